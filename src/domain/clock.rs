@@ -1,0 +1,137 @@
+//! The hybrid logical clock that ids come from.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Microseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Micros(pub u64);
+
+impl Micros {
+    /// The time in whole milliseconds, as clients see it.
+    pub const fn millis(self) -> u64 {
+        self.0 / 1000
+    }
+
+    /// How far this lies after `earlier`; zero if it does not.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Micros {
+    type Output = Self;
+
+    fn add(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(time.as_micros() as u64))
+    }
+}
+
+impl Sub<Duration> for Micros {
+    type Output = Self;
+
+    fn sub(self, time: Duration) -> Self {
+        Self(self.0.saturating_sub(time.as_micros() as u64))
+    }
+}
+
+impl fmt::Display for Micros {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000)
+    }
+}
+
+/// How far ahead of the wall clock a seen time may be and still be adopted: two nodes at the two
+/// ends of the proof's 5 s offset, and a second for the way.
+pub const ADOPTION_LIMIT: Duration = Duration::from_secs(11);
+
+/// What became of a time that the clock was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Observed {
+    /// Later ids will be above it.
+    Adopted,
+    /// Too far ahead of the wall clock: somebody's clock is wrong, and it is not followed.
+    Refused,
+}
+
+/// A hybrid logical clock in whole microseconds: each time it issues is strictly above the wall
+/// clock it was given, everything it issued and everything it adopted. One a node, shared by its
+/// workers.
+#[derive(Debug, Default)]
+pub struct HybridClock {
+    last: AtomicU64,
+}
+
+impl HybridClock {
+    /// A fresh time for an id.
+    pub fn issue(&self, wall: Micros) -> Micros {
+        let next = |last: u64| last.max(wall.0) + 1;
+        let last = self.last.fetch_update(Ordering::AcqRel, Ordering::Acquire, |l| Some(next(l)));
+        Micros(next(last.expect("the update never refuses")))
+    }
+
+    /// Shows the clock the time of an id that this node delivered, served or was told of.
+    pub fn observe(&self, seen: Micros, wall: Micros) -> Observed {
+        if seen.since(wall) > ADOPTION_LIMIT {
+            return Observed::Refused;
+        }
+        self.last.fetch_max(seen.0, Ordering::AcqRel);
+        Observed::Adopted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_time_over_11_s_ahead_is_not_followed() {
+        let clock = HybridClock::default();
+        let wall = Micros(1_000_000_000);
+        assert_eq!(clock.observe(wall + ADOPTION_LIMIT, wall), Observed::Adopted);
+        assert_eq!(
+            clock.observe(wall + ADOPTION_LIMIT + Duration::from_micros(1), wall),
+            Observed::Refused
+        );
+        assert_eq!(clock.issue(wall), wall + ADOPTION_LIMIT + Duration::from_micros(1));
+    }
+
+    #[test]
+    fn workers_never_share_a_time() {
+        let clock = HybridClock::default();
+        let issue = || (0..10_000).map(|_| clock.issue(Micros(5))).collect::<Vec<_>>();
+        let mut all = std::thread::scope(|scope| {
+            let other = scope.spawn(issue);
+            let mut all = issue();
+            all.extend(other.join().unwrap());
+            all
+        });
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 20_000);
+    }
+
+    proptest! {
+        #[test]
+        fn issues_above_the_wall_the_last_and_the_seen(
+            steps in prop::collection::vec((0..40_000_000u64, any::<bool>(), 0..20_000_000u64), 1..50),
+        ) {
+            let clock = HybridClock::default();
+            let mut floor = Micros(0);
+            for (wall, observe, ahead) in steps {
+                let wall = Micros(wall);
+                if observe {
+                    let seen = Micros(wall.0 + ahead);
+                    if clock.observe(seen, wall) == Observed::Adopted { floor = floor.max(seen); }
+                } else {
+                    let issued = clock.issue(wall);
+                    prop_assert!(issued > floor && issued > wall);
+                    floor = issued;
+                }
+            }
+        }
+    }
+}

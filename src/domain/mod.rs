@@ -1,0 +1,19 @@
+//! The vocabulary of Narrowcast: ids, subjects, patterns, conversations, messages and time.
+//!
+//! Everything here is pure: no I/O, no clock is read, nothing waits.
+
+mod clock;
+mod conversation;
+mod message;
+mod pattern;
+mod pattern_index;
+mod subject;
+mod token;
+
+pub use clock::{ADOPTION_LIMIT, HybridClock, Micros, Observed};
+pub use conversation::{Conversation, ConversationError};
+pub use message::{Message, MessageId, NONCE_BYTES_MAX};
+pub use pattern::{Pattern, Reach};
+pub use pattern_index::PatternIndex;
+pub use subject::{Class, Key, SUBJECT_BYTES_MAX, Subject};
+pub use token::{GrammarError, ID_BYTES_MAX, RoomId, TOKEN_BYTES_MAX, UserId};

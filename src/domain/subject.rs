@@ -1,0 +1,225 @@
+//! Subjects, the keys that they are routed by, and the classes of keys.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+use super::token::{self, GrammarError};
+use super::{RoomId, UserId};
+
+/// The longest subject or pattern, in bytes.
+pub const SUBJECT_BYTES_MAX: usize = 512;
+
+const TOKENS_MIN: usize = 2;
+const TOKENS_MAX: usize = 8;
+
+/// Which kind of interest a key belongs to. Each class has buckets of its own, so watching a
+/// contact's presence never pulls that contact's messages to one's node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Class {
+    /// `u`: users' own sessions.
+    User,
+    /// `c`: rooms.
+    Room,
+    /// `t`: topics and presence.
+    Topic,
+}
+
+impl Class {
+    /// Every class, in the order of their wire numbers.
+    pub const ALL: [Self; 3] = [Self::User, Self::Room, Self::Topic];
+
+    /// The letter that stands for the class in a channel's name.
+    pub const fn letter(self) -> char {
+        match self {
+            Self::User => 'u',
+            Self::Room => 'c',
+            Self::Topic => 't',
+        }
+    }
+
+    /// The class of subjects that begin with `kind`.
+    pub(super) fn of_kind(kind: &str) -> Result<Self, GrammarError> {
+        match kind {
+            "user" => Ok(Self::User),
+            "room" => Ok(Self::Room),
+            "topic" | "presence" => Ok(Self::Topic),
+            other => Err(GrammarError::Kind { found: other.chars().take(32).collect() }),
+        }
+    }
+}
+
+/// A subject's first two tokens: the unit that is hashed and routed.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(Arc<str>);
+
+impl Key {
+    /// The key of a user's own sessions.
+    pub fn user(user: &UserId) -> Self {
+        Self(format!("user.{user}").into())
+    }
+
+    /// The key of a room.
+    pub fn room(room: &RoomId) -> Self {
+        Self(format!("room.{room}").into())
+    }
+
+    /// Reads a key: two tokens, the first of which names a kind.
+    pub fn parse(text: &str) -> Result<Self, GrammarError> {
+        check_text(text)?;
+        let tokens = text.split('.').count();
+        if tokens != TOKENS_MIN {
+            return Err(GrammarError::Tokens { tokens });
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The key of the first two tokens of a checked text.
+    pub(super) fn of_checked(text: &str) -> Self {
+        Self(first_two(text).into())
+    }
+
+    /// The class that the key belongs to.
+    pub fn class(&self) -> Class {
+        let kind = self.0.split('.').next().unwrap_or_default();
+        Class::of_kind(kind).expect("a key begins with a kind: checked when it was made")
+    }
+
+    /// The user whose key this is, if it is a user's.
+    pub fn as_user(&self) -> Option<&str> {
+        self.0.strip_prefix("user.")
+    }
+
+    /// The key's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// What an event is about: 2 to 8 dot-separated tokens, the first of which names its kind.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Subject(Arc<str>);
+
+impl Subject {
+    /// Reads a subject.
+    pub fn parse(text: &str) -> Result<Self, GrammarError> {
+        check_text(text)?;
+        Ok(Self(text.into()))
+    }
+
+    /// The key that routes the subject.
+    pub fn key(&self) -> Key {
+        Key::of_checked(&self.0)
+    }
+
+    /// The class of the subject's key.
+    pub fn class(&self) -> Class {
+        self.key().class()
+    }
+
+    /// The subject's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// The first two tokens of a text that has at least two.
+pub(super) fn first_two(text: &str) -> &str {
+    text.match_indices('.').nth(1).map_or(text, |(at, _)| &text[..at])
+}
+
+/// The bounds that subjects and patterns share.
+pub(super) fn check_size(text: &str) -> Result<(), GrammarError> {
+    if text.len() > SUBJECT_BYTES_MAX {
+        return Err(GrammarError::TooLong { bytes: text.len(), max: SUBJECT_BYTES_MAX });
+    }
+    let tokens = text.split('.').count();
+    if (TOKENS_MIN..=TOKENS_MAX).contains(&tokens) {
+        Ok(())
+    } else {
+        Err(GrammarError::Tokens { tokens })
+    }
+}
+
+/// Each token of a text with the byte that it begins at.
+pub(super) fn tokens(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let start = text.as_ptr() as usize;
+    text.split('.').map(move |token| (token.as_ptr() as usize - start, token))
+}
+
+fn check_text(text: &str) -> Result<(), GrammarError> {
+    check_size(text)?;
+    for (at, token) in tokens(text) {
+        token::check(token, at)?;
+    }
+    Class::of_kind(text.split('.').next().unwrap_or_default())?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_key_is_the_first_two_tokens() {
+        let subject = Subject::parse("topic.scores.goal").unwrap();
+        assert_eq!(subject.key().as_str(), "topic.scores");
+        assert_eq!(subject.class(), Class::Topic);
+        assert_eq!(Subject::parse("presence.bob").unwrap().key().as_str(), "presence.bob");
+        assert_eq!(Key::parse("user.42").unwrap().class(), Class::User);
+    }
+
+    #[test]
+    fn errors_name_what_is_wrong_and_where() {
+        let error = |text: &str| Subject::parse(text).unwrap_err();
+        assert_eq!(error("topic"), GrammarError::Tokens { tokens: 1 });
+        assert_eq!(error("topic.1.2.3.4.5.6.7.8"), GrammarError::Tokens { tokens: 9 });
+        assert_eq!(error("topic..x"), GrammarError::EmptyToken { at: 6 });
+        assert_eq!(error("topic.a*"), GrammarError::Byte { byte: b'*', at: 7 });
+        assert_eq!(error("dm.a.b"), GrammarError::Kind { found: "dm".into() });
+        let long = format!("topic.{0}.{0}.{0}", "a".repeat(200));
+        assert_eq!(error(&long), GrammarError::TooLong { bytes: 608, max: 512 });
+    }
+
+    proptest! {
+        #[test]
+        fn a_subject_is_its_tokens_joined(tokens in prop::collection::vec("[a-z0-9_@]{1,6}", 1..8)) {
+            let text = format!("topic.{}", tokens.join("."));
+            let subject = Subject::parse(&text).unwrap();
+            prop_assert_eq!(subject.as_str(), &text);
+            let key = format!("topic.{}", tokens[0]);
+            prop_assert_eq!(subject.key(), Key::parse(&key).unwrap());
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Tokens and the ids made of them.
+//!
+//! A token is 1 to 255 bytes of `A-Z a-z 0-9 _ - @ : ~ + = |`, or `%XX` (upper-case hex) for any
+//! other byte, which must then be encoded. So raw ids and tokens map one to one.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+/// The longest token, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 255;
+
+/// The longest user or room id, encoded, in bytes: `dm.<a>.<b>` then fits a subject's 512 bytes.
+pub const ID_BYTES_MAX: usize = 250;
+
+/// Why a text is not a token, a subject or a pattern. Places count bytes from 0.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GrammarError {
+    /// Nothing where a token must be.
+    #[error("an empty token at byte {at}")]
+    EmptyToken {
+        /// Where the token should begin.
+        at: usize,
+    },
+    /// A byte that must be written as `%XX`.
+    #[error("byte 0x{byte:02X} at {at} is not allowed in a token; write it as %{byte:02X}")]
+    Byte {
+        /// The offending byte.
+        byte: u8,
+        /// Its place.
+        at: usize,
+    },
+    /// `%` that two upper-case hex digits do not follow.
+    #[error("`%` at byte {at} must be followed by two upper-case hex digits")]
+    Escape {
+        /// The place of the `%`.
+        at: usize,
+    },
+    /// `%XX` for a byte that stands for itself: two spellings of one id.
+    #[error("%{byte:02X} at byte {at} must be written plainly as `{}`", char::from(*byte))]
+    NeedlessEscape {
+        /// The byte that was encoded.
+        byte: u8,
+        /// The place of its `%`.
+        at: usize,
+    },
+    /// More bytes than allowed.
+    #[error("{bytes} bytes, at most {max} are allowed")]
+    TooLong {
+        /// How many there are.
+        bytes: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// Too few or too many tokens.
+    #[error("{tokens} tokens, 2 to 8 are allowed")]
+    Tokens {
+        /// How many there are.
+        tokens: usize,
+    },
+    /// The first token names no kind of subject.
+    #[error("the first token must be `user`, `room`, `topic` or `presence`, not `{found}`")]
+    Kind {
+        /// The first token.
+        found: String,
+    },
+    /// `>` before the end of a pattern.
+    #[error("`>` at byte {at} must be the last token")]
+    RestInside {
+        /// The place of the `>`.
+        at: usize,
+    },
+    /// A wildcard among the first two tokens of a kind that cannot be watched widely.
+    #[error("only `topic` and `presence` may have a wildcard as second token, not `{found}`")]
+    Wide {
+        /// The first token.
+        found: String,
+    },
+}
+
+/// Whether a byte stands for itself in a token.
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'_' | b'-' | b'@' | b':' | b'~' | b'+' | b'=' | b'|')
+}
+
+const fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// The byte that `%XX` at `at` stands for.
+fn escape(bytes: &[u8], at: usize) -> Result<u8, GrammarError> {
+    let digits =
+        bytes.get(at + 1).copied().and_then(hex).zip(bytes.get(at + 2).copied().and_then(hex));
+    let (high, low) = digits.ok_or(GrammarError::Escape { at })?;
+    let byte = high << 4 | low;
+    if is_plain(byte) { Err(GrammarError::NeedlessEscape { byte, at }) } else { Ok(byte) }
+}
+
+/// Checks one token that begins at byte `base` of a longer text.
+pub(super) fn check(token: &str, base: usize) -> Result<(), GrammarError> {
+    let bytes = token.as_bytes();
+    if bytes.is_empty() {
+        return Err(GrammarError::EmptyToken { at: base });
+    }
+    if bytes.len() > TOKEN_BYTES_MAX {
+        return Err(GrammarError::TooLong { bytes: bytes.len(), max: TOKEN_BYTES_MAX });
+    }
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'%' => {
+                escape(bytes, at).map_err(|error| error.shifted(base))?;
+                at += 3;
+            }
+            byte if is_plain(byte) => at += 1,
+            byte => return Err(GrammarError::Byte { byte, at: base + at }),
+        }
+    }
+    Ok(())
+}
+
+impl GrammarError {
+    /// The same error in a text that holds this one from byte `base` on.
+    fn shifted(self, base: usize) -> Self {
+        match self {
+            Self::Escape { at } => Self::Escape { at: at + base },
+            Self::NeedlessEscape { byte, at } => Self::NeedlessEscape { byte, at: at + base },
+            other => other,
+        }
+    }
+}
+
+/// Encodes a raw id as a token; the inverse of [`decode`].
+fn encode(raw: &[u8]) -> String {
+    use fmt::Write;
+    let mut token = String::with_capacity(raw.len());
+    for &byte in raw {
+        if is_plain(byte) {
+            token.push(char::from(byte));
+        } else {
+            write!(token, "%{byte:02X}").expect("writing to a String cannot fail");
+        }
+    }
+    token
+}
+
+/// The raw bytes of a checked token.
+fn decode(token: &str) -> Vec<u8> {
+    let bytes = token.as_bytes();
+    let mut raw = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes[at] == b'%' {
+            raw.push(escape(bytes, at).expect("a checked token has only valid escapes"));
+            at += 3;
+        } else {
+            raw.push(bytes[at]);
+            at += 1;
+        }
+    }
+    raw
+}
+
+fn check_id(text: &str) -> Result<(), GrammarError> {
+    check(text, 0)?;
+    if text.len() > ID_BYTES_MAX {
+        return Err(GrammarError::TooLong { bytes: text.len(), max: ID_BYTES_MAX });
+    }
+    Ok(())
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Reads an encoded id, as it stands in frames and paths.
+            pub fn parse(text: &str) -> Result<Self, GrammarError> {
+                check_id(text)?;
+                Ok(Self(text.into()))
+            }
+
+            /// Encodes a raw id, as it stands in a token's `sub`: applied exactly once.
+            pub fn from_raw(raw: &[u8]) -> Result<Self, GrammarError> {
+                let text = encode(raw);
+                check_id(&text)?;
+                Ok(Self(text.into()))
+            }
+
+            /// The raw id: the inverse of [`Self::from_raw`].
+            pub fn to_raw(&self) -> Vec<u8> {
+                decode(&self.0)
+            }
+
+            /// The encoded id.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+id!(
+    /// A user, by his encoded id.
+    UserId
+);
+id!(
+    /// A room, by its encoded id.
+    RoomId
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names_the_byte_and_its_place() {
+        assert_eq!(UserId::parse("a b"), Err(GrammarError::Byte { byte: b' ', at: 1 }));
+        assert_eq!(UserId::parse("a%2"), Err(GrammarError::Escape { at: 1 }));
+        assert_eq!(UserId::parse("%c3%a4"), Err(GrammarError::Escape { at: 0 }));
+        assert_eq!(UserId::parse("x%41"), Err(GrammarError::NeedlessEscape { byte: b'A', at: 1 }));
+        assert_eq!(UserId::parse(""), Err(GrammarError::EmptyToken { at: 0 }));
+        assert_eq!(check("ok%zz", 7), Err(GrammarError::Escape { at: 9 }));
+    }
+
+    #[test]
+    fn an_id_ends_at_250_bytes() {
+        assert!(UserId::parse(&"a".repeat(250)).is_ok());
+        let error = UserId::parse(&"a".repeat(251)).unwrap_err();
+        assert_eq!(error, GrammarError::TooLong { bytes: 251, max: 250 });
+        assert!(UserId::from_raw(&[0; 84]).is_err(), "84 bytes take 252 when encoded");
+    }
+
+    #[test]
+    fn separators_and_wildcards_are_encoded() {
+        assert_eq!(
+            UserId::from_raw("a.b*>%/ü".as_bytes()).unwrap().as_str(),
+            "a%2Eb%2A%3E%25%2F%C3%BC"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn raw_ids_and_tokens_map_one_to_one(raw in prop::collection::vec(any::<u8>(), 1..80)) {
+            let id = UserId::from_raw(&raw).unwrap();
+            prop_assert_eq!(id.to_raw(), raw);
+            prop_assert_eq!(UserId::parse(id.as_str()).unwrap(), id);
+        }
+
+        #[test]
+        fn a_text_that_parses_has_no_other_spelling(text in "[A-Za-z0-9._%@:~+=|\\-]{1,40}") {
+            if let Ok(id) = UserId::parse(&text) {
+                prop_assert_eq!(UserId::from_raw(&id.to_raw()).unwrap(), id);
+            }
+        }
+
+        #[test]
+        fn any_text_is_answered(text in ".*") {
+            let _: Result<UserId, GrammarError> = UserId::parse(&text);
+        }
+    }
+}

@@ -1,0 +1,2 @@
+//! Narrowcast.
+pub mod domain;
