@@ -1,2 +1,3 @@
 //! Narrowcast.
 pub mod domain;
+pub mod layout;

@@ -1,0 +1,205 @@
+//! What a layout costs: the expectation of node events for a crowd of keys over nodes.
+//!
+//! A node hears a bucket if any session of any key in it is there. With keys spread over `B`
+//! buckets and sessions over `N` nodes at random, the others in a key's bucket are binomial, and
+//! the expectation has a closed form; no table is simulated.
+
+use super::{Plan, plan};
+
+/// Buckets of the hash that a load balancer places users by (`xxh3_64(key) mod 65,536`): from
+/// this many buckets on, bucket-mates share that number and hence a node.
+const PLACEMENT_BUCKETS: u32 = 65_536;
+
+/// How users reach nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placement {
+    /// Each session on a node drawn at random.
+    Random,
+    /// All sessions of a user on the node of his placement bucket.
+    Bucket,
+}
+
+/// The keys of one class, as they hang on nodes.
+#[derive(Debug, Clone, Copy)]
+pub struct Crowd {
+    /// Nodes of the cluster.
+    pub nodes: u32,
+    /// Keys that any session holds.
+    pub keys: u32,
+    /// Sessions a key.
+    pub sessions: u32,
+    /// Buckets of the class.
+    pub buckets: u32,
+    /// How the sessions reach nodes.
+    pub placement: Placement,
+}
+
+impl Crowd {
+    /// The probability that a node holds none of one key's sessions.
+    fn misses_key(&self) -> f64 {
+        let elsewhere = 1.0 - 1.0 / f64::from(self.nodes);
+        match self.placement {
+            Placement::Random => elsewhere.powi(self.sessions as i32),
+            Placement::Bucket => elsewhere,
+        }
+    }
+
+    /// The probability that a node needs a bucket for none of `others` keys at random.
+    fn misses_mates(&self, others: u32) -> f64 {
+        if self.placement == Placement::Bucket && self.buckets >= PLACEMENT_BUCKETS {
+            return 1.0;
+        }
+        let one = (1.0 - self.misses_key()) / f64::from(self.buckets);
+        (1.0 - one).powi(others as i32)
+    }
+
+    /// How many nodes hear a publish to the bucket of `known` given keys.
+    pub fn reach(&self, known: u32) -> f64 {
+        let mates = self.misses_mates(self.keys.saturating_sub(known));
+        let mine = self.misses_key().powi(known as i32);
+        f64::from(self.nodes) * (1.0 - mine * mates)
+    }
+
+    /// The share of the class's buckets that a node holds.
+    pub fn held(&self) -> f64 {
+        let one = (1.0 - self.misses_key()) / f64::from(self.buckets);
+        1.0 - (1.0 - one).powi(self.keys as i32)
+    }
+}
+
+/// What is sent: direct messages between random users, and events to random topics.
+#[derive(Debug, Clone, Copy)]
+pub struct Workload {
+    /// The users' own keys.
+    pub users: Crowd,
+    /// Direct messages.
+    pub messages: u32,
+    /// The topics' keys, `sessions` subscribers each.
+    pub topics: Crowd,
+    /// Events to topics.
+    pub events: u32,
+}
+
+/// What a workload is expected to cost.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prediction {
+    /// Pushes that nodes receive from the bus, echoes included.
+    pub node_events: f64,
+    /// Frames handed to sessions.
+    pub deliveries: f64,
+    /// Node events of the classic broadcast: every node for every publish.
+    pub broadcast: f64,
+}
+
+impl Workload {
+    /// The expectation, with the plan that nodes choose.
+    pub fn predict(&self) -> Prediction {
+        let nodes = f64::from(self.users.nodes);
+        let (messages, events) = (f64::from(self.messages), f64::from(self.events));
+        let message_deliveries = f64::from(2 * self.users.sessions - 1);
+        Prediction {
+            node_events: messages * self.message_events() + events * self.topics.reach(1),
+            deliveries: messages * message_deliveries + events * f64::from(self.topics.sessions),
+            broadcast: (messages + events) * nodes,
+        }
+    }
+
+    /// Node events of one direct message between two users.
+    fn message_events(&self) -> f64 {
+        let together = 1.0 / f64::from(self.users.buckets);
+        let apart = match plan(2, self.users.nodes, self.users.held()) {
+            Plan::Buckets => 2.0 * self.users.reach(1),
+            Plan::All => f64::from(self.users.nodes),
+        };
+        together * self.users.reach(2) + (1.0 - together) * apart
+    }
+}
+
+impl Prediction {
+    /// Node events a delivery.
+    pub fn per_delivery(&self) -> f64 {
+        self.node_events / self.deliveries
+    }
+
+    /// Node events a delivery of the classic broadcast.
+    pub fn broadcast_per_delivery(&self) -> f64 {
+        self.broadcast / self.deliveries
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Key;
+    use crate::layout::{Bucket, BucketCount};
+    use proptest::prelude::*;
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+    use std::collections::HashSet;
+
+    fn crowd(nodes: u32, keys: u32, sessions: u32, buckets: u32) -> Crowd {
+        Crowd { nodes, keys, sessions, buckets, placement: Placement::Random }
+    }
+
+    #[test]
+    fn a_million_users_on_a_hundred_nodes() {
+        let reach = |buckets| crowd(100, 1_000_000, 2, buckets).reach(1);
+        for (buckets, expected) in
+            [(4_096, 99.0), (65_536, 28.0), (1_048_576, 3.9), (16_777_216, 2.1)]
+        {
+            let found = reach(buckets);
+            assert!(
+                (found - expected).abs() / expected < 0.03,
+                "{buckets}: {found}, not {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn placement_by_bucket_is_tight_from_65536_on() {
+        let placed =
+            |buckets| Crowd { placement: Placement::Bucket, ..crowd(30, 1_000, 2, buckets) };
+        assert!((placed(65_536).reach(1) - 1.0).abs() < 1e-9);
+        assert!((placed(1_048_576).reach(1) - 1.0).abs() < 1e-9);
+        assert!((placed(1).reach(1) - 30.0).abs() < 1e-6);
+    }
+
+    /// Nodes that hear a key's bucket, counted on real hashes and random places.
+    fn counted(crowd: &Crowd, seed: u64) -> f64 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let of = BucketCount::new(u64::from(crowd.buckets)).unwrap();
+        let mut hears: HashSet<(u32, u32)> = HashSet::new();
+        let buckets: Vec<u32> = (0..crowd.keys)
+            .map(|n| Bucket::of_key(&Key::parse(&format!("user.{n}")).unwrap(), of).index)
+            .collect();
+        for &bucket in &buckets {
+            for _ in 0..crowd.sessions {
+                hears.insert((bucket, rng.random_range(0..crowd.nodes)));
+            }
+        }
+        let reach =
+            |bucket: u32| (0..crowd.nodes).filter(|&n| hears.contains(&(bucket, n))).count();
+        buckets.iter().map(|&bucket| reach(bucket)).sum::<usize>() as f64 / f64::from(crowd.keys)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn the_closed_form_is_what_counting_finds(
+            nodes in 2..40_u32, sessions in 1..5_u32, power in 0..14_u32, seed: u64,
+        ) {
+            let crowd = crowd(nodes, 2_000, sessions, 1 << power);
+            let (found, expected) = (counted(&crowd, seed), crowd.reach(1));
+            prop_assert!((found - expected).abs() / expected < 0.05, "{} against {}", found, expected);
+        }
+
+        #[test]
+        fn no_layout_is_dearer_than_broadcast(
+            nodes in 1..200_u32, keys in 2..100_000_u32, sessions in 1..5_u32, power in 0..24_u32,
+        ) {
+            let users = crowd(nodes, keys, sessions, 1 << power);
+            let workload = Workload { users, messages: 10, topics: users, events: 10 };
+            let prediction = workload.predict();
+            prop_assert!(prediction.node_events <= prediction.broadcast + 1e-6);
+        }
+    }
+}

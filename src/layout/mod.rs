@@ -1,0 +1,15 @@
+//! Who publishes where: keys to buckets, buckets to shards, and what that costs.
+//!
+//! Everything here is pure arithmetic that every node must do alike.
+
+mod advice;
+mod bucket;
+mod jump;
+mod plan;
+mod table;
+
+pub use advice::{Crowd, Placement, Prediction, Workload};
+pub use bucket::{BUCKETS_MAX, Bucket, BucketCount, BucketCountError, key_hash};
+pub use jump::jump;
+pub use plan::{Plan, plan};
+pub use table::{Buckets, Layout, Route, ShardIndex, worker_of};

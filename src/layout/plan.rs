@@ -1,0 +1,44 @@
+//! How one publish goes out: to the buckets of its keys, or once to all.
+
+/// How a publish goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plan {
+    /// One publish a bucket.
+    Buckets,
+    /// One publish that every node hears, on `all` of the first key's shard.
+    All,
+}
+
+/// The cheaper way for a publish to `buckets` channels among `nodes` live nodes, when a node
+/// holds the share `held` of the class's buckets. A publish costs one, and one more for each node
+/// that hears it: `k (1 + N p)` by buckets, `1 + N` by one to all. So nothing is ever dearer than
+/// broadcast.
+pub fn plan(buckets: usize, nodes: u32, held: f64) -> Plan {
+    let nodes = f64::from(nodes);
+    if buckets as f64 * (1.0 + nodes * held) <= 1.0 + nodes { Plan::Buckets } else { Plan::All }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn full_buckets_make_a_dm_one_publish() {
+        assert_eq!(plan(2, 8, 1.0), Plan::All);
+        assert_eq!(plan(2, 8, 0.05), Plan::Buckets);
+        assert_eq!(plan(1, 8, 1.0), Plan::Buckets, "one bucket is never dearer than all");
+        assert_eq!(plan(2, 1, 0.0), Plan::Buckets, "two publishes against one that a node hears");
+    }
+
+    proptest! {
+        #[test]
+        fn is_never_dearer_than_broadcast(k in 1..10_usize, n in 1..500_u32, held in 0.0..=1.0_f64) {
+            let by_buckets = k as f64 * (1.0 + f64::from(n) * held);
+            let broadcast = 1.0 + f64::from(n);
+            let cost = match plan(k, n, held) { Plan::Buckets => by_buckets, Plan::All => broadcast };
+            prop_assert!(cost <= broadcast && cost <= by_buckets.max(broadcast));
+            prop_assert!(cost <= by_buckets + 1e-9 || cost == broadcast);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! A layout: how many buckets each class has, and which shards hold them.
+
+use super::{Bucket, BucketCount, jump, key_hash};
+use crate::domain::{Class, Key};
+
+/// A shard's place in its layout's list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ShardIndex(pub u32);
+
+/// The bucket counts of the three classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Buckets {
+    /// Of users' own keys.
+    pub user: BucketCount,
+    /// Of rooms.
+    pub room: BucketCount,
+    /// Of topics and presence.
+    pub topic: BucketCount,
+}
+
+impl Buckets {
+    /// The same count for every class.
+    pub const fn all(count: BucketCount) -> Self {
+        Self { user: count, room: count, topic: count }
+    }
+
+    /// The count of a class.
+    pub const fn of(&self, class: Class) -> BucketCount {
+        match class {
+            Class::User => self.user,
+            Class::Room => self.room,
+            Class::Topic => self.topic,
+        }
+    }
+}
+
+/// Where a key's publishes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// Its bucket.
+    pub bucket: Bucket,
+    /// The shard that the bucket belongs to.
+    pub shard: ShardIndex,
+}
+
+/// Who publishes where. Two layouts are the same if their contents are: a shard is its name, and
+/// its URL is each node's own affair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    buckets: Buckets,
+    shards: Vec<String>,
+}
+
+impl Layout {
+    /// A layout of at least one shard.
+    ///
+    /// # Panics
+    /// If `shards` is empty: the configuration never makes such a layout.
+    pub fn new(buckets: Buckets, shards: Vec<String>) -> Self {
+        assert!(!shards.is_empty(), "a layout has at least one shard");
+        Self { buckets, shards }
+    }
+
+    /// The bucket counts.
+    pub const fn buckets(&self) -> &Buckets {
+        &self.buckets
+    }
+
+    /// The shards' names, in order.
+    pub fn shards(&self) -> &[String] {
+        &self.shards
+    }
+
+    /// The shard that a bucket belongs to.
+    pub fn shard_of(&self, bucket: Bucket) -> ShardIndex {
+        ShardIndex(jump(u64::from(bucket.index), self.shards.len() as u32))
+    }
+
+    /// Where a key's publishes go.
+    pub fn route(&self, key: &Key) -> Route {
+        let bucket = Bucket::of_key(key, self.buckets.of(key.class()));
+        Route { bucket, shard: self.shard_of(bucket) }
+    }
+}
+
+/// The worker that holds a user's sessions on a node of `workers`: by the whole hash of his key,
+/// so that it does not depend on any layout.
+pub fn worker_of(user: &Key, workers: u32) -> u32 {
+    jump(key_hash(user), workers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(shards: u32) -> Layout {
+        let buckets = Buckets::all(BucketCount::new(1 << 20).unwrap());
+        Layout::new(buckets, (0..shards).map(|n| format!("r{n}")).collect())
+    }
+
+    #[test]
+    fn appending_a_shard_moves_only_its_share() {
+        let keys: Vec<Key> =
+            (0..10_000).map(|n| Key::parse(&format!("user.{n}")).unwrap()).collect();
+        let moved =
+            keys.iter().filter(|key| layout(2).route(key).shard != layout(3).route(key).shard);
+        let moved = moved.count();
+        assert!((3_000..3_700).contains(&moved), "a third moves, not {moved} of 10,000");
+        for key in &keys {
+            let (two, three) = (layout(2).route(key).shard, layout(3).route(key).shard);
+            assert!(two == three || three == ShardIndex(2));
+        }
+    }
+
+    #[test]
+    fn classes_have_their_own_counts() {
+        let count = |count| BucketCount::new(count).unwrap();
+        let buckets = Buckets { user: count(1), room: count(2), topic: count(4) };
+        let layout = Layout::new(buckets, vec!["r1".into()]);
+        for (key, of) in [("user.a", 1), ("room.a", 2), ("topic.a", 4), ("presence.a", 4)] {
+            assert_eq!(layout.route(&Key::parse(key).unwrap()).bucket.of.get(), of, "{key}");
+        }
+    }
+
+    #[test]
+    fn users_spread_over_workers() {
+        let mut loads = [0; 3];
+        for n in 0..3_000 {
+            loads[worker_of(&Key::parse(&format!("user.{n}")).unwrap(), 3) as usize] += 1;
+        }
+        assert!(loads.iter().all(|load| (900..1_100).contains(load)), "{loads:?}");
+    }
+}
