@@ -1,3 +1,4 @@
 //! Narrowcast.
 pub mod domain;
 pub mod layout;
+pub mod protocol;

@@ -1,0 +1,53 @@
+//! Close codes. Their range tells the client whether to come back: 4000-4099 not unchanged,
+//! 4100-4199 with back-off, 4200-4299 at once. A number is never used again.
+
+/// Why the server ends a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Close {
+    /// The client does not speak this protocol.
+    BadProtocol,
+    /// The token is missing or not accepted.
+    Unauthorized,
+    /// The token's time is over.
+    TokenExpired,
+    /// The node is over its bounds.
+    Overloaded,
+    /// The client did not read what it was sent.
+    SlowConsumer,
+    /// No `hello` came in time.
+    HelloTimeout,
+    /// The node is being stopped.
+    Draining,
+    /// Nothing was heard from the client.
+    PongMissing,
+}
+
+impl Close {
+    /// The number on the wire.
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::BadProtocol => 4000,
+            Self::Unauthorized => 4001,
+            Self::TokenExpired => 4002,
+            Self::Overloaded => 4100,
+            Self::SlowConsumer => 4102,
+            Self::HelloTimeout => 4103,
+            Self::Draining => 4200,
+            Self::PongMissing => 4201,
+        }
+    }
+
+    /// The reason on the wire.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::BadProtocol => "bad protocol",
+            Self::Unauthorized => "unauthorized",
+            Self::TokenExpired => "token expired",
+            Self::Overloaded => "overloaded",
+            Self::SlowConsumer => "slow consumer",
+            Self::HelloTimeout => "hello timeout",
+            Self::Draining => "draining",
+            Self::PongMissing => "pong missing",
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Server frames.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::error::{Code, Retry};
+use crate::domain::{Message, Pattern};
+
+/// The longest id of a client frame, in bytes of its text.
+const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// A client frame's id, as the JSON text that comes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId(Box<str>);
+
+impl RequestId {
+    pub(super) fn read(raw: &RawValue) -> Option<Self> {
+        Self::read_text(raw.get())
+    }
+
+    /// Reads an integer or a string of at most 64 bytes from its JSON text.
+    pub fn read_text(text: &str) -> Option<Self> {
+        let fits = if text.starts_with('"') {
+            let id: String = serde_json::from_str(text).ok()?;
+            id.len() <= REQUEST_ID_BYTES_MAX
+        } else {
+            text.parse::<i64>().is_ok()
+        };
+        fits.then(|| Self(text.into()))
+    }
+}
+
+impl Serialize for RequestId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        raw(&self.0).serialize(serializer)
+    }
+}
+
+/// JSON text that was checked when it came in.
+fn raw(text: &str) -> &RawValue {
+    serde_json::from_str(text).expect("checked JSON text stays valid")
+}
+
+/// A message as a JSON object: made once, shared by every frame that carries it.
+#[derive(Debug, Clone)]
+pub struct MessageText(Box<str>);
+
+#[derive(Serialize)]
+struct MessageObject<'a> {
+    id: String,
+    conversation: String,
+    from: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nonce: Option<&'a str>,
+    body: &'a RawValue,
+    sent_at: u64,
+}
+
+impl MessageText {
+    /// The object of a message. A body that is not JSON, which no write path lets in, reads null.
+    pub fn new(message: &Message) -> Self {
+        let body = serde_json::from_slice(&message.body).unwrap_or(RawValue::NULL);
+        let object = MessageObject {
+            id: message.id.to_string(),
+            conversation: message.conversation.to_string(),
+            from: message.from.as_str(),
+            nonce: message.nonce.as_deref(),
+            body,
+            sent_at: message.id.time().millis(),
+        };
+        Self(to_text(&object).into())
+    }
+
+    /// The finished `message` frame.
+    pub fn frame(&self) -> Bytes {
+        format!(r#"{{"op":"message","message":{}}}"#, self.0).into()
+    }
+
+    /// The finished `sent` frame.
+    pub fn sent(&self, id: &RequestId) -> Bytes {
+        format!(r#"{{"op":"sent","id":{},"message":{}}}"#, id.0, self.0).into()
+    }
+
+    /// The object's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn to_text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("frames have string keys and finite numbers")
+}
+
+/// The limits that `ready` tells.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct ReadyLimits {
+    /// Bytes of a frame.
+    pub frame_bytes: usize,
+    /// Bytes of a body.
+    pub body_bytes: usize,
+    /// Patterns of a session.
+    pub patterns: usize,
+    /// Sends that may be unanswered.
+    pub sends_in_flight: usize,
+}
+
+/// What an event is about, with what only its kind has.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(untagged)]
+pub enum Announced<'a> {
+    /// A subject's.
+    Subject {
+        /// The subject.
+        subject: &'a str,
+        /// Any JSON value.
+        data: &'a RawValue,
+    },
+    /// A conversation's.
+    Conversation {
+        /// The conversation.
+        conversation: &'a str,
+        /// Its name.
+        event: &'a str,
+        /// Who published it.
+        from: &'a str,
+        /// Any JSON value.
+        data: &'a RawValue,
+    },
+}
+
+/// A frame to the client.
+#[derive(Debug, Serialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum ServerFrame<'a> {
+    /// The session has begun.
+    Ready {
+        /// The request's id.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a RequestId>,
+        /// The session's name.
+        session: &'a str,
+        /// The encoded user id.
+        user: &'a str,
+        /// What the client called its device.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        device: Option<&'a str>,
+        /// The node.
+        node: &'a str,
+        /// Milliseconds between the server's pings.
+        ping_ms: u64,
+        /// The limits.
+        limits: ReadyLimits,
+        /// Patterns of `hello` that were not granted.
+        refused: &'a [String],
+        /// The node's time in milliseconds.
+        time: u64,
+    },
+    /// The session is live from here on.
+    Cursor {
+        /// What the client resumes from; none where the node gives out none.
+        cursor: Option<&'a str>,
+        /// Whether nothing before this is missing.
+        complete: bool,
+        /// Conversations that something is missing of.
+        gaps: &'a [&'a str],
+    },
+    /// Done.
+    Ok {
+        /// The request's id.
+        id: &'a RequestId,
+    },
+    /// A sign of life.
+    Pong {
+        /// The request's id.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a RequestId>,
+        /// The node's time in milliseconds.
+        time: u64,
+    },
+    /// A page.
+    History {
+        /// The request's id.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a RequestId>,
+        /// Of what.
+        conversation: &'a str,
+        /// The messages.
+        messages: &'a [&'a RawValue],
+        /// What to pass on to get the next page.
+        next: Option<String>,
+    },
+    /// An event.
+    Event(Announced<'a>),
+    /// The token ends soon.
+    Expiring {
+        /// When, in milliseconds.
+        at: u64,
+    },
+    /// A refusal.
+    Error {
+        /// The request's id.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a RequestId>,
+        /// For programs.
+        code: Code,
+        /// For people.
+        message: &'a str,
+        /// Whether to try again.
+        retry: Retry,
+    },
+}
+
+impl ServerFrame<'_> {
+    /// The frame's text.
+    pub fn text(&self) -> Bytes {
+        to_text(self).into()
+    }
+
+    /// Patterns as `refused` carries them.
+    pub fn refused(patterns: &[Pattern]) -> Vec<String> {
+        patterns.iter().map(ToString::to_string).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Conversation, MessageId, Micros, UserId};
+
+    fn message(nonce: Option<&str>) -> Message {
+        let user = |id| UserId::parse(id).unwrap();
+        Message {
+            id: MessageId::new(Micros(1_795_492_901_650_123), 5),
+            conversation: Conversation::between(&user("alice"), &user("bob")),
+            from: user("alice"),
+            nonce: nonce.map(Into::into),
+            body: Bytes::from_static(br#"{"text": "Hi!"}"#),
+        }
+    }
+
+    #[test]
+    fn golden_message_frames() {
+        let text = MessageText::new(&message(Some("a\"1")));
+        let object = r#"{"id":"01a20bb7-7312-71f7-8000-000000000005","conversation":"dm.alice.bob","from":"alice","nonce":"a\"1","body":{"text": "Hi!"},"sent_at":1795492901650}"#;
+        assert_eq!(text.as_str(), object);
+        assert_eq!(text.frame(), format!(r#"{{"op":"message","message":{object}}}"#));
+        let id = RequestId::read_text("7").unwrap();
+        assert_eq!(text.sent(&id), format!(r#"{{"op":"sent","id":7,"message":{object}}}"#));
+        assert!(!MessageText::new(&message(None)).as_str().contains("nonce"));
+    }
+
+    #[test]
+    fn golden_frames() {
+        let id = RequestId::read_text(r#""x""#).unwrap();
+        let data = raw(r#"{"online":true}"#);
+        let table = [
+            (ServerFrame::Ok { id: &id }, r#"{"op":"ok","id":"x"}"#),
+            (ServerFrame::Pong { id: None, time: 5 }, r#"{"op":"pong","time":5}"#),
+            (
+                ServerFrame::Cursor { cursor: None, complete: true, gaps: &[] },
+                r#"{"op":"cursor","cursor":null,"complete":true,"gaps":[]}"#,
+            ),
+            (
+                ServerFrame::Event(Announced::Subject { subject: "presence.bob", data }),
+                r#"{"op":"event","subject":"presence.bob","data":{"online":true}}"#,
+            ),
+            (
+                ServerFrame::Error {
+                    id: None,
+                    code: Code::OutcomeUnknown,
+                    message: "m",
+                    retry: Code::OutcomeUnknown.retry(),
+                },
+                r#"{"op":"error","code":"outcome_unknown","message":"m","retry":"same_nonce"}"#,
+            ),
+        ];
+        for (frame, text) in table {
+            assert_eq!(frame.text(), text);
+        }
+    }
+
+    #[test]
+    fn ids_are_integers_or_short_strings() {
+        assert!(RequestId::read_text("-3").is_some());
+        assert!(RequestId::read_text(&format!("\"{}\"", "a".repeat(64))).is_some());
+        for bad in ["1.5", "true", "[]", "1e3", &format!("\"{}\"", "a".repeat(65))] {
+            assert!(RequestId::read_text(bad).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The client protocol, version 1: JSON text frames, both ways. No I/O.
+
+mod close;
+mod error;
+mod fields;
+mod frame;
+mod op;
+
+pub use close::Close;
+pub use error::{Code, Refusal, Retry};
+pub use frame::{Announced, MessageText, ReadyLimits, RequestId, ServerFrame};
+pub use op::{Hello, History, Op, Publish, Request, Send, Side};
+
+/// The subprotocol that a client may offer.
+pub const SUBPROTOCOL: &str = "narrowcast.v1";
+
+/// The bounds that decoding holds frames to.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Bytes of a message's body.
+    pub body_bytes: usize,
+    /// Bytes of an event's data.
+    pub data_bytes: usize,
+    /// Levels of nested objects and arrays, the frame itself included.
+    pub json_depth: usize,
+    /// Patterns in one frame, and held by one session.
+    pub patterns: usize,
+    /// Messages in one page of history.
+    pub history_messages: usize,
+}

@@ -1,0 +1,389 @@
+//! Client frames: what each op carries.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::fields::{Fields, missing};
+use super::{Bounds, Code, Refusal, RequestId};
+use crate::domain::{MessageId, NONCE_BYTES_MAX, Pattern};
+
+/// The longest name of a device, in bytes.
+const DEVICE_BYTES_MAX: usize = 64;
+
+/// The longest name of a conversation's event, in bytes.
+const EVENT_BYTES_MAX: usize = 64;
+
+/// Messages in a page when the client does not say.
+const HISTORY_LIMIT_DEFAULT: u64 = 50;
+
+/// One client frame.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// What comes back in the reply; without it there is no success reply.
+    pub id: Option<RequestId>,
+    /// What is asked.
+    pub op: Result<Op<'a>, Refusal>,
+}
+
+/// What a client asks.
+#[derive(Debug)]
+pub enum Op<'a> {
+    /// Begins a session, or brings a fresh token.
+    Hello(Hello<'a>),
+    /// Sends a message.
+    Send(Send<'a>),
+    /// Reads a page of a conversation.
+    History(History<'a>),
+    /// Publishes an event.
+    Publish(Publish<'a>),
+    /// Adds patterns.
+    Subscribe(Vec<Pattern>),
+    /// Takes patterns away.
+    Unsubscribe(Vec<Pattern>),
+    /// Asks for a sign of life.
+    Ping,
+}
+
+/// The first frame of a session.
+#[derive(Debug)]
+pub struct Hello<'a> {
+    /// The token, unless the upgrade carried one.
+    pub token: Option<Cow<'a, str>>,
+    /// A name for the device, for people.
+    pub device: Option<Cow<'a, str>>,
+    /// Where an earlier session of the device ended.
+    pub cursor: Option<Cow<'a, str>>,
+    /// Patterns to begin with.
+    pub subscribe: Vec<Pattern>,
+}
+
+/// A message to be sent.
+#[derive(Debug)]
+pub struct Send<'a> {
+    /// Where to.
+    pub conversation: Cow<'a, str>,
+    /// Any JSON value.
+    pub body: &'a RawValue,
+    /// The sender's mark against repeats.
+    pub nonce: Option<Cow<'a, str>>,
+    /// The newest id that the client has seen.
+    pub after: Option<MessageId>,
+}
+
+/// Which side of an id a page lies on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Below the id, or from the newest on; newest first.
+    Before(Option<MessageId>),
+    /// Above the id; oldest first.
+    After(MessageId),
+}
+
+/// A page to be read.
+#[derive(Debug)]
+pub struct History<'a> {
+    /// Of what.
+    pub conversation: Cow<'a, str>,
+    /// Which part.
+    pub side: Side,
+    /// Messages, at most.
+    pub limit: usize,
+}
+
+/// An event to be published.
+#[derive(Debug)]
+pub enum Publish<'a> {
+    /// To whoever watches a subject.
+    Subject {
+        /// What it is about.
+        subject: Cow<'a, str>,
+        /// Any JSON value.
+        data: &'a RawValue,
+    },
+    /// To the members of a conversation.
+    Conversation {
+        /// Which one.
+        conversation: Cow<'a, str>,
+        /// What happens, `typing` for example.
+        event: Cow<'a, str>,
+        /// Any JSON value.
+        data: &'a RawValue,
+    },
+}
+
+impl<'a> Request<'a> {
+    /// Reads a frame. The id is read first, so that a refusal of anything else carries it.
+    pub fn read(text: &'a str, bounds: &Bounds) -> Self {
+        let mut fields = match Fields::read(text, bounds.json_depth) {
+            Ok(fields) => fields,
+            Err(refusal) => return Self { id: None, op: Err(refusal) },
+        };
+        let id = fields.typed("id", "an integer or a string of at most 64 bytes", RequestId::read);
+        match id {
+            Ok(id) => Self { id, op: Op::read(fields, bounds) },
+            Err(refusal) => Self { id: None, op: Err(refusal) },
+        }
+    }
+}
+
+impl<'a> Op<'a> {
+    fn read(mut fields: Fields<'a>, bounds: &Bounds) -> Result<Self, Refusal> {
+        let name = fields.string("op")?.ok_or_else(|| missing("op"))?;
+        let mut parse = || {
+            Ok(match &*name {
+                "hello" => Self::Hello(Hello::read(&mut fields, bounds)?),
+                "send" => Self::Send(Send::read(&mut fields, bounds)?),
+                "history" => Self::History(History::read(&mut fields, bounds)?),
+                "publish" => Self::Publish(Publish::read(&mut fields, bounds)?),
+                "subscribe" => Self::Subscribe(required_patterns(&mut fields, bounds)?),
+                "unsubscribe" => Self::Unsubscribe(required_patterns(&mut fields, bounds)?),
+                "ping" => Self::Ping,
+                _ => return Err(Refusal::new(Code::UnknownOp, "no such op")),
+            })
+        };
+        let op =
+            parse().map_err(|refusal| refusal.of_op(&name.chars().take(32).collect::<String>()))?;
+        fields.finish().map_err(|refusal| refusal.of_op(&name))?;
+        Ok(op)
+    }
+}
+
+impl<'a> Hello<'a> {
+    fn read(fields: &mut Fields<'a>, bounds: &Bounds) -> Result<Self, Refusal> {
+        Ok(Self {
+            token: fields.string("token")?,
+            device: bounded(fields, "device", DEVICE_BYTES_MAX)?,
+            cursor: fields.string("cursor")?,
+            subscribe: patterns(fields, "subscribe", bounds)?.unwrap_or_default(),
+        })
+    }
+}
+
+impl<'a> Send<'a> {
+    fn read(fields: &mut Fields<'a>, bounds: &Bounds) -> Result<Self, Refusal> {
+        // A resend is a send with a known nonce: it is the nonce that makes it one.
+        let _resend = fields.boolean("retry")?;
+        Ok(Self {
+            conversation: required(fields, "conversation")?,
+            body: json(fields, "body", bounds.body_bytes)?,
+            nonce: bounded(fields, "nonce", NONCE_BYTES_MAX)?,
+            after: message_id(fields, "after")?,
+        })
+    }
+}
+
+impl<'a> History<'a> {
+    fn read(fields: &mut Fields<'a>, bounds: &Bounds) -> Result<Self, Refusal> {
+        let conversation = required(fields, "conversation")?;
+        let side = match (message_id(fields, "before")?, message_id(fields, "after")?) {
+            (Some(_), Some(_)) => {
+                return Err(Refusal::bad_request("`before` and `after` exclude each other"));
+            }
+            (_, Some(after)) => Side::After(after),
+            (before, None) => Side::Before(before),
+        };
+        let max = bounds.history_messages as u64;
+        let limit = fields.number("limit")?.unwrap_or(HISTORY_LIMIT_DEFAULT.min(max));
+        if !(1..=max).contains(&limit) {
+            let message = format!("`limit` must be from 1 to {max}, not {limit}");
+            return Err(Refusal::bad_request(message));
+        }
+        Ok(Self { conversation, side, limit: limit as usize })
+    }
+}
+
+impl<'a> Publish<'a> {
+    fn read(fields: &mut Fields<'a>, bounds: &Bounds) -> Result<Self, Refusal> {
+        let subject = fields.string("subject")?;
+        let conversation = fields.string("conversation")?;
+        let event = bounded(fields, "event", EVENT_BYTES_MAX)?;
+        let data = json(fields, "data", bounds.data_bytes)?;
+        match (subject, conversation, event) {
+            (Some(subject), None, None) => Ok(Self::Subject { subject, data }),
+            (None, Some(conversation), Some(event)) => {
+                Ok(Self::Conversation { conversation, event, data })
+            }
+            (None, Some(_), None) => Err(missing("event")),
+            (None, None, _) => Err(missing("subject")),
+            (Some(_), ..) => Err(Refusal::bad_request(
+                "`subject` and `conversation` with `event` exclude each other",
+            )),
+        }
+    }
+}
+
+fn required<'a>(fields: &mut Fields<'a>, name: &str) -> Result<Cow<'a, str>, Refusal> {
+    fields.string(name)?.ok_or_else(|| missing(name))
+}
+
+/// An optional string of 1 to `max` bytes.
+fn bounded<'a>(
+    fields: &mut Fields<'a>,
+    name: &str,
+    max: usize,
+) -> Result<Option<Cow<'a, str>>, Refusal> {
+    let Some(text) = fields.string(name)? else { return Ok(None) };
+    if (1..=max).contains(&text.len()) {
+        return Ok(Some(text));
+    }
+    Err(Refusal::bad_request(format!("`{name}` must be of 1 to {max} bytes, not {}", text.len())))
+}
+
+/// A required JSON value of at most `max` bytes as text.
+fn json<'a>(fields: &mut Fields<'a>, name: &str, max: usize) -> Result<&'a RawValue, Refusal> {
+    let raw = fields.raw(name).ok_or_else(|| missing(name))?;
+    let bytes = raw.get().len();
+    if bytes <= max {
+        return Ok(raw);
+    }
+    let message = format!("`{name}` has {bytes} bytes, at most {max} are allowed");
+    Err(Refusal::new(Code::TooLarge, message))
+}
+
+fn message_id(fields: &mut Fields<'_>, name: &str) -> Result<Option<MessageId>, Refusal> {
+    let Some(text) = fields.string(name)? else { return Ok(None) };
+    text.parse().map(Some).map_err(|error| Refusal::bad_request(format!("`{name}` {error}")))
+}
+
+fn required_patterns(fields: &mut Fields<'_>, bounds: &Bounds) -> Result<Vec<Pattern>, Refusal> {
+    let patterns = patterns(fields, "patterns", bounds)?.ok_or_else(|| missing("patterns"))?;
+    if patterns.is_empty() {
+        return Err(Refusal::bad_request("`patterns` must name at least one pattern"));
+    }
+    Ok(patterns)
+}
+
+fn patterns(
+    fields: &mut Fields<'_>,
+    name: &str,
+    bounds: &Bounds,
+) -> Result<Option<Vec<Pattern>>, Refusal> {
+    let Some(texts) = fields.strings(name)? else { return Ok(None) };
+    if texts.len() > bounds.patterns {
+        let (found, max) = (texts.len(), bounds.patterns);
+        let message = format!("`{name}` has {found} patterns, at most {max} are allowed");
+        return Err(Refusal::new(Code::LimitReached, message));
+    }
+    let read = |text: &Cow<'_, str>| {
+        Pattern::parse(text).map_err(|error| {
+            let shown: String = text.chars().take(64).collect();
+            Refusal::bad_request(format!("`{name}`: `{shown}`: {error}"))
+        })
+    };
+    texts.iter().map(read).collect::<Result<Vec<_>, _>>().map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const BOUNDS: Bounds = Bounds {
+        body_bytes: 20,
+        data_bytes: 20,
+        json_depth: 8,
+        patterns: 2,
+        history_messages: 200,
+    };
+
+    fn refusal(text: &str) -> (Code, String) {
+        let refusal = Request::read(text, &BOUNDS).op.unwrap_err();
+        (refusal.code, refusal.message.into_owned())
+    }
+
+    #[test]
+    fn refusals_name_the_op_the_field_the_bound_and_the_value() {
+        let table = [
+            (
+                r#"{"op":"send","conversation":"room.x"}"#,
+                Code::BadRequest,
+                "send: `body` is missing",
+            ),
+            (r#"{"op":"send","body":1}"#, Code::BadRequest, "send: `conversation` is missing"),
+            (
+                r#"{"op":"send","conversation":1,"body":1}"#,
+                Code::BadRequest,
+                "send: `conversation` must be a string, not 1",
+            ),
+            (
+                r#"{"op":"send","conversation":"user.b","body":"0123456789012345678901"}"#,
+                Code::TooLarge,
+                "send: `body` has 24 bytes, at most 20 are allowed",
+            ),
+            (
+                r#"{"op":"send","conversation":"user.b","body":1,"nonce":""}"#,
+                Code::BadRequest,
+                "send: `nonce` must be of 1 to 64 bytes, not 0",
+            ),
+            (
+                r#"{"op":"send","conversation":"user.b","body":1,"bdoy":1}"#,
+                Code::BadRequest,
+                "send: `bdoy` is not a field of it",
+            ),
+            (
+                r#"{"op":"history","conversation":"user.b","limit":0}"#,
+                Code::BadRequest,
+                "history: `limit` must be from 1 to 200, not 0",
+            ),
+            (
+                r#"{"op":"history","conversation":"user.b","before":"x"}"#,
+                Code::BadRequest,
+                "history: `before` must be a message id: a UUID of version 7 in its 36-character form",
+            ),
+            (
+                r#"{"op":"subscribe","patterns":[]}"#,
+                Code::BadRequest,
+                "subscribe: `patterns` must name at least one pattern",
+            ),
+            (
+                r#"{"op":"subscribe","patterns":["topic.a","topic.b","topic.c"]}"#,
+                Code::LimitReached,
+                "subscribe: `patterns` has 3 patterns, at most 2 are allowed",
+            ),
+            (
+                r#"{"op":"subscribe","patterns":["topic.a","topic.>.b"]}"#,
+                Code::BadRequest,
+                "subscribe: `patterns`: `topic.>.b`: `>` at byte 6 must be the last token",
+            ),
+            (r#"{"op":"publish","data":1}"#, Code::BadRequest, "publish: `subject` is missing"),
+            (
+                r#"{"op":"publish","conversation":"user.b","data":1}"#,
+                Code::BadRequest,
+                "publish: `event` is missing",
+            ),
+            (r#"{"op":"dance"}"#, Code::UnknownOp, "dance: no such op"),
+            (r#"{"id":1}"#, Code::BadRequest, "`op` is missing"),
+            (
+                r#"{"op":"ping","id":1.5}"#,
+                Code::BadRequest,
+                "`id` must be an integer or a string of at most 64 bytes, not 1.5",
+            ),
+        ];
+        for (text, code, message) in table {
+            assert_eq!(refusal(text), (code, message.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_keeps_the_id() {
+        let request = Request::read(r#"{"op":"dance","id":"x1"}"#, &BOUNDS);
+        assert_eq!(request.id, RequestId::read_text(r#""x1""#));
+        assert!(request.op.is_err());
+    }
+
+    #[test]
+    fn escapes_are_read() {
+        let text = r#"{"op":"send","conversation":"user.\u0062ob","body":{"a":1}}"#;
+        let Ok(Op::Send(send)) = Request::read(text, &BOUNDS).op else { panic!("a send") };
+        assert_eq!(send.conversation, "user.bob");
+        assert_eq!(send.body.get(), r#"{"a":1}"#);
+    }
+
+    proptest! {
+        #[test]
+        fn any_frame_is_answered(op in "hello|send|history|publish|subscribe|ping", tail in ".*") {
+            let _answered = Request::read(&format!(r#"{{"op":"{op}",{tail}}}"#), &BOUNDS).op;
+        }
+    }
+}
