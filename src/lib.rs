@@ -1,4 +1,9 @@
 //! Narrowcast.
+pub mod bus;
+pub mod delivery;
 pub mod domain;
+pub mod interest;
 pub mod layout;
 pub mod protocol;
+pub mod redis;
+pub mod telemetry;

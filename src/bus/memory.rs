@@ -1,0 +1,295 @@
+//! The in-memory twin: joins nodes of one process. It carries bytes like the real one, and can
+//! be cut, made to drop and made to delay.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::AHashMap;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Bus, BusError, Pending, Publish, Publisher, Sink, Subscription};
+use crate::layout::ShardIndex;
+use crate::redis::{Channel, RunId};
+
+/// A number of shards in this process.
+#[derive(Debug, Clone)]
+pub struct MemoryBus {
+    shards: Arc<[Arc<Shard>]>,
+}
+
+#[derive(Debug)]
+struct Shard {
+    index: ShardIndex,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Which start of the imagined server this is; a cut begins another.
+    run: u32,
+    run_id: RunId,
+    reachable: bool,
+    next_subscriber: u64,
+    channels: AHashMap<Channel, Vec<(u64, Arc<dyn Sink>)>>,
+    closed: CancellationToken,
+    drops: u64,
+    delay: Duration,
+    delayed: VecDeque<(Instant, Delivery)>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("run", &self.run).finish_non_exhaustive()
+    }
+}
+
+struct Delivery {
+    sinks: Vec<Arc<dyn Sink>>,
+    publish: Publish,
+}
+
+impl Delivery {
+    fn deliver(self, shard: ShardIndex) {
+        for sink in &self.sinks {
+            sink.push(
+                shard,
+                self.publish.channel.as_str().as_bytes(),
+                self.publish.payload.clone(),
+            );
+        }
+    }
+}
+
+impl MemoryBus {
+    /// A bus of `shards` shards.
+    pub fn new(shards: u32) -> Self {
+        Self { shards: (0..shards).map(|index| Arc::new(Shard::new(ShardIndex(index)))).collect() }
+    }
+
+    fn shard(&self, shard: ShardIndex) -> &Arc<Shard> {
+        &self.shards[shard.0 as usize]
+    }
+
+    /// Cuts every connection to a shard and refuses new ones until [`Self::heal`].
+    pub fn cut(&self, shard: ShardIndex) {
+        let mut state = self.shard(shard).state.lock();
+        let run = state.run + 1;
+        state.closed.cancel();
+        *state = State { reachable: false, ..State::new(shard, run) };
+    }
+
+    /// Lets connections in again, to a server that knows nothing of before.
+    pub fn heal(&self, shard: ShardIndex) {
+        self.shard(shard).state.lock().reachable = true;
+    }
+
+    /// Loses the next `publishes` publishes to a shard after they were answered.
+    pub fn drop_next(&self, shard: ShardIndex, publishes: u64) {
+        self.shard(shard).state.lock().drops = publishes;
+    }
+
+    /// Holds every publish to a shard back for a time, in order.
+    pub fn delay(&self, shard: ShardIndex, delay: Duration) {
+        self.shard(shard).state.lock().delay = delay;
+    }
+}
+
+impl State {
+    fn new(shard: ShardIndex, run: u32) -> Self {
+        Self {
+            run,
+            run_id: RunId::new(&format!("memory-{}-{run}", shard.0)),
+            reachable: true,
+            next_subscriber: 0,
+            channels: AHashMap::new(),
+            closed: CancellationToken::new(),
+            drops: 0,
+            delay: Duration::ZERO,
+            delayed: VecDeque::new(),
+        }
+    }
+
+    fn delivery(&self, publish: &Publish) -> Delivery {
+        let sinks = self.channels.get(&publish.channel);
+        let sinks = sinks.map_or_else(Vec::new, |all| all.iter().map(|(_, s)| s.clone()).collect());
+        Delivery { sinks, publish: publish.clone() }
+    }
+}
+
+impl Shard {
+    fn new(index: ShardIndex) -> Self {
+        Self { index, state: Mutex::new(State::new(index, 0)) }
+    }
+
+    /// A connection's view of the shard, if it can be reached.
+    fn connect(self: &Arc<Self>) -> Result<Connection, BusError> {
+        let mut state = self.state.lock();
+        if !state.reachable {
+            return Err(BusError::Unreachable("the shard is cut off".into()));
+        }
+        state.next_subscriber += 1;
+        Ok(Connection {
+            shard: Arc::clone(self),
+            number: state.next_subscriber,
+            run_id: state.run_id.clone(),
+            closed: state.closed.clone(),
+        })
+    }
+
+    /// Takes a publish and hands it on, or keeps it back for its time.
+    fn publish(self: &Arc<Self>, publish: &Publish) -> u64 {
+        let mut state = self.state.lock();
+        let delivery = state.delivery(publish);
+        let receivers = delivery.sinks.len() as u64;
+        if state.drops > 0 {
+            state.drops -= 1;
+        } else if state.delay.is_zero() && state.delayed.is_empty() {
+            drop(state);
+            delivery.deliver(self.index);
+        } else {
+            let due = Instant::now() + state.delay;
+            state.delayed.push_back((due, delivery));
+            drop(state);
+            let shard = Arc::clone(self);
+            tokio::spawn(async move {
+                tokio::time::sleep_until(due).await;
+                shard.deliver_due();
+            });
+        }
+        receivers
+    }
+
+    fn deliver_due(&self) {
+        let now = Instant::now();
+        loop {
+            let mut state = self.state.lock();
+            if state.delayed.front().is_none_or(|(due, _)| *due > now) {
+                return;
+            }
+            let (_, delivery) = state.delayed.pop_front().expect("the front was there");
+            drop(state);
+            delivery.deliver(self.index);
+        }
+    }
+}
+
+struct Connection {
+    shard: Arc<Shard>,
+    number: u64,
+    run_id: RunId,
+    closed: CancellationToken,
+}
+
+impl Connection {
+    /// Runs `act` on the shard unless this connection was cut.
+    fn alive<T>(&self, act: impl FnOnce(&mut State) -> T) -> Result<T, BusError> {
+        let mut state = self.shard.state.lock();
+        if self.closed.is_cancelled() { Err(BusError::Closed) } else { Ok(act(&mut state)) }
+    }
+}
+
+struct MemorySubscription {
+    connection: Connection,
+    sink: Arc<dyn Sink>,
+}
+
+impl MemorySubscription {
+    fn leave(&self, channels: &[Channel]) -> Result<(), BusError> {
+        let number = self.connection.number;
+        self.connection.alive(|state| {
+            for channel in channels {
+                let Some(sinks) = state.channels.get_mut(channel) else { continue };
+                sinks.retain(|(held, _)| *held != number);
+                if sinks.is_empty() {
+                    state.channels.remove(channel);
+                }
+            }
+        })
+    }
+
+    fn join(&self, channels: &[Channel]) -> Result<(), BusError> {
+        let number = self.connection.number;
+        self.connection.alive(|state| {
+            for channel in channels {
+                let sinks = state.channels.entry(channel.clone()).or_default();
+                if sinks.iter().all(|(held, _)| *held != number) {
+                    sinks.push((number, Arc::clone(&self.sink)));
+                }
+            }
+        })
+    }
+}
+
+impl Drop for MemorySubscription {
+    fn drop(&mut self) {
+        let number = self.connection.number;
+        // A connection that was cut has nothing left to leave.
+        let _cut = self.connection.alive(|state| {
+            state.channels.retain(|_, sinks| {
+                sinks.retain(|(held, _)| *held != number);
+                !sinks.is_empty()
+            });
+        });
+    }
+}
+
+impl Subscription for MemorySubscription {
+    fn run_id(&self) -> &RunId {
+        &self.connection.run_id
+    }
+
+    fn subscribe<'a>(&'a self, channels: &'a [Channel]) -> Pending<'a, Result<(), BusError>> {
+        Box::pin(async move { self.join(channels) })
+    }
+
+    fn unsubscribe<'a>(&'a self, channels: &'a [Channel]) -> Pending<'a, Result<(), BusError>> {
+        Box::pin(async move { self.leave(channels) })
+    }
+
+    fn ping(&self) -> Pending<'_, Result<(), BusError>> {
+        Box::pin(async move { self.connection.alive(|_| ()) })
+    }
+
+    fn closed(&self) -> Pending<'_, ()> {
+        Box::pin(self.connection.closed.cancelled())
+    }
+}
+
+impl Publisher for Connection {
+    fn run_id(&self) -> &RunId {
+        &self.run_id
+    }
+
+    fn publish<'a>(
+        &'a self,
+        batch: &'a [Publish],
+    ) -> Pending<'a, Result<Vec<Result<u64, BusError>>, BusError>> {
+        Box::pin(async move {
+            self.alive(|_| ())?;
+            Ok(batch.iter().map(|publish| Ok(self.shard.publish(publish))).collect())
+        })
+    }
+
+    fn closed(&self) -> Pending<'_, ()> {
+        Box::pin(self.closed.cancelled())
+    }
+}
+
+impl Bus for MemoryBus {
+    fn subscriber(
+        &self,
+        shard: ShardIndex,
+        sink: Arc<dyn Sink>,
+    ) -> Pending<'_, Result<Arc<dyn Subscription>, BusError>> {
+        Box::pin(async move {
+            let connection = self.shard(shard).connect()?;
+            Ok(Arc::new(MemorySubscription { connection, sink }) as Arc<dyn Subscription>)
+        })
+    }
+
+    fn publisher(&self, shard: ShardIndex) -> Pending<'_, Result<Arc<dyn Publisher>, BusError>> {
+        Box::pin(async move { Ok(Arc::new(self.shard(shard).connect()?) as Arc<dyn Publisher>) })
+    }
+}

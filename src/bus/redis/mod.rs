@@ -1,0 +1,78 @@
+//! The bus on Redis: sharded publish/subscribe on independent primaries.
+
+mod publisher;
+mod subscription;
+
+use std::sync::Arc;
+
+use ::redis::RedisError;
+
+use super::{Bus, BusError, Pending, Publisher, Sink, Subscription};
+use crate::layout::ShardIndex;
+use crate::redis::{ConnectError, ConnectOptions};
+
+/// One primary.
+#[derive(Clone)]
+pub struct RedisShard {
+    /// Its name in the layout.
+    pub name: String,
+    /// Where it is, resolved again at every connection. May hold a password.
+    pub url: String,
+}
+
+impl std::fmt::Debug for RedisShard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisShard").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A layout's shards.
+#[derive(Debug)]
+pub struct RedisBus {
+    shards: Vec<RedisShard>,
+    options: ConnectOptions,
+}
+
+impl RedisBus {
+    /// The bus of these shards, in their layout's order.
+    pub const fn new(shards: Vec<RedisShard>, options: ConnectOptions) -> Self {
+        Self { shards, options }
+    }
+
+    fn url(&self, shard: ShardIndex) -> &str {
+        &self.shards[shard.0 as usize].url
+    }
+}
+
+impl Bus for RedisBus {
+    fn subscriber(
+        &self,
+        shard: ShardIndex,
+        sink: Arc<dyn Sink>,
+    ) -> Pending<'_, Result<Arc<dyn Subscription>, BusError>> {
+        Box::pin(async move {
+            let connected =
+                subscription::connect(self.url(shard), &self.options, shard, sink).await?;
+            Ok(Arc::new(connected) as Arc<dyn Subscription>)
+        })
+    }
+
+    fn publisher(&self, shard: ShardIndex) -> Pending<'_, Result<Arc<dyn Publisher>, BusError>> {
+        Box::pin(async move {
+            let connected = publisher::connect(self.url(shard), &self.options).await?;
+            Ok(Arc::new(connected) as Arc<dyn Publisher>)
+        })
+    }
+}
+
+impl From<ConnectError> for BusError {
+    fn from(error: ConnectError) -> Self {
+        Self::Unreachable(error.to_string())
+    }
+}
+
+impl From<RedisError> for BusError {
+    fn from(error: RedisError) -> Self {
+        if error.is_unrecoverable_error() { Self::Closed } else { Self::Refused(error.to_string()) }
+    }
+}

@@ -1,0 +1,62 @@
+//! A connection that publishes.
+
+use ::redis::aio::ConnectionLike;
+use ::redis::{Pipeline, Value, cmd};
+
+use super::BusError;
+use crate::bus::{Pending, Publish, Publisher};
+use crate::redis::{ConnectError, ConnectOptions, Connection, RunId};
+
+pub(super) struct RedisPublisher {
+    connection: Connection,
+}
+
+pub(super) async fn connect(
+    url: &str,
+    options: &ConnectOptions,
+) -> Result<RedisPublisher, ConnectError> {
+    let connection = crate::redis::connect(url, options, |_push| ()).await?;
+    Ok(RedisPublisher { connection })
+}
+
+impl RedisPublisher {
+    async fn send(&self, batch: &[Publish]) -> Result<Vec<Result<u64, BusError>>, BusError> {
+        let mut pipeline = Pipeline::with_capacity(batch.len());
+        for publish in batch {
+            let mut command = cmd("SPUBLISH");
+            command.arg(publish.channel.as_str()).arg(&publish.payload[..]);
+            pipeline.add_command(command);
+        }
+        // Not `query_async`: it would turn one refused publish into a failure of the batch.
+        let mut connection = self.connection.commands.clone();
+        let replies = connection.req_packed_commands(&pipeline, 0, batch.len()).await?;
+        Ok(replies.into_iter().map(answer).collect())
+    }
+}
+
+fn answer(reply: Value) -> Result<u64, BusError> {
+    match reply {
+        Value::Int(receivers) => Ok(receivers.unsigned_abs()),
+        Value::ServerError(error) => Err(BusError::Refused(error.to_string())),
+        other => Err(BusError::Refused(format!(
+            "an answer to a publish must be a number, not {other:?}"
+        ))),
+    }
+}
+
+impl Publisher for RedisPublisher {
+    fn run_id(&self) -> &RunId {
+        &self.connection.server.run_id
+    }
+
+    fn publish<'a>(
+        &'a self,
+        batch: &'a [Publish],
+    ) -> Pending<'a, Result<Vec<Result<u64, BusError>>, BusError>> {
+        Box::pin(self.send(batch))
+    }
+
+    fn closed(&self) -> Pending<'_, ()> {
+        Box::pin(self.connection.closed.cancelled())
+    }
+}

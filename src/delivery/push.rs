@@ -1,0 +1,48 @@
+//! One publish on its way to the sessions of this node.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use crate::bus::Envelope;
+use crate::telemetry::{Metrics, Received};
+
+/// An envelope shared by the workers it goes to.
+#[derive(Debug)]
+pub struct Push {
+    /// What is delivered.
+    pub envelope: Envelope,
+    account: Option<Account>,
+}
+
+/// How a push from the bus is judged once every worker has had it: useful if a session was
+/// handed it, wasted if none was.
+#[derive(Debug)]
+struct Account {
+    metrics: Arc<Metrics>,
+    handed: AtomicBool,
+    outstanding: AtomicU32,
+}
+
+impl Push {
+    /// A publish of another worker of this node: no push of the bus, hence not judged.
+    pub const fn local(envelope: Envelope) -> Self {
+        Self { envelope, account: None }
+    }
+
+    /// A push of the bus for a number of workers.
+    pub fn from_bus(envelope: Envelope, metrics: Arc<Metrics>, workers: u32) -> Self {
+        let outstanding = AtomicU32::new(workers);
+        let account = Account { metrics, handed: AtomicBool::new(false), outstanding };
+        Self { envelope, account: Some(account) }
+    }
+
+    /// A worker is done with it.
+    pub fn done(&self, handed: bool) {
+        let Some(account) = &self.account else { return };
+        account.handed.fetch_or(handed, Ordering::AcqRel);
+        if account.outstanding.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let useful = account.handed.load(Ordering::Acquire);
+            account.metrics.received(if useful { Received::Useful } else { Received::Wasted });
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The rule of one shard's interest. Time is a number of milliseconds that the caller knows.
+//!
+//! Invariants worth naming:
+//! - A bucket is confirmed only by the answer to the *last* subscribe sent for it, with no
+//!   unsubscribe after it: each command has a generation, and an older answer counts for nothing.
+//! - A bucket stands in a batch of one kind at most, so the order of buckets is free and only the
+//!   order of batches matters.
+//! - After a disconnect nothing is confirmed, and nothing lingers.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use ahash::AHashMap;
+
+use crate::domain::Class;
+use crate::layout::Bucket;
+
+/// Lingering buckets are at most this part of the held ones, plus [`LINGER_FREE`]: beyond it they
+/// would be traffic for nobody.
+const LINGER_PART: usize = 10;
+
+/// Lingering buckets that are always allowed.
+const LINGER_FREE: usize = 1000;
+
+/// Names a wait for a confirmation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ticket(pub u64);
+
+/// How long a bucket that nobody needs is still heard: sessions that reconnect find it warm.
+#[derive(Debug, Clone, Copy)]
+pub struct Linger {
+    /// At least this long, in milliseconds; up to a quarter more by jitter.
+    pub ms: u64,
+}
+
+/// What to command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Hear.
+    Subscribe,
+    /// Hear no longer.
+    Unsubscribe,
+}
+
+/// One command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// Its place in the order of commands.
+    generation: u64,
+    /// What it does.
+    pub action: Action,
+    /// To which buckets.
+    pub buckets: Vec<Bucket>,
+}
+
+/// What the server was last told of a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wire {
+    Absent,
+    Subscribing(u64),
+    Confirmed,
+    Leaving(u64),
+}
+
+#[derive(Debug)]
+struct Entry {
+    holders: u32,
+    wire: Wire,
+    queued: bool,
+    linger_until: Option<u64>,
+    tickets: Vec<Ticket>,
+}
+
+impl Entry {
+    const fn is_wanted(&self) -> bool {
+        self.holders > 0 || self.linger_until.is_some()
+    }
+
+    /// What must be commanded for the server to know what is wanted.
+    const fn due(&self) -> Option<Action> {
+        match (self.is_wanted(), self.wire) {
+            (true, Wire::Absent | Wire::Leaving(_)) => Some(Action::Subscribe),
+            (false, Wire::Subscribing(_) | Wire::Confirmed) => Some(Action::Unsubscribe),
+            _ => None,
+        }
+    }
+}
+
+/// The interest in one shard's buckets.
+#[derive(Debug)]
+pub struct Machine {
+    linger: Linger,
+    entries: AHashMap<Bucket, Entry>,
+    queue: VecDeque<Bucket>,
+    lingering: BTreeSet<(u64, Bucket)>,
+    held: [u32; Class::ALL.len()],
+    generation: u64,
+    connected: bool,
+}
+
+impl Machine {
+    /// Nothing is needed, nothing is connected.
+    pub fn new(linger: Linger) -> Self {
+        Self {
+            linger,
+            entries: AHashMap::new(),
+            queue: VecDeque::new(),
+            lingering: BTreeSet::new(),
+            held: [0; Class::ALL.len()],
+            generation: 0,
+            connected: false,
+        }
+    }
+
+    /// Buckets that have holders, by class.
+    pub const fn held(&self) -> [u32; Class::ALL.len()] {
+        self.held
+    }
+
+    /// One more holder needs a bucket.
+    pub fn acquire(&mut self, bucket: Bucket) {
+        let entry = self.entries.entry(bucket).or_insert(Entry {
+            holders: 0,
+            wire: Wire::Absent,
+            queued: false,
+            linger_until: None,
+            tickets: Vec::new(),
+        });
+        entry.holders += 1;
+        if entry.holders == 1 {
+            self.held[bucket.class as usize] += 1;
+            if let Some(until) = entry.linger_until.take() {
+                self.lingering.remove(&(until, bucket));
+            }
+            self.enqueue(bucket);
+        }
+    }
+
+    /// A holder is gone; the last one leaves the bucket lingering.
+    pub fn release(&mut self, bucket: Bucket, now: u64, jitter: u64) {
+        let Some(entry) = self.entries.get_mut(&bucket) else { return };
+        debug_assert!(entry.holders > 0, "a release follows an acquire");
+        entry.holders -= 1;
+        if entry.holders > 0 {
+            return;
+        }
+        self.held[bucket.class as usize] -= 1;
+        entry.tickets.clear();
+        if self.connected {
+            let until = now + self.linger.ms + jitter % (self.linger.ms / 4 + 1);
+            entry.linger_until = Some(until);
+            self.lingering.insert((until, bucket));
+            self.shed_lingering();
+        } else {
+            self.entries.remove(&bucket);
+        }
+    }
+
+    /// Oldest out first, down to the bound.
+    fn shed_lingering(&mut self) {
+        let held: u32 = self.held.iter().sum();
+        while self.lingering.len() > held as usize / LINGER_PART + LINGER_FREE {
+            self.end_oldest_linger();
+        }
+    }
+
+    /// Ends the lingering whose time is over.
+    pub fn expire(&mut self, now: u64) {
+        while self.lingering.first().is_some_and(|(until, _)| *until <= now) {
+            self.end_oldest_linger();
+        }
+    }
+
+    fn end_oldest_linger(&mut self) {
+        let Some((_, bucket)) = self.lingering.pop_first() else { return };
+        if let Some(entry) = self.entries.get_mut(&bucket) {
+            entry.linger_until = None;
+        }
+        self.enqueue(bucket);
+    }
+
+    fn enqueue(&mut self, bucket: Bucket) {
+        if !self.connected {
+            return;
+        }
+        if let Some(entry) = self.entries.get_mut(&bucket)
+            && !entry.queued
+            && entry.due().is_some()
+        {
+            entry.queued = true;
+            self.queue.push_back(bucket);
+        }
+    }
+
+    /// Whether a bucket is heard for nobody.
+    pub fn is_lingering(&self, bucket: Bucket) -> bool {
+        self.entries.get(&bucket).is_some_and(|entry| entry.linger_until.is_some())
+    }
+
+    /// Whether a held bucket is confirmed; if not, `ticket` comes back with its confirmation.
+    pub fn is_confirmed_or_awaits(&mut self, bucket: Bucket, ticket: Ticket) -> bool {
+        let Some(entry) = self.entries.get_mut(&bucket) else { return false };
+        let confirmed = entry.wire == Wire::Confirmed;
+        if !confirmed {
+            entry.tickets.push(ticket);
+        }
+        confirmed
+    }
+
+    /// The next command: up to `max` buckets of one kind.
+    pub fn next_batch(&mut self, max: usize) -> Option<Batch> {
+        let mut buckets = Vec::new();
+        let mut action = None;
+        while buckets.len() < max
+            && let Some(&bucket) = self.queue.front()
+        {
+            let due = self.entries.get(&bucket).and_then(Entry::due);
+            if due.is_some() && action.is_some() && due != action {
+                break;
+            }
+            self.queue.pop_front();
+            if let Some(due) = self.take_up(bucket, due) {
+                action = Some(due);
+                buckets.push(bucket);
+            }
+        }
+        let action = action?;
+        self.generation += 1;
+        Some(Batch { generation: self.generation, action, buckets })
+    }
+
+    /// Marks a bucket as commanded in the batch that is being made.
+    fn take_up(&mut self, bucket: Bucket, due: Option<Action>) -> Option<Action> {
+        let generation = self.generation + 1;
+        let entry = self.entries.get_mut(&bucket)?;
+        entry.queued = false;
+        match due? {
+            Action::Subscribe => entry.wire = Wire::Subscribing(generation),
+            Action::Unsubscribe => entry.wire = Wire::Leaving(generation),
+        }
+        due
+    }
+
+    /// A command was answered: the tickets of the buckets that it confirmed.
+    pub fn answered(&mut self, batch: &Batch) -> Vec<Ticket> {
+        let mut tickets = Vec::new();
+        for bucket in &batch.buckets {
+            let Some(entry) = self.entries.get_mut(bucket) else { continue };
+            if entry.wire == Wire::Subscribing(batch.generation) {
+                entry.wire = Wire::Confirmed;
+                tickets.append(&mut entry.tickets);
+            } else if entry.wire == Wire::Leaving(batch.generation) {
+                entry.wire = Wire::Absent;
+                if !entry.is_wanted() {
+                    self.entries.remove(bucket);
+                }
+            }
+        }
+        tickets
+    }
+
+    /// A connection is there that knows of nothing yet.
+    pub fn connected(&mut self) {
+        self.connected = true;
+        let all: Vec<Bucket> = self.entries.keys().copied().collect();
+        all.into_iter().for_each(|bucket| self.enqueue(bucket));
+    }
+
+    /// The connection is gone.
+    pub fn disconnected(&mut self) {
+        self.connected = false;
+        self.queue.clear();
+        self.lingering.clear();
+        self.entries.retain(|_, entry| {
+            entry.wire = Wire::Absent;
+            entry.queued = false;
+            entry.linger_until = None;
+            entry.holders > 0
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

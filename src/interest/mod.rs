@@ -1,0 +1,191 @@
+//! What a node hears: the buckets that its sessions need, a shard each.
+//!
+//! [`Machine`] is the pure rule; [`Interest`] shares it between the workers, who acquire and
+//! release, and the one owner of each shard's link, who orders the commands.
+
+mod machine;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use ahash::AHashMap;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+use crate::domain::{Class, Key};
+use crate::layout::{Bucket, Layout, ShardIndex};
+
+pub use machine::{Action, Batch, Linger, Machine, Ticket};
+
+/// The interest of a node.
+#[derive(Debug)]
+pub struct Interest {
+    layout: Arc<Layout>,
+    shards: Vec<Shard>,
+    /// Buckets that sessions here need, by class: what the plan asks on every publish.
+    held: [AtomicU32; Class::ALL.len()],
+    began: Instant,
+    batch_max: usize,
+}
+
+#[derive(Debug)]
+struct Shard {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    machine: Machine,
+    waiters: AHashMap<Ticket, oneshot::Sender<()>>,
+    next_ticket: u64,
+}
+
+/// Whether a key is heard already, or when it will be.
+#[derive(Debug)]
+pub enum Confirmation {
+    /// Everything published from now on is heard.
+    Done,
+    /// It is when this resolves to `Ok`. An `Err` says that nobody needs the key any more.
+    Awaited(oneshot::Receiver<()>),
+}
+
+impl Confirmation {
+    /// Waits at most `bound`; false if the confirmation did not come.
+    pub async fn within(self, bound: Duration) -> bool {
+        match self {
+            Self::Done => true,
+            Self::Awaited(answer) => {
+                matches!(tokio::time::timeout(bound, answer).await, Ok(Ok(())))
+            }
+        }
+    }
+}
+
+impl Interest {
+    /// Nothing is needed yet.
+    pub fn new(layout: Arc<Layout>, linger: Linger, batch_max: usize) -> Self {
+        let shard = |_| Shard {
+            state: Mutex::new(State {
+                machine: Machine::new(linger),
+                waiters: AHashMap::new(),
+                next_ticket: 0,
+            }),
+            changed: Notify::new(),
+        };
+        let shards = layout.shards().iter().map(shard).collect();
+        Self { layout, shards, held: Default::default(), began: Instant::now(), batch_max }
+    }
+
+    fn now(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
+    }
+
+    fn shard(&self, shard: ShardIndex) -> &Shard {
+        &self.shards[shard.0 as usize]
+    }
+
+    /// Runs `act` on a shard's machine, then tells the owner and keeps the count.
+    fn change<T>(&self, shard: ShardIndex, act: impl FnOnce(&mut Machine, u64) -> T) -> T {
+        let now = self.now();
+        let shard = self.shard(shard);
+        let mut state = shard.state.lock();
+        let before = state.machine.held();
+        let result = act(&mut state.machine, now);
+        let after = state.machine.held();
+        for class in 0..Class::ALL.len() {
+            let change = after[class].wrapping_sub(before[class]);
+            self.held[class].fetch_add(change, Ordering::Relaxed);
+        }
+        drop(state);
+        shard.changed.notify_one();
+        result
+    }
+
+    /// A worker's first session needs a key.
+    pub fn acquire(&self, key: &Key) {
+        let route = self.layout.route(key);
+        self.change(route.shard, |machine, _| machine.acquire(route.bucket));
+    }
+
+    /// A worker's last session that needed a key is gone.
+    pub fn release(&self, key: &Key) {
+        let route = self.layout.route(key);
+        let jitter = rand::random();
+        self.change(route.shard, |machine, now| machine.release(route.bucket, now, jitter));
+    }
+
+    /// When a key that is acquired is heard.
+    pub fn confirmation(&self, key: &Key) -> Confirmation {
+        let route = self.layout.route(key);
+        let mut state = self.shard(route.shard).state.lock();
+        let ticket = Ticket(state.next_ticket);
+        if state.machine.is_confirmed_or_awaits(route.bucket, ticket) {
+            return Confirmation::Done;
+        }
+        state.next_ticket += 1;
+        let (sender, answer) = oneshot::channel();
+        state.waiters.insert(ticket, sender);
+        Confirmation::Awaited(answer)
+    }
+
+    /// The share of a class's buckets that sessions here need.
+    pub fn held_share(&self, class: Class) -> f64 {
+        f64::from(self.held(class)) / f64::from(self.layout.buckets().of(class).get())
+    }
+
+    /// How many buckets of a class sessions here need.
+    pub fn held(&self, class: Class) -> u32 {
+        self.held[class as usize].load(Ordering::Relaxed)
+    }
+
+    /// Whether a key's bucket is heard only because it lingers.
+    pub fn is_lingering(&self, key: &Key) -> bool {
+        let route = self.layout.route(key);
+        self.shard(route.shard).state.lock().machine.is_lingering(route.bucket)
+    }
+
+    /// Waits until there may be something to command.
+    pub async fn changed(&self, shard: ShardIndex) {
+        self.shard(shard).changed.notified().await;
+    }
+
+    /// What to command next on a shard's connection.
+    pub fn next_batch(&self, shard: ShardIndex) -> Option<Batch> {
+        self.shard(shard).state.lock().machine.next_batch(self.batch_max)
+    }
+
+    /// Ends the lingering whose time is over.
+    pub fn expire(&self, shard: ShardIndex) {
+        self.change(shard, Machine::expire);
+    }
+
+    /// A command was answered.
+    pub fn answered(&self, shard: ShardIndex, batch: &Batch) {
+        let mut state = self.shard(shard).state.lock();
+        let tickets = state.machine.answered(batch);
+        let waiters: Vec<_> = tickets.iter().filter_map(|t| state.waiters.remove(t)).collect();
+        drop(state);
+        for waiter in waiters {
+            // Whoever gave up waiting needs no answer.
+            let _gave_up = waiter.send(());
+        }
+    }
+
+    /// The shard's connection is new: everything that is needed is to be commanded again.
+    pub fn connected(&self, shard: ShardIndex) {
+        self.change(shard, |machine, _| machine.connected());
+    }
+
+    /// The shard's connection is gone, and nothing is heard.
+    pub fn disconnected(&self, shard: ShardIndex) {
+        self.change(shard, |machine, _| machine.disconnected());
+    }
+
+    /// The bucket of a key.
+    pub fn bucket(&self, key: &Key) -> Bucket {
+        self.layout.route(key).bucket
+    }
+}

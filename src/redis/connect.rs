@@ -1,0 +1,117 @@
+//! How a connection to a Redis is made.
+
+use std::time::Duration;
+
+use ::redis::aio::MultiplexedConnection;
+use ::redis::io::tcp::TcpSettings;
+use ::redis::io::tcp::socket2::TcpKeepalive;
+use ::redis::{
+    AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, PushInfo,
+    PushKind, RedisError,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::server::{MAJOR_MIN, ServerInfo};
+
+/// Commands that may wait inside the client for the socket: batches are few and large.
+const PIPELINE_BUFFER: usize = 64;
+
+/// The bounds of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectOptions {
+    /// How long a connection and its greeting may take, together.
+    pub connect: Duration,
+    /// How long an idle peer may be silent before the kernel asks for it.
+    pub keepalive: Duration,
+    /// How long sent bytes may stay unacknowledged before the kernel gives the peer up.
+    pub user_timeout: Duration,
+}
+
+/// Why there is no connection. No text holds a password.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ConnectError {
+    /// Nothing answered in time.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// The server or the network refused.
+    #[error("{0}")]
+    Refused(String),
+    /// The server cannot do what is needed.
+    #[error(
+        "Redis {found} is too old: sharded publish/subscribe needs version {MAJOR_MIN} or later"
+    )]
+    TooOld {
+        /// The version that it told.
+        found: String,
+    },
+}
+
+impl From<RedisError> for ConnectError {
+    fn from(error: RedisError) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
+/// A live connection.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// What commands are sent on.
+    pub commands: MultiplexedConnection,
+    /// Who answered, read on this very connection.
+    pub server: ServerInfo,
+    /// Cancelled once the connection is gone.
+    pub closed: CancellationToken,
+}
+
+/// Connects by RESP3. `on_push` is called on the connection's own task with every push that is
+/// no disconnection: it must not block.
+///
+/// There is no timeout a reply: whoever waits sets its own, and a batch needs one timer then,
+/// not one a command.
+pub async fn connect(
+    url: &str,
+    options: &ConnectOptions,
+    on_push: impl Fn(PushInfo) + Send + Sync + 'static,
+) -> Result<Connection, ConnectError> {
+    let closed = CancellationToken::new();
+    let gone = closed.clone();
+    let sender = move |info: PushInfo| -> Result<(), ()> {
+        match info.kind {
+            PushKind::Disconnection => gone.cancel(),
+            _ => on_push(info),
+        }
+        Ok(())
+    };
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(options.connect))
+        .set_response_timeout(None)
+        .set_pipeline_buffer_size(PIPELINE_BUFFER)
+        .set_push_sender(sender);
+    let client = Client::open(connection_info(url, options)?)?;
+    let attempt = async {
+        let mut commands = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let server = ServerInfo::read(&mut commands).await?;
+        Ok::<_, ConnectError>(Connection { commands, server, closed })
+    };
+    let connection = tokio::time::timeout(options.connect, attempt)
+        .await
+        .map_err(|_elapsed| ConnectError::Timeout(options.connect))??;
+    if connection.server.is_too_old() {
+        return Err(ConnectError::TooOld { found: connection.server.version });
+    }
+    Ok(connection)
+}
+
+/// The address with the socket's options: the crate leaves them all off.
+pub(super) fn connection_info(
+    url: &str,
+    options: &ConnectOptions,
+) -> Result<ConnectionInfo, RedisError> {
+    let tcp = TcpSettings::default()
+        .set_nodelay(true)
+        .set_keepalive(TcpKeepalive::new().with_time(options.keepalive))
+        .set_user_timeout(options.user_timeout);
+    let info = url.into_connection_info()?;
+    let redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    Ok(info.set_tcp_settings(tcp).set_redis_settings(redis))
+}

@@ -1,0 +1,12 @@
+//! Everything that is said to a Redis: how connections are made, what a server must be, and the
+//! only spelling of keys and channels.
+
+mod channels;
+mod connect;
+mod pool;
+mod server;
+
+pub use channels::{Channel, Channels};
+pub use connect::{ConnectError, ConnectOptions, Connection, connect};
+pub use pool::{Pool, PoolError};
+pub use server::{RunId, ServerInfo};

@@ -1,0 +1,117 @@
+//! A pool of connections for commands that are no publishes and no subscribes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ::redis::aio::MultiplexedConnection;
+use ::redis::{FromRedisValue, Pipeline, RedisError};
+use bb8::ManageConnection;
+use bb8_redis::RedisConnectionManager;
+
+use super::connect::{ConnectOptions, connection_info};
+
+/// Connections a pool holds at most: commands are pipelined, so few are enough.
+const CONNECTIONS_MAX: u32 = 4;
+
+/// How long a connection may lie unused.
+const IDLE_MAX: Duration = Duration::from_mins(1);
+
+/// Why a command has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolError {
+    /// No connection was free, or could be made, in time.
+    #[error("no connection within {0:?}")]
+    Exhausted(Duration),
+    /// The answer did not come in time; the command may have taken effect.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// The server or the network refused.
+    #[error("{0}")]
+    Redis(#[from] RedisError),
+}
+
+/// The stock manager with an honest `has_broken`: the stock one never says yes, so a dead
+/// connection would be handed out until it has been idle for minutes, unless each check-out
+/// paid a round trip.
+#[derive(Debug)]
+struct Manager {
+    inner: RedisConnectionManager,
+}
+
+struct Pooled {
+    connection: MultiplexedConnection,
+    broken: Arc<AtomicBool>,
+}
+
+impl ManageConnection for Manager {
+    type Connection = Pooled;
+    type Error = RedisError;
+
+    async fn connect(&self) -> Result<Pooled, RedisError> {
+        let connection = self.inner.connect().await?;
+        Ok(Pooled { connection, broken: Arc::default() })
+    }
+
+    async fn is_valid(&self, pooled: &mut Pooled) -> Result<(), RedisError> {
+        self.inner.is_valid(&mut pooled.connection).await
+    }
+
+    fn has_broken(&self, pooled: &mut Pooled) -> bool {
+        pooled.broken.load(Ordering::Relaxed)
+    }
+}
+
+/// Connections to one shard.
+#[derive(Clone)]
+pub struct Pool {
+    pool: bb8::Pool<Manager>,
+    reply: Duration,
+    connect: Duration,
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("state", &self.pool.state()).finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    /// A pool that connects when it is first asked.
+    pub fn new(url: &str, options: &ConnectOptions, reply: Duration) -> Result<Self, PoolError> {
+        let inner = RedisConnectionManager::new(connection_info(url, options)?)?;
+        let pool = bb8::Pool::builder()
+            .max_size(CONNECTIONS_MAX)
+            .test_on_check_out(false)
+            .connection_timeout(options.connect)
+            .idle_timeout(Some(IDLE_MAX))
+            .build_unchecked(Manager { inner });
+        Ok(Self { pool, reply, connect: options.connect })
+    }
+
+    /// Sends a pipeline and waits for its answers. The connection is shared while it waits: the
+    /// check-out ends as soon as the connection is known.
+    pub async fn query<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, PoolError> {
+        let (mut connection, broken) = self.check_out().await?;
+        let answer = tokio::time::timeout(self.reply, pipeline.query_async(&mut connection)).await;
+        let result = match answer {
+            Err(_elapsed) => Err(PoolError::Timeout(self.reply)),
+            Ok(answer) => answer.map_err(PoolError::Redis),
+        };
+        let lost = match &result {
+            Err(PoolError::Redis(error)) => error.is_unrecoverable_error() || error.is_timeout(),
+            Err(_) => true,
+            Ok(_) => false,
+        };
+        broken.fetch_or(lost, Ordering::Relaxed);
+        result
+    }
+
+    async fn check_out(&self) -> Result<(MultiplexedConnection, Arc<AtomicBool>), PoolError> {
+        match self.pool.get().await {
+            Ok(pooled) => Ok((pooled.connection.clone(), Arc::clone(&pooled.broken))),
+            Err(bb8::RunError::User(error)) => Err(error.into()),
+            Err(bb8::RunError::TimedOut) => Err(PoolError::Exhausted(self.connect)),
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Everything that is counted. Labels are small closed sets: no user, conversation or subject.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// What a push of the bus was to this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Received {
+    /// A session here was handed it.
+    Useful,
+    /// This node published it and delivered it then.
+    Echo,
+    /// Its bucket is heard only because it lingers.
+    Lingering,
+    /// Nobody here is concerned.
+    Wasted,
+}
+
+/// What became of a publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PublishOutcome {
+    /// Answered by its shard.
+    Answered,
+    /// Sent to `all` of another shard, since its own is down.
+    Detoured,
+    /// Refused by its shard, or its connection broke before the answer.
+    Failed,
+    /// Dropped: no shard is up, or its queue is full.
+    Dropped,
+}
+
+/// What became of a send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SendOutcome {
+    /// Stored and acknowledged.
+    Sent,
+    /// It may have been stored.
+    Unknown,
+    /// Not stored.
+    Unavailable,
+    /// Refused for what it asks.
+    Refused,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CloseLabels {
+    code: u32,
+}
+
+/// The counters of a node, shared by its workers.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    received: [Counter; 4],
+    publishes: [Counter; 4],
+    sends: [Counter; 4],
+    closes: Family<CloseLabels, Counter>,
+    useful_share: Gauge<f64, std::sync::atomic::AtomicU64>,
+    /// Pushes that are no envelope of a known version.
+    pub malformed_pushes: Counter,
+    /// Pushes of nodes with another store.
+    pub foreign_pushes: Counter,
+    /// Pushes lost since a worker's queue was full.
+    pub inbox_overflows: Counter,
+    /// Publishes that went to the buckets of their keys.
+    pub plans_buckets: Counter,
+    /// Publishes that went to all at once.
+    pub plans_all: Counter,
+    /// Frames handed to sessions.
+    pub deliveries: Counter,
+    /// Events not handed to a session whose outbox was full.
+    pub shed_events: Counter,
+    /// Frames of clients.
+    pub client_frames: Counter,
+    /// Sessions after their `hello`.
+    pub sessions: Gauge,
+    /// Open connections of clients, sessions or not.
+    pub connections: Gauge,
+    /// Ids seen too far ahead of the clock.
+    pub refused_times: Counter,
+    /// Seconds from a send's id to its acknowledgement by the store.
+    pub store_seconds: Histogram,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All at zero.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("narrowcast");
+        let outcomes = ["useful", "echo", "lingering", "wasted"];
+        let received = by_outcome(&mut registry, "bus_received", "Pushes of the bus", outcomes);
+        let outcomes = ["answered", "detoured", "failed", "dropped"];
+        let publishes = by_outcome(&mut registry, "bus_publishes", "Publishes", outcomes);
+        let outcomes = ["sent", "unknown", "unavailable", "refused"];
+        let sends = by_outcome(&mut registry, "sends", "Sends of messages", outcomes);
+        let closes = Family::default();
+        registry.register("closes", "Sessions closed by the server, by code", closes.clone());
+        let useful_share = Gauge::default();
+        let help = "Useful pushes among those received, echoes left out";
+        registry.register("bus_useful_share", help, useful_share.clone());
+        let store_seconds = Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
+        let help = "Seconds from a send's id to its acknowledgement by the store";
+        registry.register("store_append_seconds", help, store_seconds.clone());
+        let mut counter = |name: &str, help: &str| {
+            let counter = Counter::default();
+            registry.register(name, help, counter.clone());
+            counter
+        };
+        Self {
+            malformed_pushes: counter("bus_malformed", "Pushes that are no envelope"),
+            foreign_pushes: counter("bus_foreign", "Pushes of nodes with another store"),
+            inbox_overflows: counter("inbox_overflows", "Pushes lost in a worker's full queue"),
+            plans_buckets: counter("plans_buckets", "Publishes by buckets"),
+            plans_all: counter("plans_all", "Publishes to all at once"),
+            deliveries: counter("deliveries", "Frames handed to sessions"),
+            shed_events: counter("events_shed", "Events not handed to slow sessions"),
+            client_frames: counter("client_frames", "Frames of clients"),
+            refused_times: counter("clock_refused", "Ids seen too far ahead of the clock"),
+            sessions: gauge(&mut registry, "sessions", "Sessions after their hello"),
+            connections: gauge(&mut registry, "connections", "Open connections of clients"),
+            registry,
+            received,
+            publishes,
+            sends,
+            closes,
+            useful_share,
+            store_seconds,
+        }
+    }
+
+    /// Counts a push of the bus.
+    pub fn received(&self, what: Received) {
+        self.received[what as usize].inc();
+    }
+
+    /// Counts publishes.
+    pub fn publishes(&self, outcome: PublishOutcome, count: u64) {
+        self.publishes[outcome as usize].inc_by(count);
+    }
+
+    /// Counts a send.
+    pub fn sends(&self, outcome: SendOutcome) {
+        self.sends[outcome as usize].inc();
+    }
+
+    /// Counts a session that the server closed.
+    pub fn closes(&self, code: u16) {
+        self.closes.get_or_create(&CloseLabels { code: code.into() }).inc();
+    }
+
+    /// Pushes of one kind so far.
+    pub fn received_so_far(&self, what: Received) -> u64 {
+        self.received[what as usize].get()
+    }
+
+    /// Node events so far: every push received, the own echo included.
+    pub fn node_events(&self) -> u64 {
+        self.received.iter().map(Counter::get).sum()
+    }
+
+    /// Useful pushes among those received, the own echo left out; 1 before the first.
+    pub fn useful_share(&self) -> f64 {
+        let others = self.node_events() - self.received_so_far(Received::Echo);
+        if others == 0 {
+            return 1.0;
+        }
+        self.received_so_far(Received::Useful) as f64 / others as f64
+    }
+
+    /// Everything in Prometheus' text format.
+    pub fn render(&self) -> String {
+        self.useful_share.set(self.useful_share());
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a String cannot fail");
+        text
+    }
+}
+
+fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
+    let gauge = Gauge::default();
+    registry.register(name, help, gauge.clone());
+    gauge
+}
+
+/// A counter an outcome, in the order of the enum's variants, looked up once.
+fn by_outcome(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    outcomes: [&'static str; 4],
+) -> [Counter; 4] {
+    let family = Family::<[(&'static str, &'static str); 1], Counter>::default();
+    let counters = outcomes.map(|outcome| family.get_or_create(&[("outcome", outcome)]).clone());
+    registry.register(name, help, family);
+    counters
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_useful_share_leaves_echoes_out() {
+        let metrics = Metrics::new();
+        assert!((metrics.useful_share() - 1.0).abs() < f64::EPSILON);
+        metrics.received(Received::Useful);
+        metrics.received(Received::Echo);
+        metrics.received(Received::Wasted);
+        metrics.received(Received::Lingering);
+        metrics.received(Received::Wasted);
+        assert_eq!(metrics.node_events(), 5);
+        assert!((metrics.useful_share() - 0.25).abs() < f64::EPSILON);
+        let text = metrics.render();
+        assert!(text.contains("narrowcast_bus_received_total{outcome=\"wasted\"} 2"), "{text}");
+        assert!(text.contains("narrowcast_bus_useful_share 0.25"), "{text}");
+    }
+}
