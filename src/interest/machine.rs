@@ -172,10 +172,13 @@ impl Machine {
 
     fn end_oldest_linger(&mut self) {
         let Some((_, bucket)) = self.lingering.pop_first() else { return };
-        if let Some(entry) = self.entries.get_mut(&bucket) {
-            entry.linger_until = None;
+        let Some(entry) = self.entries.get_mut(&bucket) else { return };
+        entry.linger_until = None;
+        if entry.wire == Wire::Absent {
+            self.entries.remove(&bucket);
+        } else {
+            self.enqueue(bucket);
         }
-        self.enqueue(bucket);
     }
 
     fn enqueue(&mut self, bucket: Bucket) {
