@@ -1,0 +1,7 @@
+//! From a token to who is calling and what he may do. No I/O: the time is the caller's.
+
+mod principal;
+mod token;
+
+pub use principal::{Principal, Role};
+pub use token::{Claims, Mint, TokenError, TokenKey, TokenRules, Verifier};

@@ -1,0 +1,111 @@
+//! Who is calling, and what he may do.
+
+use crate::domain::{Pattern, Subject, UserId};
+
+/// What kind of caller it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// A user, by sessions and over HTTP.
+    User,
+    /// A backend that acts for anybody, over HTTP only.
+    Service,
+    /// A service that may also look at the cluster.
+    Admin,
+}
+
+/// Who is calling.
+#[derive(Debug, Clone)]
+pub struct Principal {
+    /// The user.
+    pub user: UserId,
+    /// What kind of caller.
+    pub role: Role,
+    /// Patterns that he may publish to.
+    pub publish: Vec<Pattern>,
+    /// Patterns that he may subscribe to.
+    pub subscribe: Vec<Pattern>,
+    /// When the token ends, in seconds since the Unix epoch.
+    pub expires_at: u64,
+}
+
+impl Principal {
+    /// Whether he may publish an event to a subject: his own by right, others' and topics by
+    /// grant, rooms and presence never.
+    pub fn may_publish(&self, subject: &Subject) -> bool {
+        let mut tokens = subject.as_str().split('.');
+        match tokens.next() {
+            Some("user") if tokens.next() == Some(self.user.as_str()) => true,
+            Some("user" | "topic") => self.publish.iter().any(|grant| grant.matches(subject)),
+            _ => false,
+        }
+    }
+
+    /// Whether he may subscribe to a pattern: his own subjects and presence by right, topics and
+    /// others' presence if one grant matches every subject that the pattern matches.
+    pub fn may_subscribe(&self, pattern: &Pattern) -> bool {
+        let mut tokens = pattern.tokens();
+        let kind = tokens.next();
+        let mine = tokens.next() == Some(self.user.as_str());
+        match kind {
+            Some("user" | "presence") if mine => true,
+            Some("topic" | "presence") => self.subscribe.iter().any(|grant| grant.covers(pattern)),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn principal(publish: &[&str], subscribe: &[&str]) -> Principal {
+        let patterns = |list: &[&str]| list.iter().map(|p| Pattern::parse(p).unwrap()).collect();
+        Principal {
+            user: UserId::parse("me").unwrap(),
+            role: Role::User,
+            publish: patterns(publish),
+            subscribe: patterns(subscribe),
+            expires_at: 0,
+        }
+    }
+
+    #[test]
+    fn publishing() {
+        let me = principal(&["topic.a.>", "user.bob.>", "presence.*"], &[]);
+        let table = [
+            ("user.me.x", true),
+            ("user.bob.x", true),
+            ("user.carol.x", false),
+            ("topic.a.b", true),
+            ("topic.b", false),
+            ("presence.bob", false),
+            ("presence.me", false),
+            ("room.x.y", false),
+        ];
+        for (subject, expected) in table {
+            assert_eq!(me.may_publish(&Subject::parse(subject).unwrap()), expected, "{subject}");
+        }
+    }
+
+    #[test]
+    fn subscribing() {
+        let me = principal(&[], &["topic.a.>", "topic.b.*", "presence.bob"]);
+        let table = [
+            ("user.me.>", true),
+            ("user.bob.>", false),
+            ("topic.a.b.>", true),
+            ("topic.a.>", true),
+            ("topic.>", false),
+            ("topic.b.*", true),
+            ("topic.b.>", false),
+            ("presence.me", true),
+            ("presence.bob", true),
+            ("presence.*", false),
+            ("room.x.>", false),
+        ];
+        for (pattern, expected) in table {
+            assert_eq!(me.may_subscribe(&Pattern::parse(pattern).unwrap()), expected, "{pattern}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Tokens: JSON web tokens, each key pinned to its one algorithm (RFC 8725).
+
+use std::time::Duration;
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+
+use super::{Principal, Role};
+use crate::domain::{GrammarError, Pattern, UserId};
+
+/// Grants of a token at most, of each kind: they are looked through at every subscribe.
+const GRANTS_MAX: usize = 100;
+
+/// The longest token that is looked at, in bytes.
+const TOKEN_BYTES_MAX: usize = 8192;
+
+/// What a token says.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Claims {
+    /// The raw user id.
+    pub sub: String,
+    /// When it ends, in seconds since the Unix epoch.
+    pub exp: u64,
+    /// When it was made.
+    pub iat: u64,
+    /// Not before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<u64>,
+    /// For whom it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aud: Option<serde_json::Value>,
+    /// Who made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iss: Option<String>,
+    /// What kind of caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// Patterns that he may publish to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub publish: Vec<String>,
+    /// Patterns that he may subscribe to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subscribe: Vec<String>,
+}
+
+/// Why a token is not accepted. No text holds the token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// It is no token, or its signature is not that of its key.
+    #[error("the token is not valid: {0}")]
+    Invalid(String),
+    /// It names a key that is not configured.
+    #[error("the token's `kid` names no configured key")]
+    UnknownKey,
+    /// Its algorithm is not that of its key.
+    #[error("the token's algorithm {found:?} is not that of its key, {expected:?}")]
+    Algorithm {
+        /// What it says.
+        found: Algorithm,
+        /// What the key is for.
+        expected: Algorithm,
+    },
+    /// Its time is over.
+    #[error("the token ended at {exp}, it is {now}")]
+    Expired {
+        /// Its end.
+        exp: u64,
+        /// The time.
+        now: u64,
+    },
+    /// Its time has not come.
+    #[error("the token's `{claim}` {value} lies in the future, it is {now}")]
+    Future {
+        /// Which claim.
+        claim: &'static str,
+        /// What it says.
+        value: u64,
+        /// The time.
+        now: u64,
+    },
+    /// It lives longer than allowed.
+    #[error("the token lives for {life} s, at most {max} s are allowed")]
+    TooLong {
+        /// How long.
+        life: u64,
+        /// The bound.
+        max: u64,
+    },
+    /// A claim is malformed.
+    #[error("the token's `{claim}`: {reason}")]
+    Claim {
+        /// Which one.
+        claim: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// A key that signs tokens.
+#[derive(Clone)]
+pub struct TokenKey {
+    kid: String,
+    secret: Vec<u8>,
+}
+
+impl TokenKey {
+    /// A shared secret for HS256.
+    pub fn hs256(kid: &str, secret: &[u8]) -> Self {
+        Self { kid: kid.to_owned(), secret: secret.to_vec() }
+    }
+}
+
+/// What tokens must be.
+#[derive(Debug, Clone)]
+pub struct TokenRules {
+    /// The audience they must name, if any.
+    pub audience: Option<String>,
+    /// The issuer they must name, if any.
+    pub issuer: Option<String>,
+    /// How far clocks may differ.
+    pub leeway: Duration,
+    /// How long they may live.
+    pub max_life: Duration,
+}
+
+/// Checks tokens.
+pub struct Verifier {
+    keys: Vec<(String, DecodingKey)>,
+    validation: Validation,
+    rules: TokenRules,
+}
+
+impl std::fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Verifier").field("rules", &self.rules).finish_non_exhaustive()
+    }
+}
+
+impl Verifier {
+    /// Checks against these keys and rules.
+    pub fn new(keys: &[TokenKey], rules: TokenRules) -> Self {
+        let mut validation = Validation::new(Algorithm::HS256);
+        // Times are checked here, against the caller's clock: the crate would read its own.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        validation.required_spec_claims.clear();
+        match &rules.audience {
+            Some(audience) => {
+                validation.set_audience(&[audience]);
+                validation.required_spec_claims.insert("aud".into());
+            }
+            None => validation.validate_aud = false,
+        }
+        if let Some(issuer) = &rules.issuer {
+            validation.set_issuer(&[issuer]);
+            validation.required_spec_claims.insert("iss".into());
+        }
+        let key = |key: &TokenKey| (key.kid.clone(), DecodingKey::from_secret(&key.secret));
+        Self { keys: keys.iter().map(key).collect(), validation, rules }
+    }
+
+    /// Who a token speaks for, at `now` in seconds since the Unix epoch.
+    pub fn verify(&self, token: &str, now: u64) -> Result<Principal, TokenError> {
+        let claims = self.claims(token)?;
+        self.check_times(&claims, now)?;
+        principal(&claims)
+    }
+
+    fn claims(&self, token: &str) -> Result<Claims, TokenError> {
+        let invalid = |error: jsonwebtoken::errors::Error| TokenError::Invalid(error.to_string());
+        if token.len() > TOKEN_BYTES_MAX {
+            let reason = format!("{} bytes, at most {TOKEN_BYTES_MAX} are allowed", token.len());
+            return Err(TokenError::Invalid(reason));
+        }
+        let header = jsonwebtoken::decode_header(token).map_err(invalid)?;
+        let key = self.key(header.kid.as_deref())?;
+        if header.alg != Algorithm::HS256 {
+            return Err(TokenError::Algorithm { found: header.alg, expected: Algorithm::HS256 });
+        }
+        let data = jsonwebtoken::decode::<Claims>(token, key, &self.validation).map_err(invalid)?;
+        Ok(data.claims)
+    }
+
+    /// The key that a token names; one that names none is for the only key there is.
+    fn key(&self, kid: Option<&str>) -> Result<&DecodingKey, TokenError> {
+        let found = match (kid, self.keys.as_slice()) {
+            (None, [(_, only)]) => Some(only),
+            (None, _) => None,
+            (Some(kid), keys) => keys.iter().find(|(known, _)| known == kid).map(|(_, key)| key),
+        };
+        found.ok_or(TokenError::UnknownKey)
+    }
+
+    fn check_times(&self, claims: &Claims, now: u64) -> Result<(), TokenError> {
+        let leeway = self.rules.leeway.as_secs();
+        let max = self.rules.max_life.as_secs();
+        let life = claims.exp.saturating_sub(claims.iat);
+        if claims.exp.saturating_add(leeway) <= now {
+            return Err(TokenError::Expired { exp: claims.exp, now });
+        }
+        for (claim, value) in [("iat", Some(claims.iat)), ("nbf", claims.nbf)] {
+            if let Some(value) = value.filter(|value| *value > now.saturating_add(leeway)) {
+                return Err(TokenError::Future { claim, value, now });
+            }
+        }
+        if life > max { Err(TokenError::TooLong { life, max }) } else { Ok(()) }
+    }
+}
+
+fn principal(claims: &Claims) -> Result<Principal, TokenError> {
+    let sub = |error: GrammarError| TokenError::Claim { claim: "sub", reason: error.to_string() };
+    Ok(Principal {
+        user: UserId::from_raw(claims.sub.as_bytes()).map_err(sub)?,
+        role: claims.role.unwrap_or(Role::User),
+        publish: grants("publish", &claims.publish)?,
+        subscribe: grants("subscribe", &claims.subscribe)?,
+        expires_at: claims.exp,
+    })
+}
+
+fn grants(claim: &'static str, texts: &[String]) -> Result<Vec<Pattern>, TokenError> {
+    if texts.len() > GRANTS_MAX {
+        let reason = format!("{} patterns, at most {GRANTS_MAX} are allowed", texts.len());
+        return Err(TokenError::Claim { claim, reason });
+    }
+    let read = |text: &String| {
+        let reason = |error: GrammarError| format!("`{text}`: {error}");
+        Pattern::parse(text).map_err(|error| TokenError::Claim { claim, reason: reason(error) })
+    };
+    texts.iter().map(read).collect()
+}
+
+/// Makes tokens, for people who try things out and for load.
+pub struct Mint {
+    header: Header,
+    key: EncodingKey,
+}
+
+impl Mint {
+    /// Signs with a key.
+    pub fn new(key: &TokenKey) -> Self {
+        let header = Header { kid: Some(key.kid.clone()), ..Header::new(Algorithm::HS256) };
+        Self { header, key: EncodingKey::from_secret(&key.secret) }
+    }
+
+    /// A token that says so.
+    pub fn token(&self, claims: &Claims) -> String {
+        jsonwebtoken::encode(&self.header, claims, &self.key)
+            .expect("claims are JSON and a shared secret always signs")
+    }
+}
+
+#[cfg(test)]
+mod tests;

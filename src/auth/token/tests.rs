@@ -1,0 +1,95 @@
+use super::*;
+
+const NOW: u64 = 1_800_000_000;
+
+fn key() -> TokenKey {
+    TokenKey::hs256("k1", b"a secret of at least thirty-two bytes")
+}
+
+fn rules() -> TokenRules {
+    TokenRules {
+        audience: None,
+        issuer: None,
+        leeway: Duration::from_secs(30),
+        max_life: Duration::from_secs(3600),
+    }
+}
+
+fn claims() -> Claims {
+    Claims {
+        sub: "alice".into(),
+        exp: NOW + 600,
+        iat: NOW,
+        nbf: None,
+        aud: None,
+        iss: None,
+        role: None,
+        publish: vec![],
+        subscribe: vec![],
+    }
+}
+
+fn verify(claims: &Claims) -> Result<Principal, TokenError> {
+    Verifier::new(&[key()], rules()).verify(&Mint::new(&key()).token(claims), NOW)
+}
+
+#[test]
+fn a_raw_id_is_encoded_once() {
+    let principal = verify(&Claims { sub: "a.b%".into(), ..claims() }).unwrap();
+    assert_eq!(principal.user.as_str(), "a%2Eb%25");
+    assert_eq!(principal.role, Role::User);
+}
+
+#[test]
+fn times_are_held_to() {
+    let error = |claims: Claims| verify(&claims).unwrap_err();
+    let expired = error(Claims { iat: NOW - 600, exp: NOW - 31, ..claims() });
+    assert_eq!(expired, TokenError::Expired { exp: NOW - 31, now: NOW });
+    assert!(verify(&Claims { iat: NOW - 600, exp: NOW - 29, ..claims() }).is_ok(), "leeway");
+    let future = TokenError::Future { claim: "iat", value: NOW + 31, now: NOW };
+    assert_eq!(error(Claims { iat: NOW + 31, ..claims() }), future);
+    let future = TokenError::Future { claim: "nbf", value: NOW + 31, now: NOW };
+    assert_eq!(error(Claims { nbf: Some(NOW + 31), ..claims() }), future);
+    let long = TokenError::TooLong { life: 3601, max: 3600 };
+    assert_eq!(error(Claims { exp: NOW + 3601, ..claims() }), long);
+}
+
+#[test]
+fn the_signature_and_the_algorithm_are_pinned() {
+    let verifier = Verifier::new(&[key()], rules());
+    let other = TokenKey::hs256("k1", b"another secret of thirty-two bytes!");
+    let forged = Mint::new(&other).token(&claims());
+    assert!(matches!(verifier.verify(&forged, NOW), Err(TokenError::Invalid(_))));
+    let unknown = Mint::new(&TokenKey::hs256("k2", b"x")).token(&claims());
+    assert_eq!(verifier.verify(&unknown, NOW).unwrap_err(), TokenError::UnknownKey);
+    let secret = EncodingKey::from_secret(&key().secret);
+    let header = Header { kid: Some("k1".into()), ..Header::new(Algorithm::HS512) };
+    let wrong = jsonwebtoken::encode(&header, &claims(), &secret).unwrap();
+    assert!(matches!(verifier.verify(&wrong, NOW), Err(TokenError::Algorithm { .. })));
+    for none in ["eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.", "", "a.b.c", &"x".repeat(10_000)] {
+        assert!(matches!(verifier.verify(none, NOW), Err(TokenError::Invalid(_))), "{none:.40}");
+    }
+}
+
+#[test]
+fn audience_and_issuer_are_checked_if_configured() {
+    let rules = TokenRules { audience: Some("chat".into()), issuer: Some("me".into()), ..rules() };
+    let verifier = Verifier::new(&[key()], rules);
+    let verify = |claims: &Claims| verifier.verify(&Mint::new(&key()).token(claims), NOW);
+    assert!(verify(&claims()).is_err(), "neither is named");
+    let named = Claims { aud: Some("chat".into()), iss: Some("me".into()), ..claims() };
+    assert!(verify(&named).is_ok());
+    assert!(verify(&Claims { iss: Some("you".into()), ..named.clone() }).is_err());
+    assert!(verify(&Claims { aud: Some("mail".into()), ..named }).is_err());
+}
+
+#[test]
+fn claims_are_bounded_and_named() {
+    let error = |claims: Claims| verify(&claims).unwrap_err().to_string();
+    assert!(error(Claims { sub: String::new(), ..claims() }).starts_with("the token's `sub`: "));
+    let grant = error(Claims { publish: vec!["*.x".into()], ..claims() });
+    assert!(grant.starts_with("the token's `publish`: `*.x`: "), "{grant}");
+    let many = vec!["topic.a".to_owned(); 101];
+    let many = error(Claims { subscribe: many, ..claims() });
+    assert_eq!(many, "the token's `subscribe`: 101 patterns, at most 100 are allowed");
+}

@@ -1,0 +1,46 @@
+//! Waits between attempts: doubling, jittered, without end.
+
+use std::time::Duration;
+
+/// How long to wait before the next attempt.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    next: Duration,
+    min: Duration,
+    max: Duration,
+}
+
+impl Backoff {
+    pub(super) const fn new(min: Duration, max: Duration) -> Self {
+        Self { next: min, min, max }
+    }
+
+    /// The wait, between half of it and all of it, so that nodes do not come back in step.
+    pub(super) fn wait(&mut self) -> Duration {
+        let wait = self.next;
+        self.next = (wait * 2).min(self.max);
+        wait.mul_f64(0.5 + rand::random::<f64>() / 2.0)
+    }
+
+    /// An attempt succeeded.
+    pub(super) const fn reset(&mut self) {
+        self.next = self.min;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubles_up_to_its_bound() {
+        let (min, max) = (Duration::from_millis(50), Duration::from_millis(300));
+        let mut backoff = Backoff::new(min, max);
+        for expected in [50, 100, 200, 300, 300].map(Duration::from_millis) {
+            let wait = backoff.wait();
+            assert!(wait <= expected && wait >= expected / 2, "{wait:?} for {expected:?}");
+        }
+        backoff.reset();
+        assert!(backoff.wait() <= min);
+    }
+}

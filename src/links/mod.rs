@@ -1,0 +1,29 @@
+//! A node's connections to its shards: made, watched and made again, for as long as it lives.
+
+mod backoff;
+mod health;
+mod publishers;
+mod subscriber;
+
+use std::time::Duration;
+
+pub use health::{Health, LinkReport, LinkRole, LinkState};
+pub use publishers::Publishers;
+pub use subscriber::Subscriber;
+
+/// The bounds of links.
+#[derive(Debug, Clone, Copy)]
+pub struct LinkBounds {
+    /// How long an answer may take before the connection counts as broken.
+    pub reply: Duration,
+    /// How often a subscriber connection is asked for a sign of life.
+    pub ping: Duration,
+    /// The first wait after a failed attempt; each further one doubles it.
+    pub backoff_min: Duration,
+    /// The longest wait between attempts. They never end.
+    pub backoff_max: Duration,
+    /// Publishes that may wait for a shard, a worker.
+    pub queue: usize,
+    /// Publishes in one pipeline.
+    pub batch: usize,
+}
