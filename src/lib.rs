@@ -1,6 +1,37 @@
-//! Narrowcast.
+//! Narrowcast: a realtime messaging broker for deployments of many nodes. It is the opposite of
+//! broadcast: an event travels only to the nodes that hold someone it is for.
+//!
+//! # Layout
+//!
+//! A room imports only rooms above it.
+//!
+//! | room | owns |
+//! | --- | --- |
+//! | [`domain`] | ids, subjects, patterns, conversations, messages, the clock of ids: pure |
+//! | [`layout`] | keys to buckets to shards, the plan of a publish, what a layout costs: pure |
+//! | [`socket`] | the server side of a WebSocket on one event loop |
+//! | [`protocol`] | client and server frames, codes: no I/O |
+//! | [`config`] | what an operator may say |
+//! | [`telemetry`] | logs and metrics |
+//! | [`auth`] | from a token to who is calling: pure |
+//! | [`redis`] | connections, pools, the only spelling of channels |
+//! | [`store`] | the port to where messages live, and the embedded store |
+//! | [`bus`] | the port to what carries publishes, Redis and its in-memory twin |
+//! | [`interest`] | what a node hears: holders, linger, generations, confirmations |
+//! | [`links`] | connections to shards, made again for ever |
+//! | [`delivery`] | from the bus to the workers that want it |
+//!
+//! # The road of one message
+//!
+//! ```text
+//! client frame -> session -> router: authorise -> id from the clock -> store (all rows acked)
+//!    -> links: publish by the plan -> hub: sessions here -> `sent`
+//! bus -> delivery -> workers that want the key -> hub -> outbox (bounded) -> socket
+//! ```
+
 pub mod auth;
 pub mod bus;
+pub mod config;
 pub mod delivery;
 pub mod domain;
 pub mod interest;
@@ -8,4 +39,6 @@ pub mod layout;
 pub mod links;
 pub mod protocol;
 pub mod redis;
+pub mod socket;
+pub mod store;
 pub mod telemetry;

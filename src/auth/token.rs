@@ -159,6 +159,11 @@ impl Verifier {
         Self { keys: keys.iter().map(key).collect(), validation, rules }
     }
 
+    /// How far clocks may differ: a token is good for so long after its end.
+    pub const fn leeway(&self) -> Duration {
+        self.rules.leeway
+    }
+
     /// Who a token speaks for, at `now` in seconds since the Unix epoch.
     pub fn verify(&self, token: &str, now: u64) -> Result<Principal, TokenError> {
         let claims = self.claims(token)?;

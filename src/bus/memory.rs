@@ -26,13 +26,16 @@ struct Shard {
     state: Mutex<State>,
 }
 
+/// A connection that is subscribed, by its number, and where its pushes go.
+type Listener = (u64, Arc<dyn Sink>);
+
 struct State {
     /// Which start of the imagined server this is; a cut begins another.
     run: u32,
     run_id: RunId,
     reachable: bool,
     next_subscriber: u64,
-    channels: AHashMap<Channel, Vec<(u64, Arc<dyn Sink>)>>,
+    channels: AHashMap<Channel, Vec<Listener>>,
     closed: CancellationToken,
     drops: u64,
     delay: Duration,
@@ -138,7 +141,8 @@ impl Shard {
         })
     }
 
-    /// Takes a publish and hands it on, or keeps it back for its time.
+    /// Takes a publish and hands it on, or keeps it back for its time. Sinks are called under the
+    /// lock, as a server has one order for everything: no push follows an unsubscribe or a cut.
     fn publish(self: &Arc<Self>, publish: &Publish) -> u64 {
         let mut state = self.state.lock();
         let delivery = state.delivery(publish);
@@ -146,7 +150,6 @@ impl Shard {
         if state.drops > 0 {
             state.drops -= 1;
         } else if state.delay.is_zero() && state.delayed.is_empty() {
-            drop(state);
             delivery.deliver(self.index);
         } else {
             let due = Instant::now() + state.delay;
@@ -163,13 +166,8 @@ impl Shard {
 
     fn deliver_due(&self) {
         let now = Instant::now();
-        loop {
-            let mut state = self.state.lock();
-            if state.delayed.front().is_none_or(|(due, _)| *due > now) {
-                return;
-            }
-            let (_, delivery) = state.delayed.pop_front().expect("the front was there");
-            drop(state);
+        let mut state = self.state.lock();
+        while let Some((_, delivery)) = state.delayed.pop_front_if(|(due, _)| *due <= now) {
             delivery.deliver(self.index);
         }
     }
@@ -270,6 +268,10 @@ impl Publisher for Connection {
             self.alive(|_| ())?;
             Ok(batch.iter().map(|publish| Ok(self.shard.publish(publish))).collect())
         })
+    }
+
+    fn ping(&self) -> Pending<'_, Result<(), BusError>> {
+        Box::pin(async move { self.alive(|_| ()) })
     }
 
     fn closed(&self) -> Pending<'_, ()> {

@@ -102,6 +102,9 @@ pub trait Publisher: Send + Sync {
         batch: &'a [Publish],
     ) -> Pending<'a, Result<Vec<Result<u64, BusError>>, BusError>>;
 
+    /// Asks for a sign of life.
+    fn ping(&self) -> Pending<'_, Result<(), BusError>>;
+
     /// Resolves once the connection is gone.
     fn closed(&self) -> Pending<'_, ()>;
 }

@@ -65,6 +65,11 @@ pub struct HybridClock {
 }
 
 impl HybridClock {
+    /// A clock that issues above `floor` only.
+    pub const fn starting_at(floor: Micros) -> Self {
+        Self { last: AtomicU64::new(floor.0) }
+    }
+
     /// A fresh time for an id.
     pub fn issue(&self, wall: Micros) -> Micros {
         let next = |last: u64| last.max(wall.0) + 1;

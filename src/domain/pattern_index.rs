@@ -1,7 +1,9 @@
 //! An index of patterns: a trie over tokens, so that an event meets only the patterns that can
 //! match it, never all of them.
 
-use ahash::AHashMap;
+use std::hash::Hash;
+
+use ahash::{AHashMap, AHashSet};
 
 use super::{Pattern, Subject};
 
@@ -10,14 +12,14 @@ struct Node<T> {
     literal: AHashMap<Box<str>, Node<T>>,
     one: Option<Box<Node<T>>>,
     /// Whose pattern ends here.
-    here: Vec<T>,
+    here: AHashSet<T>,
     /// Whose pattern goes on with `>`.
-    rest: Vec<T>,
+    rest: AHashSet<T>,
 }
 
 impl<T> Default for Node<T> {
     fn default() -> Self {
-        Self { literal: AHashMap::new(), one: None, here: Vec::new(), rest: Vec::new() }
+        Self { literal: AHashMap::new(), one: None, here: AHashSet::new(), rest: AHashSet::new() }
     }
 }
 
@@ -34,18 +36,18 @@ impl<T> Default for PatternIndex<T> {
     }
 }
 
-impl<T: Copy + Eq> PatternIndex<T> {
+impl<T: Copy + Eq + Hash> PatternIndex<T> {
     /// Adds a holder of a pattern; false if it held the pattern already.
     pub fn insert(&mut self, pattern: &Pattern, holder: T) -> bool {
         let mut node = &mut self.root;
         for token in pattern.tokens() {
             node = match token {
-                ">" => return self.len.grow(add(&mut node.rest, holder)),
+                ">" => return self.len.grow(node.rest.insert(holder)),
                 "*" => node.one.get_or_insert_default(),
                 literal => node.literal.entry(literal.into()).or_default(),
             };
         }
-        self.len.grow(add(&mut node.here, holder))
+        self.len.grow(node.here.insert(holder))
     }
 
     /// Takes a holder of a pattern away; false if it did not hold the pattern.
@@ -86,7 +88,7 @@ impl Grow for usize {
     }
 }
 
-impl<T: Copy + Eq> Node<T> {
+impl<T: Copy + Eq + Hash> Node<T> {
     fn is_empty(&self) -> bool {
         self.literal.is_empty()
             && self.one.is_none()
@@ -97,8 +99,8 @@ impl<T: Copy + Eq> Node<T> {
     /// Removes along the path and frees every node that became empty on the way back.
     fn remove(&mut self, tokens: &[&str], holder: T) -> bool {
         match tokens {
-            [] => take(&mut self.here, holder),
-            [">"] => take(&mut self.rest, holder),
+            [] => take(&mut self.here, &holder),
+            [">"] => take(&mut self.rest, &holder),
             ["*", tail @ ..] => {
                 let Some(one) = &mut self.one else { return false };
                 let removed = one.remove(tail, holder);
@@ -131,21 +133,13 @@ impl<T: Copy + Eq> Node<T> {
     }
 }
 
-fn add<T: Copy + Eq>(holders: &mut Vec<T>, holder: T) -> bool {
-    let new = !holders.contains(&holder);
-    if new {
-        holders.push(holder);
-    }
-    new
-}
-
-fn take<T: Copy + Eq>(holders: &mut Vec<T>, holder: T) -> bool {
-    let Some(at) = holders.iter().position(|&held| held == holder) else { return false };
-    holders.swap_remove(at);
+/// Takes a holder out, and frees the memory of a set that became empty.
+fn take<T: Eq + Hash>(holders: &mut AHashSet<T>, holder: &T) -> bool {
+    let removed = holders.remove(holder);
     if holders.is_empty() {
-        *holders = Vec::new();
+        *holders = AHashSet::new();
     }
-    true
+    removed
 }
 
 #[cfg(test)]

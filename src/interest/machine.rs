@@ -21,6 +21,20 @@ const LINGER_PART: usize = 10;
 /// Lingering buckets that are always allowed.
 const LINGER_FREE: usize = 1000;
 
+/// Waits for one bucket that are not looked through for those who gave up.
+const TICKETS_UNSWEPT: usize = 16;
+
+/// How a bucket stands with the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is heard.
+    Confirmed,
+    /// It will be.
+    Awaited,
+    /// Nobody needs it.
+    Unneeded,
+}
+
 /// Names a wait for a confirmation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ticket(pub u64);
@@ -135,16 +149,17 @@ impl Machine {
         }
     }
 
-    /// A holder is gone; the last one leaves the bucket lingering.
-    pub fn release(&mut self, bucket: Bucket, now: u64, jitter: u64) {
-        let Some(entry) = self.entries.get_mut(&bucket) else { return };
+    /// A holder is gone; the last one leaves the bucket lingering. Comes back with the tickets
+    /// that are void now.
+    pub fn release(&mut self, bucket: Bucket, now: u64, jitter: u64) -> Vec<Ticket> {
+        let Some(entry) = self.entries.get_mut(&bucket) else { return Vec::new() };
         debug_assert!(entry.holders > 0, "a release follows an acquire");
         entry.holders -= 1;
         if entry.holders > 0 {
-            return;
+            return Vec::new();
         }
         self.held[bucket.class as usize] -= 1;
-        entry.tickets.clear();
+        let void = std::mem::take(&mut entry.tickets);
         if self.connected {
             let until = now + self.linger.ms + jitter % (self.linger.ms / 4 + 1);
             entry.linger_until = Some(until);
@@ -153,6 +168,7 @@ impl Machine {
         } else {
             self.entries.remove(&bucket);
         }
+        void
     }
 
     /// Oldest out first, down to the bound.
@@ -199,14 +215,26 @@ impl Machine {
         self.entries.get(&bucket).is_some_and(|entry| entry.linger_until.is_some())
     }
 
-    /// Whether a held bucket is confirmed; if not, `ticket` comes back with its confirmation.
-    pub fn is_confirmed_or_awaits(&mut self, bucket: Bucket, ticket: Ticket) -> bool {
-        let Some(entry) = self.entries.get_mut(&bucket) else { return false };
-        let confirmed = entry.wire == Wire::Confirmed;
-        if !confirmed {
-            entry.tickets.push(ticket);
+    /// Asks for the confirmation of a bucket; if it is still to come, `ticket` comes back with it.
+    /// `is_live` says which earlier tickets somebody still waits for: the others are dropped from
+    /// time to time, so that a shard that is down does not collect those who gave up.
+    pub fn confirmation(
+        &mut self,
+        bucket: Bucket,
+        ticket: Ticket,
+        mut is_live: impl FnMut(Ticket) -> bool,
+    ) -> Standing {
+        match self.entries.get_mut(&bucket) {
+            Some(entry) if entry.wire == Wire::Confirmed => Standing::Confirmed,
+            Some(entry) if entry.holders > 0 => {
+                if entry.tickets.len() >= TICKETS_UNSWEPT && entry.tickets.len().is_power_of_two() {
+                    entry.tickets.retain(|ticket| is_live(*ticket));
+                }
+                entry.tickets.push(ticket);
+                Standing::Awaited
+            }
+            _ => Standing::Unneeded,
         }
-        confirmed
     }
 
     /// The next command: up to `max` buckets of one kind.

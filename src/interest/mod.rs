@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::domain::{Class, Key};
 use crate::layout::{Bucket, Layout, ShardIndex};
 
-pub use machine::{Action, Batch, Linger, Machine, Ticket};
+pub use machine::{Action, Batch, Linger, Machine, Standing, Ticket};
 
 /// The interest of a node.
 #[derive(Debug)]
@@ -114,20 +114,34 @@ impl Interest {
     pub fn release(&self, key: &Key) {
         let route = self.layout.route(key);
         let jitter = rand::random();
-        self.change(route.shard, |machine, now| machine.release(route.bucket, now, jitter));
+        let void =
+            self.change(route.shard, |machine, now| machine.release(route.bucket, now, jitter));
+        let mut state = self.shard(route.shard).state.lock();
+        void.iter().for_each(|ticket| drop(state.waiters.remove(ticket)));
     }
 
     /// When a key that is acquired is heard.
     pub fn confirmation(&self, key: &Key) -> Confirmation {
         let route = self.layout.route(key);
         let mut state = self.shard(route.shard).state.lock();
-        let ticket = Ticket(state.next_ticket);
-        if state.machine.is_confirmed_or_awaits(route.bucket, ticket) {
-            return Confirmation::Done;
-        }
-        state.next_ticket += 1;
+        let State { machine, waiters, next_ticket } = &mut *state;
+        let ticket = Ticket(*next_ticket);
+        let is_live = |ticket| {
+            let live = waiters.get(&ticket).is_some_and(|waiter| !waiter.is_closed());
+            if !live {
+                waiters.remove(&ticket);
+            }
+            live
+        };
         let (sender, answer) = oneshot::channel();
-        state.waiters.insert(ticket, sender);
+        match machine.confirmation(route.bucket, ticket, is_live) {
+            Standing::Confirmed => return Confirmation::Done,
+            Standing::Awaited => {
+                *next_ticket += 1;
+                waiters.insert(ticket, sender);
+            }
+            Standing::Unneeded => {}
+        }
         Confirmation::Awaited(answer)
     }
 
@@ -187,5 +201,26 @@ impl Interest {
     /// The bucket of a key.
     pub fn bucket(&self, key: &Key) -> Bucket {
         self.layout.route(key).bucket
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::{BucketCount, Buckets};
+
+    #[tokio::test]
+    async fn a_wait_for_a_key_that_nobody_needs_any_more_ends() {
+        let buckets = Buckets::all(BucketCount::new(16).unwrap());
+        let layout = Arc::new(Layout::new(buckets, vec!["r1".into()]));
+        let interest = Interest::new(layout, Linger { ms: 10 }, 8);
+        let key = Key::parse("topic.scores").unwrap();
+        interest.acquire(&key);
+        let Confirmation::Awaited(mut answer) = interest.confirmation(&key) else {
+            panic!("nothing is connected")
+        };
+        interest.release(&key);
+        assert_eq!(answer.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+        assert!(interest.shards[0].state.lock().waiters.is_empty());
     }
 }

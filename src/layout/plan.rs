@@ -11,8 +11,12 @@ pub enum Plan {
 
 /// The cheaper way for a publish to `buckets` channels among `nodes` live nodes, when a node
 /// holds the share `held` of the class's buckets. A publish costs one, and one more for each node
-/// that hears it: `k (1 + N p)` by buckets, `1 + N` by one to all. So nothing is ever dearer than
-/// broadcast.
+/// that hears it: `k (1 + N p)` by buckets, `1 + N` by one to all.
+///
+/// `p` is the average over all buckets, and publishes go to those that somebody needs, so what is
+/// really heard is more where most buckets are empty: up to a push for each session of the key.
+/// A direct message then costs more than broadcast on fewer nodes than the sessions it is for,
+/// and reaches none that it is not for, which is worth it: the others stay undisturbed.
 pub fn plan(buckets: usize, nodes: u32, held: f64) -> Plan {
     let nodes = f64::from(nodes);
     if buckets as f64 * (1.0 + nodes * held) <= 1.0 + nodes { Plan::Buckets } else { Plan::All }
@@ -33,12 +37,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn is_never_dearer_than_broadcast(k in 1..10_usize, n in 1..500_u32, held in 0.0..=1.0_f64) {
+        fn takes_the_cheaper_of_the_two(k in 1..10_usize, n in 1..500_u32, held in 0.0..=1.0_f64) {
             let by_buckets = k as f64 * (1.0 + f64::from(n) * held);
             let broadcast = 1.0 + f64::from(n);
             let cost = match plan(k, n, held) { Plan::Buckets => by_buckets, Plan::All => broadcast };
             prop_assert!(cost <= broadcast && cost <= by_buckets.max(broadcast));
-            prop_assert!(cost <= by_buckets + 1e-9 || cost == broadcast);
+            prop_assert!(cost <= by_buckets + 1e-9 || (cost - broadcast).abs() < 1e-9);
         }
     }
 }

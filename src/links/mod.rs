@@ -7,6 +7,8 @@ mod subscriber;
 
 use std::time::Duration;
 
+use crate::bus::BusError;
+
 pub use health::{Health, LinkReport, LinkRole, LinkState};
 pub use publishers::Publishers;
 pub use subscriber::Subscriber;
@@ -26,4 +28,15 @@ pub struct LinkBounds {
     pub queue: usize,
     /// Publishes in one pipeline.
     pub batch: usize,
+}
+
+impl LinkBounds {
+    /// An answer that does not come in time means a connection that is not there.
+    async fn answered<T>(
+        &self,
+        answer: impl Future<Output = Result<T, BusError>>,
+    ) -> Result<T, BusError> {
+        let late = || BusError::Unreachable(format!("no answer within {:?}", self.reply));
+        tokio::time::timeout(self.reply, answer).await.map_err(|_elapsed| late())?
+    }
 }

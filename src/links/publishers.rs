@@ -9,7 +9,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
-use tokio::time::timeout;
 
 use super::LinkBounds;
 use super::backoff::Backoff;
@@ -33,6 +32,8 @@ struct Queue {
     waiting: RefCell<Vec<Publish>>,
     filled: Notify,
     up: Cell<bool>,
+    /// A batch was taken and is not answered.
+    sending: Cell<bool>,
 }
 
 /// What one shard's task works with.
@@ -109,9 +110,9 @@ impl Publishers {
         }
     }
 
-    /// Whether nothing waits to be sent.
+    /// Whether nothing waits to be sent or answered.
     pub fn are_drained(&self) -> bool {
-        self.queues.iter().all(|queue| queue.waiting.borrow().is_empty())
+        self.queues.iter().all(|queue| !queue.sending.get() && queue.waiting.borrow().is_empty())
     }
 }
 
@@ -139,7 +140,10 @@ impl Link {
     async fn serve(&self, publisher: &dyn Publisher) -> BusError {
         loop {
             while let Some(batch) = self.take_batch() {
-                if let Err(error) = self.send(publisher, &batch).await {
+                self.queue.sending.set(true);
+                let sent = self.send(publisher, &batch).await;
+                self.queue.sending.set(false);
+                if let Err(error) = sent {
                     self.metrics.publishes(PublishOutcome::Failed, batch.len() as u64);
                     return error;
                 }
@@ -147,6 +151,11 @@ impl Link {
             tokio::select! {
                 () = publisher.closed() => return BusError::Closed,
                 () = self.queue.filled.notified() => {}
+                () = tokio::time::sleep(self.bounds.ping) => {
+                    if let Err(error) = self.bounds.answered(publisher.ping()).await {
+                        return error;
+                    }
+                }
             }
         }
     }
@@ -163,10 +172,7 @@ impl Link {
     }
 
     async fn send(&self, publisher: &dyn Publisher, batch: &[Publish]) -> Result<(), BusError> {
-        let bound = self.bounds.reply;
-        let answers = timeout(bound, publisher.publish(batch)).await.map_err(|_elapsed| {
-            BusError::Unreachable(format!("no answer to a publish within {bound:?}"))
-        })??;
+        let answers = self.bounds.answered(publisher.publish(batch)).await?;
         let refused = answers.iter().filter_map(|answer| answer.as_ref().err());
         if let Some(error) = refused.clone().next() {
             tracing::warn!(shard = self.name, %error, "a publish was refused");

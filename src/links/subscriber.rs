@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::LinkBounds;
 use super::backoff::Backoff;
@@ -35,6 +35,12 @@ pub struct Subscriber {
     pub bounds: LinkBounds,
 }
 
+impl std::fmt::Debug for Subscriber {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subscriber").field("shard", &self.name).finish_non_exhaustive()
+    }
+}
+
 impl Subscriber {
     /// Connects and serves the shard for ever. Ends only by being dropped.
     pub async fn run(self) {
@@ -59,7 +65,7 @@ impl Subscriber {
 
     async fn connect(&self) -> Result<Arc<dyn Subscription>, BusError> {
         let subscription = self.bus.subscriber(self.shard, Arc::clone(&self.sink)).await?;
-        self.answered(subscription.subscribe(&self.always)).await?;
+        self.bounds.answered(subscription.subscribe(&self.always)).await?;
         Ok(subscription)
     }
 
@@ -76,7 +82,7 @@ impl Subscriber {
                 () = tokio::time::sleep_until(next_ping) => {
                     next_ping = Instant::now() + self.bounds.ping;
                     self.interest.expire(self.shard);
-                    if let Err(error) = self.answered(subscription.ping()).await {
+                    if let Err(error) = self.bounds.answered(subscription.ping()).await {
                         return error;
                     }
                 }
@@ -88,25 +94,17 @@ impl Subscriber {
     /// the next batch.
     async fn command(&self, subscription: &dyn Subscription) -> Result<(), BusError> {
         while let Some(batch) = self.interest.next_batch(self.shard) {
+            // The lingering ends in time even if there is always something to command.
+            self.interest.expire(self.shard);
             let name = |&bucket| self.channels.bucket(bucket);
             let channels: Vec<Channel> = batch.buckets.iter().map(name).collect();
             let answer = match batch.action {
                 Action::Subscribe => subscription.subscribe(&channels),
                 Action::Unsubscribe => subscription.unsubscribe(&channels),
             };
-            self.answered(answer).await?;
+            self.bounds.answered(answer).await?;
             self.interest.answered(self.shard, &batch);
         }
         Ok(())
-    }
-
-    /// An answer that does not come in time means a connection that is not there.
-    async fn answered<T>(
-        &self,
-        answer: impl Future<Output = Result<T, BusError>>,
-    ) -> Result<T, BusError> {
-        let bound = self.bounds.reply;
-        let late = || BusError::Unreachable(format!("no answer within {bound:?}"));
-        timeout(bound, answer).await.map_err(|_elapsed| late())?
     }
 }

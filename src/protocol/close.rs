@@ -37,6 +37,11 @@ impl Close {
         }
     }
 
+    /// The close frame.
+    pub fn frame(self) -> crate::socket::Close {
+        crate::socket::Close::new(self.code(), self.reason())
+    }
+
     /// The reason on the wire.
     pub const fn reason(self) -> &'static str {
         match self {

@@ -82,9 +82,9 @@ impl MessageText {
         format!(r#"{{"op":"sent","id":{},"message":{}}}"#, id.0, self.0).into()
     }
 
-    /// The object's text.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    /// The object as JSON.
+    pub fn as_raw(&self) -> &RawValue {
+        raw(&self.0)
     }
 }
 
@@ -243,11 +243,11 @@ mod tests {
     fn golden_message_frames() {
         let text = MessageText::new(&message(Some("a\"1")));
         let object = r#"{"id":"01a20bb7-7312-71f7-8000-000000000005","conversation":"dm.alice.bob","from":"alice","nonce":"a\"1","body":{"text": "Hi!"},"sent_at":1795492901650}"#;
-        assert_eq!(text.as_str(), object);
+        assert_eq!(text.as_raw().get(), object);
         assert_eq!(text.frame(), format!(r#"{{"op":"message","message":{object}}}"#));
         let id = RequestId::read_text("7").unwrap();
         assert_eq!(text.sent(&id), format!(r#"{{"op":"sent","id":7,"message":{object}}}"#));
-        assert!(!MessageText::new(&message(None)).as_str().contains("nonce"));
+        assert!(!MessageText::new(&message(None)).as_raw().get().contains("nonce"));
     }
 
     #[test]

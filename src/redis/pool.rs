@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{FromRedisValue, Pipeline, RedisError};
+use ::redis::{FromRedisValue, Pipeline, RedisError, pipe};
 use bb8::ManageConnection;
 use bb8_redis::RedisConnectionManager;
 
@@ -65,28 +65,28 @@ impl ManageConnection for Manager {
 /// Connections to one shard.
 #[derive(Clone)]
 pub struct Pool {
-    pool: bb8::Pool<Manager>,
+    inner: bb8::Pool<Manager>,
     reply: Duration,
     connect: Duration,
 }
 
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pool").field("state", &self.pool.state()).finish_non_exhaustive()
+        f.debug_struct("Pool").field("state", &self.inner.state()).finish_non_exhaustive()
     }
 }
 
 impl Pool {
     /// A pool that connects when it is first asked.
     pub fn new(url: &str, options: &ConnectOptions, reply: Duration) -> Result<Self, PoolError> {
-        let inner = RedisConnectionManager::new(connection_info(url, options)?)?;
-        let pool = bb8::Pool::builder()
+        let manager = RedisConnectionManager::new(connection_info(url, options)?)?;
+        let inner = bb8::Pool::builder()
             .max_size(CONNECTIONS_MAX)
             .test_on_check_out(false)
             .connection_timeout(options.connect)
             .idle_timeout(Some(IDLE_MAX))
-            .build_unchecked(Manager { inner });
-        Ok(Self { pool, reply, connect: options.connect })
+            .build_unchecked(Manager { inner: manager });
+        Ok(Self { inner, reply, connect: options.connect })
     }
 
     /// Sends a pipeline and waits for its answers. The connection is shared while it waits: the
@@ -107,8 +107,18 @@ impl Pool {
         result
     }
 
+    /// The CPU time that the server has used, user and system, in seconds.
+    pub async fn cpu_seconds(&self) -> Result<f64, PoolError> {
+        let (text,): (String,) = self.query(pipe().cmd("INFO").arg("cpu")).await?;
+        let field = |name: &str| {
+            let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            value.and_then(|value| value.trim().parse::<f64>().ok()).unwrap_or_default()
+        };
+        Ok(field("used_cpu_user") + field("used_cpu_sys"))
+    }
+
     async fn check_out(&self) -> Result<(MultiplexedConnection, Arc<AtomicBool>), PoolError> {
-        match self.pool.get().await {
+        match self.inner.get().await {
             Ok(pooled) => Ok((pooled.connection.clone(), Arc::clone(&pooled.broken))),
             Err(bb8::RunError::User(error)) => Err(error.into()),
             Err(bb8::RunError::TimedOut) => Err(PoolError::Exhausted(self.connect)),

@@ -1,6 +1,8 @@
 //! The log: `error` needs a person, `warn` heals itself but is counted, `info` is the node's
 //! life, `debug` one connection's, `trace` frames.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 /// How log lines look.
@@ -20,7 +22,10 @@ pub struct BadFilter(#[from] tracing_subscriber::filter::ParseError);
 /// Sends this process's log to its standard error. Only the first call of a process takes effect.
 pub fn init_logging(filter: &str, format: LogFormat) -> Result<(), BadFilter> {
     let filter = EnvFilter::try_new(filter)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     // An error says that a subscriber is there already, which then stays.
     let _already_set = match format {
         LogFormat::Text => builder.try_init(),

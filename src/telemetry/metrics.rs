@@ -85,6 +85,10 @@ pub struct Metrics {
     pub refused_times: Counter,
     /// Seconds from a send's id to its acknowledgement by the store.
     pub store_seconds: Histogram,
+    /// Buckets that sessions need: users', rooms', topics'.
+    pub buckets_held: [Gauge; 3],
+    /// Links to shards: up, down, and those that have not been up yet.
+    pub links: [Gauge; 3],
 }
 
 impl Default for Metrics {
@@ -111,6 +115,11 @@ impl Metrics {
         let store_seconds = Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
         let help = "Seconds from a send's id to its acknowledgement by the store";
         registry.register("store_append_seconds", help, store_seconds.clone());
+        let help = "Buckets that sessions here need";
+        let buckets_held =
+            gauges(&mut registry, "buckets_held", help, "class", ["user", "room", "topic"]);
+        let states = ["up", "down", "starting"];
+        let links = gauges(&mut registry, "links", "Links to shards", "state", states);
         let mut counter = |name: &str, help: &str| {
             let counter = Counter::default();
             registry.register(name, help, counter.clone());
@@ -135,6 +144,8 @@ impl Metrics {
             closes,
             useful_share,
             store_seconds,
+            buckets_held,
+            links,
         }
     }
 
@@ -190,6 +201,20 @@ fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
     let gauge = Gauge::default();
     registry.register(name, help, gauge.clone());
     gauge
+}
+
+/// A gauge a value of one label.
+fn gauges(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    label: &'static str,
+    values: [&'static str; 3],
+) -> [Gauge; 3] {
+    let family = Family::<[(&'static str, &'static str); 1], Gauge>::default();
+    let gauges = values.map(|value| family.get_or_create(&[(label, value)]).clone());
+    registry.register(name, help, family);
+    gauges
 }
 
 /// A counter an outcome, in the order of the enum's variants, looked up once.

@@ -11,7 +11,7 @@ fn rules() -> TokenRules {
         audience: None,
         issuer: None,
         leeway: Duration::from_secs(30),
-        max_life: Duration::from_secs(3600),
+        max_life: Duration::from_hours(1),
     }
 }
 

@@ -1,12 +1,14 @@
 //! A connection that hears.
 //!
-//! It carries nothing but subscribes and signs of life: the client takes every confirmation for
-//! the answer to its oldest command, so an unasked-for one would answer somebody else's.
+//! The server confirms a command a channel, and the client takes *every* confirmation for the
+//! answer to its oldest command. So there is one command at a time, and it is answered when all
+//! its confirmations are there; else those that are left would answer the next one.
 
 use std::sync::Arc;
 
 use ::redis::{PushInfo, PushKind, Value, cmd};
 use bytes::Bytes;
+use tokio::sync::{Mutex, watch};
 
 use super::BusError;
 use crate::bus::{Pending, Sink, Subscription};
@@ -15,6 +17,9 @@ use crate::redis::{Channel, ConnectError, ConnectOptions, Connection, RunId};
 
 pub(super) struct RedisSubscription {
     connection: Connection,
+    turn: Mutex<()>,
+    /// How many so far.
+    confirmations: watch::Receiver<u64>,
 }
 
 pub(super) async fn connect(
@@ -23,12 +28,17 @@ pub(super) async fn connect(
     shard: ShardIndex,
     sink: Arc<dyn Sink>,
 ) -> Result<RedisSubscription, ConnectError> {
-    let on_push = move |info: PushInfo| {
-        if let Some((channel, payload)) = message(info) {
-            sink.push(shard, &channel, payload);
+    let (confirmed, confirmations) = watch::channel(0);
+    let on_push = move |info: PushInfo| match info.kind {
+        PushKind::SSubscribe | PushKind::SUnsubscribe => confirmed.send_modify(|seen| *seen += 1),
+        _ => {
+            if let Some((channel, payload)) = message(info) {
+                sink.push(shard, &channel, payload);
+            }
         }
     };
-    Ok(RedisSubscription { connection: crate::redis::connect(url, options, on_push).await? })
+    let connection = crate::redis::connect(url, options, on_push).await?;
+    Ok(RedisSubscription { connection, turn: Mutex::new(()), confirmations })
 }
 
 /// The channel and payload of a push that is a message.
@@ -51,9 +61,17 @@ impl RedisSubscription {
         for channel in channels {
             command.arg(channel.as_str());
         }
+        let _turn = self.turn.lock().await;
+        let mut confirmations = self.confirmations.clone();
+        let due = *confirmations.borrow() + channels.len() as u64;
         let mut connection = self.connection.commands.clone();
         command.query_async::<Value>(&mut connection).await?;
-        Ok(())
+        tokio::select! {
+            confirmed = confirmations.wait_for(|seen| *seen >= due) => {
+                confirmed.map(|_seen| ()).map_err(|_gone| BusError::Closed)
+            }
+            () = self.connection.closed.cancelled() => Err(BusError::Closed),
+        }
     }
 }
 

@@ -19,6 +19,24 @@ fn batch(machine: &mut Machine) -> Batch {
     machine.next_batch(512).expect("something is due")
 }
 
+fn ask(machine: &mut Machine, index: u32, ticket: u64) -> Standing {
+    machine.confirmation(bucket(index), Ticket(ticket), |_| true)
+}
+
+#[test]
+fn waits_end_with_the_last_holder_and_those_who_gave_up_are_swept() {
+    let mut machine = connected();
+    assert_eq!(ask(&mut machine, 1, 1), Standing::Unneeded);
+    machine.acquire(bucket(1));
+    for ticket in 0..1000 {
+        let standing = machine.confirmation(bucket(1), Ticket(ticket), |_| false);
+        assert_eq!(standing, Standing::Awaited);
+    }
+    let void = machine.release(bucket(1), 0, 0);
+    assert!(void.len() <= TICKETS_UNSWEPT, "{} waits are left", void.len());
+    assert_eq!(ask(&mut machine, 1, 1), Standing::Unneeded, "it lingers for nobody");
+}
+
 #[test]
 fn the_first_holder_subscribes_and_the_last_one_lingers() {
     let mut machine = connected();
@@ -29,7 +47,7 @@ fn the_first_holder_subscribes_and_the_last_one_lingers() {
         (subscribe.action, subscribe.buckets.as_slice()),
         (Action::Subscribe, &[bucket(1)][..])
     );
-    assert!(!machine.is_confirmed_or_awaits(bucket(1), Ticket(7)));
+    assert_eq!(ask(&mut machine, 1, 7), Standing::Awaited);
     assert_eq!(machine.answered(&subscribe), [Ticket(7)]);
     machine.release(bucket(1), 0, 0);
     machine.release(bucket(1), 0, 0);
@@ -51,7 +69,7 @@ fn a_holder_who_returns_in_time_costs_nothing() {
     machine.acquire(bucket(1));
     machine.expire(1_000);
     assert_eq!(machine.next_batch(512), None);
-    assert!(machine.is_confirmed_or_awaits(bucket(1), Ticket(1)));
+    assert_eq!(ask(&mut machine, 1, 1), Standing::Confirmed);
 }
 
 #[test]
@@ -64,7 +82,7 @@ fn only_the_answer_to_the_last_subscribe_counts() {
     let leave = batch(&mut machine);
     machine.acquire(bucket(1));
     let second = batch(&mut machine);
-    assert!(!machine.is_confirmed_or_awaits(bucket(1), Ticket(1)));
+    assert_eq!(ask(&mut machine, 1, 1), Standing::Awaited);
     assert!(machine.answered(&first).is_empty(), "an unsubscribe went out after it");
     assert!(machine.answered(&leave).is_empty());
     assert_eq!(machine.answered(&second), [Ticket(1)]);
@@ -73,13 +91,13 @@ fn only_the_answer_to_the_last_subscribe_counts() {
 #[test]
 fn lingering_is_bounded_oldest_out_first() {
     let mut machine = connected();
-    for index in 0..LINGER_FREE as u32 + 1 {
+    for index in 0..=LINGER_FREE as u32 {
         machine.acquire(bucket(index));
     }
     while let Some(batch) = machine.next_batch(512) {
         machine.answered(&batch);
     }
-    for index in 0..LINGER_FREE as u32 + 1 {
+    for index in 0..=LINGER_FREE as u32 {
         machine.release(bucket(index), u64::from(index), 0);
     }
     assert_eq!(batch(&mut machine).buckets, [bucket(0)], "the oldest went");
@@ -170,7 +188,8 @@ proptest! {
             let mut probe = 0;
             for (bucket, count) in &holders {
                 probe += 1;
-                if *count > 0 && machine.is_confirmed_or_awaits(*bucket, Ticket(probe)) {
+                let standing = machine.confirmation(*bucket, Ticket(probe), |_| false);
+                if *count > 0 && standing == Standing::Confirmed {
                     prop_assert!(server.subscribed.contains(bucket), "confirmed means heard");
                 }
             }

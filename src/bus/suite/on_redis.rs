@@ -1,0 +1,172 @@
+//! The real bus, and what only a server beyond a network can do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufStream};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::redis_server::RedisServer;
+use super::{Listener, PATIENCE, Rig, SHARD, channel, publisher};
+use crate::bus::{Bus, BusError, RedisBus, RedisShard};
+use crate::redis::ConnectOptions;
+
+pub(super) struct RedisRig(RedisServer);
+
+impl RedisRig {
+    pub(super) fn start() -> Self {
+        Self(RedisServer::start())
+    }
+}
+
+impl Rig for RedisRig {
+    fn bus(&self) -> Arc<dyn Bus> {
+        bus(self.0.url(), PATIENCE)
+    }
+
+    fn take_away(&mut self) {
+        self.0.kill();
+    }
+
+    fn give_back(&mut self) {
+        self.0.restart();
+    }
+}
+
+fn bus(url: String, connect: Duration) -> Arc<dyn Bus> {
+    let options = ConnectOptions { connect, keepalive: PATIENCE, user_timeout: PATIENCE };
+    Arc::new(RedisBus::new(vec![RedisShard { name: "r1".into(), url }], options))
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_batch_is_one_command() {
+    let rig = RedisRig::start();
+    let channels: Vec<_> = (0..512).map(|n| channel(&n.to_string())).collect();
+    let _listener = Listener::of(&rig.bus(), &channels).await;
+    let stats = rig.0.ask("INFO commandstats");
+    assert!(stats.contains("cmdstat_ssubscribe:calls=1,"), "{stats}");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_connection_that_the_server_ends_says_so() {
+    let rig = RedisRig::start();
+    let bus = rig.bus();
+    let listener = Listener::of(&bus, &[channel("news")]).await;
+    let run_id = listener.subscription.run_id().clone();
+    rig.0.ask("CLIENT KILL TYPE pubsub");
+    timeout(PATIENCE, listener.subscription.closed()).await.expect("it is gone");
+    assert_eq!(publisher(&bus).await.run_id(), &run_id, "the server is the same");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_refusal_is_told_with_its_reason() {
+    let rig = RedisRig::start();
+    rig.0.ask("ACL SETUSER mute on >secret +@all resetchannels");
+    let url = rig.0.url().replace("redis://", "redis://mute:secret@");
+    let bus = bus(url, PATIENCE);
+    let listener = Listener::connect(&bus).await;
+    let channels = ["a", "b"].map(channel);
+    let answer = timeout(PATIENCE, listener.subscription.subscribe(&channels)).await;
+    let refused = answer.expect("one refusal answers a command of two channels");
+    assert!(
+        matches!(&refused, Err(BusError::Refused(why)) if why.contains("no permissions")),
+        "{refused:?}"
+    );
+    listener.subscription.ping().await.expect("the connection is as it was");
+}
+
+#[tokio::test]
+async fn a_server_that_is_silent_is_unreachable() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", silent.local_addr().unwrap());
+    let bus = bus(url, Duration::from_millis(100));
+    let answer = timeout(PATIENCE, bus.publisher(SHARD)).await.expect("the connection is bounded");
+    assert!(matches!(answer.err(), Some(BusError::Unreachable(_))));
+}
+
+/// What a server says that lets a client in.
+const GREETING: &str = "%1\r\n$6\r\nserver\r\n$5\r\nredis\r\n";
+
+/// A server in slow motion, since a real one is too fast to be caught between two confirmations:
+/// it confirms the first command, and the second one only when it is told to, after a push that
+/// shows that everything before has been read.
+async fn slow_motion(listener: TcpListener, go: oneshot::Receiver<()>) {
+    let mut client = BufStream::new(listener.accept().await.unwrap().0);
+    let mut commands = 0;
+    let mut go = Some(go);
+    loop {
+        let command = read_command(&mut client).await;
+        let answer = match command[0].as_str() {
+            "HELLO" => GREETING.to_owned(),
+            "INFO" => "$42\r\nredis_version:7.0.15\r\nrun_id:slow-motion\r\n\r\n".to_owned(),
+            "SSUBSCRIBE" => {
+                commands += 1;
+                if commands == 2 {
+                    write(&mut client, &push("smessage", "marker", "$1\r\n!\r\n")).await;
+                    go.take().expect("there are two").await.unwrap();
+                }
+                let confirm = |channel: &String| push("ssubscribe", channel, ":1\r\n");
+                command[1..].iter().map(confirm).collect()
+            }
+            _ => "+OK\r\n".to_owned(),
+        };
+        write(&mut client, &answer).await;
+    }
+}
+
+fn push(kind: &str, channel: &str, last: &str) -> String {
+    format!(">3\r\n${}\r\n{kind}\r\n${}\r\n{channel}\r\n{last}", kind.len(), channel.len())
+}
+
+async fn write(client: &mut BufStream<TcpStream>, text: &str) {
+    client.write_all(text.as_bytes()).await.unwrap();
+    client.flush().await.unwrap();
+}
+
+/// A command is an array of bulk strings; never returns once the client is gone.
+async fn read_command(client: &mut BufStream<TcpStream>) -> Vec<String> {
+    let mut parts = Vec::new();
+    let count = read_line(client).await[1..].parse().unwrap();
+    for _ in 0..count {
+        read_line(client).await;
+        parts.push(read_line(client).await);
+    }
+    parts
+}
+
+async fn read_line(client: &mut BufStream<TcpStream>) -> String {
+    let mut line = String::new();
+    if client.read_line(&mut line).await.unwrap_or_default() == 0 {
+        std::future::pending::<()>().await;
+    }
+    line.trim_end().to_owned()
+}
+
+#[tokio::test]
+async fn no_confirmation_answers_another_command() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let (go, told) = oneshot::channel();
+    let server = tokio::spawn(slow_motion(listener, told));
+    let Listener { subscription, mut heard } = Listener::connect(&bus(url, PATIENCE)).await;
+    let of_two = Arc::clone(&subscription);
+    let first = tokio::spawn(async move { of_two.subscribe(&["a", "b"].map(channel)).await });
+    // So that the first command is the first.
+    tokio::task::yield_now().await;
+    let one = [channel("c")];
+    let mut second = subscription.subscribe(&one);
+    tokio::select! {
+        biased;
+        answer = &mut second => panic!("{answer:?}, but the server has not confirmed it"),
+        marker = heard.recv() => assert_eq!(marker.expect("the ear lives").0, "marker"),
+    }
+    assert_eq!(first.await.unwrap(), Ok(()));
+    go.send(()).unwrap();
+    assert_eq!(timeout(PATIENCE, second).await.expect("it is confirmed now"), Ok(()));
+    server.abort();
+}

@@ -1,0 +1,69 @@
+//! A real Redis of a test's own.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use super::PATIENCE;
+
+pub(super) struct RedisServer {
+    child: Child,
+    port: u16,
+    directory: tempfile::TempDir,
+}
+
+impl RedisServer {
+    pub(super) fn start() -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let (port, directory) = (free.unwrap().port(), tempfile::tempdir().unwrap());
+        Self { child: launch(port, &directory), port, directory }
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it without a goodbye.
+    pub(super) fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ended = self.child.kill();
+        self.child.wait().expect("it is our child");
+    }
+
+    /// Starts it again, empty, on the same port.
+    pub(super) fn restart(&mut self) {
+        self.child = launch(self.port, &self.directory);
+    }
+
+    /// The answer to an inline command, of one line or a bulk.
+    pub(super) fn ask(&self, command: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn launch(port: u16, directory: &tempfile::TempDir) -> Child {
+    let child = Command::new("redis-server")
+        .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+        .args(["--port", &port.to_string(), "--dir"])
+        .arg(directory.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server is installed");
+    let until = Instant::now() + PATIENCE;
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < until, "redis-server does not answer");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    child
+}

@@ -1,0 +1,165 @@
+//! `[auth]`: whose tokens are believed.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use super::section::Section;
+use super::{Secret, print};
+
+const KEYS: RangeInclusive<usize> = 1..=16;
+const KID_BYTES: RangeInclusive<usize> = 1..=64;
+
+/// From what RFC 7518 (3.2) asks of HS256, to more than any key has: a device given as a file must
+/// end.
+const SECRET_BYTES: RangeInclusive<usize> = 32..=4096;
+const FILE_BYTES: RangeInclusive<usize> = 1..=4096;
+
+/// `aud` and `iss` are short names or URLs; every token repeats them.
+const CLAIM_BYTES: RangeInclusive<usize> = 0..=256;
+const LEEWAY_S: RangeInclusive<u64> = 0..=300;
+
+/// From a minute, to a week: every node remembers revocations for as long.
+const MAX_LIFE_S: RangeInclusive<u64> = 60..=604_800;
+
+/// Whose tokens are believed.
+#[derive(Clone, Debug, Serialize)]
+pub struct AuthConfig {
+    /// The keys that tokens may be signed with.
+    pub keys: Vec<KeyConfig>,
+    /// What `aud` must name; none is not checked.
+    #[serde(serialize_with = "print::or_empty")]
+    pub audience: Option<String>,
+    /// What `iss` must be; none is not checked.
+    #[serde(serialize_with = "print::or_empty")]
+    pub issuer: Option<String>,
+    /// How far the issuer's clock may be off.
+    #[serde(rename = "leeway_s", serialize_with = "print::seconds")]
+    pub leeway: Duration,
+    /// The longest `exp - iat`.
+    #[serde(rename = "max_life_s", serialize_with = "print::seconds")]
+    pub max_life: Duration,
+}
+
+/// A key that tokens may be signed with.
+#[derive(Clone, Debug)]
+pub struct KeyConfig {
+    /// The `kid` of its tokens.
+    pub kid: String,
+    /// The one algorithm it is good for.
+    pub alg: Algorithm,
+    /// The key itself.
+    pub secret: Secret,
+    /// The file it was read from, if it was.
+    pub file: Option<PathBuf>,
+}
+
+/// How tokens are signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Algorithm {
+    /// HMAC with SHA-256.
+    #[serde(rename = "HS256")]
+    Hs256,
+}
+
+impl AuthConfig {
+    pub(super) fn read(s: &mut Section) -> Self {
+        let keys = s.items("keys", &KEYS, KeyConfig::read);
+        s.unique("keys", "kid", keys.iter().map(|key| key.kid.as_str()));
+        Self {
+            keys,
+            audience: claim(s, "audience"),
+            issuer: claim(s, "issuer"),
+            leeway: s.seconds("leeway_s", &LEEWAY_S),
+            max_life: s.seconds("max_life_s", &MAX_LIFE_S),
+        }
+    }
+}
+
+impl KeyConfig {
+    fn read(s: &mut Section) -> Option<Self> {
+        let kid = s.sized("kid", &KID_BYTES);
+        let alg = s.choice("alg", &[("HS256", Algorithm::Hs256)]);
+        let (secret, file) = read_secret(s)?;
+        Some(Self { kid, alg, secret: Secret::new(secret), file })
+    }
+}
+
+/// Prints what was said: the file, or that there is a secret.
+impl Serialize for KeyConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut key = serializer.serialize_map(Some(3))?;
+        key.serialize_entry("kid", &self.kid)?;
+        key.serialize_entry("alg", &self.alg)?;
+        match &self.file {
+            Some(file) => key.serialize_entry("file", &file.to_string_lossy())?,
+            None => key.serialize_entry("secret", &self.secret)?,
+        }
+        key.end()
+    }
+}
+
+fn claim(s: &mut Section, key: &'static str) -> Option<String> {
+    Some(s.sized(key, &CLAIM_BYTES)).filter(|claim| !claim.is_empty())
+}
+
+fn read_secret(s: &mut Section) -> Option<(Vec<u8>, Option<PathBuf>)> {
+    match (s.has("secret"), s.has("file")) {
+        (true, false) => secret_given(s),
+        (false, true) => secret_of_file(s),
+        (both, _) => {
+            s.skip("secret");
+            s.skip("file");
+            let given = if both { "both" } else { "neither" };
+            s.complain("secret", format!("either secret or file is wanted, {given} was given"));
+            None
+        }
+    }
+}
+
+fn secret_given(s: &mut Section) -> Option<(Vec<u8>, Option<PathBuf>)> {
+    s.skip("file");
+    let secret = s.sealed("secret")?.into_bytes();
+    check_size(s, "secret", &secret)?;
+    Some((secret, None))
+}
+
+fn secret_of_file(s: &mut Section) -> Option<(Vec<u8>, Option<PathBuf>)> {
+    s.skip("secret");
+    let file = s.sized("file", &FILE_BYTES);
+    if s.is_mistaken("file") {
+        return None;
+    }
+    let secret = read_bounded(Path::new(&file)).map_err(|error| {
+        s.refuse("file", format_args!("{file:?}"), &format!("cannot be read: {error}"));
+    });
+    let secret = secret.ok()?;
+    check_size(s, "file", &secret)?;
+    Some((secret, Some(file.into())))
+}
+
+/// Reads no more than tells that it is too much, and drops one line break at the end: editors and
+/// `echo` leave one.
+fn read_bounded(file: &Path) -> io::Result<Vec<u8>> {
+    let most = *SECRET_BYTES.end() as u64 + "\r\n".len() as u64 + 1;
+    let mut secret = Vec::new();
+    File::open(file)?.take(most).read_to_end(&mut secret)?;
+    let bare = secret.strip_suffix(b"\n").map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    Ok(bare.map(<[u8]>::to_vec).unwrap_or(secret))
+}
+
+fn check_size(s: &mut Section, key: &'static str, secret: &[u8]) -> Option<()> {
+    let (least, most) = (*SECRET_BYTES.start(), *SECRET_BYTES.end());
+    let given = match secret.len() {
+        size if SECRET_BYTES.contains(&size) => return Some(()),
+        size if size > most => "more".to_owned(),
+        size => size.to_string(),
+    };
+    s.complain(key, format!("a secret of {least} to {most} bytes is wanted, this one has {given}"));
+    None
+}

@@ -1,0 +1,186 @@
+//! Defaults, file and environment, laid over each other.
+//!
+//! Tables merge key by key; everything else, lists included, replaces what was below. `layouts`
+//! replaces as well, since a leftover default layout would be one that the operator never named;
+//! but a new layout starts from the default one, so it need not repeat the bucket counts.
+
+use toml::{Table, Value};
+
+use super::key_path::KeyPath;
+use super::ledger::Ledger;
+use super::mistake::{Mistake, Mistakes, Origin, kind};
+use super::section::Section;
+
+/// The reference documentation, and every default.
+pub(super) const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
+
+const VARIABLE_PREFIX: &str = "NARROWCAST__";
+const VARIABLE_SEPARATOR: &str = "__";
+
+/// The tables that a variable's name may go down; the deepest key has four. It bounds the recursion
+/// over them.
+const VARIABLE_DEPTH_MAX: usize = 8;
+
+const LAYOUTS: &str = "layouts";
+
+/// The default layout: what a new one starts from.
+const TEMPLATE: &str = "a";
+
+/// What has been said so far.
+pub(super) struct Layers {
+    table: Table,
+    template: Table,
+    ledger: Ledger,
+}
+
+impl Layers {
+    /// The defaults alone.
+    pub(super) fn defaults() -> Self {
+        let table: Table = DEFAULT_TOML.parse().expect("default.toml is TOML: every test loads it");
+        let template = table[LAYOUTS][TEMPLATE].as_table().expect("default.toml has layouts.a");
+        Self { template: template.clone(), table, ledger: Ledger::default() }
+    }
+
+    /// Lays the operator's file on top. An error is the only mistake worth telling: the rest cannot
+    /// be read.
+    pub(super) fn file(&mut self, text: &str) -> Result<(), Mistake> {
+        let over: Table = text.parse().map_err(|error| syntax_mistake(text, &error))?;
+        self.make_room(over.get(LAYOUTS));
+        self.lay(over, Origin::File);
+        Ok(())
+    }
+
+    /// Lays the environment on top: every variable that starts with `NARROWCAST__`.
+    pub(super) fn environment(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
+        let ours = variables.into_iter().filter(|(name, _)| name.starts_with(VARIABLE_PREFIX));
+        let mut ours: Vec<(String, String)> = ours.collect();
+        // The environment has no order. Sorted, a table comes before the keys in it, which refine
+        // it.
+        ours.sort();
+        for (name, text) in ours {
+            self.variable(name, text);
+        }
+    }
+
+    /// Reads what was said; all mistakes, of the layers and of the reading, if there are any.
+    pub(super) fn read<T>(mut self, read: impl FnOnce(&mut Section) -> T) -> Result<T, Mistakes> {
+        let resolved = Section::document(&mut self.ledger, self.table, read);
+        self.ledger.close().map(|()| resolved)
+    }
+
+    fn variable(&mut self, name: String, text: String) {
+        let Some(keys) = variable_keys(&name) else {
+            return self.ledger.stray(Mistake::new(&name, "NARROWCAST__SECTION__KEY is wanted"));
+        };
+        let path = KeyPath::from_iter(&keys);
+        let value = text.trim().parse().unwrap_or_else(|_| Value::String(text.clone()));
+        if !self.ledger.wrote(path.clone(), text) {
+            return self.ledger.stray(Mistake::new(name, format!("{path} is set twice")));
+        }
+        let over = nest(keys, value);
+        if path == KeyPath::from_iter([LAYOUTS]) {
+            self.make_room(over.get(LAYOUTS));
+        }
+        self.lay(over, Origin::Variable(name));
+    }
+
+    fn lay(&mut self, over: Table, origin: Origin) {
+        let mut overlay = Overlay { template: &self.template, ledger: &mut self.ledger, origin };
+        overlay.lay(&mut self.table, over, &KeyPath::default());
+    }
+
+    /// Empties the table of layouts if `given` is to take its place.
+    fn make_room(&mut self, given: Option<&Value>) {
+        if given.is_some_and(Value::is_table) {
+            self.table.insert(LAYOUTS.to_owned(), Value::Table(Table::new()));
+        }
+    }
+}
+
+/// One layer on its way over what is below it.
+struct Overlay<'l> {
+    template: &'l Table,
+    ledger: &'l mut Ledger,
+    origin: Origin,
+}
+
+impl Overlay<'_> {
+    fn lay(&mut self, base: &mut Table, over: Table, at: &KeyPath) {
+        let layouts = *at == KeyPath::from_iter([LAYOUTS]);
+        for (key, value) in over {
+            let path = at.child(&key);
+            if layouts && !base.contains_key(&key) {
+                base.insert(key.clone(), Value::Table(self.template.clone()));
+                self.ledger.said(path.clone(), self.origin.clone());
+            }
+            self.lay_value(base, key, value, path);
+        }
+    }
+
+    fn lay_value(&mut self, base: &mut Table, key: String, value: Value, path: KeyPath) {
+        match (base.get_mut(&key), value) {
+            (Some(Value::Table(under)), Value::Table(over)) => self.lay(under, over, &path),
+            (Some(Value::Table(_)), other) => self.refuse(path, &other),
+            (_, value) => {
+                self.ledger.said(path, self.origin.clone());
+                base.insert(key, value);
+            }
+        }
+    }
+
+    /// A table that is none. What was below stays, so that its keys are not reported missing as
+    /// well.
+    fn refuse(&mut self, path: KeyPath, given: &Value) {
+        let mistake = Mistake::new(&path, format!("a table is wanted, {} was given", kind(given)));
+        self.ledger.said(path.clone(), self.origin.clone());
+        self.ledger.mistake(path, mistake);
+    }
+}
+
+/// The keys that a variable names; none if it names no key.
+fn variable_keys(name: &str) -> Option<Vec<String>> {
+    let keys = name.strip_prefix(VARIABLE_PREFIX)?.split(VARIABLE_SEPARATOR);
+    let keys: Vec<String> = keys.map(str::to_lowercase).collect();
+    let sound = keys.len() <= VARIABLE_DEPTH_MAX && keys.iter().all(|key| !key.is_empty());
+    sound.then_some(keys)
+}
+
+/// The document in which `value` stands at `keys`.
+fn nest(keys: Vec<String>, value: Value) -> Table {
+    let mut keys = keys.into_iter();
+    let first = keys.next().unwrap_or_default();
+    let within = |inner, key| Value::Table(Table::from_iter([(key, inner)]));
+    Table::from_iter([(first, keys.rev().fold(value, within))])
+}
+
+/// Says the line, not its text: a secret may stand there.
+fn syntax_mistake(text: &str, error: &toml::de::Error) -> Mistake {
+    let start = error.span().map_or(0, |span| span.start);
+    let line = 1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count();
+    Mistake::new(format_args!("line {line}"), error.message()).origin(Origin::File)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(name: &str) -> Option<Vec<String>> {
+        variable_keys(name)
+    }
+
+    #[test]
+    fn a_variable_names_its_keys() {
+        assert_eq!(keys("NARROWCAST__NAMESPACE").unwrap(), ["namespace"]);
+        let deep = keys("NARROWCAST__LAYOUTS__A__BUCKETS__USER").unwrap();
+        assert_eq!(deep, ["layouts", "a", "buckets", "user"]);
+        assert_eq!(keys("NARROWCAST__STORE__WRITE_QUEUE").unwrap(), ["store", "write_queue"]);
+    }
+
+    #[test]
+    fn a_variable_may_name_no_key() {
+        let deep = format!("NARROWCAST{}", "__A".repeat(VARIABLE_DEPTH_MAX + 1));
+        for name in ["NARROWCAST__", "NARROWCAST__A__", "NARROWCAST____A", deep.as_str()] {
+            assert_eq!(keys(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! `[limits]`: how much one client may ask for, and how much may wait.
+
+use std::ops::RangeInclusive;
+
+use serde::Serialize;
+
+use super::section::Section;
+
+const FRAME_BYTES: RangeInclusive<u64> = 1024..=16 << 20;
+const FRAGMENTS: RangeInclusive<u64> = 1..=1024;
+const BODY_BYTES: RangeInclusive<u64> = 64..=1 << 20;
+const PATTERNS: RangeInclusive<u64> = 1..=10_000;
+
+/// Half of what `serde_json` recurses to (128) before it refuses.
+const JSON_DEPTH: RangeInclusive<u64> = 2..=64;
+const SENDS_IN_FLIGHT: RangeInclusive<u64> = 1..=1024;
+const READS_IN_FLIGHT: RangeInclusive<u64> = 1..=64;
+const HISTORY_MESSAGES: RangeInclusive<u64> = 1..=1000;
+const HISTORY_BYTES: RangeInclusive<u64> = 1024..=16 << 20;
+const OUTBOX_BYTES: RangeInclusive<u64> = 4096..=256 << 20;
+const WORKER_QUEUE: RangeInclusive<u64> = 16..=1 << 20;
+
+/// What a frame needs besides its body or data: a subject of up to 512 bytes, a conversation of
+/// about as many, a nonce, ids and the names of the fields.
+const OTHER_FIELDS_BYTES: usize = 2048;
+
+/// Frames or pages that an outbox holds at least: one is being written while the next is made.
+const OUTBOX_HOLDS: usize = 2;
+
+/// How much one client may ask for, and how much may wait.
+#[derive(Clone, Debug, Serialize)]
+pub struct Limits {
+    /// Bytes of a frame from a client, all fragments together.
+    pub frame_bytes: usize,
+    /// Fragments of one frame.
+    pub fragments: usize,
+    /// Bytes of a message's body, as JSON text.
+    pub body_bytes: usize,
+    /// Bytes of an event's data, as JSON text.
+    pub data_bytes: usize,
+    /// Patterns of one session.
+    pub patterns: usize,
+    /// Nesting of a frame's JSON, the frame included.
+    pub json_depth: usize,
+    /// Sends of one session that are not answered yet.
+    pub sends_in_flight: usize,
+    /// History reads of one session that are not answered yet.
+    pub reads_in_flight: usize,
+    /// Messages in one page of history.
+    pub history_messages: usize,
+    /// Bytes in one page of history.
+    pub history_bytes: usize,
+    /// Bytes that may wait for one session's socket.
+    pub outbox_bytes: usize,
+    /// Deliveries that may wait for one worker.
+    pub worker_queue: usize,
+}
+
+impl Limits {
+    pub(super) fn read(s: &mut Section) -> Self {
+        let limits = Self {
+            frame_bytes: s.count("frame_bytes", &FRAME_BYTES),
+            fragments: s.count("fragments", &FRAGMENTS),
+            body_bytes: s.count("body_bytes", &BODY_BYTES),
+            data_bytes: s.count("data_bytes", &BODY_BYTES),
+            patterns: s.count("patterns", &PATTERNS),
+            json_depth: s.count("json_depth", &JSON_DEPTH),
+            sends_in_flight: s.count("sends_in_flight", &SENDS_IN_FLIGHT),
+            reads_in_flight: s.count("reads_in_flight", &READS_IN_FLIGHT),
+            history_messages: s.count("history_messages", &HISTORY_MESSAGES),
+            history_bytes: s.count("history_bytes", &HISTORY_BYTES),
+            outbox_bytes: s.count("outbox_bytes", &OUTBOX_BYTES),
+            worker_queue: s.count("worker_queue", &WORKER_QUEUE),
+        };
+        limits.relate(s);
+        limits
+    }
+
+    fn relate(&self, s: &mut Section) {
+        for (key, bytes) in [("body_bytes", self.body_bytes), ("data_bytes", self.data_bytes)] {
+            let floor = (key, bytes + OTHER_FIELDS_BYTES);
+            let formula = format!("{{}} + {OTHER_FIELDS_BYTES}");
+            s.at_least(("frame_bytes", self.frame_bytes), floor, &formula);
+        }
+        let held = [("frame_bytes", self.frame_bytes), ("history_bytes", self.history_bytes)];
+        for (key, bytes) in held {
+            let floor = (key, bytes * OUTBOX_HOLDS);
+            let formula = format!("{OUTBOX_HOLDS} * {{}}");
+            s.at_least(("outbox_bytes", self.outbox_bytes), floor, &formula);
+        }
+    }
+}

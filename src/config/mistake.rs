@@ -1,0 +1,176 @@
+//! What is wrong with a configuration, all of it.
+
+use std::fmt;
+
+use toml::Value;
+
+/// The characters of a given value that a mistake repeats; the rest is cut, so that a line stays a
+/// line.
+const SHOWN_CHARS: usize = 80;
+
+/// Who said a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody: it is the default.
+    Default,
+    /// The configuration file.
+    File,
+    /// The environment variable of this name.
+    Variable(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("the default"),
+            Self::File => f.write_str("from the file"),
+            Self::Variable(name) => write!(f, "from {name}"),
+        }
+    }
+}
+
+/// One mistake: the key, the value given (unless it may be a secret), what is allowed, and who said
+/// it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    key: String,
+    value: Option<String>,
+    complaint: String,
+    origin: Option<Origin>,
+}
+
+impl Mistake {
+    pub(super) fn new(key: impl fmt::Display, complaint: impl Into<String>) -> Self {
+        Self { key: key.to_string(), value: None, complaint: complaint.into(), origin: None }
+    }
+
+    /// Repeats the value given. Never call it with what may hold a secret.
+    pub(super) fn value(self, value: impl fmt::Display) -> Self {
+        Self { value: Some(cut(value.to_string())), ..self }
+    }
+
+    pub(super) fn origin(self, origin: Origin) -> Self {
+        Self { origin: Some(origin), ..self }
+    }
+
+    /// The key, as `limits.frame_bytes` or `auth.keys[0].kid`; `line N` where the text is not TOML;
+    /// the variable's name where it names no key.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Who said the value, where that is known.
+    pub fn said_by(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.key)?;
+        if let Some(value) = &self.value {
+            write!(f, " = {value}")?;
+        }
+        write!(f, ": {}", self.complaint)?;
+        match &self.origin {
+            Some(origin) => write!(f, " ({origin})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// All mistakes of a configuration, in the order of reading; never none. Prints the count, then one
+/// a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistakes(Vec<Mistake>);
+
+impl Mistakes {
+    /// `Ok` if there are none.
+    pub(super) fn check(mistakes: Vec<Mistake>) -> Result<(), Self> {
+        if mistakes.is_empty() { Ok(()) } else { Err(Self(mistakes)) }
+    }
+
+    /// Each mistake.
+    pub fn iter(&self) -> std::slice::Iter<'_, Mistake> {
+        self.0.iter()
+    }
+}
+
+impl From<Mistake> for Mistakes {
+    fn from(mistake: Mistake) -> Self {
+        Self(vec![mistake])
+    }
+}
+
+impl<'a> IntoIterator for &'a Mistakes {
+    type Item = &'a Mistake;
+    type IntoIter = std::slice::Iter<'a, Mistake>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.0.len() == 1 { "" } else { "s" };
+        write!(f, "{} mistake{plural} in the configuration", self.0.len())?;
+        self.0.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// A value by its kind: says what was given where repeating it could show a secret.
+pub(super) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "a string",
+        Value::Integer(_) => "an integer",
+        Value::Float(_) => "a float",
+        Value::Boolean(_) => "a boolean",
+        Value::Datetime(_) => "a date",
+        Value::Array(_) => "a list",
+        Value::Table(_) => "a table",
+    }
+}
+
+/// A plain value as TOML; a list or table, which may hold anything, by its kind.
+pub(super) fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("{text:?}"),
+        Value::Array(_) | Value::Table(_) => kind(value).to_owned(),
+        plain => plain.to_string(),
+    }
+}
+
+fn cut(text: String) -> String {
+    match text.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_key_value_bound_and_origin() {
+        let mistake = Mistake::new("workers", "1 to 64 is allowed").value(99).origin(Origin::File);
+        assert_eq!(mistake.to_string(), "workers = 99: 1 to 64 is allowed (from the file)");
+    }
+
+    #[test]
+    fn says_the_count_first() {
+        let mistakes = Mistakes(vec![Mistake::new("a", "no"), Mistake::new("b", "no")]);
+        assert_eq!(mistakes.to_string(), "2 mistakes in the configuration\n  a: no\n  b: no");
+        let one = Mistakes(vec![Mistake::new("a", "no")]);
+        assert!(one.to_string().starts_with("1 mistake in"));
+    }
+
+    #[test]
+    fn cuts_what_is_long_at_a_character() {
+        let mistake = Mistake::new("k", "no").value("ä".repeat(SHOWN_CHARS + 1));
+        assert_eq!(mistake.to_string(), format!("k = {}...: no", "ä".repeat(SHOWN_CHARS)));
+    }
+}

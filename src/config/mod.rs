@@ -1,0 +1,59 @@
+//! What an operator may say, and what it means.
+//!
+//! ```text
+//! default.toml -> file -> environment     layers: one table, and who said what
+//!                              |
+//!                           section       typed reading: unknown, type, bound, relation
+//!                              |
+//!                 Config, or all mistakes at once
+//! ```
+//!
+//! Invariants worth naming:
+//!
+//! - `config/default.toml` is the only place where a default is written.
+//! - A `Config` that was loaded is within every bound that file states, so no reader of it checks
+//!   again.
+//! - No secret leaves by `Debug`, `Display`, `print` or a mistake: only by `expose`.
+
+mod auth;
+mod bus;
+mod interest;
+mod key_path;
+mod layers;
+mod layout;
+mod ledger;
+mod limits;
+mod listen;
+mod mistake;
+mod name;
+mod node;
+mod policy;
+mod print;
+mod redis_url;
+mod secret;
+mod section;
+mod serve;
+mod settings;
+mod store;
+mod suggestion;
+mod telemetry;
+mod timeouts;
+
+pub use auth::{Algorithm, AuthConfig, KeyConfig};
+pub use bus::BusConfig;
+pub use interest::InterestConfig;
+pub use layout::{Buckets, LayoutChoice, LayoutConfig, ShardConfig};
+pub use limits::Limits;
+pub use listen::ListenConfig;
+pub use mistake::{Mistake, Mistakes, Origin};
+pub use node::NodeConfig;
+pub use policy::{DirectPolicy, Policy};
+pub use redis_url::{RedisUrl, RedisUrlError};
+pub use secret::Secret;
+pub use settings::Config;
+pub use store::{StoreBackend, StoreConfig};
+pub use telemetry::{LogFormat, TelemetryConfig};
+pub use timeouts::Timeouts;
+
+#[cfg(test)]
+mod tests;

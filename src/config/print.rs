@@ -1,0 +1,37 @@
+//! A resolved configuration as TOML, secrets masked.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serializer;
+
+use super::Config;
+
+impl Config {
+    /// The whole configuration as TOML that can be loaded again, but for the secrets and the
+    /// passwords in URLs, which print as `MASKED`.
+    pub fn print(&self) -> String {
+        toml::to_string(self).expect("tables, strings and integers within their bounds are TOML")
+    }
+}
+
+pub(super) fn millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
+pub(super) fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(time.as_secs())
+}
+
+pub(super) fn path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
+}
+
+/// TOML has no null; these keys have the empty string.
+#[expect(clippy::ref_option, reason = "serde passes the field by reference")]
+pub(super) fn or_empty<S: Serializer>(
+    text: &Option<String>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text.as_deref().unwrap_or_default())
+}

@@ -1,0 +1,162 @@
+//! The address of a Redis, whose password prints masked.
+
+use std::fmt;
+use std::str::FromStr;
+
+use redis::IntoConnectionInfo;
+use serde::{Serialize, Serializer};
+
+use super::secret::MASKED;
+
+const SCHEME: &str = "redis://";
+
+/// The longest URL: a DNS name has 253 bytes, so this leaves a kilobyte and more for the password.
+const URL_BYTES_MAX: usize = 2048;
+
+/// Why a text is no Redis URL. None of them repeats the text: it may hold a password in an
+/// unexpected place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RedisUrlError {
+    /// Another scheme, or none.
+    #[error("only redis:// is supported by this version (no TLS, no Unix socket)")]
+    Scheme,
+    /// Over 2,048 bytes.
+    #[error("a URL has at most {URL_BYTES_MAX} bytes")]
+    Long,
+    /// A query, a fragment, white space or a control character: none has a meaning here, and the
+    /// first two could hold what must be masked.
+    #[error(
+        "`?`, `#`, spaces and control characters are not allowed; write them as %XX in a password"
+    )]
+    Character,
+    /// Not of the form below, a wildcard address, or a port or database that is no number.
+    #[error("redis://[[user]:password@]host[:port][/database] is wanted")]
+    Form,
+}
+
+/// `redis://[[user]:password@]host[:port][/database]`: checked, and masked except by
+/// [`RedisUrl::expose`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisUrl(String);
+
+impl RedisUrl {
+    /// The URL with its password. Do not print it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The URL with its password masked. A lone user is masked as well: it is often a password in
+    /// the wrong place.
+    fn masked(&self) -> String {
+        let rest = self.0.strip_prefix(SCHEME).unwrap_or_default();
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let Some((user, host)) = authority.rsplit_once('@') else {
+            return self.0.clone();
+        };
+        match user.split_once(':') {
+            Some((user, _)) => format!("{SCHEME}{user}:{MASKED}@{host}{path}"),
+            None => format!("{SCHEME}{MASKED}@{host}{path}"),
+        }
+    }
+}
+
+impl FromStr for RedisUrl {
+    type Err = RedisUrlError;
+
+    fn from_str(text: &str) -> Result<Self, RedisUrlError> {
+        let senseless = |c: char| matches!(c, '?' | '#') || c.is_whitespace() || c.is_control();
+        if !text.starts_with(SCHEME) {
+            Err(RedisUrlError::Scheme)
+        } else if text.len() > URL_BYTES_MAX {
+            Err(RedisUrlError::Long)
+        } else if text.contains(senseless) {
+            Err(RedisUrlError::Character)
+        } else if text.into_connection_info().is_err() {
+            Err(RedisUrlError::Form)
+        } else {
+            Ok(Self(text.to_owned()))
+        }
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.masked())
+    }
+}
+
+impl fmt::Display for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.masked())
+    }
+}
+
+/// Masked too: serialisation is a way of printing.
+impl Serialize for RedisUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn masks_passwords_only() {
+        for (given, masked) in [
+            ("redis://10.0.0.1", "redis://10.0.0.1"),
+            ("redis://h:6380/3", "redis://h:6380/3"),
+            ("redis://:pw@h", "redis://:MASKED@h"),
+            ("redis://bob:pw@[::1]:1/2", "redis://bob:MASKED@[::1]:1/2"),
+            ("redis://bob:p@w:x@h", "redis://bob:MASKED@h"),
+            ("redis://hunter2@h", "redis://MASKED@h"),
+        ] {
+            let url: RedisUrl = given.parse().unwrap();
+            assert_eq!(url.to_string(), masked);
+            assert_eq!(format!("{url:?}"), format!("{masked:?}"));
+            assert_eq!(url.expose(), given);
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_redis_url() {
+        let long = format!("redis://{}", "h".repeat(URL_BYTES_MAX));
+        for (given, error) in [
+            ("", RedisUrlError::Scheme),
+            ("10.0.0.1:6379", RedisUrlError::Scheme),
+            ("rediss://h", RedisUrlError::Scheme),
+            ("unix:///tmp/redis.sock", RedisUrlError::Scheme),
+            ("redis://", RedisUrlError::Form),
+            ("redis://:pw@", RedisUrlError::Form),
+            ("redis://h:port", RedisUrlError::Form),
+            ("redis://h:70000", RedisUrlError::Form),
+            ("redis://h/db", RedisUrlError::Form),
+            ("redis://0.0.0.0", RedisUrlError::Form),
+            ("redis://h?protocol=resp3", RedisUrlError::Character),
+            ("redis://h#insecure", RedisUrlError::Character),
+            ("redis://h\n", RedisUrlError::Character),
+            (long.as_str(), RedisUrlError::Long),
+        ] {
+            assert_eq!(given.parse::<RedisUrl>(), Err(error), "{given}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_shows_a_password(password in "[0-9]{6}[!-~]{0,20}") {
+            if let Ok(url) = format!("redis://user:{password}@host:1/0").parse::<RedisUrl>() {
+                let debugged = format!("{url:?}");
+                prop_assert!(!url.to_string().contains(&password[..6]));
+                prop_assert!(!debugged.contains(&password[..6]));
+            }
+        }
+
+        #[test]
+        fn never_panics(text in "(redis://)?[\\PC\\s]{0,60}") {
+            let _ = text.parse::<RedisUrl>().map(|url| url.to_string());
+        }
+    }
+}

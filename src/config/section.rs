@@ -1,0 +1,320 @@
+//! One table, read key by key; what is left at the end is unknown.
+//!
+//! A reader that meets a mistake notes it and goes on with a stand-in, so that all mistakes are
+//! told at once; stand-ins never reach anyone, since a configuration with a mistake is refused
+//! whole.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use toml::{Table, Value};
+
+use super::key_path::KeyPath;
+use super::ledger::Ledger;
+use super::mistake::{Mistake, kind, shown};
+use super::name::{NAME, is_name};
+use super::suggestion::nearest;
+
+/// A table that is being read.
+pub(super) struct Section<'l> {
+    ledger: &'l mut Ledger,
+    path: KeyPath,
+    table: Table,
+    asked: Vec<&'static str>,
+}
+
+impl<'l> Section<'l> {
+    /// Reads a whole document.
+    pub(super) fn document<T>(
+        ledger: &'l mut Ledger,
+        table: Table,
+        read: impl FnOnce(&mut Section) -> T,
+    ) -> T {
+        Self::read(ledger, KeyPath::default(), table, read)
+    }
+
+    fn read<T>(
+        ledger: &'l mut Ledger,
+        path: KeyPath,
+        table: Table,
+        read: impl FnOnce(&mut Section) -> T,
+    ) -> T {
+        let mut section = Section { ledger, path, table, asked: Vec::new() };
+        let resolved = read(&mut section);
+        section.refuse_unknown();
+        resolved
+    }
+
+    /// The table `key`.
+    pub(super) fn section<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Section) -> T,
+    ) -> T {
+        let path = self.path.child(key);
+        let table = self.take(key).and_then(|value| self.table_at(&path, value));
+        Section::read(self.ledger, path, table.unwrap_or_default(), read)
+    }
+
+    /// The table `key`, whose keys the operator chose; each a table.
+    pub(super) fn named<T>(
+        &mut self,
+        key: &'static str,
+        count: &RangeInclusive<usize>,
+        mut read: impl FnMut(&mut Section, String) -> T,
+    ) -> Vec<T> {
+        let path = self.path.child(key);
+        let table = self.take(key).and_then(|value| self.table_at(&path, value));
+        let table = table.unwrap_or_default();
+        self.check_count(key, table.len(), count);
+        let mut items = Vec::with_capacity(table.len());
+        for (name, value) in table {
+            let path = path.child(&name);
+            self.check_name(&path, &name);
+            if let Some(table) = self.table_at(&path, value) {
+                items.push(Section::read(self.ledger, path, table, |s| read(s, name)));
+            }
+        }
+        items
+    }
+
+    /// The list `key`, each item a table.
+    pub(super) fn items<T>(
+        &mut self,
+        key: &'static str,
+        count: &RangeInclusive<usize>,
+        mut read: impl FnMut(&mut Section) -> Option<T>,
+    ) -> Vec<T> {
+        let mut items = Vec::new();
+        for (path, value) in self.list(key, count) {
+            if let Some(table) = self.table_at(&path, value) {
+                items.extend(Section::read(self.ledger, path, table, &mut read));
+            }
+        }
+        items
+    }
+
+    /// The list `key` of strings that pass `check`.
+    pub(super) fn strings(
+        &mut self,
+        key: &'static str,
+        count: &RangeInclusive<usize>,
+        wanted: &str,
+        check: impl Fn(&str) -> bool,
+    ) -> Vec<String> {
+        let mut strings = Vec::new();
+        for (path, value) in self.list(key, count) {
+            match value {
+                Value::String(text) if check(&text) => strings.push(text),
+                other => self.note(path, shown(&other), wanted),
+            }
+        }
+        strings
+    }
+
+    /// The integer `key`.
+    pub(super) fn integer(&mut self, key: &'static str, allowed: &RangeInclusive<u64>) -> u64 {
+        let (least, most) = (allowed.start(), allowed.end());
+        let Some(value) = self.take(key) else { return *least };
+        let given = value.as_integer().and_then(|given| u64::try_from(given).ok());
+        given.filter(|given| allowed.contains(given)).unwrap_or_else(|| {
+            self.refuse(key, shown(&value), &format!("an integer, {least} to {most}, is wanted"));
+            *least
+        })
+    }
+
+    /// The integer `key`, as a number of things or bytes.
+    pub(super) fn count(&mut self, key: &'static str, allowed: &RangeInclusive<u64>) -> usize {
+        usize::try_from(self.integer(key, allowed)).unwrap_or(usize::MAX)
+    }
+
+    /// The integer `key`, in milliseconds.
+    pub(super) fn millis(&mut self, key: &'static str, allowed: &RangeInclusive<u64>) -> Duration {
+        Duration::from_millis(self.integer(key, allowed))
+    }
+
+    /// The integer `key`, in seconds.
+    pub(super) fn seconds(&mut self, key: &'static str, allowed: &RangeInclusive<u64>) -> Duration {
+        Duration::from_secs(self.integer(key, allowed))
+    }
+
+    /// The string `key`, converted; none, with a mistake, if it is no string or `convert` says so.
+    pub(super) fn string<T>(
+        &mut self,
+        key: &'static str,
+        wanted: &str,
+        convert: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        let value = self.take(key)?;
+        let converted = self.as_text(key, &value).and_then(convert);
+        if converted.is_none() {
+            self.refuse(key, shown(&value), wanted);
+        }
+        converted
+    }
+
+    /// The string `key` of so many bytes.
+    pub(super) fn sized(&mut self, key: &'static str, bytes: &RangeInclusive<usize>) -> String {
+        let wanted = format!("a string of {} to {} bytes is wanted", bytes.start(), bytes.end());
+        let fits = |text: &str| bytes.contains(&text.len()).then(|| text.to_owned());
+        self.string(key, &wanted, fits).unwrap_or_default()
+    }
+
+    /// The name `key`.
+    pub(super) fn name(&mut self, key: &'static str) -> String {
+        let named = |text: &str| is_name(text).then(|| text.to_owned());
+        self.string(key, NAME, named).unwrap_or_default()
+    }
+
+    /// The string `key`, one of a few; the first stands in for a mistaken one.
+    pub(super) fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)]) -> T {
+        let spelled: Vec<String> = choices.iter().map(|(text, _)| format!("{text:?}")).collect();
+        let wanted = format!("{} is wanted", spelled.join(" or "));
+        let chosen = |text: &str| choices.iter().find(|choice| choice.0 == text).map(|it| it.1);
+        self.string(key, &wanted, chosen).unwrap_or(choices[0].1)
+    }
+
+    /// The string `key`, which is or holds a secret: no mistake repeats it.
+    pub(super) fn sealed(&mut self, key: &'static str) -> Option<String> {
+        let value = self.take(key)?;
+        let text = self.as_text(key, &value).map(str::to_owned);
+        if text.is_none() {
+            self.complain(key, format!("a string is wanted, {} was given", kind(&value)));
+        }
+        text
+    }
+
+    /// Whether `key` was given, for keys that may be left out.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// Passes over `key`, which another one rules out.
+    pub(super) fn skip(&mut self, key: &'static str) {
+        self.asked.push(key);
+        self.table.remove(key);
+    }
+
+    /// A relation: `value` of `key` must reach `floor`, which `formula` made from another key.
+    pub(super) fn at_least<T: PartialOrd + Display>(
+        &mut self,
+        (key, value): (&'static str, T),
+        (other, floor): (&'static str, T),
+        formula: &str,
+    ) {
+        if value < floor && !self.is_mistaken(key) && !self.is_mistaken(other) {
+            let formula = formula.replace("{}", &self.path.child(other).to_string());
+            self.refuse(key, value, &format!("at least {floor} is wanted, {formula}"));
+        }
+    }
+
+    /// Refuses a list whose items share what must be their own.
+    pub(super) fn unique<'a>(
+        &mut self,
+        key: &'static str,
+        what: &str,
+        values: impl Iterator<Item = &'a str>,
+    ) {
+        let mut seen = BTreeSet::new();
+        for value in values.filter(|value| !value.is_empty()) {
+            if !seen.insert(value) {
+                self.complain(key, format!("{what} {value:?} is given twice"));
+            }
+        }
+    }
+
+    /// Whether something is wrong with `key` already, so that a relation of it would only repeat
+    /// that.
+    pub(super) fn is_mistaken(&self, key: &str) -> bool {
+        self.ledger.is_mistaken(&self.path.child(key))
+    }
+
+    /// A mistake that repeats the value.
+    pub(super) fn refuse(&mut self, key: &str, value: impl Display, wanted: &str) {
+        self.note(self.path.child(key), value, wanted);
+    }
+
+    /// A mistake that does not repeat the value.
+    pub(super) fn complain(&mut self, key: &str, complaint: impl Into<String>) {
+        let path = self.path.child(key);
+        let mistake = Mistake::new(&path, complaint);
+        self.ledger.mistake(path, mistake);
+    }
+
+    fn note(&mut self, path: KeyPath, value: impl Display, wanted: &str) {
+        let mistake = Mistake::new(&path, wanted).value(value);
+        self.ledger.mistake(path, mistake);
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<Value> {
+        self.asked.push(key);
+        let value = self.table.remove(key);
+        if value.is_none() {
+            self.complain(key, "missing");
+        }
+        value
+    }
+
+    /// The text of a string; of anything else, the text of the variable that gave it:
+    /// `NODE__NAME=4` means "4".
+    fn as_text<'a>(&'a self, key: &str, value: &'a Value) -> Option<&'a str> {
+        value.as_str().or_else(|| self.ledger.written(&self.path.child(key)))
+    }
+
+    fn list(
+        &mut self,
+        key: &'static str,
+        count: &RangeInclusive<usize>,
+    ) -> impl Iterator<Item = (KeyPath, Value)> + use<> {
+        let path = self.path.child(key);
+        let list = match self.take(key) {
+            Some(Value::Array(list)) => {
+                self.check_count(key, list.len(), count);
+                list
+            }
+            Some(other) => {
+                self.complain(key, format!("a list is wanted, {} was given", kind(&other)));
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
+        list.into_iter().enumerate().map(move |(index, value)| (path.item(index), value))
+    }
+
+    fn table_at(&mut self, path: &KeyPath, value: Value) -> Option<Table> {
+        match value {
+            Value::Table(table) => Some(table),
+            other => {
+                let complaint = format!("a table is wanted, {} was given", kind(&other));
+                self.ledger.mistake(path.clone(), Mistake::new(path, complaint));
+                None
+            }
+        }
+    }
+
+    fn check_count(&mut self, key: &str, given: usize, allowed: &RangeInclusive<usize>) {
+        if !allowed.contains(&given) {
+            let (least, most) = (allowed.start(), allowed.end());
+            self.complain(key, format!("{least} to {most} are wanted, {given} were given"));
+        }
+    }
+
+    fn check_name(&mut self, path: &KeyPath, name: &str) {
+        if !is_name(name) {
+            self.ledger.mistake(path.clone(), Mistake::new(path, format!("as a name, {NAME}")));
+        }
+    }
+
+    /// Says the keys alone: the value of a mistyped `secret` is one.
+    fn refuse_unknown(&mut self) {
+        for key in std::mem::take(&mut self.table).into_iter().map(|(key, _)| key) {
+            let complaint = match nearest(&key, &self.asked) {
+                Some(meant) => format!("unknown key; did you mean {meant}?"),
+                None => "unknown key".to_owned(),
+            };
+            self.complain(&key, complaint);
+        }
+    }
+}

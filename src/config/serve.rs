@@ -1,0 +1,99 @@
+//! What `serve` refuses and `demo` and `bench`, whose nodes share one process, need not.
+
+use super::mistake::{Mistake, Mistakes};
+use super::{Config, StoreBackend};
+
+/// The secret in `default.toml`, known to everyone who has this source.
+const DEVELOPMENT_SECRET: &[u8] = b"narrowcast-development-key-do-not-deploy";
+
+impl Config {
+    /// Checks that a process of its own may serve by this configuration.
+    ///
+    /// # Errors
+    ///
+    /// An embedded store with Redis shards: other nodes would not see its messages. The development
+    /// key on an address that is not loopback: anyone could sign tokens.
+    pub fn check_serve(&self) -> Result<(), Mistakes> {
+        Mistakes::check(self.lonely_store().into_iter().chain(self.public_keys()).collect())
+    }
+
+    fn lonely_store(&self) -> Option<Mistake> {
+        let used = self.layout.subscribe.iter().chain([&self.layout.publish]);
+        let sharded = |name: &&String| self.layout(name).is_some_and(|it| !it.shards.is_empty());
+        let layout = used.into_iter().find(sharded)?;
+        let complaint = format!(
+            "the embedded store belongs to one process; another backend is wanted, or no shards in \
+             layouts.{layout}.redis"
+        );
+        let embedded = self.store.backend == StoreBackend::Embedded;
+        embedded.then(|| Mistake::new("store.backend", complaint).value("\"embedded\""))
+    }
+
+    fn public_keys(&self) -> Vec<Mistake> {
+        let clients = self.listen.clients;
+        let complaint = format!(
+            "the development key is public; a key of your own is wanted, or a loopback address, \
+             unlike listen.clients = {clients}"
+        );
+        let public = self.auth.keys.iter().enumerate().filter(|(_, key)| {
+            !clients.ip().is_loopback() && key.secret.expose() == DEVELOPMENT_SECRET
+        });
+        public.map(|(i, _)| Mistake::new(format!("auth.keys[{i}]"), &complaint)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN_KEY: &str = r#"[[auth.keys]]
+        kid = "k"
+        alg = "HS256"
+        secret = "mine-mine-mine-mine-mine-mine-mine""#;
+
+    fn refused(text: &str) -> Vec<String> {
+        let checked = Config::load(Some(text), []).unwrap().check_serve();
+        let mistakes =
+            checked.err().into_iter().flat_map(|all| all.iter().cloned().collect::<Vec<_>>());
+        mistakes.map(|mistake| mistake.key().to_owned()).collect()
+    }
+
+    #[test]
+    fn the_default_may_serve() {
+        assert_eq!(DEVELOPMENT_SECRET, Config::default().auth.keys[0].secret.expose());
+        assert!(Config::default().check_serve().is_ok());
+    }
+
+    #[test]
+    fn an_embedded_store_is_of_one_process() {
+        let shard = r#"redis = [{ name = "r", url = "redis://h" }]"#;
+        assert_eq!(refused(&format!("[layouts.a]\n{shard}")), ["store.backend"]);
+        assert!(refused(&format!("[layouts.a]\n[layouts.unused]\n{shard}")).is_empty());
+    }
+
+    #[test]
+    fn the_development_key_stays_on_loopback() {
+        for open in ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "[::ffff:127.0.0.1]:1"] {
+            assert_eq!(refused(&format!("listen.clients = {open:?}")), ["auth.keys[0]"]);
+        }
+        assert!(refused("listen.clients = \"[::1]:1\"").is_empty());
+        assert!(refused(&format!("listen.clients = \"0.0.0.0:1\"\n{OWN_KEY}")).is_empty());
+    }
+
+    #[test]
+    fn the_development_key_is_known_by_its_secret() {
+        let secret = std::str::from_utf8(DEVELOPMENT_SECRET).unwrap();
+        let keys = format!(r#"keys = [{{ kid = "prod", alg = "HS256", secret = "{secret}" }}]"#);
+        let text = format!("[listen]\nclients = \"0.0.0.0:1\"\n[auth]\n{keys}");
+        assert_eq!(refused(&text), ["auth.keys[0]"]);
+    }
+
+    #[test]
+    fn everything_wrong_is_said_at_once() {
+        let text = r#"
+            listen.clients = "0.0.0.0:1"
+            layouts.a.redis = [{ name = "r", url = "redis://h" }]
+        "#;
+        assert_eq!(refused(text), ["store.backend", "auth.keys[0]"]);
+    }
+}

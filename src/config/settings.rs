@@ -1,0 +1,107 @@
+//! The whole configuration.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use serde::{Serialize, Serializer};
+
+use super::layers::Layers;
+use super::section::Section;
+use super::{
+    AuthConfig, BusConfig, InterestConfig, LayoutChoice, LayoutConfig, Limits, ListenConfig,
+    Mistakes, NodeConfig, Policy, StoreConfig, TelemetryConfig, Timeouts,
+};
+
+const WORKERS: RangeInclusive<u64> = 1..=64;
+const LAYOUTS: RangeInclusive<usize> = 1..=8;
+
+/// A resolved configuration. `config/default.toml` says what each key means, its bound and why; the
+/// fields here are named as the keys there, durations without their unit.
+#[derive(Clone, Debug, Serialize)]
+pub struct Config {
+    /// The deployment; part of every Redis channel.
+    pub namespace: String,
+    /// Event loops.
+    pub workers: usize,
+    /// This node.
+    pub node: NodeConfig,
+    /// Where it listens, and for how many.
+    pub listen: ListenConfig,
+    /// The layouts, by name in byte order.
+    #[serde(serialize_with = "by_name")]
+    pub layouts: Vec<LayoutConfig>,
+    /// Which of them this node uses.
+    pub layout: LayoutChoice,
+    /// Where messages live.
+    pub store: StoreConfig,
+    /// Who is believed.
+    pub auth: AuthConfig,
+    /// Who may do what.
+    pub policy: Policy,
+    /// How long to wait.
+    pub timeouts: Timeouts,
+    /// How much to take.
+    pub limits: Limits,
+    /// Which buckets to listen to.
+    pub interest: InterestConfig,
+    /// The links to Redis.
+    pub bus: BusConfig,
+    /// What to tell.
+    pub telemetry: TelemetryConfig,
+}
+
+impl Config {
+    /// Resolves the defaults, the text of a configuration file and an environment, each over the
+    /// one before. Of the environment only names that start with `NARROWCAST__` count.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes at once; of a text that is not TOML, where it stops being so.
+    pub fn load(
+        user_toml: Option<&str>,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Mistakes> {
+        let mut layers = Layers::defaults();
+        if let Some(text) = user_toml {
+            layers.file(text)?;
+        }
+        layers.environment(env);
+        layers.read(Self::read)
+    }
+
+    /// The layout of this name.
+    pub fn layout(&self, name: &str) -> Option<&LayoutConfig> {
+        self.layouts.iter().find(|layout| layout.name == name)
+    }
+
+    fn read(s: &mut Section) -> Self {
+        let layouts = s.named("layouts", &LAYOUTS, LayoutConfig::read);
+        Self {
+            namespace: s.name("namespace"),
+            workers: s.count("workers", &WORKERS),
+            node: s.section("node", NodeConfig::read),
+            listen: s.section("listen", ListenConfig::read),
+            layout: s.section("layout", |s| LayoutChoice::read(s, &layouts)),
+            layouts,
+            store: s.section("store", StoreConfig::read),
+            auth: s.section("auth", AuthConfig::read),
+            policy: s.section("policy", Policy::read),
+            timeouts: s.section("timeouts", Timeouts::read),
+            limits: s.section("limits", Limits::read),
+            interest: s.section("interest", InterestConfig::read),
+            bus: s.section("bus", BusConfig::read),
+            telemetry: s.section("telemetry", TelemetryConfig::read),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::load(None, []).expect("default.toml is within its own bounds: a test loads it")
+    }
+}
+
+fn by_name<S: Serializer>(layouts: &[LayoutConfig], serializer: S) -> Result<S::Ok, S::Error> {
+    let named: BTreeMap<&str, _> = layouts.iter().map(|it| (it.name.as_str(), it)).collect();
+    named.serialize(serializer)
+}

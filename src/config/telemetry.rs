@@ -1,0 +1,50 @@
+//! `[telemetry]`: what to log, and how.
+
+use std::ops::RangeInclusive;
+
+use serde::Serialize;
+use tracing_subscriber::EnvFilter;
+
+use super::section::Section;
+
+const LOG_BYTES: RangeInclusive<usize> = 1..=1024;
+
+/// What to log, and how.
+#[derive(Clone, Debug, Serialize)]
+pub struct TelemetryConfig {
+    /// Directives of `tracing_subscriber::EnvFilter`; checked.
+    pub log: String,
+    /// How lines are written.
+    pub format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// An object a line.
+    Json,
+}
+
+impl TelemetryConfig {
+    pub(super) fn read(s: &mut Section) -> Self {
+        let telemetry = Self {
+            log: s.sized("log", &LOG_BYTES),
+            format: s.choice("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
+        };
+        telemetry.check_log(s);
+        telemetry
+    }
+
+    fn check_log(&self, s: &mut Section) {
+        if s.is_mistaken("log") {
+            return;
+        }
+        if let Err(error) = EnvFilter::try_new(&self.log) {
+            let wanted = format!("a level or tracing directives are wanted: {error}");
+            s.refuse("log", format_args!("{:?}", self.log), &wanted);
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! What is refused, and how it is said.
+
+use super::*;
+
+/// Loads `text` and holds its one mistake against `start`.
+fn assert_one(text: &str, start: &str) {
+    let all = mistakes(load(text));
+    assert!(all.len() == 1 && all[0].starts_with(start), "{text}\nwanted {start}\ngiven {all:#?}");
+}
+
+#[test]
+fn five_mistakes_are_five() {
+    let text = r#"
+        namespace = "Main"
+        wrokers = 2
+        [listen]
+        clients = "localhost"
+        [limits]
+        patterns = "many"
+        json_depth = 1000
+    "#;
+    assert_eq!(
+        mistakes(load_env(text, &[("NARROWCAST__POLICY__DIRECT", "nobody")])),
+        [
+            r#"namespace = "Main": 1 to 32 of a-z, 0-9, _ and - are allowed (from the file)"#,
+            r#"listen.clients = "localhost": an IP address and port such as "127.0.0.1:8080" is wanted (from the file)"#,
+            r#"policy.direct = "nobody": "anyone" or "service" is wanted (from NARROWCAST__POLICY__DIRECT)"#,
+            r#"limits.patterns = "many": an integer, 1 to 10000, is wanted (from the file)"#,
+            "limits.json_depth = 1000: an integer, 2 to 64, is wanted (from the file)",
+            "wrokers: unknown key; did you mean workers? (from the file)",
+        ]
+    );
+    let printed = load(text).unwrap_err().to_string();
+    assert!(printed.starts_with("5 mistakes in the configuration\n  namespace = "), "{printed}");
+}
+
+#[test]
+fn unknown_keys_are_refused_wherever_they_are() {
+    for (text, start) in [
+        ("colour = 1", "colour: unknown key (from the file)"),
+        ("[colours]\nred = 1", "colours: unknown key (from the file)"),
+        ("[limits]\npaterns = 1", "limits.paterns: unknown key; did you mean patterns?"),
+        ("[layouts.a]\nshards = []", "layouts.a.shards: unknown key"),
+        (
+            "[layouts.a.buckets]\nusers = 1",
+            "layouts.a.buckets.users: unknown key; did you mean user?",
+        ),
+        ("\"a.b\" = 1", "\"a.b\": unknown key (from the file)"),
+        (
+            "[layouts.a]\nredis = [{ name = \"r\", url = \"redis://h\", db = 1 }]",
+            "layouts.a.redis[0].db: unknown key (from the file)",
+        ),
+    ] {
+        assert_one(text, start);
+    }
+    let env = mistakes(load_env("", &[("NARROWCAST__BUS__BACTH", "1")]));
+    assert_eq!(env, ["bus.bacth: unknown key; did you mean batch? (from NARROWCAST__BUS__BACTH)"]);
+}
+
+#[test]
+fn what_is_no_toml_is_one_mistake_with_its_line() {
+    for (text, start) in [
+        ("workers = 1\nworkers = 2", "line 2: duplicate key"),
+        ("workers = 1\n\n[limits", "line 3: "),
+        ("workers = ", "line 1: "),
+        ("[auth]\nkeys = [{ secret = \"hunter2 }]", "line 2: "),
+    ] {
+        assert_one(text, start);
+        assert!(!load(text).unwrap_err().to_string().contains("hunter2"));
+    }
+}
+
+#[test]
+fn wrong_types_are_refused_once() {
+    for (text, start) in [
+        ("workers = 1.5", "workers = 1.5: an integer, 1 to 64, is wanted"),
+        ("workers = {}", "workers = a table: an integer, 1 to 64, is wanted"),
+        ("node = 5", "node: a table is wanted, an integer was given"),
+        ("layouts = 5", "layouts: a table is wanted, an integer was given"),
+        ("layouts.a = []", "layouts.a: a table is wanted, a list was given"),
+        ("layouts.a.buckets = 5", "layouts.a.buckets: a table is wanted, an integer was given"),
+        ("layouts.a.redis = {}", "layouts.a.redis: a list is wanted, a table was given"),
+        ("layouts.a.redis = [1]", "layouts.a.redis[0]: a table is wanted, an integer was given"),
+        ("auth.keys = 5", "auth.keys: a list is wanted, an integer was given"),
+        ("listen.origins = \"*\"", "listen.origins: a list is wanted, a string was given"),
+        ("listen.origins = [5]", "listen.origins[0] = 5: "),
+        ("auth.issuer = 5", "auth.issuer = 5: a string of 0 to 256 bytes is wanted"),
+    ] {
+        assert_one(text, start);
+    }
+}
+
+#[test]
+fn bounds_are_held() {
+    let nine = (0..9).map(|i| format!("[layouts.l{i}]")).collect::<Vec<_>>().join("\n");
+    for (text, start) in [
+        ("workers = -1", "workers = -1: "),
+        ("layouts.a.buckets.user = 3", "layouts.a.buckets.user = 3: a power of two is wanted"),
+        (
+            "layouts.a.buckets.room = 33554432",
+            "layouts.a.buckets.room = 33554432: an integer, 1 to 16777216,",
+        ),
+        ("auth.keys = []", "auth.keys: 1 to 16 are wanted, 0 were given"),
+        ("store.path = \"\"", "store.path = \"\": a string of 1 to 4096 bytes"),
+        ("store.backend = \"cql\"", "store.backend = \"cql\": \"embedded\" is wanted"),
+        ("telemetry.log = \"a=b=c\"", "telemetry.log = \"a=b=c\": a level or tracing directives"),
+        ("layouts.a = {}\n[layouts.\"A B\"]", "layouts.\"A B\": as a name, 1 to 32"),
+        (
+            &format!("{nine}\n[layout]\npublish = \"l0\"\nsubscribe = [\"l0\"]"),
+            "layouts: 1 to 8 are wanted, 9",
+        ),
+        ("listen.origins = [\"https://a/\"]", "listen.origins[0] = \"https://a/\": "),
+    ] {
+        assert_one(text, start);
+    }
+}
+
+#[test]
+fn relations_are_held() {
+    for (text, start) in [
+        (
+            "timeouts.subscribe_ms = 999",
+            "timeouts.subscribe_ms = 999: at least 1000 is wanted, timeouts.interest_ms",
+        ),
+        (
+            "limits.body_bytes = 14337",
+            "limits.frame_bytes = 16384: at least 16385 is wanted, limits.body_bytes + 2048",
+        ),
+        (
+            "limits.data_bytes = 14337",
+            "limits.frame_bytes = 16384: at least 16385 is wanted, limits.data_bytes + 2048",
+        ),
+        (
+            "limits.frame_bytes = 262145",
+            "limits.outbox_bytes = 524288: at least 524290 is wanted, 2 * limits.frame_",
+        ),
+        (
+            "limits.history_bytes = 262145",
+            "limits.outbox_bytes = 524288: at least 524290 is wanted, 2 * limits.his",
+        ),
+        (
+            "bus.backoff_max_ms = 49",
+            "bus.backoff_max_ms = 49: at least 50 is wanted, bus.backoff_min_ms",
+        ),
+        (
+            "listen.operator = \"127.0.0.1:8080\"",
+            "listen.operator = 127.0.0.1:8080: an address other than",
+        ),
+        ("listen.origins = [\"*\", \"https://a\"]", "listen.origins: \"*\" allows every origin"),
+    ] {
+        assert_one(text, start);
+    }
+}
+
+#[test]
+fn relations_hold_at_their_edge() {
+    for text in [
+        "timeouts.subscribe_ms = 1000",
+        "limits.body_bytes = 14336",
+        "limits.data_bytes = 14336",
+        "limits.frame_bytes = 262144",
+        "limits.history_bytes = 262144",
+        "bus.backoff_max_ms = 50",
+        "listen.clients = \"127.0.0.1:0\"\nlisten.operator = \"127.0.0.1:0\"",
+    ] {
+        assert_eq!(mistakes(load(text)), [""; 0], "{text}");
+    }
+}
+
+#[test]
+fn relations_of_mistaken_keys_are_not_judged() {
+    assert_one("limits.frame_bytes = 1", "limits.frame_bytes = 1: an integer, 1024 to");
+    assert_one("limits.body_bytes = -1", "limits.body_bytes = -1: ");
+    assert_one("layout.subscribe = [5]", "layout.subscribe[0] = 5: ");
+}
+
+#[test]
+fn layouts_in_use_exist_and_are_one() {
+    for (text, start) in [
+        ("layout.publish = \"b\"", "layout.publish = \"b\": one of [layouts] is wanted: a"),
+        ("layout.subscribe = [\"b\"]", "layout.subscribe = \"b\": one of [layouts] is wanted: a"),
+        ("layout.subscribe = []", "layout.subscribe: 1 to 8 are wanted, 0 were given"),
+        (
+            "[layout]\nsubscribe = [\"b\"]\n[layouts.a]\n[layouts.b]",
+            "layout.subscribe = [\"b\"]: layout.publish = \"a\" is wanted in it",
+        ),
+        (
+            "[layout]\nsubscribe = [\"a\", \"b\"]\n[layouts.a]\n[layouts.b]",
+            "layout.subscribe = [\"a\", \"b\"]: several subscribed layouts are not supported by this version",
+        ),
+    ] {
+        assert_one(text, start);
+    }
+    let replaced = mistakes(load("[layouts.b]"));
+    assert_eq!(replaced.len(), 2, "both uses of the default layout are gone: {replaced:?}");
+}
+
+#[test]
+fn shards_are_named_once_and_addressed() {
+    let shards = |list: &str| format!("layouts.a.redis = [{list}]");
+    let one = r#"{ name = "r", url = "redis://h" }"#;
+    assert_one(&shards(&format!("{one}, {one}")), "layouts.a.redis: name \"r\" is given twice");
+    assert_one(&shards(r#"{ name = "r" }"#), "layouts.a.redis[0].url: missing");
+    assert_one(&shards(r#"{ url = "redis://h" }"#), "layouts.a.redis[0].name: missing");
+    assert_one(
+        &shards(r#"{ name = "r", url = "rediss://h" }"#),
+        "layouts.a.redis[0].url: only redis://",
+    );
+    let many: Vec<String> = (0..1025).map(|i| one.replace("\"r\"", &format!("\"r{i}\""))).collect();
+    assert_one(&shards(&many.join(",")), "layouts.a.redis: 0 to 1024 are wanted, 1025 were given");
+}
+
+#[test]
+fn keys_are_sound() {
+    let key = |fields: &str| format!("auth.keys = [{{ kid = \"k\", alg = \"HS256\", {fields} }}]");
+    let secret = format!("secret = {:?}", "s".repeat(32));
+    for (fields, start) in [
+        (
+            r#"secret = "short""#,
+            "auth.keys[0].secret: a secret of 32 to 4096 bytes is wanted, this one has 5",
+        ),
+        ("secret = 5", "auth.keys[0].secret: a string is wanted, an integer was given"),
+        (
+            r#"file = "/nonexistent/key""#,
+            "auth.keys[0].file = \"/nonexistent/key\": cannot be read: ",
+        ),
+        (
+            r#"file = "/dev/null""#,
+            "auth.keys[0].file: a secret of 32 to 4096 bytes is wanted, this one has 0",
+        ),
+        (
+            r#"file = "/dev/zero""#,
+            "auth.keys[0].file: a secret of 32 to 4096 bytes is wanted, this one has ",
+        ),
+        (
+            &format!("file = \"f\", {secret}"),
+            "auth.keys[0].secret: either secret or file is wanted, both",
+        ),
+        ("", "auth.keys[0].secret: either secret or file is wanted, neither"),
+    ] {
+        assert_one(&key(fields.trim_end_matches(", ")).replace(",  }", " }"), start);
+    }
+    let one = format!("{{ kid = \"k\", alg = \"HS256\", {secret} }}");
+    assert_one(&format!("auth.keys = [{one}, {one}]"), "auth.keys: kid \"k\" is given twice");
+    let rs256 = one.replace("HS256", "RS256");
+    assert_one(
+        &format!("auth.keys = [{rs256}]"),
+        "auth.keys[0].alg = \"RS256\": \"HS256\" is wanted",
+    );
+    let nameless = one.replace("\"k\"", "\"\"");
+    assert_one(
+        &format!("auth.keys = [{nameless}]"),
+        "auth.keys[0].kid = \"\": a string of 1 to 64 bytes",
+    );
+}
+
+#[test]
+fn variables_that_make_no_sense_are_refused() {
+    for (variables, start) in [
+        (vec![("NARROWCAST__", "1")], "NARROWCAST__: NARROWCAST__SECTION__KEY is wanted"),
+        (vec![("NARROWCAST__BUS____BATCH", "1")], "NARROWCAST__BUS____BATCH: "),
+        (
+            vec![("NARROWCAST__BUS", "1")],
+            "bus: a table is wanted, an integer was given (from NARROWCAST__BUS)",
+        ),
+        (
+            vec![("NARROWCAST__WORKERS__X", "1")],
+            "workers = a table: an integer, 1 to 64, is wanted (from NARROW",
+        ),
+        (
+            vec![("NARROWCAST__WORKERS", "1"), ("NARROWCAST__workers", "2")],
+            "NARROWCAST__workers: workers is set twice",
+        ),
+    ] {
+        let all = mistakes(load_env("", &variables));
+        assert!(all.len() == 1 && all[0].starts_with(start), "{variables:?} {all:?}");
+    }
+}

@@ -1,0 +1,160 @@
+//! HTTP/1.1 on an accepted stream, until a request was answered with 101 or the client is done.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+
+/// Bytes of a request's line and headers, above which it is answered with 431: room for a large
+/// token and the cookies of a browser.
+pub const HEADER_BYTES_MAX: usize = 16 * 1024;
+
+/// Headers of one request.
+pub const HEADERS_MAX: usize = 64;
+
+/// Bytes that a connection buffers in each direction.
+pub const HTTP_BUFFER_BYTES_MAX: usize = 16 * 1024;
+
+/// Answers requests with `respond` until the client is done, or until one answer is a 101 and has
+/// been written. Then the stream is given back, with what was read behind the request: the first
+/// frames may be in it. Nothing of the requests is kept.
+///
+/// This future is about nine times the size of a [`super::Connection`], and a task keeps the size of the
+/// largest future it awaits: run the connection in a task of its own.
+///
+/// `header` is how long a client may take over a request's headers; between two requests it is
+/// the time that an idle connection is kept.
+pub async fn serve_http1<F, R>(
+    stream: TcpStream,
+    header: Duration,
+    respond: F,
+) -> hyper::Result<Option<(TcpStream, Bytes)>>
+where
+    F: Fn(Request<Incoming>) -> R,
+    R: Future<Output = Response<Full<Bytes>>>,
+{
+    let switched = Cell::new(false);
+    let service = service_fn(async |request| {
+        let response = respond(request).await;
+        switched.set(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+        Ok::<_, Infallible>(response)
+    });
+    let served = builder(header).serve_connection(TokioIo::new(stream), service);
+    let parts = served.without_shutdown().await?;
+    Ok(switched.get().then(|| (parts.io.into_inner(), parts.read_buf)))
+}
+
+fn builder(header: Duration) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(header)
+        .max_header_size(HEADER_BYTES_MAX)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HTTP_BUFFER_BYTES_MAX)
+        .keep_alive(true)
+        .half_close(false);
+    builder
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::socket::handshake::check;
+    use crate::socket::peer::{Peer, on_event_loop, on_paused_clock, pair, text};
+
+    const HEADER: Duration = Duration::from_secs(10);
+    const UPGRADE: &str = "GET /v1/ws HTTP/1.1\r\nhost: a\r\nupgrade: websocket\r\n\
+        connection: upgrade\r\nsec-websocket-version: 13\r\n\
+        sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    const PLAIN: &str = "GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n";
+
+    async fn respond(request: Request<Incoming>) -> Response<Full<Bytes>> {
+        match check(&request, &[]) {
+            Ok(accept) => accept.response(),
+            Err(refusal) => refusal.response(),
+        }
+    }
+
+    /// The status line of the next answer; headers and the body are read with it.
+    async fn status(peer: &mut Peer, body_end: &str) -> String {
+        let mut answer = Vec::new();
+        while !answer.ends_with(body_end.as_bytes()) {
+            answer.push(peer.stream.read_u8().await.expect("an answer"));
+        }
+        let answer = String::from_utf8(answer).expect("a text");
+        answer.lines().next().expect("a line").to_owned()
+    }
+
+    #[test]
+    fn a_switched_stream_comes_back_with_the_first_frames() {
+        on_event_loop(async {
+            let (stream, mut peer) = pair().await;
+            let frames = text("early");
+            let upgrade = [UPGRADE.as_bytes(), &frames[..5]].concat();
+            let client = async {
+                peer.send(PLAIN.as_bytes()).await;
+                let refused = status(&mut peer, "`websocket`\n").await;
+                assert_eq!(refused, "HTTP/1.1 426 Upgrade Required");
+                peer.send(&upgrade).await;
+                assert_eq!(status(&mut peer, "\r\n\r\n").await, "HTTP/1.1 101 Switching Protocols");
+                peer.send(&frames[5..]).await;
+            };
+            let (served, ()) = tokio::join!(serve_http1(stream, HEADER, respond), client);
+            let (mut stream, early) = served.expect("no error").expect("switched");
+            assert_eq!(early, frames[..5]);
+            let mut rest = vec![0; frames.len() - 5];
+            stream.read_exact(&mut rest).await.unwrap();
+            assert_eq!(rest, frames[5..]);
+        });
+    }
+
+    #[test]
+    fn a_client_that_only_speaks_http_ends_without_a_stream() {
+        on_event_loop(async {
+            let (stream, mut peer) = pair().await;
+            let client = async {
+                peer.send(PLAIN.as_bytes()).await;
+                status(&mut peer, "`websocket`\n").await;
+                peer.stream.shutdown().await.unwrap();
+            };
+            let (served, ()) = tokio::join!(serve_http1(stream, HEADER, respond), client);
+            assert!(served.expect("no error").is_none());
+        });
+    }
+
+    #[test]
+    fn a_client_that_dawdles_over_its_headers_is_dropped() {
+        on_paused_clock(async {
+            let (stream, mut peer) = pair().await;
+            peer.send(b"GET / HTTP/1.1\r\nhost").await;
+            let error = serve_http1(stream, HEADER, respond).await.expect_err("must time out");
+            assert!(error.is_timeout(), "{error:?}");
+        });
+    }
+
+    #[test]
+    fn oversized_headers_are_answered_with_431() {
+        on_event_loop(async {
+            let (stream, mut peer) = pair().await;
+            let client = async {
+                let filler = "x".repeat(HEADER_BYTES_MAX);
+                peer.send(format!("GET / HTTP/1.1\r\nfiller: {filler}\r\n\r\n").as_bytes()).await;
+                status(&mut peer, "\r\n").await
+            };
+            let (served, status) = tokio::join!(serve_http1(stream, HEADER, respond), client);
+            assert!(served.is_err());
+            assert_eq!(status, "HTTP/1.1 431 Request Header Fields Too Large");
+        });
+    }
+}

@@ -1,0 +1,256 @@
+//! Messages out of frames (RFC 6455, section 5.4): order, totals, UTF-8.
+
+use fastwebsockets::{Frame, OpCode, Payload};
+
+use super::breach::Breach;
+use super::close::peer_code;
+use super::frame::FrameHead;
+use super::limits::Limits;
+
+/// A whole message of the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// Valid UTF-8.
+    Text(&'a str),
+    /// Any bytes.
+    Binary(&'a [u8]),
+}
+
+/// A message that came in several frames, and so could not be left in the read buffer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Assembled {
+    Text(String),
+    Binary(Vec<u8>),
+}
+
+impl Assembled {
+    pub(super) fn message(&self) -> Message<'_> {
+        match self {
+            Self::Text(text) => Message::Text(text),
+            Self::Binary(bytes) => Message::Binary(bytes),
+        }
+    }
+}
+
+/// What a frame amounts to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Part<'a> {
+    /// Nothing to hand out: a fragment, or a pong.
+    Silent,
+    /// A message in one frame, where it lies.
+    Message(Message<'a>),
+    /// The last frame of a fragmented message.
+    Assembled(Assembled),
+    /// To be answered with the same payload.
+    Ping(&'a [u8]),
+    /// The peer is done; see [`peer_code`].
+    Close(u16),
+}
+
+/// The message that is being assembled, if any: without one it is a null pointer.
+#[derive(Debug, Default)]
+pub(super) struct Assembly {
+    partial: Option<Box<Partial>>,
+}
+
+#[derive(Debug)]
+struct Partial {
+    is_text: bool,
+    bytes: Vec<u8>,
+    /// Length of the prefix of `bytes` that is known to be whole characters.
+    checked: usize,
+    fragments: u32,
+}
+
+impl Assembly {
+    /// Takes one scanned frame with its masked payload, and unmasks it in place.
+    pub(super) fn accept<'a>(
+        &mut self,
+        head: &FrameHead,
+        payload: &'a mut [u8],
+        limits: &Limits,
+    ) -> Result<Part<'a>, Breach> {
+        unmask(head, payload);
+        match head.opcode {
+            OpCode::Ping => Ok(Part::Ping(payload)),
+            OpCode::Pong => Ok(Part::Silent),
+            OpCode::Close => peer_code(payload).map(Part::Close),
+            OpCode::Continuation => self.proceed(head.fin, payload, limits),
+            OpCode::Text | OpCode::Binary => self.begin(head, payload, limits),
+        }
+    }
+
+    fn begin<'a>(
+        &mut self,
+        head: &FrameHead,
+        payload: &'a [u8],
+        limits: &Limits,
+    ) -> Result<Part<'a>, Breach> {
+        if self.partial.is_some() {
+            return Err(Breach::Interleaved);
+        }
+        let is_text = head.opcode == OpCode::Text;
+        if head.fin {
+            check_length(payload.len(), limits)?;
+            return whole(is_text, payload).map(Part::Message);
+        }
+        let mut partial = Box::new(Partial::new(is_text));
+        partial.append(payload, limits)?;
+        self.partial = Some(partial);
+        Ok(Part::Silent)
+    }
+
+    fn proceed<'a>(
+        &mut self,
+        fin: bool,
+        payload: &[u8],
+        limits: &Limits,
+    ) -> Result<Part<'a>, Breach> {
+        let partial = self.partial.as_mut().ok_or(Breach::Continuation)?;
+        partial.append(payload, limits)?;
+        match self.partial.take_if(|_| fin) {
+            Some(partial) => partial.finish().map(Part::Assembled),
+            None => Ok(Part::Silent),
+        }
+    }
+}
+
+impl Partial {
+    fn new(is_text: bool) -> Self {
+        Self { is_text, bytes: Vec::new(), checked: 0, fragments: 0 }
+    }
+
+    fn append(&mut self, payload: &[u8], limits: &Limits) -> Result<(), Breach> {
+        let (count, bound) = (self.fragments.saturating_add(1), limits.fragments);
+        if count > bound {
+            return Err(Breach::Fragments { count, bound });
+        }
+        check_length(self.bytes.len() + payload.len(), limits)?;
+        self.fragments = count;
+        self.bytes.extend_from_slice(payload);
+        if self.is_text { self.check_text() } else { Ok(()) }
+    }
+
+    /// Refuses bytes that no continuation can turn into UTF-8; a character may still be open.
+    fn check_text(&mut self) -> Result<(), Breach> {
+        match std::str::from_utf8(&self.bytes[self.checked..]) {
+            Ok(_) => self.checked = self.bytes.len(),
+            Err(error) if error.error_len().is_none() => self.checked += error.valid_up_to(),
+            Err(_) => return Err(Breach::Text),
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Assembled, Breach> {
+        if self.is_text {
+            String::from_utf8(self.bytes).map(Assembled::Text).map_err(|_| Breach::Text)
+        } else {
+            Ok(Assembled::Binary(self.bytes))
+        }
+    }
+}
+
+fn unmask(head: &FrameHead, payload: &mut [u8]) {
+    Frame::new(head.fin, head.opcode, Some(head.mask), Payload::BorrowedMut(payload)).unmask();
+}
+
+fn whole(is_text: bool, payload: &[u8]) -> Result<Message<'_>, Breach> {
+    if is_text {
+        std::str::from_utf8(payload).map(Message::Text).map_err(|_| Breach::Text)
+    } else {
+        Ok(Message::Binary(payload))
+    }
+}
+
+fn check_length(length: usize, limits: &Limits) -> Result<(), Breach> {
+    let bound = limits.message_bytes;
+    if length > bound as usize {
+        return Err(Breach::MessageLength { length, bound });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { frame_bytes: 64, message_bytes: 8, fragments: 3 };
+
+    /// Feeds frames with a zero mask; messages and pings come back as owned text.
+    fn run(frames: &[(bool, OpCode, &[u8])]) -> Result<Vec<String>, Breach> {
+        let mut assembly = Assembly::default();
+        let mut seen = Vec::new();
+        for &(fin, opcode, payload) in frames {
+            let (mut payload, payload_len) = (payload.to_vec(), payload.len());
+            let head = FrameHead { fin, opcode, mask: [0; 4], header_len: 6, payload_len };
+            match assembly.accept(&head, &mut payload, &LIMITS)? {
+                Part::Silent => {}
+                part => seen.push(format!("{part:?}")),
+            }
+        }
+        Ok(seen)
+    }
+
+    #[test]
+    fn a_message_in_one_frame_is_borrowed_and_unmasked() {
+        let mut payload = b"HELLO".map(|byte| byte ^ 0x20);
+        let (start, mask) = (payload.as_ptr(), [0x20; 4]);
+        let head =
+            FrameHead { fin: true, opcode: OpCode::Text, mask, header_len: 6, payload_len: 5 };
+        let part = Assembly::default().accept(&head, &mut payload, &LIMITS);
+        let Ok(Part::Message(Message::Text(text))) = part else { panic!("{part:?}") };
+        assert_eq!((text, text.as_ptr()), ("HELLO", start));
+    }
+
+    #[test]
+    fn fragments_make_one_message_around_control_frames() {
+        let seen = run(&[
+            (false, OpCode::Text, b"a\xc3"),
+            (true, OpCode::Ping, b"p"),
+            (false, OpCode::Continuation, b""),
+            (true, OpCode::Pong, b"q"),
+            (true, OpCode::Continuation, b"\xa9"),
+            (true, OpCode::Binary, b"\xff"),
+        ]);
+        let expected = ["Ping([112])", "Assembled(Text(\"a\u{e9}\"))", "Message(Binary([255]))"];
+        assert_eq!(seen.unwrap(), expected);
+    }
+
+    #[test]
+    fn order_is_enforced() {
+        let interleaved = run(&[(false, OpCode::Text, b"a"), (true, OpCode::Text, b"b")]);
+        assert_eq!(interleaved, Err(Breach::Interleaved));
+        let orphan = run(&[(true, OpCode::Binary, b"a"), (true, OpCode::Continuation, b"b")]);
+        assert_eq!(orphan, Err(Breach::Continuation));
+    }
+
+    #[test]
+    fn totals_are_bounded() {
+        let long = Breach::MessageLength { length: 9, bound: 8 };
+        assert!(run(&[(true, OpCode::Text, b"12345678")]).is_ok());
+        assert_eq!(run(&[(true, OpCode::Text, b"123456789")]), Err(long.clone()));
+        let split =
+            [(false, OpCode::Binary, &b"12345"[..]), (false, OpCode::Continuation, b"6789")];
+        assert_eq!(run(&split), Err(long));
+        let empty = (false, OpCode::Continuation, &b""[..]);
+        let endless = [(false, OpCode::Text, &b""[..]), empty, empty, empty];
+        assert!(run(&endless[..3]).is_ok());
+        assert_eq!(run(&endless), Err(Breach::Fragments { count: 4, bound: 3 }));
+    }
+
+    #[test]
+    fn text_must_be_utf8_in_whole_and_as_early_as_known() {
+        assert_eq!(run(&[(true, OpCode::Text, b"\xc3")]), Err(Breach::Text));
+        assert_eq!(run(&[(false, OpCode::Text, b"ok\xff")]), Err(Breach::Text));
+        let split = [(false, OpCode::Text, &b"\xe2\x82"[..]), (false, OpCode::Continuation, b"x")];
+        assert_eq!(run(&split), Err(Breach::Text));
+        let open = [(false, OpCode::Text, &b"\xe2"[..]), (true, OpCode::Continuation, b"\x82")];
+        assert_eq!(run(&open), Err(Breach::Text));
+        assert!(run(&[(true, OpCode::Binary, b"\xc3")]).is_ok());
+    }
+
+    #[test]
+    fn an_idle_assembly_is_one_pointer() {
+        assert_eq!(size_of::<Assembly>(), size_of::<usize>());
+    }
+}

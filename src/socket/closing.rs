@@ -1,0 +1,154 @@
+//! The end of a connection after a close frame was queued: the one phase with a timer.
+//!
+//! A socket that is closed with unread data in it resets the connection, which can destroy a close
+//! frame that the peer has not read yet. So the write side is shut down first, and what the peer
+//! still sends is read and dropped until it ends too, up to a bound.
+
+use std::io;
+use std::pin::Pin;
+use std::task::Context;
+use std::time::Duration;
+
+use fastwebsockets::OpCode;
+use tokio::time::{Sleep, sleep};
+
+use super::breach::Breach;
+use super::connection::End;
+use super::intake::Intake;
+use super::limits::Limits;
+use super::link::Link;
+
+/// How long the whole end may take: a round trip and a write of what was queued, not a second
+/// chance for a peer that does not answer.
+pub const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
+/// Bytes of a peer that are dropped after its last frame counted: what can be under way on a
+/// window of usual size.
+pub const DISCARD_BYTES_MAX: usize = 256 * 1024;
+
+/// A connection that is ending.
+#[derive(Debug)]
+pub(super) struct Closing {
+    deadline: Pin<Box<Sleep>>,
+    end: Option<End>,
+    /// The peer's close frame is still to come, so frames are still told apart.
+    awaiting: bool,
+    discarded: usize,
+}
+
+/// The peer's close frame, or bytes after which none can be found.
+struct Over;
+
+impl From<Breach> for Over {
+    fn from(_: Breach) -> Self {
+        Self
+    }
+}
+
+impl Closing {
+    /// Begins to end with `end`, which says whether the peer owes a close frame; `intake` holds
+    /// frames that were not handed out.
+    pub(super) fn new(end: End, intake: &mut Intake, limits: &Limits) -> Self {
+        let awaiting = matches!(end, End::ClosedHere { .. });
+        if !awaiting {
+            // Up to a whole read is kept behind a breach: not for the seconds that an end takes.
+            *intake = Intake::default();
+        }
+        let deadline = Box::pin(sleep(CLOSE_WAIT));
+        let mut closing = Self { deadline, end: Some(end), awaiting, discarded: 0 };
+        closing.consume(&mut [], intake, limits);
+        closing
+    }
+
+    /// Flushes, and shuts the write side down when nothing more is to be said. `Some` when the
+    /// time is over or the socket is broken.
+    pub(super) fn write(&mut self, link: &Link, cx: &mut Context<'_>) -> Option<End> {
+        if self.deadline.as_mut().poll(cx).is_ready() {
+            return Some(self.finish());
+        }
+        match link.poll_flush(cx) {
+            Ok(true) if !self.awaiting => link.release(),
+            Ok(_) => {}
+            Err(_) => return Some(self.finish()),
+        }
+        None
+    }
+
+    /// Takes one read of the peer's bytes. `Some` when it is over.
+    pub(super) fn take(
+        &mut self,
+        read: io::Result<&mut [u8]>,
+        intake: &mut Intake,
+        limits: &Limits,
+    ) -> Option<End> {
+        match read {
+            Ok(data) if !data.is_empty() => self.consume(data, intake, limits),
+            Ok(_) | Err(_) => return Some(self.finish()),
+        }
+        (self.discarded > DISCARD_BYTES_MAX).then(|| self.finish())
+    }
+
+    fn consume(&mut self, data: &mut [u8], intake: &mut Intake, limits: &Limits) {
+        if !self.awaiting {
+            self.discarded += data.len();
+            return;
+        }
+        let found = intake.feed(data, limits, &mut |head, _| match head.opcode {
+            OpCode::Close => Err(Over),
+            _ => Ok(()),
+        });
+        if found.is_err() {
+            self.awaiting = false;
+        }
+    }
+
+    fn finish(&mut self) -> End {
+        self.end.take().expect("a connection ends once and is not polled afterwards")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::socket::peer::{close, on_event_loop, text};
+
+    const LIMITS: Limits = Limits { frame_bytes: 1000, message_bytes: 1000, fragments: 1 };
+
+    #[test]
+    fn what_is_dropped_after_a_breach_is_bounded() {
+        on_event_loop(async {
+            let mut intake = Intake::new(&[0; 1024]);
+            let mut closing = Closing::new(End::Breach(Breach::Unmasked), &mut intake, &LIMITS);
+            assert_eq!(std::mem::take(&mut intake).into_unread().capacity(), 0, "nothing is kept");
+            for _ in 0..DISCARD_BYTES_MAX / 1024 {
+                assert!(closing.take(Ok(&mut [0; 1024]), &mut intake, &LIMITS).is_none());
+            }
+            let end = closing.take(Ok(&mut [0]), &mut intake, &LIMITS);
+            assert!(matches!(end, Some(End::Breach(Breach::Unmasked))));
+        });
+    }
+
+    #[test]
+    fn frames_are_dropped_until_the_peers_close() {
+        on_event_loop(async {
+            let mut intake = Intake::new(&text("held")[..7]);
+            let mut closing = Closing::new(End::ClosedHere { code: 1000 }, &mut intake, &LIMITS);
+            let mut frames = [&text("held")[7..], &text("more").repeat(100_000)].concat();
+            assert!(closing.take(Ok(&mut frames), &mut intake, &LIMITS).is_none());
+            assert!(closing.awaiting);
+            assert!(closing.take(Ok(&mut close(1000)), &mut intake, &LIMITS).is_none());
+            assert!(!closing.awaiting);
+            let end = closing.take(Ok(&mut []), &mut intake, &LIMITS);
+            assert!(matches!(end, Some(End::ClosedHere { code: 1000 })));
+        });
+    }
+
+    #[test]
+    fn a_close_that_was_held_counts() {
+        on_event_loop(async {
+            let mut intake = Intake::new(&[text("held"), close(1000)].concat());
+            let closing = Closing::new(End::ClosedHere { code: 1000 }, &mut intake, &LIMITS);
+            assert!(!closing.awaiting);
+        });
+    }
+}

@@ -1,0 +1,310 @@
+//! One connection: a hand-written future that owns the reading side.
+//!
+//! It is polled when the peer sent something, when the socket takes more, or when its [`Link`]
+//! asks for it. A poll flushes, reads into the thread's buffer, handles what is whole, and flushes
+//! again before it waits, so the answers to one read leave in one write.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+
+use super::assembly::{Assembly, Part};
+use super::breach::Breach;
+use super::close::Close;
+use super::closing::Closing;
+use super::frame::FrameHead;
+use super::handler::{Handler, Verdict};
+use super::intake::Intake;
+use super::limits::Limits;
+use super::link::{Hold, Link};
+use super::outbox::Item;
+
+/// Bytes of the thread's read buffer, the most that one read takes.
+pub const READ_BYTES_MAX: usize = 64 * 1024;
+
+/// Frames that one poll handles before other tasks have their turn.
+pub const TURN_FRAMES_MAX: u32 = 64;
+
+/// Bytes that one poll reads before other tasks have their turn: one full buffer.
+pub const TURN_BYTES_MAX: usize = READ_BYTES_MAX;
+
+thread_local! {
+    /// Taken for the length of a read and the handling of what it brought.
+    static READ_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Why a connection ended.
+#[derive(Debug)]
+pub enum End {
+    /// The peer closed, with this code, [`super::code::ABSENT`] if it gave none.
+    PeerClosed {
+        /// Its close code.
+        code: u16,
+    },
+    /// This side closed, through a verdict or the link.
+    ClosedHere {
+        /// The code that was sent.
+        code: u16,
+    },
+    /// The peer broke a rule and was told so.
+    Breach(Breach),
+    /// The peer ended the stream without closing.
+    Eof,
+    /// Reading or writing failed.
+    Io(io::Error),
+    /// A verdict asked for the stream; everything queued before was written.
+    Detached {
+        /// Still registered with this event loop.
+        stream: TcpStream,
+        /// What was read and not handed out: it comes before what the stream has.
+        unread: Bytes,
+    },
+}
+
+/// The task's side of a connection. Dropping it ends the connection at once.
+#[derive(Debug)]
+pub struct Connection<H> {
+    /// Absent once the stream was given back.
+    read: Option<OwnedReadHalf>,
+    link: Rc<Link>,
+    intake: Intake,
+    receiver: Receiver<H>,
+    closing: Option<Box<Closing>>,
+}
+
+#[derive(Debug)]
+struct Receiver<H> {
+    handler: H,
+    assembly: Assembly,
+    limits: Limits,
+}
+
+/// What one poll has done so far.
+#[derive(Default)]
+struct Turn {
+    frames: u32,
+    bytes: usize,
+}
+
+/// Why frames are not handed out any further.
+enum Stop {
+    /// Look again at what the link says.
+    Look,
+    End(End),
+}
+
+impl From<Breach> for Stop {
+    fn from(breach: Breach) -> Self {
+        Self::End(End::Breach(breach))
+    }
+}
+
+impl<H: Handler> Connection<H> {
+    /// A connection over the two sides that [`Link::open`] made. `unread` is what was read behind
+    /// the handshake, or given back by a connection that was detached: it is handled first.
+    pub fn new(
+        read: OwnedReadHalf,
+        link: Rc<Link>,
+        limits: Limits,
+        handler: H,
+        unread: &[u8],
+    ) -> Self {
+        let receiver = Receiver { handler, assembly: Assembly::default(), limits };
+        Self { read: Some(read), link, intake: Intake::new(unread), receiver, closing: None }
+    }
+
+    fn advance(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        if self.closing.is_none() {
+            let end = ready!(self.poll_open(cx));
+            if !self.announce(&end) {
+                return Poll::Ready(end);
+            }
+            let closing = Closing::new(end, &mut self.intake, &self.receiver.limits);
+            self.closing = Some(Box::new(closing));
+        }
+        self.poll_closing(cx)
+    }
+
+    /// Serves the peer until there is a reason to end.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let mut turn = Turn::default();
+        loop {
+            let is_empty = match self.link.poll_flush(cx) {
+                Ok(is_empty) => is_empty,
+                Err(error) => return Poll::Ready(End::Io(error)),
+            };
+            if let Some(code) = self.link.close_code() {
+                return Poll::Ready(End::ClosedHere { code });
+            }
+            match (self.link.hold(), is_empty) {
+                (Hold::None, _) => {}
+                (Hold::Paused, _) | (_, false) => return Poll::Pending,
+                (Hold::Drain, true) => self.link.set_hold(Hold::None),
+                (Hold::Detach, true) => return Poll::Ready(self.detach()),
+            }
+            if turn.is_spent() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if let Err(Stop::End(end)) = ready!(self.receive(cx, &mut turn)) {
+                return Poll::Ready(end);
+            }
+        }
+    }
+
+    /// Hands out what is at hand, or else what one read brings.
+    fn receive(&mut self, cx: &mut Context<'_>, turn: &mut Turn) -> Poll<Result<(), Stop>> {
+        if self.intake.is_ready(&self.receiver.limits) {
+            return Poll::Ready(self.feed(&mut [], turn));
+        }
+        with_read_buffer(|buffer| {
+            let data = match ready!(poll_read(self.read.as_mut(), cx, buffer)) {
+                Ok([]) => return Poll::Ready(Err(Stop::End(End::Eof))),
+                Ok(data) => data,
+                Err(error) => return Poll::Ready(Err(Stop::End(End::Io(error)))),
+            };
+            self.link.touch();
+            turn.bytes += data.len();
+            Poll::Ready(self.feed(data, turn))
+        })
+    }
+
+    fn feed(&mut self, data: &mut [u8], turn: &mut Turn) -> Result<(), Stop> {
+        let Self { intake, receiver, link, .. } = self;
+        let limits = receiver.limits;
+        intake.feed(data, &limits, &mut |head, payload| {
+            receiver.take(link, head, payload)?;
+            turn.frames += 1;
+            let go_on = turn.frames < TURN_FRAMES_MAX
+                && link.hold() == Hold::None
+                && link.close_code().is_none();
+            if go_on { Ok(()) } else { Err(Stop::Look) }
+        })
+    }
+
+    fn detach(&mut self) -> End {
+        let unread = std::mem::take(&mut self.intake).into_unread().into();
+        let halves = self.read.take().zip(self.link.take_write());
+        match halves.and_then(|(read, write)| read.reunite(write).ok()) {
+            Some(stream) => End::Detached { stream, unread },
+            None => End::Io(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Queues the close frame that `end` calls for. Whether there is one.
+    fn announce(&self, end: &End) -> bool {
+        let close = match end {
+            End::PeerClosed { code } => Close::new(*code, ""),
+            End::Breach(breach) => breach.into(),
+            End::ClosedHere { .. } => return true,
+            End::Eof | End::Io(_) | End::Detached { .. } => return false,
+        };
+        // Refused when another close frame is queued already, which says enough.
+        let _ = self.link.push(Item::Close(close));
+        true
+    }
+
+    fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let Self { read, link, intake, receiver, closing } = self;
+        let closing = closing.as_mut().expect("called only once it is set");
+        loop {
+            if let Some(end) = closing.write(link, cx) {
+                return Poll::Ready(end);
+            }
+            let over = ready!(with_read_buffer(|buffer| {
+                poll_read(read.as_mut(), cx, buffer)
+                    .map(|data| closing.take(data, intake, &receiver.limits))
+            }));
+            if let Some(end) = over {
+                return Poll::Ready(end);
+            }
+        }
+    }
+}
+
+impl<H: Handler> Receiver<H> {
+    /// Takes one frame and does what is decided about it.
+    fn take(&mut self, link: &Link, head: &FrameHead, payload: &mut [u8]) -> Result<(), Stop> {
+        let verdict = match self.assembly.accept(head, payload, &self.limits)? {
+            Part::Silent => Verdict::Continue,
+            Part::Message(message) => self.handler.message(message),
+            Part::Assembled(whole) => self.handler.message(whole.message()),
+            Part::Ping(payload) => {
+                // Without room the answer is left out: the peer reads none of it now.
+                let _ = link.push(Item::Pong(Bytes::copy_from_slice(payload)));
+                Verdict::Continue
+            }
+            Part::Close(code) => return Err(Stop::End(End::PeerClosed { code })),
+        };
+        match verdict {
+            Verdict::Continue => {}
+            Verdict::Pause => link.set_hold(Hold::Paused),
+            Verdict::Drain => link.set_hold(Hold::Drain),
+            Verdict::Detach => link.set_hold(Hold::Detach),
+            Verdict::Close(close) => link.close(close),
+        }
+        Ok(())
+    }
+}
+
+impl Turn {
+    fn is_spent(&self) -> bool {
+        self.frames >= TURN_FRAMES_MAX || self.bytes >= TURN_BYTES_MAX
+    }
+}
+
+impl<H: Handler> Future for Connection<H> {
+    type Output = End;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
+        let this = self.get_mut();
+        this.link.listen(cx.waker());
+        let end = ready!(this.advance(cx));
+        this.link.end();
+        Poll::Ready(end)
+    }
+}
+
+/// Nothing in it is pinned.
+impl<H> Unpin for Connection<H> {}
+
+impl<H> Drop for Connection<H> {
+    fn drop(&mut self) {
+        self.link.end();
+    }
+}
+
+/// Lends the thread's read buffer; a nested loan would get a new one.
+fn with_read_buffer<T>(lend: impl FnOnce(&mut [u8]) -> T) -> T {
+    let mut buffer = READ_BUFFER.take();
+    buffer.resize(READ_BYTES_MAX, 0);
+    let result = lend(&mut buffer);
+    READ_BUFFER.set(buffer);
+    result
+}
+
+/// One read; empty at the end of the stream. `poll_read` rather than `try_read`, since it takes a
+/// short read as a sign that the socket is empty and saves the call that would say so.
+fn poll_read<'a>(
+    read: Option<&mut OwnedReadHalf>,
+    cx: &mut Context<'_>,
+    buffer: &'a mut [u8],
+) -> Poll<io::Result<&'a mut [u8]>> {
+    let Some(read) = read else { return Poll::Ready(Ok(&mut [])) };
+    let mut filled = ReadBuf::new(buffer);
+    if let Err(error) = ready!(Pin::new(read).poll_read(cx, &mut filled)) {
+        return Poll::Ready(Err(error));
+    }
+    let length = filled.filled().len();
+    Poll::Ready(Ok(&mut buffer[..length]))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,32 @@
+//! What the owner of a connection decides about each message.
+
+use super::assembly::Message;
+use super::close::Close;
+
+/// The consumer of one connection's messages.
+///
+/// It is called inside the connection's poll, with the message still in the thread's read buffer:
+/// it must not block, and work that waits goes to another task. To answer, it pushes to its
+/// [`super::Link`]; what it pushed is flushed after the frames at hand are handled.
+pub trait Handler {
+    /// Takes one whole message.
+    fn message(&mut self, message: Message<'_>) -> Verdict;
+}
+
+/// What to do after a message.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on with the next one.
+    Continue,
+    /// Hand out nothing more until [`super::Link::resume`]. The socket is not read meanwhile:
+    /// pings wait, and that the peer is gone shows only in a write. A `resume` from inside the
+    /// call that returns this is lost.
+    Pause,
+    /// As `Pause`, until everything queued towards the peer has been written.
+    Drain,
+    /// Send this and end.
+    Close(Close),
+    /// Stop reading, write what is queued, and give the stream back with the bytes not handed
+    /// out: [`super::End::Detached`].
+    Detach,
+}

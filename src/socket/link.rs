@@ -1,0 +1,236 @@
+//! The shared handle of a connection: how other code on its event loop reaches the peer.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::Instant;
+
+use super::close::Close;
+use super::outbox::{Flush, Item, Outbox, PushError};
+
+/// What keeps a connection from handing out messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    None,
+    /// Until [`Link::resume`].
+    Paused,
+    /// Until the outbox is empty.
+    Drain,
+    /// For good, and once the outbox is empty the stream is given back.
+    Detach,
+}
+
+/// The write side of a connection and what is known about its peer.
+///
+/// It may outlive its connection: then every push is refused and everything else does nothing.
+pub struct Link {
+    outgoing: RefCell<Outgoing>,
+    /// Of the task that runs the connection.
+    waker: Cell<Option<Waker>>,
+    last_seen: Cell<Instant>,
+    blocked_since: Cell<Option<Instant>>,
+    hold: Cell<Hold>,
+    /// What a write by somebody else than the task failed with.
+    failure: Cell<Option<io::ErrorKind>>,
+}
+
+struct Outgoing {
+    /// Absent once the connection may not write any more.
+    write: Option<OwnedWriteHalf>,
+    outbox: Outbox,
+}
+
+impl Link {
+    /// Splits a stream, after its handshake, into the handle and the half that
+    /// [`super::Connection::new`] reads from. At most `outbox_bytes` wait for the peer.
+    pub fn open(stream: TcpStream, outbox_bytes: usize) -> (Rc<Self>, OwnedReadHalf) {
+        let (read, write) = stream.into_split();
+        let outbox = Outbox::new(outbox_bytes);
+        let link = Self {
+            outgoing: RefCell::new(Outgoing { write: Some(write), outbox }),
+            waker: Cell::new(None),
+            last_seen: Cell::new(Instant::now()),
+            blocked_since: Cell::new(None),
+            hold: Cell::new(Hold::None),
+            failure: Cell::new(None),
+        };
+        (Rc::new(link), read)
+    }
+
+    /// Queues an item. It leaves at the next [`Link::flush`], or when the connection is next
+    /// polled.
+    pub fn push(&self, item: Item) -> Result<(), PushError> {
+        let mut outgoing = self.outgoing.borrow_mut();
+        if outgoing.write.is_none() {
+            return Err(PushError::Closed);
+        }
+        outgoing.outbox.push(item)
+    }
+
+    /// Writes what the socket takes now; for the rest the connection's task waits. A dead
+    /// connection counts as empty: its task is told, and nothing is kept for it.
+    pub fn flush(&self) -> Flush {
+        match self.try_flush() {
+            Ok(Flush::Empty) => Flush::Empty,
+            Ok(Flush::Blocked) => {
+                self.wake();
+                Flush::Blocked
+            }
+            Err(error) => {
+                self.failure.set(Some(error.kind()));
+                self.release();
+                self.wake();
+                Flush::Empty
+            }
+        }
+    }
+
+    /// Sends what is queued, then this, and ends the connection; the first close counts.
+    pub fn close(&self, close: Close) {
+        // Refused means that it is closed already.
+        let _ = self.push(Item::Close(close));
+        self.flush();
+        self.wake();
+    }
+
+    /// As [`Link::close`], but drops what is queued and frees its memory at once: for a peer that
+    /// does not keep up.
+    pub fn evict(&self, close: Close) {
+        if self.is_open() {
+            self.outgoing.borrow_mut().outbox.discard();
+        }
+        self.close(close);
+    }
+
+    /// Ends a [`super::Verdict::Pause`].
+    pub fn resume(&self) {
+        if self.hold.get() == Hold::Paused {
+            self.hold.set(Hold::None);
+            self.wake();
+        }
+    }
+
+    /// Whether a push can succeed: no close frame is queued and the connection lives.
+    pub fn is_open(&self) -> bool {
+        let outgoing = self.outgoing.borrow();
+        outgoing.write.is_some() && outgoing.outbox.close_code().is_none()
+    }
+
+    /// Bytes that wait for the peer, frame headers included.
+    pub fn bytes(&self) -> usize {
+        self.outgoing.borrow().outbox.bytes()
+    }
+
+    /// The bound on [`Link::bytes`].
+    pub fn bound(&self) -> usize {
+        self.outgoing.borrow().outbox.bound()
+    }
+
+    /// When the peer was last heard, at first when the link was opened.
+    pub fn last_seen(&self) -> Instant {
+        self.last_seen.get()
+    }
+
+    /// Since when something has been waiting that the socket did not take.
+    pub fn blocked_since(&self) -> Option<Instant> {
+        self.blocked_since.get()
+    }
+
+    pub(super) fn close_code(&self) -> Option<u16> {
+        self.outgoing.borrow().outbox.close_code()
+    }
+
+    pub(super) fn hold(&self) -> Hold {
+        self.hold.get()
+    }
+
+    pub(super) fn set_hold(&self, hold: Hold) {
+        self.hold.set(hold);
+    }
+
+    /// Notes that the peer was heard.
+    pub(super) fn touch(&self) {
+        self.last_seen.set(Instant::now());
+    }
+
+    /// Makes `waker` the one to tell.
+    pub(super) fn listen(&self, waker: &Waker) {
+        let known = self.waker.take().filter(|known| known.will_wake(waker));
+        self.waker.set(Some(known.unwrap_or_else(|| waker.clone())));
+    }
+
+    /// Flushes as far as the socket allows, and registers the task for the rest. Whether the
+    /// outbox is empty.
+    pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> io::Result<bool> {
+        if let Some(kind) = self.failure.take() {
+            return Err(kind.into());
+        }
+        while self.try_flush()? == Flush::Blocked {
+            let outgoing = self.outgoing.borrow();
+            let Some(write) = &outgoing.write else { break };
+            match write.as_ref().poll_write_ready(cx) {
+                Poll::Ready(ready) => ready?,
+                Poll::Pending => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes the write half for good. What is queued is dropped.
+    pub(super) fn take_write(&self) -> Option<OwnedWriteHalf> {
+        let mut outgoing = self.outgoing.borrow_mut();
+        outgoing.outbox.discard();
+        outgoing.write.take()
+    }
+
+    /// Ends the write side: a write half that is dropped shuts its direction down.
+    pub(super) fn release(&self) {
+        drop(self.take_write());
+        self.blocked_since.set(None);
+    }
+
+    /// Leaves nothing of the connection behind in a handle that outlives it.
+    pub(super) fn end(&self) {
+        self.release();
+        self.waker.set(None);
+    }
+
+    fn try_flush(&self) -> io::Result<Flush> {
+        let Outgoing { write, outbox } = &mut *self.outgoing.borrow_mut();
+        let Some(write) = write else { return Ok(Flush::Empty) };
+        let flushed = outbox.flush(write)?;
+        self.note(flushed);
+        Ok(flushed)
+    }
+
+    fn note(&self, flushed: Flush) {
+        match (flushed, self.blocked_since.get()) {
+            (Flush::Blocked, None) => self.blocked_since.set(Some(Instant::now())),
+            (Flush::Empty, Some(_)) => self.blocked_since.set(None),
+            (Flush::Blocked, Some(_)) | (Flush::Empty, None) => {}
+        }
+    }
+
+    fn wake(&self) {
+        let waker = self.waker.take();
+        if let Some(waker) = &waker {
+            waker.wake_by_ref();
+        }
+        self.waker.set(waker);
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("outbox", &self.outgoing.borrow().outbox)
+            .field("last_seen", &self.last_seen)
+            .field("hold", &self.hold)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,52 @@
+//! The server side of a WebSocket (RFC 6455) on a plain TCP stream, for one event loop.
+//!
+//! An idle connection is one task, one small future and the kernel's socket: there is no read
+//! buffer, no write buffer and no timer. What arrives is read into a buffer that belongs to the
+//! thread, whole frames are handled where they lie, and only the start of an unfinished frame is
+//! kept. What leaves waits in a byte-bounded [`Outbox`] that is empty, and owns nothing, most of
+//! the time.
+//!
+//! | file | owns |
+//! | --- | --- |
+//! | `accept` | HTTP/1.1 until a request was answered with 101 |
+//! | `handshake` | whether a request asks for a WebSocket, and the answer |
+//! | `limits`, `close`, `breach` | bounds, close frames, violations of them |
+//! | `frame` | scanning one frame at the start of a slice |
+//! | `intake` | frames out of reads of any size |
+//! | `assembly` | messages out of frames |
+//! | `outbox` | the queue towards the peer |
+//! | `link` | the shared handle of a connection |
+//! | `handler` | what the owner of a connection decides |
+//! | `connection`, `closing` | the future, and its last two seconds |
+//!
+//! Everything here is single-threaded on purpose (`Rc`, `Cell`): it runs in a
+//! `tokio::runtime::LocalRuntime` with its I/O and time drivers enabled.
+
+mod accept;
+mod assembly;
+mod breach;
+mod close;
+mod closing;
+mod connection;
+mod frame;
+mod handler;
+mod handshake;
+mod intake;
+mod limits;
+mod link;
+mod outbox;
+#[cfg(test)]
+mod peer;
+
+pub use accept::{HEADER_BYTES_MAX, HEADERS_MAX, HTTP_BUFFER_BYTES_MAX, serve_http1};
+pub use assembly::Message;
+pub use breach::Breach;
+pub use close::{Close, code};
+pub use closing::{CLOSE_WAIT, DISCARD_BYTES_MAX};
+pub use connection::{Connection, End, READ_BYTES_MAX, TURN_BYTES_MAX, TURN_FRAMES_MAX};
+pub use frame::{FrameHead, Scan, scan};
+pub use handler::{Handler, Verdict};
+pub use handshake::{Accept, Refusal, check};
+pub use limits::Limits;
+pub use link::Link;
+pub use outbox::{Flush, Item, Outbox, PONGS_QUEUED_MAX, PushError, Sink};

@@ -1,0 +1,137 @@
+//! How the embedded store's keys are spelled: the engine sorts them as bytes.
+//!
+//! | table | key |
+//! | --- | --- |
+//! | messages | conversation, 0x00, id |
+//! | activity | user, 0x00, day (4 bytes, big-endian), conversation |
+//! | memberships | user, 0x00, conversation |
+//!
+//! No id and no conversation holds a 0x00, so the rows of `dm.a.b` and of `dm.a.bc` lie apart.
+
+use std::io::Write;
+use std::ops::Bound;
+
+use crate::domain::{Conversation, MessageId, UserId};
+use crate::store::{Day, HistoryRange};
+
+const SEPARATOR: u8 = 0;
+const ID_BYTES: usize = 16;
+
+/// A key's bytes.
+pub(super) type Key = Vec<u8>;
+
+fn push_conversation(key: &mut Key, conversation: &Conversation) {
+    write!(key, "{conversation}").expect("writing to a Vec cannot fail");
+}
+
+/// What the keys of a conversation's messages begin with.
+fn conversation(conversation: &Conversation) -> Key {
+    let mut key = Key::new();
+    push_conversation(&mut key, conversation);
+    key.push(SEPARATOR);
+    key
+}
+
+fn joined(prefix: &[u8], tail: &[u8]) -> Key {
+    [prefix, tail].concat()
+}
+
+/// The key of a message.
+pub(super) fn message(of: &Conversation, id: MessageId) -> Key {
+    joined(&conversation(of), &id.to_bytes())
+}
+
+/// The id in a message's key.
+pub(super) fn message_id(key: &[u8]) -> Option<MessageId> {
+    let (head, id) = key.split_last_chunk::<ID_BYTES>()?;
+    (head.last() == Some(&SEPARATOR)).then(|| MessageId::from_bytes(*id)).flatten()
+}
+
+/// The keys of a range of a conversation's messages.
+pub(super) fn span(of: &Conversation, range: HistoryRange) -> (Bound<Key>, Bound<Key>) {
+    let prefix = conversation(of);
+    let exclusive = |id: MessageId| Bound::Excluded(joined(&prefix, &id.to_bytes()));
+    let first = || Bound::Included(prefix.clone());
+    // Above every id, whose version is 7; and below what comes after the conversation.
+    let last = || Bound::Included(joined(&prefix, &[0xFF; ID_BYTES]));
+    match range {
+        HistoryRange::Before(id) => (first(), id.map_or_else(last, exclusive)),
+        HistoryRange::After(id) => (id.map_or_else(first, exclusive), last()),
+    }
+}
+
+/// What the keys of a user's activity on a day begin with.
+pub(super) fn activity_day(user: &UserId, day: Day) -> Key {
+    let mut key = user.as_str().as_bytes().to_vec();
+    key.push(SEPARATOR);
+    key.extend_from_slice(&day.0.to_be_bytes());
+    key
+}
+
+/// The key of a user's activity in a conversation on a day.
+pub(super) fn activity(user: &UserId, day: Day, conversation: &Conversation) -> Key {
+    let mut key = activity_day(user, day);
+    push_conversation(&mut key, conversation);
+    key
+}
+
+/// The key of a user's membership.
+pub(super) fn membership(user: &UserId, conversation: &Conversation) -> Key {
+    let mut key = user.as_str().as_bytes().to_vec();
+    key.push(SEPARATOR);
+    push_conversation(&mut key, conversation);
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Micros;
+    use proptest::prelude::*;
+    use std::ops::RangeBounds;
+
+    fn dm(a: &str, b: &str) -> Conversation {
+        Conversation::between(&UserId::parse(a).unwrap(), &UserId::parse(b).unwrap())
+    }
+
+    fn holds(range: &(Bound<Key>, Bound<Key>), key: &Key) -> bool {
+        range.contains(key)
+    }
+
+    #[test]
+    fn a_key_without_an_id_has_none() {
+        let key = message(&dm("a", "b"), MessageId::first_of(Micros(5)));
+        assert_eq!(message_id(&key), Some(MessageId::first_of(Micros(5))));
+        assert_eq!(message_id(&key[..key.len() - 1]), None);
+        assert_eq!(message_id(b""), None);
+        assert_eq!(message_id(&joined(b"dm.a.b\0", &[0xFF; 16])), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_span_holds_its_own_conversation_alone(
+            (a, b, c, d) in ("[a-c~]{1,3}", "[a-c~]{1,3}", "[a-c~]{1,3}", "[a-c~]{1,3}"),
+            (time, bound) in (0..9u64, proptest::option::of(0..9u64)),
+        ) {
+            let (mine, other) = (dm(&a, &b), dm(&c, &d));
+            let id = MessageId::first_of(Micros(time));
+            let bound = bound.map(|time| MessageId::first_of(Micros(time)));
+            let key = message(&other, id);
+            let same = mine == other;
+            let before = span(&mine, HistoryRange::Before(bound));
+            let after = span(&mine, HistoryRange::After(bound));
+            prop_assert_eq!(holds(&before, &key), same && bound.is_none_or(|bound| id < bound));
+            prop_assert_eq!(holds(&after, &key), same && bound.is_none_or(|bound| id > bound));
+        }
+
+        #[test]
+        fn a_days_prefix_belongs_to_one_user_and_day(
+            (a, b) in ("[a-c]{1,3}", "[a-c]{1,3}"), (one, two) in (0..3u32, 0..3u32),
+        ) {
+            let (first, second) = (UserId::parse(&a).unwrap(), UserId::parse(&b).unwrap());
+            let key = activity(&second, Day(two), &dm(&a, &b));
+            let mine = key.starts_with(&activity_day(&first, Day(one)));
+            prop_assert_eq!(mine, (a, one) == (b, two));
+        }
+    }
+}

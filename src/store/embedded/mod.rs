@@ -1,0 +1,139 @@
+//! The embedded store: one process, one directory, one ordered key-value engine (fjall).
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | this one | [`Embedded`]: the two lanes, and the port in front of them |
+//! | `options` | what an operator may choose, and the bounds |
+//! | `open` | the checks between a directory and a store |
+//! | `meta` | what a store says about itself |
+//! | `tables` | the engine's tables and how it is set up |
+//! | `keys`, `row` | how keys and values are spelled in bytes |
+//! | `lane` | a thread of its own with a bounded queue before it |
+//! | `writer` | group commit: one thread, one fsync for all that wait |
+//! | `ledger` | which rows a batch of messages becomes |
+//! | `reader`, `query` | the read thread, and what can be asked |
+//!
+//! Invariants worth naming:
+//!
+//! 1. **No reader sees a row that is not on disk.** The engine's commit writes and fsyncs the
+//!    journal before it applies the rows to the tables that reads look at, and a restart fsyncs the
+//!    journal before it replays it.
+//! 2. **A batch is all or nothing**, across tables: so a message, its registers and the high-water
+//!    mark agree after a crash at any point.
+//! 3. **The two users' activity rows of a direct conversation are always equal**, and where there
+//!    is one there are both memberships: they are only ever written together.
+//! 4. After a failed commit nothing is written until a restart: what an fsync lost once, the
+//!    kernel does not write again, and a second one that succeeds proves nothing.
+//!
+//! The windows that bound a partition in CQL are not needed here: keys are ordered, so a range of
+//! ids is one seek and a walk however long the conversation is.
+
+mod keys;
+mod lane;
+mod ledger;
+mod meta;
+mod open;
+mod options;
+mod query;
+mod reader;
+mod row;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::sync::Arc;
+
+use super::{
+    Activity, AppendError, Day, HistoryRange, Identity, Page, PageLimit, Pending, ReadError, Store,
+};
+use crate::domain::{Conversation, Message, Micros, UserId};
+use ledger::Ledger;
+use reader::Reader;
+use tables::Tables;
+use writer::{BatchLimit, Writer};
+
+pub use open::{CLOCK_AHEAD_MAX, OpenError};
+pub use options::{BATCH_BYTES_MAX, BATCH_ROWS, EmbeddedOptions, READ_QUEUE, WRITE_QUEUE};
+
+/// The store of one process. Dropping it closes it.
+#[derive(Debug)]
+pub struct Embedded {
+    identity: Identity,
+    floor: Micros,
+    // The threads alone hold the tables, so the directory is free when both have ended.
+    writer: Writer,
+    reader: Reader,
+}
+
+impl Embedded {
+    /// Opens the store of a directory, or makes one. `wall` is the wall clock's time. Blocks for
+    /// the replay of the journal; needs no runtime.
+    pub fn open(options: &EmbeddedOptions, wall: Micros) -> Result<Arc<Self>, OpenError> {
+        let tables = Arc::new(Tables::open(&options.path)?);
+        let (identity, floor) = open::admit(&tables, options, wall)?;
+        let limit = BatchLimit { rows: options.batch_rows, bytes: BATCH_BYTES_MAX };
+        let ledger = Ledger::new(Arc::clone(&tables), floor);
+        Ok(Arc::new(Self {
+            identity,
+            floor,
+            writer: Writer::start(options.write_queue, limit, ledger)?,
+            reader: Reader::start(options.read_queue, tables)?,
+        }))
+    }
+}
+
+impl Store for Embedded {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn floor(&self) -> Micros {
+        self.floor
+    }
+
+    fn append(&self, message: Arc<Message>) -> Pending<Result<(), AppendError>> {
+        self.writer.append(message)
+    }
+
+    fn history(
+        &self,
+        conversation: &Conversation,
+        range: HistoryRange,
+        limit: PageLimit,
+    ) -> Pending<Result<Page, ReadError>> {
+        let conversation = conversation.clone();
+        self.reader.ask(move |tables| query::history(tables, &conversation, range, limit))
+    }
+
+    fn activity(
+        &self,
+        user: &UserId,
+        day: Day,
+        limit: usize,
+    ) -> Pending<Result<Vec<Activity>, ReadError>> {
+        let user = user.clone();
+        self.reader.ask(move |tables| query::activity(tables, &user, day, limit))
+    }
+
+    fn is_member(
+        &self,
+        user: &UserId,
+        conversation: &Conversation,
+    ) -> Pending<Result<bool, ReadError>> {
+        let (user, conversation) = (user.clone(), conversation.clone());
+        self.reader.ask(move |tables| query::is_member(tables, &user, &conversation))
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.writer.failure()
+    }
+
+    fn close(&self) -> Pending<()> {
+        let (written, read) = (self.writer.close(), self.reader.close());
+        Box::pin(async move {
+            written.await;
+            read.await;
+        })
+    }
+}

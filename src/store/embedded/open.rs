@@ -1,0 +1,142 @@
+//! The checks between a directory and a store: whose it is, what layout it has, and whether the
+//! clock can be right.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::EmbeddedOptions;
+use super::meta::{self, MetaError, SCHEMA};
+use super::tables::{Tables, reason};
+use crate::domain::Micros;
+use crate::store::Identity;
+
+/// How far the stored time may lie ahead of the wall clock: beyond it, one of the two is wrong,
+/// and ids would run ahead for as long.
+pub const CLOCK_AHEAD_MAX: Duration = Duration::from_hours(1);
+
+/// Why a store was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory has an owner.
+    #[error(
+        "store.path `{}`: in use already; an embedded store belongs to one process",
+        path.display()
+    )]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The engine cannot open the directory.
+    #[error("store.path `{}`: cannot be opened: {reason}", path.display())]
+    Engine {
+        /// The directory.
+        path: PathBuf,
+        /// What the engine says.
+        reason: String,
+    },
+    /// The directory holds something, but no store.
+    #[error(
+        "store.path `{}`: neither empty nor a store, or one that lost files: bring them back, or \
+         remove all of it to begin anew",
+        path.display()
+    )]
+    Unidentified {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The store belongs to another namespace.
+    #[error(
+        "namespace `{configured}`: the store in `{}` belongs to namespace `{stored}`",
+        path.display()
+    )]
+    Namespace {
+        /// The directory.
+        path: PathBuf,
+        /// The namespace that the store was made for.
+        stored: String,
+        /// The namespace that was asked for.
+        configured: String,
+    },
+    /// The store was made by another version.
+    #[error("store.path `{}`: schema version {found}, only {SCHEMA} is known", path.display())]
+    Schema {
+        /// The directory.
+        path: PathBuf,
+        /// The version found.
+        found: u8,
+    },
+    /// What the store says about itself cannot be read.
+    #[error("store.path `{}`: row `{key}` of `meta` is {defect}", path.display())]
+    Meta {
+        /// The directory.
+        path: PathBuf,
+        /// The row.
+        key: &'static str,
+        /// What is wrong with it.
+        defect: &'static str,
+    },
+    /// The newest message is dated far ahead of the wall clock.
+    #[error(
+        "the store's newest message is of {high_water}, the wall clock says {wall} (seconds since \
+         1970): over {} s ahead; set the clock right",
+        CLOCK_AHEAD_MAX.as_secs()
+    )]
+    Clock {
+        /// The time of the newest message.
+        high_water: Micros,
+        /// The wall clock's time.
+        wall: Micros,
+    },
+    /// A thread could not be started.
+    #[error("a thread of the store could not be started: {0}")]
+    Thread(#[from] io::Error),
+}
+
+impl OpenError {
+    fn meta(path: &Path, error: MetaError) -> Self {
+        let path = path.to_owned();
+        match error {
+            MetaError::Engine(error) => Self::Engine { path, reason: reason(&error) },
+            MetaError::Schema(found) => Self::Schema { path, found },
+            MetaError::Row { key, defect } => Self::Meta { path, key, defect },
+        }
+    }
+}
+
+/// The identity and the high-water mark of the tables, made if they are new.
+pub(super) fn admit(
+    tables: &Tables,
+    options: &EmbeddedOptions,
+    wall: Micros,
+) -> Result<(Identity, Micros), OpenError> {
+    let refused = |error| OpenError::meta(&options.path, error);
+    let Some(identity) = meta::identity(tables).map_err(refused)? else {
+        if !tables.is_new {
+            return Err(OpenError::Unidentified { path: options.path.clone() });
+        }
+        return meta::create(tables, &options.namespace).map_err(refused);
+    };
+    let high_water = meta::high_water(tables).map_err(refused)?;
+    same_namespace(&identity, options)?;
+    plausible(high_water, wall)?;
+    Ok((identity, high_water))
+}
+
+fn same_namespace(identity: &Identity, options: &EmbeddedOptions) -> Result<(), OpenError> {
+    if identity.namespace == options.namespace {
+        return Ok(());
+    }
+    Err(OpenError::Namespace {
+        path: options.path.clone(),
+        stored: identity.namespace.clone(),
+        configured: options.namespace.clone(),
+    })
+}
+
+fn plausible(high_water: Micros, wall: Micros) -> Result<(), OpenError> {
+    if high_water.since(wall) > CLOCK_AHEAD_MAX {
+        return Err(OpenError::Clock { high_water, wall });
+    }
+    Ok(())
+}

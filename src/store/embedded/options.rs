@@ -1,0 +1,47 @@
+//! What an operator may choose about the embedded store, and the bounds.
+
+use std::path::PathBuf;
+
+/// Appends that may wait, by default: four commits of [`BATCH_ROWS`], which a disk that takes
+/// 100 ms an fsync still works off well within the lease of 5 s.
+pub const WRITE_QUEUE: usize = 4096;
+
+/// Messages a commit takes at most, by default. Measured, a commit of 1,000 costs little more than
+/// half of one of 100 a message, and a larger one only makes the first wait for the last.
+pub const BATCH_ROWS: usize = 1024;
+
+/// Bytes of rows at which a commit takes no more, so that large bodies do not make one fsync late:
+/// it is passed by at most one message.
+pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
+
+/// Reads that may wait, by default: at 80 us a page of 50 (measured through the port), a tenth of a
+/// second of work.
+pub const READ_QUEUE: usize = 1024;
+
+/// How to open an embedded store. Nought counts as one in every bound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmbeddedOptions {
+    /// The directory, made if it is not there.
+    pub path: PathBuf,
+    /// The namespace: made with the store, and compared ever after.
+    pub namespace: String,
+    /// Appends that may wait; more are refused.
+    pub write_queue: usize,
+    /// Messages a commit takes at most.
+    pub batch_rows: usize,
+    /// Reads that may wait; more are refused.
+    pub read_queue: usize,
+}
+
+impl EmbeddedOptions {
+    /// The defaults for a directory and a namespace.
+    pub fn new(path: impl Into<PathBuf>, namespace: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            namespace: namespace.into(),
+            write_queue: WRITE_QUEUE,
+            batch_rows: BATCH_ROWS,
+            read_queue: READ_QUEUE,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What the tables can be asked. Everything here blocks.
+
+use fjall::Guard;
+
+use super::keys;
+use super::row::{self, Defect};
+use super::tables::{Tables, corrupt};
+use crate::domain::{Conversation, Message, MessageId, UserId};
+use crate::store::{Activity, Day, HistoryRange, Page, PageLimit, ReadError};
+
+/// A page of a conversation.
+pub(super) fn history(
+    tables: &Tables,
+    conversation: &Conversation,
+    range: HistoryRange,
+    limit: PageLimit,
+) -> Result<Page, ReadError> {
+    let rows = tables.messages.range(keys::span(conversation, range));
+    let read = |row| message(conversation, row);
+    match range {
+        HistoryRange::Before(_) => Page::fill(rows.rev().map(read), limit),
+        HistoryRange::After(_) => Page::fill(rows.map(read), limit),
+    }
+}
+
+fn message(conversation: &Conversation, row: Guard) -> Result<Message, ReadError> {
+    let (key, value) = row.into_inner()?;
+    keys::message_id(&key)
+        .ok_or(Defect::Key { part: "message id" })
+        .and_then(|id| row::read_message(conversation, id, &value))
+        .map_err(|defect| corrupt("messages", &key, &defect))
+}
+
+/// The first conversations that a user was active in on a day.
+pub(super) fn activity(
+    tables: &Tables,
+    user: &UserId,
+    day: Day,
+    limit: usize,
+) -> Result<Vec<Activity>, ReadError> {
+    let prefix = keys::activity_day(user, day);
+    let rows = tables.activity.prefix(&prefix).take(limit);
+    rows.map(|row| active(user, prefix.len(), row)).collect()
+}
+
+fn active(user: &UserId, prefix_bytes: usize, row: Guard) -> Result<Activity, ReadError> {
+    let (key, value) = row.into_inner()?;
+    let conversation = std::str::from_utf8(&key[prefix_bytes..])
+        .ok()
+        .and_then(|text| Conversation::parse(text, user).ok())
+        .ok_or(Defect::Key { part: "conversation" });
+    conversation
+        .and_then(|conversation| Ok(Activity { conversation, last: row::read_activity(&value)? }))
+        .map_err(|defect| corrupt("activity", &key, &defect))
+}
+
+/// The newest message of a user's conversation on a day.
+pub(super) fn last_active(
+    tables: &Tables,
+    user: &UserId,
+    day: Day,
+    conversation: &Conversation,
+) -> Result<Option<MessageId>, ReadError> {
+    let key = keys::activity(user, day, conversation);
+    let value = tables.activity.get(&key)?;
+    let last = value.map(|value| row::read_activity(&value)).transpose();
+    last.map_err(|defect| corrupt("activity", &key, &defect))
+}
+
+/// Whether a user is in a conversation.
+pub(super) fn is_member(
+    tables: &Tables,
+    user: &UserId,
+    conversation: &Conversation,
+) -> Result<bool, ReadError> {
+    Ok(tables.memberships.contains_key(keys::membership(user, conversation))?)
+}

@@ -1,0 +1,199 @@
+//! How the embedded store's values are spelled. Each begins with the version of its layout.
+//!
+//! | table | value after the version |
+//! | --- | --- |
+//! | messages | length of the sender, sender, length of the nonce (0xFF: none), nonce, body |
+//! | activity | id of the newest message |
+//! | memberships | kind |
+//!
+//! Lengths are single bytes; conversation and id stand in the key.
+
+use std::str::Utf8Error;
+
+use bytes::Bytes;
+
+use crate::domain::{Conversation, GrammarError, Message, MessageId, NONCE_BYTES_MAX, UserId};
+
+const VERSION: u8 = 1;
+const NO_NONCE: u8 = 0xFF;
+const KIND_DIRECT: u8 = 1;
+
+const _: () = assert!(NONCE_BYTES_MAX < NO_NONCE as usize, "a nonce's length must fit its byte");
+
+/// What is wrong with a row.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Defect {
+    #[error("its layout has version {found}, only {VERSION} is known")]
+    Version { found: u8 },
+    #[error("it ends within its {part}")]
+    Short { part: &'static str },
+    #[error("its sender is no user id: {0}")]
+    Sender(#[from] GrammarError),
+    #[error("its nonce is not text: {0}")]
+    NonceText(#[from] Utf8Error),
+    #[error("its nonce has {bytes} bytes, at most {NONCE_BYTES_MAX} are allowed")]
+    NonceBytes { bytes: usize },
+    #[error("it holds no message id")]
+    Id,
+    #[error("its key holds no {part}")]
+    Key { part: &'static str },
+}
+
+/// A row of `messages`.
+pub(super) fn message(message: &Message) -> Result<Vec<u8>, Defect> {
+    let sender = message.from.as_str().as_bytes();
+    let nonce = message.nonce.as_deref().map(str::as_bytes);
+    let nonce_bytes = nonce.map_or(0, <[u8]>::len);
+    if nonce_bytes > NONCE_BYTES_MAX {
+        return Err(Defect::NonceBytes { bytes: nonce_bytes });
+    }
+    let mut row = Vec::with_capacity(3 + sender.len() + nonce_bytes + message.body.len());
+    row.extend_from_slice(&[VERSION, sender.len() as u8]);
+    row.extend_from_slice(sender);
+    row.push(nonce.map_or(NO_NONCE, |nonce| nonce.len() as u8));
+    row.extend_from_slice(nonce.unwrap_or_default());
+    row.extend_from_slice(&message.body);
+    Ok(row)
+}
+
+/// The message of a row.
+pub(super) fn read_message(
+    conversation: &Conversation,
+    id: MessageId,
+    row: &[u8],
+) -> Result<Message, Defect> {
+    let mut rest = versioned(row)?;
+    let sender = take_counted(&mut rest, "sender")?;
+    let nonce = take_nonce(&mut rest)?;
+    Ok(Message {
+        id,
+        conversation: conversation.clone(),
+        from: UserId::parse(std::str::from_utf8(sender)?)?,
+        nonce,
+        body: Bytes::copy_from_slice(rest),
+    })
+}
+
+/// A row of `activity`.
+pub(super) fn activity(last: MessageId) -> [u8; 17] {
+    let mut row = [VERSION; 17];
+    row[1..].copy_from_slice(&last.to_bytes());
+    row
+}
+
+/// The newest message of a row of `activity`.
+pub(super) fn read_activity(row: &[u8]) -> Result<MessageId, Defect> {
+    let id = versioned(row)?.try_into().map_err(|_| Defect::Id)?;
+    MessageId::from_bytes(id).ok_or(Defect::Id)
+}
+
+/// The row of a membership of a direct conversation, which nothing ever ends.
+pub(super) const fn direct_membership() -> [u8; 2] {
+    [VERSION, KIND_DIRECT]
+}
+
+fn versioned(row: &[u8]) -> Result<&[u8], Defect> {
+    match row.split_first() {
+        Some((&VERSION, rest)) => Ok(rest),
+        Some((&found, _)) => Err(Defect::Version { found }),
+        None => Err(Defect::Short { part: "version" }),
+    }
+}
+
+fn take_byte(rest: &mut &[u8], part: &'static str) -> Result<u8, Defect> {
+    let (&byte, tail) = rest.split_first().ok_or(Defect::Short { part })?;
+    *rest = tail;
+    Ok(byte)
+}
+
+fn take<'a>(rest: &mut &'a [u8], bytes: u8, part: &'static str) -> Result<&'a [u8], Defect> {
+    let (head, tail) = rest.split_at_checked(bytes.into()).ok_or(Defect::Short { part })?;
+    *rest = tail;
+    Ok(head)
+}
+
+fn take_counted<'a>(rest: &mut &'a [u8], part: &'static str) -> Result<&'a [u8], Defect> {
+    let bytes = take_byte(rest, part)?;
+    take(rest, bytes, part)
+}
+
+fn take_nonce(rest: &mut &[u8]) -> Result<Option<Box<str>>, Defect> {
+    let bytes = take_byte(rest, "nonce")?;
+    if bytes == NO_NONCE {
+        return Ok(None);
+    }
+    if usize::from(bytes) > NONCE_BYTES_MAX {
+        return Err(Defect::NonceBytes { bytes: bytes.into() });
+    }
+    Ok(Some(std::str::from_utf8(take(rest, bytes, "nonce")?)?.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Micros;
+    use proptest::prelude::*;
+
+    fn sample(nonce: Option<&str>, body: &[u8]) -> Message {
+        let (a, b) = (UserId::parse("alice").unwrap(), UserId::parse("bob").unwrap());
+        Message {
+            id: MessageId::new(Micros(1_795_492_901_650_123), 42),
+            conversation: Conversation::between(&a, &b),
+            from: b,
+            nonce: nonce.map(Into::into),
+            body: Bytes::copy_from_slice(body),
+        }
+    }
+
+    fn read(row: &[u8]) -> Result<Message, Defect> {
+        let sample = sample(None, b"");
+        read_message(&sample.conversation, sample.id, row)
+    }
+
+    #[test]
+    fn the_layout_is_fixed() {
+        let row = message(&sample(Some("a1"), b"\"Hi\"")).unwrap();
+        assert_eq!(row, b"\x01\x03bob\x02a1\"Hi\"");
+        let row = message(&sample(None, b"7")).unwrap();
+        assert_eq!(row, b"\x01\x03bob\xFF7");
+        assert_eq!(activity(sample(None, b"").id)[0], 1);
+        assert_eq!(direct_membership(), [1, 1]);
+    }
+
+    #[test]
+    fn defects_say_what_is_wrong() {
+        assert_eq!(read(b""), Err(Defect::Short { part: "version" }));
+        assert_eq!(read(b"\x02\x03bob\xFF"), Err(Defect::Version { found: 2 }));
+        assert_eq!(read(b"\x01\x09bob"), Err(Defect::Short { part: "sender" }));
+        assert_eq!(read(b"\x01\x03bob"), Err(Defect::Short { part: "nonce" }));
+        assert_eq!(read(b"\x01\x03bob\x41a"), Err(Defect::NonceBytes { bytes: 65 }));
+        assert!(matches!(read(b"\x01\x03b.b\xFF"), Err(Defect::Sender(_))));
+        assert!(matches!(read(b"\x01\x03bob\x01\xFF"), Err(Defect::NonceText(_))));
+        assert_eq!(read_activity(&[1; 17]), Err(Defect::Id));
+        assert_eq!(read_activity(&[1; 16]), Err(Defect::Id));
+    }
+
+    #[test]
+    fn a_nonce_ends_at_64_bytes() {
+        assert!(message(&sample(Some(&"n".repeat(64)), b"")).is_ok());
+        let error = message(&sample(Some(&"n".repeat(65)), b"")).unwrap_err();
+        assert_eq!(error, Defect::NonceBytes { bytes: 65 });
+    }
+
+    proptest! {
+        #[test]
+        fn a_row_gives_its_message_back(
+            nonce in proptest::option::of("[a-zü]{0,20}"), body: Vec<u8>,
+        ) {
+            let sent = sample(nonce.as_deref(), &body);
+            prop_assert_eq!(read(&message(&sent).unwrap()), Ok(sent.clone()));
+            prop_assert_eq!(read_activity(&activity(sent.id)), Ok(sent.id));
+        }
+
+        #[test]
+        fn any_row_is_answered(row: Vec<u8>) {
+            let _: Result<Message, Defect> = read(&row);
+            let _: Result<MessageId, Defect> = read_activity(&row);
+        }
+    }
+}

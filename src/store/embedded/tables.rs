@@ -1,0 +1,134 @@
+//! The engine's tables and how it is set up.
+
+use std::fs;
+use std::path::Path;
+
+use fjall::config::{BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry};
+use fjall::{
+    CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode,
+};
+
+use super::open::OpenError;
+use super::row::Defect;
+use crate::store::ReadError;
+
+const MIB: u64 = 1024 * 1024;
+
+/// Blocks kept in memory. What is read most, the end of a conversation that is alive, is in the
+/// memtable anyway; this is for paging back.
+const CACHE_BYTES: u64 = 16 * MIB;
+
+/// Threads that flush and compact. With two, the first hands every compaction back to the queue
+/// while the second works, and so spins on one of two cores.
+const ENGINE_THREADS: usize = 1;
+
+/// Journals beyond this are given up by flushing what holds them. It bounds the replay at start;
+/// the active one, of up to 64 MiB, comes on top.
+const JOURNAL_BYTES: u64 = 64 * MIB;
+
+/// Rows of messages kept in memory before they go to a file.
+const MESSAGES_MEMTABLE_BYTES: u64 = 16 * MIB;
+
+/// The same of the other tables, whose rows are short and often written again.
+const REGISTERS_MEMTABLE_BYTES: u64 = 4 * MIB;
+
+/// Files kept open: at 64 MiB a file, 8 GiB of messages without opening one twice. Most
+/// descriptors belong to the sockets.
+const OPEN_FILES: usize = 128;
+
+/// Bits a key of the filters that answer "not there" for registers: one wrong answer in a hundred.
+const FILTER_BITS: f32 = 10.0;
+
+/// The tables of one directory, which is locked while any handle to them lives.
+pub(super) struct Tables {
+    pub(super) messages: Keyspace,
+    pub(super) activity: Keyspace,
+    pub(super) memberships: Keyspace,
+    pub(super) meta: Keyspace,
+    /// Whether the directory held nothing before.
+    pub(super) is_new: bool,
+    database: Database,
+}
+
+impl Tables {
+    /// Opens or makes the tables. Refused if another process, or this one, has them open.
+    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        Self::open_engine(path).map_err(|error| match error {
+            fjall::Error::Locked => OpenError::Locked { path: path.to_owned() },
+            error => OpenError::Engine { path: path.to_owned(), reason: reason(&error) },
+        })
+    }
+
+    fn open_engine(path: &Path) -> fjall::Result<Self> {
+        let is_new = is_empty(path);
+        let database = Database::builder(path)
+            .cache_size(CACHE_BYTES)
+            .worker_threads(ENGINE_THREADS)
+            .max_journaling_size(JOURNAL_BYTES)
+            .max_cached_files(Some(OPEN_FILES))
+            // A commit waits for the disk, not for the last byte; and bodies are short.
+            .journal_compression(CompressionType::None)
+            .open()?;
+        Ok(Self {
+            messages: database.keyspace("messages", messages)?,
+            activity: database.keyspace("activity", registers)?,
+            memberships: database.keyspace("memberships", registers)?,
+            meta: database.keyspace("meta", registers)?,
+            is_new,
+            database,
+        })
+    }
+
+    /// A batch whose commit returns when it is on disk: it appends to the journal, fsyncs it, and
+    /// only then applies the rows to what readers see. A failure on the way poisons the engine.
+    pub(super) fn batch(&self, rows: usize) -> OwnedWriteBatch {
+        OwnedWriteBatch::with_capacity(self.database.clone(), rows)
+            .durability(Some(PersistMode::SyncData))
+    }
+}
+
+/// Whether a directory is missing or holds nothing but what a fresh file system has.
+fn is_empty(path: &Path) -> bool {
+    let Ok(mut entries) = fs::read_dir(path) else { return true };
+    entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lost+found"))
+}
+
+/// Messages are read in ranges alone, which filters do not help; they are never rewritten, so the
+/// levels that hold most of them are worth compressing.
+fn messages() -> KeyspaceCreateOptions {
+    use CompressionType::{Lz4, None as Plain};
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(MESSAGES_MEMTABLE_BYTES)
+        .filter_policy(FilterPolicy::disabled())
+        .data_block_compression_policy(CompressionPolicy::new([Plain, Plain, Lz4]))
+}
+
+/// Registers are read one by one, and mostly are not there: the first message of a day asks.
+fn registers() -> KeyspaceCreateOptions {
+    let filter = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(FILTER_BITS));
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(REGISTERS_MEMTABLE_BYTES)
+        .filter_policy(FilterPolicy::all(filter))
+        .data_block_compression_policy(CompressionPolicy::disabled())
+}
+
+/// What an engine's error says.
+pub(super) fn reason(error: &fjall::Error) -> String {
+    match error {
+        fjall::Error::Io(error) => error.to_string(),
+        fjall::Error::Poisoned => "an earlier write failed, restart the node".to_owned(),
+        error => error.to_string(),
+    }
+}
+
+impl From<fjall::Error> for ReadError {
+    fn from(error: fjall::Error) -> Self {
+        Self::Unavailable { reason: reason(&error) }
+    }
+}
+
+/// The error of a row that cannot be read.
+pub(super) fn corrupt(table: &'static str, key: &[u8], defect: &Defect) -> ReadError {
+    let (key, reason) = (key.escape_ascii().to_string(), defect.to_string());
+    ReadError::Corrupt { table, key, reason }
+}

@@ -1,0 +1,226 @@
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::writer::{Commit, CommitError, Entry};
+use super::*;
+use crate::domain::MessageId;
+use crate::store::suite;
+
+const WALL: Micros = suite::START;
+
+fn options(home: &Path) -> EmbeddedOptions {
+    EmbeddedOptions::new(home, "main")
+}
+
+fn open(home: &Path) -> Arc<Embedded> {
+    Embedded::open(&options(home), WALL).unwrap()
+}
+
+fn refusal(home: &Path, namespace: &str, wall: Micros) -> OpenError {
+    Embedded::open(&EmbeddedOptions::new(home, namespace), wall).unwrap_err()
+}
+
+fn fresh() -> (Arc<dyn Store>, TempDir) {
+    let home = TempDir::new().unwrap();
+    (open(home.path()), home)
+}
+
+suite::store_suite!(fresh);
+
+async fn times(store: &dyn Store, conversation: &Conversation) -> Vec<Micros> {
+    let page = store.history(conversation, HistoryRange::After(None), suite::WIDE).await.unwrap();
+    page.messages.iter().map(|message| message.id.time()).collect()
+}
+
+#[tokio::test]
+async fn a_store_opened_again_is_the_same_store() {
+    let home = TempDir::new().unwrap();
+    let message = suite::direct("alice", "bob", WALL);
+    let store = open(home.path());
+    assert_eq!(store.floor(), Micros(0));
+    let identity = store.identity().clone();
+    store.append(Arc::clone(&message)).await.unwrap();
+    store.close().await;
+
+    let store = open(home.path());
+    assert_eq!(store.identity(), &identity);
+    assert_eq!(store.floor(), WALL, "time never runs back");
+    assert_eq!(times(&*store, &message.conversation).await, [WALL]);
+    let activity = store.activity(&message.from, Day::of(WALL), 9).await.unwrap();
+    assert_eq!(activity.len(), 1);
+}
+
+#[test]
+fn opening_needs_no_runtime_and_dropping_frees_the_directory() {
+    let home = TempDir::new().unwrap();
+    let identity = open(home.path()).identity().clone();
+    assert_eq!(open(home.path()).identity(), &identity);
+}
+
+#[tokio::test]
+async fn a_second_open_names_the_directory() {
+    let home = TempDir::new().unwrap();
+    let store = open(home.path());
+    let error = refusal(home.path(), "main", WALL);
+    assert!(matches!(&error, OpenError::Locked { path } if path == home.path()), "{error:?}");
+    assert!(error.to_string().contains(home.path().to_str().unwrap()), "{error}");
+    store.close().await;
+    drop(open(home.path()));
+}
+
+#[test]
+fn another_namespace_is_refused_naming_both() {
+    let home = TempDir::new().unwrap();
+    drop(open(home.path()));
+    let error = refusal(home.path(), "staging", WALL).to_string();
+    assert!(error.starts_with("namespace `staging`: the store in `"), "{error}");
+    assert!(error.ends_with("belongs to namespace `main`"), "{error}");
+    drop(open(home.path()));
+}
+
+#[tokio::test]
+async fn a_store_over_an_hour_ahead_of_the_clock_is_refused_with_both_times() {
+    let home = TempDir::new().unwrap();
+    let newest = WALL + CLOCK_AHEAD_MAX + Duration::from_micros(1);
+    let store = open(home.path());
+    store.append(suite::direct("alice", "bob", newest)).await.unwrap();
+    store.close().await;
+
+    let error = refusal(home.path(), "main", WALL);
+    assert!(
+        matches!(error, OpenError::Clock { high_water, wall } if (high_water, wall) == (newest, WALL)),
+        "{error:?}"
+    );
+    let text = error.to_string();
+    assert!(text.contains(&newest.to_string()) && text.contains(&WALL.to_string()), "{text}");
+    let an_hour = Embedded::open(&options(home.path()), WALL + Duration::from_micros(1));
+    assert_eq!(an_hour.unwrap().floor(), newest);
+}
+
+#[tokio::test]
+async fn a_corrupt_row_is_an_error_that_names_it() {
+    let home = TempDir::new().unwrap();
+    let message = suite::direct("alice", "bob", WALL);
+    let tables = Tables::open(home.path()).unwrap();
+    let path = options(home.path());
+    open::admit(&tables, &path, WALL).unwrap();
+    tables.messages.insert(keys::message(&message.conversation, message.id), b"\x07junk").unwrap();
+    tables.messages.insert(b"dm.alice.carol\0short", b"").unwrap();
+    let key = keys::activity(&message.from, Day::of(WALL), &message.conversation);
+    tables.activity.insert(&key, b"").unwrap();
+    drop(tables);
+
+    let store = open(home.path());
+    let range = HistoryRange::Before(None);
+    let error = store.history(&message.conversation, range, suite::WIDE).await.unwrap_err();
+    assert!(error.to_string().starts_with("row `dm.alice.bob\\x00\\x01"), "{error}");
+    assert!(error.to_string().ends_with("has version 7, only 1 is known"), "{error}");
+    let carol = suite::direct("alice", "carol", WALL).conversation.clone();
+    let error = store.history(&carol, range, suite::WIDE).await.unwrap_err();
+    assert!(error.to_string().contains("`dm.alice.carol\\x00short`"), "{error}");
+    let error = store.activity(&message.from, Day::of(WALL), 9).await.unwrap_err();
+    assert!(error.to_string().contains(&key.escape_ascii().to_string()), "{error}");
+}
+
+#[test]
+fn rows_of_meta_that_make_no_sense_are_refused() {
+    let cases: [(&str, &[u8], &str); 3] = [
+        (meta::IDENTITY, b"\x09", "schema version 9, only 1 is known"),
+        (meta::IDENTITY, b"\x01short", "row `identity` of `meta` is corrupt"),
+        (meta::HIGH_WATER, b"short", "row `high_water` of `meta` is corrupt"),
+    ];
+    for (key, value, expected) in cases {
+        let home = TempDir::new().unwrap();
+        drop(open(home.path()));
+        Tables::open(home.path()).unwrap().meta.insert(key, value).unwrap();
+        let error = refusal(home.path(), "main", WALL).to_string();
+        assert!(error.ends_with(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_store_begins_in_an_empty_directory_alone() {
+    let home = TempDir::new().unwrap();
+    std::fs::create_dir(home.path().join("lost+found")).unwrap();
+    drop(open(home.path()));
+    let other = TempDir::new().unwrap();
+    std::fs::write(other.path().join("photo"), "x").unwrap();
+    let error = refusal(other.path(), "main", WALL);
+    assert!(matches!(error, OpenError::Unidentified { .. }), "{error}");
+    assert!(error.to_string().contains(&other.path().display().to_string()), "{error}");
+}
+
+#[test]
+fn messages_without_an_identity_are_no_new_store() {
+    let home = TempDir::new().unwrap();
+    Tables::open(home.path()).unwrap().messages.insert(b"key", b"value").unwrap();
+    let error = refusal(home.path(), "main", WALL).to_string();
+    assert!(error.ends_with("row `identity` of `meta` is missing"), "{error}");
+}
+
+/// A ledger that announces each commit and holds it until the gate is opened, by dropping it.
+struct Gated {
+    ledger: Ledger,
+    begun: SyncSender<()>,
+    gate: Receiver<()>,
+}
+
+impl Commit for Gated {
+    fn commit(&mut self, batch: &[Entry]) -> Result<(), CommitError> {
+        // An error means that the test watches no more.
+        let _ = self.begun.send(());
+        self.gate.recv().expect_err("the gate is opened by dropping it");
+        self.ledger.commit(batch)
+    }
+}
+
+#[tokio::test]
+async fn a_full_queue_sheds_and_keeps_what_it_accepted_even_unwatched() {
+    let home = TempDir::new().unwrap();
+    let tables = Arc::new(Tables::open(home.path()).unwrap());
+    open::admit(&tables, &options(home.path()), WALL).unwrap();
+    let ((begun, busy), (hold, gate)) = (mpsc::sync_channel(64), mpsc::sync_channel(64));
+    let ledger = Gated { ledger: Ledger::new(tables, Micros(0)), begun, gate };
+    let writer = Writer::start(2, BatchLimit { rows: 8, bytes: 1000 }, ledger).unwrap();
+    let nth = |n| suite::direct("alice", "bob", WALL + Duration::from_micros(n));
+
+    let first = writer.append(nth(1));
+    busy.recv().unwrap();
+    let second = writer.append(nth(2));
+    drop(writer.append(nth(3)));
+    let refused = writer.append(nth(4)).await.unwrap_err();
+    assert!(matches!(refused, AppendError::Unavailable { .. }), "{refused:?}");
+    drop(hold);
+    assert_eq!((first.await, second.await), (Ok(()), Ok(())));
+    writer.close().await;
+
+    let stored = times(&*open(home.path()), &nth(1).conversation).await;
+    assert_eq!(stored, [1, 2, 3].map(|n| WALL + Duration::from_micros(n)));
+}
+
+#[tokio::test]
+async fn closing_finishes_what_was_accepted() {
+    let home = TempDir::new().unwrap();
+    let store = open(home.path());
+    let nth = |n| suite::direct("alice", "bob", WALL + Duration::from_micros(n));
+    let appends: Vec<_> = (0..100).map(|n| store.append(nth(n))).collect();
+    let (one, other) = (store.close(), store.close());
+    for append in appends {
+        assert_eq!(append.await, Ok(()));
+    }
+    one.await;
+    other.await;
+    assert_eq!(times(&*open(home.path()), &nth(0).conversation).await.len(), 100);
+}
+
+#[tokio::test]
+async fn a_note_to_oneself_has_one_activity_row() {
+    let (store, _home) = fresh();
+    let note = suite::direct("alice", "alice", WALL);
+    store.append(Arc::clone(&note)).await.unwrap();
+    let activity = store.activity(&note.from, Day::of(WALL), 9).await.unwrap();
+    assert_eq!(activity.iter().map(|row| row.last).collect::<Vec<MessageId>>(), [note.id]);
+}

@@ -1,0 +1,325 @@
+//! Group commit: one thread takes what waits, writes it with one fsync, and answers everyone.
+
+use std::future::ready;
+use std::io;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::mpsc::Receiver;
+
+use tokio::sync::oneshot;
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use super::lane::{Lane, Refused};
+use super::row::{self, Defect};
+use crate::domain::Message;
+use crate::store::{AppendError, Pending};
+
+const THREAD: &str = "nc-store-write";
+
+type Outcome = Result<(), AppendError>;
+
+/// A message and its row, which the caller's thread spells so that the writer need not.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) message: Arc<Message>,
+    pub(super) row: Vec<u8>,
+}
+
+/// Why a commit failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum CommitError {
+    /// Before anything was written. The next may go through.
+    NotWritten(String),
+    /// Somewhere on the way to the disk. There must be no next.
+    Unknown(String),
+}
+
+/// What makes a batch durable: all of it or nothing, even if the power fails.
+pub(super) trait Commit: Send + 'static {
+    fn commit(&mut self, batch: &[Entry]) -> Result<(), CommitError>;
+}
+
+/// When a batch takes no more.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BatchLimit {
+    pub(super) rows: usize,
+    /// Passed by one row at most.
+    pub(super) bytes: usize,
+}
+
+struct Append {
+    entry: Entry,
+    reply: oneshot::Sender<Outcome>,
+}
+
+/// Why nothing is written any more; set once, by the write thread.
+type Failure = Arc<OnceLock<String>>;
+
+/// The write thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    lane: Lane<Append>,
+    failed: Failure,
+}
+
+impl Writer {
+    pub(super) fn start(queue: usize, limit: BatchLimit, commit: impl Commit) -> io::Result<Self> {
+        let failed = Failure::default();
+        let known = Arc::clone(&failed);
+        let work = move |appends| WriteLoop { appends, limit, commit, failed: known }.run();
+        Ok(Self { lane: Lane::start(THREAD, queue, work)?, failed })
+    }
+
+    /// Why nothing is written any more.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.failed.get().map(|failure| refused_after(failure))
+    }
+
+    /// Queues a message. What is queued is written, whether or not the answer is waited for.
+    pub(super) fn append(&self, message: Arc<Message>) -> Pending<Outcome> {
+        let entry = match row::message(&message) {
+            Ok(row) => Entry { message, row },
+            Err(defect) => return Box::pin(ready(Err(defect.into()))),
+        };
+        let (reply, answer) = oneshot::channel();
+        match self.lane.submit(Append { entry, reply }) {
+            Ok(()) => Box::pin(async { answer.await.unwrap_or_else(|_| Err(unanswered())) }),
+            Err(refused) => Box::pin(ready(Err(refused.into()))),
+        }
+    }
+
+    pub(super) fn close(&self) -> WaitForCancellationFutureOwned {
+        self.lane.close()
+    }
+}
+
+/// The answer to those who waited for a thread that is gone.
+fn unanswered() -> AppendError {
+    AppendError::OutcomeUnknown { reason: "the write thread stopped".to_owned() }
+}
+
+impl From<Defect> for AppendError {
+    fn from(defect: Defect) -> Self {
+        Self::Unavailable { reason: format!("its row cannot be written: {defect}") }
+    }
+}
+
+impl From<Refused> for AppendError {
+    fn from(refused: Refused) -> Self {
+        Self::Unavailable { reason: refused.to_string() }
+    }
+}
+
+/// Appends that share one fsync.
+#[derive(Default)]
+struct Batch {
+    entries: Vec<Entry>,
+    replies: Vec<oneshot::Sender<Outcome>>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn push(&mut self, append: Append) {
+        self.bytes += append.entry.row.len();
+        self.entries.push(append.entry);
+        self.replies.push(append.reply);
+    }
+
+    fn is_below(&self, limit: BatchLimit) -> bool {
+        self.entries.len() < limit.rows && self.bytes < limit.bytes
+    }
+
+    fn answer(self, outcome: &Outcome) {
+        for reply in self.replies {
+            // An error means that nobody waits for the answer any more.
+            let _ = reply.send(outcome.clone());
+        }
+    }
+}
+
+struct WriteLoop<C> {
+    appends: Receiver<Append>,
+    limit: BatchLimit,
+    commit: C,
+    failed: Failure,
+}
+
+impl<C: Commit> WriteLoop<C> {
+    fn run(mut self) {
+        while let Ok(first) = self.appends.recv() {
+            let batch = self.gather(first);
+            let outcome = self.write(&batch.entries);
+            batch.answer(&outcome);
+        }
+    }
+
+    /// What waits already: the fsync of the last batch is the time in which the next one gathers.
+    fn gather(&self, first: Append) -> Batch {
+        let mut batch = Batch::default();
+        batch.push(first);
+        while batch.is_below(self.limit)
+            && let Ok(append) = self.appends.try_recv()
+        {
+            batch.push(append);
+        }
+        batch
+    }
+
+    fn write(&mut self, entries: &[Entry]) -> Outcome {
+        if let Some(failure) = self.failed.get() {
+            return Err(AppendError::Unavailable { reason: refused_after(failure) });
+        }
+        self.commit.commit(entries).map_err(|error| match error {
+            CommitError::NotWritten(reason) => AppendError::Unavailable { reason },
+            CommitError::Unknown(reason) => {
+                tracing::error!(reason, "a commit failed; nothing is written until a restart");
+                let reason = self.failed.get_or_init(|| reason).clone();
+                AppendError::OutcomeUnknown { reason }
+            }
+        })
+    }
+}
+
+fn refused_after(failure: &str) -> String {
+    format!("an earlier write failed, restart the node: {failure}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Conversation, MessageId, Micros, UserId};
+    use std::sync::mpsc::{self, SyncSender};
+
+    fn message(time: u64, body_bytes: usize) -> Arc<Message> {
+        let me = UserId::parse("me").unwrap();
+        Arc::new(Message {
+            id: MessageId::first_of(Micros(time)),
+            conversation: Conversation::between(&me, &me),
+            from: me,
+            nonce: None,
+            body: vec![b' '; body_bytes].into(),
+        })
+    }
+
+    /// Says which batch it was given, then does as it is told.
+    struct Told {
+        begun: SyncSender<Vec<u64>>,
+        told: Receiver<Result<(), CommitError>>,
+    }
+
+    impl Commit for Told {
+        fn commit(&mut self, batch: &[Entry]) -> Result<(), CommitError> {
+            self.begun.send(batch.iter().map(|entry| entry.message.id.time().0).collect()).unwrap();
+            self.told.recv().unwrap()
+        }
+    }
+
+    struct Bench {
+        writer: Writer,
+        begun: Receiver<Vec<u64>>,
+        tell: SyncSender<Result<(), CommitError>>,
+    }
+
+    fn bench(queue: usize, rows: usize) -> Bench {
+        let ((begun_in, begun), (tell, told)) = (mpsc::sync_channel(64), mpsc::sync_channel(64));
+        let limit = BatchLimit { rows, bytes: 1000 };
+        let writer = Writer::start(queue, limit, Told { begun: begun_in, told }).unwrap();
+        Bench { writer, begun, tell }
+    }
+
+    fn unavailable(outcome: Outcome) -> String {
+        match outcome {
+            Err(AppendError::Unavailable { reason }) => reason,
+            other => panic!("expected Unavailable, got {other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_written_together_and_what_does_not_fit_is_refused() {
+        let Bench { writer, begun, tell } = bench(3, 16);
+        let first = writer.append(message(1, 1));
+        assert_eq!(begun.recv().unwrap(), [1], "the writer holds the first, the queue is empty");
+        let waiting: Vec<_> = (2..5).map(|time| writer.append(message(time, 1))).collect();
+        let reason = unavailable(writer.append(message(5, 1)).await);
+        assert_eq!(reason, "3 wait already, no more may");
+        (0..2).for_each(|_| tell.send(Ok(())).unwrap());
+        assert_eq!(first.await, Ok(()));
+        for append in waiting {
+            assert_eq!(append.await, Ok(()));
+        }
+        assert_eq!(begun.recv().unwrap(), [2, 3, 4]);
+    }
+
+    #[tokio::test]
+    async fn a_batch_ends_at_its_bounds() {
+        let Bench { writer, begun, tell } = bench(16, 2);
+        let mut appends = vec![writer.append(message(1, 1))];
+        assert_eq!(begun.recv().unwrap(), [1]);
+        let sizes = [1, 1, 1, 1, 2000, 1];
+        appends.extend((2..).zip(sizes).map(|(time, bytes)| writer.append(message(time, bytes))));
+        (0..5).for_each(|_| tell.send(Ok(())).unwrap());
+        for append in appends {
+            assert_eq!(append.await, Ok(()));
+        }
+        let batches: Vec<_> = begun.try_iter().collect();
+        assert_eq!(batches, [vec![2, 3], vec![4, 5], vec![6], vec![7]]);
+    }
+
+    #[tokio::test]
+    async fn after_a_failed_commit_nothing_is_written() {
+        let Bench { writer, begun, tell } = bench(16, 16);
+        let first = writer.append(message(1, 1));
+        assert_eq!(begun.recv().unwrap(), [1]);
+        let second = writer.append(message(2, 1));
+        tell.send(Err(CommitError::Unknown("EIO".to_owned()))).unwrap();
+        let unknown = AppendError::OutcomeUnknown { reason: "EIO".to_owned() };
+        assert_eq!(first.await, Err(unknown));
+        let reason = unavailable(second.await);
+        assert_eq!(reason, "an earlier write failed, restart the node: EIO");
+        assert_eq!(writer.failure(), Some(reason));
+        unavailable(writer.append(message(3, 1)).await);
+        writer.close().await;
+        assert_eq!(begun.try_iter().count(), 0, "no commit was tried again");
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_wrote_nothing_does_not_end_writing() {
+        let Bench { writer, begun: _begun, tell } = bench(16, 16);
+        tell.send(Err(CommitError::NotWritten("busy".to_owned()))).unwrap();
+        tell.send(Ok(())).unwrap();
+        assert_eq!(unavailable(writer.append(message(1, 1)).await), "busy");
+        assert_eq!(writer.append(message(2, 1)).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_dropped_answer_does_not_undo_its_append() {
+        let Bench { writer, begun, tell } = bench(16, 16);
+        let first = writer.append(message(1, 1));
+        assert_eq!(begun.recv().unwrap(), [1]);
+        drop(writer.append(message(2, 1)));
+        drop(first);
+        (0..2).for_each(|_| tell.send(Ok(())).unwrap());
+        writer.close().await;
+        assert_eq!(begun.try_iter().collect::<Vec<_>>(), [[2]]);
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_died_leaves_the_outcome_unknown() {
+        let Bench { writer, begun, tell } = bench(16, 16);
+        let append = writer.append(message(1, 1));
+        assert_eq!(begun.recv().unwrap(), [1]);
+        drop(tell);
+        assert_eq!(append.await, Err(unanswered()));
+        writer.close().await;
+        assert_eq!(unavailable(writer.append(message(2, 1)).await), "the store is closed");
+    }
+
+    #[tokio::test]
+    async fn a_nonce_that_is_too_long_is_refused_with_its_length() {
+        let Bench { writer, begun: _begun, tell: _tell } = bench(16, 16);
+        let nonce = Some("n".repeat(65).into());
+        let message = Message { nonce, ..Message::clone(&message(1, 1)) };
+        let reason = unavailable(writer.append(Arc::new(message)).await);
+        assert!(reason.ends_with("its nonce has 65 bytes, at most 64 are allowed"), "{reason}");
+    }
+}

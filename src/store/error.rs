@@ -1,0 +1,45 @@
+//! What may go wrong with a store, one enum an operation.
+
+/// Why a message was not acknowledged as stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// Nothing was written, now or later: the same message may be sent again.
+    #[error("the message was not stored: {reason}")]
+    Unavailable {
+        /// What stood in the way.
+        reason: String,
+    },
+    /// The message may be stored or not, and may still turn up after a restart.
+    #[error("whether the message is stored is unknown: {reason}")]
+    OutcomeUnknown {
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+/// Why a read has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// As many reads wait as may.
+    #[error("{waiting} reads wait already, no more may")]
+    Overloaded {
+        /// The bound.
+        waiting: usize,
+    },
+    /// The store does not answer: closed, or its engine failed.
+    #[error("the store cannot be read: {reason}")]
+    Unavailable {
+        /// What went wrong.
+        reason: String,
+    },
+    /// A row is not what was written there.
+    #[error("row `{key}` of `{table}` is corrupt: {reason}")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// The row's key, with bytes that do not print escaped.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}

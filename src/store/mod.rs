@@ -1,0 +1,124 @@
+//! Durable messages: the port, and the backends behind it.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | this one | [`Store`], the port: what every backend must do |
+//! | `identity` | what is made with a store and never changes |
+//! | `page` | ranges, pages and how they are filled |
+//! | `error` | what may go wrong, one enum an operation |
+//! | `embedded` | the backend of one process: an ordered key-value engine in a directory |
+//! | `suite` | the behaviours that every backend is tested for |
+
+mod embedded;
+mod error;
+mod identity;
+mod page;
+#[cfg(test)]
+mod suite;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::domain::{Conversation, Message, MessageId, Micros, UserId};
+
+pub use embedded::{
+    BATCH_BYTES_MAX, BATCH_ROWS, CLOCK_AHEAD_MAX, Embedded, EmbeddedOptions, OpenError, READ_QUEUE,
+    WRITE_QUEUE,
+};
+pub use error::{AppendError, ReadError};
+pub use identity::{CursorKey, Identity, StoreId};
+pub use page::{HistoryRange, Page, PageLimit};
+
+/// An answer on its way. The work was begun by the call that returned it, not by the first poll,
+/// and goes on if this is dropped.
+pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A day of the Unix epoch, UTC, counted from 0: the unit that activity is kept by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Day(pub u32);
+
+impl Day {
+    /// The day that a time lies in.
+    pub const fn of(time: Micros) -> Self {
+        const MICROS_A_DAY: u64 = 24 * 60 * 60 * 1_000_000;
+        Self((time.0 / MICROS_A_DAY) as u32)
+    }
+}
+
+/// The newest message of a direct conversation on one day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Activity {
+    /// The conversation.
+    pub conversation: Conversation,
+    /// The largest id stored in it that day, whatever order they were stored in.
+    pub last: MessageId,
+}
+
+/// A store of messages.
+///
+/// - **Stored means durable.** `append` answers `Ok` when all rows of the message would survive
+///   the loss of power (embedded) or of a minority of replicas (CQL), and no read shows a row
+///   before that.
+/// - **An answered append is seen** by every read that begins afterwards.
+/// - **Nothing waits for room.** A call that finds its queue full is refused at once.
+/// - Ids come from outside and decide everything: place, day and time. Storing a message again
+///   under its id changes nothing.
+pub trait Store: std::fmt::Debug + Send + Sync + 'static {
+    /// What was made with the store and never changes.
+    fn identity(&self) -> &Identity;
+
+    /// The time that the clock must not fall below: when the store was opened, no id in it was
+    /// above. It does not move afterwards.
+    fn floor(&self) -> Micros;
+
+    /// Stores a message: its row and, of a direct conversation, the activity of both users on the
+    /// day of its id and the membership of both. Together or not at all.
+    fn append(&self, message: Arc<Message>) -> Pending<Result<(), AppendError>>;
+
+    /// Reads a conversation's messages from one end of a range on, at most a page. A conversation
+    /// without messages is an empty page.
+    fn history(
+        &self,
+        conversation: &Conversation,
+        range: HistoryRange,
+        limit: PageLimit,
+    ) -> Pending<Result<Page, ReadError>>;
+
+    /// Reads which direct conversations of a user had messages on a day: the first `limit` of them
+    /// in the order of their names, so as many as `limit` means that there may be more.
+    fn activity(
+        &self,
+        user: &UserId,
+        day: Day,
+        limit: usize,
+    ) -> Pending<Result<Vec<Activity>, ReadError>>;
+
+    /// Whether a message was ever stored in a direct conversation that the user is one of the two
+    /// of.
+    fn is_member(
+        &self,
+        user: &UserId,
+        conversation: &Conversation,
+    ) -> Pending<Result<bool, ReadError>>;
+
+    /// Why nothing can be written any more until the process is started anew; none while all is
+    /// well.
+    fn failure(&self) -> Option<String>;
+
+    /// Takes no more calls, finishes those it took, and gives up threads, files and locks. Calls
+    /// made later are refused; closing again waits for the same end.
+    fn close(&self) -> Pending<()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_begins_at_midnight() {
+        let midnight = Micros(20_416 * 86_400_000_000);
+        assert_eq!(Day::of(midnight), Day(20_416));
+        assert_eq!(Day::of(Micros(midnight.0 - 1)), Day(20_415));
+        assert_eq!(Day::of(Micros(0)), Day(0));
+    }
+}

@@ -1,0 +1,104 @@
+//! Ranges of a conversation's history, and the pages that they are read in.
+
+use crate::domain::{Message, MessageId};
+
+/// Which messages to read and from which end. Bounds are exclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HistoryRange {
+    /// Those below an id, or all: the newest first.
+    Before(Option<MessageId>),
+    /// Those above an id, or all: the oldest first.
+    After(Option<MessageId>),
+}
+
+/// How much a page holds. It always holds one message if there is any, so nought counts as one and
+/// a body above `bytes` comes alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageLimit {
+    /// Messages at most.
+    pub messages: usize,
+    /// Bytes of their bodies at most.
+    pub bytes: usize,
+}
+
+/// Consecutive messages of one conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Page {
+    /// The messages, in the order of the range.
+    pub messages: Vec<Message>,
+    /// The bound that the next page begins at; none when nothing lay beyond this one.
+    pub next: Option<MessageId>,
+}
+
+impl Page {
+    /// Fills a page from rows in the order of the range. Takes one row more than fits, to know
+    /// whether there is a next page; what is wrong with that row is the next page's affair.
+    pub(super) fn fill<E>(
+        rows: impl Iterator<Item = Result<Message, E>>,
+        limit: PageLimit,
+    ) -> Result<Self, E> {
+        let mut page = Self::default();
+        let mut bytes = 0;
+        for row in rows {
+            if page.messages.len() >= limit.messages.max(1) {
+                return Ok(page.continued());
+            }
+            let message = row?;
+            bytes += message.body.len();
+            if bytes > limit.bytes && !page.messages.is_empty() {
+                return Ok(page.continued());
+            }
+            page.messages.push(message);
+        }
+        Ok(page)
+    }
+
+    fn continued(self) -> Self {
+        Self { next: self.messages.last().map(|message| message.id), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Conversation, Micros, UserId};
+
+    fn message(time: u64, body: &'static str) -> Message {
+        let me = UserId::parse("me").unwrap();
+        Message {
+            id: MessageId::first_of(Micros(time)),
+            conversation: Conversation::between(&me, &me),
+            from: me,
+            nonce: None,
+            body: body.into(),
+        }
+    }
+
+    fn fill(bodies: &[&'static str], messages: usize, bytes: usize) -> (usize, Option<u64>) {
+        let rows = bodies.iter().enumerate().map(|(at, body)| Ok(message(at as u64, body)));
+        let page = Page::fill::<()>(rows, PageLimit { messages, bytes }).unwrap();
+        (page.messages.len(), page.next.map(|id| id.time().0))
+    }
+
+    #[test]
+    fn a_page_ends_at_either_bound() {
+        assert_eq!(fill(&["12", "34", "56"], 2, 100), (2, Some(1)));
+        assert_eq!(fill(&["12", "34", "56"], 9, 5), (2, Some(1)));
+        assert_eq!(fill(&["12", "34", "56"], 3, 6), (3, None), "exactly full is the end");
+    }
+
+    #[test]
+    fn a_page_holds_one_message_whatever_the_bounds() {
+        assert_eq!(fill(&["12345", "6"], 0, 0), (1, Some(0)));
+        assert_eq!(fill(&["12345"], 1, 1), (1, None));
+        assert_eq!(fill(&[], 1, 1), (0, None));
+    }
+
+    #[test]
+    fn an_error_beyond_a_full_page_is_left_to_the_next() {
+        let limit = PageLimit { messages: 1, bytes: 9 };
+        let page = Page::fill([Ok(message(7, "1")), Err("bad")].into_iter(), limit).unwrap();
+        assert_eq!((page.messages.len(), page.next), (1, Some(page.messages[0].id)));
+        assert_eq!(Page::fill([Err("bad")].into_iter(), limit), Err("bad"));
+    }
+}

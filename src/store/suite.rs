@@ -1,0 +1,317 @@
+//! The behaviours that every backend is tested for.
+//!
+//! A backend runs them with `store_suite!(open)`, where `open()` gives a store and whatever must
+//! live as long. Each behaviour uses names of its own, so all may share one store.
+
+mod model;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{AppendError, Day, HistoryRange, Page, PageLimit, ReadError, Store};
+use crate::domain::{Conversation, Message, MessageId, Micros, RoomId, UserId};
+
+pub(crate) use model::pages_agree_with_a_model;
+
+/// Makes a test of every behaviour.
+macro_rules! store_suite {
+    ($open:expr) => {
+        $crate::store::suite::store_suite!(
+            $open;
+            a_message_comes_back_as_it_was,
+            history_reads_from_both_ends,
+            bounds_are_exclusive,
+            pages_walk_everything_once,
+            pages_are_bounded_in_bytes,
+            a_conversation_without_messages_is_an_empty_page,
+            names_that_begin_alike_are_apart,
+            storing_again_changes_nothing,
+            activity_keeps_the_newest_of_each_day,
+            activity_is_bounded,
+            rooms_leave_no_activity,
+            both_become_members_with_the_first_message,
+            a_closed_store_refuses,
+            pages_agree_with_a_model,
+        );
+    };
+    ($open:expr; $($behaviour:ident),+ $(,)?) => {
+        $(
+            #[tokio::test]
+            async fn $behaviour() {
+                let (store, _kept) = $open();
+                $crate::store::suite::$behaviour(store).await;
+            }
+        )+
+    };
+}
+pub(crate) use store_suite;
+
+/// When the suite's messages begin: an hour before a midnight.
+pub(crate) const START: Micros = Micros(20_417 * 86_400_000_000 - 3_600_000_000);
+
+/// A limit that no test reaches.
+pub(crate) const WIDE: PageLimit = PageLimit { messages: 1000, bytes: 1 << 20 };
+
+const OLDEST_FIRST: HistoryRange = HistoryRange::After(None);
+const NEWEST_FIRST: HistoryRange = HistoryRange::Before(None);
+
+fn user(id: &str) -> UserId {
+    UserId::parse(id).unwrap()
+}
+
+/// A name that no other test has.
+fn unique(name: &str) -> String {
+    format!("{name}-{:016x}", rand::random::<u64>())
+}
+
+fn fresh_dm() -> Conversation {
+    Conversation::between(&user(&unique("a")), &user(&unique("b")))
+}
+
+fn fresh_room() -> Conversation {
+    Conversation::Room(RoomId::parse(&unique("r")).unwrap())
+}
+
+fn after(start: Micros, seconds: u64) -> Micros {
+    start + Duration::from_secs(seconds)
+}
+
+fn message(conversation: &Conversation, time: Micros, body: &str) -> Arc<Message> {
+    let from = match conversation {
+        Conversation::Dm(one, _) => one.clone(),
+        Conversation::Room(_) => user("sender"),
+    };
+    Arc::new(Message {
+        id: MessageId::new(time, rand::random()),
+        conversation: conversation.clone(),
+        from,
+        nonce: None,
+        body: body.to_owned().into(),
+    })
+}
+
+/// A message of `from` to `to`.
+pub(crate) fn direct(from: &str, to: &str, time: Micros) -> Arc<Message> {
+    message(&Conversation::between(&user(from), &user(to)), time, "\"Hi!\"")
+}
+
+/// Stores all at once, so that a backend that batches has something to batch.
+async fn store_all(store: &dyn Store, messages: &[Arc<Message>]) {
+    let pending: Vec<_> = messages.iter().map(|message| store.append(message.clone())).collect();
+    for append in pending {
+        append.await.unwrap();
+    }
+}
+
+/// Stores a message at each of the seconds after the start, with a body of so many bytes.
+async fn store_at(
+    store: &dyn Store,
+    conversation: &Conversation,
+    seconds_and_bytes: &[(u64, usize)],
+) -> Vec<Arc<Message>> {
+    let at = |&(seconds, bytes)| message(conversation, after(START, seconds), &"7".repeat(bytes));
+    let messages: Vec<_> = seconds_and_bytes.iter().map(at).collect();
+    store_all(store, &messages).await;
+    messages
+}
+
+fn seconds_of(page: &Page) -> Vec<u64> {
+    page.messages.iter().map(|message| message.id.time().since(START).as_secs()).collect()
+}
+
+async fn read(store: &dyn Store, conversation: &Conversation, range: HistoryRange) -> Page {
+    store.history(conversation, range, WIDE).await.unwrap()
+}
+
+/// Follows `next` to the end.
+async fn walk(
+    store: &dyn Store,
+    conversation: &Conversation,
+    mut range: HistoryRange,
+    limit: PageLimit,
+) -> Vec<Page> {
+    let mut pages = Vec::new();
+    loop {
+        let page = store.history(conversation, range, limit).await.unwrap();
+        let next = page.next;
+        pages.push(page);
+        match (next, range) {
+            (None, _) => return pages,
+            (next, HistoryRange::Before(_)) => range = HistoryRange::Before(next),
+            (next, HistoryRange::After(_)) => range = HistoryRange::After(next),
+        }
+    }
+}
+
+pub(crate) async fn a_message_comes_back_as_it_was(store: Arc<dyn Store>) {
+    let conversation = fresh_dm();
+    let plain = message(&conversation, START, "{\"text\":\"grüße\\n\"}");
+    let marked = Message { nonce: Some("ü-1".into()), ..Message::clone(&plain) };
+    let marked = Message { id: MessageId::new(after(START, 1), 7), ..marked };
+    let large = message(&conversation, after(START, 2), &"x".repeat(64 * 1024));
+    let sent = [plain, Arc::new(marked), large];
+    store_all(&*store, &sent).await;
+    let page = read(&*store, &conversation, OLDEST_FIRST).await;
+    assert_eq!(page.messages, sent.map(|message| Message::clone(&message)));
+}
+
+pub(crate) async fn history_reads_from_both_ends(store: Arc<dyn Store>) {
+    for conversation in [fresh_dm(), fresh_room()] {
+        let days = [3, 1, 4, 0, 2].map(|day| (day * 86_400, 1));
+        store_at(&*store, &conversation, &days).await;
+        let mut expected = [0, 1, 2, 3, 4].map(|day| day * 86_400);
+        assert_eq!(seconds_of(&read(&*store, &conversation, OLDEST_FIRST).await), expected);
+        expected.reverse();
+        assert_eq!(seconds_of(&read(&*store, &conversation, NEWEST_FIRST).await), expected);
+    }
+}
+
+pub(crate) async fn bounds_are_exclusive(store: Arc<dyn Store>) {
+    let conversation = fresh_dm();
+    let sent = store_at(&*store, &conversation, &[(0, 1), (1, 1), (2, 1)]).await;
+    let bound = Some(sent[1].id);
+    let before = read(&*store, &conversation, HistoryRange::Before(bound)).await;
+    let after = read(&*store, &conversation, HistoryRange::After(bound)).await;
+    assert_eq!((seconds_of(&before), seconds_of(&after)), (vec![0], vec![2]));
+    let below = read(&*store, &conversation, HistoryRange::Before(Some(sent[0].id))).await;
+    let above = read(&*store, &conversation, HistoryRange::After(Some(sent[2].id))).await;
+    assert_eq!((below, above), (Page::default(), Page::default()));
+}
+
+pub(crate) async fn pages_walk_everything_once(store: Arc<dyn Store>) {
+    let conversation = fresh_room();
+    let hours: Vec<_> = (0..9).map(|hour| (hour * 3600, 5)).collect();
+    let mut sent = store_at(&*store, &conversation, &hours).await;
+    for range in [OLDEST_FIRST, NEWEST_FIRST] {
+        for (messages, sizes) in [(4, vec![4, 4, 1]), (3, vec![3, 3, 3]), (0, vec![1; 9])] {
+            let limit = PageLimit { messages, ..WIDE };
+            let pages = walk(&*store, &conversation, range, limit).await;
+            let found: Vec<_> = pages.iter().map(|page| page.messages.len()).collect();
+            assert_eq!(found, sizes, "{range:?} by {messages}");
+            let walked: Vec<_> = pages.iter().flat_map(|page| &page.messages).collect();
+            assert_eq!(walked, sent.iter().map(|sent| &**sent).collect::<Vec<_>>());
+        }
+        sent.reverse();
+    }
+}
+
+pub(crate) async fn pages_are_bounded_in_bytes(store: Arc<dyn Store>) {
+    let conversation = fresh_dm();
+    let sizes = [(0, 40), (1, 40), (2, 20), (3, 500), (4, 1), (5, 99), (6, 2)];
+    store_at(&*store, &conversation, &sizes).await;
+    let limit = PageLimit { bytes: 100, ..WIDE };
+    let pages = walk(&*store, &conversation, OLDEST_FIRST, limit).await;
+    let found: Vec<_> = pages.iter().map(seconds_of).collect();
+    assert_eq!(found, [vec![0, 1, 2], vec![3], vec![4, 5], vec![6]]);
+    let pages = walk(&*store, &conversation, NEWEST_FIRST, limit).await;
+    let found: Vec<_> = pages.iter().map(seconds_of).collect();
+    assert_eq!(found, [vec![6], vec![5, 4], vec![3], vec![2, 1, 0]]);
+}
+
+pub(crate) async fn a_conversation_without_messages_is_an_empty_page(store: Arc<dyn Store>) {
+    for conversation in [fresh_dm(), fresh_room()] {
+        for range in [OLDEST_FIRST, NEWEST_FIRST] {
+            assert_eq!(read(&*store, &conversation, range).await, Page::default());
+        }
+    }
+}
+
+pub(crate) async fn names_that_begin_alike_are_apart(store: Arc<dyn Store>) {
+    let (one, other) = (unique("a"), unique("b"));
+    let tails = ["", "0", "c", "~", "|"];
+    let dms = tails.map(|tail| Conversation::between(&user(&one), &user(&(other.clone() + tail))));
+    let rooms = tails.map(|tail| Conversation::Room(RoomId::parse(&(one.clone() + tail)).unwrap()));
+    let all: Vec<_> = (0..).zip(dms.into_iter().chain(rooms)).collect();
+    for (at, conversation) in &all {
+        store_at(&*store, conversation, &[(*at, 1)]).await;
+    }
+    for (at, conversation) in &all {
+        for range in [OLDEST_FIRST, NEWEST_FIRST] {
+            let page = read(&*store, conversation, range).await;
+            assert_eq!((seconds_of(&page), page.next), (vec![*at], None), "{conversation}");
+        }
+    }
+    let active = store.activity(&user(&one), Day::of(START), 99).await.unwrap();
+    assert_eq!(active.len(), tails.len(), "the other users' names begin alike too");
+    let active = store.activity(&user(&other), Day::of(START), 99).await.unwrap();
+    assert_eq!(active.len(), 1);
+}
+
+pub(crate) async fn storing_again_changes_nothing(store: Arc<dyn Store>) {
+    let conversation = fresh_dm();
+    let sent = message(&conversation, START, "1");
+    store_all(&*store, &[sent.clone(), sent.clone()]).await;
+    store_all(&*store, std::slice::from_ref(&sent)).await;
+    let page = read(&*store, &conversation, OLDEST_FIRST).await;
+    assert_eq!(page.messages, [Message::clone(&sent)]);
+    let active = store.activity(&sent.from, Day::of(START), 9).await.unwrap();
+    assert_eq!(active.len(), 1);
+}
+
+pub(crate) async fn activity_keeps_the_newest_of_each_day(store: Arc<dyn Store>) {
+    let conversation = fresh_dm();
+    let Conversation::Dm(one, other) = &conversation else { unreachable!("it is direct") };
+    // The start is an hour before midnight, so from 3,600 s on it is the next day.
+    let together = store_at(&*store, &conversation, &[(5, 1), (9, 1), (7, 1), (4000, 1)]).await;
+    store_at(&*store, &conversation, &[(8, 1), (3700, 1)]).await;
+    let day = Day::of(START);
+    for (day, expected) in [(day, &together[1]), (Day(day.0 + 1), &together[3])] {
+        for who in [one, other] {
+            let active = store.activity(who, day, 9).await.unwrap();
+            let found: Vec<_> = active.iter().map(|a| (&a.conversation, a.last)).collect();
+            assert_eq!(found, [(&conversation, expected.id)], "{who} on {day:?}");
+        }
+    }
+    let before = store.activity(one, Day(day.0 - 1), 9).await.unwrap();
+    assert_eq!(before, []);
+}
+
+pub(crate) async fn activity_is_bounded(store: Arc<dyn Store>) {
+    let me = user(&unique("me"));
+    let with: Vec<_> = (0..5).map(|n| user(&unique(&format!("c{n}")))).collect();
+    let mut names = Vec::new();
+    for other in &with {
+        let conversation = Conversation::between(&me, other);
+        store_at(&*store, &conversation, &[(0, 1)]).await;
+        names.push(conversation);
+    }
+    names.sort_by_key(ToString::to_string);
+    for limit in [0, 3, 5, 6] {
+        let active = store.activity(&me, Day::of(START), limit).await.unwrap();
+        let found: Vec<_> = active.into_iter().map(|active| active.conversation).collect();
+        assert_eq!(found, names[..limit.min(5)]);
+    }
+}
+
+pub(crate) async fn rooms_leave_no_activity(store: Arc<dyn Store>) {
+    let sender = user(&unique("s"));
+    let sent = message(&fresh_room(), START, "1");
+    let sent = Arc::new(Message { from: sender.clone(), ..Message::clone(&sent) });
+    store.append(sent).await.unwrap();
+    assert_eq!(store.activity(&sender, Day::of(START), 9).await, Ok(Vec::new()));
+}
+
+pub(crate) async fn both_become_members_with_the_first_message(store: Arc<dyn Store>) {
+    let conversation = fresh_dm();
+    let Conversation::Dm(one, other) = &conversation else { unreachable!("it is direct") };
+    let stranger = user(&unique("c"));
+    let is_member = async |who| store.is_member(who, &conversation).await.unwrap();
+    assert!(!is_member(one).await && !is_member(other).await);
+    store_at(&*store, &conversation, &[(0, 1)]).await;
+    assert!(is_member(one).await && is_member(other).await);
+    assert!(!is_member(&stranger).await);
+    store_at(&*store, &conversation, &[(86_400, 1)]).await;
+    assert!(is_member(one).await && is_member(other).await);
+    let elsewhere = Conversation::between(one, &stranger);
+    assert_eq!(store.is_member(one, &elsewhere).await, Ok(false));
+}
+
+pub(crate) async fn a_closed_store_refuses(store: Arc<dyn Store>) {
+    let conversation = fresh_dm();
+    store.close().await;
+    let append = store.append(message(&conversation, START, "1")).await;
+    assert!(matches!(append, Err(AppendError::Unavailable { .. })), "{append:?}");
+    let read = store.history(&conversation, OLDEST_FIRST, WIDE).await;
+    assert!(matches!(read, Err(ReadError::Unavailable { .. })), "{read:?}");
+    store.close().await;
+}
