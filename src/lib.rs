@@ -20,6 +20,15 @@
 //! | [`interest`] | what a node hears: holders, linger, generations, confirmations |
 //! | [`links`] | connections to shards, made again for ever |
 //! | [`delivery`] | from the bus to the workers that want it |
+//! | [`hub`] | keys and patterns to sessions |
+//! | [`router`] | what each op means |
+//! | [`session`] | one connection's life |
+//! | [`http`] | the listeners |
+//! | [`worker`] | one event loop |
+//! | [`node`] | composition, start and stop |
+//! | [`client`] | a WebSocket client: commands, bench and tests |
+//! | [`bench`] | the load generator |
+//! | [`cli`] | commands and exit codes |
 //!
 //! # The road of one message
 //!
@@ -30,15 +39,24 @@
 //! ```
 
 pub mod auth;
+pub mod bench;
 pub mod bus;
+pub mod cli;
+pub mod client;
 pub mod config;
 pub mod delivery;
 pub mod domain;
+pub mod http;
+pub mod hub;
 pub mod interest;
 pub mod layout;
 pub mod links;
+pub mod node;
 pub mod protocol;
 pub mod redis;
+pub mod router;
+pub mod session;
 pub mod socket;
 pub mod store;
 pub mod telemetry;
+pub mod worker;

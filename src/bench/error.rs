@@ -1,0 +1,28 @@
+//! Why a measurement ends early.
+
+use crate::client::ClientError;
+use crate::node::ClusterError;
+use crate::redis::PoolError;
+
+/// Why a measurement ends early.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// There are no nodes to measure.
+    #[error("{0}")]
+    Cluster(#[from] ClusterError),
+    /// A server in a process of its own does not come up.
+    #[error("{0}")]
+    Server(&'static str),
+    /// A Redis does not answer.
+    #[error("redis: {0}")]
+    Redis(#[from] PoolError),
+    /// A client failed.
+    #[error("client: {0}")]
+    Client(#[from] ClientError),
+    /// The machine refused.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// A node answered otherwise than it must.
+    #[error("{0}")]
+    Answer(String),
+}

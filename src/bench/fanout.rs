@@ -1,0 +1,280 @@
+//! `bench fanout`: how many nodes hear a publish, by layout, beside the arithmetic.
+
+use std::sync::Arc;
+
+use rand::rngs::StdRng;
+use rand::seq::index::sample;
+use rand::{Rng, SeedableRng};
+use serde::Serialize;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::cast::{Member, Role, assemble, load_token, settle};
+use super::error::BenchError;
+use super::ledger::Ledger;
+use super::report::TableRow;
+use crate::domain::{Key, UserId};
+use crate::layout::{Crowd, Placement, Prediction, Workload, jump, key_hash};
+use crate::node::{Cluster, ClusterPlan};
+use crate::telemetry::Received;
+
+/// Buckets of the hash by which a load balancer places users.
+const PLACEMENT_BUCKETS: u64 = 65_536;
+
+/// Publishes that are unanswered at once.
+const IN_FLIGHT: usize = 64;
+
+/// A measurement.
+#[derive(Debug, Clone)]
+pub struct Fanout {
+    /// Nodes.
+    pub nodes: u32,
+    /// Redis shards; none joins the nodes in memory.
+    pub redis: Vec<String>,
+    /// How users reach nodes.
+    pub placement: Placement,
+    /// Users.
+    pub users: u32,
+    /// Sessions a user.
+    pub devices: u32,
+    /// Topics.
+    pub topics: u32,
+    /// Subscribers a topic.
+    pub subscribers: u32,
+    /// Direct messages.
+    pub messages: u32,
+    /// Events to topics.
+    pub events: u32,
+    /// Of every draw.
+    pub seed: u64,
+}
+
+/// What one layout cost.
+#[derive(Debug, Clone, Serialize)]
+pub struct FanoutRow {
+    /// Nodes.
+    pub nodes: u32,
+    /// Buckets of each class.
+    pub buckets: u32,
+    /// How users reach nodes.
+    pub placement: &'static str,
+    /// Users.
+    pub users: u32,
+    /// Sessions a user.
+    pub devices: u32,
+    /// Frames handed to sessions, `sent` not counted.
+    pub deliveries: u64,
+    /// Pushes that nodes received from the bus, echoes counted.
+    pub node_events: u64,
+    /// The two divided.
+    pub node_events_per_delivery: f64,
+    /// What the arithmetic of the layout expects.
+    pub predicted: f64,
+    /// What every node hearing everything would be.
+    pub broadcast: f64,
+    /// Useful pushes among those received, echoes left out.
+    pub useful_share: f64,
+    /// Deliveries that were not.
+    pub lost: u64,
+}
+
+impl TableRow for FanoutRow {
+    const HEADERS: &'static [&'static str] = &[
+        "nodes",
+        "buckets",
+        "placement",
+        "deliveries",
+        "node events",
+        "a delivery",
+        "predicted",
+        "broadcast",
+        "useful share",
+        "lost",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.nodes.to_string(),
+            self.buckets.to_string(),
+            self.placement.to_owned(),
+            self.deliveries.to_string(),
+            self.node_events.to_string(),
+            format!("{:.3}", self.node_events_per_delivery),
+            format!("{:.3}", self.predicted),
+            format!("{:.3}", self.broadcast),
+            format!("{:.3}", self.useful_share),
+            self.lost.to_string(),
+        ]
+    }
+}
+
+/// Where every session is, and which topics it hears.
+struct Crew {
+    /// The node of each device of each user.
+    places: Vec<Vec<usize>>,
+    /// Whether and what the first device of a user hears.
+    topics: Vec<Vec<u32>>,
+}
+
+impl Fanout {
+    /// Measures one bucket count on fresh nodes.
+    pub async fn run(&self, buckets: u32) -> Result<FanoutRow, BenchError> {
+        let directory = tempfile::tempdir()?;
+        let (nodes, redis) = (self.nodes, self.redis.clone());
+        let plan = ClusterPlan { nodes, buckets: Some(buckets), redis };
+        let cluster = Cluster::start(&plan, directory.path())?;
+        cluster.ready().await?;
+        let ledger = Arc::new(Ledger::new((self.messages + self.events) as usize));
+        let mut rng = StdRng::seed_from_u64(self.seed);
+        let crew = self.crew(&mut rng);
+        let members = assemble(Self::roles(&cluster, &crew), &ledger).await?;
+        let before: u64 = cluster.nodes.iter().map(|node| node.metrics().node_events()).sum();
+        self.publish(&mut rng, &members, &ledger).await?;
+        settle(&ledger).await;
+        let row = self.row(buckets, &cluster, &ledger, before);
+        drop(members);
+        cluster.stop().await;
+        Ok(row)
+    }
+
+    fn crew(&self, rng: &mut StdRng) -> Crew {
+        let places = (0..self.users).map(|user| self.places(user, rng)).collect();
+        let mut topics = vec![Vec::new(); self.users as usize];
+        for topic in 0..self.topics {
+            let count = self.subscribers.min(self.users) as usize;
+            for user in sample(rng, self.users as usize, count) {
+                topics[user].push(topic);
+            }
+        }
+        Crew { places, topics }
+    }
+
+    fn places(&self, user: u32, rng: &mut StdRng) -> Vec<usize> {
+        let placed = match self.placement {
+            Placement::Random => None,
+            Placement::Bucket => {
+                let id = UserId::parse(&name(user)).expect("names of the load are tokens");
+                Some(jump(key_hash(&Key::user(&id)) % PLACEMENT_BUCKETS, self.nodes) as usize)
+            }
+        };
+        let mut place = || placed.unwrap_or_else(|| rng.random_range(0..self.nodes as usize));
+        (0..self.devices).map(|_| place()).collect()
+    }
+
+    fn roles(cluster: &Cluster, crew: &Crew) -> Vec<Role> {
+        let mut roles = Vec::new();
+        for (user, places) in crew.places.iter().enumerate() {
+            let token = load_token(&name(user as u32));
+            for (device, place) in places.iter().enumerate() {
+                let heard = if device == 0 { crew.topics[user].as_slice() } else { &[] };
+                roles.push(Role {
+                    url: cluster.url(*place),
+                    token: token.clone(),
+                    patterns: heard.iter().map(|topic| format!("topic.t{topic}.>")).collect(),
+                });
+            }
+        }
+        roles
+    }
+
+    async fn publish(
+        &self,
+        rng: &mut StdRng,
+        members: &[Member],
+        ledger: &Arc<Ledger>,
+    ) -> Result<(), BenchError> {
+        let mut asking = JoinSet::new();
+        for publish in 0..self.messages + self.events {
+            if asking.len() >= IN_FLIGHT {
+                finish_one(&mut asking).await?;
+            }
+            let (member, request, deliveries) = self.draw(rng, publish);
+            ledger.expect(publish as usize, deliveries);
+            let member = members[member].clone();
+            asking.spawn(async move { member.ask(u64::from(publish), request).await });
+        }
+        while !asking.is_empty() {
+            finish_one(&mut asking).await?;
+        }
+        Ok(())
+    }
+
+    /// Who publishes what next: messages and events in turn, until one kind is used up.
+    fn draw(&self, rng: &mut StdRng, publish: u32) -> (usize, serde_json::Value, u32) {
+        let sender = rng.random_range(0..self.users);
+        let member = sender * self.devices + rng.random_range(0..self.devices);
+        let both = 2 * self.messages.min(self.events);
+        let is_message =
+            if publish < both { publish.is_multiple_of(2) } else { self.messages > self.events };
+        if is_message {
+            let other = (sender + rng.random_range(1..self.users)) % self.users;
+            let conversation = format!("user.{}", name(other));
+            let request = json!({"op": "send", "conversation": conversation, "body": publish});
+            (member as usize, request, 2 * self.devices - 1)
+        } else {
+            let subject = format!("topic.t{}.x", rng.random_range(0..self.topics));
+            let request = json!({"op": "publish", "subject": subject, "data": publish});
+            (member as usize, request, self.subscribers.min(self.users))
+        }
+    }
+
+    fn prediction(&self, buckets: u32) -> Prediction {
+        let crowd = |keys, sessions, placement| Crowd {
+            nodes: self.nodes,
+            keys,
+            sessions,
+            buckets,
+            placement,
+        };
+        let workload = Workload {
+            users: crowd(self.users, self.devices, self.placement),
+            messages: self.messages,
+            // Subscribers of a topic are users at random, wherever each of them is.
+            topics: crowd(self.topics, self.subscribers, Placement::Random),
+            events: self.events,
+        };
+        workload.predict()
+    }
+
+    fn row(&self, buckets: u32, cluster: &Cluster, ledger: &Ledger, before: u64) -> FanoutRow {
+        let sum = |count: &dyn Fn(&crate::node::Node) -> u64| cluster.nodes.iter().map(count).sum();
+        let all: u64 = sum(&|node| node.metrics().node_events());
+        let echo: u64 = sum(&|node| node.metrics().received_so_far(Received::Echo));
+        let useful: u64 = sum(&|node| node.metrics().received_so_far(Received::Useful));
+        let prediction = self.prediction(buckets);
+        let (node_events, deliveries) = (all - before, ledger.deliveries());
+        FanoutRow {
+            nodes: self.nodes,
+            buckets,
+            placement: match self.placement {
+                Placement::Random => "random",
+                Placement::Bucket => "bucket",
+            },
+            users: self.users,
+            devices: self.devices,
+            deliveries,
+            node_events,
+            node_events_per_delivery: node_events as f64 / deliveries.max(1) as f64,
+            predicted: prediction.per_delivery(),
+            broadcast: prediction.broadcast_per_delivery(),
+            useful_share: if all == echo { 1.0 } else { useful as f64 / (all - echo) as f64 },
+            lost: ledger.lost(),
+        }
+    }
+}
+
+fn name(user: u32) -> String {
+    format!("load-{user}")
+}
+
+/// Waits for one answer, which must not be a refusal.
+pub(super) async fn finish_one(
+    asking: &mut JoinSet<Result<bool, BenchError>>,
+) -> Result<(), BenchError> {
+    match asking.join_next().await {
+        Some(Ok(Ok(true))) | None => Ok(()),
+        Some(Ok(Ok(false))) => Err(BenchError::Answer("a publish was refused".into())),
+        Some(Ok(Err(error))) => Err(error),
+        Some(Err(error)) => Err(BenchError::Answer(error.to_string())),
+    }
+}

@@ -1,0 +1,197 @@
+//! `bench idle`: what an idle session costs in memory, before and after large frames.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::cast::load_token;
+use super::child::Server;
+use super::error::BenchError;
+use super::report::TableRow;
+use crate::client::{Client, ClientError};
+
+/// What the server has to free, or keeps, is decided by then.
+const SETTLE: Duration = Duration::from_secs(15);
+
+/// A large frame: 60,000 bytes of body.
+const LARGE_BODY_BYTES: usize = 60_000;
+
+/// A large frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Large {
+    /// An event to a conversation.
+    Event,
+    /// A message.
+    Message,
+}
+
+impl Large {
+    fn request(self, user: &str) -> serde_json::Value {
+        let (conversation, body) = (format!("user.{user}"), "x".repeat(LARGE_BODY_BYTES));
+        match self {
+            Self::Event => json!({
+                "op": "publish", "conversation": conversation, "event": "large", "data": body,
+            }),
+            Self::Message => json!({"op": "send", "conversation": conversation, "body": body}),
+        }
+    }
+
+    const fn op(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Message => "message",
+        }
+    }
+
+    const fn after(self) -> &'static str {
+        match self {
+            Self::Event => "60 kB events delivered",
+            Self::Message => "60 kB messages stored and delivered",
+        }
+    }
+}
+
+/// A measurement.
+#[derive(Debug, Clone)]
+pub struct Idle {
+    /// Sessions.
+    pub sessions: usize,
+    /// Event loops of the server.
+    pub workers: u32,
+}
+
+/// What a session costs.
+#[derive(Debug, Clone, Serialize)]
+pub struct IdleRow {
+    /// What was done before.
+    pub after: &'static str,
+    /// Sessions that are there.
+    pub sessions: usize,
+    /// Resident bytes of the server before the first session.
+    pub base_bytes: u64,
+    /// Resident bytes of the server now.
+    pub resident_bytes: u64,
+    /// The difference, a session.
+    pub bytes_per_session: u64,
+}
+
+impl TableRow for IdleRow {
+    const HEADERS: &'static [&'static str] = &[
+        "after                              ",
+        "sessions",
+        "base MiB",
+        "RSS MiB",
+        "bytes a session",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        const MIB: f64 = 1_048_576.0;
+        vec![
+            self.after.to_owned(),
+            self.sessions.to_string(),
+            format!("{:.1}", self.base_bytes as f64 / MIB),
+            format!("{:.1}", self.resident_bytes as f64 / MIB),
+            self.bytes_per_session.to_string(),
+        ]
+    }
+}
+
+impl Idle {
+    /// Measures idle sessions, then again after a frame from each that is over the bound.
+    pub async fn refused(&self) -> Result<Vec<IdleRow>, BenchError> {
+        let server = self.server(&[]).await?;
+        let base = server.resident()?;
+        let clients = self.clients(&server).await?;
+        let idle = self.row("hello", base, &server).await?;
+        for client in &clients {
+            client.send(&Large::Message.request(&name(0)).to_string()).await?;
+        }
+        let closed = clients_closed(clients).await?;
+        let again = self.clients(&server).await?;
+        let row = self.row("60 kB frames refused", base, &server).await?;
+        server.stop().await?;
+        drop(again);
+        if closed != self.sessions {
+            return Err(BenchError::Answer(format!("{closed} frames were refused, not all")));
+        }
+        Ok(vec![idle, row])
+    }
+
+    /// Measures idle sessions after a frame of 60 kB to each, which is as large as the bounds are
+    /// made for it: an event, which passes through, or a message, which the store keeps as well.
+    pub async fn delivered(&self, kind: Large) -> Result<IdleRow, BenchError> {
+        let body = (LARGE_BODY_BYTES + 100).to_string();
+        let frame = (LARGE_BODY_BYTES + 8192).to_string();
+        let keys = [
+            ("LIMITS__BODY_BYTES", body.clone()),
+            ("LIMITS__DATA_BYTES", body),
+            ("LIMITS__FRAME_BYTES", frame),
+        ];
+        let server = self.server(&keys).await?;
+        let base = server.resident()?;
+        let mut clients = self.clients(&server).await?;
+        for index in 0..clients.len() {
+            let other = (index + 1) % clients.len();
+            let answer = clients[index].ask(kind.request(&name(other))).await?;
+            let frame = clients[other].next().await?;
+            if answer["op"] == "error" || frame["op"] != kind.op() {
+                return Err(BenchError::Answer(format!("{answer} {:.100}", frame.to_string())));
+            }
+        }
+        let row = self.row(kind.after(), base, &server).await?;
+        server.stop().await?;
+        Ok(row)
+    }
+
+    async fn server(&self, keys: &[(&str, String)]) -> Result<Server, BenchError> {
+        let arguments = ["demo".to_owned(), "--json".to_owned()];
+        let mut keys = keys.to_vec();
+        keys.push(("WORKERS", self.workers.to_string()));
+        Server::start(&arguments, &keys).await
+    }
+
+    async fn clients(&self, server: &Server) -> Result<Vec<Client>, BenchError> {
+        let mut clients = Vec::with_capacity(self.sessions);
+        for index in 0..self.sessions {
+            clients.push(Client::login(&server.urls[0], &load_token(&name(index))).await?);
+        }
+        Ok(clients)
+    }
+
+    async fn row(
+        &self,
+        after: &'static str,
+        base: u64,
+        server: &Server,
+    ) -> Result<IdleRow, BenchError> {
+        tokio::time::sleep(SETTLE).await;
+        let resident = server.resident()?;
+        Ok(IdleRow {
+            after,
+            sessions: self.sessions,
+            base_bytes: base,
+            resident_bytes: resident,
+            bytes_per_session: resident.saturating_sub(base) / self.sessions as u64,
+        })
+    }
+}
+
+fn name(index: usize) -> String {
+    format!("idle-{index}")
+}
+
+/// How many of the sessions were closed for a frame that is too large.
+async fn clients_closed(clients: Vec<Client>) -> Result<usize, BenchError> {
+    const TOO_LARGE: u16 = 1009;
+    let mut closed = 0;
+    for mut client in clients {
+        match client.next().await {
+            Err(ClientError::Closed { code: TOO_LARGE, .. }) => closed += 1,
+            // The node gave up on the rest of the frame, and the close was overtaken.
+            Err(ClientError::Socket(_)) => closed += 1,
+            other => return Err(BenchError::Answer(format!("{other:?}"))),
+        }
+    }
+    Ok(closed)
+}

@@ -1,0 +1,18 @@
+//! The load generator: nodes and clients in one process, on real sockets.
+
+mod cast;
+mod child;
+mod error;
+mod fanout;
+mod idle;
+mod ledger;
+mod plain;
+mod relay;
+mod report;
+
+pub use error::BenchError;
+pub use fanout::{Fanout, FanoutRow};
+pub use idle::{Idle, IdleRow, Large};
+pub use plain::plain_loop;
+pub use relay::{Relay, RelayRow};
+pub use report::{Table, TableRow};

@@ -1,0 +1,183 @@
+//! `bench relay`: CPU a delivery. Events are published to topics that the two devices of a user
+//! hear, nothing is stored, and every publish is answered. The servers are processes of their
+//! own; Redis is asked for what it used itself.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde::Serialize;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::cast::{Member, Role, assemble, load_token, settle};
+use super::child::Server;
+use super::error::BenchError;
+use super::fanout::finish_one;
+use super::ledger::Ledger;
+use super::report::TableRow;
+use crate::config::Config;
+use crate::node::connect_options;
+use crate::redis::Pool;
+
+/// Publishes unanswered at once, when nothing holds the load back.
+const IN_FLIGHT: usize = 256;
+
+/// Sessions a user.
+const DEVICES: u32 = 2;
+
+/// A measurement.
+#[derive(Debug, Clone)]
+pub struct Relay {
+    /// Nodes; none is the plain loop.
+    pub nodes: u32,
+    /// Redis shards; none joins the nodes in memory.
+    pub redis: Vec<String>,
+    /// Users, two sessions each, on nodes at random.
+    pub users: u32,
+    /// Events.
+    pub events: u32,
+    /// Deliveries a second; none is as fast as it goes.
+    pub rate: Option<u32>,
+    /// Of every draw.
+    pub seed: u64,
+}
+
+/// What a delivery cost.
+#[derive(Debug, Clone, Serialize)]
+pub struct RelayRow {
+    /// What served.
+    pub server: String,
+    /// Redis shards.
+    pub shards: usize,
+    /// Deliveries a second that were asked for; zero is as fast as it goes.
+    pub rate: u32,
+    /// Frames handed to sessions.
+    pub deliveries: u64,
+    /// Deliveries a second that were made.
+    pub deliveries_per_s: f64,
+    /// Microseconds of CPU a delivery, of the nodes.
+    pub nodes_us: f64,
+    /// Microseconds of CPU a delivery, of Redis.
+    pub redis_us: f64,
+    /// Deliveries that were not.
+    pub lost: u64,
+}
+
+impl TableRow for RelayRow {
+    const HEADERS: &'static [&'static str] =
+        &["server", "shards", "rate", "deliveries", "deliveries/s", "nodes us", "redis us", "lost"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.server.clone(),
+            self.shards.to_string(),
+            if self.rate == 0 { "full".into() } else { self.rate.to_string() },
+            self.deliveries.to_string(),
+            format!("{:.0}", self.deliveries_per_s),
+            format!("{:.1}", self.nodes_us),
+            format!("{:.1}", self.redis_us),
+            self.lost.to_string(),
+        ]
+    }
+}
+
+impl Relay {
+    /// Measures once, on a fresh server.
+    pub async fn run(&self) -> Result<RelayRow, BenchError> {
+        let server = self.server().await?;
+        let pools = self.pools()?;
+        let ledger = Arc::new(Ledger::new(self.events as usize));
+        let mut rng = StdRng::seed_from_u64(self.seed);
+        let members = assemble(self.roles(&server, &mut rng), &ledger).await?;
+        let (cpu, redis, began) = (server.cpu()?, redis_cpu(&pools).await?, Instant::now());
+        self.publish(&mut rng, &members, &ledger).await?;
+        settle(&ledger).await;
+        let (elapsed, cpu) = (began.elapsed(), server.cpu()?.saturating_sub(cpu));
+        let redis = redis_cpu(&pools).await?.saturating_sub(redis);
+        server.stop().await?;
+        let deliveries = ledger.deliveries();
+        let each = |time: Duration| time.as_secs_f64() * 1e6 / deliveries.max(1) as f64;
+        Ok(RelayRow {
+            server: if self.nodes == 0 { "plain".into() } else { format!("{} nodes", self.nodes) },
+            shards: self.redis.len(),
+            rate: self.rate.unwrap_or_default(),
+            deliveries,
+            deliveries_per_s: deliveries as f64 / elapsed.as_secs_f64(),
+            nodes_us: each(cpu),
+            redis_us: each(redis),
+            lost: ledger.lost(),
+        })
+    }
+
+    async fn server(&self) -> Result<Server, BenchError> {
+        if self.nodes == 0 {
+            return Server::start(&["bench".into(), "plain-loop".into()], &[]).await;
+        }
+        let mut arguments = vec!["demo".to_owned(), "--json".into(), "--nodes".into()];
+        arguments.push(self.nodes.to_string());
+        for url in &self.redis {
+            arguments.extend(["--redis".into(), url.clone()]);
+        }
+        Server::start(&arguments, &[]).await
+    }
+
+    fn pools(&self) -> Result<Vec<Pool>, BenchError> {
+        let bounds = Config::default().bus;
+        let pool = |url: &String| Pool::new(url, &connect_options(&bounds), bounds.reply);
+        Ok(self.redis.iter().map(pool).collect::<Result<_, _>>()?)
+    }
+
+    fn roles(&self, server: &Server, rng: &mut StdRng) -> Vec<Role> {
+        let mut roles = Vec::new();
+        for user in 0..self.users {
+            let token = load_token(&format!("load-{user}"));
+            for _ in 0..DEVICES {
+                roles.push(Role {
+                    url: server.urls[rng.random_range(0..server.urls.len())].clone(),
+                    token: token.clone(),
+                    patterns: vec![format!("topic.u{user}.>")],
+                });
+            }
+        }
+        roles
+    }
+
+    async fn publish(
+        &self,
+        rng: &mut StdRng,
+        members: &[Member],
+        ledger: &Arc<Ledger>,
+    ) -> Result<(), BenchError> {
+        let mut asking = JoinSet::new();
+        let began = tokio::time::Instant::now();
+        for event in 0..self.events {
+            if let Some(rate) = self.rate {
+                let due = f64::from(event * DEVICES) / f64::from(rate);
+                tokio::time::sleep_until(began + Duration::from_secs_f64(due)).await;
+            }
+            if asking.len() >= IN_FLIGHT {
+                finish_one(&mut asking).await?;
+            }
+            let subject = format!("topic.u{}.x", rng.random_range(0..self.users));
+            let request = json!({"op": "publish", "subject": subject, "data": event});
+            ledger.expect(event as usize, DEVICES);
+            let member = members[rng.random_range(0..members.len())].clone();
+            asking.spawn(async move { member.ask(u64::from(event), request).await });
+        }
+        while !asking.is_empty() {
+            finish_one(&mut asking).await?;
+        }
+        Ok(())
+    }
+}
+
+/// CPU time of all shards so far, as they tell it.
+async fn redis_cpu(pools: &[Pool]) -> Result<Duration, BenchError> {
+    let mut total = 0.0;
+    for pool in pools {
+        total += pool.cpu_seconds().await?;
+    }
+    Ok(Duration::from_secs_f64(total))
+}

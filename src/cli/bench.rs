@@ -1,0 +1,192 @@
+//! `bench`: the load generator's commands.
+
+use std::sync::Arc;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{Failure, settings};
+use crate::bench::{Fanout, FanoutRow, Idle, IdleRow, Large, Relay, RelayRow, Table, plain_loop};
+use crate::config::Config;
+use crate::layout::Placement;
+
+/// Measures.
+#[derive(Debug, Subcommand)]
+pub(super) enum Bench {
+    /// How many nodes hear a publish, by layout, beside the arithmetic.
+    Fanout(FanoutArguments),
+    /// CPU a delivery, beside a plain loop.
+    Relay(RelayArguments),
+    /// Memory an idle session, before and after large frames.
+    Idle(IdleArguments),
+    /// The plain loop that a relay is compared with.
+    #[command(hide = true)]
+    PlainLoop,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum PlacementName {
+    Random,
+    Bucket,
+}
+
+/// How many nodes hear a publish, by layout, beside the arithmetic.
+#[derive(Debug, Args)]
+pub(super) struct FanoutArguments {
+    /// Nodes.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100))]
+    nodes: u32,
+    /// Bucket counts, one row each.
+    #[arg(long, value_delimiter = ',', default_value = "1,64,4096,65536,1048576")]
+    buckets: Vec<u32>,
+    /// A Redis shard; may be given several times. Without one the nodes are joined in memory.
+    #[arg(long)]
+    redis: Vec<String>,
+    /// How users reach nodes.
+    #[arg(long, default_value = "random")]
+    placement: PlacementName,
+    /// Users.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    users: u32,
+    /// Sessions a user.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
+    devices: u32,
+    /// Topics.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    topics: u32,
+    /// Subscribers a topic.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    subscribers: u32,
+    /// Direct messages.
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    messages: u32,
+    /// Events to topics.
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    events: u32,
+    /// Of every draw.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// One object a row.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Bench {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        settings::begin_log(&Config { telemetry: quiet(), ..settings::load(None)? })?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .thread_name("load")
+            .enable_all()
+            .build()
+            .map_err(Failure::failed)?;
+        match self {
+            Self::Fanout(fanout) => runtime.block_on(fanout.run()),
+            Self::Relay(relay) => runtime.block_on(relay.run()),
+            Self::Idle(idle) => runtime.block_on(idle.run()),
+            Self::PlainLoop => plain_loop().map_err(Failure::failed),
+        }
+    }
+}
+
+/// A table is easier to read without the lives of dozens of nodes in it.
+fn quiet() -> crate::config::TelemetryConfig {
+    let mut telemetry = Config::default().telemetry;
+    telemetry.log = "warn".into();
+    telemetry
+}
+
+impl FanoutArguments {
+    async fn run(self) -> Result<(), Failure> {
+        let fanout = Arc::new(Fanout {
+            nodes: self.nodes,
+            redis: self.redis,
+            placement: match self.placement {
+                PlacementName::Random => Placement::Random,
+                PlacementName::Bucket => Placement::Bucket,
+            },
+            users: self.users,
+            devices: self.devices,
+            topics: self.topics,
+            subscribers: self.subscribers,
+            messages: self.messages,
+            events: self.events,
+            seed: self.seed,
+        });
+        let table = Table::begin::<FanoutRow>(self.json);
+        for buckets in self.buckets {
+            table.row(&fanout.run(buckets).await.map_err(Failure::failed)?);
+        }
+        Ok(())
+    }
+}
+
+/// CPU a delivery, beside a plain loop.
+#[derive(Debug, Args)]
+pub(super) struct RelayArguments {
+    /// Nodes, one row each; 0 is the plain loop.
+    #[arg(long, value_delimiter = ',', default_value = "0,1,4")]
+    nodes: Vec<u32>,
+    /// A Redis shard; may be given several times. Without one the nodes are joined in memory.
+    #[arg(long)]
+    redis: Vec<String>,
+    /// Users, two sessions each.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    users: u32,
+    /// Events.
+    #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    events: u32,
+    /// Deliveries a second; without it as fast as it goes.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rate: Option<u32>,
+    /// How often each row is measured, in turn.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// Of every draw.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// One object a row.
+    #[arg(long)]
+    json: bool,
+}
+
+impl RelayArguments {
+    async fn run(self) -> Result<(), Failure> {
+        let table = Table::begin::<RelayRow>(self.json);
+        for _ in 0..self.rounds {
+            for &nodes in &self.nodes {
+                let redis = if nodes == 0 { Vec::new() } else { self.redis.clone() };
+                let Self { users, events, rate, seed, .. } = self;
+                let relay = Relay { nodes, redis, users, events, rate, seed };
+                table.row(&relay.run().await.map_err(Failure::failed)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Memory an idle session, before and after large frames.
+#[derive(Debug, Args)]
+pub(super) struct IdleArguments {
+    /// Sessions.
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    sessions: u32,
+    /// Event loops of the server.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    workers: u32,
+    /// One object a row.
+    #[arg(long)]
+    json: bool,
+}
+
+impl IdleArguments {
+    async fn run(self) -> Result<(), Failure> {
+        let idle = Idle { sessions: self.sessions as usize, workers: self.workers };
+        let table = Table::begin::<IdleRow>(self.json);
+        for row in idle.refused().await.map_err(Failure::failed)? {
+            table.row(&row);
+        }
+        for kind in [Large::Event, Large::Message] {
+            table.row(&idle.delivered(kind).await.map_err(Failure::failed)?);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+//! `demo`: nodes to play with, in one process.
+
+use clap::Args;
+use serde_json::json;
+
+use super::serve::StopRequests;
+use super::token::{everything, mint};
+use super::{Failure, block_on, settings};
+use crate::node::{Cluster, ClusterPlan, Node};
+
+/// Nodes at most: each has threads of its own.
+const NODES_MAX: u32 = 64;
+
+/// Runs nodes to play with, in this process, on a store that goes with it.
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// How many nodes.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(NODES_MAX)))]
+    nodes: u32,
+    /// A Redis shard; may be given several times. Without one the nodes are joined in memory.
+    #[arg(long)]
+    redis: Vec<String>,
+    /// One line of JSON instead of text for people.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Demo {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let directory = tempfile::tempdir().map_err(Failure::failed)?;
+        let plan = ClusterPlan { nodes: self.nodes, buckets: None, redis: self.redis };
+        let config = plan.config(1).map_err(Failure::usage)?;
+        settings::begin_log(&config)?;
+        block_on(async {
+            let mut requests = StopRequests::listen()?;
+            let cluster = Cluster::start(&plan, directory.path()).map_err(Failure::failed)?;
+            cluster.ready().await.map_err(Failure::failed)?;
+            let mint = mint(&config);
+            let [alice, bob] = ["alice", "bob"].map(|user| everything(&mint, user));
+            if self.json {
+                println!("{}", description(&cluster, &alice, &bob));
+            } else {
+                explain(&cluster, &alice, &bob);
+            }
+            requests.next().await;
+            requests.unless_again(cluster.stop()).await
+        })
+    }
+}
+
+/// Where the nodes are, for programs.
+fn description(cluster: &Cluster, alice: &str, bob: &str) -> serde_json::Value {
+    let node = |(index, node): (usize, &Node)| json!({"url": cluster.url(index), "operator": format!("http://{}", node.operator())});
+    let nodes: Vec<_> = cluster.nodes.iter().enumerate().map(node).collect();
+    json!({"nodes": nodes, "tokens": {"alice": alice, "bob": bob}})
+}
+
+/// Where the nodes are and what to type next, for people.
+fn explain(cluster: &Cluster, alice: &str, bob: &str) {
+    for (index, node) in cluster.nodes.iter().enumerate() {
+        let (url, operator) = (cluster.url(index), node.operator());
+        println!("{}: {url}  operator http://{operator}", node.name());
+    }
+    let (first, last) = (cluster.url(0), cluster.url(cluster.nodes.len() - 1));
+    println!("\nalice: {alice}\nbob:   {bob}\n");
+    println!("Listen as Bob, in a second terminal:");
+    println!("  narrowcast tail user.alice --as bob --url {last}");
+    println!("Write as Alice, in a third one:");
+    println!("  narrowcast pub user.bob '\"Hi!\"' --as alice --url {first}");
+    println!("\nCtrl-C ends it, and what was stored goes with it.");
+}

@@ -1,0 +1,63 @@
+//! Reading the configuration for commands.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::Failure;
+use crate::config::{Config, LogFormat};
+use crate::telemetry;
+
+/// Reads a configuration file, or the defaults, under the process's environment.
+pub(super) fn load(path: Option<&Path>) -> Result<Config, Failure> {
+    let read = |path: &Path| {
+        let why = |error| Failure::Usage(format!("cannot read {}: {error}", path.display()));
+        std::fs::read_to_string(path).map_err(why)
+    };
+    let text = path.map(read).transpose()?;
+    // Variables that are not UTF-8 cannot be keys of the configuration.
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Config::load(text.as_deref(), environment).map_err(Failure::usage)
+}
+
+/// Begins the log as the configuration says.
+pub(super) fn begin_log(config: &Config) -> Result<(), Failure> {
+    let format = match config.telemetry.format {
+        LogFormat::Text => telemetry::LogFormat::Text,
+        LogFormat::Json => telemetry::LogFormat::Json,
+    };
+    telemetry::init_logging(&config.telemetry.log, format).map_err(Failure::usage)
+}
+
+/// Reads a configuration and tells all its mistakes.
+#[derive(Debug, Args)]
+pub(super) struct CheckConfig {
+    /// The configuration file.
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+impl CheckConfig {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let config = load(self.config.as_deref())?;
+        config.check_serve().map_err(Failure::usage)?;
+        println!("the configuration is fine");
+        Ok(())
+    }
+}
+
+/// Prints a configuration with defaults and environment, secrets masked.
+#[derive(Debug, Args)]
+pub(super) struct PrintConfig {
+    /// The configuration file.
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+impl PrintConfig {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        print!("{}", load(self.config.as_deref())?.print());
+        Ok(())
+    }
+}

@@ -1,0 +1,133 @@
+//! `pub`, `sub` and `tail`: a node from the client's side.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::token::given_or_fresh;
+use super::{Failure, block_on};
+use crate::client::{Client, ClientError};
+
+/// How to reach a node, and as whom.
+#[derive(Debug, Args)]
+struct Target {
+    /// Where the node is.
+    #[arg(long, default_value = "ws://127.0.0.1:8080/v1/ws")]
+    url: String,
+    /// The token; without one a fresh one is made with the configuration's first key.
+    #[arg(long, env = "NARROWCAST_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Whose token to make.
+    #[arg(long = "as", default_value = "alice")]
+    user: String,
+    /// The configuration file, for its key.
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+impl Target {
+    async fn login(self) -> Result<Client, Failure> {
+        let token = given_or_fresh(self.token, &self.user, self.config.as_deref())?;
+        Client::login(&self.url, &token).await.map_err(Failure::failed)
+    }
+}
+
+/// Sends a message to a conversation, or publishes an event to a subject.
+#[derive(Debug, Args)]
+pub(super) struct Pub {
+    /// `user.<id>` or `dm.<a>.<b>` for a message, any other subject for an event.
+    to: String,
+    /// Any JSON value; what is not JSON is taken as text.
+    data: String,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl Pub {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let data: Value = serde_json::from_str(&self.data).unwrap_or(Value::String(self.data));
+        let is_user = self.to.starts_with("user.") && self.to.matches('.').count() == 1;
+        let request = if is_user || self.to.starts_with("dm.") || self.to.starts_with("room.") {
+            json!({"op": "send", "conversation": self.to, "body": data})
+        } else {
+            json!({"op": "publish", "subject": self.to, "data": data})
+        };
+        block_on(async {
+            let mut client = self.target.login().await?;
+            println!("{}", answered(client.ask(request).await)?);
+            Ok(())
+        })
+    }
+}
+
+/// Prints the events of patterns as they come.
+#[derive(Debug, Args)]
+pub(super) struct Sub {
+    /// Patterns, as `topic.scores.>`.
+    #[arg(required = true)]
+    patterns: Vec<String>,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl Sub {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        block_on(async {
+            let mut client = self.target.login().await?;
+            let request = json!({"op": "subscribe", "patterns": self.patterns});
+            answered(client.ask(request).await)?;
+            eprintln!("subscribed");
+            loop {
+                println!("{}", client.next().await.map_err(Failure::failed)?);
+            }
+        })
+    }
+}
+
+/// Prints a conversation, its history first.
+#[derive(Debug, Args)]
+pub(super) struct Tail {
+    /// `user.<id>` or `dm.<a>.<b>`.
+    conversation: String,
+    /// Messages of history.
+    #[arg(long, default_value_t = 10)]
+    history: usize,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl Tail {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        block_on(async {
+            let mut client = self.target.login().await?;
+            let request =
+                json!({"op": "history", "conversation": self.conversation, "limit": self.history});
+            let page = answered(client.ask(request).await)?;
+            let conversation = page["conversation"].clone();
+            let mut printed = std::collections::HashSet::new();
+            for message in page["messages"].as_array().into_iter().flatten().rev() {
+                printed.insert(message["id"].as_str().unwrap_or_default().to_owned());
+                println!("{message}");
+            }
+            loop {
+                let frame = client.next().await.map_err(Failure::failed)?;
+                let message = &frame["message"];
+                let fresh = message["id"].as_str().is_some_and(|id| !printed.contains(id));
+                if message["conversation"] == conversation && fresh {
+                    println!("{message}");
+                }
+            }
+        })
+    }
+}
+
+/// The answer, unless it is a refusal.
+fn answered(answer: Result<Value, ClientError>) -> Result<Value, Failure> {
+    let answer = answer.map_err(Failure::failed)?;
+    if answer["op"] == "error" {
+        let text = |field: &str| answer[field].as_str().unwrap_or_default().to_owned();
+        return Err(Failure::Failed(format!("{} ({})", text("message"), text("code"))));
+    }
+    Ok(answer)
+}

@@ -1,0 +1,163 @@
+//! `token`: tokens to try things out with, and for load.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::{Failure, settings};
+use crate::auth::{Claims, Mint, Role};
+use crate::config::Config;
+use crate::node::token_keys;
+use crate::router::WallClock;
+
+/// Tokens in one call at most.
+const TOKENS_MAX: u64 = 1_000_000;
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum RoleName {
+    User,
+    Service,
+    Admin,
+}
+
+/// Makes tokens with the configuration's first key.
+#[derive(Debug, Args)]
+pub(super) struct Token {
+    /// Raw user ids; `load-{0..9999}` is ten thousand of them.
+    #[arg(required = true)]
+    users: Vec<String>,
+    /// The configuration file.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// A pattern that the user may publish to; may be given several times.
+    #[arg(long)]
+    publish: Vec<String>,
+    /// A pattern that the user may subscribe to; may be given several times.
+    #[arg(long)]
+    subscribe: Vec<String>,
+    /// What kind of caller.
+    #[arg(long)]
+    role: Option<RoleName>,
+    /// How long it lives, in seconds.
+    #[arg(long, default_value_t = 3600)]
+    life: u64,
+    /// One object a line, `{"user":…,"token":…}`.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Token {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let config = settings::load(self.config.as_deref())?;
+        let role = self.role.map(|role| match role {
+            RoleName::User => Role::User,
+            RoleName::Service => Role::Service,
+            RoleName::Admin => Role::Admin,
+        });
+        let mint = mint(&config);
+        for user in expand(&self.users)? {
+            let grants = Grants { publish: &self.publish, subscribe: &self.subscribe };
+            let token = mint.token(&claims(&user, self.life, grants, role));
+            if self.json {
+                println!("{}", serde_json::json!({"user": user, "token": token}));
+            } else {
+                println!("{token}");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Patterns that a token grants.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Grants<'a> {
+    pub(crate) publish: &'a [String],
+    pub(crate) subscribe: &'a [String],
+}
+
+/// What signs tokens by a configuration's first key.
+pub(crate) fn mint(config: &Config) -> Mint {
+    Mint::new(&token_keys(&config.auth)[0])
+}
+
+/// What a fresh token says.
+pub(crate) fn claims(user: &str, life: u64, grants: Grants<'_>, role: Option<Role>) -> Claims {
+    let now = WallClock::system().0 / 1_000_000;
+    Claims {
+        sub: user.to_owned(),
+        exp: now + life,
+        iat: now,
+        nbf: None,
+        aud: None,
+        iss: None,
+        role,
+        publish: grants.publish.to_vec(),
+        subscribe: grants.subscribe.to_vec(),
+    }
+}
+
+/// The token to use: a given one, or a fresh one of a user by the configuration's key.
+pub(super) fn given_or_fresh(
+    token: Option<String>,
+    user: &str,
+    config: Option<&Path>,
+) -> Result<String, Failure> {
+    match token {
+        Some(token) => Ok(token),
+        None => Ok(everything(&mint(&settings::load(config)?), user)),
+    }
+}
+
+/// A token for an hour with every grant that a demo needs.
+pub(crate) fn everything(mint: &Mint, user: &str) -> String {
+    const LIFE: u64 = 3600;
+    let patterns = ["topic.>".to_owned(), "presence.*".to_owned()];
+    let grants = Grants { publish: &patterns[..1], subscribe: &patterns };
+    mint.token(&claims(user, LIFE, grants, None))
+}
+
+/// Writes `name-{0..9}` out.
+fn expand(users: &[String]) -> Result<Vec<String>, Failure> {
+    let mut all = Vec::new();
+    for user in users {
+        match range(user)? {
+            None => all.push(user.clone()),
+            Some((before, first, last, after)) => {
+                if last - first >= TOKENS_MAX {
+                    let message = format!("`{user}` is more than {TOKENS_MAX} users");
+                    return Err(Failure::Usage(message));
+                }
+                all.extend((first..=last).map(|n| format!("{before}{n}{after}")));
+            }
+        }
+    }
+    Ok(all)
+}
+
+type Range<'a> = (&'a str, u64, u64, &'a str);
+
+fn range(user: &str) -> Result<Option<Range<'_>>, Failure> {
+    let Some((before, rest)) = user.split_once('{') else { return Ok(None) };
+    let parsed = rest.split_once('}').and_then(|(range, after)| {
+        let (first, last) = range.split_once("..")?;
+        let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+        (first <= last).then_some((before, first, last, after))
+    });
+    parsed.map(Some).ok_or_else(|| Failure::Usage(format!("`{user}` is not like name-{{0..9}}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_written_out() {
+        let expand = |users: &[&str]| {
+            expand(&users.iter().map(|user| (*user).to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(expand(&["a", "u-{8..10}x"]).unwrap(), ["a", "u-8x", "u-9x", "u-10x"]);
+        for bad in ["{", "{a..b}", "{3..1}", "{1..}", "{0..1000000}"] {
+            assert!(matches!(expand(&[bad]), Err(Failure::Usage(_))), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! A WebSocket to a node, as a reader and a writer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fastwebsockets::{
+    FragmentCollectorRead, Frame, OpCode, Payload, WebSocketError, WebSocketWrite,
+};
+use http_body_util::Empty;
+use hyper::header::{CONNECTION, HOST, UPGRADE};
+use hyper::upgrade::Upgraded;
+use hyper::{Request, Uri};
+use hyper_util::rt::TokioIo;
+use tokio::io::{ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+
+use crate::protocol::SUBPROTOCOL;
+
+/// How long a connection and its handshake may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The largest message that is taken from a server: a page of history and its frame.
+const MESSAGE_BYTES_MAX: usize = 1 << 20;
+
+/// Why a client has no connection any more, or never had one.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The address is not one of a node.
+    #[error("`{0}` is not an address like ws://127.0.0.1:8080/v1/ws")]
+    Url(String),
+    /// The node cannot be reached.
+    #[error("cannot connect: {0}")]
+    Connect(#[from] std::io::Error),
+    /// The node refused the upgrade, or the connection broke.
+    #[error("{0}")]
+    Socket(#[from] WebSocketError),
+    /// Nothing came in time.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// The node closed the connection.
+    #[error("closed by the node: {code} {reason}")]
+    Closed {
+        /// The close code.
+        code: u16,
+        /// The reason.
+        reason: String,
+    },
+    /// The node sent something that is not part of the protocol.
+    #[error("not part of the protocol: {0}")]
+    Protocol(String),
+}
+
+/// What comes from a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Incoming {
+    /// A frame of the protocol.
+    Text(String),
+    /// The end.
+    Closed {
+        /// The close code, 1005 if there is none.
+        code: u16,
+        /// The reason.
+        reason: String,
+    },
+}
+
+type Half = WebSocketWrite<WriteHalf<TokioIo<Upgraded>>>;
+
+/// The way to a node. Clones share it.
+#[derive(Clone)]
+pub struct Writer {
+    half: Arc<Mutex<Half>>,
+}
+
+/// The way from a node.
+pub struct Reader {
+    frames: FragmentCollectorRead<ReadHalf<TokioIo<Upgraded>>>,
+    writer: Writer,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").finish_non_exhaustive()
+    }
+}
+
+/// Runs the connection's HTTP part, until the upgrade.
+struct Spawn;
+
+impl<F> hyper::rt::Executor<F> for Spawn
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, future: F) {
+        tokio::spawn(future);
+    }
+}
+
+/// Connects to `ws://host:port/path`.
+pub async fn connect(url: &str) -> Result<(Reader, Writer), ClientError> {
+    let (address, request) = request(url)?;
+    let attempt = async {
+        let stream = TcpStream::connect(&address).await?;
+        stream.set_nodelay(true)?;
+        Ok::<_, ClientError>(fastwebsockets::handshake::client(&Spawn, request, stream).await?.0)
+    };
+    let mut socket = tokio::time::timeout(CONNECT_TIMEOUT, attempt)
+        .await
+        .map_err(|_elapsed| ClientError::Timeout(CONNECT_TIMEOUT))??;
+    socket.set_max_message_size(MESSAGE_BYTES_MAX);
+    let (read, write) = socket.split(tokio::io::split);
+    let writer = Writer { half: Arc::new(Mutex::new(write)) };
+    Ok((Reader { frames: FragmentCollectorRead::new(read), writer: writer.clone() }, writer))
+}
+
+fn request(url: &str) -> Result<(String, Request<Empty<Bytes>>), ClientError> {
+    let bad = || ClientError::Url(url.chars().take(100).collect());
+    let uri: Uri = url.parse().map_err(|_| bad())?;
+    let authority = uri.authority().filter(|_| uri.scheme_str() == Some("ws")).ok_or_else(bad)?;
+    let address = match authority.port() {
+        Some(_) => authority.to_string(),
+        None => format!("{authority}:80"),
+    };
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let request = Request::get(path)
+        .header(HOST, authority.as_str())
+        .header(UPGRADE, "websocket")
+        .header(CONNECTION, "upgrade")
+        .header("sec-websocket-key", fastwebsockets::handshake::generate_key())
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-protocol", SUBPROTOCOL)
+        .body(Empty::new())
+        .map_err(|_| bad())?;
+    Ok((address, request))
+}
+
+impl Writer {
+    /// Sends a text.
+    pub async fn send(&self, text: &str) -> Result<(), ClientError> {
+        let frame = Frame::text(Payload::Borrowed(text.as_bytes()));
+        Ok(self.half.lock().await.write_frame(frame).await?)
+    }
+
+    /// Says goodbye.
+    pub async fn close(&self) -> Result<(), ClientError> {
+        Ok(self.half.lock().await.write_frame(Frame::close(1000, b"")).await?)
+    }
+}
+
+impl Reader {
+    /// The next text, or the end. Not cancel-safe: a future that is dropped loses its place.
+    pub async fn next(&mut self) -> Result<Incoming, ClientError> {
+        loop {
+            let half = Arc::clone(&self.writer.half);
+            let mut answer = |frame: Frame<'_>| {
+                let frame = owned(frame);
+                let half = Arc::clone(&half);
+                async move { half.lock().await.write_frame(frame).await }
+            };
+            let frame = self.frames.read_frame(&mut answer).await?;
+            match frame.opcode {
+                OpCode::Text => {
+                    let text = String::from_utf8(frame.payload.to_vec());
+                    return text
+                        .map(Incoming::Text)
+                        .map_err(|_| WebSocketError::InvalidUTF8.into());
+                }
+                OpCode::Close => return Ok(closed(&frame.payload)),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn owned(frame: Frame<'_>) -> Frame<'static> {
+    Frame::new(frame.fin, frame.opcode, None, Payload::Owned(frame.payload.to_vec()))
+}
+
+fn closed(payload: &[u8]) -> Incoming {
+    const ABSENT: u16 = 1005;
+    match payload {
+        [high, low, reason @ ..] => Incoming::Closed {
+            code: u16::from_be_bytes([*high, *low]),
+            reason: String::from_utf8_lossy(reason).into_owned(),
+        },
+        _ => Incoming::Closed { code: ABSENT, reason: String::new() },
+    }
+}

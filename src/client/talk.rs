@@ -1,0 +1,104 @@
+//! A client that asks and waits.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::connect::{ClientError, Incoming, Reader, Writer, connect};
+
+/// How long an answer may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A session from the client's side. Requests are numbered; what comes between a request and its
+/// answer is kept for [`Client::next`].
+#[derive(Debug)]
+pub struct Client {
+    reader: Reader,
+    writer: Writer,
+    next_id: u64,
+    waiting: VecDeque<Value>,
+}
+
+impl Client {
+    /// Connects without a `hello`.
+    pub async fn connect(url: &str) -> Result<Self, ClientError> {
+        let (reader, writer) = connect(url).await?;
+        Ok(Self { reader, writer, next_id: 0, waiting: VecDeque::new() })
+    }
+
+    /// Connects and says `hello`; the session is live when this returns.
+    pub async fn login(url: &str, token: &str) -> Result<Self, ClientError> {
+        let mut client = Self::connect(url).await?;
+        client.writer.send(&json!({"op": "hello", "token": token}).to_string()).await?;
+        client.until(|frame| frame["op"] == "cursor").await.map_err(|error| client.why(error))?;
+        client.waiting.retain(|frame| frame["op"] != "ready");
+        Ok(client)
+    }
+
+    /// What the node said before it closed, if it did.
+    fn why(&mut self, error: ClientError) -> ClientError {
+        let said = self.waiting.iter().find(|frame| frame["op"] == "error");
+        match (error, said.and_then(|frame| frame["message"].as_str())) {
+            (ClientError::Closed { code, .. }, Some(message)) => {
+                ClientError::Closed { code, reason: message.to_owned() }
+            }
+            (error, _) => error,
+        }
+    }
+
+    /// Asks, and waits for the answer: an error frame is an answer like any other.
+    pub async fn ask(&mut self, mut request: Value) -> Result<Value, ClientError> {
+        self.next_id += 1;
+        let id = self.next_id;
+        request["id"] = json!(id);
+        self.writer.send(&request.to_string()).await?;
+        self.until(|frame| frame["id"] == id).await
+    }
+
+    /// Sends a text as it is.
+    pub async fn send(&self, text: &str) -> Result<(), ClientError> {
+        self.writer.send(text).await
+    }
+
+    /// The next frame that answers nothing.
+    pub async fn next(&mut self) -> Result<Value, ClientError> {
+        match self.waiting.pop_front() {
+            Some(frame) => Ok(frame),
+            None => self.read().await,
+        }
+    }
+
+    /// The next frame, within a time.
+    pub async fn next_within(&mut self, bound: Duration) -> Result<Value, ClientError> {
+        let late = |_elapsed| ClientError::Timeout(bound);
+        tokio::time::timeout(bound, self.next()).await.map_err(late)?
+    }
+
+    /// The halves, for those who read and write apart. What waits is dropped.
+    pub fn into_halves(self) -> (Reader, Writer) {
+        (self.reader, self.writer)
+    }
+
+    async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Result<Value, ClientError> {
+        let answer = async {
+            loop {
+                let frame = self.read().await?;
+                if wanted(&frame) {
+                    return Ok(frame);
+                }
+                self.waiting.push_back(frame);
+            }
+        };
+        let late = |_elapsed| ClientError::Timeout(ANSWER_TIMEOUT);
+        tokio::time::timeout(ANSWER_TIMEOUT, answer).await.map_err(late)?
+    }
+
+    async fn read(&mut self) -> Result<Value, ClientError> {
+        match self.reader.next().await? {
+            Incoming::Text(text) => serde_json::from_str(&text)
+                .map_err(|error| ClientError::Protocol(format!("{error}: {text:.100}"))),
+            Incoming::Closed { code, reason } => Err(ClientError::Closed { code, reason }),
+        }
+    }
+}

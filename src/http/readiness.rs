@@ -1,0 +1,89 @@
+//! Whether a node is fit for clients.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::links::{Health, LinkState};
+use crate::store::Store;
+
+/// What a node says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Some link has not been up yet: no sessions are taken.
+    Starting,
+    /// All is well.
+    Ready,
+    /// Some link is down: sends are stored, live delivery is not whole.
+    Degraded,
+    /// Its store takes no writes until a restart: no sessions are taken.
+    Unready,
+    /// It is being stopped: no sessions are taken.
+    Draining,
+}
+
+impl Verdict {
+    /// Whether sessions are taken.
+    pub const fn takes_sessions(self) -> bool {
+        matches!(self, Self::Ready | Self::Degraded)
+    }
+}
+
+/// How a node is.
+#[derive(Debug)]
+pub struct Readiness {
+    health: Arc<Health>,
+    store: Arc<dyn Store>,
+    draining: AtomicBool,
+}
+
+impl Readiness {
+    /// Judges by the links and the store.
+    pub const fn new(health: Arc<Health>, store: Arc<dyn Store>) -> Self {
+        Self { health, store, draining: AtomicBool::new(false) }
+    }
+
+    /// The node is being stopped.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// How many links are up, down, and have not been up yet.
+    pub fn links_by_state(&self) -> [i64; 3] {
+        let mut counts = [0; 3];
+        for link in self.health.report() {
+            let state = match link.state {
+                LinkState::Up { .. } => 0,
+                LinkState::Down { .. } => 1,
+                LinkState::Starting { .. } => 2,
+            };
+            counts[state] += 1;
+        }
+        counts
+    }
+
+    /// The verdict, and what speaks against the node.
+    pub fn verdict(&self) -> (Verdict, Vec<String>) {
+        let links = self.health.report();
+        let starting = links.iter().any(|link| matches!(link.state, LinkState::Starting { .. }));
+        let failure = self.store.failure();
+        let unready = failure.is_some();
+        let against = links.iter().filter(|link| !matches!(link.state, LinkState::Up { .. }));
+        let mut reasons: Vec<String> = against
+            .map(|link| format!("shard {}: {:?} {}", link.shard, link.role, link.state))
+            .collect();
+        reasons.extend(failure.map(|failure| format!("store: {failure}")));
+        let verdict = if self.draining.load(Ordering::Acquire) {
+            Verdict::Draining
+        } else if unready {
+            Verdict::Unready
+        } else if starting {
+            Verdict::Starting
+        } else if reasons.is_empty() {
+            Verdict::Ready
+        } else {
+            Verdict::Degraded
+        };
+        (verdict, reasons)
+    }
+}

@@ -1,0 +1,328 @@
+//! One client connection as the hub knows it.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::SessionId;
+use crate::auth::Principal;
+use crate::domain::{Key, Pattern, UserId};
+use crate::protocol::Close;
+use crate::socket::{Item, Link};
+
+/// What a frame is worth to a slow client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// Must not be lost silently: a full outbox closes the session, which then resumes.
+    Message,
+    /// The first to be shed.
+    Event,
+}
+
+/// What became of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handed {
+    /// It is queued.
+    Yes,
+    /// It was kept back, and is to be counted.
+    Shed,
+    /// It did not fit: the session is closed by it, and that is to be counted.
+    Evicted,
+    /// The session is being closed already.
+    Closed,
+}
+
+/// The bounds of a session.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionBounds {
+    /// Bytes that may wait for the client.
+    pub outbox_bytes: usize,
+    /// Sends that may be unanswered.
+    pub sends_in_flight: usize,
+    /// Reads of the store that may be unanswered.
+    pub reads_in_flight: usize,
+}
+
+/// A pattern that a session holds.
+#[derive(Debug)]
+struct Held {
+    pattern: Pattern,
+    /// The last request that named it.
+    claim: u64,
+    /// Whether any request for it was answered `ok`.
+    confirmed: bool,
+}
+
+/// A session: who it is, what it hears, and its way out.
+#[derive(Debug)]
+pub struct Session {
+    /// Its name, unique on its node.
+    pub number: u64,
+    /// Whose it is.
+    pub user: UserId,
+    /// What the client called its device.
+    pub device: Option<Box<str>>,
+    link: Rc<Link>,
+    bounds: SessionBounds,
+    principal: RefCell<Rc<Principal>>,
+    patterns: RefCell<Vec<Held>>,
+    claims: Cell<u64>,
+    id: Cell<Option<SessionId>>,
+    touched: Cell<bool>,
+    expiry_told: Cell<bool>,
+    leaving: Cell<bool>,
+    pinged: Cell<Instant>,
+    sends: Cell<usize>,
+    reads: Cell<usize>,
+    awaited: Cell<usize>,
+}
+
+impl Session {
+    /// A session that is not in a hub yet.
+    pub fn new(
+        number: u64,
+        principal: Principal,
+        device: Option<Box<str>>,
+        link: Rc<Link>,
+        bounds: SessionBounds,
+    ) -> Self {
+        Self {
+            number,
+            user: principal.user.clone(),
+            device,
+            link,
+            bounds,
+            principal: RefCell::new(Rc::new(principal)),
+            patterns: RefCell::default(),
+            claims: Cell::default(),
+            id: Cell::default(),
+            touched: Cell::default(),
+            expiry_told: Cell::default(),
+            leaving: Cell::default(),
+            pinged: Cell::new(Instant::now()),
+            sends: Cell::default(),
+            reads: Cell::default(),
+            awaited: Cell::default(),
+        }
+    }
+
+    /// The key of its user.
+    pub fn key(&self) -> Key {
+        Key::user(&self.user)
+    }
+
+    /// The way to its client.
+    pub const fn link(&self) -> &Rc<Link> {
+        &self.link
+    }
+
+    /// Who it is, and what he may do.
+    pub fn principal(&self) -> Rc<Principal> {
+        Rc::clone(&self.principal.borrow())
+    }
+
+    /// A fresh token was accepted.
+    pub fn renew(&self, principal: Principal) {
+        self.expiry_told.set(false);
+        *self.principal.borrow_mut() = Rc::new(principal);
+    }
+
+    /// True once a token: the client is to be told that it ends.
+    pub fn tell_expiry(&self) -> bool {
+        !self.expiry_told.replace(true)
+    }
+
+    /// Whether a ping is due; it counts as sent then.
+    pub fn ping_is_due(&self, now: Instant, interval: Duration) -> bool {
+        let due = now.saturating_duration_since(self.pinged.get()) >= interval;
+        if due {
+            self.pinged.set(now);
+        }
+        due
+    }
+
+    /// Its place in the hub, once it is there.
+    pub const fn id(&self) -> Option<SessionId> {
+        self.id.get()
+    }
+
+    pub(super) fn place(&self, id: SessionId) {
+        self.id.set(Some(id));
+    }
+
+    /// Gives its place up: whoever still works for it must not be taken for the next one there.
+    pub(super) fn displace(&self) -> Option<SessionId> {
+        self.id.take()
+    }
+
+    pub(super) fn add_pattern(&self, pattern: &Pattern) -> bool {
+        let new = !self.holds(pattern);
+        if new {
+            let held = Held { pattern: pattern.clone(), claim: 0, confirmed: false };
+            self.patterns.borrow_mut().push(held);
+        }
+        new
+    }
+
+    pub(super) fn remove_pattern(&self, pattern: &Pattern) -> bool {
+        let mut patterns = self.patterns.borrow_mut();
+        let at = patterns.iter().position(|held| held.pattern == *pattern);
+        at.map(|at| patterns.swap_remove(at)).is_some()
+    }
+
+    pub(super) fn take_patterns(&self) -> Vec<Pattern> {
+        std::mem::take(&mut *self.patterns.borrow_mut())
+            .into_iter()
+            .map(|held| held.pattern)
+            .collect()
+    }
+
+    fn holds(&self, pattern: &Pattern) -> bool {
+        self.patterns.borrow().iter().any(|held| held.pattern == *pattern)
+    }
+
+    /// A request now answers for these held patterns: its number. The newest one decides what
+    /// becomes of a pattern that none has confirmed.
+    pub fn claim(&self, patterns: &[Pattern]) -> u64 {
+        let claim = self.claims.get() + 1;
+        self.claims.set(claim);
+        for held in &mut *self.patterns.borrow_mut() {
+            if patterns.contains(&held.pattern) {
+                held.claim = claim;
+            }
+        }
+        claim
+    }
+
+    /// A request was answered `ok`: no other one may take its patterns back.
+    pub fn confirm(&self, patterns: &[Pattern]) {
+        for held in &mut *self.patterns.borrow_mut() {
+            held.confirmed |= patterns.contains(&held.pattern);
+        }
+    }
+
+    /// The patterns that a failed request must take back: those that no request has confirmed
+    /// and no later one has claimed.
+    pub fn unconfirmed(&self, claim: u64) -> Vec<Pattern> {
+        let patterns = self.patterns.borrow();
+        let failed = patterns.iter().filter(|held| held.claim == claim && !held.confirmed);
+        failed.map(|held| held.pattern.clone()).collect()
+    }
+
+    /// Which of these patterns it does not hold yet.
+    pub fn lacking(&self, patterns: &[Pattern]) -> Vec<Pattern> {
+        let mut lacking: Vec<Pattern> = Vec::new();
+        for pattern in patterns {
+            if !self.holds(pattern) && !lacking.contains(pattern) {
+                lacking.push(pattern.clone());
+            }
+        }
+        lacking
+    }
+
+    /// How many patterns it holds.
+    pub fn pattern_count(&self) -> usize {
+        self.patterns.borrow().len()
+    }
+
+    /// Queues a frame. An event is shed from half the bound on, so that the other half is left
+    /// to messages; a message that does not fit closes the session.
+    pub fn hand(&self, frame: Bytes, urgency: Urgency) -> Handed {
+        if !self.link.is_open() {
+            return Handed::Closed;
+        }
+        let waiting = self.link.bytes() + frame.len();
+        if urgency == Urgency::Event && waiting > self.bounds.outbox_bytes / 2 {
+            return Handed::Shed;
+        }
+        if self.link.push(Item::Text(frame)).is_ok() {
+            return Handed::Yes;
+        }
+        self.evict();
+        Handed::Evicted
+    }
+
+    /// Ends the session, behind what is queued.
+    pub fn close(&self, close: Close) {
+        self.link.close(close.frame());
+    }
+
+    /// Ends the session of a client that does not read, and frees what waited for it.
+    pub fn evict(&self) {
+        self.link.evict(Close::SlowConsumer.frame());
+    }
+
+    pub(super) fn touch(&self) -> bool {
+        !self.touched.replace(true)
+    }
+
+    /// Writes what is queued, as far as the socket takes it.
+    pub fn flush(&self) {
+        self.touched.set(false);
+        self.link.flush();
+    }
+
+    /// Takes one of the places for sends in flight.
+    pub fn begin_send(&self) -> bool {
+        begin(&self.sends, self.bounds.sends_in_flight)
+    }
+
+    /// The session is to be closed once its sends are answered: no more are taken.
+    pub fn take_no_sends(&self) {
+        self.leaving.set(true);
+    }
+
+    /// Whether no more sends are taken.
+    pub const fn is_leaving(&self) -> bool {
+        self.leaving.get()
+    }
+
+    /// Whether a send waits for its answer.
+    pub const fn is_sending(&self) -> bool {
+        self.sends.get() > 0
+    }
+
+    /// Gives the place back.
+    pub fn end_send(&self) {
+        self.sends.set(self.sends.get() - 1);
+    }
+
+    /// Takes one of the places for reads in flight.
+    pub fn begin_read(&self) -> bool {
+        begin(&self.reads, self.bounds.reads_in_flight)
+    }
+
+    /// Gives the place back.
+    pub fn end_read(&self) {
+        self.reads.set(self.reads.get() - 1);
+    }
+
+    /// Patterns of subscribes that wait for their confirmation.
+    pub const fn awaited(&self) -> usize {
+        self.awaited.get()
+    }
+
+    /// A subscribe to so many patterns waits.
+    pub fn begin_wait(&self, patterns: usize) {
+        self.awaited.set(self.awaited.get() + patterns);
+    }
+
+    /// It waits no longer.
+    pub fn end_wait(&self, patterns: usize) {
+        self.awaited.set(self.awaited.get() - patterns);
+    }
+
+    /// The bounds it was made with.
+    pub const fn bounds(&self) -> &SessionBounds {
+        &self.bounds
+    }
+}
+
+fn begin(count: &Cell<usize>, max: usize) -> bool {
+    let free = count.get() < max;
+    count.set(count.get() + usize::from(free));
+    free
+}

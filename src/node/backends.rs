@@ -1,0 +1,66 @@
+//! The composition root: the one place that names concrete backends.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::bus::{Bus, MemoryBus, RedisBus, RedisShard};
+use crate::config::{BusConfig, Config, LayoutConfig};
+use crate::redis::ConnectOptions;
+use crate::router::WallClock;
+use crate::store::{Embedded, EmbeddedOptions, OpenError, Store};
+
+/// Why a backend cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// The store does not open.
+    #[error("store: {0}")]
+    Store(#[from] OpenError),
+}
+
+/// Opens the embedded store in a directory.
+pub fn open_store(config: &Config, path: &Path) -> Result<Arc<dyn Store>, BackendError> {
+    let options = EmbeddedOptions {
+        path: path.to_owned(),
+        namespace: config.namespace.clone(),
+        write_queue: config.store.write_queue,
+        batch_rows: config.store.batch_rows,
+        read_queue: config.store.read_queue,
+    };
+    Ok(Embedded::open(&options, WallClock::system())?)
+}
+
+/// What a store has for its end even if the nodes took all the time there was.
+const CLOSE_MIN: Duration = Duration::from_secs(1);
+
+/// Closes a store by a time: an engine whose flusher died would never be done, and nothing
+/// acknowledged waits for it.
+pub async fn close_store(store: &Arc<dyn Store>, until: Instant) {
+    let bound = until.saturating_duration_since(Instant::now()).max(CLOSE_MIN);
+    if tokio::time::timeout(bound, store.close()).await.is_err() {
+        tracing::warn!(?bound, "the store did not close in time");
+    }
+}
+
+/// The bus of the nodes of this process.
+pub fn memory_bus(layout: &LayoutConfig) -> Arc<dyn Bus> {
+    Arc::new(MemoryBus::new(layout.shards.len().max(1) as u32))
+}
+
+/// The bus on a layout's Redis shards.
+pub fn redis_bus(layout: &LayoutConfig, bounds: &BusConfig) -> Arc<dyn Bus> {
+    let shard = |shard: &crate::config::ShardConfig| RedisShard {
+        name: shard.name.clone(),
+        url: shard.url.expose().to_owned(),
+    };
+    Arc::new(RedisBus::new(layout.shards.iter().map(shard).collect(), connect_options(bounds)))
+}
+
+/// How connections to a Redis are made.
+pub const fn connect_options(bounds: &BusConfig) -> ConnectOptions {
+    ConnectOptions {
+        connect: bounds.connect,
+        keepalive: bounds.keepalive,
+        user_timeout: bounds.user_timeout,
+    }
+}

@@ -1,0 +1,147 @@
+//! Several nodes in one process, on one embedded store: to play with and to measure.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::backends::{BackendError, close_store, memory_bus, open_store, redis_bus};
+use super::plan::{NodePlan, published};
+use super::start::{Node, StartError};
+use crate::config::{Config, Mistakes};
+use crate::store::Store;
+
+/// How long nodes may take to be ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Between two looks at whether they are.
+const READY_POLL: Duration = Duration::from_millis(20);
+
+/// Keys of the environment that cannot be the same for all nodes of a process.
+const OWN_TO_A_NODE: [&str; 3] =
+    ["NARROWCAST__LISTEN__CLIENTS", "NARROWCAST__LISTEN__OPERATOR", "NARROWCAST__NODE__NAME"];
+
+/// Why there is no cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// The configuration of a node is refused.
+    #[error("{0}")]
+    Config(#[from] Mistakes),
+    /// A backend cannot be had.
+    #[error("{0}")]
+    Backend(#[from] BackendError),
+    /// A node does not start.
+    #[error("{0}")]
+    Start(#[from] StartError),
+    /// The nodes are not ready in time.
+    #[error("not ready: {0}")]
+    NotReady(String),
+}
+
+/// Which nodes.
+#[derive(Debug, Clone, Default)]
+pub struct ClusterPlan {
+    /// How many.
+    pub nodes: u32,
+    /// Buckets of each class, unless the configuration decides.
+    pub buckets: Option<u32>,
+    /// Redis shards; none joins the nodes in memory.
+    pub redis: Vec<String>,
+}
+
+/// Running nodes.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The nodes.
+    pub nodes: Vec<Node>,
+    store: Arc<dyn Store>,
+    drain: Duration,
+}
+
+impl ClusterPlan {
+    /// The configuration of the node of a number: the process's environment over what the plan
+    /// says, over the defaults.
+    pub fn config(&self, number: u32) -> Result<Config, Mistakes> {
+        let shard = |(index, url): (usize, &String)| {
+            format!("{{ name = \"r{}\", url = {url:?} }}", index + 1)
+        };
+        let shards: Vec<String> = self.redis.iter().enumerate().map(shard).collect();
+        let buckets = self.buckets.map_or_else(String::new, |count| {
+            format!("buckets = {{ user = {count}, room = {count}, topic = {count} }}\n")
+        });
+        let text = format!(
+            "[node]\nname = \"n{number}\"\n\
+             [listen]\nclients = \"127.0.0.1:0\"\noperator = \"127.0.0.1:0\"\n\
+             [layouts.a]\n{buckets}redis = [{}]\n",
+            shards.join(", "),
+        );
+        let environment = environment().filter(|(name, _)| !OWN_TO_A_NODE.contains(&name.as_str()));
+        Config::load(Some(&text), environment)
+    }
+}
+
+/// The process's variables. Those that are not UTF-8 cannot be keys of the configuration.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+impl Cluster {
+    /// Starts the nodes on a store in `directory`; their links come up afterwards.
+    pub fn start(plan: &ClusterPlan, directory: &Path) -> Result<Self, ClusterError> {
+        let first = plan.config(1)?;
+        let store = open_store(&first, directory)?;
+        let memory = memory_bus(published(&first));
+        let mut nodes = Vec::new();
+        for number in 1..=plan.nodes {
+            let config = plan.config(number)?;
+            let bus = match plan.redis.as_slice() {
+                [] => Arc::clone(&memory),
+                _ => redis_bus(published(&config), &config.bus),
+            };
+            let (config, store) = (Arc::new(config), Arc::clone(&store));
+            nodes.push(Node::start(&NodePlan { config, bus, store, nodes: plan.nodes })?);
+        }
+        Ok(Self { nodes, store, drain: first.timeouts.drain })
+    }
+
+    /// Waits until all nodes are ready; an error says what keeps them from it.
+    pub async fn ready(&self) -> Result<(), ClusterError> {
+        let until = Instant::now() + READY_TIMEOUT;
+        loop {
+            let reasons = self.reasons();
+            if reasons.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                return Err(ClusterError::NotReady(reasons.join("; ")));
+            }
+            tokio::time::sleep(READY_POLL).await;
+        }
+    }
+
+    /// What speaks against the nodes, each reason once.
+    fn reasons(&self) -> Vec<String> {
+        let mut reasons: Vec<String> =
+            self.nodes.iter().flat_map(|node| node.readiness().verdict().1).collect();
+        reasons.sort();
+        reasons.dedup();
+        reasons
+    }
+
+    /// Where clients of a node connect.
+    pub fn url(&self, node: usize) -> String {
+        format!("ws://{}/v1/ws", self.nodes[node].clients())
+    }
+
+    /// Stops the nodes together, then the store.
+    pub async fn stop(self) {
+        let until = std::time::Instant::now() + self.drain;
+        self.nodes.iter().for_each(Node::drain);
+        for node in self.nodes {
+            node.stop().await;
+        }
+        close_store(&self.store, until).await;
+    }
+}

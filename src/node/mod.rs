@@ -1,0 +1,12 @@
+//! A node as a value: made from a configuration, a bus and a store; several may live in one
+//! process.
+
+mod backends;
+mod cluster;
+mod plan;
+mod start;
+
+pub use backends::{BackendError, close_store, connect_options, memory_bus, open_store, redis_bus};
+pub use cluster::{Cluster, ClusterError, ClusterPlan};
+pub use plan::{NodePlan, published, token_keys};
+pub use start::{Node, StartError};

@@ -1,0 +1,146 @@
+//! What a node is made from.
+
+use std::sync::Arc;
+
+use crate::auth::{TokenKey, TokenRules, Verifier};
+use crate::bus::Bus;
+use crate::config::{AuthConfig, Config, DirectPolicy, LayoutConfig};
+use crate::hub::SessionBounds;
+use crate::layout::{BucketCount, Buckets, Layout};
+use crate::links::LinkBounds;
+use crate::protocol::{Bounds, ReadyLimits};
+use crate::router::{Direct, Waits};
+use crate::session::FrontBounds;
+use crate::socket::Limits;
+use crate::store::Store;
+
+/// The shard of a layout without Redis: the memory of this process.
+const MEMORY_SHARD: &str = "memory";
+
+/// What a node is made from.
+#[derive(Debug, Clone)]
+pub struct NodePlan {
+    /// Everything an operator may say.
+    pub config: Arc<Config>,
+    /// What carries publishes.
+    pub bus: Arc<dyn Bus>,
+    /// Where messages live.
+    pub store: Arc<dyn Store>,
+    /// How many nodes there are.
+    pub nodes: u32,
+}
+
+impl NodePlan {
+    /// The layout that the node publishes by.
+    pub(super) fn layout(&self) -> Layout {
+        layout(published(&self.config))
+    }
+
+    pub(super) fn verifier(&self) -> Verifier {
+        let auth = &self.config.auth;
+        let rules = TokenRules {
+            audience: auth.audience.clone(),
+            issuer: auth.issuer.clone(),
+            leeway: auth.leeway,
+            max_life: auth.max_life,
+        };
+        Verifier::new(&token_keys(auth), rules)
+    }
+
+    pub(super) fn direct(&self) -> Direct {
+        match self.config.policy.direct {
+            DirectPolicy::Anyone => Direct::Anyone,
+            DirectPolicy::Service => Direct::Service,
+        }
+    }
+
+    pub(super) fn frame_bounds(&self) -> Bounds {
+        let limits = &self.config.limits;
+        Bounds {
+            body_bytes: limits.body_bytes,
+            data_bytes: limits.data_bytes,
+            json_depth: limits.json_depth,
+            patterns: limits.patterns,
+            history_messages: limits.history_messages,
+        }
+    }
+
+    pub(super) fn ready_limits(&self) -> ReadyLimits {
+        let limits = &self.config.limits;
+        ReadyLimits {
+            frame_bytes: limits.frame_bytes,
+            body_bytes: limits.body_bytes,
+            patterns: limits.patterns,
+            sends_in_flight: limits.sends_in_flight,
+        }
+    }
+
+    pub(super) fn session_bounds(&self) -> SessionBounds {
+        let limits = &self.config.limits;
+        SessionBounds {
+            outbox_bytes: limits.outbox_bytes,
+            sends_in_flight: limits.sends_in_flight,
+            reads_in_flight: limits.reads_in_flight,
+        }
+    }
+
+    pub(super) fn waits(&self) -> Waits {
+        let timeouts = &self.config.timeouts;
+        Waits {
+            subscribe: timeouts.subscribe,
+            interest: timeouts.interest,
+            store: timeouts.store,
+            ping: timeouts.ping,
+        }
+    }
+
+    pub(super) fn front_bounds(&self) -> FrontBounds {
+        let Config { limits, timeouts, .. } = &*self.config;
+        let frame_bytes = limits.frame_bytes as u32;
+        let fragments = limits.fragments as u32;
+        FrontBounds {
+            frames: Limits { frame_bytes, message_bytes: frame_bytes, fragments },
+            hello: timeouts.hello,
+            write_stall: timeouts.write_stall,
+            pong_grace: timeouts.pong_grace,
+        }
+    }
+
+    pub(super) fn link_bounds(&self) -> LinkBounds {
+        let bus = &self.config.bus;
+        LinkBounds {
+            reply: bus.reply,
+            ping: bus.ping,
+            backoff_min: bus.backoff_min,
+            backoff_max: bus.backoff_max,
+            queue: bus.publish_queue,
+            batch: bus.batch,
+        }
+    }
+}
+
+/// The layout that a configuration publishes by.
+pub fn published(config: &Config) -> &LayoutConfig {
+    config.layout(&config.layout.publish).expect("a loaded configuration names a layout it has")
+}
+
+/// The keys that sign tokens, in the configuration's order.
+pub fn token_keys(auth: &AuthConfig) -> Vec<TokenKey> {
+    auth.keys.iter().map(|key| TokenKey::hs256(&key.kid, key.secret.expose())).collect()
+}
+
+fn layout(config: &LayoutConfig) -> Layout {
+    let count = |count: u32| {
+        BucketCount::new(u64::from(count)).expect("a loaded configuration has powers of two")
+    };
+    let buckets = Buckets {
+        user: count(config.buckets.user),
+        room: count(config.buckets.room),
+        topic: count(config.buckets.topic),
+    };
+    let mut shards: Vec<String> = config.shards.iter().map(|shard| shard.name.clone()).collect();
+    if shards.is_empty() {
+        shards.push(MEMORY_SHARD.to_owned());
+    }
+    Layout::new(buckets, shards)
+}

@@ -1,0 +1,284 @@
+//! The life of a node: started, stopped, gone.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::thread::JoinHandle;
+
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::plan::NodePlan;
+use crate::bus::{BootId, StoreTag};
+use crate::delivery::{Dispatcher, Inbox, Wants};
+use crate::domain::HybridClock;
+use crate::http::{ClientPortBounds, Readiness, serve_operator};
+use crate::interest::{Interest, Linger};
+use crate::layout::ShardIndex;
+use crate::links::{Health, Subscriber};
+use crate::redis::Channels;
+use crate::router::{Services, WallClock};
+use crate::session::Arrival;
+use crate::telemetry::Metrics;
+use crate::worker::Worker;
+
+/// Sessions on their way from one worker to another: each waits for a place.
+const ARRIVALS_MAX: usize = 1024;
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener cannot be had.
+    #[error("{key}: cannot listen on {address}: {error}")]
+    Listen {
+        /// The configuration's key.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    name: String,
+    clients: SocketAddr,
+    operator: SocketAddr,
+    readiness: Arc<Readiness>,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+    operator_stop: CancellationToken,
+    workers: Vec<JoinHandle<std::io::Result<()>>>,
+    operator_thread: JoinHandle<std::io::Result<()>>,
+}
+
+impl Node {
+    /// Starts a node: its listeners are bound when this returns, its links come up afterwards.
+    pub fn start(plan: &NodePlan) -> Result<Self, StartError> {
+        let listen = &plan.config.listen;
+        let clients = bind("listen.clients", listen.clients)?;
+        let operator = bind("listen.operator", listen.operator)?;
+        let (clients_at, operator_at) = (clients.local_addr()?, operator.local_addr()?);
+        let parts = Parts::new(plan);
+        let stop = CancellationToken::new();
+        let operator_stop = CancellationToken::new();
+        let operator_thread = parts.start_operator(operator, operator_stop.clone())?;
+        let workers = parts.start_workers(plan, &clients, &stop)?;
+        Ok(Self {
+            name: plan.config.node.name.clone(),
+            clients: clients_at,
+            operator: operator_at,
+            readiness: parts.readiness,
+            metrics: Arc::clone(&parts.services.metrics),
+            stop,
+            operator_stop,
+            workers,
+            operator_thread,
+        })
+    }
+
+    /// The node's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where clients connect.
+    pub const fn clients(&self) -> SocketAddr {
+        self.clients
+    }
+
+    /// Where the operator asks.
+    pub const fn operator(&self) -> SocketAddr {
+        self.operator
+    }
+
+    /// How the node is.
+    pub fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    /// What it counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Begins to stop: not ready, nothing accepted, sessions asked to leave.
+    pub fn drain(&self) {
+        self.readiness.drain();
+        self.stop.cancel();
+    }
+
+    /// Stops: drains, finishes what is in flight, and is gone. Takes at most `timeouts.drain`
+    /// and a little.
+    pub async fn stop(self) {
+        self.drain();
+        let gone = tokio::task::spawn_blocking(move || {
+            self.workers.into_iter().for_each(join);
+            self.operator_stop.cancel();
+            join(self.operator_thread);
+        });
+        if let Err(error) = gone.await {
+            tracing::error!(%error, "waiting for the node's threads failed");
+        }
+    }
+}
+
+fn join(thread: JoinHandle<std::io::Result<()>>) {
+    match thread.join() {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "a thread of the node ended early"),
+        Err(_) => tracing::error!("a thread of the node panicked"),
+    }
+}
+
+fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    bound.map_err(|error| StartError::Listen { key, address, error })
+}
+
+/// What a node's threads share.
+struct Parts {
+    services: Arc<Services>,
+    health: Arc<Health>,
+    readiness: Arc<Readiness>,
+    dispatcher: Arc<Dispatcher>,
+}
+
+impl Parts {
+    fn new(plan: &NodePlan) -> Self {
+        let config = &plan.config;
+        let layout = Arc::new(plan.layout());
+        let health = Arc::new(Health::new(layout.shards(), config.workers as u32));
+        let linger = Linger { ms: config.interest.linger.as_millis() as u64 };
+        let interest = Interest::new(Arc::clone(&layout), linger, config.interest.batch);
+        let inbox = |_| Arc::new(Inbox::new(config.limits.worker_queue));
+        let floor = plan.store.floor();
+        let services = Arc::new(Services {
+            node: config.node.name.clone(),
+            boot: BootId::random(),
+            store_tag: StoreTag(plan.store.identity().id.0),
+            store: Arc::clone(&plan.store),
+            clock: HybridClock::starting_at(floor),
+            wall: WallClock::starting_at(floor),
+            layout,
+            channels: Channels::new(&config.namespace),
+            interest: Arc::new(interest),
+            wants: Arc::new(Wants::default()),
+            inboxes: (0..config.workers).map(inbox).collect(),
+            nodes: AtomicU32::new(plan.nodes),
+            metrics: Arc::new(Metrics::new()),
+            verifier: plan.verifier(),
+            direct: plan.direct(),
+            bounds: plan.frame_bounds(),
+            history_bytes: config.limits.history_bytes,
+            ready_limits: plan.ready_limits(),
+            session_bounds: plan.session_bounds(),
+            waits: plan.waits(),
+            session_numbers: AtomicU64::new(0),
+        });
+        let dispatcher = Arc::new(Dispatcher {
+            boot: services.boot,
+            store: services.store_tag,
+            wants: Arc::clone(&services.wants),
+            inboxes: Arc::clone(&services.inboxes),
+            interest: Arc::clone(&services.interest),
+            metrics: Arc::clone(&services.metrics),
+        });
+        let readiness = Arc::new(Readiness::new(Arc::clone(&health), Arc::clone(&plan.store)));
+        Self { services, health, readiness, dispatcher }
+    }
+
+    fn start_operator(
+        &self,
+        listener: TcpListener,
+        stop: CancellationToken,
+    ) -> std::io::Result<JoinHandle<std::io::Result<()>>> {
+        let readiness = Arc::clone(&self.readiness);
+        let services = Arc::clone(&self.services);
+        std::thread::Builder::new().name("nc-operator".into()).spawn(move || {
+            let runtime =
+                Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                tokio::select! {
+                    () = serve_operator(listener, readiness, services) => {}
+                    () = stop.cancelled() => {}
+                }
+                Ok(())
+            })
+        })
+    }
+
+    fn start_workers(
+        &self,
+        plan: &NodePlan,
+        listener: &TcpListener,
+        stop: &CancellationToken,
+    ) -> Result<Vec<JoinHandle<std::io::Result<()>>>, StartError> {
+        let config = &plan.config;
+        let (senders, receivers): (Vec<mpsc::Sender<Arrival>>, Vec<_>) =
+            (0..config.workers).map(|_| mpsc::channel(ARRIVALS_MAX)).unzip();
+        let connections = Arc::new(Semaphore::new(config.listen.connections));
+        let handshakes = Arc::new(Semaphore::new(config.listen.handshakes));
+        let busy = Arc::new(());
+        let mut threads = Vec::new();
+        for (index, arrivals) in receivers.into_iter().enumerate() {
+            let index = index as u32;
+            let worker = Worker {
+                index,
+                services: Arc::clone(&self.services),
+                bus: Arc::clone(&plan.bus),
+                health: Arc::clone(&self.health),
+                link_bounds: plan.link_bounds(),
+                subscribers: self.subscribers(plan, index),
+                listener: listener.try_clone()?,
+                readiness: Arc::clone(&self.readiness),
+                connections: Arc::clone(&connections),
+                handshakes: Arc::clone(&handshakes),
+                port_bounds: ClientPortBounds {
+                    origins: config.listen.origins.clone(),
+                    header: config.timeouts.header,
+                },
+                front_bounds: plan.front_bounds(),
+                workers: senders.clone(),
+                arrivals,
+                stop: stop.clone(),
+                drain: config.timeouts.drain,
+                busy: Arc::clone(&busy),
+            };
+            let thread = std::thread::Builder::new().name(format!("nc-worker-{index}"));
+            threads.push(thread.spawn(move || worker.run())?);
+        }
+        Ok(threads)
+    }
+
+    /// The shards whose subscriber connections a worker owns: every so many-th.
+    fn subscribers(&self, plan: &NodePlan, worker: u32) -> Vec<Subscriber> {
+        let services = &self.services;
+        let shards = services.layout.shards().iter().enumerate();
+        let owned =
+            shards.filter(|(shard, _)| *shard as u32 % plan.config.workers as u32 == worker);
+        owned
+            .map(|(shard, name)| Subscriber {
+                shard: ShardIndex(shard as u32),
+                name: name.clone(),
+                bus: Arc::clone(&plan.bus),
+                sink: Arc::clone(&self.dispatcher) as _,
+                interest: Arc::clone(&services.interest),
+                channels: services.channels.clone(),
+                always: vec![services.channels.all(), services.channels.node(&services.node)],
+                health: Arc::clone(&self.health),
+                bounds: plan.link_bounds(),
+            })
+            .collect()
+    }
+}

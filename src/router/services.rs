@@ -1,0 +1,111 @@
+//! What the workers of a node share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::WallClock;
+use crate::auth::Verifier;
+use crate::bus::{BootId, StoreTag};
+use crate::delivery::{Inbox, Wants};
+use crate::domain::{HybridClock, MessageId, Micros, Observed};
+use crate::hub::SessionBounds;
+use crate::interest::Interest;
+use crate::layout::Layout;
+use crate::protocol::{Bounds, ReadyLimits};
+use crate::redis::Channels;
+use crate::store::Store;
+use crate::telemetry::Metrics;
+
+/// Who may start a direct conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direct {
+    /// Any user.
+    Anyone,
+    /// Services alone; an existing one stays open to both.
+    Service,
+}
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Waits {
+    /// A subscribe's confirmation.
+    pub subscribe: Duration,
+    /// The confirmation of a user's own bucket after `hello`.
+    pub interest: Duration,
+    /// A read of the store.
+    pub store: Duration,
+    /// Between the server's pings.
+    pub ping: Duration,
+}
+
+/// What the workers of a node share.
+#[derive(Debug)]
+pub struct Services {
+    /// The node's name.
+    pub node: String,
+    /// This start of the node.
+    pub boot: BootId,
+    /// The node's store, as other nodes know it.
+    pub store_tag: StoreTag,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The clock of ids.
+    pub clock: HybridClock,
+    /// The time.
+    pub wall: WallClock,
+    /// Who publishes where.
+    pub layout: Arc<Layout>,
+    /// How channels are named.
+    pub channels: Channels,
+    /// What the node hears.
+    pub interest: Arc<Interest>,
+    /// Which workers want what.
+    pub wants: Arc<Wants>,
+    /// The workers' queues.
+    pub inboxes: Arc<[Arc<Inbox>]>,
+    /// How many nodes live, for the plan.
+    pub nodes: AtomicU32,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Who checks tokens.
+    pub verifier: Verifier,
+    /// Who may start a direct conversation.
+    pub direct: Direct,
+    /// The bounds of frames.
+    pub bounds: Bounds,
+    /// Bytes of a page of history.
+    pub history_bytes: usize,
+    /// The limits that clients are told.
+    pub ready_limits: ReadyLimits,
+    /// The bounds of sessions.
+    pub session_bounds: SessionBounds,
+    /// How long things may take.
+    pub waits: Waits,
+    /// The last session's number.
+    pub session_numbers: AtomicU64,
+}
+
+impl Services {
+    /// A fresh id and when it was made.
+    pub fn issue_id(&self) -> MessageId {
+        MessageId::new(self.clock.issue(self.wall.now()), rand::random())
+    }
+
+    /// Shows the clock a time that was seen.
+    pub fn observe(&self, seen: Micros) {
+        if self.clock.observe(seen, self.wall.now()) == Observed::Refused {
+            self.metrics.refused_times.inc();
+        }
+    }
+
+    /// A fresh number for a session.
+    pub fn next_session(&self) -> u64 {
+        self.session_numbers.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// How many nodes live.
+    pub fn live_nodes(&self) -> u32 {
+        self.nodes.load(Ordering::Relaxed)
+    }
+}

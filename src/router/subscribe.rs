@@ -1,0 +1,145 @@
+//! `subscribe` and `unsubscribe`.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Router;
+use crate::domain::{Pattern, Reach};
+use crate::hub::Session;
+use crate::interest::Confirmation;
+use crate::protocol::{Code, Refusal, RequestId};
+
+/// A subscribe whose patterns are not confirmed yet.
+struct Waiting {
+    id: Option<RequestId>,
+    patterns: Vec<Pattern>,
+    claim: u64,
+    confirmations: Vec<Confirmation>,
+}
+
+/// Whether every confirmation comes within a time.
+async fn all_within(confirmations: Vec<Confirmation>, bound: Duration) -> bool {
+    let until = Instant::now() + bound;
+    for confirmation in confirmations {
+        if !confirmation.within(until.saturating_duration_since(Instant::now())).await {
+            return false;
+        }
+    }
+    true
+}
+
+impl Router {
+    /// Adds patterns, all or none. They hear at once; `ok` goes out when all are confirmed.
+    pub(super) fn subscribe(
+        self: &Rc<Self>,
+        session: &Rc<Session>,
+        id: Option<RequestId>,
+        patterns: Vec<Pattern>,
+    ) -> Result<(), Refusal> {
+        self.check_patterns(session, &patterns).map_err(|refusal| refusal.of_op("subscribe"))?;
+        let added = session.lacking(&patterns);
+        self.add_patterns(session, &added);
+        let claim = session.claim(&patterns);
+        let confirmations: Vec<Confirmation> = patterns
+            .iter()
+            .filter_map(|pattern| match pattern.reach() {
+                Reach::Key(key) => Some(self.services.interest.confirmation(&key)),
+                Reach::Wide => None,
+            })
+            .collect();
+        if confirmations.iter().all(|one| matches!(one, Confirmation::Done)) {
+            session.confirm(&patterns);
+            self.ok(session, id.as_ref());
+        } else {
+            session.begin_wait(patterns.len());
+            let waiting = Waiting { id, patterns, claim, confirmations };
+            tokio::task::spawn_local(Rc::clone(self).confirm(Rc::clone(session), waiting));
+        }
+        Ok(())
+    }
+
+    fn check_patterns(&self, session: &Session, patterns: &[Pattern]) -> Result<(), Refusal> {
+        let principal = session.principal();
+        for pattern in patterns {
+            if !principal.may_subscribe(pattern) {
+                let message = format!("`{pattern}` is not granted");
+                return Err(Refusal::new(Code::Forbidden, message));
+            }
+            if pattern.reach() == Reach::Wide {
+                let message = format!(
+                    "`{pattern}` has a wildcard among its first two tokens: this node does not \
+                     serve wide patterns"
+                );
+                return Err(Refusal::new(Code::Unavailable, message));
+            }
+        }
+        let (held, new) = (session.pattern_count(), session.lacking(patterns).len());
+        let max = self.services.bounds.patterns;
+        if held + new > max {
+            let message = format!("`patterns` would be {}, at most {max} are allowed", held + new);
+            return Err(Refusal::new(Code::LimitReached, message));
+        }
+        let waiting = session.awaited() + patterns.len();
+        if waiting > max {
+            let message = format!(
+                "`patterns` that wait for their confirmation would be {waiting}, at most {max} are \
+                 allowed"
+            );
+            return Err(Refusal::new(Code::LimitReached, message));
+        }
+        Ok(())
+    }
+
+    pub(super) fn add_patterns(&self, session: &Session, patterns: &[Pattern]) {
+        for pattern in patterns {
+            if self.hub.borrow_mut().subscribe(session, pattern)
+                && let Reach::Key(key) = pattern.reach()
+            {
+                self.wanted(&key);
+            }
+        }
+    }
+
+    fn drop_patterns(&self, session: &Session, patterns: &[Pattern]) {
+        for pattern in patterns {
+            let unwanted = self.hub.borrow_mut().unsubscribe(session, pattern);
+            if let Some(key) = unwanted {
+                self.unwanted(&key);
+            }
+        }
+    }
+
+    /// Waits for every confirmation; takes back what nobody else answers for if one does not come.
+    async fn confirm(self: Rc<Self>, session: Rc<Session>, waiting: Waiting) {
+        let Waiting { id, patterns, claim, confirmations } = waiting;
+        let bound = self.services.waits.subscribe;
+        let confirmed = all_within(confirmations, bound).await;
+        session.end_wait(patterns.len());
+        if !confirmed {
+            self.drop_patterns(&session, &session.unconfirmed(claim));
+            let message = format!("subscribe: no confirmation within {bound:?}");
+            self.refuse(&session, id.as_ref(), &Refusal::new(Code::Unavailable, message));
+            return;
+        }
+        if let Some(lost) = session.lacking(&patterns).first() {
+            let message = format!("subscribe: `{lost}` was unsubscribed meanwhile");
+            self.refuse(&session, id.as_ref(), &Refusal::new(Code::Unavailable, message));
+            return;
+        }
+        session.confirm(&patterns);
+        self.ok(&session, id.as_ref());
+    }
+
+    /// Takes patterns away; one that is not held changes nothing.
+    pub(super) fn unsubscribe(
+        &self,
+        session: &Rc<Session>,
+        id: Option<&RequestId>,
+        patterns: &[Pattern],
+    ) {
+        self.drop_patterns(session, patterns);
+        self.ok(session, id);
+    }
+}

@@ -1,0 +1,110 @@
+//! What the connections of one worker share.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slab::Slab;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
+
+use super::Arrival;
+use crate::protocol::Close;
+use crate::router::Router;
+use crate::socket::{Limits, Link};
+use crate::telemetry::Metrics;
+
+/// The bounds of connections.
+#[derive(Debug, Clone, Copy)]
+pub struct FrontBounds {
+    /// Of what a client may send at once.
+    pub frames: Limits,
+    /// How long a connection may take to say `hello`.
+    pub hello: Duration,
+    /// How long a client may leave a full socket unread.
+    pub write_stall: Duration,
+    /// How long a client may be silent, beyond the time between pings.
+    pub pong_grace: Duration,
+}
+
+/// A connection's place among those of its node, given back when it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    metrics: Arc<Metrics>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    /// Takes a place, if one is free.
+    pub fn take(places: &Arc<Semaphore>, metrics: &Arc<Metrics>) -> Option<Self> {
+        let permit = Arc::clone(places).try_acquire_owned().ok()?;
+        metrics.connections.inc();
+        Some(Self { metrics: Arc::clone(metrics), _permit: permit })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.metrics.connections.dec();
+    }
+}
+
+/// What the connections of one worker share.
+#[derive(Debug)]
+pub struct Front {
+    /// The worker's ops.
+    pub router: Rc<Router>,
+    /// The ways to all workers of the node, this one included.
+    pub workers: Vec<mpsc::Sender<Arrival>>,
+    /// The bounds.
+    pub bounds: FrontBounds,
+    pub(super) greetings: RefCell<Slab<Greeting>>,
+    draining: Cell<bool>,
+}
+
+/// A connection that has not said `hello`.
+#[derive(Debug)]
+pub(super) struct Greeting {
+    pub(super) link: Rc<Link>,
+    pub(super) until: Instant,
+}
+
+impl Front {
+    /// Nobody is there yet.
+    pub fn new(
+        router: Rc<Router>,
+        workers: Vec<mpsc::Sender<Arrival>>,
+        bounds: FrontBounds,
+    ) -> Self {
+        Self { router, workers, bounds, greetings: RefCell::default(), draining: Cell::default() }
+    }
+
+    /// Lets nobody in from here on, and sends those away who have not said `hello`.
+    pub fn drain(&self) {
+        self.draining.set(true);
+        let greetings = self.greetings.borrow();
+        for (_, greeting) in greetings.iter().filter(|(_, greeting)| greeting.link.is_open()) {
+            self.send_away(&greeting.link);
+        }
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    pub(super) fn send_away(&self, link: &Link) {
+        self.router.services.metrics.closes(Close::Draining.code());
+        link.close(Close::Draining.frame());
+    }
+
+    /// Begins the time that a connection has for its `hello`.
+    pub(super) fn begin_greeting(&self, link: &Rc<Link>) -> usize {
+        let until = Instant::now() + self.bounds.hello;
+        self.greetings.borrow_mut().insert(Greeting { link: Rc::clone(link), until })
+    }
+
+    pub(super) fn end_greeting(&self, place: usize) {
+        self.greetings.borrow_mut().remove(place);
+    }
+}

@@ -1,0 +1,27 @@
+//! One connection's life after its upgrade: greeting, session, end.
+
+mod front;
+mod peer;
+mod serve;
+mod sweep;
+
+pub use front::{Front, FrontBounds, Place};
+pub use serve::{Arrival, Upgraded, arrive, greet};
+pub use sweep::sweep;
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::{Front, Upgraded, greet};
+
+    fn size_of_future<F: Future>(_: fn(Rc<Front>, Upgraded) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_session_is_small() {
+        let (task, session) = (size_of_future(greet), size_of::<crate::hub::Session>());
+        assert!(task <= 192 && session <= 192, "the task has {task} bytes, the session {session}");
+    }
+}

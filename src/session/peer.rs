@@ -1,0 +1,136 @@
+//! What happens to each message of a client, by the stage its connection is in.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::front::Front;
+use super::serve::Newcomer;
+use crate::domain::Key;
+use crate::hub::Session;
+use crate::layout::worker_of;
+use crate::protocol::{Close, Code, Hello, Op, Refusal, Request, RequestId, ServerFrame};
+use crate::router::Wishes;
+use crate::socket::{Handler, Item, Link, Message, Verdict};
+
+/// Where a connection stands.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// It has not said `hello`. The token is the one that the upgrade carried.
+    Greeting {
+        /// Its place among the greetings.
+        place: usize,
+        /// The upgrade's token.
+        bearer: Option<Box<str>>,
+    },
+    /// It is a session here.
+    Open(Rc<Session>),
+    /// It is to become a session on another worker.
+    Moving(Box<Newcomer>),
+    /// It is over.
+    Ended,
+}
+
+/// A connection's stage, shared by its socket and its task.
+pub(super) type Seat = Rc<RefCell<Stage>>;
+
+pub(super) struct Peer {
+    pub(super) front: Rc<Front>,
+    pub(super) link: Rc<Link>,
+    pub(super) seat: Seat,
+}
+
+impl Handler for Peer {
+    fn message(&mut self, message: Message<'_>) -> Verdict {
+        let Message::Text(text) = message else {
+            let reason = "binary frames are not part of the protocol";
+            return Verdict::Close(crate::socket::Close::new(Close::BadProtocol.code(), reason));
+        };
+        let open = match &*self.seat.borrow() {
+            Stage::Open(session) => Some(Rc::clone(session)),
+            _ => None,
+        };
+        match open {
+            Some(session) => {
+                self.front.router.handle(&session, text);
+                Verdict::Continue
+            }
+            None => self.greeting(text),
+        }
+    }
+}
+
+impl Peer {
+    /// The first frame must be a `hello` that is accepted; anything else ends the connection.
+    fn greeting(&self, text: &str) -> Verdict {
+        let services = &self.front.router.services;
+        services.metrics.client_frames.inc();
+        let Request { id, op } = Request::read(text, &services.bounds);
+        let hello = match op {
+            Ok(Op::Hello(hello)) => hello,
+            Ok(_) => {
+                let refusal = Refusal::bad_request("the first frame must be `hello`");
+                return self.turn_away(id.as_ref(), &refusal, Close::BadProtocol);
+            }
+            Err(refusal) => return self.turn_away(id.as_ref(), &refusal, Close::BadProtocol),
+        };
+        match self.newcomer(id.clone(), hello) {
+            Ok(newcomer) => self.welcome(newcomer),
+            Err(refusal) => self.turn_away(id.as_ref(), &refusal, Close::Unauthorized),
+        }
+    }
+
+    fn newcomer(&self, id: Option<RequestId>, hello: Hello<'_>) -> Result<Newcomer, Refusal> {
+        let seat = self.seat.borrow();
+        let bearer = match &*seat {
+            Stage::Greeting { bearer, .. } => bearer.as_deref(),
+            _ => None,
+        };
+        let missing = || Refusal::new(Code::Unauthorized, "hello: `token` is missing");
+        let token = hello.token.as_deref().or(bearer).ok_or_else(missing)?;
+        let principal = self.front.router.services.authenticate(token)?;
+        Ok(Newcomer {
+            principal,
+            device: hello.device.as_deref().map(Into::into),
+            wishes: Wishes { id, subscribe: hello.subscribe, resumes: hello.cursor.is_some() },
+        })
+    }
+
+    /// A user's sessions meet on one worker: here, or they are handed on.
+    fn welcome(&self, newcomer: Newcomer) -> Verdict {
+        self.end_greeting();
+        let router = &self.front.router;
+        let key = Key::user(&newcomer.principal.user);
+        if worker_of(&key, self.front.workers.len() as u32) != router.worker {
+            *self.seat.borrow_mut() = Stage::Moving(Box::new(newcomer));
+            return Verdict::Detach;
+        }
+        newcomer.open(&self.front, &self.link, &self.seat);
+        Verdict::Continue
+    }
+
+    fn end_greeting(&self) {
+        if let Stage::Greeting { place, .. } = self.seat.replace(Stage::Ended) {
+            self.front.end_greeting(place);
+        }
+    }
+
+    fn turn_away(&self, id: Option<&RequestId>, refusal: &Refusal, close: Close) -> Verdict {
+        let Refusal { code, message } = refusal;
+        let frame = ServerFrame::Error { id, code: *code, message, retry: code.retry() };
+        // Nothing was queued before, so an error always fits.
+        let _queued = self.link.push(Item::Text(frame.text()));
+        self.front.router.services.metrics.closes(close.code());
+        Verdict::Close(close.frame())
+    }
+}
+
+/// Leaves nothing of a connection that ended behind; what was to move on is given back.
+pub(super) fn leave(front: &Front, seat: &Seat) -> Option<Newcomer> {
+    match seat.replace(Stage::Ended) {
+        Stage::Greeting { place, .. } => front.end_greeting(place),
+        Stage::Open(session) => front.router.leave(&session),
+        Stage::Moving(newcomer) => return Some(*newcomer),
+        Stage::Ended => {}
+    }
+    None
+}

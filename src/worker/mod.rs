@@ -1,0 +1,191 @@
+//! One event loop: a thread with its own sessions, hub and publisher connections.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::bus::Bus;
+use crate::http::{ClientPort, ClientPortBounds, Readiness};
+use crate::hub::{Hub, Session};
+use crate::links::{Health, LinkBounds, Publishers, Subscriber};
+use crate::protocol::Close;
+use crate::router::{Router, Services};
+use crate::session::{Arrival, Front, FrontBounds, arrive, sweep};
+
+/// Between two waves of a drain.
+const WAVE_PAUSE: Duration = Duration::from_millis(50);
+
+/// Pushes that are delivered before the sockets have their turn: whoever fills the queue all the
+/// time must not keep them from being read.
+const PUSHES_A_TURN: usize = 64;
+
+/// The part of the time for draining in which sessions are asked to leave; the rest is theirs.
+const WAVES_PART: f64 = 0.5;
+
+/// What a worker is made of.
+#[derive(Debug)]
+pub struct Worker {
+    /// Which one.
+    pub index: u32,
+    /// What the workers of the node share.
+    pub services: Arc<Services>,
+    /// What connects to shards.
+    pub bus: Arc<dyn Bus>,
+    /// Where links note their state.
+    pub health: Arc<Health>,
+    /// The bounds of links.
+    pub link_bounds: LinkBounds,
+    /// The subscriber connections that this worker owns.
+    pub subscribers: Vec<Subscriber>,
+    /// The clients' listener.
+    pub listener: std::net::TcpListener,
+    /// Whether the node takes sessions.
+    pub readiness: Arc<Readiness>,
+    /// Places for connections.
+    pub connections: Arc<Semaphore>,
+    /// Places for handshakes.
+    pub handshakes: Arc<Semaphore>,
+    /// The listener's bounds.
+    pub port_bounds: ClientPortBounds,
+    /// The connections' bounds.
+    pub front_bounds: FrontBounds,
+    /// The ways to all workers.
+    pub workers: Vec<mpsc::Sender<Arrival>>,
+    /// What other workers send here.
+    pub arrivals: mpsc::Receiver<Arrival>,
+    /// Cancelled when the node is to end.
+    pub stop: CancellationToken,
+    /// How long an end may take.
+    pub drain: Duration,
+    /// Held by every worker of the node that is not drained.
+    pub busy: Arc<()>,
+}
+
+impl Worker {
+    /// Runs on the calling thread until the node is stopped and all its sessions are gone.
+    pub fn run(self) -> std::io::Result<()> {
+        let runtime =
+            Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+        let result = runtime.block_on(self.serve());
+        // A name that is being resolved must not keep the thread.
+        runtime.shutdown_background();
+        result
+    }
+
+    async fn serve(self) -> std::io::Result<()> {
+        let listener = TcpListener::from_std(self.listener)?;
+        let publishers = Publishers::start(
+            self.index,
+            self.services.layout.shards(),
+            &self.bus,
+            &self.health,
+            &self.services.metrics,
+            self.services.channels.all(),
+            self.link_bounds,
+        );
+        let router = Rc::new(Router {
+            services: Arc::clone(&self.services),
+            worker: self.index,
+            hub: RefCell::new(Hub::default()),
+            publishers,
+            flush_wanted: Notify::new(),
+            sends: Cell::new(0),
+        });
+        let front = Rc::new(Front::new(Rc::clone(&router), self.workers, self.front_bounds));
+        let port = Rc::new(ClientPort {
+            front: Rc::clone(&front),
+            readiness: self.readiness,
+            connections: self.connections,
+            handshakes: self.handshakes,
+            bounds: self.port_bounds,
+        });
+        tokio::task::spawn_local(deliver(Rc::clone(&router)));
+        tokio::task::spawn_local(flush(Rc::clone(&router)));
+        tokio::task::spawn_local(sweep(Rc::clone(&front)));
+        tokio::task::spawn_local(take_arrivals(Rc::clone(&front), self.arrivals));
+        for subscriber in self.subscribers {
+            tokio::task::spawn_local(subscriber.run());
+        }
+        let accepting = tokio::task::spawn_local(port.run(listener));
+        self.stop.cancelled().await;
+        accepting.abort();
+        front.drain();
+        let until = Instant::now() + self.drain;
+        drain(&router, self.drain).await;
+        // Others may hear through a subscriber connection of this worker.
+        let busy = Arc::downgrade(&self.busy);
+        drop(self.busy);
+        while busy.strong_count() > 0 && Instant::now() < until {
+            tokio::time::sleep(WAVE_PAUSE).await;
+        }
+        Ok(())
+    }
+}
+
+/// Hands what came for this worker to its sessions, all that is there at once.
+async fn deliver(router: Rc<Router>) {
+    let inbox = Arc::clone(&router.services.inboxes[router.worker as usize]);
+    let mut batch = Vec::new();
+    loop {
+        inbox.take(&mut batch).await;
+        for (number, push) in batch.drain(..).enumerate() {
+            router.take_push(&push);
+            if number % PUSHES_A_TURN == PUSHES_A_TURN - 1 {
+                router.flush();
+                tokio::task::yield_now().await;
+            }
+        }
+        router.flush();
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Writes each socket once for all that a turn of the loop queued for it.
+async fn flush(router: Rc<Router>) {
+    loop {
+        router.flush_wanted.notified().await;
+        router.flush();
+    }
+}
+
+async fn take_arrivals(front: Rc<Front>, mut arrivals: mpsc::Receiver<Arrival>) {
+    while let Some(arrival) = arrivals.recv().await {
+        match arrive(Rc::clone(&front), arrival) {
+            Ok(session) => drop(tokio::task::spawn_local(session)),
+            Err(error) => tracing::warn!(%error, "a session could not be taken over"),
+        }
+    }
+}
+
+/// Asks the sessions to go, in waves so that they do not arrive elsewhere all at once; one that
+/// waits for an answer may ask for nothing more and goes when it has it. Then waits for what is in flight.
+async fn drain(router: &Rc<Router>, bound: Duration) {
+    let until = Instant::now() + bound;
+    let waves = (bound.mul_f64(WAVES_PART).as_millis() / WAVE_PAUSE.as_millis()).max(1);
+    let wave = router.hub.borrow().len().div_ceil(waves as usize).max(1);
+    while Instant::now() < until && !(router.hub.borrow().is_empty() && router.is_quiet()) {
+        close_wave(router, wave);
+        tokio::time::sleep(WAVE_PAUSE).await;
+    }
+}
+
+fn close_wave(router: &Router, wave: usize) {
+    let hub = router.hub.borrow();
+    let waits = |s: &Session| s.is_sending() && s.is_leaving();
+    let due = hub.sessions().filter(|s| s.link().is_open() && !waits(s));
+    for session in due.take(wave) {
+        if session.is_sending() {
+            session.take_no_sends();
+            continue;
+        }
+        router.services.metrics.closes(Close::Draining.code());
+        session.close(Close::Draining);
+    }
+}
