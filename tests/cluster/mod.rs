@@ -1,0 +1,10 @@
+//! Several nodes: what travels between them, what does not, and what happens when it cannot.
+
+mod chat;
+mod faults;
+mod kill;
+mod memory;
+mod refusals;
+mod shards;
+mod stage;
+mod story;

@@ -1,0 +1,40 @@
+//! Processes that a test starts, and ends by their ids; and what can be asked of them.
+
+mod demo;
+mod lines;
+mod operator;
+mod process;
+mod redis_server;
+mod resp;
+mod served;
+
+use std::time::{Duration, Instant};
+
+pub use demo::{Demo, DemoNode};
+pub use operator::Operator;
+pub use process::{Finished, Process};
+pub use redis_server::RedisServer;
+pub use resp::{Reply, Resp};
+pub use served::Served;
+
+/// How long an event may take before a test gives it up.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Between two looks at what no event tells.
+const POLL: Duration = Duration::from_millis(10);
+
+/// Waits until `holds` does.
+pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < until, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// A token of a user with the demo's grants.
+pub fn token(user: &str) -> String {
+    let mut command = Process::narrowcast();
+    command.args(["token", user, "--publish", "topic.>", "--subscribe", "topic.>"]);
+    Process::start(&mut command).line().trim_end().to_owned()
+}

@@ -1,0 +1,138 @@
+//! A child process that never outlives its test.
+
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use super::lines::Lines;
+
+/// How long a process may take to end by itself: above the default time for draining.
+const EXIT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between two looks at whether it has.
+const EXIT_POLL: Duration = Duration::from_millis(5);
+
+pub struct Process {
+    child: Child,
+    output: Lines,
+    errors: Lines,
+}
+
+/// A process that has ended.
+pub struct Finished {
+    /// Its exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed and nobody read before.
+    pub output: String,
+    /// All that it printed on its standard error.
+    pub errors: String,
+}
+
+impl Process {
+    /// Starts a command; what it prints on its standard error is kept.
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        let output = Lines::of(child.stdout.take().expect("it is piped"));
+        let errors = Lines::of(child.stderr.take().expect("it is piped"));
+        Self { child, output, errors }
+    }
+
+    /// Runs a command to its end.
+    pub fn run(command: &mut Command) -> Finished {
+        Self::start(command).ended()
+    }
+
+    /// The program under test.
+    pub fn narrowcast() -> Command {
+        Command::new(env!("CARGO_BIN_EXE_narrowcast"))
+    }
+
+    /// The next line of its standard output; panics with its errors if it ended before.
+    pub fn line(&mut self) -> String {
+        match self.output.next() {
+            Some(line) => line,
+            None => panic!("no output; its errors: {}", self.finish()),
+        }
+    }
+
+    /// The next line of its standard error that `wanted` makes something of; panics with its
+    /// errors if there is none in time.
+    pub fn error_line<T>(&mut self, wanted: impl Fn(&str) -> Option<T>) -> T {
+        loop {
+            match self.errors.next() {
+                Some(line) => {
+                    if let Some(found) = wanted(&line) {
+                        return found;
+                    }
+                }
+                None => panic!("no such line; its errors: {}", self.finish()),
+            }
+        }
+    }
+
+    /// The rest of its standard output, once it ended.
+    pub fn output(&mut self) -> String {
+        self.output.rest()
+    }
+
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("it is our child").is_none()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal by its name, `TERM` for example.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([format!("-{name}"), self.child.id().to_string()])
+            .status()
+            .expect("kill is there");
+        assert!(status.success(), "the process is still there");
+    }
+
+    /// Waits for its end: its exit code, and its errors.
+    pub fn wait(&mut self) -> (Option<i32>, String) {
+        let Finished { code, errors, .. } = self.ended();
+        (code, errors)
+    }
+
+    /// Waits for its end.
+    pub fn ended(&mut self) -> Finished {
+        let code = self.status().code();
+        Finished { code, output: self.output.rest(), errors: self.errors.all() }
+    }
+
+    fn status(&mut self) -> ExitStatus {
+        let until = Instant::now() + EXIT_PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is our child") {
+                return status;
+            }
+            let late = Instant::now() > until;
+            let errors = if late { self.finish() } else { String::new() };
+            assert!(!late, "it does not end; its errors: {errors}");
+            std::thread::sleep(EXIT_POLL);
+        }
+    }
+
+    /// Ends it at once: its errors.
+    pub fn finish(&mut self) -> String {
+        // It may have ended by itself.
+        let _ended = self.child.kill();
+        self.wait().1
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _status = self.child.wait();
+    }
+}

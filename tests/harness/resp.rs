@@ -1,0 +1,83 @@
+//! A Redis connection of the test's own, so that what Redis saw is not told by the node.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+
+/// An answer of a Redis, as far as the tests need it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    Text(String),
+    Number(u64),
+    List(Vec<Reply>),
+}
+
+pub struct Resp {
+    stream: BufReader<TcpStream>,
+}
+
+impl Resp {
+    pub fn connect(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("redis-server is there");
+        Self { stream: BufReader::new(stream) }
+    }
+
+    /// Sends a command and waits for its answer; panics at an error.
+    pub fn ask(&mut self, command: &[&str]) -> Reply {
+        let mut request = vec![format!("*{}", command.len())];
+        for part in command {
+            request.extend([format!("${}", part.len()), (*part).to_owned()]);
+        }
+        let request = request.join("\r\n") + "\r\n";
+        self.stream.get_mut().write_all(request.as_bytes()).expect("it reads");
+        self.reply()
+    }
+
+    /// The subscribers of a sharded channel.
+    pub fn subscribers(&mut self, channel: &str) -> u64 {
+        match self.ask(&["PUBSUB", "SHARDNUMSUB", channel]) {
+            Reply::List(list) => match list[1] {
+                Reply::Number(count) => count,
+                ref other => panic!("{other:?} is no number"),
+            },
+            other => panic!("{other:?} is no list"),
+        }
+    }
+
+    /// How often a command was called.
+    pub fn calls(&mut self, command: &str) -> u64 {
+        let Reply::Text(stats) = self.ask(&["INFO", "commandstats"]) else { panic!("a text") };
+        let start = format!("cmdstat_{command}:calls=");
+        let line = stats.lines().find_map(|line| line.strip_prefix(&start));
+        line.map_or(0, |rest| {
+            rest.split(',').next().and_then(|n| n.parse().ok()).expect("a number")
+        })
+    }
+
+    fn reply(&mut self) -> Reply {
+        let line = self.line();
+        let (kind, rest) = line.split_at(1);
+        match kind {
+            "+" => Reply::Text(rest.to_owned()),
+            ":" => Reply::Number(rest.parse().expect("a number")),
+            "$" => Reply::Text(self.bulk(rest.parse().expect("a length"))),
+            "*" => {
+                let count: usize = rest.parse().expect("a length");
+                Reply::List((0..count).map(|_| self.reply()).collect())
+            }
+            _ => panic!("redis-server: {line}"),
+        }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).expect("it answers in UTF-8");
+        line.trim_end().to_owned()
+    }
+
+    fn bulk(&mut self, length: usize) -> String {
+        let mut bytes = vec![0; length + 2];
+        self.stream.read_exact(&mut bytes).expect("as many as it says");
+        bytes.truncate(length);
+        String::from_utf8(bytes).expect("answers are UTF-8")
+    }
+}

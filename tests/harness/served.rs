@@ -1,0 +1,32 @@
+//! A node of the `serve` command.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{Operator, Process};
+
+pub struct Served {
+    pub process: Process,
+    /// Where clients connect.
+    pub url: String,
+    pub operator: Operator,
+}
+
+impl Served {
+    /// Starts a node by a configuration file that gives ports of the system's choice; it tells
+    /// them in its log.
+    pub fn start(config: &Path) -> Self {
+        let mut command = Process::narrowcast();
+        command.args(["serve", "--config"]).arg(config);
+        command.env("NARROWCAST__TELEMETRY__FORMAT", "json");
+        let mut process = Process::start(&mut command);
+        let (clients, operator) = process.error_line(|line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            let fields = (line["fields"]["message"] == "serving").then_some(&line["fields"])?;
+            Some((fields["clients"].as_str()?.to_owned(), fields["operator"].as_str()?.to_owned()))
+        });
+        let operator = Operator::new(&format!("http://{operator}"));
+        Self { process, url: format!("ws://{clients}/v1/ws"), operator }
+    }
+}

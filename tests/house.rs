@@ -1,0 +1,83 @@
+//! The rules of the house, held by a test: rooms import only rooms above them, as `src/lib.rs`
+//! lists them, files stay small, and no room is a drawer for odds and ends.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const LINES_MAX: usize = 500;
+
+const DRAWERS: [&str; 6] = ["util", "utils", "helper", "helpers", "common", "manager"];
+
+fn sources(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).expect("the directory is there") {
+        let path = entry.expect("it can be read").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The rooms in the order of the table in `src/lib.rs`.
+fn rooms() -> Vec<String> {
+    let text = fs::read_to_string(root().join("src/lib.rs")).expect("it is there");
+    let row = |line: &str| Some(line.strip_prefix("//! | [`")?.split_once('`')?.0.to_owned());
+    text.lines().filter_map(row).collect()
+}
+
+/// The rooms that a text imports or names.
+fn imported(text: &str) -> impl Iterator<Item = &str> {
+    text.split("crate::").skip(1).map(|rest| {
+        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        &rest[..end]
+    })
+}
+
+#[test]
+fn rooms_import_only_rooms_above_them() {
+    let rooms = rooms();
+    assert!(rooms.len() > 10, "the table is read: {rooms:?}");
+    let mut imports = 0;
+    for (place, room) in rooms.iter().enumerate() {
+        for file in sources(&root().join("src").join(room)) {
+            let text = fs::read_to_string(&file).expect("it is text");
+            for other in imported(&text) {
+                let Some(there) = rooms.iter().position(|known| known == other) else { continue };
+                imports += 1;
+                assert!(there <= place, "{} imports `{other}`, a room below", file.display());
+            }
+        }
+    }
+    assert!(imports > 100, "imports are found");
+}
+
+#[test]
+fn every_room_stands_in_the_table() {
+    let rooms = rooms();
+    for entry in fs::read_dir(root().join("src")).expect("it is there") {
+        let path = entry.expect("it can be read").path();
+        if path.is_dir() {
+            let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
+            assert!(rooms.iter().any(|room| room == name), "`{name}` is not in the table");
+        }
+    }
+}
+
+#[test]
+fn files_are_small_and_have_a_noun() {
+    let files = [sources(&root().join("src")), sources(&root().join("tests"))].concat();
+    assert!(files.len() > 100, "files are found");
+    for file in files {
+        let lines = fs::read_to_string(&file).expect("it is text").lines().count();
+        assert!(lines <= LINES_MAX, "{} has {lines} lines", file.display());
+        let name = file.file_stem().and_then(|name| name.to_str()).expect("a name");
+        assert!(!DRAWERS.contains(&name), "{} names no thing", file.display());
+    }
+}

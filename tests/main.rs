@@ -1,0 +1,8 @@
+//! Black-box tests: the real program, the real protocol, real servers, on ports that the system
+//! gives. Tests that need a service besides are marked `ignore` with its name, so that the
+//! everyday run needs none; `scripts/test` runs them all.
+
+mod cluster;
+mod harness;
+mod house;
+mod wire;

@@ -1,0 +1,123 @@
+//! Tokens that are not accepted: an error frame names the reason, then the connection is closed
+//! with 4001.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use narrowcast::auth::{Claims, Mint, Role, TokenKey};
+use narrowcast::client::Client;
+use serde_json::json;
+
+use super::raw::{Raw, hello};
+use super::tokens::{claims, development_secret, now, sign, token};
+use super::{WORKERS, node_with, url};
+
+/// The leeway of clocks is 30 s.
+const LONG_AGO: u64 = 600;
+
+fn signed_with(algorithm: Algorithm, kid: &str, secret: &[u8]) -> String {
+    let header = Header { kid: Some(kid.to_owned()), ..Header::new(algorithm) };
+    jsonwebtoken::encode(&header, &claims("alice"), &EncodingKey::from_secret(secret)).unwrap()
+}
+
+fn unsigned(algorithm: &str) -> String {
+    let part = |json: String| URL_SAFE_NO_PAD.encode(json);
+    let header = part(json!({"alg": algorithm, "typ": "JWT", "kid": "dev"}).to_string());
+    format!("{header}.{}.", part(serde_json::to_string(&claims("alice")).unwrap()))
+}
+
+/// The good token with other claims under its signature.
+fn tampered() -> String {
+    let (good, other) = (token("alice"), token("admin"));
+    let (head, rest) = good.split_once('.').unwrap();
+    let (_, signature) = rest.split_once('.').unwrap();
+    let payload = other.split('.').nth(1).unwrap();
+    format!("{head}.{payload}.{signature}")
+}
+
+fn without(claim: &str) -> String {
+    let mut all = serde_json::to_value(claims("alice")).unwrap();
+    all.as_object_mut().unwrap().remove(claim);
+    let header = Header { kid: Some("dev".into()), ..Header::new(Algorithm::HS256) };
+    let key = EncodingKey::from_secret(&development_secret());
+    jsonwebtoken::encode(&header, &all, &key).unwrap()
+}
+
+fn bad_times() -> Vec<(String, &'static str)> {
+    let (then, soon) = (now() - LONG_AGO, now() + LONG_AGO);
+    let alice = || claims("alice");
+    vec![
+        (sign(&Claims { iat: then, exp: then + 60, ..alice() }), "the token ended at"),
+        (sign(&Claims { iat: soon, exp: soon + 60, ..alice() }), "the token's `iat`"),
+        (sign(&Claims { nbf: Some(soon), ..alice() }), "the token's `nbf`"),
+        (sign(&Claims { exp: now() + 86_500, ..alice() }), "at most 86400 s are allowed"),
+        (sign(&Claims { exp: u64::MAX, ..alice() }), "at most 86400 s are allowed"),
+    ]
+}
+
+fn bad_signatures() -> Vec<(String, &'static str)> {
+    let secret = development_secret();
+    let other = TokenKey::hs256("dev", b"another secret of thirty-two bytes!");
+    vec![
+        (String::new(), "the token is not valid"),
+        ("a.b.c".to_owned(), "the token is not valid"),
+        ("x".repeat(9000), "9000 bytes, at most 8192"),
+        (unsigned("none"), "the token is not valid"),
+        (unsigned("HS256"), "the token is not valid"),
+        (tampered(), "the token is not valid"),
+        (Mint::new(&other).token(&claims("alice")), "the token is not valid"),
+        (signed_with(Algorithm::HS512, "dev", &secret), "algorithm HS512"),
+        (signed_with(Algorithm::HS256, "dev2", &secret), "`kid` names no configured key"),
+    ]
+}
+
+fn bad_claims() -> Vec<(String, &'static str)> {
+    let alice = || claims("alice");
+    let wide = vec!["*.x".to_owned()];
+    vec![
+        (without("sub"), "missing field `sub`"),
+        (without("exp"), "missing field `exp`"),
+        (without("iat"), "missing field `iat`"),
+        (sign(&claims("")), "the token's `sub`"),
+        (sign(&claims(&"a".repeat(251))), "the token's `sub`: 251 bytes"),
+        (sign(&Claims { subscribe: wide.clone(), ..alice() }), "the token's `subscribe`: `*.x`"),
+        (sign(&Claims { publish: wide, ..alice() }), "the token's `publish`: `*.x`"),
+        (sign(&Claims { role: Some(Role::Service), ..alice() }), "acts over"),
+        (sign(&Claims { role: Some(Role::Admin), ..alice() }), "acts over"),
+    ]
+}
+
+async fn refused(table: &[(String, &str)]) {
+    for workers in WORKERS {
+        let demo = node_with(workers, &[]);
+        let node = url(&demo);
+        let mut witness = Client::login(node, &token("wendy")).await.unwrap();
+        for (token, part) in table {
+            let mut raw = Raw::upgraded(node).await;
+            raw.send(&hello(token)).await;
+            let error = raw.receive_json().await;
+            let message = error["message"].as_str().unwrap_or_default();
+            assert_eq!(error["code"], "unauthorized", "{part}: {error}");
+            assert!(message.starts_with("hello: ") && message.contains(part), "{part}: {message}");
+            assert!(token.len() < 9 || !message.contains(token.as_str()), "no token is repeated");
+            assert_eq!(raw.receive_close().await, (4001, "unauthorized".to_owned()), "{part}");
+            let send = json!({"op": "send", "conversation": "user.will", "body": 1});
+            assert_eq!(witness.ask(send).await.unwrap()["op"], "sent", "after {part}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn tokens_out_of_their_time_are_refused() {
+    refused(&bad_times()).await;
+}
+
+#[tokio::test]
+async fn tokens_that_are_not_signed_by_the_key_are_refused() {
+    refused(&bad_signatures()).await;
+}
+
+#[tokio::test]
+async fn tokens_with_bad_claims_are_refused() {
+    refused(&bad_claims()).await;
+}

@@ -1,0 +1,59 @@
+//! One client at a time against the real program: what goes over the wire, to the byte.
+
+mod bad_input;
+mod bad_tokens;
+mod commands;
+mod deadlines;
+mod draining;
+mod expected;
+mod handshake;
+mod in_flight;
+mod raw;
+mod slow_readers;
+mod sockets;
+mod talk_commands;
+mod tokens;
+mod transcripts;
+
+use std::io::Write;
+
+use crate::harness::{Demo, Operator, Served, eventually};
+
+/// Every behaviour is the same on one event loop and when sessions move between several.
+const WORKERS: [&str; 2] = ["1", "3"];
+
+/// A node with so many workers and these keys of the configuration, as (`LIMITS__PATTERNS`, value).
+fn node_with(workers: &str, keys: &[(&str, &str)]) -> Demo {
+    Demo::start(1, &[], &[&[("WORKERS", workers)], keys].concat())
+}
+
+/// Where clients of the one node of a demo connect.
+fn url(demo: &Demo) -> &str {
+    &demo.nodes[0].url
+}
+
+/// A node of the `serve` command on an empty store, with these keys in its file, as
+/// (`limits.patterns`, TOML); ready when this returns. The directory comes first, so that it is
+/// dropped last.
+async fn serve_with(keys: &[(&str, &str)]) -> (tempfile::TempDir, Served) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("narrowcast.toml");
+    let mut file = std::fs::File::create(&path).expect("a file");
+    let store =
+        toml::Value::from(directory.path().join("data").to_str().expect("UTF-8")).to_string();
+    let any_port = r#""127.0.0.1:0""#;
+    let own = [("listen.clients", any_port), ("listen.operator", any_port), ("store.path", &store)];
+    let given = own.iter().chain(keys);
+    given.for_each(|(key, value)| writeln!(file, "{key} = {value}").expect("it is written"));
+    let served = Served::start(&path);
+    eventually("the node is ready", || served.operator.get("/readyz").0 == 200).await;
+    (directory, served)
+}
+
+/// How many sessions were closed with a code.
+fn closes(operator: &Operator, code: u16) -> u64 {
+    let (_, metrics) = operator.get("/metrics");
+    let sample = format!("narrowcast_closes_total{{code=\"{code}\"}} ");
+    let value = metrics.lines().find_map(|line| line.strip_prefix(&sample));
+    value.map_or(0, |value| value.parse().expect("a whole number"))
+}

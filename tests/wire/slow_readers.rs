@@ -1,0 +1,142 @@
+//! A client that does not read is sent what fits, then closed; nobody else notices, and memory
+//! is not the buffer.
+
+use std::time::Instant;
+
+use narrowcast::client::Client;
+use serde_json::{Value, json};
+
+use super::raw::{Raw, text};
+use super::tokens::token;
+use super::{WORKERS, closes, node_with, url};
+use crate::harness::{Demo, PATIENCE, eventually};
+
+/// Small bounds, so that little has to be sent to reach them.
+const SMALL: [(&str, &str); 3] = [
+    ("LIMITS__HISTORY_BYTES", "16384"),
+    ("LIMITS__OUTBOX_BYTES", "65536"),
+    ("TIMEOUTS__WRITE_STALL_MS", "300000"),
+];
+
+/// Messages or pages after which a client must have been closed: 8 MB, above the 4 MiB that a
+/// kernel buffers for a connection and the outbox together.
+const ENOUGH: u64 = 1024;
+
+/// Short requests after which a client must have been closed: each is answered at once, whatever
+/// the store does, with some 300 bytes, so with 9 MB in all.
+const REQUESTS: u64 = 30_000;
+
+/// Events that go to a client that does not read: 40 MB in all.
+const EVENTS: u64 = 5000;
+
+/// How much a node may grow meanwhile, in KiB: half of what was published.
+const GROWTH_KIB_MAX: u64 = 20_000;
+
+/// The code of a slow consumer.
+const SLOW: u16 = 4102;
+
+fn resident_kib(demo: &Demo) -> u64 {
+    let path = format!("/proc/{}/status", demo.process.id());
+    let status = std::fs::read_to_string(path).expect("the process lives");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+fn filler() -> String {
+    "x".repeat(8000)
+}
+
+async fn ok(client: &mut Client, request: Value) {
+    let answer = client.ask(request).await.expect("an answer");
+    assert_ne!(answer["op"], "error", "{answer}");
+}
+
+#[tokio::test]
+async fn messages_that_do_not_fit_close_the_session_that_does_not_read() {
+    for workers in WORKERS {
+        let demo = node_with(workers, &SMALL);
+        let (node, operator) = (url(&demo), &demo.nodes[0].operator);
+        let mut slow = Raw::cramped(node, &token("bob")).await;
+        let mut reading = Client::login(node, &token("bob")).await.unwrap();
+        let mut alice = Client::login(node, &token("alice")).await.unwrap();
+        for count in 1..=ENOUGH {
+            let body = json!({"n": count, "filler": filler()});
+            ok(&mut alice, json!({"op": "send", "conversation": "user.bob", "body": body})).await;
+            let heard = reading.next_within(PATIENCE).await.expect("who reads is sent all");
+            assert_eq!(heard["message"]["body"]["n"], count);
+        }
+        // What the kernel had taken may still come, then the end, with or without a goodbye.
+        slow.drain().await;
+        let read = json!({"op": "history", "conversation": "user.alice", "limit": 1});
+        let page = reading.ask(read).await.unwrap();
+        assert_eq!(page["messages"][0]["body"]["n"], ENOUGH, "nothing is lost");
+        assert_eq!(closes(operator, SLOW), 1, "it is counted, and nobody else was slow");
+    }
+}
+
+/// Bob's other session reads in step with the publisher, so nothing of his may be shed.
+#[tokio::test]
+async fn events_are_shed_and_memory_stays_bounded() {
+    for workers in WORKERS {
+        let demo = node_with(workers, &SMALL);
+        let (node, operator) = (url(&demo), &demo.nodes[0].operator);
+        let mut slow = Raw::cramped(node, &token("bob")).await;
+        let mut reading = Client::login(node, &token("bob")).await.unwrap();
+        let mut alice = Client::login(node, &token("alice")).await.unwrap();
+        let before = resident_kib(&demo);
+        for count in 1..=EVENTS {
+            let data = json!({"n": count, "filler": filler()});
+            let publish =
+                json!({"op": "publish", "conversation": "user.bob", "event": "e", "data": data});
+            ok(&mut alice, publish).await;
+            let heard = reading.next_within(PATIENCE).await.expect("the event");
+            assert_eq!(heard["data"]["n"], count);
+        }
+        let grown = resident_kib(&demo).saturating_sub(before);
+        assert!(grown < GROWTH_KIB_MAX, "{grown} KiB more than before");
+        assert!(operator.metric("narrowcast_events_shed_total") > 0, "they did not all fit");
+        assert_eq!(closes(operator, SLOW), 0, "events alone close nobody before the stall");
+        // Events are shed from half of the outbox on, so that a message still fits.
+        ok(&mut alice, json!({"op": "send", "conversation": "user.bob", "body": "end"})).await;
+        while slow.receive_json().await["message"]["body"] != "end" {}
+    }
+}
+
+#[tokio::test]
+async fn who_reads_nothing_for_too_long_is_closed() {
+    for workers in WORKERS {
+        let keys = [SMALL[0], SMALL[1], ("TIMEOUTS__WRITE_STALL_MS", "300")];
+        let demo = node_with(workers, &keys);
+        let (node, operator) = (url(&demo), &demo.nodes[0].operator);
+        let mut slow = Raw::cramped(node, &token("bob")).await;
+        let mut alice = Client::login(node, &token("alice")).await.unwrap();
+        let began = Instant::now();
+        for count in 1.. {
+            let data = json!({"n": count, "filler": filler()});
+            let publish =
+                json!({"op": "publish", "conversation": "user.bob", "event": "e", "data": data});
+            ok(&mut alice, publish).await;
+            if closes(operator, SLOW) > 0 {
+                break;
+            }
+            assert!(began.elapsed() < PATIENCE, "not closed after {count} events");
+        }
+        slow.drain().await;
+        ok(&mut alice, json!({"op": "send", "conversation": "user.bob", "body": 1})).await;
+    }
+}
+
+/// Replies are bounded like everything else: who asks and never reads ends by the same rule.
+#[tokio::test]
+async fn who_asks_and_does_not_read_is_closed() {
+    let demo = node_with("1", &SMALL);
+    let mut asking = Raw::cramped(url(&demo), &token("alice")).await;
+    for _ in 0..REQUESTS {
+        // It may be closed by now.
+        if !asking.try_send(&text(r#"{"op":"hello"}"#)).await {
+            break;
+        }
+    }
+    let operator = &demo.nodes[0].operator;
+    eventually("the session is closed as slow", || closes(operator, SLOW) == 1).await;
+}

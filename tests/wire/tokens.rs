@@ -1,0 +1,51 @@
+//! Tokens by the development key, with whatever claims a test needs.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use narrowcast::auth::{Claims, Mint, TokenKey};
+use narrowcast::config::Config;
+use narrowcast::node::token_keys;
+
+/// The time in seconds since the Unix epoch.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs()
+}
+
+/// Claims of a user for an hour, with no grant.
+pub fn claims(user: &str) -> Claims {
+    Claims {
+        sub: user.to_owned(),
+        exp: now() + 3600,
+        iat: now(),
+        nbf: None,
+        aud: None,
+        iss: None,
+        role: None,
+        publish: vec![],
+        subscribe: vec![],
+    }
+}
+
+/// The key that nodes accept when nothing else is configured.
+pub fn development_key() -> TokenKey {
+    token_keys(&Config::default().auth).remove(0)
+}
+
+pub fn development_secret() -> Vec<u8> {
+    Config::default().auth.keys[0].secret.expose().to_vec()
+}
+
+pub fn sign(claims: &Claims) -> String {
+    Mint::new(&development_key()).token(claims)
+}
+
+/// A token with these grants.
+pub fn granting(user: &str, publish: &[&str], subscribe: &[&str]) -> String {
+    let texts = |list: &[&str]| list.iter().map(ToString::to_string).collect();
+    sign(&Claims { publish: texts(publish), subscribe: texts(subscribe), ..claims(user) })
+}
+
+/// A token with all that the demo's tokens grant.
+pub fn token(user: &str) -> String {
+    granting(user, &["topic.>"], &["topic.>", "presence.*"])
+}
