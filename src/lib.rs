@@ -27,7 +27,7 @@
 //! | [`worker`] | one event loop |
 //! | [`node`] | composition, start and stop |
 //! | [`client`] | a WebSocket client: commands, bench and tests |
-//! | [`bench`] | the load generator |
+//! | [`bench`](mod@bench) | the load generator |
 //! | [`cli`] | commands and exit codes |
 //!
 //! # The road of one message
