@@ -121,20 +121,17 @@ pub(super) async fn settle(ledger: &Ledger) {
     }
 }
 
-/// A token of the development key that may do what the load does.
-pub(super) fn load_token(user: &str) -> String {
-    let config = Config::default();
-    let now = WallClock::system().0 / 1_000_000;
-    let topics = vec!["topic.>".to_owned()];
-    Mint::new(&token_keys(&config.auth)[0]).token(&Claims {
-        sub: user.to_owned(),
-        exp: now + TOKEN_LIFE,
-        iat: now,
-        nbf: None,
-        aud: None,
-        iss: None,
-        role: None,
-        publish: topics.clone(),
-        subscribe: topics,
-    })
+/// Tokens of the development key that may do what the load does.
+pub(super) struct LoadTokens(Mint);
+
+impl LoadTokens {
+    pub(super) fn new() -> Self {
+        Self(Mint::new(&token_keys(&Config::default().auth)[0]))
+    }
+
+    pub(super) fn of(&self, user: &str) -> String {
+        let now = WallClock::system().seconds();
+        let (publish, subscribe) = (vec!["topic.>".to_owned()], vec!["topic.>".to_owned()]);
+        self.0.token(&Claims { publish, subscribe, ..Claims::of_user(user, now, TOKEN_LIFE) })
+    }
 }

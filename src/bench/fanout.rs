@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::cast::{Member, Role, assemble, load_token, settle};
+use super::cast::{LoadTokens, Member, Role, assemble, settle};
 use super::error::BenchError;
 use super::ledger::Ledger;
 use super::report::TableRow;
@@ -162,9 +162,9 @@ impl Fanout {
     }
 
     fn roles(cluster: &Cluster, crew: &Crew) -> Vec<Role> {
-        let mut roles = Vec::new();
+        let (mut roles, tokens) = (Vec::new(), LoadTokens::new());
         for (user, places) in crew.places.iter().enumerate() {
-            let token = load_token(&name(user as u32));
+            let token = tokens.of(&name(user as u32));
             for (device, place) in places.iter().enumerate() {
                 let heard = if device == 0 { crew.topics[user].as_slice() } else { &[] };
                 roles.push(Role {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 
-use super::cast::load_token;
+use super::cast::LoadTokens;
 use super::child::Server;
 use super::error::BenchError;
 use super::report::TableRow;
@@ -153,8 +153,9 @@ impl Idle {
 
     async fn clients(&self, server: &Server) -> Result<Vec<Client>, BenchError> {
         let mut clients = Vec::with_capacity(self.sessions);
+        let tokens = LoadTokens::new();
         for index in 0..self.sessions {
-            clients.push(Client::login(&server.urls[0], &load_token(&name(index))).await?);
+            clients.push(Client::login(&server.urls[0], &tokens.of(&name(index))).await?);
         }
         Ok(clients)
     }

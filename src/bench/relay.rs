@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::cast::{Member, Role, assemble, load_token, settle};
+use super::cast::{LoadTokens, Member, Role, assemble, settle};
 use super::child::Server;
 use super::error::BenchError;
 use super::fanout::finish_one;
@@ -130,9 +130,9 @@ impl Relay {
     }
 
     fn roles(&self, server: &Server, rng: &mut StdRng) -> Vec<Role> {
-        let mut roles = Vec::new();
+        let (mut roles, tokens) = (Vec::new(), LoadTokens::new());
         for user in 0..self.users {
-            let token = load_token(&format!("load-{user}"));
+            let token = tokens.of(&format!("load-{user}"));
             for _ in 0..DEVICES {
                 roles.push(Role {
                     url: server.urls[rng.random_range(0..server.urls.len())].clone(),

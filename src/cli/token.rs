@@ -82,18 +82,9 @@ pub(crate) fn mint(config: &Config) -> Mint {
 
 /// What a fresh token says.
 pub(crate) fn claims(user: &str, life: u64, grants: Grants<'_>, role: Option<Role>) -> Claims {
-    let now = WallClock::system().0 / 1_000_000;
-    Claims {
-        sub: user.to_owned(),
-        exp: now + life,
-        iat: now,
-        nbf: None,
-        aud: None,
-        iss: None,
-        role,
-        publish: grants.publish.to_vec(),
-        subscribe: grants.subscribe.to_vec(),
-    }
+    let now = WallClock::system().seconds();
+    let (publish, subscribe) = (grants.publish.to_vec(), grants.subscribe.to_vec());
+    Claims { role, publish, subscribe, ..Claims::of_user(user, now, life) }
 }
 
 /// The token to use: a given one, or a fresh one of a user by the configuration's key.

@@ -15,6 +15,11 @@ impl Micros {
         self.0 / 1000
     }
 
+    /// The time in whole seconds, as tokens count it.
+    pub const fn seconds(self) -> u64 {
+        self.0 / 1_000_000
+    }
+
     /// How far this lies after `earlier`; zero if it does not.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::domain::{Class, Key};
-use crate::layout::{Bucket, Layout, ShardIndex};
+use crate::layout::{Layout, ShardIndex};
 
 pub use machine::{Action, Batch, Linger, Machine, Standing, Ticket};
 
@@ -196,11 +196,6 @@ impl Interest {
     /// The shard's connection is gone, and nothing is heard.
     pub fn disconnected(&self, shard: ShardIndex) {
         self.change(shard, |machine, _| machine.disconnected());
-    }
-
-    /// The bucket of a key.
-    pub fn bucket(&self, key: &Key) -> Bucket {
-        self.layout.route(key).bucket
     }
 }
 

@@ -31,7 +31,7 @@ impl WallClock {
 
     /// The time in whole seconds, as tokens count it.
     pub fn seconds(&self) -> u64 {
-        self.now().0 / 1_000_000
+        self.now().seconds()
     }
 }
 

@@ -13,17 +13,7 @@ pub fn now() -> u64 {
 
 /// Claims of a user for an hour, with no grant.
 pub fn claims(user: &str) -> Claims {
-    Claims {
-        sub: user.to_owned(),
-        exp: now() + 3600,
-        iat: now(),
-        nbf: None,
-        aud: None,
-        iss: None,
-        role: None,
-        publish: vec![],
-        subscribe: vec![],
-    }
+    Claims::of_user(user, now(), 3600)
 }
 
 /// The key that nodes accept when nothing else is configured.

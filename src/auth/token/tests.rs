@@ -16,17 +16,7 @@ fn rules() -> TokenRules {
 }
 
 fn claims() -> Claims {
-    Claims {
-        sub: "alice".into(),
-        exp: NOW + 600,
-        iat: NOW,
-        nbf: None,
-        aud: None,
-        iss: None,
-        role: None,
-        publish: vec![],
-        subscribe: vec![],
-    }
+    Claims::of_user("alice", NOW, 600)
 }
 
 fn verify(claims: &Claims) -> Result<Principal, TokenError> {
