@@ -4,6 +4,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 
+use tokio::net::TcpSocket;
+
 use super::chat::{bodies_until, login, send};
 use crate::harness::{Demo, Process, RedisServer};
 
@@ -24,8 +26,10 @@ fn failure(mut process: Process) -> String {
 
 #[test]
 fn nobody_and_somebody_from_before_sharded_channels() {
-    let nobody = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let nobody = start(&format!("redis://{}", nobody.expect("a port")));
+    // Bound and never listening: nobody else can come to listen there meanwhile.
+    let held = TcpSocket::new_v4().expect("a socket");
+    held.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let nobody = start(&format!("redis://{}", held.local_addr().expect("it is bound")));
     let old = start(&old_redis());
     let said = failure(nobody);
     assert!(said.contains("refused"), "{said}");
