@@ -9,6 +9,8 @@
 //! | --- | --- |
 //! | [`domain`] | ids, subjects, patterns, conversations, messages, the clock of ids: pure |
 //! | [`layout`] | keys to buckets to shards, the plan of a publish, what a layout costs: pure |
+//! | [`roster`] | the live nodes: rows, leases, deaths: pure |
+//! | [`proof`] | that nothing is lost: what is settled, the watermark, repairs, cursors: pure |
 //! | [`socket`] | the server side of a WebSocket on one event loop |
 //! | [`protocol`] | client and server frames, codes: no I/O |
 //! | [`config`] | what an operator may say |
@@ -52,8 +54,10 @@ pub mod interest;
 pub mod layout;
 pub mod links;
 pub mod node;
+pub mod proof;
 pub mod protocol;
 pub mod redis;
+pub mod roster;
 pub mod router;
 pub mod session;
 pub mod socket;

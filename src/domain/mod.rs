@@ -5,6 +5,7 @@
 mod clock;
 mod conversation;
 mod message;
+mod moment;
 mod pattern;
 mod pattern_index;
 mod subject;
@@ -13,6 +14,7 @@ mod token;
 pub use clock::{ADOPTION_LIMIT, HybridClock, Micros, Observed};
 pub use conversation::{Conversation, ConversationError};
 pub use message::{Message, MessageId, NONCE_BYTES_MAX};
+pub use moment::{Moment, Now};
 pub use pattern::{Pattern, Reach};
 pub use pattern_index::PatternIndex;
 pub use subject::{Class, Key, SUBJECT_BYTES_MAX, Subject};

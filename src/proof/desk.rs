@@ -1,0 +1,233 @@
+//! A worker's side of publishing: what it issued, and what became of it.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::ledger::{Ledger, Ticket};
+use super::outbound::{Cargo, Outbound, Publishes};
+use super::view::Lease;
+use crate::domain::{Micros, Moment, Now};
+use crate::roster::{LinkSnapshot, Rule, Rules, Run, Snapshot};
+
+/// From an id to its acknowledgement by the store, on both clocks. What takes longer is not
+/// published: readers rely on it to know how far back an unseen message may lie.
+pub const ACK_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a send may be unsettled until something must be wrong with this node.
+const STUCK: Duration = Duration::from_mins(1);
+
+/// The bounds of a desk.
+#[derive(Debug, Clone, Copy)]
+pub struct DeskBounds {
+    /// Sends that may be unsettled.
+    pub pending: usize,
+    /// Publishes that may wait for a shard.
+    pub ring: usize,
+}
+
+/// What the acknowledgement of the store is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// To be published and answered `sent`.
+    Passed,
+    /// To be answered `outcome_unknown`, which is final.
+    Unknown(Doubt),
+}
+
+/// Why an outcome is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// The store took too long.
+    Late,
+    /// The node's lease ran out meanwhile.
+    Fenced,
+}
+
+/// One incarnation's sends.
+#[derive(Debug)]
+struct Book {
+    tenure: u32,
+    ledger: Ledger,
+    /// The links' counts when the incarnation began: its own count from zero.
+    base: SmallVec<[LinkSnapshot; 2]>,
+}
+
+/// A worker's side of publishing.
+#[derive(Debug)]
+pub struct Desk<T> {
+    /// The current incarnation's book is the last; the others drain.
+    books: Vec<Book>,
+    outbound: Outbound<T>,
+    bounds: DeskBounds,
+    rules: Rules,
+}
+
+impl<T: Cargo> Desk<T> {
+    /// A desk of a node with so many shards, in its first tenure, at `now`.
+    pub fn new(shards: usize, bounds: DeskBounds, now: Moment, rules: Rules) -> Self {
+        let outbound = Outbound::new(shards, bounds.ring, now, rules);
+        let base = outbound.snapshot().collect();
+        let books = vec![Book { tenure: 0, ledger: Ledger::default(), base }];
+        Self { books, outbound, bounds, rules }
+    }
+
+    /// A fresh incarnation begins, the `tenure`-th; the sends of earlier ones drain.
+    pub fn succeed(&mut self, tenure: u32) {
+        let base = self.outbound.snapshot().collect();
+        self.books.push(Book { tenure, ledger: Ledger::default(), base });
+    }
+
+    /// Forgets an earlier incarnation, of which everything is settled.
+    pub fn forget(&mut self, tenure: u32) {
+        self.books.retain(|book| book.tenure != tenure);
+    }
+
+    fn book(&mut self, tenure: u32) -> Option<&mut Book> {
+        self.books.iter_mut().find(|book| book.tenure == tenure)
+    }
+
+    /// The tenure that ids are issued in.
+    pub fn tenure(&self) -> u32 {
+        self.books.last().map_or(0, |book| book.tenure)
+    }
+
+    /// Whether one more send may be pending.
+    pub fn has_room(&self) -> bool {
+        self.books.iter().map(|book| book.ledger.len()).sum::<usize>() < self.bounds.pending
+    }
+
+    /// Enters an id in the step that issued it: no snapshot may be taken between the two.
+    pub fn enter(&mut self, time: Micros, now: Moment) -> Ticket {
+        let book = self.books.last_mut().expect("there is always a current book");
+        Ticket { tenure: book.tenure, number: book.ledger.enter(time, now) }
+    }
+
+    /// The store acknowledged. `now` was read with the acknowledgement in hand. `lease` is the
+    /// node's, read now. What passes has `publishes` to come.
+    pub fn judge(
+        &mut self,
+        ticket: Ticket,
+        now: Now,
+        lease: Option<Lease>,
+        publishes: u8,
+    ) -> Judgement {
+        let rules = self.rules;
+        let doubt = self.book(ticket.tenure).map_or(Some(Doubt::Fenced), |book| {
+            let (time, issued) = book.ledger.issued(ticket.number)?;
+            let late = now.wall.since(time) > ACK_LIMIT || now.moment.since(issued) > ACK_LIMIT;
+            let holds = |lease: Lease| lease.tenure == ticket.tenure && now.moment < lease.until;
+            let leased = lease.is_some_and(holds);
+            if late && rules.on(Rule::AckLimit) {
+                Some(Doubt::Late)
+            } else {
+                (!leased && rules.on(Rule::Fence)).then_some(Doubt::Fenced)
+            }
+        });
+        let publishes = if rules.on(Rule::AwaitAnswers) { publishes } else { 0 };
+        self.decide(ticket, if doubt.is_some() { 0 } else { publishes });
+        doubt.map_or(Judgement::Passed, Judgement::Unknown)
+    }
+
+    /// The send was answered with `outcome_unknown`, or was never stored: it publishes nothing.
+    pub fn abandon(&mut self, ticket: Ticket) {
+        self.decide(ticket, 0);
+    }
+
+    fn decide(&mut self, ticket: Ticket, publishes: u8) {
+        if let Some(book) = self.book(ticket.tenure) {
+            book.ledger.decide(ticket.number, publishes);
+        }
+    }
+
+    /// Appends a publish: of a message that passed, or of an event.
+    pub fn publish(
+        &mut self,
+        shard: usize,
+        cargo: T,
+        ticket: Option<Ticket>,
+        now: Moment,
+    ) -> Publishes {
+        let Self { books, outbound, .. } = self;
+        outbound.publish(shard, cargo, ticket, now, &mut |ticket| settle(books, ticket))
+    }
+
+    /// A connection to a shard is there.
+    pub fn up(&mut self, shard: usize, run: Run) -> Publishes {
+        let Self { books, outbound, .. } = self;
+        outbound.up(shard, run, &mut |ticket| settle(books, ticket))
+    }
+
+    /// The connection to a shard is gone.
+    pub fn down(&mut self, shard: usize, now: Moment) -> Publishes {
+        let Self { books, outbound, .. } = self;
+        outbound.down(shard, now, &mut |ticket| settle(books, ticket))
+    }
+
+    /// The next pipeline for a shard: nothing while one is in flight.
+    pub fn take(&mut self, shard: usize, max: usize) -> impl Iterator<Item = &T> {
+        self.outbound.take(shard, max)
+    }
+
+    /// The pipeline in flight to a shard was answered, each publish of it by `confirmed`.
+    pub fn answered(&mut self, shard: usize, confirmed: impl FnMut(usize) -> bool) -> Publishes {
+        let Self { books, outbound, .. } = self;
+        outbound.answered(shard, confirmed, &mut |ticket| settle(books, ticket))
+    }
+
+    /// Time passed. Once a second is often enough.
+    pub fn tick(&mut self, now: Moment) -> Publishes {
+        let Self { books, outbound, .. } = self;
+        let done = outbound.tick(now, &mut |ticket| settle(books, ticket));
+        #[cfg(test)]
+        if done.dropped > 0 && !self.rules.on(Rule::GapAfterDrop) {
+            self.books.iter_mut().for_each(|book| book.ledger.settle_all());
+        }
+        done
+    }
+
+    /// The worker's part of a row of an incarnation. `reading` was read from the clock of ids in
+    /// this step, and everything is issued above it.
+    pub fn snapshot(&mut self, tenure: u32, reading: Micros) -> Snapshot {
+        let links: SmallVec<[LinkSnapshot; 2]> = self.outbound.snapshot().collect();
+        let Some(book) = self.book(tenure) else {
+            return Snapshot { settled: reading, decided: reading, links };
+        };
+        let since = |(link, base): (&LinkSnapshot, &LinkSnapshot)| LinkSnapshot {
+            run: link.run,
+            epoch: link.epoch - base.epoch,
+            gap_no: link.gap_no - base.gap_no,
+        };
+        Snapshot {
+            settled: book.ledger.settled(reading),
+            decided: book.ledger.decided(reading),
+            links: links.iter().zip(&book.base).map(since).collect(),
+        }
+    }
+
+    /// Whether everything of an incarnation is settled.
+    pub fn is_settled(&mut self, tenure: u32) -> bool {
+        self.book(tenure).is_none_or(|book| book.ledger.len() == 0)
+    }
+
+    /// Whether a send is unsettled for so long that this node must fence itself.
+    pub fn is_stuck(&self, now: Moment) -> bool {
+        self.books.last().is_some_and(|book| book.ledger.oldest(now) > STUCK)
+    }
+
+    /// Whether nothing waits to be sent or answered.
+    pub fn is_quiet(&self) -> bool {
+        self.outbound.is_quiet()
+    }
+
+    /// Whether something is to be sent to a shard.
+    pub fn has_waiting(&self, shard: usize) -> bool {
+        self.outbound.has_waiting(shard)
+    }
+}
+
+fn settle(books: &mut [Book], ticket: Ticket) {
+    if let Some(book) = books.iter_mut().find(|book| book.tenure == ticket.tenure) {
+        book.ledger.publish_done(ticket.number);
+    }
+}

@@ -1,0 +1,139 @@
+//! Up to where one session has everything, and by which argument.
+
+use std::time::Duration;
+
+use super::{RoundKind, Viewed};
+use crate::domain::Micros;
+use crate::roster::{Rule, Rules};
+
+/// How far the first cursor stays behind the begin of the reads: the 5 s that an acknowledgement
+/// may take, and twice the 5 s that a wall clock may be off. What the reads did not show is
+/// acknowledged later, so its id is above. 14 s is too little.
+pub const READ_MARGIN: Duration = Duration::from_secs(15);
+
+/// The margin that is one second too small, for the simulation.
+const READ_MARGIN_SHORT: Duration = Duration::from_secs(14);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Base {
+    /// It has everything up to here, and nothing is known above.
+    Own(Micros),
+    /// It has everything up to its worker's watermark.
+    Shared,
+}
+
+/// A read for one session, from its begin on.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading {
+    begun: Micros,
+    viewed: Viewed,
+    confirmed: bool,
+}
+
+impl Reading {
+    /// A read begins: `wall` and the view were looked at before it was issued, when the session was
+    /// registered. `confirmed` says whether everything it needs was heard by then.
+    pub const fn begin(wall: Micros, viewed: Viewed, confirmed: bool) -> Self {
+        Self { begun: wall, viewed, confirmed }
+    }
+}
+
+/// Up to where a session has everything.
+#[derive(Debug, Clone, Copy)]
+pub struct Footing {
+    base: Base,
+    /// Whether it was handed its first cursor: no watermark may reach it before.
+    told: bool,
+    rules: Rules,
+}
+
+impl Footing {
+    /// A session that comes with a cursor; one that comes with none is as one whose cursor was
+    /// [`READ_MARGIN`] ago, since it is owed nothing that was acknowledged before.
+    pub const fn new(cursor: Micros, rules: Rules) -> Self {
+        Self { base: Base::Own(cursor), told: false, rules }
+    }
+
+    /// Above which id a read for this session begins; the worker's watermark if it shares that.
+    pub fn above(&self, watermark: Micros) -> Micros {
+        match self.base {
+            Base::Own(own) if self.rules.on(Rule::OwnCursor) => own,
+            _ => watermark,
+        }
+    }
+
+    /// Whether it takes part in the watermark.
+    pub fn is_shared(&self) -> bool {
+        self.base == Base::Shared
+    }
+
+    /// Whether it was handed its first cursor.
+    pub const fn is_told(&self) -> bool {
+        self.told
+    }
+
+    /// The session's own read is done, and what it found stands in the session's queue: the
+    /// cursor to put behind it. `watermark` is the worker's.
+    pub fn read(&mut self, reading: Reading, now: Viewed, watermark: Micros) -> Micros {
+        let Reading { begun, viewed, confirmed } = reading;
+        let exact = self.rules.on(Rule::ReadMargin);
+        let margin = if exact { READ_MARGIN } else { READ_MARGIN_SHORT };
+        let own = self.above(watermark).max(begun - margin).max(viewed.decided);
+        let unbroken = !viewed.frozen && viewed.breaks == now.breaks;
+        let unbroken = unbroken || !self.rules.on(Rule::ResumeUnbroken);
+        let confirmed = confirmed || !self.rules.on(Rule::ResumeConfirmed);
+        self.told = true;
+        if confirmed && unbroken {
+            self.base = Base::Shared;
+            return own.max(watermark);
+        }
+        if !self.is_shared() {
+            self.base = Base::Own(own);
+        }
+        own
+    }
+
+    /// A round whose list contained the session is done, and what it found stands in the session's
+    /// queue. `confirmed` says whether everything it needs was heard when the round began,
+    /// `watermark` is the worker's since. The cursor to put behind it.
+    pub fn round(
+        &mut self,
+        kind: RoundKind,
+        decided: Option<Micros>,
+        confirmed: bool,
+        watermark: Micros,
+    ) -> Option<Micros> {
+        if let Base::Own(own) = self.base {
+            self.base = if kind == RoundKind::Repair && confirmed {
+                Base::Shared
+            } else {
+                Base::Own(own.max(decided.unwrap_or_default()))
+            };
+        }
+        self.cursor(watermark)
+    }
+
+    /// A round passed that could not read for the session: it has what it had, by itself.
+    /// `watermark` is the worker's before the round was done.
+    pub fn skipped(&mut self, watermark: Micros) {
+        self.base = Base::Own(self.above(watermark));
+    }
+
+    /// The watermark reached the session, behind everything that was queued before it: its cursor.
+    pub fn advance(&self, watermark: Micros) -> Option<Micros> {
+        self.is_shared().then_some(watermark).filter(|_| self.may_hear())
+    }
+
+    /// The cursor that the session may be handed now.
+    pub fn cursor(&self, watermark: Micros) -> Option<Micros> {
+        let cursor = match self.base {
+            Base::Own(own) => own,
+            Base::Shared => watermark,
+        };
+        self.may_hear().then_some(cursor)
+    }
+
+    fn may_hear(&self) -> bool {
+        self.told || !self.rules.on(Rule::CursorInQueue)
+    }
+}

@@ -1,0 +1,312 @@
+//! The publishers' side: each publish of a message is answered, repeated, detoured to `all` of
+//! another shard, or given up on under an announced gap. Events are tried once.
+//!
+//! `settle` is told a ticket for each of its publishes that is confirmed or given up on.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::ledger::Ticket;
+use crate::domain::Moment;
+use crate::roster::{LinkSnapshot, Rule, Rules, Run};
+
+/// How long a link is down until its worker matches any run: what it said last may be long over.
+const RUN_STALE: Duration = Duration::from_secs(5);
+
+/// How long a publish of a message is tried until it is given up on.
+const GIVE_UP: Duration = Duration::from_secs(10);
+
+/// The least time between two gaps of a link: each costs all nodes a repair.
+const GAP_PAUSE: Duration = Duration::from_secs(20);
+
+/// What is published.
+pub trait Cargo: Clone {
+    /// The same for `all` of another shard: it names its keys, so its delivery does not depend on
+    /// the channel.
+    #[must_use]
+    fn detoured(&self) -> Self;
+}
+
+/// What became of publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Publishes {
+    /// Sent to `all` of another shard.
+    pub detoured: u64,
+    /// Given up on under a gap, or an event that could not be sent.
+    pub dropped: u64,
+    /// To be sent again.
+    pub repeated: u64,
+}
+
+impl std::ops::AddAssign for Publishes {
+    fn add_assign(&mut self, other: Self) {
+        self.detoured += other.detoured;
+        self.dropped += other.dropped;
+        self.repeated += other.repeated;
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Item<T> {
+    cargo: T,
+    /// None for an event, and for a message that a gap covers already.
+    ticket: Option<Ticket>,
+    since: Moment,
+}
+
+/// A worker's way to one shard.
+#[derive(Debug)]
+struct Link<T> {
+    up: bool,
+    run: Option<Run>,
+    last_run: Option<Run>,
+    epoch: u64,
+    gap_no: u64,
+    last_gap: Option<Moment>,
+    down_since: Moment,
+    /// The ring: what is to be sent. Bounded.
+    waiting: VecDeque<Item<T>>,
+    /// The pipeline in flight. Bounded by what is taken at once.
+    sent: VecDeque<Item<T>>,
+    /// Fell out of the ring; to be announced. Bounded by the sends that may be pending.
+    lost: Vec<Ticket>,
+}
+
+/// A worker's ways to all shards.
+#[derive(Debug)]
+pub(super) struct Outbound<T> {
+    links: Vec<Link<T>>,
+    ring: usize,
+    rules: Rules,
+}
+
+impl<T: Cargo> Outbound<T> {
+    /// Nothing is connected since `now`. `ring` publishes may wait for a shard.
+    pub(super) fn new(shards: usize, ring: usize, now: Moment, rules: Rules) -> Self {
+        let link = |_| Link {
+            up: false,
+            run: None,
+            last_run: None,
+            epoch: 0,
+            gap_no: 0,
+            last_gap: None,
+            down_since: now,
+            waiting: VecDeque::new(),
+            sent: VecDeque::new(),
+            lost: Vec::new(),
+        };
+        Self { links: (0..shards).map(link).collect(), ring, rules }
+    }
+
+    pub(super) fn snapshot(&self) -> impl Iterator<Item = LinkSnapshot> {
+        self.links.iter().map(|link| {
+            let (epoch, gap_no) = (
+                if self.rules.on(Rule::Epoch) { link.epoch } else { 0 },
+                if self.rules.on(Rule::GapNumber) { link.gap_no } else { link.gap_no.min(1) },
+            );
+            LinkSnapshot { run: link.run, epoch, gap_no }
+        })
+    }
+
+    /// Appends a publish.
+    pub(super) fn publish(
+        &mut self,
+        shard: usize,
+        cargo: T,
+        ticket: Option<Ticket>,
+        now: Moment,
+        settle: &mut impl FnMut(Ticket),
+    ) -> Publishes {
+        self.route(shard, Item { cargo, ticket, since: now }, settle)
+    }
+
+    /// Puts a publish where it can go: its own shard, `all` of another, or the ring of its own.
+    fn route(
+        &mut self,
+        shard: usize,
+        mut item: Item<T>,
+        settle: &mut impl FnMut(Ticket),
+    ) -> Publishes {
+        let mut done = Publishes::default();
+        let other = self.links.iter().position(|link| link.up).filter(|_| !self.links[shard].up);
+        match other {
+            Some(other) => {
+                done.detoured = 1;
+                item.cargo = item.cargo.detoured();
+                if !self.rules.on(Rule::AwaitDetours) {
+                    item.ticket.take().into_iter().for_each(settle);
+                }
+                self.append(other, item, &mut done);
+            }
+            None if self.links[shard].up || item.ticket.is_some() => {
+                self.append(shard, item, &mut done);
+            }
+            None => done.dropped = 1,
+        }
+        done
+    }
+
+    fn append(&mut self, shard: usize, item: Item<T>, done: &mut Publishes) {
+        let link = &mut self.links[shard];
+        if link.waiting.len() < self.ring {
+            link.waiting.push_back(item);
+            return;
+        }
+        match item.ticket {
+            Some(ticket) => link.lost.push(ticket),
+            None => done.dropped += 1,
+        }
+    }
+
+    /// A connection is there. What waits for shards that are down goes this way.
+    pub(super) fn up(
+        &mut self,
+        shard: usize,
+        run: Run,
+        settle: &mut impl FnMut(Ticket),
+    ) -> Publishes {
+        let link = &mut self.links[shard];
+        link.epoch += u64::from(link.last_run.is_some_and(|last| last != run));
+        (link.run, link.last_run, link.up) = (Some(run), Some(run), true);
+        let mut done = Publishes::default();
+        for other in (0..self.links.len()).filter(|other| *other != shard) {
+            if !self.links[other].up {
+                let items = std::mem::take(&mut self.links[other].waiting);
+                items.into_iter().for_each(|item| done += self.route(other, item, settle));
+            }
+        }
+        done
+    }
+
+    /// The connection is gone. What it did not answer, and what waited for it, goes elsewhere.
+    pub(super) fn down(
+        &mut self,
+        shard: usize,
+        now: Moment,
+        settle: &mut impl FnMut(Ticket),
+    ) -> Publishes {
+        let link = &mut self.links[shard];
+        if !link.up {
+            return Publishes::default();
+        }
+        (link.up, link.down_since) = (false, now);
+        let sent = std::mem::take(&mut link.sent);
+        let waiting = std::mem::take(&mut link.waiting);
+        let mut done = Publishes::default();
+        for (repeated, item) in
+            sent.into_iter().map(|item| (1, item)).chain(waiting.into_iter().map(|item| (0, item)))
+        {
+            if item.ticket.is_some() {
+                done.repeated += repeated;
+                done += self.route(shard, item, settle);
+            } else {
+                done.dropped += 1;
+            }
+        }
+        done
+    }
+
+    /// Takes the next pipeline, unless one is in flight.
+    pub(super) fn take(&mut self, shard: usize, max: usize) -> impl Iterator<Item = &T> {
+        let link = &mut self.links[shard];
+        let fresh = link.up && link.sent.is_empty();
+        if fresh {
+            let count = link.waiting.len().min(max);
+            if count == link.waiting.len() {
+                std::mem::swap(&mut link.waiting, &mut link.sent);
+            } else {
+                link.sent.extend(link.waiting.drain(..count));
+            }
+        }
+        link.sent.iter().take(if fresh { max } else { 0 }).map(|item| &item.cargo)
+    }
+
+    /// The pipeline in flight was answered: which of it are confirmed. The refused messages wait
+    /// again, in front.
+    pub(super) fn answered(
+        &mut self,
+        shard: usize,
+        mut confirmed: impl FnMut(usize) -> bool,
+        settle: &mut impl FnMut(Ticket),
+    ) -> Publishes {
+        let mut done = Publishes::default();
+        let link = &mut self.links[shard];
+        let mut again = VecDeque::new();
+        for (index, item) in link.sent.drain(..).enumerate() {
+            match (confirmed(index), item.ticket) {
+                (true, Some(ticket)) => settle(ticket),
+                (false, Some(_)) => again.push_back(item),
+                (false, None) => done.dropped += 1,
+                (true, None) => {}
+            }
+        }
+        done.repeated += again.len() as u64;
+        again.append(&mut link.waiting);
+        link.waiting = again;
+        done
+    }
+
+    /// Time passed: links that are down for long, and publishes that are tried for too long.
+    /// A gap is raised in the step that settles what it covers.
+    pub(super) fn tick(&mut self, now: Moment, settle: &mut impl FnMut(Ticket)) -> Publishes {
+        let rules = self.rules;
+        let mut done = Publishes::default();
+        for link in &mut self.links {
+            if rules.on(Rule::RunNone)
+                && !link.up
+                && link.run.is_some()
+                && now.since(link.down_since) > RUN_STALE
+            {
+                link.epoch += 1;
+                link.run = None;
+            }
+            done.dropped += link.give_up(now, rules, settle);
+        }
+        done
+    }
+
+    /// Whether nothing is on its way.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.links.iter().all(|link| link.waiting.is_empty() && link.sent.is_empty())
+    }
+
+    /// Whether something is to be sent to a shard.
+    pub(super) fn has_waiting(&self, shard: usize) -> bool {
+        !self.links[shard].waiting.is_empty()
+    }
+}
+
+impl<T> Link<T> {
+    /// Gives up on what is tried for too long and on what fell out of the ring, if a gap may be
+    /// announced now. It covers only what is gone for good.
+    fn give_up(&mut self, now: Moment, rules: Rules, settle: &mut impl FnMut(Ticket)) -> u64 {
+        let may = self.last_gap.is_none_or(|last| now.since(last) >= GAP_PAUSE);
+        let is_old = |since: Moment| now.since(since) > GIVE_UP;
+        if !may {
+            return 0;
+        }
+        let is_old = |since: Moment| rules.on(Rule::GapByAge) && is_old(since);
+        let mut dropped = self.lost.len() as u64;
+        self.lost.drain(..).for_each(&mut *settle);
+        // A pipeline in flight keeps its places: its answers come by their order.
+        for item in self.sent.iter_mut().filter(|item| is_old(item.since)) {
+            if let Some(ticket) = item.ticket.take() {
+                dropped += 1;
+                settle(ticket);
+            }
+        }
+        self.waiting.retain(|item| {
+            let keep = !is_old(item.since);
+            if let (false, Some(ticket)) = (keep, item.ticket) {
+                dropped += 1;
+                settle(ticket);
+            }
+            keep
+        });
+        if dropped > 0 {
+            self.last_gap = Some(now);
+            self.gap_no += u64::from(rules.on(Rule::GapAnnounced));
+        }
+        dropped
+    }
+}

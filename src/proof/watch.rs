@@ -1,0 +1,407 @@
+//! A node's watermark: everything acknowledged by anyone up to it has reached every live session
+//! here that shares it.
+//!
+//! The loop that drives this reads and writes the roster, tells it what happens to the subscriber
+//! connections, and carries out the [`Order`]s that [`Watch::poll`] gives.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::View;
+use crate::domain::{Micros, Moment, Now};
+use crate::roster::{Break, Census, Incarnation, Row, Rule, Rules, Run, ShardTag};
+
+/// How long a canary may be under way.
+pub const CANARY_LATE: Duration = Duration::from_secs(3);
+
+/// From one pull round to the next, begin to begin.
+const PULL_EVERY: Duration = Duration::from_secs(10);
+
+/// The least time from one repair to the next, begin to begin: breaks may come faster.
+const REPAIR_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest time between the begins of two roster reads: beyond it a row may have come and gone
+/// unseen.
+const READS_APART: Duration = Duration::from_mins(1);
+
+/// How long others may publish to another run until this node looks its shard up again: it may be
+/// the one that stayed with a server that is no primary any more. Doubles while that does not help.
+const DISAGREE: Duration = Duration::from_secs(10);
+
+/// The longest such wait.
+const DISAGREE_MAX: Duration = Duration::from_mins(5);
+
+/// A subscriber connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// There is none.
+    Down,
+    /// It is there.
+    Up {
+        /// The run it is connected to.
+        run: Run,
+        /// Whether everything that was needed when it came up is subscribed and confirmed.
+        whole: bool,
+    },
+}
+
+/// Why sessions are read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoundKind {
+    /// Everything is heard again: the watermark moves again if nothing breaks meanwhile.
+    Repair,
+    /// The watermark stays frozen, and cursors go on.
+    Pull,
+}
+
+/// A read for all sessions that are registered when it begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Round {
+    /// Its number.
+    pub number: u64,
+    /// What for.
+    pub kind: RoundKind,
+    /// What is read lies above this, for the sessions that share the watermark.
+    pub above: Micros,
+    /// What the sessions read for have when it is done, if the clock is known.
+    pub decided: Option<Micros>,
+    breaks: u64,
+    dying: SmallVec<[Incarnation; 2]>,
+}
+
+/// What the loop must do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// Send a canary of this number through every shard, to this node's own channel.
+    Canaries(u64),
+    /// Break this node's connections to a shard and look its primary up again.
+    BreakLinks(usize),
+    /// Put the watermark behind everything that waits for each worker.
+    Advance(Micros),
+    /// Read for all sessions, then say [`Watch::round_done`].
+    Read(Round),
+    /// Tell the workers, behind everything that waits for them, that a round is done.
+    Done {
+        /// Which.
+        round: Round,
+        /// The watermark now.
+        watermark: Micros,
+    },
+}
+
+#[derive(Debug)]
+struct Canaries {
+    number: u64,
+    breaks: u64,
+    sent: Moment,
+    /// None only where the simulation sends them too early.
+    watermark: Option<Micros>,
+    /// Shards that have not answered.
+    waiting: SmallVec<[usize; 4]>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Disagreement {
+    since: Moment,
+    wait: Duration,
+}
+
+/// A node's watermark.
+#[derive(Debug)]
+pub struct Watch {
+    view: Arc<View>,
+    census: Census,
+    shards: Vec<(ShardTag, Heard)>,
+    watermark: Micros,
+    decided: Option<Micros>,
+    reading: Option<Now>,
+    last_read: Option<Moment>,
+    canaries: Option<Canaries>,
+    canary_rounds: u64,
+    round: Option<Round>,
+    rounds: u64,
+    /// Since when it is frozen, or when the last round began.
+    pull_since: Option<Moment>,
+    last_repair: Option<Moment>,
+    disagreement: Option<Disagreement>,
+    orders: VecDeque<Order>,
+    broken: Vec<Break>,
+    clock_known: bool,
+    rules: Rules,
+}
+
+impl Watch {
+    /// Nothing is known, nothing is heard.
+    pub fn new(shards: impl IntoIterator<Item = ShardTag>, view: Arc<View>, rules: Rules) -> Self {
+        Self {
+            view,
+            census: Census::new(rules),
+            shards: shards.into_iter().map(|shard| (shard, Heard::Down)).collect(),
+            watermark: Micros::default(),
+            decided: None,
+            reading: None,
+            last_read: None,
+            canaries: None,
+            canary_rounds: 0,
+            round: None,
+            rounds: 0,
+            pull_since: None,
+            last_repair: None,
+            disagreement: None,
+            orders: VecDeque::new(),
+            broken: Vec::new(),
+            clock_known: true,
+            rules,
+        }
+    }
+
+    /// The watermark.
+    pub const fn watermark(&self) -> Micros {
+        self.watermark
+    }
+
+    /// The live rows as last read.
+    pub fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.census.rows()
+    }
+
+    /// The breaks since the last call that were found here.
+    pub fn take_breaks(&mut self) -> Vec<Break> {
+        std::mem::take(&mut self.broken)
+    }
+
+    /// Whether this node's clock is known to be right.
+    pub const fn clock_is_known(&mut self, known: bool) {
+        self.clock_known = known;
+    }
+
+    fn raise(&mut self, what: Break) {
+        self.view.raise();
+        self.broken.push(what);
+    }
+
+    /// A roster read begins; `now` was read before it was issued. Reads do not overlap.
+    pub fn read_begins(&mut self, now: Now) {
+        debug_assert!(self.reading.is_none(), "reads do not overlap");
+        self.reading = Some(now);
+        if !self.rules.on(Rule::CanaryAfterRead) && !self.view.look().frozen {
+            self.send_canaries(None, now.moment);
+        }
+    }
+
+    /// The read gave no answer.
+    pub const fn read_fails(&mut self) {
+        self.reading = None;
+    }
+
+    /// The read returned these rows.
+    pub fn read_ends(&mut self, rows: Vec<Row>, end: Moment) {
+        let Some(begin) = self.reading.take() else { return };
+        let apart = self.last_read.replace(begin.moment).map(|last| begin.moment.since(last));
+        if apart.is_some_and(|apart| apart > READS_APART) && self.rules.on(Rule::ReadGap) {
+            self.raise(Break::ReadGap);
+        }
+        let shards = &self.shards;
+        let breaks = self.census.read(rows, begin.moment, end, |tag| run_heard(shards, tag));
+        breaks.into_iter().for_each(|what| self.raise(what));
+        if !self.clock_known {
+            self.decided = None;
+            return;
+        }
+        let bounds = self.census.bounds(begin.wall);
+        self.decided = Some(bounds.decided);
+        self.view.decide(bounds.decided);
+        if !self.view.look().frozen {
+            self.may_advance(bounds.settled, end);
+        }
+    }
+
+    fn may_advance(&mut self, watermark: Micros, now: Moment) {
+        if !self.rules.on(Rule::Canary) {
+            return self.advance(watermark);
+        }
+        match &mut self.canaries {
+            Some(early) if early.watermark.is_none() => {
+                early.watermark = Some(watermark);
+                self.conclude_canaries();
+            }
+            _ => self.send_canaries(Some(watermark), now),
+        }
+    }
+
+    fn send_canaries(&mut self, watermark: Option<Micros>, now: Moment) {
+        if self.canaries.is_some() {
+            // Those under way are judged first: a round that is replaced could never be late.
+            return;
+        }
+        self.canary_rounds += 1;
+        self.canaries = Some(Canaries {
+            number: self.canary_rounds,
+            breaks: self.view.breaks(),
+            sent: now,
+            watermark,
+            waiting: (0..self.shards.len()).collect(),
+        });
+        self.orders.push_back(Order::Canaries(self.canary_rounds));
+    }
+
+    /// A canary came back over the subscriber connection to a shard.
+    pub fn canary_back(&mut self, shard: usize, number: u64) {
+        if let Some(canaries) = &mut self.canaries
+            && canaries.number == number
+        {
+            canaries.waiting.retain(|waiting| *waiting != shard);
+            self.conclude_canaries();
+        }
+    }
+
+    fn conclude_canaries(&mut self) {
+        let is_done = |canaries: &mut Canaries| canaries.waiting.is_empty();
+        let done = self.canaries.take_if(|c| c.watermark.is_some() && is_done(c));
+        if let Some(canaries) = done
+            && canaries.breaks == self.view.breaks()
+            && let Some(watermark) = canaries.watermark
+        {
+            self.advance(watermark);
+        }
+    }
+
+    fn advance(&mut self, watermark: Micros) {
+        self.watermark = self.watermark.max(watermark);
+        self.census.exclude_left();
+        self.orders.push_back(Order::Advance(self.watermark));
+    }
+
+    /// A subscriber connection is there, to this run; nothing is subscribed yet.
+    pub fn connected(&mut self, shard: usize, run: Run) {
+        self.shards[shard].1 = Heard::Up { run, whole: false };
+    }
+
+    /// Everything that was needed when the connection came up is heard.
+    pub fn whole(&mut self, shard: usize) {
+        if let Heard::Up { whole, .. } = &mut self.shards[shard].1 {
+            *whole = true;
+        }
+    }
+
+    /// A subscriber connection is gone.
+    pub fn lost(&mut self, shard: usize) {
+        self.shards[shard].1 = Heard::Down;
+        self.raise(Break::LinkLost);
+    }
+
+    /// Time passed, or something happened elsewhere: what to do next, if anything.
+    pub fn poll(&mut self, now: Moment) -> Option<Order> {
+        self.judge_canaries(now);
+        self.judge_disagreement(now);
+        self.begin_round(now);
+        self.orders.pop_front()
+    }
+
+    fn judge_canaries(&mut self, now: Moment) {
+        let breaks = self.view.breaks();
+        self.canaries.take_if(|canaries| canaries.breaks != breaks);
+        let late = self.canaries.take_if(|canaries| now.since(canaries.sent) > CANARY_LATE);
+        if let Some(canaries) = late {
+            self.raise(Break::CanaryLate);
+            let orders = canaries.waiting.into_iter().map(Order::BreakLinks);
+            self.orders.extend(orders);
+        }
+    }
+
+    /// Whoever stays with a server that is no primary any more hears everything there, but nobody
+    /// else: only a look at the name again tells him.
+    fn judge_disagreement(&mut self, now: Moment) {
+        let frozen = self.view.look().frozen;
+        if !frozen || self.agrees() {
+            self.disagreement = None;
+            return;
+        }
+        let fresh = Disagreement { since: now, wait: DISAGREE };
+        let Disagreement { since, wait } = *self.disagreement.get_or_insert(fresh);
+        if now.since(since) < wait {
+            return;
+        }
+        self.disagreement = Some(Disagreement { since: now, wait: (wait * 2).min(DISAGREE_MAX) });
+        let shards = &self.shards;
+        let differs = |index: &usize| {
+            let only = |tag| if tag == shards[*index].0 { run_heard(shards, tag) } else { None };
+            !self.census.agrees(only)
+        };
+        let orders = (0..self.shards.len()).filter(differs).map(Order::BreakLinks);
+        self.orders.extend(orders);
+    }
+
+    fn agrees(&self) -> bool {
+        self.census.agrees(|tag| run_heard(&self.shards, tag))
+    }
+
+    fn begin_round(&mut self, now: Moment) {
+        let viewed = self.view.look();
+        if !viewed.frozen {
+            self.pull_since = None;
+            return;
+        }
+        let pull_since = *self.pull_since.get_or_insert(now);
+        if self.round.is_some() || self.last_read.is_none() {
+            return;
+        }
+        let kind = if self.is_repairable(now) {
+            self.last_repair = Some(now);
+            RoundKind::Repair
+        } else if now.since(pull_since) >= PULL_EVERY && self.rules.on(Rule::PullRounds) {
+            RoundKind::Pull
+        } else {
+            return;
+        };
+        self.pull_since = Some(now);
+        self.rounds += 1;
+        let round = Round {
+            number: self.rounds,
+            kind,
+            above: self.watermark,
+            decided: self.decided,
+            breaks: viewed.breaks,
+            dying: self.census.dying(),
+        };
+        self.round = Some(round.clone());
+        self.orders.push_back(Order::Read(round));
+    }
+
+    fn is_repairable(&self, now: Moment) -> bool {
+        let is_whole = |(_, heard): &(ShardTag, Heard)| match heard {
+            Heard::Up { whole, .. } => *whole || !self.rules.on(Rule::RepairAfterConfirmed),
+            Heard::Down => false,
+        };
+        self.shards.iter().all(is_whole)
+            && (self.agrees() || !self.rules.on(Rule::RepairAfterAgreement))
+            && self.last_repair.is_none_or(|last| now.since(last) >= REPAIR_PAUSE)
+    }
+
+    /// The round under way is done: every session that was registered when it began was read for,
+    /// or is left with its own cursor.
+    pub fn round_done(&mut self, number: u64) {
+        let Some(round) = self.round.take_if(|round| round.number == number) else { return };
+        self.watermark = self.watermark.max(round.decided.unwrap_or_default());
+        if round.kind == RoundKind::Repair {
+            if self.view.breaks() == round.breaks {
+                self.census.exclude(&round.dying);
+            }
+            let whole = self.rules.on(Rule::NoBreakSince);
+            self.view.heal(if whole { round.breaks } else { self.view.breaks() });
+        }
+        let watermark = self.watermark;
+        self.orders.push_back(Order::Done { round, watermark });
+    }
+}
+
+fn run_heard(shards: &[(ShardTag, Heard)], tag: ShardTag) -> Option<Run> {
+    let (_, heard) = shards.iter().find(|(shard, _)| *shard == tag)?;
+    match heard {
+        Heard::Up { run, .. } => Some(*run),
+        Heard::Down => None,
+    }
+}

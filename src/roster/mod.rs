@@ -1,0 +1,22 @@
+//! The live nodes, as each of them knows them: pure, fed with rows and times.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `row` | what an incarnation says of itself |
+//! | `tenure` | an incarnation's lease, its birth and its fence |
+//! | `census` | what a node makes of the rows it reads: breaks, deaths, how far all are |
+//! | `keeper` | a node's incarnations one after the other, and when their rows are due |
+//! | `rules` | which rules hold; all, outside of the simulation |
+
+mod census;
+mod keeper;
+mod row;
+mod rules;
+mod tenure;
+
+pub use census::{Bounds, Break, Census, DEAD_AFTER, READ_CAP};
+pub use keeper::{Keeper, WRITE_EVERY};
+pub use row::{About, Incarnation, LinkSnapshot, Row, Run, ShardRow, ShardTag, Snapshot, State};
+pub(crate) use rules::Rule;
+pub use rules::Rules;
+pub use tenure::{LEASE, Standing, Tenure};

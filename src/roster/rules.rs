@@ -1,0 +1,116 @@
+//! The rules that can be switched off, each by itself, to see that the simulation notices.
+//!
+//! Outside of tests every rule is on and this costs nothing.
+
+/// A defence of the proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(dead_code, reason = "the simulation names them all")]
+pub enum Rule {
+    /// An incarnation issues ids only once a row is acknowledged within the first row's lease.
+    Birth,
+    /// An acknowledgement that is handled after the lease ran out does not revive it.
+    StickyLease,
+    /// What is acknowledged outside of the lease is not published.
+    Fence,
+    /// A fenced incarnation is never used again.
+    FreshIncarnation,
+    /// What was acknowledged over 5 s after its id is not published.
+    AckLimit,
+    /// Settled waits for the answers of all publishes.
+    AwaitAnswers,
+    /// Settled waits for the answers of detours too.
+    AwaitDetours,
+    /// A publisher that comes back to another run, or was away for long, says so by its epoch.
+    Epoch,
+    /// What is given up on is announced.
+    GapAnnounced,
+    /// A gap covers only what has left the ring.
+    GapAfterDrop,
+    /// A gap is told from the one before.
+    GapNumber,
+    /// The watermark stays 10 s behind the read's beginning.
+    ReadCap,
+    /// That margin is not 9 s.
+    ReadCapExact,
+    /// The first baseline of epochs and gaps is zero.
+    ZeroBaseline,
+    /// The highest counter of an incarnation is kept.
+    HighestCounter,
+    /// Death is judged from the end of one read to the beginning of another.
+    DeathByReads,
+    /// Death takes 15 s.
+    DeathAge,
+    /// A death is a break.
+    DeathRepaired,
+    /// A row that vanished is a break, and counts until its incarnation is dead.
+    VanishedRow,
+    /// A row that says `left` is compared like any other.
+    LeftCompared,
+    /// The runs that others publish to are compared with the one that is heard.
+    RunCompared,
+    /// A changed epoch or gap count is a break.
+    CountsCompared,
+    /// The watermark waits for canaries.
+    Canary,
+    /// The canaries are sent after the roster was read.
+    CanaryAfterRead,
+    /// Too long without a roster read is a break.
+    ReadGap,
+    /// Repairs read once everything is heard again.
+    RepairAfterConfirmed,
+    /// Repairs read once no run differs.
+    RepairAfterAgreement,
+    /// A repair that a break interrupts does not unfreeze.
+    NoBreakSince,
+    /// A session that does not share the watermark is read for from its own cursor.
+    OwnCursor,
+    /// The first cursor stays 15 s behind the reads' beginning.
+    ReadMargin,
+    /// The first cursor may be the watermark only if nothing broke since the reads began.
+    ResumeUnbroken,
+    /// The first cursor may be the watermark only if the interest was confirmed.
+    ResumeConfirmed,
+    /// Cursors travel behind the messages they cover.
+    CursorInQueue,
+    /// What was handed over is remembered by session.
+    MemoryBySession,
+    /// A subscribe is confirmed by its own answer only.
+    LastSubscribe,
+    /// While frozen, sessions are read for every 10 s.
+    PullRounds,
+    /// A publisher that is away for long matches any run.
+    RunNone,
+    /// What stays unanswered is given up on after a time.
+    GapByAge,
+    /// A fenced incarnation says that it left.
+    LeftAfterFence,
+}
+
+/// Which rules hold.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rules {
+    #[cfg(test)]
+    off: u64,
+}
+
+impl Rules {
+    /// Whether a rule holds.
+    #[cfg(not(test))]
+    #[allow(clippy::unused_self, reason = "in tests it is used")]
+    pub(crate) const fn on(self, _rule: Rule) -> bool {
+        true
+    }
+
+    /// Whether a rule holds.
+    #[cfg(test)]
+    pub(crate) const fn on(self, rule: Rule) -> bool {
+        self.off & 1 << rule as u64 == 0
+    }
+
+    /// All rules but one.
+    #[cfg(test)]
+    #[allow(dead_code, reason = "the simulation")]
+    pub(crate) const fn without(rule: Rule) -> Self {
+        Self { off: 1 << rule as u64 }
+    }
+}
