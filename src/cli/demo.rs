@@ -28,7 +28,7 @@ pub(super) struct Demo {
 impl Demo {
     pub(super) fn run(self) -> Result<(), Failure> {
         let directory = tempfile::tempdir().map_err(Failure::failed)?;
-        let plan = ClusterPlan { nodes: self.nodes, buckets: None, redis: self.redis };
+        let plan = ClusterPlan { nodes: self.nodes, redis: self.redis, ..ClusterPlan::default() };
         let config = plan.config(1).map_err(Failure::usage)?;
         settings::begin_log(&config)?;
         block_on(async {

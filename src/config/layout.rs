@@ -1,17 +1,14 @@
-//! `[layouts]` and `[layout]`: how keys become buckets and buckets become shards, and which of them
-//! are in use.
+//! `[layouts]`: how keys become buckets and buckets become shards.
 
 use std::ops::RangeInclusive;
 
 use serde::Serialize;
 
 use super::RedisUrl;
-use super::name::{NAME, is_name};
 use super::section::Section;
 
 const BUCKETS: RangeInclusive<u64> = 1..=1 << 24;
 const SHARDS: RangeInclusive<usize> = 0..=1024;
-const SUBSCRIBED: RangeInclusive<usize> = 1..=8;
 
 /// Bucket counts and shards.
 #[derive(Clone, Debug, Serialize)]
@@ -40,19 +37,10 @@ pub struct Buckets {
 /// One Redis primary.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ShardConfig {
-    /// Its name, the same on every node; unique in its layout.
+    /// Its name, the same on every node; unique in its layout, and the same shard in every layout.
     pub name: String,
     /// Its address, this node's own affair.
     pub url: RedisUrl,
-}
-
-/// The layouts in use.
-#[derive(Clone, Debug, Serialize)]
-pub struct LayoutChoice {
-    /// The one that this node publishes by.
-    pub publish: String,
-    /// Those that it listens by; in this version the published one alone.
-    pub subscribe: Vec<String>,
 }
 
 impl LayoutConfig {
@@ -80,51 +68,10 @@ impl ShardConfig {
     }
 }
 
-impl LayoutChoice {
-    pub(super) fn read(s: &mut Section, layouts: &[LayoutConfig]) -> Self {
-        let publish = s.name("publish");
-        let subscribe = s.strings("subscribe", &SUBSCRIBED, NAME, is_name);
-        let choice = Self { publish, subscribe };
-        choice.relate(s, layouts);
-        choice
-    }
-
-    fn relate(&self, s: &mut Section, layouts: &[LayoutConfig]) {
-        let missing = |name: &str| !layouts.iter().any(|layout| layout.name == name);
-        if !s.is_mistaken("publish") && missing(&self.publish) {
-            s.refuse("publish", format_args!("{:?}", self.publish), &one_of(layouts));
-        }
-        if s.is_mistaken("subscribe") {
-            return;
-        }
-        for name in self.subscribe.iter().filter(|name| missing(name)) {
-            s.refuse("subscribe", format_args!("{name:?}"), &one_of(layouts));
-        }
-        if self.subscribe.len() > 1 {
-            let several = "several subscribed layouts are not supported by this version";
-            s.refuse("subscribe", format_args!("{:?}", self.subscribe), several);
-        } else if !s.is_mistaken("subscribe") && !s.is_mistaken("publish") {
-            self.agree(s);
-        }
-    }
-
-    fn agree(&self, s: &mut Section) {
-        if !self.subscribe.contains(&self.publish) {
-            let wanted = format!("layout.publish = {:?} is wanted in it", self.publish);
-            s.refuse("subscribe", format_args!("{:?}", self.subscribe), &wanted);
-        }
-    }
-}
-
 fn buckets(s: &mut Section, key: &'static str) -> u32 {
     let buckets = s.integer(key, &BUCKETS);
     if !buckets.is_power_of_two() {
         s.refuse(key, buckets, "a power of two is wanted");
     }
     u32::try_from(buckets).unwrap_or(u32::MAX)
-}
-
-fn one_of(layouts: &[LayoutConfig]) -> String {
-    let names: Vec<&str> = layouts.iter().map(|layout| layout.name.as_str()).collect();
-    format!("one of [layouts] is wanted: {}", names.join(", "))
 }

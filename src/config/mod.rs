@@ -17,6 +17,7 @@
 
 mod auth;
 mod bus;
+mod choice;
 mod interest;
 mod key_path;
 mod layers;
@@ -41,8 +42,9 @@ mod timeouts;
 
 pub use auth::{Algorithm, AuthConfig, KeyConfig};
 pub use bus::BusConfig;
+pub use choice::LayoutChoice;
 pub use interest::InterestConfig;
-pub use layout::{Buckets, LayoutChoice, LayoutConfig, ShardConfig};
+pub use layout::{Buckets, LayoutConfig, ShardConfig};
 pub use limits::Limits;
 pub use listen::ListenConfig;
 pub use mistake::{Mistake, Mistakes, Origin};

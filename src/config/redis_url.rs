@@ -45,6 +45,12 @@ impl RedisUrl {
         &self.0
     }
 
+    /// The server, whoever asks it and for whichever database: publish/subscribe knows neither.
+    pub(super) fn server(&self) -> String {
+        let info = self.0.as_str().into_connection_info();
+        info.expect("it was one when it was read").addr().to_string()
+    }
+
     /// The URL with its password masked. A lone user is masked as well: it is often a password in
     /// the wrong place.
     fn masked(&self) -> String {
@@ -142,6 +148,15 @@ mod tests {
         ] {
             assert_eq!(given.parse::<RedisUrl>(), Err(error), "{given}");
         }
+    }
+
+    #[test]
+    fn a_server_is_its_host_and_port() {
+        let server = |url: &str| url.parse::<RedisUrl>().unwrap().server();
+        for url in ["redis://h", "redis://h:6379/3", "redis://bob:p@w@h", "redis://:x@h/0"] {
+            assert_eq!(server(url), "h:6379", "{url}");
+        }
+        assert_eq!(server("redis://bob:p@[::1]:1/2"), server("redis://[::1]:1"));
     }
 
     proptest! {

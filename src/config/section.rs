@@ -231,6 +231,11 @@ impl<'l> Section<'l> {
         self.ledger.is_mistaken(&self.path.child(key))
     }
 
+    /// The same of a key anywhere in the document.
+    pub(super) fn is_mistaken_at(&self, path: &KeyPath) -> bool {
+        self.ledger.is_mistaken(path)
+    }
+
     /// A mistake that repeats the value.
     pub(super) fn refuse(&mut self, key: &str, value: impl Display, wanted: &str) {
         self.note(self.path.child(key), value, wanted);
@@ -243,7 +248,8 @@ impl<'l> Section<'l> {
         self.ledger.mistake(path, mistake);
     }
 
-    fn note(&mut self, path: KeyPath, value: impl Display, wanted: &str) {
+    /// A mistake at a key anywhere in the document, which repeats the value.
+    pub(super) fn note(&mut self, path: KeyPath, value: impl Display, wanted: &str) {
         let mistake = Mistake::new(&path, wanted).value(value);
         self.ledger.mistake(path, mistake);
     }

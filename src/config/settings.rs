@@ -15,6 +15,9 @@ use super::{
 const WORKERS: RangeInclusive<u64> = 1..=64;
 const LAYOUTS: RangeInclusive<usize> = 1..=8;
 
+/// Why a layout that is in use is there.
+const IN_USE: &str = "a loaded configuration has the layouts that it names";
+
 /// A resolved configuration. `config/default.toml` says what each key means, its bound and why; the
 /// fields here are named as the keys there, durations without their unit.
 #[derive(Clone, Debug, Serialize)]
@@ -74,9 +77,19 @@ impl Config {
         self.layouts.iter().find(|layout| layout.name == name)
     }
 
+    /// The layout that this node publishes by.
+    pub fn published(&self) -> &LayoutConfig {
+        self.layout(&self.layout.publish).expect(IN_USE)
+    }
+
+    /// The layouts that this node listens by.
+    pub fn subscribed(&self) -> impl Iterator<Item = &LayoutConfig> {
+        self.layout.subscribe.iter().map(|name| self.layout(name).expect(IN_USE))
+    }
+
     fn read(s: &mut Section) -> Self {
         let layouts = s.named("layouts", &LAYOUTS, LayoutConfig::read);
-        Self {
+        let config = Self {
             namespace: s.name("namespace"),
             workers: s.count("workers", &WORKERS),
             node: s.section("node", NodeConfig::read),
@@ -91,7 +104,9 @@ impl Config {
             interest: s.section("interest", InterestConfig::read),
             bus: s.section("bus", BusConfig::read),
             telemetry: s.section("telemetry", TelemetryConfig::read),
-        }
+        };
+        config.layout.relate_shards(s, &config.layouts);
+        config
     }
 }
 

@@ -69,6 +69,22 @@ fn layouts_and_keys_are_replaced() {
 }
 
 #[test]
+fn several_layouts_may_be_heard() {
+    let text = r#"
+        [layouts.old]
+        [layouts.new]
+        buckets.user = 2
+        [layout]
+        publish = "old"
+        subscribe = ["new", "old"]
+    "#;
+    let config = load(text).unwrap();
+    assert_eq!(config.published().name, "old");
+    let heard: Vec<_> = config.subscribed().map(|it| (it.name.as_str(), it.buckets.user)).collect();
+    assert_eq!(heard, [("new", 2), ("old", 1 << 20)], "the order is the operator's");
+}
+
+#[test]
 fn a_layout_may_leave_out_what_the_default_has() {
     let config = load("[layouts.a.buckets]\nuser = 4").unwrap();
     let buckets = config.layout("a").unwrap().buckets;

@@ -11,7 +11,6 @@ use std::collections::{BTreeSet, VecDeque};
 
 use ahash::AHashMap;
 
-use crate::domain::Class;
 use crate::layout::Bucket;
 
 /// Lingering buckets are at most this part of the held ones, plus [`LINGER_FREE`]: beyond it they
@@ -106,7 +105,8 @@ pub struct Machine {
     entries: AHashMap<Bucket, Entry>,
     queue: VecDeque<Bucket>,
     lingering: BTreeSet<(u64, Bucket)>,
-    held: [u32; Class::ALL.len()],
+    /// Buckets that have holders.
+    held: usize,
     generation: u64,
     connected: bool,
 }
@@ -119,19 +119,14 @@ impl Machine {
             entries: AHashMap::new(),
             queue: VecDeque::new(),
             lingering: BTreeSet::new(),
-            held: [0; Class::ALL.len()],
+            held: 0,
             generation: 0,
             connected: false,
         }
     }
 
-    /// Buckets that have holders, by class.
-    pub const fn held(&self) -> [u32; Class::ALL.len()] {
-        self.held
-    }
-
-    /// One more holder needs a bucket.
-    pub fn acquire(&mut self, bucket: Bucket) {
+    /// One more holder needs a bucket; true if it is the first.
+    pub fn acquire(&mut self, bucket: Bucket) -> bool {
         let entry = self.entries.entry(bucket).or_insert(Entry {
             holders: 0,
             wire: Wire::Absent,
@@ -140,25 +135,27 @@ impl Machine {
             tickets: Vec::new(),
         });
         entry.holders += 1;
-        if entry.holders == 1 {
-            self.held[bucket.class as usize] += 1;
+        let first = entry.holders == 1;
+        if first {
+            self.held += 1;
             if let Some(until) = entry.linger_until.take() {
                 self.lingering.remove(&(until, bucket));
             }
             self.enqueue(bucket);
         }
+        first
     }
 
-    /// A holder is gone; the last one leaves the bucket lingering. Comes back with the tickets
-    /// that are void now.
-    pub fn release(&mut self, bucket: Bucket, now: u64, jitter: u64) -> Vec<Ticket> {
-        let Some(entry) = self.entries.get_mut(&bucket) else { return Vec::new() };
+    /// A holder is gone. The last one leaves the bucket lingering; only then comes back with the
+    /// tickets that are void now.
+    pub fn release(&mut self, bucket: Bucket, now: u64, jitter: u64) -> Option<Vec<Ticket>> {
+        let entry = self.entries.get_mut(&bucket)?;
         debug_assert!(entry.holders > 0, "a release follows an acquire");
         entry.holders -= 1;
         if entry.holders > 0 {
-            return Vec::new();
+            return None;
         }
-        self.held[bucket.class as usize] -= 1;
+        self.held -= 1;
         let void = std::mem::take(&mut entry.tickets);
         if self.connected {
             let until = now + self.linger.ms + jitter % (self.linger.ms / 4 + 1);
@@ -168,13 +165,12 @@ impl Machine {
         } else {
             self.entries.remove(&bucket);
         }
-        void
+        Some(void)
     }
 
     /// Oldest out first, down to the bound.
     fn shed_lingering(&mut self) {
-        let held: u32 = self.held.iter().sum();
-        while self.lingering.len() > held as usize / LINGER_PART + LINGER_FREE {
+        while self.lingering.len() > self.held / LINGER_PART + LINGER_FREE {
             self.end_oldest_linger();
         }
     }

@@ -1,5 +1,8 @@
 //! What a node hears: the buckets that its sessions need, a shard each.
 //!
+//! A key stands for its bucket in every layout that the node listens by: all of them are needed
+//! together, and the key is heard when all of them are.
+//!
 //! [`Machine`] is the pure rule; [`Interest`] shares it between the workers, who acquire and
 //! release, and the one owner of each shard's link, who orders the commands.
 
@@ -11,20 +14,22 @@ use std::time::Duration;
 
 use ahash::AHashMap;
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::domain::{Class, Key};
-use crate::layout::{Layout, ShardIndex};
+use crate::layout::{Layouts, Route, ShardIndex};
 
 pub use machine::{Action, Batch, Linger, Machine, Standing, Ticket};
 
 /// The interest of a node.
 #[derive(Debug)]
 pub struct Interest {
-    layout: Arc<Layout>,
+    layouts: Arc<Layouts>,
     shards: Vec<Shard>,
-    /// Buckets that sessions here need, by class: what the plan asks on every publish.
+    /// Buckets of the published layout that sessions here need, by class: what the plan asks on
+    /// every publish.
     held: [AtomicU32; Class::ALL.len()],
     began: Instant,
     batch_max: usize,
@@ -46,10 +51,11 @@ struct State {
 /// Whether a key is heard already, or when it will be.
 #[derive(Debug)]
 pub enum Confirmation {
-    /// Everything published from now on is heard.
+    /// Everything published from now on is heard, by whichever layout.
     Done,
-    /// It is when this resolves to `Ok`. An `Err` says that nobody needs the key any more.
-    Awaited(oneshot::Receiver<()>),
+    /// It is when all of these, one a bucket, have come to `Ok`. An `Err` says that nobody needs
+    /// the key any more.
+    Awaited(SmallVec<[oneshot::Receiver<()>; 2]>),
 }
 
 impl Confirmation {
@@ -57,16 +63,26 @@ impl Confirmation {
     pub async fn within(self, bound: Duration) -> bool {
         match self {
             Self::Done => true,
-            Self::Awaited(answer) => {
-                matches!(tokio::time::timeout(bound, answer).await, Ok(Ok(())))
+            Self::Awaited(answers) => {
+                matches!(tokio::time::timeout(bound, all_come(answers)).await, Ok(true))
             }
         }
     }
 }
 
+/// Whether every answer comes.
+async fn all_come(answers: SmallVec<[oneshot::Receiver<()>; 2]>) -> bool {
+    for answer in answers {
+        if answer.await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
 impl Interest {
     /// Nothing is needed yet.
-    pub fn new(layout: Arc<Layout>, linger: Linger, batch_max: usize) -> Self {
+    pub fn new(layouts: Arc<Layouts>, linger: Linger, batch_max: usize) -> Self {
         let shard = |_| Shard {
             state: Mutex::new(State {
                 machine: Machine::new(linger),
@@ -75,8 +91,8 @@ impl Interest {
             }),
             changed: Notify::new(),
         };
-        let shards = layout.shards().iter().map(shard).collect();
-        Self { layout, shards, held: Default::default(), began: Instant::now(), batch_max }
+        let shards = layouts.shards().iter().map(shard).collect();
+        Self { layouts, shards, held: Default::default(), began: Instant::now(), batch_max }
     }
 
     fn now(&self) -> u64 {
@@ -87,42 +103,51 @@ impl Interest {
         &self.shards[shard.0 as usize]
     }
 
-    /// Runs `act` on a shard's machine, then tells the owner and keeps the count.
+    /// Runs `act` on a shard's machine, then tells the owner.
     fn change<T>(&self, shard: ShardIndex, act: impl FnOnce(&mut Machine, u64) -> T) -> T {
         let now = self.now();
         let shard = self.shard(shard);
-        let mut state = shard.state.lock();
-        let before = state.machine.held();
-        let result = act(&mut state.machine, now);
-        let after = state.machine.held();
-        for class in 0..Class::ALL.len() {
-            let change = after[class].wrapping_sub(before[class]);
-            self.held[class].fetch_add(change, Ordering::Relaxed);
-        }
-        drop(state);
+        let result = act(&mut shard.state.lock().machine, now);
         shard.changed.notify_one();
         result
     }
 
     /// A worker's first session needs a key.
     pub fn acquire(&self, key: &Key) {
-        let route = self.layout.route(key);
-        self.change(route.shard, |machine, _| machine.acquire(route.bucket));
+        let routes = self.layouts.interest(key);
+        for route in &routes {
+            let first = self.change(route.shard, |machine, _| machine.acquire(route.bucket));
+            if first && *route == routes[0] {
+                self.held[key.class() as usize].fetch_add(1, Ordering::Relaxed);
+            }
+        }
     }
 
     /// A worker's last session that needed a key is gone.
     pub fn release(&self, key: &Key) {
-        let route = self.layout.route(key);
+        let routes = self.layouts.interest(key);
         let jitter = rand::random();
-        let void =
-            self.change(route.shard, |machine, now| machine.release(route.bucket, now, jitter));
-        let mut state = self.shard(route.shard).state.lock();
-        void.iter().for_each(|ticket| drop(state.waiters.remove(ticket)));
+        for route in &routes {
+            let last =
+                self.change(route.shard, |machine, now| machine.release(route.bucket, now, jitter));
+            let Some(void) = last else { continue };
+            if *route == routes[0] {
+                self.held[key.class() as usize].fetch_sub(1, Ordering::Relaxed);
+            }
+            let mut state = self.shard(route.shard).state.lock();
+            void.iter().for_each(|ticket| drop(state.waiters.remove(ticket)));
+        }
     }
 
     /// When a key that is acquired is heard.
     pub fn confirmation(&self, key: &Key) -> Confirmation {
-        let route = self.layout.route(key);
+        let routes = self.layouts.interest(key);
+        let awaited: SmallVec<_> = routes.iter().filter_map(|route| self.awaited(route)).collect();
+        if awaited.is_empty() { Confirmation::Done } else { Confirmation::Awaited(awaited) }
+    }
+
+    /// What comes when a bucket is heard; nothing if it is.
+    fn awaited(&self, route: &Route) -> Option<oneshot::Receiver<()>> {
         let mut state = self.shard(route.shard).state.lock();
         let State { machine, waiters, next_ticket } = &mut *state;
         let ticket = Ticket(*next_ticket);
@@ -135,30 +160,32 @@ impl Interest {
         };
         let (sender, answer) = oneshot::channel();
         match machine.confirmation(route.bucket, ticket, is_live) {
-            Standing::Confirmed => return Confirmation::Done,
+            Standing::Confirmed => return None,
             Standing::Awaited => {
                 *next_ticket += 1;
                 waiters.insert(ticket, sender);
             }
             Standing::Unneeded => {}
         }
-        Confirmation::Awaited(answer)
+        Some(answer)
     }
 
-    /// The share of a class's buckets that sessions here need.
+    /// The share of a class's buckets, in the published layout, that sessions here need.
     pub fn held_share(&self, class: Class) -> f64 {
-        f64::from(self.held(class)) / f64::from(self.layout.buckets().of(class).get())
+        let buckets = self.layouts.published().buckets();
+        f64::from(self.held(class)) / f64::from(buckets.of(class).get())
     }
 
-    /// How many buckets of a class sessions here need.
+    /// How many buckets of a class, in the published layout, sessions here need.
     pub fn held(&self, class: Class) -> u32 {
         self.held[class as usize].load(Ordering::Relaxed)
     }
 
-    /// Whether a key's bucket is heard only because it lingers.
+    /// Whether a bucket of a key is heard only because it lingers.
     pub fn is_lingering(&self, key: &Key) -> bool {
-        let route = self.layout.route(key);
-        self.shard(route.shard).state.lock().machine.is_lingering(route.bucket)
+        let lingers =
+            |route: &Route| self.shard(route.shard).state.lock().machine.is_lingering(route.bucket);
+        self.layouts.interest(key).iter().any(lingers)
     }
 
     /// Waits until there may be something to command.
@@ -200,22 +227,4 @@ impl Interest {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::layout::{BucketCount, Buckets};
-
-    #[tokio::test]
-    async fn a_wait_for_a_key_that_nobody_needs_any_more_ends() {
-        let buckets = Buckets::all(BucketCount::new(16).unwrap());
-        let layout = Arc::new(Layout::new(buckets, vec!["r1".into()]));
-        let interest = Interest::new(layout, Linger { ms: 10 }, 8);
-        let key = Key::parse("topic.scores").unwrap();
-        interest.acquire(&key);
-        let Confirmation::Awaited(mut answer) = interest.confirmation(&key) else {
-            panic!("nothing is connected")
-        };
-        interest.release(&key);
-        assert_eq!(answer.try_recv(), Err(oneshot::error::TryRecvError::Closed));
-        assert!(interest.shards[0].state.lock().waiters.is_empty());
-    }
-}
+mod tests;

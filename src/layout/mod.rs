@@ -6,10 +6,12 @@ mod advice;
 mod bucket;
 mod jump;
 mod plan;
+mod set;
 mod table;
 
 pub use advice::{Crowd, Placement, Prediction, Workload};
 pub use bucket::{BUCKETS_MAX, Bucket, BucketCount, BucketCountError, key_hash};
 pub use jump::jump;
 pub use plan::{Plan, plan};
-pub use table::{Buckets, Layout, Route, ShardIndex, worker_of};
+pub use set::{Layouts, Route, ShardIndex};
+pub use table::{Buckets, Layout, worker_of};

@@ -3,10 +3,6 @@
 use super::{Bucket, BucketCount, jump, key_hash};
 use crate::domain::{Class, Key};
 
-/// A shard's place in its layout's list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ShardIndex(pub u32);
-
 /// The bucket counts of the three classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Buckets {
@@ -32,15 +28,6 @@ impl Buckets {
             Class::Topic => self.topic,
         }
     }
-}
-
-/// Where a key's publishes go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Route {
-    /// Its bucket.
-    pub bucket: Bucket,
-    /// The shard that the bucket belongs to.
-    pub shard: ShardIndex,
 }
 
 /// Who publishes where. Two layouts are the same if their contents are: a shard is its name, and
@@ -71,15 +58,14 @@ impl Layout {
         &self.shards
     }
 
-    /// The shard that a bucket belongs to.
-    pub fn shard_of(&self, bucket: Bucket) -> ShardIndex {
-        ShardIndex(jump(u64::from(bucket.index), self.shards.len() as u32))
+    /// A key's bucket.
+    pub fn bucket_of(&self, key: &Key) -> Bucket {
+        Bucket::of_key(key, self.buckets.of(key.class()))
     }
 
-    /// Where a key's publishes go.
-    pub fn route(&self, key: &Key) -> Route {
-        let bucket = Bucket::of_key(key, self.buckets.of(key.class()));
-        Route { bucket, shard: self.shard_of(bucket) }
+    /// The place in the list of the shard that a bucket belongs to.
+    pub fn place_of(&self, bucket: Bucket) -> usize {
+        jump(u64::from(bucket.index), self.shards.len() as u32) as usize
     }
 }
 
@@ -102,13 +88,13 @@ mod tests {
     fn appending_a_shard_moves_only_its_share() {
         let keys: Vec<Key> =
             (0..10_000).map(|n| Key::parse(&format!("user.{n}")).unwrap()).collect();
-        let moved =
-            keys.iter().filter(|key| layout(2).route(key).shard != layout(3).route(key).shard);
+        let (two, three) = (layout(2), layout(3));
+        let place = |layout: &Layout, key: &Key| layout.place_of(layout.bucket_of(key));
+        let moved = keys.iter().filter(|key| place(&two, key) != place(&three, key));
         let moved = moved.count();
         assert!((3_000..3_700).contains(&moved), "a third moves, not {moved} of 10,000");
         for key in &keys {
-            let (two, three) = (layout(2).route(key).shard, layout(3).route(key).shard);
-            assert!(two == three || three == ShardIndex(2));
+            assert!(place(&two, key) == place(&three, key) || place(&three, key) == 2);
         }
     }
 
@@ -118,7 +104,7 @@ mod tests {
         let buckets = Buckets { user: count(1), room: count(2), topic: count(4) };
         let layout = Layout::new(buckets, vec!["r1".into()]);
         for (key, of) in [("user.a", 1), ("room.a", 2), ("topic.a", 4), ("presence.a", 4)] {
-            assert_eq!(layout.route(&Key::parse(key).unwrap()).bucket.of.get(), of, "{key}");
+            assert_eq!(layout.bucket_of(&Key::parse(key).unwrap()).of.get(), of, "{key}");
         }
     }
 

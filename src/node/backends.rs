@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::plan::layouts;
 use crate::bus::{Bus, MemoryBus, RedisBus, RedisShard};
-use crate::config::{BusConfig, Config, LayoutConfig};
+use crate::config::{BusConfig, Config};
 use crate::redis::ConnectOptions;
 use crate::router::WallClock;
 use crate::store::{Embedded, EmbeddedOptions, OpenError, Store};
@@ -43,17 +44,21 @@ pub async fn close_store(store: &Arc<dyn Store>, until: Instant) {
 }
 
 /// The bus of the nodes of this process.
-pub fn memory_bus(layout: &LayoutConfig) -> Arc<dyn Bus> {
-    Arc::new(MemoryBus::new(layout.shards.len().max(1) as u32))
+pub fn memory_bus(config: &Config) -> Arc<dyn Bus> {
+    Arc::new(MemoryBus::new(layouts(config).shards().len() as u32))
 }
 
-/// The bus on a layout's Redis shards.
-pub fn redis_bus(layout: &LayoutConfig, bounds: &BusConfig) -> Arc<dyn Bus> {
-    let shard = |shard: &crate::config::ShardConfig| RedisShard {
-        name: shard.name.clone(),
-        url: shard.url.expose().to_owned(),
-    };
-    Arc::new(RedisBus::new(layout.shards.iter().map(shard).collect(), connect_options(bounds)))
+/// The bus on the Redis shards of a node's layouts, of which each name is one.
+pub fn redis_bus(config: &Config) -> Arc<dyn Bus> {
+    let shard = |name: &String| RedisShard { name: name.clone(), url: url(config, name) };
+    let shards = layouts(config).shards().iter().map(shard).collect();
+    Arc::new(RedisBus::new(shards, connect_options(&config.bus)))
+}
+
+fn url(config: &Config, shard: &str) -> String {
+    let mut shards = config.subscribed().flat_map(|layout| &layout.shards);
+    let found = shards.find(|known| known.name == shard);
+    found.expect("the names are those of these shards").url.expose().to_owned()
 }
 
 /// How connections to a Redis are made.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::backends::{BackendError, close_store, memory_bus, open_store, redis_bus};
-use super::plan::{NodePlan, published};
+use super::plan::NodePlan;
 use super::start::{Node, StartError};
 use crate::config::{Config, Mistakes};
 use crate::store::Store;
@@ -46,8 +46,11 @@ pub struct ClusterPlan {
     pub nodes: u32,
     /// Buckets of each class, unless the configuration decides.
     pub buckets: Option<u32>,
-    /// Redis shards; none joins the nodes in memory.
+    /// Redis shards of layout `a`; none joins the nodes in memory.
     pub redis: Vec<String>,
+    /// More tables of the nodes' configurations, as TOML, in the order of the nodes, which may
+    /// differ: in the middle of a change of layout they do. Nodes beyond the list have none.
+    pub tables: Vec<String>,
 }
 
 /// Running nodes.
@@ -60,8 +63,8 @@ pub struct Cluster {
 }
 
 impl ClusterPlan {
-    /// The configuration of the node of a number: the process's environment over what the plan
-    /// says, over the defaults.
+    /// The configuration of the node of a number, from 1 on: the process's environment over what
+    /// the plan says, over the defaults.
     pub fn config(&self, number: u32) -> Result<Config, Mistakes> {
         let shard = |(index, url): (usize, &String)| {
             format!("{{ name = \"r{}\", url = {url:?} }}", index + 1)
@@ -73,11 +76,17 @@ impl ClusterPlan {
         let text = format!(
             "[node]\nname = \"n{number}\"\n\
              [listen]\nclients = \"127.0.0.1:0\"\noperator = \"127.0.0.1:0\"\n\
-             [layouts.a]\n{buckets}redis = [{}]\n",
+             [layouts.a]\n{buckets}redis = [{}]\n{}",
             shards.join(", "),
+            self.tables_of(number),
         );
         let environment = environment().filter(|(name, _)| !OWN_TO_A_NODE.contains(&name.as_str()));
         Config::load(Some(&text), environment)
+    }
+
+    fn tables_of(&self, number: u32) -> &str {
+        let place = number.checked_sub(1).map(|place| place as usize);
+        place.and_then(|place| self.tables.get(place)).map_or("", String::as_str)
     }
 }
 
@@ -92,13 +101,13 @@ impl Cluster {
     pub fn start(plan: &ClusterPlan, directory: &Path) -> Result<Self, ClusterError> {
         let first = plan.config(1)?;
         let store = open_store(&first, directory)?;
-        let memory = memory_bus(published(&first));
+        let memory = memory_bus(&first);
         let mut nodes = Vec::new();
         for number in 1..=plan.nodes {
             let config = plan.config(number)?;
-            let bus = match plan.redis.as_slice() {
+            let bus = match config.published().shards.as_slice() {
                 [] => Arc::clone(&memory),
-                _ => redis_bus(published(&config), &config.bus),
+                _ => redis_bus(&config),
             };
             let (config, store) = (Arc::new(config), Arc::clone(&store));
             nodes.push(Node::start(&NodePlan { config, bus, store, nodes: plan.nodes })?);

@@ -8,5 +8,5 @@ mod start;
 
 pub use backends::{BackendError, close_store, connect_options, memory_bus, open_store, redis_bus};
 pub use cluster::{Cluster, ClusterError, ClusterPlan};
-pub use plan::{NodePlan, published, token_keys};
+pub use plan::{NodePlan, token_keys};
 pub use start::{Node, StartError};

@@ -6,7 +6,7 @@ use crate::auth::{TokenKey, TokenRules, Verifier};
 use crate::bus::Bus;
 use crate::config::{AuthConfig, Config, DirectPolicy, LayoutConfig};
 use crate::hub::SessionBounds;
-use crate::layout::{BucketCount, Buckets, Layout};
+use crate::layout::{BucketCount, Buckets, Layout, Layouts};
 use crate::links::LinkBounds;
 use crate::protocol::{Bounds, ReadyLimits};
 use crate::router::{Direct, Waits};
@@ -31,9 +31,8 @@ pub struct NodePlan {
 }
 
 impl NodePlan {
-    /// The layout that the node publishes by.
-    pub(super) fn layout(&self) -> Layout {
-        layout(published(&self.config))
+    pub(super) fn layouts(&self) -> Layouts {
+        layouts(&self.config)
     }
 
     pub(super) fn verifier(&self) -> Verifier {
@@ -119,9 +118,9 @@ impl NodePlan {
     }
 }
 
-/// The layout that a configuration publishes by.
-pub fn published(config: &Config) -> &LayoutConfig {
-    config.layout(&config.layout.publish).expect("a loaded configuration names a layout it has")
+/// The layouts that a configuration publishes and listens by.
+pub(super) fn layouts(config: &Config) -> Layouts {
+    Layouts::new(layout(config.published()), config.subscribed().map(layout))
 }
 
 /// The keys that sign tokens, in the configuration's order.

@@ -156,10 +156,10 @@ struct Parts {
 impl Parts {
     fn new(plan: &NodePlan) -> Self {
         let config = &plan.config;
-        let layout = Arc::new(plan.layout());
-        let health = Arc::new(Health::new(layout.shards(), config.workers as u32));
+        let layouts = Arc::new(plan.layouts());
+        let health = Arc::new(Health::new(layouts.shards(), config.workers as u32));
         let linger = Linger { ms: config.interest.linger.as_millis() as u64 };
-        let interest = Interest::new(Arc::clone(&layout), linger, config.interest.batch);
+        let interest = Interest::new(Arc::clone(&layouts), linger, config.interest.batch);
         let inbox = |_| Arc::new(Inbox::new(config.limits.worker_queue));
         let floor = plan.store.floor();
         let services = Arc::new(Services {
@@ -169,7 +169,7 @@ impl Parts {
             store: Arc::clone(&plan.store),
             clock: HybridClock::starting_at(floor),
             wall: WallClock::starting_at(floor),
-            layout,
+            layouts,
             channels: Channels::new(&config.namespace),
             interest: Arc::new(interest),
             wants: Arc::new(Wants::default()),
@@ -264,7 +264,7 @@ impl Parts {
     /// The shards whose subscriber connections a worker owns: every so many-th.
     fn subscribers(&self, plan: &NodePlan, worker: u32) -> Vec<Subscriber> {
         let services = &self.services;
-        let shards = services.layout.shards().iter().enumerate();
+        let shards = services.layouts.shards().iter().enumerate();
         let owned =
             shards.filter(|(shard, _)| *shard as u32 % plan.config.workers as u32 == worker);
         owned

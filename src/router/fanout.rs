@@ -63,7 +63,7 @@ impl Router {
     fn groups(&self, keys: &[Key]) -> SmallVec<[Group; 2]> {
         let mut groups = SmallVec::<[Group; 2]>::new();
         for key in keys {
-            let route = self.services.layout.route(key);
+            let route = self.services.layouts.route(key);
             match groups.iter_mut().find(|group| group.bucket == route.bucket) {
                 Some(group) => group.keys.push(key.clone()),
                 None => groups.push(Group {

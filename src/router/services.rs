@@ -11,7 +11,7 @@ use crate::delivery::{Inbox, Wants};
 use crate::domain::{HybridClock, MessageId, Micros, Observed};
 use crate::hub::SessionBounds;
 use crate::interest::Interest;
-use crate::layout::Layout;
+use crate::layout::Layouts;
 use crate::protocol::{Bounds, ReadyLimits};
 use crate::redis::Channels;
 use crate::store::Store;
@@ -55,7 +55,7 @@ pub struct Services {
     /// The time.
     pub wall: WallClock,
     /// Who publishes where.
-    pub layout: Arc<Layout>,
+    pub layouts: Arc<Layouts>,
     /// How channels are named.
     pub channels: Channels,
     /// What the node hears.

@@ -115,7 +115,7 @@ impl Metrics {
         let store_seconds = Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
         let help = "Seconds from a send's id to its acknowledgement by the store";
         registry.register("store_append_seconds", help, store_seconds.clone());
-        let help = "Buckets that sessions here need";
+        let help = "Buckets of the published layout that sessions here need";
         let buckets_held =
             gauges(&mut registry, "buckets_held", help, "class", ["user", "room", "topic"]);
         let states = ["up", "down", "starting"];

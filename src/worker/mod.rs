@@ -83,7 +83,7 @@ impl Worker {
         let listener = TcpListener::from_std(self.listener)?;
         let publishers = Publishers::start(
             self.index,
-            self.services.layout.shards(),
+            self.services.layouts.shards(),
             &self.bus,
             &self.health,
             &self.services.metrics,

@@ -3,6 +3,7 @@
 mod chat;
 mod faults;
 mod kill;
+mod layouts;
 mod memory;
 mod refusals;
 mod shards;

@@ -1,15 +1,16 @@
 //! Where keys belong in a demo's layout, told by the library's arithmetic and not by a node.
 
 use narrowcast::domain::Key;
-use narrowcast::layout::{Bucket, BucketCount, Buckets, Layout};
+use narrowcast::layout::{Bucket, BucketCount, Buckets, Layout, Layouts};
 use narrowcast::redis::Channels;
 
 /// The buckets of each class in the default layout.
 pub const BUCKETS: u64 = 1 << 20;
 
-pub fn layout(buckets: u64, shards: usize) -> Layout {
+pub fn layout(buckets: u64, shards: usize) -> Layouts {
     let count = BucketCount::new(buckets).expect("a power of two");
-    Layout::new(Buckets::all(count), (0..shards).map(|shard| format!("r{}", shard + 1)).collect())
+    let shards = (0..shards).map(|shard| format!("r{}", shard + 1));
+    Layout::new(Buckets::all(count), shards.collect()).into()
 }
 
 pub fn key(text: &str) -> Key {

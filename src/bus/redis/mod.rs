@@ -14,7 +14,7 @@ use crate::redis::{ConnectError, ConnectOptions};
 /// One primary.
 #[derive(Clone)]
 pub struct RedisShard {
-    /// Its name in the layout.
+    /// Its name in the layouts.
     pub name: String,
     /// Where it is, resolved again at every connection. May hold a password.
     pub url: String,
@@ -26,7 +26,7 @@ impl std::fmt::Debug for RedisShard {
     }
 }
 
-/// A layout's shards.
+/// The shards of a node's layouts.
 #[derive(Debug)]
 pub struct RedisBus {
     shards: Vec<RedisShard>,
@@ -34,7 +34,7 @@ pub struct RedisBus {
 }
 
 impl RedisBus {
-    /// The bus of these shards, in their layout's order.
+    /// The bus of these shards, in the order of their places.
     pub const fn new(shards: Vec<RedisShard>, options: ConnectOptions) -> Self {
         Self { shards, options }
     }

@@ -175,24 +175,79 @@ fn relations_of_mistaken_keys_are_not_judged() {
 }
 
 #[test]
-fn layouts_in_use_exist_and_are_one() {
+fn layouts_in_use_exist_and_the_published_one_is_heard() {
     for (text, start) in [
         ("layout.publish = \"b\"", "layout.publish = \"b\": one of [layouts] is wanted: a"),
         ("layout.subscribe = [\"b\"]", "layout.subscribe = \"b\": one of [layouts] is wanted: a"),
-        ("layout.subscribe = []", "layout.subscribe: 1 to 8 are wanted, 0 were given"),
+        ("layout.subscribe = []", "layout.subscribe: 1 to 4 are wanted, 0 were given"),
         (
             "[layout]\nsubscribe = [\"b\"]\n[layouts.a]\n[layouts.b]",
-            "layout.subscribe = [\"b\"]: layout.publish = \"a\" is wanted in it",
+            "layout.publish = \"a\": one of layout.subscribe is wanted: b",
         ),
         (
-            "[layout]\nsubscribe = [\"a\", \"b\"]\n[layouts.a]\n[layouts.b]",
-            "layout.subscribe = [\"a\", \"b\"]: several subscribed layouts are not supported by this version",
+            "[layout]\npublish = \"c\"\nsubscribe = [\"a\", \"b\"]\n[layouts.a]\n[layouts.b]\n[layouts.c]",
+            "layout.publish = \"c\": one of layout.subscribe is wanted: a, b",
+        ),
+        ("layout.subscribe = [\"a\", \"a\"]", "layout.subscribe: layout \"a\" is given twice"),
+        (
+            "layout.subscribe = [\"a\", \"b\", \"c\", \"d\", \"e\"]",
+            "layout.subscribe: 1 to 4 are wanted, 5 were given",
         ),
     ] {
         assert_one(text, start);
     }
     let replaced = mistakes(load("[layouts.b]"));
     assert_eq!(replaced.len(), 2, "both uses of the default layout are gone: {replaced:?}");
+}
+
+/// Two layouts in use with these shards, and one that is not.
+fn two(a: &str, b: &str) -> String {
+    format!(
+        "[layout]\nsubscribe = [\"a\", \"b\"]\n[layouts.a]\nredis = [{a}]\n[layouts.b]\nredis = [{b}]\n\
+         [layouts.unused]\nredis = [{{ name = \"r1\", url = \"redis://unused\" }}]"
+    )
+}
+
+fn shard(name: &str, url: &str) -> String {
+    format!("{{ name = {name:?}, url = {url:?} }}")
+}
+
+#[test]
+fn layouts_in_use_agree_on_their_shards() {
+    let (r1, r2) = (shard("r1", "redis://h1"), shard("r2", "redis://:hunter2@h2"));
+    let (moved, twin) = (shard("r2", "redis://:hunter3@h3"), shard("r3", "redis://:hunter4@h1/4"));
+    for (text, start) in [
+        (
+            two(&r1, ""),
+            "layout.subscribe = [\"a\", \"b\"]: shards in all of them or in none are wanted, \
+             layouts.a.redis has some, layouts.b.redis has none",
+        ),
+        (
+            two(&format!("{r1}, {r2}"), &moved),
+            "layouts.b.redis[0].url = \"redis://:MASKED@h3\": shard \"r2\" has one address, \
+             layouts.a.redis[1].url = \"redis://:MASKED@h2\" is wanted",
+        ),
+        (
+            two(&r1, &format!("{r2}, {twin}")),
+            "layouts.b.redis[1].url = \"redis://:MASKED@h1/4\": another server is wanted than that \
+             of layouts.a.redis[0], \"r1\"",
+        ),
+        (two(&format!("{r1}, {twin}"), &r2), "layouts.a.redis[1].url = "),
+    ] {
+        assert_one(&text, start);
+    }
+    for fine in [two("", ""), two(&r1, &format!("{r2}, {r1}"))] {
+        assert_eq!(mistakes(load(&fine)), [""; 0], "{fine}");
+    }
+}
+
+#[test]
+fn shards_of_mistaken_layouts_are_not_judged() {
+    let (r1, bad) = (shard("r1", "redis://h1"), shard("r1", "rediss://h"));
+    assert_one(&two(&r1, &bad), "layouts.b.redis[0].url: only redis://");
+    assert_one(&two(&r1, "5"), "layouts.b.redis[0]: a table is wanted");
+    let unknown = two(&r1, &shard("r1", "redis://h2")).replace("[\"a\", \"b\"]", "[\"a\", \"x\"]");
+    assert_one(&unknown, "layout.subscribe = \"x\": one of [layouts] is wanted: a, b, unused");
 }
 
 #[test]

@@ -1,0 +1,141 @@
+//! `[layout]`: which layouts are in use, and what they ask of each other.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use serde::Serialize;
+
+use super::key_path::KeyPath;
+use super::name::{NAME, is_name};
+use super::section::Section;
+use super::{LayoutConfig, ShardConfig};
+
+/// A change of layout takes two, and a change of plans in its middle a few more; each is one more
+/// subscription a key.
+const SUBSCRIBED: RangeInclusive<usize> = 1..=4;
+
+/// The layouts in use.
+#[derive(Clone, Debug, Serialize)]
+pub struct LayoutChoice {
+    /// The one that this node publishes by.
+    pub publish: String,
+    /// Those that it listens by, the published one among them.
+    pub subscribe: Vec<String>,
+}
+
+/// A shard of a subscribed layout, and where it is written.
+struct Written<'a> {
+    path: KeyPath,
+    shard: &'a ShardConfig,
+}
+
+impl LayoutChoice {
+    pub(super) fn read(s: &mut Section, layouts: &[LayoutConfig]) -> Self {
+        let publish = s.name("publish");
+        let subscribe = s.strings("subscribe", &SUBSCRIBED, NAME, is_name);
+        let choice = Self { publish, subscribe };
+        choice.relate(s, layouts);
+        choice
+    }
+
+    fn relate(&self, s: &mut Section, layouts: &[LayoutConfig]) {
+        let missing = |name: &str| !layouts.iter().any(|layout| layout.name == name);
+        if !s.is_mistaken("publish") && missing(&self.publish) {
+            s.refuse("publish", format_args!("{:?}", self.publish), &one_of(layouts));
+        }
+        if s.is_mistaken("subscribe") {
+            return;
+        }
+        for name in self.subscribe.iter().filter(|name| missing(name)) {
+            s.refuse("subscribe", format_args!("{name:?}"), &one_of(layouts));
+        }
+        s.unique("subscribe", "layout", self.subscribe.iter().map(String::as_str));
+        if !s.is_mistaken("subscribe") && !s.is_mistaken("publish") {
+            self.agree(s);
+        }
+    }
+
+    fn agree(&self, s: &mut Section) {
+        if !self.subscribe.contains(&self.publish) {
+            let wanted =
+                format!("one of layout.subscribe is wanted: {}", self.subscribe.join(", "));
+            s.refuse("publish", format_args!("{:?}", self.publish), &wanted);
+        }
+    }
+
+    /// What the shards of the subscribed layouts, which share their connections, ask of each
+    /// other. `s` is the whole document.
+    pub(super) fn relate_shards(&self, s: &mut Section, layouts: &[LayoutConfig]) {
+        let subscribe = KeyPath::from_iter(["layout", "subscribe"]);
+        if s.is_mistaken_at(&subscribe) {
+            return;
+        }
+        let named = |name: &String| layouts.iter().find(|layout| layout.name == *name);
+        let mut used: Vec<&LayoutConfig> = self.subscribe.iter().filter_map(named).collect();
+        used.retain(|layout| !s.is_mistaken_at(&shards_path(layout)));
+        self.all_or_none(s, subscribe, &used);
+        let written: Vec<Written> = used.iter().flat_map(|layout| written(layout)).collect();
+        one_address_a_name(s, &written);
+        one_name_a_server(s, &written);
+    }
+
+    /// A node has one bus: Redis, or the memory of its process.
+    fn all_or_none(&self, s: &mut Section, subscribe: KeyPath, used: &[&LayoutConfig]) {
+        let some = used.iter().find(|layout| !layout.shards.is_empty());
+        let none = used.iter().find(|layout| layout.shards.is_empty());
+        let (Some(some), Some(none)) = (some, none) else { return };
+        let (some, none) = (shards_path(some), shards_path(none));
+        let wanted = format!(
+            "shards in all of them or in none are wanted, {some} has some, {none} has none"
+        );
+        s.note(subscribe, format_args!("{:?}", self.subscribe), &wanted);
+    }
+}
+
+fn one_address_a_name(s: &mut Section, written: &[Written]) {
+    let mut seen: BTreeMap<&str, &Written> = BTreeMap::new();
+    for one in written {
+        let first = *seen.entry(&one.shard.name).or_insert(one);
+        let (name, path, url) = (&one.shard.name, one.url(), &one.shard.url);
+        if *url != first.shard.url {
+            let (other, wanted) = (first.url(), &first.shard.url);
+            let wanted =
+                format!("shard {name:?} has one address, {other} = \"{wanted}\" is wanted");
+            s.note(path, format_args!("\"{url}\""), &wanted);
+        }
+    }
+}
+
+/// What a node publishes to all comes once a connection, and connections are by name.
+fn one_name_a_server(s: &mut Section, written: &[Written]) {
+    let mut seen: BTreeMap<String, &Written> = BTreeMap::new();
+    for one in written {
+        let first = *seen.entry(one.shard.url.server()).or_insert(one);
+        let (name, path) = (&first.shard.name, one.url());
+        if *name != one.shard.name && !s.is_mistaken_at(&path) {
+            let wanted = format!("another server is wanted than that of {}, {name:?}", first.path);
+            s.note(path, format_args!("\"{}\"", one.shard.url), &wanted);
+        }
+    }
+}
+
+impl Written<'_> {
+    fn url(&self) -> KeyPath {
+        self.path.child("url")
+    }
+}
+
+fn written(layout: &LayoutConfig) -> impl Iterator<Item = Written<'_>> {
+    let shards = shards_path(layout);
+    let place = move |(index, shard)| Written { path: shards.item(index), shard };
+    layout.shards.iter().enumerate().map(place)
+}
+
+fn shards_path(layout: &LayoutConfig) -> KeyPath {
+    KeyPath::from_iter(["layouts", &layout.name, "redis"])
+}
+
+fn one_of(layouts: &[LayoutConfig]) -> String {
+    let names: Vec<&str> = layouts.iter().map(|layout| layout.name.as_str()).collect();
+    format!("one of [layouts] is wanted: {}", names.join(", "))
+}
