@@ -1,5 +1,6 @@
 //! A WebSocket to a node, as a reader and a writer.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,9 @@ pub enum ClientError {
     /// The node sent something that is not part of the protocol.
     #[error("not part of the protocol: {0}")]
     Protocol(String),
+    /// Too many sends wait already.
+    #[error("{0} sends wait for an answer, as many as may")]
+    SendsWaiting(usize),
 }
 
 /// What comes from a node.
@@ -117,9 +121,18 @@ pub async fn connect(url: &str) -> Result<(Reader, Writer), ClientError> {
         .await
         .map_err(|_elapsed| ClientError::Timeout(CONNECT_TIMEOUT))??;
     socket.set_max_message_size(MESSAGE_BYTES_MAX);
+    // Both are answered by the reader itself, which so knows of every sign of life, and to which
+    // a close is a close even where there is nobody left to be answered.
+    socket.set_auto_pong(false);
+    socket.set_auto_close(false);
     let (read, write) = socket.split(tokio::io::split);
     let writer = Writer { half: Arc::new(Mutex::new(write)) };
     Ok((Reader { frames: FragmentCollectorRead::new(read), writer: writer.clone() }, writer))
+}
+
+/// Whether the address can be one of a node.
+pub(super) fn check(url: &str) -> Result<(), ClientError> {
+    request(url).map(|_| ())
 }
 
 fn request(url: &str) -> Result<(String, Request<Empty<Bytes>>), ClientError> {
@@ -146,13 +159,16 @@ fn request(url: &str) -> Result<(String, Request<Empty<Bytes>>), ClientError> {
 impl Writer {
     /// Sends a text.
     pub async fn send(&self, text: &str) -> Result<(), ClientError> {
-        let frame = Frame::text(Payload::Borrowed(text.as_bytes()));
-        Ok(self.half.lock().await.write_frame(frame).await?)
+        self.write(Frame::text(Payload::Borrowed(text.as_bytes()))).await
     }
 
     /// Says goodbye.
     pub async fn close(&self) -> Result<(), ClientError> {
-        Ok(self.half.lock().await.write_frame(Frame::close(1000, b"")).await?)
+        self.write(Frame::close(1000, b"")).await
+    }
+
+    async fn write(&self, frame: Frame<'_>) -> Result<(), ClientError> {
+        Ok(self.half.lock().await.write_frame(frame).await?)
     }
 }
 
@@ -160,29 +176,35 @@ impl Reader {
     /// The next text, or the end. Not cancel-safe: a future that is dropped loses its place.
     pub async fn next(&mut self) -> Result<Incoming, ClientError> {
         loop {
-            let half = Arc::clone(&self.writer.half);
-            let mut answer = |frame: Frame<'_>| {
-                let frame = owned(frame);
-                let half = Arc::clone(&half);
-                async move { half.lock().await.write_frame(frame).await }
-            };
-            let frame = self.frames.read_frame(&mut answer).await?;
-            match frame.opcode {
-                OpCode::Text => {
-                    let text = String::from_utf8(frame.payload.to_vec());
-                    return text
-                        .map(Incoming::Text)
-                        .map_err(|_| WebSocketError::InvalidUTF8.into());
-                }
-                OpCode::Close => return Ok(closed(&frame.payload)),
-                _ => {}
+            if let Some(incoming) = self.step().await? {
+                return Ok(incoming);
             }
         }
     }
-}
 
-fn owned(frame: Frame<'_>) -> Frame<'static> {
-    Frame::new(frame.fin, frame.opcode, None, Payload::Owned(frame.payload.to_vec()))
+    /// The same; none is a sign of life and nothing else.
+    pub(super) async fn step(&mut self) -> Result<Option<Incoming>, ClientError> {
+        let mut unasked = |_: Frame<'_>| std::future::ready(Ok::<_, Infallible>(()));
+        let frame = self.frames.read_frame(&mut unasked).await?;
+        match frame.opcode {
+            OpCode::Text => {
+                let text = String::from_utf8(frame.payload.to_vec());
+                text.map(|text| Some(Incoming::Text(text)))
+                    .map_err(|_| WebSocketError::InvalidUTF8.into())
+            }
+            OpCode::Ping => {
+                self.writer.write(Frame::pong(frame.payload)).await?;
+                Ok(None)
+            }
+            OpCode::Close => {
+                let incoming = closed(&frame.payload);
+                // The node may be gone already.
+                let _answered = self.writer.write(Frame::close_raw(frame.payload)).await;
+                Ok(Some(incoming))
+            }
+            _ => Ok(None),
+        }
+    }
 }
 
 fn closed(payload: &[u8]) -> Incoming {

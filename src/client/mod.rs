@@ -1,7 +1,10 @@
-//! A client of the protocol: for the commands, the load generator and the tests.
+//! A client of the protocol: for the commands, the load generator and the tests. [`Client`] asks
+//! and waits on one connection; [`Device`] keeps a session alive over many.
 
 mod connect;
+mod device;
 mod talk;
 
 pub use connect::{ClientError, Incoming, Reader, Writer, connect};
+pub use device::{Cursor, Device, DevicePlan, Nonce, Outcome, Seen};
 pub use talk::Client;

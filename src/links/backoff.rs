@@ -4,26 +4,26 @@ use std::time::Duration;
 
 /// How long to wait before the next attempt.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     next: Duration,
     min: Duration,
     max: Duration,
 }
 
 impl Backoff {
-    pub(super) const fn new(min: Duration, max: Duration) -> Self {
+    pub(crate) const fn new(min: Duration, max: Duration) -> Self {
         Self { next: min, min, max }
     }
 
-    /// The wait, between half of it and all of it, so that nodes do not come back in step.
-    pub(super) fn wait(&mut self) -> Duration {
+    /// The wait, between half of it and all of it, so that many do not come back in step.
+    pub(crate) fn wait(&mut self) -> Duration {
         let wait = self.next;
         self.next = (wait * 2).min(self.max);
         wait.mul_f64(0.5 + rand::random::<f64>() / 2.0)
     }
 
     /// An attempt succeeded.
-    pub(super) const fn reset(&mut self) {
+    pub(crate) const fn reset(&mut self) {
         self.next = self.min;
     }
 }

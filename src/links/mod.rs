@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::bus::BusError;
 
+pub(crate) use backoff::Backoff;
 pub use health::{Health, LinkReport, LinkRole, LinkState};
 pub use publishers::Publishers;
 pub use subscriber::Subscriber;

@@ -1,0 +1,128 @@
+//! Whether and when a device comes back.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::links::Backoff;
+
+/// The first wait after a failure; each further one doubles it.
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+
+/// The longest wait between attempts.
+const BACKOFF_MAX: Duration = Duration::from_secs(10);
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// The node closed it.
+    Closed { code: u16, reason: String },
+    /// The connection broke.
+    Broke(String),
+    /// The application wants another node.
+    Left,
+}
+
+impl std::fmt::Display for Loss {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Closed { code, reason } => write!(f, "closed by the node: {code} {reason}"),
+            Self::Broke(why) => f.write_str(why),
+            Self::Left => f.write_str("another node is wanted"),
+        }
+    }
+}
+
+/// What a loss asks of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Not to come back unchanged.
+    Never,
+    /// To come back at once.
+    AtOnce,
+    /// To come back after a while.
+    Later,
+}
+
+impl Loss {
+    pub(super) const fn class(&self) -> Class {
+        match self {
+            Self::Closed { code: 4000..=4099, .. } => Class::Never,
+            Self::Closed { code: 4200..=4299, .. } | Self::Left => Class::AtOnce,
+            Self::Closed { .. } | Self::Broke(_) => Class::Later,
+        }
+    }
+}
+
+/// When a device comes back.
+#[derive(Debug)]
+pub(super) struct Comeback {
+    backoff: Backoff,
+}
+
+impl Comeback {
+    pub(super) const fn new() -> Self {
+        Self { backoff: Backoff::new(BACKOFF_MIN, BACKOFF_MAX) }
+    }
+
+    /// When to come back after a loss; none is never. Whoever was sent away at once before he had
+    /// a session is not let in at once: he waits as well.
+    pub(super) fn after(
+        &mut self,
+        loss: &Loss,
+        had_session: bool,
+        now: Instant,
+    ) -> Option<Instant> {
+        match loss.class() {
+            Class::Never => None,
+            Class::AtOnce if had_session || *loss == Loss::Left => Some(now),
+            Class::AtOnce | Class::Later => Some(now + self.backoff.wait()),
+        }
+    }
+
+    /// A session is complete.
+    pub(super) const fn succeeded(&mut self) {
+        self.backoff.reset();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn closed(code: u16) -> Loss {
+        Loss::Closed { code, reason: String::new() }
+    }
+
+    #[test]
+    fn the_range_of_a_code_decides() {
+        for (codes, class) in [
+            ([4000, 4001, 4099], Class::Never),
+            ([4100, 4102, 4199], Class::Later),
+            ([4200, 4201, 4299], Class::AtOnce),
+            ([1000, 1006, 1009], Class::Later),
+            ([3999, 4300, 4999], Class::Later),
+        ] {
+            for code in codes {
+                assert_eq!(closed(code).class(), class, "{code}");
+            }
+        }
+        assert_eq!(Loss::Broke("end of file".into()).class(), Class::Later);
+    }
+
+    #[test]
+    fn waits_grow_until_a_session_is_complete() {
+        let (mut comeback, now) = (Comeback::new(), Instant::now());
+        let mut wait = |loss: &Loss, had_session| {
+            comeback.after(loss, had_session, now).map(|until| until - now)
+        };
+        assert_eq!(wait(&closed(4001), true), None);
+        assert_eq!(wait(&closed(4200), true), Some(Duration::ZERO));
+        let first = wait(&closed(4200), false).unwrap();
+        assert!(first >= BACKOFF_MIN / 2 && first <= BACKOFF_MIN, "{first:?}");
+        let last = (0..20).filter_map(|_| wait(&closed(4100), true)).last().unwrap();
+        assert!(last >= BACKOFF_MAX / 2 && last <= BACKOFF_MAX, "{last:?}");
+        comeback.succeeded();
+        assert!(comeback.after(&closed(1006), true, now).unwrap() - now <= BACKOFF_MIN);
+    }
+}

@@ -1,0 +1,86 @@
+//! Server frames, as far as a device acts on them.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::seen::{Cursor, Nonce};
+use crate::domain::MessageId;
+
+/// A server frame.
+#[derive(Debug)]
+pub(super) enum Frame {
+    /// One that the device acts on.
+    Known(Known),
+    /// One that is for the application alone.
+    Other(Value),
+}
+
+/// A frame that the device acts on.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub(super) enum Known {
+    Ready { node: String, ping_ms: u64, limits: Limits },
+    Cursor { cursor: Option<Cursor>, complete: bool, gaps: Vec<String> },
+    Message { message: Shown },
+    Sent { message: Shown },
+    Error { id: Option<Value>, code: String, message: String },
+    Pong {},
+}
+
+const KNOWN: [&str; 6] = ["ready", "cursor", "message", "sent", "error", "pong"];
+
+/// What `ready` tells of the node's bounds.
+#[derive(Debug, Deserialize)]
+pub(super) struct Limits {
+    pub(super) sends_in_flight: usize,
+}
+
+/// A message.
+#[derive(Debug, Deserialize)]
+pub(super) struct Shown {
+    #[serde(deserialize_with = "message_id")]
+    pub(super) id: MessageId,
+    pub(super) conversation: String,
+    pub(super) from: String,
+    pub(super) nonce: Option<Nonce>,
+    pub(super) body: Value,
+}
+
+fn message_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MessageId, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+}
+
+impl Frame {
+    /// Reads a frame; the error says what is wrong with it.
+    pub(super) fn read(text: &str) -> Result<Self, String> {
+        let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let op = value["op"].as_str().ok_or("`op` is missing")?;
+        if !KNOWN.contains(&op) {
+            return Ok(Self::Other(value));
+        }
+        let op = op.to_owned();
+        serde_json::from_value(value).map(Self::Known).map_err(|error| format!("{op}: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unknown_is_for_the_application() {
+        let text = r#"{"op":"read","conversation":"dm.a.b","upto":"x"}"#;
+        assert!(matches!(Frame::read(text), Ok(Frame::Other(value)) if value["upto"] == "x"));
+    }
+
+    #[test]
+    fn what_is_no_frame_is_named() {
+        let error = |text: &str| Frame::read(text).unwrap_err();
+        assert!(error("[]").contains("`op` is missing"));
+        assert!(error("{").contains("EOF"));
+        assert!(error(r#"{"op":"cursor","cursor":null,"gaps":[]}"#).starts_with("cursor: missing"));
+        let message =
+            r#"{"op":"message","message":{"id":"7","conversation":"c","from":"f","body":1}}"#;
+        assert!(error(message).starts_with("message: must be a message id"));
+    }
+}

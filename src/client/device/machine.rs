@@ -1,0 +1,254 @@
+//! A device without its sockets: events and the time go in; frames to write, what the
+//! application sees and when to connect come out.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::DevicePlan;
+use super::comeback::{Comeback, Loss};
+use super::frame::{Frame, Known, Shown};
+use super::recall::Recall;
+use super::seen::{Cursor, Nonce, Outcome, Seen};
+use super::sends::Sends;
+use super::silence::{Silence, Verdict};
+use crate::client::ClientError;
+
+#[derive(Debug)]
+enum Phase {
+    /// No connection, and none wanted before a time.
+    Away { until: Instant },
+    /// A connection is being made.
+    Calling,
+    /// Connected, `hello` said.
+    Greeting(Silence),
+    /// In a session.
+    Open(Silence),
+    /// Not to come back.
+    Ended { code: u16, reason: String },
+}
+
+/// A device without its sockets.
+#[derive(Debug)]
+pub(super) struct Machine {
+    plan: DevicePlan,
+    phase: Phase,
+    comeback: Comeback,
+    recall: Recall,
+    sends: Sends,
+    /// Frames to be written before any send.
+    writes: VecDeque<String>,
+    seen: VecDeque<Seen>,
+    /// What the node said last that answered nothing: why it is about to close, mostly.
+    said: Option<String>,
+}
+
+impl Machine {
+    pub(super) fn new(plan: DevicePlan, now: Instant) -> Self {
+        let sends = Sends::new(rand::random(), plan.resend);
+        Self {
+            plan,
+            phase: Phase::Away { until: now },
+            comeback: Comeback::new(),
+            recall: Recall::default(),
+            sends,
+            writes: VecDeque::new(),
+            seen: VecDeque::new(),
+            said: None,
+        }
+    }
+
+    /// The next thing for the application, as long as there is any.
+    pub(super) fn next_seen(&mut self) -> Option<Seen> {
+        self.seen.pop_front()
+    }
+
+    /// Why the device does not come back, if it does not.
+    pub(super) fn end(&self) -> Option<ClientError> {
+        match &self.phase {
+            Phase::Ended { code, reason } => {
+                Some(ClientError::Closed { code: *code, reason: reason.clone() })
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) const fn cursor(&self) -> Option<&Cursor> {
+        self.plan.cursor.as_ref()
+    }
+
+    pub(super) const fn repeats(&self) -> u64 {
+        self.recall.repeats()
+    }
+
+    pub(super) fn send(&mut self, conversation: &str, body: Value) -> Result<Nonce, ClientError> {
+        self.sends.push(conversation, body)
+    }
+
+    /// Whether a connection is to be made now; then the caller makes it.
+    pub(super) fn calls(&mut self, now: Instant) -> bool {
+        let due = matches!(self.phase, Phase::Away { until } if until <= now);
+        if due {
+            self.phase = Phase::Calling;
+        }
+        due
+    }
+
+    /// Whether the connection that there is, is still wanted.
+    pub(super) const fn is_up(&self) -> bool {
+        matches!(self.phase, Phase::Greeting(_) | Phase::Open(_))
+    }
+
+    /// When [`Machine::tick`] has something to do, unless something happens before.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Away { until } => Some(*until),
+            Phase::Greeting(silence) | Phase::Open(silence) => Some(silence.deadline()),
+            Phase::Calling | Phase::Ended { .. } => None,
+        }
+    }
+
+    /// Time has passed.
+    pub(super) fn tick(&mut self, now: Instant) {
+        let (Phase::Greeting(silence) | Phase::Open(silence)) = &mut self.phase else { return };
+        match silence.judge(now) {
+            Verdict::Alive => {}
+            Verdict::Ask => self.writes.push_back(json!({"op": "ping"}).to_string()),
+            Verdict::Gone => self.lost(Loss::Broke("the node is silent".into()), now),
+        }
+    }
+
+    /// The connection is there.
+    pub(super) fn connected(&mut self, now: Instant) {
+        self.phase = Phase::Greeting(Silence::new(now));
+        self.said = None;
+        self.writes.clear();
+        self.writes.push_back(self.hello());
+    }
+
+    fn hello(&self) -> String {
+        let DevicePlan { token, device, cursor, subscribe, .. } = &self.plan;
+        let mut hello = json!({"op": "hello", "token": token, "device": device});
+        if let Some(cursor) = cursor {
+            hello["cursor"] = json!(cursor.as_str());
+        }
+        if !subscribe.is_empty() {
+            hello["subscribe"] = json!(subscribe);
+        }
+        hello.to_string()
+    }
+
+    /// The next frame to be written.
+    pub(super) fn write(&mut self) -> Option<String> {
+        let open = matches!(self.phase, Phase::Open(_));
+        let first = self.writes.pop_front();
+        first.or_else(|| open.then(|| self.sends.write(self.recall.newest())).flatten())
+    }
+
+    /// The node is alive.
+    pub(super) fn heard(&mut self, now: Instant) {
+        if let Phase::Greeting(silence) | Phase::Open(silence) = &mut self.phase {
+            silence.broken(now);
+        }
+    }
+
+    /// A frame has come.
+    pub(super) fn text(&mut self, text: &str, now: Instant) {
+        self.heard(now);
+        match Frame::read(text) {
+            Ok(Frame::Known(known)) => self.known(known, now),
+            Ok(Frame::Other(value)) => self.seen.push_back(Seen::Event(value)),
+            Err(error) => self.lost(Loss::Broke(format!("not part of the protocol: {error}")), now),
+        }
+    }
+
+    fn known(&mut self, known: Known, now: Instant) {
+        match known {
+            Known::Ready { node, ping_ms, limits } => {
+                let mut silence = Silence::new(now);
+                silence.ready(Duration::from_millis(ping_ms));
+                self.phase = Phase::Open(silence);
+                self.sends.bound(limits.sends_in_flight);
+                self.seen.push_back(Seen::Connected { node });
+            }
+            Known::Cursor { cursor, complete, gaps } => {
+                self.comeback.succeeded();
+                // A node may have none to give: the last one is still true.
+                self.plan.cursor = cursor.or(self.plan.cursor.take());
+                self.seen.push_back(Seen::Cursor { complete, gaps });
+            }
+            Known::Message { message } => self.message(message),
+            Known::Sent { message } => self.sent(&message),
+            Known::Error { id, code, message } => self.error(id.as_ref(), code, message),
+            Known::Pong {} => {}
+        }
+    }
+
+    fn message(&mut self, message: Shown) {
+        if self.recall.show(&message) {
+            let Shown { id, conversation, from, nonce, body } = message;
+            self.seen.push_back(Seen::Message { id, conversation, from, nonce, body });
+        }
+    }
+
+    /// The application knows what it sent: no copy of it is shown.
+    fn sent(&mut self, message: &Shown) {
+        self.recall.show(message);
+        let nonce = message.nonce.as_ref().and_then(|nonce| self.sends.answered(nonce.as_str()));
+        let outcome = Outcome::Sent { id: message.id };
+        self.seen.extend(nonce.map(|nonce| Seen::Answered { nonce, outcome }));
+    }
+
+    fn error(&mut self, id: Option<&Value>, code: String, message: String) {
+        match id.and_then(Value::as_str) {
+            Some(id) => {
+                let failed = self.sends.failed(id, code, message);
+                self.seen.extend(failed.map(|(nonce, outcome)| Seen::Answered { nonce, outcome }));
+            }
+            None => self.said = Some(message),
+        }
+    }
+
+    /// The connection could not be made.
+    pub(super) fn failed(&mut self, error: &ClientError, now: Instant) {
+        self.lost(Loss::Broke(error.to_string()), now);
+    }
+
+    /// The connection is over, or the wait for one.
+    pub(super) fn lost(&mut self, loss: Loss, now: Instant) {
+        if self.end().is_some() {
+            return;
+        }
+        let had_session = matches!(self.phase, Phase::Open(_));
+        if had_session {
+            self.seen.push_back(Seen::Lost { why: loss.to_string() });
+        }
+        match self.comeback.after(&loss, had_session, now) {
+            Some(until) => {
+                self.phase = Phase::Away { until };
+                let unknown = self.sends.lost();
+                self.are_unknown(unknown);
+            }
+            None => self.ended(loss),
+        }
+    }
+
+    fn ended(&mut self, loss: Loss) {
+        if let Loss::Closed { code, reason } = loss {
+            let reason = self.said.take().unwrap_or(reason);
+            self.phase = Phase::Ended { code, reason };
+        }
+        let unanswered = self.sends.ended();
+        self.are_unknown(unanswered);
+    }
+
+    fn are_unknown(&mut self, nonces: Vec<Nonce>) {
+        let unknown = |nonce| Seen::Answered { nonce, outcome: Outcome::Unknown };
+        self.seen.extend(nonces.into_iter().map(unknown));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! How long a node may be silent.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// From the upgrade to `ready`: as long as the node itself gives a client for its `hello`, twice.
+const READY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How much longer than the time between its pings a node may be silent before it is asked.
+const PING_GRACE: Duration = Duration::from_secs(10);
+
+/// How long it may take to answer then.
+const PONG_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a silence means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing yet.
+    Alive,
+    /// The node is to be asked for a sign of life.
+    Ask,
+    /// Nobody is there.
+    Gone,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    Ready,
+    Ping { every: Duration },
+    Pong { every: Duration },
+}
+
+/// The silence of a node.
+#[derive(Debug)]
+pub(super) struct Silence {
+    since: Instant,
+    waiting: Waiting,
+}
+
+impl Silence {
+    /// Of a fresh connection.
+    pub(super) const fn new(now: Instant) -> Self {
+        Self { since: now, waiting: Waiting::Ready }
+    }
+
+    /// The session is ready, and the node pings it as often as it says.
+    pub(super) const fn ready(&mut self, every: Duration) {
+        self.waiting = Waiting::Ping { every };
+    }
+
+    /// Something was heard.
+    pub(super) const fn broken(&mut self, now: Instant) {
+        self.since = now;
+        if let Waiting::Pong { every } = self.waiting {
+            self.waiting = Waiting::Ping { every };
+        }
+    }
+
+    /// When the silence will mean something.
+    pub(super) fn deadline(&self) -> Instant {
+        self.since
+            + match self.waiting {
+                Waiting::Ready => READY_TIMEOUT,
+                Waiting::Ping { every } => every + PING_GRACE,
+                Waiting::Pong { every } => every + PING_GRACE + PONG_TIMEOUT,
+            }
+    }
+
+    /// What it means now. Whoever is told to ask is not told again.
+    pub(super) fn judge(&mut self, now: Instant) -> Verdict {
+        if now < self.deadline() {
+            return Verdict::Alive;
+        }
+        match self.waiting {
+            Waiting::Ping { every } => {
+                self.waiting = Waiting::Pong { every };
+                Verdict::Ask
+            }
+            Waiting::Ready | Waiting::Pong { .. } => Verdict::Gone,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVERY: Duration = Duration::from_secs(25);
+
+    #[test]
+    fn is_asked_about_once_and_then_given_up() {
+        let begin = Instant::now();
+        let mut silence = Silence::new(begin);
+        silence.ready(EVERY);
+        let almost = begin + EVERY + PING_GRACE - Duration::from_millis(1);
+        assert_eq!(silence.judge(almost), Verdict::Alive);
+        silence.broken(almost);
+        let first = silence.deadline();
+        assert_eq!(first, almost + EVERY + PING_GRACE);
+        assert_eq!(silence.judge(first), Verdict::Ask);
+        assert_eq!(silence.judge(first), Verdict::Alive, "it has been asked");
+        assert_eq!(silence.judge(first + PONG_TIMEOUT), Verdict::Gone);
+    }
+
+    #[test]
+    fn an_answer_starts_it_again() {
+        let begin = Instant::now();
+        let mut silence = Silence::new(begin);
+        silence.ready(EVERY);
+        let first = silence.deadline();
+        assert_eq!(silence.judge(first), Verdict::Ask);
+        silence.broken(first);
+        assert_eq!(silence.judge(first + PONG_TIMEOUT), Verdict::Alive);
+        assert_eq!(silence.judge(silence.deadline()), Verdict::Ask);
+    }
+
+    #[test]
+    fn nobody_is_asked_before_ready() {
+        let begin = Instant::now();
+        assert_eq!(Silence::new(begin).judge(begin + READY_TIMEOUT), Verdict::Gone);
+    }
+}
