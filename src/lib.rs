@@ -8,6 +8,7 @@
 //! | room | owns |
 //! | --- | --- |
 //! | [`domain`] | ids, subjects, patterns, conversations, messages, the clock of ids: pure |
+//! | [`clock`] | what time it is |
 //! | [`layout`] | keys to buckets to shards, the plan of a publish, what a layout costs: pure |
 //! | [`roster`] | the live nodes: rows, leases, deaths: pure |
 //! | [`proof`] | that nothing is lost: what is settled, the watermark, repairs, cursors: pure |
@@ -19,9 +20,10 @@
 //! | [`redis`] | connections, pools, the only spelling of channels |
 //! | [`store`] | the port to where messages live, and the embedded store |
 //! | [`bus`] | the port to what carries publishes, Redis and its in-memory twin |
-//! | [`interest`] | what a node hears: holders, linger, generations, confirmations |
+//! | [`interest`] | what a node hears: holders, linger, generations, confirmations, taps |
 //! | [`links`] | connections to shards, made again for ever |
 //! | [`delivery`] | from the bus to the workers that want it |
+//! | [`steward`] | the loop that watches over a node: roster, lease, watermark |
 //! | [`hub`] | keys and patterns to sessions |
 //! | [`router`] | what each op means |
 //! | [`session`] | one connection's life |
@@ -45,6 +47,7 @@ pub mod bench;
 pub mod bus;
 pub mod cli;
 pub mod client;
+pub mod clock;
 pub mod config;
 pub mod delivery;
 pub mod domain;
@@ -61,6 +64,7 @@ pub mod roster;
 pub mod router;
 pub mod session;
 pub mod socket;
+pub mod steward;
 pub mod store;
 pub mod telemetry;
 pub mod worker;

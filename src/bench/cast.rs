@@ -12,9 +12,9 @@ use super::error::BenchError;
 use super::ledger::Ledger;
 use crate::auth::{Claims, Mint};
 use crate::client::{Client, Incoming, Reader, Writer};
+use crate::clock::WallClock;
 use crate::config::Config;
 use crate::node::token_keys;
-use crate::router::WallClock;
 
 /// Clients that connect at once.
 const CONNECTING_MAX: usize = 64;

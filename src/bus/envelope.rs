@@ -4,7 +4,8 @@
 //! version 1 | kind 1 | flags 1 | class 1 | boot 16 | store 8 | id 16
 //! keys: count 1, then each length 2 + bytes | about: length 2 + bytes | frame: the rest
 //! ```
-//! Integers are big-endian. The previous version stays readable when there is one.
+//! Integers are big-endian. Flags: bit 0 is a tap copy, unknown ones are ignored. What has no keys
+//! has the number after the last class. The previous version stays readable when there is one.
 
 use std::fmt;
 
@@ -16,16 +17,35 @@ use crate::domain::{Class, Key, MessageId};
 const VERSION: u8 = 1;
 const FIXED_BYTES: usize = 44;
 
+/// The flag of a copy that is for taps.
+const TAP_COPY: u8 = 1;
+
 /// More keys than any publish has.
 const KEYS_MAX: usize = 16;
 
-/// What an envelope is.
+/// What an envelope is. The numbers are those on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A stored message: routed to its audience.
-    Message,
+    Message = 0,
     /// An ephemeral event: matched against patterns.
-    Event,
+    Event = 1,
+    /// From node to node: what it is about says all. No session is handed it.
+    Notice = 2,
+    /// Sent to oneself to see that it comes back, by its id. No session is handed it.
+    Canary = 3,
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [Self::Message, Self::Event, Self::Notice, Self::Canary];
+
+    /// What is for sessions is routed by a key at least.
+    const fn keys_min(self) -> usize {
+        match self {
+            Self::Message | Self::Event => 1,
+            Self::Notice | Self::Canary => 0,
+        }
+    }
 }
 
 /// One start of a node: 16 random bytes, constant until it exits.
@@ -54,15 +74,17 @@ pub struct StoreTag(pub u64);
 pub struct Envelope {
     /// What it is.
     pub kind: Kind,
+    /// Whether this copy of an event is for those whose patterns are all wide.
+    pub tap_copy: bool,
     /// Who published it: a node drops its own echo.
     pub boot: BootId,
     /// The publisher's store.
     pub store: StoreTag,
-    /// The message's id; zero for an event.
+    /// The message's id, a canary's nonce; zero for others.
     pub id: [u8; 16],
-    /// The keys that this copy is for, all of one class.
+    /// The keys that this copy is for, all of one class; none if it is for nodes.
     pub keys: SmallVec<[Key; 2]>,
-    /// The conversation or subject.
+    /// The conversation, the subject, or what a notice is about.
     pub about: Box<str>,
     /// The finished text of the client frame.
     pub frame: Bytes,
@@ -85,17 +107,43 @@ impl Envelope {
         MessageId::from_bytes(self.id)
     }
 
+    /// A node's notice to all others.
+    pub fn notice(boot: BootId, store: StoreTag, about: &str) -> Self {
+        Self {
+            kind: Kind::Notice,
+            tap_copy: false,
+            boot,
+            store,
+            id: [0; 16],
+            keys: SmallVec::new(),
+            about: about.into(),
+            frame: Bytes::new(),
+        }
+    }
+
+    /// Whether wide patterns may match it, so that taps need a copy.
+    pub fn concerns_taps(&self) -> bool {
+        let class = self.keys.first().map(Key::class);
+        self.kind == Kind::Event && class == Some(Class::Topic)
+    }
+
+    /// The bytes of a copy for taps.
+    pub fn encode_tap_copy(&self) -> Bytes {
+        self.encode(&self.keys, true)
+    }
+
     /// The bytes of a copy for `keys`, which are some of its own.
     pub fn encode_for(&self, keys: &[Key]) -> Bytes {
+        self.encode(keys, self.tap_copy)
+    }
+
+    fn encode(&self, keys: &[Key], tap_copy: bool) -> Bytes {
         let names: usize = keys.iter().map(|key| 2 + key.as_str().len()).sum();
         let length = FIXED_BYTES + 1 + names + 2 + self.about.len() + self.frame.len();
         let mut bytes = BytesMut::with_capacity(length);
         bytes.put_u8(VERSION);
-        bytes.put_u8(match self.kind {
-            Kind::Message => 0,
-            Kind::Event => 1,
-        });
-        bytes.put_u8(0);
+        bytes.put_u8(self.kind as u8);
+        bytes.put_u8(if tap_copy { TAP_COPY } else { 0 });
         bytes.put_u8(class_number(keys));
         bytes.put_slice(&self.boot.0);
         bytes.put_u64(self.store.0);
@@ -114,21 +162,20 @@ impl Envelope {
         if version != VERSION {
             return Err(EnvelopeError::Version(version));
         }
-        let kind = match reader.byte()? {
-            0 => Kind::Message,
-            1 => Kind::Event,
-            _ => return Err(EnvelopeError::Malformed("kind")),
-        };
-        let (_flags, class) = (reader.byte()?, reader.byte()?);
+        let number = reader.byte()?;
+        let kind = Kind::ALL.into_iter().find(|kind| *kind as u8 == number);
+        let kind = kind.ok_or(EnvelopeError::Malformed("kind"))?;
+        let (flags, class) = (reader.byte()?, reader.byte()?);
         let boot = BootId(reader.array()?);
         let store = StoreTag(u64::from_be_bytes(reader.array()?));
         let id = reader.array()?;
-        let keys = reader.keys()?;
+        let keys = reader.keys(kind.keys_min())?;
         if class != class_number(&keys) || keys.iter().any(|key| key.class() != keys[0].class()) {
             return Err(EnvelopeError::Malformed("class"));
         }
         let about = reader.text()?.into();
-        Ok(Self { kind, boot, store, id, keys, about, frame: bytes.slice(reader.at..) })
+        let (tap_copy, frame) = (flags & TAP_COPY != 0, bytes.slice(reader.at..));
+        Ok(Self { kind, tap_copy, boot, store, id, keys, about, frame })
     }
 }
 
@@ -169,9 +216,9 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(bytes).map_err(|_| EnvelopeError::Malformed("text"))
     }
 
-    fn keys(&mut self) -> Result<SmallVec<[Key; 2]>, EnvelopeError> {
+    fn keys(&mut self, min: usize) -> Result<SmallVec<[Key; 2]>, EnvelopeError> {
         let count = usize::from(self.byte()?);
-        if !(1..=KEYS_MAX).contains(&count) {
+        if !(min..=KEYS_MAX).contains(&count) {
             return Err(EnvelopeError::Malformed("number of keys"));
         }
         (0..count)
@@ -188,6 +235,7 @@ mod tests {
     fn envelope() -> Envelope {
         Envelope {
             kind: Kind::Message,
+            tap_copy: false,
             boot: BootId([7; 16]),
             store: StoreTag(0x0102_0304_0506_0708),
             id: [9; 16],
@@ -208,6 +256,47 @@ mod tests {
         golden.extend(b"\x02\x00\x06user.a\x00\x06user.b\x00\x06dm.a.b{}");
         assert_eq!(bytes, golden);
         assert_eq!(Envelope::decode(&bytes).unwrap(), envelope);
+    }
+
+    #[test]
+    fn golden_bytes_of_a_tap_copy() {
+        let keys = SmallVec::from_iter([Key::parse("topic.a").unwrap()]);
+        let event = Envelope { kind: Kind::Event, keys, about: "topic.a.b".into(), ..envelope() };
+        assert!(event.concerns_taps() && !envelope().concerns_taps());
+        let bytes = event.encode_tap_copy();
+        let mut golden = vec![1, 1, 1, 2];
+        golden.extend([7; 16]);
+        golden.extend([1, 2, 3, 4, 5, 6, 7, 8]);
+        golden.extend([9; 16]);
+        golden.extend(b"\x01\x00\x07topic.a\x00\x09topic.a.b{}");
+        assert_eq!(bytes, golden);
+        let copy = Envelope { tap_copy: true, ..event.clone() };
+        assert_eq!(Envelope::decode(&bytes).unwrap(), copy);
+        assert_eq!(copy.encode_for(&copy.keys), bytes);
+    }
+
+    #[test]
+    fn golden_bytes_of_a_notice_and_a_canary() {
+        let notice = Envelope::notice(BootId([7; 16]), StoreTag(8), "tap");
+        let mut golden = vec![1, 2, 0, 3];
+        golden.extend([7; 16]);
+        golden.extend([0, 0, 0, 0, 0, 0, 0, 8]);
+        golden.extend([0; 16]);
+        golden.extend(b"\x00\x00\x03tap");
+        assert_eq!(notice.encode_for(&[]), golden);
+        assert_eq!(Envelope::decode(&golden.into()).unwrap(), notice);
+        let canary = Envelope { kind: Kind::Canary, id: [9; 16], about: "".into(), ..notice };
+        let bytes = canary.encode_for(&[]);
+        assert_eq!(bytes[..4], [1, 3, 0, 3]);
+        assert_eq!((&bytes[28..44], &bytes[44..]), (&[9; 16][..], &[0; 3][..]));
+        assert_eq!(Envelope::decode(&bytes).unwrap(), canary);
+    }
+
+    #[test]
+    fn unknown_flags_are_ignored() {
+        let mut bytes = envelope().encode_for(&envelope().keys).to_vec();
+        bytes[2] = 0b1111_1110;
+        assert_eq!(Envelope::decode(&bytes.into()).unwrap(), envelope());
     }
 
     #[test]

@@ -37,6 +37,9 @@ pub enum BusError {
     /// The connection is gone.
     #[error("the connection is gone")]
     Closed,
+    /// The connection was given up so that its primary is looked up again.
+    #[error("given up, to look the primary up again")]
+    LookAgain,
     /// The server answered with an error.
     #[error("refused: {0}")]
     Refused(String),

@@ -17,7 +17,8 @@ pub(super) struct Demo {
     /// How many nodes.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(NODES_MAX)))]
     nodes: u32,
-    /// A Redis shard; may be given several times. Without one the nodes are joined in memory.
+    /// A Redis shard; may be given several times, and `{node}` in it stands for the number of the
+    /// node. Without one the nodes are joined in memory.
     #[arg(long)]
     redis: Vec<String>,
     /// One line of JSON instead of text for people.

@@ -26,7 +26,7 @@ impl Serve {
         let bus = memory_bus(&config);
         let store = open_store(&config, &config.store.path).map_err(Failure::failed)?;
         let drain = config.timeouts.drain;
-        let plan = NodePlan { config: Arc::new(config), bus, store: Arc::clone(&store), nodes: 1 };
+        let plan = NodePlan { config: Arc::new(config), bus, store: Arc::clone(&store) };
         block_on(async {
             let mut requests = StopRequests::listen()?;
             let node = Node::start(&plan).map_err(Failure::failed)?;

@@ -6,9 +6,9 @@ use clap::{Args, ValueEnum};
 
 use super::{Failure, settings};
 use crate::auth::{Claims, Mint, Role};
+use crate::clock::WallClock;
 use crate::config::Config;
 use crate::node::token_keys;
-use crate::router::WallClock;
 
 /// Tokens in one call at most.
 const TOKENS_MAX: u64 = 1_000_000;

@@ -8,8 +8,9 @@ use serde::{Serialize, Serializer};
 use super::layers::Layers;
 use super::section::Section;
 use super::{
-    AuthConfig, BusConfig, InterestConfig, LayoutChoice, LayoutConfig, Limits, ListenConfig,
-    Mistakes, NodeConfig, Policy, StoreConfig, TelemetryConfig, Timeouts,
+    AuditConfig, AuthConfig, BusConfig, InterestConfig, LayoutChoice, LayoutConfig, Limits,
+    ListenConfig, Mistakes, NodeConfig, Policy, RepairConfig, StoreConfig, TelemetryConfig,
+    Timeouts,
 };
 
 const WORKERS: RangeInclusive<u64> = 1..=64;
@@ -47,6 +48,10 @@ pub struct Config {
     pub limits: Limits,
     /// Which buckets to listen to.
     pub interest: InterestConfig,
+    /// What makes up for what live delivery missed.
+    pub repair: RepairConfig,
+    /// Looking for what should not be there.
+    pub audit: AuditConfig,
     /// The links to Redis.
     pub bus: BusConfig,
     /// What to tell.
@@ -102,6 +107,8 @@ impl Config {
             timeouts: s.section("timeouts", Timeouts::read),
             limits: s.section("limits", Limits::read),
             interest: s.section("interest", InterestConfig::read),
+            repair: s.section("repair", RepairConfig::read),
+            audit: s.section("audit", AuditConfig::read),
             bus: s.section("bus", BusConfig::read),
             telemetry: s.section("telemetry", TelemetryConfig::read),
         };

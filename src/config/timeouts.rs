@@ -39,6 +39,9 @@ pub struct Timeouts {
     /// For a `subscribe` to be confirmed.
     #[serde(rename = "subscribe_ms", serialize_with = "print::millis")]
     pub subscribe: Duration,
+    /// For a `subscribe` with a wide pattern to be confirmed.
+    #[serde(rename = "tap_ms", serialize_with = "print::millis")]
+    pub tap: Duration,
     /// For one bucket's subscription to be confirmed; at most `subscribe`.
     #[serde(rename = "interest_ms", serialize_with = "print::millis")]
     pub interest: Duration,
@@ -59,6 +62,7 @@ impl Timeouts {
             ping: s.millis("ping_ms", &PING),
             pong_grace: s.millis("pong_grace_ms", &PONG_GRACE),
             subscribe: s.millis("subscribe_ms", &ANSWER),
+            tap: s.millis("tap_ms", &ANSWER),
             interest: s.millis("interest_ms", &ANSWER),
             store: s.millis("store_ms", &ANSWER),
             drain: s.millis("drain_ms", &DRAIN),

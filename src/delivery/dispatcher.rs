@@ -5,9 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Inbox, Push, Wants};
-use crate::bus::{BootId, Envelope, Sink, StoreTag};
-use crate::interest::Interest;
+use crate::bus::{BootId, Envelope, Kind, Sink, StoreTag};
+use crate::interest::{Interest, Taps};
 use crate::layout::ShardIndex;
+use crate::links::{Happening, Happenings};
+use crate::proof::View;
 use crate::telemetry::{Metrics, Received};
 
 /// The node's end of every shard's subscriber connection.
@@ -19,16 +21,22 @@ pub struct Dispatcher {
     pub store: StoreTag,
     /// Who wants what.
     pub wants: Arc<Wants>,
+    /// Who wants everything, here and elsewhere.
+    pub taps: Arc<Taps>,
     /// The workers' queues.
     pub inboxes: Arc<[Arc<Inbox>]>,
     /// What the node hears.
     pub interest: Arc<Interest>,
+    /// What all threads know of the proof.
+    pub view: Arc<View>,
+    /// Who is told of canaries.
+    pub happenings: Happenings,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
 
 impl Sink for Dispatcher {
-    fn push(&self, _shard: ShardIndex, channel: &[u8], payload: Bytes) {
+    fn push(&self, shard: ShardIndex, channel: &[u8], payload: Bytes) {
         let envelope = match Envelope::decode(&payload) {
             Ok(envelope) => envelope,
             Err(error) => {
@@ -40,19 +48,32 @@ impl Sink for Dispatcher {
         };
         if envelope.store != self.store {
             self.metrics.foreign_pushes.inc();
-        } else if envelope.boot == self.boot {
-            self.metrics.received(Received::Echo);
-        } else {
-            self.dispatch(envelope);
+            return;
+        }
+        let own = envelope.boot == self.boot;
+        match envelope.kind {
+            Kind::Message | Kind::Event if own => self.metrics.received(Received::Echo),
+            Kind::Message | Kind::Event => self.dispatch(envelope),
+            Kind::Notice if !own && *envelope.about == *Taps::NOTICE => self.taps.heard(),
+            Kind::Canary if own => self.canary_back(shard, &envelope),
+            Kind::Notice | Kind::Canary => {}
         }
     }
 }
 
 impl Dispatcher {
+    /// One that finds no room is late, which is what it is for.
+    fn canary_back(&self, shard: ShardIndex, envelope: &Envelope) {
+        if envelope.boot == self.boot {
+            let number = u128::from_be_bytes(envelope.id) as u64;
+            let _late = self.happenings.try_send(Happening::Canary { shard, number });
+        }
+    }
+
     fn dispatch(&self, envelope: Envelope) {
-        let workers = self.wants.workers(&envelope.keys);
+        let workers = self.workers(&envelope);
         if workers == 0 {
-            let lingering = envelope.keys.iter().any(|key| self.interest.is_lingering(key));
+            let lingering = self.is_lingering(&envelope);
             self.metrics.received(if lingering { Received::Lingering } else { Received::Wasted });
             return;
         }
@@ -60,9 +81,159 @@ impl Dispatcher {
         let push = Arc::new(push);
         for (worker, inbox) in self.inboxes.iter().enumerate() {
             if workers & 1 << worker != 0 && !inbox.push(Arc::clone(&push)) {
+                // Raised in the step that loses it: no cursor may pass a message that is gone.
+                if push.envelope.kind == Kind::Message {
+                    self.view.raise();
+                }
                 self.metrics.inbox_overflows.inc();
                 push.done(false);
             }
         }
+    }
+
+    fn workers(&self, envelope: &Envelope) -> u64 {
+        if envelope.tap_copy { self.taps.workers() } else { self.wants.workers(&envelope.keys) }
+    }
+
+    /// The tap channel does not linger, whatever the event's bucket does.
+    fn is_lingering(&self, envelope: &Envelope) -> bool {
+        !envelope.tap_copy && envelope.keys.iter().any(|key| self.interest.is_lingering(key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::mpsc;
+
+    use crate::delivery::{Via, Work};
+    use crate::domain::Key;
+    use crate::interest::Linger;
+    use crate::layout::{BucketCount, Buckets, Layout, Layouts};
+
+    const OWN: BootId = BootId([1; 16]);
+    const OTHER: BootId = BootId([2; 16]);
+
+    fn dispatcher() -> Dispatcher {
+        dispatcher_with(16).0
+    }
+
+    /// With room for so many pushes a worker.
+    fn dispatcher_with(room: usize) -> (Dispatcher, mpsc::Receiver<Happening>) {
+        let buckets = Buckets::all(BucketCount::new(16).unwrap());
+        let layouts = Arc::new(Layouts::from(Layout::new(buckets, vec!["r1".into()])));
+        let (happenings, happened) = mpsc::channel(16);
+        let dispatcher = Dispatcher {
+            boot: OWN,
+            store: StoreTag(0),
+            wants: Arc::default(),
+            taps: Arc::new(Taps::new(1)),
+            inboxes: (0..3).map(|_| Arc::new(Inbox::new(room))).collect(),
+            view: Arc::default(),
+            happenings,
+            interest: Arc::new(Interest::new(layouts, Linger { ms: 10 }, 8)),
+            metrics: Arc::new(Metrics::new()),
+        };
+        (dispatcher, happened)
+    }
+
+    fn event(boot: BootId) -> Envelope {
+        let keys = [Key::parse("topic.a").unwrap()].into_iter().collect();
+        let notice = Envelope::notice(boot, StoreTag(0), "topic.a.b");
+        Envelope { kind: Kind::Event, keys, ..notice }
+    }
+
+    fn push(dispatcher: &Dispatcher, payload: Bytes) {
+        dispatcher.push(ShardIndex(0), b"channel", payload);
+    }
+
+    /// How what waits for a worker came.
+    async fn taken(dispatcher: &Dispatcher, worker: usize) -> Vec<Via> {
+        let mut batch = Vec::new();
+        dispatcher.inboxes[worker].take(&mut batch).await;
+        let via = |work: Work| match work {
+            Work::Push(push) => {
+                push.done(true);
+                push.via()
+            }
+            Work::Command(command) => panic!("nobody commanded {command:?}"),
+        };
+        batch.into_iter().map(via).collect()
+    }
+
+    #[tokio::test]
+    async fn each_copy_goes_to_the_workers_that_it_is_for() {
+        let dispatcher = dispatcher();
+        let event = event(OTHER);
+        dispatcher.wants.add(&event.keys[0], 0);
+        dispatcher.wants.add(&event.keys[0], 1);
+        dispatcher.taps.begin(1);
+        dispatcher.taps.begin(2);
+        push(&dispatcher, event.encode_for(&event.keys));
+        push(&dispatcher, event.encode_tap_copy());
+        assert_eq!(taken(&dispatcher, 0).await, [Via::Bucket]);
+        assert_eq!(taken(&dispatcher, 1).await, [Via::Bucket, Via::Tap]);
+        assert_eq!(taken(&dispatcher, 2).await, [Via::Tap]);
+        let useful = dispatcher.metrics.received_so_far(Received::Useful);
+        assert_eq!((useful, dispatcher.metrics.node_events()), (2, 2));
+    }
+
+    #[test]
+    fn both_copies_of_ones_own_are_echo_and_a_tap_copy_without_a_tap_is_wasted() {
+        let dispatcher = dispatcher();
+        dispatcher.taps.begin(0);
+        let own = event(OWN);
+        push(&dispatcher, own.encode_for(&own.keys));
+        push(&dispatcher, own.encode_tap_copy());
+        assert_eq!(dispatcher.metrics.received_so_far(Received::Echo), 2);
+        dispatcher.taps.end(0);
+        dispatcher.wants.add(&own.keys[0], 0);
+        push(&dispatcher, event(OTHER).encode_tap_copy());
+        assert_eq!(dispatcher.metrics.received_so_far(Received::Wasted), 1);
+    }
+
+    #[test]
+    fn a_message_that_finds_no_room_raises_a_break_and_an_event_does_not() {
+        let (dispatcher, _happened) = dispatcher_with(0);
+        let event = event(OTHER);
+        dispatcher.wants.add(&event.keys[0], 0);
+        let breaks = dispatcher.view.breaks();
+        push(&dispatcher, event.encode_for(&event.keys));
+        assert_eq!(dispatcher.view.breaks(), breaks);
+        let message = Envelope { kind: Kind::Message, ..event };
+        push(&dispatcher, message.encode_for(&message.keys));
+        assert_eq!(dispatcher.view.breaks(), breaks + 1);
+        assert_eq!(dispatcher.metrics.inbox_overflows.get(), 2);
+    }
+
+    #[test]
+    fn a_canary_of_this_boot_is_told_with_its_shard() {
+        let (dispatcher, mut happened) = dispatcher_with(16);
+        let canary = |boot| {
+            let notice = Envelope::notice(boot, StoreTag(0), "");
+            Envelope { kind: Kind::Canary, id: 9_u128.to_be_bytes(), ..notice }.encode_for(&[])
+        };
+        push(&dispatcher, canary(OTHER));
+        push(&dispatcher, canary(OWN));
+        let shard = ShardIndex(0);
+        assert_eq!(happened.try_recv(), Ok(Happening::Canary { shard, number: 9 }));
+        assert!(happened.try_recv().is_err(), "another's canary is not this node's");
+    }
+
+    #[test]
+    fn notices_and_canaries_are_not_counted_and_anothers_tap_is_noted() {
+        let dispatcher = dispatcher();
+        let notice = |boot, about| Envelope::notice(boot, StoreTag(0), about);
+        let canary = Envelope { kind: Kind::Canary, ..notice(OTHER, "") };
+        for envelope in [canary, notice(OTHER, "else"), notice(OWN, Taps::NOTICE)] {
+            push(&dispatcher, envelope.encode_for(&[]));
+            assert!(!dispatcher.taps.copies(), "{envelope:?}");
+        }
+        let foreign = Envelope { store: StoreTag(9), ..notice(OTHER, Taps::NOTICE) };
+        push(&dispatcher, foreign.encode_for(&[]));
+        assert!(!dispatcher.taps.copies());
+        push(&dispatcher, notice(OTHER, Taps::NOTICE).encode_for(&[]));
+        assert!(dispatcher.taps.copies());
+        assert_eq!(dispatcher.metrics.node_events(), 0);
     }
 }

@@ -1,16 +1,25 @@
-//! A worker's queue of pushes.
+//! A worker's queue: pushes of the bus and of other workers, and what it is told between them.
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::Push;
+use super::{Command, Push};
+
+/// One thing in a worker's queue.
+#[derive(Debug)]
+pub enum Work {
+    /// To be delivered.
+    Push(Arc<Push>),
+    /// To be done.
+    Command(Command),
+}
 
 /// Bounded, many writers, one reader, who takes all there is at once.
 #[derive(Debug)]
 pub struct Inbox {
-    queue: Mutex<Vec<Arc<Push>>>,
+    queue: Mutex<Vec<Work>>,
     filled: Notify,
     max: usize,
 }
@@ -25,21 +34,35 @@ impl Inbox {
     #[must_use]
     pub fn push(&self, push: Arc<Push>) -> bool {
         let mut queue = self.queue.lock();
-        if queue.len() >= self.max {
-            return false;
+        let fits = queue.len() < self.max;
+        if fits {
+            queue.push(Work::Push(push));
         }
-        queue.push(push);
         let first = queue.len() == 1;
         drop(queue);
         if first {
             self.filled.notify_one();
         }
-        true
+        fits
     }
 
-    /// Waits for pushes and takes them all, into an empty `batch` whose memory is used again.
-    pub async fn take(&self, batch: &mut Vec<Arc<Push>>) {
-        debug_assert!(batch.is_empty(), "what was taken was delivered");
+    /// Adds a command. It is never refused: there are few, and a worker that does not answer is
+    /// told nothing new.
+    pub fn command(&self, command: Command) {
+        let mut queue = self.queue.lock();
+        match (queue.last_mut(), &command) {
+            (Some(Work::Command(last @ Command::Advance(_))), Command::Advance(_)) => {
+                *last = command;
+            }
+            _ => queue.push(Work::Command(command)),
+        }
+        drop(queue);
+        self.filled.notify_one();
+    }
+
+    /// Waits for work and takes it all, into an empty `batch` whose memory is used again.
+    pub async fn take(&self, batch: &mut Vec<Work>) {
+        debug_assert!(batch.is_empty(), "what was taken was done");
         loop {
             std::mem::swap(&mut *self.queue.lock(), batch);
             if !batch.is_empty() {
@@ -47,5 +70,26 @@ impl Inbox {
             }
             self.filled.notified().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Micros;
+
+    #[tokio::test]
+    async fn commands_pass_a_full_queue_and_keep_their_place() {
+        let inbox = Inbox::new(0);
+        inbox.command(Command::Succeed(1));
+        inbox.command(Command::Advance(Micros(1)));
+        inbox.command(Command::Advance(Micros(2)));
+        inbox.command(Command::Forget(0));
+        inbox.command(Command::Advance(Micros(3)));
+        let mut batch = Vec::new();
+        inbox.take(&mut batch).await;
+        let seen: Vec<String> = batch.iter().map(|work| format!("{work:?}")).collect();
+        let told = ["Succeed(1)", "Advance(Micros(2))", "Forget(0)", "Advance(Micros(3))"];
+        assert_eq!(seen, told.map(|told| format!("Command({told})")));
     }
 }

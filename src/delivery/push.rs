@@ -6,6 +6,18 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::bus::Envelope;
 use crate::telemetry::{Metrics, Received};
 
+/// How a publish came to the sessions of a node, which says whom it serves: an event's two copies
+/// must not meet at one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// It was published on this node: both copies in one.
+    Here,
+    /// By the bucket of its key.
+    Bucket,
+    /// By the tap channel.
+    Tap,
+}
+
 /// An envelope shared by the workers it goes to.
 #[derive(Debug)]
 pub struct Push {
@@ -34,6 +46,15 @@ impl Push {
         let outstanding = AtomicU32::new(workers);
         let account = Account { metrics, handed: AtomicBool::new(false), outstanding };
         Self { envelope, account: Some(account) }
+    }
+
+    /// How it came.
+    pub const fn via(&self) -> Via {
+        match (&self.account, self.envelope.tap_copy) {
+            (None, _) => Via::Here,
+            (Some(_), false) => Via::Bucket,
+            (Some(_), true) => Via::Tap,
+        }
     }
 
     /// A worker is done with it.

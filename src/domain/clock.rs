@@ -42,6 +42,12 @@ impl Sub<Duration> for Micros {
     }
 }
 
+impl From<u64> for Micros {
+    fn from(micros: u64) -> Self {
+        Self(micros)
+    }
+}
+
 impl fmt::Display for Micros {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000)
@@ -82,6 +88,12 @@ impl HybridClock {
         Micros(next(last.expect("the update never refuses")))
     }
 
+    /// The clock's own time: everything issued so far is at or below it, everything issued later
+    /// is above.
+    pub fn read(&self, wall: Micros) -> Micros {
+        self.last.fetch_max(wall.0, Ordering::AcqRel).max(wall.0).into()
+    }
+
     /// Shows the clock the time of an id that this node delivered, served or was told of.
     pub fn observe(&self, seen: Micros, wall: Micros) -> Observed {
         if seen.since(wall) > ADOPTION_LIMIT {
@@ -107,6 +119,16 @@ mod tests {
             Observed::Refused
         );
         assert_eq!(clock.issue(wall), wall + ADOPTION_LIMIT + Duration::from_micros(1));
+    }
+
+    #[test]
+    fn a_reading_parts_what_was_issued_from_what_will_be() {
+        let clock = HybridClock::default();
+        let before = clock.issue(Micros(50));
+        let reading = clock.read(Micros(40));
+        assert!(before <= reading && clock.issue(Micros(40)) > reading);
+        assert_eq!(clock.read(Micros(90)), Micros(90));
+        assert!(clock.issue(Micros(40)) > Micros(90));
     }
 
     #[test]

@@ -9,11 +9,11 @@ use super::subject::{self, Class, Key, Subject};
 use super::token::{self, GrammarError};
 
 /// How far a pattern reaches.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Reach {
     /// Its first two tokens are literal: one bucket serves it.
     Key(Key),
-    /// A wildcard stands among the first two tokens: every bucket of the class would be needed.
+    /// A wildcard stands among the first two tokens: it needs a copy of every event of the class.
     Wide,
 }
 

@@ -61,6 +61,9 @@ impl<T: Copy + Eq + Hash> PatternIndex<T> {
     /// Calls `found` with the holder of each pattern that matches, once a pattern: a holder of
     /// several is met several times.
     pub fn matches(&self, subject: &Subject, mut found: impl FnMut(T)) {
+        if self.is_empty() {
+            return;
+        }
         let tokens: Vec<&str> = subject.as_str().split('.').collect();
         self.root.matches(&tokens, &mut found);
     }

@@ -4,19 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::links::{Health, LinkState};
+use crate::steward::{Standing, Trouble};
 use crate::store::Store;
 
 /// What a node says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Some link has not been up yet: no sessions are taken.
+    /// Some link has not been up yet, or the node does not fit the others: no sessions are taken.
     Starting,
     /// All is well.
     Ready,
     /// Some link is down: sends are stored, live delivery is not whole.
     Degraded,
-    /// Its store takes no writes until a restart: no sessions are taken.
+    /// Its store takes no writes until a restart, or it has lost a shard that others reach: no
+    /// sessions are taken.
     Unready,
     /// It is being stopped: no sessions are taken.
     Draining,
@@ -34,13 +36,14 @@ impl Verdict {
 pub struct Readiness {
     health: Arc<Health>,
     store: Arc<dyn Store>,
+    standing: Arc<Standing>,
     draining: AtomicBool,
 }
 
 impl Readiness {
-    /// Judges by the links and the store.
-    pub const fn new(health: Arc<Health>, store: Arc<dyn Store>) -> Self {
-        Self { health, store, draining: AtomicBool::new(false) }
+    /// Judges by the links, the store, and how the node stands among the others.
+    pub const fn new(health: Arc<Health>, store: Arc<dyn Store>, standing: Arc<Standing>) -> Self {
+        Self { health, store, standing, draining: AtomicBool::new(false) }
     }
 
     /// The node is being stopped.
@@ -65,13 +68,17 @@ impl Readiness {
     /// The verdict, and what speaks against the node.
     pub fn verdict(&self) -> (Verdict, Vec<String>) {
         let links = self.health.report();
-        let starting = links.iter().any(|link| matches!(link.state, LinkState::Starting { .. }));
+        let (serving, troubles) = self.standing.look();
+        let starting =
+            !serving || links.iter().any(|link| matches!(link.state, LinkState::Starting { .. }));
         let failure = self.store.failure();
-        let unready = failure.is_some();
+        let cut_off = troubles.iter().any(|trouble| matches!(trouble, Trouble::CutOff { .. }));
+        let unready = failure.is_some() || cut_off;
         let against = links.iter().filter(|link| !matches!(link.state, LinkState::Up { .. }));
         let mut reasons: Vec<String> = against
             .map(|link| format!("shard {}: {:?} {}", link.shard, link.role, link.state))
             .collect();
+        reasons.extend(troubles.iter().map(Trouble::to_string));
         reasons.extend(failure.map(|failure| format!("store: {failure}")));
         let verdict = if self.draining.load(Ordering::Acquire) {
             Verdict::Draining

@@ -7,9 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::SessionId;
+use super::trail::Intake;
+use super::{SessionId, Trail};
 use crate::auth::Principal;
-use crate::domain::{Key, Pattern, UserId};
+use crate::domain::{Key, MessageId, Pattern, UserId};
 use crate::protocol::Close;
 use crate::socket::{Item, Link};
 
@@ -65,6 +66,8 @@ pub struct Session {
     pub user: UserId,
     /// What the client called its device.
     pub device: Option<Box<str>>,
+    /// What it was handed.
+    pub trail: Trail,
     link: Rc<Link>,
     bounds: SessionBounds,
     principal: RefCell<Rc<Principal>>,
@@ -88,11 +91,13 @@ impl Session {
         device: Option<Box<str>>,
         link: Rc<Link>,
         bounds: SessionBounds,
+        trail: Trail,
     ) -> Self {
         Self {
             number,
             user: principal.user.clone(),
             device,
+            trail,
             link,
             bounds,
             principal: RefCell::new(Rc::new(principal)),
@@ -243,6 +248,15 @@ impl Session {
         }
         self.evict();
         Handed::Evicted
+    }
+
+    /// Hands over a live message, unless its turn has not come or the session has it.
+    pub(super) fn hand_message(&self, id: MessageId, frame: &Bytes) -> Option<Handed> {
+        match self.trail.take_in(id, frame, self.bounds.outbox_bytes / 2) {
+            Intake::Hand(frame) => Some(self.hand(frame, Urgency::Message)),
+            Intake::Kept => Some(Handed::Yes),
+            Intake::Had => None,
+        }
     }
 
     /// Ends the session, behind what is queued.

@@ -8,6 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::auth::{Principal, Role};
 use crate::bus::{BootId, StoreTag};
+use crate::domain::{Class, Key};
 use crate::socket::Link;
 
 const BOUNDS: SessionBounds =
@@ -33,7 +34,7 @@ impl Peers {
         let user = UserId::parse(user).unwrap();
         let (publish, subscribe) = (Vec::new(), Vec::new());
         let principal = Principal { user, role: Role::User, publish, subscribe, expires_at: 0 };
-        Rc::new(Session::new(1, principal, None, link, BOUNDS))
+        Rc::new(Session::new(1, principal, None, link, BOUNDS, Trail::default()))
     }
 }
 
@@ -46,9 +47,10 @@ fn on_event_loop<T>(future: impl Future<Output = T>) -> T {
 fn envelope(kind: Kind, keys: &[&str], about: &str) -> Envelope {
     Envelope {
         kind,
+        tap_copy: false,
         boot: BootId([0; 16]),
         store: StoreTag(0),
-        id: [0; 16],
+        id: MessageId::first_of(Micros(1)).to_bytes(),
         keys: keys.iter().map(|key| Key::parse(key).unwrap()).collect(),
         about: about.into(),
         frame: Bytes::from_static(b"{}"),
@@ -62,12 +64,12 @@ fn pattern(text: &str) -> Pattern {
 #[test]
 fn a_message_reaches_every_session_of_its_users_once_but_the_senders() {
     on_event_loop(async {
-        let (mut hub, mut peers) = (Hub::default(), Peers::new().await);
+        let (mut hub, mut peers) = (Hub::new(16), Peers::new().await);
         let [sender, other, bob] =
             [peers.session("a").await, peers.session("a").await, peers.session("b").await];
         assert!(hub.join(&sender) && !hub.join(&other) && hub.join(&bob));
         let message = envelope(Kind::Message, &["user.a", "user.b"], "dm.a.b");
-        assert_eq!(hub.deliver(&message, sender.id()).handed, 2);
+        assert_eq!(hub.deliver(&message, Via::Here, sender.id()).handed, 2);
         let touched = hub.take_touched();
         assert_eq!(touched.len(), 2);
         assert!(touched.iter().all(|session| !Rc::ptr_eq(session, &sender)));
@@ -77,7 +79,7 @@ fn a_message_reaches_every_session_of_its_users_once_but_the_senders() {
 #[test]
 fn who_left_is_not_taken_for_the_next_one_in_its_place() {
     on_event_loop(async {
-        let (mut hub, mut peers) = (Hub::default(), Peers::new().await);
+        let (mut hub, mut peers) = (Hub::new(16), Peers::new().await);
         let (sender, bob) = (peers.session("a").await, peers.session("b").await);
         hub.join(&sender);
         let place = sender.id();
@@ -85,32 +87,59 @@ fn who_left_is_not_taken_for_the_next_one_in_its_place() {
         hub.join(&bob);
         assert_eq!(bob.id(), place, "the place is used again");
         let message = envelope(Kind::Message, &["user.a", "user.b"], "dm.a.b");
-        assert_eq!(hub.deliver(&message, sender.id()).handed, 1, "a late send reaches Bob");
+        assert_eq!(
+            hub.deliver(&message, Via::Here, sender.id()).handed,
+            1,
+            "a late send reaches Bob"
+        );
     });
 }
 
 #[test]
 fn an_event_is_shed_from_half_the_bound_on_and_a_message_closes_at_the_bound() {
     on_event_loop(async {
-        let (mut hub, mut peers) = (Hub::default(), Peers::new().await);
+        let (mut hub, mut peers) = (Hub::new(16), Peers::new().await);
         let bob = peers.session("b").await;
         hub.join(&bob);
-        let large = |kind| Envelope {
+        let large = |kind, time| Envelope {
             frame: Bytes::from(vec![b'x'; 600]),
+            id: MessageId::first_of(Micros(time)).to_bytes(),
             ..envelope(kind, &["user.b"], "user.b.x")
         };
-        assert_eq!(hub.deliver(&large(Kind::Event), None).shed, 1);
-        assert_eq!(hub.deliver(&large(Kind::Message), None).handed, 1);
-        assert_eq!(hub.deliver(&large(Kind::Message), None).evicted, 1);
+        assert_eq!(hub.deliver(&large(Kind::Event, 0), Via::Here, None).shed, 1);
+        assert_eq!(hub.deliver(&large(Kind::Message, 1), Via::Here, None).handed, 1);
+        assert_eq!(hub.deliver(&large(Kind::Message, 2), Via::Here, None).evicted, 1);
         assert!(!bob.link().is_open());
-        assert_eq!(hub.deliver(&large(Kind::Message), None), Delivered::default());
+        assert_eq!(hub.deliver(&large(Kind::Message, 3), Via::Here, None), Delivered::default());
+    });
+}
+
+#[test]
+fn a_repeat_reaches_only_those_who_have_not_had_it() {
+    on_event_loop(async {
+        let (mut hub, mut peers) = (Hub::new(16), Peers::new().await);
+        let (sender, early) = (peers.session("a").await, peers.session("b").await);
+        hub.join(&sender);
+        hub.join(&early);
+        let message = envelope(Kind::Message, &["user.a", "user.b"], "dm.a.b");
+        assert_eq!(hub.deliver(&message, Via::Here, sender.id()).handed, 1);
+        assert_eq!(hub.deliver(&message, Via::Here, None).handed, 0, "the sender has its `sent`");
+        let late = peers.session("b").await;
+        late.trail.begin_catch_up(hub.place());
+        hub.join(&late);
+        let id = message.message_id().unwrap();
+        assert!(hub.had(&early, id) && hub.had(&sender, id) && !hub.had(&late, id));
+        assert_eq!(hub.deliver(&message, Via::Here, None).handed, 1);
+        assert_eq!(late.trail.end_catch_up().unwrap().len(), 1, "it waits behind the catch-up");
+        hub.prune(id.time());
+        assert!(!hub.had(&early, id), "at or below the watermark nothing is read again");
     });
 }
 
 #[test]
 fn the_newest_request_answers_for_a_pattern_until_one_is_confirmed() {
     on_event_loop(async {
-        let (mut hub, mut peers) = (Hub::default(), Peers::new().await);
+        let (mut hub, mut peers) = (Hub::new(16), Peers::new().await);
         let bob = peers.session("b").await;
         hub.join(&bob);
         let patterns = [pattern("topic.a.*"), pattern("topic.b.*")];
@@ -124,73 +153,164 @@ fn the_newest_request_answers_for_a_pattern_until_one_is_confirmed() {
     });
 }
 
+#[test]
+fn a_literal_pattern_takes_a_session_from_its_tap_once_it_is_settled() {
+    on_event_loop(async {
+        let (mut hub, mut peers) = (Hub::new(16), Peers::new().await);
+        let bob = peers.session("b").await;
+        hub.join(&bob);
+        let event = envelope(Kind::Event, &["topic.a"], "topic.a.x");
+        let [wide, literal] = ["topic.>", "topic.a.*"].map(pattern);
+        let handed = |hub: &mut Hub| {
+            [Via::Here, Via::Bucket, Via::Tap].map(|via| hub.deliver(&event, via, None).handed)
+        };
+        hub.subscribe(&bob, &wide);
+        assert_eq!(handed(&mut hub), [1, 0, 1]);
+        hub.subscribe(&bob, &literal);
+        assert_eq!(handed(&mut hub), [1, 0, 1], "its bucket is not heard yet");
+        hub.settle(&bob, &[wide.clone(), literal.clone()]);
+        assert_eq!(handed(&mut hub), [1, 1, 0]);
+        hub.unsubscribe(&bob, &wide);
+        assert_eq!(handed(&mut hub), [1, 1, 0]);
+        hub.subscribe(&bob, &wide);
+        hub.unsubscribe(&bob, &literal);
+        assert_eq!(handed(&mut hub), [1, 0, 1]);
+    });
+}
+
+const PATTERNS: [&str; 8] = [
+    "topic.a.*",
+    "topic.a.>",
+    "topic.a.x",
+    "topic.b.>",
+    "user.u0.x",
+    "topic.>",
+    "topic.*.x",
+    "presence.*",
+];
+
+const SUBJECTS: [&str; 7] =
+    ["topic.a.x", "topic.a.x.y", "topic.b.x", "topic.c", "presence.u0", "user.u0.x", "user.u1.x"];
+
 #[derive(Debug, Clone)]
 enum Step {
     Subscribe(usize, usize),
+    Settle(usize, usize),
     Unsubscribe(usize, usize),
     Leave(usize),
     Join(usize),
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
-    let (session, pattern) = (0..4_usize, 0..5_usize);
+    let (session, pattern) = (0..4_usize, 0..PATTERNS.len());
+    let both = || (session.clone(), pattern.clone());
     prop_oneof![
-        4 => (session.clone(), pattern.clone()).prop_map(|(s, p)| Step::Subscribe(s, p)),
-        2 => (session.clone(), pattern).prop_map(|(s, p)| Step::Unsubscribe(s, p)),
+        4 => both().prop_map(|(s, p)| Step::Subscribe(s, p)),
+        2 => both().prop_map(|(s, p)| Step::Settle(s, p)),
+        2 => both().prop_map(|(s, p)| Step::Unsubscribe(s, p)),
         1 => session.clone().prop_map(Step::Leave),
         2 => session.prop_map(Step::Join),
     ]
 }
 
-/// Runs steps beside a naive list of who holds what.
-async fn compare(steps: &[Step]) {
-    let patterns = ["topic.a.*", "topic.a.>", "topic.a.x", "topic.b.>", "user.u0.x"].map(pattern);
-    let (mut hub, mut peers) = (Hub::default(), Peers::new().await);
-    let mut sessions: HashMap<usize, (Rc<Session>, HashSet<usize>)> = HashMap::new();
-    let mut wanted: HashSet<Key> = HashSet::new();
-    for step in steps {
+/// A session and the patterns it holds, each with whether it is settled.
+type Naive = (Rc<Session>, HashMap<usize, bool>);
+
+/// A hub beside naive lists of who holds what, and of what is wanted.
+struct Twins {
+    hub: Hub,
+    peers: Peers,
+    sessions: HashMap<usize, Naive>,
+    wanted: HashSet<Reach>,
+}
+
+impl Twins {
+    async fn take(&mut self, step: &Step) {
         match step {
-            Step::Join(s) if !sessions.contains_key(s) => {
-                let session = peers.session(&format!("u{}", s % 2)).await;
-                let new = hub.join(&session);
-                assert_eq!(new, wanted.insert(session.key()));
-                sessions.insert(*s, (session, HashSet::new()));
-            }
-            Step::Leave(s) => {
-                let Some((session, _)) = sessions.remove(s) else { continue };
-                hub.leave(&session).iter().for_each(|key| assert!(wanted.remove(key), "{key}"));
-            }
-            Step::Subscribe(s, p) => {
-                let Some((session, held)) = sessions.get_mut(s) else { continue };
-                let new = hub.subscribe(session, &patterns[*p]);
-                held.insert(*p);
-                let Reach::Key(key) = patterns[*p].reach() else { unreachable!() };
-                assert_eq!(new, wanted.insert(key));
-            }
-            Step::Unsubscribe(s, p) => {
-                let Some((session, held)) = sessions.get_mut(s) else { continue };
-                let unwanted = hub.unsubscribe(session, &patterns[*p]);
-                held.remove(p);
-                unwanted.iter().for_each(|key| assert!(wanted.remove(key), "{key}"));
+            Step::Join(s) if !self.sessions.contains_key(s) => {
+                let session = self.peers.session(&format!("u{}", s % 2)).await;
+                let new = self.hub.join(&session);
+                assert_eq!(new, self.wanted.insert(Reach::Key(session.key())));
+                self.sessions.insert(*s, (session, HashMap::new()));
             }
             Step::Join(_) => {}
-        }
-        for about in ["topic.a.x", "topic.a.x.y", "topic.b.x", "user.u0.x", "user.u1.x"] {
-            let subject = Subject::parse(about).unwrap();
-            let event = envelope(Kind::Event, &[subject.key().as_str()], about);
-            let found: HashSet<SessionId> = hub.audience(&event).into_iter().collect();
-            let hears = |(session, held): &&(Rc<Session>, HashSet<usize>)| {
-                subject.key() == session.key()
-                    || held.iter().any(|p| patterns[*p].matches(&subject))
-            };
-            let expected = sessions.values().filter(hears).filter_map(|(s, _)| s.id()).collect();
-            assert_eq!(found, expected, "{about}");
+            Step::Leave(s) => self.leave(*s),
+            Step::Subscribe(s, p) => {
+                let Some((session, held)) = self.sessions.get_mut(s) else { return };
+                let new = self.hub.subscribe(session, &pattern(PATTERNS[*p]));
+                held.entry(*p).or_insert(false);
+                assert_eq!(new, self.wanted.insert(pattern(PATTERNS[*p]).reach()));
+            }
+            Step::Settle(s, p) => {
+                let Some((session, held)) = self.sessions.get_mut(s) else { return };
+                self.hub.settle(session, &[pattern(PATTERNS[*p])]);
+                held.entry(*p).and_modify(|settled| *settled = true);
+            }
+            Step::Unsubscribe(s, p) => {
+                let Some((session, held)) = self.sessions.get_mut(s) else { return };
+                let unwanted = self.hub.unsubscribe(session, &pattern(PATTERNS[*p]));
+                held.remove(p);
+                unwanted.iter().for_each(|reach| assert!(self.wanted.remove(reach), "{reach:?}"));
+            }
         }
     }
-    for (session, _) in sessions.values() {
-        hub.leave(session).iter().for_each(|key| assert!(wanted.remove(key), "{key}"));
+
+    fn leave(&mut self, number: usize) {
+        let Some((session, _)) = self.sessions.remove(&number) else { return };
+        let unwanted = self.hub.leave(&session);
+        unwanted.iter().for_each(|reach| assert!(self.wanted.remove(reach), "{reach:?}"));
     }
-    assert!(wanted.is_empty() && hub.keys.is_empty() && hub.users.is_empty() && hub.is_empty());
+
+    fn compare(&self, about: &str) {
+        let subject = Subject::parse(about).unwrap();
+        let event = envelope(Kind::Event, &[subject.key().as_str()], about);
+        let found = |via| self.hub.audience(&event, via).to_vec();
+        let expected = |via| {
+            let hears = |naive: &&Naive| hears(naive, &subject, via);
+            let mut ids: Vec<SessionId> =
+                self.sessions.values().filter(hears).filter_map(|(s, _)| s.id()).collect();
+            ids.sort_unstable();
+            ids
+        };
+        for via in [Via::Here, Via::Bucket, Via::Tap] {
+            assert_eq!(found(via), expected(via), "{about} by {via:?}");
+        }
+        if subject.class() == Class::Topic {
+            let mut both = [found(Via::Bucket), found(Via::Tap)].concat();
+            both.sort_unstable();
+            assert_eq!(both, found(Via::Here), "{about}: each once by two copies");
+        }
+    }
+}
+
+/// Whether a session is to have an event by a copy.
+fn hears((session, held): &Naive, subject: &Subject, via: Via) -> bool {
+    let matching = |p: &usize| pattern(PATTERNS[*p]).matches(subject);
+    let wide = |p: &usize| pattern(PATTERNS[*p]).reach() == Reach::Wide;
+    let matches: Vec<(bool, bool)> =
+        held.iter().filter(|(p, _)| matching(p)).map(|(p, settled)| (wide(p), *settled)).collect();
+    let own = subject.key() == session.key();
+    let any_wide = matches.iter().any(|(wide, _)| *wide);
+    let settled = matches.iter().any(|(wide, settled)| !wide && *settled);
+    match via {
+        Via::Here => own || !matches.is_empty(),
+        Via::Bucket => own || settled || !any_wide && !matches.is_empty(),
+        Via::Tap => own || any_wide && !settled,
+    }
+}
+
+/// Runs steps beside the naive lists.
+async fn compare(steps: &[Step]) {
+    let (hub, peers) = (Hub::new(16), Peers::new().await);
+    let mut twins = Twins { hub, peers, sessions: HashMap::new(), wanted: HashSet::new() };
+    for step in steps {
+        twins.take(step).await;
+        SUBJECTS.iter().for_each(|about| twins.compare(about));
+    }
+    (0..4).for_each(|number| twins.leave(number));
+    let Twins { hub, wanted, .. } = twins;
+    assert!(wanted.is_empty() && hub.wanted.is_empty());
+    assert!(hub.users.is_empty() && hub.is_empty());
 }
 
 #[test]

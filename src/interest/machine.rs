@@ -206,6 +206,11 @@ impl Machine {
         }
     }
 
+    /// Whether a bucket is heard.
+    pub fn is_confirmed(&self, bucket: Bucket) -> bool {
+        self.entries.get(&bucket).is_some_and(|entry| entry.wire == Wire::Confirmed)
+    }
+
     /// Whether a bucket is heard for nobody.
     pub fn is_lingering(&self, bucket: Bucket) -> bool {
         self.entries.get(&bucket).is_some_and(|entry| entry.linger_until.is_some())
@@ -285,11 +290,12 @@ impl Machine {
         tickets
     }
 
-    /// A connection is there that knows of nothing yet.
-    pub fn connected(&mut self) {
+    /// A connection is there that knows of nothing yet. How many buckets are to be commanded.
+    pub fn connected(&mut self) -> usize {
         self.connected = true;
         let all: Vec<Bucket> = self.entries.keys().copied().collect();
         all.into_iter().for_each(|bucket| self.enqueue(bucket));
+        self.queue.len()
     }
 
     /// The connection is gone.

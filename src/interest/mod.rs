@@ -4,9 +4,11 @@
 //! together, and the key is heard when all of them are.
 //!
 //! [`Machine`] is the pure rule; [`Interest`] shares it between the workers, who acquire and
-//! release, and the one owner of each shard's link, who orders the commands.
+//! release, and the one owner of each shard's link, who orders the commands. [`Taps`] does the same
+//! for the one channel beside the buckets that sessions may need.
 
 mod machine;
+mod taps;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,13 +17,14 @@ use std::time::Duration;
 use ahash::AHashMap;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::domain::{Class, Key};
 use crate::layout::{Layouts, Route, ShardIndex};
 
 pub use machine::{Action, Batch, Linger, Machine, Standing, Ticket};
+pub use taps::{OwnTap, Taps};
 
 /// The interest of a node.
 #[derive(Debug)]
@@ -48,7 +51,7 @@ struct State {
     next_ticket: u64,
 }
 
-/// Whether a key is heard already, or when it will be.
+/// Whether a key, or what wide patterns need, is heard already, or when it will be.
 #[derive(Debug)]
 pub enum Confirmation {
     /// Everything published from now on is heard, by whichever layout.
@@ -56,6 +59,8 @@ pub enum Confirmation {
     /// It is when all of these, one a bucket, have come to `Ok`. An `Err` says that nobody needs
     /// the key any more.
     Awaited(SmallVec<[oneshot::Receiver<()>; 2]>),
+    /// It is once this node's tap is confirmed.
+    OfTap(watch::Receiver<OwnTap>),
 }
 
 impl Confirmation {
@@ -65,6 +70,10 @@ impl Confirmation {
             Self::Done => true,
             Self::Awaited(answers) => {
                 matches!(tokio::time::timeout(bound, all_come(answers)).await, Ok(true))
+            }
+            Self::OfTap(mut own) => {
+                let settled = tokio::time::timeout(bound, own.wait_for(OwnTap::is_settled)).await;
+                matches!(settled, Ok(Ok(own)) if own.is_confirmed())
             }
         }
     }
@@ -170,6 +179,14 @@ impl Interest {
         Some(answer)
     }
 
+    /// Whether everything published for a key is heard already.
+    pub fn is_confirmed(&self, key: &Key) -> bool {
+        let routes = self.layouts.interest(key);
+        routes
+            .iter()
+            .all(|route| self.shard(route.shard).state.lock().machine.is_confirmed(route.bucket))
+    }
+
     /// The share of a class's buckets, in the published layout, that sessions here need.
     pub fn held_share(&self, class: Class) -> f64 {
         let buckets = self.layouts.published().buckets();
@@ -215,9 +232,9 @@ impl Interest {
         }
     }
 
-    /// The shard's connection is new: everything that is needed is to be commanded again.
-    pub fn connected(&self, shard: ShardIndex) {
-        self.change(shard, |machine, _| machine.connected());
+    /// The shard's connection is new: so many buckets are needed and to be commanded again.
+    pub fn connected(&self, shard: ShardIndex) -> usize {
+        self.change(shard, |machine, _| machine.connected())
     }
 
     /// The shard's connection is gone, and nothing is heard.

@@ -50,7 +50,9 @@ async fn a_key_is_heard_when_it_is_by_every_layout() {
     let interest = interest(layout(16, &["r1"]), &[layout(16, &["r2"]), layout(32, &["r1"])]);
     let (first, second) = (ShardIndex(0), ShardIndex(1));
     let key = key("topic.scores");
-    [first, second].into_iter().for_each(|shard| interest.connected(shard));
+    for shard in [first, second] {
+        assert_eq!(interest.connected(shard), 0);
+    }
     interest.acquire(&key);
     let mut waits: VecDeque<Confirmation> = (0..3).map(|_| interest.confirmation(&key)).collect();
     let mut wait = || waits.pop_front().unwrap().within(Duration::ZERO);

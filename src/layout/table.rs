@@ -1,5 +1,7 @@
 //! A layout: how many buckets each class has, and which shards hold them.
 
+use std::fmt;
+
 use super::{Bucket, BucketCount, jump, key_hash};
 use crate::domain::{Class, Key};
 
@@ -36,6 +38,16 @@ impl Buckets {
 pub struct Layout {
     buckets: Buckets,
     shards: Vec<String>,
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Buckets { user, room, topic } = &self.buckets;
+        let counts = [user, room, topic].map(|count| count.get());
+        let [user, room, topic] = counts;
+        let shards = self.shards.join(", ");
+        write!(f, "{{ user = {user}, room = {room}, topic = {topic} on {shards} }}")
+    }
 }
 
 impl Layout {

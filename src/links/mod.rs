@@ -1,6 +1,8 @@
 //! A node's connections to its shards: made, watched and made again, for as long as it lives.
 
 mod backoff;
+mod breaker;
+mod happening;
 mod health;
 mod publishers;
 mod subscriber;
@@ -10,8 +12,10 @@ use std::time::Duration;
 use crate::bus::BusError;
 
 pub(crate) use backoff::Backoff;
+pub use breaker::{Breaker, Fuse};
+pub use happening::{HAPPENINGS_MAX, Happening, Happenings};
 pub use health::{Health, LinkReport, LinkRole, LinkState};
-pub use publishers::Publishers;
+pub use publishers::{Publishers, PublishersPlan};
 pub use subscriber::Subscriber;
 
 /// The bounds of links.
@@ -27,6 +31,8 @@ pub struct LinkBounds {
     pub backoff_max: Duration,
     /// Publishes that may wait for a shard, a worker.
     pub queue: usize,
+    /// Sends that may be unsettled, a worker.
+    pub pending: usize,
     /// Publishes in one pipeline.
     pub batch: usize,
 }

@@ -1,133 +1,262 @@
 //! A worker's publisher connections.
 //!
-//! Sessions append to a queue a shard; its task takes all that is there, sends it as one pipeline
-//! and waits for the answers, while the next batch forms by itself. An answer belongs to its
-//! publish by its place.
+//! Sessions append to the worker's desk; a task a shard takes all that waits for it, sends it as
+//! one pipeline and waits for the answers, while the next batch forms by itself. An answer belongs
+//! to its publish by its place.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
 
 use super::LinkBounds;
 use super::backoff::Backoff;
+use super::breaker::{Breaker, Fuse};
 use super::health::{Health, LinkRole};
 use crate::bus::{Bus, BusError, Publish, Publisher};
+use crate::clock::WallClock;
+use crate::domain::{MessageId, Micros};
 use crate::layout::ShardIndex;
+use crate::proof::{Cargo, Desk, DeskBounds, Judgement, Lease, Publishes, Ticket};
 use crate::redis::Channel;
+use crate::roster::{Rules, Run, Snapshot};
 use crate::telemetry::{Metrics, PublishOutcome};
 
-/// The publisher connections of one worker, one a shard.
-#[derive(Debug)]
-pub struct Publishers {
-    queues: Vec<Rc<Queue>>,
+/// Between two looks at what has been tried for too long.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A publish, and where it goes if its shard is down.
+#[derive(Debug, Clone)]
+pub struct Routed {
+    publish: Publish,
     all: Channel,
-    metrics: Arc<Metrics>,
-    queue_max: usize,
+    may_detour: bool,
 }
 
-#[derive(Debug, Default)]
-struct Queue {
-    waiting: RefCell<Vec<Publish>>,
-    filled: Notify,
-    up: Cell<bool>,
-    /// A batch was taken and is not answered.
-    sending: Cell<bool>,
+impl Cargo for Routed {
+    fn detoured(&self) -> Option<Self> {
+        let publish = Publish { channel: self.all.clone(), payload: self.publish.payload.clone() };
+        self.may_detour.then(|| Self { publish, ..self.clone() })
+    }
+}
+
+/// What the connections of one worker are made from.
+#[derive(Debug)]
+pub struct PublishersPlan<'a> {
+    /// Whose.
+    pub worker: u32,
+    /// The shards' names.
+    pub shards: &'a [String],
+    /// What connects.
+    pub bus: &'a Arc<dyn Bus>,
+    /// Where the state is noted.
+    pub health: &'a Arc<Health>,
+    /// What is counted.
+    pub metrics: &'a Arc<Metrics>,
+    /// The channel that every node hears.
+    pub all: Channel,
+    /// What time it is.
+    pub clock: WallClock,
+    /// Who may break the links.
+    pub breaker: &'a Breaker,
+    /// The bounds.
+    pub bounds: LinkBounds,
+}
+
+/// The publisher connections of one worker, one a shard, and what it issued.
+#[derive(Debug)]
+pub struct Publishers {
+    shared: Rc<Shared>,
+    all: Channel,
+}
+
+#[derive(Debug)]
+struct Shared {
+    desk: RefCell<Desk<Routed>>,
+    /// A shard each: something waits for it.
+    filled: Vec<Notify>,
+    clock: WallClock,
+    metrics: Arc<Metrics>,
 }
 
 /// What one shard's task works with.
 struct Link {
-    queue: Rc<Queue>,
+    shared: Rc<Shared>,
     shard: ShardIndex,
     name: String,
     role: LinkRole,
     bus: Arc<dyn Bus>,
     health: Arc<Health>,
-    metrics: Arc<Metrics>,
+    fuse: Fuse,
     bounds: LinkBounds,
 }
 
 impl Publishers {
-    /// Starts a task a shard on the calling thread's runtime. `all` is the channel that every
-    /// node hears.
-    pub fn start(
-        worker: u32,
-        shards: &[String],
-        bus: &Arc<dyn Bus>,
-        health: &Arc<Health>,
-        metrics: &Arc<Metrics>,
-        all: Channel,
-        bounds: LinkBounds,
-    ) -> Self {
-        let start = |(index, name): (usize, &String)| {
-            let queue = Rc::<Queue>::default();
+    /// Starts a task a shard, and one that watches the time, on the calling thread's runtime.
+    pub fn start(plan: PublishersPlan<'_>) -> Self {
+        let PublishersPlan { shards, clock, bounds, .. } = plan;
+        let desk = DeskBounds { pending: bounds.pending, ring: bounds.queue };
+        let desk = Desk::new(shards.len(), desk, clock.moment(), Rules::default());
+        let shared = Rc::new(Shared {
+            desk: RefCell::new(desk),
+            filled: shards.iter().map(|_| Notify::new()).collect(),
+            clock,
+            metrics: Arc::clone(plan.metrics),
+        });
+        for (index, name) in shards.iter().enumerate() {
             let link = Link {
-                queue: Rc::clone(&queue),
+                shared: Rc::clone(&shared),
                 shard: ShardIndex(index as u32),
                 name: name.clone(),
-                role: LinkRole::Publisher { worker },
-                bus: Arc::clone(bus),
-                health: Arc::clone(health),
-                metrics: Arc::clone(metrics),
+                role: LinkRole::Publisher { worker: plan.worker },
+                bus: Arc::clone(plan.bus),
+                health: Arc::clone(plan.health),
+                fuse: plan.breaker.fuse(index),
                 bounds,
             };
             tokio::task::spawn_local(link.run());
-            queue
-        };
-        let queues = shards.iter().enumerate().map(start).collect();
-        Self { queues, all, metrics: Arc::clone(metrics), queue_max: bounds.queue }
+        }
+        tokio::task::spawn_local(Rc::clone(&shared).tick());
+        Self { shared, all: plan.all }
     }
 
-    /// Appends a publish to its shard's queue. If the shard is down it goes to `all` of another:
-    /// an envelope names its keys, so its delivery does not depend on the channel.
-    pub fn publish(&self, shard: ShardIndex, publish: Publish) {
-        let own = &self.queues[shard.0 as usize];
-        if own.up.get() {
-            self.append(own, publish);
-        } else if let Some(other) = self.queues.iter().find(|queue| queue.up.get()) {
-            self.metrics.publishes(PublishOutcome::Detoured, 1);
-            self.append(other, Publish { channel: self.all.clone(), ..publish });
-        } else {
-            self.metrics.publishes(PublishOutcome::Dropped, 1);
-        }
+    /// Issues an id that `make` gives, and enters it in the same step; none if too many sends are
+    /// unsettled.
+    pub fn issue(&self, make: impl FnOnce() -> MessageId) -> Option<(MessageId, Ticket)> {
+        let mut desk = self.shared.desk.borrow_mut();
+        desk.has_room().then(|| {
+            let id = make();
+            (id, desk.enter(id.time(), self.shared.clock.moment()))
+        })
+    }
+
+    /// The tenure that ids are issued in.
+    pub fn tenure(&self) -> u32 {
+        self.shared.desk.borrow().tenure()
+    }
+
+    /// The store acknowledged a send, which has so many publishes to come: whether it may still be
+    /// published. Reads the clocks.
+    pub fn judge(&self, ticket: Ticket, lease: Option<Lease>, publishes: u8) -> Judgement {
+        let now = self.shared.clock.read();
+        self.shared.desk.borrow_mut().judge(ticket, now, lease, publishes)
+    }
+
+    /// A send publishes nothing.
+    pub fn abandon(&self, ticket: Ticket) {
+        self.shared.desk.borrow_mut().abandon(ticket);
+    }
+
+    /// Appends a publish of a message that passed, or of an event. If its shard is down it goes to
+    /// `all` of another: an envelope names its keys, so its delivery does not depend on the channel.
+    pub fn publish(&self, shard: ShardIndex, publish: Publish, ticket: Option<Ticket>) {
+        self.append(shard, publish, ticket, true);
     }
 
     /// Publishes to `all` of a shard.
-    pub fn publish_to_all(&self, shard: ShardIndex, payload: bytes::Bytes) {
-        self.publish(shard, Publish { channel: self.all.clone(), payload });
+    pub fn publish_to_all(&self, shard: ShardIndex, payload: bytes::Bytes, ticket: Option<Ticket>) {
+        self.publish(shard, Publish { channel: self.all.clone(), payload }, ticket);
     }
 
-    fn append(&self, queue: &Queue, publish: Publish) {
-        let mut waiting = queue.waiting.borrow_mut();
-        if waiting.len() >= self.queue_max {
-            self.metrics.publishes(PublishOutcome::Dropped, 1);
-            return;
+    /// Publishes to `all` of every shard: what nobody may miss while any of them is there.
+    pub fn publish_to_every_shard(&self, payload: &bytes::Bytes) {
+        for shard in 0..self.shared.filled.len() as u32 {
+            self.publish_to_all(ShardIndex(shard), payload.clone(), None);
         }
-        waiting.push(publish);
-        if waiting.len() == 1 {
-            queue.filled.notify_one();
+    }
+
+    /// Publishes through one shard or not at all.
+    pub fn publish_here(&self, shard: ShardIndex, publish: Publish) {
+        self.append(shard, publish, None, false);
+    }
+
+    fn append(
+        &self,
+        shard: ShardIndex,
+        publish: Publish,
+        ticket: Option<Ticket>,
+        may_detour: bool,
+    ) {
+        let routed = Routed { publish, all: self.all.clone(), may_detour };
+        let now = self.shared.clock.moment();
+        let mut desk = self.shared.desk.borrow_mut();
+        let done = desk.publish(shard.0 as usize, routed, ticket, now);
+        drop(desk);
+        self.shared.count(done);
+        if done.detoured > 0 {
+            self.shared.wake_all();
+        } else {
+            self.shared.filled[shard.0 as usize].notify_one();
         }
+    }
+
+    /// A fresh incarnation of the node begins.
+    pub fn succeed(&self, tenure: u32) {
+        self.shared.desk.borrow_mut().succeed(tenure);
+    }
+
+    /// An earlier incarnation of the node is over.
+    pub fn forget(&self, tenure: u32) {
+        self.shared.desk.borrow_mut().forget(tenure);
+    }
+
+    /// This worker's part of the rows: a snapshot of each incarnation, and whether everything of it
+    /// is settled. `reading` was read from the clock of ids in this step.
+    pub fn snapshots(&self, reading: Micros) -> Vec<(u32, Snapshot, bool)> {
+        let mut desk = self.shared.desk.borrow_mut();
+        let tenures: Vec<u32> = desk.tenures().collect();
+        let snapshot = |tenure| (tenure, desk.snapshot(tenure, reading), desk.is_settled(tenure));
+        tenures.into_iter().map(snapshot).collect()
+    }
+
+    /// Whether a send is unsettled for so long that something must be wrong here.
+    pub fn is_stuck(&self) -> bool {
+        self.shared.desk.borrow().is_stuck(self.shared.clock.moment())
     }
 
     /// Whether nothing waits to be sent or answered.
     pub fn are_drained(&self) -> bool {
-        self.queues.iter().all(|queue| !queue.sending.get() && queue.waiting.borrow().is_empty())
+        self.shared.desk.borrow().is_quiet()
+    }
+}
+
+impl Shared {
+    fn count(&self, done: Publishes) {
+        self.metrics.publishes(PublishOutcome::Detoured, done.detoured);
+        self.metrics.publishes(PublishOutcome::Repeated, done.repeated);
+        self.metrics.publishes(PublishOutcome::Dropped, done.dropped);
+    }
+
+    fn wake_all(&self) {
+        self.filled.iter().for_each(Notify::notify_one);
+    }
+
+    async fn tick(self: Rc<Self>) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let done = self.desk.borrow_mut().tick(self.clock.moment());
+            self.count(done);
+        }
     }
 }
 
 impl Link {
-    async fn run(self) {
+    async fn run(mut self) {
         let mut backoff = Backoff::new(self.bounds.backoff_min, self.bounds.backoff_max);
         loop {
+            self.fuse.renew();
             let error = match self.bus.publisher(self.shard).await {
                 Ok(publisher) => {
                     backoff.reset();
                     self.health.note(&self.name, self.role, Ok(publisher.run_id().clone()));
-                    self.queue.up.set(true);
+                    self.up(&*publisher);
                     let error = self.serve(&*publisher).await;
-                    self.queue.up.set(false);
-                    self.drop_waiting();
+                    self.down();
                     error
                 }
                 Err(error) => error,
@@ -137,20 +266,35 @@ impl Link {
         }
     }
 
-    async fn serve(&self, publisher: &dyn Publisher) -> BusError {
+    fn index(&self) -> usize {
+        self.shard.0 as usize
+    }
+
+    fn up(&self, publisher: &dyn Publisher) {
+        let run = Run::of(&publisher.run_id().to_string());
+        let done = self.shared.desk.borrow_mut().up(self.index(), run);
+        self.shared.count(done);
+    }
+
+    fn down(&self) {
+        let now = self.shared.clock.moment();
+        let done = self.shared.desk.borrow_mut().down(self.index(), now);
+        self.shared.count(done);
+        self.shared.wake_all();
+    }
+
+    async fn serve(&mut self, publisher: &dyn Publisher) -> BusError {
         loop {
             while let Some(batch) = self.take_batch() {
-                self.queue.sending.set(true);
-                let sent = self.send(publisher, &batch).await;
-                self.queue.sending.set(false);
-                if let Err(error) = sent {
-                    self.metrics.publishes(PublishOutcome::Failed, batch.len() as u64);
+                if let Err(error) = self.send(publisher, &batch).await {
                     return error;
                 }
             }
+            let shared = Rc::clone(&self.shared);
             tokio::select! {
                 () = publisher.closed() => return BusError::Closed,
-                () = self.queue.filled.notified() => {}
+                () = self.fuse.blown() => return BusError::LookAgain,
+                () = shared.filled[self.shard.0 as usize].notified() => {}
                 () = tokio::time::sleep(self.bounds.ping) => {
                     if let Err(error) = self.bounds.answered(publisher.ping()).await {
                         return error;
@@ -161,31 +305,34 @@ impl Link {
     }
 
     fn take_batch(&self) -> Option<Vec<Publish>> {
-        let mut waiting = self.queue.waiting.borrow_mut();
-        if waiting.is_empty() {
-            return None;
-        }
-        if waiting.len() <= self.bounds.batch {
-            return Some(std::mem::take(&mut *waiting));
-        }
-        Some(waiting.drain(..self.bounds.batch).collect())
+        let mut desk = self.shared.desk.borrow_mut();
+        let batch: Vec<Publish> = desk
+            .take(self.index(), self.bounds.batch)
+            .map(|routed| routed.publish.clone())
+            .collect();
+        (!batch.is_empty()).then_some(batch)
     }
 
+    /// A refused publish breaks the link: what is refused there may pass elsewhere, or later.
     async fn send(&self, publisher: &dyn Publisher, batch: &[Publish]) -> Result<(), BusError> {
-        let answers = self.bounds.answered(publisher.publish(batch)).await?;
+        let metrics = &self.shared.metrics;
+        let answers = match self.bounds.answered(publisher.publish(batch)).await {
+            Ok(answers) => answers,
+            Err(error) => {
+                metrics.publishes(PublishOutcome::Failed, batch.len() as u64);
+                return Err(error);
+            }
+        };
+        let confirmed = |index: usize| answers.get(index).is_some_and(Result::is_ok);
+        let done = self.shared.desk.borrow_mut().answered(self.index(), confirmed);
+        self.shared.count(done);
         let refused = answers.iter().filter_map(|answer| answer.as_ref().err());
-        if let Some(error) = refused.clone().next() {
+        let count = refused.clone().count() as u64;
+        metrics.publishes(PublishOutcome::Failed, count);
+        metrics.publishes(PublishOutcome::Answered, answers.len() as u64 - count);
+        refused.clone().next().map_or(Ok(()), |error| {
             tracing::warn!(shard = self.name, %error, "a publish was refused");
-        }
-        let refused = refused.count() as u64;
-        self.metrics.publishes(PublishOutcome::Failed, refused);
-        self.metrics.publishes(PublishOutcome::Answered, answers.len() as u64 - refused);
-        Ok(())
-    }
-
-    /// What waits when the connection breaks is lost here; the messages among it are stored.
-    fn drop_waiting(&self) {
-        let lost = std::mem::take(&mut *self.queue.waiting.borrow_mut()).len();
-        self.metrics.publishes(PublishOutcome::Dropped, lost as u64);
+            Err(error.clone())
+        })
     }
 }

@@ -7,11 +7,14 @@ use tokio::time::Instant;
 
 use super::LinkBounds;
 use super::backoff::Backoff;
+use super::breaker::Fuse;
+use super::happening::{Happening, Happenings};
 use super::health::{Health, LinkRole};
 use crate::bus::{Bus, BusError, Sink, Subscription};
-use crate::interest::{Action, Interest};
+use crate::interest::{Action, Interest, Taps};
 use crate::layout::ShardIndex;
 use crate::redis::{Channel, Channels};
+use crate::roster::Run;
 
 /// What the owner works with.
 pub struct Subscriber {
@@ -25,12 +28,18 @@ pub struct Subscriber {
     pub sink: Arc<dyn Sink>,
     /// What the node needs.
     pub interest: Arc<Interest>,
+    /// Whether it needs the tap channel.
+    pub taps: Arc<Taps>,
     /// How channels are named.
     pub channels: Channels,
     /// Channels that are heard always: `all` and the node's own.
     pub always: Vec<Channel>,
     /// Where the state is noted.
     pub health: Arc<Health>,
+    /// Who is told what happens to the connection.
+    pub happenings: Happenings,
+    /// Who may break it.
+    pub fuse: Fuse,
     /// The bounds.
     pub bounds: LinkBounds,
 }
@@ -43,17 +52,15 @@ impl std::fmt::Debug for Subscriber {
 
 impl Subscriber {
     /// Connects and serves the shard for ever. Ends only by being dropped.
-    pub async fn run(self) {
+    pub async fn run(mut self) {
         let mut backoff = Backoff::new(self.bounds.backoff_min, self.bounds.backoff_max);
         loop {
+            self.fuse.renew();
             let error = match self.connect().await {
                 Ok(subscription) => {
                     backoff.reset();
-                    let run_id = subscription.run_id().clone();
-                    self.health.note(&self.name, LinkRole::Subscriber, Ok(run_id));
-                    self.interest.connected(self.shard);
-                    let error = self.serve(&*subscription).await;
-                    self.interest.disconnected(self.shard);
+                    let error = self.live(&*subscription).await;
+                    self.tell(Happening::Lost { shard: self.shard }).await;
                     error
                 }
                 Err(error) => error,
@@ -69,16 +76,40 @@ impl Subscriber {
         Ok(subscription)
     }
 
-    /// Carries out what the interest wants until the connection is gone.
-    async fn serve(&self, subscription: &dyn Subscription) -> BusError {
+    /// Tells what happened. Whoever listens ends after the links do.
+    async fn tell(&self, happening: Happening) {
+        let _ending = self.happenings.send(happening).await;
+    }
+
+    async fn live(&mut self, subscription: &dyn Subscription) -> BusError {
+        let run_id = subscription.run_id();
+        self.health.note(&self.name, LinkRole::Subscriber, Ok(run_id.clone()));
+        let run = Run::of(&run_id.to_string());
+        self.tell(Happening::Connected { shard: self.shard, run }).await;
+        let needed = self.interest.connected(self.shard);
+        let error = self.serve(subscription, needed).await;
+        self.interest.disconnected(self.shard);
+        self.taps.disconnected(self.shard);
+        error
+    }
+
+    /// Carries out what the interest and the taps want until the connection is gone. `needed`
+    /// buckets were wanted when it came up, and they are commanded first.
+    async fn serve(&mut self, subscription: &dyn Subscription, mut needed: usize) -> BusError {
         let mut next_ping = Instant::now() + self.bounds.ping;
+        let mut taps = self.taps.changes();
+        if needed == 0 {
+            self.tell(Happening::Whole { shard: self.shard }).await;
+        }
         loop {
-            if let Err(error) = self.command(subscription).await {
+            if let Err(error) = self.command(subscription, &mut needed).await {
                 return error;
             }
             tokio::select! {
                 () = subscription.closed() => return BusError::Closed,
+                () = self.fuse.blown() => return BusError::LookAgain,
                 () = self.interest.changed(self.shard) => {}
+                _changed = taps.changed() => {}
                 () = tokio::time::sleep_until(next_ping) => {
                     next_ping = Instant::now() + self.bounds.ping;
                     self.interest.expire(self.shard);
@@ -92,19 +123,60 @@ impl Subscriber {
 
     /// One command after the other, each answered before the next: what comes up meanwhile joins
     /// the next batch.
-    async fn command(&self, subscription: &dyn Subscription) -> Result<(), BusError> {
-        while let Some(batch) = self.interest.next_batch(self.shard) {
-            // The lingering ends in time even if there is always something to command.
-            self.interest.expire(self.shard);
-            let name = |&bucket| self.channels.bucket(bucket);
-            let channels: Vec<Channel> = batch.buckets.iter().map(name).collect();
-            let answer = match batch.action {
-                Action::Subscribe => subscription.subscribe(&channels),
-                Action::Unsubscribe => subscription.unsubscribe(&channels),
-            };
-            self.bounds.answered(answer).await?;
-            self.interest.answered(self.shard, &batch);
-        }
+    async fn command(
+        &self,
+        subscription: &dyn Subscription,
+        needed: &mut usize,
+    ) -> Result<(), BusError> {
+        while self.command_tap(subscription).await?
+            || self.command_buckets(subscription, needed).await?
+        {}
         Ok(())
     }
+
+    /// False if there is nothing to command.
+    async fn command_tap(&self, subscription: &dyn Subscription) -> Result<bool, BusError> {
+        let Some(action) = self.taps.next_action(self.shard) else { return Ok(false) };
+        self.carry_out(subscription, action, &[self.channels.tap()]).await?;
+        self.taps.answered(self.shard, action);
+        Ok(true)
+    }
+
+    /// False if there is nothing to command.
+    async fn command_buckets(
+        &self,
+        subscription: &dyn Subscription,
+        needed: &mut usize,
+    ) -> Result<bool, BusError> {
+        let Some(batch) = self.interest.next_batch(self.shard) else { return Ok(false) };
+        // The lingering ends in time even if there is always something to command.
+        self.interest.expire(self.shard);
+        let name = |&bucket| self.channels.bucket(bucket);
+        let channels: Vec<Channel> = batch.buckets.iter().map(name).collect();
+        self.carry_out(subscription, batch.action, &channels).await?;
+        self.interest.answered(self.shard, &batch);
+        if *needed > 0 {
+            *needed = needed.saturating_sub(batch.buckets.len());
+            if *needed == 0 {
+                self.tell(Happening::Whole { shard: self.shard }).await;
+            }
+        }
+        Ok(true)
+    }
+
+    async fn carry_out(
+        &self,
+        subscription: &dyn Subscription,
+        action: Action,
+        channels: &[Channel],
+    ) -> Result<(), BusError> {
+        let answer = match action {
+            Action::Subscribe => subscription.subscribe(channels),
+            Action::Unsubscribe => subscription.unsubscribe(channels),
+        };
+        self.bounds.answered(answer).await
+    }
 }
+
+#[cfg(test)]
+mod tests;

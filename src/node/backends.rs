@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::plan::layouts;
 use crate::bus::{Bus, MemoryBus, RedisBus, RedisShard};
+use crate::clock::WallClock;
 use crate::config::{BusConfig, Config};
 use crate::redis::ConnectOptions;
-use crate::router::WallClock;
 use crate::store::{Embedded, EmbeddedOptions, OpenError, Store};
 
 /// Why a backend cannot be had.

@@ -46,7 +46,8 @@ pub struct ClusterPlan {
     pub nodes: u32,
     /// Buckets of each class, unless the configuration decides.
     pub buckets: Option<u32>,
-    /// Redis shards of layout `a`; none joins the nodes in memory.
+    /// Redis shards of layout `a`; none joins the nodes in memory. `{node}` in a URL stands for the
+    /// number of the node, from 1 on: where a shard is, is each node's own affair.
     pub redis: Vec<String>,
     /// More tables of the nodes' configurations, as TOML, in the order of the nodes, which may
     /// differ: in the middle of a change of layout they do. Nodes beyond the list have none.
@@ -67,6 +68,7 @@ impl ClusterPlan {
     /// the plan says, over the defaults.
     pub fn config(&self, number: u32) -> Result<Config, Mistakes> {
         let shard = |(index, url): (usize, &String)| {
+            let url = url.replace("{node}", &number.to_string());
             format!("{{ name = \"r{}\", url = {url:?} }}", index + 1)
         };
         let shards: Vec<String> = self.redis.iter().enumerate().map(shard).collect();
@@ -110,7 +112,7 @@ impl Cluster {
                 _ => redis_bus(&config),
             };
             let (config, store) = (Arc::new(config), Arc::clone(&store));
-            nodes.push(Node::start(&NodePlan { config, bus, store, nodes: plan.nodes })?);
+            nodes.push(Node::start(&NodePlan { config, bus, store })?);
         }
         Ok(Self { nodes, store, drain: first.timeouts.drain })
     }
@@ -134,6 +136,9 @@ impl Cluster {
     fn reasons(&self) -> Vec<String> {
         let mut reasons: Vec<String> =
             self.nodes.iter().flat_map(|node| node.readiness().verdict().1).collect();
+        let known = |node: &&Node| node.live_nodes() as usize == self.nodes.len();
+        let alone = self.nodes.iter().filter(|node| !known(node));
+        reasons.extend(alone.map(|node| format!("{} does not know all others yet", node.name())));
         reasons.sort();
         reasons.dedup();
         reasons

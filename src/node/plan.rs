@@ -9,10 +9,11 @@ use crate::hub::SessionBounds;
 use crate::layout::{BucketCount, Buckets, Layout, Layouts};
 use crate::links::LinkBounds;
 use crate::protocol::{Bounds, ReadyLimits};
-use crate::router::{Direct, Waits};
+use crate::router::{Direct, ResumeBounds, Waits};
 use crate::session::FrontBounds;
 use crate::socket::Limits;
 use crate::store::Store;
+use crate::worker::ReadRates;
 
 /// The shard of a layout without Redis: the memory of this process.
 const MEMORY_SHARD: &str = "memory";
@@ -26,8 +27,6 @@ pub struct NodePlan {
     pub bus: Arc<dyn Bus>,
     /// Where messages live.
     pub store: Arc<dyn Store>,
-    /// How many nodes there are.
-    pub nodes: u32,
 }
 
 impl NodePlan {
@@ -87,6 +86,7 @@ impl NodePlan {
         let timeouts = &self.config.timeouts;
         Waits {
             subscribe: timeouts.subscribe,
+            tap: timeouts.tap,
             interest: timeouts.interest,
             store: timeouts.store,
             ping: timeouts.ping,
@@ -105,6 +105,25 @@ impl NodePlan {
         }
     }
 
+    pub(super) fn resume_bounds(&self) -> ResumeBounds {
+        let repair = &self.config.repair;
+        ResumeBounds {
+            conversation: repair.conversation_messages,
+            messages: repair.resume_messages,
+        }
+    }
+
+    /// The node's rates, shared out among its workers.
+    pub(super) fn read_rates(&self) -> ReadRates {
+        let share = |per_second: u64| per_second as f64 / self.config.workers as f64;
+        let Config { repair, audit, .. } = &*self.config;
+        ReadRates {
+            repairs: share(repair.reads_per_s),
+            resumes: share(repair.resume_reads_per_s),
+            audit: share(audit.reads_per_s),
+        }
+    }
+
     pub(super) fn link_bounds(&self) -> LinkBounds {
         let bus = &self.config.bus;
         LinkBounds {
@@ -113,6 +132,7 @@ impl NodePlan {
             backoff_min: bus.backoff_min,
             backoff_max: bus.backoff_max,
             queue: bus.publish_queue,
+            pending: self.config.repair.pending,
             batch: bus.batch,
         }
     }

@@ -1,25 +1,31 @@
 //! The life of a node: started, stopped, gone.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::plan::NodePlan;
 use crate::bus::{BootId, StoreTag};
+use crate::clock::WallClock;
 use crate::delivery::{Dispatcher, Inbox, Wants};
 use crate::domain::HybridClock;
 use crate::http::{ClientPortBounds, Readiness, serve_operator};
-use crate::interest::{Interest, Linger};
+use crate::interest::{Interest, Linger, Taps};
 use crate::layout::ShardIndex;
-use crate::links::{Health, Subscriber};
+use crate::links::{Breaker, HAPPENINGS_MAX, Happening, Happenings, Health, Subscriber};
+use crate::proof::View;
+use crate::protocol::CursorSeal;
 use crate::redis::Channels;
-use crate::router::{Services, WallClock};
+use crate::router::Services;
 use crate::session::Arrival;
+use crate::steward::{Standing, Steward, StewardPlan};
 use crate::telemetry::Metrics;
 use crate::worker::Worker;
 
@@ -52,9 +58,11 @@ pub struct Node {
     operator: SocketAddr,
     readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
+    nodes: Arc<AtomicU32>,
     stop: CancellationToken,
     operator_stop: CancellationToken,
     workers: Vec<JoinHandle<std::io::Result<()>>>,
+    steward: JoinHandle<std::io::Result<()>>,
     operator_thread: JoinHandle<std::io::Result<()>>,
 }
 
@@ -65,20 +73,25 @@ impl Node {
         let clients = bind("listen.clients", listen.clients)?;
         let operator = bind("listen.operator", listen.operator)?;
         let (clients_at, operator_at) = (clients.local_addr()?, operator.local_addr()?);
-        let parts = Parts::new(plan);
+        let (happenings, happened) = mpsc::channel(HAPPENINGS_MAX);
+        let parts = Parts::new(plan, happenings);
         let stop = CancellationToken::new();
+        let end = End { stop: stop.clone(), busy: Arc::default(), left: CancellationToken::new() };
         let operator_stop = CancellationToken::new();
         let operator_thread = parts.start_operator(operator, operator_stop.clone())?;
-        let workers = parts.start_workers(plan, &clients, &stop)?;
+        let steward = parts.start_steward(plan, clients_at, happened, &end)?;
+        let workers = parts.start_workers(plan, &clients, end)?;
         Ok(Self {
             name: plan.config.node.name.clone(),
             clients: clients_at,
             operator: operator_at,
             readiness: parts.readiness,
             metrics: Arc::clone(&parts.services.metrics),
+            nodes: Arc::clone(&parts.services.nodes),
             stop,
             operator_stop,
             workers,
+            steward,
             operator_thread,
         })
     }
@@ -103,6 +116,11 @@ impl Node {
         &self.readiness
     }
 
+    /// How many nodes live, as this one knows it.
+    pub fn live_nodes(&self) -> u32 {
+        self.nodes.load(Ordering::Relaxed)
+    }
+
     /// What it counted.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -120,6 +138,7 @@ impl Node {
         self.drain();
         let gone = tokio::task::spawn_blocking(move || {
             self.workers.into_iter().for_each(join);
+            join(self.steward);
             self.operator_stop.cancel();
             join(self.operator_thread);
         });
@@ -145,27 +164,53 @@ fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartErro
     bound.map_err(|error| StartError::Listen { key, address, error })
 }
 
+/// How a node's threads end together.
+struct End {
+    stop: CancellationToken,
+    /// Held by every worker that is not drained.
+    busy: Arc<()>,
+    /// Cancelled when the last row is written.
+    left: CancellationToken,
+}
+
+/// Between two looks at whether all workers are drained.
+const DRAIN_POLL: Duration = Duration::from_millis(20);
+
+/// Waits until the node is to stop and its workers are drained, or took too long.
+async fn drained(stop: &CancellationToken, busy: &Weak<()>, bound: Duration) {
+    stop.cancelled().await;
+    let until = Instant::now() + bound;
+    while busy.strong_count() > 0 && Instant::now() < until {
+        tokio::time::sleep(DRAIN_POLL).await;
+    }
+}
+
 /// What a node's threads share.
 struct Parts {
     services: Arc<Services>,
     health: Arc<Health>,
     readiness: Arc<Readiness>,
     dispatcher: Arc<Dispatcher>,
+    standing: Arc<Standing>,
+    breaker: Arc<Breaker>,
+    happenings: Happenings,
 }
 
 impl Parts {
-    fn new(plan: &NodePlan) -> Self {
+    fn new(plan: &NodePlan, happenings: Happenings) -> Self {
         let config = &plan.config;
         let layouts = Arc::new(plan.layouts());
         let health = Arc::new(Health::new(layouts.shards(), config.workers as u32));
         let linger = Linger { ms: config.interest.linger.as_millis() as u64 };
+        let taps = Taps::new(layouts.shards().len());
         let interest = Interest::new(Arc::clone(&layouts), linger, config.interest.batch);
         let inbox = |_| Arc::new(Inbox::new(config.limits.worker_queue));
         let floor = plan.store.floor();
+        let identity = plan.store.identity();
         let services = Arc::new(Services {
             node: config.node.name.clone(),
             boot: BootId::random(),
-            store_tag: StoreTag(plan.store.identity().id.0),
+            store_tag: StoreTag(identity.id.0),
             store: Arc::clone(&plan.store),
             clock: HybridClock::starting_at(floor),
             wall: WallClock::starting_at(floor),
@@ -173,8 +218,10 @@ impl Parts {
             channels: Channels::new(&config.namespace),
             interest: Arc::new(interest),
             wants: Arc::new(Wants::default()),
+            taps: Arc::new(taps),
             inboxes: (0..config.workers).map(inbox).collect(),
-            nodes: AtomicU32::new(plan.nodes),
+            nodes: Arc::new(AtomicU32::new(1)),
+            view: Arc::new(View::default()),
             metrics: Arc::new(Metrics::new()),
             verifier: plan.verifier(),
             direct: plan.direct(),
@@ -183,18 +230,27 @@ impl Parts {
             ready_limits: plan.ready_limits(),
             session_bounds: plan.session_bounds(),
             waits: plan.waits(),
+            resume: plan.resume_bounds(),
+            seal: CursorSeal::new(identity.cursor_key.expose(), identity.id.0),
             session_numbers: AtomicU64::new(0),
         });
         let dispatcher = Arc::new(Dispatcher {
             boot: services.boot,
             store: services.store_tag,
             wants: Arc::clone(&services.wants),
+            taps: Arc::clone(&services.taps),
             inboxes: Arc::clone(&services.inboxes),
             interest: Arc::clone(&services.interest),
+            view: Arc::clone(&services.view),
+            happenings: happenings.clone(),
             metrics: Arc::clone(&services.metrics),
         });
-        let readiness = Arc::new(Readiness::new(Arc::clone(&health), Arc::clone(&plan.store)));
-        Self { services, health, readiness, dispatcher }
+        let standing = Arc::<Standing>::default();
+        let breaker = Arc::new(Breaker::new(services.layouts.shards().len()));
+        let readiness =
+            Readiness::new(Arc::clone(&health), Arc::clone(&plan.store), Arc::clone(&standing));
+        let readiness = Arc::new(readiness);
+        Self { services, health, readiness, dispatcher, standing, breaker, happenings }
     }
 
     fn start_operator(
@@ -218,18 +274,58 @@ impl Parts {
         })
     }
 
+    fn start_steward(
+        &self,
+        plan: &NodePlan,
+        address: SocketAddr,
+        happened: mpsc::Receiver<Happening>,
+        end: &End,
+    ) -> std::io::Result<JoinHandle<std::io::Result<()>>> {
+        let services = &self.services;
+        let steward = StewardPlan {
+            node: services.node.clone(),
+            boot: services.boot,
+            started: services.wall.now(),
+            address: address.to_string(),
+            shards: services.layouts.shards().to_vec(),
+            publish: services.layouts.published().clone(),
+            subscribe: services.layouts.subscribed().cloned().collect(),
+            store: Arc::clone(&services.store),
+            clock: services.wall,
+            view: Arc::clone(&services.view),
+            inboxes: Arc::clone(&services.inboxes),
+            breaker: Arc::clone(&self.breaker),
+            standing: Arc::clone(&self.standing),
+            taps: Arc::clone(&services.taps),
+            nodes: Arc::clone(&services.nodes),
+            metrics: Arc::clone(&services.metrics),
+            read: plan.config.timeouts.store,
+        };
+        let (stop, busy, left) = (end.stop.clone(), Arc::downgrade(&end.busy), end.left.clone());
+        let drain = plan.config.timeouts.drain;
+        std::thread::Builder::new().name("nc-steward".into()).spawn(move || {
+            let runtime =
+                Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+            runtime.block_on(async {
+                let drained = drained(&stop, &busy, drain);
+                Steward::new(steward).run(happened, drained).await;
+                left.cancel();
+                Ok(())
+            })
+        })
+    }
+
     fn start_workers(
         &self,
         plan: &NodePlan,
         listener: &TcpListener,
-        stop: &CancellationToken,
+        end: End,
     ) -> Result<Vec<JoinHandle<std::io::Result<()>>>, StartError> {
         let config = &plan.config;
         let (senders, receivers): (Vec<mpsc::Sender<Arrival>>, Vec<_>) =
             (0..config.workers).map(|_| mpsc::channel(ARRIVALS_MAX)).unzip();
         let connections = Arc::new(Semaphore::new(config.listen.connections));
         let handshakes = Arc::new(Semaphore::new(config.listen.handshakes));
-        let busy = Arc::new(());
         let mut threads = Vec::new();
         for (index, arrivals) in receivers.into_iter().enumerate() {
             let index = index as u32;
@@ -239,6 +335,8 @@ impl Parts {
                 bus: Arc::clone(&plan.bus),
                 health: Arc::clone(&self.health),
                 link_bounds: plan.link_bounds(),
+                remembered: config.repair.remembered,
+                reads: plan.read_rates(),
                 subscribers: self.subscribers(plan, index),
                 listener: listener.try_clone()?,
                 readiness: Arc::clone(&self.readiness),
@@ -251,9 +349,11 @@ impl Parts {
                 front_bounds: plan.front_bounds(),
                 workers: senders.clone(),
                 arrivals,
-                stop: stop.clone(),
+                stop: end.stop.clone(),
                 drain: config.timeouts.drain,
-                busy: Arc::clone(&busy),
+                breaker: Arc::clone(&self.breaker),
+                busy: Arc::clone(&end.busy),
+                left: end.left.clone(),
             };
             let thread = std::thread::Builder::new().name(format!("nc-worker-{index}"));
             threads.push(thread.spawn(move || worker.run())?);
@@ -274,9 +374,12 @@ impl Parts {
                 bus: Arc::clone(&plan.bus),
                 sink: Arc::clone(&self.dispatcher) as _,
                 interest: Arc::clone(&services.interest),
+                taps: Arc::clone(&services.taps),
                 channels: services.channels.clone(),
                 always: vec![services.channels.all(), services.channels.node(&services.node)],
                 health: Arc::clone(&self.health),
+                happenings: self.happenings.clone(),
+                fuse: self.breaker.fuse(shard),
                 bounds: plan.link_bounds(),
             })
             .collect()

@@ -87,6 +87,11 @@ impl<T: Cargo> Desk<T> {
         self.books.iter_mut().find(|book| book.tenure == tenure)
     }
 
+    /// The tenures that are not forgotten, the current one last.
+    pub fn tenures(&self) -> impl Iterator<Item = u32> {
+        self.books.iter().map(|book| book.tenure)
+    }
+
     /// The tenure that ids are issued in.
     pub fn tenure(&self) -> u32 {
         self.books.last().map_or(0, |book| book.tenure)

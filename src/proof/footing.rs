@@ -38,6 +38,14 @@ impl Reading {
     }
 }
 
+impl Reading {
+    /// The same, with no claim to what comes live.
+    #[must_use]
+    pub const fn unconfirmed(self) -> Self {
+        Self { confirmed: false, ..self }
+    }
+}
+
 /// Up to where a session has everything.
 #[derive(Debug, Clone, Copy)]
 pub struct Footing {

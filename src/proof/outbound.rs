@@ -22,9 +22,8 @@ const GAP_PAUSE: Duration = Duration::from_secs(20);
 /// What is published.
 pub trait Cargo: Clone {
     /// The same for `all` of another shard: it names its keys, so its delivery does not depend on
-    /// the channel.
-    #[must_use]
-    fn detoured(&self) -> Self;
+    /// the channel. None for what makes sense on its own shard only.
+    fn detoured(&self) -> Option<Self>;
 }
 
 /// What became of publishes.
@@ -129,19 +128,19 @@ impl<T: Cargo> Outbound<T> {
     ) -> Publishes {
         let mut done = Publishes::default();
         let other = self.links.iter().position(|link| link.up).filter(|_| !self.links[shard].up);
-        match other {
-            Some(other) => {
-                done.detoured = 1;
-                item.cargo = item.cargo.detoured();
-                if !self.rules.on(Rule::AwaitDetours) {
-                    item.ticket.take().into_iter().for_each(settle);
-                }
-                self.append(other, item, &mut done);
+        if let Some(other) = other
+            && let Some(cargo) = item.cargo.detoured()
+        {
+            done.detoured = 1;
+            item.cargo = cargo;
+            if !self.rules.on(Rule::AwaitDetours) {
+                item.ticket.take().into_iter().for_each(settle);
             }
-            None if self.links[shard].up || item.ticket.is_some() => {
-                self.append(shard, item, &mut done);
-            }
-            None => done.dropped = 1,
+            self.append(other, item, &mut done);
+        } else if self.links[shard].up || item.ticket.is_some() {
+            self.append(shard, item, &mut done);
+        } else {
+            done.dropped = 1;
         }
         done
     }

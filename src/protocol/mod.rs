@@ -1,12 +1,14 @@
 //! The client protocol, version 1: JSON text frames, both ways. No I/O.
 
 mod close;
+mod cursor;
 mod error;
 mod fields;
 mod frame;
 mod op;
 
 pub use close::Close;
+pub use cursor::{CursorError, CursorSeal};
 pub use error::{Code, Refusal, Retry};
 pub use frame::{Announced, MessageText, ReadyLimits, RequestId, ServerFrame};
 pub use op::{Hello, History, Op, Publish, Request, Send, Side};

@@ -63,6 +63,11 @@ impl Channels {
         Channel(format!("nc:{}:all", self.namespace).into())
     }
 
+    /// The one that the taps among the nodes hear on every shard.
+    pub fn tap(&self) -> Channel {
+        Channel(format!("nc:{}:tap", self.namespace).into())
+    }
+
     /// A node's own.
     pub fn node(&self, node: &str) -> Channel {
         Channel(format!("nc:{}:n:{node}", self.namespace).into())
@@ -83,6 +88,7 @@ mod tests {
         assert_eq!(bucket("user.alice").as_str(), "nc:main:u1048576:{202}:310474");
         assert_eq!(bucket("topic.scores").as_str(), "nc:main:t1048576:{630}:497270");
         assert_eq!(channels.all().as_str(), "nc:main:all");
+        assert_eq!(channels.tap().as_str(), "nc:main:tap");
         assert_eq!(channels.node("n4").as_str(), "nc:main:n:n4");
     }
 }

@@ -39,6 +39,11 @@ impl Keeper {
         self.due
     }
 
+    /// The next row is due now: others wait for what it says.
+    pub fn hurry(&mut self, now: Moment) {
+        self.due = self.due.min(now);
+    }
+
     /// Begins a row of an incarnation: its key and counter. `now` was read before the write is
     /// issued.
     pub fn begin(&mut self, number: u32, now: Moment) -> Option<(Incarnation, u64)> {

@@ -90,6 +90,8 @@ pub struct About {
     pub node: String,
     /// This start of the node.
     pub boot: [u8; 16],
+    /// When it started, by its own clock: of two that start at once the older one decides.
+    pub started: Micros,
     /// Where clients connect.
     pub address: String,
     /// Which part it plays.

@@ -6,8 +6,9 @@ use super::Router;
 use crate::auth::{Principal, Role};
 use crate::domain::{Pattern, Reach};
 use crate::hub::Session;
-use crate::interest::Confirmation;
+use crate::proof::Footing;
 use crate::protocol::{Code, Hello, Refusal, RequestId, ServerFrame};
+use crate::roster::Rules;
 
 /// What a `hello` asks for beside being let in.
 #[derive(Debug, Default)]
@@ -16,8 +17,8 @@ pub struct Wishes {
     pub id: Option<RequestId>,
     /// Patterns to begin with.
     pub subscribe: Vec<Pattern>,
-    /// Whether the client came with a cursor of an earlier session.
-    pub resumes: bool,
+    /// The cursor of an earlier session.
+    pub cursor: Option<Box<str>>,
 }
 
 impl super::Services {
@@ -42,35 +43,24 @@ impl Router {
     pub fn open(self: &Rc<Self>, session: &Rc<Session>, wishes: &Wishes) {
         self.services.metrics.sessions.inc();
         let (granted, refused) = Self::sort_wishes(session, &wishes.subscribe);
+        session.trail.begin_catch_up(self.hub.borrow().place());
         if self.hub.borrow_mut().join(session) {
-            self.wanted(&session.key());
+            self.wanted(&Reach::Key(session.key()));
         }
         self.add_patterns(session, &granted);
+        // `ready` promises none of them: literal ones, which are heard sooner than wide ones, serve.
+        self.hub.borrow_mut().settle(session, &granted);
         self.ready(session, wishes.id.as_ref(), &ServerFrame::refused(&refused));
-        let confirmation = self.services.interest.confirmation(&session.key());
-        tokio::task::spawn_local(Rc::clone(self).go_live(
-            Rc::clone(session),
-            confirmation,
-            wishes.resumes,
-        ));
-    }
-
-    /// Nothing is repaired or resumed here: a session whose bucket was confirmed misses nothing
-    /// that is acknowledged after its `cursor` as long as its node's links hold, and a client
-    /// that was here before is told to load what it missed.
-    async fn go_live(self: Rc<Self>, session: Rc<Session>, own: Confirmation, resumes: bool) {
-        let confirmed = own.within(self.services.waits.interest).await;
-        let complete = confirmed && !resumes;
-        self.reply(&session, &ServerFrame::Cursor { cursor: None, complete, gaps: &[] });
+        let claim = self.claim(session, wishes.cursor.as_deref());
+        let footing = Footing::new(self.begins_at(claim), Rules::default());
+        session.trail.stand(footing);
+        tokio::task::spawn_local(Rc::clone(self).resume(Rc::clone(session), claim));
     }
 
     fn sort_wishes(session: &Session, wishes: &[Pattern]) -> (Vec<Pattern>, Vec<Pattern>) {
         let principal = session.principal();
-        let may = |pattern: &&Pattern| {
-            principal.may_subscribe(pattern) && matches!(pattern.reach(), Reach::Key(_))
-        };
         let lacking = session.lacking(wishes);
-        lacking.iter().cloned().partition(|pattern| may(&pattern))
+        lacking.into_iter().partition(|pattern| principal.may_subscribe(pattern))
     }
 
     fn ready(&self, session: &Rc<Session>, id: Option<&RequestId>, refused: &[String]) {

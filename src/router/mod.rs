@@ -1,13 +1,18 @@
 //! What each op means: one file an op, over the services of a node and the hub of a worker.
 
+mod audit;
+mod command;
 mod fanout;
 mod hello;
 mod history;
+mod missed;
+mod pacer;
 mod publish;
+mod resume;
+mod round;
 mod send;
 mod services;
 mod subscribe;
-mod wall;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -15,14 +20,19 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::domain::Key;
+use crate::bus::Envelope;
+use crate::domain::{Micros, Reach};
 use crate::hub::{Handed, Hub, Session, Urgency};
+use crate::interest::Taps;
 use crate::links::Publishers;
 use crate::protocol::{Close, Op, Refusal, Request, RequestId, ServerFrame};
 
+pub use audit::Suspect;
 pub use hello::Wishes;
+pub use pacer::Pacer;
+pub use resume::ResumeBounds;
+pub use round::RoundState;
 pub use services::{Direct, Services, Waits};
-pub use wall::WallClock;
 
 /// A worker's end of every op.
 #[derive(Debug)]
@@ -39,6 +49,19 @@ pub struct Router {
     pub flush_wanted: Notify,
     /// Sends that are not answered yet.
     pub sends: Cell<usize>,
+    /// Everything acknowledged up to here was delivered by this worker to the sessions that share
+    /// it.
+    pub watermark: Cell<Micros>,
+    /// The round under way.
+    pub round: RefCell<Option<RoundState>>,
+    /// Messages whose delivery the watermark will prove or not.
+    pub suspects: RefCell<Vec<Suspect>>,
+    /// Told whenever the watermark moved or a round ended.
+    pub proof_moved: Notify,
+    /// The budget of rounds.
+    pub repairs: Pacer,
+    /// The budget of resumes.
+    pub resumes: Pacer,
 }
 
 impl Router {
@@ -92,22 +115,40 @@ impl Router {
         self.reply(session, &ServerFrame::Error { id, code: *code, message, retry });
     }
 
-    /// A key became wanted here. The bit is set before the subscribe can go out.
-    fn wanted(&self, key: &Key) {
-        self.services.wants.add(key, self.worker);
-        self.services.interest.acquire(key);
+    /// A key, or everything, became wanted here. The bit is set before the subscribe can go out.
+    fn wanted(&self, reach: &Reach) {
+        match reach {
+            Reach::Key(key) => {
+                self.services.wants.add(key, self.worker);
+                self.services.interest.acquire(key);
+            }
+            Reach::Wide if self.services.taps.begin(self.worker) => self.announce_tap(),
+            Reach::Wide => {}
+        }
     }
 
-    /// A key is no longer wanted here.
-    fn unwanted(&self, key: &Key) {
-        self.services.wants.remove(key, self.worker);
-        self.services.interest.release(key);
+    /// A key, or everything, is no longer wanted here.
+    fn unwanted(&self, reach: &Reach) {
+        match reach {
+            Reach::Key(key) => {
+                self.services.wants.remove(key, self.worker);
+                self.services.interest.release(key);
+            }
+            Reach::Wide => self.services.taps.end(self.worker),
+        }
+    }
+
+    /// Tells all nodes that this one is a tap. Who does not hear it reads it in the roster.
+    fn announce_tap(&self) {
+        let Services { boot, store_tag, .. } = *self.services;
+        let notice = Envelope::notice(boot, store_tag, Taps::NOTICE);
+        self.publishers.publish_to_every_shard(&notice.encode_for(&notice.keys));
     }
 
     /// A session is over.
     pub fn leave(&self, session: &Session) {
         let unwanted = self.hub.borrow_mut().leave(session);
-        unwanted.iter().for_each(|key| self.unwanted(key));
+        unwanted.iter().for_each(|reach| self.unwanted(reach));
         self.services.metrics.sessions.dec();
     }
 

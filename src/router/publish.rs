@@ -80,6 +80,7 @@ impl Router {
     ) {
         let envelope = Envelope {
             kind: Kind::Event,
+            tap_copy: false,
             boot: self.services.boot,
             store: self.services.store_tag,
             id: [0; 16],
@@ -87,7 +88,7 @@ impl Router {
             about: about.into(),
             frame,
         };
-        self.fan_out(envelope, except);
+        self.fan_out_event(envelope, except);
     }
 }
 

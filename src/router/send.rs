@@ -10,15 +10,20 @@ use tokio::time::timeout;
 use super::publish::member_of;
 use super::{Direct, Router};
 use crate::bus::{Envelope, Kind};
-use crate::domain::{Conversation, Message, UserId};
+use crate::domain::{Conversation, Message, MessageId, UserId};
 use crate::hub::Session;
+use crate::proof::{ACK_LIMIT, Doubt, Judgement, Ticket};
 use crate::protocol::{Code, MessageText, Refusal, RequestId, Send};
 use crate::store::AppendError;
 use crate::telemetry::SendOutcome;
 
-/// From a message's id to its acknowledgement by the store, on both clocks. One that takes longer
-/// is not published: proofs elsewhere rely on it.
-const LEASE: Duration = Duration::from_secs(5);
+/// A send on its way.
+struct Sending {
+    id: Option<RequestId>,
+    message: Arc<Message>,
+    ticket: Ticket,
+    issued: Instant,
+}
 
 impl Router {
     /// Issues the id at once, in the order of arrival; the rest waits for the store.
@@ -45,64 +50,58 @@ impl Router {
         if let Some(seen) = send.after {
             self.services.observe(seen.time());
         }
+        let Some((message_id, ticket)) = self.issue() else {
+            session.end_send();
+            let message = "this node has no lease for ids now, or too many sends are unsettled";
+            return Err(refused(Refusal::new(Code::Unavailable, message)));
+        };
         let message = Arc::new(Message {
-            id: self.services.issue_id(),
+            id: message_id,
             conversation,
             from: session.user.clone(),
             nonce: send.nonce.as_deref().map(Into::into),
             body: Bytes::copy_from_slice(send.body.get().as_bytes()),
         });
         self.sends.set(self.sends.get() + 1);
-        let finish = Rc::clone(self).finish_send(Rc::clone(session), id, message, Instant::now());
-        tokio::task::spawn_local(finish);
+        let sending = Sending { id, message, ticket, issued: Instant::now() };
+        tokio::task::spawn_local(Rc::clone(self).finish_send(Rc::clone(session), sending));
         Ok(())
     }
 
-    async fn finish_send(
-        self: Rc<Self>,
-        session: Rc<Session>,
-        id: Option<RequestId>,
-        message: Arc<Message>,
-        issued: Instant,
-    ) {
-        let stored = self.store_message(&session, &message, issued).await;
+    /// An id of the incarnation that holds the lease, if it is this worker's.
+    fn issue(&self) -> Option<(MessageId, Ticket)> {
+        let now = self.services.wall.moment();
+        let lease = self.services.view.lease()?;
+        let holds = lease.tenure == self.publishers.tenure() && now < lease.until;
+        holds.then(|| self.publishers.issue(|| self.services.issue_id()))?
+    }
+
+    async fn finish_send(self: Rc<Self>, session: Rc<Session>, sending: Sending) {
+        let stored = self.store_message(&session, &sending).await;
         session.end_send();
         self.sends.set(self.sends.get() - 1);
-        match stored {
-            Ok(()) => {
-                self.services.metrics.sends(SendOutcome::Sent);
-                self.announce_message(&session, id.as_ref(), &message);
-            }
-            Err(refusal) => {
-                let outcome = match refusal.code {
-                    Code::OutcomeUnknown => SendOutcome::Unknown,
-                    Code::Unavailable => SendOutcome::Unavailable,
-                    _ => SendOutcome::Refused,
-                };
-                self.services.metrics.sends(outcome);
-                self.refuse(&session, id.as_ref(), &refusal.of_op("send"));
-            }
+        let passed = stored.and_then(|()| self.announce_message(&session, &sending));
+        if let Err(refusal) = passed {
+            self.publishers.abandon(sending.ticket);
+            let outcome = match refusal.code {
+                Code::OutcomeUnknown => SendOutcome::Unknown,
+                Code::Unavailable => SendOutcome::Unavailable,
+                _ => SendOutcome::Refused,
+            };
+            self.services.metrics.sends(outcome);
+            self.refuse(&session, sending.id.as_ref(), &refusal.of_op("send"));
         }
     }
 
-    async fn store_message(
-        &self,
-        session: &Session,
-        message: &Arc<Message>,
-        issued: Instant,
-    ) -> Result<(), Refusal> {
+    async fn store_message(&self, session: &Session, sending: &Sending) -> Result<(), Refusal> {
+        let Sending { message, issued, .. } = sending;
         self.may_start(&session.user, &message.conversation).await?;
         let append = self.services.store.append(Arc::clone(message));
-        let left = LEASE.saturating_sub(issued.elapsed());
+        let left = ACK_LIMIT.saturating_sub(issued.elapsed());
         // Given up on, the write goes on: it is the outcome that is unknown.
-        let stored = timeout(left, append).await.map_err(|_elapsed| late())?;
-        // Both clocks are read now that the acknowledgement is in hand.
-        let (elapsed, wall) = (issued.elapsed(), self.services.wall.now());
+        let stored = timeout(left, append).await.map_err(|_elapsed| doubt(Doubt::Late))?;
         stored.map_err(refusal)?;
-        self.services.metrics.store_seconds.observe(elapsed.as_secs_f64());
-        if elapsed > LEASE || wall.since(message.id.time()) > LEASE {
-            return Err(late());
-        }
+        self.services.metrics.store_seconds.observe(issued.elapsed().as_secs_f64());
         Ok(())
     }
 
@@ -119,11 +118,14 @@ impl Router {
         }
     }
 
-    /// The links first, then the sessions here, then the sender's answer.
-    fn announce_message(&self, session: &Rc<Session>, id: Option<&RequestId>, message: &Message) {
+    /// The acknowledgement is in hand. If it still counts: the links first, then the sessions here,
+    /// then the sender's answer.
+    fn announce_message(&self, session: &Rc<Session>, sending: &Sending) -> Result<(), Refusal> {
+        let Sending { id, message, ticket, .. } = sending;
         let text = MessageText::new(message);
         let envelope = Envelope {
             kind: Kind::Message,
+            tap_copy: false,
             boot: self.services.boot,
             store: self.services.store_tag,
             id: message.id.to_bytes(),
@@ -131,15 +133,27 @@ impl Router {
             about: message.conversation.to_string().into(),
             frame: text.frame(),
         };
-        self.fan_out(envelope, session.id());
+        let ways = self.ways(&envelope.keys);
+        let lease = self.services.view.lease();
+        match self.publishers.judge(*ticket, lease, ways.len() as u8) {
+            Judgement::Passed => {}
+            Judgement::Unknown(why) => return Err(doubt(why)),
+        }
+        self.services.metrics.sends(SendOutcome::Sent);
+        self.fan_out(envelope, &ways, Some(*ticket), session.id());
         if let Some(id) = id {
             self.reply_text(session, text.sent(id));
         }
+        Ok(())
     }
 }
 
-fn late() -> Refusal {
-    Refusal::new(Code::OutcomeUnknown, format!("the store took longer than {LEASE:?}"))
+fn doubt(why: Doubt) -> Refusal {
+    let message = match why {
+        Doubt::Late => format!("the store took longer than {ACK_LIMIT:?}"),
+        Doubt::Fenced => "the node lost its lease meanwhile".into(),
+    };
+    Refusal::new(Code::OutcomeUnknown, message)
 }
 
 fn no_answer(bound: Duration) -> String {

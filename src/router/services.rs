@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::WallClock;
+use super::ResumeBounds;
 use crate::auth::Verifier;
 use crate::bus::{BootId, StoreTag};
+use crate::clock::WallClock;
 use crate::delivery::{Inbox, Wants};
 use crate::domain::{HybridClock, MessageId, Micros, Observed};
 use crate::hub::SessionBounds;
-use crate::interest::Interest;
+use crate::interest::{Interest, Taps};
 use crate::layout::Layouts;
-use crate::protocol::{Bounds, ReadyLimits};
+use crate::proof::View;
+use crate::protocol::{Bounds, CursorSeal, ReadyLimits};
 use crate::redis::Channels;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -31,6 +33,8 @@ pub enum Direct {
 pub struct Waits {
     /// A subscribe's confirmation.
     pub subscribe: Duration,
+    /// The confirmation of one with a wide pattern.
+    pub tap: Duration,
     /// The confirmation of a user's own bucket after `hello`.
     pub interest: Duration,
     /// A read of the store.
@@ -62,10 +66,14 @@ pub struct Services {
     pub interest: Arc<Interest>,
     /// Which workers want what.
     pub wants: Arc<Wants>,
+    /// Who wants everything, here and elsewhere.
+    pub taps: Arc<Taps>,
     /// The workers' queues.
     pub inboxes: Arc<[Arc<Inbox>]>,
     /// How many nodes live, for the plan.
-    pub nodes: AtomicU32,
+    pub nodes: Arc<AtomicU32>,
+    /// What all threads know of the proof.
+    pub view: Arc<View>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Who checks tokens.
@@ -82,6 +90,10 @@ pub struct Services {
     pub session_bounds: SessionBounds,
     /// How long things may take.
     pub waits: Waits,
+    /// How much a resume sends.
+    pub resume: ResumeBounds,
+    /// Seals cursors.
+    pub seal: CursorSeal,
     /// The last session's number.
     pub session_numbers: AtomicU64,
 }

@@ -42,15 +42,10 @@ impl Router {
         let added = session.lacking(&patterns);
         self.add_patterns(session, &added);
         let claim = session.claim(&patterns);
-        let confirmations: Vec<Confirmation> = patterns
-            .iter()
-            .filter_map(|pattern| match pattern.reach() {
-                Reach::Key(key) => Some(self.services.interest.confirmation(&key)),
-                Reach::Wide => None,
-            })
-            .collect();
+        let confirmations: Vec<Confirmation> =
+            patterns.iter().map(|pattern| self.confirmation(pattern)).collect();
         if confirmations.iter().all(|one| matches!(one, Confirmation::Done)) {
-            session.confirm(&patterns);
+            self.confirmed(session, &patterns);
             self.ok(session, id.as_ref());
         } else {
             session.begin_wait(patterns.len());
@@ -66,13 +61,6 @@ impl Router {
             if !principal.may_subscribe(pattern) {
                 let message = format!("`{pattern}` is not granted");
                 return Err(Refusal::new(Code::Forbidden, message));
-            }
-            if pattern.reach() == Reach::Wide {
-                let message = format!(
-                    "`{pattern}` has a wildcard among its first two tokens: this node does not \
-                     serve wide patterns"
-                );
-                return Err(Refusal::new(Code::Unavailable, message));
             }
         }
         let (held, new) = (session.pattern_count(), session.lacking(patterns).len());
@@ -94,19 +82,37 @@ impl Router {
 
     pub(super) fn add_patterns(&self, session: &Session, patterns: &[Pattern]) {
         for pattern in patterns {
-            if self.hub.borrow_mut().subscribe(session, pattern)
-                && let Reach::Key(key) = pattern.reach()
-            {
-                self.wanted(&key);
+            let new = self.hub.borrow_mut().subscribe(session, pattern);
+            if new {
+                self.wanted(&pattern.reach());
             }
         }
+    }
+
+    fn confirmation(&self, pattern: &Pattern) -> Confirmation {
+        match pattern.reach() {
+            Reach::Key(key) => self.services.interest.confirmation(&key),
+            Reach::Wide => self.services.taps.confirmation(),
+        }
+    }
+
+    fn confirmed(&self, session: &Session, patterns: &[Pattern]) {
+        session.confirm(patterns);
+        self.hub.borrow_mut().settle(session, patterns);
+    }
+
+    /// How long the confirmation of these patterns may take: a wide one waits for other nodes.
+    fn patience(&self, patterns: &[Pattern]) -> Duration {
+        let wide = patterns.iter().any(|pattern| pattern.reach() == Reach::Wide);
+        let waits = &self.services.waits;
+        if wide { waits.tap } else { waits.subscribe }
     }
 
     fn drop_patterns(&self, session: &Session, patterns: &[Pattern]) {
         for pattern in patterns {
             let unwanted = self.hub.borrow_mut().unsubscribe(session, pattern);
-            if let Some(key) = unwanted {
-                self.unwanted(&key);
+            if let Some(reach) = unwanted {
+                self.unwanted(&reach);
             }
         }
     }
@@ -114,7 +120,7 @@ impl Router {
     /// Waits for every confirmation; takes back what nobody else answers for if one does not come.
     async fn confirm(self: Rc<Self>, session: Rc<Session>, waiting: Waiting) {
         let Waiting { id, patterns, claim, confirmations } = waiting;
-        let bound = self.services.waits.subscribe;
+        let bound = self.patience(&patterns);
         let confirmed = all_within(confirmations, bound).await;
         session.end_wait(patterns.len());
         if !confirmed {
@@ -128,7 +134,7 @@ impl Router {
             self.refuse(&session, id.as_ref(), &Refusal::new(Code::Unavailable, message));
             return;
         }
-        session.confirm(&patterns);
+        self.confirmed(&session, &patterns);
         self.ok(&session, id.as_ref());
     }
 

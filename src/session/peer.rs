@@ -91,7 +91,11 @@ impl Peer {
         Ok(Newcomer {
             principal,
             device: hello.device.as_deref().map(Into::into),
-            wishes: Wishes { id, subscribe: hello.subscribe, resumes: hello.cursor.is_some() },
+            wishes: Wishes {
+                id,
+                subscribe: hello.subscribe,
+                cursor: hello.cursor.as_deref().map(Into::into),
+            },
         })
     }
 

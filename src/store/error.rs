@@ -17,6 +17,14 @@ pub enum AppendError {
     },
 }
 
+/// Why a row of the roster was not acknowledged. It may have been written or not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a row of the roster was not acknowledged: {reason}")]
+pub struct RowError {
+    /// What went wrong.
+    pub reason: String,
+}
+
 /// Why a read has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {

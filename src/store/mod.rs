@@ -18,20 +18,25 @@ mod suite;
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::{Conversation, Message, MessageId, Micros, UserId};
+use crate::roster::Row;
 
 pub use embedded::{
     BATCH_BYTES_MAX, BATCH_ROWS, CLOCK_AHEAD_MAX, Embedded, EmbeddedOptions, OpenError, READ_QUEUE,
     WRITE_QUEUE,
 };
-pub use error::{AppendError, ReadError};
+pub use error::{AppendError, ReadError, RowError};
 pub use identity::{CursorKey, Identity, StoreId};
 pub use page::{HistoryRange, Page, PageLimit};
 
 /// An answer on its way. The work was begun by the call that returned it, not by the first poll,
 /// and goes on if this is dropped.
 pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// How long a row of the roster is kept after the last write of its incarnation.
+pub const ROSTER_KEPT: Duration = Duration::from_hours(1);
 
 /// A day of the Unix epoch, UTC, counted from 0: the unit that activity is kept by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,6 +105,13 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
         user: &UserId,
         conversation: &Conversation,
     ) -> Pending<Result<bool, ReadError>>;
+
+    /// Writes a row of the roster, whole. Of one incarnation the row with the highest counter
+    /// stays, whatever order they come in.
+    fn write_row(&self, row: Row) -> Pending<Result<(), RowError>>;
+
+    /// Reads every row of the roster whose incarnation was written within [`ROSTER_KEPT`].
+    fn roster(&self) -> Pending<Result<Vec<Row>, ReadError>>;
 
     /// Why nothing can be written any more until the process is started anew; none while all is
     /// well.

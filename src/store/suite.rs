@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use super::{AppendError, Day, HistoryRange, Page, PageLimit, ReadError, Store};
 use crate::domain::{Conversation, Message, MessageId, Micros, RoomId, UserId};
+use crate::layout::{BucketCount, Buckets, Layout};
+use crate::roster::{About, Incarnation, LinkSnapshot, Row, ShardTag, Snapshot, State};
 
 pub(crate) use model::pages_agree_with_a_model;
 
@@ -30,6 +32,7 @@ macro_rules! store_suite {
             activity_is_bounded,
             rooms_leave_no_activity,
             both_become_members_with_the_first_message,
+            of_a_row_the_highest_counter_stays,
             a_closed_store_refuses,
             pages_agree_with_a_model,
         );
@@ -88,6 +91,27 @@ fn message(conversation: &Conversation, time: Micros, body: &str) -> Arc<Message
         nonce: None,
         body: body.to_owned().into(),
     })
+}
+
+/// A row of an incarnation that says nothing but its counter.
+pub(crate) fn row(incarnation: u128, counter: u64) -> Row {
+    let one = BucketCount::new(1).unwrap();
+    let layout = Layout::new(Buckets::all(one), vec!["r1".into()]);
+    let about = Arc::new(About {
+        node: "n1".into(),
+        boot: [7; 16],
+        started: Micros(1),
+        address: "127.0.0.1:1".into(),
+        state: State::Serving,
+        publish: layout.clone(),
+        subscribe: vec![layout],
+        tap: false,
+        copies: false,
+    });
+    let (settled, decided) = (Micros(counter), Micros(counter + 1));
+    let links = smallvec::smallvec![LinkSnapshot::default()];
+    let worker = Snapshot { settled, decided, links };
+    Row::gather(Incarnation(incarnation), counter, &[ShardTag::of("r1")], &[worker], about)
 }
 
 /// A message of `from` to `to`.
@@ -304,6 +328,17 @@ pub(crate) async fn both_become_members_with_the_first_message(store: Arc<dyn St
     assert!(is_member(one).await && is_member(other).await);
     let elsewhere = Conversation::between(one, &stranger);
     assert_eq!(store.is_member(one, &elsewhere).await, Ok(false));
+}
+
+pub(crate) async fn of_a_row_the_highest_counter_stays(store: Arc<dyn Store>) {
+    let (one, two) = (rand::random(), rand::random());
+    for row in [row(one, 2), row(two, 1), row(one, 3), row(one, 1)] {
+        store.write_row(row).await.unwrap();
+    }
+    let mut rows = store.roster().await.unwrap();
+    rows.retain(|row| [one, two].contains(&row.incarnation.0));
+    rows.sort_by_key(|row| row.counter);
+    assert_eq!(rows, [row(two, 1), row(one, 3)]);
 }
 
 pub(crate) async fn a_closed_store_refuses(store: Arc<dyn Store>) {

@@ -8,6 +8,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use crate::roster::Break;
+
 /// What a push of the bus was to this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Received {
@@ -28,9 +30,11 @@ pub enum PublishOutcome {
     Answered,
     /// Sent to `all` of another shard, since its own is down.
     Detoured,
+    /// A message whose connection broke before the answer, or that was refused: sent again.
+    Repeated,
     /// Refused by its shard, or its connection broke before the answer.
     Failed,
-    /// Dropped: no shard is up, or its queue is full.
+    /// Given up on: an event that no shard is up for, a message under an announced gap.
     Dropped,
 }
 
@@ -57,7 +61,7 @@ struct CloseLabels {
 pub struct Metrics {
     registry: Registry,
     received: [Counter; 4],
-    publishes: [Counter; 4],
+    publishes: [Counter; 5],
     sends: [Counter; 4],
     closes: Family<CloseLabels, Counter>,
     useful_share: Gauge<f64, std::sync::atomic::AtomicU64>,
@@ -89,6 +93,32 @@ pub struct Metrics {
     pub buckets_held: [Gauge; 3],
     /// Links to shards: up, down, and those that have not been up yet.
     pub links: [Gauge; 3],
+    /// Breaks by cause, in the order of [`Break::ALL`].
+    pub breaks: [Counter; Break::ALL.len()],
+    /// Rounds of reads for all sessions: repairs, pull rounds.
+    pub rounds: [Counter; 2],
+    /// The watermark, in microseconds of the Unix epoch.
+    pub watermark: Gauge,
+    /// Whether the watermark is frozen.
+    pub frozen: Gauge,
+    /// Leases that ran out.
+    pub fences: Counter,
+    /// Rows of the roster that were written, and those that were not acknowledged.
+    pub rows_written: Counter,
+    /// Rows that were not acknowledged in time.
+    pub rows_failed: Counter,
+    /// Canaries sent, one a shard and round.
+    pub canaries: Counter,
+    /// Reads of the roster.
+    pub roster_reads: Counter,
+    /// Reads of resumes, rounds and audits.
+    pub proof_reads: Counter,
+    /// Messages handed over by resumes.
+    pub caught_up: Counter,
+    /// Messages handed over by repairs and by pull rounds that had not come live.
+    pub repaired: [Counter; 2],
+    /// Messages below the watermark that were not handed over: a bug, or a lie of some part.
+    pub audit_found: Counter,
 }
 
 impl Default for Metrics {
@@ -103,7 +133,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("narrowcast");
         let outcomes = ["useful", "echo", "lingering", "wasted"];
         let received = by_outcome(&mut registry, "bus_received", "Pushes of the bus", outcomes);
-        let outcomes = ["answered", "detoured", "failed", "dropped"];
+        let outcomes = ["answered", "detoured", "repeated", "failed", "dropped"];
         let publishes = by_outcome(&mut registry, "bus_publishes", "Publishes", outcomes);
         let outcomes = ["sent", "unknown", "unavailable", "refused"];
         let sends = by_outcome(&mut registry, "sends", "Sends of messages", outcomes);
@@ -120,6 +150,12 @@ impl Metrics {
             gauges(&mut registry, "buckets_held", help, "class", ["user", "room", "topic"]);
         let states = ["up", "down", "starting"];
         let links = gauges(&mut registry, "links", "Links to shards", "state", states);
+        let help = "Causes for which the watermark froze";
+        let breaks = by(&mut registry, "breaks", help, "cause", Break::ALL.map(Break::name));
+        let help = "Rounds of reads for all sessions here";
+        let rounds = by(&mut registry, "rounds", help, "kind", ["repair", "pull"]);
+        let help = "Messages handed over by rounds that had not come live";
+        let repaired = by(&mut registry, "repaired", help, "kind", ["repair", "pull"]);
         let mut counter = |name: &str, help: &str| {
             let counter = Counter::default();
             registry.register(name, help, counter.clone());
@@ -135,6 +171,19 @@ impl Metrics {
             shed_events: counter("events_shed", "Events not handed to slow sessions"),
             client_frames: counter("client_frames", "Frames of clients"),
             refused_times: counter("clock_refused", "Ids seen too far ahead of the clock"),
+            fences: counter("fences", "Leases that ran out"),
+            rows_written: counter("roster_rows_written", "Rows of the roster that were written"),
+            rows_failed: counter("roster_rows_failed", "Rows not acknowledged in time"),
+            roster_reads: counter("roster_reads", "Reads of the roster"),
+            canaries: counter("canaries", "Canaries sent"),
+            proof_reads: counter("proof_reads", "Reads of resumes, rounds and audits"),
+            caught_up: counter("caught_up", "Messages handed over by resumes"),
+            audit_found: counter("audit_found", "Messages below the watermark, not handed over"),
+            repaired,
+            breaks,
+            rounds,
+            watermark: gauge(&mut registry, "watermark_micros", "The watermark, in microseconds"),
+            frozen: gauge(&mut registry, "watermark_frozen", "Whether the watermark is frozen"),
             sessions: gauge(&mut registry, "sessions", "Sessions after their hello"),
             connections: gauge(&mut registry, "connections", "Open connections of clients"),
             registry,
@@ -218,14 +267,25 @@ fn gauges(
 }
 
 /// A counter an outcome, in the order of the enum's variants, looked up once.
-fn by_outcome(
+fn by_outcome<const N: usize>(
     registry: &mut Registry,
     name: &str,
     help: &str,
-    outcomes: [&'static str; 4],
-) -> [Counter; 4] {
+    outcomes: [&'static str; N],
+) -> [Counter; N] {
+    by(registry, name, help, "outcome", outcomes)
+}
+
+/// A counter a value of one label.
+fn by<const N: usize>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    label: &'static str,
+    values: [&'static str; N],
+) -> [Counter; N] {
     let family = Family::<[(&'static str, &'static str); 1], Counter>::default();
-    let counters = outcomes.map(|outcome| family.get_or_create(&[("outcome", outcome)]).clone());
+    let counters = values.map(|value| family.get_or_create(&[(label, value)]).clone());
     registry.register(name, help, family);
     counters
 }

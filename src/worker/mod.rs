@@ -12,11 +12,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::Bus;
+use crate::delivery::Work;
 use crate::http::{ClientPort, ClientPortBounds, Readiness};
 use crate::hub::{Hub, Session};
-use crate::links::{Health, LinkBounds, Publishers, Subscriber};
+use crate::links::{Breaker, Health, LinkBounds, Publishers, PublishersPlan, Subscriber};
 use crate::protocol::Close;
-use crate::router::{Router, Services};
+use crate::router::{Pacer, Router, Services};
 use crate::session::{Arrival, Front, FrontBounds, arrive, sweep};
 
 /// Between two waves of a drain.
@@ -28,6 +29,17 @@ const PUSHES_A_TURN: usize = 64;
 
 /// The part of the time for draining in which sessions are asked to leave; the rest is theirs.
 const WAVES_PART: f64 = 0.5;
+
+/// Reads of the store a second, of one worker.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadRates {
+    /// Of repairs and pull rounds.
+    pub repairs: f64,
+    /// Of resumes.
+    pub resumes: f64,
+    /// Of audits; 0 is none.
+    pub audit: f64,
+}
 
 /// What a worker is made of.
 #[derive(Debug)]
@@ -42,6 +54,10 @@ pub struct Worker {
     pub health: Arc<Health>,
     /// The bounds of links.
     pub link_bounds: LinkBounds,
+    /// Messages that are known to have been handed over.
+    pub remembered: usize,
+    /// What it may read.
+    pub reads: ReadRates,
     /// The subscriber connections that this worker owns.
     pub subscribers: Vec<Subscriber>,
     /// The clients' listener.
@@ -64,8 +80,12 @@ pub struct Worker {
     pub stop: CancellationToken,
     /// How long an end may take.
     pub drain: Duration,
+    /// Breaks links.
+    pub breaker: Arc<Breaker>,
     /// Held by every worker of the node that is not drained.
     pub busy: Arc<()>,
+    /// Cancelled when the node's last row is written.
+    pub left: CancellationToken,
 }
 
 impl Worker {
@@ -81,22 +101,30 @@ impl Worker {
 
     async fn serve(self) -> std::io::Result<()> {
         let listener = TcpListener::from_std(self.listener)?;
-        let publishers = Publishers::start(
-            self.index,
-            self.services.layouts.shards(),
-            &self.bus,
-            &self.health,
-            &self.services.metrics,
-            self.services.channels.all(),
-            self.link_bounds,
-        );
+        let publishers = Publishers::start(PublishersPlan {
+            worker: self.index,
+            shards: self.services.layouts.shards(),
+            bus: &self.bus,
+            health: &self.health,
+            metrics: &self.services.metrics,
+            all: self.services.channels.all(),
+            clock: self.services.wall,
+            breaker: &self.breaker,
+            bounds: self.link_bounds,
+        });
         let router = Rc::new(Router {
             services: Arc::clone(&self.services),
             worker: self.index,
-            hub: RefCell::new(Hub::default()),
+            hub: RefCell::new(Hub::new(self.remembered)),
             publishers,
             flush_wanted: Notify::new(),
             sends: Cell::new(0),
+            watermark: Cell::default(),
+            round: RefCell::default(),
+            suspects: RefCell::default(),
+            proof_moved: Notify::new(),
+            repairs: Pacer::new(self.reads.repairs),
+            resumes: Pacer::new(self.reads.resumes),
         });
         let front = Rc::new(Front::new(Rc::clone(&router), self.workers, self.front_bounds));
         let port = Rc::new(ClientPort {
@@ -109,6 +137,10 @@ impl Worker {
         tokio::task::spawn_local(deliver(Rc::clone(&router)));
         tokio::task::spawn_local(flush(Rc::clone(&router)));
         tokio::task::spawn_local(sweep(Rc::clone(&front)));
+        if self.reads.audit > 0.0 {
+            let pacer = Pacer::new(self.reads.audit);
+            tokio::task::spawn_local(Rc::clone(&router).audit(pacer));
+        }
         tokio::task::spawn_local(take_arrivals(Rc::clone(&front), self.arrivals));
         for subscriber in self.subscribers {
             tokio::task::spawn_local(subscriber.run());
@@ -119,12 +151,10 @@ impl Worker {
         front.drain();
         let until = Instant::now() + self.drain;
         drain(&router, self.drain).await;
-        // Others may hear through a subscriber connection of this worker.
-        let busy = Arc::downgrade(&self.busy);
+        // Others may hear through a subscriber connection of this worker, and the last row says
+        // how its sends stand.
         drop(self.busy);
-        while busy.strong_count() > 0 && Instant::now() < until {
-            tokio::time::sleep(WAVE_PAUSE).await;
-        }
+        let _in_time = tokio::time::timeout_at(until, self.left.cancelled()).await;
         Ok(())
     }
 }
@@ -135,8 +165,11 @@ async fn deliver(router: Rc<Router>) {
     let mut batch = Vec::new();
     loop {
         inbox.take(&mut batch).await;
-        for (number, push) in batch.drain(..).enumerate() {
-            router.take_push(&push);
+        for (number, work) in batch.drain(..).enumerate() {
+            match work {
+                Work::Push(push) => router.take_push(&push),
+                Work::Command(command) => router.command(command),
+            }
             if number % PUSHES_A_TURN == PUSHES_A_TURN - 1 {
                 router.flush();
                 tokio::task::yield_now().await;

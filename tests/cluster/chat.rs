@@ -39,9 +39,12 @@ pub async fn next(client: &mut Client) -> Value {
     client.next_within(PATIENCE).await.expect("something comes")
 }
 
-/// The body of the next frame, which must be a message.
+/// The body of the next frame but cursors, which must be a message.
 pub async fn body(client: &mut Client) -> Value {
-    let frame = next(client).await;
+    let mut frame = next(client).await;
+    while frame["op"] == "cursor" {
+        frame = next(client).await;
+    }
     assert_eq!(frame["op"], "message", "{frame}");
     frame["message"]["body"].clone()
 }

@@ -9,3 +9,6 @@ mod refusals;
 mod shards;
 mod stage;
 mod story;
+mod taps;
+mod taps_together;
+mod watch;

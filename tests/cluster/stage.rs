@@ -84,9 +84,10 @@ impl Stage {
         self.demo.nodes.iter().map(|node| node.operator.metric(start)).collect()
     }
 
-    /// Publishes that the shards have seen, told by themselves.
-    pub fn publishes(&self) -> u64 {
-        self.redis.iter().map(|redis| Resp::connect(redis.port()).calls("spublish")).sum()
+    /// Checks how many publishes the shards have seen, told by themselves, canaries left out.
+    pub async fn assert_published(&self, expected: u64, why: &str) {
+        let canaries = || self.metric(CANARIES).iter().sum();
+        eventually(why, || published(&self.redis, canaries) == Some(expected)).await;
     }
 
     /// The connections that hear a channel, told by the shards.
@@ -95,6 +96,16 @@ impl Stage {
     }
 }
 
+/// Publishes that the shards have seen, told by themselves, without the nodes' canaries; none
+/// while one of those may be under way.
+pub fn published(redis: &[RedisServer], canaries: impl Fn() -> u64) -> Option<u64> {
+    let before = [canaries(), canaries()];
+    let calls: u64 = redis.iter().map(|redis| Resp::connect(redis.port()).calls("spublish")).sum();
+    let still = before == [canaries(); 2];
+    still.then(|| calls - before[0])
+}
+
+pub const CANARIES: &str = "narrowcast_canaries_total";
 pub const ECHO: &str = "narrowcast_bus_received_total{outcome=\"echo\"}";
 pub const USEFUL: &str = "narrowcast_bus_received_total{outcome=\"useful\"}";
 pub const WASTED: &str = "narrowcast_bus_received_total{outcome=\"wasted\"}";

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 pub use demo::{Demo, DemoNode};
 pub use operator::Operator;
 pub use process::{Finished, Process};
-pub use redis_server::RedisServer;
+pub use redis_server::{RedisServer, free_port};
 pub use resp::{Reply, Resp};
 pub use served::Served;
 

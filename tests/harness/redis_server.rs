@@ -51,7 +51,7 @@ impl RedisServer {
 
 /// A port that nobody listens on. Not one of those that the system gives to connections: such a
 /// one could be taken while the server is down, by a node's own attempt to reach it for example.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     const PORTS: std::ops::Range<u32> = 10_000..30_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();

@@ -14,6 +14,7 @@ mod sockets;
 mod talk_commands;
 mod tokens;
 mod transcripts;
+mod wide_patterns;
 
 use std::io::Write;
 

@@ -77,7 +77,7 @@ fn refusals_are_told_and_end_with_1() {
         (vec!["pub", "room.x", "1"], "(not_found)"),
         (vec!["pub", "topic.a", "1", "--token", &bare], "`topic.a` is not granted (forbidden)"),
         (vec!["sub", "topic.a", "--token", &bare], "`topic.a` is not granted (forbidden)"),
-        (vec!["sub", "topic.>"], "(unavailable)"),
+        (vec!["sub", "topic.>", "--token", &bare], "`topic.>` is not granted (forbidden)"),
         (vec!["sub", "topic"], "(bad_request)"),
         (vec!["tail", "dm.bob.carol"], "(not_found)"),
         (vec!["pub", "user.bob", "1", "--token", "nonsense"], "4001"),

@@ -11,6 +11,7 @@
 //! | `lane` | a thread of its own with a bounded queue before it |
 //! | `writer` | group commit: one thread, one fsync for all that wait |
 //! | `ledger` | which rows a batch of messages becomes |
+//! | `roster` | the nodes of this process: a map, never on disk |
 //! | `reader`, `query` | the read thread, and what can be asked |
 //!
 //! Invariants worth naming:
@@ -36,20 +37,26 @@ mod open;
 mod options;
 mod query;
 mod reader;
+mod roster;
 mod row;
 mod tables;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+use std::future::ready;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::{
-    Activity, AppendError, Day, HistoryRange, Identity, Page, PageLimit, Pending, ReadError, Store,
+    Activity, AppendError, Day, HistoryRange, Identity, Page, PageLimit, Pending, ReadError,
+    RowError, Store,
 };
 use crate::domain::{Conversation, Message, Micros, UserId};
+use crate::roster::Row;
 use ledger::Ledger;
 use reader::Reader;
+use roster::Roster;
 use tables::Tables;
 use writer::{BatchLimit, Writer};
 
@@ -64,6 +71,7 @@ pub struct Embedded {
     // The threads alone hold the tables, so the directory is free when both have ended.
     writer: Writer,
     reader: Reader,
+    roster: Roster,
 }
 
 impl Embedded {
@@ -79,6 +87,7 @@ impl Embedded {
             floor,
             writer: Writer::start(options.write_queue, limit, ledger)?,
             reader: Reader::start(options.read_queue, tables)?,
+            roster: Roster::default(),
         }))
     }
 }
@@ -123,6 +132,15 @@ impl Store for Embedded {
     ) -> Pending<Result<bool, ReadError>> {
         let (user, conversation) = (user.clone(), conversation.clone());
         self.reader.ask(move |tables| query::is_member(tables, &user, &conversation))
+    }
+
+    fn write_row(&self, row: Row) -> Pending<Result<(), RowError>> {
+        self.roster.write(row, Instant::now());
+        Box::pin(ready(Ok(())))
+    }
+
+    fn roster(&self) -> Pending<Result<Vec<Row>, ReadError>> {
+        Box::pin(ready(Ok(self.roster.read(Instant::now()))))
     }
 
     fn failure(&self) -> Option<String> {

@@ -1,8 +1,8 @@
-//! The time of a node whose store is embedded.
+//! What time it is on this node: the one place that looks at a clock for ids and proofs.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::domain::Micros;
+use crate::domain::{Micros, Moment, Now};
 
 /// A clock that never runs back: the larger of the wall clock and a floor when it was made, then
 /// driven by the monotonic clock. A step of the wall clock does not move it.
@@ -26,7 +26,18 @@ impl WallClock {
 
     /// The time.
     pub fn now(&self) -> Micros {
-        self.base + self.since.elapsed()
+        self.read().wall
+    }
+
+    /// The monotonic clock, counted from when this was made.
+    pub fn moment(&self) -> Moment {
+        Moment(self.since.elapsed().as_micros() as u64)
+    }
+
+    /// Both clocks, read together.
+    pub fn read(&self) -> Now {
+        let moment = self.moment();
+        Now { wall: Micros(self.base.0 + moment.0), moment }
     }
 
     /// The time in whole seconds, as tokens count it.

@@ -1,0 +1,37 @@
+//! What a delivery did.
+
+use super::Handed;
+
+/// What a delivery did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Delivered {
+    /// Sessions that were handed the frame.
+    pub handed: u64,
+    /// Sessions that an event was kept from, since they are slow.
+    pub shed: u64,
+    /// Sessions that were closed by a message that did not fit.
+    pub evicted: u64,
+}
+
+impl Delivered {
+    pub(super) const fn count(&mut self, handed: Handed) {
+        match handed {
+            Handed::Yes => self.handed += 1,
+            Handed::Shed => self.shed += 1,
+            Handed::Evicted => self.evicted += 1,
+            Handed::Closed => {}
+        }
+    }
+}
+
+impl std::ops::Add for Delivered {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            handed: self.handed + other.handed,
+            shed: self.shed + other.shed,
+            evicted: self.evicted + other.evicted,
+        }
+    }
+}

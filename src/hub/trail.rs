@@ -1,0 +1,235 @@
+//! What one session was handed of the messages that are for it, and up to where it has them all.
+
+use std::cell::{Cell, RefCell};
+
+use bytes::Bytes;
+
+use crate::domain::{MessageId, Micros};
+use crate::proof::{Footing, Place};
+use crate::roster::Rules;
+
+/// What a session waits for while its catch-up is read and sent.
+#[derive(Debug, Default)]
+struct CatchUp {
+    /// Live messages, to be handed behind the catch-up; none once it is over.
+    buffer: Option<Vec<(MessageId, Bytes)>>,
+    bytes: usize,
+    /// The buffer did not hold what came: the session reads again.
+    overflowed: bool,
+    /// What it was handed by its own reads.
+    caught: Vec<MessageId>,
+}
+
+/// How far a session is.
+#[derive(Debug)]
+pub struct Trail {
+    footing: Cell<Footing>,
+    place: Cell<Place>,
+    catch_up: RefCell<Option<Box<CatchUp>>>,
+    /// The last cursor that it was handed.
+    cursor: Cell<Micros>,
+    /// When, in seconds; zero for never.
+    cursor_at: Cell<u64>,
+    /// Whether a message was handed to it since.
+    owed: Cell<bool>,
+    /// The time of the newest message that it had to do with.
+    active: Cell<Micros>,
+}
+
+impl Default for Trail {
+    fn default() -> Self {
+        Self::new(Footing::new(Micros(0), Rules::default()), Place::default())
+    }
+}
+
+/// What becomes of a live message.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Intake {
+    /// It goes out.
+    Hand(Bytes),
+    /// It waits, or will be read.
+    Kept,
+    /// The session has it.
+    Had,
+}
+
+impl Trail {
+    /// A session that has everything that it is owed up to `footing`.
+    pub const fn new(footing: Footing, place: Place) -> Self {
+        Self {
+            footing: Cell::new(footing),
+            place: Cell::new(place),
+            catch_up: RefCell::new(None),
+            cursor: Cell::new(Micros(0)),
+            cursor_at: Cell::new(0),
+            owed: Cell::new(false),
+            active: Cell::new(Micros(0)),
+        }
+    }
+
+    /// Up to where it has everything.
+    pub const fn footing(&self) -> Footing {
+        self.footing.get()
+    }
+
+    /// Something was proved.
+    pub fn stand(&self, footing: Footing) {
+        self.footing.set(footing);
+    }
+
+    /// Its place in the order of deliveries.
+    pub const fn place(&self) -> Place {
+        self.place.get()
+    }
+
+    /// A catch-up begins at this place: what comes live waits behind it.
+    pub fn begin_catch_up(&self, place: Place) {
+        self.place.set(place);
+        let buffer = Some(Vec::new());
+        *self.catch_up.borrow_mut() = Some(Box::new(CatchUp { buffer, ..CatchUp::default() }));
+    }
+
+    /// A live message, of which at most `max` bytes may wait.
+    pub(super) fn take_in(&self, id: MessageId, frame: &Bytes, max: usize) -> Intake {
+        self.active.set(self.active.get().max(id.time()));
+        let mut catch_up = self.catch_up.borrow_mut();
+        let Some(catch_up) = &mut *catch_up else { return Intake::Hand(frame.clone()) };
+        if catch_up.caught.contains(&id) {
+            return Intake::Had;
+        }
+        let Some(buffer) = &mut catch_up.buffer else { return Intake::Hand(frame.clone()) };
+        if catch_up.bytes + frame.len() > max {
+            catch_up.overflowed = true;
+            buffer.clear();
+        }
+        if !catch_up.overflowed {
+            catch_up.bytes += frame.len();
+            buffer.push((id, frame.clone()));
+        }
+        Intake::Kept
+    }
+
+    /// A message was handed to it by its own reads; false if it had it from them before.
+    pub fn catch(&self, id: MessageId) -> bool {
+        self.active.set(self.active.get().max(id.time()));
+        let mut catch_up = self.catch_up.borrow_mut();
+        let caught = &mut catch_up.get_or_insert_default().caught;
+        let fresh = !caught.contains(&id);
+        if fresh {
+            caught.push(id);
+        }
+        fresh
+    }
+
+    /// The catch-up stands in the session's queue: what waited behind it, without what it brought;
+    /// none if the buffer overflowed, and the session has to read again.
+    pub fn end_catch_up(&self) -> Option<Vec<(MessageId, Bytes)>> {
+        let mut held = self.catch_up.borrow_mut();
+        let catch_up = held.get_or_insert_default();
+        let mut buffer = catch_up.buffer.take().unwrap_or_default();
+        if catch_up.overflowed {
+            return None;
+        }
+        buffer.retain(|(id, _)| !catch_up.caught.contains(id));
+        Some(buffer)
+    }
+
+    /// The watermark passed: what was caught at or below it is not read again.
+    pub fn prune(&self, watermark: Micros) {
+        let mut held = self.catch_up.borrow_mut();
+        if let Some(catch_up) = &mut *held {
+            catch_up.caught.retain(|id| id.time() > watermark);
+            if catch_up.caught.is_empty() && catch_up.buffer.is_none() {
+                *held = None;
+            }
+        }
+    }
+
+    /// A message was handed to it: it is owed a cursor. Whether it was owed none before.
+    pub(super) fn owe(&self) -> bool {
+        !self.owed.replace(true)
+    }
+
+    /// The cursor to hand it now, if it moved and the last one was handed `every` seconds ago.
+    pub fn next_cursor(&self, watermark: Micros, now: u64, every: u64) -> Option<Micros> {
+        let at = self.cursor_at.get();
+        if at != 0 && now < at + every {
+            return None;
+        }
+        let cursor =
+            self.footing().cursor(watermark).filter(|cursor| *cursor > self.cursor.get())?;
+        self.told(cursor, now);
+        Some(cursor)
+    }
+
+    /// It was handed a cursor.
+    pub fn told(&self, cursor: Micros, now: u64) {
+        self.cursor.set(self.cursor.get().max(cursor));
+        self.cursor_at.set(now);
+        self.owed.set(false);
+    }
+
+    /// The time of the newest message that it had to do with.
+    pub const fn active(&self) -> Micros {
+        self.active.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(time: u64) -> MessageId {
+        MessageId::first_of(Micros(time))
+    }
+
+    const FRAME: Bytes = Bytes::from_static(b"0123456789");
+
+    #[test]
+    fn live_messages_wait_behind_the_catch_up_without_repeats() {
+        let trail = Trail::default();
+        trail.begin_catch_up(Place::default());
+        for time in [1, 2, 3] {
+            assert_eq!(trail.take_in(id(time), &FRAME, 100), Intake::Kept);
+        }
+        assert!(trail.catch(id(2)) && !trail.catch(id(2)));
+        let behind: Vec<_> = trail.end_catch_up().unwrap().iter().map(|(id, _)| *id).collect();
+        assert_eq!(behind, [id(1), id(3)]);
+        assert_eq!(trail.take_in(id(2), &FRAME, 100), Intake::Had, "a repeat after the catch-up");
+        assert_eq!(trail.take_in(id(4), &FRAME, 100), Intake::Hand(FRAME));
+        trail.prune(Micros(2));
+        assert!(trail.catch_up.borrow().is_none(), "nothing is kept for nothing");
+    }
+
+    #[test]
+    fn a_buffer_that_overflows_hands_nothing_over() {
+        let trail = Trail::default();
+        trail.begin_catch_up(Place::default());
+        for time in 1..=3 {
+            trail.take_in(id(time), &FRAME, 25);
+        }
+        assert_eq!(trail.end_catch_up(), None);
+        trail.begin_catch_up(Place::default());
+        trail.take_in(id(4), &FRAME, 25);
+        assert_eq!(trail.end_catch_up().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn cursors_come_rarely_and_only_when_they_move() {
+        let trail = Trail::default();
+        let mut footing = trail.footing();
+        assert_eq!(trail.next_cursor(Micros(5), 100, 15), None, "the first is not this one's");
+        footing.skipped(Micros(0));
+        let view = crate::proof::View::default();
+        view.heal(view.breaks());
+        let reading = crate::proof::Reading::begin(Micros(0), view.look(), true);
+        assert_eq!(footing.read(reading, view.look(), Micros(5)), Micros(5));
+        trail.stand(footing);
+        trail.told(Micros(5), 100);
+        assert!(trail.owe() && !trail.owe());
+        assert_eq!(trail.next_cursor(Micros(9), 114, 15), None);
+        assert_eq!(trail.next_cursor(Micros(5), 115, 15), None);
+        assert_eq!(trail.next_cursor(Micros(9), 115, 15), Some(Micros(9)));
+        assert!(trail.owe());
+    }
+}

@@ -1,0 +1,92 @@
+//! Looking for what should not be there: a message at or below the watermark that a live session
+//! was not handed. It means a bug, or that some part lied.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use rand::seq::IndexedRandom;
+
+use super::missed::Reader;
+use super::{Pacer, Router};
+use crate::domain::Message;
+use crate::domain::{Key, Micros};
+use crate::hub::Session;
+use crate::protocol::MessageText;
+
+/// Messages that wait for the watermark to be judged; more are not looked at.
+const SUSPECTS_MAX: usize = 10_000;
+
+/// Between two looks for somebody to audit while there is nobody.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// A message that a session had not been handed when it was read.
+#[derive(Debug)]
+pub struct Suspect {
+    session: Rc<Session>,
+    message: Message,
+}
+
+impl Router {
+    /// Audits random users for ever.
+    pub async fn audit(self: Rc<Self>, pacer: Pacer) {
+        loop {
+            let session = self.somebody();
+            match session {
+                Some(session) if !self.services.view.look().frozen => {
+                    self.audit_one(session, &pacer).await;
+                }
+                _ => tokio::time::sleep(IDLE).await,
+            }
+        }
+    }
+
+    fn somebody(&self) -> Option<Rc<Session>> {
+        let hub = self.hub.borrow();
+        let places: Vec<&Rc<Session>> = hub.sessions().collect();
+        let chosen = places.choose(&mut rand::rng()).map(|session| Rc::clone(session));
+        chosen.filter(|session| session.trail.footing().is_shared())
+    }
+
+    /// Reads what lies above the watermark: it may be under way, so it is judged later.
+    async fn audit_one(self: &Rc<Self>, session: Rc<Session>, pacer: &Pacer) {
+        let above = self.watermark.get();
+        let reader = Reader { router: self, pacer, tries: 1 };
+        let Some(changed) = reader.changed(&session.user, above).await else { return };
+        for conversation in &changed.conversations {
+            let suspect = |message: &Message| {
+                let mut suspects = self.suspects.borrow_mut();
+                if suspects.len() < SUSPECTS_MAX && !self.hub.borrow().had(&session, message.id) {
+                    let (session, message) = (Rc::clone(&session), message.clone());
+                    suspects.push(Suspect { session, message });
+                }
+            };
+            if reader.each_above(conversation, above, suspect).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// The watermark passed some of them: those that were not handed over since are findings.
+    pub(super) fn judge_suspects(&self, watermark: Micros) {
+        let mut suspects = self.suspects.borrow_mut();
+        if suspects.is_empty() {
+            return;
+        }
+        let due: Vec<Suspect> =
+            suspects.extract_if(.., |it| it.message.id.time() <= watermark).collect();
+        drop(suspects);
+        for Suspect { session, message } in due {
+            let shared = session.link().is_open() && session.trail.footing().is_shared();
+            if !shared || self.hub.borrow().had(&session, message.id) {
+                continue;
+            }
+            if session.trail.catch(message.id) {
+                self.services.metrics.audit_found.inc();
+                tracing::error!(id = %message.id, "the watermark passed a message not handed over");
+                let frame = MessageText::new(&message).frame();
+                let key = Key::user(&session.user);
+                self.hub.borrow_mut().offer(&key, message.id, &frame, None);
+            }
+        }
+    }
+}

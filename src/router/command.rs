@@ -1,0 +1,59 @@
+//! What the loop that watches over the node tells a worker.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::Router;
+use crate::bus::{Envelope, Kind, Publish};
+use crate::delivery::{Command, Report};
+use crate::layout::ShardIndex;
+
+impl Router {
+    /// Does what a command says.
+    pub fn command(self: &Rc<Self>, command: Command) {
+        match command {
+            Command::Report(answer) => {
+                // There is a place for each worker's answer, and the loop takes them all.
+                let _late = answer.try_send(self.report());
+            }
+            Command::Succeed(tenure) => self.publishers.succeed(tenure),
+            Command::Forget(tenure) => self.publishers.forget(tenure),
+            Command::Canaries(number) => self.send_canaries(number),
+            Command::Advance(watermark) => self.advance(watermark),
+            Command::Read(round, done) => self.begin_round(round, done),
+            Command::Done(round, watermark) => self.end_round(&round, watermark),
+        }
+    }
+
+    /// Taken at one instant: nothing is issued between the reading of the clock and the snapshots.
+    fn report(&self) -> Report {
+        let reading = self.services.clock.read(self.services.wall.now());
+        Report {
+            worker: self.worker,
+            books: self.publishers.snapshots(reading),
+            stuck: self.publishers.is_stuck(),
+        }
+    }
+
+    fn send_canaries(&self, number: u64) {
+        let canary = Envelope {
+            kind: Kind::Canary,
+            tap_copy: false,
+            boot: self.services.boot,
+            store: self.services.store_tag,
+            id: u128::from(number).to_be_bytes(),
+            keys: SmallVec::new(),
+            about: "".into(),
+            frame: Bytes::new(),
+        };
+        let payload = canary.encode_for(&[]);
+        let channel = self.services.channels.node(&self.services.node);
+        for shard in 0..self.services.layouts.shards().len() as u32 {
+            let publish = Publish { channel: channel.clone(), payload: payload.clone() };
+            self.services.metrics.canaries.inc();
+            self.publishers.publish_here(ShardIndex(shard), publish);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What a user's conversations hold above an id: the reads that resumes, repairs and audits share.
+
+use std::cmp::Reverse;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::{Pacer, Router};
+use crate::domain::{Conversation, Message, MessageId, Micros, UserId};
+use crate::store::{Activity, Day, HistoryRange, Page, PageLimit, ReadError};
+
+/// Rows of a user's activity that are read of one day: beyond it something may be missing.
+pub(super) const ACTIVITY_MAX: usize = 2000;
+
+/// How far ahead of the wall clock an id may lie: twice the 5 s that a clock may be off.
+const AHEAD: Duration = Duration::from_secs(10);
+
+/// How long a read that failed is waited with.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+
+/// Which conversations of a user changed.
+#[derive(Debug, Default)]
+pub(super) struct Changed {
+    /// Those that have something above, the recently active first.
+    pub(super) conversations: Vec<Conversation>,
+    /// Whether these are all.
+    pub(super) whole: bool,
+}
+
+/// What to read with.
+pub(super) struct Reader<'a> {
+    pub(super) router: &'a Rc<Router>,
+    pub(super) pacer: &'a Pacer,
+    /// How often a read that fails is tried; each time costs [`READ_AGAIN`].
+    pub(super) tries: u32,
+}
+
+impl Reader<'_> {
+    /// The direct conversations of a user with messages above a time.
+    pub(super) async fn changed(&self, user: &UserId, above: Micros) -> Option<Changed> {
+        let last = Day::of(self.router.services.wall.now() + AHEAD);
+        let mut newest: Vec<Activity> = Vec::new();
+        let mut whole = true;
+        for day in Day::of(above).0..=last.0 {
+            let store = &self.router.services.store;
+            let rows = self.read(|| store.activity(user, Day(day), ACTIVITY_MAX)).await?;
+            whole &= rows.len() < ACTIVITY_MAX;
+            // The last day counts: it has the newest.
+            newest.retain(|known| rows.iter().all(|row| row.conversation != known.conversation));
+            newest.extend(rows.into_iter().filter(|row| row.last.time() > above));
+        }
+        newest.sort_by_key(|activity| Reverse(activity.last));
+        let conversations = newest.into_iter().map(|activity| activity.conversation).collect();
+        Some(Changed { conversations, whole })
+    }
+
+    /// A page of a conversation.
+    pub(super) async fn page(
+        &self,
+        conversation: &Conversation,
+        range: HistoryRange,
+        messages: usize,
+    ) -> Option<Page> {
+        let services = &self.router.services;
+        let limit = PageLimit { messages, bytes: services.history_bytes };
+        self.read(|| services.store.history(conversation, range, limit)).await
+    }
+
+    /// One read, in its turn; tried again if it fails.
+    async fn read<T>(
+        &self,
+        issue: impl Fn() -> crate::store::Pending<Result<T, ReadError>>,
+    ) -> Option<T> {
+        let bound = self.router.services.waits.store;
+        for _ in 0..self.tries {
+            self.pacer.turn().await;
+            self.router.services.metrics.proof_reads.inc();
+            match tokio::time::timeout(bound, issue()).await {
+                Ok(Ok(answer)) => return Some(answer),
+                Ok(Err(error)) => tracing::debug!(%error, "a read is tried again"),
+                Err(_elapsed) => {}
+            }
+            tokio::time::sleep(READ_AGAIN).await;
+        }
+        None
+    }
+}
+
+/// The newest messages of a conversation above a time, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Newest {
+    pub(super) messages: Vec<Message>,
+    /// Whether these are all that lie above.
+    pub(super) whole: bool,
+}
+
+impl Reader<'_> {
+    /// Reads backwards from the newest until `above`, at most `max` messages.
+    pub(super) async fn newest(
+        &self,
+        conversation: &Conversation,
+        above: Micros,
+        max: usize,
+    ) -> Option<Newest> {
+        let mut newest = Newest::default();
+        let mut before: Option<MessageId> = None;
+        let is_above = |message: &Message| message.id.time() > above;
+        loop {
+            let left = max - newest.messages.len();
+            // One more than fits tells whether there are more.
+            let page = self.page(conversation, HistoryRange::Before(before), left + 1).await?;
+            let ends = page.next.is_none() || !page.messages.iter().all(is_above);
+            newest.messages.extend(page.messages.into_iter().filter(is_above));
+            newest.whole = ends && newest.messages.len() <= max;
+            newest.messages.truncate(max);
+            if ends || newest.messages.len() == max {
+                newest.messages.reverse();
+                return Some(newest);
+            }
+            before = page.next;
+        }
+    }
+
+    /// Calls `take` with every message of a conversation above a time, oldest first.
+    pub(super) async fn each_above(
+        &self,
+        conversation: &Conversation,
+        above: Micros,
+        mut take: impl FnMut(&Message),
+    ) -> Option<()> {
+        let mut after = MessageId::last_of(above);
+        loop {
+            let page = self.page(conversation, HistoryRange::After(Some(after)), PAGE).await?;
+            page.messages.iter().for_each(&mut take);
+            match page.next {
+                Some(next) => after = next,
+                None => return Some(()),
+            }
+        }
+    }
+}
+
+/// Messages in one read of a repair.
+const PAGE: usize = 200;

@@ -1,0 +1,216 @@
+//! How a session comes to have everything that it is owed: live first, then read, then a cursor.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::Router;
+use super::missed::Reader;
+use crate::domain::{Conversation, Message, Micros};
+use crate::hub::Session;
+use crate::proof::{READ_MARGIN, Reading};
+use crate::protocol::{MessageText, ServerFrame};
+
+/// The oldest cursor that is resumed from.
+const CURSOR_AGE_MAX: Duration = Duration::from_hours(7 * 24);
+
+/// How far ahead of this node's clock a cursor may be.
+const CURSOR_AHEAD_MAX: Duration = Duration::from_secs(10);
+
+/// Conversations that a cursor's `gaps` may name; beyond it anything may be missing.
+const GAPS_MAX: usize = 1000;
+
+/// Between two looks at whether a slow client has read half of what waits for it.
+const OUTBOX_POLL: Duration = Duration::from_millis(20);
+
+/// How long a session that does not take part in the watermark waits until it looks again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often a read of a resume is tried: as long as a session lives.
+const TRIES: u32 = u32::MAX;
+
+/// What a session came with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// Nothing: it is owed what is acknowledged after its cursor.
+    Nothing,
+    /// A cursor that is of no use: the same, and the client is told to load what it missed.
+    Useless,
+    /// It has everything up to here.
+    Cursor(Micros),
+}
+
+/// What a read brought beside messages.
+#[derive(Debug, Default)]
+struct Outcome {
+    gaps: Vec<Conversation>,
+    whole: bool,
+}
+
+impl Router {
+    /// What a cursor is worth.
+    pub(super) fn claim(&self, session: &Session, cursor: Option<&str>) -> Claim {
+        let Some(text) = cursor else { return Claim::Nothing };
+        let now = self.services.wall.now();
+        match self.services.seal.open(&session.user, text) {
+            Ok(time) if now.since(time) <= CURSOR_AGE_MAX && time <= now + CURSOR_AHEAD_MAX => {
+                Claim::Cursor(time)
+            }
+            Ok(time) => {
+                tracing::debug!(%time, "a cursor is out of its range");
+                Claim::Useless
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a cursor is refused");
+                Claim::Useless
+            }
+        }
+    }
+
+    /// From `ready`, with what comes live kept back, to the first cursor, and on until the session takes part in the watermark.
+    pub(super) async fn resume(self: Rc<Self>, session: Rc<Session>, claim: Claim) {
+        let mut confirmed = self.hears(&session, self.services.waits.interest).await;
+        loop {
+            let reading = self.begin_reading(confirmed);
+            let Some(outcome) = self.catch_up(&session, claim).await else { return };
+            let whole = outcome.whole && claim != Claim::Useless;
+            if let Some(behind) = session.trail.end_catch_up() {
+                for (_, frame) in behind {
+                    self.hand(&session, frame);
+                }
+                self.conclude(&session, reading, &outcome.gaps, whole);
+                break;
+            }
+            // The live buffer was too small for what came meanwhile. What was read counts, and the
+            // next round begins there: a slow client always makes progress.
+            self.conclude(&session, reading.unconfirmed(), &outcome.gaps, whole);
+            session.trail.begin_catch_up(self.hub.borrow().place());
+            confirmed = self.hears(&session, Duration::ZERO).await;
+        }
+        self.settle(session).await;
+    }
+
+    async fn hears(&self, session: &Session, bound: Duration) -> bool {
+        self.services.interest.confirmation(&session.key()).within(bound).await
+    }
+
+    fn begin_reading(&self, confirmed: bool) -> Reading {
+        Reading::begin(self.services.wall.now(), self.services.view.look(), confirmed)
+    }
+
+    /// A session that could not take part in the watermark reads again once it is heard for and
+    /// nothing is frozen. While it is, rounds read for it.
+    async fn settle(self: Rc<Self>, session: Rc<Session>) {
+        while session.link().is_open() && !session.trail.footing().is_shared() {
+            let moved = self.proof_moved.notified();
+            if self.services.view.look().frozen || !self.hears(&session, LOOK_AGAIN).await {
+                let _moved = tokio::time::timeout(LOOK_AGAIN, moved).await;
+                continue;
+            }
+            let reading = self.begin_reading(true);
+            let above = session.trail.footing().above(self.watermark.get());
+            let Some(outcome) = self.catch_up(&session, Claim::Cursor(above)).await else { return };
+            self.conclude(&session, reading, &outcome.gaps, outcome.whole);
+        }
+    }
+
+    /// What was read stands in the session's queue; its cursor goes behind it.
+    fn conclude(
+        &self,
+        session: &Rc<Session>,
+        reading: Reading,
+        gaps: &[Conversation],
+        complete: bool,
+    ) {
+        let mut footing = session.trail.footing();
+        let cursor = footing.read(reading, self.services.view.look(), self.watermark.get());
+        session.trail.stand(footing);
+        session.trail.told(cursor, self.services.wall.seconds());
+        let named = gaps.len() <= GAPS_MAX;
+        let gaps: Vec<String> = gaps.iter().take(GAPS_MAX).map(Conversation::to_string).collect();
+        let gaps: Vec<&str> = gaps.iter().filter(|_| named).map(String::as_str).collect();
+        self.hand_cursor(session, cursor, complete && named, &gaps);
+    }
+
+    pub(super) fn hand_cursor(
+        &self,
+        session: &Rc<Session>,
+        cursor: Micros,
+        complete: bool,
+        gaps: &[&str],
+    ) {
+        let text = self.services.seal.seal(&session.user, cursor);
+        self.reply(session, &ServerFrame::Cursor { cursor: Some(&text), complete, gaps });
+    }
+
+    /// Reads and hands what lies above a cursor; none if the session ended meanwhile.
+    async fn catch_up(self: &Rc<Self>, session: &Rc<Session>, claim: Claim) -> Option<Outcome> {
+        let Claim::Cursor(_) = claim else {
+            return Some(Outcome { gaps: Vec::new(), whole: true });
+        };
+        // A round may have brought it further than it came with.
+        let above = session.trail.footing().above(self.watermark.get());
+        let reader = Reader { router: self, pacer: &self.resumes, tries: TRIES };
+        let changed = reader.changed(&session.user, above).await?;
+        let mut outcome = Outcome { gaps: Vec::new(), whole: changed.whole };
+        let bounds = self.services.resume;
+        let mut left = bounds.messages;
+        for conversation in changed.conversations {
+            let max = left.min(bounds.conversation);
+            if max == 0 {
+                outcome.gaps.push(conversation);
+                continue;
+            }
+            let newest = reader.newest(&conversation, above, max).await?;
+            left -= newest.messages.len();
+            for message in &newest.messages {
+                self.has_room(session).await?;
+                self.hand_caught(session, message);
+            }
+            if !newest.whole {
+                outcome.gaps.push(conversation);
+            }
+        }
+        Some(outcome)
+    }
+
+    /// Waits until the outbox is under half: the catch-up goes at the client's pace.
+    async fn has_room(&self, session: &Session) -> Option<()> {
+        while session.link().is_open() && session.link().bytes() > session.link().bound() / 2 {
+            self.flush();
+            tokio::time::sleep(OUTBOX_POLL).await;
+        }
+        session.link().is_open().then_some(())
+    }
+
+    /// Hands a message that was read, unless it came live before, after the first cursor.
+    fn hand_caught(&self, session: &Rc<Session>, message: &Message) {
+        let told = session.trail.footing().is_told();
+        let had = told && self.hub.borrow().had(session, message.id);
+        if !had && session.trail.catch(message.id) {
+            self.services.observe(message.id.time());
+            self.hand(session, MessageText::new(message).frame());
+        }
+    }
+
+    fn hand(&self, session: &Rc<Session>, frame: bytes::Bytes) {
+        self.services.metrics.caught_up.inc();
+        self.reply_text(session, frame);
+    }
+
+    /// Where a session begins that comes with this claim.
+    pub(super) fn begins_at(&self, claim: Claim) -> Micros {
+        match claim {
+            Claim::Cursor(time) => time,
+            Claim::Nothing | Claim::Useless => self.services.wall.now() - READ_MARGIN,
+        }
+    }
+}
+
+/// How much a resume sends.
+#[derive(Debug, Clone, Copy)]
+pub struct ResumeBounds {
+    /// Messages of one conversation.
+    pub conversation: usize,
+    /// Messages in all.
+    pub messages: usize,
+}

@@ -1,0 +1,175 @@
+//! Repairs and pull rounds: reads for all sessions at once. And the watermark, as it arrives.
+
+use std::rc::Rc;
+
+use ahash::AHashSet;
+use smallvec::SmallVec;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::Router;
+use super::missed::{ACTIVITY_MAX, Reader};
+use crate::delivery::RoundPart;
+use crate::domain::{Key, Micros, UserId};
+use crate::hub::Session;
+use crate::proof::{Round, RoundKind};
+use crate::protocol::MessageText;
+
+/// Users that are read for at once: what one read takes must not bound the rate.
+const AT_ONCE: usize = 16;
+
+/// How often a read of a round is tried: after that the user's sessions are left with what they
+/// have.
+const TRIES: u32 = 2;
+
+/// The least time between two cursors of a session, in seconds.
+const CURSOR_EVERY: u64 = 15;
+
+/// A session in a round.
+#[derive(Debug)]
+struct Listed {
+    session: Rc<Session>,
+    /// Whether everything it needs was heard when the round began.
+    confirmed: bool,
+}
+
+/// A round under way.
+#[derive(Debug)]
+pub struct RoundState {
+    number: u64,
+    listed: Vec<Listed>,
+    /// Users that could not be read for.
+    failed: AHashSet<UserId>,
+}
+
+impl Router {
+    /// Reads for the sessions that are registered now. One that has no cursor yet reads for itself.
+    pub(super) fn begin_round(self: &Rc<Self>, round: Round, done: mpsc::Sender<RoundPart>) {
+        let mut users = self.hub.borrow().by_user();
+        let is_told = |session: &Rc<Session>| session.trail.footing().is_told();
+        for (_, sessions) in &mut users {
+            sessions.retain(|session| is_told(session));
+        }
+        users.retain(|(_, sessions)| !sessions.is_empty());
+        let listed = users.iter().flat_map(|(user, sessions)| {
+            let confirmed = self.services.interest.is_confirmed(&Key::user(user));
+            sessions.iter().map(move |session| Listed { session: Rc::clone(session), confirmed })
+        });
+        let state =
+            RoundState { number: round.number, listed: listed.collect(), failed: AHashSet::new() };
+        *self.round.borrow_mut() = Some(state);
+        tokio::task::spawn_local(Rc::clone(self).run_round(round, users, done));
+    }
+
+    async fn run_round(
+        self: Rc<Self>,
+        round: Round,
+        users: Vec<(UserId, SmallVec<[Rc<Session>; 2]>)>,
+        done: mpsc::Sender<RoundPart>,
+    ) {
+        let mut reads = JoinSet::new();
+        for (user, sessions) in users {
+            if reads.len() >= AT_ONCE {
+                reads.join_next().await;
+            }
+            let router = Rc::clone(&self);
+            reads.spawn_local(async move {
+                if router.repair(&user, &sessions, round.kind).await.is_none() {
+                    router.round_failed(round.number, user);
+                }
+            });
+        }
+        while reads.join_next().await.is_some() {}
+        self.flush();
+        // Whoever waits for it ends with the node.
+        let _ending = done.send(RoundPart { worker: self.worker, round: round.number }).await;
+    }
+
+    fn round_failed(&self, number: u64, user: UserId) {
+        if let Some(state) = &mut *self.round.borrow_mut()
+            && state.number == number
+        {
+            state.failed.insert(user);
+        }
+    }
+
+    /// Hands a user's sessions what the store has and they have not; none if it could not be read.
+    async fn repair(
+        self: &Rc<Self>,
+        user: &UserId,
+        sessions: &[Rc<Session>],
+        kind: RoundKind,
+    ) -> Option<()> {
+        let watermark = self.watermark.get();
+        let above =
+            sessions.iter().map(|session| session.trail.footing().above(watermark)).min()?;
+        let reader = Reader { router: self, pacer: &self.repairs, tries: TRIES };
+        let changed = reader.changed(user, above).await?;
+        let key = Key::user(user);
+        for conversation in &changed.conversations {
+            let offer = |message: &crate::domain::Message| {
+                self.services.observe(message.id.time());
+                let frame = MessageText::new(message).frame();
+                let delivered = self.hub.borrow_mut().offer(&key, message.id, &frame, None);
+                self.services.metrics.repaired[kind as usize].inc_by(delivered.handed);
+                self.count(delivered);
+            };
+            reader.each_above(conversation, above, offer).await?;
+        }
+        if !changed.whole {
+            tracing::warn!(
+                max = ACTIVITY_MAX,
+                "a user has more active conversations than are read"
+            );
+            return None;
+        }
+        Some(())
+    }
+
+    /// A round is done on all workers: its sessions have what was in the store before it.
+    pub(super) fn end_round(&self, round: &Round, watermark: Micros) {
+        let before = self.watermark.get();
+        self.watermark.set(before.max(watermark));
+        let Some(state) = self.round.borrow_mut().take() else { return };
+        for Listed { session, confirmed } in state.listed {
+            let mut footing = session.trail.footing();
+            if state.failed.contains(&session.user) {
+                footing.skipped(before);
+            } else {
+                footing.round(round.kind, round.decided, confirmed, self.watermark.get());
+            }
+            session.trail.stand(footing);
+        }
+        self.proof_advanced();
+    }
+
+    /// Everything that was queued before is delivered, so the watermark is this worker's.
+    pub(super) fn advance(&self, watermark: Micros) {
+        self.watermark.set(self.watermark.get().max(watermark));
+        self.proof_advanced();
+    }
+
+    fn proof_advanced(&self) {
+        let watermark = self.watermark.get();
+        self.judge_suspects(watermark);
+        self.hub.borrow_mut().prune(watermark);
+        self.hand_cursors(watermark);
+        self.proof_moved.notify_waiters();
+    }
+
+    /// Live sessions get a cursor behind something delivered, and not too often.
+    fn hand_cursors(&self, watermark: Micros) {
+        let now = self.services.wall.seconds();
+        let owed = self.hub.borrow_mut().take_owed();
+        for session in owed {
+            if !session.link().is_open() {
+                continue;
+            }
+            session.trail.prune(watermark);
+            match session.trail.next_cursor(watermark, now, CURSOR_EVERY) {
+                Some(cursor) => self.hand_cursor(&session, cursor, true, &[]),
+                None => self.hub.borrow_mut().keep_owed(session),
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The loop that watches over a node: it writes and reads the roster, fences, judges what is heard
+//! and moves the watermark. It has a thread of its own, so that a busy worker does not cost a lease.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | this one | [`Steward`], the loop |
+//! | `rows` | the node's own rows: snapshots, writes, leases, fences |
+//! | `reads` | reads of the roster, and what follows from them |
+//! | `standing` | how the node stands among the others |
+
+mod reads;
+mod rows;
+mod standing;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+use crate::bus::BootId;
+use crate::clock::WallClock;
+use crate::delivery::{Command, Inbox, RoundPart};
+use crate::domain::Micros;
+use crate::interest::Taps;
+use crate::layout::Layout;
+use crate::links::{Breaker, Happening};
+use crate::proof::{Order, Round, View, Watch};
+use crate::roster::{Rules, ShardTag};
+use crate::store::Store;
+use crate::telemetry::Metrics;
+use reads::Reads;
+use rows::Rows;
+
+pub use standing::{Standing, Trouble};
+
+/// Between two looks at the time.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How long a clean end may take to write the last row, beside what `timeouts.drain` leaves.
+const LAST_ROW: Duration = Duration::from_secs(2);
+
+/// What the loop works with.
+#[derive(Debug)]
+pub struct StewardPlan {
+    /// The node's name.
+    pub node: String,
+    /// This start of the node.
+    pub boot: BootId,
+    /// When it started.
+    pub started: Micros,
+    /// Where clients connect.
+    pub address: String,
+    /// The shards, in the order of their indices.
+    pub shards: Vec<String>,
+    /// The layout that the node publishes by.
+    pub publish: Layout,
+    /// The layouts that it hears.
+    pub subscribe: Vec<Layout>,
+    /// Where the roster is.
+    pub store: Arc<dyn Store>,
+    /// What time it is.
+    pub clock: WallClock,
+    /// What all threads may know.
+    pub view: Arc<View>,
+    /// The workers' queues.
+    pub inboxes: Arc<[Arc<Inbox>]>,
+    /// Breaks links.
+    pub breaker: Arc<Breaker>,
+    /// How the node stands, as others ask for it.
+    pub standing: Arc<Standing>,
+    /// What is known of taps.
+    pub taps: Arc<Taps>,
+    /// How many nodes live, for the plan.
+    pub nodes: Arc<AtomicU32>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// How long a read of the roster may take.
+    pub read: Duration,
+}
+
+/// The loop.
+#[derive(Debug)]
+pub struct Steward {
+    plan: Arc<StewardPlan>,
+    watch: Watch,
+    rows: Rows,
+    reads: Reads,
+    round: Option<(Round, u64)>,
+    parts: (mpsc::Sender<RoundPart>, mpsc::Receiver<RoundPart>),
+}
+
+impl Steward {
+    /// A loop that has not begun.
+    pub fn new(plan: StewardPlan) -> Self {
+        let plan = Arc::new(plan);
+        let tags = plan.shards.iter().map(|name| ShardTag::of(name));
+        let watch = Watch::new(tags, Arc::clone(&plan.view), Rules::default());
+        let (rows, reads) = (Rows::new(Arc::clone(&plan)), Reads::new(Arc::clone(&plan)));
+        let parts = mpsc::channel(plan.inboxes.len());
+        Self { plan, watch, rows, reads, round: None, parts }
+    }
+
+    /// Runs until `end` resolves, then writes the last row.
+    pub async fn run(
+        mut self,
+        mut happenings: mpsc::Receiver<Happening>,
+        end: impl Future<Output = ()>,
+    ) {
+        let mut end = std::pin::pin!(end);
+        let mut taps = self.plan.taps.changes();
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = &mut end => break,
+                Some(happening) = happenings.recv() => self.happened(happening),
+                Some(part) = self.parts.1.recv() => self.part_done(part),
+                rows = self.reads.returned() => self.read_returned(rows),
+                () = self.rows.progress() => {}
+                // What the row says of taps changed, or is waited for.
+                Ok(()) = taps.changed() => {
+                    self.rows.taps_changed();
+                    self.reads.hurry();
+                },
+                _ = ticks.tick() => {}
+            }
+            self.turn();
+        }
+        if tokio::time::timeout(LAST_ROW, self.rows.leave()).await.is_err() {
+            tracing::warn!("the last row was not written in time: others will find the node dead");
+        }
+    }
+
+    /// Does what is due.
+    fn turn(&mut self) {
+        self.rows.turn();
+        if let Some(begun) = self.reads.begin() {
+            self.watch.read_begins(begun);
+        }
+        let now = self.plan.clock.moment();
+        while let Some(order) = self.watch.poll(now) {
+            self.carry_out(order);
+        }
+        for what in self.watch.take_breaks() {
+            self.plan.metrics.breaks[what as usize].inc();
+            tracing::warn!(cause = what.name(), "the watermark is frozen");
+        }
+        self.plan.metrics.watermark.set(self.watch.watermark().0 as i64);
+        self.plan.metrics.frozen.set(self.plan.view.look().frozen.into());
+    }
+
+    fn happened(&mut self, happening: Happening) {
+        match happening {
+            Happening::Connected { shard, run } => self.watch.connected(shard.0 as usize, run),
+            Happening::Whole { shard } => self.watch.whole(shard.0 as usize),
+            Happening::Lost { shard } => self.watch.lost(shard.0 as usize),
+            Happening::Canary { shard, number } => {
+                self.watch.canary_back(shard.0 as usize, number);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, order: Order) {
+        match order {
+            Order::Canaries(number) => {
+                let workers = self.plan.inboxes.len() as u64;
+                let inbox = &self.plan.inboxes[(number % workers) as usize];
+                inbox.command(Command::Canaries(number));
+            }
+            Order::BreakLinks(shard) => {
+                tracing::warn!(shard = self.plan.shards[shard], "looking the shard up again");
+                self.plan.breaker.break_links(shard);
+            }
+            Order::Advance(watermark) => self.tell_all(&Command::Advance(watermark)),
+            Order::Read(round) => {
+                tracing::debug!(?round, "a round begins");
+                self.tell_all(&Command::Read(round.clone(), self.parts.0.clone()));
+                self.round = Some((round, (1 << self.plan.inboxes.len()) - 1));
+            }
+            Order::Done { round, watermark } => {
+                self.plan.metrics.rounds[round.kind as usize].inc();
+                self.tell_all(&Command::Done(round, watermark));
+            }
+        }
+    }
+
+    fn tell_all(&self, command: &Command) {
+        self.plan.inboxes.iter().for_each(|inbox| inbox.command(command.clone()));
+    }
+
+    fn part_done(&mut self, part: RoundPart) {
+        let Some((round, waiting)) = &mut self.round else { return };
+        if round.number != part.round {
+            return;
+        }
+        *waiting &= !(1 << part.worker);
+        if *waiting == 0 {
+            let number = round.number;
+            self.round = None;
+            self.watch.round_done(number);
+        }
+    }
+
+    fn read_returned(&mut self, rows: Option<Vec<crate::roster::Row>>) {
+        match rows {
+            Some(rows) => {
+                self.watch.read_ends(rows, self.plan.clock.moment());
+                let state = self.reads.judge(self.watch.rows());
+                self.rows.stand(state);
+            }
+            None => self.watch.read_fails(),
+        }
+    }
+}

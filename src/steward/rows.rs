@@ -1,0 +1,244 @@
+//! The node's own rows: written every 2 s, whether or not earlier ones are answered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::AHashMap;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::StewardPlan;
+use crate::delivery::{Command, Report};
+use crate::domain::Moment;
+use crate::proof::Lease;
+use crate::roster::{
+    About, Incarnation, Keeper, LEASE, Row, Rules, ShardTag, Snapshot, Standing, State,
+};
+
+/// How long the workers may take to say how their sends stand; whoever takes longer counts with
+/// what he said last.
+const REPORTS: Duration = Duration::from_secs(1);
+
+/// How often the last row is tried while it cannot be written yet.
+const LAST_TRY: Duration = Duration::from_millis(50);
+
+/// A write's answer: of which incarnation, which row, and whether it was acknowledged.
+type Answer = (u32, u64, bool);
+
+/// A gathering of the workers' reports for a row.
+#[derive(Debug)]
+struct Gathering {
+    since: Moment,
+    missing: u64,
+}
+
+/// The node's own rows.
+#[derive(Debug)]
+pub(super) struct Rows {
+    plan: Arc<StewardPlan>,
+    tags: Vec<ShardTag>,
+    keeper: Keeper,
+    about: Arc<About>,
+    gathering: Option<Gathering>,
+    /// Workers that owe a report, a bit each: they are not asked again.
+    asked: u64,
+    reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
+    /// What each worker said last, of each incarnation.
+    last: AHashMap<(u32, u32), (Snapshot, bool)>,
+    writes: JoinSet<Answer>,
+    stuck: bool,
+}
+
+impl Rows {
+    pub(super) fn new(plan: Arc<StewardPlan>) -> Self {
+        let keeper = Keeper::new(Incarnation::random(), plan.clock.moment(), Rules::default());
+        let about = Arc::new(About {
+            node: plan.node.clone(),
+            boot: plan.boot.0,
+            started: plan.started,
+            address: plan.address.clone(),
+            state: State::Starting,
+            publish: plan.publish.clone(),
+            subscribe: plan.subscribe.clone(),
+            tap: false,
+            copies: false,
+        });
+        Self {
+            tags: plan.shards.iter().map(|name| ShardTag::of(name)).collect(),
+            keeper,
+            about,
+            gathering: None,
+            asked: 0,
+            reports: mpsc::channel(plan.inboxes.len()),
+            last: AHashMap::new(),
+            writes: JoinSet::new(),
+            stuck: false,
+            plan,
+        }
+    }
+
+    /// What the next row says of the node.
+    pub(super) fn stand(&mut self, state: State) {
+        let (tap, copies) = (self.plan.taps.is_tap(), self.plan.taps.copies());
+        let said = (self.about.state, self.about.tap, self.about.copies);
+        if said != (state, tap, copies) {
+            self.about = Arc::new(About { state, tap, copies, ..About::clone(&self.about) });
+            self.keeper.hurry(self.plan.clock.moment());
+        }
+    }
+
+    /// Something changed of what rows say of taps.
+    pub(super) fn taps_changed(&mut self) {
+        self.stand(self.about.state);
+    }
+
+    /// Waits until a worker reports or a write is answered.
+    pub(super) async fn progress(&mut self) {
+        tokio::select! {
+            Some(report) = self.reports.1.recv() => self.take_report(report),
+            Some(answer) = self.writes.join_next(), if !self.writes.is_empty() => {
+                if let Ok(answer) = answer {
+                    self.answered(answer);
+                }
+            }
+        }
+    }
+
+    fn take_report(&mut self, report: Report) {
+        let bit = 1 << report.worker;
+        self.asked &= !bit;
+        self.stuck |= report.stuck;
+        for (number, snapshot, settled) in report.books {
+            self.last.insert((number, report.worker), (snapshot, settled));
+        }
+        if let Some(gathering) = &mut self.gathering {
+            gathering.missing &= !bit;
+        }
+    }
+
+    fn answered(&mut self, (number, counter, acknowledged): Answer) {
+        // Read with the acknowledgement in hand, and before it is applied.
+        let now = self.plan.clock.moment();
+        if !acknowledged {
+            self.plan.metrics.rows_failed.inc();
+            return;
+        }
+        self.keeper.acknowledged(number, counter, now);
+        if number == self.keeper.number() {
+            self.grant(now);
+        } else {
+            self.last.retain(|(of, _), _| *of != number);
+            self.tell_all(&Command::Forget(number));
+        }
+    }
+
+    fn grant(&mut self, now: Moment) {
+        let lease = match self.keeper.standing(now) {
+            Standing::Holds(until) => Some(Lease { tenure: self.keeper.number(), until }),
+            Standing::Unborn | Standing::Over => None,
+        };
+        self.plan.view.grant(lease);
+    }
+
+    /// Does what is due: fences, asks, writes.
+    pub(super) fn turn(&mut self) {
+        let now = self.plan.clock.moment();
+        if self.keeper.standing(now) == Standing::Over || self.stuck {
+            self.fence(now);
+        }
+        if self.gathering.is_none() && now >= self.keeper.due() {
+            self.ask(now);
+        }
+        let is_over = |gathering: &mut Gathering| {
+            gathering.missing == 0 || now.since(gathering.since) >= REPORTS
+        };
+        if self.gathering.take_if(is_over).is_some() {
+            self.write_due();
+        }
+    }
+
+    /// The lease ran out: what the old incarnation acknowledges from here on is not published.
+    fn fence(&mut self, now: Moment) {
+        self.stuck = false;
+        self.plan.view.grant(None);
+        let number = self.keeper.succeed(Incarnation::random(), now);
+        self.plan.metrics.fences.inc();
+        tracing::warn!(number, "the lease ran out: a fresh incarnation begins");
+        self.tell_all(&Command::Succeed(number));
+    }
+
+    fn tell_all(&self, command: &Command) {
+        self.plan.inboxes.iter().for_each(|inbox| inbox.command(command.clone()));
+    }
+
+    fn ask(&mut self, now: Moment) {
+        let all = (1 << self.plan.inboxes.len()) - 1;
+        for (worker, inbox) in self.plan.inboxes.iter().enumerate() {
+            if self.asked & 1 << worker == 0 {
+                inbox.command(Command::Report(self.reports.0.clone()));
+            }
+        }
+        self.asked = all;
+        self.gathering = Some(Gathering { since: now, missing: all });
+    }
+
+    fn write_due(&mut self) {
+        self.write(self.keeper.number(), false);
+        let retiring: Vec<u32> = self.keeper.retiring().collect();
+        for number in retiring {
+            if self.is_settled(number) {
+                self.write(number, true);
+            }
+        }
+    }
+
+    /// What every worker said last of an incarnation; none if one of them never did.
+    fn books(&self, number: u32) -> Option<Vec<&(Snapshot, bool)>> {
+        (0..self.plan.inboxes.len() as u32).map(|worker| self.last.get(&(number, worker))).collect()
+    }
+
+    fn is_settled(&self, number: u32) -> bool {
+        self.books(number).is_some_and(|books| books.iter().all(|(_, settled)| *settled))
+    }
+
+    /// Writes a row of what the workers said last. The lease is counted from just before.
+    fn write(&mut self, number: u32, left: bool) {
+        let Some(books) = self.books(number) else { return };
+        let snapshots: Vec<Snapshot> = books.iter().map(|(snapshot, _)| snapshot.clone()).collect();
+        let now = self.plan.clock.moment();
+        let Some((incarnation, counter)) = self.keeper.begin(number, now) else { return };
+        let about = Arc::clone(&self.about);
+        let row = Row::gather(incarnation, counter, &self.tags, &snapshots, about);
+        let write = self.plan.store.write_row(Row { left, ..row });
+        self.plan.metrics.rows_written.inc();
+        self.writes.spawn(async move {
+            let answer = tokio::time::timeout(LEASE, write).await;
+            (number, counter, matches!(answer, Ok(Ok(()))))
+        });
+    }
+
+    /// Says that the node left, once everything is settled.
+    pub(super) async fn leave(&mut self) {
+        self.plan.view.grant(None);
+        let number = self.keeper.number();
+        loop {
+            self.ask(self.plan.clock.moment());
+            while self.asked != 0 {
+                match tokio::time::timeout(LAST_TRY, self.reports.1.recv()).await {
+                    Ok(Some(report)) => self.take_report(report),
+                    Ok(None) | Err(_) => break,
+                }
+            }
+            if self.is_settled(number) {
+                break;
+            }
+            tokio::time::sleep(LAST_TRY).await;
+        }
+        self.write(number, true);
+        while let Some(answer) = self.writes.join_next().await {
+            if matches!(answer, Ok((of, _, true)) if of == number) {
+                return;
+            }
+        }
+    }
+}

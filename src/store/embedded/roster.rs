@@ -1,0 +1,53 @@
+//! The roster of the nodes of one process: the embedded store belongs to one, so nobody else is.
+
+use std::time::Instant;
+
+use ahash::AHashMap;
+use parking_lot::Mutex;
+
+use crate::roster::{Incarnation, Row};
+use crate::store::ROSTER_KEPT;
+
+/// The rows, and when their incarnations were last written.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    rows: Mutex<AHashMap<Incarnation, (Row, Instant)>>,
+}
+
+impl Roster {
+    pub(super) fn write(&self, row: Row, now: Instant) {
+        let mut rows = self.rows.lock();
+        rows.retain(|_, (_, written)| now.saturating_duration_since(*written) <= ROSTER_KEPT);
+        let (kept, written) = rows.entry(row.incarnation).or_insert_with(|| (row.clone(), now));
+        *written = now;
+        if row.counter > kept.counter {
+            *kept = row;
+        }
+    }
+
+    pub(super) fn read(&self, now: Instant) -> Vec<Row> {
+        let rows = self.rows.lock();
+        let fresh = |written: Instant| now.saturating_duration_since(written) <= ROSTER_KEPT;
+        rows.values().filter(|(_, written)| fresh(*written)).map(|(row, _)| row.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::suite::row;
+
+    #[test]
+    fn rows_are_gone_an_hour_after_the_last_write() {
+        let roster = Roster::default();
+        let start = Instant::now();
+        roster.write(row(1, 1), start);
+        roster.write(row(2, 1), start + Duration::from_secs(1));
+        assert_eq!(roster.read(start + ROSTER_KEPT).len(), 2);
+        assert_eq!(roster.read(start + ROSTER_KEPT + Duration::from_millis(1)), [row(2, 1)]);
+        roster.write(row(3, 1), start + ROSTER_KEPT * 3);
+        assert_eq!(roster.rows.lock().len(), 1, "nothing is kept for nobody");
+    }
+}

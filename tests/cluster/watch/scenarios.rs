@@ -1,0 +1,129 @@
+//! Faults under load, one after another or alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::fault::Fault;
+use super::judge::Judge;
+use super::load::{Load, cast};
+use super::log::Log;
+use super::returns::come_back_with_cursors;
+use super::verdict::Verdict;
+use super::world::World;
+
+/// Acknowledgements before a fault, and after it.
+const AROUND: usize = 60;
+
+/// How long nothing happens where nothing is to happen.
+const QUIET: Duration = Duration::from_secs(8);
+
+/// How long a shard of two is down.
+const DOWN: Duration = Duration::from_mins(1);
+
+/// How long a Redis is frozen: beyond every wait of a link (`bus.reply_ms`, 3 s by default).
+const FROZEN: Duration = Duration::from_secs(10);
+
+/// How long nodes are frozen: beyond the lease of a send (5 s).
+const NODES_FROZEN: Duration = Duration::from_secs(7);
+
+/// How long there are two primaries: a few rows of the roster (one in 2 s).
+const PARTED: Duration = Duration::from_secs(5);
+
+/// The same faults in a row, with other ones before and after.
+const SHORT: Duration = Duration::from_secs(4);
+
+/// Plays a scenario to its end: faults under load, with devices that stay or that wander.
+async fn play(name: &str, mut world: World, faults: &[Fault], wander: bool) -> Verdict {
+    let seed = rand::random();
+    println!("{name}: seed {seed}");
+    let (users, urls) = (cast(), world.nodes.urls());
+    let log = Arc::new(Mutex::new(Log::new()));
+    let mut load = Load::start(&users, &urls, Arc::clone(&log), seed).await;
+    if wander {
+        load.wander(seed);
+    }
+    load.more(AROUND).await;
+    for fault in faults {
+        fault.strike(&mut world, &load).await;
+        log.lock().note_healed();
+        load.more(AROUND).await;
+    }
+    load.settle().await;
+    come_back_with_cursors(&users, &urls, &log).await;
+    load.end().await;
+    world.end();
+    let verdict = Judge::new(&log.lock()).verdict();
+    println!("{name}: {}", verdict.figures);
+    verdict
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn without_a_fault_everything_is_everywhere() {
+    let faults = [Fault::Nothing(QUIET)];
+    play("no fault", World::set(2), &faults, false).await.assert_clean();
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_redis_that_dies_and_comes_back_empty() {
+    play("Redis dies", World::set(1), &[Fault::RedisDies], false).await.assert_proven();
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn subscriber_connections_that_are_killed() {
+    let faults = [Fault::SubscribersKilled];
+    play("subscribers killed", World::set(1), &faults, false).await.assert_proven();
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_redis_that_freezes() {
+    let faults = [Fault::RedisFreezes(FROZEN)];
+    play("Redis freezes", World::set(1), &faults, false).await.assert_proven();
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_second_primary_for_half_of_the_nodes() {
+    let faults = [Fault::Split(PARTED)];
+    play("two primaries", World::set_to_split(1), &faults, false).await.assert_proven();
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn one_of_two_shards_down() {
+    let faults = [Fault::ShardDown(DOWN)];
+    play("one shard down", World::set(2), &faults, false).await.assert_proven();
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn nodes_that_freeze() {
+    let faults = [Fault::NodesFreeze(NODES_FROZEN)];
+    play("nodes freeze", World::set(1), &faults, false).await.assert_proven();
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn devices_that_wander_without_a_fault() {
+    let faults = [Fault::Nothing(QUIET)];
+    play("wandering", World::set(2), &faults, true).await.assert_proven();
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn devices_that_wander_through_every_fault() {
+    let faults = [
+        Fault::SubscribersKilled,
+        Fault::RedisDies,
+        Fault::RedisFreezes(SHORT),
+        Fault::Split(SHORT),
+        Fault::ShardDown(SHORT),
+        Fault::NodesFreeze(SHORT),
+    ];
+    play("everything", World::set_to_split(2), &faults, true).await.assert_proven();
+}
