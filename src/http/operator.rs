@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use super::problem::{body, problem};
 use super::readiness::{Readiness, Verdict};
-use crate::domain::Class;
+use crate::domain::{Class, Micros};
 use crate::router::Services;
 use crate::socket;
 
@@ -67,6 +67,8 @@ fn metrics(readiness: &Readiness, services: &Services) -> String {
     for (gauge, count) in metrics.links.iter().zip(readiness.links_by_state()) {
         gauge.set(count);
     }
+    let watermark = Micros(metrics.watermark.get() as u64);
+    metrics.watermark_lag.set(services.wall.now().since(watermark).as_secs_f64());
     metrics.render()
 }
 

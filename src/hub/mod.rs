@@ -222,6 +222,13 @@ impl Hub {
         std::mem::take(&mut self.owed)
     }
 
+    /// A session is owed a cursor.
+    pub fn owe(&mut self, session: &Rc<Session>) {
+        if session.trail.owe() {
+            self.owed.push(Rc::clone(session));
+        }
+    }
+
     /// Gives a session back that gets no cursor yet.
     pub fn keep_owed(&mut self, session: Rc<Session>) {
         self.owed.push(session);

@@ -145,7 +145,7 @@ impl Trail {
         }
     }
 
-    /// A message was handed to it: it is owed a cursor. Whether it was owed none before.
+    /// It is owed a cursor. Whether it was owed none before.
     pub(super) fn owe(&self) -> bool {
         !self.owed.replace(true)
     }
@@ -159,6 +159,7 @@ impl Trail {
         let cursor =
             self.footing().cursor(watermark).filter(|cursor| *cursor > self.cursor.get())?;
         self.told(cursor, now);
+        self.owed.set(false);
         Some(cursor)
     }
 
@@ -166,7 +167,6 @@ impl Trail {
     pub fn told(&self, cursor: Micros, now: u64) {
         self.cursor.set(self.cursor.get().max(cursor));
         self.cursor_at.set(now);
-        self.owed.set(false);
     }
 
     /// The time of the newest message that it had to do with.

@@ -129,6 +129,8 @@ impl Router {
         let gaps: Vec<String> = gaps.iter().take(GAPS_MAX).map(Conversation::to_string).collect();
         let gaps: Vec<&str> = gaps.iter().filter(|_| named).map(String::as_str).collect();
         self.hand_cursor(session, cursor, complete && named, &gaps);
+        session.trail.prune(self.watermark.get());
+        self.hub.borrow_mut().owe(session);
     }
 
     pub(super) fn hand_cursor(

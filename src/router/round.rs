@@ -25,6 +25,12 @@ const TRIES: u32 = 2;
 /// The least time between two cursors of a session, in seconds.
 const CURSOR_EVERY: u64 = 15;
 
+/// The longest time between two cursors of a session, in seconds, less the jitter.
+const CURSOR_EVERY_IDLE: u64 = 50 * 60;
+
+/// Sessions that came together must not be told together.
+const CURSOR_JITTER: u64 = 10 * 60;
+
 /// A session in a round.
 #[derive(Debug)]
 struct Listed {
@@ -155,6 +161,18 @@ impl Router {
         self.hub.borrow_mut().prune(watermark);
         self.hand_cursors(watermark);
         self.proof_moved.notify_waiters();
+    }
+
+    /// A session that nothing was delivered to for long gets a cursor nevertheless: one that is too
+    /// old is of no use.
+    pub fn hand_idle_cursor(&self, session: &Rc<Session>) {
+        let every = CURSOR_EVERY_IDLE + session.number % CURSOR_JITTER;
+        let (watermark, now) = (self.watermark.get(), self.services.wall.seconds());
+        if session.trail.footing().is_told()
+            && let Some(cursor) = session.trail.next_cursor(watermark, now, every)
+        {
+            self.hand_cursor(session, cursor, true, &[]);
+        }
     }
 
     /// Live sessions get a cursor behind something delivered, and not too often.

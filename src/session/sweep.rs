@@ -42,6 +42,7 @@ fn sweep_once(front: &Front) {
         } else {
             ping(front, session, now);
             tell_expiry(front, session);
+            front.router.hand_idle_cursor(session);
         }
     }
     front.router.flush();

@@ -99,6 +99,8 @@ pub struct Metrics {
     pub rounds: [Counter; 2],
     /// The watermark, in microseconds of the Unix epoch.
     pub watermark: Gauge,
+    /// How far the watermark is behind the clock, in seconds.
+    pub watermark_lag: Gauge<f64, std::sync::atomic::AtomicU64>,
     /// Whether the watermark is frozen.
     pub frozen: Gauge,
     /// Leases that ran out.
@@ -142,6 +144,9 @@ impl Metrics {
         let useful_share = Gauge::default();
         let help = "Useful pushes among those received, echoes left out";
         registry.register("bus_useful_share", help, useful_share.clone());
+        let watermark_lag = Gauge::default();
+        let help = "How far the watermark is behind the clock";
+        registry.register("watermark_lag_seconds", help, watermark_lag.clone());
         let store_seconds = Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
         let help = "Seconds from a send's id to its acknowledgement by the store";
         registry.register("store_append_seconds", help, store_seconds.clone());
@@ -192,6 +197,7 @@ impl Metrics {
             sends,
             closes,
             useful_share,
+            watermark_lag,
             store_seconds,
             buckets_held,
             links,

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use serde_json::Value;
 
 /// The operator's listener of a node.
+#[derive(Clone)]
 pub struct Operator {
     address: String,
 }
@@ -37,6 +38,14 @@ impl Operator {
         let report: Value = serde_json::from_str(&body).expect("a JSON document");
         let verdict = report["status"].as_str().expect("a status").to_owned();
         (status, verdict, report["reasons"].to_string())
+    }
+
+    /// A sample, by its whole name and labels.
+    pub fn sample(&self, name: &str) -> f64 {
+        let (_, text) = self.get("/metrics");
+        let line = text.lines().find(|line| line.split(' ').next() == Some(name));
+        let value = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
+        value.unwrap_or_else(|| panic!("no {name} in {text}"))
     }
 
     /// The sum of the samples whose name and labels start so.

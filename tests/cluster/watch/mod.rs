@@ -22,6 +22,7 @@
 mod devices;
 mod fault;
 mod judge;
+mod lag;
 mod load;
 mod log;
 mod proxy;

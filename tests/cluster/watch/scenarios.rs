@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::fault::Fault;
 use super::judge::Judge;
+use super::lag::{Phase, Sampler};
 use super::load::{Load, cast};
 use super::log::Log;
 use super::returns::come_back_with_cursors;
@@ -25,8 +26,8 @@ const DOWN: Duration = Duration::from_mins(1);
 /// How long a Redis is frozen: beyond every wait of a link (`bus.reply_ms`, 3 s by default).
 const FROZEN: Duration = Duration::from_secs(10);
 
-/// How long nodes are frozen: beyond the lease of a send (5 s).
-const NODES_FROZEN: Duration = Duration::from_secs(7);
+/// How long nodes are frozen: beyond the lease of an incarnation (8 s).
+const NODES_FROZEN: Duration = Duration::from_secs(12);
 
 /// How long there are two primaries: a few rows of the roster (one in 2 s).
 const PARTED: Duration = Duration::from_secs(5);
@@ -39,6 +40,7 @@ async fn play(name: &str, mut world: World, faults: &[Fault], wander: bool) -> V
     let seed = rand::random();
     println!("{name}: seed {seed}");
     let (users, urls) = (cast(), world.nodes.urls());
+    let lag = Sampler::start(world.nodes.operators());
     let log = Arc::new(Mutex::new(Log::new()));
     let mut load = Load::start(&users, &urls, Arc::clone(&log), seed).await;
     if wander {
@@ -46,16 +48,19 @@ async fn play(name: &str, mut world: World, faults: &[Fault], wander: bool) -> V
     }
     load.more(AROUND).await;
     for fault in faults {
+        lag.enter(Phase::During);
         fault.strike(&mut world, &load).await;
         log.lock().note_healed();
+        lag.enter(Phase::After);
         load.more(AROUND).await;
     }
     load.settle().await;
     come_back_with_cursors(&users, &urls, &log).await;
     load.end().await;
+    let lags = lag.end();
     world.end();
     let verdict = Judge::new(&log.lock()).verdict();
-    println!("{name}: {}", verdict.figures);
+    println!("{name}: {}; {lags}", verdict.figures);
     verdict
 }
 
@@ -63,7 +68,7 @@ async fn play(name: &str, mut world: World, faults: &[Fault], wander: bool) -> V
 #[ignore = "needs redis-server"]
 async fn without_a_fault_everything_is_everywhere() {
     let faults = [Fault::Nothing(QUIET)];
-    play("no fault", World::set(2), &faults, false).await.assert_clean();
+    play("no fault", World::set(2), &faults, false).await.assert_proven();
 }
 
 #[tokio::test]

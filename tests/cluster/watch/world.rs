@@ -1,7 +1,7 @@
 //! Redis servers and nodes for a fault to strike.
 
 use super::proxy::Proxy;
-use crate::harness::{Demo, RedisServer};
+use crate::harness::{Demo, Operator, RedisServer};
 
 /// Nodes: two on either side of a split.
 pub const NODES: usize = 4;
@@ -10,6 +10,9 @@ pub const NODES: usize = 4;
 pub trait Nodes {
     /// Where clients connect, by node.
     fn urls(&self) -> Vec<String>;
+
+    /// Where the operator asks, by node.
+    fn operators(&self) -> Vec<Operator>;
 
     /// Sends a signal to the process of a node, by its name (`STOP` for example). Nodes that
     /// share a process share its fate.
@@ -23,6 +26,10 @@ pub trait Nodes {
 impl Nodes for Demo {
     fn urls(&self) -> Vec<String> {
         self.nodes.iter().map(|node| node.url.clone()).collect()
+    }
+
+    fn operators(&self) -> Vec<Operator> {
+        self.nodes.iter().map(|node| node.operator.clone()).collect()
     }
 
     fn signal(&self, _node: usize, name: &str) {

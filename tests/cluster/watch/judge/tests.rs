@@ -161,10 +161,10 @@ fn an_excuse_is_for_its_conversation_and_for_what_was_before_it() {
 
 #[test]
 #[should_panic(expected = "1 messages had to be excused")]
-fn an_excuse_is_not_clean() {
+fn an_excuse_is_no_proof() {
     let mut story = Story::begin();
     story.sends(PHONE, 1).acked(PHONE, 1).saw(TABLET, 1).told(BOB, "second", false, &[]);
-    story.verdict().assert_clean();
+    story.verdict().assert_proven();
 }
 
 #[test]
