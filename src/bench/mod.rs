@@ -4,6 +4,7 @@ mod cast;
 mod child;
 mod error;
 mod fanout;
+mod heal;
 mod idle;
 mod ledger;
 mod plain;
@@ -12,7 +13,8 @@ mod report;
 
 pub use error::BenchError;
 pub use fanout::{Fanout, FanoutRow};
+pub use heal::{Heal, HealRow};
 pub use idle::{Idle, IdleRow, Large};
 pub use plain::plain_loop;
-pub use relay::{Relay, RelayRow};
+pub use relay::{Payload, Relay, RelayRow};
 pub use report::{Table, TableRow};

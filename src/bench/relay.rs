@@ -1,5 +1,5 @@
 //! `bench relay`: CPU a delivery. Events are published to topics that the two devices of a user
-//! hear, nothing is stored, and every publish is answered. The servers are processes of their
+//! hear, and nothing is stored; or direct messages are sent. Every publish is answered. The servers are processes of their
 //! own; Redis is asked for what it used itself.
 
 use std::sync::Arc;
@@ -27,6 +27,25 @@ const IN_FLIGHT: usize = 256;
 /// Sessions a user.
 const DEVICES: u32 = 2;
 
+/// What is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Payload {
+    /// An event to a topic that both devices of a user hear.
+    Event,
+    /// A direct message: to both devices of another user, and the sender's other one.
+    Message,
+}
+
+impl Payload {
+    /// Sessions that are handed one publish.
+    const fn deliveries(self) -> u32 {
+        match self {
+            Self::Event => DEVICES,
+            Self::Message => 2 * DEVICES - 1,
+        }
+    }
+}
+
 /// A measurement.
 #[derive(Debug, Clone)]
 pub struct Relay {
@@ -36,7 +55,9 @@ pub struct Relay {
     pub redis: Vec<String>,
     /// Users, two sessions each, on nodes at random.
     pub users: u32,
-    /// Events.
+    /// What is published.
+    pub payload: Payload,
+    /// How often.
     pub events: u32,
     /// Deliveries a second; none is as fast as it goes.
     pub rate: Option<u32>,
@@ -144,6 +165,21 @@ impl Relay {
         roles
     }
 
+    /// The `event`-th publish, by a device of a user.
+    fn request(&self, event: u32, user: u32, rng: &mut StdRng) -> serde_json::Value {
+        match self.payload {
+            Payload::Event => {
+                let subject = format!("topic.u{}.x", rng.random_range(0..self.users));
+                json!({"op": "publish", "subject": subject, "data": event})
+            }
+            Payload::Message => {
+                let other = (user + rng.random_range(1..self.users)) % self.users;
+                let conversation = format!("user.load-{other}");
+                json!({"op": "send", "conversation": conversation, "body": event})
+            }
+        }
+    }
+
     async fn publish(
         &self,
         rng: &mut StdRng,
@@ -154,16 +190,16 @@ impl Relay {
         let began = tokio::time::Instant::now();
         for event in 0..self.events {
             if let Some(rate) = self.rate {
-                let due = f64::from(event * DEVICES) / f64::from(rate);
+                let due = f64::from(event * self.payload.deliveries()) / f64::from(rate);
                 tokio::time::sleep_until(began + Duration::from_secs_f64(due)).await;
             }
             if asking.len() >= IN_FLIGHT {
                 finish_one(&mut asking).await?;
             }
-            let subject = format!("topic.u{}.x", rng.random_range(0..self.users));
-            let request = json!({"op": "publish", "subject": subject, "data": event});
-            ledger.expect(event as usize, DEVICES);
-            let member = members[rng.random_range(0..members.len())].clone();
+            let place = rng.random_range(0..members.len());
+            let request = self.request(event, place as u32 / DEVICES, rng);
+            ledger.expect(event as usize, self.payload.deliveries());
+            let member = members[place].clone();
             asking.spawn(async move { member.ask(u64::from(event), request).await });
         }
         while !asking.is_empty() {

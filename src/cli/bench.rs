@@ -5,7 +5,10 @@ use std::sync::Arc;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Failure, settings};
-use crate::bench::{Fanout, FanoutRow, Idle, IdleRow, Large, Relay, RelayRow, Table, plain_loop};
+use crate::bench::{
+    Fanout, FanoutRow, Heal, HealRow, Idle, IdleRow, Large, Payload, Relay, RelayRow, Table,
+    plain_loop,
+};
 use crate::config::Config;
 use crate::layout::Placement;
 
@@ -18,6 +21,8 @@ pub(super) enum Bench {
     Relay(RelayArguments),
     /// Memory an idle session, before and after large frames.
     Idle(IdleArguments),
+    /// What one break costs a node full of sessions, and what it reads when nothing is wrong.
+    Heal(HealArguments),
     /// The plain loop that a relay is compared with.
     #[command(hide = true)]
     PlainLoop,
@@ -82,6 +87,7 @@ impl Bench {
             Self::Fanout(fanout) => runtime.block_on(fanout.run()),
             Self::Relay(relay) => runtime.block_on(relay.run()),
             Self::Idle(idle) => runtime.block_on(idle.run()),
+            Self::Heal(heal) => runtime.block_on(heal.run()),
             Self::PlainLoop => plain_loop().map_err(Failure::failed),
         }
     }
@@ -129,9 +135,12 @@ pub(super) struct RelayArguments {
     #[arg(long)]
     redis: Vec<String>,
     /// Users, two sessions each.
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..=100_000))]
     users: u32,
-    /// Events.
+    /// Direct messages, which are stored, instead of events to topics.
+    #[arg(long)]
+    messages: bool,
+    /// Publishes.
     #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     events: u32,
     /// Deliveries a second; without it as fast as it goes.
@@ -154,11 +163,35 @@ impl RelayArguments {
         for _ in 0..self.rounds {
             for &nodes in &self.nodes {
                 let redis = if nodes == 0 { Vec::new() } else { self.redis.clone() };
-                let Self { users, events, rate, seed, .. } = self;
-                let relay = Relay { nodes, redis, users, events, rate, seed };
+                let Self { users, events, rate, seed, messages, .. } = self;
+                let payload = if messages { Payload::Message } else { Payload::Event };
+                let relay = Relay { nodes, redis, users, payload, events, rate, seed };
                 table.row(&relay.run().await.map_err(Failure::failed)?);
             }
         }
+        Ok(())
+    }
+}
+
+/// What one break costs a node full of sessions, and what it reads when nothing is wrong.
+#[derive(Debug, Args)]
+pub(super) struct HealArguments {
+    /// Sessions.
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    sessions: u32,
+    /// A Redis shard, whose subscriber connections are ended.
+    #[arg(long)]
+    redis: String,
+    /// One object a row.
+    #[arg(long)]
+    json: bool,
+}
+
+impl HealArguments {
+    async fn run(self) -> Result<(), Failure> {
+        let table = Table::begin::<HealRow>(self.json);
+        let heal = Heal { sessions: self.sessions, redis: self.redis };
+        table.row(&heal.run().await.map_err(Failure::failed)?);
         Ok(())
     }
 }

@@ -107,6 +107,12 @@ impl Pool {
         result
     }
 
+    /// Ends every connection that is subscribed, as Redis itself does with one that is too slow.
+    pub async fn kill_subscribers(&self) -> Result<(), PoolError> {
+        let kill = pipe().cmd("CLIENT").arg("KILL").arg("TYPE").arg("pubsub").clone();
+        self.query::<(u64,)>(&kill).await.map(|_killed| ())
+    }
+
     /// The CPU time that the server has used, user and system, in seconds.
     pub async fn cpu_seconds(&self) -> Result<f64, PoolError> {
         let (text,): (String,) = self.query(pipe().cmd("INFO").arg("cpu")).await?;

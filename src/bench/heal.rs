@@ -1,0 +1,122 @@
+//! `bench heal`: what one break costs a node full of sessions, in reads of the store and in time,
+//! and what it reads while nothing is wrong.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::cast::{LoadTokens, Role, assemble};
+use super::error::BenchError;
+use super::ledger::Ledger;
+use super::report::TableRow;
+use crate::config::Config;
+use crate::node::{Cluster, ClusterPlan, connect_options};
+use crate::redis::Pool;
+use crate::telemetry::Metrics;
+
+/// How long the reads of a healthy node are counted.
+const STEADY: Duration = Duration::from_secs(20);
+
+/// How long healing may take.
+const HEAL_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// Between two looks at whether it is over.
+const POLL: Duration = Duration::from_millis(5);
+
+/// A measurement.
+#[derive(Debug, Clone)]
+pub struct Heal {
+    /// Sessions, a user each, on one node.
+    pub sessions: u32,
+    /// A Redis shard.
+    pub redis: String,
+}
+
+/// What a break cost.
+#[derive(Debug, Clone, Serialize)]
+pub struct HealRow {
+    /// Sessions.
+    pub sessions: u32,
+    /// Reads of the roster a second, while nothing is wrong.
+    pub roster_reads_per_s: f64,
+    /// Other reads a second, while nothing is wrong: the audit's.
+    pub other_reads_per_s: f64,
+    /// Reads from the break until the watermark moved again.
+    pub reads: u64,
+    /// Seconds from the break until the watermark moved again.
+    pub seconds: f64,
+}
+
+impl TableRow for HealRow {
+    const HEADERS: &'static [&'static str] =
+        &["sessions", "roster reads/s", "other reads/s", "reads a break", "s to heal"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.sessions.to_string(),
+            format!("{:.2}", self.roster_reads_per_s),
+            format!("{:.2}", self.other_reads_per_s),
+            self.reads.to_string(),
+            format!("{:.2}", self.seconds),
+        ]
+    }
+}
+
+impl Heal {
+    /// Measures a healthy node, then one break: Redis ends its subscriber connection.
+    pub async fn run(&self) -> Result<HealRow, BenchError> {
+        let plan =
+            ClusterPlan { nodes: 1, redis: vec![self.redis.clone()], ..ClusterPlan::default() };
+        let directory = tempfile::tempdir()?;
+        let cluster = Cluster::start(&plan, directory.path())?;
+        cluster.ready().await?;
+        let ledger = Arc::new(Ledger::new(0));
+        let members = assemble(self.roles(&cluster.url(0)), &ledger).await?;
+        let row = self.measure(cluster.nodes[0].metrics()).await;
+        drop(members);
+        cluster.stop().await;
+        row
+    }
+
+    async fn measure(&self, metrics: &Metrics) -> Result<HealRow, BenchError> {
+        until(|| metrics.frozen.get() == 0).await?;
+        let (roster, other) = (metrics.roster_reads.get(), metrics.proof_reads.get());
+        tokio::time::sleep(STEADY).await;
+        let steady = |before: u64, now: u64| (now - before) as f64 / STEADY.as_secs_f64();
+        let roster_reads_per_s = steady(roster, metrics.roster_reads.get());
+        let other_reads_per_s = steady(other, metrics.proof_reads.get());
+        let (reads, rounds) = (metrics.proof_reads.get(), metrics.rounds[0].get());
+        let bounds = Config::default().bus;
+        let pool = Pool::new(&self.redis, &connect_options(&bounds), bounds.reply)?;
+        pool.kill_subscribers().await?;
+        let began = Instant::now();
+        until(|| metrics.rounds[0].get() > rounds && metrics.frozen.get() == 0).await?;
+        let seconds = began.elapsed().as_secs_f64();
+        let reads = metrics.proof_reads.get() - reads;
+        let sessions = self.sessions;
+        Ok(HealRow { sessions, roster_reads_per_s, other_reads_per_s, reads, seconds })
+    }
+
+    fn roles(&self, url: &str) -> Vec<Role> {
+        let tokens = LoadTokens::new();
+        let role = |user: u32| Role {
+            url: url.to_owned(),
+            token: tokens.of(&format!("load-{user}")),
+            patterns: Vec::new(),
+        };
+        (0..self.sessions).map(role).collect()
+    }
+}
+
+async fn until(is_so: impl Fn() -> bool) -> Result<(), BenchError> {
+    let deadline = Instant::now() + HEAL_TIMEOUT;
+    while !is_so() {
+        if Instant::now() > deadline {
+            return Err(BenchError::Server("the watermark stays frozen"));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
+}
