@@ -10,6 +10,7 @@ use crate::interest::{Interest, Taps};
 use crate::layout::ShardIndex;
 use crate::links::{Happening, Happenings};
 use crate::proof::View;
+use crate::roster::Break;
 use crate::telemetry::{Metrics, Received};
 
 /// The node's end of every shard's subscriber connection.
@@ -40,6 +41,8 @@ impl Sink for Dispatcher {
         let envelope = match Envelope::decode(&payload) {
             Ok(envelope) => envelope,
             Err(error) => {
+                // It may be a message of a version that this node does not know.
+                self.view.raise();
                 self.metrics.malformed_pushes.inc();
                 let channel = String::from_utf8_lossy(channel);
                 tracing::debug!(%channel, %error, "a push is no envelope");
@@ -84,6 +87,7 @@ impl Dispatcher {
                 // Raised in the step that loses it: no cursor may pass a message that is gone.
                 if push.envelope.kind == Kind::Message {
                     self.view.raise();
+                    self.metrics.breaks[Break::Overflow as usize].inc();
                 }
                 self.metrics.inbox_overflows.inc();
                 push.done(false);

@@ -10,4 +10,4 @@ pub use command::{Command, Report, RoundPart};
 pub use dispatcher::Dispatcher;
 pub use inbox::{Inbox, Work};
 pub use push::{Push, Via};
-pub use wants::{WORKERS_MAX, Wants};
+pub use wants::{WORKERS_MAX, Wants, all_workers};

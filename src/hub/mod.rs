@@ -30,6 +30,9 @@ pub use delivered::Delivered;
 pub use session::{Handed, Session, SessionBounds, Urgency};
 pub use trail::Trail;
 
+/// Sessions that are owed a cursor and are not looked through for those that are gone.
+const OWED_UNSWEPT: usize = 1024;
+
 /// A session's place in its hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(usize);
@@ -191,9 +194,8 @@ impl Hub {
             }
             if let Some(handed) = held.hand_message(id, frame) {
                 delivered.count(handed);
-                if held.trail.owe() {
-                    self.owed.push(Rc::clone(held));
-                }
+                let held = Rc::clone(held);
+                self.owe(&held);
                 self.touch_at(session);
             }
         }
@@ -204,6 +206,11 @@ impl Hub {
     /// Whether a session was handed a message, live or by a round.
     pub fn had(&self, session: &Session, id: MessageId) -> bool {
         self.memory.had(id, key_hash(&session.key()), session.trail.place())
+    }
+
+    /// Up to where it may be forgotten that messages were handed over.
+    pub const fn forgotten(&self) -> Micros {
+        self.memory.forgotten()
     }
 
     /// The place of a session that is registered now.
@@ -225,6 +232,9 @@ impl Hub {
     /// A session is owed a cursor.
     pub fn owe(&mut self, session: &Rc<Session>) {
         if session.trail.owe() {
+            if self.owed.len() > 2 * self.sessions.len() + OWED_UNSWEPT {
+                self.owed.retain(|session| session.link().is_open());
+            }
             self.owed.push(Rc::clone(session));
         }
     }

@@ -28,10 +28,14 @@ pub struct Trail {
     catch_up: RefCell<Option<Box<CatchUp>>>,
     /// The last cursor that it was handed.
     cursor: Cell<Micros>,
-    /// When, in seconds; zero for never.
+    /// When it was handed the first one, by the clock of ids.
+    since: Cell<Micros>,
+    /// When it was handed the last one, in seconds; zero for never.
     cursor_at: Cell<u64>,
     /// Whether a message was handed to it since.
     owed: Cell<bool>,
+    /// Whether a task reads for it until it takes part in the watermark.
+    settling: Cell<bool>,
     /// The time of the newest message that it had to do with.
     active: Cell<Micros>,
 }
@@ -61,8 +65,10 @@ impl Trail {
             place: Cell::new(place),
             catch_up: RefCell::new(None),
             cursor: Cell::new(Micros(0)),
+            since: Cell::new(Micros(0)),
             cursor_at: Cell::new(0),
             owed: Cell::new(false),
+            settling: Cell::new(false),
             active: Cell::new(Micros(0)),
         }
     }
@@ -87,6 +93,16 @@ impl Trail {
         self.place.set(place);
         let buffer = Some(Vec::new());
         *self.catch_up.borrow_mut() = Some(Box::new(CatchUp { buffer, ..CatchUp::default() }));
+    }
+
+    /// Whether what comes live waits: until it is over the session's queue holds less than it has.
+    pub fn is_buffering(&self) -> bool {
+        self.catch_up.borrow().as_ref().is_some_and(|catch_up| catch_up.buffer.is_some())
+    }
+
+    /// Whether its own reads brought it a message.
+    pub fn has_caught(&self, id: MessageId) -> bool {
+        self.catch_up.borrow().as_ref().is_some_and(|catch_up| catch_up.caught.contains(&id))
     }
 
     /// A live message, of which at most `max` bytes may wait.
@@ -153,7 +169,7 @@ impl Trail {
     /// The cursor to hand it now, if it moved and the last one was handed `every` seconds ago.
     pub fn next_cursor(&self, watermark: Micros, now: u64, every: u64) -> Option<Micros> {
         let at = self.cursor_at.get();
-        if at != 0 && now < at + every {
+        if self.is_buffering() || (at != 0 && now < at + every) {
             return None;
         }
         let cursor =
@@ -163,10 +179,32 @@ impl Trail {
         Some(cursor)
     }
 
+    /// When it was handed its first cursor.
+    pub const fn since(&self) -> Micros {
+        self.since.get()
+    }
+
+    /// It is handed its first cursor now.
+    pub fn begin(&self, now: Micros) {
+        if self.since.get() == Micros(0) {
+            self.since.set(now);
+        }
+    }
+
     /// It was handed a cursor.
     pub fn told(&self, cursor: Micros, now: u64) {
         self.cursor.set(self.cursor.get().max(cursor));
         self.cursor_at.set(now);
+    }
+
+    /// Whether a task reads for it until it takes part in the watermark.
+    pub const fn is_settling(&self) -> bool {
+        self.settling.get()
+    }
+
+    /// Such a task begins or ends.
+    pub fn settle(&self, begins: bool) {
+        self.settling.set(begins);
     }
 
     /// The time of the newest message that it had to do with.

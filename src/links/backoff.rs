@@ -26,6 +26,14 @@ impl Backoff {
     pub(crate) const fn reset(&mut self) {
         self.next = self.min;
     }
+
+    /// A connection served for so long. One that ends at once, as with a server that refuses what
+    /// it is asked, is no success.
+    pub(crate) fn served(&mut self, time: Duration) {
+        if time >= self.max {
+            self.reset();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -40,7 +48,9 @@ mod tests {
             let wait = backoff.wait();
             assert!(wait <= expected && wait >= expected / 2, "{wait:?} for {expected:?}");
         }
-        backoff.reset();
+        backoff.served(max / 2);
+        assert!(backoff.wait() >= max / 2, "it ended at once");
+        backoff.served(max);
         assert!(backoff.wait() <= min);
     }
 }

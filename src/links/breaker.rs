@@ -35,6 +35,11 @@ impl Fuse {
         self.0.mark_unchanged();
     }
 
+    /// Whether the connection must be broken.
+    pub(super) fn is_blown(&self) -> bool {
+        self.0.has_changed().unwrap_or(false)
+    }
+
     /// Resolves when the connection must be broken.
     pub(super) async fn blown(&mut self) {
         if self.0.changed().await.is_err() {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::LinkBounds;
 use super::backoff::Backoff;
@@ -252,11 +252,12 @@ impl Link {
             self.fuse.renew();
             let error = match self.bus.publisher(self.shard).await {
                 Ok(publisher) => {
-                    backoff.reset();
+                    let began = Instant::now();
                     self.health.note(&self.name, self.role, Ok(publisher.run_id().clone()));
                     self.up(&*publisher);
                     let error = self.serve(&*publisher).await;
                     self.down();
+                    backoff.served(began.elapsed());
                     error
                 }
                 Err(error) => error,
@@ -288,6 +289,9 @@ impl Link {
             while let Some(batch) = self.take_batch() {
                 if let Err(error) = self.send(publisher, &batch).await {
                     return error;
+                }
+                if self.fuse.is_blown() {
+                    return BusError::LookAgain;
                 }
             }
             let shared = Rc::clone(&self.shared);

@@ -58,9 +58,10 @@ impl Subscriber {
             self.fuse.renew();
             let error = match self.connect().await {
                 Ok(subscription) => {
-                    backoff.reset();
+                    let began = Instant::now();
                     let error = self.live(&*subscription).await;
                     self.tell(Happening::Lost { shard: self.shard }).await;
+                    backoff.served(began.elapsed());
                     error
                 }
                 Err(error) => error,
@@ -148,20 +149,29 @@ impl Subscriber {
         subscription: &dyn Subscription,
         needed: &mut usize,
     ) -> Result<bool, BusError> {
-        let Some(batch) = self.interest.next_batch(self.shard) else { return Ok(false) };
+        let Some(batch) = self.interest.next_batch(self.shard) else {
+            // What was needed and is not any more is not commanded.
+            self.count_needed(needed, usize::MAX).await;
+            return Ok(false);
+        };
         // The lingering ends in time even if there is always something to command.
         self.interest.expire(self.shard);
         let name = |&bucket| self.channels.bucket(bucket);
         let channels: Vec<Channel> = batch.buckets.iter().map(name).collect();
         self.carry_out(subscription, batch.action, &channels).await?;
         self.interest.answered(self.shard, &batch);
+        self.count_needed(needed, batch.buckets.len()).await;
+        Ok(true)
+    }
+
+    /// So many of the buckets that were needed are done with.
+    async fn count_needed(&self, needed: &mut usize, done: usize) {
         if *needed > 0 {
-            *needed = needed.saturating_sub(batch.buckets.len());
+            *needed = needed.saturating_sub(done);
             if *needed == 0 {
                 self.tell(Happening::Whole { shard: self.shard }).await;
             }
         }
-        Ok(true)
     }
 
     async fn carry_out(

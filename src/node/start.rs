@@ -308,7 +308,7 @@ impl Parts {
                 Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
             runtime.block_on(async {
                 let drained = drained(&stop, &busy, drain);
-                Steward::new(steward).run(happened, drained).await;
+                Steward::new(steward).run(happened, stop.clone(), drained).await;
                 left.cancel();
                 Ok(())
             })

@@ -121,8 +121,7 @@ impl<T: Cargo> Desk<T> {
         let doubt = self.book(ticket.tenure).map_or(Some(Doubt::Fenced), |book| {
             let (time, issued) = book.ledger.issued(ticket.number)?;
             let late = now.wall.since(time) > ACK_LIMIT || now.moment.since(issued) > ACK_LIMIT;
-            let holds = |lease: Lease| lease.tenure == ticket.tenure && now.moment < lease.until;
-            let leased = lease.is_some_and(holds);
+            let leased = lease.is_some_and(|lease| lease.holds(ticket.tenure, now.moment));
             if late && rules.on(Rule::AckLimit) {
                 Some(Doubt::Late)
             } else {

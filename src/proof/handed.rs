@@ -25,6 +25,8 @@ pub struct Handed {
     deliveries: u64,
     last: AHashMap<Entry, u64>,
     order: VecDeque<Entry>,
+    /// The newest message that fell out.
+    forgotten: Micros,
     max: usize,
     rules: Rules,
 }
@@ -32,7 +34,14 @@ pub struct Handed {
 impl Handed {
     /// Remembers at most `max` messages, one a key.
     pub fn new(max: usize, rules: Rules) -> Self {
-        Self { deliveries: 0, last: AHashMap::new(), order: VecDeque::new(), max, rules }
+        Self {
+            deliveries: 0,
+            last: AHashMap::new(),
+            order: VecDeque::new(),
+            forgotten: Micros(0),
+            max,
+            rules,
+        }
     }
 
     /// The place of a session that is registered now.
@@ -46,9 +55,16 @@ impl Handed {
         if self.last.insert((id, key), self.deliveries).is_none() {
             self.order.push_back((id, key));
             if self.order.len() > self.max {
+                let oldest = self.order[0].0.time();
+                self.forgotten = self.forgotten.max(oldest);
                 self.forget_oldest();
             }
         }
+    }
+
+    /// Up to where entries may have fallen out for want of room.
+    pub const fn forgotten(&self) -> Micros {
+        self.forgotten
     }
 
     /// Whether a message was handed to a key's sessions at all: the usual answer is no.
@@ -109,6 +125,7 @@ mod tests {
         let place = handed.place();
         (1..=3).for_each(|time| handed.note(id(time), KEY));
         assert!(!handed.had(id(1), KEY, place));
+        assert_eq!(handed.forgotten(), Micros(1));
         assert!(handed.had(id(2), KEY, place) && handed.had(id(3), KEY, place));
         handed.prune(Micros(2));
         assert!(!handed.knows(id(2), KEY) && handed.knows(id(3), KEY));

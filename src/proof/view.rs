@@ -25,10 +25,17 @@ pub struct Viewed {
 /// The lease of the current incarnation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
-    /// Which incarnation of the boot it is.
+    /// Which incarnation of the boot it is; the low 16 bits count.
     pub tenure: u32,
     /// When it ends.
     pub until: Moment,
+}
+
+impl Lease {
+    /// Whether it is an incarnation's, and holds now.
+    pub const fn holds(self, tenure: u32, now: Moment) -> bool {
+        self.tenure as u16 == tenure as u16 && now.0 < self.until.0
+    }
 }
 
 /// Written by the roster's loop, and by whoever notices a break; read by everybody.
@@ -83,8 +90,9 @@ impl View {
 
     /// The current incarnation's lease; none if it may not acknowledge.
     pub fn grant(&self, lease: Option<Lease>) {
-        let word = lease
-            .map_or(0, |lease| u64::from(lease.tenure) << UNTIL_BITS | lease.until.0 & UNTIL_MASK);
+        let word = lease.map_or(0, |lease| {
+            u64::from(lease.tenure as u16) << UNTIL_BITS | lease.until.0 & UNTIL_MASK
+        });
         self.lease.store(word, Ordering::SeqCst);
     }
 

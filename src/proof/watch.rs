@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::View;
+use super::{View, Viewed};
 use crate::domain::{Micros, Moment, Now};
 use crate::roster::{Break, Census, Incarnation, Row, Rule, Rules, Run, ShardTag};
 
@@ -187,8 +187,9 @@ impl Watch {
     pub fn read_begins(&mut self, now: Now) {
         debug_assert!(self.reading.is_none(), "reads do not overlap");
         self.reading = Some(now);
-        if !self.rules.on(Rule::CanaryAfterRead) && !self.view.look().frozen {
-            self.send_canaries(None, now.moment);
+        let viewed = self.view.look();
+        if !self.rules.on(Rule::CanaryAfterRead) && !viewed.frozen {
+            self.send_canaries(None, viewed, now.moment);
         }
     }
 
@@ -214,12 +215,14 @@ impl Watch {
         let bounds = self.census.bounds(begin.wall);
         self.decided = Some(bounds.decided);
         self.view.decide(bounds.decided);
-        if !self.view.look().frozen {
-            self.may_advance(bounds.settled, end);
+        // One look: a break between two of them would be taken for one that was there before.
+        let viewed = self.view.look();
+        if !viewed.frozen {
+            self.may_advance(bounds.settled, viewed, end);
         }
     }
 
-    fn may_advance(&mut self, watermark: Micros, now: Moment) {
+    fn may_advance(&mut self, watermark: Micros, viewed: Viewed, now: Moment) {
         if !self.rules.on(Rule::Canary) {
             return self.advance(watermark);
         }
@@ -228,11 +231,11 @@ impl Watch {
                 early.watermark = Some(watermark);
                 self.conclude_canaries();
             }
-            _ => self.send_canaries(Some(watermark), now),
+            _ => self.send_canaries(Some(watermark), viewed, now),
         }
     }
 
-    fn send_canaries(&mut self, watermark: Option<Micros>, now: Moment) {
+    fn send_canaries(&mut self, watermark: Option<Micros>, viewed: Viewed, now: Moment) {
         if self.canaries.is_some() {
             // Those under way are judged first: a round that is replaced could never be late.
             return;
@@ -240,7 +243,7 @@ impl Watch {
         self.canary_rounds += 1;
         self.canaries = Some(Canaries {
             number: self.canary_rounds,
-            breaks: self.view.breaks(),
+            breaks: viewed.breaks,
             sent: now,
             watermark,
             waiting: (0..self.shards.len()).collect(),

@@ -12,12 +12,21 @@ pub const WRITE_EVERY: Duration = Duration::from_secs(2);
 /// found dead.
 const RETIRING_MAX: usize = 8;
 
+/// An earlier incarnation.
+#[derive(Debug)]
+struct Retiring {
+    number: u32,
+    tenure: Tenure,
+    /// The first row that said that it left: earlier ones may be acknowledged late.
+    last: Option<u64>,
+}
+
 /// A node's incarnations.
 #[derive(Debug)]
 pub struct Keeper {
     current: Tenure,
     number: u32,
-    retiring: Vec<(u32, Tenure)>,
+    retiring: Vec<Retiring>,
     due: Moment,
     rules: Rules,
 }
@@ -44,26 +53,34 @@ impl Keeper {
         self.due = self.due.min(now);
     }
 
-    /// Begins a row of an incarnation: its key and counter. `now` was read before the write is
-    /// issued.
-    pub fn begin(&mut self, number: u32, now: Moment) -> Option<(Incarnation, u64)> {
-        let tenure = if number == self.number {
-            self.due = now + WRITE_EVERY;
-            &mut self.current
-        } else {
-            &mut self.retiring.iter_mut().find(|(retiring, _)| *retiring == number)?.1
-        };
-        Some((tenure.incarnation(), tenure.begin(now)))
+    /// Begins a row of the current incarnation: its key and counter. `now` was read before the write
+    /// is issued.
+    pub fn begin(&mut self, now: Moment) -> (Incarnation, u64) {
+        self.due = now + WRITE_EVERY;
+        (self.current.incarnation(), self.current.begin(now))
     }
 
-    /// A row of an incarnation was acknowledged; the last one of an earlier incarnation ends it.
-    /// `now` was read with the acknowledgement in hand.
-    pub fn acknowledged(&mut self, number: u32, counter: u64, now: Moment) {
+    /// Begins the last row of an earlier incarnation, of which everything is settled.
+    pub fn begin_last(&mut self, number: u32, now: Moment) -> Option<(Incarnation, u64)> {
+        let retiring = self.retiring.iter_mut().find(|retiring| retiring.number == number)?;
+        let counter = retiring.tenure.begin(now);
+        retiring.last.get_or_insert(counter);
+        Some((retiring.tenure.incarnation(), counter))
+    }
+
+    /// A row was acknowledged. `now` was read with the acknowledgement in hand. True if it was the
+    /// last one of an earlier incarnation, which is over.
+    pub fn acknowledged(&mut self, number: u32, counter: u64, now: Moment) -> bool {
         if number == self.number {
             self.current.acknowledged(counter, now);
-        } else {
-            self.retiring.retain(|(retiring, _)| *retiring != number);
+            return false;
         }
+        let is_last = |retiring: &Retiring| {
+            retiring.number == number && retiring.last.is_some_and(|last| counter >= last)
+        };
+        let before = self.retiring.len();
+        self.retiring.retain(|retiring| !is_last(retiring));
+        self.retiring.len() < before
     }
 
     /// How the current incarnation stands.
@@ -72,28 +89,26 @@ impl Keeper {
     }
 
     /// The current incarnation's lease ran out, or must not be used any longer: a fresh one takes
-    /// over, and the old one retires. Which incarnation of the boot it is.
-    pub fn succeed(&mut self, fresh: Incarnation, now: Moment) -> u32 {
+    /// over, and the old one retires. An even older one that is not waited for any longer comes back.
+    pub fn succeed(&mut self, fresh: Incarnation, now: Moment) -> Option<u32> {
         #[cfg(test)]
         if !self.rules.on(Rule::FreshIncarnation) {
             self.current = self.current.clone().revived();
-            return self.number;
+            return None;
         }
         let old = std::mem::replace(&mut self.current, Tenure::new(fresh, self.rules));
         if self.rules.on(Rule::LeftAfterFence) {
-            self.retiring.push((self.number, old));
-            if self.retiring.len() > RETIRING_MAX {
-                self.retiring.remove(0);
-            }
+            self.retiring.push(Retiring { number: self.number, tenure: old, last: None });
         }
         self.number += 1;
         self.due = now;
-        self.number
+        let too_many = self.retiring.len() > RETIRING_MAX;
+        too_many.then(|| self.retiring.remove(0).number)
     }
 
     /// Earlier incarnations whose last row is to be written once they are settled.
     pub fn retiring(&self) -> impl Iterator<Item = u32> {
-        self.retiring.iter().map(|(number, _)| *number)
+        self.retiring.iter().map(|retiring| retiring.number)
     }
 }
 
@@ -108,27 +123,30 @@ mod tests {
     #[test]
     fn a_fenced_incarnation_retires_with_its_last_row() {
         let mut keeper = Keeper::new(Incarnation(1), at(0), Rules::default());
-        let (first, counter) = keeper.begin(0, at(0)).unwrap();
+        let (first, counter) = keeper.begin(at(0));
         assert_eq!((first, counter, keeper.due()), (Incarnation(1), 1, at(2)));
-        keeper.acknowledged(0, counter, at(1));
+        assert!(!keeper.acknowledged(0, counter, at(1)));
         assert_eq!(keeper.standing(at(7)), Standing::Holds(at(8)));
+        let (_, late) = keeper.begin(at(2));
         assert_eq!(keeper.standing(at(8)), Standing::Over);
-        assert_eq!(keeper.succeed(Incarnation(2), at(8)), 1);
-        assert_eq!((keeper.standing(at(8)), keeper.due()), (Standing::Unborn, at(8)));
+        assert_eq!(keeper.succeed(Incarnation(2), at(8)), None);
+        assert_eq!((keeper.number(), keeper.due()), (1, at(8)));
+        assert_eq!(keeper.standing(at(8)), Standing::Unborn);
+        assert!(!keeper.acknowledged(0, late, at(9)), "an ordinary row that was slow");
         assert_eq!(keeper.retiring().collect::<Vec<_>>(), [0]);
-        let (last, counter) = keeper.begin(0, at(9)).unwrap();
-        assert_eq!((last, counter), (Incarnation(1), 2), "its counter goes on");
-        keeper.acknowledged(0, counter, at(30));
+        let (last, counter) = keeper.begin_last(0, at(9)).unwrap();
+        assert_eq!((last, counter), (Incarnation(1), 3), "its counter goes on");
+        assert!(keeper.acknowledged(0, counter, at(30)));
         assert_eq!(keeper.retiring().count(), 0);
-        assert_eq!(keeper.begin(0, at(31)), None);
+        assert_eq!(keeper.begin_last(0, at(31)), None);
     }
 
     #[test]
     fn few_retire_at_once() {
         let mut keeper = Keeper::new(Incarnation(0), at(0), Rules::default());
-        for n in 1..=20 {
-            keeper.succeed(Incarnation(n), at(0));
-        }
+        let dropped: Vec<Option<u32>> =
+            (1..=20).map(|n| keeper.succeed(Incarnation(n), at(0))).collect();
+        assert_eq!(dropped[7..10], [None, Some(0), Some(1)]);
         let retiring: Vec<u32> = keeper.retiring().collect();
         assert_eq!(retiring, (12..20).collect::<Vec<_>>());
     }

@@ -19,6 +19,10 @@ const SUSPECTS_MAX: usize = 10_000;
 /// Between two looks for somebody to audit while there is nobody.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// From a session's first cursor until what it is owed is certain: twice the 5 s that a clock may
+/// be off.
+const OWED_AFTER: Duration = Duration::from_secs(10);
+
 /// A message that a session had not been handed when it was read.
 #[derive(Debug)]
 pub struct Suspect {
@@ -50,12 +54,13 @@ impl Router {
     /// Reads what lies above the watermark: it may be under way, so it is judged later.
     async fn audit_one(self: &Rc<Self>, session: Rc<Session>, pacer: &Pacer) {
         let above = self.watermark.get();
-        let reader = Reader { router: self, pacer, tries: 1 };
+        let reader = Reader { router: self, pacer, tries: 1, session: Some(&session) };
         let Some(changed) = reader.changed(&session.user, above).await else { return };
         for conversation in &changed.conversations {
             let suspect = |message: &Message| {
                 let mut suspects = self.suspects.borrow_mut();
-                if suspects.len() < SUSPECTS_MAX && !self.hub.borrow().had(&session, message.id) {
+                let full = suspects.len() >= SUSPECTS_MAX;
+                if !full && self.may_judge(&session, message) {
                     let (session, message) = (Rc::clone(&session), message.clone());
                     suspects.push(Suspect { session, message });
                 }
@@ -64,6 +69,17 @@ impl Router {
                 return;
             }
         }
+    }
+
+    /// Whether it is known that a session is owed a message and was not handed it yet: it began after
+    /// the session did, the watermark will pass it, and nothing was forgotten meanwhile.
+    fn may_judge(&self, session: &Session, message: &Message) -> bool {
+        let time = message.id.time();
+        let hub = self.hub.borrow();
+        time > session.trail.since() + OWED_AFTER
+            && time > self.watermark.get()
+            && time > hub.forgotten()
+            && !hub.had(session, message.id)
     }
 
     /// The watermark passed some of them: those that were not handed over since are findings.
@@ -77,10 +93,14 @@ impl Router {
         drop(suspects);
         for Suspect { session, message } in due {
             let shared = session.link().is_open() && session.trail.footing().is_shared();
-            if !shared || self.hub.borrow().had(&session, message.id) {
+            let hub = self.hub.borrow();
+            let known = message.id.time() > hub.forgotten();
+            let had = hub.had(&session, message.id);
+            drop(hub);
+            if !shared || !known || had {
                 continue;
             }
-            if session.trail.catch(message.id) {
+            if !session.trail.has_caught(message.id) {
                 self.services.metrics.audit_found.inc();
                 tracing::error!(id = %message.id, "the watermark passed a message not handed over");
                 let frame = MessageText::new(&message).frame();

@@ -12,6 +12,7 @@ use crate::hub::{Delivered, SessionId};
 use crate::layout::{Bucket, Plan, ShardIndex, plan};
 use crate::proof::Ticket;
 use crate::protocol::Close;
+use crate::roster::Break;
 
 /// One publish to the bus, and the keys that it is for.
 #[derive(Debug)]
@@ -107,6 +108,7 @@ impl Router {
             if workers & 1 << worker != 0 && !inbox.push(Arc::clone(push)) {
                 if push.envelope.kind == Kind::Message {
                     self.services.view.raise();
+                    self.services.metrics.breaks[Break::Overflow as usize].inc();
                 }
                 self.services.metrics.inbox_overflows.inc();
             }

@@ -5,14 +5,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::{Pacer, Router};
-use crate::domain::{Conversation, Message, MessageId, Micros, UserId};
+use crate::domain::{ADOPTION_LIMIT, Conversation, Message, MessageId, Micros, UserId};
+use crate::hub::Session;
 use crate::store::{Activity, Day, HistoryRange, Page, PageLimit, ReadError};
 
 /// Rows of a user's activity that are read of one day: beyond it something may be missing.
 pub(super) const ACTIVITY_MAX: usize = 2000;
 
-/// How far ahead of the wall clock an id may lie: twice the 5 s that a clock may be off.
-const AHEAD: Duration = Duration::from_secs(10);
+/// How far ahead of this node's wall clock an id may lie: what a clock of ids adopts, and twice the
+/// 5 s that a wall clock may be off.
+const AHEAD: Duration = Duration::from_secs(ADOPTION_LIMIT.as_secs() + 10);
 
 /// How long a read that failed is waited with.
 const READ_AGAIN: Duration = Duration::from_secs(1);
@@ -32,6 +34,8 @@ pub(super) struct Reader<'a> {
     pub(super) pacer: &'a Pacer,
     /// How often a read that fails is tried; each time costs [`READ_AGAIN`].
     pub(super) tries: u32,
+    /// For whom alone: nothing is read for a session that is gone.
+    pub(super) session: Option<&'a Session>,
 }
 
 impl Reader<'_> {
@@ -73,6 +77,9 @@ impl Reader<'_> {
         let bound = self.router.services.waits.store;
         for _ in 0..self.tries {
             self.pacer.turn().await;
+            if self.session.is_some_and(|session| !session.link().is_open()) {
+                return None;
+            }
             self.router.services.metrics.proof_reads.inc();
             match tokio::time::timeout(bound, issue()).await {
                 Ok(Ok(answer)) => return Some(answer),

@@ -99,7 +99,11 @@ impl Router {
 
     /// A session that could not take part in the watermark reads again once it is heard for and
     /// nothing is frozen. While it is, rounds read for it.
-    async fn settle(self: Rc<Self>, session: Rc<Session>) {
+    pub(super) async fn settle(self: Rc<Self>, session: Rc<Session>) {
+        if session.trail.is_settling() {
+            return;
+        }
+        session.trail.settle(true);
         while session.link().is_open() && !session.trail.footing().is_shared() {
             let moved = self.proof_moved.notified();
             if self.services.view.look().frozen || !self.hears(&session, LOOK_AGAIN).await {
@@ -111,6 +115,7 @@ impl Router {
             let Some(outcome) = self.catch_up(&session, Claim::Cursor(above)).await else { return };
             self.conclude(&session, reading, &outcome.gaps, outcome.whole);
         }
+        session.trail.settle(false);
     }
 
     /// What was read stands in the session's queue; its cursor goes behind it.
@@ -124,6 +129,7 @@ impl Router {
         let mut footing = session.trail.footing();
         let cursor = footing.read(reading, self.services.view.look(), self.watermark.get());
         session.trail.stand(footing);
+        session.trail.begin(self.services.wall.now());
         session.trail.told(cursor, self.services.wall.seconds());
         let named = gaps.len() <= GAPS_MAX;
         let gaps: Vec<String> = gaps.iter().take(GAPS_MAX).map(Conversation::to_string).collect();
@@ -151,7 +157,8 @@ impl Router {
         };
         // A round may have brought it further than it came with.
         let above = session.trail.footing().above(self.watermark.get());
-        let reader = Reader { router: self, pacer: &self.resumes, tries: TRIES };
+        let reader =
+            Reader { router: self, pacer: &self.resumes, tries: TRIES, session: Some(session) };
         let changed = reader.changed(&session.user, above).await?;
         let mut outcome = Outcome { gaps: Vec::new(), whole: changed.whole };
         let bounds = self.services.resume;
@@ -186,8 +193,9 @@ impl Router {
 
     /// Hands a message that was read, unless it came live before, after the first cursor.
     fn hand_caught(&self, session: &Rc<Session>, message: &Message) {
-        let told = session.trail.footing().is_told();
-        let had = told && self.hub.borrow().had(session, message.id);
+        // What waits in the live buffer is sent nevertheless: the buffer may yet overflow.
+        let live = !session.trail.is_buffering();
+        let had = live && self.hub.borrow().had(session, message.id);
         if !had && session.trail.catch(message.id) {
             self.services.observe(message.id.time());
             self.hand(session, MessageText::new(message).frame());

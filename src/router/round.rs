@@ -44,17 +44,19 @@ struct Listed {
 pub struct RoundState {
     number: u64,
     listed: Vec<Listed>,
-    /// Users that could not be read for.
-    failed: AHashSet<UserId>,
+    /// Users that were read for.
+    read: AHashSet<UserId>,
 }
 
 impl Router {
     /// Reads for the sessions that are registered now. One that has no cursor yet reads for itself.
     pub(super) fn begin_round(self: &Rc<Self>, round: Round, done: mpsc::Sender<RoundPart>) {
         let mut users = self.hub.borrow().by_user();
-        let is_told = |session: &Rc<Session>| session.trail.footing().is_told();
+        let is_whole = |session: &Rc<Session>| {
+            session.trail.footing().is_told() && !session.trail.is_buffering()
+        };
         for (_, sessions) in &mut users {
-            sessions.retain(|session| is_told(session));
+            sessions.retain(|session| is_whole(session));
         }
         users.retain(|(_, sessions)| !sessions.is_empty());
         let listed = users.iter().flat_map(|(user, sessions)| {
@@ -62,7 +64,7 @@ impl Router {
             sessions.iter().map(move |session| Listed { session: Rc::clone(session), confirmed })
         });
         let state =
-            RoundState { number: round.number, listed: listed.collect(), failed: AHashSet::new() };
+            RoundState { number: round.number, listed: listed.collect(), read: AHashSet::new() };
         *self.round.borrow_mut() = Some(state);
         tokio::task::spawn_local(Rc::clone(self).run_round(round, users, done));
     }
@@ -80,8 +82,8 @@ impl Router {
             }
             let router = Rc::clone(&self);
             reads.spawn_local(async move {
-                if router.repair(&user, &sessions, round.kind).await.is_none() {
-                    router.round_failed(round.number, user);
+                if router.repair(&user, &sessions, round.kind).await.is_some() {
+                    router.was_read_for(round.number, user);
                 }
             });
         }
@@ -91,11 +93,11 @@ impl Router {
         let _ending = done.send(RoundPart { worker: self.worker, round: round.number }).await;
     }
 
-    fn round_failed(&self, number: u64, user: UserId) {
+    fn was_read_for(&self, number: u64, user: UserId) {
         if let Some(state) = &mut *self.round.borrow_mut()
             && state.number == number
         {
-            state.failed.insert(user);
+            state.read.insert(user);
         }
     }
 
@@ -109,7 +111,7 @@ impl Router {
         let watermark = self.watermark.get();
         let above =
             sessions.iter().map(|session| session.trail.footing().above(watermark)).min()?;
-        let reader = Reader { router: self, pacer: &self.repairs, tries: TRIES };
+        let reader = Reader { router: self, pacer: &self.repairs, tries: TRIES, session: None };
         let changed = reader.changed(user, above).await?;
         let key = Key::user(user);
         for conversation in &changed.conversations {
@@ -133,18 +135,23 @@ impl Router {
     }
 
     /// A round is done on all workers: its sessions have what was in the store before it.
-    pub(super) fn end_round(&self, round: &Round, watermark: Micros) {
+    pub(super) fn end_round(self: &Rc<Self>, round: &Round, watermark: Micros) {
         let before = self.watermark.get();
         self.watermark.set(before.max(watermark));
         let Some(state) = self.round.borrow_mut().take() else { return };
         for Listed { session, confirmed } in state.listed {
             let mut footing = session.trail.footing();
-            if state.failed.contains(&session.user) {
-                footing.skipped(before);
-            } else {
+            let read = state.read.contains(&session.user);
+            if read {
                 footing.round(round.kind, round.decided, confirmed, self.watermark.get());
+            } else {
+                footing.skipped(before);
             }
             session.trail.stand(footing);
+            if !read {
+                // It takes part again once its own reads succeed.
+                tokio::task::spawn_local(Rc::clone(self).settle(session));
+            }
         }
         self.proof_advanced();
     }

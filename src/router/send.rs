@@ -72,8 +72,9 @@ impl Router {
     fn issue(&self) -> Option<(MessageId, Ticket)> {
         let now = self.services.wall.moment();
         let lease = self.services.view.lease()?;
-        let holds = lease.tenure == self.publishers.tenure() && now < lease.until;
-        holds.then(|| self.publishers.issue(|| self.services.issue_id()))?
+        lease
+            .holds(self.publishers.tenure(), now)
+            .then(|| self.publishers.issue(|| self.services.issue_id()))?
     }
 
     async fn finish_send(self: Rc<Self>, session: Rc<Session>, sending: Sending) {

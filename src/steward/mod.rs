@@ -18,11 +18,12 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 
 use crate::bus::BootId;
 use crate::clock::WallClock;
-use crate::delivery::{Command, Inbox, RoundPart};
-use crate::domain::Micros;
+use crate::delivery::{Command, Inbox, RoundPart, all_workers};
+use crate::domain::{Micros, Moment};
 use crate::interest::Taps;
 use crate::layout::Layout;
 use crate::links::{Breaker, Happening};
@@ -37,6 +38,9 @@ pub use standing::{Standing, Trouble};
 
 /// Between two looks at the time.
 const TICK: Duration = Duration::from_millis(100);
+
+/// How long a subscriber connection is gone until the node counts as cut off, if others are not.
+const LOST_FOR: Duration = Duration::from_secs(5);
 
 /// How long a clean end may take to write the last row, beside what `timeouts.drain` leaves.
 const LAST_ROW: Duration = Duration::from_secs(2);
@@ -87,6 +91,8 @@ pub struct Steward {
     watch: Watch,
     rows: Rows,
     reads: Reads,
+    /// Since when each subscriber connection is gone.
+    lost: Vec<Option<Moment>>,
     round: Option<(Round, u64)>,
     parts: (mpsc::Sender<RoundPart>, mpsc::Receiver<RoundPart>),
 }
@@ -99,22 +105,29 @@ impl Steward {
         let watch = Watch::new(tags, Arc::clone(&plan.view), Rules::default());
         let (rows, reads) = (Rows::new(Arc::clone(&plan)), Reads::new(Arc::clone(&plan)));
         let parts = mpsc::channel(plan.inboxes.len());
-        Self { plan, watch, rows, reads, round: None, parts }
+        let lost = vec![None; plan.shards.len()];
+        Self { plan, watch, rows, reads, lost, round: None, parts }
     }
 
-    /// Runs until `end` resolves, then writes the last row.
+    /// Runs until `end` resolves, then writes the last row. From `stop` on the node says that it is
+    /// draining.
     pub async fn run(
         mut self,
         mut happenings: mpsc::Receiver<Happening>,
+        stop: CancellationToken,
         end: impl Future<Output = ()>,
     ) {
-        let mut end = std::pin::pin!(end);
+        let (mut end, mut stopped) = (std::pin::pin!(end), false);
         let mut taps = self.plan.taps.changes();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = &mut end => break,
+                () = stop.cancelled(), if !stopped => {
+                    stopped = true;
+                    self.rows.drain();
+                }
                 Some(happening) = happenings.recv() => self.happened(happening),
                 Some(part) = self.parts.1.recv() => self.part_done(part),
                 rows = self.reads.returned() => self.read_returned(rows),
@@ -153,9 +166,15 @@ impl Steward {
 
     fn happened(&mut self, happening: Happening) {
         match happening {
-            Happening::Connected { shard, run } => self.watch.connected(shard.0 as usize, run),
+            Happening::Connected { shard, run } => {
+                self.lost[shard.0 as usize] = None;
+                self.watch.connected(shard.0 as usize, run);
+            }
             Happening::Whole { shard } => self.watch.whole(shard.0 as usize),
-            Happening::Lost { shard } => self.watch.lost(shard.0 as usize),
+            Happening::Lost { shard } => {
+                self.lost[shard.0 as usize] = Some(self.plan.clock.moment());
+                self.watch.lost(shard.0 as usize);
+            }
             Happening::Canary { shard, number } => {
                 self.watch.canary_back(shard.0 as usize, number);
             }
@@ -177,7 +196,7 @@ impl Steward {
             Order::Read(round) => {
                 tracing::debug!(?round, "a round begins");
                 self.tell_all(&Command::Read(round.clone(), self.parts.0.clone()));
-                self.round = Some((round, (1 << self.plan.inboxes.len()) - 1));
+                self.round = Some((round, all_workers(self.plan.inboxes.len())));
             }
             Order::Done { round, watermark } => {
                 self.plan.metrics.rounds[round.kind as usize].inc();
@@ -203,11 +222,18 @@ impl Steward {
         }
     }
 
+    fn lost_for_long(&self) -> Vec<usize> {
+        let now = self.plan.clock.moment();
+        let is_long = |since: &Option<Moment>| since.is_some_and(|at| now.since(at) > LOST_FOR);
+        self.lost.iter().enumerate().filter(|(_, since)| is_long(since)).map(|(at, _)| at).collect()
+    }
+
     fn read_returned(&mut self, rows: Option<Vec<crate::roster::Row>>) {
         match rows {
             Some(rows) => {
                 self.watch.read_ends(rows, self.plan.clock.moment());
-                let state = self.reads.judge(self.watch.rows());
+                let lost = self.lost_for_long();
+                let state = self.reads.judge(self.watch.rows(), &lost);
                 self.rows.stand(state);
             }
             None => self.watch.read_fails(),

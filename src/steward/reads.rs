@@ -78,29 +78,42 @@ impl Reads {
         rows
     }
 
-    /// Judges the node by the living rows: the part that it plays.
-    pub(super) fn judge<'a>(&mut self, rows: impl Iterator<Item = &'a Row>) -> State {
+    /// Judges the node by the living rows: the part that it says it plays. It plays it once it has
+    /// read that back, so that of two nodes that do not fit one has seen the other. `lost` are the
+    /// shards that it does not hear for long.
+    pub(super) fn judge<'a>(
+        &mut self,
+        rows: impl Iterator<Item = &'a Row>,
+        lost: &[usize],
+    ) -> State {
         let (own, others): (Vec<&Row>, Vec<&Row>) =
             rows.partition(|row| row.about.boot == self.plan.boot.0);
-        let is_serving = |row: &&&Row| row.about.state != State::Starting;
-        let boots: AHashSet<[u8; 16]> =
-            others.iter().filter(is_serving).map(|row| row.about.boot).collect();
+        let serving = others.iter().filter(|row| row.about.state == State::Serving);
+        let boots: AHashSet<[u8; 16]> = serving.map(|row| row.about.boot).collect();
         self.plan.nodes.store(boots.len() as u32 + 1, Ordering::Relaxed);
-        let copies = |row: &&Row| row.about.copies;
-        let fresh = self.tap_begins == self.plan.taps.begins();
-        let all_copy = fresh && !own.is_empty() && own.iter().chain(&others).all(copies);
-        self.plan.taps.roster(others.iter().any(|row| row.about.tap), all_copy);
+        self.judge_taps(&own, &others);
         let mut troubles = Vec::new();
         if !self.serving {
             let decides = |row: &&&Row| row.about.state != State::Starting || self.is_younger(row);
-            let older = others.iter().filter(decides);
-            troubles.extend(older.filter_map(|row| self.misfit(row)));
-            troubles.extend(own.is_empty().then_some(Trouble::NotInRoster));
-            self.serving = troubles.is_empty();
+            troubles.extend(others.iter().filter(decides).filter_map(|row| self.misfit(row)));
         }
-        troubles.extend(self.cut_off(&own, &others));
+        let fits = troubles.is_empty();
+        if !own.iter().any(|row| row.about.state != State::Starting) {
+            troubles.push(Trouble::NotInRoster);
+        }
+        self.serving |= troubles.is_empty();
+        if self.serving {
+            troubles = self.cut_off(&own, &others, lost);
+        }
         self.plan.standing.note(self.serving, troubles);
-        if self.serving { State::Serving } else { State::Starting }
+        if fits { State::Serving } else { State::Starting }
+    }
+
+    fn judge_taps(&self, own: &[&Row], others: &[&Row]) {
+        let copies = |row: &&Row| row.about.copies;
+        let fresh = self.tap_begins == self.plan.taps.begins();
+        let all_copy = fresh && !own.is_empty() && own.iter().chain(others).all(copies);
+        self.plan.taps.roster(others.iter().any(|row| row.about.tap), all_copy);
     }
 
     /// Whether this node started after another one.
@@ -120,19 +133,18 @@ impl Reads {
         }
     }
 
-    /// The shards that this node has lost and others have not.
-    fn cut_off(&self, own: &[&Row], others: &[&Row]) -> Vec<Trouble> {
+    /// The shards that this node has lost, to hear or to publish, and others have not.
+    fn cut_off(&self, own: &[&Row], others: &[&Row], lost: &[usize]) -> Vec<Trouble> {
         let publishes = |row: &Row, tag: ShardTag| {
             row.shards.iter().any(|shard| shard.shard == tag && !shard.runs.is_empty())
         };
-        let lost = |name: &&String| {
+        let is_lost = |(index, name): &(usize, &String)| {
             let tag = ShardTag::of(name);
-            self.serving
-                && !own.is_empty()
-                && !own.iter().any(|row| publishes(row, tag))
-                && others.iter().any(|row| publishes(row, tag))
+            let deaf = lost.contains(index);
+            let mute = !own.is_empty() && !own.iter().any(|row| publishes(row, tag));
+            (deaf || mute) && others.iter().any(|row| publishes(row, tag))
         };
-        let shards = self.plan.shards.iter().filter(lost);
-        shards.map(|shard| Trouble::CutOff { shard: shard.clone() }).collect()
+        let shards = self.plan.shards.iter().enumerate().filter(is_lost);
+        shards.map(|(_, shard)| Trouble::CutOff { shard: shard.clone() }).collect()
     }
 }

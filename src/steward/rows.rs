@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::StewardPlan;
-use crate::delivery::{Command, Report};
+use crate::delivery::{Command, Report, all_workers};
 use crate::domain::Moment;
 use crate::proof::Lease;
 use crate::roster::{
@@ -79,12 +79,19 @@ impl Rows {
 
     /// What the next row says of the node.
     pub(super) fn stand(&mut self, state: State) {
+        let drains = self.about.state == State::Draining;
+        let state = if drains { State::Draining } else { state };
         let (tap, copies) = (self.plan.taps.is_tap(), self.plan.taps.copies());
         let said = (self.about.state, self.about.tap, self.about.copies);
         if said != (state, tap, copies) {
             self.about = Arc::new(About { state, tap, copies, ..About::clone(&self.about) });
             self.keeper.hurry(self.plan.clock.moment());
         }
+    }
+
+    /// The node is being stopped.
+    pub(super) fn drain(&mut self) {
+        self.stand(State::Draining);
     }
 
     /// Something changed of what rows say of taps.
@@ -107,9 +114,15 @@ impl Rows {
     fn take_report(&mut self, report: Report) {
         let bit = 1 << report.worker;
         self.asked &= !bit;
-        self.stuck |= report.stuck;
-        for (number, snapshot, settled) in report.books {
-            self.last.insert((number, report.worker), (snapshot, settled));
+        let current = self.keeper.number();
+        let knows = report.books.iter().any(|(number, ..)| *number == current);
+        // What was said of an earlier incarnation counts once its successor is known there: until
+        // then more may be issued in it.
+        if knows {
+            self.stuck |= report.stuck;
+            for (number, snapshot, settled) in report.books {
+                self.last.insert((number, report.worker), (snapshot, settled));
+            }
         }
         if let Some(gathering) = &mut self.gathering {
             gathering.missing &= !bit;
@@ -123,13 +136,17 @@ impl Rows {
             self.plan.metrics.rows_failed.inc();
             return;
         }
-        self.keeper.acknowledged(number, counter, now);
-        if number == self.keeper.number() {
+        if self.keeper.acknowledged(number, counter, now) {
+            self.forget(number);
+        } else if number == self.keeper.number() {
             self.grant(now);
-        } else {
-            self.last.retain(|(of, _), _| *of != number);
-            self.tell_all(&Command::Forget(number));
         }
+    }
+
+    /// An incarnation is over.
+    fn forget(&mut self, number: u32) {
+        self.last.retain(|(of, _), _| *of != number);
+        self.tell_all(&Command::Forget(number));
     }
 
     fn grant(&mut self, now: Moment) {
@@ -161,10 +178,14 @@ impl Rows {
     fn fence(&mut self, now: Moment) {
         self.stuck = false;
         self.plan.view.grant(None);
-        let number = self.keeper.succeed(Incarnation::random(), now);
+        let given_up = self.keeper.succeed(Incarnation::random(), now);
+        let number = self.keeper.number();
         self.plan.metrics.fences.inc();
         tracing::warn!(number, "the lease ran out: a fresh incarnation begins");
+        self.last.clear();
+        self.gathering = None;
         self.tell_all(&Command::Succeed(number));
+        given_up.into_iter().for_each(|number| self.forget(number));
     }
 
     fn tell_all(&self, command: &Command) {
@@ -172,7 +193,7 @@ impl Rows {
     }
 
     fn ask(&mut self, now: Moment) {
-        let all = (1 << self.plan.inboxes.len()) - 1;
+        let all = all_workers(self.plan.inboxes.len());
         for (worker, inbox) in self.plan.inboxes.iter().enumerate() {
             if self.asked & 1 << worker == 0 {
                 inbox.command(Command::Report(self.reports.0.clone()));
@@ -183,11 +204,14 @@ impl Rows {
     }
 
     fn write_due(&mut self) {
-        self.write(self.keeper.number(), false);
+        self.write_current(false);
         let retiring: Vec<u32> = self.keeper.retiring().collect();
         for number in retiring {
-            if self.is_settled(number) {
-                self.write(number, true);
+            if self.is_settled(number)
+                && let Some((incarnation, counter)) =
+                    self.keeper.begin_last(number, self.plan.clock.moment())
+            {
+                self.write(number, incarnation, counter, true);
             }
         }
     }
@@ -201,12 +225,19 @@ impl Rows {
         self.books(number).is_some_and(|books| books.iter().all(|(_, settled)| *settled))
     }
 
-    /// Writes a row of what the workers said last. The lease is counted from just before.
-    fn write(&mut self, number: u32, left: bool) {
+    /// Writes a row of the current incarnation, of what the workers said last: its counter. The
+    /// lease is counted from just before.
+    fn write_current(&mut self, left: bool) -> Option<u64> {
+        let number = self.keeper.number();
+        self.books(number)?;
+        let (incarnation, counter) = self.keeper.begin(self.plan.clock.moment());
+        self.write(number, incarnation, counter, left);
+        Some(counter)
+    }
+
+    fn write(&mut self, number: u32, incarnation: Incarnation, counter: u64, left: bool) {
         let Some(books) = self.books(number) else { return };
         let snapshots: Vec<Snapshot> = books.iter().map(|(snapshot, _)| snapshot.clone()).collect();
-        let now = self.plan.clock.moment();
-        let Some((incarnation, counter)) = self.keeper.begin(number, now) else { return };
         let about = Arc::clone(&self.about);
         let row = Row::gather(incarnation, counter, &self.tags, &snapshots, about);
         let write = self.plan.store.write_row(Row { left, ..row });
@@ -217,28 +248,35 @@ impl Rows {
         });
     }
 
-    /// Says that the node left, once everything is settled.
+    /// Says that the node left, once everything is settled. Without a lease nothing more is
+    /// published, so what the workers say from here on is final.
     pub(super) async fn leave(&mut self) {
         self.plan.view.grant(None);
+        self.await_reports().await;
         let number = self.keeper.number();
         loop {
+            self.last.clear();
             self.ask(self.plan.clock.moment());
-            while self.asked != 0 {
-                match tokio::time::timeout(LAST_TRY, self.reports.1.recv()).await {
-                    Ok(Some(report)) => self.take_report(report),
-                    Ok(None) | Err(_) => break,
-                }
-            }
+            self.await_reports().await;
             if self.is_settled(number) {
                 break;
             }
             tokio::time::sleep(LAST_TRY).await;
         }
-        self.write(number, true);
+        let Some(last) = self.write_current(true) else { return };
         while let Some(answer) = self.writes.join_next().await {
-            if matches!(answer, Ok((of, _, true)) if of == number) {
+            if matches!(answer, Ok((of, counter, true)) if (of, counter) == (number, last)) {
                 return;
             }
+        }
+    }
+
+    /// Waits until every worker that was asked has answered.
+    async fn await_reports(&mut self) {
+        while self.asked != 0
+            && let Some(report) = self.reports.1.recv().await
+        {
+            self.take_report(report);
         }
     }
 }

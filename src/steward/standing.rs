@@ -54,9 +54,15 @@ impl fmt::Display for Trouble {
 }
 
 /// How a node stands, for those who ask.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Standing {
     state: Mutex<(bool, Vec<Trouble>)>,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self { state: Mutex::new((false, vec![Trouble::NotInRoster])) }
+    }
 }
 
 impl Standing {
