@@ -63,6 +63,8 @@ pub mod redis;
 pub mod roster;
 pub mod router;
 pub mod session;
+#[cfg(test)]
+mod simulation;
 pub mod socket;
 pub mod steward;
 pub mod store;

@@ -12,6 +12,7 @@ use std::collections::{BTreeSet, VecDeque};
 use ahash::AHashMap;
 
 use crate::layout::Bucket;
+use crate::roster::{Rule, Rules};
 
 /// Lingering buckets are at most this part of the held ones, plus [`LINGER_FREE`]: beyond it they
 /// would be traffic for nobody.
@@ -109,12 +110,19 @@ pub struct Machine {
     held: usize,
     generation: u64,
     connected: bool,
+    rules: Rules,
 }
 
 impl Machine {
     /// Nothing is needed, nothing is connected.
     pub fn new(linger: Linger) -> Self {
+        Self::under(linger, Rules::default())
+    }
+
+    /// The same under other rules, for the simulation.
+    pub(crate) fn under(linger: Linger, rules: Rules) -> Self {
         Self {
+            rules,
             linger,
             entries: AHashMap::new(),
             queue: VecDeque::new(),
@@ -206,7 +214,7 @@ impl Machine {
         }
     }
 
-    /// Whether a bucket is heard.
+    /// Whether everything that is published to a bucket from now on is heard.
     pub fn is_confirmed(&self, bucket: Bucket) -> bool {
         self.entries.get(&bucket).is_some_and(|entry| entry.wire == Wire::Confirmed)
     }
@@ -277,7 +285,10 @@ impl Machine {
         let mut tickets = Vec::new();
         for bucket in &batch.buckets {
             let Some(entry) = self.entries.get_mut(bucket) else { continue };
-            if entry.wire == Wire::Subscribing(batch.generation) {
+            let any = !self.rules.on(Rule::LastSubscribe) && batch.action == Action::Subscribe;
+            if entry.wire == Wire::Subscribing(batch.generation)
+                || any && matches!(entry.wire, Wire::Subscribing(_))
+            {
                 entry.wire = Wire::Confirmed;
                 tickets.append(&mut entry.tickets);
             } else if entry.wire == Wire::Leaving(batch.generation) {

@@ -86,6 +86,52 @@ pub enum Rule {
     LeftAfterFence,
 }
 
+#[cfg(test)]
+impl Rule {
+    /// All, in the order of their numbers.
+    pub(crate) const ALL: [Self; 39] = [
+        Self::Birth,
+        Self::StickyLease,
+        Self::Fence,
+        Self::FreshIncarnation,
+        Self::AckLimit,
+        Self::AwaitAnswers,
+        Self::AwaitDetours,
+        Self::Epoch,
+        Self::GapAnnounced,
+        Self::GapAfterDrop,
+        Self::GapNumber,
+        Self::ReadCap,
+        Self::ReadCapExact,
+        Self::ZeroBaseline,
+        Self::HighestCounter,
+        Self::DeathByReads,
+        Self::DeathAge,
+        Self::DeathRepaired,
+        Self::VanishedRow,
+        Self::LeftCompared,
+        Self::RunCompared,
+        Self::CountsCompared,
+        Self::Canary,
+        Self::CanaryAfterRead,
+        Self::ReadGap,
+        Self::RepairAfterConfirmed,
+        Self::RepairAfterAgreement,
+        Self::NoBreakSince,
+        Self::OwnCursor,
+        Self::ReadMargin,
+        Self::ResumeUnbroken,
+        Self::ResumeConfirmed,
+        Self::CursorInQueue,
+        Self::MemoryBySession,
+        Self::LastSubscribe,
+        Self::PullRounds,
+        Self::RunNone,
+        Self::GapByAge,
+        Self::LeftAfterFence,
+    ];
+}
+
 /// Which rules hold.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Rules {
@@ -109,7 +155,6 @@ impl Rules {
 
     /// All rules but one.
     #[cfg(test)]
-    #[allow(dead_code, reason = "the simulation")]
     pub(crate) const fn without(rule: Rule) -> Self {
         Self { off: 1 << rule as u64 }
     }

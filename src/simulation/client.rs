@@ -1,0 +1,220 @@
+//! Clients: they connect anywhere at any time, send, read slowly, and keep their cursors.
+
+use super::event::{Act, Dev, Event, Job, Life, Sid};
+use super::queue::{MILLI, SECOND, Time};
+use super::send::Wish;
+use super::session::Frame;
+use super::store::{Messages, one};
+use super::world::World;
+use crate::domain::Micros;
+
+/// The longest time until a client comes back.
+const BACK: Time = 5 * SECOND;
+
+/// A device.
+#[derive(Debug)]
+pub struct Device {
+    /// Whose.
+    pub user: u8,
+    /// The session that it talks to.
+    pub session: Option<Sid>,
+    /// What it knows to have everything up to.
+    pub cursor: Option<Micros>,
+    /// What it was shown.
+    pub received: Messages,
+    /// What it is not owed.
+    pub exempt: Messages,
+    /// Whether a send is not answered.
+    pub waiting: bool,
+    /// The newest id that it has seen.
+    pub seen: Micros,
+    /// The last id that it was answered.
+    pub sent: Micros,
+}
+
+impl Device {
+    /// A fresh device.
+    pub const fn new(user: u8) -> Self {
+        Self {
+            user,
+            session: None,
+            cursor: None,
+            received: 0,
+            exempt: 0,
+            waiting: false,
+            seen: Micros(0),
+            sent: Micros(0),
+        }
+    }
+}
+
+impl World {
+    /// The device behind a session, if it listens.
+    pub fn listener(&self, sid: Sid) -> Option<Dev> {
+        let session = &self.sessions[usize::from(sid)];
+        session.attached.then_some(session.device)
+    }
+
+    /// A client does something.
+    pub fn act(&mut self, device: Dev, act: Act) {
+        let it = &self.devices[usize::from(device)];
+        match act {
+            Act::Pump(sid) => self.pump(device, sid),
+            Act::Lost(sid) => {
+                if it.session == Some(sid) {
+                    self.come_back(device);
+                }
+            }
+            Act::Connect => self.connect_client(device),
+            Act::Send if it.session.is_some() => self.wish(device),
+            Act::Send => self.connect_client(device),
+            Act::Any => match self.rng.below(10) {
+                0 | 1 if it.session.is_some() => {
+                    self.leave(device);
+                    self.come_back(device);
+                }
+                2..=4 if it.session.is_some() => self.wish(device),
+                _ => self.connect_client(device),
+            },
+        }
+    }
+
+    fn come_back(&mut self, device: Dev) {
+        let it = &mut self.devices[usize::from(device)];
+        (it.session, it.waiting) = (None, false);
+        let wait = self.rng.below(BACK);
+        self.queue.push(self.now + wait, Event::Client(device, Act::Connect));
+    }
+
+    /// A client leaves its session, whose node notices at some time.
+    pub fn leave(&mut self, device: Dev) {
+        let it = &mut self.devices[usize::from(device)];
+        it.waiting = false;
+        let Some(sid) = it.session.take() else { return };
+        let wait = if self.rng.chance(700) {
+            self.rng.below(20 * MILLI)
+        } else {
+            self.rng.below(20 * SECOND)
+        };
+        let session = self.session(sid);
+        session.attached = false;
+        let close = Event::Thread(session.at, Job::Close(sid));
+        self.queue.push(self.now + wait, close);
+    }
+
+    /// A client connects to some node.
+    fn connect_client(&mut self, device: Dev) {
+        let open = |node: &super::node::Node| node.alive && !node.draining;
+        let nodes = self.nodes.iter().enumerate().filter(|(_, node)| open(node));
+        let nodes = nodes.fold(0, |mask, (index, _)| mask | 1 << index);
+        self.leave(device);
+        if nodes == 0 {
+            return self.come_back(device);
+        }
+        let node = self.rng.bit_of(nodes) as usize;
+        let fresh = self.rng.chance(self.plan.fresh_in);
+        self.connect_to(device, node, fresh);
+    }
+
+    /// A client connects to a node, with its cursor or as if it were new.
+    pub fn connect_to(&mut self, device: Dev, node: usize, fresh: bool) -> Sid {
+        let it = &mut self.devices[usize::from(device)];
+        if fresh {
+            (it.cursor, it.received, it.exempt) = (None, 0, 0);
+        }
+        let (user, cursor) = (it.user, it.cursor);
+        let worker = usize::from(user) % self.nodes[node].workers.len();
+        let at = self.nodes[node].worker_at(worker);
+        let sid = self.open_session(device, user, at, cursor);
+        trace!(self, "device {device} of {user} connects to {node} as {sid} from {cursor:?}");
+        self.devices[usize::from(device)].session = Some(sid);
+        let way = self.rng.below(5 * MILLI);
+        self.queue.push(self.now + way, Event::Thread(at, Job::Hello(sid)));
+        sid
+    }
+
+    /// A client sends something to somebody.
+    fn wish(&mut self, device: Dev) {
+        let user = self.devices[usize::from(device)].user;
+        let others = self.plan.size.users - 1;
+        let to = (user + 1 + self.rng.below(u64::from(others)) as u8) % self.plan.size.users;
+        self.wish_to(device, to);
+    }
+
+    /// A client sends something, unless its last send is not answered.
+    pub fn wish_to(&mut self, device: Dev, to: u8) {
+        let it = &mut self.devices[usize::from(device)];
+        let Some(session) = it.session else { return };
+        if std::mem::replace(&mut it.waiting, true) {
+            return;
+        }
+        self.wishes.push(Wish { session, to, after: it.seen });
+        let job = Job::Send(self.wishes.len() as u16 - 1);
+        let at = self.session(session).at;
+        let way = self.rng.below(2 * MILLI);
+        self.queue.push(self.now + way, Event::Thread(at, job));
+    }
+
+    /// A client is shown what a session sent it.
+    pub fn receive(&mut self, device: Dev, sid: Sid, frame: Frame) {
+        let it = &mut self.devices[usize::from(device)];
+        if it.session != Some(sid) {
+            return;
+        }
+        match frame {
+            Frame::Message(message) => {
+                it.received |= one(message);
+                it.seen = it.seen.max(self.messages[usize::from(message)].id.time());
+            }
+            Frame::Sent(message) => {
+                let id = self.messages[usize::from(message)].id.time();
+                it.received |= one(message);
+                it.waiting = false;
+                let rises = id > it.sent;
+                (it.sent, it.seen) = (id, it.seen.max(id));
+                if !rises {
+                    self.object(super::referee::Broken::Order, device, Some(message));
+                }
+            }
+            Frame::Cursor(cursor, passed, gaps) => {
+                if it.cursor.is_none() {
+                    it.exempt |= passed;
+                }
+                it.exempt |= gaps;
+                it.cursor = it.cursor.max(Some(cursor));
+                trace!(self, "device {device} cursor {cursor}");
+                self.judge_cursor(device);
+            }
+        }
+    }
+
+    /// A session's client learns that it is gone.
+    pub fn tell_lost(&mut self, sid: Sid) {
+        let session = self.session(sid);
+        if std::mem::take(&mut session.attached) {
+            let device = session.device;
+            let way = self.rng.below(SECOND);
+            self.queue.push(self.now + way, Event::Client(device, Act::Lost(sid)));
+        }
+    }
+
+    /// The sessions of a node are gone with it.
+    pub fn lose_sessions(&mut self, life: Life) {
+        for sid in 0..self.sessions.len() as Sid {
+            if self.session(sid).at.life == life {
+                self.tell_lost(sid);
+            }
+        }
+    }
+
+    /// A node ends its sessions in waves.
+    pub fn close_sessions(&mut self, life: Life, within: Time) {
+        for sid in 0..self.sessions.len() as Sid {
+            let at = self.session(sid).at;
+            if at.life == life {
+                let wait = self.rng.below(within);
+                self.queue.push(self.now + wait, Event::Thread(at, Job::Close(sid)));
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! A node's clocks, both of them wrong within their bounds.
+
+use super::queue::{SECOND, Time};
+use super::rng::Rng;
+use crate::domain::{Micros, Moment, Now};
+
+/// True time zero, as a wall clock that is right shows it.
+pub const EPOCH: u64 = 1_800_000_000 * SECOND;
+
+/// How far a wall clock may be off, in microseconds: the bound of the proof.
+const OFF_MAX: i64 = 5_000_000;
+
+/// The most that a monotonic clock runs wrong, in parts of a thousand.
+const RATE_OFF: u64 = 10;
+
+/// A node's clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Clocks {
+    /// How far the wall clock was off at `since`.
+    pub offset: i64,
+    /// Microseconds that it gains a second.
+    drift: i64,
+    since: Time,
+    /// The monotonic clock's speed in parts of a thousand.
+    rate: u64,
+    /// What it shows at true time zero.
+    base: u64,
+}
+
+impl Clocks {
+    /// Clocks that are right.
+    pub const fn exact() -> Self {
+        Self { offset: 0, drift: 0, since: 0, rate: 1000, base: SECOND }
+    }
+
+    /// Clocks that are wrong somehow.
+    pub fn draw(rng: &mut Rng, now: Time) -> Self {
+        let rate = if rng.chance(500) { 1000 } else { rng.range(1000 - RATE_OFF, 1001 + RATE_OFF) };
+        let drift = if rng.chance(700) { 0 } else { rng.below(20_000) as i64 - 10_000 };
+        let base = rng.below(1000) * SECOND;
+        Self { offset: draw_offset(rng), drift, since: now, rate, base }
+    }
+
+    /// The wall clock steps.
+    pub fn step(&mut self, rng: &mut Rng, now: Time) {
+        (self.offset, self.since) = (draw_offset(rng), now);
+    }
+
+    /// The wall clock.
+    pub fn wall(&self, now: Time) -> Micros {
+        let drifted = self.drift * ((now - self.since) / SECOND) as i64;
+        let offset = (self.offset + drifted).clamp(-OFF_MAX, OFF_MAX);
+        Micros((EPOCH + now).saturating_add_signed(offset))
+    }
+
+    /// The monotonic clock.
+    pub const fn moment(&self, now: Time) -> Moment {
+        Moment(self.base + now * self.rate / 1000)
+    }
+
+    /// Both.
+    pub fn now(&self, now: Time) -> Now {
+        Now { wall: self.wall(now), moment: self.moment(now) }
+    }
+}
+
+fn draw_offset(rng: &mut Rng) -> i64 {
+    match rng.below(4) {
+        0 => OFF_MAX,
+        1 => -OFF_MAX,
+        _ => rng.below(2 * OFF_MAX as u64) as i64 - OFF_MAX,
+    }
+}

@@ -1,0 +1,167 @@
+//! What goes wrong.
+
+use super::event::{At, Event, Life};
+use super::keeping::Told;
+use super::queue::{SECOND, Time};
+use super::world::World;
+
+/// A kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// All threads of a node stand still.
+    StopNode,
+    /// One does.
+    StopThread,
+    /// A node is killed, and comes back.
+    Kill,
+    /// It comes back.
+    Restart,
+    /// One more node.
+    Join,
+    /// A node is stopped cleanly.
+    Leave,
+    /// A wall clock steps.
+    StepClock,
+    /// A node loses its subscriber connection to a shard.
+    CutSubscriber,
+    /// A node loses its publisher connections to a shard.
+    CutPublisher,
+    /// A subscriber connection stays open, and nothing comes.
+    Deafen,
+    /// A primary crashes, and comes back empty.
+    Crash,
+    /// It does so in the middle of a pipeline.
+    CrashInPipeline,
+    /// A shard's name is given to a server again.
+    Promote,
+    /// A shard gets another primary while the old one lives.
+    Failover,
+    /// The old one is no more.
+    Heal,
+    /// A server does nothing for a while.
+    Stall,
+    /// A node's row writes get lost for a while.
+    LoseRows,
+    /// A node cannot connect to Redis for a while, and loses its publishers.
+    Unreachable,
+    /// A node does not know the time for a while.
+    RefuseClock,
+    /// It knows it again.
+    KnowClock,
+}
+
+/// A fault.
+#[derive(Debug, Clone, Copy)]
+pub struct Fault {
+    /// What kind.
+    pub kind: Kind,
+    /// To whom; taken modulo the nodes there are.
+    pub node: u8,
+    /// To which of its parts; likewise.
+    pub which: u8,
+    /// For how long.
+    pub span: Time,
+}
+
+impl World {
+    /// Schedules what ends a fault.
+    pub fn later(&mut self, after: Time, kind: Kind, which: u8) {
+        let fault = Fault { kind, node: which, which, span: 0 };
+        let at = self.now + after;
+        self.plan.faults.push((at, fault));
+        self.queue.push(at, Event::Fault(self.plan.faults.len() as u16 - 1));
+    }
+
+    fn victim(&self, fault: &Fault) -> Option<Life> {
+        let node = usize::from(fault.node) % self.nodes.len();
+        self.nodes[node].alive.then_some(self.nodes[node].life)
+    }
+
+    /// A fault happens.
+    pub fn strike(&mut self, index: u16) {
+        let (_, fault) = self.plan.faults[usize::from(index)];
+        trace!(self, "FAULT {fault:?}");
+        let shard = fault.which % self.plan.size.shards;
+        match fault.kind {
+            Kind::Join if self.nodes.len() < 6 => self.join(),
+            Kind::Restart => self.restart(fault.node),
+            Kind::Crash => self.restart_shard(shard, fault.span),
+            Kind::CrashInPipeline => {
+                let after = if fault.node < 12 { fault.node % 4 } else { u8::MAX };
+                self.redis.primary_mut(shard).crash_after = Some(after);
+                self.later(fault.span, Kind::Crash, shard);
+            }
+            Kind::Promote => self.promote(fault.which),
+            Kind::Failover => self.fail_over(shard, fault.span),
+            Kind::Heal => self.heal(fault.which),
+            Kind::Stall => self.stall(shard, fault.span.min(20 * SECOND)),
+            _ => self.strike_node(&fault, shard),
+        }
+    }
+
+    fn strike_node(&mut self, fault: &Fault, shard: u8) {
+        let Some(life) = self.victim(fault) else { return };
+        match fault.kind {
+            Kind::StopNode => {
+                for thread in 0..self.threads() {
+                    self.stop(At { life, thread }, fault.span);
+                }
+            }
+            Kind::StopThread => {
+                self.stop(At { life, thread: fault.which % self.threads() }, fault.span);
+            }
+            Kind::Kill => {
+                self.kill(life);
+                self.later(fault.span / 4, Kind::Restart, life.node);
+            }
+            Kind::Leave => {
+                self.drain(life);
+                self.later(20 * SECOND + fault.span / 4, Kind::Restart, life.node);
+            }
+            Kind::StepClock => {
+                let now = self.now;
+                self.nodes[usize::from(life.node)].clocks.step(&mut self.rng, now);
+            }
+            Kind::CutSubscriber => self.hurt_links(life, shard, true, false),
+            Kind::CutPublisher => self.hurt_links(life, shard, false, false),
+            Kind::Deafen => self.hurt_links(life, shard, fault.which < 12, true),
+            Kind::LoseRows => {
+                self.nodes[usize::from(life.node)].rows_lost = self.now + fault.span;
+            }
+            Kind::Unreachable => self.cut_off(life, shard, fault),
+            Kind::RefuseClock => {
+                self.tell(life, Told::Clock(false));
+                self.later(fault.span / 3, Kind::KnowClock, life.node);
+            }
+            Kind::KnowClock => self.tell(life, Told::Clock(true)),
+            _ => {}
+        }
+    }
+
+    fn cut_off(&mut self, life: Life, shard: u8, fault: &Fault) {
+        self.nodes[usize::from(life.node)].unreachable = self.now + fault.span;
+        self.hurt_links(life, shard, false, false);
+        if fault.which >= 8 {
+            self.sever_node(life);
+        }
+    }
+
+    /// Everything is well from now on.
+    pub fn heal_all(&mut self) {
+        for (_, fault) in &mut self.plan.faults {
+            fault.span = 0;
+        }
+        self.plan.calm_down();
+        for node in 0..self.nodes.len() {
+            let it = &mut self.nodes[node];
+            (it.rows_lost, it.unreachable) = (0, 0);
+            let life = it.life;
+            for thread in 0..self.threads() {
+                self.release(At { life, thread });
+            }
+        }
+        for shard in 0..self.plan.size.shards {
+            self.heal_shard(shard);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The proof in simulation: the real cores, everything around them made up, millions of schedules.
+//!
+//! What is real: [`Keeper`](crate::roster::Keeper), the census and the rows, all of
+//! [`proof`](crate::proof), the interest's [`Machine`](crate::interest::Machine) and the clock of
+//! ids. What is thin here and long in the product: the loops between them, in the order of steps
+//! that the rules prescribe. What is simulated: the store, Redis, clocks, threads, clients. Direct
+//! messages only. A referee who knows everything judges each cursor and each `sent` at once.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `world` | a deployment in virtual time; `run` is one schedule of a seed |
+//! | `queue`, `event`, `rng` | events by time, what they are, chance |
+//! | `plan`, `profile`, `fault` | how large, how slow, what goes wrong |
+//! | `clocks`, `store`, `redis` | what nodes cannot trust |
+//! | `thread` | steps of a thread, and stops between any two of them |
+//! | `node`, `keeping` | a node's life; its loop: rows, reads, leases, orders of the watch |
+//! | `worker`, `send`, `publisher` | a worker's queue; a send; its publisher connections |
+//! | `subscriber` | the owner of a subscriber connection, interest and dispatch |
+//! | `session`, `round` | resumes, hand-over, cursors; a worker's part of a round |
+//! | `client`, `referee` | devices, and who judges what they hold |
+//! | `slip` | mistakes that the loops could make |
+//! | `script`, `holes` | scripted schedules, and the holes of earlier wordings |
+//! | `runner` | seeds in the suite and on demand: `scripts/simulate` |
+//!
+//! # A script
+//!
+//! [`World::scripted(nodes, rules)`](world::World::scripted) is a deployment in which everything
+//! takes about a millisecond, all clocks are right, and nothing happens but what the script says. It
+//! has run for 20 s. Users 0 to 5 have a device each, of the same number, not connected.
+//!
+//! ```text
+//! world.connects(device, node)              with the cursor that it holds
+//! world.sends(device, user) -> Option<Msg>  once it has an id
+//! world.pass(s)  pass_to(s)  pass_until(s, |world| ..)         time, in seconds
+//! world.stops(node, part)  goes_on(node, part)  stops_all(node)  goes_on_all(node)
+//! world.stops_before(node, part, step)      once; Part::{Loop, Worker(w), Hearing(shard)}
+//! world.hold(Hold::..)  let_go_of(Hold::..)  held(Hold::..)    acks, reads, pushes, answers
+//! world.rows_are(node, Some(Fate::..))  messages_are(..)       unheard, flickering, lost, late
+//! world.strikes(kind, node, which, s)       any fault of `fault::Kind`
+//! world.cursor(device)  watermark(node)  is_frozen(node)  lease_left(node)  is_acked(msg)
+//! world.objection                           what the referee objects to; time stands still then
+//! ```
+//!
+//! A thread that goes on takes what came meanwhile before its own timers. `world.slip` makes the
+//! loops err; [`World::scripted_with`](world::World::scripted_with) takes any [`plan::Plan`], whose
+//! `slow` and `bounds` a script may change, for more workers, shards or commands in flight.
+
+macro_rules! trace {
+    ($world:expr, $($part:tt)*) => {
+        if $world.tracing {
+            let line = format!($($part)*);
+            $world.note(line);
+        }
+    };
+}
+
+mod client;
+mod clocks;
+mod event;
+mod fault;
+mod holes;
+mod keeping;
+mod node;
+mod plan;
+mod profile;
+mod publisher;
+mod queue;
+mod redis;
+mod referee;
+mod rng;
+mod round;
+mod runner;
+#[allow(dead_code, reason = "what scripts may say is more than those of today do")]
+mod script;
+mod send;
+mod session;
+mod slip;
+mod store;
+mod subscriber;
+mod thread;
+mod worker;
+mod world;

@@ -1,0 +1,185 @@
+//! A node: its threads, its state, and how it starts and ends.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::clocks::Clocks;
+use super::event::{At, Event, Job, Life};
+use super::fault::Kind;
+use super::keeping::Keeping;
+use super::queue::{SECOND, Time};
+use super::subscriber::Hearing;
+use super::thread::Thread;
+use super::worker::Worker;
+use super::world::World;
+use crate::domain::HybridClock;
+use crate::proof::View;
+
+/// The thread of a node's loop.
+pub const LOOP: u8 = 0;
+
+/// A node in one of its lives.
+#[derive(Debug)]
+pub struct Node {
+    /// Which life.
+    pub life: Life,
+    /// Whether it lives.
+    pub alive: bool,
+    /// It takes no sessions and no sends, and goes.
+    pub draining: bool,
+    /// It does not know the time.
+    pub refused: bool,
+    /// Its clocks.
+    pub clocks: Clocks,
+    /// What its ids come from.
+    pub ids: HybridClock,
+    /// What all its threads see of the proof.
+    pub view: Arc<View>,
+    /// Its threads: the loop, the workers, the owners of the subscriber connections.
+    pub threads: SmallVec<[Thread; 4]>,
+    /// The loop's state.
+    pub keeping: Keeping,
+    /// The workers' states.
+    pub workers: SmallVec<[Worker; 1]>,
+    /// The subscriber connections, a shard each, and the interest.
+    pub hearing: SmallVec<[Hearing; 2]>,
+    /// Which workers want a user's key, a bit each.
+    pub wants: [u8; 8],
+    /// Its row writes get lost until then.
+    pub rows_lost: Time,
+    /// It cannot connect to Redis until then.
+    pub unreachable: Time,
+}
+
+impl Node {
+    /// The loop's thread.
+    pub const fn looper(&self) -> At {
+        At { life: self.life, thread: LOOP }
+    }
+
+    /// A worker's thread.
+    pub const fn worker_at(&self, worker: usize) -> At {
+        At { life: self.life, thread: 1 + worker as u8 }
+    }
+}
+
+/// The owner of a shard's subscriber connection, on a node of so many workers.
+pub const fn owner_of(life: Life, shard: u8, workers: u8) -> At {
+    At { life, thread: 1 + workers + shard }
+}
+
+impl World {
+    /// How many threads a node has.
+    pub const fn threads(&self) -> u8 {
+        1 + self.plan.size.workers + self.plan.size.shards
+    }
+
+    /// Whether a node in this life is there.
+    pub fn is_alive(&self, life: Life) -> bool {
+        let node = &self.nodes[usize::from(life.node)];
+        node.alive && node.life == life
+    }
+
+    /// Whether a node cannot connect to Redis.
+    pub fn is_unreachable(&self, life: Life) -> bool {
+        self.now < self.nodes[usize::from(life.node)].unreachable
+    }
+
+    fn make_node(&mut self, life: Life) -> Node {
+        let clocks = if self.plan.wrong_clocks {
+            Clocks::draw(&mut self.rng, self.now)
+        } else {
+            Clocks::exact()
+        };
+        let view = Arc::new(View::default());
+        let moment = clocks.moment(self.now);
+        let (shards, workers) = (self.plan.size.shards, self.plan.size.workers);
+        let bounds = self.plan.bounds;
+        let incarnation = self.next_incarnation();
+        Node {
+            life,
+            alive: true,
+            draining: false,
+            refused: false,
+            clocks,
+            ids: HybridClock::default(),
+            threads: (0..self.threads()).map(|_| Thread::default()).collect(),
+            keeping: Keeping::new(
+                incarnation,
+                moment,
+                shards,
+                workers,
+                Arc::clone(&view),
+                self.rules,
+            ),
+            workers: (0..workers)
+                .map(|_| Worker::new(shards, &bounds, moment, self.rules))
+                .collect(),
+            hearing: (0..shards).map(|_| Hearing::new(bounds.linger, self.rules)).collect(),
+            view,
+            wants: [0; 8],
+            rows_lost: 0,
+            unreachable: 0,
+        }
+    }
+
+    /// One more node starts.
+    pub fn join(&mut self) {
+        let life = Life { node: self.nodes.len() as u8, boot: 0 };
+        let node = self.make_node(life);
+        self.nodes.push(node);
+        self.start(life);
+    }
+
+    /// A node that is gone starts again, with nothing.
+    pub fn restart(&mut self, node: u8) {
+        let old = &self.nodes[usize::from(node)];
+        let life = Life { node, boot: old.life.boot + 1 };
+        if !old.alive {
+            let fresh = self.make_node(life);
+            self.nodes[usize::from(node)] = fresh;
+            self.start(life);
+        }
+    }
+
+    fn start(&mut self, life: Life) {
+        trace!(self, "{life:?} starts");
+        let node = usize::from(life.node);
+        let looper = self.nodes[node].looper();
+        let spread = self.rng.below(SECOND);
+        self.queue.push(self.now + spread, Event::Thread(looper, Job::WriteDue(0)));
+        let spread = self.rng.below(2 * SECOND);
+        self.queue.push(self.now + spread, Event::Thread(looper, Job::ReadDue));
+        for thread in 0..=self.plan.size.workers {
+            let tick = Event::Thread(At { life, thread }, Job::Tick);
+            let spread = self.rng.below(SECOND);
+            self.queue.push(self.now + spread, tick);
+        }
+        for shard in 0..self.plan.size.shards {
+            self.post(owner_of(life, shard, self.plan.size.workers), Job::SubConnect(shard, 0));
+            for worker in 0..self.plan.size.workers {
+                let at = self.nodes[node].worker_at(usize::from(worker));
+                self.post(at, Job::PubConnect(shard, 0));
+            }
+        }
+    }
+
+    /// A node is no more, at once.
+    pub fn kill(&mut self, life: Life) {
+        if !self.is_alive(life) {
+            return;
+        }
+        trace!(self, "{life:?} is gone");
+        self.sever_node(life);
+        self.nodes[usize::from(life.node)].alive = false;
+        self.lose_sessions(life);
+    }
+
+    /// A node is stopped cleanly.
+    pub fn drain(&mut self, life: Life) {
+        self.nodes[usize::from(life.node)].draining = true;
+        self.close_sessions(life, 3 * SECOND);
+        self.later(16 * SECOND, Kind::Kill, life.node);
+    }
+}

@@ -1,0 +1,256 @@
+//! What a seed makes of a profile: how large a schedule is, how slow everything is, and what goes
+//! wrong when.
+
+use super::fault::{Fault, Kind};
+use super::profile::Profile;
+use super::queue::{MILLI, SECOND, Time};
+use super::rng::Rng;
+use super::store::{Delay, Writing};
+
+/// How large a schedule is.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    /// Nodes at the start.
+    pub nodes: u8,
+    /// Workers of a node.
+    pub workers: u8,
+    /// Shards.
+    pub shards: u8,
+    /// Buckets.
+    pub buckets: u8,
+    /// Users.
+    pub users: u8,
+    /// Devices, of all users.
+    pub devices: u8,
+    /// Sends.
+    pub sends: u8,
+    /// Other things that clients do.
+    pub acts: u8,
+    /// Until when things happen.
+    pub active: Time,
+    /// How long everything is well afterwards.
+    pub quiet: Time,
+}
+
+/// How slow everything is.
+#[derive(Debug, Clone, Copy)]
+pub struct Slowness {
+    /// Writes of messages.
+    pub messages: Writing,
+    /// Writes of rows of the roster.
+    pub rows: Writing,
+    /// Reads of the roster.
+    pub roster: Delay,
+    /// Reads of messages.
+    pub reads: Delay,
+    /// Reads that fail, of a thousand.
+    pub reads_fail_in: u32,
+    /// The way to Redis and back.
+    pub bus: Delay,
+    /// Redis' answers to subscribes.
+    pub confirms: Delay,
+    /// From one thread to another.
+    pub handoff: Delay,
+    /// Until a node gives up on a write.
+    pub write_timeout: Time,
+    /// Stops between two steps of a thread, of a million.
+    pub stops_in: u32,
+    /// How long such a stop is at most.
+    pub stop: Time,
+}
+
+/// The bounds of a node.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Deliveries that a worker's queue holds.
+    pub inbox: usize,
+    /// Publishes that wait for a shard.
+    pub ring: usize,
+    /// Sends that are pending at a worker.
+    pub pending: usize,
+    /// Messages that are remembered as handed over.
+    pub handed: usize,
+    /// Live messages that a resuming session buffers.
+    pub buffer: u32,
+    /// Frames that a session's outbox holds.
+    pub outbox: usize,
+    /// Messages of one conversation that a resume sends.
+    pub page: u32,
+    /// How long a bucket lingers, in milliseconds.
+    pub linger: u64,
+    /// Commands of a subscriber connection that are under way at once.
+    pub commands: usize,
+    /// How long a row of the roster is kept.
+    pub row_ttl: Time,
+}
+
+/// A schedule's plan.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Which profile it came from.
+    pub profile: Profile,
+    /// How large it is.
+    pub size: Size,
+    /// How slow everything is.
+    pub slow: Slowness,
+    /// The bounds of its nodes.
+    pub bounds: Bounds,
+    /// What goes wrong, by time.
+    pub faults: Vec<(Time, Fault)>,
+    /// Whether the clocks are wrong.
+    pub wrong_clocks: bool,
+    /// Messages that go out as one publish to all, of a thousand.
+    pub to_all_in: u32,
+    /// Connections that come without a cursor, of a thousand.
+    pub fresh_in: u32,
+    /// Connections that are slow, of a thousand.
+    pub slow_in: u32,
+}
+
+impl Plan {
+    /// An empty schedule in which nothing is slow and nothing goes wrong.
+    pub fn calm(nodes: u8, workers: u8, shards: u8) -> Self {
+        let writing = Writing { delay: Delay::steady(MILLI), lost_in: 0, unheard_in: 0 };
+        let steady = Delay::steady(MILLI);
+        Self {
+            profile: Profile::Mix,
+            size: Size {
+                nodes,
+                workers,
+                shards,
+                buckets: 16,
+                users: 6,
+                devices: 6,
+                sends: 0,
+                acts: 0,
+                active: 0,
+                quiet: 0,
+            },
+            slow: Slowness {
+                messages: writing,
+                rows: writing,
+                roster: steady,
+                reads: steady,
+                reads_fail_in: 0,
+                bus: steady,
+                confirms: steady,
+                handoff: Delay::steady(0),
+                write_timeout: 30 * SECOND,
+                stops_in: 0,
+                stop: 0,
+            },
+            bounds: Bounds {
+                inbox: 1000,
+                ring: 1000,
+                pending: 1000,
+                handed: 1000,
+                buffer: 1000,
+                outbox: 1000,
+                page: 1000,
+                linger: 3000,
+                commands: 1,
+                row_ttl: 3600 * SECOND,
+            },
+            faults: Vec::new(),
+            wrong_clocks: false,
+            to_all_in: 0,
+            fresh_in: 0,
+            slow_in: 0,
+        }
+    }
+
+    /// The plan of a seed.
+    pub fn draw(profile: Profile, rng: &mut Rng) -> Self {
+        let mut plan = Self::calm(2 + rng.below(3) as u8, 1, 1 + (rng.below(5) / 2) as u8);
+        plan.profile = profile;
+        plan.wrong_clocks = !rng.chance(100);
+        plan.draw_size(rng);
+        plan.draw_slowness(rng);
+        plan.draw_bounds(rng);
+        profile.shape(&mut plan, rng);
+        let count = rng.below(u64::from(plan.profile.faults_max()) + 1);
+        for _ in 0..count {
+            plan.draw_fault(rng);
+        }
+        plan.faults.sort_by_key(|(at, _)| *at);
+        plan
+    }
+
+    /// Nothing is slow any more, and nothing goes wrong.
+    pub fn calm_down(&mut self) {
+        self.slow = Self::calm(1, 1, 1).slow;
+    }
+
+    fn draw_size(&mut self, rng: &mut Rng) {
+        let size = &mut self.size;
+        size.buckets = [2, 4, 16][rng.below(3) as usize];
+        size.users = 2 + rng.below(3) as u8;
+        size.devices = size.users + rng.below(u64::from(size.users) + 1) as u8;
+        size.sends = 6 + rng.below(24) as u8;
+        size.acts = rng.below(16) as u8;
+        size.active = (40 + rng.below(35)) * SECOND;
+        size.quiet = if rng.chance(120) { 70 * SECOND } else { 0 };
+        self.to_all_in = [0, 0, 300][rng.below(3) as usize];
+        self.fresh_in = [0, 100, 500][rng.below(3) as usize];
+        self.slow_in = [0, 0, 400][rng.below(3) as usize];
+    }
+
+    fn draw_slowness(&mut self, rng: &mut Rng) {
+        let tail = |rng: &mut Rng, usual: Time, slow: Time| Delay {
+            usual,
+            slow_in: [0, 20, 150][rng.below(3) as usize],
+            slow: rng.range(slow / 10, slow),
+        };
+        let slow = &mut self.slow;
+        slow.messages.delay = tail(rng, 3 * MILLI, 7 * SECOND);
+        slow.messages.lost_in = [0, 30, 100][rng.below(3) as usize];
+        slow.messages.unheard_in = [0, 20][rng.below(2) as usize];
+        slow.rows.delay = tail(rng, 3 * MILLI, 4 * SECOND);
+        slow.rows.lost_in = [0, 50, 200][rng.below(3) as usize];
+        slow.rows.unheard_in = [0, 50][rng.below(2) as usize];
+        slow.roster = tail(rng, 5 * MILLI, 4 * SECOND);
+        slow.reads = tail(rng, 5 * MILLI, 6 * SECOND);
+        slow.reads_fail_in = [0, 0, 100][rng.below(3) as usize];
+        slow.bus = tail(rng, MILLI, SECOND);
+        slow.confirms = tail(rng, MILLI, 3 * SECOND);
+        slow.handoff = match rng.below(3) {
+            0 => Delay::steady(0),
+            _ => Delay { usual: 0, slow_in: 100, slow: SECOND },
+        };
+        slow.write_timeout = [3, 7, 30][rng.below(3) as usize] * SECOND;
+        slow.stops_in = [0, 500, 4000][rng.below(3) as usize];
+        slow.stop = [SECOND, 8 * SECOND, 40 * SECOND][rng.below(3) as usize];
+    }
+
+    fn draw_bounds(&mut self, rng: &mut Rng) {
+        let mut tight = |tight: usize| if rng.chance(250) { tight } else { 1000 };
+        let bounds = &mut self.bounds;
+        bounds.inbox = tight(2);
+        bounds.ring = tight(2);
+        bounds.pending = tight(3);
+        bounds.handed = tight(2);
+        bounds.buffer = tight(1) as u32;
+        bounds.outbox = tight(6);
+        bounds.page = tight(2) as u32;
+        bounds.linger = [0, 1000, 5000][rng.below(3) as usize];
+    }
+
+    /// Adds a fault of this profile at some time.
+    fn draw_fault(&mut self, rng: &mut Rng) {
+        let kind = self.profile.draw_kind(rng);
+        let at = 6 * SECOND + rng.below(self.size.active - 6 * SECOND);
+        self.add(at, kind, rng);
+    }
+
+    /// Adds a fault at a time.
+    pub fn add(&mut self, at: Time, kind: Kind, rng: &mut Rng) {
+        let span = match rng.below(4) {
+            0 => rng.below(3 * SECOND),
+            1 => rng.below(12 * SECOND),
+            2 => 5 * SECOND + rng.below(20 * SECOND),
+            _ => rng.below(60 * SECOND),
+        };
+        let fault = Fault { kind, node: rng.below(16) as u8, which: rng.below(16) as u8, span };
+        self.faults.push((at, fault));
+    }
+}

@@ -1,0 +1,376 @@
+//! Redis: servers that come and go, and connections that queue in order, get lost, or go deaf.
+//!
+//! A publish is queued to all subscribers of its channel, in the server's order, before it is
+//! answered. Whatever a connection has not delivered when it is lost is lost with it.
+
+use smallvec::SmallVec;
+
+use super::event::{ALL, At, Cargo, Command, Conn, Event, Job, Life, OWN};
+use super::queue::{MILLI, SECOND, Time};
+use super::store::NEVER;
+use super::world::World;
+use crate::roster::Run;
+
+/// One start of a server.
+#[derive(Debug)]
+pub struct Server {
+    shard: u8,
+    alive: bool,
+    /// It does nothing until then.
+    stalled: Time,
+    /// It crashes in the next pipeline, after so many of its publishes.
+    pub crash_after: Option<u8>,
+    conns: SmallVec<[Conn; 8]>,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// The thread that owns it.
+    pub owner: At,
+    /// Whether it subscribes; it publishes otherwise.
+    subscribes: bool,
+    /// Which shard.
+    pub shard: u8,
+    server: u8,
+    /// Whether the node uses it.
+    pub open: bool,
+    /// Nothing arrives from then on, either way.
+    dead: Time,
+    /// Nothing arrives at the node, which does not notice.
+    pub deaf: bool,
+    channels: u64,
+    up_free: Time,
+    down_free: Time,
+}
+
+/// Redis.
+#[derive(Debug, Default)]
+pub struct Redis {
+    servers: Vec<Server>,
+    /// The primary of each shard, as its name says.
+    primaries: SmallVec<[u8; 4]>,
+    /// Who still finds which server under a shard's name, and until when.
+    stale: Vec<(Life, u8, u8, Time)>,
+    conns: Vec<Connection>,
+    pipelines: Vec<SmallVec<[Cargo; 4]>>,
+    free: Vec<u16>,
+}
+
+impl Redis {
+    /// Nothing but a fresh primary a shard.
+    pub fn reset(&mut self, shards: u8) {
+        self.servers.clear();
+        self.primaries.clear();
+        self.stale.clear();
+        self.conns.clear();
+        self.free.clear();
+        self.free.extend(0..self.pipelines.len() as u16);
+        for shard in 0..shards {
+            let server = self.start(shard);
+            self.primaries.push(server);
+        }
+    }
+
+    fn start(&mut self, shard: u8) -> u8 {
+        let conns = SmallVec::new();
+        self.servers.push(Server { shard, alive: true, stalled: 0, crash_after: None, conns });
+        self.servers.len() as u8 - 1
+    }
+
+    /// A connection.
+    pub fn conn(&self, conn: Conn) -> &Connection {
+        &self.conns[usize::from(conn)]
+    }
+
+    /// A connection.
+    pub fn conn_mut(&mut self, conn: Conn) -> &mut Connection {
+        &mut self.conns[usize::from(conn)]
+    }
+
+    /// The primary of a shard.
+    pub fn primary(&self, shard: u8) -> u8 {
+        self.primaries[usize::from(shard)]
+    }
+
+    /// The primary of a shard.
+    pub fn primary_mut(&mut self, shard: u8) -> &mut Server {
+        &mut self.servers[usize::from(self.primaries[usize::from(shard)])]
+    }
+
+    /// The run that a connection is to.
+    pub fn run(&self, conn: Conn) -> Run {
+        Run(u64::from(self.conn(conn).server) + 1)
+    }
+
+    /// Whether something that arrives now on a connection arrives at all.
+    pub fn arrives(&self, conn: Conn, now: Time) -> bool {
+        let conn = self.conn(conn);
+        now < conn.dead && !conn.deaf
+    }
+
+    fn resolve(&self, life: Life, shard: u8, now: Time) -> u8 {
+        let is_mine =
+            |entry: &&(Life, u8, u8, Time)| entry.0 == life && entry.1 == shard && now < entry.3;
+        self.stale.iter().find(is_mine).map_or(self.primary(shard), |entry| entry.2)
+    }
+
+    /// The open connections of a node to a shard, or of everybody to a server.
+    fn open_conns(&self, is: impl Fn(&Connection) -> bool) -> SmallVec<[Conn; 16]> {
+        let indexed = self.conns.iter().enumerate();
+        indexed.filter(|(_, conn)| conn.dead == NEVER && is(conn)).map(|(i, _)| i as Conn).collect()
+    }
+
+    /// A pipeline's place, filled with publishes.
+    pub fn pipeline<'a>(&mut self, publishes: impl Iterator<Item = &'a Cargo>) -> Option<u16> {
+        let mut publishes = publishes.peekable();
+        publishes.peek()?;
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.pipelines.push(SmallVec::new());
+            self.pipelines.len() as u16 - 1
+        });
+        let pipeline = &mut self.pipelines[usize::from(slot)];
+        pipeline.clear();
+        pipeline.extend(publishes.copied());
+        Some(slot)
+    }
+}
+
+impl World {
+    /// Connects a thread to the primary of a shard, as its node resolves it: the connection is
+    /// told to the thread when it is there. None if nobody is there.
+    pub fn connect(&mut self, owner: At, shard: u8, subscribes: bool) -> bool {
+        let server = self.redis.resolve(owner.life, shard, self.now);
+        if !self.redis.servers[usize::from(server)].alive || self.is_unreachable(owner.life) {
+            return false;
+        }
+        let conn = self.redis.conns.len() as Conn;
+        self.redis.conns.push(Connection {
+            owner,
+            subscribes,
+            shard,
+            server,
+            open: true,
+            dead: NEVER,
+            deaf: false,
+            channels: 0,
+            up_free: 0,
+            down_free: 0,
+        });
+        self.redis.servers[usize::from(server)].conns.push(conn);
+        self.send_down(conn, if subscribes { Job::SubUp(conn) } else { Job::PubUp(conn) });
+        true
+    }
+
+    /// Sends something over a connection to its server.
+    pub fn send_up(&mut self, conn: Conn, command: Command) {
+        let at = self.now + self.plan.slow.bus.draw(&mut self.rng);
+        let link = self.redis.conn_mut(conn);
+        link.up_free = at.max(link.up_free);
+        self.queue.push(link.up_free, Event::Server(conn, command));
+    }
+
+    /// Sends something over a connection to its node.
+    fn send_down(&mut self, conn: Conn, job: Job) {
+        let slow = self.plan.slow;
+        let delay = if matches!(job, Job::SubReply(_)) { slow.confirms } else { slow.bus };
+        let at = self.now + delay.draw(&mut self.rng);
+        let link = self.redis.conn_mut(conn);
+        link.down_free = at.max(link.down_free);
+        let event = Event::Thread(link.owner, job);
+        self.queue.push(link.down_free, event);
+    }
+
+    /// Something reaches a server.
+    pub fn serve(&mut self, conn: Conn, command: Command) {
+        let link = self.redis.conn(conn);
+        let server = &self.redis.servers[usize::from(link.server)];
+        if link.dead <= self.now || !server.alive {
+            if let Command::Publish(slot) = command {
+                self.redis.free.push(slot);
+            }
+            return;
+        }
+        if server.stalled > self.now {
+            return self.queue.push(server.stalled, Event::Server(conn, command));
+        }
+        match command {
+            Command::Publish(slot) => self.serve_pipeline(conn, slot),
+            Command::Subscribe(channels) => {
+                self.redis.conn_mut(conn).channels |= channels;
+                self.send_down(conn, Job::SubReply(conn));
+            }
+            Command::Unsubscribe(channels) => {
+                self.redis.conn_mut(conn).channels &= !channels;
+                self.send_down(conn, Job::SubReply(conn));
+            }
+        }
+    }
+
+    fn serve_pipeline(&mut self, conn: Conn, slot: u16) {
+        let server = self.redis.conn(conn).server;
+        let crash = self.redis.servers[usize::from(server)].crash_after;
+        let pipeline = std::mem::take(&mut self.redis.pipelines[usize::from(slot)]);
+        let reached = crash.map_or(pipeline.len(), |after| pipeline.len().min(usize::from(after)));
+        let mut refused = 0;
+        for (index, cargo) in pipeline[..reached].iter().enumerate() {
+            if index < 8 && self.plan.wrong_clocks && self.rng.rarely(2000) {
+                refused |= 1 << index;
+            } else {
+                self.push_to_subscribers(server, *cargo);
+            }
+        }
+        self.redis.pipelines[usize::from(slot)] = pipeline;
+        self.redis.free.push(slot);
+        if crash.is_some() {
+            // Some hear the answer before the crash, if there is one.
+            if self.rng.chance(500) && crash == Some(u8::MAX) {
+                self.send_down(conn, Job::PubReply(conn, refused));
+            }
+            return self.crash(server);
+        }
+        self.send_down(conn, Job::PubReply(conn, refused));
+    }
+
+    fn push_to_subscribers(&mut self, server: u8, cargo: Cargo) {
+        let conns = std::mem::take(&mut self.redis.servers[usize::from(server)].conns);
+        for conn in &conns {
+            let link = self.redis.conn(*conn);
+            if link.subscribes && link.channels & 1 << cargo.channel != 0 && !link.deaf {
+                self.send_down(*conn, Job::Push(*conn, cargo));
+            }
+        }
+        self.redis.servers[usize::from(server)].conns = conns;
+    }
+
+    /// A server dies, and its connections with it.
+    pub fn crash(&mut self, server: u8) {
+        self.redis.servers[usize::from(server)].alive = false;
+        for conn in self.redis.open_conns(|conn| conn.server == server) {
+            self.sever(conn);
+        }
+    }
+
+    /// A primary dies; after `down` another takes its name, empty.
+    pub fn restart_shard(&mut self, shard: u8, down: Time) {
+        let old = self.redis.primary(shard);
+        if self.redis.servers[usize::from(old)].alive {
+            self.crash(old);
+        }
+        self.later(down, super::fault::Kind::Promote, shard);
+    }
+
+    /// Another server takes a shard's name, unless a live one has it.
+    pub fn promote(&mut self, shard: u8) {
+        if !self.redis.servers[usize::from(self.redis.primary(shard))].alive {
+            self.redis.primaries[usize::from(shard)] = self.redis.start(shard);
+        }
+    }
+
+    /// A fresh server takes a shard's name while the old one lives on for `span`; some nodes still
+    /// find the old one.
+    pub fn fail_over(&mut self, shard: u8, span: Time) {
+        let old = self.redis.primary(shard);
+        self.redis.primaries[usize::from(shard)] = self.redis.start(shard);
+        for node in 0..self.nodes.len() {
+            if self.rng.chance(300) {
+                let until = self.now + self.rng.below(span + 1);
+                self.redis.stale.push((self.nodes[node].life, shard, old, until));
+            }
+        }
+        self.later(span, super::fault::Kind::Heal, old);
+    }
+
+    /// An old primary is no more.
+    pub fn heal(&mut self, server: u8) {
+        if self.redis.servers[usize::from(server)].alive {
+            self.crash(server);
+        }
+    }
+
+    /// A shard has one primary, which works; deaf connections are lost.
+    pub fn heal_shard(&mut self, shard: u8) {
+        self.promote(shard);
+        self.redis.stale.clear();
+        let primary = self.redis.primary(shard);
+        for server in 0..self.redis.servers.len() as u8 {
+            let it = &mut self.redis.servers[usize::from(server)];
+            if it.shard == shard {
+                (it.stalled, it.crash_after) = (0, None);
+                if server != primary {
+                    self.heal(server);
+                }
+            }
+        }
+        for conn in self.redis.open_conns(|conn| conn.shard == shard && conn.deaf) {
+            self.sever(conn);
+        }
+    }
+
+    /// A server does nothing for a while.
+    pub fn stall(&mut self, shard: u8, span: Time) {
+        self.redis.primary_mut(shard).stalled = self.now + span;
+    }
+
+    /// A connection is lost: some of what is under way still arrives, and the node may take long to
+    /// notice.
+    pub fn sever(&mut self, conn: Conn) {
+        if self.redis.conn(conn).dead != NEVER {
+            return;
+        }
+        let grace = if self.rng.chance(500) { 1 } else { 1 + self.rng.below(20 * MILLI) };
+        let notice = match self.rng.below(8) {
+            0 => self.rng.below(15 * SECOND),
+            1 | 2 => self.rng.below(SECOND),
+            _ => self.rng.below(5 * MILLI),
+        };
+        let dead = self.now + grace;
+        self.detach(conn, dead);
+        let link = self.redis.conn(conn);
+        let job = if link.subscribes { Job::SubClosed(conn) } else { Job::PubClosed(conn) };
+        self.queue.push(dead + notice, Event::Thread(link.owner, job));
+    }
+
+    /// The node gave a connection up.
+    pub fn hang_up(&mut self, conn: Conn) {
+        self.redis.conn_mut(conn).open = false;
+        if self.redis.conn(conn).dead == NEVER {
+            // What it sent before may still be served.
+            let dead = self.now + 1 + self.rng.below(30 * MILLI);
+            self.detach(conn, dead);
+        }
+    }
+
+    fn detach(&mut self, conn: Conn, dead: Time) {
+        let link = self.redis.conn_mut(conn);
+        link.dead = dead;
+        let server = link.server;
+        self.redis.servers[usize::from(server)].conns.retain(|other| *other != conn);
+    }
+
+    /// Severs or deafens the connections of a node to a shard.
+    pub fn hurt_links(&mut self, life: Life, shard: u8, subscribes: bool, deafen: bool) {
+        let is_hers = |conn: &Connection| {
+            conn.owner.life == life && conn.shard == shard && conn.subscribes == subscribes
+        };
+        for conn in self.redis.open_conns(is_hers) {
+            if deafen {
+                self.redis.conn_mut(conn).deaf = true;
+            } else {
+                self.sever(conn);
+            }
+        }
+    }
+
+    /// Severs all connections of a node.
+    pub fn sever_node(&mut self, life: Life) {
+        for conn in self.redis.open_conns(|conn| conn.owner.life == life) {
+            self.sever(conn);
+        }
+    }
+}
+
+/// The channels that a node always hears.
+pub const fn always(node: u8) -> u64 {
+    1 << ALL | 1 << (OWN + node)
+}

@@ -1,0 +1,86 @@
+//! The referee, who knows everything.
+
+use super::event::{Dev, Msg};
+use super::queue::{SECOND, Time};
+use super::world::World;
+
+/// How far a cursor may lie behind when everything has been well for long: 10 s of margin, 10 s
+/// between two clocks, and a few rounds of the loops.
+const LAG_MAX: Time = 30 * SECOND;
+
+/// What was broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Broken {
+    /// A cursor with a hole below it (I4).
+    Hole,
+    /// Something acknowledged did not reach a device in the end (I1).
+    Missing,
+    /// A sender's ids fell (I3).
+    Order,
+    /// A cursor lies far behind though everything is well (I9).
+    Lag,
+}
+
+/// What the referee objects to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Objection {
+    /// What was broken.
+    pub broken: Broken,
+    /// When.
+    pub at: Time,
+    /// For whom.
+    pub device: Dev,
+    /// By which message, if it is one.
+    pub message: Option<Msg>,
+}
+
+impl World {
+    /// Notes an objection, if it is the first.
+    pub fn object(&mut self, broken: Broken, device: Dev, message: Option<Msg>) {
+        let objection = Objection { broken, at: self.now, device, message };
+        trace!(self, "OBJECTION {objection:?}");
+        self.objection.get_or_insert(objection);
+    }
+
+    /// A device holds a cursor: it has everything that was acknowledged up to there.
+    pub fn judge_cursor(&mut self, device: Dev) {
+        let it = &self.devices[usize::from(device)];
+        let owed = self.acked & self.user_messages[usize::from(it.user)];
+        let missing = owed & !it.received & !it.exempt;
+        let Some(cursor) = it.cursor.filter(|_| missing != 0) else { return };
+        let hole = missing & !self.above(cursor.0, missing);
+        if hole != 0 {
+            self.object(Broken::Hole, device, Some(hole.trailing_zeros() as Msg));
+        }
+    }
+
+    /// A message was acknowledged: whoever holds a cursor above it has it.
+    pub fn judge_ack(&mut self, message: Msg) {
+        let users = self.messages[usize::from(message)].users;
+        for device in 0..self.devices.len() {
+            if users.contains(&self.devices[device].user) {
+                self.judge_cursor(device as Dev);
+            }
+        }
+    }
+
+    /// Everything has been well for long: every device has everything, and cursors are near.
+    pub fn judge_end(&mut self) {
+        for device in 0..self.devices.len() as Dev {
+            let it = &self.devices[usize::from(device)];
+            let Some(cursor) = it.cursor else {
+                self.object(Broken::Lag, device, None);
+                continue;
+            };
+            let owed = self.acked & self.user_messages[usize::from(it.user)];
+            let missing = owed & !it.received & !it.exempt;
+            if missing != 0 {
+                self.object(Broken::Missing, device, Some(missing.trailing_zeros() as Msg));
+            }
+            let near = super::clocks::EPOCH + self.now - LAG_MAX;
+            if cursor.0 < near {
+                self.object(Broken::Lag, device, None);
+            }
+        }
+    }
+}

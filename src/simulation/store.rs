@@ -1,0 +1,229 @@
+//! The store: three replicas, writes that reach each of them in their own time or never, reads that
+//! touch two. So a quorum read sees what was acknowledged before it began, and what was not may
+//! show in one read and not in the next.
+
+use super::event::Msg;
+use super::queue::{SECOND, Time};
+use super::rng::Rng;
+use crate::roster::Row;
+
+/// Never.
+pub const NEVER: Time = Time::MAX;
+
+/// How long something takes: usually about `usual`; in some cases of a thousand up to `slow` more.
+#[derive(Debug, Clone, Copy)]
+pub struct Delay {
+    /// The middle of the usual time.
+    pub usual: Time,
+    /// In so many of a thousand cases it is slow.
+    pub slow_in: u32,
+    /// How much slower at most.
+    pub slow: Time,
+}
+
+impl Delay {
+    /// Always about this long.
+    pub const fn steady(usual: Time) -> Self {
+        Self { usual, slow_in: 0, slow: 0 }
+    }
+
+    /// Draws one.
+    pub const fn draw(&self, rng: &mut Rng) -> Time {
+        let usual = self.usual / 2 + rng.below(self.usual + 1);
+        if rng.chance(self.slow_in) { usual + rng.below(self.slow) } else { usual }
+    }
+}
+
+/// When each replica has a row.
+#[derive(Debug, Clone, Copy)]
+pub struct Replicas(pub [Time; 3]);
+
+/// When a read touches which two replicas.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Touch {
+    replicas: [u8; 2],
+    at: [Time; 2],
+}
+
+impl Touch {
+    /// A read between two times.
+    pub fn draw(rng: &mut Rng, begin: Time, end: Time) -> Self {
+        let left_out = rng.below(3) as u8;
+        let replicas = [(left_out + 1) % 3, (left_out + 2) % 3];
+        let span = end - begin;
+        let at = [begin + rng.below(span + 1), begin + rng.below(span + 1)];
+        Self { replicas, at }
+    }
+}
+
+impl Replicas {
+    /// No replica has it.
+    pub const NOWHERE: Self = Self([NEVER; 3]);
+
+    /// Whether a read sees it.
+    pub fn seen(&self, touch: &Touch) -> bool {
+        self.seen_within(touch, NEVER)
+    }
+
+    /// Whether a read sees it, if it is gone so long after it was written.
+    fn seen_within(&self, touch: &Touch, ttl: Time) -> bool {
+        let has = |which: usize| {
+            let applied = self.0[touch.replicas[which] as usize];
+            applied <= touch.at[which] && touch.at[which] - applied < ttl
+        };
+        has(0) || has(1)
+    }
+
+    /// When a quorum has it.
+    pub fn quorum(&self) -> Time {
+        let [a, b, c] = self.0;
+        a.max(b).min(a.max(c)).min(b.max(c))
+    }
+}
+
+/// What becomes of writes.
+#[derive(Debug, Clone, Copy)]
+pub struct Writing {
+    /// Until a replica has it.
+    pub delay: Delay,
+    /// In so many of a thousand cases no quorum gets it in time.
+    pub lost_in: u32,
+    /// In so many of a thousand cases the acknowledgement is lost.
+    pub unheard_in: u32,
+}
+
+impl Writing {
+    /// Draws a write that begins now.
+    pub fn draw(&self, rng: &mut Rng, now: Time) -> Replicas {
+        let mut at = [(); 3].map(|()| now + 1 + self.delay.draw(rng));
+        if rng.chance(self.lost_in) {
+            let kept = rng.below(4) as usize;
+            for (replica, at) in at.iter_mut().enumerate() {
+                if replica != kept {
+                    *at = if rng.chance(300) {
+                        now + 5 * SECOND + rng.below(20 * SECOND)
+                    } else {
+                        NEVER
+                    };
+                }
+            }
+        }
+        Replicas(at)
+    }
+}
+
+/// One write of a row of the roster.
+#[derive(Debug)]
+pub struct RowWrite {
+    /// What it writes.
+    pub row: Row,
+    /// Which incarnation of its boot.
+    pub number: u32,
+    /// What decides which of two writes stays.
+    stamp: u64,
+    /// The row that it writes to.
+    key: u128,
+    replicas: Replicas,
+}
+
+/// The store.
+#[derive(Debug, Default)]
+pub struct Store {
+    writes: Vec<RowWrite>,
+    keys: Vec<(u128, Vec<u16>)>,
+}
+
+impl Store {
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.writes.clear();
+        self.keys.clear();
+    }
+
+    /// A row is to be written: which write it is.
+    pub fn prepare(&mut self, row: Row, number: u32, key: u128, stamp: u64) -> u16 {
+        self.writes.push(RowWrite { row, number, stamp, key, replicas: Replicas::NOWHERE });
+        self.writes.len() as u16 - 1
+    }
+
+    /// The write is issued.
+    pub fn issue(&mut self, write: u16, replicas: Replicas) {
+        let RowWrite { key, .. } = self.writes[usize::from(write)];
+        self.writes[usize::from(write)].replicas = replicas;
+        match self.keys.iter_mut().find(|(found, _)| *found == key) {
+            Some((_, writes)) => writes.push(write),
+            None => self.keys.push((key, vec![write])),
+        }
+    }
+
+    /// One write.
+    pub fn write(&self, write: u16) -> &RowWrite {
+        &self.writes[usize::from(write)]
+    }
+
+    /// The rows that a read sees, if each is gone `ttl` after it was written.
+    pub fn roster(&self, touch: &Touch, ttl: Time) -> Vec<Row> {
+        let mut rows = Vec::with_capacity(self.keys.len());
+        for (_, writes) in &self.keys {
+            let seen = writes.iter().map(|write| &self.writes[usize::from(*write)]);
+            let seen = seen.rev().filter(|write| write.replicas.seen(touch));
+            // Stamps nearly always rise, so the first that is seen is the one that stays.
+            if let Some(last) = seen.take(WINDOW).max_by_key(|write| write.stamp)
+                && last.replicas.seen_within(touch, ttl)
+            {
+                rows.push(last.row.clone());
+            }
+        }
+        rows
+    }
+}
+
+/// So many of the last writes that are seen may be out of order.
+const WINDOW: usize = 3;
+
+/// A message as the store has it.
+#[derive(Debug, Clone, Copy)]
+pub struct Stored {
+    /// The message itself.
+    pub row: Replicas,
+    /// The line in the activity of each of its two users.
+    pub activity: [Replicas; 2],
+}
+
+impl Stored {
+    /// It was not written.
+    pub const NOWHERE: Self =
+        Self { row: Replicas::NOWHERE, activity: [Replicas::NOWHERE, Replicas::NOWHERE] };
+
+    /// Draws its writes, which begin now.
+    pub fn draw(writing: &Writing, rng: &mut Rng, now: Time) -> Self {
+        let mut draw = || writing.draw(rng, now);
+        Self { row: draw(), activity: [draw(), draw()] }
+    }
+
+    /// When a quorum has all of it.
+    pub fn quorum(&self) -> Time {
+        self.row.quorum().max(self.activity[0].quorum()).max(self.activity[1].quorum())
+    }
+}
+
+/// A read of what a user may have missed: his activity first, then ranges.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Looks {
+    /// At the activity.
+    pub activity: Touch,
+    /// At the ranges.
+    pub ranges: Touch,
+    /// Above which id, by its time.
+    pub above: u64,
+    /// Whose.
+    pub user: u8,
+}
+
+/// A set of messages.
+pub type Messages = u64;
+
+/// The set of one message.
+pub const fn one(message: Msg) -> Messages {
+    1 << message
+}

@@ -1,0 +1,232 @@
+//! The owner of a shard's subscriber connection: it orders the commands of the interest, and hands
+//! what is heard to the workers that want it.
+
+use std::collections::VecDeque;
+
+use super::event::{At, Cargo, Command, Conn, Event, Job, Life, What};
+use super::keeping::Told;
+use super::queue::{MILLI, SECOND, Time};
+use super::redis::always;
+use super::worker::Item;
+use super::world::World;
+use crate::domain::Class;
+use crate::interest::{Action, Batch, Linger, Machine};
+use crate::layout::{Bucket, BucketCount};
+use crate::roster::Rules;
+
+/// The longest wait until a connection is tried again.
+const RETRY: Time = 2 * SECOND;
+
+/// How long an answer is waited for.
+const ANSWER_WAIT: Time = 5 * SECOND;
+
+/// Buckets in one command.
+const BATCH_MAX: usize = 2;
+
+/// What a node hears from one shard.
+#[derive(Debug)]
+pub struct Hearing {
+    /// The rule of its interest.
+    pub machine: Machine,
+    conn: Option<Conn>,
+    attempt: u16,
+    /// Whether `all` and the node's own channel are heard.
+    begun: bool,
+    /// Buckets that were needed then and are not heard yet, a bit each.
+    missing: Option<u64>,
+    commands: VecDeque<Batch>,
+    /// When the last command was sent or answered.
+    asked: Time,
+}
+
+impl Hearing {
+    /// Nothing is heard.
+    pub fn new(linger: u64, rules: Rules) -> Self {
+        Self {
+            machine: Machine::under(Linger { ms: linger }, rules),
+            conn: None,
+            attempt: 0,
+            begun: false,
+            missing: None,
+            commands: VecDeque::new(),
+            asked: 0,
+        }
+    }
+
+    /// Whether a command waits for its answer for too long.
+    fn is_late(&self, now: Time) -> bool {
+        let waits = !self.begun || !self.commands.is_empty();
+        self.conn.is_some() && waits && now - self.asked > ANSWER_WAIT
+    }
+}
+
+/// A bucket of the simulation as the interest knows it.
+pub fn bucket(index: u8) -> Bucket {
+    let of = BucketCount::new(64).expect("64 is a power of two");
+    Bucket { class: Class::User, of, index: u32::from(index) }
+}
+
+fn channels(batch: &Batch) -> u64 {
+    batch.buckets.iter().fold(0, |mask, bucket| mask | 1 << bucket.index)
+}
+
+impl World {
+    pub(super) fn hearing(&mut self, life: Life, shard: u8) -> &mut Hearing {
+        &mut self.nodes[usize::from(life.node)].hearing[usize::from(shard)]
+    }
+
+    /// A connection is to be made.
+    pub fn connect_subscriber(&mut self, at: At, shard: u8, attempt: u16) {
+        let hearing = self.hearing(at.life, shard);
+        if hearing.conn.is_none() && hearing.attempt == attempt && !self.connect(at, shard, true) {
+            self.retry_subscriber(at, shard);
+        }
+    }
+
+    fn retry_subscriber(&mut self, at: At, shard: u8) {
+        let wait = self.rng.below(RETRY);
+        let hearing = self.hearing(at.life, shard);
+        hearing.attempt += 1;
+        let job = Job::SubConnect(shard, hearing.attempt);
+        self.queue.push(self.now + wait, Event::Thread(at, job));
+    }
+
+    /// It is there: what is always heard comes first.
+    pub fn subscriber_up(&mut self, at: At, conn: Conn) {
+        let (shard, now) = (self.redis.conn(conn).shard, self.now);
+        let hearing = self.hearing(at.life, shard);
+        if hearing.conn.is_some() {
+            return self.hang_up(conn);
+        }
+        (hearing.conn, hearing.begun, hearing.missing) = (Some(conn), false, None);
+        hearing.asked = now;
+        let run = self.redis.run(conn);
+        trace!(self, "{at:?} subscriber {shard} up to {run:?}");
+        self.tell(at.life, Told::Connected(shard, run));
+        self.send_up(conn, Command::Subscribe(always(at.life.node)));
+    }
+
+    /// A command was answered.
+    pub fn subscriber_answered(&mut self, at: At, conn: Conn) {
+        let shard = self.redis.conn(conn).shard;
+        let (needed, now) = (self.needed(at.life, shard), self.now);
+        let hearing = self.hearing(at.life, shard);
+        if hearing.conn != Some(conn) {
+            return;
+        }
+        hearing.asked = now;
+        if hearing.begun {
+            if let Some(batch) = hearing.commands.pop_front() {
+                self.confirm(at, shard, &batch);
+            }
+        } else {
+            hearing.begun = true;
+            hearing.missing = Some(needed);
+            hearing.machine.connected();
+        }
+        self.command(at, shard);
+    }
+
+    fn confirm(&mut self, at: At, shard: u8, batch: &Batch) {
+        let hearing = self.hearing(at.life, shard);
+        let tickets = hearing.machine.answered(batch);
+        if let Some(missing) = &mut hearing.missing {
+            *missing &= !channels(batch);
+        }
+        for ticket in tickets {
+            let sid = ticket.0 as u16;
+            let owner = self.session(sid).at;
+            self.hand_off(owner, Job::Confirmed(sid));
+        }
+    }
+
+    /// The buckets of a shard that somebody on a node holds.
+    fn needed(&self, life: Life, shard: u8) -> u64 {
+        let node = &self.nodes[usize::from(life.node)];
+        let users = (0..self.plan.size.users).filter(|user| node.wants[usize::from(*user)] != 0);
+        let buckets = users.map(|user| self.bucket_of(user));
+        buckets.filter(|bucket| self.shard_of(*bucket) == shard).fold(0, |mask, b| mask | 1 << b)
+    }
+
+    /// The next command, if the connection takes one.
+    pub fn command(&mut self, at: At, shard: u8) {
+        let (window, now) = (self.plan.bounds.commands, self.now);
+        let hearing = self.hearing(at.life, shard);
+        if hearing.is_late(now) {
+            return self.cut_subscriber(at, shard);
+        }
+        hearing.machine.expire(now / MILLI);
+        let Some(conn) = hearing.conn.filter(|_| hearing.begun) else { return };
+        if hearing.commands.len() < window
+            && let Some(batch) = hearing.machine.next_batch(BATCH_MAX)
+        {
+            let channels = channels(&batch);
+            let command = match batch.action {
+                Action::Subscribe => Command::Subscribe(channels),
+                Action::Unsubscribe => Command::Unsubscribe(channels),
+            };
+            hearing.commands.push_back(batch);
+            hearing.asked = now;
+            return self.send_command(at, shard, conn, command);
+        }
+        let is_idle = hearing.commands.is_empty();
+        if hearing.missing.is_some_and(|missing| missing == 0 || is_idle) {
+            hearing.missing = None;
+            self.tell(at.life, Told::Whole(shard));
+        }
+    }
+
+    fn send_command(&mut self, at: At, shard: u8, conn: Conn, command: Command) {
+        self.send_up(conn, command);
+        self.command(at, shard);
+    }
+
+    /// A connection is gone.
+    pub fn subscriber_closed(&mut self, at: At, conn: Conn) {
+        let shard = self.redis.conn(conn).shard;
+        if self.hearing(at.life, shard).conn.is_none_or(|mine| mine == conn) {
+            self.cut_subscriber(at, shard);
+        }
+    }
+
+    /// A connection is broken; its shard is looked up again.
+    pub fn cut_subscriber(&mut self, at: At, shard: u8) {
+        let hearing = self.hearing(at.life, shard);
+        if let Some(conn) = hearing.conn.take() {
+            hearing.machine.disconnected();
+            hearing.commands.clear();
+            (hearing.begun, hearing.missing) = (false, None);
+            trace!(self, "{at:?} subscriber {shard} down");
+            self.hang_up(conn);
+            self.tell(at.life, Told::Lost(shard));
+        }
+        self.retry_subscriber(at, shard);
+    }
+
+    /// Something was published.
+    pub fn pushed(&mut self, at: At, conn: Conn, cargo: Cargo) {
+        let shard = self.redis.conn(conn).shard;
+        if self.hearing(at.life, shard).conn != Some(conn) {
+            return;
+        }
+        match cargo.what {
+            What::Canary(number) if cargo.from == at.life => {
+                self.tell(at.life, Told::Canary(shard, number));
+            }
+            What::Message(message) if cargo.from != at.life => {
+                self.dispatch(at.life, message, cargo.keys, 0);
+            }
+            _ => {}
+        }
+    }
+
+    /// Puts a message into the queues of the workers that want it, those of `but` left out.
+    pub fn dispatch(&mut self, life: Life, message: u8, keys: u8, but: u8) {
+        let wants = &self.nodes[usize::from(life.node)].wants;
+        let users = (0..8).filter(|user| keys & 1 << user != 0);
+        let workers = users.fold(0, |mask, user| mask | wants[user]) & !but;
+        for worker in (0..self.plan.size.workers).filter(|worker| workers & 1 << worker != 0) {
+            self.put(life, worker, Item::Deliver(message, keys));
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! A worker: its queue, and what each thing in it means.
+
+use std::collections::VecDeque;
+
+use smallvec::SmallVec;
+
+use super::event::{At, Cargo, Event, Job, Life, Msg, OWN, Sid, What};
+use super::keeping::{Answer, Told};
+use super::plan::Bounds;
+use super::publisher::Publishing;
+use super::queue::SECOND;
+use super::round::Rounding;
+use super::thread::Step;
+use super::world::World;
+use crate::domain::{Micros, Moment, Now};
+use crate::proof::{Desk, DeskBounds, Handed, RoundKind};
+use crate::roster::Rules;
+
+/// What stands in a worker's queue.
+#[derive(Debug, Clone, Copy)]
+pub enum Item {
+    /// A message, for these users' keys.
+    Deliver(Msg, u8),
+    /// The loop wants its part of a row.
+    Ask(u16),
+    /// Another incarnation begins.
+    Succeed(u32),
+    /// An earlier one is over.
+    Forget(u32),
+    /// The watermark moves.
+    Advance(Micros),
+    /// A round begins.
+    Read(u64),
+    /// It is done.
+    Done {
+        /// Which.
+        number: u64,
+        /// What for.
+        kind: RoundKind,
+        /// What it proves.
+        decided: Option<Micros>,
+        /// The watermark since.
+        watermark: Micros,
+    },
+    /// Break the connection to a shard.
+    Cut(u8),
+    /// Send canaries.
+    Canary(u16),
+}
+
+/// A worker's state.
+#[derive(Debug)]
+pub struct Worker {
+    /// What it issued and publishes.
+    pub desk: Desk<Cargo>,
+    /// What it handed over.
+    pub handed: Handed,
+    /// The watermark as its sessions have it.
+    pub watermark: Micros,
+    /// Its sessions.
+    pub sessions: Vec<Sid>,
+    /// Its publisher connections, a shard each.
+    pub publishing: SmallVec<[Publishing; 2]>,
+    /// How many of its sessions hold interest in a user's key.
+    pub holds: [u8; 8],
+    /// The round under way.
+    pub rounding: Rounding,
+    /// The clocks when it began what it is doing: what nothing may be judged by.
+    pub cached: Option<Now>,
+    queue: VecDeque<Item>,
+    deliveries: usize,
+}
+
+impl Worker {
+    /// A worker that has nothing.
+    pub fn new(shards: u8, bounds: &Bounds, now: Moment, rules: Rules) -> Self {
+        let desk = DeskBounds { pending: bounds.pending, ring: bounds.ring };
+        Self {
+            desk: Desk::new(usize::from(shards), desk, now, rules),
+            handed: Handed::new(bounds.handed, rules),
+            watermark: Micros::default(),
+            sessions: Vec::new(),
+            publishing: (0..shards).map(|_| Publishing::default()).collect(),
+            holds: [0; 8],
+            rounding: Rounding::default(),
+            cached: None,
+            queue: VecDeque::new(),
+            deliveries: 0,
+        }
+    }
+}
+
+impl World {
+    pub(super) fn worker(&mut self, at: At) -> &mut Worker {
+        &mut self.nodes[usize::from(at.life.node)].workers[usize::from(at.thread - 1)]
+    }
+
+    /// Gives a thread something to do, perhaps a little later.
+    pub fn hand_off(&mut self, at: At, job: Job) {
+        match self.plan.slow.handoff.draw(&mut self.rng) {
+            0 => self.post(at, job),
+            delay => self.queue.push(self.now + delay, Event::Thread(at, job)),
+        }
+    }
+
+    /// Puts something into a worker's queue. A delivery that finds no room is a break.
+    pub fn put(&mut self, life: Life, worker: u8, item: Item) {
+        let max = self.plan.bounds.inbox;
+        let node = &mut self.nodes[usize::from(life.node)];
+        if !node.alive || node.life != life {
+            return;
+        }
+        let at = node.worker_at(usize::from(worker));
+        let it = &mut node.workers[usize::from(worker)];
+        if matches!(item, Item::Deliver(..)) {
+            if it.deliveries >= max {
+                node.view.raise();
+                trace!(self, "{at:?} overflows: {item:?}");
+                return self.tell(life, Told::Raised);
+            }
+            it.deliveries += 1;
+        }
+        it.queue.push_back(item);
+        if it.queue.len() == 1 {
+            self.hand_off(at, Job::Drain);
+        }
+    }
+
+    /// A worker takes the next that stands in its queue.
+    pub fn next_item(&mut self, at: At) {
+        let it = self.worker(at);
+        let Some(item) = it.queue.pop_front() else { return };
+        if !it.queue.is_empty() {
+            self.then(at, Step::Next);
+        }
+        match item {
+            Item::Deliver(message, keys) => {
+                self.worker(at).deliveries -= 1;
+                self.deliver(at, message, keys);
+            }
+            Item::Ask(ask) => self.answer(at, ask),
+            Item::Succeed(number) => self.worker(at).desk.succeed(number),
+            Item::Forget(number) => self.worker(at).desk.forget(number),
+            Item::Advance(watermark) => self.advance(at, watermark),
+            Item::Read(number) => self.begin_round(at, number),
+            Item::Done { number, kind, decided, watermark } => {
+                self.end_round(at, number, (kind, decided), watermark);
+            }
+            Item::Cut(shard) => self.cut_publisher(at, shard),
+            Item::Canary(number) => self.send_canaries(at, number),
+        }
+    }
+
+    fn answer(&mut self, at: At, ask: u16) {
+        let node = &mut self.nodes[usize::from(at.life.node)];
+        let reading = if node.refused {
+            Micros::default()
+        } else {
+            node.ids.issue(node.clocks.wall(self.now))
+        };
+        let desk = &mut node.workers[usize::from(at.thread - 1)].desk;
+        let mut retiring = SmallVec::new();
+        for old in node.keeping.keeper.retiring() {
+            if desk.tenure() != old && desk.is_settled(old) {
+                retiring.push((old, desk.snapshot(old, reading)));
+            }
+        }
+        let number = desk.tenure();
+        let answer = Answer {
+            worker: at.thread - 1,
+            ask,
+            number,
+            snapshot: desk.snapshot(number, reading),
+            // Only from when it issues no more: what it said before is no farewell.
+            settled: node.draining && desk.is_settled(number),
+            retiring,
+        };
+        self.tell(at.life, Told::Answer(Box::new(answer)));
+    }
+
+    fn advance(&mut self, at: At, watermark: Micros) {
+        let it = self.worker(at);
+        it.watermark = it.watermark.max(watermark);
+        let watermark = it.watermark;
+        it.handed.prune(watermark);
+        self.each_session(at, |world, sid| {
+            let session = world.session(sid);
+            if session.may_be_told()
+                && let Some(cursor) = session.footing.advance(watermark)
+            {
+                world.hand_cursor(sid, cursor);
+            }
+        });
+    }
+
+    /// Does something for every session of a worker.
+    pub fn each_session(&mut self, at: At, mut act: impl FnMut(&mut Self, Sid)) {
+        let mut index = 0;
+        while let Some(sid) = self.worker(at).sessions.get(index).copied() {
+            act(self, sid);
+            // It may be gone by now.
+            index += usize::from(self.worker(at).sessions.get(index) == Some(&sid));
+        }
+    }
+
+    fn send_canaries(&mut self, at: At, number: u16) {
+        let moment = self.moment(at.life);
+        for shard in 0..usize::from(self.plan.size.shards) {
+            let channel = OWN + at.life.node;
+            let canary = Cargo { what: What::Canary(number), channel, from: at.life, keys: 0 };
+            self.worker(at).desk.publish(shard, canary, None, moment);
+        }
+        self.then(at, Step::Flush);
+    }
+
+    /// A second passed.
+    pub fn tick_worker(&mut self, at: At) {
+        self.queue.push(self.now + SECOND, Event::Thread(at, Job::Tick));
+        let moment = self.moment(at.life);
+        self.tick_publishers(at, moment);
+        let desk = &mut self.worker(at).desk;
+        desk.tick(moment);
+        if desk.is_stuck(moment) {
+            self.tell(at.life, Told::Stuck);
+        }
+        self.each_session(at, Self::tick_session);
+        if at.thread == 1 {
+            for shard in 0..self.plan.size.shards {
+                let owner = super::node::owner_of(at.life, shard, self.plan.size.workers);
+                self.post(owner, Job::Command(shard));
+            }
+        }
+        self.then(at, Step::Flush);
+    }
+}

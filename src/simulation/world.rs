@@ -1,0 +1,341 @@
+//! A whole deployment in virtual time, on one thread.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::client::Device;
+use super::event::{Act, At, Dev, Event, Job};
+use super::node::Node;
+use super::plan::Plan;
+use super::profile::Profile;
+use super::queue::{Queue, SECOND, Time};
+use super::redis::Redis;
+use super::referee::Objection;
+use super::rng::Rng;
+use super::script::Script;
+use super::send::{Known, Wish};
+use super::session::Session;
+use super::slip::Slip;
+use super::store::{Messages, Store};
+use super::thread::Step;
+use crate::layout::{BucketCount, Buckets, Layout};
+use crate::roster::{About, Incarnation, Rules, ShardTag, State};
+
+/// How long the last sends may take to be covered by cursors.
+const TAIL: Time = 25 * SECOND;
+
+/// From when on lags are measured: the first watermarks take a while.
+const START: Time = 20 * SECOND;
+
+/// A deployment.
+#[derive(Debug)]
+pub struct World {
+    /// True time.
+    pub now: Time,
+    /// What is to happen.
+    pub queue: Queue,
+    /// Chance.
+    pub rng: Rng,
+    /// What this schedule is like.
+    pub plan: Plan,
+    /// Which rules hold.
+    pub rules: Rules,
+    /// Which mistake the loops make.
+    pub slip: Option<Slip>,
+    /// The store's roster.
+    pub store: Store,
+    /// Redis.
+    pub redis: Redis,
+    /// The nodes.
+    pub nodes: Vec<Node>,
+    /// All sessions there ever were.
+    pub sessions: Vec<Session>,
+    /// The clients' devices.
+    pub devices: Vec<Device>,
+    /// What clients wanted to send.
+    pub wishes: Vec<Wish>,
+    /// All messages that got an id.
+    pub messages: Vec<Known>,
+    /// Each user's messages.
+    pub user_messages: [Messages; 8],
+    /// What passed the check.
+    pub passed: Messages,
+    /// What was answered with `sent`.
+    pub acked: Messages,
+    /// What the referee objects to.
+    pub objection: Option<Objection>,
+    /// How far the watermarks lie behind, by the second, if that is measured.
+    pub lags: Option<Vec<u64>>,
+    /// What a script holds back.
+    pub script: Option<Script>,
+    /// Whether what happens is noted.
+    pub tracing: bool,
+    /// What happened.
+    pub trace: Vec<String>,
+    /// The shards as rows name them.
+    pub tags: SmallVec<[ShardTag; 4]>,
+    /// What rows say beside the proof's numbers.
+    pub about: Arc<About>,
+    incarnations: u128,
+}
+
+impl World {
+    /// A world whose memory is used for one schedule after the other.
+    pub fn new() -> Self {
+        let layout =
+            Layout::new(Buckets::all(BucketCount::new(1).expect("a count")), vec!["r".into()]);
+        let about = About {
+            node: String::new(),
+            boot: [0; 16],
+            started: crate::domain::Micros(0),
+            address: String::new(),
+            state: State::Serving,
+            publish: layout,
+            subscribe: Vec::new(),
+            tap: false,
+            copies: false,
+        };
+        Self {
+            now: 0,
+            queue: Queue::default(),
+            rng: Rng::new(0),
+            plan: Plan::calm(1, 1, 1),
+            rules: Rules::default(),
+            slip: None,
+            store: Store::default(),
+            redis: Redis::default(),
+            nodes: Vec::new(),
+            sessions: Vec::new(),
+            devices: Vec::new(),
+            wishes: Vec::new(),
+            messages: Vec::new(),
+            user_messages: [0; 8],
+            passed: 0,
+            acked: 0,
+            objection: None,
+            lags: None,
+            script: None,
+            tracing: false,
+            trace: Vec::new(),
+            tags: SmallVec::new(),
+            about: Arc::new(about),
+            incarnations: 0,
+        }
+    }
+
+    /// Runs the schedule of a seed: what the referee objects to.
+    pub fn run(&mut self, profile: Profile, seed: u64) -> Option<Objection> {
+        self.rng = Rng::new(seed ^ (profile as u64) << 56);
+        self.plan = Plan::draw(profile, &mut self.rng);
+        self.set_up();
+        self.schedule_clients();
+        for fault in 0..self.plan.faults.len() {
+            self.queue.push(self.plan.faults[fault].0, Event::Fault(fault as u16));
+        }
+        let active = self.plan.size.active;
+        if self.lags.is_some() {
+            self.queue.push(START, Event::Sample);
+        }
+        self.go_until(active);
+        if self.plan.size.quiet > 0 && self.objection.is_none() {
+            self.heal_all();
+            self.gather_clients();
+            self.go_until(active + self.plan.size.quiet);
+            if self.objection.is_none() {
+                self.judge_end();
+            }
+        }
+        self.objection
+    }
+
+    /// Empties the world and starts the plan's nodes.
+    pub fn set_up(&mut self) {
+        self.now = 0;
+        self.queue.clear();
+        self.store.clear();
+        self.redis.reset(self.plan.size.shards);
+        self.nodes.clear();
+        self.sessions.clear();
+        self.wishes.clear();
+        self.messages.clear();
+        (self.user_messages, self.objection) = ([0; 8], None);
+        (self.passed, self.acked) = (0, 0);
+        self.trace.clear();
+        self.incarnations = 0;
+        self.tags.clear();
+        self.tags.extend((0..self.plan.size.shards).map(|shard| ShardTag(u64::from(shard))));
+        self.devices.clear();
+        let users = self.plan.size.users;
+        self.devices.extend((0..self.plan.size.devices).map(|device| Device::new(device % users)));
+        for _ in 0..self.plan.size.nodes {
+            self.join();
+        }
+    }
+
+    fn schedule_clients(&mut self) {
+        let devices = u64::from(self.plan.size.devices);
+        let end = self.plan.size.active - TAIL;
+        for device in 0..devices {
+            let at = self.rng.below(8 * SECOND);
+            self.queue.push(at, Event::Client(device as Dev, Act::Connect));
+        }
+        for index in 0..self.plan.size.sends {
+            let device = self.rng.below(devices) as Dev;
+            let fault = self.rng.below(self.plan.faults.len() as u64) as usize;
+            let at = match self.plan.faults.get(fault) {
+                Some((at, _)) if index % 2 == 0 => at + self.rng.below(8 * SECOND),
+                _ => 4 * SECOND + self.rng.below(end),
+            };
+            self.queue.push(at.saturating_sub(2 * SECOND), Event::Client(device, Act::Send));
+        }
+        for _ in 0..self.plan.size.acts {
+            let device = self.rng.below(devices) as Dev;
+            let at = 4 * SECOND + self.rng.below(self.plan.size.active - 10 * SECOND);
+            self.queue.push(at, Event::Client(device, Act::Any));
+        }
+    }
+
+    /// Everybody comes back for good.
+    fn gather_clients(&mut self) {
+        for sid in 0..self.sessions.len() {
+            self.sessions[sid].slow = false;
+        }
+        for device in 0..self.devices.len() as Dev {
+            if self.devices[usize::from(device)].session.is_none() {
+                let at = self.now + self.rng.below(SECOND);
+                self.queue.push(at, Event::Client(device, Act::Connect));
+            }
+        }
+    }
+
+    /// Goes on until a time, or until the referee objects.
+    pub fn go_until(&mut self, end: Time) {
+        while self.objection.is_none()
+            && let Some((at, event)) = self.queue.pop(end)
+        {
+            self.now = at;
+            if !self.holds(&event) {
+                self.happen(event);
+            }
+        }
+        self.now = self.now.max(end);
+    }
+
+    /// An event happens.
+    pub fn happen(&mut self, event: Event) {
+        match event {
+            Event::Thread(at, job) => {
+                if self.reaches(job) {
+                    self.post(at, job);
+                }
+            }
+            Event::Wake(at) => self.wake(at),
+            Event::Server(conn, command) => self.serve(conn, command),
+            Event::Client(device, act) => self.act(device, act),
+            Event::Fault(index) => self.strike(index),
+            Event::Sample => self.sample(),
+        }
+    }
+
+    /// Whether what comes over a connection comes at all.
+    fn reaches(&self, job: Job) -> bool {
+        match job {
+            Job::Push(conn, _)
+            | Job::SubReply(conn)
+            | Job::PubReply(conn, _)
+            | Job::SubUp(conn)
+            | Job::PubUp(conn) => self.redis.arrives(conn, self.now),
+            _ => true,
+        }
+    }
+
+    /// A thread does a job.
+    pub fn perform(&mut self, at: At, job: Job) {
+        match job {
+            Job::LoopDrain => self.hear_told(at),
+            Job::WriteDue(chain) => self.row_due(at, chain),
+            Job::AskTimeout(ask) => self.ask_timed_out(at, ask),
+            Job::RowAck(write) => self.row_acked(at, write),
+            Job::ReadDue => self.read_roster(at),
+            Job::RosterRead(works) => self.roster_read(at, works),
+            Job::Tick if at.thread == super::node::LOOP => self.tick_loop(at),
+            Job::Tick => self.tick_worker(at),
+            Job::Drain => self.next_item(at),
+            Job::Send(wish) => self.send(at, wish),
+            Job::Enter(message) => self.enter_late(at, message),
+            Job::StoreAck(message) => self.store_acked(at, message),
+            Job::StoreFail(message) => self.store_failed(at, message),
+            Job::PubConnect(shard, attempt) => self.connect_publisher(at, shard, attempt),
+            Job::PubUp(conn) => self.publisher_up(at, conn),
+            Job::PubReply(conn, refused) => self.publisher_answered(at, conn, refused),
+            Job::PubClosed(conn) => self.publisher_closed(at, conn),
+            Job::Hello(sid) => self.hello(at, sid),
+            Job::ConfirmTimeout(sid) => self.confirm_timed_out(at, sid),
+            Job::Confirmed(sid) => self.confirmed(at, sid),
+            Job::ReadAgain(sid) => self.read_again(at, sid),
+            Job::Read(sid, number, works) => self.session_read(at, sid, number, works),
+            Job::RoundRead(number, index, works) => self.round_read(at, number, index, works),
+            Job::Close(sid) => self.end_session(at, sid),
+            Job::SubConnect(shard, attempt) => self.connect_subscriber(at, shard, attempt),
+            Job::SubUp(conn) => self.subscriber_up(at, conn),
+            Job::SubReply(conn) => self.subscriber_answered(at, conn),
+            Job::SubClosed(conn) => self.subscriber_closed(at, conn),
+            Job::Push(conn, cargo) => self.pushed(at, conn, cargo),
+            Job::Command(shard) => self.command(at, shard),
+            Job::SubCut(shard) => self.cut_subscriber(at, shard),
+        }
+    }
+
+    /// A thread takes a step.
+    pub fn take(&mut self, at: At, step: Step) {
+        match step {
+            Step::IssueRow(write) => self.issue_row(at, write),
+            Step::Grant => self.grant(at),
+            Step::Leave => self.kill(at.life),
+            Step::IssueRoster => self.issue_roster(at),
+            Step::Orders => self.obey(at),
+            Step::Next => self.next_item(at),
+            Step::Write(message) => self.write_message(at, message),
+            Step::Judge(message) => self.judge(at, message),
+            Step::Append(message) => self.append(at, message),
+            Step::Flush => self.flush(at),
+            Step::Reply(message) => self.reply(message),
+            Step::IssueRead(sid) => self.issue_read(at, sid),
+        }
+    }
+
+    /// The next incarnation's name.
+    pub fn next_incarnation(&mut self) -> Incarnation {
+        self.incarnations += 1;
+        Incarnation(self.incarnations)
+    }
+
+    /// A user's bucket.
+    pub const fn bucket_of(&self, user: u8) -> u8 {
+        user % self.plan.size.buckets
+    }
+
+    /// A bucket's shard.
+    pub const fn shard_of(&self, bucket: u8) -> u8 {
+        bucket % self.plan.size.shards
+    }
+
+    /// Notes how far the watermarks lie behind.
+    fn sample(&mut self) {
+        for node in self.nodes.iter().filter(|node| node.alive) {
+            let truth = super::clocks::EPOCH + self.now;
+            let watermark = node.keeping.watch.watermark().0;
+            if let Some(lags) = self.lags.as_mut().filter(|_| watermark > 0) {
+                lags.push(truth.saturating_sub(watermark));
+            }
+        }
+        self.queue.push(self.now + SECOND, Event::Sample);
+    }
+
+    /// Notes what happens.
+    pub fn note(&mut self, line: String) {
+        let (seconds, micros) = (self.now / SECOND, self.now % SECOND);
+        self.trace.push(format!("{seconds:3}.{micros:06} {line}"));
+    }
+}
