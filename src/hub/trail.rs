@@ -95,9 +95,16 @@ impl Trail {
         *self.catch_up.borrow_mut() = Some(Box::new(CatchUp { buffer, ..CatchUp::default() }));
     }
 
-    /// Whether what comes live waits: until it is over the session's queue holds less than it has.
-    pub fn is_buffering(&self) -> bool {
+    /// Whether what comes live is kept back: it is not in the session's queue yet, and may be
+    /// dropped for the session to read it again.
+    pub fn is_catching_up(&self) -> bool {
         self.catch_up.borrow().as_ref().is_some_and(|catch_up| catch_up.buffer.is_some())
+    }
+
+    /// Whether rounds read for it. One that has no cursor yet, or that catches up, reads for itself:
+    /// what a round brought it would be kept back, and its cursor would go ahead of that.
+    pub fn takes_rounds(&self) -> bool {
+        self.footing().is_told() && !self.is_catching_up()
     }
 
     /// Whether its own reads brought it a message.
@@ -169,7 +176,7 @@ impl Trail {
     /// The cursor to hand it now, if it moved and the last one was handed `every` seconds ago.
     pub fn next_cursor(&self, watermark: Micros, now: u64, every: u64) -> Option<Micros> {
         let at = self.cursor_at.get();
-        if self.is_buffering() || (at != 0 && now < at + every) {
+        if self.is_catching_up() || (at != 0 && now < at + every) {
             return None;
         }
         let cursor =
@@ -250,6 +257,26 @@ mod tests {
         trail.begin_catch_up(Place::default());
         trail.take_in(id(4), &FRAME, 25);
         assert_eq!(trail.end_catch_up().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn rounds_read_for_nobody_whose_messages_are_kept_back() {
+        let trail = Trail::default();
+        trail.begin_catch_up(Place::default());
+        assert!(!trail.takes_rounds());
+        trail.take_in(id(1), &FRAME, 5);
+        assert_eq!(trail.end_catch_up(), None);
+        // What was read counts, and it reads again: its cursor must not go ahead meanwhile.
+        let mut footing = trail.footing();
+        let view = crate::proof::View::default().look();
+        footing.read(crate::proof::Reading::begin(Micros(0), view, false), view, Micros(9));
+        trail.stand(footing);
+        assert!(trail.takes_rounds(), "it has nothing kept back");
+        trail.begin_catch_up(Place::default());
+        assert_eq!(trail.take_in(id(2), &FRAME, 100), Intake::Kept);
+        assert!(trail.is_catching_up() && !trail.takes_rounds());
+        assert_eq!(trail.end_catch_up().unwrap().len(), 1);
+        assert!(!trail.is_catching_up() && trail.takes_rounds());
     }
 
     #[test]

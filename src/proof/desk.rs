@@ -235,3 +235,6 @@ fn settle(books: &mut [Book], ticket: Ticket) {
         book.ledger.publish_done(ticket.number);
     }
 }
+
+#[cfg(test)]
+mod tests;

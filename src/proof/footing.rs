@@ -127,12 +127,8 @@ impl Footing {
         self.base = Base::Own(self.above(watermark));
     }
 
-    /// The watermark reached the session, behind everything that was queued before it: its cursor.
-    pub fn advance(&self, watermark: Micros) -> Option<Micros> {
-        self.is_shared().then_some(watermark).filter(|_| self.may_hear())
-    }
-
-    /// The cursor that the session may be handed now.
+    /// The cursor that the session may be handed now: the watermark, once that reached it behind
+    /// everything that was queued before, or its own.
     pub fn cursor(&self, watermark: Micros) -> Option<Micros> {
         let cursor = match self.base {
             Base::Own(own) => own,
@@ -145,3 +141,6 @@ impl Footing {
         self.told || !self.rules.on(Rule::CursorInQueue)
     }
 }
+
+#[cfg(test)]
+mod tests;

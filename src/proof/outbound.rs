@@ -285,7 +285,7 @@ impl<T> Link<T> {
             return 0;
         }
         let is_old = |since: Moment| rules.on(Rule::GapByAge) && is_old(since);
-        let mut dropped = self.lost.len() as u64;
+        let (mut dropped, mut events) = (self.lost.len() as u64, 0);
         self.lost.drain(..).for_each(&mut *settle);
         // A pipeline in flight keeps its places: its answers come by their order.
         for item in self.sent.iter_mut().filter(|item| is_old(item.since)) {
@@ -296,9 +296,13 @@ impl<T> Link<T> {
         }
         self.waiting.retain(|item| {
             let keep = !is_old(item.since);
-            if let (false, Some(ticket)) = (keep, item.ticket) {
-                dropped += 1;
-                settle(ticket);
+            match item.ticket {
+                _ if keep => {}
+                Some(ticket) => {
+                    dropped += 1;
+                    settle(ticket);
+                }
+                None => events += 1,
             }
             keep
         });
@@ -306,6 +310,9 @@ impl<T> Link<T> {
             self.last_gap = Some(now);
             self.gap_no += u64::from(rules.on(Rule::GapAnnounced));
         }
-        dropped
+        dropped + events
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -310,17 +310,26 @@ impl Watch {
         let late = self.canaries.take_if(|canaries| now.since(canaries.sent) > CANARY_LATE);
         if let Some(canaries) = late {
             self.raise(Break::CanaryLate);
-            let orders = canaries.waiting.into_iter().map(Order::BreakLinks);
-            self.orders.extend(orders);
+            canaries.waiting.into_iter().for_each(|shard| self.break_links(shard));
         }
+    }
+
+    /// Nothing is repaired on a connection that is to be broken.
+    fn break_links(&mut self, shard: usize) {
+        if let Heard::Up { whole, .. } = &mut self.shards[shard].1 {
+            *whole = false;
+        }
+        self.orders.push_back(Order::BreakLinks(shard));
     }
 
     /// Whoever stays with a server that is no primary any more hears everything there, but nobody
     /// else: only a look at the name again tells him.
     fn judge_disagreement(&mut self, now: Moment) {
-        let frozen = self.view.look().frozen;
-        if !frozen || self.agrees() {
-            self.disagreement = None;
+        let settled = !self.view.look().frozen || self.agrees();
+        if settled {
+            // A shard that is down while it is looked up agrees with everybody: nothing is known.
+            let all_up = self.shards.iter().all(|(_, heard)| *heard != Heard::Down);
+            self.disagreement.take_if(|_| all_up);
             return;
         }
         let fresh = Disagreement { since: now, wait: DISAGREE };
@@ -334,8 +343,8 @@ impl Watch {
             let only = |tag| if tag == shards[*index].0 { run_heard(shards, tag) } else { None };
             !self.census.agrees(only)
         };
-        let orders = (0..self.shards.len()).filter(differs).map(Order::BreakLinks);
-        self.orders.extend(orders);
+        let differing: SmallVec<[usize; 4]> = (0..shards.len()).filter(differs).collect();
+        differing.into_iter().for_each(|shard| self.break_links(shard));
     }
 
     fn agrees(&self) -> bool {
@@ -408,3 +417,6 @@ fn run_heard(shards: &[(ShardTag, Heard)], tag: ShardTag) -> Option<Run> {
         Heard::Down => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -254,7 +254,7 @@ impl Census {
         }
     }
 
-    /// The rows that count: of the living, and of the dead that no repair has covered.
+    /// The rows of the living who have not left. One that vanished lives until it is dead.
     pub fn rows(&self) -> impl Iterator<Item = &Row> {
         let live = self.known.values().filter(|known| known.place == Place::Counted);
         live.map(|known| &known.row).filter(|row| !row.left)
@@ -313,3 +313,6 @@ fn judge_death(
         known.place = Place::Excluded;
     }
 }
+
+#[cfg(test)]
+mod tests;

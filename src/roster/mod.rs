@@ -7,11 +7,14 @@
 //! | `census` | what a node makes of the rows it reads: breaks, deaths, how far all are |
 //! | `keeper` | a node's incarnations one after the other, and when their rows are due |
 //! | `rules` | which rules hold; all, outside of the simulation |
+//! | `sample` | rows for tests |
 
 mod census;
 mod keeper;
 mod row;
 mod rules;
+#[cfg(test)]
+pub(crate) mod sample;
 mod tenure;
 
 pub use census::{Bounds, Break, Census, DEAD_AFTER, READ_CAP};

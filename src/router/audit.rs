@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use rand::seq::IndexedRandom;
 
-use super::missed::Reader;
 use super::{Pacer, Router};
 use crate::domain::Message;
 use crate::domain::{Key, Micros};
@@ -54,7 +53,7 @@ impl Router {
     /// Reads what lies above the watermark: it may be under way, so it is judged later.
     async fn audit_one(self: &Rc<Self>, session: Rc<Session>, pacer: &Pacer) {
         let above = self.watermark.get();
-        let reader = Reader { router: self, pacer, tries: 1, session: Some(&session) };
+        let reader = self.reader(pacer, 1, Some(&session));
         let Some(changed) = reader.changed(&session.user, above).await else { return };
         for conversation in &changed.conversations {
             let suspect = |message: &Message| {

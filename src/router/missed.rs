@@ -1,13 +1,14 @@
 //! What a user's conversations hold above an id: the reads that resumes, repairs and audits share.
 
 use std::cmp::Reverse;
-use std::rc::Rc;
 use std::time::Duration;
 
 use super::{Pacer, Router};
+use crate::clock::WallClock;
 use crate::domain::{ADOPTION_LIMIT, Conversation, Message, MessageId, Micros, UserId};
 use crate::hub::Session;
-use crate::store::{Activity, Day, HistoryRange, Page, PageLimit, ReadError};
+use crate::store::{Activity, Day, HistoryRange, Page, PageLimit, Pending, ReadError, Store};
+use crate::telemetry::Metrics;
 
 /// Rows of a user's activity that are read of one day: beyond it something may be missing.
 pub(super) const ACTIVITY_MAX: usize = 2000;
@@ -30,23 +31,50 @@ pub(super) struct Changed {
 
 /// What to read with.
 pub(super) struct Reader<'a> {
-    pub(super) router: &'a Rc<Router>,
+    pub(super) store: &'a dyn Store,
+    pub(super) wall: WallClock,
+    pub(super) metrics: &'a Metrics,
     pub(super) pacer: &'a Pacer,
+    /// How long one read may take.
+    pub(super) bound: Duration,
+    /// Bytes of a page.
+    pub(super) bytes: usize,
     /// How often a read that fails is tried; each time costs [`READ_AGAIN`].
     pub(super) tries: u32,
     /// For whom alone: nothing is read for a session that is gone.
     pub(super) session: Option<&'a Session>,
 }
 
+impl Router {
+    /// Reads at the pace of one of the budgets.
+    pub(super) fn reader<'a>(
+        &'a self,
+        pacer: &'a Pacer,
+        tries: u32,
+        session: Option<&'a Session>,
+    ) -> Reader<'a> {
+        let services = &self.services;
+        Reader {
+            store: &*services.store,
+            wall: services.wall,
+            metrics: &services.metrics,
+            pacer,
+            bound: services.waits.store,
+            bytes: services.history_bytes,
+            tries,
+            session,
+        }
+    }
+}
+
 impl Reader<'_> {
     /// The direct conversations of a user with messages above a time.
     pub(super) async fn changed(&self, user: &UserId, above: Micros) -> Option<Changed> {
-        let last = Day::of(self.router.services.wall.now() + AHEAD);
+        let last = Day::of(self.wall.now() + AHEAD);
         let mut newest: Vec<Activity> = Vec::new();
         let mut whole = true;
         for day in Day::of(above).0..=last.0 {
-            let store = &self.router.services.store;
-            let rows = self.read(|| store.activity(user, Day(day), ACTIVITY_MAX)).await?;
+            let rows = self.read(|| self.store.activity(user, Day(day), ACTIVITY_MAX)).await?;
             whole &= rows.len() < ACTIVITY_MAX;
             // The last day counts: it has the newest.
             newest.retain(|known| rows.iter().all(|row| row.conversation != known.conversation));
@@ -64,24 +92,19 @@ impl Reader<'_> {
         range: HistoryRange,
         messages: usize,
     ) -> Option<Page> {
-        let services = &self.router.services;
-        let limit = PageLimit { messages, bytes: services.history_bytes };
-        self.read(|| services.store.history(conversation, range, limit)).await
+        let limit = PageLimit { messages, bytes: self.bytes };
+        self.read(|| self.store.history(conversation, range, limit)).await
     }
 
     /// One read, in its turn; tried again if it fails.
-    async fn read<T>(
-        &self,
-        issue: impl Fn() -> crate::store::Pending<Result<T, ReadError>>,
-    ) -> Option<T> {
-        let bound = self.router.services.waits.store;
+    async fn read<T>(&self, issue: impl Fn() -> Pending<Result<T, ReadError>>) -> Option<T> {
         for _ in 0..self.tries {
             self.pacer.turn().await;
             if self.session.is_some_and(|session| !session.link().is_open()) {
                 return None;
             }
-            self.router.services.metrics.proof_reads.inc();
-            match tokio::time::timeout(bound, issue()).await {
+            self.metrics.proof_reads.inc();
+            match tokio::time::timeout(self.bound, issue()).await {
                 Ok(Ok(answer)) => return Some(answer),
                 Ok(Err(error)) => tracing::debug!(%error, "a read is tried again"),
                 Err(_elapsed) => {}
@@ -112,14 +135,14 @@ impl Reader<'_> {
         let mut before: Option<MessageId> = None;
         let is_above = |message: &Message| message.id.time() > above;
         loop {
-            let left = max - newest.messages.len();
             // One more than fits tells whether there are more.
-            let page = self.page(conversation, HistoryRange::Before(before), left + 1).await?;
+            let wanted = max + 1 - newest.messages.len();
+            let page = self.page(conversation, HistoryRange::Before(before), wanted).await?;
             let ends = page.next.is_none() || !page.messages.iter().all(is_above);
             newest.messages.extend(page.messages.into_iter().filter(is_above));
-            newest.whole = ends && newest.messages.len() <= max;
-            newest.messages.truncate(max);
-            if ends || newest.messages.len() == max {
+            newest.whole = newest.messages.len() <= max;
+            if ends || !newest.whole {
+                newest.messages.truncate(max);
                 newest.messages.reverse();
                 return Some(newest);
             }
@@ -148,3 +171,6 @@ impl Reader<'_> {
 
 /// Messages in one read of a repair.
 const PAGE: usize = 200;
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Router;
-use super::missed::Reader;
 use crate::domain::{Conversation, Message, Micros};
 use crate::hub::Session;
 use crate::proof::{READ_MARGIN, Reading};
@@ -157,8 +156,7 @@ impl Router {
         };
         // A round may have brought it further than it came with.
         let above = session.trail.footing().above(self.watermark.get());
-        let reader =
-            Reader { router: self, pacer: &self.resumes, tries: TRIES, session: Some(session) };
+        let reader = self.reader(&self.resumes, TRIES, Some(session));
         let changed = reader.changed(&session.user, above).await?;
         let mut outcome = Outcome { gaps: Vec::new(), whole: changed.whole };
         let bounds = self.services.resume;
@@ -191,10 +189,10 @@ impl Router {
         session.link().is_open().then_some(())
     }
 
-    /// Hands a message that was read, unless it came live before, after the first cursor.
+    /// Hands a message that was read, unless it came live before. What came while the session
+    /// catches up is kept back, and may yet be dropped: that is not had.
     fn hand_caught(&self, session: &Rc<Session>, message: &Message) {
-        // What waits in the live buffer is sent nevertheless: the buffer may yet overflow.
-        let live = !session.trail.is_buffering();
+        let live = !session.trail.is_catching_up();
         let had = live && self.hub.borrow().had(session, message.id);
         if !had && session.trail.catch(message.id) {
             self.services.observe(message.id.time());

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Router;
-use super::missed::{ACTIVITY_MAX, Reader};
+use super::missed::ACTIVITY_MAX;
 use crate::delivery::RoundPart;
 use crate::domain::{Key, Micros, UserId};
 use crate::hub::Session;
@@ -49,14 +49,11 @@ pub struct RoundState {
 }
 
 impl Router {
-    /// Reads for the sessions that are registered now. One that has no cursor yet reads for itself.
+    /// Reads for the sessions that are registered now. One that is not that far reads for itself.
     pub(super) fn begin_round(self: &Rc<Self>, round: Round, done: mpsc::Sender<RoundPart>) {
         let mut users = self.hub.borrow().by_user();
-        let is_whole = |session: &Rc<Session>| {
-            session.trail.footing().is_told() && !session.trail.is_buffering()
-        };
         for (_, sessions) in &mut users {
-            sessions.retain(|session| is_whole(session));
+            sessions.retain(|session| session.trail.takes_rounds());
         }
         users.retain(|(_, sessions)| !sessions.is_empty());
         let listed = users.iter().flat_map(|(user, sessions)| {
@@ -111,7 +108,7 @@ impl Router {
         let watermark = self.watermark.get();
         let above =
             sessions.iter().map(|session| session.trail.footing().above(watermark)).min()?;
-        let reader = Reader { router: self, pacer: &self.repairs, tries: TRIES, session: None };
+        let reader = self.reader(&self.repairs, TRIES, None);
         let changed = reader.changed(user, above).await?;
         let key = Key::user(user);
         for conversation in &changed.conversations {

@@ -186,7 +186,7 @@ impl World {
         self.each_session(at, |world, sid| {
             let session = world.session(sid);
             if session.may_be_told()
-                && let Some(cursor) = session.footing.advance(watermark)
+                && let Some(cursor) = session.footing.cursor(watermark)
             {
                 world.hand_cursor(sid, cursor);
             }

@@ -6,8 +6,10 @@
 //! | this one | [`Steward`], the loop |
 //! | `rows` | the node's own rows: snapshots, writes, leases, fences |
 //! | `reads` | reads of the roster, and what follows from them |
+//! | `candidate` | how the node is judged by the living rows |
 //! | `standing` | how the node stands among the others |
 
+mod candidate;
 mod reads;
 mod rows;
 mod standing;

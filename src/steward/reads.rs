@@ -5,12 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ahash::AHashSet;
-
 use super::StewardPlan;
-use super::standing::Trouble;
+use super::candidate::Candidate;
 use crate::domain::{Moment, Now};
-use crate::roster::{Row, ShardTag, State};
+use crate::roster::{Row, State};
 
 /// From the begin of one read to the next, unless it takes longer.
 const READ_EVERY: Duration = Duration::from_secs(2);
@@ -78,73 +76,29 @@ impl Reads {
         rows
     }
 
-    /// Judges the node by the living rows: the part that it says it plays. It plays it once it has
-    /// read that back, so that of two nodes that do not fit one has seen the other. `lost` are the
-    /// shards that it does not hear for long.
+    /// Judges the node by the living rows: the part that it says it plays. `lost` are the shards
+    /// that it does not hear for long.
     pub(super) fn judge<'a>(
         &mut self,
         rows: impl Iterator<Item = &'a Row>,
         lost: &[usize],
     ) -> State {
-        let (own, others): (Vec<&Row>, Vec<&Row>) =
-            rows.partition(|row| row.about.boot == self.plan.boot.0);
-        let serving = others.iter().filter(|row| row.about.state == State::Serving);
-        let boots: AHashSet<[u8; 16]> = serving.map(|row| row.about.boot).collect();
-        self.plan.nodes.store(boots.len() as u32 + 1, Ordering::Relaxed);
-        self.judge_taps(&own, &others);
-        let mut troubles = Vec::new();
-        if !self.serving {
-            let decides = |row: &&&Row| row.about.state != State::Starting || self.is_younger(row);
-            troubles.extend(others.iter().filter(decides).filter_map(|row| self.misfit(row)));
-        }
-        let fits = troubles.is_empty();
-        if !own.iter().any(|row| row.about.state != State::Starting) {
-            troubles.push(Trouble::NotInRoster);
-        }
-        self.serving |= troubles.is_empty();
-        if self.serving {
-            troubles = self.cut_off(&own, &others, lost);
-        }
-        self.plan.standing.note(self.serving, troubles);
-        if fits { State::Serving } else { State::Starting }
-    }
-
-    fn judge_taps(&self, own: &[&Row], others: &[&Row]) {
-        let copies = |row: &&Row| row.about.copies;
-        let fresh = self.tap_begins == self.plan.taps.begins();
-        let all_copy = fresh && !own.is_empty() && own.iter().chain(others).all(copies);
-        self.plan.taps.roster(others.iter().any(|row| row.about.tap), all_copy);
-    }
-
-    /// Whether this node started after another one.
-    fn is_younger(&self, other: &Row) -> bool {
-        (other.about.started, other.about.boot) < (self.plan.started, self.plan.boot.0)
-    }
-
-    /// Why the node does not fit an older one: they must hear each other.
-    fn misfit(&self, other: &Row) -> Option<Trouble> {
-        let node = || other.about.node.clone();
-        if !self.plan.subscribe.contains(&other.about.publish) {
-            Some(Trouble::Deaf { node: node(), layout: other.about.publish.clone() })
-        } else if !other.about.subscribe.contains(&self.plan.publish) {
-            Some(Trouble::Unheard { node: node(), layout: self.plan.publish.clone() })
-        } else {
-            None
-        }
-    }
-
-    /// The shards that this node has lost, to hear or to publish, and others have not.
-    fn cut_off(&self, own: &[&Row], others: &[&Row], lost: &[usize]) -> Vec<Trouble> {
-        let publishes = |row: &Row, tag: ShardTag| {
-            row.shards.iter().any(|shard| shard.shard == tag && !shard.runs.is_empty())
+        let plan = &self.plan;
+        let candidate = Candidate {
+            boot: plan.boot.0,
+            started: plan.started,
+            publish: &plan.publish,
+            subscribe: &plan.subscribe,
+            shards: &plan.shards,
+            lost,
+            serving: self.serving,
         };
-        let is_lost = |(index, name): &(usize, &String)| {
-            let tag = ShardTag::of(name);
-            let deaf = lost.contains(index);
-            let mute = !own.is_empty() && !own.iter().any(|row| publishes(row, tag));
-            (deaf || mute) && others.iter().any(|row| publishes(row, tag))
-        };
-        let shards = self.plan.shards.iter().enumerate().filter(is_lost);
-        shards.map(|(_, shard)| Trouble::CutOff { shard: shard.clone() }).collect()
+        let verdict = candidate.judge(rows);
+        self.serving = verdict.serving;
+        plan.nodes.store(verdict.nodes, Ordering::Relaxed);
+        let fresh = self.tap_begins == plan.taps.begins();
+        plan.taps.roster(verdict.others_tap, fresh && verdict.all_copy);
+        plan.standing.note(verdict.serving, verdict.troubles);
+        verdict.says
     }
 }

@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use super::{AppendError, Day, HistoryRange, Page, PageLimit, ReadError, Store};
 use crate::domain::{Conversation, Message, MessageId, Micros, RoomId, UserId};
-use crate::layout::{BucketCount, Buckets, Layout};
-use crate::roster::{About, Incarnation, LinkSnapshot, Row, ShardTag, Snapshot, State};
+use crate::roster::sample::row;
 
 pub(crate) use model::pages_agree_with_a_model;
 
@@ -91,27 +90,6 @@ fn message(conversation: &Conversation, time: Micros, body: &str) -> Arc<Message
         nonce: None,
         body: body.to_owned().into(),
     })
-}
-
-/// A row of an incarnation that says nothing but its counter.
-pub(crate) fn row(incarnation: u128, counter: u64) -> Row {
-    let one = BucketCount::new(1).unwrap();
-    let layout = Layout::new(Buckets::all(one), vec!["r1".into()]);
-    let about = Arc::new(About {
-        node: "n1".into(),
-        boot: [7; 16],
-        started: Micros(1),
-        address: "127.0.0.1:1".into(),
-        state: State::Serving,
-        publish: layout.clone(),
-        subscribe: vec![layout],
-        tap: false,
-        copies: false,
-    });
-    let (settled, decided) = (Micros(counter), Micros(counter + 1));
-    let links = smallvec::smallvec![LinkSnapshot::default()];
-    let worker = Snapshot { settled, decided, links };
-    Row::gather(Incarnation(incarnation), counter, &[ShardTag::of("r1")], &[worker], about)
 }
 
 /// A message of `from` to `to`.

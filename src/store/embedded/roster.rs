@@ -37,7 +37,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::store::suite::row;
+    use crate::roster::sample::row;
 
     #[test]
     fn rows_are_gone_an_hour_after_the_last_write() {

@@ -1,0 +1,37 @@
+//! Rows for tests.
+
+use std::sync::Arc;
+
+use smallvec::smallvec;
+
+use super::{About, Incarnation, LinkSnapshot, Row, ShardTag, Snapshot, State};
+use crate::domain::Micros;
+use crate::layout::{BucketCount, Buckets, Layout};
+
+/// A layout of so many buckets of each class on one shard.
+pub(crate) fn layout(buckets: u64) -> Layout {
+    Layout::new(Buckets::all(BucketCount::new(buckets).unwrap()), vec!["r1".into()])
+}
+
+/// A serving node that publishes and hears one layout.
+pub(crate) fn about(node: &str) -> About {
+    About {
+        node: node.into(),
+        boot: [7; 16],
+        started: Micros(1),
+        address: "127.0.0.1:1".into(),
+        state: State::Serving,
+        publish: layout(1),
+        subscribe: vec![layout(1)],
+        tap: false,
+        copies: false,
+    }
+}
+
+/// A row of an incarnation that says nothing but its counter.
+pub(crate) fn row(incarnation: u128, counter: u64) -> Row {
+    let (settled, decided) = (Micros(counter), Micros(counter + 1));
+    let worker = Snapshot { settled, decided, links: smallvec![LinkSnapshot::default()] };
+    let (tags, about) = ([ShardTag::of("r1")], Arc::new(about("n1")));
+    Row::gather(Incarnation(incarnation), counter, &tags, &[worker], about)
+}

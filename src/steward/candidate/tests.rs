@@ -1,0 +1,214 @@
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::*;
+use crate::roster::sample::{about, layout};
+use crate::roster::{About, Run, ShardRow, sample};
+
+const OWN: [u8; 16] = [5; 16];
+const STARTED: Micros = Micros(100);
+
+/// A node of the same age as the others' rows say of theirs, that publishes and hears one layout.
+struct Node {
+    publish: Layout,
+    subscribe: Vec<Layout>,
+    shards: Vec<String>,
+    lost: Vec<usize>,
+    serving: bool,
+}
+
+impl Node {
+    fn new(serving: bool) -> Self {
+        let shards = vec!["r1".into(), "r2".into()];
+        Self { publish: layout(1), subscribe: vec![layout(1)], shards, lost: vec![], serving }
+    }
+
+    fn judge(&self, rows: &[Row]) -> Verdict {
+        let Self { publish, subscribe, shards, serving, .. } = self;
+        let (boot, started, serving) = (OWN, STARTED, *serving);
+        let lost = &self.lost;
+        Candidate { boot, started, publish, subscribe, shards, lost, serving }.judge(rows.iter())
+    }
+}
+
+fn row(incarnation: u128, about: About) -> Row {
+    Row { about: Arc::new(about), ..sample::row(incarnation, 1) }
+}
+
+/// This node's own row, which says that it fits.
+fn own() -> Row {
+    row(1, About { boot: OWN, started: STARTED, state: State::Serving, ..about("own") })
+}
+
+/// Another node's, which started so long after this one.
+fn other(boot: u8, after: i64, state: State) -> About {
+    let started = Micros(STARTED.0.saturating_add_signed(after));
+    About { boot: [boot; 16], started, state, ..about("other") }
+}
+
+/// The other node has moved on, and neither hears what this one publishes nor is heard.
+fn moved(about: About) -> About {
+    About { publish: layout(2), subscribe: vec![layout(2)], ..about }
+}
+
+#[test]
+fn a_node_is_let_in_once_it_has_read_back_that_it_fits() {
+    let starting = Node::new(false);
+    let says_nothing = About { boot: OWN, state: State::Starting, ..about("own") };
+    for rows in [&[][..], &[row(1, says_nothing)]] {
+        let alone = starting.judge(rows);
+        assert_eq!((alone.says, alone.serving), (State::Serving, false));
+        assert_eq!(alone.troubles, [Trouble::NotInRoster]);
+    }
+    let back = starting.judge(&[own()]);
+    assert_eq!((back.serving, back.troubles, back.nodes), (true, vec![], 1));
+    let expired = Node::new(true).judge(&[]);
+    assert_eq!((expired.serving, expired.troubles), (true, vec![]), "and stays in");
+}
+
+#[test]
+fn a_node_that_does_not_hear_an_older_one_is_deaf() {
+    let elder = About { subscribe: vec![layout(1), layout(2)], publish: layout(2), ..about("n7") };
+    let rows = [own(), row(2, elder)];
+    let Verdict { serving, troubles, .. } = Node::new(false).judge(&rows);
+    assert!(!serving);
+    assert_eq!(troubles, [Trouble::Deaf { node: "n7".into(), layout: layout(2) }]);
+    let text = troubles[0].to_string();
+    assert!(text.starts_with("layout.subscribe: node n7 publishes by { user = 2,"), "{text}");
+    let both = Node { subscribe: vec![layout(1), layout(2)], ..Node::new(false) };
+    assert_eq!(both.judge(&rows).troubles, []);
+}
+
+#[test]
+fn a_node_that_an_older_one_does_not_hear_is_unheard() {
+    let node =
+        Node { publish: layout(2), subscribe: vec![layout(1), layout(2)], ..Node::new(false) };
+    let Verdict { serving, troubles, .. } = node.judge(&[own(), row(2, about("n7"))]);
+    assert!(!serving);
+    assert_eq!(troubles, [Trouble::Unheard { node: "n7".into(), layout: layout(2) }]);
+    let text = troubles[0].to_string();
+    assert!(text.starts_with("layout.publish: node n7 does not subscribe { user = 2,"), "{text}");
+    let elder = About { subscribe: vec![layout(1), layout(2)], ..about("n7") };
+    assert_eq!(node.judge(&[own(), row(2, elder)]).troubles, []);
+}
+
+#[test]
+fn each_misfit_is_told() {
+    let rows = [own(), row(2, moved(about("n7"))), row(3, moved(about("n8")))];
+    let troubles = Node::new(false).judge(&rows).troubles;
+    let deaf = |node: &str| Trouble::Deaf { node: node.into(), layout: layout(2) };
+    assert_eq!(troubles, [deaf("n7"), deaf("n8")]);
+}
+
+#[test]
+fn the_younger_of_two_must_fit_the_older() {
+    use State::{Draining, Serving, Starting};
+    let cases = [
+        (other(9, -1, Starting), false, "both start, and the other is older"),
+        (other(9, 1, Starting), true, "both start, and this one is older"),
+        (other(4, 0, Starting), false, "at once: the lesser boot counts as older"),
+        (other(6, 0, Starting), true, "at once, the other way round"),
+        (other(9, 1, Serving), false, "who serves was there before, whatever his clock says"),
+        (other(9, 1, Draining), false, "who is being stopped still hears and publishes"),
+    ];
+    for (about, fits, why) in cases {
+        let verdict = Node::new(false).judge(&[own(), row(2, moved(about))]);
+        assert_eq!(verdict.serving, fits, "{why}");
+    }
+}
+
+#[test]
+fn a_node_that_serves_is_put_out_by_nobody() {
+    let rows = [own(), row(2, moved(other(9, -1, State::Serving)))];
+    let verdict = Node::new(true).judge(&rows);
+    assert_eq!((verdict.serving, verdict.troubles), (true, vec![]));
+}
+
+#[test]
+fn nodes_are_boots_that_serve_and_this_one() {
+    use State::{Draining, Serving, Starting};
+    let cases: [(&[(u8, State)], u32); 5] = [
+        (&[], 1),
+        (&[(8, Serving), (9, Serving)], 3),
+        (&[(8, Serving), (8, Serving)], 2),
+        (&[(8, Serving), (9, Starting)], 2),
+        (&[(8, Draining)], 2),
+    ];
+    for (boots, nodes) in cases {
+        let others = (2..).zip(boots).map(|(x, (boot, state))| row(x, other(*boot, 0, *state)));
+        let rows: Vec<Row> =
+            others.chain([own(), Row { incarnation: own().incarnation, ..own() }]).collect();
+        assert_eq!(Node::new(true).judge(&rows).nodes, nodes, "{boots:?}");
+    }
+}
+
+/// A row that says so of its node: that it is a tap, and that it copies.
+fn says(about: About, tap: bool, copies: bool) -> Row {
+    row(9, About { tap, copies, ..about })
+}
+
+#[test]
+fn all_copy_once_every_row_says_so_this_node_s_own_included() {
+    let mine = |copies| says(About { boot: OWN, ..about("own") }, true, copies);
+    let (all, not_me) = ([mine(true)], [mine(false)]);
+    let theirs = [false, true].map(|copies| says(other(8, 0, State::Starting), false, copies));
+    let judge = |rows: &[&[Row]]| Node::new(true).judge(&rows.concat()).all_copy;
+    assert!(judge(&[&all]));
+    assert!(!judge(&[&not_me]));
+    assert!(!judge(&[]), "its own row was not read");
+    assert!(!judge(&[&all, &theirs]), "even one that starts publishes soon");
+    assert!(judge(&[&all, &theirs[1..]]));
+    assert!(!judge(&[&theirs[1..]]), "its own row was not read");
+}
+
+#[test]
+fn taps_are_those_of_others() {
+    let mine = says(About { boot: OWN, ..about("own") }, true, true);
+    let theirs = says(other(8, 0, State::Serving), true, true);
+    assert!(!Node::new(true).judge(std::slice::from_ref(&mine)).others_tap);
+    assert!(Node::new(true).judge(&[mine, theirs]).others_tap);
+}
+
+/// The same row of a node that reaches these shards.
+fn reaching(row: Row, shards: &[&str]) -> Row {
+    let shard = |name: &&str| {
+        let runs = SmallVec::from_slice(&[Run(1)]);
+        ShardRow { shard: ShardTag::of(name), runs, epoch: 0, gap_no: 0 }
+    };
+    // A shard that is out of reach has no run.
+    let lost = ShardRow { runs: SmallVec::new(), ..shard(&"r2") };
+    let shards = shards.iter().map(shard).chain((!shards.contains(&"r2")).then_some(lost));
+    Row { shards: shards.collect(), ..row }
+}
+
+#[test]
+fn a_node_is_cut_off_from_what_others_reach() {
+    let others = || row(2, other(8, 0, State::Serving));
+    let own = || row(1, About { boot: OWN, ..about("own") });
+    let judge = |rows: &[Row]| Node::new(true).judge(rows).troubles;
+    let lost = Trouble::CutOff { shard: "r2".into() };
+    let apart = [reaching(own(), &["r1"]), reaching(others(), &["r1", "r2"])];
+    assert_eq!(judge(&apart), [lost]);
+    assert_eq!(judge(&apart[1..]), [], "nothing is known of this one");
+    let down = [reaching(own(), &["r1"]), reaching(others(), &["r1"])];
+    assert_eq!(judge(&down), [], "it is down for all");
+    let two = [reaching(own(), &["r1"]), reaching(own(), &["r2"]), reaching(others(), &["r2"])];
+    assert_eq!(judge(&two), [], "any incarnation of it counts");
+    let verdict = Node::new(true).judge(&apart);
+    assert!(verdict.serving, "it is not well off, and goes on");
+    let deaf = Node { lost: vec![1], ..Node::new(true) };
+    let rows = [reaching(own(), &["r1", "r2"]), reaching(others(), &["r1", "r2"])];
+    assert_eq!(deaf.judge(&rows).troubles, [Trouble::CutOff { shard: "r2".into() }]);
+    assert_eq!(deaf.judge(&down).troubles, [], "others may be as deaf");
+}
+
+#[test]
+fn a_node_that_is_not_let_in_is_not_cut_off() {
+    let rows = [
+        reaching(own(), &["r1"]),
+        reaching(row(2, moved(other(8, -1, State::Serving))), &["r1", "r2"]),
+    ];
+    let troubles = Node::new(false).judge(&rows).troubles;
+    assert!(matches!(&troubles[..], [Trouble::Deaf { .. }]), "{troubles:?}");
+}
