@@ -4,6 +4,7 @@ mod chat;
 mod faults;
 mod kill;
 mod layouts;
+mod leaving;
 mod lies;
 mod memory;
 mod refusals;

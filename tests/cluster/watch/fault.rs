@@ -9,6 +9,9 @@ use crate::harness::{RedisServer, Reply, Resp, eventually};
 /// Acknowledgements that a fault lasts for at least: a second's worth.
 const DURING: usize = 30;
 
+/// A port of this machine that no server listens on (tcpmux).
+const NOBODY: u16 = 1;
+
 /// How often subscriber connections are killed.
 const KILLS: usize = 5;
 
@@ -25,6 +28,8 @@ pub enum Fault {
     RedisFreezes(Duration),
     /// Half of the nodes have another primary for the first shard than the rest.
     Split(Duration),
+    /// The first node alone cannot reach the first shard, until it says so and for a while longer.
+    NodeCut(Duration),
     /// The second shard is down.
     ShardDown(Duration),
     /// The nodes freeze.
@@ -55,6 +60,7 @@ impl Fault {
                 load.more(DURING).await;
                 proxy.point(NODES / 2..NODES, world.redis[0].port());
             }
+            Self::NodeCut(time) => node_cut(world, load, time).await,
             Self::ShardDown(time) => {
                 world.redis[1].kill();
                 tokio::time::sleep(time).await;
@@ -86,4 +92,20 @@ async fn all_listen(redis: &RedisServer, nodes: usize) {
         other => panic!("{other:?} is no text"),
     };
     eventually("the nodes listen", &mut listening).await;
+}
+
+/// Others are fine, so the load balancer has somewhere better to go.
+async fn node_cut(world: &World, load: &Load, time: Duration) {
+    let Split { proxy, .. } = world.split.as_ref().expect("ways can be cut");
+    let node = world.nodes.operators().swap_remove(0);
+    proxy.point(0..1, NOBODY);
+    let is_unready = || {
+        let (status, verdict, reasons) = node.readiness();
+        (status, verdict.as_str()) == (503, "unready") && reasons.contains("out of reach")
+    };
+    eventually("the node says that it alone is cut off", is_unready).await;
+    tokio::time::sleep(time).await;
+    load.more(DURING).await;
+    proxy.point(0..1, world.redis[0].port());
+    eventually("the node is well again", || node.readiness().1 == "ready").await;
 }

@@ -26,6 +26,9 @@ const DOWN: Duration = Duration::from_mins(1);
 /// How long a Redis is frozen: beyond every wait of a link (`bus.reply_ms`, 3 s by default).
 const FROZEN: Duration = Duration::from_secs(10);
 
+/// How long a node stays cut off once it has said so.
+const CUT: Duration = Duration::from_secs(5);
+
 /// How long nodes are frozen: beyond the lease of an incarnation (8 s).
 const NODES_FROZEN: Duration = Duration::from_secs(12);
 
@@ -96,6 +99,13 @@ async fn a_redis_that_freezes() {
 async fn a_second_primary_for_half_of_the_nodes() {
     let faults = [Fault::Split(PARTED)];
     play("two primaries", World::set_to_split(1), &faults, false).await.assert_proven();
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_node_that_alone_is_cut_off() {
+    let faults = [Fault::NodeCut(CUT)];
+    play("a node cut off", World::set_to_split(1), &faults, false).await.assert_proven();
 }
 
 #[tokio::test]
