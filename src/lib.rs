@@ -37,9 +37,11 @@
 //! # The road of one message
 //!
 //! ```text
-//! client frame -> session -> router: authorise -> id from the clock -> store (all rows acked)
+//! client frame -> session -> router: authorise -> id from the clock, entered in the ledger
+//!    -> store (all rows acked) -> still in time, and is the lease held?
 //!    -> links: publish by the plan -> hub: sessions here -> `sent`
 //! bus -> delivery -> workers that want the key -> hub -> outbox (bounded) -> socket
+//! roster, canaries -> steward -> the watermark, behind what waits for each worker -> cursors
 //! ```
 
 pub mod auth;

@@ -65,7 +65,8 @@ impl Router {
         }
     }
 
-    /// From `ready`, with what comes live kept back, to the first cursor, and on until the session takes part in the watermark.
+    /// From `ready`, with what comes live kept back, to the first cursor, and on until the session
+    /// takes part in the watermark.
     pub(super) async fn resume(self: Rc<Self>, session: Rc<Session>, claim: Claim) {
         let mut confirmed = self.hears(&session, self.services.waits.interest).await;
         loop {
