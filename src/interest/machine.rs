@@ -304,7 +304,9 @@ impl Machine {
     /// A connection is there that knows of nothing yet. How many buckets are to be commanded.
     pub fn connected(&mut self) -> usize {
         self.connected = true;
-        let all: Vec<Bucket> = self.entries.keys().copied().collect();
+        let mut all: Vec<Bucket> = self.entries.keys().copied().collect();
+        // In one order: a simulated schedule must be the same again.
+        all.sort_unstable();
         all.into_iter().for_each(|bucket| self.enqueue(bucket));
         self.queue.len()
     }

@@ -233,7 +233,9 @@ impl Census {
     /// The dead who are not left out yet.
     pub fn dying(&self) -> SmallVec<[Incarnation; 2]> {
         let dying = self.known.iter().filter(|(_, known)| known.place == Place::Dying);
-        dying.map(|(incarnation, _)| *incarnation).collect()
+        let mut dying: SmallVec<[Incarnation; 2]> = dying.map(|(key, _)| *key).collect();
+        dying.sort_unstable();
+        dying
     }
 
     /// Leaves dead incarnations out, after a repair that began when they were dead.

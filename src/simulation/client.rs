@@ -91,7 +91,7 @@ impl World {
         let it = &mut self.devices[usize::from(device)];
         it.waiting = false;
         let Some(sid) = it.session.take() else { return };
-        let wait = if self.rng.chance(700) {
+        let wait = if self.script.is_some() || self.rng.chance(700) {
             self.rng.below(20 * MILLI)
         } else {
             self.rng.below(20 * SECOND)

@@ -48,7 +48,7 @@ impl Clocks {
 
     /// The wall clock.
     pub fn wall(&self, now: Time) -> Micros {
-        let drifted = self.drift * ((now - self.since) / SECOND) as i64;
+        let drifted = self.drift * (now.saturating_sub(self.since) / SECOND) as i64;
         let offset = (self.offset + drifted).clamp(-OFF_MAX, OFF_MAX);
         Micros((EPOCH + now).saturating_add_signed(offset))
     }

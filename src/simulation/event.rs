@@ -87,6 +87,8 @@ pub enum Job {
     Tick,
     /// Worker: what stands in its queue.
     Drain,
+    /// Worker: the watermark, past what stands in its queue, as must never be.
+    Watermark,
     /// Worker: a client's send, by its place in the world.
     Send(u16),
     /// Worker: a message is entered long after its id was issued, as must never be.

@@ -82,6 +82,8 @@ pub struct Keeping {
     round: Option<Round>,
     /// Workers that have not read for the round.
     missing: u8,
+    /// The worker that sent the last canaries.
+    pub canaries_by: u8,
 }
 
 impl Keeping {
@@ -107,6 +109,7 @@ impl Keeping {
             reading: None,
             round: None,
             missing: 0,
+            canaries_by: 0,
         }
     }
 }
@@ -421,6 +424,7 @@ impl World {
         match order {
             Order::Canaries(number) => {
                 let worker = (number % u64::from(workers)) as u8;
+                self.keeping(life).canaries_by = worker;
                 self.put(life, worker, Item::Canary(number as u16));
             }
             Order::BreakLinks(shard) => {
@@ -428,6 +432,12 @@ impl World {
                 let owner = super::node::owner_of(life, shard, workers);
                 self.post(owner, Job::SubCut(shard));
                 (0..workers).for_each(|worker| self.put(life, worker, Item::Cut(shard)));
+            }
+            Order::Advance(_) if self.slip == Some(Slip::SharedWatermark) => {
+                for worker in 0..usize::from(workers) {
+                    let at = self.nodes[usize::from(life.node)].worker_at(worker);
+                    self.post(at, Job::Watermark);
+                }
             }
             Order::Advance(watermark) => {
                 (0..workers).for_each(|worker| self.put(life, worker, Item::Advance(watermark)));

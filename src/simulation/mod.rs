@@ -30,20 +30,28 @@
 //!
 //! ```text
 //! world.connects(device, node)              with the cursor that it holds
+//! world.moves(device, worker)               as a resume, or as it is: `Slip::MovedUndrained`
 //! world.sends(device, user) -> Option<Msg>  once it has an id
 //! world.pass(s)  pass_to(s)  pass_until(s, |world| ..)         time, in seconds
 //! world.stops(node, part)  goes_on(node, part)  stops_all(node)  goes_on_all(node)
 //! world.stops_before(node, part, step)      once; Part::{Loop, Worker(w), Hearing(shard)}
-//! world.hold(Hold::..)  let_go_of(Hold::..)  held(Hold::..)    acks, reads, pushes, answers
+//! world.joins()  leaves(node)  dies(node)  sets_clock(node, off)
+//! world.hold(Hold::..)  let_go_of(Hold::..)  let_one_go_of(Hold::..)  held(Hold::..)
+//!                                           acks, reads, pushes, answers, commands, queues
 //! world.rows_are(node, Some(Fate::..))  messages_are(..)       unheard, flickering, lost, late
+//! world.reads_leave_out(Some(replica))      reads of messages, until it is taken back
+//! world.fails_over(shard, misled)  finds_primaries(node)       two primaries side by side
+//! world.cannot_publish(node, shard)  can_publish(node)
 //! world.strikes(kind, node, which, s)       any fault of `fault::Kind`
-//! world.cursor(device)  watermark(node)  is_frozen(node)  lease_left(node)  is_acked(msg)
+//! world.cursor(device)  watermark(node)  is_frozen(node)  lease_left(node)  last_row(node)
+//! world.has_passed(msg)  is_acked(msg)  has_everything(user)   by now
 //! world.objection                           what the referee objects to; time stands still then
 //! ```
 //!
-//! A thread that goes on takes what came meanwhile before its own timers. `world.slip` makes the
-//! loops err; [`World::scripted_with`](world::World::scripted_with) takes any [`plan::Plan`], whose
-//! `slow` and `bounds` a script may change, for more workers, shards or commands in flight.
+//! Connections that are cut break at once, and a client that leaves is noticed soon. A thread that
+//! goes on takes what came meanwhile before its own timers. `world.slip` makes the loops err;
+//! [`World::scripted_with`](world::World::scripted_with) takes any [`plan::Plan`], whose `slow` and
+//! `bounds` a script may change, for more workers, shards or commands in flight.
 
 macro_rules! trace {
     ($world:expr, $($part:tt)*) => {

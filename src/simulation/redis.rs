@@ -78,6 +78,22 @@ impl Redis {
         self.servers.len() as u8 - 1
     }
 
+    /// A fresh server takes a shard's name while the old one, which comes back, lives on.
+    pub fn succeed(&mut self, shard: u8) -> u8 {
+        let fresh = self.start(shard);
+        std::mem::replace(&mut self.primaries[usize::from(shard)], fresh)
+    }
+
+    /// A node still finds an old server under a shard's name, until then.
+    pub fn mislead(&mut self, life: Life, shard: u8, old: u8, until: Time) {
+        self.stale.push((life, shard, old, until));
+    }
+
+    /// A node finds the primaries under their names.
+    pub fn inform(&mut self, life: Life) {
+        self.stale.retain(|(misled, ..)| *misled != life);
+    }
+
     /// A connection.
     pub fn conn(&self, conn: Conn) -> &Connection {
         &self.conns[usize::from(conn)]
@@ -270,12 +286,11 @@ impl World {
     /// A fresh server takes a shard's name while the old one lives on for `span`; some nodes still
     /// find the old one.
     pub fn fail_over(&mut self, shard: u8, span: Time) {
-        let old = self.redis.primary(shard);
-        self.redis.primaries[usize::from(shard)] = self.redis.start(shard);
+        let old = self.redis.succeed(shard);
         for node in 0..self.nodes.len() {
             if self.rng.chance(300) {
                 let until = self.now + self.rng.below(span + 1);
-                self.redis.stale.push((self.nodes[node].life, shard, old, until));
+                self.redis.mislead(self.nodes[node].life, shard, old, until);
             }
         }
         self.later(span, super::fault::Kind::Heal, old);
@@ -318,17 +333,27 @@ impl World {
         if self.redis.conn(conn).dead != NEVER {
             return;
         }
+        let (grace, notice) = self.draw_severance();
+        let dead = self.now + grace;
+        self.detach(conn, dead);
+        let link = self.redis.conn(conn);
+        let job = if link.subscribes { Job::SubClosed(conn) } else { Job::PubClosed(conn) };
+        self.queue.push(dead + notice, Event::Thread(link.owner, job));
+    }
+
+    /// How long a connection that is being severed still works, and how long its node does not
+    /// notice. In a script it breaks at once.
+    fn draw_severance(&mut self) -> (Time, Time) {
+        if self.script.is_some() {
+            return (1, 1);
+        }
         let grace = if self.rng.chance(500) { 1 } else { 1 + self.rng.below(20 * MILLI) };
         let notice = match self.rng.below(8) {
             0 => self.rng.below(15 * SECOND),
             1 | 2 => self.rng.below(SECOND),
             _ => self.rng.below(5 * MILLI),
         };
-        let dead = self.now + grace;
-        self.detach(conn, dead);
-        let link = self.redis.conn(conn);
-        let job = if link.subscribes { Job::SubClosed(conn) } else { Job::PubClosed(conn) };
-        self.queue.push(dead + notice, Event::Thread(link.owner, job));
+        (grace, notice)
     }
 
     /// The node gave a connection up.

@@ -1,14 +1,17 @@
 //! Scripted schedules: nothing is slow and nothing goes wrong but what a test says.
 
 use super::client::Device;
-use super::event::{At, Dev, Event, Job, Life, Msg};
+use super::event::{At, Command, Dev, Event, Job, Life, Msg};
 use super::fault::{Fault as Strike, Kind};
 use super::plan::Plan;
 use super::queue::{MILLI, SECOND, Time};
+use super::session::Phase;
+use super::slip::Slip;
 use super::store::{NEVER, Replicas, Stored};
 use super::thread::Step;
 use super::world::World;
 use crate::domain::Micros;
+use crate::proof::Footing;
 use crate::roster::Rules;
 
 /// What is held back, by the node that waits for it.
@@ -32,11 +35,29 @@ pub enum Hold {
     Answers(u8),
     /// Answers to its subscribes.
     Confirms(u8),
+    /// Its subscribes and unsubscribes, on their way to Redis.
+    Subscribes(u8),
+    /// What stands in the queue of one of its workers, that is this.
+    Queue(u8, u8),
+    /// Entries of its messages, where the loops make them late.
+    Entries(u8),
 }
 
 impl Hold {
-    fn holds(self, at: At, job: Job) -> bool {
-        let (node, is_it) = match self {
+    fn holds(self, at: At, event: &Event) -> bool {
+        let (node, is_it) = match *event {
+            Event::Thread(_, job) => self.holds_job(at, job),
+            Event::Server(_, command) => match self {
+                Self::Subscribes(node) => (node, !matches!(command, Command::Publish(_))),
+                _ => return false,
+            },
+            _ => return false,
+        };
+        node == at.life.node && is_it
+    }
+
+    fn holds_job(self, at: At, job: Job) -> (u8, bool) {
+        match self {
             Self::RowAcks(node) => (node, matches!(job, Job::RowAck(_))),
             Self::RosterReads(node) => (node, matches!(job, Job::RosterRead(_))),
             Self::StoreAcks(node) => (node, matches!(job, Job::StoreAck(_))),
@@ -46,8 +67,12 @@ impl Hold {
             Self::Canaries(node) => (node, is_push(job, false)),
             Self::Answers(node) => (node, matches!(job, Job::PubReply(..))),
             Self::Confirms(node) => (node, matches!(job, Job::SubReply(_))),
-        };
-        node == at.life.node && is_it
+            Self::Subscribes(node) => (node, false),
+            Self::Queue(node, worker) => {
+                (node, at.thread == 1 + worker && matches!(job, Job::Drain))
+            }
+            Self::Entries(node) => (node, matches!(job, Job::Enter(_))),
+        }
     }
 }
 
@@ -67,6 +92,8 @@ pub enum Fate {
     Lost,
     /// They reach the store after so many milliseconds, and are acknowledged then.
     After(Time),
+    /// Only reads that touch the first replica see them until then.
+    Spreads(Time),
 }
 
 impl Fate {
@@ -76,6 +103,10 @@ impl Fate {
             Self::Flickers => (Replicas([now + 1, NEVER, NEVER]), false),
             Self::Lost => (Replicas::NOWHERE, false),
             Self::After(millis) => (Replicas([now + millis * MILLI; 3]), true),
+            Self::Spreads(millis) => {
+                let then = now + millis * MILLI;
+                (Replicas([now + 1, then, then]), true)
+            }
         }
     }
 }
@@ -87,6 +118,10 @@ pub struct Script {
     held: Vec<(Hold, Event)>,
     rows: Vec<(u8, Fate)>,
     messages: Vec<(u8, Fate)>,
+    /// When each node wrote a row last.
+    wrote: Vec<(u8, Time)>,
+    /// A replica that no read of messages touches.
+    pub unread: Option<u8>,
 }
 
 /// A thread of a node, as scripts name it.
@@ -151,6 +186,18 @@ impl World {
         self.now as f64 / SECOND as f64
     }
 
+    /// When a node wrote a row last, in seconds of true time; never is at zero.
+    pub fn last_row(&self, node: u8) -> f64 {
+        let mut wrote = self.script.iter().flat_map(|script| &script.wrote);
+        let last = wrote.find(|(other, _)| *other == node);
+        last.map_or(0, |(_, at)| *at) as f64 / SECOND as f64
+    }
+
+    /// The worker of a node that sent its last canaries.
+    pub fn canaries_by(&self, node: u8) -> u8 {
+        self.nodes[usize::from(node)].keeping.canaries_by
+    }
+
     /// The life that a node is in.
     pub fn life(&self, node: u8) -> Life {
         self.nodes[usize::from(node)].life
@@ -171,6 +218,77 @@ impl World {
         self.devices.len() as Dev - 1
     }
 
+    /// One more node starts: which.
+    pub fn joins(&mut self) -> u8 {
+        self.join();
+        self.nodes.len() as u8 - 1
+    }
+
+    /// A node is stopped cleanly, and does not come back.
+    pub fn leaves(&mut self, node: u8) {
+        self.drain(self.life(node));
+    }
+
+    /// A node is killed, and does not come back.
+    pub fn dies(&mut self, node: u8) {
+        self.kill(self.life(node));
+    }
+
+    /// A node's wall clock is off by so many seconds from now on.
+    pub fn sets_clock(&mut self, node: u8, off: i64) {
+        self.nodes[usize::from(node)].clocks.offset = off * SECOND as i64;
+    }
+
+    /// A fresh server takes a shard's name while the old one lives on. Connections stay where they
+    /// are; these nodes find the old server for ever.
+    pub fn fails_over(&mut self, shard: u8, misled: &[u8]) {
+        let old = self.redis.succeed(shard);
+        for node in misled {
+            self.redis.mislead(self.life(*node), shard, old, Time::MAX);
+        }
+    }
+
+    /// A node finds the primaries from now on.
+    pub fn finds_primaries(&mut self, node: u8) {
+        self.redis.inform(self.life(node));
+    }
+
+    /// A node loses its publisher connections to a shard, and cannot connect to Redis.
+    pub fn cannot_publish(&mut self, node: u8, shard: u8) {
+        self.nodes[usize::from(node)].unreachable = Time::MAX;
+        self.hurt_links(self.life(node), shard, false, false);
+    }
+
+    /// It can again.
+    pub fn can_publish(&mut self, node: u8) {
+        self.nodes[usize::from(node)].unreachable = 0;
+    }
+
+    /// Reads of messages do not touch this replica from now on; none: as chance says.
+    pub fn reads_leave_out(&mut self, replica: Option<u8>) {
+        self.script.get_or_insert_default().unread = replica;
+    }
+
+    /// A device's session moves to another worker of its node: as a resume from the client's
+    /// cursor, or as it is where the loops err so.
+    pub fn moves(&mut self, device: Dev, worker: u8) {
+        let it = &self.devices[usize::from(device)];
+        let (Some(sid), cursor) = (it.session, it.cursor.unwrap_or_default()) else { return };
+        let (from, rules) = (self.session(sid).at, self.rules);
+        let to = At { thread: 1 + worker, ..from };
+        self.forget_session(from, sid);
+        let place = self.worker(to).handed.place();
+        let session = self.session(sid);
+        (session.at, session.place) = (to, place);
+        if self.slip == Some(Slip::MovedUndrained) {
+            self.session(sid).phase = Phase::Live;
+            return self.join_worker(to, sid);
+        }
+        let session = self.session(sid);
+        (session.phase, session.footing) = (Phase::Joining, Footing::new(cursor, rules));
+        self.post(to, Job::Hello(sid));
+    }
+
     /// A device connects to a node with the cursor that it holds, and leaves where it was.
     pub fn connects(&mut self, device: Dev, node: u8) {
         self.leave(device);
@@ -184,9 +302,26 @@ impl World {
         self.pass_until(1.0, |world| world.messages.len() > before).then_some(before as Msg)
     }
 
+    /// Whether a message passed the check.
+    pub fn has_passed(&self, message: Msg) -> bool {
+        self.passed & super::store::one(message) != 0
+    }
+
     /// Whether a message was answered with `sent`.
     pub fn is_acked(&self, message: Msg) -> bool {
         self.acked & super::store::one(message) != 0
+    }
+
+    /// Whether something was acknowledged to a user, and all his devices that are connected have
+    /// all of it, and cursors above.
+    pub fn has_everything(&self, user: u8) -> bool {
+        let owed = self.acked & self.user_messages[usize::from(user)];
+        let has = |device: &Device| {
+            let above = |cursor: Micros| self.above(cursor.0, owed);
+            owed & !device.received == 0 && device.cursor.is_some_and(|cursor| above(cursor) == 0)
+        };
+        let mine = |device: &&Device| device.user == user && device.session.is_some();
+        owed != 0 && self.devices.iter().filter(mine).all(has)
     }
 
     /// The cursor that a device holds, in seconds of true time.
@@ -265,6 +400,15 @@ impl World {
         }
     }
 
+    /// Lets go of what was held back so first; what comes from now on is still held back.
+    pub fn let_one_go_of(&mut self, hold: Hold) {
+        let script = self.script.get_or_insert_default();
+        let first = script.held.iter().position(|(by, _)| *by == hold);
+        if let Some((_, event)) = first.map(|first| script.held.remove(first)) {
+            self.happen(event);
+        }
+    }
+
     /// How much is held back so.
     pub fn held(&self, hold: Hold) -> usize {
         let script = self.script.as_ref();
@@ -288,16 +432,23 @@ impl World {
     /// Whether an event is held back.
     pub fn holds(&mut self, event: &Event) -> bool {
         let Some(script) = &mut self.script else { return false };
-        let Event::Thread(at, job) = *event else { return false };
-        let hold = script.holds.iter().find(|hold| hold.holds(at, job));
+        let at = match *event {
+            Event::Thread(at, _) => at,
+            Event::Server(conn, _) => self.redis.conn(conn).owner,
+            _ => return false,
+        };
+        let hold = script.holds.iter().find(|hold| hold.holds(at, event));
         let Some(hold) = hold.copied() else { return false };
         script.held.push((hold, *event));
         true
     }
 
     /// What a script makes of a row.
-    pub fn row_fate(&self, life: Life) -> Option<(Replicas, bool)> {
-        let (_, fate) = self.script.as_ref()?.rows.iter().find(|(node, _)| *node == life.node)?;
+    pub fn row_fate(&mut self, life: Life) -> Option<(Replicas, bool)> {
+        let script = self.script.as_mut()?;
+        script.wrote.retain(|(node, _)| *node != life.node);
+        script.wrote.push((life.node, self.now));
+        let (_, fate) = script.rows.iter().find(|(node, _)| *node == life.node)?;
         Some(fate.replicas(self.now))
     }
 

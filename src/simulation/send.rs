@@ -109,10 +109,6 @@ impl World {
 
     /// The store acknowledged a message.
     pub fn store_acked(&mut self, at: At, message: Msg) {
-        if self.slip == Some(Slip::CachedTime) {
-            let now = self.nodes[usize::from(at.life.node)].clocks.now(self.now);
-            self.worker(at).cached = Some(now);
-        }
         self.then(at, Step::Judge(message));
     }
 
@@ -121,9 +117,10 @@ impl World {
         let Known { ticket, users, .. } = self.messages[usize::from(message)];
         let Some(ticket) = ticket else { return };
         let publishes = self.publishes(message, users);
+        let time = if self.slip == Some(Slip::CachedTime) { self.began(at) } else { self.now };
         let node = &mut self.nodes[usize::from(at.life.node)];
         let worker = &mut node.workers[usize::from(at.thread - 1)];
-        let now = worker.cached.take().unwrap_or_else(|| node.clocks.now(self.now));
+        let now = node.clocks.now(time);
         let lease = node.view.lease();
         let judgement = worker.desk.judge(ticket, now, lease, publishes.len() as u8);
         trace!(self, "{at:?} judges {message}: {judgement:?}");

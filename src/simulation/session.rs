@@ -149,23 +149,31 @@ impl World {
         if node.draining || node.refused || phase == Phase::Closed {
             return self.refuse_session(sid);
         }
-        let worker = at.thread - 1;
+        self.join_worker(at, sid);
         let index = self.bucket_of(user);
         let shard = self.shard_of(index);
-        self.worker(at).sessions.push(sid);
-        self.worker(at).holds[usize::from(user)] += 1;
-        if self.worker(at).holds[usize::from(user)] == 1 {
-            self.nodes[usize::from(at.life.node)].wants[usize::from(user)] |= 1 << worker;
-            self.hearing(at.life, shard).machine.acquire(bucket(index));
-            let owner = super::node::owner_of(at.life, shard, self.plan.size.workers);
-            self.post(owner, Job::Command(shard));
-        }
         let ticket = Ticket(u64::from(sid));
         let machine = &mut self.hearing(at.life, shard).machine;
         if machine.confirmation(bucket(index), ticket, |_| true) == Standing::Confirmed {
             self.register(at, sid, true);
         } else {
             self.queue.push(self.now + CONFIRM_WAIT, Event::Thread(at, Job::ConfirmTimeout(sid)));
+        }
+    }
+
+    /// A session stands with a worker, whose interest in its key it shares.
+    pub fn join_worker(&mut self, at: At, sid: Sid) {
+        let user = self.session(sid).user;
+        let index = self.bucket_of(user);
+        let shard = self.shard_of(index);
+        let it = self.worker(at);
+        it.sessions.push(sid);
+        it.holds[usize::from(user)] += 1;
+        if it.holds[usize::from(user)] == 1 {
+            self.nodes[usize::from(at.life.node)].wants[usize::from(user)] |= 1 << (at.thread - 1);
+            self.hearing(at.life, shard).machine.acquire(bucket(index));
+            let owner = super::node::owner_of(at.life, shard, self.plan.size.workers);
+            self.post(owner, Job::Command(shard));
         }
     }
 
@@ -229,8 +237,11 @@ impl World {
     pub fn draw_looks(&mut self, user: u8) -> (Looks, Time, bool) {
         let middle = self.now + 1 + self.plan.slow.reads.draw(&mut self.rng);
         let end = middle + 1 + self.plan.slow.reads.draw(&mut self.rng);
-        let activity = Touch::draw(&mut self.rng, self.now, middle);
-        let ranges = Touch::draw(&mut self.rng, middle, end);
+        let mut activity = Touch::draw(&mut self.rng, self.now, middle);
+        let mut ranges = Touch::draw(&mut self.rng, middle, end);
+        if let Some(replica) = self.script.as_ref().and_then(|script| script.unread) {
+            (activity, ranges) = (activity.without(replica), ranges.without(replica));
+        }
         let works = !self.rng.chance(self.plan.slow.reads_fail_in);
         (Looks { activity, ranges, above: 0, user }, end, works)
     }
@@ -336,6 +347,11 @@ impl World {
         if session.own & one(message) == 0 {
             session.own |= one(message);
             self.hand(sid, Frame::Message(message));
+            if self.slip == Some(Slip::ReadsNoted) {
+                let Session { at, user, .. } = *self.session_ref(sid);
+                let id = self.messages[usize::from(message)].id;
+                self.worker(at).handed.note(id, user.into());
+            }
         }
     }
 

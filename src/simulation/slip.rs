@@ -3,7 +3,8 @@
 /// A mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Slip {
-    /// The check after the store's acknowledgement uses the time at which the loop began to work.
+    /// The check after the store's acknowledgement uses the time at which the worker began to work,
+    /// which may be before the acknowledgement came.
     CachedTime,
     /// A row's snapshot may fall between the issue of an id and its entry.
     LateEntry,
@@ -13,15 +14,24 @@ pub enum Slip {
     RowsByWall,
     /// A session becomes live only after it was read for.
     LiveAfterReads,
+    /// What a session's own read finds is noted as handed to the sessions of its key.
+    ReadsNoted,
+    /// Workers share the watermark: it does not stand in the queue of each.
+    SharedWatermark,
+    /// A session is moved to another worker as it is, and what waits for it stays behind.
+    MovedUndrained,
 }
 
 impl Slip {
     /// All.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::CachedTime,
         Self::LateEntry,
         Self::RowsByName,
         Self::RowsByWall,
         Self::LiveAfterReads,
+        Self::ReadsNoted,
+        Self::SharedWatermark,
+        Self::MovedUndrained,
     ];
 }

@@ -54,6 +54,11 @@ impl Touch {
         let at = [begin + rng.below(span + 1), begin + rng.below(span + 1)];
         Self { replicas, at }
     }
+
+    /// The same read, without this replica.
+    pub const fn without(self, replica: u8) -> Self {
+        Self { replicas: [(replica + 1) % 3, (replica + 2) % 3], ..self }
+    }
 }
 
 impl Replicas {

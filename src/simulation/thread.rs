@@ -40,6 +40,8 @@ pub enum Step {
 pub struct Thread {
     /// It does nothing until then.
     until: Time,
+    /// When it began to do what it does.
+    began: Time,
     stopped: bool,
     busy: bool,
     steps: VecDeque<Step>,
@@ -62,14 +64,21 @@ impl World {
 
     /// Gives a thread something to do: at once if it is free, else behind what it has to do.
     pub fn post(&mut self, at: At, job: Job) {
+        let now = self.now;
         let Some(thread) = self.thread(at) else { return };
         if !thread.is_free() {
             thread.waiting.push_back(job);
             return;
         }
         thread.busy = true;
+        thread.began = now;
         self.perform(at, job);
         self.go_on(at);
+    }
+
+    /// When a thread began to do what it does: it may have been stopped since.
+    pub fn began(&self, at: At) -> Time {
+        self.nodes[usize::from(at.life.node)].threads[usize::from(at.thread)].began
     }
 
     /// Adds a step to what a thread is doing.
@@ -150,11 +159,15 @@ impl World {
 
     /// A thread goes on, whatever stopped it.
     pub fn release(&mut self, at: At) {
+        let now = self.now;
         let Some(thread) = self.thread(at) else { return };
         if !std::mem::take(&mut thread.stopped) {
             return;
         }
         thread.until = 0;
+        if thread.steps.is_empty() {
+            thread.began = now;
+        }
         // A loop that wakes may look at its timers first or at what has come meanwhile.
         let timers_last = self.script.is_some() || self.rng.chance(500);
         if let Some(thread) = self.thread(at).filter(|_| timers_last) {

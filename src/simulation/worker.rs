@@ -12,7 +12,7 @@ use super::queue::SECOND;
 use super::round::Rounding;
 use super::thread::Step;
 use super::world::World;
-use crate::domain::{Micros, Moment, Now};
+use crate::domain::{Micros, Moment};
 use crate::proof::{Desk, DeskBounds, Handed, RoundKind};
 use crate::roster::Rules;
 
@@ -65,8 +65,6 @@ pub struct Worker {
     pub holds: [u8; 8],
     /// The round under way.
     pub rounding: Rounding,
-    /// The clocks when it began what it is doing: what nothing may be judged by.
-    pub cached: Option<Now>,
     queue: VecDeque<Item>,
     deliveries: usize,
 }
@@ -83,7 +81,6 @@ impl Worker {
             publishing: (0..shards).map(|_| Publishing::default()).collect(),
             holds: [0; 8],
             rounding: Rounding::default(),
-            cached: None,
             queue: VecDeque::new(),
             deliveries: 0,
         }
@@ -98,6 +95,7 @@ impl World {
     /// Gives a thread something to do, perhaps a little later.
     pub fn hand_off(&mut self, at: At, job: Job) {
         match self.plan.slow.handoff.draw(&mut self.rng) {
+            0 if self.holds(&Event::Thread(at, job)) => {}
             0 => self.post(at, job),
             delay => self.queue.push(self.now + delay, Event::Thread(at, job)),
         }
@@ -176,6 +174,12 @@ impl World {
             retiring,
         };
         self.tell(at.life, Told::Answer(Box::new(answer)));
+    }
+
+    /// The watermark reaches a worker past its queue, as must never be.
+    pub fn advance_at_once(&mut self, at: At) {
+        let watermark = self.keeping(at.life).watch.watermark();
+        self.advance(at, watermark);
     }
 
     fn advance(&mut self, at: At, watermark: Micros) {

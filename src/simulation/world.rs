@@ -262,6 +262,7 @@ impl World {
             Job::Tick if at.thread == super::node::LOOP => self.tick_loop(at),
             Job::Tick => self.tick_worker(at),
             Job::Drain => self.next_item(at),
+            Job::Watermark => self.advance_at_once(at),
             Job::Send(wish) => self.send(at, wish),
             Job::Enter(message) => self.enter_late(at, message),
             Job::StoreAck(message) => self.store_acked(at, message),

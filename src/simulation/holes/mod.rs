@@ -1,0 +1,109 @@
+//! The interleavings that earlier wordings of the rules fell to, as scripts. Each passes under the
+//! rules, and leaves a hole below a cursor where the rule that closes it is off, or where the loops
+//! make the mistake that it forbids.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `leases` | who may still issue, and who is dead: 1, 2, 5 |
+//! | `rows` | what others read of an incarnation: 11, 13, 14 |
+//! | `links` | other primaries, and what is given up on: 3, 4, 12 |
+//! | `sends` | from an id to its check: 15, 16 |
+//! | `resumes` | a session that is read for: 6, 7, 8, 9, 10, 18 |
+//! | `workers` | several workers of a node: 17 |
+
+use super::plan::Plan;
+use super::referee::Broken;
+use super::script::{Fate, Hold, Part};
+use super::slip::Slip;
+use super::thread::Step;
+use super::world::World;
+use crate::roster::{Rule, Rules};
+
+mod leases;
+mod links;
+mod resumes;
+mod rows;
+mod sends;
+mod workers;
+
+/// Node 0 sends, as device 0 of user 0; node 1 is read from, by device 1 of user 1.
+const X: u8 = 0;
+const R: u8 = 1;
+const SENDER: u8 = 0;
+const READER: u8 = 1;
+
+/// The steps of an interleaving.
+type Script = fn(&mut World);
+
+/// A node that sends and one that is read from, of one worker each, on one shard.
+fn two_nodes() -> Plan {
+    Plan::calm(2, 1, 1)
+}
+
+/// The same, where so few publishes wait for a shard that those of a message fill its ring.
+fn small_rings() -> Plan {
+    let mut plan = two_nodes();
+    plan.bounds.ring = 2;
+    plan
+}
+
+fn world(plan: &Plan, rules: Rules, slip: Option<Slip>) -> World {
+    let mut world = World::scripted_with(plan.clone(), rules);
+    world.slip = slip;
+    world
+}
+
+/// Nothing is wrong, and in the end the reader has what was sent, and a cursor above it.
+fn holds(mut world: World, script: Script) {
+    script(&mut world);
+    let has_everything = world.pass_until(60.0, |world| world.has_everything(READER));
+    assert_eq!(world.objection, None);
+    assert!(has_everything, "the reader's cursor stays at {:?}", world.cursor(READER));
+}
+
+fn leaves_a_hole(mut world: World, script: Script) {
+    script(&mut world);
+    assert_eq!(world.objection.map(|objection| objection.broken), Some(Broken::Hole));
+}
+
+fn is_closed_by(rule: Rule, plan: &Plan, script: Script) {
+    holds(world(plan, Rules::default(), None), script);
+    leaves_a_hole(world(plan, Rules::without(rule), None), script);
+}
+
+fn is_opened_by(slip: Slip, plan: &Plan, script: Script) {
+    holds(world(plan, Rules::default(), None), script);
+    leaves_a_hole(world(plan, Rules::default(), Some(slip)), script);
+}
+
+/// Both are connected, and hold cursors: without one a client is owed nothing.
+fn connect_both(world: &mut World) {
+    world.connects(SENDER, X);
+    world.connects(READER, R);
+    assert!(world.pass_until(5.0, |world| world.cursor(READER).is_some()));
+    world.pass(1.0);
+}
+
+/// A node's next roster read begins at this second of true time: the one before is slow.
+fn reads_roster_at(world: &mut World, node: u8, second: f64) {
+    world.pass_to(second - 4.0);
+    world.hold(Hold::RosterReads(node));
+    world.pass_to(second);
+    world.let_go_of(Hold::RosterReads(node));
+}
+
+/// A message of the sender passes the check, and its worker is stopped before it goes further.
+fn stops_past_the_check(world: &mut World, node: u8) {
+    let message = world.messages.len() as u8;
+    world.stops_before(node, Part::Worker(0), Step::Append(message));
+    assert_eq!(world.sends(SENDER, 1), Some(message), "the lease holds");
+    world.pass(0.1);
+    assert!(world.has_passed(message));
+}
+
+/// It goes on: the message is acknowledged, and published only now.
+fn goes_on_past_the_check(world: &mut World, node: u8) {
+    world.goes_on(node, Part::Worker(0));
+    world.pass(5.0);
+    assert!(world.is_acked(world.messages.len() as u8 - 1));
+}

@@ -1,0 +1,51 @@
+//! From an id to its check.
+
+use super::{
+    Fate, Hold, Part, R, READER, SENDER, Slip, Step, X, connect_both, goes_on_past_the_check,
+    is_opened_by, two_nodes,
+};
+use crate::simulation::world::World;
+
+/// The store takes 17 s for a message. The worker begins something else 4 s after the id, and is
+/// stopped in it; meanwhile a session resumes at 16.5, does not find the message, and has a cursor
+/// of 1.5. The worker goes on, and the acknowledgement is there: by the time at which it began to
+/// work the message is 4 s old.
+fn an_old_time(world: &mut World) {
+    connect_both(world);
+    world.messages_are(X, Some(Fate::After(17_000)));
+    world.sends(SENDER, 1).expect("the lease holds");
+    let issued = world.seconds();
+    world.messages_are(X, None);
+    world.pass_to(issued + 3.5);
+    world.stops_before(X, Part::Worker(0), Step::Flush);
+    world.pass_to(issued + 16.5);
+    world.connects(READER, R);
+    world.pass_to(issued + 17.1);
+    world.goes_on(X, Part::Worker(0));
+    world.pass(1.0);
+    world.sends(SENDER, 1);
+}
+
+#[test]
+fn hole_15_the_check_reads_the_clocks_itself() {
+    is_opened_by(Slip::CachedTime, &two_nodes(), an_old_time);
+}
+
+/// A row's snapshot is taken between the issue of an id and its entry: nothing seems to be pending.
+/// The message passes the check, and the worker is stopped, so all later rows repeat that snapshot.
+fn a_snapshot_before_the_entry(world: &mut World) {
+    connect_both(world);
+    world.hold(Hold::Entries(X));
+    world.stops_before(X, Part::Worker(0), Step::Append(0));
+    let before = world.last_row(X);
+    world.sends(SENDER, 1).expect("the lease holds");
+    assert!(world.pass_until(4.0, |world| world.last_row(X) > before));
+    world.let_go_of(Hold::Entries(X));
+    world.pass(15.0);
+    goes_on_past_the_check(world, X);
+}
+
+#[test]
+fn hole_16_an_id_is_entered_as_it_is_issued() {
+    is_opened_by(Slip::LateEntry, &two_nodes(), a_snapshot_before_the_entry);
+}
