@@ -8,6 +8,7 @@ mod leaving;
 mod lies;
 mod memory;
 mod refusals;
+mod resume;
 mod shards;
 mod stage;
 mod story;

@@ -1,0 +1,214 @@
+//! A device that comes back with its cursor: what it gets, in which order, and what it is told.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use narrowcast::client::Client;
+use serde_json::{Value, json};
+
+use super::chat::{login, next, send};
+use crate::harness::{Demo, Served, eventually, token};
+
+/// What a `hello` with a cursor was answered with.
+struct Resumed {
+    client: Client,
+    /// Bodies of the messages before the cursor, in order.
+    missed: Vec<Value>,
+    cursor: Value,
+}
+
+/// Comes back with a cursor, or with none.
+async fn resume(url: &str, token: &str, cursor: Option<&str>) -> Resumed {
+    let mut client = Client::connect(url).await.expect("the node is there");
+    let mut hello = json!({"op": "hello", "token": token});
+    if let Some(cursor) = cursor {
+        hello["cursor"] = json!(cursor);
+    }
+    client.send(&hello.to_string()).await.expect("it reads");
+    assert_eq!(next(&mut client).await["op"], "ready");
+    let mut missed = Vec::new();
+    loop {
+        let frame = next(&mut client).await;
+        match frame["op"].as_str() {
+            Some("message") => missed.push(frame["message"]["body"].clone()),
+            Some("cursor") => return Resumed { client, missed, cursor: frame },
+            _ => panic!("neither a message nor a cursor: {frame}"),
+        }
+    }
+}
+
+impl Resumed {
+    fn text(&self) -> String {
+        self.cursor["cursor"].as_str().expect("a cursor").to_owned()
+    }
+
+    fn assert_whole(&self) {
+        let told = (&self.cursor["complete"], &self.cursor["gaps"]);
+        assert_eq!(told, (&json!(true), &json!([])), "{}", self.cursor);
+    }
+}
+
+fn numbers(range: std::ops::Range<u64>) -> Vec<Value> {
+    range.map(|number| json!(number)).collect()
+}
+
+async fn send_all(client: &mut Client, to: &str, bodies: &[Value]) {
+    for body in bodies {
+        send(client, to, body.clone()).await;
+    }
+}
+
+async fn what_was_missed_comes_in_order_then_the_cursor(workers: &str) {
+    let demo = Demo::start(2, &[], &[("WORKERS", workers)]);
+    let [here, there] = [0, 1].map(|node| demo.nodes[node].url.clone());
+    let mut alice = login(&here, &demo.alice).await;
+    let fresh = resume(&here, &demo.bob, None).await;
+    assert_eq!(fresh.missed, Vec::<Value>::new());
+    fresh.assert_whole();
+    let cursor = fresh.text();
+    drop(fresh);
+    send_all(&mut alice, "bob", &numbers(0..10)).await;
+    for url in [&here, &there] {
+        let back = resume(url, &demo.bob, Some(&cursor)).await;
+        assert_eq!(back.missed, numbers(0..10), "from the same cursor, on {url}");
+        back.assert_whole();
+    }
+    let mut back = resume(&there, &demo.bob, Some(&cursor)).await;
+    send(&mut alice, "bob", json!("live")).await;
+    let frame = next(&mut back.client).await;
+    assert_eq!(frame["message"]["body"], "live", "{frame}");
+    let later = back.text();
+    drop(back);
+    let again = resume(&here, &demo.bob, Some(&later)).await;
+    assert!(again.missed.ends_with(&[json!("live")]), "{:?}", again.missed);
+    again.assert_whole();
+}
+
+#[tokio::test]
+async fn what_was_missed_comes_in_order_with_one_worker() {
+    what_was_missed_comes_in_order_then_the_cursor("1").await;
+}
+
+#[tokio::test]
+async fn what_was_missed_comes_in_order_with_three_workers() {
+    what_was_missed_comes_in_order_then_the_cursor("3").await;
+}
+
+/// The newest are sent, the recently active conversations first, and the rest is named.
+#[tokio::test]
+async fn more_than_is_sent_is_named() {
+    let keys = [("REPAIR__CONVERSATION_MESSAGES", "5"), ("REPAIR__RESUME_MESSAGES", "7")];
+    let demo = Demo::start(1, &[], &keys);
+    let url = &demo.nodes[0].url;
+    let cursor = resume(url, &demo.bob, None).await.text();
+    let mut alice = login(url, &demo.alice).await;
+    let [mut carol, mut dave] =
+        [login(url, &token("carol")).await, login(url, &token("dave")).await];
+    send_all(&mut dave, "bob", &[json!("first")]).await;
+    send_all(&mut alice, "bob", &numbers(0..8)).await;
+    let back = resume(url, &demo.bob, Some(&cursor)).await;
+    assert_eq!(back.missed, [&numbers(3..8)[..], &[json!("first")]].concat());
+    let told = (&back.cursor["complete"], &back.cursor["gaps"]);
+    assert_eq!(told, (&json!(true), &json!(["dm.alice.bob"])), "{}", back.cursor);
+    send_all(&mut carol, "bob", &numbers(10..15)).await;
+    let back = resume(url, &demo.bob, Some(&cursor)).await;
+    assert_eq!(back.missed, [&numbers(10..15)[..], &numbers(6..8)[..]].concat());
+    assert_eq!(back.cursor["gaps"], json!(["dm.alice.bob", "dm.bob.dave"]));
+}
+
+#[tokio::test]
+async fn a_cursor_of_somebody_else_is_of_no_use() {
+    let [demo, other] = [Demo::start(1, &[], &[]), Demo::start(1, &[], &[])];
+    let url = &demo.nodes[0].url;
+    let foreign_user = resume(url, &demo.alice, None).await.text();
+    let foreign_store = resume(&other.nodes[0].url, &demo.bob, None).await.text();
+    let mut alice = login(url, &demo.alice).await;
+    send(&mut alice, "bob", json!("missed")).await;
+    for cursor in [foreign_user.as_str(), &foreign_store, "", "no cursor", &"A".repeat(5000)] {
+        let mut back = resume(url, &demo.bob, Some(cursor)).await;
+        assert_eq!(back.cursor["complete"], false, "{cursor}: {}", back.cursor);
+        assert_eq!(back.missed, Vec::<Value>::new(), "it loads its inbox");
+        let cursor = back.text();
+        send(&mut alice, "bob", json!("after")).await;
+        assert_eq!(next(&mut back.client).await["message"]["body"], "after");
+        drop(back);
+        let missed = resume(url, &demo.bob, Some(&cursor)).await.missed;
+        assert!(missed.contains(&json!("after")), "the cursor that it got is good: {missed:?}");
+    }
+}
+
+/// A catch-up that is larger than what a kernel and an outbox hold waits for its client.
+#[tokio::test]
+async fn a_catch_up_that_is_given_up_half_way_begins_again() {
+    const MESSAGES: u64 = 1500;
+    let keys = [
+        ("LIMITS__OUTBOX_BYTES", "65536"),
+        ("LIMITS__HISTORY_BYTES", "16384"),
+        ("REPAIR__CONVERSATION_MESSAGES", "10000"),
+        ("REPAIR__RESUME_MESSAGES", "10000"),
+    ];
+    let demo = Demo::start(1, &[], &keys);
+    let url = &demo.nodes[0].url;
+    let cursor = resume(url, &demo.bob, None).await.text();
+    let mut alice = login(url, &demo.alice).await;
+    let filler = "x".repeat(7000);
+    let body = |number: u64| json!({"number": number, "filler": filler});
+    for number in 0..MESSAGES {
+        send(&mut alice, "bob", body(number)).await;
+    }
+    let mut half = Client::connect(url).await.expect("the node is there");
+    let hello = json!({"op": "hello", "token": demo.bob, "cursor": cursor});
+    half.send(&hello.to_string()).await.expect("it reads");
+    assert_eq!(next(&mut half).await["op"], "ready");
+    assert_eq!(next(&mut half).await["message"]["body"]["number"], 0);
+    // What comes live meanwhile waits behind what it does not read, and is more than may wait.
+    let live = MESSAGES..MESSAGES + 20;
+    for number in live.clone() {
+        send(&mut alice, "bob", body(number)).await;
+    }
+    let mut seen = BTreeSet::from([0]);
+    let mut cursors = 0;
+    while seen.len() < live.end as usize {
+        let frame = next(&mut half).await;
+        match frame["op"].as_str() {
+            Some("message") => {
+                seen.insert(frame["message"]["body"]["number"].as_u64().expect("a number"));
+            }
+            Some("cursor") => cursors += 1,
+            _ => panic!("{frame}"),
+        }
+    }
+    assert_eq!(seen, (0..live.end).collect());
+    assert!(cursors > 0, "what it had read counted before all was there");
+    drop(half);
+    let back = resume(url, &demo.bob, Some(&cursor)).await;
+    assert_eq!(back.missed.len() as u64, live.end, "the old cursor is as good as before");
+    back.assert_whole();
+}
+
+fn configuration(directory: &Path) -> String {
+    let path = json!(directory.join("data"));
+    format!(
+        "[listen]\nclients = \"127.0.0.1:0\"\noperator = \"127.0.0.1:0\"\n[store]\npath = {path}\n"
+    )
+}
+
+#[tokio::test]
+async fn a_cursor_outlives_the_node_that_gave_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = directory.path().join("node.toml");
+    std::fs::write(&config, configuration(directory.path())).expect("it can be written");
+    let [alice, bob] = ["alice", "bob"].map(token);
+    let mut first = Served::start(&config);
+    eventually("the node is ready", || first.operator.readiness().1 == "ready").await;
+    let cursor = resume(&first.url, &bob, None).await.text();
+    let mut sender = login(&first.url, &alice).await;
+    send_all(&mut sender, "bob", &numbers(0..5)).await;
+    first.process.signal("KILL");
+    first.process.wait();
+    let second = Served::start(&config);
+    eventually("the node is ready", || second.operator.readiness().1 == "ready").await;
+    let back = resume(&second.url, &bob, Some(&cursor)).await;
+    assert_eq!(back.missed, numbers(0..5));
+    back.assert_whole();
+}
