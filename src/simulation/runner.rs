@@ -37,8 +37,8 @@ fn on_demand() {
         Some(name) => vec![Profile::named(&name).expect("a profile")],
         None => Profile::ALL.to_vec(),
     };
-    let from = number("SIMULATE_FROM", 0);
-    let seeds = number("SIMULATE_SEEDS", 10_000);
+    let from = number("SIMULATE_FROM", SUITE_SEEDS);
+    let seeds = number("SIMULATE_SEEDS", SUITE_SEEDS);
     let minutes = Duration::from_secs(60 * number("SIMULATE_MINUTES", 600));
     let found = run_many(&profiles, from, seeds, minutes);
     assert!(found == 0, "{found} schedules broke a promise");
