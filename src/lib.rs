@@ -33,6 +33,7 @@
 //! | [`client`] | a WebSocket client: commands, bench and tests |
 //! | [`bench`](mod@bench) | the load generator |
 //! | [`cli`] | commands and exit codes |
+//! | [`simulation`](self) | in tests alone: the whole proof, played through |
 //!
 //! # The road of one message
 //!

@@ -107,6 +107,11 @@ impl Trail {
         self.footing().is_told() && !self.is_catching_up()
     }
 
+    /// Whether something is remembered of its own reads.
+    pub fn remembers(&self) -> bool {
+        self.catch_up.borrow().is_some()
+    }
+
     /// Whether its own reads brought it a message.
     pub fn has_caught(&self, id: MessageId) -> bool {
         self.catch_up.borrow().as_ref().is_some_and(|catch_up| catch_up.caught.contains(&id))

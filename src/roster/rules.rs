@@ -158,4 +158,10 @@ impl Rules {
     pub(crate) const fn without(rule: Rule) -> Self {
         Self { off: 1 << rule as u64 }
     }
+
+    /// All rules but two, each of which stands in for the other.
+    #[cfg(test)]
+    pub(crate) const fn without_both(one: Rule, other: Rule) -> Self {
+        Self { off: 1 << one as u64 | 1 << other as u64 }
+    }
 }

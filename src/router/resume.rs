@@ -136,7 +136,10 @@ impl Router {
         let gaps: Vec<&str> = gaps.iter().filter(|_| named).map(String::as_str).collect();
         self.hand_cursor(session, cursor, complete && named, &gaps);
         session.trail.prune(self.watermark.get());
-        self.hub.borrow_mut().owe(session);
+        // The next one is behind what was delivered, and lets go of what is remembered of it.
+        if session.trail.remembers() {
+            self.hub.borrow_mut().owe(session);
+        }
     }
 
     pub(super) fn hand_cursor(

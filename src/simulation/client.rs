@@ -66,6 +66,7 @@ impl World {
                 }
             }
             Act::Connect => self.connect_client(device),
+            Act::To(node) => self.connect_there(device, usize::from(node)),
             Act::Send if it.session.is_some() => self.wish(device),
             Act::Send => self.connect_client(device),
             Act::Any => match self.rng.below(10) {
@@ -114,6 +115,14 @@ impl World {
         let node = self.rng.bit_of(nodes) as usize;
         let fresh = self.rng.chance(self.plan.fresh_in);
         self.connect_to(device, node, fresh);
+    }
+
+    /// A client connects to one node, if that takes it.
+    fn connect_there(&mut self, device: Dev, node: usize) {
+        if self.nodes.get(node).is_some_and(|node| node.alive && !node.draining) {
+            self.leave(device);
+            self.connect_to(device, node, false);
+        }
     }
 
     /// A client connects to a node, with its cursor or as if it were new.

@@ -41,6 +41,13 @@ impl Clocks {
         Self { offset: draw_offset(rng), drift, since: now, rate, base }
     }
 
+    /// Clocks that are as wrong as they may be, and stay so.
+    pub fn extreme(rng: &mut Rng, now: Time) -> Self {
+        let offset = if rng.chance(500) { OFF_MAX } else { -OFF_MAX };
+        let rate = [1000 - RATE_OFF, 1000, 1000 + RATE_OFF][rng.below(3) as usize];
+        Self { offset, drift: 0, since: now, rate, base: SECOND }
+    }
+
     /// The wall clock steps.
     pub fn step(&mut self, rng: &mut Rng, now: Time) {
         (self.offset, self.since) = (draw_offset(rng), now);

@@ -168,6 +168,8 @@ pub enum Act {
     Any,
     /// Connects, anywhere.
     Connect,
+    /// Connects to a node.
+    To(u8),
     /// Sends something.
     Send,
     /// Reads from its slow connection.

@@ -42,6 +42,10 @@ pub enum Kind {
     Stall,
     /// A node's row writes get lost for a while.
     LoseRows,
+    /// They come late for a while, by `which` tenths of a second or a little more.
+    DelayRows,
+    /// They reach one replica only for a while, and are not acknowledged.
+    FlickerRows,
     /// A node cannot connect to Redis for a while, and loses its publishers.
     Unreachable,
     /// A node does not know the time for a while.
@@ -128,6 +132,13 @@ impl World {
             Kind::LoseRows => {
                 self.nodes[usize::from(life.node)].rows_lost = self.now + fault.span;
             }
+            Kind::DelayRows => {
+                let by = Time::from(fault.which) * SECOND / 10;
+                self.nodes[usize::from(life.node)].rows_late = (self.now + fault.span, by);
+            }
+            Kind::FlickerRows => {
+                self.nodes[usize::from(life.node)].rows_flicker = self.now + fault.span;
+            }
             Kind::Unreachable => self.cut_off(life, shard, fault),
             Kind::RefuseClock => {
                 self.tell(life, Told::Clock(false));
@@ -154,7 +165,8 @@ impl World {
         self.plan.calm_down();
         for node in 0..self.nodes.len() {
             let it = &mut self.nodes[node];
-            (it.rows_lost, it.unreachable) = (0, 0);
+            (it.rows_lost, it.rows_flicker, it.unreachable) = (0, 0, 0);
+            it.rows_late = (0, 0);
             let life = it.life;
             for thread in 0..self.threads() {
                 self.release(At { life, thread });

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::event::{At, Event, Job, Life};
 use super::queue::{SECOND, Time};
 use super::slip::Slip;
-use super::store::{NEVER, Touch, Writing};
+use super::store::{NEVER, Replicas, Touch, Writing};
 use super::thread::Step;
 use super::worker::Item;
 use super::world::World;
@@ -23,6 +23,9 @@ const EVERY: Time = 2 * SECOND;
 
 /// How long a worker's snapshot is waited for.
 const ASK_WAIT: Time = SECOND;
+
+/// Of rows that are late, how much later some are than others.
+const LATE_SPREAD: Time = 300_000;
 
 /// What a worker answers when it is asked for a row.
 #[derive(Debug)]
@@ -294,13 +297,7 @@ impl World {
 
     /// A row goes to the store.
     pub fn issue_row(&mut self, at: At, write: u16) {
-        let mut writing = self.plan.slow.rows;
-        if self.nodes[usize::from(at.life.node)].rows_lost > self.now {
-            writing = Writing { lost_in: 900, ..writing };
-        }
-        let unheard = self.rng.chance(writing.unheard_in);
-        let mut replicas = writing.draw(&mut self.rng, self.now);
-        let mut heard = !unheard;
+        let (mut replicas, mut heard) = self.draw_row(at.life);
         if let Some(fate) = self.row_fate(at.life) {
             (replicas, heard) = fate;
         }
@@ -310,6 +307,25 @@ impl World {
             let answer = 1 + self.rng.below(1000);
             self.queue.push(quorum + answer, Event::Thread(at, Job::RowAck(write)));
         }
+    }
+
+    /// What becomes of a row of a node, and whether its acknowledgement arrives.
+    fn draw_row(&mut self, life: Life) -> (Replicas, bool) {
+        let node = &self.nodes[usize::from(life.node)];
+        let ((late_until, late_by), flickers) = (node.rows_late, node.rows_flicker > self.now);
+        if late_until > self.now {
+            let there = self.now + late_by + self.rng.below(LATE_SPREAD);
+            return (Replicas([there; 3]), true);
+        }
+        if flickers {
+            return (Replicas([self.now + 1, NEVER, NEVER]), false);
+        }
+        let mut writing = self.plan.slow.rows;
+        if node.rows_lost > self.now {
+            writing = Writing { lost_in: 900, ..writing };
+        }
+        let unheard = self.rng.chance(writing.unheard_in);
+        (writing.draw(&mut self.rng, self.now), !unheard)
     }
 
     /// A row was acknowledged.

@@ -11,6 +11,7 @@
 //! | `world` | a deployment in virtual time; `run` is one schedule of a seed |
 //! | `queue`, `event`, `rng` | events by time, what they are, chance |
 //! | `plan`, `profile`, `fault` | how large, how slow, what goes wrong |
+//! | `focus`, `exact` | profiles that aim at one interleaving; those whose clocks are right |
 //! | `clocks`, `store`, `redis` | what nodes cannot trust |
 //! | `thread` | steps of a thread, and stops between any two of them |
 //! | `node`, `keeping` | a node's life; its loop: rows, reads, leases, orders of the watch |
@@ -21,6 +22,8 @@
 //! | `slip` | mistakes that the loops could make |
 //! | `script`, `holes` | scripted schedules, and the holes of earlier wordings |
 //! | `runner` | seeds in the suite and on demand: `scripts/simulate` |
+//! | `controls` | for each rule and mistake a schedule that needs it |
+//! | `lags` | how far watermarks lie behind, and the rules that bound it |
 //!
 //! # A script
 //!
@@ -64,10 +67,14 @@ macro_rules! trace {
 
 mod client;
 mod clocks;
+mod controls;
 mod event;
+mod exact;
 mod fault;
+mod focus;
 mod holes;
 mod keeping;
+mod lags;
 mod node;
 mod plan;
 mod profile;

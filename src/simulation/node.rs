@@ -8,6 +8,7 @@ use super::clocks::Clocks;
 use super::event::{At, Event, Job, Life};
 use super::fault::Kind;
 use super::keeping::Keeping;
+use super::plan::Trust;
 use super::queue::{SECOND, Time};
 use super::subscriber::Hearing;
 use super::thread::Thread;
@@ -24,6 +25,8 @@ pub const LOOP: u8 = 0;
 pub struct Node {
     /// Which life.
     pub life: Life,
+    /// When it started.
+    pub born: Time,
     /// Whether it lives.
     pub alive: bool,
     /// It takes no sessions and no sends, and goes.
@@ -48,6 +51,10 @@ pub struct Node {
     pub wants: [u8; 8],
     /// Its row writes get lost until then.
     pub rows_lost: Time,
+    /// Its row writes come late until then, and by how much.
+    pub rows_late: (Time, Time),
+    /// Its row writes reach one replica only until then.
+    pub rows_flicker: Time,
     /// It cannot connect to Redis until then.
     pub unreachable: Time,
 }
@@ -87,10 +94,10 @@ impl World {
     }
 
     fn make_node(&mut self, life: Life) -> Node {
-        let clocks = if self.plan.wrong_clocks {
-            Clocks::draw(&mut self.rng, self.now)
-        } else {
-            Clocks::exact()
+        let clocks = match self.plan.clocks {
+            Trust::Exact => Clocks::exact(),
+            Trust::Wrong => Clocks::draw(&mut self.rng, self.now),
+            Trust::Extreme => Clocks::extreme(&mut self.rng, self.now),
         };
         let view = Arc::new(View::default());
         let moment = clocks.moment(self.now);
@@ -99,6 +106,7 @@ impl World {
         let incarnation = self.next_incarnation();
         Node {
             life,
+            born: self.now,
             alive: true,
             draining: false,
             refused: false,
@@ -120,6 +128,8 @@ impl World {
             view,
             wants: [0; 8],
             rows_lost: 0,
+            rows_late: (0, 0),
+            rows_flicker: 0,
             unreachable: 0,
         }
     }

@@ -1,6 +1,7 @@
 //! What a seed makes of a profile: how large a schedule is, how slow everything is, and what goes
 //! wrong when.
 
+use super::event::{Act, Dev};
 use super::fault::{Fault, Kind};
 use super::profile::Profile;
 use super::queue::{MILLI, SECOND, Time};
@@ -84,6 +85,17 @@ pub struct Bounds {
     pub row_ttl: Time,
 }
 
+/// How right clocks are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// They are.
+    Exact,
+    /// They are wrong somehow, within the bounds.
+    Wrong,
+    /// They are as wrong as they may be.
+    Extreme,
+}
+
 /// A schedule's plan.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -97,8 +109,12 @@ pub struct Plan {
     pub bounds: Bounds,
     /// What goes wrong, by time.
     pub faults: Vec<(Time, Fault)>,
-    /// Whether the clocks are wrong.
-    pub wrong_clocks: bool,
+    /// What certain clients do at certain times, beside what chance says.
+    pub acts: Vec<(Time, Dev, Act)>,
+    /// How right the clocks are.
+    pub clocks: Trust,
+    /// The nodes whose lag counts, a bit each.
+    pub watched: u8,
     /// Messages that go out as one publish to all, of a thousand.
     pub to_all_in: u32,
     /// Connections that come without a cursor, of a thousand.
@@ -152,7 +168,9 @@ impl Plan {
                 row_ttl: 3600 * SECOND,
             },
             faults: Vec::new(),
-            wrong_clocks: false,
+            acts: Vec::new(),
+            clocks: Trust::Exact,
+            watched: u8::MAX,
             to_all_in: 0,
             fresh_in: 0,
             slow_in: 0,
@@ -163,7 +181,7 @@ impl Plan {
     pub fn draw(profile: Profile, rng: &mut Rng) -> Self {
         let mut plan = Self::calm(2 + rng.below(3) as u8, 1, 1 + (rng.below(5) / 2) as u8);
         plan.profile = profile;
-        plan.wrong_clocks = !rng.chance(100);
+        plan.clocks = if rng.chance(100) { Trust::Exact } else { Trust::Wrong };
         plan.draw_size(rng);
         plan.draw_slowness(rng);
         plan.draw_bounds(rng);
@@ -250,7 +268,16 @@ impl Plan {
             2 => 5 * SECOND + rng.below(20 * SECOND),
             _ => rng.below(60 * SECOND),
         };
-        let fault = Fault { kind, node: rng.below(16) as u8, which: rng.below(16) as u8, span };
-        self.faults.push((at, fault));
+        self.strike(at, kind, (rng.below(16) as u8, rng.below(16) as u8), span);
+    }
+
+    /// Adds a fault of which everything is known: the node and its part.
+    pub fn strike(&mut self, at: Time, kind: Kind, (node, which): (u8, u8), span: Time) {
+        self.faults.push((at, Fault { kind, node, which, span }));
+    }
+
+    /// A client does something at a time.
+    pub fn act(&mut self, at: Time, device: Dev, act: Act) {
+        self.acts.push((at, device, act));
     }
 }

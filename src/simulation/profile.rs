@@ -1,6 +1,8 @@
 //! What a schedule aims at.
 
+use super::exact;
 use super::fault::Kind;
+use super::focus;
 use super::plan::Plan;
 use super::queue::{MILLI, SECOND};
 use super::rng::Rng;
@@ -29,11 +31,62 @@ pub enum Profile {
     Expiry,
     /// Everything, on nodes of three workers.
     Workers,
+    /// A first row that is seen and not acknowledged in time.
+    Births,
+    /// A loop that is stopped while its lease ends.
+    Leases,
+    /// Messages that are under way while the lease ends.
+    Fences,
+    /// A publisher that goes back to an old primary for a moment.
+    Returners,
+    /// A publisher that leaves an old primary while others repair.
+    Leavers,
+    /// A publisher that goes back to an old primary, and whose incarnation ends there.
+    Departures,
+    /// An incarnation that comes and goes while somebody is stopped.
+    Strangers,
+    /// A row that expires between two reads.
+    Vanishings,
+    /// Clocks at their bounds, acknowledgements at theirs, and clients that reconnect then.
+    Margins,
+    /// Interest that is taken back and given again on a slow connection.
+    Flappers,
+    /// Resumes that take very long and hold little.
+    Overflows,
+    /// Wall clocks that step back by all they can.
+    StepsBack,
+    /// Clocks are right, nothing is slow, nothing goes wrong.
+    Steady,
+    /// The same with a store whose operations take 0.5 to 2 s.
+    SlowOperations,
+    /// The same while all nodes are restarted cleanly, one after the other.
+    RollingRestart,
+    /// The same while a node is killed.
+    OneKilled,
+    /// The same while a node is stopped for 40 s.
+    OneStopped,
+    /// The same while a shard is away for 3 minutes.
+    ShardDown,
+    /// The same while all of Redis is.
+    RedisDown,
+    /// The same while a node stays with a primary that is none any more.
+    OldPrimary,
+    /// The same while a node cannot reach Redis for 3 minutes.
+    CutOff,
+    /// The same while a node cannot publish for 2 minutes and the primary changes.
+    PublisherAway,
+    /// The same while a node is fenced again and again.
+    Fencing,
+    /// The same while a node is killed whose last row shows in some reads only.
+    FlickeringDeath,
 }
 
 use Profile::{
-    Expiry, Failovers, Heartbeats, LostPublishes, Mix, PublisherCut, Resumes, SlowRoster,
-    SlowStore, Workers,
+    Births, CutOff, Departures, Expiry, Failovers, Fences, Fencing, Flappers, FlickeringDeath,
+    Heartbeats, Leases, Leavers, LostPublishes, Margins, Mix, OldPrimary, OneKilled, OneStopped,
+    Overflows, PublisherAway, PublisherCut, RedisDown, Resumes, Returners, RollingRestart,
+    ShardDown, SlowOperations, SlowRoster, SlowStore, Steady, StepsBack, Strangers, Vanishings,
+    Workers,
 };
 
 // What goes wrong, and how often each.
@@ -113,7 +166,7 @@ const EXPIRY: &[(Kind, u64)] = &[(Kind::StopNode, 2), (Kind::StopThread, 2), (Ki
 
 impl Profile {
     /// All.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 34] = [
         Mix,
         Failovers,
         Heartbeats,
@@ -124,6 +177,30 @@ impl Profile {
         Resumes,
         Expiry,
         Workers,
+        Births,
+        Leases,
+        Fences,
+        Returners,
+        Leavers,
+        Departures,
+        Strangers,
+        Vanishings,
+        Margins,
+        Flappers,
+        Overflows,
+        StepsBack,
+        Steady,
+        SlowOperations,
+        RollingRestart,
+        OneKilled,
+        OneStopped,
+        ShardDown,
+        RedisDown,
+        OldPrimary,
+        CutOff,
+        PublisherAway,
+        Fencing,
+        FlickeringDeath,
     ];
 
     /// Its name on the command line.
@@ -139,6 +216,30 @@ impl Profile {
             Resumes => "resumes",
             Expiry => "expiry",
             Workers => "workers",
+            Births => "births",
+            Leases => "leases",
+            Fences => "fences",
+            Returners => "returners",
+            Leavers => "leavers",
+            Departures => "departures",
+            Strangers => "strangers",
+            Vanishings => "vanishings",
+            Margins => "margins",
+            Flappers => "flappers",
+            Overflows => "overflows",
+            StepsBack => "steps_back",
+            Steady => "steady",
+            SlowOperations => "slow_operations",
+            RollingRestart => "rolling_restart",
+            OneKilled => "one_killed",
+            OneStopped => "one_stopped",
+            ShardDown => "shard_down",
+            RedisDown => "redis_down",
+            OldPrimary => "old_primary",
+            CutOff => "cut_off",
+            PublisherAway => "publisher_away",
+            Fencing => "fencing",
+            FlickeringDeath => "flickering_death",
         }
     }
 
@@ -152,8 +253,20 @@ impl Profile {
         match self {
             Mix | Workers => 7,
             Expiry => 3,
+            _ if self.is_exact() => 0,
+            _ if self.is_focused() => 1,
             _ => 5,
         }
+    }
+
+    /// Whether it aims at one interleaving.
+    pub const fn is_focused(self) -> bool {
+        self as u8 >= Births as u8 && !self.is_exact()
+    }
+
+    /// Whether its clocks are right and what goes wrong is fixed: its lags mean something.
+    pub const fn is_exact(self) -> bool {
+        self as u8 >= Steady as u8
     }
 
     const fn kinds(self) -> &'static [(Kind, u64)] {
@@ -166,6 +279,7 @@ impl Profile {
             PublisherCut => PUBLISHER_CUT,
             Resumes => RESUMES,
             Expiry => EXPIRY,
+            _ => EVERYTHING,
         }
     }
 
@@ -214,6 +328,8 @@ impl Profile {
                 plan.bounds.row_ttl = 62 * SECOND + rng.below(5 * SECOND);
             }
             Workers => plan.size.workers = 3,
+            _ if self.is_exact() => exact::shape(self, plan, rng),
+            _ => focus::shape(self, plan, rng),
         }
     }
 }

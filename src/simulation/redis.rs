@@ -6,6 +6,7 @@
 use smallvec::SmallVec;
 
 use super::event::{ALL, At, Cargo, Command, Conn, Event, Job, Life, OWN};
+use super::plan::Trust;
 use super::queue::{MILLI, SECOND, Time};
 use super::store::NEVER;
 use super::world::World;
@@ -230,7 +231,7 @@ impl World {
         let reached = crash.map_or(pipeline.len(), |after| pipeline.len().min(usize::from(after)));
         let mut refused = 0;
         for (index, cargo) in pipeline[..reached].iter().enumerate() {
-            if index < 8 && self.plan.wrong_clocks && self.rng.rarely(2000) {
+            if index < 8 && self.plan.clocks != Trust::Exact && self.rng.rarely(2000) {
                 refused |= 1 << index;
             } else {
                 self.push_to_subscribers(server, *cargo);

@@ -183,8 +183,9 @@ impl Store {
     }
 }
 
-/// So many of the last writes that are seen may be out of order.
-const WINDOW: usize = 3;
+/// So many of the last writes that are seen may be out of order: those of 10 s, by which a wall
+/// clock may step, and of as much as rows are late.
+const WINDOW: usize = 12;
 
 /// A message as the store has it.
 #[derive(Debug, Clone, Copy)]

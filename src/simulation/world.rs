@@ -25,7 +25,8 @@ use crate::roster::{About, Incarnation, Rules, ShardTag, State};
 /// How long the last sends may take to be covered by cursors.
 const TAIL: Time = 25 * SECOND;
 
-/// From when on lags are measured: the first watermarks take a while.
+/// How old a node is when its lag is measured: its first watermarks wait for the deaths of those
+/// who are gone.
 const START: Time = 20 * SECOND;
 
 /// A deployment.
@@ -174,6 +175,9 @@ impl World {
     }
 
     fn schedule_clients(&mut self) {
+        for (at, device, act) in &self.plan.acts {
+            self.queue.push(*at, Event::Client(*device, *act));
+        }
         let devices = u64::from(self.plan.size.devices);
         let end = self.plan.size.active - TAIL;
         for device in 0..devices {
@@ -196,10 +200,10 @@ impl World {
         }
     }
 
-    /// Everybody comes back for good.
+    /// Everybody comes back for good, and reads what waits for him.
     fn gather_clients(&mut self) {
         for sid in 0..self.sessions.len() {
-            self.sessions[sid].slow = false;
+            self.read_all(sid as super::event::Sid);
         }
         for device in 0..self.devices.len() as Dev {
             if self.devices[usize::from(device)].session.is_none() {
@@ -324,10 +328,13 @@ impl World {
 
     /// Notes how far the watermarks lie behind.
     fn sample(&mut self) {
-        for node in self.nodes.iter().filter(|node| node.alive) {
+        let watched = self.plan.watched;
+        let is_old = |node: &Node| node.alive && self.now >= node.born + START;
+        let counts = |node: &&Node| is_old(node) && watched & 1 << node.life.node != 0;
+        for node in self.nodes.iter().filter(counts) {
             let truth = super::clocks::EPOCH + self.now;
             let watermark = node.keeping.watch.watermark().0;
-            if let Some(lags) = self.lags.as_mut().filter(|_| watermark > 0) {
+            if let Some(lags) = &mut self.lags {
                 lags.push(truth.saturating_sub(watermark));
             }
         }

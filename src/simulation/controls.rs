@@ -1,0 +1,210 @@
+//! Negative controls: for each rule and each mistake a schedule that leaves a hole below a cursor
+//! with the rule off, or with the mistake made, and none under the rules as they stand. A rule that
+//! no schedule needs would be dead weight; a simulation that does not notice would be worth nothing.
+//!
+//! A seed means something else after any change to what a schedule draws. `scripts/simulate
+//! --controls 1` looks for fresh ones, and prints the lines of the table.
+
+use std::fmt;
+
+use super::profile::Profile;
+use super::profile::Profile::*;
+use super::referee::{Broken, Objection};
+use super::runner::{ask_number, in_parallel};
+use super::slip::Slip;
+use super::world::World;
+use crate::roster::Rule::*;
+use crate::roster::{Rule, Rules};
+
+/// What is switched off, or done wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Off {
+    /// Nothing is.
+    Nothing,
+    /// A rule.
+    Without(Rule),
+    /// Two rules, each of which stands in for the other.
+    WithoutBoth(Rule, Rule),
+    /// No rule, but the loops make a mistake.
+    Making(Slip),
+}
+
+use Off::{Making, Nothing, Without, WithoutBoth};
+
+impl Off {
+    /// What a name on the command line means: a rule, two with a plus between them, or a slip.
+    pub fn named(name: &str) -> Option<Self> {
+        let rule = |name: &str| Rule::ALL.into_iter().find(|rule| format!("{rule:?}") == name);
+        if let Some((one, other)) = name.split_once('+') {
+            return Some(WithoutBoth(rule(one)?, rule(other)?));
+        }
+        let slip = Slip::ALL.into_iter().find(|slip| format!("{slip:?}") == name);
+        rule(name).map(Without).or(slip.map(Making))
+    }
+
+    /// Makes a world so.
+    pub fn apply(self, world: &mut World) {
+        (world.rules, world.slip) = match self {
+            Nothing => (Rules::default(), None),
+            Without(rule) => (Rules::without(rule), None),
+            WithoutBoth(one, other) => (Rules::without_both(one, other), None),
+            Making(slip) => (Rules::default(), Some(slip)),
+        };
+    }
+
+    /// What is to pass where this must fail.
+    fn lesser(self) -> Vec<Self> {
+        match self {
+            WithoutBoth(one, other) => vec![Nothing, Without(one), Without(other)],
+            _ => vec![Nothing],
+        }
+    }
+}
+
+/// A control: what is off, and the schedule that shows it.
+type Control = (Off, Profile, u64);
+
+/// The table.
+const CONTROLS: &[Control] = &[
+    (Without(Birth), Births, 36304),
+    (Without(StickyLease), Leases, 1541),
+    (Without(FreshIncarnation), LostPublishes, 82),
+    (Without(AckLimit), Mix, 309),
+    (Without(AwaitAnswers), Mix, 72),
+    (Without(AwaitDetours), LostPublishes, 216),
+    (Without(Epoch), Returners, 23),
+    (Without(GapAnnounced), LostPublishes, 0),
+    (Without(GapAfterDrop), LostPublishes, 416),
+    (Without(GapNumber), LostPublishes, 68),
+    (Without(ReadCap), Mix, 14),
+    (Without(ReadCapExact), Heartbeats, 6077),
+    (Without(ZeroBaseline), LostPublishes, 6785),
+    (Without(DeathAge), Mix, 118),
+    (Without(DeathRepaired), Expiry, 12),
+    (Without(VanishedRow), Vanishings, 0),
+    (Without(LeftCompared), Departures, 1028),
+    (Without(RunCompared), Failovers, 505),
+    (Without(CountsCompared), LostPublishes, 0),
+    (Without(Canary), SlowStore, 2),
+    (Without(CanaryAfterRead), Expiry, 8083),
+    (Without(ReadGap), Strangers, 1),
+    (Without(RepairAfterConfirmed), LostPublishes, 176),
+    (Without(NoBreakSince), Expiry, 10602),
+    (Without(OwnCursor), Resumes, 0),
+    (Without(ReadMargin), Margins, 16),
+    (Without(ResumeUnbroken), Overflows, 46),
+    (Without(ResumeConfirmed), LostPublishes, 670),
+    (Without(CursorInQueue), Resumes, 38),
+    (Without(MemoryBySession), Heartbeats, 2682),
+    (Without(LastSubscribe), Flappers, 5544),
+    (WithoutBoth(Fence, AckLimit), Fences, 17),
+    (WithoutBoth(RepairAfterAgreement, Epoch), Leavers, 20),
+    (Making(Slip::LateEntry), SlowStore, 28),
+    (Making(Slip::RowsByName), Heartbeats, 145),
+    (Making(Slip::RowsByWall), StepsBack, 229),
+    (Making(Slip::LiveAfterReads), Resumes, 0),
+];
+
+/// Rules without which cursors stand still, and no hole is left: see `lags`.
+const LIVENESS: &[Rule] = &[PullRounds, RunNone, GapByAge, LeftAfterFence, HighestCounter];
+
+/// How often a fresh seed must show what it shows. The interest's maps have no fixed order, so where
+/// a node hears more than two buckets of a shard its commands, and what follows, differ a little
+/// from run to run.
+const AGAIN: usize = 10;
+
+/// Rules without which no random schedule is likely to go wrong: each has a script, see `holes`.
+const SCRIPTED_RULES: &[Rule] = &[DeathByReads];
+
+/// Mistakes that no random schedule is likely to show: each has a script, see `holes`.
+const SCRIPTED: &[Slip] =
+    &[Slip::ReadsNoted, Slip::SharedWatermark, Slip::MovedUndrained, Slip::CachedTime];
+
+/// How a schedule with something off went.
+fn outcome(world: &mut World, off: Off, profile: Profile, seed: u64) -> Option<Objection> {
+    off.apply(world);
+    world.run(profile, seed)
+}
+
+/// Whether a schedule fails as it must, and passes as it must.
+fn shows(world: &mut World, (off, profile, seed): Control) -> Result<(), Flaw> {
+    match outcome(world, off, profile, seed) {
+        Some(Objection { broken: Broken::Hole, .. }) => {}
+        other => return Err(Flaw { off, profile, seed, of: off, instead: other }),
+    }
+    for lesser in off.lesser() {
+        if let Some(objection) = outcome(world, lesser, profile, seed) {
+            return Err(Flaw { off, profile, seed, of: lesser, instead: Some(objection) });
+        }
+    }
+    Ok(())
+}
+
+/// A control that does not show what it must.
+struct Flaw {
+    off: Off,
+    profile: Profile,
+    seed: u64,
+    of: Off,
+    instead: Option<Objection>,
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { off, profile, seed, of, instead } = self;
+        write!(f, "{off:?} {}:{seed}: with {of:?} it gives {instead:?}", profile.name())
+    }
+}
+
+#[test]
+fn every_control_fails_as_it_must() {
+    let flaws = in_parallel(CONTROLS.len(), |world, index| shows(world, CONTROLS[index]).err());
+    let flaws: Vec<Flaw> = flaws.into_iter().flatten().collect();
+    flaws.iter().for_each(|flaw| println!("{flaw}"));
+    assert!(flaws.is_empty(), "{} of {} controls are flawed", flaws.len(), CONTROLS.len());
+}
+
+#[test]
+fn every_rule_and_every_mistake_has_a_control() {
+    let names = |off: Off, rule: Rule| match off {
+        Without(one) => one == rule,
+        WithoutBoth(one, other) => one == rule || other == rule,
+        Nothing | Making(_) => false,
+    };
+    let elsewhere = |rule: &Rule| LIVENESS.contains(rule) || SCRIPTED_RULES.contains(rule);
+    for rule in Rule::ALL.into_iter().filter(|rule| !elsewhere(rule)) {
+        assert!(CONTROLS.iter().any(|(off, ..)| names(*off, rule)), "{rule:?}");
+    }
+    for slip in Slip::ALL.into_iter().filter(|slip| !SCRIPTED.contains(slip)) {
+        assert!(CONTROLS.iter().any(|(off, ..)| *off == Making(slip)), "{slip:?}");
+    }
+}
+
+#[test]
+#[ignore = "on demand: scripts/simulate --controls 1"]
+fn search() {
+    let seeds = ask_number("SEEDS", 10_000);
+    let from = ask_number("FROM", 0);
+    let flawed = |control: &&Control| shows(&mut World::new(), **control).is_err();
+    for (off, profile, _) in CONTROLS.iter().filter(flawed) {
+        let wrong = |other: &Profile| other != profile && !other.is_exact();
+        let others = Profile::ALL.into_iter().filter(wrong);
+        let mut profiles = std::iter::once(*profile).chain(others);
+        let line = profiles.find_map(|profile| first_of(*off, profile, from, seeds));
+        println!("{}", line.unwrap_or_else(|| format!("nothing shows {off:?}")));
+    }
+}
+
+/// The line of the first seed of a profile that shows something.
+fn first_of(off: Off, profile: Profile, from: u64, seeds: u64) -> Option<String> {
+    const AT_ONCE: u64 = 256;
+    (from..from + seeds).step_by(AT_ONCE as usize).find_map(|first| {
+        let found = in_parallel(AT_ONCE as usize, |world, index| {
+            let seed = first + index as u64;
+            let control = (off, profile, seed);
+            (0..AGAIN).all(|_| shows(world, control).is_ok()).then_some(seed)
+        });
+        let seed = found.into_iter().flatten().next()?;
+        Some(format!("    ({off:?}, {profile:?}, {seed}),"))
+    })
+}

@@ -1,0 +1,166 @@
+//! How far the watermarks lie behind when clocks are right, and the rules that keep it so.
+//!
+//! `cargo test --lib simulation::lags -- --nocapture` prints the table.
+
+use std::fmt;
+
+use super::controls::Off;
+use super::exact::OUTAGE;
+use super::profile::Profile;
+use super::queue::{SECOND, Time};
+use super::runner::in_parallel;
+use crate::roster::Rule;
+
+/// Seeds of each profile.
+const SEEDS: u64 = 6;
+
+/// How far a watermark stays behind the begin of the read that it comes from.
+const CAP: Time = 10 * SECOND;
+
+/// From one row, or one roster read, to the next.
+const EVERY: Time = 2 * SECOND;
+
+/// Until a node counts as dead, from read to read.
+const DEATH: Time = 15 * SECOND;
+
+/// From one pull round to the next.
+const PULL: Time = 10 * SECOND;
+
+/// What one operation of a slow store takes at most.
+const OPERATION: Time = 2 * SECOND;
+
+/// Canaries, reads and queues of a store and a Redis that answer in milliseconds, and the second
+/// between two looks of a node's loop.
+const REST: Time = 3 * SECOND / 2;
+
+/// Nothing is wrong: the read was begun at most two seconds ago, and the next is under way.
+const STEADY: Time = CAP + EVERY + REST;
+
+/// Roster reads and row writes that take their time, one after the other: a row waits for its
+/// write, for the next read, and that for its answer.
+const SLOW: Time = STEADY + 2 * OPERATION + EVERY;
+
+/// Until a canary is late.
+const CANARY: Time = 3 * SECOND;
+
+/// Frozen, and going on by pull rounds: a canary was waited for, a read may be as old as two are
+/// apart when a round begins, and another round is ten seconds off.
+const FROZEN: Time = CAP + CANARY + EVERY + PULL + REST;
+
+/// Somebody is dead, from his last row on: it is seen at the next read, and his death at a read.
+const DYING: Time = EVERY + EVERY + DEATH + EVERY + REST;
+
+/// The same of somebody whose last row shows in two reads of three: a few may miss it.
+const FLICKERING: Time = DYING + 5 * EVERY;
+
+/// A node that cannot publish: it gives up after 10 s, but not for 20 s after the last time; the
+/// row that says so is written and read, and the break of it repaired.
+const GIVING_UP: Time = 10 * SECOND + 20 * SECOND + EVERY + EVERY + REST;
+
+/// A fenced incarnation is seen to have left: its last row is asked for, written and read.
+const LEAVING: Time = CAP + EVERY + EVERY + REST;
+
+/// How far watermarks lay behind, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lag {
+    half: u64,
+    nearly_all: u64,
+    most: u64,
+}
+
+impl Lag {
+    /// Of what was seen, if anything was.
+    pub fn of(mut lags: Vec<u64>) -> Option<Self> {
+        lags.sort_unstable();
+        let most = *lags.last()?;
+        let at = |part: usize| lags[(lags.len() - 1) * part / 1000];
+        Some(Self { half: at(500), nearly_all: at(999), most })
+    }
+}
+
+impl fmt::Display for Lag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [half, nearly_all, most] =
+            [self.half, self.nearly_all, self.most].map(|lag| lag as f64 / 1e6);
+        write!(f, "median {half:.1} s, 99.9 % {nearly_all:.1} s, most {most:.1} s")
+    }
+}
+
+/// The lag of some seeds of a profile with something off. None if a promise was broken.
+fn measure(off: Off, profile: Profile) -> Option<Lag> {
+    let lags = in_parallel(SEEDS as usize, |world, seed| {
+        off.apply(world);
+        world.lags = Some(Vec::new());
+        let objection = world.run(profile, seed as u64);
+        world.lags.take().filter(|_| objection.is_none())
+    });
+    let lags: Option<Vec<Vec<u64>>> = lags.into_iter().collect();
+    Lag::of(lags?.concat())
+}
+
+/// Profile, the first simulation's median and most in seconds, and the bound here.
+const TABLE: &[(Profile, f64, f64, Time)] = &[
+    (Profile::Steady, 10.8, 11.8, STEADY),
+    (Profile::SlowOperations, 12.4, 14.0, SLOW),
+    (Profile::RollingRestart, 10.8, 11.8, STEADY),
+    (Profile::OneKilled, 11.1, 22.6, DYING),
+    (Profile::OneStopped, 11.3, 17.1, DYING),
+    (Profile::ShardDown, 12.3, 21.8, FROZEN),
+    (Profile::RedisDown, 12.3, 21.8, FROZEN),
+    (Profile::OldPrimary, 12.8, 21.8, FROZEN),
+    (Profile::CutOff, 11.3, 21.8, GIVING_UP),
+];
+
+#[test]
+fn watermarks_lie_behind_no_further_than_their_bounds() {
+    let mut over = Vec::new();
+    for (profile, half, most, bound) in TABLE {
+        let lag = measure(Off::Nothing, *profile).expect("no promise is broken");
+        println!("{:16} {lag} (first: {half} / {most})", profile.name());
+        if lag.most > *bound {
+            over.push((profile, lag, bound));
+        }
+    }
+    assert_eq!(over, []);
+}
+
+/// The most under the rules is within the bound, and with something off it is not.
+fn bounds(off: Off, profile: Profile, bound: Time) -> (Lag, Lag) {
+    let on = measure(Off::Nothing, profile).expect("no promise is broken");
+    let without = measure(off, profile).expect("cursors stand still, and hold");
+    println!("{off:?} {}: {on}; without: {without}", profile.name());
+    assert!(on.most <= bound, "{on}, and {bound} us is the bound");
+    assert!(without.most > bound, "{without} without {off:?}, within {bound} us");
+    (on, without)
+}
+
+#[test]
+fn without_pull_rounds_a_node_that_is_cut_off_stands_still() {
+    let (_, without) = bounds(Off::Without(Rule::PullRounds), Profile::CutOff, GIVING_UP);
+    assert!(without.most > OUTAGE, "as long as the outage");
+}
+
+/// Alone it is covered by pull rounds, which go on while runs differ.
+#[test]
+fn without_the_run_that_matches_any_nobody_repairs_while_a_publisher_is_away() {
+    let profile = Profile::PublisherAway;
+    let pulls = measure(Off::Without(Rule::PullRounds), profile).expect("no promise is broken");
+    let none = measure(Off::Without(Rule::RunNone), profile).expect("no promise is broken");
+    assert!(pulls.most <= GIVING_UP && none.most <= GIVING_UP, "{pulls}; {none}");
+    bounds(Off::WithoutBoth(Rule::RunNone, Rule::PullRounds), profile, GIVING_UP);
+}
+
+#[test]
+fn without_gaps_by_age_a_publisher_that_is_away_holds_everybody_back() {
+    bounds(Off::Without(Rule::GapByAge), Profile::PublisherAway, GIVING_UP);
+}
+
+#[test]
+fn without_a_last_row_each_fence_costs_a_death() {
+    bounds(Off::Without(Rule::LeftAfterFence), Profile::Fencing, LEAVING);
+}
+
+#[test]
+fn without_the_highest_counter_a_row_that_flickers_does_not_die() {
+    bounds(Off::Without(Rule::HighestCounter), Profile::FlickeringDeath, FLICKERING);
+}
