@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Inbox, Push, Wants};
+use super::{Inboxes, Push, Wants};
 use crate::bus::{BootId, Envelope, Kind, Sink, StoreTag};
 use crate::interest::{Interest, Taps};
 use crate::layout::ShardIndex;
 use crate::links::{Happening, Happenings};
 use crate::proof::View;
-use crate::roster::Break;
 use crate::telemetry::{Metrics, Received};
 
 /// The node's end of every shard's subscriber connection.
@@ -25,7 +24,7 @@ pub struct Dispatcher {
     /// Who wants everything, here and elsewhere.
     pub taps: Arc<Taps>,
     /// The workers' queues.
-    pub inboxes: Arc<[Arc<Inbox>]>,
+    pub inboxes: Arc<Inboxes>,
     /// What the node hears.
     pub interest: Arc<Interest>,
     /// What all threads know of the proof.
@@ -67,10 +66,8 @@ impl Sink for Dispatcher {
 impl Dispatcher {
     /// One that finds no room is late, which is what it is for.
     fn canary_back(&self, shard: ShardIndex, envelope: &Envelope) {
-        if envelope.boot == self.boot {
-            let number = u128::from_be_bytes(envelope.id) as u64;
-            let _late = self.happenings.try_send(Happening::Canary { shard, number });
-        }
+        let number = u128::from_be_bytes(envelope.id) as u64;
+        let _late = self.happenings.try_send(Happening::Canary { shard, number });
     }
 
     fn dispatch(&self, envelope: Envelope) {
@@ -81,18 +78,7 @@ impl Dispatcher {
             return;
         }
         let push = Push::from_bus(envelope, Arc::clone(&self.metrics), workers.count_ones());
-        let push = Arc::new(push);
-        for (worker, inbox) in self.inboxes.iter().enumerate() {
-            if workers & 1 << worker != 0 && !inbox.push(Arc::clone(&push)) {
-                // Raised in the step that loses it: no cursor may pass a message that is gone.
-                if push.envelope.kind == Kind::Message {
-                    self.view.raise();
-                    self.metrics.breaks[Break::Overflow as usize].inc();
-                }
-                self.metrics.inbox_overflows.inc();
-                push.done(false);
-            }
-        }
+        self.inboxes.push(workers, &Arc::new(push));
     }
 
     fn workers(&self, envelope: &Envelope) -> u64 {
@@ -127,16 +113,17 @@ mod tests {
         let buckets = Buckets::all(BucketCount::new(16).unwrap());
         let layouts = Arc::new(Layouts::from(Layout::new(buckets, vec!["r1".into()])));
         let (happenings, happened) = mpsc::channel(16);
+        let (view, metrics) = (Arc::<View>::default(), Arc::new(Metrics::new()));
         let dispatcher = Dispatcher {
             boot: OWN,
             store: StoreTag(0),
             wants: Arc::default(),
             taps: Arc::new(Taps::new(1)),
-            inboxes: (0..3).map(|_| Arc::new(Inbox::new(room))).collect(),
-            view: Arc::default(),
+            inboxes: Arc::new(Inboxes::new(3, room, Arc::clone(&view), Arc::clone(&metrics))),
+            view,
             happenings,
             interest: Arc::new(Interest::new(layouts, Linger { ms: 10 }, 8)),
-            metrics: Arc::new(Metrics::new()),
+            metrics,
         };
         (dispatcher, happened)
     }
@@ -152,9 +139,9 @@ mod tests {
     }
 
     /// How what waits for a worker came.
-    async fn taken(dispatcher: &Dispatcher, worker: usize) -> Vec<Via> {
+    async fn taken(dispatcher: &Dispatcher, worker: u32) -> Vec<Via> {
         let mut batch = Vec::new();
-        dispatcher.inboxes[worker].take(&mut batch).await;
+        dispatcher.inboxes.of(worker).take(&mut batch).await;
         let via = |work: Work| match work {
             Work::Push(push) => {
                 push.done(true);

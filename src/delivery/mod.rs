@@ -3,11 +3,13 @@
 mod command;
 mod dispatcher;
 mod inbox;
+mod inboxes;
 mod push;
 mod wants;
 
 pub use command::{Command, Report, RoundPart};
 pub use dispatcher::Dispatcher;
 pub use inbox::{Inbox, Work};
+pub use inboxes::Inboxes;
 pub use push::{Push, Via};
-pub use wants::{WORKERS_MAX, Wants, all_workers};
+pub use wants::{WORKERS_MAX, Wants};

@@ -8,11 +8,6 @@ use crate::domain::Key;
 /// A node's workers: one bit each.
 pub const WORKERS_MAX: u32 = u64::BITS;
 
-/// Every worker of a node that has `count` of them, 1 to [`WORKERS_MAX`]: a bit each.
-pub const fn all_workers(count: usize) -> u64 {
-    u64::MAX >> (WORKERS_MAX - count as u32)
-}
-
 /// Locks that the keys are spread over, so that workers rarely meet.
 const STRIPES: usize = 64;
 
@@ -65,11 +60,6 @@ impl Wants {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_worker_has_a_bit() {
-        assert_eq!([1, 3, 64].map(all_workers), [1, 0b111, u64::MAX]);
-    }
 
     #[test]
     fn bits_come_and_go() {

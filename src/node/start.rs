@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::plan::NodePlan;
 use crate::bus::{BootId, StoreTag};
 use crate::clock::WallClock;
-use crate::delivery::{Dispatcher, Inbox, Wants};
+use crate::delivery::{Dispatcher, Inboxes, Wants};
 use crate::domain::HybridClock;
 use crate::http::{ClientPortBounds, Readiness, serve_operator};
 use crate::interest::{Interest, Linger, Taps};
@@ -204,7 +204,13 @@ impl Parts {
         let linger = Linger { ms: config.interest.linger.as_millis() as u64 };
         let taps = Taps::new(layouts.shards().len());
         let interest = Interest::new(Arc::clone(&layouts), linger, config.interest.batch);
-        let inbox = |_| Arc::new(Inbox::new(config.limits.worker_queue));
+        let (view, metrics) = (Arc::<View>::default(), Arc::new(Metrics::new()));
+        let inboxes = Inboxes::new(
+            config.workers,
+            config.limits.worker_queue,
+            Arc::clone(&view),
+            Arc::clone(&metrics),
+        );
         let floor = plan.store.floor();
         let identity = plan.store.identity();
         let services = Arc::new(Services {
@@ -219,10 +225,10 @@ impl Parts {
             interest: Arc::new(interest),
             wants: Arc::new(Wants::default()),
             taps: Arc::new(taps),
-            inboxes: (0..config.workers).map(inbox).collect(),
+            inboxes: Arc::new(inboxes),
             nodes: Arc::new(AtomicU32::new(1)),
-            view: Arc::new(View::default()),
-            metrics: Arc::new(Metrics::new()),
+            view,
+            metrics,
             verifier: plan.verifier(),
             direct: plan.direct(),
             bounds: plan.frame_bounds(),

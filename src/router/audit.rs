@@ -7,8 +7,7 @@ use std::time::Duration;
 use rand::seq::IndexedRandom;
 
 use super::{Pacer, Router};
-use crate::domain::Message;
-use crate::domain::{Key, Micros};
+use crate::domain::{Key, Message, Micros};
 use crate::hub::Session;
 use crate::protocol::MessageText;
 

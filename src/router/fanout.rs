@@ -12,7 +12,6 @@ use crate::hub::{Delivered, SessionId};
 use crate::layout::{Bucket, Plan, ShardIndex, plan};
 use crate::proof::Ticket;
 use crate::protocol::Close;
-use crate::roster::Break;
 
 /// One publish to the bus, and the keys that it is for.
 #[derive(Debug)]
@@ -92,7 +91,7 @@ impl Router {
         self.count(own);
         let others = self.workers(&envelope) & !(1 << self.worker);
         if others != 0 {
-            self.push_to_workers(others, &Arc::new(Push::local(envelope)));
+            self.services.inboxes.push(others, &Arc::new(Push::local(envelope)));
         }
     }
 
@@ -101,18 +100,6 @@ impl Router {
         let Services { wants, taps, .. } = &*self.services;
         let tapping = if envelope.concerns_taps() { taps.workers() } else { 0 };
         wants.workers(&envelope.keys) | tapping
-    }
-
-    fn push_to_workers(&self, workers: u64, push: &Arc<Push>) {
-        for (worker, inbox) in self.services.inboxes.iter().enumerate() {
-            if workers & 1 << worker != 0 && !inbox.push(Arc::clone(push)) {
-                if push.envelope.kind == Kind::Message {
-                    self.services.view.raise();
-                    self.services.metrics.breaks[Break::Overflow as usize].inc();
-                }
-                self.services.metrics.inbox_overflows.inc();
-            }
-        }
     }
 
     /// Hands a push to this worker's sessions.

@@ -17,6 +17,9 @@ pub(super) const ACTIVITY_MAX: usize = 2000;
 /// 5 s that a wall clock may be off.
 const AHEAD: Duration = Duration::from_secs(ADOPTION_LIMIT.as_secs() + 10);
 
+/// Messages in one read of a repair.
+const PAGE: usize = 200;
+
 /// How long a read that failed is waited with.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
@@ -168,9 +171,6 @@ impl Reader<'_> {
         }
     }
 }
-
-/// Messages in one read of a repair.
-const PAGE: usize = 200;
 
 #[cfg(test)]
 mod tests;

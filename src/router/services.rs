@@ -8,7 +8,7 @@ use super::ResumeBounds;
 use crate::auth::Verifier;
 use crate::bus::{BootId, StoreTag};
 use crate::clock::WallClock;
-use crate::delivery::{Inbox, Wants};
+use crate::delivery::{Inboxes, Wants};
 use crate::domain::{HybridClock, MessageId, Micros, Observed};
 use crate::hub::SessionBounds;
 use crate::interest::{Interest, Taps};
@@ -69,7 +69,7 @@ pub struct Services {
     /// Who wants everything, here and elsewhere.
     pub taps: Arc<Taps>,
     /// The workers' queues.
-    pub inboxes: Arc<[Arc<Inbox>]>,
+    pub inboxes: Arc<Inboxes>,
     /// How many nodes live, for the plan.
     pub nodes: Arc<AtomicU32>,
     /// What all threads know of the proof.

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bus::BootId;
 use crate::clock::WallClock;
-use crate::delivery::{Command, Inbox, RoundPart, all_workers};
+use crate::delivery::{Command, Inboxes, RoundPart};
 use crate::domain::{Micros, Moment};
 use crate::interest::Taps;
 use crate::layout::Layout;
@@ -71,7 +71,7 @@ pub struct StewardPlan {
     /// What all threads may know.
     pub view: Arc<View>,
     /// The workers' queues.
-    pub inboxes: Arc<[Arc<Inbox>]>,
+    pub inboxes: Arc<Inboxes>,
     /// Breaks links.
     pub breaker: Arc<Breaker>,
     /// How the node stands, as others ask for it.
@@ -106,7 +106,7 @@ impl Steward {
         let tags = plan.shards.iter().map(|name| ShardTag::of(name));
         let watch = Watch::new(tags, Arc::clone(&plan.view), Rules::default());
         let (rows, reads) = (Rows::new(Arc::clone(&plan)), Reads::new(Arc::clone(&plan)));
-        let parts = mpsc::channel(plan.inboxes.len());
+        let parts = mpsc::channel(plan.inboxes.count());
         let lost = vec![None; plan.shards.len()];
         Self { plan, watch, rows, reads, lost, round: None, parts }
     }
@@ -186,29 +186,24 @@ impl Steward {
     fn carry_out(&mut self, order: Order) {
         match order {
             Order::Canaries(number) => {
-                let workers = self.plan.inboxes.len() as u64;
-                let inbox = &self.plan.inboxes[(number % workers) as usize];
-                inbox.command(Command::Canaries(number));
+                let worker = number % self.plan.inboxes.count() as u64;
+                self.plan.inboxes.of(worker as u32).command(Command::Canaries(number));
             }
             Order::BreakLinks(shard) => {
                 tracing::warn!(shard = self.plan.shards[shard], "looking the shard up again");
                 self.plan.breaker.break_links(shard);
             }
-            Order::Advance(watermark) => self.tell_all(&Command::Advance(watermark)),
+            Order::Advance(watermark) => self.plan.inboxes.tell_all(&Command::Advance(watermark)),
             Order::Read(round) => {
                 tracing::debug!(?round, "a round begins");
-                self.tell_all(&Command::Read(round.clone(), self.parts.0.clone()));
-                self.round = Some((round, all_workers(self.plan.inboxes.len())));
+                self.plan.inboxes.tell_all(&Command::Read(round.clone(), self.parts.0.clone()));
+                self.round = Some((round, self.plan.inboxes.all()));
             }
             Order::Done { round, watermark } => {
                 self.plan.metrics.rounds[round.kind as usize].inc();
-                self.tell_all(&Command::Done(round, watermark));
+                self.plan.inboxes.tell_all(&Command::Done(round, watermark));
             }
         }
-    }
-
-    fn tell_all(&self, command: &Command) {
-        self.plan.inboxes.iter().for_each(|inbox| inbox.command(command.clone()));
     }
 
     fn part_done(&mut self, part: RoundPart) {

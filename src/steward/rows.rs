@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::StewardPlan;
-use crate::delivery::{Command, Report, all_workers};
+use crate::delivery::{Command, Report};
 use crate::domain::Moment;
 use crate::proof::Lease;
 use crate::roster::{
@@ -69,7 +69,7 @@ impl Rows {
             about,
             gathering: None,
             asked: 0,
-            reports: mpsc::channel(plan.inboxes.len()),
+            reports: mpsc::channel(plan.inboxes.count()),
             last: AHashMap::new(),
             writes: JoinSet::new(),
             stuck: false,
@@ -146,7 +146,7 @@ impl Rows {
     /// An incarnation is over.
     fn forget(&mut self, number: u32) {
         self.last.retain(|(of, _), _| *of != number);
-        self.tell_all(&Command::Forget(number));
+        self.plan.inboxes.tell_all(&Command::Forget(number));
     }
 
     fn grant(&mut self, now: Moment) {
@@ -184,20 +184,15 @@ impl Rows {
         tracing::warn!(number, "the lease ran out: a fresh incarnation begins");
         self.last.clear();
         self.gathering = None;
-        self.tell_all(&Command::Succeed(number));
+        self.plan.inboxes.tell_all(&Command::Succeed(number));
         given_up.into_iter().for_each(|number| self.forget(number));
     }
 
-    fn tell_all(&self, command: &Command) {
-        self.plan.inboxes.iter().for_each(|inbox| inbox.command(command.clone()));
-    }
-
     fn ask(&mut self, now: Moment) {
-        let all = all_workers(self.plan.inboxes.len());
-        for (worker, inbox) in self.plan.inboxes.iter().enumerate() {
-            if self.asked & 1 << worker == 0 {
-                inbox.command(Command::Report(self.reports.0.clone()));
-            }
+        let all = self.plan.inboxes.all();
+        for worker in (0..self.plan.inboxes.count() as u32).filter(|bit| self.asked & 1 << bit == 0)
+        {
+            self.plan.inboxes.of(worker).command(Command::Report(self.reports.0.clone()));
         }
         self.asked = all;
         self.gathering = Some(Gathering { since: now, missing: all });
@@ -205,42 +200,56 @@ impl Rows {
 
     fn write_due(&mut self) {
         self.write_current(false);
-        let retiring: Vec<u32> = self.keeper.retiring().collect();
-        for number in retiring {
-            if self.is_settled(number)
-                && let Some((incarnation, counter)) =
-                    self.keeper.begin_last(number, self.plan.clock.moment())
-            {
-                self.write(number, incarnation, counter, true);
-            }
+        let is_settled = |number: &u32| self.is_settled(*number);
+        let settled: Vec<u32> = self.keeper.retiring().filter(is_settled).collect();
+        for number in settled {
+            self.write_last(number);
         }
     }
 
     /// What every worker said last of an incarnation; none if one of them never did.
     fn books(&self, number: u32) -> Option<Vec<&(Snapshot, bool)>> {
-        (0..self.plan.inboxes.len() as u32).map(|worker| self.last.get(&(number, worker))).collect()
+        (0..self.plan.inboxes.count() as u32)
+            .map(|worker| self.last.get(&(number, worker)))
+            .collect()
     }
 
     fn is_settled(&self, number: u32) -> bool {
         self.books(number).is_some_and(|books| books.iter().all(|(_, settled)| *settled))
     }
 
+    fn snapshots(&self, number: u32) -> Option<Vec<Snapshot>> {
+        let books = self.books(number)?;
+        Some(books.iter().map(|(snapshot, _)| snapshot.clone()).collect())
+    }
+
     /// Writes a row of the current incarnation, of what the workers said last: its counter. The
     /// lease is counted from just before.
     fn write_current(&mut self, left: bool) -> Option<u64> {
         let number = self.keeper.number();
-        self.books(number)?;
+        let snapshots = self.snapshots(number)?;
         let (incarnation, counter) = self.keeper.begin(self.plan.clock.moment());
-        self.write(number, incarnation, counter, left);
+        let row = self.row(incarnation, counter, &snapshots);
+        self.write(number, Row { left, ..row });
         Some(counter)
     }
 
-    fn write(&mut self, number: u32, incarnation: Incarnation, counter: u64, left: bool) {
-        let Some(books) = self.books(number) else { return };
-        let snapshots: Vec<Snapshot> = books.iter().map(|(snapshot, _)| snapshot.clone()).collect();
-        let about = Arc::clone(&self.about);
-        let row = Row::gather(incarnation, counter, &self.tags, &snapshots, about);
-        let write = self.plan.store.write_row(Row { left, ..row });
+    /// Writes the last row of an earlier incarnation.
+    fn write_last(&mut self, number: u32) -> Option<()> {
+        let snapshots = self.snapshots(number)?;
+        let (incarnation, counter) = self.keeper.begin_last(number, self.plan.clock.moment())?;
+        let row = self.row(incarnation, counter, &snapshots);
+        self.write(number, Row { left: true, ..row });
+        Some(())
+    }
+
+    fn row(&self, incarnation: Incarnation, counter: u64, snapshots: &[Snapshot]) -> Row {
+        Row::gather(incarnation, counter, &self.tags, snapshots, Arc::clone(&self.about))
+    }
+
+    fn write(&mut self, number: u32, row: Row) {
+        let counter = row.counter;
+        let write = self.plan.store.write_row(row);
         self.plan.metrics.rows_written.inc();
         self.writes.spawn(async move {
             let answer = tokio::time::timeout(LEASE, write).await;

@@ -161,7 +161,7 @@ impl Worker {
 
 /// Hands what came for this worker to its sessions, all that is there at once.
 async fn deliver(router: Rc<Router>) {
-    let inbox = Arc::clone(&router.services.inboxes[router.worker as usize]);
+    let inbox = Arc::clone(router.services.inboxes.of(router.worker));
     let mut batch = Vec::new();
     loop {
         inbox.take(&mut batch).await;

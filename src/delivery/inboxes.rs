@@ -1,0 +1,71 @@
+//! The queues of a node's workers.
+
+use std::sync::Arc;
+
+use super::{Command, Inbox, Push, WORKERS_MAX};
+use crate::bus::Kind;
+use crate::proof::View;
+use crate::roster::Break;
+use crate::telemetry::Metrics;
+
+/// The queues of a node's workers, 1 to [`WORKERS_MAX`] of them.
+#[derive(Debug)]
+pub struct Inboxes {
+    queues: Vec<Arc<Inbox>>,
+    view: Arc<View>,
+    metrics: Arc<Metrics>,
+}
+
+impl Inboxes {
+    /// Queues of `workers` workers, each of at most `max` pushes. What one loses is told to `view`.
+    pub fn new(workers: usize, max: usize, view: Arc<View>, metrics: Arc<Metrics>) -> Self {
+        let queues = (0..workers).map(|_| Arc::new(Inbox::new(max))).collect();
+        Self { queues, view, metrics }
+    }
+
+    /// How many workers there are.
+    pub fn count(&self) -> usize {
+        self.queues.len()
+    }
+
+    /// Every worker, a bit each.
+    pub fn all(&self) -> u64 {
+        u64::MAX >> (WORKERS_MAX - self.count() as u32)
+    }
+
+    /// The queue of a worker.
+    pub fn of(&self, worker: u32) -> &Arc<Inbox> {
+        &self.queues[worker as usize]
+    }
+
+    /// Adds a push to the queues of these workers, a bit each. A queue that is full loses it: for
+    /// a message the break is raised in that step, since no cursor may pass what is gone.
+    pub fn push(&self, workers: u64, push: &Arc<Push>) {
+        for (worker, inbox) in self.queues.iter().enumerate() {
+            if workers & 1 << worker != 0 && !inbox.push(Arc::clone(push)) {
+                if push.envelope.kind == Kind::Message {
+                    self.view.raise();
+                    self.metrics.breaks[Break::Overflow as usize].inc();
+                }
+                self.metrics.inbox_overflows.inc();
+                push.done(false);
+            }
+        }
+    }
+
+    /// Tells every worker.
+    pub fn tell_all(&self, command: &Command) {
+        self.queues.iter().for_each(|inbox| inbox.command(command.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_worker_has_a_bit() {
+        let all = |workers| Inboxes::new(workers, 1, Arc::default(), Arc::default()).all();
+        assert_eq!([1, 3, 64].map(all), [1, 0b111, u64::MAX]);
+    }
+}
