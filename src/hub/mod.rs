@@ -166,8 +166,9 @@ impl Hub {
             if Some(id) == except {
                 continue;
             }
-            delivered.count(self.sessions[id.0].hand(envelope.frame.clone(), Urgency::Event));
-            self.touch_at(id);
+            let session = Rc::clone(&self.sessions[id.0]);
+            delivered.count(session.hand(envelope.frame.clone(), Urgency::Event));
+            self.touch(&session);
         }
         delivered
     }
@@ -186,17 +187,16 @@ impl Hub {
         let Some(sessions) = key.as_user().and_then(|user| self.users.get(user)) else {
             return delivered;
         };
-        for session in sessions.clone() {
-            let held = &self.sessions[session.0];
-            let had = known && self.memory.had(id, hash, held.trail.place());
-            if had || Some(session) == except {
+        for place in sessions.clone() {
+            let session = Rc::clone(&self.sessions[place.0]);
+            let had = known && self.memory.had(id, hash, session.trail.place());
+            if had || Some(place) == except {
                 continue;
             }
-            if let Some(handed) = held.hand_message(id, frame) {
+            if let Some(handed) = session.hand_message(id, frame) {
                 delivered.count(handed);
-                let held = Rc::clone(held);
-                self.owe(&held);
-                self.touch_at(session);
+                self.owe(&session);
+                self.touch(&session);
             }
         }
         self.memory.note(id, hash);
@@ -271,13 +271,6 @@ impl Hub {
         found.sort_unstable();
         found.dedup();
         found
-    }
-
-    fn touch_at(&mut self, id: SessionId) {
-        let session = &self.sessions[id.0];
-        if session.touch() {
-            self.touched.push(Rc::clone(session));
-        }
     }
 
     /// Notes that something was queued for a session, so that the next flush writes it.

@@ -91,13 +91,12 @@ impl Session {
         device: Option<Box<str>>,
         link: Rc<Link>,
         bounds: SessionBounds,
-        trail: Trail,
     ) -> Self {
         Self {
             number,
             user: principal.user.clone(),
             device,
-            trail,
+            trail: Trail::default(),
             link,
             bounds,
             principal: RefCell::new(Rc::new(principal)),

@@ -34,7 +34,7 @@ impl Peers {
         let user = UserId::parse(user).unwrap();
         let (publish, subscribe) = (Vec::new(), Vec::new());
         let principal = Principal { user, role: Role::User, publish, subscribe, expires_at: 0 };
-        Rc::new(Session::new(1, principal, None, link, BOUNDS, Trail::default()))
+        Rc::new(Session::new(1, principal, None, link, BOUNDS))
     }
 }
 

@@ -41,8 +41,19 @@ pub struct Trail {
 }
 
 impl Default for Trail {
+    /// A session that has nothing: where it stands is said before it is handed anything.
     fn default() -> Self {
-        Self::new(Footing::new(Micros(0), Rules::default()), Place::default())
+        Self {
+            footing: Cell::new(Footing::new(Micros(0), Rules::default())),
+            place: Cell::default(),
+            catch_up: RefCell::default(),
+            cursor: Cell::default(),
+            since: Cell::default(),
+            cursor_at: Cell::default(),
+            owed: Cell::default(),
+            settling: Cell::default(),
+            active: Cell::default(),
+        }
     }
 }
 
@@ -58,21 +69,6 @@ pub(super) enum Intake {
 }
 
 impl Trail {
-    /// A session that has everything that it is owed up to `footing`.
-    pub const fn new(footing: Footing, place: Place) -> Self {
-        Self {
-            footing: Cell::new(footing),
-            place: Cell::new(place),
-            catch_up: RefCell::new(None),
-            cursor: Cell::new(Micros(0)),
-            since: Cell::new(Micros(0)),
-            cursor_at: Cell::new(0),
-            owed: Cell::new(false),
-            settling: Cell::new(false),
-            active: Cell::new(Micros(0)),
-        }
-    }
-
     /// Up to where it has everything.
     pub const fn footing(&self) -> Footing {
         self.footing.get()

@@ -10,7 +10,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use super::front::{Front, Place};
 use super::peer::{Peer, Seat, Stage, leave};
 use crate::auth::Principal;
-use crate::hub::{Session, Trail};
+use crate::hub::Session;
 use crate::router::Wishes;
 use crate::socket::{Connection, End, Link};
 
@@ -44,7 +44,6 @@ impl Newcomer {
             self.device,
             Rc::clone(link),
             services.session_bounds,
-            Trail::default(),
         ));
         *seat.borrow_mut() = Stage::Open(Rc::clone(&session));
         front.router.open(&session, &self.wishes);
