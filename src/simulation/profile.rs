@@ -203,44 +203,14 @@ impl Profile {
         FlickeringDeath,
     ];
 
-    /// Its name on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Mix => "mix",
-            Failovers => "failovers",
-            Heartbeats => "heartbeats",
-            SlowRoster => "slow_roster",
-            LostPublishes => "lost_publishes",
-            PublisherCut => "publisher_cut",
-            SlowStore => "slow_store",
-            Resumes => "resumes",
-            Expiry => "expiry",
-            Workers => "workers",
-            Births => "births",
-            Leases => "leases",
-            Fences => "fences",
-            Returners => "returners",
-            Leavers => "leavers",
-            Departures => "departures",
-            Strangers => "strangers",
-            Vanishings => "vanishings",
-            Margins => "margins",
-            Flappers => "flappers",
-            Overflows => "overflows",
-            StepsBack => "steps_back",
-            Steady => "steady",
-            SlowOperations => "slow_operations",
-            RollingRestart => "rolling_restart",
-            OneKilled => "one_killed",
-            OneStopped => "one_stopped",
-            ShardDown => "shard_down",
-            RedisDown => "redis_down",
-            OldPrimary => "old_primary",
-            CutOff => "cut_off",
-            PublisherAway => "publisher_away",
-            Fencing => "fencing",
-            FlickeringDeath => "flickering_death",
-        }
+    /// Its name on the command line: that of the variant, in small letters.
+    pub fn name(self) -> String {
+        let variant = format!("{self:?}");
+        let spelled = variant.char_indices().flat_map(|(at, letter)| {
+            let begins = at > 0 && letter.is_ascii_uppercase();
+            begins.then_some('_').into_iter().chain([letter.to_ascii_lowercase()])
+        });
+        spelled.collect()
     }
 
     /// The profile of a name.
@@ -271,7 +241,6 @@ impl Profile {
 
     const fn kinds(self) -> &'static [(Kind, u64)] {
         match self {
-            Mix | SlowStore | Workers => EVERYTHING,
             Failovers => FAILOVERS,
             Heartbeats => HEARTBEATS,
             SlowRoster => SLOW_ROSTER,

@@ -2,7 +2,7 @@
 
 use super::{
     Fate, Hold, Part, R, READER, Rule, Rules, SENDER, Step, X, connect_both,
-    goes_on_past_the_check, holds, is_closed_by, small_rings, two_nodes, world,
+    goes_on_past_the_check, holds, is_closed_by, overflow, small_rings, two_nodes, world,
 };
 use crate::simulation::fault::Kind;
 use crate::simulation::world::World;
@@ -71,26 +71,14 @@ fn hole_4_a_gap_covers_only_what_is_gone() {
     is_closed_by(Rule::GapAfterDrop, &two_nodes(), a_gap_during_a_write);
 }
 
-/// While an answer is waited for, messages fill the ring of X, and the last falls out.
-fn overflow(world: &mut World) {
-    world.hold(Hold::Answers(X));
-    for _ in 0..3 {
-        world.sends(SENDER, 1).expect("the lease holds");
-        world.pass(0.02);
-    }
-    // The gap is raised within a second.
-    world.pass(1.1);
-    world.let_go_of(Hold::Answers(X));
-}
-
 /// A message falls out of a ring under a gap, and R repairs. Later another does: a row that only
 /// says that there was a gap looks like the one before.
 fn a_second_gap(world: &mut World) {
     connect_both(world);
-    overflow(world);
+    overflow(world, X);
     world.pass(22.0);
     assert!(world.has_everything(READER) && !world.is_frozen(R));
-    overflow(world);
+    overflow(world, X);
     world.pass(15.0);
 }
 

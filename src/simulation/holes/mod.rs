@@ -47,6 +47,18 @@ fn small_rings() -> Plan {
     plan
 }
 
+/// While an answer is waited for, messages fill the ring of `x`, and the last falls out.
+fn overflow(world: &mut World, x: u8) {
+    world.hold(Hold::Answers(x));
+    for _ in 0..3 {
+        world.sends(SENDER, 1).expect("the lease holds");
+        world.pass(0.02);
+    }
+    // The gap is raised within a second.
+    world.pass(1.1);
+    world.let_go_of(Hold::Answers(x));
+}
+
 fn world(plan: &Plan, rules: Rules, slip: Option<Slip>) -> World {
     let mut world = World::scripted_with(plan.clone(), rules);
     world.slip = slip;

@@ -8,13 +8,18 @@ use crate::simulation::fault::Kind;
 use crate::simulation::plan::Plan;
 use crate::simulation::world::World;
 
-/// A message is delivered while a session that resumes is read for; the reads began before it.
-fn delivered_during_the_reads(world: &mut World) {
-    connect_both(world);
+/// The reader resumes, and his session's reads are held back.
+fn is_read_for(world: &mut World) {
     world.hold(Hold::SessionReads(R));
     world.connects(READER, R);
     world.pass(1.0);
     assert_eq!(world.held(Hold::SessionReads(R)), 1, "the session is read for");
+}
+
+/// A message is delivered while a session that resumes is read for; the reads began before it.
+fn delivered_during_the_reads(world: &mut World) {
+    connect_both(world);
+    is_read_for(world);
     let message = world.sends(SENDER, 1).expect("the lease holds");
     world.pass(1.0);
     assert!(world.is_acked(message));
@@ -46,10 +51,7 @@ fn loses_a_message(world: &mut World) {
 /// resume to know that it must not take the watermark.
 fn broken_and_repaired_meanwhile(world: &mut World) {
     connect_both(world);
-    world.hold(Hold::SessionReads(R));
-    world.connects(READER, R);
-    world.pass(1.0);
-    assert_eq!(world.held(Hold::SessionReads(R)), 1, "the session is read for");
+    is_read_for(world);
     world.plan.slow.reads_fail_in = 1000;
     loses_a_message(world);
     assert!(world.pass_until(10.0, |world| !world.is_frozen(R)), "R repairs");
@@ -89,10 +91,7 @@ fn a_watermark_before_the_catch_up(world: &mut World) {
     let message = world.sends(SENDER, 1).expect("the lease holds");
     world.pass(15.0);
     assert!(world.is_acked(message));
-    world.hold(Hold::SessionReads(R));
-    world.connects(READER, R);
-    world.pass(1.0);
-    assert_eq!(world.held(Hold::SessionReads(R)), 1, "the session is read for");
+    is_read_for(world);
     world.strikes(Kind::CutSubscriber, R, 0, 0.0);
     world.pass(5.0);
     assert!(!world.is_frozen(R), "it is repaired");

@@ -2,7 +2,8 @@
 
 use super::{
     Fate, Hold, R, READER, Rule, SENDER, Slip, X, connect_both, goes_on_past_the_check,
-    is_closed_by, is_opened_by, reads_roster_at, small_rings, stops_past_the_check, two_nodes,
+    is_closed_by, is_opened_by, overflow, reads_roster_at, small_rings, stops_past_the_check,
+    two_nodes,
 };
 use crate::simulation::plan::Plan;
 use crate::simulation::queue::SECOND;
@@ -19,13 +20,7 @@ fn a_gap_before_the_first_sight(world: &mut World) {
     world.connects(SENDER, x);
     assert!(world.pass_until(3.0, |world| world.lease_left(x) > 0.0));
     world.pass(0.1);
-    world.hold(Hold::Answers(x));
-    for _ in 0..3 {
-        world.sends(SENDER, 1).expect("the lease holds");
-        world.pass(0.02);
-    }
-    world.pass(1.1);
-    world.let_go_of(Hold::Answers(x));
+    overflow(world, x);
     world.pass(2.5);
     world.let_go_of(Hold::RosterReads(R));
     world.pass(15.0);
