@@ -4,6 +4,7 @@
 
 mod clock;
 mod conversation;
+mod membership;
 mod message;
 mod moment;
 mod pattern;
@@ -13,6 +14,7 @@ mod token;
 
 pub use clock::{ADOPTION_LIMIT, HybridClock, Micros, Observed};
 pub use conversation::{Conversation, ConversationError};
+pub use membership::{Membership, NotAMembership, Past, Role, Room};
 pub use message::{Message, MessageId, NONCE_BYTES_MAX};
 pub use moment::{Moment, Now};
 pub use pattern::{Pattern, Reach};

@@ -10,11 +10,13 @@
 //! | `view` | what all threads may know of it at any time | the node's |
 //! | `handed` | which messages were handed to the sessions of a key | a worker's |
 //! | `footing` | up to where a session has everything | a session's |
+//! | `affiliations` | a user's rooms, and what joining one holds back | a user's on a worker |
 //!
 //! A **break** is anything after which live delivery may have missed a message: the watermark
 //! freezes. A **repair** reads the store for what may have been missed and unfreezes it. A **pull
 //! round** reads the same while frozen, so that cursors go on while the store lives.
 
+mod affiliations;
 mod desk;
 mod footing;
 mod handed;
@@ -23,6 +25,7 @@ mod outbound;
 mod view;
 mod watch;
 
+pub use affiliations::{Affiliation, Affiliations, Applied, Due, Learned};
 pub use desk::{ACK_LIMIT, Desk, DeskBounds, Doubt, Judgement};
 pub use footing::{Footing, READ_MARGIN, Reading};
 pub use handed::{Handed, Place};

@@ -20,7 +20,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{Conversation, Message, MessageId, Micros, UserId};
+use crate::domain::{Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId};
 use crate::roster::Row;
 
 pub use embedded::{
@@ -59,6 +59,27 @@ pub struct Activity {
     pub last: MessageId,
 }
 
+/// A page of a room's members.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MembersPage {
+    /// Those who are in it, in the order of their ids.
+    pub members: Vec<Membership>,
+    /// What to read on after; none at the end.
+    pub next: Option<UserId>,
+}
+
+/// What was sent under a nonce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NonceRecord {
+    /// The message.
+    pub id: MessageId,
+    /// A hash of its conversation and body: a nonce is never used again for other content.
+    pub content: u128,
+}
+
+/// How long a nonce is remembered.
+pub const NONCE_KEPT: Duration = Duration::from_hours(24);
+
 /// A store of messages.
 ///
 /// - **Stored means durable.** `append` answers `Ok` when all rows of the message would survive
@@ -77,7 +98,7 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     fn floor(&self) -> Micros;
 
     /// Stores a message: its row and, of a direct conversation, the activity of both users on the
-    /// day of its id and the membership of both. Together or not at all.
+    /// day of its id and the membership of both; of a room, its head. Together or not at all.
     fn append(&self, message: Arc<Message>) -> Pending<Result<(), AppendError>>;
 
     /// Reads a conversation's messages from one end of a range on, at most a page. A conversation
@@ -105,6 +126,77 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
         user: &UserId,
         conversation: &Conversation,
     ) -> Pending<Result<bool, ReadError>>;
+
+    /// Stores a room's row, whole. Of two rows of one room the one with the larger stamp stays,
+    /// whatever order they come in.
+    fn put_room(&self, room: Room) -> Pending<Result<(), AppendError>>;
+
+    /// Reads a room's row.
+    fn room(&self, room: &RoomId) -> Pending<Result<Option<Room>, ReadError>>;
+
+    /// Stores where a user stands with a room, to be read from either side. Of two the one with the
+    /// larger stamp stays, whatever order they come in. Storing it again changes nothing.
+    fn put_membership(&self, membership: Membership) -> Pending<Result<(), AppendError>>;
+
+    /// Reads where a user stands with a room; none if nothing was ever said of it.
+    fn membership(
+        &self,
+        room: &RoomId,
+        user: &UserId,
+    ) -> Pending<Result<Option<Membership>, ReadError>>;
+
+    /// Reads a room's members in the order of their ids, from above `after` on. At most `limit` rows
+    /// are looked at, those of members who left included, so a page may be short or empty before the
+    /// end.
+    fn members(
+        &self,
+        room: &RoomId,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Pending<Result<MembersPage, ReadError>>;
+
+    /// Reads where a user stands with rooms, those that he left included: the first `limit` in the
+    /// order of their ids, so as many as `limit` means that there may be more.
+    fn memberships(
+        &self,
+        user: &UserId,
+        limit: usize,
+    ) -> Pending<Result<Vec<Membership>, ReadError>>;
+
+    /// Reads the id of a room's newest message; none if it has none.
+    fn head(&self, room: &RoomId) -> Pending<Result<Option<MessageId>, ReadError>>;
+
+    /// Stores up to where a user has read a conversation. It only moves forward, whatever order the
+    /// calls come in.
+    fn mark_read(
+        &self,
+        user: &UserId,
+        conversation: &Conversation,
+        upto: MessageId,
+    ) -> Pending<Result<(), AppendError>>;
+
+    /// Reads up to where a user has read a conversation.
+    fn read_mark(
+        &self,
+        user: &UserId,
+        conversation: &Conversation,
+    ) -> Pending<Result<Option<MessageId>, ReadError>>;
+
+    /// Stores what was sent under a nonce, for [`NONCE_KEPT`]. Of two records the one with the
+    /// smaller id stays, whatever order they come in.
+    fn note_nonce(
+        &self,
+        sender: &UserId,
+        nonce: &str,
+        record: NonceRecord,
+    ) -> Pending<Result<(), AppendError>>;
+
+    /// Reads what was sent under a nonce; none if nothing was within [`NONCE_KEPT`].
+    fn nonce(
+        &self,
+        sender: &UserId,
+        nonce: &str,
+    ) -> Pending<Result<Option<NonceRecord>, ReadError>>;
 
     /// Writes a row of the roster, whole. Of one incarnation the row with the highest counter
     /// stays, whatever order they come in.

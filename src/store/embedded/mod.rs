@@ -49,10 +49,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{
-    Activity, AppendError, Day, HistoryRange, Identity, Page, PageLimit, Pending, ReadError,
-    RowError, Store,
+    Activity, AppendError, Day, HistoryRange, Identity, MembersPage, NonceRecord, Page, PageLimit,
+    Pending, ReadError, RowError, Store,
 };
-use crate::domain::{Conversation, Message, Micros, UserId};
+use crate::domain::{Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId};
 use crate::roster::Row;
 use ledger::Ledger;
 use reader::Reader;
@@ -132,6 +132,81 @@ impl Store for Embedded {
     ) -> Pending<Result<bool, ReadError>> {
         let (user, conversation) = (user.clone(), conversation.clone());
         self.reader.ask(move |tables| query::is_member(tables, &user, &conversation))
+    }
+
+    fn put_room(&self, _room: Room) -> Pending<Result<(), AppendError>> {
+        todo!()
+    }
+
+    fn room(&self, _room: &RoomId) -> Pending<Result<Option<Room>, ReadError>> {
+        todo!()
+    }
+
+    fn put_membership(&self, _membership: Membership) -> Pending<Result<(), AppendError>> {
+        todo!()
+    }
+
+    fn membership(
+        &self,
+        _room: &RoomId,
+        _user: &UserId,
+    ) -> Pending<Result<Option<Membership>, ReadError>> {
+        todo!()
+    }
+
+    fn members(
+        &self,
+        _room: &RoomId,
+        _after: Option<&UserId>,
+        _limit: usize,
+    ) -> Pending<Result<MembersPage, ReadError>> {
+        todo!()
+    }
+
+    fn memberships(
+        &self,
+        _user: &UserId,
+        _limit: usize,
+    ) -> Pending<Result<Vec<Membership>, ReadError>> {
+        todo!()
+    }
+
+    fn head(&self, _room: &RoomId) -> Pending<Result<Option<MessageId>, ReadError>> {
+        todo!()
+    }
+
+    fn mark_read(
+        &self,
+        _user: &UserId,
+        _conversation: &Conversation,
+        _upto: MessageId,
+    ) -> Pending<Result<(), AppendError>> {
+        todo!()
+    }
+
+    fn read_mark(
+        &self,
+        _user: &UserId,
+        _conversation: &Conversation,
+    ) -> Pending<Result<Option<MessageId>, ReadError>> {
+        todo!()
+    }
+
+    fn note_nonce(
+        &self,
+        _sender: &UserId,
+        _nonce: &str,
+        _record: NonceRecord,
+    ) -> Pending<Result<(), AppendError>> {
+        todo!()
+    }
+
+    fn nonce(
+        &self,
+        _sender: &UserId,
+        _nonce: &str,
+    ) -> Pending<Result<Option<NonceRecord>, ReadError>> {
+        todo!()
     }
 
     fn write_row(&self, row: Row) -> Pending<Result<(), RowError>> {

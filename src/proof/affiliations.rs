@@ -1,0 +1,324 @@
+//! Where one user stands with rooms, as one worker knows it.
+//!
+//! What is known comes in any order, by notices, resumes and repairs: of two memberships of one room
+//! the one with the larger stamp counts. So one that says `out` is kept, lest an older `in` that
+//! comes late brings the user back.
+//!
+//! A user who is added while he has sessions is owed what is acknowledged above the stamp, and what
+//! came before the notice was not delivered to him. Until that is read, the room is *pending*: it
+//! has a footing of its own, and no cursor of his sessions goes above it.
+
+use super::{Footing, Place, Reading, RoundKind, Viewed};
+use crate::domain::{Membership, MessageId, Micros, Role, RoomId};
+use crate::roster::Rules;
+
+/// How a membership came to be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Learned {
+    /// With the first read for a user none of whose sessions has a cursor yet: each of them reads
+    /// the room itself.
+    First,
+    /// By a notice or by a later read.
+    News,
+}
+
+/// What a membership changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// Nothing: the same or something newer was known.
+    Stale,
+    /// The user joined, or joined anew.
+    Joined,
+    /// He left.
+    Left,
+    /// Where he stands did not change, only what he may do or when it was said.
+    Kept,
+}
+
+/// Where a user stands with one room.
+#[derive(Debug, Clone)]
+pub struct Affiliation {
+    /// The room.
+    pub room: RoomId,
+    /// When he joined last.
+    pub joined: MessageId,
+    /// What he may do.
+    pub role: Role,
+    /// Whether he is in it.
+    pub inside: bool,
+    stamp: MessageId,
+    /// The place in the order of deliveries from which on he has what is delivered to the room.
+    place: Place,
+}
+
+/// A room that is read for after its member joined.
+#[derive(Debug, Clone)]
+struct Pending {
+    room: RoomId,
+    joined: MessageId,
+    footing: Footing,
+}
+
+/// A read that a pending room waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// The room.
+    pub room: RoomId,
+    /// Which joining it is for.
+    pub joined: MessageId,
+    /// What lies at or below is had, or not owed.
+    pub above: Micros,
+}
+
+/// The rooms of one user.
+#[derive(Debug)]
+pub struct Affiliations {
+    /// By room.
+    rooms: Vec<Affiliation>,
+    pending: Vec<Pending>,
+    rules: Rules,
+}
+
+impl Affiliations {
+    /// Nothing is known yet.
+    pub const fn new(rules: Rules) -> Self {
+        Self { rooms: Vec::new(), pending: Vec::new(), rules }
+    }
+
+    fn find(&self, room: &RoomId) -> Result<usize, usize> {
+        self.rooms.binary_search_by(|known| known.room.cmp(room))
+    }
+
+    /// Where the user stands with a room, if anything is known.
+    pub fn get(&self, room: &RoomId) -> Option<&Affiliation> {
+        self.find(room).ok().map(|at| &self.rooms[at])
+    }
+
+    /// The rooms that he is in.
+    pub fn inside(&self) -> impl Iterator<Item = &Affiliation> {
+        self.rooms.iter().filter(|known| known.inside)
+    }
+
+    /// How many rooms anything is known of.
+    pub const fn len(&self) -> usize {
+        self.rooms.len()
+    }
+
+    /// Whether nothing is known of any room.
+    pub const fn is_empty(&self) -> bool {
+        self.rooms.is_empty()
+    }
+
+    /// A membership of this user came to be known. `place` is the worker's next in the order of
+    /// deliveries.
+    pub fn apply(&mut self, news: &Membership, place: Place, learned: Learned) -> Applied {
+        let at = self.find(&news.room);
+        let known = at.ok().map(|at| self.rooms[at].clone());
+        if known.as_ref().is_some_and(|known| known.stamp >= news.stamp) {
+            return Applied::Stale;
+        }
+        let was = known.as_ref().filter(|known| known.inside);
+        let joined = news.inside && was.is_none_or(|was| was.joined != news.joined);
+        let place = was.filter(|_| !joined).map_or(place, |was| was.place);
+        let affiliation = Affiliation {
+            room: news.room.clone(),
+            joined: news.joined,
+            role: news.role,
+            inside: news.inside,
+            stamp: news.stamp,
+            place,
+        };
+        let left = was.is_some() && !news.inside;
+        match at {
+            Ok(at) => self.rooms[at] = affiliation,
+            Err(at) => self.rooms.insert(at, affiliation),
+        }
+        if joined || left {
+            self.pending.retain(|pending| pending.room != news.room);
+        }
+        if joined && learned == Learned::News {
+            self.pend(news);
+        }
+        match (joined, left) {
+            (true, _) => Applied::Joined,
+            (_, true) => Applied::Left,
+            _ => Applied::Kept,
+        }
+    }
+
+    fn pend(&mut self, news: &Membership) {
+        let below = Micros(news.joined.time().0.saturating_sub(1));
+        let footing = Footing::new(below, self.rules);
+        let (room, joined) = (news.room.clone(), news.joined);
+        self.pending.push(Pending { room, joined, footing });
+    }
+
+    /// Whether a message of a room is the user's: he is in it, and joined before.
+    pub fn is_owed(&self, room: &RoomId, id: MessageId) -> bool {
+        self.get(room).is_some_and(|known| known.inside && id > known.joined)
+    }
+
+    /// The place from which on a session of the user, registered at `session`, has what is delivered
+    /// to a room.
+    pub fn place(&self, room: &RoomId, session: Place) -> Place {
+        self.get(room).map_or(session, |known| known.place.max(session))
+    }
+
+    /// The highest cursor that the user's sessions may be handed; none is any.
+    pub fn cap(&self) -> Option<Micros> {
+        self.pending.iter().map(|pending| pending.footing.above(Micros(u64::MAX))).min()
+    }
+
+    /// The rooms that wait to be read.
+    pub fn due(&self) -> impl Iterator<Item = Due> {
+        self.pending.iter().map(|Pending { room, joined, footing }| Due {
+            room: room.clone(),
+            joined: *joined,
+            above: footing.above(Micros(u64::MAX)),
+        })
+    }
+
+    /// What a room waits for, if it still does for that joining.
+    pub fn due_of(&self, room: &RoomId, joined: MessageId) -> Option<Due> {
+        self.due().find(|due| due.room == *room && due.joined == joined)
+    }
+
+    /// A read for a pending room is done, and what it found stands in the queues of the user's
+    /// sessions. `watermark` is the worker's. Whether the room is pending no longer.
+    pub fn read(&mut self, due: &Due, reading: Reading, now: Viewed, watermark: Micros) -> bool {
+        self.settle(due, |footing| {
+            footing.read(reading, now, watermark);
+        })
+    }
+
+    /// A round that read for a pending room is done. `confirmed` says whether the room was heard when
+    /// the round began. Whether the room is pending no longer.
+    pub fn round(
+        &mut self,
+        due: &Due,
+        kind: RoundKind,
+        decided: Option<Micros>,
+        confirmed: bool,
+    ) -> bool {
+        self.settle(due, |footing| {
+            footing.round(kind, decided, confirmed, Micros(0));
+        })
+    }
+
+    fn settle(&mut self, due: &Due, act: impl FnOnce(&mut Footing)) -> bool {
+        let mine = |it: &Pending| it.room == due.room && it.joined == due.joined;
+        let Some(at) = self.pending.iter().position(mine) else { return true };
+        act(&mut self.pending[at].footing);
+        let settled = self.pending[at].footing.is_shared();
+        if settled {
+            self.pending.swap_remove(at);
+        }
+        settled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::UserId;
+    use crate::proof::{Handed, View};
+
+    fn id(time: u64) -> MessageId {
+        MessageId::first_of(Micros(time))
+    }
+
+    fn row(inside: bool, joined: u64, stamp: u64) -> Membership {
+        Membership {
+            room: RoomId::parse("r").unwrap(),
+            user: UserId::parse("u").unwrap(),
+            inside,
+            role: Role::Member,
+            joined: id(joined),
+            stamp: id(stamp),
+        }
+    }
+
+    fn room() -> RoomId {
+        RoomId::parse("r").unwrap()
+    }
+
+    fn fresh() -> Affiliations {
+        Affiliations::new(Rules::default())
+    }
+
+    fn apply(to: &mut Affiliations, row: &Membership) -> Applied {
+        to.apply(row, Place::default(), Learned::News)
+    }
+
+    #[test]
+    fn an_older_in_brings_nobody_back() {
+        let mut rooms = fresh();
+        assert_eq!(apply(&mut rooms, &row(true, 10, 10)), Applied::Joined);
+        assert_eq!(apply(&mut rooms, &row(false, 10, 20)), Applied::Left);
+        assert_eq!(apply(&mut rooms, &row(true, 10, 15)), Applied::Stale);
+        assert!(!rooms.is_owed(&room(), id(30)));
+        assert_eq!(rooms.cap(), None, "who left waits for nothing");
+        assert_eq!(apply(&mut rooms, &row(true, 40, 40)), Applied::Joined);
+        assert!(!rooms.is_owed(&room(), id(40)) && rooms.is_owed(&room(), id(41)));
+    }
+
+    #[test]
+    fn an_out_that_comes_first_is_remembered() {
+        let mut rooms = fresh();
+        assert_eq!(apply(&mut rooms, &row(false, 10, 20)), Applied::Kept);
+        assert_eq!(apply(&mut rooms, &row(true, 10, 10)), Applied::Stale);
+        assert_eq!(rooms.inside().count(), 0);
+    }
+
+    #[test]
+    fn no_cursor_goes_above_a_joining_until_it_is_read() {
+        let (mut rooms, view) = (fresh(), View::default());
+        apply(&mut rooms, &row(true, 100, 100));
+        assert_eq!(rooms.cap(), Some(Micros(99)));
+        let due = rooms.due().next().unwrap();
+        let frozen = Reading::begin(Micros(90), view.look(), true);
+        assert!(!rooms.read(&due, frozen, view.look(), Micros(500)), "the view is frozen");
+        assert_eq!(rooms.cap(), Some(Micros(99)));
+        assert!(!rooms.round(&due, RoundKind::Pull, Some(Micros(300)), true));
+        assert_eq!(rooms.cap(), Some(Micros(300)), "a pull round brings it on");
+        view.heal(view.breaks());
+        let reading = Reading::begin(Micros(400), view.look(), true);
+        assert!(rooms.read(&due, reading, view.look(), Micros(500)));
+        assert_eq!(rooms.cap(), None);
+    }
+
+    #[test]
+    fn a_read_for_an_earlier_joining_settles_nothing() {
+        let (mut rooms, view) = (fresh(), View::default());
+        view.heal(view.breaks());
+        apply(&mut rooms, &row(true, 100, 100));
+        let due = rooms.due().next().unwrap();
+        apply(&mut rooms, &row(false, 100, 150));
+        apply(&mut rooms, &row(true, 200, 200));
+        rooms.read(&due, Reading::begin(Micros(90), view.look(), true), view.look(), Micros(0));
+        assert_eq!(rooms.cap(), Some(Micros(199)));
+    }
+
+    #[test]
+    fn a_role_changes_nothing_else() {
+        let (mut rooms, mut handed) = (fresh(), Handed::new(9, Rules::default()));
+        rooms.apply(&row(true, 10, 10), handed.place(), Learned::First);
+        assert_eq!(rooms.cap(), None, "the first read covers it");
+        let joined_at = handed.place();
+        handed.note(id(11), 1);
+        let owner = Membership { role: Role::Owner, ..row(true, 10, 20) };
+        assert_eq!(rooms.apply(&owner, handed.place(), Learned::News), Applied::Kept);
+        assert_eq!(rooms.get(&room()).unwrap().role, Role::Owner);
+        assert_eq!(rooms.place(&room(), Place::default()), joined_at);
+    }
+
+    #[test]
+    fn what_was_delivered_before_he_joined_is_not_had() {
+        let (mut rooms, mut handed) = (fresh(), Handed::new(9, Rules::default()));
+        let session = handed.place();
+        handed.note(id(120), 1);
+        rooms.apply(&row(true, 100, 100), handed.place(), Learned::News);
+        assert!(handed.had(id(120), 1, session));
+        assert!(!handed.had(id(120), 1, rooms.place(&room(), session)));
+    }
+}
