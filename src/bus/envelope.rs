@@ -34,15 +34,19 @@ pub enum Kind {
     Notice = 2,
     /// Sent to oneself to see that it comes back, by its id. No session is handed it.
     Canary = 3,
+    /// A change of a membership, which it is about; its id is the stamp. Its frame is news to the
+    /// members of the room.
+    Membership = 4,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Message, Self::Event, Self::Notice, Self::Canary];
+    const ALL: [Self; 5] =
+        [Self::Message, Self::Event, Self::Notice, Self::Canary, Self::Membership];
 
     /// What is for sessions is routed by a key at least.
     const fn keys_min(self) -> usize {
         match self {
-            Self::Message | Self::Event => 1,
+            Self::Message | Self::Event | Self::Membership => 1,
             Self::Notice | Self::Canary => 0,
         }
     }
@@ -80,11 +84,11 @@ pub struct Envelope {
     pub boot: BootId,
     /// The publisher's store.
     pub store: StoreTag,
-    /// The message's id, a canary's nonce; zero for others.
+    /// The message's id, a membership's stamp, a canary's nonce; zero for others.
     pub id: [u8; 16],
     /// The keys that this copy is for, all of one class; none if it is for nodes.
     pub keys: SmallVec<[Key; 2]>,
-    /// The conversation, the subject, or what a notice is about.
+    /// The conversation, the subject, the membership, or what a notice is about.
     pub about: Box<str>,
     /// The finished text of the client frame.
     pub frame: Bytes,
@@ -102,7 +106,12 @@ pub enum EnvelopeError {
 }
 
 impl Envelope {
-    /// The id of the message, if it is one.
+    /// Whether no cursor may pass it where it is lost.
+    pub const fn is_proved(&self) -> bool {
+        matches!(self.kind, Kind::Message | Kind::Membership)
+    }
+
+    /// The id of the message, if it is one; the stamp of a membership.
     pub fn message_id(&self) -> Option<MessageId> {
         MessageId::from_bytes(self.id)
     }

@@ -50,7 +50,7 @@ pub use limits::Limits;
 pub use listen::ListenConfig;
 pub use mistake::{Mistake, Mistakes, Origin};
 pub use node::NodeConfig;
-pub use policy::{DirectPolicy, Policy};
+pub use policy::{CreatePolicy, DirectPolicy, Policy};
 pub use redis_url::{RedisUrl, RedisUrlError};
 pub use repair::{AuditConfig, RepairConfig};
 pub use secret::Secret;

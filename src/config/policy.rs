@@ -9,6 +9,18 @@ use super::section::Section;
 pub struct Policy {
     /// Who may start a direct conversation.
     pub direct: DirectPolicy,
+    /// Who may make rooms.
+    pub create: CreatePolicy,
+}
+
+/// Who may make rooms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CreatePolicy {
+    /// Any user, under ids that begin with his own.
+    Anyone,
+    /// Services alone.
+    Service,
 }
 
 /// Who may start a direct conversation.
@@ -24,6 +36,7 @@ pub enum DirectPolicy {
 impl Policy {
     pub(super) fn read(s: &mut Section) -> Self {
         let choices = [("anyone", DirectPolicy::Anyone), ("service", DirectPolicy::Service)];
-        Self { direct: s.choice("direct", &choices) }
+        let makers = [("anyone", CreatePolicy::Anyone), ("service", CreatePolicy::Service)];
+        Self { direct: s.choice("direct", &choices), create: s.choice("create", &makers) }
     }
 }

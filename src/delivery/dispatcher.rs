@@ -56,9 +56,13 @@ impl Sink for Dispatcher {
         match envelope.kind {
             Kind::Message | Kind::Event if own => self.metrics.received(Received::Echo),
             Kind::Message | Kind::Event => self.dispatch(envelope),
+            Kind::Membership if !own => {
+                let workers = self.wants.workers(&envelope.keys);
+                self.inboxes.push(workers, &Arc::new(Push::notice(envelope)));
+            }
             Kind::Notice if !own && *envelope.about == *Taps::NOTICE => self.taps.heard(),
             Kind::Canary if own => self.canary_back(shard, &envelope),
-            Kind::Notice | Kind::Canary => {}
+            Kind::Notice | Kind::Canary | Kind::Membership => {}
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::{Command, Inbox, Push, WORKERS_MAX};
-use crate::bus::Kind;
 use crate::proof::View;
 use crate::roster::Break;
 use crate::telemetry::Metrics;
@@ -39,11 +38,11 @@ impl Inboxes {
     }
 
     /// Adds a push to the queues of these workers, a bit each. A queue that is full loses it: for
-    /// a message the break is raised in that step, since no cursor may pass what is gone.
+    /// a message or a membership the break is raised in that step, since no cursor may pass what is gone.
     pub fn push(&self, workers: u64, push: &Arc<Push>) {
         for (worker, inbox) in self.queues.iter().enumerate() {
             if workers & 1 << worker != 0 && !inbox.push(Arc::clone(push)) {
-                if push.envelope.kind == Kind::Message {
+                if push.envelope.is_proved() {
                     self.view.raise();
                     self.metrics.breaks[Break::Overflow as usize].inc();
                 }

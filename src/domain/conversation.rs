@@ -67,6 +67,14 @@ impl Conversation {
         std::iter::once(first).chain(second)
     }
 
+    /// The key by which one who is in it is reached: his own, or the room's.
+    pub fn key_of(&self, user: &UserId) -> Key {
+        match self {
+            Self::Dm(..) => Key::user(user),
+            Self::Room(room) => Key::room(room),
+        }
+    }
+
     /// Whether `user` is one of the two of a direct conversation.
     pub fn is_direct_of(&self, user: &UserId) -> bool {
         matches!(self, Self::Dm(a, b) if a == user || b == user)

@@ -90,6 +90,11 @@ impl Key {
         self.0.strip_prefix("user.")
     }
 
+    /// The room whose key this is, if it is a room's.
+    pub fn as_room(&self) -> Option<&str> {
+        self.0.strip_prefix("room.")
+    }
+
     /// The key's text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,33 +1,34 @@
 //! The sessions of one worker, and who of them a publish is for. Synchronous: nothing waits.
 //!
 //! Invariants worth naming:
-//! - `users`, `listeners` and `wanted` change together, in [`Hub::join`], [`Hub::leave`],
-//!   [`Hub::subscribe`] and [`Hub::unsubscribe`] alone; each says what became wanted or unwanted by
-//!   this worker.
+//! - `people`, `listeners` and `wanted` change together, in [`Hub::join`], [`Hub::leave`],
+//!   [`Hub::learn`], [`Hub::subscribe`] and [`Hub::unsubscribe`] alone; each says what became wanted
+//!   or unwanted by this worker.
 //! - An event reaches a session once, however many of its patterns match and copies come.
 
+mod audience;
 mod delivered;
 mod listeners;
+mod people;
 mod session;
 mod trail;
 
 use std::rc::Rc;
 
 use ahash::AHashMap;
-use bytes::Bytes;
 use slab::Slab;
 use smallvec::SmallVec;
 
-use self::listeners::{Found, Listeners};
-use crate::bus::{Envelope, Kind};
-use crate::delivery::Via;
-use crate::domain::{Key, MessageId, Micros, Pattern, Reach, Subject, UserId};
+use self::listeners::Listeners;
+use self::people::People;
+use crate::domain::{Key, Membership, MessageId, Micros, Pattern, Reach, RoomId, UserId};
 use crate::layout::key_hash;
-use crate::proof::{self, Place};
+use crate::proof::{self, Affiliations, Applied, Due, Learned, Place, Reading, RoundKind, Viewed};
 use crate::roster::Rules;
 
+pub use audience::Audience;
 pub use delivered::Delivered;
-pub use session::{Handed, Session, SessionBounds, Urgency};
+pub use session::{DEFERRED_BYTES_MAX, Handed, Session, SessionBounds, Urgency};
 pub use trail::Trail;
 
 /// Sessions that are owed a cursor and are not looked through for those that are gone.
@@ -41,9 +42,9 @@ pub struct SessionId(usize);
 #[derive(Debug)]
 pub struct Hub {
     sessions: Slab<Rc<Session>>,
-    users: AHashMap<UserId, SmallVec<[SessionId; 2]>>,
+    people: People,
     listeners: Listeners,
-    /// How many users and patterns of sessions need a key, or everything.
+    /// How many sessions, members and patterns need a key, or everything.
     wanted: AHashMap<Reach, u32>,
     touched: Vec<Rc<Session>>,
     memory: proof::Handed,
@@ -56,7 +57,7 @@ impl Hub {
     pub fn new(remembered: usize) -> Self {
         Self {
             sessions: Slab::new(),
-            users: AHashMap::new(),
+            people: People::default(),
             listeners: Listeners::default(),
             wanted: AHashMap::new(),
             touched: Vec::new(),
@@ -69,7 +70,7 @@ impl Hub {
     pub fn join(&mut self, session: &Rc<Session>) -> bool {
         let id = SessionId(self.sessions.insert(Rc::clone(session)));
         session.place(id);
-        self.users.entry(session.user.clone()).or_default().push(id);
+        self.people.join(&session.user, id);
         self.want(Reach::Key(session.key()))
     }
 
@@ -82,10 +83,8 @@ impl Hub {
             .iter()
             .filter_map(|pattern| self.drop_pattern(pattern, id))
             .collect();
-        let sessions = self.users.get_mut(&session.user).expect("a session stands under its user");
-        sessions.retain(|held| *held != id);
-        if sessions.is_empty() {
-            self.users.remove(&session.user);
+        for room in self.people.leave(&session.user, id) {
+            unwanted.extend(self.unwant(Reach::Key(Key::room(&room))));
         }
         unwanted.extend(self.unwant(Reach::Key(session.key())));
         unwanted
@@ -137,75 +136,89 @@ impl Hub {
         Some(reach)
     }
 
-    /// Hands a publish to the sessions that this copy of it is for, the publishing one left out:
-    /// that one has it, or wants no copy.
-    pub fn deliver(
-        &mut self,
-        envelope: &Envelope,
-        via: Via,
-        except: Option<SessionId>,
-    ) -> Delivered {
-        match (envelope.kind, envelope.message_id()) {
-            (Kind::Message, Some(id)) => {
-                let keys = envelope.keys.iter();
-                let offers = keys.map(|key| self.offer(key, id, &envelope.frame, except));
-                offers.fold(Delivered::default(), |sum, one| sum + one)
-            }
-            _ => self.deliver_event(envelope, via, except),
-        }
-    }
-
-    fn deliver_event(
-        &mut self,
-        envelope: &Envelope,
-        via: Via,
-        except: Option<SessionId>,
-    ) -> Delivered {
-        let mut delivered = Delivered::default();
-        for id in self.audience(envelope, via) {
-            if Some(id) == except {
-                continue;
-            }
-            let session = Rc::clone(&self.sessions[id.0]);
-            delivered.count(session.hand(envelope.frame.clone(), Urgency::Event));
-            self.touch(&session);
-        }
-        delivered
-    }
-
-    /// Hands a message to those sessions of a key that have not had it.
-    pub fn offer(
-        &mut self,
-        key: &Key,
-        id: MessageId,
-        frame: &Bytes,
-        except: Option<SessionId>,
-    ) -> Delivered {
-        let mut delivered = Delivered::default();
-        let hash = key_hash(key);
-        let known = self.memory.knows(id, hash);
-        let Some(sessions) = key.as_user().and_then(|user| self.users.get(user)) else {
-            return delivered;
+    /// A user's membership came to be known: what it changed, and the room's key if it became wanted
+    /// or unwanted by that.
+    pub fn learn(&mut self, news: &Membership, learned: Learned) -> (Applied, Option<Reach>) {
+        let was = self.is_inside(&news.user, &news.room);
+        let applied = self.people.learn(news, self.memory.place(), learned);
+        let reach = Reach::Key(Key::room(&news.room));
+        let changed = match applied {
+            Applied::Joined if !was => self.want(reach.clone()).then_some(reach),
+            Applied::Left => self.unwant(reach),
+            Applied::Joined | Applied::Stale | Applied::Kept => None,
         };
-        for place in sessions.clone() {
-            let session = Rc::clone(&self.sessions[place.0]);
-            let had = known && self.memory.had(id, hash, session.trail.place());
-            if had || Some(place) == except {
-                continue;
-            }
-            if let Some(handed) = session.hand_message(id, frame) {
-                delivered.count(handed);
-                self.owe(&session);
-                self.touch(&session);
-            }
-        }
-        self.memory.note(id, hash);
-        delivered
+        (applied, changed)
     }
 
-    /// Whether a session was handed a message, live or by a round.
-    pub fn had(&self, session: &Session, id: MessageId) -> bool {
-        self.memory.had(id, key_hash(&session.key()), session.trail.place())
+    /// Whether a user with sessions here is known to be in a room.
+    pub fn is_inside(&self, user: &UserId, room: &RoomId) -> bool {
+        self.affiliations(user)
+            .is_some_and(|rooms| rooms.get(room.as_str()).is_some_and(|known| known.inside))
+    }
+
+    /// The rooms of a user with sessions here.
+    pub fn affiliations(&self, user: &UserId) -> Option<&Affiliations> {
+        self.people.of(user.as_str()).map(|person| &person.rooms)
+    }
+
+    /// Whether the rooms of a user with sessions here were read.
+    pub fn is_loaded(&self, user: &UserId) -> bool {
+        self.people.of(user.as_str()).is_some_and(|person| person.loaded)
+    }
+
+    /// The rooms of a user were read: his sessions.
+    pub fn loaded(&mut self, user: &UserId) -> SmallVec<[Rc<Session>; 2]> {
+        let Some(person) = self.people.of_mut(user.as_str()) else { return SmallVec::new() };
+        person.loaded = true;
+        person.sessions.iter().map(|id| Rc::clone(&self.sessions[id.0])).collect()
+    }
+
+    /// The highest cursor that a user's sessions may be handed.
+    pub fn cap(&self, user: &UserId) -> Micros {
+        self.affiliations(user).and_then(Affiliations::cap).unwrap_or(Micros(u64::MAX))
+    }
+
+    /// A read for a room that a user joined is done. Whether the room is pending no longer.
+    pub fn joining_read(
+        &mut self,
+        user: &UserId,
+        due: &Due,
+        reading: Reading,
+        now: Viewed,
+        watermark: Micros,
+    ) -> bool {
+        let person = self.people.of_mut(user.as_str());
+        person.is_none_or(|person| person.rooms.read(due, reading, now, watermark))
+    }
+
+    /// A round that read for a room that a user joined is done.
+    pub fn joining_round(
+        &mut self,
+        user: &UserId,
+        due: &Due,
+        kind: RoundKind,
+        decided: Option<Micros>,
+        confirmed: bool,
+    ) {
+        if let Some(person) = self.people.of_mut(user.as_str()) {
+            person.rooms.round(due, kind, decided, confirmed);
+        }
+    }
+
+    /// Whether a session was handed a message of a conversation with this key, live or by a round.
+    pub fn had(&self, session: &Session, key: &Key, id: MessageId) -> bool {
+        let place = match key.as_room() {
+            Some(room) => self
+                .affiliations(&session.user)
+                .map_or(session.trail.place(), |rooms| rooms.place(room, session.trail.place())),
+            None => session.trail.place(),
+        };
+        self.memory.had(id, key_hash(key), place)
+    }
+
+    /// The rooms that anybody here is in.
+    pub fn rooms(&self) -> Vec<RoomId> {
+        self.people.rooms().cloned().collect()
     }
 
     /// Up to where it may be forgotten that messages were handed over.
@@ -248,29 +261,14 @@ impl Hub {
     pub fn by_user(&self) -> Vec<(UserId, SmallVec<[Rc<Session>; 2]>)> {
         let held = |id: &SessionId| Rc::clone(&self.sessions[id.0]);
         let mut users: Vec<(UserId, SmallVec<[Rc<Session>; 2]>)> = self
-            .users
+            .people
             .iter()
-            .map(|(user, sessions)| (user.clone(), sessions.iter().map(held).collect()))
+            .map(|person| (person.user.clone(), person.sessions.iter().map(held).collect()))
             .collect();
         let active =
             |sessions: &[Rc<Session>]| sessions.iter().map(|session| session.trail.active()).max();
         users.sort_by_cached_key(|(_, sessions)| std::cmp::Reverse(active(sessions)));
         users
-    }
-
-    /// Every session that a copy of an event is for, once.
-    fn audience(&self, envelope: &Envelope, via: Via) -> Found {
-        let mut found = Found::new();
-        for key in &envelope.keys {
-            let sessions = key.as_user().and_then(|user| self.users.get(user));
-            found.extend(sessions.into_iter().flatten().copied());
-        }
-        if let Ok(subject) = Subject::parse(&envelope.about) {
-            self.listeners.find(&subject, via, &mut found);
-        }
-        found.sort_unstable();
-        found.dedup();
-        found
     }
 
     /// Notes that something was queued for a session, so that the next flush writes it.
@@ -280,9 +278,11 @@ impl Hub {
         }
     }
 
-    /// The sessions that something was queued for since the last call.
-    pub fn take_touched(&mut self) -> Vec<Rc<Session>> {
-        std::mem::take(&mut self.touched)
+    /// At most `max` sessions that something was queued for, and whether there are more.
+    pub fn take_touched(&mut self, max: usize) -> (Vec<Rc<Session>>, bool) {
+        let rest = self.touched.split_off(max.min(self.touched.len()));
+        let more = !rest.is_empty();
+        (std::mem::replace(&mut self.touched, rest), more)
     }
 
     /// Every session.

@@ -14,6 +14,10 @@ use crate::domain::{Key, MessageId, Pattern, UserId};
 use crate::protocol::Close;
 use crate::socket::{Item, Link};
 
+/// Bytes of frames that may wait until a user's rooms are known: as many sends as may be in flight
+/// by default, of the usual size, and more than a client sends before its first answer.
+pub const DEFERRED_BYTES_MAX: usize = 64 * 1024;
+
 /// What a frame is worth to a slow client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Urgency {
@@ -81,6 +85,10 @@ pub struct Session {
     sends: Cell<usize>,
     reads: Cell<usize>,
     awaited: Cell<usize>,
+    /// Whether its user's rooms are known.
+    loaded: Cell<bool>,
+    /// Frames that wait until they are.
+    deferred: RefCell<Option<Box<Vec<Box<str>>>>>,
 }
 
 impl Session {
@@ -110,6 +118,8 @@ impl Session {
             sends: Cell::default(),
             reads: Cell::default(),
             awaited: Cell::default(),
+            loaded: Cell::default(),
+            deferred: RefCell::default(),
         }
     }
 
@@ -326,6 +336,33 @@ impl Session {
     /// It waits no longer.
     pub fn end_wait(&self, patterns: usize) {
         self.awaited.set(self.awaited.get() - patterns);
+    }
+
+    /// Whether its user's rooms are known.
+    pub const fn is_loaded(&self) -> bool {
+        self.loaded.get()
+    }
+
+    /// Its user's rooms are known.
+    pub fn load(&self) {
+        self.loaded.set(true);
+    }
+
+    /// Keeps a frame until its user's rooms are known; false if as many wait as may.
+    pub fn defer(&self, text: &str) -> bool {
+        let mut deferred = self.deferred.borrow_mut();
+        let waiting = deferred.get_or_insert_default();
+        let bytes: usize = waiting.iter().map(|text| text.len()).sum();
+        let fits = bytes + text.len() <= DEFERRED_BYTES_MAX;
+        if fits {
+            waiting.push(text.into());
+        }
+        fits
+    }
+
+    /// The frames that waited, in their order.
+    pub fn take_deferred(&self) -> Vec<Box<str>> {
+        self.deferred.borrow_mut().take().map(|waiting| *waiting).unwrap_or_default()
     }
 
     /// The bounds it was made with.

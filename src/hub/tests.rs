@@ -7,8 +7,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::auth::{Principal, Role};
-use crate::bus::{BootId, StoreTag};
-use crate::domain::{Class, Key};
+use crate::bus::{BootId, Envelope, Kind, StoreTag};
+use crate::delivery::Via;
+use crate::domain::{Class, Key, Subject};
 use crate::socket::Link;
 
 const BOUNDS: SessionBounds =
@@ -18,12 +19,13 @@ const BOUNDS: SessionBounds =
 struct Peers {
     listener: TcpListener,
     others: Vec<TcpStream>,
+    made: u64,
 }
 
 impl Peers {
     async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self { listener, others: Vec::new() }
+        Self { listener, others: Vec::new(), made: 0 }
     }
 
     async fn session(&mut self, user: &str) -> Rc<Session> {
@@ -34,7 +36,8 @@ impl Peers {
         let user = UserId::parse(user).unwrap();
         let (publish, subscribe) = (Vec::new(), Vec::new());
         let principal = Principal { user, role: Role::User, publish, subscribe, expires_at: 0 };
-        Rc::new(Session::new(1, principal, None, link, BOUNDS))
+        self.made += 1;
+        Rc::new(Session::new(self.made, principal, None, link, BOUNDS))
     }
 }
 
@@ -69,9 +72,9 @@ fn a_message_reaches_every_session_of_its_users_once_but_the_senders() {
             [peers.session("a").await, peers.session("a").await, peers.session("b").await];
         assert!(hub.join(&sender) && !hub.join(&other) && hub.join(&bob));
         let message = envelope(Kind::Message, &["user.a", "user.b"], "dm.a.b");
-        assert_eq!(hub.deliver(&message, Via::Here, sender.id()).handed, 2);
-        let touched = hub.take_touched();
-        assert_eq!(touched.len(), 2);
+        assert_eq!(hub.deliver(&message, Via::Here, Some(sender.number)).handed, 2);
+        let (touched, more) = hub.take_touched(9);
+        assert!(touched.len() == 2 && !more);
         assert!(touched.iter().all(|session| !Rc::ptr_eq(session, &sender)));
     });
 }
@@ -88,7 +91,7 @@ fn who_left_is_not_taken_for_the_next_one_in_its_place() {
         assert_eq!(bob.id(), place, "the place is used again");
         let message = envelope(Kind::Message, &["user.a", "user.b"], "dm.a.b");
         assert_eq!(
-            hub.deliver(&message, Via::Here, sender.id()).handed,
+            hub.deliver(&message, Via::Here, Some(sender.number)).handed,
             1,
             "a late send reaches Bob"
         );
@@ -122,17 +125,18 @@ fn a_repeat_reaches_only_those_who_have_not_had_it() {
         hub.join(&sender);
         hub.join(&early);
         let message = envelope(Kind::Message, &["user.a", "user.b"], "dm.a.b");
-        assert_eq!(hub.deliver(&message, Via::Here, sender.id()).handed, 1);
+        assert_eq!(hub.deliver(&message, Via::Here, Some(sender.number)).handed, 1);
         assert_eq!(hub.deliver(&message, Via::Here, None).handed, 0, "the sender has its `sent`");
         let late = peers.session("b").await;
         late.trail.begin_catch_up(hub.place());
         hub.join(&late);
         let id = message.message_id().unwrap();
-        assert!(hub.had(&early, id) && hub.had(&sender, id) && !hub.had(&late, id));
+        let had = |hub: &Hub, session: &Rc<Session>| hub.had(session, &session.key(), id);
+        assert!(had(&hub, &early) && had(&hub, &sender) && !had(&hub, &late));
         assert_eq!(hub.deliver(&message, Via::Here, None).handed, 1);
         assert_eq!(late.trail.end_catch_up().unwrap().len(), 1, "it waits behind the catch-up");
         hub.prune(id.time());
-        assert!(!hub.had(&early, id), "at or below the watermark nothing is read again");
+        assert!(!had(&hub, &early), "at or below the watermark nothing is read again");
     });
 }
 
@@ -264,7 +268,7 @@ impl Twins {
     fn compare(&self, about: &str) {
         let subject = Subject::parse(about).unwrap();
         let event = envelope(Kind::Event, &[subject.key().as_str()], about);
-        let found = |via| self.hub.audience(&event, via).to_vec();
+        let found = |via| self.hub.event_audience(&event, via).to_vec();
         let expected = |via| {
             let hears = |naive: &&Naive| hears(naive, &subject, via);
             let mut ids: Vec<SessionId> =
@@ -310,7 +314,7 @@ async fn compare(steps: &[Step]) {
     (0..4).for_each(|number| twins.leave(number));
     let Twins { hub, wanted, .. } = twins;
     assert!(wanted.is_empty() && hub.wanted.is_empty());
-    assert!(hub.users.is_empty() && hub.is_empty());
+    assert!(hub.people.is_empty() && hub.is_empty());
 }
 
 #[test]
@@ -323,4 +327,84 @@ fn agrees_with_a_naive_list() {
             Ok(())
         })
         .unwrap();
+}
+
+fn membership(room: &str, user: &str, inside: bool, joined: u64, stamp: u64) -> Membership {
+    Membership {
+        room: RoomId::parse(room).unwrap(),
+        user: UserId::parse(user).unwrap(),
+        inside,
+        role: crate::domain::Role::Member,
+        joined: MessageId::first_of(Micros(joined)),
+        stamp: MessageId::first_of(Micros(stamp)),
+    }
+}
+
+fn room_message(time: u64) -> Envelope {
+    let id = MessageId::first_of(Micros(time)).to_bytes();
+    Envelope { id, ..envelope(Kind::Message, &["room.r"], "room.r") }
+}
+
+#[test]
+fn a_rooms_message_reaches_members_above_their_joining_until_they_leave() {
+    on_event_loop(async {
+        let (mut hub, mut peers) = (Hub::new(16), Peers::new().await);
+        let (ann, bob) = (peers.session("ann").await, peers.session("bob").await);
+        hub.join(&ann);
+        hub.join(&bob);
+        let key = Reach::Key(Key::parse("room.r").unwrap());
+        let news = |user, inside, joined, stamp| membership("r", user, inside, joined, stamp);
+        let learn = |hub: &mut Hub, news: &Membership| hub.learn(news, Learned::News);
+        let first = learn(&mut hub, &news("ann", true, 10, 10));
+        assert_eq!(first, (Applied::Joined, Some(key.clone())));
+        let second = learn(&mut hub, &news("bob", true, 20, 20));
+        assert_eq!(second, (Applied::Joined, None), "the room is wanted already");
+        let handed = |hub: &mut Hub, time| hub.deliver(&room_message(time), Via::Here, None).handed;
+        assert_eq!([5, 15, 25].map(|time| handed(&mut hub, time)), [0, 1, 2]);
+        assert_eq!(handed(&mut hub, 25), 0, "a repeat");
+        assert_eq!(learn(&mut hub, &news("bob", false, 20, 30)), (Applied::Left, None));
+        assert_eq!(learn(&mut hub, &news("bob", true, 20, 20)), (Applied::Stale, None));
+        assert_eq!(handed(&mut hub, 35), 1, "who left has nothing more");
+        assert_eq!(hub.leave(&ann), [key, Reach::Key(ann.key())], "her last session");
+        assert_eq!(handed(&mut hub, 45), 0);
+    });
+}
+
+#[test]
+fn a_new_member_has_not_had_what_the_others_had_before_and_is_capped_until_it_is_read() {
+    on_event_loop(async {
+        let (mut hub, mut peers) = (Hub::new(16), Peers::new().await);
+        let (ann, bob) = (peers.session("ann").await, peers.session("bob").await);
+        hub.join(&ann);
+        hub.join(&bob);
+        hub.learn(&membership("r", "ann", true, 10, 10), Learned::First);
+        assert_eq!(hub.deliver(&room_message(25), Via::Here, None).handed, 1);
+        hub.learn(&membership("r", "bob", true, 20, 20), Learned::News);
+        let key = Key::parse("room.r").unwrap();
+        let id = MessageId::first_of(Micros(25));
+        assert!(hub.had(&ann, &key, id) && !hub.had(&bob, &key, id));
+        assert_eq!((hub.cap(&ann.user), hub.cap(&bob.user)), (Micros(u64::MAX), Micros(19)));
+    });
+}
+
+#[test]
+fn a_change_is_news_to_the_other_members_once() {
+    on_event_loop(async {
+        let (mut hub, mut peers) = (Hub::new(16), Peers::new().await);
+        let (ann, bob) = (peers.session("ann").await, peers.session("bob").await);
+        hub.join(&ann);
+        hub.join(&bob);
+        for user in ["ann", "bob"] {
+            hub.learn(&membership("r", user, true, 10, 10), Learned::First);
+        }
+        let news = membership("r", "bob", false, 10, 20);
+        let about = news.to_string();
+        let copy = |key| {
+            let id = news.stamp.to_bytes();
+            Envelope { id, ..envelope(Kind::Membership, &[key], &about) }
+        };
+        assert_eq!(hub.deliver(&copy("user.bob"), Via::Here, None).handed, 0);
+        assert_eq!(hub.deliver(&copy("room.r"), Via::Here, None).handed, 1, "Ann alone");
+        assert_eq!(hub.deliver(&copy("room.r"), Via::Bucket, None).handed, 0, "a repeat");
+    });
 }

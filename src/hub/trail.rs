@@ -174,14 +174,23 @@ impl Trail {
         !self.owed.replace(true)
     }
 
-    /// The cursor to hand it now, if it moved and the last one was handed `every` seconds ago.
-    pub fn next_cursor(&self, watermark: Micros, now: u64, every: u64) -> Option<Micros> {
+    /// The cursor to hand it now, if it moved and the last one was handed `every` seconds ago. It is
+    /// not above `cap`.
+    pub fn next_cursor(
+        &self,
+        watermark: Micros,
+        cap: Micros,
+        now: u64,
+        every: u64,
+    ) -> Option<Micros> {
         let at = self.cursor_at.get();
         if self.is_catching_up() || (at != 0 && now < at + every) {
             return None;
         }
-        let cursor =
-            self.footing().cursor(watermark).filter(|cursor| *cursor > self.cursor.get())?;
+        let cursor = self.footing().cursor(watermark)?.min(cap);
+        if cursor <= self.cursor.get() {
+            return None;
+        }
         self.told(cursor, now);
         self.owed.set(false);
         Some(cursor)
@@ -284,7 +293,8 @@ mod tests {
     fn cursors_come_rarely_and_only_when_they_move() {
         let trail = Trail::default();
         let mut footing = trail.footing();
-        assert_eq!(trail.next_cursor(Micros(5), 100, 15), None, "the first is not this one's");
+        let any = Micros(u64::MAX);
+        assert_eq!(trail.next_cursor(Micros(5), any, 100, 15), None, "the first is not this one's");
         footing.skipped(Micros(0));
         let view = crate::proof::View::default();
         view.heal(view.breaks());
@@ -293,9 +303,10 @@ mod tests {
         trail.stand(footing);
         trail.told(Micros(5), 100);
         assert!(trail.owe() && !trail.owe());
-        assert_eq!(trail.next_cursor(Micros(9), 114, 15), None);
-        assert_eq!(trail.next_cursor(Micros(5), 115, 15), None);
-        assert_eq!(trail.next_cursor(Micros(9), 115, 15), Some(Micros(9)));
+        assert_eq!(trail.next_cursor(Micros(9), any, 114, 15), None);
+        assert_eq!(trail.next_cursor(Micros(5), any, 115, 15), None);
+        assert_eq!(trail.next_cursor(Micros(9), Micros(5), 115, 15), None, "a room is pending");
+        assert_eq!(trail.next_cursor(Micros(9), any, 115, 15), Some(Micros(9)));
         assert!(trail.owe());
     }
 }

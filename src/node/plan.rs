@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::auth::{TokenKey, TokenRules, Verifier};
 use crate::bus::Bus;
-use crate::config::{AuthConfig, Config, DirectPolicy, LayoutConfig};
+use crate::config::{AuthConfig, Config, CreatePolicy, DirectPolicy, LayoutConfig};
 use crate::hub::SessionBounds;
 use crate::layout::{BucketCount, Buckets, Layout, Layouts};
 use crate::links::LinkBounds;
@@ -43,6 +43,10 @@ impl NodePlan {
             max_life: auth.max_life,
         };
         Verifier::new(&token_keys(auth), rules)
+    }
+
+    pub(super) fn users_create(&self) -> bool {
+        self.config.policy.create == CreatePolicy::Anyone
     }
 
     pub(super) fn direct(&self) -> Direct {

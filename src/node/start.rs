@@ -231,6 +231,7 @@ impl Parts {
             metrics,
             verifier: plan.verifier(),
             direct: plan.direct(),
+            users_create: plan.users_create(),
             bounds: plan.frame_bounds(),
             history_bytes: config.limits.history_bytes,
             ready_limits: plan.ready_limits(),

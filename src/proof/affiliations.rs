@@ -85,12 +85,12 @@ impl Affiliations {
         Self { rooms: Vec::new(), pending: Vec::new(), rules }
     }
 
-    fn find(&self, room: &RoomId) -> Result<usize, usize> {
-        self.rooms.binary_search_by(|known| known.room.cmp(room))
+    fn find(&self, room: &str) -> Result<usize, usize> {
+        self.rooms.binary_search_by(|known| known.room.as_str().cmp(room))
     }
 
     /// Where the user stands with a room, if anything is known.
-    pub fn get(&self, room: &RoomId) -> Option<&Affiliation> {
+    pub fn get(&self, room: &str) -> Option<&Affiliation> {
         self.find(room).ok().map(|at| &self.rooms[at])
     }
 
@@ -112,7 +112,7 @@ impl Affiliations {
     /// A membership of this user came to be known. `place` is the worker's next in the order of
     /// deliveries.
     pub fn apply(&mut self, news: &Membership, place: Place, learned: Learned) -> Applied {
-        let at = self.find(&news.room);
+        let at = self.find(news.room.as_str());
         let known = at.ok().map(|at| self.rooms[at].clone());
         if known.as_ref().is_some_and(|known| known.stamp >= news.stamp) {
             return Applied::Stale;
@@ -154,13 +154,13 @@ impl Affiliations {
     }
 
     /// Whether a message of a room is the user's: he is in it, and joined before.
-    pub fn is_owed(&self, room: &RoomId, id: MessageId) -> bool {
+    pub fn is_owed(&self, room: &str, id: MessageId) -> bool {
         self.get(room).is_some_and(|known| known.inside && id > known.joined)
     }
 
     /// The place from which on a session of the user, registered at `session`, has what is delivered
     /// to a room.
-    pub fn place(&self, room: &RoomId, session: Place) -> Place {
+    pub fn place(&self, room: &str, session: Place) -> Place {
         self.get(room).map_or(session, |known| known.place.max(session))
     }
 
@@ -238,10 +238,6 @@ mod tests {
         }
     }
 
-    fn room() -> RoomId {
-        RoomId::parse("r").unwrap()
-    }
-
     fn fresh() -> Affiliations {
         Affiliations::new(Rules::default())
     }
@@ -256,10 +252,10 @@ mod tests {
         assert_eq!(apply(&mut rooms, &row(true, 10, 10)), Applied::Joined);
         assert_eq!(apply(&mut rooms, &row(false, 10, 20)), Applied::Left);
         assert_eq!(apply(&mut rooms, &row(true, 10, 15)), Applied::Stale);
-        assert!(!rooms.is_owed(&room(), id(30)));
+        assert!(!rooms.is_owed("r", id(30)));
         assert_eq!(rooms.cap(), None, "who left waits for nothing");
         assert_eq!(apply(&mut rooms, &row(true, 40, 40)), Applied::Joined);
-        assert!(!rooms.is_owed(&room(), id(40)) && rooms.is_owed(&room(), id(41)));
+        assert!(!rooms.is_owed("r", id(40)) && rooms.is_owed("r", id(41)));
     }
 
     #[test]
@@ -308,8 +304,8 @@ mod tests {
         handed.note(id(11), 1);
         let owner = Membership { role: Role::Owner, ..row(true, 10, 20) };
         assert_eq!(rooms.apply(&owner, handed.place(), Learned::News), Applied::Kept);
-        assert_eq!(rooms.get(&room()).unwrap().role, Role::Owner);
-        assert_eq!(rooms.place(&room(), Place::default()), joined_at);
+        assert_eq!(rooms.get("r").unwrap().role, Role::Owner);
+        assert_eq!(rooms.place("r", Place::default()), joined_at);
     }
 
     #[test]
@@ -319,6 +315,6 @@ mod tests {
         handed.note(id(120), 1);
         rooms.apply(&row(true, 100, 100), handed.place(), Learned::News);
         assert!(handed.had(id(120), 1, session));
-        assert!(!handed.had(id(120), 1, rooms.place(&room(), session)));
+        assert!(!handed.had(id(120), 1, rooms.place("r", session)));
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::error::{Code, Retry};
-use crate::domain::{Message, Pattern};
+use crate::domain::{Membership, Message, Pattern, Role};
 
 /// The longest id of a client frame, in bytes of its text.
 const REQUEST_ID_BYTES_MAX: usize = 64;
@@ -129,6 +129,20 @@ pub enum Announced<'a> {
     },
 }
 
+/// Where somebody stands with a room since when.
+#[derive(Debug, Clone, Serialize)]
+pub struct MemberNews<'a> {
+    /// The room's conversation.
+    conversation: String,
+    /// Who.
+    user: &'a str,
+    /// What he may do, if he is in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<Role>,
+    /// When, in milliseconds.
+    at: u64,
+}
+
 /// A frame to the client.
 #[derive(Debug, Serialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
@@ -192,6 +206,17 @@ pub enum ServerFrame<'a> {
     },
     /// An event.
     Event(Announced<'a>),
+    /// Somebody joined a room, the user himself or another.
+    Joined(MemberNews<'a>),
+    /// Somebody left a room, the user himself or another.
+    Left(MemberNews<'a>),
+    /// A room was renamed.
+    Room {
+        /// The room's conversation.
+        conversation: &'a str,
+        /// What it is called; none if it has no title any more.
+        title: Option<&'a str>,
+    },
     /// The token ends soon.
     Expiring {
         /// When, in milliseconds.
@@ -209,6 +234,20 @@ pub enum ServerFrame<'a> {
         /// Whether to try again.
         retry: Retry,
     },
+}
+
+impl<'a> ServerFrame<'a> {
+    /// The frame that tells a membership.
+    pub fn of_membership(news: &'a Membership) -> Self {
+        let Membership { room, user, inside, role, stamp, .. } = news;
+        let news = MemberNews {
+            conversation: format!("room.{room}"),
+            user: user.as_str(),
+            role: inside.then_some(*role),
+            at: stamp.time().millis(),
+        };
+        if *inside { Self::Joined(news) } else { Self::Left(news) }
+    }
 }
 
 impl ServerFrame<'_> {

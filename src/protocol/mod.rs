@@ -10,7 +10,7 @@ mod op;
 pub use close::Close;
 pub use cursor::{CursorError, CursorSeal};
 pub use error::{Code, Refusal, Retry};
-pub use frame::{Announced, MessageText, ReadyLimits, RequestId, ServerFrame};
+pub use frame::{Announced, MemberNews, MessageText, ReadyLimits, RequestId, ServerFrame};
 pub use op::{Hello, History, Op, Publish, Request, Send, Side};
 
 /// The subprotocol that a client may offer.

@@ -7,9 +7,8 @@ use std::time::Duration;
 use rand::seq::IndexedRandom;
 
 use super::{Pacer, Router};
-use crate::domain::{Key, Message, Micros};
+use crate::domain::{Message, Micros};
 use crate::hub::Session;
-use crate::protocol::MessageText;
 
 /// Messages that wait for the watermark to be judged; more are not looked at.
 const SUSPECTS_MAX: usize = 10_000;
@@ -53,7 +52,10 @@ impl Router {
     async fn audit_one(self: &Rc<Self>, session: Rc<Session>, pacer: &Pacer) {
         let above = self.watermark.get();
         let reader = self.reader(pacer, 1, Some(&session));
-        let Some(changed) = reader.changed(&session.user, above).await else { return };
+        let Some(changed) = reader.changed(&session.user, &self.rooms_of(&session), above).await
+        else {
+            return;
+        };
         for conversation in &changed.conversations {
             let suspect = |message: &Message| {
                 let mut suspects = self.suspects.borrow_mut();
@@ -74,10 +76,12 @@ impl Router {
     fn may_judge(&self, session: &Session, message: &Message) -> bool {
         let time = message.id.time();
         let hub = self.hub.borrow();
+        let key = message.conversation.key_of(&session.user);
         time > session.trail.since() + OWED_AFTER
             && time > self.watermark.get()
             && time > hub.forgotten()
-            && !hub.had(session, message.id)
+            && hub.is_still_for(session, std::slice::from_ref(&key), message.id)
+            && !hub.had(session, &key, message.id)
     }
 
     /// The watermark passed some of them: those that were not handed over since are findings.
@@ -92,18 +96,21 @@ impl Router {
         for Suspect { session, message } in due {
             let shared = session.link().is_open() && session.trail.footing().is_shared();
             let hub = self.hub.borrow();
+            let key = message.conversation.key_of(&session.user);
             let known = message.id.time() > hub.forgotten();
-            let had = hub.had(&session, message.id);
+            let had = hub.had(&session, &key, message.id);
+            // A room that he joined since is not up to the watermark yet, and one that he left is
+            // not his.
+            let his = hub.is_still_for(&session, std::slice::from_ref(&key), message.id)
+                && message.id.time() <= hub.cap(&session.user);
             drop(hub);
-            if !shared || !known || had {
+            if !shared || !known || had || !his {
                 continue;
             }
             if !session.trail.has_caught(message.id) {
                 self.services.metrics.audit_found.inc();
                 tracing::error!(id = %message.id, "the watermark passed a message not handed over");
-                let frame = MessageText::new(&message).frame();
-                let key = Key::user(&session.user);
-                self.hub.borrow_mut().offer(&key, message.id, &frame, None);
+                self.hand_caught(&session, &message);
             }
         }
     }

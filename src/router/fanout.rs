@@ -1,5 +1,6 @@
 //! How a publish leaves a worker: to the bus, to the node's other workers, to its own sessions.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -7,11 +8,15 @@ use smallvec::SmallVec;
 use super::{Router, Services};
 use crate::bus::{Envelope, Kind, Publish};
 use crate::delivery::{Push, Via};
-use crate::domain::Key;
-use crate::hub::{Delivered, SessionId};
+use crate::domain::{Key, Membership};
+use crate::hub::{Audience, Delivered, Session};
 use crate::layout::{Bucket, Plan, ShardIndex, plan};
-use crate::proof::Ticket;
+use crate::proof::{Learned, Ticket};
 use crate::protocol::Close;
+
+/// Sessions that a publish is handed to at once, and sockets that are written to at once: some
+/// hundred microseconds, and a few milliseconds.
+pub(super) const SLICE: usize = 512;
 
 /// One publish to the bus, and the keys that it is for.
 #[derive(Debug)]
@@ -59,7 +64,7 @@ impl Router {
     }
 
     /// Publishes an event.
-    pub(super) fn fan_out_event(&self, envelope: Envelope, except: Option<SessionId>) {
+    pub(super) fn fan_out_event(self: &Rc<Self>, envelope: Envelope, except: Option<u64>) {
         let ways = self.ways(&envelope.keys);
         self.fan_out(envelope, &ways, None, except);
     }
@@ -67,11 +72,11 @@ impl Router {
     /// Publishes. The links come first, so that they are flushed first. All of it happens in one
     /// step: what a full queue loses raises its break before the publish can be confirmed.
     pub(super) fn fan_out(
-        &self,
+        self: &Rc<Self>,
         envelope: Envelope,
         ways: &[Way],
         ticket: Option<Ticket>,
-        except: Option<SessionId>,
+        except: Option<u64>,
     ) {
         for way in ways {
             let payload = envelope.encode_for(&way.keys);
@@ -87,12 +92,23 @@ impl Router {
             let (channel, payload) = (self.services.channels.tap(), envelope.encode_tap_copy());
             self.publishers.publish(ways[0].shard, Publish { channel, payload }, None);
         }
-        let own = self.deliver(&envelope, Via::Here, except);
-        self.count(own);
-        let others = self.workers(&envelope) & !(1 << self.worker);
-        if others != 0 {
-            self.services.inboxes.push(others, &Arc::new(Push::local(envelope)));
+        let own = 1 << self.worker;
+        let mut queued = self.workers(&envelope) & !own;
+        if self.is_crowd(&envelope) {
+            // In slices, in its turn: a cursor that comes later is queued behind it.
+            queued |= own;
+        } else {
+            self.deliver(&envelope, Via::Here, except);
         }
+        if queued != 0 {
+            self.services.inboxes.push(queued, &Arc::new(Push::local(envelope, except)));
+        }
+    }
+
+    /// Whether a publish is for so many sessions here that the event loop must not hand it to all
+    /// at once.
+    fn is_crowd(&self, envelope: &Envelope) -> bool {
+        self.hub.borrow().crowd(&envelope.keys) > SLICE
     }
 
     /// The workers of this node whose sessions a publish may be for, a bit each.
@@ -102,22 +118,69 @@ impl Router {
         wants.workers(&envelope.keys) | tapping
     }
 
-    /// Hands a push to this worker's sessions.
-    pub fn take_push(&self, push: &Push) {
-        let delivered = self.deliver(&push.envelope, push.via(), None);
-        self.count(delivered);
-        push.done(delivered.handed > 0);
+    /// Hands a push to this worker's sessions, so many at a time that others have their turn
+    /// between.
+    pub async fn take_push(self: &Rc<Self>, push: &Push) {
+        let handed = if self.is_crowd(&push.envelope) {
+            self.deliver_in_slices(push).await
+        } else {
+            self.deliver(&push.envelope, push.via(), push.except)
+        };
+        push.done(handed > 0);
     }
 
-    fn deliver(&self, envelope: &Envelope, via: Via, except: Option<SessionId>) -> Delivered {
-        if envelope.kind == Kind::Message
-            && let Some(id) = envelope.message_id()
-        {
-            self.services.observe(id.time());
-        }
+    /// Hands a publish to all that it is for: how many sessions had it.
+    fn deliver(self: &Rc<Self>, envelope: &Envelope, via: Via, except: Option<u64>) -> u64 {
+        self.heard(envelope);
         let delivered = self.hub.borrow_mut().deliver(envelope, via, except);
         self.flush_wanted.notify_one();
-        delivered
+        self.count(delivered);
+        delivered.handed
+    }
+
+    /// Who is handed it is decided at once, and counts as handed from then on; whoever left his room
+    /// meanwhile gets nothing more.
+    async fn deliver_in_slices(self: &Rc<Self>, push: &Push) -> u64 {
+        let Push { envelope, except, .. } = push;
+        self.heard(envelope);
+        let audience = self.hub.borrow_mut().audience(envelope, push.via(), *except);
+        let mut handed = 0;
+        for (number, slice) in audience.chunks(SLICE).enumerate() {
+            if number > 0 {
+                self.flush();
+                tokio::task::yield_now().await;
+            }
+            let delivered = self.hand_slice(slice, envelope, number > 0);
+            handed += delivered.handed;
+            self.count(delivered);
+        }
+        self.flush_wanted.notify_one();
+        handed
+    }
+
+    fn hand_slice(&self, slice: &[Rc<Session>], envelope: &Envelope, later: bool) -> Delivered {
+        let mut hub = self.hub.borrow_mut();
+        let left = |session: &Rc<Session>| {
+            let id = envelope.message_id().filter(|_| envelope.kind == Kind::Message);
+            id.is_some_and(|id| !hub.is_still_for(session, &envelope.keys, id))
+        };
+        if later && slice.iter().any(left) {
+            let staying: Audience = slice.iter().filter(|it| !left(it)).cloned().collect();
+            return hub.hand_all(&staying, envelope);
+        }
+        hub.hand_all(slice, envelope)
+    }
+
+    /// What a publish tells this worker beside what it hands on.
+    fn heard(self: &Rc<Self>, envelope: &Envelope) {
+        if let Some(id) = envelope.message_id().filter(|_| envelope.is_proved()) {
+            self.services.observe(id.time());
+        }
+        if envelope.kind == Kind::Membership
+            && let Ok(news) = envelope.about.parse::<Membership>()
+        {
+            self.learn(&news, Learned::News);
+        }
     }
 
     pub(super) fn count(&self, delivered: Delivered) {

@@ -47,6 +47,9 @@ impl Router {
         if self.hub.borrow_mut().join(session) {
             self.wanted(&Reach::Key(session.key()));
         }
+        if self.hub.borrow().is_loaded(&session.user) {
+            session.load();
+        }
         self.add_patterns(session, &granted);
         // `ready` promises none of them: literal ones, which are heard sooner than wide ones, serve.
         self.hub.borrow_mut().settle(session, &granted);

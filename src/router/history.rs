@@ -5,7 +5,6 @@ use std::rc::Rc;
 use serde_json::value::RawValue;
 
 use super::Router;
-use super::publish::member_of;
 use crate::domain::Conversation;
 use crate::hub::Session;
 use crate::protocol::{Code, History, MessageText, Refusal, RequestId, ServerFrame, Side};
@@ -19,7 +18,8 @@ impl Router {
         id: Option<RequestId>,
         history: &History<'_>,
     ) -> Result<(), Refusal> {
-        let conversation = member_of(session, &history.conversation)
+        let conversation = self
+            .member_of(session, &history.conversation)
             .map_err(|refusal| refusal.of_op("history"))?;
         if !session.begin_read() {
             let max = session.bounds().reads_in_flight;

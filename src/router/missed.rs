@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::{Pacer, Router};
 use crate::clock::WallClock;
-use crate::domain::{ADOPTION_LIMIT, Conversation, Message, MessageId, Micros, UserId};
+use crate::domain::{
+    ADOPTION_LIMIT, Conversation, Membership, Message, MessageId, Micros, RoomId, UserId,
+};
 use crate::hub::Session;
 use crate::store::{Activity, Day, HistoryRange, Page, PageLimit, Pending, ReadError, Store};
 use crate::telemetry::Metrics;
@@ -71,8 +73,14 @@ impl Router {
 }
 
 impl Reader<'_> {
-    /// The direct conversations of a user with messages above a time.
-    pub(super) async fn changed(&self, user: &UserId, above: Micros) -> Option<Changed> {
+    /// The conversations of a user with messages above a time: direct ones, and those of the rooms
+    /// that he is in, each with when he joined.
+    pub(super) async fn changed(
+        &self,
+        user: &UserId,
+        rooms: &[(RoomId, MessageId)],
+        above: Micros,
+    ) -> Option<Changed> {
         let last = Day::of(self.wall.now() + AHEAD);
         let mut newest: Vec<Activity> = Vec::new();
         let mut whole = true;
@@ -83,9 +91,33 @@ impl Reader<'_> {
             newest.retain(|known| rows.iter().all(|row| row.conversation != known.conversation));
             newest.extend(rows.into_iter().filter(|row| row.last.time() > above));
         }
-        newest.sort_by_key(|activity| Reverse(activity.last));
-        let conversations = newest.into_iter().map(|activity| activity.conversation).collect();
+        let direct = newest.into_iter().map(|activity| (activity.last, activity.conversation));
+        let mut changed = self.changed_rooms(rooms, above).await?;
+        changed.extend(direct);
+        changed.sort_by_key(|(last, _)| Reverse(*last));
+        let conversations = changed.into_iter().map(|(_, conversation)| conversation).collect();
         Some(Changed { conversations, whole })
+    }
+
+    /// Those rooms of a user that have messages above a time which are his, the recently active
+    /// first.
+    pub(super) async fn changed_rooms(
+        &self,
+        rooms: &[(RoomId, MessageId)],
+        above: Micros,
+    ) -> Option<Vec<(MessageId, Conversation)>> {
+        let mut changed = Vec::new();
+        for (room, joined) in rooms {
+            let head = self.read(|| self.store.head(room)).await?;
+            let his = head.filter(|head| head.time() > above && head > joined);
+            changed.extend(his.map(|head| (head, Conversation::Room(room.clone()))));
+        }
+        Some(changed)
+    }
+
+    /// Where a user stands with rooms.
+    pub(super) async fn memberships(&self, user: &UserId, max: usize) -> Option<Vec<Membership>> {
+        self.read(|| self.store.memberships(user, max)).await
     }
 
     /// A page of a conversation.

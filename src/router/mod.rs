@@ -1,14 +1,19 @@
 //! What each op means: one file an op, over the services of a node and the hub of a worker.
 
 mod audit;
+mod caller;
+mod change;
 mod command;
+mod deferred;
 mod fanout;
 mod hello;
 mod history;
+mod membership;
 mod missed;
 mod pacer;
 mod publish;
 mod resume;
+mod rooms;
 mod round;
 mod send;
 mod services;
@@ -27,10 +32,14 @@ use crate::interest::Taps;
 use crate::links::Publishers;
 use crate::protocol::{Close, Op, Refusal, Request, RequestId, ServerFrame};
 
+use deferred::needs_rooms;
+
 pub use audit::Suspect;
+pub use caller::Caller;
 pub use hello::Wishes;
 pub use pacer::Pacer;
 pub use resume::ResumeBounds;
+pub use rooms::{ROOMS_MAX, RoomWish};
 pub use round::RoundState;
 pub use services::{Direct, Services, Waits};
 
@@ -68,7 +77,14 @@ impl Router {
     /// Takes one frame of a session.
     pub fn handle(self: &Rc<Self>, session: &Rc<Session>, text: &str) {
         self.services.metrics.client_frames.inc();
+        self.take_frame(session, text);
+    }
+
+    fn take_frame(self: &Rc<Self>, session: &Rc<Session>, text: &str) {
         let Request { id, op } = Request::read(text, &self.services.bounds);
+        if !session.is_loaded() && op.as_ref().is_ok_and(needs_rooms) {
+            return self.defer(session, id.as_ref(), text);
+        }
         let result = op.and_then(|op| match op {
             Op::Hello(hello) => self.renew(session, id.as_ref(), &hello),
             Op::Send(send) => self.send(session, id.clone(), &send),
@@ -157,9 +173,13 @@ impl Router {
         self.sends.get() == 0 && self.publishers.are_drained()
     }
 
-    /// Writes what is queued, once a session that anything was queued for.
+    /// Writes what is queued, once a session that anything was queued for. If there are very many,
+    /// the rest has its turn behind others.
     pub fn flush(&self) {
-        let touched = self.hub.borrow_mut().take_touched();
+        let (touched, more) = self.hub.borrow_mut().take_touched(fanout::SLICE);
         touched.iter().for_each(|session| session.flush());
+        if more {
+            self.flush_wanted.notify_one();
+        }
     }
 }

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::Router;
 use crate::bus::{Envelope, Kind};
 use crate::domain::{Conversation, Key, Subject};
-use crate::hub::{Session, SessionId};
+use crate::hub::Session;
 use crate::protocol::{Announced, Code, Publish, Refusal, RequestId, ServerFrame};
 
 /// Names of events that only the server may give.
@@ -18,7 +18,7 @@ const RESERVED_PREFIX: &str = "nc.";
 impl Router {
     /// Publishes an event and answers at once: nothing is stored.
     pub(super) fn publish(
-        &self,
+        self: &Rc<Self>,
         session: &Rc<Session>,
         id: Option<&RequestId>,
         publish: Publish<'_>,
@@ -35,7 +35,7 @@ impl Router {
     }
 
     fn publish_subject(
-        &self,
+        self: &Rc<Self>,
         session: &Session,
         subject: &str,
         data: &RawValue,
@@ -52,13 +52,13 @@ impl Router {
     }
 
     fn publish_conversation(
-        &self,
+        self: &Rc<Self>,
         session: &Session,
         conversation: &str,
         event: &str,
         data: &RawValue,
     ) -> Result<(), Refusal> {
-        let conversation = member_of(session, conversation)?;
+        let conversation = self.member_of(session, conversation)?;
         if event.starts_with(RESERVED_PREFIX) {
             let message = format!("`event` must not start with `{RESERVED_PREFIX}`");
             return Err(Refusal::new(Code::Forbidden, message));
@@ -67,16 +67,16 @@ impl Router {
         let from = session.user.as_str();
         let announced = Announced::Conversation { conversation: &about, event, from, data };
         let frame = ServerFrame::Event(announced).text();
-        self.announce(conversation.keys().collect(), &about, frame, session.id());
+        self.announce(conversation.keys().collect(), &about, frame, Some(session.number));
         Ok(())
     }
 
-    fn announce(
-        &self,
+    pub(super) fn announce(
+        self: &Rc<Self>,
         keys: SmallVec<[Key; 2]>,
         about: &str,
         frame: Bytes,
-        except: Option<SessionId>,
+        except: Option<u64>,
     ) {
         let envelope = Envelope {
             kind: Kind::Event,
@@ -90,15 +90,21 @@ impl Router {
         };
         self.fan_out_event(envelope, except);
     }
+
+    /// The conversation that a session names, if its user is in it. One that is not there and one
+    /// that is not his get the same answer.
+    pub(super) fn member_of(&self, session: &Session, text: &str) -> Result<Conversation, Refusal> {
+        let conversation = Conversation::parse(text, &session.user)
+            .map_err(|error| Refusal::bad_request(format!("`conversation`: {error}")))?;
+        let inside = match &conversation {
+            Conversation::Dm(..) => conversation.is_direct_of(&session.user),
+            Conversation::Room(room) => self.hub.borrow().is_inside(&session.user, room),
+        };
+        if inside { Ok(conversation) } else { Err(no_such_conversation()) }
+    }
 }
 
-/// The conversation that a session names, if its user is in it. One that is not there and one
-/// that is not his get the same answer.
-pub(super) fn member_of(session: &Session, text: &str) -> Result<Conversation, Refusal> {
-    let conversation = Conversation::parse(text, &session.user)
-        .map_err(|error| Refusal::bad_request(format!("`conversation`: {error}")))?;
-    if conversation.is_direct_of(&session.user) {
-        return Ok(conversation);
-    }
-    Err(Refusal::new(Code::NotFound, "no such conversation"))
+/// The answer to whoever is not in a conversation, whether it is there or not.
+pub(super) fn no_such_conversation() -> Refusal {
+    Refusal::new(Code::NotFound, "no such conversation")
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Router;
-use crate::domain::{Conversation, Message, Micros};
+use crate::domain::{Conversation, Message, MessageId, Micros, RoomId};
 use crate::hub::Session;
 use crate::proof::{READ_MARGIN, Reading};
 use crate::protocol::{MessageText, ServerFrame};
@@ -68,9 +68,9 @@ impl Router {
     /// From `ready`, with what comes live kept back, to the first cursor, and on until the session
     /// takes part in the watermark.
     pub(super) async fn resume(self: Rc<Self>, session: Rc<Session>, claim: Claim) {
-        let mut confirmed = self.hears(&session, self.services.waits.interest).await;
+        let mut patience = self.services.waits.interest;
         loop {
-            let reading = self.begin_reading(confirmed);
+            let Some(reading) = self.begin_reading(&session, patience).await else { return };
             let Some(outcome) = self.catch_up(&session, claim).await else { return };
             let whole = outcome.whole && claim != Claim::Useless;
             if let Some(behind) = session.trail.end_catch_up() {
@@ -84,7 +84,7 @@ impl Router {
             // next round begins there: a slow client always makes progress.
             self.conclude(&session, reading.unconfirmed(), &outcome.gaps, whole);
             session.trail.begin_catch_up(self.hub.borrow().place());
-            confirmed = self.hears(&session, Duration::ZERO).await;
+            patience = Duration::ZERO;
         }
         self.settle(session).await;
     }
@@ -93,8 +93,25 @@ impl Router {
         self.services.interest.confirmation(&session.key()).within(bound).await
     }
 
-    fn begin_reading(&self, confirmed: bool) -> Reading {
-        Reading::begin(self.services.wall.now(), self.services.view.look(), confirmed)
+    /// Reads the rooms of a session's user, and waits for their buckets: the begin of a reading is
+    /// that of this read, which is its first. None if the session ended meanwhile.
+    async fn begin_reading(
+        self: &Rc<Self>,
+        session: &Rc<Session>,
+        patience: Duration,
+    ) -> Option<Reading> {
+        let confirmed = self.hears(session, patience).await;
+        let reading = loop {
+            let (wall, view) = (self.services.wall.now(), self.services.view.look());
+            if self.load_rooms(session).await {
+                break Reading::begin(wall, view, confirmed);
+            }
+            if !session.link().is_open() {
+                return None;
+            }
+        };
+        let heard = self.hears_all(&session.user, patience).await;
+        Some(if heard { reading } else { reading.unconfirmed() })
     }
 
     /// A session that could not take part in the watermark reads again once it is heard for and
@@ -110,7 +127,7 @@ impl Router {
                 let _moved = tokio::time::timeout(LOOK_AGAIN, moved).await;
                 continue;
             }
-            let reading = self.begin_reading(true);
+            let Some(reading) = self.begin_reading(&session, LOOK_AGAIN).await else { return };
             let above = session.trail.footing().above(self.watermark.get());
             let Some(outcome) = self.catch_up(&session, Claim::Cursor(above)).await else { return };
             self.conclude(&session, reading, &outcome.gaps, outcome.whole);
@@ -128,6 +145,7 @@ impl Router {
     ) {
         let mut footing = session.trail.footing();
         let cursor = footing.read(reading, self.services.view.look(), self.watermark.get());
+        let cursor = cursor.min(self.hub.borrow().cap(&session.user));
         session.trail.stand(footing);
         session.trail.begin(self.services.wall.now());
         session.trail.told(cursor, self.services.wall.seconds());
@@ -161,7 +179,7 @@ impl Router {
         // A round may have brought it further than it came with.
         let above = session.trail.footing().above(self.watermark.get());
         let reader = self.reader(&self.resumes, TRIES, Some(session));
-        let changed = reader.changed(&session.user, above).await?;
+        let changed = reader.changed(&session.user, &self.rooms_of(session), above).await?;
         let mut outcome = Outcome { gaps: Vec::new(), whole: changed.whole };
         let bounds = self.services.resume;
         let mut left = bounds.messages;
@@ -195,13 +213,25 @@ impl Router {
 
     /// Hands a message that was read, unless it came live before. What came while the session
     /// catches up is kept back, and may yet be dropped: that is not had.
-    fn hand_caught(&self, session: &Rc<Session>, message: &Message) {
+    pub(super) fn hand_caught(&self, session: &Rc<Session>, message: &Message) {
         let live = !session.trail.is_catching_up();
-        let had = live && self.hub.borrow().had(session, message.id);
-        if !had && session.trail.catch(message.id) {
+        let key = message.conversation.key_of(&session.user);
+        let hub = self.hub.borrow();
+        // He may have left the room since it was listed.
+        let his = hub.is_still_for(session, std::slice::from_ref(&key), message.id);
+        let had = live && hub.had(session, &key, message.id);
+        drop(hub);
+        if his && !had && session.trail.catch(message.id) {
             self.services.observe(message.id.time());
             self.hand(session, MessageText::new(message).frame());
         }
+    }
+
+    /// The rooms that a session's user is in, each with when he joined.
+    pub(super) fn rooms_of(&self, session: &Session) -> Vec<(RoomId, MessageId)> {
+        let hub = self.hub.borrow();
+        let rooms = hub.affiliations(&session.user).into_iter().flat_map(|rooms| rooms.inside());
+        rooms.map(|known| (known.room.clone(), known.joined)).collect()
     }
 
     fn hand(&self, session: &Rc<Session>, frame: bytes::Bytes) {

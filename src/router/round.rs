@@ -8,11 +8,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Router;
+use super::membership::MEMBERSHIPS_MAX;
 use super::missed::ACTIVITY_MAX;
 use crate::delivery::RoundPart;
-use crate::domain::{Key, Micros, UserId};
+use crate::domain::{Conversation, Key, Message, Micros, RoomId, UserId};
 use crate::hub::Session;
-use crate::proof::{Round, RoundKind};
+use crate::proof::{Due, Round, RoundKind};
 use crate::protocol::MessageText;
 
 /// Users that are read for at once: what one read takes must not bound the rate.
@@ -44,8 +45,20 @@ struct Listed {
 pub struct RoundState {
     number: u64,
     listed: Vec<Listed>,
+    /// Rooms that members who joined waited for when the round began.
+    joining: Vec<Joining>,
     /// Users that were read for.
     read: AHashSet<UserId>,
+    /// Rooms that could not be read.
+    unread: AHashSet<RoomId>,
+}
+
+/// A room that a member joined, in a round.
+#[derive(Debug)]
+struct Joining {
+    user: UserId,
+    due: Due,
+    confirmed: bool,
 }
 
 impl Router {
@@ -57,13 +70,30 @@ impl Router {
         }
         users.retain(|(_, sessions)| !sessions.is_empty());
         let listed = users.iter().flat_map(|(user, sessions)| {
-            let confirmed = self.services.interest.is_confirmed(&Key::user(user));
+            let keys = self.keys_of(user);
+            let confirmed = keys.iter().all(|key| self.services.interest.is_confirmed(key));
             sessions.iter().map(move |session| Listed { session: Rc::clone(session), confirmed })
         });
-        let state =
-            RoundState { number: round.number, listed: listed.collect(), read: AHashSet::new() };
+        let state = RoundState {
+            number: round.number,
+            listed: listed.collect(),
+            joining: users.iter().flat_map(|(user, _)| self.joining(user)).collect(),
+            read: AHashSet::new(),
+            unread: AHashSet::new(),
+        };
         *self.round.borrow_mut() = Some(state);
         tokio::task::spawn_local(Rc::clone(self).run_round(round, users, done));
+    }
+
+    /// The rooms that a user joined and that are not settled.
+    fn joining(&self, user: &UserId) -> Vec<Joining> {
+        let hub = self.hub.borrow();
+        let due = hub.affiliations(user).into_iter().flat_map(|rooms| rooms.due());
+        due.map(|due| {
+            let confirmed = self.services.interest.is_confirmed(&Key::room(&due.room));
+            Joining { user: user.clone(), due, confirmed }
+        })
+        .collect()
     }
 
     async fn run_round(
@@ -85,9 +115,37 @@ impl Router {
             });
         }
         while reads.join_next().await.is_some() {}
+        self.repair_rooms(&round).await;
         self.flush();
         // Whoever waits for it ends with the node.
         let _ending = done.send(RoundPart { worker: self.worker, round: round.number }).await;
+    }
+
+    /// Reads each room once for all its members here. Who its members are was read before.
+    async fn repair_rooms(self: &Rc<Self>, round: &Round) {
+        let rooms = self.hub.borrow().rooms();
+        let mut reads = JoinSet::new();
+        for room in rooms {
+            if reads.len() >= AT_ONCE {
+                reads.join_next().await;
+            }
+            let (router, number, kind) = (Rc::clone(self), round.number, round.kind);
+            reads.spawn_local(async move {
+                let (key, conversation) = (Key::room(&room), Conversation::Room(room.clone()));
+                if router.repair_conversation(&key, &conversation, kind).await.is_none() {
+                    router.was_not_read(number, room);
+                }
+            });
+        }
+        while reads.join_next().await.is_some() {}
+    }
+
+    fn was_not_read(&self, number: u64, room: RoomId) {
+        if let Some(state) = &mut *self.round.borrow_mut()
+            && state.number == number
+        {
+            state.unread.insert(room);
+        }
     }
 
     fn was_read_for(&self, number: u64, user: UserId) {
@@ -109,17 +167,12 @@ impl Router {
         let above =
             sessions.iter().map(|session| session.trail.footing().above(watermark)).min()?;
         let reader = self.reader(&self.repairs, TRIES, None);
-        let changed = reader.changed(user, above).await?;
+        let memberships = reader.memberships(user, MEMBERSHIPS_MAX).await?;
+        self.learn_all(user, &memberships);
+        let changed = reader.changed(user, &[], above).await?;
         let key = Key::user(user);
         for conversation in &changed.conversations {
-            let offer = |message: &crate::domain::Message| {
-                self.services.observe(message.id.time());
-                let frame = MessageText::new(message).frame();
-                let delivered = self.hub.borrow_mut().offer(&key, message.id, &frame, None);
-                self.services.metrics.repaired[kind as usize].inc_by(delivered.handed);
-                self.count(delivered);
-            };
-            reader.each_above(conversation, above, offer).await?;
+            self.repair_conversation(&key, conversation, kind).await?;
         }
         if !changed.whole {
             tracing::warn!(
@@ -131,14 +184,42 @@ impl Router {
         Some(())
     }
 
+    /// Hands the sessions of a key what a conversation has and they have not; none if it could not
+    /// be read.
+    async fn repair_conversation(
+        &self,
+        key: &Key,
+        conversation: &Conversation,
+        kind: RoundKind,
+    ) -> Option<()> {
+        let watermark = self.watermark.get();
+        // Nobody is left who is read for.
+        let Some(above) = self.hub.borrow().floor(key, watermark) else { return Some(()) };
+        let offer = |message: &Message| {
+            self.services.observe(message.id.time());
+            let frame = MessageText::new(message).frame();
+            let delivered = self.hub.borrow_mut().offer(key, message.id, &frame, watermark);
+            self.services.metrics.repaired[kind as usize].inc_by(delivered.handed);
+            self.count(delivered);
+        };
+        self.reader(&self.repairs, TRIES, None).each_above(conversation, above, offer).await
+    }
+
     /// A round is done on all workers: its sessions have what was in the store before it.
     pub(super) fn end_round(self: &Rc<Self>, round: &Round, watermark: Micros) {
         let before = self.watermark.get();
         self.watermark.set(before.max(watermark));
         let Some(state) = self.round.borrow_mut().take() else { return };
+        for Joining { user, due, confirmed } in &state.joining {
+            if state.read.contains(user) && !state.unread.contains(&due.room) {
+                let (kind, decided) = (round.kind, round.decided);
+                self.hub.borrow_mut().joining_round(user, due, kind, decided, *confirmed);
+            }
+        }
         for Listed { session, confirmed } in state.listed {
             let mut footing = session.trail.footing();
-            let read = state.read.contains(&session.user);
+            let read = state.read.contains(&session.user)
+                && !self.rooms_of(&session).iter().any(|(room, _)| state.unread.contains(room));
             if read {
                 footing.round(round.kind, round.decided, confirmed, self.watermark.get());
             } else {
@@ -172,8 +253,9 @@ impl Router {
     pub fn hand_idle_cursor(&self, session: &Rc<Session>) {
         let every = CURSOR_EVERY_IDLE + session.number % CURSOR_JITTER;
         let (watermark, now) = (self.watermark.get(), self.services.wall.seconds());
+        let cap = self.hub.borrow().cap(&session.user);
         if session.trail.footing().is_told()
-            && let Some(cursor) = session.trail.next_cursor(watermark, now, every)
+            && let Some(cursor) = session.trail.next_cursor(watermark, cap, now, every)
         {
             self.hand_cursor(session, cursor, true, &[]);
         }
@@ -188,7 +270,8 @@ impl Router {
                 continue;
             }
             session.trail.prune(watermark);
-            match session.trail.next_cursor(watermark, now, CURSOR_EVERY) {
+            let cap = self.hub.borrow().cap(&session.user);
+            match session.trail.next_cursor(watermark, cap, now, CURSOR_EVERY) {
                 Some(cursor) => self.hand_cursor(&session, cursor, true, &[]),
                 None => self.hub.borrow_mut().keep_owed(session),
             }

@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::publish::member_of;
+use super::rooms::no_answer;
 use super::{Direct, Router};
 use crate::bus::{Envelope, Kind};
 use crate::domain::{Conversation, Message, MessageId, UserId};
@@ -37,7 +37,7 @@ impl Router {
             self.services.metrics.sends(SendOutcome::Refused);
             refusal.of_op("send")
         };
-        let conversation = member_of(session, &send.conversation).map_err(refused)?;
+        let conversation = self.member_of(session, &send.conversation).map_err(refused)?;
         if session.is_leaving() {
             let refusal = Refusal::new(Code::Unavailable, "the node is being stopped");
             return Err(refused(refusal));
@@ -69,7 +69,7 @@ impl Router {
     }
 
     /// An id of the incarnation that holds the lease, if it is this worker's.
-    fn issue(&self) -> Option<(MessageId, Ticket)> {
+    pub(super) fn issue(&self) -> Option<(MessageId, Ticket)> {
         let now = self.services.wall.moment();
         let lease = self.services.view.lease()?;
         lease
@@ -101,7 +101,7 @@ impl Router {
         let left = ACK_LIMIT.saturating_sub(issued.elapsed());
         // Given up on, the write goes on: it is the outcome that is unknown.
         let stored = timeout(left, append).await.map_err(|_elapsed| doubt(Doubt::Late))?;
-        stored.map_err(refusal)?;
+        stored.map_err(append_refusal)?;
         self.services.metrics.store_seconds.observe(issued.elapsed().as_secs_f64());
         Ok(())
     }
@@ -121,7 +121,11 @@ impl Router {
 
     /// The acknowledgement is in hand. If it still counts: the links first, then the sessions here,
     /// then the sender's answer.
-    fn announce_message(&self, session: &Rc<Session>, sending: &Sending) -> Result<(), Refusal> {
+    fn announce_message(
+        self: &Rc<Self>,
+        session: &Rc<Session>,
+        sending: &Sending,
+    ) -> Result<(), Refusal> {
         let Sending { id, message, ticket, .. } = sending;
         let text = MessageText::new(message);
         let envelope = Envelope {
@@ -141,7 +145,7 @@ impl Router {
             Judgement::Unknown(why) => return Err(doubt(why)),
         }
         self.services.metrics.sends(SendOutcome::Sent);
-        self.fan_out(envelope, &ways, Some(*ticket), session.id());
+        self.fan_out(envelope, &ways, Some(*ticket), Some(session.number));
         if let Some(id) = id {
             self.reply_text(session, text.sent(id));
         }
@@ -149,7 +153,7 @@ impl Router {
     }
 }
 
-fn doubt(why: Doubt) -> Refusal {
+pub(super) fn doubt(why: Doubt) -> Refusal {
     let message = match why {
         Doubt::Late => format!("the store took longer than {ACK_LIMIT:?}"),
         Doubt::Fenced => "the node lost its lease meanwhile".into(),
@@ -157,11 +161,7 @@ fn doubt(why: Doubt) -> Refusal {
     Refusal::new(Code::OutcomeUnknown, message)
 }
 
-fn no_answer(bound: Duration) -> String {
-    format!("the store did not answer within {bound:?}")
-}
-
-fn refusal(error: AppendError) -> Refusal {
+pub(super) fn append_refusal(error: AppendError) -> Refusal {
     let code = match error {
         AppendError::Unavailable { .. } => Code::Unavailable,
         AppendError::OutcomeUnknown { .. } => Code::OutcomeUnknown,

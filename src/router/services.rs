@@ -80,6 +80,8 @@ pub struct Services {
     pub verifier: Verifier,
     /// Who may start a direct conversation.
     pub direct: Direct,
+    /// Whether users may make rooms, or services alone.
+    pub users_create: bool,
     /// The bounds of frames.
     pub bounds: Bounds,
     /// Bytes of a page of history.

@@ -20,7 +20,7 @@ struct Waiting {
 }
 
 /// Whether every confirmation comes within a time.
-async fn all_within(confirmations: Vec<Confirmation>, bound: Duration) -> bool {
+pub(super) async fn all_within(confirmations: Vec<Confirmation>, bound: Duration) -> bool {
     let until = Instant::now() + bound;
     for confirmation in confirmations {
         if !confirmation.within(until.saturating_duration_since(Instant::now())).await {

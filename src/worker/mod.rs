@@ -167,7 +167,7 @@ async fn deliver(router: Rc<Router>) {
         inbox.take(&mut batch).await;
         for (number, work) in batch.drain(..).enumerate() {
             match work {
-                Work::Push(push) => router.take_push(&push),
+                Work::Push(push) => router.take_push(&push).await,
                 Work::Command(command) => router.command(command),
             }
             if number % PUSHES_A_TURN == PUSHES_A_TURN - 1 {
@@ -185,6 +185,7 @@ async fn flush(router: Rc<Router>) {
     loop {
         router.flush_wanted.notified().await;
         router.flush();
+        tokio::task::yield_now().await;
     }
 }
 

@@ -108,7 +108,7 @@ impl Library {
     }
 
     async fn changed(&self, above: Micros) -> (Vec<Conversation>, bool) {
-        let changed = self.reader().changed(&self.me, above).await.unwrap();
+        let changed = self.reader().changed(&self.me, &[], above).await.unwrap();
         (changed.conversations, changed.whole)
     }
 
@@ -223,7 +223,7 @@ async fn a_read_that_fails_is_tried_again_for_so_many_times() {
     library.store.close().await;
     let reader = Reader { tries: 3, ..library.reader() };
     let begun = Instant::now();
-    assert!(reader.changed(&library.me, at(-1)).await.is_none());
+    assert!(reader.changed(&library.me, &[], at(-1)).await.is_none());
     assert_eq!((library.reads(), begun.elapsed()), (3, READ_AGAIN * 3));
     assert!(reader.newest(&with("bob"), at(0), 1).await.is_none());
     assert!(reader.each_above(&with("bob"), at(0), |_| {}).await.is_none());

@@ -1,0 +1,197 @@
+//! Who a publish is for among a worker's sessions, and handing it over.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::listeners::Found;
+use super::people::Person;
+use super::{Delivered, Hub, Session, SessionId, Urgency};
+use crate::bus::{Envelope, Kind};
+use crate::delivery::Via;
+use crate::domain::{Key, Membership, MessageId, Micros, Subject};
+use crate::layout::key_hash;
+
+/// Those that a publish is for.
+pub type Audience = SmallVec<[Rc<Session>; 4]>;
+
+impl Hub {
+    /// Hands a publish to the sessions that this copy of it is for, the publishing one left out:
+    /// that one has it, or wants no copy.
+    pub fn deliver(&mut self, envelope: &Envelope, via: Via, except: Option<u64>) -> Delivered {
+        let audience = self.audience(envelope, via, except);
+        self.hand_all(&audience, envelope)
+    }
+
+    /// Every session that a copy of a publish is for, once, the one with the number `except` left
+    /// out. Those that a message is for count as handed it from here on.
+    pub fn audience(&mut self, envelope: &Envelope, via: Via, except: Option<u64>) -> Audience {
+        match (envelope.kind, envelope.message_id()) {
+            (Kind::Message, Some(id)) => {
+                let mut audience = Audience::new();
+                for key in &envelope.keys {
+                    audience.extend(self.claim(key, id, except));
+                }
+                audience
+            }
+            (Kind::Membership, Some(id)) => self.news_audience(envelope, id),
+            _ => {
+                let found = self.event_audience(envelope, via);
+                let sessions = found.iter().map(|id| Rc::clone(&self.sessions[id.0]));
+                sessions.filter(|session| Some(session.number) != except).collect()
+            }
+        }
+    }
+
+    /// Hands a publish to sessions that it is for.
+    pub fn hand_all(&mut self, audience: &[Rc<Session>], envelope: &Envelope) -> Delivered {
+        match (envelope.kind, envelope.message_id()) {
+            (Kind::Message, Some(id)) => self.hand_message(audience, id, &envelope.frame),
+            _ => self.hand_event(audience, &envelope.frame),
+        }
+    }
+
+    /// Whether a message of these keys is a session's still: after a pause its user may have left.
+    pub fn is_still_for(&self, session: &Session, keys: &[Key], id: MessageId) -> bool {
+        keys.iter().filter_map(Key::as_room).all(|room| {
+            self.affiliations(&session.user).is_some_and(|rooms| rooms.is_owed(room, id))
+        })
+    }
+
+    /// How many members of the rooms among these keys are here.
+    pub fn crowd(&self, keys: &[Key]) -> usize {
+        keys.iter().filter_map(Key::as_room).map(|room| self.people.members(room).count()).sum()
+    }
+
+    /// Hands a message that was read for all sessions of a key to those that have not had it.
+    /// `watermark` is the worker's: what lies at or below it is not remembered.
+    pub fn offer(
+        &mut self,
+        key: &Key,
+        id: MessageId,
+        frame: &Bytes,
+        watermark: Micros,
+    ) -> Delivered {
+        let mut audience = self.claim(key, id, None);
+        audience.retain(|session| self.floor_of(session, key, watermark) < id.time());
+        self.hand_message(&audience, id, frame)
+    }
+
+    /// Up to where a session has everything of a key.
+    fn floor_of(&self, session: &Session, key: &Key, watermark: Micros) -> Micros {
+        let above = session.trail.footing().above(watermark);
+        let pending = key.as_room().and_then(|room| {
+            self.affiliations(&session.user)?.due().find(|due| due.room.as_str() == room)
+        });
+        pending.map_or(above, |due| above.min(due.above))
+    }
+
+    /// Above which time a round must read for a key; none if there is no session that it reads for.
+    pub fn floor(&self, key: &Key, watermark: Micros) -> Option<Micros> {
+        let user = key.as_user().and_then(|user| self.people.of(user));
+        let members = key.as_room().into_iter().flat_map(|room| self.people.members(room));
+        let people = user.into_iter().chain(members);
+        let sessions = people.flat_map(|person| &person.sessions).map(|id| &self.sessions[id.0]);
+        let listed = sessions.filter(|session| session.trail.takes_rounds());
+        listed.map(|session| self.floor_of(session, key, watermark)).min()
+    }
+
+    /// The sessions of a key that a message is for and that have not had it.
+    fn claim(&mut self, key: &Key, id: MessageId, except: Option<u64>) -> Audience {
+        let hash = key_hash(key);
+        let known = self.memory.knows(id, hash);
+        let mut audience = Audience::new();
+        let mut anybody = false;
+        let mut add = |person: &Person| {
+            anybody = true;
+            for place in &person.sessions {
+                let session = &self.sessions[place.0];
+                let since = session.trail.place();
+                let since = key.as_room().map_or(since, |room| person.rooms.place(room, since));
+                let had = known && self.memory.had(id, hash, since);
+                if !had && Some(session.number) != except {
+                    audience.push(Rc::clone(session));
+                }
+            }
+        };
+        if let Some(room) = key.as_room() {
+            self.people.members(room).filter(|it| it.rooms.is_owed(room, id)).for_each(&mut add);
+        } else if let Some(user) = key.as_user() {
+            self.people.of(user).into_iter().for_each(&mut add);
+        }
+        if anybody {
+            self.memory.note(id, hash);
+        }
+        audience
+    }
+
+    /// The members of a room to whom a change of another's membership is news, once for all copies.
+    fn news_audience(&mut self, envelope: &Envelope, stamp: MessageId) -> Audience {
+        let (Some(key), Ok(news)) = (envelope.keys.first(), envelope.about.parse::<Membership>())
+        else {
+            return Audience::new();
+        };
+        let (Some(room), hash) = (key.as_room(), key_hash(key)) else { return Audience::new() };
+        if self.memory.knows(stamp, hash) {
+            return Audience::new();
+        }
+        let others = self.people.members(room).filter(|person| person.user != news.user);
+        let sessions = others.flat_map(|person| &person.sessions);
+        let audience = sessions.map(|id| Rc::clone(&self.sessions[id.0])).collect();
+        self.memory.note(stamp, hash);
+        audience
+    }
+
+    /// Every session that a copy of an event is for, once.
+    pub(super) fn event_audience(&self, envelope: &Envelope, via: Via) -> Found {
+        let mut found = Found::new();
+        for key in &envelope.keys {
+            let user = key.as_user().and_then(|user| self.people.of(user));
+            let members = key.as_room().into_iter().flat_map(|room| self.people.members(room));
+            let people = user.into_iter().chain(members);
+            found.extend(people.flat_map(|person| person.sessions.iter().copied()));
+        }
+        if let Ok(subject) = Subject::parse(&envelope.about) {
+            self.listeners.find(&subject, via, &mut found);
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    fn hand_message(
+        &mut self,
+        audience: &[Rc<Session>],
+        id: MessageId,
+        frame: &Bytes,
+    ) -> Delivered {
+        let mut delivered = Delivered::default();
+        for session in audience {
+            if let Some(handed) = session.hand_message(id, frame) {
+                delivered.count(handed);
+                self.owe(session);
+                self.touch(session);
+            }
+        }
+        delivered
+    }
+
+    fn hand_event(&mut self, audience: &[Rc<Session>], frame: &Bytes) -> Delivered {
+        let mut delivered = Delivered::default();
+        for session in audience {
+            delivered.count(session.hand(frame.clone(), Urgency::Event));
+            self.touch(session);
+        }
+        delivered
+    }
+
+    /// The sessions of a user.
+    pub fn sessions_of_user(&self, user: &str) -> SmallVec<[Rc<Session>; 2]> {
+        let held = |id: &SessionId| Rc::clone(&self.sessions[id.0]);
+        self.people
+            .of(user)
+            .map(|person| person.sessions.iter().map(held).collect())
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,45 @@
+//! Ops on conversations wait until it is known which rooms a session's user is in.
+
+use std::rc::Rc;
+
+use super::Router;
+use crate::hub::{DEFERRED_BYTES_MAX, Session};
+use crate::protocol::{Code, Op, Refusal, Request, RequestId};
+
+/// Whether what an op means depends on the rooms of whoever asks.
+pub(super) const fn needs_rooms(op: &Op<'_>) -> bool {
+    use crate::protocol::Publish;
+    match op {
+        Op::Send(_) | Op::History(_) | Op::Publish(Publish::Conversation { .. }) => true,
+        Op::Hello(_) | Op::Publish(_) | Op::Subscribe(_) | Op::Unsubscribe(_) | Op::Ping => false,
+    }
+}
+
+impl Router {
+    /// Keeps a frame until the rooms are known.
+    pub(super) fn defer(&self, session: &Rc<Session>, id: Option<&RequestId>, text: &str) {
+        if !session.defer(text) {
+            let message = format!(
+                "your rooms are not read yet: {DEFERRED_BYTES_MAX} bytes of frames may wait for that"
+            );
+            self.refuse(session, id, &Refusal::new(Code::LimitReached, message));
+        }
+    }
+
+    /// The rooms are known: does what waited for them, in its order.
+    pub(super) fn take_deferred(self: &Rc<Self>, session: &Rc<Session>) {
+        session.load();
+        for text in session.take_deferred() {
+            self.take_frame(session, &text);
+        }
+    }
+
+    /// The rooms could not be read: what waited for them is refused, and more may wait.
+    pub(super) fn refuse_deferred(&self, session: &Rc<Session>) {
+        for text in session.take_deferred() {
+            let Request { id, .. } = Request::read(&text, &self.services.bounds);
+            let message = "your rooms could not be read from the store";
+            self.refuse(session, id.as_ref(), &Refusal::new(Code::Unavailable, message));
+        }
+    }
+}

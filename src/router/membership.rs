@@ -1,0 +1,160 @@
+//! What a worker learns of its users' memberships, and what it reads for those who joined.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::Router;
+use crate::domain::{Conversation, Key, Membership, Message, UserId};
+use crate::hub::{Session, Urgency};
+use crate::proof::{Applied, Due, Learned, Reading};
+use crate::protocol::ServerFrame;
+
+/// Memberships of one user that are read at most, those that he left included: rooms that he is in
+/// are bounded by [`super::ROOMS_MAX`], and the rows of those that he left stay.
+pub(super) const MEMBERSHIPS_MAX: usize = 20_000;
+
+/// How often a read of a user's memberships is tried before those who wait for it are told.
+const TRIES: u32 = 2;
+
+/// How long a room that a user joined waits until it looks again whether it can be read.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+impl Router {
+    /// A membership came to be known, by whatever way: what is older than what is known changes
+    /// nothing. Who is out is out before anything else happens.
+    pub(super) fn learn(self: &Rc<Self>, news: &Membership, learned: Learned) -> Applied {
+        let (applied, changed) = self.hub.borrow_mut().learn(news, learned);
+        match applied {
+            Applied::Joined => {
+                if let Some(reach) = &changed {
+                    self.wanted(reach);
+                }
+                if learned == Learned::News {
+                    self.tell_member(news);
+                    self.read_joined(news);
+                }
+            }
+            Applied::Left => {
+                if let Some(reach) = &changed {
+                    self.unwanted(reach);
+                }
+                self.tell_member(news);
+            }
+            Applied::Stale | Applied::Kept => {}
+        }
+        applied
+    }
+
+    /// Tells a user's sessions here where he stands now.
+    fn tell_member(&self, news: &Membership) {
+        let frame = ServerFrame::of_membership(news).text();
+        let sessions = self.hub.borrow().sessions_of_user(news.user.as_str());
+        for session in &sessions {
+            let _handed = session.hand(frame.clone(), Urgency::Event);
+            self.hub.borrow_mut().touch(session);
+        }
+        self.flush_wanted.notify_one();
+    }
+
+    fn read_joined(self: &Rc<Self>, news: &Membership) {
+        let task = Rc::clone(self).join_room(news.clone());
+        tokio::task::spawn_local(task);
+    }
+
+    /// Reads what a room's new member is owed above the stamp, until he has all of it that does not
+    /// come live. No cursor of his goes above it before.
+    async fn join_room(self: Rc<Self>, news: Membership) {
+        let key = Key::room(&news.room);
+        let mut patience = self.services.waits.interest;
+        loop {
+            let confirmed = self.services.interest.confirmation(&key).within(patience).await;
+            let Some(due) = self.due(&news) else { return };
+            let reading =
+                Reading::begin(self.services.wall.now(), self.services.view.look(), confirmed);
+            let read = self.read_due(&news.user, &due).await;
+            let (now, watermark) = (self.services.view.look(), self.watermark.get());
+            if read && self.hub.borrow_mut().joining_read(&news.user, &due, reading, now, watermark)
+            {
+                return;
+            }
+            self.until_it_may_settle(&news, &key).await;
+            patience = Duration::ZERO;
+        }
+    }
+
+    /// Waits until the room is heard and nothing is frozen: rounds read for it meanwhile.
+    async fn until_it_may_settle(&self, news: &Membership, key: &Key) {
+        while self.due(news).is_some() {
+            let moved = self.proof_moved.notified();
+            let heard = self.services.interest.confirmation(key).within(LOOK_AGAIN).await;
+            if heard && !self.services.view.look().frozen {
+                return;
+            }
+            let _moved = tokio::time::timeout(LOOK_AGAIN, moved).await;
+        }
+    }
+
+    /// What a joining waits for, unless it is settled or overtaken.
+    fn due(&self, news: &Membership) -> Option<Due> {
+        let hub = self.hub.borrow();
+        hub.affiliations(&news.user)?.due_of(&news.room, news.joined)
+    }
+
+    /// Hands a member's sessions what his new room has above a time; false if it could not be read.
+    async fn read_due(&self, user: &UserId, due: &Due) -> bool {
+        let reader = self.reader(&self.resumes, TRIES, None);
+        let conversation = Conversation::Room(due.room.clone());
+        // To his sessions alone, by the memory of each: what is new to him the others may have, or
+        // may still wait for.
+        let hand = |message: &Message| {
+            let sessions = self.hub.borrow().sessions_of_user(user.as_str());
+            sessions.iter().for_each(|session| self.hand_caught(session, message));
+        };
+        let read = reader.each_above(&conversation, due.above, hand).await.is_some();
+        self.flush_wanted.notify_one();
+        tracing::debug!(%user, room = %due.room, read, "a new member is read for");
+        read
+    }
+
+    /// Reads the rooms of a session's user; false if they could not be read. What waits for them is
+    /// done then, or refused.
+    pub(super) async fn load_rooms(self: &Rc<Self>, session: &Rc<Session>) -> bool {
+        let reader = self.reader(&self.resumes, TRIES, Some(session));
+        let read = reader.memberships(&session.user, MEMBERSHIPS_MAX).await;
+        let Some(rows) = read else {
+            self.refuse_deferred(session);
+            return false;
+        };
+        self.learn_all(&session.user, &rows);
+        let sessions = self.hub.borrow_mut().loaded(&session.user);
+        sessions.iter().for_each(|session| self.take_deferred(session));
+        true
+    }
+
+    /// What a read of a user's memberships showed.
+    pub(super) fn learn_all(self: &Rc<Self>, user: &UserId, rows: &[Membership]) {
+        if rows.len() >= MEMBERSHIPS_MAX {
+            tracing::warn!(%user, max = MEMBERSHIPS_MAX, "a user has more memberships than are read");
+        }
+        let loaded = self.hub.borrow().is_loaded(user);
+        let learned = if loaded { Learned::News } else { Learned::First };
+        for row in rows {
+            self.learn(row, learned);
+        }
+    }
+
+    /// The keys that a user's sessions need: his own, and those of his rooms.
+    pub(super) fn keys_of(&self, user: &UserId) -> Vec<Key> {
+        let hub = self.hub.borrow();
+        let rooms = hub.affiliations(user).into_iter().flat_map(|rooms| rooms.inside());
+        let rooms = rooms.map(|known| Key::room(&known.room));
+        std::iter::once(Key::user(user)).chain(rooms).collect()
+    }
+
+    /// Whether everything that a user's sessions need is heard within a time.
+    pub(super) async fn hears_all(&self, user: &UserId, bound: Duration) -> bool {
+        let confirmations =
+            self.keys_of(user).iter().map(|key| self.services.interest.confirmation(key)).collect();
+        super::subscribe::all_within(confirmations, bound).await
+    }
+}

@@ -1,0 +1,217 @@
+//! Rooms as their owners and services see them: made, renamed, looked at, joined and left.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+use tokio::time::timeout;
+
+use super::publish::no_such_conversation;
+use super::{Caller, Router};
+use crate::domain::{Conversation, Key, Membership, MessageId, Past, Role, Room, RoomId, UserId};
+use crate::protocol::{Code, Refusal, ServerFrame};
+use crate::store::{MembersPage, Pending, ReadError};
+
+/// Rooms that a user may be in: they are held by the worker of his sessions, and each is a bucket
+/// and a read after a break.
+pub const ROOMS_MAX: usize = 5000;
+
+/// What is asked of a room.
+#[derive(Debug, Clone, Default)]
+pub struct RoomWish {
+    /// What it shall be called; none leaves it as it is.
+    pub title: Option<Box<str>>,
+    /// What members see of the time before they joined; only when the room is made.
+    pub past: Option<Past>,
+    /// Who shall own it when it is made; a service's to say.
+    pub owner: Option<UserId>,
+}
+
+impl Router {
+    /// Makes a room, or renames it: the room, and whether it was made. Asking again changes nothing.
+    pub async fn put_room(
+        self: Rc<Self>,
+        caller: Caller,
+        room: RoomId,
+        wish: RoomWish,
+    ) -> Result<(Room, bool), Refusal> {
+        match self.stored(self.services.store.room(&room)).await? {
+            Some(known) => {
+                self.must_own(&caller, &room).await?;
+                Ok((self.rename(known, &wish).await?, false))
+            }
+            None => Ok((self.make(&caller, room, wish).await?, true)),
+        }
+    }
+
+    async fn make(
+        self: &Rc<Self>,
+        caller: &Caller,
+        id: RoomId,
+        wish: RoomWish,
+    ) -> Result<Room, Refusal> {
+        let owner = self.founder(caller, &id, &wish)?;
+        let stamp = self.services.issue_id();
+        let room = Room {
+            id,
+            title: wish.title,
+            creator: caller.user().clone(),
+            past: wish.past.unwrap_or(Past::All),
+            created: stamp,
+            stamp,
+        };
+        if let Some(owner) = owner {
+            // First, so that a room that is there has its owner.
+            self.change_member(&room.id, &owner, Some(Role::Owner)).await?;
+        }
+        self.write(self.services.store.put_room(room.clone())).await?;
+        Ok(room)
+    }
+
+    /// Who owns a room that a caller makes.
+    fn founder(
+        &self,
+        caller: &Caller,
+        room: &RoomId,
+        wish: &RoomWish,
+    ) -> Result<Option<UserId>, Refusal> {
+        let Caller::User(user) = caller else { return Ok(wish.owner.clone()) };
+        if !self.services.users_create {
+            return Err(no_such_conversation());
+        }
+        let own = format!("u:{user}:");
+        if !room.as_str().starts_with(&own) {
+            let message = format!("a room of yours must have an id that starts with `{own}`");
+            return Err(Refusal::new(Code::Forbidden, message));
+        }
+        Ok(Some(user.clone()))
+    }
+
+    async fn rename(self: &Rc<Self>, known: Room, wish: &RoomWish) -> Result<Room, Refusal> {
+        if wish.past.is_some_and(|past| past != known.past) {
+            let message = "`history` is set when a room is made and never changed";
+            return Err(Refusal::bad_request(message));
+        }
+        let Some(title) = wish.title.clone().filter(|title| Some(title) != known.title.as_ref())
+        else {
+            return Ok(known);
+        };
+        self.merge(known.stamp)?;
+        let room = Room { title: Some(title), stamp: self.services.issue_id(), ..known };
+        self.write(self.services.store.put_room(room.clone())).await?;
+        let about = Conversation::Room(room.id.clone()).to_string();
+        let frame = ServerFrame::Room { conversation: &about, title: room.title.as_deref() };
+        let keys = SmallVec::from_iter([Key::room(&room.id)]);
+        self.announce(keys, &about, frame.text(), None);
+        Ok(room)
+    }
+
+    /// A room, to its members and to services.
+    pub async fn look_at_room(
+        self: Rc<Self>,
+        caller: Caller,
+        room: RoomId,
+    ) -> Result<Room, Refusal> {
+        self.must_be_in(&caller, &room).await?;
+        self.stored(self.services.store.room(&room)).await?.ok_or_else(no_such_conversation)
+    }
+
+    /// A page of a room's members, to its members and to services.
+    pub async fn list_members(
+        self: Rc<Self>,
+        caller: Caller,
+        room: RoomId,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<MembersPage, Refusal> {
+        self.must_exist(&room).await?;
+        self.must_be_in(&caller, &room).await?;
+        self.stored(self.services.store.members(&room, after.as_ref(), limit)).await
+    }
+
+    /// Adds a member, or changes what he may do.
+    pub async fn put_member(
+        self: Rc<Self>,
+        caller: Caller,
+        room: RoomId,
+        user: UserId,
+        role: Role,
+    ) -> Result<Membership, Refusal> {
+        self.must_own(&caller, &room).await?;
+        self.must_exist(&room).await?;
+        self.change_member(&room, &user, Some(role)).await
+    }
+
+    /// Removes a member. Anybody may remove himself.
+    pub async fn remove_member(
+        self: Rc<Self>,
+        caller: Caller,
+        room: RoomId,
+        user: UserId,
+    ) -> Result<(), Refusal> {
+        if *caller.user() == user {
+            self.must_be_in(&caller, &room).await?;
+        } else {
+            self.must_own(&caller, &room).await?;
+        }
+        let known = self.stored(self.services.store.membership(&room, &user)).await?;
+        if known.is_none() {
+            return Err(Refusal::new(Code::NotFound, "no such member"));
+        }
+        self.change_member(&room, &user, None).await.map(drop)
+    }
+
+    async fn must_exist(&self, room: &RoomId) -> Result<(), Refusal> {
+        let known = self.stored(self.services.store.room(room)).await?;
+        known.map(drop).ok_or_else(no_such_conversation)
+    }
+
+    async fn must_own(&self, caller: &Caller, room: &RoomId) -> Result<(), Refusal> {
+        self.must_hold(caller, room, |member| member.role == Role::Owner).await
+    }
+
+    async fn must_be_in(&self, caller: &Caller, room: &RoomId) -> Result<(), Refusal> {
+        self.must_hold(caller, room, |_| true).await
+    }
+
+    /// Services may do all; users what their membership says. What is not there and what is not
+    /// theirs gets the same answer.
+    async fn must_hold(
+        &self,
+        caller: &Caller,
+        room: &RoomId,
+        enough: impl FnOnce(&Membership) -> bool,
+    ) -> Result<(), Refusal> {
+        let Caller::User(user) = caller else { return Ok(()) };
+        let member = self.stored(self.services.store.membership(room, user)).await?;
+        let holds = member.is_some_and(|member| member.inside && enough(&member));
+        if holds { Ok(()) } else { Err(no_such_conversation()) }
+    }
+
+    /// What a read of the store says, within its time.
+    pub(super) async fn stored<T>(
+        &self,
+        read: Pending<Result<T, ReadError>>,
+    ) -> Result<T, Refusal> {
+        let bound = self.services.waits.store;
+        match timeout(bound, read).await {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(error)) => Err(Refusal::new(Code::Unavailable, error.to_string())),
+            Err(_elapsed) => Err(Refusal::new(Code::Unavailable, no_answer(bound))),
+        }
+    }
+
+    /// Shows the clock a stamp that a change must be above.
+    pub(super) fn merge(&self, stamp: MessageId) -> Result<(), Refusal> {
+        self.services.observe(stamp.time());
+        if self.services.clock.read(self.services.wall.now()) >= stamp.time() {
+            return Ok(());
+        }
+        let message = "the last change was stamped by a clock that is far ahead of this node's";
+        Err(Refusal::new(Code::Unavailable, message))
+    }
+}
+
+pub(super) fn no_answer(bound: Duration) -> String {
+    format!("the store did not answer within {bound:?}")
+}
