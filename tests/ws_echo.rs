@@ -4,12 +4,13 @@
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Parser;
 use narrowcast::socket::{
-    Close, Connection, Handler, Item, Limits, Link, Message, Verdict, check, serve_http1,
+    Budget, Close, Connection, Handler, Item, Limits, Link, Message, Verdict, check, serve_http1,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
@@ -97,7 +98,7 @@ async fn serve(stream: TcpStream, args: Args) {
 }
 
 fn echo(stream: TcpStream, unread: &[u8], args: Args) {
-    let (link, read) = Link::open(stream, args.outbox_bytes());
+    let (link, read) = Link::open(stream, args.outbox_bytes(), &Arc::new(Budget::new(usize::MAX)));
     let handler = Echo { link: link.clone() };
     spawn_local(Connection::new(read, link, args.limits(), handler, unread));
 }

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::AHashMap;
@@ -14,7 +15,7 @@ use tokio::runtime::{Builder, LocalOptions};
 
 use super::error::BenchError;
 use crate::socket::{
-    Connection, Handler, Item, Limits, Link, Message, Verdict, check, serve_http1,
+    Budget, Connection, Handler, Item, Limits, Link, Message, Verdict, check, serve_http1,
 };
 
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -109,7 +110,7 @@ async fn serve(stream: TcpStream, topics: Topics) {
         Err(refusal) => refusal.response(),
     };
     if let Ok(Some((stream, unread))) = serve_http1(stream, HEADER_TIMEOUT, respond).await {
-        let (link, read) = Link::open(stream, OUTBOX_BYTES);
+        let (link, read) = Link::open(stream, OUTBOX_BYTES, &Arc::new(Budget::new(usize::MAX)));
         let peer = Peer { link: Rc::clone(&link), topics };
         tokio::task::spawn_local(Connection::new(read, link, LIMITS, peer, &unread));
     }

@@ -18,6 +18,7 @@ const READS_IN_FLIGHT: RangeInclusive<u64> = 1..=64;
 const HISTORY_MESSAGES: RangeInclusive<u64> = 1..=1000;
 const HISTORY_BYTES: RangeInclusive<u64> = 1024..=16 << 20;
 const OUTBOX_BYTES: RangeInclusive<u64> = 4096..=256 << 20;
+const NODE_OUTBOX_BYTES: RangeInclusive<u64> = 1 << 20..=64 << 30;
 const WORKER_QUEUE: RangeInclusive<u64> = 16..=1 << 20;
 
 /// What a frame needs besides its body or data: a subject of up to 512 bytes, a conversation of
@@ -52,6 +53,8 @@ pub struct Limits {
     pub history_bytes: usize,
     /// Bytes that may wait for one session's socket.
     pub outbox_bytes: usize,
+    /// Bytes that may wait for the sockets of all sessions together.
+    pub node_outbox_bytes: usize,
     /// Deliveries that may wait for one worker.
     pub worker_queue: usize,
 }
@@ -70,6 +73,7 @@ impl Limits {
             history_messages: s.count("history_messages", &HISTORY_MESSAGES),
             history_bytes: s.count("history_bytes", &HISTORY_BYTES),
             outbox_bytes: s.count("outbox_bytes", &OUTBOX_BYTES),
+            node_outbox_bytes: s.count("node_outbox_bytes", &NODE_OUTBOX_BYTES),
             worker_queue: s.count("worker_queue", &WORKER_QUEUE),
         };
         limits.relate(s);
@@ -88,5 +92,7 @@ impl Limits {
             let formula = format!("{OUTBOX_HOLDS} * {{}}");
             s.at_least(("outbox_bytes", self.outbox_bytes), floor, &formula);
         }
+        let node = ("node_outbox_bytes", self.node_outbox_bytes);
+        s.at_least(node, ("outbox_bytes", self.outbox_bytes), "{}");
     }
 }

@@ -242,14 +242,15 @@ impl Session {
         self.patterns.borrow().len()
     }
 
-    /// Queues a frame. An event is shed from half the bound on, so that the other half is left
-    /// to messages; a message that does not fit closes the session.
+    /// Queues a frame. An event is shed from half the bound on, its own or that of the node, so that
+    /// the other half is left to messages; a message that does not fit closes the session.
     pub fn hand(&self, frame: Bytes, urgency: Urgency) -> Handed {
         if !self.link.is_open() {
             return Handed::Closed;
         }
         let waiting = self.link.bytes() + frame.len();
-        if urgency == Urgency::Event && waiting > self.bounds.outbox_bytes / 2 {
+        let tight = self.link.bytes() > 0 && self.link.budget().is_tight();
+        if urgency == Urgency::Event && (waiting > self.bounds.outbox_bytes / 2 || tight) {
             return Handed::Shed;
         }
         if self.link.push(Item::Text(frame)).is_ok() {

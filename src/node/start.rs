@@ -25,6 +25,7 @@ use crate::protocol::CursorSeal;
 use crate::redis::Channels;
 use crate::router::Services;
 use crate::session::Arrival;
+use crate::socket::Budget;
 use crate::steward::{Standing, Steward, StewardPlan};
 use crate::telemetry::Metrics;
 use crate::worker::Worker;
@@ -232,6 +233,7 @@ impl Parts {
             verifier: plan.verifier(),
             direct: plan.direct(),
             users_create: plan.users_create(),
+            budget: Arc::new(Budget::new(config.limits.node_outbox_bytes)),
             bounds: plan.frame_bounds(),
             history_bytes: config.limits.history_bytes,
             ready_limits: plan.ready_limits(),

@@ -181,5 +181,19 @@ impl Router {
         if more {
             self.flush_wanted.notify_one();
         }
+        if self.services.budget.is_over() {
+            self.evict_fullest();
+        }
+    }
+
+    /// Too much waits for all clients of the node together: those go for whom most waits.
+    fn evict_fullest(&self) {
+        let mut waiting: Vec<Rc<Session>> = self.hub.borrow().sessions().cloned().collect();
+        waiting.retain(|session| session.link().blocked_since().is_some());
+        waiting.sort_by_cached_key(|session| session.link().bytes());
+        while let Some(fullest) = waiting.pop().filter(|_| self.services.budget.is_over()) {
+            self.services.metrics.closes(Close::SlowConsumer.code());
+            fullest.evict();
+        }
     }
 }

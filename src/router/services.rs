@@ -16,6 +16,7 @@ use crate::layout::Layouts;
 use crate::proof::View;
 use crate::protocol::{Bounds, CursorSeal, ReadyLimits};
 use crate::redis::Channels;
+use crate::socket::Budget;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
@@ -90,6 +91,8 @@ pub struct Services {
     pub ready_limits: ReadyLimits,
     /// The bounds of sessions.
     pub session_bounds: SessionBounds,
+    /// What may wait for all clients together.
+    pub budget: Arc<Budget>,
     /// How long things may take.
     pub waits: Waits,
     /// How much a resume sends.

@@ -66,7 +66,7 @@ pub struct Upgraded {
 /// Begins a fresh connection, and serves it from its upgrade to its end here.
 pub fn greet(front: Rc<Front>, upgraded: Upgraded) -> impl Future<Output = ()> {
     let Upgraded { stream, unread, bearer, place: held } = upgraded;
-    let (link, read) = Link::open(stream, front.router.services.session_bounds.outbox_bytes);
+    let (link, read) = open_link(&front, stream);
     let place = front.begin_greeting(&link);
     let seat: Seat = Rc::new(RefCell::new(Stage::Greeting { place, bearer }));
     if front.is_draining() {
@@ -78,10 +78,15 @@ pub fn greet(front: Rc<Front>, upgraded: Upgraded) -> impl Future<Output = ()> {
 /// Begins a session that another worker let in, and serves it.
 pub fn arrive(front: Rc<Front>, arrival: Arrival) -> std::io::Result<impl Future<Output = ()>> {
     let stream = TcpStream::from_std(arrival.stream)?;
-    let (link, read) = Link::open(stream, front.router.services.session_bounds.outbox_bytes);
+    let (link, read) = open_link(&front, stream);
     let seat: Seat = Rc::new(RefCell::new(Stage::Ended));
     arrival.newcomer.open(&front, &link, &seat);
     Ok(run(Served { front, seat, place: arrival.place }, read, link, &arrival.unread))
+}
+
+fn open_link(front: &Front, stream: TcpStream) -> (Rc<Link>, OwnedReadHalf) {
+    let services = &front.router.services;
+    Link::open(stream, services.session_bounds.outbox_bytes, &services.budget)
 }
 
 /// What a connection's task keeps beside the connection.

@@ -4,12 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::Instant;
 
+use super::budget::Budget;
 use super::close::Close;
 use super::outbox::{Flush, Item, Outbox, PushError};
 
@@ -37,6 +39,9 @@ pub struct Link {
     hold: Cell<Hold>,
     /// What a write by somebody else than the task failed with.
     failure: Cell<Option<io::ErrorKind>>,
+    budget: Arc<Budget>,
+    /// Bytes that the budget was charged: none unless the socket is full.
+    charged: Cell<usize>,
 }
 
 struct Outgoing {
@@ -47,8 +52,13 @@ struct Outgoing {
 
 impl Link {
     /// Splits a stream, after its handshake, into the handle and the half that
-    /// [`super::Connection::new`] reads from. At most `outbox_bytes` wait for the peer.
-    pub fn open(stream: TcpStream, outbox_bytes: usize) -> (Rc<Self>, OwnedReadHalf) {
+    /// [`super::Connection::new`] reads from. At most `outbox_bytes` wait for the peer, and what
+    /// waits because its socket is full counts in `budget`.
+    pub fn open(
+        stream: TcpStream,
+        outbox_bytes: usize,
+        budget: &Arc<Budget>,
+    ) -> (Rc<Self>, OwnedReadHalf) {
         let (read, write) = stream.into_split();
         let outbox = Outbox::new(outbox_bytes);
         let link = Self {
@@ -58,6 +68,8 @@ impl Link {
             blocked_since: Cell::new(None),
             hold: Cell::new(Hold::None),
             failure: Cell::new(None),
+            budget: Arc::clone(budget),
+            charged: Cell::new(0),
         };
         (Rc::new(link), read)
     }
@@ -103,6 +115,7 @@ impl Link {
     pub fn evict(&self, close: Close) {
         if self.is_open() {
             self.outgoing.borrow_mut().outbox.discard();
+            self.charge(0);
         }
         self.close(close);
     }
@@ -129,6 +142,11 @@ impl Link {
     /// The bound on [`Link::bytes`].
     pub fn bound(&self) -> usize {
         self.outgoing.borrow().outbox.bound()
+    }
+
+    /// The bound that it shares with others.
+    pub const fn budget(&self) -> &Arc<Budget> {
+        &self.budget
     }
 
     /// When the peer was last heard, at first when the link was opened.
@@ -185,6 +203,7 @@ impl Link {
     pub(super) fn take_write(&self) -> Option<OwnedWriteHalf> {
         let mut outgoing = self.outgoing.borrow_mut();
         outgoing.outbox.discard();
+        self.charge(0);
         outgoing.write.take()
     }
 
@@ -205,7 +224,15 @@ impl Link {
         let Some(write) = write else { return Ok(Flush::Empty) };
         let flushed = outbox.flush(write)?;
         self.note(flushed);
+        self.charge(if flushed == Flush::Blocked { outbox.bytes() } else { 0 });
         Ok(flushed)
+    }
+
+    fn charge(&self, bytes: usize) {
+        let was = self.charged.replace(bytes);
+        if was != bytes {
+            self.budget.charge(was, bytes);
+        }
     }
 
     fn note(&self, flushed: Flush) {
@@ -222,6 +249,12 @@ impl Link {
             waker.wake_by_ref();
         }
         self.waker.set(waker);
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.charge(0);
     }
 }
 

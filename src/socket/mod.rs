@@ -15,6 +15,7 @@
 //! | `intake` | frames out of reads of any size |
 //! | `assembly` | messages out of frames |
 //! | `outbox` | the queue towards the peer |
+//! | `budget` | the bound on all queues together |
 //! | `link` | the shared handle of a connection |
 //! | `handler` | what the owner of a connection decides |
 //! | `connection`, `closing` | the future, and its last two seconds |
@@ -25,6 +26,7 @@
 mod accept;
 mod assembly;
 mod breach;
+mod budget;
 mod close;
 mod closing;
 mod connection;
@@ -41,6 +43,7 @@ mod peer;
 pub use accept::{HEADER_BYTES_MAX, HEADERS_MAX, HTTP_BUFFER_BYTES_MAX, serve_http1};
 pub use assembly::Message;
 pub use breach::Breach;
+pub use budget::Budget;
 pub use close::{Close, code};
 pub use closing::{CLOSE_WAIT, DISCARD_BYTES_MAX};
 pub use connection::{Connection, End, READ_BYTES_MAX, TURN_BYTES_MAX, TURN_FRAMES_MAX};

@@ -1,10 +1,12 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::sync::Arc;
 
 use socket2::SockRef;
 use tokio::task::{JoinHandle, spawn_local, yield_now};
 
 use super::*;
+use crate::socket::Budget;
 use crate::socket::assembly::Message;
 use crate::socket::outbox::PushError;
 use crate::socket::peer::{Peer, on_event_loop, pair, text};
@@ -83,7 +85,7 @@ impl Served {
 }
 
 fn obedient(stream: TcpStream, unread: &[u8]) -> (Connection<Obedient>, Rc<Link>, Seen) {
-    let (link, read) = Link::open(stream, OUTBOX_BYTES);
+    let (link, read) = Link::open(stream, OUTBOX_BYTES, &Arc::new(Budget::new(usize::MAX)));
     let seen = Seen::default();
     let handler = Obedient { link: link.clone(), seen: seen.clone() };
     (Connection::new(read, link.clone(), LIMITS, handler, unread), link, seen)
