@@ -1,16 +1,16 @@
 //! What may go wrong with a store, one enum an operation.
 
-/// Why a message was not acknowledged as stored.
+/// Why a message, or another row, was not acknowledged as stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// Nothing was written, now or later: the same message may be sent again.
-    #[error("the message was not stored: {reason}")]
+    /// Nothing was written, now or later: the same may be asked again.
+    #[error("nothing was stored: {reason}")]
     Unavailable {
         /// What stood in the way.
         reason: String,
     },
-    /// The message may be stored or not, and may still turn up after a restart.
-    #[error("whether the message is stored is unknown: {reason}")]
+    /// It may be stored or not, and may still turn up after a restart.
+    #[error("whether it was stored is unknown: {reason}")]
     OutcomeUnknown {
         /// What went wrong.
         reason: String,

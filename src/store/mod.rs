@@ -77,7 +77,7 @@ pub struct NonceRecord {
     pub content: u128,
 }
 
-/// How long a nonce is remembered.
+/// How long a nonce is remembered: from the time of its message's id, by the wall clock.
 pub const NONCE_KEPT: Duration = Duration::from_hours(24);
 
 /// A store of messages.
@@ -93,8 +93,9 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// What was made with the store and never changes.
     fn identity(&self) -> &Identity;
 
-    /// The time that the clock must not fall below: when the store was opened, no id in it was
-    /// above. It does not move afterwards.
+    /// The time that the clock must not fall below: when the store was opened, no message's id and
+    /// no stamp in it was above. It does not move afterwards. Read marks do not count: clients
+    /// choose them.
     fn floor(&self) -> Micros;
 
     /// Stores a message: its row and, of a direct conversation, the activity of both users on the
@@ -120,7 +121,7 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     ) -> Pending<Result<Vec<Activity>, ReadError>>;
 
     /// Whether a message was ever stored in a direct conversation that the user is one of the two
-    /// of.
+    /// of; never of a room, where [`Self::membership`] says it.
     fn is_member(
         &self,
         user: &UserId,
@@ -146,8 +147,8 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     ) -> Pending<Result<Option<Membership>, ReadError>>;
 
     /// Reads a room's members in the order of their ids, from above `after` on. At most `limit` rows
-    /// are looked at, those of members who left included, so a page may be short or empty before the
-    /// end.
+    /// are looked at (nought counts as one), those of members who left included, so a page may be
+    /// short or empty before the end.
     fn members(
         &self,
         room: &RoomId,
@@ -183,7 +184,8 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     ) -> Pending<Result<Option<MessageId>, ReadError>>;
 
     /// Stores what was sent under a nonce, for [`NONCE_KEPT`]. Of two records the one with the
-    /// smaller id stays, whatever order they come in.
+    /// smaller id stays, whatever order they come in; what is older than that changes nothing. A
+    /// nonce above [`NONCE_BYTES_MAX`](crate::domain::NONCE_BYTES_MAX) is refused.
     fn note_nonce(
         &self,
         sender: &UserId,

@@ -3,7 +3,10 @@
 //! A backend runs them with `store_suite!(open)`, where `open()` gives a store and whatever must
 //! live as long. Each behaviour uses names of its own, so all may share one store.
 
+mod marks;
 mod model;
+mod rooms;
+mod standing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +15,20 @@ use super::{AppendError, Day, HistoryRange, Page, PageLimit, ReadError, Store};
 use crate::domain::{Conversation, Message, MessageId, Micros, RoomId, UserId};
 use crate::roster::sample::row;
 
+pub(crate) use marks::{
+    a_head_is_the_newest_whatever_the_order, a_mark_does_not_bring_a_member_back,
+    a_nonce_that_is_too_long_is_refused, an_expired_nonce_is_not_there,
+    nonces_are_each_senders_own, of_a_nonces_records_the_smallest_id_stays,
+    read_marks_only_move_forward,
+};
 pub(crate) use model::pages_agree_with_a_model;
+pub(crate) use rooms::{
+    a_membership_is_read_from_both_sides, members_are_walked_once_past_those_who_left,
+    memberships_are_rooms_alone_and_bounded, memberships_only_move_forward,
+    of_a_rooms_rows_the_larger_stamp_stays, one_batch_may_hold_a_room_twice,
+    rooms_and_users_that_begin_alike_are_apart, rooms_that_were_never_there_are_empty,
+};
+pub(crate) use standing::memberships_agree_with_a_model;
 
 /// Makes a test of every behaviour.
 macro_rules! store_suite {
@@ -34,6 +50,22 @@ macro_rules! store_suite {
             of_a_row_the_highest_counter_stays,
             a_closed_store_refuses,
             pages_agree_with_a_model,
+            of_a_rooms_rows_the_larger_stamp_stays,
+            one_batch_may_hold_a_room_twice,
+            a_membership_is_read_from_both_sides,
+            memberships_only_move_forward,
+            members_are_walked_once_past_those_who_left,
+            memberships_are_rooms_alone_and_bounded,
+            rooms_that_were_never_there_are_empty,
+            rooms_and_users_that_begin_alike_are_apart,
+            a_head_is_the_newest_whatever_the_order,
+            read_marks_only_move_forward,
+            a_mark_does_not_bring_a_member_back,
+            of_a_nonces_records_the_smallest_id_stays,
+            nonces_are_each_senders_own,
+            a_nonce_that_is_too_long_is_refused,
+            an_expired_nonce_is_not_there,
+            memberships_agree_with_a_model,
         );
     };
     ($open:expr; $($behaviour:ident),+ $(,)?) => {

@@ -4,18 +4,25 @@
 //! | --- | --- |
 //! | messages | conversation, 0x00, id |
 //! | activity | user, 0x00, day (4 bytes, big-endian), conversation |
-//! | memberships | user, 0x00, conversation |
+//! | memberships, reads | user, 0x00, conversation |
+//! | rooms, heads | room |
+//! | members | room, 0x00, user |
+//! | sends | sender, 0x00, nonce |
 //!
-//! No id and no conversation holds a 0x00, so the rows of `dm.a.b` and of `dm.a.bc` lie apart.
+//! No id and no conversation holds a 0x00, so the rows of `dm.a.b` and of `dm.a.bc` lie apart. A
+//! nonce may hold anything: it comes last.
 
 use std::io::Write;
 use std::ops::Bound;
 
-use crate::domain::{Conversation, MessageId, UserId};
+use crate::domain::{Conversation, MessageId, RoomId, UserId};
 use crate::store::{Day, HistoryRange};
 
 const SEPARATOR: u8 = 0;
 const ID_BYTES: usize = 16;
+
+/// What the texts of rooms' conversations begin with.
+const ROOM: &[u8] = b"room.";
 
 /// A key's bytes.
 pub(super) type Key = Vec<u8>;
@@ -75,12 +82,59 @@ pub(super) fn activity(user: &UserId, day: Day, conversation: &Conversation) -> 
     key
 }
 
-/// The key of a user's membership.
-pub(super) fn membership(user: &UserId, conversation: &Conversation) -> Key {
-    let mut key = user.as_str().as_bytes().to_vec();
-    key.push(SEPARATOR);
+/// An id and what stands under it.
+fn under(id: &str, rest: &[u8]) -> Key {
+    [id.as_bytes(), &[SEPARATOR], rest].concat()
+}
+
+fn of_user(user: &UserId, conversation: &Conversation) -> Key {
+    let mut key = under(user.as_str(), b"");
     push_conversation(&mut key, conversation);
     key
+}
+
+/// The key of a user's membership.
+pub(super) fn membership(user: &UserId, conversation: &Conversation) -> Key {
+    of_user(user, conversation)
+}
+
+/// What the keys of a user's memberships of rooms begin with; the room follows.
+pub(super) fn rooms_of(user: &UserId) -> Key {
+    under(user.as_str(), ROOM)
+}
+
+/// The key of a user's mark in a conversation.
+pub(super) fn read_mark(user: &UserId, conversation: &Conversation) -> Key {
+    of_user(user, conversation)
+}
+
+/// The key of what there is once a room.
+pub(super) fn room(room: &RoomId) -> Key {
+    room.as_str().as_bytes().to_vec()
+}
+
+/// The key of a room's member.
+pub(super) fn member(room: &RoomId, user: &UserId) -> Key {
+    under(room.as_str(), user.as_str().as_bytes())
+}
+
+/// The user in the key of a room's member.
+pub(super) fn member_of(room: &RoomId, key: &[u8]) -> Option<UserId> {
+    let user = key.strip_prefix(room.as_str().as_bytes())?.strip_prefix(&[SEPARATOR])?;
+    UserId::parse(std::str::from_utf8(user).ok()?).ok()
+}
+
+/// The keys of a room's members above one.
+pub(super) fn members(room: &RoomId, after: Option<&UserId>) -> (Bound<Key>, Bound<Key>) {
+    let first = || Bound::Included(under(room.as_str(), b""));
+    let above = |user| Bound::Excluded(member(room, user));
+    // Above every user's id, which is ASCII.
+    (after.map_or_else(first, above), Bound::Excluded(under(room.as_str(), &[0xFF])))
+}
+
+/// The key of what was sent under a nonce.
+pub(super) fn nonce(sender: &UserId, nonce: &str) -> Key {
+    under(sender.as_str(), nonce.as_bytes())
 }
 
 #[cfg(test)]

@@ -1,28 +1,58 @@
-//! Which rows a batch of messages becomes.
+//! Which rows a batch becomes.
 
-use std::collections::hash_map::Entry as Slot;
 use std::sync::Arc;
 
 use ahash::AHashMap;
 use fjall::OwnedWriteBatch;
 
-use super::tables::{Tables, reason};
-use super::writer::{Commit, CommitError, Entry};
-use super::{keys, meta, query, row};
-use crate::domain::{Conversation, MessageId, Micros, UserId};
+use super::entry::{Entry, Kind, Register};
+use super::tables::{Tables, corrupt, reason};
+use super::writer::{Commit, CommitError};
+use super::{expiry, keys, meta, query, row};
+use crate::clock::WallClock;
+use crate::domain::{Conversation, Message, MessageId, Micros, RoomId};
 use crate::store::{Day, ReadError};
 
-/// Rows of a message: itself, and at most two of activity and two of membership.
-const ROWS_A_MESSAGE: usize = 5;
-
-/// The newest message of each direct conversation and day, within one batch.
-type Registers<'a> = AHashMap<(&'a Conversation, Day), MessageId>;
+/// Rows of an entry at most: a message itself, two of activity and two of membership.
+const ROWS_AN_ENTRY: usize = 5;
 
 /// Writes batches. The write thread's own, so what it reads before a commit is still true in it.
 pub(super) struct Ledger {
     tables: Arc<Tables>,
-    /// The largest time of any id stored.
+    /// The largest time of any id that the clock of ids issued and that is stored.
     high_water: Micros,
+}
+
+/// What one batch comes to, so that each register is compared once with what is stored.
+#[derive(Default)]
+struct Sum<'a> {
+    /// The newest message of each direct conversation and day.
+    activity: AHashMap<(&'a Conversation, Day), MessageId>,
+    /// The newest message of each room.
+    heads: AHashMap<&'a RoomId, MessageId>,
+    registers: AHashMap<(Kind, &'a [u8]), &'a Register>,
+}
+
+impl<'a> Sum<'a> {
+    /// Ids sort by time, so the largest id is the newest message.
+    fn message(&mut self, message: &'a Message) {
+        let newest = match &message.conversation {
+            Conversation::Room(room) => self.heads.entry(room).or_insert(message.id),
+            direct @ Conversation::Dm(..) => {
+                let slot = (direct, Day::of(message.id.time()));
+                self.activity.entry(slot).or_insert(message.id)
+            }
+        };
+        *newest = message.id.max(*newest);
+    }
+
+    fn register(&mut self, register: &'a Register) {
+        let slot = self.registers.entry((register.kind, &register.key));
+        let standing = slot.or_insert(register);
+        if register.kind.replaces(register.rank, standing.rank) {
+            *standing = register;
+        }
+    }
 }
 
 impl Ledger {
@@ -31,18 +61,56 @@ impl Ledger {
     }
 
     fn stage(&self, entries: &[Entry], high_water: Micros) -> Result<OwnedWriteBatch, ReadError> {
-        let mut batch = self.tables.batch(ROWS_A_MESSAGE * entries.len() + 1);
-        for Entry { message, row } in entries {
-            let key = keys::message(&message.conversation, message.id);
-            batch.insert(&self.tables.messages, key, row);
+        let wall = WallClock::system();
+        let mut batch = self.tables.batch(ROWS_AN_ENTRY * entries.len() + 1);
+        let mut sum = Sum::default();
+        for entry in entries {
+            match entry {
+                Entry::Message { message, row } => {
+                    let key = keys::message(&message.conversation, message.id);
+                    batch.insert(&self.tables.messages, key, row);
+                    sum.message(message);
+                }
+                Entry::Register(register) if has_expired(register.kind, register.rank, wall) => {}
+                Entry::Register(register) => sum.register(register),
+            }
         }
-        for ((conversation, day), last) in registers(entries) {
+        for ((conversation, day), last) in sum.activity {
             self.raise(&mut batch, conversation, day, last)?;
+        }
+        for (room, newest) in sum.heads {
+            self.settle(&mut batch, &Register::head(room, newest), wall)?;
+        }
+        for register in sum.registers.into_values() {
+            self.settle(&mut batch, register, wall)?;
         }
         if high_water > self.high_water {
             meta::put_high_water(&mut batch, &self.tables, high_water);
         }
         Ok(batch)
+    }
+
+    /// Writes a register unless the row that is stored stays.
+    fn settle(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        register: &Register,
+        wall: Micros,
+    ) -> Result<(), ReadError> {
+        let Register { kind, key, rank, row, mirror } = register;
+        let (name, table) = self.tables.of(*kind);
+        let stored = table.get(key)?.map(|row| row::rank(&row)).transpose();
+        let standing = stored
+            .map_err(|defect| corrupt(name, key, &defect))?
+            .filter(|rank| !has_expired(*kind, *rank, wall));
+        if standing.is_some_and(|standing| !kind.replaces(*rank, standing)) {
+            return Ok(());
+        }
+        batch.insert(table, key.as_slice(), row);
+        if let Some((key, row)) = mirror {
+            batch.insert(&self.tables.memberships, key.as_slice(), row);
+        }
+        Ok(())
     }
 
     /// Raises the activity of both users. The first message of a day writes the memberships too:
@@ -54,14 +122,15 @@ impl Ledger {
         day: Day,
         last: MessageId,
     ) -> Result<(), ReadError> {
-        let Some((one, other)) = pair(conversation) else { return Ok(()) };
+        let Conversation::Dm(one, other) = conversation else { return Ok(()) };
         let stored = query::last_active(&self.tables, one, day, conversation)?;
         if stored >= Some(last) {
             return Ok(());
         }
-        for user in [Some(one), other].into_iter().flatten() {
+        // Who writes to himself has both rows in one.
+        for user in [Some(one), (one != other).then_some(other)].into_iter().flatten() {
             let key = keys::activity(user, day, conversation);
-            batch.insert(&self.tables.activity, key, row::activity(last));
+            batch.insert(&self.tables.activity, key, row::id(last));
             if stored.is_none() {
                 let key = keys::membership(user, conversation);
                 batch.insert(&self.tables.memberships, key, row::direct_membership());
@@ -73,7 +142,7 @@ impl Ledger {
 
 impl Commit for Ledger {
     fn commit(&mut self, entries: &[Entry]) -> Result<(), CommitError> {
-        let newest = entries.iter().map(|entry| entry.message.id.time()).max();
+        let newest = entries.iter().filter_map(Entry::issued).max();
         let high_water = self.high_water.max(newest.unwrap_or_default());
         let batch = self
             .stage(entries, high_water)
@@ -88,30 +157,15 @@ impl Commit for Ledger {
     }
 }
 
-/// The two users of a direct conversation, or the one who writes to himself.
-fn pair(conversation: &Conversation) -> Option<(&UserId, Option<&UserId>)> {
-    match conversation {
-        Conversation::Dm(one, other) => Some((one, (one != other).then_some(other))),
-        Conversation::Room(_) => None,
-    }
-}
-
-/// Ids sort by time, so the largest id is the newest message.
-fn registers(entries: &[Entry]) -> Registers<'_> {
-    let mut registers = Registers::default();
-    for Entry { message, .. } in entries {
-        match registers.entry((&message.conversation, Day::of(message.id.time()))) {
-            Slot::Occupied(mut slot) => *slot.get_mut() = message.id.max(*slot.get()),
-            Slot::Vacant(slot) => drop(slot.insert(message.id)),
-        }
-    }
-    registers
+/// Nonces alone expire.
+fn has_expired(kind: Kind, rank: MessageId, wall: Micros) -> bool {
+    kind == Kind::Nonce && !expiry::is_kept(rank, wall)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Message;
+    use crate::domain::UserId;
     use crate::store::{HistoryRange, PageLimit};
 
     fn entry(conversation: &Conversation, time: u64) -> Entry {
@@ -122,7 +176,7 @@ mod tests {
             nonce: None,
             body: "1".into(),
         };
-        Entry { row: row::message(&message).unwrap(), message: Arc::new(message) }
+        Entry::message(Arc::new(message)).unwrap()
     }
 
     fn dm() -> Conversation {

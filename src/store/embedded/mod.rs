@@ -7,10 +7,12 @@
 //! | `open` | the checks between a directory and a store |
 //! | `meta` | what a store says about itself |
 //! | `tables` | the engine's tables and how it is set up |
+//! | `entry` | what is written: messages, and registers, of which one row stays |
 //! | `keys`, `row` | how keys and values are spelled in bytes |
 //! | `lane` | a thread of its own with a bounded queue before it |
 //! | `writer` | group commit: one thread, one fsync for all that wait |
-//! | `ledger` | which rows a batch of messages becomes |
+//! | `ledger` | which rows a batch becomes |
+//! | `expiry` | how nonces are forgotten |
 //! | `roster` | the nodes of this process: a map, never on disk |
 //! | `reader`, `query` | the read thread, and what can be asked |
 //!
@@ -23,12 +25,16 @@
 //!    mark agree after a crash at any point.
 //! 3. **The two users' activity rows of a direct conversation are always equal**, and where there
 //!    is one there are both memberships: they are only ever written together.
-//! 4. After a failed commit nothing is written until a restart: what an fsync lost once, the
+//! 4. **A membership of a room says the same in `members` and in `memberships`**: both rows are
+//!    only ever written together, the one of `members` decides, and none is ever deleted.
+//! 5. After a failed commit nothing is written until a restart: what an fsync lost once, the
 //!    kernel does not write again, and a second one that succeeds proves nothing.
 //!
 //! The windows that bound a partition in CQL are not needed here: keys are ordered, so a range of
 //! ids is one seek and a walk however long the conversation is.
 
+mod entry;
+mod expiry;
 mod keys;
 mod lane;
 mod ledger;
@@ -54,7 +60,9 @@ use super::{
 };
 use crate::domain::{Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId};
 use crate::roster::Row;
+use entry::Entry;
 use ledger::Ledger;
+use query::rooms;
 use reader::Reader;
 use roster::Roster;
 use tables::Tables;
@@ -134,79 +142,86 @@ impl Store for Embedded {
         self.reader.ask(move |tables| query::is_member(tables, &user, &conversation))
     }
 
-    fn put_room(&self, _room: Room) -> Pending<Result<(), AppendError>> {
-        todo!()
+    fn put_room(&self, room: Room) -> Pending<Result<(), AppendError>> {
+        self.writer.write(Ok(Entry::room(&room)))
     }
 
-    fn room(&self, _room: &RoomId) -> Pending<Result<Option<Room>, ReadError>> {
-        todo!()
+    fn room(&self, room: &RoomId) -> Pending<Result<Option<Room>, ReadError>> {
+        let room = room.clone();
+        self.reader.ask(move |tables| rooms::room(tables, &room))
     }
 
-    fn put_membership(&self, _membership: Membership) -> Pending<Result<(), AppendError>> {
-        todo!()
+    fn put_membership(&self, membership: Membership) -> Pending<Result<(), AppendError>> {
+        self.writer.write(Ok(Entry::membership(&membership)))
     }
 
     fn membership(
         &self,
-        _room: &RoomId,
-        _user: &UserId,
+        room: &RoomId,
+        user: &UserId,
     ) -> Pending<Result<Option<Membership>, ReadError>> {
-        todo!()
+        let (room, user) = (room.clone(), user.clone());
+        self.reader.ask(move |tables| rooms::membership(tables, &room, &user))
     }
 
     fn members(
         &self,
-        _room: &RoomId,
-        _after: Option<&UserId>,
-        _limit: usize,
+        room: &RoomId,
+        after: Option<&UserId>,
+        limit: usize,
     ) -> Pending<Result<MembersPage, ReadError>> {
-        todo!()
+        let (room, after) = (room.clone(), after.cloned());
+        self.reader.ask(move |tables| rooms::members(tables, &room, after.as_ref(), limit))
     }
 
     fn memberships(
         &self,
-        _user: &UserId,
-        _limit: usize,
+        user: &UserId,
+        limit: usize,
     ) -> Pending<Result<Vec<Membership>, ReadError>> {
-        todo!()
+        let user = user.clone();
+        self.reader.ask(move |tables| rooms::memberships(tables, &user, limit))
     }
 
-    fn head(&self, _room: &RoomId) -> Pending<Result<Option<MessageId>, ReadError>> {
-        todo!()
+    fn head(&self, room: &RoomId) -> Pending<Result<Option<MessageId>, ReadError>> {
+        let room = room.clone();
+        self.reader.ask(move |tables| rooms::head(tables, &room))
     }
 
     fn mark_read(
         &self,
-        _user: &UserId,
-        _conversation: &Conversation,
-        _upto: MessageId,
+        user: &UserId,
+        conversation: &Conversation,
+        upto: MessageId,
     ) -> Pending<Result<(), AppendError>> {
-        todo!()
+        self.writer.write(Ok(Entry::read_mark(user, conversation, upto)))
     }
 
     fn read_mark(
         &self,
-        _user: &UserId,
-        _conversation: &Conversation,
+        user: &UserId,
+        conversation: &Conversation,
     ) -> Pending<Result<Option<MessageId>, ReadError>> {
-        todo!()
+        let (user, conversation) = (user.clone(), conversation.clone());
+        self.reader.ask(move |tables| query::read_mark(tables, &user, &conversation))
     }
 
     fn note_nonce(
         &self,
-        _sender: &UserId,
-        _nonce: &str,
-        _record: NonceRecord,
+        sender: &UserId,
+        nonce: &str,
+        record: NonceRecord,
     ) -> Pending<Result<(), AppendError>> {
-        todo!()
+        self.writer.write(Entry::nonce(sender, nonce, &record))
     }
 
     fn nonce(
         &self,
-        _sender: &UserId,
-        _nonce: &str,
+        sender: &UserId,
+        nonce: &str,
     ) -> Pending<Result<Option<NonceRecord>, ReadError>> {
-        todo!()
+        let (sender, nonce) = (sender.clone(), nonce.to_owned());
+        self.reader.ask(move |tables| query::nonce(tables, &sender, &nonce))
     }
 
     fn write_row(&self, row: Row) -> Pending<Result<(), RowError>> {

@@ -1,12 +1,16 @@
 //! What the tables can be asked. Everything here blocks.
 
+pub(super) mod rooms;
+
 use fjall::Guard;
 
-use super::keys;
+use super::entry::Kind;
 use super::row::{self, Defect};
 use super::tables::{Tables, corrupt};
+use super::{expiry, keys};
+use crate::clock::WallClock;
 use crate::domain::{Conversation, Message, MessageId, UserId};
-use crate::store::{Activity, Day, HistoryRange, Page, PageLimit, ReadError};
+use crate::store::{Activity, Day, HistoryRange, NonceRecord, Page, PageLimit, ReadError};
 
 /// A page of a conversation.
 pub(super) fn history(
@@ -50,7 +54,7 @@ fn active(user: &UserId, prefix_bytes: usize, row: Guard) -> Result<Activity, Re
         .and_then(|text| Conversation::parse(text, user).ok())
         .ok_or(Defect::Key { part: "conversation" });
     conversation
-        .and_then(|conversation| Ok(Activity { conversation, last: row::read_activity(&value)? }))
+        .and_then(|conversation| Ok(Activity { conversation, last: row::read_id(&value)? }))
         .map_err(|defect| corrupt("activity", &key, &defect))
 }
 
@@ -63,15 +67,52 @@ pub(super) fn last_active(
 ) -> Result<Option<MessageId>, ReadError> {
     let key = keys::activity(user, day, conversation);
     let value = tables.activity.get(&key)?;
-    let last = value.map(|value| row::read_activity(&value)).transpose();
+    let last = value.map(|value| row::read_id(&value)).transpose();
     last.map_err(|defect| corrupt("activity", &key, &defect))
 }
 
-/// Whether a user is in a conversation.
+/// Whether a user is one of the two of a direct conversation that exists. A row of a room's says
+/// more than that there is one: it is read with [`rooms::membership`].
 pub(super) fn is_member(
     tables: &Tables,
     user: &UserId,
     conversation: &Conversation,
 ) -> Result<bool, ReadError> {
-    Ok(tables.memberships.contains_key(keys::membership(user, conversation))?)
+    let is_direct = matches!(conversation, Conversation::Dm(..));
+    Ok(is_direct && tables.memberships.contains_key(keys::membership(user, conversation))?)
+}
+
+/// Up to where a user has read a conversation.
+pub(super) fn read_mark(
+    tables: &Tables,
+    user: &UserId,
+    conversation: &Conversation,
+) -> Result<Option<MessageId>, ReadError> {
+    register(tables, Kind::ReadMark, &keys::read_mark(user, conversation), row::read_id)
+}
+
+/// What was sent under a nonce and is remembered.
+pub(super) fn nonce(
+    tables: &Tables,
+    sender: &UserId,
+    nonce: &str,
+) -> Result<Option<NonceRecord>, ReadError> {
+    if row::check_nonce(nonce.len()).is_err() {
+        return Ok(None);
+    }
+    let key = keys::nonce(sender, nonce);
+    let record = register(tables, Kind::Nonce, &key, row::read_nonce)?;
+    Ok(record.filter(|record| expiry::is_kept(record.id, WallClock::system())))
+}
+
+/// The row of a register.
+fn register<T>(
+    tables: &Tables,
+    kind: Kind,
+    key: &[u8],
+    read: impl FnOnce(&[u8]) -> Result<T, Defect>,
+) -> Result<Option<T>, ReadError> {
+    let (name, table) = tables.of(kind);
+    let row = table.get(key)?.map(|row| read(&row)).transpose();
+    row.map_err(|defect| corrupt(name, key, &defect))
 }

@@ -4,9 +4,16 @@
 //! | --- | --- |
 //! | messages | length of the sender, sender, length of the nonce (0xFF: none), nonce, body |
 //! | activity | id of the newest message |
-//! | memberships | kind |
+//! | heads | id of the newest message |
+//! | rooms | stamp, id of its creation, past (1 all, 2 joined), length of the creator, creator, 0 or 1, title after a 1 |
+//! | members | stamp, id of joining, state (0 out, 1 in), role (1 owner, 2 member) |
+//! | memberships | kind (1 direct, 2 room); of a room what `members` says |
+//! | reads | id that was read up to |
+//! | sends | id of the message, hash of its content (16 bytes, big-endian) |
 //!
-//! Lengths are single bytes; conversation and id stand in the key.
+//! Lengths are single bytes and ids 16; conversation, id, room, user and nonce stand in the key.
+
+mod register;
 
 use std::str::Utf8Error;
 
@@ -14,9 +21,13 @@ use bytes::Bytes;
 
 use crate::domain::{Conversation, GrammarError, Message, MessageId, NONCE_BYTES_MAX, UserId};
 
+pub(super) use register::{
+    direct_membership, id, member, membership, nonce, rank, read_id, read_member, read_membership,
+    read_nonce, read_room, room,
+};
+
 const VERSION: u8 = 1;
 const NO_NONCE: u8 = 0xFF;
-const KIND_DIRECT: u8 = 1;
 
 const _: () = assert!(NONCE_BYTES_MAX < NO_NONCE as usize, "a nonce's length must fit its byte");
 
@@ -27,14 +38,18 @@ pub(super) enum Defect {
     Version { found: u8 },
     #[error("it ends within its {part}")]
     Short { part: &'static str },
-    #[error("its sender is no user id: {0}")]
-    Sender(#[from] GrammarError),
-    #[error("its nonce is not text: {0}")]
-    NonceText(#[from] Utf8Error),
+    #[error("its {part} is no user id: {error}")]
+    User { part: &'static str, error: GrammarError },
+    #[error("its {part} is not text: {error}")]
+    Text { part: &'static str, error: Utf8Error },
     #[error("its nonce has {bytes} bytes, at most {NONCE_BYTES_MAX} are allowed")]
     NonceBytes { bytes: usize },
     #[error("it holds no message id")]
     Id,
+    #[error("its {part} is {found}, which means nothing")]
+    Byte { part: &'static str, found: u8 },
+    #[error("it goes on for {bytes} bytes beyond its end")]
+    Trailing { bytes: usize },
     #[error("its key holds no {part}")]
     Key { part: &'static str },
 }
@@ -44,9 +59,7 @@ pub(super) fn message(message: &Message) -> Result<Vec<u8>, Defect> {
     let sender = message.from.as_str().as_bytes();
     let nonce = message.nonce.as_deref().map(str::as_bytes);
     let nonce_bytes = nonce.map_or(0, <[u8]>::len);
-    if nonce_bytes > NONCE_BYTES_MAX {
-        return Err(Defect::NonceBytes { bytes: nonce_bytes });
-    }
+    check_nonce(nonce_bytes)?;
     let mut row = Vec::with_capacity(3 + sender.len() + nonce_bytes + message.body.len());
     row.extend_from_slice(&[VERSION, sender.len() as u8]);
     row.extend_from_slice(sender);
@@ -63,33 +76,20 @@ pub(super) fn read_message(
     row: &[u8],
 ) -> Result<Message, Defect> {
     let mut rest = versioned(row)?;
-    let sender = take_counted(&mut rest, "sender")?;
+    let from = take_user(&mut rest, "sender")?;
     let nonce = take_nonce(&mut rest)?;
     Ok(Message {
         id,
         conversation: conversation.clone(),
-        from: UserId::parse(std::str::from_utf8(sender)?)?,
+        from,
         nonce,
         body: Bytes::copy_from_slice(rest),
     })
 }
 
-/// A row of `activity`.
-pub(super) fn activity(last: MessageId) -> [u8; 17] {
-    let mut row = [VERSION; 17];
-    row[1..].copy_from_slice(&last.to_bytes());
-    row
-}
-
-/// The newest message of a row of `activity`.
-pub(super) fn read_activity(row: &[u8]) -> Result<MessageId, Defect> {
-    let id = versioned(row)?.try_into().map_err(|_| Defect::Id)?;
-    MessageId::from_bytes(id).ok_or(Defect::Id)
-}
-
-/// The row of a membership of a direct conversation, which nothing ever ends.
-pub(super) const fn direct_membership() -> [u8; 2] {
-    [VERSION, KIND_DIRECT]
+/// Whether a nonce of so many bytes has a place in a row.
+pub(super) fn check_nonce(bytes: usize) -> Result<(), Defect> {
+    if bytes > NONCE_BYTES_MAX { Err(Defect::NonceBytes { bytes }) } else { Ok(()) }
 }
 
 fn versioned(row: &[u8]) -> Result<&[u8], Defect> {
@@ -112,9 +112,13 @@ fn take<'a>(rest: &mut &'a [u8], bytes: u8, part: &'static str) -> Result<&'a [u
     Ok(head)
 }
 
-fn take_counted<'a>(rest: &mut &'a [u8], part: &'static str) -> Result<&'a [u8], Defect> {
+fn take_text<'a>(rest: &mut &'a [u8], bytes: u8, part: &'static str) -> Result<&'a str, Defect> {
+    std::str::from_utf8(take(rest, bytes, part)?).map_err(|error| Defect::Text { part, error })
+}
+
+fn take_user(rest: &mut &[u8], part: &'static str) -> Result<UserId, Defect> {
     let bytes = take_byte(rest, part)?;
-    take(rest, bytes, part)
+    UserId::parse(take_text(rest, bytes, part)?).map_err(|error| Defect::User { part, error })
 }
 
 fn take_nonce(rest: &mut &[u8]) -> Result<Option<Box<str>>, Defect> {
@@ -122,10 +126,8 @@ fn take_nonce(rest: &mut &[u8]) -> Result<Option<Box<str>>, Defect> {
     if bytes == NO_NONCE {
         return Ok(None);
     }
-    if usize::from(bytes) > NONCE_BYTES_MAX {
-        return Err(Defect::NonceBytes { bytes: bytes.into() });
-    }
-    Ok(Some(std::str::from_utf8(take(rest, bytes, "nonce")?)?.into()))
+    check_nonce(bytes.into())?;
+    Ok(Some(take_text(rest, bytes, "nonce")?.into()))
 }
 
 #[cfg(test)]
@@ -156,7 +158,7 @@ mod tests {
         assert_eq!(row, b"\x01\x03bob\x02a1\"Hi\"");
         let row = message(&sample(None, b"7")).unwrap();
         assert_eq!(row, b"\x01\x03bob\xFF7");
-        assert_eq!(activity(sample(None, b"").id)[0], 1);
+        assert_eq!(id(sample(None, b"").id)[0], 1);
         assert_eq!(direct_membership(), [1, 1]);
     }
 
@@ -167,10 +169,10 @@ mod tests {
         assert_eq!(read(b"\x01\x09bob"), Err(Defect::Short { part: "sender" }));
         assert_eq!(read(b"\x01\x03bob"), Err(Defect::Short { part: "nonce" }));
         assert_eq!(read(b"\x01\x03bob\x41a"), Err(Defect::NonceBytes { bytes: 65 }));
-        assert!(matches!(read(b"\x01\x03b.b\xFF"), Err(Defect::Sender(_))));
-        assert!(matches!(read(b"\x01\x03bob\x01\xFF"), Err(Defect::NonceText(_))));
-        assert_eq!(read_activity(&[1; 17]), Err(Defect::Id));
-        assert_eq!(read_activity(&[1; 16]), Err(Defect::Id));
+        assert!(matches!(read(b"\x01\x03b.b\xFF"), Err(Defect::User { part: "sender", .. })));
+        assert!(matches!(read(b"\x01\x03bob\x01\xFF"), Err(Defect::Text { part: "nonce", .. })));
+        assert_eq!(read_id(&[1; 17]), Err(Defect::Id));
+        assert_eq!(read_id(&[1; 16]), Err(Defect::Id));
     }
 
     #[test]
@@ -187,13 +189,13 @@ mod tests {
         ) {
             let sent = sample(nonce.as_deref(), &body);
             prop_assert_eq!(read(&message(&sent).unwrap()), Ok(sent.clone()));
-            prop_assert_eq!(read_activity(&activity(sent.id)), Ok(sent.id));
+            prop_assert_eq!(read_id(&id(sent.id)), Ok(sent.id));
         }
 
         #[test]
         fn any_row_is_answered(row: Vec<u8>) {
             let _: Result<Message, Defect> = read(&row);
-            let _: Result<MessageId, Defect> = read_activity(&row);
+            let _: Result<MessageId, Defect> = read_id(&row);
         }
     }
 }

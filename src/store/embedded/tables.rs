@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use fjall::config::{BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry};
 use fjall::{
     CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode,
 };
 
+use super::entry::Kind;
+use super::expiry::Expiry;
 use super::open::OpenError;
 use super::row::Defect;
 use crate::store::ReadError;
@@ -39,11 +42,19 @@ const OPEN_FILES: usize = 128;
 /// Bits a key of the filters that answer "not there" for registers: one wrong answer in a hundred.
 const FILTER_BITS: f32 = 10.0;
 
+/// The table whose rows expire.
+const SENDS: &str = "sends";
+
 /// The tables of one directory, which is locked while any handle to them lives.
 pub(super) struct Tables {
     pub(super) messages: Keyspace,
     pub(super) activity: Keyspace,
     pub(super) memberships: Keyspace,
+    pub(super) rooms: Keyspace,
+    pub(super) members: Keyspace,
+    pub(super) heads: Keyspace,
+    pub(super) reads: Keyspace,
+    pub(super) sends: Keyspace,
     pub(super) meta: Keyspace,
     /// Whether the directory held nothing before.
     pub(super) is_new: bool,
@@ -51,7 +62,7 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    /// Opens or makes the tables. Refused if another process, or this one, has them open.
+    /// Opens the tables, and makes those that are not there. Refused if another process, or this one, has them open.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
         Self::open_engine(path).map_err(|error| match error {
             fjall::Error::Locked => OpenError::Locked { path: path.to_owned() },
@@ -68,15 +79,34 @@ impl Tables {
             .max_cached_files(Some(OPEN_FILES))
             // A commit waits for the disk, not for the last byte; and bodies are short.
             .journal_compression(CompressionType::None)
+            .with_compaction_filter_factories(Arc::new(|table| {
+                (table == SENDS).then(Expiry::factory)
+            }))
             .open()?;
         Ok(Self {
             messages: database.keyspace("messages", messages)?,
             activity: database.keyspace("activity", registers)?,
             memberships: database.keyspace("memberships", registers)?,
+            rooms: database.keyspace("rooms", registers)?,
+            members: database.keyspace("members", registers)?,
+            heads: database.keyspace("heads", registers)?,
+            reads: database.keyspace("reads", registers)?,
+            sends: database.keyspace(SENDS, registers)?,
             meta: database.keyspace("meta", registers)?,
             is_new,
             database,
         })
+    }
+
+    /// The table of a kind of registers, and its name.
+    pub(super) const fn of(&self, kind: Kind) -> (&'static str, &Keyspace) {
+        match kind {
+            Kind::Room => ("rooms", &self.rooms),
+            Kind::Member => ("members", &self.members),
+            Kind::Head => ("heads", &self.heads),
+            Kind::ReadMark => ("reads", &self.reads),
+            Kind::Nonce => (SENDS, &self.sends),
+        }
     }
 
     /// A batch whose commit returns when it is on disk: it appends to the journal, fsyncs it, and

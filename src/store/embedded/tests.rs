@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::writer::{Commit, CommitError, Entry};
+use super::entry::Entry;
+use super::writer::{Commit, CommitError};
 use super::*;
 use crate::domain::MessageId;
 use crate::store::suite;

@@ -9,21 +9,15 @@ use std::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::entry::Entry;
 use super::lane::{Lane, Refused};
-use super::row::{self, Defect};
+use super::row::Defect;
 use crate::domain::Message;
 use crate::store::{AppendError, Pending};
 
 const THREAD: &str = "nc-store-write";
 
 type Outcome = Result<(), AppendError>;
-
-/// A message and its row, which the caller's thread spells so that the writer need not.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) message: Arc<Message>,
-    pub(super) row: Vec<u8>,
-}
 
 /// Why a commit failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +41,8 @@ pub(super) struct BatchLimit {
     pub(super) bytes: usize,
 }
 
-struct Append {
+/// What one call wants written.
+struct Write {
     entry: Entry,
     reply: oneshot::Sender<Outcome>,
 }
@@ -58,7 +53,7 @@ type Failure = Arc<OnceLock<String>>;
 /// The write thread.
 #[derive(Debug)]
 pub(super) struct Writer {
-    lane: Lane<Append>,
+    lane: Lane<Write>,
     failed: Failure,
 }
 
@@ -66,7 +61,7 @@ impl Writer {
     pub(super) fn start(queue: usize, limit: BatchLimit, commit: impl Commit) -> io::Result<Self> {
         let failed = Failure::default();
         let known = Arc::clone(&failed);
-        let work = move |appends| WriteLoop { appends, limit, commit, failed: known }.run();
+        let work = move |writes| WriteLoop { writes, limit, commit, failed: known }.run();
         Ok(Self { lane: Lane::start(THREAD, queue, work)?, failed })
     }
 
@@ -75,14 +70,20 @@ impl Writer {
         self.failed.get().map(|failure| refused_after(failure))
     }
 
-    /// Queues a message. What is queued is written, whether or not the answer is waited for.
+    /// Queues a message.
     pub(super) fn append(&self, message: Arc<Message>) -> Pending<Outcome> {
-        let entry = match row::message(&message) {
-            Ok(row) => Entry { message, row },
+        self.write(Entry::message(message))
+    }
+
+    /// Queues what could be spelled. What is queued is written, whether or not the answer is waited
+    /// for.
+    pub(super) fn write(&self, entry: Result<Entry, Defect>) -> Pending<Outcome> {
+        let entry = match entry {
+            Ok(entry) => entry,
             Err(defect) => return Box::pin(ready(Err(defect.into()))),
         };
         let (reply, answer) = oneshot::channel();
-        match self.lane.submit(Append { entry, reply }) {
+        match self.lane.submit(Write { entry, reply }) {
             Ok(()) => Box::pin(async { answer.await.unwrap_or_else(|_| Err(unanswered())) }),
             Err(refused) => Box::pin(ready(Err(refused.into()))),
         }
@@ -110,7 +111,7 @@ impl From<Refused> for AppendError {
     }
 }
 
-/// Appends that share one fsync.
+/// Writes that share one fsync.
 #[derive(Default)]
 struct Batch {
     entries: Vec<Entry>,
@@ -119,10 +120,10 @@ struct Batch {
 }
 
 impl Batch {
-    fn push(&mut self, append: Append) {
-        self.bytes += append.entry.row.len();
-        self.entries.push(append.entry);
-        self.replies.push(append.reply);
+    fn push(&mut self, write: Write) {
+        self.bytes += write.entry.bytes();
+        self.entries.push(write.entry);
+        self.replies.push(write.reply);
     }
 
     fn is_below(&self, limit: BatchLimit) -> bool {
@@ -138,7 +139,7 @@ impl Batch {
 }
 
 struct WriteLoop<C> {
-    appends: Receiver<Append>,
+    writes: Receiver<Write>,
     limit: BatchLimit,
     commit: C,
     failed: Failure,
@@ -146,7 +147,7 @@ struct WriteLoop<C> {
 
 impl<C: Commit> WriteLoop<C> {
     fn run(mut self) {
-        while let Ok(first) = self.appends.recv() {
+        while let Ok(first) = self.writes.recv() {
             let batch = self.gather(first);
             let outcome = self.write(&batch.entries);
             batch.answer(&outcome);
@@ -154,13 +155,13 @@ impl<C: Commit> WriteLoop<C> {
     }
 
     /// What waits already: the fsync of the last batch is the time in which the next one gathers.
-    fn gather(&self, first: Append) -> Batch {
+    fn gather(&self, first: Write) -> Batch {
         let mut batch = Batch::default();
         batch.push(first);
         while batch.is_below(self.limit)
-            && let Ok(append) = self.appends.try_recv()
+            && let Ok(write) = self.writes.try_recv()
         {
-            batch.push(append);
+            batch.push(write);
         }
         batch
     }
@@ -209,7 +210,9 @@ mod tests {
 
     impl Commit for Told {
         fn commit(&mut self, batch: &[Entry]) -> Result<(), CommitError> {
-            self.begun.send(batch.iter().map(|entry| entry.message.id.time().0).collect()).unwrap();
+            self.begun
+                .send(batch.iter().filter_map(Entry::issued).map(|time| time.0).collect())
+                .unwrap();
             self.told.recv().unwrap()
         }
     }

@@ -1,0 +1,121 @@
+//! What is written. Callers' threads spell it, so that the write thread need not.
+
+use std::sync::Arc;
+
+use super::keys::{self, Key};
+use super::row::{self, Defect};
+use crate::domain::{Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId};
+use crate::store::NonceRecord;
+
+/// One call's writing.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// A message and its row.
+    Message { message: Arc<Message>, row: Vec<u8> },
+    /// A row of which one stays. Boxed, so that a queue of messages has small places.
+    Register(Box<Register>),
+}
+
+/// A row of which, whatever order they come in, one stays under its key.
+#[derive(Debug)]
+pub(super) struct Register {
+    pub(super) kind: Kind,
+    pub(super) key: Key,
+    /// Decides which row stays. It stands in the row as well, right behind the version.
+    pub(super) rank: MessageId,
+    pub(super) row: Vec<u8>,
+    /// A row of `memberships` that says the same from the user's side. It is written with the first
+    /// and only then, so of both the same one stays.
+    pub(super) mirror: Option<(Key, Vec<u8>)>,
+}
+
+/// What a register holds, and with it the table and the rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Room,
+    Member,
+    Head,
+    ReadMark,
+    Nonce,
+}
+
+impl Kind {
+    /// Whether a row takes the place of another.
+    pub(super) fn replaces(self, offered: MessageId, standing: MessageId) -> bool {
+        match self {
+            Self::Nonce => offered < standing,
+            Self::Room | Self::Member | Self::Head | Self::ReadMark => offered > standing,
+        }
+    }
+}
+
+impl Entry {
+    pub(super) fn message(message: Arc<Message>) -> Result<Self, Defect> {
+        Ok(Self::Message { row: row::message(&message)?, message })
+    }
+
+    pub(super) fn room(room: &Room) -> Self {
+        Self::register(Kind::Room, keys::room(&room.id), room.stamp, row::room(room))
+    }
+
+    pub(super) fn membership(membership: &Membership) -> Self {
+        let Membership { room, user, stamp, .. } = membership;
+        let there = keys::membership(user, &Conversation::Room(room.clone()));
+        Self::Register(Box::new(Register {
+            kind: Kind::Member,
+            key: keys::member(room, user),
+            rank: *stamp,
+            row: row::member(membership),
+            mirror: Some((there, row::membership(membership))),
+        }))
+    }
+
+    pub(super) fn read_mark(user: &UserId, of: &Conversation, upto: MessageId) -> Self {
+        let row = row::id(upto).to_vec();
+        Self::register(Kind::ReadMark, keys::read_mark(user, of), upto, row)
+    }
+
+    pub(super) fn nonce(
+        sender: &UserId,
+        nonce: &str,
+        record: &NonceRecord,
+    ) -> Result<Self, Defect> {
+        row::check_nonce(nonce.len())?;
+        let row = row::nonce(record).to_vec();
+        Ok(Self::register(Kind::Nonce, keys::nonce(sender, nonce), record.id, row))
+    }
+
+    fn register(kind: Kind, key: Key, rank: MessageId, row: Vec<u8>) -> Self {
+        Self::Register(Box::new(Register { kind, key, rank, row, mirror: None }))
+    }
+
+    /// Bytes of its rows.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Message { row, .. } => row.len(),
+            Self::Register(register) => {
+                register.row.len() + register.mirror.as_ref().map_or(0, |(_, row)| row.len())
+            }
+        }
+    }
+
+    /// The time that the clock of ids made this at; none of what clients choose, by which they
+    /// could push the clock of the next start ahead, and of what repeats a message's.
+    pub(super) fn issued(&self) -> Option<Micros> {
+        match self {
+            Self::Message { message, .. } => Some(message.id.time()),
+            Self::Register(register) => match register.kind {
+                Kind::Room | Kind::Member => Some(register.rank.time()),
+                Kind::Head | Kind::ReadMark | Kind::Nonce => None,
+            },
+        }
+    }
+}
+
+impl Register {
+    /// The head of a room whose newest message this is.
+    pub(super) fn head(room: &RoomId, newest: MessageId) -> Self {
+        let (key, row) = (keys::room(room), row::id(newest).to_vec());
+        Self { kind: Kind::Head, key, rank: newest, row, mirror: None }
+    }
+}

@@ -1,0 +1,98 @@
+//! How long a nonce is remembered, and who forgets it.
+//!
+//! Reads and the ledger take a record older than [`NONCE_KEPT`] for none. Its row is dropped when
+//! the engine next merges the files of `sends`, which it rewrites in the background anyway: the
+//! write thread pays nothing, and no index by time has to be kept in step. Rows are merged as new
+//! ones push them down, so the old ones that remain are bounded by what the engine holds back
+//! between two merges: a share of the live ones, and nothing that grows with time.
+
+use std::sync::Arc;
+
+use fjall::compaction::filter::{
+    CompactionFilter, CompactionFilterResult, Context, Factory, ItemAccessor, Verdict,
+};
+
+use super::row;
+use crate::clock::WallClock;
+use crate::domain::{MessageId, Micros};
+use crate::store::NONCE_KEPT;
+
+/// Whether the nonce of a message is still remembered.
+pub(super) fn is_kept(id: MessageId, wall: Micros) -> bool {
+    wall.since(id.time()) <= NONCE_KEPT
+}
+
+/// Makes a filter for each merge of `sends`.
+pub(super) struct Expiry;
+
+impl Expiry {
+    pub(super) fn factory() -> Arc<dyn Factory> {
+        Arc::new(Self)
+    }
+}
+
+impl Factory for Expiry {
+    fn name(&self) -> &'static str {
+        "nonces"
+    }
+
+    fn make_filter(&self, _: &Context) -> Box<dyn CompactionFilter> {
+        Box::new(Sieve { wall: WallClock::system() })
+    }
+}
+
+/// Drops what had expired when the merge began.
+struct Sieve {
+    wall: Micros,
+}
+
+impl CompactionFilter for Sieve {
+    /// A row that cannot be read stays, for whoever asks for it to be told. What goes leaves a
+    /// tombstone, without which an older row of the same key could come back.
+    fn filter_item(&mut self, item: ItemAccessor<'_>, _: &Context) -> CompactionFilterResult {
+        let keep = row::rank(&item.value()?).map_or(true, |id| is_kept(id, self.wall));
+        Ok(if keep { Verdict::Keep } else { Verdict::Remove })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::keys;
+    use super::super::tables::Tables;
+    use super::*;
+    use crate::domain::UserId;
+    use crate::store::NonceRecord;
+
+    #[test]
+    fn a_nonce_is_kept_for_a_day_to_the_microsecond() {
+        let id = MessageId::first_of(Micros(1_795_492_901_650_123));
+        let end = id.time() + NONCE_KEPT;
+        assert!(is_kept(id, end) && is_kept(id, Micros(0)));
+        assert!(!is_kept(id, end + Duration::from_micros(1)));
+    }
+
+    #[test]
+    fn a_merge_drops_what_has_expired_and_nothing_else() {
+        let home = tempfile::tempdir().unwrap();
+        let tables = Tables::open(home.path()).unwrap();
+        let now = WallClock::system();
+        let key = |nonce: &str| keys::nonce(&UserId::parse("me").unwrap(), nonce);
+        let put = |nonce: &str, age: Duration| {
+            let record = NonceRecord { id: MessageId::first_of(now - age), content: 7 };
+            tables.sends.insert(key(nonce), row::nonce(&record)).unwrap();
+        };
+        put("twice", NONCE_KEPT * 2);
+        put("old", NONCE_KEPT + Duration::from_secs(1));
+        put("fresh", NONCE_KEPT - Duration::from_mins(10));
+        tables.sends.insert(key("junk"), b"junk").unwrap();
+        tables.sends.rotate_memtable_and_wait().unwrap();
+        put("twice", Duration::ZERO);
+        tables.sends.rotate_memtable_and_wait().unwrap();
+        assert_eq!(tables.sends.len().unwrap(), 4);
+        tables.sends.major_compact().unwrap();
+        let is_there = |nonce: &str| tables.sends.contains_key(key(nonce)).unwrap();
+        assert_eq!(["twice", "old", "fresh", "junk"].map(is_there), [true, false, true, true]);
+    }
+}

@@ -1,0 +1,82 @@
+//! What can be asked about rooms.
+
+use fjall::Guard;
+
+use super::register;
+use crate::domain::{Membership, MessageId, Room, RoomId, UserId};
+use crate::store::embedded::entry::Kind;
+use crate::store::embedded::keys;
+use crate::store::embedded::row::{self, Defect};
+use crate::store::embedded::tables::{Tables, corrupt};
+use crate::store::{MembersPage, ReadError};
+
+/// A room's row.
+pub(in super::super) fn room(tables: &Tables, room: &RoomId) -> Result<Option<Room>, ReadError> {
+    register(tables, Kind::Room, &keys::room(room), |row| row::read_room(room, row))
+}
+
+/// A room's newest message.
+pub(in super::super) fn head(
+    tables: &Tables,
+    room: &RoomId,
+) -> Result<Option<MessageId>, ReadError> {
+    register(tables, Kind::Head, &keys::room(room), row::read_id)
+}
+
+/// Where a user stands with a room.
+pub(in super::super) fn membership(
+    tables: &Tables,
+    room: &RoomId,
+    user: &UserId,
+) -> Result<Option<Membership>, ReadError> {
+    let read = |row: &[u8]| row::read_member(room.clone(), user.clone(), row);
+    register(tables, Kind::Member, &keys::member(room, user), read)
+}
+
+/// A page of a room's members. Whether one more row follows is looked at, but not what it says.
+pub(in super::super) fn members(
+    tables: &Tables,
+    room: &RoomId,
+    after: Option<&UserId>,
+    limit: usize,
+) -> Result<MembersPage, ReadError> {
+    let mut rows = tables.members.range(keys::members(room, after));
+    let mut page = MembersPage::default();
+    let mut last = None;
+    for row in rows.by_ref().take(limit.max(1)) {
+        let member = member(room, row)?;
+        last = Some(member.user.clone());
+        page.members.extend(member.inside.then_some(member));
+    }
+    page.next = last.filter(|_| rows.next().is_some());
+    Ok(page)
+}
+
+fn member(room: &RoomId, row: Guard) -> Result<Membership, ReadError> {
+    let (key, value) = row.into_inner()?;
+    keys::member_of(room, &key)
+        .ok_or(Defect::Key { part: "user" })
+        .and_then(|user| row::read_member(room.clone(), user, &value))
+        .map_err(|defect| corrupt("members", &key, &defect))
+}
+
+/// The first rooms that a user is or was in.
+pub(in super::super) fn memberships(
+    tables: &Tables,
+    user: &UserId,
+    limit: usize,
+) -> Result<Vec<Membership>, ReadError> {
+    let prefix = keys::rooms_of(user);
+    let rows = tables.memberships.prefix(&prefix).take(limit);
+    rows.map(|row| standing(user, prefix.len(), row)).collect()
+}
+
+fn standing(user: &UserId, prefix_bytes: usize, row: Guard) -> Result<Membership, ReadError> {
+    let (key, value) = row.into_inner()?;
+    std::str::from_utf8(&key[prefix_bytes..])
+        .ok()
+        .and_then(|room| RoomId::parse(room).ok())
+        .ok_or(Defect::Key { part: "room" })
+        .and_then(|room| row::read_membership(room, user.clone(), &value))
+        .map_err(|defect| corrupt("memberships", &key, &defect))
+}

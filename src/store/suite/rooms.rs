@@ -1,0 +1,202 @@
+//! Rooms and where users stand with them.
+
+use super::{Arc, START, Store, after, fresh_dm, store_at, unique, user};
+use crate::domain::{Conversation, Membership, MessageId, Past, Role, Room, RoomId, UserId};
+
+/// A stamp at so many seconds after the start.
+pub(super) fn stamp(seconds: u64) -> MessageId {
+    MessageId::new(after(START, seconds), rand::random())
+}
+
+pub(super) fn fresh_room_id() -> RoomId {
+    RoomId::parse(&unique("r")).unwrap()
+}
+
+/// What was said of a user at a time: outside he is what he was, a member.
+pub(super) fn said(room: &RoomId, user: &UserId, inside: bool, seconds: u64) -> Membership {
+    let stamp = stamp(seconds);
+    let (room, user) = (room.clone(), user.clone());
+    Membership { room, user, inside, role: Role::Member, joined: stamp, stamp }
+}
+
+/// Says all at once, so that a backend that batches has something to batch.
+pub(super) async fn put_all(store: &dyn Store, memberships: &[Membership]) {
+    let pending: Vec<_> = memberships.iter().map(|one| store.put_membership(one.clone())).collect();
+    for put in pending {
+        put.await.unwrap();
+    }
+}
+
+/// Follows `next` to the end; every page's members.
+pub(super) async fn walk_members(
+    store: &dyn Store,
+    room: &RoomId,
+    limit: usize,
+) -> Vec<Vec<Membership>> {
+    let (mut pages, mut next) = (Vec::new(), None);
+    loop {
+        let page = store.members(room, next.as_ref(), limit).await.unwrap();
+        assert!(page.next.is_none() || page.next > next, "a walk goes on");
+        pages.push(page.members);
+        next = page.next;
+        if next.is_none() {
+            return pages;
+        }
+    }
+}
+
+pub(crate) async fn of_a_rooms_rows_the_larger_stamp_stays(store: Arc<dyn Store>) {
+    let id = fresh_room_id();
+    let made = Room {
+        id: id.clone(),
+        title: None,
+        creator: user("alice"),
+        past: Past::Joined,
+        created: stamp(1),
+        stamp: stamp(1),
+    };
+    let named = |title: &str, seconds| Room {
+        title: Some(title.into()),
+        stamp: stamp(seconds),
+        ..made.clone()
+    };
+    let (first, last) = (named("Küche", 3), named("", 5));
+    for (put, expected) in
+        [(&first, &first), (&made, &first), (&last, &last), (&first, &last), (&last, &last)]
+    {
+        store.put_room(put.clone()).await.unwrap();
+        assert_eq!(store.room(&id).await.unwrap().as_ref(), Some(expected));
+    }
+}
+
+pub(crate) async fn one_batch_may_hold_a_room_twice(store: Arc<dyn Store>) {
+    let (id, creator) = (fresh_room_id(), user("alice"));
+    let room = |past, seconds| Room {
+        id: id.clone(),
+        title: Some(format!("{seconds}").into()),
+        creator: creator.clone(),
+        past,
+        created: stamp(0),
+        stamp: stamp(seconds),
+    };
+    let rows = [4, 9, 2].map(|seconds| room(Past::All, seconds));
+    let pending = rows.clone().map(|row| store.put_room(row));
+    for put in pending {
+        put.await.unwrap();
+    }
+    assert_eq!(store.room(&id).await, Ok(Some(rows[1].clone())));
+}
+
+pub(crate) async fn a_membership_is_read_from_both_sides(store: Arc<dyn Store>) {
+    let (room, who) = (fresh_room_id(), user(&unique("u")));
+    let owner = Membership { role: Role::Owner, joined: stamp(1), ..said(&room, &who, true, 4) };
+    let left = Membership { joined: stamp(1), ..said(&room, &who, false, 6) };
+    for (put, members) in [(&owner, vec![owner.clone()]), (&left, vec![])] {
+        store.put_membership(put.clone()).await.unwrap();
+        assert_eq!(store.membership(&room, &who).await.unwrap().as_ref(), Some(put));
+        assert_eq!(store.memberships(&who, 9).await.unwrap(), [put.clone()]);
+        let page = store.members(&room, None, 9).await.unwrap();
+        assert_eq!((page.members, page.next), (members, None));
+    }
+}
+
+pub(crate) async fn memberships_only_move_forward(store: Arc<dyn Store>) {
+    // Two nodes say it, one with a clock that runs behind: what was said last by the stamps counts.
+    let (room, who) = (fresh_room_id(), user(&unique("u")));
+    let added = said(&room, &who, true, 1);
+    let removed = said(&room, &who, false, 3);
+    let again = said(&room, &who, true, 7);
+    let late = said(&room, &who, false, 5);
+    for (put, expected) in [
+        (&removed, &removed),
+        (&added, &removed),
+        (&again, &again),
+        (&late, &again),
+        (&removed, &again),
+        (&added, &again),
+        (&again, &again),
+    ] {
+        store.put_membership(put.clone()).await.unwrap();
+        assert_eq!(store.membership(&room, &who).await.unwrap().as_ref(), Some(expected));
+        assert_eq!(store.memberships(&who, 9).await.unwrap(), [expected.clone()]);
+        let page = store.members(&room, None, 9).await.unwrap();
+        assert_eq!(page.members.len(), usize::from(expected.inside));
+    }
+}
+
+pub(crate) async fn members_are_walked_once_past_those_who_left(store: Arc<dyn Store>) {
+    let room = fresh_room_id();
+    let members: Vec<_> = (0..10)
+        .map(|n| said(&room, &user(&format!("u{n}")), !(3..7).contains(&n) && n != 9, 1))
+        .collect();
+    put_all(&*store, &members).await;
+    let inside: Vec<_> = members.into_iter().filter(|member| member.inside).collect();
+    for limit in 0..12 {
+        let pages = walk_members(&*store, &room, limit).await;
+        assert!(pages.iter().all(|page| page.len() <= limit.max(1)), "by {limit}");
+        assert_eq!(pages.concat(), inside, "by {limit}");
+    }
+    let two = store.members(&room, Some(&user("u2")), 2).await.unwrap();
+    assert_eq!((two.members, two.next), (vec![], Some(user("u4"))), "leavers are looked at");
+    let between = store.members(&room, Some(&user("u6x")), 9).await.unwrap();
+    assert_eq!(between.members, inside[3..], "nobody of that id is needed");
+}
+
+pub(crate) async fn memberships_are_rooms_alone_and_bounded(store: Arc<dyn Store>) {
+    let who = user(&unique("u"));
+    let mut rooms: Vec<_> = (0..5).map(|_| fresh_room_id()).collect();
+    rooms.sort();
+    let said = [4, 0, 3, 1, 2].map(|n: usize| said(&rooms[n], &who, n != 2, 1));
+    put_all(&*store, &said).await;
+    let direct = Conversation::between(&who, &user("z"));
+    store_at(&*store, &direct, &[(0, 1)]).await;
+    for limit in [0, 3, 5, 6] {
+        let found = store.memberships(&who, limit).await.unwrap();
+        let found: Vec<_> = found.into_iter().map(|membership| membership.room).collect();
+        assert_eq!(found, rooms[..limit.min(5)]);
+    }
+    let room = Conversation::Room(rooms[0].clone());
+    assert_eq!(store.is_member(&who, &direct).await, Ok(true));
+    assert_eq!(store.is_member(&who, &room).await, Ok(false), "it asks for direct ones");
+}
+
+pub(crate) async fn rooms_that_were_never_there_are_empty(store: Arc<dyn Store>) {
+    let (room, who) = (fresh_room_id(), user(&unique("u")));
+    assert_eq!(store.room(&room).await, Ok(None));
+    assert_eq!(store.head(&room).await, Ok(None));
+    assert_eq!(store.membership(&room, &who).await, Ok(None));
+    assert_eq!(store.memberships(&who, 9).await, Ok(vec![]));
+    let page = store.members(&room, None, 9).await.unwrap();
+    assert_eq!((page.members, page.next), (vec![], None));
+    for conversation in [Conversation::Room(room), fresh_dm()] {
+        assert_eq!(store.read_mark(&who, &conversation).await, Ok(None));
+    }
+    assert_eq!(store.nonce(&who, "n").await, Ok(None));
+}
+
+pub(crate) async fn rooms_and_users_that_begin_alike_are_apart(store: Arc<dyn Store>) {
+    let (base, tails) = (unique("x"), ["", "0", "c", "~", "|"]);
+    let names = tails.map(|tail| format!("{base}{tail}"));
+    let rooms = names.clone().map(|name| RoomId::parse(&name).unwrap());
+    let users = names.map(|name| user(&name));
+    // In the room of his own number each is alone, and he is in no other.
+    let own: Vec<_> = (0..)
+        .zip(rooms.iter().zip(&users))
+        .map(|(n, (room, user))| said(room, user, true, n))
+        .collect();
+    put_all(&*store, &own).await;
+    for (n, (room, user)) in (0..).zip(rooms.iter().zip(&users)) {
+        let conversation = Conversation::Room(room.clone());
+        let sent = store_at(&*store, &conversation, &[(n, 1)]).await;
+        store.mark_read(user, &conversation, sent[0].id).await.unwrap();
+    }
+    for (n, (room, user)) in (0..).zip(rooms.iter().zip(&users)) {
+        let mine: &Membership = &own[n as usize];
+        assert_eq!(store.members(room, None, 9).await.unwrap().members, [mine.clone()]);
+        assert_eq!(store.memberships(user, 9).await.unwrap(), [mine.clone()]);
+        let conversation = Conversation::Room(room.clone());
+        let newest = store.head(room).await.unwrap().unwrap();
+        assert_eq!(newest.time(), after(START, n));
+        assert_eq!(store.read_mark(user, &conversation).await, Ok(Some(newest)));
+    }
+}
