@@ -98,7 +98,7 @@ fn push_text(link: &Link, text: &str) -> Result<(), PushError> {
 #[test]
 fn an_idle_connection_is_small() {
     assert!(size_of::<Connection<Rc<()>>>() <= 80, "{}", size_of::<Connection<Rc<()>>>());
-    assert!(size_of::<Link>() <= 152, "{}", size_of::<Link>());
+    assert!(size_of::<Link>() <= 168, "{}", size_of::<Link>());
 }
 
 #[test]
