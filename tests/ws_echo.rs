@@ -10,14 +10,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use clap::Parser;
 use narrowcast::socket::{
-    Budget, Close, Connection, Handler, Item, Limits, Link, Message, Verdict, check, serve_http1,
+    Budget, Close, Connection, Handler, HttpWaits, Item, Limits, Link, Message, Verdict, check,
+    serve_http1,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::spawn_local;
 
-/// How long a client may take over its request.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take over its request, and leave the answer unread.
+const WAITS: HttpWaits =
+    HttpWaits { header: Duration::from_secs(10), write_stall: Duration::from_secs(10) };
 
 /// Bytes of echoes above which a client's messages wait until it has read them.
 const HIGH_WATER_BYTES: usize = 64 * 1024;
@@ -86,7 +88,7 @@ async fn listen(args: Args) -> io::Result<()> {
 }
 
 async fn serve(stream: TcpStream, args: Args) {
-    let served = serve_http1(stream, HEADER_TIMEOUT, async |request| match check(&request, &[]) {
+    let served = serve_http1(stream, WAITS, async |request| match check(&request, &[]) {
         Ok(accept) => accept.response(),
         Err(refusal) => refusal.response(),
     });

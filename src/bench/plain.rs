@@ -15,10 +15,12 @@ use tokio::runtime::{Builder, LocalOptions};
 
 use super::error::BenchError;
 use crate::socket::{
-    Budget, Connection, Handler, Item, Limits, Link, Message, Verdict, check, serve_http1,
+    Budget, Connection, Handler, HttpWaits, Item, Limits, Link, Message, Verdict, check,
+    serve_http1,
 };
 
-const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+const WAITS: HttpWaits =
+    HttpWaits { header: Duration::from_secs(5), write_stall: Duration::from_secs(5) };
 const OUTBOX_BYTES: usize = 512 * 1024;
 const LIMITS: Limits = Limits { frame_bytes: 16_384, message_bytes: 16_384, fragments: 16 };
 
@@ -109,7 +111,7 @@ async fn serve(stream: TcpStream, topics: Topics) {
         Ok(accept) => accept.response(),
         Err(refusal) => refusal.response(),
     };
-    if let Ok(Some((stream, unread))) = serve_http1(stream, HEADER_TIMEOUT, respond).await {
+    if let Ok(Some((stream, unread))) = serve_http1(stream, WAITS, respond).await {
         let (link, read) = Link::open(stream, OUTBOX_BYTES, &Arc::new(Budget::new(usize::MAX)));
         let peer = Peer { link: Rc::clone(&link), topics };
         tokio::task::spawn_local(Connection::new(read, link, LIMITS, peer, &unread));

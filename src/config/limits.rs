@@ -15,6 +15,7 @@ const PATTERNS: RangeInclusive<u64> = 1..=10_000;
 const JSON_DEPTH: RangeInclusive<u64> = 2..=64;
 const SENDS_IN_FLIGHT: RangeInclusive<u64> = 1..=1024;
 const READS_IN_FLIGHT: RangeInclusive<u64> = 1..=64;
+const REQUESTS_IN_FLIGHT: RangeInclusive<u64> = 1..=65_536;
 const HISTORY_MESSAGES: RangeInclusive<u64> = 1..=1000;
 const HISTORY_BYTES: RangeInclusive<u64> = 1024..=16 << 20;
 const OUTBOX_BYTES: RangeInclusive<u64> = 4096..=256 << 20;
@@ -47,6 +48,8 @@ pub struct Limits {
     pub sends_in_flight: usize,
     /// History reads of one session that are not answered yet.
     pub reads_in_flight: usize,
+    /// HTTP requests of all clients that are not answered yet.
+    pub requests_in_flight: usize,
     /// Messages in one page of history.
     pub history_messages: usize,
     /// Bytes in one page of history.
@@ -70,6 +73,7 @@ impl Limits {
             json_depth: s.count("json_depth", &JSON_DEPTH),
             sends_in_flight: s.count("sends_in_flight", &SENDS_IN_FLIGHT),
             reads_in_flight: s.count("reads_in_flight", &READS_IN_FLIGHT),
+            requests_in_flight: s.count("requests_in_flight", &REQUESTS_IN_FLIGHT),
             history_messages: s.count("history_messages", &HISTORY_MESSAGES),
             history_bytes: s.count("history_bytes", &HISTORY_BYTES),
             outbox_bytes: s.count("outbox_bytes", &OUTBOX_BYTES),

@@ -13,6 +13,7 @@ const UNAUTHENTICATED: RangeInclusive<u64> = 10..=60_000;
 
 /// After a minute whoever asked has asked again.
 const ANSWER: RangeInclusive<u64> = 10..=60_000;
+const BODY: RangeInclusive<u64> = 10..=60_000;
 const WRITE_STALL: RangeInclusive<u64> = 10..=300_000;
 const PING: RangeInclusive<u64> = 100..=600_000;
 const PONG_GRACE: RangeInclusive<u64> = 10..=600_000;
@@ -21,9 +22,12 @@ const DRAIN: RangeInclusive<u64> = 10..=600_000;
 /// How long to wait.
 #[derive(Clone, Debug, Serialize)]
 pub struct Timeouts {
-    /// For the header of an HTTP request.
+    /// For the header of an HTTP request, the wait for it on an idle connection included.
     #[serde(rename = "header_ms", serialize_with = "print::millis")]
     pub header: Duration,
+    /// For the body of an HTTP request.
+    #[serde(rename = "body_ms", serialize_with = "print::millis")]
+    pub body: Duration,
     /// From the upgrade to an accepted `hello`.
     #[serde(rename = "hello_ms", serialize_with = "print::millis")]
     pub hello: Duration,
@@ -57,6 +61,7 @@ impl Timeouts {
     pub(super) fn read(s: &mut Section) -> Self {
         let timeouts = Self {
             header: s.millis("header_ms", &UNAUTHENTICATED),
+            body: s.millis("body_ms", &BODY),
             hello: s.millis("hello_ms", &UNAUTHENTICATED),
             write_stall: s.millis("write_stall_ms", &WRITE_STALL),
             ping: s.millis("ping_ms", &PING),

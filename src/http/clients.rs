@@ -1,6 +1,6 @@
 //! The clients' listener.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,45 +8,80 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, HeaderMap, ORIGIN};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::problem::problem;
+use super::api::{Api, Handshake};
+use super::bearer::bearer_of;
+use super::cors::Origins;
+use super::problem::Problem;
 use super::readiness::Readiness;
-use crate::protocol::SUBPROTOCOL;
+use crate::protocol::{Code, Refusal, SUBPROTOCOL};
+use crate::router::Errands;
 use crate::session::{Front, Place, Upgraded, greet};
-use crate::socket;
+use crate::socket::{self, HttpWaits};
 
 /// How long to wait after the listener refused, when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where a WebSocket is opened; everything else is the HTTP API's.
+const WEBSOCKET_PATH: &str = "/v1/ws";
 
 /// The bounds of the clients' listener.
 #[derive(Debug, Clone)]
 pub struct ClientPortBounds {
     /// Browsers' origins that may connect; `*` is any.
     pub origins: Vec<String>,
-    /// How long a request's head may take.
+    /// How long a request's header may take, and how long a connection may wait for the next.
     pub header: Duration,
+    /// How long a request's body may take.
+    pub body: Duration,
+    /// How long a client may leave a full socket unread.
+    pub write_stall: Duration,
 }
 
 /// One worker's end of the clients' listener.
 #[derive(Debug)]
 pub struct ClientPort {
-    /// What connections become part of.
-    pub front: Rc<Front>,
-    /// Whether the node takes sessions.
-    pub readiness: Arc<Readiness>,
-    /// Places for connections, of the whole node.
+    front: Rc<Front>,
+    readiness: Arc<Readiness>,
+    places: Places,
+    origins: Origins,
+    waits: HttpWaits,
+    api: Api,
+}
+
+/// Places of the whole node.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// For connections.
     pub connections: Arc<Semaphore>,
-    /// Places for connections that are not upgraded, of the whole node.
+    /// For connections that were neither upgraded nor have shown a token.
     pub handshakes: Arc<Semaphore>,
-    /// The bounds.
-    pub bounds: ClientPortBounds,
 }
 
 impl ClientPort {
+    /// What accepts becomes part of `front`, or asks workers by `errands`.
+    pub fn new(
+        front: Rc<Front>,
+        readiness: Arc<Readiness>,
+        places: Places,
+        errands: Errands,
+        bounds: ClientPortBounds,
+    ) -> Self {
+        let origins = Origins::new(bounds.origins);
+        let api = Api {
+            services: Arc::clone(&front.router.services),
+            readiness: Arc::clone(&readiness),
+            errands,
+            origins: origins.clone(),
+            body: bounds.body,
+        };
+        let waits = HttpWaits { header: bounds.header, write_stall: bounds.write_stall };
+        Self { front, readiness, places, origins, waits, api }
+    }
+
     /// Accepts for ever.
     pub async fn run(self: Rc<Self>, listener: TcpListener) {
         loop {
@@ -63,8 +98,10 @@ impl ClientPort {
     /// Begins a connection; one that there is no place for is dropped before it costs anything.
     fn begin(self: &Rc<Self>, stream: TcpStream) {
         let metrics = &self.front.router.services.metrics;
-        let Ok(handshake) = Arc::clone(&self.handshakes).try_acquire_owned() else { return };
-        let Some(place) = Place::take(&self.connections, metrics) else { return };
+        let Ok(handshake) = Arc::clone(&self.places.handshakes).try_acquire_owned() else {
+            return;
+        };
+        let Some(place) = Place::take(&self.places.connections, metrics) else { return };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
@@ -74,14 +111,18 @@ impl ClientPort {
     /// Speaks HTTP until the upgrade. The session gets a task of its own, so that nothing of
     /// this one is kept.
     async fn upgrade(self: Rc<Self>, stream: TcpStream, held: OwnedSemaphorePermit, place: Place) {
-        let bearer = RefCell::new(None);
+        let bearer: RefCell<Option<Box<str>>> = RefCell::new(None);
+        let handshake: Handshake = Cell::new(Some(held));
         let respond = async |request: Request<Incoming>| {
-            let response = self.respond(&request);
-            *bearer.borrow_mut() = bearer_of(request.headers());
-            response
+            if request.uri().path() != WEBSOCKET_PATH {
+                // In a box, since most connections only open a WebSocket and need no room for it.
+                return Box::pin(self.api.respond(request, &handshake)).await;
+            }
+            *bearer.borrow_mut() = bearer_of(request.headers()).map(Into::into);
+            self.switch(&request)
         };
-        let served = socket::serve_http1(stream, self.bounds.header, respond).await;
-        drop(held);
+        let served = socket::serve_http1(stream, self.waits, respond).await;
+        drop(handshake);
         match served {
             Ok(Some((stream, unread))) => {
                 let upgraded = Upgraded { stream, unread, bearer: bearer.take(), place };
@@ -92,36 +133,18 @@ impl ClientPort {
         }
     }
 
-    fn respond<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
-        if request.uri().path() != "/v1/ws" {
-            return problem(StatusCode::NOT_FOUND, "there is only /v1/ws here");
-        }
+    fn switch<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let (verdict, _) = self.readiness.verdict();
         if !verdict.takes_sessions() {
             let detail = format!("the node takes no sessions: {verdict:?}").to_lowercase();
-            return problem(StatusCode::SERVICE_UNAVAILABLE, &detail);
+            return Problem::from(Refusal::new(Code::Unavailable, detail)).response();
         }
-        if !self.allows_origin(request.headers()) {
-            let detail = "this origin may not connect: `listen.origins` does not name it";
-            return problem(StatusCode::FORBIDDEN, detail);
+        if !self.origins.allow(request.headers()) {
+            return Problem::from(Origins::refusal()).response();
         }
         match socket::check(request, &[SUBPROTOCOL]) {
             Ok(accept) => accept.response(),
             Err(refusal) => refusal.response(),
         }
     }
-
-    /// A client without an origin is no browser.
-    fn allows_origin(&self, headers: &HeaderMap) -> bool {
-        let allowed = |origin: &[u8]| {
-            self.bounds.origins.iter().any(|known| known == "*" || known.as_bytes() == origin)
-        };
-        headers.get_all(ORIGIN).iter().all(|origin| allowed(origin.as_bytes()))
-    }
-}
-
-fn bearer_of(headers: &HeaderMap) -> Option<Box<str>> {
-    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().into())
 }

@@ -1,10 +1,28 @@
-//! The listeners: clients upgrade to a WebSocket, operators ask how the node is.
+//! The listeners: clients upgrade to a WebSocket or use the HTTP API, operators ask how the node
+//! is.
+//!
+//! | file | owns |
+//! | --- | --- |
+//! | `clients`, `operator` | a listener each |
+//! | `readiness` | whether the node is fit for clients |
+//! | `route`, `query`, `percent` | from a request's line to a route and its parameters |
+//! | `bearer`, `cors` | what is judged by headers |
+//! | `intake` | the body of a request |
+//! | `api` | the routes, one file a resource |
+//! | `problem` | answers, errors among them |
 
+mod api;
+mod bearer;
 mod clients;
+mod cors;
+mod intake;
 mod operator;
+mod percent;
 mod problem;
+mod query;
 mod readiness;
+mod route;
 
-pub use clients::{ClientPort, ClientPortBounds};
+pub use clients::{ClientPort, ClientPortBounds, Places};
 pub use operator::serve_operator;
 pub use readiness::{Readiness, Verdict};

@@ -5,17 +5,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::net::TcpListener;
 
-use super::problem::{body, problem};
+use super::problem::{Problem, body, json};
 use super::readiness::{Readiness, Verdict};
 use crate::domain::{Class, Micros};
+use crate::protocol::{Code, Refusal};
 use crate::router::Services;
-use crate::socket;
+use crate::socket::{self, HttpWaits};
 
-/// How long an operator's request may take to arrive.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an operator's request may take to arrive, and its answer to be taken.
+const WAITS: HttpWaits =
+    HttpWaits { header: Duration::from_secs(5), write_stall: Duration::from_secs(5) };
+
+/// How long to wait after the listener refused, when the process is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(5);
 
 /// Serves for ever.
 pub async fn serve_operator(
@@ -25,13 +31,13 @@ pub async fn serve_operator(
 ) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(HEADER_TIMEOUT).await;
+            tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         let (readiness, services) = (Arc::clone(&readiness), Arc::clone(&services));
         tokio::task::spawn_local(async move {
             let respond = async |request: Request<_>| respond(&request, &readiness, &services);
-            if let Err(error) = socket::serve_http1(stream, HEADER_TIMEOUT, respond).await {
+            if let Err(error) = socket::serve_http1(stream, WAITS, respond).await {
                 tracing::debug!(%error, "an operator's connection failed");
             }
         });
@@ -44,16 +50,21 @@ fn respond<B>(
     services: &Services,
 ) -> Response<Full<Bytes>> {
     if request.method() != Method::GET {
-        return problem(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here");
+        let detail = "only GET is served here";
+        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, detail);
+        return problem.with(ALLOW, HeaderValue::from_static("GET")).response();
     }
     match request.uri().path() {
-        "/healthz" => body(StatusCode::OK, "text/plain", "ok\n".into()),
+        "/healthz" => body(StatusCode::OK, "text/plain", "ok\n"),
         "/readyz" => ready(readiness),
         "/metrics" => {
             let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             body(StatusCode::OK, content_type, metrics(readiness, services))
         }
-        _ => problem(StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics here"),
+        _ => {
+            let detail = "there are /healthz, /readyz and /metrics here";
+            Problem::from(Refusal::new(Code::NotFound, detail)).response()
+        }
     }
 }
 
@@ -81,5 +92,5 @@ fn ready(readiness: &Readiness) -> Response<Full<Bytes>> {
         Verdict::Starting | Verdict::Unready | Verdict::Draining => StatusCode::SERVICE_UNAVAILABLE,
     };
     let report = serde_json::json!({ "status": verdict, "reasons": reasons });
-    body(status, "application/json", format!("{report}\n"))
+    json(status, &report)
 }

@@ -1,24 +1,157 @@
-//! Errors over HTTP: problem documents of RFC 9457.
+//! Errors over HTTP: problem documents of RFC 9457, with the code and the retry of frames.
+
+use std::borrow::Cow;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
+use serde::Serialize;
 
-/// A problem document.
-pub(super) fn problem(status: StatusCode, detail: &str) -> Response<Full<Bytes>> {
-    let title = status.canonical_reason().unwrap_or_default();
-    let document = serde_json::json!({
-        "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail,
-    });
-    body(status, "application/problem+json", document.to_string())
+use crate::protocol::{Code, Refusal, Retry};
+
+/// The status of each code.
+const fn status_of(code: Code) -> StatusCode {
+    match code {
+        Code::BadRequest | Code::UnknownOp => StatusCode::BAD_REQUEST,
+        Code::Unauthorized => StatusCode::UNAUTHORIZED,
+        Code::Forbidden => StatusCode::FORBIDDEN,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::LimitReached => StatusCode::CONFLICT,
+        Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        // What was asked may have happened: whoever was asked gave no answer in time.
+        Code::OutcomeUnknown => StatusCode::GATEWAY_TIMEOUT,
+        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// A request that is refused.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    code: Code,
+    retry: Retry,
+    detail: Cow<'static, str>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: Code,
+    retry: Retry,
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { code, message } = refusal;
+        Self::new(status_of(code), code, message)
+    }
+}
+
+impl Problem {
+    /// A problem whose status says more than its code.
+    pub(super) fn new(
+        status: StatusCode,
+        code: Code,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let (retry, headers) = (code.retry(), Vec::new());
+        Self { status, code, retry, detail: detail.into(), headers }
+    }
+
+    /// The same problem, with a header.
+    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The same problem, which goes away after a while.
+    pub(super) fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry = Retry::Later;
+        self.with(RETRY_AFTER, HeaderValue::from(wait.as_secs()))
+    }
+
+    /// The same problem, after which nothing more is read from the connection.
+    pub(super) fn closing(self) -> Self {
+        self.with(CONNECTION, HeaderValue::from_static("close"))
+    }
+
+    /// The answer.
+    pub(super) fn response(self) -> Response<Full<Bytes>> {
+        let document = Document {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or_default(),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+            retry: self.retry,
+        };
+        let mut response = json_as("application/problem+json", self.status, &document);
+        response.headers_mut().extend(self.headers);
+        response
+    }
+}
+
+/// A JSON document.
+pub(super) fn json(status: StatusCode, document: &impl Serialize) -> Response<Full<Bytes>> {
+    json_as("application/json", status, document)
+}
+
+fn json_as(
+    content_type: &'static str,
+    status: StatusCode,
+    document: &impl Serialize,
+) -> Response<Full<Bytes>> {
+    let text = serde_json::to_string(document);
+    let text = text.expect("documents have string keys and finite numbers");
+    body(status, content_type, text)
 }
 
 /// A body of a type.
-pub(super) fn body(status: StatusCode, content_type: &str, body: String) -> Response<Full<Bytes>> {
-    Response::builder()
-        .status(status)
-        .header(CONTENT_TYPE, content_type)
-        .body(Full::new(body.into()))
-        .expect("a constant content type is a header")
+pub(super) fn body(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+    use hyper::header::HeaderMap;
+
+    async fn document(problem: Problem) -> (StatusCode, HeaderMap, String) {
+        let (head, body) = problem.response().into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        (head.status, head.headers, String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn golden_document() {
+        let refusal = Refusal::new(Code::NotFound, "no \"such\" room");
+        let (status, headers, text) = document(Problem::from(refusal)).await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
+        assert_eq!(headers[CONTENT_TYPE], "application/problem+json");
+        let golden = r#"{"type":"about:blank","title":"Not Found","status":404,"detail":"no \"such\" room","code":"not_found","retry":"never"}"#;
+        assert_eq!(text, golden);
+    }
+
+    #[tokio::test]
+    async fn what_passes_says_when() {
+        let problem = Problem::new(StatusCode::TOO_EARLY, Code::BadRequest, "early");
+        let (_, headers, text) = document(problem.retry_after(Duration::from_secs(3))).await;
+        assert_eq!(headers[RETRY_AFTER], "3");
+        assert!(text.ends_with(r#""code":"bad_request","retry":"later"}"#), "{text}");
+    }
 }

@@ -16,14 +16,14 @@ use crate::bus::{BootId, StoreTag};
 use crate::clock::WallClock;
 use crate::delivery::{Dispatcher, Inboxes, Wants};
 use crate::domain::HybridClock;
-use crate::http::{ClientPortBounds, Readiness, serve_operator};
+use crate::http::{ClientPortBounds, Places, Readiness, serve_operator};
 use crate::interest::{Interest, Linger, Taps};
 use crate::layout::ShardIndex;
 use crate::links::{Breaker, HAPPENINGS_MAX, Happening, Happenings, Health, Subscriber};
 use crate::proof::View;
 use crate::protocol::CursorSeal;
 use crate::redis::Channels;
-use crate::router::Services;
+use crate::router::{Errands, Services};
 use crate::session::Arrival;
 use crate::socket::Budget;
 use crate::steward::{Standing, Steward, StewardPlan};
@@ -333,10 +333,13 @@ impl Parts {
         let config = &plan.config;
         let (senders, receivers): (Vec<mpsc::Sender<Arrival>>, Vec<_>) =
             (0..config.workers).map(|_| mpsc::channel(ARRIVALS_MAX)).unzip();
-        let connections = Arc::new(Semaphore::new(config.listen.connections));
-        let handshakes = Arc::new(Semaphore::new(config.listen.handshakes));
+        let (errands, wanted) = Errands::new(config.workers, config.limits.requests_in_flight);
+        let places = Places {
+            connections: Arc::new(Semaphore::new(config.listen.connections)),
+            handshakes: Arc::new(Semaphore::new(config.listen.handshakes)),
+        };
         let mut threads = Vec::new();
-        for (index, arrivals) in receivers.into_iter().enumerate() {
+        for (index, (arrivals, wanted)) in receivers.into_iter().zip(wanted).enumerate() {
             let index = index as u32;
             let worker = Worker {
                 index,
@@ -349,15 +352,18 @@ impl Parts {
                 subscribers: self.subscribers(plan, index),
                 listener: listener.try_clone()?,
                 readiness: Arc::clone(&self.readiness),
-                connections: Arc::clone(&connections),
-                handshakes: Arc::clone(&handshakes),
+                places: places.clone(),
                 port_bounds: ClientPortBounds {
                     origins: config.listen.origins.clone(),
                     header: config.timeouts.header,
+                    body: config.timeouts.body,
+                    write_stall: config.timeouts.write_stall,
                 },
                 front_bounds: plan.front_bounds(),
                 workers: senders.clone(),
                 arrivals,
+                errands: errands.clone(),
+                wanted,
                 stop: end.stop.clone(),
                 drain: config.timeouts.drain,
                 breaker: Arc::clone(&self.breaker),

@@ -26,9 +26,19 @@ impl<'a> Fields<'a> {
     /// Reads a frame. Nesting is bounded before anything is parsed: a raw value is skipped
     /// without recursion, so the parser's own limit would never see it.
     pub(super) fn read(text: &'a str, depth_max: usize) -> Result<Self, Refusal> {
-        check_depth(text, depth_max)?;
+        check_depth(text, depth_max, "frame")?;
         serde_json::from_str(text)
             .map_err(|error| Refusal::bad_request(format!("not a frame: {error}")))
+    }
+
+    /// Reads an object of an HTTP body, by the same rules.
+    pub(super) fn read_body(text: &'a str, depth_max: usize) -> Result<Self, Refusal> {
+        check_depth(text, depth_max, "body")?;
+        let mut parser = serde_json::Deserializer::from_str(text);
+        let fields = (&mut parser)
+            .deserialize_map(FieldsVisitor("an object"))
+            .and_then(|fields| parser.end().map(|()| fields));
+        fields.map_err(|error| Refusal::bad_request(format!("not a body: {error}")))
     }
 
     fn take(&mut self, name: &str) -> Option<&'a RawValue> {
@@ -135,17 +145,18 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 
 impl<'de> Deserialize<'de> for Fields<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
+        deserializer.deserialize_map(FieldsVisitor("an object with `op`"))
     }
 }
 
-struct FieldsVisitor;
+/// Reads fields, and says what was wanted where there are none.
+struct FieldsVisitor(&'static str);
 
 impl<'de> Visitor<'de> for FieldsVisitor {
     type Value = Fields<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object with `op`")
+        f.write_str(self.0)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
@@ -165,7 +176,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 }
 
 /// Bounds how deep objects and arrays nest, without recursion.
-fn check_depth(text: &str, max: usize) -> Result<(), Refusal> {
+fn check_depth(text: &str, max: usize, what: &str) -> Result<(), Refusal> {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0_usize, false, false);
     for byte in text.bytes() {
         match (in_string, byte) {
@@ -183,7 +194,7 @@ fn check_depth(text: &str, max: usize) -> Result<(), Refusal> {
     if deepest <= max {
         return Ok(());
     }
-    let message = format!("the frame nests {deepest} levels, at most {max} are allowed");
+    let message = format!("the {what} nests {deepest} levels, at most {max} are allowed");
     Err(Refusal::bad_request(message))
 }
 

@@ -1,5 +1,6 @@
 //! The client protocol, version 1: JSON text frames, both ways. No I/O.
 
+mod body;
 mod close;
 mod cursor;
 mod error;
@@ -7,11 +8,12 @@ mod fields;
 mod frame;
 mod op;
 
+pub use body::{EVENTS_MAX, EventBody, MemberBody, MessageBody, RoomBody, TITLE_BYTES_MAX};
 pub use close::Close;
 pub use cursor::{CursorError, CursorSeal};
 pub use error::{Code, Refusal, Retry};
 pub use frame::{Announced, MemberNews, MessageText, ReadyLimits, RequestId, ServerFrame};
-pub use op::{Hello, History, Op, Publish, Request, Send, Side};
+pub use op::{HISTORY_LIMIT_DEFAULT, Hello, History, Op, Publish, Request, Send, Side};
 
 /// The subprotocol that a client may offer.
 pub const SUBPROTOCOL: &str = "narrowcast.v1";

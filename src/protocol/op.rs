@@ -15,7 +15,7 @@ const DEVICE_BYTES_MAX: usize = 64;
 const EVENT_BYTES_MAX: usize = 64;
 
 /// Messages in a page when the client does not say.
-const HISTORY_LIMIT_DEFAULT: u64 = 50;
+pub const HISTORY_LIMIT_DEFAULT: u64 = 50;
 
 /// One client frame.
 #[derive(Debug)]
@@ -194,7 +194,7 @@ impl<'a> History<'a> {
 }
 
 impl<'a> Publish<'a> {
-    fn read(fields: &mut Fields<'a>, bounds: &Bounds) -> Result<Self, Refusal> {
+    pub(super) fn read(fields: &mut Fields<'a>, bounds: &Bounds) -> Result<Self, Refusal> {
         let subject = fields.string("subject")?;
         let conversation = fields.string("conversation")?;
         let event = bounded(fields, "event", EVENT_BYTES_MAX)?;
@@ -213,12 +213,12 @@ impl<'a> Publish<'a> {
     }
 }
 
-fn required<'a>(fields: &mut Fields<'a>, name: &str) -> Result<Cow<'a, str>, Refusal> {
+pub(super) fn required<'a>(fields: &mut Fields<'a>, name: &str) -> Result<Cow<'a, str>, Refusal> {
     fields.string(name)?.ok_or_else(|| missing(name))
 }
 
 /// An optional string of 1 to `max` bytes.
-fn bounded<'a>(
+pub(super) fn bounded<'a>(
     fields: &mut Fields<'a>,
     name: &str,
     max: usize,
@@ -231,7 +231,11 @@ fn bounded<'a>(
 }
 
 /// A required JSON value of at most `max` bytes as text.
-fn json<'a>(fields: &mut Fields<'a>, name: &str, max: usize) -> Result<&'a RawValue, Refusal> {
+pub(super) fn json<'a>(
+    fields: &mut Fields<'a>,
+    name: &str,
+    max: usize,
+) -> Result<&'a RawValue, Refusal> {
     let raw = fields.raw(name).ok_or_else(|| missing(name))?;
     let bytes = raw.get().len();
     if bytes <= max {
@@ -241,7 +245,10 @@ fn json<'a>(fields: &mut Fields<'a>, name: &str, max: usize) -> Result<&'a RawVa
     Err(Refusal::new(Code::TooLarge, message))
 }
 
-fn message_id(fields: &mut Fields<'_>, name: &str) -> Result<Option<MessageId>, Refusal> {
+pub(super) fn message_id(
+    fields: &mut Fields<'_>,
+    name: &str,
+) -> Result<Option<MessageId>, Refusal> {
     let Some(text) = fields.string(name)? else { return Ok(None) };
     text.parse().map(Some).map_err(|error| Refusal::bad_request(format!("`{name}` {error}")))
 }

@@ -1,13 +1,16 @@
-//! Who asks over HTTP.
+//! Who an HTTP request is from, and whom it speaks for.
 
+use super::Services;
+use crate::auth::{Principal, Role};
 use crate::domain::UserId;
+use crate::protocol::{Code, Refusal};
 
-/// Who asks over HTTP.
+/// Who an HTTP request is from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
-    /// A user, for himself.
+    /// A user, who acts for himself.
     User(UserId),
-    /// A backend, for anybody. The name is its token's subject.
+    /// A backend, which acts for anybody.
     Service(UserId),
 }
 
@@ -17,5 +20,56 @@ impl Caller {
         match self {
             Self::User(user) | Self::Service(user) => user,
         }
+    }
+
+    /// Whom a token made known.
+    pub fn of(principal: &Principal) -> Self {
+        let user = principal.user.clone();
+        match principal.role {
+            Role::User => Self::User(user),
+            Role::Service | Role::Admin => Self::Service(user),
+        }
+    }
+
+    /// Whom a request speaks for that names `from`: a service must name somebody, a user nobody
+    /// but himself.
+    pub fn speaks_for(&self, from: Option<UserId>) -> Result<UserId, Refusal> {
+        match (self, from) {
+            (Self::User(me), None) => Ok(me.clone()),
+            (Self::User(me), Some(from)) if *me != from => {
+                let message = format!("`from` must be absent or `{me}`, not `{from}`");
+                Err(Refusal::new(Code::Forbidden, message))
+            }
+            (_, Some(from)) => Ok(from),
+            (Self::Service(_), None) => {
+                Err(Refusal::bad_request("`from` is missing: a service says for whom it acts"))
+            }
+        }
+    }
+}
+
+impl Services {
+    /// Who a token speaks for, whatever his role.
+    pub fn identify(&self, token: &str) -> Result<Principal, Refusal> {
+        let verified = self.verifier.verify(token, self.wall.seconds());
+        verified.map_err(|error| Refusal::new(Code::Unauthorized, error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_speak_for_themselves_and_services_for_anybody() {
+        let id = |text: &str| UserId::parse(text).unwrap();
+        let (user, service) = (Caller::User(id("me")), Caller::Service(id("shop")));
+        assert_eq!(user.speaks_for(None), Ok(id("me")));
+        assert_eq!(user.speaks_for(Some(id("me"))), Ok(id("me")));
+        let refusal = user.speaks_for(Some(id("bob"))).unwrap_err();
+        assert_eq!(refusal.code, Code::Forbidden);
+        assert_eq!(refusal.message, "`from` must be absent or `me`, not `bob`");
+        assert_eq!(service.speaks_for(Some(id("bob"))), Ok(id("bob")));
+        assert_eq!(service.speaks_for(None).unwrap_err().code, Code::BadRequest);
     }
 }

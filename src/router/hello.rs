@@ -24,15 +24,12 @@ pub struct Wishes {
 impl super::Services {
     /// Who a token speaks for, if he may hold a session.
     pub fn authenticate(&self, token: &str) -> Result<Principal, Refusal> {
-        let unauthorized = |message: String| Refusal::new(Code::Unauthorized, message);
-        let principal = self
-            .verifier
-            .verify(token, self.wall.seconds())
-            .map_err(|error| unauthorized(format!("hello: {error}")))?;
+        let principal = self.identify(token).map_err(|refusal| refusal.of_op("hello"))?;
         match principal.role {
             Role::User => Ok(principal),
             Role::Service | Role::Admin => {
-                Err(unauthorized("hello: the token's role acts over HTTP only".into()))
+                let message = "hello: the token's role acts over HTTP only";
+                Err(Refusal::new(Code::Unauthorized, message))
             }
         }
     }

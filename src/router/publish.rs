@@ -59,10 +59,7 @@ impl Router {
         data: &RawValue,
     ) -> Result<(), Refusal> {
         let conversation = self.member_of(session, conversation)?;
-        if event.starts_with(RESERVED_PREFIX) {
-            let message = format!("`event` must not start with `{RESERVED_PREFIX}`");
-            return Err(Refusal::new(Code::Forbidden, message));
-        }
+        check_event(event)?;
         let about = conversation.to_string();
         let from = session.user.as_str();
         let announced = Announced::Conversation { conversation: &about, event, from, data };
@@ -107,4 +104,13 @@ impl Router {
 /// The answer to whoever is not in a conversation, whether it is there or not.
 pub(super) fn no_such_conversation() -> Refusal {
     Refusal::new(Code::NotFound, "no such conversation")
+}
+
+/// Refuses the names of events that only the server may give.
+pub(super) fn check_event(event: &str) -> Result<(), Refusal> {
+    if event.starts_with(RESERVED_PREFIX) {
+        let message = format!("`event` must not start with `{RESERVED_PREFIX}`");
+        return Err(Refusal::new(Code::Forbidden, message));
+    }
+    Ok(())
 }

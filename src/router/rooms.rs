@@ -170,7 +170,7 @@ impl Router {
         self.must_hold(caller, room, |member| member.role == Role::Owner).await
     }
 
-    async fn must_be_in(&self, caller: &Caller, room: &RoomId) -> Result<(), Refusal> {
+    pub(super) async fn must_be_in(&self, caller: &Caller, room: &RoomId) -> Result<(), Refusal> {
         self.must_hold(caller, room, |_| true).await
     }
 

@@ -11,7 +11,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, sink};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::closing::{CLOSE_WAIT, DISCARD_BYTES_MAX};
+use super::patience::Patient;
 
 /// Bytes of a request's line and headers, above which it is answered with 431: room for a large
 /// token and the cookies of a browser.
@@ -23,6 +28,16 @@ pub const HEADERS_MAX: usize = 64;
 /// Bytes that a connection buffers in each direction.
 pub const HTTP_BUFFER_BYTES_MAX: usize = 16 * 1024;
 
+/// How long a connection waits for its client while it speaks HTTP.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpWaits {
+    /// For the whole header of a request; between two requests it is the time that an idle
+    /// connection is kept.
+    pub header: Duration,
+    /// For the client to take any byte of an answer.
+    pub write_stall: Duration,
+}
+
 /// Answers requests with `respond` until the client is done, or until one answer is a 101 and has
 /// been written. Then the stream is given back, with what was read behind the request: the first
 /// frames may be in it. Nothing of the requests is kept.
@@ -30,11 +45,11 @@ pub const HTTP_BUFFER_BYTES_MAX: usize = 16 * 1024;
 /// This future is about nine times the size of a [`super::Connection`], and a task keeps the size of the
 /// largest future it awaits: run the connection in a task of its own.
 ///
-/// `header` is how long a client may take over a request's headers; between two requests it is
-/// the time that an idle connection is kept.
+/// A connection that ends with something unread behind its last answer is read on for a little,
+/// so that the answer is not destroyed by a reset.
 pub async fn serve_http1<F, R>(
     stream: TcpStream,
-    header: Duration,
+    waits: HttpWaits,
     respond: F,
 ) -> hyper::Result<Option<(TcpStream, Bytes)>>
 where
@@ -47,9 +62,26 @@ where
         switched.set(response.status() == StatusCode::SWITCHING_PROTOCOLS);
         Ok::<_, Infallible>(response)
     });
-    let served = builder(header).serve_connection(TokioIo::new(stream), service);
+    let patient = Patient::new(stream, waits.write_stall);
+    let served = builder(waits.header).serve_connection(TokioIo::new(patient), service);
     let parts = served.without_shutdown().await?;
-    Ok(switched.get().then(|| (parts.io.into_inner(), parts.read_buf)))
+    let stream = parts.io.into_inner().into_inner();
+    if switched.get() {
+        return Ok(Some((stream, parts.read_buf)));
+    }
+    linger(stream).await;
+    Ok(None)
+}
+
+/// Says that nothing more comes, and drops what the peer still sends until it ends too, within the
+/// bounds of every other end.
+async fn linger(mut stream: TcpStream) {
+    let discard = async {
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream.take(DISCARD_BYTES_MAX as u64), &mut sink()).await
+    };
+    // Whether it ended well or not, it is over.
+    let _ended = timeout(CLOSE_WAIT, discard).await;
 }
 
 fn builder(header: Duration) -> http1::Builder {
@@ -67,13 +99,12 @@ fn builder(header: Duration) -> http1::Builder {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
     use super::*;
     use crate::socket::handshake::check;
     use crate::socket::peer::{Peer, on_event_loop, on_paused_clock, pair, text};
 
-    const HEADER: Duration = Duration::from_secs(10);
+    const WAITS: HttpWaits =
+        HttpWaits { header: Duration::from_secs(10), write_stall: Duration::from_secs(20) };
     const UPGRADE: &str = "GET /v1/ws HTTP/1.1\r\nhost: a\r\nupgrade: websocket\r\n\
         connection: upgrade\r\nsec-websocket-version: 13\r\n\
         sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -110,7 +141,7 @@ mod tests {
                 assert_eq!(status(&mut peer, "\r\n\r\n").await, "HTTP/1.1 101 Switching Protocols");
                 peer.send(&frames[5..]).await;
             };
-            let (served, ()) = tokio::join!(serve_http1(stream, HEADER, respond), client);
+            let (served, ()) = tokio::join!(serve_http1(stream, WAITS, respond), client);
             let (mut stream, early) = served.expect("no error").expect("switched");
             assert_eq!(early, frames[..5]);
             let mut rest = vec![0; frames.len() - 5];
@@ -128,7 +159,7 @@ mod tests {
                 status(&mut peer, "`websocket`\n").await;
                 peer.stream.shutdown().await.unwrap();
             };
-            let (served, ()) = tokio::join!(serve_http1(stream, HEADER, respond), client);
+            let (served, ()) = tokio::join!(serve_http1(stream, WAITS, respond), client);
             assert!(served.expect("no error").is_none());
         });
     }
@@ -138,8 +169,46 @@ mod tests {
         on_paused_clock(async {
             let (stream, mut peer) = pair().await;
             peer.send(b"GET / HTTP/1.1\r\nhost").await;
-            let error = serve_http1(stream, HEADER, respond).await.expect_err("must time out");
+            let error = serve_http1(stream, WAITS, respond).await.expect_err("must time out");
             assert!(error.is_timeout(), "{error:?}");
+        });
+    }
+
+    #[test]
+    fn an_answer_with_something_unread_behind_it_arrives() {
+        on_event_loop(async {
+            let (stream, mut peer) = pair().await;
+            let closing = async |_: Request<Incoming>| {
+                let mut response = Response::new(Full::from("no\n"));
+                let close = hyper::header::HeaderValue::from_static("close");
+                response.headers_mut().insert(hyper::header::CONNECTION, close);
+                response
+            };
+            let client = async {
+                let unread = "x".repeat(100_000);
+                let head = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\n\r\n";
+                peer.send(format!("{head}{unread}").as_bytes()).await;
+                let mut answer = String::new();
+                peer.stream.read_to_string(&mut answer).await.expect("an orderly end");
+                drop(peer);
+                answer
+            };
+            let (served, answer) = tokio::join!(serve_http1(stream, WAITS, closing), client);
+            assert!(served.expect("no error").is_none());
+            assert!(answer.ends_with("no\n"), "{answer}");
+        });
+    }
+
+    #[test]
+    fn a_client_that_leaves_an_answer_unread_is_dropped() {
+        on_paused_clock(async {
+            let (stream, mut peer) = pair().await;
+            let large =
+                async |_: Request<Incoming>| Response::new(Full::from(vec![b'x'; 64 << 20]));
+            peer.send(PLAIN.as_bytes()).await;
+            let begun = tokio::time::Instant::now();
+            let error = serve_http1(stream, WAITS, large).await.expect_err("must time out");
+            assert!(begun.elapsed() >= WAITS.write_stall, "{error:?}");
         });
     }
 
@@ -152,7 +221,7 @@ mod tests {
                 peer.send(format!("GET / HTTP/1.1\r\nfiller: {filler}\r\n\r\n").as_bytes()).await;
                 status(&mut peer, "\r\n").await
             };
-            let (served, status) = tokio::join!(serve_http1(stream, HEADER, respond), client);
+            let (served, status) = tokio::join!(serve_http1(stream, WAITS, respond), client);
             assert!(served.is_err());
             assert_eq!(status, "HTTP/1.1 431 Request Header Fields Too Large");
         });

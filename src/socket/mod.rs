@@ -9,6 +9,7 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `accept` | HTTP/1.1 until a request was answered with 101 |
+//! | `patience` | how long a peer may leave an answer unread, during that |
 //! | `handshake` | whether a request asks for a WebSocket, and the answer |
 //! | `limits`, `close`, `breach` | bounds, close frames, violations of them |
 //! | `frame` | scanning one frame at the start of a slice |
@@ -37,10 +38,11 @@ mod intake;
 mod limits;
 mod link;
 mod outbox;
+mod patience;
 #[cfg(test)]
 mod peer;
 
-pub use accept::{HEADER_BYTES_MAX, HEADERS_MAX, HTTP_BUFFER_BYTES_MAX, serve_http1};
+pub use accept::{HEADER_BYTES_MAX, HEADERS_MAX, HTTP_BUFFER_BYTES_MAX, HttpWaits, serve_http1};
 pub use assembly::Message;
 pub use breach::Breach;
 pub use budget::Budget;

@@ -64,6 +64,7 @@ pub struct Metrics {
     publishes: [Counter; 5],
     sends: [Counter; 4],
     closes: Family<CloseLabels, Counter>,
+    http_answers: [Counter; 3],
     useful_share: Gauge<f64, std::sync::atomic::AtomicU64>,
     /// Pushes that are no envelope of a known version.
     pub malformed_pushes: Counter,
@@ -141,6 +142,9 @@ impl Metrics {
         let sends = by_outcome(&mut registry, "sends", "Sends of messages", outcomes);
         let closes = Family::default();
         registry.register("closes", "Sessions closed by the server, by code", closes.clone());
+        let classes = ["2xx", "4xx", "5xx"];
+        let http_answers =
+            by(&mut registry, "http_answers", "Answers of the HTTP API", "class", classes);
         let useful_share = Gauge::default();
         let help = "Useful pushes among those received, echoes left out";
         registry.register("bus_useful_share", help, useful_share.clone());
@@ -196,6 +200,7 @@ impl Metrics {
             publishes,
             sends,
             closes,
+            http_answers,
             useful_share,
             watermark_lag,
             store_seconds,
@@ -222,6 +227,16 @@ impl Metrics {
     /// Counts a session that the server closed.
     pub fn closes(&self, code: u16) {
         self.closes.get_or_create(&CloseLabels { code: code.into() }).inc();
+    }
+
+    /// Counts an answer of the HTTP API by the class of its status.
+    pub fn http_answer(&self, status: u16) {
+        let class = match status {
+            ..400 => 0,
+            400..500 => 1,
+            500.. => 2,
+        };
+        self.http_answers[class].inc();
     }
 
     /// Pushes of one kind so far.

@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::Bus;
 use crate::delivery::Work;
-use crate::http::{ClientPort, ClientPortBounds, Readiness};
+use crate::http::{ClientPort, ClientPortBounds, Places, Readiness};
 use crate::hub::{Hub, Session};
 use crate::links::{Breaker, Health, LinkBounds, Publishers, PublishersPlan, Subscriber};
 use crate::protocol::Close;
-use crate::router::{Pacer, Router, Services};
+use crate::router::{Errand, Errands, Pacer, Router, Services};
 use crate::session::{Arrival, Front, FrontBounds, arrive, sweep};
 
 /// Between two waves of a drain.
@@ -65,9 +65,7 @@ pub struct Worker {
     /// Whether the node takes sessions.
     pub readiness: Arc<Readiness>,
     /// Places for connections.
-    pub connections: Arc<Semaphore>,
-    /// Places for handshakes.
-    pub handshakes: Arc<Semaphore>,
+    pub places: Places,
     /// The listener's bounds.
     pub port_bounds: ClientPortBounds,
     /// The connections' bounds.
@@ -76,6 +74,10 @@ pub struct Worker {
     pub workers: Vec<mpsc::Sender<Arrival>>,
     /// What other workers send here.
     pub arrivals: mpsc::Receiver<Arrival>,
+    /// The ways of HTTP requests to all workers.
+    pub errands: Errands,
+    /// What HTTP requests want of this one.
+    pub wanted: mpsc::Receiver<Errand>,
     /// Cancelled when the node is to end.
     pub stop: CancellationToken,
     /// How long an end may take.
@@ -127,13 +129,13 @@ impl Worker {
             resumes: Pacer::new(self.reads.resumes),
         });
         let front = Rc::new(Front::new(Rc::clone(&router), self.workers, self.front_bounds));
-        let port = Rc::new(ClientPort {
-            front: Rc::clone(&front),
-            readiness: self.readiness,
-            connections: self.connections,
-            handshakes: self.handshakes,
-            bounds: self.port_bounds,
-        });
+        let port = Rc::new(ClientPort::new(
+            Rc::clone(&front),
+            self.readiness,
+            self.places,
+            self.errands.clone(),
+            self.port_bounds,
+        ));
         tokio::task::spawn_local(deliver(Rc::clone(&router)));
         tokio::task::spawn_local(flush(Rc::clone(&router)));
         tokio::task::spawn_local(sweep(Rc::clone(&front)));
@@ -142,6 +144,7 @@ impl Worker {
             tokio::task::spawn_local(Rc::clone(&router).audit(pacer));
         }
         tokio::task::spawn_local(take_arrivals(Rc::clone(&front), self.arrivals));
+        tokio::task::spawn_local(run_errands(Rc::clone(&router), self.wanted));
         for subscriber in self.subscribers {
             tokio::task::spawn_local(subscriber.run());
         }
@@ -150,7 +153,7 @@ impl Worker {
         accepting.abort();
         front.drain();
         let until = Instant::now() + self.drain;
-        drain(&router, self.drain).await;
+        drain(&router, &self.errands, self.drain).await;
         // Others may hear through a subscriber connection of this worker, and the last row says
         // how its sends stand.
         drop(self.busy);
@@ -198,13 +201,20 @@ async fn take_arrivals(front: Rc<Front>, mut arrivals: mpsc::Receiver<Arrival>) 
     }
 }
 
+async fn run_errands(router: Rc<Router>, mut wanted: mpsc::Receiver<Errand>) {
+    while let Some(errand) = wanted.recv().await {
+        errand(Rc::clone(&router));
+    }
+}
+
 /// Asks the sessions to go, in waves so that they do not arrive elsewhere all at once; one that
 /// waits for an answer may ask for nothing more and goes when it has it. Then waits for what is in flight.
-async fn drain(router: &Rc<Router>, bound: Duration) {
+async fn drain(router: &Rc<Router>, errands: &Errands, bound: Duration) {
     let until = Instant::now() + bound;
     let waves = (bound.mul_f64(WAVES_PART).as_millis() / WAVE_PAUSE.as_millis()).max(1);
     let wave = router.hub.borrow().len().div_ceil(waves as usize).max(1);
-    while Instant::now() < until && !(router.hub.borrow().is_empty() && router.is_quiet()) {
+    let is_over = || router.hub.borrow().is_empty() && router.is_quiet() && errands.is_idle();
+    while Instant::now() < until && !is_over() {
         close_wave(router, wave);
         tokio::time::sleep(WAVE_PAUSE).await;
     }

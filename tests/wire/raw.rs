@@ -1,6 +1,7 @@
 //! A client that says exactly what it is told to, right or wrong.
 
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -124,6 +125,12 @@ impl Raw {
     pub async fn http(&mut self, request: &str) -> Answer {
         self.send(request.as_bytes()).await;
         self.answer().await
+    }
+
+    /// The answer, if it begins within so long.
+    pub async fn answer_within(&mut self, wait: Duration) -> Option<Answer> {
+        timeout(wait, self.stream.readable()).await.ok()?.expect("the connection is open");
+        Some(self.answer().await)
     }
 
     pub async fn answer(&mut self) -> Answer {

@@ -1,0 +1,97 @@
+//! One request on its way to a worker.
+
+use std::rc::Rc;
+
+use hyper::header::HeaderMap;
+
+use super::Api;
+use crate::auth::Principal;
+use crate::domain::{Key, NONCE_BYTES_MAX};
+use crate::http::problem::Problem;
+use crate::http::query::Query;
+use crate::protocol::{Bounds, Refusal};
+use crate::router::{Admission, Caller, Router};
+
+/// The header that a send is told from others by.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// A request that was let in and has arrived whole.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    pub(super) api: &'a Api,
+    /// Whom the token made known.
+    pub(super) principal: Principal,
+    pub(super) admission: Admission,
+    pub(super) query: Query,
+    /// The body; empty if there is none.
+    pub(super) text: String,
+    /// The sender's mark against repeats.
+    pub(super) key: Option<Box<str>>,
+}
+
+impl Call<'_> {
+    pub(super) fn caller(&self) -> Caller {
+        Caller::of(&self.principal)
+    }
+
+    pub(super) fn bounds(&self) -> &Bounds {
+        &self.api.services.bounds
+    }
+
+    /// Has the worker of a key do the work.
+    pub(super) async fn ask<T, F>(
+        self,
+        key: &Key,
+        work: impl FnOnce(Rc<Router>) -> F + Send + 'static,
+    ) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Refusal>> + 'static,
+    {
+        Ok(self.api.errands.ask(self.admission, key, work).await?)
+    }
+}
+
+/// The `Idempotency-Key` of a request: a nonce, as a frame's.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Box<str>>, Refusal> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Refusal::bad_request("Idempotency-Key stands twice"));
+    }
+    let text = value
+        .to_str()
+        .map_err(|_| Refusal::bad_request("Idempotency-Key must be of visible ASCII characters"))?;
+    if !(1..=NONCE_BYTES_MAX).contains(&text.len()) {
+        let found = text.len();
+        let message =
+            format!("Idempotency-Key must be of 1 to {NONCE_BYTES_MAX} bytes, not {found}");
+        return Err(Refusal::bad_request(message));
+    }
+    Ok(Some(text.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::header::HeaderValue;
+
+    #[test]
+    fn an_idempotency_key_is_a_short_text() {
+        let read = |values: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(IDEMPOTENCY_KEY, HeaderValue::from_bytes(value).unwrap());
+            }
+            idempotency_key(&headers).map_err(|refusal| refusal.message.into_owned())
+        };
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&[b"order 1"]), Ok(Some("order 1".into())));
+        assert_eq!(read(&[&[b'k'; 64]]).unwrap().unwrap().len(), 64);
+        let wrong = |values: &[&[u8]]| read(values).unwrap_err();
+        assert_eq!(wrong(&[&[b'k'; 65]]), "Idempotency-Key must be of 1 to 64 bytes, not 65");
+        assert_eq!(wrong(&[b""]), "Idempotency-Key must be of 1 to 64 bytes, not 0");
+        assert_eq!(wrong(&[b"a", b"b"]), "Idempotency-Key stands twice");
+        assert!(wrong(&["ä".as_bytes()]).contains("visible ASCII"));
+    }
+}

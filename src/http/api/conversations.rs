@@ -1,0 +1,91 @@
+//! `/v1/conversations/{id}/messages`.
+
+use hyper::StatusCode;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{Answer, Call};
+use crate::domain::{Conversation, Key};
+use crate::http::problem::json;
+use crate::protocol::{HISTORY_LIMIT_DEFAULT, MessageText, Refusal, Side};
+use crate::router::Caller;
+
+#[derive(Serialize)]
+struct History<'a> {
+    conversation: String,
+    messages: Vec<&'a RawValue>,
+    next: Option<String>,
+}
+
+/// Reads a page: the newest first, or with `after` the oldest first.
+pub(super) async fn history(mut call: Call<'_>, text: &str) -> Answer {
+    let side = match (call.query.message_id("before")?, call.query.message_id("after")?) {
+        (Some(_), Some(_)) => {
+            return Err(Refusal::bad_request("`before` and `after` exclude each other").into());
+        }
+        (_, Some(after)) => Side::After(after),
+        (before, None) => Side::Before(before),
+    };
+    let max = call.bounds().history_messages;
+    let limit = call.query.limit(HISTORY_LIMIT_DEFAULT as usize, max)?;
+    call.query.finish()?;
+    let caller = call.caller();
+    let (conversation, key) = named(text, &caller)?;
+    let of = conversation.clone();
+    let read = move |router: std::rc::Rc<crate::router::Router>| {
+        router.history_for(caller, of, side, limit)
+    };
+    let page = call.ask(&key, read).await?;
+    let texts: Vec<MessageText> = page.messages.iter().map(MessageText::new).collect();
+    let history = History {
+        conversation: conversation.to_string(),
+        messages: texts.iter().map(MessageText::as_raw).collect(),
+        next: page.next.map(|next| next.to_string()),
+    };
+    Ok(json(StatusCode::OK, &history))
+}
+
+/// The conversation that a caller names, and the key of the worker that reads it.
+fn named(text: &str, caller: &Caller) -> Result<(Conversation, Key), Refusal> {
+    let refused =
+        |error: String| Refusal::bad_request(format!("the conversation in the path: {error}"));
+    let (Caller::User(me) | Caller::Service(me)) = caller;
+    if matches!(caller, Caller::Service(_)) && text.starts_with("user.") {
+        let message = "`user.<id>` is short for one's own, a service writes `dm.<a>.<b>`";
+        return Err(refused(message.to_owned()));
+    }
+    let conversation = Conversation::parse(text, me).map_err(|error| refused(error.to_string()))?;
+    let key = match (caller, conversation.keys().next()) {
+        (Caller::Service(_), Some(key)) => key,
+        _ => Key::user(me),
+    };
+    Ok((conversation, key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::UserId;
+
+    #[test]
+    fn a_user_reads_by_his_worker_and_a_service_by_that_of_the_conversation() {
+        let me = UserId::parse("me").unwrap();
+        let named = |text: &str, caller: Caller| {
+            let (conversation, key) = super::named(text, &caller).unwrap();
+            (conversation.to_string(), key.as_str().to_owned())
+        };
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        let (user, service) = (Caller::User(me.clone()), Caller::Service(me));
+        assert_eq!(named("user.bob", user.clone()), pair("dm.bob.me", "user.me"));
+        assert_eq!(named("room.x", user), pair("room.x", "user.me"));
+        assert_eq!(named("dm.a.b", service.clone()), pair("dm.a.b", "user.a"));
+        assert_eq!(named("room.x", service), pair("room.x", "room.x"));
+    }
+
+    #[test]
+    fn a_service_has_no_conversations_of_its_own() {
+        let service = Caller::Service(UserId::parse("shop").unwrap());
+        let refusal = super::named("user.bob", &service).unwrap_err();
+        assert!(refusal.message.contains("a service writes `dm.<a>.<b>`"), "{refusal:?}");
+    }
+}

@@ -1,0 +1,98 @@
+//! `/v1/users/{id}/inbox`.
+
+use hyper::StatusCode;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{Answer, Call};
+use crate::domain::{Conversation, Key, UserId};
+use crate::http::problem::json;
+use crate::protocol::{Code, MessageText, Refusal};
+use crate::router::{Caller, InboxEntry};
+
+/// Conversations in a page, at most.
+const LIMIT_MAX: usize = 100;
+
+/// Conversations in a page when the caller does not say.
+const LIMIT_DEFAULT: usize = 50;
+
+/// The longest `next` that is looked at, in bytes: above any that is given out.
+const NEXT_BYTES_MAX: usize = 1024;
+
+#[derive(Serialize)]
+struct EntryDocument<'a> {
+    conversation: String,
+    kind: &'static str,
+    title: Option<&'a str>,
+    last: Option<&'a RawValue>,
+    read: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Inbox<'a> {
+    conversations: Vec<EntryDocument<'a>>,
+    next: Option<&'a str>,
+}
+
+impl<'a> From<&'a InboxEntry> for EntryDocument<'a> {
+    fn from(entry: &'a InboxEntry) -> Self {
+        let kind = match entry.conversation {
+            Conversation::Dm(..) => "dm",
+            Conversation::Room(_) => "room",
+        };
+        Self {
+            conversation: entry.conversation.to_string(),
+            kind,
+            title: entry.title.as_deref(),
+            last: entry.last.as_ref().map(MessageText::as_raw),
+            read: entry.read.map(|read| read.to_string()),
+        }
+    }
+}
+
+/// Lists a page of a user's conversations, the recently active first.
+pub(super) async fn list(mut call: Call<'_>, user: UserId) -> Answer {
+    let next = call.query.text("next");
+    if let Some(found) = next.as_ref().map(String::len).filter(|bytes| *bytes > NEXT_BYTES_MAX) {
+        let message = format!("`next` has {found} bytes, at most {NEXT_BYTES_MAX} are allowed");
+        return Err(Refusal::bad_request(message).into());
+    }
+    let limit = call.query.limit(LIMIT_DEFAULT, LIMIT_MAX)?;
+    call.query.finish()?;
+    if matches!(call.caller(), Caller::User(me) if me != user) {
+        return Err(Refusal::new(Code::NotFound, "no such user").into());
+    }
+    let key = Key::user(&user);
+    let page = call.ask(&key, move |router| router.inbox_for(user, next, limit)).await?;
+    let conversations = page.entries.iter().map(EntryDocument::from).collect();
+    Ok(json(StatusCode::OK, &Inbox { conversations, next: page.next.as_deref() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{MessageId, Micros};
+
+    #[test]
+    fn golden_document() {
+        let me = UserId::parse("me").unwrap();
+        let entry = |name: &str, title: Option<&str>, read| InboxEntry {
+            conversation: Conversation::parse(name, &me).unwrap(),
+            title: title.map(Into::into),
+            last: None,
+            read,
+        };
+        let id = MessageId::first_of(Micros(1_795_492_901_650_123));
+        let entries = [entry("room.x", Some("X"), Some(id)), entry("user.bob", None, None)];
+        let conversations = entries.iter().map(EntryDocument::from).collect();
+        let inbox = Inbox { conversations, next: Some("n") };
+        let golden = format!(
+            "{}{}{}{}",
+            r#"{"conversations":[{"conversation":"room.x","kind":"room","title":"X","last":null,"#,
+            format_args!(r#""read":"{id}"}},"#),
+            r#"{"conversation":"dm.bob.me","kind":"dm","title":null,"last":null,"read":null}],"#,
+            r#""next":"n"}"#,
+        );
+        assert_eq!(serde_json::to_string(&inbox).unwrap(), golden);
+    }
+}

@@ -1,0 +1,93 @@
+//! `/v1/rooms/{id}/members`.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+
+use super::{Answer, Call};
+use crate::domain::{Key, Membership, Role, RoomId, UserId};
+use crate::http::problem::json;
+use crate::protocol::MemberBody;
+
+/// Members in a page, at most.
+const LIMIT_MAX: usize = 1000;
+
+/// Members in a page when the caller does not say.
+const LIMIT_DEFAULT: usize = 100;
+
+#[derive(Serialize)]
+struct MemberDocument<'a> {
+    user: &'a str,
+    role: Role,
+    joined_at: u64,
+}
+
+#[derive(Serialize)]
+struct Members<'a> {
+    members: Vec<MemberDocument<'a>>,
+    next: Option<&'a str>,
+}
+
+impl<'a> From<&'a Membership> for MemberDocument<'a> {
+    fn from(membership: &'a Membership) -> Self {
+        let Membership { user, role, joined, .. } = membership;
+        Self { user: user.as_str(), role: *role, joined_at: joined.time().millis() }
+    }
+}
+
+/// Lists a page of members, in the order of their ids.
+pub(super) async fn list(mut call: Call<'_>, room: RoomId) -> Answer {
+    let after = call.query.user_id("after")?;
+    let limit = call.query.limit(LIMIT_DEFAULT, LIMIT_MAX)?;
+    call.query.finish()?;
+    let (key, caller) = (Key::room(&room), call.caller());
+    let page =
+        call.ask(&key, move |router| router.list_members(caller, room, after, limit)).await?;
+    let members = page.members.iter().map(MemberDocument::from).collect();
+    let next = page.next.as_ref().map(UserId::as_str);
+    Ok(json(StatusCode::OK, &Members { members, next }))
+}
+
+/// Adds a member, or changes his role.
+pub(super) async fn put(call: Call<'_>, room: RoomId, user: UserId) -> Answer {
+    call.query.finish()?;
+    let MemberBody { role } = MemberBody::read(&call.text, call.bounds())?;
+    let (key, caller) = (Key::room(&room), call.caller());
+    let member = call.ask(&key, move |router| router.put_member(caller, room, user, role)).await?;
+    Ok(json(StatusCode::OK, &MemberDocument::from(&member)))
+}
+
+/// Removes a member.
+pub(super) async fn remove(call: Call<'_>, room: RoomId, user: UserId) -> Answer {
+    call.query.finish()?;
+    let (key, caller) = (Key::room(&room), call.caller());
+    call.ask(&key, move |router| router.remove_member(caller, room, user)).await?;
+    let mut response = Response::new(Full::<Bytes>::default());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{MessageId, Micros};
+
+    #[test]
+    fn golden_document() {
+        let membership = Membership {
+            room: RoomId::parse("r").unwrap(),
+            user: UserId::parse("bob").unwrap(),
+            inside: true,
+            role: Role::Owner,
+            joined: MessageId::first_of(Micros(1_795_492_901_650_123)),
+            stamp: MessageId::first_of(Micros(0)),
+        };
+        let members = vec![MemberDocument::from(&membership)];
+        let page = Members { members, next: None };
+        assert_eq!(
+            serde_json::to_string(&page).unwrap(),
+            r#"{"members":[{"user":"bob","role":"owner","joined_at":1795492901650}],"next":null}"#
+        );
+    }
+}

@@ -1,0 +1,41 @@
+//! `/v1/messages`.
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{Answer, Call};
+use crate::domain::{Conversation, Key};
+use crate::http::problem::json;
+use crate::protocol::{MessageBody, Refusal};
+use crate::router::SendOrder;
+
+#[derive(Serialize)]
+struct Sent<'a> {
+    message: &'a RawValue,
+}
+
+/// Sends a message: stored and published when this is answered.
+pub(super) async fn send(call: Call<'_>) -> Answer {
+    call.query.finish()?;
+    let order = order(&call)?;
+    let key = Key::user(&order.from);
+    let message = call.ask(&key, move |router| router.send_for(order)).await?;
+    Ok(json(StatusCode::CREATED, &Sent { message: message.as_raw() }))
+}
+
+fn order(call: &Call<'_>) -> Result<SendOrder, Refusal> {
+    let body = MessageBody::read(&call.text, call.bounds())?;
+    let from = call.caller().speaks_for(body.from)?;
+    let conversation = Conversation::parse(&body.conversation, &from)
+        .map_err(|error| Refusal::bad_request(format!("`conversation`: {error}")))?;
+    Ok(SendOrder {
+        from,
+        conversation,
+        body: Bytes::copy_from_slice(body.body.get().as_bytes()),
+        nonce: call.key.clone(),
+        retry: call.key.is_some(),
+        after: body.after,
+    })
+}

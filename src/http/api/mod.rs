@@ -1,0 +1,215 @@
+//! The HTTP API: what a request goes through before and after its route, one file a resource.
+
+mod call;
+mod conversations;
+mod inbox;
+mod members;
+mod messages;
+mod publish;
+mod rooms;
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode};
+use tokio::sync::OwnedSemaphorePermit;
+
+use self::call::Call;
+use super::bearer::bearer_of;
+use super::cors::{Origins, list, options};
+use super::intake::{self, IntakeBounds};
+use super::problem::{Problem, body};
+use super::query::Query;
+use super::readiness::Readiness;
+use super::route::{Misroute, Route, allowed};
+use crate::auth::Principal;
+use crate::protocol::{Code, Refusal};
+use crate::router::{Errands, Services};
+
+/// The description of every route.
+const OPENAPI: &str = include_str!("../openapi.json");
+
+/// When a request that found all places taken may come again.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
+
+/// A route's answer.
+type Answer = Result<Response<Full<Bytes>>, Problem>;
+
+/// A connection's place among those that have shown no token, until it has.
+pub(super) type Handshake = Cell<Option<OwnedSemaphorePermit>>;
+
+/// The HTTP API at one worker's end of the clients' listener.
+#[derive(Debug)]
+pub(super) struct Api {
+    pub(super) services: Arc<Services>,
+    pub(super) readiness: Arc<Readiness>,
+    pub(super) errands: Errands,
+    pub(super) origins: Origins,
+    pub(super) body: Duration,
+}
+
+impl Api {
+    /// Answers a request.
+    pub(super) async fn respond(
+        &self,
+        request: Request<Incoming>,
+        handshake: &Handshake,
+    ) -> Response<Full<Bytes>> {
+        let (head, body) = request.into_parts();
+        let answered = self.answer(&head, body, handshake).await;
+        let mut response = answered.unwrap_or_else(Problem::response);
+        let no_store = HeaderValue::from_static("no-store");
+        response.headers_mut().insert(CACHE_CONTROL, no_store);
+        self.origins.dress(head.headers.get(ORIGIN), &mut response);
+        self.services.metrics.http_answer(response.status().as_u16());
+        response
+    }
+
+    async fn answer(&self, head: &Parts, body: Incoming, handshake: &Handshake) -> Answer {
+        if !self.origins.allow(&head.headers) {
+            return Err(Origins::refusal().into());
+        }
+        let path = head.uri.path();
+        if head.method == Method::OPTIONS && !allowed(path).is_empty() {
+            return Ok(options(&allowed(path)));
+        }
+        let route = Route::find(&head.method, path)?;
+        let principal = self.authenticate(&head.headers)?;
+        // Who is known counts among the connections alone.
+        handshake.take();
+        let call = self.admit(&route, head, body, principal).await?;
+        dispatch(route, call).await
+    }
+
+    /// A request holds its place from its header to the end of its work: the bodies under way are
+    /// bounded by it too.
+    async fn admit(
+        &self,
+        route: &Route,
+        head: &Parts,
+        body: Incoming,
+        principal: Principal,
+    ) -> Result<Call<'_>, Problem> {
+        let (verdict, _) = self.readiness.verdict();
+        if !verdict.takes_sessions() {
+            let detail = format!("the node takes no requests: {verdict:?}").to_lowercase();
+            return Err(Problem::from(Refusal::new(Code::Unavailable, detail)).closing());
+        }
+        let query = Query::read(head.uri.query())?;
+        let full = |refusal| Problem::from(refusal).retry_after(FULL_PAUSE).closing();
+        let admission = self.errands.admit().map_err(full)?;
+        let text = if route.takes_body() {
+            let bounds =
+                IntakeBounds { bytes: self.services.ready_limits.frame_bytes, time: self.body };
+            intake::read(&head.headers, body, bounds).await?
+        } else {
+            intake::refuse(&body)?;
+            String::new()
+        };
+        let key = match route {
+            Route::Send => call::idempotency_key(&head.headers)?,
+            _ => None,
+        };
+        Ok(Call { api: self, principal, admission, query, text, key })
+    }
+
+    fn authenticate(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
+        let challenge = |refusal: Refusal, value| {
+            Problem::from(refusal).with(WWW_AUTHENTICATE, HeaderValue::from_static(value))
+        };
+        let Some(token) = bearer_of(headers) else {
+            let detail = "one header `Authorization: Bearer <token>` is wanted";
+            return Err(challenge(Refusal::new(Code::Unauthorized, detail), "Bearer"));
+        };
+        let identified = self.services.identify(token);
+        identified.map_err(|refusal| challenge(refusal, "Bearer error=\"invalid_token\""))
+    }
+}
+
+async fn dispatch(route: Route, call: Call<'_>) -> Answer {
+    match route {
+        Route::Send => messages::send(call).await,
+        Route::History(conversation) => conversations::history(call, &conversation).await,
+        Route::Publish => publish::publish(call).await,
+        Route::PutRoom(room) => rooms::put(call, room).await,
+        Route::Room(room) => rooms::look(call, room).await,
+        Route::Members(room) => members::list(call, room).await,
+        Route::PutMember(room, user) => members::put(call, room, user).await,
+        Route::RemoveMember(room, user) => members::remove(call, room, user).await,
+        Route::Inbox(user) => inbox::list(call, user).await,
+        Route::OpenApi => Ok(body(StatusCode::OK, "application/json", OPENAPI)),
+    }
+}
+
+impl From<Misroute> for Problem {
+    fn from(misroute: Misroute) -> Self {
+        match misroute {
+            Misroute::Path => {
+                let detail = "there are /v1/ws and the routes of /v1/openapi.json here";
+                Refusal::new(Code::NotFound, detail).into()
+            }
+            Misroute::Method(allowed) => {
+                let methods = list(&allowed);
+                let detail = format!("the path is served by {}", methods.to_str().unwrap_or(""));
+                let status = StatusCode::METHOD_NOT_ALLOWED;
+                Self::new(status, Code::BadRequest, detail).with(ALLOW, methods)
+            }
+            Misroute::Id(refusal) => refusal.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::route::ENDPOINTS;
+
+    #[test]
+    fn the_description_has_the_routes_that_there_are() {
+        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let mut described = Vec::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                if method != "parameters" {
+                    assert!(operation["operationId"].is_string(), "{method} {path}");
+                    assert!(operation["responses"]["default"].is_object(), "{method} {path}");
+                    described.push((method.to_uppercase(), path.clone()));
+                }
+            }
+        }
+        let mut there: Vec<(String, String)> =
+            ENDPOINTS.iter().map(|(m, path, _)| (m.to_string(), (*path).to_owned())).collect();
+        described.sort();
+        there.sort();
+        assert_eq!(described, there);
+    }
+
+    #[test]
+    fn every_id_of_a_described_path_is_a_parameter() {
+        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            let ids = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+            let described = item["parameters"].as_array().map_or(&[][..], Vec::as_slice);
+            let names = described.iter().map(|parameter| parameter["name"].as_str().unwrap());
+            assert_eq!(ids.collect::<Vec<_>>(), names.collect::<Vec<_>>(), "{path}");
+        }
+    }
+
+    #[test]
+    fn every_reference_of_the_description_leads_somewhere() {
+        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let mut references = 0;
+        for reference in OPENAPI.split("\"$ref\": \"#").skip(1) {
+            let pointer = reference.split('"').next().unwrap();
+            assert!(document.pointer(pointer).is_some(), "{pointer}");
+            references += 1;
+        }
+        assert!(references > 20, "they are found: {references}");
+    }
+}

@@ -1,0 +1,78 @@
+//! `/v1/rooms/{id}`.
+
+use hyper::StatusCode;
+use serde::Serialize;
+
+use super::{Answer, Call};
+use crate::domain::{Key, Past, Room, RoomId};
+use crate::http::problem::json;
+use crate::protocol::{Code, Refusal, RoomBody};
+use crate::router::{Caller, RoomWish};
+
+#[derive(Serialize)]
+struct RoomDocument<'a> {
+    id: &'a str,
+    title: Option<&'a str>,
+    history: Past,
+    creator: &'a str,
+    created_at: u64,
+}
+
+impl<'a> From<&'a Room> for RoomDocument<'a> {
+    fn from(room: &'a Room) -> Self {
+        Self {
+            id: room.id.as_str(),
+            title: room.title.as_deref(),
+            history: room.past,
+            creator: room.creator.as_str(),
+            created_at: room.created.time().millis(),
+        }
+    }
+}
+
+/// Makes a room, or changes it.
+pub(super) async fn put(call: Call<'_>, room: RoomId) -> Answer {
+    call.query.finish()?;
+    let RoomBody { title, past, owner } = RoomBody::read(&call.text, call.bounds())?;
+    let caller = call.caller();
+    if owner.is_some() && matches!(caller, Caller::User(_)) {
+        let message = "`owner` is for services: a user owns the rooms that he makes";
+        return Err(Refusal::new(Code::Forbidden, message).into());
+    }
+    let (key, wish) = (Key::room(&room), RoomWish { title, past, owner });
+    let (room, made) = call.ask(&key, move |router| router.put_room(caller, room, wish)).await?;
+    let status = if made { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(json(status, &RoomDocument::from(&room)))
+}
+
+/// Looks at a room.
+pub(super) async fn look(call: Call<'_>, room: RoomId) -> Answer {
+    call.query.finish()?;
+    let (key, caller) = (Key::room(&room), call.caller());
+    let room = call.ask(&key, move |router| router.look_at_room(caller, room)).await?;
+    Ok(json(StatusCode::OK, &RoomDocument::from(&room)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{MessageId, Micros, UserId};
+
+    #[test]
+    fn golden_document() {
+        let room = |title: Option<&str>, past| Room {
+            id: RoomId::parse("r%2F1").unwrap(),
+            title: title.map(Into::into),
+            creator: UserId::parse("alice").unwrap(),
+            past,
+            created: MessageId::first_of(Micros(1_795_492_901_650_123)),
+            stamp: MessageId::first_of(Micros(0)),
+        };
+        let text = |room| serde_json::to_string(&RoomDocument::from(&room)).unwrap();
+        assert_eq!(
+            text(room(Some("T"), Past::Joined)),
+            r#"{"id":"r%2F1","title":"T","history":"joined","creator":"alice","created_at":1795492901650}"#
+        );
+        assert!(text(room(None, Past::All)).contains(r#""title":null,"history":"all""#));
+    }
+}

@@ -1,0 +1,76 @@
+//! Browsers' pages of other origins (the Fetch standard, section 3.3).
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, HeaderMap, HeaderValue, ORIGIN,
+    VARY,
+};
+use hyper::{Method, Response, StatusCode};
+
+use crate::protocol::{Code, Refusal};
+
+/// Request headers that a page may set.
+const ALLOWED_HEADERS: &str = "authorization, content-type, idempotency-key";
+
+/// Response headers that a page may read, beyond those that it always may.
+const EXPOSED_HEADERS: &str = "retry-after, allow";
+
+/// Seconds that a browser may remember the answer to a preflight: origins change with a restart.
+const MAX_AGE: &str = "600";
+
+/// The origins that may connect.
+#[derive(Debug, Clone)]
+pub(super) struct Origins(Vec<String>);
+
+impl Origins {
+    /// These; `*` is any.
+    pub(super) const fn new(origins: Vec<String>) -> Self {
+        Self(origins)
+    }
+
+    /// Whether a request comes from one of them. One without an origin comes from no browser.
+    pub(super) fn allow(&self, headers: &HeaderMap) -> bool {
+        headers.get_all(ORIGIN).iter().all(|origin| self.allows(origin))
+    }
+
+    /// What the others are told.
+    pub(super) fn refusal() -> Refusal {
+        let message = "this origin may not connect: `listen.origins` does not name it";
+        Refusal::new(Code::Forbidden, message)
+    }
+
+    fn allows(&self, origin: &HeaderValue) -> bool {
+        self.0.iter().any(|known| known == "*" || known.as_bytes() == origin.as_bytes())
+    }
+
+    /// Lets the page that a request came from read the answer.
+    pub(super) fn dress(&self, origin: Option<&HeaderValue>, answer: &mut Response<Full<Bytes>>) {
+        let Some(origin) = origin.filter(|origin| self.allows(origin)) else { return };
+        let headers = answer.headers_mut();
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        let exposed = HeaderValue::from_static(EXPOSED_HEADERS);
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+        headers.insert(VARY, HeaderValue::from_static("origin"));
+    }
+}
+
+/// What may be done with a path: the answer to OPTIONS, a browser's preflight included.
+pub(super) fn options(allowed: &[&'static Method]) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    let methods = list(allowed);
+    headers.insert(ALLOW, methods.clone());
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ALLOWED_HEADERS));
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE));
+    response
+}
+
+/// The methods as one header's value.
+pub(super) fn list(methods: &[&'static Method]) -> HeaderValue {
+    let names: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
+    HeaderValue::from_str(&names.join(", ")).expect("methods are visible ASCII")
+}

@@ -1,0 +1,250 @@
+//! Which route a request is for.
+
+use hyper::Method;
+
+use super::percent::decode;
+use crate::domain::{RoomId, UserId};
+use crate::protocol::Refusal;
+
+/// What a request asks for. Ids are encoded ones: a path's own percent-encoding is taken off once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Route {
+    /// Sends a message.
+    Send,
+    /// Reads a page of a conversation, which is still a text: whose it is decides how it reads.
+    History(String),
+    /// Publishes events.
+    Publish,
+    /// Makes a room or changes it.
+    PutRoom(RoomId),
+    /// Looks at a room.
+    Room(RoomId),
+    /// Lists a room's members.
+    Members(RoomId),
+    /// Adds a member or changes his role.
+    PutMember(RoomId, UserId),
+    /// Removes a member.
+    RemoveMember(RoomId, UserId),
+    /// Lists a user's conversations.
+    Inbox(UserId),
+    /// Describes all of this.
+    OpenApi,
+}
+
+/// Why there is no route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Misroute {
+    /// No such path.
+    Path,
+    /// The path has other methods, these.
+    Method(Vec<&'static Method>),
+    /// An id in the path is malformed.
+    Id(Refusal),
+}
+
+/// What makes a route of the ids in a path.
+type Make = fn(&mut Ids<'_>) -> Result<Route, Refusal>;
+
+/// A method, a path in which `{…}` is an id, and the route.
+type Endpoint = (Method, &'static str, Make);
+
+/// Every route.
+pub(super) static ENDPOINTS: [Endpoint; 10] = [
+    (Method::POST, "/v1/messages", |_| Ok(Route::Send)),
+    (Method::GET, "/v1/conversations/{id}/messages", |ids| Ok(Route::History(ids.text()?))),
+    (Method::POST, "/v1/publish", |_| Ok(Route::Publish)),
+    (Method::PUT, "/v1/rooms/{id}", |ids| Ok(Route::PutRoom(ids.room()?))),
+    (Method::GET, "/v1/rooms/{id}", |ids| Ok(Route::Room(ids.room()?))),
+    (Method::GET, "/v1/rooms/{id}/members", |ids| Ok(Route::Members(ids.room()?))),
+    (Method::PUT, "/v1/rooms/{id}/members/{user}", |ids| {
+        Ok(Route::PutMember(ids.room()?, ids.user()?))
+    }),
+    (Method::DELETE, "/v1/rooms/{id}/members/{user}", |ids| {
+        Ok(Route::RemoveMember(ids.room()?, ids.user()?))
+    }),
+    (Method::GET, "/v1/users/{id}/inbox", |ids| Ok(Route::Inbox(ids.user()?))),
+    (Method::GET, "/v1/openapi.json", |_| Ok(Route::OpenApi)),
+];
+
+impl Route {
+    /// The route of a request.
+    pub(super) fn find(method: &Method, path: &str) -> Result<Self, Misroute> {
+        let found = ENDPOINTS.iter().find(|(m, template, _)| m == method && fits(template, path));
+        let Some((_, template, make)) = found else {
+            let allowed = allowed(path);
+            return Err(if allowed.is_empty() {
+                Misroute::Path
+            } else {
+                Misroute::Method(allowed)
+            });
+        };
+        make(&mut Ids { template: template.split('/'), path: path.split('/') })
+            .map_err(Misroute::Id)
+    }
+
+    /// Whether its requests have a body.
+    pub(super) const fn takes_body(&self) -> bool {
+        matches!(self, Self::Send | Self::Publish | Self::PutRoom(_) | Self::PutMember(..))
+    }
+}
+
+/// The methods of a path; none if there is no such path.
+pub(super) fn allowed(path: &str) -> Vec<&'static Method> {
+    let fitting = ENDPOINTS.iter().filter(|(_, template, _)| fits(template, path));
+    fitting.map(|(method, ..)| method).collect()
+}
+
+fn is_id(part: &str) -> bool {
+    part.starts_with('{')
+}
+
+/// Whether a path is of a template. Its fixed parts are compared as they are: they have one
+/// spelling.
+fn fits(template: &str, path: &str) -> bool {
+    let (mut parts, mut found) = (template.split('/'), path.split('/'));
+    loop {
+        match (parts.next(), found.next()) {
+            (None, None) => return true,
+            (Some(part), Some(segment)) if is_id(part) && !segment.is_empty() => {}
+            (Some(part), Some(segment)) if part == segment => {}
+            _ => return false,
+        }
+    }
+}
+
+/// The ids of a path, in their order.
+pub(super) struct Ids<'a> {
+    template: std::str::Split<'static, char>,
+    path: std::str::Split<'a, char>,
+}
+
+impl Ids<'_> {
+    fn text(&mut self) -> Result<String, Refusal> {
+        let mut parts = self.template.by_ref().zip(self.path.by_ref());
+        let segment = parts.find(|(part, _)| is_id(part)).map_or("", |(_, segment)| segment);
+        decode(segment).map_err(|error| Refusal::bad_request(format!("the path: {error}")))
+    }
+
+    fn room(&mut self) -> Result<RoomId, Refusal> {
+        let id = self.text()?;
+        RoomId::parse(&id)
+            .map_err(|error| Refusal::bad_request(format!("the room's id in the path: {error}")))
+    }
+
+    fn user(&mut self) -> Result<UserId, Refusal> {
+        let id = self.text()?;
+        UserId::parse(&id)
+            .map_err(|error| Refusal::bad_request(format!("the user's id in the path: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn room(id: &str) -> RoomId {
+        RoomId::parse(id).unwrap()
+    }
+
+    fn user(id: &str) -> UserId {
+        UserId::parse(id).unwrap()
+    }
+
+    #[test]
+    fn every_route_is_found() {
+        let table = [
+            ("POST", "/v1/messages", Route::Send),
+            ("GET", "/v1/conversations/dm.a.b/messages", Route::History("dm.a.b".into())),
+            ("GET", "/v1/conversations/user%2ea/messages", Route::History("user.a".into())),
+            ("POST", "/v1/publish", Route::Publish),
+            ("PUT", "/v1/rooms/r", Route::PutRoom(room("r"))),
+            ("GET", "/v1/rooms/members", Route::Room(room("members"))),
+            ("GET", "/v1/rooms/a%2525", Route::Room(room("a%25"))),
+            ("GET", "/v1/rooms/%61b", Route::Room(room("ab"))),
+            ("GET", "/v1/rooms/r/members", Route::Members(room("r"))),
+            ("PUT", "/v1/rooms/r/members/u+1", Route::PutMember(room("r"), user("u+1"))),
+            ("DELETE", "/v1/rooms/r/members/u", Route::RemoveMember(room("r"), user("u"))),
+            ("GET", "/v1/users/u%7C/inbox", Route::Inbox(user("u|"))),
+            ("GET", "/v1/openapi.json", Route::OpenApi),
+        ];
+        for (method, path, route) in table {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            assert_eq!(Route::find(&method, path), Ok(route), "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_found() {
+        let paths = [
+            "",
+            "/",
+            "/v1",
+            "/v1/",
+            "/v1/message",
+            "/v1/messages/",
+            "/v1/rooms",
+            "/v1/rooms/",
+            "//v1/rooms/r",
+            "/v1/rooms/r/",
+            "/v1/rooms/r/members/",
+            "/v1/rooms/r/members/u/x",
+            "/v1/%72ooms/r",
+            "/V1/rooms/r",
+            "/v2/rooms/r",
+        ];
+        for path in paths {
+            let found = Route::find(&Method::GET, path);
+            assert_eq!(found, Err(Misroute::Path), "{path}");
+        }
+    }
+
+    #[test]
+    fn another_method_is_told_which_there_are() {
+        let allowed = |path| -> Vec<&str> {
+            match Route::find(&Method::PATCH, path) {
+                Err(Misroute::Method(allowed)) => allowed.iter().map(|m| m.as_str()).collect(),
+                other => panic!("{path}: {other:?}"),
+            }
+        };
+        let table: [(&str, Vec<&str>); 4] = [
+            ("/v1/messages", vec!["POST"]),
+            ("/v1/rooms/r", vec!["PUT", "GET"]),
+            ("/v1/rooms/r/members/u", vec!["PUT", "DELETE"]),
+            ("/v1/openapi.json", vec!["GET"]),
+        ];
+        for (path, methods) in table {
+            assert_eq!(allowed(path), methods, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_bad_id_says_why() {
+        let table = [
+            ("/v1/rooms/a%2Fb", "the room's id in the path: byte 0x2F at 1"),
+            ("/v1/rooms/a%25", "the room's id in the path: `%` at byte 1"),
+            ("/v1/rooms/a%252e", "the room's id in the path: `%` at byte 1"),
+            ("/v1/rooms/a%", "the path: `%` at byte 1 must be followed by two hex digits"),
+            ("/v1/rooms/%ff", "the path: it does not stand for UTF-8"),
+            ("/v1/rooms/..", "the room's id in the path: byte 0x2E at 0"),
+            ("/v1/users/a.b/inbox", "the user's id in the path: byte 0x2E at 1"),
+        ];
+        for (path, part) in table {
+            match Route::find(&Method::GET, path) {
+                Err(Misroute::Id(refusal)) => {
+                    assert!(refusal.message.starts_with(part), "{path}: {refusal:?}");
+                }
+                other => panic!("{path}: {other:?}"),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_path_is_answered(path in "(/v1/(rooms|users|conversations))?[ -~]*") {
+            for method in [Method::GET, Method::PUT, Method::DELETE] {
+                let _answered = Route::find(&method, &path);
+            }
+        }
+    }
+}

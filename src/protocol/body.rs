@@ -1,0 +1,266 @@
+//! The bodies of HTTP requests: objects of fields, read like those of frames.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::fields::{Fields, missing};
+use super::op::{bounded, json, message_id, required};
+use super::{Bounds, Publish, Refusal};
+use crate::domain::{MessageId, Past, Role, UserId};
+
+/// Events of one request: as many as are announced in one step of a worker's loop.
+pub const EVENTS_MAX: usize = 100;
+
+/// The longest title of a room, in bytes: it is shown in lists.
+pub const TITLE_BYTES_MAX: usize = 256;
+
+/// Levels of a body around one event: the body itself, and its list.
+const LEVELS_AROUND_AN_EVENT: usize = 2;
+
+/// A message to be sent.
+#[derive(Debug)]
+pub struct MessageBody<'a> {
+    /// For whom, if it says so.
+    pub from: Option<UserId>,
+    /// Where to.
+    pub conversation: Cow<'a, str>,
+    /// Any JSON value.
+    pub body: &'a RawValue,
+    /// The newest id that the sender has seen.
+    pub after: Option<MessageId>,
+}
+
+impl<'a> MessageBody<'a> {
+    /// Reads `{from?, conversation, body, after?}`.
+    pub fn read(text: &'a str, bounds: &Bounds) -> Result<Self, Refusal> {
+        let mut fields = Fields::read_body(text, bounds.json_depth)?;
+        let body = Self {
+            from: user_id(&mut fields, "from")?,
+            conversation: required(&mut fields, "conversation")?,
+            body: json(&mut fields, "body", bounds.body_bytes)?,
+            after: message_id(&mut fields, "after")?,
+        };
+        fields.finish()?;
+        Ok(body)
+    }
+}
+
+/// An event to be published.
+#[derive(Debug)]
+pub struct EventBody<'a> {
+    /// For whom, if it says so.
+    pub from: Option<UserId>,
+    /// The event.
+    pub publish: Publish<'a>,
+}
+
+impl<'a> EventBody<'a> {
+    /// Reads `{events: [{subject, data} | {conversation, event, data, from?}]}` of 1 to
+    /// [`EVENTS_MAX`] events; a refusal names the event by its place.
+    pub fn read_list(text: &'a str, bounds: &Bounds) -> Result<Vec<Self>, Refusal> {
+        let mut fields = Fields::read_body(text, bounds.json_depth + LEVELS_AROUND_AN_EVENT)?;
+        let list = fields.typed("events", "a list of objects", |raw| {
+            serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok()
+        });
+        let list = list?.ok_or_else(|| missing("events"))?;
+        fields.finish()?;
+        if !(1..=EVENTS_MAX).contains(&list.len()) {
+            let message = format!("`events` must be 1 to {EVENTS_MAX}, not {}", list.len());
+            return Err(Refusal::bad_request(message));
+        }
+        let read = |(at, raw): (usize, &&'a RawValue)| {
+            let event = Self::read(raw.get(), bounds);
+            event.map_err(|refusal| refusal.of_op(&format!("`events[{at}]`")))
+        };
+        list.iter().enumerate().map(read).collect()
+    }
+
+    fn read(text: &'a str, bounds: &Bounds) -> Result<Self, Refusal> {
+        let mut fields = Fields::read_body(text, bounds.json_depth)?;
+        let from = user_id(&mut fields, "from")?;
+        let publish = Publish::read(&mut fields, bounds)?;
+        fields.finish()?;
+        if from.is_some() && matches!(publish, Publish::Subject { .. }) {
+            let message = "`from` belongs to `conversation` and `event`, not to `subject`";
+            return Err(Refusal::bad_request(message));
+        }
+        Ok(Self { from, publish })
+    }
+}
+
+/// What a room is to be.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct RoomBody {
+    /// What people call it, in 1 to [`TITLE_BYTES_MAX`] bytes.
+    pub title: Option<Box<str>>,
+    /// How much of the past its members see.
+    pub past: Option<Past>,
+    /// Who is to own it.
+    pub owner: Option<UserId>,
+}
+
+impl RoomBody {
+    /// Reads `{title?, history?, owner?}`; nothing is as good as `{}`.
+    pub fn read(text: &str, bounds: &Bounds) -> Result<Self, Refusal> {
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        let mut fields = Fields::read_body(text, bounds.json_depth)?;
+        let body = Self {
+            title: bounded(&mut fields, "title", TITLE_BYTES_MAX)?.map(Into::into),
+            past: fields.typed("history", "\"all\" or \"joined\"", |raw| {
+                serde_json::from_str(raw.get()).ok()
+            })?,
+            owner: user_id(&mut fields, "owner")?,
+        };
+        fields.finish()?;
+        Ok(body)
+    }
+}
+
+/// What a member is to be.
+#[derive(Debug, PartialEq, Eq)]
+pub struct MemberBody {
+    /// What he may do; a plain member's when it is not said.
+    pub role: Role,
+}
+
+impl MemberBody {
+    /// Reads `{role?}`; nothing is as good as `{}`.
+    pub fn read(text: &str, bounds: &Bounds) -> Result<Self, Refusal> {
+        if text.is_empty() {
+            return Ok(Self { role: Role::Member });
+        }
+        let mut fields = Fields::read_body(text, bounds.json_depth)?;
+        let role = fields
+            .typed("role", "\"owner\" or \"member\"", |raw| serde_json::from_str(raw.get()).ok())?;
+        fields.finish()?;
+        Ok(Self { role: role.unwrap_or(Role::Member) })
+    }
+}
+
+/// An optional encoded id of a user.
+fn user_id(fields: &mut Fields<'_>, name: &str) -> Result<Option<UserId>, Refusal> {
+    let Some(text) = fields.string(name)? else { return Ok(None) };
+    let read = UserId::parse(&text);
+    read.map(Some).map_err(|error| Refusal::bad_request(format!("`{name}`: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const BOUNDS: Bounds = Bounds {
+        body_bytes: 20,
+        data_bytes: 20,
+        json_depth: 3,
+        patterns: 2,
+        history_messages: 200,
+    };
+
+    fn message(refusal: Refusal) -> String {
+        refusal.message.into_owned()
+    }
+
+    #[test]
+    fn a_message_names_what_is_wrong_with_it() {
+        let table = [
+            ("", "not a body: EOF while parsing a value at line 1 column 0"),
+            ("[]", "not a body: invalid type: sequence, expected an object at line 1 column 0"),
+            (r#"{"body":1} x"#, "not a body: trailing characters at line 1 column 12"),
+            (r#"{"body":1,"b\u006fdy":2}"#, "not a body: `body` stands twice at line 1 column 21"),
+            (r#"{"body":1}"#, "`conversation` is missing"),
+            (r#"{"conversation":"room.a"}"#, "`body` is missing"),
+            (r#"{"conversation":"room.a","body":1,"op":"send"}"#, "`op` is not a field of it"),
+            (
+                r#"{"conversation":"room.a","body":1,"from":"a b"}"#,
+                "`from`: byte 0x20 at 1 is not allowed in a token; write it as %20",
+            ),
+            (
+                r#"{"conversation":"room.a","body":"0123456789012345678"}"#,
+                "`body` has 21 bytes, at most 20 are allowed",
+            ),
+            (
+                r#"{"conversation":"room.a","body":[[[]]]}"#,
+                "the body nests 4 levels, at most 3 are allowed",
+            ),
+        ];
+        for (text, expected) in table {
+            assert_eq!(message(MessageBody::read(text, &BOUNDS).unwrap_err()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn events_are_named_by_their_place() {
+        let many = vec![r#"{"subject":"topic.a","data":1}"#; EVENTS_MAX + 1].join(",");
+        let table = [
+            (r#"{"events":[]}"#, "`events` must be 1 to 100, not 0"),
+            (&format!(r#"{{"events":[{many}]}}"#), "`events` must be 1 to 100, not 101"),
+            (r#"{"events":{}}"#, "`events` must be a list of objects, not {}"),
+            ("{}", "`events` is missing"),
+            (
+                r#"{"events":[{"subject":"topic.a","data":1},{"subject":"topic.a"}]}"#,
+                "`events[1]`: `data` is missing",
+            ),
+            (
+                r#"{"events":[{"subject":"topic.a","data":1,"from":"bob"}]}"#,
+                "`events[0]`: `from` belongs to `conversation` and `event`, not to `subject`",
+            ),
+            (
+                r#"{"events":[7]}"#,
+                "`events[0]`: not a body: invalid type: integer `7`, expected an object at line 1 column 1",
+            ),
+        ];
+        for (text, expected) in table {
+            let refusal = EventBody::read_list(text, &BOUNDS).unwrap_err();
+            assert_eq!(message(refusal), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_event_nests_as_deep_as_in_a_frame() {
+        let events =
+            |data: &str| format!(r#"{{"events":[{{"subject":"topic.a","data":{data}}}]}}"#);
+        assert_eq!(EventBody::read_list(&events("[[1]]"), &BOUNDS).unwrap().len(), 1);
+        let refusal = EventBody::read_list(&events("[[[1]]]"), &BOUNDS).unwrap_err();
+        assert_eq!(message(refusal), "the body nests 6 levels, at most 5 are allowed");
+    }
+
+    #[test]
+    fn rooms_and_members_may_leave_everything_out() {
+        for text in ["", "{}", r#"{"title":null}"#] {
+            assert_eq!(RoomBody::read(text, &BOUNDS).unwrap(), RoomBody::default(), "{text}");
+        }
+        for text in ["", "{}", r#"{"role":"member"}"#] {
+            assert_eq!(MemberBody::read(text, &BOUNDS).unwrap().role, Role::Member, "{text}");
+        }
+        let text = r#"{"title":"T","history":"joined","owner":"o"}"#;
+        let room = RoomBody::read(text, &BOUNDS).unwrap();
+        assert_eq!((room.title.as_deref(), room.past), (Some("T"), Some(Past::Joined)));
+        assert_eq!(room.owner, Some(UserId::parse("o").unwrap()));
+    }
+
+    #[test]
+    fn rooms_and_members_name_what_is_wrong_with_them() {
+        let room = |text: &str| message(RoomBody::read(text, &BOUNDS).unwrap_err());
+        assert_eq!(room(r#"{"title":""}"#), "`title` must be of 1 to 256 bytes, not 0");
+        let long = format!(r#"{{"title":"{}"}}"#, "t".repeat(257));
+        assert_eq!(room(&long), "`title` must be of 1 to 256 bytes, not 257");
+        let history = r#"{"history":"some"}"#;
+        assert_eq!(room(history), "`history` must be \"all\" or \"joined\", not \"some\"");
+        let member = MemberBody::read(r#"{"role":"king"}"#, &BOUNDS).unwrap_err();
+        assert_eq!(message(member), "`role` must be \"owner\" or \"member\", not \"king\"");
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_is_answered(text in ".*") {
+            let _message = MessageBody::read(&text, &BOUNDS);
+            let _events = EventBody::read_list(&text, &BOUNDS);
+            let _room = RoomBody::read(&text, &BOUNDS);
+            let _member = MemberBody::read(&text, &BOUNDS);
+        }
+    }
+}

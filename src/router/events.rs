@@ -1,0 +1,166 @@
+//! Events that are published over HTTP, several at once.
+
+use std::rc::Rc;
+
+use serde_json::value::RawValue;
+use smallvec::SmallVec;
+
+use super::publish::{check_event, no_such_conversation};
+use super::{Caller, Router};
+use crate::auth::Principal;
+use crate::domain::{Conversation, RoomId, Subject, UserId};
+use crate::protocol::{Announced, Code, Refusal, ServerFrame};
+
+/// An event to be published.
+#[derive(Debug)]
+pub enum EventOrder {
+    /// To whoever watches a subject.
+    Subject {
+        /// What it is about.
+        subject: Subject,
+        /// Any JSON value.
+        data: Box<RawValue>,
+    },
+    /// To the members of a conversation.
+    Conversation {
+        /// Which one.
+        conversation: Conversation,
+        /// What happens.
+        event: Box<str>,
+        /// Who published it.
+        from: UserId,
+        /// Any JSON value.
+        data: Box<RawValue>,
+    },
+}
+
+impl Router {
+    /// Publishes events, all of them or, when one is refused, none; the refusal names its place.
+    pub async fn publish_for(
+        self: Rc<Self>,
+        principal: Principal,
+        events: Vec<EventOrder>,
+    ) -> Result<(), Refusal> {
+        let caller = Caller::of(&principal);
+        for (at, event) in events.iter().enumerate() {
+            let mut allowed = may_publish(&principal, &caller, event);
+            if let (Ok(()), Some((room, from))) = (&allowed, event.room()) {
+                allowed = self.must_be_in(&Caller::User(from.clone()), room).await;
+            }
+            allowed.map_err(|refusal| refusal.of_op(&format!("`events[{at}]`")))?;
+        }
+        events.iter().for_each(|event| self.publish_event(event));
+        Ok(())
+    }
+
+    fn publish_event(self: &Rc<Self>, event: &EventOrder) {
+        match event {
+            EventOrder::Subject { subject, data } => {
+                let announced = Announced::Subject { subject: subject.as_str(), data };
+                let frame = ServerFrame::Event(announced).text();
+                let keys = SmallVec::from_iter([subject.key()]);
+                self.announce(keys, subject.as_str(), frame, None);
+            }
+            EventOrder::Conversation { conversation, event, from, data } => {
+                let (about, from) = (conversation.to_string(), from.as_str());
+                let announced = Announced::Conversation { conversation: &about, event, from, data };
+                let frame = ServerFrame::Event(announced).text();
+                self.announce(conversation.keys().collect(), &about, frame, None);
+            }
+        }
+    }
+}
+
+impl EventOrder {
+    /// The room that it is for, and who must be in it.
+    const fn room(&self) -> Option<(&RoomId, &UserId)> {
+        match self {
+            Self::Conversation { conversation: Conversation::Room(room), from, .. } => {
+                Some((room, from))
+            }
+            Self::Subject { .. } | Self::Conversation { .. } => None,
+        }
+    }
+}
+
+/// A service may publish any subject, a user what he is granted. Into a direct conversation only
+/// one of the two publishes; who is in a room, the store knows.
+fn may_publish(principal: &Principal, caller: &Caller, event: &EventOrder) -> Result<(), Refusal> {
+    let is_service = matches!(caller, Caller::Service(_));
+    match event {
+        EventOrder::Subject { subject, .. } => {
+            if is_service || principal.may_publish(subject) {
+                return Ok(());
+            }
+            Err(Refusal::new(Code::Forbidden, format!("`{subject}` is not granted")))
+        }
+        EventOrder::Conversation { conversation, event, from, .. } => {
+            let is_room = matches!(conversation, Conversation::Room(_));
+            if !(conversation.is_direct_of(from) || is_room) {
+                return Err(no_such_conversation());
+            }
+            check_event(event)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Role;
+    use crate::domain::Pattern;
+
+    fn principal(user: &str, role: Role) -> Principal {
+        let publish = vec![Pattern::parse("topic.mine.>").unwrap()];
+        let user = UserId::parse(user).unwrap();
+        Principal { user, role, publish, subscribe: Vec::new(), expires_at: 0 }
+    }
+
+    fn data() -> Box<RawValue> {
+        RawValue::from_string("1".into()).unwrap()
+    }
+
+    #[test]
+    fn subjects_by_grant_and_by_right() {
+        let table = [
+            ("topic.mine.a", true),
+            ("topic.others", false),
+            ("user.me.x", true),
+            ("user.bob.x", false),
+            ("presence.bob", false),
+        ];
+        for (subject, granted) in table {
+            let subject = Subject::parse(subject).unwrap();
+            let event = EventOrder::Subject { subject, data: data() };
+            let may = |role| {
+                let principal = principal("me", role);
+                may_publish(&principal, &Caller::of(&principal), &event).is_ok()
+            };
+            assert_eq!((may(Role::User), may(Role::Service)), (granted, true), "{event:?}");
+        }
+    }
+
+    #[test]
+    fn conversations_by_those_who_are_in_them() {
+        let table = [
+            ("dm.bob.me", "typing", Role::User, None),
+            ("dm.bob.me", "nc.joined", Role::User, Some(Code::Forbidden)),
+            ("dm.bob.me", "nc.joined", Role::Service, Some(Code::Forbidden)),
+            ("dm.bob.carol", "typing", Role::User, Some(Code::NotFound)),
+            ("dm.bob.carol", "typing", Role::Service, Some(Code::NotFound)),
+            ("room.x", "nc.joined", Role::User, Some(Code::Forbidden)),
+        ];
+        for (conversation, name, role, code) in table {
+            let me = UserId::parse("me").unwrap();
+            let event = EventOrder::Conversation {
+                conversation: Conversation::parse(conversation, &me).unwrap(),
+                event: name.into(),
+                from: me,
+                data: data(),
+            };
+            let principal = principal("me", role);
+            let refused = may_publish(&principal, &Caller::of(&principal), &event).err();
+            assert_eq!(refused.map(|refusal| refusal.code), code, "{conversation} {name} {role:?}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! `POST /v1/publish`, from the request to the sessions that hear of it.
+
+use narrowcast::client::Client;
+use serde_json::{Value, json};
+
+use super::http::{ask, bearing, refused, service};
+use super::tokens::{granting, token};
+use super::{WORKERS, node_with, url};
+use crate::harness::PATIENCE;
+
+const PATH: &str = "/v1/publish";
+
+fn publish(token: &str, events: &Value) -> String {
+    bearing(token, "POST", PATH, &json!({ "events": events }).to_string())
+}
+
+/// A publish of something that everybody in these tests hears, so that what came before it is
+/// known to have come.
+fn marker(n: usize) -> Value {
+    json!({"subject": "topic.marker", "data": n})
+}
+
+async fn listening(node: &str, user: &str) -> Client {
+    let mut client = Client::login(node, &token(user)).await.expect("let in");
+    let subscribe = json!({"op": "subscribe", "patterns": ["topic.marker", "topic.a.*"]});
+    assert_eq!(client.ask(subscribe).await.expect("an answer")["op"], "ok");
+    client
+}
+
+/// The next event, without its `op`.
+async fn heard(client: &mut Client) -> Value {
+    let mut event = client.next_within(PATIENCE).await.expect("an event");
+    assert_eq!(event.as_object_mut().expect("an object").remove("op"), Some(json!("event")));
+    event
+}
+
+#[tokio::test]
+async fn events_reach_sessions_on_every_worker() {
+    for workers in WORKERS {
+        let demo = node_with(workers, &[]);
+        let node = url(&demo);
+        let mut clients = Vec::new();
+        for user in ["alice", "bob", "carol", "dave"] {
+            clients.push(listening(node, user).await);
+        }
+        let events = json!([
+            {"subject": "topic.a.x", "data": {"n": [1, "ü"]}},
+            {"subject": "topic.b", "data": "nobody"},
+            {"conversation": "user.bob", "event": "typing", "data": null},
+            marker(1),
+        ]);
+        let answer = ask(node, &publish(&token("alice"), &events)).await;
+        assert_eq!((answer.status, &*answer.body), (202, r#"{"published":4}"#));
+        let topic = json!({"subject": "topic.a.x", "data": {"n": [1, "ü"]}});
+        let typing = json!({"conversation": "dm.alice.bob", "event": "typing", "from": "alice", "data": null});
+        for (client, in_dm) in clients.iter_mut().zip([true, true, false, false]) {
+            let mut events = vec![heard(client).await, heard(client).await];
+            if in_dm {
+                events.push(heard(client).await);
+            }
+            assert!(events.contains(&topic) && events.contains(&marker(1)), "{events:?}");
+            assert_eq!(events.contains(&typing), in_dm, "{events:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_service_publishes_for_anybody() {
+    for workers in WORKERS {
+        let demo = node_with(workers, &[]);
+        let node = url(&demo);
+        let mut bob = listening(node, "bob").await;
+        let events = json!([
+            {"subject": "user.bob.order", "data": 7},
+            {"conversation": "user.bob", "event": "typing", "from": "alice", "data": {}},
+            {"conversation": "room.any", "event": "typing", "from": "alice", "data": {}},
+        ]);
+        let answer = ask(node, &publish(&service(), &events)).await;
+        assert_eq!((answer.status, &*answer.body), (202, r#"{"published":3}"#));
+        let subject = json!({"subject": "user.bob.order", "data": 7});
+        let typing =
+            json!({"conversation": "dm.alice.bob", "event": "typing", "from": "alice", "data": {}});
+        let got = [heard(&mut bob).await, heard(&mut bob).await];
+        assert!(got.contains(&subject) && got.contains(&typing), "{got:?}");
+    }
+}
+
+/// What one event is refused for keeps all of them back.
+#[tokio::test]
+async fn all_or_nothing() {
+    for workers in WORKERS {
+        let demo = node_with(workers, &[]);
+        let node = url(&demo);
+        let mut bob = listening(node, "bob").await;
+        let (user, service) = (granting("alice", &["topic.a.>", "topic.marker"], &[]), service());
+        let typing = |more: Value| {
+            let mut event = json!({"conversation": "user.bob", "event": "typing", "data": 1});
+            event.as_object_mut().expect("it").extend(more.as_object().expect("it").clone());
+            event
+        };
+        let table = [
+            (&user, json!({"subject": "topic.b", "data": 1}), 403, "forbidden", "not granted"),
+            (&user, json!({"subject": "user.bob.x", "data": 1}), 403, "forbidden", "not granted"),
+            (&user, typing(json!({"event": "nc.left"})), 403, "forbidden", "`nc.`"),
+            (
+                &user,
+                typing(json!({"from": "bob"})),
+                403,
+                "forbidden",
+                "`from` must be absent or `alice`",
+            ),
+            (
+                &user,
+                typing(json!({"conversation": "dm.bob.carol"})),
+                404,
+                "not_found",
+                "no such conversation",
+            ),
+            (
+                &user,
+                typing(json!({"conversation": "room.x"})),
+                404,
+                "not_found",
+                "no such conversation",
+            ),
+            (&service, typing(json!({})), 400, "bad_request", "`from` is missing"),
+            (
+                &service,
+                typing(json!({"from": "a.b"})),
+                400,
+                "bad_request",
+                "`from`: byte 0x2E at 1",
+            ),
+            (&service, typing(json!({"from": "bob", "event": "nc.x"})), 403, "forbidden", "`nc.`"),
+            (
+                &user,
+                json!({"subject": "topic", "data": 1}),
+                400,
+                "bad_request",
+                "`subject`: 1 tokens",
+            ),
+            (&user, json!({"data": 1}), 400, "bad_request", "`subject` is missing"),
+            (&user, json!({"subject": "topic.a.b"}), 400, "bad_request", "`data` is missing"),
+            (
+                &user,
+                json!({"subject": "topic.a.b", "data": 1, "x": 1}),
+                400,
+                "bad_request",
+                "`x` is not",
+            ),
+            (
+                &user,
+                json!({"subject": "topic.a.b", "data": "d".repeat(8192)}),
+                413,
+                "too_large",
+                "8194 bytes, at most 8192",
+            ),
+            (&user, json!("topic.a.b"), 400, "bad_request", "expected an object"),
+        ];
+        let refusals = table.len() as u64;
+        for (token, event, status, code, part) in table {
+            let request = publish(token, &json!([marker(0), event]));
+            let answer = refused(node, &request, status, code, part).await;
+            assert!(answer.body.contains("`events[1]`"), "it names the place: {answer:?}");
+        }
+        assert_eq!(ask(node, &publish(&user, &json!([marker(1)]))).await.status, 202);
+        let counted = |class: &str| {
+            let name = format!("narrowcast_http_answers_total{{class=\"{class}\"}}");
+            demo.nodes[0].operator.metric(&name)
+        };
+        assert_eq!((counted("2xx"), counted("4xx"), counted("5xx")), (1, refusals, 0));
+        assert_eq!(heard(&mut bob).await, marker(1), "nothing came before");
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_events_and_no_more() {
+    let demo = node_with("3", &[]);
+    let node = url(&demo);
+    let mut bob = listening(node, "bob").await;
+    let many = |count: usize| Value::from((0..count).map(marker).collect::<Vec<_>>());
+    let token = token("alice");
+    for (count, part) in [(0, "not 0"), (101, "not 101")] {
+        let part = format!("`events` must be 1 to 100, {part}");
+        refused(node, &publish(&token, &many(count)), 400, "bad_request", &part).await;
+    }
+    assert_eq!(ask(node, &publish(&token, &many(100))).await.body, r#"{"published":100}"#);
+    for n in 0..100 {
+        assert_eq!(heard(&mut bob).await, marker(n), "in their order");
+    }
+}

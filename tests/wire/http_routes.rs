@@ -1,0 +1,221 @@
+//! Which requests reach a route of the HTTP API, and what the others are told.
+
+use serde_json::Value;
+
+use super::http::{ask, bearing, problem, refused, request, service};
+use super::raw::Raw;
+use super::tokens::{claims, now, sign, token};
+use super::{WORKERS, node_with, serve_with, url};
+
+const ROUTES: [(&str, &str); 10] = [
+    ("POST", "/v1/messages"),
+    ("GET", "/v1/conversations/user.bob/messages"),
+    ("POST", "/v1/publish"),
+    ("PUT", "/v1/rooms/r"),
+    ("GET", "/v1/rooms/r"),
+    ("GET", "/v1/rooms/r/members"),
+    ("PUT", "/v1/rooms/r/members/bob"),
+    ("DELETE", "/v1/rooms/r/members/bob"),
+    ("GET", "/v1/users/alice/inbox"),
+    ("GET", "/v1/openapi.json"),
+];
+
+#[tokio::test]
+async fn every_route_wants_a_token() {
+    let demo = node_with("3", &[]);
+    let good = token("alice");
+    let expired = sign(&narrowcast::auth::Claims { exp: now() - 3600, ..claims("alice") });
+    let twice = format!("Bearer {good}\r\nauthorization: Bearer {good}");
+    let table = [
+        ("Bearer nonsense", "not valid"),
+        (&format!("Bearer {}x", &good[..good.len() - 4]), "not valid"),
+        (&format!("Bearer {expired}"), "the token ended"),
+        (&format!("Basic {good}"), "`Authorization: Bearer <token>` is wanted"),
+        (&twice, "one header"),
+        ("Bearer", "`Authorization: Bearer <token>` is wanted"),
+    ];
+    for (method, path) in ROUTES {
+        let bare = request(method, path, &[], "");
+        let answer = refused(url(&demo), &bare, 401, "unauthorized", "is wanted").await;
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        for (value, part) in table {
+            let request = request(method, path, &[("authorization", value)], "");
+            let answer = refused(url(&demo), &request, 401, "unauthorized", part).await;
+            assert!(!answer.body.contains(&good[..40]), "a token is never repeated");
+        }
+    }
+}
+
+#[tokio::test]
+async fn tokens_are_not_logged() {
+    let (_store, mut served) =
+        serve_with(&[("telemetry.log", r#""trace,hyper=trace""#), ("workers", "2")]).await;
+    let good = token("alice");
+    assert_eq!(ask(&served.url, &bearing(&good, "GET", "/v1/openapi.json", "")).await.status, 200);
+    let bad = format!("{}AAAA", &good[..good.len() - 4]);
+    assert_eq!(ask(&served.url, &bearing(&bad, "GET", "/v1/openapi.json", "")).await.status, 401);
+    served.process.signal("TERM");
+    let (_, errors) = served.process.wait();
+    let signature = good.rsplit('.').next().expect("it has three parts");
+    assert!(errors.contains("stopping") && !errors.contains(&signature[..20]), "{errors}");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_404() {
+    let demo = node_with("1", &[]);
+    let token = token("alice");
+    for path in
+        ["/", "/v1", "/v1/rooms", "/v1/rooms/", "/v1/rooms/r/x", "/v1/message", "/v2/publish"]
+    {
+        for method in ["GET", "POST", "OPTIONS", "BREW"] {
+            let request = bearing(&token, method, path, "");
+            refused(url(&demo), &request, 404, "not_found", "/v1/openapi.json").await;
+        }
+    }
+    let star = bearing(&token, "OPTIONS", "*", "");
+    refused(url(&demo), &star, 404, "not_found", "/v1/ws").await;
+}
+
+#[tokio::test]
+async fn another_method_is_405_with_those_that_there_are() {
+    let demo = node_with("1", &[]);
+    let token = token("alice");
+    let table = [
+        ("/v1/messages", "POST", ["GET", "PUT", "DELETE", "HEAD"]),
+        ("/v1/publish", "POST", ["GET", "PUT", "DELETE", "TRACE"]),
+        ("/v1/rooms/r", "PUT, GET", ["POST", "PATCH", "DELETE", "BREW"]),
+        ("/v1/rooms/r/members/u", "PUT, DELETE", ["POST", "PATCH", "GET", "put"]),
+        ("/v1/users/u/inbox", "GET", ["POST", "PUT", "DELETE", "get"]),
+    ];
+    for (path, allow, methods) in table {
+        for method in methods {
+            let mut raw = Raw::connect(url(&demo)).await;
+            let request = bearing(&token, method, path, "");
+            if method == "HEAD" {
+                // An answer to HEAD has no body, whatever its length says.
+                raw.send(request.replace("host: a", "host: a\r\nconnection: close").as_bytes())
+                    .await;
+                let text = String::from_utf8(raw.drain().await).expect("a text");
+                assert!(text.starts_with("HTTP/1.1 405") && text.ends_with("\r\n\r\n"), "{text}");
+                continue;
+            }
+            let answer = raw.http(&request).await;
+            assert_eq!(answer.status, 405, "{method} {path}: {answer:?}");
+            assert_eq!(answer.header("allow"), Some(allow), "{method} {path}");
+            assert_eq!(problem(&answer).0, "bad_request");
+        }
+    }
+}
+
+#[tokio::test]
+async fn ids_in_paths_are_decoded_once() {
+    let demo = node_with("1", &[]);
+    let token = token("alice");
+    let table = [
+        ("/v1/rooms/a%252", "`%` at byte 1 must be followed by two upper-case hex digits"),
+        ("/v1/rooms/a%25", "`%` at byte 1"),
+        ("/v1/rooms/a%2Fb", "byte 0x2F at 1"),
+        ("/v1/rooms/a%zz", "the path: `%` at byte 1 must be followed by two hex digits"),
+        ("/v1/rooms/%ff", "UTF-8"),
+        ("/v1/rooms/%2541", "must be written plainly as `A`"),
+        ("/v1/users/a.b/inbox", "the user's id in the path: byte 0x2E at 1"),
+        ("/v1/conversations/dm.b.a/messages", "must stand in byte order"),
+        ("/v1/conversations/topic.x/messages", "must be `dm.<a>.<b>`"),
+    ];
+    for (path, part) in table {
+        refused(url(&demo), &bearing(&token, "GET", path, ""), 400, "bad_request", part).await;
+    }
+    let long = format!("/v1/rooms/{}", "a".repeat(251));
+    let request = bearing(&token, "GET", &long, "");
+    refused(url(&demo), &request, 400, "bad_request", "251 bytes, at most 250").await;
+}
+
+#[tokio::test]
+async fn queries_are_checked() {
+    let demo = node_with("1", &[]);
+    let (user, service) = (token("alice"), service());
+    let id = "019a0000-0000-7000-8000-000000000000";
+    let both = format!("/v1/conversations/user.bob/messages?before={id}&after={id}");
+    let table = [
+        ("/v1/conversations/user.bob/messages?limit=0", "`limit` must be from 1 to 200, not 0"),
+        ("/v1/conversations/user.bob/messages?limit=201", "`limit` must be from 1 to 200, not 201"),
+        ("/v1/conversations/user.bob/messages?before=x", "`before` must be a message id"),
+        (&both, "`before` and `after` exclude each other"),
+        ("/v1/conversations/user.bob/messages?next=1", "`next` is not a parameter of it"),
+        ("/v1/rooms/r/members?limit=1001", "`limit` must be from 1 to 1000, not 1001"),
+        ("/v1/rooms/r/members?after=a.b", "`after`: byte 0x2E at 1"),
+        ("/v1/rooms/r/members?after=a&after=b", "`after` stands twice"),
+        ("/v1/rooms/r?x=1", "`x` is not a parameter of it"),
+        ("/v1/users/alice/inbox?limit=101", "`limit` must be from 1 to 100, not 101"),
+        ("/v1/users/alice/inbox?next=%zz", "the query: `%` at byte 0"),
+    ];
+    for (path, part) in table {
+        refused(url(&demo), &bearing(&user, "GET", path, ""), 400, "bad_request", part).await;
+    }
+    let own = bearing(&service, "GET", "/v1/conversations/user.bob/messages", "");
+    refused(url(&demo), &own, 400, "bad_request", "a service writes `dm.<a>.<b>`").await;
+    let others = bearing(&user, "GET", "/v1/users/bob/inbox", "");
+    refused(url(&demo), &others, 404, "not_found", "no such user").await;
+}
+
+#[tokio::test]
+async fn the_description_is_served_on_every_worker() {
+    for workers in WORKERS {
+        let demo = node_with(workers, &[]);
+        let answer =
+            ask(url(&demo), &bearing(&token("alice"), "GET", "/v1/openapi.json", "")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        let document: Value = serde_json::from_str(&answer.body).expect("JSON");
+        assert_eq!(document["openapi"], "3.1.0");
+        for (method, path) in ROUTES {
+            let template = path
+                .replace("/user.bob/", "/{id}/")
+                .replace("/alice/", "/{id}/")
+                .replace("rooms/r", "rooms/{id}")
+                .replace("members/bob", "members/{user}");
+            let operation = &document["paths"][template][method.to_lowercase()];
+            assert!(operation.is_object(), "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_of_allowed_origins_may_ask() {
+    let origins = r#"["https://chat.example.com"]"#;
+    let (_store, served) = serve_with(&[("listen.origins", origins)]).await;
+    let from = |method: &str, origin: &str| {
+        let headers = [
+            ("origin", origin),
+            ("access-control-request-method", "PUT"),
+            ("access-control-request-headers", "authorization"),
+        ];
+        request(method, "/v1/rooms/r", &headers, "")
+    };
+    let preflight = ask(&served.url, &from("OPTIONS", "https://chat.example.com")).await;
+    assert_eq!((preflight.status, &*preflight.body), (204, ""));
+    let expected = [
+        ("access-control-allow-origin", "https://chat.example.com"),
+        ("access-control-allow-methods", "PUT, GET"),
+        ("access-control-allow-headers", "authorization, content-type, idempotency-key"),
+        ("access-control-max-age", "600"),
+        ("vary", "origin"),
+    ];
+    for (name, value) in expected {
+        assert_eq!(preflight.header(name), Some(value), "{preflight:?}");
+    }
+    // An error must be readable too, or the page sees nothing but a failed request.
+    let unauthorized = from("GET", "https://chat.example.com");
+    let answer = refused(&served.url, &unauthorized, 401, "unauthorized", "wanted").await;
+    let allowed = answer.header("access-control-allow-origin");
+    assert_eq!(allowed, Some("https://chat.example.com"));
+    for method in ["OPTIONS", "GET"] {
+        let evil = from(method, "https://evil.example");
+        let answer = refused(&served.url, &evil, 403, "forbidden", "listen.origins").await;
+        assert_eq!(answer.header("access-control-allow-origin"), None);
+    }
+    let native = ask(&served.url, &request("OPTIONS", "/v1/rooms/r", &[], "")).await;
+    assert_eq!((native.status, native.header("allow")), (204, Some("PUT, GET")));
+    assert_eq!(native.header("access-control-allow-origin"), None);
+}
