@@ -85,7 +85,7 @@ mod tests {
         };
         put("twice", NONCE_KEPT * 2);
         put("old", NONCE_KEPT + Duration::from_secs(1));
-        put("fresh", NONCE_KEPT - Duration::from_mins(10));
+        put("fresh", NONCE_KEPT / 2);
         tables.sends.insert(key("junk"), b"junk").unwrap();
         tables.sends.rotate_memtable_and_wait().unwrap();
         put("twice", Duration::ZERO);

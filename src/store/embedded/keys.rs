@@ -153,6 +153,37 @@ mod tests {
     }
 
     #[test]
+    fn the_layout_is_fixed() {
+        let (lobby, bob) = (RoomId::parse("lobby").unwrap(), UserId::parse("bob").unwrap());
+        let there = Conversation::Room(lobby.clone());
+        let id = MessageId::first_of(Micros(0x0198_0000_0000 * 1000));
+        let id_bytes = b"\x01\x98\0\0\0\0\x70\0\x80\0\0\0\0\0\0\0";
+        assert_eq!(message(&dm("a", "b"), id), [b"dm.a.b\0".as_slice(), id_bytes].concat());
+        assert_eq!(message(&there, id), [b"room.lobby\0".as_slice(), id_bytes].concat());
+        assert_eq!(
+            activity(&bob, Day(0x0102_0304), &dm("bob", "a")),
+            b"bob\0\x01\x02\x03\x04dm.a.bob"
+        );
+        assert_eq!(membership(&bob, &dm("bob", "a")), b"bob\0dm.a.bob");
+        assert_eq!(membership(&bob, &there), b"bob\0room.lobby");
+        assert_eq!(read_mark(&bob, &there), b"bob\0room.lobby");
+        assert_eq!(room(&lobby), b"lobby");
+        assert_eq!(member(&lobby, &bob), b"lobby\0bob");
+        assert_eq!(nonce(&bob, "a\0b"), b"bob\0a\0b");
+    }
+
+    #[test]
+    fn a_members_key_holds_him() {
+        let (lobby, bob) = (RoomId::parse("lobby").unwrap(), UserId::parse("bob").unwrap());
+        assert_eq!(member_of(&lobby, &member(&lobby, &bob)), Some(bob));
+        for key in
+            [b"lobby\0".as_slice(), b"lobby", b"lobbybob", b"lobby\0b.b", b"lobby\0\xFF", b""]
+        {
+            assert_eq!(member_of(&lobby, key), None);
+        }
+    }
+
+    #[test]
     fn a_key_without_an_id_has_none() {
         let key = message(&dm("a", "b"), MessageId::first_of(Micros(5)));
         assert_eq!(message_id(&key), Some(MessageId::first_of(Micros(5))));
@@ -176,6 +207,28 @@ mod tests {
             let after = span(&mine, HistoryRange::After(bound));
             prop_assert_eq!(holds(&before, &key), same && bound.is_none_or(|bound| id < bound));
             prop_assert_eq!(holds(&after, &key), same && bound.is_none_or(|bound| id > bound));
+        }
+
+        #[test]
+        fn members_are_those_of_the_room_above_the_bound(
+            (mine, other) in ("[a-c~]{1,3}", "[a-c~]{1,3}"),
+            (who, bound) in ("[a-c~]{1,3}", prop::option::of("[a-c~]{1,3}")),
+        ) {
+            let (room, there) = (RoomId::parse(&mine).unwrap(), RoomId::parse(&other).unwrap());
+            let user = UserId::parse(&who).unwrap();
+            let after = bound.map(|id| UserId::parse(&id).unwrap());
+            let held = holds(&members(&room, after.as_ref()), &member(&there, &user));
+            prop_assert_eq!(held, mine == other && after.is_none_or(|after| user > after));
+        }
+
+        #[test]
+        fn the_rooms_of_a_user_are_his_alone(
+            (a, b) in ("[a-c]{1,3}", "[a-c]{1,3}"), is_room: bool,
+        ) {
+            let (first, second) = (UserId::parse(&a).unwrap(), UserId::parse(&b).unwrap());
+            let room = Conversation::Room(RoomId::parse(&a).unwrap());
+            let key = membership(&second, &if is_room { room } else { dm(&a, &b) });
+            prop_assert_eq!(key.starts_with(&rooms_of(&first)), is_room && a == b);
         }
 
         #[test]

@@ -19,7 +19,7 @@ const ROWS_AN_ENTRY: usize = 5;
 /// Writes batches. The write thread's own, so what it reads before a commit is still true in it.
 pub(super) struct Ledger {
     tables: Arc<Tables>,
-    /// The largest time of any id that the clock of ids issued and that is stored.
+    /// The largest time of any message's id and any stamp stored.
     high_water: Micros,
 }
 
@@ -165,8 +165,8 @@ fn has_expired(kind: Kind, rank: MessageId, wall: Micros) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::UserId;
-    use crate::store::{HistoryRange, PageLimit};
+    use crate::domain::{Membership, Role, UserId};
+    use crate::store::{HistoryRange, NonceRecord, PageLimit};
 
     fn entry(conversation: &Conversation, time: u64) -> Entry {
         let message = Message {
@@ -209,6 +209,45 @@ mod tests {
         for (time, mark) in [(7, 7), (3, 7), (8, 8)] {
             ledger.commit(&[entry(&dm(), time)]).unwrap();
             assert_eq!(meta::high_water(&ledger.tables).unwrap(), Micros(mark));
+        }
+    }
+
+    #[test]
+    fn stamps_raise_the_high_water_mark_and_what_clients_choose_does_not() {
+        let (mut ledger, _home) = ledger();
+        let (user, room) = (UserId::parse("a").unwrap(), RoomId::parse("r").unwrap());
+        let at = |time| MessageId::first_of(Micros(time));
+        let said = |time| Membership {
+            room: room.clone(),
+            user: user.clone(),
+            inside: true,
+            role: Role::Member,
+            joined: at(time),
+            stamp: at(time),
+        };
+        let nonce = NonceRecord { id: at(50), content: 0 };
+        for (entry, mark) in [
+            (entry(&dm(), 7), 7),
+            (Entry::membership(&said(8)), 8),
+            (Entry::read_mark(&user, &dm(), at(99)), 8),
+            (Entry::nonce(&user, "n", &nonce).unwrap(), 8),
+            (Entry::membership(&said(5)), 8),
+        ] {
+            ledger.commit(&[entry]).unwrap();
+            assert_eq!(meta::high_water(&ledger.tables).unwrap(), Micros(mark));
+        }
+    }
+
+    #[test]
+    fn one_batch_may_hold_a_register_in_any_order() {
+        let user = UserId::parse("a").unwrap();
+        let at = |time| MessageId::first_of(Micros(time));
+        for order in [[1, 2, 3], [3, 2, 1], [2, 3, 1], [3, 1, 2]] {
+            let (mut ledger, _home) = ledger();
+            let batch = order.map(|time| Entry::read_mark(&user, &dm(), at(time)));
+            ledger.commit(&batch).unwrap();
+            let mark = query::read_mark(&ledger.tables, &user, &dm()).unwrap();
+            assert_eq!(mark, Some(at(3)), "{order:?}");
         }
     }
 

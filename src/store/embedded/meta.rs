@@ -3,7 +3,7 @@
 //! | key of `meta` | value |
 //! | --- | --- |
 //! | `identity` | schema version (1 byte), store id (8, big-endian), cursor key (32), namespace |
-//! | `high_water` | the largest time of any id stored (8 bytes, big-endian, microseconds) |
+//! | `high_water` | the largest time of any message's id and any stamp stored (8 bytes, big-endian, microseconds) |
 
 use fjall::OwnedWriteBatch;
 

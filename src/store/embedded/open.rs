@@ -76,14 +76,14 @@ pub enum OpenError {
         /// What is wrong with it.
         defect: &'static str,
     },
-    /// The newest message is dated far ahead of the wall clock.
+    /// The newest message or stamp is dated far ahead of the wall clock.
     #[error(
-        "the store's newest message is of {high_water}, the wall clock says {wall} (seconds since \
+        "the store's newest id is of {high_water}, the wall clock says {wall} (seconds since \
          1970): over {} s ahead; set the clock right",
         CLOCK_AHEAD_MAX.as_secs()
     )]
     Clock {
-        /// The time of the newest message.
+        /// The time of the newest id.
         high_water: Micros,
         /// The wall clock's time.
         wall: Micros,

@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-/// Appends that may wait, by default: four commits of [`BATCH_ROWS`], which a disk that takes
+/// Writes that may wait, by default: four commits of [`BATCH_ROWS`], which a disk that takes
 /// 100 ms an fsync still works off well within the lease of 5 s.
 pub const WRITE_QUEUE: usize = 4096;
 
-/// Messages a commit takes at most, by default. Measured, a commit of 1,000 costs little more than
-/// half of one of 100 a message, and a larger one only makes the first wait for the last.
+/// Writes a commit takes at most, by default. Measured, a commit of 1,000 messages costs little more
+/// than half of one of 100 a message, and a larger one only makes the first wait for the last.
 pub const BATCH_ROWS: usize = 1024;
 
 /// Bytes of rows at which a commit takes no more, so that large bodies do not make one fsync late:
-/// it is passed by at most one message.
+/// it is passed by at most one write.
 pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 
 /// Reads that may wait, by default: at 80 us a page of 50 (measured through the port), a tenth of a
@@ -25,9 +25,9 @@ pub struct EmbeddedOptions {
     pub path: PathBuf,
     /// The namespace: made with the store, and compared ever after.
     pub namespace: String,
-    /// Appends that may wait; more are refused.
+    /// Writes that may wait; more are refused.
     pub write_queue: usize,
-    /// Messages a commit takes at most.
+    /// Writes a commit takes at most.
     pub batch_rows: usize,
     /// Reads that may wait; more are refused.
     pub read_queue: usize,

@@ -1,3 +1,5 @@
+mod registers;
+
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::time::Duration;

@@ -179,3 +179,145 @@ fn take_chunk(rest: &mut &[u8], part: &'static str) -> Result<[u8; ID_BYTES], De
 fn at_end(rest: &[u8]) -> Result<(), Defect> {
     if rest.is_empty() { Ok(()) } else { Err(Defect::Trailing { bytes: rest.len() }) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Micros;
+    use proptest::prelude::*;
+
+    const STAMP: MessageId = MessageId::first_of(Micros(0x0198_0000_0000 * 1000));
+    const CREATED: MessageId = MessageId::first_of(Micros(0x0197_0000_0000 * 1000));
+
+    /// `STAMP` and `CREATED` as they stand in rows.
+    const STAMP_BYTES: &[u8] = b"\x01\x98\0\0\0\0\x70\0\x80\0\0\0\0\0\0\0";
+    const CREATED_BYTES: &[u8] = b"\x01\x97\0\0\0\0\x70\0\x80\0\0\0\0\0\0\0";
+
+    fn room_id() -> RoomId {
+        RoomId::parse("lobby").unwrap()
+    }
+
+    fn bob() -> UserId {
+        UserId::parse("bob").unwrap()
+    }
+
+    fn a_room(title: Option<&str>, past: Past) -> Room {
+        let (id, creator, title) = (room_id(), bob(), title.map(Into::into));
+        Room { id, title, creator, past, created: CREATED, stamp: STAMP }
+    }
+
+    fn a_member(inside: bool, role: Role) -> Membership {
+        Membership { room: room_id(), user: bob(), inside, role, joined: CREATED, stamp: STAMP }
+    }
+
+    fn expected(parts: &[&[u8]]) -> Vec<u8> {
+        parts.concat()
+    }
+
+    #[test]
+    fn the_layout_is_fixed() {
+        let ids = expected(&[b"\x01", STAMP_BYTES, CREATED_BYTES]);
+        let row = room(&a_room(None, Past::All));
+        assert_eq!(row, expected(&[&ids, b"\x01\x03bob\0"]));
+        let row = room(&a_room(Some("Caf\u{e9}"), Past::Joined));
+        assert_eq!(row, expected(&[&ids, b"\x02\x03bob\x01Caf\xC3\xA9"]));
+        assert_eq!(member(&a_member(true, Role::Owner)), expected(&[&ids, b"\x01\x01"]));
+        assert_eq!(member(&a_member(false, Role::Member)), expected(&[&ids, b"\0\x02"]));
+        let row = membership(&a_member(true, Role::Member));
+        assert_eq!(row, expected(&[b"\x01\x02", &ids[1..], b"\x01\x02"]));
+        assert_eq!(direct_membership(), [1, 1]);
+        assert_eq!(id(STAMP)[..], expected(&[b"\x01", STAMP_BYTES]));
+        let row = nonce(&NonceRecord { id: STAMP, content: 0xABCD });
+        let hash = [[0; 14].as_slice(), b"\xAB\xCD"].concat();
+        assert_eq!(row[..], expected(&[b"\x01", STAMP_BYTES, &hash]));
+    }
+
+    #[test]
+    fn an_empty_title_is_not_none() {
+        for title in [None, Some("")] {
+            let untold = a_room(title, Past::All);
+            assert_eq!(read_room(&room_id(), &room(&untold)), Ok(untold));
+        }
+    }
+
+    #[test]
+    fn defects_of_a_room_say_what_is_wrong() {
+        let ids = expected(&[b"\x01", STAMP_BYTES, CREATED_BYTES]);
+        let read = |tail: &[u8]| read_room(&room_id(), &expected(&[&ids, tail])).unwrap_err();
+        assert_eq!(read_room(&room_id(), b""), Err(Defect::Short { part: "version" }));
+        assert_eq!(read_room(&room_id(), b"\x03"), Err(Defect::Version { found: 3 }));
+        assert_eq!(read_room(&room_id(), &[1; 9]), Err(Defect::Short { part: "stamp" }));
+        assert_eq!(read_room(&room_id(), &[1; 40]), Err(Defect::Id));
+        assert_eq!(read(b""), Defect::Short { part: "past" });
+        assert_eq!(read(b"\x03"), Defect::Byte { part: "past", found: 3 });
+        assert_eq!(read(b"\x01\x04bob"), Defect::Short { part: "creator" });
+        assert!(matches!(read(b"\x01\x03b.b\0"), Defect::User { part: "creator", .. }));
+        assert_eq!(read(b"\x01\x03bob\x02"), Defect::Byte { part: "title", found: 2 });
+        assert_eq!(read(b"\x01\x03bob\0x"), Defect::Trailing { bytes: 1 });
+        assert!(matches!(read(b"\x01\x03bob\x01\xFF"), Defect::Text { part: "title", .. }));
+    }
+
+    #[test]
+    fn defects_of_a_membership_and_a_nonce_say_what_is_wrong() {
+        let ids = expected(&[b"\x01", STAMP_BYTES, CREATED_BYTES]);
+        let read =
+            |tail: &[u8]| read_member(room_id(), bob(), &expected(&[&ids, tail])).unwrap_err();
+        assert_eq!(read(b""), Defect::Short { part: "state" });
+        assert_eq!(read(b"\x02\x01"), Defect::Byte { part: "state", found: 2 });
+        assert_eq!(read(b"\x01\x03"), Defect::Byte { part: "role", found: 3 });
+        assert_eq!(read(b"\x01\x01\x01\x01"), Defect::Trailing { bytes: 2 });
+        let direct = read_membership(room_id(), bob(), &direct_membership());
+        assert_eq!(direct, Err(Defect::Byte { part: "kind", found: 1 }));
+        assert_eq!(read_nonce(&ids[..20]), Err(Defect::Short { part: "hash of the content" }));
+        assert_eq!(
+            read_nonce(&[&ids, b"x".as_slice()].concat()),
+            Err(Defect::Trailing { bytes: 1 })
+        );
+        assert_eq!(rank(&ids[..16]), Err(Defect::Short { part: "id" }));
+    }
+
+    fn an_id() -> impl Strategy<Value = MessageId> {
+        (0..1_u64 << 50, any::<u64>())
+            .prop_map(|(time, random)| MessageId::new(Micros(time), random))
+    }
+
+    proptest! {
+        #[test]
+        fn rows_give_back_what_was_written_and_begin_with_their_rank(
+            (stamp, other) in (an_id(), an_id()),
+            title in prop::option::of(".{0,20}"),
+            (all, inside, owner) in any::<(bool, bool, bool)>(),
+            content: u128,
+        ) {
+            let past = if all { Past::All } else { Past::Joined };
+            let written = Room { stamp, created: other, ..a_room(title.as_deref(), past) };
+            let row = room(&written);
+            prop_assert_eq!(rank(&row), Ok(stamp));
+            prop_assert_eq!(read_room(&room_id(), &row), Ok(written));
+
+            let role = if owner { Role::Owner } else { Role::Member };
+            let said = Membership { stamp, joined: other, ..a_member(inside, role) };
+            prop_assert_eq!(rank(&member(&said)), Ok(stamp));
+            prop_assert_eq!(read_member(room_id(), bob(), &member(&said)), Ok(said.clone()));
+            prop_assert_eq!(read_membership(room_id(), bob(), &membership(&said)), Ok(said));
+
+            let record = NonceRecord { id: stamp, content };
+            prop_assert_eq!(rank(&nonce(&record)), Ok(stamp));
+            prop_assert_eq!(read_nonce(&nonce(&record)), Ok(record));
+            prop_assert_eq!(rank(&id(stamp)), Ok(stamp));
+            prop_assert_eq!(read_id(&id(stamp)), Ok(stamp));
+        }
+
+        #[test]
+        fn any_row_is_answered(mut row: Vec<u8>, tail in prop::collection::vec(0..4_u8, 0..20), deep: bool) {
+            if deep {
+                row = [b"\x01", STAMP_BYTES, CREATED_BYTES, &tail].concat();
+            }
+            let _: Result<Room, Defect> = read_room(&room_id(), &row);
+            let _: Result<Membership, Defect> = read_member(room_id(), bob(), &row);
+            let _: Result<Membership, Defect> = read_membership(room_id(), bob(), &row);
+            let _: Result<NonceRecord, Defect> = read_nonce(&row);
+            let _: Result<MessageId, Defect> = rank(&row);
+        }
+    }
+}
