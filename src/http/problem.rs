@@ -18,7 +18,7 @@ const fn status_of(code: Code) -> StatusCode {
         Code::Unauthorized => StatusCode::UNAUTHORIZED,
         Code::Forbidden => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
-        Code::LimitReached => StatusCode::CONFLICT,
+        Code::LimitReached | Code::NonceReused => StatusCode::CONFLICT,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         // What was asked may have happened: whoever was asked gave no answer in time.

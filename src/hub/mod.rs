@@ -10,8 +10,10 @@ mod audience;
 mod delivered;
 mod listeners;
 mod people;
+mod recent;
 mod session;
 mod trail;
+mod turnstile;
 
 use std::rc::Rc;
 
@@ -28,8 +30,10 @@ use crate::roster::Rules;
 
 pub use audience::Audience;
 pub use delivered::Delivered;
+pub use recent::RecentNonces;
 pub use session::{DEFERRED_BYTES_MAX, Handed, Session, SessionBounds, Urgency};
 pub use trail::Trail;
+pub use turnstile::{Turn, Turnstile};
 
 /// Sessions that are owed a cursor and are not looked through for those that are gone.
 const OWED_UNSWEPT: usize = 1024;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::trail::Intake;
-use super::{SessionId, Trail};
+use super::{RecentNonces, SessionId, Trail, Turnstile};
 use crate::auth::Principal;
 use crate::domain::{Key, MessageId, Pattern, UserId};
 use crate::protocol::Close;
@@ -72,6 +72,10 @@ pub struct Session {
     pub device: Option<Box<str>>,
     /// What it was handed.
     pub trail: Trail,
+    /// The order of its sends until they have ids.
+    pub turnstile: Turnstile,
+    /// The nonces of its last sends.
+    pub nonces: RecentNonces,
     link: Rc<Link>,
     bounds: SessionBounds,
     principal: RefCell<Rc<Principal>>,
@@ -105,6 +109,8 @@ impl Session {
             user: principal.user.clone(),
             device,
             trail: Trail::default(),
+            turnstile: Turnstile::default(),
+            nonces: RecentNonces::default(),
             link,
             bounds,
             principal: RefCell::new(Rc::new(principal)),

@@ -20,6 +20,8 @@ pub enum Code {
     NotFound,
     /// Over a bound of size.
     TooLarge,
+    /// The nonce was used for something else.
+    NonceReused,
     /// It may have happened, and may still surface.
     OutcomeUnknown,
     /// Not now.

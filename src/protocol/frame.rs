@@ -143,6 +143,21 @@ pub struct MemberNews<'a> {
     at: u64,
 }
 
+/// One conversation of an inbox.
+#[derive(Debug, Serialize)]
+pub struct InboxItem<'a> {
+    /// Which one.
+    pub conversation: String,
+    /// `dm` or `room`.
+    pub kind: &'static str,
+    /// What people call it; a direct one has no name.
+    pub title: Option<&'a str>,
+    /// The newest message that the user is shown.
+    pub last: Option<&'a RawValue>,
+    /// Up to where he has read it.
+    pub read: Option<String>,
+}
+
 /// A frame to the client.
 #[derive(Debug, Serialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
@@ -203,6 +218,23 @@ pub enum ServerFrame<'a> {
         messages: &'a [&'a RawValue],
         /// What to pass on to get the next page.
         next: Option<String>,
+    },
+    /// A page of the inbox.
+    Inbox {
+        /// The request's id.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a RequestId>,
+        /// The recently active first.
+        conversations: &'a [InboxItem<'a>],
+        /// What to pass on to get the next page.
+        next: Option<&'a str>,
+    },
+    /// Another device of the user has read a conversation.
+    Read {
+        /// Which one.
+        conversation: &'a str,
+        /// Up to where.
+        upto: String,
     },
     /// An event.
     Event(Announced<'a>),
@@ -295,6 +327,24 @@ mod tests {
         let data = raw(r#"{"online":true}"#);
         let table = [
             (ServerFrame::Ok { id: &id }, r#"{"op":"ok","id":"x"}"#),
+            (
+                ServerFrame::Read { conversation: "dm.a.b", upto: "x".into() },
+                r#"{"op":"read","conversation":"dm.a.b","upto":"x"}"#,
+            ),
+            (
+                ServerFrame::Inbox {
+                    id: Some(&id),
+                    conversations: &[InboxItem {
+                        conversation: "room.r".into(),
+                        kind: "room",
+                        title: Some("R"),
+                        last: None,
+                        read: None,
+                    }],
+                    next: None,
+                },
+                r#"{"op":"inbox","id":"x","conversations":[{"conversation":"room.r","kind":"room","title":"R","last":null,"read":null}],"next":null}"#,
+            ),
             (ServerFrame::Pong { id: None, time: 5 }, r#"{"op":"pong","time":5}"#),
             (
                 ServerFrame::Cursor { cursor: None, complete: true, gaps: &[] },

@@ -12,8 +12,13 @@ pub use body::{EVENTS_MAX, EventBody, MemberBody, MessageBody, RoomBody, TITLE_B
 pub use close::Close;
 pub use cursor::{CursorError, CursorSeal};
 pub use error::{Code, Refusal, Retry};
-pub use frame::{Announced, MemberNews, MessageText, ReadyLimits, RequestId, ServerFrame};
-pub use op::{HISTORY_LIMIT_DEFAULT, Hello, History, Op, Publish, Request, Send, Side};
+pub use frame::{
+    Announced, InboxItem, MemberNews, MessageText, ReadyLimits, RequestId, ServerFrame,
+};
+pub use op::{
+    HISTORY_LIMIT_DEFAULT, Hello, History, INBOX_LIMIT_MAX, Inbox, Mark, Op, Publish, Request,
+    Send, Side,
+};
 
 /// The subprotocol that a client may offer.
 pub const SUBPROTOCOL: &str = "narrowcast.v1";

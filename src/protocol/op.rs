@@ -14,6 +14,12 @@ const DEVICE_BYTES_MAX: usize = 64;
 /// The longest name of a conversation's event, in bytes.
 const EVENT_BYTES_MAX: usize = 64;
 
+/// Conversations in a page of the inbox at most: a page costs up to three reads each.
+pub const INBOX_LIMIT_MAX: usize = 100;
+
+/// Conversations in a page of the inbox when the client does not say.
+const INBOX_LIMIT_DEFAULT: u64 = 50;
+
 /// Messages in a page when the client does not say.
 pub const HISTORY_LIMIT_DEFAULT: u64 = 50;
 
@@ -35,6 +41,10 @@ pub enum Op<'a> {
     Send(Send<'a>),
     /// Reads a page of a conversation.
     History(History<'a>),
+    /// Lists conversations.
+    Inbox(Inbox<'a>),
+    /// Moves the mark up to which a conversation is read.
+    Read(Mark<'a>),
     /// Publishes an event.
     Publish(Publish<'a>),
     /// Adds patterns.
@@ -67,6 +77,8 @@ pub struct Send<'a> {
     pub body: &'a RawValue,
     /// The sender's mark against repeats.
     pub nonce: Option<Cow<'a, str>>,
+    /// Whether it may have been sent before under its nonce.
+    pub retry: bool,
     /// The newest id that the client has seen.
     pub after: Option<MessageId>,
 }
@@ -89,6 +101,24 @@ pub struct History<'a> {
     pub side: Side,
     /// Messages, at most.
     pub limit: usize,
+}
+
+/// A page of the inbox to be read.
+#[derive(Debug)]
+pub struct Inbox<'a> {
+    /// Where an earlier page ended.
+    pub next: Option<Cow<'a, str>>,
+    /// Conversations, at most.
+    pub limit: usize,
+}
+
+/// A mark to be moved.
+#[derive(Debug)]
+pub struct Mark<'a> {
+    /// Of what.
+    pub conversation: Cow<'a, str>,
+    /// Where to.
+    pub upto: MessageId,
 }
 
 /// An event to be published.
@@ -135,6 +165,8 @@ impl<'a> Op<'a> {
                 "hello" => Self::Hello(Hello::read(&mut fields, bounds)?),
                 "send" => Self::Send(Send::read(&mut fields, bounds)?),
                 "history" => Self::History(History::read(&mut fields, bounds)?),
+                "inbox" => Self::Inbox(Inbox::read(&mut fields)?),
+                "read" => Self::Read(Mark::read(&mut fields)?),
                 "publish" => Self::Publish(Publish::read(&mut fields, bounds)?),
                 "subscribe" => Self::Subscribe(required_patterns(&mut fields, bounds)?),
                 "unsubscribe" => Self::Unsubscribe(required_patterns(&mut fields, bounds)?),
@@ -162,12 +194,16 @@ impl<'a> Hello<'a> {
 
 impl<'a> Send<'a> {
     fn read(fields: &mut Fields<'a>, bounds: &Bounds) -> Result<Self, Refusal> {
-        // A resend is a send with a known nonce: it is the nonce that makes it one.
-        let _resend = fields.boolean("retry")?;
+        let retry = fields.boolean("retry")?.unwrap_or_default();
+        let nonce = bounded(fields, "nonce", NONCE_BYTES_MAX)?;
+        if retry && nonce.is_none() {
+            return Err(Refusal::bad_request("`retry` is of no use without `nonce`"));
+        }
         Ok(Self {
             conversation: required(fields, "conversation")?,
             body: json(fields, "body", bounds.body_bytes)?,
-            nonce: bounded(fields, "nonce", NONCE_BYTES_MAX)?,
+            nonce,
+            retry,
             after: message_id(fields, "after")?,
         })
     }
@@ -183,13 +219,24 @@ impl<'a> History<'a> {
             (_, Some(after)) => Side::After(after),
             (before, None) => Side::Before(before),
         };
-        let max = bounds.history_messages as u64;
-        let limit = fields.number("limit")?.unwrap_or(HISTORY_LIMIT_DEFAULT.min(max));
-        if !(1..=max).contains(&limit) {
-            let message = format!("`limit` must be from 1 to {max}, not {limit}");
-            return Err(Refusal::bad_request(message));
-        }
-        Ok(Self { conversation, side, limit: limit as usize })
+        let limit = limit(fields, HISTORY_LIMIT_DEFAULT, bounds.history_messages)?;
+        Ok(Self { conversation, side, limit })
+    }
+}
+
+impl<'a> Inbox<'a> {
+    fn read(fields: &mut Fields<'a>) -> Result<Self, Refusal> {
+        let next = fields.string("next")?;
+        Ok(Self { next, limit: limit(fields, INBOX_LIMIT_DEFAULT, INBOX_LIMIT_MAX)? })
+    }
+}
+
+impl<'a> Mark<'a> {
+    fn read(fields: &mut Fields<'a>) -> Result<Self, Refusal> {
+        Ok(Self {
+            conversation: required(fields, "conversation")?,
+            upto: message_id(fields, "upto")?.ok_or_else(|| missing("upto"))?,
+        })
     }
 }
 
@@ -211,6 +258,16 @@ impl<'a> Publish<'a> {
             )),
         }
     }
+}
+
+/// How many of a page: from 1 to `max`.
+fn limit(fields: &mut Fields<'_>, default: u64, max: usize) -> Result<usize, Refusal> {
+    let max = max as u64;
+    let limit = fields.number("limit")?.unwrap_or(default.min(max));
+    if (1..=max).contains(&limit) {
+        return Ok(limit as usize);
+    }
+    Err(Refusal::bad_request(format!("`limit` must be from 1 to {max}, not {limit}")))
 }
 
 pub(super) fn required<'a>(fields: &mut Fields<'a>, name: &str) -> Result<Cow<'a, str>, Refusal> {
@@ -329,6 +386,21 @@ mod tests {
                 "send: `bdoy` is not a field of it",
             ),
             (
+                r#"{"op":"send","conversation":"user.b","body":1,"retry":true}"#,
+                Code::BadRequest,
+                "send: `retry` is of no use without `nonce`",
+            ),
+            (
+                r#"{"op":"read","conversation":"user.b"}"#,
+                Code::BadRequest,
+                "read: `upto` is missing",
+            ),
+            (
+                r#"{"op":"inbox","limit":101}"#,
+                Code::BadRequest,
+                "inbox: `limit` must be from 1 to 100, not 101",
+            ),
+            (
                 r#"{"op":"history","conversation":"user.b","limit":0}"#,
                 Code::BadRequest,
                 "history: `limit` must be from 1 to 200, not 0",
@@ -389,7 +461,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_frame_is_answered(op in "hello|send|history|publish|subscribe|ping", tail in ".*") {
+        fn any_frame_is_answered(op in "hello|send|history|inbox|read|publish|subscribe|ping", tail in ".*") {
             let _answered = Request::read(&format!(r#"{{"op":"{op}",{tail}}}"#), &BOUNDS).op;
         }
     }

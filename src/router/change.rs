@@ -6,15 +6,14 @@ use std::rc::Rc;
 use tokio::time::timeout;
 
 use super::Router;
-use super::rooms::{ROOMS_MAX, no_answer};
-use super::send::{append_refusal, doubt};
+use super::access::append_refusal;
+use super::membership::MEMBERSHIPS_MAX;
+use super::road::doubt;
+use super::rooms::ROOMS_MAX;
 use crate::bus::{Envelope, Kind};
 use crate::domain::{Key, Membership, MessageId, Role, RoomId, UserId};
 use crate::proof::{ACK_LIMIT, Doubt, Judgement, Ticket};
 use crate::protocol::{Code, Refusal, ServerFrame};
-use crate::store::AppendError;
-
-use super::membership::MEMBERSHIPS_MAX;
 
 impl Router {
     /// Adds a member with a role, gives him another one, or removes him (`None`). Repeating a call
@@ -25,7 +24,7 @@ impl Router {
         user: &UserId,
         role: Option<Role>,
     ) -> Result<Membership, Refusal> {
-        let known = self.stored(self.services.store.membership(room, user)).await?;
+        let known = self.services.answer(self.services.store.membership(room, user)).await?;
         if let Some(known) = &known {
             self.merge(known.stamp)?;
         }
@@ -55,7 +54,8 @@ impl Router {
     }
 
     async fn must_have_room_for_one_more(&self, user: &UserId) -> Result<(), Refusal> {
-        let rows = self.stored(self.services.store.memberships(user, MEMBERSHIPS_MAX)).await?;
+        let rows =
+            self.services.answer(self.services.store.memberships(user, MEMBERSHIPS_MAX)).await?;
         let inside = rows.iter().filter(|row| row.inside).count();
         if inside < ROOMS_MAX && rows.len() < MEMBERSHIPS_MAX {
             return Ok(());
@@ -106,18 +106,6 @@ impl Router {
             self.fan_out(copy, ways, Some(ticket), None);
         }
         Ok(())
-    }
-
-    /// Writes a row that is no part of the proof.
-    pub(super) async fn write(
-        &self,
-        write: crate::store::Pending<Result<(), AppendError>>,
-    ) -> Result<(), Refusal> {
-        let bound = self.services.waits.store;
-        match timeout(bound, write).await {
-            Ok(written) => written.map_err(append_refusal),
-            Err(_elapsed) => Err(Refusal::new(Code::OutcomeUnknown, no_answer(bound))),
-        }
     }
 }
 

@@ -10,7 +10,11 @@ use crate::protocol::{Code, Op, Refusal, Request, RequestId};
 pub(super) const fn needs_rooms(op: &Op<'_>) -> bool {
     use crate::protocol::Publish;
     match op {
-        Op::Send(_) | Op::History(_) | Op::Publish(Publish::Conversation { .. }) => true,
+        Op::Send(_)
+        | Op::History(_)
+        | Op::Read(_)
+        | Op::Inbox(_)
+        | Op::Publish(Publish::Conversation { .. }) => true,
         Op::Hello(_) | Op::Publish(_) | Op::Subscribe(_) | Op::Unsubscribe(_) | Op::Ping => false,
     }
 }

@@ -5,7 +5,8 @@ use std::rc::Rc;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-use super::publish::{check_event, no_such_conversation};
+use super::access::no_such_conversation;
+use super::publish::check_event;
 use super::{Caller, Router};
 use crate::auth::Principal;
 use crate::domain::{Conversation, RoomId, Subject, UserId};

@@ -2,10 +2,11 @@
 
 use std::rc::Rc;
 
+use ahash::AHashMap;
 use serde_json::value::RawValue;
 
 use super::Router;
-use crate::domain::Conversation;
+use crate::domain::{Conversation, Message, MessageId, UserId};
 use crate::hub::Session;
 use crate::protocol::{Code, History, MessageText, Refusal, RequestId, ServerFrame, Side};
 use crate::store::{HistoryRange, Page, PageLimit};
@@ -18,47 +19,53 @@ impl Router {
         id: Option<RequestId>,
         history: &History<'_>,
     ) -> Result<(), Refusal> {
-        let conversation = self
-            .member_of(session, &history.conversation)
-            .map_err(|refusal| refusal.of_op("history"))?;
-        if !session.begin_read() {
-            let max = session.bounds().reads_in_flight;
-            let message = format!("history: {max} reads are unanswered, no more are allowed");
-            return Err(Refusal::new(Code::LimitReached, message));
-        }
-        let range = match history.side {
-            Side::Before(before) => HistoryRange::Before(before),
-            Side::After(after) => HistoryRange::After(Some(after)),
-        };
-        let limit = PageLimit { messages: history.limit, bytes: self.services.history_bytes };
-        let page = Rc::clone(self).page(Rc::clone(session), id, conversation, range, limit);
-        tokio::task::spawn_local(page);
+        let of_op = |refusal: Refusal| refusal.of_op("history");
+        let conversation = self.member_of(session, &history.conversation).map_err(of_op)?;
+        take_place_for_read(session).map_err(of_op)?;
+        let (side, limit) = (history.side, history.limit);
+        let (router, session) = (Rc::clone(self), Rc::clone(session));
+        tokio::task::spawn_local(async move {
+            let read = router.read_page(Some(&session.user), &conversation, side, limit).await;
+            session.end_read();
+            match read {
+                Ok(page) => router.reply_page(&session, id.as_ref(), &conversation, &page),
+                Err(refusal) => router.refuse(&session, id.as_ref(), &of_op(refusal)),
+            }
+        });
         Ok(())
     }
 
-    async fn page(
+    /// Reads a page of a conversation for a user who is in it, or for a service, which is `None`:
+    /// at most `limit` messages and the bytes of a page.
+    pub async fn history_for(
         self: Rc<Self>,
-        session: Rc<Session>,
-        id: Option<RequestId>,
+        caller_user: Option<UserId>,
         conversation: Conversation,
-        range: HistoryRange,
-        limit: PageLimit,
-    ) {
-        let bound = self.services.waits.store;
-        let read = self.services.store.history(&conversation, range, limit);
-        let read = tokio::time::timeout(bound, read).await;
-        session.end_read();
-        match read {
-            Ok(Ok(page)) => self.reply_page(&session, id.as_ref(), &conversation, &page),
-            Ok(Err(error)) => {
-                let refusal = Refusal::new(Code::Unavailable, format!("history: {error}"));
-                self.refuse(&session, id.as_ref(), &refusal);
-            }
-            Err(_elapsed) => {
-                let message = format!("history: the store did not answer within {bound:?}");
-                self.refuse(&session, id.as_ref(), &Refusal::new(Code::Unavailable, message));
-            }
+        side: Side,
+        limit: usize,
+    ) -> Result<Page, Refusal> {
+        self.read_page(caller_user.as_ref(), &conversation, side, limit).await
+    }
+
+    async fn read_page(
+        &self,
+        user: Option<&UserId>,
+        conversation: &Conversation,
+        side: Side,
+        limit: usize,
+    ) -> Result<Page, Refusal> {
+        let services = &self.services;
+        let hidden = match user {
+            Some(user) => services.shown_above(user, conversation).await?,
+            None => None,
+        };
+        let limit = PageLimit { messages: limit, bytes: services.history_bytes };
+        let read = services.store.history(conversation, range(side, hidden), limit);
+        let page = shown(services.answer(read).await?, hidden);
+        if let Some(newest) = page.messages.iter().map(|message| message.id.time()).max() {
+            services.observe(newest);
         }
+        Ok(Page { messages: collapse(page.messages), next: page.next })
     }
 
     fn reply_page(
@@ -68,9 +75,6 @@ impl Router {
         conversation: &Conversation,
         page: &Page,
     ) {
-        if let Some(newest) = page.messages.iter().map(|message| message.id.time()).max() {
-            self.services.observe(newest);
-        }
         let texts: Vec<MessageText> = page.messages.iter().map(MessageText::new).collect();
         let messages: Vec<&RawValue> = texts.iter().map(MessageText::as_raw).collect();
         let frame = ServerFrame::History {
@@ -80,5 +84,144 @@ impl Router {
             next: page.next.map(|next| next.to_string()),
         };
         self.reply(session, &frame);
+    }
+}
+
+/// Takes one of the session's places for reads in flight.
+pub(super) fn take_place_for_read(session: &Session) -> Result<(), Refusal> {
+    if session.begin_read() {
+        return Ok(());
+    }
+    let max = session.bounds().reads_in_flight;
+    let message = format!("{max} reads are unanswered, no more are allowed");
+    Err(Refusal::new(Code::LimitReached, message))
+}
+
+/// What to read, for one from whom everything up to an id is hidden.
+fn range(side: Side, hidden: Option<MessageId>) -> HistoryRange {
+    match side {
+        Side::Before(before) => HistoryRange::Before(before),
+        Side::After(after) => HistoryRange::After(Some(after).max(hidden)),
+    }
+}
+
+/// A page without what is hidden. What is hidden is the oldest, so where any of it is met going
+/// backwards the conversation ends.
+fn shown(mut page: Page, hidden: Option<MessageId>) -> Page {
+    let read = page.messages.len();
+    page.messages.retain(|message| Some(message.id) > hidden);
+    if page.messages.len() < read {
+        page.next = None;
+    }
+    page
+}
+
+/// Leaves one message of those that one send became: the one with the smallest id, in its place.
+/// Nodes that were asked at once, or a row whose outcome was unknown, may have made several.
+///
+/// A page may become short by that, never empty: of each send one message stays. Its `next` is
+/// that of all that was read, so nothing is read twice. What one send became on two pages is left
+/// to the reader, who has both.
+fn collapse(messages: Vec<Message>) -> Vec<Message> {
+    let mut smallest = AHashMap::new();
+    for message in &messages {
+        if let Some(nonce) = &message.nonce {
+            let id = smallest
+                .entry((message.conversation.clone(), message.from.clone(), nonce.clone()))
+                .or_insert(message.id);
+            *id = message.id.min(*id);
+        }
+    }
+    let stays = |message: &Message| {
+        message.nonce.as_ref().is_none_or(|nonce| {
+            let send = (message.conversation.clone(), message.from.clone(), nonce.clone());
+            smallest.get(&send) == Some(&message.id)
+        })
+    };
+    if smallest.is_empty() { messages } else { messages.into_iter().filter(stays).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::Micros;
+
+    fn id(time: u64) -> MessageId {
+        MessageId::first_of(Micros(time))
+    }
+
+    fn message(time: u64, from: bool, nonce: Option<u8>) -> Message {
+        let [alice, bob] = ["alice", "bob"].map(|user| UserId::parse(user).unwrap());
+        Message {
+            id: id(time),
+            conversation: Conversation::between(&alice, &bob),
+            from: if from { alice } else { bob },
+            nonce: nonce.map(|nonce| nonce.to_string().into()),
+            body: "1".into(),
+        }
+    }
+
+    fn page(times: &[u64], next: Option<u64>) -> Page {
+        let messages = times.iter().map(|time| message(*time, true, None)).collect();
+        Page { messages, next: next.map(id) }
+    }
+
+    #[test]
+    fn what_is_hidden_ends_a_conversation() {
+        assert_eq!(shown(page(&[9, 8], Some(8)), Some(id(7))), page(&[9, 8], Some(8)));
+        assert_eq!(shown(page(&[9, 7], Some(7)), Some(id(7))), page(&[9], None));
+        assert_eq!(shown(page(&[5, 4], Some(4)), Some(id(7))), page(&[], None));
+        assert_eq!(shown(page(&[5, 4], Some(4)), None), page(&[5, 4], Some(4)));
+    }
+
+    #[test]
+    fn nothing_hidden_is_asked_for_going_forwards() {
+        let after = |after: u64, hidden: Option<u64>| range(Side::After(id(after)), hidden.map(id));
+        assert_eq!(after(5, Some(7)), HistoryRange::After(Some(id(7))));
+        assert_eq!(after(9, Some(7)), HistoryRange::After(Some(id(9))));
+        assert_eq!(after(5, None), HistoryRange::After(Some(id(5))));
+        assert_eq!(range(Side::Before(None), Some(id(7))), HistoryRange::Before(None));
+    }
+
+    #[test]
+    fn one_send_is_one_message() {
+        let messages =
+            [(9, true, Some(1)), (8, false, Some(1)), (7, true, None), (6, true, Some(1))];
+        let messages = messages.map(|(time, from, nonce)| message(time, from, nonce)).to_vec();
+        let times: Vec<u64> = collapse(messages).iter().map(|m| m.id.time().0).collect();
+        assert_eq!(times, [8, 7, 6], "another sender's nonce is another send");
+    }
+
+    proptest! {
+        #[test]
+        fn of_each_send_the_smallest_id_stays_in_its_place(
+            given in prop::collection::vec((any::<bool>(), prop::option::of(0..4_u8)), 0..30),
+            backwards: bool,
+        ) {
+            let mut messages: Vec<Message> = given
+                .iter()
+                .enumerate()
+                .map(|(time, (from, nonce))| message(time as u64, *from, *nonce))
+                .collect();
+            let mut kept = BTreeMap::new();
+            for (time, (from, nonce)) in given.iter().enumerate() {
+                let send = nonce.map_or((time, false, None), |nonce| (0, *from, Some(nonce)));
+                kept.entry(send).or_insert(id(time as u64));
+            }
+            let mut expected: Vec<MessageId> = kept.into_values().collect();
+            expected.sort_unstable();
+            if backwards {
+                messages.reverse();
+                expected.reverse();
+            }
+            let empty = messages.is_empty();
+            let left: Vec<MessageId> = collapse(messages).iter().map(|m| m.id).collect();
+            prop_assert_eq!(left.is_empty(), empty, "a page is not empty before the end");
+            prop_assert_eq!(left, expected);
+        }
     }
 }

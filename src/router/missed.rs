@@ -17,7 +17,7 @@ pub(super) const ACTIVITY_MAX: usize = 2000;
 
 /// How far ahead of this node's wall clock an id may lie: what a clock of ids adopts, and twice the
 /// 5 s that a wall clock may be off.
-const AHEAD: Duration = Duration::from_secs(ADOPTION_LIMIT.as_secs() + 10);
+pub(super) const AHEAD: Duration = Duration::from_secs(ADOPTION_LIMIT.as_secs() + 10);
 
 /// Messages in one read of a repair.
 const PAGE: usize = 200;

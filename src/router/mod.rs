@@ -1,5 +1,6 @@
 //! What each op means: one file an op, over the services of a node and the hub of a worker.
 
+mod access;
 mod audit;
 mod caller;
 mod change;
@@ -10,12 +11,17 @@ mod events;
 mod fanout;
 mod hello;
 mod history;
+mod inbox;
+mod inbox_order;
+mod inbox_place;
 mod membership;
 mod missed;
-mod orders;
+mod nonces;
 mod pacer;
 mod publish;
+mod read;
 mod resume;
+mod road;
 mod rooms;
 mod round;
 mod send;
@@ -42,11 +48,13 @@ pub use caller::Caller;
 pub use errand::{Admission, ERRAND_WAIT, ERRANDS_MAX, Errand, Errands};
 pub use events::EventOrder;
 pub use hello::Wishes;
-pub use orders::{InboxEntry, InboxPage, SendOrder};
+pub use inbox::{InboxEntry, InboxPage};
+pub use nonces::Nonces;
 pub use pacer::Pacer;
 pub use resume::ResumeBounds;
 pub use rooms::{ROOMS_MAX, RoomWish};
 pub use round::RoundState;
+pub use send::SendOrder;
 pub use services::{Direct, Services, Waits};
 
 /// A worker's end of every op.
@@ -62,8 +70,10 @@ pub struct Router {
     pub publishers: Publishers,
     /// Asks for [`Router::flush`].
     pub flush_wanted: Notify,
-    /// Sends that are not answered yet.
+    /// Sends that are not answered yet, and nonces that are not recorded yet.
     pub sends: Cell<usize>,
+    /// Sends with nonces under way.
+    pub nonces: Rc<Nonces>,
     /// Everything acknowledged up to here was delivered by this worker to the sessions that share
     /// it.
     pub watermark: Cell<Micros>,
@@ -95,6 +105,8 @@ impl Router {
             Op::Hello(hello) => self.renew(session, id.as_ref(), &hello),
             Op::Send(send) => self.send(session, id.clone(), &send),
             Op::History(history) => self.history(session, id.clone(), &history),
+            Op::Inbox(inbox) => self.inbox(session, id.clone(), &inbox),
+            Op::Read(mark) => self.read(session, id.clone(), &mark),
             Op::Publish(publish) => self.publish(session, id.as_ref(), publish),
             Op::Subscribe(patterns) => self.subscribe(session, id.clone(), patterns),
             Op::Unsubscribe(patterns) => {
@@ -174,7 +186,7 @@ impl Router {
         self.services.metrics.sessions.dec();
     }
 
-    /// Whether no send waits for its answer and nothing waits to be published.
+    /// Whether no send waits for its answer or its record, and nothing waits to be published.
     pub fn is_quiet(&self) -> bool {
         self.sends.get() == 0 && self.publishers.are_drained()
     }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use super::Router;
+use super::access::no_such_conversation;
 use crate::bus::{Envelope, Kind};
 use crate::domain::{Conversation, Key, Subject};
 use crate::hub::Session;
@@ -99,11 +100,6 @@ impl Router {
         };
         if inside { Ok(conversation) } else { Err(no_such_conversation()) }
     }
-}
-
-/// The answer to whoever is not in a conversation, whether it is there or not.
-pub(super) fn no_such_conversation() -> Refusal {
-    Refusal::new(Code::NotFound, "no such conversation")
 }
 
 /// Refuses the names of events that only the server may give.

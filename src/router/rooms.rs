@@ -1,16 +1,14 @@
 //! Rooms as their owners and services see them: made, renamed, looked at, joined and left.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use smallvec::SmallVec;
-use tokio::time::timeout;
 
-use super::publish::no_such_conversation;
+use super::access::no_such_conversation;
 use super::{Caller, Router};
 use crate::domain::{Conversation, Key, Membership, MessageId, Past, Role, Room, RoomId, UserId};
 use crate::protocol::{Code, Refusal, ServerFrame};
-use crate::store::{MembersPage, Pending, ReadError};
+use crate::store::MembersPage;
 
 /// Rooms that a user may be in: they are held by the worker of his sessions, and each is a bucket
 /// and a read after a break.
@@ -35,7 +33,7 @@ impl Router {
         room: RoomId,
         wish: RoomWish,
     ) -> Result<(Room, bool), Refusal> {
-        match self.stored(self.services.store.room(&room)).await? {
+        match self.services.answer(self.services.store.room(&room)).await? {
             Some(known) => {
                 self.must_own(&caller, &room).await?;
                 Ok((self.rename(known, &wish).await?, false))
@@ -64,7 +62,7 @@ impl Router {
             // First, so that a room that is there has its owner.
             self.change_member(&room.id, &owner, Some(Role::Owner)).await?;
         }
-        self.write(self.services.store.put_room(room.clone())).await?;
+        self.services.written(self.services.store.put_room(room.clone())).await?;
         Ok(room)
     }
 
@@ -98,7 +96,7 @@ impl Router {
         };
         self.merge(known.stamp)?;
         let room = Room { title: Some(title), stamp: self.services.issue_id(), ..known };
-        self.write(self.services.store.put_room(room.clone())).await?;
+        self.services.written(self.services.store.put_room(room.clone())).await?;
         let about = Conversation::Room(room.id.clone()).to_string();
         let frame = ServerFrame::Room { conversation: &about, title: room.title.as_deref() };
         let keys = SmallVec::from_iter([Key::room(&room.id)]);
@@ -113,7 +111,10 @@ impl Router {
         room: RoomId,
     ) -> Result<Room, Refusal> {
         self.must_be_in(&caller, &room).await?;
-        self.stored(self.services.store.room(&room)).await?.ok_or_else(no_such_conversation)
+        self.services
+            .answer(self.services.store.room(&room))
+            .await?
+            .ok_or_else(no_such_conversation)
     }
 
     /// A page of a room's members, to its members and to services.
@@ -126,7 +127,7 @@ impl Router {
     ) -> Result<MembersPage, Refusal> {
         self.must_exist(&room).await?;
         self.must_be_in(&caller, &room).await?;
-        self.stored(self.services.store.members(&room, after.as_ref(), limit)).await
+        self.services.answer(self.services.store.members(&room, after.as_ref(), limit)).await
     }
 
     /// Adds a member, or changes what he may do.
@@ -154,7 +155,7 @@ impl Router {
         } else {
             self.must_own(&caller, &room).await?;
         }
-        let known = self.stored(self.services.store.membership(&room, &user)).await?;
+        let known = self.services.answer(self.services.store.membership(&room, &user)).await?;
         if known.is_none() {
             return Err(Refusal::new(Code::NotFound, "no such member"));
         }
@@ -162,7 +163,7 @@ impl Router {
     }
 
     async fn must_exist(&self, room: &RoomId) -> Result<(), Refusal> {
-        let known = self.stored(self.services.store.room(room)).await?;
+        let known = self.services.answer(self.services.store.room(room)).await?;
         known.map(drop).ok_or_else(no_such_conversation)
     }
 
@@ -183,22 +184,9 @@ impl Router {
         enough: impl FnOnce(&Membership) -> bool,
     ) -> Result<(), Refusal> {
         let Caller::User(user) = caller else { return Ok(()) };
-        let member = self.stored(self.services.store.membership(room, user)).await?;
+        let member = self.services.answer(self.services.store.membership(room, user)).await?;
         let holds = member.is_some_and(|member| member.inside && enough(&member));
         if holds { Ok(()) } else { Err(no_such_conversation()) }
-    }
-
-    /// What a read of the store says, within its time.
-    pub(super) async fn stored<T>(
-        &self,
-        read: Pending<Result<T, ReadError>>,
-    ) -> Result<T, Refusal> {
-        let bound = self.services.waits.store;
-        match timeout(bound, read).await {
-            Ok(Ok(found)) => Ok(found),
-            Ok(Err(error)) => Err(Refusal::new(Code::Unavailable, error.to_string())),
-            Err(_elapsed) => Err(Refusal::new(Code::Unavailable, no_answer(bound))),
-        }
     }
 
     /// Shows the clock a stamp that a change must be above.
@@ -210,8 +198,4 @@ impl Router {
         let message = "the last change was stamped by a clock that is far ahead of this node's";
         Err(Refusal::new(Code::Unavailable, message))
     }
-}
-
-pub(super) fn no_answer(bound: Duration) -> String {
-    format!("the store did not answer within {bound:?}")
 }

@@ -121,6 +121,7 @@ impl Worker {
             publishers,
             flush_wanted: Notify::new(),
             sends: Cell::new(0),
+            nonces: Rc::default(),
             watermark: Cell::default(),
             round: RefCell::default(),
             suspects: RefCell::default(),

@@ -7,6 +7,7 @@ mod layouts;
 mod leaving;
 mod lies;
 mod memory;
+mod nonces;
 mod refusals;
 mod resume;
 mod shards;

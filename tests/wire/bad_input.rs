@@ -160,6 +160,32 @@ async fn fields_of_a_history_are_refused_by_name() {
 }
 
 #[tokio::test]
+async fn fields_of_a_read_and_an_inbox_are_refused_by_name() {
+    bad_requests(
+        "read",
+        &[
+            (r#""upto":"01a20bb7-7312-71f7-8000-000000000005""#, "`conversation` is missing"),
+            (r#""conversation":"user.bob""#, "`upto` is missing"),
+            (r#""conversation":"user.bob","upto":7"#, "`upto` must be a string, not 7"),
+            (
+                r#""conversation":"user.bob","upto":"ffffffff-ffff-7fff-bfff-ffffffffffff""#,
+                "ahead of this node's clock, at most 10s are allowed",
+            ),
+        ],
+    )
+    .await;
+    bad_requests(
+        "inbox",
+        &[
+            (r#""limit":0"#, "`limit` must be from 1 to 100, not 0"),
+            (r#""next":5"#, "`next` must be a string, not 5"),
+            (r#""next":"""#, "`next` must be what an `inbox` before gave"),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn fields_of_a_publish_are_refused_by_name() {
     let both = r#""subject":"topic.a","conversation":"user.bob","event":"x","data":1"#;
     let nameless = r#""conversation":"user.bob","event":"","data":1"#;

@@ -36,8 +36,8 @@ pub struct DevicePlan {
     /// Patterns of events.
     pub subscribe: Vec<String>,
     /// Whether a send that got no answer is sent again under its nonce, on the next session, and
-    /// so is one whose outcome the node does not know. Where nodes do not look for the nonce it
-    /// may then be stored twice.
+    /// so is one whose outcome the node does not know. It may then be stored twice, and is shown
+    /// once by devices.
     pub resend: bool,
 }
 

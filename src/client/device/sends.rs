@@ -102,7 +102,8 @@ impl Sends {
     }
 
     /// A send was answered with an error: what became of it. None: it is none of ours, or it is
-    /// tried again.
+    /// tried again. A refusal of a further try says nothing of those before it: their outcome stays
+    /// unknown.
     pub(super) fn failed(
         &mut self,
         id: &str,
@@ -114,7 +115,9 @@ impl Sends {
         if code == OUTCOME_UNKNOWN {
             return self.again(pending).map(|nonce| (nonce, Outcome::Unknown));
         }
-        Some((pending.nonce, Outcome::Refused { code, message }))
+        let first = pending.resends == 0;
+        let outcome = if first { Outcome::Refused { code, message } } else { Outcome::Unknown };
+        Some((pending.nonce, outcome))
     }
 
     /// The session is over: those whose outcome is unknown for good.
@@ -222,6 +225,23 @@ mod tests {
         let (code, message) = unknown();
         let last = sends.failed(nonce.as_str(), code, message);
         assert_eq!(last, Some((nonce, Outcome::Unknown)));
+    }
+
+    #[test]
+    fn a_refused_further_try_leaves_the_outcome_unknown() {
+        for tries in [1, 2] {
+            let mut sends = Sends::new(7, true);
+            let nonce = sends.push("user.bob", json!(0)).unwrap();
+            for _ in 1..tries {
+                write_all(&mut sends);
+                assert_eq!(sends.lost(), []);
+            }
+            write_all(&mut sends);
+            let refused = sends.failed(nonce.as_str(), "unavailable".into(), String::new());
+            let refusal = Outcome::Refused { code: "unavailable".into(), message: String::new() };
+            let outcome = if tries == 1 { refusal } else { Outcome::Unknown };
+            assert_eq!(refused, Some((nonce, outcome)), "{tries} tries");
+        }
     }
 
     #[test]

@@ -32,8 +32,12 @@ pub(super) async fn history(mut call: Call<'_>, text: &str) -> Answer {
     let caller = call.caller();
     let (conversation, key) = named(text, &caller)?;
     let of = conversation.clone();
+    let reader = match caller {
+        Caller::User(user) => Some(user),
+        Caller::Service(_) => None,
+    };
     let read = move |router: std::rc::Rc<crate::router::Router>| {
-        router.history_for(caller, of, side, limit)
+        router.history_for(reader, of, side, limit)
     };
     let page = call.ask(&key, read).await?;
     let texts: Vec<MessageText> = page.messages.iter().map(MessageText::new).collect();

@@ -1,0 +1,101 @@
+//! Who may see a conversation and how much of it, as the store has it.
+
+use std::time::Duration;
+
+use super::Services;
+use crate::domain::{Conversation, Membership, MessageId, Past, Room, RoomId, UserId};
+use crate::protocol::{Code, Refusal};
+use crate::store::{AppendError, Pending, ReadError};
+
+impl Services {
+    /// The answer of a read, within the store's time.
+    pub(super) async fn answer<T>(
+        &self,
+        read: Pending<Result<T, ReadError>>,
+    ) -> Result<T, Refusal> {
+        within(self.waits.store, read).await
+    }
+
+    /// The acknowledgement of a write, within the store's time.
+    pub(super) async fn written(
+        &self,
+        write: Pending<Result<(), AppendError>>,
+    ) -> Result<(), Refusal> {
+        let bound = self.waits.store;
+        match tokio::time::timeout(bound, write).await {
+            Ok(written) => written.map_err(append_refusal),
+            Err(_elapsed) => {
+                let message = format!("the store did not answer within {bound:?}");
+                Err(Refusal::new(Code::OutcomeUnknown, message))
+            }
+        }
+    }
+
+    /// Refuses a user who is not in a conversation.
+    pub(super) async fn must_be_in(
+        &self,
+        user: &UserId,
+        conversation: &Conversation,
+    ) -> Result<(), Refusal> {
+        match conversation {
+            Conversation::Dm(..) if conversation.is_direct_of(user) => Ok(()),
+            Conversation::Dm(..) => Err(no_such_conversation()),
+            Conversation::Room(room) => self.place_in(room, user).await.map(|_inside| ()),
+        }
+    }
+
+    /// From where on a user is shown a conversation, that id excluded; none is from its beginning.
+    /// Refuses one who is not in it.
+    pub(super) async fn shown_above(
+        &self,
+        user: &UserId,
+        conversation: &Conversation,
+    ) -> Result<Option<MessageId>, Refusal> {
+        let Conversation::Room(room) = conversation else {
+            return self.must_be_in(user, conversation).await.map(|()| None);
+        };
+        let row = self.answer(self.store.room(room));
+        let (membership, row) = tokio::try_join!(self.place_in(room, user), row)?;
+        let row = row.ok_or_else(no_such_conversation)?;
+        Ok(hidden_upto(&row, &membership))
+    }
+
+    async fn place_in(&self, room: &RoomId, user: &UserId) -> Result<Membership, Refusal> {
+        let membership = self.answer(self.store.membership(room, user)).await?;
+        membership.filter(|membership| membership.inside).ok_or_else(no_such_conversation)
+    }
+}
+
+/// The answer of a read, within a time. A read changes nothing, so none is `unavailable`.
+pub(super) async fn within<T>(
+    bound: Duration,
+    read: Pending<Result<T, ReadError>>,
+) -> Result<T, Refusal> {
+    match tokio::time::timeout(bound, read).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(Refusal::new(Code::Unavailable, error.to_string())),
+        Err(_elapsed) => {
+            let message = format!("the store did not answer within {bound:?}");
+            Err(Refusal::new(Code::Unavailable, message))
+        }
+    }
+}
+
+/// What a write that is not acknowledged is to whoever asked for it.
+pub(super) fn append_refusal(error: AppendError) -> Refusal {
+    let code = match error {
+        AppendError::Unavailable { .. } => Code::Unavailable,
+        AppendError::OutcomeUnknown { .. } => Code::OutcomeUnknown,
+    };
+    Refusal::new(code, error.to_string())
+}
+
+/// Up to where a room's past is hidden from a member, if any of it is.
+pub(super) fn hidden_upto(room: &Room, membership: &Membership) -> Option<MessageId> {
+    (room.past == Past::Joined).then_some(membership.joined)
+}
+
+/// What is not there and what is not the caller's get the same answer.
+pub(super) fn no_such_conversation() -> Refusal {
+    Refusal::new(Code::NotFound, "no such conversation")
+}

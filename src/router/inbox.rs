@@ -1,0 +1,302 @@
+//! `inbox`: a user's conversations, the recently active first.
+
+use std::rc::Rc;
+
+use ahash::AHashMap;
+use tokio::task::JoinSet;
+
+use super::access::{hidden_upto, within};
+use super::history::take_place_for_read;
+use super::inbox_order::Order;
+use super::inbox_place::Place;
+use super::missed::{ACTIVITY_MAX, AHEAD};
+use super::{Router, Services};
+use crate::domain::{Conversation, Membership, MessageId, RoomId, UserId};
+use crate::hub::Session;
+use crate::protocol::{
+    Code, INBOX_LIMIT_MAX, Inbox, InboxItem, MessageText, Refusal, RequestId, ServerFrame,
+};
+use crate::store::{Day, HistoryRange, PageLimit};
+
+/// Days of activity that are looked through: as long as its rows are kept.
+const DAYS: u32 = 35;
+
+/// Reads of one inbox that are under way at once: what one takes must not bound the rate, and a
+/// user with thousands of rooms must not fill the store's queue.
+const AT_ONCE: usize = 16;
+
+/// Rows of memberships that are read: as many as a user may have rooms, and as many again that he
+/// left.
+const MEMBERSHIPS_MAX: usize = 10_000;
+
+/// One conversation of an inbox.
+#[derive(Debug)]
+pub struct InboxEntry {
+    /// Which one.
+    pub conversation: Conversation,
+    /// What people call it; a direct one has no name.
+    pub title: Option<Box<str>>,
+    /// The newest message that the user is shown.
+    pub last: Option<MessageText>,
+    /// Up to where he has read it.
+    pub read: Option<MessageId>,
+}
+
+/// A page of an inbox.
+#[derive(Debug)]
+pub struct InboxPage {
+    /// The recently active first. A room without messages counts as active when the user joined.
+    pub entries: Vec<InboxEntry>,
+    /// What to pass on to get the next page; none at the end.
+    pub next: Option<String>,
+}
+
+/// The rooms that a user is in.
+type Rooms = AHashMap<RoomId, Membership>;
+
+impl Router {
+    /// Reads a page and answers when the store has.
+    pub(super) fn inbox(
+        self: &Rc<Self>,
+        session: &Rc<Session>,
+        id: Option<RequestId>,
+        inbox: &Inbox<'_>,
+    ) -> Result<(), Refusal> {
+        take_place_for_read(session).map_err(|refusal| refusal.of_op("inbox"))?;
+        let (next, limit) = (inbox.next.as_deref().map(str::to_owned), inbox.limit);
+        let (router, session) = (Rc::clone(self), Rc::clone(session));
+        tokio::task::spawn_local(async move {
+            let read = Rc::clone(&router).inbox_for(session.user.clone(), next, limit).await;
+            session.end_read();
+            match read {
+                Ok(page) => router.reply_inbox(&session, id.as_ref(), &page),
+                Err(refusal) => router.refuse(&session, id.as_ref(), &refusal.of_op("inbox")),
+            }
+        });
+        Ok(())
+    }
+
+    /// Reads a page of a user's inbox: 1 to 100 conversations, fewer where their last messages fill
+    /// the bytes of a page. `next` is what an earlier page gave.
+    pub async fn inbox_for(
+        self: Rc<Self>,
+        user: UserId,
+        next: Option<String>,
+        limit: usize,
+    ) -> Result<InboxPage, Refusal> {
+        let limit = limit.clamp(1, INBOX_LIMIT_MAX);
+        let behind = next.map(|token| Place::read(&token, &user)).transpose()?;
+        let services = &self.services;
+        let rooms = Rc::new(services.rooms(&user).await?);
+        // One more than fits tells whether there are more.
+        let mut order = Order::new(behind, limit + 1);
+        order.rooms(services.active_rooms(&rooms).await?);
+        services.add_direct(&user, &mut order).await?;
+        let places = order.places();
+        let shown: Vec<Conversation> =
+            places.iter().take(limit).map(|place| place.conversation.clone()).collect();
+        let entries = at_once(shown, |conversation| {
+            let (router, rooms, user) = (Rc::clone(&self), Rc::clone(&rooms), user.clone());
+            async move { router.services.entry(&user, &rooms, conversation).await }
+        });
+        let mut entries = entries.await?;
+        entries.truncate(fitting(&entries, services.history_bytes));
+        let more = places.len() > entries.len();
+        let next = more.then(|| places[..entries.len()].last().map(Place::token)).flatten();
+        Ok(InboxPage { entries, next })
+    }
+
+    fn reply_inbox(&self, session: &Rc<Session>, id: Option<&RequestId>, page: &InboxPage) {
+        let conversations: Vec<InboxItem<'_>> = page.entries.iter().map(InboxEntry::item).collect();
+        let next = page.next.as_deref();
+        self.reply(session, &ServerFrame::Inbox { id, conversations: &conversations, next });
+    }
+}
+
+impl InboxEntry {
+    /// As clients see it.
+    pub fn item(&self) -> InboxItem<'_> {
+        InboxItem {
+            conversation: self.conversation.to_string(),
+            kind: match self.conversation {
+                Conversation::Dm(..) => "dm",
+                Conversation::Room(_) => "room",
+            },
+            title: self.title.as_deref(),
+            last: self.last.as_ref().map(MessageText::as_raw),
+            read: self.read.map(|id| id.to_string()),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.last.as_ref().map_or(0, |last| last.as_raw().get().len())
+    }
+}
+
+/// How many entries fit into so many bytes of messages, one at least.
+fn fitting(entries: &[InboxEntry], bytes: usize) -> usize {
+    let mut left = bytes;
+    let fits = entries.iter().take_while(|entry| {
+        let fits = entry.bytes() <= left;
+        left = left.saturating_sub(entry.bytes());
+        fits
+    });
+    fits.count().max(1)
+}
+
+impl Services {
+    async fn rooms(&self, user: &UserId) -> Result<Rooms, Refusal> {
+        let rows = self.answer(self.store.memberships(user, MEMBERSHIPS_MAX)).await?;
+        let inside = rows.into_iter().filter(|membership| membership.inside);
+        Ok(inside.map(|membership| (membership.room.clone(), membership)).collect())
+    }
+
+    /// When rooms were active last: at their newest message, or when the user joined.
+    async fn active_rooms(&self, rooms: &Rooms) -> Result<Vec<Place>, Refusal> {
+        let heads = rooms.values().map(|member| (member.room.clone(), member.joined));
+        let read = |(room, joined): (RoomId, MessageId)| {
+            let head = self.store.head(&room);
+            let bound = self.waits.store;
+            async move {
+                let head = within(bound, head).await?;
+                let active = head.map_or(joined, |head| head.max(joined));
+                Ok(Place::new(active.time(), Conversation::Room(room)))
+            }
+        };
+        at_once(heads.collect(), read).await
+    }
+
+    /// Adds direct conversations day by day, backwards, until it is known who comes next.
+    async fn add_direct(&self, user: &UserId, order: &mut Order) -> Result<(), Refusal> {
+        let last = Day::of(self.wall.now() + AHEAD).0;
+        for day in (last.saturating_sub(DAYS)..=last).rev().map(Day) {
+            let rows = self.answer(self.store.activity(user, day, ACTIVITY_MAX)).await?;
+            if order.day(day, rows) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn entry(
+        &self,
+        user: &UserId,
+        rooms: &Rooms,
+        conversation: Conversation,
+    ) -> Result<InboxEntry, Refusal> {
+        let (title, hidden) = match &conversation {
+            Conversation::Room(room) => self.room_shown(room, rooms.get(room)).await?,
+            Conversation::Dm(..) => (None, None),
+        };
+        let limit = PageLimit { messages: 1, bytes: self.history_bytes };
+        let newest = self.store.history(&conversation, HistoryRange::Before(None), limit);
+        let newest = self.answer(newest).await?.messages.pop();
+        let last = newest.filter(|newest| Some(newest.id) > hidden);
+        if let Some(last) = &last {
+            self.observe(last.id.time());
+        }
+        let read = self.answer(self.store.read_mark(user, &conversation)).await?;
+        Ok(InboxEntry { conversation, title, last: last.as_ref().map(MessageText::new), read })
+    }
+
+    /// A room's title, and up to where its past is hidden from a member.
+    async fn room_shown(
+        &self,
+        room: &RoomId,
+        membership: Option<&Membership>,
+    ) -> Result<(Option<Box<str>>, Option<MessageId>), Refusal> {
+        let row = self.answer(self.store.room(room)).await?;
+        let hidden =
+            row.as_ref().zip(membership).and_then(|(row, member)| hidden_upto(row, member));
+        Ok((row.and_then(|row| row.title), hidden))
+    }
+}
+
+/// Reads for every item, so many at once; the answers are in the order of the items. The first
+/// failure is that of all.
+async fn at_once<T, R: 'static, F>(items: Vec<T>, read: impl Fn(T) -> F) -> Result<Vec<R>, Refusal>
+where
+    F: Future<Output = Result<R, Refusal>> + 'static,
+{
+    let mut answers: Vec<Option<R>> = items.iter().map(|_| None).collect();
+    let mut reads = JoinSet::new();
+    let mut items = items.into_iter().enumerate();
+    loop {
+        while reads.len() < AT_ONCE
+            && let Some((at, item)) = items.next()
+        {
+            let read = read(item);
+            reads.spawn_local(async move { (at, read.await) });
+        }
+        let Some(joined) = reads.join_next().await else {
+            return Ok(answers.into_iter().flatten().collect());
+        };
+        let (at, answer) = joined.map_err(|error| {
+            tracing::error!(%error, "a read ended without an answer");
+            Refusal::new(Code::Internal, "a read ended without an answer")
+        })?;
+        answers[at] = Some(answer?);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::domain::{Message, Micros};
+
+    fn entry(bytes: usize) -> InboxEntry {
+        let me = UserId::parse("me").unwrap();
+        let conversation = Conversation::between(&me, &me);
+        let message = |body: String| Message {
+            id: MessageId::first_of(Micros(1)),
+            conversation: conversation.clone(),
+            from: me.clone(),
+            nonce: None,
+            body: body.into(),
+        };
+        let empty = MessageText::new(&message("\"\"".into())).as_raw().get().len();
+        let body = format!("\"{}\"", "x".repeat(bytes - empty));
+        let last = Some(MessageText::new(&message(body)));
+        InboxEntry { conversation, title: None, last, read: None }
+    }
+
+    #[test]
+    fn a_page_ends_at_its_bytes_and_holds_one() {
+        let entries = [entry(400), entry(400), entry(400)];
+        assert_eq!([0, 399, 400, 799, 800, 1200].map(|b| fitting(&entries, b)), [1, 1, 1, 1, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn reads_are_bounded_and_answers_in_order() {
+        let (now, most) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+        let read = |number: usize| {
+            let (now, most) = (Rc::clone(&now), Rc::clone(&most));
+            async move {
+                now.set(now.get() + 1);
+                most.set(most.get().max(now.get()));
+                for _ in 0..100 - number {
+                    tokio::task::yield_now().await;
+                }
+                now.set(now.get() - 1);
+                Ok(number)
+            }
+        };
+        let local = tokio::task::LocalSet::new();
+        let answers = local.run_until(at_once((0..100).collect(), read)).await;
+        assert_eq!(answers, Ok((0..100).collect::<Vec<_>>()));
+        assert_eq!(most.get(), AT_ONCE);
+    }
+
+    #[tokio::test]
+    async fn one_failure_is_that_of_all() {
+        let refusal = || Refusal::new(Code::Unavailable, "no");
+        let read = |number: u8| async move {
+            if number == 3 { Err(Refusal::new(Code::Unavailable, "no")) } else { Ok(number) }
+        };
+        let local = tokio::task::LocalSet::new();
+        let answers = local.run_until(at_once((0..5).collect(), read)).await;
+        assert_eq!(answers, Err(refusal()));
+    }
+}

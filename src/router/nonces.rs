@@ -1,0 +1,262 @@
+//! Nonces: a send is one message, however often and wherever it is tried.
+//!
+//! 1. While a send with a nonce is under way here, another one under it waits for its outcome and
+//!    has the same.
+//! 2. Once it was acknowledged, its record says so to every node. Until that is stored, the send
+//!    counts as under way: whoever asked the store before would not find it.
+//! 3. A send that may be another try looks for the record before it has an id. Where there is
+//!    none, it is a message of its own.
+//!
+//! Only what was acknowledged is recorded, and only a record is ever answered with. A send whose
+//! outcome is unknown has none: its row may be stored, may turn up later, or never. Whoever took
+//! the row, or the nonce alone, for the message would acknowledge what no proof covers: cursors may
+//! have passed its id while nobody could read it. Another try of it is therefore a fresh message;
+//! if the first row turns up, the two share sender and nonce, and readers keep the smaller id.
+
+use std::cell::{OnceCell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ahash::AHashMap;
+use tokio::sync::Notify;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::Services;
+use crate::domain::{Conversation, Message, MessageId, UserId};
+use crate::protocol::{Code, Refusal};
+
+/// Sends with nonces under way on one worker: those of a thousand sessions with all they may have
+/// in flight. Beyond it they are refused.
+const UNDER_WAY_MAX: usize = 16 * 1024;
+
+/// What a nonce stands for: the hash of a conversation and a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Content(pub(super) u128);
+
+impl Content {
+    pub(super) fn of(conversation: &Conversation, body: &[u8]) -> Self {
+        let mut hash = Xxh3::new();
+        hash.update(conversation.to_string().as_bytes());
+        // No name of a conversation has it, so no two pairs are hashed alike.
+        hash.update(&[0]);
+        hash.update(body);
+        Self(hash.digest128())
+    }
+}
+
+/// What became of a send.
+type Outcome = Result<Arc<Message>, Refusal>;
+
+/// A send under way, as those see it who wait for its outcome.
+#[derive(Debug)]
+pub(super) struct Flight {
+    content: Content,
+    outcome: OnceCell<Outcome>,
+    over: Notify,
+}
+
+type Name = (UserId, Box<str>);
+
+/// The sends with nonces under way on one worker. A user's sends are all on one worker of a node.
+#[derive(Debug, Default)]
+pub struct Nonces {
+    flights: RefCell<AHashMap<Name, Rc<Flight>>>,
+}
+
+/// What a send with a nonce is.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// The only one under way.
+    First(First),
+    /// Another try of one that is.
+    Repeat(Rc<Flight>),
+}
+
+/// The right to send under a nonce, given up when it is dropped.
+#[derive(Debug)]
+pub(super) struct First {
+    nonces: Rc<Nonces>,
+    name: Name,
+    flight: Rc<Flight>,
+}
+
+impl Nonces {
+    /// Enters a send. Refuses one of other content than that which is under way.
+    pub(super) fn enter(
+        self: &Rc<Self>,
+        user: &UserId,
+        nonce: &str,
+        content: Content,
+    ) -> Result<Entry, Refusal> {
+        let name = (user.clone(), nonce.into());
+        let mut flights = self.flights.borrow_mut();
+        if let Some(flight) = flights.get(&name) {
+            let same = flight.content == content;
+            return if same { Ok(Entry::Repeat(Rc::clone(flight))) } else { Err(reused()) };
+        }
+        if flights.len() >= UNDER_WAY_MAX {
+            let message =
+                format!("{UNDER_WAY_MAX} sends with nonces are under way, no more are taken");
+            return Err(Refusal::new(Code::Unavailable, message));
+        }
+        let flight = Rc::new(Flight { content, outcome: OnceCell::new(), over: Notify::new() });
+        flights.insert(name.clone(), Rc::clone(&flight));
+        Ok(Entry::First(First { nonces: Rc::clone(self), name, flight }))
+    }
+}
+
+impl First {
+    /// Tells those who wait what became of the send. The first word counts.
+    pub(super) fn tell(&self, outcome: Outcome) {
+        // A second word is that of the end, which has nothing to add.
+        let _told = self.flight.outcome.set(outcome);
+        self.flight.over.notify_waiters();
+    }
+}
+
+impl Drop for First {
+    /// Whoever is dropped without a word may have got anywhere.
+    fn drop(&mut self) {
+        let message = "the first try under this nonce was given up";
+        self.tell(Err(Refusal::new(Code::OutcomeUnknown, message)));
+        self.nonces.flights.borrow_mut().remove(&self.name);
+    }
+}
+
+impl Flight {
+    /// Waits for what became of the send: as long as that takes, which its own deadlines bound.
+    pub(super) async fn outcome(&self) -> Outcome {
+        loop {
+            let over = self.over.notified();
+            if let Some(outcome) = self.outcome.get() {
+                return outcome.clone();
+            }
+            over.await;
+        }
+    }
+}
+
+impl Services {
+    /// The id under which a nonce was acknowledged. What cannot be looked up is not sent: it is
+    /// known that nothing happened.
+    pub(super) async fn look_up(
+        &self,
+        user: &UserId,
+        nonce: &str,
+        content: Content,
+    ) -> Result<Option<MessageId>, Refusal> {
+        match self.answer(self.store.nonce(user, nonce)).await? {
+            Some(record) if record.content == content.0 => Ok(Some(record.id)),
+            Some(_other) => Err(reused()),
+            None => Ok(None),
+        }
+    }
+}
+
+fn reused() -> Refusal {
+    let message = "`nonce` was used for another conversation or body within the last 24 hours";
+    Refusal::new(Code::NonceReused, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Micros;
+    use tokio::task::LocalSet;
+
+    fn user(id: &str) -> UserId {
+        UserId::parse(id).unwrap()
+    }
+
+    fn dm(other: &str) -> Conversation {
+        Conversation::between(&user("alice"), &user(other))
+    }
+
+    fn message() -> Arc<Message> {
+        let (conversation, from) = (dm("bob"), user("alice"));
+        let id = MessageId::first_of(Micros(7));
+        Arc::new(Message { id, conversation, from, nonce: Some("n".into()), body: "1".into() })
+    }
+
+    fn enter(nonces: &Rc<Nonces>, sender: &str, body: &[u8]) -> Result<Entry, Refusal> {
+        nonces.enter(&user(sender), "n", Content::of(&dm("bob"), body))
+    }
+
+    fn first(nonces: &Rc<Nonces>) -> First {
+        match enter(nonces, "alice", b"1") {
+            Ok(Entry::First(first)) => first,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn repeat(nonces: &Rc<Nonces>) -> Rc<Flight> {
+        match enter(nonces, "alice", b"1") {
+            Ok(Entry::Repeat(flight)) => flight,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn content_is_conversation_and_body() {
+        let content = Content::of(&dm("bob"), b"1");
+        assert_eq!(content, Content::of(&dm("bob"), b"1"));
+        assert_ne!(content, Content::of(&dm("bob"), b"2"));
+        assert_ne!(content, Content::of(&dm("bob2"), b""));
+        // Records outlive the program that wrote them: over `dm.alice.bob`, NUL, `1`.
+        assert_eq!(content.0, xxhash_rust::xxh3::xxh3_128(b"dm.alice.bob\x001"));
+    }
+
+    #[tokio::test]
+    async fn all_who_come_meanwhile_have_the_outcome_of_the_first() {
+        let nonces = Rc::new(Nonces::default());
+        let first = first(&nonces);
+        let local = LocalSet::new();
+        let waiting: Vec<_> = (0..3)
+            .map(|_| repeat(&nonces))
+            .map(|flight| local.spawn_local(async move { flight.outcome().await }))
+            .collect();
+        local.run_until(tokio::task::yield_now()).await;
+        assert!(waiting.iter().all(|one| !one.is_finished()));
+        first.tell(Ok(message()));
+        local
+            .run_until(async {
+                for one in waiting {
+                    assert_eq!(one.await.unwrap(), Ok(message()));
+                }
+            })
+            .await;
+        assert_eq!(repeat(&nonces).outcome().await, Ok(message()), "until it is recorded");
+        drop(first);
+        assert!(matches!(enter(&nonces, "alice", b"1"), Ok(Entry::First(_))));
+    }
+
+    #[test]
+    fn other_content_is_refused_and_other_senders_are_not() {
+        let nonces = Rc::new(Nonces::default());
+        let _first = first(&nonces);
+        assert_eq!(enter(&nonces, "alice", b"2").unwrap_err().code, Code::NonceReused);
+        assert!(matches!(enter(&nonces, "bob", b"2"), Ok(Entry::First(_))));
+    }
+
+    #[tokio::test]
+    async fn who_is_given_up_leaves_nobody_waiting() {
+        let nonces = Rc::new(Nonces::default());
+        let first = first(&nonces);
+        let flight = repeat(&nonces);
+        drop(first);
+        assert_eq!(flight.outcome().await.unwrap_err().code, Code::OutcomeUnknown);
+    }
+
+    #[test]
+    fn as_many_are_under_way_as_may() {
+        let nonces = Rc::new(Nonces::default());
+        let content = Content(1);
+        let all: Vec<_> = (0..UNDER_WAY_MAX)
+            .map(|number| nonces.enter(&user("alice"), &number.to_string(), content).unwrap())
+            .collect();
+        let refused = nonces.enter(&user("alice"), "more", content).unwrap_err();
+        assert_eq!(refused.code, Code::Unavailable);
+        drop(all);
+        assert!(nonces.flights.borrow().is_empty());
+    }
+}

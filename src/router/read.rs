@@ -1,0 +1,114 @@
+//! `read`: up to where a user has read a conversation.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::Router;
+use super::send::take_place_for_send;
+use crate::domain::{Conversation, Key, MessageId, Micros};
+use crate::hub::Session;
+use crate::protocol::{Code, Mark, Refusal, RequestId, ServerFrame};
+
+/// How far ahead of this node's clock a mark may lie: twice the 5 s that a wall clock may be off.
+/// Marks only move forward, so one from far ahead would stand for ever.
+const AHEAD_MAX: Duration = Duration::from_secs(10);
+
+/// What the event of a moved mark is about: no subject, so that no pattern matches it, and the
+/// user's own key alone decides who hears of it.
+const ABOUT: &str = "read";
+
+impl Router {
+    /// Moves a mark, answers when it is stored, and tells the user's other sessions.
+    pub(super) fn read(
+        self: &Rc<Self>,
+        session: &Rc<Session>,
+        id: Option<RequestId>,
+        mark: &Mark<'_>,
+    ) -> Result<(), Refusal> {
+        let of_op = |refusal: Refusal| refusal.of_op("read");
+        let conversation = self.check_mark(session, mark).map_err(of_op)?;
+        let (router, session, upto) = (Rc::clone(self), Rc::clone(session), mark.upto);
+        tokio::task::spawn_local(async move {
+            let marked = router.mark_read(&session, &conversation, upto).await;
+            session.end_send();
+            match marked {
+                Ok(()) => {
+                    router.tell_read(&session, &conversation, upto);
+                    router.ok(&session, id.as_ref());
+                }
+                Err(refusal) => router.refuse(&session, id.as_ref(), &of_op(refusal)),
+            }
+        });
+        Ok(())
+    }
+
+    /// A mark is written like a message, so it takes one of the places of sends.
+    fn check_mark(&self, session: &Session, mark: &Mark<'_>) -> Result<Conversation, Refusal> {
+        let conversation = self.member_of(session, &mark.conversation)?;
+        check_ahead(mark.upto, self.services.wall.now())?;
+        take_place_for_send(session)?;
+        Ok(conversation)
+    }
+
+    /// A mark that may be stored or not is `unavailable` like one that is not: moving it again is
+    /// harmless.
+    async fn mark_read(
+        &self,
+        session: &Session,
+        conversation: &Conversation,
+        upto: MessageId,
+    ) -> Result<(), Refusal> {
+        let bound = self.services.waits.store;
+        let marked = self.services.store.mark_read(&session.user, conversation, upto);
+        let why = match tokio::time::timeout(bound, marked).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error.to_string(),
+            Err(_elapsed) => format!("the store did not answer within {bound:?}"),
+        };
+        Err(Refusal::new(Code::Unavailable, why))
+    }
+
+    fn tell_read(self: &Rc<Self>, session: &Session, conversation: &Conversation, upto: MessageId) {
+        let conversation = conversation.to_string();
+        let frame = ServerFrame::Read { conversation: &conversation, upto: upto.to_string() };
+        let keys = SmallVec::from_iter([Key::user(&session.user)]);
+        self.announce(keys, ABOUT, frame.text(), Some(session.number));
+    }
+}
+
+fn check_ahead(upto: MessageId, now: Micros) -> Result<(), Refusal> {
+    let ahead = upto.time().since(now);
+    if ahead <= AHEAD_MAX {
+        return Ok(());
+    }
+    let message = format!(
+        "`upto` lies {ahead:.0?} ahead of this node's clock, at most {AHEAD_MAX:?} are allowed"
+    );
+    Err(Refusal::bad_request(message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Subject;
+
+    #[test]
+    fn a_mark_is_at_most_10_s_ahead() {
+        let now = Micros(1_000_000_000);
+        let check = |ahead| check_ahead(MessageId::last_of(now + ahead), now);
+        assert_eq!(check(Duration::ZERO), Ok(()));
+        assert_eq!(check(AHEAD_MAX), Ok(()));
+        assert_eq!(check_ahead(MessageId::first_of(Micros(5)), now), Ok(()), "the past is fine");
+        let refusal = check(Duration::from_secs(90)).unwrap_err();
+        let message = "`upto` lies 90s ahead of this node's clock, at most 10s are allowed";
+        assert_eq!((refusal.code, &*refusal.message), (Code::BadRequest, message));
+        assert!(check(AHEAD_MAX + Duration::from_micros(1)).is_err());
+    }
+
+    #[test]
+    fn no_pattern_can_match_it() {
+        assert!(Subject::parse(ABOUT).is_err());
+    }
+}

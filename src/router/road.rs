@@ -1,0 +1,245 @@
+//! The road of a send: let in, known by its nonce or not, its id, stored, published, recorded.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::time::timeout;
+
+use super::access::{append_refusal, no_such_conversation};
+use super::nonces::{Content, Entry, First};
+use super::send::{SendOrder, Sending};
+use super::{Direct, Router};
+use crate::bus::{Envelope, Kind};
+use crate::domain::{Conversation, Message, MessageId};
+use crate::proof::{ACK_LIMIT, Doubt, Judgement, Ticket};
+use crate::protocol::{Code, MessageText, Refusal};
+use crate::store::NonceRecord;
+use crate::telemetry::SendOutcome;
+
+/// A message that is acknowledged.
+struct Acknowledged {
+    message: Arc<Message>,
+    text: MessageText,
+    /// Whether it was before, under the same nonce.
+    again: bool,
+}
+
+impl Router {
+    /// Takes a send to its outcome, and counts it.
+    pub(super) async fn take_send(
+        self: &Rc<Self>,
+        sending: &Sending,
+    ) -> Result<MessageText, Refusal> {
+        self.sends.set(self.sends.get() + 1);
+        let outcome = self.send_under_nonce(sending).await;
+        self.sends.set(self.sends.get() - 1);
+        self.services.metrics.sends(match &outcome {
+            Ok(_) => SendOutcome::Sent,
+            Err(refusal) => match refusal.code {
+                Code::OutcomeUnknown => SendOutcome::Unknown,
+                Code::Unavailable => SendOutcome::Unavailable,
+                _ => SendOutcome::Refused,
+            },
+        });
+        outcome
+    }
+
+    async fn send_under_nonce(self: &Rc<Self>, sending: &Sending) -> Result<MessageText, Refusal> {
+        let Sending { order, session } = sending;
+        if let Some(seen) = order.after {
+            self.services.observe(seen.time());
+        }
+        let Some(nonce) = &order.nonce else {
+            return self.send_once(sending, None).await.map(|sent| sent.text);
+        };
+        let recent = session.as_ref().is_some_and(|session| session.nonces.note(nonce));
+        let content = Content::of(&order.conversation, &order.body);
+        match self.nonces.enter(&order.from, nonce, content)? {
+            Entry::Repeat(flight) => {
+                self.admit(order).await?;
+                flight.outcome().await.map(|message| MessageText::new(&message))
+            }
+            Entry::First(first) => {
+                let known = (order.retry || recent).then_some(content);
+                let sent = self.send_once(sending, known).await;
+                first.tell(
+                    sent.as_ref().map(|sent| Arc::clone(&sent.message)).map_err(Clone::clone),
+                );
+                let Acknowledged { message, text, again } = sent?;
+                if !again {
+                    self.record(first, &message, nonce, content);
+                }
+                Ok(text)
+            }
+        }
+    }
+
+    /// Sends, or finds that it was sent before. Whoever came first from a session has the smaller
+    /// id, whatever either waits for before; the waits themselves go side by side.
+    async fn send_once(
+        self: &Rc<Self>,
+        sending: &Sending,
+        look_for: Option<Content>,
+    ) -> Result<Acknowledged, Refusal> {
+        let turn = sending.session.as_ref().map(|session| session.turnstile.enter());
+        let found = self.let_in(&sending.order, look_for).await;
+        if let Some(turn) = &turn {
+            turn.comes().await;
+        }
+        if let Some(id) = found? {
+            return Ok(self.acknowledge_again(sending, id));
+        }
+        let (id, ticket) = self.issue().ok_or_else(|| {
+            let message = "this node has no lease for ids now, or too many sends are unsettled";
+            Refusal::new(Code::Unavailable, message)
+        })?;
+        let issued = Instant::now();
+        drop(turn);
+        let message = Arc::new(message(&sending.order, id));
+        let stored = self.store_message(&message, issued).await;
+        let announced = stored.and_then(|()| self.announce_message(sending, &message, ticket));
+        if announced.is_err() {
+            self.publishers.abandon(ticket);
+        }
+        announced.map(|text| Acknowledged { message, text, again: false })
+    }
+
+    /// What comes before the id: whether the sender may send now, and the id that his nonce was
+    /// acknowledged under.
+    async fn let_in(
+        &self,
+        order: &SendOrder,
+        look_for: Option<Content>,
+    ) -> Result<Option<MessageId>, Refusal> {
+        self.admit(order).await?;
+        match (&order.nonce, look_for) {
+            (Some(nonce), Some(content)) => {
+                self.services.look_up(&order.from, nonce, content).await
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether a sender may send now. Every send passes here once, another try like a first one,
+    /// and before it has an id. Where nothing needs to be asked it does not wait.
+    async fn admit(&self, order: &SendOrder) -> Result<(), Refusal> {
+        let services = &self.services;
+        if services.direct == Direct::Anyone || !is_direct(order) {
+            return Ok(());
+        }
+        let started = services.store.is_member(&order.from, &order.conversation);
+        let started = services.answer(started).await?;
+        started.then_some(()).ok_or_else(no_such_conversation)
+    }
+
+    /// An id of the incarnation that holds the lease, if it is this worker's.
+    pub(super) fn issue(&self) -> Option<(MessageId, Ticket)> {
+        let now = self.services.wall.moment();
+        let lease = self.services.view.lease()?;
+        lease
+            .holds(self.publishers.tenure(), now)
+            .then(|| self.publishers.issue(|| self.services.issue_id()))?
+    }
+
+    async fn store_message(&self, message: &Arc<Message>, issued: Instant) -> Result<(), Refusal> {
+        let append = self.services.store.append(Arc::clone(message));
+        let left = ACK_LIMIT.saturating_sub(issued.elapsed());
+        // Given up on, the write goes on: it is the outcome that is unknown.
+        let stored = timeout(left, append).await.map_err(|_elapsed| doubt(Doubt::Late))?;
+        stored.map_err(append_refusal)?;
+        self.services.metrics.store_seconds.observe(issued.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// The acknowledgement is in hand. If it still counts: the links first, then the sessions here,
+    /// then, in the same step, the sender's answer.
+    fn announce_message(
+        self: &Rc<Self>,
+        sending: &Sending,
+        message: &Message,
+        ticket: Ticket,
+    ) -> Result<MessageText, Refusal> {
+        let text = MessageText::new(message);
+        let envelope = self.envelope(message, &text);
+        let ways = self.ways(&envelope.keys);
+        let lease = self.services.view.lease();
+        match self.publishers.judge(ticket, lease, ways.len() as u8) {
+            Judgement::Passed => {}
+            Judgement::Unknown(why) => return Err(doubt(why)),
+        }
+        let except = sending.session.as_ref().map(|session| session.number);
+        self.fan_out(envelope, &ways, Some(ticket), except);
+        Ok(text)
+    }
+
+    /// A send that was acknowledged before under its nonce: the same message, published again.
+    ///
+    /// It has no ticket, since nothing is owed for it: the node that acknowledged it entered its
+    /// id then, and every watermark above it waited for those publishes, or for a repair. This
+    /// publish spares devices nothing but time, so it is lost like an event if its shard is down,
+    /// and settles nothing.
+    fn acknowledge_again(self: &Rc<Self>, sending: &Sending, id: MessageId) -> Acknowledged {
+        self.services.observe(id.time());
+        let message = Arc::new(message(&sending.order, id));
+        let text = MessageText::new(&message);
+        let envelope = self.envelope(&message, &text);
+        let ways = self.ways(&envelope.keys);
+        let except = sending.session.as_ref().map(|session| session.number);
+        self.fan_out(envelope, &ways, None, except);
+        Acknowledged { message, text, again: true }
+    }
+
+    fn envelope(&self, message: &Message, text: &MessageText) -> Envelope {
+        Envelope {
+            kind: Kind::Message,
+            tap_copy: false,
+            boot: self.services.boot,
+            store: self.services.store_tag,
+            id: message.id.to_bytes(),
+            keys: message.conversation.keys().collect(),
+            about: message.conversation.to_string().into(),
+            frame: text.frame(),
+        }
+    }
+
+    /// Records what was acknowledged, while nobody waits for it. If that fails another try of the
+    /// send is stored as another row, which readers collapse.
+    fn record(self: &Rc<Self>, first: First, message: &Message, nonce: &str, content: Content) {
+        let record = NonceRecord { id: message.id, content: content.0 };
+        let written = self.services.store.note_nonce(&message.from, nonce, record);
+        self.sends.set(self.sends.get() + 1);
+        let router = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            match timeout(router.services.waits.store, written).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "a nonce is not recorded"),
+                Err(_elapsed) => tracing::debug!("a nonce is not recorded in time"),
+            }
+            drop(first);
+            router.sends.set(router.sends.get() - 1);
+        });
+    }
+}
+
+fn message(order: &SendOrder, id: MessageId) -> Message {
+    Message {
+        id,
+        conversation: order.conversation.clone(),
+        from: order.from.clone(),
+        nonce: order.nonce.clone(),
+        body: order.body.clone(),
+    }
+}
+
+const fn is_direct(order: &SendOrder) -> bool {
+    matches!(order.conversation, Conversation::Dm(..))
+}
+
+pub(super) fn doubt(why: Doubt) -> Refusal {
+    let message = match why {
+        Doubt::Late => format!("the store took longer than {ACK_LIMIT:?}"),
+        Doubt::Fenced => "the node lost its lease meanwhile".into(),
+    };
+    Refusal::new(Code::OutcomeUnknown, message)
+}

@@ -1,0 +1,104 @@
+//! One send, tried several times and in several places.
+
+use narrowcast::client::{Client, Device, DevicePlan, Seen};
+use serde_json::{Value, json};
+
+use super::chat::{history, login, send};
+use crate::harness::{Demo, PATIENCE};
+
+/// Sends under a nonce: the answer.
+async fn try_to_send(client: &mut Client, nonce: &str, body: &str, retry: bool) -> Value {
+    let request = json!({
+        "op": "send", "conversation": "user.bob", "body": body, "nonce": nonce, "retry": retry,
+    });
+    client.ask(request).await.expect("the node answers")
+}
+
+fn id(sent: &Value) -> &str {
+    assert_eq!(sent["op"], "sent", "{sent}");
+    sent["message"]["id"].as_str().expect("an id")
+}
+
+/// Bob's device, in its session.
+async fn device(demo: &Demo, node: usize) -> Device {
+    let plan = DevicePlan::new(vec![demo.nodes[node].url.clone()], demo.bob.clone(), "d".into());
+    let mut device = Device::new(plan).expect("addresses");
+    while !matches!(next(&mut device).await, Seen::Cursor { .. }) {}
+    device
+}
+
+async fn next(device: &mut Device) -> Seen {
+    let next = tokio::time::timeout(PATIENCE, device.next()).await;
+    next.expect("something comes").expect("the node wants it back")
+}
+
+/// The bodies that a device shows up to `last`, and it.
+async fn shown_until(device: &mut Device, last: &str) -> Vec<Value> {
+    let mut bodies = Vec::new();
+    while bodies.last() != Some(&json!(last)) {
+        if let Seen::Message { body, .. } = next(device).await {
+            bodies.push(body);
+        }
+    }
+    bodies
+}
+
+#[tokio::test]
+async fn another_try_on_any_node_is_the_same_message() {
+    let demo = Demo::start(2, &[], &[("WORKERS", "2")]);
+    let [url, other_url] = [0, 1].map(|node: usize| demo.nodes[node].url.as_str());
+    let mut bobs = device(&demo, 1).await;
+    let mut first = login(url, &demo.alice).await;
+    let sent = try_to_send(&mut first, "n", "Hi!", false).await;
+    // One writer stores in order: what is acknowledged later is behind the nonce's record.
+    send(&mut first, "alice", json!("behind it")).await;
+    drop(first);
+    for node in [url, other_url] {
+        let mut again = login(node, &demo.alice).await;
+        assert_eq!(id(&try_to_send(&mut again, "n", "Hi!", true).await), id(&sent));
+        let reused = try_to_send(&mut again, "n", "Ho!", true).await;
+        assert_eq!((&reused["code"], &reused["retry"]), (&json!("nonce_reused"), &json!("never")));
+    }
+    let mut last = login(other_url, &demo.alice).await;
+    send(&mut last, "bob", json!("end")).await;
+    assert_eq!(shown_until(&mut bobs, "end").await, ["Hi!", "end"]);
+    assert_eq!(history(&mut last, "bob").await.len(), 2);
+}
+
+/// Two nodes that are asked for the same send, neither of which knows of the other's.
+#[tokio::test]
+async fn a_send_that_became_two_messages_is_shown_as_the_smaller() {
+    let demo = Demo::start(2, &[], &[]);
+    let mut bobs = device(&demo, 0).await;
+    let mut alices = [
+        login(&demo.nodes[0].url, &demo.alice).await,
+        login(&demo.nodes[1].url, &demo.alice).await,
+    ];
+    let mut ids = Vec::new();
+    for alice in &mut alices {
+        ids.push(id(&try_to_send(alice, "n", "Hi!", false).await).to_owned());
+    }
+    assert_ne!(ids[0], ids[1], "nobody said that it is another try");
+    let [alice, other] = &mut alices;
+    send(alice, "bob", json!("end")).await;
+    assert_eq!(shown_until(&mut bobs, "end").await, ["Hi!", "end"]);
+    for reader in [alice, other] {
+        let history = history(reader, "bob").await;
+        let smaller = ids.iter().min().expect("two");
+        assert_eq!((&history[0].0, &history[0].1, history.len()), (smaller, &json!("Hi!"), 2));
+    }
+}
+
+#[tokio::test]
+async fn the_smaller_of_two_messages_is_what_a_later_try_is_answered() {
+    let demo = Demo::start(2, &[], &[]);
+    let mut ids = Vec::new();
+    for node in &demo.nodes {
+        let mut alice = login(&node.url, &demo.alice).await;
+        ids.push(id(&try_to_send(&mut alice, "n", "Hi!", false).await).to_owned());
+        send(&mut alice, "alice", json!("behind the record")).await;
+    }
+    ids.sort();
+    let mut later = login(&demo.nodes[1].url, &demo.alice).await;
+    assert_eq!(id(&try_to_send(&mut later, "n", "Hi!", true).await), ids[0]);
+}
