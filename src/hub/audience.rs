@@ -47,7 +47,10 @@ impl Hub {
     /// Hands a publish to sessions that it is for.
     pub fn hand_all(&mut self, audience: &[Rc<Session>], envelope: &Envelope) -> Delivered {
         match (envelope.kind, envelope.message_id()) {
-            (Kind::Message, Some(id)) => self.hand_message(audience, id, &envelope.frame),
+            (Kind::Message, Some(id)) => {
+                let room = envelope.keys.first().and_then(Key::as_room);
+                self.hand_message(audience, id, room, &envelope.frame)
+            }
             _ => self.hand_event(audience, &envelope.frame),
         }
     }
@@ -75,7 +78,7 @@ impl Hub {
     ) -> Delivered {
         let mut audience = self.claim(key, id, None);
         audience.retain(|session| self.floor_of(session, key, watermark) < id.time());
-        self.hand_message(&audience, id, frame)
+        self.hand_message(&audience, id, key.as_room(), frame)
     }
 
     /// Up to where a session has everything of a key.
@@ -164,11 +167,12 @@ impl Hub {
         &mut self,
         audience: &[Rc<Session>],
         id: MessageId,
+        room: Option<&str>,
         frame: &Bytes,
     ) -> Delivered {
         let mut delivered = Delivered::default();
         for session in audience {
-            if let Some(handed) = session.hand_message(id, frame) {
+            if let Some(handed) = session.hand_message(id, room, frame) {
                 delivered.count(handed);
                 self.owe(session);
                 self.touch(session);

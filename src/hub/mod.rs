@@ -32,7 +32,7 @@ pub use audience::Audience;
 pub use delivered::Delivered;
 pub use recent::RecentNonces;
 pub use session::{DEFERRED_BYTES_MAX, Handed, Session, SessionBounds, Urgency};
-pub use trail::Trail;
+pub use trail::{Behind, Trail};
 pub use turnstile::{Turn, Turnstile};
 
 /// Sessions that are owed a cursor and are not looked through for those that are gone.

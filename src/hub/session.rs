@@ -267,8 +267,13 @@ impl Session {
     }
 
     /// Hands over a live message, unless its turn has not come or the session has it.
-    pub(super) fn hand_message(&self, id: MessageId, frame: &Bytes) -> Option<Handed> {
-        match self.trail.take_in(id, frame, self.bounds.outbox_bytes / 2) {
+    pub(super) fn hand_message(
+        &self,
+        id: MessageId,
+        room: Option<&str>,
+        frame: &Bytes,
+    ) -> Option<Handed> {
+        match self.trail.take_in(id, room, frame, self.bounds.outbox_bytes / 2) {
             Intake::Hand(frame) => Some(self.hand(frame, Urgency::Message)),
             Intake::Kept => Some(Handed::Yes),
             Intake::Had => None,

@@ -4,15 +4,26 @@ use std::cell::{Cell, RefCell};
 
 use bytes::Bytes;
 
-use crate::domain::{MessageId, Micros};
+use crate::domain::{MessageId, Micros, RoomId};
 use crate::proof::{Footing, Place};
 use crate::roster::Rules;
+
+/// A live message that waits behind a catch-up.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Behind {
+    /// Its id.
+    pub id: MessageId,
+    /// The room that it is of: its member may have left it by the time that it is handed over.
+    pub room: Option<RoomId>,
+    /// The finished frame.
+    pub frame: Bytes,
+}
 
 /// What a session waits for while its catch-up is read and sent.
 #[derive(Debug, Default)]
 struct CatchUp {
     /// Live messages, to be handed behind the catch-up; none once it is over.
-    buffer: Option<Vec<(MessageId, Bytes)>>,
+    buffer: Option<Vec<Behind>>,
     bytes: usize,
     /// The buffer did not hold what came: the session reads again.
     overflowed: bool,
@@ -114,7 +125,13 @@ impl Trail {
     }
 
     /// A live message, of which at most `max` bytes may wait.
-    pub(super) fn take_in(&self, id: MessageId, frame: &Bytes, max: usize) -> Intake {
+    pub(super) fn take_in(
+        &self,
+        id: MessageId,
+        room: Option<&str>,
+        frame: &Bytes,
+        max: usize,
+    ) -> Intake {
         self.active.set(self.active.get().max(id.time()));
         let mut catch_up = self.catch_up.borrow_mut();
         let Some(catch_up) = &mut *catch_up else { return Intake::Hand(frame.clone()) };
@@ -128,7 +145,8 @@ impl Trail {
         }
         if !catch_up.overflowed {
             catch_up.bytes += frame.len();
-            buffer.push((id, frame.clone()));
+            let room = room.and_then(|room| RoomId::parse(room).ok());
+            buffer.push(Behind { id, room, frame: frame.clone() });
         }
         Intake::Kept
     }
@@ -147,14 +165,14 @@ impl Trail {
 
     /// The catch-up stands in the session's queue: what waited behind it, without what it brought;
     /// none if the buffer overflowed, and the session has to read again.
-    pub fn end_catch_up(&self) -> Option<Vec<(MessageId, Bytes)>> {
+    pub fn end_catch_up(&self) -> Option<Vec<Behind>> {
         let mut held = self.catch_up.borrow_mut();
         let catch_up = held.get_or_insert_default();
         let mut buffer = catch_up.buffer.take().unwrap_or_default();
         if catch_up.overflowed {
             return None;
         }
-        buffer.retain(|(id, _)| !catch_up.caught.contains(id));
+        buffer.retain(|behind| !catch_up.caught.contains(&behind.id));
         Some(buffer)
     }
 
@@ -245,13 +263,17 @@ mod tests {
         let trail = Trail::default();
         trail.begin_catch_up(Place::default());
         for time in [1, 2, 3] {
-            assert_eq!(trail.take_in(id(time), &FRAME, 100), Intake::Kept);
+            assert_eq!(trail.take_in(id(time), None, &FRAME, 100), Intake::Kept);
         }
         assert!(trail.catch(id(2)) && !trail.catch(id(2)));
-        let behind: Vec<_> = trail.end_catch_up().unwrap().iter().map(|(id, _)| *id).collect();
+        let behind: Vec<_> = trail.end_catch_up().unwrap().iter().map(|it| it.id).collect();
         assert_eq!(behind, [id(1), id(3)]);
-        assert_eq!(trail.take_in(id(2), &FRAME, 100), Intake::Had, "a repeat after the catch-up");
-        assert_eq!(trail.take_in(id(4), &FRAME, 100), Intake::Hand(FRAME));
+        assert_eq!(
+            trail.take_in(id(2), None, &FRAME, 100),
+            Intake::Had,
+            "a repeat after the catch-up"
+        );
+        assert_eq!(trail.take_in(id(4), None, &FRAME, 100), Intake::Hand(FRAME));
         trail.prune(Micros(2));
         assert!(trail.catch_up.borrow().is_none(), "nothing is kept for nothing");
     }
@@ -261,11 +283,11 @@ mod tests {
         let trail = Trail::default();
         trail.begin_catch_up(Place::default());
         for time in 1..=3 {
-            trail.take_in(id(time), &FRAME, 25);
+            trail.take_in(id(time), None, &FRAME, 25);
         }
         assert_eq!(trail.end_catch_up(), None);
         trail.begin_catch_up(Place::default());
-        trail.take_in(id(4), &FRAME, 25);
+        trail.take_in(id(4), None, &FRAME, 25);
         assert_eq!(trail.end_catch_up().unwrap().len(), 1);
     }
 
@@ -274,7 +296,7 @@ mod tests {
         let trail = Trail::default();
         trail.begin_catch_up(Place::default());
         assert!(!trail.takes_rounds());
-        trail.take_in(id(1), &FRAME, 5);
+        trail.take_in(id(1), None, &FRAME, 5);
         assert_eq!(trail.end_catch_up(), None);
         // What was read counts, and it reads again: its cursor must not go ahead meanwhile.
         let mut footing = trail.footing();
@@ -283,7 +305,7 @@ mod tests {
         trail.stand(footing);
         assert!(trail.takes_rounds(), "it has nothing kept back");
         trail.begin_catch_up(Place::default());
-        assert_eq!(trail.take_in(id(2), &FRAME, 100), Intake::Kept);
+        assert_eq!(trail.take_in(id(2), None, &FRAME, 100), Intake::Kept);
         assert!(trail.is_catching_up() && !trail.takes_rounds());
         assert_eq!(trail.end_catch_up().unwrap().len(), 1);
         assert!(!trail.is_catching_up() && trail.takes_rounds());

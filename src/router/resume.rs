@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Router;
 use crate::domain::{Conversation, Message, MessageId, Micros, RoomId};
-use crate::hub::Session;
+use crate::hub::{Behind, Session};
 use crate::proof::{READ_MARGIN, Reading};
 use crate::protocol::{MessageText, ServerFrame};
 
@@ -74,8 +74,10 @@ impl Router {
             let Some(outcome) = self.catch_up(&session, claim).await else { return };
             let whole = outcome.whole && claim != Claim::Useless;
             if let Some(behind) = session.trail.end_catch_up() {
-                for (_, frame) in behind {
-                    self.hand(&session, frame);
+                for message in behind {
+                    if self.is_still_his(&session, &message) {
+                        self.hand(&session, message.frame);
+                    }
                 }
                 self.conclude(&session, reading, &outcome.gaps, whole);
                 break;
@@ -225,6 +227,16 @@ impl Router {
             self.services.observe(message.id.time());
             self.hand(session, MessageText::new(message).frame());
         }
+    }
+
+    /// Whether a message that waited is to be handed over: its room may have been left meanwhile.
+    fn is_still_his(&self, session: &Session, message: &Behind) -> bool {
+        let hub = self.hub.borrow();
+        let rooms = hub.affiliations(&session.user);
+        message
+            .room
+            .as_ref()
+            .is_none_or(|room| rooms.is_some_and(|rooms| rooms.is_owed(room.as_str(), message.id)))
     }
 
     /// The rooms that a session's user is in, each with when he joined.

@@ -139,7 +139,9 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// larger stamp stays, whatever order they come in. Storing it again changes nothing.
     fn put_membership(&self, membership: Membership) -> Pending<Result<(), AppendError>>;
 
-    /// Reads where a user stands with a room; none if nothing was ever said of it.
+    /// Reads where a user stands with a room; none if nothing was ever said of it. Where the two
+    /// sides are rows apart both are read, and the larger stamp counts: what is said next must be
+    /// above whatever an earlier change left on one of them.
     fn membership(
         &self,
         room: &RoomId,
