@@ -20,6 +20,7 @@
 //! | [`redis`] | connections, pools, the only spelling of channels |
 //! | [`store`] | the port to where messages live, and the embedded store |
 //! | [`bus`] | the port to what carries publishes, Redis and its in-memory twin |
+//! | [`limiter`] | how often: the port, the arithmetic, and the gate that calls pass |
 //! | [`interest`] | what a node hears: holders, linger, generations, confirmations, taps |
 //! | [`links`] | connections to shards, made again for ever |
 //! | [`delivery`] | from the bus to the workers that want it |
@@ -58,6 +59,7 @@ pub mod http;
 pub mod hub;
 pub mod interest;
 pub mod layout;
+pub mod limiter;
 pub mod links;
 pub mod node;
 pub mod proof;

@@ -9,7 +9,7 @@ mod envelope;
 mod memory;
 mod redis;
 #[cfg(test)]
-mod suite;
+pub(crate) mod suite;
 
 use std::fmt;
 use std::future::Future;

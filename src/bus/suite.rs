@@ -3,7 +3,7 @@
 mod behaviours;
 mod memory;
 mod on_redis;
-mod redis_server;
+pub(crate) mod redis_server;
 
 use std::sync::Arc;
 use std::time::Duration;

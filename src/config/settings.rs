@@ -5,11 +5,12 @@ use std::ops::RangeInclusive;
 
 use serde::{Serialize, Serializer};
 
+use super::key_path::KeyPath;
 use super::layers::Layers;
 use super::section::Section;
 use super::{
     AuditConfig, AuthConfig, BusConfig, InterestConfig, LayoutChoice, LayoutConfig, Limits,
-    ListenConfig, Mistakes, NodeConfig, Policy, RepairConfig, StoreConfig, TelemetryConfig,
+    ListenConfig, Mistakes, NodeConfig, Policy, Rates, RepairConfig, StoreConfig, TelemetryConfig,
     Timeouts,
 };
 
@@ -46,6 +47,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// How much to take.
     pub limits: Limits,
+    /// How often.
+    pub rates: Rates,
     /// Which buckets to listen to.
     pub interest: InterestConfig,
     /// What makes up for what live delivery missed.
@@ -106,6 +109,7 @@ impl Config {
             policy: s.section("policy", Policy::read),
             timeouts: s.section("timeouts", Timeouts::read),
             limits: s.section("limits", Limits::read),
+            rates: s.section("rates", Rates::read),
             interest: s.section("interest", InterestConfig::read),
             repair: s.section("repair", RepairConfig::read),
             audit: s.section("audit", AuditConfig::read),
@@ -113,7 +117,21 @@ impl Config {
             telemetry: s.section("telemetry", TelemetryConfig::read),
         };
         config.layout.relate_shards(s, &config.layouts);
+        config.relate_rates(s);
         config
+    }
+}
+
+impl Config {
+    /// A frame that is allowed must be possible.
+    fn relate_rates(&self, s: &mut Section) {
+        let [rates, limits] = ["rates", "limits"].map(|table| KeyPath::default().child(table));
+        let (burst, frame) = (rates.child("byte_burst"), limits.child("frame_bytes"));
+        let (held, floor) = (self.rates.bytes.burst as usize, self.limits.frame_bytes);
+        if held < floor && !s.is_mistaken_at(&burst) && !s.is_mistaken_at(&frame) {
+            let wanted = format!("at least {floor} is wanted, {frame}: a frame is one piece");
+            s.note(burst, held, &wanted);
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub enum Via {
 pub struct Push {
     /// What is delivered.
     pub envelope: Envelope,
+    /// The worker of this node that published it, if one did.
+    pub worker: Option<u32>,
     /// The number of the session that it is not for: it published it.
     pub except: Option<u64>,
     account: Option<Account>,
@@ -39,20 +41,20 @@ struct Account {
 
 impl Push {
     /// A publish of this node: no push of the bus, hence not judged.
-    pub const fn local(envelope: Envelope, except: Option<u64>) -> Self {
-        Self { envelope, except, account: None }
+    pub const fn local(envelope: Envelope, worker: u32, except: Option<u64>) -> Self {
+        Self { envelope, worker: Some(worker), except, account: None }
     }
 
     /// A membership from the bus: no node event, hence not judged.
     pub const fn notice(envelope: Envelope) -> Self {
-        Self { envelope, except: None, account: None }
+        Self { envelope, worker: None, except: None, account: None }
     }
 
     /// A push of the bus for a number of workers.
     pub fn from_bus(envelope: Envelope, metrics: Arc<Metrics>, workers: u32) -> Self {
         let outstanding = AtomicU32::new(workers);
         let account = Account { metrics, handed: AtomicBool::new(false), outstanding };
-        Self { envelope, except: None, account: Some(account) }
+        Self { envelope, worker: None, except: None, account: Some(account) }
     }
 
     /// How it came.

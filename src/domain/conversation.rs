@@ -44,9 +44,14 @@ impl Conversation {
 
     /// Reads a conversation as `me` writes it: `user.<id>` is the direct one with that user.
     pub fn parse(text: &str, me: &UserId) -> Result<Self, ConversationError> {
-        if let Some(other) = text.strip_prefix("user.") {
-            return Ok(Self::between(me, &UserId::parse(other)?));
+        match text.strip_prefix("user.") {
+            Some(other) => Ok(Self::between(me, &UserId::parse(other)?)),
+            None => Self::parse_full(text),
         }
+    }
+
+    /// Reads a conversation by its full name, the same for everybody.
+    pub fn parse_full(text: &str) -> Result<Self, ConversationError> {
         if let Some(room) = text.strip_prefix("room.") {
             return Ok(Self::Room(RoomId::parse(room)?));
         }

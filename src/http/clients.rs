@@ -1,6 +1,7 @@
 //! The clients' listener.
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -17,6 +18,7 @@ use super::bearer::bearer_of;
 use super::cors::Origins;
 use super::problem::Problem;
 use super::readiness::Readiness;
+use crate::limiter::Addresses;
 use crate::protocol::{Code, Refusal, SUBPROTOCOL};
 use crate::router::Errands;
 use crate::session::{Front, Place, Upgraded, greet};
@@ -27,6 +29,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where a WebSocket is opened; everything else is the HTTP API's.
 const WEBSOCKET_PATH: &str = "/v1/ws";
+
+/// When an address that has too many connections may try again: nobody knows when one of them ends,
+/// so this only keeps the attempts apart.
+const CROWDED_RETRY: Duration = Duration::from_secs(10);
 
 /// The bounds of the clients' listener.
 #[derive(Debug, Clone)]
@@ -59,6 +65,8 @@ pub struct Places {
     pub connections: Arc<Semaphore>,
     /// For connections that were neither upgraded nor have shown a token.
     pub handshakes: Arc<Semaphore>,
+    /// For connections, by address.
+    pub addresses: Arc<Addresses>,
 }
 
 impl ClientPort {
@@ -86,7 +94,7 @@ impl ClientPort {
     pub async fn run(self: Rc<Self>, listener: TcpListener) {
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => self.begin(stream),
+                Ok((stream, peer)) => self.begin(stream, peer.ip()),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -96,16 +104,24 @@ impl ClientPort {
     }
 
     /// Begins a connection; one that there is no place for is dropped before it costs anything.
-    fn begin(self: &Rc<Self>, stream: TcpStream) {
+    /// One whose address has too many is told so, in the time and place of a handshake.
+    fn begin(self: &Rc<Self>, stream: TcpStream, peer: IpAddr) {
         let metrics = &self.front.router.services.metrics;
         let Ok(handshake) = Arc::clone(&self.places.handshakes).try_acquire_owned() else {
             return;
         };
-        let Some(place) = Place::take(&self.places.connections, metrics) else { return };
+        let address = self.places.addresses.take(peer);
+        let is_crowded = address.is_none();
+        let Some(place) = Place::take(&self.places.connections, metrics, address) else { return };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
-        tokio::task::spawn_local(Rc::clone(self).upgrade(stream, handshake, place));
+        if is_crowded {
+            metrics.refused_addresses.inc();
+            tokio::task::spawn_local(Rc::clone(self).turn_away(stream, handshake, place));
+        } else {
+            tokio::task::spawn_local(Rc::clone(self).upgrade(stream, handshake, place));
+        }
     }
 
     /// Speaks HTTP until the upgrade. The session gets a task of its own, so that nothing of
@@ -133,6 +149,14 @@ impl ClientPort {
         }
     }
 
+    /// Answers one request, whatever it is.
+    async fn turn_away(self: Rc<Self>, stream: TcpStream, _: OwnedSemaphorePermit, _: Place) {
+        let respond = async |_: Request<Incoming>| crowded();
+        if let Err(error) = socket::serve_http1(stream, self.waits, respond).await {
+            tracing::debug!(%error, "a connection was turned away");
+        }
+    }
+
     fn switch<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let (verdict, _) = self.readiness.verdict();
         if !verdict.takes_sessions() {
@@ -147,4 +171,10 @@ impl ClientPort {
             Err(refusal) => refusal.response(),
         }
     }
+}
+
+fn crowded() -> Response<Full<Bytes>> {
+    let detail = "this address has as many connections as `rates.connections_per_address` allows";
+    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, detail);
+    problem.retry_after(CROWDED_RETRY).closing().response()
 }

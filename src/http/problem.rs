@@ -19,6 +19,7 @@ const fn status_of(code: Code) -> StatusCode {
         Code::Forbidden => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::LimitReached | Code::NonceReused => StatusCode::CONFLICT,
+        Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         // What was asked may have happened: whoever was asked gave no answer in time.
@@ -49,8 +50,15 @@ struct Document<'a> {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        let Refusal { code, message } = refusal;
-        Self::new(status_of(code), code, message)
+        let Refusal { code, message, retry_after } = refusal;
+        let problem = Self::new(status_of(code), code, message);
+        match retry_after {
+            // In whole seconds, rounded up: who waits for so long does not come too early.
+            Some(wait) => {
+                problem.retry_after(Duration::from_secs(wait.as_millis().div_ceil(1000) as u64))
+            }
+            None => problem,
+        }
     }
 }
 

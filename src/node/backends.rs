@@ -8,8 +8,11 @@ use super::plan::layouts;
 use crate::bus::{Bus, MemoryBus, RedisBus, RedisShard};
 use crate::clock::WallClock;
 use crate::config::{BusConfig, Config};
-use crate::redis::ConnectOptions;
+use crate::layout::Layouts;
+use crate::limiter::RedisLimiterPlan;
+use crate::redis::{ConnectOptions, Keys};
 use crate::store::{Embedded, EmbeddedOptions, OpenError, Store};
+use crate::worker::LimitsPlan;
 
 /// Why a backend cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +56,20 @@ pub fn redis_bus(config: &Config) -> Arc<dyn Bus> {
     let shard = |name: &String| RedisShard { name: name.clone(), url: url(config, name) };
     let shards = layouts(config).shards().iter().map(shard).collect();
     Arc::new(RedisBus::new(shards, connect_options(&config.bus)))
+}
+
+/// What the calls of a node's users are held to: where there are shards, by a count on them.
+pub(super) fn limits(config: &Config, layouts: &Arc<Layouts>) -> LimitsPlan {
+    let has_redis = !config.published().shards.is_empty();
+    let shared = has_redis.then(|| RedisLimiterPlan {
+        layouts: Arc::clone(layouts),
+        keys: Keys::new(&config.namespace),
+        urls: layouts.shards().iter().map(|name| url(config, name)).collect(),
+        connect: connect_options(&config.bus),
+        answer: config.rates.answer,
+        waiting: config.rates.waiting,
+    });
+    LimitsPlan { rates: config.rates.clone(), shared }
 }
 
 fn url(config: &Config, shard: &str) -> String {

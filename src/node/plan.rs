@@ -7,6 +7,7 @@ use crate::bus::Bus;
 use crate::config::{AuthConfig, Config, CreatePolicy, DirectPolicy, LayoutConfig};
 use crate::hub::SessionBounds;
 use crate::layout::{BucketCount, Buckets, Layout, Layouts};
+use crate::limiter::FrameRates;
 use crate::links::LinkBounds;
 use crate::protocol::{Bounds, ReadyLimits};
 use crate::router::{Direct, ResumeBounds, Waits};
@@ -98,11 +99,12 @@ impl NodePlan {
     }
 
     pub(super) fn front_bounds(&self) -> FrontBounds {
-        let Config { limits, timeouts, .. } = &*self.config;
+        let Config { limits, timeouts, rates, .. } = &*self.config;
         let frame_bytes = limits.frame_bytes as u32;
         let fragments = limits.fragments as u32;
         FrontBounds {
             frames: Limits { frame_bytes, message_bytes: frame_bytes, fragments },
+            rates: FrameRates::new(rates),
             hello: timeouts.hello,
             write_stall: timeouts.write_stall,
             pong_grace: timeouts.pong_grace,

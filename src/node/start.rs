@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::backends::limits;
 use super::plan::NodePlan;
 use crate::bus::{BootId, StoreTag};
 use crate::clock::WallClock;
@@ -19,6 +20,7 @@ use crate::domain::HybridClock;
 use crate::http::{ClientPortBounds, Places, Readiness, serve_operator};
 use crate::interest::{Interest, Linger, Taps};
 use crate::layout::ShardIndex;
+use crate::limiter::Addresses;
 use crate::links::{Breaker, HAPPENINGS_MAX, Happening, Happenings, Health, Subscriber};
 use crate::proof::View;
 use crate::protocol::CursorSeal;
@@ -337,6 +339,7 @@ impl Parts {
         let places = Places {
             connections: Arc::new(Semaphore::new(config.listen.connections)),
             handshakes: Arc::new(Semaphore::new(config.listen.handshakes)),
+            addresses: Arc::new(Addresses::new(config.rates.connections_per_address)),
         };
         let mut threads = Vec::new();
         for (index, (arrivals, wanted)) in receivers.into_iter().zip(wanted).enumerate() {
@@ -353,6 +356,7 @@ impl Parts {
                 listener: listener.try_clone()?,
                 readiness: Arc::clone(&self.readiness),
                 places: places.clone(),
+                limits: limits(config, &self.services.layouts),
                 port_bounds: ClientPortBounds {
                     origins: config.listen.origins.clone(),
                     header: config.timeouts.header,

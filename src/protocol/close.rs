@@ -12,6 +12,8 @@ pub enum Close {
     TokenExpired,
     /// The node is over its bounds.
     Overloaded,
+    /// The client sends far more than it may, whatever it is told.
+    RateAbuse,
     /// The client did not read what it was sent.
     SlowConsumer,
     /// No `hello` came in time.
@@ -30,6 +32,7 @@ impl Close {
             Self::Unauthorized => 4001,
             Self::TokenExpired => 4002,
             Self::Overloaded => 4100,
+            Self::RateAbuse => 4101,
             Self::SlowConsumer => 4102,
             Self::HelloTimeout => 4103,
             Self::Draining => 4200,
@@ -49,6 +52,7 @@ impl Close {
             Self::Unauthorized => "unauthorized",
             Self::TokenExpired => "token expired",
             Self::Overloaded => "overloaded",
+            Self::RateAbuse => "rate abuse",
             Self::SlowConsumer => "slow consumer",
             Self::HelloTimeout => "hello timeout",
             Self::Draining => "draining",

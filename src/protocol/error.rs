@@ -1,8 +1,11 @@
 //! Errors that leave the connection open.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde::Serialize;
+
+use super::frame::{RequestId, ServerFrame};
 
 /// What went wrong, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -22,6 +25,8 @@ pub enum Code {
     TooLarge,
     /// The nonce was used for something else.
     NonceReused,
+    /// Too much in too short a time.
+    RateLimited,
     /// It may have happened, and may still surface.
     OutcomeUnknown,
     /// Not now.
@@ -48,7 +53,9 @@ impl Code {
     /// The retry that fits the code.
     pub const fn retry(self) -> Retry {
         match self {
-            Self::Unavailable | Self::LimitReached | Self::Internal => Retry::Later,
+            Self::RateLimited | Self::Unavailable | Self::LimitReached | Self::Internal => {
+                Retry::Later
+            }
             Self::OutcomeUnknown => Retry::SameNonce,
             _ => Retry::Never,
         }
@@ -62,12 +69,32 @@ pub struct Refusal {
     pub code: Code,
     /// The same for people: the field, the bound and the value.
     pub message: Cow<'static, str>,
+    /// When the same request would be taken; none if nobody knows.
+    pub retry_after: Option<Duration>,
 }
 
 impl Refusal {
     /// A refusal.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), retry_after: None }
+    }
+
+    /// Too much in too short a time.
+    pub fn rate_limited(message: impl Into<Cow<'static, str>>, retry_after: Duration) -> Self {
+        Self { retry_after: Some(retry_after), ..Self::new(Code::RateLimited, message) }
+    }
+
+    /// The frame that tells it. The time is in whole milliseconds, rounded up: who waits for so
+    /// long does not come too early.
+    pub fn frame<'a>(&'a self, id: Option<&'a RequestId>) -> ServerFrame<'a> {
+        let millis = |time: Duration| time.as_micros().div_ceil(1000) as u64;
+        ServerFrame::Error {
+            id,
+            code: self.code,
+            message: &self.message,
+            retry: self.code.retry(),
+            retry_after_ms: self.retry_after.map(millis),
+        }
     }
 
     /// A malformed frame.

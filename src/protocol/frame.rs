@@ -265,6 +265,9 @@ pub enum ServerFrame<'a> {
         message: &'a str,
         /// Whether to try again.
         retry: Retry,
+        /// In how many milliseconds the same request would be taken, where that is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
     },
 }
 
@@ -296,8 +299,11 @@ impl ServerFrame<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::domain::{Conversation, MessageId, Micros, UserId};
+    use crate::protocol::Refusal;
 
     fn message(nonce: Option<&str>) -> Message {
         let user = |id| UserId::parse(id).unwrap();
@@ -325,6 +331,8 @@ mod tests {
     fn golden_frames() {
         let id = RequestId::read_text(r#""x""#).unwrap();
         let data = raw(r#"{"online":true}"#);
+        let unknown = Refusal::new(Code::OutcomeUnknown, "m");
+        let limited = Refusal::rate_limited("m", Duration::from_micros(1001));
         let table = [
             (ServerFrame::Ok { id: &id }, r#"{"op":"ok","id":"x"}"#),
             (
@@ -355,13 +363,12 @@ mod tests {
                 r#"{"op":"event","subject":"presence.bob","data":{"online":true}}"#,
             ),
             (
-                ServerFrame::Error {
-                    id: None,
-                    code: Code::OutcomeUnknown,
-                    message: "m",
-                    retry: Code::OutcomeUnknown.retry(),
-                },
+                unknown.frame(None),
                 r#"{"op":"error","code":"outcome_unknown","message":"m","retry":"same_nonce"}"#,
+            ),
+            (
+                limited.frame(Some(&id)),
+                r#"{"op":"error","id":"x","code":"rate_limited","message":"m","retry":"later","retry_after_ms":2}"#,
             ),
         ];
         for (frame, text) in table {

@@ -8,7 +8,7 @@ use crate::layout::Bucket;
 
 /// Buckets share this many hash tags: enough that the slots of a Redis Cluster would be spread,
 /// few enough that their names repeat.
-const TAGS: u32 = 1024;
+pub(super) const TAGS: u32 = 1024;
 
 /// A Redis channel.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

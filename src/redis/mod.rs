@@ -3,10 +3,12 @@
 
 mod channels;
 mod connect;
+mod keys;
 mod pool;
 mod server;
 
 pub use channels::{Channel, Channels};
 pub use connect::{ConnectError, ConnectOptions, Connection, connect};
+pub use keys::Keys;
 pub use pool::{Pool, PoolError};
 pub use server::{RunId, ServerInfo};

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ::redis::aio::MultiplexedConnection;
-use ::redis::{FromRedisValue, Pipeline, RedisError, pipe};
+use ::redis::aio::{ConnectionLike, MultiplexedConnection};
+use ::redis::{
+    ErrorKind, FromRedisValue, Pipeline, RedisError, ServerError, ServerErrorKind, Value, pipe,
+};
 use bb8::ManageConnection;
 use bb8_redis::RedisConnectionManager;
 
@@ -16,6 +18,18 @@ const CONNECTIONS_MAX: u32 = 4;
 
 /// How long a connection may lie unused.
 const IDLE_MAX: Duration = Duration::from_mins(1);
+
+/// What a replica says to a write.
+const DEMOTED: ErrorKind = ErrorKind::Server(ServerErrorKind::ReadOnly);
+
+fn demotion(answer: &Value) -> Option<ServerError> {
+    match answer {
+        Value::ServerError(error) if error.kind() == Some(ServerErrorKind::ReadOnly) => {
+            Some(error.clone())
+        }
+        _ => None,
+    }
+}
 
 /// Why a command has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -92,14 +106,37 @@ impl Pool {
     /// Sends a pipeline and waits for its answers. The connection is shared while it waits: the
     /// check-out ends as soon as the connection is known.
     pub async fn query<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, PoolError> {
+        self.exchange(async |connection| pipeline.query_async(connection).await).await
+    }
+
+    /// As [`Pool::query`], but each command has an answer of its own, an error of the server
+    /// included: one that is refused takes nothing from the others. Only a replica fails as a
+    /// whole, and its connection is given up: by its name the primary is found elsewhere.
+    pub async fn answers(&self, pipeline: &Pipeline) -> Result<Vec<Value>, PoolError> {
+        let ask = async |connection: &mut MultiplexedConnection| {
+            let answers = connection.req_packed_commands(pipeline, 0, pipeline.len()).await?;
+            match answers.iter().find_map(demotion) {
+                Some(error) => Err(error.into()),
+                None => Ok(answers),
+            }
+        };
+        self.exchange(ask).await
+    }
+
+    async fn exchange<T>(
+        &self,
+        ask: impl AsyncFnOnce(&mut MultiplexedConnection) -> Result<T, RedisError>,
+    ) -> Result<T, PoolError> {
         let (mut connection, broken) = self.check_out().await?;
-        let answer = tokio::time::timeout(self.reply, pipeline.query_async(&mut connection)).await;
+        let answer = tokio::time::timeout(self.reply, ask(&mut connection)).await;
         let result = match answer {
             Err(_elapsed) => Err(PoolError::Timeout(self.reply)),
             Ok(answer) => answer.map_err(PoolError::Redis),
         };
         let lost = match &result {
-            Err(PoolError::Redis(error)) => error.is_unrecoverable_error() || error.is_timeout(),
+            Err(PoolError::Redis(error)) => {
+                error.is_unrecoverable_error() || error.is_timeout() || error.kind() == DEMOTED
+            }
             Err(_) => true,
             Ok(_) => false,
         };
@@ -124,10 +161,14 @@ impl Pool {
     }
 
     async fn check_out(&self) -> Result<(MultiplexedConnection, Arc<AtomicBool>), PoolError> {
-        match self.inner.get().await {
-            Ok(pooled) => Ok((pooled.connection.clone(), Arc::clone(&pooled.broken))),
-            Err(bb8::RunError::User(error)) => Err(error.into()),
-            Err(bb8::RunError::TimedOut) => Err(PoolError::Exhausted(self.connect)),
+        loop {
+            match self.inner.get().await {
+                // It broke after it was given back; dropped, it is thrown away.
+                Ok(pooled) if pooled.broken.load(Ordering::Relaxed) => {}
+                Ok(pooled) => return Ok((pooled.connection.clone(), Arc::clone(&pooled.broken))),
+                Err(bb8::RunError::User(error)) => return Err(error.into()),
+                Err(bb8::RunError::TimedOut) => return Err(PoolError::Exhausted(self.connect)),
+            }
         }
     }
 }

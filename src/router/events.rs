@@ -43,6 +43,11 @@ impl Router {
         events: Vec<EventOrder>,
     ) -> Result<(), Refusal> {
         let caller = Caller::of(&principal);
+        if let Caller::User(user) = &caller {
+            for _ in &events {
+                self.gate.event(user).map_err(|refused| refused.refusal())?;
+            }
+        }
         for (at, event) in events.iter().enumerate() {
             let mut allowed = may_publish(&principal, &caller, event);
             if let (Ok(()), Some((room, from))) = (&allowed, event.room()) {

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::{Router, Services};
 use crate::bus::{Envelope, Kind, Publish};
 use crate::delivery::{Push, Via};
-use crate::domain::{Key, Membership};
+use crate::domain::{Conversation, Key, Membership};
 use crate::hub::{Audience, Delivered, Session};
 use crate::layout::{Bucket, Plan, ShardIndex, plan};
 use crate::proof::{Learned, Ticket};
@@ -101,7 +101,9 @@ impl Router {
             self.deliver(&envelope, Via::Here, except);
         }
         if queued != 0 {
-            self.services.inboxes.push(queued, &Arc::new(Push::local(envelope, except)));
+            self.services
+                .inboxes
+                .push(queued, &Arc::new(Push::local(envelope, self.worker, except)));
         }
     }
 
@@ -121,6 +123,7 @@ impl Router {
     /// Hands a push to this worker's sessions, so many at a time that others have their turn
     /// between.
     pub async fn take_push(self: &Rc<Self>, push: &Push) {
+        self.charge(push);
         let handed = if self.is_crowd(&push.envelope) {
             self.deliver_in_slices(push).await
         } else {
@@ -169,6 +172,17 @@ impl Router {
             return hub.hand_all(&staying, envelope);
         }
         hub.hand_all(slice, envelope)
+    }
+
+    /// A message that did not pass this worker's gate counts there all the same: a conversation is
+    /// bounded by what all nodes send to it.
+    fn charge(&self, push: &Push) {
+        if push.worker != Some(self.worker)
+            && push.envelope.kind == Kind::Message
+            && let Ok(conversation) = Conversation::parse_full(&push.envelope.about)
+        {
+            self.gate.heard(&conversation);
+        }
     }
 
     /// What a publish tells this worker beside what it hands on.

@@ -55,6 +55,9 @@ impl Router {
         limit: usize,
     ) -> Result<Page, Refusal> {
         let services = &self.services;
+        if let Some(user) = user {
+            self.gate.read(user, 1).map_err(|refused| refused.refusal())?;
+        }
         let hidden = match user {
             Some(user) => services.shown_above(user, conversation).await?,
             None => None,

@@ -85,6 +85,8 @@ impl Router {
         limit: usize,
     ) -> Result<InboxPage, Refusal> {
         let limit = limit.clamp(1, INBOX_LIMIT_MAX);
+        // One a conversation: the rest is shared by all of them.
+        self.gate.read(&user, limit as u32).map_err(|refused| refused.refusal())?;
         let behind = next.map(|token| Place::read(&token, &user)).transpose()?;
         let services = &self.services;
         let rooms = Rc::new(services.rooms(&user).await?);

@@ -38,6 +38,7 @@ use crate::bus::Envelope;
 use crate::domain::{Micros, Reach};
 use crate::hub::{Handed, Hub, Session, Urgency};
 use crate::interest::Taps;
+use crate::limiter::Gate;
 use crate::links::Publishers;
 use crate::protocol::{Close, Op, Refusal, Request, RequestId, ServerFrame};
 
@@ -87,6 +88,8 @@ pub struct Router {
     pub repairs: Pacer,
     /// The budget of resumes.
     pub resumes: Pacer,
+    /// What sends, events and reads of its users pass.
+    pub gate: Gate,
 }
 
 impl Router {
@@ -124,6 +127,13 @@ impl Router {
         }
     }
 
+    /// Answers a frame of a session that is not to be taken; only its id is looked at.
+    pub fn turn_down(&self, session: &Rc<Session>, text: &str, refusal: &Refusal) {
+        self.services.metrics.refused_frames.inc();
+        let id = Request::read(text, &self.services.bounds).id;
+        self.refuse(session, id.as_ref(), refusal);
+    }
+
     /// Queues a reply.
     fn reply(&self, session: &Rc<Session>, frame: &ServerFrame<'_>) {
         self.reply_text(session, frame.text());
@@ -144,9 +154,7 @@ impl Router {
     }
 
     fn refuse(&self, session: &Rc<Session>, id: Option<&RequestId>, refusal: &Refusal) {
-        let Refusal { code, message } = refusal;
-        let retry = code.retry();
-        self.reply(session, &ServerFrame::Error { id, code: *code, message, retry });
+        self.reply(session, &refusal.frame(id));
     }
 
     /// A key, or everything, became wanted here. The bit is set before the subscribe can go out.

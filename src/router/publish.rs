@@ -24,6 +24,7 @@ impl Router {
         id: Option<&RequestId>,
         publish: Publish<'_>,
     ) -> Result<(), Refusal> {
+        self.gate.event(&session.user).map_err(|refused| refused.refusal().of_op("publish"))?;
         let published = match publish {
             Publish::Subject { subject, data } => self.publish_subject(session, &subject, data),
             Publish::Conversation { conversation, event, data } => {

@@ -125,6 +125,8 @@ impl Router {
     /// and before it has an id. Where nothing needs to be asked it does not wait.
     async fn admit(&self, order: &SendOrder) -> Result<(), Refusal> {
         let services = &self.services;
+        let passed = self.gate.send(&order.from, &order.conversation).await;
+        passed.map_err(|refused| refused.refusal())?;
         if services.direct == Direct::Anyone || !is_direct(order) {
             return Ok(());
         }

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
 use super::Arrival;
+use crate::limiter::{AddressPlace, FrameRates};
 use crate::protocol::Close;
 use crate::router::Router;
 use crate::socket::{Limits, Link};
@@ -20,6 +21,8 @@ use crate::telemetry::Metrics;
 pub struct FrontBounds {
     /// Of what a client may send at once.
     pub frames: Limits,
+    /// What the frames of one connection are held to.
+    pub rates: FrameRates,
     /// How long a connection may take to say `hello`.
     pub hello: Duration,
     /// How long a client may leave a full socket unread.
@@ -33,14 +36,19 @@ pub struct FrontBounds {
 pub struct Place {
     metrics: Arc<Metrics>,
     _permit: OwnedSemaphorePermit,
+    _address: Option<AddressPlace>,
 }
 
 impl Place {
-    /// Takes a place, if one is free.
-    pub fn take(places: &Arc<Semaphore>, metrics: &Arc<Metrics>) -> Option<Self> {
+    /// Takes a place, if one is free; that among the connections of its address goes with it.
+    pub fn take(
+        places: &Arc<Semaphore>,
+        metrics: &Arc<Metrics>,
+        address: Option<AddressPlace>,
+    ) -> Option<Self> {
         let permit = Arc::clone(places).try_acquire_owned().ok()?;
         metrics.connections.inc();
-        Some(Self { metrics: Arc::clone(metrics), _permit: permit })
+        Some(Self { metrics: Arc::clone(metrics), _permit: permit, _address: address })
     }
 }
 
@@ -61,6 +69,7 @@ pub struct Front {
     pub bounds: FrontBounds,
     pub(super) greetings: RefCell<Slab<Greeting>>,
     draining: Cell<bool>,
+    since: Instant,
 }
 
 /// A connection that has not said `hello`.
@@ -77,7 +86,13 @@ impl Front {
         workers: Vec<mpsc::Sender<Arrival>>,
         bounds: FrontBounds,
     ) -> Self {
-        Self { router, workers, bounds, greetings: RefCell::default(), draining: Cell::default() }
+        let (greetings, draining) = (RefCell::default(), Cell::default());
+        Self { router, workers, bounds, greetings, draining, since: Instant::now() }
+    }
+
+    /// A moment in nanoseconds since this was made, for meters.
+    pub(super) fn nanos(&self, at: Instant) -> u64 {
+        at.saturating_duration_since(self.since).as_nanos() as u64
     }
 
     /// Lets nobody in from here on, and sends those away who have not said `hello`.

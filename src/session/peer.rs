@@ -8,7 +8,8 @@ use super::serve::Newcomer;
 use crate::domain::Key;
 use crate::hub::Session;
 use crate::layout::worker_of;
-use crate::protocol::{Close, Code, Hello, Op, Refusal, Request, RequestId, ServerFrame};
+use crate::limiter::{Meter, Metered};
+use crate::protocol::{Close, Code, Hello, Op, Refusal, Request, RequestId};
 use crate::router::Wishes;
 use crate::socket::{Handler, Item, Link, Message, Verdict};
 
@@ -37,6 +38,7 @@ pub(super) struct Peer {
     pub(super) front: Rc<Front>,
     pub(super) link: Rc<Link>,
     pub(super) seat: Seat,
+    pub(super) meter: Meter,
 }
 
 impl Handler for Peer {
@@ -50,16 +52,28 @@ impl Handler for Peer {
             _ => None,
         };
         match open {
-            Some(session) => {
-                self.front.router.handle(&session, text);
-                Verdict::Continue
-            }
+            Some(session) => self.heed(&session, text),
             None => self.greeting(text),
         }
     }
 }
 
 impl Peer {
+    /// A frame of a session, if its connection has not sent too many.
+    fn heed(&mut self, session: &Rc<Session>, text: &str) -> Verdict {
+        let router = &self.front.router;
+        let now = self.front.nanos(self.link.last_seen());
+        match self.meter.take(&self.front.bounds.rates, now, text.len()) {
+            Metered::Taken => router.handle(session, text),
+            Metered::Refused(refused) => router.turn_down(session, text, &refused.refusal()),
+            Metered::Abuse => {
+                router.services.metrics.closes(Close::RateAbuse.code());
+                return Verdict::Close(Close::RateAbuse.frame());
+            }
+        }
+        Verdict::Continue
+    }
+
     /// The first frame must be a `hello` that is accepted; anything else ends the connection.
     fn greeting(&self, text: &str) -> Verdict {
         let services = &self.front.router.services;
@@ -119,10 +133,8 @@ impl Peer {
     }
 
     fn turn_away(&self, id: Option<&RequestId>, refusal: &Refusal, close: Close) -> Verdict {
-        let Refusal { code, message } = refusal;
-        let frame = ServerFrame::Error { id, code: *code, message, retry: code.retry() };
         // Nothing was queued before, so an error always fits.
-        let _queued = self.link.push(Item::Text(frame.text()));
+        let _queued = self.link.push(Item::Text(refusal.frame(id).text()));
         self.front.router.services.metrics.closes(close.code());
         Verdict::Close(close.frame())
     }

@@ -11,6 +11,7 @@ use super::front::{Front, Place};
 use super::peer::{Peer, Seat, Stage, leave};
 use crate::auth::Principal;
 use crate::hub::Session;
+use crate::limiter::Meter;
 use crate::router::Wishes;
 use crate::socket::{Connection, End, Link};
 
@@ -108,6 +109,7 @@ fn run(
         front: Rc::clone(&served.front),
         link: Rc::clone(&link),
         seat: Rc::clone(&served.seat),
+        meter: Meter::default(),
     };
     let mut connection = Connection::new(read, link, served.front.bounds.frames, peer, unread);
     async move {

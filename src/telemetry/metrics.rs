@@ -51,6 +51,17 @@ pub enum SendOutcome {
     Refused,
 }
 
+/// What the limits said of a send, an event or a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Limited {
+    /// It was let in.
+    Allowed,
+    /// It was refused.
+    Refused,
+    /// It was refused since one before it was, whose time is not over.
+    Cached,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CloseLabels {
     code: u32,
@@ -63,6 +74,7 @@ pub struct Metrics {
     received: [Counter; 4],
     publishes: [Counter; 5],
     sends: [Counter; 4],
+    limited: [Counter; 3],
     closes: Family<CloseLabels, Counter>,
     http_answers: [Counter; 3],
     useful_share: Gauge<f64, std::sync::atomic::AtomicU64>,
@@ -86,6 +98,12 @@ pub struct Metrics {
     pub sessions: Gauge,
     /// Open connections of clients, sessions or not.
     pub connections: Gauge,
+    /// Sends that were judged by this node's share of a limit, since the shard gave no verdict.
+    pub unshared_limits: Counter,
+    /// Frames refused, since their connection sent too many or too much.
+    pub refused_frames: Counter,
+    /// Connections refused, since their address had too many.
+    pub refused_addresses: Counter,
     /// Ids seen too far ahead of the clock.
     pub refused_times: Counter,
     /// Seconds from a send's id to its acknowledgement by the store.
@@ -140,6 +158,8 @@ impl Metrics {
         let publishes = by_outcome(&mut registry, "bus_publishes", "Publishes", outcomes);
         let outcomes = ["sent", "unknown", "unavailable", "refused"];
         let sends = by_outcome(&mut registry, "sends", "Sends of messages", outcomes);
+        let outcomes = ["allowed", "refused", "cached"];
+        let limited = by_outcome(&mut registry, "limiter_verdicts", "Verdicts of limits", outcomes);
         let closes = Family::default();
         registry.register("closes", "Sessions closed by the server, by code", closes.clone());
         let classes = ["2xx", "4xx", "5xx"];
@@ -179,6 +199,9 @@ impl Metrics {
             deliveries: counter("deliveries", "Frames handed to sessions"),
             shed_events: counter("events_shed", "Events not handed to slow sessions"),
             client_frames: counter("client_frames", "Frames of clients"),
+            unshared_limits: counter("limiter_unshared", "Sends judged by this node's share alone"),
+            refused_frames: counter("frames_refused", "Frames of connections above their rates"),
+            refused_addresses: counter("addresses_refused", "Connections above an address's bound"),
             refused_times: counter("clock_refused", "Ids seen too far ahead of the clock"),
             fences: counter("fences", "Leases that ran out"),
             rows_written: counter("roster_rows_written", "Rows of the roster that were written"),
@@ -199,6 +222,7 @@ impl Metrics {
             received,
             publishes,
             sends,
+            limited,
             closes,
             http_answers,
             useful_share,
@@ -222,6 +246,16 @@ impl Metrics {
     /// Counts a send.
     pub fn sends(&self, outcome: SendOutcome) {
         self.sends[outcome as usize].inc();
+    }
+
+    /// Counts a verdict of the limits.
+    pub fn limited(&self, verdict: Limited) {
+        self.limited[verdict as usize].inc();
+    }
+
+    /// Verdicts of one kind so far.
+    pub fn limited_so_far(&self, verdict: Limited) -> u64 {
+        self.limited[verdict as usize].get()
     }
 
     /// Counts a session that the server closed.

@@ -4,4 +4,4 @@ mod logging;
 mod metrics;
 
 pub use logging::{LogFormat, init_logging};
-pub use metrics::{Metrics, PublishOutcome, Received, SendOutcome};
+pub use metrics::{Limited, Metrics, PublishOutcome, Received, SendOutcome};

@@ -12,11 +12,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::Bus;
+use crate::config::Rates;
 use crate::delivery::Work;
 use crate::http::{ClientPort, ClientPortBounds, Places, Readiness};
 use crate::hub::{Hub, Session};
+use crate::limiter::{Gate, GatePlan, RedisLimiter, RedisLimiterPlan};
 use crate::links::{Breaker, Health, LinkBounds, Publishers, PublishersPlan, Subscriber};
 use crate::protocol::Close;
+use crate::redis::PoolError;
 use crate::router::{Errand, Errands, Pacer, Router, Services};
 use crate::session::{Arrival, Front, FrontBounds, arrive, sweep};
 
@@ -39,6 +42,28 @@ pub struct ReadRates {
     pub resumes: f64,
     /// Of audits; 0 is none.
     pub audit: f64,
+}
+
+/// What the calls of a worker's users are held to.
+#[derive(Debug, Clone)]
+pub struct LimitsPlan {
+    /// As configured.
+    pub rates: Rates,
+    /// Redis, if there is one.
+    pub shared: Option<RedisLimiterPlan>,
+}
+
+impl LimitsPlan {
+    /// Connections belong to the event loop that makes them.
+    fn gate(self, services: &Services) -> Result<Gate, PoolError> {
+        let shared = self.shared.map(RedisLimiter::start).transpose()?;
+        Ok(Gate::new(GatePlan {
+            rates: self.rates,
+            shared: shared.map(|shared| Arc::new(shared) as _),
+            nodes: Arc::clone(&services.nodes),
+            metrics: Arc::clone(&services.metrics),
+        }))
+    }
 }
 
 /// What a worker is made of.
@@ -66,6 +91,8 @@ pub struct Worker {
     pub readiness: Arc<Readiness>,
     /// Places for connections.
     pub places: Places,
+    /// What its users' calls are held to.
+    pub limits: LimitsPlan,
     /// The listener's bounds.
     pub port_bounds: ClientPortBounds,
     /// The connections' bounds.
@@ -114,6 +141,7 @@ impl Worker {
             breaker: &self.breaker,
             bounds: self.link_bounds,
         });
+        let gate = self.limits.gate(&self.services).map_err(std::io::Error::other)?;
         let router = Rc::new(Router {
             services: Arc::clone(&self.services),
             worker: self.index,
@@ -128,6 +156,7 @@ impl Worker {
             proof_moved: Notify::new(),
             repairs: Pacer::new(self.reads.repairs),
             resumes: Pacer::new(self.reads.resumes),
+            gate,
         });
         let front = Rc::new(Front::new(Rc::clone(&router), self.workers, self.front_bounds));
         let port = Rc::new(ClientPort::new(

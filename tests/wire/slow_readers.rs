@@ -11,10 +11,12 @@ use super::tokens::token;
 use super::{WORKERS, closes, node_with, url};
 use crate::harness::{Demo, PATIENCE, eventually};
 
-/// Small bounds, so that little has to be sent to reach them.
-const SMALL: [(&str, &str); 3] = [
+/// Small bounds, so that little has to be sent to reach them, all at once.
+const SMALL: [(&str, &str); 5] = [
     ("LIMITS__HISTORY_BYTES", "16384"),
     ("LIMITS__OUTBOX_BYTES", "65536"),
+    ("RATES__FRAME_BURST", "100000"),
+    ("RATES__BYTE_BURST", "1073741824"),
     ("TIMEOUTS__WRITE_STALL_MS", "300000"),
 ];
 
@@ -115,7 +117,7 @@ async fn events_are_shed_and_memory_stays_bounded() {
 #[tokio::test]
 async fn who_reads_nothing_for_too_long_is_closed() {
     for workers in WORKERS {
-        let keys = [SMALL[0], SMALL[1], ("TIMEOUTS__WRITE_STALL_MS", "300")];
+        let keys = [SMALL[0], SMALL[1], SMALL[2], SMALL[3], ("TIMEOUTS__WRITE_STALL_MS", "300")];
         let demo = node_with(workers, &keys);
         let (node, operator) = (url(&demo), &demo.nodes[0].operator);
         let mut slow = Raw::cramped(node, &token("bob")).await;

@@ -7,37 +7,44 @@ use std::time::Instant;
 
 use super::PATIENCE;
 
-pub(super) struct RedisServer {
+pub(crate) struct RedisServer {
     child: Child,
     port: u16,
     directory: tempfile::TempDir,
 }
 
 impl RedisServer {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let (port, directory) = (free.unwrap().port(), tempfile::tempdir().unwrap());
         Self { child: launch(port, &directory), port, directory }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
     /// Ends it without a goodbye.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         // It may have ended by itself.
         let _ended = self.child.kill();
         self.child.wait().expect("it is our child");
     }
 
     /// Starts it again, empty, on the same port.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.child = launch(self.port, &self.directory);
     }
 
+    /// Sends it a signal by its name: `STOP` freezes it, `CONT` lets it go on.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let status = Command::new("kill").args([&format!("-{name}"), &id]).status();
+        assert!(status.expect("kill is there").success(), "the server is there");
+    }
+
     /// The answer to an inline command, of one line or a bulk.
-    pub(super) fn ask(&self, command: &str) -> String {
+    pub(crate) fn ask(&self, command: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).unwrap();
         let mut answer = String::new();

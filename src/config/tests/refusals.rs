@@ -103,6 +103,8 @@ fn bounds_are_held() {
         ("auth.keys = []", "auth.keys: 1 to 16 are wanted, 0 were given"),
         ("store.path = \"\"", "store.path = \"\": a string of 1 to 4096 bytes"),
         ("store.backend = \"cql\"", "store.backend = \"cql\": \"embedded\" is wanted"),
+        ("rates.users = \"no\"", "rates.users = \"no\": \"on\" or \"off\" is wanted"),
+        ("rates.connections_per_address = -1", "rates.connections_per_address = -1: an integer"),
         ("telemetry.log = \"a=b=c\"", "telemetry.log = \"a=b=c\": a level or tracing directives"),
         ("layouts.a = {}\n[layouts.\"A B\"]", "layouts.\"A B\": as a name, 1 to 32"),
         (
@@ -147,6 +149,17 @@ fn relations_are_held() {
             "listen.operator = 127.0.0.1:8080: an address other than",
         ),
         ("listen.origins = [\"*\", \"https://a\"]", "listen.origins: \"*\" allows every origin"),
+        (
+            "rates.dm_burst = 8601",
+            "rates.dm_burst = 8601: dm_burst + 86400 * dm_per_s of at most 95000 is wanted, the \
+             rows of a partition; dm_per_s = 1 makes 95001",
+        ),
+        ("rates.dm_per_s = 2", "rates.dm_burst = 8600: dm_burst + 86400 * dm_per_s of at most"),
+        ("rates.room_burst = 5001", "rates.room_burst = 5001: room_burst + 3600 * room_per_s of"),
+        (
+            "rates.byte_burst = 16383",
+            "rates.byte_burst = 16383: at least 16384 is wanted, limits.frame_bytes",
+        ),
     ] {
         assert_one(text, start);
     }
@@ -161,6 +174,9 @@ fn relations_hold_at_their_edge() {
         "limits.frame_bytes = 262144",
         "limits.history_bytes = 262144",
         "bus.backoff_max_ms = 50",
+        "rates.byte_burst = 16384",
+        "rates.room_burst = 77000\nrates.room_per_s = 5",
+        "rates.dm_burst = 1\nrates.dm_per_s = 1",
         "listen.clients = \"127.0.0.1:0\"\nlisten.operator = \"127.0.0.1:0\"",
     ] {
         assert_eq!(mistakes(load(text)), [""; 0], "{text}");
@@ -171,6 +187,8 @@ fn relations_hold_at_their_edge() {
 fn relations_of_mistaken_keys_are_not_judged() {
     assert_one("limits.frame_bytes = 1", "limits.frame_bytes = 1: an integer, 1024 to");
     assert_one("limits.body_bytes = -1", "limits.body_bytes = -1: ");
+    assert_one("rates.dm_per_s = 0", "rates.dm_per_s = 0: an integer, 1 to 10000, is wanted");
+    assert_one("rates.dm_burst = 0", "rates.dm_burst = 0: an integer, 1 to 100000, is wanted");
     assert_one("layout.subscribe = [5]", "layout.subscribe[0] = 5: ");
 }
 

@@ -1,0 +1,173 @@
+//! The gate, on a clock that only moves when it is told to.
+
+use std::sync::atomic::AtomicUsize;
+
+use parking_lot::Mutex;
+use tokio::time::advance;
+
+use super::*;
+use crate::config::Config;
+use crate::domain::RoomId;
+use crate::limiter::Pending;
+
+const SMALL: &str = "[rates]\nsend_burst = 4\nsends_per_s = 2\nevent_burst = 2\nevents_per_s = 1\n\
+                     read_burst = 5\nreads_per_s = 1\nroom_burst = 3\nroom_per_s = 1";
+
+/// A limiter that says what it is told to, and counts how often it was asked.
+#[derive(Debug)]
+struct Scripted {
+    answer: Mutex<Result<Verdict, LimiterError>>,
+    asked: AtomicUsize,
+}
+
+impl Scripted {
+    fn saying(answer: Result<Verdict, LimiterError>) -> Arc<Self> {
+        Arc::new(Self { answer: Mutex::new(answer), asked: AtomicUsize::new(0) })
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+impl Limiter for Scripted {
+    fn check(&self, _call: Call) -> Pending<Result<Verdict, LimiterError>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        Box::pin(std::future::ready(self.answer.lock().clone()))
+    }
+}
+
+fn gate(toml: &str, shared: Option<Arc<dyn Limiter>>, nodes: u32) -> Gate {
+    let rates = Config::load(Some(toml), []).unwrap().rates;
+    let nodes = Arc::new(AtomicU32::new(nodes));
+    Gate::new(GatePlan { rates, shared, nodes, metrics: Arc::new(Metrics::new()) })
+}
+
+fn user(id: &str) -> UserId {
+    UserId::parse(id).unwrap()
+}
+
+fn dm() -> Conversation {
+    Conversation::between(&user("alice"), &user("bob"))
+}
+
+fn room() -> Conversation {
+    Conversation::Room(RoomId::parse("x").unwrap())
+}
+
+async fn allowed(gate: &Gate, conversation: &Conversation) -> usize {
+    let mut allowed = 0;
+    for _ in 0..20 {
+        allowed += usize::from(gate.send(&user("alice"), conversation).await.is_ok());
+    }
+    allowed
+}
+
+const ALLOWED: Verdict = Verdict::Allowed { remaining: 1 };
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_remembered_until_it_is_over() {
+    let sends = Policy { name: "sends", burst: 4, per_s: 2 };
+    let shared = Scripted::saying(Ok(Verdict::Refused(Refused::after_micros(sends, 500_000))));
+    let gate = gate(SMALL, Some(Arc::clone(&shared) as _), 1);
+    for (passed, wait) in [(0, 500), (1, 499), (498, 1)] {
+        advance(Duration::from_millis(passed)).await;
+        let refused = gate.send(&user("alice"), &dm()).await.unwrap_err();
+        assert_eq!(refused.retry_after, Some(Duration::from_millis(wait)));
+    }
+    assert_eq!(shared.asked(), 1, "the shard was asked once");
+    assert_eq!(gate.metrics.limited_so_far(Limited::Cached), 2);
+    *shared.answer.lock() = Ok(ALLOWED);
+    assert!(gate.send(&user("bob"), &dm()).await.is_ok(), "another user is asked for");
+    advance(Duration::from_millis(1)).await;
+    assert!(gate.send(&user("alice"), &dm()).await.is_ok(), "who waited exactly is asked for");
+    assert_eq!(shared.asked(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_verdict_a_node_has_its_share() {
+    let shared = Scripted::saying(Err(LimiterError::Unavailable));
+    for (nodes, burst) in [(1, 4), (2, 2), (4, 1), (9, 1)] {
+        let gate = gate(SMALL, Some(Arc::clone(&shared) as _), nodes);
+        assert_eq!(allowed(&gate, &dm()).await, burst, "{nodes} nodes");
+        assert_eq!(gate.metrics.unshared_limits.get(), 20, "each is counted");
+        advance(Duration::from_millis(500) * nodes).await;
+        assert_eq!(allowed(&gate, &dm()).await, 1);
+        *shared.answer.lock() = Ok(ALLOWED);
+        assert_eq!(allowed(&gate, &dm()).await, 20, "no refusal of the share is remembered");
+        *shared.answer.lock() = Err(LimiterError::Malformed("x".into()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conversation_is_charged_by_what_is_heard() {
+    let gate = gate(SMALL, Some(Scripted::saying(Ok(ALLOWED)) as _), 1);
+    gate.heard(&room());
+    assert_eq!(allowed(&gate, &room()).await, 2, "of three one was heard");
+    let refused = gate.send(&user("alice"), &room()).await.unwrap_err();
+    assert_eq!(refused.policy.name, "messages of a room");
+    advance(refused.retry_after.unwrap()).await;
+    assert!(gate.send(&user("alice"), &room()).await.is_ok(), "who waits as told is let in");
+    for _ in 0..1000 {
+        gate.heard(&room());
+    }
+    let refused = gate.send(&user("alice"), &room()).await.unwrap_err();
+    let wait = refused.retry_after.unwrap();
+    assert!(wait <= Duration::from_secs(2), "what was heard shuts nobody out: {wait:?}");
+    assert!(gate.send(&user("alice"), &dm()).await.is_ok(), "another one has its own");
+}
+
+/// Neither limit is charged by what the other one refuses.
+#[tokio::test(start_paused = true)]
+async fn a_refused_send_consumes_nothing() {
+    let lone = gate(SMALL, None, 1);
+    assert_eq!(allowed(&lone, &room()).await, 3, "the room has three");
+    assert_eq!(allowed(&lone, &dm()).await, 1, "and the user a fourth");
+    let sends = Policy { name: "sends", burst: 4, per_s: 2 };
+    let shared = Scripted::saying(Ok(Verdict::Refused(Refused::never(sends))));
+    let gate = gate(SMALL, Some(Arc::clone(&shared) as _), 1);
+    assert_eq!(allowed(&gate, &room()).await, 0);
+    *shared.answer.lock() = Ok(ALLOWED);
+    assert_eq!(allowed(&gate, &room()).await, 3, "the room was not charged");
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_and_reads_have_limits_of_their_own() {
+    let gate = gate(SMALL, None, 3);
+    let alice = user("alice");
+    let events = (0..20).filter(|_| gate.event(&alice).is_ok()).count();
+    assert_eq!(events, 2, "on this node by itself, however many there are");
+    assert!(gate.read(&alice, 3).is_ok() && gate.read(&alice, 2).is_ok());
+    let wait = gate.read(&alice, 2).unwrap_err().retry_after.unwrap();
+    assert_eq!(wait, Duration::from_secs(2));
+    advance(wait).await;
+    assert!(gate.read(&alice, 2).is_ok());
+    let never = gate.read(&alice, 6).unwrap_err();
+    assert_eq!(never.retry_after, None);
+    let told = "reads: 1 a second and 5 at once are allowed; this costs more than that";
+    assert_eq!(
+        (never.refusal().code, &*never.refusal().message),
+        (crate::protocol::Code::TooLarge, told)
+    );
+    assert!(gate.event(&user("bob")).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn users_may_be_let_off_and_conversations_not() {
+    let shared = Scripted::saying(Err(LimiterError::Unavailable));
+    let text = format!("{SMALL}\nusers = \"off\"");
+    let gate = gate(&text, Some(Arc::clone(&shared) as _), 1);
+    assert_eq!(allowed(&gate, &dm()).await, 20);
+    assert_eq!(allowed(&gate, &room()).await, 3);
+    assert!((0..50).all(|_| gate.event(&user("a")).is_ok() && gate.read(&user("a"), 99).is_ok()));
+    assert_eq!(shared.asked(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_tells_the_client_when_to_come_back() {
+    let gate = gate(SMALL, None, 1);
+    allowed(&gate, &dm()).await;
+    let refusal = gate.send(&user("alice"), &dm()).await.unwrap_err().refusal();
+    let text = r#"{"op":"error","code":"rate_limited","message":"sends: 2 a second and 4 at once are allowed; again in 500 ms","retry":"later","retry_after_ms":500}"#;
+    assert_eq!(refusal.frame(None).text(), text);
+}

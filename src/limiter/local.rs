@@ -1,0 +1,85 @@
+//! The backend in memory: exact for what passes here, blind to everything else.
+
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+use super::gcra::Check;
+use super::tats::Tats;
+use super::{CHARGES_MAX, Call, Charge, Limiter, LimiterError, Pending, Policy, Refused, Verdict};
+use crate::domain::UserId;
+
+/// Counts in memory.
+#[derive(Debug)]
+pub struct Local {
+    since: Instant,
+    users: Mutex<Tats<(UserId, &'static str)>>,
+}
+
+impl Local {
+    /// Remembers at most so many users and policies together.
+    pub fn new(remembered: usize) -> Self {
+        Self { since: Instant::now(), users: Mutex::new(Tats::new(remembered)) }
+    }
+
+    /// Judges a call by the share of one among many nodes.
+    pub fn judge(&self, call: &Call, among: u32) -> Verdict {
+        let now = self.since.elapsed().as_micros() as u64;
+        let mut users = self.users.lock();
+        let mut charged: SmallVec<[u64; CHARGES_MAX]> = SmallVec::new();
+        let (mut tightest, mut longest) = (u64::MAX, None);
+        for Charge { policy, cost } in &call.charges {
+            let rate = policy.rate().shared(among, *cost);
+            let stored = users.get(&(call.user.clone(), policy.name));
+            match rate.check(rate.healed(stored, now), now, *cost) {
+                Check::Fits { tat, remaining } => {
+                    charged.push(tat);
+                    tightest = tightest.min(remaining);
+                }
+                Check::Over { retry } => longest = longer(longest, (retry, *policy)),
+                Check::Never => return Verdict::Refused(Refused::never(*policy)),
+            }
+        }
+        if let Some((retry, policy)) = longest {
+            return Verdict::Refused(Refused::after_micros(policy, retry));
+        }
+        for (Charge { policy, .. }, tat) in call.charges.iter().zip(charged) {
+            users.put(&(call.user.clone(), policy.name), tat, now);
+        }
+        Verdict::Allowed { remaining: tightest }
+    }
+}
+
+fn longer(known: Option<(u64, Policy)>, other: (u64, Policy)) -> Option<(u64, Policy)> {
+    known.filter(|known| known.0 >= other.0).or(Some(other))
+}
+
+impl Limiter for Local {
+    fn check(&self, call: Call) -> Pending<Result<Verdict, LimiterError>> {
+        let verdict = self.judge(&call, 1);
+        Box::pin(std::future::ready(Ok(verdict)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const POLICY: Policy = Policy { name: "sends", burst: 10, per_s: 10 };
+
+    fn allowed(local: &Local, among: u32) -> usize {
+        let call = Call::one(&UserId::parse("alice").unwrap(), POLICY, 1);
+        (0..100).filter(|_| matches!(local.judge(&call, among), Verdict::Allowed { .. })).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_among_many_has_its_share() {
+        for (among, burst) in [(0, 10), (1, 10), (2, 5), (4, 2), (100, 1)] {
+            let local = Local::new(8);
+            assert_eq!(allowed(&local, among), burst, "among {among}");
+            tokio::time::advance(Duration::from_secs(u64::from(among))).await;
+            assert_eq!(allowed(&local, among), (10 * usize::from(among > 0)).min(burst), "{among}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! How often anybody may do anything.
+//!
+//! ```text
+//! send  -> cached refusal? -> conversation (this worker's count) -> user -> Redis, or this node's share
+//! event, read  ------------------------------------------------->  user -> this node's share
+//! ```
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | this one | [`Limiter`], the port to whatever counts |
+//! | `gcra` | the arithmetic: pure |
+//! | `policy` | what is limited, and what a call asks for |
+//! | `verdict` | answers and errors |
+//! | `tats` | a bounded memory of theoretical arrival times |
+//! | `local` | the backend in memory |
+//! | `redis` | the backend that all nodes share, and its script |
+//! | `gate` | what a worker's calls pass |
+//! | `meter` | frames and bytes of one connection |
+//! | `addresses` | connections of one address |
+//! | `suite` | the behaviours that every backend is tested for |
+//!
+//! Invariants worth naming:
+//!
+//! - All policies of a call are checked before any is charged: a refusal consumes nothing.
+//! - Whatever goes wrong with Redis, a call is judged: by this node's share of the limit.
+//! - Every rounding is against the caller by less than a microsecond a call, so no limit is ever
+//!   exceeded by it, and who waits as long as he was told is let in.
+
+mod addresses;
+mod gate;
+mod gcra;
+mod local;
+mod meter;
+mod policy;
+mod redis;
+#[cfg(test)]
+mod suite;
+mod tats;
+mod verdict;
+
+use std::pin::Pin;
+
+pub use addresses::{AddressPlace, Addresses};
+pub use gate::{Gate, GatePlan};
+pub use gcra::Rate;
+pub use local::Local;
+pub use meter::{FrameRates, Meter, Metered};
+pub use policy::{CHARGES_MAX, Call, Charge, Policy};
+pub use redis::{RedisLimiter, RedisLimiterPlan};
+pub use verdict::{LimiterError, Refused, Verdict};
+
+/// A verdict on its way. The call is on its way as well when this is returned; if this is dropped
+/// it may be charged nevertheless.
+pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What counts the calls of users.
+pub trait Limiter: std::fmt::Debug + Send + Sync {
+    /// Checks all policies of a call, then charges all of them, or none.
+    fn check(&self, call: Call) -> Pending<Result<Verdict, LimiterError>>;
+}

@@ -1,0 +1,67 @@
+//! What is limited.
+
+use std::fmt;
+
+use smallvec::SmallVec;
+
+use super::Rate;
+use crate::config::RateConfig;
+use crate::domain::UserId;
+
+/// Policies of one call.
+pub const CHARGES_MAX: usize = 4;
+
+/// A limit with a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// What it counts, in the plural: part of keys and of what clients are told.
+    pub name: &'static str,
+    /// At once.
+    pub burst: u32,
+    /// A second, from then on.
+    pub per_s: u32,
+}
+
+impl Policy {
+    /// A policy as it is configured.
+    pub(super) const fn new(name: &'static str, rate: RateConfig) -> Self {
+        Self { name, burst: rate.burst, per_s: rate.per_s }
+    }
+
+    /// The same in microseconds.
+    pub(super) const fn rate(&self) -> Rate {
+        Rate::micros(self.burst, self.per_s)
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, burst, per_s } = self;
+        write!(f, "{name}: {per_s} a second and {burst} at once are allowed")
+    }
+}
+
+/// What a call costs under one policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Charge {
+    /// The policy.
+    pub policy: Policy,
+    /// How much, in its units.
+    pub cost: u32,
+}
+
+/// A call of a user.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Whose.
+    pub user: UserId,
+    /// What it costs: 1 to [`CHARGES_MAX`], each policy once.
+    pub charges: SmallVec<[Charge; 1]>,
+}
+
+impl Call {
+    /// A call under one policy.
+    pub fn one(user: &UserId, policy: Policy, cost: u32) -> Self {
+        Self { user: user.clone(), charges: SmallVec::from_buf([Charge { policy, cost }]) }
+    }
+}

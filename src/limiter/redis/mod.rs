@@ -1,0 +1,88 @@
+//! The backend that all nodes share: a script on the shard of the user's own bucket.
+
+mod answer;
+mod lane;
+mod script;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+
+use lane::{Ask, Lane};
+
+use super::{Call, Limiter, LimiterError, Pending, Verdict};
+use crate::domain::Key;
+use crate::layout::Layouts;
+use crate::redis::{ConnectOptions, Keys, Pool, PoolError};
+
+/// What the backend is made from.
+#[derive(Debug, Clone)]
+pub struct RedisLimiterPlan {
+    /// Which shard a user is on.
+    pub layouts: Arc<Layouts>,
+    /// How keys are named.
+    pub keys: Keys,
+    /// The addresses of the shards, in the order of [`Layouts::shards`].
+    pub urls: Vec<String>,
+    /// How connections are made.
+    pub connect: ConnectOptions,
+    /// How long a call waits for its verdict.
+    pub answer: Duration,
+    /// Calls that may wait for one shard.
+    pub waiting: usize,
+}
+
+/// Counts in Redis. Calls that come while a pipeline is on its way go together in the next one.
+#[derive(Debug)]
+pub struct RedisLimiter {
+    layouts: Arc<Layouts>,
+    keys: Keys,
+    lanes: Vec<mpsc::Sender<Ask>>,
+    waiting: usize,
+    answer: Duration,
+}
+
+impl RedisLimiter {
+    /// Begins a task a shard on the current runtime; they end with the value. Connects when it is
+    /// first asked.
+    pub fn start(plan: RedisLimiterPlan) -> Result<Self, PoolError> {
+        let mut lanes = Vec::with_capacity(plan.urls.len());
+        for url in &plan.urls {
+            let (sender, asks) = mpsc::channel(plan.waiting);
+            let pool = Pool::new(url, &plan.connect, plan.answer)?;
+            tokio::spawn(Lane { pool, asks }.run());
+            lanes.push(sender);
+        }
+        let RedisLimiterPlan { layouts, keys, answer, waiting, .. } = plan;
+        Ok(Self { layouts, keys, lanes, waiting, answer })
+    }
+
+    fn ask(&self, call: Call) -> Result<oneshot::Receiver<Answered>, LimiterError> {
+        let shard = self.layouts.route(&Key::user(&call.user)).shard.0 as usize;
+        let lane = self.lanes.get(shard).ok_or(LimiterError::Unavailable)?;
+        let name = |policy| self.keys.limit(&self.layouts, policy, &call.user);
+        let keys = call.charges.iter().map(|charge| name(charge.policy.name)).collect();
+        let (reply, answered) = oneshot::channel();
+        match lane.try_send(Ask { call, keys, reply }) {
+            Ok(()) => Ok(answered),
+            Err(TrySendError::Full(_)) => Err(LimiterError::Full(self.waiting)),
+            Err(TrySendError::Closed(_)) => Err(LimiterError::Unavailable),
+        }
+    }
+}
+
+type Answered = Result<Verdict, LimiterError>;
+
+impl Limiter for RedisLimiter {
+    fn check(&self, call: Call) -> Pending<Answered> {
+        let (asked, bound) = (self.ask(call), self.answer);
+        Box::pin(async move {
+            match tokio::time::timeout(bound, asked?).await {
+                Ok(Ok(answered)) => answered,
+                Ok(Err(_)) | Err(_) => Err(LimiterError::Unavailable),
+            }
+        })
+    }
+}

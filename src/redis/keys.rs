@@ -1,0 +1,43 @@
+//! The names of keys.
+
+use std::sync::Arc;
+
+use super::channels::TAGS;
+use crate::domain::{Key, UserId};
+use crate::layout::Layouts;
+
+/// The keys of a namespace. All keys of one user have one hash tag, so that one script may touch
+/// several.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    namespace: Arc<str>,
+}
+
+impl Keys {
+    /// The keys of `namespace`, which the configuration checked.
+    pub fn new(namespace: &str) -> Self {
+        Self { namespace: namespace.into() }
+    }
+
+    /// What a user used up of a limit: `nc:<namespace>:l:{<bucket mod 1024>}:<policy>:<user>`, the
+    /// bucket being the user's own in the published layout. The name of a policy has no colon.
+    pub fn limit(&self, layouts: &Layouts, policy: &str, user: &UserId) -> String {
+        let tag = layouts.route(&Key::user(user)).bucket.index % TAGS;
+        format!("nc:{}:l:{{{tag}}}:{policy}:{user}", self.namespace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::{BucketCount, Buckets, Layout};
+
+    #[test]
+    fn golden_names() {
+        let buckets = Buckets::all(BucketCount::new(1 << 20).unwrap());
+        let layouts = Layouts::from(Layout::new(buckets, vec!["r1".to_owned()]));
+        let user = UserId::parse("alice").unwrap();
+        let key = Keys::new("main").limit(&layouts, "sends", &user);
+        assert_eq!(key, "nc:main:l:{202}:sends:alice");
+    }
+}
