@@ -10,7 +10,7 @@
 
 use super::{Footing, Place, Reading, RoundKind, Viewed};
 use crate::domain::{Membership, MessageId, Micros, Role, RoomId};
-use crate::roster::Rules;
+use crate::roster::{Rule, Rules};
 
 /// How a membership came to be known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +114,10 @@ impl Affiliations {
     pub fn apply(&mut self, news: &Membership, place: Place, learned: Learned) -> Applied {
         let at = self.find(news.room.as_str());
         let known = at.ok().map(|at| self.rooms[at].clone());
-        if known.as_ref().is_some_and(|known| known.stamp >= news.stamp) {
+        let larger = self.rules.on(Rule::LargerStamp);
+        let is_old = |known: &Affiliation| known.stamp >= news.stamp;
+        let is_stale = |known: &Affiliation| is_old(known) && (larger || known.stamp == news.stamp);
+        if known.as_ref().is_some_and(is_stale) {
             return Applied::Stale;
         }
         let was = known.as_ref().filter(|known| known.inside);
@@ -130,6 +133,9 @@ impl Affiliations {
         };
         let left = was.is_some() && !news.inside;
         match at {
+            Ok(at) if !news.inside && !self.rules.on(Rule::OutRemembered) => {
+                self.rooms.remove(at);
+            }
             Ok(at) => self.rooms[at] = affiliation,
             Err(at) => self.rooms.insert(at, affiliation),
         }
@@ -155,18 +161,21 @@ impl Affiliations {
 
     /// Whether a message of a room is the user's: he is in it, and joined before.
     pub fn is_owed(&self, room: &str, id: MessageId) -> bool {
-        self.get(room).is_some_and(|known| known.inside && id > known.joined)
+        let bounded = self.rules.on(Rule::JoinedBound);
+        self.get(room).is_some_and(|known| known.inside && (id > known.joined || !bounded))
     }
 
     /// The place from which on a session of the user, registered at `session`, has what is delivered
     /// to a room.
     pub fn place(&self, room: &str, session: Place) -> Place {
-        self.get(room).map_or(session, |known| known.place.max(session))
+        let known = self.get(room).filter(|_| self.rules.on(Rule::PlaceByRoom));
+        known.map_or(session, |known| known.place.max(session))
     }
 
     /// The highest cursor that the user's sessions may be handed; none is any.
     pub fn cap(&self) -> Option<Micros> {
-        self.pending.iter().map(|pending| pending.footing.above(Micros(u64::MAX))).min()
+        let held = self.pending.iter().filter(|_| self.rules.on(Rule::JoinHold));
+        held.map(|pending| pending.footing.above(Micros(u64::MAX))).min()
     }
 
     /// The rooms that wait to be read.

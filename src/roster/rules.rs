@@ -87,12 +87,22 @@ pub enum Rule {
     GapByAge,
     /// A fenced incarnation says that it left.
     LeftAfterFence,
+    /// Of two memberships of a user in a room the one with the larger stamp counts.
+    LargerStamp,
+    /// Who left is remembered.
+    OutRemembered,
+    /// No cursor goes above a joining until what came after it is read.
+    JoinHold,
+    /// Nothing at or below the joining is sent.
+    JoinedBound,
+    /// What was delivered to a room before a user joined counts as not had by him.
+    PlaceByRoom,
 }
 
 #[cfg(test)]
 impl Rule {
     /// All, in the order of their numbers.
-    pub(crate) const ALL: [Self; 39] = [
+    pub(crate) const ALL: [Self; 44] = [
         Self::Birth,
         Self::StickyLease,
         Self::Fence,
@@ -132,6 +142,11 @@ impl Rule {
         Self::RunNone,
         Self::GapByAge,
         Self::LeftAfterFence,
+        Self::LargerStamp,
+        Self::OutRemembered,
+        Self::JoinHold,
+        Self::JoinedBound,
+        Self::PlaceByRoom,
     ];
 }
 

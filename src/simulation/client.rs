@@ -1,10 +1,10 @@
 //! Clients: they connect anywhere at any time, send, read slowly, and keep their cursors.
 
-use super::event::{Act, Dev, Event, Job, Life, Sid};
+use super::event::{Act, Dev, Event, Job, Key, Life, Sid, USERS_MAX};
 use super::queue::{MILLI, SECOND, Time};
-use super::send::Wish;
+use super::send::{Want, Wish};
 use super::session::Frame;
-use super::store::{Messages, one};
+use super::store::{Messages, Touch, one};
 use super::world::World;
 use crate::domain::Micros;
 
@@ -68,7 +68,12 @@ impl World {
             Act::Connect => self.connect_client(device),
             Act::To(node) => self.connect_there(device, usize::from(node)),
             Act::Send if it.session.is_some() => self.wish(device),
-            Act::Send => self.connect_client(device),
+            Act::Say(room) if it.session.is_some() => self.wish_for(device, Want::Room(room)),
+            Act::Churn if it.session.is_some() => self.wish_for_change(device),
+            Act::Change(user, room, inside) if it.session.is_some() => {
+                self.wish_for(device, Want::Change { user, room, inside });
+            }
+            Act::Send | Act::Say(_) | Act::Churn | Act::Change(..) => self.connect_client(device),
             Act::Any => match self.rng.below(10) {
                 0 | 1 if it.session.is_some() => {
                     self.leave(device);
@@ -132,7 +137,9 @@ impl World {
             (it.cursor, it.received, it.exempt) = (None, 0, 0);
         }
         let (user, cursor) = (it.user, it.cursor);
-        let worker = usize::from(user) % self.nodes[node].workers.len();
+        // With rooms, the devices of a user are with several workers.
+        let spread = if self.plan.size.rooms > 0 { device / self.plan.size.users } else { 0 };
+        let worker = usize::from(user + spread) % self.nodes[node].workers.len();
         let at = self.nodes[node].worker_at(worker);
         let sid = self.open_session(device, user, at, cursor);
         trace!(self, "device {device} of {user} connects to {node} as {sid} from {cursor:?}");
@@ -145,19 +152,40 @@ impl World {
     /// A client sends something to somebody.
     fn wish(&mut self, device: Dev) {
         let user = self.devices[usize::from(device)].user;
+        if let Some(room) = self.draw_room_of(user) {
+            return self.wish_for(device, Want::Room(room));
+        }
         let others = self.plan.size.users - 1;
         let to = (user + 1 + self.rng.below(u64::from(others)) as u8) % self.plan.size.users;
-        self.wish_to(device, to);
+        self.wish_for(device, Want::Direct(to));
+    }
+
+    /// A client wants somebody to join a room, or to leave it.
+    fn wish_for_change(&mut self, device: Dev) {
+        let user = self.rng.below(u64::from(self.plan.size.users)) as u8;
+        let room = USERS_MAX + self.rng.below(u64::from(self.plan.size.rooms)) as Key;
+        let inside = self.rng.chance(600);
+        self.wish_for(device, Want::Change { user, room, inside });
+    }
+
+    /// One of the rooms that a user is in, or none, since he writes to somebody.
+    fn draw_room_of(&mut self, user: u8) -> Option<Key> {
+        let rooms = u64::from(self.plan.size.rooms);
+        if rooms == 0 || self.rng.chance(300) {
+            return None;
+        }
+        let room = USERS_MAX + self.rng.below(rooms) as Key;
+        self.members.owed_above(user, room).map(|_| room)
     }
 
     /// A client sends something, unless its last send is not answered.
-    pub fn wish_to(&mut self, device: Dev, to: u8) {
+    pub fn wish_for(&mut self, device: Dev, want: Want) {
         let it = &mut self.devices[usize::from(device)];
         let Some(session) = it.session else { return };
         if std::mem::replace(&mut it.waiting, true) {
             return;
         }
-        self.wishes.push(Wish { session, to, after: it.seen });
+        self.wishes.push(Wish { session, want, after: it.seen, touch: Touch::default() });
         let job = Job::Send(self.wishes.len() as u16 - 1);
         let at = self.session(session).at;
         let way = self.rng.below(2 * MILLI);

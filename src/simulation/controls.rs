@@ -1,5 +1,5 @@
-//! Negative controls: for each rule and each mistake a schedule that leaves a hole below a cursor
-//! with the rule off, or with the mistake made, and none under the rules as they stand. A rule that
+//! Negative controls: for each rule and each mistake a schedule that leaves a hole below a cursor,
+//! or tells an outsider, with the rule off, or with the mistake made, and does not under the rules as they stand. A rule that
 //! no schedule needs would be dead weight; a simulation that does not notice would be worth nothing.
 //!
 //! A seed means something else after any change to what a schedule draws. `scripts/simulate
@@ -97,12 +97,20 @@ const CONTROLS: &[Control] = &[
     (Without(CursorInQueue), Resumes, 38),
     (Without(MemoryBySession), Heartbeats, 2682),
     (Without(LastSubscribe), Flappers, 5544),
+    (Without(LargerStamp), Removals, 10),
+    (Without(OutRemembered), Removals, 16),
+    (Without(JoinHold), Joiners, 31),
+    (Without(JoinedBound), Rooms, 4),
+    (Without(PlaceByRoom), Joiners, 41),
     (WithoutBoth(Fence, AckLimit), Fences, 17),
     (WithoutBoth(RepairAfterAgreement, Epoch), Leavers, 20),
     (Making(Slip::LateEntry), SlowStore, 28),
     (Making(Slip::RowsByName), Heartbeats, 145),
     (Making(Slip::RowsByWall), StepsBack, 229),
     (Making(Slip::LiveAfterReads), Resumes, 0),
+    (Making(Slip::RoundsForgetMemberships), Rooms, 269),
+    (Making(Slip::StaleList), Rooms, 4),
+    (Making(Slip::ChangeUnentered), Joiners, 132),
 ];
 
 /// Rules without which cursors stand still, and no hole is left: see `lags`.
@@ -117,8 +125,14 @@ const AGAIN: usize = 10;
 const SCRIPTED_RULES: &[Rule] = &[DeathByReads];
 
 /// Mistakes that no random schedule is likely to show: each has a script, see `holes`.
-const SCRIPTED: &[Slip] =
-    &[Slip::ReadsNoted, Slip::SharedWatermark, Slip::MovedUndrained, Slip::CachedTime];
+const SCRIPTED: &[Slip] = &[
+    Slip::ReadsNoted,
+    Slip::SharedWatermark,
+    Slip::MovedUndrained,
+    Slip::CachedTime,
+    Slip::MembershipsFirst,
+    Slip::MissingForgotten,
+];
 
 /// How a schedule with something off went.
 fn outcome(world: &mut World, off: Off, profile: Profile, seed: u64) -> Option<Objection> {
@@ -129,7 +143,7 @@ fn outcome(world: &mut World, off: Off, profile: Profile, seed: u64) -> Option<O
 /// Whether a schedule fails as it must, and passes as it must.
 fn shows(world: &mut World, (off, profile, seed): Control) -> Result<(), Flaw> {
     match outcome(world, off, profile, seed) {
-        Some(Objection { broken: Broken::Hole, .. }) => {}
+        Some(Objection { broken: Broken::Hole | Broken::Outsider, .. }) => {}
         other => return Err(Flaw { off, profile, seed, of: off, instead: other }),
     }
     for lesser in off.lesser() {

@@ -19,8 +19,34 @@ pub struct At {
     pub thread: u8,
 }
 
-/// A message's place in the world, one bit of every set of messages.
+/// A message's place in the world, one bit of every set of messages. A change of a membership is a
+/// message without a body.
 pub type Msg = u8;
+
+/// What is routed: users come first, then rooms.
+pub type Key = u8;
+
+/// A set of keys, a bit each.
+pub type Keys = u16;
+
+/// Users at most; the first room's key follows their keys.
+pub const USERS_MAX: u8 = 8;
+
+/// Rooms at most.
+pub const ROOMS_MAX: u8 = 4;
+
+/// Keys at most.
+pub const KEYS_MAX: usize = (USERS_MAX + ROOMS_MAX) as usize;
+
+/// The set of one key.
+pub const fn only(key: Key) -> Keys {
+    1 << key
+}
+
+/// The keys of a set.
+pub fn each_key(keys: Keys) -> impl Iterator<Item = Key> {
+    (0..KEYS_MAX as Key).filter(move |key| keys & only(*key) != 0)
+}
 
 /// A connection to a Redis server.
 pub type Conn = u16;
@@ -40,14 +66,14 @@ pub struct Cargo {
     pub channel: u8,
     /// Who published it.
     pub from: Life,
-    /// The users whose keys this copy is for, a bit each.
-    pub keys: u8,
+    /// The keys that this copy is for.
+    pub keys: Keys,
 }
 
 /// What a publish holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
-    /// A message.
+    /// A message, or the notice of a membership.
     Message(Msg),
     /// A canary of this number.
     Canary(u16),
@@ -55,6 +81,9 @@ pub enum What {
 
 /// The channel that every node hears.
 pub const ALL: u8 = 63;
+
+/// The channel of the first room's bucket; the others follow, behind those of users' buckets.
+pub const ROOMS: u8 = 16;
 
 /// The first node's own channel; the others follow.
 pub const OWN: u8 = 40;
@@ -91,6 +120,8 @@ pub enum Job {
     Watermark,
     /// Worker: a client's send, by its place in the world.
     Send(u16),
+    /// Worker: where a member stands was read, or not, for the change that a client wants.
+    Member(u16, bool),
     /// Worker: a message is entered long after its id was issued, as must never be.
     Enter(Msg),
     /// Worker: the store acknowledged a message.
@@ -111,10 +142,22 @@ pub enum Job {
     ConfirmTimeout(Sid),
     /// Worker: a session's interest is confirmed.
     Confirmed(Sid),
+    /// Worker: the memberships of a session's user were read, or not.
+    Memberships(Sid, u16, bool),
+    /// Worker: the rooms of a session are not waited for any longer.
+    RoomsTimeout(Sid, u16),
+    /// Worker: a room of a user is heard.
+    RoomHeard(u8),
+    /// Worker: the room that a user joined is not waited for any longer.
+    JoinTimeout(u8, u16),
+    /// Worker: a read for a room that a user joined is over, and found something out or not.
+    JoinRead(u8, u16, bool),
     /// Worker: a session's failed read begins anew.
     ReadAgain(Sid),
     /// Worker: a session's read is over, and found something out or not.
     Read(Sid, u16, bool),
+    /// Worker: the memberships of a user of a round were read, or not.
+    RoundMemberships(u16, u8, bool),
     /// Worker: a read of a round is over, and found something out or not.
     RoundRead(u16, u8, bool),
     /// Worker: a session is gone.
@@ -145,6 +188,8 @@ impl Job {
                 | Self::ReadDue
                 | Self::AskTimeout(_)
                 | Self::ConfirmTimeout(_)
+                | Self::RoomsTimeout(..)
+                | Self::JoinTimeout(..)
                 | Self::ReadAgain(_)
         )
     }
@@ -172,6 +217,12 @@ pub enum Act {
     To(u8),
     /// Sends something.
     Send,
+    /// Sends something to a room.
+    Say(Key),
+    /// Somebody joins or leaves some room.
+    Churn,
+    /// Says that a user is in a room, or out.
+    Change(u8, Key, bool),
     /// Reads from its slow connection.
     Pump(Sid),
     /// Notices that its session is gone.

@@ -13,18 +13,19 @@ use super::rng::Rng;
 use super::store::Delay;
 
 /// The node that errs.
-const X: u8 = 0;
+pub const X: u8 = 0;
 
 /// The node that is read from.
-const R: u8 = 1;
+pub const R: u8 = 1;
 
-const SENDER: u8 = 0;
-const READER: u8 = 1;
+/// Who sends, and who listens: device and user.
+pub const SENDER: u8 = 0;
+pub const READER: u8 = 1;
 
 /// A node's parts: the loop, the shard, and whether its subscribers are cut off too.
 const LOOP: u8 = 0;
-const SHARD: u8 = 0;
-const PUBLISHERS_ONLY: u8 = 0;
+pub const SHARD: u8 = 0;
+pub const PUBLISHERS_ONLY: u8 = 0;
 
 /// How late rows are that come when all is over, in tenths of a second.
 const NEVER: u8 = 255;
@@ -50,12 +51,12 @@ pub fn shape(profile: Profile, plan: &mut Plan, rng: &mut Rng) {
 }
 
 /// A time in a second or so from `from` on.
-fn around(rng: &mut Rng, from: u64, millis: u64) -> Time {
+pub fn around(rng: &mut Rng, from: u64, millis: u64) -> Time {
     from * SECOND + rng.below(millis) * MILLI
 }
 
 /// Two users on few nodes, one shard, and nothing that is slow but now and then.
-fn set_the_stage(plan: &mut Plan, nodes: u8, rng: &mut Rng) {
+pub fn set_the_stage(plan: &mut Plan, nodes: u8, rng: &mut Rng) {
     if rng.chance(700) {
         plan.calm_down();
         plan.slow.roster = Delay { usual: 5 * MILLI, slow_in: 200, slow: 4 * SECOND };

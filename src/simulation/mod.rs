@@ -3,8 +3,9 @@
 //! What is real: [`Keeper`](crate::roster::Keeper), the census and the rows, all of
 //! [`proof`](crate::proof), the interest's [`Machine`](crate::interest::Machine) and the clock of
 //! ids. What is thin here and long in the product: the loops between them, in the order of steps
-//! that the rules prescribe. What is simulated: the store, Redis, clocks, threads, clients. Direct
-//! messages only. A referee who knows everything judges each cursor and each `sent` at once.
+//! that the rules prescribe. What is simulated: the store, Redis, clocks, threads, clients. Users
+//! write to each other and to rooms, which they join and leave meanwhile. A referee who knows
+//! everything judges each cursor, each `sent` and each message of a room at once.
 //!
 //! | file | holds |
 //! | --- | --- |
@@ -12,13 +13,16 @@
 //! | `queue`, `event`, `rng` | events by time, what they are, chance |
 //! | `plan`, `profile`, `fault` | how large, how slow, what goes wrong |
 //! | `focus`, `exact` | profiles that aim at one interleaving; those whose clocks are right |
+//! | `rooms` | profiles with rooms, wide ones and others |
 //! | `clocks`, `store`, `redis` | what nodes cannot trust |
 //! | `thread` | steps of a thread, and stops between any two of them |
 //! | `node`, `keeping` | a node's life; its loop: rows, reads, leases, orders of the watch |
+//! | `change`, `belonging` | a change of a membership; what a worker knows of a user's rooms |
 //! | `worker`, `send`, `publisher` | a worker's queue; a send; its publisher connections |
 //! | `subscriber` | the owner of a subscriber connection, interest and dispatch |
 //! | `session`, `round` | resumes, hand-over, cursors; a worker's part of a round |
 //! | `client`, `referee` | devices, and who judges what they hold |
+//! | `members` | who is in which room, as the referee knows it |
 //! | `slip` | mistakes that the loops could make |
 //! | `script`, `holes` | scripted schedules, and the holes of earlier wordings |
 //! | `runner` | seeds in the suite and on demand: `scripts/simulate` |
@@ -34,7 +38,8 @@
 //! ```text
 //! world.connects(device, node)              with the cursor that it holds
 //! world.moves(device, worker)               as a resume, or as it is: `Slip::MovedUndrained`
-//! world.sends(device, user) -> Option<Msg>  once it has an id
+//! world.sends(device, user) -> Option<Msg>  once it has an id; says(device, room) likewise
+//! world.changes(device, user, room, inside) -> Option<Msg>     a user joins or leaves
 //! world.pass(s)  pass_to(s)  pass_until(s, |world| ..)         time, in seconds
 //! world.stops(node, part)  goes_on(node, part)  stops_all(node)  goes_on_all(node)
 //! world.stops_before(node, part, step)      once; Part::{Loop, Worker(w), Hearing(shard)}
@@ -65,6 +70,8 @@ macro_rules! trace {
     };
 }
 
+mod belonging;
+mod change;
 mod client;
 mod clocks;
 mod controls;
@@ -75,6 +82,7 @@ mod focus;
 mod holes;
 mod keeping;
 mod lags;
+mod members;
 mod node;
 mod plan;
 mod profile;
@@ -83,6 +91,7 @@ mod queue;
 mod redis;
 mod referee;
 mod rng;
+mod rooms;
 mod round;
 mod runner;
 #[allow(dead_code, reason = "what scripts may say is more than those of today do")]

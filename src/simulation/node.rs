@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::clocks::Clocks;
-use super::event::{At, Event, Job, Life};
+use super::event::{At, Event, Job, KEYS_MAX, Life};
 use super::fault::Kind;
 use super::keeping::Keeping;
 use super::plan::Trust;
@@ -47,8 +47,8 @@ pub struct Node {
     pub workers: SmallVec<[Worker; 1]>,
     /// The subscriber connections, a shard each, and the interest.
     pub hearing: SmallVec<[Hearing; 2]>,
-    /// Which workers want a user's key, a bit each.
-    pub wants: [u8; 8],
+    /// Which workers want a key, a bit each.
+    pub wants: [u8; KEYS_MAX],
     /// Its row writes get lost until then.
     pub rows_lost: Time,
     /// Its row writes come late until then, and by how much.
@@ -126,7 +126,7 @@ impl World {
                 .collect(),
             hearing: (0..shards).map(|_| Hearing::new(bounds.linger, self.rules)).collect(),
             view,
-            wants: [0; 8],
+            wants: [0; KEYS_MAX],
             rows_lost: 0,
             rows_late: (0, 0),
             rows_flicker: 0,

@@ -1,7 +1,7 @@
 //! What a seed makes of a profile: how large a schedule is, how slow everything is, and what goes
 //! wrong when.
 
-use super::event::{Act, Dev};
+use super::event::{Act, Dev, ROOMS_MAX};
 use super::fault::{Fault, Kind};
 use super::profile::Profile;
 use super::queue::{MILLI, SECOND, Time};
@@ -21,6 +21,10 @@ pub struct Size {
     pub buckets: u8,
     /// Users.
     pub users: u8,
+    /// Rooms.
+    pub rooms: u8,
+    /// Times that somebody joins or leaves.
+    pub changes: u8,
     /// Devices, of all users.
     pub devices: u8,
     /// Sends.
@@ -77,6 +81,8 @@ pub struct Bounds {
     pub outbox: usize,
     /// Messages of one conversation that a resume sends.
     pub page: u32,
+    /// Messages of one key that a read returns at once: the rest is read later.
+    pub range: u32,
     /// How long a bucket lingers, in milliseconds.
     pub linger: u64,
     /// Commands of a subscriber connection that are under way at once.
@@ -117,6 +123,8 @@ pub struct Plan {
     pub watched: u8,
     /// Messages that go out as one publish to all, of a thousand.
     pub to_all_in: u32,
+    /// Who is in each room from the beginning, a bit each.
+    pub insiders: [u8; ROOMS_MAX as usize],
     /// Connections that come without a cursor, of a thousand.
     pub fresh_in: u32,
     /// Connections that are slow, of a thousand.
@@ -136,6 +144,8 @@ impl Plan {
                 shards,
                 buckets: 16,
                 users: 6,
+                rooms: 0,
+                changes: 0,
                 devices: 6,
                 sends: 0,
                 acts: 0,
@@ -163,6 +173,7 @@ impl Plan {
                 buffer: 1000,
                 outbox: 1000,
                 page: 1000,
+                range: 1000,
                 linger: 3000,
                 commands: 1,
                 row_ttl: 3600 * SECOND,
@@ -172,6 +183,7 @@ impl Plan {
             clocks: Trust::Exact,
             watched: u8::MAX,
             to_all_in: 0,
+            insiders: [0; ROOMS_MAX as usize],
             fresh_in: 0,
             slow_in: 0,
         }

@@ -6,6 +6,7 @@ use super::focus;
 use super::plan::Plan;
 use super::queue::{MILLI, SECOND};
 use super::rng::Rng;
+use super::rooms;
 use super::store::Delay;
 
 /// A profile.
@@ -79,14 +80,26 @@ pub enum Profile {
     Fencing,
     /// The same while a node is killed whose last row shows in some reads only.
     FlickeringDeath,
+    /// A little of everything, with rooms.
+    Rooms,
+    /// The same with many who join and leave.
+    RoomsChurn,
+    /// The same with clocks at their bounds, a slow store, and clients that reconnect.
+    RoomsClocks,
+    /// Somebody joins a room in which much is said, and it takes long to read.
+    Joiners,
+    /// Somebody is put in and out by two, whose notices overtake each other.
+    Removals,
+    /// Somebody joins while his session holds little and is read for.
+    JoinOverflows,
 }
 
 use Profile::{
     Births, CutOff, Departures, Expiry, Failovers, Fences, Fencing, Flappers, FlickeringDeath,
-    Heartbeats, Leases, Leavers, LostPublishes, Margins, Mix, OldPrimary, OneKilled, OneStopped,
-    Overflows, PublisherAway, PublisherCut, RedisDown, Resumes, Returners, RollingRestart,
-    ShardDown, SlowOperations, SlowRoster, SlowStore, Steady, StepsBack, Strangers, Vanishings,
-    Workers,
+    Heartbeats, JoinOverflows, Joiners, Leases, Leavers, LostPublishes, Margins, Mix, OldPrimary,
+    OneKilled, OneStopped, Overflows, PublisherAway, PublisherCut, RedisDown, Removals, Resumes,
+    Returners, RollingRestart, Rooms, RoomsChurn, RoomsClocks, ShardDown, SlowOperations,
+    SlowRoster, SlowStore, Steady, StepsBack, Strangers, Vanishings, Workers,
 };
 
 // What goes wrong, and how often each.
@@ -166,7 +179,7 @@ const EXPIRY: &[(Kind, u64)] = &[(Kind::StopNode, 2), (Kind::StopThread, 2), (Ki
 
 impl Profile {
     /// All.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 40] = [
         Mix,
         Failovers,
         Heartbeats,
@@ -201,6 +214,12 @@ impl Profile {
         PublisherAway,
         Fencing,
         FlickeringDeath,
+        Rooms,
+        RoomsChurn,
+        RoomsClocks,
+        Joiners,
+        Removals,
+        JoinOverflows,
     ];
 
     /// Its name on the command line: that of the variant, in small letters.
@@ -221,7 +240,7 @@ impl Profile {
     /// Faults at most.
     pub const fn faults_max(self) -> u8 {
         match self {
-            Mix | Workers => 7,
+            Mix | Workers | Rooms | RoomsChurn | RoomsClocks => 7,
             Expiry => 3,
             _ if self.is_exact() => 0,
             _ if self.is_focused() => 1,
@@ -231,12 +250,17 @@ impl Profile {
 
     /// Whether it aims at one interleaving.
     pub const fn is_focused(self) -> bool {
-        self as u8 >= Births as u8 && !self.is_exact()
+        self as u8 >= Births as u8 && !self.is_exact() && !self.is_of_rooms()
     }
 
     /// Whether its clocks are right and what goes wrong is fixed: its lags mean something.
     pub const fn is_exact(self) -> bool {
-        self as u8 >= Steady as u8
+        self as u8 >= Steady as u8 && self as u8 <= FlickeringDeath as u8
+    }
+
+    /// Whether it is a wide one with rooms.
+    const fn is_of_rooms(self) -> bool {
+        matches!(self, Rooms | RoomsChurn | RoomsClocks)
     }
 
     const fn kinds(self) -> &'static [(Kind, u64)] {
@@ -297,6 +321,9 @@ impl Profile {
                 plan.bounds.row_ttl = 62 * SECOND + rng.below(5 * SECOND);
             }
             Workers => plan.size.workers = 3,
+            Rooms | RoomsChurn | RoomsClocks | Joiners | Removals | JoinOverflows => {
+                rooms::shape(self, plan, rng);
+            }
             _ if self.is_exact() => exact::shape(self, plan, rng),
             _ => focus::shape(self, plan, rng),
         }

@@ -15,6 +15,8 @@ pub enum Broken {
     Hole,
     /// Something acknowledged did not reach a device in the end (I1).
     Missing,
+    /// Somebody outside a room received of it (I5).
+    Outsider,
     /// A sender's ids fell (I3).
     Order,
     /// A cursor lies far behind though everything is well (I9).
@@ -45,8 +47,7 @@ impl World {
     /// A device holds a cursor: it has everything that was acknowledged up to there.
     pub fn judge_cursor(&mut self, device: Dev) {
         let it = &self.devices[usize::from(device)];
-        let owed = self.acked & self.user_messages[usize::from(it.user)];
-        let missing = owed & !it.received & !it.exempt;
+        let missing = self.owed_to(it.user, self.acked & !it.received & !it.exempt);
         let Some(cursor) = it.cursor.filter(|_| missing != 0) else { return };
         let hole = missing & !self.above(cursor.0, missing);
         if hole != 0 {
@@ -56,9 +57,9 @@ impl World {
 
     /// A message was acknowledged: whoever holds a cursor above it has it.
     pub fn judge_ack(&mut self, message: Msg) {
-        let users = self.messages[usize::from(message)].users;
+        let content = self.messages[usize::from(message)].content;
         for device in 0..self.devices.len() {
-            if users.contains(&self.devices[device].user) {
+            if content.may_concern(self.devices[device].user) {
                 self.judge_cursor(device as Dev);
             }
         }
@@ -72,8 +73,7 @@ impl World {
                 self.object(Broken::Lag, device, None);
                 continue;
             };
-            let owed = self.acked & self.user_messages[usize::from(it.user)];
-            let missing = owed & !it.received & !it.exempt;
+            let missing = self.owed_to(it.user, self.acked & !it.received & !it.exempt);
             if missing != 0 {
                 self.object(Broken::Missing, device, Some(missing.trailing_zeros() as Msg));
             }

@@ -1,10 +1,11 @@
 //! Scripted schedules: nothing is slow and nothing goes wrong but what a test says.
 
 use super::client::Device;
-use super::event::{At, Command, Dev, Event, Job, Life, Msg};
+use super::event::{At, Command, Dev, Event, Job, Key, Life, Msg};
 use super::fault::{Fault as Strike, Kind};
 use super::plan::Plan;
 use super::queue::{MILLI, SECOND, Time};
+use super::send::Want;
 use super::session::Phase;
 use super::slip::Slip;
 use super::store::{NEVER, Replicas, Stored};
@@ -25,6 +26,8 @@ pub enum Hold {
     StoreAcks(u8),
     /// Results of its sessions' reads.
     SessionReads(u8),
+    /// Results of its reads for rooms that somebody joined.
+    JoinReads(u8),
     /// Results of its rounds' reads.
     RoundReads(u8),
     /// Messages that are pushed to it, but not canaries.
@@ -62,6 +65,7 @@ impl Hold {
             Self::RosterReads(node) => (node, matches!(job, Job::RosterRead(_))),
             Self::StoreAcks(node) => (node, matches!(job, Job::StoreAck(_))),
             Self::SessionReads(node) => (node, matches!(job, Job::Read(..))),
+            Self::JoinReads(node) => (node, matches!(job, Job::JoinRead(..))),
             Self::RoundReads(node) => (node, matches!(job, Job::RoundRead(..))),
             Self::Pushes(node) => (node, is_push(job, true)),
             Self::Canaries(node) => (node, is_push(job, false)),
@@ -297,8 +301,22 @@ impl World {
 
     /// A device sends something to a user: the message, once it has an id.
     pub fn sends(&mut self, device: Dev, to: u8) -> Option<Msg> {
+        self.wants(device, Want::Direct(to))
+    }
+
+    /// A device says something in a room.
+    pub fn says(&mut self, device: Dev, room: Key) -> Option<Msg> {
+        self.wants(device, Want::Room(room))
+    }
+
+    /// A device puts a user into a room, or out of it.
+    pub fn changes(&mut self, device: Dev, user: u8, room: Key, inside: bool) -> Option<Msg> {
+        self.wants(device, Want::Change { user, room, inside })
+    }
+
+    fn wants(&mut self, device: Dev, want: Want) -> Option<Msg> {
         let before = self.messages.len();
-        self.wish_to(device, to);
+        self.wish_for(device, want);
         self.pass_until(1.0, |world| world.messages.len() > before).then_some(before as Msg)
     }
 
@@ -315,7 +333,7 @@ impl World {
     /// Whether something was acknowledged to a user, and all his devices that are connected have
     /// all of it, and cursors above.
     pub fn has_everything(&self, user: u8) -> bool {
-        let owed = self.acked & self.user_messages[usize::from(user)];
+        let owed = self.owed_to(user, self.acked);
         let has = |device: &Device| {
             let above = |cursor: Micros| self.above(cursor.0, owed);
             owed & !device.received == 0 && device.cursor.is_some_and(|cursor| above(cursor) == 0)

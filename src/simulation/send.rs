@@ -1,14 +1,17 @@
-//! A send: id and entry, the store, the check, the links, `sent`.
+//! A send: id and entry, the store, the check, the links, `sent`. A change of a membership is one too.
 
-use super::event::{ALL, At, Cargo, Event, Job, Msg, Sid, What};
+use super::change::Change;
+use super::event::USERS_MAX;
+use super::event::{ALL, At, Cargo, Event, Job, Key, Keys, Msg, Sid, What, only};
 use super::queue::Time;
 use super::session::{Frame, Phase};
 use super::slip::Slip;
-use super::store::{Looks, Messages, NEVER, Stored, one};
+use super::store::{Looks, Messages, NEVER, Stored, Touch, one};
 use super::thread::Step;
 use super::world::World;
 use crate::domain::{MessageId, Micros};
 use crate::proof::{Judgement, Ticket};
+use smallvec::{SmallVec, smallvec};
 
 /// Messages of a schedule at most: a set of them is a word.
 pub const MESSAGES_MAX: usize = 64;
@@ -18,10 +21,60 @@ pub const MESSAGES_MAX: usize = 64;
 pub struct Wish {
     /// Over which session.
     pub session: Sid,
-    /// To whom.
-    pub to: u8,
+    /// What.
+    pub want: Want,
     /// The newest id that it has seen.
     pub after: Micros,
+    /// The read that a change begins with.
+    pub touch: Touch,
+}
+
+/// What may be wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// Something for a user.
+    Direct(u8),
+    /// Something for a room.
+    Room(Key),
+    /// A user shall be in a room, or out of it.
+    Change {
+        /// Who.
+        user: u8,
+        /// Where.
+        room: Key,
+        /// Whether in.
+        inside: bool,
+    },
+}
+
+/// What a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// For a user: sender and recipient.
+    Direct([u8; 2]),
+    /// For a room.
+    Room(Key),
+    /// Where a user stands with a room.
+    Change(Change),
+}
+
+impl Content {
+    /// Whether a user may be one of those whom it is for.
+    pub fn may_concern(&self, user: u8) -> bool {
+        match self {
+            Self::Direct(users) => users.contains(&user),
+            Self::Room(_) => true,
+            Self::Change(change) => change.user == user,
+        }
+    }
+
+    /// Whether both belong to one conversation.
+    fn is_beside(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Direct(mine), Self::Direct([a, b])) => *mine == [*a, *b] || *mine == [*b, *a],
+            _ => self == other,
+        }
+    }
 }
 
 /// A message, as the world knows it.
@@ -29,50 +82,74 @@ pub struct Wish {
 pub struct Known {
     /// Its id.
     pub id: MessageId,
-    /// Sender and recipient.
-    pub users: [u8; 2],
+    /// What it is.
+    pub content: Content,
     /// The session that sent it.
     pub session: Sid,
     /// What the store has of it.
     pub stored: Stored,
-    ticket: Option<Ticket>,
-    answered: bool,
+    /// Its entry in the table of what is pending.
+    pub ticket: Option<Ticket>,
+    /// Whether it was answered.
+    pub answered: bool,
 }
 
 impl World {
     /// A client's send arrives at its session.
     pub fn send(&mut self, at: At, index: u16) {
-        let wish = self.wishes[usize::from(index)];
+        let Wish { session, want, after, .. } = self.wishes[usize::from(index)];
+        if !self.may_send(at, session) {
+            return self.answer_nothing(session);
+        }
+        let user = self.sessions[usize::from(session)].user;
+        let content = match want {
+            Want::Direct(to) => Content::Direct([user, to]),
+            Want::Room(room) if self.is_inside(at, user, room) => Content::Room(room),
+            Want::Room(_) => return self.answer_nothing(session),
+            Want::Change { .. } => return self.read_member(at, index),
+        };
+        self.issue(at, session, after, |_| content);
+    }
+
+    /// Whether a session may send now.
+    pub fn may_send(&mut self, at: At, session: Sid) -> bool {
         let node = &mut self.nodes[usize::from(at.life.node)];
         let moment = node.clocks.moment(self.now);
-        let wall = node.clocks.wall(self.now);
         let worker = &mut node.workers[usize::from(at.thread - 1)];
         let may = node
             .view
             .lease()
             .is_some_and(|lease| lease.tenure == worker.desk.tenure() && moment < lease.until);
-        let session = &self.sessions[usize::from(wish.session)];
+        let session = &self.sessions[usize::from(session)];
         let is_open = session.phase == Phase::Live && !node.refused && !node.draining;
-        if !may || !is_open || !worker.desk.has_room() || self.messages.len() == MESSAGES_MAX {
-            return self.answer_nothing(wish.session);
-        }
-        node.ids.observe(wish.after, wall);
-        let id = node.ids.issue(wall);
-        let user = session.user;
+        may && is_open && worker.desk.has_room() && self.messages.len() < MESSAGES_MAX
+    }
+
+    /// Issues an id above `after` and enters it.
+    pub fn issue(
+        &mut self,
+        at: At,
+        session: Sid,
+        after: Micros,
+        content: impl FnOnce(MessageId) -> Content,
+    ) {
+        let node = &mut self.nodes[usize::from(at.life.node)];
+        let moment = node.clocks.moment(self.now);
+        let wall = node.clocks.wall(self.now);
+        let worker = &mut node.workers[usize::from(at.thread - 1)];
+        node.ids.observe(after, wall);
+        let time = node.ids.issue(wall);
         let message = self.messages.len() as Msg;
-        self.user_messages[usize::from(user)] |= one(message);
-        self.user_messages[usize::from(wish.to)] |= one(message);
+        let id = MessageId::new(time, u64::from(message));
+        let content = content(id);
+        let is_change = matches!(content, Content::Change(_));
+        let unentered = is_change && self.slip == Some(Slip::ChangeUnentered);
         let late = self.slip == Some(Slip::LateEntry);
-        let ticket = (!late).then(|| worker.desk.enter(id, moment));
-        self.messages.push(Known {
-            id: MessageId::new(id, u64::from(message)),
-            users: [user, wish.to],
-            session: wish.session,
-            stored: Stored::NOWHERE,
-            ticket,
-            answered: false,
-        });
-        trace!(self, "{at:?} issues {message} {id} of {user} to {}", wish.to);
+        let ticket = (!late && !unentered).then(|| worker.desk.enter(time, moment));
+        let stored = Stored::NOWHERE;
+        self.messages.push(Known { id, content, session, stored, ticket, answered: false });
+        self.file(message);
+        trace!(self, "{at:?} issues {message} {time}: {content:?}");
         if late {
             let delay = self.rng.below(super::queue::SECOND);
             return self.queue.push(self.now + delay, Event::Thread(at, Job::Enter(message)));
@@ -91,7 +168,9 @@ impl World {
     /// An entered message goes to the store.
     pub fn write_message(&mut self, at: At, message: Msg) {
         let writing = self.plan.slow.messages;
-        let mut stored = Stored::draw(&writing, &mut self.rng, self.now);
+        let direct = matches!(self.messages[usize::from(message)].content, Content::Direct(_));
+        let draw = if direct { Stored::draw } else { Stored::draw_two };
+        let mut stored = draw(&writing, &mut self.rng, self.now);
         let mut heard = !self.rng.chance(writing.unheard_in);
         if let Some(fate) = self.message_fate(at.life) {
             (stored, heard) = fate;
@@ -114,9 +193,9 @@ impl World {
 
     /// The acknowledgement is in hand: the clocks are read, and the message passes or not.
     pub fn judge(&mut self, at: At, message: Msg) {
-        let Known { ticket, users, .. } = self.messages[usize::from(message)];
-        let Some(ticket) = ticket else { return };
-        let publishes = self.publishes(message, users);
+        let Known { ticket, content, .. } = self.messages[usize::from(message)];
+        let Some(ticket) = ticket else { return self.judge_unentered(at, message) };
+        let publishes = self.publishes(message, &content);
         let time = if self.slip == Some(Slip::CachedTime) { self.began(at) } else { self.now };
         let node = &mut self.nodes[usize::from(at.life.node)];
         let worker = &mut node.workers[usize::from(at.thread - 1)];
@@ -125,7 +204,7 @@ impl World {
         let judgement = worker.desk.judge(ticket, now, lease, publishes.len() as u8);
         trace!(self, "{at:?} judges {message}: {judgement:?}");
         if judgement == Judgement::Passed {
-            self.passed |= one(message);
+            self.pass_check(message);
             self.then(at, Step::Append(message));
             self.then(at, Step::Flush);
             self.then(at, Step::Reply(message));
@@ -143,15 +222,20 @@ impl World {
     }
 
     /// The publishes of a message: channel, shard, keys.
-    fn publishes(&self, message: Msg, users: [u8; 2]) -> smallvec::SmallVec<[(u8, u8, u8); 2]> {
-        let [a, b] = users.map(|user| self.bucket_of(user));
-        let keys = users.map(|user| 1 << user);
+    fn publishes(&self, message: Msg, content: &Content) -> SmallVec<[(u8, u8, Keys); 2]> {
+        let keys = match *content {
+            Content::Direct(users) => users,
+            Content::Room(room) => [room; 2],
+            Content::Change(change) => [change.room, change.user],
+        };
+        let [a, b] = keys.map(|key| self.bucket_of(key));
+        let keys = keys.map(only);
         if self.goes_to_all(message) {
-            smallvec::smallvec![(ALL, self.shard_of(a), keys[0] | keys[1])]
+            smallvec![(ALL, self.shard_of(a), keys[0] | keys[1])]
         } else if a == b {
-            smallvec::smallvec![(a, self.shard_of(a), keys[0] | keys[1])]
+            smallvec![(a, self.shard_of(a), keys[0] | keys[1])]
         } else {
-            smallvec::smallvec![(a, self.shard_of(a), keys[0]), (b, self.shard_of(b), keys[1])]
+            smallvec![(a, self.shard_of(a), keys[0]), (b, self.shard_of(b), keys[1])]
         }
     }
 
@@ -162,16 +246,18 @@ impl World {
 
     /// What passed is appended to the links, and handed to the sessions here, in one step.
     pub fn append(&mut self, at: At, message: Msg) {
-        let Known { ticket, users, session, .. } = self.messages[usize::from(message)];
+        let Known { ticket, content, session, .. } = self.messages[usize::from(message)];
         let moment = self.moment(at.life);
         let mut keys = 0;
-        for (channel, shard, part) in self.publishes(message, users) {
+        for (channel, shard, part) in self.publishes(message, &content) {
             let what = What::Message(message);
             let cargo = Cargo { what, channel, from: at.life, keys: part };
             self.worker(at).desk.publish(usize::from(shard), cargo, ticket, moment);
             keys |= part;
         }
-        self.session(session).own |= one(message);
+        if !matches!(content, Content::Change(_)) {
+            self.session(session).own |= one(message);
+        }
         self.deliver(at, message, keys);
         self.dispatch(at.life, message, keys, 1 << (at.thread - 1));
     }
@@ -180,54 +266,116 @@ impl World {
     pub fn reply(&mut self, message: Msg) {
         let known = &mut self.messages[usize::from(message)];
         if !std::mem::replace(&mut known.answered, true) {
-            let session = known.session;
+            let (session, content) = (known.session, known.content);
             trace!(self, "sent {message}");
             self.acked |= one(message);
-            self.hand(session, Frame::Sent(message));
+            if let Content::Change(_) = content {
+                self.members.acked(message, self.now);
+                self.answer_nothing(session);
+            } else {
+                self.hand(session, Frame::Sent(message));
+            }
             self.judge_ack(message);
         }
     }
 
-    fn answer_unknown(&mut self, message: Msg) {
+    pub(super) fn answer_unknown(&mut self, message: Msg) {
         let known = &mut self.messages[usize::from(message)];
         known.answered = true;
         let session = known.session;
         self.answer_nothing(session);
     }
 
-    fn answer_nothing(&mut self, session: Sid) {
+    pub(super) fn answer_nothing(&mut self, session: Sid) {
         let Some(device) = self.listener(session) else { return };
         self.devices[usize::from(device)].waiting = false;
     }
 
-    /// The messages that a read finds.
+    /// The messages that a read finds: of a user's direct conversations, or of a room.
     pub fn found(&self, looks: &Looks) -> Messages {
+        if looks.key >= USERS_MAX {
+            return self.found_in_room(looks);
+        }
         let mut partners = 0_u8;
-        self.each_of(looks, |_, known, mine| {
+        self.each_direct(looks, looks.since, |_, known, mine, other| {
             if known.stored.activity[mine].seen(&looks.activity) {
-                partners |= 1 << known.users[1 - mine];
+                partners |= 1 << other;
             }
         });
         let mut found = 0;
-        self.each_of(looks, |message, known, mine| {
-            if partners & 1 << known.users[1 - mine] != 0 && known.stored.row.seen(&looks.ranges) {
+        self.each_direct(looks, looks.above, |message, known, _, other| {
+            if partners & 1 << other != 0 && known.stored.row.seen(&looks.ranges) {
                 found |= one(message);
             }
         });
         found
     }
 
-    /// The messages that a read may find, each with the user's place in it.
-    fn each_of(&self, looks: &Looks, mut act: impl FnMut(Msg, &Known, usize)) {
-        let mut rest = self.user_messages[usize::from(looks.user)];
+    /// What is new in a room by its head.
+    fn found_in_room(&self, looks: &Looks) -> Messages {
+        let mut changed = false;
+        self.each_of(looks, looks.since, |_, known| {
+            changed |= known.stored.activity[0].seen(&looks.activity);
+        });
+        if changed { self.found_in_range(looks) } else { 0 }
+    }
+
+    /// What a range of a room holds.
+    pub fn found_in_range(&self, looks: &Looks) -> Messages {
+        let mut found = 0;
+        self.each_of(looks, looks.above, |message, known| {
+            if known.stored.row.seen(&looks.ranges) {
+                found |= one(message);
+            }
+        });
+        found
+    }
+
+    /// The direct messages that a read may find, each with the user's place in it, and the other.
+    fn each_direct(
+        &self,
+        looks: &Looks,
+        above: MessageId,
+        mut act: impl FnMut(Msg, &Known, usize, u8),
+    ) {
+        self.each_of(looks, above, |message, known| {
+            if let Content::Direct(users) = known.content {
+                let mine = usize::from(users[1] == looks.key);
+                act(message, known, mine, users[1 - mine]);
+            }
+        });
+    }
+
+    /// The messages that a read may find.
+    fn each_of(&self, looks: &Looks, above: MessageId, mut act: impl FnMut(Msg, &Known)) {
+        let mut rest = self.key_messages[usize::from(looks.key)];
         while rest != 0 {
             let message = rest.trailing_zeros() as Msg;
             rest &= rest - 1;
             let known = &self.messages[usize::from(message)];
-            if known.id.time().0 > looks.above {
-                act(message, known, usize::from(known.users[1] == looks.user));
+            if known.id > above {
+                act(message, known);
             }
         }
+    }
+
+    /// What a read returns of what it finds, and the last id of that if there is more.
+    pub fn first_page(&self, found: Messages) -> (Messages, Option<MessageId>) {
+        let range = self.plan.bounds.range;
+        if found.count_ones() <= range {
+            return (found, None);
+        }
+        let mut messages: SmallVec<[(MessageId, Msg); 16]> = SmallVec::new();
+        let mut rest = found;
+        while rest != 0 {
+            let message = rest.trailing_zeros() as Msg;
+            rest &= rest - 1;
+            messages.push((self.messages[usize::from(message)].id, message));
+        }
+        messages.sort_unstable();
+        messages.truncate(range as usize);
+        let page = messages.iter().fold(0, |page, (_, message)| page | one(*message));
+        (page, messages.last().map(|(id, _)| *id))
     }
 
     /// Those of some messages whose ids lie above a time.
@@ -267,7 +415,7 @@ impl World {
             let known = &self.messages[usize::from(message)];
             let newer = (0..self.messages.len() as Msg).filter(|other| {
                 let it = &self.messages[usize::from(*other)];
-                let same = it.users == known.users || it.users == [known.users[1], known.users[0]];
+                let same = it.content.is_beside(&known.content);
                 found & one(*other) != 0 && same && it.id > known.id
             });
             if newer.count() as u32 >= page {

@@ -2,19 +2,19 @@
 
 use std::collections::VecDeque;
 
-use super::event::{At, Dev, Event, Job, Life, Msg, Sid};
+use smallvec::SmallVec;
+
+use super::event::{At, Dev, Event, Job, Key, Keys, Life, Msg, Sid, USERS_MAX, each_key};
 use super::queue::{SECOND, Time};
+use super::send::Content;
 use super::slip::Slip;
 use super::store::{Looks, Messages, Touch, one};
 use super::subscriber::bucket;
-use super::thread::Step;
 use super::world::World;
 use crate::domain::Micros;
-use crate::interest::{Standing, Ticket};
 use crate::proof::{Footing, Place, READ_MARGIN, Reading, Viewed};
 
-/// How long a session waits for its interest to be confirmed.
-const CONFIRM_WAIT: Time = SECOND;
+mod resume;
 
 /// What a client is sent.
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +71,14 @@ pub struct Session {
     aside: Messages,
     buffering: bool,
     reading: Option<Reading>,
-    looks: Looks,
+    /// The read of its user's memberships, and when that began.
+    memberships: Option<(Touch, Time)>,
+    /// The read that waits until its rooms are heard.
+    awaits_rooms: Option<u16>,
+    /// Above what it is read for.
+    above: Micros,
+    /// What is still to be read, a part each.
+    pages: SmallVec<[Looks; 1]>,
     read_no: u16,
     told_to: Micros,
     gaps: Messages,
@@ -101,13 +108,13 @@ impl World {
         &mut self.sessions[usize::from(sid)]
     }
 
-    fn viewed(&self, life: Life) -> Viewed {
+    pub(super) fn viewed(&self, life: Life) -> Viewed {
         self.nodes[usize::from(life.node)].view.look()
     }
 
-    /// Whether a user's key is heard on a node.
-    pub fn is_confirmed(&self, life: Life, user: u8) -> bool {
-        let index = self.bucket_of(user);
+    /// Whether a key is heard on a node.
+    pub fn is_confirmed(&self, life: Life, key: Key) -> bool {
+        let index = self.bucket_of(key);
         let hearing =
             &self.nodes[usize::from(life.node)].hearing[usize::from(self.shard_of(index))];
         hearing.machine.is_confirmed(bucket(index))
@@ -133,7 +140,10 @@ impl World {
             aside: 0,
             buffering: true,
             reading: None,
-            looks: Looks::default(),
+            memberships: None,
+            awaits_rooms: None,
+            above: Micros(0),
+            pages: SmallVec::new(),
             read_no: 0,
             told_to: Micros(0),
             gaps: 0,
@@ -142,209 +152,26 @@ impl World {
         self.sessions.len() as Sid - 1
     }
 
-    /// A session says hello: its interest first.
-    pub fn hello(&mut self, at: At, sid: Sid) {
-        let node = &self.nodes[usize::from(at.life.node)];
-        let Session { user, phase, .. } = *self.session_ref(sid);
-        if node.draining || node.refused || phase == Phase::Closed {
-            return self.refuse_session(sid);
-        }
-        self.join_worker(at, sid);
-        let index = self.bucket_of(user);
-        let shard = self.shard_of(index);
-        let ticket = Ticket(u64::from(sid));
-        let machine = &mut self.hearing(at.life, shard).machine;
-        if machine.confirmation(bucket(index), ticket, |_| true) == Standing::Confirmed {
-            self.register(at, sid, true);
-        } else {
-            self.queue.push(self.now + CONFIRM_WAIT, Event::Thread(at, Job::ConfirmTimeout(sid)));
-        }
-    }
-
-    /// A session stands with a worker, whose interest in its key it shares.
-    pub fn join_worker(&mut self, at: At, sid: Sid) {
-        let user = self.session(sid).user;
-        let index = self.bucket_of(user);
-        let shard = self.shard_of(index);
-        let it = self.worker(at);
-        it.sessions.push(sid);
-        it.holds[usize::from(user)] += 1;
-        if it.holds[usize::from(user)] == 1 {
-            self.nodes[usize::from(at.life.node)].wants[usize::from(user)] |= 1 << (at.thread - 1);
-            self.hearing(at.life, shard).machine.acquire(bucket(index));
-            let owner = super::node::owner_of(at.life, shard, self.plan.size.workers);
-            self.post(owner, Job::Command(shard));
-        }
-    }
-
     fn session_ref(&self, sid: Sid) -> &Session {
         &self.sessions[usize::from(sid)]
-    }
-
-    /// A session's interest is confirmed.
-    pub fn confirmed(&mut self, at: At, sid: Sid) {
-        match self.session(sid).phase {
-            Phase::Joining => self.register(at, sid, true),
-            Phase::Live => self.read_anew(at, sid),
-            _ => {}
-        }
-    }
-
-    /// A session's interest is not waited for any longer.
-    pub fn confirm_timed_out(&mut self, at: At, sid: Sid) {
-        if self.session(sid).phase == Phase::Joining {
-            self.register(at, sid, false);
-        }
-    }
-
-    /// Registers a session for live delivery, and begins to read for it.
-    fn register(&mut self, at: At, sid: Sid, confirmed: bool) {
-        let place = self.worker(at).handed.place();
-        let late = self.slip == Some(Slip::LiveAfterReads);
-        let session = self.session(sid);
-        session.phase = if late { Phase::Missing } else { Phase::Live };
-        (session.place, session.buffering, session.buffer) = (place, true, 0);
-        self.begin_read(at, sid, confirmed);
-    }
-
-    fn begin_read(&mut self, at: At, sid: Sid, confirmed: bool) {
-        let watermark = self.worker(at).watermark;
-        let wall = self.nodes[usize::from(at.life.node)].clocks.wall(self.now);
-        let viewed = self.viewed(at.life);
-        let session = self.session(sid);
-        session.reading = Some(Reading::begin(wall, viewed, confirmed));
-        session.read_no += 1;
-        session.looks = Looks { above: session.footing.above(watermark).0, ..Looks::default() };
-        trace!(
-            self,
-            "{at:?} session {sid} reads above {} ({confirmed})",
-            self.session(sid).looks.above
-        );
-        self.then(at, Step::IssueRead(sid));
-    }
-
-    /// A session's read goes to the store.
-    pub fn issue_read(&mut self, at: At, sid: Sid) {
-        let user = self.session(sid).user;
-        let (looks, end, works) = self.draw_looks(user);
-        let session = self.session(sid);
-        session.looks = Looks { above: session.looks.above, ..looks };
-        let job = Job::Read(sid, session.read_no, works);
-        self.queue.push(end, Event::Thread(at, job));
-    }
-
-    /// Draws a read of a user's messages: what it touches, when it ends, and whether it works.
-    pub fn draw_looks(&mut self, user: u8) -> (Looks, Time, bool) {
-        let middle = self.now + 1 + self.plan.slow.reads.draw(&mut self.rng);
-        let end = middle + 1 + self.plan.slow.reads.draw(&mut self.rng);
-        let mut activity = Touch::draw(&mut self.rng, self.now, middle);
-        let mut ranges = Touch::draw(&mut self.rng, middle, end);
-        if let Some(replica) = self.script.as_ref().and_then(|script| script.unread) {
-            (activity, ranges) = (activity.without(replica), ranges.without(replica));
-        }
-        let works = !self.rng.chance(self.plan.slow.reads_fail_in);
-        (Looks { activity, ranges, above: 0, user }, end, works)
-    }
-
-    /// A session's read is over.
-    pub fn session_read(&mut self, at: At, sid: Sid, read_no: u16, works: bool) {
-        let session = self.session(sid);
-        if session.phase == Phase::Closed || session.read_no != read_no {
-            return;
-        }
-        if !works {
-            session.reading = None;
-            let again = self.now + self.rng.below(SECOND);
-            return self.queue.push(again, Event::Thread(at, Job::ReadAgain(sid)));
-        }
-        let looks = session.looks;
-        let found = self.found(&looks);
-        self.hand_over(at, sid, found);
-        self.conclude_read(at, sid);
-    }
-
-    /// A session's failed read begins anew.
-    pub fn read_again(&mut self, at: At, sid: Sid) {
-        let Session { phase, user, .. } = *self.session_ref(sid);
-        if phase != Phase::Closed && self.session(sid).reading.is_none() {
-            let confirmed = self.is_confirmed(at.life, user);
-            self.begin_read(at, sid, confirmed);
-        }
-    }
-
-    fn hand_over(&mut self, at: At, sid: Sid, found: Messages) {
-        let session = self.session(sid);
-        let (buffering, buffer) = (session.buffering, session.buffer | session.aside);
-        (session.buffer, session.aside) = (0, 0);
-        let fresh = found & !session.own;
-        let gaps = if buffering { self.too_many(fresh) } else { 0 };
-        self.session(sid).gaps |= gaps;
-        self.each_message(found & !gaps, |world, message| {
-            if buffering || !world.had(at, sid, message) {
-                world.hand_own(sid, message);
-            }
-        });
-        self.each_message(buffer, |world, message| world.hand_own(sid, message));
-        if self.slip == Some(Slip::LiveAfterReads) && self.session(sid).missed == 0 {
-            let place = self.worker(at).handed.place();
-            let session = self.session(sid);
-            (session.phase, session.place) = (Phase::Live, place);
-        }
-    }
-
-    /// What its read found stands in a session's queue: its cursor comes behind it.
-    fn conclude_read(&mut self, at: At, sid: Sid) {
-        let watermark = self.worker(at).watermark;
-        let mut viewed = self.viewed(at.life);
-        let session = self.session(sid);
-        let Some(reading) = session.reading.take() else { return };
-        if session.phase == Phase::Missing {
-            // It counts as broken: it did not hear what came meanwhile.
-            viewed.breaks = u64::MAX;
-        }
-        let cursor = session.footing.read(reading, viewed, watermark);
-        session.buffering = false;
-        trace!(self, "session {sid} read: {cursor:?} {:?}", self.session(sid).footing);
-        self.hand_cursor(sid, cursor);
-        if self.session(sid).phase == Phase::Missing {
-            let confirmed = self.is_confirmed(at.life, self.session_ref(sid).user);
-            self.register(at, sid, confirmed);
-        }
-    }
-
-    /// Reads for a live session that does not share the watermark though nothing is frozen.
-    fn read_anew(&mut self, at: At, sid: Sid) {
-        let frozen = self.viewed(at.life).frozen;
-        let Session { user, phase, .. } = *self.session_ref(sid);
-        let session = self.session(sid);
-        let idle = session.reading.is_none() && session.footing.is_told();
-        if phase == Phase::Live
-            && idle
-            && !session.footing.is_shared()
-            && !frozen
-            && self.is_confirmed(at.life, user)
-        {
-            self.begin_read(at, sid, true);
-        }
-    }
-
-    /// A second passed.
-    pub fn tick_session(&mut self, sid: Sid) {
-        let at = self.session(sid).at;
-        self.read_anew(at, sid);
     }
 
     /// Whether a session has had a message.
     pub fn had(&mut self, at: At, sid: Sid, message: Msg) -> bool {
         let Session { user, place, own, .. } = *self.session_ref(sid);
-        let id = self.messages[usize::from(message)].id;
-        own & one(message) != 0 || self.worker(at).handed.had(id, user.into(), place)
+        let (id, content) = (self.messages[usize::from(message)].id, self.content(message));
+        let (key, place) = match content {
+            Content::Room(room) => (room, self.place_in(at, user, room, place)),
+            _ => (user, place),
+        };
+        own & one(message) != 0 || self.worker(at).handed.had(id, key.into(), place)
     }
 
     /// Hands a message that was read for a session to it, unless it was before.
     pub fn hand_own(&mut self, sid: Sid, message: Msg) {
-        let session = self.session(sid);
-        if session.own & one(message) == 0 {
+        let Session { at, user, own, .. } = *self.session_ref(sid);
+        if own & one(message) == 0 && self.may_be_handed(at, user, message) {
+            let session = self.session(sid);
             session.own |= one(message);
             self.hand(sid, Frame::Message(message));
             if self.slip == Some(Slip::ReadsNoted) {
@@ -356,15 +183,18 @@ impl World {
     }
 
     /// Delivers a message to the sessions of a worker that have not had it.
-    pub fn deliver(&mut self, at: At, message: Msg, keys: u8) {
+    pub fn deliver(&mut self, at: At, message: Msg, keys: Keys) {
         let known = &self.messages[usize::from(message)];
-        let (id, from) = (known.id, known.session);
+        let (id, from, content) = (known.id, known.session, known.content);
         let node = &self.nodes[usize::from(at.life.node)];
         node.ids.observe(id.time(), node.clocks.wall(self.now));
-        for user in (0..8_u8).filter(|user| keys & 1 << user != 0) {
+        if let Content::Change(change) = content {
+            return self.hear_notice(at, id, &change);
+        }
+        for key in each_key(keys) {
             self.each_session(at, |world, sid| {
-                let Session { user: whose, phase, .. } = *world.session_ref(sid);
-                if whose == user
+                let Session { user, phase, .. } = *world.session_ref(sid);
+                if (user == key || key >= USERS_MAX && world.is_his(at, user, message))
                     && phase == Phase::Live
                     && from != sid
                     && !world.had(at, sid, message)
@@ -372,8 +202,12 @@ impl World {
                     world.deliver_to(at, sid, message);
                 }
             });
-            self.worker(at).handed.note(id, user.into());
+            self.worker(at).handed.note(id, key.into());
         }
+    }
+
+    fn content(&self, message: Msg) -> Content {
+        self.messages[usize::from(message)].content
     }
 
     fn deliver_to(&mut self, at: At, sid: Sid, message: Msg) {
@@ -395,6 +229,9 @@ impl World {
 
     /// Hands a cursor to a session, behind what it was handed before.
     pub fn hand_cursor(&mut self, sid: Sid, cursor: Micros) {
+        let Session { at, user, .. } = *self.session_ref(sid);
+        let cap = self.belonging(at, user).and_then(|it| it.affiliations.cap());
+        let cursor = cap.map_or(cursor, |cap| cap.min(cursor));
         let session = self.session(sid);
         if cursor > session.told_to {
             session.told_to = cursor;
@@ -412,6 +249,10 @@ impl World {
             return;
         }
         let (device, at) = (session.device, session.at);
+        if let Frame::Message(message) = frame {
+            self.judge_handed(sid, message);
+        }
+        let session = self.session(sid);
         if !session.slow && session.pipe.is_empty() {
             return self.receive(device, sid, frame);
         }
@@ -478,21 +319,23 @@ impl World {
         let held = it.sessions.len();
         it.sessions.retain(|other| *other != sid);
         if it.sessions.len() < held {
+            self.leave_belonging(at, user);
             self.let_go(at, user);
         }
     }
 
-    fn let_go(&mut self, at: At, user: u8) {
+    /// One fewer holds interest in a key.
+    pub(super) fn let_go(&mut self, at: At, key: Key) {
         let it = self.worker(at);
-        it.holds[usize::from(user)] -= 1;
-        if it.holds[usize::from(user)] > 0 {
+        it.holds[usize::from(key)] -= 1;
+        if it.holds[usize::from(key)] > 0 {
             return;
         }
-        let (index, now) = (self.bucket_of(user), self.now / super::queue::MILLI);
+        let (index, now) = (self.bucket_of(key), self.now / super::queue::MILLI);
         let shard = self.shard_of(index);
         let jitter = self.rng.bits();
         let node = &mut self.nodes[usize::from(at.life.node)];
-        node.wants[usize::from(user)] &= !(1 << (at.thread - 1));
+        node.wants[usize::from(key)] &= !(1 << (at.thread - 1));
         self.hearing(at.life, shard).machine.release(bucket(index), now, jitter);
         let owner = super::node::owner_of(at.life, shard, self.plan.size.workers);
         self.post(owner, Job::Command(shard));

@@ -18,13 +18,23 @@ pub enum Slip {
     ReadsNoted,
     /// Workers share the watermark: it does not stand in the queue of each.
     SharedWatermark,
+    /// A change of a membership does not stand in the table of what is pending.
+    ChangeUnentered,
+    /// Rounds do not read memberships again.
+    RoundsForgetMemberships,
+    /// What was found for a room is handed over by who was in it when it was read.
+    StaleList,
+    /// A resume reads the memberships before there is interest in the user's key.
+    MembershipsFirst,
+    /// What is read for a room that a user joined is not kept for a session that missed something.
+    MissingForgotten,
     /// A session is moved to another worker as it is, and what waits for it stays behind.
     MovedUndrained,
 }
 
 impl Slip {
     /// All.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 13] = [
         Self::CachedTime,
         Self::LateEntry,
         Self::RowsByName,
@@ -32,6 +42,11 @@ impl Slip {
         Self::LiveAfterReads,
         Self::ReadsNoted,
         Self::SharedWatermark,
+        Self::ChangeUnentered,
+        Self::RoundsForgetMemberships,
+        Self::StaleList,
+        Self::MembershipsFirst,
+        Self::MissingForgotten,
         Self::MovedUndrained,
     ];
 }

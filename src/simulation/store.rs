@@ -2,9 +2,10 @@
 //! touch two. So a quorum read sees what was acknowledged before it began, and what was not may
 //! show in one read and not in the next.
 
-use super::event::Msg;
+use super::event::{Key, Msg};
 use super::queue::{SECOND, Time};
 use super::rng::Rng;
+use crate::domain::{MessageId, Micros};
 use crate::roster::Row;
 
 /// Never.
@@ -192,7 +193,8 @@ const WINDOW: usize = 12;
 pub struct Stored {
     /// The message itself.
     pub row: Replicas,
-    /// The line in the activity of each of its two users.
+    /// The line in the activity of each of its two users. Of a room's message the first is the
+    /// room's head, of a membership the row on the user's side.
     pub activity: [Replicas; 2],
 }
 
@@ -207,23 +209,43 @@ impl Stored {
         Self { row: draw(), activity: [draw(), draw()] }
     }
 
+    /// Draws the two writes of a room's message, or of a membership.
+    pub fn draw_two(writing: &Writing, rng: &mut Rng, now: Time) -> Self {
+        let (row, other) = (writing.draw(rng, now), writing.draw(rng, now));
+        Self { row, activity: [other, other] }
+    }
+
+    /// All replicas have had it since before anything.
+    pub const EVERYWHERE: Self = Self { row: Replicas([0; 3]), activity: [Replicas([0; 3]); 2] };
+
     /// When a quorum has all of it.
     pub fn quorum(&self) -> Time {
         self.row.quorum().max(self.activity[0].quorum()).max(self.activity[1].quorum())
     }
 }
 
-/// A read of what a user may have missed: his activity first, then ranges.
-#[derive(Debug, Clone, Copy, Default)]
+/// A read of what a user may have missed: his activity and the heads of his rooms first, then
+/// ranges.
+#[derive(Debug, Clone, Copy)]
 pub struct Looks {
-    /// At the activity.
+    /// At the activity and at heads.
     pub activity: Touch,
     /// At the ranges.
     pub ranges: Touch,
-    /// Above which id, by its time.
-    pub above: u64,
-    /// Whose.
-    pub user: u8,
+    /// Above which id they show that something is new.
+    pub since: MessageId,
+    /// Above which id ranges begin: the last of the last page. Ids may share a time.
+    pub above: MessageId,
+    /// Whose: a user's, or a room's.
+    pub key: Key,
+}
+
+impl Looks {
+    /// The same above a time.
+    pub const fn above(self, time: Micros) -> Self {
+        let id = MessageId::last_of(time);
+        Self { since: id, above: id, ..self }
+    }
 }
 
 /// A set of messages.

@@ -3,7 +3,9 @@
 
 use std::collections::VecDeque;
 
-use super::event::{At, Cargo, Command, Conn, Event, Job, Life, What};
+use super::event::{
+    At, Cargo, Command, Conn, Event, Job, KEYS_MAX, Key, Keys, Life, What, each_key,
+};
 use super::keeping::Told;
 use super::queue::{MILLI, SECOND, Time};
 use super::redis::always;
@@ -134,17 +136,16 @@ impl World {
             *missing &= !channels(batch);
         }
         for ticket in tickets {
-            let sid = ticket.0 as u16;
-            let owner = self.session(sid).at;
-            self.hand_off(owner, Job::Confirmed(sid));
+            let (owner, job) = self.waiter(at.life, ticket);
+            self.hand_off(owner, job);
         }
     }
 
     /// The buckets of a shard that somebody on a node holds.
     fn needed(&self, life: Life, shard: u8) -> u64 {
         let node = &self.nodes[usize::from(life.node)];
-        let users = (0..self.plan.size.users).filter(|user| node.wants[usize::from(*user)] != 0);
-        let buckets = users.map(|user| self.bucket_of(user));
+        let keys = (0..KEYS_MAX as Key).filter(|key| node.wants[usize::from(*key)] != 0);
+        let buckets = keys.map(|key| self.bucket_of(key));
         buckets.filter(|bucket| self.shard_of(*bucket) == shard).fold(0, |mask, b| mask | 1 << b)
     }
 
@@ -221,10 +222,10 @@ impl World {
     }
 
     /// Puts a message into the queues of the workers that want it, those of `but` left out.
-    pub fn dispatch(&mut self, life: Life, message: u8, keys: u8, but: u8) {
+    pub fn dispatch(&mut self, life: Life, message: u8, keys: Keys, but: u8) {
         let wants = &self.nodes[usize::from(life.node)].wants;
-        let users = (0..8).filter(|user| keys & 1 << user != 0);
-        let workers = users.fold(0, |mask, user| mask | wants[user]) & !but;
+        let wanted = each_key(keys).fold(0, |mask, key| mask | wants[usize::from(key)]);
+        let workers = wanted & !but;
         for worker in (0..self.plan.size.workers).filter(|worker| workers & 1 << worker != 0) {
             self.put(life, worker, Item::Deliver(message, keys));
         }

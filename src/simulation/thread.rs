@@ -31,8 +31,14 @@ pub enum Step {
     Flush,
     /// Worker: `sent` goes to the sender.
     Reply(Msg),
-    /// Worker: a session's read, which has begun, goes to the store.
+    /// Worker: a session's read, which has begun, goes to the store: of memberships first.
+    IssueMemberships(Sid),
+    /// Worker: a read for a room that a user joined, which has begun, goes to the store.
+    IssueJoinRead(u8, u16),
+    /// Worker: of what it may have missed.
     IssueRead(Sid),
+    /// Worker: its next page does.
+    IssuePage(Sid),
 }
 
 /// A thread.

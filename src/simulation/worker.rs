@@ -4,8 +4,12 @@ use std::collections::VecDeque;
 
 use smallvec::SmallVec;
 
-use super::event::{At, Cargo, Event, Job, Life, Msg, OWN, Sid, What};
+use super::belonging::Belonging;
+use super::event::{
+    At, Cargo, Event, Job, KEYS_MAX, Keys, Life, Msg, OWN, ROOMS_MAX, Sid, USERS_MAX, What,
+};
 use super::keeping::{Answer, Told};
+use super::members::{NO_STAMP, Stamps};
 use super::plan::Bounds;
 use super::publisher::Publishing;
 use super::queue::SECOND;
@@ -19,8 +23,8 @@ use crate::roster::Rules;
 /// What stands in a worker's queue.
 #[derive(Debug, Clone, Copy)]
 pub enum Item {
-    /// A message, for these users' keys.
-    Deliver(Msg, u8),
+    /// A message, for these keys.
+    Deliver(Msg, Keys),
     /// The loop wants its part of a row.
     Ask(u16),
     /// Another incarnation begins.
@@ -61,10 +65,14 @@ pub struct Worker {
     pub sessions: Vec<Sid>,
     /// Its publisher connections, a shard each.
     pub publishing: SmallVec<[Publishing; 2]>,
-    /// How many of its sessions hold interest in a user's key.
-    pub holds: [u8; 8],
+    /// How many of its sessions, or of its users, hold interest in a key.
+    pub holds: [u8; KEYS_MAX],
+    /// Where its users stand with rooms.
+    pub belongings: Vec<Belonging>,
     /// The round under way.
     pub rounding: Rounding,
+    /// Which leaves it heard of, for the referee.
+    pub left: Stamps,
     queue: VecDeque<Item>,
     deliveries: usize,
 }
@@ -79,8 +87,10 @@ impl Worker {
             watermark: Micros::default(),
             sessions: Vec::new(),
             publishing: (0..shards).map(|_| Publishing::default()).collect(),
-            holds: [0; 8],
+            holds: [0; KEYS_MAX],
+            belongings: Vec::new(),
             rounding: Rounding::default(),
+            left: [[NO_STAMP; ROOMS_MAX as usize]; USERS_MAX as usize],
             queue: VecDeque::new(),
             deliveries: 0,
         }
@@ -228,6 +238,7 @@ impl World {
             self.tell(at.life, Told::Stuck);
         }
         self.each_session(at, Self::tick_session);
+        self.tick_belongings(at);
         if at.thread == 1 {
             for shard in 0..self.plan.size.shards {
                 let owner = super::node::owner_of(at.life, shard, self.plan.size.workers);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::client::Device;
-use super::event::{Act, At, Dev, Event, Job};
+use super::event::{Act, At, Dev, Event, Job, KEYS_MAX, Key, ROOMS, ROOMS_MAX, USERS_MAX};
+use super::members::Members;
 use super::node::Node;
 use super::plan::Plan;
 use super::profile::Profile;
@@ -19,6 +20,7 @@ use super::session::Session;
 use super::slip::Slip;
 use super::store::{Messages, Store};
 use super::thread::Step;
+use crate::domain::{RoomId, UserId};
 use crate::layout::{BucketCount, Buckets, Layout};
 use crate::roster::{About, Incarnation, Rules, ShardTag, State};
 
@@ -58,8 +60,14 @@ pub struct World {
     pub wishes: Vec<Wish>,
     /// All messages that got an id.
     pub messages: Vec<Known>,
-    /// Each user's messages.
-    pub user_messages: [Messages; 8],
+    /// Each key's messages: the direct ones of a user, those of a room.
+    pub key_messages: [Messages; KEYS_MAX],
+    /// The rooms as the product names them.
+    pub rooms: Vec<RoomId>,
+    /// A user as the product names him, whoever he is.
+    pub anybody: UserId,
+    /// Who is in which room, as the referee knows it.
+    pub members: Members,
     /// What passed the check.
     pub passed: Messages,
     /// What was answered with `sent`.
@@ -111,7 +119,12 @@ impl World {
             devices: Vec::new(),
             wishes: Vec::new(),
             messages: Vec::new(),
-            user_messages: [0; 8],
+            key_messages: [0; KEYS_MAX],
+            rooms: (0..ROOMS_MAX)
+                .map(|room| RoomId::parse(&format!("r{room}")).expect("a name"))
+                .collect(),
+            anybody: UserId::parse("u").expect("a name"),
+            members: Members::default(),
             passed: 0,
             acked: 0,
             objection: None,
@@ -160,8 +173,9 @@ impl World {
         self.sessions.clear();
         self.wishes.clear();
         self.messages.clear();
-        (self.user_messages, self.objection) = ([0; 8], None);
+        (self.key_messages, self.objection) = ([0; KEYS_MAX], None);
         (self.passed, self.acked) = (0, 0);
+        self.members = Members::default();
         self.trace.clear();
         self.incarnations = 0;
         self.tags.clear();
@@ -172,6 +186,7 @@ impl World {
         for _ in 0..self.plan.size.nodes {
             self.join();
         }
+        self.settle_in();
     }
 
     fn schedule_clients(&mut self) {
@@ -183,6 +198,11 @@ impl World {
         for device in 0..devices {
             let at = self.rng.below(8 * SECOND);
             self.queue.push(at, Event::Client(device as Dev, Act::Connect));
+        }
+        for _ in 0..self.plan.size.changes {
+            let device = self.rng.below(devices) as Dev;
+            let at = self.draw_act();
+            self.queue.push(at, Event::Client(device, Act::Churn));
         }
         for index in 0..self.plan.size.sends {
             let device = self.rng.below(devices) as Dev;
@@ -197,6 +217,15 @@ impl World {
             let device = self.rng.below(devices) as Dev;
             let at = 4 * SECOND + self.rng.below(self.plan.size.active - 10 * SECOND);
             self.queue.push(at, Event::Client(device, Act::Any));
+        }
+    }
+
+    /// A time for something: near a fault or anywhere.
+    fn draw_act(&mut self) -> Time {
+        let fault = self.rng.below(2 * self.plan.faults.len() as u64 + 1) as usize;
+        match self.plan.faults.get(fault) {
+            Some((at, _)) => (at + self.rng.below(8 * SECOND)).saturating_sub(2 * SECOND),
+            None => 4 * SECOND + self.rng.below(self.plan.size.active - TAIL),
         }
     }
 
@@ -268,6 +297,7 @@ impl World {
             Job::Drain => self.next_item(at),
             Job::Watermark => self.advance_at_once(at),
             Job::Send(wish) => self.send(at, wish),
+            Job::Member(wish, works) => self.member_read(at, wish, works),
             Job::Enter(message) => self.enter_late(at, message),
             Job::StoreAck(message) => self.store_acked(at, message),
             Job::StoreFail(message) => self.store_failed(at, message),
@@ -278,8 +308,16 @@ impl World {
             Job::Hello(sid) => self.hello(at, sid),
             Job::ConfirmTimeout(sid) => self.confirm_timed_out(at, sid),
             Job::Confirmed(sid) => self.confirmed(at, sid),
+            Job::Memberships(sid, number, works) => self.memberships_read(at, sid, number, works),
+            Job::RoomsTimeout(sid, number) => self.rooms_timed_out(at, sid, number),
+            Job::RoomHeard(user) => self.room_heard(at, user),
+            Job::JoinTimeout(user, number) => self.join_timed_out(at, user, number),
+            Job::JoinRead(user, number, works) => self.join_read(at, user, number, works),
             Job::ReadAgain(sid) => self.read_again(at, sid),
             Job::Read(sid, number, works) => self.session_read(at, sid, number, works),
+            Job::RoundMemberships(number, index, works) => {
+                self.round_memberships(at, number, index, works);
+            }
             Job::RoundRead(number, index, works) => self.round_read(at, number, index, works),
             Job::Close(sid) => self.end_session(at, sid),
             Job::SubConnect(shard, attempt) => self.connect_subscriber(at, shard, attempt),
@@ -306,7 +344,10 @@ impl World {
             Step::Append(message) => self.append(at, message),
             Step::Flush => self.flush(at),
             Step::Reply(message) => self.reply(message),
+            Step::IssueMemberships(sid) => self.issue_memberships(at, sid),
+            Step::IssueJoinRead(user, number) => self.issue_join_read(at, user, number),
             Step::IssueRead(sid) => self.issue_read(at, sid),
+            Step::IssuePage(sid) => self.issue_page(at, sid),
         }
     }
 
@@ -316,9 +357,12 @@ impl World {
         Incarnation(self.incarnations)
     }
 
-    /// A user's bucket.
-    pub const fn bucket_of(&self, user: u8) -> u8 {
-        user % self.plan.size.buckets
+    /// A key's bucket. Those of rooms are others than those of users.
+    pub const fn bucket_of(&self, key: Key) -> u8 {
+        match key.checked_sub(USERS_MAX) {
+            None => key % self.plan.size.buckets,
+            Some(room) => ROOMS + room % self.plan.size.buckets,
+        }
     }
 
     /// A bucket's shard.

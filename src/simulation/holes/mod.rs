@@ -10,6 +10,7 @@
 //! | `sends` | from an id to its check: 15, 16 |
 //! | `resumes` | a session that is read for: 6, 7, 8, 9, 10, 18 |
 //! | `workers` | several workers of a node: 17 |
+//! | `memberships` | users who join rooms while they are here |
 
 use super::plan::Plan;
 use super::referee::Broken;
@@ -21,6 +22,7 @@ use crate::roster::{Rule, Rules};
 
 mod leases;
 mod links;
+mod memberships;
 mod resumes;
 mod rows;
 mod sends;

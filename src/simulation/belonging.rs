@@ -1,0 +1,360 @@
+//! Where a user stands with rooms, as a worker knows it: notices and reads of memberships, interest
+//! in his rooms, and the reads for those that he joined while he is here.
+
+use super::change::Change;
+use super::event::{At, Event, Job, Key, Life, Msg, Sid, USERS_MAX};
+use super::queue::{SECOND, Time};
+use super::send::Content;
+use super::session::{Phase, Session};
+use super::slip::Slip;
+use super::store::{Looks, Messages, one};
+use super::thread::Step;
+use super::world::World;
+use crate::domain::{MessageId, RoomId};
+use crate::interest::{Standing, Ticket};
+use crate::proof::{Affiliations, Due, Learned, Place, Reading};
+use crate::roster::Rules;
+
+/// How long a room that a user joined is waited for.
+const JOIN_WAIT: Time = SECOND;
+
+/// What tells a wait for a room from a session's for its user's key.
+const FOR_ROOM: u64 = 1 << 32;
+
+/// A user with a worker.
+#[derive(Debug)]
+pub struct Belonging {
+    /// Who.
+    pub user: u8,
+    /// His rooms.
+    pub affiliations: Affiliations,
+    /// Whether a session of his has read them.
+    pub loaded: bool,
+    sessions: u8,
+    reads: Vec<JoinRead>,
+    number: u16,
+}
+
+/// A read for a room that he joined.
+#[derive(Debug)]
+struct JoinRead {
+    number: u16,
+    room: Key,
+    due: Due,
+    /// None while the room's interest is waited for.
+    reading: Option<Reading>,
+    looks: Option<Looks>,
+}
+
+impl Belonging {
+    fn new(user: u8, rules: Rules) -> Self {
+        let affiliations = Affiliations::new(rules);
+        Self { user, affiliations, loaded: false, sessions: 0, reads: Vec::new(), number: 0 }
+    }
+}
+
+impl World {
+    /// A room as the product names it.
+    pub fn room_id(&self, room: Key) -> &RoomId {
+        &self.rooms[usize::from(room - USERS_MAX)]
+    }
+
+    fn room_of(&self, room: &RoomId) -> Key {
+        let at = self.rooms.iter().position(|known| known == room);
+        USERS_MAX + at.expect("a room of this world") as Key
+    }
+
+    fn belonging_ref(&self, at: At, user: u8) -> Option<&Belonging> {
+        let node = &self.nodes[usize::from(at.life.node)];
+        let belongings = &node.workers[usize::from(at.thread - 1)].belongings;
+        belongings.iter().find(|it| it.user == user)
+    }
+
+    pub(super) fn belonging(&mut self, at: At, user: u8) -> Option<&mut Belonging> {
+        self.worker(at).belongings.iter_mut().find(|it| it.user == user)
+    }
+
+    /// A session of a user stands with a worker.
+    pub(super) fn join_belonging(&mut self, at: At, user: u8) {
+        if self.plan.size.rooms == 0 {
+            return;
+        }
+        if self.belonging(at, user).is_none() {
+            let fresh = Belonging::new(user, self.rules);
+            self.worker(at).belongings.push(fresh);
+        }
+        if let Some(it) = self.belonging(at, user) {
+            it.sessions += 1;
+        }
+    }
+
+    /// It is gone; with the last one goes what is known of his rooms.
+    pub(super) fn leave_belonging(&mut self, at: At, user: u8) {
+        let Some(it) = self.belonging(at, user) else { return };
+        it.sessions -= 1;
+        if it.sessions > 0 {
+            return;
+        }
+        for room in self.rooms_of(at, user) {
+            self.let_go(at, room);
+        }
+        self.worker(at).belongings.retain(|it| it.user != user);
+    }
+
+    /// The rooms that a user is in, as a worker knows it.
+    pub fn rooms_of(&self, at: At, user: u8) -> Vec<Key> {
+        let inside = self.belonging_ref(at, user).into_iter();
+        let inside = inside.flat_map(|it| it.affiliations.inside());
+        inside.map(|affiliation| self.room_of(&affiliation.room)).collect()
+    }
+
+    /// Whether a user is in a room, as a worker knows it.
+    pub fn is_inside(&self, at: At, user: u8, room: Key) -> bool {
+        let known = self.belonging_ref(at, user);
+        let known = known.and_then(|it| it.affiliations.get(self.room_id(room).as_str()));
+        known.is_some_and(|affiliation| affiliation.inside)
+    }
+
+    /// Whether a message is a user's, as a worker knows it.
+    pub fn is_his(&self, at: At, user: u8, message: Msg) -> bool {
+        let known = &self.messages[usize::from(message)];
+        match known.content {
+            Content::Direct(_) => true,
+            Content::Room(room) => self
+                .belonging_ref(at, user)
+                .is_some_and(|it| it.affiliations.is_owed(self.room_id(room).as_str(), known.id)),
+            Content::Change(_) => false,
+        }
+    }
+
+    /// Whether what was read or kept may be handed to a user's session now.
+    pub fn may_be_handed(&self, at: At, user: u8, message: Msg) -> bool {
+        let known = &self.messages[usize::from(message)];
+        match known.content {
+            Content::Room(room) if self.slip == Some(Slip::StaleList) => {
+                let it = self.belonging_ref(at, user);
+                let affiliation =
+                    it.and_then(|it| it.affiliations.get(self.room_id(room).as_str()));
+                affiliation.is_none_or(|affiliation| known.id > affiliation.joined)
+            }
+            _ => self.is_his(at, user, message),
+        }
+    }
+
+    /// The place from which on a session has what is delivered to a room.
+    pub fn place_in(&self, at: At, user: u8, room: Key, session: Place) -> Place {
+        let it = self.belonging_ref(at, user);
+        it.map_or(session, |it| it.affiliations.place(self.room_id(room).as_str(), session))
+    }
+
+    /// Whether all rooms of a user are heard.
+    pub fn are_heard(&self, at: At, user: u8) -> bool {
+        self.rooms_of(at, user).into_iter().all(|room| self.is_confirmed(at.life, room))
+    }
+
+    /// A notice reaches a worker.
+    pub(super) fn hear_notice(&mut self, at: At, stamp: MessageId, change: &Change) {
+        if self.belonging(at, change.user).is_none() {
+            return;
+        }
+        if !change.inside {
+            self.heard_leave(at, change.user, change.room, stamp);
+        }
+        self.learn(at, stamp, change, Learned::News);
+    }
+
+    /// A membership comes to be known.
+    pub(super) fn learn(&mut self, at: At, stamp: MessageId, change: &Change, learned: Learned) {
+        let Change { user, room, .. } = *change;
+        let row = self.membership(stamp, change);
+        let place = self.worker(at).handed.place();
+        let was_inside = self.is_inside(at, user, room);
+        let Some(it) = self.belonging(at, user) else { return };
+        let applied = it.affiliations.apply(&row, place, learned);
+        let due = it.affiliations.due_of(&row.room, row.joined);
+        trace!(self, "{at:?} learns {change:?}: {applied:?}");
+        match (was_inside, self.is_inside(at, user, room)) {
+            (false, true) => self.take_interest(at, room),
+            (true, false) => self.let_go(at, room),
+            _ => {}
+        }
+        if let Some(due) = due.filter(|_| applied == crate::proof::Applied::Joined) {
+            self.await_joined(at, user, room, due);
+        }
+    }
+
+    /// Memberships were read, from `begun` on.
+    pub(super) fn learn_all(&mut self, at: At, user: u8, rows: &[(MessageId, Change)], news: bool) {
+        let Some(it) = self.belonging(at, user) else { return };
+        let learned = if it.loaded || news { Learned::News } else { Learned::First };
+        it.loaded |= !news;
+        for (stamp, change) in rows {
+            self.learn(at, *stamp, change, learned);
+        }
+    }
+
+    /// A room that a user joined is to be heard, and then read.
+    fn await_joined(&mut self, at: At, user: u8, room: Key, due: Due) {
+        let Some(it) = self.belonging(at, user) else { return };
+        it.number += 1;
+        let number = it.number;
+        it.reads.retain(|read| read.room != room);
+        it.reads.push(JoinRead { number, room, due, reading: None, looks: None });
+        if self.awaits_room(at, user, room) {
+            self.queue
+                .push(self.now + JOIN_WAIT, Event::Thread(at, Job::JoinTimeout(user, number)));
+        } else {
+            self.begin_join_read(at, user, number);
+        }
+    }
+
+    /// Whether a room is not heard yet: the worker is told when it is.
+    pub(super) fn awaits_room(&mut self, at: At, user: u8, room: Key) -> bool {
+        let index = self.bucket_of(room);
+        let shard = self.shard_of(index);
+        let ticket = Ticket(FOR_ROOM | u64::from(at.thread) << 8 | u64::from(user));
+        let machine = &mut self.hearing(at.life, shard).machine;
+        let bucket = super::subscriber::bucket(index);
+        machine.confirmation(bucket, ticket, |_| true) != Standing::Confirmed
+    }
+
+    /// Who waits for a confirmation.
+    pub(super) fn waiter(&mut self, life: Life, ticket: Ticket) -> (At, Job) {
+        if ticket.0 & FOR_ROOM == 0 {
+            let sid = ticket.0 as Sid;
+            return (self.session(sid).at, Job::Confirmed(sid));
+        }
+        let (thread, user) = ((ticket.0 >> 8) as u8, ticket.0 as u8);
+        (At { life, thread }, Job::RoomHeard(user))
+    }
+
+    /// A room of a user is heard.
+    pub fn room_heard(&mut self, at: At, user: u8) {
+        self.each_session(at, |world, sid| {
+            if world.sessions[usize::from(sid)].user == user {
+                world.go_on_if_heard(at, sid);
+            }
+        });
+        let Some(it) = self.belonging(at, user) else { return };
+        let waiting = it.reads.iter().filter(|read| read.reading.is_none());
+        let waiting: Vec<(u16, Key)> = waiting.map(|read| (read.number, read.room)).collect();
+        for (number, room) in waiting {
+            if self.is_confirmed(at.life, room) {
+                self.begin_join_read(at, user, number);
+            }
+        }
+    }
+
+    /// The room that a user joined is not waited for any longer.
+    pub fn join_timed_out(&mut self, at: At, user: u8, number: u16) {
+        let Some(it) = self.belonging(at, user) else { return };
+        if it.reads.iter().any(|read| read.number == number && read.reading.is_none()) {
+            self.begin_join_read(at, user, number);
+        }
+    }
+
+    fn begin_join_read(&mut self, at: At, user: u8, number: u16) {
+        let wall = self.nodes[usize::from(at.life.node)].clocks.wall(self.now);
+        let viewed = self.viewed(at.life);
+        let room = |read: &JoinRead| (read.number == number).then_some(read.room);
+        let room = self.belonging_ref(at, user).and_then(|it| it.reads.iter().find_map(room));
+        let Some(room) = room else { return };
+        let reading = Reading::begin(wall, viewed, self.is_confirmed(at.life, room));
+        trace!(self, "{at:?} reads {room} for {user}: {reading:?}");
+        if let Some(read) = self.join_reading(at, user, number) {
+            read.reading = Some(reading);
+        }
+        self.then(at, Step::IssueJoinRead(user, number));
+    }
+
+    fn join_reading(&mut self, at: At, user: u8, number: u16) -> Option<&mut JoinRead> {
+        let it = self.belonging(at, user)?;
+        it.reads.iter_mut().find(|read| read.number == number)
+    }
+
+    /// A read for a room that a user joined goes to the store.
+    pub fn issue_join_read(&mut self, at: At, user: u8, number: u16) {
+        let end = self.now + 1 + self.plan.slow.reads.draw(&mut self.rng);
+        let ranges = self.draw_touch(self.now, end);
+        let works = !self.rng.chance(self.plan.slow.reads_fail_in);
+        let Some(read) = self.join_reading(at, user, number) else { return };
+        let above = MessageId::last_of(read.due.above);
+        let above = read.looks.map_or(above, |looks| looks.above);
+        let key = read.room;
+        read.looks = Some(Looks { activity: ranges, ranges, since: above, above, key });
+        self.queue.push(end, Event::Thread(at, Job::JoinRead(user, number, works)));
+    }
+
+    /// It is over: all sessions of the user are offered what it found.
+    pub fn join_read(&mut self, at: At, user: u8, number: u16, works: bool) {
+        let Some(it) = self.belonging(at, user) else { return };
+        let found = it.reads.iter().position(|read| read.number == number);
+        let Some(mut read) = found.map(|found| it.reads.swap_remove(found)) else { return };
+        let (Some(reading), Some(looks)) = (read.reading.filter(|_| works), read.looks) else {
+            return;
+        };
+        let (page, last) = self.first_page(self.found_in_range(&looks));
+        self.offer_to_all(at, user, page);
+        if let Some(above) = last
+            && let Some(it) = self.belonging(at, user)
+        {
+            read.looks = Some(Looks { above, ..looks });
+            it.reads.push(read);
+            return self.then(at, Step::IssueJoinRead(user, number));
+        }
+        let (now, watermark) = (self.viewed(at.life), self.worker(at).watermark);
+        let Some(it) = self.belonging(at, user) else { return };
+        let settled = it.affiliations.read(&read.due, reading, now, watermark);
+        trace!(self, "{at:?} has read {} for {user}: {settled}", read.room);
+    }
+
+    /// Offers messages of a room to all sessions of a user.
+    pub(super) fn offer_to_all(&mut self, at: At, user: u8, found: Messages) {
+        self.each_session(at, |world, sid| {
+            if world.sessions[usize::from(sid)].user == user {
+                world.each_message(found, |world, message| world.offer(at, sid, message));
+            }
+        });
+    }
+
+    /// Offers a message that was read to a session, unless it has had it. What a session reads for
+    /// itself comes first, and what it missed meanwhile changes nothing of what was read.
+    pub(super) fn offer(&mut self, at: At, sid: Sid, message: Msg) {
+        let Session { phase, .. } = self.sessions[usize::from(sid)];
+        let forgets = self.slip == Some(Slip::MissingForgotten);
+        match phase {
+            // The memory does not know what it missed.
+            Phase::Missing if !forgets => self.session(sid).put_aside(one(message)),
+            Phase::Live if !self.had(at, sid, message) => {
+                if self.session(sid).is_buffering() {
+                    self.session(sid).put_aside(one(message));
+                } else {
+                    self.hand_own(sid, message);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What is due to the users of a worker.
+    pub(super) fn dues(&self, at: At) -> Vec<(u8, Key, Due)> {
+        let node = &self.nodes[usize::from(at.life.node)];
+        let belongings = &node.workers[usize::from(at.thread - 1)].belongings;
+        let dues = belongings.iter().flat_map(|it| it.affiliations.due().map(|due| (it.user, due)));
+        dues.map(|(user, due)| (user, self.room_of(&due.room), due)).collect()
+    }
+
+    /// A second passed: what is due is read once its room is heard and nothing is frozen.
+    pub(super) fn tick_belongings(&mut self, at: At) {
+        if self.viewed(at.life).frozen {
+            return;
+        }
+        for (user, room, due) in self.dues(at) {
+            let Some(it) = self.belonging(at, user) else { continue };
+            let idle = it.reads.iter().all(|read| read.room != room);
+            if idle && self.is_confirmed(at.life, room) {
+                self.await_joined(at, user, room, due);
+            }
+        }
+    }
+}

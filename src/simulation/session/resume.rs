@@ -1,0 +1,328 @@
+//! A session is read for: its interest first, then where its user stands with rooms, then what it may
+//! have missed, and its cursor behind that.
+
+use super::{Phase, Session};
+use crate::interest::{Standing, Ticket};
+use crate::proof::Reading;
+use crate::simulation::event::{At, Event, Job, Key, Sid};
+use crate::simulation::members::NO_STAMP;
+use crate::simulation::queue::{SECOND, Time};
+use crate::simulation::slip::Slip;
+use crate::simulation::store::{Looks, Messages};
+use crate::simulation::subscriber::bucket;
+use crate::simulation::thread::Step;
+use crate::simulation::world::World;
+
+/// How long a session waits for its interest to be confirmed.
+const CONFIRM_WAIT: Time = SECOND;
+
+/// How long it waits for that in its rooms.
+const ROOMS_WAIT: Time = SECOND;
+
+impl World {
+    /// A session says hello: its interest first.
+    pub fn hello(&mut self, at: At, sid: Sid) {
+        let node = &self.nodes[usize::from(at.life.node)];
+        let Session { user, phase, .. } = *self.session_ref(sid);
+        if node.draining || node.refused || phase == Phase::Closed {
+            return self.refuse_session(sid);
+        }
+        if self.slip == Some(Slip::MembershipsFirst) {
+            let end = self.now + 1 + self.plan.slow.reads.draw(&mut self.rng);
+            let touch = self.draw_touch(self.now, end);
+            self.session(sid).memberships = Some((touch, self.now));
+        }
+        self.join_worker(at, sid);
+        let index = self.bucket_of(user);
+        let shard = self.shard_of(index);
+        let ticket = Ticket(u64::from(sid));
+        let machine = &mut self.hearing(at.life, shard).machine;
+        if machine.confirmation(bucket(index), ticket, |_| true) == Standing::Confirmed {
+            self.register(at, sid, true);
+        } else {
+            self.queue.push(self.now + CONFIRM_WAIT, Event::Thread(at, Job::ConfirmTimeout(sid)));
+        }
+    }
+
+    /// A session stands with a worker, whose interest in its key it shares.
+    pub fn join_worker(&mut self, at: At, sid: Sid) {
+        let user = self.session(sid).user;
+        self.worker(at).sessions.push(sid);
+        self.join_belonging(at, user);
+        self.take_interest(at, user);
+    }
+
+    /// One more holds interest in a key.
+    pub fn take_interest(&mut self, at: At, key: Key) {
+        let index = self.bucket_of(key);
+        let shard = self.shard_of(index);
+        let it = self.worker(at);
+        it.holds[usize::from(key)] += 1;
+        if it.holds[usize::from(key)] == 1 {
+            self.nodes[usize::from(at.life.node)].wants[usize::from(key)] |= 1 << (at.thread - 1);
+            self.hearing(at.life, shard).machine.acquire(bucket(index));
+            let owner = crate::simulation::node::owner_of(at.life, shard, self.plan.size.workers);
+            self.post(owner, Job::Command(shard));
+        }
+    }
+
+    /// A session's interest is confirmed.
+    pub fn confirmed(&mut self, at: At, sid: Sid) {
+        match self.session(sid).phase {
+            Phase::Joining => self.register(at, sid, true),
+            Phase::Live => self.read_anew(at, sid),
+            _ => {}
+        }
+    }
+
+    /// A session's interest is not waited for any longer.
+    pub fn confirm_timed_out(&mut self, at: At, sid: Sid) {
+        if self.session(sid).phase == Phase::Joining {
+            self.register(at, sid, false);
+        }
+    }
+
+    /// Registers a session for live delivery, and begins to read for it.
+    fn register(&mut self, at: At, sid: Sid, confirmed: bool) {
+        let place = self.worker(at).handed.place();
+        let late = self.slip == Some(Slip::LiveAfterReads);
+        let session = self.session(sid);
+        session.phase = if late { Phase::Missing } else { Phase::Live };
+        (session.place, session.buffering, session.buffer) = (place, true, 0);
+        self.begin_read(at, sid, confirmed);
+    }
+
+    fn begin_read(&mut self, at: At, sid: Sid, confirmed: bool) {
+        let watermark = self.worker(at).watermark;
+        let wall = self.nodes[usize::from(at.life.node)].clocks.wall(self.now);
+        let viewed = self.viewed(at.life);
+        let session = self.session(sid);
+        session.reading = Some(Reading::begin(wall, viewed, confirmed));
+        session.read_no += 1;
+        session.above = session.footing.above(watermark);
+        trace!(self, "{at:?} session {sid} reads above {} ({confirmed})", self.session(sid).above);
+        let has_rooms = self.plan.size.rooms > 0;
+        self.then(at, if has_rooms { Step::IssueMemberships(sid) } else { Step::IssueRead(sid) });
+    }
+
+    /// Where a session's user stands with rooms is asked of the store.
+    pub fn issue_memberships(&mut self, at: At, sid: Sid) {
+        let end = self.now + 1 + self.plan.slow.reads.draw(&mut self.rng);
+        let touch = self.draw_touch(self.now, end);
+        let works = !self.rng.chance(self.plan.slow.reads_fail_in);
+        let now = self.now;
+        let session = self.session(sid);
+        session.memberships = session.memberships.take().or(Some((touch, now)));
+        let job = Job::Memberships(sid, session.read_no, works);
+        self.queue.push(end, Event::Thread(at, job));
+    }
+
+    /// It is known: his rooms are to be heard.
+    pub fn memberships_read(&mut self, at: At, sid: Sid, read_no: u16, works: bool) {
+        let session = self.session(sid);
+        if session.phase == Phase::Closed || session.read_no != read_no {
+            return;
+        }
+        let Some((touch, begun)) = session.memberships.take().filter(|_| works) else {
+            return self.read_failed(at, sid);
+        };
+        let user = session.user;
+        let rows = self.membership_rows(user, &touch);
+        if self.slip != Some(Slip::MembershipsFirst) {
+            self.knows_leaves(at, user, begun);
+        }
+        self.learn_all(at, user, &rows, false);
+        let rooms = self.rooms_of(at, user);
+        let awaited = rooms.into_iter().filter(|room| self.awaits_room(at, user, *room)).count();
+        if awaited == 0 {
+            return self.go_on_with_rooms(at, sid);
+        }
+        self.session(sid).awaits_rooms = Some(read_no);
+        let job = Job::RoomsTimeout(sid, read_no);
+        self.queue.push(self.now + ROOMS_WAIT, Event::Thread(at, job));
+    }
+
+    /// One more room of a session's user is heard.
+    pub fn go_on_if_heard(&mut self, at: At, sid: Sid) {
+        let user = self.session(sid).user;
+        if self.session(sid).awaits_rooms.is_some() && self.are_heard(at, user) {
+            self.go_on_with_rooms(at, sid);
+        }
+    }
+
+    /// The rooms of a session are not waited for any longer.
+    pub fn rooms_timed_out(&mut self, at: At, sid: Sid, read_no: u16) {
+        let session = self.session(sid);
+        if session.phase != Phase::Closed && session.awaits_rooms == Some(read_no) {
+            self.go_on_with_rooms(at, sid);
+        }
+    }
+
+    fn go_on_with_rooms(&mut self, at: At, sid: Sid) {
+        let heard = self.are_heard(at, self.session_ref(sid).user);
+        let session = self.session(sid);
+        session.awaits_rooms = None;
+        if !heard {
+            session.reading = session.reading.map(Reading::unconfirmed);
+        }
+        self.then(at, Step::IssueRead(sid));
+    }
+
+    /// A session's read goes to the store.
+    pub fn issue_read(&mut self, at: At, sid: Sid) {
+        let user = self.session(sid).user;
+        let (looks, end, works) = self.draw_looks(user);
+        let session = self.session(sid);
+        let looks = looks.above(session.above);
+        session.pages.clear();
+        session.pages.push(looks);
+        let rooms = self.rooms_of(at, user).into_iter().map(|key| Looks { key, ..looks });
+        let session = self.session(sid);
+        session.pages.extend(rooms);
+        let job = Job::Read(sid, session.read_no, works);
+        self.queue.push(end, Event::Thread(at, job));
+    }
+
+    /// Draws a read of a key's messages: what it touches, when it ends, and whether it works.
+    pub fn draw_looks(&mut self, key: Key) -> (Looks, Time, bool) {
+        let middle = self.now + 1 + self.plan.slow.reads.draw(&mut self.rng);
+        let end = middle + 1 + self.plan.slow.reads.draw(&mut self.rng);
+        let activity = self.draw_touch(self.now, middle);
+        let ranges = self.draw_touch(middle, end);
+        let works = !self.rng.chance(self.plan.slow.reads_fail_in);
+        let looks = Looks { activity, ranges, since: NO_STAMP, above: NO_STAMP, key };
+        (looks, end, works)
+    }
+
+    /// A session's read is over.
+    pub fn session_read(&mut self, at: At, sid: Sid, read_no: u16, works: bool) {
+        let session = self.session(sid);
+        if session.phase == Phase::Closed || session.read_no != read_no {
+            return;
+        }
+        if !works {
+            return self.read_failed(at, sid);
+        }
+        let pages = std::mem::take(&mut session.pages);
+        let mut found = 0;
+        for looks in pages {
+            let (page, last) = self.first_page(self.found(&looks));
+            found |= page;
+            if let Some(above) = last {
+                self.session(sid).pages.push(Looks { above, ..looks });
+            }
+        }
+        if self.session(sid).pages.is_empty() {
+            self.hand_over(at, sid, found);
+            return self.conclude_read(at, sid);
+        }
+        self.hand_page(at, sid, found);
+        self.then(at, Step::IssuePage(sid));
+    }
+
+    /// The next page of a session's read goes to the store.
+    pub fn issue_page(&mut self, at: At, sid: Sid) {
+        let end = self.now + 1 + self.plan.slow.reads.draw(&mut self.rng);
+        let ranges = self.draw_touch(self.now, end);
+        let works = !self.rng.chance(self.plan.slow.reads_fail_in);
+        let session = self.session(sid);
+        session.pages.iter_mut().for_each(|looks| looks.ranges = ranges);
+        let job = Job::Read(sid, session.read_no, works);
+        self.queue.push(end, Event::Thread(at, job));
+    }
+
+    fn read_failed(&mut self, at: At, sid: Sid) {
+        self.session(sid).reading = None;
+        let again = self.now + self.rng.below(SECOND);
+        self.queue.push(again, Event::Thread(at, Job::ReadAgain(sid)));
+    }
+
+    /// A session's failed read begins anew.
+    pub fn read_again(&mut self, at: At, sid: Sid) {
+        let Session { phase, user, .. } = *self.session_ref(sid);
+        if phase != Phase::Closed && self.session(sid).reading.is_none() {
+            let confirmed = self.is_confirmed(at.life, user);
+            self.begin_read(at, sid, confirmed);
+        }
+    }
+
+    fn hand_over(&mut self, at: At, sid: Sid, found: Messages) {
+        let session = self.session(sid);
+        let (buffering, buffer) = (session.buffering, session.buffer | session.aside);
+        (session.buffer, session.aside) = (0, 0);
+        let fresh = self.his_among(at, sid, found) & !self.session(sid).own;
+        let gaps = if buffering { self.too_many(fresh) } else { 0 };
+        self.session(sid).gaps |= gaps;
+        self.hand_page(at, sid, found & !gaps);
+        self.each_message(buffer, |world, message| world.hand_own(sid, message));
+        if self.slip == Some(Slip::LiveAfterReads) && self.session(sid).missed == 0 {
+            let place = self.worker(at).handed.place();
+            let session = self.session(sid);
+            (session.phase, session.place) = (Phase::Live, place);
+        }
+    }
+
+    fn hand_page(&mut self, at: At, sid: Sid, found: Messages) {
+        let buffering = self.session(sid).buffering;
+        self.each_message(found, |world, message| {
+            if buffering || !world.had(at, sid, message) {
+                world.hand_own(sid, message);
+            }
+        });
+    }
+
+    /// Those of some messages that are of a session's user, by now.
+    fn his_among(&mut self, at: At, sid: Sid, found: Messages) -> Messages {
+        let user = self.session(sid).user;
+        let mut his = 0;
+        self.each_message(found, |world, message| {
+            if world.may_be_handed(at, user, message) {
+                his |= crate::simulation::store::one(message);
+            }
+        });
+        his
+    }
+
+    /// What its read found stands in a session's queue: its cursor comes behind it.
+    fn conclude_read(&mut self, at: At, sid: Sid) {
+        let watermark = self.worker(at).watermark;
+        let mut viewed = self.viewed(at.life);
+        let session = self.session(sid);
+        let Some(reading) = session.reading.take() else { return };
+        if session.phase == Phase::Missing {
+            // It counts as broken: it did not hear what came meanwhile.
+            viewed.breaks = u64::MAX;
+        }
+        let cursor = session.footing.read(reading, viewed, watermark);
+        session.buffering = false;
+        trace!(self, "session {sid} read: {cursor:?} {:?}", self.session(sid).footing);
+        self.hand_cursor(sid, cursor);
+        if self.session(sid).phase == Phase::Missing {
+            let confirmed = self.is_confirmed(at.life, self.session_ref(sid).user);
+            self.register(at, sid, confirmed);
+        }
+    }
+
+    /// Reads for a live session that does not share the watermark though nothing is frozen.
+    fn read_anew(&mut self, at: At, sid: Sid) {
+        let frozen = self.viewed(at.life).frozen;
+        let Session { user, phase, .. } = *self.session_ref(sid);
+        let session = self.session(sid);
+        let idle = session.reading.is_none() && session.footing.is_told();
+        if phase == Phase::Live
+            && idle
+            && !session.footing.is_shared()
+            && !frozen
+            && self.is_confirmed(at.life, user)
+            && self.are_heard(at, user)
+        {
+            self.begin_read(at, sid, true);
+        }
+    }
+
+    /// A second passed.
+    pub fn tick_session(&mut self, sid: Sid) {
+        let at = self.session(sid).at;
+        self.read_anew(at, sid);
+    }
+}
