@@ -38,6 +38,8 @@ impl Server {
         let directory = tempfile::tempdir()?;
         command.env("TMPDIR", directory.path());
         command.args(arguments).env("NARROWCAST__TELEMETRY__LOG", "warn");
+        // A load is few users that send as fast as they can.
+        command.env("NARROWCAST__RATES__USERS", "off");
         command.envs(keys.iter().map(|(key, value)| (format!("NARROWCAST__{key}"), value)));
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;

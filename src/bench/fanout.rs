@@ -121,7 +121,13 @@ impl Fanout {
     pub async fn run(&self, buckets: u32) -> Result<FanoutRow, BenchError> {
         let directory = tempfile::tempdir()?;
         let (nodes, redis) = (self.nodes, self.redis.clone());
-        let plan = ClusterPlan { nodes, buckets: Some(buckets), redis, tables: Vec::new() };
+        let plan = ClusterPlan {
+            nodes,
+            buckets: Some(buckets),
+            redis,
+            unlimited: true,
+            tables: Vec::new(),
+        };
         let cluster = Cluster::start(&plan, directory.path())?;
         cluster.ready().await?;
         let ledger = Arc::new(Ledger::new((self.messages + self.events) as usize));

@@ -67,8 +67,12 @@ impl TableRow for HealRow {
 impl Heal {
     /// Measures a healthy node, then one break: Redis ends its subscriber connection.
     pub async fn run(&self) -> Result<HealRow, BenchError> {
-        let plan =
-            ClusterPlan { nodes: 1, redis: vec![self.redis.clone()], ..ClusterPlan::default() };
+        let plan = ClusterPlan {
+            nodes: 1,
+            redis: vec![self.redis.clone()],
+            unlimited: true,
+            ..ClusterPlan::default()
+        };
         let directory = tempfile::tempdir()?;
         let cluster = Cluster::start(&plan, directory.path())?;
         cluster.ready().await?;

@@ -99,7 +99,10 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn rates(frame_burst: u32, frames_per_s: u32) -> FrameRates {
-        let toml = format!("[rates]\nframe_burst = {frame_burst}\nframes_per_s = {frames_per_s}");
+        let toml = format!(
+            "[rates]\nframe_burst = {frame_burst}\nframes_per_s = {frames_per_s}\n\
+             byte_burst = 4194304\nbytes_per_s = 1048576"
+        );
         FrameRates::new(&Config::load(Some(&toml), []).unwrap().rates)
     }
 

@@ -52,6 +52,8 @@ pub struct ClusterPlan {
     /// More tables of the nodes' configurations, as TOML, in the order of the nodes, which may
     /// differ: in the middle of a change of layout they do. Nodes beyond the list have none.
     pub tables: Vec<String>,
+    /// Whether users send, publish and read as fast as they can: a load generator is few of them.
+    pub unlimited: bool,
 }
 
 /// Running nodes.
@@ -78,7 +80,9 @@ impl ClusterPlan {
         let text = format!(
             "[node]\nname = \"n{number}\"\n\
              [listen]\nclients = \"127.0.0.1:0\"\noperator = \"127.0.0.1:0\"\n\
+             [rates]\nusers = {:?}\n\
              [layouts.a]\n{buckets}redis = [{}]\n{}",
+            if self.unlimited { "off" } else { "on" },
             shards.join(", "),
             self.tables_of(number),
         );

@@ -3,9 +3,12 @@
 use narrowcast::client::Client;
 use serde_json::{Value, json};
 
-use super::chat::{login, next};
-use crate::harness::{Demo, token};
+use super::chat::{PATIENT, login, next};
+use super::stage::{CANARIES, published};
+use crate::harness::{Demo, RedisServer, eventually, token};
 use crate::wire::http::{ask, bearing, service};
+
+const RECEIVED: &str = "narrowcast_bus_received_total";
 
 /// Asks over HTTP as a backend: the status and the document.
 pub async fn backend(url: &str, method: &str, path: &str, body: &Value) -> (u16, Value) {
@@ -281,4 +284,83 @@ async fn a_backend_sends_reads_and_lists_for_users_without_sessions() {
     let entry = &inbox["conversations"][0];
     assert_eq!((&entry["conversation"], &entry["title"]), (&json!("room.r"), &json!("Room")));
     assert_eq!(entry["last"]["body"], "paid", "{inbox}");
+}
+
+const MESSAGES: u64 = 100;
+
+/// B, C and D of one room on three nodes, E of another on a fourth: what a message to the room
+/// costs, counted at each node and at Redis.
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_rooms_message_is_one_publish_and_reaches_its_members_nodes_alone() {
+    let redis = [RedisServer::start(&[])];
+    let demo = Demo::start(4, &[&redis[0].url()], &PATIENT);
+    let url = |node: usize| demo.nodes[node].url.as_str();
+    room(url(0), "seed", "all", &["ben", "cat", "dan"]).await;
+    room(url(0), "other", "all", &["eve"]).await;
+    let mut clients = Vec::new();
+    for (node, user) in ["ben", "cat", "dan", "eve"].iter().enumerate() {
+        clients.push(login(url(node), &token(user)).await);
+    }
+    let received =
+        || -> Vec<u64> { demo.nodes.iter().map(|node| node.operator.metric(RECEIVED)).collect() };
+    let canaries = || demo.nodes.iter().map(|node| node.operator.metric(CANARIES)).sum();
+    let mut before = None;
+    eventually("nothing is under way", || {
+        before = published(&redis, canaries);
+        before.is_some()
+    })
+    .await;
+    let [ben, cat, dan, eve] = &mut clients[..] else { panic!("four clients") };
+    assert_eq!(received(), [0; 4], "changes of membership are no node events");
+    for number in 0..MESSAGES {
+        assert_eq!(say(ben, "seed", json!(number)).await["op"], "sent");
+    }
+    for client in [cat, dan] {
+        for number in 0..MESSAGES {
+            assert_eq!(frame(client).await["message"]["body"], number);
+        }
+    }
+    // Ben's own echo, and one push on each node that holds a member.
+    let expected = [MESSAGES, MESSAGES, MESSAGES, 0];
+    eventually("each node has what it must", || received() == expected).await;
+    let total = before.map(|before| before + MESSAGES);
+    eventually("one publish a message", || published(&redis, canaries) == total).await;
+    // Eve's node has nothing that it should not: what she says goes the same way.
+    assert_eq!(say(eve, "other", json!("alone")).await["op"], "sent");
+    eventually("Eve's own echo", || received() == [MESSAGES, MESSAGES, MESSAGES, 1]).await;
+}
+
+/// A member whose node lost its subscriber connection while he was added or removed learns of it
+/// by the repair.
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_change_that_the_bus_lost_is_found_by_the_repair() {
+    let redis = RedisServer::start(&[]);
+    let demo = Demo::start(2, &[&redis.url()], &PATIENT);
+    let url = |node: usize| demo.nodes[node].url.as_str();
+    room(url(0), "r", "all", &["ann", "ben"]).await;
+    let mut ben = login(url(1), &token("ben")).await;
+    let mut cat = login(url(1), &token("cat")).await;
+    let mut ann = login(url(0), &token("ann")).await;
+    assert_eq!(say(&mut ann, "r", json!("one")).await["op"], "sent");
+    assert_eq!(frame(&mut ben).await["message"]["body"], "one");
+    redis.process().signal("STOP");
+    // Stored and acknowledged, while nobody can be told.
+    remove(url(0), "r", "ben").await;
+    add(url(0), "r", "cat").await;
+    assert_eq!(say(&mut ann, "r", json!("two")).await["op"], "sent");
+    let mut heard = Vec::new();
+    while heard.last() != Some(&json!("two")) {
+        let frame = frame(&mut cat).await;
+        heard.push(match frame["op"].as_str() {
+            Some("message") => frame["message"]["body"].clone(),
+            _ => frame["op"].clone(),
+        });
+    }
+    assert_eq!(heard, ["joined", "two"], "by a pull round, with Redis standing still");
+    assert_eq!(frame(&mut ben).await["op"], "left");
+    redis.process().signal("CONT");
+    let refused = say(&mut ben, "r", json!("still here?")).await;
+    assert_eq!(refused["code"], "not_found", "{refused}");
 }

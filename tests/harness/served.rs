@@ -20,6 +20,7 @@ impl Served {
         let mut command = Process::narrowcast();
         command.args(["serve", "--config"]).arg(config);
         command.env("NARROWCAST__TELEMETRY__FORMAT", "json");
+        command.env("NARROWCAST__RATES__USERS", "off");
         let mut process = Process::start(&mut command);
         let (clients, operator) = process.error_line(|line| {
             let line: Value = serde_json::from_str(line).ok()?;
