@@ -28,13 +28,14 @@ pub struct Reading {
     begun: Micros,
     viewed: Viewed,
     confirmed: bool,
+    by_known_heads: bool,
 }
 
 impl Reading {
     /// A read begins: `wall` and the view were looked at before it was issued, when the session was
     /// registered. `confirmed` says whether everything it needs was heard by then.
     pub const fn begin(wall: Micros, viewed: Viewed, confirmed: bool) -> Self {
-        Self { begun: wall, viewed, confirmed }
+        Self { begun: wall, viewed, confirmed, by_known_heads: false }
     }
 }
 
@@ -43,6 +44,13 @@ impl Reading {
     #[must_use]
     pub const fn unconfirmed(self) -> Self {
         Self { confirmed: false, ..self }
+    }
+
+    /// The same, where a worker that hears a room took its newest id for known instead of reading
+    /// it. It knows that of what the watermark covers, and of nothing above.
+    #[must_use]
+    pub const fn by_known_heads(self) -> Self {
+        Self { by_known_heads: true, ..self }
     }
 }
 
@@ -83,10 +91,11 @@ impl Footing {
     /// The session's own read is done, and what it found stands in the session's queue: the
     /// cursor to put behind it. `watermark` is the worker's.
     pub fn read(&mut self, reading: Reading, now: Viewed, watermark: Micros) -> Micros {
-        let Reading { begun, viewed, confirmed } = reading;
+        let Reading { begun, viewed, confirmed, by_known_heads } = reading;
         let exact = self.rules.on(Rule::ReadMargin);
         let margin = if exact { READ_MARGIN } else { READ_MARGIN_SHORT };
-        let own = self.above(watermark).max(begun - margin).max(viewed.decided);
+        let had = self.above(watermark);
+        let own = if by_known_heads { had } else { had.max(begun - margin).max(viewed.decided) };
         let unbroken = !viewed.frozen && viewed.breaks == now.breaks;
         let unbroken = unbroken || !self.rules.on(Rule::ResumeUnbroken);
         let confirmed = confirmed || !self.rules.on(Rule::ResumeConfirmed);

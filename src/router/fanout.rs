@@ -11,7 +11,7 @@ use crate::delivery::{Push, Via};
 use crate::domain::{Conversation, Key, Membership};
 use crate::hub::{Audience, Delivered, Session};
 use crate::layout::{Bucket, Plan, ShardIndex, plan};
-use crate::proof::{Learned, Ticket};
+use crate::proof::Ticket;
 use crate::protocol::Close;
 
 /// Sessions that a publish is handed to at once, and sockets that are written to at once: some
@@ -193,7 +193,7 @@ impl Router {
         if envelope.kind == Kind::Membership
             && let Ok(news) = envelope.about.parse::<Membership>()
         {
-            self.learn(&news, Learned::News);
+            self.learn(&news);
         }
     }
 

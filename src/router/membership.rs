@@ -21,8 +21,12 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Router {
     /// A membership came to be known, by whatever way: what is older than what is known changes
-    /// nothing. Who is out is out before anything else happens.
-    pub(super) fn learn(self: &Rc<Self>, news: &Membership, learned: Learned) -> Applied {
+    /// nothing. Who is out is out before anything else happens. Until a user's rooms are loaded, all
+    /// that is learned is a part of that: each of his sessions reads his rooms itself then, and none
+    /// is read from its joining on for nothing.
+    pub(super) fn learn(self: &Rc<Self>, news: &Membership) {
+        let loaded = self.hub.borrow().is_loaded(&news.user);
+        let learned = if loaded { Learned::News } else { Learned::First };
         let (applied, changed) = self.hub.borrow_mut().learn(news, learned);
         match applied {
             Applied::Joined => {
@@ -42,7 +46,6 @@ impl Router {
             }
             Applied::Stale | Applied::Kept => {}
         }
-        applied
     }
 
     /// Tells a user's sessions here where he stands now.
@@ -136,10 +139,8 @@ impl Router {
         if rows.len() >= MEMBERSHIPS_MAX {
             tracing::warn!(%user, max = MEMBERSHIPS_MAX, "a user has more memberships than are read");
         }
-        let loaded = self.hub.borrow().is_loaded(user);
-        let learned = if loaded { Learned::News } else { Learned::First };
         for row in rows {
-            self.learn(row, learned);
+            self.learn(row);
         }
     }
 

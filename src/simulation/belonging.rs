@@ -160,16 +160,20 @@ impl World {
         if !change.inside {
             self.heard_leave(at, change.user, change.room, stamp);
         }
-        self.learn(at, stamp, change, Learned::News);
+        self.learn(at, stamp, change);
     }
 
     /// A membership comes to be known.
-    pub(super) fn learn(&mut self, at: At, stamp: MessageId, change: &Change, learned: Learned) {
+    ///
+    /// While no session of the user has loaded, each of them reads all his rooms itself, however
+    /// they came to be known. A pending room would be read since he joined it, perhaps long ago.
+    fn learn(&mut self, at: At, stamp: MessageId, change: &Change) {
         let Change { user, room, .. } = *change;
         let row = self.membership(stamp, change);
         let place = self.worker(at).handed.place();
         let was_inside = self.is_inside(at, user, room);
         let Some(it) = self.belonging(at, user) else { return };
+        let learned = if it.loaded { Learned::News } else { Learned::First };
         let applied = it.affiliations.apply(&row, place, learned);
         let due = it.affiliations.due_of(&row.room, row.joined);
         trace!(self, "{at:?} learns {change:?}: {applied:?}");
@@ -183,13 +187,17 @@ impl World {
         }
     }
 
-    /// Memberships were read, from `begun` on.
-    pub(super) fn learn_all(&mut self, at: At, user: u8, rows: &[(MessageId, Change)], news: bool) {
-        let Some(it) = self.belonging(at, user) else { return };
-        let learned = if it.loaded || news { Learned::News } else { Learned::First };
-        it.loaded |= !news;
+    /// Memberships were read.
+    pub(super) fn learn_all(&mut self, at: At, rows: &[(MessageId, Change)]) {
         for (stamp, change) in rows {
-            self.learn(at, *stamp, change, learned);
+            self.learn(at, *stamp, change);
+        }
+    }
+
+    /// A session of a user has loaded.
+    pub(super) fn load(&mut self, at: At, user: u8) {
+        if let Some(it) = self.belonging(at, user) {
+            it.loaded = true;
         }
     }
 
@@ -281,7 +289,8 @@ impl World {
         let above = MessageId::last_of(read.due.above);
         let above = read.looks.map_or(above, |looks| looks.above);
         let key = read.room;
-        read.looks = Some(Looks { activity: ranges, ranges, since: above, above, key });
+        read.looks =
+            Some(Looks { activity: ranges, ranges, since: above, above, key, heads_known: true });
         self.queue.push(end, Event::Thread(at, Job::JoinRead(user, number, works)));
     }
 

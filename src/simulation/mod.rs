@@ -18,6 +18,7 @@
 //! | `thread` | steps of a thread, and stops between any two of them |
 //! | `node`, `keeping` | a node's life; its loop: rows, reads, leases, orders of the watch |
 //! | `change`, `belonging` | a change of a membership; what a worker knows of a user's rooms |
+//! | `heads` | the newest id of a room that is heard: it need not be read |
 //! | `worker`, `send`, `publisher` | a worker's queue; a send; its publisher connections |
 //! | `subscriber` | the owner of a subscriber connection, interest and dispatch |
 //! | `session`, `round` | resumes, hand-over, cursors; a worker's part of a round |
@@ -79,6 +80,7 @@ mod event;
 mod exact;
 mod fault;
 mod focus;
+mod heads;
 mod holes;
 mod keeping;
 mod lags;

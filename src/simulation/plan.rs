@@ -125,6 +125,8 @@ pub struct Plan {
     pub to_all_in: u32,
     /// Who is in each room from the beginning, a bit each.
     pub insiders: [u8; ROOMS_MAX as usize],
+    /// Whether workers know the heads of rooms that they hear.
+    pub known_heads: bool,
     /// Connections that come without a cursor, of a thousand.
     pub fresh_in: u32,
     /// Connections that are slow, of a thousand.
@@ -183,6 +185,7 @@ impl Plan {
             clocks: Trust::Exact,
             watched: u8::MAX,
             to_all_in: 0,
+            known_heads: false,
             insiders: [0; ROOMS_MAX as usize],
             fresh_in: 0,
             slow_in: 0,

@@ -92,14 +92,16 @@ pub enum Profile {
     Removals,
     /// Somebody joins while his session holds little and is read for.
     JoinOverflows,
+    /// The wide one with rooms whose heads are known, and clients that reconnect.
+    RoomsHeads,
 }
 
 use Profile::{
     Births, CutOff, Departures, Expiry, Failovers, Fences, Fencing, Flappers, FlickeringDeath,
     Heartbeats, JoinOverflows, Joiners, Leases, Leavers, LostPublishes, Margins, Mix, OldPrimary,
     OneKilled, OneStopped, Overflows, PublisherAway, PublisherCut, RedisDown, Removals, Resumes,
-    Returners, RollingRestart, Rooms, RoomsChurn, RoomsClocks, ShardDown, SlowOperations,
-    SlowRoster, SlowStore, Steady, StepsBack, Strangers, Vanishings, Workers,
+    Returners, RollingRestart, Rooms, RoomsChurn, RoomsClocks, RoomsHeads, ShardDown,
+    SlowOperations, SlowRoster, SlowStore, Steady, StepsBack, Strangers, Vanishings, Workers,
 };
 
 // What goes wrong, and how often each.
@@ -179,7 +181,7 @@ const EXPIRY: &[(Kind, u64)] = &[(Kind::StopNode, 2), (Kind::StopThread, 2), (Ki
 
 impl Profile {
     /// All.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Mix,
         Failovers,
         Heartbeats,
@@ -217,6 +219,7 @@ impl Profile {
         Rooms,
         RoomsChurn,
         RoomsClocks,
+        RoomsHeads,
         Joiners,
         Removals,
         JoinOverflows,
@@ -240,7 +243,7 @@ impl Profile {
     /// Faults at most.
     pub const fn faults_max(self) -> u8 {
         match self {
-            Mix | Workers | Rooms | RoomsChurn | RoomsClocks => 7,
+            Mix | Workers | Rooms | RoomsChurn | RoomsClocks | RoomsHeads => 7,
             Expiry => 3,
             _ if self.is_exact() => 0,
             _ if self.is_focused() => 1,
@@ -260,7 +263,7 @@ impl Profile {
 
     /// Whether it is a wide one with rooms.
     const fn is_of_rooms(self) -> bool {
-        matches!(self, Rooms | RoomsChurn | RoomsClocks)
+        matches!(self, Rooms | RoomsChurn | RoomsClocks | RoomsHeads)
     }
 
     const fn kinds(self) -> &'static [(Kind, u64)] {
@@ -321,7 +324,7 @@ impl Profile {
                 plan.bounds.row_ttl = 62 * SECOND + rng.below(5 * SECOND);
             }
             Workers => plan.size.workers = 3,
-            Rooms | RoomsChurn | RoomsClocks | Joiners | Removals | JoinOverflows => {
+            Rooms | RoomsChurn | RoomsClocks | RoomsHeads | Joiners | Removals | JoinOverflows => {
                 rooms::shape(self, plan, rng);
             }
             _ if self.is_exact() => exact::shape(self, plan, rng),

@@ -32,6 +32,7 @@ pub fn shape(profile: Profile, plan: &mut Plan, rng: &mut Rng) {
     match profile {
         Profile::RoomsChurn => churns(plan, rng),
         Profile::RoomsClocks => has_bad_clocks(plan, rng),
+        Profile::RoomsHeads => knows_heads(plan, rng),
         _ => {}
     }
 }
@@ -51,6 +52,13 @@ fn churns(plan: &mut Plan, rng: &mut Rng) {
     draw_insiders(plan, 200, rng);
     plan.size.changes = 16 + rng.below(16) as u8;
     plan.bounds.linger = [0, 200, 3000][rng.below(3) as usize];
+}
+
+fn knows_heads(plan: &mut Plan, rng: &mut Rng) {
+    plan.known_heads = true;
+    plan.size.acts = 20 + rng.below(40) as u8;
+    plan.size.changes = rng.below(6) as u8;
+    draw_insiders(plan, 800, rng);
 }
 
 fn has_bad_clocks(plan: &mut Plan, rng: &mut Rng) {

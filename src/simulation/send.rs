@@ -313,7 +313,7 @@ impl World {
 
     /// What is new in a room by its head.
     fn found_in_room(&self, looks: &Looks) -> Messages {
-        let mut changed = false;
+        let mut changed = looks.heads_known;
         self.each_of(looks, looks.since, |_, known| {
             changed |= known.stored.activity[0].seen(&looks.activity);
         });

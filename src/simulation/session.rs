@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use smallvec::SmallVec;
 
 use super::event::{At, Dev, Event, Job, Key, Keys, Life, Msg, Sid, USERS_MAX, each_key};
+use super::heads::HeadRead;
 use super::queue::{SECOND, Time};
 use super::send::Content;
 use super::slip::Slip;
@@ -79,6 +80,8 @@ pub struct Session {
     above: Micros,
     /// What is still to be read, a part each.
     pages: SmallVec<[Looks; 1]>,
+    /// The heads that its read shows.
+    heads: SmallVec<[HeadRead; 1]>,
     read_no: u16,
     told_to: Micros,
     gaps: Messages,
@@ -95,6 +98,27 @@ impl Session {
     /// Whether what is delivered waits behind a read.
     pub const fn is_buffering(&self) -> bool {
         self.buffering
+    }
+
+    /// A read begins with a user's own part.
+    pub fn begin_parts(&mut self, looks: Looks) {
+        self.pages.clear();
+        self.heads.clear();
+        self.pages.push(looks);
+    }
+
+    /// A room is read for too, and its head with it.
+    pub fn add_part(&mut self, looks: Looks, head: Option<HeadRead>) {
+        self.pages.push(looks);
+        self.heads.extend(head);
+    }
+
+    /// The head of a room is known, and so whether there is anything to read.
+    pub fn add_known(&mut self, fresh: Option<Looks>, earns: bool) {
+        self.pages.extend(fresh);
+        if !earns {
+            self.reading = self.reading.map(Reading::by_known_heads);
+        }
     }
 
     /// Puts messages behind the read.
@@ -144,6 +168,7 @@ impl World {
             awaits_rooms: None,
             above: Micros(0),
             pages: SmallVec::new(),
+            heads: SmallVec::new(),
             read_no: 0,
             told_to: Micros(0),
             gaps: 0,
@@ -204,6 +229,7 @@ impl World {
             });
             self.worker(at).handed.note(id, key.into());
         }
+        self.note_head(at, message);
     }
 
     fn content(&self, message: Msg) -> Content {
@@ -331,6 +357,7 @@ impl World {
         if it.holds[usize::from(key)] > 0 {
             return;
         }
+        self.forget_head(at, key);
         let (index, now) = (self.bucket_of(key), self.now / super::queue::MILLI);
         let shard = self.shard_of(index);
         let jitter = self.rng.bits();

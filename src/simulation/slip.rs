@@ -28,13 +28,17 @@ pub enum Slip {
     MembershipsFirst,
     /// What is read for a room that a user joined is not kept for a session that missed something.
     MissingForgotten,
+    /// Heads are taken for known though something broke since they were read.
+    HeadsForgetBreaks,
+    /// A read that takes heads for known earns what reads do.
+    HeadsEarnReads,
     /// A session is moved to another worker as it is, and what waits for it stays behind.
     MovedUndrained,
 }
 
 impl Slip {
     /// All.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::CachedTime,
         Self::LateEntry,
         Self::RowsByName,
@@ -42,6 +46,8 @@ impl Slip {
         Self::LiveAfterReads,
         Self::ReadsNoted,
         Self::SharedWatermark,
+        Self::HeadsForgetBreaks,
+        Self::HeadsEarnReads,
         Self::ChangeUnentered,
         Self::RoundsForgetMemberships,
         Self::StaleList,

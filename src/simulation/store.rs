@@ -238,6 +238,8 @@ pub struct Looks {
     pub above: MessageId,
     /// Whose: a user's, or a room's.
     pub key: Key,
+    /// Whether it is known that something is new.
+    pub heads_known: bool,
 }
 
 impl Looks {

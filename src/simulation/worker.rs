@@ -8,6 +8,7 @@ use super::belonging::Belonging;
 use super::event::{
     At, Cargo, Event, Job, KEYS_MAX, Keys, Life, Msg, OWN, ROOMS_MAX, Sid, USERS_MAX, What,
 };
+use super::heads::Heads;
 use super::keeping::{Answer, Told};
 use super::members::{NO_STAMP, Stamps};
 use super::plan::Bounds;
@@ -71,6 +72,8 @@ pub struct Worker {
     pub belongings: Vec<Belonging>,
     /// The round under way.
     pub rounding: Rounding,
+    /// The heads of rooms that it knows.
+    pub heads: Heads,
     /// Which leaves it heard of, for the referee.
     pub left: Stamps,
     queue: VecDeque<Item>,
@@ -90,6 +93,7 @@ impl Worker {
             holds: [0; KEYS_MAX],
             belongings: Vec::new(),
             rounding: Rounding::default(),
+            heads: Heads::default(),
             left: [[NO_STAMP; ROOMS_MAX as usize]; USERS_MAX as usize],
             queue: VecDeque::new(),
             deliveries: 0,

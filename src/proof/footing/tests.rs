@@ -148,3 +148,13 @@ fn who_was_skipped_keeps_what_he_had() {
     assert_eq!(shared.cursor(Micros(300_000_000)), Some(Micros(95_000_000)));
     assert_eq!(shared.above(Micros(300_000_000)), Micros(95_000_000), "and reads from there");
 }
+
+#[test]
+fn a_read_by_known_heads_gives_the_watermark_or_nothing() {
+    let ahead = Viewed { decided: Micros(99_000_000), ..LIVE };
+    let known = |confirmed| Reading::begin(BEGUN, ahead, confirmed).by_known_heads();
+    assert_eq!(read(Micros(10), known(true), ahead), (Micros(200_000_000), true));
+    assert_eq!(read(Micros(10), known(false), ahead), (Micros(10), false));
+    let broken = Viewed { breaks: 4, ..ahead };
+    assert_eq!(read(Micros(10), known(true), broken), (Micros(10), false));
+}

@@ -131,7 +131,8 @@ impl World {
         if self.slip != Some(Slip::MembershipsFirst) {
             self.knows_leaves(at, user, begun);
         }
-        self.learn_all(at, user, &rows, false);
+        self.learn_all(at, &rows);
+        self.load(at, user);
         let rooms = self.rooms_of(at, user);
         let awaited = rooms.into_iter().filter(|room| self.awaits_room(at, user, *room)).count();
         if awaited == 0 {
@@ -174,11 +175,9 @@ impl World {
         let (looks, end, works) = self.draw_looks(user);
         let session = self.session(sid);
         let looks = looks.above(session.above);
-        session.pages.clear();
-        session.pages.push(looks);
-        let rooms = self.rooms_of(at, user).into_iter().map(|key| Looks { key, ..looks });
+        let above = session.above;
+        self.parts(at, sid, looks, above);
         let session = self.session(sid);
-        session.pages.extend(rooms);
         let job = Job::Read(sid, session.read_no, works);
         self.queue.push(end, Event::Thread(at, job));
     }
@@ -190,7 +189,8 @@ impl World {
         let activity = self.draw_touch(self.now, middle);
         let ranges = self.draw_touch(middle, end);
         let works = !self.rng.chance(self.plan.slow.reads_fail_in);
-        let looks = Looks { activity, ranges, since: NO_STAMP, above: NO_STAMP, key };
+        let looks =
+            Looks { activity, ranges, since: NO_STAMP, above: NO_STAMP, key, heads_known: false };
         (looks, end, works)
     }
 
@@ -204,6 +204,10 @@ impl World {
             return self.read_failed(at, sid);
         }
         let pages = std::mem::take(&mut session.pages);
+        let heads = std::mem::take(&mut session.heads);
+        for head in heads {
+            self.learn_head(at, head, &pages[0]);
+        }
         let mut found = 0;
         for looks in pages {
             let (page, last) = self.first_page(self.found(&looks));

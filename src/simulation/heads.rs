@@ -1,0 +1,109 @@
+//! The newest id of a room, as a worker that hears the room knows it: a head that need not be read.
+//!
+//! It was read once, while the room was heard and nothing was frozen. Whatever is acknowledged later
+//! is delivered, as long as nothing breaks and the interest is kept.
+
+use super::event::{At, Key, Msg, ROOMS_MAX, Sid, USERS_MAX};
+use super::send::Content;
+use super::slip::Slip;
+use super::store::Looks;
+use super::world::World;
+use crate::domain::Micros;
+
+/// The head of a room.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Head {
+    newest: Micros,
+    /// How many breaks there were when it was read.
+    whole: Option<u64>,
+    /// Which time that the room is heard for.
+    term: u16,
+}
+
+/// The heads of a worker.
+pub type Heads = [Head; ROOMS_MAX as usize];
+
+/// A head that is being read, while it is heard.
+#[derive(Debug, Clone, Copy)]
+pub struct HeadRead {
+    room: Key,
+    term: u16,
+    breaks: u64,
+}
+
+impl World {
+    fn head(&mut self, at: At, room: Key) -> &mut Head {
+        &mut self.worker(at).heads[usize::from(room - USERS_MAX)]
+    }
+
+    /// A worker hears a room no longer.
+    pub(super) fn forget_head(&mut self, at: At, key: Key) {
+        if key >= USERS_MAX {
+            let head = self.head(at, key);
+            (head.whole, head.term) = (None, head.term + 1);
+        }
+    }
+
+    /// Something was delivered to a room.
+    pub(super) fn note_head(&mut self, at: At, message: Msg) {
+        let known = &self.messages[usize::from(message)];
+        if let Content::Room(room) = known.content {
+            let time = known.id.time();
+            let head = self.head(at, room);
+            head.newest = time.max(head.newest);
+        }
+    }
+
+    /// The newest id of a room, if the worker knows it.
+    pub(super) fn known_head(&mut self, at: At, room: Key) -> Option<Micros> {
+        let viewed = self.viewed(at.life);
+        let is_heard = self.plan.known_heads && self.is_confirmed(at.life, room) && !viewed.frozen;
+        let unbroken = self.slip != Some(Slip::HeadsForgetBreaks);
+        let head = self.head(at, room);
+        let whole = head.whole.is_some_and(|breaks| breaks == viewed.breaks || !unbroken);
+        (is_heard && whole).then_some(head.newest)
+    }
+
+    /// A head is going to be read, and will be known from then on if the room is heard.
+    pub(super) fn read_head(&mut self, at: At, room: Key) -> Option<HeadRead> {
+        let viewed = self.viewed(at.life);
+        let heard = self.is_confirmed(at.life, room) && !viewed.frozen;
+        let term = self.head(at, room).term;
+        heard.then_some(HeadRead { room, term, breaks: viewed.breaks })
+    }
+
+    /// It was read.
+    pub(super) fn learn_head(&mut self, at: At, read: HeadRead, looks: &Looks) {
+        let mut rest = self.key_messages[usize::from(read.room)];
+        let mut newest = Micros(0);
+        while rest != 0 {
+            let known = &self.messages[rest.trailing_zeros() as usize];
+            rest &= rest - 1;
+            if known.stored.activity[0].seen(&looks.activity) {
+                newest = known.id.time().max(newest);
+            }
+        }
+        let head = self.head(at, read.room);
+        if head.term == read.term {
+            head.newest = newest.max(head.newest);
+            head.whole = Some(read.breaks);
+        }
+    }
+
+    /// The parts of a session's read: what the worker knows to hold nothing new is not read.
+    pub(super) fn parts(&mut self, at: At, sid: Sid, looks: Looks, above: Micros) {
+        let user = self.session(sid).user;
+        self.session(sid).begin_parts(looks);
+        for key in self.rooms_of(at, user) {
+            if let Some(newest) = self.known_head(at, key) {
+                let looks = Looks { key, heads_known: true, ..looks };
+                let fresh = (newest > above).then_some(looks);
+                let earns = self.slip == Some(Slip::HeadsEarnReads);
+                self.session(sid).add_known(fresh, earns);
+            } else {
+                let head = self.read_head(at, key);
+                self.session(sid).add_part(Looks { key, ..looks }, head);
+            }
+        }
+    }
+}
