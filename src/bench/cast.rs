@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::error::BenchError;
 use super::ledger::Ledger;
-use crate::auth::{Claims, Mint};
+use crate::auth::{self, Claims, Mint};
 use crate::client::{Client, Incoming, Reader, Writer};
 use crate::clock::WallClock;
 use crate::config::Config;
@@ -133,5 +133,11 @@ impl LoadTokens {
         let now = WallClock::system().seconds();
         let (publish, subscribe) = (vec!["topic.>".to_owned()], vec!["topic.>".to_owned()]);
         self.0.token(&Claims { publish, subscribe, ..Claims::of_user(user, now, TOKEN_LIFE) })
+    }
+
+    pub(super) fn of_service(&self) -> String {
+        let now = WallClock::system().seconds();
+        let role = Some(auth::Role::Service);
+        self.0.token(&Claims { role, ..Claims::of_user("load", now, TOKEN_LIFE) })
     }
 }

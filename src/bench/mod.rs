@@ -1,7 +1,9 @@
 //! The load generator: nodes and clients in one process, on real sockets.
 
+mod backend;
 mod cast;
 mod child;
+mod crowd;
 mod error;
 mod fanout;
 mod heal;
@@ -11,6 +13,7 @@ mod plain;
 mod relay;
 mod report;
 
+pub use crowd::{Crowd, CrowdRow};
 pub use error::BenchError;
 pub use fanout::{Fanout, FanoutRow};
 pub use heal::{Heal, HealRow};

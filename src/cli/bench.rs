@@ -6,8 +6,8 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Failure, settings};
 use crate::bench::{
-    Fanout, FanoutRow, Heal, HealRow, Idle, IdleRow, Large, Payload, Relay, RelayRow, Table,
-    plain_loop,
+    Crowd, CrowdRow, Fanout, FanoutRow, Heal, HealRow, Idle, IdleRow, Large, Payload, Relay,
+    RelayRow, Table, plain_loop,
 };
 use crate::config::Config;
 use crate::layout::Placement;
@@ -19,6 +19,8 @@ pub(super) enum Bench {
     Fanout(FanoutArguments),
     /// CPU a delivery, beside a plain loop.
     Relay(RelayArguments),
+    /// What a room with very many sessions on a node does to a bystander there.
+    Crowd(CrowdArguments),
     /// Memory an idle session, before and after large frames.
     Idle(IdleArguments),
     /// What one break costs a node full of sessions, and what it reads when nothing is wrong.
@@ -86,6 +88,7 @@ impl Bench {
         match self {
             Self::Fanout(fanout) => runtime.block_on(fanout.run()),
             Self::Relay(relay) => runtime.block_on(relay.run()),
+            Self::Crowd(crowd) => runtime.block_on(crowd.run()),
             Self::Idle(idle) => runtime.block_on(idle.run()),
             Self::Heal(heal) => runtime.block_on(heal.run()),
             Self::PlainLoop => plain_loop().map_err(Failure::failed),
@@ -192,6 +195,42 @@ impl HealArguments {
         let table = Table::begin::<HealRow>(self.json);
         let heal = Heal { sessions: self.sessions, redis: self.redis };
         table.row(&heal.run().await.map_err(Failure::failed)?);
+        Ok(())
+    }
+}
+
+/// What a room with very many sessions on a node does to a bystander there.
+#[derive(Debug, Args)]
+pub(super) struct CrowdArguments {
+    /// Members, a session each.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    members: u32,
+    /// Messages to the room, a second.
+    #[arg(long, default_value_t = 1.0)]
+    per_s: f64,
+    /// How long each load lasts.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// Event loops of the node.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    workers: u32,
+    /// One object a row.
+    #[arg(long)]
+    json: bool,
+}
+
+impl CrowdArguments {
+    async fn run(self) -> Result<(), Failure> {
+        let crowd = Crowd {
+            members: self.members as usize,
+            seconds: self.seconds,
+            per_s: self.per_s,
+            workers: self.workers,
+        };
+        let table = Table::begin::<CrowdRow>(self.json);
+        for row in crowd.run().await.map_err(Failure::failed)? {
+            table.row(&row);
+        }
         Ok(())
     }
 }

@@ -172,8 +172,13 @@ impl World {
         let row = self.membership(stamp, change);
         let place = self.worker(at).handed.place();
         let was_inside = self.is_inside(at, user, room);
+        let slip = self.slip;
         let Some(it) = self.belonging(at, user) else { return };
-        let learned = if it.loaded { Learned::News } else { Learned::First };
+        let learned = if it.loaded && slip != Some(Slip::NewsTakenForFirst) {
+            Learned::News
+        } else {
+            Learned::First
+        };
         let applied = it.affiliations.apply(&row, place, learned);
         let due = it.affiliations.due_of(&row.room, row.joined);
         trace!(self, "{at:?} learns {change:?}: {applied:?}");

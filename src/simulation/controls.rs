@@ -111,6 +111,7 @@ const CONTROLS: &[Control] = &[
     (Making(Slip::RoundsForgetMemberships), Rooms, 269),
     (Making(Slip::StaleList), Rooms, 4),
     (Making(Slip::ChangeUnentered), Joiners, 132),
+    (Making(Slip::NewsTakenForFirst), Joiners, 22),
     (Making(Slip::HeadsForgetBreaks), RoomsHeads, 98),
     (Making(Slip::HeadsEarnReads), RoomsHeads, 1618),
 ];

@@ -28,6 +28,8 @@ pub enum Slip {
     MembershipsFirst,
     /// What is read for a room that a user joined is not kept for a session that missed something.
     MissingForgotten,
+    /// Who has sessions with cursors joins as if he had none.
+    NewsTakenForFirst,
     /// Heads are taken for known though something broke since they were read.
     HeadsForgetBreaks,
     /// A read that takes heads for known earns what reads do.
@@ -38,7 +40,7 @@ pub enum Slip {
 
 impl Slip {
     /// All.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::CachedTime,
         Self::LateEntry,
         Self::RowsByName,
@@ -46,6 +48,7 @@ impl Slip {
         Self::LiveAfterReads,
         Self::ReadsNoted,
         Self::SharedWatermark,
+        Self::NewsTakenForFirst,
         Self::HeadsForgetBreaks,
         Self::HeadsEarnReads,
         Self::ChangeUnentered,

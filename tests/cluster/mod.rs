@@ -10,7 +10,7 @@ mod memory;
 mod nonces;
 mod refusals;
 mod resume;
-mod rooms;
+pub mod rooms;
 mod shards;
 mod stage;
 mod story;

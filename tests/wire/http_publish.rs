@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::http::{ask, bearing, refused, service};
 use super::tokens::{granting, token};
 use super::{WORKERS, node_with, url};
+use crate::cluster::rooms::room;
 use crate::harness::PATIENCE;
 
 const PATH: &str = "/v1/publish";
@@ -69,6 +70,7 @@ async fn a_service_publishes_for_anybody() {
     for workers in WORKERS {
         let demo = node_with(workers, &[]);
         let node = url(&demo);
+        room(node, "any", "all", &["alice", "bob"]).await;
         let mut bob = listening(node, "bob").await;
         let events = json!([
             {"subject": "user.bob.order", "data": 7},
@@ -80,8 +82,10 @@ async fn a_service_publishes_for_anybody() {
         let subject = json!({"subject": "user.bob.order", "data": 7});
         let typing =
             json!({"conversation": "dm.alice.bob", "event": "typing", "from": "alice", "data": {}});
-        let got = [heard(&mut bob).await, heard(&mut bob).await];
-        assert!(got.contains(&subject) && got.contains(&typing), "{got:?}");
+        let in_room =
+            json!({"conversation": "room.any", "event": "typing", "from": "alice", "data": {}});
+        let got = [heard(&mut bob).await, heard(&mut bob).await, heard(&mut bob).await];
+        assert!([subject, typing, in_room].iter().all(|event| got.contains(event)), "{got:?}");
     }
 }
 

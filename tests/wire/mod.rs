@@ -13,6 +13,7 @@ mod http_connections;
 mod http_publish;
 mod http_routes;
 mod in_flight;
+mod node_budget;
 mod rates;
 pub mod raw;
 mod slow_readers;
