@@ -27,7 +27,7 @@ pub(super) struct Person {
 /// Invariant: a room lists exactly those people whose affiliations say that they are in it.
 #[derive(Debug, Default)]
 pub(super) struct People {
-    people: Slab<Person>,
+    places: Slab<Person>,
     by_user: AHashMap<UserId, PersonId>,
     by_room: AHashMap<RoomId, Vec<PersonId>>,
 }
@@ -35,24 +35,24 @@ pub(super) struct People {
 impl People {
     /// Adds a session of a user.
     pub(super) fn join(&mut self, user: &UserId, session: SessionId) {
-        let people = &mut self.people;
+        let places = &mut self.places;
         let id = *self.by_user.entry(user.clone()).or_insert_with(|| {
             let (user, sessions) = (user.clone(), SmallVec::new());
             let rooms = Affiliations::new(Rules::default());
-            people.insert(Person { user, sessions, rooms, loaded: false }) as PersonId
+            places.insert(Person { user, sessions, rooms, loaded: false }) as PersonId
         });
-        people[id as usize].sessions.push(session);
+        places[id as usize].sessions.push(session);
     }
 
     /// Takes a session of a user away: the rooms that he leaves with it, if it was his last.
     pub(super) fn leave(&mut self, user: &UserId, session: SessionId) -> Vec<RoomId> {
         let Some(&id) = self.by_user.get(user) else { return Vec::new() };
-        let person = &mut self.people[id as usize];
+        let person = &mut self.places[id as usize];
         person.sessions.retain(|held| *held != session);
         if !person.sessions.is_empty() {
             return Vec::new();
         }
-        let person = self.people.remove(id as usize);
+        let person = self.places.remove(id as usize);
         self.by_user.remove(user);
         let rooms: Vec<RoomId> = person.rooms.inside().map(|known| known.room.clone()).collect();
         rooms.iter().for_each(|room| self.strike(room, id));
@@ -71,7 +71,7 @@ impl People {
     /// A user's membership came to be known. Nothing is learned of a user without sessions here.
     pub(super) fn learn(&mut self, news: &Membership, place: Place, learned: Learned) -> Applied {
         let Some(&id) = self.by_user.get(&news.user) else { return Applied::Stale };
-        let rooms = &mut self.people[id as usize].rooms;
+        let rooms = &mut self.places[id as usize].rooms;
         let was = rooms.get(news.room.as_str()).is_some_and(|known| known.inside);
         let applied = rooms.apply(news, place, learned);
         match applied {
@@ -86,23 +86,23 @@ impl People {
 
     /// A user.
     pub(super) fn of(&self, user: &str) -> Option<&Person> {
-        self.by_user.get(user).map(|id| &self.people[*id as usize])
+        self.by_user.get(user).map(|id| &self.places[*id as usize])
     }
 
     /// A user, to be changed. His affiliations change by [`People::learn`] alone.
     pub(super) fn of_mut(&mut self, user: &str) -> Option<&mut Person> {
-        self.by_user.get(user).map(|id| &mut self.people[*id as usize])
+        self.by_user.get(user).map(|id| &mut self.places[*id as usize])
     }
 
     /// The members of a room who have sessions here.
     pub(super) fn members(&self, room: &str) -> impl Iterator<Item = &Person> {
         let members = self.by_room.get(room).map(Vec::as_slice).unwrap_or_default();
-        members.iter().map(|id| &self.people[*id as usize])
+        members.iter().map(|id| &self.places[*id as usize])
     }
 
     /// Every user.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Person> {
-        self.people.iter().map(|(_, person)| person)
+        self.places.iter().map(|(_, person)| person)
     }
 
     /// The rooms that anybody here is in.
@@ -113,6 +113,6 @@ impl People {
     /// Whether nobody is here.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.people.is_empty() && self.by_user.is_empty() && self.by_room.is_empty()
+        self.places.is_empty() && self.by_user.is_empty() && self.by_room.is_empty()
     }
 }

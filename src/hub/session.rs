@@ -92,7 +92,7 @@ pub struct Session {
     /// Whether its user's rooms are known.
     loaded: Cell<bool>,
     /// Frames that wait until they are.
-    deferred: RefCell<Option<Box<Vec<Box<str>>>>>,
+    deferred: RefCell<Vec<Box<str>>>,
 }
 
 impl Session {
@@ -362,8 +362,7 @@ impl Session {
 
     /// Keeps a frame until its user's rooms are known; false if as many wait as may.
     pub fn defer(&self, text: &str) -> bool {
-        let mut deferred = self.deferred.borrow_mut();
-        let waiting = deferred.get_or_insert_default();
+        let mut waiting = self.deferred.borrow_mut();
         let bytes: usize = waiting.iter().map(|text| text.len()).sum();
         let fits = bytes + text.len() <= DEFERRED_BYTES_MAX;
         if fits {
@@ -374,7 +373,7 @@ impl Session {
 
     /// The frames that waited, in their order.
     pub fn take_deferred(&self) -> Vec<Box<str>> {
-        self.deferred.borrow_mut().take().map(|waiting| *waiting).unwrap_or_default()
+        self.deferred.take()
     }
 
     /// The bounds it was made with.

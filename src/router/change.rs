@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use smallvec::SmallVec;
 use tokio::time::timeout;
 
 use super::Router;
@@ -96,7 +97,7 @@ impl Router {
         };
         let copies = [Key::user(&membership.user), Key::room(&membership.room)].map(envelope);
         let ways = [0, 1].map(|which: usize| self.ways(&copies[which].keys));
-        let publishes = ways.iter().map(|ways| ways.len()).sum::<usize>();
+        let publishes = ways.iter().map(SmallVec::len).sum::<usize>();
         let lease = self.services.view.lease();
         match self.publishers.judge(ticket, lease, publishes as u8) {
             Judgement::Passed => {}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Router;
 use crate::domain::{Conversation, Key, Membership, Message, UserId};
 use crate::hub::{Session, Urgency};
-use crate::proof::{Applied, Due, Learned, Reading};
+use crate::proof::{Affiliations, Applied, Due, Learned, Reading};
 use crate::protocol::ServerFrame;
 
 /// Memberships of one user that are read at most, those that he left included: rooms that he is in
@@ -147,7 +147,7 @@ impl Router {
     /// The keys that a user's sessions need: his own, and those of his rooms.
     pub(super) fn keys_of(&self, user: &UserId) -> Vec<Key> {
         let hub = self.hub.borrow();
-        let rooms = hub.affiliations(user).into_iter().flat_map(|rooms| rooms.inside());
+        let rooms = hub.affiliations(user).into_iter().flat_map(Affiliations::inside);
         let rooms = rooms.map(|known| Key::room(&known.room));
         std::iter::once(Key::user(user)).chain(rooms).collect()
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Router;
 use crate::domain::{Conversation, Message, MessageId, Micros, RoomId};
 use crate::hub::{Behind, Session};
-use crate::proof::{READ_MARGIN, Reading};
+use crate::proof::{Affiliations, READ_MARGIN, Reading};
 use crate::protocol::{MessageText, ServerFrame};
 
 /// The oldest cursor that is resumed from.
@@ -242,7 +242,7 @@ impl Router {
     /// The rooms that a session's user is in, each with when he joined.
     pub(super) fn rooms_of(&self, session: &Session) -> Vec<(RoomId, MessageId)> {
         let hub = self.hub.borrow();
-        let rooms = hub.affiliations(&session.user).into_iter().flat_map(|rooms| rooms.inside());
+        let rooms = hub.affiliations(&session.user).into_iter().flat_map(Affiliations::inside);
         rooms.map(|known| (known.room.clone(), known.joined)).collect()
     }
 

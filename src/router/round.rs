@@ -13,7 +13,7 @@ use super::missed::ACTIVITY_MAX;
 use crate::delivery::RoundPart;
 use crate::domain::{Conversation, Key, Message, Micros, RoomId, UserId};
 use crate::hub::Session;
-use crate::proof::{Due, Round, RoundKind};
+use crate::proof::{Affiliations, Due, Round, RoundKind};
 use crate::protocol::MessageText;
 
 /// Users that are read for at once: what one read takes must not bound the rate.
@@ -88,7 +88,7 @@ impl Router {
     /// The rooms that a user joined and that are not settled.
     fn joining(&self, user: &UserId) -> Vec<Joining> {
         let hub = self.hub.borrow();
-        let due = hub.affiliations(user).into_iter().flat_map(|rooms| rooms.due());
+        let due = hub.affiliations(user).into_iter().flat_map(Affiliations::due);
         due.map(|due| {
             let confirmed = self.services.interest.is_confirmed(&Key::room(&due.room));
             Joining { user: user.clone(), due, confirmed }
