@@ -39,7 +39,7 @@
 //! # The road of one message
 //!
 //! ```text
-//! client frame -> session -> router: authorise -> id from the clock, entered in the ledger
+//! client frame -> session -> router: authorise -> limits, nonce -> id from the clock, entered
 //!    -> store (all rows acked) -> still in time, and is the lease held?
 //!    -> links: publish by the plan -> hub: sessions here -> `sent`
 //! bus -> delivery -> workers that want the key -> hub -> outbox (bounded) -> socket
