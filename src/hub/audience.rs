@@ -55,9 +55,9 @@ impl Hub {
         }
     }
 
-    /// Whether a message of these keys is a session's still: after a pause its user may have left.
-    pub fn is_still_for(&self, session: &Session, keys: &[Key], id: MessageId) -> bool {
-        keys.iter().filter_map(Key::as_room).all(|room| {
+    /// Whether a message is a session's still: after a pause its user may have left the room.
+    pub fn is_still_for(&self, session: &Session, room: Option<&str>, id: MessageId) -> bool {
+        room.is_none_or(|room| {
             self.affiliations(&session.user).is_some_and(|rooms| rooms.is_owed(room, id))
         })
     }

@@ -60,7 +60,12 @@ impl Services {
         Ok(hidden_upto(&row, &membership))
     }
 
-    async fn place_in(&self, room: &RoomId, user: &UserId) -> Result<Membership, Refusal> {
+    /// Where a user stands with a room that he is in.
+    pub(super) async fn place_in(
+        &self,
+        room: &RoomId,
+        user: &UserId,
+    ) -> Result<Membership, Refusal> {
         let membership = self.answer(self.store.membership(room, user)).await?;
         membership.filter(|membership| membership.inside).ok_or_else(no_such_conversation)
     }

@@ -80,7 +80,7 @@ impl Router {
         time > session.trail.since() + OWED_AFTER
             && time > self.watermark.get()
             && time > hub.forgotten()
-            && hub.is_still_for(session, std::slice::from_ref(&key), message.id)
+            && hub.is_still_for(session, key.as_room(), message.id)
             && !hub.had(session, &key, message.id)
     }
 
@@ -101,7 +101,7 @@ impl Router {
             let had = hub.had(&session, &key, message.id);
             // A room that he joined since is not up to the watermark yet, and one that he left is
             // not his.
-            let his = hub.is_still_for(&session, std::slice::from_ref(&key), message.id)
+            let his = hub.is_still_for(&session, key.as_room(), message.id)
                 && message.id.time() <= hub.cap(&session.user);
             drop(hub);
             if !shared || !known || had || !his {

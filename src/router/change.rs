@@ -33,10 +33,7 @@ impl Router {
         if role.is_some() && !inside {
             self.must_have_room_for_one_more(user).await?;
         }
-        let Some((stamp, ticket)) = self.issue() else {
-            let message = "this node has no lease for ids now, or too many sends are unsettled";
-            return Err(Refusal::new(Code::Unavailable, message));
-        };
+        let (stamp, ticket) = self.issue()?;
         let was = known.as_ref();
         let membership = Membership {
             room: room.clone(),

@@ -9,7 +9,7 @@ use super::access::no_such_conversation;
 use super::publish::check_event;
 use super::{Caller, Router};
 use crate::auth::Principal;
-use crate::domain::{Conversation, RoomId, Subject, UserId};
+use crate::domain::{Conversation, Subject, UserId};
 use crate::protocol::{Announced, Code, Refusal, ServerFrame};
 
 /// An event to be published.
@@ -50,8 +50,9 @@ impl Router {
         }
         for (at, event) in events.iter().enumerate() {
             let mut allowed = may_publish(&principal, &caller, event);
-            if let (Ok(()), Some((room, from))) = (&allowed, event.room()) {
-                allowed = self.must_be_in(&Caller::User(from.clone()), room).await;
+            if let (Ok(()), EventOrder::Conversation { conversation, from, .. }) = (&allowed, event)
+            {
+                allowed = self.services.must_be_in(from, conversation).await;
             }
             allowed.map_err(|refusal| refusal.of_op(&format!("`events[{at}]`")))?;
         }
@@ -73,18 +74,6 @@ impl Router {
                 let frame = ServerFrame::Event(announced).text();
                 self.announce(conversation.keys().collect(), &about, frame, None);
             }
-        }
-    }
-}
-
-impl EventOrder {
-    /// The room that it is for, and who must be in it.
-    const fn room(&self) -> Option<(&RoomId, &UserId)> {
-        match self {
-            Self::Conversation { conversation: Conversation::Room(room), from, .. } => {
-                Some((room, from))
-            }
-            Self::Subject { .. } | Self::Conversation { .. } => None,
         }
     }
 }

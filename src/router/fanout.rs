@@ -163,15 +163,12 @@ impl Router {
 
     fn hand_slice(&self, slice: &[Rc<Session>], envelope: &Envelope, later: bool) -> Delivered {
         let mut hub = self.hub.borrow_mut();
-        let left = |session: &Rc<Session>| {
-            let id = envelope.message_id().filter(|_| envelope.kind == Kind::Message);
-            id.is_some_and(|id| !hub.is_still_for(session, &envelope.keys, id))
-        };
-        if later && slice.iter().any(left) {
-            let staying: Audience = slice.iter().filter(|it| !left(it)).cloned().collect();
-            return hub.hand_all(&staying, envelope);
-        }
-        hub.hand_all(slice, envelope)
+        let message = envelope.message_id().filter(|_| envelope.kind == Kind::Message);
+        let Some(id) = message.filter(|_| later) else { return hub.hand_all(slice, envelope) };
+        let room = envelope.keys.first().and_then(Key::as_room);
+        let staying = slice.iter().filter(|session| hub.is_still_for(session, room, id));
+        let staying: Audience = staying.cloned().collect();
+        hub.hand_all(&staying, envelope)
     }
 
     /// A message that did not pass this worker's gate counts there all the same: a conversation is

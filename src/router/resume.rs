@@ -74,9 +74,11 @@ impl Router {
             let Some(outcome) = self.catch_up(&session, claim).await else { return };
             let whole = outcome.whole && claim != Claim::Useless;
             if let Some(behind) = session.trail.end_catch_up() {
-                for message in behind {
-                    if self.is_still_his(&session, &message) {
-                        self.hand(&session, message.frame);
+                for Behind { id, room, frame } in behind {
+                    let room = room.as_ref().map(RoomId::as_str);
+                    let his = self.hub.borrow().is_still_for(&session, room, id);
+                    if his {
+                        self.hand(&session, frame);
                     }
                 }
                 self.conclude(&session, reading, &outcome.gaps, whole);
@@ -220,23 +222,13 @@ impl Router {
         let key = message.conversation.key_of(&session.user);
         let hub = self.hub.borrow();
         // He may have left the room since it was listed.
-        let his = hub.is_still_for(session, std::slice::from_ref(&key), message.id);
+        let his = hub.is_still_for(session, key.as_room(), message.id);
         let had = live && hub.had(session, &key, message.id);
         drop(hub);
         if his && !had && session.trail.catch(message.id) {
             self.services.observe(message.id.time());
             self.hand(session, MessageText::new(message).frame());
         }
-    }
-
-    /// Whether a message that waited is to be handed over: its room may have been left meanwhile.
-    fn is_still_his(&self, session: &Session, message: &Behind) -> bool {
-        let hub = self.hub.borrow();
-        let rooms = hub.affiliations(&session.user);
-        message
-            .room
-            .as_ref()
-            .is_none_or(|room| rooms.is_some_and(|rooms| rooms.is_owed(room.as_str(), message.id)))
     }
 
     /// The rooms that a session's user is in, each with when he joined.

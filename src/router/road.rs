@@ -90,10 +90,7 @@ impl Router {
         if let Some(id) = found? {
             return Ok(self.acknowledge_again(sending, id));
         }
-        let (id, ticket) = self.issue().ok_or_else(|| {
-            let message = "this node has no lease for ids now, or too many sends are unsettled";
-            Refusal::new(Code::Unavailable, message)
-        })?;
+        let (id, ticket) = self.issue()?;
         let issued = Instant::now();
         drop(turn);
         let message = Arc::new(message(&sending.order, id));
@@ -136,12 +133,15 @@ impl Router {
     }
 
     /// An id of the incarnation that holds the lease, if it is this worker's.
-    pub(super) fn issue(&self) -> Option<(MessageId, Ticket)> {
+    pub(super) fn issue(&self) -> Result<(MessageId, Ticket), Refusal> {
         let now = self.services.wall.moment();
-        let lease = self.services.view.lease()?;
-        lease
-            .holds(self.publishers.tenure(), now)
-            .then(|| self.publishers.issue(|| self.services.issue_id()))?
+        let lease = self.services.view.lease();
+        let holds = lease.is_some_and(|lease| lease.holds(self.publishers.tenure(), now));
+        let issued = if holds { self.publishers.issue(|| self.services.issue_id()) } else { None };
+        issued.ok_or_else(|| {
+            let message = "this node has no lease for ids now, or too many sends are unsettled";
+            Refusal::new(Code::Unavailable, message)
+        })
     }
 
     async fn store_message(&self, message: &Arc<Message>, issued: Instant) -> Result<(), Refusal> {

@@ -167,26 +167,17 @@ impl Router {
         known.map(drop).ok_or_else(no_such_conversation)
     }
 
-    async fn must_own(&self, caller: &Caller, room: &RoomId) -> Result<(), Refusal> {
-        self.must_hold(caller, room, |member| member.role == Role::Owner).await
-    }
-
-    pub(super) async fn must_be_in(&self, caller: &Caller, room: &RoomId) -> Result<(), Refusal> {
-        self.must_hold(caller, room, |_| true).await
-    }
-
     /// Services may do all; users what their membership says. What is not there and what is not
     /// theirs gets the same answer.
-    async fn must_hold(
-        &self,
-        caller: &Caller,
-        room: &RoomId,
-        enough: impl FnOnce(&Membership) -> bool,
-    ) -> Result<(), Refusal> {
+    async fn must_own(&self, caller: &Caller, room: &RoomId) -> Result<(), Refusal> {
         let Caller::User(user) = caller else { return Ok(()) };
-        let member = self.services.answer(self.services.store.membership(room, user)).await?;
-        let holds = member.is_some_and(|member| member.inside && enough(&member));
-        if holds { Ok(()) } else { Err(no_such_conversation()) }
+        let member = self.services.place_in(room, user).await?;
+        if member.role == Role::Owner { Ok(()) } else { Err(no_such_conversation()) }
+    }
+
+    async fn must_be_in(&self, caller: &Caller, room: &RoomId) -> Result<(), Refusal> {
+        let Caller::User(user) = caller else { return Ok(()) };
+        self.services.place_in(room, user).await.map(drop)
     }
 
     /// Shows the clock a stamp that a change must be above.
