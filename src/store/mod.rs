@@ -98,6 +98,10 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// choose them.
     fn floor(&self) -> Micros;
 
+    /// Asks the store for its time, which is the same for all nodes on it: one coordinator's clock
+    /// (CQL), another one's with the next call, to the millisecond; or the wall clock (embedded).
+    fn time(&self) -> Pending<Result<Micros, ReadError>>;
+
     /// Stores a message: its row and, of a direct conversation, the activity of both users on the
     /// day of its id and the membership of both; of a room, its head. Together or not at all.
     fn append(&self, message: Arc<Message>) -> Pending<Result<(), AppendError>>;

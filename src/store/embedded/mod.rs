@@ -58,6 +58,7 @@ use super::{
     Activity, AppendError, Day, HistoryRange, Identity, MembersPage, NonceRecord, Page, PageLimit,
     Pending, ReadError, RowError, Store,
 };
+use crate::clock::WallClock;
 use crate::domain::{Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId};
 use crate::roster::Row;
 use entry::Entry;
@@ -107,6 +108,10 @@ impl Store for Embedded {
 
     fn floor(&self) -> Micros {
         self.floor
+    }
+
+    fn time(&self) -> Pending<Result<Micros, ReadError>> {
+        Box::pin(ready(Ok(WallClock::system())))
     }
 
     fn append(&self, message: Arc<Message>) -> Pending<Result<(), AppendError>> {
