@@ -23,7 +23,10 @@ const SUITE_SEEDS_FOCUSED: u64 = 40;
 const SUITE_SEEDS_EXACT: u64 = 5;
 
 /// Schedules that ever broke a promise under all rules.
-const BROKE: &[(Profile, u64)] = &[];
+const BROKE: &[(Profile, u64)] = &[
+    // A slow client that came back in the end read its cursors more slowly than they came.
+    (Profile::Returners, 61_008_144),
+];
 
 #[test]
 fn no_schedule_of_the_suite_breaks_a_promise() {

@@ -148,7 +148,8 @@ impl World {
     pub fn open_session(&mut self, device: Dev, user: u8, at: At, cursor: Option<Micros>) -> Sid {
         let wall = self.nodes[usize::from(at.life.node)].clocks.wall(self.now);
         let footing = Footing::new(cursor.unwrap_or(wall - READ_MARGIN), self.rules);
-        let slow = self.rng.chance(self.plan.slow_in);
+        // In the end nobody is slow: what is judged then is how far a node lies behind.
+        let slow = self.rng.chance(self.plan.slow_in) && self.now < self.plan.size.active;
         self.sessions.push(Session {
             device,
             user,
