@@ -12,6 +12,7 @@ mod ledger;
 mod plain;
 mod relay;
 mod report;
+mod rooms;
 
 pub use crowd::{Crowd, CrowdRow};
 pub use error::BenchError;
@@ -21,3 +22,4 @@ pub use idle::{Idle, IdleRow, Large};
 pub use plain::plain_loop;
 pub use relay::{Payload, Relay, RelayRow};
 pub use report::{Table, TableRow};
+pub use rooms::{Rooms, RoomsRow};

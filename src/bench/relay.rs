@@ -59,6 +59,8 @@ pub struct Relay {
     pub payload: Payload,
     /// How often.
     pub events: u32,
+    /// Whether users are held to their limits.
+    pub limits: bool,
     /// Deliveries a second; none is as fast as it goes.
     pub rate: Option<u32>,
     /// Of every draw.
@@ -141,7 +143,8 @@ impl Relay {
         for url in &self.redis {
             arguments.extend(["--redis".into(), url.clone()]);
         }
-        Server::start(&arguments, &[]).await
+        let limits = if self.limits { "on" } else { "off" };
+        Server::start(&arguments, &[("RATES__USERS", limits.to_owned())]).await
     }
 
     fn pools(&self) -> Result<Vec<Pool>, BenchError> {

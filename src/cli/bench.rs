@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::{Failure, settings};
 use crate::bench::{
     Crowd, CrowdRow, Fanout, FanoutRow, Heal, HealRow, Idle, IdleRow, Large, Payload, Relay,
-    RelayRow, Table, plain_loop,
+    RelayRow, Rooms, RoomsRow, Table, plain_loop,
 };
 use crate::config::Config;
 use crate::layout::Placement;
@@ -17,6 +17,8 @@ use crate::layout::Placement;
 pub(super) enum Bench {
     /// How many nodes hear a publish, by layout, beside the arithmetic.
     Fanout(FanoutArguments),
+    /// What a message to a room costs, by its size, beside a publish a member and broadcast.
+    Rooms(RoomsArguments),
     /// CPU a delivery, beside a plain loop.
     Relay(RelayArguments),
     /// What a room with very many sessions on a node does to a bystander there.
@@ -87,6 +89,7 @@ impl Bench {
             .map_err(Failure::failed)?;
         match self {
             Self::Fanout(fanout) => runtime.block_on(fanout.run()),
+            Self::Rooms(rooms) => runtime.block_on(rooms.run()),
             Self::Relay(relay) => runtime.block_on(relay.run()),
             Self::Crowd(crowd) => runtime.block_on(crowd.run()),
             Self::Idle(idle) => runtime.block_on(idle.run()),
@@ -128,6 +131,53 @@ impl FanoutArguments {
     }
 }
 
+/// What a message to a room costs, by its size, beside a publish a member and broadcast.
+#[derive(Debug, Args)]
+pub(super) struct RoomsArguments {
+    /// Members of a room, one row each.
+    #[arg(long, value_delimiter = ',', default_value = "4,20,60")]
+    members: Vec<u32>,
+    /// Nodes.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=100))]
+    nodes: u32,
+    /// A Redis shard; may be given several times. Without one the nodes are joined in memory.
+    #[arg(long)]
+    redis: Vec<String>,
+    /// Buckets of each class.
+    #[arg(long, default_value_t = 1_048_576)]
+    buckets: u32,
+    /// Users.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    users: u32,
+    /// Sessions a user.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
+    devices: u32,
+    /// Rooms of each size.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rooms: u32,
+    /// Messages to the rooms of each size.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    messages: u32,
+    /// Of every draw.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// One object a row.
+    #[arg(long)]
+    json: bool,
+}
+
+impl RoomsArguments {
+    async fn run(self) -> Result<(), Failure> {
+        let Self { nodes, redis, buckets, users, devices, rooms, messages, seed, .. } = self;
+        let bench = Rooms { nodes, redis, buckets, users, devices, rooms, messages, seed };
+        let table = Table::begin::<RoomsRow>(self.json);
+        for members in self.members {
+            table.row(&bench.run(members).await.map_err(Failure::failed)?);
+        }
+        Ok(())
+    }
+}
+
 /// CPU a delivery, beside a plain loop.
 #[derive(Debug, Args)]
 pub(super) struct RelayArguments {
@@ -146,6 +196,9 @@ pub(super) struct RelayArguments {
     /// Publishes.
     #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     events: u32,
+    /// Holds senders to their limits, each send by a call of Redis where there is one.
+    #[arg(long)]
+    limits: bool,
     /// Deliveries a second; without it as fast as it goes.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rate: Option<u32>,
@@ -166,9 +219,9 @@ impl RelayArguments {
         for _ in 0..self.rounds {
             for &nodes in &self.nodes {
                 let redis = if nodes == 0 { Vec::new() } else { self.redis.clone() };
-                let Self { users, events, rate, seed, messages, .. } = self;
+                let Self { users, events, rate, seed, messages, limits, .. } = self;
                 let payload = if messages { Payload::Message } else { Payload::Event };
-                let relay = Relay { nodes, redis, users, payload, events, rate, seed };
+                let relay = Relay { nodes, redis, users, payload, events, limits, rate, seed };
                 table.row(&relay.run().await.map_err(Failure::failed)?);
             }
         }

@@ -2,13 +2,14 @@
 //!
 //! Invariants worth naming:
 //! - `people`, `listeners` and `wanted` change together, in [`Hub::join`], [`Hub::leave`],
-//!   [`Hub::learn`], [`Hub::subscribe`] and [`Hub::unsubscribe`] alone; each says what became wanted
-//!   or unwanted by this worker.
+//!   [`Hub::learn`], [`Hub::subscribe`] and [`Hub::unsubscribe`] alone, and `wanted` with what is
+//!   overheard too; each says what became wanted or unwanted by this worker.
 //! - An event reaches a session once, however many of its patterns match and copies come.
 
 mod audience;
 mod delivered;
 mod listeners;
+mod overheard;
 mod people;
 mod recent;
 mod session;
@@ -22,6 +23,7 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use self::listeners::Listeners;
+use self::overheard::Overheard;
 use self::people::People;
 use crate::domain::{Key, Membership, MessageId, Micros, Pattern, Reach, RoomId, UserId};
 use crate::layout::key_hash;
@@ -50,6 +52,7 @@ pub struct Hub {
     listeners: Listeners,
     /// How many sessions, members and patterns need a key, or everything.
     wanted: AHashMap<Reach, u32>,
+    overheard: Overheard,
     touched: Vec<Rc<Session>>,
     memory: proof::Handed,
     /// Sessions that were handed messages since their last cursor.
@@ -64,6 +67,7 @@ impl Hub {
             people: People::default(),
             listeners: Listeners::default(),
             wanted: AHashMap::new(),
+            overheard: Overheard::default(),
             touched: Vec::new(),
             memory: proof::Handed::new(remembered, Rules::default()),
             owed: Vec::new(),

@@ -95,6 +95,7 @@ impl NodePlan {
             interest: timeouts.interest,
             store: timeouts.store,
             ping: timeouts.ping,
+            overhear: self.config.interest.linger,
         }
     }
 

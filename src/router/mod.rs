@@ -17,6 +17,7 @@ mod inbox_place;
 mod membership;
 mod missed;
 mod nonces;
+mod overhear;
 mod pacer;
 mod publish;
 mod read;

@@ -88,6 +88,7 @@ impl Router {
     /// get the message. The caller may go away: what has an id goes on.
     pub async fn send_for(self: Rc<Self>, order: SendOrder) -> Result<MessageText, Refusal> {
         self.services.must_be_in(&order.from, &order.conversation).await?;
+        self.overhear(&order);
         let send = tokio::task::spawn_local(async move {
             self.take_send(&Sending { order, session: None }).await
         });

@@ -42,6 +42,8 @@ pub struct Waits {
     pub store: Duration,
     /// Between the server's pings.
     pub ping: Duration,
+    /// A conversation is heard for so long after a send of a user without sessions here.
+    pub overhear: Duration,
 }
 
 /// What the workers of a node share.

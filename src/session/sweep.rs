@@ -34,6 +34,7 @@ pub async fn sweep(front: Rc<Front>) {
 
 fn sweep_once(front: &Front) {
     end_greetings(front);
+    front.router.end_overhearing();
     let now = Instant::now();
     let sessions: Vec<Rc<Session>> = front.router.hub.borrow().sessions().cloned().collect();
     for session in &sessions {

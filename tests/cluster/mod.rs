@@ -8,6 +8,7 @@ mod leaving;
 mod lies;
 mod memory;
 mod nonces;
+mod overheard;
 mod refusals;
 mod resume;
 pub mod rooms;

@@ -1,0 +1,240 @@
+//! `bench rooms`: what a room message costs the cluster, by the size of the room, beside a publish
+//! to each of its members and beside broadcast.
+
+use std::sync::Arc;
+
+use rand::rngs::StdRng;
+use rand::seq::index::sample;
+use rand::{Rng, SeedableRng};
+use serde::Serialize;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::backend::Backend;
+use super::cast::{LoadTokens, Member, Role, assemble, settle};
+use super::error::BenchError;
+use super::fanout::finish_one;
+use super::ledger::Ledger;
+use super::report::TableRow;
+use crate::node::{Cluster, ClusterPlan, Node};
+
+/// Sends that are unanswered at once.
+const IN_FLIGHT: usize = 64;
+
+/// A measurement.
+#[derive(Debug, Clone)]
+pub struct Rooms {
+    /// Nodes.
+    pub nodes: u32,
+    /// Redis shards; none joins the nodes in memory.
+    pub redis: Vec<String>,
+    /// Buckets of each class.
+    pub buckets: u32,
+    /// Users, whose sessions are on nodes at random.
+    pub users: u32,
+    /// Sessions a user.
+    pub devices: u32,
+    /// Rooms of each size.
+    pub rooms: u32,
+    /// Messages to the rooms of each size.
+    pub messages: u32,
+    /// Of every draw.
+    pub seed: u64,
+}
+
+/// What a message to a room of one size cost.
+#[derive(Debug, Clone, Serialize)]
+pub struct RoomsRow {
+    /// Nodes.
+    pub nodes: u32,
+    /// Members of a room.
+    pub members: u32,
+    /// Messages.
+    pub messages: u32,
+    /// Publishes a message.
+    pub publishes: f64,
+    /// Pushes that nodes received from the bus, a message, echoes counted.
+    pub node_events: f64,
+    /// The two together.
+    pub cost: f64,
+    /// The same if each member had a publish of his own that only nodes with a session of his
+    /// hear: the least that such a fan-out can cost.
+    pub cost_by_member: f64,
+    /// The same if every node heard every message.
+    pub cost_by_broadcast: f64,
+    /// Deliveries that were not.
+    pub lost: u64,
+}
+
+impl TableRow for RoomsRow {
+    const HEADERS: &'static [&'static str] = &[
+        "nodes",
+        "members",
+        "messages",
+        "publishes",
+        "node events",
+        "together",
+        "by member",
+        "broadcast",
+        "lost",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.nodes.to_string(),
+            self.members.to_string(),
+            self.messages.to_string(),
+            format!("{:.2}", self.publishes),
+            format!("{:.2}", self.node_events),
+            format!("{:.2}", self.cost),
+            format!("{:.2}", self.cost_by_member),
+            format!("{:.2}", self.cost_by_broadcast),
+            self.lost.to_string(),
+        ]
+    }
+}
+
+/// Where every session is, and who is in which room.
+struct Crew {
+    /// The node of each device of each user.
+    places: Vec<Vec<usize>>,
+    /// The members of each room.
+    rooms: Vec<Vec<usize>>,
+}
+
+/// What the nodes counted.
+struct Counts {
+    publishes: u64,
+    node_events: u64,
+}
+
+impl Counts {
+    fn of(nodes: &[Node]) -> Self {
+        let sum = |count: fn(&Node) -> u64| nodes.iter().map(count).sum();
+        Self {
+            // A room message is one publish, to its bucket or to all.
+            publishes: sum(|node| node.metrics().plans_buckets.get())
+                + sum(|node| node.metrics().plans_all.get()),
+            node_events: sum(|node| node.metrics().node_events()),
+        }
+    }
+}
+
+impl Rooms {
+    /// Measures one size of rooms on fresh nodes.
+    pub async fn run(&self, members: u32) -> Result<RoomsRow, BenchError> {
+        let directory = tempfile::tempdir()?;
+        let plan = ClusterPlan {
+            nodes: self.nodes,
+            buckets: Some(self.buckets),
+            redis: self.redis.clone(),
+            unlimited: true,
+            tables: Vec::new(),
+        };
+        let cluster = Cluster::start(&plan, directory.path())?;
+        cluster.ready().await?;
+        let mut rng = StdRng::seed_from_u64(self.seed);
+        let crew = self.crew(members, &mut rng);
+        make(&cluster.url(0), &crew.rooms).await?;
+        let ledger = Arc::new(Ledger::new(self.messages as usize));
+        let sessions = assemble(Self::roles(&cluster, &crew), &ledger).await?;
+        let before = Counts::of(&cluster.nodes);
+        let by_member = self.send(&crew, &sessions, &ledger, &mut rng).await?;
+        settle(&ledger).await;
+        let after = Counts::of(&cluster.nodes);
+        drop(sessions);
+        cluster.stop().await;
+        let each = |count: u64| count as f64 / f64::from(self.messages);
+        let publishes = each(after.publishes - before.publishes);
+        let node_events = each(after.node_events - before.node_events);
+        Ok(RoomsRow {
+            nodes: self.nodes,
+            members,
+            messages: self.messages,
+            publishes,
+            node_events,
+            cost: publishes + node_events,
+            cost_by_member: each(by_member),
+            cost_by_broadcast: f64::from(1 + self.nodes),
+            lost: ledger.lost(),
+        })
+    }
+
+    fn crew(&self, members: u32, rng: &mut StdRng) -> Crew {
+        let nodes = self.nodes as usize;
+        let mut places =
+            || (0..self.devices).map(|_| rng.random_range(0..nodes)).collect::<Vec<_>>();
+        let places = (0..self.users).map(|_| places()).collect();
+        let (users, members) = (self.users as usize, members.min(self.users) as usize);
+        let rooms = (0..self.rooms).map(|_| sample(rng, users, members).into_vec()).collect();
+        Crew { places, rooms }
+    }
+
+    fn roles(cluster: &Cluster, crew: &Crew) -> Vec<Role> {
+        let tokens = LoadTokens::new();
+        let devices = |(user, places): (usize, &Vec<usize>)| {
+            let token = tokens.of(&name(user));
+            let role = |place: &usize| Role {
+                url: cluster.url(*place),
+                token: token.clone(),
+                patterns: Vec::new(),
+            };
+            places.iter().map(role).collect::<Vec<_>>()
+        };
+        crew.places.iter().enumerate().flat_map(devices).collect()
+    }
+
+    /// Sends the messages: what they would cost by member.
+    async fn send(
+        &self,
+        crew: &Crew,
+        sessions: &[Member],
+        ledger: &Arc<Ledger>,
+        rng: &mut StdRng,
+    ) -> Result<u64, BenchError> {
+        let (mut asking, mut by_member) = (JoinSet::new(), 0);
+        for message in 0..self.messages {
+            if asking.len() >= IN_FLIGHT {
+                finish_one(&mut asking).await?;
+            }
+            let room = rng.random_range(0..crew.rooms.len());
+            let members = &crew.rooms[room];
+            by_member += members.iter().map(|user| 1 + nodes_of(&crew.places[*user])).sum::<u64>();
+            ledger.expect(message as usize, members.len() as u32 * self.devices - 1);
+            let sender = members[rng.random_range(0..members.len())];
+            let device =
+                sender * self.devices as usize + rng.random_range(0..self.devices as usize);
+            let session = sessions[device].clone();
+            let conversation = format!("room.r{room}");
+            let request = json!({"op": "send", "conversation": conversation, "body": message});
+            asking.spawn(async move { session.ask(u64::from(message), request).await });
+        }
+        while !asking.is_empty() {
+            finish_one(&mut asking).await?;
+        }
+        Ok(by_member)
+    }
+}
+
+/// How many nodes hold a user of these places.
+fn nodes_of(places: &[usize]) -> u64 {
+    let mut nodes = places.to_vec();
+    nodes.sort_unstable();
+    nodes.dedup();
+    nodes.len() as u64
+}
+
+async fn make(url: &str, rooms: &[Vec<usize>]) -> Result<(), BenchError> {
+    let mut backend = Backend::connect(url).await?;
+    for (room, members) in rooms.iter().enumerate() {
+        backend.put(&format!("/v1/rooms/r{room}"), "{}").await?;
+        for member in members {
+            backend.put(&format!("/v1/rooms/r{room}/members/{}", name(*member)), "{}").await?;
+        }
+    }
+    Ok(())
+}
+
+fn name(user: usize) -> String {
+    format!("load-{user}")
+}
