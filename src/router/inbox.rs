@@ -9,6 +9,7 @@ use super::access::{hidden_upto, within};
 use super::history::take_place_for_read;
 use super::inbox_order::Order;
 use super::inbox_place::Place;
+use super::membership::MEMBERSHIPS_MAX;
 use super::missed::{ACTIVITY_MAX, AHEAD};
 use super::{Router, Services};
 use crate::domain::{Conversation, Membership, MessageId, RoomId, UserId};
@@ -24,10 +25,6 @@ const DAYS: u32 = 35;
 /// Reads of one inbox that are under way at once: what one takes must not bound the rate, and a
 /// user with thousands of rooms must not fill the store's queue.
 const AT_ONCE: usize = 16;
-
-/// Rows of memberships that are read: as many as a user may have rooms, and as many again that he
-/// left.
-const MEMBERSHIPS_MAX: usize = 10_000;
 
 /// One conversation of an inbox.
 #[derive(Debug)]

@@ -16,6 +16,7 @@ mod in_flight;
 mod node_budget;
 mod rates;
 pub mod raw;
+mod room_access;
 mod slow_readers;
 mod sockets;
 mod talk_commands;

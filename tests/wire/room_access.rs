@@ -1,0 +1,114 @@
+//! Rooms in every op and route: ids with every byte, and who may not look.
+
+use narrowcast::client::Client;
+use serde_json::{Value, json};
+
+use super::http::{ask, bearing, problem, refused, service};
+use super::tokens::token;
+use super::{WORKERS, node_with, url};
+use crate::cluster::rooms::{backend, room};
+
+const PLAIN: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-@:~+=|";
+
+/// What a room's id with a byte at its second place is told, if it is not allowed.
+fn verdict(byte: u8) -> Option<String> {
+    match byte {
+        b'%' => Some("`%` at byte 1 must be followed by two upper-case hex digits".into()),
+        _ if PLAIN.contains(&byte) => None,
+        0x80.. => Some("UTF-8".into()),
+        _ => Some(format!("byte 0x{byte:02X} at 1")),
+    }
+}
+
+/// The routes that name a room, by its id as it stands in a path, and a body where one is wanted.
+fn routes(id: &str) -> [(&'static str, String, &'static str); 6] {
+    [
+        ("PUT", format!("/v1/rooms/{id}"), "{}"),
+        ("GET", format!("/v1/rooms/{id}"), ""),
+        ("GET", format!("/v1/rooms/{id}/members"), ""),
+        ("PUT", format!("/v1/rooms/{id}/members/ann"), "{}"),
+        ("DELETE", format!("/v1/rooms/{id}/members/ann"), ""),
+        ("GET", format!("/v1/conversations/room.{id}/messages"), ""),
+    ]
+}
+
+/// The ops that name a room.
+fn ops(conversation: &str) -> [Value; 4] {
+    let upto = "00000000-0000-7000-8000-000000000000";
+    [
+        json!({"op": "send", "conversation": conversation, "body": 1}),
+        json!({"op": "history", "conversation": conversation}),
+        json!({"op": "read", "conversation": conversation, "upto": upto}),
+        json!({"op": "publish", "conversation": conversation, "event": "typing", "data": 1}),
+    ]
+}
+
+#[tokio::test]
+async fn a_room_id_may_hold_the_bytes_of_a_token_alone() {
+    let demo = node_with("1", &[]);
+    let node = url(&demo);
+    for byte in 0..=u8::MAX {
+        for (method, path, body) in routes(&format!("x%{byte:02X}")) {
+            let request = bearing(&service(), method, &path, body);
+            match verdict(byte) {
+                Some(part) => drop(refused(node, &request, 400, "bad_request", &part).await),
+                None => assert!(ask(node, &request).await.status < 300, "{method} {path}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_op_says_which_byte_of_a_rooms_id_is_wrong() {
+    let demo = node_with("1", &[]);
+    let mut alice = Client::login(url(&demo), &token("alice")).await.unwrap();
+    for byte in 0..0x80_u8 {
+        let Some(part) = verdict(byte) else { continue };
+        for op in ops(&format!("room.x{}", char::from(byte))) {
+            let answer = alice.ask(op).await.unwrap();
+            assert_eq!(answer["code"], "bad_request", "{answer}");
+            let told = answer["message"].as_str().unwrap();
+            assert!(told.contains(&part), "{told}: {part}");
+        }
+    }
+}
+
+/// What is not there, what is not one's own and what is one's own no longer get the same answer,
+/// whatever is asked.
+#[tokio::test]
+async fn who_is_not_in_a_room_is_told_as_if_there_were_none() {
+    for workers in WORKERS {
+        let demo = node_with(workers, &[]);
+        let node = url(&demo);
+        room(node, "left", "all", &["alice", "bob"]).await;
+        room(node, "foreign", "all", &["bob"]).await;
+        let mut alice = Client::login(node, &token("alice")).await.unwrap();
+        let hi = json!({"op": "send", "conversation": "room.left", "body": "in"});
+        assert_eq!(alice.ask(hi).await.unwrap()["op"], "sent");
+        let path = "/v1/rooms/left/members/alice";
+        assert_eq!(backend(node, "DELETE", path, &Value::Null).await.0, 204);
+        while alice.next().await.unwrap()["op"] != "left" {}
+        let mut told: Vec<Vec<Value>> = Vec::new();
+        for id in ["left", "foreign", "nowhere"] {
+            told.push(answers(&mut alice, node, id).await);
+        }
+        assert!(told.iter().all(|answers| *answers == told[0]), "{told:#?}");
+    }
+}
+
+/// The codes and texts of everything that a user may ask of a room.
+async fn answers(alice: &mut Client, node: &str, id: &str) -> Vec<Value> {
+    let mut answers = Vec::new();
+    for op in ops(&format!("room.{id}")) {
+        let answer = alice.ask(op).await.unwrap();
+        assert_eq!(answer["code"], "not_found", "{answer}");
+        answers.push(json!([answer["code"], answer["message"]]));
+    }
+    let create = 1;
+    for (method, path, body) in routes(id).into_iter().skip(create) {
+        let answer = ask(node, &bearing(&token("alice"), method, &path, body)).await;
+        assert_eq!(answer.status, 404, "{method} {path}: {answer:?}");
+        answers.push(json!(problem(&answer)));
+    }
+    answers
+}
