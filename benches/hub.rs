@@ -42,7 +42,7 @@ fn links() -> Outcome<Vec<Rc<Link>>> {
         let (server, _) = listener.accept()?;
         server.set_nonblocking(true)?;
         std::thread::spawn(move || {
-            let mut buffer = [0; 65_536];
+            let mut buffer = vec![0; 65_536];
             while client.read(&mut buffer).is_ok_and(|bytes| bytes > 0) {}
         });
         let stream = tokio::net::TcpStream::from_std(server)?;
