@@ -1,8 +1,9 @@
 //! Whether a node is fit for clients.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use crate::clock::{Verdict as Time, WallClock};
 use crate::links::{Health, LinkState};
 use crate::steward::{Standing, Trouble};
 use crate::store::Store;
@@ -17,8 +18,8 @@ pub enum Verdict {
     Ready,
     /// Some link is down: sends are stored, live delivery is not whole.
     Degraded,
-    /// Its store takes no writes until a restart, or it has lost a shard that others reach: no
-    /// sessions are taken.
+    /// Its store takes no writes until a restart, it has lost a shard that others reach, or its clock
+    /// is off and there are others: no sessions are taken.
     Unready,
     /// It is being stopped: no sessions are taken.
     Draining,
@@ -37,13 +38,29 @@ pub struct Readiness {
     health: Arc<Health>,
     store: Arc<dyn Store>,
     standing: Arc<Standing>,
+    clock: WallClock,
+    /// How many nodes live.
+    nodes: Arc<AtomicU32>,
     draining: AtomicBool,
 }
 
 impl Readiness {
-    /// Judges by the links, the store, and how the node stands among the others.
-    pub const fn new(health: Arc<Health>, store: Arc<dyn Store>, standing: Arc<Standing>) -> Self {
-        Self { health, store, standing, draining: AtomicBool::new(false) }
+    /// Judges by the links, the store, its clock, and how the node stands among the others, of whom
+    /// `nodes` live with it.
+    pub const fn new(
+        health: Arc<Health>,
+        store: Arc<dyn Store>,
+        standing: Arc<Standing>,
+        clock: WallClock,
+        nodes: Arc<AtomicU32>,
+    ) -> Self {
+        Self { health, store, standing, clock, nodes, draining: AtomicBool::new(false) }
+    }
+
+    /// Whether the node's clock is off and there are others, who serve its users better. Where the
+    /// time is only not known, the store is likely to be away for all.
+    pub fn is_worse_timed(&self) -> bool {
+        matches!(self.clock.verdict(), Time::Off(_)) && self.nodes.load(Ordering::Relaxed) > 1
     }
 
     /// The node is being stopped.
@@ -73,13 +90,14 @@ impl Readiness {
             !serving || links.iter().any(|link| matches!(link.state, LinkState::Starting { .. }));
         let failure = self.store.failure();
         let cut_off = troubles.iter().any(|trouble| matches!(trouble, Trouble::CutOff { .. }));
-        let unready = failure.is_some() || cut_off;
+        let unready = failure.is_some() || cut_off || self.is_worse_timed();
         let against = links.iter().filter(|link| !matches!(link.state, LinkState::Up { .. }));
         let mut reasons: Vec<String> = against
             .map(|link| format!("shard {}: {:?} {}", link.shard, link.role, link.state))
             .collect();
         reasons.extend(troubles.iter().map(Trouble::to_string));
         reasons.extend(failure.map(|failure| format!("store: {failure}")));
+        reasons.extend(self.clock.complaint().map(|complaint| format!("clock: {complaint}")));
         let verdict = if self.draining.load(Ordering::Acquire) {
             Verdict::Draining
         } else if unready {

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::backends::limits;
 use super::plan::NodePlan;
 use crate::bus::{BootId, StoreTag};
-use crate::clock::WallClock;
+use crate::clock::{Doubt, Verdict, WallClock};
 use crate::delivery::{Dispatcher, Inboxes, Wants};
 use crate::domain::HybridClock;
 use crate::http::{ClientPortBounds, Places, Readiness, serve_operator};
@@ -29,6 +29,7 @@ use crate::router::{Errands, Services};
 use crate::session::Arrival;
 use crate::socket::Budget;
 use crate::steward::{Standing, Steward, StewardPlan};
+use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::worker::Worker;
 
@@ -167,6 +168,15 @@ fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartErro
     bound.map_err(|error| StartError::Listen { key, address, error })
 }
 
+/// The node's time. It is right where nobody else has one; else that is to be shown first.
+fn wall_clock(store: &dyn Store) -> WallClock {
+    let clock = WallClock::starting_at(store.floor());
+    if store.has_clock() {
+        clock.judge(Verdict::Unknown { why: Doubt::Unasked, since: clock.moment() });
+    }
+    clock
+}
+
 /// How a node's threads end together.
 struct End {
     stop: CancellationToken,
@@ -222,7 +232,7 @@ impl Parts {
             store_tag: StoreTag(identity.id.0),
             store: Arc::clone(&plan.store),
             clock: HybridClock::starting_at(floor),
-            wall: WallClock::starting_at(floor),
+            wall: wall_clock(&*plan.store),
             layouts,
             channels: Channels::new(&config.namespace),
             interest: Arc::new(interest),
@@ -258,8 +268,13 @@ impl Parts {
         });
         let standing = Arc::<Standing>::default();
         let breaker = Arc::new(Breaker::new(services.layouts.shards().len()));
-        let readiness =
-            Readiness::new(Arc::clone(&health), Arc::clone(&plan.store), Arc::clone(&standing));
+        let readiness = Readiness::new(
+            Arc::clone(&health),
+            Arc::clone(&plan.store),
+            Arc::clone(&standing),
+            services.wall.clone(),
+            Arc::clone(&services.nodes),
+        );
         let readiness = Arc::new(readiness);
         Self { services, health, readiness, dispatcher, standing, breaker, happenings }
     }
@@ -302,7 +317,7 @@ impl Parts {
             publish: services.layouts.published().clone(),
             subscribe: services.layouts.subscribed().cloned().collect(),
             store: Arc::clone(&services.store),
-            clock: services.wall,
+            clock: services.wall.clone(),
             view: Arc::clone(&services.view),
             inboxes: Arc::clone(&services.inboxes),
             breaker: Arc::clone(&self.breaker),

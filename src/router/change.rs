@@ -25,6 +25,7 @@ impl Router {
         user: &UserId,
         role: Option<Role>,
     ) -> Result<Membership, Refusal> {
+        self.services.must_know_the_time()?;
         let known = self.services.answer(self.services.store.membership(room, user)).await?;
         if let Some(known) = &known {
             self.merge(known.stamp)?;

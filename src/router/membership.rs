@@ -73,7 +73,7 @@ impl Router {
             let confirmed = self.services.interest.confirmation(&key).within(patience).await;
             let Some(due) = self.due(&news) else { return };
             let reading =
-                Reading::begin(self.services.wall.now(), self.services.view.look(), confirmed);
+                Reading::begin(self.services.wall.sure(), self.services.view.look(), confirmed);
             let read = self.read_due(&news.user, &due).await;
             let (now, watermark) = (self.services.view.look(), self.watermark.get());
             if read && self.hub.borrow_mut().joining_read(&news.user, &due, reading, now, watermark)

@@ -37,7 +37,7 @@ pub(super) struct Changed {
 /// What to read with.
 pub(super) struct Reader<'a> {
     pub(super) store: &'a dyn Store,
-    pub(super) wall: WallClock,
+    pub(super) wall: &'a WallClock,
     pub(super) metrics: &'a Metrics,
     pub(super) pacer: &'a Pacer,
     /// How long one read may take.
@@ -61,7 +61,7 @@ impl Router {
         let services = &self.services;
         Reader {
             store: &*services.store,
-            wall: services.wall,
+            wall: &services.wall,
             metrics: &services.metrics,
             pacer,
             bound: services.waits.store,

@@ -106,7 +106,7 @@ impl Router {
     ) -> Option<Reading> {
         let confirmed = self.hears(session, patience).await;
         let reading = loop {
-            let (wall, view) = (self.services.wall.now(), self.services.view.look());
+            let (wall, view) = (self.services.wall.sure(), self.services.view.look());
             if self.load_rooms(session).await {
                 break Reading::begin(wall, view, confirmed);
             }
@@ -243,11 +243,15 @@ impl Router {
         self.reply_text(session, frame);
     }
 
-    /// Where a session begins that comes with this claim.
+    /// Where a session begins that comes with this claim. While the time is not known, one that
+    /// comes with nothing begins where everything was in the store by the last time that was.
     pub(super) fn begins_at(&self, claim: Claim) -> Micros {
         match claim {
             Claim::Cursor(time) => time,
-            Claim::Nothing | Claim::Useless => self.services.wall.now() - READ_MARGIN,
+            Claim::Nothing | Claim::Useless => {
+                let began = self.services.wall.sure_before(READ_MARGIN);
+                began.unwrap_or_else(|| self.services.view.look().decided)
+            }
         }
     }
 }

@@ -46,6 +46,7 @@ impl Router {
     }
 
     async fn send_under_nonce(self: &Rc<Self>, sending: &Sending) -> Result<MessageText, Refusal> {
+        self.services.must_know_the_time()?;
         let Sending { order, session } = sending;
         if let Some(seen) = order.after {
             self.services.observe(seen.time());
@@ -138,10 +139,13 @@ impl Router {
         let lease = self.services.view.lease();
         let holds = lease.is_some_and(|lease| lease.holds(self.publishers.tenure(), now));
         let issued = if holds { self.publishers.issue(|| self.services.issue_id()) } else { None };
-        issued.ok_or_else(|| {
-            let message = "this node has no lease for ids now, or too many sends are unsettled";
-            Refusal::new(Code::Unavailable, message)
-        })
+        if let Some(issued) = issued {
+            return Ok(issued);
+        }
+        // Without the time there is no lease either; it is what an operator can mend.
+        self.services.must_know_the_time()?;
+        let message = "this node has no lease for ids now, or too many sends are unsettled";
+        Err(Refusal::new(Code::Unavailable, message))
     }
 
     async fn store_message(&self, message: &Arc<Message>, issued: Instant) -> Result<(), Refusal> {

@@ -33,6 +33,7 @@ impl Router {
         room: RoomId,
         wish: RoomWish,
     ) -> Result<(Room, bool), Refusal> {
+        self.services.must_know_the_time()?;
         match self.services.answer(self.services.store.room(&room)).await? {
             Some(known) => {
                 self.must_own(&caller, &room).await?;

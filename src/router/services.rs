@@ -14,7 +14,7 @@ use crate::hub::SessionBounds;
 use crate::interest::{Interest, Taps};
 use crate::layout::Layouts;
 use crate::proof::View;
-use crate::protocol::{Bounds, CursorSeal, ReadyLimits};
+use crate::protocol::{Bounds, Code, CursorSeal, ReadyLimits, Refusal};
 use crate::redis::Channels;
 use crate::socket::Budget;
 use crate::store::Store;
@@ -116,6 +116,19 @@ impl Services {
         if self.clock.observe(seen, self.wall.now()) == Observed::Refused {
             self.metrics.refused_times.inc();
         }
+    }
+
+    /// Refuses what gets an id, or would show the clock a client's time, while it is not known
+    /// whether this node's time is right.
+    pub(super) fn must_know_the_time(&self) -> Result<(), Refusal> {
+        if self.wall.is_known() {
+            return Ok(());
+        }
+        // It may be known again by the time that it is asked why.
+        let complaint = self.wall.complaint();
+        let message =
+            complaint.unwrap_or_else(|| "this node's clock was not known to be right".into());
+        Err(Refusal::new(Code::Unavailable, message))
     }
 
     /// A fresh number for a session.

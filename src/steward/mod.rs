@@ -7,12 +7,14 @@
 //! | `rows` | the node's own rows: snapshots, writes, leases, fences |
 //! | `reads` | reads of the roster, and what follows from them |
 //! | `candidate` | how the node is judged by the living rows |
+//! | `timekeeper` | checks of the node's time against the store's |
 //! | `standing` | how the node stands among the others |
 
 mod candidate;
 mod reads;
 mod rows;
 mod standing;
+mod timekeeper;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -35,6 +37,7 @@ use crate::store::Store;
 use crate::telemetry::Metrics;
 use reads::Reads;
 use rows::Rows;
+use timekeeper::Timekeeper;
 
 pub use standing::{Standing, Trouble};
 
@@ -93,6 +96,7 @@ pub struct Steward {
     watch: Watch,
     rows: Rows,
     reads: Reads,
+    time: Timekeeper,
     /// Since when each subscriber connection is gone.
     lost: Vec<Option<Moment>>,
     round: Option<(Round, u64)>,
@@ -104,11 +108,14 @@ impl Steward {
     pub fn new(plan: StewardPlan) -> Self {
         let plan = Arc::new(plan);
         let tags = plan.shards.iter().map(|name| ShardTag::of(name));
-        let watch = Watch::new(tags, Arc::clone(&plan.view), Rules::default());
+        let mut watch = Watch::new(tags, Arc::clone(&plan.view), Rules::default());
+        // First: what the others do depends on it.
+        let time = Timekeeper::new(Arc::clone(&plan));
         let (rows, reads) = (Rows::new(Arc::clone(&plan)), Reads::new(Arc::clone(&plan)));
         let parts = mpsc::channel(plan.inboxes.count());
         let lost = vec![None; plan.shards.len()];
-        Self { plan, watch, rows, reads, lost, round: None, parts }
+        watch.clock_is_known(plan.clock.is_known());
+        Self { plan, watch, rows, reads, time, lost, round: None, parts }
     }
 
     /// Runs until `end` resolves, then writes the last row. From `stop` on the node says that it is
@@ -134,6 +141,7 @@ impl Steward {
                 Some(part) = self.parts.1.recv() => self.part_done(part),
                 rows = self.reads.returned() => self.read_returned(rows),
                 () = self.rows.progress() => {}
+                samples = self.time.returned() => self.time.conclude(&samples),
                 // What the row says of taps changed, or is waited for.
                 Ok(()) = taps.changed() => {
                     self.rows.taps_changed();
@@ -150,8 +158,14 @@ impl Steward {
 
     /// Does what is due.
     fn turn(&mut self) {
+        if self.time.turn() {
+            self.time_changed();
+        }
         self.rows.turn();
         if let Some(begun) = self.reads.begin() {
+            // A read that began by a time that was not known says nothing, though it is known when
+            // the read returns: so the watch hears of it with the next one.
+            self.watch.clock_is_known(self.plan.clock.is_known());
             self.watch.read_begins(begun);
         }
         let now = self.plan.clock.moment();
@@ -164,6 +178,18 @@ impl Steward {
         }
         self.plan.metrics.watermark.set(self.watch.watermark().0 as i64);
         self.plan.metrics.frozen.set(self.plan.view.look().frozen.into());
+    }
+
+    /// The node's time became known, or unknown: then no cursor moves, and what has an id that is not
+    /// acknowledged yet is answered `outcome_unknown`, since its incarnation is over.
+    fn time_changed(&mut self) {
+        if self.plan.clock.is_known() {
+            self.rows.resume();
+            self.reads.hurry();
+        } else {
+            self.watch.clock_is_known(false);
+            self.rows.suspend();
+        }
     }
 
     fn happened(&mut self, happening: Happening) {

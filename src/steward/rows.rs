@@ -161,7 +161,7 @@ impl Rows {
     pub(super) fn turn(&mut self) {
         let now = self.plan.clock.moment();
         if self.keeper.standing(now) == Standing::Over || self.stuck {
-            self.fence(now);
+            self.fence(now, "the lease ran out");
         }
         if self.gathering.is_none() && now >= self.keeper.due() {
             self.ask(now);
@@ -174,14 +174,25 @@ impl Rows {
         }
     }
 
-    /// The lease ran out: what the old incarnation acknowledges from here on is not published.
-    fn fence(&mut self, now: Moment) {
+    /// The time is not known: the current incarnation is over, and says so once all is settled. Its
+    /// successor writes no row, so that it has no lease, until the time is known again.
+    pub(super) fn suspend(&mut self) {
+        self.fence(self.plan.clock.moment(), "the time is not known");
+    }
+
+    /// The time is known again.
+    pub(super) fn resume(&mut self) {
+        self.keeper.hurry(self.plan.clock.moment());
+    }
+
+    /// What the old incarnation acknowledges from here on is not published.
+    fn fence(&mut self, now: Moment, why: &str) {
         self.stuck = false;
         self.plan.view.grant(None);
         let given_up = self.keeper.succeed(Incarnation::random(), now);
         let number = self.keeper.number();
         self.plan.metrics.fences.inc();
-        tracing::warn!(number, "the lease ran out: a fresh incarnation begins");
+        tracing::warn!(number, "{why}: a fresh incarnation begins");
         self.last.clear();
         self.gathering = None;
         self.plan.inboxes.tell_all(&Command::Succeed(number));
@@ -199,7 +210,9 @@ impl Rows {
     }
 
     fn write_due(&mut self) {
-        self.write_current(false);
+        if self.plan.clock.is_known() {
+            self.write_current(false);
+        }
         let is_settled = |number: &u32| self.is_settled(*number);
         let settled: Vec<u32> = self.keeper.retiring().filter(is_settled).collect();
         for number in settled {
@@ -262,6 +275,10 @@ impl Rows {
     pub(super) async fn leave(&mut self) {
         self.plan.view.grant(None);
         self.await_reports().await;
+        if !self.plan.clock.is_known() {
+            // Nobody has heard of the incarnation.
+            return;
+        }
         let number = self.keeper.number();
         loop {
             self.last.clear();

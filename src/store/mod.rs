@@ -102,6 +102,13 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// (CQL), another one's with the next call, to the millisecond; or the wall clock (embedded).
     fn time(&self) -> Pending<Result<Micros, ReadError>>;
 
+    /// Whether [`Self::time`] is a clock that nodes on other machines share, so that a node which
+    /// disagrees with it is wrong. Where it is not (embedded), the time of a node is right by
+    /// definition: the larger of its wall clock and [`Self::floor`], which never runs back.
+    fn has_clock(&self) -> bool {
+        true
+    }
+
     /// Stores a message: its row and, of a direct conversation, the activity of both users on the
     /// day of its id and the membership of both; of a room, its head. Together or not at all.
     fn append(&self, message: Arc<Message>) -> Pending<Result<(), AppendError>>;

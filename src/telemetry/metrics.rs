@@ -122,6 +122,10 @@ pub struct Metrics {
     pub watermark_lag: Gauge<f64, std::sync::atomic::AtomicU64>,
     /// Whether the watermark is frozen.
     pub frozen: Gauge,
+    /// How far this node's time is ahead of the store's, in seconds, as last measured.
+    pub clock_offset: Gauge<f64, std::sync::atomic::AtomicU64>,
+    /// Whether this node's time is known to be right.
+    pub clock_known: Gauge,
     /// Leases that ran out.
     pub fences: Counter,
     /// Rows of the roster that were written, and those that were not acknowledged.
@@ -171,6 +175,9 @@ impl Metrics {
         let watermark_lag = Gauge::default();
         let help = "How far the watermark is behind the clock";
         registry.register("watermark_lag_seconds", help, watermark_lag.clone());
+        let clock_offset = Gauge::default();
+        let help = "How far this node's time is ahead of the store's, as last measured";
+        registry.register("clock_offset_seconds", help, clock_offset.clone());
         let store_seconds = Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
         let help = "Seconds from a send's id to its acknowledgement by the store";
         registry.register("store_append_seconds", help, store_seconds.clone());
@@ -216,6 +223,11 @@ impl Metrics {
             rounds,
             watermark: gauge(&mut registry, "watermark_micros", "The watermark, in microseconds"),
             frozen: gauge(&mut registry, "watermark_frozen", "Whether the watermark is frozen"),
+            clock_known: gauge(
+                &mut registry,
+                "clock_known",
+                "Whether the time is known to be right",
+            ),
             sessions: gauge(&mut registry, "sessions", "Sessions after their hello"),
             connections: gauge(&mut registry, "connections", "Open connections of clients"),
             registry,
@@ -227,6 +239,7 @@ impl Metrics {
             http_answers,
             useful_share,
             watermark_lag,
+            clock_offset,
             store_seconds,
             buckets_held,
             links,

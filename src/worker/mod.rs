@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::Bus;
@@ -32,6 +32,13 @@ const PUSHES_A_TURN: usize = 64;
 
 /// The part of the time for draining in which sessions are asked to leave; the rest is theirs.
 const WAVES_PART: f64 = 0.5;
+
+/// From one wave to the next of a node that hands its sessions away, though it is not stopped: it
+/// also is how often it looks whether it must.
+const AWAY_PAUSE: Duration = Duration::from_millis(500);
+
+/// In how many waves it does: they take 10 s, in which whoever lost one node finds another.
+const AWAY_WAVES: usize = 20;
 
 /// Reads of the store a second, of one worker.
 #[derive(Debug, Clone, Copy)]
@@ -137,7 +144,7 @@ impl Worker {
             health: &self.health,
             metrics: &self.services.metrics,
             all: self.services.channels.all(),
-            clock: self.services.wall,
+            clock: self.services.wall.clone(),
             breaker: &self.breaker,
             bounds: self.link_bounds,
         });
@@ -161,7 +168,7 @@ impl Worker {
         let front = Rc::new(Front::new(Rc::clone(&router), self.workers, self.front_bounds));
         let port = Rc::new(ClientPort::new(
             Rc::clone(&front),
-            self.readiness,
+            Arc::clone(&self.readiness),
             self.places,
             self.errands.clone(),
             self.port_bounds,
@@ -169,6 +176,7 @@ impl Worker {
         tokio::task::spawn_local(deliver(Rc::clone(&router)));
         tokio::task::spawn_local(flush(Rc::clone(&router)));
         tokio::task::spawn_local(sweep(Rc::clone(&front)));
+        tokio::task::spawn_local(hand_away(Rc::clone(&router), self.readiness));
         if self.reads.audit > 0.0 {
             let pacer = Pacer::new(self.reads.audit);
             tokio::task::spawn_local(Rc::clone(&router).audit(pacer));
@@ -247,6 +255,23 @@ async fn drain(router: &Rc<Router>, errands: &Errands, bound: Duration) {
     while Instant::now() < until && !is_over() {
         close_wave(router, wave);
         tokio::time::sleep(WAVE_PAUSE).await;
+    }
+}
+
+/// A node whose clock is off gives out no cursors and takes no sends. While there are others its
+/// sessions are better off there.
+async fn hand_away(router: Rc<Router>, readiness: Arc<Readiness>) {
+    let mut ticks = tokio::time::interval(AWAY_PAUSE);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut wave = 0;
+    loop {
+        ticks.tick().await;
+        if readiness.is_worse_timed() {
+            wave = router.hub.borrow().len().div_ceil(AWAY_WAVES).max(wave);
+            close_wave(&router, wave);
+        } else {
+            wave = 0;
+        }
     }
 }
 

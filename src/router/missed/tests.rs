@@ -74,7 +74,7 @@ impl Library {
     fn reader(&self) -> Reader<'_> {
         Reader {
             store: &*self.store,
-            wall: self.wall,
+            wall: &self.wall,
             metrics: &self.metrics,
             pacer: &self.pacer,
             bound: Duration::from_mins(1),

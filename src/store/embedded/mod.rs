@@ -114,6 +114,10 @@ impl Store for Embedded {
         Box::pin(ready(Ok(WallClock::system())))
     }
 
+    fn has_clock(&self) -> bool {
+        false
+    }
+
     fn append(&self, message: Arc<Message>) -> Pending<Result<(), AppendError>> {
         self.writer.append(message)
     }
