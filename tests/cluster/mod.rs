@@ -1,6 +1,7 @@
 //! Several nodes: what travels between them, what does not, and what happens when it cannot.
 
 mod chat;
+mod clocks;
 mod faults;
 mod kill;
 mod layouts;

@@ -1,0 +1,196 @@
+//! A store whose own clock is what a test wants it to be.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use narrowcast::clock::WallClock;
+use narrowcast::domain::{
+    Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId,
+};
+use narrowcast::roster::Row;
+use narrowcast::store::{
+    Activity, AppendError, Day, HistoryRange, Identity, MembersPage, NonceRecord, Page, PageLimit,
+    Pending, ReadError, RowError, Store,
+};
+
+/// The store's clock cannot be read.
+pub const MUTE: i64 = i64::MAX;
+
+/// An embedded store with a clock of its own, as if it were elsewhere.
+#[derive(Debug)]
+pub struct Skewed {
+    inner: Arc<dyn Store>,
+    /// How far its clock is ahead of this machine's, in milliseconds; or [`MUTE`].
+    ahead: AtomicI64,
+    has_clock: bool,
+    floor: Micros,
+}
+
+impl Skewed {
+    pub fn new(inner: Arc<dyn Store>, ahead: i64) -> Self {
+        let floor = inner.floor();
+        Self { inner, ahead: AtomicI64::new(ahead), has_clock: true, floor }
+    }
+
+    /// The same, with a clock that nobody needs to agree with.
+    pub fn unheeded(self) -> Self {
+        Self { has_clock: false, ..self }
+    }
+
+    /// The same, so that a node starts with a clock that is ahead.
+    pub fn starting_ahead(self, by: Duration) -> Self {
+        Self { floor: WallClock::system() + by, ..self }
+    }
+
+    pub fn set_ahead(&self, millis: i64) {
+        self.ahead.store(millis, Ordering::SeqCst);
+    }
+}
+
+impl Store for Skewed {
+    fn time(&self) -> Pending<Result<Micros, ReadError>> {
+        let ahead = self.ahead.load(Ordering::SeqCst);
+        let now = WallClock::system();
+        Box::pin(async move {
+            if ahead == MUTE {
+                return Err(ReadError::Unavailable { reason: "its clock stands still".into() });
+            }
+            let millis = now.millis().saturating_add_signed(ahead);
+            Ok(Micros(millis * 1000))
+        })
+    }
+
+    fn has_clock(&self) -> bool {
+        self.has_clock
+    }
+
+    fn identity(&self) -> &Identity {
+        self.inner.identity()
+    }
+
+    fn floor(&self) -> Micros {
+        self.floor
+    }
+
+    fn append(&self, message: Arc<Message>) -> Pending<Result<(), AppendError>> {
+        self.inner.append(message)
+    }
+
+    fn history(
+        &self,
+        conversation: &Conversation,
+        range: HistoryRange,
+        limit: PageLimit,
+    ) -> Pending<Result<Page, ReadError>> {
+        self.inner.history(conversation, range, limit)
+    }
+
+    fn activity(
+        &self,
+        user: &UserId,
+        day: Day,
+        limit: usize,
+    ) -> Pending<Result<Vec<Activity>, ReadError>> {
+        self.inner.activity(user, day, limit)
+    }
+
+    fn is_member(
+        &self,
+        user: &UserId,
+        conversation: &Conversation,
+    ) -> Pending<Result<bool, ReadError>> {
+        self.inner.is_member(user, conversation)
+    }
+
+    fn put_room(&self, room: Room) -> Pending<Result<(), AppendError>> {
+        self.inner.put_room(room)
+    }
+
+    fn room(&self, room: &RoomId) -> Pending<Result<Option<Room>, ReadError>> {
+        self.inner.room(room)
+    }
+
+    fn put_membership(&self, membership: Membership) -> Pending<Result<(), AppendError>> {
+        self.inner.put_membership(membership)
+    }
+
+    fn membership(
+        &self,
+        room: &RoomId,
+        user: &UserId,
+    ) -> Pending<Result<Option<Membership>, ReadError>> {
+        self.inner.membership(room, user)
+    }
+
+    fn members(
+        &self,
+        room: &RoomId,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Pending<Result<MembersPage, ReadError>> {
+        self.inner.members(room, after, limit)
+    }
+
+    fn memberships(
+        &self,
+        user: &UserId,
+        limit: usize,
+    ) -> Pending<Result<Vec<Membership>, ReadError>> {
+        self.inner.memberships(user, limit)
+    }
+
+    fn head(&self, room: &RoomId) -> Pending<Result<Option<MessageId>, ReadError>> {
+        self.inner.head(room)
+    }
+
+    fn mark_read(
+        &self,
+        user: &UserId,
+        conversation: &Conversation,
+        upto: MessageId,
+    ) -> Pending<Result<(), AppendError>> {
+        self.inner.mark_read(user, conversation, upto)
+    }
+
+    fn read_mark(
+        &self,
+        user: &UserId,
+        conversation: &Conversation,
+    ) -> Pending<Result<Option<MessageId>, ReadError>> {
+        self.inner.read_mark(user, conversation)
+    }
+
+    fn note_nonce(
+        &self,
+        sender: &UserId,
+        nonce: &str,
+        record: NonceRecord,
+    ) -> Pending<Result<(), AppendError>> {
+        self.inner.note_nonce(sender, nonce, record)
+    }
+
+    fn nonce(
+        &self,
+        sender: &UserId,
+        nonce: &str,
+    ) -> Pending<Result<Option<NonceRecord>, ReadError>> {
+        self.inner.nonce(sender, nonce)
+    }
+
+    fn write_row(&self, row: Row) -> Pending<Result<(), RowError>> {
+        self.inner.write_row(row)
+    }
+
+    fn roster(&self) -> Pending<Result<Vec<Row>, ReadError>> {
+        self.inner.roster()
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.inner.failure()
+    }
+
+    fn close(&self) -> Pending<()> {
+        self.inner.close()
+    }
+}
