@@ -1,5 +1,6 @@
 //! Processes that a test starts, and ends by their ids; and what can be asked of them.
 
+mod cql_server;
 mod demo;
 mod lines;
 mod operator;
