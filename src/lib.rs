@@ -8,7 +8,7 @@
 //! | room | owns |
 //! | --- | --- |
 //! | [`domain`] | ids, subjects, patterns, conversations, messages, the clock of ids: pure |
-//! | [`clock`] | what time it is |
+//! | [`clock`] | what time it is, and whether that is right |
 //! | [`layout`] | keys to buckets to shards, the plan of a publish, what a layout costs: pure |
 //! | [`roster`] | the live nodes: rows, leases, deaths: pure |
 //! | [`proof`] | that nothing is lost: what is settled, the watermark, repairs, cursors: pure |

@@ -10,7 +10,7 @@ mod reference;
 mod verdict;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
@@ -38,14 +38,21 @@ struct Shared {
     /// Whether the verdict is [`Verdict::Known`]: looked at with every send.
     known: AtomicBool,
     verdict: Mutex<Verdict>,
+    /// How far the machine's clock was ahead of this one when this one was last seen to be right, in
+    /// microseconds; or [`NO_LEAD`].
+    lead: AtomicI64,
 }
+
+/// Nobody looks for steps of the machine's clock.
+const NO_LEAD: i64 = i64::MIN;
 
 impl WallClock {
     /// Starts no earlier than `floor`. Its time is taken for right until somebody says otherwise.
     pub fn starting_at(floor: Micros) -> Self {
         let base = AtomicU64::new(Self::system().max(floor).0);
         let (known, verdict) = (AtomicBool::new(true), Mutex::new(Verdict::Known));
-        Self { shared: Arc::new(Shared { base, known, verdict }), since: Instant::now() }
+        let lead = AtomicI64::new(NO_LEAD);
+        Self { shared: Arc::new(Shared { base, known, verdict, lead }), since: Instant::now() }
     }
 
     /// The wall clock of the machine.
@@ -81,6 +88,20 @@ impl WallClock {
         let before = self.now();
         let machine = Self::system();
         Offset::between(machine, machine, before, self.now())
+    }
+
+    /// From here on a step is a change of the machine's lead against this one.
+    pub fn watch_for_steps(&self, lead: Offset) {
+        self.shared.lead.store(lead.middle(), Ordering::SeqCst);
+    }
+
+    /// Whether the machine's clock stepped. A machine that was suspended slept with its monotonic
+    /// clock, so by that no time passed, and every lease holds that others have long given up:
+    /// whoever is about to publish something asks here, before anybody else can have noticed.
+    pub fn has_stepped(&self) -> bool {
+        let lead = self.shared.lead.load(Ordering::SeqCst);
+        let before = Offset { low: lead, high: lead };
+        lead != NO_LEAD && self.machine_lead().since(before).is_beyond(STEP_MAX)
     }
 
     /// Sets the time to the machine's wall clock, which may be back. Only while the time is not
@@ -146,8 +167,18 @@ mod tests {
         let lead = clock.machine_lead();
         assert!(lead.is_beyond(Duration::from_secs(500)), "{lead:?}");
         clock.follow_machine();
-        assert!(same.machine_lead().is_within(Duration::from_secs(60)), "one clock");
+        assert!(same.machine_lead().is_within(Duration::from_mins(1)), "one clock");
         assert!(same.moment() <= clock.moment());
+    }
+
+    #[test]
+    fn a_step_is_seen_where_it_is_looked_for() {
+        let clock = WallClock::starting_at(WallClock::system() + Duration::from_mins(10));
+        assert!(!clock.has_stepped(), "nobody looks for steps");
+        clock.watch_for_steps(Offset { low: 0, high: 0 });
+        assert!(clock.has_stepped());
+        clock.watch_for_steps(clock.machine_lead());
+        assert!(!clock.has_stepped());
     }
 
     #[test]

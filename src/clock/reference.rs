@@ -96,7 +96,7 @@ pub struct Reference {
     void: bool,
     /// When the last good check began.
     good: Moment,
-    /// How far the machine's wall clock was ahead of the node's time then.
+    /// How far the machine's wall clock was ahead of the node's time then, or after a step since.
     lead: Offset,
 }
 
@@ -111,6 +111,12 @@ impl Reference {
     /// Whether the node's time is right.
     pub const fn verdict(&self) -> Verdict {
         self.verdict
+    }
+
+    /// How far the machine's wall clock was ahead of the node's time at the last good check, or after
+    /// the last step.
+    pub const fn lead(&self) -> Offset {
+        self.lead
     }
 
     /// Begins a check if one is due; they do not overlap.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::StewardPlan;
-use crate::clock::{Concluded, ROUND_TRIP_MAX, Reference, SAMPLES, Sample, Verdict};
+use crate::clock::{Concluded, ROUND_TRIP_MAX, Reference, SAMPLES, Sample};
 
 /// Whether a node's time is right. What it says goes to everybody who has the node's clock.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(super) struct Timekeeper {
     /// The questions of the check under way, and the answers so far.
     asked: JoinSet<Option<Sample>>,
     samples: Vec<Sample>,
+    /// Whether the node was told last that the time is known.
+    known: bool,
 }
 
 impl Timekeeper {
@@ -23,9 +25,12 @@ impl Timekeeper {
         let clock = &plan.clock;
         let reference = || Reference::new(clock.moment(), clock.machine_lead());
         let reference = plan.store.has_clock().then(reference);
-        clock.judge(reference.as_ref().map_or(Verdict::Known, Reference::verdict));
-        plan.metrics.clock_known.set(clock.is_known().into());
-        Self { plan, reference, asked: JoinSet::new(), samples: Vec::new() }
+        if let Some(reference) = &reference {
+            clock.judge(reference.verdict());
+        }
+        let known = clock.is_known();
+        plan.metrics.clock_known.set(known.into());
+        Self { plan, reference, asked: JoinSet::new(), samples: Vec::new(), known }
     }
 
     /// Looks at the machine's clock, and begins a check if one is due. True if the time became known
@@ -84,18 +89,24 @@ impl Timekeeper {
     }
 
     /// Tells the verdict to all who have the clock.
-    fn tell(&self) -> bool {
+    fn tell(&mut self) -> bool {
         let Some(reference) = &self.reference else { return false };
-        let (clock, known) = (&self.plan.clock, self.plan.metrics.clock_known.get() == 1);
+        let clock = &self.plan.clock;
         let verdict = reference.verdict();
         let before = clock.judge(verdict);
+        let known = clock.is_known();
+        if known {
+            // Not before: what is seen as a step stays one until all leases are given up.
+            clock.watch_for_steps(reference.lead());
+        }
         if !before.is_like(verdict) {
-            match clock.complaint() {
-                Some(complaint) => tracing::warn!("no sends, no cursors: {complaint}"),
-                None => tracing::info!("this node's clock is known to be right"),
+            if let Some(complaint) = clock.complaint() {
+                tracing::warn!("no sends, no cursors: {complaint}");
+            } else {
+                tracing::info!("this node's clock is known to be right");
             }
         }
-        self.plan.metrics.clock_known.set(clock.is_known().into());
-        known != clock.is_known()
+        self.plan.metrics.clock_known.set(known.into());
+        std::mem::replace(&mut self.known, known) != known
     }
 }
