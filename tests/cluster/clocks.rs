@@ -141,7 +141,7 @@ async fn ahead(scene: &Scene) -> i64 {
 
 #[tokio::test]
 async fn a_node_that_started_by_a_wrong_clock_follows_the_machine_once_that_is_right() {
-    const AHEAD: Duration = Duration::from_secs(60);
+    const AHEAD: Duration = Duration::from_mins(1);
     let scene = Scene::set(1, |skew| skew.starting_ahead(AHEAD));
     scene.ready().await;
     assert!(ahead(&scene).await < 1000);
