@@ -56,7 +56,9 @@ impl Clocks {
     /// The wall clock.
     pub fn wall(&self, now: Time) -> Micros {
         let drifted = self.drift * (now.saturating_sub(self.since) / SECOND) as i64;
-        let offset = (self.offset + drifted).clamp(-OFF_MAX, OFF_MAX);
+        // A script may have set it further off than it drifts.
+        let bound = OFF_MAX.max(self.offset.abs());
+        let offset = (self.offset + drifted).clamp(-bound, bound);
         Micros((EPOCH + now).saturating_add_signed(offset))
     }
 

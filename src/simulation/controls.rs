@@ -135,6 +135,7 @@ const SCRIPTED: &[Slip] = &[
     Slip::CachedTime,
     Slip::MembershipsFirst,
     Slip::MissingForgotten,
+    Slip::ClockIgnored,
 ];
 
 /// How a schedule with something off went.

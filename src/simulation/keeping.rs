@@ -181,6 +181,9 @@ impl World {
     }
 
     fn hear_clock(&mut self, at: At, known: bool) {
+        if self.slip == Some(Slip::ClockIgnored) {
+            return;
+        }
         self.keeping(at.life).watch.clock_is_known(known);
         self.nodes[usize::from(at.life.node)].refused = !known;
         if !known {

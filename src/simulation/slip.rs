@@ -34,13 +34,15 @@ pub enum Slip {
     HeadsForgetBreaks,
     /// A read that takes heads for known earns what reads do.
     HeadsEarnReads,
+    /// A node goes on though its clock is known to be wrong.
+    ClockIgnored,
     /// A session is moved to another worker as it is, and what waits for it stays behind.
     MovedUndrained,
 }
 
 impl Slip {
     /// All.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::CachedTime,
         Self::LateEntry,
         Self::RowsByName,
@@ -56,6 +58,7 @@ impl Slip {
         Self::StaleList,
         Self::MembershipsFirst,
         Self::MissingForgotten,
+        Self::ClockIgnored,
         Self::MovedUndrained,
     ];
 }

@@ -7,11 +7,12 @@
 //! | `leases` | who may still issue, and who is dead: 1, 2, 5 |
 //! | `rows` | what others read of an incarnation: 11, 13, 14 |
 //! | `links` | other primaries, and what is given up on: 3, 4, 12 |
-//! | `sends` | from an id to its check: 15, 16 |
+//! | `sends` | from an id to its check: 15, 16, a clock that is wrong |
 //! | `resumes` | a session that is read for: 6, 7, 8, 9, 10, 18 |
 //! | `workers` | several workers of a node: 17 |
 //! | `memberships` | users who join rooms while they are here |
 
+use super::fault::Kind;
 use super::plan::Plan;
 use super::referee::Broken;
 use super::script::{Fate, Hold, Part};

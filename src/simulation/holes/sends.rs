@@ -1,7 +1,7 @@
 //! From an id to its check.
 
 use super::{
-    Fate, Hold, Part, R, READER, SENDER, Slip, Step, X, connect_both, goes_on_past_the_check,
+    Fate, Hold, Kind, Part, R, READER, SENDER, Slip, Step, X, connect_both, goes_on_past_the_check,
     is_opened_by, two_nodes,
 };
 use crate::simulation::world::World;
@@ -48,4 +48,29 @@ fn a_snapshot_before_the_entry(world: &mut World) {
 #[test]
 fn hole_16_an_id_is_entered_as_it_is_issued() {
     is_opened_by(Slip::LateEntry, &two_nodes(), a_snapshot_before_the_entry);
+}
+
+/// A node's wall clock steps back by 20 s, four times what the margins allow for. Its ids go on just
+/// above the last, so after 18 s they are older than what a session has by a resume on another node.
+/// Checked, the node takes no sends until its clock is right again.
+fn a_clock_that_is_20_seconds_behind(world: &mut World) {
+    connect_both(world);
+    world.sets_clock(X, -20);
+    // For a third of this time.
+    world.strikes(Kind::RefuseClock, X, 0, 90.0);
+    world.pass(18.0);
+    world.connects(READER, R);
+    world.pass(2.0);
+    world.sends(SENDER, 1);
+    world.pass(5.0);
+    world.sets_clock(X, 0);
+    world.pass(10.0);
+    world.connects(SENDER, X);
+    world.pass(2.0);
+    world.sends(SENDER, 1);
+}
+
+#[test]
+fn a_node_whose_clock_is_wrong_takes_no_sends() {
+    is_opened_by(Slip::ClockIgnored, &two_nodes(), a_clock_that_is_20_seconds_behind);
 }
