@@ -341,3 +341,6 @@ impl Link {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,50 @@
+use super::*;
+use crate::bus::MemoryBus;
+use crate::proof::Doubt;
+use crate::redis::Channels;
+
+/// A worker's publishers on a bus in memory, by a clock.
+fn publishers(clock: &WallClock) -> Publishers {
+    let shards = ["r1".to_owned()];
+    Publishers::start(PublishersPlan {
+        worker: 0,
+        shards: &shards,
+        bus: &(Arc::new(MemoryBus::new(1)) as Arc<dyn Bus>),
+        health: &Arc::new(Health::new(&shards, 1)),
+        metrics: &Arc::default(),
+        all: Channels::new("main").all(),
+        clock: clock.clone(),
+        breaker: &Breaker::new(1),
+        bounds: LinkBounds {
+            reply: Duration::from_secs(3),
+            ping: Duration::from_secs(5),
+            backoff_min: Duration::from_millis(50),
+            backoff_max: Duration::from_secs(1),
+            queue: 16,
+            pending: 16,
+            batch: 16,
+        },
+    })
+}
+
+/// What becomes of a send whose lease holds by the monotonic clock.
+fn judged(publishers: &Publishers, clock: &WallClock) -> Judgement {
+    let until = clock.moment() + Duration::from_secs(8);
+    let lease = Some(Lease { tenure: publishers.tenure(), until });
+    let make = || MessageId::new(clock.now(), rand::random());
+    let (_, ticket) = publishers.issue(make).expect("there is room");
+    publishers.judge(ticket, lease, 0)
+}
+
+#[tokio::test(flavor = "local")]
+async fn what_a_machine_had_in_hand_when_it_slept_is_not_published() {
+    let clock = WallClock::starting_at(Micros(0));
+    let publishers = publishers(&clock);
+    assert_eq!(judged(&publishers, &clock), Judgement::Passed);
+    clock.watch_for_steps(clock.machine_lead());
+    assert_eq!(judged(&publishers, &clock), Judgement::Passed, "nothing stepped");
+    // As if the machine's clock had been two seconds behind until now.
+    let behind = clock.machine_lead().middle() - 2_000_000;
+    clock.watch_for_steps(crate::clock::Offset { low: behind, high: behind });
+    assert_eq!(judged(&publishers, &clock), Judgement::Unknown(Doubt::Fenced));
+}
