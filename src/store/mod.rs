@@ -7,8 +7,10 @@
 //! | `page` | ranges, pages and how they are filled |
 //! | `error` | what may go wrong, one enum an operation |
 //! | `embedded` | the backend of one process: an ordered key-value engine in a directory |
+//! | `cql` | the backend of a cluster: `ScyllaDB` or Apache Cassandra |
 //! | `suite` | the behaviours that every backend is tested for |
 
+mod cql;
 mod embedded;
 mod error;
 mod identity;
@@ -23,6 +25,10 @@ use std::time::Duration;
 use crate::domain::{Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId};
 use crate::roster::Row;
 
+pub use cql::{
+    Applied, Cql, CqlOpenError, CqlOptions, Credentials, ServerKind, apply_schema, check_schema,
+    print_schema,
+};
 pub use embedded::{
     BATCH_BYTES_MAX, BATCH_ROWS, CLOCK_AHEAD_MAX, Embedded, EmbeddedOptions, OpenError, READ_QUEUE,
     WRITE_QUEUE,
@@ -93,9 +99,10 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// What was made with the store and never changes.
     fn identity(&self) -> &Identity;
 
-    /// The time that the clock must not fall below: when the store was opened, no message's id and
-    /// no stamp in it was above. It does not move afterwards. Read marks do not count: clients
-    /// choose them.
+    /// The time that the clock must not fall below. Embedded: when the store was opened, no
+    /// message's id and no stamp in it was above, and it does not move afterwards; read marks do
+    /// not count, clients choose them. A cluster's store has none of its own, 0: other nodes write
+    /// to it, so nodes check their clocks against [`Self::time`] instead.
     fn floor(&self) -> Micros;
 
     /// Asks the store for its time, which is the same for all nodes on it: one coordinator's clock

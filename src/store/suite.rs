@@ -1,7 +1,7 @@
 //! The behaviours that every backend is tested for.
 //!
 //! A backend runs them with `store_suite!(open)`, where `open()` gives a store and whatever must
-//! live as long. Each behaviour uses names of its own, so all may share one store.
+//! live as long, or with `store_suite!(#[ignore = "…"] async open)`. Each behaviour uses names of its own, so all may share one store.
 
 mod marks;
 mod model;
@@ -32,9 +32,9 @@ pub(crate) use standing::memberships_agree_with_a_model;
 
 /// Makes a test of every behaviour.
 macro_rules! store_suite {
-    ($open:expr) => {
+    (@all $attributes:tt $opened:expr) => {
         $crate::store::suite::store_suite!(
-            $open;
+            @each $attributes $opened;
             a_message_comes_back_as_it_was,
             history_reads_from_both_ends,
             bounds_are_exclusive,
@@ -68,14 +68,22 @@ macro_rules! store_suite {
             memberships_agree_with_a_model,
         );
     };
-    ($open:expr; $($behaviour:ident),+ $(,)?) => {
-        $(
-            #[tokio::test]
-            async fn $behaviour() {
-                let (store, _kept) = $open();
-                $crate::store::suite::$behaviour(store).await;
-            }
-        )+
+    (@each $attributes:tt $opened:expr; $($behaviour:ident),+ $(,)?) => {
+        $($crate::store::suite::store_suite!(@one $attributes $opened; $behaviour);)+
+    };
+    (@one [$(#[$attribute:meta])*] $opened:expr; $behaviour:ident) => {
+        #[tokio::test]
+        $(#[$attribute])*
+        async fn $behaviour() {
+            let (store, _kept) = $opened;
+            $crate::store::suite::$behaviour(store).await;
+        }
+    };
+    (#[$attribute:meta] async $open:expr) => {
+        $crate::store::suite::store_suite!(@all [#[$attribute]] $open().await);
+    };
+    ($open:expr) => {
+        $crate::store::suite::store_suite!(@all [] $open());
     };
 }
 pub(crate) use store_suite;

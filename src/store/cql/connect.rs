@@ -1,0 +1,193 @@
+//! Connecting: the driver's session, and how requests of each kind are run.
+//!
+//! | what | is | because |
+//! | --- | --- | --- |
+//! | consistency | `LOCAL_QUORUM` | what was acknowledged is read by everybody, and no other datacenter is waited for |
+//! | nodes asked | replicas first, of one datacenter alone | a failover to another one would read behind it |
+//! | retry | the driver's default | never with a lower consistency; [`Attempts`](super::attempts) keeps it truthful |
+//! | speculative | one, after 300 ms | a frozen server of three costs a third of the requests otherwise [M] |
+//! | compression | none | messages are some hundred bytes on a near network: CPU is scarcer |
+//! | timestamps | each statement's own | ids and stamps decide, not the coordinator's clock |
+//! | paging | none: every read has a `LIMIT` | its page is one answer |
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use scylla::client::execution_profile::{ExecutionProfile, ExecutionProfileHandle};
+use scylla::client::session::Session;
+use scylla::client::session_builder::SessionBuilder;
+use scylla::client::{PoolSize, SelfIdentity};
+use scylla::errors::NewSessionError;
+use scylla::policies::load_balancing::{DefaultPolicy, LoadBalancingPolicy};
+use scylla::policies::retry::{DefaultRetryPolicy, FallthroughRetryPolicy};
+use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
+use scylla::statement::Consistency;
+
+use super::error::CqlOpenError;
+use super::options::CqlOptions;
+
+/// For connecting in all: longer and a node that starts had better say that it cannot.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// For one TCP connection and its handshakes, so that several nodes can be tried within the above.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Between two looks at whether a connection lives, and for the answer: a server that froze is
+/// noticed within 4 s, inside a lease. The driver's 30 s and 30 s leave it a third of the requests
+/// for as long.
+const KEEPALIVE: Duration = Duration::from_secs(2);
+
+/// For a host name.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Between two looks at which nodes there are, beside what the servers announce.
+const METADATA_EVERY: Duration = Duration::from_secs(60);
+
+/// For all nodes to have heard of a change of the schema.
+const AGREEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// When a second node is asked the same: far above a quorum's usual answer of some milliseconds,
+/// and far below the lease.
+const SPECULATE_AFTER: Duration = Duration::from_millis(300);
+
+/// For the answer of a clock: one that comes late is no sample.
+const TIME_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// For a change of the schema: servers take a second for a table when they are busy.
+const SCHEMA_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How requests of each kind are run.
+#[derive(Debug, Clone)]
+pub(super) struct Profiles {
+    pub(super) write: ExecutionProfileHandle,
+    pub(super) read: ExecutionProfileHandle,
+    pub(super) time: ExecutionProfileHandle,
+    pub(super) schema: ExecutionProfileHandle,
+}
+
+impl Profiles {
+    pub(super) fn new(options: &CqlOptions) -> Self {
+        let base = ExecutionProfile::builder()
+            .consistency(Consistency::LocalQuorum)
+            .load_balancing_policy(nodes_of(&options.datacenter));
+        let speculative = SimpleSpeculativeExecutionPolicy {
+            max_retry_count: 1,
+            retry_interval: SPECULATE_AFTER,
+        };
+        let steady = base
+            .clone()
+            .retry_policy(Arc::new(DefaultRetryPolicy::new()))
+            .speculative_execution_policy(Some(Arc::new(speculative)));
+        let single = base
+            .retry_policy(Arc::new(FallthroughRetryPolicy::new()))
+            .speculative_execution_policy(None);
+        let within = |timeout| Some(timeout);
+        Self {
+            write: steady.clone().request_timeout(within(options.write)).build().into_handle(),
+            read: steady.request_timeout(within(options.read)).build().into_handle(),
+            time: single
+                .clone()
+                .consistency(Consistency::One)
+                .request_timeout(within(TIME_TIMEOUT))
+                .build()
+                .into_handle(),
+            schema: single.request_timeout(within(SCHEMA_TIMEOUT)).build().into_handle(),
+        }
+    }
+}
+
+fn nodes_of(datacenter: &str) -> Arc<dyn LoadBalancingPolicy> {
+    DefaultPolicy::builder()
+        .prefer_datacenter(datacenter.to_owned())
+        .token_aware(true)
+        .permit_dc_failover(false)
+        .build()
+}
+
+/// A session with the nodes, on this runtime.
+pub(super) async fn connect(
+    options: &CqlOptions,
+    profiles: &Profiles,
+) -> Result<Session, CqlOpenError> {
+    let refused =
+        |reason: String| CqlOpenError::Connect { nodes: options.nodes.join(", "), reason };
+    let builder = builder(options, profiles)?;
+    let built = tokio::time::timeout(CONNECT_TIMEOUT, builder.build()).await;
+    let session = built
+        .map_err(|_| refused(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs())))?
+        .map_err(|error: NewSessionError| refused(error.to_string()))?;
+    check_datacenter(&session, &options.datacenter)?;
+    Ok(session)
+}
+
+fn builder(options: &CqlOptions, profiles: &Profiles) -> Result<SessionBuilder, CqlOpenError> {
+    let connections = NonZeroUsize::new(options.connections).unwrap_or(NonZeroUsize::MIN);
+    let identity = SelfIdentity::new()
+        .with_application_name("narrowcast")
+        .with_application_version(env!("CARGO_PKG_VERSION"));
+    let mut builder = SessionBuilder::new()
+        .known_nodes(&options.nodes)
+        .default_execution_profile_handle(profiles.read.clone())
+        .pool_size(PoolSize::PerShard(connections))
+        .compression(None)
+        .connection_timeout(CONNECTION_TIMEOUT)
+        .hostname_resolution_timeout(Some(RESOLVE_TIMEOUT))
+        .keepalive_interval(KEEPALIVE)
+        .keepalive_timeout(KEEPALIVE)
+        .cluster_metadata_refresh_interval(METADATA_EVERY)
+        .schema_agreement_timeout(AGREEMENT_TIMEOUT)
+        // What is needed of a schema is where the replicas of this keyspace are.
+        .keyspaces_to_fetch([options.keyspace.as_str()])
+        // Operators find our nodes, with these settings, in `system.clients`.
+        .custom_identity(identity)
+        .driver_config_reporting(true);
+    if let Some(who) = &options.credentials {
+        let password = String::from_utf8_lossy(who.password.expose());
+        builder = builder.user(&who.username, password);
+    }
+    if let Some(path) = &options.tls_ca {
+        builder = builder.tls_context(Some(trusting(path)?));
+    }
+    Ok(builder)
+}
+
+/// A TLS client that believes the authorities of a file. A node's certificate must name the address
+/// that it is reached at.
+fn trusting(path: &Path) -> Result<Arc<ClientConfig>, CqlOpenError> {
+    let refused = |reason: String| CqlOpenError::Certificates { path: path.to_owned(), reason };
+    let mut roots = RootCertStore::empty();
+    let certificates = CertificateDer::pem_file_iter(path).map_err(|e| refused(e.to_string()))?;
+    for certificate in certificates {
+        let certificate = certificate.map_err(|error| refused(error.to_string()))?;
+        roots.add(certificate).map_err(|error| refused(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(refused("it holds no certificate".to_owned()));
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| refused(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// A datacenter that no node is of would leave every statement without a node to go to.
+fn check_datacenter(session: &Session, wanted: &str) -> Result<(), CqlOpenError> {
+    let state = session.get_cluster_state();
+    let mut found: Vec<&str> =
+        state.get_nodes_info().iter().filter_map(|node| node.datacenter.as_deref()).collect();
+    found.sort_unstable();
+    found.dedup();
+    if found.contains(&wanted) {
+        return Ok(());
+    }
+    let found = found.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    Err(CqlOpenError::Datacenter { configured: wanted.to_owned(), found })
+}

@@ -1,0 +1,234 @@
+//! Reading a conversation's messages across its windows.
+//!
+//! Which windows there are says `windows`; without it a sparse year would be hundreds of empty
+//! partitions. Where few windows can hold the range they are read straight: so a client that comes
+//! back after minutes costs one read, and not two one after the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use scylla::value::CqlTimestamp;
+use uuid::Uuid;
+
+use super::error::corrupt;
+use super::reads::{limit, message_id};
+use super::statements::Kind;
+use super::window::Window;
+use super::wire::{Wire, rows_of};
+use super::writes::uuid;
+use crate::clock::WallClock;
+use crate::domain::{Conversation, Message, MessageId, UserId};
+use crate::store::{HistoryRange, Page, PageLimit, ReadError};
+
+/// How far ahead of this node's clock an id may be: the clock of ids follows a seen time up to 11 s
+/// ahead, of another node whose clock may be 5 s off one way as ours the other; and the rest is
+/// for what a read takes.
+const AHEAD: Duration = Duration::from_secs(30);
+
+/// Windows that are read without looking which there are: the one that a client left in, the one
+/// since, and the one that begins within [`AHEAD`].
+const STRAIGHT_MAX: u64 = 3;
+
+/// Windows in one page of `windows`: a year of a direct conversation in six.
+const WINDOWS_A_PAGE: usize = 64;
+
+/// Windows read at once, at most. The first is read alone, and each round that did not fill the
+/// page reads twice as many: a full window costs one read, a sparse year some rounds.
+const AT_ONCE: usize = 8;
+
+/// Messages in one read of a window: with bodies of 8 KiB, a megabyte.
+const ROWS_A_READ: usize = 128;
+
+/// One reading of a page.
+struct Reading {
+    wire: Arc<Wire>,
+    conversation: Conversation,
+    range: HistoryRange,
+    limit: PageLimit,
+    rows: Vec<Result<Message, ReadError>>,
+    bytes: usize,
+}
+
+/// A page of a conversation's messages.
+pub(super) async fn history(
+    wire: Arc<Wire>,
+    conversation: Conversation,
+    range: HistoryRange,
+    limit: PageLimit,
+) -> Result<Page, ReadError> {
+    let reading = Reading { wire, conversation, range, limit, rows: Vec::new(), bytes: 0 };
+    reading.page().await
+}
+
+impl Reading {
+    async fn page(mut self) -> Result<Page, ReadError> {
+        match self.straight() {
+            Some(windows) => drop(self.walk(&windows).await?),
+            None => self.walk_all().await?,
+        }
+        Page::fill(self.rows.into_iter(), self.limit)
+    }
+
+    /// The windows of a range that begins not long ago; of any other none.
+    fn straight(&self) -> Option<Vec<Window>> {
+        let HistoryRange::After(Some(bound)) = self.range else { return None };
+        let last = Window::of(&self.conversation, WallClock::system() + AHEAD);
+        let first = Window::of(&self.conversation, bound.time());
+        // A bound from further ahead than any clock may be is left to `windows`.
+        if first > last {
+            return None;
+        }
+        first.upto(last, &self.conversation, STRAIGHT_MAX)
+    }
+
+    /// Walks all windows of the range, in its order.
+    async fn walk_all(&mut self) -> Result<(), ReadError> {
+        let mut from = match self.range {
+            HistoryRange::Before(bound) => bound.map_or(i64::MAX, |id| self.window_of(id).millis()),
+            HistoryRange::After(bound) => bound.map_or(0, |id| self.window_of(id).millis()),
+        };
+        loop {
+            let windows = self.windows(from).await?;
+            let is_last = windows.len() < WINDOWS_A_PAGE;
+            if self.walk(&windows).await? || is_last {
+                return Ok(());
+            }
+            let Some(last) = windows.last() else { return Ok(()) };
+            from = match self.range {
+                HistoryRange::Before(_) => last.millis() - 1,
+                HistoryRange::After(_) => last.millis() + 1,
+            };
+        }
+    }
+
+    fn window_of(&self, id: MessageId) -> Window {
+        Window::of(&self.conversation, id.time())
+    }
+
+    /// A page of the windows that there are.
+    async fn windows(&self, from: i64) -> Result<Vec<Window>, ReadError> {
+        let kind = match self.range {
+            HistoryRange::Before(_) => Kind::WindowsBelow,
+            HistoryRange::After(_) => Kind::WindowsAbove,
+        };
+        let name = self.conversation.to_string();
+        let values = (name.as_str(), CqlTimestamp(from), limit(WINDOWS_A_PAGE));
+        let rows = self.wire.read(kind, values).await?;
+        let windows = rows_of::<(CqlTimestamp,)>(&rows, "windows")?;
+        windows.map(|row| row.map(|(window,)| Window::from_millis(window.0))).collect()
+    }
+
+    /// Reads these windows, in this order, until the page is full: whether it is.
+    async fn walk(&mut self, windows: &[Window]) -> Result<bool, ReadError> {
+        let (mut rest, mut width) = (windows, 1);
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(width.min(rest.len()));
+            let wanted = self.wanted();
+            let reads: Vec<_> = now
+                .iter()
+                .map(|window| tokio::spawn(self.chunk(*window, self.bound(), wanted)))
+                .collect();
+            for (window, read) in now.iter().zip(reads) {
+                let stopped = |_| ReadError::Unavailable { reason: "the store is closed".into() };
+                if self.take(*window, read.await.map_err(stopped)??).await? {
+                    return Ok(true);
+                }
+            }
+            (rest, width) = (later, (2 * width).min(AT_ONCE));
+        }
+        Ok(false)
+    }
+
+    /// Takes the rows of a window and reads on in it until it ends or the page is full.
+    async fn take(&mut self, window: Window, mut chunk: Chunk) -> Result<bool, ReadError> {
+        loop {
+            for row in chunk.rows {
+                self.bytes += row.as_ref().map_or(0, |message| message.body.len());
+                self.rows.push(row);
+                if self.is_full() {
+                    return Ok(true);
+                }
+            }
+            let Some(last) = chunk.last else { return Ok(false) };
+            chunk = self.chunk(window, last, self.wanted()).await?;
+        }
+    }
+
+    /// Rows that are still wanted: one more than fits says whether there is a next page.
+    fn wanted(&self) -> usize {
+        let all = self.limit.messages.max(1).saturating_add(1);
+        all.saturating_sub(self.rows.len()).clamp(1, ROWS_A_READ)
+    }
+
+    /// Whether there is one row more than fits, or one that cannot be read.
+    fn is_full(&self) -> bool {
+        self.rows.len() > self.limit.messages.max(1)
+            || (self.bytes > self.limit.bytes && self.rows.len() > 1)
+            || matches!(self.rows.last(), Some(Err(_)))
+    }
+
+    /// Where the range begins in each window. No id is below the nil UUID or above the largest.
+    fn bound(&self) -> Uuid {
+        match self.range {
+            HistoryRange::Before(bound) => bound.map_or(Uuid::max(), uuid),
+            HistoryRange::After(bound) => bound.map_or(Uuid::nil(), uuid),
+        }
+    }
+
+    /// Rows of a window beyond a bound.
+    fn chunk(
+        &self,
+        window: Window,
+        bound: Uuid,
+        wanted: usize,
+    ) -> impl Future<Output = Result<Chunk, ReadError>> + Send + use<> {
+        let kind = match self.range {
+            HistoryRange::Before(_) => Kind::MessagesBelow,
+            HistoryRange::After(_) => Kind::MessagesAbove,
+        };
+        let (wire, conversation) = (Arc::clone(&self.wire), self.conversation.clone());
+        async move {
+            let name = conversation.to_string();
+            let values = (name.as_str(), CqlTimestamp(window.millis()), bound, limit(wanted));
+            let answer = wire.read(kind, values).await?;
+            let (mut rows, mut last) = (Vec::new(), None);
+            let is_whole = answer.rows_num() < wanted;
+            for row in rows_of::<Row>(&answer, "messages")? {
+                let row = row?;
+                last = Some(row.0);
+                rows.extend(message(&conversation, &name, row).transpose());
+            }
+            Ok(Chunk { rows, last: last.filter(|_| !is_whole) })
+        }
+    }
+}
+
+/// Rows of one window.
+struct Chunk {
+    rows: Vec<Result<Message, ReadError>>,
+    /// Where to read on; none if the window ended.
+    last: Option<Uuid>,
+}
+
+/// Id, sender, nonce, body.
+type Row<'a> = (Uuid, Option<&'a str>, Option<&'a str>, Option<&'a str>);
+
+/// The message of a row. A row without a sender is none: what is left of one that expired, or that
+/// something else wrote to.
+fn message(
+    conversation: &Conversation,
+    name: &str,
+    (id, sender, nonce, body): Row<'_>,
+) -> Result<Option<Message>, ReadError> {
+    let Some(sender) = sender else { return Ok(None) };
+    let key = format!("{name} {id}");
+    let from = UserId::parse(sender).map_err(|error| corrupt("messages", &key, error))?;
+    Ok(Some(Message {
+        id: message_id("messages", &key, id)?,
+        conversation: conversation.clone(),
+        from,
+        nonce: nonce.filter(|nonce| !nonce.is_empty()).map(Into::into),
+        body: Bytes::copy_from_slice(body.unwrap_or_default().as_bytes()),
+    }))
+}

@@ -1,0 +1,344 @@
+//! The store of a cluster: `ScyllaDB` or Apache Cassandra, by CQL. The only place that names the
+//! driver.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | this one | [`Cql`]: the bounds, and the port in front of them |
+//! | `options` | what an operator may choose |
+//! | `thread` | the driver's thread, and the bounds before it |
+//! | `connect` | the session, and how requests of each kind are run |
+//! | `schema` | the tables, and how they come to be |
+//! | `statements` | what is prepared |
+//! | `wire` | where requests are issued and counted |
+//! | `attempts`, `error` | what a failed write means |
+//! | `window` | how messages are parted, and what a node knows to be written |
+//! | `cells` | how cells are spelled that hold more than one value |
+//! | `writes` | which rows a call becomes |
+//! | `reads`, `history` | what can be asked |
+//! | `roster` | the rows of the live nodes |
+//!
+//! Invariants worth naming:
+//!
+//! 1. **Ids and stamps decide, never the order of arrival.** Every write carries a timestamp made
+//!    from them, so each may be repeated, late or twice, and changes nothing.
+//! 2. **`Unavailable` is only said when it is certain of every row** that nothing was written; a
+//!    write that timed out is applied later, and every attempt is counted.
+//! 3. **Nothing is acknowledged before all its rows are**, and a window of a conversation is in
+//!    `windows` before any message in it is acknowledged.
+//! 4. **Nothing is deleted**: rows stay or expire.
+
+mod attempts;
+mod cells;
+mod connect;
+mod error;
+mod history;
+mod options;
+mod reads;
+mod roster;
+mod schema;
+mod statements;
+#[cfg(test)]
+mod tests;
+mod thread;
+mod window;
+mod wire;
+mod writes;
+
+use std::future::ready;
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+
+use super::{
+    Activity, AppendError, Day, HistoryRange, Identity, MembersPage, NonceRecord, Page, PageLimit,
+    Pending, ReadError, RowError, Store,
+};
+use crate::domain::{Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId};
+use crate::roster::Row;
+use connect::{Profiles, connect};
+use error::Failure;
+use statements::Statements;
+use thread::{Gate, Refused, StoreThread};
+use wire::Wire;
+
+pub use error::CqlOpenError;
+pub use options::{CqlOptions, Credentials};
+pub use schema::{
+    Applied, ServerKind, apply as apply_schema, check as check_schema, print as print_schema,
+};
+
+/// Writes and reads of the roster and of the time under way at once: one of each a node every 2 s
+/// and 10 s, apart from the others so that a node under load keeps its lease.
+const UPKEEP_IN_FLIGHT: usize = 16;
+
+/// The store of a cluster. Dropping it ends its thread.
+#[derive(Debug)]
+pub struct Cql {
+    identity: Identity,
+    wire: Arc<Wire>,
+    thread: StoreThread,
+    writes: Gate,
+    reads: Gate,
+    upkeep: Gate,
+}
+
+impl Cql {
+    /// Connects to a store whose schema was applied. Answers within some seconds: it waits for no
+    /// server to come up.
+    pub async fn open(options: &CqlOptions) -> Result<Arc<Self>, CqlOpenError> {
+        let thread = StoreThread::start()?;
+        let opening = options.clone();
+        let opened = thread.spawn(async move { open(&opening).await }).await;
+        let (wire, identity) = opened.map_err(std::io::Error::other)??;
+        Ok(Arc::new(Self {
+            identity,
+            wire: Arc::new(wire),
+            thread,
+            writes: Gate::new(options.writes_in_flight),
+            reads: Gate::new(options.reads_in_flight),
+            upkeep: Gate::new(UPKEEP_IN_FLIGHT),
+        }))
+    }
+
+    /// Begins a write on the driver's thread.
+    fn write<F>(&self, work: impl FnOnce(Arc<Wire>) -> F) -> Pending<Result<(), AppendError>>
+    where
+        F: Future<Output = Result<(), AppendError>> + Send + 'static,
+    {
+        let place = match self.writes.enter() {
+            Ok(place) => place,
+            Err(refused) => {
+                let refused = Failure::unsent(refused.to_string());
+                return Box::pin(ready(Err(refused.into())));
+            }
+        };
+        let work = work(Arc::clone(&self.wire));
+        let written = self.thread.spawn(async move {
+            let _place = place;
+            work.await
+        });
+        let lost = || AppendError::OutcomeUnknown { reason: "the store was closed".into() };
+        Box::pin(async move { written.await.unwrap_or_else(|_| Err(lost())) })
+    }
+
+    /// Begins a read on the driver's thread.
+    fn read<T, F>(&self, work: impl FnOnce(Arc<Wire>) -> F) -> Pending<Result<T, ReadError>>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, ReadError>> + Send + 'static,
+    {
+        self.ask(&self.reads, work)
+    }
+
+    fn ask<T, F>(
+        &self,
+        gate: &Gate,
+        work: impl FnOnce(Arc<Wire>) -> F,
+    ) -> Pending<Result<T, ReadError>>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, ReadError>> + Send + 'static,
+    {
+        let place = match gate.enter() {
+            Ok(place) => place,
+            Err(Refused::Full { bound }) => {
+                return Box::pin(ready(Err(ReadError::Overloaded { waiting: bound })));
+            }
+            Err(refused @ Refused::Closed) => {
+                let reason = refused.to_string();
+                return Box::pin(ready(Err(ReadError::Unavailable { reason })));
+            }
+        };
+        let work = work(Arc::clone(&self.wire));
+        let read: JoinHandle<_> = self.thread.spawn(async move {
+            let _place = place;
+            work.await
+        });
+        let lost = || ReadError::Unavailable { reason: "the store was closed".into() };
+        Box::pin(async move { read.await.unwrap_or_else(|_| Err(lost())) })
+    }
+}
+
+/// Connects, looks at the schema and prepares.
+async fn open(options: &CqlOptions) -> Result<(Wire, Identity), CqlOpenError> {
+    let profiles = Profiles::new(options);
+    let session = connect(options, &profiles).await?;
+    if let Some(difference) = schema::differences(&session, options).await?.into_iter().next() {
+        return Err(CqlOpenError::Schema { keyspace: options.keyspace.clone(), difference });
+    }
+    let identity = schema::admitted(&session, options).await?;
+    let statements = Statements::prepare(&session, options, &profiles).await?;
+    Ok((Wire::new(session, statements, &options.datacenter), identity))
+}
+
+impl Store for Cql {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// None of its own: nodes check their clocks against [`Self::time`].
+    fn floor(&self) -> Micros {
+        Micros(0)
+    }
+
+    fn time(&self) -> Pending<Result<Micros, ReadError>> {
+        self.ask(&self.upkeep, |wire| async move { reads::time(&wire).await })
+    }
+
+    fn append(&self, message: Arc<Message>) -> Pending<Result<(), AppendError>> {
+        self.write(|wire| async move { writes::append(&wire, &message).await })
+    }
+
+    fn history(
+        &self,
+        conversation: &Conversation,
+        range: HistoryRange,
+        limit: PageLimit,
+    ) -> Pending<Result<Page, ReadError>> {
+        let conversation = conversation.clone();
+        self.read(move |wire| history::history(wire, conversation, range, limit))
+    }
+
+    fn activity(
+        &self,
+        user: &UserId,
+        day: Day,
+        limit: usize,
+    ) -> Pending<Result<Vec<Activity>, ReadError>> {
+        let user = user.clone();
+        self.read(move |wire| async move { reads::activity(&wire, &user, day, limit).await })
+    }
+
+    fn is_member(
+        &self,
+        user: &UserId,
+        conversation: &Conversation,
+    ) -> Pending<Result<bool, ReadError>> {
+        let (user, conversation) = (user.clone(), conversation.clone());
+        self.read(move |wire| async move { reads::is_member(&wire, &user, &conversation).await })
+    }
+
+    fn put_room(&self, room: Room) -> Pending<Result<(), AppendError>> {
+        self.write(|wire| async move { writes::put_room(&wire, &room).await })
+    }
+
+    fn room(&self, room: &RoomId) -> Pending<Result<Option<Room>, ReadError>> {
+        let room = room.clone();
+        self.read(move |wire| async move { reads::room(&wire, &room).await })
+    }
+
+    fn put_membership(&self, membership: Membership) -> Pending<Result<(), AppendError>> {
+        self.write(|wire| async move { writes::put_membership(&wire, &membership).await })
+    }
+
+    fn membership(
+        &self,
+        room: &RoomId,
+        user: &UserId,
+    ) -> Pending<Result<Option<Membership>, ReadError>> {
+        let (room, user) = (room.clone(), user.clone());
+        self.read(move |wire| async move { reads::membership(&wire, &room, &user).await })
+    }
+
+    fn members(
+        &self,
+        room: &RoomId,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Pending<Result<MembersPage, ReadError>> {
+        let (room, after) = (room.clone(), after.cloned());
+        self.read(
+            move |wire| async move { reads::members(&wire, &room, after.as_ref(), limit).await },
+        )
+    }
+
+    fn memberships(
+        &self,
+        user: &UserId,
+        limit: usize,
+    ) -> Pending<Result<Vec<Membership>, ReadError>> {
+        let user = user.clone();
+        self.read(move |wire| async move { reads::memberships(&wire, &user, limit).await })
+    }
+
+    fn head(&self, room: &RoomId) -> Pending<Result<Option<MessageId>, ReadError>> {
+        let room = room.clone();
+        self.read(move |wire| async move { reads::head(&wire, &room).await })
+    }
+
+    fn mark_read(
+        &self,
+        user: &UserId,
+        conversation: &Conversation,
+        upto: MessageId,
+    ) -> Pending<Result<(), AppendError>> {
+        let (user, conversation) = (user.clone(), conversation.clone());
+        self.write(
+            move |wire| async move { writes::mark_read(&wire, &user, &conversation, upto).await },
+        )
+    }
+
+    fn read_mark(
+        &self,
+        user: &UserId,
+        conversation: &Conversation,
+    ) -> Pending<Result<Option<MessageId>, ReadError>> {
+        let (user, conversation) = (user.clone(), conversation.clone());
+        self.read(move |wire| async move { reads::read_mark(&wire, &user, &conversation).await })
+    }
+
+    fn note_nonce(
+        &self,
+        sender: &UserId,
+        nonce: &str,
+        record: NonceRecord,
+    ) -> Pending<Result<(), AppendError>> {
+        let (sender, nonce) = (sender.clone(), nonce.to_owned());
+        self.write(
+            move |wire| async move { writes::note_nonce(&wire, &sender, &nonce, record).await },
+        )
+    }
+
+    fn nonce(
+        &self,
+        sender: &UserId,
+        nonce: &str,
+    ) -> Pending<Result<Option<NonceRecord>, ReadError>> {
+        let (sender, nonce) = (sender.clone(), nonce.to_owned());
+        self.read(move |wire| async move { reads::nonce(&wire, &sender, &nonce).await })
+    }
+
+    fn write_row(&self, row: Row) -> Pending<Result<(), RowError>> {
+        let namespace = self.identity.namespace.clone();
+        let work =
+            |wire: Arc<Wire>| async move { Ok(roster::write(&wire, &namespace, &row).await) };
+        let written = self.ask(&self.upkeep, work);
+        Box::pin(async move {
+            match written.await {
+                Ok(written) => written.map_err(RowError::from),
+                Err(refused) => Err(RowError { reason: refused.to_string() }),
+            }
+        })
+    }
+
+    fn roster(&self) -> Pending<Result<Vec<Row>, ReadError>> {
+        let namespace = self.identity.namespace.clone();
+        self.ask(&self.upkeep, |wire| async move { roster::read(&wire, &namespace).await })
+    }
+
+    /// None: it recovers by itself.
+    fn failure(&self) -> Option<String> {
+        None
+    }
+
+    fn close(&self) -> Pending<()> {
+        let gates = [&self.writes, &self.reads, &self.upkeep].map(Gate::close);
+        let end = self.thread.end();
+        Box::pin(async move {
+            for closed in gates {
+                closed.await;
+            }
+            end.await;
+        })
+    }
+}

@@ -1,0 +1,198 @@
+//! What can be asked, but for history.
+
+use uuid::Uuid;
+
+use super::cells::{read_record, read_room, read_standing};
+use super::error::corrupt;
+use super::statements::Kind;
+use super::wire::{Wire, rows_of};
+use super::writes::{date, is_kept, room_name};
+use crate::domain::{
+    Conversation, Membership, MessageId, Micros, NONCE_BYTES_MAX, Room, RoomId, UserId,
+};
+use crate::store::{Activity, Day, MembersPage, NonceRecord, ReadError};
+
+/// The rooms among a user's conversations: `/` is the byte after `.`.
+const ROOMS: (&str, &str) = ("room.", "room/");
+
+/// Below the id of every user: no id has a space.
+const FIRST: &str = " ";
+
+/// A limit as the servers take it.
+pub(super) fn limit(rows: usize) -> i32 {
+    i32::try_from(rows).unwrap_or(i32::MAX)
+}
+
+pub(super) fn message_id(table: &'static str, key: &str, id: Uuid) -> Result<MessageId, ReadError> {
+    MessageId::from_bytes(id.into_bytes())
+        .ok_or_else(|| corrupt(table, key, format!("{id} is no message id")))
+}
+
+/// What a coordinator's clock says.
+pub(super) async fn time(wire: &Wire) -> Result<Micros, ReadError> {
+    let told = wire.read_one::<(i64,)>(Kind::Time, ()).await?;
+    let millis = told.and_then(|(millis,)| u64::try_from(millis).ok());
+    let none = || corrupt("system.local", "local", "it tells no time");
+    Ok(Micros(millis.ok_or_else(none)?.saturating_mul(1000)))
+}
+
+/// The first conversations that a user was active in on a day.
+pub(super) async fn activity(
+    wire: &Wire,
+    user: &UserId,
+    day: Day,
+    most: usize,
+) -> Result<Vec<Activity>, ReadError> {
+    if most == 0 {
+        return Ok(Vec::new());
+    }
+    let rows = wire.read(Kind::ActivityOf, (user.as_str(), date(day), limit(most))).await?;
+    let mut active = Vec::new();
+    for row in rows_of::<(&str, Option<Uuid>)>(&rows, "activity")? {
+        let (name, Some(last)) = row? else { continue };
+        let key = format!("{user} {} {name}", day.0);
+        let conversation =
+            Conversation::parse_full(name).map_err(|error| corrupt("activity", &key, error))?;
+        active.push(Activity { conversation, last: message_id("activity", &key, last)? });
+    }
+    Ok(active)
+}
+
+/// Whether a user is one of the two of a direct conversation that exists.
+pub(super) async fn is_member(
+    wire: &Wire,
+    user: &UserId,
+    conversation: &Conversation,
+) -> Result<bool, ReadError> {
+    if !conversation.is_direct_of(user) {
+        return Ok(false);
+    }
+    let name = conversation.to_string();
+    let row =
+        wire.read_one::<(Option<String>,)>(Kind::MembershipOf, (user.as_str(), name.as_str()));
+    Ok(row.await?.is_some_and(|(standing,)| standing.is_some()))
+}
+
+/// A room's row.
+pub(super) async fn room(wire: &Wire, id: &RoomId) -> Result<Option<Room>, ReadError> {
+    let row = wire.read_one::<(Option<String>,)>(Kind::RoomOf, (id.as_str(),)).await?;
+    let Some((Some(text),)) = row else { return Ok(None) };
+    let room =
+        read_room(id.clone(), &text).map_err(|error| corrupt("rooms", id.as_str(), error))?;
+    Ok(Some(room))
+}
+
+/// Where a user stands with a room. Both sides are read, since a change may have reached only one:
+/// what is said next must be above it.
+pub(super) async fn membership(
+    wire: &Wire,
+    room: &RoomId,
+    user: &UserId,
+) -> Result<Option<Membership>, ReadError> {
+    let name = room_name(room);
+    let (of_room, of_user) = tokio::join!(
+        wire.read_one::<(Option<String>,)>(Kind::MemberOf, (room.as_str(), user.as_str())),
+        wire.read_one::<(Option<String>,)>(Kind::MembershipOf, (user.as_str(), name.as_str())),
+    );
+    let said = |table, row: Option<(Option<String>,)>| {
+        let text = row.and_then(|(text,)| text);
+        text.map(|text| standing(table, room.clone(), user.clone(), &text)).transpose()
+    };
+    let (of_room, of_user) = (said("members", of_room?)?, said("memberships", of_user?)?);
+    Ok([of_room, of_user].into_iter().flatten().max_by_key(|membership| membership.stamp))
+}
+
+fn standing(
+    table: &'static str,
+    room: RoomId,
+    user: UserId,
+    text: &str,
+) -> Result<Membership, ReadError> {
+    let key = format!("{room} {user}");
+    read_standing(room, user, text).map_err(|error| corrupt(table, key, error))
+}
+
+/// A page of a room's members. Whether one more row follows is looked at, but not what it says.
+pub(super) async fn members(
+    wire: &Wire,
+    room: &RoomId,
+    after: Option<&UserId>,
+    most: usize,
+) -> Result<MembersPage, ReadError> {
+    let most = most.max(1);
+    let above = after.map_or(FIRST, UserId::as_str);
+    let values = (room.as_str(), above, limit(most.saturating_add(1)));
+    let rows = wire.read(Kind::MembersOf, values).await?;
+    let mut page = MembersPage::default();
+    let mut last = None;
+    for (place, row) in rows_of::<(&str, Option<&str>)>(&rows, "members")?.enumerate() {
+        if place == most {
+            page.next = last;
+            break;
+        }
+        let (name, text) = row?;
+        let user = UserId::parse(name).map_err(|error| corrupt("members", name, error))?;
+        last = Some(user.clone());
+        let said = text.map(|text| standing("members", room.clone(), user, text)).transpose()?;
+        page.members.extend(said.filter(|member| member.inside));
+    }
+    Ok(page)
+}
+
+/// The first rooms that a user is or was in.
+pub(super) async fn memberships(
+    wire: &Wire,
+    user: &UserId,
+    most: usize,
+) -> Result<Vec<Membership>, ReadError> {
+    if most == 0 {
+        return Ok(Vec::new());
+    }
+    let values = (user.as_str(), ROOMS.0, ROOMS.1, limit(most));
+    let rows = wire.read(Kind::MembershipsOf, values).await?;
+    let mut memberships = Vec::new();
+    for row in rows_of::<(&str, Option<&str>)>(&rows, "memberships")? {
+        let (name, Some(text)) = row? else { continue };
+        let room = name.strip_prefix(ROOMS.0).unwrap_or(name);
+        let room = RoomId::parse(room).map_err(|error| corrupt("memberships", name, error))?;
+        memberships.push(standing("memberships", room, user.clone(), text)?);
+    }
+    Ok(memberships)
+}
+
+/// A room's newest message.
+pub(super) async fn head(wire: &Wire, room: &RoomId) -> Result<Option<MessageId>, ReadError> {
+    let row = wire.read_one::<(Option<Uuid>,)>(Kind::HeadOf, (room.as_str(),)).await?;
+    let last = row.and_then(|(last,)| last);
+    last.map(|id| message_id("heads", room.as_str(), id)).transpose()
+}
+
+/// Up to where a user has read a conversation.
+pub(super) async fn read_mark(
+    wire: &Wire,
+    user: &UserId,
+    conversation: &Conversation,
+) -> Result<Option<MessageId>, ReadError> {
+    let name = conversation.to_string();
+    let values = (user.as_str(), name.as_str());
+    let row = wire.read_one::<(Option<Uuid>,)>(Kind::ReadMarkOf, values).await?;
+    let read = row.and_then(|(read,)| read);
+    read.map(|id| message_id("reads", &format!("{user} {name}"), id)).transpose()
+}
+
+/// What was sent under a nonce and is remembered. The row's own end counts from when it was
+/// written, the promise from the time of the id.
+pub(super) async fn nonce(
+    wire: &Wire,
+    sender: &UserId,
+    nonce: &str,
+) -> Result<Option<NonceRecord>, ReadError> {
+    if nonce.len() > NONCE_BYTES_MAX {
+        return Ok(None);
+    }
+    let row = wire.read_one::<(Option<Vec<u8>>,)>(Kind::NonceOf, (sender.as_str(), nonce)).await?;
+    let Some((Some(cell),)) = row else { return Ok(None) };
+    let key = || format!("{sender} {}", nonce.escape_debug());
+    let record = read_record(&cell).map_err(|error| corrupt("sends", key(), error))?;
+    Ok(Some(record).filter(|record| is_kept(record.id)))
+}

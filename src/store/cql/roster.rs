@@ -1,0 +1,205 @@
+//! The roster's rows, as JSON that an operator can read.
+//!
+//! Versioned, since nodes of two programs read each other's while one is rolled out: fields that
+//! are not known are passed over, and another version is refused.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::error::{Failure, corrupt};
+use super::reads::limit;
+use super::statements::Kind;
+use super::wire::{Wire, rows_of};
+use crate::domain::Micros;
+use crate::layout::{BucketCount, Buckets, Layout};
+use crate::roster::{About, Incarnation, Row, Run, ShardRow, ShardTag, State};
+use crate::store::ReadError;
+
+const VERSION: u32 = 1;
+
+/// Rows that are read: each start and each fence of a node within the hour that rows are kept.
+const ROWS_MAX: usize = 10_000;
+
+#[derive(Serialize, Deserialize)]
+struct RowText {
+    version: u32,
+    counter: u64,
+    settled: u64,
+    decided: u64,
+    left: bool,
+    shards: Vec<ShardText>,
+    node: String,
+    boot: Uuid,
+    started: u64,
+    address: String,
+    state: State,
+    publish: LayoutText,
+    subscribe: Vec<LayoutText>,
+    tap: bool,
+    copies: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ShardText {
+    shard: String,
+    runs: Vec<String>,
+    epoch: u64,
+    gap_no: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LayoutText {
+    user: u64,
+    room: u64,
+    topic: u64,
+    shards: Vec<String>,
+}
+
+/// Writes a row, its counter as the timestamp: the highest stays, whatever order they come in.
+pub(super) async fn write(wire: &Wire, namespace: &str, row: &Row) -> Result<(), Failure> {
+    let incarnation = Uuid::from_u128(row.incarnation.0);
+    let counter = i64::try_from(row.counter).unwrap_or(i64::MAX);
+    let text = spell(row);
+    wire.write(Kind::RosterRow, (namespace, incarnation, text.as_str(), counter)).await
+}
+
+/// Reads all rows.
+pub(super) async fn read(wire: &Wire, namespace: &str) -> Result<Vec<Row>, ReadError> {
+    let answer = wire.read(Kind::RosterRows, (namespace, limit(ROWS_MAX))).await?;
+    let mut rows = Vec::with_capacity(answer.rows_num());
+    for row in rows_of::<(Uuid, Option<&str>)>(&answer, "roster")? {
+        let (incarnation, Some(text)) = row? else { continue };
+        let read = unspell(Incarnation(incarnation.as_u128()), text);
+        rows.push(read.map_err(|reason| corrupt("roster", incarnation.to_string(), reason))?);
+    }
+    Ok(rows)
+}
+
+fn spell(row: &Row) -> String {
+    let About { node, boot, started, address, state, publish, subscribe, tap, copies } =
+        &*row.about;
+    let shard = |shard: &ShardRow| ShardText {
+        shard: hex(shard.shard.0),
+        runs: shard.runs.iter().map(|run| hex(run.0)).collect(),
+        epoch: shard.epoch,
+        gap_no: shard.gap_no,
+    };
+    let text = RowText {
+        version: VERSION,
+        counter: row.counter,
+        settled: row.settled.0,
+        decided: row.decided.0,
+        left: row.left,
+        shards: row.shards.iter().map(shard).collect(),
+        node: node.clone(),
+        boot: Uuid::from_bytes(*boot),
+        started: started.0,
+        address: address.clone(),
+        state: *state,
+        publish: LayoutText::of(publish),
+        subscribe: subscribe.iter().map(LayoutText::of).collect(),
+        tap: *tap,
+        copies: *copies,
+    };
+    serde_json::to_string(&text).expect("texts and numbers are JSON")
+}
+
+fn unspell(incarnation: Incarnation, text: &str) -> Result<Row, String> {
+    let text: RowText = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if text.version != VERSION {
+        return Err(format!("version {}, only {VERSION} is known", text.version));
+    }
+    let shards = text.shards.iter().map(ShardText::read).collect::<Result<_, _>>()?;
+    let subscribe = text.subscribe.iter().map(LayoutText::read).collect::<Result<_, _>>()?;
+    Ok(Row {
+        incarnation,
+        counter: text.counter,
+        settled: Micros(text.settled),
+        decided: Micros(text.decided),
+        left: text.left,
+        shards,
+        about: Arc::new(About {
+            node: text.node,
+            boot: text.boot.into_bytes(),
+            started: Micros(text.started),
+            address: text.address,
+            state: text.state,
+            publish: text.publish.read()?,
+            subscribe,
+            tap: text.tap,
+            copies: text.copies,
+        }),
+    })
+}
+
+fn hex(tag: u64) -> String {
+    format!("{tag:016x}")
+}
+
+fn unhex(text: &str) -> Result<u64, String> {
+    u64::from_str_radix(text, 16).map_err(|_| format!("`{text}` is no tag"))
+}
+
+impl ShardText {
+    fn read(&self) -> Result<ShardRow, String> {
+        let runs = self.runs.iter().map(|run| unhex(run).map(Run)).collect::<Result<_, _>>()?;
+        let shard = ShardTag(unhex(&self.shard)?);
+        Ok(ShardRow { shard, runs, epoch: self.epoch, gap_no: self.gap_no })
+    }
+}
+
+impl LayoutText {
+    fn of(layout: &Layout) -> Self {
+        let Buckets { user, room, topic } = layout.buckets();
+        let [user, room, topic] = [user, room, topic].map(|count| u64::from(count.get()));
+        Self { user, room, topic, shards: layout.shards().to_vec() }
+    }
+
+    fn read(&self) -> Result<Layout, String> {
+        let count = |count: u64| BucketCount::new(count).map_err(|error| error.to_string());
+        if self.shards.is_empty() {
+            return Err("a layout has no shard".to_owned());
+        }
+        let (user, room, topic) = (count(self.user)?, count(self.room)?, count(self.topic)?);
+        Ok(Layout::new(Buckets { user, room, topic }, self.shards.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::roster::sample::row;
+    use smallvec::smallvec;
+
+    #[test]
+    fn a_row_comes_back_as_it_was() {
+        let shard = ShardRow {
+            shard: ShardTag(u64::MAX),
+            runs: smallvec![Run(1), Run(u64::MAX)],
+            epoch: 3,
+            gap_no: 4,
+        };
+        let plain = row(7, 9);
+        let mut full = Row { left: true, shards: smallvec![shard], ..plain.clone() };
+        let about =
+            About { tap: true, copies: true, state: State::Draining, ..(*plain.about).clone() };
+        full.about = Arc::new(about);
+        for row in [plain, full] {
+            assert_eq!(unspell(row.incarnation, &spell(&row)), Ok(row));
+        }
+    }
+
+    #[test]
+    fn unknown_fields_are_passed_over_and_other_versions_refused() {
+        let text = spell(&row(7, 9));
+        let more = text.replacen('{', "{\"more\":[1],", 1);
+        assert_eq!(unspell(Incarnation(7), &more), Ok(row(7, 9)));
+        let later = text.replacen("\"version\":1", "\"version\":2", 1);
+        assert_eq!(unspell(Incarnation(7), &later), Err("version 2, only 1 is known".into()));
+        let odd = text.replacen("\"user\":1", "\"user\":3", 1);
+        assert!(unspell(Incarnation(7), &odd).is_err());
+        assert!(unspell(Incarnation(7), "{}").is_err());
+    }
+}

@@ -1,0 +1,204 @@
+//! Making the schema, and looking at it.
+
+use std::time::Duration;
+
+use scylla::client::session::Session;
+use scylla::deserialize::row::DeserializeRow;
+use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
+use scylla::statement::Statement;
+use tokio::time::{Instant, sleep};
+
+use super::ddl::{self, ServerKind};
+use super::found::Found;
+use super::meta::{self, Meta};
+use crate::store::cql::connect::{Profiles, connect};
+use crate::store::cql::error::CqlOpenError;
+use crate::store::cql::options::CqlOptions;
+
+/// How long after an identity was written it is looked at again: as long as another maker's write
+/// that is under way may take, 3 s, and a second.
+const SETTLE: Duration = Duration::from_secs(4);
+
+/// How long a maker may take from having seen no identity to having written one; slower and he
+/// looks again, so that his write does not come after the others settled.
+const MAKE_WITHIN: Duration = Duration::from_secs(1);
+
+/// Between the two reads that must agree.
+const AGREE_AFTER: Duration = Duration::from_millis(200);
+
+/// How often a statement is tried that ran into another change of the schema.
+const TRIES: u32 = 10;
+
+/// Between two of them.
+const TRY_AFTER: Duration = Duration::from_millis(500);
+
+/// What applying the schema did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// The kind of the servers.
+    pub kind: ServerKind,
+    /// Tables that were not there.
+    pub made: Vec<&'static str>,
+    /// Tables whose rows are kept for another time from now on.
+    pub altered: Vec<&'static str>,
+}
+
+/// Makes the keyspace, the tables, the identity and the version where they are missing, and keeps
+/// rows as long as the options say. May run again, and in several places at once.
+///
+/// # Errors
+///
+/// Whatever cannot be mended so: a newer version, another namespace, a column of another type.
+pub async fn apply(options: &CqlOptions) -> Result<Applied, CqlOpenError> {
+    let session = connect_for_schema(options).await?;
+    let kind = kind_of(&session);
+    change(&session, options, &ddl::keyspace(options)).await?;
+    let before = Found::read(&session, options).await?;
+    if before.has("meta") {
+        let meta = Meta::read(&session, options).await?;
+        meta.version(options)?;
+        meta.check_namespace(options)?;
+    }
+    let mut applied = Applied { kind, made: Vec::new(), altered: Vec::new() };
+    for (name, create) in ddl::tables(options, kind).filter(|(name, _)| !before.has(name)) {
+        change(&session, options, &create).await?;
+        applied.made.push(name);
+    }
+    let found = Found::read(&session, options).await?;
+    for (name, _, _) in found.other_lives(options) {
+        if let Some(keep) = ddl::keep(options, kind, name) {
+            change(&session, options, &keep).await?;
+            applied.altered.push(name);
+        }
+    }
+    if let Some(difference) = found.differences().into_iter().next() {
+        return Err(CqlOpenError::Schema { keyspace: options.keyspace.clone(), difference });
+    }
+    settle_identity(&session, options).await?;
+    meta::finish(&session, options).await?;
+    Ok(applied)
+}
+
+/// Everything that differs from the schema, and nothing where all is well.
+///
+/// # Errors
+///
+/// Where it cannot be looked at.
+pub async fn check(options: &CqlOptions) -> Result<Vec<String>, CqlOpenError> {
+    let session = connect_for_schema(options).await?;
+    let found = Found::read(&session, options).await?;
+    let mut all = found.differences();
+    let kept = |(name, found, wanted)| {
+        format!("table `{name}` keeps rows for {found} s, not {wanted} s (0 is for ever)")
+    };
+    all.extend(found.other_lives(options).into_iter().map(kept));
+    if found.has("meta") {
+        let said = match meta::admitted(&session, options).await {
+            Ok(_) => None,
+            Err(CqlOpenError::Schema { difference, .. }) => Some(difference),
+            Err(error @ (CqlOpenError::Newer { .. } | CqlOpenError::Namespace { .. })) => {
+                Some(error.to_string())
+            }
+            Err(error) => return Err(error),
+        };
+        all.extend(said);
+    }
+    Ok(all)
+}
+
+async fn connect_for_schema(options: &CqlOptions) -> Result<Session, CqlOpenError> {
+    connect(options, &Profiles::new(options)).await
+}
+
+/// Only `ScyllaDB` tells of shards.
+fn kind_of(session: &Session) -> ServerKind {
+    let state = session.get_cluster_state();
+    let has_shards = state.get_nodes_info().iter().any(|node| node.sharder().is_some());
+    if has_shards { ServerKind::Scylla } else { ServerKind::Cassandra }
+}
+
+/// Makes an identity unless there is one, and waits until all makers see the same.
+async fn settle_identity(session: &Session, options: &CqlOptions) -> Result<(), CqlOpenError> {
+    loop {
+        let seen = Instant::now();
+        let known = Meta::read(session, options).await?;
+        known.check_namespace(options)?;
+        if known.version(options)?.is_some() && known.identity().is_some() {
+            return Ok(());
+        }
+        meta::make(session, options, &known).await?;
+        if known.identity.is_some() || seen.elapsed() <= MAKE_WITHIN {
+            break;
+        }
+    }
+    sleep(SETTLE).await;
+    let mut before = Meta::read(session, options).await?;
+    loop {
+        sleep(AGREE_AFTER).await;
+        let again = Meta::read(session, options).await?;
+        if (&again.identity, &again.namespace) == (&before.identity, &before.namespace) {
+            return again.check_namespace(options);
+        }
+        before = again;
+    }
+}
+
+/// Changes the schema, again if another change was in the way. The driver waits until all nodes
+/// have heard of it.
+async fn change(session: &Session, options: &CqlOptions, text: &str) -> Result<(), CqlOpenError> {
+    let mut statement = Statement::new(text);
+    statement.set_execution_profile_handle(Some(Profiles::new(options).schema));
+    let mut tries = 1;
+    loop {
+        match session.query_unpaged(statement.clone(), ()).await {
+            Ok(_) => return Ok(()),
+            Err(error) if tries < TRIES && may_pass(&error) => {
+                tries += 1;
+                sleep(TRY_AFTER).await;
+            }
+            Err(error) => return Err(statement_failed(options, text, &error)),
+        }
+    }
+}
+
+/// Whether a change of the schema failed for a reason that passes: another one at the same time, or
+/// a server that is busy. All of ours may be repeated.
+fn may_pass(error: &ExecutionError) -> bool {
+    match error {
+        ExecutionError::LastAttemptError(RequestAttemptError::DbError(error, _)) => !matches!(
+            error,
+            DbError::SyntaxError | DbError::Invalid | DbError::ConfigError | DbError::Unauthorized
+        ),
+        ExecutionError::BadQuery(_) | ExecutionError::EmptyPlan => false,
+        _ => true,
+    }
+}
+
+/// Asks about the schema.
+pub(super) async fn ask<R>(
+    session: &Session,
+    options: &CqlOptions,
+    text: &str,
+) -> Result<Vec<R>, CqlOpenError>
+where
+    R: for<'f> DeserializeRow<'f, 'f> + 'static,
+{
+    let failed = |error: &dyn std::fmt::Display| statement_failed(options, text, error);
+    let answer = session.query_unpaged(text, ()).await.map_err(|error| failed(&error))?;
+    let rows = answer.into_rows_result().map_err(|error| failed(&error))?;
+    let rows = rows.rows::<R>().map_err(|error| failed(&error))?;
+    rows.collect::<Result<_, _>>().map_err(|error| failed(&error))
+}
+
+/// A statement failed; its first line names it.
+pub(super) fn statement_failed(
+    options: &CqlOptions,
+    text: &str,
+    error: &dyn std::fmt::Display,
+) -> CqlOpenError {
+    CqlOpenError::Statement {
+        keyspace: options.keyspace.clone(),
+        statement: text.lines().next().unwrap_or_default().to_owned(),
+        reason: error.to_string(),
+    }
+}

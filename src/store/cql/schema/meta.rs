@@ -1,0 +1,158 @@
+//! What a keyspace says about itself.
+//!
+//! | key of `meta` | value |
+//! | --- | --- |
+//! | `identity` | store id (16 hexadecimal digits), cursor key (64) |
+//! | `namespace` | the namespace |
+//! | `version` | the schema's version, written last: nodes look for it |
+//!
+//! There are no conditional statements on tablets. So identity and namespace are written with one
+//! constant timestamp: of two that are made at once the larger value stays, on every replica.
+
+use scylla::client::session::Session;
+
+use super::apply::{ask, statement_failed};
+use crate::store::cql::error::CqlOpenError;
+use crate::store::cql::options::CqlOptions;
+use crate::store::{CursorKey, Identity, StoreId};
+
+/// The schema of this program.
+pub(in super::super) const VERSION: u32 = 1;
+
+/// The timestamp of what is made once.
+const MADE_ONCE: u32 = 1;
+
+const IDENTITY: &str = "identity";
+const NAMESPACE: &str = "namespace";
+const VERSION_KEY: &str = "version";
+
+/// The rows of `meta`, read at quorum.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Meta {
+    pub(super) identity: Option<String>,
+    pub(super) namespace: Option<String>,
+    version: Option<String>,
+}
+
+impl Meta {
+    pub(super) async fn read(
+        session: &Session,
+        options: &CqlOptions,
+    ) -> Result<Self, CqlOpenError> {
+        let all = format!("SELECT key, value FROM {}.meta LIMIT 100", options.keyspace);
+        let mut meta = Self::default();
+        for (key, value) in ask::<(String, Option<String>)>(session, options, &all).await? {
+            match key.as_str() {
+                IDENTITY => meta.identity = value,
+                NAMESPACE => meta.namespace = value,
+                VERSION_KEY => meta.version = value,
+                _ => {}
+            }
+        }
+        Ok(meta)
+    }
+
+    /// The version; none if the schema is not whole.
+    pub(super) fn version(&self, options: &CqlOptions) -> Result<Option<u32>, CqlOpenError> {
+        let keyspace = options.keyspace.clone();
+        let Some(text) = &self.version else { return Ok(None) };
+        match text.parse() {
+            Ok(found) if found > VERSION => {
+                Err(CqlOpenError::Newer { keyspace, found, known: VERSION })
+            }
+            Ok(found) => Ok(Some(found)),
+            Err(_) => {
+                let difference = format!("row `version` of `meta` is `{text}`, no number");
+                Err(CqlOpenError::Schema { keyspace, difference })
+            }
+        }
+    }
+
+    /// Refuses another namespace than the configured one.
+    pub(super) fn check_namespace(&self, options: &CqlOptions) -> Result<(), CqlOpenError> {
+        match &self.namespace {
+            Some(stored) if *stored != options.namespace => Err(CqlOpenError::Namespace {
+                keyspace: options.keyspace.clone(),
+                stored: stored.clone(),
+                configured: options.namespace.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The identity, if it is whole.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        let (id, key) = self.identity.as_deref()?.split_once(' ')?;
+        if (id.len(), key.len()) != (16, 64) || !key.is_ascii() {
+            return None;
+        }
+        let mut bytes = [0; 32];
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&key[2 * at..2 * at + 2], 16).ok()?;
+        }
+        Some(Identity {
+            id: StoreId(u64::from_str_radix(id, 16).ok()?),
+            cursor_key: CursorKey::new(bytes),
+            namespace: self.namespace.clone()?,
+        })
+    }
+}
+
+/// Writes identity and namespace, where they are absent.
+pub(super) async fn make(
+    session: &Session,
+    options: &CqlOptions,
+    known: &Meta,
+) -> Result<(), CqlOpenError> {
+    if known.namespace.is_none() {
+        write(session, options, NAMESPACE, &options.namespace, MADE_ONCE).await?;
+    }
+    if known.identity.is_none() {
+        let identity = Identity::random(&options.namespace);
+        let key = identity.cursor_key.expose().map(|byte| format!("{byte:02x}")).concat();
+        let text = format!("{} {key}", identity.id);
+        write(session, options, IDENTITY, &text, MADE_ONCE).await?;
+    }
+    Ok(())
+}
+
+/// Writes the version: with it as timestamp, so that a later one stays.
+pub(super) async fn finish(session: &Session, options: &CqlOptions) -> Result<(), CqlOpenError> {
+    write(session, options, VERSION_KEY, &VERSION.to_string(), VERSION).await
+}
+
+async fn write(
+    session: &Session,
+    options: &CqlOptions,
+    key: &str,
+    value: &str,
+    timestamp: u32,
+) -> Result<(), CqlOpenError> {
+    let insert = format!(
+        "INSERT INTO {}.meta (key, value) VALUES (?, ?) USING TIMESTAMP {timestamp}",
+        options.keyspace
+    );
+    let written = session.query_unpaged(insert, (key, value)).await;
+    written
+        .map(drop)
+        .map_err(|error| statement_failed(options, &format!("row `{key}` of `meta`"), &error))
+}
+
+/// The identity of a keyspace that a node may work on.
+pub(in super::super) async fn admitted(
+    session: &Session,
+    options: &CqlOptions,
+) -> Result<Identity, CqlOpenError> {
+    let refused = |difference: String| CqlOpenError::Schema {
+        keyspace: options.keyspace.clone(),
+        difference,
+    };
+    let meta = Meta::read(session, options).await?;
+    let version = meta.version(options)?;
+    if version != Some(VERSION) {
+        let found = version.map_or("not finished".to_owned(), |found| found.to_string());
+        return Err(refused(format!("schema version {found}, {VERSION} is wanted")));
+    }
+    meta.check_namespace(options)?;
+    meta.identity().ok_or_else(|| refused("row `identity` of `meta` is missing or corrupt".into()))
+}

@@ -1,0 +1,238 @@
+//! The schema as data: what is printed, applied and checked is this.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | this one | the tables, in the subset of CQL that ScyllaDB and Cassandra share |
+//! | `ddl` | the statements, by the kind of server |
+//! | `found` | what a keyspace holds, and how that differs |
+//! | `meta` | version, namespace and identity: rows of `meta` |
+//! | `apply` | making it all, from several places at once |
+//!
+//! No counters, no conditional statements, no views or secondary indexes: tables may be on tablets.
+//! No row is deleted and no null is bound, so there are no tombstones but those of what expired.
+
+mod apply;
+mod ddl;
+mod found;
+mod meta;
+
+pub use apply::{Applied, apply, check};
+pub use ddl::{ServerKind, print};
+pub(super) use found::differences;
+pub(super) use meta::admitted;
+
+use std::time::Duration;
+
+use crate::store::{NONCE_KEPT, ROSTER_KEPT};
+
+/// How long activity is kept: as far as an inbox looks back.
+const ACTIVITY_KEPT: Duration = Duration::from_hours(35 * 24);
+
+/// What a row of `windows` outlives the messages of its window by: it is written once, early in a
+/// window of up to a day, and must be there for the last of them; and a day more for a node that
+/// remembers to have written it.
+const WINDOW_OUTLIVES: Duration = Duration::from_hours(2 * 24);
+
+/// How long rows of a table are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    /// For ever.
+    Ever,
+    /// So long.
+    For(Duration),
+    /// As long as the operator says, and this much longer.
+    Retention(Duration),
+}
+
+impl Life {
+    /// In seconds, as the servers count; 0 is for ever.
+    fn seconds(self, retention: Option<Duration>) -> i32 {
+        let kept = match self {
+            Self::Ever => None,
+            Self::For(time) => Some(time),
+            Self::Retention(more) => retention.map(|time| time + more),
+        };
+        kept.map_or(0, |time| i32::try_from(time.as_secs()).unwrap_or(i32::MAX))
+    }
+}
+
+/// A column, its type and what it is to the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Column(&'static str, &'static str, Part);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Of the partition key.
+    Partition,
+    /// Orders the rows of a partition.
+    Rising,
+    /// The same, the largest first.
+    Falling,
+    /// What is said.
+    Value,
+}
+
+/// A table.
+#[derive(Debug)]
+struct Table {
+    name: &'static str,
+    columns: &'static [Column],
+    life: Life,
+    /// Whether rows are written once and expire in the order that they came in: then whole files
+    /// are dropped, and nothing is compacted with what has another age.
+    is_series: bool,
+    /// What it says, for who reads the schema.
+    comment: &'static str,
+}
+
+use Part::{Falling, Partition, Rising, Value};
+
+const TABLES: [Table; 13] = [
+    Table {
+        name: "messages",
+        columns: &[
+            Column("conversation", "text", Partition),
+            Column("window", "timestamp", Partition),
+            Column("id", "uuid", Falling),
+            Column("sender", "text", Value),
+            Column("nonce", "text", Value),
+            Column("body", "text", Value),
+        ],
+        life: Life::Retention(Duration::ZERO),
+        is_series: true,
+        comment: "messages; a window is a day of a direct conversation, an hour of a room",
+    },
+    Table {
+        name: "windows",
+        columns: &[
+            Column("conversation", "text", Partition),
+            Column("window", "timestamp", Falling),
+        ],
+        life: Life::Retention(WINDOW_OUTLIVES),
+        is_series: false,
+        comment: "which windows of a conversation hold messages",
+    },
+    Table {
+        name: "activity",
+        columns: &[
+            Column("user", "text", Partition),
+            Column("day", "date", Partition),
+            Column("conversation", "text", Rising),
+            Column("last_id", "uuid", Value),
+        ],
+        life: Life::For(ACTIVITY_KEPT),
+        is_series: false,
+        comment: "direct conversations that were active on a day, and their newest message of it",
+    },
+    Table {
+        name: "heads",
+        columns: &[Column("room", "text", Partition), Column("last_id", "uuid", Value)],
+        life: Life::Ever,
+        is_series: false,
+        comment: "the newest message of a room",
+    },
+    Table {
+        name: "rooms",
+        columns: &[Column("id", "text", Partition), Column("room", "text", Value)],
+        life: Life::Ever,
+        is_series: false,
+        comment: "rooms: stamp, then title, creator, past, created",
+    },
+    Table {
+        name: "members",
+        columns: &[
+            Column("room", "text", Partition),
+            Column("user", "text", Rising),
+            Column("standing", "text", Value),
+        ],
+        life: Life::Ever,
+        is_series: false,
+        comment: "where users stand with a room: stamp, in or out, role, joined",
+    },
+    Table {
+        name: "memberships",
+        columns: &[
+            Column("user", "text", Partition),
+            Column("conversation", "text", Rising),
+            Column("standing", "text", Value),
+        ],
+        life: Life::Ever,
+        is_series: false,
+        comment: "where a user stands with rooms, as in members; of a direct conversation dm",
+    },
+    Table {
+        name: "reads",
+        columns: &[
+            Column("user", "text", Partition),
+            Column("conversation", "text", Rising),
+            Column("read_id", "uuid", Value),
+        ],
+        life: Life::Ever,
+        is_series: false,
+        comment: "up to where a user has read",
+    },
+    Table {
+        name: "sends",
+        columns: &[
+            Column("sender", "text", Partition),
+            Column("nonce", "text", Partition),
+            Column("record", "blob", Value),
+        ],
+        life: Life::For(NONCE_KEPT),
+        is_series: true,
+        comment: "what was sent under a nonce: id, hash of its content",
+    },
+    Table {
+        name: "users",
+        columns: &[
+            Column("user", "text", Partition),
+            Column("sessions_valid_after", "timestamp", Value),
+        ],
+        life: Life::Ever,
+        is_series: false,
+        comment: "since when a user's tokens are good",
+    },
+    Table {
+        name: "revocations",
+        columns: &[
+            Column("minute", "timestamp", Partition),
+            Column("user", "text", Rising),
+            Column("valid_after", "timestamp", Value),
+        ],
+        life: Life::Ever,
+        is_series: false,
+        comment: "revocations by the minute they were made in; each row has a TTL of its own",
+    },
+    Table {
+        name: "meta",
+        columns: &[Column("key", "text", Partition), Column("value", "text", Value)],
+        life: Life::Ever,
+        is_series: false,
+        comment: "schema version, namespace, identity",
+    },
+    Table {
+        name: "roster",
+        columns: &[
+            Column("namespace", "text", Partition),
+            Column("incarnation", "uuid", Rising),
+            Column("row", "text", Value),
+        ],
+        life: Life::For(ROSTER_KEPT),
+        is_series: false,
+        comment: "the live nodes; the write timestamp is the row's counter",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_outlives_its_messages() {
+        let retention = Some(Duration::from_hours(24));
+        assert_eq!(Life::Retention(Duration::ZERO).seconds(retention), 86_400);
+        assert_eq!(Life::Retention(WINDOW_OUTLIVES).seconds(retention), 3 * 86_400);
+        assert_eq!(Life::Retention(WINDOW_OUTLIVES).seconds(None), 0);
+        assert_eq!(Life::For(NONCE_KEPT).seconds(None), 86_400);
+    }
+}

@@ -1,0 +1,241 @@
+//! The statements, all prepared when the store is opened.
+//!
+//! Every column is named, every part of a partition key is bound, and nothing null ever is. All
+//! carry a timestamp of their own and may be repeated, so all are marked idempotent.
+
+use scylla::client::session::Session;
+use scylla::statement::prepared::PreparedStatement;
+
+use super::connect::Profiles;
+use super::error::CqlOpenError;
+use super::options::CqlOptions;
+use crate::store::{NONCE_KEPT, ROSTER_KEPT};
+
+/// A statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Kind {
+    Message,
+    Window,
+    Activity,
+    Membership,
+    Member,
+    Head,
+    Room,
+    ReadMark,
+    Nonce,
+    RosterRow,
+    MessagesBelow,
+    MessagesAbove,
+    WindowsBelow,
+    WindowsAbove,
+    ActivityOf,
+    MembershipOf,
+    MembershipsOf,
+    MemberOf,
+    MembersOf,
+    HeadOf,
+    RoomOf,
+    ReadMarkOf,
+    NonceOf,
+    RosterRows,
+    Time,
+}
+
+/// The lifes of rows are filled in where `{nonce}` and `{roster}` stand.
+const TEXTS: [(Kind, &str, &str); Kind::COUNT] = [
+    (
+        Kind::Message,
+        "write_message",
+        "INSERT INTO {k}.messages (conversation, window, id, sender, nonce, body) \
+         VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?",
+    ),
+    (
+        Kind::Window,
+        "write_window",
+        "INSERT INTO {k}.windows (conversation, window) VALUES (?, ?) USING TIMESTAMP ?",
+    ),
+    (
+        Kind::Activity,
+        "write_activity",
+        "INSERT INTO {k}.activity (user, day, conversation, last_id) VALUES (?, ?, ?, ?) \
+         USING TIMESTAMP ?",
+    ),
+    (
+        Kind::Membership,
+        "write_membership",
+        "INSERT INTO {k}.memberships (user, conversation, standing) VALUES (?, ?, ?) \
+         USING TIMESTAMP ?",
+    ),
+    (
+        Kind::Member,
+        "write_member",
+        "INSERT INTO {k}.members (room, user, standing) VALUES (?, ?, ?) USING TIMESTAMP ?",
+    ),
+    (
+        Kind::Head,
+        "write_head",
+        "INSERT INTO {k}.heads (room, last_id) VALUES (?, ?) USING TIMESTAMP ?",
+    ),
+    (Kind::Room, "write_room", "INSERT INTO {k}.rooms (id, room) VALUES (?, ?) USING TIMESTAMP ?"),
+    (
+        Kind::ReadMark,
+        "write_read_mark",
+        "INSERT INTO {k}.reads (user, conversation, read_id) VALUES (?, ?, ?) USING TIMESTAMP ?",
+    ),
+    (
+        Kind::Nonce,
+        "write_nonce",
+        "INSERT INTO {k}.sends (sender, nonce, record) VALUES (?, ?, ?) \
+         USING TTL {nonce} AND TIMESTAMP ?",
+    ),
+    (
+        Kind::RosterRow,
+        "write_roster_row",
+        "INSERT INTO {k}.roster (namespace, incarnation, row) VALUES (?, ?, ?) \
+         USING TTL {roster} AND TIMESTAMP ?",
+    ),
+    (
+        Kind::MessagesBelow,
+        "read_messages_below",
+        "SELECT id, sender, nonce, body FROM {k}.messages \
+         WHERE conversation = ? AND window = ? AND id < ? ORDER BY id DESC LIMIT ?",
+    ),
+    (
+        Kind::MessagesAbove,
+        "read_messages_above",
+        "SELECT id, sender, nonce, body FROM {k}.messages \
+         WHERE conversation = ? AND window = ? AND id > ? ORDER BY id ASC LIMIT ?",
+    ),
+    (
+        Kind::WindowsBelow,
+        "read_windows_below",
+        "SELECT window FROM {k}.windows WHERE conversation = ? AND window <= ? \
+         ORDER BY window DESC LIMIT ?",
+    ),
+    (
+        Kind::WindowsAbove,
+        "read_windows_above",
+        "SELECT window FROM {k}.windows WHERE conversation = ? AND window >= ? \
+         ORDER BY window ASC LIMIT ?",
+    ),
+    (
+        Kind::ActivityOf,
+        "read_activity",
+        "SELECT conversation, last_id FROM {k}.activity WHERE user = ? AND day = ? LIMIT ?",
+    ),
+    (
+        Kind::MembershipOf,
+        "read_membership",
+        "SELECT standing FROM {k}.memberships WHERE user = ? AND conversation = ?",
+    ),
+    (
+        Kind::MembershipsOf,
+        "read_memberships",
+        "SELECT conversation, standing FROM {k}.memberships \
+         WHERE user = ? AND conversation >= ? AND conversation < ? LIMIT ?",
+    ),
+    (Kind::MemberOf, "read_member", "SELECT standing FROM {k}.members WHERE room = ? AND user = ?"),
+    (
+        Kind::MembersOf,
+        "read_members",
+        "SELECT user, standing FROM {k}.members WHERE room = ? AND user > ? LIMIT ?",
+    ),
+    (Kind::HeadOf, "read_head", "SELECT last_id FROM {k}.heads WHERE room = ?"),
+    (Kind::RoomOf, "read_room", "SELECT room FROM {k}.rooms WHERE id = ?"),
+    (
+        Kind::ReadMarkOf,
+        "read_read_mark",
+        "SELECT read_id FROM {k}.reads WHERE user = ? AND conversation = ?",
+    ),
+    (Kind::NonceOf, "read_nonce", "SELECT record FROM {k}.sends WHERE sender = ? AND nonce = ?"),
+    (
+        Kind::RosterRows,
+        "read_roster",
+        "SELECT incarnation, row FROM {k}.roster WHERE namespace = ? LIMIT ?",
+    ),
+    // A table that each node has for itself, so that the coordinator answers at once.
+    (
+        Kind::Time,
+        "read_time",
+        "SELECT toUnixTimestamp(now()) FROM system.local WHERE key = 'local'",
+    ),
+];
+
+impl Kind {
+    pub(super) const COUNT: usize = Self::Time as usize + 1;
+
+    /// All of them.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        TEXTS.iter().map(|(kind, _, _)| *kind)
+    }
+
+    /// Its name in metrics.
+    pub(super) const fn name(self) -> &'static str {
+        TEXTS[self as usize].1
+    }
+
+    const fn is_write(self) -> bool {
+        (self as usize) <= Self::RosterRow as usize
+    }
+
+    fn text(self, keyspace: &str) -> String {
+        TEXTS[self as usize]
+            .2
+            .replace("{k}", keyspace)
+            .replace("{nonce}", &NONCE_KEPT.as_secs().to_string())
+            .replace("{roster}", &ROSTER_KEPT.as_secs().to_string())
+    }
+}
+
+/// The prepared statements.
+#[derive(Debug)]
+pub(super) struct Statements(Vec<PreparedStatement>);
+
+impl Statements {
+    pub(super) async fn prepare(
+        session: &Session,
+        options: &CqlOptions,
+        profiles: &Profiles,
+    ) -> Result<Self, CqlOpenError> {
+        let mut prepared = Vec::with_capacity(Kind::COUNT);
+        for kind in Kind::all() {
+            let text = kind.text(&options.keyspace);
+            let statement = session.prepare(text.as_str()).await;
+            let mut statement = statement.map_err(|error| CqlOpenError::Statement {
+                keyspace: options.keyspace.clone(),
+                statement: text,
+                reason: error.to_string(),
+            })?;
+            let profile = match kind {
+                Kind::Time => &profiles.time,
+                kind if kind.is_write() => &profiles.write,
+                _ => &profiles.read,
+            };
+            statement.set_execution_profile_handle(Some(profile.clone()));
+            // Asking for the time again gives another one.
+            statement.set_is_idempotent(kind != Kind::Time);
+            prepared.push(statement);
+        }
+        Ok(Self(prepared))
+    }
+
+    pub(super) fn of(&self, kind: Kind) -> &PreparedStatement {
+        &self.0[kind as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_statement_stands_in_its_place() {
+        for (place, kind) in Kind::all().enumerate() {
+            assert_eq!(kind as usize, place, "{}", kind.name());
+            assert_eq!(kind.is_write(), kind.name().starts_with("write_"));
+            let text = kind.text("ks");
+            assert!(!text.contains(['{', '*']), "{text}");
+            assert_eq!(kind.is_write(), text.ends_with("TIMESTAMP ?"), "{text}");
+        }
+    }
+}

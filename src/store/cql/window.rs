@@ -1,0 +1,133 @@
+//! The windows that a conversation's messages are parted by, and what a node knows to be written.
+//!
+//! A partition is one window of one conversation. With the rate of a conversation bounded, its rows
+//! stay below the 100,000 that the servers warn from: a day of a direct one, an hour of a room.
+
+use ahash::AHashSet;
+use parking_lot::Mutex;
+
+use crate::domain::{Conversation, Micros};
+
+const HOUR: u64 = 60 * 60 * 1_000_000;
+const DAY: u64 = 24 * HOUR;
+
+/// Keys that a node remembers having written: about 200 bytes each, so 13 MB at most. What is
+/// forgotten is written once more, which changes nothing.
+const WRITTEN_MAX: usize = 65_536;
+
+/// A window, by when it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Window(Micros);
+
+impl Window {
+    /// The window of a conversation that a time lies in. A later time never has an earlier one.
+    pub(super) fn of(conversation: &Conversation, time: Micros) -> Self {
+        Self(Micros(time.0 - time.0 % length(conversation)))
+    }
+
+    /// When it begins.
+    pub(super) const fn start(self) -> Micros {
+        self.0
+    }
+
+    /// When it begins as the tables hold it: in milliseconds, of which every window is a whole
+    /// number.
+    pub(super) const fn millis(self) -> i64 {
+        self.0.millis() as i64
+    }
+
+    /// The window of a cell.
+    pub(super) fn from_millis(millis: i64) -> Self {
+        Self(Micros(u64::try_from(millis).unwrap_or(0).saturating_mul(1000)))
+    }
+
+    /// This window and those after it up to `last`, at most `most`; none if there are more.
+    pub(super) fn upto(
+        self,
+        last: Self,
+        conversation: &Conversation,
+        most: u64,
+    ) -> Option<Vec<Self>> {
+        let length = length(conversation);
+        let further = last.0.0.saturating_sub(self.0.0) / length;
+        let nth = |n| Self(Micros(self.0.0 + n * length));
+        (further < most).then(|| (0..=further).map(nth).collect())
+    }
+}
+
+const fn length(conversation: &Conversation) -> u64 {
+    match conversation {
+        Conversation::Dm(..) => DAY,
+        Conversation::Room(_) => HOUR,
+    }
+}
+
+/// What was written and acknowledged: a window of a conversation, or the memberships of a direct
+/// one.
+pub(super) type Mark = (Conversation, Option<Window>);
+
+/// The marks of a node: the newest, in two generations of which the older is dropped when the
+/// younger is full.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    generations: Mutex<[AHashSet<Mark>; 2]>,
+}
+
+impl Written {
+    pub(super) fn has(&self, mark: &Mark) -> bool {
+        self.generations.lock().iter().any(|generation| generation.contains(mark))
+    }
+
+    /// Remembers what was acknowledged.
+    pub(super) fn note(&self, mark: Mark) {
+        let mut generations = self.generations.lock();
+        if generations[0].len() >= WRITTEN_MAX / 2 {
+            generations.swap(0, 1);
+            generations[0].clear();
+        }
+        generations[0].insert(mark);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{RoomId, UserId};
+
+    fn room(name: &str) -> Conversation {
+        Conversation::Room(RoomId::parse(name).unwrap())
+    }
+
+    #[test]
+    fn a_window_begins_at_the_full_hour_or_day() {
+        let me = UserId::parse("me").unwrap();
+        let dm = Conversation::between(&me, &me);
+        let time = Micros(20_417 * DAY + 3 * HOUR);
+        assert_eq!(Window::of(&room("r"), time).start(), time);
+        assert_eq!(Window::of(&room("r"), Micros(time.0 - 1)).start(), Micros(time.0 - HOUR));
+        assert_eq!(Window::of(&dm, time).start(), Micros(20_417 * DAY));
+        let window = Window::of(&dm, time);
+        assert_eq!(Window::from_millis(window.millis()), window);
+    }
+
+    #[test]
+    fn windows_are_counted_up_to_a_bound() {
+        let at = |hours: u64| Window::of(&room("r"), Micros(hours * HOUR + 5));
+        assert_eq!(at(3).upto(at(5), &room("r"), 3), Some(vec![at(3), at(4), at(5)]));
+        assert_eq!(at(3).upto(at(6), &room("r"), 3), None);
+        assert_eq!(at(3).upto(at(2), &room("r"), 3), Some(vec![at(3)]));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_the_newest_stays() {
+        let written = Written::default();
+        let nth = |n: usize| (room(&format!("r{n}")), None);
+        for n in 0..WRITTEN_MAX + 10 {
+            written.note(nth(n));
+            assert!(written.has(&nth(n)));
+        }
+        let kept: usize = written.generations.lock().iter().map(|one| one.len()).sum();
+        assert!(kept <= WRITTEN_MAX);
+        assert!(written.has(&nth(WRITTEN_MAX - 1)) && !written.has(&nth(0)));
+    }
+}

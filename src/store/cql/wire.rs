@@ -1,0 +1,115 @@
+//! The session with its prepared statements: where requests are issued and counted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use scylla::client::session::Session;
+use scylla::deserialize::row::DeserializeRow;
+use scylla::response::query_result::QueryRowsResult;
+use scylla::serialize::row::SerializeRow;
+
+use super::attempts::Attempts;
+use super::error::{Failure, corrupt, unread};
+use super::statements::{Kind, Statements};
+use super::window::Written;
+use crate::store::ReadError;
+
+/// What a request is told when no node of the datacenter is connected.
+const NOBODY: &str = "no node of the datacenter is connected";
+
+/// The session with its prepared statements.
+#[derive(Debug)]
+pub(super) struct Wire {
+    session: Session,
+    statements: Statements,
+    datacenter: String,
+    issued: [AtomicU64; Kind::COUNT],
+    /// What need not be written again.
+    pub(super) written: Written,
+}
+
+impl Wire {
+    pub(super) fn new(session: Session, statements: Statements, datacenter: &str) -> Self {
+        Self {
+            session,
+            statements,
+            datacenter: datacenter.to_owned(),
+            issued: [const { AtomicU64::new(0) }; Kind::COUNT],
+            written: Written::default(),
+        }
+    }
+
+    /// Statements of a kind that were issued: one a call, whatever the driver repeated.
+    #[cfg(test)]
+    pub(super) fn issued(&self, kind: Kind) -> u64 {
+        self.issued[kind as usize].load(Ordering::Relaxed)
+    }
+
+    /// Writes one row.
+    pub(super) async fn write(&self, kind: Kind, values: impl SerializeRow) -> Result<(), Failure> {
+        if !self.is_connected() {
+            return Err(Failure::unsent(NOBODY));
+        }
+        self.count(kind);
+        let attempts = Arc::new(Attempts::default());
+        let mut statement = self.statements.of(kind).clone();
+        statement.set_history_listener(attempts.clone());
+        let written = self.session.execute_unpaged(&statement, values).await;
+        written.map(drop).map_err(|error| Failure {
+            is_certain: attempts.were_all_refused(),
+            reason: error.to_string(),
+        })
+    }
+
+    /// Reads rows; `kind` bounds how many.
+    pub(super) async fn read(
+        &self,
+        kind: Kind,
+        values: impl SerializeRow,
+    ) -> Result<QueryRowsResult, ReadError> {
+        if !self.is_connected() {
+            return Err(ReadError::Unavailable { reason: NOBODY.to_owned() });
+        }
+        self.count(kind);
+        let answer = self.session.execute_unpaged(self.statements.of(kind), values).await;
+        let rows = answer.map_err(|error| unread(&error))?.into_rows_result();
+        rows.map_err(|error| ReadError::Unavailable { reason: error.to_string() })
+    }
+
+    /// Reads at most one row.
+    pub(super) async fn read_one<R>(
+        &self,
+        kind: Kind,
+        values: impl SerializeRow,
+    ) -> Result<Option<R>, ReadError>
+    where
+        R: for<'f> DeserializeRow<'f, 'f>,
+    {
+        let rows = self.read(kind, values).await?;
+        rows.maybe_first_row::<R>().map_err(|error| corrupt(kind.name(), "", error))
+    }
+
+    /// Whether there is a node to ask. Without this a request with a speculative execution would
+    /// wait for that before it says that there is none.
+    fn is_connected(&self) -> bool {
+        let state = self.session.get_cluster_state();
+        let ours = |name: &Option<String>| name.as_deref() == Some(&self.datacenter);
+        state.get_nodes_info().iter().any(|node| ours(&node.datacenter) && node.is_connected())
+    }
+
+    fn count(&self, kind: Kind) {
+        self.issued[kind as usize].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The rows of an answer, each with its place or none.
+pub(super) fn rows_of<'a, R>(
+    rows: &'a QueryRowsResult,
+    table: &'static str,
+) -> Result<impl Iterator<Item = Result<R, ReadError>> + use<'a, R>, ReadError>
+where
+    R: DeserializeRow<'a, 'a> + 'a,
+{
+    let rows = rows.rows::<R>().map_err(|error| corrupt(table, "", error))?;
+    Ok(rows.map(move |row| row.map_err(|error| corrupt(table, "", error))))
+}

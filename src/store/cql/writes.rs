@@ -1,0 +1,187 @@
+//! Which rows a call becomes. All of a call's rows are written at once, and it is answered when all
+//! are.
+
+use scylla::value::{CqlDate, CqlTimestamp};
+use uuid::Uuid;
+
+use super::cells;
+use super::error::{Failure, together};
+use super::statements::Kind;
+use super::window::{Mark, Window};
+use super::wire::Wire;
+use crate::clock::WallClock;
+use crate::domain::{
+    Conversation, Membership, Message, MessageId, NONCE_BYTES_MAX, Room, RoomId, UserId,
+};
+use crate::store::{AppendError, Day, NONCE_KEPT, NonceRecord};
+
+/// The timestamp of what only ever says that it is there.
+const ONCE: i64 = 1;
+
+/// What the time of an id is taken from to give a nonce's timestamp, in microseconds: of two
+/// records the smaller id then has the larger one and stays. Twice the present and less, so that
+/// the timestamps lie in the past, as `ScyllaDB` demands of them, and above nought until 2080.
+const NONCE_EPOCH: i64 = 3_500_000_000_000_000;
+
+/// The timestamp of a register: the id's time, so that the last write by the id wins.
+pub(super) fn timestamp(id: MessageId) -> i64 {
+    i64::try_from(id.time().0).unwrap_or(i64::MAX)
+}
+
+pub(super) fn uuid(id: MessageId) -> Uuid {
+    Uuid::from_bytes(id.to_bytes())
+}
+
+/// A day as the servers count them: the epoch is in the middle.
+pub(super) const fn date(day: Day) -> CqlDate {
+    CqlDate(day.0.wrapping_add(1 << 31))
+}
+
+/// A message: its row, its window, and the activity of both users or the head of the room. What
+/// this node knows to be there is not written again.
+pub(super) async fn append(wire: &Wire, message: &Message) -> Result<(), AppendError> {
+    let Message { id, conversation, .. } = message;
+    let Ok(body) = std::str::from_utf8(&message.body) else {
+        return Err(Failure::unsent("the body is no text").into());
+    };
+    let window = Window::of(conversation, id.time());
+    let name = conversation.to_string();
+    let row = wire.write(
+        Kind::Message,
+        (
+            name.as_str(),
+            CqlTimestamp(window.millis()),
+            uuid(*id),
+            message.from.as_str(),
+            message.nonce.as_deref().unwrap_or_default(),
+            body,
+            timestamp(*id),
+        ),
+    );
+    let in_window = once(wire, (conversation.clone(), Some(window)), async {
+        let start = window.start().0 as i64;
+        let values = (name.as_str(), CqlTimestamp(window.millis()), start);
+        wire.write(Kind::Window, values).await
+    });
+    let newest = async {
+        match conversation {
+            Conversation::Dm(one, other) => direct(wire, (one, other), &name, *id).await,
+            Conversation::Room(room) => {
+                let head = wire.write(Kind::Head, (room.as_str(), uuid(*id), timestamp(*id)));
+                [head.await, Ok(()), Ok(()), Ok(())]
+            }
+        }
+    };
+    let (row, in_window, newest) = tokio::join!(row, in_window, newest);
+    together([row, in_window].into_iter().chain(newest))
+}
+
+/// What a message leaves with the two of a direct conversation, who may be one.
+async fn direct(
+    wire: &Wire,
+    (one, other): (&UserId, &UserId),
+    name: &str,
+    id: MessageId,
+) -> [Result<(), Failure>; 4] {
+    let day = date(Day::of(id.time()));
+    let active = async |user: &UserId| {
+        wire.write(Kind::Activity, (user.as_str(), day, name, uuid(id), timestamp(id))).await
+    };
+    let member = async |user: &UserId| {
+        wire.write(Kind::Membership, (user.as_str(), name, cells::DIRECT, ONCE)).await
+    };
+    let is_two = one != other;
+    let second = async { if is_two { active(other).await } else { Ok(()) } };
+    let mark = (Conversation::Dm(one.clone(), other.clone()), None);
+    let members = async {
+        if wire.written.has(&mark) {
+            return [Ok(()), Ok(())];
+        }
+        let second = async { if is_two { member(other).await } else { Ok(()) } };
+        let both: [Result<(), Failure>; 2] = tokio::join!(member(one), second).into();
+        if both.iter().all(Result::is_ok) {
+            wire.written.note(mark.clone());
+        }
+        both
+    };
+    let (first, second, [third, fourth]) = tokio::join!(active(one), second, members);
+    [first, second, third, fourth]
+}
+
+/// Writes what this node has not written yet.
+async fn once(
+    wire: &Wire,
+    mark: Mark,
+    write: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    if wire.written.has(&mark) {
+        return Ok(());
+    }
+    write.await?;
+    wire.written.note(mark);
+    Ok(())
+}
+
+/// A room.
+pub(super) async fn put_room(wire: &Wire, room: &Room) -> Result<(), AppendError> {
+    let values = (room.id.as_str(), cells::room(room), timestamp(room.stamp));
+    Ok(wire.write(Kind::Room, values).await?)
+}
+
+/// Where a user stands with a room, on both sides.
+pub(super) async fn put_membership(
+    wire: &Wire,
+    membership: &Membership,
+) -> Result<(), AppendError> {
+    let Membership { room, user, stamp, .. } = membership;
+    let standing = cells::standing(membership);
+    let conversation = room_name(room);
+    let (user, at) = (user.as_str(), timestamp(*stamp));
+    let (of_room, of_user) = tokio::join!(
+        wire.write(Kind::Member, (room.as_str(), user, standing.as_str(), at)),
+        wire.write(Kind::Membership, (user, conversation.as_str(), standing.as_str(), at)),
+    );
+    together([of_room, of_user])
+}
+
+/// A room as a conversation.
+pub(super) fn room_name(room: &RoomId) -> String {
+    Conversation::Room(room.clone()).to_string()
+}
+
+/// Up to where a user has read.
+pub(super) async fn mark_read(
+    wire: &Wire,
+    user: &UserId,
+    conversation: &Conversation,
+    upto: MessageId,
+) -> Result<(), AppendError> {
+    let name = conversation.to_string();
+    let values = (user.as_str(), name.as_str(), uuid(upto), timestamp(upto));
+    Ok(wire.write(Kind::ReadMark, values).await?)
+}
+
+/// What was sent under a nonce. A record that has expired has the smallest id, and must not stay.
+pub(super) async fn note_nonce(
+    wire: &Wire,
+    sender: &UserId,
+    nonce: &str,
+    record: NonceRecord,
+) -> Result<(), AppendError> {
+    if nonce.len() > NONCE_BYTES_MAX {
+        let bytes = nonce.len();
+        let reason = format!("the nonce has {bytes} bytes, at most {NONCE_BYTES_MAX} are allowed");
+        return Err(AppendError::Unavailable { reason });
+    }
+    if !is_kept(record.id) {
+        return Ok(());
+    }
+    let cell = cells::record(&record);
+    let values = (sender.as_str(), nonce, cell.as_slice(), NONCE_EPOCH - timestamp(record.id));
+    Ok(wire.write(Kind::Nonce, values).await?)
+}
+
+/// Whether what was sent under an id is remembered still.
+pub(super) fn is_kept(id: MessageId) -> bool {
+    WallClock::system().since(id.time()) <= NONCE_KEPT
+}
