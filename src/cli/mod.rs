@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod schema;
 mod serve;
 mod settings;
 mod talk;
@@ -58,6 +59,9 @@ enum Command {
     CheckConfig(settings::CheckConfig),
     /// Prints a configuration with defaults and environment, secrets masked.
     PrintConfig(settings::PrintConfig),
+    /// The tables of a CQL store.
+    #[command(subcommand)]
+    Schema(schema::Schema),
     /// Measures.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -79,6 +83,7 @@ pub fn run() -> ExitCode {
         Command::Tail(tail) => tail.run(),
         Command::CheckConfig(check) => check.run(),
         Command::PrintConfig(print) => print.run(),
+        Command::Schema(schema) => schema.run(),
         Command::Bench(bench) => bench.run(),
     };
     match result {

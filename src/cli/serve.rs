@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Failure, block_on, settings};
-use crate::node::{Node, NodePlan, close_store, memory_bus, open_store};
+use crate::node::{Node, NodePlan, close_store, open_store, own_bus};
 
 /// Runs a node.
 #[derive(Debug, Args)]
@@ -23,7 +23,7 @@ impl Serve {
         let config = settings::load(self.config.as_deref())?;
         config.check_serve().map_err(Failure::usage)?;
         settings::begin_log(&config)?;
-        let bus = memory_bus(&config);
+        let bus = own_bus(&config);
         let store = open_store(&config, &config.store.path).map_err(Failure::failed)?;
         let drain = config.timeouts.drain;
         let plan = NodePlan { config: Arc::new(config), bus, store: Arc::clone(&store) };

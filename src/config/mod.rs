@@ -57,7 +57,7 @@ pub use redis_url::{RedisUrl, RedisUrlError};
 pub use repair::{AuditConfig, RepairConfig};
 pub use secret::Secret;
 pub use settings::Config;
-pub use store::{StoreBackend, StoreConfig};
+pub use store::{CqlConfig, StoreBackend, StoreConfig};
 pub use telemetry::{LogFormat, TelemetryConfig};
 pub use timeouts::Timeouts;
 

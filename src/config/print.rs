@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::Serializer;
 
-use super::Config;
+use super::secret::MASKED;
+use super::{Config, Secret};
 
 impl Config {
     /// The whole configuration as TOML that can be loaded again, but for the secrets and the
@@ -25,6 +26,28 @@ pub(super) fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S
 
 pub(super) fn path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
+}
+
+pub(super) fn on_or_off<S: Serializer>(on: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(if *on { "on" } else { "off" })
+}
+
+/// What is kept for ever has 0.
+#[expect(clippy::ref_option, reason = "serde passes the field by reference")]
+pub(super) fn days_or_nought<S: Serializer>(
+    time: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(time.map_or(0, |time| time.as_secs() / 86_400))
+}
+
+/// A secret that is there prints masked.
+#[expect(clippy::ref_option, reason = "serde passes the field by reference")]
+pub(super) fn masked_or_empty<S: Serializer>(
+    secret: &Option<Secret>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.as_ref().map_or("", |_| MASKED))
 }
 
 /// TOML has no null; these keys have the empty string.

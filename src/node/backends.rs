@@ -7,31 +7,81 @@ use std::time::{Duration, Instant};
 use super::plan::layouts;
 use crate::bus::{Bus, MemoryBus, RedisBus, RedisShard};
 use crate::clock::WallClock;
-use crate::config::{BusConfig, Config};
+use crate::config::{BusConfig, Config, StoreBackend};
 use crate::layout::Layouts;
 use crate::limiter::RedisLimiterPlan;
 use crate::redis::{ConnectOptions, Keys};
-use crate::store::{Embedded, EmbeddedOptions, OpenError, Store};
+use crate::store::{
+    Applied, Cql, CqlOpenError, CqlOptions, Credentials, Embedded, EmbeddedOptions, OpenError,
+    ServerKind, Store,
+};
 use crate::worker::LimitsPlan;
 
 /// Why a backend cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendError {
-    /// The store does not open.
+    /// The embedded store does not open.
     #[error("store: {0}")]
-    Store(#[from] OpenError),
+    Embedded(#[from] OpenError),
+    /// The CQL store does not open.
+    #[error("store: {0}")]
+    Cql(#[from] CqlOpenError),
 }
 
-/// Opens the embedded store in a directory.
+/// Opens the store of a configuration; the embedded one in a directory. Blocks, for some seconds
+/// at most where servers are asked.
 pub fn open_store(config: &Config, path: &Path) -> Result<Arc<dyn Store>, BackendError> {
-    let options = EmbeddedOptions {
-        path: path.to_owned(),
+    match config.store.backend {
+        StoreBackend::Embedded => {
+            let options = EmbeddedOptions {
+                path: path.to_owned(),
+                namespace: config.namespace.clone(),
+                write_queue: config.store.write_queue,
+                batch_rows: config.store.batch_rows,
+                read_queue: config.store.read_queue,
+            };
+            Ok(Embedded::open(&options, WallClock::system())?)
+        }
+        StoreBackend::Cql => Ok(Cql::open_blocking(&cql_options(config))?),
+    }
+}
+
+fn cql_options(config: &Config) -> CqlOptions {
+    let cql = &config.store.cql;
+    let credentials = cql.password.clone().map(|password| {
+        let username = cql.username.clone();
+        Credentials { username, password }
+    });
+    CqlOptions {
+        nodes: cql.nodes.clone(),
+        keyspace: cql.keyspace.clone(),
+        datacenter: cql.datacenter.clone(),
+        replication: cql.replication,
+        credentials,
+        tls_ca: cql.tls.then(|| cql.tls_ca.clone()),
         namespace: config.namespace.clone(),
-        write_queue: config.store.write_queue,
-        batch_rows: config.store.batch_rows,
-        read_queue: config.store.read_queue,
-    };
-    Ok(Embedded::open(&options, WallClock::system())?)
+        writes_in_flight: cql.writes_in_flight,
+        reads_in_flight: cql.reads_in_flight,
+        write: cql.write,
+        read: cql.read,
+        retention: cql.retention,
+        connections: cql.connections,
+    }
+}
+
+/// The schema of the CQL store as text, for a kind of server.
+pub fn print_schema(config: &Config, kind: ServerKind) -> String {
+    crate::store::print_schema(&cql_options(config), kind)
+}
+
+/// Makes the schema of the CQL store where it is missing.
+pub async fn apply_schema(config: &Config) -> Result<Applied, BackendError> {
+    Ok(crate::store::apply_schema(&cql_options(config)).await?)
+}
+
+/// Everything in which the CQL store differs from its schema.
+pub async fn check_schema(config: &Config) -> Result<Vec<String>, BackendError> {
+    Ok(crate::store::check_schema(&cql_options(config)).await?)
 }
 
 /// What a store has for its end even if the nodes took all the time there was.
@@ -49,6 +99,11 @@ pub async fn close_store(store: &Arc<dyn Store>, until: Instant) {
 /// The bus of the nodes of this process.
 pub fn memory_bus(config: &Config) -> Arc<dyn Bus> {
     Arc::new(MemoryBus::new(layouts(config).shards().len() as u32))
+}
+
+/// The bus of a node that has its process for itself: on its Redis shards, or in memory, alone.
+pub fn own_bus(config: &Config) -> Arc<dyn Bus> {
+    if config.published().shards.is_empty() { memory_bus(config) } else { redis_bus(config) }
 }
 
 /// The bus on the Redis shards of a node's layouts, of which each name is one.

@@ -1,4 +1,4 @@
-//! Several nodes in one process, on one embedded store: to play with and to measure.
+//! Several nodes in one process, on one store: to play with and to measure.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -103,7 +103,8 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
 }
 
 impl Cluster {
-    /// Starts the nodes on a store in `directory`; their links come up afterwards.
+    /// Starts the nodes on the store of the first one's configuration, an embedded one in
+    /// `directory`; their links come up afterwards.
     pub fn start(plan: &ClusterPlan, directory: &Path) -> Result<Self, ClusterError> {
         let first = plan.config(1)?;
         let store = open_store(&first, directory)?;

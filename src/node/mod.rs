@@ -6,7 +6,10 @@ mod cluster;
 mod plan;
 mod start;
 
-pub use backends::{BackendError, close_store, connect_options, memory_bus, open_store, redis_bus};
+pub use backends::{
+    BackendError, apply_schema, check_schema, close_store, connect_options, memory_bus, open_store,
+    own_bus, print_schema, redis_bus,
+};
 pub use cluster::{Cluster, ClusterError, ClusterPlan};
 pub use plan::{NodePlan, token_keys};
 pub use start::{Node, StartError};

@@ -9,6 +9,8 @@ fn with_secrets() -> Config {
         r#"
         auth.keys = [{{ kid = "k", alg = "HS256", secret = "{SECRET}" }}]
         layouts.a.redis = [{{ name = "r", url = "redis://bob:hunter2@h:1/2" }}]
+        store.username = "bob"
+        store.password = "{SECRET}"
         "#
     );
     load(&text).unwrap()
@@ -48,6 +50,8 @@ fn mistakes_do_not_repeat_secrets() {
         r#"layouts.a.redis = [{ name = "r", url = "redis://:hunter2@h:port" }]"#,
         r#"layouts.a.redis = [{ name = "r", url = ["redis://:hunter2@h"] }]"#,
         r#"layouts.a = "redis://:hunter2@h""#,
+        r#"store.password = ["hunter2"]"#,
+        r#"store.password = "hunter2""#,
         "auth.keys = [{ secret = \"hunter2\" \"hunter2\" }]",
         "auth.keys = [{ secret = hunter2 }]",
     ] {
@@ -55,6 +59,8 @@ fn mistakes_do_not_repeat_secrets() {
         assert!(!all.to_string().contains("hunter2"), "{all}");
         assert!(!format!("{all:?}").contains("hunter2"), "{all:?}");
     }
+    let long = format!("store.username = \"bob\"\nstore.password = {:?}", "hunter2".repeat(200));
+    assert!(!load(&long).unwrap_err().to_string().contains("hunter2"));
     let variable = [("NARROWCAST__AUTH__KEYS", "[{ secret = 'hunter2' }")];
     assert!(!load_env("", &variable).unwrap_err().to_string().contains("hunter2"));
 }

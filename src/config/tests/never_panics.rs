@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::layers::DEFAULT_TOML;
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 18] = [
     "namespace",
     "workers",
     "node.name",
@@ -18,6 +18,8 @@ const KEYS: [&str; 16] = [
     "layouts.a.redis",
     "layout.subscribe",
     "store.path",
+    "store.nodes",
+    "store.retention_days",
     "auth.keys",
     "limits.frame_bytes",
     "bus.backoff_min_ms",

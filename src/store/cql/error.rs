@@ -39,7 +39,7 @@ pub enum CqlOpenError {
     },
     /// The tables are not those that this program works on.
     #[error(
-        "store.keyspace `{keyspace}`: {difference}; `narrowcast schema apply` mends what it can, `narrowcast schema check` tells all"
+        "store.keyspace `{keyspace}`: {difference}; `narrowcast schema apply --config FILE` makes what is missing, `narrowcast schema check --config FILE` tells all that differs"
     )]
     Schema {
         /// The keyspace.

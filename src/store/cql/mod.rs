@@ -45,7 +45,7 @@ mod wire;
 mod writes;
 
 use std::future::ready;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use tokio::task::JoinHandle;
 
@@ -89,15 +89,27 @@ impl Cql {
         let thread = StoreThread::start()?;
         let opening = options.clone();
         let opened = thread.spawn(async move { open(&opening).await }).await;
-        let (wire, identity) = opened.map_err(std::io::Error::other)??;
-        Ok(Arc::new(Self {
+        Ok(Self::new(options, thread, opened.map_err(std::io::Error::other)??))
+    }
+
+    /// The same, for a caller without a runtime; blocks.
+    pub fn open_blocking(options: &CqlOptions) -> Result<Arc<Self>, CqlOpenError> {
+        let thread = StoreThread::start()?;
+        let (opening, (done, opened)) = (options.clone(), mpsc::sync_channel(1));
+        drop(thread.spawn(async move { done.send(open(&opening).await) }));
+        let opened = opened.recv().map_err(std::io::Error::other)??;
+        Ok(Self::new(options, thread, opened))
+    }
+
+    fn new(options: &CqlOptions, thread: StoreThread, (wire, identity): Opened) -> Arc<Self> {
+        Arc::new(Self {
             identity,
             wire: Arc::new(wire),
             thread,
             writes: Gate::new(options.writes_in_flight),
             reads: Gate::new(options.reads_in_flight),
             upkeep: Gate::new(UPKEEP_IN_FLIGHT),
-        }))
+        })
     }
 
     /// Begins a write on the driver's thread.
@@ -159,8 +171,11 @@ impl Cql {
     }
 }
 
+/// A session that is ready, and whose store it is.
+type Opened = (Wire, Identity);
+
 /// Connects, looks at the schema and prepares.
-async fn open(options: &CqlOptions) -> Result<(Wire, Identity), CqlOpenError> {
+async fn open(options: &CqlOptions) -> Result<Opened, CqlOpenError> {
     let profiles = Profiles::new(options);
     let session = connect(options, &profiles).await?;
     if let Some(difference) = schema::differences(&session, options).await?.into_iter().next() {
