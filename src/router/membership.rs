@@ -13,7 +13,7 @@ use crate::protocol::ServerFrame;
 /// are bounded by [`super::ROOMS_MAX`], and the rows of those that he left stay.
 pub(super) const MEMBERSHIPS_MAX: usize = 20_000;
 
-/// How often a read of a user's memberships is tried before those who wait for it are told.
+/// How often a read for those who joined is tried before it looks again whether it may settle.
 const TRIES: u32 = 2;
 
 /// How long a room that a user joined waits until it looks again whether it can be read.
@@ -122,7 +122,8 @@ impl Router {
     /// Reads the rooms of a session's user; false if they could not be read. What waits for them is
     /// done then, or refused.
     pub(super) async fn load_rooms(self: &Rc<Self>, session: &Rc<Session>) -> bool {
-        let reader = self.reader(&self.resumes, TRIES, Some(session));
+        // Once: whoever waits for it is told, and the caller tries again.
+        let reader = self.reader(&self.resumes, 1, Some(session));
         let read = reader.memberships(&session.user, MEMBERSHIPS_MAX).await;
         let Some(rows) = read else {
             self.refuse_deferred(session);
