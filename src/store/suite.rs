@@ -7,6 +7,7 @@ mod marks;
 mod model;
 mod rooms;
 mod standing;
+mod windows;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,12 @@ pub(crate) use rooms::{
     rooms_and_users_that_begin_alike_are_apart, rooms_that_were_never_there_are_empty,
 };
 pub(crate) use standing::memberships_agree_with_a_model;
+pub(crate) use windows::{
+    a_full_hour_is_walked_from_both_ends, a_late_message_below_a_cursor_is_seen,
+    a_repeated_append_moves_nothing_back, a_sparse_year_is_walked_from_both_ends,
+    edges_of_hours_and_days_part_nothing, ids_of_a_millisecond_come_in_their_order,
+    what_goes_on_is_read_above_any_bound,
+};
 
 /// Makes a test of every behaviour.
 macro_rules! store_suite {
@@ -66,6 +73,13 @@ macro_rules! store_suite {
             a_nonce_that_is_too_long_is_refused,
             an_expired_nonce_is_not_there,
             memberships_agree_with_a_model,
+            edges_of_hours_and_days_part_nothing,
+            a_sparse_year_is_walked_from_both_ends,
+            a_full_hour_is_walked_from_both_ends,
+            ids_of_a_millisecond_come_in_their_order,
+            a_late_message_below_a_cursor_is_seen,
+            what_goes_on_is_read_above_any_bound,
+            a_repeated_append_moves_nothing_back,
         );
     };
     (@each $attributes:tt $opened:expr; $($behaviour:ident),+ $(,)?) => {

@@ -113,8 +113,8 @@ impl From<Failure> for RowError {
     }
 }
 
-/// What the rows of one write come to. Only if it is certain of *every* row that it was not written
-/// was nothing written.
+/// What the rows of one write come to, those left out that need not be written. Only if it is
+/// certain of *every* one that it was not written was nothing written.
 pub(super) fn together(
     rows: impl IntoIterator<Item = Result<(), Failure>>,
 ) -> Result<(), AppendError> {
@@ -122,7 +122,9 @@ pub(super) fn together(
     for row in rows {
         match (row, &mut failed) {
             (Ok(()), _) => written += 1,
-            (Err(failure), Some(failed)) => failed.is_certain &= failure.is_certain,
+            // The reason told is one that the answer follows from.
+            (Err(failure), Some(known)) if known.is_certain => *known = failure,
+            (Err(_), Some(_)) => {}
             (Err(failure), first @ None) => *first = Some(failure),
         }
     }

@@ -68,13 +68,16 @@ pub(super) async fn append(wire: &Wire, message: &Message) -> Result<(), AppendE
             Conversation::Dm(one, other) => direct(wire, (one, other), &name, *id).await,
             Conversation::Room(room) => {
                 let head = wire.write(Kind::Head, (room.as_str(), uuid(*id), timestamp(*id)));
-                [head.await, Ok(()), Ok(()), Ok(())]
+                [Some(head.await), None, None, None]
             }
         }
     };
     let (row, in_window, newest) = tokio::join!(row, in_window, newest);
-    together([row, in_window].into_iter().chain(newest))
+    together([Some(row), in_window].into_iter().chain(newest).flatten())
 }
+
+/// What became of a row; none if it need not be written.
+type Outcome = Option<Result<(), Failure>>;
 
 /// What a message leaves with the two of a direct conversation, who may be one.
 async fn direct(
@@ -82,30 +85,35 @@ async fn direct(
     (one, other): (&UserId, &UserId),
     name: &str,
     id: MessageId,
-) -> [Result<(), Failure>; 4] {
+) -> [Outcome; 4] {
     let day = date(Day::of(id.time()));
     let active = async |user: &UserId| {
         wire.write(Kind::Activity, (user.as_str(), day, name, uuid(id), timestamp(id))).await
     };
+    let is_two = one != other;
+    let first = async { Some(active(one).await) };
+    let second = async { if is_two { Some(active(other).await) } else { None } };
+    let members = become_members(wire, (one, other), name);
+    let (first, second, [third, fourth]) = tokio::join!(first, second, members);
+    [first, second, third, fourth]
+}
+
+/// Both memberships of a direct conversation, unless this node has written them.
+async fn become_members(wire: &Wire, (one, other): (&UserId, &UserId), name: &str) -> [Outcome; 2] {
+    let mark = (Conversation::Dm(one.clone(), other.clone()), None);
+    if wire.written.has(&mark) {
+        return [None, None];
+    }
     let member = async |user: &UserId| {
         wire.write(Kind::Membership, (user.as_str(), name, cells::DIRECT, ONCE)).await
     };
-    let is_two = one != other;
-    let second = async { if is_two { active(other).await } else { Ok(()) } };
-    let mark = (Conversation::Dm(one.clone(), other.clone()), None);
-    let members = async {
-        if wire.written.has(&mark) {
-            return [Ok(()), Ok(())];
-        }
-        let second = async { if is_two { member(other).await } else { Ok(()) } };
-        let both: [Result<(), Failure>; 2] = tokio::join!(member(one), second).into();
-        if both.iter().all(Result::is_ok) {
-            wire.written.note(mark.clone());
-        }
-        both
-    };
-    let (first, second, [third, fourth]) = tokio::join!(active(one), second, members);
-    [first, second, third, fourth]
+    let first = async { Some(member(one).await) };
+    let second = async { if one == other { None } else { Some(member(other).await) } };
+    let both: [Outcome; 2] = tokio::join!(first, second).into();
+    if both.iter().flatten().all(Result::is_ok) {
+        wire.written.note(mark);
+    }
+    both
 }
 
 /// Writes what this node has not written yet.
@@ -113,13 +121,15 @@ async fn once(
     wire: &Wire,
     mark: Mark,
     write: impl Future<Output = Result<(), Failure>>,
-) -> Result<(), Failure> {
+) -> Outcome {
     if wire.written.has(&mark) {
-        return Ok(());
+        return None;
     }
-    write.await?;
-    wire.written.note(mark);
-    Ok(())
+    let written = write.await;
+    if written.is_ok() {
+        wire.written.note(mark);
+    }
+    Some(written)
 }
 
 /// A room.

@@ -1,11 +1,15 @@
 //! On a real server.
 
 mod costs;
+mod faults;
+mod making;
+mod promises;
 mod server;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use scylla::statement::Statement;
 use tokio::sync::OnceCell;
 
 use super::*;
@@ -46,6 +50,20 @@ async fn shared() -> CqlOptions {
     };
     let keyspace = KEYSPACE.get_or_init(fresh).await;
     CqlOptions { nodes: vec![address()], ..options(keyspace) }
+}
+
+/// Runs a statement that the port has none for.
+async fn raw(options: &CqlOptions, statement: &str) {
+    let profiles = Profiles::new(options);
+    let session = connect(options, &profiles).await.unwrap();
+    let mut statement = Statement::new(statement);
+    statement.set_execution_profile_handle(Some(profiles.schema));
+    session.query_unpaged(statement, ()).await.unwrap();
+}
+
+/// Keyspaces cost the server memory.
+async fn drop_keyspace(options: &CqlOptions) {
+    raw(options, &format!("DROP KEYSPACE {}", options.keyspace)).await;
 }
 
 async fn open() -> Arc<Cql> {

@@ -1,13 +1,149 @@
-//! Where the tests' server is.
+//! The server that the tests use, and servers of their own for those that break one.
 
-/// The variable that says it, `host:port`.
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// The variable that says where the shared server is, `host:port`.
 const ADDRESS: &str = "NARROWCAST_TEST_CQL";
+
+/// The variable that says where the jars (`lib`) and the configuration (`conf`) of a server are.
+const HOME: &str = "NARROWCAST_TEST_CQL_HOME";
+
+/// A server answers within 10 s beside a build.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Between two looks at whether it does.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Whether a server answers: `OPTIONS` with `SUPPORTED`.
+const OPTIONS: [u8; 9] = [4, 0, 0, 0, 5, 0, 0, 0, 0];
+const SUPPORTED: u8 = 6;
 
 /// Where the tests' server is.
 pub(super) fn address() -> String {
-    std::env::var(ADDRESS).unwrap_or_else(|_| {
-        panic!(
-            "{ADDRESS} (host:port) does not say where a CQL server is: `scripts/test` starts one"
-        )
+    variable(ADDRESS)
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| {
+        panic!("{name} does not say where a CQL server is: `scripts/test` starts one and sets it")
     })
+}
+
+/// A server of a test's own. It ends with this.
+pub(super) struct Server {
+    child: Child,
+    data: TempDir,
+    home: PathBuf,
+    port: u16,
+    storage_port: u16,
+}
+
+impl Server {
+    /// Starts a server with empty data, its configuration with these lines added.
+    pub(super) async fn start(lines: &str) -> Self {
+        let (home, data) = (PathBuf::from(variable(HOME)), TempDir::new().unwrap());
+        let conf = data.path().join("conf");
+        std::fs::create_dir(&conf).unwrap();
+        std::fs::copy(home.join("conf/logback.xml"), conf.join("logback.xml")).unwrap();
+        let yaml = std::fs::read_to_string(home.join("conf/cassandra.yaml")).unwrap();
+        let yaml = yaml + "\n" + &lines.replace("{data}", data.path().to_str().unwrap());
+        std::fs::write(conf.join("cassandra.yaml"), yaml).unwrap();
+        let (port, storage_port) = (free_port(), free_port());
+        let child = spawn(&home, data.path(), port, storage_port);
+        let mut server = Self { child, data, home, port, storage_port };
+        server.ready().await;
+        server
+    }
+
+    pub(super) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Sends it a signal.
+    pub(super) fn signal(&self, signal: &str) {
+        let process = self.child.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{signal}"), &process]).status().unwrap();
+        assert!(sent.success(), "{signal}");
+    }
+
+    /// Ends it at once.
+    pub(super) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again on the same data.
+    pub(super) async fn restart(&mut self) {
+        self.child = spawn(&self.home, self.data.path(), self.port, self.storage_port);
+        self.ready().await;
+    }
+
+    async fn ready(&mut self) {
+        let until = Instant::now() + START_TIMEOUT;
+        while !answers(self.port) {
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none() && Instant::now() < until, "{ended:?}: {}", self.log());
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// What it has said.
+    pub(super) fn log(&self) -> String {
+        std::fs::read_to_string(self.data.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(home: &Path, data: &Path, port: u16, storage_port: u16) -> Child {
+    let log = || std::fs::File::options().create(true).append(true).open(data.join("log")).unwrap();
+    let setting = |key: &str, value: &str| format!("-Dcassandra.settings.{key}={value}");
+    Command::new("java")
+        .current_dir(home)
+        .arg("@conf/jvm.args")
+        .args(["-cp", &format!("{}:lib/*", data.join("conf").display())])
+        .arg(format!("-Dcassandra.storagedir={}", data.display()))
+        .arg("-Dcassandra.superuser_setup_delay_ms=0")
+        .arg(setting("listen_address", "127.0.0.1"))
+        .arg(setting("rpc_address", "127.0.0.1"))
+        .arg(setting("native_transport_port", &port.to_string()))
+        .arg(setting("storage_port", &storage_port.to_string()))
+        .arg(setting("initial_token", "-9223372036854775807"))
+        .arg("org.apache.cassandra.service.CassandraDaemon")
+        .stdin(Stdio::null())
+        .stdout(log())
+        .stderr(log())
+        .spawn()
+        .unwrap()
+}
+
+/// A port that nobody has at the moment.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn answers(port: u16) -> bool {
+    let wait = Duration::from_secs(2);
+    let asked = (|| {
+        let mut stream =
+            TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), wait)?;
+        stream.set_read_timeout(Some(wait))?;
+        stream.write_all(&OPTIONS)?;
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer)?;
+        std::io::Result::Ok(answer[4])
+    })();
+    asked.is_ok_and(|opcode| opcode == SUPPORTED)
 }

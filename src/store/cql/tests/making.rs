@@ -1,0 +1,131 @@
+//! How the schema comes to be, and what a node refuses.
+
+use super::*;
+
+/// A keyspace that nobody has made yet.
+fn absent() -> CqlOptions {
+    CqlOptions { nodes: vec![address()], ..options(&unique("made")) }
+}
+
+/// What opening says.
+async fn refusal(options: &CqlOptions) -> CqlOpenError {
+    Cql::open(options).await.unwrap_err()
+}
+
+#[tokio::test]
+#[ignore = "needs a CQL server"]
+async fn four_make_a_schema_at_once_and_agree() {
+    let options = absent();
+    let makers: Vec<_> = (0..4)
+        .map(|_| {
+            let options = options.clone();
+            tokio::spawn(async move { apply_schema(&options).await })
+        })
+        .collect();
+    for maker in makers {
+        maker.await.unwrap().unwrap();
+    }
+    let (one, other) = (Cql::open(&options).await.unwrap(), Cql::open(&options).await.unwrap());
+    assert_eq!(one.identity(), other.identity());
+    // Making it again changes nothing.
+    let again = apply_schema(&options).await.unwrap();
+    assert_eq!((again.made, again.altered), (vec![], vec![]));
+    assert_eq!(Cql::open(&options).await.unwrap().identity(), one.identity());
+    assert_eq!(check_schema(&options).await.unwrap(), Vec::<String>::new());
+    drop_keyspace(&options).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a CQL server"]
+async fn a_schema_that_is_absent_or_not_finished_is_refused_with_the_command() {
+    let options = absent();
+    let error = refusal(&options).await.to_string();
+    assert!(error.contains("table `messages` is missing"), "{error}");
+    assert!(error.contains("`narrowcast schema apply --config FILE`"), "{error}");
+    apply_schema(&options).await.unwrap();
+    let unfinished = format!("DELETE FROM {}.meta WHERE key = 'version'", options.keyspace);
+    raw(&options, &unfinished).await;
+    let error = refusal(&options).await.to_string();
+    assert!(error.contains("schema version not finished, 1 is wanted"), "{error}");
+    assert_eq!(check_schema(&options).await.unwrap().len(), 1);
+    drop_keyspace(&options).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a CQL server"]
+async fn what_is_another_schema_is_named() {
+    let options = absent();
+    apply_schema(&options).await.unwrap();
+    let keyspace = &options.keyspace;
+    raw(&options, &format!("ALTER TABLE {keyspace}.heads DROP last_id")).await;
+    raw(&options, &format!("DROP TABLE {keyspace}.users")).await;
+    raw(&options, &format!("DROP TABLE {keyspace}.reads")).await;
+    let odd = "(conversation text, user text, read_id text, PRIMARY KEY (conversation, user))";
+    raw(&options, &format!("CREATE TABLE {keyspace}.reads {odd}")).await;
+    let all = check_schema(&options).await.unwrap();
+    assert_eq!(
+        all,
+        [
+            "column `heads.last_id` is missing",
+            "column `reads.user` is clustering asc at 0, not partition_key at 0",
+            "column `reads.conversation` is partition_key at 0, not clustering asc at 0",
+            "column `reads.read_id` is of type text, not uuid",
+            "table `users` is missing",
+        ]
+    );
+    let error = apply_schema(&options).await.unwrap_err().to_string();
+    assert!(error.contains("column `heads.last_id` is missing"), "{error}");
+    assert!(matches!(refusal(&options).await, CqlOpenError::Schema { .. }));
+    drop_keyspace(&options).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a CQL server"]
+async fn a_newer_version_and_another_namespace_are_refused() {
+    let options = absent();
+    apply_schema(&options).await.unwrap();
+    let other = CqlOptions { namespace: "other".to_owned(), ..options.clone() };
+    for error in [refusal(&other).await, apply_schema(&other).await.unwrap_err()] {
+        let error = error.to_string();
+        assert!(error.starts_with("namespace `other`: keyspace `"), "{error}");
+        assert!(error.ends_with("belongs to namespace `main`"), "{error}");
+    }
+    let keyspace = &options.keyspace;
+    raw(&options, &format!("INSERT INTO {keyspace}.meta (key, value) VALUES ('version', '2')"))
+        .await;
+    for error in [refusal(&options).await, apply_schema(&options).await.unwrap_err()] {
+        assert!(matches!(error, CqlOpenError::Newer { found: 2, known: 1, .. }), "{error}");
+    }
+    drop_keyspace(&options).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a CQL server"]
+async fn another_retention_is_told_and_applied() {
+    let days = |days: u64| Some(Duration::from_hours(24 * days));
+    let options = CqlOptions { retention: days(7), ..absent() };
+    apply_schema(&options).await.unwrap();
+    let longer = CqlOptions { retention: days(8), ..options.clone() };
+    let all = check_schema(&longer).await.unwrap();
+    assert_eq!(all[0], "table `messages` keeps rows for 604800 s, not 691200 s (0 is for ever)");
+    assert_eq!(apply_schema(&longer).await.unwrap().altered, ["messages", "windows"]);
+    assert_eq!(check_schema(&longer).await.unwrap(), Vec::<String>::new());
+    let ever = CqlOptions { retention: None, ..options };
+    assert_eq!(apply_schema(&ever).await.unwrap().altered, ["messages", "windows"]);
+    assert_eq!(check_schema(&ever).await.unwrap(), Vec::<String>::new());
+    drop_keyspace(&ever).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a CQL server"]
+async fn where_nobody_is_ours_opening_says_so_at_once() {
+    let shared = shared().await;
+    let begun = std::time::Instant::now();
+    let elsewhere = CqlOptions { datacenter: "dc7".to_owned(), ..shared.clone() };
+    let error = refusal(&elsewhere).await.to_string();
+    assert_eq!(error, "store.datacenter `dc7`: the nodes are of `datacenter1`");
+    let nobody = CqlOptions { nodes: vec!["127.0.0.1:1".to_owned()], ..shared };
+    let error = refusal(&nobody).await.to_string();
+    assert!(error.starts_with("store.nodes 127.0.0.1:1: not connected: "), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}

@@ -1,0 +1,178 @@
+//! What this backend promises beyond the suite.
+
+use super::*;
+use crate::clock::WallClock;
+use crate::domain::Role;
+use crate::roster::sample::row;
+use crate::store::cql::statements::Kind;
+use crate::store::suite::{START, WIDE, direct};
+
+fn user(id: &str) -> UserId {
+    UserId::parse(id).unwrap()
+}
+
+#[tokio::test]
+#[ignore = "needs a CQL server"]
+async fn of_one_nonce_sent_through_two_nodes_the_smallest_id_stays() {
+    let (one, other) = (open().await, open().await);
+    let now = WallClock::system();
+    for n in 0..20 {
+        let (sender, nonce) = (user(&unique("u")), format!("n{n}"));
+        let record = |content| NonceRecord {
+            id: MessageId::new(Micros(now.0 + rand::random_range(0..5_000_000)), rand::random()),
+            content,
+        };
+        let records: Vec<_> = (0..6).map(record).collect();
+        let noting: Vec<_> = records
+            .iter()
+            .zip([&one, &other].into_iter().cycle())
+            .map(|(record, store)| store.note_nonce(&sender, &nonce, *record))
+            .collect();
+        for noted in noting {
+            noted.await.unwrap();
+        }
+        let smallest = records.iter().min_by_key(|record| record.id).copied();
+        for store in [&one, &other] {
+            assert_eq!(store.nonce(&sender, &nonce).await.unwrap(), smallest);
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a CQL server"]
+async fn a_change_that_reached_one_side_alone_is_seen() {
+    let store = open().await;
+    let said = |inside, seconds: u64, room: &RoomId, user: &UserId| {
+        let stamp = MessageId::new(START + Duration::from_secs(seconds), rand::random());
+        let (room, user) = (room.clone(), user.clone());
+        Membership { room, user, inside, role: Role::Member, joined: stamp, stamp }
+    };
+    for side in [Kind::Member, Kind::Membership] {
+        let (room, who) = (RoomId::parse(&unique("r")).unwrap(), user(&unique("u")));
+        let whole = said(true, 1, &room, &who);
+        store.put_membership(whole.clone()).await.unwrap();
+        let half = said(false, 2, &room, &who);
+        let (standing, at) = (cells::standing(&half), writes::timestamp(half.stamp));
+        let first = if side == Kind::Member { room.to_string() } else { who.to_string() };
+        let second = if side == Kind::Member { who.to_string() } else { format!("room.{room}") };
+        let wire = Arc::clone(&store.wire);
+        let written = store.thread.spawn(async move {
+            wire.write(side, (first.as_str(), second.as_str(), standing.as_str(), at)).await
+        });
+        written.await.unwrap().unwrap();
+        assert_eq!(store.membership(&room, &who).await.unwrap(), Some(half.clone()));
+        // Repeating the call repairs it, and what was said before does not come back.
+        store.put_membership(half.clone()).await.unwrap();
+        store.put_membership(whole).await.unwrap();
+        assert_eq!(store.memberships(&who, 9).await.unwrap(), [half]);
+        assert_eq!(store.members(&room, None, 9).await.unwrap().members, []);
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a CQL server"]
+async fn the_newest_row_of_an_incarnation_stays_among_many_nodes() {
+    let stores = [open().await, open().await];
+    let incarnation = rand::random();
+    let writing: Vec<_> = [5, 2, 9, 1, 7, 3]
+        .into_iter()
+        .zip(stores.iter().cycle())
+        .map(|(counter, store)| store.write_row(row(incarnation, counter)))
+        .collect();
+    for written in writing {
+        written.await.unwrap();
+    }
+    for store in &stores {
+        let mut rows = store.roster().await.unwrap();
+        rows.retain(|row| row.incarnation.0 == incarnation);
+        assert_eq!(rows, [row(incarnation, 9)]);
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a CQL server"]
+async fn the_store_tells_the_time() {
+    let store = open().await;
+    assert_eq!(store.floor(), Micros(0));
+    let before = WallClock::system();
+    let told = store.time().await.unwrap();
+    let after = WallClock::system();
+    // It is this machine's, to the millisecond.
+    assert!(told.millis() >= before.millis() && told <= after, "{before} {told} {after}");
+}
+
+#[tokio::test]
+#[ignore = "needs a CQL server"]
+async fn what_finds_its_bound_reached_is_refused_before_it_is_issued() {
+    let narrow = CqlOptions { writes_in_flight: 2, reads_in_flight: 1, ..shared().await };
+    let store = Cql::open(&narrow).await.unwrap();
+    let (a, b) = (unique("a"), unique("b"));
+    let nth = |n| direct(&a, &b, START + Duration::from_micros(n));
+    let together: Vec<_> = (0..8).map(|n| store.append(nth(n))).collect();
+    let mut stored = 0;
+    for (n, append) in (0..).zip(together) {
+        match append.await {
+            Ok(()) => stored += 1,
+            Err(error) => {
+                assert!(n >= 2, "the first two find room");
+                let refused = "nothing was stored: 2 are under way already, no more may";
+                assert_eq!(error.to_string(), refused);
+            }
+        }
+    }
+    let conversation = nth(0).conversation.clone();
+    let one = store.history(&conversation, HistoryRange::After(None), WIDE);
+    let other = store.history(&conversation, HistoryRange::After(None), WIDE);
+    assert_eq!(other.await, Err(ReadError::Overloaded { waiting: 1 }));
+    assert_eq!(one.await.unwrap().messages.len(), stored);
+}
+
+#[tokio::test]
+#[ignore = "needs a CQL server"]
+async fn work_goes_on_when_its_answer_is_dropped() {
+    let store = open().await;
+    let message = direct(&unique("a"), &unique("b"), START);
+    drop(store.append(Arc::clone(&message)));
+    store.close().await;
+    let again = open().await;
+    let page = again.history(&message.conversation, HistoryRange::After(None), WIDE).await.unwrap();
+    assert_eq!(page.messages, [Message::clone(&message)]);
+}
+
+#[tokio::test]
+#[ignore = "needs a CQL server"]
+async fn a_row_without_its_cells_is_absent() {
+    let store = open().await;
+    let message = direct(&unique("a"), &unique("b"), START);
+    store.append(Arc::clone(&message)).await.unwrap();
+    let (keyspace, conversation) = (shared().await.keyspace, &message.conversation);
+    let erase = format!(
+        "DELETE sender, nonce, body FROM {keyspace}.messages WHERE conversation = '{conversation}' \
+         AND window = {} AND id = {}",
+        window::Window::of(conversation, START).millis(),
+        message.id,
+    );
+    raw(&shared().await, &erase).await;
+    let page = store.history(conversation, HistoryRange::After(None), WIDE).await.unwrap();
+    assert_eq!(page, Page::default());
+}
+
+#[tokio::test]
+#[ignore = "needs a CQL server"]
+async fn without_enough_replicas_nothing_was_written_and_that_is_certain() {
+    let options = CqlOptions { nodes: vec![address()], ..options(&unique("three")) };
+    apply_schema(&options).await.unwrap();
+    let store = Cql::open(&options).await.unwrap();
+    let before = direct("alice", "bob", START);
+    store.append(Arc::clone(&before)).await.unwrap();
+    let more = "{'class': 'NetworkTopologyStrategy', 'datacenter1': 3}";
+    let keyspace = &options.keyspace;
+    raw(&options, &format!("ALTER KEYSPACE {keyspace} WITH replication = {more}")).await;
+    for n in 1..20 {
+        let refused = store.append(direct("alice", &format!("b{n}"), START)).await;
+        assert!(matches!(refused, Err(AppendError::Unavailable { .. })), "{refused:?}");
+    }
+    let read = store.history(&before.conversation, HistoryRange::After(None), WIDE).await;
+    assert!(matches!(read, Err(ReadError::Unavailable { .. })), "{read:?}");
+    drop_keyspace(&options).await;
+}
