@@ -28,6 +28,7 @@ pub(super) fn path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S
     serializer.serialize_str(&path.to_string_lossy())
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field by reference")]
 pub(super) fn on_or_off<S: Serializer>(on: &bool, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(if *on { "on" } else { "off" })
 }

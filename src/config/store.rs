@@ -1,5 +1,6 @@
 //! `[store]`: where messages live.
 
+use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -187,23 +188,20 @@ fn is_keyspace(text: &str) -> bool {
 
 /// `host`, `host:port`, `[IPv6]` or `[IPv6]:port`.
 fn is_node(text: &str) -> bool {
-    let host_and_port = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, port)) => {
-            let is_address = host.parse::<std::net::Ipv6Addr>().is_ok();
-            is_address.then_some(port)
-        }
-        None => {
-            let end = text.find(':').unwrap_or(text.len());
-            let host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-            (end > 0 && text[..end].chars().all(host)).then_some(&text[end..])
-        }
+    let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let port = if let Some((host, port)) = bracketed {
+        host.parse::<Ipv6Addr>().is_ok().then_some(port)
+    } else {
+        let end = text.find(':').unwrap_or(text.len());
+        let host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        (end > 0 && text[..end].chars().all(host)).then_some(&text[end..])
     };
     let is_port = |port: &str| {
         port.strip_prefix(':').map_or(port.is_empty(), |port| {
             !port.starts_with('+') && port.parse::<u16>().is_ok_and(|port| port > 0)
         })
     };
-    text.len() <= NODE_BYTES_MAX && host_and_port.is_some_and(is_port)
+    text.len() <= NODE_BYTES_MAX && port.is_some_and(is_port)
 }
 
 #[cfg(test)]

@@ -80,6 +80,9 @@ fn metrics(readiness: &Readiness, services: &Services) -> String {
     }
     let watermark = Micros(metrics.watermark.get() as u64);
     metrics.watermark_lag.set(services.wall.now().since(watermark).as_secs_f64());
+    if let Some(figures) = services.store.figures() {
+        metrics.show_store(&figures);
+    }
     metrics.render()
 }
 

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use crate::domain::{Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId};
 use crate::roster::Row;
+use crate::telemetry::StoreFigures;
 
 pub use cql::{
     Applied, Cql, CqlOpenError, CqlOptions, Credentials, ServerKind, apply_schema, check_schema,
@@ -230,6 +231,9 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// Why nothing can be written any more until the process is started anew; none while all is
     /// well.
     fn failure(&self) -> Option<String>;
+
+    /// What it counts of the servers that it asks; none where it asks none.
+    fn figures(&self) -> Option<StoreFigures>;
 
     /// Takes no more calls, finishes those it took, and gives up threads, files and locks. Calls
     /// made later are refused; closing again waits for the same end.

@@ -8,6 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use super::store::{StoreFamilies, StoreFigures};
 use crate::roster::Break;
 
 /// What a push of the bus was to this node.
@@ -77,6 +78,7 @@ pub struct Metrics {
     limited: [Counter; 3],
     closes: Family<CloseLabels, Counter>,
     http_answers: [Counter; 3],
+    store: StoreFamilies,
     useful_share: Gauge<f64, std::sync::atomic::AtomicU64>,
     /// Pushes that are no envelope of a known version.
     pub malformed_pushes: Counter,
@@ -192,6 +194,7 @@ impl Metrics {
         let rounds = by(&mut registry, "rounds", help, "kind", ["repair", "pull"]);
         let help = "Messages handed over by rounds that had not come live";
         let repaired = by(&mut registry, "repaired", help, "kind", ["repair", "pull"]);
+        let store = StoreFamilies::new(&mut registry);
         let mut counter = |name: &str, help: &str| {
             let counter = Counter::default();
             registry.register(name, help, counter.clone());
@@ -237,6 +240,7 @@ impl Metrics {
             limited,
             closes,
             http_answers,
+            store,
             useful_share,
             watermark_lag,
             clock_offset,
@@ -244,6 +248,11 @@ impl Metrics {
             buckets_held,
             links,
         }
+    }
+
+    /// Shows what a store tells of its servers.
+    pub fn show_store(&self, figures: &StoreFigures) {
+        self.store.show(figures);
     }
 
     /// Counts a push of the bus.
@@ -361,6 +370,29 @@ fn by<const N: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_store_that_tells_nothing_is_not_shown() {
+        let metrics = Metrics::new();
+        assert!(!metrics.render().contains("narrowcast_store_connections{"));
+        let figures = StoreFigures {
+            connections: 4,
+            latency_ms: Some([1, 2, 3]),
+            statements: vec![("write_message", 7)],
+            ..StoreFigures::default()
+        };
+        metrics.show_store(&figures);
+        metrics.show_store(&figures);
+        let text = metrics.render();
+        for line in [
+            "narrowcast_store_connections{state=\"open\"} 4",
+            "narrowcast_store_attempts_total{event=\"failed\"} 0",
+            "narrowcast_store_statements_total{statement=\"write_message\"} 7",
+            "narrowcast_store_latency_milliseconds{quantile=\"0.99\"} 3",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in {text}");
+        }
+    }
 
     #[test]
     fn the_useful_share_leaves_echoes_out() {

@@ -46,7 +46,7 @@ const KEEPALIVE: Duration = Duration::from_secs(2);
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Between two looks at which nodes there are, beside what the servers announce.
-const METADATA_EVERY: Duration = Duration::from_secs(60);
+const METADATA_EVERY: Duration = Duration::from_mins(1);
 
 /// For all nodes to have heard of a change of the schema.
 const AGREEMENT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -55,6 +55,7 @@ use super::{
 };
 use crate::domain::{Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId};
 use crate::roster::Row;
+use crate::telemetry::StoreFigures;
 use connect::{Profiles, connect};
 use error::Failure;
 use statements::Statements;
@@ -344,6 +345,10 @@ impl Store for Cql {
     /// None: it recovers by itself.
     fn failure(&self) -> Option<String> {
         None
+    }
+
+    fn figures(&self) -> Option<StoreFigures> {
+        Some(self.wire.figures())
     }
 
     fn close(&self) -> Pending<()> {

@@ -13,6 +13,7 @@ use super::error::{Failure, corrupt, unread};
 use super::statements::{Kind, Statements};
 use super::window::Written;
 use crate::store::ReadError;
+use crate::telemetry::StoreFigures;
 
 /// What a request is told when no node of the datacenter is connected.
 const NOBODY: &str = "no node of the datacenter is connected";
@@ -39,8 +40,25 @@ impl Wire {
         }
     }
 
+    /// What the driver counts, and the statements that were issued.
+    pub(super) fn figures(&self) -> StoreFigures {
+        let driver = self.session.get_metrics();
+        StoreFigures {
+            attempts: driver.get_requests_unpaged_num(),
+            errors: driver.get_errors_unpaged_num(),
+            retries: driver.get_retries_num(),
+            timeouts: driver.get_request_timeouts(),
+            connections: driver.get_total_connections(),
+            // An error says that nothing was asked yet.
+            latency_ms: driver
+                .get_snapshot()
+                .ok()
+                .map(|seen| [seen.median, seen.percentile_95, seen.percentile_99]),
+            statements: Kind::all().map(|kind| (kind.name(), self.issued(kind))).collect(),
+        }
+    }
+
     /// Statements of a kind that were issued: one a call, whatever the driver repeated.
-    #[cfg(test)]
     pub(super) fn issued(&self, kind: Kind) -> u64 {
         self.issued[kind as usize].load(Ordering::Relaxed)
     }
@@ -54,7 +72,8 @@ impl Wire {
         let attempts = Arc::new(Attempts::default());
         let mut statement = self.statements.of(kind).clone();
         statement.set_history_listener(attempts.clone());
-        let written = self.session.execute_unpaged(&statement, values).await;
+        // Boxed: the driver's futures are kilobytes, and a message is up to six of them.
+        let written = Box::pin(self.session.execute_unpaged(&statement, values)).await;
         written.map(drop).map_err(|error| Failure {
             is_certain: attempts.were_all_refused(),
             reason: error.to_string(),
@@ -71,7 +90,8 @@ impl Wire {
             return Err(ReadError::Unavailable { reason: NOBODY.to_owned() });
         }
         self.count(kind);
-        let answer = self.session.execute_unpaged(self.statements.of(kind), values).await;
+        let statement = self.statements.of(kind);
+        let answer = Box::pin(self.session.execute_unpaged(statement, values)).await;
         let rows = answer.map_err(|error| unread(&error))?.into_rows_result();
         rows.map_err(|error| ReadError::Unavailable { reason: error.to_string() })
     }

@@ -61,6 +61,7 @@ use super::{
 use crate::clock::WallClock;
 use crate::domain::{Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId};
 use crate::roster::Row;
+use crate::telemetry::StoreFigures;
 use entry::Entry;
 use ledger::Ledger;
 use query::rooms;
@@ -244,6 +245,10 @@ impl Store for Embedded {
 
     fn failure(&self) -> Option<String> {
         self.writer.failure()
+    }
+
+    fn figures(&self) -> Option<StoreFigures> {
+        None
     }
 
     fn close(&self) -> Pending<()> {

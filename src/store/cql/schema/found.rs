@@ -12,6 +12,9 @@ use crate::store::cql::schema::apply::ask;
 /// The columns of a table that was found: type, kind, and place in the key.
 type Columns = BTreeMap<String, (String, String, i32)>;
 
+/// Table, column, type, kind, place in the key, order.
+type Row = (String, String, String, String, i32, String);
+
 /// What a keyspace holds.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -30,7 +33,6 @@ impl Found {
             "SELECT table_name, column_name, type, kind, position, clustering_order \
              FROM system_schema.columns {of}"
         );
-        type Row = (String, String, String, String, i32, String);
         for (table, name, cql_type, kind, place, order) in
             ask::<Row>(session, options, &columns).await?
         {
@@ -73,20 +75,17 @@ impl Found {
                 Part::Falling => ("clustering desc", next(&mut places[1])),
                 Part::Value => ("regular", -1),
             };
-            match columns.get(*name) {
-                None => differences.push(format!("column `{}.{name}` is missing", table.name)),
-                Some((found, _, _)) if found != cql_type => differences.push(format!(
-                    "column `{}.{name}` is of type {found}, not {cql_type}",
-                    table.name
-                )),
-                Some((_, found, at)) if (found.as_str(), *at) != (kind, place) => {
-                    differences.push(format!(
-                        "column `{}.{name}` is {found} at {at}, not {kind} at {place}",
-                        table.name
-                    ))
+            let column = format!("column `{}.{name}`", table.name);
+            differences.extend(match columns.get(*name) {
+                None => Some(format!("{column} is missing")),
+                Some((found, _, _)) if found != cql_type => {
+                    Some(format!("{column} is of type {found}, not {cql_type}"))
                 }
-                Some(_) => {}
-            }
+                Some((_, found, at)) if (found.as_str(), *at) != (kind, place) => {
+                    Some(format!("{column} is {found} at {at}, not {kind} at {place}"))
+                }
+                Some(_) => None,
+            });
         }
         differences
     }

@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | this one | the tables, in the subset of CQL that ScyllaDB and Cassandra share |
+//! | this one | the tables, in the subset of CQL that `ScyllaDB` and Cassandra share |
 //! | `ddl` | the statements, by the kind of server |
 //! | `found` | what a keyspace holds, and how that differs |
 //! | `meta` | version, namespace and identity: rows of `meta` |

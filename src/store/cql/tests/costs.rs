@@ -47,3 +47,40 @@ async fn a_message_costs_what_was_promised() {
     let running = cost(Arc::new(said(minutes(1)))).await;
     assert_eq!(running, [(Kind::Message, 1), (Kind::Head, 1)]);
 }
+
+#[tokio::test]
+#[ignore = "needs a CQL server"]
+async fn history_reads_the_windows_that_there_are_and_few_where_few_can_be() {
+    let store = open().await;
+    let limit = crate::store::PageLimit { messages: 10, bytes: 1 << 20 };
+    let (one, two) = (unique("a"), unique("b"));
+    let now = crate::clock::WallClock::system();
+    let ago = |minutes| direct(&one, &two, now - Duration::from_mins(minutes));
+    let bound = ago(9);
+    for message in [Arc::clone(&bound), ago(5), ago(1)] {
+        store.append(message).await.unwrap();
+    }
+    let before = counts(&store.wire);
+    let above = HistoryRange::After(Some(bound.id));
+    let page = store.history(&bound.conversation, above, limit).await.unwrap();
+    assert_eq!(page.messages.len(), 2);
+    let cost = since(&store.wire, &before);
+    // One window, or two and the next where a day ends about now.
+    assert!(matches!(cost[..], [(Kind::MessagesAbove, 1..=3)]), "{cost:?}");
+
+    let years: Vec<_> =
+        (0..30).map(|n| direct(&one, &one, START - Duration::from_hours(24 * 100 * n))).collect();
+    for message in &years {
+        store.append(Arc::clone(message)).await.unwrap();
+    }
+    let before = counts(&store.wire);
+    let newest = HistoryRange::Before(None);
+    let page = store.history(&years[0].conversation, newest, limit).await.unwrap();
+    assert_eq!(page.messages.len(), 10);
+    // Rounds of 1, 2, 4 and 8 windows: the last is begun for the eleventh message.
+    let expected = [(Kind::MessagesBelow, 15), (Kind::WindowsBelow, 1)];
+    assert_eq!(since(&store.wire, &before), expected);
+    let figures = store.figures().unwrap();
+    assert!(figures.attempts > 100 && figures.connections >= 2, "{figures:?}");
+    assert!(figures.statements.contains(&("write_window", store.wire.issued(Kind::Window))));
+}

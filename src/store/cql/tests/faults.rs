@@ -55,7 +55,7 @@ async fn refuses(store: &Cql, message: Arc<Message>) {
 #[tokio::test]
 #[ignore = "needs a CQL server"]
 async fn what_a_frozen_server_was_told_is_unknown_and_turns_up() {
-    let server = Server::start("").await;
+    let server = Server::start().await;
     let (_, store) = own(&server).await;
     store.append(nth(0)).await.unwrap();
     server.signal("STOP");
@@ -81,7 +81,7 @@ async fn what_a_frozen_server_was_told_is_unknown_and_turns_up() {
 #[tokio::test]
 #[ignore = "needs a CQL server"]
 async fn a_killed_server_loses_nothing_that_was_acknowledged() {
-    let mut server = Server::start("").await;
+    let mut server = Server::start().await;
     let (_, store) = own(&server).await;
     let (mut acked, mut unknown) = (Vec::new(), 0);
     let send = |message: Arc<Message>| (Arc::clone(&message), store.append(message));
@@ -112,34 +112,4 @@ async fn a_killed_server_loses_nothing_that_was_acknowledged() {
     server.restart().await;
     all_there(&store, &acked).await;
     store.append(nth(2000)).await.unwrap();
-}
-
-#[tokio::test]
-#[ignore = "needs a CQL server"]
-async fn a_password_is_asked_for() {
-    let lines = "authenticator: PasswordAuthenticator\nauthorizer: CassandraAuthorizer\n\
-                 role_manager: CassandraRoleManager\n";
-    let server = Server::start(lines).await;
-    let until = Instant::now() + HEAL_TIMEOUT;
-    while !server.log().contains("Created default superuser role") {
-        assert!(Instant::now() < until, "{}", server.log());
-        tokio::time::sleep(POLL).await;
-    }
-    let with = |password: &str| CqlOptions {
-        nodes: vec![server.address()],
-        credentials: Some(Credentials {
-            username: "cassandra".to_owned(),
-            password: crate::config::Secret::new(password),
-        }),
-        ..options("nc_faults")
-    };
-    let nobody = CqlOptions { credentials: None, ..with("") };
-    for refused in [nobody, with("wrong-hunter2")] {
-        let error = Cql::open(&refused).await.unwrap_err();
-        assert!(matches!(error, CqlOpenError::Connect { .. }), "{error}");
-        assert!(!format!("{error} {error:?} {refused:?}").contains("hunter2"), "{error}");
-    }
-    let right = with("cassandra");
-    apply_schema(&right).await.unwrap();
-    Cql::open(&right).await.unwrap().append(nth(0)).await.unwrap();
 }

@@ -4,6 +4,7 @@ mod costs;
 mod faults;
 mod making;
 mod promises;
+mod secured;
 mod server;
 
 use std::sync::Arc;

@@ -1,7 +1,6 @@
 //! The server that the tests use, and servers of their own for those that break one.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,14 +14,13 @@ const ADDRESS: &str = "NARROWCAST_TEST_CQL";
 const HOME: &str = "NARROWCAST_TEST_CQL_HOME";
 
 /// A server answers within 10 s beside a build.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Between two looks at whether it does.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Whether a server answers: `OPTIONS` with `SUPPORTED`.
-const OPTIONS: [u8; 9] = [4, 0, 0, 0, 5, 0, 0, 0, 0];
-const SUPPORTED: u8 = 6;
+/// What a server's log says when it answers.
+const READY: &str = "Startup complete";
 
 /// Where the tests' server is.
 pub(super) fn address() -> String {
@@ -45,15 +43,19 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts a server with empty data, its configuration with these lines added.
-    pub(super) async fn start(lines: &str) -> Self {
-        let (home, data) = (PathBuf::from(variable(HOME)), TempDir::new().unwrap());
+    /// Starts a server with empty data.
+    pub(super) async fn start() -> Self {
+        Self::configured(TempDir::new().unwrap(), "").await
+    }
+
+    /// Starts one in a directory, its configuration with these lines added.
+    pub(super) async fn configured(data: TempDir, lines: &str) -> Self {
+        let home = PathBuf::from(variable(HOME));
         let conf = data.path().join("conf");
         std::fs::create_dir(&conf).unwrap();
         std::fs::copy(home.join("conf/logback.xml"), conf.join("logback.xml")).unwrap();
         let yaml = std::fs::read_to_string(home.join("conf/cassandra.yaml")).unwrap();
-        let yaml = yaml + "\n" + &lines.replace("{data}", data.path().to_str().unwrap());
-        std::fs::write(conf.join("cassandra.yaml"), yaml).unwrap();
+        std::fs::write(conf.join("cassandra.yaml"), yaml + "\n" + lines).unwrap();
         let (port, storage_port) = (free_port(), free_port());
         let child = spawn(&home, data.path(), port, storage_port);
         let mut server = Self { child, data, home, port, storage_port };
@@ -86,7 +88,7 @@ impl Server {
 
     async fn ready(&mut self) {
         let until = Instant::now() + START_TIMEOUT;
-        while !answers(self.port) {
+        while !self.log().contains(READY) {
             let ended = self.child.try_wait().unwrap();
             assert!(ended.is_none() && Instant::now() < until, "{ended:?}: {}", self.log());
             tokio::time::sleep(POLL).await;
@@ -108,7 +110,7 @@ impl Drop for Server {
 }
 
 fn spawn(home: &Path, data: &Path, port: u16, storage_port: u16) -> Child {
-    let log = || std::fs::File::options().create(true).append(true).open(data.join("log")).unwrap();
+    let log = std::fs::File::create(data.join("log")).unwrap();
     let setting = |key: &str, value: &str| format!("-Dcassandra.settings.{key}={value}");
     Command::new("java")
         .current_dir(home)
@@ -123,8 +125,8 @@ fn spawn(home: &Path, data: &Path, port: u16, storage_port: u16) -> Child {
         .arg(setting("initial_token", "-9223372036854775807"))
         .arg("org.apache.cassandra.service.CassandraDaemon")
         .stdin(Stdio::null())
-        .stdout(log())
-        .stderr(log())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
         .spawn()
         .unwrap()
 }
@@ -132,18 +134,4 @@ fn spawn(home: &Path, data: &Path, port: u16, storage_port: u16) -> Child {
 /// A port that nobody has at the moment.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-fn answers(port: u16) -> bool {
-    let wait = Duration::from_secs(2);
-    let asked = (|| {
-        let mut stream =
-            TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), wait)?;
-        stream.set_read_timeout(Some(wait))?;
-        stream.write_all(&OPTIONS)?;
-        let mut answer = [0; 5];
-        stream.read_exact(&mut answer)?;
-        std::io::Result::Ok(answer[4])
-    })();
-    asked.is_ok_and(|opcode| opcode == SUPPORTED)
 }
