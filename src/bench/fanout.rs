@@ -11,12 +11,12 @@ use tokio::task::JoinSet;
 
 use super::cast::{LoadTokens, Member, Role, assemble, settle};
 use super::error::BenchError;
+use super::fleet::{Counts, Fleet, RunningNode};
 use super::ledger::Ledger;
 use super::report::TableRow;
 use crate::domain::{Key, UserId};
 use crate::layout::{Crowd, Placement, Prediction, Workload, jump, key_hash};
-use crate::node::{Cluster, ClusterPlan};
-use crate::telemetry::Received;
+use crate::node::ClusterPlan;
 
 /// Buckets of the hash by which a load balancer places users.
 const PLACEMENT_BUCKETS: u64 = 65_536;
@@ -31,6 +31,8 @@ pub struct Fanout {
     pub nodes: u32,
     /// Redis shards; none joins the nodes in memory.
     pub redis: Vec<String>,
+    /// Nodes that run already: they are measured, as many as these, and none is started.
+    pub running: Vec<RunningNode>,
     /// How users reach nodes.
     pub placement: Placement,
     /// Users.
@@ -117,30 +119,34 @@ struct Crew {
 }
 
 impl Fanout {
-    /// Measures one bucket count on fresh nodes.
+    /// Measures one bucket count, on fresh nodes unless there are some that run with it.
     pub async fn run(&self, buckets: u32) -> Result<FanoutRow, BenchError> {
-        let directory = tempfile::tempdir()?;
-        let (nodes, redis) = (self.nodes, self.redis.clone());
-        let plan = ClusterPlan {
-            nodes,
-            buckets: Some(buckets),
-            redis,
-            unlimited: true,
-            tables: Vec::new(),
-        };
-        let cluster = Cluster::start(&plan, directory.path())?;
-        cluster.ready().await?;
+        let fleet = self.fleet(buckets).await?;
         let ledger = Arc::new(Ledger::new((self.messages + self.events) as usize));
         let mut rng = StdRng::seed_from_u64(self.seed);
         let crew = self.crew(&mut rng);
-        let members = assemble(Self::roles(&cluster, &crew), &ledger).await?;
-        let before: u64 = cluster.nodes.iter().map(|node| node.metrics().node_events()).sum();
+        let members = assemble(Self::roles(&fleet, &crew), &ledger).await?;
+        let before = fleet.counts().await?;
         self.publish(&mut rng, &members, &ledger).await?;
         settle(&ledger).await;
-        let row = self.row(buckets, &cluster, &ledger, before);
+        let row = self.row(buckets, fleet.counts().await?.since(before), &ledger);
         drop(members);
-        cluster.stop().await;
+        fleet.stop().await;
         Ok(row)
+    }
+
+    async fn fleet(&self, buckets: u32) -> Result<Fleet, BenchError> {
+        if !self.running.is_empty() {
+            return Ok(Fleet::Running(self.running.clone()));
+        }
+        let plan = ClusterPlan {
+            nodes: self.nodes,
+            buckets: Some(buckets),
+            redis: self.redis.clone(),
+            unlimited: true,
+            tables: Vec::new(),
+        };
+        Fleet::start(&plan).await
     }
 
     fn crew(&self, rng: &mut StdRng) -> Crew {
@@ -167,14 +173,14 @@ impl Fanout {
         (0..self.devices).map(|_| place()).collect()
     }
 
-    fn roles(cluster: &Cluster, crew: &Crew) -> Vec<Role> {
+    fn roles(fleet: &Fleet, crew: &Crew) -> Vec<Role> {
         let (mut roles, tokens) = (Vec::new(), LoadTokens::new());
         for (user, places) in crew.places.iter().enumerate() {
             let token = tokens.of(&name(user as u32));
             for (device, place) in places.iter().enumerate() {
                 let heard = if device == 0 { crew.topics[user].as_slice() } else { &[] };
                 roles.push(Role {
-                    url: cluster.url(*place),
+                    url: fleet.url(*place),
                     token: token.clone(),
                     patterns: heard.iter().map(|topic| format!("topic.t{topic}.>")).collect(),
                 });
@@ -242,13 +248,9 @@ impl Fanout {
         workload.predict()
     }
 
-    fn row(&self, buckets: u32, cluster: &Cluster, ledger: &Ledger, before: u64) -> FanoutRow {
-        let sum = |count: &dyn Fn(&crate::node::Node) -> u64| cluster.nodes.iter().map(count).sum();
-        let all: u64 = sum(&|node| node.metrics().node_events());
-        let echo: u64 = sum(&|node| node.metrics().received_so_far(Received::Echo));
-        let useful: u64 = sum(&|node| node.metrics().received_so_far(Received::Useful));
+    fn row(&self, buckets: u32, counts: Counts, ledger: &Ledger) -> FanoutRow {
         let prediction = self.prediction(buckets);
-        let (node_events, deliveries) = (all - before, ledger.deliveries());
+        let (node_events, deliveries) = (counts.all, ledger.deliveries());
         FanoutRow {
             nodes: self.nodes,
             buckets,
@@ -263,7 +265,7 @@ impl Fanout {
             node_events_per_delivery: node_events as f64 / deliveries.max(1) as f64,
             predicted: prediction.per_delivery(),
             broadcast: prediction.broadcast_per_delivery(),
-            useful_share: if all == echo { 1.0 } else { useful as f64 / (all - echo) as f64 },
+            useful_share: counts.useful_share(),
             lost: ledger.lost(),
         }
     }

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::{Failure, settings};
 use crate::bench::{
     Crowd, CrowdRow, Fanout, FanoutRow, Heal, HealRow, Idle, IdleRow, Large, Payload, Relay,
-    RelayRow, Rooms, RoomsRow, Table, plain_loop,
+    RelayRow, Rooms, RoomsRow, RunningNode, Table, plain_loop,
 };
 use crate::config::Config;
 use crate::layout::Placement;
@@ -50,6 +50,10 @@ pub(super) struct FanoutArguments {
     /// A Redis shard; may be given several times. Without one the nodes are joined in memory.
     #[arg(long)]
     redis: Vec<String>,
+    /// A node that runs already, as `ws://…/v1/ws,http://…` (clients, operator); once a node, all of
+    /// which are configured with the one bucket count given. No node is started then.
+    #[arg(long = "node")]
+    running: Vec<RunningNode>,
     /// How users reach nodes.
     #[arg(long, default_value = "random")]
     placement: PlacementName,
@@ -108,9 +112,16 @@ fn quiet() -> crate::config::TelemetryConfig {
 
 impl FanoutArguments {
     async fn run(self) -> Result<(), Failure> {
+        if !self.running.is_empty() && self.buckets.len() != 1 {
+            return Err(Failure::usage("--buckets: one count is wanted with --node: theirs"));
+        }
         let fanout = Arc::new(Fanout {
-            nodes: self.nodes,
+            nodes: match self.running.len() {
+                0 => self.nodes,
+                running => running as u32,
+            },
             redis: self.redis,
+            running: self.running,
             placement: match self.placement {
                 PlacementName::Random => Placement::Random,
                 PlacementName::Bucket => Placement::Bucket,

@@ -11,7 +11,7 @@ use narrowcast::domain::{
 use narrowcast::roster::Row;
 use narrowcast::store::{
     Activity, AppendError, Day, HistoryRange, Identity, MembersPage, NonceRecord, Page, PageLimit,
-    Pending, ReadError, RowError, Store,
+    Pending, ReadError, RowError, Store, StoreFigures,
 };
 
 /// The store's clock cannot be read.
@@ -49,6 +49,10 @@ impl Skewed {
 }
 
 impl Store for Skewed {
+    fn figures(&self) -> Option<StoreFigures> {
+        self.inner.figures()
+    }
+
     fn time(&self) -> Pending<Result<Micros, ReadError>> {
         let ahead = self.ahead.load(Ordering::SeqCst);
         let now = WallClock::system();
