@@ -11,8 +11,9 @@ use narrowcast::domain::{
 use narrowcast::roster::Row;
 use narrowcast::store::{
     Activity, AppendError, Day, HistoryRange, Identity, MembersPage, NonceRecord, Page, PageLimit,
-    Pending, ReadError, RowError, Store, StoreFigures,
+    Pending, ReadError, RowError, Store,
 };
+use narrowcast::telemetry::StoreFigures;
 
 /// The store's clock cannot be read.
 pub const MUTE: i64 = i64::MAX;
