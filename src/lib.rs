@@ -18,7 +18,7 @@
 //! | [`telemetry`] | logs and metrics |
 //! | [`auth`] | from a token to who is calling: pure |
 //! | [`redis`] | connections, pools, the only spelling of channels |
-//! | [`store`] | the port to where messages live, and the embedded store |
+//! | [`store`] | the port to where messages live; the embedded store, and one on CQL |
 //! | [`bus`] | the port to what carries publishes, Redis and its in-memory twin |
 //! | [`limiter`] | how often: the port, the arithmetic, and the gate that calls pass |
 //! | [`interest`] | what a node hears: holders, linger, generations, confirmations, taps |
