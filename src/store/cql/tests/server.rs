@@ -10,8 +10,11 @@ use tempfile::TempDir;
 /// The variable that says where the shared server is, `host:port`.
 const ADDRESS: &str = "NARROWCAST_TEST_CQL";
 
-/// The variable that says where the jars (`lib`) and the configuration (`conf`) of a server are.
+/// The variable that says where the jars of a server are, in `lib`.
 const HOME: &str = "NARROWCAST_TEST_CQL_HOME";
+
+/// What `scripts/cql/server` starts one with.
+const CONF: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/cql");
 
 /// A server answers within 10 s beside a build.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
@@ -53,8 +56,8 @@ impl Server {
         let home = PathBuf::from(variable(HOME));
         let conf = data.path().join("conf");
         std::fs::create_dir(&conf).unwrap();
-        std::fs::copy(home.join("conf/logback.xml"), conf.join("logback.xml")).unwrap();
-        let yaml = std::fs::read_to_string(home.join("conf/cassandra.yaml")).unwrap();
+        std::fs::copy(format!("{CONF}/logback.xml"), conf.join("logback.xml")).unwrap();
+        let yaml = std::fs::read_to_string(format!("{CONF}/cassandra.yaml")).unwrap();
         std::fs::write(conf.join("cassandra.yaml"), yaml + "\n" + lines).unwrap();
         let (port, storage_port) = (free_port(), free_port());
         let child = spawn(&home, data.path(), port, storage_port);
@@ -113,9 +116,8 @@ fn spawn(home: &Path, data: &Path, port: u16, storage_port: u16) -> Child {
     let log = std::fs::File::create(data.join("log")).unwrap();
     let setting = |key: &str, value: &str| format!("-Dcassandra.settings.{key}={value}");
     Command::new("java")
-        .current_dir(home)
-        .arg("@conf/jvm.args")
-        .args(["-cp", &format!("{}:lib/*", data.join("conf").display())])
+        .arg(format!("@{CONF}/jvm.args"))
+        .args(["-cp", &format!("{}:{}/lib/*", data.join("conf").display(), home.display())])
         .arg(format!("-Dcassandra.storagedir={}", data.display()))
         .arg("-Dcassandra.superuser_setup_delay_ms=0")
         .arg(setting("listen_address", "127.0.0.1"))

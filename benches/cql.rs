@@ -1,0 +1,167 @@
+//! What a stored message costs on a CQL server, beside the bare insert of one row of the same bytes
+//! by the same driver, on the same server in the same run, in turn.
+//!
+//! `cargo bench --bench cql -- HOST:PORT [MESSAGES]`: how many at the deepest level, a tenth of it
+//! with one in flight. It makes a keyspace of its own and drops it. A message of a running direct
+//! conversation is three rows, of a room two, the first of a direct one six.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use narrowcast::clock::WallClock;
+use narrowcast::domain::{Conversation, Message, MessageId, Micros, RoomId, UserId};
+use narrowcast::store::{Cql, CqlOptions, Store, apply_schema};
+use scylla::client::session::Session;
+use scylla::client::session_builder::SessionBuilder;
+use scylla::statement::Consistency;
+use scylla::statement::prepared::PreparedStatement;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+const BODY_BYTES: usize = 200;
+const CONVERSATIONS: u64 = 100;
+const IN_FLIGHT: [usize; 3] = [1, 16, 64];
+const MESSAGES: u64 = 10_000;
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// What is written.
+#[derive(Debug, Clone, Copy)]
+enum What {
+    Bare,
+    Room,
+    Direct,
+    First,
+}
+
+impl What {
+    const ALL: [Self; 4] = [Self::Bare, Self::Room, Self::Direct, Self::First];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Bare => "bare insert (1 row)",
+            Self::Room => "room (2)",
+            Self::Direct => "direct, running (3)",
+            Self::First => "direct, first (6)",
+        }
+    }
+
+    fn message(self, number: u64, start: Micros) -> Outcome<Message> {
+        let of = match self {
+            Self::First => start.0 + number,
+            _ => number % CONVERSATIONS,
+        };
+        let from = UserId::parse(&format!("a-{of}"))?;
+        let conversation = match self {
+            Self::Room => Conversation::Room(RoomId::parse(&format!("r-{of}"))?),
+            _ => Conversation::between(&from, &UserId::parse(&format!("b-{of}"))?),
+        };
+        let id = MessageId::new(start + Duration::from_micros(number), number);
+        let body = vec![b'7'; BODY_BYTES].into();
+        Ok(Message { id, conversation, from, nonce: None, body })
+    }
+}
+
+fn options(node: &str, keyspace: &str) -> CqlOptions {
+    CqlOptions {
+        nodes: vec![node.to_owned()],
+        keyspace: keyspace.to_owned(),
+        datacenter: "datacenter1".to_owned(),
+        replication: 1,
+        credentials: None,
+        tls_ca: None,
+        namespace: "bench".to_owned(),
+        writes_in_flight: 256,
+        reads_in_flight: 256,
+        write: Duration::from_secs(3),
+        read: Duration::from_secs(6),
+        retention: None,
+        connections: 2,
+    }
+}
+
+/// The two ways to the server.
+struct Ways {
+    session: Session,
+    insert: PreparedStatement,
+    store: Arc<Cql>,
+}
+
+impl Ways {
+    async fn open(node: &str, keyspace: &str) -> Outcome<Self> {
+        let session = SessionBuilder::new().known_node(node).build().await?;
+        let text = format!(
+            "INSERT INTO {keyspace}.messages (conversation, window, id, sender, nonce, body) \
+             VALUES (?, ?, ?, ?, ?, ?)"
+        );
+        let mut insert = session.prepare(text).await?;
+        insert.set_consistency(Consistency::LocalQuorum);
+        let store = Cql::open(&options(node, keyspace)).await?;
+        Ok(Self { session, insert, store })
+    }
+
+    async fn write(&self, what: What, message: Message) -> Outcome<()> {
+        let What::Bare = what else { return Ok(self.store.append(Arc::new(message)).await?) };
+        let values = (
+            message.conversation.to_string(),
+            scylla::value::CqlTimestamp(0),
+            Uuid::from_bytes(message.id.to_bytes()),
+            message.from.to_string(),
+            "",
+            String::from_utf8(message.body.to_vec())?,
+        );
+        self.session.execute_unpaged(&self.insert, values).await?;
+        Ok(())
+    }
+}
+
+/// Keeps so many writes in flight; prints how many were done a second, and how long each took.
+async fn measure(ways: &Arc<Ways>, what: What, in_flight: usize, count: u64) -> Outcome<()> {
+    let start = WallClock::system();
+    let (begun, mut took, mut writing) = (Instant::now(), Vec::new(), JoinSet::new());
+    for number in 0..count {
+        if writing.len() == in_flight {
+            took.extend(writing.join_next().await.transpose()?.transpose()?);
+        }
+        let (ways, message) = (Arc::clone(ways), what.message(number, start)?);
+        writing.spawn(async move {
+            let begun = Instant::now();
+            ways.write(what, message).await?;
+            Ok::<_, Box<dyn Error + Send + Sync>>(begun.elapsed())
+        });
+    }
+    while let Some(done) = writing.join_next().await {
+        took.push(done??);
+    }
+    let rate = count as f64 / begun.elapsed().as_secs_f64();
+    took.sort_unstable();
+    let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+    println!(
+        "{in_flight:>4} in flight  {:<20} {rate:>8.0}/s  p50 {:>6.2} ms  p99 {:>6.2} ms",
+        what.name(),
+        at(0.5),
+        at(0.99)
+    );
+    Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Outcome<()> {
+    let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
+    let node = arguments.next().ok_or("a server is wanted: HOST:PORT")?;
+    let count = arguments.next().map_or(Ok(MESSAGES), |text| text.parse())?;
+    let keyspace = format!("nc_bench_{:08x}", rand::random::<u32>());
+    let applying = options(&node, &keyspace);
+    apply_schema(&applying).await?;
+    let ways = Arc::new(Ways::open(&node, &keyspace).await?);
+    for in_flight in IN_FLIGHT {
+        for what in What::ALL {
+            let count = if in_flight == 1 { count / 10 } else { count };
+            measure(&ways, what, in_flight, count).await?;
+        }
+    }
+    ways.store.close().await;
+    ways.session.query_unpaged(format!("DROP KEYSPACE {keyspace}"), ()).await?;
+    Ok(())
+}
