@@ -5,4 +5,5 @@
 mod cluster;
 mod harness;
 mod house;
+mod parts;
 mod wire;

@@ -1,6 +1,6 @@
 //! Several nodes: what travels between them, what does not, and what happens when it cannot.
 
-mod chat;
+pub mod chat;
 mod clocks;
 mod faults;
 mod kill;
@@ -13,9 +13,9 @@ mod overheard;
 mod refusals;
 mod resume;
 pub mod rooms;
-mod shards;
+pub mod shards;
 mod stage;
 mod story;
 mod taps;
 mod taps_together;
-mod watch;
+pub mod watch;

@@ -11,6 +11,7 @@ mod served;
 
 use std::time::{Duration, Instant};
 
+pub use cql_server::CqlServer;
 pub use demo::{Demo, DemoNode};
 pub use operator::Operator;
 pub use process::{Finished, Process};
@@ -25,10 +26,15 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(10);
 
 /// Waits until `holds` does.
-pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
+pub async fn eventually(what: &str, holds: impl FnMut() -> bool) {
+    eventually_within(PATIENCE, what, holds).await;
+}
+
+/// Waits until `holds` does, where that takes longer than most events.
+pub async fn eventually_within(bound: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + bound;
     while !holds() {
-        assert!(Instant::now() < until, "not within {PATIENCE:?}: {what}");
+        assert!(Instant::now() < until, "not within {bound:?}: {what}");
         tokio::time::sleep(POLL).await;
     }
 }

@@ -249,7 +249,9 @@ impl Witness {
             }
             Seen::Answered { nonce, outcome: Outcome::Sent { id } } => Fact::Acked { nonce, id },
             Seen::Answered { outcome: Outcome::Unknown, .. } => Fact::Unknown,
-            Seen::Answered { outcome: Outcome::Refused { code, .. }, .. } => Fact::Refused { code },
+            Seen::Answered { nonce, outcome: Outcome::Refused { code, .. } } => {
+                Fact::Refused { nonce, code }
+            }
             Seen::Event(event) => panic!("nobody publishes: {event}"),
         };
         self.log.lock().note(self.id, fact);

@@ -48,6 +48,7 @@ pub enum Fact {
     },
     Unknown,
     Refused {
+        nonce: Nonce,
         code: String,
     },
     Saw {

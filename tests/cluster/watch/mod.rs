@@ -20,13 +20,14 @@
 //! need an excuse.
 
 mod devices;
-mod fault;
+pub mod fault;
 mod judge;
 mod lag;
-mod load;
-mod log;
+pub mod load;
+pub mod log;
 mod proxy;
 mod returns;
-mod scenarios;
-mod verdict;
-mod world;
+pub mod scenarios;
+pub mod trial;
+pub mod verdict;
+pub mod world;

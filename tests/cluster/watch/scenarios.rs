@@ -1,16 +1,10 @@
 //! Faults under load, one after another or alone.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use super::fault::Fault;
-use super::judge::Judge;
 use super::lag::{Phase, Sampler};
-use super::load::{Load, cast};
-use super::log::Log;
-use super::returns::come_back_with_cursors;
+use super::trial::Trial;
 use super::verdict::Verdict;
 use super::world::World;
 
@@ -39,31 +33,23 @@ const PARTED: Duration = Duration::from_secs(5);
 const SHORT: Duration = Duration::from_secs(4);
 
 /// Plays a scenario to its end: faults under load, with devices that stay or that wander.
-async fn play(name: &str, mut world: World, faults: &[Fault], wander: bool) -> Verdict {
-    let seed = rand::random();
-    println!("{name}: seed {seed}");
-    let (users, urls) = (cast(), world.nodes.urls());
+pub async fn play(name: &str, mut world: World, faults: &[Fault], wander: bool) -> Verdict {
     let lag = Sampler::start(world.nodes.operators());
-    let log = Arc::new(Mutex::new(Log::new()));
-    let mut load = Load::start(&users, &urls, Arc::clone(&log), seed).await;
+    let mut trial = Trial::begin(name, &world.nodes.urls()).await;
     if wander {
-        load.wander(seed);
+        trial.wander();
     }
-    load.more(AROUND).await;
+    trial.load.more(AROUND).await;
     for fault in faults {
         lag.enter(Phase::During);
-        fault.strike(&mut world, &load).await;
-        log.lock().note_healed();
+        fault.strike(&mut world, &trial.load).await;
+        trial.log().lock().note_healed();
         lag.enter(Phase::After);
-        load.more(AROUND).await;
+        trial.load.more(AROUND).await;
     }
-    load.settle().await;
-    come_back_with_cursors(&users, &urls, &log).await;
-    load.end().await;
-    let lags = lag.end();
+    let verdict = trial.end().await;
+    println!("{name}: {}", lag.end());
     world.end();
-    let verdict = Judge::new(&log.lock()).verdict();
-    println!("{name}: {}; {lags}", verdict.figures);
     verdict
 }
 

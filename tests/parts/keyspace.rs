@@ -1,0 +1,47 @@
+//! A keyspace of a test's own, on a CQL server.
+
+use std::path::Path;
+
+use crate::harness::Process;
+
+/// The variable that says where the tests' server is, `host:port`.
+const ADDRESS: &str = "NARROWCAST_TEST_CQL";
+
+/// A keyspace that nobody else uses. It stays when the test ends: a server of tests is thrown
+/// away as a whole.
+pub struct Keyspace {
+    address: String,
+    name: String,
+}
+
+impl Keyspace {
+    /// On the server that all tests share.
+    pub fn on_the_shared_server() -> Self {
+        let address = std::env::var(ADDRESS).unwrap_or_else(|_| {
+            panic!("{ADDRESS} (host:port) does not say where a CQL server is: `scripts/test` starts one")
+        });
+        Self::on(&address)
+    }
+
+    pub fn on(address: &str) -> Self {
+        let name = format!("parts_{:016x}", rand::random::<u64>());
+        Self { address: address.to_owned(), name }
+    }
+
+    /// The configuration of a store in it.
+    pub fn table(&self) -> String {
+        let Self { address, name } = self;
+        format!(
+            "[store]\nbackend = \"cql\"\nnodes = [{address:?}]\nkeyspace = {name:?}\nreplication = 1\n"
+        )
+    }
+
+    /// Makes it, by the command that operators use.
+    pub fn apply_schema(&self, directory: &Path) {
+        let config = directory.join("schema.toml");
+        std::fs::write(&config, self.table()).expect("a file");
+        let mut command = Process::narrowcast();
+        let applied = Process::run(command.args(["schema", "apply", "--config"]).arg(&config));
+        assert_eq!(applied.code, Some(0), "{}{}", applied.output, applied.errors);
+    }
+}

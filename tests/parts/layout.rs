@@ -1,0 +1,37 @@
+//! What a node's configuration says of layouts.
+
+use crate::harness::RedisServer;
+
+/// The buckets of each class before a change, and after it.
+pub const FEW: u32 = 65_536;
+pub const MANY: u32 = 1 << 20;
+
+/// A layout by its name.
+#[derive(Clone)]
+pub struct Named {
+    name: &'static str,
+    table: String,
+}
+
+impl Named {
+    /// So many buckets of each class, on these shards in their order.
+    pub fn new(name: &'static str, buckets: u32, shards: &[RedisServer]) -> Self {
+        let shard = |(index, redis): (usize, &RedisServer)| {
+            format!("{{ name = \"r{}\", url = {:?} }}", index + 1, redis.url())
+        };
+        let shards: Vec<String> = shards.iter().enumerate().map(shard).collect();
+        let table = format!(
+            "[layouts.{name}]\nbuckets = {{ user = {buckets}, room = {buckets}, topic = {buckets} }}\n\
+             redis = [{}]\n",
+            shards.join(", "),
+        );
+        Self { name, table }
+    }
+}
+
+/// What a node publishes and hears.
+pub fn layouts(publish: &Named, subscribe: &[&Named]) -> String {
+    let names: Vec<&str> = subscribe.iter().map(|layout| layout.name).collect();
+    let tables: String = subscribe.iter().map(|layout| layout.table.as_str()).collect();
+    format!("{tables}[layout]\npublish = {:?}\nsubscribe = {names:?}\n", publish.name)
+}

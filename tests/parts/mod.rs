@@ -1,0 +1,12 @@
+//! The cluster on real parts: several processes of `serve`, two Redis shards and a CQL server.
+//!
+//! Who is judged, and for what, is told in [`crate::cluster::watch`].
+
+mod change;
+mod keyspace;
+mod layout;
+mod nodes;
+mod plant;
+mod store;
+mod story;
+mod truth;

@@ -1,0 +1,69 @@
+//! What strikes nodes and shards, with real parts: nodes freeze and die each by itself.
+
+use std::time::Duration;
+
+use super::keyspace::Keyspace;
+use super::layout::{MANY, Named, layouts};
+use super::plant::Plant;
+use crate::cluster::watch::fault::Fault;
+use crate::cluster::watch::scenarios::play;
+use crate::cluster::watch::trial::Trial;
+use crate::cluster::watch::world::{Nodes, World};
+use crate::harness::RedisServer;
+
+const NODES: usize = 3;
+
+/// How long a node is frozen: beyond its lease (8 s) and what others call dead (15 s).
+const FROZEN: Duration = Duration::from_secs(20);
+
+/// How long a shard is down.
+const DOWN: Duration = Duration::from_secs(10);
+
+/// Acknowledgements around a fault.
+const AROUND: usize = 60;
+
+fn shards() -> (Vec<RedisServer>, String) {
+    let redis: Vec<RedisServer> = (0..2).map(|_| RedisServer::start(&[])).collect();
+    let layout = Named::new("a", MANY, &redis);
+    let text = layouts(&layout, &[&layout]);
+    (redis, text)
+}
+
+async fn world() -> World {
+    let (redis, text) = shards();
+    let plant = Plant::start(NODES, Keyspace::on_the_shared_server(), &text).await;
+    World { redis, split: None, nodes: Box::new(plant) }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server and a CQL server"]
+async fn one_node_freezes() {
+    let faults = [Fault::NodesFreeze(FROZEN)];
+    play("one node freezes", world().await, &faults, false).await.assert_proven();
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server and a CQL server"]
+async fn shards_die_and_come_back_empty() {
+    let faults = [Fault::RedisDies, Fault::ShardDown(DOWN)];
+    play("shards die", world().await, &faults, false).await.assert_proven();
+}
+
+/// Its devices go on at the others, and it comes back.
+#[tokio::test]
+#[ignore = "needs redis-server and a CQL server"]
+async fn one_node_is_killed() {
+    let (_redis, text) = shards();
+    let mut plant = Plant::start(NODES, Keyspace::on_the_shared_server(), &text).await;
+    let trial = Trial::begin("one node is killed", &plant.urls()).await;
+    trial.load.more(AROUND).await;
+    plant.kill(0);
+    trial.load.more(AROUND).await;
+    plant.launch(0, &text).await;
+    plant.all_ready().await;
+    trial.log().lock().note_healed();
+    trial.load.more(AROUND).await;
+    let verdict = trial.end().await;
+    plant.end_all();
+    verdict.assert_proven();
+}

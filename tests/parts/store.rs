@@ -1,0 +1,186 @@
+//! What strikes the store: its server dies or freezes under load, or has no schema.
+
+use std::time::{Duration, Instant};
+
+use narrowcast::client::Client;
+use serde_json::json;
+
+use super::keyspace::Keyspace;
+use super::layout::{MANY, Named, layouts};
+use super::plant::{Plant, READY};
+use super::truth::Truth;
+use crate::cluster::chat::{login, publish, subscribe};
+use crate::cluster::rooms::frame;
+use crate::cluster::watch::log::Fact;
+use crate::cluster::watch::trial::Trial;
+use crate::cluster::watch::world::Nodes;
+use crate::harness::{CqlServer, Process, RedisServer, eventually_within, token};
+
+const NODES: usize = 3;
+
+/// Acknowledgements around a fault.
+const AROUND: usize = 60;
+
+/// Sends without an acknowledgement that a fault lasts for at least.
+const DURING: usize = 60;
+
+/// How long the server is frozen: beyond what is waited for a write (3 s) and a lease (8 s).
+const FROZEN: Duration = Duration::from_secs(10);
+
+/// Between two events of a topic.
+const BETWEEN_EVENTS: Duration = Duration::from_millis(100);
+
+/// A topic that is spoken about on one node and heard on another.
+struct Topic {
+    speaker: Client,
+    listener: Client,
+    number: u64,
+}
+
+impl Topic {
+    async fn start(plant: &Plant) -> Self {
+        let speaker = login(&plant.url(0), &token("speaker")).await;
+        let mut listener = login(&plant.url(1), &token("listener")).await;
+        subscribe(&mut listener, "topic.scores.*").await;
+        Self { speaker, listener, number: 0 }
+    }
+
+    /// Something is published and heard.
+    async fn goes_on(&mut self) {
+        self.number += 1;
+        publish(&mut self.speaker, "topic.scores.goal", json!(self.number)).await;
+        let heard = frame(&mut self.listener).await;
+        assert_eq!((&heard["op"], &heard["data"]), (&json!("event"), &json!(self.number)));
+    }
+}
+
+/// Everything, under load.
+struct Stage {
+    server: CqlServer,
+    _redis: Vec<RedisServer>,
+    plant: Plant,
+    trial: Trial,
+    topic: Topic,
+}
+
+impl Stage {
+    async fn set(name: &str) -> Self {
+        let server = CqlServer::start();
+        let redis: Vec<RedisServer> = (0..2).map(|_| RedisServer::start(&[])).collect();
+        let layout = Named::new("a", MANY, &redis);
+        let text = layouts(&layout, &[&layout]);
+        let plant = Plant::start(NODES, Keyspace::on(&server.address()), &text).await;
+        let topic = Topic::start(&plant).await;
+        let trial = Trial::begin(name, &plant.urls()).await;
+        trial.load.more(AROUND).await;
+        Self { server, _redis: redis, plant, trial, topic }
+    }
+
+    fn count(&self, wanted: impl Fn(&Fact) -> bool) -> usize {
+        self.trial.log().lock().lines.iter().filter(|line| wanted(&line.fact)).count()
+    }
+
+    fn losses(&self) -> usize {
+        self.count(|fact| matches!(fact, Fact::Lost))
+    }
+
+    /// Sends that were answered, and not with `sent`.
+    fn failures(&self) -> usize {
+        self.count(|fact| matches!(fact, Fact::Unknown | Fact::Refused { .. }))
+    }
+
+    /// The server starts again, and topics go on meanwhile.
+    async fn with_the_server_back(self) -> Self {
+        let Self { mut server, _redis, plant, trial, mut topic } = self;
+        let starting = tokio::task::spawn_blocking(move || {
+            server.restart();
+            server
+        });
+        while !starting.is_finished() {
+            topic.goes_on().await;
+            tokio::time::sleep(BETWEEN_EVENTS).await;
+        }
+        let server = starting.await.expect("it answers");
+        Self { server, _redis, plant, trial, topic }
+    }
+
+    /// The store is back: sends are acknowledged again, with nothing restarted.
+    async fn recovers(&mut self) {
+        let healed = Instant::now();
+        self.trial.log().lock().note_healed();
+        let goal = self.trial.log().lock().acked() + AROUND;
+        let acked = || self.trial.log().lock().acked() >= goal;
+        eventually_within(READY, "sends are acknowledged again", acked).await;
+        println!("{AROUND} acknowledged {:.1} s later", healed.elapsed().as_secs_f64());
+        self.topic.goes_on().await;
+        assert!(self.plant.is_whole(), "a node has ended");
+        self.plant.all_ready().await;
+    }
+
+    /// Everything that was acknowledged is everywhere, and every answer was true.
+    async fn end(self) {
+        let Self { server, _redis, mut plant, trial, topic } = self;
+        let (log, users) = (trial.log(), trial.users.clone());
+        let verdict = trial.end().await;
+        let mut truth = Truth::of(&log.lock());
+        truth.check(&users, &plant.url(0)).await;
+        println!("{truth}");
+        drop(topic);
+        plant.end_all();
+        drop(server);
+        verdict.assert_proven();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server and a CQL server"]
+async fn a_store_that_dies_and_comes_back() {
+    let mut stage = Stage::set("the store dies").await;
+    let (losses, goal) = (stage.losses(), stage.failures() + DURING);
+    stage.server.kill();
+    let until = Instant::now() + READY;
+    while stage.failures() < goal {
+        assert!(Instant::now() < until, "sends are not answered: {}", stage.failures());
+        stage.topic.goes_on().await;
+        tokio::time::sleep(BETWEEN_EVENTS).await;
+    }
+    let mut stage = stage.with_the_server_back().await;
+    stage.recovers().await;
+    assert_eq!(stage.losses(), losses, "sessions went on");
+    stage.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server and a CQL server"]
+async fn a_store_that_freezes() {
+    let mut stage = Stage::set("the store freezes").await;
+    let losses = stage.losses();
+    stage.server.stop();
+    let until = Instant::now() + FROZEN;
+    while Instant::now() < until {
+        stage.topic.goes_on().await;
+        tokio::time::sleep(BETWEEN_EVENTS).await;
+    }
+    assert!(stage.failures() > 0, "sends are answered while it is frozen");
+    stage.server.cont();
+    stage.recovers().await;
+    assert_eq!(stage.losses(), losses, "sessions went on");
+    stage.end().await;
+}
+
+#[test]
+#[ignore = "needs redis-server and a CQL server"]
+fn a_node_without_a_schema_says_how_to_make_it() {
+    let redis = [RedisServer::start(&[])];
+    let layout = Named::new("a", MANY, &redis);
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = directory.path().join("node.toml");
+    let listen = "[listen]\nclients = \"127.0.0.1:0\"\noperator = \"127.0.0.1:0\"\n";
+    let store = Keyspace::on_the_shared_server().table();
+    let text = format!("{listen}{}{store}", layouts(&layout, &[&layout]));
+    std::fs::write(&config, text).expect("a file");
+    let mut command = Process::narrowcast();
+    let ended = Process::run(command.args(["serve", "--config"]).arg(&config));
+    assert!(!matches!(ended.code, None | Some(0)), "it starts: {}", ended.errors);
+    assert!(ended.errors.contains("narrowcast schema apply"), "{}", ended.errors);
+}

@@ -1,0 +1,94 @@
+//! What was answered, held against what history shows afterwards.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use narrowcast::client::Nonce;
+use serde_json::Value;
+
+use crate::cluster::chat::{history, login};
+use crate::cluster::watch::load::User;
+use crate::cluster::watch::log::{Fact, Log};
+
+/// What became of a send, as its sender was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Told {
+    /// Nothing, or that nobody knows.
+    Unknown,
+    Sent {
+        id: String,
+    },
+    Refused {
+        code: String,
+    },
+}
+
+/// All sends, by their bodies, each of which is sent once.
+pub struct Truth {
+    told: BTreeMap<u64, Told>,
+    /// Sends of unknown outcome that history shows.
+    surfaced: usize,
+}
+
+impl Truth {
+    pub fn of(log: &Log) -> Self {
+        let mut bodies: HashMap<&Nonce, u64> = HashMap::new();
+        let mut told = BTreeMap::new();
+        for line in &log.lines {
+            let (nonce, outcome) = match &line.fact {
+                Fact::Sending { nonce, body, .. } => {
+                    bodies.insert(nonce, body.as_u64().expect("a number"));
+                    (nonce, Told::Unknown)
+                }
+                Fact::Acked { nonce, id } => (nonce, Told::Sent { id: id.to_string() }),
+                Fact::Refused { nonce, code } => (nonce, Told::Refused { code: code.clone() }),
+                _ => continue,
+            };
+            told.insert(bodies[nonce], outcome);
+        }
+        Self { told, surfaced: 0 }
+    }
+
+    /// Reads every conversation of pairs: what was called sent is there, by its id; what was
+    /// refused is not; and nothing that nobody sent is there.
+    pub async fn check(&mut self, pairs: &[User], url: &str) {
+        let mut shown: BTreeMap<u64, String> = BTreeMap::new();
+        for pair in pairs.chunks(2) {
+            let mut reader = login(url, &pair[0].token).await;
+            for (id, body) in history(&mut reader, &pair[1].name).await {
+                let body = number(&body);
+                assert_eq!(shown.insert(body, id), None, "{body} is shown twice");
+            }
+        }
+        for (body, told) in &self.told {
+            match told {
+                Told::Sent { id } => assert_eq!(shown.get(body), Some(id), "{body} was sent"),
+                Told::Refused { code } => {
+                    assert_eq!(shown.get(body), None, "{body} was refused: {code}");
+                }
+                Told::Unknown => self.surfaced += usize::from(shown.contains_key(body)),
+            }
+        }
+        let strangers: Vec<_> = shown.keys().filter(|body| !self.told.contains_key(body)).collect();
+        assert!(strangers.is_empty(), "nobody sent {strangers:?}");
+    }
+}
+
+fn number(body: &Value) -> u64 {
+    body.as_u64().expect("a number")
+}
+
+impl fmt::Display for Truth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for told in self.told.values() {
+            let word = match told {
+                Told::Unknown => "unknown",
+                Told::Sent { .. } => "sent",
+                Told::Refused { code } => code,
+            };
+            *counts.entry(word).or_default() += 1;
+        }
+        write!(f, "answers {counts:?}; {} of unknown outcome are in history", self.surfaced)
+    }
+}
