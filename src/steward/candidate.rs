@@ -93,7 +93,9 @@ impl Candidate<'_> {
         let is_lost = |(place, name): &(usize, &String)| {
             let tag = ShardTag::of(name);
             let deaf = self.lost.contains(place);
-            let mute = !own.is_empty() && !own.iter().any(|row| publishes(row, tag));
+            // What lets a node in is its first row, which was written before any link was up.
+            let told = self.serving && !own.is_empty();
+            let mute = told && !own.iter().any(|row| publishes(row, tag));
             (deaf || mute) && others.iter().any(|row| publishes(row, tag))
         };
         let shards = self.shards.iter().enumerate().filter(is_lost);
