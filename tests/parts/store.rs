@@ -57,7 +57,7 @@ impl Topic {
 /// Everything, under load.
 struct Stage {
     server: CqlServer,
-    _redis: Vec<RedisServer>,
+    shards: Vec<RedisServer>,
     plant: Plant,
     trial: Trial,
     topic: Topic,
@@ -73,7 +73,7 @@ impl Stage {
         let topic = Topic::start(&plant).await;
         let trial = Trial::begin(name, &plant.urls()).await;
         trial.load.more(AROUND).await;
-        Self { server, _redis: redis, plant, trial, topic }
+        Self { server, shards: redis, plant, trial, topic }
     }
 
     fn count(&self, wanted: impl Fn(&Fact) -> bool) -> usize {
@@ -91,7 +91,7 @@ impl Stage {
 
     /// The server starts again, and topics go on meanwhile.
     async fn with_the_server_back(self) -> Self {
-        let Self { mut server, _redis, plant, trial, mut topic } = self;
+        let Self { mut server, shards, plant, trial, mut topic } = self;
         let starting = tokio::task::spawn_blocking(move || {
             server.restart();
             server
@@ -101,7 +101,7 @@ impl Stage {
             tokio::time::sleep(BETWEEN_EVENTS).await;
         }
         let server = starting.await.expect("it answers");
-        Self { server, _redis, plant, trial, topic }
+        Self { server, shards, plant, trial, topic }
     }
 
     /// The store is back: sends are acknowledged again, with nothing restarted.
@@ -119,7 +119,7 @@ impl Stage {
 
     /// Everything that was acknowledged is everywhere, and every answer was true.
     async fn end(self) {
-        let Self { server, _redis, mut plant, trial, topic } = self;
+        let Self { server, shards, mut plant, trial, topic } = self;
         let (log, users) = (trial.log(), trial.users.clone());
         let verdict = trial.end().await;
         let mut truth = Truth::of(&log.lock());
