@@ -119,7 +119,7 @@ impl Stage {
 
     /// Everything that was acknowledged is everywhere, and every answer was true.
     async fn end(self) {
-        let Self { server, shards, mut plant, trial, topic } = self;
+        let Self { server, shards: _, mut plant, trial, topic } = self;
         let (log, users) = (trial.log(), trial.users.clone());
         let verdict = trial.end().await;
         let mut truth = Truth::of(&log.lock());
