@@ -5,7 +5,7 @@
 //! | consistency | `LOCAL_QUORUM` | what was acknowledged is read by everybody, and no other datacenter is waited for |
 //! | nodes asked | replicas first, of one datacenter alone | a failover to another one would read behind it |
 //! | retry | the driver's default | never with a lower consistency; [`Attempts`](super::attempts) keeps it truthful |
-//! | speculative | one, after 300 ms | a frozen server of three costs a third of the requests otherwise [M] |
+//! | speculative | one, after 300 ms | a frozen server of three costs a third of the requests otherwise (measured) |
 //! | compression | none | messages are some hundred bytes on a near network: CPU is scarcer |
 //! | timestamps | each statement's own | ids and stamps decide, not the coordinator's clock |
 //! | paging | none: every read has a `LIMIT` | its page is one answer |

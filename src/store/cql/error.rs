@@ -139,7 +139,7 @@ pub(super) fn together(
 
 /// Whether an attempt that ended so cannot have been applied: it did not leave this process, or the
 /// coordinator refused it before it told any replica. Whatever is not known to be so is doubtful:
-/// a write that timed out is applied later [M], and a broken connection may have carried it.
+/// a write that timed out is applied later (measured), and a broken connection may have carried it.
 pub(super) const fn was_refused(error: &RequestAttemptError) -> bool {
     match error {
         RequestAttemptError::SerializationError(_)
