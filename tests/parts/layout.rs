@@ -16,10 +16,17 @@ pub struct Named {
 impl Named {
     /// So many buckets of each class, on these shards in their order.
     pub fn new(name: &'static str, buckets: u32, shards: &[RedisServer]) -> Self {
-        let shard = |(index, redis): (usize, &RedisServer)| {
-            format!("{{ name = \"r{}\", url = {:?} }}", index + 1, redis.url())
-        };
-        let shards: Vec<String> = shards.iter().enumerate().map(shard).collect();
+        Self::reached_by(name, buckets, shards.iter().map(RedisServer::url))
+    }
+
+    /// The same, with shards that are reached by these ways.
+    pub fn reached_by(
+        name: &'static str,
+        buckets: u32,
+        urls: impl Iterator<Item = String>,
+    ) -> Self {
+        let shard = |(index, url)| format!("{{ name = \"r{}\", url = {url:?} }}", index + 1);
+        let shards: Vec<String> = urls.enumerate().map(shard).collect();
         let table = format!(
             "[layouts.{name}]\nbuckets = {{ user = {buckets}, room = {buckets}, topic = {buckets} }}\n\
              redis = [{}]\n",

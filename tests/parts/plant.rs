@@ -59,9 +59,10 @@ impl Plant {
         node
     }
 
-    /// Starts the node of a place where none runs.
+    /// Starts the node of a place where none runs. `{node}` in the text is its number, from 1 on.
     pub async fn launch(&mut self, node: usize, layouts: &str) {
         let keyspace = self.keyspace.table();
+        let layouts = layouts.replace("{node}", &(node + 1).to_string());
         let place = &mut self.places[node];
         let text = format!(
             "[node]\nname = \"n{}\"\n\

@@ -60,17 +60,28 @@ impl Truth {
                 assert_eq!(shown.insert(body, id), None, "{body} is shown twice");
             }
         }
+        self.compare(&shown).expect("history is what was answered");
+    }
+
+    /// The first place where an answer and what is shown, (body, id), do not agree.
+    fn compare(&mut self, shown: &BTreeMap<u64, String>) -> Result<(), String> {
         for (body, told) in &self.told {
-            match told {
-                Told::Sent { id } => assert_eq!(shown.get(body), Some(id), "{body} was sent"),
-                Told::Refused { code } => {
-                    assert_eq!(shown.get(body), None, "{body} was refused: {code}");
+            let is_so = match (told, shown.get(body)) {
+                (Told::Sent { id }, there) => there == Some(id),
+                (Told::Refused { .. }, there) => there.is_none(),
+                (Told::Unknown, there) => {
+                    self.surfaced += usize::from(there.is_some());
+                    true
                 }
-                Told::Unknown => self.surfaced += usize::from(shown.contains_key(body)),
+            };
+            if !is_so {
+                return Err(format!("{body}: {told:?}, and shown is {:?}", shown.get(body)));
             }
         }
-        let strangers: Vec<_> = shown.keys().filter(|body| !self.told.contains_key(body)).collect();
-        assert!(strangers.is_empty(), "nobody sent {strangers:?}");
+        match shown.keys().find(|body| !self.told.contains_key(body)) {
+            Some(stranger) => Err(format!("nobody sent {stranger}")),
+            None => Ok(()),
+        }
     }
 }
 
@@ -90,5 +101,31 @@ impl fmt::Display for Truth {
             *counts.entry(word).or_default() += 1;
         }
         write!(f, "answers {counts:?}; {} of unknown outcome are in history", self.surfaced)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compared(told: Told, shown: &[(u64, &str)]) -> Option<usize> {
+        let mut truth = Truth { told: [(1, told)].into(), surfaced: 0 };
+        let shown = shown.iter().map(|(body, id)| (*body, (*id).to_owned())).collect();
+        truth.compare(&shown).ok()?;
+        Some(truth.surfaced)
+    }
+
+    #[test]
+    fn a_lie_is_found() {
+        let sent = || Told::Sent { id: "a".into() };
+        let refused = || Told::Refused { code: "unavailable".into() };
+        assert_eq!(compared(sent(), &[(1, "a")]), Some(0));
+        assert_eq!(compared(sent(), &[]), None, "it is lost");
+        assert_eq!(compared(sent(), &[(1, "b")]), None, "it is another one");
+        assert_eq!(compared(refused(), &[]), Some(0));
+        assert_eq!(compared(refused(), &[(1, "a")]), None, "it was stored");
+        assert_eq!(compared(Told::Unknown, &[]), Some(0));
+        assert_eq!(compared(Told::Unknown, &[(1, "a")]), Some(1));
+        assert_eq!(compared(Told::Unknown, &[(2, "a")]), None, "nobody sent it");
     }
 }

@@ -25,7 +25,7 @@ mod judge;
 mod lag;
 pub mod load;
 pub mod log;
-mod proxy;
+pub mod proxy;
 mod returns;
 pub mod scenarios;
 pub mod trial;
