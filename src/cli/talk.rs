@@ -27,6 +27,12 @@ struct Target {
 }
 
 impl Target {
+    /// Let in is enough for what needs no store.
+    async fn greet(self) -> Result<Client, Failure> {
+        let token = given_or_fresh(self.token, &self.user, self.config.as_deref())?;
+        Client::greet(&self.url, &token).await.map_err(Failure::failed)
+    }
+
     async fn login(self) -> Result<Client, Failure> {
         let token = given_or_fresh(self.token, &self.user, self.config.as_deref())?;
         Client::login(&self.url, &token).await.map_err(Failure::failed)
@@ -54,7 +60,7 @@ impl Pub {
             json!({"op": "publish", "subject": self.to, "data": data})
         };
         block_on(async {
-            let mut client = self.target.login().await?;
+            let mut client = self.target.greet().await?;
             println!("{}", answered(client.ask(request).await)?);
             Ok(())
         })
@@ -74,12 +80,15 @@ pub(super) struct Sub {
 impl Sub {
     pub(super) fn run(self) -> Result<(), Failure> {
         block_on(async {
-            let mut client = self.target.login().await?;
+            let mut client = self.target.greet().await?;
             let request = json!({"op": "subscribe", "patterns": self.patterns});
             answered(client.ask(request).await)?;
             eprintln!("subscribed");
             loop {
-                println!("{}", client.next().await.map_err(Failure::failed)?);
+                let frame = client.next().await.map_err(Failure::failed)?;
+                if frame["op"] != "cursor" {
+                    println!("{frame}");
+                }
             }
         })
     }

@@ -27,12 +27,19 @@ impl Client {
         Ok(Self { reader, writer, next_id: 0, waiting: VecDeque::new() })
     }
 
-    /// Connects and says `hello`; the session is live when this returns.
-    pub async fn login(url: &str, token: &str) -> Result<Self, ClientError> {
+    /// Connects and says `hello`; the session is let in when this returns, and may ask. It is live
+    /// later, or not at all while the store is away.
+    pub async fn greet(url: &str, token: &str) -> Result<Self, ClientError> {
         let mut client = Self::connect(url).await?;
         client.writer.send(&json!({"op": "hello", "token": token}).to_string()).await?;
+        client.until(|frame| frame["op"] == "ready").await.map_err(|error| client.why(error))?;
+        Ok(client)
+    }
+
+    /// Connects and says `hello`; the session is live when this returns.
+    pub async fn login(url: &str, token: &str) -> Result<Self, ClientError> {
+        let mut client = Self::greet(url, token).await?;
         client.until(|frame| frame["op"] == "cursor").await.map_err(|error| client.why(error))?;
-        client.waiting.retain(|frame| frame["op"] != "ready");
         Ok(client)
     }
 
