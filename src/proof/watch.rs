@@ -388,11 +388,7 @@ impl Watch {
             Heard::Up { whole, .. } => *whole || !self.rules.on(Rule::RepairAfterConfirmed),
             Heard::Down => false,
         };
-        // It unfreezes the watermark, which sessions then share and are read for from: without one
-        // they would be read for from the epoch on, day by day.
-        let is_placed = self.watermark.max(self.decided.unwrap_or_default()) > Micros::default();
-        is_placed
-            && self.shards.iter().all(is_whole)
+        self.shards.iter().all(is_whole)
             && (self.agrees() || !self.rules.on(Rule::RepairAfterAgreement))
             && self.last_repair.is_none_or(|last| now.since(last) >= REPAIR_PAUSE)
     }

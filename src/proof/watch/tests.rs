@@ -426,21 +426,6 @@ fn with_the_own_clock_unknown_nothing_is_decided_and_nothing_moves() {
 }
 
 #[test]
-fn the_first_repair_waits_until_the_clock_is_known() {
-    let mut scene = Scene::new();
-    scene.hear(0);
-    scene.hear(1);
-    scene.watch.clock_is_known(false);
-    scene.read(&[], 0.0);
-    assert_eq!(scene.orders(0.0), [], "there is no watermark to be shared");
-    scene.watch.clock_is_known(true);
-    scene.read(&[], 1.0);
-    let round = scene.repairs(1.0);
-    assert_eq!(scene.ends(&round, 1.0), wall(1.0) - READ_CAP);
-    assert!(!scene.is_frozen());
-}
-
-#[test]
 fn with_the_own_clock_unknown_breaks_are_found_all_the_same() {
     let mut scene = Scene::live();
     scene.watch.clock_is_known(false);
