@@ -10,7 +10,7 @@ use super::history::take_place_for_read;
 use super::inbox_order::Order;
 use super::inbox_place::Place;
 use super::membership::MEMBERSHIPS_MAX;
-use super::missed::{ACTIVITY_MAX, AHEAD};
+use super::missed::{ACTIVITY_DAYS, ACTIVITY_MAX, AHEAD};
 use super::{Router, Services};
 use crate::domain::{Conversation, Membership, MessageId, RoomId, UserId};
 use crate::hub::Session;
@@ -18,9 +18,6 @@ use crate::protocol::{
     Code, INBOX_LIMIT_MAX, Inbox, InboxItem, MessageText, Refusal, RequestId, ServerFrame,
 };
 use crate::store::{Day, HistoryRange, PageLimit};
-
-/// Days of activity that are looked through: as long as its rows are kept.
-const DAYS: u32 = 35;
 
 /// Reads of one inbox that are under way at once: what one takes must not bound the rate, and a
 /// user with thousands of rooms must not fill the store's queue.
@@ -168,7 +165,7 @@ impl Services {
     /// Adds direct conversations day by day, backwards, until it is known who comes next.
     async fn add_direct(&self, user: &UserId, order: &mut Order) -> Result<(), Refusal> {
         let last = Day::of(self.wall.now() + AHEAD).0;
-        for day in (last.saturating_sub(DAYS)..=last).rev().map(Day) {
+        for day in (last.saturating_sub(ACTIVITY_DAYS)..=last).rev().map(Day) {
             let rows = self.answer(self.store.activity(user, day, ACTIVITY_MAX)).await?;
             if order.day(day, rows) {
                 break;

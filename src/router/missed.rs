@@ -12,6 +12,10 @@ use crate::hub::Session;
 use crate::store::{Activity, Day, HistoryRange, Page, PageLimit, Pending, ReadError, Store};
 use crate::telemetry::Metrics;
 
+/// Days of activity that are looked through: as long as its rows are kept. No cursor is that old; a
+/// node that was not told a time yet has a watermark that is.
+pub(super) const ACTIVITY_DAYS: u32 = 35;
+
 /// Rows of a user's activity that are read of one day: beyond it something may be missing.
 pub(super) const ACTIVITY_MAX: usize = 2000;
 
@@ -84,7 +88,8 @@ impl Reader<'_> {
         let last = Day::of(self.wall.now() + AHEAD);
         let mut newest: Vec<Activity> = Vec::new();
         let mut whole = true;
-        for day in Day::of(above).0..=last.0 {
+        let first = Day::of(above).0.max(last.0.saturating_sub(ACTIVITY_DAYS));
+        for day in first..=last.0 {
             let rows = self.read(|| self.store.activity(user, Day(day), ACTIVITY_MAX)).await?;
             whole &= rows.len() < ACTIVITY_MAX;
             // The last day counts: it has the newest.

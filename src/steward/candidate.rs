@@ -7,6 +7,10 @@ use crate::domain::Micros;
 use crate::layout::Layout;
 use crate::roster::{Row, ShardTag, State};
 
+/// The first row of an incarnation, one in 2 s, that tells how its links are: what lets a node in is
+/// its first, which was written before any link was up.
+const LINKS_TRIED: u64 = 3;
+
 /// A node that is judged.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Candidate<'a> {
@@ -93,8 +97,7 @@ impl Candidate<'_> {
         let is_lost = |(place, name): &(usize, &String)| {
             let tag = ShardTag::of(name);
             let deaf = self.lost.contains(place);
-            // What lets a node in is its first row, which was written before any link was up.
-            let told = self.serving && !own.is_empty();
+            let told = own.iter().any(|row| row.counter >= LINKS_TRIED);
             let mute = told && !own.iter().any(|row| publishes(row, tag));
             (deaf || mute) && others.iter().any(|row| publishes(row, tag))
         };

@@ -228,3 +228,14 @@ async fn a_read_that_fails_is_tried_again_for_so_many_times() {
     assert!(reader.newest(&with("bob"), at(0), 1).await.is_none());
     assert!(reader.each_above(&with("bob"), at(0), |_| {}).await.is_none());
 }
+
+#[tokio::test]
+async fn activity_is_read_for_as_long_as_it_is_kept_and_no_longer() {
+    let library = Library::new(at(0));
+    let day = 86_400;
+    library.keep_at("old", [-i64::from(ACTIVITY_DAYS + 1) * day]).await;
+    library.keep_at("bob", [-i64::from(ACTIVITY_DAYS) * day + 1, -1]).await;
+    let since_ever = library.changed(Micros(0)).await;
+    assert_eq!(since_ever, (vec![library.with("bob")], true));
+    assert_eq!(library.reads(), u64::from(ACTIVITY_DAYS) + 1, "a read a day");
+}
