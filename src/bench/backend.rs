@@ -1,10 +1,10 @@
-//! A backend that makes rooms over HTTP, on one connection.
+//! HTTP of the load: a backend that makes rooms on one connection, and what listeners serve.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::{Method, Request};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -22,13 +22,7 @@ impl Backend {
     /// Connects to the node whose WebSocket is at `url`.
     pub(super) async fn connect(url: &str) -> Result<Self, BenchError> {
         let authority = url.trim_start_matches("ws://").split('/').next().unwrap_or_default();
-        let stream = TcpStream::connect(authority).await?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(wrong)?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection of the load ended");
-            }
-        });
+        let sender = open(authority).await?;
         let bearer = format!("Bearer {}", LoadTokens::new().of_service());
         Ok(Self { sender, authority: authority.to_owned(), bearer })
     }
@@ -43,14 +37,41 @@ impl Backend {
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
             .map_err(|error| BenchError::Answer(error.to_string()))?;
-        let response = self.sender.send_request(request).await.map_err(wrong)?;
-        let status = response.status();
-        let body = response.into_body().collect().await.map_err(wrong)?.to_bytes();
+        let (status, body) = ask(&mut self.sender, request).await?;
         if status.is_success() {
             return Ok(());
         }
-        Err(BenchError::Answer(format!("{path}: {status} {}", String::from_utf8_lossy(&body))))
+        Err(BenchError::Answer(format!("{path}: {status} {body}")))
     }
+}
+
+/// The body of what a listener serves at a path.
+pub(super) async fn get(authority: &str, path: &str) -> Result<String, BenchError> {
+    let request = Request::get(path).header(HOST, authority).body(Full::default());
+    let request = request.map_err(|error| BenchError::Answer(error.to_string()))?;
+    let (_, body) = ask(&mut open(authority).await?, request).await?;
+    Ok(body)
+}
+
+async fn open(authority: &str) -> Result<SendRequest<Full<Bytes>>, BenchError> {
+    let stream = TcpStream::connect(authority).await?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(wrong)?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection of the load ended");
+        }
+    });
+    Ok(sender)
+}
+
+async fn ask(
+    sender: &mut SendRequest<Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+) -> Result<(StatusCode, String), BenchError> {
+    let response = sender.send_request(request).await.map_err(wrong)?;
+    let status = response.status();
+    let body = response.into_body().collect().await.map_err(wrong)?.to_bytes();
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
 }
 
 fn wrong(error: hyper::Error) -> BenchError {

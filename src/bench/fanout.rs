@@ -205,10 +205,7 @@ impl Fanout {
             let member = members[member].clone();
             asking.spawn(async move { member.ask(u64::from(publish), request).await });
         }
-        while !asking.is_empty() {
-            finish_one(&mut asking).await?;
-        }
-        Ok(())
+        finish_all(asking).await
     }
 
     /// Who publishes what next: messages and events in turn, until one kind is used up.
@@ -285,4 +282,14 @@ pub(super) async fn finish_one(
         Some(Ok(Err(error))) => Err(error),
         Some(Err(error)) => Err(BenchError::Answer(error.to_string())),
     }
+}
+
+/// Waits for all that are left.
+pub(super) async fn finish_all(
+    mut asking: JoinSet<Result<bool, BenchError>>,
+) -> Result<(), BenchError> {
+    while !asking.is_empty() {
+        finish_one(&mut asking).await?;
+    }
+    Ok(())
 }

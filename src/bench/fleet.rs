@@ -2,14 +2,7 @@
 
 use std::str::FromStr;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
-use hyper::Request;
-use hyper::client::conn::http1::handshake;
-use hyper::header::HOST;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-
+use super::backend::get;
 use super::error::BenchError;
 use crate::node::{Cluster, ClusterPlan, Node};
 use crate::telemetry::Received;
@@ -109,7 +102,7 @@ impl Fleet {
             Self::Running(nodes) => {
                 let mut counts = Counts::default();
                 for node in nodes {
-                    read_counts(&metrics(&node.operator).await?, &mut counts);
+                    read_counts(&get(&node.operator, "/metrics").await?, &mut counts);
                 }
                 Ok(counts)
             }
@@ -134,26 +127,6 @@ fn read_counts(metrics: &str, counts: &mut Counts) {
             counts.add(outcome, count.parse().unwrap_or_default());
         }
     }
-}
-
-/// The metrics of a node.
-async fn metrics(operator: &str) -> Result<String, BenchError> {
-    let stream = TcpStream::connect(operator).await?;
-    let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(wrong)?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection of the load ended");
-        }
-    });
-    let request = Request::get("/metrics").header(HOST, operator).body(Empty::<Bytes>::new());
-    let request = request.map_err(|error| BenchError::Answer(error.to_string()))?;
-    let response = sender.send_request(request).await.map_err(wrong)?;
-    let body = response.into_body().collect().await.map_err(wrong)?.to_bytes();
-    Ok(String::from_utf8_lossy(&body).into_owned())
-}
-
-fn wrong(error: hyper::Error) -> BenchError {
-    BenchError::Answer(error.to_string())
 }
 
 #[cfg(test)]

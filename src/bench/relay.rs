@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::cast::{LoadTokens, Member, Role, assemble, settle};
 use super::child::Server;
 use super::error::BenchError;
-use super::fanout::finish_one;
+use super::fanout::{finish_all, finish_one};
 use super::ledger::Ledger;
 use super::report::TableRow;
 use crate::config::Config;
@@ -205,10 +205,7 @@ impl Relay {
             let member = members[place].clone();
             asking.spawn(async move { member.ask(u64::from(event), request).await });
         }
-        while !asking.is_empty() {
-            finish_one(&mut asking).await?;
-        }
-        Ok(())
+        finish_all(asking).await
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::backend::Backend;
 use super::cast::{LoadTokens, Member, Role, assemble, settle};
 use super::error::BenchError;
-use super::fanout::finish_one;
+use super::fanout::{finish_all, finish_one};
 use super::ledger::Ledger;
 use super::report::TableRow;
 use crate::node::{Cluster, ClusterPlan, Node};
@@ -209,9 +209,7 @@ impl Rooms {
             let request = json!({"op": "send", "conversation": conversation, "body": message});
             asking.spawn(async move { session.ask(u64::from(message), request).await });
         }
-        while !asking.is_empty() {
-            finish_one(&mut asking).await?;
-        }
+        finish_all(asking).await?;
         Ok(by_member)
     }
 }

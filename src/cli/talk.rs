@@ -27,14 +27,18 @@ struct Target {
 }
 
 impl Target {
+    fn token(&self) -> Result<String, Failure> {
+        given_or_fresh(self.token.clone(), &self.user, self.config.as_deref())
+    }
+
     /// Let in is enough for what needs no store.
     async fn greet(self) -> Result<Client, Failure> {
-        let token = given_or_fresh(self.token, &self.user, self.config.as_deref())?;
+        let token = self.token()?;
         Client::greet(&self.url, &token).await.map_err(Failure::failed)
     }
 
     async fn login(self) -> Result<Client, Failure> {
-        let token = given_or_fresh(self.token, &self.user, self.config.as_deref())?;
+        let token = self.token()?;
         Client::login(&self.url, &token).await.map_err(Failure::failed)
     }
 }

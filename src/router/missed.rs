@@ -9,12 +9,14 @@ use crate::domain::{
     ADOPTION_LIMIT, Conversation, Membership, Message, MessageId, Micros, RoomId, UserId,
 };
 use crate::hub::Session;
-use crate::store::{Activity, Day, HistoryRange, Page, PageLimit, Pending, ReadError, Store};
+use crate::store::{
+    ACTIVITY_KEPT, Activity, Day, HistoryRange, Page, PageLimit, Pending, ReadError, Store,
+};
 use crate::telemetry::Metrics;
 
 /// Days of activity that are looked through: as long as its rows are kept. No cursor is that old; a
 /// node that was not told a time yet has a watermark that is.
-pub(super) const ACTIVITY_DAYS: u32 = 35;
+pub(super) const ACTIVITY_DAYS: u32 = (ACTIVITY_KEPT.as_secs() / (24 * 60 * 60)) as u32;
 
 /// Rows of a user's activity that are read of one day: beyond it something may be missing.
 pub(super) const ACTIVITY_MAX: usize = 2000;

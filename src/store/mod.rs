@@ -84,6 +84,10 @@ pub struct NonceRecord {
     pub content: u128,
 }
 
+/// How long it is known which direct conversations were active on a day: whoever comes back later
+/// is not told what he missed.
+pub const ACTIVITY_KEPT: Duration = Duration::from_hours(35 * 24);
+
 /// How long a nonce is remembered: from the time of its message's id, by the wall clock.
 pub const NONCE_KEPT: Duration = Duration::from_hours(24);
 

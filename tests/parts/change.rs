@@ -8,7 +8,7 @@ use serde_json::json;
 use super::keyspace::Keyspace;
 use super::layout::{FEW, MANY, Named, layouts};
 use super::plant::{Plant, READY};
-use super::truth::Truth;
+use super::truth::judge;
 use crate::cluster::chat::{body, login, send};
 use crate::cluster::shards::channel;
 use crate::cluster::watch::trial::Trial;
@@ -62,13 +62,7 @@ async fn three_rolls_under_load_lose_nothing() {
         println!("roll {}: {acked} acked in {:.1} s", roll + 1, begin.0.elapsed().as_secs_f64());
     }
     trial.log().lock().note_healed();
-    let (log, users) = (trial.log(), trial.users.clone());
-    let verdict = trial.end().await;
-    let mut truth = Truth::of(&log.lock());
-    truth.check(&users, &plant.url(0)).await;
-    println!("{truth}");
-    plant.end_all();
-    verdict.assert_proven();
+    judge(trial, plant).await;
 }
 
 /// Alice on the first node and Bob on the second hear each other.

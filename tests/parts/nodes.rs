@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::keyspace::Keyspace;
 use super::layout::{MANY, Named, layouts};
 use super::plant::Plant;
-use super::truth::Truth;
+use super::truth::judge;
 use crate::cluster::watch::fault::Fault;
 use crate::cluster::watch::proxy::Proxy;
 use crate::cluster::watch::scenarios::play;
@@ -94,11 +94,5 @@ async fn one_node_is_killed() {
     plant.all_ready().await;
     trial.log().lock().note_healed();
     trial.load.more(AROUND).await;
-    let (log, users) = (trial.log(), trial.users.clone());
-    let verdict = trial.end().await;
-    let mut truth = Truth::of(&log.lock());
-    truth.check(&users, &plant.url(0)).await;
-    println!("{truth}");
-    plant.end_all();
-    verdict.assert_proven();
+    judge(trial, plant).await;
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::keyspace::Keyspace;
 use super::layout::{MANY, Named, layouts};
 use super::plant::{Plant, READY};
-use super::truth::Truth;
+use super::truth::judge;
 use crate::cluster::chat::{login, publish, subscribe};
 use crate::cluster::rooms::frame;
 use crate::cluster::watch::log::Fact;
@@ -123,16 +123,8 @@ impl Stage {
 
     /// Everything that was acknowledged is everywhere, and every answer was true.
     async fn end(self) {
-        let Self { server, redis: _redis, mut plant, trial, topic } = self;
-        let (log, users) = (trial.log(), trial.users.clone());
-        let verdict = trial.end().await;
-        let mut truth = Truth::of(&log.lock());
-        truth.check(&users, &plant.url(0)).await;
-        println!("{truth}");
-        drop(topic);
-        plant.end_all();
-        drop(server);
-        verdict.assert_proven();
+        drop(self.topic);
+        judge(self.trial, self.plant).await;
     }
 }
 

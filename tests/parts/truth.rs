@@ -6,9 +6,11 @@ use std::fmt;
 use narrowcast::client::Nonce;
 use serde_json::Value;
 
+use super::plant::Plant;
 use crate::cluster::chat::{history, login};
 use crate::cluster::watch::load::User;
 use crate::cluster::watch::log::{Fact, Log};
+use crate::cluster::watch::trial::Trial;
 
 /// What became of a send, as its sender was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,15 +25,27 @@ enum Told {
     },
 }
 
+/// Ends a trial and its nodes: every answer was true, and everything that was acknowledged is
+/// everywhere.
+pub async fn judge(trial: Trial, mut plant: Plant) {
+    let (log, users) = (trial.log(), trial.users.clone());
+    let verdict = trial.end().await;
+    let mut truth = Truth::of(&log.lock());
+    truth.check(&users, &plant.url(0)).await;
+    println!("{truth}");
+    plant.end_all();
+    verdict.assert_proven();
+}
+
 /// All sends, by their bodies, each of which is sent once.
-pub struct Truth {
+struct Truth {
     told: BTreeMap<u64, Told>,
     /// Sends of unknown outcome that history shows.
     surfaced: usize,
 }
 
 impl Truth {
-    pub fn of(log: &Log) -> Self {
+    fn of(log: &Log) -> Self {
         let mut bodies: HashMap<&Nonce, u64> = HashMap::new();
         let mut told = BTreeMap::new();
         for line in &log.lines {
@@ -51,7 +65,7 @@ impl Truth {
 
     /// Reads every conversation of pairs: what was called sent is there, by its id; what was
     /// refused is not; and nothing that nobody sent is there.
-    pub async fn check(&mut self, pairs: &[User], url: &str) {
+    async fn check(&mut self, pairs: &[User], url: &str) {
         let mut shown: BTreeMap<u64, String> = BTreeMap::new();
         for pair in pairs.chunks(2) {
             let mut reader = login(url, &pair[0].token).await;

@@ -23,10 +23,7 @@ pub(super) use meta::admitted;
 
 use std::time::Duration;
 
-use crate::store::{NONCE_KEPT, ROSTER_KEPT};
-
-/// How long activity is kept: as far as an inbox looks back.
-const ACTIVITY_KEPT: Duration = Duration::from_hours(35 * 24);
+use crate::store::{ACTIVITY_KEPT, NONCE_KEPT, ROSTER_KEPT};
 
 /// What a row of `windows` outlives the messages of its window by: it is written once, early in a
 /// window of up to a day, and must be there for the last of them; and a day more for a node that

@@ -1,7 +1,7 @@
 //! The server that the tests use, and servers of their own for those that break one.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,8 @@ const ADDRESS: &str = "NARROWCAST_TEST_CQL";
 /// The variable that says where the jars of a server are, in `lib`.
 const HOME: &str = "NARROWCAST_TEST_CQL_HOME";
 
-/// What `scripts/cql/server` starts one with.
-const CONF: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/cql");
+/// What starts one.
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/cql/server");
 
 /// A server answers within 10 s beside a build.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
@@ -40,7 +40,8 @@ fn variable(name: &str) -> String {
 pub(super) struct Server {
     child: Child,
     data: TempDir,
-    home: PathBuf,
+    /// What its configuration has more.
+    lines: String,
     port: u16,
     storage_port: u16,
 }
@@ -53,15 +54,9 @@ impl Server {
 
     /// Starts one in a directory, its configuration with these lines added.
     pub(super) async fn configured(data: TempDir, lines: &str) -> Self {
-        let home = PathBuf::from(variable(HOME));
-        let conf = data.path().join("conf");
-        std::fs::create_dir(&conf).unwrap();
-        std::fs::copy(format!("{CONF}/logback.xml"), conf.join("logback.xml")).unwrap();
-        let yaml = std::fs::read_to_string(format!("{CONF}/cassandra.yaml")).unwrap();
-        std::fs::write(conf.join("cassandra.yaml"), yaml + "\n" + lines).unwrap();
         let (port, storage_port) = (free_port(), free_port());
-        let child = spawn(&home, data.path(), port, storage_port);
-        let mut server = Self { child, data, home, port, storage_port };
+        let child = spawn(data.path(), lines, port, storage_port);
+        let mut server = Self { child, data, lines: lines.to_owned(), port, storage_port };
         server.ready().await;
         server
     }
@@ -85,7 +80,7 @@ impl Server {
 
     /// Starts it again on the same data.
     pub(super) async fn restart(&mut self) {
-        self.child = spawn(&self.home, self.data.path(), self.port, self.storage_port);
+        self.child = spawn(self.data.path(), &self.lines, self.port, self.storage_port);
         self.ready().await;
     }
 
@@ -112,20 +107,16 @@ impl Drop for Server {
     }
 }
 
-fn spawn(home: &Path, data: &Path, port: u16, storage_port: u16) -> Child {
+/// The script becomes the server: its number is the server's.
+fn spawn(data: &Path, lines: &str, port: u16, storage_port: u16) -> Child {
     let log = std::fs::File::create(data.join("log")).unwrap();
-    let setting = |key: &str, value: &str| format!("-Dcassandra.settings.{key}={value}");
-    Command::new("java")
-        .arg(format!("@{CONF}/jvm.args"))
-        .args(["-cp", &format!("{}:{}/lib/*", data.join("conf").display(), home.display())])
-        .arg(format!("-Dcassandra.storagedir={}", data.display()))
-        .arg("-Dcassandra.superuser_setup_delay_ms=0")
-        .arg(setting("listen_address", "127.0.0.1"))
-        .arg(setting("rpc_address", "127.0.0.1"))
-        .arg(setting("native_transport_port", &port.to_string()))
-        .arg(setting("storage_port", &storage_port.to_string()))
-        .arg(setting("initial_token", "-9223372036854775807"))
-        .arg("org.apache.cassandra.service.CassandraDaemon")
+    Command::new(SCRIPT)
+        .args(["run", "1"])
+        .env("CQL_HOME", variable(HOME))
+        .env("CQL_RUN", data)
+        .env("CQL_YAML", lines)
+        .env("CQL_PORT", port.to_string())
+        .env("CQL_STORAGE_PORT", storage_port.to_string())
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
