@@ -16,7 +16,8 @@ pub enum Verdict {
     Starting,
     /// All is well.
     Ready,
-    /// Some link is down: sends are stored, live delivery is not whole.
+    /// Some link is down, so that live delivery is not whole, or the store or the time is away, so
+    /// that sends are refused: likely for all nodes, and topics and sessions go on.
     Degraded,
     /// Its store takes no writes until a restart, it has lost a shard that others reach, or its clock
     /// is off and there are others: no sessions are taken.

@@ -169,6 +169,7 @@ impl Steward {
             self.watch.read_begins(begun);
         }
         let now = self.plan.clock.moment();
+        self.plan.standing.keep(self.troubles(now));
         while let Some(order) = self.watch.poll(now) {
             self.carry_out(order);
         }
@@ -178,6 +179,16 @@ impl Steward {
         }
         self.plan.metrics.watermark.set(self.watch.watermark().0 as i64);
         self.plan.metrics.frozen.set(self.plan.view.look().frozen.into());
+    }
+
+    /// What the node has with the store.
+    fn troubles(&self, now: Moment) -> Vec<Trouble> {
+        let no_lease = self.reads.is_serving() && self.plan.view.lease().is_none();
+        let troubles = [
+            self.reads.are_late(now).then_some(Trouble::Unread),
+            no_lease.then_some(Trouble::NoLease),
+        ];
+        troubles.into_iter().flatten().collect()
     }
 
     /// The node's time became known, or unknown: then no cursor moves, and what has an id that is not

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::StewardPlan;
 use super::candidate::Candidate;
+use super::standing::UNREAD;
 use crate::domain::{Moment, Now};
 use crate::roster::{Row, State};
 
@@ -20,6 +21,8 @@ pub(super) struct Reads {
     plan: Arc<StewardPlan>,
     reading: Option<Reading>,
     due: Moment,
+    /// When the last one that succeeded returned, or the first was due.
+    read: Moment,
     serving: bool,
     /// How often this node had become a tap when the read began.
     tap_begins: u64,
@@ -34,7 +37,7 @@ impl std::fmt::Debug for Reads {
 impl Reads {
     pub(super) fn new(plan: Arc<StewardPlan>) -> Self {
         let due = plan.clock.moment();
-        Self { plan, reading: None, due, serving: false, tap_begins: 0 }
+        Self { plan, reading: None, due, read: due, serving: false, tap_begins: 0 }
     }
 
     /// Begins a read if one is due: both clocks as they were before it was issued.
@@ -73,7 +76,20 @@ impl Reads {
         let Some(reading) = &mut self.reading else { return std::future::pending().await };
         let rows = reading.await;
         self.reading = None;
+        if rows.is_some() {
+            self.read = self.plan.clock.moment();
+        }
         rows
+    }
+
+    /// Whether what is known of the others is old.
+    pub(super) fn are_late(&self, now: Moment) -> bool {
+        now.since(self.read) > UNREAD
+    }
+
+    /// Whether the node was let in.
+    pub(super) const fn is_serving(&self) -> bool {
+        self.serving
     }
 
     /// Judges the node by the living rows: the part that it says it plays. `lost` are the shards

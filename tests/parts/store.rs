@@ -31,6 +31,9 @@ const UNDER_WAY: usize = 30;
 /// How long the server is frozen: beyond what is waited for a write (3 s) and a lease (8 s).
 const FROZEN: Duration = Duration::from_secs(10);
 
+/// What a node without its store says of itself: it takes sessions, and no sends.
+const AWAY: [&str; 2] = ["store: the roster was not read", "store: no row of this node"];
+
 /// Between two events of a topic.
 const BETWEEN_EVENTS: Duration = Duration::from_millis(100);
 
@@ -93,6 +96,19 @@ impl Stage {
         self.count(|fact| matches!(fact, Fact::Unknown | Fact::Refused { .. }))
     }
 
+    /// Every node says what it lacks, and goes on.
+    async fn all_degraded(&self) {
+        for node in 0..NODES {
+            let operator = self.plant.operator(node);
+            let said = || {
+                let (status, verdict, reasons) = operator.readiness();
+                let all = AWAY.iter().all(|part| reasons.contains(part));
+                status == 200 && verdict == "degraded" && all
+            };
+            eventually_within(READY, "it says that its store is away", said).await;
+        }
+    }
+
     /// The server starts again, and topics go on meanwhile.
     async fn with_the_server_back(self) -> Self {
         let Self { mut server, redis, plant, trial, mut topic } = self;
@@ -140,6 +156,7 @@ async fn a_store_that_dies_and_comes_back() {
         stage.topic.goes_on().await;
         tokio::time::sleep(BETWEEN_EVENTS).await;
     }
+    stage.all_degraded().await;
     let unknown = stage.count(|fact| matches!(fact, Fact::Unknown));
     assert!(unknown <= UNDER_WAY, "{unknown} sends to a server that is not there may be stored");
     let mut stage = stage.with_the_server_back().await;
