@@ -79,7 +79,9 @@ fn metrics(readiness: &Readiness, services: &Services) -> String {
         gauge.set(count);
     }
     let watermark = Micros(metrics.watermark.get() as u64);
-    metrics.watermark_lag.set(services.wall.now().since(watermark).as_secs_f64());
+    let lag = services.wall.now().since(watermark).as_secs_f64();
+    // There is none before the first: no alarm that compares is raised by that.
+    metrics.watermark_lag.set(if watermark == Micros(0) { f64::NAN } else { lag });
     if let Some(figures) = services.store.figures() {
         metrics.show_store(&figures);
     }

@@ -12,6 +12,10 @@ use crate::protocol::{MessageText, ServerFrame};
 /// The oldest cursor that is resumed from.
 const CURSOR_AGE_MAX: Duration = Duration::from_hours(7 * 24);
 
+/// How much younger a cursor must be than messages become: what lies above it must not expire
+/// before the resume has read it, and the clocks of nodes and servers may differ.
+const EXPIRY_MARGIN: Duration = Duration::from_mins(10);
+
 /// How far ahead of this node's clock a cursor may be.
 const CURSOR_AHEAD_MAX: Duration = Duration::from_secs(10);
 
@@ -51,7 +55,7 @@ impl Router {
         let Some(text) = cursor else { return Claim::Nothing };
         let now = self.services.wall.now();
         match self.services.seal.open(&session.user, text) {
-            Ok(time) if now.since(time) <= CURSOR_AGE_MAX && time <= now + CURSOR_AHEAD_MAX => {
+            Ok(time) if is_resumed_from(time, now, self.services.store.retention()) => {
                 Claim::Cursor(time)
             }
             Ok(time) => {
@@ -263,4 +267,34 @@ pub struct ResumeBounds {
     pub conversation: usize,
     /// Messages in all.
     pub messages: usize,
+}
+
+/// Whether all that lies above a cursor may still be there. `kept` is how long messages are.
+fn is_resumed_from(cursor: Micros, now: Micros, kept: Option<Duration>) -> bool {
+    let kept = kept.map_or(CURSOR_AGE_MAX, |kept| kept.saturating_sub(EXPIRY_MARGIN));
+    now.since(cursor) <= kept.min(CURSOR_AGE_MAX) && cursor <= now + CURSOR_AHEAD_MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_good_as_long_as_what_lies_above_it_is_kept() {
+        let days = |days: u64| Duration::from_hours(24 * days);
+        let now = Micros(0) + days(20_000);
+        let is_good = |age, kept| is_resumed_from(now - age, now, kept);
+        for (kept, oldest) in [
+            (None, days(7)),
+            (Some(days(30)), days(7)),
+            (Some(days(7)), Duration::from_mins(7 * 24 * 60 - 10)),
+            (Some(days(1)), Duration::from_mins(24 * 60 - 10)),
+            (Some(Duration::ZERO), Duration::ZERO),
+        ] {
+            assert!(is_good(oldest, kept), "{kept:?}");
+            assert!(!is_good(oldest + Duration::from_micros(1), kept), "{kept:?}");
+        }
+        assert!(is_resumed_from(now + CURSOR_AHEAD_MAX, now, None));
+        assert!(!is_resumed_from(now + CURSOR_AHEAD_MAX + Duration::from_micros(1), now, None));
+    }
 }

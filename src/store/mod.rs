@@ -121,6 +121,11 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
         true
     }
 
+    /// How long messages are kept from when they are written; none is for ever.
+    fn retention(&self) -> Option<Duration> {
+        None
+    }
+
     /// Stores a message: its row and, of a direct conversation, the activity of both users on the
     /// day of its id and the membership of both; of a room, its head. Together or not at all.
     fn append(&self, message: Arc<Message>) -> Pending<Result<(), AppendError>>;

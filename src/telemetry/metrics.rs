@@ -120,7 +120,7 @@ pub struct Metrics {
     pub rounds: [Counter; 2],
     /// The watermark, in microseconds of the Unix epoch.
     pub watermark: Gauge,
-    /// How far the watermark is behind the clock, in seconds.
+    /// How far the watermark is behind the clock, in seconds; NaN before the first.
     pub watermark_lag: Gauge<f64, std::sync::atomic::AtomicU64>,
     /// Whether the watermark is frozen.
     pub frozen: Gauge,
@@ -175,7 +175,7 @@ impl Metrics {
         let help = "Useful pushes among those received, echoes left out";
         registry.register("bus_useful_share", help, useful_share.clone());
         let watermark_lag = Gauge::default();
-        let help = "How far the watermark is behind the clock";
+        let help = "How far the watermark is behind the clock, NaN before the first";
         registry.register("watermark_lag_seconds", help, watermark_lag.clone());
         let clock_offset = Gauge::default();
         let help = "How far this node's time is ahead of the store's, as last measured";

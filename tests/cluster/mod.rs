@@ -11,7 +11,7 @@ mod memory;
 mod nonces;
 mod overheard;
 mod refusals;
-mod resume;
+pub mod resume;
 pub mod rooms;
 pub mod shards;
 mod stage;

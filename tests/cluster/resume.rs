@@ -10,15 +10,15 @@ use super::chat::{login, next, send};
 use crate::harness::{Demo, Served, eventually, token};
 
 /// What a `hello` with a cursor was answered with.
-struct Resumed {
-    client: Client,
+pub struct Resumed {
+    pub client: Client,
     /// Bodies of the messages before the cursor, in order.
-    missed: Vec<Value>,
-    cursor: Value,
+    pub missed: Vec<Value>,
+    pub cursor: Value,
 }
 
 /// Comes back with a cursor, or with none.
-async fn resume(url: &str, token: &str, cursor: Option<&str>) -> Resumed {
+pub async fn resume(url: &str, token: &str, cursor: Option<&str>) -> Resumed {
     let mut client = Client::connect(url).await.expect("the node is there");
     let mut hello = json!({"op": "hello", "token": token});
     if let Some(cursor) = cursor {
@@ -38,11 +38,11 @@ async fn resume(url: &str, token: &str, cursor: Option<&str>) -> Resumed {
 }
 
 impl Resumed {
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         self.cursor["cursor"].as_str().expect("a cursor").to_owned()
     }
 
-    fn assert_whole(&self) {
+    pub fn assert_whole(&self) {
         let told = (&self.cursor["complete"], &self.cursor["gaps"]);
         assert_eq!(told, (&json!(true), &json!([])), "{}", self.cursor);
     }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use scylla::client::session_builder::SessionBuilder;
+
 use crate::harness::Process;
 
 /// The variable that says where the tests' server is, `host:port`.
@@ -12,6 +14,8 @@ const ADDRESS: &str = "NARROWCAST_TEST_CQL";
 pub struct Keyspace {
     address: String,
     name: String,
+    /// How long messages are kept; 0 is for ever.
+    days: u32,
 }
 
 impl Keyspace {
@@ -25,15 +29,30 @@ impl Keyspace {
 
     pub fn on(address: &str) -> Self {
         let name = format!("parts_{:016x}", rand::random::<u64>());
-        Self { address: address.to_owned(), name }
+        Self { address: address.to_owned(), name, days: 0 }
+    }
+
+    /// The same, where messages are kept for so many days.
+    pub fn keeping(self, days: u32) -> Self {
+        Self { days, ..self }
     }
 
     /// The configuration of a store in it.
     pub fn table(&self) -> String {
-        let Self { address, name } = self;
+        let Self { address, name, days } = self;
         format!(
-            "[store]\nbackend = \"cql\"\nnodes = [{address:?}]\nkeyspace = {name:?}\nreplication = 1\n"
+            "[store]\nbackend = \"cql\"\nnodes = [{address:?}]\nkeyspace = {name:?}\n\
+             replication = 1\nretention_days = {days}\n"
         )
+    }
+
+    /// What is written to a table from now on expires so soon: for those who cannot wait a day.
+    pub async fn expire_within(&self, table: &str, seconds: u32) {
+        let session = SessionBuilder::new().known_node(&self.address).build().await;
+        let session = session.expect("the server is there");
+        let name = &self.name;
+        let alter = format!("ALTER TABLE {name}.{table} WITH default_time_to_live = {seconds}");
+        session.query_unpaged(alter, ()).await.expect("it alters a table");
     }
 
     /// Makes it, by the command that operators use.

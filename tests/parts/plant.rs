@@ -77,6 +77,10 @@ impl Plant {
         place.served = Some(aside(move || Served::start(&config)).await);
     }
 
+    pub const fn keyspace(&self) -> &Keyspace {
+        &self.keyspace
+    }
+
     pub fn url(&self, node: usize) -> String {
         format!("ws://127.0.0.1:{}/v1/ws", self.places[node].clients)
     }

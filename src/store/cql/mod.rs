@@ -46,6 +46,7 @@ mod writes;
 
 use std::future::ready;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
@@ -76,6 +77,7 @@ const UPKEEP_IN_FLIGHT: usize = 16;
 #[derive(Debug)]
 pub struct Cql {
     identity: Identity,
+    retention: Option<Duration>,
     wire: Arc<Wire>,
     thread: StoreThread,
     writes: Gate,
@@ -105,6 +107,7 @@ impl Cql {
     fn new(options: &CqlOptions, thread: StoreThread, (wire, identity): Opened) -> Arc<Self> {
         Arc::new(Self {
             identity,
+            retention: options.retention,
             wire: Arc::new(wire),
             thread,
             writes: Gate::new(options.writes_in_flight),
@@ -199,6 +202,10 @@ impl Store for Cql {
 
     fn time(&self) -> Pending<Result<Micros, ReadError>> {
         self.ask(&self.upkeep, |wire| async move { reads::time(&wire).await })
+    }
+
+    fn retention(&self) -> Option<Duration> {
+        self.retention
     }
 
     fn append(&self, message: Arc<Message>) -> Pending<Result<(), AppendError>> {

@@ -26,12 +26,13 @@ pub struct Skewed {
     ahead: AtomicI64,
     has_clock: bool,
     floor: Micros,
+    retention: Option<Duration>,
 }
 
 impl Skewed {
     pub fn new(inner: Arc<dyn Store>, ahead: i64) -> Self {
         let floor = inner.floor();
-        Self { inner, ahead: AtomicI64::new(ahead), has_clock: true, floor }
+        Self { inner, ahead: AtomicI64::new(ahead), has_clock: true, floor, retention: None }
     }
 
     /// The same, with a clock that nobody needs to agree with.
@@ -42,6 +43,11 @@ impl Skewed {
     /// The same, so that a node starts with a clock that is ahead.
     pub fn starting_ahead(self, by: Duration) -> Self {
         Self { floor: WallClock::system() + by, ..self }
+    }
+
+    /// The same, where messages are kept for so long.
+    pub fn keeping(self, retention: Duration) -> Self {
+        Self { retention: Some(retention), ..self }
     }
 
     pub fn set_ahead(&self, millis: i64) {
@@ -72,6 +78,10 @@ impl Store for Skewed {
 
     fn identity(&self) -> &Identity {
         self.inner.identity()
+    }
+
+    fn retention(&self) -> Option<Duration> {
+        self.retention
     }
 
     fn floor(&self) -> Micros {
