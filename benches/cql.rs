@@ -1,21 +1,30 @@
 //! What a stored message costs on a CQL server, beside the bare insert of one row of the same bytes
-//! by the same driver, on the same server in the same run, in turn.
+//! by the same driver, on the same server in the same run, in turn: through the store's port, and
+//! from a client's `send` to its `sent`, through a node, limits included.
 //!
 //! `cargo bench --bench cql -- HOST:PORT [MESSAGES]`: how many at the deepest level, a tenth of it
 //! with one in flight. It makes a keyspace of its own and drops it. A message of a running direct
-//! conversation is three rows, of a room two, the first of a direct one six.
+//! conversation is three rows, of a room two, the first of a direct one six. Through a node each
+//! session has one in flight; the sessions share the two cores with it.
 
 use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use narrowcast::auth::{Claims, Mint};
+use narrowcast::client::Client;
 use narrowcast::clock::WallClock;
+use narrowcast::config::Config;
 use narrowcast::domain::{Conversation, Message, MessageId, Micros, RoomId, UserId};
+use narrowcast::node::{Cluster, ClusterPlan, token_keys};
 use narrowcast::store::{Cql, CqlOptions, Store, apply_schema};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::statement::Consistency;
 use scylla::statement::prepared::PreparedStatement;
+use serde_json::json;
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -33,10 +42,11 @@ enum What {
     Room,
     Direct,
     First,
+    Sent,
 }
 
 impl What {
-    const ALL: [Self; 4] = [Self::Bare, Self::Room, Self::Direct, Self::First];
+    const ALL: [Self; 5] = [Self::Bare, Self::Room, Self::Direct, Self::First, Self::Sent];
 
     const fn name(self) -> &'static str {
         match self {
@@ -44,6 +54,7 @@ impl What {
             Self::Room => "room (2)",
             Self::Direct => "direct, running (3)",
             Self::First => "direct, first (6)",
+            Self::Sent => "sent, running (3)",
         }
     }
 
@@ -81,15 +92,17 @@ fn options(node: &str, keyspace: &str) -> CqlOptions {
     }
 }
 
-/// The two ways to the server.
+/// The ways to the server.
 struct Ways {
     session: Session,
     insert: PreparedStatement,
     store: Arc<Cql>,
+    /// Sessions that wait for nothing: as many as there may be in flight.
+    idle: Mutex<Vec<Client>>,
 }
 
 impl Ways {
-    async fn open(node: &str, keyspace: &str) -> Outcome<Self> {
+    async fn open(node: &str, keyspace: &str, idle: Vec<Client>) -> Outcome<Self> {
         let session = SessionBuilder::new().known_node(node).build().await?;
         let text = format!(
             "INSERT INTO {keyspace}.messages (conversation, window, id, sender, nonce, body) \
@@ -98,11 +111,29 @@ impl Ways {
         let mut insert = session.prepare(text).await?;
         insert.set_consistency(Consistency::LocalQuorum);
         let store = Cql::open(&options(node, keyspace)).await?;
-        Ok(Self { session, insert, store })
+        Ok(Self { session, insert, store, idle: Mutex::new(idle) })
+    }
+
+    /// From a client's `send` to its `sent`.
+    async fn send(&self, message: &Message) -> Outcome<()> {
+        let mut client = self.idle.lock().await.pop().ok_or("more in flight than sessions")?;
+        let body = std::str::from_utf8(&message.body)?;
+        send(&mut client, body).await?;
+        self.idle.lock().await.push(client);
+        Ok(())
     }
 
     async fn write(&self, what: What, message: Message) -> Outcome<()> {
-        let What::Bare = what else { return Ok(self.store.append(Arc::new(message)).await?) };
+        match what {
+            What::Bare => self.insert(message).await,
+            What::Sent => self.send(&message).await,
+            What::Room | What::Direct | What::First => {
+                Ok(self.store.append(Arc::new(message)).await?)
+            }
+        }
+    }
+
+    async fn insert(&self, message: Message) -> Outcome<()> {
         let values = (
             message.conversation.to_string(),
             scylla::value::CqlTimestamp(0),
@@ -114,6 +145,40 @@ impl Ways {
         self.session.execute_unpaged(&self.insert, values).await?;
         Ok(())
     }
+}
+
+async fn send(client: &mut Client, body: &str) -> Outcome<()> {
+    let request = json!({"op": "send", "conversation": "user.friend", "body": body});
+    let answer = client.ask(request).await?;
+    if answer["op"] == "sent" { Ok(()) } else { Err(answer.to_string().into()) }
+}
+
+/// A node on the keyspace, without limits on what a user sends.
+async fn start_node(server: &str, keyspace: &str, directory: &Path) -> Outcome<Cluster> {
+    let store = format!(
+        "[store]\nbackend = \"cql\"\nnodes = [{server:?}]\nkeyspace = {keyspace:?}\n\
+         replication = 1\n[node]\nnamespace = \"bench\"\n"
+    );
+    let (tables, unlimited) = (vec![store], true);
+    let plan = ClusterPlan { nodes: 1, tables, unlimited, ..ClusterPlan::default() };
+    let cluster = Cluster::start(&plan, directory)?;
+    cluster.ready().await?;
+    Ok(cluster)
+}
+
+/// Sessions of users who have all written to their friend before.
+async fn log_in(url: &str, count: usize) -> Outcome<Vec<Client>> {
+    const TOKEN_LIFE: u64 = 3600;
+    let mint = Mint::new(&token_keys(&Config::default().auth)[0]);
+    let now = WallClock::system().seconds();
+    let mut clients = Vec::new();
+    for number in 0..count {
+        let claims = Claims::of_user(&format!("u-{number}"), now, TOKEN_LIFE);
+        let mut client = Client::login(url, &mint.token(&claims)).await?;
+        send(&mut client, "\"Hi!\"").await?;
+        clients.push(client);
+    }
+    Ok(clients)
 }
 
 /// Keeps so many writes in flight; prints how many were done a second, and how long each took.
@@ -154,13 +219,18 @@ async fn main() -> Outcome<()> {
     let keyspace = format!("nc_bench_{:08x}", rand::random::<u32>());
     let applying = options(&node, &keyspace);
     apply_schema(&applying).await?;
-    let ways = Arc::new(Ways::open(&node, &keyspace).await?);
+    let home = tempfile::tempdir()?;
+    let cluster = start_node(&node, &keyspace, home.path()).await?;
+    let idle = log_in(&cluster.url(0), IN_FLIGHT.into_iter().max().unwrap_or(1)).await?;
+    let ways = Arc::new(Ways::open(&node, &keyspace, idle).await?);
     for in_flight in IN_FLIGHT {
         for what in What::ALL {
             let count = if in_flight == 1 { count / 10 } else { count };
             measure(&ways, what, in_flight, count).await?;
         }
     }
+    ways.idle.lock().await.clear();
+    cluster.stop().await;
     ways.store.close().await;
     ways.session.query_unpaged(format!("DROP KEYSPACE {keyspace}"), ()).await?;
     Ok(())

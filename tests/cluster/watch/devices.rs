@@ -86,7 +86,7 @@ async fn a_device_can_be_given_up_and_taken_up_at_any_time() {
     let all = async {
         while heard.len() < SENDS {
             match glance(&mut bob).await {
-                Some(Seen::Message { body, .. }) => heard.push(body),
+                Some(Seen::Message { id, body, .. }) => heard.push((id, body)),
                 Some(Seen::Cursor { .. }) => sent = 1,
                 Some(Seen::Connected { .. }) | None => {}
                 Some(other) => panic!("{other:?}"),
@@ -99,6 +99,9 @@ async fn a_device_can_be_given_up_and_taken_up_at_any_time() {
         }
     };
     tokio::time::timeout(PATIENCE, all).await.expect("everything is heard");
+    // Ids are in the order of sending; what is stored sooner may overtake on the way.
+    heard.sort_by_key(|(id, _)| *id);
+    let heard: Vec<_> = heard.into_iter().map(|(_, body)| body).collect();
     let expected: Vec<_> = (1..=SENDS).map(|number| json!(number)).collect();
     assert_eq!(heard, expected);
 }

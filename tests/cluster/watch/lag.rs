@@ -40,7 +40,9 @@ impl Sampler {
             while !is_ended.load(Ordering::Relaxed) {
                 for operator in &operators {
                     let lag = operator.sample("narrowcast_watermark_lag_seconds");
-                    lags.0[now.load(Ordering::Relaxed)].push(lag);
+                    if !lag.is_nan() {
+                        lags.0[now.load(Ordering::Relaxed)].push(lag);
+                    }
                 }
                 std::thread::sleep(SAMPLE_EVERY);
             }
