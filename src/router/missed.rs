@@ -166,30 +166,55 @@ pub(super) struct Newest {
 }
 
 impl Reader<'_> {
-    /// Reads backwards from the newest until `above`, at most `max` messages.
+    /// At most `max` messages. It reads upwards from `above`, since what was missed is seldom more
+    /// than that, and so touches nothing that was there before; only where there are more it reads
+    /// again, downwards from the newest.
     pub(super) async fn newest(
         &self,
         conversation: &Conversation,
         above: Micros,
         max: usize,
     ) -> Option<Newest> {
-        let mut newest = Newest::default();
-        let mut before: Option<MessageId> = None;
-        let is_above = |message: &Message| message.id.time() > above;
+        let mut messages = Vec::new();
+        let mut after = MessageId::last_of(above);
         loop {
             // One more than fits tells whether there are more.
-            let wanted = max + 1 - newest.messages.len();
-            let page = self.page(conversation, HistoryRange::Before(before), wanted).await?;
-            let ends = page.next.is_none() || !page.messages.iter().all(is_above);
-            newest.messages.extend(page.messages.into_iter().filter(is_above));
-            newest.whole = newest.messages.len() <= max;
-            if ends || !newest.whole {
-                newest.messages.truncate(max);
-                newest.messages.reverse();
-                return Some(newest);
+            let wanted = max + 1 - messages.len();
+            let page = self.page(conversation, HistoryRange::After(Some(after)), wanted).await?;
+            messages.extend(page.messages);
+            if messages.len() > max {
+                drop(messages);
+                return self.last_of(conversation, above, max).await;
             }
-            before = page.next;
+            match page.next {
+                Some(next) => after = next,
+                None => return Some(Newest { messages, whole: true }),
+            }
         }
+    }
+
+    /// The last `max` messages above a time, of more.
+    async fn last_of(
+        &self,
+        conversation: &Conversation,
+        above: Micros,
+        max: usize,
+    ) -> Option<Newest> {
+        let mut messages = Vec::new();
+        let mut before: Option<MessageId> = None;
+        while messages.len() < max {
+            let wanted = max - messages.len();
+            let page = self.page(conversation, HistoryRange::Before(before), wanted).await?;
+            messages.extend(page.messages);
+            before = page.next;
+            if before.is_none() {
+                break;
+            }
+        }
+        // Some may have expired since it was found that there are more.
+        messages.retain(|message| message.id.time() > above);
+        messages.reverse();
+        Some(Newest { messages, whole: false })
     }
 
     /// Calls `take` with every message of a conversation above a time, oldest first.

@@ -3,6 +3,7 @@
 //! Who is judged, and for what, is told in [`crate::cluster::watch`].
 
 mod change;
+mod costs;
 mod expiry;
 mod keyspace;
 mod layout;

@@ -132,6 +132,17 @@ async fn the_newest_are_the_last_above_a_time_oldest_first() {
 }
 
 #[tokio::test]
+async fn what_fits_is_read_without_a_row_from_below() {
+    let library = Library::new(at(100));
+    library.keep_at("bob", 1..=50).await;
+    let before = library.reads();
+    assert_eq!(library.newest("bob", at(48), 200).await, (vec![at(49), at(50)], true));
+    assert_eq!(library.reads() - before, 1, "one page holds both");
+    assert_eq!(library.newest("bob", at(10), 3).await, (vec![at(48), at(49), at(50)], false));
+    assert_eq!(library.reads() - before, 3, "that there are more was found first");
+}
+
+#[tokio::test]
 async fn a_page_that_is_short_in_bytes_ends_nothing() {
     let mut library = Library::new(at(0));
     library.keep_at("bob", 1..=5).await;
