@@ -12,7 +12,8 @@ const ADDRESS: &str = "NARROWCAST_TEST_CQL";
 /// A keyspace that nobody else uses. It stays when the test ends: a server of tests is thrown
 /// away as a whole.
 pub struct Keyspace {
-    address: String,
+    /// The servers, which all have everything.
+    nodes: Vec<String>,
     name: String,
     /// How long messages are kept; 0 is for ever.
     days: u32,
@@ -24,12 +25,13 @@ impl Keyspace {
         let address = std::env::var(ADDRESS).unwrap_or_else(|_| {
             panic!("{ADDRESS} (host:port) does not say where a CQL server is: `scripts/test` starts one")
         });
-        Self::on(&address)
+        Self::on(vec![address])
     }
 
-    pub fn on(address: &str) -> Self {
+    /// On servers that are one store: each is a replica of everything.
+    pub fn on(nodes: Vec<String>) -> Self {
         let name = format!("parts_{:016x}", rand::random::<u64>());
-        Self { address: address.to_owned(), name, days: 0 }
+        Self { nodes, name, days: 0 }
     }
 
     /// The same, where messages are kept for so many days.
@@ -39,16 +41,17 @@ impl Keyspace {
 
     /// The configuration of a store in it.
     pub fn table(&self) -> String {
-        let Self { address, name, days } = self;
+        let Self { nodes, name, days } = self;
+        let replicas = nodes.len();
         format!(
-            "[store]\nbackend = \"cql\"\nnodes = [{address:?}]\nkeyspace = {name:?}\n\
-             replication = 1\nretention_days = {days}\n"
+            "[store]\nbackend = \"cql\"\nnodes = {nodes:?}\nkeyspace = {name:?}\n\
+             replication = {replicas}\nretention_days = {days}\n"
         )
     }
 
     /// What is written to a table from now on expires so soon: for those who cannot wait a day.
     pub async fn expire_within(&self, table: &str, seconds: u32) {
-        let session = SessionBuilder::new().known_node(&self.address).build().await;
+        let session = SessionBuilder::new().known_nodes(&self.nodes).build().await;
         let session = session.expect("the server is there");
         let name = &self.name;
         let alter = format!("ALTER TABLE {name}.{table} WITH default_time_to_live = {seconds}");

@@ -1,5 +1,6 @@
 //! What strikes the store: its server dies or freezes under load, or has no schema.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use narrowcast::client::Client;
@@ -63,7 +64,7 @@ impl Topic {
 
 /// Everything, under load.
 struct Stage {
-    server: CqlServer,
+    servers: Vec<CqlServer>,
     redis: Vec<RedisServer>,
     plant: Plant,
     trial: Trial,
@@ -71,16 +72,19 @@ struct Stage {
 }
 
 impl Stage {
-    async fn set(name: &str) -> Self {
-        let server = CqlServer::start();
+    /// On a store of so many servers.
+    async fn set(name: &str, servers: u8) -> Self {
+        let servers = tokio::task::spawn_blocking(move || CqlServer::ring(servers));
+        let servers = servers.await.expect("they answer");
         let redis: Vec<RedisServer> = (0..2).map(|_| RedisServer::start(&[])).collect();
         let layout = Named::new("a", MANY, &redis);
         let text = layouts(&layout, &[&layout]);
-        let plant = Plant::start(NODES, Keyspace::on(&server.address()), &text).await;
+        let addresses = servers.iter().map(CqlServer::address).collect();
+        let plant = Plant::start(NODES, Keyspace::on(addresses), &text).await;
         let topic = Topic::start(&plant).await;
         let trial = Trial::begin(name, &plant.urls()).await;
         trial.load.more(AROUND).await;
-        Self { server, redis, plant, trial, topic }
+        Self { servers, redis, plant, trial, topic }
     }
 
     fn count(&self, wanted: impl Fn(&Fact) -> bool) -> usize {
@@ -91,9 +95,23 @@ impl Stage {
         self.count(|fact| matches!(fact, Fact::Lost))
     }
 
+    fn refusals(&self) -> usize {
+        self.count(|fact| matches!(fact, Fact::Refused { .. }))
+    }
+
     /// Sends that were answered, and not with `sent`.
     fn failures(&self) -> usize {
         self.count(|fact| matches!(fact, Fact::Unknown | Fact::Refused { .. }))
+    }
+
+    /// Sends fail from here on, and topics go on.
+    async fn fails(&mut self) {
+        let (goal, until) = (self.failures() + DURING, Instant::now() + READY);
+        while self.failures() < goal {
+            assert!(Instant::now() < until, "sends are not answered: {}", self.failures());
+            self.topic.goes_on().await;
+            tokio::time::sleep(BETWEEN_EVENTS).await;
+        }
     }
 
     /// Every node says what it lacks, and goes on.
@@ -109,19 +127,19 @@ impl Stage {
         }
     }
 
-    /// The server starts again, and topics go on meanwhile.
-    async fn with_the_server_back(self) -> Self {
-        let Self { mut server, redis, plant, trial, mut topic } = self;
+    /// These servers start again, and topics go on meanwhile.
+    async fn with_servers_back(self, which: Range<usize>) -> Self {
+        let Self { mut servers, redis, plant, trial, mut topic } = self;
         let starting = tokio::task::spawn_blocking(move || {
-            server.restart();
-            server
+            servers[which].iter_mut().for_each(CqlServer::restart);
+            servers
         });
         while !starting.is_finished() {
             topic.goes_on().await;
             tokio::time::sleep(BETWEEN_EVENTS).await;
         }
-        let server = starting.await.expect("it answers");
-        Self { server, redis, plant, trial, topic }
+        let servers = starting.await.expect("they answer");
+        Self { servers, redis, plant, trial, topic }
     }
 
     /// The store is back: sends are acknowledged again, with nothing restarted.
@@ -147,19 +165,14 @@ impl Stage {
 #[tokio::test]
 #[ignore = "needs redis-server and a CQL server"]
 async fn a_store_that_dies_and_comes_back() {
-    let mut stage = Stage::set("the store dies").await;
-    let (losses, goal) = (stage.losses(), stage.failures() + DURING);
-    stage.server.kill();
-    let until = Instant::now() + READY;
-    while stage.failures() < goal {
-        assert!(Instant::now() < until, "sends are not answered: {}", stage.failures());
-        stage.topic.goes_on().await;
-        tokio::time::sleep(BETWEEN_EVENTS).await;
-    }
+    let mut stage = Stage::set("the store dies", 1).await;
+    let losses = stage.losses();
+    stage.servers[0].kill();
+    stage.fails().await;
     stage.all_degraded().await;
     let unknown = stage.count(|fact| matches!(fact, Fact::Unknown));
     assert!(unknown <= UNDER_WAY, "{unknown} sends to a server that is not there may be stored");
-    let mut stage = stage.with_the_server_back().await;
+    let mut stage = stage.with_servers_back(0..1).await;
     stage.recovers().await;
     assert_eq!(stage.losses(), losses, "sessions went on");
     stage.end().await;
@@ -168,16 +181,40 @@ async fn a_store_that_dies_and_comes_back() {
 #[tokio::test]
 #[ignore = "needs redis-server and a CQL server"]
 async fn a_store_that_freezes() {
-    let mut stage = Stage::set("the store freezes").await;
+    let mut stage = Stage::set("the store freezes", 1).await;
     let losses = stage.losses();
-    stage.server.stop();
+    stage.servers[0].stop();
     let until = Instant::now() + FROZEN;
     while Instant::now() < until {
         stage.topic.goes_on().await;
         tokio::time::sleep(BETWEEN_EVENTS).await;
     }
     assert!(stage.failures() > 0, "sends are answered while it is frozen");
-    stage.server.cont();
+    stage.servers[0].cont();
+    stage.recovers().await;
+    assert_eq!(stage.losses(), losses, "sessions went on");
+    stage.end().await;
+}
+
+/// A quorum is left: nobody notices but those whose sends were under way.
+#[tokio::test]
+#[ignore = "needs redis-server and a CQL server"]
+async fn one_of_three_servers_dies_and_then_another() {
+    let mut stage = Stage::set("one of three servers dies", 3).await;
+    let (losses, refused) = (stage.losses(), stage.refusals());
+    stage.servers[2].kill();
+    let goal = stage.trial.log().lock().acked() + 10 * AROUND;
+    let acked = || stage.trial.log().lock().acked() >= goal;
+    eventually_within(READY, "sends go on", acked).await;
+    assert_eq!(stage.refusals(), refused, "two of three are enough");
+    let unknown = stage.count(|fact| matches!(fact, Fact::Unknown));
+    assert!(unknown <= UNDER_WAY, "{unknown} sends are unknown");
+    stage.plant.all_ready().await;
+    // One of three is no quorum.
+    stage.servers[1].kill();
+    stage.fails().await;
+    stage.all_degraded().await;
+    let mut stage = stage.with_servers_back(1..3).await;
     stage.recovers().await;
     assert_eq!(stage.losses(), losses, "sessions went on");
     stage.end().await;
