@@ -82,7 +82,7 @@ fn options(node: &str, keyspace: &str) -> CqlOptions {
         replication: 1,
         credentials: None,
         tls_ca: None,
-        namespace: "bench".to_owned(),
+        namespace: "main".to_owned(),
         writes_in_flight: 256,
         reads_in_flight: 256,
         write: Duration::from_secs(3),
@@ -97,12 +97,14 @@ struct Ways {
     session: Session,
     insert: PreparedStatement,
     store: Arc<Cql>,
+    /// Where the node is.
+    url: String,
     /// Sessions that wait for nothing: as many as there may be in flight.
     idle: Mutex<Vec<Client>>,
 }
 
 impl Ways {
-    async fn open(node: &str, keyspace: &str, idle: Vec<Client>) -> Outcome<Self> {
+    async fn open(node: &str, keyspace: &str, url: String) -> Outcome<Self> {
         let session = SessionBuilder::new().known_node(node).build().await?;
         let text = format!(
             "INSERT INTO {keyspace}.messages (conversation, window, id, sender, nonce, body) \
@@ -111,7 +113,7 @@ impl Ways {
         let mut insert = session.prepare(text).await?;
         insert.set_consistency(Consistency::LocalQuorum);
         let store = Cql::open(&options(node, keyspace)).await?;
-        Ok(Self { session, insert, store, idle: Mutex::new(idle) })
+        Ok(Self { session, insert, store, url, idle: Mutex::default() })
     }
 
     /// From a client's `send` to its `sent`.
@@ -157,7 +159,7 @@ async fn send(client: &mut Client, body: &str) -> Outcome<()> {
 async fn start_node(server: &str, keyspace: &str, directory: &Path) -> Outcome<Cluster> {
     let store = format!(
         "[store]\nbackend = \"cql\"\nnodes = [{server:?}]\nkeyspace = {keyspace:?}\n\
-         replication = 1\n[node]\nnamespace = \"bench\"\n"
+         replication = 1\n"
     );
     let (tables, unlimited) = (vec![store], true);
     let plan = ClusterPlan { nodes: 1, tables, unlimited, ..ClusterPlan::default() };
@@ -184,6 +186,9 @@ async fn log_in(url: &str, count: usize) -> Outcome<Vec<Client>> {
 /// Keeps so many writes in flight; prints how many were done a second, and how long each took.
 async fn measure(ways: &Arc<Ways>, what: What, in_flight: usize, count: u64) -> Outcome<()> {
     let start = WallClock::system();
+    if let What::Sent = what {
+        *ways.idle.lock().await = log_in(&ways.url, in_flight).await?;
+    }
     let (begun, mut took, mut writing) = (Instant::now(), Vec::new(), JoinSet::new());
     for number in 0..count {
         if writing.len() == in_flight {
@@ -199,6 +204,7 @@ async fn measure(ways: &Arc<Ways>, what: What, in_flight: usize, count: u64) -> 
     while let Some(done) = writing.join_next().await {
         took.push(done??);
     }
+    ways.idle.lock().await.clear();
     let rate = count as f64 / begun.elapsed().as_secs_f64();
     took.sort_unstable();
     let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
@@ -221,15 +227,13 @@ async fn main() -> Outcome<()> {
     apply_schema(&applying).await?;
     let home = tempfile::tempdir()?;
     let cluster = start_node(&node, &keyspace, home.path()).await?;
-    let idle = log_in(&cluster.url(0), IN_FLIGHT.into_iter().max().unwrap_or(1)).await?;
-    let ways = Arc::new(Ways::open(&node, &keyspace, idle).await?);
+    let ways = Arc::new(Ways::open(&node, &keyspace, cluster.url(0)).await?);
     for in_flight in IN_FLIGHT {
         for what in What::ALL {
             let count = if in_flight == 1 { count / 10 } else { count };
             measure(&ways, what, in_flight, count).await?;
         }
     }
-    ways.idle.lock().await.clear();
     cluster.stop().await;
     ways.store.close().await;
     ways.session.query_unpaged(format!("DROP KEYSPACE {keyspace}"), ()).await?;
