@@ -8,11 +8,13 @@ use serde_json::json;
 
 use super::keyspace::Keyspace;
 use super::layout::{MANY, Named, layouts};
-use super::plant::Plant;
+use super::plant::{Plant, READY};
 use crate::cluster::chat::{login, send};
 use crate::cluster::resume::resume;
 use crate::cluster::rooms::{room, say};
-use crate::harness::{Operator, RedisServer, token};
+use crate::harness::{Operator, RedisServer, eventually_within, token};
+
+const FROZEN: &str = "narrowcast_watermark_frozen";
 
 /// What a node reads for itself.
 const UPKEEP: [&str; 2] = ["read_roster", "read_time"];
@@ -101,6 +103,9 @@ async fn a_resume_reads_what_was_missed_and_a_head_a_room() {
     let tables = format!("{}[audit]\nreads_per_s = 0\n", layouts(&layout, &[&layout]));
     let plant = Plant::start(1, Keyspace::on_the_shared_server(), &tables).await;
     let url = plant.url(0);
+    // Its first repair reads for all who are there.
+    let operator = plant.operator(0);
+    eventually_within(READY, "cursors move", || operator.metric(FROZEN) == 0).await;
     let friends = [login(&url, &token("alice")).await, login(&url, &token("carol")).await];
     let mut scene = Scene { plant, url, friends };
 

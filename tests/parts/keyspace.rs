@@ -1,7 +1,10 @@
 //! A keyspace of a test's own, on a CQL server.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
+use narrowcast::store::{Cql, CqlOptions, Store};
 use scylla::client::session_builder::SessionBuilder;
 
 use crate::harness::Process;
@@ -49,13 +52,35 @@ impl Keyspace {
         )
     }
 
-    /// What is written to a table from now on expires so soon: for those who cannot wait a day.
-    pub async fn expire_within(&self, table: &str, seconds: u32) {
+    /// In how many seconds the server will have forgotten each message that is there.
+    pub async fn seconds_left(&self) -> Vec<Option<i32>> {
         let session = SessionBuilder::new().known_nodes(&self.nodes).build().await;
         let session = session.expect("the server is there");
-        let name = &self.name;
-        let alter = format!("ALTER TABLE {name}.{table} WITH default_time_to_live = {seconds}");
-        session.query_unpaged(alter, ()).await.expect("it alters a table");
+        let select = format!("SELECT TTL(body) FROM {}.messages LIMIT 100", self.name);
+        let answer = session.query_unpaged(select, ()).await.expect("it answers");
+        let rows = answer.into_rows_result().expect("rows");
+        let rows = rows.rows::<(Option<i32>,)>().expect("numbers");
+        rows.map(|row| row.expect("a number").0).collect()
+    }
+
+    /// The store itself, as a node opens it, where messages are kept for so long.
+    pub async fn open(&self, retention: Duration) -> Arc<dyn Store> {
+        let options = CqlOptions {
+            nodes: self.nodes.clone(),
+            keyspace: self.name.clone(),
+            datacenter: "datacenter1".to_owned(),
+            replication: 1,
+            credentials: None,
+            tls_ca: None,
+            namespace: "main".to_owned(),
+            writes_in_flight: 256,
+            reads_in_flight: 256,
+            write: Duration::from_secs(3),
+            read: Duration::from_secs(6),
+            retention: Some(retention),
+            connections: 2,
+        };
+        Cql::open(&options).await.expect("its schema was applied")
     }
 
     /// Makes it, by the command that operators use.

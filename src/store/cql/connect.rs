@@ -22,8 +22,11 @@ use scylla::client::execution_profile::{ExecutionProfile, ExecutionProfileHandle
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::client::{PoolSize, SelfIdentity};
+use scylla::cluster::Node;
 use scylla::errors::NewSessionError;
-use scylla::policies::load_balancing::{DefaultPolicy, LoadBalancingPolicy};
+use scylla::policies::load_balancing::{
+    DefaultPolicy, LoadBalancingPolicy, NodeIdentifier, SingleTargetLoadBalancingPolicy,
+};
 use scylla::policies::retry::{DefaultRetryPolicy, FallthroughRetryPolicy};
 use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
 use scylla::statement::Consistency;
@@ -41,6 +44,10 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(3);
 /// noticed within 4 s, inside a lease. The driver's 30 s and 30 s leave it a third of the requests
 /// for as long.
 const KEEPALIVE: Duration = Duration::from_secs(2);
+
+/// Between two looks of the system at whether the peer lives: in the middle of a TLS handshake there
+/// is no other one.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(5);
 
 /// For a host name.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -101,6 +108,23 @@ impl Profiles {
     }
 }
 
+/// One connected node of a datacenter, by its place among them in the order of their ids, counted
+/// round. None is left to choose from if none is connected: then the profile's policy says so.
+pub(super) fn nodes_in_turn(
+    session: &Session,
+    datacenter: &str,
+    turn: usize,
+) -> Option<Arc<dyn LoadBalancingPolicy>> {
+    let state = session.get_cluster_state();
+    let is_ours =
+        |node: &&Arc<Node>| node.datacenter.as_deref() == Some(datacenter) && node.is_connected();
+    let mut nodes: Vec<_> = state.get_nodes_info().iter().filter(is_ours).collect();
+    nodes.sort_unstable_by_key(|node| node.host_id);
+    let node = nodes.get(turn.checked_rem(nodes.len())?)?;
+    let node = NodeIdentifier::Node(Arc::clone(node));
+    Some(SingleTargetLoadBalancingPolicy::new(node, None))
+}
+
 fn nodes_of(datacenter: &str) -> Arc<dyn LoadBalancingPolicy> {
     DefaultPolicy::builder()
         .prefer_datacenter(datacenter.to_owned())
@@ -139,6 +163,7 @@ fn builder(options: &CqlOptions, profiles: &Profiles) -> Result<SessionBuilder, 
         .hostname_resolution_timeout(Some(RESOLVE_TIMEOUT))
         .keepalive_interval(KEEPALIVE)
         .keepalive_timeout(KEEPALIVE)
+        .tcp_keepalive_interval(TCP_KEEPALIVE)
         .cluster_metadata_refresh_interval(METADATA_EVERY)
         .schema_agreement_timeout(AGREEMENT_TIMEOUT)
         // What is needed of a schema is where the replicas of this keyspace are.

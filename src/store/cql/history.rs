@@ -5,7 +5,6 @@
 //! back after minutes costs one read, and not two one after the other.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use scylla::value::CqlTimestamp;
@@ -14,17 +13,11 @@ use uuid::Uuid;
 use super::error::corrupt;
 use super::reads::{limit, message_id};
 use super::statements::Kind;
-use super::window::Window;
+use super::window::{AHEAD, Window};
 use super::wire::{Wire, rows_of};
 use super::writes::uuid;
-use crate::clock::WallClock;
 use crate::domain::{Conversation, Message, MessageId, UserId};
 use crate::store::{HistoryRange, Page, PageLimit, ReadError};
-
-/// How far ahead of this node's clock an id may be: the clock of ids follows a seen time up to 11 s
-/// ahead, of another node whose clock may be 5 s off one way as ours the other; and the rest is
-/// for what a read takes.
-const AHEAD: Duration = Duration::from_secs(30);
 
 /// Windows that are read without looking which there are: the one that a client left in, the one
 /// since, and the one that begins within [`AHEAD`].
@@ -73,7 +66,7 @@ impl Reading {
     /// The windows of a range that begins not long ago; of any other none.
     fn straight(&self) -> Option<Vec<Window>> {
         let HistoryRange::After(Some(bound)) = self.range else { return None };
-        let last = Window::of(&self.conversation, WallClock::system() + AHEAD);
+        let last = Window::of(&self.conversation, self.wire.present.latest() + AHEAD);
         let first = Window::of(&self.conversation, bound.time());
         // A bound from further ahead than any clock may be is left to `windows`.
         if first > last {
@@ -124,7 +117,8 @@ impl Reading {
         let (mut rest, mut width) = (windows, 1);
         while !rest.is_empty() {
             let (now, later) = rest.split_at(width.min(rest.len()));
-            let wanted = self.wanted();
+            // However many windows are read at once, they are one window's rows together.
+            let wanted = self.wanted().min(ROWS_A_READ / now.len());
             let reads: Vec<_> = now
                 .iter()
                 .map(|window| tokio::spawn(self.chunk(*window, self.bound(), wanted)))

@@ -11,7 +11,8 @@
 //! | `statements` | what is prepared |
 //! | `wire` | where requests are issued and counted |
 //! | `attempts`, `error` | what a failed write means |
-//! | `window` | how messages are parted, and what a node knows to be written |
+//! | `window`, `written` | how messages are parted, and what a node knows to be written |
+//! | `present` | what time it may be |
 //! | `cells` | how cells are spelled that hold more than one value |
 //! | `writes` | which rows a call becomes |
 //! | `reads`, `history` | what can be asked |
@@ -33,6 +34,7 @@ mod connect;
 mod error;
 mod history;
 mod options;
+mod present;
 mod reads;
 mod roster;
 mod schema;
@@ -43,6 +45,7 @@ mod thread;
 mod window;
 mod wire;
 mod writes;
+mod written;
 
 use std::future::ready;
 use std::sync::{Arc, mpsc};
@@ -104,10 +107,11 @@ impl Cql {
         Ok(Self::new(options, thread, opened))
     }
 
-    fn new(options: &CqlOptions, thread: StoreThread, (wire, identity): Opened) -> Arc<Self> {
+    fn new(options: &CqlOptions, thread: StoreThread, opened: Opened) -> Arc<Self> {
+        let Opened { wire, identity, retention } = opened;
         Arc::new(Self {
             identity,
-            retention: options.retention,
+            retention,
             wire: Arc::new(wire),
             thread,
             writes: Gate::new(options.writes_in_flight),
@@ -175,19 +179,40 @@ impl Cql {
     }
 }
 
-/// A session that is ready, and whose store it is.
-type Opened = (Wire, Identity);
+/// A session that is ready, and what its store is.
+struct Opened {
+    wire: Wire,
+    identity: Identity,
+    retention: Option<Duration>,
+}
 
 /// Connects, looks at the schema and prepares.
 async fn open(options: &CqlOptions) -> Result<Opened, CqlOpenError> {
     let profiles = Profiles::new(options);
     let session = connect(options, &profiles).await?;
-    if let Some(difference) = schema::differences(&session, options).await?.into_iter().next() {
+    let found = schema::Found::read(&session, options).await?;
+    if let Some(difference) = found.differences(options).into_iter().next() {
         return Err(CqlOpenError::Schema { keyspace: options.keyspace.clone(), difference });
     }
     let identity = schema::admitted(&session, options).await?;
     let statements = Statements::prepare(&session, options, &profiles).await?;
-    Ok((Wire::new(session, statements, &options.datacenter), identity))
+    let wire = Wire::new(session, statements, &options.datacenter);
+    Ok(Opened { wire, identity, retention: retention(options, found.retention()) })
+}
+
+/// How long messages are kept for certain: this node writes them for as long as it is told, and the
+/// tables say what others are.
+fn retention(options: &CqlOptions, of_tables: Option<Duration>) -> Option<Duration> {
+    let own = options.retention;
+    if own != of_tables {
+        tracing::warn!(
+            ?own,
+            ?of_tables,
+            "store.retention_days is not what the tables say: `narrowcast schema apply` tells \
+             them, and nodes follow when they restart"
+        );
+    }
+    own.into_iter().chain(of_tables).min()
 }
 
 impl Store for Cql {

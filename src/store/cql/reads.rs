@@ -5,8 +5,9 @@ use uuid::Uuid;
 use super::cells::{read_record, read_room, read_standing};
 use super::error::corrupt;
 use super::statements::Kind;
+use super::window::AHEAD;
 use super::wire::{Wire, rows_of};
-use super::writes::{date, is_kept, room_name};
+use super::writes::{date, room_name};
 use crate::domain::{
     Conversation, Membership, MessageId, Micros, NONCE_BYTES_MAX, Room, RoomId, UserId,
 };
@@ -18,6 +19,10 @@ const ROOMS: (&str, &str) = ("room.", "room/");
 /// Below the id of every user: no id has a space.
 const FIRST: &str = " ";
 
+/// Days in which a nonce is looked for: yesterday and today, one more about midnight, and one for a
+/// clock that is a day wrong.
+const NONCE_DAYS_MAX: u32 = 4;
+
 /// A limit as the servers take it.
 pub(super) fn limit(rows: usize) -> i32 {
     i32::try_from(rows).unwrap_or(i32::MAX)
@@ -28,12 +33,14 @@ pub(super) fn message_id(table: &'static str, key: &str, id: Uuid) -> Result<Mes
         .ok_or_else(|| corrupt(table, key, format!("{id} is no message id")))
 }
 
-/// What a coordinator's clock says.
+/// What a coordinator's clock says, another one's with each call.
 pub(super) async fn time(wire: &Wire) -> Result<Micros, ReadError> {
-    let told = wire.read_one::<(i64,)>(Kind::Time, ()).await?;
+    let told = wire.read_in_turn::<(i64,)>(Kind::Time).await?;
     let millis = told.and_then(|(millis,)| u64::try_from(millis).ok());
     let none = || corrupt("system.local", "local", "it tells no time");
-    Ok(Micros(millis.ok_or_else(none)?.saturating_mul(1000)))
+    let time = Micros(millis.ok_or_else(none)?.saturating_mul(1000));
+    wire.present.note(time);
+    Ok(time)
 }
 
 /// The first conversations that a user was active in on a day.
@@ -190,9 +197,27 @@ pub(super) async fn nonce(
     if nonce.len() > NONCE_BYTES_MAX {
         return Ok(None);
     }
-    let row = wire.read_one::<(Option<Vec<u8>>,)>(Kind::NonceOf, (sender.as_str(), nonce)).await?;
+    let oldest = wire.present.oldest_nonce();
+    let last = Day::of(wire.present.latest() + AHEAD).0;
+    let first = Day::of(oldest).0.max(last.saturating_sub(NONCE_DAYS_MAX - 1));
+    let mut smallest: Option<NonceRecord> = None;
+    for day in first..=last {
+        let of_day = nonce_of_day(wire, sender, nonce, Day(day)).await?;
+        let kept = of_day.filter(|record| record.id.time() >= oldest);
+        smallest = [smallest, kept].into_iter().flatten().min_by_key(|record| record.id);
+    }
+    Ok(smallest)
+}
+
+async fn nonce_of_day(
+    wire: &Wire,
+    sender: &UserId,
+    nonce: &str,
+    day: Day,
+) -> Result<Option<NonceRecord>, ReadError> {
+    let values = (sender.as_str(), nonce, date(day));
+    let row = wire.read_one::<(Option<Vec<u8>>,)>(Kind::NonceOf, values).await?;
     let Some((Some(cell),)) = row else { return Ok(None) };
-    let key = || format!("{sender} {}", nonce.escape_debug());
-    let record = read_record(&cell).map_err(|error| corrupt("sends", key(), error))?;
-    Ok(Some(record).filter(|record| is_kept(record.id)))
+    let key = || format!("{sender} {} {}", nonce.escape_debug(), day.0);
+    Ok(Some(read_record(&cell).map_err(|error| corrupt("sends", key(), error))?))
 }

@@ -68,6 +68,11 @@ pub(super) async fn write(wire: &Wire, namespace: &str, row: &Row) -> Result<(),
 /// Reads all rows.
 pub(super) async fn read(wire: &Wire, namespace: &str) -> Result<Vec<Row>, ReadError> {
     let answer = wire.read(Kind::RosterRows, (namespace, limit(ROWS_MAX))).await?;
+    if answer.rows_num() >= ROWS_MAX {
+        // A row that is left out would be a node that counts as dead.
+        let reason = format!("the roster has {ROWS_MAX} rows or more");
+        return Err(ReadError::Unavailable { reason });
+    }
     let mut rows = Vec::with_capacity(answer.rows_num());
     for row in rows_of::<(Uuid, Option<&str>)>(&answer, "roster")? {
         let (incarnation, Some(text)) = row? else { continue };

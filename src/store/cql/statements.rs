@@ -9,7 +9,7 @@ use scylla::statement::prepared::PreparedStatement;
 use super::connect::Profiles;
 use super::error::CqlOpenError;
 use super::options::CqlOptions;
-use crate::store::{NONCE_KEPT, ROSTER_KEPT};
+use super::schema::seconds_kept;
 
 /// A statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,18 +41,20 @@ pub(super) enum Kind {
     Time,
 }
 
-/// The lifes of rows are filled in where `{nonce}` and `{roster}` stand.
+/// How long rows are kept is filled in where their table's name stands in braces, 0 for ever: what
+/// the tables say by themselves may have changed under a node, which says what it was told.
 const TEXTS: [(Kind, &str, &str); Kind::COUNT] = [
     (
         Kind::Message,
         "write_message",
         "INSERT INTO {k}.messages (conversation, window, id, sender, nonce, body) \
-         VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?",
+         VALUES (?, ?, ?, ?, ?, ?) USING TTL {messages} AND TIMESTAMP ?",
     ),
     (
         Kind::Window,
         "write_window",
-        "INSERT INTO {k}.windows (conversation, window) VALUES (?, ?) USING TIMESTAMP ?",
+        "INSERT INTO {k}.windows (conversation, window) VALUES (?, ?) \
+         USING TTL {windows} AND TIMESTAMP ?",
     ),
     (
         Kind::Activity,
@@ -85,8 +87,8 @@ const TEXTS: [(Kind, &str, &str); Kind::COUNT] = [
     (
         Kind::Nonce,
         "write_nonce",
-        "INSERT INTO {k}.sends (sender, nonce, record) VALUES (?, ?, ?) \
-         USING TTL {nonce} AND TIMESTAMP ?",
+        "INSERT INTO {k}.sends (sender, nonce, day, record) VALUES (?, ?, ?, ?) \
+         USING TTL {sends} AND TIMESTAMP ?",
     ),
     (
         Kind::RosterRow,
@@ -147,7 +149,11 @@ const TEXTS: [(Kind, &str, &str); Kind::COUNT] = [
         "read_read_mark",
         "SELECT read_id FROM {k}.reads WHERE user = ? AND conversation = ?",
     ),
-    (Kind::NonceOf, "read_nonce", "SELECT record FROM {k}.sends WHERE sender = ? AND nonce = ?"),
+    (
+        Kind::NonceOf,
+        "read_nonce",
+        "SELECT record FROM {k}.sends WHERE sender = ? AND nonce = ? AND day = ?",
+    ),
     (
         Kind::RosterRows,
         "read_roster",
@@ -178,12 +184,12 @@ impl Kind {
         (self as usize) <= Self::RosterRow as usize
     }
 
-    fn text(self, keyspace: &str) -> String {
-        TEXTS[self as usize]
-            .2
-            .replace("{k}", keyspace)
-            .replace("{nonce}", &NONCE_KEPT.as_secs().to_string())
-            .replace("{roster}", &ROSTER_KEPT.as_secs().to_string())
+    fn text(self, options: &CqlOptions) -> String {
+        let text = TEXTS[self as usize].2.replace("{k}", &options.keyspace);
+        ["messages", "windows", "sends", "roster"].iter().fold(text, |text, table| {
+            let kept = seconds_kept(table, options.retention);
+            text.replace(&format!("{{{table}}}"), &kept.to_string())
+        })
     }
 }
 
@@ -199,7 +205,7 @@ impl Statements {
     ) -> Result<Self, CqlOpenError> {
         let mut prepared = Vec::with_capacity(Kind::COUNT);
         for kind in Kind::all() {
-            let text = kind.text(&options.keyspace);
+            let text = kind.text(options);
             let statement = session.prepare(text.as_str()).await;
             let mut statement = statement.map_err(|error| CqlOpenError::Statement {
                 keyspace: options.keyspace.clone(),
@@ -227,13 +233,14 @@ impl Statements {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::cql::tests::options;
 
     #[test]
     fn every_statement_stands_in_its_place() {
         for (place, kind) in Kind::all().enumerate() {
             assert_eq!(kind as usize, place, "{}", kind.name());
             assert_eq!(kind.is_write(), kind.name().starts_with("write_"));
-            let text = kind.text("ks");
+            let text = kind.text(&options("ks"));
             assert!(!text.contains(['{', '*']), "{text}");
             assert_eq!(kind.is_write(), text.ends_with("TIMESTAMP ?"), "{text}");
         }

@@ -1,19 +1,19 @@
-//! The windows that a conversation's messages are parted by, and what a node knows to be written.
+//! The windows that a conversation's messages are parted by.
 //!
 //! A partition is one window of one conversation. With the rate of a conversation bounded, its rows
 //! stay below the 100,000 that the servers warn from: a day of a direct one, an hour of a room.
 
-use ahash::AHashSet;
-use parking_lot::Mutex;
+use std::time::Duration;
 
 use crate::domain::{Conversation, Micros};
 
 const HOUR: u64 = 60 * 60 * 1_000_000;
 const DAY: u64 = 24 * HOUR;
 
-/// Keys that a node remembers having written: about 200 bytes each, so 13 MB at most. What is
-/// forgotten is written once more, which changes nothing.
-const WRITTEN_MAX: usize = 65_536;
+/// How far ahead of the present an id may be: the clock of ids follows a seen time up to 11 s ahead,
+/// of another node whose clock may be 5 s off one way as ours the other; and the rest is for what a
+/// read takes.
+pub(super) const AHEAD: Duration = Duration::from_secs(30);
 
 /// A window, by when it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,11 +23,6 @@ impl Window {
     /// The window of a conversation that a time lies in. A later time never has an earlier one.
     pub(super) fn of(conversation: &Conversation, time: Micros) -> Self {
         Self(Micros(time.0 - time.0 % length(conversation)))
-    }
-
-    /// When it begins.
-    pub(super) const fn start(self) -> Micros {
-        self.0
     }
 
     /// When it begins as the tables hold it: in milliseconds, of which every window is a whole
@@ -62,33 +57,6 @@ const fn length(conversation: &Conversation) -> u64 {
     }
 }
 
-/// What was written and acknowledged: a window of a conversation, or the memberships of a direct
-/// one.
-pub(super) type Mark = (Conversation, Option<Window>);
-
-/// The marks of a node: the newest, in two generations of which the older is dropped when the
-/// younger is full.
-#[derive(Debug, Default)]
-pub(super) struct Written {
-    generations: Mutex<[AHashSet<Mark>; 2]>,
-}
-
-impl Written {
-    pub(super) fn has(&self, mark: &Mark) -> bool {
-        self.generations.lock().iter().any(|generation| generation.contains(mark))
-    }
-
-    /// Remembers what was acknowledged.
-    pub(super) fn note(&self, mark: Mark) {
-        let mut generations = self.generations.lock();
-        if generations[0].len() >= WRITTEN_MAX / 2 {
-            generations.swap(0, 1);
-            generations[0].clear();
-        }
-        generations[0].insert(mark);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,9 +71,9 @@ mod tests {
         let me = UserId::parse("me").unwrap();
         let dm = Conversation::between(&me, &me);
         let time = Micros(20_417 * DAY + 3 * HOUR);
-        assert_eq!(Window::of(&room("r"), time).start(), time);
-        assert_eq!(Window::of(&room("r"), Micros(time.0 - 1)).start(), Micros(time.0 - HOUR));
-        assert_eq!(Window::of(&dm, time).start(), Micros(20_417 * DAY));
+        assert_eq!(Window::of(&room("r"), time), Window(time));
+        assert_eq!(Window::of(&room("r"), Micros(time.0 - 1)), Window(Micros(time.0 - HOUR)));
+        assert_eq!(Window::of(&dm, time), Window(Micros(20_417 * DAY)));
         let window = Window::of(&dm, time);
         assert_eq!(Window::from_millis(window.millis()), window);
     }
@@ -116,18 +84,5 @@ mod tests {
         assert_eq!(at(3).upto(at(5), &room("r"), 3), Some(vec![at(3), at(4), at(5)]));
         assert_eq!(at(3).upto(at(6), &room("r"), 3), None);
         assert_eq!(at(3).upto(at(2), &room("r"), 3), Some(vec![at(3)]));
-    }
-
-    #[test]
-    fn what_is_remembered_is_bounded_and_the_newest_stays() {
-        let written = Written::default();
-        let nth = |n: usize| (room(&format!("r{n}")), None);
-        for n in 0..WRITTEN_MAX + 10 {
-            written.note(nth(n));
-            assert!(written.has(&nth(n)));
-        }
-        let kept: usize = written.generations.lock().iter().map(|one| one.len()).sum();
-        assert!(kept <= WRITTEN_MAX);
-        assert!(written.has(&nth(WRITTEN_MAX - 1)) && !written.has(&nth(0)));
     }
 }

@@ -1,7 +1,7 @@
 //! The session with its prepared statements: where requests are issued and counted.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use scylla::client::session::Session;
 use scylla::deserialize::row::DeserializeRow;
@@ -9,9 +9,11 @@ use scylla::response::query_result::QueryRowsResult;
 use scylla::serialize::row::SerializeRow;
 
 use super::attempts::Attempts;
+use super::connect::nodes_in_turn;
 use super::error::{Failure, corrupt, unread};
+use super::present::Present;
 use super::statements::{Kind, Statements};
-use super::window::Written;
+use super::written::Written;
 use crate::store::ReadError;
 use crate::telemetry::StoreFigures;
 
@@ -25,6 +27,9 @@ pub(super) struct Wire {
     statements: Statements,
     datacenter: String,
     issued: [AtomicU64; Kind::COUNT],
+    /// Which node is asked next of those that are asked in turn.
+    turn: AtomicUsize,
+    pub(super) present: Present,
     /// What need not be written again.
     pub(super) written: Written,
 }
@@ -36,6 +41,8 @@ impl Wire {
             statements,
             datacenter: datacenter.to_owned(),
             issued: [const { AtomicU64::new(0) }; Kind::COUNT],
+            turn: AtomicUsize::new(0),
+            present: Present::default(),
             written: Written::default(),
         }
     }
@@ -106,6 +113,24 @@ impl Wire {
         R: for<'f> DeserializeRow<'f, 'f>,
     {
         let rows = self.read(kind, values).await?;
+        rows.maybe_first_row::<R>().map_err(|error| corrupt(kind.name(), "", error))
+    }
+
+    /// Asks one node after the other for one row, a call each.
+    pub(super) async fn read_in_turn<R>(&self, kind: Kind) -> Result<Option<R>, ReadError>
+    where
+        R: for<'f> DeserializeRow<'f, 'f>,
+    {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let Some(node) = nodes_in_turn(&self.session, &self.datacenter, turn) else {
+            return Err(ReadError::Unavailable { reason: NOBODY.to_owned() });
+        };
+        self.count(kind);
+        let mut statement = self.statements.of(kind).clone();
+        statement.set_load_balancing_policy(Some(node));
+        let answer = Box::pin(self.session.execute_unpaged(&statement, ())).await;
+        let rows = answer.map_err(|error| unread(&error))?.into_rows_result();
+        let rows = rows.map_err(|error| ReadError::Unavailable { reason: error.to_string() })?;
         rows.maybe_first_row::<R>().map_err(|error| corrupt(kind.name(), "", error))
     }
 

@@ -7,13 +7,13 @@ use uuid::Uuid;
 use super::cells;
 use super::error::{Failure, together};
 use super::statements::Kind;
-use super::window::{Mark, Window};
+use super::window::Window;
 use super::wire::Wire;
-use crate::clock::WallClock;
+use super::written::Mark;
 use crate::domain::{
     Conversation, Membership, Message, MessageId, NONCE_BYTES_MAX, Room, RoomId, UserId,
 };
-use crate::store::{AppendError, Day, NONCE_KEPT, NonceRecord};
+use crate::store::{AppendError, Day, NonceRecord};
 
 /// The timestamp of what only ever says that it is there.
 const ONCE: i64 = 1;
@@ -58,9 +58,9 @@ pub(super) async fn append(wire: &Wire, message: &Message) -> Result<(), AppendE
             timestamp(*id),
         ),
     );
-    let in_window = once(wire, (conversation.clone(), Some(window)), async {
-        let start = window.start().0 as i64;
-        let values = (name.as_str(), CqlTimestamp(window.millis()), start);
+    let in_window = once(wire, wire.written.mark(&name, Some(window)), async {
+        // By the id, so that a node which is told to keep messages for longer has its way.
+        let values = (name.as_str(), CqlTimestamp(window.millis()), timestamp(*id));
         wire.write(Kind::Window, values).await
     });
     let newest = async {
@@ -100,8 +100,8 @@ async fn direct(
 
 /// Both memberships of a direct conversation, unless this node has written them.
 async fn become_members(wire: &Wire, (one, other): (&UserId, &UserId), name: &str) -> [Outcome; 2] {
-    let mark = (Conversation::Dm(one.clone(), other.clone()), None);
-    if wire.written.has(&mark) {
+    let mark = wire.written.mark(name, None);
+    if wire.written.has(mark) {
         return [None, None];
     }
     let member = async |user: &UserId| {
@@ -122,7 +122,7 @@ async fn once(
     mark: Mark,
     write: impl Future<Output = Result<(), Failure>>,
 ) -> Outcome {
-    if wire.written.has(&mark) {
+    if wire.written.has(mark) {
         return None;
     }
     let written = write.await;
@@ -171,7 +171,8 @@ pub(super) async fn mark_read(
     Ok(wire.write(Kind::ReadMark, values).await?)
 }
 
-/// What was sent under a nonce. A record that has expired has the smallest id, and must not stay.
+/// What was sent under a nonce, by the day of its id: a record that has expired has the smaller id,
+/// and would keep one of a later day out for as long as the server remembers it.
 pub(super) async fn note_nonce(
     wire: &Wire,
     sender: &UserId,
@@ -183,15 +184,10 @@ pub(super) async fn note_nonce(
         let reason = format!("the nonce has {bytes} bytes, at most {NONCE_BYTES_MAX} are allowed");
         return Err(AppendError::Unavailable { reason });
     }
-    if !is_kept(record.id) {
+    if record.id.time() < wire.present.oldest_nonce() {
         return Ok(());
     }
     let cell = cells::record(&record);
-    let values = (sender.as_str(), nonce, cell.as_slice(), NONCE_EPOCH - timestamp(record.id));
-    Ok(wire.write(Kind::Nonce, values).await?)
-}
-
-/// Whether what was sent under an id is remembered still.
-pub(super) fn is_kept(id: MessageId) -> bool {
-    WallClock::system().since(id.time()) <= NONCE_KEPT
+    let (day, at) = (date(Day::of(record.id.time())), NONCE_EPOCH - timestamp(record.id));
+    Ok(wire.write(Kind::Nonce, (sender.as_str(), nonce, day, cell.as_slice(), at)).await?)
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::ddl::{self, ServerKind};
 use super::found::Found;
 use super::meta::{self, Meta};
-use crate::store::cql::connect::{Profiles, connect};
+use crate::store::cql::connect::{Profiles, connect, nodes_in_turn};
 use crate::store::cql::error::CqlOpenError;
 use crate::store::cql::options::CqlOptions;
 
@@ -52,8 +52,12 @@ pub struct Applied {
 pub async fn apply(options: &CqlOptions) -> Result<Applied, CqlOpenError> {
     let session = connect_for_schema(options).await?;
     let kind = kind_of(&session);
-    change(&session, options, &ddl::keyspace(options)).await?;
-    let before = Found::read(&session, options).await?;
+    let mut before = Found::read(&session, options).await?;
+    if !before.is_there() {
+        // Where it is there already, who may not make one needs no right to.
+        change(&session, options, &ddl::keyspace(options)).await?;
+        before = Found::read(&session, options).await?;
+    }
     if before.has("meta") {
         let meta = Meta::read(&session, options).await?;
         meta.version(options)?;
@@ -71,7 +75,7 @@ pub async fn apply(options: &CqlOptions) -> Result<Applied, CqlOpenError> {
             applied.altered.push(name);
         }
     }
-    if let Some(difference) = found.differences().into_iter().next() {
+    if let Some(difference) = found.differences(options).into_iter().next() {
         return Err(CqlOpenError::Schema { keyspace: options.keyspace.clone(), difference });
     }
     settle_identity(&session, options).await?;
@@ -87,7 +91,7 @@ pub async fn apply(options: &CqlOptions) -> Result<Applied, CqlOpenError> {
 pub async fn check(options: &CqlOptions) -> Result<Vec<String>, CqlOpenError> {
     let session = connect_for_schema(options).await?;
     let found = Found::read(&session, options).await?;
-    let mut all = found.differences();
+    let mut all = found.differences(options);
     let kept = |(name, found, wanted)| {
         format!("table `{name}` keeps rows for {found} s, not {wanted} s (0 is for ever)")
     };
@@ -117,7 +121,8 @@ fn kind_of(session: &Session) -> ServerKind {
     if has_shards { ServerKind::Scylla } else { ServerKind::Cassandra }
 }
 
-/// Makes an identity unless there is one, and waits until all makers see the same.
+/// Makes an identity unless there is one, waits until all makers see the same, and writes that again
+/// above what they wrote: a write of theirs that comes late changes nothing.
 async fn settle_identity(session: &Session, options: &CqlOptions) -> Result<(), CqlOpenError> {
     loop {
         let seen = Instant::now();
@@ -132,24 +137,33 @@ async fn settle_identity(session: &Session, options: &CqlOptions) -> Result<(), 
         }
     }
     sleep(SETTLE).await;
+    let agreed = agreement(session, options).await?;
+    meta::confirm(session, options, &agreed).await?;
+    agreement(session, options).await?.check_namespace(options)
+}
+
+/// What two reads in a row say.
+async fn agreement(session: &Session, options: &CqlOptions) -> Result<Meta, CqlOpenError> {
     let mut before = Meta::read(session, options).await?;
     loop {
         sleep(AGREE_AFTER).await;
         let again = Meta::read(session, options).await?;
         if (&again.identity, &again.namespace) == (&before.identity, &before.namespace) {
-            return again.check_namespace(options);
+            return Ok(again);
         }
         before = again;
     }
 }
 
 /// Changes the schema, again if another change was in the way. The driver waits until all nodes
-/// have heard of it.
+/// have heard of it. All changes go by the same node while it is there: on Cassandra two nodes that
+/// make one table at once make two.
 async fn change(session: &Session, options: &CqlOptions, text: &str) -> Result<(), CqlOpenError> {
     let mut statement = Statement::new(text);
     statement.set_execution_profile_handle(Some(Profiles::new(options).schema));
     let mut tries = 1;
     loop {
+        statement.set_load_balancing_policy(nodes_in_turn(session, &options.datacenter, 0));
         match session.query_unpaged(statement.clone(), ()).await {
             Ok(_) => return Ok(()),
             Err(error) if tries < TRIES && may_pass(&error) => {

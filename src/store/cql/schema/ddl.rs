@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::{Column, Life, Part, TABLES, Table};
+use super::{Column, Part, TABLES, Table};
 use crate::store::cql::options::CqlOptions;
 
 /// Files that the rows of a series are kept in until they expire, about: each is dropped whole, so
@@ -60,7 +60,13 @@ pub(super) fn lives(options: &CqlOptions) -> impl Iterator<Item = (&'static str,
 /// A change of how long rows are kept, of those written from then on.
 pub(super) fn keep(options: &CqlOptions, kind: ServerKind, name: &str) -> Option<String> {
     let table = TABLES.iter().find(|table| table.name == name)?;
-    Some(format!("ALTER TABLE {}.{name} WITH {}", options.keyspace, life(table, options, kind)))
+    let mut text =
+        format!("ALTER TABLE {}.{name} WITH {}", options.keyspace, life(table, options, kind));
+    if !text.contains("compaction") {
+        // What it was made with may be for rows that expire, and is not left by itself.
+        text.push_str("\n    AND compaction = {'class': 'SizeTieredCompactionStrategy'}");
+    }
+    Some(text)
 }
 
 fn create(table: &Table, options: &CqlOptions, kind: ServerKind) -> String {
@@ -102,10 +108,7 @@ fn names(table: &Table, wanted: Part) -> String {
 /// How long rows are kept, and what follows from it.
 fn life(table: &Table, options: &CqlOptions, kind: ServerKind) -> String {
     let seconds = table.life.seconds(options.retention);
-    let mut text = format!("default_time_to_live = {seconds}");
-    if table.life != Life::Ever && seconds > 0 {
-        let _ = write!(text, "\n    AND gc_grace_seconds = {GRACE}");
-    }
+    let mut text = format!("default_time_to_live = {seconds}\n    AND gc_grace_seconds = {GRACE}");
     if let Some(compaction) = compaction(table, seconds, kind) {
         let _ = write!(text, "\n    AND compaction = {{{compaction}}}");
     }
@@ -116,7 +119,7 @@ fn life(table: &Table, options: &CqlOptions, kind: ServerKind) -> String {
 /// strategy replaces its older default.
 fn compaction(table: &Table, seconds: i32, kind: ServerKind) -> Option<String> {
     if table.is_series && seconds > 0 {
-        let hours = (seconds as u64 / FILES).div_ceil(HOUR.as_secs());
+        let hours = (seconds as u64 / FILES).div_ceil(HOUR.as_secs()).max(1);
         return Some(format!(
             "'class': 'TimeWindowCompactionStrategy', 'compaction_window_unit': 'HOURS', \
              'compaction_window_size': {hours}"
@@ -147,7 +150,14 @@ mod tests {
              'compaction_window_unit': 'HOURS', 'compaction_window_size': 24}"
         );
         let ever = messages(&options("k"), ServerKind::Scylla);
-        assert!(ever.ends_with("AND default_time_to_live = 0"), "{ever}");
+        assert!(
+            ever.ends_with("AND default_time_to_live = 0\n    AND gc_grace_seconds = 10800"),
+            "{ever}"
+        );
+        // From rows that expire to rows that stay, on either server.
+        let keep = |kind| keep(&options("k"), kind, "messages").unwrap();
+        assert!(keep(ServerKind::Scylla).ends_with("{'class': 'SizeTieredCompactionStrategy'}"));
+        assert!(keep(ServerKind::Cassandra).ends_with("{'class': 'UnifiedCompactionStrategy'}"));
         let ever = messages(&options("k"), ServerKind::Cassandra);
         assert!(
             ever.ends_with("AND compaction = {'class': 'UnifiedCompactionStrategy'}"),

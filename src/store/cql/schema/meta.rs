@@ -7,7 +7,8 @@
 //! | `version` | the schema's version, written last: nodes look for it |
 //!
 //! There are no conditional statements on tablets. So identity and namespace are written with one
-//! constant timestamp: of two that are made at once the larger value stays, on every replica.
+//! constant timestamp: of two that are made at once the larger value stays, on every replica. What
+//! the makers then see is written once more with a larger one, above any write that comes late.
 
 use scylla::client::session::Session;
 
@@ -21,6 +22,9 @@ pub(in super::super) const VERSION: u32 = 1;
 
 /// The timestamp of what is made once.
 const MADE_ONCE: u32 = 1;
+
+/// The timestamp of what all makers agreed on.
+const AGREED: u32 = 2;
 
 const IDENTITY: &str = "identity";
 const NAMESPACE: &str = "namespace";
@@ -112,6 +116,20 @@ pub(super) async fn make(
         let key = identity.cursor_key.expose().map(|byte| format!("{byte:02x}")).concat();
         let text = format!("{} {key}", identity.id);
         write(session, options, IDENTITY, &text, MADE_ONCE).await?;
+    }
+    Ok(())
+}
+
+/// Writes again what was agreed on.
+pub(super) async fn confirm(
+    session: &Session,
+    options: &CqlOptions,
+    agreed: &Meta,
+) -> Result<(), CqlOpenError> {
+    for (key, value) in [(NAMESPACE, &agreed.namespace), (IDENTITY, &agreed.identity)] {
+        if let Some(value) = value {
+            write(session, options, key, value, AGREED).await?;
+        }
     }
     Ok(())
 }

@@ -8,8 +8,8 @@ use crate::store::cql::statements::Kind;
 use crate::store::suite::{START, WIDE, direct};
 use server::Server;
 
-/// For a store to be itself again: the driver connects anew every second.
-const HEAL_TIMEOUT: Duration = Duration::from_secs(20);
+/// For a store to be itself again: the driver connects anew within 10 s.
+const HEAL_TIMEOUT: Duration = Duration::from_mins(1);
 
 const POLL: Duration = Duration::from_millis(50);
 
@@ -29,10 +29,16 @@ async fn all_there(store: &Cql, sent: &[Arc<Message>]) -> Vec<Message> {
     let until = Instant::now() + HEAL_TIMEOUT;
     loop {
         let read = store.history(&sent[0].conversation, HistoryRange::After(None), WIDE).await;
-        match read {
-            Ok(page) if sent.iter().all(|one| page.messages.contains(one)) => return page.messages,
-            other => assert!(Instant::now() < until, "some are missing: {other:?}"),
+        let is_missing = |one: &&Arc<Message>| match &read {
+            Ok(page) => !page.messages.contains(one),
+            Err(_) => true,
+        };
+        let missing: Vec<_> = sent.iter().filter(is_missing).map(|one| one.id).collect();
+        if let (Ok(page), []) = (&read, &missing[..]) {
+            return page.messages.clone();
         }
+        let failure = read.as_ref().err();
+        assert!(Instant::now() < until, "{failure:?}, and these are missing: {missing:?}");
         tokio::time::sleep(POLL).await;
     }
 }
@@ -63,7 +69,7 @@ async fn appends_again(store: &Cql, message: Arc<Message>) {
 async fn what_a_frozen_server_was_told_is_unknown_and_turns_up() {
     let server = Server::start().await;
     let (_, store) = own(&server).await;
-    store.append(nth(0)).await.unwrap();
+    appends_again(&store, nth(0)).await;
     server.signal("STOP");
     let sent: Vec<_> = (1..40).map(nth).collect();
     let appends: Vec<_> = sent.iter().map(|message| store.append(Arc::clone(message))).collect();
@@ -95,16 +101,20 @@ async fn a_killed_server_loses_nothing_that_was_acknowledged() {
     let mut server = Server::start().await;
     let (_, store) = own(&server).await;
     let send = |message: Arc<Message>| (Arc::clone(&message), store.append(message));
-    let mut under_way: Vec<_> = (0..200).map(nth).map(send).collect();
-    let (mut acked, mut refused, mut unknown) = (Vec::new(), Vec::new(), 0);
+    // What is first is slow: the server was just started.
+    let first = nth(0);
+    appends_again(&store, Arc::clone(&first)).await;
+    let mut under_way: Vec<_> = (1..60).map(nth).map(send).collect();
+    let (mut acked, mut refused, mut unknown) = (vec![first], Vec::new(), 0);
     // Some are answered before, some are under way, and some reach a server that answers no more.
-    for (message, append) in under_way.drain(..50) {
+    for (message, append) in under_way.drain(..20) {
         append.await.unwrap();
         acked.push(message);
     }
     server.signal("STOP");
-    under_way.extend((200..400).map(nth).map(send));
-    issued_beyond(&store, 200).await;
+    let before = store.wire.issued(Kind::Message);
+    under_way.extend((60..200).map(nth).map(send));
+    issued_beyond(&store, before).await;
     server.kill();
     for (message, append) in under_way {
         match append.await {

@@ -7,6 +7,9 @@ use crate::roster::sample::row;
 use crate::store::cql::statements::Kind;
 use crate::store::suite::{START, WIDE, direct};
 
+/// For what is kept for a second to be gone.
+const FORGET_TIMEOUT: Duration = Duration::from_mins(1);
+
 fn user(id: &str) -> UserId {
     UserId::parse(id).unwrap()
 }
@@ -107,24 +110,98 @@ async fn what_finds_its_bound_reached_is_refused_before_it_is_issued() {
     let narrow = CqlOptions { writes_in_flight: 2, reads_in_flight: 1, ..shared().await };
     let store = Cql::open(&narrow).await.unwrap();
     let (a, b) = (unique("a"), unique("b"));
-    let nth = |n| direct(&a, &b, START + Duration::from_micros(n));
-    let together: Vec<_> = (0..8).map(|n| store.append(nth(n))).collect();
-    let mut stored = 0;
-    for (n, append) in (0..).zip(together) {
-        match append.await {
-            Ok(()) => stored += 1,
-            Err(error) => {
-                assert!(n >= 2, "the first two find room");
-                let refused = "nothing was stored: 2 are under way already, no more may";
-                assert_eq!(error.to_string(), refused);
-            }
-        }
+    let message = direct(&a, &b, START);
+    let conversation = &message.conversation;
+    let issued = |store: &Cql| Kind::all().map(|kind| store.wire.issued(kind)).sum::<u64>();
+    let before = issued(&store);
+    let under_way = [store.writes.enter().unwrap(), store.writes.enter().unwrap()];
+    let refused = store.append(Arc::clone(&message)).await.unwrap_err();
+    assert_eq!(refused.to_string(), "nothing was stored: 2 are under way already, no more may");
+    drop(under_way);
+    let under_way = store.reads.enter().unwrap();
+    let refused = store.history(conversation, HistoryRange::After(None), WIDE).await;
+    assert_eq!(refused, Err(ReadError::Overloaded { waiting: 1 }));
+    drop(under_way);
+    assert_eq!(issued(&store), before, "nothing left the node");
+    store.append(Arc::clone(&message)).await.unwrap();
+    let read = store.history(conversation, HistoryRange::After(None), WIDE).await.unwrap();
+    assert_eq!(read.messages, [Message::clone(&message)]);
+}
+
+/// Everything of a conversation, by the windows that are listed.
+async fn listed(store: &Cql, conversation: &Conversation) -> Vec<Message> {
+    store.history(conversation, HistoryRange::Before(None), WIDE).await.unwrap().messages
+}
+
+/// Waits until nothing of a conversation is listed.
+async fn forgotten(store: &Cql, conversation: &Conversation) {
+    let until = std::time::Instant::now() + FORGET_TIMEOUT;
+    while !listed(store, conversation).await.is_empty() {
+        assert!(std::time::Instant::now() < until, "it expires");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let conversation = nth(0).conversation.clone();
-    let one = store.history(&conversation, HistoryRange::After(None), WIDE);
-    let other = store.history(&conversation, HistoryRange::After(None), WIDE);
-    assert_eq!(other.await, Err(ReadError::Overloaded { waiting: 1 }));
-    assert_eq!(one.await.unwrap().messages.len(), stored);
+}
+
+#[tokio::test]
+#[ignore = "needs a CQL server"]
+async fn what_is_kept_for_a_time_is_gone_after_it() {
+    let kept = Some(Duration::from_secs(1));
+    let fresh = CqlOptions { nodes: vec![address()], ..options(&unique("short")) };
+    let options = CqlOptions { retention: kept, ..fresh };
+    apply_schema(&options).await.unwrap();
+    let store = Cql::open(&options).await.unwrap();
+    let message = direct("alice", "bob", START);
+    store.append(Arc::clone(&message)).await.unwrap();
+    forgotten(&store, &message.conversation).await;
+    assert_eq!(store.retention(), kept);
+    // A node that was told otherwise keeps its own for ever, and believes the tables of others'.
+    let other = CqlOptions { retention: None, ..options.clone() };
+    let other = Cql::open(&other).await.unwrap();
+    assert_eq!(other.retention(), kept);
+    let (ours, theirs) = (direct("alice", "carol", START), direct("alice", "dave", START));
+    other.append(Arc::clone(&ours)).await.unwrap();
+    store.append(Arc::clone(&theirs)).await.unwrap();
+    forgotten(&other, &theirs.conversation).await;
+    assert_eq!(listed(&other, &ours.conversation).await, [Message::clone(&ours)]);
+    drop_keyspace(&options).await;
+}
+
+/// A row of `windows` that a node wrote which keeps messages for a second.
+async fn list_briefly(conversation: &Conversation) {
+    let (keyspace, window) = (shared().await.keyspace, window::Window::of(conversation, START));
+    let insert = format!(
+        "INSERT INTO {keyspace}.windows (conversation, window) VALUES ('{conversation}', {}) \
+         USING TTL 1 AND TIMESTAMP {}",
+        window.millis(),
+        START.0,
+    );
+    raw(&shared().await, &insert).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a CQL server"]
+async fn a_window_is_listed_as_long_as_who_wrote_to_it_last_says() {
+    let (brief, longer) = (unique("b"), unique("l"));
+    let (brief, later) = (
+        direct("alice", &brief, START),
+        direct("alice", &longer, START + Duration::from_micros(1)),
+    );
+    // It was written with its window; none of these was yet.
+    let insert = format!(
+        "INSERT INTO {}.messages (conversation, window, id, sender, nonce, body) \
+         VALUES ('{}', {}, {}, 'alice', '', '1')",
+        shared().await.keyspace,
+        brief.conversation,
+        window::Window::of(&brief.conversation, START).millis(),
+        brief.id,
+    );
+    raw(&shared().await, &insert).await;
+    list_briefly(&brief.conversation).await;
+    list_briefly(&later.conversation).await;
+    let store = open().await;
+    store.append(Arc::clone(&later)).await.unwrap();
+    forgotten(&store, &brief.conversation).await;
+    assert_eq!(listed(&store, &later.conversation).await, [Message::clone(&later)]);
 }
 
 #[tokio::test]

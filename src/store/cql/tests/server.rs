@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -124,7 +125,15 @@ fn spawn(data: &Path, lines: &str, port: u16, storage_port: u16) -> Child {
         .unwrap()
 }
 
-/// A port that nobody has at the moment.
+/// A port that nobody listens on, and none of those that the system gives to connections: while a
+/// server is down such a one could be taken by the driver's own attempt to reach it.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const PORTS: std::ops::Range<u32> = 10_000..30_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let tried = PORTS.map(|_| {
+        let next = std::process::id() * 64 + NEXT.fetch_add(1, Ordering::Relaxed);
+        (PORTS.start + next % (PORTS.end - PORTS.start)) as u16
+    });
+    tried.into_iter().find(free).unwrap()
 }

@@ -1,0 +1,88 @@
+//! What a node knows to be written: the windows of conversations, and the memberships of direct
+//! ones. What it does not know is written once more, which changes nothing and costs a statement.
+
+use ahash::{AHashSet, RandomState};
+use parking_lot::Mutex;
+
+use super::window::Window;
+
+/// Marks in each of two generations: of 16 bytes each, 40 MB in all at most. A conversation has one
+/// a window and a direct one another, so 250,000 running chats are all known.
+const GENERATION: usize = 524_288;
+
+/// What was written and acknowledged: a window of a conversation, or the memberships of a direct
+/// one. Two secret hashes together, so that nobody can make two that are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Mark(u64, u64);
+
+/// The marks of a node, those in use among them: of two generations the older is dropped when the
+/// younger is full, and who is asked for is young again.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    secrets: [RandomState; 2],
+    generations: Mutex<[AHashSet<Mark>; 2]>,
+}
+
+impl Written {
+    /// The mark of a conversation's window, or of the memberships in it.
+    pub(super) fn mark(&self, conversation: &str, window: Option<Window>) -> Mark {
+        let [one, other] = &self.secrets;
+        Mark(one.hash_one((conversation, window)), other.hash_one((conversation, window)))
+    }
+
+    pub(super) fn has(&self, mark: Mark) -> bool {
+        let mut generations = self.generations.lock();
+        if generations[0].contains(&mark) {
+            return true;
+        }
+        let is_old = generations[1].contains(&mark);
+        if is_old {
+            remember(&mut generations, mark);
+        }
+        is_old
+    }
+
+    /// Remembers what was acknowledged.
+    pub(super) fn note(&self, mark: Mark) {
+        remember(&mut self.generations.lock(), mark);
+    }
+}
+
+fn remember(generations: &mut [AHashSet<Mark>; 2], mark: Mark) {
+    if generations[0].len() >= GENERATION {
+        generations.swap(0, 1);
+        generations[0].clear();
+    }
+    generations[0].insert(mark);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Conversation, Micros, RoomId};
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_what_is_in_use_stays() {
+        let written = Written::default();
+        let nth = |n: usize| written.mark(&format!("room.r{n}"), None);
+        for n in 0..2 * GENERATION + 10 {
+            written.note(nth(n));
+            assert!(written.has(nth(n)) && written.has(nth(0)), "{n}");
+        }
+        let kept: usize = written.generations.lock().iter().map(|one| one.len()).sum();
+        assert!(kept <= 2 * GENERATION);
+        assert!(!written.has(nth(1)), "nobody asked for it");
+    }
+
+    #[test]
+    fn a_mark_is_of_one_conversation_and_window() {
+        let written = Written::default();
+        let room = Conversation::Room(RoomId::parse("r").unwrap());
+        let at = |hour: u64| Some(Window::of(&room, Micros(hour * 3_600_000_000)));
+        written.note(written.mark("room.r", at(1)));
+        assert!(written.has(written.mark("room.r", at(1))));
+        for (name, window) in [("room.r", at(2)), ("room.r", None), ("room.s", at(1))] {
+            assert!(!written.has(written.mark(name, window)), "{name} {window:?}");
+        }
+    }
+}
