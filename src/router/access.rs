@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Services;
+use super::{Direct, Services};
 use crate::domain::{Conversation, Membership, MessageId, Past, Room, RoomId, UserId};
 use crate::protocol::{Code, Refusal};
 use crate::store::{AppendError, Pending, ReadError};
@@ -42,6 +42,25 @@ impl Services {
             Conversation::Dm(..) => Err(no_such_conversation()),
             Conversation::Room(room) => self.place_in(room, user).await.map(|_inside| ()),
         }
+    }
+
+    /// Whether users write into a conversation only once a service has.
+    pub(super) fn is_for_services_to_start(&self, conversation: &Conversation) -> bool {
+        self.direct == Direct::Service && matches!(conversation, Conversation::Dm(..))
+    }
+
+    /// Refuses what a user would write into a conversation that is a service's to start, and that
+    /// none has started.
+    pub(super) async fn must_be_started(
+        &self,
+        user: &UserId,
+        conversation: &Conversation,
+    ) -> Result<(), Refusal> {
+        if !self.is_for_services_to_start(conversation) {
+            return Ok(());
+        }
+        let started = self.answer(self.store.is_member(user, conversation)).await?;
+        started.then_some(()).ok_or_else(no_such_conversation)
     }
 
     /// From where on a user is shown a conversation, that id excluded; none is from its beginning.

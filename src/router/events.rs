@@ -52,7 +52,7 @@ impl Router {
             let mut allowed = may_publish(&principal, &caller, event);
             if let (Ok(()), EventOrder::Conversation { conversation, from, .. }) = (&allowed, event)
             {
-                allowed = self.services.must_be_in(from, conversation).await;
+                allowed = self.may_announce(&caller, from, conversation).await;
             }
             allowed.map_err(|refusal| refusal.of_op(&format!("`events[{at}]`")))?;
         }

@@ -6,10 +6,12 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-use super::Router;
 use super::access::no_such_conversation;
+use super::history::take_place_for_read;
+use super::send::run;
+use super::{Caller, Router};
 use crate::bus::{Envelope, Kind};
-use crate::domain::{Conversation, Key, Subject};
+use crate::domain::{Conversation, Key, Subject, UserId};
 use crate::hub::Session;
 use crate::protocol::{Announced, Code, Publish, Refusal, RequestId, ServerFrame};
 
@@ -26,14 +28,14 @@ impl Router {
     ) -> Result<(), Refusal> {
         self.gate.event(&session.user).map_err(|refused| refused.refusal().of_op("publish"))?;
         let published = match publish {
-            Publish::Subject { subject, data } => self.publish_subject(session, &subject, data),
+            Publish::Subject { subject, data } => {
+                self.publish_subject(session, &subject, data).map(|()| self.ok(session, id))
+            }
             Publish::Conversation { conversation, event, data } => {
-                self.publish_conversation(session, &conversation, &event, data)
+                self.publish_conversation(session, id, &conversation, &event, data)
             }
         };
-        published.map_err(|refusal| refusal.of_op("publish"))?;
-        self.ok(session, id);
-        Ok(())
+        published.map_err(|refusal| refusal.of_op("publish"))
     }
 
     fn publish_subject(
@@ -55,7 +57,8 @@ impl Router {
 
     fn publish_conversation(
         self: &Rc<Self>,
-        session: &Session,
+        session: &Rc<Session>,
+        id: Option<&RequestId>,
         conversation: &str,
         event: &str,
         data: &RawValue,
@@ -66,8 +69,53 @@ impl Router {
         let from = session.user.as_str();
         let announced = Announced::Conversation { conversation: &about, event, from, data };
         let frame = ServerFrame::Event(announced).text();
+        if self.services.is_for_services_to_start(&conversation) {
+            take_place_for_read(session)?;
+            let (router, session, id) = (Rc::clone(self), Rc::clone(session), id.cloned());
+            run(Box::pin(router.announce_if_started(session, id, conversation, frame)));
+            return Ok(());
+        }
         self.announce(conversation.keys().collect(), &about, frame, Some(session.number));
+        self.ok(session, id);
         Ok(())
+    }
+
+    /// Asks the store whether a conversation was started. What a session publishes there goes out in
+    /// the order that it came in, among its sends.
+    async fn announce_if_started(
+        self: Rc<Self>,
+        session: Rc<Session>,
+        id: Option<RequestId>,
+        conversation: Conversation,
+        frame: Bytes,
+    ) {
+        let turn = session.turnstile.enter();
+        let started = self.services.must_be_started(&session.user, &conversation).await;
+        session.end_read();
+        turn.comes().await;
+        match started {
+            Ok(()) => {
+                let (keys, about) = (conversation.keys().collect(), conversation.to_string());
+                self.announce(keys, &about, frame, Some(session.number));
+                self.ok(&session, id.as_ref());
+            }
+            Err(refusal) => self.refuse(&session, id.as_ref(), &refusal.of_op("publish")),
+        }
+    }
+
+    /// Refuses an event over HTTP from a user who is not in the conversation, or may not write into
+    /// it yet; a service may in his name.
+    pub(super) async fn may_announce(
+        &self,
+        caller: &Caller,
+        from: &UserId,
+        conversation: &Conversation,
+    ) -> Result<(), Refusal> {
+        self.services.must_be_in(from, conversation).await?;
+        match caller {
+            Caller::User(_) => self.services.must_be_started(from, conversation).await,
+            Caller::Service(_) => Ok(()),
+        }
     }
 
     pub(super) fn announce(

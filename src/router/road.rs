@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use tokio::time::timeout;
 
-use super::access::{append_refusal, no_such_conversation};
+use super::access::append_refusal;
 use super::nonces::{Content, Entry, First};
 use super::send::{SendOrder, Sending};
-use super::{Direct, Router};
+use super::Router;
 use crate::bus::{Envelope, Kind};
-use crate::domain::{Conversation, Message, MessageId};
+use crate::domain::{Message, MessageId};
 use crate::proof::{ACK_LIMIT, Doubt, Judgement, Ticket};
 use crate::protocol::{Code, MessageText, Refusal};
 use crate::store::NonceRecord;
@@ -122,15 +122,12 @@ impl Router {
     /// Whether a sender may send now. Every send passes here once, another try like a first one,
     /// and before it has an id. Where nothing needs to be asked it does not wait.
     async fn admit(&self, order: &SendOrder) -> Result<(), Refusal> {
-        let services = &self.services;
         let passed = self.gate.send(&order.from, &order.conversation).await;
         passed.map_err(|refused| refused.refusal())?;
-        if services.direct == Direct::Anyone || !is_direct(order) {
+        if order.by_service {
             return Ok(());
         }
-        let started = services.store.is_member(&order.from, &order.conversation);
-        let started = services.answer(started).await?;
-        started.then_some(()).ok_or_else(no_such_conversation)
+        self.services.must_be_started(&order.from, &order.conversation).await
     }
 
     /// An id of the incarnation that holds the lease, if it is this worker's.
@@ -236,10 +233,6 @@ fn message(order: &SendOrder, id: MessageId) -> Message {
         nonce: order.nonce.clone(),
         body: order.body.clone(),
     }
-}
-
-const fn is_direct(order: &SendOrder) -> bool {
-    matches!(order.conversation, Conversation::Dm(..))
 }
 
 pub(super) fn doubt(why: Doubt) -> Refusal {

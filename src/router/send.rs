@@ -27,6 +27,8 @@ pub struct SendOrder {
     pub retry: bool,
     /// The newest id that the sender has seen.
     pub after: Option<MessageId>,
+    /// Whether a service asks for it, in the sender's name: it may start what users may not.
+    pub by_service: bool,
 }
 
 /// A send, and the session that it came from, if it came from one.
@@ -56,6 +58,7 @@ impl Router {
             nonce: send.nonce.as_deref().map(Into::into),
             retry: send.retry,
             after: send.after,
+            by_service: false,
         };
         let sending = Sending { order, session: Some(Rc::clone(session)) };
         run(Box::pin(Rc::clone(self).serve_send(Rc::clone(session), id, sending)));
@@ -115,7 +118,7 @@ pub(super) fn take_place_for_send(session: &Session) -> Result<(), Refusal> {
 /// Runs a task here as far as it comes, and leaves the rest to the event loop: so what arrives
 /// first comes first to whatever needs no wait. The loop polls it again itself, which is why
 /// nobody is woken by this first look.
-fn run(mut task: Pin<Box<impl Future<Output = ()> + 'static>>) {
+pub(super) fn run(mut task: Pin<Box<impl Future<Output = ()> + 'static>>) {
     let mut unwoken = Context::from_waker(Waker::noop());
     if task.as_mut().poll(&mut unwoken).is_pending() {
         tokio::task::spawn_local(task);

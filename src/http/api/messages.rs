@@ -9,7 +9,7 @@ use super::{Answer, Call};
 use crate::domain::{Conversation, Key};
 use crate::http::problem::json;
 use crate::protocol::{MessageBody, Refusal};
-use crate::router::SendOrder;
+use crate::router::{Caller, SendOrder};
 
 #[derive(Serialize)]
 struct Sent<'a> {
@@ -27,7 +27,8 @@ pub(super) async fn send(call: Call<'_>) -> Answer {
 
 fn order(call: &Call<'_>) -> Result<SendOrder, Refusal> {
     let body = MessageBody::read(&call.text, call.bounds())?;
-    let from = call.caller().speaks_for(body.from)?;
+    let caller = call.caller();
+    let from = caller.speaks_for(body.from)?;
     let conversation = Conversation::parse(&body.conversation, &from)
         .map_err(|error| Refusal::bad_request(format!("`conversation`: {error}")))?;
     Ok(SendOrder {
@@ -37,5 +38,6 @@ fn order(call: &Call<'_>) -> Result<SendOrder, Refusal> {
         nonce: call.key.clone(),
         retry: call.key.is_some(),
         after: body.after,
+        by_service: matches!(caller, Caller::Service(_)),
     })
 }
