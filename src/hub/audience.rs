@@ -55,6 +55,26 @@ impl Hub {
         }
     }
 
+    /// Hands a publish to those of its audience whom it is still for after a pause, be it a message,
+    /// an event or news: who left a room meanwhile was told so, and gets nothing of it behind that.
+    pub fn hand_rest(&mut self, audience: &[Rc<Session>], envelope: &Envelope) -> Delivered {
+        let staying = audience.iter().filter(|session| self.stays(session, envelope));
+        let staying: Audience = staying.cloned().collect();
+        self.hand_all(&staying, envelope)
+    }
+
+    fn stays(&self, session: &Session, envelope: &Envelope) -> bool {
+        let room = envelope.keys.first().and_then(Key::as_room);
+        match (envelope.kind, envelope.message_id(), room) {
+            (Kind::Message, Some(id), room) => self.is_still_for(session, room, id),
+            (_, _, Some(room)) => self
+                .affiliations(&session.user)
+                .and_then(|rooms| rooms.get(room))
+                .is_some_and(|known| known.inside),
+            (_, _, None) => true,
+        }
+    }
+
     /// Whether a message is a session's still: after a pause its user may have left the room.
     pub fn is_still_for(&self, session: &Session, room: Option<&str>, id: MessageId) -> bool {
         room.is_none_or(|room| {

@@ -410,3 +410,36 @@ fn a_change_is_news_to_the_other_members_once() {
         assert_eq!(hub.deliver(&copy("room.r"), Via::Bucket, None).handed, 0, "a repeat");
     });
 }
+
+/// The audience is fixed before the first slice, and a user may leave the room before the others.
+#[test]
+fn who_left_between_two_slices_has_neither_messages_nor_events_nor_news_of_the_room() {
+    on_event_loop(async {
+        let (mut hub, mut peers) = (Hub::new(16), Peers::new().await);
+        for user in ["ann", "bob", "cat"] {
+            hub.join(&peers.session(user).await);
+            hub.learn(&membership("r", user, true, 10, 10), Learned::First);
+        }
+        let news = membership("r", "dan", true, 10, 21);
+        let id = news.stamp.to_bytes();
+        let of_room = |kind, about| Envelope { id, ..envelope(kind, &["room.r"], about) };
+        let copies = [
+            room_message(20),
+            of_room(Kind::Event, "room.r"),
+            of_room(Kind::Membership, &news.to_string()),
+            envelope(Kind::Event, &["user.bob"], "user.bob.x"),
+        ];
+        let audiences = copies.each_ref().map(|copy| hub.audience(copy, Via::Here, None));
+        assert_eq!(audiences.each_ref().map(|audience| audience.len()), [3, 3, 3, 1]);
+        hub.learn(&membership("r", "bob", false, 10, 30), Learned::News);
+        let rest = audiences.iter().zip(&copies).map(|(audience, copy)| {
+            hub.take_touched(9);
+            let handed = hub.hand_rest(audience, copy).handed;
+            let (touched, _) = hub.take_touched(9);
+            touched.iter().for_each(|session| session.flush());
+            (handed, touched.iter().any(|session| session.user.as_str() == "bob"))
+        });
+        let rest: Vec<_> = rest.collect();
+        assert_eq!(rest, [(2, false), (2, false), (2, false), (1, true)], "his own is his still");
+    });
+}

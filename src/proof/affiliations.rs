@@ -46,7 +46,8 @@ pub struct Affiliation {
     pub role: Role,
     /// Whether he is in it.
     pub inside: bool,
-    stamp: MessageId,
+    /// When that was said.
+    pub stamp: MessageId,
     /// The place in the order of deliveries from which on he has what is delivered to the room.
     place: Place,
 }

@@ -2,10 +2,42 @@
 
 use std::time::Duration;
 
-use super::{Direct, Services};
+use super::{Direct, Router, Services};
 use crate::domain::{Conversation, Membership, MessageId, Past, Room, RoomId, UserId};
 use crate::protocol::{Code, Refusal};
 use crate::store::{AppendError, Pending, ReadError};
+
+/// What somebody is shown of a conversation.
+#[derive(Debug, Default)]
+pub(super) struct Sight {
+    /// Nothing at or below; none is from the conversation's beginning.
+    pub(super) hidden: Option<MessageId>,
+    /// Where he stands with the room; none where that is not asked.
+    membership: Option<Membership>,
+}
+
+impl Router {
+    /// Looks again after a read, in the step that answers: refuses one of whose removal this worker
+    /// heard meanwhile, since nothing of the room may come behind his `left`. Up to where all is
+    /// hidden from him.
+    pub(super) fn still_hidden(&self, sight: &Sight) -> Result<Option<MessageId>, Refusal> {
+        let Some(seen) = &sight.membership else { return Ok(None) };
+        let joined = self.still_inside(seen)?;
+        Ok(sight.hidden.map(|_| joined))
+    }
+
+    /// When a member joined, as far as is known now of one whom a read showed inside. Refuses one
+    /// who was said to be out later.
+    pub(super) fn still_inside(&self, seen: &Membership) -> Result<MessageId, Refusal> {
+        let hub = self.hub.borrow();
+        let known = hub.affiliations(&seen.user).and_then(|rooms| rooms.get(seen.room.as_str()));
+        match known.filter(|known| known.stamp > seen.stamp) {
+            Some(known) if !known.inside => Err(no_such_conversation()),
+            Some(known) => Ok(known.joined),
+            None => Ok(seen.joined),
+        }
+    }
+}
 
 impl Services {
     /// The answer of a read, within the store's time.
@@ -63,20 +95,19 @@ impl Services {
         started.then_some(()).ok_or_else(no_such_conversation)
     }
 
-    /// From where on a user is shown a conversation, that id excluded; none is from its beginning.
-    /// Refuses one who is not in it.
-    pub(super) async fn shown_above(
+    /// What a user is shown of a conversation. Refuses one who is not in it.
+    pub(super) async fn sight(
         &self,
         user: &UserId,
         conversation: &Conversation,
-    ) -> Result<Option<MessageId>, Refusal> {
+    ) -> Result<Sight, Refusal> {
         let Conversation::Room(room) = conversation else {
-            return self.must_be_in(user, conversation).await.map(|()| None);
+            return self.must_be_in(user, conversation).await.map(|()| Sight::default());
         };
         let row = self.answer(self.store.room(room));
         let (membership, row) = tokio::try_join!(self.place_in(room, user), row)?;
         let row = row.ok_or_else(no_such_conversation)?;
-        Ok(hidden_upto(&row, &membership))
+        Ok(Sight { hidden: hidden_upto(&row, &membership), membership: Some(membership) })
     }
 
     /// Where a user stands with a room that he is in.

@@ -9,7 +9,7 @@ use super::{Router, Services};
 use crate::bus::{Envelope, Kind, Publish};
 use crate::delivery::{Push, Via};
 use crate::domain::{Conversation, Key, Membership};
-use crate::hub::{Audience, Delivered, Session};
+use crate::hub::Delivered;
 use crate::layout::{Bucket, Plan, ShardIndex, plan};
 use crate::proof::Ticket;
 use crate::protocol::Close;
@@ -142,7 +142,7 @@ impl Router {
     }
 
     /// Who is handed it is decided at once, and counts as handed from then on; whoever left his room
-    /// meanwhile gets nothing more.
+    /// meanwhile gets nothing more, but for the `left` that he was handed on its own.
     async fn deliver_in_slices(self: &Rc<Self>, push: &Push) -> u64 {
         let Push { envelope, except, .. } = push;
         self.heard(envelope);
@@ -153,22 +153,17 @@ impl Router {
                 self.flush();
                 tokio::task::yield_now().await;
             }
-            let delivered = self.hand_slice(slice, envelope, number > 0);
+            let mut hub = self.hub.borrow_mut();
+            let delivered = match number {
+                0 => hub.hand_all(slice, envelope),
+                _ => hub.hand_rest(slice, envelope),
+            };
+            drop(hub);
             handed += delivered.handed;
             self.count(delivered);
         }
         self.flush_wanted.notify_one();
         handed
-    }
-
-    fn hand_slice(&self, slice: &[Rc<Session>], envelope: &Envelope, later: bool) -> Delivered {
-        let mut hub = self.hub.borrow_mut();
-        let message = envelope.message_id().filter(|_| envelope.kind == Kind::Message);
-        let Some(id) = message.filter(|_| later) else { return hub.hand_all(slice, envelope) };
-        let room = envelope.keys.first().and_then(Key::as_room);
-        let staying = slice.iter().filter(|session| hub.is_still_for(session, room, id));
-        let staying: Audience = staying.cloned().collect();
-        hub.hand_all(&staying, envelope)
     }
 
     /// A message that did not pass this worker's gate counts there all the same: a conversation is

@@ -6,6 +6,7 @@ use ahash::AHashMap;
 use serde_json::value::RawValue;
 
 use super::Router;
+use super::access::Sight;
 use crate::domain::{Conversation, Message, MessageId, UserId};
 use crate::hub::Session;
 use crate::protocol::{Code, History, MessageText, Refusal, RequestId, ServerFrame, Side};
@@ -58,13 +59,14 @@ impl Router {
         if let Some(user) = user {
             self.gate.read(user, 1).map_err(|refused| refused.refusal())?;
         }
-        let hidden = match user {
-            Some(user) => services.shown_above(user, conversation).await?,
-            None => None,
+        let sight = match user {
+            Some(user) => services.sight(user, conversation).await?,
+            None => Sight::default(),
         };
         let limit = PageLimit { messages: limit, bytes: services.history_bytes };
-        let read = services.store.history(conversation, range(side, hidden), limit);
-        let page = shown(services.answer(read).await?, hidden);
+        let read = services.store.history(conversation, range(side, sight.hidden), limit);
+        let page = services.answer(read).await?;
+        let page = shown(page, self.still_hidden(&sight)?);
         if let Some(newest) = page.messages.iter().map(|message| message.id.time()).max() {
             services.observe(newest);
         }

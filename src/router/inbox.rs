@@ -99,7 +99,19 @@ impl Router {
         entries.truncate(fitting(&entries, services.history_bytes));
         let more = places.len() > entries.len();
         let next = more.then(|| places[..entries.len()].last().map(Place::token)).flatten();
+        entries.retain_mut(|entry| self.still_shows(entry, &rooms));
         Ok(InboxPage { entries, next })
+    }
+
+    /// Looks again, in the step that answers: whether an entry may still be shown, and its last
+    /// message. A user who was removed meanwhile is not told of the room behind his `left`, and who
+    /// is back is not shown what came between.
+    fn still_shows(&self, entry: &mut InboxEntry, rooms: &Rooms) -> bool {
+        let Conversation::Room(room) = &entry.conversation else { return true };
+        let Some(seen) = rooms.get(room) else { return true };
+        let Ok(joined) = self.still_inside(seen) else { return false };
+        entry.last.take_if(|_| joined > seen.joined);
+        true
     }
 
     fn reply_inbox(&self, session: &Rc<Session>, id: Option<&RequestId>, page: &InboxPage) {

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use tokio::time::timeout;
 
+use super::Router;
 use super::access::append_refusal;
 use super::nonces::{Content, Entry, First};
 use super::send::{SendOrder, Sending};
-use super::Router;
 use crate::bus::{Envelope, Kind};
 use crate::domain::{Message, MessageId};
 use crate::proof::{ACK_LIMIT, Doubt, Judgement, Ticket};
