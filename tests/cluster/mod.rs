@@ -11,6 +11,7 @@ mod memory;
 mod nonces;
 mod overheard;
 mod refusals;
+mod removed;
 pub mod resume;
 pub mod rooms;
 pub mod shards;

@@ -21,7 +21,13 @@ pub async fn backend(url: &str, method: &str, path: &str, body: &Value) -> (u16,
     as_user(url, &service(), method, path, body).await
 }
 
-async fn as_user(url: &str, token: &str, method: &str, path: &str, body: &Value) -> (u16, Value) {
+pub async fn as_user(
+    url: &str,
+    token: &str,
+    method: &str,
+    path: &str,
+    body: &Value,
+) -> (u16, Value) {
     let text = if body.is_null() { String::new() } else { body.to_string() };
     let answer = ask(url, &bearing(token, method, path, &text)).await;
     (answer.status, serde_json::from_str(&answer.body).unwrap_or(Value::Null))
@@ -43,7 +49,7 @@ pub async fn add(url: &str, id: &str, user: &str) {
     assert_eq!((status, &member["user"]), (200, &json!(user)), "{member}");
 }
 
-async fn remove(url: &str, id: &str, user: &str) {
+pub async fn remove(url: &str, id: &str, user: &str) {
     let path = format!("/v1/rooms/{id}/members/{user}");
     let (status, answer) = backend(url, "DELETE", &path, &Value::Null).await;
     assert_eq!(status, 204, "{answer}");

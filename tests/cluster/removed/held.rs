@@ -1,0 +1,153 @@
+//! A store that lets a test come in between.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use narrowcast::domain::{
+    Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId,
+};
+use narrowcast::roster::Row;
+use narrowcast::store::{
+    Activity, AppendError, Day, HistoryRange, Identity, MembersPage, NonceRecord, Page, PageLimit,
+    Pending, ReadError, RowError, Store,
+};
+use narrowcast::telemetry::StoreFigures;
+use tokio::sync::watch;
+
+/// What becomes of the changes of membership.
+#[derive(Debug, Default)]
+enum Changes {
+    /// They are stored.
+    #[default]
+    Whole,
+    /// The next one reaches the room's side alone, and is not acknowledged.
+    Torn,
+    /// This one did.
+    Left(Membership),
+}
+
+/// A store whose answers about messages wait until they are let go, though they are read at once,
+/// and whose changes of membership may reach one side alone, as in a store of two tables.
+#[derive(Debug)]
+pub struct Held {
+    inner: Arc<dyn Store>,
+    open: watch::Sender<bool>,
+    waiting: Arc<AtomicUsize>,
+    changes: Mutex<Changes>,
+}
+
+impl Held {
+    pub fn new(inner: Arc<dyn Store>) -> Self {
+        let (open, waiting) = (watch::Sender::new(true), Arc::default());
+        Self { inner, open, waiting, changes: Mutex::default() }
+    }
+
+    /// From now on messages that are read wait.
+    pub fn hold(&self) {
+        self.waiting.store(0, Ordering::SeqCst);
+        self.open.send_replace(false);
+    }
+
+    /// How many answers wait, or did since they are held.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::SeqCst)
+    }
+
+    pub fn let_go(&self) {
+        self.open.send_replace(true);
+    }
+
+    /// The next change of a membership reaches the room's side alone.
+    pub fn tear(&self) {
+        *self.changes.lock().expect("no panic") = Changes::Torn;
+    }
+
+    fn left_over(&self, room: &RoomId, user: &UserId) -> Option<Membership> {
+        match &*self.changes.lock().expect("no panic") {
+            Changes::Left(torn) if torn.room == *room && torn.user == *user => Some(torn.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// Methods that ask the store behind.
+macro_rules! pass_on {
+    ($($name:ident($($given:ident: $type:ty),*) -> $answer:ty;)*) => {
+        $(fn $name(&self, $($given: $type),*) -> $answer {
+            self.inner.$name($($given),*)
+        })*
+    };
+}
+
+impl Store for Held {
+    fn history(
+        &self,
+        conversation: &Conversation,
+        range: HistoryRange,
+        limit: PageLimit,
+    ) -> Pending<Result<Page, ReadError>> {
+        let page = self.inner.history(conversation, range, limit);
+        let (waiting, mut open) = (Arc::clone(&self.waiting), self.open.subscribe());
+        Box::pin(async move {
+            let page = page.await;
+            waiting.fetch_add(1, Ordering::SeqCst);
+            let _open = open.wait_for(|open| *open).await;
+            page
+        })
+    }
+
+    fn put_membership(&self, membership: Membership) -> Pending<Result<(), AppendError>> {
+        let mut changes = self.changes.lock().expect("no panic");
+        if matches!(*changes, Changes::Torn) {
+            *changes = Changes::Left(membership);
+            let reason = "the user's side did not answer".into();
+            return Box::pin(async { Err(AppendError::OutcomeUnknown { reason }) });
+        }
+        self.inner.put_membership(membership)
+    }
+
+    fn membership(
+        &self,
+        room: &RoomId,
+        user: &UserId,
+    ) -> Pending<Result<Option<Membership>, ReadError>> {
+        let (inner, torn) = (self.inner.membership(room, user), self.left_over(room, user));
+        Box::pin(
+            async move { Ok(inner.await?.into_iter().chain(torn).max_by_key(|known| known.stamp)) },
+        )
+    }
+
+    pass_on! {
+        identity() -> &Identity;
+        floor() -> Micros;
+        time() -> Pending<Result<Micros, ReadError>>;
+        has_clock() -> bool;
+        retention() -> Option<Duration>;
+        append(message: Arc<Message>) -> Pending<Result<(), AppendError>>;
+        activity(user: &UserId, day: Day, limit: usize) -> Pending<Result<Vec<Activity>, ReadError>>;
+        is_member(user: &UserId, dm: &Conversation) -> Pending<Result<bool, ReadError>>;
+        put_room(room: Room) -> Pending<Result<(), AppendError>>;
+        room(room: &RoomId) -> Pending<Result<Option<Room>, ReadError>>;
+        members(
+            room: &RoomId, after: Option<&UserId>, limit: usize
+        ) -> Pending<Result<MembersPage, ReadError>>;
+        memberships(user: &UserId, limit: usize) -> Pending<Result<Vec<Membership>, ReadError>>;
+        head(room: &RoomId) -> Pending<Result<Option<MessageId>, ReadError>>;
+        mark_read(
+            user: &UserId, of: &Conversation, upto: MessageId
+        ) -> Pending<Result<(), AppendError>>;
+        read_mark(
+            user: &UserId, of: &Conversation
+        ) -> Pending<Result<Option<MessageId>, ReadError>>;
+        note_nonce(
+            sender: &UserId, nonce: &str, record: NonceRecord
+        ) -> Pending<Result<(), AppendError>>;
+        nonce(sender: &UserId, nonce: &str) -> Pending<Result<Option<NonceRecord>, ReadError>>;
+        write_row(row: Row) -> Pending<Result<(), RowError>>;
+        roster() -> Pending<Result<Vec<Row>, ReadError>>;
+        failure() -> Option<String>;
+        figures() -> Option<StoreFigures>;
+        close() -> Pending<()>;
+    }
+}
