@@ -185,7 +185,7 @@ async fn a_member_whose_leaving_ended_in_doubt_leaves_by_asking_again() {
 }
 
 /// More than a publish is handed to at once.
-const CROWD: usize = 600;
+const CROWD: usize = 560;
 
 /// Those who came last, to whom it is handed last.
 const REMOVED: usize = 16;

@@ -1,4 +1,4 @@
-//! What a resume reads of the store, counted on a real server.
+//! What a resume reads of the store and a send writes to it, counted on a real server.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -16,20 +16,29 @@ use crate::harness::{Operator, RedisServer, eventually_within, token};
 
 const FROZEN: &str = "narrowcast_watermark_frozen";
 
-/// What a node reads for itself.
-const UPKEEP: [&str; 2] = ["read_roster", "read_time"];
+/// What a node reads and writes for itself.
+const UPKEEP: [&str; 3] = ["read_roster", "read_time", "write_roster_row"];
 
 type Counts = BTreeMap<String, u64>;
 
-/// The reads that a node has issued, by statement.
-fn reads(operator: &Operator) -> Counts {
+/// What a node has issued of a kind, `read_` or `write_`, by statement.
+fn issued(operator: &Operator, kind: &str) -> Counts {
     const START: &str = "narrowcast_store_statements_total{statement=\"";
     let (_, text) = operator.get("/metrics");
     let counts = text.lines().filter_map(|line| line.strip_prefix(START)?.split_once("\"} "));
     counts
-        .filter(|(name, _)| name.starts_with("read_") && !UPKEEP.contains(name))
+        .filter(|(name, _)| name.starts_with(kind) && !UPKEEP.contains(name))
         .map(|(name, count)| (name.to_owned(), count.parse().expect("a count")))
         .collect()
+}
+
+/// What it has issued since.
+fn issued_since(before: &Counts, operator: &Operator, kind: &str) -> Counts {
+    let since = |(name, count): (String, u64)| {
+        let count = count - before.get(&name).unwrap_or(&0);
+        (count > 0).then_some((name, count))
+    };
+    issued(operator, kind).into_iter().filter_map(since).collect()
 }
 
 /// Who was away, and is told what he missed.
@@ -62,15 +71,11 @@ impl Scene {
     /// The reads that his coming back costs, which hands him so many messages.
     async fn comes_back(&self, away: Away, missed: usize) -> Counts {
         let operator = self.plant.operator(0);
-        let before = reads(&operator);
+        let before = issued(&operator, "read_");
         let back = resume(&self.url, &token(away.user), Some(&away.cursor)).await;
         assert_eq!(back.missed.len(), missed, "{}: {:?}", away.user, back.missed);
         back.assert_whole();
-        let issued = |(name, count): (String, u64)| {
-            let count = count - before.get(&name).unwrap_or(&0);
-            (count > 0).then_some((name, count))
-        };
-        let counts = reads(&operator).into_iter().filter_map(issued).collect();
+        let counts = issued_since(&before, &operator, "read_");
         println!("{}: {counts:?}", away.user);
         counts
     }
@@ -133,5 +138,42 @@ async fn a_resume_reads_what_was_missed_and_a_head_a_room() {
     assert_costs(&counts, &[("read_head", ROOMS..=ROOMS), pages(2)]);
     let Scene { mut plant, friends, .. } = scene;
     drop(friends);
+    plant.end_all();
+}
+
+/// Members are not written to one by one: a message is its row and the room's head, whoever is in it
+/// and whoever of them is there.
+#[tokio::test]
+#[ignore = "needs redis-server and a CQL server"]
+async fn a_send_writes_as_much_to_a_room_of_hundreds_as_to_one_of_three() {
+    const MESSAGES: u64 = 20;
+    const HERE: usize = 40;
+    let redis = [RedisServer::start(&[])];
+    let layout = Named::new("a", MANY, &redis);
+    let tables = layouts(&layout, &[&layout]);
+    let mut plant = Plant::start(1, Keyspace::on_the_shared_server(), &tables).await;
+    let (url, operator) = (plant.url(0), plant.operator(0));
+    let names: Vec<String> = (0..300).map(|number| format!("member{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    room(&url, "small", "all", &names[..3]).await;
+    room(&url, "large", "all", &names).await;
+    let mut clients = Vec::new();
+    for name in &names[..HERE] {
+        clients.push(login(&url, &token(name)).await);
+    }
+    for id in ["small", "large"] {
+        // The first one of a window writes that there is one.
+        assert_eq!(say(&mut clients[0], id, json!("first")).await["op"], "sent");
+        let before = issued(&operator, "write_");
+        for number in 0..MESSAGES {
+            assert_eq!(say(&mut clients[0], id, json!(number)).await["op"], "sent");
+        }
+        let mut counts = issued_since(&before, &operator, "write_");
+        // Its hour may end meanwhile.
+        assert!(counts.remove("write_window").unwrap_or_default() <= 1, "{id}");
+        let wanted = [("write_head", MESSAGES), ("write_message", MESSAGES)];
+        assert_eq!(counts, wanted.map(|(name, count)| (name.to_owned(), count)).into(), "{id}");
+    }
+    drop(clients);
     plant.end_all();
 }

@@ -4,6 +4,7 @@ mod bad_input;
 mod bad_tokens;
 mod commands;
 mod deadlines;
+mod direct_policy;
 mod draining;
 mod expected;
 mod handshake;

@@ -73,15 +73,27 @@ async fn every_op_says_which_byte_of_a_rooms_id_is_wrong() {
     }
 }
 
+/// Writing into a room over HTTP.
+fn posts(id: &str) -> [(&'static str, String, String); 2] {
+    let conversation = format!("room.{id}");
+    let event = json!({"conversation": conversation, "event": "typing", "data": 1});
+    let message = json!({"conversation": conversation, "body": 1});
+    [
+        ("POST", "/v1/messages".into(), message.to_string()),
+        ("POST", "/v1/publish".into(), json!({ "events": [event] }).to_string()),
+    ]
+}
+
 /// What is not there, what is not one's own and what is one's own no longer get the same answer,
-/// whatever is asked.
+/// whatever is asked, and whoever may make rooms.
 #[tokio::test]
 async fn who_is_not_in_a_room_is_told_as_if_there_were_none() {
-    for workers in WORKERS {
-        let demo = node_with(workers, &[]);
+    for (workers, create) in WORKERS.into_iter().flat_map(|it| [(it, "service"), (it, "anyone")]) {
+        let demo = node_with(workers, &[("POLICY__CREATE", create)]);
         let node = url(&demo);
         room(node, "left", "all", &["alice", "bob"]).await;
         room(node, "foreign", "all", &["bob"]).await;
+        room(node, "u:bob:club", "all", &["bob"]).await;
         let mut alice = Client::login(node, &token("alice")).await.unwrap();
         let hi = json!({"op": "send", "conversation": "room.left", "body": "in"});
         assert_eq!(alice.ask(hi).await.unwrap()["op"], "sent");
@@ -89,10 +101,12 @@ async fn who_is_not_in_a_room_is_told_as_if_there_were_none() {
         assert_eq!(backend(node, "DELETE", path, &Value::Null).await.0, 204);
         while alice.next().await.unwrap()["op"] != "left" {}
         let mut told: Vec<Vec<Value>> = Vec::new();
-        for id in ["left", "foreign", "nowhere"] {
+        for id in ["left", "foreign", "u:bob:club", "nowhere", "u:bob:nothing"] {
             told.push(answers(&mut alice, node, id).await);
         }
-        assert!(told.iter().all(|answers| *answers == told[0]), "{told:#?}");
+        assert!(told.iter().all(|answers| *answers == told[0]), "{create}: {told:#?}");
+        let path = "/v1/rooms/nowhere";
+        assert_eq!(backend(node, "GET", path, &Value::Null).await.0, 404, "nobody made it");
     }
 }
 
@@ -104,9 +118,9 @@ async fn answers(alice: &mut Client, node: &str, id: &str) -> Vec<Value> {
         assert_eq!(answer["code"], "not_found", "{answer}");
         answers.push(json!([answer["code"], answer["message"]]));
     }
-    let create = 1;
-    for (method, path, body) in routes(id).into_iter().skip(create) {
-        let answer = ask(node, &bearing(&token("alice"), method, &path, body)).await;
+    let looks = routes(id).map(|(method, path, body)| (method, path, body.to_owned()));
+    for (method, path, body) in looks.into_iter().chain(posts(id)) {
+        let answer = ask(node, &bearing(&token("alice"), method, &path, &body)).await;
         assert_eq!(answer.status, 404, "{method} {path}: {answer:?}");
         answers.push(json!(problem(&answer)));
     }

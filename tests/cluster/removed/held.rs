@@ -27,8 +27,8 @@ enum Changes {
     Left(Membership),
 }
 
-/// A store whose answers about messages wait until they are let go, though they are read at once,
-/// and whose changes of membership may reach one side alone, as in a store of two tables.
+/// A store whose answers to clients about messages wait until they are let go, though they are read
+/// at once (what a node reads of its own accord, oldest first, does not wait), and whose changes of membership may reach one side alone, as in a store of two tables.
 #[derive(Debug)]
 pub struct Held {
     inner: Arc<dyn Store>,
@@ -88,6 +88,9 @@ impl Store for Held {
         limit: PageLimit,
     ) -> Pending<Result<Page, ReadError>> {
         let page = self.inner.history(conversation, range, limit);
+        if matches!(range, HistoryRange::After(_)) {
+            return page;
+        }
         let (waiting, mut open) = (Arc::clone(&self.waiting), self.open.subscribe());
         Box::pin(async move {
             let page = page.await;
