@@ -430,7 +430,8 @@ fn who_left_between_two_slices_has_neither_messages_nor_events_nor_news_of_the_r
             envelope(Kind::Event, &["user.bob"], "user.bob.x"),
         ];
         let audiences = copies.each_ref().map(|copy| hub.audience(copy, Via::Here, None));
-        assert_eq!(audiences.each_ref().map(|audience| audience.len()), [3, 3, 3, 1]);
+        let whole: Vec<usize> = audiences.iter().map(Audience::len).collect();
+        assert_eq!(whole, [3, 3, 3, 1]);
         hub.learn(&membership("r", "bob", false, 10, 30), Learned::News);
         let rest = audiences.iter().zip(&copies).map(|(audience, copy)| {
             hub.take_touched(9);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use self::held::Held;
 use super::chat::{login, send};
-use super::rooms::{as_user, frame, remove, room, say};
+use super::rooms::{add, as_user, frame, remove, room, say};
 use crate::harness::{eventually, token};
 
 /// One node of this process, on a store that lets a test come in between.
@@ -82,7 +82,7 @@ async fn what_a_member_asked_for_is_not_answered_behind_his_left() {
     let as_for_all = json!("history: no such conversation");
     assert_eq!(told, (&json!("not_found"), &as_for_all, &json!(1)), "{answer}");
 
-    super::rooms::add(&scene.url, "r", "ben").await;
+    add(&scene.url, "r", "ben").await;
     assert_eq!(frame(&mut ben).await["op"], "joined");
     let inbox = json!({"op": "inbox", "id": 2, "limit": 10});
     let answer = scene.removed_meanwhile(&mut ben, &inbox, 2).await;
@@ -113,7 +113,7 @@ async fn what_a_member_asked_for_over_http_is_not_answered_once_he_is_out() {
             _ => assert_eq!(listed(&answer), (vec!["dm.ann.ben"], false), "{path}"),
         }
         assert_eq!(status == 404, answers == 1, "{path}: {answer}");
-        super::rooms::add(&scene.url, "r", "ben").await;
+        add(&scene.url, "r", "ben").await;
         while frame(&mut ben).await["op"] != "joined" {}
     }
     drop(ben);
@@ -136,7 +136,7 @@ async fn what_came_while_a_member_was_out_is_not_shown_to_one_who_is_back() {
         ben.send(&request.to_string()).await.expect("it reads");
         eventually("the answer waits", || scene.store.waiting() == 1).await;
         remove(&scene.url, "r", "ben").await;
-        super::rooms::add(&scene.url, "r", "ben").await;
+        add(&scene.url, "r", "ben").await;
         while frame(&mut ben).await["op"] != "joined" {}
         scene.store.let_go();
         let answer = frame(&mut ben).await;
@@ -217,6 +217,23 @@ fn member(number: usize) -> Membership {
     }
 }
 
+/// Heard events of the room until he left it, and nothing behind.
+async fn heard_until_he_left(client: &mut Client, user: &str) {
+    let mut events = 0;
+    loop {
+        let frame = frame(client).await;
+        match frame["op"].as_str() {
+            Some("left") if frame["user"] == user => break,
+            Some("event") => events += 1,
+            _ => {}
+        }
+    }
+    assert!(events > 0, "{user} heard them before");
+    client.send(&json!({"op": "ping", "id": 1}).to_string()).await.expect("it reads");
+    let behind = frame(client).await;
+    assert_eq!(behind["op"], "pong", "{user}: {behind}");
+}
+
 /// Events to a crowd are handed over in slices, between which members go.
 #[tokio::test]
 async fn who_leaves_a_crowd_has_none_of_its_events_behind_his_left() {
@@ -224,38 +241,28 @@ async fn who_leaves_a_crowd_has_none_of_its_events_behind_his_left() {
     let mut clients = crowd(&scene).await;
     let leaving = clients.split_off(CROWD - REMOVED);
     let mut typist = clients.swap_remove(0);
-    let typing =
-        json!({"op": "publish", "id": 1, "conversation": "room.r", "event": "typing", "data": 1});
-    let (typed, removals) = (tokio::sync::Notify::new(), async {
-        for number in CROWD - REMOVED..CROWD {
-            remove(&scene.url, "r", &format!("u{number}")).await;
-        }
+    let typing = json!({
+        "op": "publish", "id": 1, "conversation": "room.r", "event": "typing", "data": 1,
     });
+    let begun = tokio::sync::Notify::new();
     let types = async {
         loop {
             assert_eq!(typist.ask(typing.clone()).await.expect("an answer")["op"], "ok");
-            typed.notify_one();
+            begun.notify_one();
+        }
+    };
+    let removals = async {
+        begun.notified().await;
+        for number in CROWD - REMOVED..CROWD {
+            remove(&scene.url, "r", &format!("u{number}")).await;
         }
     };
     tokio::select! {
         () = types => {}
-        () = async { typed.notified().await; removals.await } => {}
+        () = removals => {}
     }
     for (number, mut client) in (CROWD - REMOVED..).zip(leaving) {
-        let user = format!("u{number}");
-        let mut events = 0;
-        loop {
-            let frame = frame(&mut client).await;
-            match frame["op"].as_str() {
-                Some("left") if frame["user"] == user.as_str() => break,
-                _ => events += 1,
-            }
-        }
-        assert!(events > 0, "he heard them before");
-        let ping = json!({"op": "ping", "id": 1}).to_string();
-        client.send(&ping).await.expect("it reads");
-        let behind = frame(&mut client).await;
-        assert_eq!(behind["op"], "pong", "{user}: {behind}");
+        heard_until_he_left(&mut client, &format!("u{number}")).await;
     }
     drop((clients, typist));
     scene.strike().await;

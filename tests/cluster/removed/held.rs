@@ -1,7 +1,7 @@
 //! A store that lets a test come in between.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use narrowcast::domain::{
@@ -13,6 +13,7 @@ use narrowcast::store::{
     Pending, ReadError, RowError, Store,
 };
 use narrowcast::telemetry::StoreFigures;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 /// What becomes of the changes of membership.
@@ -60,11 +61,11 @@ impl Held {
 
     /// The next change of a membership reaches the room's side alone.
     pub fn tear(&self) {
-        *self.changes.lock().expect("no panic") = Changes::Torn;
+        *self.changes.lock() = Changes::Torn;
     }
 
     fn left_over(&self, room: &RoomId, user: &UserId) -> Option<Membership> {
-        match &*self.changes.lock().expect("no panic") {
+        match &*self.changes.lock() {
             Changes::Left(torn) if torn.room == *room && torn.user == *user => Some(torn.clone()),
             _ => None,
         }
@@ -101,7 +102,7 @@ impl Store for Held {
     }
 
     fn put_membership(&self, membership: Membership) -> Pending<Result<(), AppendError>> {
-        let mut changes = self.changes.lock().expect("no panic");
+        let mut changes = self.changes.lock();
         if matches!(*changes, Changes::Torn) {
             *changes = Changes::Left(membership);
             let reason = "the user's side did not answer".into();
