@@ -16,6 +16,7 @@ const JSON_DEPTH: RangeInclusive<u64> = 2..=64;
 const SENDS_IN_FLIGHT: RangeInclusive<u64> = 1..=1024;
 const READS_IN_FLIGHT: RangeInclusive<u64> = 1..=64;
 const REQUESTS_IN_FLIGHT: RangeInclusive<u64> = 1..=65_536;
+const USER_REQUESTS_IN_FLIGHT: RangeInclusive<u64> = 1..=1024;
 const HISTORY_MESSAGES: RangeInclusive<u64> = 1..=1000;
 const HISTORY_BYTES: RangeInclusive<u64> = 1024..=16 << 20;
 const OUTBOX_BYTES: RangeInclusive<u64> = 4096..=256 << 20;
@@ -50,6 +51,8 @@ pub struct Limits {
     pub reads_in_flight: usize,
     /// HTTP requests of all clients that are not answered yet.
     pub requests_in_flight: usize,
+    /// Those of one user.
+    pub user_requests_in_flight: usize,
     /// Messages in one page of history.
     pub history_messages: usize,
     /// Bytes in one page of history.
@@ -74,6 +77,7 @@ impl Limits {
             sends_in_flight: s.count("sends_in_flight", &SENDS_IN_FLIGHT),
             reads_in_flight: s.count("reads_in_flight", &READS_IN_FLIGHT),
             requests_in_flight: s.count("requests_in_flight", &REQUESTS_IN_FLIGHT),
+            user_requests_in_flight: s.count("user_requests_in_flight", &USER_REQUESTS_IN_FLIGHT),
             history_messages: s.count("history_messages", &HISTORY_MESSAGES),
             history_bytes: s.count("history_bytes", &HISTORY_BYTES),
             outbox_bytes: s.count("outbox_bytes", &OUTBOX_BYTES),

@@ -10,7 +10,7 @@ use crate::layout::{BucketCount, Buckets, Layout, Layouts};
 use crate::limiter::FrameRates;
 use crate::links::LinkBounds;
 use crate::protocol::{Bounds, ReadyLimits};
-use crate::router::{Direct, ResumeBounds, Waits};
+use crate::router::{Direct, ErrandBounds, ResumeBounds, Waits, errand_wait};
 use crate::session::FrontBounds;
 use crate::socket::Limits;
 use crate::store::Store;
@@ -96,6 +96,15 @@ impl NodePlan {
             store: timeouts.store,
             ping: timeouts.ping,
             overhear: self.config.interest.linger,
+        }
+    }
+
+    pub(super) fn errand_bounds(&self) -> ErrandBounds {
+        let Config { limits, timeouts, rates, .. } = &*self.config;
+        ErrandBounds {
+            requests: limits.requests_in_flight,
+            user_requests: limits.user_requests_in_flight,
+            wait: errand_wait(timeouts.store, rates.answer),
         }
     }
 

@@ -350,7 +350,7 @@ impl Parts {
         let config = &plan.config;
         let (senders, receivers): (Vec<mpsc::Sender<Arrival>>, Vec<_>) =
             (0..config.workers).map(|_| mpsc::channel(ARRIVALS_MAX)).unzip();
-        let (errands, wanted) = Errands::new(config.workers, config.limits.requests_in_flight);
+        let (errands, wanted) = Errands::new(config.workers, plan.errand_bounds());
         let places = Places {
             connections: Arc::new(Semaphore::new(config.listen.connections)),
             handshakes: Arc::new(Semaphore::new(config.listen.handshakes)),

@@ -3,79 +3,114 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::Router;
+use super::admission::{Admission, Places};
+use super::{Caller, Router};
 use crate::domain::Key;
 use crate::layout::worker_of;
+use crate::proof::ACK_LIMIT;
 use crate::protocol::{Code, Refusal};
 
 /// Errands that wait for one worker: they wait for its turn alone, since each begins at once.
 pub const ERRANDS_MAX: usize = 1024;
 
-/// How long whoever asked waits: above what any step of an errand may take, so that a step's own
-/// refusal comes first.
-pub const ERRAND_WAIT: Duration = Duration::from_secs(10);
+/// Answers of the store that a message or a change of a room or a member waits for one after the
+/// other, the acknowledgement under the lease apart: for who is added, whether the caller owns the
+/// room, the room, the membership as it was, and all of the user's rooms.
+const STORE_ANSWERS_MAX: u32 = 4;
 
-/// Work for a worker.
-pub type Errand = Box<dyn FnOnce(Rc<Router>) + Send>;
+/// Work for a worker, by what it works with.
+pub type Errand<R = Rc<Router>> = Box<dyn FnOnce(R) + Send>;
 
-/// A request's place among those of its node, kept until all of its work is done.
-#[derive(Debug)]
-pub struct Admission {
-    _place: OwnedSemaphorePermit,
+/// Whether it matters that an errand may have been done though nobody was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It does not: nothing is different afterwards.
+    Reads,
+    /// It does: something may be stored or published.
+    Changes,
+}
+
+/// The bounds of a node's errands.
+#[derive(Debug, Clone, Copy)]
+pub struct ErrandBounds {
+    /// Requests in flight.
+    pub requests: usize,
+    /// Those of one user.
+    pub user_requests: usize,
+    /// How long whoever asked waits for the worker.
+    pub wait: Duration,
+}
+
+/// Above what the steps of an errand may take together, so that a step's own refusal comes first:
+/// by the bounds of an answer of the store and of the limiter. Pages and lists of events wait for more
+/// answers than [`STORE_ANSWERS_MAX`]: one is given up if they are slow.
+pub fn errand_wait(store: Duration, limiter: Duration) -> Duration {
+    store * STORE_ANSWERS_MAX + limiter + ACK_LIMIT
 }
 
 /// The ways to a node's workers, and the places for requests.
 #[derive(Debug, Clone)]
-pub struct Errands {
-    queues: Arc<[mpsc::Sender<Errand>]>,
-    places: Arc<Semaphore>,
-    requests: usize,
+pub struct Errands<R = Rc<Router>> {
+    queues: Arc<[mpsc::Sender<Errand<R>>]>,
+    places: Arc<Places>,
+    wait: Duration,
 }
 
-impl Errands {
-    /// The ways to so many workers, for `requests` at once; and what each worker takes its errands
-    /// from.
-    pub fn new(workers: usize, requests: usize) -> (Self, Vec<mpsc::Receiver<Errand>>) {
+/// Taken by whoever comes first: the worker, which begins the errand, or the one who asked and
+/// gave up, so that nobody begins it.
+#[derive(Debug, Clone, Default)]
+struct Slot(Arc<AtomicBool>);
+
+impl Slot {
+    /// Whether it was free.
+    fn take(&self) -> bool {
+        !self.0.swap(true, Ordering::Relaxed)
+    }
+}
+
+impl<R: 'static> Errands<R> {
+    /// The ways to so many workers; and what each takes its errands from.
+    pub fn new(workers: usize, bounds: ErrandBounds) -> (Self, Vec<mpsc::Receiver<Errand<R>>>) {
+        let ErrandBounds { requests, user_requests, wait } = bounds;
         let (queues, ends): (Vec<_>, _) = (0..workers).map(|_| mpsc::channel(ERRANDS_MAX)).unzip();
-        let places = Arc::new(Semaphore::new(requests));
-        (Self { queues: queues.into(), places, requests }, ends)
+        (Self { queues: queues.into(), places: Places::new(requests, user_requests), wait }, ends)
     }
 
-    /// A place for one request, if one is free.
-    pub fn admit(&self) -> Result<Admission, Refusal> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_full| {
-            let max = self.requests;
-            let message = format!("{max} requests are in flight here, no more are allowed");
-            Refusal::new(Code::Unavailable, message)
-        })?;
-        Ok(Admission { _place: place })
+    /// A place for a request, if one is free for its caller.
+    pub fn admit(&self, caller: &Caller) -> Result<Admission, Refusal> {
+        self.places.take(caller)
     }
 
     /// Whether no request is in flight.
     pub fn is_idle(&self) -> bool {
-        self.places.available_permits() == self.requests
+        self.places.is_idle()
     }
 
     /// Has the worker of a key do some work. What was begun goes on whether or not anybody waits
-    /// for it; what nobody waits for any more is not begun.
+    /// for it; what nobody waits for any more is not begun. So work that changes something and was
+    /// begun, and of which no more is heard, has an unknown outcome.
     pub async fn ask<T, F>(
         &self,
         admission: Admission,
         key: &Key,
-        work: impl FnOnce(Rc<Router>) -> F + Send + 'static,
+        effect: Effect,
+        work: impl FnOnce(R) -> F + Send + 'static,
     ) -> Result<T, Refusal>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, Refusal>> + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let errand: Errand = Box::new(move |router| {
-            if answer.is_closed() {
+        let slot = Slot::default();
+        let claim = slot.clone();
+        let errand: Errand<R> = Box::new(move |router| {
+            if answer.is_closed() || !claim.take() {
                 return;
             }
             let work = work(router);
@@ -86,18 +121,18 @@ impl Errands {
         });
         let queue = &self.queues[worker_of(key, self.queues.len() as u32) as usize];
         queue.try_send(errand).map_err(|refused| unavailable(&refused))?;
-        match timeout(ERRAND_WAIT, answered).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_dropped)) => Err(Refusal::new(Code::Unavailable, "the node is being stopped")),
-            Err(_elapsed) => {
-                let message = format!("the worker did not answer within {ERRAND_WAIT:?}");
-                Err(Refusal::new(Code::Unavailable, message))
-            }
-        }
+        let why = match timeout(self.wait, answered).await {
+            Ok(Ok(result)) => return result,
+            Ok(Err(_dropped)) => "the node is being stopped".to_owned(),
+            Err(_elapsed) => format!("the worker did not answer within {:?}", self.wait),
+        };
+        let begun = !slot.take();
+        let in_doubt = begun && effect == Effect::Changes;
+        Err(Refusal::new(if in_doubt { Code::OutcomeUnknown } else { Code::Unavailable }, why))
     }
 }
 
-fn unavailable(refused: &mpsc::error::TrySendError<Errand>) -> Refusal {
+fn unavailable<R>(refused: &mpsc::error::TrySendError<Errand<R>>) -> Refusal {
     let message = match refused {
         mpsc::error::TrySendError::Full(_) => {
             format!("{ERRANDS_MAX} requests wait for the worker, no more are allowed")
@@ -108,69 +143,4 @@ fn unavailable(refused: &mpsc::error::TrySendError<Errand>) -> Refusal {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::time::Instant;
-
-    fn key() -> Key {
-        Key::parse("user.a").unwrap()
-    }
-
-    async fn ask(errands: &Errands) -> Result<(), Refusal> {
-        errands.ask(errands.admit().unwrap(), &key(), async |_| Ok(())).await
-    }
-
-    #[tokio::test]
-    async fn places_are_bounded_and_given_back() {
-        let (errands, _ends) = Errands::new(1, 2);
-        let held = [errands.admit().unwrap(), errands.admit().unwrap()];
-        let refusal = errands.admit().unwrap_err();
-        assert_eq!(refusal.code, Code::Unavailable);
-        assert_eq!(refusal.message, "2 requests are in flight here, no more are allowed");
-        assert!(!errands.is_idle());
-        drop(held);
-        assert!(errands.is_idle() && errands.admit().is_ok());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_worker_that_does_not_answer_is_given_up() {
-        let (errands, _ends) = Errands::new(1, 1);
-        let asked = Instant::now();
-        let refusal = ask(&errands).await.unwrap_err();
-        assert_eq!((refusal.code, asked.elapsed().as_secs()), (Code::Unavailable, 10));
-        assert!(!errands.is_idle(), "what waits has its place");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_full_queue_refuses_at_once() {
-        let (errands, _ends) = Errands::new(1, ERRANDS_MAX + 1);
-        let queue = &errands.queues[0];
-        while queue.try_send(Box::new(|_| ())).is_ok() {}
-        let asked = Instant::now();
-        let refusal = ask(&errands).await.unwrap_err();
-        assert_eq!(asked.elapsed(), Duration::ZERO);
-        assert_eq!(refusal.message, "1024 requests wait for the worker, no more are allowed");
-        assert!(errands.is_idle());
-    }
-
-    #[tokio::test]
-    async fn a_worker_that_is_gone_refuses() {
-        let (errands, ends) = Errands::new(1, 1);
-        drop(ends);
-        assert_eq!(ask(&errands).await.unwrap_err().code, Code::Unavailable);
-    }
-
-    #[tokio::test]
-    async fn an_errand_goes_to_the_worker_of_its_key() {
-        let (errands, mut ends) = Errands::new(3, 9);
-        for name in ["user.a", "user.b", "user.c", "room.a", "room.b"] {
-            let key = Key::parse(name).unwrap();
-            let asking = errands.ask(errands.admit().unwrap(), &key, async |_| Ok(()));
-            assert!(timeout(Duration::ZERO, asking).await.is_err(), "nobody answers");
-            let taken: Vec<bool> = ends.iter_mut().map(|end| end.try_recv().is_ok()).collect();
-            let expected: Vec<bool> = (0..3).map(|worker| worker == worker_of(&key, 3)).collect();
-            assert_eq!(taken, expected, "{name}");
-        }
-        assert!(errands.is_idle(), "an errand that is dropped gives its place back");
-    }
-}
+mod tests;

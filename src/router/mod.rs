@@ -1,6 +1,7 @@
 //! What each op means: one file an op, over the services of a node and the hub of a worker.
 
 mod access;
+mod admission;
 mod audit;
 mod caller;
 mod change;
@@ -45,9 +46,10 @@ use crate::protocol::{Close, Op, Refusal, Request, RequestId, ServerFrame};
 
 use deferred::needs_rooms;
 
+pub use admission::Admission;
 pub use audit::Suspect;
 pub use caller::Caller;
-pub use errand::{Admission, ERRAND_WAIT, ERRANDS_MAX, Errand, Errands};
+pub use errand::{ERRANDS_MAX, Effect, Errand, ErrandBounds, Errands, errand_wait};
 pub use events::EventOrder;
 pub use hello::Wishes;
 pub use inbox::{InboxEntry, InboxPage};

@@ -10,7 +10,7 @@ use crate::domain::{Key, NONCE_BYTES_MAX};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::protocol::{Bounds, Refusal};
-use crate::router::{Admission, Caller, Router};
+use crate::router::{Admission, Caller, Effect, Router};
 
 /// The header that a send is told from others by.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -22,6 +22,7 @@ pub(super) struct Call<'a> {
     /// Whom the token made known.
     pub(super) principal: Principal,
     pub(super) admission: Admission,
+    pub(super) effect: Effect,
     pub(super) query: Query,
     /// The body; empty if there is none.
     pub(super) text: String,
@@ -48,7 +49,7 @@ impl Call<'_> {
         T: Send + 'static,
         F: Future<Output = Result<T, Refusal>> + 'static,
     {
-        Ok(self.api.errands.ask(self.admission, key, work).await?)
+        Ok(self.api.errands.ask(self.admission, key, self.effect, work).await?)
     }
 }
 

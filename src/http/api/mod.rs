@@ -30,7 +30,7 @@ use super::readiness::Readiness;
 use super::route::{Misroute, Route, allowed};
 use crate::auth::Principal;
 use crate::protocol::{Code, Refusal};
-use crate::router::{Errands, Services};
+use crate::router::{Caller, Effect, Errands, Services};
 
 /// The description of every route.
 const OPENAPI: &str = include_str!("../openapi.json");
@@ -102,8 +102,7 @@ impl Api {
             return Err(Problem::from(Refusal::new(Code::Unavailable, detail)).closing());
         }
         let query = Query::read(head.uri.query())?;
-        let full = |refusal| Problem::from(refusal).retry_after(FULL_PAUSE).closing();
-        let admission = self.errands.admit().map_err(full)?;
+        let admission = self.errands.admit(&Caller::of(&principal)).map_err(full)?;
         let text = if route.takes_body() {
             let bounds =
                 IntakeBounds { bytes: self.services.ready_limits.frame_bytes, time: self.body };
@@ -116,7 +115,8 @@ impl Api {
             Route::Send => call::idempotency_key(&head.headers)?,
             _ => None,
         };
-        Ok(Call { api: self, principal, admission, query, text, key })
+        let effect = if head.method.is_safe() { Effect::Reads } else { Effect::Changes };
+        Ok(Call { api: self, principal, admission, effect, query, text, key })
     }
 
     fn authenticate(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
@@ -130,6 +130,15 @@ impl Api {
         let identified = self.services.identify(token);
         identified.map_err(|refusal| challenge(refusal, "Bearer error=\"invalid_token\""))
     }
+}
+
+/// The caller has all the places for requests that he may have, or the node has none left.
+fn full(refusal: Refusal) -> Problem {
+    let status = match refusal.code {
+        Code::LimitReached => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Problem::new(status, refusal.code, refusal.message).retry_after(FULL_PAUSE).closing()
 }
 
 async fn dispatch(route: Route, call: Call<'_>) -> Answer {
@@ -188,6 +197,34 @@ mod tests {
         described.sort();
         there.sort();
         assert_eq!(described, there);
+    }
+
+    /// The code declared behind another one: a walk over all of them, which does not compile when
+    /// one is missing.
+    const fn behind(code: Code) -> Option<Code> {
+        Some(match code {
+            Code::BadRequest => Code::UnknownOp,
+            Code::UnknownOp => Code::Unauthorized,
+            Code::Unauthorized => Code::Forbidden,
+            Code::Forbidden => Code::NotFound,
+            Code::NotFound => Code::TooLarge,
+            Code::TooLarge => Code::NonceReused,
+            Code::NonceReused => Code::RateLimited,
+            Code::RateLimited => Code::OutcomeUnknown,
+            Code::OutcomeUnknown => Code::Unavailable,
+            Code::Unavailable => Code::LimitReached,
+            Code::LimitReached => Code::Internal,
+            Code::Internal => return None,
+        })
+    }
+
+    #[test]
+    fn the_description_has_the_codes_that_there_are() {
+        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let described = &document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"];
+        let codes: Vec<Code> =
+            std::iter::successors(Some(Code::BadRequest), |code| behind(*code)).collect();
+        assert_eq!(*described, serde_json::to_value(codes).unwrap());
     }
 
     #[test]
