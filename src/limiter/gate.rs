@@ -96,8 +96,13 @@ impl Gate {
 
     /// A user publishes an event.
     pub fn event(&self, user: &UserId) -> Result<(), Refused> {
+        self.events(user, 1)
+    }
+
+    /// A user publishes so many events at once: all are charged, or none.
+    pub fn events(&self, user: &UserId, count: u32) -> Result<(), Refused> {
         let Some(users) = &self.users else { return Ok(()) };
-        self.counted(judged(users.here.judge(&Call::one(user, users.events, 1), 1)))
+        self.counted(judged(users.here.judge(&Call::one(user, users.events, count), 1)))
     }
 
     /// A user asks for something that takes so many reads of the store.

@@ -43,20 +43,39 @@ impl Router {
         events: Vec<EventOrder>,
     ) -> Result<(), Refusal> {
         let caller = Caller::of(&principal);
-        if let Caller::User(user) = &caller {
-            for _ in &events {
-                self.gate.event(user).map_err(|refused| refused.refusal())?;
-            }
-        }
         for (at, event) in events.iter().enumerate() {
-            let mut allowed = may_publish(&principal, &caller, event);
-            if let (Ok(()), EventOrder::Conversation { conversation, from, .. }) = (&allowed, event)
-            {
-                allowed = self.may_announce(&caller, from, conversation).await;
-            }
-            allowed.map_err(|refusal| refusal.of_op(&format!("`events[{at}]`")))?;
+            may_publish(&principal, &caller, event).map_err(|refusal| of_event(at, refusal))?;
+        }
+        self.must_be_in_all(&caller, &events).await?;
+        if let Caller::User(user) = &caller {
+            // Behind all that may refuse it and may wait: what is charged is published.
+            let count = events.len();
+            let passed = self.gate.events(user, count as u32);
+            passed.map_err(|refused| refused.refusal().of_op(&format!("{count} `events`")))?;
         }
         events.iter().for_each(|event| self.publish_event(event));
+        Ok(())
+    }
+
+    /// Whoever publishes in a conversation must be in it, and it must be started: each is asked for
+    /// once. Where that is a read it is charged as one, whatever becomes of the list.
+    async fn must_be_in_all(&self, caller: &Caller, events: &[EventOrder]) -> Result<(), Refusal> {
+        let conversations = conversations(events);
+        let is_read = |about: &&About<'_>| {
+            matches!(about.conversation, Conversation::Room(_))
+                || self.services.is_for_services_to_start(about.conversation)
+        };
+        let reads = conversations.iter().filter(is_read).count();
+        if let Caller::User(user) = caller
+            && reads > 0
+        {
+            let passed = self.gate.read(user, reads as u32);
+            passed.map_err(|refused| refused.refusal().of_op(&format!("{reads} conversations")))?;
+        }
+        for About { at, from, conversation } in conversations {
+            let allowed = self.may_announce(caller, from, conversation).await;
+            allowed.map_err(|refusal| of_event(at, refusal))?;
+        }
         Ok(())
     }
 
@@ -76,6 +95,30 @@ impl Router {
             }
         }
     }
+}
+
+fn of_event(at: usize, refusal: Refusal) -> Refusal {
+    refusal.of_op(&format!("`events[{at}]`"))
+}
+
+/// A conversation that an event goes to.
+struct About<'a> {
+    at: usize,
+    from: &'a UserId,
+    conversation: &'a Conversation,
+}
+
+/// The conversations that events go to, each once for each who publishes in it.
+fn conversations(events: &[EventOrder]) -> Vec<About<'_>> {
+    let mut found: Vec<About<'_>> = Vec::new();
+    for (at, event) in events.iter().enumerate() {
+        let EventOrder::Conversation { conversation, from, .. } = event else { continue };
+        let is_known = |known: &About<'_>| (known.from, known.conversation) == (from, conversation);
+        if !found.iter().any(is_known) {
+            found.push(About { at, from, conversation });
+        }
+    }
+    found
 }
 
 /// A service may publish any subject, a user what he is granted. Into a direct conversation only

@@ -1,5 +1,7 @@
 //! `POST /v1/publish`, from the request to the sessions that hear of it.
 
+use std::time::Duration;
+
 use narrowcast::client::Client;
 use serde_json::{Value, json};
 
@@ -192,4 +194,56 @@ async fn a_hundred_events_and_no_more() {
     for n in 0..100 {
         assert_eq!(heard(&mut bob).await, marker(n), "in their order");
     }
+}
+
+/// Ten events at once, and one each 250 ms.
+const TEN: [(&str, &str); 3] =
+    [("RATES__USERS", "on"), ("RATES__EVENT_BURST", "10"), ("RATES__EVENTS_PER_S", "4")];
+
+/// Were a part of a refused list charged, whoever tries again as he is told would never get in.
+#[tokio::test]
+async fn a_list_is_charged_whole_or_not_at_all() {
+    for workers in WORKERS {
+        let demo = node_with(workers, &TEN);
+        let node = url(&demo);
+        let alice = token("alice");
+        let list = |count: usize| Value::from((0..count).map(marker).collect::<Vec<_>>());
+        let mut forbidden = list(10);
+        forbidden[9] = json!({"subject": "user.bob.x", "data": 1});
+        for _ in 0..3 {
+            let request = publish(&alice, &forbidden);
+            refused(node, &request, 403, "forbidden", "`events[9]`").await;
+        }
+        let bound = "11 `events`: events: 4 a second and 10 at once are allowed";
+        refused(node, &publish(&alice, &list(11)), 413, "too_large", bound).await;
+        let all = publish(&alice, &list(10));
+        assert_eq!(ask(node, &all).await.status, 202, "none of those was charged");
+        let part = "10 `events`: events: 4 a second and 10 at once are allowed; again in";
+        let mut wait = 0;
+        for _ in 0..3 {
+            let answer = refused(node, &all, 429, "rate_limited", part).await;
+            wait = answer.header("retry-after").expect("it says when").parse().expect("seconds");
+        }
+        assert!((1..=3).contains(&wait), "{wait} s for ten events");
+        tokio::time::sleep(Duration::from_secs(wait)).await;
+        assert_eq!(ask(node, &all).await.status, 202, "who waits is let in");
+    }
+}
+
+/// A room is a read of the store, whatever becomes of the list.
+#[tokio::test]
+async fn rooms_of_a_list_are_reads() {
+    let keys = [("RATES__USERS", "on"), ("RATES__READ_BURST", "3"), ("RATES__READS_PER_S", "1")];
+    let demo = node_with("3", &keys);
+    let node = url(&demo);
+    room(node, "mine", "all", &["alice"]).await;
+    let typing = |id: &str| json!({"conversation": id, "event": "typing", "data": 1});
+    let alice = token("alice");
+    let one = json!([typing("room.mine"), typing("room.mine"), typing("user.bob")]);
+    assert_eq!(ask(node, &publish(&alice, &one)).await.status, 202, "one read");
+    let other = publish(&alice, &json!([typing("room.mine"), typing("room.other")]));
+    refused(node, &other, 404, "not_found", "`events[1]`: no such conversation").await;
+    refused(node, &other, 429, "rate_limited", "2 rooms: reads: 1 a second and 3 at once").await;
+    let direct = publish(&alice, &json!([typing("user.bob")]));
+    assert_eq!(ask(node, &direct).await.status, 202, "nothing is read for it");
 }

@@ -152,6 +152,22 @@ async fn events_and_reads_have_limits_of_their_own() {
     assert!(gate.event(&user("bob")).is_ok());
 }
 
+/// Whoever waits as he was told has the whole list let in, however often he tried before.
+#[tokio::test(start_paused = true)]
+async fn a_list_of_events_is_charged_whole_or_not_at_all() {
+    let gate = gate(&SMALL.replace("event_burst = 2", "event_burst = 5"), None, 1);
+    let alice = user("alice");
+    assert!(gate.events(&alice, 3).is_ok());
+    for left in [1000, 600, 1] {
+        let refused = gate.events(&alice, 3).unwrap_err();
+        assert_eq!(refused.retry_after, Some(Duration::from_millis(left)));
+        advance(Duration::from_millis(if left == 1000 { 400 } else { left - 1 })).await;
+    }
+    advance(Duration::from_millis(1)).await;
+    assert!(gate.events(&alice, 3).is_ok());
+    assert_eq!(gate.events(&alice, 6).unwrap_err().retry_after, None, "no wait is long enough");
+}
+
 #[tokio::test(start_paused = true)]
 async fn users_may_be_let_off_and_conversations_not() {
     let shared = Scripted::saying(Err(LimiterError::Unavailable));
