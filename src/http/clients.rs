@@ -1,6 +1,6 @@
 //! The clients' listener.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,9 +13,10 @@ use hyper::{Request, Response, StatusCode};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::api::{Api, Handshake};
+use super::api::Api;
 use super::bearer::bearer_of;
 use super::cors::Origins;
+use super::handshake::Handshake;
 use super::problem::Problem;
 use super::readiness::Readiness;
 use crate::limiter::Addresses;
@@ -63,7 +64,7 @@ pub struct ClientPort {
 pub struct Places {
     /// For connections.
     pub connections: Arc<Semaphore>,
-    /// For connections that were neither upgraded nor have shown a token.
+    /// For connections that were neither upgraded nor have shown a token: each for one request.
     pub handshakes: Arc<Semaphore>,
     /// For connections, by address.
     pub addresses: Arc<Addresses>,
@@ -128,14 +129,15 @@ impl ClientPort {
     /// this one is kept.
     async fn upgrade(self: Rc<Self>, stream: TcpStream, held: OwnedSemaphorePermit, place: Place) {
         let bearer: RefCell<Option<Box<str>>> = RefCell::new(None);
-        let handshake: Handshake = Cell::new(Some(held));
+        let handshake = Handshake::new(held);
         let respond = async |request: Request<Incoming>| {
             if request.uri().path() != WEBSOCKET_PATH {
                 // In a box, since most connections only open a WebSocket and need no room for it.
-                return Box::pin(self.api.respond(request, &handshake)).await;
+                let response = Box::pin(self.api.respond(request, &handshake)).await;
+                return handshake.bound(response);
             }
             *bearer.borrow_mut() = bearer_of(request.headers()).map(Into::into);
-            self.switch(&request)
+            handshake.bound(self.switch(&request))
         };
         let served = socket::serve_http1(stream, self.waits, respond).await;
         drop(handshake);

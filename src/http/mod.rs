@@ -6,6 +6,7 @@
 //! | `clients`, `operator` | a listener each |
 //! | `readiness` | whether the node is fit for clients |
 //! | `route`, `query`, `percent` | from a request's line to a route and its parameters |
+//! | `handshake` | the place of a connection that has shown no token |
 //! | `bearer`, `cors` | what is judged by headers |
 //! | `intake` | the body of a request |
 //! | `api` | the routes, one file a resource |
@@ -15,6 +16,7 @@ mod api;
 mod bearer;
 mod clients;
 mod cors;
+mod handshake;
 mod intake;
 mod operator;
 mod percent;

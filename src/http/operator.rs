@@ -8,6 +8,7 @@ use http_body_util::Full;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use super::problem::{Problem, body, json};
 use super::readiness::{Readiness, Verdict};
@@ -23,23 +24,30 @@ const WAITS: HttpWaits =
 /// How long to wait after the listener refused, when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(5);
 
+/// Connections at once, one more is closed at once: some for each scraper, each load balancer that
+/// asks for the health, and people.
+const CONNECTIONS_MAX: usize = 256;
+
 /// Serves for ever.
 pub async fn serve_operator(
     listener: TcpListener,
     readiness: Arc<Readiness>,
     services: Arc<Services>,
 ) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
         let (readiness, services) = (Arc::clone(&readiness), Arc::clone(&services));
         tokio::task::spawn_local(async move {
             let respond = async |request: Request<_>| respond(&request, &readiness, &services);
             if let Err(error) = socket::serve_http1(stream, WAITS, respond).await {
                 tracing::debug!(%error, "an operator's connection failed");
             }
+            drop(place);
         });
     }
 }

@@ -18,6 +18,11 @@ impl Operator {
         Self { address: address.to_owned() }
     }
 
+    /// Its `host:port`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// The status and the body of a GET.
     pub fn get(&self, path: &str) -> (u16, String) {
         let request =

@@ -109,12 +109,12 @@ async fn who_leaves_answers_unread_is_dropped() {
 /// Who has shown a token is counted among the connections alone.
 #[tokio::test]
 async fn a_token_makes_room_for_another_handshake() {
-    let (_store, served) =
-        serve_with(&[("listen.handshakes", "1"), ("listen.connections", "3")]).await;
+    let keys =
+        [("listen.handshakes", "1"), ("listen.connections", "3"), ("timeouts.header_ms", "60000")];
+    let (_store, served) = serve_with(&keys).await;
     let mut kept = Raw::connect(&served.url).await;
     assert_eq!(kept.http(&description()).await.status, 200);
-    let mut stranger = Raw::connect(&served.url).await;
-    assert_eq!(stranger.http(&bearing("x", "GET", DESCRIPTION, "")).await.status, 401);
+    let stranger = Raw::connect(&served.url).await;
     let mut third = Raw::connect(&served.url).await;
     let _sent = third.try_send(description().as_bytes()).await;
     assert_eq!(third.drain().await, b"", "the stranger holds the only handshake");

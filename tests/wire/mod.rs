@@ -3,6 +3,7 @@
 mod bad_input;
 mod bad_tokens;
 mod commands;
+mod crowds;
 mod deadlines;
 mod direct_policy;
 mod draining;
@@ -13,6 +14,7 @@ mod http_bodies;
 mod http_connections;
 mod http_publish;
 mod http_routes;
+mod idempotency;
 mod in_flight;
 mod node_budget;
 mod rates;

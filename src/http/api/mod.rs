@@ -8,7 +8,6 @@ mod messages;
 mod publish;
 mod rooms;
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,11 +17,11 @@ use hyper::body::Incoming;
 use hyper::header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
-use tokio::sync::OwnedSemaphorePermit;
 
 use self::call::Call;
 use super::bearer::bearer_of;
 use super::cors::{Origins, list, options};
+use super::handshake::Handshake;
 use super::intake::{self, IntakeBounds};
 use super::problem::{Problem, body};
 use super::query::Query;
@@ -40,9 +39,6 @@ const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 /// A route's answer.
 type Answer = Result<Response<Full<Bytes>>, Problem>;
-
-/// A connection's place among those that have shown no token, until it has.
-pub(super) type Handshake = Cell<Option<OwnedSemaphorePermit>>;
 
 /// The HTTP API at one worker's end of the clients' listener.
 #[derive(Debug)]
@@ -81,8 +77,7 @@ impl Api {
         }
         let route = Route::find(&head.method, path)?;
         let principal = self.authenticate(&head.headers)?;
-        // Who is known counts among the connections alone.
-        handshake.take();
+        handshake.over();
         let call = self.admit(&route, head, body, principal).await?;
         dispatch(route, call).await
     }
