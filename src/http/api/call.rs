@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use hyper::Method;
 use hyper::header::HeaderMap;
 
 use super::Api;
@@ -53,6 +54,11 @@ impl Call<'_> {
     }
 }
 
+/// What a route does by its method: RFC 9110 calls those safe that ask for no change.
+pub(super) fn effect_of(method: &Method) -> Effect {
+    if method.is_safe() { Effect::Reads } else { Effect::Changes }
+}
+
 /// The `Idempotency-Key` of a request: a nonce, as a frame's.
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Box<str>>, Refusal> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
@@ -75,7 +81,16 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Box<str>>, R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::route::ENDPOINTS;
     use hyper::header::HeaderValue;
+
+    #[test]
+    fn what_is_got_is_not_changed() {
+        for (method, path, _) in &ENDPOINTS {
+            let changes = ["POST", "PUT", "DELETE"].contains(&method.as_str());
+            assert_eq!(effect_of(method) == Effect::Changes, changes, "{method} {path}");
+        }
+    }
 
     #[test]
     fn an_idempotency_key_is_a_short_text() {

@@ -29,7 +29,7 @@ use super::readiness::Readiness;
 use super::route::{Misroute, Route, allowed};
 use crate::auth::Principal;
 use crate::protocol::{Code, Refusal};
-use crate::router::{Caller, Effect, Errands, Services};
+use crate::router::{Caller, Errands, Services};
 
 /// The description of every route.
 const OPENAPI: &str = include_str!("../openapi.json");
@@ -110,7 +110,7 @@ impl Api {
             Route::Send => call::idempotency_key(&head.headers)?,
             _ => None,
         };
-        let effect = if head.method.is_safe() { Effect::Reads } else { Effect::Changes };
+        let effect = call::effect_of(&head.method);
         Ok(Call { api: self, principal, admission, effect, query, text, key })
     }
 
