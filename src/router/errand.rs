@@ -49,7 +49,7 @@ pub struct ErrandBounds {
 
 /// Above what the steps of an errand may take together, so that a step's own refusal comes first:
 /// by the bounds of an answer of the store and of the limiter. Pages and lists of events wait for more
-/// answers than [`STORE_ANSWERS_MAX`]: one is given up if they are slow.
+/// answers of the store than the four that are counted here: one is given up if they are slow.
 pub fn errand_wait(store: Duration, limiter: Duration) -> Duration {
     store * STORE_ANSWERS_MAX + limiter + ACK_LIMIT
 }

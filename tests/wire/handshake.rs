@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::http;
 use super::raw::{Answer, Raw, UPGRADE, hello, text};
 use super::tokens::token;
 use super::{WORKERS, node_with, serve_with, url};
@@ -64,10 +65,16 @@ async fn refusals_tell_how_to_do_better() {
 }
 
 #[tokio::test]
-async fn a_refused_client_may_try_again_on_its_connection() {
+async fn a_refused_client_may_try_again_on_its_connection_if_it_has_shown_a_token() {
     let demo = node_with("1", &[]);
+    let other_version = with("version: 13", "version: 12");
+    let mut stranger = Raw::connect(url(&demo)).await;
+    assert_eq!(stranger.http(&other_version).await.status, 426);
+    assert_eq!(stranger.drain().await, b"", "it holds a place that others wait for");
     let mut raw = Raw::connect(url(&demo)).await;
-    assert_eq!(raw.http(&with("version: 13", "version: 12")).await.status, 426);
+    let description = http::bearing(&token("alice"), "GET", "/v1/openapi.json", "");
+    assert_eq!(raw.http(&description).await.status, 200);
+    assert_eq!(raw.http(&other_version).await.status, 426);
     assert_eq!(raw.http(UPGRADE).await.status, 101);
     raw.send(&hello(&token("alice"))).await;
     assert_eq!(raw.receive_json().await["op"], "ready");
