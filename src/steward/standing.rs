@@ -34,7 +34,7 @@ pub enum Trouble {
         /// Its name.
         shard: String,
     },
-    /// The roster was not read for [`UNREAD`].
+    /// The roster was not read for `UNREAD`.
     Unread,
     /// No row of its own is acknowledged any more, or none is yet: it has no lease, and sends are
     /// refused.
