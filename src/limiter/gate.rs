@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::gcra::Check;
+use super::shelf::Shelf;
 use super::tats::Tats;
-use super::{Call, Limiter, LimiterError, Local, Policy, Rate, Refused, Verdict};
+use super::{Call, Limiter, LimiterError, Local, Policy, Refused, Verdict};
 use crate::config::{Rates, UserRates};
 use crate::domain::{Conversation, UserId};
 use crate::telemetry::{Limited, Metrics};
@@ -17,8 +17,17 @@ use crate::telemetry::{Limited, Metrics};
 /// Between two log lines that say the same.
 const WARN_PAUSE: Duration = Duration::from_secs(10);
 
-/// Policies that a user is held to in memory: sends, events, reads.
-const USER_POLICIES: usize = 3;
+/// Policies that a user is held to in memory without debts: sends, events.
+const USER_POLICIES: usize = 2;
+
+/// How far a conversation may be in debt. All nodes may let a message in at the same time, and what
+/// they sent while the bus was slow is heard at once: at one message a second this is what 600 nodes
+/// let in together, and it bounds how long a conversation is silent afterwards.
+pub(super) const CONVERSATION_DEBT: Duration = Duration::from_mins(10);
+
+/// How far the reads of a user may be in debt: what a page took is known when it was read, and one
+/// of an inbox of 5,000 rooms takes minutes of the rate. Nobody waits for longer than this.
+pub(super) const READS_DEBT: Duration = Duration::from_secs(30);
 
 /// What a gate is made from.
 #[derive(Debug, Clone)]
@@ -38,8 +47,8 @@ pub struct GatePlan {
 #[derive(Debug)]
 pub struct Gate {
     users: Option<Users>,
-    dms: Shelf,
-    rooms: Shelf,
+    dms: Shelf<Conversation>,
+    rooms: Shelf<Conversation>,
     since: Instant,
     nodes: Arc<AtomicU32>,
     metrics: Arc<Metrics>,
@@ -49,7 +58,7 @@ pub struct Gate {
 struct Users {
     sends: Policy,
     events: Policy,
-    reads: Policy,
+    reads: Shelf<UserId>,
     shared: Option<Arc<dyn Limiter>>,
     here: Local,
     /// Until when the sends of a user are refused without asking: a refusal costs no round trip
@@ -58,19 +67,12 @@ struct Users {
     warned: Cell<Option<Instant>>,
 }
 
-/// The conversations of one kind.
-#[derive(Debug)]
-struct Shelf {
-    policy: Policy,
-    rate: Rate,
-    tats: RefCell<Tats<Conversation>>,
-}
-
 impl Gate {
     /// Nobody has done anything yet.
     pub fn new(plan: GatePlan) -> Self {
         let GatePlan { rates, shared, nodes, metrics } = plan;
-        let shelf = |name, rate| Shelf::new(Policy::new(name, rate), rates.remembered);
+        let shelf =
+            |name, rate| Shelf::new(Policy::new(name, rate), CONVERSATION_DEBT, rates.remembered);
         Self {
             users: rates.users.map(|users| Users::new(users, shared, rates.remembered)),
             dms: shelf("messages of a direct conversation", rates.dm),
@@ -85,13 +87,17 @@ impl Gate {
     /// charged. Sends that are judged at the same time may overrun the conversation's by as many:
     /// a partition has room for that.
     pub async fn send(&self, user: &UserId, conversation: &Conversation) -> Result<(), Refused> {
-        if let Some(refused) = self.users.as_ref().and_then(|users| users.cached(user, self.now()))
-        {
-            self.metrics.limited(Limited::Cached);
-            return Err(refused);
-        }
+        self.cached(user)?;
         let judged = self.judge_send(user, conversation).await;
         self.counted(judged)
+    }
+
+    /// A user changes a room, or who is in it: it counts as one of his sends.
+    pub async fn change(&self, user: &UserId) -> Result<(), Refused> {
+        let Some(users) = &self.users else { return Ok(()) };
+        self.cached(user)?;
+        let verdict = users.judge_send(user, self).await;
+        self.counted(judged(verdict))
     }
 
     /// A user publishes an event.
@@ -105,26 +111,55 @@ impl Gate {
         self.counted(judged(users.here.judge(&Call::one(user, users.events, count), 1)))
     }
 
-    /// A user asks for something that takes so many reads of the store.
-    pub fn read(&self, user: &UserId, units: u32) -> Result<(), Refused> {
+    /// A user asks for something that reads the store: let in and charged as one read. What it takes
+    /// besides is owed ([`Self::owe_reads`]) as soon as it is known.
+    pub fn read(&self, user: &UserId) -> Result<(), Refused> {
         let Some(users) = &self.users else { return Ok(()) };
-        self.counted(judged(users.here.judge(&Call::one(user, users.reads, units), 1)))
+        let checked = users.reads.check(user, self.now(), 1);
+        if checked.is_ok() {
+            users.reads.charge(user, self.now(), 1);
+        }
+        self.counted(checked)
+    }
+
+    /// Before the dear part of something that was let in: refuses a user who is in debt by then. One
+    /// who asks for many things at once would have them all before any is charged.
+    pub fn read_on(&self, user: &UserId) -> Result<(), Refused> {
+        let Some(users) = &self.users else { return Ok(()) };
+        let checked = users.reads.check(user, self.now(), 0);
+        if checked.is_ok() { checked } else { self.counted(checked) }
+    }
+
+    /// What a user was let in for takes so many reads more: his next ones wait for it.
+    pub fn owe_reads(&self, user: &UserId, units: usize) {
+        if let Some(users) = &self.users {
+            let units = u32::try_from(units).unwrap_or(u32::MAX);
+            users.reads.charge(user, self.now(), units);
+        }
     }
 
     /// A message of a conversation was heard that did not pass this gate: from another node, or
     /// another worker. It is charged, and never refused.
     pub fn heard(&self, conversation: &Conversation) {
-        self.shelf(conversation).charge(conversation, self.now());
+        self.shelf(conversation).charge(conversation, self.now(), 1);
+    }
+
+    /// Refuses a user who was refused by all nodes' count, until it is over.
+    fn cached(&self, user: &UserId) -> Result<(), Refused> {
+        let refused = self.users.as_ref().and_then(|users| users.cached(user, self.now()));
+        let Some(refused) = refused else { return Ok(()) };
+        self.metrics.limited(Limited::Cached);
+        Err(refused)
     }
 
     async fn judge_send(&self, user: &UserId, conversation: &Conversation) -> Result<(), Refused> {
         let kind = self.shelf(conversation);
-        kind.check(conversation, self.now())?;
+        kind.check(conversation, self.now(), 1)?;
         if let Some(users) = &self.users {
             let verdict = users.judge_send(user, self).await;
             judged(verdict)?;
         }
-        kind.charge(conversation, self.now());
+        kind.charge(conversation, self.now(), 1);
         Ok(())
     }
 
@@ -134,7 +169,7 @@ impl Gate {
         judged
     }
 
-    const fn shelf(&self, conversation: &Conversation) -> &Shelf {
+    const fn shelf(&self, conversation: &Conversation) -> &Shelf<Conversation> {
         match conversation {
             Conversation::Dm(..) => &self.dms,
             Conversation::Room(_) => &self.rooms,
@@ -159,7 +194,7 @@ impl Users {
         Self {
             sends: Policy::new("sends", rates.sends),
             events: Policy::new("events", rates.events),
-            reads: Policy::new("reads", rates.reads),
+            reads: Shelf::new(Policy::new("reads", rates.reads), READS_DEBT, remembered),
             shared,
             here: Local::new(remembered * USER_POLICIES),
             refused: RefCell::new(Tats::new(remembered)),
@@ -203,26 +238,6 @@ impl Users {
             self.warned.set(Some(Instant::now()));
             tracing::warn!(%error, "sends are held to this node's share of the limit");
         }
-    }
-}
-
-impl Shelf {
-    fn new(policy: Policy, remembered: usize) -> Self {
-        Self { policy, rate: policy.rate(), tats: RefCell::new(Tats::new(remembered)) }
-    }
-
-    fn check(&self, conversation: &Conversation, now: u64) -> Result<(), Refused> {
-        match self.rate.check(self.tats.borrow().get(conversation), now, 1) {
-            Check::Fits { .. } => Ok(()),
-            Check::Over { retry } => Err(Refused::after_micros(self.policy, retry)),
-            Check::Never => Err(Refused::never(self.policy)),
-        }
-    }
-
-    fn charge(&self, conversation: &Conversation, now: u64) {
-        let mut tats = self.tats.borrow_mut();
-        let tat = self.rate.charged(tats.get(conversation), now, 1);
-        tats.put(conversation, tat, now);
     }
 }
 

@@ -99,10 +99,10 @@ impl Rate {
         Check::Fits { tat, remaining: (bound - tat) / self.interval }
     }
 
-    /// The TAT once something was charged that happened whatever the limit said: no more than the
-    /// window beyond a burst that is used up.
-    pub(super) fn charged(self, stored: u64, now: u64, cost: u32) -> u64 {
-        (stored.max(now) + self.ticks(cost)).min(now + self.tolerance + WINDOW_MICROS)
+    /// The TAT once something was charged that happened whatever the limit said: beyond a burst
+    /// that is used up by no more ticks than a debt may have.
+    pub(super) fn charged(self, stored: u64, now: u64, cost: u32, debt: u64) -> u64 {
+        (stored.max(now) + self.ticks(cost)).min(now + self.tolerance + debt)
     }
 }
 
@@ -250,9 +250,9 @@ mod tests {
         let rate = Rate::micros(2, 1);
         let mut tat = 0;
         for _ in 0..1000 {
-            tat = rate.charged(tat, 100, 1);
+            tat = rate.charged(tat, 100, 1, 5_000_000);
         }
-        assert_eq!(tat, 100 + rate.tolerance() + WINDOW_MICROS);
-        assert_eq!(rate.healed(tat, 100), tat, "it is no garbage");
+        assert_eq!(tat, 100 + rate.tolerance() + 5_000_000);
+        assert_eq!(rate.charged(tat, 200, 0, 5_000_000), tat, "time pays it back");
     }
 }

@@ -12,6 +12,7 @@
 //! | `policy` | what is limited, and what a call asks for |
 //! | `verdict` | answers and errors |
 //! | `tats` | a bounded memory of theoretical arrival times |
+//! | `shelf` | one limit of many that may run into debt |
 //! | `local` | the backend in memory |
 //! | `redis` | the backend that all nodes share, and its script |
 //! | `gate` | what a worker's calls pass |
@@ -22,6 +23,8 @@
 //! Invariants worth naming:
 //!
 //! - All policies of a call are checked before any is charged: a refusal consumes nothing.
+//! - What is only known once it happened is charged then, as a debt that what comes later waits for:
+//!   messages of other nodes, and what a read took beyond its first. Every debt is bounded.
 //! - Whatever goes wrong with Redis, a call is judged: by this node's share of the limit.
 //! - Every rounding is against the caller by less than a microsecond a call, so no limit is ever
 //!   exceeded by it, and who waits as long as he was told is let in.
@@ -33,6 +36,7 @@ mod local;
 mod meter;
 mod policy;
 mod redis;
+mod shelf;
 #[cfg(test)]
 mod suite;
 mod tats;

@@ -1,6 +1,7 @@
 //! How a publish leaves a worker: to the bus, to the node's other workers, to its own sessions.
 
 use std::rc::Rc;
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -172,9 +173,18 @@ impl Router {
         if push.worker != Some(self.worker)
             && push.envelope.kind == Kind::Message
             && let Ok(conversation) = Conversation::parse_full(&push.envelope.about)
+            && self.is_first_copy(&conversation, &push.envelope.keys)
         {
             self.gate.heard(&conversation);
         }
+    }
+
+    /// Of a direct message each user's bucket carries a copy: a worker that hears both of them counts
+    /// that of the first.
+    fn is_first_copy(&self, conversation: &Conversation, keys: &[Key]) -> bool {
+        let is_heard =
+            |key: &Key| self.services.wants.workers(from_ref(key)) >> self.worker & 1 == 1;
+        conversation.keys().find(is_heard).is_none_or(|first| keys.contains(&first))
     }
 
     /// What a publish tells this worker beside what it hands on.
