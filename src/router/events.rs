@@ -69,8 +69,9 @@ impl Router {
         if let Caller::User(user) = caller
             && reads > 0
         {
-            let passed = self.gate.read(user, reads as u32);
+            let passed = self.gate.read(user);
             passed.map_err(|refused| refused.refusal().of_op(&format!("{reads} conversations")))?;
+            self.gate.owe_reads(user, reads - 1);
         }
         for About { at, from, conversation } in conversations {
             let allowed = self.may_announce(caller, from, conversation).await;

@@ -57,7 +57,7 @@ impl Router {
     ) -> Result<Page, Refusal> {
         let services = &self.services;
         if let Some(user) = user {
-            self.gate.read(user, 1).map_err(|refused| refused.refusal())?;
+            self.gate.read(user).map_err(|refused| refused.refusal())?;
         }
         let sight = match user {
             Some(user) => services.sight(user, conversation).await?,
@@ -66,11 +66,14 @@ impl Router {
         let limit = PageLimit { messages: limit, bytes: services.history_bytes };
         let read = services.store.history(conversation, range(side, sight.hidden), limit);
         let page = services.answer(read).await?;
+        if let Some(user) = user {
+            self.gate.owe_reads(user, page.reads.saturating_sub(1) + reads_of_place(conversation));
+        }
         let page = shown(page, self.still_hidden(&sight)?);
         if let Some(newest) = page.messages.iter().map(|message| message.id.time()).max() {
             services.observe(newest);
         }
-        Ok(Page { messages: collapse(page.messages), next: page.next })
+        Ok(Page { messages: collapse(page.messages), ..page })
     }
 
     fn reply_page(
@@ -89,6 +92,15 @@ impl Router {
             next: page.next.map(|next| next.to_string()),
         };
         self.reply(session, &frame);
+    }
+}
+
+/// What it takes to know from where on a member is shown a conversation: his place in a room, and
+/// the room's row.
+const fn reads_of_place(conversation: &Conversation) -> usize {
+    match conversation {
+        Conversation::Dm(..) => 0,
+        Conversation::Room(_) => 2,
     }
 }
 
@@ -172,7 +184,7 @@ mod tests {
 
     fn page(times: &[u64], next: Option<u64>) -> Page {
         let messages = times.iter().map(|time| message(*time, true, None)).collect();
-        Page { messages, next: next.map(id) }
+        Page { messages, next: next.map(id), reads: 1 }
     }
 
     #[test]

@@ -23,6 +23,10 @@ use crate::store::{Day, HistoryRange, PageLimit};
 /// user with thousands of rooms must not fill the store's queue.
 const AT_ONCE: usize = 16;
 
+/// What a conversation that is shown takes: its newest message, the mark, and the row of a room or
+/// the list of windows that a message is found by.
+const ENTRY_READS: usize = 3;
+
 /// One conversation of an inbox.
 #[derive(Debug)]
 pub struct InboxEntry {
@@ -79,18 +83,20 @@ impl Router {
         limit: usize,
     ) -> Result<InboxPage, Refusal> {
         let limit = limit.clamp(1, INBOX_LIMIT_MAX);
-        // One a conversation: the rest is shared by all of them.
-        self.gate.read(&user, limit as u32).map_err(|refused| refused.refusal())?;
+        self.gate.read(&user).map_err(|refused| refused.refusal())?;
         let behind = next.map(|token| Place::read(&token, &user)).transpose()?;
         let services = &self.services;
         let rooms = Rc::new(services.rooms(&user).await?);
+        self.gate.read_on(&user).map_err(|refused| refused.refusal())?;
+        self.gate.owe_reads(&user, rooms.len());
         // One more than fits tells whether there are more.
         let mut order = Order::new(behind, limit + 1);
         order.rooms(services.active_rooms(&rooms).await?);
-        services.add_direct(&user, &mut order).await?;
+        let days = services.add_direct(&user, &mut order).await?;
         let places = order.places();
         let shown: Vec<Conversation> =
             places.iter().take(limit).map(|place| place.conversation.clone()).collect();
+        self.gate.owe_reads(&user, days + ENTRY_READS * shown.len());
         let entries = at_once(shown, |conversation| {
             let (router, rooms, user) = (Rc::clone(&self), Rc::clone(&rooms), user.clone());
             async move { router.services.entry(&user, &rooms, conversation).await }
@@ -174,16 +180,19 @@ impl Services {
         at_once(heads.collect(), read).await
     }
 
-    /// Adds direct conversations day by day, backwards, until it is known who comes next.
-    async fn add_direct(&self, user: &UserId, order: &mut Order) -> Result<(), Refusal> {
+    /// Adds direct conversations day by day, backwards, until it is known who comes next: how many
+    /// days were read.
+    async fn add_direct(&self, user: &UserId, order: &mut Order) -> Result<usize, Refusal> {
         let last = Day::of(self.wall.now() + AHEAD).0;
+        let mut days = 0;
         for day in (last.saturating_sub(ACTIVITY_DAYS)..=last).rev().map(Day) {
             let rows = self.answer(self.store.activity(user, day, ACTIVITY_MAX)).await?;
+            days += 1;
             if order.day(day, rows) {
                 break;
             }
         }
-        Ok(())
+        Ok(days)
     }
 
     async fn entry(

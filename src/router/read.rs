@@ -44,11 +44,16 @@ impl Router {
         Ok(())
     }
 
-    /// A mark is written like a message, so it takes one of the places of sends.
+    /// A mark is written like a message, so it takes one of the places of sends; it is told to the
+    /// user's other sessions like an event, and counts as one.
     fn check_mark(&self, session: &Session, mark: &Mark<'_>) -> Result<Conversation, Refusal> {
         let conversation = self.member_of(session, &mark.conversation)?;
         check_ahead(mark.upto, self.services.wall.now())?;
         take_place_for_send(session)?;
+        if let Err(refused) = self.gate.event(&session.user) {
+            session.end_send();
+            return Err(refused.refusal());
+        }
         Ok(conversation)
     }
 

@@ -14,6 +14,9 @@ use crate::store::MembersPage;
 /// and a read after a break.
 pub const ROOMS_MAX: usize = 5000;
 
+/// Rows of members that cost as much as a read of one row.
+const MEMBERS_A_READ: usize = 100;
+
 /// What is asked of a room.
 #[derive(Debug, Clone, Default)]
 pub struct RoomWish {
@@ -35,6 +38,7 @@ impl Router {
         wish: RoomWish,
     ) -> Result<(Room, bool), Refusal> {
         self.services.must_know_the_time()?;
+        self.may_change(&caller).await?;
         if let Err(refusal) = self.may_make(&caller, &room) {
             let foreign = |told: Refusal| if told.code == refusal.code { refusal } else { told };
             self.must_own(&caller, &room).await.map_err(foreign)?;
@@ -117,6 +121,7 @@ impl Router {
         caller: Caller,
         room: RoomId,
     ) -> Result<Room, Refusal> {
+        self.may_read(&caller, 1)?;
         self.must_be_in(&caller, &room).await?;
         self.services
             .answer(self.services.store.room(&room))
@@ -132,6 +137,7 @@ impl Router {
         after: Option<UserId>,
         limit: usize,
     ) -> Result<MembersPage, Refusal> {
+        self.may_read(&caller, 2 + limit / MEMBERS_A_READ)?;
         self.must_exist(&room).await?;
         self.must_be_in(&caller, &room).await?;
         self.services.answer(self.services.store.members(&room, after.as_ref(), limit)).await
@@ -145,6 +151,7 @@ impl Router {
         user: UserId,
         role: Role,
     ) -> Result<Membership, Refusal> {
+        self.may_change(&caller).await?;
         self.must_own(&caller, &room).await?;
         self.must_exist(&room).await?;
         self.change_member(&room, &user, Some(role)).await
@@ -158,6 +165,7 @@ impl Router {
         room: RoomId,
         user: UserId,
     ) -> Result<(), Refusal> {
+        self.may_change(&caller).await?;
         let himself = matches!(&caller, Caller::User(me) if *me == user);
         if !himself {
             self.must_own(&caller, &room).await?;
@@ -168,6 +176,20 @@ impl Router {
             return Err(if himself { no_such_conversation() } else { no_such_member() });
         }
         self.change_member(&room, &user, None).await.map(drop)
+    }
+
+    /// A change counts as one of a user's sends; a service's is nobody's.
+    async fn may_change(&self, caller: &Caller) -> Result<(), Refusal> {
+        let Caller::User(user) = caller else { return Ok(()) };
+        self.gate.change(user).await.map_err(|refused| refused.refusal())
+    }
+
+    /// Lets a user read, and charges so many reads more than one. A service's are nobody's.
+    fn may_read(&self, caller: &Caller, more: usize) -> Result<(), Refusal> {
+        let Caller::User(user) = caller else { return Ok(()) };
+        self.gate.read(user).map_err(|refused| refused.refusal())?;
+        self.gate.owe_reads(user, more);
+        Ok(())
     }
 
     async fn must_exist(&self, room: &RoomId) -> Result<(), Refusal> {

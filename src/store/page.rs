@@ -28,16 +28,19 @@ pub struct Page {
     pub messages: Vec<Message>,
     /// The bound that the next page begins at; none when nothing lay beyond this one.
     pub next: Option<MessageId>,
+    /// Requests that it took, to servers where there are any: what its reader is charged.
+    pub reads: usize,
 }
 
 impl Page {
     /// Fills a page from rows in the order of the range. Takes one row more than fits, to know
-    /// whether there is a next page; what is wrong with that row is the next page's affair.
+    /// whether there is a next page; what is wrong with that row is the next page's affair. It is
+    /// taken to be one read.
     pub(super) fn fill<E>(
         rows: impl Iterator<Item = Result<Message, E>>,
         limit: PageLimit,
     ) -> Result<Self, E> {
-        let mut page = Self::default();
+        let mut page = Self { reads: 1, ..Self::default() };
         let mut bytes = 0;
         for row in rows {
             if page.messages.len() >= limit.messages.max(1) {

@@ -231,7 +231,9 @@ pub(crate) async fn bounds_are_exclusive(store: Arc<dyn Store>) {
     assert_eq!((seconds_of(&before), seconds_of(&after)), (vec![0], vec![2]));
     let below = read(&*store, &conversation, HistoryRange::Before(Some(sent[0].id))).await;
     let above = read(&*store, &conversation, HistoryRange::After(Some(sent[2].id))).await;
-    assert_eq!((below, above), (Page::default(), Page::default()));
+    for beyond in [below, above] {
+        assert_eq!((beyond.messages.len(), beyond.next), (0, None));
+    }
 }
 
 pub(crate) async fn pages_walk_everything_once(store: Arc<dyn Store>) {
@@ -267,7 +269,8 @@ pub(crate) async fn pages_are_bounded_in_bytes(store: Arc<dyn Store>) {
 pub(crate) async fn a_conversation_without_messages_is_an_empty_page(store: Arc<dyn Store>) {
     for conversation in [fresh_dm(), fresh_room()] {
         for range in [OLDEST_FIRST, NEWEST_FIRST] {
-            assert_eq!(read(&*store, &conversation, range).await, Page::default());
+            let page = read(&*store, &conversation, range).await;
+            assert_eq!((page.messages.len(), page.next), (0, None));
         }
     }
 }

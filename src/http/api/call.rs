@@ -7,7 +7,7 @@ use hyper::header::HeaderMap;
 
 use super::Api;
 use crate::auth::Principal;
-use crate::domain::{Key, NONCE_BYTES_MAX};
+use crate::domain::{Key, NONCE_BYTES_MAX, RoomId};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::protocol::{Bounds, Refusal};
@@ -38,6 +38,15 @@ impl Call<'_> {
 
     pub(super) fn bounds(&self) -> &Bounds {
         &self.api.services.bounds
+    }
+
+    /// Whose worker does what is asked of a room: a user's own, which counts all that he does on
+    /// this node, or for a service that of the room.
+    pub(super) fn key_for(&self, room: &RoomId) -> Key {
+        match self.caller() {
+            Caller::User(user) => Key::user(&user),
+            Caller::Service(_) => Key::room(room),
+        }
     }
 
     /// Has the worker of a key do the work.

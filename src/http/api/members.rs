@@ -6,7 +6,7 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 
 use super::{Answer, Call};
-use crate::domain::{Key, Membership, Role, RoomId, UserId};
+use crate::domain::{Membership, Role, RoomId, UserId};
 use crate::http::problem::json;
 use crate::protocol::MemberBody;
 
@@ -41,7 +41,7 @@ pub(super) async fn list(mut call: Call<'_>, room: RoomId) -> Answer {
     let after = call.query.user_id("after")?;
     let limit = call.query.limit(LIMIT_DEFAULT, LIMIT_MAX)?;
     call.query.finish()?;
-    let (key, caller) = (Key::room(&room), call.caller());
+    let (key, caller) = (call.key_for(&room), call.caller());
     let page =
         call.ask(&key, move |router| router.list_members(caller, room, after, limit)).await?;
     let members = page.members.iter().map(MemberDocument::from).collect();
@@ -53,7 +53,7 @@ pub(super) async fn list(mut call: Call<'_>, room: RoomId) -> Answer {
 pub(super) async fn put(call: Call<'_>, room: RoomId, user: UserId) -> Answer {
     call.query.finish()?;
     let MemberBody { role } = MemberBody::read(&call.text, call.bounds())?;
-    let (key, caller) = (Key::room(&room), call.caller());
+    let (key, caller) = (call.key_for(&room), call.caller());
     let member = call.ask(&key, move |router| router.put_member(caller, room, user, role)).await?;
     Ok(json(StatusCode::OK, &MemberDocument::from(&member)))
 }
@@ -61,7 +61,7 @@ pub(super) async fn put(call: Call<'_>, room: RoomId, user: UserId) -> Answer {
 /// Removes a member.
 pub(super) async fn remove(call: Call<'_>, room: RoomId, user: UserId) -> Answer {
     call.query.finish()?;
-    let (key, caller) = (Key::room(&room), call.caller());
+    let (key, caller) = (call.key_for(&room), call.caller());
     call.ask(&key, move |router| router.remove_member(caller, room, user)).await?;
     let mut response = Response::new(Full::<Bytes>::default());
     *response.status_mut() = StatusCode::NO_CONTENT;

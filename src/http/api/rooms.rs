@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 
 use super::{Answer, Call};
-use crate::domain::{Key, Past, Room, RoomId};
+use crate::domain::{Past, Room, RoomId};
 use crate::http::problem::json;
 use crate::protocol::{Code, Refusal, RoomBody};
 use crate::router::{Caller, RoomWish};
@@ -39,7 +39,7 @@ pub(super) async fn put(call: Call<'_>, room: RoomId) -> Answer {
         let message = "`owner` is for services: a user owns the rooms that he makes";
         return Err(Refusal::new(Code::Forbidden, message).into());
     }
-    let (key, wish) = (Key::room(&room), RoomWish { title, past, owner });
+    let (key, wish) = (call.key_for(&room), RoomWish { title, past, owner });
     let (room, made) = call.ask(&key, move |router| router.put_room(caller, room, wish)).await?;
     let status = if made { StatusCode::CREATED } else { StatusCode::OK };
     Ok(json(status, &RoomDocument::from(&room)))
@@ -48,7 +48,7 @@ pub(super) async fn put(call: Call<'_>, room: RoomId) -> Answer {
 /// Looks at a room.
 pub(super) async fn look(call: Call<'_>, room: RoomId) -> Answer {
     call.query.finish()?;
-    let (key, caller) = (Key::room(&room), call.caller());
+    let (key, caller) = (call.key_for(&room), call.caller());
     let room = call.ask(&key, move |router| router.look_at_room(caller, room)).await?;
     Ok(json(StatusCode::OK, &RoomDocument::from(&room)))
 }

@@ -41,6 +41,7 @@ struct Reading {
     limit: PageLimit,
     rows: Vec<Result<Message, ReadError>>,
     bytes: usize,
+    reads: usize,
 }
 
 /// A page of a conversation's messages.
@@ -50,7 +51,8 @@ pub(super) async fn history(
     range: HistoryRange,
     limit: PageLimit,
 ) -> Result<Page, ReadError> {
-    let reading = Reading { wire, conversation, range, limit, rows: Vec::new(), bytes: 0 };
+    let reading =
+        Reading { wire, conversation, range, limit, rows: Vec::new(), bytes: 0, reads: 0 };
     reading.page().await
 }
 
@@ -60,7 +62,7 @@ impl Reading {
             Some(windows) => drop(self.walk(&windows).await?),
             None => self.walk_all().await?,
         }
-        Page::fill(self.rows.into_iter(), self.limit)
+        Ok(Page { reads: self.reads, ..Page::fill(self.rows.into_iter(), self.limit)? })
     }
 
     /// The windows of a range that begins not long ago; of any other none.
@@ -100,13 +102,14 @@ impl Reading {
     }
 
     /// A page of the windows that there are.
-    async fn windows(&self, from: i64) -> Result<Vec<Window>, ReadError> {
+    async fn windows(&mut self, from: i64) -> Result<Vec<Window>, ReadError> {
         let kind = match self.range {
             HistoryRange::Before(_) => Kind::WindowsBelow,
             HistoryRange::After(_) => Kind::WindowsAbove,
         };
         let name = self.conversation.to_string();
         let values = (name.as_str(), CqlTimestamp(from), limit(WINDOWS_A_PAGE));
+        self.reads += 1;
         let rows = self.wire.read(kind, values).await?;
         let windows = rows_of::<(CqlTimestamp,)>(&rows, "windows")?;
         windows.map(|row| row.map(|(window,)| Window::from_millis(window.0))).collect()
@@ -119,6 +122,7 @@ impl Reading {
             let (now, later) = rest.split_at(width.min(rest.len()));
             // However many windows are read at once, they are one window's rows together.
             let wanted = self.wanted().min(ROWS_A_READ / now.len());
+            self.reads += now.len();
             let reads: Vec<_> = now
                 .iter()
                 .map(|window| tokio::spawn(self.chunk(*window, self.bound(), wanted)))
@@ -145,6 +149,7 @@ impl Reading {
                 }
             }
             let Some(last) = chunk.last else { return Ok(false) };
+            self.reads += 1;
             chunk = self.chunk(window, last, self.wanted()).await?;
         }
     }

@@ -67,6 +67,7 @@ async fn history_reads_the_windows_that_there_are_and_few_where_few_can_be() {
     let cost = since(&store.wire, &before);
     // One window, or two and the next where a day ends about now.
     assert!(matches!(cost[..], [(Kind::MessagesAbove, 1..=3)]), "{cost:?}");
+    assert_eq!(page.reads as u64, cost[0].1, "and it says so");
 
     let years: Vec<_> =
         (0..30).map(|n| direct(&one, &one, START - Duration::from_hours(24 * 100 * n))).collect();
@@ -80,6 +81,7 @@ async fn history_reads_the_windows_that_there_are_and_few_where_few_can_be() {
     // Rounds of 1, 2, 4 and 8 windows: the last is begun for the eleventh message.
     let expected = [(Kind::MessagesBelow, 15), (Kind::WindowsBelow, 1)];
     assert_eq!(since(&store.wire, &before), expected);
+    assert_eq!(page.reads, 16);
     let figures = store.figures().unwrap();
     assert!(figures.attempts > 100 && figures.connections >= 2, "{figures:?}");
     assert!(figures.statements.contains(&("write_window", store.wire.issued(Kind::Window))));

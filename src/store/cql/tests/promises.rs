@@ -231,7 +231,7 @@ async fn a_row_without_its_cells_is_absent() {
     );
     raw(&shared().await, &erase).await;
     let page = store.history(conversation, HistoryRange::After(None), WIDE).await.unwrap();
-    assert_eq!(page, Page::default());
+    assert_eq!((page.messages.len(), page.next), (0, None));
 }
 
 #[tokio::test]
