@@ -4,6 +4,7 @@
 mod behaviours;
 mod garbled;
 mod on_redis;
+mod random_loads;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -19,4 +19,5 @@ mod stage;
 mod story;
 mod taps;
 mod taps_together;
+mod user_rates;
 pub mod watch;

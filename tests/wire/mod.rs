@@ -25,6 +25,7 @@ mod sockets;
 mod talk_commands;
 pub mod tokens;
 mod transcripts;
+mod user_rates;
 mod wide_patterns;
 
 use std::io::Write;

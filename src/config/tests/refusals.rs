@@ -187,6 +187,7 @@ fn relations_hold_at_their_edge() {
         "rates.byte_burst = 16384",
         "rates.room_burst = 77000\nrates.room_per_s = 5",
         "rates.dm_burst = 1\nrates.dm_per_s = 1",
+        "rates.read_burst = 1",
         "listen.clients = \"127.0.0.1:0\"\nlisten.operator = \"127.0.0.1:0\"",
     ] {
         assert_eq!(mistakes(load(text)), [""; 0], "{text}");
