@@ -100,8 +100,10 @@ async fn until_429(node: &str, request: &str, policy: &str) -> (usize, Answer) {
     panic!("{TRIES} times {request} and never refused")
 }
 
-/// What may be asked of a room of one's own, and what it counts as. The last is the dearest.
-fn routes(user: &str) -> [(&'static str, &'static str, String, &'static str); 5] {
+/// What a user may ask who has a room of his own, and what it counts as.
+fn routes(user: &str) -> [(&'static str, &'static str, String, &'static str); 8] {
+    let event = r#"{"events":[{"subject":"topic.x","data":1}]}"#;
+    let message = r#"{"conversation":"user.bob","body":1}"#;
     let room = format!("/v1/rooms/u:{user}:r");
     [
         ("sends", "PUT", room.clone(), "{}"),
@@ -109,15 +111,18 @@ fn routes(user: &str) -> [(&'static str, &'static str, String, &'static str); 5]
         ("sends", "DELETE", format!("{room}/members/bob"), ""),
         ("reads", "GET", room.clone(), ""),
         ("reads", "GET", format!("{room}/members?limit=1000"), ""),
+        ("reads", "GET", "/v1/conversations/user.bob/messages".into(), ""),
+        ("sends", "POST", "/v1/messages".into(), message),
+        ("events", "POST", "/v1/publish".into(), event),
     ]
 }
 
 #[tokio::test]
-async fn every_route_of_rooms_is_refused_until_the_time_it_was_told() {
+async fn every_route_that_costs_is_refused_until_the_time_it_was_told() {
     for workers in WORKERS {
         let demo = node_with(workers, &FEW);
         let node = url(&demo);
-        for number in 0..5 {
+        for number in 0..8 {
             let user = format!("alice-{number}");
             let made = format!("/v1/rooms/u:{user}:r");
             let wish = json!({"owner": user});

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use tokio::runtime::Runtime;
+use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 
 use super::on_redis::SharedRedis;
@@ -53,7 +53,7 @@ async fn press(nodes: &Nodes, policy: Policy, clients: usize) -> Pressed {
 #[test]
 #[ignore = "needs redis-server"]
 fn nodes_together_never_exceed_a_limit() {
-    let runtime = Runtime::new().unwrap();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let shared = SharedRedis::start();
     let nodes = {
         let _tasks_run_there = runtime.enter();
