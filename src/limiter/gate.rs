@@ -27,7 +27,7 @@ pub(super) const CONVERSATION_DEBT: Duration = Duration::from_mins(10);
 
 /// How far the reads of a user may be in debt: what a page took is known when it was read, and one
 /// of an inbox of 5,000 rooms takes minutes of the rate. Nobody waits for longer than this.
-pub(super) const READS_DEBT: Duration = Duration::from_secs(30);
+const READS_DEBT: Duration = Duration::from_secs(30);
 
 /// What a gate is made from.
 #[derive(Debug, Clone)]

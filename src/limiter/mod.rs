@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! send  -> cached refusal? -> conversation (this worker's count) -> user -> Redis, or this node's share
+//! change of a room -> cached refusal? ---------------------------> user -> Redis, or this node's share
 //! event, read  ------------------------------------------------->  user -> this node's share
 //! ```
 //!

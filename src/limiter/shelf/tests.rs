@@ -91,7 +91,7 @@ proptest! {
 
 #[test]
 fn a_debt_and_what_is_told_of_it_are_bounded() {
-    let shelf = Shelf::new(policy(2, 1), Duration::from_secs(300), 8);
+    let shelf = Shelf::new(policy(2, 1), Duration::from_mins(5), 8);
     shelf.charge(&'x', 0, 2);
     assert_eq!(shelf.check(&'x', 0, 0), Ok(()), "a burst that is used up is no debt");
     assert_eq!(shelf.check(&'x', 0, 1), Err(Refused::after_micros(shelf.policy, SECOND)));
