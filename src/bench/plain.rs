@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::AHashMap;
@@ -15,8 +14,7 @@ use tokio::runtime::{Builder, LocalOptions};
 
 use super::error::BenchError;
 use crate::socket::{
-    Budget, Connection, Handler, HttpWaits, Item, Limits, Link, Message, Verdict, check,
-    serve_http1,
+    Connection, Handler, HttpWaits, Item, Limits, Link, Message, Share, Verdict, check, serve_http1,
 };
 
 const WAITS: HttpWaits =
@@ -50,6 +48,10 @@ impl Handler for Peer {
         {
             self.answer(&request);
         }
+        Verdict::Continue
+    }
+
+    fn other(&mut self, _bytes: usize) -> Verdict {
         Verdict::Continue
     }
 }
@@ -112,7 +114,7 @@ async fn serve(stream: TcpStream, topics: Topics) {
         Err(refusal) => refusal.response(),
     };
     if let Ok(Some((stream, unread))) = serve_http1(stream, WAITS, respond).await {
-        let (link, read) = Link::open(stream, OUTBOX_BYTES, &Arc::new(Budget::new(usize::MAX)));
+        let (link, read) = Link::open(stream, OUTBOX_BYTES, &Rc::new(Share::alone(usize::MAX)));
         let peer = Peer { link: Rc::clone(&link), topics };
         tokio::task::spawn_local(Connection::new(read, link, LIMITS, peer, &unread));
     }

@@ -86,6 +86,7 @@ fn metrics(readiness: &Readiness, services: &Services) -> String {
     for (gauge, count) in metrics.links.iter().zip(readiness.links_by_state()) {
         gauge.set(count);
     }
+    metrics.outbox_bytes.set(services.budget.used() as i64);
     let watermark = Micros(metrics.watermark.get() as u64);
     let lag = services.wall.now().since(watermark).as_secs_f64();
     // There is none before the first: no alarm that compares is raised by that.

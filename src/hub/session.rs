@@ -255,7 +255,7 @@ impl Session {
             return Handed::Closed;
         }
         let waiting = self.link.bytes() + frame.len();
-        let tight = self.link.bytes() > 0 && self.link.budget().is_tight();
+        let tight = self.link.bytes() > 0 && self.link.share().is_tight();
         if urgency == Urgency::Event && (waiting > self.bounds.outbox_bytes / 2 || tight) {
             return Handed::Shed;
         }

@@ -1,5 +1,4 @@
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -11,7 +10,7 @@ use crate::auth::{Principal, Role};
 use crate::bus::{BootId, Envelope, Kind, StoreTag};
 use crate::delivery::Via;
 use crate::domain::{Class, Key, Subject};
-use crate::socket::{Budget, Link};
+use crate::socket::{Link, Share};
 
 const BOUNDS: SessionBounds =
     SessionBounds { outbox_bytes: 1000, sends_in_flight: 1, reads_in_flight: 1 };
@@ -20,21 +19,21 @@ const BOUNDS: SessionBounds =
 struct Peers {
     listener: TcpListener,
     others: Vec<TcpStream>,
-    budget: Arc<Budget>,
+    share: Rc<Share>,
     made: u64,
 }
 
 impl Peers {
     async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self { listener, others: Vec::new(), budget: Arc::new(Budget::new(1 << 20)), made: 0 }
+        Self { listener, others: Vec::new(), share: Rc::new(Share::alone(1 << 20)), made: 0 }
     }
 
     async fn session(&mut self, user: &str) -> Rc<Session> {
         let address = self.listener.local_addr().unwrap();
         let (other, accepted) = tokio::join!(TcpStream::connect(address), self.listener.accept());
         self.others.push(other.unwrap());
-        let (link, _read) = Link::open(accepted.unwrap().0, BOUNDS.outbox_bytes, &self.budget);
+        let (link, _read) = Link::open(accepted.unwrap().0, BOUNDS.outbox_bytes, &self.share);
         let user = UserId::parse(user).unwrap();
         let (publish, subscribe) = (Vec::new(), Vec::new());
         let principal = Principal { user, role: Role::User, publish, subscribe, expires_at: 0 };

@@ -245,7 +245,7 @@ impl Parts {
             verifier: plan.verifier(),
             direct: plan.direct(),
             users_create: plan.users_create(),
-            budget: Arc::new(Budget::new(config.limits.node_outbox_bytes)),
+            budget: Arc::new(Budget::new(config.limits.node_outbox_bytes, config.workers)),
             bounds: plan.frame_bounds(),
             history_bytes: config.limits.history_bytes,
             ready_limits: plan.ready_limits(),

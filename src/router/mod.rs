@@ -43,6 +43,7 @@ use crate::interest::Taps;
 use crate::limiter::Gate;
 use crate::links::Publishers;
 use crate::protocol::{Close, Op, Refusal, Request, RequestId, ServerFrame};
+use crate::socket::Share;
 
 use deferred::needs_rooms;
 
@@ -72,8 +73,10 @@ pub struct Router {
     pub hub: RefCell<Hub>,
     /// Its ways to the shards.
     pub publishers: Publishers,
-    /// Asks for [`Router::flush`].
-    pub flush_wanted: Notify,
+    /// Asks for [`Router::flush`]; other workers do too, by its share.
+    pub flush_wanted: Arc<Notify>,
+    /// Its part of what may wait for all clients of the node together.
+    pub share: Rc<Share>,
     /// Sends that are not answered yet, and nonces that are not recorded yet.
     pub sends: Cell<usize>,
     /// Sends with nonces under way.
@@ -210,17 +213,24 @@ impl Router {
         if more {
             self.flush_wanted.notify_one();
         }
-        if self.services.budget.is_over() {
+        if self.share.is_over() {
             self.evict_fullest();
+        }
+        if !touched.is_empty() {
+            // What was written here may be what is too much, while most waits on another worker,
+            // which may have nothing to write.
+            self.share.call_others();
         }
     }
 
-    /// Too much waits for all clients of the node together: those go for whom most waits.
+    /// Too much waits for all clients of the node together, and more than its share here: those of
+    /// this worker go for whom most waits, until it holds its share.
     fn evict_fullest(&self) {
         let mut waiting: Vec<Rc<Session>> = self.hub.borrow().sessions().cloned().collect();
-        waiting.retain(|session| session.link().blocked_since().is_some());
+        waiting
+            .retain(|session| session.link().is_open() && session.link().blocked_since().is_some());
         waiting.sort_by_cached_key(|session| session.link().bytes());
-        while let Some(fullest) = waiting.pop().filter(|_| self.services.budget.is_over()) {
+        while let Some(fullest) = waiting.pop().filter(|_| self.share.is_over()) {
             self.services.metrics.closes(Close::SlowConsumer.code());
             fullest.evict();
         }

@@ -1,4 +1,4 @@
-//! What happens to each message of a client, by the stage its connection is in.
+//! What happens to each frame of a client, by the stage its connection is in.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -56,22 +56,39 @@ impl Handler for Peer {
             None => self.greeting(text),
         }
     }
+
+    /// It costs what a frame costs, whatever the connection's stage. Too many are refused by no
+    /// answer of their own: a ping must be answered, and a fragment cannot be taken out of its message.
+    fn other(&mut self, bytes: usize) -> Verdict {
+        match self.measure(bytes) {
+            Metered::Taken | Metered::Refused(_) => Verdict::Continue,
+            Metered::Abuse => self.end_abuse(),
+        }
+    }
 }
 
 impl Peer {
     /// A frame of a session, if its connection has not sent too many.
     fn heed(&mut self, session: &Rc<Session>, text: &str) -> Verdict {
+        let metered = self.measure(text.len());
         let router = &self.front.router;
-        let now = self.front.nanos(self.link.last_seen());
-        match self.meter.take(&self.front.bounds.rates, now, text.len()) {
+        match metered {
             Metered::Taken => router.handle(session, text),
             Metered::Refused(refused) => router.turn_down(session, text, &refused.refusal()),
-            Metered::Abuse => {
-                router.services.metrics.closes(Close::RateAbuse.code());
-                return Verdict::Close(Close::RateAbuse.frame());
-            }
+            Metered::Abuse => return self.end_abuse(),
         }
         Verdict::Continue
+    }
+
+    /// Charges the connection with a frame.
+    fn measure(&mut self, bytes: usize) -> Metered {
+        let now = self.front.nanos(self.link.last_seen());
+        self.meter.take(&self.front.bounds.rates, now, bytes)
+    }
+
+    fn end_abuse(&self) -> Verdict {
+        self.front.router.services.metrics.closes(Close::RateAbuse.code());
+        Verdict::Close(Close::RateAbuse.frame())
     }
 
     /// The first frame must be a `hello` that is accepted; anything else ends the connection.

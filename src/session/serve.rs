@@ -86,8 +86,8 @@ pub fn arrive(front: Rc<Front>, arrival: Arrival) -> std::io::Result<impl Future
 }
 
 fn open_link(front: &Front, stream: TcpStream) -> (Rc<Link>, OwnedReadHalf) {
-    let services = &front.router.services;
-    Link::open(stream, services.session_bounds.outbox_bytes, &services.budget)
+    let router = &front.router;
+    Link::open(stream, router.services.session_bounds.outbox_bytes, &router.share)
 }
 
 /// What a connection's task keeps beside the connection.

@@ -35,14 +35,16 @@ impl Assembled {
 /// What a frame amounts to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Part<'a> {
-    /// Nothing to hand out: a fragment, or a pong.
-    Silent,
+    /// A fragment that is not the last one of its message.
+    Fragment,
     /// A message in one frame, where it lies.
     Message(Message<'a>),
     /// The last frame of a fragmented message.
     Assembled(Assembled),
     /// To be answered with the same payload.
     Ping(&'a [u8]),
+    /// A sign of life.
+    Pong(&'a [u8]),
     /// The peer is done; see [`peer_code`].
     Close(u16),
 }
@@ -73,7 +75,7 @@ impl Assembly {
         unmask(head, payload);
         match head.opcode {
             OpCode::Ping => Ok(Part::Ping(payload)),
-            OpCode::Pong => Ok(Part::Silent),
+            OpCode::Pong => Ok(Part::Pong(payload)),
             OpCode::Close => peer_code(payload).map(Part::Close),
             OpCode::Continuation => self.proceed(head.fin, payload, limits),
             OpCode::Text | OpCode::Binary => self.begin(head, payload, limits),
@@ -97,7 +99,7 @@ impl Assembly {
         let mut partial = Box::new(Partial::new(is_text));
         partial.append(payload, limits)?;
         self.partial = Some(partial);
-        Ok(Part::Silent)
+        Ok(Part::Fragment)
     }
 
     fn proceed<'a>(
@@ -110,7 +112,7 @@ impl Assembly {
         partial.append(payload, limits)?;
         match self.partial.take_if(|_| fin) {
             Some(partial) => partial.finish().map(Part::Assembled),
-            None => Ok(Part::Silent),
+            None => Ok(Part::Fragment),
         }
     }
 }
@@ -184,7 +186,7 @@ mod tests {
             let (mut payload, payload_len) = (payload.to_vec(), payload.len());
             let head = FrameHead { fin, opcode, mask: [0; 4], header_len: 6, payload_len };
             match assembly.accept(&head, &mut payload, &LIMITS)? {
-                Part::Silent => {}
+                Part::Fragment => {}
                 part => seen.push(format!("{part:?}")),
             }
         }
@@ -212,7 +214,12 @@ mod tests {
             (true, OpCode::Continuation, b"\xa9"),
             (true, OpCode::Binary, b"\xff"),
         ]);
-        let expected = ["Ping([112])", "Assembled(Text(\"a\u{e9}\"))", "Message(Binary([255]))"];
+        let expected = [
+            "Ping([112])",
+            "Pong([113])",
+            "Assembled(Text(\"a\u{e9}\"))",
+            "Message(Binary([255]))",
+        ];
         assert_eq!(seen.unwrap(), expected);
     }
 

@@ -1,19 +1,40 @@
 //! What may wait for all peers together.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes that wait for peers whose sockets are full, shared by the event loops of a node. Each
-/// outbox has a bound of its own; this one is on their sum.
+use tokio::sync::Notify;
+
+/// Bytes that wait for peers whose sockets are full, on all event loops of a node. Each outbox has a
+/// bound of its own; this one is on their sum.
+///
+/// Above it those loops free some that hold more than their [`Share`], each down to that. There
+/// always is one, and nobody goes for what waits on another loop.
 #[derive(Debug)]
 pub struct Budget {
     bound: usize,
     used: AtomicUsize,
+    loops: Box<[EventLoop]>,
+}
+
+/// What one event loop holds of it.
+#[derive(Debug, Default)]
+struct EventLoop {
+    used: AtomicUsize,
+    call: Arc<Notify>,
 }
 
 impl Budget {
-    /// At most `bound` bytes, beyond what one turn of an event loop adds.
-    pub const fn new(bound: usize) -> Self {
-        Self { bound, used: AtomicUsize::new(0) }
+    /// At most `bound` bytes on so many event loops, beyond what one turn of each adds.
+    pub fn new(bound: usize, loops: usize) -> Self {
+        let loops = (0..loops.max(1)).map(|_| EventLoop::default()).collect();
+        Self { bound, used: AtomicUsize::new(0), loops }
+    }
+
+    /// The share of one of the event loops.
+    pub fn share(self: &Arc<Self>, number: usize) -> Share {
+        assert!(number < self.loops.len(), "there are {} event loops", self.loops.len());
+        Share { budget: Arc::clone(self), number }
     }
 
     /// Bytes that wait.
@@ -22,21 +43,127 @@ impl Budget {
     }
 
     /// Whether more waits than may: somebody has to go.
-    pub fn is_over(&self) -> bool {
+    fn is_over(&self) -> bool {
         self.used() > self.bound
     }
 
-    /// Whether what can be shed is to be shed: from half the bound on.
-    pub fn is_tight(&self) -> bool {
-        self.used() > self.bound / 2
+    /// Whether a loop holds more than its part. If all together are over, one is.
+    fn exceeds_share(&self, event_loop: &EventLoop) -> bool {
+        event_loop.used.load(Ordering::Relaxed) > self.bound / self.loops.len()
+    }
+}
+
+/// One event loop's part of a [`Budget`]: the bound by the number of loops. It may hold more, as
+/// long as all together do not.
+#[derive(Debug)]
+pub struct Share {
+    budget: Arc<Budget>,
+    number: usize,
+}
+
+impl Share {
+    /// All of a bound, for an event loop that is alone.
+    pub fn alone(bound: usize) -> Self {
+        Arc::new(Budget::new(bound, 1)).share(0)
     }
 
-    /// A connection that was charged `was` bytes is charged `is`.
+    fn event_loop(&self) -> &EventLoop {
+        &self.budget.loops[self.number]
+    }
+
+    /// Whether somebody on this loop has to go.
+    pub fn is_over(&self) -> bool {
+        self.budget.is_over() && self.budget.exceeds_share(self.event_loop())
+    }
+
+    /// Whether what can be shed is to be shed: from half the bound of all loops on.
+    pub fn is_tight(&self) -> bool {
+        self.budget.used() > self.budget.bound / 2
+    }
+
+    /// Notified when this loop is to look whether it is over, though it may have nothing to write.
+    pub fn call(&self) -> Arc<Notify> {
+        Arc::clone(&self.event_loop().call)
+    }
+
+    /// Has the other loops look that hold more than their share, if somebody has to go.
+    pub fn call_others(&self) {
+        if !self.budget.is_over() {
+            return;
+        }
+        for (number, event_loop) in self.budget.loops.iter().enumerate() {
+            if number != self.number && self.budget.exceeds_share(event_loop) {
+                event_loop.call.notify_one();
+            }
+        }
+    }
+
+    /// A connection of this loop that was charged `was` bytes is charged `is`.
     pub(super) fn charge(&self, was: usize, is: usize) {
-        if is >= was {
-            self.used.fetch_add(is - was, Ordering::Relaxed);
-        } else {
-            self.used.fetch_sub(was - is, Ordering::Relaxed);
+        for used in [&self.budget.used, &self.event_loop().used] {
+            if is >= was {
+                used.fetch_add(is - was, Ordering::Relaxed);
+            } else {
+                used.fetch_sub(was - is, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn shares(bound: usize, loops: usize) -> Vec<Share> {
+        let budget = Arc::new(Budget::new(bound, loops));
+        (0..loops).map(|number| budget.share(number)).collect()
+    }
+
+    async fn is_called(share: &Share) -> bool {
+        tokio::time::timeout(Duration::ZERO, share.call().notified()).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_loop_may_hold_all_until_another_needs_its_share() {
+        let shares = shares(300, 3);
+        shares[2].charge(0, 300);
+        assert!(!shares[2].is_over() && shares[0].is_tight());
+        shares[0].charge(0, 60);
+        assert!(shares[2].is_over() && !shares[0].is_over() && !shares[1].is_over());
+        shares[0].call_others();
+        assert!(is_called(&shares[2]).await && !is_called(&shares[1]).await);
+        shares[2].charge(300, 240);
+        assert!(shares.iter().all(|share| !share.is_over()), "exactly full");
+        shares[0].call_others();
+        assert!(!is_called(&shares[2]).await);
+    }
+
+    proptest! {
+        /// Whatever the loops hold: if it is too much, those that free down to their shares end it.
+        #[test]
+        fn down_to_their_shares_is_enough(
+            bound in 0..1000_usize,
+            held in prop::collection::vec(0..1000_usize, 1..9),
+        ) {
+            let shares = shares(bound, held.len());
+            for (share, held) in shares.iter().zip(&held) {
+                share.charge(0, *held);
+            }
+            let over = held.iter().sum::<usize>() > bound;
+            prop_assert_eq!(shares.iter().any(Share::is_over), over);
+            for (share, held) in shares.iter().zip(&held) {
+                let mut left = *held;
+                while share.is_over() {
+                    share.charge(left, left - 1);
+                    left -= 1;
+                }
+                prop_assert!(left >= (*held).min(bound / shares.len()), "nobody goes for others");
+            }
+            prop_assert!(shares[0].budget.used() <= bound);
         }
     }
 }

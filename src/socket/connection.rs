@@ -233,13 +233,14 @@ impl<H: Handler> Receiver<H> {
     /// Takes one frame and does what is decided about it.
     fn take(&mut self, link: &Link, head: &FrameHead, payload: &mut [u8]) -> Result<(), Stop> {
         let verdict = match self.assembly.accept(head, payload, &self.limits)? {
-            Part::Silent => Verdict::Continue,
+            Part::Fragment => self.handler.other(0),
+            Part::Pong(payload) => self.handler.other(payload.len()),
             Part::Message(message) => self.handler.message(message),
             Part::Assembled(whole) => self.handler.message(whole.message()),
             Part::Ping(payload) => {
                 // Without room the answer is left out: the peer reads none of it now.
                 let _ = link.push(Item::Pong(Bytes::copy_from_slice(payload)));
-                Verdict::Continue
+                self.handler.other(payload.len())
             }
             Part::Close(code) => return Err(Stop::End(End::PeerClosed { code })),
         };

@@ -1,19 +1,24 @@
-//! What the owner of a connection decides about each message.
+//! What the owner of a connection decides about each frame.
 
 use super::assembly::Message;
 use super::close::Close;
 
-/// The consumer of one connection's messages.
+/// The consumer of one connection's frames.
 ///
-/// It is called inside the connection's poll, with the message still in the thread's read buffer:
+/// It is called inside the connection's poll, with the frame still in the thread's read buffer:
 /// it must not block, and work that waits goes to another task. To answer, it pushes to its
 /// [`super::Link`]; what it pushed is flushed after the frames at hand are handled.
 pub trait Handler {
     /// Takes one whole message.
     fn message(&mut self, message: Message<'_>) -> Verdict;
+
+    /// Takes note of a frame that is no whole message: a ping, which is answered before, a pong, or
+    /// a fragment of a message that goes on. `bytes` are the payload of a ping or a pong; those of a
+    /// fragment count with its message, which a limit bounds.
+    fn other(&mut self, bytes: usize) -> Verdict;
 }
 
-/// What to do after a message.
+/// What to do after a frame.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Go on with the next one.

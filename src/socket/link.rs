@@ -4,14 +4,13 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::Instant;
 
-use super::budget::Budget;
+use super::budget::Share;
 use super::close::Close;
 use super::outbox::{Flush, Item, Outbox, PushError};
 
@@ -39,8 +38,8 @@ pub struct Link {
     hold: Cell<Hold>,
     /// What a write by somebody else than the task failed with.
     failure: Cell<Option<io::ErrorKind>>,
-    budget: Arc<Budget>,
-    /// Bytes that the budget was charged: none unless the socket is full.
+    share: Rc<Share>,
+    /// Bytes that the share was charged: none unless the socket is full.
     charged: Cell<usize>,
 }
 
@@ -53,11 +52,11 @@ struct Outgoing {
 impl Link {
     /// Splits a stream, after its handshake, into the handle and the half that
     /// [`super::Connection::new`] reads from. At most `outbox_bytes` wait for the peer, and what
-    /// waits because its socket is full counts in `budget`.
+    /// waits because its socket is full counts in `share`.
     pub fn open(
         stream: TcpStream,
         outbox_bytes: usize,
-        budget: &Arc<Budget>,
+        share: &Rc<Share>,
     ) -> (Rc<Self>, OwnedReadHalf) {
         let (read, write) = stream.into_split();
         let outbox = Outbox::new(outbox_bytes);
@@ -68,7 +67,7 @@ impl Link {
             blocked_since: Cell::new(None),
             hold: Cell::new(Hold::None),
             failure: Cell::new(None),
-            budget: Arc::clone(budget),
+            share: Rc::clone(share),
             charged: Cell::new(0),
         };
         (Rc::new(link), read)
@@ -145,8 +144,8 @@ impl Link {
     }
 
     /// The bound that it shares with others.
-    pub const fn budget(&self) -> &Arc<Budget> {
-        &self.budget
+    pub const fn share(&self) -> &Rc<Share> {
+        &self.share
     }
 
     /// When the peer was last heard, at first when the link was opened.
@@ -231,7 +230,7 @@ impl Link {
     fn charge(&self, bytes: usize) {
         let was = self.charged.replace(bytes);
         if was != bytes {
-            self.budget.charge(was, bytes);
+            self.share.charge(was, bytes);
         }
     }
 

@@ -45,7 +45,7 @@ mod peer;
 pub use accept::{HEADER_BYTES_MAX, HEADERS_MAX, HTTP_BUFFER_BYTES_MAX, HttpWaits, serve_http1};
 pub use assembly::Message;
 pub use breach::Breach;
-pub use budget::Budget;
+pub use budget::{Budget, Share};
 pub use close::{Close, code};
 pub use closing::{CLOSE_WAIT, DISCARD_BYTES_MAX};
 pub use connection::{Connection, End, READ_BYTES_MAX, TURN_BYTES_MAX, TURN_FRAMES_MAX};

@@ -100,6 +100,8 @@ pub struct Metrics {
     pub sessions: Gauge,
     /// Open connections of clients, sessions or not.
     pub connections: Gauge,
+    /// Bytes that wait for clients whose sockets are full.
+    pub outbox_bytes: Gauge,
     /// Sends that were judged by this node's share of a limit, since the shard gave no verdict.
     pub unshared_limits: Counter,
     /// Frames refused, since their connection sent too many or too much.
@@ -233,6 +235,7 @@ impl Metrics {
             ),
             sessions: gauge(&mut registry, "sessions", "Sessions after their hello"),
             connections: gauge(&mut registry, "connections", "Open connections of clients"),
+            outbox_bytes: gauge(&mut registry, "outbox_bytes", "Bytes that wait for slow clients"),
             registry,
             received,
             publishes,

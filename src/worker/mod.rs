@@ -149,12 +149,14 @@ impl Worker {
             bounds: self.link_bounds,
         });
         let gate = self.limits.gate(&self.services).map_err(std::io::Error::other)?;
+        let share = Rc::new(self.services.budget.share(self.index as usize));
         let router = Rc::new(Router {
             services: Arc::clone(&self.services),
             worker: self.index,
             hub: RefCell::new(Hub::new(self.remembered)),
             publishers,
-            flush_wanted: Notify::new(),
+            flush_wanted: share.call(),
+            share,
             sends: Cell::new(0),
             nonces: Rc::default(),
             watermark: Cell::default(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use narrowcast::client::Client;
 use serde_json::json;
 
-use super::raw::{CLOSE, Raw, UPGRADE, text};
+use super::raw::{CLOSE, CONTINUATION, FIN, PING, PONG, Raw, TEXT, UPGRADE, frame, text};
 use super::tokens::token;
 use super::{WORKERS, closes, node_with, url};
 use crate::harness::eventually;
@@ -70,6 +70,73 @@ async fn who_does_not_slow_down_is_closed() {
         assert!(taken >= 5 && refused >= 10 && taken + refused < 40, "{taken} {refused}");
         assert_eq!(closes(&demo.nodes[0].operator, 4101), 1);
     }
+}
+
+/// Sends so many of these frames at once: the close frame's payload, and how many pongs came.
+async fn flooded(node: &str, greeted: bool, frames: &[u8]) -> (Vec<u8>, usize) {
+    let mut flood = match greeted {
+        true => Raw::greeted(node, &token("alice")).await,
+        false => Raw::upgraded(node).await,
+    };
+    flood.send(frames).await;
+    let mut pongs = 0;
+    loop {
+        match flood.receive().await {
+            (CLOSE, payload) => return (payload, pongs),
+            (PONG, _) => pongs += 1,
+            (opcode, payload) => panic!("opcode {opcode:#x} with {payload:?}"),
+        }
+    }
+}
+
+/// A message of 40 frames.
+fn fragmented() -> Vec<u8> {
+    let middle = frame(CONTINUATION, b" ").repeat(38);
+    let ends = [frame(TEXT, br#"{"op":"#), frame(FIN | CONTINUATION, br#""ping"}"#)];
+    [&ends[0][..], &middle, &ends[1]].concat()
+}
+
+#[tokio::test]
+async fn pings_pongs_and_fragments_are_frames_as_well() {
+    let abuse = [&4101_u16.to_be_bytes()[..], b"rate abuse"].concat();
+    for workers in WORKERS {
+        let demo = node_with(workers, &[FEW[0], FEW[1], ("LIMITS__FRAGMENTS", "64")]);
+        let [pings, pongs] = [PING, PONG].map(|opcode| frame(FIN | opcode, b"x").repeat(40));
+        for greeted in [true, false] {
+            let (close, answered) = flooded(url(&demo), greeted, &pings).await;
+            assert_eq!(close, abuse);
+            assert!((1..40).contains(&answered), "{answered} pings were answered");
+            assert_eq!(flooded(url(&demo), greeted, &pongs).await, (abuse.clone(), 0));
+        }
+        let close = flooded(url(&demo), true, &fragmented()).await;
+        assert_eq!(close, (abuse.clone(), 0), "one message, of too many frames");
+        assert_eq!(closes(&demo.nodes[0].operator, 4101), 5);
+    }
+}
+
+/// A thousand pings are few frames by default; what they carry is too much here.
+#[tokio::test]
+async fn bytes_of_pings_are_counted_as_well() {
+    let keys = [("RATES__BYTE_BURST", "16384"), ("RATES__BYTES_PER_S", "1024")];
+    let demo = node_with("1", &keys);
+    let long = frame(FIN | PING, &[b'x'; 125]).repeat(1000);
+    let (close, _) = flooded(url(&demo), true, &long).await;
+    assert_eq!(close[..2], 4101_u16.to_be_bytes());
+}
+
+#[tokio::test]
+async fn who_pings_within_the_rate_stays_and_may_ask() {
+    let demo = node_with("1", &[("RATES__FRAME_BURST", "5"), ("RATES__FRAMES_PER_S", "20")]);
+    let mut calm = Raw::greeted(url(&demo), &token("alice")).await;
+    let mut ticks = tokio::time::interval(Duration::from_millis(100));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    for number in 0..20_u8 {
+        ticks.tick().await;
+        calm.send(&frame(FIN | PING, &[number])).await;
+        assert_eq!(calm.receive().await, (PONG, vec![number]));
+    }
+    calm.send(&text(r#"{"op":"ping"}"#)).await;
+    assert_eq!(calm.receive_json().await["op"], "pong");
 }
 
 #[tokio::test]

@@ -1,12 +1,11 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::sync::Arc;
 
 use socket2::SockRef;
 use tokio::task::{JoinHandle, spawn_local, yield_now};
 
 use super::*;
-use crate::socket::Budget;
+use crate::socket::Share;
 use crate::socket::assembly::Message;
 use crate::socket::outbox::PushError;
 use crate::socket::peer::{Peer, on_event_loop, pair, text};
@@ -17,6 +16,9 @@ mod pressure;
 
 const LIMITS: Limits = Limits { frame_bytes: 100_000, message_bytes: 150_000, fragments: 8 };
 const OUTBOX_BYTES: usize = 1 << 20;
+
+/// The payload of a ping or pong that an [`Obedient`] ends a connection for.
+const ENDING_BYTES: usize = 99;
 
 type Seen = Rc<RefCell<Vec<String>>>;
 
@@ -43,6 +45,12 @@ impl Handler for Obedient {
                 Verdict::Continue
             }
         }
+    }
+
+    fn other(&mut self, bytes: usize) -> Verdict {
+        self.seen.borrow_mut().push(format!("another of {bytes}"));
+        let ends = bytes == ENDING_BYTES;
+        if ends { Verdict::Close(Close::new(4000, "as you wish")) } else { Verdict::Continue }
     }
 }
 
@@ -85,7 +93,7 @@ impl Served {
 }
 
 fn obedient(stream: TcpStream, unread: &[u8]) -> (Connection<Obedient>, Rc<Link>, Seen) {
-    let (link, read) = Link::open(stream, OUTBOX_BYTES, &Arc::new(Budget::new(usize::MAX)));
+    let (link, read) = Link::open(stream, OUTBOX_BYTES, &Rc::new(Share::alone(usize::MAX)));
     let seen = Seen::default();
     let handler = Obedient { link: link.clone(), seen: seen.clone() };
     (Connection::new(read, link.clone(), LIMITS, handler, unread), link, seen)

@@ -62,7 +62,7 @@ impl Session {
 
 fn record(part: Part<'_>) -> Option<Seen> {
     match part {
-        Part::Silent => None,
+        Part::Fragment | Part::Pong(_) => None,
         Part::Message(message) => Some(Seen::Message(bytes(message))),
         Part::Assembled(whole) => Some(Seen::Message(bytes(whole.message()))),
         Part::Ping(payload) => Some(Seen::Ping(payload.to_vec())),

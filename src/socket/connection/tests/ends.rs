@@ -28,6 +28,30 @@ fn each_of_ten_pings_is_answered() {
 }
 
 #[test]
+fn what_is_no_message_is_told_and_may_end_the_connection() {
+    on_event_loop(async {
+        let mut served = Served::new().await;
+        let frames = [
+            client_frame(true, OpCode::Pong, b"unasked"),
+            client_frame(false, OpCode::Text, b"who"),
+            client_frame(true, OpCode::Ping, b"in between"),
+            client_frame(true, OpCode::Continuation, b"le"),
+            client_frame(true, OpCode::Ping, &[0; ENDING_BYTES]),
+            text("never"),
+        ];
+        served.peer.send(&frames.concat()).await;
+        for answer in [&b"in between"[..], &[0; ENDING_BYTES]] {
+            while served.peer.receive().await != (OpCode::Pong, answer.to_vec()) {}
+        }
+        assert_eq!(served.peer.receive_close().await.0, 4000);
+        let seen = served.seen.clone();
+        assert!(matches!(served.end().await, End::ClosedHere { code: 4000 }));
+        let told = ["another of 7", "another of 0", "another of 10", "whole", "another of 99"];
+        assert_eq!(*seen.borrow(), told);
+    });
+}
+
+#[test]
 fn a_close_is_answered_with_its_code() {
     on_event_loop(async {
         let mut served = Served::new().await;
