@@ -37,9 +37,11 @@ impl Inboxes {
         &self.queues[worker as usize]
     }
 
-    /// Adds a push to the queues of these workers, a bit each. A queue that is full loses it: for
-    /// a message or a membership the break is raised in that step, since no cursor may pass what is gone.
-    pub fn push(&self, workers: u64, push: &Arc<Push>) {
+    /// Adds a push to the queues of these workers, a bit each: those that lost it. A queue that is
+    /// full does: for a message or a membership the break is raised in that step, since no cursor
+    /// may pass what is gone.
+    pub fn push(&self, workers: u64, push: &Arc<Push>) -> u64 {
+        let mut lost = 0;
         for (worker, inbox) in self.queues.iter().enumerate() {
             if workers & 1 << worker != 0 && !inbox.push(Arc::clone(push)) {
                 if push.envelope.is_proved() {
@@ -48,8 +50,10 @@ impl Inboxes {
                 }
                 self.metrics.inbox_overflows.inc();
                 push.done(false);
+                lost |= 1 << worker;
             }
         }
+        lost
     }
 
     /// Tells every worker.

@@ -61,11 +61,22 @@ impl<T: Copy + Eq + Hash> PatternIndex<T> {
     /// Calls `found` with the holder of each pattern that matches, once a pattern: a holder of
     /// several is met several times.
     pub fn matches(&self, subject: &Subject, mut found: impl FnMut(T)) {
+        self.meet(subject, |holders| holders.iter().copied().for_each(&mut found));
+    }
+
+    /// How many [`PatternIndex::matches`] finds, without meeting each.
+    pub fn count(&self, subject: &Subject) -> usize {
+        let mut count = 0;
+        self.meet(subject, |holders| count += holders.len());
+        count
+    }
+
+    fn meet(&self, subject: &Subject, mut holders: impl FnMut(&AHashSet<T>)) {
         if self.is_empty() {
             return;
         }
         let tokens: Vec<&str> = subject.as_str().split('.').collect();
-        self.root.matches(&tokens, &mut found);
+        self.root.meet(&tokens, &mut holders);
     }
 
     /// How many (pattern, holder) pairs there are.
@@ -121,17 +132,18 @@ impl<T: Copy + Eq + Hash> Node<T> {
         }
     }
 
-    fn matches(&self, tokens: &[&str], found: &mut impl FnMut(T)) {
+    /// Calls `holders` with those of each pattern that matches.
+    fn meet(&self, tokens: &[&str], holders: &mut impl FnMut(&AHashSet<T>)) {
         let Some((first, tail)) = tokens.split_first() else {
-            self.here.iter().copied().for_each(found);
+            holders(&self.here);
             return;
         };
-        self.rest.iter().copied().for_each(&mut *found);
+        holders(&self.rest);
         if let Some(one) = &self.one {
-            one.matches(tail, found);
+            one.meet(tail, holders);
         }
         if let Some(next) = self.literal.get(*first) {
-            next.matches(tail, found);
+            next.meet(tail, holders);
         }
     }
 }
@@ -195,6 +207,7 @@ mod tests {
                 prop_assert_eq!(index.len(), naive.len());
                 let mut found = Vec::new();
                 index.matches(&subject, |holder| found.push(holder));
+                prop_assert_eq!(index.count(&subject), found.len());
                 let mut expected: Vec<u8> =
                     naive.iter().filter(|(p, _)| p.matches(&subject)).map(|(_, h)| *h).collect();
                 found.sort_unstable();

@@ -55,26 +55,6 @@ impl Hub {
         }
     }
 
-    /// Hands a publish to those of its audience whom it is still for after a pause, be it a message,
-    /// an event or news: who left a room meanwhile was told so, and gets nothing of it behind that.
-    pub fn hand_rest(&mut self, audience: &[Rc<Session>], envelope: &Envelope) -> Delivered {
-        let staying = audience.iter().filter(|session| self.stays(session, envelope));
-        let staying: Audience = staying.cloned().collect();
-        self.hand_all(&staying, envelope)
-    }
-
-    fn stays(&self, session: &Session, envelope: &Envelope) -> bool {
-        let room = envelope.keys.first().and_then(Key::as_room);
-        match (envelope.kind, envelope.message_id(), room) {
-            (Kind::Message, Some(id), room) => self.is_still_for(session, room, id),
-            (_, _, Some(room)) => self
-                .affiliations(&session.user)
-                .and_then(|rooms| rooms.get(room))
-                .is_some_and(|known| known.inside),
-            (_, _, None) => true,
-        }
-    }
-
     /// Whether a message is a session's still: after a pause its user may have left the room.
     pub fn is_still_for(&self, session: &Session, room: Option<&str>, id: MessageId) -> bool {
         room.is_none_or(|room| {
@@ -82,9 +62,60 @@ impl Hub {
         })
     }
 
-    /// How many members of the rooms among these keys are here.
-    pub fn crowd(&self, keys: &[Key]) -> usize {
-        keys.iter().filter_map(Key::as_room).map(|room| self.people.members(room).count()).sum()
+    /// Whether a publish may be for more than `max` sessions here. One that it is for twice, by two
+    /// keys or patterns, counts twice: what is to be found out must cost less than the audience.
+    pub fn may_exceed(&self, envelope: &Envelope, max: usize) -> bool {
+        let mut count = match envelope.kind {
+            Kind::Event => self.listening(envelope),
+            _ => 0,
+        };
+        for person in envelope.keys.iter().flat_map(|key| self.people_of(key)) {
+            if count > max {
+                break;
+            }
+            count += person.sessions.len();
+        }
+        count > max
+    }
+
+    fn listening(&self, envelope: &Envelope) -> usize {
+        Subject::parse(&envelope.about).map_or(0, |subject| self.listeners.count(&subject))
+    }
+
+    /// A user, or the members of a room.
+    fn people_of(&self, key: &Key) -> impl Iterator<Item = &Person> {
+        let user = key.as_user().and_then(|user| self.people.of(user));
+        let members = key.as_room().into_iter().flat_map(|room| self.people.members(room));
+        user.into_iter().chain(members)
+    }
+
+    /// Hands a publish to those of its audience whom it is for still, after a pause: whoever ended,
+    /// left the room or unsubscribed gets nothing behind that.
+    pub fn hand_rest(
+        &mut self,
+        audience: &[Rc<Session>],
+        envelope: &Envelope,
+        via: Via,
+    ) -> Delivered {
+        let subject = Subject::parse(&envelope.about).ok();
+        let hears = |session: &Session| subject.as_ref().is_some_and(|it| session.hears(it, via));
+        let room = envelope.keys.first().and_then(Key::as_room);
+        let stays = |session: &&Rc<Session>| match (envelope.kind, envelope.message_id()) {
+            _ if session.id().is_none() => false,
+            (Kind::Message, Some(id)) => self.is_still_for(session, room, id),
+            _ => envelope.keys.iter().any(|key| self.is_reached(session, key)) || hears(session),
+        };
+        let staying: Audience = audience.iter().filter(stays).cloned().collect();
+        self.hand_all(&staying, envelope)
+    }
+
+    /// Whether a session is its user's whose key this is, or a member's of the room.
+    fn is_reached(&self, session: &Session, key: &Key) -> bool {
+        let inside = |room: &str| {
+            let rooms = self.affiliations(&session.user);
+            rooms.and_then(|rooms| rooms.get(room)).is_some_and(|known| known.inside)
+        };
+        key.as_user() == Some(session.user.as_str()) || key.as_room().is_some_and(inside)
     }
 
     /// Hands a message that was read for all sessions of a key to those that have not had it.
@@ -112,9 +143,7 @@ impl Hub {
 
     /// Above which time a round must read for a key; none if there is no session that it reads for.
     pub fn floor(&self, key: &Key, watermark: Micros) -> Option<Micros> {
-        let user = key.as_user().and_then(|user| self.people.of(user));
-        let members = key.as_room().into_iter().flat_map(|room| self.people.members(room));
-        let people = user.into_iter().chain(members);
+        let people = self.people_of(key);
         let sessions = people.flat_map(|person| &person.sessions).map(|id| &self.sessions[id.0]);
         let listed = sessions.filter(|session| session.trail.takes_rounds());
         listed.map(|session| self.floor_of(session, key, watermark)).min()
@@ -170,9 +199,7 @@ impl Hub {
     pub(super) fn event_audience(&self, envelope: &Envelope, via: Via) -> Found {
         let mut found = Found::new();
         for key in &envelope.keys {
-            let user = key.as_user().and_then(|user| self.people.of(user));
-            let members = key.as_room().into_iter().flat_map(|room| self.people.members(room));
-            let people = user.into_iter().chain(members);
+            let people = self.people_of(key);
             found.extend(people.flat_map(|person| person.sessions.iter().copied()));
         }
         if let Ok(subject) = Subject::parse(&envelope.about) {

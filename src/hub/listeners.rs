@@ -48,6 +48,11 @@ impl Listeners {
         }
     }
 
+    /// How many patterns match, of all sessions: at least as many as [`Listeners::find`] adds.
+    pub(super) fn count(&self, subject: &Subject) -> usize {
+        [&self.settled, &self.fresh, &self.wide].map(|index| index.count(subject)).iter().sum()
+    }
+
     /// Adds the sessions that a copy of an event is for; one may be named several times.
     pub(super) fn find(&self, subject: &Subject, via: Via, found: &mut Found) {
         match via {

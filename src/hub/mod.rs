@@ -16,6 +16,7 @@ mod session;
 mod trail;
 mod turnstile;
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use ahash::AHashMap;
@@ -56,7 +57,9 @@ pub struct Hub {
     touched: Vec<Rc<Session>>,
     memory: proof::Handed,
     /// Sessions that were handed messages since their last cursor.
-    owed: Vec<Rc<Session>>,
+    owed: VecDeque<Rc<Session>>,
+    /// How many of them, from the front, are to be looked at since the watermark moved.
+    due: usize,
 }
 
 impl Hub {
@@ -70,7 +73,8 @@ impl Hub {
             overheard: Overheard::default(),
             touched: Vec::new(),
             memory: proof::Handed::new(remembered, Rules::default()),
-            owed: Vec::new(),
+            owed: VecDeque::new(),
+            due: 0,
         }
     }
 
@@ -244,10 +248,18 @@ impl Hub {
         self.memory.prune(watermark);
     }
 
-    /// The sessions that were handed messages since their last cursor; whoever takes them gives
-    /// those back that get none yet.
-    pub fn take_owed(&mut self) -> Vec<Rc<Session>> {
-        std::mem::take(&mut self.owed)
+    /// The watermark moved: all who are owed a cursor are to be looked at.
+    pub fn call_owed(&mut self) {
+        self.due = self.owed.len();
+    }
+
+    /// At most `max` of those who are to be looked at, none if there are no more; whoever takes them
+    /// gives those back that get no cursor yet.
+    pub fn take_due(&mut self, max: usize) -> Vec<Rc<Session>> {
+        let count = self.due.min(max);
+        self.due -= count;
+        // Some may have been swept out since they were counted.
+        self.owed.drain(..count.min(self.owed.len())).collect()
     }
 
     /// A session is owed a cursor.
@@ -256,13 +268,13 @@ impl Hub {
             if self.owed.len() > 2 * self.sessions.len() + OWED_UNSWEPT {
                 self.owed.retain(|session| session.link().is_open());
             }
-            self.owed.push(Rc::clone(session));
+            self.owed.push_back(Rc::clone(session));
         }
     }
 
     /// Gives a session back that gets no cursor yet.
     pub fn keep_owed(&mut self, session: Rc<Session>) {
-        self.owed.push(session);
+        self.owed.push_back(session);
     }
 
     /// The sessions by user, those first who had to do with messages last.

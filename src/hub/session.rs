@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use super::trail::Intake;
 use super::{RecentNonces, SessionId, Trail, Turnstile};
 use crate::auth::Principal;
-use crate::domain::{Key, MessageId, Pattern, UserId};
+use crate::delivery::Via;
+use crate::domain::{Key, MessageId, Pattern, Reach, Subject, UserId};
 use crate::protocol::Close;
 use crate::socket::{Item, Link};
 
@@ -202,6 +203,17 @@ impl Session {
 
     fn holds(&self, pattern: &Pattern) -> bool {
         self.patterns.borrow().iter().any(|held| held.pattern == *pattern)
+    }
+
+    /// Whether a pattern of it matches, one that such a copy of an event serves.
+    pub(super) fn hears(&self, subject: &Subject, via: Via) -> bool {
+        let serves = |pattern: &Pattern| match via {
+            Via::Here => true,
+            Via::Bucket => pattern.reach() != Reach::Wide,
+            Via::Tap => pattern.reach() == Reach::Wide,
+        };
+        let patterns = self.patterns.borrow();
+        patterns.iter().any(|held| held.pattern.matches(subject) && serves(&held.pattern))
     }
 
     /// A request now answers for these held patterns: its number. The newest one decides what

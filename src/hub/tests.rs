@@ -434,7 +434,7 @@ fn who_left_between_two_slices_has_neither_messages_nor_events_nor_news_of_the_r
         hub.learn(&membership("r", "bob", false, 10, 30), Learned::News);
         let rest = audiences.iter().zip(&copies).map(|(audience, copy)| {
             hub.take_touched(9);
-            let handed = hub.hand_rest(audience, copy).handed;
+            let handed = hub.hand_rest(audience, copy, Via::Here).handed;
             let (touched, _) = hub.take_touched(9);
             touched.iter().for_each(|session| session.flush());
             (handed, touched.iter().any(|session| session.user.as_str() == "bob"))

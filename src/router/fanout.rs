@@ -95,23 +95,29 @@ impl Router {
         }
         let own = 1 << self.worker;
         let mut queued = self.workers(&envelope) & !own;
-        if self.is_crowd(&envelope) {
+        if self.must_wait(&envelope) {
             // In slices, in its turn: a cursor that comes later is queued behind it.
             queued |= own;
+            self.crowds.enter(&envelope.keys);
         } else {
             self.deliver(&envelope, Via::Here, except);
         }
         if queued != 0 {
-            self.services
-                .inboxes
-                .push(queued, &Arc::new(Push::local(envelope, self.worker, except)));
+            let push = Arc::new(Push::local(envelope, self.worker, except));
+            if self.services.inboxes.push(queued, &push) & own != 0 {
+                self.crowds.leave(&push.envelope.keys);
+            }
         }
     }
 
     /// Whether a publish is for so many sessions here that the event loop must not hand it to all
-    /// at once.
-    fn is_crowd(&self, envelope: &Envelope) -> bool {
-        self.hub.borrow().crowd(&envelope.keys) > SLICE
+    /// at once, or must not overtake one that is. A user's own copy of a change of membership is for
+    /// no session, and what it tells this worker counts at once.
+    fn must_wait(&self, envelope: &Envelope) -> bool {
+        let is_own_copy = envelope.kind == Kind::Membership
+            && envelope.keys.iter().all(|key| key.as_user().is_some());
+        !is_own_copy
+            && (self.crowds.meet(&envelope.keys) || self.hub.borrow().may_exceed(envelope, SLICE))
     }
 
     /// The workers of this node whose sessions a publish may be for, a bit each.
@@ -125,11 +131,10 @@ impl Router {
     /// between.
     pub async fn take_push(self: &Rc<Self>, push: &Push) {
         self.charge(push);
-        let handed = if self.is_crowd(&push.envelope) {
-            self.deliver_in_slices(push).await
-        } else {
-            self.deliver(&push.envelope, push.via(), push.except)
-        };
+        let handed = self.deliver_in_slices(push).await;
+        if push.worker == Some(self.worker) {
+            self.crowds.leave(&push.envelope.keys);
+        }
         push.done(handed > 0);
     }
 
@@ -142,26 +147,28 @@ impl Router {
         delivered.handed
     }
 
-    /// Who is handed it is decided at once, and counts as handed from then on; whoever left his room
-    /// meanwhile gets nothing more, but for the `left` that he was handed on its own.
+    /// Who is handed it is decided at once, and a message counts as handed from then on; whoever is
+    /// not to have it any more when his turn comes gets nothing, but for the `left` that he was handed
+    /// on its own. Pushes are taken one by one, so each session has two of them in their order, and a
+    /// cursor behind what it covers.
     async fn deliver_in_slices(self: &Rc<Self>, push: &Push) -> u64 {
-        let Push { envelope, except, .. } = push;
+        let (envelope, via) = (&push.envelope, push.via());
         self.heard(envelope);
-        let audience = self.hub.borrow_mut().audience(envelope, push.via(), *except);
-        let mut handed = 0;
-        for (number, slice) in audience.chunks(SLICE).enumerate() {
-            if number > 0 {
+        let audience = self.hub.borrow_mut().audience(envelope, via, push.except);
+        let (first, rest) = audience.split_at(audience.len().min(SLICE));
+        let delivered = self.hub.borrow_mut().hand_all(first, envelope);
+        let mut handed = delivered.handed;
+        self.count(delivered);
+        if !rest.is_empty() {
+            self.crowds.enter(&envelope.keys);
+            for slice in rest.chunks(SLICE) {
                 self.flush();
                 tokio::task::yield_now().await;
+                let delivered = self.hub.borrow_mut().hand_rest(slice, envelope, via);
+                handed += delivered.handed;
+                self.count(delivered);
             }
-            let mut hub = self.hub.borrow_mut();
-            let delivered = match number {
-                0 => hub.hand_all(slice, envelope),
-                _ => hub.hand_rest(slice, envelope),
-            };
-            drop(hub);
-            handed += delivered.handed;
-            self.count(delivered);
+            self.crowds.leave(&envelope.keys);
         }
         self.flush_wanted.notify_one();
         handed

@@ -6,6 +6,7 @@ mod audit;
 mod caller;
 mod change;
 mod command;
+mod crowds;
 mod deferred;
 mod errand;
 mod events;
@@ -50,6 +51,7 @@ use deferred::needs_rooms;
 pub use admission::Admission;
 pub use audit::Suspect;
 pub use caller::Caller;
+pub use crowds::Crowds;
 pub use errand::{ERRANDS_MAX, Effect, Errand, ErrandBounds, Errands, errand_wait};
 pub use events::EventOrder;
 pub use hello::Wishes;
@@ -73,6 +75,8 @@ pub struct Router {
     pub hub: RefCell<Hub>,
     /// Its ways to the shards.
     pub publishers: Publishers,
+    /// What is on its way to very many of them.
+    pub crowds: Crowds,
     /// Asks for [`Router::flush`]; other workers do too, by its share.
     pub flush_wanted: Arc<Notify>,
     /// Its part of what may wait for all clients of the node together.
@@ -90,6 +94,8 @@ pub struct Router {
     pub suspects: RefCell<Vec<Suspect>>,
     /// Told whenever the watermark moved or a round ended.
     pub proof_moved: Notify,
+    /// Asks for the cursors of those who are owed one.
+    pub cursors_wanted: Notify,
     /// The budget of rounds.
     pub repairs: Pacer,
     /// The budget of resumes.

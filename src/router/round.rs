@@ -32,6 +32,10 @@ const CURSOR_EVERY_IDLE: u64 = 50 * 60;
 /// Sessions that came together must not be told together.
 const CURSOR_JITTER: u64 = 10 * 60;
 
+/// Sessions that are handed a cursor in one step: each is sealed, written and queued, which takes
+/// some microseconds.
+const CURSORS_A_STEP: usize = 256;
+
 /// A session in a round.
 #[derive(Debug)]
 struct Listed {
@@ -244,7 +248,8 @@ impl Router {
         let watermark = self.watermark.get();
         self.judge_suspects(watermark);
         self.hub.borrow_mut().prune(watermark);
-        self.hand_cursors(watermark);
+        self.hub.borrow_mut().call_owed();
+        self.cursors_wanted.notify_one();
         self.proof_moved.notify_waiters();
     }
 
@@ -261,11 +266,37 @@ impl Router {
         }
     }
 
-    /// Live sessions get a cursor behind something delivered, and not too often.
-    fn hand_cursors(&self, watermark: Micros) {
-        let now = self.services.wall.seconds();
-        let owed = self.hub.borrow_mut().take_owed();
-        for session in owed {
+    /// Hands cursors whenever the watermark moved, for ever: so many in one step that others have
+    /// their turn between.
+    ///
+    /// A step may come long after the watermark moved, and is as sound as one at that moment. What a
+    /// cursor needs is that all up to it, and owed to the session, stands in its queue before it.
+    /// - The step reads the worker's watermark itself. That rises by commands alone, each of which had
+    ///   its turn in the worker's queue behind all pushes that it covers; and none has its turn while
+    ///   a push is handed over in slices. So in every step what lies at or below the watermark was
+    ///   handed over, and what comes between two steps lies above: a cursor behind that says less
+    ///   than the session has.
+    /// - It reads the session's footing and the cap of the rooms that its user joined in the same
+    ///   step: what was held back since is held back, as for a cursor of an idle session, which comes
+    ///   at any time too.
+    /// - Whoever waits stays owed, and what he has caught stays remembered: nothing is given up for
+    ///   him that his cursor would cover.
+    pub async fn hand_cursors(self: Rc<Self>) {
+        loop {
+            self.cursors_wanted.notified().await;
+            while self.hand_some_cursors() {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Live sessions get a cursor behind something delivered, and not too often. Whether any was
+    /// looked at.
+    fn hand_some_cursors(&self) -> bool {
+        let (watermark, now) = (self.watermark.get(), self.services.wall.seconds());
+        let due = self.hub.borrow_mut().take_due(CURSORS_A_STEP);
+        let any = !due.is_empty();
+        for session in due {
             if !session.link().is_open() {
                 continue;
             }
@@ -276,5 +307,6 @@ impl Router {
                 None => self.hub.borrow_mut().keep_owed(session),
             }
         }
+        any
     }
 }

@@ -20,7 +20,7 @@ use crate::limiter::{Gate, GatePlan, RedisLimiter, RedisLimiterPlan};
 use crate::links::{Breaker, Health, LinkBounds, Publishers, PublishersPlan, Subscriber};
 use crate::protocol::Close;
 use crate::redis::PoolError;
-use crate::router::{Errand, Errands, Pacer, Router, Services};
+use crate::router::{Crowds, Errand, Errands, Pacer, Router, Services};
 use crate::session::{Arrival, Front, FrontBounds, arrive, sweep};
 
 /// Between two waves of a drain.
@@ -155,6 +155,7 @@ impl Worker {
             worker: self.index,
             hub: RefCell::new(Hub::new(self.remembered)),
             publishers,
+            crowds: Crowds::default(),
             flush_wanted: share.call(),
             share,
             sends: Cell::new(0),
@@ -163,6 +164,7 @@ impl Worker {
             round: RefCell::default(),
             suspects: RefCell::default(),
             proof_moved: Notify::new(),
+            cursors_wanted: Notify::new(),
             repairs: Pacer::new(self.reads.repairs),
             resumes: Pacer::new(self.reads.resumes),
             gate,
@@ -177,6 +179,7 @@ impl Worker {
         ));
         tokio::task::spawn_local(deliver(Rc::clone(&router)));
         tokio::task::spawn_local(flush(Rc::clone(&router)));
+        tokio::task::spawn_local(Rc::clone(&router).hand_cursors());
         tokio::task::spawn_local(sweep(Rc::clone(&front)));
         tokio::task::spawn_local(hand_away(Rc::clone(&router), self.readiness));
         if self.reads.audit > 0.0 {

@@ -243,7 +243,8 @@ async fn rooms_of_a_list_are_reads() {
     assert_eq!(ask(node, &publish(&alice, &one)).await.status, 202, "one read");
     let other = publish(&alice, &json!([typing("room.mine"), typing("room.other")]));
     refused(node, &other, 404, "not_found", "`events[1]`: no such conversation").await;
-    refused(node, &other, 429, "rate_limited", "2 conversations: reads: 1 a second and 3 at once").await;
+    refused(node, &other, 429, "rate_limited", "2 conversations: reads: 1 a second and 3 at once")
+        .await;
     let direct = publish(&alice, &json!([typing("user.bob")]));
     assert_eq!(ask(node, &direct).await.status, 202, "nothing is read for it");
 }
