@@ -9,7 +9,6 @@ use std::error::Error;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -19,7 +18,7 @@ use narrowcast::delivery::Via;
 use narrowcast::domain::{self, Key, Membership, MessageId, Micros, RoomId, UserId};
 use narrowcast::hub::{Hub, Session, SessionBounds};
 use narrowcast::proof::Learned;
-use narrowcast::socket::{Budget, Link};
+use narrowcast::socket::{Link, Share};
 
 const MEMBERS: [usize; 3] = [1_000, 10_000, 50_000];
 const MESSAGES: u64 = 50;
@@ -35,7 +34,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 /// The ends of one event loop of connections whose other ends read everything.
 fn links() -> Outcome<Vec<Rc<Link>>> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    let budget = Arc::new(Budget::new(usize::MAX));
+    let share = Rc::new(Share::alone(usize::MAX));
     let mut links = Vec::new();
     for _ in 0..SOCKETS {
         let mut client = TcpStream::connect(listener.local_addr()?)?;
@@ -46,7 +45,7 @@ fn links() -> Outcome<Vec<Rc<Link>>> {
             while client.read(&mut buffer).is_ok_and(|bytes| bytes > 0) {}
         });
         let stream = tokio::net::TcpStream::from_std(server)?;
-        links.push(Link::open(stream, BOUNDS.outbox_bytes, &budget).0);
+        links.push(Link::open(stream, BOUNDS.outbox_bytes, &share).0);
     }
     Ok(links)
 }

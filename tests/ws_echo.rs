@@ -4,13 +4,12 @@
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Parser;
 use narrowcast::socket::{
-    Budget, Close, Connection, Handler, HttpWaits, Item, Limits, Link, Message, Verdict, check,
+    Close, Connection, Handler, HttpWaits, Item, Limits, Link, Message, Share, Verdict, check,
     serve_http1,
 };
 use tokio::net::{TcpListener, TcpStream};
@@ -69,6 +68,10 @@ impl Handler for Echo {
             Ok(()) => Verdict::Continue,
         }
     }
+
+    fn other(&mut self, _bytes: usize) -> Verdict {
+        Verdict::Continue
+    }
 }
 
 fn main() -> io::Result<()> {
@@ -100,7 +103,7 @@ async fn serve(stream: TcpStream, args: Args) {
 }
 
 fn echo(stream: TcpStream, unread: &[u8], args: Args) {
-    let (link, read) = Link::open(stream, args.outbox_bytes(), &Arc::new(Budget::new(usize::MAX)));
+    let (link, read) = Link::open(stream, args.outbox_bytes(), &Rc::new(Share::alone(usize::MAX)));
     let handler = Echo { link: link.clone() };
     spawn_local(Connection::new(read, link, args.limits(), handler, unread));
 }

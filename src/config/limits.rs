@@ -27,8 +27,19 @@ const WORKER_QUEUE: RangeInclusive<u64> = 16..=1 << 20;
 /// about as many, a nonce, ids and the names of the fields.
 const OTHER_FIELDS_BYTES: usize = 2048;
 
-/// Frames or pages that an outbox holds at least: one is being written while the next is made.
+/// Frames of the size of a client's that an outbox holds at least: one is being written while the
+/// next is made.
 const OUTBOX_HOLDS: usize = 2;
+
+/// What a page's frame needs besides its messages: the request's id (64 bytes, six times that as
+/// JSON), a conversation, where the next page begins (as long as a conversation in base64) and the
+/// names of the fields.
+const PAGE_FIELDS_BYTES: usize = 2048;
+
+/// What a conversation of an inbox needs besides the body of its message: four ids, or names of two
+/// (250 bytes each), a title and a nonce (256 and 64 bytes, six times that as JSON), message ids and
+/// the names of the fields. A page holds one conversation whatever its size.
+const ITEM_FIELDS_BYTES: usize = 4096;
 
 /// How much one client may ask for, and how much may wait.
 #[derive(Clone, Debug, Serialize)]
@@ -94,13 +105,25 @@ impl Limits {
             let formula = format!("{{}} + {OTHER_FIELDS_BYTES}");
             s.at_least(("frame_bytes", self.frame_bytes), floor, &formula);
         }
-        let held = [("frame_bytes", self.frame_bytes), ("history_bytes", self.history_bytes)];
-        for (key, bytes) in held {
-            let floor = (key, bytes * OUTBOX_HOLDS);
-            let formula = format!("{OUTBOX_HOLDS} * {{}}");
+        let outbox = ("outbox_bytes", self.outbox_bytes);
+        let floor = ("frame_bytes", self.frame_bytes * OUTBOX_HOLDS);
+        s.at_least(outbox, floor, &format!("{OUTBOX_HOLDS} * {{}}"));
+        self.relate_pages(s);
+        let node = ("node_outbox_bytes", self.node_outbox_bytes);
+        s.at_least(node, outbox, "{}");
+    }
+
+    /// A client may have asked for so many pages at once, each as large as one gets, and is not slow
+    /// for that.
+    fn relate_pages(&self, s: &mut Section) {
+        let largest = [
+            ("history_bytes", self.history_bytes, PAGE_FIELDS_BYTES),
+            ("body_bytes", self.body_bytes, ITEM_FIELDS_BYTES + PAGE_FIELDS_BYTES),
+        ];
+        for (key, bytes, fields) in largest {
+            let floor = (key, self.reads_in_flight * (bytes + fields));
+            let formula = format!("reads_in_flight ({}) * ({{}} + {fields})", self.reads_in_flight);
             s.at_least(("outbox_bytes", self.outbox_bytes), floor, &formula);
         }
-        let node = ("node_outbox_bytes", self.node_outbox_bytes);
-        s.at_least(node, ("outbox_bytes", self.outbox_bytes), "{}");
     }
 }

@@ -12,6 +12,8 @@ use crate::delivery::Via;
 use crate::domain::{Class, Key, Subject};
 use crate::socket::{Link, Share};
 
+mod slices;
+
 const BOUNDS: SessionBounds =
     SessionBounds { outbox_bytes: 1000, sends_in_flight: 1, reads_in_flight: 1 };
 
@@ -280,6 +282,9 @@ impl Twins {
         for via in [Via::Here, Via::Bucket, Via::Tap] {
             assert_eq!(found(via), expected(via), "{about} by {via:?}");
         }
+        let may_exceed = |max| self.hub.may_exceed(&event, max);
+        assert!((0..found(Via::Here).len()).all(may_exceed), "it is never taken for a smaller one");
+        assert!(!may_exceed(self.sessions.len() * (PATTERNS.len() + 1)), "or for a far larger one");
         if subject.class() == Class::Topic {
             let mut both = [found(Via::Bucket), found(Via::Tap)].concat();
             both.sort_unstable();

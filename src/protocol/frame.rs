@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::error::{Code, Retry};
-use crate::domain::{Membership, Message, Pattern, Role};
+use crate::domain::{Conversation, Membership, Message, Pattern, Role};
 
 /// The longest id of a client frame, in bytes of its text.
 const REQUEST_ID_BYTES_MAX: usize = 64;
@@ -46,6 +46,14 @@ fn raw(text: &str) -> &RawValue {
 #[derive(Debug, Clone)]
 pub struct MessageText(Box<str>);
 
+/// Bytes of a message's object but for names, nonce and body: the rest of it, an id, the longest
+/// time, and a comma behind it.
+const OBJECT_BYTES_MAX: usize =
+    r#"{"id":"","conversation":"room..","from":"","nonce":"","body":,"sent_at":},"#.len() + 36 + 20;
+
+/// Bytes of JSON that one byte of a text becomes at most: `\u0000`.
+const ESCAPE_BYTES_MAX: usize = 6;
+
 #[derive(Serialize)]
 struct MessageObject<'a> {
     id: String,
@@ -70,6 +78,17 @@ impl MessageText {
             sent_at: message.id.time().millis(),
         };
         Self(to_text(&object).into())
+    }
+
+    /// At least as many bytes as the object of a message has, and what parts it from the next one:
+    /// known without making it. Ids need no escapes, a nonce may be nothing else.
+    pub fn bytes_at_most(message: &Message) -> usize {
+        let name = match &message.conversation {
+            Conversation::Dm(a, b) => a.as_str().len() + b.as_str().len(),
+            Conversation::Room(room) => room.as_str().len(),
+        };
+        let nonce = message.nonce.as_ref().map_or(0, |nonce| ESCAPE_BYTES_MAX * nonce.len());
+        OBJECT_BYTES_MAX + name + message.from.as_str().len() + nonce + message.body.len()
     }
 
     /// The finished `message` frame.
@@ -156,6 +175,13 @@ pub struct InboxItem<'a> {
     pub last: Option<&'a RawValue>,
     /// Up to where he has read it.
     pub read: Option<String>,
+}
+
+impl InboxItem<'_> {
+    /// Bytes of its text, and of what parts it from the next one.
+    pub fn bytes(&self) -> usize {
+        to_text(self).len() + 1
+    }
 }
 
 /// A frame to the client.
@@ -301,8 +327,10 @@ impl ServerFrame<'_> {
 mod tests {
     use std::time::Duration;
 
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::domain::{Conversation, MessageId, Micros, UserId};
+    use crate::domain::{MessageId, Micros, RoomId, UserId};
     use crate::protocol::Refusal;
 
     fn message(nonce: Option<&str>) -> Message {
@@ -325,6 +353,31 @@ mod tests {
         let id = RequestId::read_text("7").unwrap();
         assert_eq!(text.sent(&id), format!(r#"{{"op":"sent","id":7,"message":{object}}}"#));
         assert!(!MessageText::new(&message(None)).as_raw().get().contains("nonce"));
+    }
+
+    proptest! {
+        #[test]
+        fn the_bytes_of_a_message_are_bounded_without_making_it(
+            [a, b] in ["[a-z@=|]{1,125}", "(%2F|[A-Z]){1,80}"],
+            is_room: bool,
+            nonce in prop::option::of("(.|[\\x00-\\x1f]){1,16}"),
+            body in ".{0,100}",
+            millis in 0..1_u64 << 48,
+        ) {
+            let user = |id: &str| UserId::parse(id).unwrap();
+            let room = || Conversation::Room(RoomId::parse(&b).unwrap());
+            let message = Message {
+                id: MessageId::new(Micros(millis * 1000), 5),
+                conversation: if is_room { room() } else { Conversation::between(&user(&a), &user(&b)) },
+                from: user(&a),
+                nonce: nonce.as_deref().map(Into::into),
+                body: serde_json::to_string(&body).unwrap().into(),
+            };
+            let bytes = MessageText::new(&message).as_raw().get().len() + ",".len();
+            let bound = MessageText::bytes_at_most(&message);
+            prop_assert!(bytes <= bound, "{bytes} of {bound}");
+            prop_assert!(nonce.is_some() || bound <= bytes + 40, "{bytes} of {bound}");
+        }
     }
 
     #[test]

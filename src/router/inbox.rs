@@ -141,18 +141,15 @@ impl InboxEntry {
             read: self.read.map(|id| id.to_string()),
         }
     }
-
-    fn bytes(&self) -> usize {
-        self.last.as_ref().map_or(0, |last| last.as_raw().get().len())
-    }
 }
 
-/// How many entries fit into so many bytes of messages, one at least.
+/// How many entries fit into so many bytes of text, one at least.
 fn fitting(entries: &[InboxEntry], bytes: usize) -> usize {
     let mut left = bytes;
     let fits = entries.iter().take_while(|entry| {
-        let fits = entry.bytes() <= left;
-        left = left.saturating_sub(entry.bytes());
+        let bytes = entry.item().bytes();
+        let fits = bytes <= left;
+        left = left.saturating_sub(bytes);
         fits
     });
     fits.count().max(1)
@@ -273,10 +270,14 @@ mod tests {
             nonce: None,
             body: body.into(),
         };
-        let empty = MessageText::new(&message("\"\"".into())).as_raw().get().len();
-        let body = format!("\"{}\"", "x".repeat(bytes - empty));
-        let last = Some(MessageText::new(&message(body)));
-        InboxEntry { conversation, title: None, last, read: None }
+        let entry = |body: String| InboxEntry {
+            conversation: conversation.clone(),
+            title: None,
+            last: Some(MessageText::new(&message(body))),
+            read: None,
+        };
+        let empty = entry("\"\"".into()).item().bytes();
+        entry(format!("\"{}\"", "x".repeat(bytes - empty)))
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Ranges of a conversation's history, and the pages that they are read in.
 
 use crate::domain::{Message, MessageId};
+use crate::protocol::MessageText;
 
 /// Which messages to read and from which end. Bounds are exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,12 +13,12 @@ pub enum HistoryRange {
 }
 
 /// How much a page holds. It always holds one message if there is any, so nought counts as one and
-/// a body above `bytes` comes alone.
+/// one that is larger than `bytes` comes alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageLimit {
     /// Messages at most.
     pub messages: usize,
-    /// Bytes of their bodies at most.
+    /// Bytes of their text at most, as [`MessageText::bytes_at_most`] counts them.
     pub bytes: usize,
 }
 
@@ -47,7 +48,7 @@ impl Page {
                 return Ok(page.continued());
             }
             let message = row?;
-            bytes += message.body.len();
+            bytes += MessageText::bytes_at_most(&message);
             if bytes > limit.bytes && !page.messages.is_empty() {
                 return Ok(page.continued());
             }
@@ -77,7 +78,13 @@ mod tests {
         }
     }
 
-    fn fill(bodies: &[&'static str], messages: usize, bytes: usize) -> (usize, Option<u64>) {
+    /// With room for the bytes of so many bodies, and for what surrounds so many.
+    fn fill(
+        bodies: &[&'static str],
+        messages: usize,
+        (bytes, around): (usize, usize),
+    ) -> (usize, Option<u64>) {
+        let bytes = bytes + around * MessageText::bytes_at_most(&message(0, ""));
         let rows = bodies.iter().enumerate().map(|(at, body)| Ok(message(at as u64, body)));
         let page = Page::fill::<()>(rows, PageLimit { messages, bytes }).unwrap();
         (page.messages.len(), page.next.map(|id| id.time().0))
@@ -85,16 +92,17 @@ mod tests {
 
     #[test]
     fn a_page_ends_at_either_bound() {
-        assert_eq!(fill(&["12", "34", "56"], 2, 100), (2, Some(1)));
-        assert_eq!(fill(&["12", "34", "56"], 9, 5), (2, Some(1)));
-        assert_eq!(fill(&["12", "34", "56"], 3, 6), (3, None), "exactly full is the end");
+        assert_eq!(fill(&["12", "34", "56"], 2, (100, 9)), (2, Some(1)));
+        assert_eq!(fill(&["12", "34", "56"], 9, (5, 3)), (2, Some(1)));
+        assert_eq!(fill(&["12", "34", "56"], 9, (50, 2)), (2, Some(1)), "names are text too");
+        assert_eq!(fill(&["12", "34", "56"], 3, (6, 3)), (3, None), "exactly full is the end");
     }
 
     #[test]
     fn a_page_holds_one_message_whatever_the_bounds() {
-        assert_eq!(fill(&["12345", "6"], 0, 0), (1, Some(0)));
-        assert_eq!(fill(&["12345"], 1, 1), (1, None));
-        assert_eq!(fill(&[], 1, 1), (0, None));
+        assert_eq!(fill(&["12345", "6"], 0, (0, 0)), (1, Some(0)));
+        assert_eq!(fill(&["12345"], 1, (1, 0)), (1, None));
+        assert_eq!(fill(&[], 1, (1, 1)), (0, None));
     }
 
     #[test]

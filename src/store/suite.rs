@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use super::{AppendError, Day, HistoryRange, Page, PageLimit, ReadError, Store};
 use crate::domain::{Conversation, Message, MessageId, Micros, RoomId, UserId};
+use crate::protocol::MessageText;
 use crate::roster::sample::row;
 
 pub(crate) use marks::{
@@ -256,14 +257,16 @@ pub(crate) async fn pages_walk_everything_once(store: Arc<dyn Store>) {
 pub(crate) async fn pages_are_bounded_in_bytes(store: Arc<dyn Store>) {
     let conversation = fresh_dm();
     let sizes = [(0, 40), (1, 40), (2, 20), (3, 500), (4, 1), (5, 99), (6, 2)];
-    store_at(&*store, &conversation, &sizes).await;
-    let limit = PageLimit { bytes: 100, ..WIDE };
+    let sent = store_at(&*store, &conversation, &sizes).await;
+    let around = MessageText::bytes_at_most(&sent[0]) - 40;
+    assert!(around < 400, "the message of 500 bytes fills a page");
+    let limit = PageLimit { bytes: 100 + 3 * around, ..WIDE };
     let pages = walk(&*store, &conversation, OLDEST_FIRST, limit).await;
     let found: Vec<_> = pages.iter().map(seconds_of).collect();
     assert_eq!(found, [vec![0, 1, 2], vec![3], vec![4, 5], vec![6]]);
     let pages = walk(&*store, &conversation, NEWEST_FIRST, limit).await;
     let found: Vec<_> = pages.iter().map(seconds_of).collect();
-    assert_eq!(found, [vec![6], vec![5, 4], vec![3], vec![2, 1, 0]]);
+    assert_eq!(found, [vec![6, 5], vec![4], vec![3], vec![2, 1, 0]]);
 }
 
 pub(crate) async fn a_conversation_without_messages_is_an_empty_page(store: Arc<dyn Store>) {

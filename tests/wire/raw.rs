@@ -106,14 +106,19 @@ impl Raw {
 
     /// As [`Raw::greeted`], with little room for what is not read.
     pub async fn cramped(node: &str, token: &str) -> Self {
+        Self::cramped_with_cursor(node, token).await.0
+    }
+
+    /// The same, and its first cursor.
+    pub async fn cramped_with_cursor(node: &str, token: &str) -> (Self, String) {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(SMALL_BUFFER).expect("a size");
         let address = address(node).parse().expect("an address");
         let mut raw = Self { stream: socket.connect(address).await.expect("the port is open") };
         raw.upgrade(UPGRADE).await;
         raw.send(&hello(token)).await;
-        raw.receive_op("cursor").await;
-        raw
+        let cursor = raw.receive_op("cursor").await;
+        (raw, cursor["cursor"].as_str().expect("a cursor").to_owned())
     }
 
     async fn upgrade(&mut self, request: &str) {
@@ -227,6 +232,27 @@ impl Raw {
         }
         bytes
     }
+}
+
+/// The text messages among frames of a node, up to one that is not whole.
+pub fn texts(mut stream: &[u8]) -> Vec<Value> {
+    let mut texts = Vec::new();
+    while let [first, length, rest @ ..] = stream {
+        let extended = match *length {
+            LENGTH_IN_2 => 2,
+            LENGTH_IN_8 => 8,
+            _ => 0,
+        };
+        let Some((long, rest)) = rest.split_at_checked(extended) else { break };
+        let long = long.iter().fold(0, |sum, &byte| sum << 8 | usize::from(byte));
+        let length = if extended == 0 { usize::from(*length) } else { long };
+        let Some((payload, rest)) = rest.split_at_checked(length) else { break };
+        if *first == FIN | TEXT {
+            texts.push(serde_json::from_slice(payload).expect("JSON"));
+        }
+        stream = rest;
+    }
+    texts
 }
 
 fn split_close(payload: &[u8]) -> (u16, String) {

@@ -1,14 +1,16 @@
 //! A client that does not read is sent what fits, then closed; nobody else notices, and memory
 //! is not the buffer.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use narrowcast::client::Client;
 use serde_json::{Value, json};
 
-use super::raw::{Raw, text};
+use super::raw::{Raw, text, texts};
 use super::tokens::token;
 use super::{WORKERS, closes, node_with, url};
+use crate::cluster::resume::resume;
 use crate::harness::{Demo, PATIENCE, eventually};
 
 /// Small bounds, so that little has to be sent to reach them, all at once.
@@ -83,6 +85,52 @@ async fn messages_that_do_not_fit_close_the_session_that_does_not_read() {
         let page = reading.ask(read).await.unwrap();
         assert_eq!(page["messages"][0]["body"]["n"], ENOUGH, "nothing is lost");
         assert_eq!(closes(operator, SLOW), 1, "it is counted, and nobody else was slow");
+    }
+}
+
+/// Whoever was closed as slow comes back with the last cursor that he read, and then has everything
+/// once: what is not above that cursor he was sent before it.
+#[tokio::test]
+async fn who_was_closed_as_slow_comes_back_for_what_he_missed() {
+    let resumes =
+        [("REPAIR__CONVERSATION_MESSAGES", "10000"), ("REPAIR__RESUME_MESSAGES", "10000")];
+    for workers in WORKERS {
+        let demo = node_with(workers, &[&SMALL[..], &resumes].concat());
+        let (node, operator) = (url(&demo), &demo.nodes[0].operator);
+        let (mut slow, mut cursor) = Raw::cramped_with_cursor(node, &token("bob")).await;
+        let mut alice = Client::login(node, &token("alice")).await.unwrap();
+        let mut sent = 0;
+        while closes(operator, SLOW) == 0 {
+            assert!(sent < ENOUGH, "not closed after {sent} messages");
+            let body = json!({"n": sent, "filler": filler()});
+            ok(&mut alice, json!({"op": "send", "conversation": "user.bob", "body": body})).await;
+            sent += 1;
+        }
+        let away = sent..sent + 10;
+        for count in away.clone() {
+            let body = json!({"n": count});
+            ok(&mut alice, json!({"op": "send", "conversation": "user.bob", "body": body})).await;
+        }
+        let number = |body: &Value| body["n"].as_u64().expect("a number");
+        let (mut had, mut pending) = (Vec::new(), Vec::new());
+        for frame in texts(&slow.drain().await) {
+            match frame["op"].as_str() {
+                Some("message") => pending.push(number(&frame["message"]["body"])),
+                Some("cursor") => {
+                    cursor = frame["cursor"].as_str().expect("a cursor").to_owned();
+                    had.append(&mut pending);
+                }
+                _ => panic!("neither a message nor a cursor: {frame}"),
+            }
+        }
+        let before = had.len() + pending.len();
+        assert!((before as u64) < sent, "some were never read: {before} of {sent}");
+        let back = resume(node, &token("bob"), Some(&cursor)).await;
+        back.assert_whole();
+        let missed: Vec<u64> = back.missed.iter().map(number).collect();
+        assert!(missed.windows(2).all(|pair| pair[0] < pair[1]), "each once, in order: {missed:?}");
+        let all: BTreeSet<u64> = had.into_iter().chain(missed.iter().copied()).collect();
+        assert_eq!(all, (0..away.end).collect(), "nothing is lost");
     }
 }
 

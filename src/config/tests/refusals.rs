@@ -147,8 +147,18 @@ fn relations_are_held() {
             "limits.outbox_bytes = 524288: at least 524290 is wanted, 2 * limits.frame_",
         ),
         (
-            "limits.history_bytes = 262145",
-            "limits.outbox_bytes = 524288: at least 524290 is wanted, 2 * limits.his",
+            "limits.history_bytes = 260097",
+            "limits.outbox_bytes = 524288: at least 524290 is wanted, reads_in_flight (2) * \
+             (limits.history_bytes + 2048)",
+        ),
+        (
+            "limits.reads_in_flight = 4",
+            "limits.outbox_bytes = 524288: at least 532480 is wanted, reads_in_flight (4) * (lim",
+        ),
+        (
+            "limits.body_bytes = 262144\nlimits.frame_bytes = 264192\nlimits.outbox_bytes = 530000",
+            "limits.outbox_bytes = 530000: at least 536576 is wanted, reads_in_flight (2) * \
+             (limits.body_bytes + 6144)",
         ),
         (
             "bus.backoff_max_ms = 49",
@@ -182,7 +192,8 @@ fn relations_hold_at_their_edge() {
         "limits.body_bytes = 14336",
         "limits.data_bytes = 14336",
         "limits.frame_bytes = 262144",
-        "limits.history_bytes = 262144",
+        "limits.history_bytes = 260096",
+        "limits.reads_in_flight = 3",
         "bus.backoff_max_ms = 50",
         "rates.byte_burst = 16384",
         "rates.room_burst = 77000\nrates.room_per_s = 5",

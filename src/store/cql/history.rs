@@ -17,6 +17,7 @@ use super::window::{AHEAD, Window};
 use super::wire::{Wire, rows_of};
 use super::writes::uuid;
 use crate::domain::{Conversation, Message, MessageId, UserId};
+use crate::protocol::MessageText;
 use crate::store::{HistoryRange, Page, PageLimit, ReadError};
 
 /// Windows that are read without looking which there are: the one that a client left in, the one
@@ -142,7 +143,7 @@ impl Reading {
     async fn take(&mut self, window: Window, mut chunk: Chunk) -> Result<bool, ReadError> {
         loop {
             for row in chunk.rows {
-                self.bytes += row.as_ref().map_or(0, |message| message.body.len());
+                self.bytes += row.as_ref().map_or(0, MessageText::bytes_at_most);
                 self.rows.push(row);
                 if self.is_full() {
                     return Ok(true);

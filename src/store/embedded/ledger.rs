@@ -193,7 +193,7 @@ mod tests {
         let (mut ledger, _home) = ledger();
         let batch = [entry(&dm(), 9), entry(&dm(), 9), entry(&dm(), 5)];
         ledger.commit(&batch).unwrap();
-        let limit = PageLimit { messages: 9, bytes: 99 };
+        let limit = PageLimit { messages: 9, bytes: 9999 };
         let page = query::history(&ledger.tables, &dm(), HistoryRange::After(None), limit).unwrap();
         let times: Vec<_> = page.messages.iter().map(|message| message.id.time().0).collect();
         assert_eq!(times, [5, 9]);
@@ -260,7 +260,7 @@ mod tests {
         let error = ledger.commit(&[entry(&dm(), 2)]).unwrap_err();
         let CommitError::NotWritten(reason) = error else { panic!("{error:?}") };
         assert!(reason.contains("`a\\x00\\x00\\x00\\x00\\x00dm.a.b` of `activity`"), "{reason}");
-        let limit = PageLimit { messages: 9, bytes: 99 };
+        let limit = PageLimit { messages: 9, bytes: 9999 };
         let page = query::history(&ledger.tables, &dm(), HistoryRange::After(None), limit).unwrap();
         assert_eq!(page.messages.len(), 1);
     }

@@ -11,6 +11,7 @@ use super::{
     fresh_room, message, store_all,
 };
 use crate::domain::Micros;
+use crate::protocol::MessageText;
 
 const CASES: usize = 48;
 const CONVERSATIONS: Range<usize> = 0..3;
@@ -49,7 +50,7 @@ fn pivot() -> impl Strategy<Value = Pivot> {
 
 fn query() -> impl Strategy<Value = Query> {
     let limit =
-        (0..6usize, 0..150usize).prop_map(|(messages, bytes)| PageLimit { messages, bytes });
+        (0..6usize, 0..1500usize).prop_map(|(messages, bytes)| PageLimit { messages, bytes });
     (CONVERSATIONS, any::<bool>(), prop::option::of(pivot()), limit).prop_map(
         |(conversation, newest_first, bound, limit)| Query {
             conversation,
@@ -98,7 +99,7 @@ fn expected(
     if matches!(range, HistoryRange::Before(_)) {
         within.reverse();
     }
-    let bytes = |count: usize| within[..count].iter().map(|message| message.body.len()).sum();
+    let bytes = |count: usize| within[..count].iter().map(MessageText::bytes_at_most).sum();
     let fits = |count: &usize| *count <= limit.messages && limit.bytes >= bytes(*count);
     let count = (1..=within.len()).take_while(fits).last().unwrap_or(1).min(within.len());
     let is_all = count == within.len();
