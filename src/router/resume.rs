@@ -222,8 +222,11 @@ impl Router {
     /// Hands a message that was read, unless it came live before. What came while the session
     /// catches up is kept back, and may yet be dropped: that is not had.
     pub(super) fn hand_caught(&self, session: &Rc<Session>, message: &Message) {
-        let live = !session.trail.is_catching_up();
         let key = message.conversation.key_of(&session.user);
+        // What is handed over in slices counts as had by those too whose turn is still to come, and
+        // their cursor must not go ahead of it. Then it is handed here; their turn skips what was
+        // caught, and whoever had his turn before has a repeat.
+        let live = !session.trail.is_catching_up() && !self.crowds.meet(std::slice::from_ref(&key));
         let hub = self.hub.borrow();
         // He may have left the room since it was listed.
         let his = hub.is_still_for(session, key.as_room(), message.id);

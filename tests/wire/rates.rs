@@ -72,12 +72,10 @@ async fn who_does_not_slow_down_is_closed() {
     }
 }
 
-/// Sends so many of these frames at once: the close frame's payload, and how many pongs came.
+/// Sends these frames at once, after a `hello` or without: the close frame's payload, and how many pongs came.
 async fn flooded(node: &str, greeted: bool, frames: &[u8]) -> (Vec<u8>, usize) {
-    let mut flood = match greeted {
-        true => Raw::greeted(node, &token("alice")).await,
-        false => Raw::upgraded(node).await,
-    };
+    let mut flood =
+        if greeted { Raw::greeted(node, &token("alice")).await } else { Raw::upgraded(node).await };
     flood.send(frames).await;
     let mut pongs = 0;
     loop {
@@ -101,12 +99,12 @@ async fn pings_pongs_and_fragments_are_frames_as_well() {
     let abuse = [&4101_u16.to_be_bytes()[..], b"rate abuse"].concat();
     for workers in WORKERS {
         let demo = node_with(workers, &[FEW[0], FEW[1], ("LIMITS__FRAGMENTS", "64")]);
-        let [pings, pongs] = [PING, PONG].map(|opcode| frame(FIN | opcode, b"x").repeat(40));
+        let [asking, unasked] = [PING, PONG].map(|opcode| frame(FIN | opcode, b"x").repeat(40));
         for greeted in [true, false] {
-            let (close, answered) = flooded(url(&demo), greeted, &pings).await;
+            let (close, answered) = flooded(url(&demo), greeted, &asking).await;
             assert_eq!(close, abuse);
             assert!((1..40).contains(&answered), "{answered} pings were answered");
-            assert_eq!(flooded(url(&demo), greeted, &pongs).await, (abuse.clone(), 0));
+            assert_eq!(flooded(url(&demo), greeted, &unasked).await, (abuse.clone(), 0));
         }
         let close = flooded(url(&demo), true, &fragmented()).await;
         assert_eq!(close, (abuse.clone(), 0), "one message, of too many frames");
