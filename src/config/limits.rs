@@ -127,3 +127,63 @@ impl Limits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ITEM_FIELDS_BYTES, PAGE_FIELDS_BYTES};
+    use crate::domain::{
+        Conversation, ID_BYTES_MAX, Message, MessageId, Micros, NONCE_BYTES_MAX, UserId,
+    };
+    use crate::protocol::{InboxItem, MessageText, RequestId, ServerFrame, TITLE_BYTES_MAX};
+
+    /// The worst of so many bytes: six each as JSON.
+    fn controls(bytes: usize) -> String {
+        "\u{1}".repeat(bytes)
+    }
+
+    fn longest() -> Conversation {
+        let [a, b] = ["a", "b"].map(|id| UserId::parse(&id.repeat(ID_BYTES_MAX)).unwrap());
+        Conversation::between(&a, &b)
+    }
+
+    #[test]
+    fn a_page_without_messages_is_within_what_is_kept_for_it() {
+        let id = RequestId::read_text(&serde_json::to_string(&controls(64)).unwrap()).unwrap();
+        let (conversation, next) =
+            (longest().to_string(), MessageId::first_of(Micros(1)).to_string());
+        let place = "x".repeat((conversation.len() + 9).div_ceil(3) * 4);
+        let page = ServerFrame::History {
+            id: Some(&id),
+            conversation: &conversation,
+            messages: &[],
+            next: Some(next),
+        };
+        let inbox = ServerFrame::Inbox { id: Some(&id), conversations: &[], next: Some(&place) };
+        for bytes in [page, inbox].map(|frame| frame.text().len()) {
+            assert!((600..=PAGE_FIELDS_BYTES).contains(&bytes), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn a_conversation_of_an_inbox_is_within_what_is_kept_beside_its_body() {
+        let id = MessageId::first_of(Micros(1));
+        let message = Message {
+            id,
+            conversation: longest(),
+            from: UserId::parse(&"a".repeat(ID_BYTES_MAX)).unwrap(),
+            nonce: Some(controls(NONCE_BYTES_MAX).as_str().into()),
+            body: "1".into(),
+        };
+        let last = MessageText::new(&message);
+        let title = controls(TITLE_BYTES_MAX);
+        let item = InboxItem {
+            conversation: longest().to_string(),
+            kind: "room",
+            title: Some(&title),
+            last: Some(last.as_raw()),
+            read: Some(id.to_string()),
+        };
+        let bytes = item.bytes();
+        assert!((3000..=ITEM_FIELDS_BYTES).contains(&bytes), "{bytes}");
+    }
+}

@@ -286,6 +286,13 @@ mod tests {
         assert_eq!([0, 399, 400, 799, 800, 1200].map(|b| fitting(&entries, b)), [1, 1, 1, 1, 2, 3]);
     }
 
+    #[test]
+    fn what_stands_around_a_message_counts_too() {
+        let titled = || InboxEntry { title: Some("t".repeat(99).into()), ..entry(400) };
+        assert!(titled().item().bytes() > 490);
+        assert_eq!(fitting(&[titled(), titled()], 900), 1);
+    }
+
     #[tokio::test]
     async fn reads_are_bounded_and_answers_in_order() {
         let (now, most) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
