@@ -236,7 +236,11 @@ impl Router {
         waiting
             .retain(|session| session.link().is_open() && session.link().blocked_since().is_some());
         waiting.sort_by_cached_key(|session| session.link().bytes());
-        while let Some(fullest) = waiting.pop().filter(|_| self.share.is_over()) {
+        while let Some(fullest) = waiting.pop() {
+            let _turn = self.share.turn();
+            if !self.share.is_over() {
+                break;
+            }
             self.services.metrics.closes(Close::SlowConsumer.code());
             fullest.evict();
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 /// Bytes that wait for peers whose sockets are full, on all event loops of a node. Each outbox has a
@@ -15,6 +16,7 @@ pub struct Budget {
     bound: usize,
     used: AtomicUsize,
     loops: Box<[EventLoop]>,
+    freeing: Mutex<()>,
 }
 
 /// What one event loop holds of it.
@@ -28,7 +30,7 @@ impl Budget {
     /// At most `bound` bytes on so many event loops, beyond what one turn of each adds.
     pub fn new(bound: usize, loops: usize) -> Self {
         let loops = (0..loops.max(1)).map(|_| EventLoop::default()).collect();
-        Self { bound, used: AtomicUsize::new(0), loops }
+        Self { bound, used: AtomicUsize::new(0), loops, freeing: Mutex::new(()) }
     }
 
     /// The share of one of the event loops.
@@ -74,6 +76,12 @@ impl Share {
     /// Whether somebody on this loop has to go.
     pub fn is_over(&self) -> bool {
         self.budget.is_over() && self.budget.exceeds_share(self.event_loop())
+    }
+
+    /// Held by a loop while it looks whether it is over and frees one outbox: two that looked at the
+    /// same time would free twice for the same bytes.
+    pub fn turn(&self) -> MutexGuard<'_, ()> {
+        self.budget.freeing.lock()
     }
 
     /// Whether what can be shed is to be shed: from half the bound of all loops on.
