@@ -59,7 +59,10 @@ impl Handler for Peer {
 impl Peer {
     fn answer(&self, request: &Request<'_>) {
         match request.op {
-            "hello" => self.push(r#"{"op":"cursor"}"#.into()),
+            "hello" => {
+                self.push(r#"{"op":"ready"}"#.into());
+                self.push(r#"{"op":"cursor"}"#.into());
+            }
             "subscribe" => {
                 for pattern in &request.patterns {
                     let topic = pattern.trim_end_matches(".>").to_owned();

@@ -295,11 +295,32 @@ pub(super) fn json<'a>(
 ) -> Result<&'a RawValue, Refusal> {
     let raw = fields.raw(name).ok_or_else(|| missing(name))?;
     let bytes = raw.get().len();
-    if bytes <= max {
-        return Ok(raw);
+    if bytes > max {
+        let message = format!("`{name}` has {bytes} bytes, at most {max} are allowed");
+        return Err(Refusal::new(Code::TooLarge, message));
     }
-    let message = format!("`{name}` has {bytes} bytes, at most {max} are allowed");
-    Err(Refusal::new(Code::TooLarge, message))
+    if may_be_unreadable(raw.get())
+        && let Err(error) = serde_json::from_str::<serde_json::Value>(raw.get())
+    {
+        let message = format!("`{name}` is no JSON that every reader takes: {error}");
+        return Err(Refusal::bad_request(message));
+    }
+    Ok(raw)
+}
+
+/// Whether a JSON text may hold what its grammar allows and readers refuse: a number that is larger
+/// than any, or half of a surrogate pair. It is passed on as it is, and one such message would make
+/// its conversation unreadable.
+fn may_be_unreadable(text: &str) -> bool {
+    /// A number of fewer digits is none too large.
+    const DIGITS: u32 = 300;
+    let mut digits = 0;
+    let has_large_number = text.bytes().any(|byte| {
+        let is_exponent = digits > 0 && matches!(byte, b'e' | b'E');
+        digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
+        is_exponent || digits >= DIGITS
+    });
+    has_large_number || text.contains("\\u")
 }
 
 pub(super) fn message_id(
@@ -354,6 +375,24 @@ mod tests {
     fn refusal(text: &str) -> (Code, String) {
         let refusal = Request::read(text, &BOUNDS).op.unwrap_err();
         (refusal.code, refusal.message.into_owned())
+    }
+
+    #[test]
+    fn what_some_reader_would_refuse_is_refused() {
+        let large = format!("[{}]", "9".repeat(400));
+        let bounds = Bounds { body_bytes: 1000, ..BOUNDS };
+        let send = |body: &str| {
+            let text = format!(r#"{{"op":"send","conversation":"user.bob","body":{body}}}"#);
+            Request::read(&text, &bounds).op.map(drop)
+        };
+        for body in ["1e999", "{\"a\":[-1E400]}", r#""\ud800""#, r#"{"\udc00":1}"#, &large] {
+            let refused = send(body).unwrap_err();
+            assert_eq!(refused.code, Code::BadRequest, "{body}");
+            assert!(refused.message.contains("`body` is no JSON that every reader takes"));
+        }
+        for body in ["1e3", "1E-999", r#""\ud83d\ude00 3e999""#, r#""\u0000""#, "\"2ecb\""] {
+            assert_eq!(send(body), Ok(()), "{body}");
+        }
     }
 
     #[test]

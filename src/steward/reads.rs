@@ -7,12 +7,16 @@ use std::time::Duration;
 
 use super::StewardPlan;
 use super::candidate::Candidate;
-use super::standing::UNREAD;
+use super::standing::{Trouble, UNREAD};
 use crate::domain::{Moment, Now};
 use crate::roster::{Row, State};
 
 /// From the begin of one read to the next, unless it takes longer.
 const READ_EVERY: Duration = Duration::from_secs(2);
+
+/// How long a node must be worse off than others before it says so: when all lose a shard, or all have
+/// it back, their rows tell of it up to two writes and a read apart.
+const CUT_OFF_FOR: Duration = Duration::from_secs(6);
 
 type Reading = Pin<Box<dyn Future<Output = Option<Vec<Row>>> + Send>>;
 
@@ -26,6 +30,8 @@ pub(super) struct Reads {
     serving: bool,
     /// How often this node had become a tap when the read began.
     tap_begins: u64,
+    /// Shards that this node has not and others have, and since when.
+    cut_off: Vec<(Trouble, Moment)>,
 }
 
 impl std::fmt::Debug for Reads {
@@ -37,7 +43,15 @@ impl std::fmt::Debug for Reads {
 impl Reads {
     pub(super) fn new(plan: Arc<StewardPlan>) -> Self {
         let due = plan.clock.moment();
-        Self { plan, reading: None, due, read: due, serving: false, tap_begins: 0 }
+        Self {
+            plan,
+            reading: None,
+            due,
+            read: due,
+            serving: false,
+            tap_begins: 0,
+            cut_off: Vec::new(),
+        }
     }
 
     /// Begins a read if one is due: both clocks as they were before it was issued.
@@ -114,7 +128,47 @@ impl Reads {
         plan.nodes.store(verdict.nodes, Ordering::Relaxed);
         let fresh = self.tap_begins == plan.taps.begins();
         plan.taps.roster(verdict.others_tap, fresh && verdict.all_copy);
-        plan.standing.note(verdict.serving, verdict.troubles);
+        let now = plan.clock.moment();
+        plan.standing.note(verdict.serving, lasting(&mut self.cut_off, verdict.troubles, now));
         verdict.says
+    }
+}
+
+/// These troubles without those that the next rows may take back. `known` is what there was of them.
+fn lasting(
+    known: &mut Vec<(Trouble, Moment)>,
+    mut troubles: Vec<Trouble>,
+    now: Moment,
+) -> Vec<Trouble> {
+    known.retain(|(trouble, _)| troubles.contains(trouble));
+    troubles.retain(|trouble| {
+        if !matches!(trouble, Trouble::CutOff { .. }) {
+            return true;
+        }
+        if let Some((_, since)) = known.iter().find(|(one, _)| one == trouble) {
+            return now.since(*since) >= CUT_OFF_FOR;
+        }
+        known.push((trouble.clone(), now));
+        false
+    });
+    troubles
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_that_all_lose_is_not_lost_by_this_node_alone() {
+        let cut = |shard: &str| Trouble::CutOff { shard: shard.to_owned() };
+        let at = |seconds: u64| Moment(seconds * 1_000_000);
+        let mut known = Vec::new();
+        let mut told = |troubles: &[Trouble], now| lasting(&mut known, troubles.to_vec(), now);
+        let other = Trouble::NotInRoster;
+        assert_eq!(told(&[cut("a"), other.clone()], at(0)), [other]);
+        assert_eq!(told(&[cut("a"), cut("b")], at(4)), []);
+        assert_eq!(told(&[cut("a"), cut("b")], at(6)), [cut("a")]);
+        assert_eq!(told(&[cut("b")], at(8)), [], "the others have lost it too");
+        assert_eq!(told(&[cut("a"), cut("b")], at(10)), [cut("b")], "counted anew");
     }
 }

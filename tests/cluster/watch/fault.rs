@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::load::Load;
 use super::world::{NODES, Split, World};
-use crate::harness::{RedisServer, Reply, Resp, eventually};
+use crate::harness::{RedisServer, Reply, Resp, eventually, eventually_within};
 
 /// Acknowledgements that a fault lasts for at least: a second's worth.
 const DURING: usize = 30;
@@ -94,6 +94,9 @@ async fn all_listen(redis: &RedisServer, nodes: usize) {
     eventually("the nodes listen", &mut listening).await;
 }
 
+/// For a node to find out how it stands among the others.
+const NOTICED: Duration = Duration::from_mins(1);
+
 /// Others are fine, so the load balancer has somewhere better to go.
 async fn node_cut(world: &World, load: &Load, time: Duration) {
     let Split { proxy, .. } = world.split.as_ref().expect("ways can be cut");
@@ -103,7 +106,8 @@ async fn node_cut(world: &World, load: &Load, time: Duration) {
         let (status, verdict, reasons) = node.readiness();
         (status, verdict.as_str()) == (503, "unready") && reasons.contains("out of reach")
     };
-    eventually("the node says that it alone is cut off", is_unready).await;
+    // It waits until the others' rows can only mean that, 13 s.
+    eventually_within(NOTICED, "the node says that it alone is cut off", is_unready).await;
     tokio::time::sleep(time).await;
     load.more(DURING).await;
     proxy.point(0..1, world.redis[0].port());
