@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::serve::StopRequests;
-use super::token::{everything, mint};
+use super::token::{Signer, everything};
 use super::{Failure, block_on, settings};
 use crate::node::{Cluster, ClusterPlan, Node};
 
@@ -36,8 +36,8 @@ impl Demo {
             let mut requests = StopRequests::listen()?;
             let cluster = Cluster::start(&plan, directory.path()).map_err(Failure::failed)?;
             cluster.ready().await.map_err(Failure::failed)?;
-            let mint = mint(&config);
-            let [alice, bob] = ["alice", "bob"].map(|user| everything(&mint, user));
+            let signer = Signer::of(&config);
+            let [alice, bob] = ["alice", "bob"].map(|user| everything(&signer, user));
             if self.json {
                 println!("{}", description(&cluster, &alice, &bob));
             } else {

@@ -54,10 +54,10 @@ impl Token {
             RoleName::Service => Role::Service,
             RoleName::Admin => Role::Admin,
         });
-        let mint = mint(&config);
+        let signer = Signer::of(&config);
         for user in expand(&self.users)? {
             let grants = Grants { publish: &self.publish, subscribe: &self.subscribe };
-            let token = mint.token(&claims(&user, self.life, grants, role));
+            let token = signer.token(claims(&user, self.life, grants, role));
             if self.json {
                 println!("{}", serde_json::json!({"user": user, "token": token}));
             } else {
@@ -75,9 +75,28 @@ pub(crate) struct Grants<'a> {
     pub(crate) subscribe: &'a [String],
 }
 
-/// What signs tokens by a configuration's first key.
-pub(crate) fn mint(config: &Config) -> Mint {
-    Mint::new(&token_keys(&config.auth)[0])
+/// What signs tokens as the nodes of a configuration want them: by its first key, for its audience,
+/// in its issuer's name.
+pub(crate) struct Signer {
+    mint: Mint,
+    audience: Option<String>,
+    issuer: Option<String>,
+}
+
+impl Signer {
+    pub(crate) fn of(config: &Config) -> Self {
+        let auth = &config.auth;
+        Self {
+            mint: Mint::new(&token_keys(auth)[0]),
+            audience: auth.audience.clone(),
+            issuer: auth.issuer.clone(),
+        }
+    }
+
+    fn token(&self, claims: Claims) -> String {
+        let (aud, iss) = (self.audience.clone().map(Into::into), self.issuer.clone());
+        self.mint.token(&Claims { aud, iss, ..claims })
+    }
 }
 
 /// What a fresh token says.
@@ -95,16 +114,16 @@ pub(super) fn given_or_fresh(
 ) -> Result<String, Failure> {
     match token {
         Some(token) => Ok(token),
-        None => Ok(everything(&mint(&settings::load(config)?), user)),
+        None => Ok(everything(&Signer::of(&settings::load(config)?), user)),
     }
 }
 
 /// A token for an hour with every grant that a demo needs.
-pub(crate) fn everything(mint: &Mint, user: &str) -> String {
+pub(crate) fn everything(signer: &Signer, user: &str) -> String {
     const LIFE: u64 = 3600;
     let patterns = ["topic.>".to_owned(), "presence.*".to_owned()];
     let grants = Grants { publish: &patterns[..1], subscribe: &patterns };
-    mint.token(&claims(user, LIFE, grants, None))
+    signer.token(claims(user, LIFE, grants, None))
 }
 
 /// Writes `name-{0..9}` out.
@@ -140,6 +159,26 @@ fn range(user: &str) -> Result<Option<Range<'_>>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::{TokenRules, Verifier};
+    use std::time::Duration;
+
+    #[test]
+    fn a_configurations_own_tokens_are_good_at_its_nodes() {
+        let text = "[auth]\naudience = \"chat\"\nissuer = \"shop\"\n";
+        let config = Config::load(Some(text), std::iter::empty()).unwrap();
+        let rules = TokenRules {
+            audience: config.auth.audience.clone(),
+            issuer: config.auth.issuer.clone(),
+            leeway: Duration::from_secs(30),
+            max_life: Duration::from_hours(1),
+        };
+        let verifier = Verifier::new(&token_keys(&config.auth), rules);
+        let now = WallClock::system().seconds();
+        let good = everything(&Signer::of(&config), "alice");
+        assert!(verifier.verify(&good, now).is_ok());
+        let other = everything(&Signer::of(&Config::default()), "alice");
+        assert!(verifier.verify(&other, now).is_err());
+    }
 
     #[test]
     fn ranges_are_written_out() {
