@@ -7,6 +7,7 @@ mod error;
 mod fields;
 mod frame;
 mod op;
+mod readable;
 
 pub use body::{EVENTS_MAX, EventBody, MemberBody, MessageBody, RoomBody, TITLE_BYTES_MAX};
 pub use close::Close;

@@ -1,0 +1,39 @@
+//! JSON that is passed on as it came, and must be readable for whoever gets it.
+
+/// Why some reader would refuse a JSON text: a number that is larger than any, or half of a surrogate
+/// pair. The grammar allows both, and one such message would make its conversation unreadable.
+pub(super) fn unreadable(text: &str) -> Option<serde_json::Error> {
+    if !(has_large_number(text) || text.contains("\\u")) {
+        return None;
+    }
+    serde_json::from_str::<serde_json::Value>(text).err()
+}
+
+/// Whether there may be one: an exponent, or very many digits. What looks so in a string is looked at
+/// as well, for nothing.
+fn has_large_number(text: &str) -> bool {
+    /// A number of fewer digits is none too large.
+    const DIGITS: u32 = 300;
+    let mut digits = 0;
+    text.bytes().any(|byte| {
+        let is_exponent = digits > 0 && matches!(byte, b'e' | b'E');
+        digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
+        is_exponent || digits >= DIGITS
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_some_reader_would_refuse_is_found() {
+        let large = format!("[{}]", "9".repeat(400));
+        for text in ["1e999", "{\"a\":[-1E400]}", r#""\ud800""#, r#"{"\udc00":1}"#, &large] {
+            assert!(unreadable(text).is_some(), "{text}");
+        }
+        for text in ["1e3", "1E-999", r#""\ud83d\ude00 3e999""#, r#""\u0000""#, "\"2ecb\"", "{}"] {
+            assert!(unreadable(text).is_none(), "{text}");
+        }
+    }
+}
