@@ -5,7 +5,7 @@ use ahash::AHashSet;
 use super::standing::Trouble;
 use crate::domain::Micros;
 use crate::layout::Layout;
-use crate::roster::{Row, ShardTag, State};
+use crate::roster::{Row, Run, ShardTag, State};
 
 /// The first row of an incarnation, one in 2 s, that tells how its links are: what lets a node in is
 /// its first, which was written before any link was up.
@@ -60,6 +60,7 @@ impl Candidate<'_> {
         let serving = troubles.is_empty();
         if serving {
             troubles = self.cut_off(&own, &others);
+            troubles.extend(self.elsewhere(&own, &others));
         }
         let copies = |row: &&Row| row.about.copies;
         Verdict {
@@ -104,6 +105,26 @@ impl Candidate<'_> {
         let shards = self.shards.iter().enumerate().filter(is_lost);
         shards.map(|(_, shard)| Trouble::CutOff { shard: shard.clone() }).collect()
     }
+
+    /// The shards by whose names another node publishes to another server: that node, one a shard.
+    fn elsewhere(&self, own: &[&Row], others: &[&Row]) -> Vec<Trouble> {
+        let differs = |name: &String| {
+            let tag = ShardTag::of(name);
+            let here: Vec<Run> = own.iter().flat_map(|row| runs(row, tag)).copied().collect();
+            let is_other = |row: &&&Row| {
+                let mut there = runs(row, tag).peekable();
+                !here.is_empty() && there.peek().is_some() && there.all(|run| !here.contains(run))
+            };
+            let node = others.iter().find(is_other)?.about.node.clone();
+            Some(Trouble::Elsewhere { shard: name.clone(), node })
+        };
+        self.shards.iter().filter_map(differs).collect()
+    }
+}
+
+/// The servers that a node publishes to by the name of a shard.
+fn runs(row: &Row, tag: ShardTag) -> impl Iterator<Item = &Run> {
+    row.shards.iter().filter(move |shard| shard.shard == tag).flat_map(|shard| &shard.runs)
 }
 
 /// A fenced node has a row of each incarnation, and is one node.

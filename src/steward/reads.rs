@@ -14,8 +14,8 @@ use crate::roster::{Row, State};
 /// From the begin of one read to the next, unless it takes longer.
 const READ_EVERY: Duration = Duration::from_secs(2);
 
-/// How long a node must be worse off than others before it says so: when all lose a shard, or all have
-/// it back, their rows tell of it up to two writes and a read apart.
+/// How long a node must differ from others before it says so: when all lose a shard, or all have it
+/// back or another one for it, their rows tell of it up to two writes and a read apart.
 const CUT_OFF_FOR: Duration = Duration::from_secs(6);
 
 type Reading = Pin<Box<dyn Future<Output = Option<Vec<Row>>> + Send>>;
@@ -142,7 +142,7 @@ fn lasting(
 ) -> Vec<Trouble> {
     known.retain(|(trouble, _)| troubles.contains(trouble));
     troubles.retain(|trouble| {
-        if !matches!(trouble, Trouble::CutOff { .. }) {
+        if !matches!(trouble, Trouble::CutOff { .. } | Trouble::Elsewhere { .. }) {
             return true;
         }
         if let Some((_, since)) = known.iter().find(|(one, _)| one == trouble) {

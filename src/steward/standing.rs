@@ -36,6 +36,13 @@ pub enum Trouble {
     },
     /// The roster was not read for `UNREAD`.
     Unread,
+    /// It publishes to another server than another node, by the name of one shard.
+    Elsewhere {
+        /// The shard's name.
+        shard: String,
+        /// The other node.
+        node: String,
+    },
     /// No row of its own is acknowledged any more, or none is yet: it has no lease, and sends are
     /// refused.
     NoLease,
@@ -58,6 +65,11 @@ impl fmt::Display for Trouble {
             Self::CutOff { shard } => {
                 write!(f, "shard {shard}: out of reach for this node, and not for others")
             }
+            Self::Elsewhere { shard, node } => write!(
+                f,
+                "shard {shard}: node {node} and this node publish to different servers, so no cursor \
+                 moves: is the url right in layouts.*.redis of both?"
+            ),
             Self::Unread => {
                 write!(f, "store: the roster was not read for over {} s", UNREAD.as_secs())
             }

@@ -214,3 +214,23 @@ fn a_node_that_is_not_let_in_is_not_cut_off() {
     let troubles = Node::new(false).judge(&rows).troubles;
     assert!(matches!(&troubles[..], [Trouble::Deaf { .. }]), "{troubles:?}");
 }
+
+#[test]
+fn a_node_that_publishes_to_another_server_is_named() {
+    let others = || reaching(row(2, other(8, 0, State::Serving)), &["r1", "r2"]);
+    let own = || reaching(row(1, About { boot: OWN, ..about("own") }), &["r1", "r2"]);
+    let judge = |rows: &[Row]| Node::new(true).judge(rows).troubles;
+    let led_to = |row: Row, run| {
+        let mut row = row;
+        row.shards[1].runs = SmallVec::from_slice(&[Run(run)]);
+        row
+    };
+    let told = Trouble::Elsewhere { shard: "r2".into(), node: "other".into() };
+    assert_eq!(judge(&[own(), led_to(others(), 7)]), [told]);
+    assert_eq!(judge(&[own(), others()]), []);
+    // Two incarnations of a node tell of both servers of a failover.
+    let before = Row { incarnation: crate::roster::Incarnation(9), ..led_to(own(), 7) };
+    assert_eq!(judge(&[own(), before, led_to(others(), 7)]), []);
+    let verdict = Node::new(true).judge(&[own(), led_to(others(), 7)]);
+    assert!(verdict.serving, "it goes on: nothing is lost, only late");
+}
