@@ -17,8 +17,8 @@ use narrowcast::client::Client;
 use narrowcast::clock::WallClock;
 use narrowcast::config::Config;
 use narrowcast::domain::{Conversation, Message, MessageId, Micros, RoomId, UserId};
-use narrowcast::node::{Cluster, ClusterPlan, token_keys};
-use narrowcast::store::{Cql, CqlOptions, Store, apply_schema};
+use narrowcast::node::{Cluster, ClusterPlan, apply_schema, open_store, token_keys};
+use narrowcast::store::Store;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::statement::Consistency;
@@ -74,29 +74,23 @@ impl What {
     }
 }
 
-fn options(node: &str, keyspace: &str) -> CqlOptions {
-    CqlOptions {
-        nodes: vec![node.to_owned()],
-        keyspace: keyspace.to_owned(),
-        datacenter: "datacenter1".to_owned(),
-        replication: 1,
-        credentials: None,
-        tls_ca: None,
-        namespace: "main".to_owned(),
-        writes_in_flight: 256,
-        reads_in_flight: 256,
-        write: Duration::from_secs(3),
-        read: Duration::from_secs(6),
-        retention: None,
-        connections: 2,
-    }
+/// The store of a keyspace of one replica.
+fn table(server: &str, keyspace: &str) -> String {
+    format!(
+        "[store]\nbackend = \"cql\"\nnodes = [{server:?}]\nkeyspace = {keyspace:?}\n\
+         replication = 1\n"
+    )
+}
+
+fn config(server: &str, keyspace: &str) -> Outcome<Config> {
+    Ok(Config::load(Some(&table(server, keyspace)), std::iter::empty())?)
 }
 
 /// The ways to the server.
 struct Ways {
     session: Session,
     insert: PreparedStatement,
-    store: Arc<Cql>,
+    store: Arc<dyn Store>,
     /// Where the node is.
     url: String,
     /// Sessions that wait for nothing: as many as there may be in flight.
@@ -112,7 +106,7 @@ impl Ways {
         );
         let mut insert = session.prepare(text).await?;
         insert.set_consistency(Consistency::LocalQuorum);
-        let store = Cql::open(&options(node, keyspace)).await?;
+        let store = open_store(&config(node, keyspace)?, Path::new(""))?;
         Ok(Self { session, insert, store, url, idle: Mutex::default() })
     }
 
@@ -157,11 +151,7 @@ async fn send(client: &mut Client, body: &str) -> Outcome<()> {
 
 /// A node on the keyspace, without limits on what a user sends.
 async fn start_node(server: &str, keyspace: &str, directory: &Path) -> Outcome<Cluster> {
-    let store = format!(
-        "[store]\nbackend = \"cql\"\nnodes = [{server:?}]\nkeyspace = {keyspace:?}\n\
-         replication = 1\n"
-    );
-    let (tables, unlimited) = (vec![store], true);
+    let (tables, unlimited) = (vec![table(server, keyspace)], true);
     let plan = ClusterPlan { nodes: 1, tables, unlimited, ..ClusterPlan::default() };
     let cluster = Cluster::start(&plan, directory)?;
     cluster.ready().await?;
@@ -223,8 +213,7 @@ async fn main() -> Outcome<()> {
     let node = arguments.next().ok_or("a server is wanted: HOST:PORT")?;
     let count = arguments.next().map_or(Ok(MESSAGES), |text| text.parse())?;
     let keyspace = format!("nc_bench_{:08x}", rand::random::<u32>());
-    let applying = options(&node, &keyspace);
-    apply_schema(&applying).await?;
+    apply_schema(&config(&node, &keyspace)?).await?;
     let home = tempfile::tempdir()?;
     let cluster = start_node(&node, &keyspace, home.path()).await?;
     let ways = Arc::new(Ways::open(&node, &keyspace, cluster.url(0)).await?);

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use narrowcast::store::{Cql, CqlOptions, Store};
+use narrowcast::config::Config;
+use narrowcast::node::open_store;
+use narrowcast::store::Store;
 use scylla::client::session_builder::SessionBuilder;
 
 use crate::harness::Process;
@@ -64,23 +66,11 @@ impl Keyspace {
     }
 
     /// The store itself, as a node opens it, where messages are kept for so long.
-    pub async fn open(&self, retention: Duration) -> Arc<dyn Store> {
-        let options = CqlOptions {
-            nodes: self.nodes.clone(),
-            keyspace: self.name.clone(),
-            datacenter: "datacenter1".to_owned(),
-            replication: 1,
-            credentials: None,
-            tls_ca: None,
-            namespace: "main".to_owned(),
-            writes_in_flight: 256,
-            reads_in_flight: 256,
-            write: Duration::from_secs(3),
-            read: Duration::from_secs(6),
-            retention: Some(retention),
-            connections: 2,
-        };
-        Cql::open(&options).await.expect("its schema was applied")
+    pub fn open(&self, retention: Duration) -> Arc<dyn Store> {
+        let config = Config::load(Some(&self.table()), std::iter::empty());
+        let mut config = config.expect("a configuration");
+        config.store.cql.retention = Some(retention);
+        open_store(&config, Path::new("")).expect("its schema was applied")
     }
 
     /// Makes it, by the command that operators use.

@@ -159,8 +159,11 @@ impl Stage {
         self.plant.all_ready().await;
     }
 
-    /// Everything that was acknowledged is everywhere, and every answer was true.
-    async fn end(self) {
+    /// The store is back, and sessions went on: none was lost since there were these losses. Everything
+    /// that was acknowledged is everywhere, and every answer was true.
+    async fn ends_well(mut self, losses: usize) {
+        self.recovers().await;
+        assert_eq!(self.losses(), losses, "sessions went on");
         drop(self.topic);
         judge(self.trial, self.plant).await;
     }
@@ -176,10 +179,8 @@ async fn a_store_that_dies_and_comes_back() {
     stage.all_degraded().await;
     let unknown = stage.unknown() - unknown;
     assert!(unknown <= UNDER_WAY, "{unknown} sends to a server that is not there may be stored");
-    let mut stage = stage.with_servers_back(0..1).await;
-    stage.recovers().await;
-    assert_eq!(stage.losses(), losses, "sessions went on");
-    stage.end().await;
+    let stage = stage.with_servers_back(0..1).await;
+    stage.ends_well(losses).await;
 }
 
 #[tokio::test]
@@ -195,9 +196,7 @@ async fn a_store_that_freezes() {
     }
     assert!(stage.failures() > 0, "sends are answered while it is frozen");
     stage.servers[0].cont();
-    stage.recovers().await;
-    assert_eq!(stage.losses(), losses, "sessions went on");
-    stage.end().await;
+    stage.ends_well(losses).await;
 }
 
 /// A quorum is left: nobody notices but those whose sends were under way.
@@ -218,10 +217,8 @@ async fn one_of_three_servers_dies_and_then_another() {
     stage.servers[1].kill();
     stage.fails().await;
     stage.all_degraded().await;
-    let mut stage = stage.with_servers_back(1..3).await;
-    stage.recovers().await;
-    assert_eq!(stage.losses(), losses, "sessions went on");
-    stage.end().await;
+    let stage = stage.with_servers_back(1..3).await;
+    stage.ends_well(losses).await;
 }
 
 #[test]

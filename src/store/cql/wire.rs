@@ -7,6 +7,7 @@ use scylla::client::session::Session;
 use scylla::deserialize::row::DeserializeRow;
 use scylla::response::query_result::QueryRowsResult;
 use scylla::serialize::row::SerializeRow;
+use scylla::statement::prepared::PreparedStatement;
 
 use super::attempts::Attempts;
 use super::connect::nodes_in_turn;
@@ -96,8 +97,16 @@ impl Wire {
         if !self.is_connected() {
             return Err(ReadError::Unavailable { reason: NOBODY.to_owned() });
         }
+        self.ask(kind, self.statements.of(kind), values).await
+    }
+
+    async fn ask(
+        &self,
+        kind: Kind,
+        statement: &PreparedStatement,
+        values: impl SerializeRow,
+    ) -> Result<QueryRowsResult, ReadError> {
         self.count(kind);
-        let statement = self.statements.of(kind);
         let answer = Box::pin(self.session.execute_unpaged(statement, values)).await;
         let rows = answer.map_err(|error| unread(&error))?.into_rows_result();
         rows.map_err(|error| ReadError::Unavailable { reason: error.to_string() })
@@ -112,8 +121,7 @@ impl Wire {
     where
         R: for<'f> DeserializeRow<'f, 'f>,
     {
-        let rows = self.read(kind, values).await?;
-        rows.maybe_first_row::<R>().map_err(|error| corrupt(kind.name(), "", error))
+        first(kind, &self.read(kind, values).await?)
     }
 
     /// Asks one node after the other for one row, a call each.
@@ -125,13 +133,9 @@ impl Wire {
         let Some(node) = nodes_in_turn(&self.session, &self.datacenter, turn) else {
             return Err(ReadError::Unavailable { reason: NOBODY.to_owned() });
         };
-        self.count(kind);
         let mut statement = self.statements.of(kind).clone();
         statement.set_load_balancing_policy(Some(node));
-        let answer = Box::pin(self.session.execute_unpaged(&statement, ())).await;
-        let rows = answer.map_err(|error| unread(&error))?.into_rows_result();
-        let rows = rows.map_err(|error| ReadError::Unavailable { reason: error.to_string() })?;
-        rows.maybe_first_row::<R>().map_err(|error| corrupt(kind.name(), "", error))
+        first(kind, &self.ask(kind, &statement, ()).await?)
     }
 
     /// Whether there is a node to ask. Without this a request with a speculative execution would
@@ -145,6 +149,14 @@ impl Wire {
     fn count(&self, kind: Kind) {
         self.issued[kind as usize].fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// The first row of an answer, if there is one.
+fn first<R>(kind: Kind, rows: &QueryRowsResult) -> Result<Option<R>, ReadError>
+where
+    R: for<'f> DeserializeRow<'f, 'f>,
+{
+    rows.maybe_first_row::<R>().map_err(|error| corrupt(kind.name(), "", error))
 }
 
 /// The rows of an answer, each with its place or none.

@@ -29,7 +29,8 @@ enum Changes {
 }
 
 /// A store whose answers to clients about messages wait until they are let go, though they are read
-/// at once (what a node reads of its own accord, oldest first, does not wait), and whose changes of membership may reach one side alone, as in a store of two tables.
+/// at once (what a node reads of its own accord, oldest first, does not wait), and whose changes of
+/// membership may reach one side alone, as in a store of two tables.
 #[derive(Debug)]
 pub struct Held {
     inner: Arc<dyn Store>,
