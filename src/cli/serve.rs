@@ -8,6 +8,7 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Failure, block_on, settings};
+use crate::clock::MachineClock;
 use crate::node::{Node, NodePlan, close_store, open_store, own_bus};
 
 /// Runs a node.
@@ -26,7 +27,8 @@ impl Serve {
         let bus = own_bus(&config);
         let store = open_store(&config, &config.store.path).map_err(Failure::failed)?;
         let drain = config.timeouts.drain;
-        let plan = NodePlan { config: Arc::new(config), bus, store: Arc::clone(&store) };
+        let machine = MachineClock::default();
+        let plan = NodePlan { config: Arc::new(config), bus, store: Arc::clone(&store), machine };
         block_on(async {
             let mut requests = StopRequests::listen()?;
             let node = Node::start(&plan).map_err(Failure::failed)?;

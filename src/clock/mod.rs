@@ -3,43 +3,120 @@
 //! | file | holds |
 //! | --- | --- |
 //! | this one | [`WallClock`], the node's time |
-//! | `reference` | whether that time is right: samples of a clock that all nodes share |
-//! | `verdict` | what follows, in words |
+//! | `interval` | an interval that contains the reference time |
+//! | `reference` | how it is kept: checks against a clock that all nodes share |
+//! | `verdict` | whether the time is known, in words |
+//! | `bounds` | how far times may differ |
+//!
+//! # Why nobody who was added misses what is sent afterwards
+//!
+//! A member is owed what has a larger id than the stamp of the add. The caller was answered, then
+//! somebody else sends through another node: that message's id must be larger. The two nodes have
+//! seen nothing of each other.
+//!
+//! Let R be the reference time, the median of the clocks of the store's coordinators; on the
+//! embedded store it is the one clock that the nodes of the process share. Each node keeps an
+//! interval that contains R ([`WallClock::lower`], [`WallClock::now`]), or says that the time is
+//! not known. Three rules:
+//!
+//! 1. Every id and stamp is issued above the upper end as it is in that step, so **above R**.
+//! 2. An add is answered only once the lower end has passed its stamp: so **R has passed it**.
+//! 3. R does not run back.
+//!
+//! The answer comes at a time when R is at or above the stamp. Whatever is issued afterwards,
+//! anywhere, is issued above R, which is by then larger still: above the stamp. No node needs to
+//! know how wrong another one is.
+//!
+//! - *Merges.* The clock of ids is the larger of the upper end and all that it has issued and seen.
+//!   Merges only raise it, so rule 1 holds. They may raise a stamp above the upper end; then rule 2
+//!   waits longer, at most [`PASSING_MAX`].
+//! - *Restarts and joins.* A newborn issues nothing until a check of its own was good. What it
+//!   issues then is above R, whatever it or its predecessor issued before.
+//! - *Workers.* The interval is one for the node; each id is issued above an upper end that is read
+//!   in the same step, by whichever worker.
+//! - *A process that is paused* goes on with a monotonic clock that went on. An id that was read
+//!   before the pause was issued then.
+//! - *A machine that is paused* may stop its monotonic clock. Its wall clock does not stop, or is
+//!   set right when it goes on, and leads the monotonic one by more than before: that lead is read
+//!   whenever an id is issued, and raises the upper end by as much. More than [`STEP_MAX`] ends the
+//!   lease. (A hypervisor that hides a pause from all clocks of its guest is noticed by the next
+//!   check, not before.)
+//! - *Crystals.* The interval grows by the drift bound from check to check, and ends to be known a
+//!   minute after the last good one.
+//! - *Liars.* A minority of the coordinators may say anything: the hull of what a majority says
+//!   contains the median of all. One that stands apart is left out and named.
+//! - *A reference that jumps.* Answers that contradict what was known make the time unknown: no
+//!   sends, no adds, and waits in progress end as `outcome_unknown`. The clock of ids never falls.
+//!   Between a jump back of most coordinators at once and the check that notices it, at most
+//!   [`CHECK_EVERY`] later, a node that starts may issue ids below what others have answered: rule 3
+//!   is the operator's to keep, by clocks that are slewed rather than set.
+//!
+//! The stamp of an add is also above the newest message of its room, read at quorum: so a member
+//! is never owed what was acknowledged before the add was asked for.
+//!
+//! Removals wait for nothing: who is out sees nothing, whatever its id. A change of a role is
+//! answered like an add, since a node cannot tell from the rows whether the add was ever announced.
+//! Not ordered: what somebody saw in a list of members before the add was answered; and a send that
+//! is tried again and answered with an id older than the add.
 
+mod bounds;
+mod interval;
+mod machine;
 mod reference;
 mod verdict;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::domain::{Micros, Moment, Now};
+use crate::domain::{HybridClock, Micros, Moment, Now};
+use interval::raise;
 
+pub use bounds::{
+    CLAIMED_MAX, IDS_AHEAD_MAX, MARK_AHEAD_MAX, PASSING_MAX, STEP_MAX, UNCERTAINTY_MAX,
+};
+pub use interval::{DRIFT_PART, Interval};
+pub use machine::MachineClock;
 pub use reference::{
-    AGREEING, CHECK_AGAIN, CHECK_EVERY, Concluded, OFF_MAX, ROUND_TRIP_MAX, Reference, SAMPLES,
-    STEP_MAX, Sample, VALID_FOR,
+    CHECK_AGAIN, CHECK_EVERY, COORDINATORS_MAX, Conclusion, QUESTIONS, ROUND_TRIP_MAX, Reference,
+    Sample, VALID_FOR,
 };
 pub use verdict::{Doubt, Offset, Verdict};
 
-/// The node's time: the larger of the machine's wall clock and a floor when it was made, then driven
-/// by the monotonic clock. A step of the machine's clock does not move it; only
-/// [`Self::follow_machine`] does. Clones are the same clock.
+/// The clocks that all nodes of a process share, where the store belongs to that process.
+#[derive(Debug, Clone)]
+pub struct SharedClocks {
+    /// The time.
+    pub wall: WallClock,
+    /// What ids come from.
+    pub ids: Arc<HybridClock>,
+}
+
+/// The node's time: an interval that contains the reference time, driven by the monotonic clock.
+/// [`Self::now`] is its upper end. Where there is no reference the two ends are one. Clones are the
+/// same clock.
 #[derive(Debug, Clone)]
 pub struct WallClock {
     shared: Arc<Shared>,
     since: Instant,
+    machine: MachineClock,
 }
 
 #[derive(Debug)]
 struct Shared {
-    base: AtomicU64,
+    /// Whether there is a reference that this clock drifts against.
+    drifts: bool,
+    /// The ends at moment 0 of two lines, one a little slower and one a little faster than the
+    /// monotonic clock: what they show now is the interval, with its drift.
+    low: AtomicI64,
+    high: AtomicI64,
     /// Whether the verdict is [`Verdict::Known`]: looked at with every send.
     known: AtomicBool,
     verdict: Mutex<Verdict>,
-    /// How far the machine's clock was ahead of this one when this one was last seen to be right, in
-    /// microseconds; or [`NO_LEAD`].
+    /// How far the machine's clock was ahead of the monotonic one when the time was last seen to be
+    /// right, in microseconds; or [`NO_LEAD`].
     lead: AtomicI64,
 }
 
@@ -47,23 +124,48 @@ struct Shared {
 const NO_LEAD: i64 = i64::MIN;
 
 impl WallClock {
-    /// Starts no earlier than `floor`. Its time is taken for right until somebody says otherwise.
+    /// A clock without a reference: the larger of the machine's wall clock and a floor now, then
+    /// driven by the monotonic clock. It is right by definition.
     pub fn starting_at(floor: Micros) -> Self {
-        let base = AtomicU64::new(Self::system().max(floor).0);
-        let (known, verdict) = (AtomicBool::new(true), Mutex::new(Verdict::Known));
-        let lead = AtomicI64::new(NO_LEAD);
-        Self { shared: Arc::new(Shared { base, known, verdict, lead }), since: Instant::now() }
+        Self::new(floor, MachineClock::default(), false)
+    }
+
+    /// A clock that is to be set by a reference. Until then its time is not known, and about that
+    /// of the machine.
+    pub fn to_be_set(machine: MachineClock) -> Self {
+        let clock = Self::new(Micros(0), machine, true);
+        clock.judge(Verdict::Unknown { why: Doubt::Unasked, since: clock.moment() });
+        clock
+    }
+
+    fn new(floor: Micros, machine: MachineClock, drifts: bool) -> Self {
+        let start = machine.now().max(floor).0 as i64;
+        let shared = Shared {
+            drifts,
+            low: AtomicI64::new(start),
+            high: AtomicI64::new(start),
+            known: AtomicBool::new(true),
+            verdict: Mutex::new(Verdict::Known),
+            lead: AtomicI64::new(NO_LEAD),
+        };
+        Self { shared: Arc::new(shared), since: Instant::now(), machine }
     }
 
     /// The wall clock of the machine.
     pub fn system() -> Micros {
-        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Micros(time.as_micros() as u64)
+        MachineClock::default().now()
     }
 
-    /// The time.
+    /// The upper end: at or above the reference time. What ids are issued above.
     pub fn now(&self) -> Micros {
         self.read().wall
+    }
+
+    /// The lower end: at or below the reference time. What it has passed everybody has passed.
+    pub fn lower(&self) -> Micros {
+        let moment = self.moment();
+        let low = self.shared.low.load(Ordering::SeqCst) + moment.0 as i64;
+        Micros((low - self.drifted(moment)).max(0) as u64)
     }
 
     /// The monotonic clock, counted from when this was made.
@@ -71,10 +173,29 @@ impl WallClock {
         Moment(self.since.elapsed().as_micros() as u64)
     }
 
-    /// Both clocks, read together.
+    /// The upper end and the monotonic clock, read together.
     pub fn read(&self) -> Now {
         let moment = self.moment();
-        Now { wall: Micros(self.shared.base.load(Ordering::SeqCst) + moment.0), moment }
+        let high = self.shared.high.load(Ordering::SeqCst) + moment.0 as i64;
+        let upper = high + self.drifted(moment) + self.paused(moment);
+        Now { wall: Micros(upper.max(0) as u64), moment }
+    }
+
+    fn drifted(&self, moment: Moment) -> i64 {
+        if self.shared.drifts { (moment.0 / DRIFT_PART) as i64 + 1 } else { 0 }
+    }
+
+    /// How long the monotonic clock may have stood still since the last good check: by as much the
+    /// machine's wall clock leads it by more.
+    fn paused(&self, moment: Moment) -> i64 {
+        let before = self.shared.lead.load(Ordering::SeqCst);
+        if before == NO_LEAD {
+            return 0;
+        }
+        let lead = self.machine.now().0 as i64 - moment.0 as i64;
+        let paused = (lead - before).max(0);
+        // A step. Nothing is acknowledged by it, and it must not stay with the clock of ids.
+        if paused > STEP_MAX.as_micros() as i64 { 0 } else { raise(paused) }
     }
 
     /// The time in whole seconds, as tokens count it.
@@ -82,17 +203,36 @@ impl WallClock {
         self.now().seconds()
     }
 
-    /// How far the machine's wall clock is ahead of the node's time. It lies in a range, since the
-    /// two are not read at one instant.
+    /// How far the machine's wall clock is ahead of the monotonic one. It lies in a range, since
+    /// the two are not read at one instant; a thread that was interrupted between them looks again.
     pub fn machine_lead(&self) -> Offset {
-        let before = self.now();
-        let machine = Self::system();
-        Offset::between(machine, machine, before, self.now())
+        const NARROW: i64 = 50;
+        const TRIES: usize = 5;
+        let look = || {
+            let before = self.moment().0 as i64;
+            let machine = self.machine.now().0 as i64;
+            Offset { low: machine - self.moment().0 as i64, high: machine - before }
+        };
+        let width = |offset: &Offset| offset.high - offset.low;
+        let looks = (0..TRIES).map(|_| look());
+        let mut narrowest: Option<Offset> = None;
+        for seen in looks {
+            narrowest = narrowest.into_iter().chain([seen]).min_by_key(width);
+            if width(&seen) <= NARROW {
+                break;
+            }
+        }
+        narrowest.unwrap_or_else(look)
     }
 
-    /// From here on a step is a change of the machine's lead against this one.
-    pub fn watch_for_steps(&self, lead: Offset) {
-        self.shared.lead.store(lead.middle(), Ordering::SeqCst);
+    /// What is known of the reference time from here on. `lead` is how far the machine's wall clock
+    /// was ahead of the monotonic one then: a change of it is a pause or a step.
+    pub fn set(&self, interval: Interval, lead: Offset) {
+        let Interval { low, high, at } = interval;
+        let drifted = (at.0 / DRIFT_PART) as i64;
+        self.shared.low.store(low + drifted, Ordering::SeqCst);
+        self.shared.high.store(high - drifted, Ordering::SeqCst);
+        self.shared.lead.store(lead.low, Ordering::SeqCst);
     }
 
     /// Whether the machine's clock stepped. A machine that was suspended slept with its monotonic
@@ -102,14 +242,6 @@ impl WallClock {
         let lead = self.shared.lead.load(Ordering::SeqCst);
         let before = Offset { low: lead, high: lead };
         lead != NO_LEAD && self.machine_lead().since(before).is_beyond(STEP_MAX)
-    }
-
-    /// Sets the time to the machine's wall clock, which may be back. Only while the time is not
-    /// taken for right: nobody may have begun anything by it that is to be concluded by what
-    /// follows.
-    pub fn follow_machine(&self) {
-        let base = Self::system().0.saturating_sub(self.moment().0);
-        self.shared.base.store(base, Ordering::SeqCst);
     }
 
     /// Notes whether the time is right: what it was taken for before.
@@ -144,6 +276,23 @@ impl WallClock {
     pub fn sure_before(&self, ago: Duration) -> Option<Micros> {
         self.is_known().then(|| self.now() - ago)
     }
+
+    /// Up to where an id that this node delivered, read or served is believed: no right node issues
+    /// one above.
+    pub fn most_of_an_id(&self) -> Micros {
+        self.now() + IDS_AHEAD_MAX
+    }
+
+    /// Up to where a client is believed that it has seen an id.
+    pub fn most_claimed(&self) -> Micros {
+        Self::most_of_a_claim(self.now(), self.shared.drifts)
+    }
+
+    /// A client must not move the ids further than right clocks may differ. Clocks that are one do
+    /// not differ.
+    fn most_of_a_claim(upper: Micros, may_differ: bool) -> Micros {
+        if may_differ { upper + CLAIMED_MAX } else { upper }
+    }
 }
 
 #[cfg(test)]
@@ -151,34 +300,66 @@ mod tests {
     use super::*;
 
     #[test]
-    fn never_begins_below_its_floor() {
+    fn without_a_reference_it_never_begins_below_its_floor() {
         let ahead = WallClock::system() + Duration::from_mins(10);
-        assert!(WallClock::starting_at(ahead).now() >= ahead);
+        let clock = WallClock::starting_at(ahead);
+        assert!(clock.now() >= ahead && clock.is_known());
+        assert!(clock.lower() >= ahead, "it is right by definition");
         let behind = WallClock::starting_at(Micros(0)).now();
         assert!(
             behind.since(WallClock::system() - Duration::from_mins(1)) >= Duration::from_secs(59)
         );
     }
 
+    /// A clock that is known to be 500 s ahead of the machine, within 3 ms.
+    fn set(machine: &MachineClock) -> WallClock {
+        let clock = WallClock::to_be_set(machine.clone());
+        let (lead, at) = (clock.machine_lead(), clock.moment());
+        let ahead = lead.middle() + 500_000_000;
+        clock.set(Interval { low: ahead - 1_000, high: ahead + 2_000, at }, lead);
+        clock
+    }
+
     #[test]
-    fn it_follows_the_machine_when_it_is_told_to() {
-        let clock = WallClock::starting_at(WallClock::system() + Duration::from_mins(10));
+    fn it_shows_the_interval_that_it_was_set_to() {
+        let clock = set(&MachineClock::default());
         let same = clock.clone();
-        let lead = clock.machine_lead();
-        assert!(lead.is_beyond(Duration::from_secs(500)), "{lead:?}");
-        clock.follow_machine();
-        assert!(same.machine_lead().is_within(Duration::from_mins(1)), "one clock");
+        let (lower, upper) = (clock.lower(), same.now());
+        let width = upper.since(lower);
+        assert!((Duration::from_millis(3)..Duration::from_secs(2)).contains(&width), "{width:?}");
+        let ahead = upper.since(WallClock::system());
+        assert!((499..=501).contains(&ahead.as_secs()), "{ahead:?}");
         assert!(same.moment() <= clock.moment());
     }
 
     #[test]
+    fn a_machine_that_was_paused_raises_the_upper_end_alone() {
+        let machine = MachineClock::default();
+        let clock = set(&machine);
+        let (lower, upper) = (clock.lower(), clock.now());
+        machine.set_ahead(300_000);
+        assert!(clock.now().since(upper) >= Duration::from_millis(300));
+        assert!(clock.lower().since(lower) < Duration::from_millis(300), "no pause is proved");
+        assert!(!clock.has_stepped(), "it is within the bound");
+        let upper = clock.now();
+        machine.set_ahead(0);
+        assert!(clock.now() < upper);
+        machine.set_ahead(3_600_000_000);
+        assert!(clock.now() < upper + STEP_MAX, "an hour is no pause");
+        machine.set_ahead(-300_000);
+        assert!(clock.now() >= upper - Duration::from_millis(301), "set back it lowers nothing");
+    }
+
+    #[test]
     fn a_step_is_seen_where_it_is_looked_for() {
-        let clock = WallClock::starting_at(WallClock::system() + Duration::from_mins(10));
+        let machine = MachineClock::default();
+        let clock = WallClock::to_be_set(machine.clone());
+        machine.set_ahead(2_000_000);
         assert!(!clock.has_stepped(), "nobody looks for steps");
-        clock.watch_for_steps(Offset { low: 0, high: 0 });
-        assert!(clock.has_stepped());
-        clock.watch_for_steps(clock.machine_lead());
+        let clock = set(&machine);
         assert!(!clock.has_stepped());
+        machine.set_ahead(4_000_000);
+        assert!(clock.has_stepped());
     }
 
     #[test]

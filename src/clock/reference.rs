@@ -1,129 +1,129 @@
-//! Whether the node's time is right: judged by samples of a clock that all nodes share.
+//! What is known of the reference time: an interval that contains it, from answers of the store's
+//! coordinators.
 //!
-//! The store is asked several times at once, of which each answer may come from another of its
-//! coordinators. What is known of the offset from one answer is a range: the node's time before
-//! and after, against the answer. The medians of the ranges' ends hold the true offset between them
-//! as long as most answers are honest. A check is good only if so many answers agree that those
-//! who lie would have to be the majority of all that were asked.
+//! The reference time R is the median of the coordinators' clocks. Each check asks all of them.
+//! What one answer says is an interval: the node's monotonic clock before and after, against the
+//! answer. Coordinators that stand apart from the others are left out, and so many must be left
+//! that they are most of all: the hull of the intervals of a majority contains the median of all,
+//! whatever the others would have said. That hull, intersected with what was known before and has
+//! aged, is what is known now. Answers that contradict what was known mean that something is not
+//! as it must be (the reference jumped, or this machine's monotonic clock is wrong): nothing is
+//! known until the next check agrees.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Doubt, Offset, Verdict};
+use super::{Doubt, Interval, Offset, STEP_MAX, UNCERTAINTY_MAX, Verdict};
 use crate::domain::{Micros, Moment};
 
-/// From the begin of one check to the next.
-///
-/// Nothing but a step moves a clock by seconds meanwhile, and steps are looked for by themselves:
-/// crystals are wrong by 200 millionths at most, 2 ms in this time.
-pub const CHECK_EVERY: Duration = Duration::from_secs(10);
+/// From the begin of one check to the next. The interval grows by 4 ms on either side meanwhile,
+/// which is what adding a member waits for; a coordinator answers in a fraction of a millisecond
+/// of its time.
+pub const CHECK_EVERY: Duration = Duration::from_secs(2);
 
 /// The same while the last check was not good: sends wait for it.
 pub const CHECK_AGAIN: Duration = Duration::from_secs(1);
 
-/// How often the store is asked in one check: with three coordinators in turn, no one of them gives
-/// more than two of the answers.
-pub const SAMPLES: usize = 5;
+/// How many questions a check asks at least, so that a slow answer is made up for by another one
+/// of the same coordinator.
+pub const QUESTIONS: usize = 5;
 
-/// How many answers must agree: most of those that were asked for, whoever did not answer.
-pub const AGREEING: usize = SAMPLES / 2 + 1;
+/// How many coordinators are asked at most: the first in the order of their ids, the same for all
+/// nodes.
+pub const COORDINATORS_MAX: usize = 15;
 
-/// Answers that are so far apart agree: clocks that are kept by NTP are, and last-write-wins needs
-/// them closer.
+/// Coordinators that are so far apart agree: clocks that are kept by NTP are, and last-write-wins
+/// needs them closer.
 const AGREE_WITHIN: Duration = Duration::from_millis(500);
 
-/// How long an answer may take. Half of it is how wrong an answer may be, and a second leaves most of
-/// [`OFF_MAX`]; a read of a coordinator's own clock takes a millisecond.
+/// How long an answer may take.
 pub const ROUND_TRIP_MAX: Duration = Duration::from_secs(1);
 
 /// Answers are in whole milliseconds, cut off: the clock showed up to so much more.
 const CUT_OFF: Duration = Duration::from_micros(999);
 
-/// How far the node's time may be off. The proofs use 5 s; the other half is for what passes until a
-/// check notices, and for answers that agree and are a little wrong.
-pub const OFF_MAX: Duration = Duration::from_millis(2500);
-
-/// How far the machine's wall clock may move against the monotonic one between two checks: NTP slews
-/// it by 500 millionths, 30 ms in [`VALID_FOR`]. More is a step, or a machine that was suspended,
-/// with its monotonic clock.
-pub const STEP_MAX: Duration = Duration::from_secs(1);
-
-/// How long a good check counts while no other is good. The bounds leave 2.5 s for what a clock runs
-/// wrong in it: at 200 millionths hours, at the hundredth that the simulation allows four minutes.
-/// A minute is longer than a store is away for a restart, so that only its being away is felt.
+/// How long a good check counts while no other is good. The interval grows by 120 ms on either side
+/// meanwhile. A minute is longer than a store is away for a restart, so that only its being away is
+/// felt.
 pub const VALID_FOR: Duration = Duration::from_mins(1);
 
-/// An answer about the shared clock, between two looks at the node's time.
-#[derive(Debug, Clone, Copy)]
+/// An answer of a coordinator about its clock, between two looks at the monotonic clock.
+#[derive(Debug, Clone)]
 pub struct Sample {
-    /// The node's time before it was asked for.
-    pub before: Micros,
-    /// The shared clock, to the millisecond.
+    /// Which coordinator.
+    pub coordinator: Arc<str>,
+    /// Before it was asked.
+    pub before: Moment,
+    /// Its clock, to the millisecond.
     pub answer: Micros,
-    /// The node's time with the answer in hand.
-    pub after: Micros,
+    /// With the answer in hand.
+    pub after: Moment,
 }
 
 impl Sample {
-    /// How far the node's time is ahead; none if the answer took so long that it says nothing.
-    fn offset(self) -> Option<Offset> {
-        let took = self.after.0.checked_sub(self.before.0)?;
-        let in_time = Duration::from_micros(took) <= ROUND_TRIP_MAX;
-        let until = self.answer + CUT_OFF;
-        in_time.then(|| Offset::between(self.before, self.after, self.answer, until))
+    /// What it says; none if the answer took so long that it says nothing.
+    fn interval(&self) -> Option<Interval> {
+        let in_time = self.after.since(self.before) <= ROUND_TRIP_MAX;
+        let shown = (self.answer, self.answer + CUT_OFF);
+        in_time.then(|| Interval::of_answer(self.before, self.after, shown))
     }
 }
 
 /// What follows from a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Concluded {
-    /// It was not good.
-    Nothing,
-    /// The node's time is ahead by so much.
-    Measured(Offset),
-    /// The same, and it is off, while the machine's wall clock is right: somebody has set it since.
-    /// The node's time is to follow, and is checked again at once.
-    Outdated(Offset),
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Conclusion {
+    /// How far the machine's wall clock is ahead of the reference time; none if the check was not
+    /// good.
+    pub machine: Option<Offset>,
+    /// The coordinators that stand apart from the others, and were left out.
+    pub apart: Vec<Arc<str>>,
 }
 
 /// The state of the checks.
 #[derive(Debug)]
 pub struct Reference {
     verdict: Verdict,
+    known: Option<Interval>,
     due: Moment,
-    /// When the check under way began.
-    begun: Option<Moment>,
+    /// When the check under way began, and how far the machine's wall clock was ahead then.
+    begun: Option<(Moment, Offset)>,
     /// Whether the machine's clock stepped since.
     void: bool,
     /// When the last good check began.
     good: Moment,
-    /// How far the machine's wall clock was ahead of the node's time then, or after a step since.
+    /// How far the machine's wall clock was ahead of the monotonic one then, or after a step since.
     lead: Offset,
 }
 
 impl Reference {
-    /// Nothing was asked yet, and is to be at once. `lead` is how far the machine's wall clock is ahead
-    /// of the node's time.
+    /// Nothing was asked yet, and is to be at once. `lead` is how far the machine's wall clock is
+    /// ahead of the monotonic one.
     pub const fn new(now: Moment, lead: Offset) -> Self {
         let verdict = Verdict::Unknown { why: Doubt::Unasked, since: now };
-        Self { verdict, due: now, begun: None, void: false, good: now, lead }
+        Self { verdict, known: None, due: now, begun: None, void: false, good: now, lead }
     }
 
-    /// Whether the node's time is right.
+    /// Whether the time is known.
     pub const fn verdict(&self) -> Verdict {
         self.verdict
     }
 
-    /// How far the machine's wall clock was ahead of the node's time at the last good check, or after
-    /// the last step.
+    /// What is known, if the verdict says that it is.
+    pub fn interval(&self) -> Option<Interval> {
+        self.known.filter(|_| self.verdict == Verdict::Known)
+    }
+
+    /// How far the machine's wall clock was ahead of the monotonic one at the last good check, or
+    /// after the last step.
     pub const fn lead(&self) -> Offset {
         self.lead
     }
 
     /// Begins a check if one is due; they do not overlap.
-    pub fn begin(&mut self, now: Moment) -> bool {
+    pub fn begin(&mut self, now: Moment, lead: Offset) -> bool {
         let begins = self.begun.is_none() && now >= self.due;
         if begins {
-            (self.begun, self.void) = (Some(now), false);
+            (self.begun, self.void) = (Some((now, lead)), false);
         }
         begins
     }
@@ -132,10 +132,19 @@ impl Reference {
     pub fn look(&mut self, now: Moment, lead: Offset) {
         if lead.since(self.lead).is_beyond(STEP_MAX) {
             (self.lead, self.void, self.due) = (lead, true, now);
+            self.known = None;
             self.doubt(Doubt::Stepped, now);
         } else if now.since(self.good) > VALID_FOR {
             self.doubt(Doubt::Unanswered, now);
+        } else if self.aged(now, lead).is_some_and(|it| it.width() > UNCERTAINTY_MAX) {
+            self.doubt(Doubt::Unsure, now);
         }
+    }
+
+    /// What was known, as it is now. If the machine was paused with its monotonic clock, its wall
+    /// clock, which goes on or is set right afterwards, is further ahead of that than before.
+    fn aged(&self, now: Moment, lead: Offset) -> Option<Interval> {
+        self.known.map(|known| known.aged(now).raised(lead.since(self.lead).high))
     }
 
     /// What was known is not known any more.
@@ -145,49 +154,96 @@ impl Reference {
         }
     }
 
-    /// The check under way is over, with these answers. `now` and `lead` were read with them in hand.
-    pub fn conclude(&mut self, samples: &[Sample], now: Moment, lead: Offset) -> Concluded {
+    /// The check under way, of so many coordinators, is over with these answers. `now` and `lead`
+    /// were read with them in hand.
+    pub fn conclude(
+        &mut self,
+        coordinators: usize,
+        samples: &[Sample],
+        now: Moment,
+        lead: Offset,
+    ) -> Conclusion {
         self.look(now, lead);
-        let Some(begun) = self.begun.take() else { return Concluded::Nothing };
+        let Some((begun, lead_then)) = self.begun.take() else { return Conclusion::default() };
         if std::mem::take(&mut self.void) {
             self.due = now;
-            return Concluded::Nothing;
+            return Conclusion::default();
         }
         self.due = now + CHECK_AGAIN;
-        let Some(offset) = median(samples) else { return Concluded::Nothing };
-        if offset.is_within(OFF_MAX) {
-            self.verdict = Verdict::Known;
-            (self.good, self.lead, self.due) = (begun, lead, (begun + CHECK_EVERY).max(now));
-            return Concluded::Measured(offset);
+        let (agreed, apart) = agree(coordinators, samples, now);
+        // The machine may have been paused while it waited for answers.
+        let agreed = agreed.map(|agreed| agreed.raised(lead.since(lead_then).high));
+        let machine = agreed.map(|agreed| self.judge(agreed, begun, now, lead));
+        Conclusion { machine, apart }
+    }
+
+    /// Most coordinators agree about the reference time.
+    fn judge(&mut self, agreed: Interval, begun: Moment, now: Moment, lead: Offset) -> Offset {
+        let machine = Offset { low: lead.low - agreed.high, high: lead.high - agreed.low };
+        if !machine.is_within(UNCERTAINTY_MAX) {
+            (self.known, self.verdict) = (None, Verdict::Off(machine));
+            return machine;
         }
-        self.verdict = Verdict::Off(offset);
-        if lead.plus(offset).is_within(OFF_MAX) {
-            // Seen from the time that follows, the machine is where it is.
-            (self.lead, self.due) = (Offset { low: 0, high: 0 }, now);
-            return Concluded::Outdated(offset);
+        let before = self.aged(now, lead);
+        let both = before.map_or(Some(agreed), |before| before.intersect(agreed));
+        let (known, why) = match both {
+            Some(both) if both.width() <= UNCERTAINTY_MAX => (both, None),
+            Some(both) => (both, Some(Doubt::Unsure)),
+            None => (agreed, Some(Doubt::Contradicted)),
+        };
+        (self.known, self.lead, self.good) = (Some(known), lead, begun);
+        self.verdict = why.map_or(Verdict::Known, |why| Verdict::Unknown { why, since: now });
+        if why.is_none() {
+            self.due = (begun + CHECK_EVERY).max(now);
         }
-        Concluded::Measured(offset)
+        machine
     }
 }
 
-/// The range that holds the offset, if most of the answers that were asked for agree about it.
-fn median(samples: &[Sample]) -> Option<Offset> {
-    let offsets: Vec<Offset> = samples.iter().copied().filter_map(Sample::offset).collect();
-    if offsets.is_empty() {
-        return None;
+/// An interval that contains the median of the clocks of so many coordinators, if most of them
+/// answered and agree; and those that stand apart.
+fn agree(
+    coordinators: usize,
+    samples: &[Sample],
+    now: Moment,
+) -> (Option<Interval>, Vec<Arc<str>>) {
+    let answers = by_coordinator(samples, now);
+    let Some((low, high)) = median(&answers) else { return (None, Vec::new()) };
+    let within = AGREE_WITHIN.as_micros() as i64;
+    let agrees = |it: &Interval| it.low <= high + within && it.high >= low - within;
+    let (near, apart): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(_, it)| agrees(it));
+    let is_most = near.len() * 2 > coordinators;
+    let hull = near.iter().map(|(_, it)| *it).reduce(Interval::hull).filter(|_| is_most);
+    // Where no majority agrees nobody can say who is wrong.
+    let apart = apart.into_iter().map(|(name, _)| name).filter(|_| is_most).collect();
+    (hull, apart)
+}
+
+/// What each coordinator says, as it is now. Answers of one that contradict each other are taken
+/// together: its clock was set between them.
+fn by_coordinator(samples: &[Sample], now: Moment) -> Vec<(Arc<str>, Interval)> {
+    let mut answers: Vec<(Arc<str>, Interval)> = Vec::new();
+    for sample in samples {
+        let Some(interval) = sample.interval().map(|it| it.aged(now)) else { continue };
+        match answers.iter_mut().find(|(name, _)| *name == sample.coordinator) {
+            Some((_, known)) => {
+                *known = known.intersect(interval).unwrap_or_else(|| known.hull(interval));
+            }
+            None => answers.push((Arc::clone(&sample.coordinator), interval)),
+        }
     }
-    let sorted = |end: fn(&Offset) -> i64| {
-        let mut ends: Vec<i64> = offsets.iter().map(end).collect();
+    answers
+}
+
+/// The medians of the ends; of an even number the outer ones.
+fn median(answers: &[(Arc<str>, Interval)]) -> Option<(i64, i64)> {
+    let sorted = |end: fn(&Interval) -> i64| {
+        let mut ends: Vec<i64> = answers.iter().map(|(_, it)| end(it)).collect();
         ends.sort_unstable();
         ends
     };
-    // Of an even number the outer ones: what most answers hold lies between them.
-    let low = sorted(|offset| offset.low)[(offsets.len() - 1) / 2];
-    let high = sorted(|offset| offset.high)[offsets.len() / 2];
-    let within = AGREE_WITHIN.as_micros() as i64;
-    let agrees = |it: &&Offset| it.low <= high + within && it.high >= low - within;
-    let agreeing = offsets.iter().filter(agrees).count();
-    (agreeing >= AGREEING).then_some(Offset { low, high })
+    let low = *sorted(|it| it.low).get(answers.len().saturating_sub(1) / 2)?;
+    Some((low, *sorted(|it| it.high).get(answers.len() / 2)?))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::OFF_MAX;
+use super::UNCERTAINTY_MAX;
 use crate::domain::{Micros, Moment};
 
 /// How far one clock is ahead of another, in microseconds; below zero it is behind. The two were not
@@ -84,6 +84,11 @@ pub enum Doubt {
     Unanswered,
     /// The machine's wall clock stepped.
     Stepped,
+    /// The answers contradict what was known before: the reference jumped, or the machine's
+    /// monotonic clock is wrong.
+    Contradicted,
+    /// It is known, but not closely enough.
+    Unsure,
 }
 
 impl fmt::Display for Doubt {
@@ -92,6 +97,8 @@ impl fmt::Display for Doubt {
             Self::Unasked => "the store was not asked for its time with success yet",
             Self::Unanswered => "too few answers about the store's time came in time and agreed",
             Self::Stepped => "the machine's wall clock stepped",
+            Self::Contradicted => "the store's time does not fit what was known of it before",
+            Self::Unsure => "the store's answers about its time leave more than 2500 ms open",
         })
     }
 }
@@ -118,9 +125,8 @@ impl Verdict {
         match self {
             Self::Known => None,
             Self::Off(by) => Some(format!(
-                "this node's clock is {by}, at most {} ms are allowed: set the machine's clock, the \
-                 node follows it",
-                OFF_MAX.as_millis(),
+                "this node's clock is {by}, at most {} ms are allowed: set the machine's clock",
+                UNCERTAINTY_MAX.as_millis(),
             )),
             Self::Unknown { why, since } => Some(format!(
                 "this node's clock is not known to be right for {} s: {why}",

@@ -54,16 +54,12 @@ impl fmt::Display for Micros {
     }
 }
 
-/// How far ahead of the wall clock a seen time may be and still be adopted: two nodes at the two
-/// ends of the proof's 5 s offset, and a second for the way.
-pub const ADOPTION_LIMIT: Duration = Duration::from_secs(11);
-
 /// What became of a time that the clock was shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Observed {
     /// Later ids will be above it.
     Adopted,
-    /// Too far ahead of the wall clock: somebody's clock is wrong, and it is not followed.
+    /// Above what is believed: it is not followed.
     Refused,
 }
 
@@ -94,9 +90,10 @@ impl HybridClock {
         self.last.fetch_max(wall.0, Ordering::AcqRel).max(wall.0).into()
     }
 
-    /// Shows the clock the time of an id that this node delivered, served or was told of.
-    pub fn observe(&self, seen: Micros, wall: Micros) -> Observed {
-        if seen.since(wall) > ADOPTION_LIMIT {
+    /// Shows the clock the time of an id that this node delivered, served or was told of, which is
+    /// believed up to a time.
+    pub fn observe(&self, seen: Micros, believed: Micros) -> Observed {
+        if seen > believed {
             return Observed::Refused;
         }
         self.last.fetch_max(seen.0, Ordering::AcqRel);
@@ -110,15 +107,12 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_time_over_11_s_ahead_is_not_followed() {
+    fn a_time_above_what_is_believed_is_not_followed() {
         let clock = HybridClock::default();
-        let wall = Micros(1_000_000_000);
-        assert_eq!(clock.observe(wall + ADOPTION_LIMIT, wall), Observed::Adopted);
-        assert_eq!(
-            clock.observe(wall + ADOPTION_LIMIT + Duration::from_micros(1), wall),
-            Observed::Refused
-        );
-        assert_eq!(clock.issue(wall), wall + ADOPTION_LIMIT + Duration::from_micros(1));
+        let (wall, believed) = (Micros(1_000_000), Micros(3_000_000));
+        assert_eq!(clock.observe(believed, believed), Observed::Adopted);
+        assert_eq!(clock.observe(Micros(believed.0 + 1), believed), Observed::Refused);
+        assert_eq!(clock.issue(wall), Micros(believed.0 + 1));
     }
 
     #[test]
@@ -157,7 +151,8 @@ mod tests {
                 let wall = Micros(wall);
                 if observe {
                     let seen = Micros(wall.0 + ahead);
-                    if clock.observe(seen, wall) == Observed::Adopted { floor = floor.max(seen); }
+                    let believed = Micros(wall.0 + 11_000_000);
+                    if clock.observe(seen, believed) == Observed::Adopted { floor = floor.max(seen); }
                 } else {
                     let issued = clock.issue(wall);
                     prop_assert!(issued > floor && issued > wall);

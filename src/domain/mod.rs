@@ -12,9 +12,9 @@ mod pattern_index;
 mod subject;
 mod token;
 
-pub use clock::{ADOPTION_LIMIT, HybridClock, Micros, Observed};
+pub use clock::{HybridClock, Micros, Observed};
 pub use conversation::{Conversation, ConversationError};
-pub use membership::{Membership, NotAMembership, Past, Role, Room};
+pub use membership::{MemberState, Membership, NEVER, NotAMembership, Past, Role, Room};
 pub use message::{Message, MessageId, NONCE_BYTES_MAX};
 pub use moment::{Moment, Now};
 pub use pattern::{Pattern, Reach};

@@ -12,6 +12,7 @@ use crate::bus::{Envelope, Kind};
 use crate::delivery::Via;
 use crate::domain::{Key, Membership, MessageId, Micros, Subject};
 use crate::layout::key_hash;
+use crate::proof::Affiliation;
 
 /// Those that a publish is for.
 pub type Audience = SmallVec<[Rc<Session>; 4]>;
@@ -113,7 +114,7 @@ impl Hub {
     fn is_reached(&self, session: &Session, key: &Key) -> bool {
         let inside = |room: &str| {
             let rooms = self.affiliations(&session.user);
-            rooms.and_then(|rooms| rooms.get(room)).is_some_and(|known| known.inside)
+            rooms.and_then(|rooms| rooms.get(room)).is_some_and(Affiliation::is_inside)
         };
         key.as_user() == Some(session.user.as_str()) || key.as_room().is_some_and(inside)
     }

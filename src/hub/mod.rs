@@ -28,7 +28,9 @@ use self::overheard::Overheard;
 use self::people::People;
 use crate::domain::{Key, Membership, MessageId, Micros, Pattern, Reach, RoomId, UserId};
 use crate::layout::key_hash;
-use crate::proof::{self, Affiliations, Applied, Due, Learned, Place, Reading, RoundKind, Viewed};
+use crate::proof::{
+    self, Affiliation, Affiliations, Applied, Due, Learned, Place, Reading, RoundKind, Viewed,
+};
 use crate::roster::Rules;
 
 pub use audience::Audience;
@@ -165,7 +167,7 @@ impl Hub {
     /// Whether a user with sessions here is known to be in a room.
     pub fn is_inside(&self, user: &UserId, room: &RoomId) -> bool {
         self.affiliations(user)
-            .is_some_and(|rooms| rooms.get(room.as_str()).is_some_and(|known| known.inside))
+            .is_some_and(|rooms| rooms.get(room.as_str()).is_some_and(Affiliation::is_inside))
     }
 
     /// The rooms of a user with sessions here.

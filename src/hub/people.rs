@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::SessionId;
 use crate::domain::{Membership, RoomId, UserId};
-use crate::proof::{Affiliations, Applied, Learned, Place};
+use crate::proof::{Affiliation, Affiliations, Applied, Learned, Place};
 use crate::roster::Rules;
 
 /// A user's place among the people of a worker.
@@ -72,7 +72,7 @@ impl People {
     pub(super) fn learn(&mut self, news: &Membership, place: Place, learned: Learned) -> Applied {
         let Some(&id) = self.by_user.get(&news.user) else { return Applied::Stale };
         let rooms = &mut self.places[id as usize].rooms;
-        let was = rooms.get(news.room.as_str()).is_some_and(|known| known.inside);
+        let was = rooms.get(news.room.as_str()).is_some_and(Affiliation::is_inside);
         let applied = rooms.apply(news, place, learned);
         match applied {
             Applied::Joined if !was => {

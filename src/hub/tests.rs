@@ -9,7 +9,7 @@ use super::*;
 use crate::auth::{Principal, Role};
 use crate::bus::{BootId, Envelope, Kind, StoreTag};
 use crate::delivery::Via;
-use crate::domain::{Class, Key, Subject};
+use crate::domain::{Class, Key, MemberState, Subject};
 use crate::socket::{Link, Share};
 
 mod slices;
@@ -336,14 +336,10 @@ fn agrees_with_a_naive_list() {
 }
 
 fn membership(room: &str, user: &str, inside: bool, joined: u64, stamp: u64) -> Membership {
-    Membership {
-        room: RoomId::parse(room).unwrap(),
-        user: UserId::parse(user).unwrap(),
-        inside,
-        role: crate::domain::Role::Member,
-        joined: MessageId::first_of(Micros(joined)),
-        stamp: MessageId::first_of(Micros(stamp)),
-    }
+    let at = |time| MessageId::first_of(Micros(time));
+    let state = MemberState::UNKNOWN.add(crate::domain::Role::Member, at(joined));
+    let state = if inside { state } else { state.remove(at(stamp)) };
+    Membership { room: RoomId::parse(room).unwrap(), user: UserId::parse(user).unwrap(), state }
 }
 
 fn room_message(time: u64) -> Envelope {
@@ -406,7 +402,7 @@ fn a_change_is_news_to_the_other_members_once() {
         let news = membership("r", "bob", false, 10, 20);
         let about = news.to_string();
         let copy = |key| {
-            let id = news.stamp.to_bytes();
+            let id = news.stamp().to_bytes();
             Envelope { id, ..envelope(Kind::Membership, &[key], &about) }
         };
         assert_eq!(hub.deliver(&copy("user.bob"), Via::Here, None).handed, 0);
@@ -425,7 +421,7 @@ fn who_left_between_two_slices_has_neither_messages_nor_events_nor_news_of_the_r
             hub.learn(&membership("r", user, true, 10, 10), Learned::First);
         }
         let news = membership("r", "dan", true, 10, 21);
-        let id = news.stamp.to_bytes();
+        let id = news.stamp().to_bytes();
         let of_room = |kind, about| Envelope { id, ..envelope(kind, &["room.r"], about) };
         let copies = [
             room_message(20),

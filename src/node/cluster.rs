@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::backends::{BackendError, close_store, memory_bus, open_store, redis_bus};
 use super::plan::NodePlan;
 use super::start::{Node, StartError};
+use crate::clock::MachineClock;
 use crate::config::{Config, Mistakes};
 use crate::store::Store;
 
@@ -117,7 +118,12 @@ impl Cluster {
                 _ => redis_bus(&config),
             };
             let (config, store) = (Arc::new(config), Arc::clone(&store));
-            nodes.push(Node::start(&NodePlan { config, bus, store })?);
+            nodes.push(Node::start(&NodePlan {
+                config,
+                bus,
+                store,
+                machine: MachineClock::default(),
+            })?);
         }
         Ok(Self { nodes, store, drain: first.timeouts.drain })
     }

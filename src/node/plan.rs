@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::auth::{TokenKey, TokenRules, Verifier};
 use crate::bus::Bus;
+use crate::clock::MachineClock;
 use crate::config::{AuthConfig, Config, CreatePolicy, DirectPolicy, LayoutConfig};
 use crate::hub::SessionBounds;
 use crate::layout::{BucketCount, Buckets, Layout, Layouts};
@@ -28,6 +29,8 @@ pub struct NodePlan {
     pub bus: Arc<dyn Bus>,
     /// Where messages live.
     pub store: Arc<dyn Store>,
+    /// The machine's wall clock.
+    pub machine: MachineClock,
 }
 
 impl NodePlan {

@@ -14,9 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::backends::limits;
 use super::plan::NodePlan;
 use crate::bus::{BootId, StoreTag};
-use crate::clock::{Doubt, Verdict, WallClock};
+use crate::clock::{SharedClocks, WallClock};
 use crate::delivery::{Dispatcher, Inboxes, Wants};
-use crate::domain::HybridClock;
 use crate::http::{ClientPortBounds, Places, Readiness, serve_operator};
 use crate::interest::{Interest, Linger, Taps};
 use crate::layout::ShardIndex;
@@ -29,7 +28,6 @@ use crate::router::{Errands, Services};
 use crate::session::Arrival;
 use crate::socket::Budget;
 use crate::steward::{Standing, Steward, StewardPlan};
-use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::worker::Worker;
 
@@ -168,13 +166,12 @@ fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartErro
     bound.map_err(|error| StartError::Listen { key, address, error })
 }
 
-/// The node's time. It is right where nobody else has one; else that is to be shown first.
-fn wall_clock(store: &dyn Store) -> WallClock {
-    let clock = WallClock::starting_at(store.floor());
-    if store.has_clock() {
-        clock.judge(Verdict::Unknown { why: Doubt::Unasked, since: clock.moment() });
-    }
-    clock
+/// The clocks of the node: those that it shares with all others on its store, or its own, which the
+/// store's coordinators set.
+fn clocks(plan: &NodePlan) -> SharedClocks {
+    let own =
+        || SharedClocks { wall: WallClock::to_be_set(plan.machine.clone()), ids: Arc::default() };
+    plan.store.shared_clocks().unwrap_or_else(own)
 }
 
 /// How a node's threads end together.
@@ -224,15 +221,15 @@ impl Parts {
             Arc::clone(&view),
             Arc::clone(&metrics),
         );
-        let floor = plan.store.floor();
+        let SharedClocks { wall, ids } = clocks(plan);
         let identity = plan.store.identity();
         let services = Arc::new(Services {
             node: config.node.name.clone(),
             boot: BootId::random(),
             store_tag: StoreTag(identity.id.0),
             store: Arc::clone(&plan.store),
-            clock: HybridClock::starting_at(floor),
-            wall: wall_clock(&*plan.store),
+            clock: ids,
+            wall,
             layouts,
             channels: Channels::new(&config.namespace),
             interest: Arc::new(interest),

@@ -1,15 +1,15 @@
 //! Where one user stands with rooms, as one worker knows it.
 //!
-//! What is known comes in any order, by notices, resumes and repairs: of two memberships of one room
-//! the one with the larger stamp counts. So one that says `out` is kept, lest an older `in` that
-//! comes late brings the user back.
+//! What is known comes in any order, by notices, resumes and repairs, and merges register by
+//! register ([`MemberState`]). So a membership that says that the user is out is kept: an older add
+//! that comes late must not bring the user back.
 //!
 //! A user who is added while he has sessions is owed what is acknowledged above the stamp, and what
 //! came before the notice was not delivered to him. Until that is read, the room is *pending*: it
 //! has a footing of its own, and no cursor of his sessions goes above it.
 
 use super::{Footing, Place, Reading, RoundKind, Viewed};
-use crate::domain::{Membership, MessageId, Micros, Role, RoomId};
+use crate::domain::{MemberState, Membership, MessageId, Micros, RoomId};
 use crate::roster::{Rule, Rules};
 
 /// How a membership came to be known.
@@ -40,16 +40,22 @@ pub enum Applied {
 pub struct Affiliation {
     /// The room.
     pub room: RoomId,
-    /// When he joined last.
-    pub joined: MessageId,
-    /// What he may do.
-    pub role: Role,
-    /// Whether he is in it.
-    pub inside: bool,
-    /// When that was said.
-    pub stamp: MessageId,
+    /// What was said of it.
+    pub state: MemberState,
     /// The place in the order of deliveries from which on he has what is delivered to the room.
     place: Place,
+}
+
+impl Affiliation {
+    /// Whether the user is in it.
+    pub fn is_inside(&self) -> bool {
+        self.state.is_inside()
+    }
+
+    /// Nothing at or below is owed to the user.
+    pub fn joined(&self) -> MessageId {
+        self.state.joined()
+    }
 }
 
 /// A room that is read for after its member joined.
@@ -97,7 +103,7 @@ impl Affiliations {
 
     /// The rooms that he is in.
     pub fn inside(&self) -> impl Iterator<Item = &Affiliation> {
-        self.rooms.iter().filter(|known| known.inside)
+        self.rooms.iter().filter(|known| known.is_inside())
     }
 
     /// How many rooms anything is known of.
@@ -115,26 +121,18 @@ impl Affiliations {
     pub fn apply(&mut self, news: &Membership, place: Place, learned: Learned) -> Applied {
         let at = self.find(news.room.as_str());
         let known = at.ok().map(|at| self.rooms[at].clone());
-        let larger = self.rules.on(Rule::LargerStamp);
-        let is_old = |known: &Affiliation| known.stamp >= news.stamp;
-        let is_stale = |known: &Affiliation| is_old(known) && (larger || known.stamp == news.stamp);
-        if known.as_ref().is_some_and(is_stale) {
+        let state = known.as_ref().map_or(news.state, |known| self.merged(known.state, news.state));
+        if known.as_ref().is_some_and(|known| known.state == state) {
             return Applied::Stale;
         }
-        let was = known.as_ref().filter(|known| known.inside);
-        let joined = news.inside && was.is_none_or(|was| was.joined != news.joined);
+        let was = known.as_ref().filter(|known| known.is_inside());
+        let inside = state.is_inside();
+        let joined = inside && was.is_none_or(|was| was.joined() != state.joined());
         let place = was.filter(|_| !joined).map_or(place, |was| was.place);
-        let affiliation = Affiliation {
-            room: news.room.clone(),
-            joined: news.joined,
-            role: news.role,
-            inside: news.inside,
-            stamp: news.stamp,
-            place,
-        };
-        let left = was.is_some() && !news.inside;
+        let affiliation = Affiliation { room: news.room.clone(), state, place };
+        let left = was.is_some() && !inside;
         match at {
-            Ok(at) if !news.inside && !self.rules.on(Rule::OutRemembered) => {
+            Ok(at) if !inside && !self.rules.on(Rule::OutRemembered) => {
                 self.rooms.remove(at);
             }
             Ok(at) => self.rooms[at] = affiliation,
@@ -144,7 +142,7 @@ impl Affiliations {
             self.pending.retain(|pending| pending.room != news.room);
         }
         if joined && learned == Learned::News {
-            self.pend(news);
+            self.pend(&news.room, state.joined());
         }
         match (joined, left) {
             (true, _) => Applied::Joined,
@@ -153,17 +151,20 @@ impl Affiliations {
         }
     }
 
-    fn pend(&mut self, news: &Membership) {
-        let below = Micros(news.joined.time().0.saturating_sub(1));
+    fn merged(&self, known: MemberState, news: MemberState) -> MemberState {
+        if self.rules.on(Rule::Merged) { known.merge(news) } else { news }
+    }
+
+    fn pend(&mut self, room: &RoomId, joined: MessageId) {
+        let below = Micros(joined.time().0.saturating_sub(1));
         let footing = Footing::new(below, self.rules);
-        let (room, joined) = (news.room.clone(), news.joined);
-        self.pending.push(Pending { room, joined, footing });
+        self.pending.push(Pending { room: room.clone(), joined, footing });
     }
 
     /// Whether a message of a room is the user's: he is in it, and joined before.
     pub fn is_owed(&self, room: &str, id: MessageId) -> bool {
         let bounded = self.rules.on(Rule::JoinedBound);
-        self.get(room).is_some_and(|known| known.inside && (id > known.joined || !bounded))
+        self.get(room).is_some_and(|known| known.is_inside() && (id > known.joined() || !bounded))
     }
 
     /// The place from which on a session of the user, registered at `session`, has what is delivered
@@ -230,22 +231,28 @@ impl Affiliations {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::UserId;
+    use crate::domain::{Role, UserId};
     use crate::proof::{Handed, View};
 
     fn id(time: u64) -> MessageId {
         MessageId::first_of(Micros(time))
     }
 
-    fn row(inside: bool, joined: u64, stamp: u64) -> Membership {
-        Membership {
-            room: RoomId::parse("r").unwrap(),
-            user: UserId::parse("u").unwrap(),
-            inside,
-            role: Role::Member,
-            joined: id(joined),
-            stamp: id(stamp),
-        }
+    /// What was said by an add at a time, and by a removal of one who joined then.
+    fn added(joined: u64) -> Membership {
+        of(MemberState::UNKNOWN.add(Role::Member, id(joined)))
+    }
+
+    fn removed(joined: u64, at: u64) -> Membership {
+        of(added(joined).state.remove(id(at)))
+    }
+
+    fn added_again(joined: u64, left: u64, at: u64) -> Membership {
+        of(removed(joined, left).state.add(Role::Member, id(at)))
+    }
+
+    fn of(state: MemberState) -> Membership {
+        Membership { room: RoomId::parse("r").unwrap(), user: UserId::parse("u").unwrap(), state }
     }
 
     fn fresh() -> Affiliations {
@@ -259,27 +266,42 @@ mod tests {
     #[test]
     fn an_older_in_brings_nobody_back() {
         let mut rooms = fresh();
-        assert_eq!(apply(&mut rooms, &row(true, 10, 10)), Applied::Joined);
-        assert_eq!(apply(&mut rooms, &row(false, 10, 20)), Applied::Left);
-        assert_eq!(apply(&mut rooms, &row(true, 10, 15)), Applied::Stale);
+        assert_eq!(apply(&mut rooms, &added(10)), Applied::Joined);
+        assert_eq!(apply(&mut rooms, &removed(10, 20)), Applied::Left);
+        assert_eq!(apply(&mut rooms, &added(10)), Applied::Stale);
+        assert_eq!(apply(&mut rooms, &added(15)), Applied::Kept, "it was removed since");
         assert!(!rooms.is_owed("r", id(30)));
         assert_eq!(rooms.cap(), None, "who left waits for nothing");
-        assert_eq!(apply(&mut rooms, &row(true, 40, 40)), Applied::Joined);
+        assert_eq!(apply(&mut rooms, &added_again(10, 20, 40)), Applied::Joined);
         assert!(!rooms.is_owed("r", id(40)) && rooms.is_owed("r", id(41)));
     }
 
     #[test]
     fn an_out_that_comes_first_is_remembered() {
         let mut rooms = fresh();
-        assert_eq!(apply(&mut rooms, &row(false, 10, 20)), Applied::Kept);
-        assert_eq!(apply(&mut rooms, &row(true, 10, 10)), Applied::Stale);
+        assert_eq!(apply(&mut rooms, &removed(10, 20)), Applied::Kept);
+        assert_eq!(apply(&mut rooms, &added(10)), Applied::Stale);
         assert_eq!(rooms.inside().count(), 0);
+    }
+
+    /// Two nodes add the same user at once. Both are answered, so what is sent behind the first
+    /// answer is owed, whichever notice comes first.
+    #[test]
+    fn of_two_equal_adds_the_smaller_stamp_is_when_the_user_joined() {
+        for order in [[10, 20], [20, 10]] {
+            let mut rooms = fresh();
+            let applied = order.map(|joined| apply(&mut rooms, &added(joined)));
+            let joined_earlier = if order[0] == 20 { Applied::Joined } else { Applied::Kept };
+            assert_eq!(applied, [Applied::Joined, joined_earlier]);
+            assert!(!rooms.is_owed("r", id(10)) && rooms.is_owed("r", id(11)));
+            assert_eq!(rooms.cap(), Some(Micros(9)), "it is read from the earlier one on");
+        }
     }
 
     #[test]
     fn no_cursor_goes_above_a_joining_until_it_is_read() {
         let (mut rooms, view) = (fresh(), View::default());
-        apply(&mut rooms, &row(true, 100, 100));
+        apply(&mut rooms, &added(100));
         assert_eq!(rooms.cap(), Some(Micros(99)));
         let due = rooms.due().next().unwrap();
         let frozen = Reading::begin(Micros(90), view.look(), true);
@@ -297,10 +319,10 @@ mod tests {
     fn a_read_for_an_earlier_joining_settles_nothing() {
         let (mut rooms, view) = (fresh(), View::default());
         view.heal(view.breaks());
-        apply(&mut rooms, &row(true, 100, 100));
+        apply(&mut rooms, &added(100));
         let due = rooms.due().next().unwrap();
-        apply(&mut rooms, &row(false, 100, 150));
-        apply(&mut rooms, &row(true, 200, 200));
+        apply(&mut rooms, &removed(100, 150));
+        apply(&mut rooms, &added_again(100, 150, 200));
         rooms.read(&due, Reading::begin(Micros(90), view.look(), true), view.look(), Micros(0));
         assert_eq!(rooms.cap(), Some(Micros(199)));
     }
@@ -308,13 +330,13 @@ mod tests {
     #[test]
     fn a_role_changes_nothing_else() {
         let (mut rooms, mut handed) = (fresh(), Handed::new(9, Rules::default()));
-        rooms.apply(&row(true, 10, 10), handed.place(), Learned::First);
+        rooms.apply(&added(10), handed.place(), Learned::First);
         assert_eq!(rooms.cap(), None, "the first read covers it");
         let joined_at = handed.place();
         handed.note(id(11), 1);
-        let owner = Membership { role: Role::Owner, ..row(true, 10, 20) };
+        let owner = of(added(10).state.add(Role::Owner, id(20)));
         assert_eq!(rooms.apply(&owner, handed.place(), Learned::News), Applied::Kept);
-        assert_eq!(rooms.get("r").unwrap().role, Role::Owner);
+        assert_eq!(rooms.get("r").unwrap().state.role, Role::Owner);
         assert_eq!(rooms.place("r", Place::default()), joined_at);
     }
 
@@ -323,7 +345,7 @@ mod tests {
         let (mut rooms, mut handed) = (fresh(), Handed::new(9, Rules::default()));
         let session = handed.place();
         handed.note(id(120), 1);
-        rooms.apply(&row(true, 100, 100), handed.place(), Learned::News);
+        rooms.apply(&added(100), handed.place(), Learned::News);
         assert!(handed.had(id(120), 1, session));
         assert!(!handed.had(id(120), 1, rooms.place("r", session)));
     }

@@ -300,14 +300,15 @@ pub enum ServerFrame<'a> {
 impl<'a> ServerFrame<'a> {
     /// The frame that tells a membership.
     pub fn of_membership(news: &'a Membership) -> Self {
-        let Membership { room, user, inside, role, stamp, .. } = news;
+        let Membership { room, user, state } = news;
+        let is_inside = state.is_inside();
         let news = MemberNews {
             conversation: format!("room.{room}"),
             user: user.as_str(),
-            role: inside.then_some(*role),
-            at: stamp.time().millis(),
+            role: is_inside.then_some(state.role),
+            at: state.stamp().time().millis(),
         };
-        if *inside { Self::Joined(news) } else { Self::Left(news) }
+        if is_inside { Self::Joined(news) } else { Self::Left(news) }
     }
 }
 

@@ -87,8 +87,8 @@ pub enum Rule {
     GapByAge,
     /// A fenced incarnation says that it left.
     LeftAfterFence,
-    /// Of two memberships of a user in a room the one with the larger stamp counts.
-    LargerStamp,
+    /// What is known of a user and a room merges, in whatever order it comes.
+    Merged,
     /// Who left is remembered.
     OutRemembered,
     /// No cursor goes above a joining until what came after it is read.
@@ -142,7 +142,7 @@ impl Rule {
         Self::RunNone,
         Self::GapByAge,
         Self::LeftAfterFence,
-        Self::LargerStamp,
+        Self::Merged,
         Self::OutRemembered,
         Self::JoinHold,
         Self::JoinedBound,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Direct, Router, Services};
-use crate::domain::{Conversation, Membership, MessageId, Past, Room, RoomId, UserId};
+use crate::domain::{Conversation, MemberState, Membership, MessageId, Past, Room, RoomId, UserId};
 use crate::protocol::{Code, Refusal};
 use crate::store::{AppendError, Pending, ReadError};
 
@@ -31,11 +31,8 @@ impl Router {
     pub(super) fn still_inside(&self, seen: &Membership) -> Result<MessageId, Refusal> {
         let hub = self.hub.borrow();
         let known = hub.affiliations(&seen.user).and_then(|rooms| rooms.get(seen.room.as_str()));
-        match known.filter(|known| known.stamp > seen.stamp) {
-            Some(known) if !known.inside => Err(no_such_conversation()),
-            Some(known) => Ok(known.joined),
-            None => Ok(seen.joined),
-        }
+        let state = known.map_or(seen.state, |known| seen.state.merge(known.state));
+        if state.is_inside() { Ok(state.joined()) } else { Err(no_such_conversation()) }
     }
 }
 
@@ -110,6 +107,16 @@ impl Services {
         Ok(Sight { hidden: hidden_upto(&row, &membership), membership: Some(membership) })
     }
 
+    /// What was said of a user and a room, members or not.
+    pub(super) async fn member_state(
+        &self,
+        room: &RoomId,
+        user: &UserId,
+    ) -> Result<MemberState, Refusal> {
+        let known = self.answer(self.store.membership(room, user)).await?;
+        Ok(known.map_or(MemberState::UNKNOWN, |known| known.state))
+    }
+
     /// Where a user stands with a room that he is in.
     pub(super) async fn place_in(
         &self,
@@ -117,7 +124,7 @@ impl Services {
         user: &UserId,
     ) -> Result<Membership, Refusal> {
         let membership = self.answer(self.store.membership(room, user)).await?;
-        membership.filter(|membership| membership.inside).ok_or_else(no_such_conversation)
+        membership.filter(Membership::is_inside).ok_or_else(no_such_conversation)
     }
 }
 
@@ -147,7 +154,7 @@ pub(super) fn append_refusal(error: AppendError) -> Refusal {
 
 /// Up to where a room's past is hidden from a member, if any of it is.
 pub(super) fn hidden_upto(room: &Room, membership: &Membership) -> Option<MessageId> {
-    (room.past == Past::Joined).then_some(membership.joined)
+    (room.past == Past::Joined).then_some(membership.joined())
 }
 
 /// What is not there and what is not the caller's get the same answer.

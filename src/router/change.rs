@@ -1,10 +1,28 @@
 //! A change of a membership: a send without a body. Its stamp is an id of the clock that stands in
 //! the ledger like any other, so no watermark passes it before every node has heard of it.
+//!
+//! # An add
+//!
+//! What it promises is that the new member gets what is sent behind its answer, and that nothing
+//! acknowledged before it was asked for is theirs. `clock` has the argument; the steps are:
+//!
+//! 1. The member's row and the room's newest message are read at quorum, and the stamp is issued
+//!    above both.
+//! 2. Who comes back follows a removal. That removal is written once more before the row is read
+//!    again: an add that runs beside this one then sees it, or is seen.
+//! 3. Behind the write the row is read again. Where it shows a removal that this add had not seen,
+//!    the joining is written as one that follows it. So of adds at the same time each finds the
+//!    others' joining or leaves its own, and the smallest stamp stays.
+//! 4. Notices go out, and the answer waits until the lower end of the clock has passed the stamp.
+//!
+//! A repeat finds the user inside and does all of this but a new joining: whether the first call
+//! was ever announced the rows do not say.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use smallvec::SmallVec;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Router;
 use super::access::append_refusal;
@@ -12,50 +30,91 @@ use super::membership::MEMBERSHIPS_MAX;
 use super::road::doubt;
 use super::rooms::ROOMS_MAX;
 use crate::bus::{Envelope, Kind};
-use crate::domain::{Key, Membership, MessageId, Role, RoomId, UserId};
+use crate::clock::PASSING_MAX;
+use crate::domain::{Key, MemberState, Membership, MessageId, NEVER, Role, RoomId, UserId};
 use crate::proof::{ACK_LIMIT, Doubt, Judgement, Ticket};
 use crate::protocol::{Code, Refusal, ServerFrame};
 
+/// Between two looks at a clock that is waited for, at most.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 impl Router {
-    /// Adds a member with a role, gives him another one, or removes him (`None`). Repeating a call
-    /// writes both rows again, which repairs what an earlier one left half done.
-    pub(super) async fn change_member(
+    /// Adds a member with a role, or changes the role of one. Answered once everything issued later,
+    /// anywhere, is above the stamp. Repeating a call writes all rows again, which repairs what an
+    /// earlier one left half done.
+    pub(super) async fn add_member(
         self: &Rc<Self>,
         room: &RoomId,
         user: &UserId,
-        role: Option<Role>,
+        role: Role,
+    ) -> Result<Membership, Refusal> {
+        let added = self.add_unanswered(room, user, role).await?;
+        self.until_passed(added.stamp()).await?;
+        Ok(added)
+    }
+
+    /// The same, announced and not to be answered before [`Self::until_passed`] its stamp.
+    pub(super) async fn add_unanswered(
+        self: &Rc<Self>,
+        room: &RoomId,
+        user: &UserId,
+        role: Role,
     ) -> Result<Membership, Refusal> {
         self.services.must_know_the_time()?;
-        let known = self.services.answer(self.services.store.membership(room, user)).await?;
-        if let Some(known) = &known {
-            self.merge(known.stamp)?;
-        }
-        let inside = known.as_ref().is_some_and(|known| known.inside);
-        if role.is_some() && !inside {
+        let known = self.state_before_an_add(room, user).await?;
+        let (stamp, ticket) = self.issue()?;
+        let member = |state| Membership { room: room.clone(), user: user.clone(), state };
+        let own = if known.is_inside() { known.joined() } else { stamp };
+        let storing = self.store_add(member(known.add(role, stamp)), own);
+        // Given up on, the writes go on: it is the outcome that is unknown.
+        let stored = timeout(ACK_LIMIT, storing).await.unwrap_or_else(|_| Err(doubt(Doubt::Late)));
+        self.announced(stored, ticket)
+    }
+
+    /// Removes a member. It is announced, and answered at once: who is out sees nothing, whatever
+    /// its id.
+    pub(super) async fn take_out(
+        self: &Rc<Self>,
+        room: &RoomId,
+        user: &UserId,
+    ) -> Result<(), Refusal> {
+        self.services.must_know_the_time()?;
+        let known = self.services.member_state(room, user).await?;
+        self.merge(known.stamp())?;
+        let (stamp, ticket) = self.issue()?;
+        let member = |state| Membership { room: room.clone(), user: user.clone(), state };
+        let storing = self.store_membership(member(MemberState::removal(stamp)));
+        let stored = timeout(ACK_LIMIT, storing).await.unwrap_or_else(|_| Err(doubt(Doubt::Late)));
+        self.announced(stored.map(|()| member(known.remove(stamp))), ticket).map(drop)
+    }
+
+    /// Where a user stands before an add, with everything read that its stamp must be above.
+    async fn state_before_an_add(
+        &self,
+        room: &RoomId,
+        user: &UserId,
+    ) -> Result<MemberState, Refusal> {
+        let mut known = self.services.member_state(room, user).await?;
+        if !known.is_inside() {
             self.must_have_room_for_one_more(user).await?;
         }
-        let (stamp, ticket) = self.issue()?;
-        let was = known.as_ref();
-        let membership = Membership {
-            room: room.clone(),
-            user: user.clone(),
-            inside: role.is_some(),
-            role: role.or(was.map(|was| was.role)).unwrap_or(Role::Member),
-            joined: joined(was, role.is_some(), stamp),
-            stamp,
-        };
-        let stored = self.store_membership(&membership).await;
-        let changed = stored.and_then(|()| self.announce_membership(&membership, ticket));
-        if changed.is_err() {
-            self.publishers.abandon(ticket);
+        if !known.is_inside() && known.removed != NEVER {
+            let state = MemberState::removal(known.removed);
+            let removal = Membership { room: room.clone(), user: user.clone(), state };
+            self.services.written(self.services.store.put_membership(removal)).await?;
         }
-        changed.map(|()| membership)
+        // Read last: nothing lies between them and the stamp.
+        let head = self.services.answer(self.services.store.head(room));
+        let (state, head) = tokio::try_join!(self.services.member_state(room, user), head)?;
+        known = known.merge(state);
+        self.merge(known.stamp().max(head.unwrap_or(NEVER)))?;
+        Ok(known)
     }
 
     async fn must_have_room_for_one_more(&self, user: &UserId) -> Result<(), Refusal> {
         let rows =
             self.services.answer(self.services.store.memberships(user, MEMBERSHIPS_MAX)).await?;
-        let inside = rows.iter().filter(|row| row.inside).count();
+        let inside = rows.iter().filter(|row| row.is_inside()).count();
         if inside < ROOMS_MAX && rows.len() < MEMBERSHIPS_MAX {
             return Ok(());
         }
@@ -67,11 +126,42 @@ impl Router {
         Err(Refusal::new(Code::LimitReached, message))
     }
 
-    async fn store_membership(&self, membership: &Membership) -> Result<(), Refusal> {
-        let put = self.services.store.put_membership(membership.clone());
-        // Given up on, the write goes on: it is the outcome that is unknown.
-        let stored = timeout(ACK_LIMIT, put).await.map_err(|_elapsed| doubt(Doubt::Late))?;
-        stored.map_err(append_refusal)
+    /// Stores an add whose joining is `own`, and looks whether it follows the newest removal: what
+    /// is to be announced.
+    async fn store_add(
+        &self,
+        mut added: Membership,
+        own: MessageId,
+    ) -> Result<Membership, Refusal> {
+        loop {
+            self.store_membership(added.clone()).await?;
+            let stored = self.services.member_state(&added.room, &added.user).await;
+            // The add is stored: what is not known of others makes its own outcome unknown.
+            let stored = stored.map_err(|it| Refusal { code: Code::OutcomeUnknown, ..it })?;
+            added.state = added.state.merge(stored);
+            let Some(joining) = added.state.joining_behind_removal(own) else { return Ok(added) };
+            added.state = added.state.merge(joining);
+        }
+    }
+
+    async fn store_membership(&self, membership: Membership) -> Result<(), Refusal> {
+        self.services.store.put_membership(membership).await.map_err(append_refusal)
+    }
+
+    /// Announces what was stored; what was not publishes nothing.
+    fn announced(
+        self: &Rc<Self>,
+        stored: Result<Membership, Refusal>,
+        ticket: Ticket,
+    ) -> Result<Membership, Refusal> {
+        let announced = stored.and_then(|membership| {
+            self.announce_membership(&membership, ticket)?;
+            Ok(membership)
+        });
+        if announced.is_err() {
+            self.publishers.abandon(ticket);
+        }
+        announced
     }
 
     /// Tells the room's bucket, whose members it is news to, and the user's, whose sessions it
@@ -88,7 +178,7 @@ impl Router {
             tap_copy: false,
             boot: self.services.boot,
             store: self.services.store_tag,
-            id: membership.stamp.to_bytes(),
+            id: membership.stamp().to_bytes(),
             keys: [key].into_iter().collect(),
             about: about.as_str().into(),
             frame: frame.clone(),
@@ -106,12 +196,30 @@ impl Router {
         }
         Ok(())
     }
+
+    /// Waits until the lower end of this node's clock has passed a stamp: then every id that is
+    /// issued later, anywhere, is above it. It holds no ticket, so no watermark waits for it.
+    pub(super) async fn until_passed(&self, stamp: MessageId) -> Result<(), Refusal> {
+        let wall = &self.services.wall;
+        let until = Instant::now() + PASSING_MAX;
+        loop {
+            if !wall.is_known() {
+                return Err(outcome_unknown("this node lost the time while the add was announced"));
+            }
+            let left = stamp.time().since(wall.lower());
+            if left.is_zero() {
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                let message =
+                    format!("this node's clock did not pass the stamp in {PASSING_MAX:?}");
+                return Err(outcome_unknown(message));
+            }
+            sleep(left.clamp(Duration::from_millis(1), LOOK_AGAIN)).await;
+        }
+    }
 }
 
-/// When a member joined: now, unless he was in it already. Who leaves keeps when he had joined.
-fn joined(was: Option<&Membership>, enters: bool, stamp: MessageId) -> MessageId {
-    match was {
-        Some(was) if was.inside || !enters => was.joined,
-        _ => stamp,
-    }
+fn outcome_unknown(message: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
+    Refusal::new(Code::OutcomeUnknown, message)
 }

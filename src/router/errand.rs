@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::admission::{Admission, Places};
 use super::{Caller, Router};
+use crate::clock::PASSING_MAX;
 use crate::domain::Key;
 use crate::layout::worker_of;
 use crate::proof::ACK_LIMIT;
@@ -20,9 +21,10 @@ use crate::protocol::{Code, Refusal};
 pub const ERRANDS_MAX: usize = 1024;
 
 /// Answers of the store that a message or a change of a room or a member waits for one after the
-/// other, the acknowledgement under the lease apart: for who is added, whether the caller owns the
-/// room, the room, the membership as it was, and all of the user's rooms.
-const STORE_ANSWERS_MAX: u32 = 4;
+/// other, what is stored under the lease apart: for who is added, whether the caller owns the room,
+/// the room, the membership as it was, all of the user's rooms, the removal that is written again,
+/// and the membership beside the room's newest message.
+const STORE_ANSWERS_MAX: u32 = 6;
 
 /// Work for a worker, by what it works with.
 pub type Errand<R = Rc<Router>> = Box<dyn FnOnce(R) + Send>;
@@ -49,9 +51,9 @@ pub struct ErrandBounds {
 
 /// Above what the steps of an errand may take together, so that a step's own refusal comes first:
 /// by the bounds of an answer of the store and of the limiter. Pages and lists of events wait for more
-/// answers of the store than the four that are counted here: one is given up if they are slow.
+/// answers of the store than are counted here: one is given up if they are slow.
 pub fn errand_wait(store: Duration, limiter: Duration) -> Duration {
-    store * STORE_ANSWERS_MAX + limiter + ACK_LIMIT
+    store * STORE_ANSWERS_MAX + limiter + ACK_LIMIT + PASSING_MAX
 }
 
 /// The ways to a node's workers, and the places for requests.

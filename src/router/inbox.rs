@@ -116,7 +116,7 @@ impl Router {
         let Conversation::Room(room) = &entry.conversation else { return true };
         let Some(seen) = rooms.get(room) else { return true };
         let Ok(joined) = self.still_inside(seen) else { return false };
-        entry.last.take_if(|_| joined > seen.joined);
+        entry.last.take_if(|_| joined > seen.joined());
         true
     }
 
@@ -158,13 +158,13 @@ fn fitting(entries: &[InboxEntry], bytes: usize) -> usize {
 impl Services {
     async fn rooms(&self, user: &UserId) -> Result<Rooms, Refusal> {
         let rows = self.answer(self.store.memberships(user, MEMBERSHIPS_MAX)).await?;
-        let inside = rows.into_iter().filter(|membership| membership.inside);
+        let inside = rows.into_iter().filter(Membership::is_inside);
         Ok(inside.map(|membership| (membership.room.clone(), membership)).collect())
     }
 
     /// When rooms were active last: at their newest message, or when the user joined.
     async fn active_rooms(&self, rooms: &Rooms) -> Result<Vec<Place>, Refusal> {
-        let heads = rooms.values().map(|member| (member.room.clone(), member.joined));
+        let heads = rooms.values().map(|member| (member.room.clone(), member.joined()));
         let read = |(room, joined): (RoomId, MessageId)| {
             let head = self.store.head(&room);
             let bound = self.waits.store;

@@ -28,24 +28,32 @@ impl Router {
         let loaded = self.hub.borrow().is_loaded(&news.user);
         let learned = if loaded { Learned::News } else { Learned::First };
         let (applied, changed) = self.hub.borrow_mut().learn(news, learned);
+        let Some(known) = self.known(news).filter(|_| applied != Applied::Stale) else { return };
         match applied {
             Applied::Joined => {
                 if let Some(reach) = &changed {
                     self.wanted(reach);
                 }
                 if learned == Learned::News {
-                    self.tell_member(news);
-                    self.read_joined(news);
+                    self.tell_member(&known);
+                    self.read_joined(&known);
                 }
             }
             Applied::Left => {
                 if let Some(reach) = &changed {
                     self.unwanted(reach);
                 }
-                self.tell_member(news);
+                self.tell_member(&known);
             }
             Applied::Stale | Applied::Kept => {}
         }
+    }
+
+    /// What is known by now of a membership of which news came.
+    fn known(&self, news: &Membership) -> Option<Membership> {
+        let hub = self.hub.borrow();
+        let state = hub.affiliations(&news.user)?.get(news.room.as_str())?.state;
+        Some(Membership { state, ..news.clone() })
     }
 
     /// Tells a user's sessions here where he stands now.
@@ -100,7 +108,7 @@ impl Router {
     /// What a joining waits for, unless it is settled or overtaken.
     fn due(&self, news: &Membership) -> Option<Due> {
         let hub = self.hub.borrow();
-        hub.affiliations(&news.user)?.due_of(&news.room, news.joined)
+        hub.affiliations(&news.user)?.due_of(&news.room, news.joined())
     }
 
     /// Hands a member's sessions what his new room has above a time; false if it could not be read.

@@ -4,10 +4,8 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::{Pacer, Router};
-use crate::clock::WallClock;
-use crate::domain::{
-    ADOPTION_LIMIT, Conversation, Membership, Message, MessageId, Micros, RoomId, UserId,
-};
+use crate::clock::{IDS_AHEAD_MAX, WallClock};
+use crate::domain::{Conversation, Membership, Message, MessageId, Micros, RoomId, UserId};
 use crate::hub::Session;
 use crate::store::{
     ACTIVITY_KEPT, Activity, Day, HistoryRange, Page, PageLimit, Pending, ReadError, Store,
@@ -21,9 +19,9 @@ pub(super) const ACTIVITY_DAYS: u32 = (ACTIVITY_KEPT.as_secs() / (24 * 60 * 60))
 /// Rows of a user's activity that are read of one day: beyond it something may be missing.
 pub(super) const ACTIVITY_MAX: usize = 2000;
 
-/// How far ahead of this node's wall clock an id may lie: what a clock of ids adopts, and twice the
-/// 5 s that a wall clock may be off.
-pub(super) const AHEAD: Duration = Duration::from_secs(ADOPTION_LIMIT.as_secs() + 10);
+/// How far ahead of this node's time an id may lie: what one of a right node may, and twice the 5 s
+/// that the proof allows a time to be off.
+pub(super) const AHEAD: Duration = IDS_AHEAD_MAX.saturating_add(Duration::from_secs(10));
 
 /// Messages in one read of a repair.
 const PAGE: usize = 200;

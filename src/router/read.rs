@@ -1,19 +1,15 @@
 //! `read`: up to where a user has read a conversation.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use smallvec::SmallVec;
 
 use super::Router;
 use super::send::take_place_for_send;
+use crate::clock::MARK_AHEAD_MAX;
 use crate::domain::{Conversation, Key, MessageId, Micros};
 use crate::hub::Session;
 use crate::protocol::{Code, Mark, Refusal, RequestId, ServerFrame};
-
-/// How far ahead of this node's clock a mark may lie: twice the 5 s that a wall clock may be off.
-/// Marks only move forward, so one from far ahead would stand for ever.
-const AHEAD_MAX: Duration = Duration::from_secs(10);
 
 /// What the event of a moved mark is about: no subject, so that no pattern matches it, and the
 /// user's own key alone decides who hears of it.
@@ -85,17 +81,19 @@ impl Router {
 
 fn check_ahead(upto: MessageId, now: Micros) -> Result<(), Refusal> {
     let ahead = upto.time().since(now);
-    if ahead <= AHEAD_MAX {
+    if ahead <= MARK_AHEAD_MAX {
         return Ok(());
     }
     let message = format!(
-        "`upto` lies {ahead:.0?} ahead of this node's clock, at most {AHEAD_MAX:?} are allowed"
+        "`upto` lies {ahead:.0?} ahead of this node's clock, at most {MARK_AHEAD_MAX:?} are allowed"
     );
     Err(Refusal::bad_request(message))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::domain::Subject;
 
@@ -104,12 +102,12 @@ mod tests {
         let now = Micros(1_000_000_000);
         let check = |ahead| check_ahead(MessageId::last_of(now + ahead), now);
         assert_eq!(check(Duration::ZERO), Ok(()));
-        assert_eq!(check(AHEAD_MAX), Ok(()));
+        assert_eq!(check(MARK_AHEAD_MAX), Ok(()));
         assert_eq!(check_ahead(MessageId::first_of(Micros(5)), now), Ok(()), "the past is fine");
         let refusal = check(Duration::from_secs(90)).unwrap_err();
         let message = "`upto` lies 90s ahead of this node's clock, at most 10s are allowed";
         assert_eq!((refusal.code, &*refusal.message), (Code::BadRequest, message));
-        assert!(check(AHEAD_MAX + Duration::from_micros(1)).is_err());
+        assert!(check(MARK_AHEAD_MAX + Duration::from_micros(1)).is_err());
     }
 
     #[test]

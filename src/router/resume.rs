@@ -242,7 +242,7 @@ impl Router {
     pub(super) fn rooms_of(&self, session: &Session) -> Vec<(RoomId, MessageId)> {
         let hub = self.hub.borrow();
         let rooms = hub.affiliations(&session.user).into_iter().flat_map(Affiliations::inside);
-        rooms.map(|known| (known.room.clone(), known.joined)).collect()
+        rooms.map(|known| (known.room.clone(), known.joined())).collect()
     }
 
     fn hand(&self, session: &Rc<Session>, frame: bytes::Bytes) {

@@ -49,7 +49,7 @@ impl Router {
         self.services.must_know_the_time()?;
         let Sending { order, session } = sending;
         if let Some(seen) = order.after {
-            self.services.observe(seen.time());
+            self.services.observe_claim(seen.time());
         }
         let Some(nonce) = &order.nonce else {
             return self.send_once(sending, None).await.map(|sent| sent.text);

@@ -72,11 +72,15 @@ impl Router {
             created: stamp,
             stamp,
         };
+        let mut added = None;
         if let Some(owner) = owner {
             // First, so that a room that is there has its owner.
-            self.change_member(&room.id, &owner, Some(Role::Owner)).await?;
+            added = Some(self.add_unanswered(&room.id, &owner, Role::Owner).await?);
         }
         self.services.written(self.services.store.put_room(room.clone())).await?;
+        if let Some(owner) = added {
+            self.until_passed(owner.stamp()).await?;
+        }
         Ok(room)
     }
 
@@ -154,7 +158,7 @@ impl Router {
         self.may_change(&caller).await?;
         self.must_own(&caller, &room).await?;
         self.must_exist(&room).await?;
-        self.change_member(&room, &user, Some(role)).await
+        self.add_member(&room, &user, role).await
     }
 
     /// Removes a member. Anybody may remove himself, and again: what ended in doubt is repaired by
@@ -175,7 +179,7 @@ impl Router {
             let no_such_member = || Refusal::new(Code::NotFound, "no such member");
             return Err(if himself { no_such_conversation() } else { no_such_member() });
         }
-        self.change_member(&room, &user, None).await.map(drop)
+        self.take_out(&room, &user).await
     }
 
     /// A change counts as one of a user's sends; a service's is nobody's.
@@ -202,7 +206,7 @@ impl Router {
     async fn must_own(&self, caller: &Caller, room: &RoomId) -> Result<(), Refusal> {
         let Caller::User(user) = caller else { return Ok(()) };
         let member = self.services.place_in(room, user).await?;
-        if member.role == Role::Owner { Ok(()) } else { Err(no_such_conversation()) }
+        if member.state.role == Role::Owner { Ok(()) } else { Err(no_such_conversation()) }
     }
 
     async fn must_be_in(&self, caller: &Caller, room: &RoomId) -> Result<(), Refusal> {

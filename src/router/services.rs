@@ -58,7 +58,7 @@ pub struct Services {
     /// The store.
     pub store: Arc<dyn Store>,
     /// The clock of ids.
-    pub clock: HybridClock,
+    pub clock: Arc<HybridClock>,
     /// The time.
     pub wall: WallClock,
     /// Who publishes where.
@@ -111,9 +111,18 @@ impl Services {
         MessageId::new(self.clock.issue(self.wall.now()), rand::random())
     }
 
-    /// Shows the clock a time that was seen.
+    /// Shows the clock the time of an id that this node delivered, read or served.
     pub fn observe(&self, seen: Micros) {
-        if self.clock.observe(seen, self.wall.now()) == Observed::Refused {
+        self.believe(seen, self.wall.most_of_an_id());
+    }
+
+    /// Shows the clock the time of an id that a client says it has seen.
+    pub(super) fn observe_claim(&self, seen: Micros) {
+        self.believe(seen, self.wall.most_claimed());
+    }
+
+    fn believe(&self, seen: Micros, most: Micros) {
+        if self.clock.observe(seen, most) == Observed::Refused {
             self.metrics.refused_times.inc();
         }
     }

@@ -10,9 +10,9 @@ use super::slip::Slip;
 use super::store::{Looks, Messages, one};
 use super::thread::Step;
 use super::world::World;
-use crate::domain::{MessageId, RoomId};
+use crate::domain::{MemberState, MessageId, RoomId};
 use crate::interest::{Standing, Ticket};
-use crate::proof::{Affiliations, Due, Learned, Place, Reading};
+use crate::proof::{Affiliation, Affiliations, Due, Learned, Place, Reading};
 use crate::roster::Rules;
 
 /// How long a room that a user joined is waited for.
@@ -112,7 +112,7 @@ impl World {
     pub fn is_inside(&self, at: At, user: u8, room: Key) -> bool {
         let known = self.belonging_ref(at, user);
         let known = known.and_then(|it| it.affiliations.get(self.room_id(room).as_str()));
-        known.is_some_and(|affiliation| affiliation.inside)
+        known.is_some_and(Affiliation::is_inside)
     }
 
     /// Whether a message is a user's, as a worker knows it.
@@ -135,7 +135,7 @@ impl World {
                 let it = self.belonging_ref(at, user);
                 let affiliation =
                     it.and_then(|it| it.affiliations.get(self.room_id(room).as_str()));
-                affiliation.is_none_or(|affiliation| known.id > affiliation.joined)
+                affiliation.is_none_or(|affiliation| known.id > affiliation.joined())
             }
             _ => self.is_his(at, user, message),
         }
@@ -153,23 +153,23 @@ impl World {
     }
 
     /// A notice reaches a worker.
-    pub(super) fn hear_notice(&mut self, at: At, stamp: MessageId, change: &Change) {
-        if self.belonging(at, change.user).is_none() {
+    pub(super) fn hear_notice(&mut self, at: At, change: &Change) {
+        let Change { user, room, state, .. } = *change;
+        if self.belonging(at, user).is_none() {
             return;
         }
         if !change.inside {
-            self.heard_leave(at, change.user, change.room, stamp);
+            self.heard_leave(at, user, room, state.removed);
         }
-        self.learn(at, stamp, change);
+        self.learn(at, (user, room), state);
     }
 
     /// A membership comes to be known.
     ///
     /// While no session of the user has loaded, each of them reads all his rooms itself, however
     /// they came to be known. A pending room would be read since he joined it, perhaps long ago.
-    fn learn(&mut self, at: At, stamp: MessageId, change: &Change) {
-        let Change { user, room, .. } = *change;
-        let row = self.membership(stamp, change);
+    fn learn(&mut self, at: At, (user, room): (u8, Key), state: MemberState) {
+        let row = self.membership(room, state);
         let place = self.worker(at).handed.place();
         let was_inside = self.is_inside(at, user, room);
         let slip = self.slip;
@@ -180,8 +180,9 @@ impl World {
             Learned::First
         };
         let applied = it.affiliations.apply(&row, place, learned);
-        let due = it.affiliations.due_of(&row.room, row.joined);
-        trace!(self, "{at:?} learns {change:?}: {applied:?}");
+        let known = it.affiliations.get(row.room.as_str()).map(Affiliation::joined);
+        let due = known.and_then(|joined| it.affiliations.due_of(&row.room, joined));
+        trace!(self, "{at:?} learns of {user} in {room} {state:?}: {applied:?}");
         match (was_inside, self.is_inside(at, user, room)) {
             (false, true) => self.take_interest(at, room),
             (true, false) => self.let_go(at, room),
@@ -193,9 +194,9 @@ impl World {
     }
 
     /// Memberships were read.
-    pub(super) fn learn_all(&mut self, at: At, rows: &[(MessageId, Change)]) {
-        for (stamp, change) in rows {
-            self.learn(at, *stamp, change);
+    pub(super) fn learn_all(&mut self, at: At, user: u8, rows: &[(Key, MemberState)]) {
+        for (room, state) in rows {
+            self.learn(at, (user, *room), *state);
         }
     }
 

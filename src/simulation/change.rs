@@ -1,24 +1,55 @@
 //! A change of a membership: where the member stands is read, and then it is a send without a body.
+//! An add looks at the rows once more behind its write, and is answered once everything that is
+//! issued later is above its stamp.
 
 use super::event::{At, Event, Job, Key, Msg, Sid, USERS_MAX, only};
+use super::queue::{SECOND, Time};
 use super::send::{Content, Known, Want, Wish};
-use super::store::{Stored, Touch};
+use super::slip::Slip;
+use super::store::{Looks, NEVER as NEVER_STORED, Stored, Touch, one};
 use super::thread::Step;
 use super::world::World;
-use crate::domain::{Membership, MessageId, Micros, Role};
+use crate::domain::{MemberState, Membership, MessageId, Micros, NEVER, Role};
 use crate::proof::ACK_LIMIT;
 
-/// Where a user stands with a room. Its stamp is the id of the message that says so.
+/// How long an answer waits for the clock at most: see the product's.
+const PASSING_MAX: Time = crate::clock::PASSING_MAX.as_micros() as Time;
+
+/// A change. Its stamp is the id of the message that says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
     /// Who.
     pub user: u8,
     /// The room's key.
     pub room: Key,
-    /// Whether he is in it.
+    /// Whether it is an add.
     pub inside: bool,
-    /// When he joined last.
-    pub joined: MessageId,
+    /// When an add makes the user join; of a removal nothing.
+    pub own: MessageId,
+    /// What is written.
+    pub written: MemberState,
+    /// What is announced.
+    pub state: MemberState,
+}
+
+/// A write of a membership that is no message of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Rewrite {
+    user: u8,
+    room: Key,
+    state: MemberState,
+    stored: Stored,
+}
+
+/// What a change has read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Touches {
+    /// The room's side of the membership.
+    of_room: Touch,
+    /// The user's side.
+    of_user: Touch,
+    /// The head of the room.
+    head: Touch,
 }
 
 impl World {
@@ -35,29 +66,44 @@ impl World {
 
     fn put_inside(&mut self, user: u8, room: Key) {
         let message = self.messages.len() as Msg;
-        let long_ago = Micros(super::clocks::EPOCH - super::queue::SECOND);
+        let long_ago = Micros(super::clocks::EPOCH - SECOND);
         let id = MessageId::new(long_ago, u64::from(message));
-        let change = Change { user, room, inside: true, joined: id };
+        let state = MemberState::UNKNOWN.add(Role::Member, id);
+        let change = Change { user, room, inside: true, own: id, written: state, state };
         self.messages.push(Known {
             id,
             content: Content::Change(change),
             session: Sid::MAX,
+            by_service: false,
             stored: Stored::EVERYWHERE,
             ticket: None,
             answered: true,
         });
         self.file(message);
         self.pass_check(message);
-        self.acked |= super::store::one(message);
+        self.acked |= one(message);
         self.members.acked(message, 0);
     }
 
     /// A change begins with a read of where the member stands.
-    pub(super) fn read_member(&mut self, at: At, index: u16) {
+    pub(super) fn begin_change(&mut self, at: At, index: u16) {
+        self.wishes[usize::from(index)].acked = self.acked;
+        self.read_member(at, index);
+    }
+
+    fn read_member(&mut self, at: At, index: u16) {
         let end = self.now + 1 + self.plan.slow.reads.draw(&mut self.rng);
-        self.wishes[usize::from(index)].touch = self.draw_touch(self.now, end);
+        let touches = self.draw_touches(end);
+        self.wishes[usize::from(index)].touches = touches;
         let works = !self.rng.chance(self.plan.slow.reads_fail_in);
         self.queue.push(end, Event::Thread(at, Job::Member(index, works)));
+    }
+
+    fn draw_touches(&mut self, end: Time) -> Touches {
+        let now = self.now;
+        let of_room = self.draw_touch(now, end);
+        let of_user = self.draw_touch(now, end);
+        Touches { of_room, of_user, head: self.draw_touch(now, end) }
     }
 
     /// A read's touch between two times.
@@ -67,53 +113,191 @@ impl World {
         unread.map_or(touch, |replica| touch.without(replica))
     }
 
-    /// Where a member stands was read: the change is stamped above that.
+    /// Where a member stands was read: the change is stamped above that, and an add above the
+    /// newest message of the room.
     pub fn member_read(&mut self, at: At, index: u16, works: bool) {
-        let Wish { session, want, after, touch } = self.wishes[usize::from(index)];
+        let Wish { session, want, after, touches, confirmed, .. } = self.wishes[usize::from(index)];
         let Want::Change { user, room, inside } = want else { return };
         if !works || !self.may_send(at, session) {
             return self.answer_nothing(session);
         }
-        let row = self.member_row(user, room, &touch);
-        let after = row.map_or(after, |(stamp, _)| after.max(stamp.time()));
-        self.issue(at, session, after, |stamp| {
-            // Who is in stays in since he joined, whoever says it again.
-            let stays = row.filter(|(_, row)| row.inside || !inside);
-            let joined = stays.map_or(stamp, |(_, row)| row.joined);
-            Content::Change(Change { user, room, inside, joined })
+        let known = self.member_state(user, room, &touches);
+        let comes_back = inside && !known.is_inside() && known.removed != NEVER;
+        if comes_back && !confirmed && self.slip != Some(Slip::RemovalUnconfirmed) {
+            return self.confirm_removal(at, index, known.removed);
+        }
+        let head = if inside { self.head_of(room, &touches.head) } else { NEVER };
+        let above = known.stamp().max(head).time();
+        if !self.adopts(at, above) {
+            return self.answer_nothing(session);
+        }
+        self.issue(at, (session, false), after, |stamp| {
+            let own = if known.is_inside() { known.joined() } else { stamp };
+            let (state, written) = if inside {
+                let state = known.add(Role::Member, stamp);
+                (state, state)
+            } else {
+                (known.remove(stamp), MemberState::removal(stamp))
+            };
+            Content::Change(Change { user, room, inside, own, written, state })
         });
+        self.judge_joining(index);
     }
 
-    /// The row of a member on the room's side, as a read sees it.
-    fn member_row(&self, user: u8, room: Key, touch: &Touch) -> Option<(MessageId, Change)> {
-        let of = |(_, change): &(MessageId, Change)| (change.user, change.room) == (user, room);
-        let seen = self.tried_changes().filter(|(_, stored, _)| stored.row.seen(touch));
-        seen.map(|(id, _, change)| (id, change)).filter(of).max_by_key(|(stamp, _)| *stamp)
+    /// The removal that an add follows is written once more, and the row is read again.
+    fn confirm_removal(&mut self, at: At, index: u16, removed: MessageId) {
+        let Wish { session, want, .. } = self.wishes[usize::from(index)];
+        let Want::Change { user, room, .. } = want else { return };
+        let stored = self.rewrite(user, room, MemberState::removal(removed));
+        let quorum = stored.quorum();
+        if quorum == NEVER_STORED || quorum > self.now + self.plan.slow.write_timeout {
+            return self.answer_nothing(session);
+        }
+        self.wishes[usize::from(index)].confirmed = true;
+        self.queue.push(quorum + 1, Event::Thread(at, Job::MemberAgain(index)));
+    }
+
+    /// A removal stands: where the member stands is read again.
+    pub fn read_member_again(&mut self, at: At, index: u16) {
+        self.read_member(at, index);
+    }
+
+    fn rewrite(&mut self, user: u8, room: Key, state: MemberState) -> Stored {
+        let writing = self.plan.slow.messages;
+        let stored = Stored::draw_two(&writing, &mut self.rng, self.now);
+        self.rewrites.push(Rewrite { user, room, state, stored });
+        stored
+    }
+
+    /// Shows a node's clock a time that it must issue above; false if that is not believed.
+    fn adopts(&mut self, at: At, time: Micros) -> bool {
+        let now = self.now;
+        let node = &mut self.nodes[usize::from(at.life.node)];
+        let wall = node.clocks.wall(now);
+        node.ids.observe(time, super::send::most_of_an_id(&node.clocks, now));
+        node.ids.read(wall) >= time
+    }
+
+    /// The newest message of a room, as a read sees it.
+    fn head_of(&self, room: Key, touch: &Touch) -> MessageId {
+        if self.slip == Some(Slip::HeadUnread) {
+            return NEVER;
+        }
+        let mut newest = NEVER;
+        let looks = Looks::of(room, *touch);
+        self.each_of(&looks, NEVER, |_, known| {
+            if known.stored.activity[0].seen(touch) {
+                newest = newest.max(known.id);
+            }
+        });
+        newest
+    }
+
+    /// What a read of both sides of a membership sees.
+    fn member_state(&self, user: u8, room: Key, touches: &Touches) -> MemberState {
+        let mut state = MemberState::UNKNOWN;
+        self.each_write(user, |written_room, written, stored| {
+            let (of_room, of_user) = (&stored.row, &stored.activity[0]);
+            if written_room == room
+                && (of_room.seen(&touches.of_room) || of_user.seen(&touches.of_user))
+            {
+                state = self.merged(state, *written);
+            }
+        });
+        state
     }
 
     /// The rows of a user's memberships, as a read sees them.
-    pub fn membership_rows(&self, user: u8, touch: &Touch) -> Vec<(MessageId, Change)> {
-        let mut rows: Vec<(MessageId, Change)> = Vec::new();
-        let of_user = self.tried_changes().filter(|(.., change)| change.user == user);
-        for (stamp, _, change) in of_user.filter(|(_, stored, _)| stored.activity[0].seen(touch)) {
-            match rows.iter_mut().find(|(_, row)| row.room == change.room) {
-                Some(row) if row.0 < stamp => *row = (stamp, change),
-                Some(_) => {}
-                None => rows.push((stamp, change)),
+    pub fn membership_rows(&self, user: u8, touch: &Touch) -> Vec<(Key, MemberState)> {
+        let mut rows: Vec<(Key, MemberState)> = Vec::new();
+        self.each_write(user, |room, written, stored| {
+            if !stored.activity[0].seen(touch) {
+                return;
             }
-        }
+            match rows.iter_mut().find(|(known, _)| *known == room) {
+                Some((_, state)) => *state = self.merged(*state, *written),
+                None => rows.push((room, *written)),
+            }
+        });
         rows
     }
 
-    /// All changes that anybody tried.
-    fn tried_changes(&self) -> impl Iterator<Item = (MessageId, &Stored, Change)> {
-        self.members.tried().map(|message| {
-            let Known { id, content, stored, .. } = &self.messages[usize::from(message)];
-            match content {
-                Content::Change(change) => (*id, stored, *change),
-                _ => unreachable!("only changes are filed as such"),
+    /// What the store makes of two writes.
+    fn merged(&self, one: MemberState, other: MemberState) -> MemberState {
+        let merged = one.merge(other);
+        if self.slip != Some(Slip::LastJoining) {
+            return merged;
+        }
+        // One cell holds all: the last joining stays.
+        let last = if other.joined > one.joined { other } else { one };
+        MemberState { joined: last.joined, joined_after: last.joined_after, ..merged }
+    }
+
+    /// All writes of a user's memberships that anybody tried.
+    fn each_write(&self, user: u8, mut act: impl FnMut(Key, &MemberState, &Stored)) {
+        for message in self.members.tried() {
+            let Known { content, stored, .. } = &self.messages[usize::from(message)];
+            if let Content::Change(change) = content
+                && change.user == user
+            {
+                act(change.room, &change.written, stored);
             }
-        })
+        }
+        for rewrite in self.rewrites.iter().filter(|rewrite| rewrite.user == user) {
+            act(rewrite.room, &rewrite.state, &rewrite.stored);
+        }
+    }
+
+    /// An add is stored: its rows are read again.
+    pub(super) fn read_back(&mut self, at: At, message: Msg) {
+        let end = self.now + 1 + self.plan.slow.reads.draw(&mut self.rng);
+        let touches = self.draw_touches(end);
+        let works = !self.rng.chance(self.plan.slow.reads_fail_in);
+        self.reads_back.push((message, touches));
+        let read = self.reads_back.len() as u16 - 1;
+        self.queue.push(end, Event::Thread(at, Job::ReadBack(read, works)));
+    }
+
+    /// Where it follows a removal that it had not seen, its joining is written as one that does.
+    pub fn was_read_back(&mut self, at: At, read: u16, works: bool) {
+        let (message, touches) = self.reads_back[usize::from(read)];
+        let Content::Change(change) = self.messages[usize::from(message)].content else { return };
+        if !works {
+            return self.store_failed(at, message);
+        }
+        let Change { user, room, own, .. } = change;
+        let state = change.state.merge(self.member_state(user, room, &touches));
+        let joining = state.joining_behind_removal(own);
+        let state = joining.map_or(state, |joining| state.merge(joining));
+        self.messages[usize::from(message)].content = Content::Change(Change { state, ..change });
+        let Some(joining) = joining else { return self.then(at, Step::Judge(message)) };
+        let stored = self.rewrite(user, room, joining);
+        let quorum = stored.quorum();
+        if quorum == NEVER_STORED || quorum > self.now + self.plan.slow.write_timeout {
+            return self.store_failed(at, message);
+        }
+        self.queue.push(quorum + 1, Event::Thread(at, Job::StoreAck(message)));
+    }
+
+    /// An add is announced. It is answered once the lower end of the clock has passed its stamp.
+    pub(super) fn await_passing(&mut self, at: At, message: Msg) {
+        let until = self.now + PASSING_MAX;
+        self.queue.push(self.now, Event::Thread(at, Job::Passing(message, until)));
+    }
+
+    /// A look at whether it has.
+    pub fn look_at_passing(&mut self, at: At, message: Msg, until: Time) {
+        let node = &self.nodes[usize::from(at.life.node)];
+        let stamp = self.messages[usize::from(message)].id.time();
+        let left = stamp.since(node.clocks.lower(self.now));
+        if node.refused || self.now > until {
+            return self.answer_unknown(message);
+        }
+        if left.is_zero() {
+            return self.reply(message);
+        }
+        let again = self.now + (left.as_micros() as Time).min(SECOND);
+        self.queue.push(again, Event::Thread(at, Job::Passing(message, until)));
     }
 
     /// A change that was never entered is judged by its age alone.
@@ -128,16 +312,10 @@ impl World {
         self.then(at, Step::Reply(message));
     }
 
-    /// A change as the product says it.
-    pub fn membership(&self, stamp: MessageId, change: &Change) -> Membership {
-        Membership {
-            room: self.rooms[usize::from(change.room - USERS_MAX)].clone(),
-            user: self.anybody.clone(),
-            inside: change.inside,
-            role: Role::Member,
-            joined: change.joined,
-            stamp,
-        }
+    /// A membership as the product says it.
+    pub fn membership(&self, room: Key, state: MemberState) -> Membership {
+        let room = self.rooms[usize::from(room - USERS_MAX)].clone();
+        Membership { room, user: self.anybody.clone(), state }
     }
 
     /// Notes a message that has an id among those of its keys.
@@ -151,7 +329,7 @@ impl World {
             }
         };
         for key in super::event::each_key(keys) {
-            self.key_messages[usize::from(key)] |= super::store::one(message);
+            self.key_messages[usize::from(key)] |= one(message);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::event::{Act, Dev, Event, Job, Key, Life, Sid, USERS_MAX};
 use super::queue::{MILLI, SECOND, Time};
 use super::send::{Want, Wish};
 use super::session::Frame;
-use super::store::{Messages, Touch, one};
+use super::store::{Messages, one};
 use super::world::World;
 use crate::domain::Micros;
 
@@ -69,11 +69,16 @@ impl World {
             Act::To(node) => self.connect_there(device, usize::from(node)),
             Act::Send if it.session.is_some() => self.wish(device),
             Act::Say(room) if it.session.is_some() => self.wish_for(device, Want::Room(room)),
+            Act::Serve(room) if it.session.is_some() => {
+                self.wish_for(device, Want::Service(room));
+            }
             Act::Churn if it.session.is_some() => self.wish_for_change(device),
             Act::Change(user, room, inside) if it.session.is_some() => {
                 self.wish_for(device, Want::Change { user, room, inside });
             }
-            Act::Send | Act::Say(_) | Act::Churn | Act::Change(..) => self.connect_client(device),
+            Act::Send | Act::Say(_) | Act::Serve(_) | Act::Churn | Act::Change(..) => {
+                self.connect_client(device);
+            }
             Act::Any => match self.rng.below(10) {
                 0 | 1 if it.session.is_some() => {
                     self.leave(device);
@@ -185,7 +190,7 @@ impl World {
         if std::mem::replace(&mut it.waiting, true) {
             return;
         }
-        self.wishes.push(Wish { session, want, after: it.seen, touch: Touch::default() });
+        self.wishes.push(Wish::new(session, want, it.seen));
         let job = Job::Send(self.wishes.len() as u16 - 1);
         let at = self.session(session).at;
         let way = self.rng.below(2 * MILLI);

@@ -2,6 +2,7 @@
 
 use super::queue::{SECOND, Time};
 use super::rng::Rng;
+use crate::clock::UNCERTAINTY_MAX;
 use crate::domain::{Micros, Moment, Now};
 
 /// True time zero, as a wall clock that is right shows it.
@@ -13,11 +14,17 @@ const OFF_MAX: i64 = 5_000_000;
 /// The most that a monotonic clock runs wrong, in parts of a thousand.
 const RATE_OFF: u64 = 10;
 
+/// How wide the interval may be that a node keeps around the true time.
+const WIDTH_MAX: i64 = UNCERTAINTY_MAX.as_micros() as i64;
+
 /// A node's clocks.
 #[derive(Debug, Clone, Copy)]
 pub struct Clocks {
-    /// How far the wall clock was off at `since`.
+    /// How far the wall clock was off at `since`. With an interval it is the upper end.
     pub offset: i64,
+    /// How far the lower end of the interval is behind; none where there is no interval, and the
+    /// wall clock may be anything.
+    behind: Option<i64>,
     /// Microseconds that it gains a second.
     drift: i64,
     since: Time,
@@ -30,7 +37,7 @@ pub struct Clocks {
 impl Clocks {
     /// Clocks that are right.
     pub const fn exact() -> Self {
-        Self { offset: 0, drift: 0, since: 0, rate: 1000, base: SECOND }
+        Self { offset: 0, behind: Some(0), drift: 0, since: 0, rate: 1000, base: SECOND }
     }
 
     /// Clocks that are wrong somehow.
@@ -38,19 +45,58 @@ impl Clocks {
         let rate = if rng.chance(500) { 1000 } else { rng.range(1000 - RATE_OFF, 1001 + RATE_OFF) };
         let drift = if rng.chance(700) { 0 } else { rng.below(20_000) as i64 - 10_000 };
         let base = rng.below(1000) * SECOND;
-        Self { offset: draw_offset(rng), drift, since: now, rate, base }
+        Self { offset: draw_offset(rng), behind: None, drift, since: now, rate, base }
     }
 
     /// Clocks that are as wrong as they may be, and stay so.
     pub fn extreme(rng: &mut Rng, now: Time) -> Self {
         let offset = if rng.chance(500) { OFF_MAX } else { -OFF_MAX };
         let rate = [1000 - RATE_OFF, 1000, 1000 + RATE_OFF][rng.below(3) as usize];
-        Self { offset, drift: 0, since: now, rate, base: SECOND }
+        Self { offset, behind: None, drift: 0, since: now, rate, base: SECOND }
+    }
+
+    /// Clocks that know an interval in which the true time lies; its ends are where they may be, or
+    /// as far out as they may be.
+    pub fn around_the_truth(rng: &mut Rng, now: Time, extreme: bool) -> Self {
+        let mut clocks = Self::draw(rng, now);
+        clocks.drift = 0;
+        clocks.draw_interval(rng, extreme);
+        clocks
+    }
+
+    fn draw_interval(&mut self, rng: &mut Rng, extreme: bool) {
+        let width = if extreme { WIDTH_MAX } else { rng.below(WIDTH_MAX as u64 + 1) as i64 };
+        let width = [width, width, width / 100][rng.below(3) as usize];
+        let ahead = match rng.below(3) {
+            0 => 0,
+            1 => width,
+            _ => rng.below(width as u64 + 1) as i64,
+        };
+        (self.offset, self.behind) = (ahead, Some(width - ahead));
     }
 
     /// The wall clock steps.
     pub fn step(&mut self, rng: &mut Rng, now: Time) {
-        (self.offset, self.since) = (draw_offset(rng), now);
+        match self.behind {
+            Some(_) => self.draw_interval(rng, false),
+            None => (self.offset, self.since) = (draw_offset(rng), now),
+        }
+    }
+
+    /// The wall clock is set so far off, whatever was known of it.
+    pub const fn set_off(&mut self, offset: i64) {
+        (self.offset, self.behind) = (offset, None);
+    }
+
+    /// Whether the wall clock is the upper end of an interval that holds the true time.
+    pub const fn is_interval(&self) -> bool {
+        self.behind.is_some()
+    }
+
+    /// The lower end of the interval; the wall clock where there is none.
+    pub fn lower(&self, now: Time) -> Micros {
+        let behind = |behind: i64| Micros((EPOCH + now).saturating_add_signed(-behind));
+        self.behind.map_or(self.wall(now), behind).min(self.wall(now))
     }
 
     /// The wall clock.

@@ -122,6 +122,12 @@ pub enum Job {
     Send(u16),
     /// Worker: where a member stands was read, or not, for the change that a client wants.
     Member(u16, bool),
+    /// Worker: the removal that an add follows was written again.
+    MemberAgain(u16),
+    /// Worker: the rows of an add were read again, or not.
+    ReadBack(u16, bool),
+    /// Worker: whether the clock has passed the stamp of an add is looked at, until a time.
+    Passing(Msg, u64),
     /// Worker: a message is entered long after its id was issued, as must never be.
     Enter(Msg),
     /// Worker: the store acknowledged a message.
@@ -191,6 +197,7 @@ impl Job {
                 | Self::RoomsTimeout(..)
                 | Self::JoinTimeout(..)
                 | Self::ReadAgain(_)
+                | Self::Passing(..)
         )
     }
 }
@@ -219,6 +226,8 @@ pub enum Act {
     Send,
     /// Sends something to a room.
     Say(Key),
+    /// The same as a service, which need not be in it.
+    Serve(Key),
     /// Somebody joins or leaves some room.
     Churn,
     /// Says that a user is in a room, or out.

@@ -1,17 +1,14 @@
 //! Who is in which room, as the referee knows it: what is owed to whom, and who is outside.
 
 use super::change::Change;
-use super::event::{At, Dev, Key, Msg, ROOMS_MAX, Sid, USERS_MAX};
-use super::queue::Time;
+use super::event::{Act, At, Dev, Event, Key, Msg, ROOMS_MAX, Sid, USERS_MAX};
+use super::queue::{MILLI, Time};
 use super::referee::Broken;
-use super::send::Content;
+use super::send::{Content, Known, Want, Wish};
 use super::session::Session;
 use super::store::{Messages, one};
 use super::world::World;
-use crate::domain::{MessageId, Micros};
-
-/// Before all stamps.
-pub const NO_STAMP: MessageId = MessageId::first_of(Micros(0));
+use crate::domain::{MessageId, NEVER};
 
 /// A change that was tried: it has an id, and may be in the store.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +18,14 @@ struct Tried {
     change: Change,
     passed: bool,
     acked: Option<Time>,
+}
+
+impl Tried {
+    /// Whether it is an add that brought the user in above a leave. One that found the user inside
+    /// brought nobody in: a leave beside it ends what was there before.
+    fn is_add_above(&self, left: MessageId) -> bool {
+        self.change.inside && self.change.written.added > left
+    }
 }
 
 /// Stamps by user and room.
@@ -70,22 +75,36 @@ impl Members {
         self.tried.iter().filter(of)
     }
 
-    /// What is owed begins with a change that passed, and ends with any later try to leave. A try
-    /// to join anew may move its begin.
+    /// What is owed begins with an add that passed, and ends with any later try to leave. Another
+    /// add does not move it.
     fn weigh(&mut self, user: u8, room: Key) {
-        let leaves = self.of(user, room).filter(|it| !it.change.inside);
-        let left = leaves.map(|it| it.stamp).max().unwrap_or(NO_STAMP);
-        let since = |it: &&Tried| it.change.inside && it.stamp > left;
-        let passed = self.of(user, room).filter(since).filter(|it| it.passed);
-        let begin = passed.map(|it| it.stamp).min();
-        let joined = self.of(user, room).filter(since).map(|it| it.change.joined).max();
-        let owed = begin.map(|begin| joined.map_or(begin, |joined| begin.max(joined)));
-        self.owed[usize::from(user)][usize::from(room - USERS_MAX)] = owed;
+        let left = self.left(user, room);
+        let passed = self.of(user, room).filter(|it| it.is_add_above(left));
+        let begin = passed.filter(|it| it.passed).map(|it| it.stamp).min();
+        self.owed[usize::from(user)][usize::from(room - USERS_MAX)] = begin;
     }
 
-    /// Whether somebody may be shown a message by a worker that heard of a leave of that stamp.
+    fn left(&self, user: u8, room: Key) -> MessageId {
+        let leaves = self.of(user, room).filter(|it| !it.change.inside);
+        leaves.map(|it| it.stamp).max().unwrap_or(NEVER)
+    }
+
+    /// Above which id a user is owed what is said in a room behind the answer of an add, if one
+    /// was answered.
+    fn answered(&self, user: u8, room: Key) -> Option<MessageId> {
+        let left = self.left(user, room);
+        let is_answered = |it: &Tried| it.is_add_above(left) && it.acked.is_some();
+        self.of(user, room).any(is_answered).then(|| self.owed_above(user, room)).flatten()
+    }
+
+    /// Whether somebody may be shown a message by a worker that heard of a leave of that stamp. An
+    /// add that ran beside the leave counts as directly behind it.
     fn may_have(&self, user: u8, room: Key, id: MessageId, left: MessageId) -> bool {
-        self.of(user, room).any(|it| it.change.inside && it.stamp > left && it.change.joined < id)
+        let begin = |it: &Tried| {
+            let state = it.change.state;
+            if state.joined_after < left { left.min(it.stamp) } else { state.joined }
+        };
+        self.of(user, room).any(|it| it.is_add_above(left) && begin(it) < id)
     }
 
     /// The leaves of a user that a read begun then sees.
@@ -109,6 +128,56 @@ impl World {
                 self.judge_cursor(device);
             }
         }
+    }
+
+    /// A message got its id: it is above all adds that are answered.
+    pub(super) fn judge_issue(&mut self, message: Msg) {
+        let Known { id, content, session, .. } = self.messages[usize::from(message)];
+        let Content::Room(room) = content else { return };
+        if !self.is_in_order() {
+            return;
+        }
+        for user in 0..self.plan.size.users {
+            if self.members.answered(user, room).is_some_and(|begin| id <= begin) {
+                let device = self.sessions[usize::from(session)].device;
+                self.object(Broken::BehindAnswer, device, Some(message));
+            }
+        }
+    }
+
+    /// An add got its stamp: what was acknowledged before it was asked for is below.
+    pub(super) fn judge_joining(&mut self, wish: u16) {
+        let Wish { session, want, acked, .. } = self.wishes[usize::from(wish)];
+        let Some(Known { id, content: Content::Change(change), .. }) = self.messages.last() else {
+            return;
+        };
+        let Want::Change { room, .. } = want else { return };
+        let joins = change.inside && change.state.joined == *id;
+        if joins && self.is_in_order() {
+            let above = self.newer(*id, acked & self.key_messages[usize::from(room)]);
+            if above != 0 {
+                let device = self.sessions[usize::from(session)].device;
+                let message = above.trailing_zeros() as Msg;
+                self.object(Broken::BeforeAdd, device, Some(message));
+            }
+        }
+    }
+
+    /// Whether all clocks are so right that the order of ids behind an answer means anything.
+    fn is_in_order(&self) -> bool {
+        self.nodes.iter().all(|node| node.clocks.is_interval())
+    }
+
+    /// An add was answered: its caller may have somebody say something at once, anywhere.
+    pub(super) fn speak_behind(&mut self, message: Msg) {
+        let Content::Change(change) = self.messages[usize::from(message)].content else { return };
+        if !change.inside || self.script.is_some() || !self.rng.chance(500) {
+            return;
+        }
+        let device = self.rng.below(self.devices.len() as u64) as Dev;
+        let way = self.rng.below(3 * MILLI);
+        let act = Act::Serve(change.room);
+        self.queue.push(self.now + way, Event::Client(device, act));
     }
 
     /// Those of some messages that a user is owed.

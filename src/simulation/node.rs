@@ -98,6 +98,8 @@ impl World {
             Trust::Exact => Clocks::exact(),
             Trust::Wrong => Clocks::draw(&mut self.rng, self.now),
             Trust::Extreme => Clocks::extreme(&mut self.rng, self.now),
+            Trust::Interval => Clocks::around_the_truth(&mut self.rng, self.now, false),
+            Trust::WideInterval => Clocks::around_the_truth(&mut self.rng, self.now, true),
         };
         let view = Arc::new(View::default());
         let moment = clocks.moment(self.now);

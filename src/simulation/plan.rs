@@ -100,6 +100,11 @@ pub enum Trust {
     Wrong,
     /// They are as wrong as they may be.
     Extreme,
+    /// They know an interval that holds the true time, as the product's do: only so the order of
+    /// ids behind an answer means anything.
+    Interval,
+    /// The interval is as wide as it may be.
+    WideInterval,
 }
 
 /// A schedule's plan.

@@ -92,16 +92,19 @@ pub enum Profile {
     Removals,
     /// Somebody joins while his session holds little and is read for.
     JoinOverflows,
+    /// Somebody is added by several at once, and removed, while something is said at once.
+    Adders,
     /// The wide one with rooms whose heads are known, and clients that reconnect.
     RoomsHeads,
 }
 
 use Profile::{
-    Births, CutOff, Departures, Expiry, Failovers, Fences, Fencing, Flappers, FlickeringDeath,
-    Heartbeats, JoinOverflows, Joiners, Leases, Leavers, LostPublishes, Margins, Mix, OldPrimary,
-    OneKilled, OneStopped, Overflows, PublisherAway, PublisherCut, RedisDown, Removals, Resumes,
-    Returners, RollingRestart, Rooms, RoomsChurn, RoomsClocks, RoomsHeads, ShardDown,
-    SlowOperations, SlowRoster, SlowStore, Steady, StepsBack, Strangers, Vanishings, Workers,
+    Adders, Births, CutOff, Departures, Expiry, Failovers, Fences, Fencing, Flappers,
+    FlickeringDeath, Heartbeats, JoinOverflows, Joiners, Leases, Leavers, LostPublishes, Margins,
+    Mix, OldPrimary, OneKilled, OneStopped, Overflows, PublisherAway, PublisherCut, RedisDown,
+    Removals, Resumes, Returners, RollingRestart, Rooms, RoomsChurn, RoomsClocks, RoomsHeads,
+    ShardDown, SlowOperations, SlowRoster, SlowStore, Steady, StepsBack, Strangers, Vanishings,
+    Workers,
 };
 
 // What goes wrong, and how often each.
@@ -181,7 +184,7 @@ const EXPIRY: &[(Kind, u64)] = &[(Kind::StopNode, 2), (Kind::StopThread, 2), (Ki
 
 impl Profile {
     /// All.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Mix,
         Failovers,
         Heartbeats,
@@ -223,6 +226,7 @@ impl Profile {
         Joiners,
         Removals,
         JoinOverflows,
+        Adders,
     ];
 
     /// Its name on the command line: that of the variant, in small letters.
@@ -324,7 +328,8 @@ impl Profile {
                 plan.bounds.row_ttl = 62 * SECOND + rng.below(5 * SECOND);
             }
             Workers => plan.size.workers = 3,
-            Rooms | RoomsChurn | RoomsClocks | RoomsHeads | Joiners | Removals | JoinOverflows => {
+            Rooms | RoomsChurn | RoomsClocks | RoomsHeads | Joiners | Removals | JoinOverflows
+            | Adders => {
                 rooms::shape(self, plan, rng);
             }
             _ if self.is_exact() => exact::shape(self, plan, rng),

@@ -19,8 +19,19 @@ pub enum Broken {
     Outsider,
     /// A sender's ids fell (I3).
     Order,
+    /// An id that was issued behind the answer of an add lies below it: its member will not have it.
+    BehindAnswer,
+    /// A message that was acknowledged before an add was asked for lies above it: the member has it.
+    BeforeAdd,
     /// A cursor lies far behind though everything is well (I9).
     Lag,
+}
+
+impl Broken {
+    /// Whether something was lost, or shown to who must not see it.
+    pub const fn is_of_safety(self) -> bool {
+        matches!(self, Self::Hole | Self::Outsider | Self::BehindAnswer | Self::BeforeAdd)
+    }
 }
 
 /// What the referee objects to.

@@ -15,6 +15,7 @@ const OTHER: u8 = 2;
 
 /// Makes a plan of a profile with rooms.
 pub fn shape(profile: Profile, plan: &mut Plan, rng: &mut Rng) {
+    plan.clocks = if rng.chance(300) { Trust::WideInterval } else { Trust::Interval };
     if profile.is_focused() {
         return focus(profile, plan, rng);
     }
@@ -62,7 +63,8 @@ fn knows_heads(plan: &mut Plan, rng: &mut Rng) {
 }
 
 fn has_bad_clocks(plan: &mut Plan, rng: &mut Rng) {
-    plan.clocks = Trust::Extreme;
+    // Half of them with clocks that are as wrong as the proof allows, which no product's are.
+    plan.clocks = [Trust::Extreme, Trust::WideInterval][rng.below(2) as usize];
     plan.size.changes = 8 + rng.below(12) as u8;
     plan.size.acts = 10 + rng.below(20) as u8;
     plan.slow.messages.delay = Delay { usual: 200 * MILLI, slow_in: 300, slow: 6 * SECOND };
@@ -79,6 +81,7 @@ fn focus(profile: Profile, plan: &mut Plan, rng: &mut Rng) {
     match profile {
         Profile::Joiners => joiners(plan, rng),
         Profile::Removals => removals(plan, rng),
+        Profile::Adders => adders(plan, rng),
         _ => join_overflows(plan, rng),
     }
 }
@@ -124,7 +127,7 @@ fn joiners(plan: &mut Plan, rng: &mut Rng) {
 }
 
 fn removals(plan: &mut Plan, rng: &mut Rng) {
-    plan.clocks = Trust::Extreme;
+    plan.clocks = [Trust::Extreme, Trust::WideInterval][rng.below(2) as usize];
     plan.size.shards = 1 + rng.below(2) as u8;
     plan.slow.reads = Delay { usual: SECOND, slow_in: 200, slow: 6 * SECOND };
     plan.slow.bus = Delay { usual: 200 * MILLI, slow_in: 300, slow: 2 * SECOND };
@@ -138,6 +141,26 @@ fn removals(plan: &mut Plan, rng: &mut Rng) {
             plan.act(at + around(rng, 0, 4000), READER, Act::To(R));
         }
         at += around(rng, 5, 3000);
+    }
+}
+
+/// Several add the same user at once, by way of several nodes, and somebody removes him meanwhile;
+/// behind each answer something is said through a node that has not heard of it.
+fn adders(plan: &mut Plan, rng: &mut Rng) {
+    plan.slow.messages.delay = Delay { usual: 50 * MILLI, slow_in: 300, slow: 2 * SECOND };
+    plan.slow.reads = Delay { usual: 20 * MILLI, slow_in: 200, slow: SECOND };
+    plan.slow.bus = Delay { usual: 50 * MILLI, slow_in: 200, slow: SECOND };
+    let mut at = around(rng, 14, 1000);
+    for _ in 0..4 {
+        for by in [SENDER, OTHER, READER] {
+            let inside = rng.chance(700);
+            puts(plan, at + rng.below(400) * MILLI, by, inside);
+        }
+        they_say(plan, at, at + 3 * SECOND, SECOND);
+        if rng.chance(500) {
+            plan.act(at + rng.below(4000) * MILLI, READER, Act::To([X, R][rng.below(2) as usize]));
+        }
+        at += 3 * SECOND + rng.below(3000) * MILLI;
     }
 }
 

@@ -127,7 +127,7 @@ impl World {
             }
             let rows = self.membership_rows(user, &touch);
             self.knows_leaves(at, user, begun);
-            self.learn_all(at, &rows);
+            self.learn_all(at, user, &rows);
         }
         let rounding = self.rounding(at);
         rounding.pending -= 1;

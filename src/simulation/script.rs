@@ -240,7 +240,7 @@ impl World {
 
     /// A node's wall clock is off by so many seconds from now on.
     pub fn sets_clock(&mut self, node: u8, off: i64) {
-        self.nodes[usize::from(node)].clocks.offset = off * SECOND as i64;
+        self.nodes[usize::from(node)].clocks.set_off(off * SECOND as i64);
     }
 
     /// A fresh server takes a shard's name while the old one lives on. Connections stay where they

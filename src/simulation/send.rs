@@ -1,14 +1,18 @@
 //! A send: id and entry, the store, the check, the links, `sent`. A change of a membership is one too.
 
-use super::change::Change;
+use std::time::Duration;
+
+use super::change::{Change, Touches};
+use super::clocks::Clocks;
 use super::event::USERS_MAX;
 use super::event::{ALL, At, Cargo, Event, Job, Key, Keys, Msg, Sid, What, only};
 use super::queue::Time;
 use super::session::{Frame, Phase};
 use super::slip::Slip;
-use super::store::{Looks, Messages, NEVER, Stored, Touch, one};
+use super::store::{Looks, Messages, NEVER, Stored, one};
 use super::thread::Step;
 use super::world::World;
+use crate::clock::{CLAIMED_MAX, IDS_AHEAD_MAX};
 use crate::domain::{MessageId, Micros};
 use crate::proof::{Judgement, Ticket};
 use smallvec::{SmallVec, smallvec};
@@ -26,8 +30,33 @@ pub struct Wish {
     /// The newest id that it has seen.
     pub after: Micros,
     /// The read that a change begins with.
-    pub touch: Touch,
+    pub touches: Touches,
+    /// Whether the removal that an add follows was written again.
+    pub confirmed: bool,
+    /// What was acknowledged when a change was asked for.
+    pub acked: Messages,
 }
+
+impl Wish {
+    /// A wish that nothing was done for.
+    pub fn new(session: Sid, want: Want, after: Micros) -> Self {
+        let touches = Touches::default();
+        Self { session, want, after, touches, confirmed: false, acked: 0 }
+    }
+}
+
+/// Up to where an id is believed that a node delivered or read.
+pub fn most_of_an_id(clocks: &Clocks, now: Time) -> Micros {
+    clocks.wall(now) + if clocks.is_interval() { IDS_AHEAD_MAX } else { ANY_CLOCK }
+}
+
+/// Up to where a client is believed that it has seen an id.
+fn most_claimed(clocks: &Clocks, now: Time) -> Micros {
+    clocks.wall(now) + if clocks.is_interval() { CLAIMED_MAX } else { ANY_CLOCK }
+}
+
+/// As far as clocks at the two ends of the proof's bound differ, and a second for the way.
+const ANY_CLOCK: Duration = Duration::from_secs(11);
 
 /// What may be wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +65,8 @@ pub enum Want {
     Direct(u8),
     /// Something for a room.
     Room(Key),
+    /// The same from a service, through a node that need not hold anybody of the room.
+    Service(Key),
     /// A user shall be in a room, or out of it.
     Change {
         /// Who.
@@ -84,8 +115,10 @@ pub struct Known {
     pub id: MessageId,
     /// What it is.
     pub content: Content,
-    /// The session that sent it.
+    /// The session that sent it, or over which a service is answered that did.
     pub session: Sid,
+    /// Whether a service sent it: then it is not the session's own.
+    pub by_service: bool,
     /// What the store has of it.
     pub stored: Stored,
     /// Its entry in the table of what is pending.
@@ -106,9 +139,11 @@ impl World {
             Want::Direct(to) => Content::Direct([user, to]),
             Want::Room(room) if self.is_inside(at, user, room) => Content::Room(room),
             Want::Room(_) => return self.answer_nothing(session),
-            Want::Change { .. } => return self.read_member(at, index),
+            Want::Service(room) => Content::Room(room),
+            Want::Change { .. } => return self.begin_change(at, index),
         };
-        self.issue(at, session, after, |_| content);
+        let by_service = matches!(want, Want::Service(_));
+        self.issue(at, (session, by_service), after, |_| content);
     }
 
     /// Whether a session may send now.
@@ -129,7 +164,7 @@ impl World {
     pub fn issue(
         &mut self,
         at: At,
-        session: Sid,
+        (session, by_service): (Sid, bool),
         after: Micros,
         content: impl FnOnce(MessageId) -> Content,
     ) {
@@ -137,8 +172,10 @@ impl World {
         let moment = node.clocks.moment(self.now);
         let wall = node.clocks.wall(self.now);
         let worker = &mut node.workers[usize::from(at.thread - 1)];
-        node.ids.observe(after, wall);
-        let time = node.ids.issue(wall);
+        node.ids.observe(after, most_claimed(&node.clocks, self.now));
+        let below = self.slip == Some(Slip::IdsFromLowerEnd);
+        let end = if below { node.clocks.lower(self.now) } else { wall };
+        let time = node.ids.issue(end);
         let message = self.messages.len() as Msg;
         let id = MessageId::new(time, u64::from(message));
         let content = content(id);
@@ -147,9 +184,11 @@ impl World {
         let late = self.slip == Some(Slip::LateEntry);
         let ticket = (!late && !unentered).then(|| worker.desk.enter(time, moment));
         let stored = Stored::NOWHERE;
-        self.messages.push(Known { id, content, session, stored, ticket, answered: false });
+        let known = Known { id, content, session, by_service, stored, ticket, answered: false };
+        self.messages.push(known);
         self.file(message);
         trace!(self, "{at:?} issues {message} {time}: {content:?}");
+        self.judge_issue(message);
         if late {
             let delay = self.rng.below(super::queue::SECOND);
             return self.queue.push(self.now + delay, Event::Thread(at, Job::Enter(message)));
@@ -188,7 +227,12 @@ impl World {
 
     /// The store acknowledged a message.
     pub fn store_acked(&mut self, at: At, message: Msg) {
-        self.then(at, Step::Judge(message));
+        match self.messages[usize::from(message)].content {
+            Content::Change(change) if change.inside && self.slip != Some(Slip::AddUnread) => {
+                self.read_back(at, message);
+            }
+            _ => self.then(at, Step::Judge(message)),
+        }
     }
 
     /// The acknowledgement is in hand: the clocks are read, and the message passes or not.
@@ -207,9 +251,19 @@ impl World {
             self.pass_check(message);
             self.then(at, Step::Append(message));
             self.then(at, Step::Flush);
-            self.then(at, Step::Reply(message));
+            self.then(at, self.last_step(message));
         } else {
             self.answer_unknown(message);
+        }
+    }
+
+    /// How a message that passed is answered.
+    fn last_step(&self, message: Msg) -> Step {
+        match self.messages[usize::from(message)].content {
+            Content::Change(change) if change.inside && self.slip != Some(Slip::AnswerAtOnce) => {
+                Step::AwaitPassing(message)
+            }
+            _ => Step::Reply(message),
         }
     }
 
@@ -246,7 +300,8 @@ impl World {
 
     /// What passed is appended to the links, and handed to the sessions here, in one step.
     pub fn append(&mut self, at: At, message: Msg) {
-        let Known { ticket, content, session, .. } = self.messages[usize::from(message)];
+        let Known { ticket, content, session, by_service, .. } =
+            self.messages[usize::from(message)];
         let moment = self.moment(at.life);
         let mut keys = 0;
         for (channel, shard, part) in self.publishes(message, &content) {
@@ -255,7 +310,7 @@ impl World {
             self.worker(at).desk.publish(usize::from(shard), cargo, ticket, moment);
             keys |= part;
         }
-        if !matches!(content, Content::Change(_)) {
+        if !matches!(content, Content::Change(_)) && !by_service {
             self.session(session).own |= one(message);
         }
         self.deliver(at, message, keys);
@@ -266,11 +321,14 @@ impl World {
     pub fn reply(&mut self, message: Msg) {
         let known = &mut self.messages[usize::from(message)];
         if !std::mem::replace(&mut known.answered, true) {
-            let (session, content) = (known.session, known.content);
+            let Known { session, content, by_service, .. } = *known;
             trace!(self, "sent {message}");
             self.acked |= one(message);
             if let Content::Change(_) = content {
                 self.members.acked(message, self.now);
+                self.answer_nothing(session);
+                self.speak_behind(message);
+            } else if by_service {
                 self.answer_nothing(session);
             } else {
                 self.hand(session, Frame::Sent(message));
@@ -347,7 +405,12 @@ impl World {
     }
 
     /// The messages that a read may find.
-    fn each_of(&self, looks: &Looks, above: MessageId, mut act: impl FnMut(Msg, &Known)) {
+    pub(super) fn each_of(
+        &self,
+        looks: &Looks,
+        above: MessageId,
+        mut act: impl FnMut(Msg, &Known),
+    ) {
         let mut rest = self.key_messages[usize::from(looks.key)];
         while rest != 0 {
             let message = rest.trailing_zeros() as Msg;

@@ -211,18 +211,19 @@ impl World {
     /// Delivers a message to the sessions of a worker that have not had it.
     pub fn deliver(&mut self, at: At, message: Msg, keys: Keys) {
         let known = &self.messages[usize::from(message)];
-        let (id, from, content) = (known.id, known.session, known.content);
+        let (id, content) = (known.id, known.content);
+        let from = (!known.by_service).then_some(known.session);
         let node = &self.nodes[usize::from(at.life.node)];
-        node.ids.observe(id.time(), node.clocks.wall(self.now));
+        node.ids.observe(id.time(), super::send::most_of_an_id(&node.clocks, self.now));
         if let Content::Change(change) = content {
-            return self.hear_notice(at, id, &change);
+            return self.hear_notice(at, &change);
         }
         for key in each_key(keys) {
             self.each_session(at, |world, sid| {
                 let Session { user, phase, .. } = *world.session_ref(sid);
                 if (user == key || key >= USERS_MAX && world.is_his(at, user, message))
                     && phase == Phase::Live
-                    && from != sid
+                    && from != Some(sid)
                     && !world.had(at, sid, message)
                 {
                     world.deliver_to(at, sid, message);

@@ -20,6 +20,18 @@ pub enum Slip {
     SharedWatermark,
     /// A change of a membership does not stand in the table of what is pending.
     ChangeUnentered,
+    /// An add is answered without a wait for the clock.
+    AnswerAtOnce,
+    /// Ids are issued from the lower end of the interval.
+    IdsFromLowerEnd,
+    /// An add is not stamped above the newest message of its room.
+    HeadUnread,
+    /// Of two joinings the store keeps the last.
+    LastJoining,
+    /// The removal that an add follows is not written again.
+    RemovalUnconfirmed,
+    /// The rows of an add are not read behind its write.
+    AddUnread,
     /// Rounds do not read memberships again.
     RoundsForgetMemberships,
     /// What was found for a room is handed over by who was in it when it was read.
@@ -42,7 +54,13 @@ pub enum Slip {
 
 impl Slip {
     /// All.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 23] = [
+        Self::AnswerAtOnce,
+        Self::IdsFromLowerEnd,
+        Self::HeadUnread,
+        Self::LastJoining,
+        Self::RemovalUnconfirmed,
+        Self::AddUnread,
         Self::CachedTime,
         Self::LateEntry,
         Self::RowsByName,

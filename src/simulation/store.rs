@@ -243,6 +243,12 @@ pub struct Looks {
 }
 
 impl Looks {
+    /// A read of all that one touch sees of a key.
+    pub const fn of(key: Key, touch: Touch) -> Self {
+        let since = crate::domain::NEVER;
+        Self { activity: touch, ranges: touch, since, above: since, key, heads_known: true }
+    }
+
     /// The same above a time.
     pub const fn above(self, time: Micros) -> Self {
         let id = MessageId::last_of(time);

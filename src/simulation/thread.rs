@@ -31,6 +31,8 @@ pub enum Step {
     Flush,
     /// Worker: `sent` goes to the sender.
     Reply(Msg),
+    /// Worker: the answer of an add waits for the clock.
+    AwaitPassing(Msg),
     /// Worker: a session's read, which has begun, goes to the store: of memberships first.
     IssueMemberships(Sid),
     /// Worker: a read for a room that a user joined, which has begun, goes to the store.

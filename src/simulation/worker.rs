@@ -10,14 +10,14 @@ use super::event::{
 };
 use super::heads::Heads;
 use super::keeping::{Answer, Told};
-use super::members::{NO_STAMP, Stamps};
+use super::members::Stamps;
 use super::plan::Bounds;
 use super::publisher::Publishing;
 use super::queue::SECOND;
 use super::round::Rounding;
 use super::thread::Step;
 use super::world::World;
-use crate::domain::{Micros, Moment};
+use crate::domain::{Micros, Moment, NEVER};
 use crate::proof::{Desk, DeskBounds, Handed, RoundKind};
 use crate::roster::Rules;
 
@@ -94,7 +94,7 @@ impl Worker {
             belongings: Vec::new(),
             rounding: Rounding::default(),
             heads: Heads::default(),
-            left: [[NO_STAMP; ROOMS_MAX as usize]; USERS_MAX as usize],
+            left: [[NEVER; ROOMS_MAX as usize]; USERS_MAX as usize],
             queue: VecDeque::new(),
             deliveries: 0,
         }

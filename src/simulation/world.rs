@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::change::{Rewrite, Touches};
 use super::client::Device;
-use super::event::{Act, At, Dev, Event, Job, KEYS_MAX, Key, ROOMS, ROOMS_MAX, USERS_MAX};
+use super::event::{Act, At, Dev, Event, Job, KEYS_MAX, Key, Msg, ROOMS, ROOMS_MAX, USERS_MAX};
 use super::members::Members;
 use super::node::Node;
 use super::plan::Plan;
@@ -58,6 +59,10 @@ pub struct World {
     pub devices: Vec<Device>,
     /// What clients wanted to send.
     pub wishes: Vec<Wish>,
+    /// Writes of memberships beside those of changes.
+    pub rewrites: Vec<Rewrite>,
+    /// Reads of the rows of adds.
+    pub reads_back: Vec<(Msg, Touches)>,
     /// All messages that got an id.
     pub messages: Vec<Known>,
     /// Each key's messages: the direct ones of a user, those of a room.
@@ -118,6 +123,8 @@ impl World {
             sessions: Vec::new(),
             devices: Vec::new(),
             wishes: Vec::new(),
+            rewrites: Vec::new(),
+            reads_back: Vec::new(),
             messages: Vec::new(),
             key_messages: [0; KEYS_MAX],
             rooms: (0..ROOMS_MAX)
@@ -172,6 +179,8 @@ impl World {
         self.nodes.clear();
         self.sessions.clear();
         self.wishes.clear();
+        self.rewrites.clear();
+        self.reads_back.clear();
         self.messages.clear();
         (self.key_messages, self.objection) = ([0; KEYS_MAX], None);
         (self.passed, self.acked) = (0, 0);
@@ -298,6 +307,9 @@ impl World {
             Job::Watermark => self.advance_at_once(at),
             Job::Send(wish) => self.send(at, wish),
             Job::Member(wish, works) => self.member_read(at, wish, works),
+            Job::MemberAgain(wish) => self.read_member_again(at, wish),
+            Job::ReadBack(read, works) => self.was_read_back(at, read, works),
+            Job::Passing(message, until) => self.look_at_passing(at, message, until),
             Job::Enter(message) => self.enter_late(at, message),
             Job::StoreAck(message) => self.store_acked(at, message),
             Job::StoreFail(message) => self.store_failed(at, message),
@@ -344,6 +356,7 @@ impl World {
             Step::Append(message) => self.append(at, message),
             Step::Flush => self.flush(at),
             Step::Reply(message) => self.reply(message),
+            Step::AwaitPassing(message) => self.await_passing(at, message),
             Step::IssueMemberships(sid) => self.issue_memberships(at, sid),
             Step::IssueJoinRead(user, number) => self.issue_join_read(at, user, number),
             Step::IssueRead(sid) => self.issue_read(at, sid),

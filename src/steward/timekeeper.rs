@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::StewardPlan;
-use crate::clock::{Concluded, ROUND_TRIP_MAX, Reference, SAMPLES, Sample};
+use crate::clock::{QUESTIONS, ROUND_TRIP_MAX, Reference, Sample};
 
 /// Whether a node's time is right. What it says goes to everybody who has the node's clock.
 #[derive(Debug)]
@@ -13,9 +13,12 @@ pub(super) struct Timekeeper {
     plan: Arc<StewardPlan>,
     /// None where the time is right by definition.
     reference: Option<Reference>,
-    /// The questions of the check under way, and the answers so far.
+    /// The questions of the check under way, of so many coordinators, and the answers so far.
     asked: JoinSet<Option<Sample>>,
+    coordinators: usize,
     samples: Vec<Sample>,
+    /// The coordinators that stood apart in the last check.
+    apart: Vec<Arc<str>>,
     /// Whether the node was told last that the time is known.
     known: bool,
 }
@@ -24,13 +27,21 @@ impl Timekeeper {
     pub(super) fn new(plan: Arc<StewardPlan>) -> Self {
         let clock = &plan.clock;
         let reference = || Reference::new(clock.moment(), clock.machine_lead());
-        let reference = plan.store.has_clock().then(reference);
+        let reference = plan.store.shared_clocks().is_none().then(reference);
         if let Some(reference) = &reference {
             clock.judge(reference.verdict());
         }
         let known = clock.is_known();
         plan.metrics.clock_known.set(known.into());
-        Self { plan, reference, asked: JoinSet::new(), samples: Vec::new(), known }
+        Self {
+            plan,
+            reference,
+            asked: JoinSet::new(),
+            coordinators: 0,
+            samples: Vec::new(),
+            apart: Vec::new(),
+            known,
+        }
     }
 
     /// Looks at the machine's clock, and begins a check if one is due. True if the time became known
@@ -38,23 +49,30 @@ impl Timekeeper {
     pub(super) fn turn(&mut self) -> bool {
         let Some(reference) = &mut self.reference else { return false };
         let clock = &self.plan.clock;
-        reference.look(clock.moment(), clock.machine_lead());
-        if reference.begin(clock.moment()) {
+        let (now, lead) = (clock.moment(), clock.machine_lead());
+        reference.look(now, lead);
+        if reference.begin(now, lead) {
             self.ask();
         }
         self.tell()
     }
 
-    /// Asks the store for its time, all samples at once.
+    /// Asks all coordinators for their time at once, some of them several times.
     fn ask(&mut self) {
-        for _ in 0..SAMPLES {
-            let clock = self.plan.clock.clone();
-            let before = clock.now();
-            let asked = self.plan.store.time();
+        let coordinators = self.plan.store.coordinators();
+        self.coordinators = coordinators.len();
+        let questions = coordinators.len().max(QUESTIONS);
+        for coordinator in coordinators.iter().cycle().take(questions) {
+            let (clock, coordinator) = (self.plan.clock.clone(), Arc::clone(coordinator));
+            let before = clock.moment();
+            let asked = self.plan.store.time(&coordinator);
             self.asked.spawn(async move {
                 let answer = tokio::time::timeout(ROUND_TRIP_MAX, asked).await.ok()?.ok()?;
-                Some(Sample { before, answer, after: clock.now() })
+                Some(Sample { coordinator, before, answer, after: clock.moment() })
             });
+        }
+        if coordinators.is_empty() {
+            self.asked.spawn(async { None });
         }
     }
 
@@ -72,19 +90,23 @@ impl Timekeeper {
     /// The check under way is over.
     pub(super) fn conclude(&mut self, samples: &[Sample]) {
         let Some(reference) = &mut self.reference else { return };
-        let clock = &self.plan.clock;
-        match reference.conclude(samples, clock.moment(), clock.machine_lead()) {
-            Concluded::Nothing => {}
-            Concluded::Measured(offset) => {
-                self.plan.metrics.clock_offset.set(offset.middle() as f64 / 1e6);
-            }
-            Concluded::Outdated(offset) => {
-                self.plan.metrics.clock_offset.set(offset.middle() as f64 / 1e6);
-                // Refused first: nobody may take the step for a part of a time that was right.
-                clock.judge(reference.verdict());
-                clock.follow_machine();
-                tracing::warn!(was = %offset, "the machine's clock was set: this node's follows it");
-            }
+        let (clock, metrics) = (&self.plan.clock, &self.plan.metrics);
+        let (now, lead) = (clock.moment(), clock.machine_lead());
+        let concluded = reference.conclude(self.coordinators, samples, now, lead);
+        let Some(machine) = concluded.machine else { return };
+        metrics.clock_offset.set(machine.middle() as f64 / 1e6);
+        metrics.clocks_apart.set(concluded.apart.len() as i64);
+        if let Some(interval) = reference.interval() {
+            // The verdict follows with the next turn: whoever sees it sees this interval.
+            clock.set(interval, reference.lead());
+            metrics.clock_uncertainty.set(interval.width().as_secs_f64());
+        }
+        if concluded.apart != self.apart {
+            self.apart = concluded.apart;
+            tracing::warn!(
+                coordinators = %self.apart.join(", "),
+                "the clocks of these store nodes stand apart from the others, and do not count"
+            );
         }
     }
 
@@ -95,10 +117,6 @@ impl Timekeeper {
         let verdict = reference.verdict();
         let before = clock.judge(verdict);
         let known = clock.is_known();
-        if known {
-            // Not before: what is seen as a step stays one until all leases are given up.
-            clock.watch_for_steps(reference.lead());
-        }
         if !before.is_like(verdict) {
             if let Some(complaint) = clock.complaint() {
                 tracing::warn!("no sends, no cursors: {complaint}");

@@ -22,6 +22,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::SharedClocks;
 use crate::domain::{Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId};
 use crate::roster::Row;
 use crate::telemetry::StoreFigures;
@@ -104,22 +105,21 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// What was made with the store and never changes.
     fn identity(&self) -> &Identity;
 
-    /// The time that the clock must not fall below. Embedded: when the store was opened, no
-    /// message's id and no stamp in it was above, and it does not move afterwards; read marks do
-    /// not count, clients choose them. A cluster's store has none of its own, 0: other nodes write
-    /// to it, so nodes check their clocks against [`Self::time`] instead.
-    fn floor(&self) -> Micros;
-
-    /// Asks the store for its time, which is the same for all nodes on it: one coordinator's clock
-    /// (CQL), another one's with the next call, to the millisecond; or the wall clock (embedded).
-    fn time(&self) -> Pending<Result<Micros, ReadError>>;
-
-    /// Whether [`Self::time`] is a clock that nodes on other machines share, so that a node which
-    /// disagrees with it is wrong. Where it is not (embedded), the time of a node is right by
-    /// definition: the larger of its wall clock and [`Self::floor`], which never runs back.
-    fn has_clock(&self) -> bool {
-        true
+    /// The clocks of all nodes on the store, where they are in one process (embedded). They began
+    /// above every message's id and every stamp that was in the store when it was opened; read
+    /// marks do not count, clients choose them. None for a cluster's store: its nodes check their
+    /// clocks against [`Self::time`].
+    fn shared_clocks(&self) -> Option<SharedClocks> {
+        None
     }
+
+    /// The servers whose clocks nodes check theirs against, by address: at most
+    /// [`COORDINATORS_MAX`](crate::clock::COORDINATORS_MAX), the same ones and in the same order for
+    /// all nodes, whether or not they can be reached now.
+    fn coordinators(&self) -> Vec<Arc<str>>;
+
+    /// Asks one of [`Self::coordinators`] for its time, to the millisecond.
+    fn time(&self, coordinator: &str) -> Pending<Result<Micros, ReadError>>;
 
     /// How long messages are kept from when they are written; none is for ever.
     fn retention(&self) -> Option<Duration> {

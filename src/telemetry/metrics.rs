@@ -126,8 +126,12 @@ pub struct Metrics {
     pub watermark_lag: Gauge<f64, std::sync::atomic::AtomicU64>,
     /// Whether the watermark is frozen.
     pub frozen: Gauge,
-    /// How far this node's time is ahead of the store's, in seconds, as last measured.
+    /// How far the machine's clock is ahead of the store's, in seconds, as last measured.
     pub clock_offset: Gauge<f64, std::sync::atomic::AtomicU64>,
+    /// How wide the interval is that contains the store's time, in seconds, after the last check.
+    pub clock_uncertainty: Gauge<f64, std::sync::atomic::AtomicU64>,
+    /// Store nodes whose clocks stand apart from the others.
+    pub clocks_apart: Gauge,
     /// Whether this node's time is known to be right.
     pub clock_known: Gauge,
     /// Leases that ran out.
@@ -180,8 +184,11 @@ impl Metrics {
         let help = "How far the watermark is behind the clock, NaN before the first";
         registry.register("watermark_lag_seconds", help, watermark_lag.clone());
         let clock_offset = Gauge::default();
-        let help = "How far this node's time is ahead of the store's, as last measured";
+        let help = "How far the machine's clock is ahead of the store's, as last measured";
         registry.register("clock_offset_seconds", help, clock_offset.clone());
+        let clock_uncertainty = Gauge::default();
+        let help = "How wide the interval is that contains the store's time, after the last check";
+        registry.register("clock_uncertainty_seconds", help, clock_uncertainty.clone());
         let store_seconds = Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
         let help = "Seconds from a send's id to its acknowledgement by the store";
         registry.register("store_append_seconds", help, store_seconds.clone());
@@ -233,6 +240,11 @@ impl Metrics {
                 "clock_known",
                 "Whether the time is known to be right",
             ),
+            clocks_apart: gauge(
+                &mut registry,
+                "clocks_apart",
+                "Store nodes whose clocks stand apart from the others",
+            ),
             sessions: gauge(&mut registry, "sessions", "Sessions after their hello"),
             connections: gauge(&mut registry, "connections", "Open connections of clients"),
             outbox_bytes: gauge(&mut registry, "outbox_bytes", "Bytes that wait for slow clients"),
@@ -247,6 +259,7 @@ impl Metrics {
             useful_share,
             watermark_lag,
             clock_offset,
+            clock_uncertainty,
             store_seconds,
             buckets_held,
             links,

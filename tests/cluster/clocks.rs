@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use narrowcast::client::{Client, ClientError};
-use narrowcast::clock::WallClock;
+use narrowcast::clock::{MachineClock, WallClock};
 use narrowcast::config::Config;
 use narrowcast::node::{ClusterPlan, Node, NodePlan, memory_bus, open_store};
 use narrowcast::store::Store;
@@ -26,6 +26,7 @@ const READS: &str = "narrowcast_roster_reads_total";
 struct Scene {
     nodes: Vec<Node>,
     skews: Vec<Arc<Skewed>>,
+    machines: Vec<MachineClock>,
     store: Arc<dyn Store>,
     _home: tempfile::TempDir,
 }
@@ -40,12 +41,14 @@ impl Scene {
         let bus = memory_bus(&first);
         let skews: Vec<Arc<Skewed>> =
             (0..nodes).map(|_| Arc::new(skew(Skewed::new(Arc::clone(&store), 0)))).collect();
-        let start = |(number, store): (u32, &Arc<Skewed>)| {
+        let machines: Vec<_> = (0..nodes).map(|_| MachineClock::default()).collect();
+        let start = |(number, (store, machine)): (u32, (&Arc<Skewed>, &MachineClock))| {
             let (bus, store) = (Arc::clone(&bus), Arc::clone(store) as Arc<dyn Store>);
-            Node::start(&NodePlan { config: config(number), bus, store }).expect("it starts")
+            let (config, machine) = (config(number), machine.clone());
+            Node::start(&NodePlan { config, bus, store, machine }).expect("it starts")
         };
-        let nodes = (1..).zip(&skews).map(start).collect();
-        Self { nodes, skews, store, _home: home }
+        let nodes = (1..).zip(skews.iter().zip(&machines)).map(start).collect();
+        Self { nodes, skews, machines, store, _home: home }
     }
 
     async fn ready(&self) {
@@ -141,16 +144,41 @@ async fn ahead(scene: &Scene) -> i64 {
 }
 
 #[tokio::test]
-async fn a_node_that_started_by_a_wrong_clock_follows_the_machine_once_that_is_right() {
-    const AHEAD: Duration = Duration::from_mins(1);
-    let scene = Scene::set(1, |skew| skew.starting_ahead(AHEAD));
+async fn a_node_whose_machine_is_set_right_goes_on() {
+    let scene = Scene::set(1, |skew| skew);
     scene.ready().await;
-    assert!(ahead(&scene).await < 1000);
+    let operator = scene.operator(0);
+    scene.machines[0].set_ahead(60_000_000);
+    eventually("the node has noticed", || operator.metric(KNOWN) == 0).await;
+    let (_, _, reasons) = operator.readiness();
+    assert!(reasons.contains("clock: this node's clock is"), "{reasons}");
+    scene.machines[0].set_ahead(0);
+    scene.ready().await;
+    assert!(ahead(&scene).await.abs() < 1000);
     scene.strike().await;
-    // Nobody but the check sees it.
-    let scene = Scene::set(1, |skew| skew.starting_ahead(AHEAD).unheeded());
+}
+
+/// A machine that is off by less than is allowed says nothing about ids: the store's clocks do.
+#[tokio::test]
+async fn ids_are_of_the_stores_time_whatever_the_machine_shows() {
+    let scene = Scene::set(1, |skew| skew);
+    scene.machines[0].set_ahead(2_000_000);
     scene.ready().await;
-    assert!(ahead(&scene).await > 50_000);
+    assert!(ahead(&scene).await.abs() < 500);
+    scene.strike().await;
+}
+
+#[tokio::test]
+async fn a_store_node_whose_clock_stands_apart_does_not_count() {
+    let scene = Scene::set(1, |skew| {
+        skew.set_one_ahead(1, 5_000);
+        skew
+    });
+    scene.ready().await;
+    let operator = scene.operator(0);
+    eventually("it is counted", || operator.metric("narrowcast_clocks_apart") == 1).await;
+    assert!(ahead(&scene).await.abs() < 500);
+    assert!(operator.sample("narrowcast_clock_uncertainty_seconds") < 0.5);
     scene.strike().await;
 }
 

@@ -39,7 +39,13 @@ impl Pair {
         let start = |number| {
             let bus: Arc<dyn Bus> = Arc::new(bus.clone());
             let (config, store) = (config(number, audit), Arc::clone(&store));
-            Node::start(&NodePlan { config, bus, store }).expect("it starts")
+            Node::start(&NodePlan {
+                config,
+                bus,
+                store,
+                machine: narrowcast::clock::MachineClock::default(),
+            })
+            .expect("it starts")
         };
         let nodes: Vec<Node> = [1, 2].map(start).into();
         Self { bus, store, nodes }

@@ -5,7 +5,7 @@ mod held;
 use std::sync::Arc;
 
 use narrowcast::client::Client;
-use narrowcast::domain::{Membership, MessageId, Role, RoomId, UserId};
+use narrowcast::domain::{MemberState, Membership, MessageId, Role, RoomId, UserId};
 use narrowcast::node::{ClusterPlan, Node, NodePlan, memory_bus, open_store};
 use narrowcast::store::Store;
 use serde_json::{Value, json};
@@ -30,7 +30,13 @@ impl Scene {
         let config = Arc::new(plan.config(1).expect("a configuration"));
         let store = Arc::new(Held::new(open_store(&config, home.path()).expect("a store")));
         let (bus, port) = (memory_bus(&config), Arc::clone(&store) as Arc<dyn Store>);
-        let node = Node::start(&NodePlan { config, bus, store: port }).expect("it starts");
+        let node = Node::start(&NodePlan {
+            config,
+            bus,
+            store: port,
+            machine: narrowcast::clock::MachineClock::default(),
+        })
+        .expect("it starts");
         eventually("it is ready", || node.readiness().verdict().1.is_empty()).await;
         let url = format!("ws://{}/v1/ws", node.clients());
         Self { node, store, url, _home: home }
@@ -164,12 +170,12 @@ async fn a_member_whose_leaving_ended_in_doubt_leaves_by_asking_again() {
     assert_eq!((status, &problem["code"]), (504, &json!("outcome_unknown")), "{problem}");
     let half = of_user().await;
     let torn = of_room(&half.room).await.expect("a row");
-    assert!(half.inside && !torn.inside && torn.stamp > half.stamp, "{half:?} {torn:?}");
+    assert!(half.is_inside() && !torn.is_inside() && torn.stamp() > half.stamp(), "{torn:?}");
 
     let (status, answer) = as_user(&scene.url, &bens, "DELETE", path, &Value::Null).await;
     assert_eq!(status, 204, "{answer}");
     let whole = of_user().await;
-    assert!(!whole.inside && whole.stamp > torn.stamp, "{whole:?}");
+    assert!(!whole.is_inside() && whole.stamp() > torn.stamp(), "{whole:?}");
     assert_eq!(of_room(&half.room).await.as_ref(), Some(&whole), "either side");
     for client in [&mut ben, &mut ann] {
         let left = frame(client).await;
@@ -210,10 +216,7 @@ fn member(number: usize) -> Membership {
     Membership {
         room: RoomId::parse("r").expect("an id"),
         user: UserId::parse(&format!("u{number}")).expect("an id"),
-        inside: true,
-        role: Role::Member,
-        joined: stamp,
-        stamp,
+        state: MemberState::UNKNOWN.add(Role::Member, stamp),
     }
 }
 

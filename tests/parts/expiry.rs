@@ -43,7 +43,13 @@ async fn forgetful(keyspace: &Keyspace, home: &std::path::Path, kept: Duration) 
     let plan = ClusterPlan { nodes: 1, unlimited: true, ..ClusterPlan::default() };
     let config = Arc::new(plan.config(1).expect("a configuration"));
     let (bus, store) = (memory_bus(&config), keyspace.open(kept));
-    let node = Node::start(&NodePlan { config, bus, store }).expect("it starts");
+    let node = Node::start(&NodePlan {
+        config,
+        bus,
+        store,
+        machine: narrowcast::clock::MachineClock::default(),
+    })
+    .expect("it starts");
     let ready = || node.readiness().verdict().1.is_empty();
     eventually_within(READY, "it is ready", ready).await;
     node

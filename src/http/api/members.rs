@@ -31,8 +31,8 @@ struct Members<'a> {
 
 impl<'a> From<&'a Membership> for MemberDocument<'a> {
     fn from(membership: &'a Membership) -> Self {
-        let Membership { user, role, joined, .. } = membership;
-        Self { user: user.as_str(), role: *role, joined_at: joined.time().millis() }
+        let Membership { user, state, .. } = membership;
+        Self { user: user.as_str(), role: state.role, joined_at: state.joined().time().millis() }
     }
 }
 
@@ -71,17 +71,15 @@ pub(super) async fn remove(call: Call<'_>, room: RoomId, user: UserId) -> Answer
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{MessageId, Micros};
+    use crate::domain::{MemberState, MessageId, Micros};
 
     #[test]
     fn golden_document() {
         let membership = Membership {
             room: RoomId::parse("r").unwrap(),
             user: UserId::parse("bob").unwrap(),
-            inside: true,
-            role: Role::Owner,
-            joined: MessageId::first_of(Micros(1_795_492_901_650_123)),
-            stamp: MessageId::first_of(Micros(0)),
+            state: MemberState::UNKNOWN
+                .add(Role::Owner, MessageId::first_of(Micros(1_795_492_901_650_123))),
         };
         let members = vec![MemberDocument::from(&membership)];
         let page = Members { members, next: None };

@@ -1,5 +1,6 @@
 use super::*;
 use crate::bus::MemoryBus;
+use crate::clock::{Interval, MachineClock};
 use crate::proof::Doubt;
 use crate::redis::Channels;
 
@@ -38,13 +39,13 @@ fn judged(publishers: &Publishers, clock: &WallClock) -> Judgement {
 
 #[tokio::test(flavor = "local")]
 async fn what_a_machine_had_in_hand_when_it_slept_is_not_published() {
-    let clock = WallClock::starting_at(Micros(0));
+    let machine = MachineClock::default();
+    let clock = WallClock::to_be_set(machine.clone());
     let publishers = publishers(&clock);
-    assert_eq!(judged(&publishers, &clock), Judgement::Passed);
-    clock.watch_for_steps(clock.machine_lead());
+    assert_eq!(judged(&publishers, &clock), Judgement::Passed, "nothing is looked for yet");
+    let (lead, at) = (clock.machine_lead(), clock.moment());
+    clock.set(Interval { low: lead.low, high: lead.high, at }, lead);
     assert_eq!(judged(&publishers, &clock), Judgement::Passed, "nothing stepped");
-    // As if the machine's clock had been two seconds behind until now.
-    let behind = clock.machine_lead().middle() - 2_000_000;
-    clock.watch_for_steps(crate::clock::Offset { low: behind, high: behind });
+    machine.set_ahead(2_000_000);
     assert_eq!(judged(&publishers, &clock), Judgement::Unknown(Doubt::Fenced));
 }

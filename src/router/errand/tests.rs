@@ -175,5 +175,5 @@ async fn an_errand_goes_to_the_worker_of_its_key() {
 #[test]
 fn whoever_asks_waits_for_every_step() {
     let millis = Duration::from_millis;
-    assert_eq!(errand_wait(millis(6000), millis(250)), millis(29_250));
+    assert_eq!(errand_wait(millis(6000), millis(250)), millis(49_750));
 }

@@ -2,10 +2,10 @@
 //! have missed, and its cursor behind that.
 
 use super::{Phase, Session};
+use crate::domain::NEVER;
 use crate::interest::{Standing, Ticket};
 use crate::proof::Reading;
 use crate::simulation::event::{At, Event, Job, Key, Sid};
-use crate::simulation::members::NO_STAMP;
 use crate::simulation::queue::{SECOND, Time};
 use crate::simulation::slip::Slip;
 use crate::simulation::store::{Looks, Messages};
@@ -131,7 +131,7 @@ impl World {
         if self.slip != Some(Slip::MembershipsFirst) {
             self.knows_leaves(at, user, begun);
         }
-        self.learn_all(at, &rows);
+        self.learn_all(at, user, &rows);
         self.load(at, user);
         let rooms = self.rooms_of(at, user);
         let awaited = rooms.into_iter().filter(|room| self.awaits_room(at, user, *room)).count();
@@ -189,8 +189,7 @@ impl World {
         let activity = self.draw_touch(self.now, middle);
         let ranges = self.draw_touch(middle, end);
         let works = !self.rng.chance(self.plan.slow.reads_fail_in);
-        let looks =
-            Looks { activity, ranges, since: NO_STAMP, above: NO_STAMP, key, heads_known: false };
+        let looks = Looks { activity, ranges, since: NEVER, above: NEVER, key, heads_known: false };
         (looks, end, works)
     }
 

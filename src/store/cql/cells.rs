@@ -2,21 +2,27 @@
 //!
 //! | table, cell | spelled |
 //! | --- | --- |
-//! | members, memberships `standing` | of a room `<stamp> in\|out owner\|member <joined>`; of a direct conversation `dm` |
+//! | members, memberships `added`, `removed` | the stamp |
+//! | members, memberships `joined` | `<the removal that it follows> <the stamp, each bit turned over>` |
+//! | members, memberships `role` | `<stamp> owner\|member` |
+//! | memberships `kind` | of a direct conversation `dm` |
 //! | rooms `room` | `<stamp> {"title":…,"creator":…,"past":…,"created":…}` |
 //! | sends `record` | id of the message (16 bytes), hash of its content (16 bytes, big-endian) |
 //!
-//! Stamps and ids in texts are 32 hexadecimal digits, so that texts sort as the stamps do. One cell
-//! holds all that belongs together: two writes of one microsecond have equal timestamps, of two
-//! cells each could then keep another one's, and of two values of one cell without a TTL the larger
-//! stays: that of the larger stamp.
+//! Stamps and ids in texts are 32 hexadecimal digits, so that texts sort as the stamps do. Of two
+//! writes with equal timestamps to one cell without a TTL the larger value stays, which is that of
+//! the larger stamp. Each register of a membership is a cell of its own and merges by itself, as
+//! [`MemberState`] says: `added`, `removed` and `role` are written at the time of their stamp.
+//! `joined` is written one microsecond above the removal that it follows, so a later removal's wins;
+//! of two that follow the same one the larger text stays, which is that of the *smaller* stamp.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use crate::domain::{Membership, MessageId, Past, Role, Room, RoomId, UserId};
+use crate::domain::{MemberState, MessageId, NEVER, Past, Role, Room, RoomId, UserId};
 use crate::store::NonceRecord;
 
-/// The standing of the two of a direct conversation.
+/// The kind of a direct conversation.
 pub(super) const DIRECT: &str = "dm";
 
 const DIGITS: usize = 32;
@@ -41,40 +47,67 @@ fn spell(id: MessageId) -> String {
 }
 
 fn read(text: &str) -> Option<MessageId> {
+    MessageId::from_bytes(digits(text)?.to_be_bytes())
+}
+
+fn digits(text: &str) -> Option<u128> {
     let digits = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'));
-    let value = (digits && text.len() == DIGITS).then(|| u128::from_str_radix(text, 16).ok())??;
-    MessageId::from_bytes(value.to_be_bytes())
+    (digits && text.len() == DIGITS).then(|| u128::from_str_radix(text, 16).ok())?
 }
 
-/// A standing with a room.
-pub(super) fn standing(membership: &Membership) -> String {
-    let Membership { inside, role, joined, stamp, .. } = membership;
-    let state = if *inside { "in" } else { "out" };
-    format!("{} {state} {} {}", spell(*stamp), role.as_str(), spell(*joined))
+/// The cell `joined`; none if nobody was ever added.
+pub(super) fn joined(state: &MemberState) -> Option<String> {
+    let MemberState { joined_after, joined, .. } = state;
+    let turned = !u128::from_be_bytes(joined.to_bytes());
+    (*joined != NEVER).then(|| format!("{} {turned:032x}", spell(*joined_after)))
 }
 
-/// The membership of a standing.
-pub(super) fn read_standing(
-    room: RoomId,
-    user: UserId,
-    text: &str,
-) -> Result<Membership, Misspelt> {
-    let mut parts = text.split(' ');
-    let membership = (|| {
-        let stamp = read(parts.next()?)?;
-        let inside = match parts.next()? {
-            "in" => true,
-            "out" => false,
-            _ => return None,
-        };
-        let role = match parts.next()? {
-            "owner" => Role::Owner,
-            "member" => Role::Member,
-            _ => return None,
-        };
-        Some(Membership { room, user, inside, role, joined: read(parts.next()?)?, stamp })
+fn read_joined(text: &str) -> Result<(MessageId, MessageId), Misspelt> {
+    let parts = (|| {
+        let (after, turned) = text.split_once(' ')?;
+        let turned = (!digits(turned)?).to_be_bytes();
+        Some((read(after)?, MessageId::from_bytes(turned)?))
     })();
-    membership.filter(|_| parts.next().is_none()).ok_or(Misspelt("standing"))
+    parts.ok_or(Misspelt("joined"))
+}
+
+/// The cell `role`; none if nothing was said of it.
+pub(super) fn role(state: &MemberState) -> Option<String> {
+    let MemberState { role, role_stamp, .. } = state;
+    (*role_stamp != NEVER).then(|| format!("{} {}", spell(*role_stamp), role.as_str()))
+}
+
+fn read_role(text: &str) -> Result<(Role, MessageId), Misspelt> {
+    let parts = (|| {
+        let (stamp, role) = text.split_once(' ')?;
+        Some((Role::named(role)?, read(stamp)?))
+    })();
+    parts.ok_or(Misspelt("role"))
+}
+
+/// The cells of a membership as they are read: `added`, `removed`, `joined`, `role`.
+pub(super) type StateCells<'a> = (Option<Uuid>, Option<Uuid>, Option<&'a str>, Option<&'a str>);
+
+/// What the cells of a membership say.
+pub(super) fn read_state(
+    (added, removed, joined, role): StateCells<'_>,
+) -> Result<MemberState, Misspelt> {
+    let stamp = |name, cell: Option<Uuid>| {
+        let id = |cell: Uuid| MessageId::from_bytes(cell.into_bytes()).ok_or(Misspelt(name));
+        cell.map_or(Ok(NEVER), id)
+    };
+    let mut state = MemberState {
+        added: stamp("added", added)?,
+        removed: stamp("removed", removed)?,
+        ..MemberState::UNKNOWN
+    };
+    if let Some(text) = joined {
+        (state.joined_after, state.joined) = read_joined(text)?;
+    }
+    if let Some(text) = role {
+        (state.role, state.role_stamp) = read_role(text)?;
+    }
+    Ok(state)
 }
 
 /// A room.
@@ -135,27 +168,30 @@ mod tests {
         MessageId::new(Micros(time), random)
     }
 
-    fn sample(inside: bool, owner: bool, joined: MessageId, stamp: MessageId) -> Membership {
-        let role = if owner { Role::Owner } else { Role::Member };
-        let (room, user) = (RoomId::parse("r").unwrap(), UserId::parse("u").unwrap());
-        Membership { room, user, inside, role, joined, stamp }
+    fn uuid(id: MessageId) -> Option<Uuid> {
+        (id != NEVER).then(|| Uuid::from_bytes(id.to_bytes()))
     }
 
-    fn back(text: &str) -> Result<Membership, Misspelt> {
-        read_standing(RoomId::parse("r").unwrap(), UserId::parse("u").unwrap(), text)
+    fn back(state: &MemberState) -> Result<MemberState, Misspelt> {
+        let (joined, role) = (joined(state), role(state));
+        read_state((uuid(state.added), uuid(state.removed), joined.as_deref(), role.as_deref()))
     }
 
     #[test]
     fn the_spelling_is_fixed() {
         let one = id(1_795_492_901_650_123, 42);
-        let text = standing(&sample(true, true, id(0, 0), one));
-        assert_eq!(
-            text,
-            "01a20bb7731271f7800000000000002a in owner 00000000000070008000000000000000"
-        );
-        for bad in ["dm", "", &text[1..], &text.to_uppercase(), &format!("{text} x")] {
-            assert_eq!(back(bad), Err(Misspelt("standing")), "{bad}");
+        let state = MemberState::UNKNOWN.add(Role::Owner, one);
+        assert_eq!(role(&state).unwrap(), "01a20bb7731271f7800000000000002a owner");
+        let first = "00000000000070008000000000000000 fe5df4488ced8e087fffffffffffffd5";
+        assert_eq!(joined(&state).unwrap(), first);
+        for bad in ["dm", "", &first[1..], &first.to_uppercase(), &format!("{first} x")] {
+            assert_eq!(read_joined(bad), Err(Misspelt("joined")), "{bad}");
+            assert_eq!(read_role(bad), Err(Misspelt("role")), "{bad}");
         }
+        assert_eq!((joined(&MemberState::UNKNOWN), role(&MemberState::UNKNOWN)), (None, None));
+        assert_eq!(read_state((None, None, None, None)), Ok(MemberState::UNKNOWN));
+        let other = Some(Uuid::from_u128(1));
+        assert_eq!(read_state((other, None, None, None)), Err(Misspelt("added")));
         let room_id = RoomId::parse("r").unwrap();
         let named = Room {
             id: room_id.clone(),
@@ -178,33 +214,44 @@ mod tests {
     proptest! {
         #[test]
         fn cells_give_back_what_was_spelled(
-            (inside, owner) in (any::<bool>(), any::<bool>()),
-            (joined, stamp) in (0..1_u64 << 50, 0..1_u64 << 50),
+            (added, removed, after) in (0..1_u64 << 50, 0..1_u64 << 50, 0..1_u64 << 50),
+            (joined, stamp, owner) in (1..1_u64 << 50, 1..1_u64 << 50, any::<bool>()),
             (random, content) in (any::<u64>(), any::<u128>()),
         ) {
-            let membership = sample(inside, owner, id(joined, random), id(stamp, random));
-            prop_assert_eq!(back(&standing(&membership)), Ok(membership));
+            let state = MemberState {
+                added: id(added, 0),
+                removed: id(removed, 0),
+                joined_after: id(after, random),
+                joined: id(joined, random),
+                role: if owner { Role::Owner } else { Role::Member },
+                role_stamp: id(stamp, random),
+            };
+            prop_assert_eq!(back(&state), Ok(state));
             let note = NonceRecord { id: id(stamp, random), content };
             prop_assert_eq!(read_record(&record(&note)), Ok(note));
         }
 
+        /// What a server does with two writes of one timestamp is what a merge does.
         #[test]
-        fn of_two_standings_the_larger_text_is_of_the_larger_stamp(
-            (a, b) in (0..1_u64 << 50, 0..1_u64 << 50), (x, y) in (any::<u64>(), any::<u64>()),
-            (inside, owner) in (any::<bool>(), any::<bool>()),
+        fn of_two_texts_the_larger_is_the_one_that_a_merge_keeps(
+            times in prop::array::uniform4(1..4_u64), randoms in prop::array::uniform4(0..2_u64),
         ) {
-            let (one, two) = (id(a, x), id(b, y));
-            prop_assume!(one != two);
-            let texts = [
-                standing(&sample(inside, owner, one, one)),
-                standing(&sample(!inside, !owner, two, two)),
-            ];
-            prop_assert_eq!(texts[0] < texts[1], one < two);
+            let stamps: Vec<_> = times.iter().zip(randoms).map(|(time, x)| id(*time, x)).collect();
+            let of = |after, stamp| MemberState {
+                joined_after: after,
+                joined: stamp,
+                role_stamp: stamp,
+                ..MemberState::UNKNOWN
+            };
+            let (one, two) = (of(stamps[0], stamps[1]), of(stamps[2], stamps[3]));
+            let merged = one.merge(two);
+            prop_assert_eq!(joined(&one).max(joined(&two)), joined(&merged));
+            prop_assert_eq!(role(&one).max(role(&two)), role(&merged));
         }
 
         #[test]
         fn any_cell_is_answered(text in ".{0,90}", bytes: Vec<u8>) {
-            let _ = back(&text);
+            let _ = read_state((None, None, Some(&text), Some(&text)));
             let _ = read_room(RoomId::parse("r").unwrap(), &text);
             let _ = read_record(&bytes);
         }

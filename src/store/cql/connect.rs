@@ -108,21 +108,23 @@ impl Profiles {
     }
 }
 
-/// One connected node of a datacenter, by its place among them in the order of their ids, counted
-/// round. None is left to choose from if none is connected: then the profile's policy says so.
-pub(super) fn nodes_in_turn(
-    session: &Session,
-    datacenter: &str,
-    turn: usize,
-) -> Option<Arc<dyn LoadBalancingPolicy>> {
+/// The nodes of a datacenter in the order of their ids, connected or not.
+pub(super) fn nodes_in_order(session: &Session, datacenter: &str) -> Vec<Arc<Node>> {
     let state = session.get_cluster_state();
-    let is_ours =
-        |node: &&Arc<Node>| node.datacenter.as_deref() == Some(datacenter) && node.is_connected();
-    let mut nodes: Vec<_> = state.get_nodes_info().iter().filter(is_ours).collect();
+    let is_ours = |node: &&Arc<Node>| node.datacenter.as_deref() == Some(datacenter);
+    let mut nodes: Vec<_> = state.get_nodes_info().iter().filter(is_ours).cloned().collect();
     nodes.sort_unstable_by_key(|node| node.host_id);
-    let node = nodes.get(turn.checked_rem(nodes.len())?)?;
-    let node = NodeIdentifier::Node(Arc::clone(node));
-    Some(SingleTargetLoadBalancingPolicy::new(node, None))
+    nodes
+}
+
+/// A node's name: its address.
+pub(super) fn name_of(node: &Node) -> Arc<str> {
+    node.address.to_string().into()
+}
+
+/// A policy that asks one node.
+pub(super) fn one_node(node: Arc<Node>) -> Arc<dyn LoadBalancingPolicy> {
+    SingleTargetLoadBalancingPolicy::new(NodeIdentifier::Node(node), None)
 }
 
 fn nodes_of(datacenter: &str) -> Arc<dyn LoadBalancingPolicy> {

@@ -72,9 +72,9 @@ pub use schema::{
     Applied, ServerKind, apply as apply_schema, check as check_schema, print as print_schema,
 };
 
-/// Writes and reads of the roster and of the time under way at once: one of each a node every 2 s
-/// and 10 s, apart from the others so that a node under load keeps its lease.
-const UPKEEP_IN_FLIGHT: usize = 16;
+/// Writes and reads of the roster and of the time under way at once: a write, a read and a check of
+/// up to 15 coordinators every 2 s, apart from the others so that a node under load keeps its lease.
+const UPKEEP_IN_FLIGHT: usize = 32;
 
 /// The store of a cluster. Dropping it ends its thread.
 #[derive(Debug)]
@@ -220,13 +220,13 @@ impl Store for Cql {
         &self.identity
     }
 
-    /// None of its own: nodes check their clocks against [`Self::time`].
-    fn floor(&self) -> Micros {
-        Micros(0)
+    fn coordinators(&self) -> Vec<Arc<str>> {
+        self.wire.coordinators()
     }
 
-    fn time(&self) -> Pending<Result<Micros, ReadError>> {
-        self.ask(&self.upkeep, |wire| async move { reads::time(&wire).await })
+    fn time(&self, coordinator: &str) -> Pending<Result<Micros, ReadError>> {
+        let coordinator = coordinator.to_owned();
+        self.ask(&self.upkeep, |wire| async move { reads::time(&wire, &coordinator).await })
     }
 
     fn retention(&self) -> Option<Duration> {

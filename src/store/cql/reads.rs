@@ -2,14 +2,14 @@
 
 use uuid::Uuid;
 
-use super::cells::{read_record, read_room, read_standing};
+use super::cells::{StateCells, read_record, read_room, read_state};
 use super::error::corrupt;
 use super::statements::Kind;
 use super::window::AHEAD;
 use super::wire::{Wire, rows_of};
 use super::writes::{date, room_name};
 use crate::domain::{
-    Conversation, Membership, MessageId, Micros, NONCE_BYTES_MAX, Room, RoomId, UserId,
+    Conversation, MemberState, Membership, MessageId, Micros, NONCE_BYTES_MAX, Room, RoomId, UserId,
 };
 use crate::store::{Activity, Day, MembersPage, NonceRecord, ReadError};
 
@@ -33,9 +33,9 @@ pub(super) fn message_id(table: &'static str, key: &str, id: Uuid) -> Result<Mes
         .ok_or_else(|| corrupt(table, key, format!("{id} is no message id")))
 }
 
-/// What a coordinator's clock says, another one's with each call.
-pub(super) async fn time(wire: &Wire) -> Result<Micros, ReadError> {
-    let told = wire.read_in_turn::<(i64,)>(Kind::Time).await?;
+/// What a coordinator's clock says.
+pub(super) async fn time(wire: &Wire, coordinator: &str) -> Result<Micros, ReadError> {
+    let told = wire.read_at::<(i64,)>(Kind::Time, coordinator).await?;
     let millis = told.and_then(|(millis,)| u64::try_from(millis).ok());
     let none = || corrupt("system.local", "local", "it tells no time");
     let time = Micros(millis.ok_or_else(none)?.saturating_mul(1000));
@@ -75,9 +75,9 @@ pub(super) async fn is_member(
         return Ok(false);
     }
     let name = conversation.to_string();
-    let row =
-        wire.read_one::<(Option<String>,)>(Kind::MembershipOf, (user.as_str(), name.as_str()));
-    Ok(row.await?.is_some_and(|(standing,)| standing.is_some()))
+    let row = wire.read(Kind::MembershipOf, (user.as_str(), name.as_str())).await?;
+    let row = rows_of::<MembershipCells<'_>>(&row, "memberships")?.next().transpose()?;
+    Ok(row.is_some_and(|(.., kind)| kind.is_some()))
 }
 
 /// A room's row.
@@ -89,8 +89,12 @@ pub(super) async fn room(wire: &Wire, id: &RoomId) -> Result<Option<Room>, ReadE
     Ok(Some(room))
 }
 
-/// Where a user stands with a room. Both sides are read, since a change may have reached only one:
-/// what is said next must be above it.
+/// The cells of a row of `memberships`: those of a state, and the kind.
+type MembershipCells<'a> =
+    (Option<Uuid>, Option<Uuid>, Option<&'a str>, Option<&'a str>, Option<&'a str>);
+
+/// What was said of a user and a room. Both sides are read and merged, since a change may have
+/// reached only one: what is said next must be above it.
 pub(super) async fn membership(
     wire: &Wire,
     room: &RoomId,
@@ -98,26 +102,28 @@ pub(super) async fn membership(
 ) -> Result<Option<Membership>, ReadError> {
     let name = room_name(room);
     let (of_room, of_user) = tokio::join!(
-        wire.read_one::<(Option<String>,)>(Kind::MemberOf, (room.as_str(), user.as_str())),
-        wire.read_one::<(Option<String>,)>(Kind::MembershipOf, (user.as_str(), name.as_str())),
+        wire.read(Kind::MemberOf, (room.as_str(), user.as_str())),
+        wire.read(Kind::MembershipOf, (user.as_str(), name.as_str())),
     );
-    let said = |table, row: Option<(Option<String>,)>| {
-        let text = row.and_then(|(text,)| text);
-        text.map(|text| standing(table, room.clone(), user.clone(), &text)).transpose()
+    let (of_room, of_user) = (of_room?, of_user?);
+    let of_room = rows_of::<StateCells<'_>>(&of_room, "members")?.next().transpose()?;
+    let of_user = rows_of::<MembershipCells<'_>>(&of_user, "memberships")?.next().transpose()?;
+    let of_user = of_user.map(|(added, removed, joined, role, _)| (added, removed, joined, role));
+    let key = || format!("{room} {user}");
+    let said = |table, cells: Option<StateCells<'_>>| {
+        cells.map_or(Ok(MemberState::UNKNOWN), |cells| state(table, &key(), cells))
     };
-    let (of_room, of_user) = (said("members", of_room?)?, said("memberships", of_user?)?);
-    Ok([of_room, of_user].into_iter().flatten().max_by_key(|membership| membership.stamp))
+    let state = said("members", of_room)?.merge(said("memberships", of_user)?);
+    let said = state != MemberState::UNKNOWN;
+    Ok(said.then(|| Membership { room: room.clone(), user: user.clone(), state }))
 }
 
-fn standing(
-    table: &'static str,
-    room: RoomId,
-    user: UserId,
-    text: &str,
-) -> Result<Membership, ReadError> {
-    let key = format!("{room} {user}");
-    read_standing(room, user, text).map_err(|error| corrupt(table, key, error))
+fn state(table: &'static str, key: &str, cells: StateCells<'_>) -> Result<MemberState, ReadError> {
+    read_state(cells).map_err(|error| corrupt(table, key, error))
 }
+
+/// A row of either side: whom or what it is about, and the cells of a state.
+type RowCells<'a> = (&'a str, Option<Uuid>, Option<Uuid>, Option<&'a str>, Option<&'a str>);
 
 /// A page of a room's members. Whether one more row follows is looked at, but not what it says.
 pub(super) async fn members(
@@ -132,16 +138,18 @@ pub(super) async fn members(
     let rows = wire.read(Kind::MembersOf, values).await?;
     let mut page = MembersPage::default();
     let mut last = None;
-    for (place, row) in rows_of::<(&str, Option<&str>)>(&rows, "members")?.enumerate() {
+    for (place, row) in rows_of::<RowCells<'_>>(&rows, "members")?.enumerate() {
         if place == most {
             page.next = last;
             break;
         }
-        let (name, text) = row?;
+        let (name, added, removed, joined, role) = row?;
         let user = UserId::parse(name).map_err(|error| corrupt("members", name, error))?;
         last = Some(user.clone());
-        let said = text.map(|text| standing("members", room.clone(), user, text)).transpose()?;
-        page.members.extend(said.filter(|member| member.inside));
+        let key = || format!("{room} {user}");
+        let state = state("members", &key(), (added, removed, joined, role))?;
+        let is_inside = state.is_inside();
+        page.members.extend(is_inside.then(|| Membership { room: room.clone(), user, state }));
     }
     Ok(page)
 }
@@ -158,11 +166,13 @@ pub(super) async fn memberships(
     let values = (user.as_str(), ROOMS.0, ROOMS.1, limit(most));
     let rows = wire.read(Kind::MembershipsOf, values).await?;
     let mut memberships = Vec::new();
-    for row in rows_of::<(&str, Option<&str>)>(&rows, "memberships")? {
-        let (name, Some(text)) = row? else { continue };
+    for row in rows_of::<RowCells<'_>>(&rows, "memberships")? {
+        let (name, added, removed, joined, role) = row?;
         let room = name.strip_prefix(ROOMS.0).unwrap_or(name);
         let room = RoomId::parse(room).map_err(|error| corrupt("memberships", name, error))?;
-        memberships.push(standing("memberships", room, user.clone(), text)?);
+        let key = format!("{room} {user}");
+        let state = state("memberships", &key, (added, removed, joined, role))?;
+        memberships.push(Membership { room, user: user.clone(), state });
     }
     Ok(memberships)
 }

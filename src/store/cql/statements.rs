@@ -17,8 +17,15 @@ pub(super) enum Kind {
     Message,
     Window,
     Activity,
-    Membership,
-    Member,
+    Direct,
+    MembershipAdded,
+    MembershipRemoved,
+    MembershipJoined,
+    MembershipRole,
+    MemberAdded,
+    MemberRemoved,
+    MemberJoined,
+    MemberRole,
     Head,
     Room,
     ReadMark,
@@ -63,15 +70,50 @@ const TEXTS: [(Kind, &str, &str); Kind::COUNT] = [
          USING TIMESTAMP ?",
     ),
     (
-        Kind::Membership,
-        "write_membership",
-        "INSERT INTO {k}.memberships (user, conversation, standing) VALUES (?, ?, ?) \
+        Kind::Direct,
+        "write_direct",
+        "INSERT INTO {k}.memberships (user, conversation, kind) VALUES (?, ?, ?) \
          USING TIMESTAMP ?",
     ),
     (
-        Kind::Member,
-        "write_member",
-        "INSERT INTO {k}.members (room, user, standing) VALUES (?, ?, ?) USING TIMESTAMP ?",
+        Kind::MembershipAdded,
+        "write_membership_added",
+        "INSERT INTO {k}.memberships (user, conversation, added) VALUES (?, ?, ?) USING TIMESTAMP ?",
+    ),
+    (
+        Kind::MembershipRemoved,
+        "write_membership_removed",
+        "INSERT INTO {k}.memberships (user, conversation, removed) VALUES (?, ?, ?) USING TIMESTAMP ?",
+    ),
+    (
+        Kind::MembershipJoined,
+        "write_membership_joined",
+        "INSERT INTO {k}.memberships (user, conversation, joined) VALUES (?, ?, ?) USING TIMESTAMP ?",
+    ),
+    (
+        Kind::MembershipRole,
+        "write_membership_role",
+        "INSERT INTO {k}.memberships (user, conversation, role) VALUES (?, ?, ?) USING TIMESTAMP ?",
+    ),
+    (
+        Kind::MemberAdded,
+        "write_member_added",
+        "INSERT INTO {k}.members (room, user, added) VALUES (?, ?, ?) USING TIMESTAMP ?",
+    ),
+    (
+        Kind::MemberRemoved,
+        "write_member_removed",
+        "INSERT INTO {k}.members (room, user, removed) VALUES (?, ?, ?) USING TIMESTAMP ?",
+    ),
+    (
+        Kind::MemberJoined,
+        "write_member_joined",
+        "INSERT INTO {k}.members (room, user, joined) VALUES (?, ?, ?) USING TIMESTAMP ?",
+    ),
+    (
+        Kind::MemberRole,
+        "write_member_role",
+        "INSERT INTO {k}.members (room, user, role) VALUES (?, ?, ?) USING TIMESTAMP ?",
     ),
     (
         Kind::Head,
@@ -128,19 +170,24 @@ const TEXTS: [(Kind, &str, &str); Kind::COUNT] = [
     (
         Kind::MembershipOf,
         "read_membership",
-        "SELECT standing FROM {k}.memberships WHERE user = ? AND conversation = ?",
+        "SELECT added, removed, joined, role, kind FROM {k}.memberships \
+         WHERE user = ? AND conversation = ?",
     ),
     (
         Kind::MembershipsOf,
         "read_memberships",
-        "SELECT conversation, standing FROM {k}.memberships \
+        "SELECT conversation, added, removed, joined, role FROM {k}.memberships \
          WHERE user = ? AND conversation >= ? AND conversation < ? LIMIT ?",
     ),
-    (Kind::MemberOf, "read_member", "SELECT standing FROM {k}.members WHERE room = ? AND user = ?"),
+    (
+        Kind::MemberOf,
+        "read_member",
+        "SELECT added, removed, joined, role FROM {k}.members WHERE room = ? AND user = ?",
+    ),
     (
         Kind::MembersOf,
         "read_members",
-        "SELECT user, standing FROM {k}.members WHERE room = ? AND user > ? LIMIT ?",
+        "SELECT user, added, removed, joined, role FROM {k}.members WHERE room = ? AND user > ? LIMIT ?",
     ),
     (Kind::HeadOf, "read_head", "SELECT last_id FROM {k}.heads WHERE room = ?"),
     (Kind::RoomOf, "read_room", "SELECT room FROM {k}.rooms WHERE id = ?"),

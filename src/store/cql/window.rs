@@ -10,9 +10,8 @@ use crate::domain::{Conversation, Micros};
 const HOUR: u64 = 60 * 60 * 1_000_000;
 const DAY: u64 = 24 * HOUR;
 
-/// How far ahead of the present an id may be: the clock of ids follows a seen time up to 11 s ahead,
-/// of another node whose clock may be 5 s off one way as ours the other; and the rest is for what a
-/// read takes.
+/// How far ahead of the present an id may be: clocks of ids follow a seen time up to 3.5 s ahead,
+/// the proof allows times that are 5 s off either way, and the rest is for what a read takes.
 pub(super) const AHEAD: Duration = Duration::from_secs(30);
 
 /// A window, by when it begins.

@@ -1,7 +1,7 @@
 //! The session with its prepared statements: where requests are issued and counted.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use scylla::client::session::Session;
 use scylla::deserialize::row::DeserializeRow;
@@ -10,11 +10,12 @@ use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 
 use super::attempts::Attempts;
-use super::connect::nodes_in_turn;
+use super::connect::{name_of, nodes_in_order, one_node};
 use super::error::{Failure, corrupt, unread};
 use super::present::Present;
 use super::statements::{Kind, Statements};
 use super::written::Written;
+use crate::clock::COORDINATORS_MAX;
 use crate::store::ReadError;
 use crate::telemetry::StoreFigures;
 
@@ -28,8 +29,6 @@ pub(super) struct Wire {
     statements: Statements,
     datacenter: String,
     issued: [AtomicU64; Kind::COUNT],
-    /// Which node is asked next of those that are asked in turn.
-    turn: AtomicUsize,
     pub(super) present: Present,
     /// What need not be written again.
     pub(super) written: Written,
@@ -42,7 +41,6 @@ impl Wire {
             statements,
             datacenter: datacenter.to_owned(),
             issued: [const { AtomicU64::new(0) }; Kind::COUNT],
-            turn: AtomicUsize::new(0),
             present: Present::default(),
             written: Written::default(),
         }
@@ -124,14 +122,22 @@ impl Wire {
         first(kind, &self.read(kind, values).await?)
     }
 
-    /// Asks one node after the other for one row, a call each.
-    pub(super) async fn read_in_turn<R>(&self, kind: Kind) -> Result<Option<R>, ReadError>
+    /// The nodes of the datacenter whose clocks count, by address.
+    pub(super) fn coordinators(&self) -> Vec<Arc<str>> {
+        let nodes = nodes_in_order(&self.session, &self.datacenter);
+        nodes.iter().take(COORDINATORS_MAX).map(|node| name_of(node)).collect()
+    }
+
+    /// Asks one node for one row.
+    pub(super) async fn read_at<R>(&self, kind: Kind, node: &str) -> Result<Option<R>, ReadError>
     where
         R: for<'f> DeserializeRow<'f, 'f>,
     {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let Some(node) = nodes_in_turn(&self.session, &self.datacenter, turn) else {
-            return Err(ReadError::Unavailable { reason: NOBODY.to_owned() });
+        let nodes = nodes_in_order(&self.session, &self.datacenter);
+        let named = nodes.into_iter().find(|it| *name_of(it) == *node && it.is_connected());
+        let Some(node) = named.map(one_node) else {
+            let reason = format!("{node} is not connected");
+            return Err(ReadError::Unavailable { reason });
         };
         let mut statement = self.statements.of(kind).clone();
         statement.set_load_balancing_policy(Some(node));

@@ -11,7 +11,8 @@ use super::window::Window;
 use super::wire::Wire;
 use super::written::Mark;
 use crate::domain::{
-    Conversation, Membership, Message, MessageId, NONCE_BYTES_MAX, Room, RoomId, UserId,
+    Conversation, MemberState, Membership, Message, MessageId, NEVER, NONCE_BYTES_MAX, Room,
+    RoomId, UserId,
 };
 use crate::store::{AppendError, Day, NonceRecord};
 
@@ -76,8 +77,8 @@ pub(super) async fn append(wire: &Wire, message: &Message) -> Result<(), AppendE
     together([Some(row), in_window].into_iter().chain(newest).flatten())
 }
 
-/// What became of a row; none if it need not be written.
-type Outcome = Option<Result<(), Failure>>;
+/// What became of a row or a cell; none if it need not be written.
+pub(super) type Outcome = Option<Result<(), Failure>>;
 
 /// What a message leaves with the two of a direct conversation, who may be one.
 async fn direct(
@@ -105,7 +106,7 @@ async fn become_members(wire: &Wire, (one, other): (&UserId, &UserId), name: &st
         return [None, None];
     }
     let member = async |user: &UserId| {
-        wire.write(Kind::Membership, (user.as_str(), name, cells::DIRECT, ONCE)).await
+        wire.write(Kind::Direct, (user.as_str(), name, cells::DIRECT, ONCE)).await
     };
     let first = async { Some(member(one).await) };
     let second = async { if one == other { None } else { Some(member(other).await) } };
@@ -138,20 +139,69 @@ pub(super) async fn put_room(wire: &Wire, room: &Room) -> Result<(), AppendError
     Ok(wire.write(Kind::Room, values).await?)
 }
 
-/// Where a user stands with a room, on both sides.
+/// The statements of a side of a membership, a register each.
+pub(super) struct Side {
+    added: Kind,
+    removed: Kind,
+    joined: Kind,
+    role: Kind,
+}
+
+/// The room's side.
+pub(super) const OF_ROOM: Side = Side {
+    added: Kind::MemberAdded,
+    removed: Kind::MemberRemoved,
+    joined: Kind::MemberJoined,
+    role: Kind::MemberRole,
+};
+
+/// The user's side.
+pub(super) const OF_USER: Side = Side {
+    added: Kind::MembershipAdded,
+    removed: Kind::MembershipRemoved,
+    joined: Kind::MembershipJoined,
+    role: Kind::MembershipRole,
+};
+
+/// What was said of a user and a room, on both sides.
 pub(super) async fn put_membership(
     wire: &Wire,
     membership: &Membership,
 ) -> Result<(), AppendError> {
-    let Membership { room, user, stamp, .. } = membership;
-    let standing = cells::standing(membership);
+    let Membership { room, user, state } = membership;
     let conversation = room_name(room);
-    let (user, at) = (user.as_str(), timestamp(*stamp));
     let (of_room, of_user) = tokio::join!(
-        wire.write(Kind::Member, (room.as_str(), user, standing.as_str(), at)),
-        wire.write(Kind::Membership, (user, conversation.as_str(), standing.as_str(), at)),
+        put_state(wire, &OF_ROOM, (room.as_str(), user.as_str()), state),
+        put_state(wire, &OF_USER, (user.as_str(), conversation.as_str()), state),
     );
-    together([of_room, of_user])
+    together(of_room.into_iter().chain(of_user).flatten())
+}
+
+/// One side of a membership: a cell for each register of which anything was said, each at a
+/// time of its own, by which the server merges it. See `cells`.
+pub(super) async fn put_state(
+    wire: &Wire,
+    side: &Side,
+    (first, second): (&str, &str),
+    state: &MemberState,
+) -> [Outcome; 4] {
+    let stamp = async |kind, stamp: MessageId| {
+        if stamp == NEVER {
+            return None;
+        }
+        Some(wire.write(kind, (first, second, uuid(stamp), timestamp(stamp))).await)
+    };
+    let text = async |kind, text: Option<String>, at: i64| {
+        Some(wire.write(kind, (first, second, text?, at)).await)
+    };
+    let above_removal = timestamp(state.joined_after) + 1;
+    tokio::join!(
+        stamp(side.added, state.added),
+        stamp(side.removed, state.removed),
+        text(side.joined, cells::joined(state), above_removal),
+        text(side.role, cells::role(state), timestamp(state.role_stamp)),
+    )
+    .into()
 }
 
 /// A room as a conversation.

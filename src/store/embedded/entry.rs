@@ -7,6 +7,9 @@ use super::row::{self, Defect};
 use crate::domain::{Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId};
 use crate::store::NonceRecord;
 
+/// Bytes of the two rows of a membership: five ids each, and up to three bytes more.
+const MEMBERSHIP_BYTES: usize = 2 * (5 * 16 + 3);
+
 /// One call's writing.
 #[derive(Debug)]
 pub(super) enum Entry {
@@ -14,6 +17,8 @@ pub(super) enum Entry {
     Message { message: Arc<Message>, row: Vec<u8> },
     /// A row of which one stays. Boxed, so that a queue of messages has small places.
     Register(Box<Register>),
+    /// What was said of a user and a room. It merges with what is stored.
+    Membership(Box<Membership>),
 }
 
 /// A row of which, whatever order they come in, one stays under its key.
@@ -24,16 +29,12 @@ pub(super) struct Register {
     /// Decides which row stays. It stands in the row as well, right behind the version.
     pub(super) rank: MessageId,
     pub(super) row: Vec<u8>,
-    /// A row of `memberships` that says the same from the user's side. It is written with the first
-    /// and only then, so of both the same one stays.
-    pub(super) mirror: Option<(Key, Vec<u8>)>,
 }
 
 /// What a register holds, and with it the table and the rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Room,
-    Member,
     Head,
     ReadMark,
     Nonce,
@@ -44,7 +45,7 @@ impl Kind {
     pub(super) fn replaces(self, offered: MessageId, standing: MessageId) -> bool {
         match self {
             Self::Nonce => offered < standing,
-            Self::Room | Self::Member | Self::Head | Self::ReadMark => offered > standing,
+            Self::Room | Self::Head | Self::ReadMark => offered > standing,
         }
     }
 }
@@ -58,16 +59,8 @@ impl Entry {
         Self::register(Kind::Room, keys::room(&room.id), room.stamp, row::room(room))
     }
 
-    pub(super) fn membership(membership: &Membership) -> Self {
-        let Membership { room, user, stamp, .. } = membership;
-        let there = keys::membership(user, &Conversation::Room(room.clone()));
-        Self::Register(Box::new(Register {
-            kind: Kind::Member,
-            key: keys::member(room, user),
-            rank: *stamp,
-            row: row::member(membership),
-            mirror: Some((there, row::membership(membership))),
-        }))
+    pub(super) fn membership(membership: Membership) -> Self {
+        Self::Membership(Box::new(membership))
     }
 
     pub(super) fn read_mark(user: &UserId, of: &Conversation, upto: MessageId) -> Self {
@@ -86,16 +79,15 @@ impl Entry {
     }
 
     fn register(kind: Kind, key: Key, rank: MessageId, row: Vec<u8>) -> Self {
-        Self::Register(Box::new(Register { kind, key, rank, row, mirror: None }))
+        Self::Register(Box::new(Register { kind, key, rank, row }))
     }
 
     /// Bytes of its rows.
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Message { row, .. } => row.len(),
-            Self::Register(register) => {
-                register.row.len() + register.mirror.as_ref().map_or(0, |(_, row)| row.len())
-            }
+            Self::Register(register) => register.row.len(),
+            Self::Membership(_) => MEMBERSHIP_BYTES,
         }
     }
 
@@ -105,9 +97,10 @@ impl Entry {
         match self {
             Self::Message { message, .. } => Some(message.id.time()),
             Self::Register(register) => match register.kind {
-                Kind::Room | Kind::Member => Some(register.rank.time()),
+                Kind::Room => Some(register.rank.time()),
                 Kind::Head | Kind::ReadMark | Kind::Nonce => None,
             },
+            Self::Membership(membership) => Some(membership.stamp().time()),
         }
     }
 }
@@ -116,6 +109,6 @@ impl Register {
     /// The head of a room whose newest message this is.
     pub(super) fn head(room: &RoomId, newest: MessageId) -> Self {
         let (key, row) = (keys::room(room), row::id(newest).to_vec());
-        Self { kind: Kind::Head, key, rank: newest, row, mirror: None }
+        Self { kind: Kind::Head, key, rank: newest, row }
     }
 }

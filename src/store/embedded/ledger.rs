@@ -10,7 +10,9 @@ use super::tables::{Tables, corrupt, reason};
 use super::writer::{Commit, CommitError};
 use super::{expiry, keys, meta, query, row};
 use crate::clock::WallClock;
-use crate::domain::{Conversation, Message, MessageId, Micros, RoomId};
+use crate::domain::{
+    Conversation, MemberState, Membership, Message, MessageId, Micros, RoomId, UserId,
+};
 use crate::store::{Day, ReadError};
 
 /// Rows of an entry at most: a message itself, two of activity and two of membership.
@@ -31,6 +33,7 @@ struct Sum<'a> {
     /// The newest message of each room.
     heads: AHashMap<&'a RoomId, MessageId>,
     registers: AHashMap<(Kind, &'a [u8]), &'a Register>,
+    memberships: AHashMap<(&'a RoomId, &'a UserId), MemberState>,
 }
 
 impl<'a> Sum<'a> {
@@ -53,6 +56,12 @@ impl<'a> Sum<'a> {
             *standing = register;
         }
     }
+
+    fn membership(&mut self, membership: &'a Membership) {
+        let Membership { room, user, state } = membership;
+        let sum = self.memberships.entry((room, user)).or_insert(MemberState::UNKNOWN);
+        *sum = sum.merge(*state);
+    }
 }
 
 impl Ledger {
@@ -73,6 +82,7 @@ impl Ledger {
                 }
                 Entry::Register(register) if has_expired(register.kind, register.rank, wall) => {}
                 Entry::Register(register) => sum.register(register),
+                Entry::Membership(membership) => sum.membership(membership),
             }
         }
         for ((conversation, day), last) in sum.activity {
@@ -83,6 +93,9 @@ impl Ledger {
         }
         for register in sum.registers.into_values() {
             self.settle(&mut batch, register, wall)?;
+        }
+        for ((room, user), state) in sum.memberships {
+            self.merge(&mut batch, room, user, state)?;
         }
         if high_water > self.high_water {
             meta::put_high_water(&mut batch, &self.tables, high_water);
@@ -97,7 +110,7 @@ impl Ledger {
         register: &Register,
         wall: Micros,
     ) -> Result<(), ReadError> {
-        let Register { kind, key, rank, row, mirror } = register;
+        let Register { kind, key, rank, row } = register;
         let (name, table) = self.tables.of(*kind);
         let stored = table.get(key)?.map(|row| row::rank(&row)).transpose();
         let standing = stored
@@ -107,8 +120,25 @@ impl Ledger {
             return Ok(());
         }
         batch.insert(table, key.as_slice(), row);
-        if let Some((key, row)) = mirror {
-            batch.insert(&self.tables.memberships, key.as_slice(), row);
+        Ok(())
+    }
+
+    /// Merges what is said of a user and a room with what is stored. Both sides are written
+    /// together and only here, so they say the same.
+    fn merge(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        room: &RoomId,
+        user: &UserId,
+        state: MemberState,
+    ) -> Result<(), ReadError> {
+        let key = keys::member(room, user);
+        let stored = query::rooms::member_state(&self.tables, &key)?;
+        let merged = stored.map_or(state, |stored| stored.merge(state));
+        if stored != Some(merged) {
+            let there = keys::membership(user, &Conversation::Room(room.clone()));
+            batch.insert(&self.tables.members, key, row::member(&merged));
+            batch.insert(&self.tables.memberships, there, row::membership(&merged));
         }
         Ok(())
     }
@@ -165,7 +195,7 @@ fn has_expired(kind: Kind, rank: MessageId, wall: Micros) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Membership, Role, UserId};
+    use crate::domain::Role;
     use crate::store::{HistoryRange, NonceRecord, PageLimit};
 
     fn entry(conversation: &Conversation, time: u64) -> Entry {
@@ -220,18 +250,15 @@ mod tests {
         let said = |time| Membership {
             room: room.clone(),
             user: user.clone(),
-            inside: true,
-            role: Role::Member,
-            joined: at(time),
-            stamp: at(time),
+            state: MemberState::UNKNOWN.add(Role::Member, at(time)),
         };
         let nonce = NonceRecord { id: at(50), content: 0 };
         for (entry, mark) in [
             (entry(&dm(), 7), 7),
-            (Entry::membership(&said(8)), 8),
+            (Entry::membership(said(8)), 8),
             (Entry::read_mark(&user, &dm(), at(99)), 8),
             (Entry::nonce(&user, "n", &nonce).unwrap(), 8),
-            (Entry::membership(&said(5)), 8),
+            (Entry::membership(said(5)), 8),
         ] {
             ledger.commit(&[entry]).unwrap();
             assert_eq!(meta::high_water(&ledger.tables).unwrap(), Micros(mark));

@@ -58,8 +58,10 @@ use super::{
     Activity, AppendError, Day, HistoryRange, Identity, MembersPage, NonceRecord, Page, PageLimit,
     Pending, ReadError, RowError, Store,
 };
-use crate::clock::WallClock;
-use crate::domain::{Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId};
+use crate::clock::{SharedClocks, WallClock};
+use crate::domain::{
+    Conversation, HybridClock, Membership, Message, MessageId, Micros, Room, RoomId, UserId,
+};
 use crate::roster::Row;
 use crate::telemetry::StoreFigures;
 use entry::Entry;
@@ -77,7 +79,7 @@ pub use options::{BATCH_BYTES_MAX, BATCH_ROWS, EmbeddedOptions, READ_QUEUE, WRIT
 #[derive(Debug)]
 pub struct Embedded {
     identity: Identity,
-    floor: Micros,
+    clocks: SharedClocks,
     // The threads alone hold the tables, so the directory is free when both have ended.
     writer: Writer,
     reader: Reader,
@@ -92,9 +94,10 @@ impl Embedded {
         let (identity, floor) = open::admit(&tables, options, wall)?;
         let limit = BatchLimit { rows: options.batch_rows, bytes: BATCH_BYTES_MAX };
         let ledger = Ledger::new(Arc::clone(&tables), floor);
+        let ids = Arc::new(HybridClock::starting_at(floor));
         Ok(Arc::new(Self {
             identity,
-            floor,
+            clocks: SharedClocks { wall: WallClock::starting_at(floor), ids },
             writer: Writer::start(options.write_queue, limit, ledger)?,
             reader: Reader::start(options.read_queue, tables)?,
             roster: Roster::default(),
@@ -107,16 +110,17 @@ impl Store for Embedded {
         &self.identity
     }
 
-    fn floor(&self) -> Micros {
-        self.floor
+    fn shared_clocks(&self) -> Option<SharedClocks> {
+        Some(self.clocks.clone())
     }
 
-    fn time(&self) -> Pending<Result<Micros, ReadError>> {
-        Box::pin(ready(Ok(WallClock::system())))
+    fn coordinators(&self) -> Vec<Arc<str>> {
+        Vec::new()
     }
 
-    fn has_clock(&self) -> bool {
-        false
+    fn time(&self, coordinator: &str) -> Pending<Result<Micros, ReadError>> {
+        let reason = format!("an embedded store has no coordinator {coordinator}");
+        Box::pin(ready(Err(ReadError::Unavailable { reason })))
     }
 
     fn append(&self, message: Arc<Message>) -> Pending<Result<(), AppendError>> {
@@ -162,7 +166,7 @@ impl Store for Embedded {
     }
 
     fn put_membership(&self, membership: Membership) -> Pending<Result<(), AppendError>> {
-        self.writer.write(Ok(Entry::membership(&membership)))
+        self.writer.write(Ok(Entry::membership(membership)))
     }
 
     fn membership(

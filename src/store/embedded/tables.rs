@@ -102,7 +102,6 @@ impl Tables {
     pub(super) const fn of(&self, kind: Kind) -> (&'static str, &Keyspace) {
         match kind {
             Kind::Room => ("rooms", &self.rooms),
-            Kind::Member => ("members", &self.members),
             Kind::Head => ("heads", &self.heads),
             Kind::ReadMark => ("reads", &self.reads),
             Kind::Nonce => (SENDS, &self.sends),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::rooms::{fresh_room_id, said, stamp};
 use super::{Arc, START, Store, after, fresh_dm, fresh_room, message, store_all, unique, user};
 use crate::clock::WallClock;
-use crate::domain::{Conversation, MessageId, NONCE_BYTES_MAX, UserId};
+use crate::domain::{Conversation, Membership, MessageId, NONCE_BYTES_MAX, UserId};
 use crate::store::{AppendError, NONCE_KEPT, NonceRecord};
 
 pub(crate) async fn a_head_is_the_newest_whatever_the_order(store: Arc<dyn Store>) {
@@ -40,8 +40,9 @@ pub(crate) async fn read_marks_only_move_forward(store: Arc<dyn Store>) {
 pub(crate) async fn a_mark_does_not_bring_a_member_back(store: Arc<dyn Store>) {
     let (room, who) = (fresh_room_id(), user(&unique("u")));
     let conversation = Conversation::Room(room.clone());
-    let left = said(&room, &who, false, 2);
-    store.put_membership(said(&room, &who, true, 1)).await.unwrap();
+    let added = said(&room, &who, true, 1);
+    store.put_membership(added.clone()).await.unwrap();
+    let left = Membership { state: added.state.remove(stamp(2)), ..added };
     store.put_membership(left.clone()).await.unwrap();
     store.mark_read(&who, &conversation, stamp(9)).await.unwrap();
     assert_eq!(store.membership(&room, &who).await, Ok(Some(left.clone())));

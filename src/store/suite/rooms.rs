@@ -3,7 +3,9 @@
 use std::slice::from_ref;
 
 use super::{Arc, START, Store, after, fresh_dm, store_at, unique, user};
-use crate::domain::{Conversation, Membership, MessageId, Past, Role, Room, RoomId, UserId};
+use crate::domain::{
+    Conversation, MemberState, Membership, MessageId, Past, Role, Room, RoomId, UserId,
+};
 
 /// A stamp at so many seconds after the start.
 pub(super) fn stamp(seconds: u64) -> MessageId {
@@ -14,11 +16,19 @@ pub(super) fn fresh_room_id() -> RoomId {
     RoomId::parse(&unique("r")).unwrap()
 }
 
-/// What was said of a user at a time: outside he is what he was, a member.
+/// The first add of a user, or a removal that says nothing else.
 pub(super) fn said(room: &RoomId, user: &UserId, inside: bool, seconds: u64) -> Membership {
     let stamp = stamp(seconds);
-    let (room, user) = (room.clone(), user.clone());
-    Membership { room, user, inside, role: Role::Member, joined: stamp, stamp }
+    let state = match inside {
+        true => MemberState::UNKNOWN.add(Role::Member, stamp),
+        false => MemberState::removal(stamp),
+    };
+    Membership { room: room.clone(), user: user.clone(), state }
+}
+
+/// The same membership in another state.
+fn with(membership: &Membership, state: MemberState) -> Membership {
+    Membership { state, ..membership.clone() }
 }
 
 /// Says all at once, so that a backend that batches has something to batch.
@@ -91,8 +101,9 @@ pub(crate) async fn one_batch_may_hold_a_room_twice(store: Arc<dyn Store>) {
 
 pub(crate) async fn a_membership_is_read_from_both_sides(store: Arc<dyn Store>) {
     let (room, who) = (fresh_room_id(), user(&unique("u")));
-    let owner = Membership { role: Role::Owner, joined: stamp(1), ..said(&room, &who, true, 4) };
-    let left = Membership { joined: stamp(1), ..said(&room, &who, false, 6) };
+    let owner = said(&room, &who, true, 4);
+    let owner = with(&owner, owner.state.add(Role::Owner, stamp(5)));
+    let left = with(&owner, owner.state.remove(stamp(6)));
     for (put, members) in [(&owner, vec![owner.clone()]), (&left, vec![])] {
         store.put_membership(put.clone()).await.unwrap();
         assert_eq!(store.membership(&room, &who).await.unwrap().as_ref(), Some(put));
@@ -103,26 +114,57 @@ pub(crate) async fn a_membership_is_read_from_both_sides(store: Arc<dyn Store>) 
 }
 
 pub(crate) async fn memberships_only_move_forward(store: Arc<dyn Store>) {
-    // Two nodes say it, one with a clock that runs behind: what was said last by the stamps counts.
+    // Nodes say it in some order, and it arrives in another: registers merge.
     let (room, who) = (fresh_room_id(), user(&unique("u")));
     let added = said(&room, &who, true, 1);
     let removed = said(&room, &who, false, 3);
-    let again = said(&room, &who, true, 7);
+    let out = with(&added, added.state.merge(removed.state));
+    let again = with(&out, out.state.add(Role::Member, stamp(7)));
     let late = said(&room, &who, false, 5);
+    let whole = with(&again, again.state.merge(late.state));
     for (put, expected) in [
         (&removed, &removed),
-        (&added, &removed),
+        (&added, &out),
         (&again, &again),
-        (&late, &again),
-        (&removed, &again),
-        (&added, &again),
-        (&again, &again),
+        (&late, &whole),
+        (&removed, &whole),
+        (&added, &whole),
+        (&again, &whole),
     ] {
         store.put_membership(put.clone()).await.unwrap();
         assert_eq!(store.membership(&room, &who).await.unwrap().as_ref(), Some(expected));
         assert_eq!(store.memberships(&who, 9).await.unwrap(), from_ref(expected));
         let page = store.members(&room, None, 9).await.unwrap();
-        assert_eq!(page.members.len(), usize::from(expected.inside));
+        assert_eq!(page.members.len(), usize::from(expected.is_inside()));
+    }
+    assert_eq!(whole.joined(), again.state.joined, "the late removal lies below");
+}
+
+/// Of adds that follow the same removal the smaller stamp is when the member joined, in whatever
+/// order they arrive. Those that follow a later removal begin anew, with larger stamps.
+pub(crate) async fn of_equal_adds_the_smallest_is_when_the_member_joined(store: Arc<dyn Store>) {
+    for order in [[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0], [2, 5, 0, 4, 1, 3], [3, 1, 4, 0, 5, 2]] {
+        let (room, who) = (fresh_room_id(), user(&unique("u")));
+        let put = |state| Membership { room: room.clone(), user: who.clone(), state };
+        let first = MemberState::UNKNOWN;
+        let gone = first.add(Role::Member, stamp(1)).remove(stamp(5));
+        let states = [
+            first.add(Role::Member, stamp(1)),
+            first.add(Role::Member, stamp(2)),
+            MemberState::removal(gone.removed),
+            gone.add(Role::Member, stamp(8)),
+            gone.add(Role::Owner, stamp(7)),
+            gone.add(Role::Member, stamp(9)),
+        ];
+        let mut merged = MemberState::UNKNOWN;
+        for state in order.map(|at| states[at]) {
+            merged = merged.merge(state);
+            store.put_membership(put(state)).await.unwrap();
+            let found = store.membership(&room, &who).await.unwrap().unwrap().state;
+            assert_eq!(found, merged, "{order:?}");
+        }
+        assert_eq!(merged.joined(), states[4].joined);
+        assert_eq!(store.memberships(&who, 9).await.unwrap(), [put(merged)]);
     }
 }
 
@@ -132,7 +174,7 @@ pub(crate) async fn members_are_walked_once_past_those_who_left(store: Arc<dyn S
         .map(|n| said(&room, &user(&format!("u{n}")), !(3..7).contains(&n) && n != 9, 1))
         .collect();
     put_all(&*store, &members).await;
-    let inside: Vec<_> = members.into_iter().filter(|member| member.inside).collect();
+    let inside: Vec<_> = members.into_iter().filter(Membership::is_inside).collect();
     for limit in 0..12 {
         let pages = walk_members(&*store, &room, limit).await;
         assert!(pages.iter().all(|page| page.len() <= limit.max(1)), "by {limit}");

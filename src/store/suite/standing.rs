@@ -1,4 +1,4 @@
-//! Random memberships in random order, against a map in which the largest stamp stays.
+//! Random memberships in random order, against a map that merges them.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use proptest::test_runner::TestRunner;
 
 use super::rooms::{fresh_room_id, put_all, walk_members};
 use super::{Arc, START, Store, after, unique, user};
-use crate::domain::{Membership, MessageId, Role, RoomId, UserId};
+use crate::domain::{MemberState, Membership, MessageId, Role, RoomId, UserId};
 
 const CASES: usize = 48;
 const PLACES: usize = 3;
@@ -47,13 +47,17 @@ async fn check(store: &dyn Store, said: &[Said], batch: usize) {
     users.sort();
     let all: Vec<_> = said
         .iter()
-        .map(|&(room, user, inside, owner, seconds)| Membership {
-            room: rooms[room].clone(),
-            user: users[user].clone(),
-            inside,
-            role: if owner { Role::Owner } else { Role::Member },
-            joined: MessageId::first_of(after(START, seconds / 2)),
-            stamp: MessageId::new(after(START, seconds), rand::random()),
+        .map(|&(room, user, inside, owner, seconds)| {
+            let stamp = MessageId::new(after(START, seconds), rand::random());
+            let role = if owner { Role::Owner } else { Role::Member };
+            // Adds by nodes that knew of a removal, or of none.
+            let known = MemberState::removal(MessageId::first_of(after(START, seconds / 4 * 2)));
+            let state = match (inside, seconds % 4) {
+                (true, 0) => MemberState::UNKNOWN.add(role, stamp),
+                (true, _) => known.add(role, stamp),
+                (false, _) => MemberState::removal(stamp),
+            };
+            Membership { room: rooms[room].clone(), user: users[user].clone(), state }
         })
         .collect();
     let mut standing = Standing::new();
@@ -62,9 +66,7 @@ async fn check(store: &dyn Store, said: &[Said], batch: usize) {
         for one in part {
             let known = standing.entry((one.room.clone(), one.user.clone()));
             let known = known.or_insert_with(|| one.clone());
-            if one.stamp > known.stamp {
-                *known = one.clone();
-            }
+            known.state = known.state.merge(one.state);
         }
         compare(store, &standing, &rooms, &users, batch).await;
     }
@@ -78,7 +80,7 @@ async fn compare(
     limit: usize,
 ) {
     for room in rooms {
-        let members = standing.values().filter(|one| one.room == *room && one.inside);
+        let members = standing.values().filter(|one| one.room == *room && one.is_inside());
         let walked = walk_members(store, room, limit).await.concat();
         assert_eq!(walked, members.cloned().collect::<Vec<_>>());
         for user in users {

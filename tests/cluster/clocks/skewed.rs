@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use narrowcast::clock::WallClock;
+use narrowcast::clock::{SharedClocks, WallClock};
 use narrowcast::domain::{
     Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId,
 };
@@ -18,31 +18,28 @@ use narrowcast::telemetry::StoreFigures;
 /// The store's clock cannot be read.
 pub const MUTE: i64 = i64::MAX;
 
-/// An embedded store with a clock of its own, as if it were elsewhere.
+/// The servers whose clocks it has.
+const COORDINATORS: [&str; 3] = ["c1", "c2", "c3"];
+
+/// An embedded store with clocks of its own, as if it were elsewhere.
 #[derive(Debug)]
 pub struct Skewed {
     inner: Arc<dyn Store>,
-    /// How far its clock is ahead of this machine's, in milliseconds; or [`MUTE`].
-    ahead: AtomicI64,
-    has_clock: bool,
-    floor: Micros,
+    /// How far each of its clocks is ahead of this machine's, in milliseconds; or [`MUTE`].
+    ahead: [AtomicI64; COORDINATORS.len()],
+    is_heeded: bool,
     retention: Option<Duration>,
 }
 
 impl Skewed {
     pub fn new(inner: Arc<dyn Store>, ahead: i64) -> Self {
-        let floor = inner.floor();
-        Self { inner, ahead: AtomicI64::new(ahead), has_clock: true, floor, retention: None }
+        let ahead = COORDINATORS.map(|_| AtomicI64::new(ahead));
+        Self { inner, ahead, is_heeded: true, retention: None }
     }
 
-    /// The same, with a clock that nobody needs to agree with.
+    /// The same, with clocks that nobody needs to agree with.
     pub fn unheeded(self) -> Self {
-        Self { has_clock: false, ..self }
-    }
-
-    /// The same, so that a node starts with a clock that is ahead.
-    pub fn starting_ahead(self, by: Duration) -> Self {
-        Self { floor: WallClock::system() + by, ..self }
+        Self { is_heeded: false, ..self }
     }
 
     /// The same, where messages are kept for so long.
@@ -51,7 +48,12 @@ impl Skewed {
     }
 
     pub fn set_ahead(&self, millis: i64) {
-        self.ahead.store(millis, Ordering::SeqCst);
+        self.ahead.iter().for_each(|ahead| ahead.store(millis, Ordering::SeqCst));
+    }
+
+    /// Sets one of its clocks.
+    pub fn set_one_ahead(&self, coordinator: usize, millis: i64) {
+        self.ahead[coordinator].store(millis, Ordering::SeqCst);
     }
 }
 
@@ -60,8 +62,13 @@ impl Store for Skewed {
         self.inner.figures()
     }
 
-    fn time(&self) -> Pending<Result<Micros, ReadError>> {
-        let ahead = self.ahead.load(Ordering::SeqCst);
+    fn coordinators(&self) -> Vec<Arc<str>> {
+        COORDINATORS.map(Arc::from).into()
+    }
+
+    fn time(&self, coordinator: &str) -> Pending<Result<Micros, ReadError>> {
+        let which = COORDINATORS.iter().position(|name| *name == coordinator).expect("one of them");
+        let ahead = self.ahead[which].load(Ordering::SeqCst);
         let now = WallClock::system();
         Box::pin(async move {
             if ahead == MUTE {
@@ -72,8 +79,8 @@ impl Store for Skewed {
         })
     }
 
-    fn has_clock(&self) -> bool {
-        self.has_clock
+    fn shared_clocks(&self) -> Option<SharedClocks> {
+        self.inner.shared_clocks().filter(|_| !self.is_heeded)
     }
 
     fn identity(&self) -> &Identity {
@@ -82,10 +89,6 @@ impl Store for Skewed {
 
     fn retention(&self) -> Option<Duration> {
         self.retention
-    }
-
-    fn floor(&self) -> Micros {
-        self.floor
     }
 
     fn append(&self, message: Arc<Message>) -> Pending<Result<(), AppendError>> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use narrowcast::clock::SharedClocks;
 use narrowcast::domain::{
     Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId,
 };
@@ -118,16 +119,18 @@ impl Store for Held {
         user: &UserId,
     ) -> Pending<Result<Option<Membership>, ReadError>> {
         let (inner, torn) = (self.inner.membership(room, user), self.left_over(room, user));
-        Box::pin(
-            async move { Ok(inner.await?.into_iter().chain(torn).max_by_key(|known| known.stamp)) },
-        )
+        let merged = |one: Membership, other: Membership| {
+            let state = one.state.merge(other.state);
+            Membership { state, ..one }
+        };
+        Box::pin(async move { Ok(inner.await?.into_iter().chain(torn).reduce(merged)) })
     }
 
     pass_on! {
         identity() -> &Identity;
-        floor() -> Micros;
-        time() -> Pending<Result<Micros, ReadError>>;
-        has_clock() -> bool;
+        shared_clocks() -> Option<SharedClocks>;
+        coordinators() -> Vec<Arc<str>>;
+        time(coordinator: &str) -> Pending<Result<Micros, ReadError>>;
         retention() -> Option<Duration>;
         append(message: Arc<Message>) -> Pending<Result<(), AppendError>>;
         activity(user: &UserId, day: Day, limit: usize) -> Pending<Result<Vec<Activity>, ReadError>>;

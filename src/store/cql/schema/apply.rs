@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::ddl::{self, ServerKind};
 use super::found::Found;
 use super::meta::{self, Meta};
-use crate::store::cql::connect::{Profiles, connect, nodes_in_turn};
+use crate::store::cql::connect::{Profiles, connect, nodes_in_order, one_node};
 use crate::store::cql::error::CqlOpenError;
 use crate::store::cql::options::CqlOptions;
 
@@ -163,7 +163,9 @@ async fn change(session: &Session, options: &CqlOptions, text: &str) -> Result<(
     statement.set_execution_profile_handle(Some(Profiles::new(options).schema));
     let mut tries = 1;
     loop {
-        statement.set_load_balancing_policy(nodes_in_turn(session, &options.datacenter, 0));
+        let nodes = nodes_in_order(session, &options.datacenter);
+        let first = nodes.into_iter().find(|node| node.is_connected());
+        statement.set_load_balancing_policy(first.map(one_node));
         match session.query_unpaged(statement.clone(), ()).await {
             Ok(_) => return Ok(()),
             Err(error) if tries < TRIES && may_pass(&error) => {

@@ -30,14 +30,14 @@ async fn a_message_costs_what_was_promised() {
     // The first of a conversation writes six rows, any later one three, and the first of a day one
     // more.
     let first = cost(direct(&one, &two, minutes(0))).await;
-    let all = [(Kind::Message, 1), (Kind::Window, 1), (Kind::Activity, 2), (Kind::Membership, 2)];
+    let all = [(Kind::Message, 1), (Kind::Window, 1), (Kind::Activity, 2), (Kind::Direct, 2)];
     assert_eq!(first, all);
     let running = cost(direct(&one, &two, minutes(1))).await;
     assert_eq!(running, [(Kind::Message, 1), (Kind::Activity, 2)]);
     let next_day = cost(direct(&one, &two, minutes(61))).await;
     assert_eq!(next_day, [(Kind::Message, 1), (Kind::Window, 1), (Kind::Activity, 2)]);
     let note = cost(direct(&one, &one, minutes(2))).await;
-    let alone = [(Kind::Message, 1), (Kind::Window, 1), (Kind::Activity, 1), (Kind::Membership, 1)];
+    let alone = [(Kind::Message, 1), (Kind::Window, 1), (Kind::Activity, 1), (Kind::Direct, 1)];
     assert_eq!(note, alone);
 
     let room = Conversation::Room(RoomId::parse(&unique("r")).unwrap());

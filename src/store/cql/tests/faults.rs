@@ -100,6 +100,7 @@ async fn issued_beyond(store: &Cql, messages: u64) {
 async fn a_killed_server_loses_nothing_that_was_acknowledged() {
     let mut server = Server::start().await;
     let (_, store) = own(&server).await;
+    let coordinator = store.coordinators().remove(0);
     let send = |message: Arc<Message>| (Arc::clone(&message), store.append(message));
     // What is first is slow: the server was just started.
     let first = nth(0);
@@ -132,7 +133,7 @@ async fn a_killed_server_loses_nothing_that_was_acknowledged() {
         assert!(matches!(told, Err(AppendError::Unavailable { .. })), "{told:?}");
         refused.push(message);
     }
-    let read = store.time().await;
+    let read = store.time(&coordinator).await;
     assert!(matches!(read, Err(ReadError::Unavailable { .. })), "{read:?}");
     server.restart().await;
     let stored = all_there(&store, &acked).await;

@@ -3,7 +3,7 @@
 use fjall::Guard;
 
 use super::register;
-use crate::domain::{Membership, MessageId, Room, RoomId, UserId};
+use crate::domain::{MemberState, Membership, MessageId, Room, RoomId, UserId};
 use crate::store::embedded::entry::Kind;
 use crate::store::embedded::keys;
 use crate::store::embedded::row::{self, Defect};
@@ -29,8 +29,19 @@ pub(in super::super) fn membership(
     room: &RoomId,
     user: &UserId,
 ) -> Result<Option<Membership>, ReadError> {
-    let read = |row: &[u8]| row::read_member(room.clone(), user.clone(), row);
-    register(tables, Kind::Member, &keys::member(room, user), read)
+    let key = keys::member(room, user);
+    let state = member_state(tables, &key)?;
+    Ok(state.map(|state| Membership { room: room.clone(), user: user.clone(), state }))
+}
+
+/// What a row of `members` says.
+pub(in super::super) fn member_state(
+    tables: &Tables,
+    key: &[u8],
+) -> Result<Option<MemberState>, ReadError> {
+    let row = tables.members.get(key)?;
+    row.map(|row| row::read_member(&row).map_err(|defect| corrupt("members", key, &defect)))
+        .transpose()
 }
 
 /// A page of a room's members. Whether one more row follows is looked at, but not what it says.
@@ -46,7 +57,7 @@ pub(in super::super) fn members(
     for row in rows.by_ref().take(limit.max(1)) {
         let member = member(room, row)?;
         last = Some(member.user.clone());
-        page.members.extend(member.inside.then_some(member));
+        page.members.extend(member.is_inside().then_some(member));
     }
     page.next = last.filter(|_| rows.next().is_some());
     Ok(page)
@@ -56,7 +67,10 @@ fn member(room: &RoomId, row: Guard) -> Result<Membership, ReadError> {
     let (key, value) = row.into_inner()?;
     keys::member_of(room, &key)
         .ok_or(Defect::Key { part: "user" })
-        .and_then(|user| row::read_member(room.clone(), user, &value))
+        .and_then(|user| {
+            let state = row::read_member(&value)?;
+            Ok(Membership { room: room.clone(), user, state })
+        })
         .map_err(|defect| corrupt("members", &key, &defect))
 }
 
@@ -68,15 +82,18 @@ pub(in super::super) fn memberships(
 ) -> Result<Vec<Membership>, ReadError> {
     let prefix = keys::rooms_of(user);
     let rows = tables.memberships.prefix(&prefix).take(limit);
-    rows.map(|row| standing(user, prefix.len(), row)).collect()
+    rows.map(|row| membership_of(user, prefix.len(), row)).collect()
 }
 
-fn standing(user: &UserId, prefix_bytes: usize, row: Guard) -> Result<Membership, ReadError> {
+fn membership_of(user: &UserId, prefix_bytes: usize, row: Guard) -> Result<Membership, ReadError> {
     let (key, value) = row.into_inner()?;
     std::str::from_utf8(&key[prefix_bytes..])
         .ok()
         .and_then(|room| RoomId::parse(room).ok())
         .ok_or(Defect::Key { part: "room" })
-        .and_then(|room| row::read_membership(room, user.clone(), &value))
+        .and_then(|room| {
+            let state = row::read_membership(&value)?;
+            Ok(Membership { room, user: user.clone(), state })
+        })
         .map_err(|defect| corrupt("memberships", &key, &defect))
 }

@@ -1,7 +1,7 @@
 //! The rows of registers: rooms, members, marks and nonces.
 
 use super::{Defect, VERSION, take, take_byte, take_user, versioned};
-use crate::domain::{Membership, MessageId, Past, Role, Room, RoomId, UserId};
+use crate::domain::{MemberState, MessageId, Past, Role, Room, RoomId};
 use crate::store::NonceRecord;
 
 const KIND_DIRECT: u8 = 1;
@@ -9,9 +9,6 @@ const KIND_ROOM: u8 = 2;
 
 const PAST_ALL: u8 = 1;
 const PAST_JOINED: u8 = 2;
-
-const OUT: u8 = 0;
-const IN: u8 = 1;
 
 const ROLE_OWNER: u8 = 1;
 const ROLE_MEMBER: u8 = 2;
@@ -89,66 +86,55 @@ fn take_title(mut rest: &[u8]) -> Result<Option<Box<str>>, Defect> {
 }
 
 /// A row of `members`.
-pub(in super::super) fn member(membership: &Membership) -> Vec<u8> {
-    stated(vec![VERSION], membership)
+pub(in super::super) fn member(state: &MemberState) -> Vec<u8> {
+    with_state(vec![VERSION], state)
 }
 
 /// A row of `memberships` that says the same.
-pub(in super::super) fn membership(membership: &Membership) -> Vec<u8> {
-    stated(vec![VERSION, KIND_ROOM], membership)
+pub(in super::super) fn membership(state: &MemberState) -> Vec<u8> {
+    with_state(vec![VERSION, KIND_ROOM], state)
 }
 
-fn stated(mut row: Vec<u8>, membership: &Membership) -> Vec<u8> {
-    row.extend_from_slice(&membership.stamp.to_bytes());
-    row.extend_from_slice(&membership.joined.to_bytes());
-    row.push(if membership.inside { IN } else { OUT });
-    row.push(match membership.role {
+fn with_state(mut row: Vec<u8>, state: &MemberState) -> Vec<u8> {
+    let MemberState { added, removed, joined_after, joined, role, role_stamp } = state;
+    for stamp in [added, removed, joined_after, joined, role_stamp] {
+        row.extend_from_slice(&stamp.to_bytes());
+    }
+    row.push(match role {
         Role::Owner => ROLE_OWNER,
         Role::Member => ROLE_MEMBER,
     });
     row
 }
 
-/// The membership of a row of `members`.
-pub(in super::super) fn read_member(
-    room: RoomId,
-    user: UserId,
-    row: &[u8],
-) -> Result<Membership, Defect> {
-    read_stated(room, user, versioned(row)?)
+/// What a row of `members` says.
+pub(in super::super) fn read_member(row: &[u8]) -> Result<MemberState, Defect> {
+    read_state(versioned(row)?)
 }
 
-/// The membership of a row of `memberships`.
-pub(in super::super) fn read_membership(
-    room: RoomId,
-    user: UserId,
-    row: &[u8],
-) -> Result<Membership, Defect> {
+/// What a row of `memberships` says of a room.
+pub(in super::super) fn read_membership(row: &[u8]) -> Result<MemberState, Defect> {
     let mut rest = versioned(row)?;
     match take_byte(&mut rest, "kind")? {
-        KIND_ROOM => read_stated(room, user, rest),
+        KIND_ROOM => read_state(rest),
         found => Err(Defect::Byte { part: "kind", found }),
     }
 }
 
-fn read_stated(room: RoomId, user: UserId, mut rest: &[u8]) -> Result<Membership, Defect> {
-    let membership = Membership {
-        room,
-        user,
-        stamp: take_id(&mut rest, "stamp")?,
-        joined: take_id(&mut rest, "time of joining")?,
-        inside: match take_byte(&mut rest, "state")? {
-            OUT => false,
-            IN => true,
-            found => return Err(Defect::Byte { part: "state", found }),
-        },
+fn read_state(mut rest: &[u8]) -> Result<MemberState, Defect> {
+    let state = MemberState {
+        added: take_id(&mut rest, "stamp of the add")?,
+        removed: take_id(&mut rest, "stamp of the removal")?,
+        joined_after: take_id(&mut rest, "removal before the joining")?,
+        joined: take_id(&mut rest, "stamp of the joining")?,
+        role_stamp: take_id(&mut rest, "stamp of the role")?,
         role: match take_byte(&mut rest, "role")? {
             ROLE_OWNER => Role::Owner,
             ROLE_MEMBER => Role::Member,
             found => return Err(Defect::Byte { part: "role", found }),
         },
     };
-    at_end(rest).map(|()| membership)
+    at_end(rest).map(|()| state)
 }
 
 /// A row of `sends`.
@@ -183,7 +169,7 @@ fn at_end(rest: &[u8]) -> Result<(), Defect> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Micros;
+    use crate::domain::{Micros, UserId};
     use proptest::prelude::*;
 
     const STAMP: MessageId = MessageId::first_of(Micros(0x0198_0000_0000 * 1000));
@@ -206,8 +192,15 @@ mod tests {
         Room { id, title, creator, past, created: CREATED, stamp: STAMP }
     }
 
-    fn a_member(inside: bool, role: Role) -> Membership {
-        Membership { room: room_id(), user: bob(), inside, role, joined: CREATED, stamp: STAMP }
+    fn a_member(role: Role) -> MemberState {
+        MemberState {
+            added: STAMP,
+            removed: CREATED,
+            joined_after: CREATED,
+            joined: STAMP,
+            role,
+            role_stamp: CREATED,
+        }
     }
 
     fn expected(parts: &[&[u8]]) -> Vec<u8> {
@@ -221,10 +214,11 @@ mod tests {
         assert_eq!(row, expected(&[&ids, b"\x01\x03bob\0"]));
         let row = room(&a_room(Some("Caf\u{e9}"), Past::Joined));
         assert_eq!(row, expected(&[&ids, b"\x02\x03bob\x01Caf\xC3\xA9"]));
-        assert_eq!(member(&a_member(true, Role::Owner)), expected(&[&ids, b"\x01\x01"]));
-        assert_eq!(member(&a_member(false, Role::Member)), expected(&[&ids, b"\0\x02"]));
-        let row = membership(&a_member(true, Role::Member));
-        assert_eq!(row, expected(&[b"\x01\x02", &ids[1..], b"\x01\x02"]));
+        let stamps = [STAMP_BYTES, CREATED_BYTES, CREATED_BYTES, STAMP_BYTES, CREATED_BYTES];
+        let stamps = expected(&stamps);
+        assert_eq!(member(&a_member(Role::Owner)), expected(&[b"\x01", &stamps, b"\x01"]));
+        let row = membership(&a_member(Role::Member));
+        assert_eq!(row, expected(&[b"\x01\x02", &stamps, b"\x02"]));
         assert_eq!(direct_membership(), [1, 1]);
         assert_eq!(id(STAMP)[..], expected(&[b"\x01", STAMP_BYTES]));
         let row = nonce(&NonceRecord { id: STAMP, content: 0xABCD });
@@ -260,13 +254,14 @@ mod tests {
     #[test]
     fn defects_of_a_membership_and_a_nonce_say_what_is_wrong() {
         let ids = expected(&[b"\x01", STAMP_BYTES, CREATED_BYTES]);
-        let read =
-            |tail: &[u8]| read_member(room_id(), bob(), &expected(&[&ids, tail])).unwrap_err();
-        assert_eq!(read(b""), Defect::Short { part: "state" });
-        assert_eq!(read(b"\x02\x01"), Defect::Byte { part: "state", found: 2 });
-        assert_eq!(read(b"\x01\x03"), Defect::Byte { part: "role", found: 3 });
-        assert_eq!(read(b"\x01\x01\x01\x01"), Defect::Trailing { bytes: 2 });
-        let direct = read_membership(room_id(), bob(), &direct_membership());
+        let stamps = expected(&[&ids, STAMP_BYTES, CREATED_BYTES]);
+        let read = |tail: &[u8]| read_member(&expected(&[&stamps, tail])).unwrap_err();
+        assert_eq!(read(b""), Defect::Short { part: "stamp of the role" });
+        assert_eq!(read(STAMP_BYTES), Defect::Short { part: "role" });
+        let byte = |tail: &[u8]| read(&expected(&[STAMP_BYTES, tail]));
+        assert_eq!(byte(b"\x03"), Defect::Byte { part: "role", found: 3 });
+        assert_eq!(byte(b"\x01\x01\x01"), Defect::Trailing { bytes: 2 });
+        let direct = read_membership(&direct_membership());
         assert_eq!(direct, Err(Defect::Byte { part: "kind", found: 1 }));
         assert_eq!(read_nonce(&ids[..20]), Err(Defect::Short { part: "hash of the content" }));
         assert_eq!(
@@ -286,7 +281,7 @@ mod tests {
         fn rows_give_back_what_was_written_and_begin_with_their_rank(
             (stamp, other) in (an_id(), an_id()),
             title in prop::option::of(".{0,20}"),
-            (all, inside, owner) in any::<(bool, bool, bool)>(),
+            (all, owner) in any::<(bool, bool)>(),
             content: u128,
         ) {
             let past = if all { Past::All } else { Past::Joined };
@@ -296,10 +291,9 @@ mod tests {
             prop_assert_eq!(read_room(&room_id(), &row), Ok(written));
 
             let role = if owner { Role::Owner } else { Role::Member };
-            let said = Membership { stamp, joined: other, ..a_member(inside, role) };
-            prop_assert_eq!(rank(&member(&said)), Ok(stamp));
-            prop_assert_eq!(read_member(room_id(), bob(), &member(&said)), Ok(said.clone()));
-            prop_assert_eq!(read_membership(room_id(), bob(), &membership(&said)), Ok(said));
+            let said = MemberState { removed: stamp, joined: other, ..a_member(role) };
+            prop_assert_eq!(read_member(&member(&said)), Ok(said));
+            prop_assert_eq!(read_membership(&membership(&said)), Ok(said));
 
             let record = NonceRecord { id: stamp, content };
             prop_assert_eq!(rank(&nonce(&record)), Ok(stamp));
@@ -314,8 +308,8 @@ mod tests {
                 row = [b"\x01", STAMP_BYTES, CREATED_BYTES, &tail].concat();
             }
             let _: Result<Room, Defect> = read_room(&room_id(), &row);
-            let _: Result<Membership, Defect> = read_member(room_id(), bob(), &row);
-            let _: Result<Membership, Defect> = read_membership(room_id(), bob(), &row);
+            let _: Result<MemberState, Defect> = read_member(&row);
+            let _: Result<MemberState, Defect> = read_membership(&row);
             let _: Result<NonceRecord, Defect> = read_nonce(&row);
             let _: Result<MessageId, Defect> = rank(&row);
         }
