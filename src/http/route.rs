@@ -4,7 +4,7 @@ use hyper::Method;
 
 use super::percent::decode;
 use crate::domain::{RoomId, UserId};
-use crate::protocol::Refusal;
+use crate::protocol::{MEMBERS_BYTES_MAX, Refusal};
 
 /// What a request asks for. Ids are encoded ones: a path's own percent-encoding is taken off once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub(super) enum Route {
     Room(RoomId),
     /// Lists a room's members.
     Members(RoomId),
+    /// Adds members or changes their roles.
+    PutMembers(RoomId),
     /// Adds a member or changes his role.
     PutMember(RoomId, UserId),
     /// Removes a member.
@@ -49,13 +51,14 @@ type Make = fn(&mut Ids<'_>) -> Result<Route, Refusal>;
 type Endpoint = (Method, &'static str, Make);
 
 /// Every route.
-pub(super) static ENDPOINTS: [Endpoint; 10] = [
+pub(super) static ENDPOINTS: [Endpoint; 11] = [
     (Method::POST, "/v1/messages", |_| Ok(Route::Send)),
     (Method::GET, "/v1/conversations/{id}/messages", |ids| Ok(Route::History(ids.text()?))),
     (Method::POST, "/v1/publish", |_| Ok(Route::Publish)),
     (Method::PUT, "/v1/rooms/{id}", |ids| Ok(Route::PutRoom(ids.room()?))),
     (Method::GET, "/v1/rooms/{id}", |ids| Ok(Route::Room(ids.room()?))),
     (Method::GET, "/v1/rooms/{id}/members", |ids| Ok(Route::Members(ids.room()?))),
+    (Method::PUT, "/v1/rooms/{id}/members", |ids| Ok(Route::PutMembers(ids.room()?))),
     (Method::PUT, "/v1/rooms/{id}/members/{user}", |ids| {
         Ok(Route::PutMember(ids.room()?, ids.user()?))
     }),
@@ -82,9 +85,14 @@ impl Route {
             .map_err(Misroute::Id)
     }
 
-    /// Whether its requests have a body.
-    pub(super) const fn takes_body(&self) -> bool {
-        matches!(self, Self::Send | Self::Publish | Self::PutRoom(_) | Self::PutMember(..))
+    /// How long the body of its requests may be, where most may be as long as a frame; none if they
+    /// have no body.
+    pub(super) const fn body_max(&self, frame: usize) -> Option<usize> {
+        match self {
+            Self::Send | Self::Publish | Self::PutRoom(_) | Self::PutMember(..) => Some(frame),
+            Self::PutMembers(_) => Some(MEMBERS_BYTES_MAX),
+            _ => None,
+        }
     }
 }
 
@@ -163,6 +171,7 @@ mod tests {
             ("GET", "/v1/rooms/a%2525", Route::Room(room("a%25"))),
             ("GET", "/v1/rooms/%61b", Route::Room(room("ab"))),
             ("GET", "/v1/rooms/r/members", Route::Members(room("r"))),
+            ("PUT", "/v1/rooms/r/members", Route::PutMembers(room("r"))),
             ("PUT", "/v1/rooms/r/members/u+1", Route::PutMember(room("r"), user("u+1"))),
             ("DELETE", "/v1/rooms/r/members/u", Route::RemoveMember(room("r"), user("u"))),
             ("GET", "/v1/users/u%7C/inbox", Route::Inbox(user("u|"))),

@@ -133,11 +133,70 @@ impl MemberBody {
             return Ok(Self { role: Role::Member });
         }
         let mut fields = Fields::read_body(text, bounds.json_depth)?;
-        let role = fields
-            .typed("role", "\"owner\" or \"member\"", |raw| serde_json::from_str(raw.get()).ok())?;
+        let role = role(&mut fields)?;
         fields.finish()?;
-        Ok(Self { role: role.unwrap_or(Role::Member) })
+        Ok(Self { role })
     }
+}
+
+/// Members of one request.
+pub const MEMBERS_MAX: usize = 1000;
+
+/// The longest body with members, in bytes: a thousand ids of a hundred bytes each.
+pub const MEMBERS_BYTES_MAX: usize = 131_072;
+
+/// Levels of a body around one member: the body itself, and its list.
+const LEVELS_AROUND_A_MEMBER: usize = 2;
+
+/// What members are to be.
+#[derive(Debug, PartialEq, Eq)]
+pub struct MembersBody {
+    /// Who, and what they may do. Nobody stands there twice.
+    pub members: Vec<(UserId, Role)>,
+}
+
+impl MembersBody {
+    /// Reads `{members: [{user, role?}]}` of 1 to [`MEMBERS_MAX`] members; a refusal names the member
+    /// by its place.
+    pub fn read(text: &str, bounds: &Bounds) -> Result<Self, Refusal> {
+        let mut fields = Fields::read_body(text, bounds.json_depth + LEVELS_AROUND_A_MEMBER)?;
+        let list = fields.typed("members", "a list of objects", |raw| {
+            serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok()
+        });
+        let list = list?.ok_or_else(|| missing("members"))?;
+        fields.finish()?;
+        if !(1..=MEMBERS_MAX).contains(&list.len()) {
+            let message = format!("`members` must be 1 to {MEMBERS_MAX}, not {}", list.len());
+            return Err(Refusal::bad_request(message));
+        }
+        let mut seen = ahash::AHashSet::with_capacity(list.len());
+        let mut members = Vec::with_capacity(list.len());
+        for (at, raw) in list.iter().enumerate() {
+            let of_member = |refusal: Refusal| refusal.of_op(&format!("`members[{at}]`"));
+            let (user, role) = read_member(raw.get(), bounds).map_err(of_member)?;
+            if !seen.insert(user.clone()) {
+                let twice = Refusal::bad_request(format!("`{user}` stands twice"));
+                return Err(of_member(twice));
+            }
+            members.push((user, role));
+        }
+        Ok(Self { members })
+    }
+}
+
+fn read_member(text: &str, bounds: &Bounds) -> Result<(UserId, Role), Refusal> {
+    let mut fields = Fields::read_body(text, bounds.json_depth)?;
+    let user = user_id(&mut fields, "user")?.ok_or_else(|| missing("user"))?;
+    let role = role(&mut fields)?;
+    fields.finish()?;
+    Ok((user, role))
+}
+
+/// What a member may do: a plain member's when it is not said.
+fn role(fields: &mut Fields<'_>) -> Result<Role, Refusal> {
+    let read = |raw: &RawValue| serde_json::from_str(raw.get()).ok();
+    let role = fields.typed("role", "\"owner\" or \"member\"", read)?;
+    Ok(role.unwrap_or(Role::Member))
 }
 
 /// An optional encoded id of a user.

@@ -9,7 +9,10 @@ mod frame;
 mod op;
 mod readable;
 
-pub use body::{EVENTS_MAX, EventBody, MemberBody, MessageBody, RoomBody, TITLE_BYTES_MAX};
+pub use body::{
+    EVENTS_MAX, EventBody, MEMBERS_BYTES_MAX, MEMBERS_MAX, MemberBody, MembersBody, MessageBody,
+    RoomBody, TITLE_BYTES_MAX,
+};
 pub use close::Close;
 pub use cursor::{CursorError, CursorSeal};
 pub use error::{Code, Refusal, Retry};

@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use ahash::AHashMap;
-use tokio::task::JoinSet;
 
 use super::access::{hidden_upto, within};
+use super::at_once::at_once;
 use super::history::take_place_for_read;
 use super::inbox_order::Order;
 use super::inbox_place::Place;
@@ -15,13 +15,9 @@ use super::{Router, Services};
 use crate::domain::{Conversation, Membership, MessageId, RoomId, UserId};
 use crate::hub::Session;
 use crate::protocol::{
-    Code, INBOX_LIMIT_MAX, Inbox, InboxItem, MessageText, Refusal, RequestId, ServerFrame,
+    INBOX_LIMIT_MAX, Inbox, InboxItem, MessageText, Refusal, RequestId, ServerFrame,
 };
 use crate::store::{Day, HistoryRange, PageLimit};
-
-/// Reads of one inbox that are under way at once: what one takes must not bound the rate, and a
-/// user with thousands of rooms must not fill the store's queue.
-const AT_ONCE: usize = 16;
 
 /// What a conversation that is shown takes: its newest message, the mark, and the row of a room or
 /// the list of windows that a message is found by.
@@ -226,37 +222,8 @@ impl Services {
     }
 }
 
-/// Reads for every item, so many at once; the answers are in the order of the items. The first
-/// failure is that of all.
-async fn at_once<T, R: 'static, F>(items: Vec<T>, read: impl Fn(T) -> F) -> Result<Vec<R>, Refusal>
-where
-    F: Future<Output = Result<R, Refusal>> + 'static,
-{
-    let mut answers: Vec<Option<R>> = items.iter().map(|_| None).collect();
-    let mut reads = JoinSet::new();
-    let mut items = items.into_iter().enumerate();
-    loop {
-        while reads.len() < AT_ONCE
-            && let Some((at, item)) = items.next()
-        {
-            let read = read(item);
-            reads.spawn_local(async move { (at, read.await) });
-        }
-        let Some(joined) = reads.join_next().await else {
-            return Ok(answers.into_iter().flatten().collect());
-        };
-        let (at, answer) = joined.map_err(|error| {
-            tracing::error!(%error, "a read ended without an answer");
-            Refusal::new(Code::Internal, "a read ended without an answer")
-        })?;
-        answers[at] = Some(answer?);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
     use super::*;
     use crate::domain::{Message, Micros};
 
@@ -291,37 +258,5 @@ mod tests {
         let titled = || InboxEntry { title: Some("t".repeat(99).into()), ..entry(400) };
         assert!(titled().item().bytes() > 490);
         assert_eq!(fitting(&[titled(), titled()], 900), 1);
-    }
-
-    #[tokio::test]
-    async fn reads_are_bounded_and_answers_in_order() {
-        let (now, most) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
-        let read = |number: usize| {
-            let (now, most) = (Rc::clone(&now), Rc::clone(&most));
-            async move {
-                now.set(now.get() + 1);
-                most.set(most.get().max(now.get()));
-                for _ in 0..100 - number {
-                    tokio::task::yield_now().await;
-                }
-                now.set(now.get() - 1);
-                Ok(number)
-            }
-        };
-        let local = tokio::task::LocalSet::new();
-        let answers = local.run_until(at_once((0..100).collect(), read)).await;
-        assert_eq!(answers, Ok((0..100).collect::<Vec<_>>()));
-        assert_eq!(most.get(), AT_ONCE);
-    }
-
-    #[tokio::test]
-    async fn one_failure_is_that_of_all() {
-        let refusal = || Refusal::new(Code::Unavailable, "no");
-        let read = |number: u8| async move {
-            if number == 3 { Err(Refusal::new(Code::Unavailable, "no")) } else { Ok(number) }
-        };
-        let local = tokio::task::LocalSet::new();
-        let answers = local.run_until(at_once((0..5).collect(), read)).await;
-        assert_eq!(answers, Err(refusal()));
     }
 }

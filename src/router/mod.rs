@@ -2,6 +2,7 @@
 
 mod access;
 mod admission;
+mod at_once;
 mod audit;
 mod caller;
 mod change;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use super::access::no_such_conversation;
+use super::at_once::at_once;
 use super::{Caller, Router};
 use crate::domain::{Conversation, Key, Membership, MessageId, Past, Role, Room, RoomId, UserId};
 use crate::protocol::{Code, Refusal, ServerFrame};
@@ -159,6 +160,46 @@ impl Router {
         self.must_own(&caller, &room).await?;
         self.must_exist(&room).await?;
         self.add_member(&room, &user, role).await
+    }
+
+    /// Adds members, or changes what they may do: each with its own outcome, in the order asked for,
+    /// and all with one wait for the clock.
+    pub async fn put_members(
+        self: Rc<Self>,
+        caller: Caller,
+        room: RoomId,
+        members: Vec<(UserId, Role)>,
+    ) -> Result<Vec<(UserId, Result<Membership, Refusal>)>, Refusal> {
+        self.must_own(&caller, &room).await?;
+        self.must_exist(&room).await?;
+        let add = |(user, role): (UserId, Role)| {
+            let (router, caller, room) = (Rc::clone(&self), caller.clone(), room.clone());
+            async move {
+                let added = router.add_one(&caller, &room, &user, role).await;
+                Ok((user, added))
+            }
+        };
+        let mut added = at_once(members, add).await?;
+        let stamps = added.iter().filter_map(|(_, it)| it.as_ref().ok()).map(Membership::stamp);
+        if let Some(last) = stamps.max()
+            && let Err(refusal) = self.until_passed(last).await
+        {
+            let doubtful = added.iter_mut().filter(|(_, it)| it.is_ok());
+            doubtful.for_each(|(_, it)| *it = Err(refusal.clone()));
+        }
+        Ok(added)
+    }
+
+    /// One of several. Each counts as a change.
+    async fn add_one(
+        self: &Rc<Self>,
+        caller: &Caller,
+        room: &RoomId,
+        user: &UserId,
+        role: Role,
+    ) -> Result<Membership, Refusal> {
+        self.may_change(caller).await?;
+        self.add_unanswered(room, user, role).await
     }
 
     /// Removes a member. Anybody may remove himself, and again: what ended in doubt is repaired by

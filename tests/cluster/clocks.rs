@@ -1,5 +1,6 @@
 //! Nodes whose clocks do not agree with the store's.
 
+mod behind_answers;
 mod skewed;
 
 use std::sync::Arc;

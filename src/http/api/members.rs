@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Answer, Call};
 use crate::domain::{Membership, Role, RoomId, UserId};
 use crate::http::problem::json;
-use crate::protocol::MemberBody;
+use crate::protocol::{Code, MemberBody, MembersBody, Refusal, Retry};
 
 /// Members in a page, at most.
 const LIMIT_MAX: usize = 1000;
@@ -27,6 +27,30 @@ struct MemberDocument<'a> {
 struct Members<'a> {
     members: Vec<MemberDocument<'a>>,
     next: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Outcomes<'a> {
+    members: Vec<Outcome<'a>>,
+}
+
+/// What became of one of several members.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Outcome<'a> {
+    Added(MemberDocument<'a>),
+    Refused { user: &'a str, code: Code, message: &'a str, retry: Retry },
+}
+
+impl<'a> Outcome<'a> {
+    fn of(user: &'a UserId, outcome: &'a Result<Membership, Refusal>) -> Self {
+        match outcome {
+            Ok(membership) => Self::Added(membership.into()),
+            Err(Refusal { code, message, .. }) => {
+                Self::Refused { user: user.as_str(), code: *code, message, retry: code.retry() }
+            }
+        }
+    }
 }
 
 impl<'a> From<&'a Membership> for MemberDocument<'a> {
@@ -58,6 +82,16 @@ pub(super) async fn put(call: Call<'_>, room: RoomId, user: UserId) -> Answer {
     Ok(json(StatusCode::OK, &MemberDocument::from(&member)))
 }
 
+/// Adds members, or changes their roles: each is answered for itself.
+pub(super) async fn put_all(call: Call<'_>, room: RoomId) -> Answer {
+    call.query.finish()?;
+    let MembersBody { members } = MembersBody::read(&call.text, call.bounds())?;
+    let (key, caller) = (call.key_for(&room), call.caller());
+    let added = call.ask(&key, move |router| router.put_members(caller, room, members)).await?;
+    let members = added.iter().map(|(user, outcome)| Outcome::of(user, outcome)).collect();
+    Ok(json(StatusCode::OK, &Outcomes { members }))
+}
+
 /// Removes a member.
 pub(super) async fn remove(call: Call<'_>, room: RoomId, user: UserId) -> Answer {
     call.query.finish()?;
@@ -86,6 +120,14 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&page).unwrap(),
             r#"{"members":[{"user":"bob","role":"owner","joined_at":1795492901650}],"next":null}"#
+        );
+        let refused = Err(Refusal::new(Code::LimitReached, "too many"));
+        let added = Ok(membership.clone());
+        let members =
+            [&added, &refused].map(|outcome| Outcome::of(&membership.user, outcome)).into();
+        assert_eq!(
+            serde_json::to_string(&Outcomes { members }).unwrap(),
+            r#"{"members":[{"user":"bob","role":"owner","joined_at":1795492901650},{"user":"bob","code":"limit_reached","message":"too many","retry":"later"}]}"#
         );
     }
 }

@@ -98,9 +98,8 @@ impl Api {
         }
         let query = Query::read(head.uri.query())?;
         let admission = self.errands.admit(&Caller::of(&principal)).map_err(full)?;
-        let text = if route.takes_body() {
-            let bounds =
-                IntakeBounds { bytes: self.services.ready_limits.frame_bytes, time: self.body };
+        let text = if let Some(bytes) = route.body_max(self.services.ready_limits.frame_bytes) {
+            let bounds = IntakeBounds { bytes, time: self.body };
             intake::read(&head.headers, body, bounds).await?
         } else {
             intake::refuse(&body)?;
@@ -144,6 +143,7 @@ async fn dispatch(route: Route, call: Call<'_>) -> Answer {
         Route::PutRoom(room) => rooms::put(call, room).await,
         Route::Room(room) => rooms::look(call, room).await,
         Route::Members(room) => members::list(call, room).await,
+        Route::PutMembers(room) => members::put_all(call, room).await,
         Route::PutMember(room, user) => members::put(call, room, user).await,
         Route::RemoveMember(room, user) => members::remove(call, room, user).await,
         Route::Inbox(user) => inbox::list(call, user).await,
