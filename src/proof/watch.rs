@@ -206,7 +206,7 @@ impl Watch {
             self.raise(Break::ReadGap);
         }
         let shards = &self.shards;
-        let breaks = self.census.read(rows, begin.moment, end, |tag| run_heard(shards, tag));
+        let breaks = self.census.read(rows, begin, end, |tag| run_heard(shards, tag));
         breaks.into_iter().for_each(|what| self.raise(what));
         if !self.clock_known {
             self.decided = None;

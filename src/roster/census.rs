@@ -12,7 +12,7 @@ use ahash::AHashMap;
 use smallvec::SmallVec;
 
 use super::{Incarnation, Row, Rule, Rules, Run, ShardTag};
-use crate::domain::{Micros, Moment};
+use crate::domain::{Micros, Moment, Now};
 
 /// How long a counter stands still until its incarnation counts as dead: from the end of the first
 /// read that showed it to the begin of the last. Anything above the lease of 8 s is sound; the rest
@@ -28,6 +28,15 @@ const READ_CAP_SHORT: Duration = Duration::from_secs(9);
 
 /// A deadline within the lease, for the simulation.
 const DEAD_TOO_EARLY: Duration = Duration::from_secs(5);
+
+/// How much older than a node's first read a row's own stamp must be for its incarnation not to
+/// count: the lease that the row gave, 8 s, twice the 5 s that either clock may be off, and a margin.
+/// Its lease was over before the read began, so everything that it ever acknowledged was stored,
+/// and the node, which has no session yet, reads it for each that comes.
+pub const STALE_AFTER: Duration = Duration::from_secs(25);
+
+/// A row that may be of somebody alive, for the simulation.
+const STALE_TOO_EARLY: Duration = Duration::from_secs(4);
 
 /// How long an incarnation that was left out is remembered, so that a late row of it is not taken
 /// for a new one: rows are kept for an hour after their last write.
@@ -163,14 +172,14 @@ impl Census {
     pub fn read(
         &mut self,
         rows: Vec<Row>,
-        begin: Moment,
+        begin: Now,
         end: Moment,
         heard: impl Fn(ShardTag) -> Option<Run>,
     ) -> SmallVec<[Break; 4]> {
         let mut breaks = SmallVec::new();
         self.reads += 1;
         for row in rows {
-            self.take(row, end);
+            self.take(row, begin.wall, end);
         }
         let (rules, read) = (self.rules, self.reads);
         let vanished = |known: &Known| known.place == Place::Counted && known.seen.1 + 1 == read;
@@ -185,17 +194,22 @@ impl Census {
         });
         for known in self.known.values_mut() {
             compare(known, rules, &heard, &mut breaks);
-            judge_death(known, begin, end, rules, &mut breaks);
+            judge_death(known, begin.moment, end, rules, &mut breaks);
         }
         breaks.sort_unstable();
         breaks.dedup();
         breaks
     }
 
-    fn take(&mut self, row: Row, end: Moment) {
+    fn take(&mut self, row: Row, wall: Micros, end: Moment) {
         let read = self.reads;
+        let is_stale = self.is_stale(&row, wall);
         let Some(known) = self.known.get_mut(&row.incarnation) else {
-            self.known.insert(row.incarnation, Known::new(row, end, read));
+            let mut known = Known::new(row, end, read);
+            if is_stale {
+                known.place = Place::Excluded;
+            }
+            self.known.insert(known.row.incarnation, known);
             return;
         };
         known.seen = (end, read);
@@ -204,6 +218,13 @@ impl Census {
             known.row = row;
             known.shown = end;
         }
+    }
+
+    /// Whether a row that the first read shows is of an incarnation that is over. Not so of later
+    /// reads: there are sessions by then.
+    fn is_stale(&self, row: &Row, wall: Micros) -> bool {
+        let limit = if self.rules.on(Rule::StaleAge) { STALE_AFTER } else { STALE_TOO_EARLY };
+        self.reads == 1 && wall.since(row.written) > limit && self.rules.on(Rule::StaleLeftOut)
     }
 
     /// How far the cluster is by the rows known now, of a read that began at `wall`.

@@ -113,6 +113,8 @@ pub struct Row {
     pub incarnation: Incarnation,
     /// Which write this is. It is the row's write timestamp too, so no clock decides which row wins.
     pub counter: u64,
+    /// When the write began, by the writer's time.
+    pub written: Micros,
     /// Every id up to here is decided, and its publishes are confirmed or given up on.
     pub settled: Micros,
     /// Every id up to here is stored, or was answered `outcome_unknown`.
@@ -156,7 +158,7 @@ impl Row {
     /// If there is no worker.
     pub fn gather(
         incarnation: Incarnation,
-        counter: u64,
+        (counter, written): (u64, Micros),
         shards: &[ShardTag],
         workers: &[Snapshot],
         about: Arc<About>,
@@ -175,6 +177,7 @@ impl Row {
         Self {
             incarnation,
             counter,
+            written,
             settled: least(|worker| worker.settled),
             decided: least(|worker| worker.decided),
             left: false,

@@ -45,6 +45,10 @@ pub enum Rule {
     DeathAge,
     /// A death is a break.
     DeathRepaired,
+    /// Who starts does not count those whose rows are so old that their leases are over.
+    StaleLeftOut,
+    /// That is older than a lease and what clocks may be off.
+    StaleAge,
     /// A row that vanished is a break, and counts until its incarnation is dead.
     VanishedRow,
     /// A row that says `left` is compared like any other.
@@ -102,7 +106,7 @@ pub enum Rule {
 #[cfg(test)]
 impl Rule {
     /// All, in the order of their numbers.
-    pub(crate) const ALL: [Self; 44] = [
+    pub(crate) const ALL: [Self; 46] = [
         Self::Birth,
         Self::StickyLease,
         Self::Fence,
@@ -121,6 +125,8 @@ impl Rule {
         Self::DeathByReads,
         Self::DeathAge,
         Self::DeathRepaired,
+        Self::StaleLeftOut,
+        Self::StaleAge,
         Self::VanishedRow,
         Self::LeftCompared,
         Self::RunCompared,

@@ -33,5 +33,5 @@ pub(crate) fn row(incarnation: u128, counter: u64) -> Row {
     let (settled, decided) = (Micros(counter), Micros(counter + 1));
     let worker = Snapshot { settled, decided, links: smallvec![LinkSnapshot::default()] };
     let (tags, about) = ([ShardTag::of("r1")], Arc::new(about("n1")));
-    Row::gather(Incarnation(incarnation), counter, &tags, &[worker], about)
+    Row::gather(Incarnation(incarnation), (counter, Micros(counter)), &tags, &[worker], about)
 }

@@ -286,7 +286,7 @@ impl World {
         };
         let Some((incarnation, counter)) = begun else { return };
         let about = Arc::clone(&self.about);
-        let mut row = Row::gather(incarnation, counter, &self.tags, parts, about);
+        let mut row = Row::gather(incarnation, (counter, now.wall), &self.tags, parts, about);
         row.left = left;
         let key = match self.slip {
             Some(Slip::RowsByName) => u128::from(at.life.node),

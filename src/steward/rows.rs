@@ -257,7 +257,9 @@ impl Rows {
     }
 
     fn row(&self, incarnation: Incarnation, counter: u64, snapshots: &[Snapshot]) -> Row {
-        Row::gather(incarnation, counter, &self.tags, snapshots, Arc::clone(&self.about))
+        let written = self.plan.clock.now();
+        let about = Arc::clone(&self.about);
+        Row::gather(incarnation, (counter, written), &self.tags, snapshots, about)
     }
 
     fn write(&mut self, number: u32, row: Row) {

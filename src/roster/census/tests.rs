@@ -18,6 +18,10 @@ fn at(seconds: f64) -> Moment {
     Moment((seconds * 1e6).round() as u64)
 }
 
+fn now(seconds: f64) -> Now {
+    Now { wall: WALL, moment: at(seconds) }
+}
+
 fn hears(run: Option<Run>) -> impl Fn(ShardTag) -> Option<Run> {
     move |shard| run.filter(|_| shard == SHARD)
 }
@@ -30,7 +34,7 @@ fn shard(runs: &[Run], epoch: u64, gap_no: u64) -> ShardRow {
 fn row(x: Incarnation, counter: u64) -> Row {
     let (settled, decided) = (Micros(u64::MAX), Micros(u64::MAX));
     let shards = smallvec![shard(&[HERE], 0, 0)];
-    Row { settled, decided, shards, ..sample::row(x.0, counter) }
+    Row { settled, decided, shards, written: WALL, ..sample::row(x.0, counter) }
 }
 
 fn with(shard: ShardRow, row: Row) -> Row {
@@ -45,13 +49,17 @@ fn settled(time: u64, row: Row) -> Row {
     Row { settled: Micros(time), decided: Micros(time + 1), ..row }
 }
 
+fn written(ago: Duration, row: Row) -> Row {
+    Row { written: WALL - ago, ..row }
+}
+
 fn census() -> Census {
     Census::new(Rules::default())
 }
 
 /// A read between two times, by a node that hears the shard's run.
 fn read(census: &mut Census, rows: &[Row], begin: f64, end: f64) -> Vec<Break> {
-    census.read(rows.to_vec(), at(begin), at(end), hears(Some(HERE))).to_vec()
+    census.read(rows.to_vec(), now(begin), at(end), hears(Some(HERE))).to_vec()
 }
 
 /// A read that takes no time.
@@ -200,11 +208,11 @@ fn runs_must_be_the_one_heard_and_none_matches() {
     for (runs, heard, agrees) in cases {
         let mut census = census();
         let rows = vec![with(shard(runs, 0, 0), row(X, 1))];
-        let breaks = census.read(rows.clone(), at(0.0), at(0.0), hears(heard));
+        let breaks = census.read(rows.clone(), now(0.0), at(0.0), hears(heard));
         let expected: &[Break] = if agrees { &[] } else { &[Break::RunDiffers] };
         assert_eq!(breaks.as_slice(), expected, "{runs:?} beside {heard:?}");
         assert_eq!(census.agrees(hears(heard)), agrees);
-        let again = census.read(rows, at(2.0), at(2.0), hears(heard));
+        let again = census.read(rows, now(2.0), at(2.0), hears(heard));
         assert_eq!(again.as_slice(), expected, "for as long as it differs");
     }
 }
@@ -276,4 +284,25 @@ fn an_excluded_incarnation_that_comes_back_stays_out() {
     assert_eq!(census.known.len(), 1);
     read_at(&mut census, &[], 3600.0 + REMEMBERED.as_secs_f64() + 1.0);
     assert_eq!(census.known.len(), 0, "it is not remembered for ever");
+}
+
+/// A node that starts is not held up by who died before.
+#[test]
+fn who_starts_does_not_count_the_long_dead() {
+    let ago = |micros: u64| STALE_AFTER + Duration::from_micros(micros);
+    let mut census = census();
+    let (stale, fresh) = (Incarnation(5), Incarnation(6));
+    let rows = [
+        settled(7, written(ago(1), row(stale, 9))),
+        settled(900_000_000, written(ago(0), row(fresh, 9))),
+    ];
+    assert_eq!(read_at(&mut census, &rows, 0.0), []);
+    assert_eq!(census.bounds(WALL + READ_CAP).settled, Micros(900_000_000));
+    assert_eq!(census.rows().count(), 1, "nobody is blamed for it");
+    assert_eq!(read_at(&mut census, &rows[..], 2.0), [], "a late row of it is no new one");
+    assert_eq!(census.rows().count(), 1);
+    // One that comes to be known later counts until it is dead: there are sessions by then.
+    let late = written(ago(1), row(Incarnation(7), 1));
+    assert_eq!(read_at(&mut census, &[rows[1].clone(), late], 4.0), []);
+    assert_eq!(census.rows().count(), 2);
 }

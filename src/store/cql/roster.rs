@@ -26,6 +26,9 @@ const ROWS_MAX: usize = 10_000;
 struct RowText {
     version: u32,
     counter: u64,
+    /// Not said by older programs: as if it was just now.
+    #[serde(default = "never_old")]
+    written: u64,
     settled: u64,
     decided: u64,
     left: bool,
@@ -39,6 +42,10 @@ struct RowText {
     subscribe: Vec<LayoutText>,
     tap: bool,
     copies: bool,
+}
+
+const fn never_old() -> u64 {
+    u64::MAX
 }
 
 #[derive(Serialize, Deserialize)]
@@ -94,6 +101,7 @@ fn spell(row: &Row) -> String {
     let text = RowText {
         version: VERSION,
         counter: row.counter,
+        written: row.written.0,
         settled: row.settled.0,
         decided: row.decided.0,
         left: row.left,
@@ -121,6 +129,7 @@ fn unspell(incarnation: Incarnation, text: &str) -> Result<Row, String> {
     Ok(Row {
         incarnation,
         counter: text.counter,
+        written: Micros(text.written),
         settled: Micros(text.settled),
         decided: Micros(text.decided),
         left: text.left,
@@ -194,6 +203,12 @@ mod tests {
         for row in [plain, full] {
             assert_eq!(unspell(row.incarnation, &spell(&row)), Ok(row));
         }
+    }
+
+    #[test]
+    fn a_row_of_an_older_program_is_not_taken_for_old() {
+        let text = spell(&row(7, 9)).replacen("\"written\":9,", "", 1);
+        assert_eq!(unspell(Incarnation(7), &text).unwrap().written, Micros(u64::MAX));
     }
 
     #[test]

@@ -76,6 +76,7 @@ fn row_of(x: Incarnation, counter: u64, content: &Content) -> Row {
         decided: Micros(settled + ahead),
         left,
         shards: smallvec![shard(&runs, epoch, gap_no)],
+        written: WALL,
         ..sample::row(x.0, counter)
     }
 }
