@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::Router;
 use super::access::Sight;
+use super::nonces::Content;
 use crate::domain::{Conversation, Message, MessageId, UserId};
 use crate::hub::Session;
 use crate::protocol::{Code, History, MessageText, Refusal, RequestId, ServerFrame, Side};
@@ -133,29 +134,36 @@ fn shown(mut page: Page, hidden: Option<MessageId>) -> Page {
     page
 }
 
-/// Leaves one message of those that one send became: the one with the smallest id, in its place.
-/// Nodes that were asked at once, or a row whose outcome was unknown, may have made several.
+/// Leaves one message of those that one send became: the one with the largest id, in its place.
+/// Nodes that were asked at once, or a row whose outcome was unknown, may have made several. They
+/// share conversation, sender, nonce and body; a nonce with another body is another message.
 ///
 /// A page may become short by that, never empty: of each send one message stays. Its `next` is
 /// that of all that was read, so nothing is read twice. What one send became on two pages is left
 /// to the reader, who has both.
 fn collapse(messages: Vec<Message>) -> Vec<Message> {
-    let mut smallest = AHashMap::new();
-    for message in &messages {
-        if let Some(nonce) = &message.nonce {
-            let id = smallest
-                .entry((message.conversation.clone(), message.from.clone(), nonce.clone()))
-                .or_insert(message.id);
-            *id = message.id.min(*id);
+    let send = |message: &Message| {
+        let nonce = message.nonce.clone()?;
+        let content = Content::of(&message.conversation, &message.body).0;
+        Some((message.from.clone(), nonce, content))
+    };
+    let sends: Vec<_> = messages.iter().map(send).collect();
+    let mut largest = AHashMap::new();
+    for (message, send) in messages.iter().zip(&sends) {
+        if let Some(send) = send {
+            let id = largest.entry(send).or_insert(message.id);
+            *id = message.id.max(*id);
         }
     }
-    let stays = |message: &Message| {
-        message.nonce.as_ref().is_none_or(|nonce| {
-            let send = (message.conversation.clone(), message.from.clone(), nonce.clone());
-            smallest.get(&send) == Some(&message.id)
-        })
-    };
-    if smallest.is_empty() { messages } else { messages.into_iter().filter(stays).collect() }
+    let stays = sends.iter().zip(&messages).map(|(send, message)| {
+        send.as_ref().is_none_or(|send| largest.get(send) == Some(&message.id))
+    });
+    let stays: Vec<bool> = stays.collect();
+    messages
+        .into_iter()
+        .zip(stays)
+        .filter_map(|(message, stays)| stays.then_some(message))
+        .collect()
 }
 
 #[cfg(test)]
@@ -210,12 +218,16 @@ mod tests {
             [(9, true, Some(1)), (8, false, Some(1)), (7, true, None), (6, true, Some(1))];
         let messages = messages.map(|(time, from, nonce)| message(time, from, nonce)).to_vec();
         let times: Vec<u64> = collapse(messages).iter().map(|m| m.id.time().0).collect();
-        assert_eq!(times, [8, 7, 6], "another sender's nonce is another send");
+        assert_eq!(times, [9, 8, 7], "another sender's nonce is another send");
+        let mut other = message(5, true, Some(1));
+        other.body = "2".into();
+        let both = vec![message(6, true, Some(1)), other];
+        assert_eq!(collapse(both.clone()), both, "another body is another message");
     }
 
     proptest! {
         #[test]
-        fn of_each_send_the_smallest_id_stays_in_its_place(
+        fn of_each_send_the_largest_id_stays_in_its_place(
             given in prop::collection::vec((any::<bool>(), prop::option::of(0..4_u8)), 0..30),
             backwards: bool,
         ) {
@@ -227,7 +239,7 @@ mod tests {
             let mut kept = BTreeMap::new();
             for (time, (from, nonce)) in given.iter().enumerate() {
                 let send = nonce.map_or((time, false, None), |nonce| (0, *from, Some(nonce)));
-                kept.entry(send).or_insert(id(time as u64));
+                kept.insert(send, id(time as u64));
             }
             let mut expected: Vec<MessageId> = kept.into_values().collect();
             expected.sort_unstable();

@@ -11,7 +11,9 @@
 //! outcome is unknown has none: its row may be stored, may turn up later, or never. Whoever took
 //! the row, or the nonce alone, for the message would acknowledge what no proof covers: cursors may
 //! have passed its id while nobody could read it. Another try of it is therefore a fresh message;
-//! if the first row turns up, the two share sender and nonce, and readers keep the smaller id.
+//! if the first row turns up, the two share sender, nonce and content, and everybody keeps the
+//! **largest id**: pages, devices, the record. A retry is issued later than what it retries, so that
+//! is the one acknowledged last; a device that never hears of the other one agrees.
 
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;

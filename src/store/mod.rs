@@ -214,7 +214,7 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     ) -> Pending<Result<Option<MessageId>, ReadError>>;
 
     /// Stores what was sent under a nonce, for [`NONCE_KEPT`]. Of two records the one with the
-    /// smaller id stays, whatever order they come in; what is older than that changes nothing. A
+    /// larger id stays, whatever order they come in; what is older than that changes nothing. A
     /// nonce above [`NONCE_BYTES_MAX`](crate::domain::NONCE_BYTES_MAX) is refused.
     fn note_nonce(
         &self,

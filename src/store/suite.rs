@@ -20,7 +20,7 @@ use crate::roster::sample::row;
 pub(crate) use marks::{
     a_head_is_the_newest_whatever_the_order, a_mark_does_not_bring_a_member_back,
     a_nonce_that_is_too_long_is_refused, an_expired_nonce_is_not_there,
-    nonces_are_each_senders_own, of_a_nonces_records_the_smallest_id_stays,
+    nonces_are_each_senders_own, of_a_nonces_records_the_largest_id_stays,
     read_marks_only_move_forward,
 };
 pub(crate) use model::pages_agree_with_a_model;
@@ -71,7 +71,7 @@ macro_rules! store_suite {
             a_head_is_the_newest_whatever_the_order,
             read_marks_only_move_forward,
             a_mark_does_not_bring_a_member_back,
-            of_a_nonces_records_the_smallest_id_stays,
+            of_a_nonces_records_the_largest_id_stays,
             nonces_are_each_senders_own,
             a_nonce_that_is_too_long_is_refused,
             an_expired_nonce_is_not_there,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::DevicePlan;
 use super::comeback::{Comeback, Loss};
 use super::frame::{Frame, Known, Shown};
-use super::recall::Recall;
+use super::recall::{Recall, Showing};
 use super::seen::{Cursor, Nonce, Outcome, Seen};
 use super::sends::Sends;
 use super::silence::{Silence, Verdict};
@@ -187,10 +187,13 @@ impl Machine {
     }
 
     fn message(&mut self, message: Shown) {
-        if self.recall.show(&message) {
-            let Shown { id, conversation, from, nonce, body } = message;
-            self.seen.push_back(Seen::Message { id, conversation, from, nonce, body });
-        }
+        let replaces = match self.recall.show(&message) {
+            Showing::New => None,
+            Showing::InPlaceOf(earlier) => Some(earlier),
+            Showing::Repeat => return,
+        };
+        let Shown { id, conversation, from, nonce, body } = message;
+        self.seen.push_back(Seen::Message { id, replaces, conversation, from, nonce, body });
     }
 
     /// The application knows what it sent: no copy of it is shown.

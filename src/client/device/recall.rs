@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use ahash::AHashSet;
+use ahash::{AHashMap, AHashSet};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::frame::Shown;
 use crate::domain::MessageId;
@@ -12,32 +13,43 @@ use crate::domain::MessageId;
 /// brings (1,000 messages at most) and some 20 s of live ones.
 const REMEMBERED_MAX: usize = 8192;
 
-/// A send as its recipients know it: conversation, sender, nonce.
-type Mark = Arc<(String, String, Box<str>)>;
+/// A send as its recipients know it: conversation, sender, nonce, and a hash of the body.
+type Mark = Arc<(String, String, Box<str>, u64)>;
+
+/// What a message is to a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Showing {
+    /// It was not shown.
+    New,
+    /// It takes the place of an earlier one: both are one send, whose largest id counts.
+    InPlaceOf(MessageId),
+    /// It was shown, or what it is a try of was, with a larger id.
+    Repeat,
+}
 
 /// What was shown lately.
 #[derive(Debug, Default)]
 pub(super) struct Recall {
     ids: AHashSet<MessageId>,
-    marks: AHashSet<Mark>,
+    /// The largest id of each send.
+    marks: AHashMap<Mark, MessageId>,
     order: VecDeque<(MessageId, Option<Mark>)>,
     newest: Option<MessageId>,
     repeats: u64,
 }
 
 impl Recall {
-    /// Remembers a message: whether it is to be shown. A repeat is one by its id, or another try
-    /// of a send that was shown.
-    pub(super) fn show(&mut self, message: &Shown) -> bool {
+    /// Remembers a message: whether and how it is to be shown.
+    pub(super) fn show(&mut self, message: &Shown) -> Showing {
         self.newest = self.newest.max(Some(message.id));
         let mark = mark(message);
-        let known = |mark: &Mark| self.marks.contains(mark);
-        if self.ids.contains(&message.id) || mark.as_ref().is_some_and(known) {
+        let known = mark.as_ref().and_then(|mark| self.marks.get(mark).copied());
+        if self.ids.contains(&message.id) || known.is_some_and(|known| known > message.id) {
             self.repeats += 1;
-            return false;
+            return Showing::Repeat;
         }
         self.remember(message.id, mark);
-        true
+        known.map_or(Showing::New, Showing::InPlaceOf)
     }
 
     fn remember(&mut self, id: MessageId, mark: Option<Mark>) {
@@ -45,14 +57,17 @@ impl Recall {
             self.forget_oldest();
         }
         self.ids.insert(id);
-        self.marks.extend(mark.clone());
+        self.marks.extend(mark.clone().map(|mark| (mark, id)));
         self.order.push_back((id, mark));
     }
 
     fn forget_oldest(&mut self) {
         if let Some((id, mark)) = self.order.pop_front() {
             self.ids.remove(&id);
-            mark.map(|mark| self.marks.remove(&mark));
+            // A later try of the send has an entry of its own.
+            if let Some(mark) = mark.filter(|mark| self.marks.get(mark) == Some(&id)) {
+                self.marks.remove(&mark);
+            }
         }
     }
 
@@ -68,14 +83,15 @@ impl Recall {
 }
 
 fn mark(message: &Shown) -> Option<Mark> {
-    let Shown { conversation, from, nonce, .. } = message;
+    let Shown { conversation, from, nonce, body, .. } = message;
     let nonce = nonce.as_ref()?.as_str().into();
-    Some(Arc::new((conversation.clone(), from.clone(), nonce)))
+    let body = xxh3_64(body.to_string().as_bytes());
+    Some(Arc::new((conversation.clone(), from.clone(), nonce, body)))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::collections::{HashMap, HashSet};
 
     use proptest::prelude::*;
     use serde_json::Value;
@@ -98,20 +114,24 @@ mod tests {
     fn memory_is_bounded_and_forgets_the_oldest() {
         let mut recall = Recall::default();
         let all = || (0..=REMEMBERED_MAX as u64).map(|number| message(number, None));
-        assert!(all().all(|message| recall.show(&message)));
-        assert!(all().skip(1).all(|message| !recall.show(&message)), "these are remembered");
+        assert!(all().all(|message| recall.show(&message) == Showing::New));
+        assert!(all().skip(1).all(|message| recall.show(&message) == Showing::Repeat));
         assert_eq!(recall.repeats(), REMEMBERED_MAX as u64);
-        assert!(recall.show(&message(0, None)), "the oldest one is forgotten");
+        assert_eq!(recall.show(&message(0, None)), Showing::New, "the oldest one is forgotten");
         assert_eq!((recall.ids.len(), recall.order.len()), (REMEMBERED_MAX, REMEMBERED_MAX));
     }
 
     #[test]
-    fn another_try_is_not_shown_but_another_sender_is() {
+    fn of_the_tries_of_a_send_the_largest_id_is_shown() {
         let mut recall = Recall::default();
-        assert!(recall.show(&message(5, Some(1))));
-        assert!(!recall.show(&message(9, Some(1))));
-        assert_eq!(recall.newest(), Some(message(9, None).id), "it is seen nevertheless");
-        assert!(recall.show(&Shown { from: "b".into(), ..message(10, Some(1)) }));
+        let mut show = |message: &Shown| recall.show(message);
+        assert_eq!(show(&message(5, Some(1))), Showing::New);
+        assert_eq!(show(&message(9, Some(1))), Showing::InPlaceOf(message(5, None).id));
+        assert_eq!(show(&message(7, Some(1))), Showing::Repeat, "a larger one was shown");
+        assert_eq!(show(&message(9, Some(1))), Showing::Repeat);
+        assert_eq!(show(&Shown { from: "b".into(), ..message(10, Some(1)) }), Showing::New);
+        assert_eq!(show(&Shown { body: true.into(), ..message(11, Some(1)) }), Showing::New);
+        assert_eq!(recall.newest(), Some(message(11, None).id));
     }
 
     proptest! {
@@ -119,14 +139,20 @@ mod tests {
         fn shows_what_a_boundless_memory_would(
             given in prop::collection::vec((0..40u64, prop::option::of(0..20u8)), 0..200),
         ) {
-            let (mut ids, mut nonces) = (HashSet::new(), HashSet::new());
+            let (mut ids, mut sends) = (HashSet::new(), HashMap::new());
             let mut recall = Recall::default();
             for (number, nonce) in given {
-                let fresh = !ids.contains(&number) && !nonce.is_some_and(|n| nonces.contains(&n));
-                prop_assert_eq!(recall.show(&message(number, nonce)), fresh);
-                if fresh {
+                let known = nonce.and_then(|nonce| sends.get(&nonce).copied());
+                let expected = match known {
+                    _ if ids.contains(&number) => Showing::Repeat,
+                    Some(known) if known > number => Showing::Repeat,
+                    Some(known) => Showing::InPlaceOf(message(known, None).id),
+                    None => Showing::New,
+                };
+                prop_assert_eq!(recall.show(&message(number, nonce)), expected);
+                if expected != Showing::Repeat {
                     ids.insert(number);
-                    nonces.extend(nonce);
+                    sends.extend(nonce.map(|nonce| (nonce, number)));
                 }
             }
         }

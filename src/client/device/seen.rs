@@ -83,6 +83,9 @@ pub enum Seen {
     Message {
         /// Its id, which is its place in the order.
         id: MessageId,
+        /// The id under which the same send was shown before: it moves. Of a send that became
+        /// several messages the largest id counts.
+        replaces: Option<MessageId>,
         /// What it belongs to.
         conversation: String,
         /// Who sent it.

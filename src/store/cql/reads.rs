@@ -5,7 +5,6 @@ use uuid::Uuid;
 use super::cells::{StateCells, read_record, read_room, read_state};
 use super::error::corrupt;
 use super::statements::Kind;
-use super::window::AHEAD;
 use super::wire::{Wire, rows_of};
 use super::writes::{date, room_name};
 use crate::domain::{
@@ -18,10 +17,6 @@ const ROOMS: (&str, &str) = ("room.", "room/");
 
 /// Below the id of every user: no id has a space.
 const FIRST: &str = " ";
-
-/// Days in which a nonce is looked for: yesterday and today, one more about midnight, and one for a
-/// clock that is a day wrong.
-const NONCE_DAYS_MAX: u32 = 4;
 
 /// A limit as the servers take it.
 pub(super) fn limit(rows: usize) -> i32 {
@@ -207,27 +202,10 @@ pub(super) async fn nonce(
     if nonce.len() > NONCE_BYTES_MAX {
         return Ok(None);
     }
-    let oldest = wire.present.oldest_nonce();
-    let last = Day::of(wire.present.latest() + AHEAD).0;
-    let first = Day::of(oldest).0.max(last.saturating_sub(NONCE_DAYS_MAX - 1));
-    let mut smallest: Option<NonceRecord> = None;
-    for day in first..=last {
-        let of_day = nonce_of_day(wire, sender, nonce, Day(day)).await?;
-        let kept = of_day.filter(|record| record.id.time() >= oldest);
-        smallest = [smallest, kept].into_iter().flatten().min_by_key(|record| record.id);
-    }
-    Ok(smallest)
-}
-
-async fn nonce_of_day(
-    wire: &Wire,
-    sender: &UserId,
-    nonce: &str,
-    day: Day,
-) -> Result<Option<NonceRecord>, ReadError> {
-    let values = (sender.as_str(), nonce, date(day));
+    let values = (sender.as_str(), nonce);
     let row = wire.read_one::<(Option<Vec<u8>>,)>(Kind::NonceOf, values).await?;
     let Some((Some(cell),)) = row else { return Ok(None) };
-    let key = || format!("{sender} {} {}", nonce.escape_debug(), day.0);
-    Ok(Some(read_record(&cell).map_err(|error| corrupt("sends", key(), error))?))
+    let key = || format!("{sender} {}", nonce.escape_debug());
+    let record = read_record(&cell).map_err(|error| corrupt("sends", key(), error))?;
+    Ok(Some(record).filter(|record| record.id.time() >= wire.present.oldest_nonce()))
 }

@@ -129,7 +129,7 @@ const TEXTS: [(Kind, &str, &str); Kind::COUNT] = [
     (
         Kind::Nonce,
         "write_nonce",
-        "INSERT INTO {k}.sends (sender, nonce, day, record) VALUES (?, ?, ?, ?) \
+        "INSERT INTO {k}.sends (sender, nonce, record) VALUES (?, ?, ?) \
          USING TTL {sends} AND TIMESTAMP ?",
     ),
     (
@@ -196,11 +196,7 @@ const TEXTS: [(Kind, &str, &str); Kind::COUNT] = [
         "read_read_mark",
         "SELECT read_id FROM {k}.reads WHERE user = ? AND conversation = ?",
     ),
-    (
-        Kind::NonceOf,
-        "read_nonce",
-        "SELECT record FROM {k}.sends WHERE sender = ? AND nonce = ? AND day = ?",
-    ),
+    (Kind::NonceOf, "read_nonce", "SELECT record FROM {k}.sends WHERE sender = ? AND nonce = ?"),
     (
         Kind::RosterRows,
         "read_roster",

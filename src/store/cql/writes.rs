@@ -19,11 +19,6 @@ use crate::store::{AppendError, Day, NonceRecord};
 /// The timestamp of what only ever says that it is there.
 const ONCE: i64 = 1;
 
-/// What the time of an id is taken from to give a nonce's timestamp, in microseconds: of two
-/// records the smaller id then has the larger one and stays. Twice the present and less, so that
-/// the timestamps lie in the past, as `ScyllaDB` demands of them, and above nought until 2080.
-const NONCE_EPOCH: i64 = 3_500_000_000_000_000;
-
 /// The timestamp of a register: the id's time, so that the last write by the id wins.
 pub(super) fn timestamp(id: MessageId) -> i64 {
     i64::try_from(id.time().0).unwrap_or(i64::MAX)
@@ -221,8 +216,7 @@ pub(super) async fn mark_read(
     Ok(wire.write(Kind::ReadMark, values).await?)
 }
 
-/// What was sent under a nonce, by the day of its id: a record that has expired has the smaller id,
-/// and would keep one of a later day out for as long as the server remembers it.
+/// What was sent under a nonce. The record's timestamp is its id's time, so the largest id stays.
 pub(super) async fn note_nonce(
     wire: &Wire,
     sender: &UserId,
@@ -238,6 +232,6 @@ pub(super) async fn note_nonce(
         return Ok(());
     }
     let cell = cells::record(&record);
-    let (day, at) = (date(Day::of(record.id.time())), NONCE_EPOCH - timestamp(record.id));
-    Ok(wire.write(Kind::Nonce, (sender.as_str(), nonce, day, cell.as_slice(), at)).await?)
+    let values = (sender.as_str(), nonce, cell.as_slice(), timestamp(record.id));
+    Ok(wire.write(Kind::Nonce, values).await?)
 }

@@ -40,16 +40,6 @@ pub(super) enum Kind {
     Nonce,
 }
 
-impl Kind {
-    /// Whether a row takes the place of another.
-    pub(super) fn replaces(self, offered: MessageId, standing: MessageId) -> bool {
-        match self {
-            Self::Nonce => offered < standing,
-            Self::Room | Self::Head | Self::ReadMark => offered > standing,
-        }
-    }
-}
-
 impl Entry {
     pub(super) fn message(message: Arc<Message>) -> Result<Self, Defect> {
         Ok(Self::Message { row: row::message(&message)?, message })

@@ -52,7 +52,7 @@ impl<'a> Sum<'a> {
     fn register(&mut self, register: &'a Register) {
         let slot = self.registers.entry((register.kind, &register.key));
         let standing = slot.or_insert(register);
-        if register.kind.replaces(register.rank, standing.rank) {
+        if register.rank > standing.rank {
             *standing = register;
         }
     }
@@ -116,7 +116,7 @@ impl Ledger {
         let standing = stored
             .map_err(|defect| corrupt(name, key, &defect))?
             .filter(|rank| !has_expired(*kind, *rank, wall));
-        if standing.is_some_and(|standing| !kind.replaces(*rank, standing)) {
+        if standing.is_some_and(|standing| standing >= *rank) {
             return Ok(());
         }
         batch.insert(table, key.as_slice(), row);

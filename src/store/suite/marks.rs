@@ -63,14 +63,14 @@ async fn noted(store: &dyn Store, sender: &UserId, nonce: &str) -> Option<NonceR
     store.nonce(sender, nonce).await.unwrap()
 }
 
-pub(crate) async fn of_a_nonces_records_the_smallest_id_stays(store: Arc<dyn Store>) {
+pub(crate) async fn of_a_nonces_records_the_largest_id_stays(store: Arc<dyn Store>) {
     let sender = user(&unique("u"));
     let minutes = |minutes| Duration::from_mins(minutes);
     let record = |ago, content| sent_ago(minutes(ago), content);
     // The content goes with its id: who retries with another one is found out by it.
     let [first, second, third] = [record(3, u128::MAX), record(2, 1), record(1, 0)];
     for (note, expected) in
-        [(third, third), (first, first), (second, first), (first, first), (third, first)]
+        [(first, first), (third, third), (second, third), (third, third), (first, third)]
     {
         store.note_nonce(&sender, "n", note).await.unwrap();
         assert_eq!(noted(&*store, &sender, "n").await, Some(expected));
@@ -79,7 +79,7 @@ pub(crate) async fn of_a_nonces_records_the_smallest_id_stays(store: Arc<dyn Sto
     for note in together {
         note.await.unwrap();
     }
-    assert_eq!(noted(&*store, &sender, "m").await, Some(first));
+    assert_eq!(noted(&*store, &sender, "m").await, Some(third));
 }
 
 pub(crate) async fn nonces_are_each_senders_own(store: Arc<dyn Store>) {
@@ -121,7 +121,6 @@ pub(crate) async fn an_expired_nonce_is_not_there(store: Arc<dyn Store>) {
     let fresh = sent_ago(Duration::ZERO, 3);
     store.note_nonce(&sender, "gone", expired).await.unwrap();
     assert_eq!(noted(&*store, &sender, "gone").await, None);
-    // What has expired has the smallest id, and yet does not stay.
     for (note, expected) in [(expired, None), (fresh, Some(fresh)), (expired, Some(fresh))] {
         store.note_nonce(&sender, "again", note).await.unwrap();
         assert_eq!(noted(&*store, &sender, "again").await, expected);
@@ -130,5 +129,7 @@ pub(crate) async fn an_expired_nonce_is_not_there(store: Arc<dyn Store>) {
     for note in together {
         note.await.unwrap();
     }
-    assert_eq!(noted(&*store, &sender, "all").await, Some(old), "kept for as long as was said");
+    assert_eq!(noted(&*store, &sender, "all").await, Some(fresh));
+    store.note_nonce(&sender, "old", old).await.unwrap();
+    assert_eq!(noted(&*store, &sender, "old").await, Some(old), "kept for as long as was said");
 }

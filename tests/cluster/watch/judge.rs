@@ -219,14 +219,10 @@ impl<'a> Judge<'a> {
     /// I5 and I10. Together with I2 they make all devices agree on a conversation: the same
     /// messages by the same ids, whose order is the order.
     fn misdeliveries(&self) -> Vec<Finding> {
-        let mut ids = HashMap::new();
         let sights = self.log.lines.iter().filter_map(|line| match &line.fact {
-            Fact::Saw { id, conversation, from, nonce, body } => self.misdelivery(
-                line.device,
-                *id,
-                (conversation, from, nonce.as_ref(), body),
-                &mut ids,
-            ),
+            Fact::Saw { id, conversation, from, nonce, body } => {
+                self.misdelivery(line.device, *id, (conversation, from, nonce.as_ref(), body))
+            }
             _ => None,
         });
         sights.collect()
@@ -237,7 +233,6 @@ impl<'a> Judge<'a> {
         device: DeviceId,
         id: MessageId,
         (conversation, from, nonce, body): (&str, &str, Option<&'a Nonce>, &Value),
-        ids: &mut HashMap<&'a Nonce, MessageId>,
     ) -> Option<Finding> {
         if !is_of(conversation, &self.log.users[device.0]) {
             return Some(Finding::Foreign { device, id });
@@ -246,8 +241,8 @@ impl<'a> Judge<'a> {
         let Some((nonce, send)) = known else { return Some(Finding::Stranger { device, id }) };
         let sender = &self.log.users[send.device.0];
         let same = (conversation, from, body) == (send.conversation, sender, send.body);
-        let one =
-            send.acked.is_none_or(|acked| acked.id == id) && *ids.entry(nonce).or_insert(id) == id;
+        // An earlier try may turn up, and has the smaller id: then it is shown in place of none.
+        let one = send.acked.is_none_or(|acked| id <= acked.id);
         (!same || !one).then(|| Finding::Altered { device, nonce: nonce.clone() })
     }
 

@@ -240,7 +240,7 @@ impl Witness {
         let fact = match seen {
             Seen::Connected { .. } => Fact::Connected,
             Seen::Lost { .. } => Fact::Lost,
-            Seen::Message { id, conversation, from, nonce, body } => {
+            Seen::Message { id, conversation, from, nonce, body, .. } => {
                 Fact::Saw { id, conversation, from, nonce, body }
             }
             Seen::Cursor { complete, gaps } => {

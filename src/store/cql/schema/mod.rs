@@ -179,13 +179,11 @@ const TABLES: [Table; 13] = [
         columns: &[
             Column("sender", "text", Partition),
             Column("nonce", "text", Partition),
-            Column("day", "date", Partition),
             Column("record", "blob", Value),
         ],
         life: Life::For(NONCE_KEPT),
-        // Timestamps fall here as time goes on, and a series' files are dropped by them.
-        is_series: false,
-        comment: "what was sent under a nonce on a day: id, hash of its content",
+        is_series: true,
+        comment: "what was sent under a nonce: id, hash of its content",
     },
     Table {
         name: "users",
