@@ -15,7 +15,7 @@ use bytes::Bytes;
 use narrowcast::auth::{Principal, Role};
 use narrowcast::bus::{BootId, Envelope, Kind, StoreTag};
 use narrowcast::delivery::Via;
-use narrowcast::domain::{self, Key, Membership, MessageId, Micros, RoomId, UserId};
+use narrowcast::domain::{self, Key, MemberState, Membership, MessageId, Micros, RoomId, UserId};
 use narrowcast::hub::{Hub, Session, SessionBounds};
 use narrowcast::proof::Learned;
 use narrowcast::socket::{Link, Share};
@@ -64,8 +64,8 @@ fn crowd(members: usize, links: &[Rc<Link>]) -> Outcome<(Hub, Vec<Rc<Session>>)>
         hub.join(&session);
         sessions.push(session);
         let stamp = MessageId::first_of(Micros(1));
-        let (room, role) = (RoomId::parse("crowd")?, domain::Role::Member);
-        let joined = Membership { room, user, inside: true, role, joined: stamp, stamp };
+        let state = MemberState::UNKNOWN.add(domain::Role::Member, stamp);
+        let joined = Membership { room: RoomId::parse("crowd")?, user, state };
         hub.learn(&joined, Learned::First);
     }
     Ok((hub, sessions))

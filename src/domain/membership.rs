@@ -137,13 +137,13 @@ impl MemberState {
         Self { removed: stamp, ..self }
     }
 
-    /// The joining `own`, written as one that follows the newest removal; none if it does, or if
-    /// that removal came later. Two adds of which only one knows of a removal could otherwise hide
-    /// each other's joining.
+    /// The joining `own`, written as one that follows the newest removal. None if nothing is to be
+    /// written: `own` or a smaller one follows it already, or the removal came later. Two adds of
+    /// which only one knows of a removal could otherwise hide each other's joining.
     pub fn joining_behind_removal(&self, own: MessageId) -> Option<Self> {
-        let is_behind = self.joined_after < self.removed && self.removed < own;
         let joining = Self { joined_after: self.removed, joined: own, ..Self::UNKNOWN };
-        (self.is_inside() && is_behind).then_some(joining)
+        let is_new = self.merge(joining) != *self;
+        (self.is_inside() && self.removed < own && is_new).then_some(joining)
     }
 
     /// What a removal says by itself, for a store that merges.
@@ -325,6 +325,9 @@ mod tests {
         assert_eq!(stored.merge(joining).merge(seeing).joined(), id(30));
         assert_eq!(stored.merge(joining).joining_behind_removal(id(30)), None);
         assert_eq!(stored.merge(seeing).joined(), id(50), "what it is for");
+        let hidden = stored.merge(seeing).joining_behind_removal(id(30));
+        assert_eq!(hidden, Some(joining), "the other one has come first");
+        assert_eq!(stored.merge(seeing).joining_behind_removal(id(50)), None);
         assert_eq!(stored.joining_behind_removal(id(15)), None, "the removal came later");
     }
 

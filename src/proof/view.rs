@@ -2,7 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
+
 use crate::domain::{Micros, Moment};
+use crate::roster::{UnknownWindows, Window};
 
 /// The bits of a lease's end; the rest of the word is the tenure. 48 bits of microseconds are nine
 /// years of running.
@@ -48,13 +51,21 @@ pub struct View {
     healed: AtomicU64,
     decided: AtomicU64,
     lease: AtomicU64,
+    /// When sends of this node were answered `outcome_unknown`, and what is known of others.
+    unknown: Mutex<(UnknownWindows, Vec<Window>)>,
 }
 
 impl Default for View {
     /// Frozen: nothing was read yet.
     fn default() -> Self {
         let zero = AtomicU64::default;
-        Self { breaks: AtomicU64::new(1), healed: zero(), decided: zero(), lease: zero() }
+        Self {
+            breaks: AtomicU64::new(1),
+            healed: zero(),
+            decided: zero(),
+            lease: zero(),
+            unknown: Mutex::default(),
+        }
     }
 }
 
@@ -86,6 +97,28 @@ impl View {
     /// A roster read returned.
     pub fn decide(&self, decided: Micros) {
         self.decided.fetch_max(decided.0, Ordering::SeqCst);
+    }
+
+    /// A send of this node is answered `outcome_unknown`: said before its id is given up, so that
+    /// every row that covers the id tells of it.
+    pub fn outcome_unknown(&self, time: Micros) {
+        self.unknown.lock().0.note(time);
+    }
+
+    /// When sends of this node were answered so lately.
+    pub fn unknown_here(&self) -> Vec<Window> {
+        self.unknown.lock().0.all().to_vec()
+    }
+
+    /// The same of all nodes, by the last roster read.
+    pub fn set_unknown(&self, windows: Vec<Window>) {
+        self.unknown.lock().1 = windows;
+    }
+
+    /// Whether a message with an id of this time may be one that nobody publishes.
+    pub fn may_be_unknown(&self, time: Micros) -> bool {
+        let unknown = self.unknown.lock();
+        unknown.0.all().iter().chain(&unknown.1).any(|window| window.holds(time))
     }
 
     /// The current incarnation's lease; none if it may not acknowledge.
@@ -132,6 +165,16 @@ mod tests {
         assert_eq!(view.lease(), Some(lease));
         view.grant(None);
         assert_eq!(view.lease(), None);
+    }
+
+    #[test]
+    fn what_some_node_answered_as_unknown_is_known() {
+        let view = View::default();
+        view.outcome_unknown(Micros(50));
+        view.set_unknown(vec![Window { from: Micros(90), to: Micros(99) }]);
+        assert!([50, 90, 99].iter().all(|time| view.may_be_unknown(Micros(*time))));
+        assert!(![49, 51, 89, 100].iter().any(|time| view.may_be_unknown(Micros(*time))));
+        assert_eq!(view.unknown_here(), [Window { from: Micros(50), to: Micros(50) }]);
     }
 
     #[test]

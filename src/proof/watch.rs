@@ -208,6 +208,8 @@ impl Watch {
         let shards = &self.shards;
         let breaks = self.census.read(rows, begin, end, |tag| run_heard(shards, tag));
         breaks.into_iter().for_each(|what| self.raise(what));
+        // Before the watermark may pass what they cover.
+        self.view.set_unknown(self.census.unknown());
         if !self.clock_known {
             self.decided = None;
             return;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use ahash::AHashMap;
 use smallvec::SmallVec;
 
-use super::{Incarnation, Row, Rule, Rules, Run, ShardTag};
+use super::{Incarnation, Row, Rule, Rules, Run, ShardTag, Window};
 use crate::domain::{Micros, Moment, Now};
 
 /// How long a counter stands still until its incarnation counts as dead: from the end of the first
@@ -249,6 +249,18 @@ impl Census {
                 .values()
                 .filter(|known| known.place == Place::Counted)
                 .all(|known| !runs_differ(&known.row, &heard))
+    }
+
+    /// The times of ids whose sends may be stored though nobody publishes them: those that were
+    /// answered `outcome_unknown`, and those that the dead had under way.
+    pub fn unknown(&self) -> Vec<Window> {
+        let told = self.known.values().flat_map(|known| known.row.unknown.iter().copied());
+        let dead = self.known.values().filter(|known| known.place != Place::Counted);
+        let under_way = dead.filter(|known| !known.row.left).map(|known| {
+            let Row { decided, written, .. } = known.row;
+            Window { from: decided, to: written + STALE_AFTER }
+        });
+        told.chain(under_way).collect()
     }
 
     /// The dead who are not left out yet.

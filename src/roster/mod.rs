@@ -6,6 +6,7 @@
 //! | `tenure` | an incarnation's lease, its birth and its fence |
 //! | `census` | what a node makes of the rows it reads: breaks, deaths, how far all are |
 //! | `keeper` | a node's incarnations one after the other, and when their rows are due |
+//! | `unknown` | when sends were answered `outcome_unknown`: what an audit finds there is no bug |
 //! | `rules` | which rules hold; all, outside of the simulation |
 //! | `sample` | rows for tests |
 
@@ -16,6 +17,7 @@ mod rules;
 #[cfg(test)]
 pub(crate) mod sample;
 mod tenure;
+mod unknown;
 
 pub use census::{Bounds, Break, Census, DEAD_AFTER, READ_CAP};
 pub use keeper::{Keeper, WRITE_EVERY};
@@ -23,3 +25,4 @@ pub use row::{About, Incarnation, LinkSnapshot, Row, Run, ShardRow, ShardTag, Sn
 pub(crate) use rules::Rule;
 pub use rules::Rules;
 pub use tenure::{LEASE, Standing, Tenure};
+pub use unknown::{UnknownWindows, Window};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::Window;
 use crate::domain::Micros;
 use crate::layout::Layout;
 
@@ -123,6 +124,8 @@ pub struct Row {
     pub left: bool,
     /// A shard each.
     pub shards: SmallVec<[ShardRow; 2]>,
+    /// When sends of its boot were answered `outcome_unknown` lately.
+    pub unknown: Vec<Window>,
     /// Everything else.
     pub about: Arc<About>,
 }
@@ -182,6 +185,7 @@ impl Row {
             decided: least(|worker| worker.decided),
             left: false,
             shards: shards.collect(),
+            unknown: Vec::new(),
             about,
         }
     }

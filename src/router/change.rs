@@ -38,6 +38,13 @@ use crate::protocol::{Code, Refusal, ServerFrame};
 /// Between two looks at a clock that is waited for, at most.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
+/// A member who was added, and is not answered yet.
+pub(super) struct Added {
+    pub(super) member: Membership,
+    /// What the clock has to pass first.
+    pub(super) stamp: MessageId,
+}
+
 impl Router {
     /// Adds a member with a role, or changes the role of one. Answered once everything issued later,
     /// anywhere, is above the stamp. Repeating a call writes all rows again, which repairs what an
@@ -48,9 +55,9 @@ impl Router {
         user: &UserId,
         role: Role,
     ) -> Result<Membership, Refusal> {
-        let added = self.add_unanswered(room, user, role).await?;
-        self.until_passed(added.stamp()).await?;
-        Ok(added)
+        let Added { member, stamp } = self.add_unanswered(room, user, role).await?;
+        self.until_passed(stamp).await?;
+        Ok(member)
     }
 
     /// The same, announced and not to be answered before [`Self::until_passed`] its stamp.
@@ -59,7 +66,7 @@ impl Router {
         room: &RoomId,
         user: &UserId,
         role: Role,
-    ) -> Result<Membership, Refusal> {
+    ) -> Result<Added, Refusal> {
         self.services.must_know_the_time()?;
         let known = self.state_before_an_add(room, user).await?;
         let (stamp, ticket) = self.issue()?;
@@ -68,7 +75,8 @@ impl Router {
         let storing = self.store_add(member(known.add(role, stamp)), own);
         // Given up on, the writes go on: it is the outcome that is unknown.
         let stored = timeout(ACK_LIMIT, storing).await.unwrap_or_else(|_| Err(doubt(Doubt::Late)));
-        self.announced(stored, ticket)
+        let member = self.announced(stored, stamp, ticket)?;
+        Ok(Added { member, stamp })
     }
 
     /// Removes a member. It is announced, and answered at once: who is out sees nothing, whatever
@@ -85,7 +93,7 @@ impl Router {
         let member = |state| Membership { room: room.clone(), user: user.clone(), state };
         let storing = self.store_membership(member(MemberState::removal(stamp)));
         let stored = timeout(ACK_LIMIT, storing).await.unwrap_or_else(|_| Err(doubt(Doubt::Late)));
-        self.announced(stored.map(|()| member(known.remove(stamp))), ticket).map(drop)
+        self.announced(stored.map(|()| member(known.remove(stamp))), stamp, ticket).map(drop)
     }
 
     /// Where a user stands before an add, with everything read that its stamp must be above.
@@ -152,10 +160,11 @@ impl Router {
     fn announced(
         self: &Rc<Self>,
         stored: Result<Membership, Refusal>,
+        stamp: MessageId,
         ticket: Ticket,
     ) -> Result<Membership, Refusal> {
         let announced = stored.and_then(|membership| {
-            self.announce_membership(&membership, ticket)?;
+            self.announce_membership(&membership, stamp, ticket)?;
             Ok(membership)
         });
         if announced.is_err() {
@@ -169,6 +178,7 @@ impl Router {
     fn announce_membership(
         self: &Rc<Self>,
         membership: &Membership,
+        stamp: MessageId,
         ticket: Ticket,
     ) -> Result<(), Refusal> {
         let about = membership.to_string();
@@ -178,7 +188,8 @@ impl Router {
             tap_copy: false,
             boot: self.services.boot,
             store: self.services.store_tag,
-            id: membership.stamp().to_bytes(),
+            // Not that of what was merged with it: each change is news once.
+            id: stamp.to_bytes(),
             keys: [key].into_iter().collect(),
             about: about.as_str().into(),
             frame: frame.clone(),

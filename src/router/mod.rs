@@ -84,6 +84,8 @@ pub struct Router {
     pub share: Rc<Share>,
     /// Sends that are not answered yet, and nonces that are not recorded yet.
     pub sends: Cell<usize>,
+    /// Messages that are looked for since nobody knows whether they are stored.
+    pub late: Cell<usize>,
     /// Sends with nonces under way.
     pub nonces: Rc<Nonces>,
     /// Everything acknowledged up to here was delivered by this worker to the sessions that share

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
@@ -14,8 +14,18 @@ use crate::bus::{Envelope, Kind};
 use crate::domain::{Message, MessageId};
 use crate::proof::{ACK_LIMIT, Doubt, Judgement, Ticket};
 use crate::protocol::{Code, MessageText, Refusal};
-use crate::store::NonceRecord;
+use crate::store::{HistoryRange, NonceRecord, PageLimit};
 use crate::telemetry::SendOutcome;
+
+/// When a message is looked for whose send was answered `outcome_unknown`: the servers give up on a
+/// write after 2 s, and the clients of the store after 3 s.
+const LOOK_FOR_LATE: Duration = Duration::from_secs(10);
+
+/// Messages that are looked for at once; more are left to whoever reads.
+const LATE_MAX: usize = 1000;
+
+/// Messages of one microsecond in one conversation that are looked through.
+const AT_ONE_TIME: PageLimit = PageLimit { messages: 16, bytes: 1 << 20 };
 
 /// A message that is acknowledged.
 struct Acknowledged {
@@ -97,7 +107,11 @@ impl Router {
         let message = Arc::new(message(&sending.order, id));
         let stored = self.store_message(&message, issued).await;
         let announced = stored.and_then(|()| self.announce_message(sending, &message, ticket));
-        if announced.is_err() {
+        if let Err(refusal) = &announced {
+            if refusal.code == Code::OutcomeUnknown {
+                self.services.view.outcome_unknown(id.time());
+                self.look_for_late(Arc::clone(&message));
+            }
             self.publishers.abandon(ticket);
         }
         announced.map(|text| Acknowledged { message, text, again: false })
@@ -153,6 +167,38 @@ impl Router {
         stored.map_err(append_refusal)?;
         self.services.metrics.store_seconds.observe(issued.elapsed().as_secs_f64());
         Ok(())
+    }
+
+    /// Looks whether a message is stored after all whose send was answered `outcome_unknown`, and
+    /// publishes it if it is.
+    fn look_for_late(self: &Rc<Self>, message: Arc<Message>) {
+        if self.late.get() >= LATE_MAX {
+            return;
+        }
+        self.late.set(self.late.get() + 1);
+        let router = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(LOOK_FOR_LATE).await;
+            let just_below = MessageId::first_of(message.id.time() - Duration::from_micros(1));
+            let range = HistoryRange::After(Some(just_below));
+            let read = router.services.store.history(&message.conversation, range, AT_ONE_TIME);
+            let is_it = |stored: &Message| stored.id == message.id;
+            if let Ok(page) = router.services.answer(read).await
+                && page.messages.iter().any(is_it)
+            {
+                router.publish_late(&message);
+            }
+            router.late.set(router.late.get() - 1);
+        });
+    }
+
+    /// Publishes a message that is stored though its send was answered `outcome_unknown`, so that
+    /// devices which are here have it as history has. Like an event: nothing is owed for it.
+    fn publish_late(self: &Rc<Self>, message: &Message) {
+        self.services.metrics.published_late.inc();
+        let envelope = self.envelope(message, &MessageText::new(message));
+        let ways = self.ways(&envelope.keys);
+        self.fan_out(envelope, &ways, None, None);
     }
 
     /// The acknowledgement is in hand. If it still counts: the links first, then the sessions here,

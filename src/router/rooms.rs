@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use super::access::no_such_conversation;
 use super::at_once::at_once;
+use super::change::Added;
 use super::{Caller, Router};
 use crate::domain::{Conversation, Key, Membership, MessageId, Past, Role, Room, RoomId, UserId};
 use crate::protocol::{Code, Refusal, ServerFrame};
@@ -80,7 +81,7 @@ impl Router {
         }
         self.services.written(self.services.store.put_room(room.clone())).await?;
         if let Some(owner) = added {
-            self.until_passed(owner.stamp()).await?;
+            self.until_passed(owner.stamp).await?;
         }
         Ok(room)
     }
@@ -179,15 +180,17 @@ impl Router {
                 Ok((user, added))
             }
         };
-        let mut added = at_once(members, add).await?;
-        let stamps = added.iter().filter_map(|(_, it)| it.as_ref().ok()).map(Membership::stamp);
-        if let Some(last) = stamps.max()
-            && let Err(refusal) = self.until_passed(last).await
-        {
-            let doubtful = added.iter_mut().filter(|(_, it)| it.is_ok());
-            doubtful.for_each(|(_, it)| *it = Err(refusal.clone()));
-        }
-        Ok(added)
+        let added = at_once(members, add).await?;
+        let last = added.iter().filter_map(|(_, it)| Some(it.as_ref().ok()?.stamp)).max();
+        let passed = match last {
+            Some(last) => self.until_passed(last).await,
+            None => Ok(()),
+        };
+        let answer = |(user, it): (UserId, Result<Added, Refusal>)| {
+            let member = it.and_then(|added| passed.clone().map(|()| added.member));
+            (user, member)
+        };
+        Ok(added.into_iter().map(answer).collect())
     }
 
     /// One of several. Each counts as a change.
@@ -197,7 +200,7 @@ impl Router {
         room: &RoomId,
         user: &UserId,
         role: Role,
-    ) -> Result<Membership, Refusal> {
+    ) -> Result<Added, Refusal> {
         self.may_change(caller).await?;
         self.add_unanswered(room, user, role).await
     }

@@ -77,10 +77,10 @@ impl Clocks {
 
     /// The wall clock steps.
     pub fn step(&mut self, rng: &mut Rng, now: Time) {
-        match self.behind {
-            Some(_) => self.draw_interval(rng, false),
-            None => (self.offset, self.since) = (draw_offset(rng), now),
+        if self.is_interval() {
+            return self.draw_interval(rng, false);
         }
+        (self.offset, self.since) = (draw_offset(rng), now);
     }
 
     /// The wall clock is set so far off, whatever was known of it.

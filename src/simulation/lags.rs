@@ -9,7 +9,8 @@ use super::exact::OUTAGE;
 use super::profile::Profile;
 use super::queue::{SECOND, Time};
 use super::runner::in_parallel;
-use crate::roster::Rule;
+use super::world::World;
+use crate::roster::{Rule, Rules};
 
 /// Seeds of each profile.
 const SEEDS: u64 = 6;
@@ -163,4 +164,22 @@ fn without_a_last_row_each_fence_costs_a_death() {
 #[test]
 fn without_the_highest_counter_a_row_that_flickers_does_not_die() {
     bounds(Off::Without(Rule::HighestCounter), Profile::FlickeringDeath, FLICKERING);
+}
+
+/// How far a node's watermark lies behind 8 s after it started, 30 s after another one died.
+fn newborn_lag(off: Off) -> f64 {
+    let mut world = World::scripted(3, Rules::default());
+    off.apply(&mut world);
+    world.dies(0);
+    world.pass(30.0);
+    let born = world.joins();
+    world.pass(8.0);
+    world.seconds() - world.watermark(born)
+}
+
+#[test]
+fn without_leaving_out_the_long_dead_a_node_that_starts_waits_for_them() {
+    let bound = STEADY as f64 / SECOND as f64;
+    assert!(newborn_lag(Off::Nothing) <= bound);
+    assert!(newborn_lag(Off::Without(Rule::StaleLeftOut)) > 30.0);
 }

@@ -80,6 +80,7 @@ pub enum Want {
 
 /// What a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "there are 64 of them, and all are copied")]
 pub enum Content {
     /// For a user: sender and recipient.
     Direct([u8; 2]),

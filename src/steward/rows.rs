@@ -259,7 +259,10 @@ impl Rows {
     fn row(&self, incarnation: Incarnation, counter: u64, snapshots: &[Snapshot]) -> Row {
         let written = self.plan.clock.now();
         let about = Arc::clone(&self.about);
-        Row::gather(incarnation, (counter, written), &self.tags, snapshots, about)
+        // Read behind the snapshots: they cover no id that was given up without a word of it here.
+        let unknown = self.plan.view.unknown_here();
+        let row = Row::gather(incarnation, (counter, written), &self.tags, snapshots, about);
+        Row { unknown, ..row }
     }
 
     fn write(&mut self, number: u32, row: Row) {

@@ -32,7 +32,7 @@ impl Timekeeper {
             clock.judge(reference.verdict());
         }
         let known = clock.is_known();
-        plan.metrics.clock_known.set(known.into());
+        plan.metrics.clock.known.set(known.into());
         Self {
             plan,
             reference,
@@ -94,12 +94,12 @@ impl Timekeeper {
         let (now, lead) = (clock.moment(), clock.machine_lead());
         let concluded = reference.conclude(self.coordinators, samples, now, lead);
         let Some(machine) = concluded.machine else { return };
-        metrics.clock_offset.set(machine.middle() as f64 / 1e6);
-        metrics.clocks_apart.set(concluded.apart.len() as i64);
+        metrics.clock.offset.set(machine.middle() as f64 / 1e6);
+        metrics.clock.apart.set(concluded.apart.len() as i64);
         if let Some(interval) = reference.interval() {
             // The verdict follows with the next turn: whoever sees it sees this interval.
             clock.set(interval, reference.lead());
-            metrics.clock_uncertainty.set(interval.width().as_secs_f64());
+            metrics.clock.uncertainty.set(interval.width().as_secs_f64());
         }
         if concluded.apart != self.apart {
             self.apart = concluded.apart;
@@ -124,7 +124,7 @@ impl Timekeeper {
                 tracing::info!("this node's clock is known to be right");
             }
         }
-        self.plan.metrics.clock_known.set(known.into());
+        self.plan.metrics.clock.known.set(known.into());
         std::mem::replace(&mut self.known, known) != known
     }
 }

@@ -8,6 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use super::clock::ClockFigures;
 use super::store::{StoreFamilies, StoreFigures};
 use crate::roster::Break;
 
@@ -126,14 +127,8 @@ pub struct Metrics {
     pub watermark_lag: Gauge<f64, std::sync::atomic::AtomicU64>,
     /// Whether the watermark is frozen.
     pub frozen: Gauge,
-    /// How far the machine's clock is ahead of the store's, in seconds, as last measured.
-    pub clock_offset: Gauge<f64, std::sync::atomic::AtomicU64>,
-    /// How wide the interval is that contains the store's time, in seconds, after the last check.
-    pub clock_uncertainty: Gauge<f64, std::sync::atomic::AtomicU64>,
-    /// Store nodes whose clocks stand apart from the others.
-    pub clocks_apart: Gauge,
-    /// Whether this node's time is known to be right.
-    pub clock_known: Gauge,
+    /// What is known of the time.
+    pub clock: ClockFigures,
     /// Leases that ran out.
     pub fences: Counter,
     /// Rows of the roster that were written, and those that were not acknowledged.
@@ -152,6 +147,11 @@ pub struct Metrics {
     pub repaired: [Counter; 2],
     /// Messages below the watermark that were not handed over: a bug, or a lie of some part.
     pub audit_found: Counter,
+    /// Messages below the watermark that were not handed over, since their sends were answered
+    /// `outcome_unknown` or were under way when their node died.
+    pub audit_unknown: Counter,
+    /// Messages that were published though their sends had been answered `outcome_unknown`.
+    pub published_late: Counter,
 }
 
 impl Default for Metrics {
@@ -183,12 +183,6 @@ impl Metrics {
         let watermark_lag = Gauge::default();
         let help = "How far the watermark is behind the clock, NaN before the first";
         registry.register("watermark_lag_seconds", help, watermark_lag.clone());
-        let clock_offset = Gauge::default();
-        let help = "How far the machine's clock is ahead of the store's, as last measured";
-        registry.register("clock_offset_seconds", help, clock_offset.clone());
-        let clock_uncertainty = Gauge::default();
-        let help = "How wide the interval is that contains the store's time, after the last check";
-        registry.register("clock_uncertainty_seconds", help, clock_uncertainty.clone());
         let store_seconds = Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
         let help = "Seconds from a send's id to its acknowledgement by the store";
         registry.register("store_append_seconds", help, store_seconds.clone());
@@ -230,21 +224,20 @@ impl Metrics {
             proof_reads: counter("proof_reads", "Reads of resumes, rounds and audits"),
             caught_up: counter("caught_up", "Messages handed over by resumes"),
             audit_found: counter("audit_found", "Messages below the watermark, not handed over"),
+            audit_unknown: counter(
+                "audit_unknown",
+                "The same of sends that were answered outcome_unknown, or died with their node",
+            ),
+            published_late: counter(
+                "published_late",
+                "Messages published after their sends were answered outcome_unknown",
+            ),
             repaired,
             breaks,
             rounds,
             watermark: gauge(&mut registry, "watermark_micros", "The watermark, in microseconds"),
             frozen: gauge(&mut registry, "watermark_frozen", "Whether the watermark is frozen"),
-            clock_known: gauge(
-                &mut registry,
-                "clock_known",
-                "Whether the time is known to be right",
-            ),
-            clocks_apart: gauge(
-                &mut registry,
-                "clocks_apart",
-                "Store nodes whose clocks stand apart from the others",
-            ),
+            clock: ClockFigures::register(&mut registry),
             sessions: gauge(&mut registry, "sessions", "Sessions after their hello"),
             connections: gauge(&mut registry, "connections", "Open connections of clients"),
             outbox_bytes: gauge(&mut registry, "outbox_bytes", "Bytes that wait for slow clients"),
@@ -258,8 +251,6 @@ impl Metrics {
             store,
             useful_share,
             watermark_lag,
-            clock_offset,
-            clock_uncertainty,
             store_seconds,
             buckets_held,
             links,

@@ -159,6 +159,7 @@ impl Worker {
             flush_wanted: share.call(),
             share,
             sends: Cell::new(0),
+            late: Cell::new(0),
             nonces: Rc::default(),
             watermark: Cell::default(),
             round: RefCell::default(),

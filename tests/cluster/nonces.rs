@@ -45,7 +45,7 @@ async fn shown_until(device: &mut Device, last: &str) -> Vec<Value> {
 }
 
 /// Under which id a device has the one message that it is shown before `last`.
-async fn placed_until(device: &mut Device, last: &str) -> String {
+pub async fn placed_until(device: &mut Device, last: &str) -> String {
     let mut placed: Option<MessageId> = None;
     loop {
         if let Seen::Message { id, replaces, body, .. } = next(device).await {

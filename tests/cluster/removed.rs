@@ -1,6 +1,6 @@
 //! Removed members: what is under way when they are, and changes that end in doubt.
 
-mod held;
+pub mod held;
 
 use std::sync::Arc;
 

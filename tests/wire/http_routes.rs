@@ -7,13 +7,14 @@ use super::raw::Raw;
 use super::tokens::{claims, now, sign, token};
 use super::{WORKERS, node_with, serve_with, url};
 
-const ROUTES: [(&str, &str); 10] = [
+const ROUTES: [(&str, &str); 11] = [
     ("POST", "/v1/messages"),
     ("GET", "/v1/conversations/user.bob/messages"),
     ("POST", "/v1/publish"),
     ("PUT", "/v1/rooms/r"),
     ("GET", "/v1/rooms/r"),
     ("GET", "/v1/rooms/r/members"),
+    ("PUT", "/v1/rooms/r/members"),
     ("PUT", "/v1/rooms/r/members/bob"),
     ("DELETE", "/v1/rooms/r/members/bob"),
     ("GET", "/v1/users/alice/inbox"),

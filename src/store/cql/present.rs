@@ -1,7 +1,7 @@
 //! What time it may be, for whoever has to look at everything up to now.
 //!
 //! A machine's wall clock may be hours wrong while its node's time is right: it was set since. The
-//! coordinators' clocks are asked every 10 s anyway, and go on by the monotonic clock in between;
+//! coordinators' clocks are asked every 2 s anyway, and go on by the monotonic clock in between;
 //! one of them may be wrong too. So there is no present here, only an earliest and a latest.
 
 use std::time::Instant;

@@ -14,7 +14,7 @@ use super::statements::Kind;
 use super::wire::{Wire, rows_of};
 use crate::domain::Micros;
 use crate::layout::{BucketCount, Buckets, Layout};
-use crate::roster::{About, Incarnation, Row, Run, ShardRow, ShardTag, State};
+use crate::roster::{About, Incarnation, Row, Run, ShardRow, ShardTag, State, Window};
 use crate::store::ReadError;
 
 const VERSION: u32 = 1;
@@ -33,6 +33,9 @@ struct RowText {
     decided: u64,
     left: bool,
     shards: Vec<ShardText>,
+    /// Not said by older programs.
+    #[serde(default)]
+    unknown: Vec<(u64, u64)>,
     node: String,
     boot: Uuid,
     started: u64,
@@ -42,6 +45,10 @@ struct RowText {
     subscribe: Vec<LayoutText>,
     tap: bool,
     copies: bool,
+}
+
+const fn window((from, to): (u64, u64)) -> Window {
+    Window { from: Micros(from), to: Micros(to) }
 }
 
 const fn never_old() -> u64 {
@@ -106,6 +113,7 @@ fn spell(row: &Row) -> String {
         decided: row.decided.0,
         left: row.left,
         shards: row.shards.iter().map(shard).collect(),
+        unknown: row.unknown.iter().map(|window| (window.from.0, window.to.0)).collect(),
         node: node.clone(),
         boot: Uuid::from_bytes(*boot),
         started: started.0,
@@ -134,6 +142,7 @@ fn unspell(incarnation: Incarnation, text: &str) -> Result<Row, String> {
         decided: Micros(text.decided),
         left: text.left,
         shards,
+        unknown: text.unknown.into_iter().map(window).collect(),
         about: Arc::new(About {
             node: text.node,
             boot: text.boot.into_bytes(),
@@ -196,7 +205,9 @@ mod tests {
             gap_no: 4,
         };
         let plain = row(7, 9);
-        let mut full = Row { left: true, shards: smallvec![shard], ..plain.clone() };
+        let unknown = vec![Window { from: Micros(3), to: Micros(9) }];
+        let shards = smallvec![shard];
+        let mut full = Row { left: true, shards, unknown, ..plain.clone() };
         let about =
             About { tap: true, copies: true, state: State::Draining, ..(*plain.about).clone() };
         full.about = Arc::new(about);

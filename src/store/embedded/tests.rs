@@ -48,14 +48,14 @@ async fn a_store_opened_again_is_the_same_store() {
     let home = TempDir::new().unwrap();
     let message = suite::direct("alice", "bob", WALL);
     let store = open(home.path());
-    assert_eq!(floor(&*store), Micros(0));
+    assert_eq!(floor(&store), Micros(0));
     let identity = store.identity().clone();
     store.append(Arc::clone(&message)).await.unwrap();
     store.close().await;
 
     let store = open(home.path());
     assert_eq!(store.identity(), &identity);
-    assert_eq!(floor(&*store), WALL, "time never runs back");
+    assert_eq!(floor(&store), WALL, "time never runs back");
     assert_eq!(times(&*store, &message.conversation).await, [WALL]);
     let activity = store.activity(&message.from, Day::of(WALL), 9).await.unwrap();
     assert_eq!(activity.len(), 1);
@@ -105,7 +105,7 @@ async fn a_store_over_an_hour_ahead_of_the_clock_is_refused_with_both_times() {
     let text = error.to_string();
     assert!(text.contains(&newest.to_string()) && text.contains(&WALL.to_string()), "{text}");
     let an_hour = Embedded::open(&options(home.path()), WALL + Duration::from_micros(1));
-    assert_eq!(floor(&*an_hour.unwrap()), newest);
+    assert_eq!(floor(&an_hour.unwrap()), newest);
 }
 
 #[tokio::test]

@@ -19,10 +19,8 @@ pub(super) fn fresh_room_id() -> RoomId {
 /// The first add of a user, or a removal that says nothing else.
 pub(super) fn said(room: &RoomId, user: &UserId, inside: bool, seconds: u64) -> Membership {
     let stamp = stamp(seconds);
-    let state = match inside {
-        true => MemberState::UNKNOWN.add(Role::Member, stamp),
-        false => MemberState::removal(stamp),
-    };
+    let added = MemberState::UNKNOWN.add(Role::Member, stamp);
+    let state = if inside { added } else { MemberState::removal(stamp) };
     Membership { room: room.clone(), user: user.clone(), state }
 }
 

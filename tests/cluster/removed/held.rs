@@ -38,12 +38,15 @@ pub struct Held {
     open: watch::Sender<bool>,
     waiting: Arc<AtomicUsize>,
     changes: Mutex<Changes>,
+    /// Messages that are stored though it is said that nobody knows.
+    doubted: AtomicUsize,
 }
 
 impl Held {
     pub fn new(inner: Arc<dyn Store>) -> Self {
         let (open, waiting) = (watch::Sender::new(true), Arc::default());
-        Self { inner, open, waiting, changes: Mutex::default() }
+        let (changes, doubted) = (Mutex::default(), AtomicUsize::new(0));
+        Self { inner, open, waiting, changes, doubted }
     }
 
     /// From now on messages that are read wait.
@@ -64,6 +67,11 @@ impl Held {
     /// The next change of a membership reaches the room's side alone.
     pub fn tear(&self) {
         *self.changes.lock() = Changes::Torn;
+    }
+
+    /// The next message is stored, and nobody is told so.
+    pub fn doubt_next(&self) {
+        self.doubted.fetch_add(1, Ordering::SeqCst);
     }
 
     fn left_over(&self, room: &RoomId, user: &UserId) -> Option<Membership> {
@@ -103,6 +111,18 @@ impl Store for Held {
         })
     }
 
+    fn append(&self, message: Arc<Message>) -> Pending<Result<(), AppendError>> {
+        let append = self.inner.append(message);
+        let less = |doubted: usize| doubted.checked_sub(1);
+        if self.doubted.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_err() {
+            return append;
+        }
+        Box::pin(async move {
+            append.await?;
+            Err(AppendError::OutcomeUnknown { reason: "the answer was lost".into() })
+        })
+    }
+
     fn put_membership(&self, membership: Membership) -> Pending<Result<(), AppendError>> {
         let mut changes = self.changes.lock();
         if matches!(*changes, Changes::Torn) {
@@ -132,7 +152,6 @@ impl Store for Held {
         coordinators() -> Vec<Arc<str>>;
         time(coordinator: &str) -> Pending<Result<Micros, ReadError>>;
         retention() -> Option<Duration>;
-        append(message: Arc<Message>) -> Pending<Result<(), AppendError>>;
         activity(user: &UserId, day: Day, limit: usize) -> Pending<Result<Vec<Activity>, ReadError>>;
         is_member(user: &UserId, dm: &Conversation) -> Pending<Result<bool, ReadError>>;
         put_room(room: Room) -> Pending<Result<(), AppendError>>;

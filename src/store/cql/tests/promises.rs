@@ -54,9 +54,10 @@ async fn a_change_that_reached_one_side_alone_is_seen() {
         let removal = MemberState::removal(stamp(2));
         let half = of(whole.state.merge(removal));
         let conversation = format!("room.{room}");
-        let (first, second) = match is_of_room {
-            true => (room.to_string(), who.to_string()),
-            false => (who.to_string(), conversation),
+        let (first, second) = if is_of_room {
+            (room.to_string(), who.to_string())
+        } else {
+            (who.to_string(), conversation)
         };
         let wire = Arc::clone(&store.wire);
         let written = store.thread.spawn(async move {

@@ -55,7 +55,7 @@ async fn a_store_without_rooms_is_opened_and_takes_them() {
     let store = open(home.path());
     let bob = UserId::parse("bob").unwrap();
     let direct = Conversation::between(&alice(), &bob);
-    assert_eq!(floor(&*store), WALL);
+    assert_eq!(floor(&store), WALL);
     assert_eq!(times(&*store, &direct).await, [WALL]);
     assert_eq!(store.is_member(&bob, &direct).await, Ok(true));
     assert_eq!(store.activity(&bob, Day::of(WALL), 9).await.unwrap()[0].last, id);
@@ -80,7 +80,7 @@ async fn registers_outlive_the_store_and_stay_ahead_of_what_is_late() {
     store.close().await;
 
     let store = open(home.path());
-    assert_eq!(floor(&*store), stamp(4).time(), "of stamps, and not of marks");
+    assert_eq!(floor(&store), stamp(4).time(), "of stamps, and not of marks");
     store.put_membership(said(true, 2)).await.unwrap();
     store.mark_read(&alice(), &conversation, stamp(8)).await.unwrap();
     assert_eq!(store.room(&lobby()).await, Ok(Some(a_room())));
