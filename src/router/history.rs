@@ -141,7 +141,7 @@ fn shown(mut page: Page, hidden: Option<MessageId>) -> Page {
 /// A page may become short by that, never empty: of each send one message stays. Its `next` is
 /// that of all that was read, so nothing is read twice. What one send became on two pages is left
 /// to the reader, who has both.
-fn collapse(messages: Vec<Message>) -> Vec<Message> {
+pub(crate) fn collapse(messages: Vec<Message>) -> Vec<Message> {
     let send = |message: &Message| {
         let nonce = message.nonce.clone()?;
         let content = Content::of(&message.conversation, &message.body).0;

@@ -56,6 +56,8 @@ pub use crowds::Crowds;
 pub use errand::{ERRANDS_MAX, Effect, Errand, ErrandBounds, Errands, errand_wait};
 pub use events::EventOrder;
 pub use hello::Wishes;
+#[cfg(test)]
+pub(crate) use history::collapse;
 pub use inbox::{InboxEntry, InboxPage};
 pub use nonces::Nonces;
 pub use pacer::Pacer;

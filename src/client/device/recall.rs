@@ -90,6 +90,9 @@ fn mark(message: &Shown) -> Option<Mark> {
 }
 
 #[cfg(test)]
+mod tries;
+
+#[cfg(test)]
 mod tests {
     use std::collections::{HashMap, HashSet};
 
