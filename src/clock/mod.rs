@@ -198,9 +198,16 @@ impl WallClock {
         if paused > STEP_MAX.as_micros() as i64 { 0 } else { raise(paused) }
     }
 
-    /// The time in whole seconds, as tokens count it.
+    /// The time in whole seconds.
     pub fn seconds(&self) -> u64 {
         self.now().seconds()
+    }
+
+    /// What the machine's wall clock shows at this moment, in whole seconds. Tokens are judged by it
+    /// alone: their issuers go by wall clocks. A machine that was set right judges rightly at once,
+    /// and one that slept has not missed the end of a token.
+    pub fn machine_seconds(&self) -> u64 {
+        self.machine.now().seconds()
     }
 
     /// How far the machine's wall clock is ahead of the monotonic one. It lies in a range, since
@@ -360,6 +367,17 @@ mod tests {
         assert!(!clock.has_stepped());
         machine.set_ahead(4_000_000);
         assert!(clock.has_stepped());
+    }
+
+    /// Without a reference the node's own time goes by the monotonic clock.
+    #[test]
+    fn a_machine_that_is_set_moves_what_tokens_are_judged_by_and_nothing_else() {
+        let machine = MachineClock::default();
+        let clock = WallClock::new(Micros(0), machine.clone(), false);
+        let (seconds, now) = (clock.machine_seconds(), clock.now());
+        machine.set_ahead(7_200_000_000);
+        assert!((7199..=7260).contains(&(clock.machine_seconds() - seconds)));
+        assert!(clock.now().since(now) < Duration::from_mins(1));
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Caller {
 impl Services {
     /// Who a token speaks for, whatever his role.
     pub fn identify(&self, token: &str) -> Result<Principal, Refusal> {
-        let verified = self.verifier.verify(token, self.wall.seconds());
+        let verified = self.verifier.verify(token, self.wall.machine_seconds());
         verified.map_err(|error| Refusal::new(Code::Unauthorized, error.to_string()))
     }
 }

@@ -73,7 +73,7 @@ fn overdue(front: &Front, session: &Session, now: Instant) -> Option<Close> {
     let silent = now.saturating_duration_since(link.last_seen());
     let blocked = link.blocked_since().map(|since| now.saturating_duration_since(since));
     let ends = session.principal().expires_at.saturating_add(services.verifier.leeway().as_secs());
-    if services.wall.seconds() >= ends {
+    if services.wall.machine_seconds() >= ends {
         Some(Close::TokenExpired)
     } else if blocked.is_some_and(|blocked| blocked > front.bounds.write_stall) {
         Some(Close::SlowConsumer)
@@ -86,7 +86,7 @@ fn overdue(front: &Front, session: &Session, now: Instant) -> Option<Close> {
 
 fn tell_expiry(front: &Front, session: &Rc<Session>) {
     let at = session.principal().expires_at;
-    let soon = at.saturating_sub(front.router.services.wall.seconds()) <= EXPIRY_NOTICE;
+    let soon = at.saturating_sub(front.router.services.wall.machine_seconds()) <= EXPIRY_NOTICE;
     if soon && session.tell_expiry() {
         let frame = ServerFrame::Expiring { at: at * 1000 };
         // A client that has no room for it is about to be closed anyway.

@@ -6,6 +6,7 @@ mod skewed;
 use std::sync::Arc;
 use std::time::Duration;
 
+use narrowcast::auth::Claims;
 use narrowcast::client::{Client, ClientError};
 use narrowcast::clock::{MachineClock, WallClock};
 use narrowcast::config::Config;
@@ -16,8 +17,9 @@ use serde_json::{Value, json};
 use self::skewed::{MUTE, Skewed};
 use super::chat::{login, send};
 use super::resume::resume;
-use super::rooms::{backend, room};
+use super::rooms::{as_user, backend, room};
 use crate::harness::{Operator, eventually, token};
+use crate::wire::tokens::{claims, now, sign};
 
 const KNOWN: &str = "narrowcast_clock_known";
 const WATERMARK: &str = "narrowcast_watermark_micros";
@@ -156,6 +158,29 @@ async fn a_node_whose_machine_is_set_right_goes_on() {
     scene.machines[0].set_ahead(0);
     scene.ready().await;
     assert!(ahead(&scene).await.abs() < 1000);
+    scene.strike().await;
+}
+
+/// Tokens go by the wall clock of the moment: a machine that is set right judges rightly at once.
+#[tokio::test]
+async fn tokens_are_judged_by_what_the_machine_shows_now() {
+    const HOUR: i64 = 3_600_000_000;
+    let scene = Scene::set(1, |skew| skew);
+    scene.ready().await;
+    let url = scene.url(0);
+    let later = now() + 3600;
+    let ends_before = sign(&Claims { exp: now() + 1800, ..claims("alice") });
+    let made_later = sign(&Claims::of_user("alice", later, 3600));
+    let status =
+        async |token: &str| as_user(&url, token, "GET", "/v1/openapi.json", &Value::Null).await.0;
+    assert_eq!((status(&ends_before).await, status(&made_later).await), (200, 401));
+    // The node itself takes no requests while its machine is off; who calls is looked at before.
+    scene.machines[0].set_ahead(HOUR);
+    assert_eq!(status(&ends_before).await, 401);
+    assert_ne!(status(&made_later).await, 401);
+    scene.machines[0].set_ahead(0);
+    scene.ready().await;
+    assert_eq!((status(&ends_before).await, status(&made_later).await), (200, 401));
     scene.strike().await;
 }
 
