@@ -8,10 +8,10 @@
 //! | `verdict` | whether the time is known, in words |
 //! | `bounds` | how far times may differ |
 //!
-//! # Why nobody who was added misses what is sent afterwards
+//! # Why an added member gets everything that is sent afterwards
 //!
-//! A member is owed what has a larger id than the stamp of the add. The caller was answered, then
-//! somebody else sends through another node: that message's id must be larger. The two nodes have
+//! A member is owed what has a larger id than the stamp of the add. The caller is answered, and then
+//! another client sends through another node: that message's id must be larger. The two nodes have
 //! seen nothing of each other.
 //!
 //! Let R be the reference time, the median of the clocks of the store's coordinators; on the
@@ -56,8 +56,8 @@
 //!
 //! Removals wait for nothing: who is out sees nothing, whatever its id. A change of a role is
 //! answered like an add, since a node cannot tell from the rows whether the add was ever announced.
-//! Not ordered: what somebody saw in a list of members before the add was answered; and a send that
-//! is tried again and answered with an id older than the add.
+//! Not ordered: what is sent after a list of members showed the new one, but before the add was
+//! answered; and a send that is tried again and answered with an id older than the add.
 
 mod bounds;
 mod interval;

@@ -214,7 +214,7 @@ fn agree(
     let (near, apart): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(_, it)| agrees(it));
     let is_most = near.len() * 2 > coordinators;
     let hull = near.iter().map(|(_, it)| *it).reduce(Interval::hull).filter(|_| is_most);
-    // Where no majority agrees nobody can say who is wrong.
+    // Without a majority that agrees it cannot be said which ones are wrong.
     let apart = apart.into_iter().map(|(name, _)| name).filter(|_| is_most).collect();
     (hull, apart)
 }

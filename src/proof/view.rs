@@ -115,7 +115,7 @@ impl View {
         self.unknown.lock().1 = windows;
     }
 
-    /// Whether a message with an id of this time may be one that nobody publishes.
+    /// Whether a message with an id of this time may be stored without ever being published.
     pub fn may_be_unknown(&self, time: Micros) -> bool {
         let unknown = self.unknown.lock();
         unknown.0.all().iter().chain(&unknown.1).any(|window| window.holds(time))

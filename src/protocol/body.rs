@@ -151,7 +151,7 @@ const LEVELS_AROUND_A_MEMBER: usize = 2;
 /// What members are to be.
 #[derive(Debug, PartialEq, Eq)]
 pub struct MembersBody {
-    /// Who, and what they may do. Nobody stands there twice.
+    /// The users and their roles; each user once.
     pub members: Vec<(UserId, Role)>,
 }
 

@@ -35,7 +35,7 @@ const DEAD_TOO_EARLY: Duration = Duration::from_secs(5);
 /// and the node, which has no session yet, reads it for each that comes.
 pub const STALE_AFTER: Duration = Duration::from_secs(25);
 
-/// A row that may be of somebody alive, for the simulation.
+/// An age at which the row's incarnation may be alive, for the simulation.
 const STALE_TOO_EARLY: Duration = Duration::from_secs(4);
 
 /// How long an incarnation that was left out is remembered, so that a late row of it is not taken
@@ -251,7 +251,7 @@ impl Census {
                 .all(|known| !runs_differ(&known.row, &heard))
     }
 
-    /// The times of ids whose sends may be stored though nobody publishes them: those that were
+    /// The times of ids whose sends may be stored without being published: those that were
     /// answered `outcome_unknown`, and those that the dead had under way.
     pub fn unknown(&self) -> Vec<Window> {
         let told = self.known.values().flat_map(|known| known.row.unknown.iter().copied());

@@ -84,8 +84,8 @@ impl Router {
             && !hub.had(session, &key, message.id)
     }
 
-    /// What nobody acknowledged nobody publishes, and no watermark waits for it: it is no bug if it
-    /// turns up.
+    /// A message that was not acknowledged need not be published, and no watermark waits for it: it
+    /// is no bug if it turns up.
     fn count_finding(&self, message: &Message) {
         if self.services.view.may_be_unknown(message.id.time()) {
             self.services.metrics.audit_unknown.inc();

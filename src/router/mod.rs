@@ -86,7 +86,7 @@ pub struct Router {
     pub share: Rc<Share>,
     /// Sends that are not answered yet, and nonces that are not recorded yet.
     pub sends: Cell<usize>,
-    /// Messages that are looked for since nobody knows whether they are stored.
+    /// Messages of unknown outcome that are to be looked for in the store.
     pub late: Cell<usize>,
     /// Sends with nonces under way.
     pub nonces: Rc<Nonces>,

@@ -21,7 +21,7 @@ use crate::telemetry::SendOutcome;
 /// write after 2 s, and the clients of the store after 3 s.
 const LOOK_FOR_LATE: Duration = Duration::from_secs(10);
 
-/// Messages that are looked for at once; more are left to whoever reads.
+/// Messages that are looked for at once. Further ones are found by resumes and by history.
 const LATE_MAX: usize = 1000;
 
 /// Messages of one microsecond in one conversation that are looked through.

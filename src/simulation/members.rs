@@ -22,7 +22,7 @@ struct Tried {
 
 impl Tried {
     /// Whether it is an add that brought the user in above a leave. One that found the user inside
-    /// brought nobody in: a leave beside it ends what was there before.
+    /// did not bring them in: a leave beside it ends what was there before.
     fn is_add_above(&self, left: MessageId) -> bool {
         self.change.inside && self.change.written.added > left
     }
@@ -97,7 +97,7 @@ impl Members {
         self.of(user, room).any(is_answered).then(|| self.owed_above(user, room)).flatten()
     }
 
-    /// Whether somebody may be shown a message by a worker that heard of a leave of that stamp. An
+    /// Whether a user may be shown a message by a worker that heard of a leave of that stamp. An
     /// add that ran beside the leave counts as directly behind it.
     fn may_have(&self, user: u8, room: Key, id: MessageId, left: MessageId) -> bool {
         let begin = |it: &Tried| {
@@ -168,7 +168,7 @@ impl World {
         self.nodes.iter().all(|node| node.clocks.is_interval())
     }
 
-    /// An add was answered: its caller may have somebody say something at once, anywhere.
+    /// An add was answered: its caller may have a service send at once, through any node.
     pub(super) fn speak_behind(&mut self, message: Msg) {
         let Content::Change(change) = self.messages[usize::from(message)].content else { return };
         if !change.inside || self.script.is_some() || !self.rng.chance(500) {

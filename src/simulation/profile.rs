@@ -92,7 +92,7 @@ pub enum Profile {
     Removals,
     /// Somebody joins while his session holds little and is read for.
     JoinOverflows,
-    /// Somebody is added by several at once, and removed, while something is said at once.
+    /// A user is added by several callers at once, and removed, while services send behind answers.
     Adders,
     /// The wide one with rooms whose heads are known, and clients that reconnect.
     RoomsHeads,

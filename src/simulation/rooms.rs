@@ -144,8 +144,8 @@ fn removals(plan: &mut Plan, rng: &mut Rng) {
     }
 }
 
-/// Several add the same user at once, by way of several nodes, and somebody removes him meanwhile;
-/// behind each answer something is said through a node that has not heard of it.
+/// Several callers add the same user at once through several nodes, others remove the user, and
+/// behind each answer a service sends through a node that has not heard of it.
 fn adders(plan: &mut Plan, rng: &mut Rng) {
     plan.slow.messages.delay = Delay { usual: 50 * MILLI, slow_in: 300, slow: 2 * SECOND };
     plan.slow.reads = Delay { usual: 20 * MILLI, slow_in: 200, slow: SECOND };

@@ -97,7 +97,7 @@ impl Timekeeper {
         metrics.clock.offset.set(machine.middle() as f64 / 1e6);
         metrics.clock.apart.set(concluded.apart.len() as i64);
         if let Some(interval) = reference.interval() {
-            // The verdict follows with the next turn: whoever sees it sees this interval.
+            // The verdict follows with the next turn, so a reader that sees it sees this interval.
             clock.set(interval, reference.lead());
             metrics.clock.uncertainty.set(interval.width().as_secs_f64());
         }

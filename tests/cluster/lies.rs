@@ -109,7 +109,7 @@ async fn what_a_bus_loses_and_says_it_did_not_is_found() {
     pair.stop().await;
 }
 
-/// Alice's send is stored, and she is told that nobody knows.
+/// A send of Alice that is stored and answered with `outcome_unknown`.
 async fn sends_in_doubt(pair: &Pair, alice: &mut Client) {
     pair.store.doubt_next();
     let request = json!({"op": "send", "conversation": "user.bob", "body": "in doubt"});
@@ -130,7 +130,7 @@ async fn a_send_whose_outcome_was_unknown_is_published_by_its_node_if_it_is_stor
     pair.stop().await;
 }
 
-/// What nobody was told of turns up in the store, and its node is gone: no bug, and no alarm.
+/// An unacknowledged message turns up in the store, and its node is gone: no bug, and no alarm.
 #[tokio::test]
 async fn a_send_whose_outcome_was_unknown_is_counted_apart() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -55,7 +55,7 @@ fn digits(text: &str) -> Option<u128> {
     (digits && text.len() == DIGITS).then(|| u128::from_str_radix(text, 16).ok())?
 }
 
-/// The cell `joined`; none if nobody was ever added.
+/// The cell `joined`; none if the user was never added.
 pub(super) fn joined(state: &MemberState) -> Option<String> {
     let MemberState { joined_after, joined, .. } = state;
     let turned = !u128::from_be_bytes(joined.to_bytes());

@@ -20,14 +20,14 @@ const AHEAD: [i64; 6] = [0, 2, 5, 20, 1000, 2000];
 /// Rooms of each case.
 const ROOMS: usize = 20;
 
-/// Where the user is while he is added by the second node.
+/// Where the user is while the second node adds them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Where {
-    /// At the node that adds him.
+    /// At the node that adds them.
     There,
     /// At the one through which something is sent.
     Here,
-    /// Away: he comes back with his cursor.
+    /// Away; they come back with their cursor.
     Away,
 }
 
@@ -54,7 +54,7 @@ async fn hears(client: &mut Client, body: &str) -> bool {
     false
 }
 
-/// Adds a user by the second node and sends by the first behind the answer: whether he has it.
+/// Adds a user by the second node and sends by the first behind the answer: whether they have it.
 async fn has_what_is_sent_behind(scene: &Scene, case: &str, place: Where) -> bool {
     let user = format!("bob-{case}");
     let (bob, id) = (token(&user), format!("r-{case}"));

@@ -37,7 +37,7 @@ impl Skewed {
         Self { inner, ahead, is_heeded: true, retention: None }
     }
 
-    /// The same, with clocks that nobody needs to agree with.
+    /// The same, with clocks that nodes need not agree with.
     pub fn unheeded(self) -> Self {
         Self { is_heeded: false, ..self }
     }

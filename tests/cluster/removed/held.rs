@@ -38,7 +38,7 @@ pub struct Held {
     open: watch::Sender<bool>,
     waiting: Arc<AtomicUsize>,
     changes: Mutex<Changes>,
-    /// Messages that are stored though it is said that nobody knows.
+    /// Messages to be stored and answered with `OutcomeUnknown`.
     doubted: AtomicUsize,
 }
 
@@ -69,7 +69,7 @@ impl Held {
         *self.changes.lock() = Changes::Torn;
     }
 
-    /// The next message is stored, and nobody is told so.
+    /// The next message is stored and answered with `OutcomeUnknown`.
     pub fn doubt_next(&self) {
         self.doubted.fetch_add(1, Ordering::SeqCst);
     }

@@ -176,7 +176,7 @@ proptest! {
     }
 }
 
-/// The property notices whoever keeps the clock otherwise.
+/// The property fails for a clock that is kept otherwise.
 #[test]
 fn each_part_is_needed() {
     for off in [Off::Pauses, Off::Drift, Off::Majority] {
