@@ -35,6 +35,9 @@ use crate::domain::{Key, MemberState, Membership, MessageId, NEVER, Role, RoomId
 use crate::proof::{ACK_LIMIT, Doubt, Judgement, Ticket};
 use crate::protocol::{Code, Refusal, ServerFrame};
 
+/// Removals that an add finds one after the other before it gives up.
+const REMOVALS_MAX: usize = 4;
+
 /// Between two looks at a clock that is waited for, at most.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -96,27 +99,31 @@ impl Router {
         self.announced(stored.map(|()| member(known.remove(stamp))), stamp, ticket).map(drop)
     }
 
-    /// Where a user stands before an add, with everything read that its stamp must be above.
+    /// Where a user stands before an add, with everything read that its stamp must be above. What
+    /// is read last is followed by the stamp at once.
     async fn state_before_an_add(
         &self,
         room: &RoomId,
         user: &UserId,
     ) -> Result<MemberState, Refusal> {
-        let mut known = self.services.member_state(room, user).await?;
-        if !known.is_inside() {
+        if !self.services.member_state(room, user).await?.is_inside() {
             self.must_have_room_for_one_more(user).await?;
         }
-        if !known.is_inside() && known.removed != NEVER {
-            let state = MemberState::removal(known.removed);
+        let mut confirmed = NEVER;
+        for _try in 0..REMOVALS_MAX {
+            let head = self.services.answer(self.services.store.head(room));
+            let (known, head) = tokio::try_join!(self.services.member_state(room, user), head)?;
+            if known.is_inside() || known.removed == confirmed {
+                self.merge(known.stamp().max(head.unwrap_or(NEVER)))?;
+                return Ok(known);
+            }
+            confirmed = known.removed;
+            let state = MemberState::removal(confirmed);
             let removal = Membership { room: room.clone(), user: user.clone(), state };
             self.services.written(self.services.store.put_membership(removal)).await?;
         }
-        // Read last: nothing lies between them and the stamp.
-        let head = self.services.answer(self.services.store.head(room));
-        let (state, head) = tokio::try_join!(self.services.member_state(room, user), head)?;
-        known = known.merge(state);
-        self.merge(known.stamp().max(head.unwrap_or(NEVER)))?;
-        Ok(known)
+        let message = format!("the user was removed {REMOVALS_MAX} times while the add began");
+        Err(Refusal::new(Code::Unavailable, message))
     }
 
     async fn must_have_room_for_one_more(&self, user: &UserId) -> Result<(), Refusal> {

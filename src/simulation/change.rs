@@ -122,8 +122,8 @@ impl World {
             return self.answer_nothing(session);
         }
         let known = self.member_state(user, room, &touches);
-        let comes_back = inside && !known.is_inside() && known.removed != NEVER;
-        if comes_back && !confirmed && self.slip != Some(Slip::RemovalUnconfirmed) {
+        let comes_back = inside && !known.is_inside() && known.removed != confirmed;
+        if comes_back && self.slip != Some(Slip::RemovalUnconfirmed) {
             return self.confirm_removal(at, index, known.removed);
         }
         let head = if inside { self.head_of(room, &touches.head) } else { NEVER };
@@ -153,7 +153,7 @@ impl World {
         if quorum == NEVER_STORED || quorum > self.now + self.plan.slow.write_timeout {
             return self.answer_nothing(session);
         }
-        self.wishes[usize::from(index)].confirmed = true;
+        self.wishes[usize::from(index)].confirmed = removed;
         self.queue.push(quorum + 1, Event::Thread(at, Job::MemberAgain(index)));
     }
 

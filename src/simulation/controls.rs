@@ -118,7 +118,7 @@ const CONTROLS: &[Control] = &[
     (Making(Slip::HeadUnread), Adders, 12),
     (Making(Slip::LastJoining), Adders, 3640),
     (Making(Slip::RemovalUnconfirmed), Adders, 53_812),
-    (Making(Slip::AddUnread), Adders, 267_745),
+    (Making(Slip::AddUnread), Adders, 341_441),
     (Making(Slip::HeadsForgetBreaks), RoomsHeads, 52),
     (Making(Slip::HeadsEarnReads), RoomsHeads, 19801),
 ];

@@ -31,8 +31,8 @@ pub struct Wish {
     pub after: Micros,
     /// The read that a change begins with.
     pub touches: Touches,
-    /// Whether the removal that an add follows was written again.
-    pub confirmed: bool,
+    /// The removal that was written again, since an add follows it.
+    pub confirmed: MessageId,
     /// What was acknowledged when a change was asked for.
     pub acked: Messages,
 }
@@ -41,7 +41,8 @@ impl Wish {
     /// A wish that nothing was done for.
     pub fn new(session: Sid, want: Want, after: Micros) -> Self {
         let touches = Touches::default();
-        Self { session, want, after, touches, confirmed: false, acked: 0 }
+        let confirmed = crate::domain::NEVER;
+        Self { session, want, after, touches, confirmed, acked: 0 }
     }
 }
 
