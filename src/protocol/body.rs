@@ -15,8 +15,8 @@ pub const EVENTS_MAX: usize = 100;
 /// The longest title of a room, in bytes: it is shown in lists.
 pub const TITLE_BYTES_MAX: usize = 256;
 
-/// Levels of a body around one event: the body itself, and its list.
-const LEVELS_AROUND_AN_EVENT: usize = 2;
+/// Levels of a body around one entry of its list: the body itself, and the list.
+const LEVELS_AROUND_AN_ENTRY: usize = 2;
 
 /// A message to be sent.
 #[derive(Debug)]
@@ -59,16 +59,7 @@ impl<'a> EventBody<'a> {
     /// Reads `{events: [{subject, data} | {conversation, event, data, from?}]}` of 1 to
     /// [`EVENTS_MAX`] events; a refusal names the event by its place.
     pub fn read_list(text: &'a str, bounds: &Bounds) -> Result<Vec<Self>, Refusal> {
-        let mut fields = Fields::read_body(text, bounds.json_depth + LEVELS_AROUND_AN_EVENT)?;
-        let list = fields.typed("events", "a list of objects", |raw| {
-            serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok()
-        });
-        let list = list?.ok_or_else(|| missing("events"))?;
-        fields.finish()?;
-        if !(1..=EVENTS_MAX).contains(&list.len()) {
-            let message = format!("`events` must be 1 to {EVENTS_MAX}, not {}", list.len());
-            return Err(Refusal::bad_request(message));
-        }
+        let list = read_entries(text, "events", EVENTS_MAX, bounds)?;
         let read = |(at, raw): (usize, &&'a RawValue)| {
             let event = Self::read(raw.get(), bounds);
             event.map_err(|refusal| refusal.of_op(&format!("`events[{at}]`")))
@@ -145,9 +136,6 @@ pub const MEMBERS_MAX: usize = 1000;
 /// The longest body with members, in bytes: a thousand ids of a hundred bytes each.
 pub const MEMBERS_BYTES_MAX: usize = 131_072;
 
-/// Levels of a body around one member: the body itself, and its list.
-const LEVELS_AROUND_A_MEMBER: usize = 2;
-
 /// What members are to be.
 #[derive(Debug, PartialEq, Eq)]
 pub struct MembersBody {
@@ -159,16 +147,7 @@ impl MembersBody {
     /// Reads `{members: [{user, role?}]}` of 1 to [`MEMBERS_MAX`] members; a refusal names the member
     /// by its place.
     pub fn read(text: &str, bounds: &Bounds) -> Result<Self, Refusal> {
-        let mut fields = Fields::read_body(text, bounds.json_depth + LEVELS_AROUND_A_MEMBER)?;
-        let list = fields.typed("members", "a list of objects", |raw| {
-            serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok()
-        });
-        let list = list?.ok_or_else(|| missing("members"))?;
-        fields.finish()?;
-        if !(1..=MEMBERS_MAX).contains(&list.len()) {
-            let message = format!("`members` must be 1 to {MEMBERS_MAX}, not {}", list.len());
-            return Err(Refusal::bad_request(message));
-        }
+        let list = read_entries(text, "members", MEMBERS_MAX, bounds)?;
         let mut seen = ahash::AHashSet::with_capacity(list.len());
         let mut members = Vec::with_capacity(list.len());
         for (at, raw) in list.iter().enumerate() {
@@ -204,6 +183,26 @@ fn user_id(fields: &mut Fields<'_>, name: &str) -> Result<Option<UserId>, Refusa
     let Some(text) = fields.string(name)? else { return Ok(None) };
     let read = UserId::parse(&text);
     read.map(Some).map_err(|error| Refusal::bad_request(format!("`{name}`: {error}")))
+}
+
+/// The entries of a body that is one list under a name, 1 to `most` of them.
+fn read_entries<'a>(
+    text: &'a str,
+    name: &'static str,
+    most: usize,
+    bounds: &Bounds,
+) -> Result<Vec<&'a RawValue>, Refusal> {
+    let mut fields = Fields::read_body(text, bounds.json_depth + LEVELS_AROUND_AN_ENTRY)?;
+    let list = fields.typed(name, "a list of objects", |raw| {
+        serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok()
+    });
+    let list = list?.ok_or_else(|| missing(name))?;
+    fields.finish()?;
+    if !(1..=most).contains(&list.len()) {
+        let message = format!("`{name}` must be 1 to {most}, not {}", list.len());
+        return Err(Refusal::bad_request(message));
+    }
+    Ok(list)
 }
 
 #[cfg(test)]

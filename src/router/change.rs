@@ -76,9 +76,7 @@ impl Router {
         let member = |state| Membership { room: room.clone(), user: user.clone(), state };
         let own = if known.is_inside() { known.joined() } else { stamp };
         let storing = self.store_add(member(known.add(role, stamp)), own);
-        // Given up on, the writes go on: it is the outcome that is unknown.
-        let stored = timeout(ACK_LIMIT, storing).await.unwrap_or_else(|_| Err(doubt(Doubt::Late)));
-        let member = self.announced(stored, stamp, ticket)?;
+        let member = self.announced(storing, stamp, ticket).await?;
         Ok(Added { member, stamp })
     }
 
@@ -94,9 +92,11 @@ impl Router {
         self.merge(known.stamp())?;
         let (stamp, ticket) = self.issue()?;
         let member = |state| Membership { room: room.clone(), user: user.clone(), state };
-        let storing = self.store_membership(member(MemberState::removal(stamp)));
-        let stored = timeout(ACK_LIMIT, storing).await.unwrap_or_else(|_| Err(doubt(Doubt::Late)));
-        self.announced(stored.map(|()| member(known.remove(stamp))), stamp, ticket).map(drop)
+        let storing = async {
+            self.store_membership(member(MemberState::removal(stamp))).await?;
+            Ok(member(known.remove(stamp)))
+        };
+        self.announced(storing, stamp, ticket).await.map(drop)
     }
 
     /// Where a user stands before an add, with everything read that its stamp must be above. What
@@ -163,13 +163,15 @@ impl Router {
         self.services.store.put_membership(membership).await.map_err(append_refusal)
     }
 
-    /// Announces what was stored; what was not publishes nothing.
-    fn announced(
+    /// Announces what is stored in time; what is not publishes nothing.
+    async fn announced(
         self: &Rc<Self>,
-        stored: Result<Membership, Refusal>,
+        storing: impl Future<Output = Result<Membership, Refusal>>,
         stamp: MessageId,
         ticket: Ticket,
     ) -> Result<Membership, Refusal> {
+        // Given up on, the writes go on: it is the outcome that is unknown.
+        let stored = timeout(ACK_LIMIT, storing).await.unwrap_or_else(|_| Err(doubt(Doubt::Late)));
         let announced = stored.and_then(|membership| {
             self.announce_membership(&membership, stamp, ticket)?;
             Ok(membership)
