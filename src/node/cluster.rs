@@ -13,8 +13,9 @@ use crate::clock::MachineClock;
 use crate::config::{Config, Mistakes};
 use crate::store::Store;
 
-/// How long nodes may take to be ready.
-const READY_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long nodes may take to be ready. Whoever waits for a line of `demo` waits longer, and so
+/// reads the reason.
+const READY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Between two looks at whether they are.
 const READY_POLL: Duration = Duration::from_millis(20);

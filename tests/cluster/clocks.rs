@@ -35,7 +35,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn set(nodes: u32, skew: impl Fn(Skewed) -> Skewed) -> Self {
+    fn start(nodes: u32, skew: impl Fn(Skewed) -> Skewed) -> Self {
         let home = tempfile::tempdir().expect("a directory");
         let plan = ClusterPlan { nodes, unlimited: true, ..ClusterPlan::default() };
         let config = |number| Arc::new(plan.config(number).expect("a configuration"));
@@ -54,7 +54,14 @@ impl Scene {
         Self { nodes, skews, machines, store, _home: home }
     }
 
-    async fn ready(&self) {
+    /// Nodes that are ready.
+    async fn ready(nodes: u32, skew: impl Fn(Skewed) -> Skewed) -> Self {
+        let scene = Self::start(nodes, skew);
+        scene.until_ready().await;
+        scene
+    }
+
+    async fn until_ready(&self) {
         let count = self.nodes.len() as u32;
         let is_ready =
             |node: &Node| node.readiness().verdict().1.is_empty() && node.live_nodes() == count;
@@ -104,8 +111,7 @@ fn assert_names_the_clock(text: &str) {
 
 #[tokio::test]
 async fn a_node_whose_clock_is_off_takes_no_sends_and_moves_no_cursor_until_it_is_right() {
-    let scene = Scene::set(1, |skew| skew);
-    scene.ready().await;
+    let scene = Scene::ready(1, |skew| skew).await;
     let (url, operator) = (scene.url(0), scene.operator(0));
     room(&url, "r", "all", &["alice"]).await;
     let mut alice = login(&url, &token("alice")).await;
@@ -132,7 +138,7 @@ async fn a_node_whose_clock_is_off_takes_no_sends_and_moves_no_cursor_until_it_i
     assert_eq!(operator.metric(WATERMARK), watermark, "no cursor moves");
 
     scene.skew(0, 0).await;
-    scene.ready().await;
+    scene.until_ready().await;
     send(&mut alice, "bob", json!("after")).await;
     eventually("cursors move again", || operator.metric(WATERMARK) > watermark).await;
     assert_eq!(operator.metric("narrowcast_fences_total"), 1, "a fresh incarnation");
@@ -148,15 +154,14 @@ async fn ahead(scene: &Scene) -> i64 {
 
 #[tokio::test]
 async fn a_node_whose_machine_is_set_right_goes_on() {
-    let scene = Scene::set(1, |skew| skew);
-    scene.ready().await;
+    let scene = Scene::ready(1, |skew| skew).await;
     let operator = scene.operator(0);
     scene.machines[0].set_ahead(60_000_000);
     eventually("the node has noticed", || operator.metric(KNOWN) == 0).await;
     let (_, _, reasons) = operator.readiness();
     assert!(reasons.contains("clock: this node's clock is"), "{reasons}");
     scene.machines[0].set_ahead(0);
-    scene.ready().await;
+    scene.until_ready().await;
     assert!(ahead(&scene).await.abs() < 1000);
     scene.strike().await;
 }
@@ -165,8 +170,7 @@ async fn a_node_whose_machine_is_set_right_goes_on() {
 #[tokio::test]
 async fn tokens_are_judged_by_what_the_machine_shows_now() {
     const HOUR: i64 = 3_600_000_000;
-    let scene = Scene::set(1, |skew| skew);
-    scene.ready().await;
+    let scene = Scene::ready(1, |skew| skew).await;
     let url = scene.url(0);
     let later = now() + 3600;
     let ends_before = sign(&Claims { exp: now() + 1800, ..claims("alice") });
@@ -179,7 +183,7 @@ async fn tokens_are_judged_by_what_the_machine_shows_now() {
     assert_eq!(status(&ends_before).await, 401);
     assert_ne!(status(&made_later).await, 401);
     scene.machines[0].set_ahead(0);
-    scene.ready().await;
+    scene.until_ready().await;
     assert_eq!((status(&ends_before).await, status(&made_later).await), (200, 401));
     scene.strike().await;
 }
@@ -187,20 +191,20 @@ async fn tokens_are_judged_by_what_the_machine_shows_now() {
 /// A machine that is off by less than is allowed says nothing about ids: the store's clocks do.
 #[tokio::test]
 async fn ids_are_of_the_stores_time_whatever_the_machine_shows() {
-    let scene = Scene::set(1, |skew| skew);
+    let scene = Scene::start(1, |skew| skew);
     scene.machines[0].set_ahead(2_000_000);
-    scene.ready().await;
+    scene.until_ready().await;
     assert!(ahead(&scene).await.abs() < 500);
     scene.strike().await;
 }
 
 #[tokio::test]
 async fn a_store_node_whose_clock_stands_apart_does_not_count() {
-    let scene = Scene::set(1, |skew| {
+    let scene = Scene::ready(1, |skew| {
         skew.set_one_ahead(1, 5_000);
         skew
-    });
-    scene.ready().await;
+    })
+    .await;
     let operator = scene.operator(0);
     eventually("it is counted", || operator.metric("narrowcast_clocks_apart") == 1).await;
     assert!(ahead(&scene).await.abs() < 500);
@@ -211,9 +215,9 @@ async fn a_store_node_whose_clock_stands_apart_does_not_count() {
 /// The negative control: where nobody heeds the store's clock, the story above is another one.
 #[tokio::test]
 async fn a_clock_that_nobody_heeds_is_as_if_it_were_right() {
-    let scene = Scene::set(1, Skewed::unheeded);
+    let scene = Scene::start(1, Skewed::unheeded);
     scene.skews[0].set_ahead(-3500);
-    scene.ready().await;
+    scene.until_ready().await;
     let (url, operator) = (scene.url(0), scene.operator(0));
     let mut alice = login(&url, &token("alice")).await;
     assert_eq!(try_send(&mut alice).await["op"], "sent");
@@ -225,7 +229,7 @@ async fn a_clock_that_nobody_heeds_is_as_if_it_were_right() {
 
 #[tokio::test]
 async fn a_node_that_never_knew_the_time_takes_nobody_in() {
-    let scene = Scene::set(1, |skew| {
+    let scene = Scene::start(1, |skew| {
         skew.set_ahead(MUTE);
         skew
     });
@@ -238,7 +242,7 @@ async fn a_node_that_never_knew_the_time_takes_nobody_in() {
     assert!(Client::login(&scene.url(0), &token("alice")).await.is_err());
 
     scene.skew(0, 0).await;
-    scene.ready().await;
+    scene.until_ready().await;
     let mut alice = login(&scene.url(0), &token("alice")).await;
     send(&mut alice, "bob", json!("at last")).await;
     scene.strike().await;
@@ -246,8 +250,7 @@ async fn a_node_that_never_knew_the_time_takes_nobody_in() {
 
 #[tokio::test]
 async fn a_node_that_is_off_hands_its_sessions_to_the_others() {
-    let scene = Scene::set(2, |skew| skew);
-    scene.ready().await;
+    let scene = Scene::ready(2, |skew| skew).await;
     let mut alice = login(&scene.url(0), &token("alice")).await;
     let mut bob = login(&scene.url(1), &token("bob")).await;
     scene.skew(0, -3500).await;
@@ -262,7 +265,7 @@ async fn a_node_that_is_off_hands_its_sessions_to_the_others() {
     let mut alice = login(&scene.url(1), &token("alice")).await;
     send(&mut alice, "bob", json!("I see")).await;
     scene.skew(0, 0).await;
-    scene.ready().await;
+    scene.until_ready().await;
     login(&scene.url(0), &token("alice")).await;
     scene.strike().await;
 }
@@ -271,8 +274,7 @@ async fn a_node_that_is_off_hands_its_sessions_to_the_others() {
 #[tokio::test]
 async fn a_cursor_that_is_older_than_what_is_kept_is_of_no_use() {
     for (kept, complete) in [(Duration::ZERO, false), (Duration::from_hours(24), true)] {
-        let scene = Scene::set(1, |skew| skew.keeping(kept));
-        scene.ready().await;
+        let scene = Scene::ready(1, |skew| skew.keeping(kept)).await;
         let (url, bob) = (scene.url(0), token("bob"));
         let cursor = resume(&url, &bob, None).await.text();
         let mut alice = login(&url, &token("alice")).await;

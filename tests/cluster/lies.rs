@@ -36,6 +36,13 @@ struct Pair {
 }
 
 impl Pair {
+    /// Two nodes that are ready.
+    async fn ready(directory: &Path, audit: u32) -> Self {
+        let pair = Self::start(directory, audit);
+        pair.until_ready().await;
+        pair
+    }
+
     fn start(directory: &Path, audit: u32) -> Self {
         let bus = MemoryBus::new(1);
         let store = open_store(&config(1, audit), directory).expect("a store");
@@ -56,7 +63,7 @@ impl Pair {
         Self { bus, store, nodes }
     }
 
-    async fn ready(&self) {
+    async fn until_ready(&self) {
         let is_ready = |node: &Node| node.readiness().verdict().1.is_empty();
         let moves = |node: &Node| node.metrics().frozen.get() == 0;
         eventually("both are there", || {
@@ -93,8 +100,7 @@ async fn until_owed(pair: &Pair) {
 #[tokio::test]
 async fn what_a_bus_loses_and_says_it_did_not_is_found() {
     let directory = tempfile::tempdir().expect("a directory");
-    let pair = Pair::start(directory.path(), 1000);
-    pair.ready().await;
+    let pair = Pair::ready(directory.path(), 1000).await;
     let (mut alice, mut bob) = (pair.login(0, "alice").await, pair.login(1, "bob").await);
     until_owed(&pair).await;
     send(&mut alice, "bob", json!("heard")).await;
@@ -120,8 +126,7 @@ async fn sends_in_doubt(pair: &Pair, alice: &mut Client) {
 #[tokio::test]
 async fn a_send_whose_outcome_was_unknown_is_published_by_its_node_if_it_is_stored() {
     let directory = tempfile::tempdir().expect("a directory");
-    let pair = Pair::start(directory.path(), 0);
-    pair.ready().await;
+    let pair = Pair::ready(directory.path(), 0).await;
     let (mut alice, mut bob) = (pair.login(0, "alice").await, pair.login(1, "bob").await);
     sends_in_doubt(&pair, &mut alice).await;
     assert_eq!(body(&mut bob).await, "in doubt", "there is no audit, and no break");
@@ -134,8 +139,7 @@ async fn a_send_whose_outcome_was_unknown_is_published_by_its_node_if_it_is_stor
 #[tokio::test]
 async fn a_send_whose_outcome_was_unknown_is_counted_apart() {
     let directory = tempfile::tempdir().expect("a directory");
-    let mut pair = Pair::start(directory.path(), 1000);
-    pair.ready().await;
+    let mut pair = Pair::ready(directory.path(), 1000).await;
     let (mut alice, mut bob) = (pair.login(0, "alice").await, pair.login(1, "bob").await);
     until_owed(&pair).await;
     sends_in_doubt(&pair, &mut alice).await;
@@ -154,8 +158,7 @@ async fn a_send_whose_outcome_was_unknown_is_counted_apart() {
 #[tokio::test]
 async fn a_retry_is_the_message_whatever_turns_up_of_the_first_try() {
     let directory = tempfile::tempdir().expect("a directory");
-    let pair = Pair::start(directory.path(), 0);
-    pair.ready().await;
+    let pair = Pair::ready(directory.path(), 0).await;
     let (mut alice, mut bob) = (pair.login(0, "alice").await, pair.login(1, "bob").await);
     let cursor = resume(&pair.url(1), &token("bob"), None).await.text();
     let mut request =

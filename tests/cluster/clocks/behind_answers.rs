@@ -7,6 +7,7 @@ use narrowcast::client::Client;
 use narrowcast::clock::{CLAIMED_MAX, WallClock};
 use narrowcast::domain::MessageId;
 use serde_json::{Value, json};
+use tokio::task::{LocalSet, spawn_local};
 
 use super::super::chat::login;
 use super::super::resume::resume;
@@ -102,35 +103,42 @@ async fn is_shown_what_came_before(scene: &Scene, case: &str) -> bool {
 
 /// Two nodes whose machines differ by so much, both of which heed the store's clocks.
 async fn two_nodes(ahead: i64) -> Scene {
-    let scene = Scene::set(2, |skew| skew);
+    let scene = Scene::start(2, |skew| skew);
     scene.machines[1].set_ahead(ahead * 1000);
-    scene.ready().await;
+    scene.until_ready().await;
     scene
+}
+
+/// What a new member lacks of what came behind, and is shown of what came before.
+async fn wrongs(ahead: i64) -> (i64, usize, usize) {
+    let scene = two_nodes(ahead).await;
+    let places = [Where::There, Where::Here, Where::Away];
+    let missed = missed(&scene, &format!("a{ahead}"), &places).await;
+    let mut shown = 0;
+    for number in 0..ROOMS {
+        shown += usize::from(is_shown_what_came_before(&scene, &format!("{ahead}-{number}")).await);
+    }
+    scene.strike().await;
+    (ahead, missed, shown)
 }
 
 #[tokio::test]
 async fn whoever_is_added_has_what_is_sent_behind_the_answer_whatever_machines_show() {
-    for ahead in AHEAD {
-        let scene = two_nodes(ahead).await;
-        let places = [Where::There, Where::Here, Where::Away];
-        let missed = missed(&scene, &format!("a{ahead}"), &places).await;
-        assert_eq!(missed, 0, "{ahead} ms apart");
-        let mut shown = 0;
-        for number in 0..ROOMS {
-            shown +=
-                usize::from(is_shown_what_came_before(&scene, &format!("{ahead}-{number}")).await);
+    let all_at_once = async {
+        for scene in AHEAD.map(|ahead| spawn_local(wrongs(ahead))) {
+            let (ahead, missed, shown) = scene.await.expect("a scene ends");
+            assert_eq!((missed, shown), (0, 0), "{ahead} ms apart");
         }
-        assert_eq!(shown, 0, "{ahead} ms apart");
-        scene.strike().await;
-    }
+    };
+    LocalSet::new().run_until(all_at_once).await;
 }
 
 /// The negative control: each node takes another time for the store's, as if it went by its own.
 #[tokio::test]
 async fn nodes_that_go_by_times_of_their_own_miss_it() {
-    let scene = Scene::set(2, |skew| skew);
+    let scene = Scene::start(2, |skew| skew);
     scene.skews[1].set_ahead(1000);
-    scene.ready().await;
+    scene.until_ready().await;
     let missed = missed(&scene, "own", &[Where::Away]).await;
     assert!(missed > ROOMS / 2, "{missed} of {ROOMS}");
     scene.strike().await;
@@ -186,12 +194,12 @@ async fn members_who_are_added_together_have_what_is_sent_behind_the_answer() {
 /// The store's clocks are apart, so an add takes long, and the node loses the time meanwhile.
 #[tokio::test]
 async fn an_add_whose_node_loses_the_time_while_it_waits_is_not_known() {
-    let scene = Scene::set(1, |skew| {
+    let scene = Scene::ready(1, |skew| {
         skew.set_one_ahead(1, 450);
         skew.set_one_ahead(2, 450);
         skew
-    });
-    scene.ready().await;
+    })
+    .await;
     with_owner(&scene, "r", "all").await;
     let url = scene.url(0);
     let adding = async { backend(&url, "PUT", "/v1/rooms/r/members/bob", &json!({})).await };
@@ -209,7 +217,7 @@ async fn an_add_whose_node_loses_the_time_while_it_waits_is_not_known() {
     let ((status, problem), ()) = tokio::join!(adding, losing);
     assert_eq!((status, &problem["code"]), (504, &json!("outcome_unknown")), "{problem}");
     scene.machines[0].set_ahead(0);
-    scene.ready().await;
+    scene.until_ready().await;
     add(&scene.url(0), "r", "bob").await;
     scene.strike().await;
 }
