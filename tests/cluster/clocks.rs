@@ -1,5 +1,6 @@
 //! Nodes whose clocks do not agree with the store's.
 
+mod amid_faults;
 mod behind_answers;
 mod skewed;
 

@@ -33,7 +33,7 @@ enum Where {
 }
 
 /// Says something in a room as a service: the message's id.
-async fn post(url: &str, room: &str, body: &str) -> String {
+pub async fn post(url: &str, room: &str, body: &str) -> String {
     let message = json!({"from": "owner", "conversation": format!("room.{room}"), "body": body});
     let (status, sent) = backend(url, "POST", "/v1/messages", &message).await;
     assert_eq!(status, 201, "{sent}");
@@ -46,7 +46,7 @@ async fn with_owner(scene: &Scene, id: &str, history: &str) {
 }
 
 /// Whether a client is told a message with this body.
-async fn hears(client: &mut Client, body: &str) -> bool {
+pub async fn hears(client: &mut Client, body: &str) -> bool {
     while let Ok(frame) = client.next_within(PATIENCE).await {
         if frame["op"] == "message" && frame["message"]["body"] == body {
             return true;
