@@ -241,6 +241,12 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// well.
     fn failure(&self) -> Option<String>;
 
+    /// Whether what caused the [`Self::failure`] is gone, so that the process had better be started
+    /// anew.
+    fn is_worth_a_restart(&self) -> bool {
+        false
+    }
+
     /// What it counts of the servers that it asks; none where it asks none.
     fn figures(&self) -> Option<StoreFigures>;
 

@@ -179,9 +179,12 @@ impl Commit for Ledger {
             .map_err(|error| CommitError::NotWritten(error.to_string()))?;
         batch.commit().map_err(|error| match error {
             // Refused before the journal was touched.
-            fjall::Error::Poisoned => CommitError::NotWritten(reason(&error)),
+            fjall::Error::Poisoned => CommitError::Failed(reason(&error)),
             error => CommitError::Unknown(reason(&error)),
         })?;
+        if !self.tables.files.has_journal() {
+            return Err(CommitError::Unknown("the journal was removed".to_owned()));
+        }
         self.high_water = high_water;
         Ok(())
     }

@@ -13,6 +13,8 @@
 //! | `writer` | group commit: one thread, one fsync for all that wait |
 //! | `ledger` | which rows a batch becomes |
 //! | `expiry` | how nonces are forgotten |
+//! | `files`, `journal` | which files there must be, and what may be cut off from a journal |
+//! | `watch`, `failure` | a thread that looks whether the store can be written, and what it found |
 //! | `roster` | the nodes of this process: a map, never on disk |
 //! | `reader`, `query` | the read thread, and what can be asked |
 //!
@@ -28,13 +30,17 @@
 //! 4. **A membership of a room says the same in `members` and in `memberships`**: both rows are
 //!    only ever written together, the one of `members` decides, and none is ever deleted.
 //! 5. After a failed commit nothing is written until a restart: what an fsync lost once, the
-//!    kernel does not write again, and a second one that succeeds proves nothing.
+//!    kernel does not write again, and a second one that succeeds proves nothing. The same holds
+//!    after a failed flush, and when a file is gone. Reads go on.
 //!
 //! The windows that bound a partition in CQL are not needed here: keys are ordered, so a range of
 //! ids is one seek and a walk however long the conversation is.
 
 mod entry;
 mod expiry;
+mod failure;
+mod files;
+mod journal;
 mod keys;
 mod lane;
 mod ledger;
@@ -48,6 +54,7 @@ mod row;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod writer;
 
 use std::future::ready;
@@ -65,11 +72,13 @@ use crate::domain::{
 use crate::roster::Row;
 use crate::telemetry::StoreFigures;
 use entry::Entry;
+use failure::Failure;
 use ledger::Ledger;
 use query::rooms;
 use reader::Reader;
 use roster::Roster;
 use tables::Tables;
+use watch::Watch;
 use writer::{BatchLimit, Writer};
 
 pub use open::{CLOCK_AHEAD_MAX, OpenError};
@@ -80,9 +89,11 @@ pub use options::{BATCH_BYTES_MAX, BATCH_ROWS, EmbeddedOptions, READ_QUEUE, WRIT
 pub struct Embedded {
     identity: Identity,
     clocks: SharedClocks,
-    // The threads alone hold the tables, so the directory is free when both have ended.
+    // The threads alone hold the tables, so the directory is free when all have ended.
     writer: Writer,
     reader: Reader,
+    watch: Watch,
+    failure: Failure,
     roster: Roster,
 }
 
@@ -95,11 +106,14 @@ impl Embedded {
         let limit = BatchLimit { rows: options.batch_rows, bytes: BATCH_BYTES_MAX };
         let ledger = Ledger::new(Arc::clone(&tables), floor);
         let ids = Arc::new(HybridClock::starting_at(floor));
+        let failure = Failure::default();
         Ok(Arc::new(Self {
             identity,
             clocks: SharedClocks { wall: WallClock::starting_at(floor), ids },
-            writer: Writer::start(options.write_queue, limit, ledger)?,
-            reader: Reader::start(options.read_queue, tables)?,
+            writer: Writer::start(options.write_queue, limit, ledger, failure.clone())?,
+            reader: Reader::start(options.read_queue, Arc::clone(&tables))?,
+            watch: Watch::start(tables, failure.clone())?,
+            failure,
             roster: Roster::default(),
         }))
     }
@@ -248,7 +262,11 @@ impl Store for Embedded {
     }
 
     fn failure(&self) -> Option<String> {
-        self.writer.failure()
+        self.failure.reason()
+    }
+
+    fn is_worth_a_restart(&self) -> bool {
+        self.failure.is_over()
     }
 
     fn figures(&self) -> Option<StoreFigures> {
@@ -256,10 +274,12 @@ impl Store for Embedded {
     }
 
     fn close(&self) -> Pending<()> {
-        let (written, read) = (self.writer.close(), self.reader.close());
+        let (written, read, watched) =
+            (self.writer.close(), self.reader.close(), self.watch.close());
         Box::pin(async move {
             written.await;
             read.await;
+            watched.await;
         })
     }
 }

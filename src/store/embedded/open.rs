@@ -45,6 +45,29 @@ pub enum OpenError {
         /// The directory.
         path: PathBuf,
     },
+    /// Something that the store was made of is not there.
+    #[error(
+        "store.path `{}`: {what}; bring it back, or save what is left with `narrowcast store salvage`",
+        path.display()
+    )]
+    Lost {
+        /// The directory.
+        path: PathBuf,
+        /// What, and how.
+        what: String,
+    },
+    /// Bytes that were acknowledged are not what was written.
+    #[error(
+        "store.path `{}`: {place} is damaged, before the last record: bring the file back, look with \
+         `narrowcast store check`, or save what is left with `narrowcast store salvage`",
+        path.display()
+    )]
+    Damaged {
+        /// The directory.
+        path: PathBuf,
+        /// Which file, and where.
+        place: String,
+    },
     /// The store belongs to another namespace.
     #[error(
         "namespace `{configured}`: the store in `{}` belongs to namespace `{stored}`",
@@ -94,6 +117,18 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    pub(super) fn engine(path: &Path, error: &io::Error) -> Self {
+        Self::Engine { path: path.to_owned(), reason: error.to_string() }
+    }
+
+    pub(super) fn lost(path: &Path, what: String) -> Self {
+        Self::Lost { path: path.to_owned(), what }
+    }
+
+    pub(super) fn damaged(path: &Path, place: String) -> Self {
+        Self::Damaged { path: path.to_owned(), place }
+    }
+
     fn meta(path: &Path, error: MetaError) -> Self {
         let path = path.to_owned();
         match error {
@@ -111,15 +146,21 @@ pub(super) fn admit(
     wall: Micros,
 ) -> Result<(Identity, Micros), OpenError> {
     let refused = |error| OpenError::meta(&options.path, error);
+    let complete =
+        || tables.files.complete().map_err(|error| OpenError::engine(&options.path, &error));
     let Some(identity) = meta::identity(tables).map_err(refused)? else {
         if !tables.is_new {
             return Err(OpenError::Unidentified { path: options.path.clone() });
         }
-        return meta::create(tables, &options.namespace).map_err(refused);
+        let made = meta::create(tables, &options.namespace).map_err(refused)?;
+        complete()?;
+        return Ok(made);
     };
     let high_water = meta::high_water(tables).map_err(refused)?;
     same_namespace(&identity, options)?;
     plausible(high_water, wall)?;
+    // A version that has more tables has made them.
+    complete()?;
     Ok((identity, high_water))
 }
 

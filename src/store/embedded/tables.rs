@@ -1,6 +1,5 @@
 //! The engine's tables and how it is set up.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,8 +10,10 @@ use fjall::{
 
 use super::entry::Kind;
 use super::expiry::Expiry;
+use super::files::{self, Files};
 use super::open::OpenError;
 use super::row::Defect;
+use super::watch;
 use crate::store::ReadError;
 
 const MIB: u64 = 1024 * 1024;
@@ -56,22 +57,27 @@ pub(super) struct Tables {
     pub(super) reads: Keyspace,
     pub(super) sends: Keyspace,
     pub(super) meta: Keyspace,
-    /// Whether the directory held nothing before.
+    /// Whether the store begins.
     pub(super) is_new: bool,
+    pub(super) files: Files,
     database: Database,
 }
 
 impl Tables {
-    /// Opens the tables, and makes those that are not there. Refused if another process, or this one, has them open.
+    /// Opens the tables, or makes them where the directory holds nothing. Refused if another process,
+    /// or this one, has them open, and if they are not what they were when they were left.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
-        Self::open_engine(path).map_err(|error| match error {
+        let is_new = !files::look(path)?;
+        if is_new {
+            files::begin(path).map_err(|error| OpenError::engine(path, &error))?;
+        }
+        Self::open_engine(path, is_new).map_err(|error| match error {
             fjall::Error::Locked => OpenError::Locked { path: path.to_owned() },
             error => OpenError::Engine { path: path.to_owned(), reason: reason(&error) },
         })
     }
 
-    fn open_engine(path: &Path) -> fjall::Result<Self> {
-        let is_new = is_empty(path);
+    fn open_engine(path: &Path, is_new: bool) -> fjall::Result<Self> {
         let database = Database::builder(path)
             .cache_size(CACHE_BYTES)
             .worker_threads(ENGINE_THREADS)
@@ -94,8 +100,20 @@ impl Tables {
             sends: database.keyspace(SENDS, registers)?,
             meta: database.keyspace("meta", registers)?,
             is_new,
+            files: Files::of(path)?,
             database,
         })
+    }
+
+    /// Looks whether the engine takes writes, and whether its files are there: an error says what is
+    /// wrong.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if let Err(error) = self.database.persist(PersistMode::Buffer) {
+            let cause = watch::probe(self.files.path()).err();
+            let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
+            return Err(format!("{}{cause}", reason(&error)));
+        }
+        self.files.check()
     }
 
     /// The table of a kind of registers, and its name.
@@ -114,12 +132,6 @@ impl Tables {
         OwnedWriteBatch::with_capacity(self.database.clone(), rows)
             .durability(Some(PersistMode::SyncData))
     }
-}
-
-/// Whether a directory is missing or holds nothing but what a fresh file system has.
-fn is_empty(path: &Path) -> bool {
-    let Ok(mut entries) = fs::read_dir(path) else { return true };
-    entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lost+found"))
 }
 
 /// Messages are read in ranges alone, which filters do not help; they are never rewritten, so the
@@ -145,7 +157,7 @@ fn registers() -> KeyspaceCreateOptions {
 pub(super) fn reason(error: &fjall::Error) -> String {
     match error {
         fjall::Error::Io(error) => error.to_string(),
-        fjall::Error::Poisoned => "an earlier write failed, restart the node".to_owned(),
+        fjall::Error::Poisoned => "a write of the engine failed".to_owned(),
         error => error.to_string(),
     }
 }

@@ -1,4 +1,6 @@
+mod files;
 mod registers;
+mod torn;
 
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -164,7 +166,11 @@ fn a_store_begins_in_an_empty_directory_alone() {
 #[test]
 fn messages_without_an_identity_are_no_new_store() {
     let home = TempDir::new().unwrap();
-    Tables::open(home.path()).unwrap().messages.insert(b"key", b"value").unwrap();
+    drop(open(home.path()));
+    let tables = Tables::open(home.path()).unwrap();
+    tables.messages.insert(b"key", b"value").unwrap();
+    tables.meta.remove(meta::IDENTITY).unwrap();
+    drop(tables);
     let error = refusal(home.path(), "main", WALL).to_string();
     assert!(error.ends_with("row `identity` of `meta` is missing"), "{error}");
 }
@@ -192,7 +198,8 @@ async fn a_full_queue_sheds_and_keeps_what_it_accepted_even_unwatched() {
     open::admit(&tables, &options(home.path()), WALL).unwrap();
     let ((begun, busy), (hold, gate)) = (mpsc::sync_channel(64), mpsc::sync_channel(64));
     let ledger = Gated { ledger: Ledger::new(tables, Micros(0)), begun, gate };
-    let writer = Writer::start(2, BatchLimit { rows: 8, bytes: 1000 }, ledger).unwrap();
+    let limit = BatchLimit { rows: 8, bytes: 1000 };
+    let writer = Writer::start(2, limit, ledger, Failure::default()).unwrap();
     let nth = |n| suite::direct("alice", "bob", WALL + Duration::from_micros(n));
 
     let first = writer.append(nth(1));

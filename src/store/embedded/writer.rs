@@ -3,13 +3,13 @@
 use std::future::ready;
 use std::io;
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::mpsc::Receiver;
 
 use tokio::sync::oneshot;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::entry::Entry;
+use super::failure::Failure;
 use super::lane::{Lane, Refused};
 use super::row::Defect;
 use crate::domain::Message;
@@ -24,6 +24,8 @@ type Outcome = Result<(), AppendError>;
 pub(super) enum CommitError {
     /// Before anything was written. The next may go through.
     NotWritten(String),
+    /// Before anything was written, and no next will go through.
+    Failed(String),
     /// Somewhere on the way to the disk. There must be no next.
     Unknown(String),
 }
@@ -47,27 +49,21 @@ struct Write {
     reply: oneshot::Sender<Outcome>,
 }
 
-/// Why nothing is written any more; set once, by the write thread.
-type Failure = Arc<OnceLock<String>>;
-
 /// The write thread.
 #[derive(Debug)]
 pub(super) struct Writer {
     lane: Lane<Write>,
-    failed: Failure,
 }
 
 impl Writer {
-    pub(super) fn start(queue: usize, limit: BatchLimit, commit: impl Commit) -> io::Result<Self> {
-        let failed = Failure::default();
-        let known = Arc::clone(&failed);
-        let work = move |writes| WriteLoop { writes, limit, commit, failed: known }.run();
-        Ok(Self { lane: Lane::start(THREAD, queue, work)?, failed })
-    }
-
-    /// Why nothing is written any more.
-    pub(super) fn failure(&self) -> Option<String> {
-        self.failed.get().map(|failure| refused_after(failure))
+    pub(super) fn start(
+        queue: usize,
+        limit: BatchLimit,
+        commit: impl Commit,
+        failure: Failure,
+    ) -> io::Result<Self> {
+        let work = move |writes| WriteLoop { writes, limit, commit, failure }.run();
+        Ok(Self { lane: Lane::start(THREAD, queue, work)? })
     }
 
     /// Queues a message.
@@ -142,7 +138,7 @@ struct WriteLoop<C> {
     writes: Receiver<Write>,
     limit: BatchLimit,
     commit: C,
-    failed: Failure,
+    failure: Failure,
 }
 
 impl<C: Commit> WriteLoop<C> {
@@ -167,22 +163,21 @@ impl<C: Commit> WriteLoop<C> {
     }
 
     fn write(&mut self, entries: &[Entry]) -> Outcome {
-        if let Some(failure) = self.failed.get() {
-            return Err(AppendError::Unavailable { reason: refused_after(failure) });
+        if let Some(reason) = self.failure.reason() {
+            return Err(AppendError::Unavailable { reason });
         }
         self.commit.commit(entries).map_err(|error| match error {
             CommitError::NotWritten(reason) => AppendError::Unavailable { reason },
+            CommitError::Failed(reason) => {
+                self.failure.set(reason.clone());
+                AppendError::Unavailable { reason }
+            }
             CommitError::Unknown(reason) => {
-                tracing::error!(reason, "a commit failed; nothing is written until a restart");
-                let reason = self.failed.get_or_init(|| reason).clone();
+                self.failure.set(reason.clone());
                 AppendError::OutcomeUnknown { reason }
             }
         })
     }
-}
-
-fn refused_after(failure: &str) -> String {
-    format!("an earlier write failed, restart the node: {failure}")
 }
 
 #[cfg(test)]
@@ -221,13 +216,15 @@ mod tests {
         writer: Writer,
         begun: Receiver<Vec<u64>>,
         tell: SyncSender<Result<(), CommitError>>,
+        failure: Failure,
     }
 
     fn bench(queue: usize, rows: usize) -> Bench {
         let ((begun_in, begun), (tell, told)) = (mpsc::sync_channel(64), mpsc::sync_channel(64));
         let limit = BatchLimit { rows, bytes: 1000 };
-        let writer = Writer::start(queue, limit, Told { begun: begun_in, told }).unwrap();
-        Bench { writer, begun, tell }
+        let (told, failure) = (Told { begun: begun_in, told }, Failure::default());
+        let writer = Writer::start(queue, limit, told, failure.clone()).unwrap();
+        Bench { writer, begun, tell, failure }
     }
 
     fn unavailable(outcome: Outcome) -> String {
@@ -239,7 +236,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_waits_is_written_together_and_what_does_not_fit_is_refused() {
-        let Bench { writer, begun, tell } = bench(3, 16);
+        let Bench { writer, begun, tell, .. } = bench(3, 16);
         let first = writer.append(message(1, 1));
         assert_eq!(begun.recv().unwrap(), [1], "the writer holds the first, the queue is empty");
         let waiting: Vec<_> = (2..5).map(|time| writer.append(message(time, 1))).collect();
@@ -255,7 +252,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_batch_ends_at_its_bounds() {
-        let Bench { writer, begun, tell } = bench(16, 2);
+        let Bench { writer, begun, tell, .. } = bench(16, 2);
         let mut appends = vec![writer.append(message(1, 1))];
         assert_eq!(begun.recv().unwrap(), [1]);
         let sizes = [1, 1, 1, 1, 2000, 1];
@@ -270,7 +267,7 @@ mod tests {
 
     #[tokio::test]
     async fn after_a_failed_commit_nothing_is_written() {
-        let Bench { writer, begun, tell } = bench(16, 16);
+        let Bench { writer, begun, tell, failure } = bench(16, 16);
         let first = writer.append(message(1, 1));
         assert_eq!(begun.recv().unwrap(), [1]);
         let second = writer.append(message(2, 1));
@@ -278,8 +275,8 @@ mod tests {
         let unknown = AppendError::OutcomeUnknown { reason: "EIO".to_owned() };
         assert_eq!(first.await, Err(unknown));
         let reason = unavailable(second.await);
-        assert_eq!(reason, "an earlier write failed, restart the node: EIO");
-        assert_eq!(writer.failure(), Some(reason));
+        assert_eq!(reason, "nothing is written until the node is started again: EIO");
+        assert_eq!(failure.reason(), Some(reason));
         unavailable(writer.append(message(3, 1)).await);
         writer.close().await;
         assert_eq!(begun.try_iter().count(), 0, "no commit was tried again");
@@ -287,7 +284,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_commit_that_wrote_nothing_does_not_end_writing() {
-        let Bench { writer, begun: _begun, tell } = bench(16, 16);
+        let Bench { writer, begun: _begun, tell, .. } = bench(16, 16);
         tell.send(Err(CommitError::NotWritten("busy".to_owned()))).unwrap();
         tell.send(Ok(())).unwrap();
         assert_eq!(unavailable(writer.append(message(1, 1)).await), "busy");
@@ -296,7 +293,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_answer_does_not_undo_its_append() {
-        let Bench { writer, begun, tell } = bench(16, 16);
+        let Bench { writer, begun, tell, .. } = bench(16, 16);
         let first = writer.append(message(1, 1));
         assert_eq!(begun.recv().unwrap(), [1]);
         drop(writer.append(message(2, 1)));
@@ -308,7 +305,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_writer_that_died_leaves_the_outcome_unknown() {
-        let Bench { writer, begun, tell } = bench(16, 16);
+        let Bench { writer, begun, tell, .. } = bench(16, 16);
         let append = writer.append(message(1, 1));
         assert_eq!(begun.recv().unwrap(), [1]);
         drop(tell);
@@ -319,7 +316,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_nonce_that_is_too_long_is_refused_with_its_length() {
-        let Bench { writer, begun: _begun, tell: _tell } = bench(16, 16);
+        let Bench { writer, begun: _begun, tell: _tell, .. } = bench(16, 16);
         let nonce = Some("n".repeat(65).into());
         let message = Message { nonce, ..Message::clone(&message(1, 1)) };
         let reason = unavailable(writer.append(Arc::new(message)).await);

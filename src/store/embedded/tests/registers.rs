@@ -2,6 +2,7 @@
 
 use fjall::{Database, KeyspaceCreateOptions, PersistMode};
 
+use super::super::files::{self, Files};
 use super::*;
 use crate::clock::WallClock;
 use crate::domain::{MemberState, Past, Role, UserId};
@@ -51,7 +52,9 @@ fn older_store(home: &Path, id: MessageId) {
 async fn a_store_without_rooms_is_opened_and_takes_them() {
     let home = TempDir::new().unwrap();
     let id = MessageId::first_of(WALL);
+    files::begin(home.path()).unwrap();
     older_store(home.path(), id);
+    Files::of(home.path()).unwrap().complete().unwrap();
     let store = open(home.path());
     let bob = UserId::parse("bob").unwrap();
     let direct = Conversation::between(&alice(), &bob);
@@ -141,7 +144,8 @@ async fn no_reader_sees_a_register_before_its_commit_and_then_both_its_sides() {
     let tables = Arc::new(Tables::open(home.path()).unwrap());
     let ((begun, busy), (hold, gate)) = (mpsc::sync_channel(64), mpsc::sync_channel(64));
     let ledger = Gated { ledger: Ledger::new(Arc::clone(&tables), Micros(0)), begun, gate };
-    let writer = Writer::start(2, BatchLimit { rows: 8, bytes: 1000 }, ledger).unwrap();
+    let limit = BatchLimit { rows: 8, bytes: 1000 };
+    let writer = Writer::start(2, limit, ledger, Failure::default()).unwrap();
     let put = writer.write(Ok(Entry::membership(said(true, 2))));
     busy.recv().unwrap();
     let from_the_room = || rooms::membership(&tables, &lobby(), &alice()).unwrap();

@@ -1,0 +1,41 @@
+//! Why nothing is written any more.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// Shared by the threads of a store. Once there is a failure it stays: the engine writes nothing
+/// behind one of its own, and what an fsync lost is not written by the next.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Failure(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    reason: OnceLock<String>,
+    is_over: AtomicBool,
+}
+
+impl Failure {
+    /// Nothing is written from now on. The first reason stays.
+    pub(super) fn set(&self, reason: String) {
+        if self.0.reason.get().is_none() {
+            tracing::error!(reason, "the store failed; nothing is written until a restart");
+        }
+        let _first = self.0.reason.get_or_init(|| reason);
+    }
+
+    /// Why nothing is written any more, if that is so.
+    pub(super) fn reason(&self) -> Option<String> {
+        let reason = self.0.reason.get()?;
+        Some(format!("nothing is written until the node is started again: {reason}"))
+    }
+
+    /// What caused it is gone: the store can be opened anew.
+    pub(super) fn end(&self) {
+        self.0.is_over.store(true, Ordering::Release);
+    }
+
+    /// Whether what caused it is gone.
+    pub(super) fn is_over(&self) -> bool {
+        self.0.is_over.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,263 @@
+//! Which files a store is made of. The engine makes anew what it does not find, be it the table of
+//! all messages; so what must be there stands in a file of its own, the manifest, and is looked for
+//! before the engine is opened, behind every commit, and once a second.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::journal::{self, Tail};
+use super::open::OpenError;
+
+/// The manifest, and what it is written as before it has its name.
+const MANIFEST: &str = "manifest";
+const MANIFEST_NEW: &str = "manifest.new";
+
+const FIRST_LINE: &str = "narrowcast store 1";
+
+/// Where the engine keeps its tables, a directory each, and the file in each that says which of
+/// its other files count.
+const TABLES: &str = "keyspaces";
+const TABLE_MARKER: &str = "current";
+
+/// The file that a process locks while it has the store open.
+const LOCK: &str = "lock";
+
+/// What a manifest says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Manifest {
+    /// The directories of the tables; none before the store is whole.
+    tables: Vec<u64>,
+    /// The newest journal. Older ones go as the tables take over what they hold.
+    journal: u64,
+}
+
+impl Manifest {
+    fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        if lines.next()? != FIRST_LINE {
+            return None;
+        }
+        let tables = lines.next()?.strip_prefix("tables")?;
+        let tables = tables.split_whitespace().map(|table| table.parse().ok());
+        let journal = lines.next()?.strip_prefix("journal ")?.parse().ok()?;
+        Some(Self { tables: tables.collect::<Option<_>>()?, journal })
+    }
+
+    fn text(&self) -> String {
+        let tables: Vec<String> = self.tables.iter().map(u64::to_string).collect();
+        format!("{FIRST_LINE}\ntables {}\njournal {}\n", tables.join(" "), self.journal)
+    }
+
+    /// Writes it so that there is the old one or the new one, whatever happens.
+    fn write(&self, path: &Path) -> io::Result<()> {
+        let fresh = path.join(MANIFEST_NEW);
+        let mut file = File::create(&fresh)?;
+        file.write_all(self.text().as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&fresh, path.join(MANIFEST))?;
+        File::open(path)?.sync_all()
+    }
+}
+
+/// The files of an open store.
+#[derive(Debug)]
+pub(super) struct Files {
+    path: PathBuf,
+    /// Of the directory: another one under its name is another store.
+    inode: u64,
+    newest_journal: AtomicU64,
+    /// What is on the disk.
+    manifest: Mutex<Manifest>,
+}
+
+/// Looks whether a directory holds a whole store: `true`; or nothing, or a store that was not
+/// whole yet when its process ended: `false`, and what there is of it is removed.
+pub(super) fn look(path: &Path) -> Result<bool, OpenError> {
+    let of_engine = |error: io::Error| OpenError::engine(path, &error);
+    let manifest = match fs::read_to_string(path.join(MANIFEST)) {
+        Ok(text) => Manifest::parse(&text)
+            .ok_or_else(|| OpenError::lost(path, format!("`{MANIFEST}` cannot be read")))?,
+        Err(error) if error.kind() == ErrorKind::NotFound && is_empty(path) => return Ok(false),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(OpenError::Unidentified { path: path.to_owned() });
+        }
+        Err(error) => return Err(of_engine(error)),
+    };
+    must_be_free(path)?;
+    if manifest.tables.is_empty() {
+        // Nobody was ever answered by it.
+        remove_all(path).map_err(of_engine)?;
+        return Ok(false);
+    }
+    must_be_whole(path, &manifest)?;
+    end_journals(path)?;
+    Ok(true)
+}
+
+/// Whether a directory is missing or holds nothing but what a fresh file system has.
+fn is_empty(path: &Path) -> bool {
+    let Ok(mut entries) = fs::read_dir(path) else { return true };
+    entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lost+found"))
+}
+
+/// What is looked at, and cut off, belongs to no other process.
+fn must_be_free(path: &Path) -> Result<(), OpenError> {
+    let Ok(lock) = File::open(path.join(LOCK)) else { return Ok(()) };
+    match lock.try_lock() {
+        Ok(()) => Ok(()),
+        Err(fs::TryLockError::WouldBlock) => Err(OpenError::Locked { path: path.to_owned() }),
+        Err(fs::TryLockError::Error(error)) => Err(OpenError::engine(path, &error)),
+    }
+}
+
+fn remove_all(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        match entry.file_name() {
+            // Last of all, so that what is left of it is never taken for something else.
+            name if name == MANIFEST || name == "lost+found" => {}
+            _ if entry.file_type()?.is_dir() => fs::remove_dir_all(entry.path())?,
+            _ => fs::remove_file(entry.path())?,
+        }
+    }
+    fs::remove_file(path.join(MANIFEST))
+}
+
+fn must_be_whole(path: &Path, manifest: &Manifest) -> Result<(), OpenError> {
+    match missing(path, manifest) {
+        Ok(None) => Ok(()),
+        Ok(Some(what)) => Err(OpenError::lost(path, format!("{what} is missing"))),
+        Err(error) => Err(OpenError::engine(path, &error)),
+    }
+}
+
+/// What is not there and must be.
+fn missing(path: &Path, manifest: &Manifest) -> io::Result<Option<String>> {
+    for table in &manifest.tables {
+        let marker = format!("{TABLES}/{table}/{TABLE_MARKER}");
+        if !path.join(&marker).try_exists()? {
+            return Ok(Some(format!("`{marker}`")));
+        }
+    }
+    let journals = journal::list(path)?;
+    if journals.last().is_none_or(|(newest, _)| *newest < manifest.journal) {
+        return Ok(Some(format!("`{}.jnl`", manifest.journal)));
+    }
+    let gap = journals.windows(2).find(|pair| pair[0].0 + 1 != pair[1].0);
+    Ok(gap.map(|pair| format!("`{}.jnl`", pair[0].0 + 1)))
+}
+
+/// Cuts the record off that was under way when the process ended. All others must be whole.
+fn end_journals(path: &Path) -> Result<(), OpenError> {
+    let of_engine = |error: io::Error| OpenError::engine(path, &error);
+    let journals = journal::list(path).map_err(of_engine)?;
+    let newest = journals.last().map(|(number, _)| *number);
+    let mut sequence = 0;
+    for (number, file) in journals {
+        let name = || format!("`{number}.jnl`");
+        match journal::inspect(&file, &mut sequence).map_err(of_engine)? {
+            Tail::Clean => {}
+            Tail::Torn { at, bytes } if Some(number) == newest => {
+                tracing::warn!(
+                    journal = %file.display(), at, bytes,
+                    "the last record was being written when the process ended, and was never acknowledged: dropped"
+                );
+                journal::cut(&file, at).map_err(of_engine)?;
+            }
+            Tail::Torn { at, .. } => {
+                return Err(OpenError::damaged(path, format!("{} from byte {at} on", name())));
+            }
+            Tail::Damaged { at, again } => {
+                let place = format!("{} from byte {at} to {again}", name());
+                return Err(OpenError::damaged(path, place));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes the directory of a store that begins, and says in it that it is not whole yet.
+pub(super) fn begin(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)?;
+    Manifest::default().write(path)
+}
+
+impl Files {
+    /// The files of a store that was opened.
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        let text = fs::read_to_string(path.join(MANIFEST))?;
+        let manifest = Manifest::parse(&text)
+            .ok_or_else(|| io::Error::other(format!("`{MANIFEST}` cannot be read")))?;
+        let inode = fs::metadata(path)?.ino();
+        let files = Self {
+            path: path.to_owned(),
+            inode,
+            newest_journal: AtomicU64::new(manifest.journal),
+            manifest: Mutex::new(manifest),
+        };
+        files.note_journal()?;
+        Ok(files)
+    }
+
+    /// Notes that the store is whole: the tables that are there now must be there ever after.
+    pub(super) fn complete(&self) -> io::Result<()> {
+        let mut tables = Vec::new();
+        for entry in fs::read_dir(self.path.join(TABLES))? {
+            let name = entry?.file_name();
+            tables.extend(name.to_str().and_then(|name| name.parse::<u64>().ok()));
+        }
+        tables.sort_unstable();
+        let mut manifest = self.manifest.lock();
+        if tables != manifest.tables {
+            let fresh = Manifest { tables, ..manifest.clone() };
+            fresh.write(&self.path)?;
+            *manifest = fresh;
+        }
+        Ok(())
+    }
+
+    /// The directory.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the newest journal has its name still: cheap enough to be asked behind every commit.
+    /// A newer one may have begun; the engine deletes the older one long after that.
+    pub(super) fn has_journal(&self) -> bool {
+        let newest = self.newest_journal.load(Ordering::Relaxed);
+        [newest, newest + 1].iter().any(|journal| self.path.join(format!("{journal}.jnl")).exists())
+    }
+
+    /// Looks whether all is there, and notes a newer journal: an error says what is not.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let told = |error: io::Error| format!("`{}`: {error}", self.path.display());
+        let inode = fs::metadata(&self.path).map_err(told)?.ino();
+        if inode != self.inode {
+            return Err(format!("`{}` is another directory now", self.path.display()));
+        }
+        // Where the disk is full, it is noted at a later look.
+        let _noted = self.note_journal();
+        let manifest = self.manifest.lock().clone();
+        match missing(&self.path, &manifest).map_err(told)? {
+            None => Ok(()),
+            Some(what) => Err(format!("`{}`: {what} is missing", self.path.display())),
+        }
+    }
+
+    fn note_journal(&self) -> io::Result<()> {
+        let newest = journal::list(&self.path)?.last().map_or(0, |(number, _)| *number);
+        self.newest_journal.fetch_max(newest, Ordering::Relaxed);
+        let mut manifest = self.manifest.lock();
+        if newest > manifest.journal {
+            let fresh = Manifest { journal: newest, ..manifest.clone() };
+            fresh.write(&self.path)?;
+            *manifest = fresh;
+        }
+        Ok(())
+    }
+}
