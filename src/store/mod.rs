@@ -32,8 +32,7 @@ pub use cql::{
     print_schema,
 };
 pub use embedded::{
-    BATCH_BYTES_MAX, BATCH_ROWS, CLOCK_AHEAD_MAX, Embedded, EmbeddedOptions, OpenError, READ_QUEUE,
-    WRITE_QUEUE,
+    BATCH_BYTES_MAX, BATCH_ROWS, Embedded, EmbeddedOptions, OpenError, READ_QUEUE, WRITE_QUEUE,
 };
 pub use error::{AppendError, ReadError, RowError};
 pub use identity::{CursorKey, Identity, StoreId};

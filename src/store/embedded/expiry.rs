@@ -1,11 +1,15 @@
 //! How long a nonce is remembered, and who forgets it.
 //!
+//! Its age is that of its message's id, so it goes by a clock like the one of ids: where the machine
+//! is set forward by days, nothing is forgotten that was sent a moment ago.
+//!
 //! Reads and the ledger take a record older than [`NONCE_KEPT`] for none. Its row is dropped when
 //! the engine next merges the files of `sends`, which it rewrites in the background anyway: the
 //! write thread pays nothing, and no index by time has to be kept in step. Rows are merged as new
 //! ones push them down, so the old ones that remain are bounded by what the engine holds back
 //! between two merges: a share of the live ones, and nothing that grows with time.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use fjall::compaction::filter::{
@@ -22,12 +26,12 @@ pub(super) fn is_kept(id: MessageId, wall: Micros) -> bool {
     wall.since(id.time()) <= NONCE_KEPT
 }
 
-/// Makes a filter for each merge of `sends`.
-pub(super) struct Expiry;
+/// Makes a filter for each merge of `sends`. A panic leaves a clock as it was.
+pub(super) struct Expiry(AssertUnwindSafe<WallClock>);
 
 impl Expiry {
-    pub(super) fn factory() -> Arc<dyn Factory> {
-        Arc::new(Self)
+    pub(super) fn factory(clock: &WallClock) -> Arc<dyn Factory> {
+        Arc::new(Self(AssertUnwindSafe(clock.clone())))
     }
 }
 
@@ -37,7 +41,7 @@ impl Factory for Expiry {
     }
 
     fn make_filter(&self, _: &Context) -> Box<dyn CompactionFilter> {
-        Box::new(Sieve { wall: WallClock::system() })
+        Box::new(Sieve { wall: self.0.now() })
     }
 }
 

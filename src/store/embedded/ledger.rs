@@ -9,7 +9,6 @@ use super::entry::{Entry, Kind, Register};
 use super::tables::{Tables, corrupt, reason};
 use super::writer::{Commit, CommitError};
 use super::{expiry, keys, meta, query, row};
-use crate::clock::WallClock;
 use crate::domain::{
     Conversation, MemberState, Membership, Message, MessageId, Micros, RoomId, UserId,
 };
@@ -70,7 +69,7 @@ impl Ledger {
     }
 
     fn stage(&self, entries: &[Entry], high_water: Micros) -> Result<OwnedWriteBatch, ReadError> {
-        let wall = WallClock::system();
+        let wall = self.tables.clock.now();
         let mut batch = self.tables.batch(ROWS_AN_ENTRY * entries.len() + 1);
         let mut sum = Sum::default();
         for entry in entries {

@@ -81,7 +81,7 @@ use tables::Tables;
 use watch::Watch;
 use writer::{BatchLimit, Writer};
 
-pub use open::{CLOCK_AHEAD_MAX, OpenError};
+pub use open::OpenError;
 pub use options::{BATCH_BYTES_MAX, BATCH_ROWS, EmbeddedOptions, READ_QUEUE, WRITE_QUEUE};
 
 /// The store of one process. Dropping it closes it.

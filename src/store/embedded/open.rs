@@ -1,5 +1,4 @@
-//! The checks between a directory and a store: whose it is, what layout it has, and whether the
-//! clock can be right.
+//! The checks between a directory and a store: whose it is, and what layout it has.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,9 +10,10 @@ use super::tables::{Tables, reason};
 use crate::domain::Micros;
 use crate::store::Identity;
 
-/// How far the stored time may lie ahead of the wall clock: beyond it, one of the two is wrong,
-/// and ids would run ahead for as long.
-pub const CLOCK_AHEAD_MAX: Duration = Duration::from_hours(1);
+/// From how far on it is said that the stored time lies ahead of the wall clock. The machine's was
+/// wrong then or is now: ids go on above the stored ones either way, and all that is measured
+/// against the time of ids goes by them.
+const CLOCK_AHEAD_TOLD: Duration = Duration::from_mins(1);
 
 /// Why a store was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -99,18 +99,6 @@ pub enum OpenError {
         /// What is wrong with it.
         defect: &'static str,
     },
-    /// The newest message or stamp is dated far ahead of the wall clock.
-    #[error(
-        "the store's newest id is of {high_water}, the wall clock says {wall} (seconds since \
-         1970): over {} s ahead; set the clock right",
-        CLOCK_AHEAD_MAX.as_secs()
-    )]
-    Clock {
-        /// The time of the newest id.
-        high_water: Micros,
-        /// The wall clock's time.
-        wall: Micros,
-    },
     /// A thread could not be started.
     #[error("a thread of the store could not be started: {0}")]
     Thread(#[from] io::Error),
@@ -158,7 +146,7 @@ pub(super) fn admit(
     };
     let high_water = meta::high_water(tables).map_err(refused)?;
     same_namespace(&identity, options)?;
-    plausible(high_water, wall)?;
+    tell_if_ahead(high_water, wall);
     // A version that has more tables has made them.
     complete()?;
     Ok((identity, high_water))
@@ -175,9 +163,12 @@ fn same_namespace(identity: &Identity, options: &EmbeddedOptions) -> Result<(), 
     })
 }
 
-fn plausible(high_water: Micros, wall: Micros) -> Result<(), OpenError> {
-    if high_water.since(wall) > CLOCK_AHEAD_MAX {
-        return Err(OpenError::Clock { high_water, wall });
+fn tell_if_ahead(high_water: Micros, wall: Micros) {
+    let ahead = high_water.since(wall);
+    if ahead > CLOCK_AHEAD_TOLD {
+        tracing::warn!(
+            ?ahead, newest_id = %high_water, wall = %wall,
+            "the store's newest id is dated ahead of the machine's clock; ids go on from there"
+        );
     }
-    Ok(())
 }

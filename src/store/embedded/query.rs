@@ -8,7 +8,6 @@ use super::entry::Kind;
 use super::row::{self, Defect};
 use super::tables::{Tables, corrupt};
 use super::{expiry, keys};
-use crate::clock::WallClock;
 use crate::domain::{Conversation, Message, MessageId, UserId};
 use crate::store::{Activity, Day, HistoryRange, NonceRecord, Page, PageLimit, ReadError};
 
@@ -102,7 +101,7 @@ pub(super) fn nonce(
     }
     let key = keys::nonce(sender, nonce);
     let record = register(tables, Kind::Nonce, &key, row::read_nonce)?;
-    Ok(record.filter(|record| expiry::is_kept(record.id, WallClock::system())))
+    Ok(record.filter(|record| expiry::is_kept(record.id, tables.clock.now())))
 }
 
 /// The row of a register.

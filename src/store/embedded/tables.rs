@@ -14,6 +14,8 @@ use super::files::{self, Files};
 use super::open::OpenError;
 use super::row::Defect;
 use super::watch;
+use crate::clock::WallClock;
+use crate::domain::Micros;
 use crate::store::ReadError;
 
 const MIB: u64 = 1024 * 1024;
@@ -60,6 +62,8 @@ pub(super) struct Tables {
     /// Whether the store begins.
     pub(super) is_new: bool,
     pub(super) files: Files,
+    /// What the age of nonces is told by.
+    pub(super) clock: WallClock,
     database: Database,
 }
 
@@ -78,6 +82,8 @@ impl Tables {
     }
 
     fn open_engine(path: &Path, is_new: bool) -> fjall::Result<Self> {
+        let clock = WallClock::starting_at(Micros(0));
+        let of_expiry = clock.clone();
         let database = Database::builder(path)
             .cache_size(CACHE_BYTES)
             .worker_threads(ENGINE_THREADS)
@@ -85,8 +91,8 @@ impl Tables {
             .max_cached_files(Some(OPEN_FILES))
             // A commit waits for the disk, not for the last byte; and bodies are short.
             .journal_compression(CompressionType::None)
-            .with_compaction_filter_factories(Arc::new(|table| {
-                (table == SENDS).then(Expiry::factory)
+            .with_compaction_filter_factories(Arc::new(move |table| {
+                (table == SENDS).then(|| Expiry::factory(&of_expiry))
             }))
             .open()?;
         Ok(Self {
@@ -100,6 +106,7 @@ impl Tables {
             sends: database.keyspace(SENDS, registers)?,
             meta: database.keyspace("meta", registers)?,
             is_new,
+            clock,
             files: Files::of(path)?,
             database,
         })

@@ -91,23 +91,46 @@ fn another_namespace_is_refused_naming_both() {
     drop(open(home.path()));
 }
 
+/// The machine's clock was 2 h, or years, ahead when it ran, and is right now.
 #[tokio::test]
-async fn a_store_over_an_hour_ahead_of_the_clock_is_refused_with_both_times() {
-    let home = TempDir::new().unwrap();
-    let newest = WALL + CLOCK_AHEAD_MAX + Duration::from_micros(1);
-    let store = open(home.path());
-    store.append(suite::direct("alice", "bob", newest)).await.unwrap();
-    store.close().await;
+async fn a_store_ahead_of_the_clock_is_opened_and_its_time_goes_on() {
+    for ahead in [Duration::from_hours(2), Duration::from_hours(10 * 365 * 24)] {
+        let home = TempDir::new().unwrap();
+        let newest = WALL + ahead;
+        let store = open(home.path());
+        let message = suite::direct("alice", "bob", newest);
+        store.append(Arc::clone(&message)).await.unwrap();
+        store.close().await;
+        drop(store);
+        let store = open(home.path());
+        assert_eq!(floor(&store), newest);
+        assert!(store.clocks.wall.now() >= newest, "what is near is told by the time of ids");
+        assert_eq!(times(&*store, &message.conversation).await, [newest]);
+    }
+}
 
-    let error = refusal(home.path(), "main", WALL);
-    assert!(
-        matches!(error, OpenError::Clock { high_water, wall } if (high_water, wall) == (newest, WALL)),
-        "{error:?}"
-    );
-    let text = error.to_string();
-    assert!(text.contains(&newest.to_string()) && text.contains(&WALL.to_string()), "{text}");
-    let an_hour = Embedded::open(&options(home.path()), WALL + Duration::from_micros(1));
-    assert_eq!(floor(&an_hour.unwrap()), newest);
+/// Ids are days behind the machine's clock, which was set right while the node ran.
+#[tokio::test]
+async fn a_nonce_is_remembered_by_the_time_of_ids() {
+    let home = TempDir::new().unwrap();
+    let mut tables = Tables::open(home.path()).unwrap();
+    open::admit(&tables, &options(home.path()), WALL).unwrap();
+    let days = Duration::from_hours(3 * 24);
+    tables.clock = WallClock::starting_at(WallClock::system() + days);
+    let id = MessageId::first_of(tables.clock.now());
+    let tables = Arc::new(tables);
+    let mut ledger = Ledger::new(Arc::clone(&tables), Micros(0));
+    let sender = crate::domain::UserId::parse("alice").unwrap();
+    let note = |ago: Duration| {
+        let record = NonceRecord { id: MessageId::first_of(id.time() - ago), content: 1 };
+        Entry::nonce(&sender, &format!("{}", ago.as_secs()), &record).unwrap()
+    };
+    let (fresh, old) = (Duration::from_hours(1), Duration::from_hours(25));
+    ledger.commit(&[note(fresh), note(old)]).unwrap();
+    let is_known = |ago: Duration| {
+        query::nonce(&tables, &sender, &ago.as_secs().to_string()).unwrap().is_some()
+    };
+    assert_eq!((is_known(fresh), is_known(old)), (true, false));
 }
 
 #[tokio::test]
