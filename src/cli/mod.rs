@@ -1,4 +1,5 @@
-//! The commands. Exit codes: 0 done, 1 failed, 2 the command or the configuration is wrong.
+//! The commands. Exit codes: 0 done, 1 failed, 2 the command or the configuration is wrong, 75 (of
+//! `sysexits.h`: try again) the store failed and can be opened again.
 
 mod bench;
 mod demo;
@@ -18,12 +19,23 @@ pub(crate) enum Failure {
     /// The caller's mistake.
     #[error("{0}")]
     Usage(String),
+    /// What made the store fail is gone, and a process that starts anew can open it.
+    #[error("the store failed and can be opened again: start me once more")]
+    Again,
     /// Everything else.
     #[error("{0}")]
     Failed(String),
 }
 
 impl Failure {
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Failed(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Again => 75,
+        })
+    }
+
     fn failed(error: impl std::fmt::Display) -> Self {
         Self::Failed(error.to_string())
     }
@@ -90,7 +102,7 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("narrowcast: {failure}");
-            ExitCode::from(if matches!(failure, Failure::Usage(_)) { 2 } else { 1 })
+            failure.exit_code()
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Failure, block_on, settings};
 use crate::clock::MachineClock;
-use crate::node::{Node, NodePlan, close_store, open_store, own_bus};
+use crate::node::{Node, NodePlan, close_store, open_store, own_bus, until_worth_a_restart};
 
 /// Runs a node.
 #[derive(Debug, Args)]
@@ -34,15 +34,19 @@ impl Serve {
             let node = Node::start(&plan).map_err(Failure::failed)?;
             let (clients, operator) = (node.clients(), node.operator());
             tracing::info!(node = node.name(), %clients, %operator, "serving");
-            requests.next().await;
-            tracing::info!("stopping");
+            let is_asked = tokio::select! {
+                () = requests.next() => true,
+                () = until_worth_a_restart(&store) => false,
+            };
+            tracing::info!(is_asked, "stopping");
             let until = Instant::now() + drain;
             requests
                 .unless_again(async {
                     node.stop().await;
                     close_store(&store, until).await;
                 })
-                .await
+                .await?;
+            if is_asked { Ok(()) } else { Err(Failure::Again) }
         })
     }
 }

@@ -84,6 +84,17 @@ pub async fn check_schema(config: &Config) -> Result<Vec<String>, BackendError> 
     Ok(crate::store::check_schema(&cql_options(config)).await?)
 }
 
+/// Between two looks whether a store that failed could be opened again.
+const RESTART_POLL: Duration = Duration::from_millis(500);
+
+/// Waits until a store has failed and could be opened again, which only a process that starts anew
+/// does: what failed may hold threads and locks for good.
+pub async fn until_worth_a_restart(store: &Arc<dyn Store>) {
+    while !store.is_worth_a_restart() {
+        tokio::time::sleep(RESTART_POLL).await;
+    }
+}
+
 /// What a store has for its end even if the nodes took all the time there was.
 const CLOSE_MIN: Duration = Duration::from_secs(1);
 

@@ -8,7 +8,7 @@ mod start;
 
 pub use backends::{
     BackendError, apply_schema, check_schema, close_store, connect_options, memory_bus, open_store,
-    own_bus, print_schema, redis_bus,
+    own_bus, print_schema, redis_bus, until_worth_a_restart,
 };
 pub use cluster::{Cluster, ClusterError, ClusterPlan};
 pub use plan::{NodePlan, token_keys};

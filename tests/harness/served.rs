@@ -1,6 +1,7 @@
 //! A node of the `serve` command.
 
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -19,9 +20,18 @@ impl Served {
     pub fn start(config: &Path) -> Self {
         let mut command = Process::narrowcast();
         command.args(["serve", "--config"]).arg(config);
+        Self::by(&mut command)
+    }
+
+    /// Starts a node by a command of whatever kind.
+    pub fn by(command: &mut Command) -> Self {
         command.env("NARROWCAST__TELEMETRY__FORMAT", "json");
         command.env("NARROWCAST__RATES__USERS", "off");
-        let mut process = Process::start(&mut command);
+        Self::of(Process::start(command))
+    }
+
+    /// The node of a process that has started one.
+    pub fn of(mut process: Process) -> Self {
         let (clients, operator) = process.error_line(|line| {
             let line: Value = serde_json::from_str(line).ok()?;
             let fields = (line["fields"]["message"] == "serving").then_some(&line["fields"])?;

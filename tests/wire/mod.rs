@@ -9,6 +9,7 @@ mod deadlines;
 mod direct_policy;
 mod draining;
 mod expected;
+mod full_disk;
 mod handshake;
 pub mod http;
 mod http_bodies;
@@ -30,6 +31,7 @@ mod user_rates;
 mod wide_patterns;
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use crate::harness::{Demo, Operator, Served, eventually};
 
@@ -51,17 +53,22 @@ fn url(demo: &Demo) -> &str {
 /// dropped last.
 async fn serve_with(keys: &[(&str, &str)]) -> (tempfile::TempDir, Served) {
     let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("narrowcast.toml");
+    let path = with_own_ports(directory.path(), &directory.path().join("data"), keys);
+    let served = Served::start(&path);
+    eventually("the node is ready", || served.operator.get("/readyz").0 == 200).await;
+    (directory, served)
+}
+
+/// Writes a configuration with ports of the system's choice: where it is.
+fn with_own_ports(directory: &Path, store: &Path, keys: &[(&str, &str)]) -> PathBuf {
+    let path = directory.join("narrowcast.toml");
     let mut file = std::fs::File::create(&path).expect("a file");
-    let store =
-        toml::Value::from(directory.path().join("data").to_str().expect("UTF-8")).to_string();
+    let store = toml::Value::from(store.to_str().expect("UTF-8")).to_string();
     let any_port = r#""127.0.0.1:0""#;
     let own = [("listen.clients", any_port), ("listen.operator", any_port), ("store.path", &store)];
     let given = own.iter().chain(keys);
     given.for_each(|(key, value)| writeln!(file, "{key} = {value}").expect("it is written"));
-    let served = Served::start(&path);
-    eventually("the node is ready", || served.operator.get("/readyz").0 == 200).await;
-    (directory, served)
+    path
 }
 
 /// How many sessions were closed with a code.
