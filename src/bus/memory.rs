@@ -246,10 +246,6 @@ impl Subscription for MemorySubscription {
         Box::pin(async move { self.leave(channels) })
     }
 
-    fn ping(&self) -> Pending<'_, Result<(), BusError>> {
-        Box::pin(async move { self.connection.alive(|_| ()) })
-    }
-
     fn closed(&self) -> Pending<'_, ()> {
         Box::pin(self.connection.closed.cancelled())
     }
@@ -268,10 +264,6 @@ impl Publisher for Connection {
             self.alive(|_| ())?;
             Ok(batch.iter().map(|publish| Ok(self.shard.publish(publish))).collect())
         })
-    }
-
-    fn ping(&self) -> Pending<'_, Result<(), BusError>> {
-        Box::pin(async move { self.alive(|_| ()) })
     }
 
     fn closed(&self) -> Pending<'_, ()> {

@@ -86,9 +86,6 @@ pub trait Subscription: Send + Sync {
     /// Hears these channels no longer.
     fn unsubscribe<'a>(&'a self, channels: &'a [Channel]) -> Pending<'a, Result<(), BusError>>;
 
-    /// Asks for a sign of life.
-    fn ping(&self) -> Pending<'_, Result<(), BusError>>;
-
     /// Resolves once the connection is gone.
     fn closed(&self) -> Pending<'_, ()>;
 }
@@ -104,9 +101,6 @@ pub trait Publisher: Send + Sync {
         &'a self,
         batch: &'a [Publish],
     ) -> Pending<'a, Result<Vec<Result<u64, BusError>>, BusError>>;
-
-    /// Asks for a sign of life.
-    fn ping(&self) -> Pending<'_, Result<(), BusError>>;
 
     /// Resolves once the connection is gone.
     fn closed(&self) -> Pending<'_, ()>;

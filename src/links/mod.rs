@@ -23,7 +23,9 @@ pub use subscriber::Subscriber;
 pub struct LinkBounds {
     /// How long an answer may take before the connection counts as broken.
     pub reply: Duration,
-    /// How often a subscriber connection is asked for a sign of life.
+    /// How often a connection that is idle is asked for what it is for: a channel is subscribed once
+    /// more, or something is published that nobody hears. A server that does so is up, whatever it
+    /// thinks of its snapshots, its replicas or its memory, by which it may refuse a `PING`.
     pub ping: Duration,
     /// The first wait after a failed attempt; each further one doubles it.
     pub backoff_min: Duration,

@@ -58,6 +58,8 @@ pub struct PublishersPlan<'a> {
     pub metrics: &'a Arc<Metrics>,
     /// The channel that every node hears.
     pub all: Channel,
+    /// The one that nobody hears.
+    pub probe: Channel,
     /// What time it is.
     pub clock: WallClock,
     /// Who may break the links.
@@ -88,6 +90,7 @@ struct Link {
     shard: ShardIndex,
     name: String,
     role: LinkRole,
+    probe: Publish,
     bus: Arc<dyn Bus>,
     health: Arc<Health>,
     fuse: Fuse,
@@ -112,6 +115,7 @@ impl Publishers {
                 shard: ShardIndex(index as u32),
                 name: name.clone(),
                 role: LinkRole::Publisher { worker: plan.worker },
+                probe: Publish { channel: plan.probe.clone(), payload: bytes::Bytes::new() },
                 bus: Arc::clone(plan.bus),
                 health: Arc::clone(plan.health),
                 fuse: plan.breaker.fuse(index),
@@ -301,12 +305,19 @@ impl Link {
                 () = self.fuse.blown() => return BusError::LookAgain,
                 () = shared.filled[self.shard.0 as usize].notified() => {}
                 () = tokio::time::sleep(self.bounds.ping) => {
-                    if let Err(error) = self.bounds.answered(publisher.ping()).await {
+                    if let Err(error) = self.probe(publisher).await {
                         return error;
                     }
                 }
             }
         }
+    }
+
+    /// Publishes what nobody hears.
+    async fn probe(&self, publisher: &dyn Publisher) -> Result<(), BusError> {
+        self.shared.metrics.canaries.inc();
+        let answers = publisher.publish(std::slice::from_ref(&self.probe));
+        self.bounds.answered(answers).await?.into_iter().try_for_each(|answer| answer.map(drop))
     }
 
     fn take_batch(&self) -> Option<Vec<Publish>> {

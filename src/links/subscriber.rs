@@ -114,7 +114,8 @@ impl Subscriber {
                 () = tokio::time::sleep_until(next_ping) => {
                     next_ping = Instant::now() + self.bounds.ping;
                     self.interest.expire(self.shard);
-                    if let Err(error) = self.bounds.answered(subscription.ping()).await {
+                    let answer = subscription.subscribe(&self.always);
+                    if let Err(error) = self.bounds.answered(answer).await {
                         return error;
                     }
                 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::plan::layouts;
-use crate::bus::{Bus, MemoryBus, RedisBus, RedisShard};
+use crate::bus::{Bus, MemoryBus, RedisBus, RedisShard, StoreTag};
 use crate::clock::WallClock;
 use crate::config::{BusConfig, Config, StoreBackend};
 use crate::layout::Layouts;
@@ -125,11 +125,11 @@ pub fn redis_bus(config: &Config) -> Arc<dyn Bus> {
 }
 
 /// What the calls of a node's users are held to: where there are shards, by a count on them.
-pub(super) fn limits(config: &Config, layouts: &Arc<Layouts>) -> LimitsPlan {
+pub(super) fn limits(config: &Config, layouts: &Arc<Layouts>, store: StoreTag) -> LimitsPlan {
     let has_redis = !config.published().shards.is_empty();
     let shared = has_redis.then(|| RedisLimiterPlan {
         layouts: Arc::clone(layouts),
-        keys: Keys::new(&config.namespace),
+        keys: Keys::new(&config.namespace, store.0),
         urls: layouts.shards().iter().map(|name| url(config, name)).collect(),
         connect: connect_options(&config.bus),
         answer: config.rates.answer,

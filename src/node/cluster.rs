@@ -104,6 +104,14 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
+/// What keeps a node from being ready. One that takes sessions and has all of its links is, whatever
+/// others do on its shards.
+fn reasons_against(node: &Node) -> Vec<String> {
+    let (verdict, reasons) = node.readiness().verdict();
+    let [_up, down, starting] = node.readiness().links_by_state();
+    if verdict.takes_sessions() && down + starting == 0 { Vec::new() } else { reasons }
+}
+
 impl Cluster {
     /// Starts the nodes on the store of the first one's configuration, an embedded one in
     /// `directory`; their links come up afterwards.
@@ -144,10 +152,9 @@ impl Cluster {
         }
     }
 
-    /// What speaks against the nodes, each reason once.
+    /// What keeps the nodes from being ready, each reason once.
     fn reasons(&self) -> Vec<String> {
-        let mut reasons: Vec<String> =
-            self.nodes.iter().flat_map(|node| node.readiness().verdict().1).collect();
+        let mut reasons: Vec<String> = self.nodes.iter().flat_map(reasons_against).collect();
         let known = |node: &&Node| node.live_nodes() as usize == self.nodes.len();
         let alone = self.nodes.iter().filter(|node| !known(node));
         reasons.extend(alone.map(|node| format!("{} does not know all others yet", node.name())));

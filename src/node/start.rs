@@ -368,7 +368,7 @@ impl Parts {
                 listener: listener.try_clone()?,
                 readiness: Arc::clone(&self.readiness),
                 places: places.clone(),
-                limits: limits(config, &self.services.layouts),
+                limits: limits(config, &self.services.layouts, self.services.store_tag),
                 port_bounds: ClientPortBounds {
                     origins: config.listen.origins.clone(),
                     header: config.timeouts.header,

@@ -68,6 +68,11 @@ impl Channels {
         Channel(format!("nc:{}:tap", self.namespace).into())
     }
 
+    /// One that nobody hears: what is published there shows that the server takes publishes.
+    pub fn probe(&self) -> Channel {
+        Channel(format!("nc:{}:probe", self.namespace).into())
+    }
+
     /// A node's own.
     pub fn node(&self, node: &str) -> Channel {
         Channel(format!("nc:{}:n:{node}", self.namespace).into())
@@ -89,6 +94,7 @@ mod tests {
         assert_eq!(bucket("topic.scores").as_str(), "nc:main:t1048576:{630}:497270");
         assert_eq!(channels.all().as_str(), "nc:main:all");
         assert_eq!(channels.tap().as_str(), "nc:main:tap");
+        assert_eq!(channels.probe().as_str(), "nc:main:probe");
         assert_eq!(channels.node("n4").as_str(), "nc:main:n:n4");
     }
 }

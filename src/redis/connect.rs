@@ -6,15 +6,23 @@ use ::redis::aio::MultiplexedConnection;
 use ::redis::io::tcp::TcpSettings;
 use ::redis::io::tcp::socket2::TcpKeepalive;
 use ::redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, PushInfo,
-    PushKind, RedisError,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo,
+    ProtocolVersion, PushInfo, PushKind, RedisError,
 };
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::server::{MAJOR_MIN, ServerInfo};
 
 /// Commands that may wait inside the client for the socket: batches are few and large.
 const PIPELINE_BUFFER: usize = 64;
+
+/// How long a server that takes no more clients has to say so.
+const SAID_WITHIN: Duration = Duration::from_millis(200);
+
+/// Bytes of that, at most.
+const SAID_BYTES_MAX: usize = 256;
 
 /// The bounds of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -93,13 +101,30 @@ pub async fn connect(
         let server = ServerInfo::read(&mut commands).await?;
         Ok::<_, ConnectError>(Connection { commands, server, closed })
     };
-    let connection = tokio::time::timeout(options.connect, attempt)
-        .await
-        .map_err(|_elapsed| ConnectError::Timeout(options.connect))??;
+    let connection = match tokio::time::timeout(options.connect, attempt).await {
+        Err(_elapsed) => return Err(ConnectError::Timeout(options.connect)),
+        Ok(Err(error)) => return Err(said_at_once(&client).await.unwrap_or(error)),
+        Ok(Ok(connection)) => connection,
+    };
     if connection.server.is_too_old() {
         return Err(ConnectError::TooOld { found: connection.server.version });
     }
     Ok(connection)
+}
+
+/// What a server says to whoever connects, before it is asked anything: that it has clients enough.
+/// It closes the connection behind that, by which the client knows only of a broken pipe.
+async fn said_at_once(client: &Client) -> Option<ConnectError> {
+    let ConnectionAddr::Tcp(host, port) = client.get_connection_info().addr() else { return None };
+    let listen = async {
+        let mut stream = TcpStream::connect((host.as_str(), *port)).await.ok()?;
+        let mut line = vec![0; SAID_BYTES_MAX];
+        let read = stream.read(&mut line).await.ok()?;
+        let line = String::from_utf8_lossy(&line[..read]);
+        let said = line.lines().next()?.strip_prefix('-')?.to_owned();
+        Some(ConnectError::Refused(format!("the server says: {said}")))
+    };
+    tokio::time::timeout(SAID_WITHIN, listen).await.ok().flatten()
 }
 
 /// The address with the socket's options: the crate leaves them all off.

@@ -11,19 +11,22 @@ use crate::layout::Layouts;
 #[derive(Debug, Clone)]
 pub struct Keys {
     namespace: Arc<str>,
+    store: u64,
 }
 
 impl Keys {
-    /// The keys of `namespace`, which the configuration checked.
-    pub fn new(namespace: &str) -> Self {
-        Self { namespace: namespace.into() }
+    /// The keys of `namespace`, which the configuration checked, and of a store: two deployments that
+    /// have one namespace by mistake share no limits.
+    pub fn new(namespace: &str, store: u64) -> Self {
+        Self { namespace: namespace.into(), store }
     }
 
-    /// What a user used up of a limit: `nc:<namespace>:l:{<bucket mod 1024>}:<policy>:<user>`, the
+    /// What a user used up of a limit:
+    /// `nc:<namespace>:l:<store>:{<bucket mod 1024>}:<policy>:<user>`, the store's id in hex, the
     /// bucket being the user's own in the published layout. The name of a policy has no colon.
     pub fn limit(&self, layouts: &Layouts, policy: &str, user: &UserId) -> String {
         let tag = layouts.route(&Key::user(user)).bucket.index % TAGS;
-        format!("nc:{}:l:{{{tag}}}:{policy}:{user}", self.namespace)
+        format!("nc:{}:l:{:016x}:{{{tag}}}:{policy}:{user}", self.namespace, self.store)
     }
 }
 
@@ -37,7 +40,7 @@ mod tests {
         let buckets = Buckets::all(BucketCount::new(1 << 20).unwrap());
         let layouts = Layouts::from(Layout::new(buckets, vec!["r1".to_owned()]));
         let user = UserId::parse("alice").unwrap();
-        let key = Keys::new("main").limit(&layouts, "sends", &user);
-        assert_eq!(key, "nc:main:l:{202}:sends:alice");
+        let key = Keys::new("main", 0xab).limit(&layouts, "sends", &user);
+        assert_eq!(key, "nc:main:l:00000000000000ab:{202}:sends:alice");
     }
 }

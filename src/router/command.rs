@@ -10,6 +10,9 @@ use crate::bus::{Envelope, Kind, Publish};
 use crate::delivery::{Command, Report};
 use crate::layout::ShardIndex;
 
+/// Rounds of canaries from one notice to the next: they are about 2 s apart.
+const PRESENCE_EVERY: u64 = 2;
+
 impl Router {
     /// Does what a command says.
     pub fn command(self: &Rc<Self>, command: Command) {
@@ -38,7 +41,18 @@ impl Router {
         }
     }
 
+    /// A canary on each shard; and with every other number, on one shard after the other, a notice to
+    /// all, which says no more than which store it is of: two deployments that have one namespace
+    /// by mistake hear of each other, however little is sent.
     fn send_canaries(&self, number: u64) {
+        let shards = self.services.layouts.shards().len() as u32;
+        if number.is_multiple_of(PRESENCE_EVERY) {
+            let notice = Envelope::notice(self.services.boot, self.services.store_tag, "");
+            let shard = (number / PRESENCE_EVERY) % u64::from(shards);
+            self.services.metrics.canaries.inc();
+            let payload = notice.encode_for(&[]);
+            self.publishers.publish_to_all(ShardIndex(shard as u32), payload, None);
+        }
         let canary = Envelope {
             kind: Kind::Canary,
             tap_copy: false,
@@ -51,7 +65,7 @@ impl Router {
         };
         let payload = canary.encode_for(&[]);
         let channel = self.services.channels.node(&self.services.node);
-        for shard in 0..self.services.layouts.shards().len() as u32 {
+        for shard in 0..shards {
             let publish = Publish { channel: channel.clone(), payload: payload.clone() };
             self.services.metrics.canaries.inc();
             self.publishers.publish_here(ShardIndex(shard), publish);

@@ -44,6 +44,10 @@ pub use standing::{Standing, Trouble};
 /// Between two looks at the time.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How long it is told that another store's nodes publish here, behind the last push of theirs:
+/// each of them publishes something every few seconds.
+const FOREIGN_FOR: Duration = Duration::from_mins(1);
+
 /// How long a subscriber connection is gone until the node counts as cut off, if others are not.
 const LOST_FOR: Duration = Duration::from_secs(5);
 
@@ -99,6 +103,8 @@ pub struct Steward {
     time: Timekeeper,
     /// Since when each subscriber connection is gone.
     lost: Vec<Option<Moment>>,
+    /// Pushes of another store that were counted, and when there was the last one.
+    foreign: (u64, Option<Moment>),
     round: Option<(Round, u64)>,
     parts: (mpsc::Sender<RoundPart>, mpsc::Receiver<RoundPart>),
 }
@@ -115,7 +121,8 @@ impl Steward {
         let parts = mpsc::channel(plan.inboxes.count());
         let lost = vec![None; plan.shards.len()];
         watch.clock_is_known(plan.clock.is_known());
-        Self { plan, watch, rows, reads, time, lost, round: None, parts }
+        let foreign = (0, None);
+        Self { plan, watch, rows, reads, time, lost, foreign, round: None, parts }
     }
 
     /// Runs until `end` resolves, then writes the last row. From `stop` on the node says that it is
@@ -169,7 +176,10 @@ impl Steward {
             self.watch.read_begins(begun);
         }
         let now = self.plan.clock.moment();
-        self.plan.standing.keep(self.troubles(now));
+        self.look_for_foreigners(now);
+        let troubles = self.troubles(now);
+        let moves = troubles.iter().all(|trouble| *trouble == Trouble::Foreign);
+        self.plan.standing.keep(troubles);
         while let Some(order) = self.watch.poll(now) {
             self.carry_out(order);
         }
@@ -178,15 +188,28 @@ impl Steward {
             tracing::warn!(cause = what.name(), "the watermark is frozen");
         }
         self.plan.metrics.watermark.set(self.watch.watermark().0 as i64);
-        self.plan.metrics.frozen.set(self.plan.view.look().frozen.into());
+        let moves = moves && self.plan.clock.is_known() && !self.plan.view.look().frozen;
+        self.plan.metrics.frozen.set((!moves).into());
     }
 
-    /// What the node has with the store.
+    /// Notes whether another store's pushes came since the last look.
+    fn look_for_foreigners(&mut self, now: Moment) {
+        let count = self.plan.metrics.foreign_pushes.get();
+        if count > self.foreign.0 {
+            self.foreign = (count, Some(now));
+        }
+    }
+
+    /// What the node has with the store, and with those of another.
     fn troubles(&self, now: Moment) -> Vec<Trouble> {
         let no_lease = self.reads.is_serving() && self.plan.view.lease().is_none();
         let troubles = [
             self.reads.are_late(now).then_some(Trouble::Unread),
             no_lease.then_some(Trouble::NoLease),
+            self.foreign
+                .1
+                .filter(|last| now.since(*last) < FOREIGN_FOR)
+                .map(|_last| Trouble::Foreign),
         ];
         troubles.into_iter().flatten().collect()
     }

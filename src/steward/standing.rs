@@ -43,6 +43,8 @@ pub enum Trouble {
         /// The other node.
         node: String,
     },
+    /// Nodes of another store publish in its namespace on its shards.
+    Foreign,
     /// No row of its own is acknowledged any more, or none is yet: it has no lease, and sends are
     /// refused.
     NoLease,
@@ -73,6 +75,10 @@ impl fmt::Display for Trouble {
             Self::Unread => {
                 write!(f, "store: the roster was not read for over {} s", UNREAD.as_secs())
             }
+            Self::Foreign => f.write_str(
+                "namespace: nodes of another store publish under the same name on a shard of this \
+                 node; nothing of theirs is taken, but give one of the two another `namespace`",
+            ),
             Self::NoLease => f.write_str(
                 "store: no row of this node is acknowledged, so it has no lease: sends are refused",
             ),

@@ -125,7 +125,7 @@ pub struct Metrics {
     pub watermark: Gauge,
     /// How far the watermark is behind the clock, in seconds; NaN before the first.
     pub watermark_lag: Gauge<f64, std::sync::atomic::AtomicU64>,
-    /// Whether the watermark is frozen.
+    /// Whether the watermark stands still.
     pub frozen: Gauge,
     /// What is known of the time.
     pub clock: ClockFigures,
@@ -220,7 +220,7 @@ impl Metrics {
             rows_written: counter("roster_rows_written", "Rows of the roster that were written"),
             rows_failed: counter("roster_rows_failed", "Rows not acknowledged in time"),
             roster_reads: counter("roster_reads", "Reads of the roster"),
-            canaries: counter("canaries", "Canaries sent"),
+            canaries: counter("canaries", "Publishes that only show whether a link works"),
             proof_reads: counter("proof_reads", "Reads of resumes, rounds and audits"),
             caught_up: counter("caught_up", "Messages handed over by resumes"),
             audit_found: counter("audit_found", "Messages below the watermark, not handed over"),
@@ -236,7 +236,11 @@ impl Metrics {
             breaks,
             rounds,
             watermark: gauge(&mut registry, "watermark_micros", "The watermark, in microseconds"),
-            frozen: gauge(&mut registry, "watermark_frozen", "Whether the watermark is frozen"),
+            frozen: gauge(
+                &mut registry,
+                "watermark_frozen",
+                "Whether the watermark stands still: a link broke, the roster is not read, or the time is not known",
+            ),
             clock: ClockFigures::register(&mut registry),
             sessions: gauge(&mut registry, "sessions", "Sessions after their hello"),
             connections: gauge(&mut registry, "connections", "Open connections of clients"),

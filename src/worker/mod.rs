@@ -144,6 +144,7 @@ impl Worker {
             health: &self.health,
             metrics: &self.services.metrics,
             all: self.services.channels.all(),
+            probe: self.services.channels.probe(),
             clock: self.services.wall.clone(),
             breaker: &self.breaker,
             bounds: self.link_bounds,

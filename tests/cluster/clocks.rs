@@ -23,6 +23,7 @@ use crate::harness::{Operator, eventually, token};
 use crate::wire::tokens::{claims, now, sign};
 
 const KNOWN: &str = "narrowcast_clock_known";
+const FROZEN: &str = "narrowcast_watermark_frozen";
 const WATERMARK: &str = "narrowcast_watermark_micros";
 const READS: &str = "narrowcast_roster_reads_total";
 
@@ -137,11 +138,13 @@ async fn a_node_whose_clock_is_off_takes_no_sends_and_moves_no_cursor_until_it_i
     let watermark = operator.metric(WATERMARK);
     scene.some_reads(0).await;
     assert_eq!(operator.metric(WATERMARK), watermark, "no cursor moves");
+    assert_eq!(operator.metric(FROZEN), 1, "and it says so");
 
     scene.skew(0, 0).await;
     scene.until_ready().await;
     send(&mut alice, "bob", json!("after")).await;
     eventually("cursors move again", || operator.metric(WATERMARK) > watermark).await;
+    assert_eq!(operator.metric(FROZEN), 0);
     assert_eq!(operator.metric("narrowcast_fences_total"), 1, "a fresh incarnation");
     scene.strike().await;
 }

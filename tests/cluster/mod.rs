@@ -10,6 +10,7 @@ mod lies;
 mod memory;
 mod nonces;
 mod overheard;
+mod redis_health;
 mod refusals;
 mod removed;
 pub mod resume;

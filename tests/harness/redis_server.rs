@@ -6,13 +6,13 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use super::Process;
+use super::{Process, Resp};
 
 pub struct RedisServer {
     process: Process,
     port: u16,
     arguments: Vec<String>,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl RedisServer {
@@ -23,7 +23,7 @@ impl RedisServer {
         arguments.extend(["--dir".into(), directory.path().display().to_string()]);
         let port = free_port();
         let process = launch(port, &arguments);
-        Self { process, port, arguments, _directory: directory }
+        Self { process, port, arguments, directory }
     }
 
     pub fn url(&self) -> String {
@@ -36,6 +36,19 @@ impl RedisServer {
 
     pub fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// Makes its snapshots fail, by which it refuses writes and `PING`.
+    pub fn fail_snapshots(&self) {
+        std::fs::remove_dir_all(self.directory.path()).expect("it is there");
+        let mut resp = Resp::connect(self.port);
+        resp.ask(&["CONFIG", "SET", "save", "3600 1"]);
+        resp.ask(&["BGSAVE"]);
+        let until = Instant::now() + Duration::from_secs(10);
+        while resp.try_ask(&["PING"]).is_ok() {
+            assert!(Instant::now() < until, "the snapshot does not fail");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Kills it without a goodbye.

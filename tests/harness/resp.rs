@@ -23,13 +23,22 @@ impl Resp {
 
     /// Sends a command and waits for its answer; panics at an error.
     pub fn ask(&mut self, command: &[&str]) -> Reply {
+        self.try_ask(command).unwrap_or_else(|error| panic!("redis-server: {error}"))
+    }
+
+    /// Sends a command and waits for its answer, or for what the server has against it.
+    pub fn try_ask(&mut self, command: &[&str]) -> Result<Reply, String> {
         let mut request = vec![format!("*{}", command.len())];
         for part in command {
             request.extend([format!("${}", part.len()), (*part).to_owned()]);
         }
         let request = request.join("\r\n") + "\r\n";
         self.stream.get_mut().write_all(request.as_bytes()).expect("it reads");
-        self.reply()
+        let line = self.line();
+        match line.strip_prefix('-') {
+            Some(error) => Err(error.to_owned()),
+            None => Ok(self.reply(&line)),
+        }
     }
 
     /// The subscribers of a sharded channel.
@@ -53,8 +62,7 @@ impl Resp {
         })
     }
 
-    fn reply(&mut self) -> Reply {
-        let line = self.line();
+    fn reply(&mut self, line: &str) -> Reply {
         let (kind, rest) = line.split_at(1);
         match kind {
             "+" => Reply::Text(rest.to_owned()),
@@ -62,7 +70,11 @@ impl Resp {
             "$" => Reply::Text(self.bulk(rest.parse().expect("a length"))),
             "*" => {
                 let count: usize = rest.parse().expect("a length");
-                Reply::List((0..count).map(|_| self.reply()).collect())
+                let part = |_| {
+                    let line = self.line();
+                    self.reply(&line)
+                };
+                Reply::List((0..count).map(part).collect())
             }
             _ => panic!("redis-server: {line}"),
         }

@@ -56,14 +56,6 @@ impl Publisher for RedisPublisher {
         Box::pin(self.send(batch))
     }
 
-    fn ping(&self) -> Pending<'_, Result<(), BusError>> {
-        Box::pin(async {
-            let mut connection = self.connection.commands.clone();
-            cmd("PING").query_async::<Value>(&mut connection).await?;
-            Ok(())
-        })
-    }
-
     fn closed(&self) -> Pending<'_, ()> {
         Box::pin(self.connection.closed.cancelled())
     }

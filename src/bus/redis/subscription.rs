@@ -88,10 +88,6 @@ impl Subscription for RedisSubscription {
         Box::pin(self.command("SUNSUBSCRIBE", channels))
     }
 
-    fn ping(&self) -> Pending<'_, Result<(), BusError>> {
-        Box::pin(self.command("PING", &[]))
-    }
-
     fn closed(&self) -> Pending<'_, ()> {
         Box::pin(self.connection.closed.cancelled())
     }

@@ -77,7 +77,8 @@ async fn a_refusal_is_told_with_its_reason() {
         matches!(&refused, Err(BusError::Refused(why)) if why.contains("no permissions")),
         "{refused:?}"
     );
-    listener.subscription.ping().await.expect("the connection is as it was");
+    let answer = listener.subscription.unsubscribe(&channels).await;
+    answer.expect("the connection is as it was");
 }
 
 #[tokio::test]

@@ -45,7 +45,7 @@ impl SharedRedis {
 }
 
 /// Alice's, under [`SENDS`].
-const KEY: &str = "nc:suite:l:{202}:sends:alice";
+const KEY: &str = "nc:suite:l:0000000000000007:{202}:sends:alice";
 
 const SENDS: Policy = policy("sends", 5, 2);
 
@@ -54,7 +54,7 @@ pub(super) fn limiter(url: &str, answer: Duration, waiting: usize) -> Arc<dyn Li
     let layouts = Layouts::from(Layout::new(buckets, vec!["r1".to_owned()]));
     let plan = RedisLimiterPlan {
         layouts: Arc::new(layouts),
-        keys: Keys::new("suite"),
+        keys: Keys::new("suite", 7),
         urls: vec![url.to_owned()],
         connect: ConnectOptions { connect: SHORT, keepalive: PATIENCE, user_timeout: PATIENCE },
         answer,
@@ -140,7 +140,10 @@ async fn a_key_of_another_type_is_an_error_of_its_call_alone() {
         assert!(why.contains("WRONGTYPE"), "{why}");
     }
     assert_eq!(bob, Ok(Verdict::Allowed { remaining: 4 }));
-    assert_eq!(shared.0.ask("EXISTS nc:suite:l:{202}:events:alice").lines().next(), Some(":0"));
+    assert_eq!(
+        shared.0.ask("EXISTS nc:suite:l:0000000000000007:{202}:events:alice").lines().next(),
+        Some(":0")
+    );
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ fn publishers(clock: &WallClock) -> Publishers {
         health: &Arc::new(Health::new(&shards, 1)),
         metrics: &Arc::default(),
         all: Channels::new("main").all(),
+        probe: Channels::new("main").probe(),
         clock: clock.clone(),
         breaker: &Breaker::new(1),
         bounds: LinkBounds {
