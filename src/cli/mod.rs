@@ -2,15 +2,19 @@
 
 mod bench;
 mod demo;
+mod output;
 mod schema;
 mod serve;
 mod settings;
+mod signals;
 mod talk;
 mod token;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::telemetry::{flush_errors, report_panics, say_error};
 
 /// What ends a command early.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +25,9 @@ pub(crate) enum Failure {
     /// Everything else.
     #[error("{0}")]
     Failed(String),
+    /// Whoever read what a command prints has enough: nothing to complain of.
+    #[error("nobody reads standard output any more")]
+    Unread,
 }
 
 impl Failure {
@@ -70,9 +77,10 @@ enum Command {
 /// Runs the command of the process's arguments.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
+    report_panics();
     // A soft limit of 1,024 descriptors would end a node at its thousandth session.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
-        eprintln!("narrowcast: cannot raise the limit of open files: {error}");
+        say_error(format_args!("narrowcast: cannot raise the limit of open files: {error}"));
     }
     let result = match arguments.command {
         Command::Serve(serve) => serve.run(),
@@ -86,12 +94,19 @@ pub fn run() -> ExitCode {
         Command::Schema(schema) => schema.run(),
         Command::Bench(bench) => bench.run(),
     };
+    let code = exit_code(&result);
+    if let Err(failure @ (Failure::Usage(_) | Failure::Failed(_))) = result {
+        say_error(format_args!("narrowcast: {failure}"));
+    }
+    flush_errors();
+    code
+}
+
+fn exit_code(result: &Result<(), Failure>) -> ExitCode {
     match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("narrowcast: {failure}");
-            ExitCode::from(if matches!(failure, Failure::Usage(_)) { 2 } else { 1 })
-        }
+        Ok(()) | Err(Failure::Unread) => ExitCode::SUCCESS,
+        Err(Failure::Failed(_)) => ExitCode::FAILURE,
+        Err(Failure::Usage(_)) => ExitCode::from(2),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Failure;
+use super::output::{print_line, print_text};
 use crate::config::{Config, LogFormat};
 use crate::telemetry;
 
@@ -42,8 +43,7 @@ impl CheckConfig {
     pub(super) fn run(self) -> Result<(), Failure> {
         let config = load(self.config.as_deref())?;
         config.check_serve().map_err(Failure::usage)?;
-        println!("the configuration is fine");
-        Ok(())
+        print_line("the configuration is fine")
     }
 }
 
@@ -57,7 +57,6 @@ pub(super) struct PrintConfig {
 
 impl PrintConfig {
     pub(super) fn run(self) -> Result<(), Failure> {
-        print!("{}", load(self.config.as_deref())?.print());
-        Ok(())
+        print_text(&load(self.config.as_deref())?.print())
     }
 }
