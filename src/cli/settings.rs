@@ -16,10 +16,7 @@ pub(super) fn load(path: Option<&Path>) -> Result<Config, Failure> {
         std::fs::read_to_string(path).map_err(why)
     };
     let text = path.map(read).transpose()?;
-    // Variables that are not UTF-8 cannot be keys of the configuration.
-    let environment = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Config::load(text.as_deref(), environment).map_err(Failure::usage)
+    Config::load(text.as_deref(), std::env::vars_os()).map_err(Failure::usage)
 }
 
 /// Begins the log as the configuration says.
