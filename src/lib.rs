@@ -46,6 +46,12 @@
 //! roster, canaries -> steward -> the watermark, behind what waits for each worker -> cursors
 //! ```
 
+#![deny(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "both panic without a reader: commands print by `cli`, the rest logs"
+)]
+
 pub mod auth;
 pub mod bench;
 pub mod bus;

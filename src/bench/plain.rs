@@ -2,6 +2,7 @@
 //! else. No tokens, no subjects, no buckets, no bus: a table of topics in one event loop.
 
 use std::cell::RefCell;
+use std::io::Write;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -101,7 +102,7 @@ pub fn plain_loop() -> Result<(), BenchError> {
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("ws://{}/", listener.local_addr()?);
-        println!("{}", json!({"nodes": [{"url": url}]}));
+        writeln!(std::io::stdout(), "{}", json!({"nodes": [{"url": url}]}))?;
         let topics = Topics::default();
         loop {
             let (stream, _) = listener.accept().await?;

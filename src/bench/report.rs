@@ -1,5 +1,7 @@
 //! Results as a table for people, or one JSON object a row.
 
+use std::io::{self, Write};
+
 use serde::Serialize;
 
 /// A row of results.
@@ -20,24 +22,25 @@ pub struct Table {
 
 impl Table {
     /// Begins a table; as JSON, without anything but rows.
-    pub fn begin<R: TableRow>(json: bool) -> Self {
+    pub fn begin<R: TableRow>(json: bool) -> io::Result<Self> {
         const NARROWEST: usize = 10;
         let widths = R::HEADERS.iter().map(|header| header.len().max(NARROWEST)).collect();
         let table = Self { json, widths };
         if !json {
-            println!("{}", table.line(R::HEADERS.iter().map(ToString::to_string)));
+            let headers = table.line(R::HEADERS.iter().map(ToString::to_string));
+            writeln!(io::stdout(), "{headers}")?;
         }
-        table
+        Ok(table)
     }
 
     /// Prints a row.
-    pub fn row<R: TableRow>(&self, row: &R) {
-        if self.json {
-            let text = serde_json::to_string(row).expect("rows are numbers and names");
-            println!("{text}");
+    pub fn row<R: TableRow>(&self, row: &R) -> io::Result<()> {
+        let line = if self.json {
+            serde_json::to_string(row).expect("rows are numbers and names")
         } else {
-            println!("{}", self.line(row.cells()));
-        }
+            self.line(row.cells())
+        };
+        writeln!(io::stdout(), "{line}")
     }
 
     fn line(&self, cells: impl IntoIterator<Item = String>) -> String {

@@ -1,9 +1,12 @@
 //! `bench`: the load generator's commands.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::output::output_failure;
+use super::signals::StopRequests;
 use super::{Failure, settings};
 use crate::bench::{
     Crowd, CrowdRow, Fanout, FanoutRow, Heal, HealRow, Idle, IdleRow, Large, Payload, Relay,
@@ -91,15 +94,28 @@ impl Bench {
             .enable_all()
             .build()
             .map_err(Failure::failed)?;
-        match self {
-            Self::Fanout(fanout) => runtime.block_on(fanout.run()),
-            Self::Rooms(rooms) => runtime.block_on(rooms.run()),
-            Self::Relay(relay) => runtime.block_on(relay.run()),
-            Self::Crowd(crowd) => runtime.block_on(crowd.run()),
-            Self::Idle(idle) => runtime.block_on(idle.run()),
-            Self::Heal(heal) => runtime.block_on(heal.run()),
-            Self::PlainLoop => plain_loop().map_err(Failure::failed),
-        }
+        let measurement: Pin<Box<dyn Future<Output = Result<(), Failure>>>> = match self {
+            Self::Fanout(fanout) => Box::pin(fanout.run()),
+            Self::Rooms(rooms) => Box::pin(rooms.run()),
+            Self::Relay(relay) => Box::pin(relay.run()),
+            Self::Crowd(crowd) => Box::pin(crowd.run()),
+            Self::Idle(idle) => Box::pin(idle.run()),
+            Self::Heal(heal) => Box::pin(heal.run()),
+            // It has a runtime of its own, and leaves nothing behind.
+            Self::PlainLoop => return plain_loop().map_err(Failure::failed),
+        };
+        runtime.block_on(unless_stopped(measurement))
+    }
+}
+
+/// A signal ends a measurement as an error does: its servers and directories go with it.
+async fn unless_stopped(
+    measurement: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let mut requests = StopRequests::of_terminal()?;
+    tokio::select! {
+        measured = measurement => measured,
+        () = requests.next() => Err(Failure::Failed("ended by a signal".into())),
     }
 }
 
@@ -134,9 +150,11 @@ impl FanoutArguments {
             events: self.events,
             seed: self.seed,
         });
-        let table = Table::begin::<FanoutRow>(self.json);
+        let table = Table::begin::<FanoutRow>(self.json).map_err(output_failure)?;
         for buckets in self.buckets {
-            table.row(&fanout.run(buckets).await.map_err(Failure::failed)?);
+            table
+                .row(&fanout.run(buckets).await.map_err(Failure::failed)?)
+                .map_err(output_failure)?;
         }
         Ok(())
     }
@@ -181,9 +199,11 @@ impl RoomsArguments {
     async fn run(self) -> Result<(), Failure> {
         let Self { nodes, redis, buckets, users, devices, rooms, messages, seed, .. } = self;
         let bench = Rooms { nodes, redis, buckets, users, devices, rooms, messages, seed };
-        let table = Table::begin::<RoomsRow>(self.json);
+        let table = Table::begin::<RoomsRow>(self.json).map_err(output_failure)?;
         for members in self.members {
-            table.row(&bench.run(members).await.map_err(Failure::failed)?);
+            table
+                .row(&bench.run(members).await.map_err(Failure::failed)?)
+                .map_err(output_failure)?;
         }
         Ok(())
     }
@@ -226,14 +246,14 @@ pub(super) struct RelayArguments {
 
 impl RelayArguments {
     async fn run(self) -> Result<(), Failure> {
-        let table = Table::begin::<RelayRow>(self.json);
+        let table = Table::begin::<RelayRow>(self.json).map_err(output_failure)?;
         for _ in 0..self.rounds {
             for &nodes in &self.nodes {
                 let redis = if nodes == 0 { Vec::new() } else { self.redis.clone() };
                 let Self { users, events, rate, seed, messages, limits, .. } = self;
                 let payload = if messages { Payload::Message } else { Payload::Event };
                 let relay = Relay { nodes, redis, users, payload, events, limits, rate, seed };
-                table.row(&relay.run().await.map_err(Failure::failed)?);
+                table.row(&relay.run().await.map_err(Failure::failed)?).map_err(output_failure)?;
             }
         }
         Ok(())
@@ -256,9 +276,9 @@ pub(super) struct HealArguments {
 
 impl HealArguments {
     async fn run(self) -> Result<(), Failure> {
-        let table = Table::begin::<HealRow>(self.json);
+        let table = Table::begin::<HealRow>(self.json).map_err(output_failure)?;
         let heal = Heal { sessions: self.sessions, redis: self.redis };
-        table.row(&heal.run().await.map_err(Failure::failed)?);
+        table.row(&heal.run().await.map_err(Failure::failed)?).map_err(output_failure)?;
         Ok(())
     }
 }
@@ -291,9 +311,9 @@ impl CrowdArguments {
             per_s: self.per_s,
             workers: self.workers,
         };
-        let table = Table::begin::<CrowdRow>(self.json);
+        let table = Table::begin::<CrowdRow>(self.json).map_err(output_failure)?;
         for row in crowd.run().await.map_err(Failure::failed)? {
-            table.row(&row);
+            table.row(&row).map_err(output_failure)?;
         }
         Ok(())
     }
@@ -316,12 +336,14 @@ pub(super) struct IdleArguments {
 impl IdleArguments {
     async fn run(self) -> Result<(), Failure> {
         let idle = Idle { sessions: self.sessions as usize, workers: self.workers };
-        let table = Table::begin::<IdleRow>(self.json);
+        let table = Table::begin::<IdleRow>(self.json).map_err(output_failure)?;
         for row in idle.refused().await.map_err(Failure::failed)? {
-            table.row(&row);
+            table.row(&row).map_err(output_failure)?;
         }
         for kind in [Large::Event, Large::Message] {
-            table.row(&idle.delivered(kind).await.map_err(Failure::failed)?);
+            table
+                .row(&idle.delivered(kind).await.map_err(Failure::failed)?)
+                .map_err(output_failure)?;
         }
         Ok(())
     }

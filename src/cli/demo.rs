@@ -1,9 +1,12 @@
 //! `demo`: nodes to play with, in one process.
 
+use std::future::pending;
+
 use clap::Args;
 use serde_json::json;
 
-use super::serve::StopRequests;
+use super::output::print_line;
+use super::signals::StopRequests;
 use super::token::{Signer, everything};
 use super::{Failure, block_on, settings};
 use crate::node::{Cluster, ClusterPlan, Node};
@@ -28,25 +31,36 @@ pub(super) struct Demo {
 
 impl Demo {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let directory = tempfile::tempdir().map_err(Failure::failed)?;
         let plan = ClusterPlan { nodes: self.nodes, redis: self.redis, ..ClusterPlan::default() };
         let config = plan.config(1).map_err(Failure::usage)?;
         settings::begin_log(&config)?;
         block_on(async {
-            let mut requests = StopRequests::listen()?;
-            let cluster = Cluster::start(&plan, directory.path()).map_err(Failure::failed)?;
-            cluster.ready().await.map_err(Failure::failed)?;
+            // Heard from before there is anything that a signal could leave behind.
+            let mut requests = StopRequests::of_terminal()?;
+            let directory = tempfile::tempdir().map_err(Failure::failed)?;
             let signer = Signer::of(&config);
-            let [alice, bob] = ["alice", "bob"].map(|user| everything(&signer, user));
-            if self.json {
-                println!("{}", description(&cluster, &alice, &bob));
-            } else {
-                explain(&cluster, &alice, &bob);
-            }
-            requests.next().await;
-            requests.unless_again(cluster.stop()).await
+            let cluster = Cluster::start(&plan, directory.path()).map_err(Failure::failed)?;
+            let played = tokio::select! {
+                played = play(&cluster, &signer, self.json) => played,
+                () = requests.next() => Ok(()),
+            };
+            requests.unless_again(cluster.stop()).await?;
+            directory.close().map_err(Failure::failed)?;
+            played
         })
     }
+}
+
+/// Tells where the nodes are once they are ready, and then lets them be.
+async fn play(cluster: &Cluster, signer: &Signer, json: bool) -> Result<(), Failure> {
+    cluster.ready().await.map_err(Failure::failed)?;
+    let [alice, bob] = ["alice", "bob"].map(|user| everything(signer, user));
+    if json {
+        print_line(description(cluster, &alice, &bob))?;
+    } else {
+        explain(cluster, &alice, &bob)?;
+    }
+    pending().await
 }
 
 /// Where the nodes are, for programs.
@@ -57,16 +71,18 @@ fn description(cluster: &Cluster, alice: &str, bob: &str) -> serde_json::Value {
 }
 
 /// Where the nodes are and what to type next, for people.
-fn explain(cluster: &Cluster, alice: &str, bob: &str) {
+fn explain(cluster: &Cluster, alice: &str, bob: &str) -> Result<(), Failure> {
     for (index, node) in cluster.nodes.iter().enumerate() {
         let (url, operator) = (cluster.url(index), node.operator());
-        println!("{}: {url}  operator http://{operator}", node.name());
+        print_line(format_args!("{}: {url}  operator http://{operator}", node.name()))?;
     }
     let (first, last) = (cluster.url(0), cluster.url(cluster.nodes.len() - 1));
-    println!("\nalice: {alice}\nbob:   {bob}\n");
-    println!("Listen as Bob, in a second terminal:");
-    println!("  narrowcast tail user.alice --as bob --url {last}");
-    println!("Write as Alice, in a third one:");
-    println!("  narrowcast pub user.bob '\"Hi!\"' --as alice --url {first}");
-    println!("\nCtrl-C ends it, and what was stored goes with it.");
+    print_line(format_args!(
+        "\nalice: {alice}\nbob:   {bob}\n\n\
+         Listen as Bob, in a second terminal:\n  \
+         narrowcast tail user.alice --as bob --url {last}\n\
+         Write as Alice, in a third one:\n  \
+         narrowcast pub user.bob '\"Hi!\"' --as alice --url {first}\n\n\
+         Ctrl-C ends it, and what was stored goes with it."
+    ))
 }

@@ -3,15 +3,19 @@
 
 mod bench;
 mod demo;
+mod output;
 mod schema;
 mod serve;
 mod settings;
+mod signals;
 mod talk;
 mod token;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::telemetry::{flush_errors, report_panics, say_error};
 
 /// What ends a command early.
 #[derive(Debug, thiserror::Error)]
@@ -25,15 +29,19 @@ pub(crate) enum Failure {
     /// Everything else.
     #[error("{0}")]
     Failed(String),
+    /// Whoever read what a command prints has enough: nothing to complain of.
+    #[error("nobody reads standard output any more")]
+    Unread,
 }
 
 impl Failure {
-    fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
+    const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Unread => 0,
             Self::Failed(_) => 1,
             Self::Usage(_) => 2,
             Self::Again => 75,
-        })
+        }
     }
 
     fn failed(error: impl std::fmt::Display) -> Self {
@@ -82,9 +90,10 @@ enum Command {
 /// Runs the command of the process's arguments.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
+    report_panics();
     // A soft limit of 1,024 descriptors would end a node at its thousandth session.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
-        eprintln!("narrowcast: cannot raise the limit of open files: {error}");
+        say_error(format_args!("narrowcast: cannot raise the limit of open files: {error}"));
     }
     let result = match arguments.command {
         Command::Serve(serve) => serve.run(),
@@ -98,13 +107,15 @@ pub fn run() -> ExitCode {
         Command::Schema(schema) => schema.run(),
         Command::Bench(bench) => bench.run(),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
+    let code = match result {
+        Ok(()) | Err(Failure::Unread) => 0,
         Err(failure) => {
-            eprintln!("narrowcast: {failure}");
+            say_error(format_args!("narrowcast: {failure}"));
             failure.exit_code()
         }
-    }
+    };
+    flush_errors();
+    ExitCode::from(code)
 }
 
 /// Runs a future on this thread.

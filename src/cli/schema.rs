@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::output::{print_line, print_text};
 use super::{Failure, block_on, settings};
 use crate::config::{Config, StoreBackend};
 use crate::node::{apply_schema, check_schema, print_schema};
@@ -51,8 +52,7 @@ impl Schema {
                     Server::Scylla => ServerKind::Scylla,
                     Server::Cassandra => ServerKind::Cassandra,
                 };
-                print!("{}", print_schema(&settings::load(file.config.as_deref())?, kind));
-                Ok(())
+                print_text(&print_schema(&settings::load(file.config.as_deref())?, kind))
             }
             Self::Apply(file) => apply(&file.of_cql()?),
             Self::Check(file) => check(&file.of_cql()?),
@@ -82,19 +82,19 @@ fn apply(config: &Config) -> Result<(), Failure> {
         0 => "none".to_owned(),
         _ => tables.join(", "),
     });
-    println!("keyspace {keyspace} is as it should be; made: {made}; altered: {altered}");
-    Ok(())
+    print_line(format_args!(
+        "keyspace {keyspace} is as it should be; made: {made}; altered: {altered}"
+    ))
 }
 
 fn check(config: &Config) -> Result<(), Failure> {
     let differences = block_on(async { check_schema(config).await.map_err(Failure::failed) })?;
     let keyspace = &config.store.cql.keyspace;
     if differences.is_empty() {
-        println!("keyspace {keyspace} is as it should be");
-        return Ok(());
+        return print_line(format_args!("keyspace {keyspace} is as it should be"));
     }
     for difference in &differences {
-        println!("{difference}");
+        print_line(difference)?;
     }
     Err(Failure::Failed(format!(
         "keyspace {keyspace} differs; `narrowcast schema apply` makes what is missing"

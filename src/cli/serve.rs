@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::signals::{StopRequests, outlive_hangups};
 use super::{Failure, block_on, settings};
 use crate::clock::MachineClock;
+use crate::config::Config;
 use crate::node::{Node, NodePlan, close_store, open_store, own_bus, until_worth_a_restart};
+use crate::store::Store;
 
 /// Runs a node.
 #[derive(Debug, Args)]
@@ -24,64 +26,39 @@ impl Serve {
         let config = settings::load(self.config.as_deref())?;
         config.check_serve().map_err(Failure::usage)?;
         settings::begin_log(&config)?;
-        let bus = own_bus(&config);
-        let store = open_store(&config, &config.store.path).map_err(Failure::failed)?;
-        let drain = config.timeouts.drain;
-        let machine = MachineClock::default();
-        let plan = NodePlan { config: Arc::new(config), bus, store: Arc::clone(&store), machine };
-        block_on(async {
-            let mut requests = StopRequests::listen()?;
-            let node = Node::start(&plan).map_err(Failure::failed)?;
-            let (clients, operator) = (node.clients(), node.operator());
-            tracing::info!(node = node.name(), %clients, %operator, "serving");
-            let is_asked = tokio::select! {
-                () = requests.next() => true,
-                () = until_worth_a_restart(&store) => false,
-            };
-            tracing::info!(is_asked, "stopping");
-            let until = Instant::now() + drain;
-            requests
-                .unless_again(async {
-                    node.stop().await;
-                    close_store(&store, until).await;
-                })
-                .await?;
-            if is_asked { Ok(()) } else { Err(Failure::Again) }
-        })
+        block_on(serve(Arc::new(config)))
     }
 }
 
-/// Requests to end the process. They are heard from the moment that this is made, and never
-/// again end the process by themselves.
-pub(super) struct StopRequests {
-    terminate: Signal,
-    interrupt: Signal,
+async fn serve(config: Arc<Config>) -> Result<(), Failure> {
+    let mut requests = StopRequests::of_service()?;
+    outlive_hangups()?;
+    let store = tokio::select! {
+        store = opened(Arc::clone(&config)) => store?,
+        () = requests.next() => return Ok(()),
+    };
+    let (bus, drain) = (own_bus(&config), config.timeouts.drain);
+    let plan =
+        NodePlan { config, bus, store: Arc::clone(&store), machine: MachineClock::default() };
+    let node = Node::start(&plan).map_err(Failure::failed)?;
+    let (clients, operator) = (node.clients(), node.operator());
+    tracing::info!(node = node.name(), %clients, %operator, "serving");
+    let is_asked = tokio::select! {
+        () = requests.next() => true,
+        () = until_worth_a_restart(&store) => false,
+    };
+    tracing::info!(is_asked, "stopping");
+    let until = Instant::now() + drain;
+    let stopping = async {
+        node.stop().await;
+        close_store(&store, until).await;
+    };
+    requests.unless_again(stopping).await?;
+    if is_asked { Ok(()) } else { Err(Failure::Again) }
 }
 
-impl StopRequests {
-    pub(super) fn listen() -> Result<Self, Failure> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate()).map_err(Failure::failed)?,
-            interrupt: signal(SignalKind::interrupt()).map_err(Failure::failed)?,
-        })
-    }
-
-    /// Waits for the next one.
-    pub(super) async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-
-    /// Waits for an end in order, unless the process is asked again before.
-    pub(super) async fn unless_again(
-        &mut self,
-        ending: impl Future<Output = ()>,
-    ) -> Result<(), Failure> {
-        tokio::select! {
-            () = ending => Ok(()),
-            () = self.next() => Err(Failure::Failed("ended at once by a second request".into())),
-        }
-    }
+/// The store, opened on a thread of its own: a request to end the process need not wait for it.
+async fn opened(config: Arc<Config>) -> Result<Arc<dyn Store>, Failure> {
+    let opening = tokio::task::spawn_blocking(move || open_store(&config, &config.store.path));
+    opening.await.map_err(Failure::failed)?.map_err(Failure::failed)
 }

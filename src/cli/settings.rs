@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Failure;
+use super::output::{print_line, print_text};
 use crate::config::{Config, LogFormat};
 use crate::telemetry;
 
@@ -15,10 +16,7 @@ pub(super) fn load(path: Option<&Path>) -> Result<Config, Failure> {
         std::fs::read_to_string(path).map_err(why)
     };
     let text = path.map(read).transpose()?;
-    // Variables that are not UTF-8 cannot be keys of the configuration.
-    let environment = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Config::load(text.as_deref(), environment).map_err(Failure::usage)
+    Config::load(text.as_deref(), std::env::vars_os()).map_err(Failure::usage)
 }
 
 /// Begins the log as the configuration says.
@@ -42,8 +40,7 @@ impl CheckConfig {
     pub(super) fn run(self) -> Result<(), Failure> {
         let config = load(self.config.as_deref())?;
         config.check_serve().map_err(Failure::usage)?;
-        println!("the configuration is fine");
-        Ok(())
+        print_line("the configuration is fine")
     }
 }
 
@@ -57,7 +54,6 @@ pub(super) struct PrintConfig {
 
 impl PrintConfig {
     pub(super) fn run(self) -> Result<(), Failure> {
-        print!("{}", load(self.config.as_deref())?.print());
-        Ok(())
+        print_text(&load(self.config.as_deref())?.print())
     }
 }

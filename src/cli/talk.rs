@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::output::{Reader, print_line};
 use super::token::given_or_fresh;
 use super::{Failure, block_on};
 use crate::client::{Client, ClientError};
+use crate::telemetry::say_error;
 
 /// How to reach a node, and as whom.
 #[derive(Debug, Args)]
@@ -65,8 +67,7 @@ impl Pub {
         };
         block_on(async {
             let mut client = self.target.greet().await?;
-            println!("{}", answered(client.ask(request).await)?);
-            Ok(())
+            print_line(answered(client.ask(request).await)?)
         })
     }
 }
@@ -87,11 +88,12 @@ impl Sub {
             let mut client = self.target.greet().await?;
             let request = json!({"op": "subscribe", "patterns": self.patterns});
             answered(client.ask(request).await)?;
-            eprintln!("subscribed");
+            say_error("subscribed");
+            let reader = Reader::of_output();
             loop {
-                let frame = client.next().await.map_err(Failure::failed)?;
+                let frame = reader.unless_gone(client.next()).await?.map_err(Failure::failed)?;
                 if frame["op"] != "cursor" {
-                    println!("{frame}");
+                    print_line(frame)?;
                 }
             }
         })
@@ -121,14 +123,15 @@ impl Tail {
             let mut printed = std::collections::HashSet::new();
             for message in page["messages"].as_array().into_iter().flatten().rev() {
                 printed.insert(message["id"].as_str().unwrap_or_default().to_owned());
-                println!("{message}");
+                print_line(message)?;
             }
+            let reader = Reader::of_output();
             loop {
-                let frame = client.next().await.map_err(Failure::failed)?;
+                let frame = reader.unless_gone(client.next()).await?.map_err(Failure::failed)?;
                 let message = &frame["message"];
                 let fresh = message["id"].as_str().is_some_and(|id| !printed.contains(id));
                 if message["conversation"] == conversation && fresh {
-                    println!("{message}");
+                    print_line(message)?;
                 }
             }
         })

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::output::print_line;
 use super::{Failure, settings};
 use crate::auth::{Claims, Mint, Role};
 use crate::clock::WallClock;
@@ -59,9 +60,9 @@ impl Token {
             let grants = Grants { publish: &self.publish, subscribe: &self.subscribe };
             let token = signer.token(claims(&user, self.life, grants, role));
             if self.json {
-                println!("{}", serde_json::json!({"user": user, "token": token}));
+                print_line(serde_json::json!({"user": user, "token": token}))?;
             } else {
-                println!("{token}");
+                print_line(token)?;
             }
         }
         Ok(())

@@ -4,6 +4,8 @@
 //! replaces as well, since a leftover default layout would be one that the operator never named;
 //! but a new layout starts from the default one, so it need not repeat the bucket counts.
 
+use std::ffi::OsString;
+
 use toml::{Table, Value};
 
 use super::key_path::KeyPath;
@@ -51,14 +53,24 @@ impl Layers {
     }
 
     /// Lays the environment on top: every variable that starts with `NARROWCAST__`.
-    pub(super) fn environment(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
-        let ours = variables.into_iter().filter(|(name, _)| name.starts_with(VARIABLE_PREFIX));
-        let mut ours: Vec<(String, String)> = ours.collect();
+    pub(super) fn environment(
+        &mut self,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) {
+        let prefix = VARIABLE_PREFIX.as_bytes();
+        let is_ours = |name: &OsString| name.as_encoded_bytes().starts_with(prefix);
+        let mut ours: Vec<_> = variables.into_iter().filter(|(name, _)| is_ours(name)).collect();
         // The environment has no order. Sorted, a table comes before the keys in it, which refine
         // it.
         ours.sort();
-        for (name, text) in ours {
-            self.variable(name, text);
+        for (name, value) in ours {
+            match (name.into_string(), value.into_string()) {
+                (Ok(name), Ok(text)) => self.variable(name, text),
+                (Ok(name), Err(_)) => self.refuse_variable(&name, "a value in UTF-8 is wanted"),
+                (Err(name), _) => {
+                    self.refuse_variable(&name.to_string_lossy(), "a name in UTF-8 is wanted");
+                }
+            }
         }
     }
 
@@ -82,6 +94,11 @@ impl Layers {
             self.make_room(over.get(LAYOUTS));
         }
         self.lay(over, Origin::Variable(name));
+    }
+
+    /// A variable that says nothing, since it cannot be read.
+    fn refuse_variable(&mut self, name: &str, wanted: &str) {
+        self.ledger.stray(Mistake::new(format_args!("{name:?}"), wanted));
     }
 
     fn lay(&mut self, over: Table, origin: Origin) {

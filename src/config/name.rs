@@ -1,4 +1,4 @@
-//! The names that an operator gives: namespace, node, layout, shard.
+//! The names that an operator gives: namespace, layout, shard; and node, which may be a host's.
 
 /// What a name may be. Names become parts of Redis channels and metric labels, so they are short
 /// and plain.
@@ -6,10 +6,22 @@ pub(super) const NAME: &str = "1 to 32 of a-z, 0-9, _ and - are allowed";
 
 const NAME_BYTES_MAX: usize = 32;
 
+/// What the name of a node may be: that of its host, dots and capitals included, or of its pod.
+pub(super) const NODE_NAME: &str = "1 to 63 of a-z, A-Z, 0-9, _, - and . are allowed";
+
+/// As long as a label of DNS, and so a host's name or a pod's.
+const NODE_NAME_BYTES_MAX: usize = 63;
+
 /// Whether `text` is a name.
 pub(super) fn is_name(text: &str) -> bool {
     let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
     (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain)
+}
+
+/// Whether `text` is a node's name.
+pub(super) fn is_node_name(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    (1..=NODE_NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain)
 }
 
 #[cfg(test)]
@@ -21,6 +33,16 @@ mod tests {
         assert!(is_name("a") && is_name("node_1-b") && is_name(&"n".repeat(32)));
         for bad in ["", "A", "a.b", "ä", "a b", "{a}", &"n".repeat(33)] {
             assert!(!is_name(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_node_is_named_as_its_host() {
+        for good in ["a", "Chat-7.eu_west.example.com", &"N".repeat(63)] {
+            assert!(is_node_name(good), "{good}");
+        }
+        for bad in ["", "ä", "a b", "a:b", "{a}", "a/b", &"n".repeat(64)] {
+            assert!(!is_node_name(bad), "{bad}");
         }
     }
 }

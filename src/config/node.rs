@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::name::{NODE_NAME, is_node_name};
 use super::section::Section;
 
 /// This node.
@@ -13,6 +14,7 @@ pub struct NodeConfig {
 
 impl NodeConfig {
     pub(super) fn read(s: &mut Section) -> Self {
-        Self { name: s.name("name") }
+        let named = |text: &str| is_node_name(text).then(|| text.to_owned());
+        Self { name: s.string("name", NODE_NAME, named).unwrap_or_default() }
     }
 }

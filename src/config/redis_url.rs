@@ -29,6 +29,12 @@ pub enum RedisUrlError {
         "`?`, `#`, spaces and control characters are not allowed; write them as %XX in a password"
     )]
     Character,
+    /// A user alone, which is mostly a password whose colon was forgotten.
+    #[error(
+        "a user without a password: redis://:password@host is wanted for a password alone, \
+         redis://user:password@host for both"
+    )]
+    LoneUser,
     /// Not of the form below, a wildcard address, or a port or database that is no number.
     #[error("redis://[[user]:password@]host[:port][/database] is wanted")]
     Form,
@@ -51,19 +57,26 @@ impl RedisUrl {
         info.expect("it was one when it was read").addr().to_string()
     }
 
-    /// The URL with its password masked. A lone user is masked as well: it is often a password in
-    /// the wrong place.
+    /// The URL with its password masked.
     fn masked(&self) -> String {
-        let rest = self.0.strip_prefix(SCHEME).unwrap_or_default();
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let Some((user, host)) = authority.rsplit_once('@') else {
-            return self.0.clone();
-        };
-        match user.split_once(':') {
-            Some((user, _)) => format!("{SCHEME}{user}:{MASKED}@{host}{path}"),
-            None => format!("{SCHEME}{MASKED}@{host}{path}"),
-        }
+        let (authority, path) = parts(&self.0);
+        let masked = authority.rsplit_once('@').and_then(|(credentials, host)| {
+            let (user, _password) = credentials.split_once(':')?;
+            Some(format!("{SCHEME}{user}:{MASKED}@{host}{path}"))
+        });
+        masked.unwrap_or_else(|| self.0.clone())
     }
+}
+
+/// The authority of a URL, and what follows it.
+fn parts(url: &str) -> (&str, &str) {
+    let rest = url.strip_prefix(SCHEME).unwrap_or_default();
+    rest.split_at(rest.find('/').unwrap_or(rest.len()))
+}
+
+fn has_lone_user(url: &str) -> bool {
+    let credentials = parts(url).0.rsplit_once('@');
+    credentials.is_some_and(|(credentials, _)| !credentials.contains(':'))
 }
 
 impl FromStr for RedisUrl {
@@ -79,6 +92,8 @@ impl FromStr for RedisUrl {
             Err(RedisUrlError::Character)
         } else if text.into_connection_info().is_err() {
             Err(RedisUrlError::Form)
+        } else if has_lone_user(text) {
+            Err(RedisUrlError::LoneUser)
         } else {
             Ok(Self(text.to_owned()))
         }
@@ -118,7 +133,6 @@ mod tests {
             ("redis://:pw@h", "redis://:MASKED@h"),
             ("redis://bob:pw@[::1]:1/2", "redis://bob:MASKED@[::1]:1/2"),
             ("redis://bob:p@w:x@h", "redis://bob:MASKED@h"),
-            ("redis://hunter2@h", "redis://MASKED@h"),
         ] {
             let url: RedisUrl = given.parse().unwrap();
             assert_eq!(url.to_string(), masked);
@@ -141,6 +155,9 @@ mod tests {
             ("redis://h:70000", RedisUrlError::Form),
             ("redis://h/db", RedisUrlError::Form),
             ("redis://0.0.0.0", RedisUrlError::Form),
+            ("redis://hunter2@h", RedisUrlError::LoneUser),
+            ("redis://@h", RedisUrlError::LoneUser),
+            ("redis://hunter2@h:1/2", RedisUrlError::LoneUser),
             ("redis://h?protocol=resp3", RedisUrlError::Character),
             ("redis://h#insecure", RedisUrlError::Character),
             ("redis://h\n", RedisUrlError::Character),

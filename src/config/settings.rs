@@ -1,6 +1,7 @@
 //! The whole configuration.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::ops::RangeInclusive;
 
 use serde::{Serialize, Serializer};
@@ -70,7 +71,7 @@ impl Config {
     /// All mistakes at once; of a text that is not TOML, where it stops being so.
     pub fn load(
         user_toml: Option<&str>,
-        env: impl IntoIterator<Item = (String, String)>,
+        env: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Mistakes> {
         let mut layers = Layers::defaults();
         if let Some(text) = user_toml {

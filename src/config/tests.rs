@@ -14,7 +14,7 @@ fn load(text: &str) -> Result<Config, Mistakes> {
 }
 
 fn load_env(text: &str, variables: &[(&str, &str)]) -> Result<Config, Mistakes> {
-    let owned = variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    let owned = variables.iter().map(|(name, text)| ((*name).into(), (*text).into()));
     Config::load(Some(text), owned)
 }
 
@@ -112,6 +112,12 @@ fn the_environment_wins_over_the_file() {
     assert_eq!(config.listen.origins, ["https://a.example"]);
     let buckets = config.layout("a").unwrap().buckets;
     assert_eq!((buckets.user, buckets.room), (8, 1 << 20));
+}
+
+#[test]
+fn a_node_may_be_named_as_its_host() {
+    let name = format!("Chat-7.{}", "n".repeat(56));
+    assert_eq!(load(&format!("node.name = {name:?}")).unwrap().node.name, name);
 }
 
 #[test]

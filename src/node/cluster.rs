@@ -1,5 +1,6 @@
 //! Several nodes in one process, on one store: to play with and to measure.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,20 +89,14 @@ impl ClusterPlan {
             shards.join(", "),
             self.tables_of(number),
         );
-        let environment = environment().filter(|(name, _)| !OWN_TO_A_NODE.contains(&name.as_str()));
-        Config::load(Some(&text), environment)
+        let of_all = |name: &OsStr| OWN_TO_A_NODE.iter().all(|own| name != *own);
+        Config::load(Some(&text), std::env::vars_os().filter(|(name, _)| of_all(name)))
     }
 
     fn tables_of(&self, number: u32) -> &str {
         let place = number.checked_sub(1).map(|place| place as usize);
         place.and_then(|place| self.tables.get(place)).map_or("", String::as_str)
     }
-}
-
-/// The process's variables. Those that are not UTF-8 cannot be keys of the configuration.
-pub fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// What keeps a node from being ready. One that takes sessions and has all of its links is, whatever

@@ -96,5 +96,6 @@ mod tests {
         assert_eq!(channels.tap().as_str(), "nc:main:tap");
         assert_eq!(channels.probe().as_str(), "nc:main:probe");
         assert_eq!(channels.node("n4").as_str(), "nc:main:n:n4");
+        assert_eq!(channels.node("N4.eu").as_str(), "nc:main:n:N4.eu");
     }
 }

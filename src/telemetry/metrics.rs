@@ -9,6 +9,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use super::clock::ClockFigures;
+use super::logging::dropped_lines;
 use super::store::{StoreFamilies, StoreFigures};
 use crate::roster::Break;
 
@@ -198,6 +199,8 @@ impl Metrics {
         let help = "Messages handed over by rounds that had not come live";
         let repaired = by(&mut registry, "repaired", help, "kind", ["repair", "pull"]);
         let store = StoreFamilies::new(&mut registry);
+        let help = "Lines of this process's log that nobody took";
+        registry.register("log_lines_dropped", help, dropped_lines());
         let mut counter = |name: &str, help: &str| {
             let counter = Counter::default();
             registry.register(name, help, counter.clone());

@@ -25,7 +25,11 @@ impl Demo {
     /// configuration given as (`LIMITS__BODY_BYTES`, value); ready when this returns.
     pub fn start(nodes: usize, redis: &[&str], keys: &[(&str, &str)]) -> Self {
         let mut command = Self::command(nodes, redis, keys);
-        let mut process = Process::start(&mut command);
+        Self::of(Process::start(&mut command))
+    }
+
+    /// Nodes of a process that was started; ready when this returns.
+    pub fn of(mut process: Process) -> Self {
         let line = process.line();
         let ready: Value = serde_json::from_str(&line).expect("one line of JSON");
         let text = |value: &Value| value.as_str().expect("a text").to_owned();

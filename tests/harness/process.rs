@@ -30,14 +30,28 @@ pub struct Finished {
 impl Process {
     /// Starts a command; what it prints on its standard error is kept.
     pub fn start(command: &mut Command) -> Self {
+        Self::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))
+    }
+
+    /// The same, with its standard output elsewhere.
+    pub fn start_with_output(command: &mut Command, output: Stdio) -> Self {
+        Self::spawn(command.stdout(output).stderr(Stdio::piped()))
+    }
+
+    /// The same, with its standard error elsewhere.
+    pub fn start_with_errors(command: &mut Command, errors: Stdio) -> Self {
+        Self::spawn(command.stdout(Stdio::piped()).stderr(errors))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        let output = Lines::of(child.stdout.take().expect("it is piped"));
-        let errors = Lines::of(child.stderr.take().expect("it is piped"));
+        // The command holds what was given to the child: the end of a pipe that others watch.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let output = Lines::of(child.stdout.take());
+        let errors = Lines::of(child.stderr.take());
         Self { child, output, errors }
     }
 
@@ -95,6 +109,11 @@ impl Process {
             .status()
             .expect("kill is there");
         assert!(status.success(), "the process is still there");
+    }
+
+    /// Waits for its end: its exit code.
+    pub fn code(&mut self) -> Option<i32> {
+        self.status().code()
     }
 
     /// Waits for its end: its exit code, and its errors.

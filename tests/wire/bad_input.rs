@@ -322,7 +322,7 @@ async fn what_is_too_much_is_refused_with_its_bound() {
         (
             format!(r#"{{"op":"send","conversation":"user.bob","body":{deep}}}"#),
             "bad_request",
-            "10001 levels, at most 8",
+            "10001 levels, at most 16",
         ),
         ("[".repeat(10_000), "bad_request", "10000 levels"),
         (format!("{{{}}}", fields.join(",")), "bad_request", "more than 16 fields"),
@@ -339,7 +339,8 @@ async fn what_is_just_not_too_much_is_taken() {
     assert_eq!(alice.ask(sent).await.unwrap()["message"]["body"], longest);
     let published = json!({"op": "publish", "subject": "topic.a", "data": longest});
     assert_eq!(alice.ask(published).await.unwrap()["op"], "ok");
-    let deepest = json!({"op": "send", "conversation": "user.bob", "body": [[[[[[[1]]]]]]]});
+    let deepest =
+        json!({"op": "send", "conversation": "user.bob", "body": [[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]});
     assert_eq!(alice.ask(deepest).await.unwrap()["op"], "sent");
     let longest_id = format!("user.{}", "b".repeat(250));
     let sent =

@@ -1,7 +1,9 @@
 //! The commands that need no node: what they print, and their exit codes.
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 
 use narrowcast::client::Client;
@@ -74,6 +76,18 @@ fn mistakes_in_the_environment_name_the_variable() {
     assert_eq!(checked.code, Some(2));
     for (variable, _) in variables {
         assert!(checked.errors.contains(variable), "{variable}: {}", checked.errors);
+    }
+}
+
+#[test]
+fn a_variable_that_is_not_utf_8_is_named() {
+    let value = OsStr::from_bytes(b"hunter2\xff");
+    for command in ["check-config", "serve", "demo"] {
+        let mut program = Process::narrowcast();
+        let ended = Process::run(program.arg(command).env("NARROWCAST__NAMESPACE", value));
+        assert_eq!(ended.code, Some(2), "{command}: {}", ended.errors);
+        assert!(ended.errors.contains("NARROWCAST__NAMESPACE"), "{command}: {}", ended.errors);
+        assert!(!ended.errors.contains("hunter2"), "{command}: {}", ended.errors);
     }
 }
 

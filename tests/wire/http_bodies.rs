@@ -37,7 +37,7 @@ async fn malformed_bodies_are_named() {
     let long_title = json!({"title": "t".repeat(257)}).to_string();
     let large = json!({"conversation": "user.bob", "body": "b".repeat(8192)}).to_string();
     let deep =
-        format!(r#"{{"conversation":"user.bob","body":{}{}}}"#, "[".repeat(8), "]".repeat(8));
+        format!(r#"{{"conversation":"user.bob","body":{}{}}}"#, "[".repeat(16), "]".repeat(16));
     let post = ("POST", "/v1/messages");
     let room = ("PUT", "/v1/rooms/r");
     let member = ("PUT", "/v1/rooms/r/members/bob");
@@ -90,7 +90,7 @@ async fn malformed_bodies_are_named() {
         ),
         (&service, post, r#"{"conversation":"user.bob","body":1}"#, 400, bad, "`from` is missing"),
         (&user, post, &large, 413, "too_large", "`body` has 8194 bytes, at most 8192"),
-        (&user, post, &deep, 400, bad, "the body nests 9 levels, at most 8"),
+        (&user, post, &deep, 400, bad, "the body nests 17 levels, at most 16"),
         (&user, room, r#"{"title":""}"#, 400, bad, "`title` must be of 1 to 256 bytes, not 0"),
         (&user, room, &long_title, 400, bad, "`title` must be of 1 to 256 bytes, not 257"),
         (&user, room, r#"{"history":"none"}"#, 400, bad, "`history` must be"),

@@ -81,20 +81,20 @@ proptest! {
         names in proptest::collection::vec("(NARROWCAST)?(__[A-Za-z_]{0,9}){0,3}", 0..4),
         text in "\\PC{0,40}",
     ) {
-        let variables = names.into_iter().map(|name| (name, text.clone()));
+        let variables = names.into_iter().map(|name| (name.into(), text.clone().into()));
         let _ = Config::load(None, variables).map(|config| config.print());
     }
 
     #[test]
     fn on_any_log_directives(text in "[a-z0-9=,:\\[\\]{}\"/*. ]{0,40}") {
-        let variable = ("NARROWCAST__TELEMETRY__LOG".to_owned(), text);
+        let variable = ("NARROWCAST__TELEMETRY__LOG".into(), text.into());
         let _ = Config::load(None, [variable]).map(|config| config.print());
     }
 
     #[test]
     fn on_known_variables(lines in lines()) {
         let name = |key: &str| format!("NARROWCAST__{}", key.replace('.', "__").to_uppercase());
-        let variables = lines.iter().map(|(key, value)| (name(key), (*value).to_owned()));
+        let variables = lines.iter().map(|(key, value)| (name(key).into(), (*value).into()));
         let _ = Config::load(None, variables).map(|config| config.print());
     }
 }

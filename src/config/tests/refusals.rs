@@ -1,5 +1,8 @@
 //! What is refused, and how it is said.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
 use super::*;
 
 /// Loads `text` and holds its one mistake against `start`.
@@ -115,6 +118,7 @@ fn bounds_are_held() {
         ("store.tls = \"on\"", "store.tls_ca: missing, since tls is on"),
         ("rates.users = \"no\"", "rates.users = \"no\": \"on\" or \"off\" is wanted"),
         ("rates.connections_per_address = -1", "rates.connections_per_address = -1: an integer"),
+        ("node.name = \"a b\"", "node.name = \"a b\": 1 to 63 of a-z, A-Z, 0-9, _, - and . are"),
         ("telemetry.log = \"a=b=c\"", "telemetry.log = \"a=b=c\": a level or tracing directives"),
         ("layouts.a = {}\n[layouts.\"A B\"]", "layouts.\"A B\": as a name, 1 to 32"),
         (
@@ -347,6 +351,27 @@ fn keys_are_sound() {
         &format!("auth.keys = [{nameless}]"),
         "auth.keys[0].kid = \"\": a string of 1 to 64 bytes",
     );
+}
+
+#[test]
+fn variables_that_are_not_utf_8_are_refused() {
+    let broken = |text: &str| OsString::from_vec([text.as_bytes(), b"\xff"].concat());
+    for (name, value, told) in [
+        (
+            "NARROWCAST__NAMESPACE".into(),
+            broken("hunter2"),
+            "\"NARROWCAST__NAMESPACE\": a value in UTF-8 is wanted",
+        ),
+        (
+            broken("NARROWCAST__WORKERS"),
+            "1".into(),
+            "\"NARROWCAST__WORKERS\u{fffd}\": a name in UTF-8 is wanted",
+        ),
+    ] {
+        assert_eq!(mistakes(Config::load(None, [(name, value)])), [told]);
+    }
+    let others = [(broken("PATH"), "1".into()), ("PATH".into(), broken("/bin"))];
+    assert!(Config::load(None, others).is_ok());
 }
 
 #[test]

@@ -1,0 +1,76 @@
+//! Signals that ask a process to end, and the one that a service only hears.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::Failure;
+
+/// Requests to end the process. They are heard from the moment that this is made, and never
+/// again end the process by themselves.
+pub(super) struct StopRequests {
+    signals: Vec<Signal>,
+}
+
+impl StopRequests {
+    /// Those that a service knows: SIGTERM and SIGINT.
+    pub(super) fn of_service() -> Result<Self, Failure> {
+        Self::listen(&[SignalKind::terminate(), SignalKind::interrupt()])
+    }
+
+    /// All that a terminal sends besides, its end included: for what leaves nothing behind.
+    pub(super) fn of_terminal() -> Result<Self, Failure> {
+        let mut kinds = vec![SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit()];
+        if !is_hangup_ignored() {
+            kinds.push(SignalKind::hangup());
+        }
+        Self::listen(&kinds)
+    }
+
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) {
+        poll_fn(|context| {
+            let came = |signal: &mut Signal| signal.poll_recv(context).is_ready();
+            if self.signals.iter_mut().any(came) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Waits for an end in order, unless the process is asked again before.
+    pub(super) async fn unless_again(
+        &mut self,
+        ending: impl Future<Output = ()>,
+    ) -> Result<(), Failure> {
+        tokio::select! {
+            () = ending => Ok(()),
+            () = self.next() => Err(Failure::Failed("ended at once by a second request".into())),
+        }
+    }
+
+    fn listen(kinds: &[SignalKind]) -> Result<Self, Failure> {
+        let signals = kinds.iter().map(|kind| signal(*kind)).collect::<Result<_, _>>();
+        Ok(Self { signals: signals.map_err(Failure::failed)? })
+    }
+}
+
+/// Lives on after SIGHUP, in a task of its own: elsewhere it means to read the configuration
+/// again, so the log says that nothing follows.
+pub(super) fn outlive_hangups() -> Result<(), Failure> {
+    let mut hangups = signal(SignalKind::hangup()).map_err(Failure::failed)?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            tracing::info!("SIGHUP changes nothing: the configuration is read at the start alone");
+        }
+    });
+    Ok(())
+}
+
+/// Whether whoever started this process asked that it outlive its terminal, as nohup(1) does:
+/// the first bit of the mask in proc(5).
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 == 1)
+}
