@@ -2,6 +2,7 @@
 //!
 //! Everything here is pure: no I/O, no clock is read, nothing waits.
 
+mod canonical;
 mod clock;
 mod conversation;
 mod membership;
@@ -12,6 +13,7 @@ mod pattern_index;
 mod subject;
 mod token;
 
+pub use canonical::canonical;
 pub use clock::{HybridClock, Micros, Observed};
 pub use conversation::{Conversation, ConversationError};
 pub use membership::{MemberState, Membership, NEVER, NotAMembership, Past, Role, Room};

@@ -24,16 +24,21 @@ use tokio::sync::Notify;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::Services;
-use crate::domain::{Conversation, Message, MessageId, UserId};
+use crate::domain::{Conversation, Message, MessageId, UserId, canonical};
 use crate::protocol::{Code, Refusal};
+use crate::store::NonceRecord;
 
 /// Sends with nonces under way on one worker: those of a thousand sessions with all they may have
 /// in flight. Beyond it they are refused.
 const UNDER_WAY_MAX: usize = 16 * 1024;
 
-/// What a nonce stands for: the hash of a conversation and a body.
+/// What a nonce stands for: the hash of a conversation and the value of a body. Its first byte is the
+/// version of how it is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Content(pub(super) u128);
+
+/// The version of [`Content`].
+const CONTENT_VERSION: u8 = 2;
 
 impl Content {
     pub(super) fn of(conversation: &Conversation, body: &[u8]) -> Self {
@@ -41,8 +46,17 @@ impl Content {
         hash.update(conversation.to_string().as_bytes());
         // No name of a conversation has it, so no two pairs are hashed alike.
         hash.update(&[0]);
-        hash.update(body);
-        Self(hash.digest128())
+        hash.update(&canonical(body));
+        let mut bytes = hash.digest128().to_be_bytes();
+        bytes[0] = CONTENT_VERSION;
+        Self(u128::from_be_bytes(bytes))
+    }
+
+    /// Whether a record stands for this, as far as can be told: one that another version of the
+    /// program made is believed to.
+    fn is_recorded_by(self, record: &NonceRecord) -> bool {
+        let [version, ..] = record.content.to_be_bytes();
+        version != CONTENT_VERSION || record.content == self.0
     }
 }
 
@@ -148,7 +162,7 @@ impl Services {
         content: Content,
     ) -> Result<Option<MessageId>, Refusal> {
         match self.answer(self.store.nonce(user, nonce)).await? {
-            Some(record) if record.content == content.0 => Ok(Some(record.id)),
+            Some(record) if content.is_recorded_by(&record) => Ok(Some(record.id)),
             Some(_other) => Err(reused()),
             None => Ok(None),
         }
@@ -204,8 +218,20 @@ mod tests {
         assert_eq!(content, Content::of(&dm("bob"), b"1"));
         assert_ne!(content, Content::of(&dm("bob"), b"2"));
         assert_ne!(content, Content::of(&dm("bob2"), b""));
-        // Records outlive the program that wrote them: over `dm.alice.bob`, NUL, `1`.
-        assert_eq!(content.0, xxhash_rust::xxh3::xxh3_128(b"dm.alice.bob\x001"));
+        assert_eq!(content, Content::of(&dm("bob"), b" 1.0"), "it is the value that counts");
+        // Records outlive the program that wrote them: the version, then the hash of
+        // `dm.alice.bob`, NUL and the value.
+        let hash = xxhash_rust::xxh3::xxh3_128(b"dm.alice.bob\0#+1e0;");
+        assert_eq!(content.0, (hash << 8 >> 8) | 2 << 120);
+    }
+
+    #[test]
+    fn a_record_of_another_version_is_believed() {
+        let id = MessageId::first_of(Micros(1));
+        let content = Content::of(&dm("bob"), b"1");
+        let stands = |record: u128| content.is_recorded_by(&NonceRecord { id, content: record });
+        assert!(stands(content.0) && stands(7));
+        assert!(!stands(Content::of(&dm("bob"), b"2").0));
     }
 
     #[tokio::test]

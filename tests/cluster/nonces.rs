@@ -80,6 +80,32 @@ async fn another_try_on_any_node_is_the_same_message() {
     assert_eq!(history(&mut last, "bob").await.len(), 2);
 }
 
+/// Sends a body as it is spelled here.
+async fn send_spelled(client: &mut Client, body: &str, retry: bool) -> Value {
+    let request = format!(
+        r#"{{"op":"send","id":9,"conversation":"user.bob","nonce":"s","retry":{retry},"body":{body}}}"#
+    );
+    client.send(&request).await.expect("it reads");
+    loop {
+        let answer = client.next_within(PATIENCE).await.expect("the node answers");
+        if answer["id"] == 9 {
+            return answer;
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_try_may_be_spelled_in_another_way() {
+    let demo = Demo::start(1, &[], &[]);
+    let mut alice = login(&demo.nodes[0].url, &demo.alice).await;
+    let sent = send_spelled(&mut alice, r#"{"a":9007199254740993,"b":"\u00e9"}"#, false).await;
+    send(&mut alice, "alice", json!("behind the record")).await;
+    let again = send_spelled(&mut alice, r#"{ "b": "é", "a": 9007199254740993.0 }"#, true).await;
+    assert_eq!(id(&again), id(&sent));
+    let other = send_spelled(&mut alice, r#"{"a":9007199254740992,"b":"é"}"#, true).await;
+    assert_eq!(other["code"], "nonce_reused", "{other}");
+}
+
 /// Two nodes that are asked for the same send, neither of which knows of the other's.
 #[tokio::test]
 async fn a_send_that_became_two_messages_is_the_larger_everywhere() {

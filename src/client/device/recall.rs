@@ -7,13 +7,13 @@ use ahash::{AHashMap, AHashSet};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::frame::Shown;
-use crate::domain::MessageId;
+use crate::domain::{MessageId, canonical};
 
 /// Messages remembered. A node repeats what it is not sure to have delivered: what one resume
 /// brings (1,000 messages at most) and some 20 s of live ones.
 const REMEMBERED_MAX: usize = 8192;
 
-/// A send as its recipients know it: conversation, sender, nonce, and a hash of the body.
+/// A send as its recipients know it: conversation, sender, nonce, and a hash of the body's value.
 type Mark = Arc<(String, String, Box<str>, u64)>;
 
 /// What a message is to a device.
@@ -85,7 +85,7 @@ impl Recall {
 fn mark(message: &Shown) -> Option<Mark> {
     let Shown { conversation, from, nonce, body, .. } = message;
     let nonce = nonce.as_ref()?.as_str().into();
-    let body = xxh3_64(body.to_string().as_bytes());
+    let body = xxh3_64(&canonical(body.to_string().as_bytes()));
     Some(Arc::new((conversation.clone(), from.clone(), nonce, body)))
 }
 
