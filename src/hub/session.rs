@@ -255,6 +255,12 @@ impl Session {
         lacking
     }
 
+    /// The patterns that it holds of which something is so.
+    pub fn patterns(&self, is_wanted: impl Fn(&Pattern) -> bool) -> Vec<Pattern> {
+        let patterns = self.patterns.borrow();
+        patterns.iter().map(|held| &held.pattern).filter(|it| is_wanted(it)).cloned().collect()
+    }
+
     /// How many patterns it holds.
     pub fn pattern_count(&self) -> usize {
         self.patterns.borrow().len()

@@ -79,7 +79,8 @@ impl Router {
         self.reply(session, &frame);
     }
 
-    /// A second `hello` brings a fresh token of the same user; everything else in it is ignored.
+    /// A second `hello` brings a fresh token of the same user; everything else in it is ignored. What
+    /// the session hears and the token does not grant ends at once, and `refused` names it.
     pub(super) fn renew(
         &self,
         session: &Rc<Session>,
@@ -94,7 +95,10 @@ impl Router {
             }
             session.renew(principal);
         }
-        self.ready(session, id, &[]);
+        let principal = session.principal();
+        let lost = session.patterns(|pattern| !principal.may_subscribe(pattern));
+        self.drop_patterns(session, &lost);
+        self.ready(session, id, &ServerFrame::refused(&lost));
         Ok(())
     }
 }

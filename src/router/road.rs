@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use super::Router;
-use super::access::append_refusal;
+use super::access::{append_refusal, no_such_conversation};
 use super::nonces::{Content, Entry, First};
 use super::send::{SendOrder, Sending};
 use crate::bus::{Envelope, Kind};
-use crate::domain::{Message, MessageId};
+use crate::domain::{Conversation, Message, MessageId};
 use crate::proof::{ACK_LIMIT, Doubt, Judgement, Ticket};
 use crate::protocol::{Code, MessageText, Refusal};
 use crate::store::{HistoryRange, NonceRecord, PageLimit};
@@ -101,6 +101,7 @@ impl Router {
         if let Some(id) = found? {
             return Ok(self.acknowledge_again(sending, id));
         }
+        self.must_still_be_in(&sending.order)?;
         let (id, ticket) = self.issue()?;
         let issued = Instant::now();
         drop(turn);
@@ -115,6 +116,15 @@ impl Router {
             self.publishers.abandon(ticket);
         }
         announced.map(|text| Acknowledged { message, text, again: false })
+    }
+
+    /// Looks again behind the waits, in the step that the id is issued in: refuses one of whose removal
+    /// this worker heard meanwhile.
+    fn must_still_be_in(&self, order: &SendOrder) -> Result<(), Refusal> {
+        let Conversation::Room(room) = &order.conversation else { return Ok(()) };
+        let hub = self.hub.borrow();
+        let is_out = hub.is_loaded(&order.from) && !hub.is_inside(&order.from, room);
+        if is_out { Err(no_such_conversation()) } else { Ok(()) }
     }
 
     /// What comes before the id: whether the sender may send now, and the id that his nonce was

@@ -108,7 +108,7 @@ impl Router {
         if wide { waits.tap } else { waits.subscribe }
     }
 
-    fn drop_patterns(&self, session: &Session, patterns: &[Pattern]) {
+    pub(super) fn drop_patterns(&self, session: &Session, patterns: &[Pattern]) {
         for pattern in patterns {
             let unwanted = self.hub.borrow_mut().unsubscribe(session, pattern);
             if let Some(reach) = unwanted {

@@ -97,6 +97,25 @@ async fn what_a_member_asked_for_is_not_answered_behind_his_left() {
     scene.strike().await;
 }
 
+/// What waits for a nonce to be looked up is not sent by who is out when it was.
+#[tokio::test]
+async fn what_a_member_sends_is_not_stored_behind_his_left() {
+    let scene = Scene::set().await;
+    let mut ann = talk(&scene).await;
+    let mut ben = login(&scene.url, &token("ben")).await;
+    let send = json!({
+        "op": "send", "id": 1, "conversation": "room.r", "body": "late", "nonce": "n", "retry": true,
+    });
+    let answer = scene.removed_meanwhile(&mut ben, &send, 1).await;
+    assert_eq!((&answer["code"], &answer["id"]), (&json!("not_found"), &json!(1)), "{answer}");
+    let request = json!({"op": "history", "conversation": "room.r"});
+    let page = ann.ask(request).await.expect("the node answers");
+    let bodies: Vec<_> = page["messages"].as_array().expect("a list").iter().collect();
+    assert_eq!((bodies.len(), &bodies[0]["body"]), (1, &json!("secret")), "{page}");
+    drop((ann, ben));
+    scene.strike().await;
+}
+
 /// The same over HTTP, where his session tells his worker of it.
 #[tokio::test]
 async fn what_a_member_asked_for_over_http_is_not_answered_once_he_is_out() {

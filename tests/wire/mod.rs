@@ -23,6 +23,7 @@ mod node_budget;
 mod output_reader;
 mod rates;
 pub mod raw;
+mod rights;
 mod room_access;
 mod signals;
 mod slow_readers;

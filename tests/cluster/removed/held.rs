@@ -29,7 +29,7 @@ enum Changes {
     Left(Membership),
 }
 
-/// A store whose answers to clients about messages wait until they are let go, though they are read
+/// A store whose answers to clients about messages and nonces wait until they are let go, though they are read
 /// at once (what a node reads of its own accord, oldest first, does not wait), and whose changes of
 /// membership may reach one side alone, as in a store of two tables.
 #[derive(Debug)]
@@ -53,6 +53,17 @@ impl Held {
     pub fn hold(&self) {
         self.waiting.store(0, Ordering::SeqCst);
         self.open.send_replace(false);
+    }
+
+    /// An answer that waits until it is let go.
+    fn held<T: Send + 'static>(&self, answer: Pending<T>) -> Pending<T> {
+        let (waiting, mut open) = (Arc::clone(&self.waiting), self.open.subscribe());
+        Box::pin(async move {
+            let answer = answer.await;
+            waiting.fetch_add(1, Ordering::SeqCst);
+            let _open = open.wait_for(|open| *open).await;
+            answer
+        })
     }
 
     /// How many answers wait, or did since they are held.
@@ -99,16 +110,15 @@ impl Store for Held {
         limit: PageLimit,
     ) -> Pending<Result<Page, ReadError>> {
         let page = self.inner.history(conversation, range, limit);
-        if matches!(range, HistoryRange::After(_)) {
-            return page;
-        }
-        let (waiting, mut open) = (Arc::clone(&self.waiting), self.open.subscribe());
-        Box::pin(async move {
-            let page = page.await;
-            waiting.fetch_add(1, Ordering::SeqCst);
-            let _open = open.wait_for(|open| *open).await;
-            page
-        })
+        if matches!(range, HistoryRange::After(_)) { page } else { self.held(page) }
+    }
+
+    fn nonce(
+        &self,
+        sender: &UserId,
+        nonce: &str,
+    ) -> Pending<Result<Option<NonceRecord>, ReadError>> {
+        self.held(self.inner.nonce(sender, nonce))
     }
 
     fn append(&self, message: Arc<Message>) -> Pending<Result<(), AppendError>> {
@@ -170,7 +180,6 @@ impl Store for Held {
         note_nonce(
             sender: &UserId, nonce: &str, record: NonceRecord
         ) -> Pending<Result<(), AppendError>>;
-        nonce(sender: &UserId, nonce: &str) -> Pending<Result<Option<NonceRecord>, ReadError>>;
         write_row(row: Row) -> Pending<Result<(), RowError>>;
         roster() -> Pending<Result<Vec<Row>, ReadError>>;
         failure() -> Option<String>;
