@@ -1,6 +1,7 @@
 //! A node of the `serve` command.
 
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -19,6 +20,11 @@ impl Served {
     pub fn start(config: &Path) -> Self {
         let mut command = Process::narrowcast();
         command.args(["serve", "--config"]).arg(config);
+        Self::of(command)
+    }
+
+    /// A node that a command starts.
+    pub fn of(mut command: Command) -> Self {
         command.env("NARROWCAST__TELEMETRY__FORMAT", "json");
         command.env("NARROWCAST__RATES__USERS", "off");
         let mut process = Process::start(&mut command);

@@ -9,6 +9,7 @@ use fjall::{
     CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode,
 };
 
+use super::directory;
 use super::entry::Kind;
 use super::expiry::Expiry;
 use super::open::OpenError;
@@ -71,6 +72,7 @@ impl Tables {
     }
 
     fn open_engine(path: &Path) -> fjall::Result<Self> {
+        directory::prepare(path)?;
         let is_new = is_empty(path);
         let database = Database::builder(path)
             .cache_size(CACHE_BYTES)
