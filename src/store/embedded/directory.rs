@@ -17,7 +17,7 @@ pub(super) fn prepare(path: &Path) -> io::Result<()> {
         return DirBuilder::new().recursive(true).mode(OWNERS_ALONE).create(path);
     };
     let mode = found.permissions().mode() & 0o777;
-    if mode & OTHERS != 0 {
+    if found.is_dir() && mode & OTHERS != 0 {
         let path = path.display();
         tracing::warn!(
             "store.path: group or others may enter {path} (mode {mode:04o}), 0700 is wanted"
