@@ -78,6 +78,14 @@ pub enum TokenError {
         /// What the key is for.
         expected: Algorithm,
     },
+    /// Its header says what is not understood, or that it is something else than a token.
+    #[error("the token's header `{field}`: {reason}")]
+    Header {
+        /// Which field.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// Its time is over.
     #[error("the token ended at {exp}, it is {now}")]
     Expired {
@@ -196,6 +204,7 @@ impl Verifier {
             return Err(TokenError::Invalid(reason));
         }
         let header = jsonwebtoken::decode_header(token).map_err(invalid)?;
+        check_header(&header)?;
         let key = self.key(header.kid.as_deref())?;
         if header.alg != Algorithm::HS256 {
             return Err(TokenError::Algorithm { found: header.alg, expected: Algorithm::HS256 });
@@ -228,6 +237,30 @@ impl Verifier {
         }
         if life > max { Err(TokenError::TooLong { life, max }) } else { Ok(()) }
     }
+}
+
+/// Refuses what a verifier must not pass over: extensions that it does not know (RFC 7515, 4.1.11),
+/// a payload that is not base64 (RFC 7797, 3), and what was signed to be something else than a
+/// token (RFC 8725, 3.11).
+fn check_header(header: &Header) -> Result<(), TokenError> {
+    let refused = |field, reason| Err(TokenError::Header { field, reason });
+    if header.crit.is_some() {
+        return refused("crit", "no extension is understood here");
+    }
+    if header.extras.inner().get("b64").is_some_and(|b64| *b64 != true) {
+        return refused("b64", "only payloads in base64 are understood here");
+    }
+    match header.typ.as_deref() {
+        Some(typ) if !is_token_type(typ) => refused("typ", "JWT is wanted, or nothing"),
+        _ => Ok(()),
+    }
+}
+
+/// Media types are compared without regard to case, and `application/` may be left out (RFC 7515,
+/// 4.1.9).
+fn is_token_type(typ: &str) -> bool {
+    let typ = typ.to_ascii_lowercase();
+    typ.strip_prefix("application/").unwrap_or(&typ) == "jwt"
 }
 
 fn principal(claims: &Claims) -> Result<Principal, TokenError> {

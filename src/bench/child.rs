@@ -13,6 +13,9 @@ use super::error::BenchError;
 /// The kernel's clock ticks a second in `/proc`: fixed at 100 for user space on Linux.
 const TICKS_PER_SECOND: u64 = 100;
 
+/// What it logs. That it has the development key is no news: the load signs with it.
+const LOG: &str = "warn,narrowcast::cli=error";
+
 /// How long a server may take to say where it is.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -37,7 +40,7 @@ impl Server {
         let mut command = Command::new(std::env::current_exe()?);
         let directory = tempfile::tempdir()?;
         command.env("TMPDIR", directory.path());
-        command.args(arguments).env("NARROWCAST__TELEMETRY__LOG", "warn");
+        command.args(arguments).env("NARROWCAST__TELEMETRY__LOG", LOG);
         // A load is few users that send as fast as they can.
         command.env("NARROWCAST__RATES__USERS", "off");
         command.envs(keys.iter().map(|(key, value)| (format!("NARROWCAST__{key}"), value)));

@@ -33,7 +33,9 @@ impl Demo {
     pub(super) fn run(self) -> Result<(), Failure> {
         let plan = ClusterPlan { nodes: self.nodes, redis: self.redis, ..ClusterPlan::default() };
         let config = plan.config(1).map_err(Failure::usage)?;
+        config.check_demo().map_err(Failure::usage)?;
         settings::begin_log(&config)?;
+        settings::warn_of_exposed_secrets(&config, None);
         block_on(async {
             // Heard from before there is anything that a signal could leave behind.
             let mut requests = StopRequests::of_terminal()?;

@@ -14,6 +14,8 @@ mod token;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use rustix::fs::Mode;
+use rustix::process::umask;
 
 use crate::telemetry::{flush_errors, report_panics, say_error};
 
@@ -91,6 +93,8 @@ enum Command {
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     report_panics();
+    // What a store keeps is its owner's alone, also what the engine makes in its directory later.
+    umask(Mode::RWXG | Mode::RWXO);
     // A soft limit of 1,024 descriptors would end a node at its thousandth session.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         say_error(format_args!("narrowcast: cannot raise the limit of open files: {error}"));

@@ -26,6 +26,7 @@ impl Serve {
         let config = settings::load(self.config.as_deref())?;
         config.check_serve().map_err(Failure::usage)?;
         settings::begin_log(&config)?;
+        settings::warn_of_exposed_secrets(&config, self.config.as_deref());
         block_on(serve(Arc::new(config)))
     }
 }

@@ -28,6 +28,13 @@ pub(super) fn begin_log(config: &Config) -> Result<(), Failure> {
     telemetry::init_logging(&config.telemetry.log, format).map_err(Failure::usage)
 }
 
+/// Says once, when nodes start, which secrets are none.
+pub(super) fn warn_of_exposed_secrets(config: &Config, file: Option<&Path>) {
+    for warning in config.exposed_secrets(file) {
+        tracing::warn!("{warning}");
+    }
+}
+
 /// Reads a configuration and tells all its mistakes.
 #[derive(Debug, Args)]
 pub(super) struct CheckConfig {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use super::mistake::quoted;
 use super::section::Section;
 use super::{Secret, print};
 
@@ -136,7 +137,8 @@ fn secret_of_file(s: &mut Section) -> Option<(Vec<u8>, Option<PathBuf>)> {
         return None;
     }
     let secret = read_bounded(Path::new(&file)).map_err(|error| {
-        s.refuse("file", format_args!("{file:?}"), &format!("cannot be read: {error}"));
+        // Mostly a path, but the secret itself where the two keys were mixed up.
+        s.refuse("file", quoted(&file), &format!("cannot be read: {error}"));
     });
     let secret = secret.ok()?;
     check_size(s, "file", &secret)?;

@@ -136,6 +136,7 @@ fn shards_path(layout: &LayoutConfig) -> KeyPath {
 }
 
 fn one_of(layouts: &[LayoutConfig]) -> String {
-    let names: Vec<&str> = layouts.iter().map(|layout| layout.name.as_str()).collect();
+    let names: Vec<&str> =
+        layouts.iter().map(|layout| layout.name.as_str()).filter(|name| is_name(name)).collect();
     format!("one of [layouts] is wanted: {}", names.join(", "))
 }

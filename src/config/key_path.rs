@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use super::mistake::may_be_secret;
+use super::name::is_name;
+use super::secret::MASKED;
+
 /// The path of a key: `limits.frame_bytes`, `auth.keys[0].kid`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct KeyPath(Vec<Step>);
@@ -61,8 +65,12 @@ impl fmt::Display for KeyPath {
     }
 }
 
-/// Quotes what TOML would have quoted, so that no key can break a line or pass for two.
+/// Quotes what TOML would have quoted, so that no key can break a line or pass for two; masks a
+/// secret that stands where a key is wanted.
 fn write_key(f: &mut fmt::Formatter<'_>, key: &str) -> fmt::Result {
+    if may_be_secret(key) && !is_name(key) {
+        return f.write_str(MASKED);
+    }
     let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if !key.is_empty() && key.bytes().all(bare) { f.write_str(key) } else { write!(f, "{key:?}") }
 }

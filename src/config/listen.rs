@@ -43,12 +43,17 @@ impl ListenConfig {
         listen
     }
 
+    /// Whether pages of any origin may connect.
+    pub(super) fn allows_any_origin(&self) -> bool {
+        self.origins.iter().any(|origin| origin == ANY_ORIGIN)
+    }
+
     fn relate(&self, s: &mut Section) {
         let shared = self.operator == self.clients && self.operator.port() != 0;
         if shared && !s.is_mistaken("operator") && !s.is_mistaken("clients") {
             s.refuse("operator", self.operator, "an address other than listen.clients is wanted");
         }
-        if self.origins.len() > 1 && self.origins.iter().any(|origin| origin == ANY_ORIGIN) {
+        if self.origins.len() > 1 && self.allows_any_origin() {
             s.complain("origins", "\"*\" allows every origin, so it is wanted alone or not at all");
         }
     }

@@ -4,6 +4,11 @@ use std::fmt;
 
 use toml::Value;
 
+use super::secret::MASKED;
+
+/// The shortest secret there is, a key for tokens: what is as long may be one in a wrong place.
+const SECRET_BYTES_MIN: usize = 32;
+
 /// The characters of a given value that a mistake repeats; the rest is cut, so that a line stays a
 /// line.
 const SHOWN_CHARS: usize = 80;
@@ -44,7 +49,7 @@ impl Mistake {
         Self { key: key.to_string(), value: None, complaint: complaint.into(), origin: None }
     }
 
-    /// Repeats the value given. Never call it with what may hold a secret.
+    /// Repeats the value given, which [`quoted`] or [`shown`] made harmless.
     pub(super) fn value(self, value: impl fmt::Display) -> Self {
         Self { value: Some(cut(value.to_string())), ..self }
     }
@@ -134,10 +139,22 @@ pub(super) fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// A plain value as TOML; a list or table, which may hold anything, by its kind.
+/// Whether a text may be a secret in a wrong place: it is as long as a key, or like a URL with a
+/// password in it.
+pub(super) fn may_be_secret(text: &str) -> bool {
+    text.len() >= SECRET_BYTES_MIN || text.contains(['@', '?'])
+}
+
+/// A text as TOML, masked if it may be a secret.
+pub(super) fn quoted(text: &str) -> String {
+    if may_be_secret(text) { MASKED.to_owned() } else { format!("{text:?}") }
+}
+
+/// A plain value as TOML, masked if it may be a secret; a list or table, which may hold anything, by
+/// its kind.
 pub(super) fn shown(value: &Value) -> String {
     match value {
-        Value::String(text) => format!("{text:?}"),
+        Value::String(text) => quoted(text),
         Value::Array(_) | Value::Table(_) => kind(value).to_owned(),
         plain => plain.to_string(),
     }

@@ -18,6 +18,7 @@
 mod auth;
 mod bus;
 mod choice;
+mod exposure;
 mod interest;
 mod key_path;
 mod layers;

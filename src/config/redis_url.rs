@@ -51,6 +51,11 @@ impl RedisUrl {
         &self.0
     }
 
+    /// Whether there is one.
+    pub(super) fn has_password(&self) -> bool {
+        parts(&self.0).0.contains('@')
+    }
+
     /// The server, whoever asks it and for whichever database: publish/subscribe knows neither.
     pub(super) fn server(&self) -> String {
         let info = self.0.as_str().into_connection_info();

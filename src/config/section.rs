@@ -13,7 +13,7 @@ use toml::{Table, Value};
 
 use super::key_path::KeyPath;
 use super::ledger::Ledger;
-use super::mistake::{Mistake, kind, shown};
+use super::mistake::{Mistake, kind, quoted, shown};
 use super::name::{NAME, is_name};
 use super::suggestion::nearest;
 
@@ -220,7 +220,7 @@ impl<'l> Section<'l> {
         let mut seen = BTreeSet::new();
         for value in values.filter(|value| !value.is_empty()) {
             if !seen.insert(value) {
-                self.complain(key, format!("{what} {value:?} is given twice"));
+                self.complain(key, format!("{what} {} is given twice", quoted(value)));
             }
         }
     }

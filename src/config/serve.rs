@@ -1,4 +1,5 @@
-//! What `serve` refuses and `demo` and `bench`, whose nodes share one process, need not.
+//! What `serve` refuses beyond what no configuration may say. `demo` and `bench`, whose nodes share
+//! one process on loopback, need not refuse as much.
 
 use super::mistake::{Mistake, Mistakes};
 use super::{Config, StoreBackend};
@@ -12,9 +13,36 @@ impl Config {
     /// # Errors
     ///
     /// An embedded store with Redis shards: other nodes would not see its messages. The development
-    /// key on an address that is not loopback: anyone could sign tokens.
+    /// key on an address that is not loopback: anyone could sign tokens. And what `demo` refuses.
     pub fn check_serve(&self) -> Result<(), Mistakes> {
-        Mistakes::check(self.lonely_store().into_iter().chain(self.public_keys()).collect())
+        let mistakes = self.lonely_store().into_iter().chain(self.public_keys());
+        Mistakes::check(mistakes.chain(self.any_page()).collect())
+    }
+
+    /// Checks that nodes to play with may run by this configuration.
+    ///
+    /// # Errors
+    ///
+    /// The development key for pages of any origin: each page that is open in a browser of this
+    /// machine could sign tokens and connect.
+    pub fn check_demo(&self) -> Result<(), Mistakes> {
+        Mistakes::check(self.any_page().into_iter().collect())
+    }
+
+    /// The places in `auth.keys` of the development key.
+    pub(super) fn development_keys(&self) -> impl Iterator<Item = usize> {
+        let keys = self.auth.keys.iter().enumerate();
+        keys.filter(|(_, key)| key.secret.expose() == DEVELOPMENT_SECRET).map(|(place, _)| place)
+    }
+
+    fn any_page(&self) -> Option<Mistake> {
+        let key = self.development_keys().next()?;
+        let complaint = format!(
+            "auth.keys[{key}] is the public development key, with which any page could sign \
+             tokens; the origins of your pages are wanted, or a key of your own"
+        );
+        let any = self.listen.allows_any_origin();
+        any.then(|| Mistake::new("listen.origins", complaint).value("[\"*\"]"))
     }
 
     fn lonely_store(&self) -> Option<Mistake> {
@@ -35,10 +63,8 @@ impl Config {
             "the development key is public; a key of your own is wanted, or a loopback address, \
              unlike listen.clients = {clients}"
         );
-        let public = self.auth.keys.iter().enumerate().filter(|(_, key)| {
-            !clients.ip().is_loopback() && key.secret.expose() == DEVELOPMENT_SECRET
-        });
-        public.map(|(i, _)| Mistake::new(format!("auth.keys[{i}]"), &complaint)).collect()
+        let public = self.development_keys().filter(|_| !clients.ip().is_loopback());
+        public.map(|place| Mistake::new(format!("auth.keys[{place}]"), &complaint)).collect()
     }
 }
 
@@ -78,6 +104,15 @@ mod tests {
         }
         assert!(refused("listen.clients = \"[::1]:1\"").is_empty());
         assert!(refused(&format!("listen.clients = \"0.0.0.0:1\"\n{OWN_KEY}")).is_empty());
+    }
+
+    #[test]
+    fn the_development_key_is_for_no_page_of_any_origin() {
+        let any = "listen.origins = [\"*\"]";
+        assert_eq!(refused(any), ["listen.origins"]);
+        assert!(Config::load(Some(any), []).unwrap().check_demo().is_err());
+        assert!(refused(&format!("{any}\n{OWN_KEY}")).is_empty());
+        assert!(refused("listen.origins = [\"http://localhost:3000\"]").is_empty());
     }
 
     #[test]

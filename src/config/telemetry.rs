@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
+use super::mistake::{may_be_secret, quoted};
 use super::section::Section;
 
 const LOG_BYTES: RangeInclusive<usize> = 1..=1024;
@@ -43,8 +44,11 @@ impl TelemetryConfig {
             return;
         }
         if let Err(error) = EnvFilter::try_new(&self.log) {
-            let wanted = format!("a level or tracing directives are wanted: {error}");
-            s.refuse("log", format_args!("{:?}", self.log), &wanted);
+            let wanted = "a level or tracing directives are wanted";
+            // The reason repeats parts of the text.
+            let reason =
+                if may_be_secret(&self.log) { String::new() } else { format!(": {error}") };
+            s.refuse("log", quoted(&self.log), &format!("{wanted}{reason}"));
         }
     }
 }

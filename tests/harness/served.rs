@@ -20,18 +20,18 @@ impl Served {
     pub fn start(config: &Path) -> Self {
         let mut command = Process::narrowcast();
         command.args(["serve", "--config"]).arg(config);
-        Self::by(&mut command)
+        Self::of(command)
     }
 
-    /// Starts a node by a command of whatever kind.
-    pub fn by(command: &mut Command) -> Self {
+    /// A node that a command starts.
+    pub fn of(mut command: Command) -> Self {
         command.env("NARROWCAST__TELEMETRY__FORMAT", "json");
         command.env("NARROWCAST__RATES__USERS", "off");
-        Self::of(Process::start(command))
+        Self::by(Process::start(&mut command))
     }
 
     /// The node of a process that has started one.
-    pub fn of(mut process: Process) -> Self {
+    pub fn by(mut process: Process) -> Self {
         let (clients, operator) = process.error_line(|line| {
             let line: Value = serde_json::from_str(line).ok()?;
             let fields = (line["fields"]["message"] == "serving").then_some(&line["fields"])?;

@@ -71,6 +71,23 @@ fn bad_signatures() -> Vec<(String, &'static str)> {
     ]
 }
 
+fn bad_headers() -> Vec<(String, &'static str)> {
+    let good = || Header { kid: Some("dev".into()), ..Header::new(Algorithm::HS256) };
+    let sign = |header: &Header| {
+        let key = EncodingKey::from_secret(&development_secret());
+        jsonwebtoken::encode(header, &claims("alice"), &key).unwrap()
+    };
+    let critical = Header { crit: Some(vec!["x".into()]), ..good() };
+    let mut bare = good();
+    bare.extras.insert("b64", false);
+    let access = Header { typ: Some("at+jwt".into()), ..good() };
+    vec![
+        (sign(&critical), "the token's header `crit`"),
+        (sign(&bare), "the token's header `b64`"),
+        (sign(&access), "the token's header `typ`"),
+    ]
+}
+
 fn bad_claims() -> Vec<(String, &'static str)> {
     let alice = || claims("alice");
     let wide = vec!["*.x".to_owned()];
@@ -115,6 +132,11 @@ async fn tokens_out_of_their_time_are_refused() {
 #[tokio::test]
 async fn tokens_that_are_not_signed_by_the_key_are_refused() {
     refused(&bad_signatures()).await;
+}
+
+#[tokio::test]
+async fn tokens_with_headers_that_are_not_understood_are_refused() {
+    refused(&bad_headers()).await;
 }
 
 #[tokio::test]

@@ -194,10 +194,14 @@ async fn only_configured_origins_may_connect() {
 }
 
 #[tokio::test]
-async fn any_origin_may_connect_by_default() {
-    let demo = node_with("1", &[]);
+async fn any_page_may_connect_only_where_the_operator_says_so() {
     let request = with("host: a\r\n", "host: a\r\norigin: https://anywhere.example\r\n");
-    assert_eq!(ask(url(&demo), &request).await.status, 101);
+    let demo = node_with("1", &[]);
+    assert_eq!(ask(url(&demo), &request).await.status, 403);
+    let key = r#"[{ kid = "own", alg = "HS256", secret = "mine-mine-mine-mine-mine-mine-mine" }]"#;
+    let any = [("listen.origins", r#"["*"]"#), ("auth.keys", key)];
+    let (_store, served) = serve_with(&any).await;
+    assert_eq!(ask(&served.url, &request).await.status, 101);
 }
 
 #[tokio::test]

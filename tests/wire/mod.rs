@@ -9,6 +9,7 @@ mod deadlines;
 mod direct_policy;
 mod draining;
 mod expected;
+mod exposure;
 mod full_disk;
 mod handshake;
 pub mod http;

@@ -1,3 +1,6 @@
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::*;
 
 const NOW: u64 = 1_800_000_000;
@@ -58,6 +61,39 @@ fn the_signature_and_the_algorithm_are_pinned() {
     assert!(matches!(verifier.verify(&wrong, NOW), Err(TokenError::Algorithm { .. })));
     for none in ["eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.", "", "a.b.c", &"x".repeat(10_000)] {
         assert!(matches!(verifier.verify(none, NOW), Err(TokenError::Invalid(_))), "{none:.40}");
+    }
+}
+
+/// A good token with more in its header.
+fn with_header(more: &str) -> String {
+    let header = format!(r#"{{"alg":"HS256","kid":"k1"{more}}}"#);
+    let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    let signed = format!("{}.{}", part(&header), part(&serde_json::to_string(&claims()).unwrap()));
+    let secret = EncodingKey::from_secret(&key().secret);
+    let signature =
+        jsonwebtoken::crypto::sign(signed.as_bytes(), &secret, Algorithm::HS256).unwrap();
+    format!("{signed}.{signature}")
+}
+
+#[test]
+fn what_a_header_says_besides_is_looked_at() {
+    let verifier = Verifier::new(&[key()], rules());
+    let verify = |more: &str| verifier.verify(&with_header(more), NOW);
+    for good in ["", r#","typ":"JWT""#, r#","typ":"application/jwt""#, r#","b64":true,"x":1"#] {
+        assert!(verify(good).is_ok(), "{good}: {:?}", verify(good));
+    }
+    for (bad, field) in [
+        (r#","crit":["exp"]"#, "crit"),
+        (r#","crit":["b64"],"b64":true"#, "crit"),
+        (r#","crit":[]"#, "crit"),
+        (r#","b64":false"#, "b64"),
+        (r#","b64":"true""#, "b64"),
+        (r#","typ":"at+jwt""#, "typ"),
+        (r#","typ":"application/""#, "typ"),
+        (r#","typ":"""#, "typ"),
+    ] {
+        let error = verify(bad).unwrap_err();
+        assert!(matches!(error, TokenError::Header { field: it, .. } if it == field), "{error}");
     }
 }
 

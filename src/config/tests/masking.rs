@@ -4,6 +4,8 @@ use super::*;
 
 const SECRET: &str = "hunter2-hunter2-hunter2-hunter2-hunter2";
 
+const URL: &str = "redis://:hunter2@h";
+
 fn with_secrets() -> Config {
     let text = format!(
         r#"
@@ -59,6 +61,40 @@ fn mistakes_do_not_repeat_secrets() {
         assert!(!all.to_string().contains("hunter2"), "{all}");
         assert!(!format!("{all:?}").contains("hunter2"), "{all:?}");
     }
+    for place in [
+        "namespace",
+        "node.name",
+        "listen.clients",
+        "layout.publish",
+        "store.backend",
+        "store.keyspace",
+        "policy.direct",
+        "limits.patterns",
+        "telemetry.log",
+        "hunter2-hunter2-hunter2-hunter2-hunter2",
+    ] {
+        for text in [format!("{URL}=debug=x"), format!("={SECRET}={SECRET}={SECRET}")] {
+            let all = load(&format!("{place} = {text:?}")).unwrap_err();
+            assert!(!all.to_string().contains("hunter2"), "{all}");
+        }
+    }
+    for (lists, text) in [("listen.origins", URL), ("store.nodes", URL), ("layout.subscribe", URL)]
+    {
+        let all = load(&format!("{lists} = [{text:?}, {text:?}]")).unwrap_err();
+        assert!(!all.to_string().contains("hunter2"), "{all}");
+    }
+    for key in [
+        format!("kid = \"{SECRET}{SECRET}\", alg = \"HS256\", secret = \"{SECRET}\""),
+        format!("kid = \"{SECRET}\", alg = \"HS256\", secret = \"{SECRET}\""),
+        format!("kid = \"k\", alg = \"{SECRET}\", secret = \"{SECRET}\""),
+        format!("kid = \"k\", alg = \"HS256\", file = \"{SECRET}\""),
+        format!("kid = \"k\", alg = \"HS256\", secret = \"{SECRET}\", \"{URL}\" = 1"),
+    ] {
+        let all = load(&format!("auth.keys = [{{ {key} }}, {{ {key} }}]")).unwrap_err();
+        assert!(!all.to_string().contains("hunter2"), "{all}");
+    }
+    let named = load(&format!("layout.publish = \"b\"\n[layouts.{URL:?}]")).unwrap_err();
+    assert!(!named.to_string().contains("hunter2"), "{named}");
     let long = format!("store.username = \"bob\"\nstore.password = {:?}", "hunter2".repeat(200));
     assert!(!load(&long).unwrap_err().to_string().contains("hunter2"));
     let variable = [("NARROWCAST__AUTH__KEYS", "[{ secret = 'hunter2' }")];

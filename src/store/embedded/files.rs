@@ -181,9 +181,8 @@ fn end_journals(path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Makes the directory of a store that begins, and says in it that it is not whole yet.
+/// Says in the directory of a store that begins that it is not whole yet.
 pub(super) fn begin(path: &Path) -> io::Result<()> {
-    fs::create_dir_all(path)?;
     Manifest::default().write(path)
 }
 

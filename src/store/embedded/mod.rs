@@ -6,6 +6,7 @@
 //! | `options` | what an operator may choose, and the bounds |
 //! | `open` | the checks between a directory and a store |
 //! | `meta` | what a store says about itself |
+//! | `directory` | who may enter the directory |
 //! | `tables` | the engine's tables and how it is set up |
 //! | `entry` | what is written: messages, and registers, of which one row stays |
 //! | `keys`, `row` | how keys and values are spelled in bytes |
@@ -36,6 +37,7 @@
 //! The windows that bound a partition in CQL are not needed here: keys are ordered, so a range of
 //! ids is one seek and a walk however long the conversation is.
 
+mod directory;
 mod entry;
 mod expiry;
 mod failure;

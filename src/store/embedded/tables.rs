@@ -1,5 +1,6 @@
 //! The engine's tables and how it is set up.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use fjall::{
     CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode,
 };
 
+use super::directory;
 use super::entry::Kind;
 use super::expiry::Expiry;
 use super::files::{self, Files};
@@ -71,9 +73,11 @@ impl Tables {
     /// Opens the tables, or makes them where the directory holds nothing. Refused if another process,
     /// or this one, has them open, and if they are not what they were when they were left.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        let of_directory = |error: io::Error| OpenError::engine(path, &error);
+        directory::prepare(path).map_err(of_directory)?;
         let is_new = !files::look(path)?;
         if is_new {
-            files::begin(path).map_err(|error| OpenError::engine(path, &error))?;
+            files::begin(path).map_err(of_directory)?;
         }
         Self::open_engine(path, is_new).map_err(|error| match error {
             fjall::Error::Locked => OpenError::Locked { path: path.to_owned() },

@@ -1,0 +1,108 @@
+//! Secrets that others than the operator may know.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::Config;
+
+/// Reading by the group, and by everybody.
+const READ_BY_OTHERS: u32 = 0o044;
+
+impl Config {
+    /// What to warn of when a node starts: the development key, and files with secrets that group
+    /// or others may read, the configuration's own file among them.
+    pub fn exposed_secrets(&self, own_file: Option<&Path>) -> Vec<String> {
+        let keys = self.development_keys().map(|place| {
+            format!("auth.keys[{place}] is the public development key: anyone may sign tokens")
+        });
+        let files = self.auth.keys.iter().enumerate().filter_map(|(place, key)| {
+            exposed(&format!("auth.keys[{place}].file"), key.file.as_deref()?)
+        });
+        let own = own_file.filter(|file| self.has_secret_in(file));
+        let own = own.and_then(|file| exposed("the configuration file", file));
+        keys.chain(files).chain(own).collect()
+    }
+
+    /// Whether a secret of this configuration stands in a file, and not in the environment.
+    fn has_secret_in(&self, file: &Path) -> bool {
+        let text = std::fs::read(file).unwrap_or_default();
+        let mut secrets = self.written_secrets();
+        secrets.any(|secret| text.windows(secret.len()).any(|part| part == secret))
+    }
+
+    /// The secrets that the configuration holds itself; none of them is empty.
+    fn written_secrets(&self) -> impl Iterator<Item = &[u8]> {
+        let keys = self.auth.keys.iter().filter(|key| key.file.is_none());
+        let keys = keys.map(|key| key.secret.expose());
+        let password = self.store.cql.password.iter().map(super::Secret::expose);
+        let shards = self.layouts.iter().flat_map(|layout| &layout.shards);
+        let urls = shards.filter(|shard| shard.url.has_password());
+        keys.chain(password).chain(urls.map(|shard| shard.url.expose().as_bytes()))
+    }
+}
+
+fn exposed(what: &str, file: &Path) -> Option<String> {
+    let mode = std::fs::metadata(file).ok()?.permissions().mode() & 0o777;
+    let path = file.display();
+    let warning =
+        format!("{what}: group or others may read {path} (mode {mode:04o}), 0600 is wanted");
+    (mode & READ_BY_OTHERS != 0).then_some(warning)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, set_permissions, write};
+
+    use super::*;
+
+    const OWN: &str = "mine-mine-mine-mine-mine-mine-mine";
+
+    /// What a node warns of whose file holds `text`, with this mode.
+    fn warnings(text: &str, mode: u32) -> Vec<String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        write(file.path(), text).unwrap();
+        set_permissions(file.path(), Permissions::from_mode(mode)).unwrap();
+        Config::load(Some(text), []).unwrap().exposed_secrets(Some(file.path()))
+    }
+
+    fn key(fields: &str) -> String {
+        format!("auth.keys = [{{ kid = \"k\", alg = \"HS256\", {fields} }}]")
+    }
+
+    #[test]
+    fn the_development_key_is_named_wherever_it_listens() {
+        let found = Config::default().exposed_secrets(None);
+        assert_eq!(found, ["auth.keys[0] is the public development key: anyone may sign tokens"]);
+    }
+
+    #[test]
+    fn a_key_file_is_its_owners_alone() {
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        write(secret.path(), OWN).unwrap();
+        let text = key(&format!("file = {:?}", secret.path()));
+        for (mode, is_named) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true)] {
+            set_permissions(secret.path(), Permissions::from_mode(mode)).unwrap();
+            let found = warnings(&text, 0o644);
+            assert_eq!(found.len(), usize::from(is_named), "{mode:o}: {found:?}");
+            assert!(found.iter().all(|it| it.starts_with("auth.keys[0].file: ")), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_configuration_with_secrets_is_its_owners_alone() {
+        let own_key = key(&format!("secret = {OWN:?}"));
+        assert_eq!(warnings(&own_key, 0o600), [""; 0]);
+        assert_eq!(warnings(&own_key, 0o644).len(), 1);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let from_elsewhere = [("NARROWCAST__AUTH__KEYS".into(), own_key[12..].to_owned().into())];
+        let config = Config::load(None, from_elsewhere).unwrap();
+        assert_eq!(config.exposed_secrets(Some(file.path())), [""; 0]);
+        for secret in [
+            "store = { username = \"u\", password = \"p\" }",
+            "layouts.a.redis = [{ name = \"r\", url = \"redis://:p@h\" }]",
+        ] {
+            let found = warnings(secret, 0o640);
+            assert!(found.len() == 2 && found[1].contains("0640"), "{found:?}");
+        }
+    }
+}
