@@ -70,8 +70,7 @@ enum Command {
 /// Runs the command of the process's arguments.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    // A soft limit of 1,024 descriptors would end a node at its thousandth session.
-    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+    if let Err(error) = crate::node::raise_descriptors() {
         eprintln!("narrowcast: cannot raise the limit of open files: {error}");
     }
     let result = match arguments.command {

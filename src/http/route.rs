@@ -70,8 +70,10 @@ pub(super) static ENDPOINTS: [Endpoint; 11] = [
 ];
 
 impl Route {
-    /// The route of a request.
+    /// The route of a request. HEAD asks for what GET would answer, of which the connection leaves
+    /// the body out.
     pub(super) fn find(method: &Method, path: &str) -> Result<Self, Misroute> {
+        let method = if method == Method::HEAD { &Method::GET } else { method };
         let found = ENDPOINTS.iter().find(|(m, template, _)| m == method && fits(template, path));
         let Some((_, template, make)) = found else {
             let allowed = allowed(path);
@@ -99,7 +101,14 @@ impl Route {
 /// The methods of a path; none if there is no such path.
 pub(super) fn allowed(path: &str) -> Vec<&'static Method> {
     let fitting = ENDPOINTS.iter().filter(|(_, template, _)| fits(template, path));
-    fitting.map(|(method, ..)| method).collect()
+    let mut methods: Vec<&Method> = fitting.map(|(method, ..)| method).collect();
+    if methods.contains(&&Method::GET) {
+        methods.push(&Method::HEAD);
+    }
+    if !methods.is_empty() {
+        methods.push(&Method::OPTIONS);
+    }
+    methods
 }
 
 fn is_id(part: &str) -> bool {
@@ -217,10 +226,10 @@ mod tests {
             }
         };
         let table: [(&str, Vec<&str>); 4] = [
-            ("/v1/messages", vec!["POST"]),
-            ("/v1/rooms/r", vec!["PUT", "GET"]),
-            ("/v1/rooms/r/members/u", vec!["PUT", "DELETE"]),
-            ("/v1/openapi.json", vec!["GET"]),
+            ("/v1/messages", vec!["POST", "OPTIONS"]),
+            ("/v1/rooms/r", vec!["PUT", "GET", "HEAD", "OPTIONS"]),
+            ("/v1/rooms/r/members/u", vec!["PUT", "DELETE", "OPTIONS"]),
+            ("/v1/openapi.json", vec!["GET", "HEAD", "OPTIONS"]),
         ];
         for (path, methods) in table {
             assert_eq!(allowed(path), methods, "{path}");

@@ -1,6 +1,7 @@
 //! A node of the `serve` command.
 
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -17,7 +18,18 @@ impl Served {
     /// Starts a node by a configuration file that gives ports of the system's choice; it tells
     /// them in its log.
     pub fn start(config: &Path) -> Self {
-        let mut command = Process::narrowcast();
+        Self::by(Process::narrowcast(), config)
+    }
+
+    /// The same, in a process that may open so many files.
+    pub fn with_descriptors(config: &Path, files: u32) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")]);
+        command.arg(Process::narrowcast().get_program());
+        Self::by(command, config)
+    }
+
+    fn by(mut command: Command, config: &Path) -> Self {
         command.args(["serve", "--config"]).arg(config);
         command.env("NARROWCAST__TELEMETRY__FORMAT", "json");
         command.env("NARROWCAST__RATES__USERS", "off");

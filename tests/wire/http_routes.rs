@@ -82,11 +82,11 @@ async fn another_method_is_405_with_those_that_there_are() {
     let demo = node_with("1", &[]);
     let token = token("alice");
     let table = [
-        ("/v1/messages", "POST", ["GET", "PUT", "DELETE", "HEAD"]),
-        ("/v1/publish", "POST", ["GET", "PUT", "DELETE", "TRACE"]),
-        ("/v1/rooms/r", "PUT, GET", ["POST", "PATCH", "DELETE", "BREW"]),
-        ("/v1/rooms/r/members/u", "PUT, DELETE", ["POST", "PATCH", "GET", "put"]),
-        ("/v1/users/u/inbox", "GET", ["POST", "PUT", "DELETE", "get"]),
+        ("/v1/messages", "POST, OPTIONS", ["GET", "PUT", "DELETE", "HEAD"]),
+        ("/v1/publish", "POST, OPTIONS", ["GET", "PUT", "DELETE", "TRACE"]),
+        ("/v1/rooms/r", "PUT, GET, HEAD, OPTIONS", ["POST", "PATCH", "DELETE", "BREW"]),
+        ("/v1/rooms/r/members/u", "PUT, DELETE, OPTIONS", ["POST", "PATCH", "GET", "put"]),
+        ("/v1/users/u/inbox", "GET, HEAD, OPTIONS", ["POST", "PUT", "DELETE", "get"]),
     ];
     for (path, allow, methods) in table {
         for method in methods {
@@ -198,7 +198,7 @@ async fn pages_of_allowed_origins_may_ask() {
     assert_eq!((preflight.status, &*preflight.body), (204, ""));
     let expected = [
         ("access-control-allow-origin", "https://chat.example.com"),
-        ("access-control-allow-methods", "PUT, GET"),
+        ("access-control-allow-methods", "PUT, GET, HEAD, OPTIONS"),
         ("access-control-allow-headers", "authorization, content-type, idempotency-key"),
         ("access-control-max-age", "600"),
         ("vary", "origin"),
@@ -217,6 +217,6 @@ async fn pages_of_allowed_origins_may_ask() {
         assert_eq!(answer.header("access-control-allow-origin"), None);
     }
     let native = ask(&served.url, &request("OPTIONS", "/v1/rooms/r", &[], "")).await;
-    assert_eq!((native.status, native.header("allow")), (204, Some("PUT, GET")));
+    assert_eq!((native.status, native.header("allow")), (204, Some("PUT, GET, HEAD, OPTIONS")));
     assert_eq!(native.header("access-control-allow-origin"), None);
 }

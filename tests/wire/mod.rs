@@ -10,6 +10,7 @@ mod direct_policy;
 mod draining;
 mod expected;
 mod handshake;
+mod health;
 pub mod http;
 mod http_bodies;
 mod http_connections;
@@ -30,6 +31,7 @@ mod user_rates;
 mod wide_patterns;
 
 use std::io::Write;
+use std::path::Path;
 
 use crate::harness::{Demo, Operator, Served, eventually};
 
@@ -50,6 +52,14 @@ fn url(demo: &Demo) -> &str {
 /// (`limits.patterns`, TOML); ready when this returns. The directory comes first, so that it is
 /// dropped last.
 async fn serve_with(keys: &[(&str, &str)]) -> (tempfile::TempDir, Served) {
+    serve_by(Served::start, keys).await
+}
+
+/// The same, started in a way of its own.
+async fn serve_by(
+    start: impl FnOnce(&Path) -> Served,
+    keys: &[(&str, &str)],
+) -> (tempfile::TempDir, Served) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("narrowcast.toml");
     let mut file = std::fs::File::create(&path).expect("a file");
@@ -59,7 +69,7 @@ async fn serve_with(keys: &[(&str, &str)]) -> (tempfile::TempDir, Served) {
     let own = [("listen.clients", any_port), ("listen.operator", any_port), ("store.path", &store)];
     let given = own.iter().chain(keys);
     given.for_each(|(key, value)| writeln!(file, "{key} = {value}").expect("it is written"));
-    let served = Served::start(&path);
+    let served = start(&path);
     eventually("the node is ready", || served.operator.get("/readyz").0 == 200).await;
     (directory, served)
 }

@@ -155,7 +155,7 @@ impl From<Misroute> for Problem {
     fn from(misroute: Misroute) -> Self {
         match misroute {
             Misroute::Path => {
-                let detail = "there are /v1/ws and the routes of /v1/openapi.json here";
+                let detail = "there are /healthz, /readyz, /v1/ws and the routes of /v1/openapi.json here";
                 Refusal::new(Code::NotFound, detail).into()
             }
             Misroute::Method(allowed) => {
