@@ -41,8 +41,10 @@ const CROWDED_RETRY: Duration = Duration::from_secs(10);
 pub struct ClientPortBounds {
     /// Browsers' origins that may connect; `*` is any.
     pub origins: Vec<String>,
-    /// How long a request's header may take, and how long a connection may wait for the next.
+    /// How long a request's header may take.
     pub header: Duration,
+    /// How long a connection may wait for the next request.
+    pub keep_alive: Duration,
     /// How long a request's body may take.
     pub body: Duration,
     /// How long a client may leave a full socket unread.
@@ -88,7 +90,11 @@ impl ClientPort {
             origins: origins.clone(),
             body: bounds.body,
         };
-        let waits = HttpWaits { header: bounds.header, write_stall: bounds.write_stall };
+        let waits = HttpWaits {
+            header: bounds.header,
+            keep_alive: bounds.keep_alive,
+            write_stall: bounds.write_stall,
+        };
         Self { front, readiness, places, origins, waits, api }
     }
 

@@ -21,8 +21,7 @@ use crate::router::Services;
 use crate::socket::{self, HttpWaits};
 
 /// How long an operator's request may take to arrive, and its answer to be taken.
-const WAITS: HttpWaits =
-    HttpWaits { header: Duration::from_secs(5), write_stall: Duration::from_secs(5) };
+const REQUEST: Duration = Duration::from_secs(5);
 
 /// How long to wait after the listener refused: below what a probe of the health waits.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
@@ -37,6 +36,7 @@ pub struct OperatorPort {
     readiness: Arc<Readiness>,
     services: Arc<Services>,
     max: usize,
+    waits: HttpWaits,
 }
 
 /// A connection that was accepted.
@@ -47,9 +47,16 @@ struct Accepted {
 }
 
 impl OperatorPort {
-    /// At most so many connections at once, and never more than [`OPERATOR_CONNECTIONS_MAX`].
-    pub fn new(readiness: Arc<Readiness>, services: Arc<Services>, max: usize) -> Self {
-        Self { readiness, services, max: max.clamp(1, OPERATOR_CONNECTIONS_MAX) }
+    /// At most so many connections at once, and never more than [`OPERATOR_CONNECTIONS_MAX`]; each
+    /// may wait for so long for its next request.
+    pub fn new(
+        readiness: Arc<Readiness>,
+        services: Arc<Services>,
+        max: usize,
+        keep_alive: Duration,
+    ) -> Self {
+        let waits = HttpWaits { header: REQUEST, keep_alive, write_stall: REQUEST };
+        Self { readiness, services, max: max.clamp(1, OPERATOR_CONNECTIONS_MAX), waits }
     }
 
     /// Serves for ever.
@@ -76,7 +83,7 @@ impl OperatorPort {
             asked.set(Instant::now());
             respond(&request, &self.readiness, &self.services)
         };
-        if let Err(error) = socket::serve_http1(stream, WAITS, respond).await {
+        if let Err(error) = socket::serve_http1(stream, self.waits, respond).await {
             tracing::debug!(%error, "an operator's connection failed");
         }
     }

@@ -84,7 +84,7 @@ impl Node {
         let operator_stop = CancellationToken::new();
         let descriptors = Descriptors::of_process()?;
         let operator_thread =
-            parts.start_operator(operator, operator_stop.clone(), descriptors.operator())?;
+            parts.start_operator(plan, operator, operator_stop.clone(), descriptors.operator())?;
         let steward = parts.start_steward(plan, clients_at, happened, &end)?;
         let connections = descriptors.clients(listen.connections);
         let workers = parts.start_workers(plan, &clients, connections, end)?;
@@ -283,20 +283,22 @@ impl Parts {
 
     fn start_operator(
         &self,
+        plan: &NodePlan,
         listener: TcpListener,
         stop: CancellationToken,
         connections: usize,
     ) -> std::io::Result<JoinHandle<std::io::Result<()>>> {
         let readiness = Arc::clone(&self.readiness);
         let services = Arc::clone(&self.services);
+        let keep_alive = plan.config.timeouts.keep_alive;
         std::thread::Builder::new().name("nc-operator".into()).spawn(move || {
             let runtime =
                 Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
-                let port = Rc::new(OperatorPort::new(readiness, services, connections));
+                let port = OperatorPort::new(readiness, services, connections, keep_alive);
                 tokio::select! {
-                    () = port.run(listener) => {}
+                    () = Rc::new(port).run(listener) => {}
                     () = stop.cancelled() => {}
                 }
                 Ok(())
@@ -380,6 +382,7 @@ impl Parts {
                 port_bounds: ClientPortBounds {
                     origins: config.listen.origins.clone(),
                     header: config.timeouts.header,
+                    keep_alive: config.timeouts.keep_alive,
                     body: config.timeouts.body,
                     write_stall: config.timeouts.write_stall,
                 },
