@@ -7,10 +7,11 @@ use super::raw::Raw;
 use super::tokens::{claims, now, sign, token};
 use super::{WORKERS, node_with, serve_with, url};
 
-const ROUTES: [(&str, &str); 11] = [
+const ROUTES: [(&str, &str); 12] = [
     ("POST", "/v1/messages"),
     ("GET", "/v1/conversations/user.bob/messages"),
     ("POST", "/v1/publish"),
+    ("POST", "/v1/rooms"),
     ("PUT", "/v1/rooms/r"),
     ("GET", "/v1/rooms/r"),
     ("GET", "/v1/rooms/r/members"),
@@ -66,7 +67,7 @@ async fn what_is_not_there_is_404() {
     let demo = node_with("1", &[]);
     let token = token("alice");
     for path in
-        ["/", "/v1", "/v1/rooms", "/v1/rooms/", "/v1/rooms/r/x", "/v1/message", "/v2/publish"]
+        ["/", "/v1", "/v1/room", "/v1/rooms/", "/v1/rooms/r/x", "/v1/message", "/v2/publish"]
     {
         for method in ["GET", "POST", "OPTIONS", "BREW"] {
             let request = bearing(&token, method, path, "");
@@ -84,6 +85,7 @@ async fn another_method_is_405_with_those_that_there_are() {
     let table = [
         ("/v1/messages", "POST, OPTIONS", ["GET", "PUT", "DELETE", "HEAD"]),
         ("/v1/publish", "POST, OPTIONS", ["GET", "PUT", "DELETE", "TRACE"]),
+        ("/v1/rooms", "POST, OPTIONS", ["GET", "PUT", "PATCH", "DELETE"]),
         ("/v1/rooms/r", "PUT, GET, HEAD, OPTIONS", ["POST", "PATCH", "DELETE", "BREW"]),
         ("/v1/rooms/r/members/u", "PUT, DELETE, OPTIONS", ["POST", "PATCH", "GET", "put"]),
         ("/v1/users/u/inbox", "GET, HEAD, OPTIONS", ["POST", "PUT", "DELETE", "get"]),
