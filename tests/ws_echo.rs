@@ -17,8 +17,11 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::spawn_local;
 
 /// How long a client may take over its request, and leave the answer unread.
-const WAITS: HttpWaits =
-    HttpWaits { header: Duration::from_secs(10), write_stall: Duration::from_secs(10) };
+const WAITS: HttpWaits = HttpWaits {
+    header: Duration::from_secs(10),
+    keep_alive: Duration::from_secs(10),
+    write_stall: Duration::from_secs(10),
+};
 
 /// Bytes of echoes above which a client's messages wait until it has read them.
 const HIGH_WATER_BYTES: usize = 64 * 1024;

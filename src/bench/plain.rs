@@ -18,8 +18,11 @@ use crate::socket::{
     Connection, Handler, HttpWaits, Item, Limits, Link, Message, Share, Verdict, check, serve_http1,
 };
 
-const WAITS: HttpWaits =
-    HttpWaits { header: Duration::from_secs(5), write_stall: Duration::from_secs(5) };
+const WAITS: HttpWaits = HttpWaits {
+    header: Duration::from_secs(5),
+    keep_alive: Duration::from_secs(5),
+    write_stall: Duration::from_secs(5),
+};
 const OUTBOX_BYTES: usize = 512 * 1024;
 const LIMITS: Limits = Limits { frame_bytes: 16_384, message_bytes: 16_384, fragments: 16 };
 

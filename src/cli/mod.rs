@@ -95,8 +95,7 @@ pub fn run() -> ExitCode {
     report_panics();
     // What a store keeps is its owner's alone, also what the engine makes in its directory later.
     umask(Mode::RWXG | Mode::RWXO);
-    // A soft limit of 1,024 descriptors would end a node at its thousandth session.
-    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+    if let Err(error) = crate::node::raise_descriptors() {
         say_error(format_args!("narrowcast: cannot raise the limit of open files: {error}"));
     }
     let result = match arguments.command {

@@ -13,6 +13,8 @@ const UNAUTHENTICATED: RangeInclusive<u64> = 10..=60_000;
 
 /// After a minute whoever asked has asked again.
 const ANSWER: RangeInclusive<u64> = 10..=60_000;
+/// An hour is above what any balancer keeps a connection for.
+const KEEP_ALIVE: RangeInclusive<u64> = 10..=3_600_000;
 const BODY: RangeInclusive<u64> = 10..=60_000;
 const WRITE_STALL: RangeInclusive<u64> = 10..=300_000;
 const PING: RangeInclusive<u64> = 100..=600_000;
@@ -22,9 +24,12 @@ const DRAIN: RangeInclusive<u64> = 10..=600_000;
 /// How long to wait.
 #[derive(Clone, Debug, Serialize)]
 pub struct Timeouts {
-    /// For the header of an HTTP request, the wait for it on an idle connection included.
+    /// For the header of an HTTP request.
     #[serde(rename = "header_ms", serialize_with = "print::millis")]
     pub header: Duration,
+    /// For the next HTTP request on a connection, from the answer before it.
+    #[serde(rename = "keep_alive_ms", serialize_with = "print::millis")]
+    pub keep_alive: Duration,
     /// For the body of an HTTP request.
     #[serde(rename = "body_ms", serialize_with = "print::millis")]
     pub body: Duration,
@@ -61,6 +66,7 @@ impl Timeouts {
     pub(super) fn read(s: &mut Section) -> Self {
         let timeouts = Self {
             header: s.millis("header_ms", &UNAUTHENTICATED),
+            keep_alive: s.millis("keep_alive_ms", &KEEP_ALIVE),
             body: s.millis("body_ms", &BODY),
             hello: s.millis("hello_ms", &UNAUTHENTICATED),
             write_stall: s.millis("write_stall_ms", &WRITE_STALL),

@@ -234,6 +234,13 @@ id!(
     RoomId
 );
 
+impl RoomId {
+    /// The id that is made of bits which nobody can guess, and so nobody else has.
+    pub fn of_bits(bits: u128) -> Self {
+        Self::parse(&format!("{bits:032x}")).expect("hex digits are plain")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,6 +17,7 @@ use super::api::Api;
 use super::bearer::bearer_of;
 use super::cors::Origins;
 use super::handshake::Handshake;
+use super::health::{self, Asker};
 use super::problem::Problem;
 use super::readiness::Readiness;
 use crate::limiter::Addresses;
@@ -40,8 +41,10 @@ const CROWDED_RETRY: Duration = Duration::from_secs(10);
 pub struct ClientPortBounds {
     /// Browsers' origins that may connect; `*` is any.
     pub origins: Vec<String>,
-    /// How long a request's header may take, and how long a connection may wait for the next.
+    /// How long a request's header may take.
     pub header: Duration,
+    /// How long a connection may wait for the next request.
+    pub keep_alive: Duration,
     /// How long a request's body may take.
     pub body: Duration,
     /// How long a client may leave a full socket unread.
@@ -87,7 +90,11 @@ impl ClientPort {
             origins: origins.clone(),
             body: bounds.body,
         };
-        let waits = HttpWaits { header: bounds.header, write_stall: bounds.write_stall };
+        let waits = HttpWaits {
+            header: bounds.header,
+            keep_alive: bounds.keep_alive,
+            write_stall: bounds.write_stall,
+        };
         Self { front, readiness, places, origins, waits, api }
     }
 
@@ -131,6 +138,9 @@ impl ClientPort {
         let bearer: RefCell<Option<Box<str>>> = RefCell::new(None);
         let handshake = Handshake::new(held);
         let respond = async |request: Request<Incoming>| {
+            if let Some(response) = self.health(&request) {
+                return handshake.bound(response);
+            }
             if request.uri().path() != WEBSOCKET_PATH {
                 // In a box, since most connections only open a WebSocket and need no room for it.
                 let response = Box::pin(self.api.respond(request, &handshake)).await;
@@ -151,12 +161,22 @@ impl ClientPort {
         }
     }
 
-    /// Answers one request, whatever it is.
-    async fn turn_away(self: Rc<Self>, stream: TcpStream, _: OwnedSemaphorePermit, _: Place) {
-        let respond = async |_: Request<Incoming>| crowded();
+    /// Answers one request: a balancer's for the health as always, since its address is that of all
+    /// its clients.
+    async fn turn_away(self: Rc<Self>, stream: TcpStream, held: OwnedSemaphorePermit, _: Place) {
+        let handshake = Handshake::new(held);
+        let respond = async |request: Request<Incoming>| {
+            handshake.bound(self.health(&request).unwrap_or_else(crowded))
+        };
         if let Err(error) = socket::serve_http1(stream, self.waits, respond).await {
             tracing::debug!(%error, "a connection was turned away");
         }
+    }
+
+    /// The answer to a request for the node's health.
+    fn health<B>(&self, request: &Request<B>) -> Option<Response<Full<Bytes>>> {
+        let (method, path) = (request.method(), request.uri().path());
+        health::answer(method, path, &self.readiness, Asker::Anybody)
     }
 
     fn switch<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
@@ -178,5 +198,5 @@ impl ClientPort {
 fn crowded() -> Response<Full<Bytes>> {
     let detail = "this address has as many connections as `rates.connections_per_address` allows";
     let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, detail);
-    problem.retry_after(CROWDED_RETRY).closing().response()
+    problem.retry_after(CROWDED_RETRY).response()
 }

@@ -4,6 +4,7 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `clients`, `operator` | a listener each |
+//! | `health` | `/healthz` and `/readyz`, on both |
 //! | `readiness` | whether the node is fit for clients |
 //! | `route`, `query`, `percent` | from a request's line to a route and its parameters |
 //! | `handshake` | the place of a connection that has shown no token |
@@ -17,6 +18,7 @@ mod bearer;
 mod clients;
 mod cors;
 mod handshake;
+mod health;
 mod intake;
 mod operator;
 mod percent;
@@ -26,5 +28,5 @@ mod readiness;
 mod route;
 
 pub use clients::{ClientPort, ClientPortBounds, Places};
-pub use operator::serve_operator;
+pub use operator::{OPERATOR_CONNECTIONS_MAX, OperatorPort};
 pub use readiness::{Readiness, Verdict};

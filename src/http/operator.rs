@@ -1,54 +1,106 @@
 //! The operator's listener: `/healthz`, `/readyz`, `/metrics`.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ALLOW, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use hyper::{Request, Response, StatusCode};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
-use super::problem::{Problem, body, json};
-use super::readiness::{Readiness, Verdict};
+use super::health::{self, Asker};
+use super::problem::{Problem, body};
+use super::readiness::Readiness;
 use crate::domain::{Class, Micros};
 use crate::protocol::{Code, Refusal};
 use crate::router::Services;
 use crate::socket::{self, HttpWaits};
 
 /// How long an operator's request may take to arrive, and its answer to be taken.
-const WAITS: HttpWaits =
-    HttpWaits { header: Duration::from_secs(5), write_stall: Duration::from_secs(5) };
+const REQUEST: Duration = Duration::from_secs(5);
 
-/// How long to wait after the listener refused, when the process is out of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_secs(5);
+/// How long to wait after the listener refused: below what a probe of the health waits.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// Connections at once, one more is closed at once: some for each scraper, each load balancer that
-/// asks for the health, and people.
-const CONNECTIONS_MAX: usize = 256;
+/// Connections at once: some for each scraper, each load balancer that asks for the health, and
+/// people. One more ends the one that has asked for nothing for the longest time.
+pub const OPERATOR_CONNECTIONS_MAX: usize = 256;
 
-/// Serves for ever.
-pub async fn serve_operator(
-    listener: TcpListener,
+/// The operator's listener.
+#[derive(Debug)]
+pub struct OperatorPort {
     readiness: Arc<Readiness>,
     services: Arc<Services>,
-) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
+    max: usize,
+    waits: HttpWaits,
+}
+
+/// A connection that was accepted.
+struct Accepted {
+    /// When it was accepted, or asked for something last.
+    asked: Rc<Cell<Instant>>,
+    task: JoinHandle<()>,
+}
+
+impl OperatorPort {
+    /// At most so many connections at once, and never more than [`OPERATOR_CONNECTIONS_MAX`]; each
+    /// may wait for so long for its next request.
+    pub fn new(
+        readiness: Arc<Readiness>,
+        services: Arc<Services>,
+        max: usize,
+        keep_alive: Duration,
+    ) -> Self {
+        let waits = HttpWaits { header: REQUEST, keep_alive, write_stall: REQUEST };
+        Self { readiness, services, max: max.clamp(1, OPERATOR_CONNECTIONS_MAX), waits }
+    }
+
+    /// Serves for ever.
+    pub async fn run(self: Rc<Self>, listener: TcpListener) {
+        let mut accepted = Vec::new();
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            };
+            make_room(&mut accepted, self.max).await;
+            accepted.push(self.begin(stream));
+        }
+    }
+
+    fn begin(self: &Rc<Self>, stream: TcpStream) -> Accepted {
+        let asked = Rc::new(Cell::new(Instant::now()));
+        let task = tokio::task::spawn_local(Rc::clone(self).serve(stream, Rc::clone(&asked)));
+        Accepted { asked, task }
+    }
+
+    async fn serve(self: Rc<Self>, stream: TcpStream, asked: Rc<Cell<Instant>>) {
+        let respond = async |request: Request<_>| {
+            asked.set(Instant::now());
+            respond(&request, &self.readiness, &self.services)
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-        let (readiness, services) = (Arc::clone(&readiness), Arc::clone(&services));
-        tokio::task::spawn_local(async move {
-            let respond = async |request: Request<_>| respond(&request, &readiness, &services);
-            if let Err(error) = socket::serve_http1(stream, WAITS, respond).await {
-                tracing::debug!(%error, "an operator's connection failed");
-            }
-            drop(place);
-        });
+        if let Err(error) = socket::serve_http1(stream, self.waits, respond).await {
+            tracing::debug!(%error, "an operator's connection failed");
+        }
+    }
+}
+
+/// Makes room for one connection: whoever holds many and asks nothing must not silence the port.
+async fn make_room(accepted: &mut Vec<Accepted>, max: usize) {
+    accepted.retain(|connection| !connection.task.is_finished());
+    if accepted.len() < max {
+        return;
+    }
+    let stalest = (0..accepted.len()).min_by_key(|at| accepted[*at].asked.get());
+    if let Some(at) = stalest {
+        let Accepted { task, .. } = accepted.swap_remove(at);
+        task.abort();
+        // Its descriptor is free once the task is gone.
+        let _aborted = task.await;
     }
 }
 
@@ -57,23 +109,18 @@ fn respond<B>(
     readiness: &Readiness,
     services: &Services,
 ) -> Response<Full<Bytes>> {
-    if request.method() != Method::GET {
-        let detail = "only GET is served here";
-        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, detail);
-        return problem.with(ALLOW, HeaderValue::from_static("GET")).response();
+    let (method, path) = (request.method(), request.uri().path());
+    if let Some(response) = health::answer(method, path, readiness, Asker::Operator) {
+        return response;
     }
-    match request.uri().path() {
-        "/healthz" => body(StatusCode::OK, "text/plain", "ok\n"),
-        "/readyz" => ready(readiness),
-        "/metrics" => {
-            let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            body(StatusCode::OK, content_type, metrics(readiness, services))
-        }
-        _ => {
-            let detail = "there are /healthz, /readyz and /metrics here";
-            Problem::from(Refusal::new(Code::NotFound, detail)).response()
-        }
+    if path != "/metrics" {
+        let detail = "there are /healthz, /readyz and /metrics here";
+        return Problem::from(Refusal::new(Code::NotFound, detail)).response();
     }
+    health::looked_at(method, || {
+        let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        body(StatusCode::OK, content_type, metrics(readiness, services))
+    })
 }
 
 /// All metrics; what is a state and no count is looked up now.
@@ -95,16 +142,4 @@ fn metrics(readiness: &Readiness, services: &Services) -> String {
         metrics.show_store(&figures);
     }
     metrics.render()
-}
-
-/// The verdict with what speaks against it. Degraded is still ready: sends are stored, and the
-/// load balancer has nowhere better to go.
-fn ready(readiness: &Readiness) -> Response<Full<Bytes>> {
-    let (verdict, reasons) = readiness.verdict();
-    let status = match verdict {
-        Verdict::Ready | Verdict::Degraded => StatusCode::OK,
-        Verdict::Starting | Verdict::Unready | Verdict::Draining => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    let report = serde_json::json!({ "status": verdict, "reasons": reasons });
-    json(status, &report)
 }

@@ -15,7 +15,9 @@ pub(super) enum Route {
     History(String),
     /// Publishes events.
     Publish,
-    /// Makes a room or changes it.
+    /// Makes a room under an id of the server's choice.
+    CreateRoom,
+    /// Makes a room under an id of a service's choice, or changes it.
     PutRoom(RoomId),
     /// Looks at a room.
     Room(RoomId),
@@ -51,10 +53,11 @@ type Make = fn(&mut Ids<'_>) -> Result<Route, Refusal>;
 type Endpoint = (Method, &'static str, Make);
 
 /// Every route.
-pub(super) static ENDPOINTS: [Endpoint; 11] = [
+pub(super) static ENDPOINTS: [Endpoint; 12] = [
     (Method::POST, "/v1/messages", |_| Ok(Route::Send)),
     (Method::GET, "/v1/conversations/{id}/messages", |ids| Ok(Route::History(ids.text()?))),
     (Method::POST, "/v1/publish", |_| Ok(Route::Publish)),
+    (Method::POST, "/v1/rooms", |_| Ok(Route::CreateRoom)),
     (Method::PUT, "/v1/rooms/{id}", |ids| Ok(Route::PutRoom(ids.room()?))),
     (Method::GET, "/v1/rooms/{id}", |ids| Ok(Route::Room(ids.room()?))),
     (Method::GET, "/v1/rooms/{id}/members", |ids| Ok(Route::Members(ids.room()?))),
@@ -70,8 +73,10 @@ pub(super) static ENDPOINTS: [Endpoint; 11] = [
 ];
 
 impl Route {
-    /// The route of a request.
+    /// The route of a request. HEAD asks for what GET would answer, of which the connection leaves
+    /// the body out.
     pub(super) fn find(method: &Method, path: &str) -> Result<Self, Misroute> {
+        let method = if method == Method::HEAD { &Method::GET } else { method };
         let found = ENDPOINTS.iter().find(|(m, template, _)| m == method && fits(template, path));
         let Some((_, template, make)) = found else {
             let allowed = allowed(path);
@@ -89,7 +94,11 @@ impl Route {
     /// have no body.
     pub(super) const fn body_max(&self, frame: usize) -> Option<usize> {
         match self {
-            Self::Send | Self::Publish | Self::PutRoom(_) | Self::PutMember(..) => Some(frame),
+            Self::Send
+            | Self::Publish
+            | Self::CreateRoom
+            | Self::PutRoom(_)
+            | Self::PutMember(..) => Some(frame),
             Self::PutMembers(_) => Some(MEMBERS_BYTES_MAX),
             _ => None,
         }
@@ -99,7 +108,14 @@ impl Route {
 /// The methods of a path; none if there is no such path.
 pub(super) fn allowed(path: &str) -> Vec<&'static Method> {
     let fitting = ENDPOINTS.iter().filter(|(_, template, _)| fits(template, path));
-    fitting.map(|(method, ..)| method).collect()
+    let mut methods: Vec<&Method> = fitting.map(|(method, ..)| method).collect();
+    if methods.contains(&&Method::GET) {
+        methods.push(&Method::HEAD);
+    }
+    if !methods.is_empty() {
+        methods.push(&Method::OPTIONS);
+    }
+    methods
 }
 
 fn is_id(part: &str) -> bool {
@@ -166,6 +182,7 @@ mod tests {
             ("GET", "/v1/conversations/dm.a.b/messages", Route::History("dm.a.b".into())),
             ("GET", "/v1/conversations/user%2ea/messages", Route::History("user.a".into())),
             ("POST", "/v1/publish", Route::Publish),
+            ("POST", "/v1/rooms", Route::CreateRoom),
             ("PUT", "/v1/rooms/r", Route::PutRoom(room("r"))),
             ("GET", "/v1/rooms/members", Route::Room(room("members"))),
             ("GET", "/v1/rooms/a%2525", Route::Room(room("a%25"))),
@@ -192,7 +209,7 @@ mod tests {
             "/v1/",
             "/v1/message",
             "/v1/messages/",
-            "/v1/rooms",
+            "/v1/room",
             "/v1/rooms/",
             "//v1/rooms/r",
             "/v1/rooms/r/",
@@ -217,10 +234,10 @@ mod tests {
             }
         };
         let table: [(&str, Vec<&str>); 4] = [
-            ("/v1/messages", vec!["POST"]),
-            ("/v1/rooms/r", vec!["PUT", "GET"]),
-            ("/v1/rooms/r/members/u", vec!["PUT", "DELETE"]),
-            ("/v1/openapi.json", vec!["GET"]),
+            ("/v1/messages", vec!["POST", "OPTIONS"]),
+            ("/v1/rooms/r", vec!["PUT", "GET", "HEAD", "OPTIONS"]),
+            ("/v1/rooms/r/members/u", vec!["PUT", "DELETE", "OPTIONS"]),
+            ("/v1/openapi.json", vec!["GET", "HEAD", "OPTIONS"]),
         ];
         for (path, methods) in table {
             assert_eq!(allowed(path), methods, "{path}");

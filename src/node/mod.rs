@@ -3,6 +3,7 @@
 
 mod backends;
 mod cluster;
+mod descriptors;
 mod plan;
 mod start;
 
@@ -11,5 +12,6 @@ pub use backends::{
     own_bus, print_schema, redis_bus, until_worth_a_restart,
 };
 pub use cluster::{Cluster, ClusterError, ClusterPlan};
+pub use descriptors::raise_descriptors;
 pub use plan::{NodePlan, token_keys};
 pub use start::{Node, StartError};

@@ -1,6 +1,7 @@
 //! The life of a node: started, stopped, gone.
 
 use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -12,11 +13,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::backends::limits;
+use super::descriptors::Descriptors;
 use super::plan::NodePlan;
 use crate::bus::{BootId, StoreTag};
 use crate::clock::{SharedClocks, WallClock};
 use crate::delivery::{Dispatcher, Inboxes, Wants};
-use crate::http::{ClientPortBounds, Places, Readiness, serve_operator};
+use crate::http::{ClientPortBounds, OperatorPort, Places, Readiness};
 use crate::interest::{Interest, Linger, Taps};
 use crate::layout::ShardIndex;
 use crate::limiter::Addresses;
@@ -47,9 +49,9 @@ pub enum StartError {
         /// Why.
         error: std::io::Error,
     },
-    /// A thread cannot be started.
-    #[error("cannot start a thread: {0}")]
-    Thread(#[from] std::io::Error),
+    /// The system gives no thread, or does not tell the limit of open files.
+    #[error("the system refuses what a node is started with: {0}")]
+    System(#[from] std::io::Error),
 }
 
 /// A running node.
@@ -80,9 +82,12 @@ impl Node {
         let stop = CancellationToken::new();
         let end = End { stop: stop.clone(), busy: Arc::default(), left: CancellationToken::new() };
         let operator_stop = CancellationToken::new();
-        let operator_thread = parts.start_operator(operator, operator_stop.clone())?;
+        let descriptors = Descriptors::of_process()?;
+        let operator_thread =
+            parts.start_operator(plan, operator, operator_stop.clone(), descriptors.operator())?;
         let steward = parts.start_steward(plan, clients_at, happened, &end)?;
-        let workers = parts.start_workers(plan, &clients, end)?;
+        let connections = descriptors.clients(listen.connections);
+        let workers = parts.start_workers(plan, &clients, connections, end)?;
         Ok(Self {
             name: plan.config.node.name.clone(),
             clients: clients_at,
@@ -278,18 +283,22 @@ impl Parts {
 
     fn start_operator(
         &self,
+        plan: &NodePlan,
         listener: TcpListener,
         stop: CancellationToken,
+        connections: usize,
     ) -> std::io::Result<JoinHandle<std::io::Result<()>>> {
         let readiness = Arc::clone(&self.readiness);
         let services = Arc::clone(&self.services);
+        let keep_alive = plan.config.timeouts.keep_alive;
         std::thread::Builder::new().name("nc-operator".into()).spawn(move || {
             let runtime =
                 Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
+                let port = OperatorPort::new(readiness, services, connections, keep_alive);
                 tokio::select! {
-                    () = serve_operator(listener, readiness, services) => {}
+                    () = Rc::new(port).run(listener) => {}
                     () = stop.cancelled() => {}
                 }
                 Ok(())
@@ -342,6 +351,7 @@ impl Parts {
         &self,
         plan: &NodePlan,
         listener: &TcpListener,
+        connections: usize,
         end: End,
     ) -> Result<Vec<JoinHandle<std::io::Result<()>>>, StartError> {
         let config = &plan.config;
@@ -349,7 +359,7 @@ impl Parts {
             (0..config.workers).map(|_| mpsc::channel(ARRIVALS_MAX)).unzip();
         let (errands, wanted) = Errands::new(config.workers, plan.errand_bounds());
         let places = Places {
-            connections: Arc::new(Semaphore::new(config.listen.connections)),
+            connections: Arc::new(Semaphore::new(connections)),
             handshakes: Arc::new(Semaphore::new(config.listen.handshakes)),
             addresses: Arc::new(Addresses::new(config.rates.connections_per_address)),
         };
@@ -372,6 +382,7 @@ impl Parts {
                 port_bounds: ClientPortBounds {
                     origins: config.listen.origins.clone(),
                     header: config.timeouts.header,
+                    keep_alive: config.timeouts.keep_alive,
                     body: config.timeouts.body,
                     write_stall: config.timeouts.write_stall,
                 },

@@ -15,7 +15,7 @@ use crate::domain::{Conversation, Key, Subject, UserId};
 use crate::hub::Session;
 use crate::protocol::{Announced, Code, Publish, Refusal, RequestId, ServerFrame};
 
-/// Names of events that only the server may give.
+/// Names of events that only the server may give, in any case of their letters.
 const RESERVED_PREFIX: &str = "nc.";
 
 impl Router {
@@ -151,11 +151,50 @@ impl Router {
     }
 }
 
-/// Refuses the names of events that only the server may give.
+/// Refuses the names of events that only the server may give, and all that could be shown or trimmed
+/// to look like one: a name is of characters that everybody sees, and sees as the same.
 pub(super) fn check_event(event: &str) -> Result<(), Refusal> {
-    if event.starts_with(RESERVED_PREFIX) {
-        let message = format!("`event` must not start with `{RESERVED_PREFIX}`");
+    if let Some((at, found)) = event.char_indices().find(|(_, it)| !it.is_ascii_graphic()) {
+        let message =
+            format!("`event` must be of visible ASCII characters, not {found:?} at byte {at}");
+        return Err(Refusal::bad_request(message));
+    }
+    let start = event.get(..RESERVED_PREFIX.len());
+    if start.is_some_and(|start| start.eq_ignore_ascii_case(RESERVED_PREFIX)) {
+        let message = format!("`event` must not start with `{RESERVED_PREFIX}`, in any case");
         return Err(Refusal::new(Code::Forbidden, message));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_looks_like_one_of_the_servers() {
+        for name in ["nc.left", "NC.left", "Nc.", "nC.x"] {
+            let refusal = check_event(name).unwrap_err();
+            assert_eq!(refusal.code, Code::Forbidden, "{name}");
+        }
+        let hidden = [
+            (" nc.left", "' ' at byte 0"),
+            ("nc.left ", "' ' at byte 7"),
+            ("\u{200b}nc.left", "'\\u{200b}' at byte 0"),
+            ("n\u{ad}c.left", "'\\u{ad}' at byte 1"),
+            ("\u{feff}nc.x", "'\\u{feff}' at byte 0"),
+            ("n\u{441}.left", "at byte 1"),
+            ("nc\u{2024}left", "at byte 2"),
+            ("\tnc.x", "'\\t' at byte 0"),
+            ("nc\0.x", "'\\0' at byte 2"),
+        ];
+        for (name, part) in hidden {
+            let refusal = check_event(name).unwrap_err();
+            assert_eq!(refusal.code, Code::BadRequest, "{name:?}");
+            assert!(refusal.message.contains(part), "{name:?}: {}", refusal.message);
+        }
+        for name in ["typing", "nc", "nca.x", "n", "x.nc.y", "a:b/c#1", "~"] {
+            assert!(check_event(name).is_ok(), "{name}");
+        }
+    }
 }

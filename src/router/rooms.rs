@@ -31,8 +31,24 @@ pub struct RoomWish {
 }
 
 impl Router {
-    /// Makes a room, or renames it: the room, and whether it was made. Asking again changes nothing.
-    /// Who may not make it and does not own it is not told whether it is there.
+    /// Makes a room under an id that nobody chose. Asking again makes another one.
+    pub async fn create_room(
+        self: Rc<Self>,
+        caller: Caller,
+        wish: RoomWish,
+    ) -> Result<Room, Refusal> {
+        self.services.must_know_the_time()?;
+        if matches!(caller, Caller::User(_)) && !self.services.users_create {
+            let message = "rooms are made by services: `policy.create` is not \"anyone\"";
+            return Err(Refusal::new(Code::Forbidden, message));
+        }
+        self.may_change(&caller).await?;
+        self.make(&caller, RoomId::of_bits(rand::random()), wish).await
+    }
+
+    /// Makes a room under an id that a service chose, or renames one: the room, and whether it was
+    /// made. Asking again changes nothing. A user renames what he owns, and is told of no other room
+    /// whether it is there.
     pub async fn put_room(
         self: Rc<Self>,
         caller: Caller,
@@ -41,15 +57,10 @@ impl Router {
     ) -> Result<(Room, bool), Refusal> {
         self.services.must_know_the_time()?;
         self.may_change(&caller).await?;
-        if let Err(refusal) = self.may_make(&caller, &room) {
-            let foreign = |told: Refusal| if told.code == refusal.code { refusal } else { told };
-            self.must_own(&caller, &room).await.map_err(foreign)?;
-        }
+        self.must_own(&caller, &room).await?;
         match self.services.answer(self.services.store.room(&room)).await? {
-            Some(known) => {
-                self.must_own(&caller, &room).await?;
-                Ok((self.rename(known, &wish).await?, false))
-            }
+            Some(known) => Ok((self.rename(known, &wish).await?, false)),
+            None if matches!(caller, Caller::User(_)) => Err(no_such_conversation()),
             None => Ok((self.make(&caller, room, wish).await?, true)),
         }
     }
@@ -60,7 +71,6 @@ impl Router {
         id: RoomId,
         wish: RoomWish,
     ) -> Result<Room, Refusal> {
-        self.may_make(caller, &id)?;
         let owner = match caller {
             Caller::User(user) => Some(user.clone()),
             Caller::Service(_) => wish.owner.clone(),
@@ -84,22 +94,6 @@ impl Router {
             self.until_passed(owner.stamp).await?;
         }
         Ok(room)
-    }
-
-    /// Services make any room, users those whose ids begin with theirs, if they make rooms at all.
-    fn may_make(&self, caller: &Caller, room: &RoomId) -> Result<(), Refusal> {
-        let Caller::User(user) = caller else { return Ok(()) };
-        if !self.services.users_create {
-            return Err(no_such_conversation());
-        }
-        let own = format!("u:{user}:");
-        if room.as_str().starts_with(&own) {
-            return Ok(());
-        }
-        let message = format!(
-            "no such conversation; a room that you make has an id that starts with `{own}`"
-        );
-        Err(Refusal::new(Code::NotFound, message))
     }
 
     async fn rename(self: &Rc<Self>, known: Room, wish: &RoomWish) -> Result<Room, Refusal> {

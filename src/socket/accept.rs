@@ -10,13 +10,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, sink};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::closing::{CLOSE_WAIT, DISCARD_BYTES_MAX};
-use super::patience::Patient;
+use super::handshake::Refusal;
+use super::requests::{Answering, Requests};
 
 /// Bytes of a request's line and headers, above which it is answered with 431: room for a large
 /// token and the cookies of a browser.
@@ -31,9 +32,10 @@ pub const HTTP_BUFFER_BYTES_MAX: usize = 16 * 1024;
 /// How long a connection waits for its client while it speaks HTTP.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpWaits {
-    /// For the whole header of a request; between two requests it is the time that an idle
-    /// connection is kept.
+    /// For the whole header of a request, from the connection's begin or its first byte.
     pub header: Duration,
+    /// For the next request, from the answer before it.
+    pub keep_alive: Duration,
     /// For the client to take any byte of an answer.
     pub write_stall: Duration,
 }
@@ -56,20 +58,33 @@ where
     F: Fn(Request<Incoming>) -> R,
     R: Future<Output = Response<Full<Bytes>>>,
 {
-    let switched = Cell::new(false);
-    let service = service_fn(async |request| {
-        let response = respond(request).await;
-        switched.set(response.status() == StatusCode::SWITCHING_PROTOCOLS);
-        Ok::<_, Infallible>(response)
+    let (switched, answering) = (Cell::new(false), Answering::default());
+    let service = service_fn(|request| {
+        // In the step that parsed the head: the next one is not shown before its answer is made.
+        let flaw = answering.begin();
+        let (switched, answering, respond) = (&switched, &answering, &respond);
+        async move {
+            let response = match flaw {
+                Some(flaw) => Refusal::from(flaw).response(),
+                None => respond(request).await,
+            };
+            switched.set(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+            if !switched.get() {
+                answering.end();
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
-    let patient = Patient::new(stream, waits.write_stall);
-    let served = builder(waits.header).serve_connection(TokioIo::new(patient), service);
+    let requests = Requests::new(stream, waits, &answering);
+    let served = builder().serve_connection(TokioIo::new(requests), service);
     let parts = served.without_shutdown().await?;
-    let stream = parts.io.into_inner().into_inner();
+    let (stream, unread) = parts.io.into_inner().into_parts();
     if switched.get() {
-        return Ok(Some((stream, parts.read_buf)));
+        return Ok(Some((stream, [&parts.read_buf[..], &unread].concat().into())));
     }
-    linger(stream).await;
+    if !answering.is_late() {
+        linger(stream).await;
+    }
     Ok(None)
 }
 
@@ -84,11 +99,9 @@ async fn linger(mut stream: TcpStream) {
     let _ended = timeout(CLOSE_WAIT, discard).await;
 }
 
-fn builder(header: Duration) -> http1::Builder {
+fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(header)
         .max_header_size(HEADER_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HTTP_BUFFER_BYTES_MAX)
@@ -102,9 +115,13 @@ mod tests {
     use super::*;
     use crate::socket::handshake::check;
     use crate::socket::peer::{Peer, on_event_loop, on_paused_clock, pair, text};
+    use tokio::time::Instant;
 
-    const WAITS: HttpWaits =
-        HttpWaits { header: Duration::from_secs(10), write_stall: Duration::from_secs(20) };
+    const WAITS: HttpWaits = HttpWaits {
+        header: Duration::from_secs(10),
+        keep_alive: Duration::from_secs(90),
+        write_stall: Duration::from_secs(20),
+    };
     const UPGRADE: &str = "GET /v1/ws HTTP/1.1\r\nhost: a\r\nupgrade: websocket\r\n\
         connection: upgrade\r\nsec-websocket-version: 13\r\n\
         sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -169,8 +186,75 @@ mod tests {
         on_paused_clock(async {
             let (stream, mut peer) = pair().await;
             peer.send(b"GET / HTTP/1.1\r\nhost").await;
-            let error = serve_http1(stream, WAITS, respond).await.expect_err("must time out");
-            assert!(error.is_timeout(), "{error:?}");
+            let begun = Instant::now();
+            assert!(serve_http1(stream, WAITS, respond).await.expect("no error").is_none());
+            assert!(begun.elapsed() >= WAITS.header && begun.elapsed() < WAITS.header + CLOSE_WAIT);
+        });
+    }
+
+    #[test]
+    fn an_idle_connection_is_kept_longer_than_a_header_may_take() {
+        on_paused_clock(async {
+            let (stream, mut peer) = pair().await;
+            let client = async {
+                peer.send(PLAIN.as_bytes()).await;
+                status(&mut peer, "`websocket`\n").await;
+                tokio::time::sleep(WAITS.keep_alive.mul_f64(0.99)).await;
+                peer.send(PLAIN.as_bytes()).await;
+                status(&mut peer, "`websocket`\n").await;
+                let idle = Instant::now();
+                assert!(peer.stream.read_u8().await.is_err(), "it ends");
+                idle.elapsed()
+            };
+            let (served, idle) = tokio::join!(serve_http1(stream, WAITS, respond), client);
+            assert!(served.expect("no error").is_none());
+            assert!(idle >= WAITS.keep_alive && idle < WAITS.keep_alive + CLOSE_WAIT, "{idle:?}");
+        });
+    }
+
+    #[test]
+    fn a_second_header_has_the_time_of_a_header() {
+        on_paused_clock(async {
+            let (stream, mut peer) = pair().await;
+            let client = async {
+                peer.send(PLAIN.as_bytes()).await;
+                status(&mut peer, "`websocket`\n").await;
+                tokio::time::sleep(WAITS.header * 2).await;
+                peer.send(b"GET /").await;
+                let begun = Instant::now();
+                assert!(peer.stream.read_u8().await.is_err(), "it ends");
+                begun.elapsed()
+            };
+            let (_, taken) = tokio::join!(serve_http1(stream, WAITS, respond), client);
+            assert!(taken >= WAITS.header && taken < WAITS.header + CLOSE_WAIT, "{taken:?}");
+        });
+    }
+
+    /// Whatever came before is answered first.
+    #[test]
+    fn a_flaw_behind_a_good_request_is_refused_in_its_turn() {
+        on_event_loop(async {
+            let (stream, mut peer) = pair().await;
+            let post = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\na\n\nb";
+            let chunks = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n\
+                4\r\na\n\nb\r\n0\r\n\r\n";
+            let flawed = "GET / HTTP/1.1\r\nhost: a\n\r\n";
+            let read = async |request: Request<Incoming>| {
+                let body = http_body_util::BodyExt::collect(request.into_body()).await;
+                Response::new(Full::new(body.expect("a body").to_bytes()))
+            };
+            let client = async {
+                peer.send([post, chunks, post, flawed, post].concat().as_bytes()).await;
+                let mut answers = String::new();
+                peer.stream.read_to_string(&mut answers).await.expect("an orderly end");
+                drop(peer);
+                answers
+            };
+            let (served, answers) = tokio::join!(serve_http1(stream, WAITS, read), client);
+            assert!(served.expect("no error").is_none());
+            assert_eq!(answers.matches("\r\n\r\na\n\nb").count(), 3, "{answers}");
+            let (_, refused) = answers.rsplit_once("HTTP/1.1 400").expect("it is the last");
+            assert!(refused.ends_with("CRLF is wanted\n"), "{answers}");
         });
     }
 
@@ -206,7 +290,7 @@ mod tests {
             let large =
                 async |_: Request<Incoming>| Response::new(Full::from(vec![b'x'; 64 << 20]));
             peer.send(PLAIN.as_bytes()).await;
-            let begun = tokio::time::Instant::now();
+            let begun = Instant::now();
             let error = serve_http1(stream, WAITS, large).await.expect_err("must time out");
             assert!(begun.elapsed() >= WAITS.write_stall, "{error:?}");
         });

@@ -81,7 +81,7 @@ impl Refusal {
         response
     }
 
-    fn new(status: StatusCode, message: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self { status, message: message.into(), remedy: None }
     }
 

@@ -9,6 +9,8 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `accept` | HTTP/1.1 until a request was answered with 101 |
+//! | `head` | where a request's head and its body end, and what is wrong with the head |
+//! | `requests` | one checked head at a time, and how long it may take |
 //! | `patience` | how long a peer may leave an answer unread, during that |
 //! | `handshake` | whether a request asks for a WebSocket, and the answer |
 //! | `limits`, `close`, `breach` | bounds, close frames, violations of them |
@@ -34,6 +36,7 @@ mod connection;
 mod frame;
 mod handler;
 mod handshake;
+mod head;
 mod intake;
 mod limits;
 mod link;
@@ -41,6 +44,7 @@ mod outbox;
 mod patience;
 #[cfg(test)]
 mod peer;
+mod requests;
 
 pub use accept::{HEADER_BYTES_MAX, HEADERS_MAX, HTTP_BUFFER_BYTES_MAX, HttpWaits, serve_http1};
 pub use assembly::Message;

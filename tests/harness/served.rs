@@ -18,7 +18,18 @@ impl Served {
     /// Starts a node by a configuration file that gives ports of the system's choice; it tells
     /// them in its log.
     pub fn start(config: &Path) -> Self {
-        let mut command = Process::narrowcast();
+        Self::by(Process::narrowcast(), config)
+    }
+
+    /// The same, in a process that may open so many files.
+    pub fn with_descriptors(config: &Path, files: u32) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")]);
+        command.arg(Process::narrowcast().get_program());
+        Self::by(command, config)
+    }
+
+    fn by(mut command: Command, config: &Path) -> Self {
         command.args(["serve", "--config"]).arg(config);
         Self::of(command)
     }
@@ -27,11 +38,11 @@ impl Served {
     pub fn of(mut command: Command) -> Self {
         command.env("NARROWCAST__TELEMETRY__FORMAT", "json");
         command.env("NARROWCAST__RATES__USERS", "off");
-        Self::by(Process::start(&mut command))
+        Self::running(Process::start(&mut command))
     }
 
     /// The node of a process that has started one.
-    pub fn by(mut process: Process) -> Self {
+    pub fn running(mut process: Process) -> Self {
         let (clients, operator) = process.error_line(|line| {
             let line: Value = serde_json::from_str(line).ok()?;
             let fields = (line["fields"]["message"] == "serving").then_some(&line["fields"])?;

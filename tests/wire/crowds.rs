@@ -8,9 +8,6 @@ use super::tokens::token;
 use super::{WORKERS, node_with, url};
 use crate::harness::PATIENCE;
 
-/// Connections that the operator's listener takes at once.
-const OPERATORS: usize = 256;
-
 /// Between two looks at whether a place is free.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -103,26 +100,5 @@ async fn a_user_has_so_many_requests_in_flight() {
         }
         assert_eq!(first.http(&body).await.status, 202);
         assert_eq!(ask(node, &publish(&alice)).await.status, 202, "a place came back");
-    }
-}
-
-#[tokio::test]
-async fn the_operators_listener_takes_so_many_connections() {
-    let demo = node_with("1", &[]);
-    let operator = demo.nodes[0].operator.address();
-    let health = request("GET", "/healthz", &[], "");
-    assert!(is_served(operator, &health).await);
-    let mut held = Vec::new();
-    for _ in 0..OPERATORS {
-        let mut raw = Raw::connect(operator).await;
-        assert_eq!(raw.http(&health).await.status, 200, "after {}", held.len());
-        held.push(raw);
-    }
-    assert!(!is_served(operator, &health).await, "there is no place for one more");
-    drop(held);
-    let until = Instant::now() + PATIENCE;
-    while !is_served(operator, &health).await {
-        assert!(Instant::now() < until, "no place comes back");
-        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }

@@ -74,7 +74,7 @@ async fn a_full_disk_is_told_without_a_send_and_room_brings_the_node_back() {
     let config = with_own_ports(home.path(), &disk.join("data"), &[]);
     let process = supervised(&disk, &config);
     let ballast = inside(&process, &disk.join("ballast"));
-    let node = Served::by(process);
+    let node = Served::running(process);
     eventually("the node is ready", || node.operator.get("/readyz").0 == 200).await;
     let mut alice = login(&node.url, &token("alice")).await;
     let (acked, code) = until_refused(&mut alice).await;
@@ -96,7 +96,7 @@ async fn a_full_disk_is_told_without_a_send_and_room_brings_the_node_back() {
         line["supervisor"].as_u64()
     });
     assert_eq!(ended, 75, "it asks to be started again");
-    let node = Served::by(process);
+    let node = Served::running(process);
     eventually("the node is ready again", || node.operator.get("/readyz").0 == 200).await;
     let mut alice = login(&node.url, &token("alice")).await;
     send(&mut alice, "bob", json!("there is room")).await;

@@ -226,9 +226,9 @@ async fn a_body_has_one_length() {
     }
     for bad in ["gzip", "chunked, identity", "identity"] {
         let request = publish(&format!("transfer-encoding: {bad}\r\n"), GOOD);
-        assert_eq!(ask(node, &request).await.status, 400, "{bad}");
+        assert_eq!(ask(node, &request).await.status, 501, "{bad}");
     }
-    // With both, the chunks count, and what follows is not taken for a request.
+    // With both, one reader may go by either, and what follows is not taken for a request.
     let chunked = format!("{}0\r\n\r\n{inner}", chunk(GOOD));
     for lines in [
         "content-length: 5\r\ntransfer-encoding: chunked\r\n",
@@ -237,7 +237,7 @@ async fn a_body_has_one_length() {
         let mut raw = Raw::connect(node).await;
         raw.send(publish(lines, &chunked).as_bytes()).await;
         let text = String::from_utf8(raw.drain().await).expect("a text");
-        assert!(text.starts_with("HTTP/1.1 202") && !text.contains("openapi"), "{text}");
+        assert!(text.starts_with("HTTP/1.1 400") && !text.contains("openapi"), "{text}");
     }
     let broken = publish("transfer-encoding: chunked\r\n", "zz\r\n");
     refused(node, &broken, 400, "bad_request", "cannot be read").await;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::http::{ask, bearing, problem, refused, service};
+use super::http::{ask, bearing, problem, refused, request, service};
 use super::raw::{Raw, UPGRADE, hello, text};
 use super::tokens::token;
 use super::{WORKERS, node_with, serve_with, url};
@@ -88,12 +88,79 @@ async fn a_header_of_a_megabyte_is_refused_on_the_way() {
 #[tokio::test]
 async fn an_idle_connection_is_ended() {
     for workers in WORKERS {
-        let demo = node_with(workers, &[("TIMEOUTS__HEADER_MS", "200")]);
+        let demo = node_with(workers, &[("TIMEOUTS__KEEP_ALIVE_MS", "200")]);
         let mut raw = Raw::connect(url(&demo)).await;
         for _ in 0..3 {
             assert_eq!(raw.http(&description()).await.status, 200);
         }
         assert_eq!(raw.drain().await, b"", "it says nothing more");
+    }
+}
+
+/// Whoever pools connections sends a request into one that was idle for longer than a header may
+/// take.
+#[tokio::test]
+async fn an_idle_connection_outlives_the_time_of_a_header() {
+    let demo = node_with("1", &[("TIMEOUTS__HEADER_MS", "50")]);
+    let (clients, operator) = (url(&demo), demo.nodes[0].operator.address());
+    let mut pooled = Raw::connect(clients).await;
+    assert_eq!(pooled.http(&description()).await.status, 200);
+    let mut scraper = Raw::connect(operator).await;
+    let look = request("GET", "/healthz", &[], "");
+    assert_eq!(scraper.http(&look).await.status, 200);
+    // A connection that never asked anything ends by the header's time, and tells that it is over.
+    assert_eq!(Raw::connect(clients).await.drain().await, b"");
+    assert_eq!(pooled.http(&description()).await.status, 200);
+    assert_eq!(scraper.http(&look).await.status, 200);
+}
+
+/// Heads that a peer in front of the node might read another way (RFC 9112).
+#[tokio::test]
+async fn heads_that_can_be_read_in_two_ways_are_refused() {
+    let demo = node_with("1", &[]);
+    let post = publish(1);
+    let with = |lines: &str| post.replace("host: a\r\n", lines);
+    let table = [
+        (with(""), 400, "header Host: must be there once, not 0 times"),
+        (with("host: a\r\nHost: b\r\n"), 400, "header Host: must be there once, not 2 times"),
+        (with("host: a\n"), 400, "CRLF is wanted"),
+        (post.replacen("HTTP/1.1\r\n", "HTTP/1.1\n", 1), 400, "CRLF is wanted"),
+        (post.replacen("\r\n\r\n", "\r\n\n", 1), 400, "CRLF is wanted"),
+        (with("host: a\r\ntransfer-encoding: gzip\r\n"), 501, "\"gzip\", must be `chunked`"),
+        (with("host: a\r\ntransfer-encoding: gzip, chunked\r\n"), 501, "must be `chunked`"),
+        (with("host: a\r\ntransfer-encoding: chunked\r\n"), 400, "only one may be there"),
+    ];
+    for address in [url(&demo), demo.nodes[0].operator.address()] {
+        for (request, status, part) in &table {
+            let answer = ask(address, request).await;
+            assert_eq!(answer.status, *status, "{request}{answer:?}");
+            assert!(answer.body.contains(part), "{request}{answer:?}");
+            assert_eq!(answer.header("connection"), Some("close"), "{request}");
+        }
+    }
+    let answer = ask(url(&demo), &UPGRADE.replace("host: a\r\n", "")).await;
+    assert_eq!(answer.status, 400, "a WebSocket is no exception");
+    let old = publish(1).replace("HTTP/1.1", "HTTP/1.0").replace("host: a\r\n", "");
+    assert_eq!(ask(url(&demo), &old).await.status, 202, "there was no such header then");
+}
+
+/// The line ends of a body are nobody's business, and what follows a body is a head again.
+#[tokio::test]
+async fn bodies_with_bare_line_feeds_are_passed_and_heads_behind_them_are_not() {
+    let demo = node_with("1", &[]);
+    let body = "{\"events\":\n\n[{\"subject\":\"topic.a\",\"data\":1}]}";
+    let whole = bearing(&token("alice"), "POST", "/v1/publish", body);
+    let chunked = whole
+        .replace(&format!("content-length: {}", body.len()), "transfer-encoding: chunked")
+        .replace(body, &format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len()));
+    let flawed = whole.replace("host: a\r\n", "host: a\n");
+    for request in [&whole, &chunked] {
+        let mut raw = Raw::connect(url(&demo)).await;
+        raw.send([&request[..], request, &flawed, request].concat().as_bytes()).await;
+        for status in [202, 202, 400] {
+            assert_eq!(raw.answer().await.status, status, "{request}");
+        }
+        assert_eq!(raw.drain().await, b"", "nothing is read behind a head with a flaw");
     }
 }
 

@@ -108,6 +108,15 @@ async fn all_or_nothing() {
             (&user, json!({"subject": "topic.b", "data": 1}), 403, "forbidden", "not granted"),
             (&user, json!({"subject": "user.bob.x", "data": 1}), 403, "forbidden", "not granted"),
             (&user, typing(json!({"event": "nc.left"})), 403, "forbidden", "`nc.`"),
+            (&user, typing(json!({"event": "NC.left"})), 403, "forbidden", "`nc.`"),
+            (&user, typing(json!({"event": " nc.left"})), 400, "bad_request", "' ' at byte 0"),
+            (
+                &user,
+                typing(json!({"event": "n\u{200b}c.left"})),
+                400,
+                "bad_request",
+                "'\\u{200b}' at byte 1",
+            ),
             (
                 &user,
                 typing(json!({"from": "bob"})),

@@ -7,10 +7,11 @@ use super::raw::Raw;
 use super::tokens::{claims, now, sign, token};
 use super::{WORKERS, node_with, serve_with, url};
 
-const ROUTES: [(&str, &str); 11] = [
+const ROUTES: [(&str, &str); 12] = [
     ("POST", "/v1/messages"),
     ("GET", "/v1/conversations/user.bob/messages"),
     ("POST", "/v1/publish"),
+    ("POST", "/v1/rooms"),
     ("PUT", "/v1/rooms/r"),
     ("GET", "/v1/rooms/r"),
     ("GET", "/v1/rooms/r/members"),
@@ -66,7 +67,7 @@ async fn what_is_not_there_is_404() {
     let demo = node_with("1", &[]);
     let token = token("alice");
     for path in
-        ["/", "/v1", "/v1/rooms", "/v1/rooms/", "/v1/rooms/r/x", "/v1/message", "/v2/publish"]
+        ["/", "/v1", "/v1/room", "/v1/rooms/", "/v1/rooms/r/x", "/v1/message", "/v2/publish"]
     {
         for method in ["GET", "POST", "OPTIONS", "BREW"] {
             let request = bearing(&token, method, path, "");
@@ -82,11 +83,12 @@ async fn another_method_is_405_with_those_that_there_are() {
     let demo = node_with("1", &[]);
     let token = token("alice");
     let table = [
-        ("/v1/messages", "POST", ["GET", "PUT", "DELETE", "HEAD"]),
-        ("/v1/publish", "POST", ["GET", "PUT", "DELETE", "TRACE"]),
-        ("/v1/rooms/r", "PUT, GET", ["POST", "PATCH", "DELETE", "BREW"]),
-        ("/v1/rooms/r/members/u", "PUT, DELETE", ["POST", "PATCH", "GET", "put"]),
-        ("/v1/users/u/inbox", "GET", ["POST", "PUT", "DELETE", "get"]),
+        ("/v1/messages", "POST, OPTIONS", ["GET", "PUT", "DELETE", "HEAD"]),
+        ("/v1/publish", "POST, OPTIONS", ["GET", "PUT", "DELETE", "TRACE"]),
+        ("/v1/rooms", "POST, OPTIONS", ["GET", "PUT", "PATCH", "DELETE"]),
+        ("/v1/rooms/r", "PUT, GET, HEAD, OPTIONS", ["POST", "PATCH", "DELETE", "BREW"]),
+        ("/v1/rooms/r/members/u", "PUT, DELETE, OPTIONS", ["POST", "PATCH", "GET", "put"]),
+        ("/v1/users/u/inbox", "GET, HEAD, OPTIONS", ["POST", "PUT", "DELETE", "get"]),
     ];
     for (path, allow, methods) in table {
         for method in methods {
@@ -198,7 +200,7 @@ async fn pages_of_allowed_origins_may_ask() {
     assert_eq!((preflight.status, &*preflight.body), (204, ""));
     let expected = [
         ("access-control-allow-origin", "https://chat.example.com"),
-        ("access-control-allow-methods", "PUT, GET"),
+        ("access-control-allow-methods", "PUT, GET, HEAD, OPTIONS"),
         ("access-control-allow-headers", "authorization, content-type, idempotency-key"),
         ("access-control-max-age", "600"),
         ("vary", "origin"),
@@ -217,6 +219,6 @@ async fn pages_of_allowed_origins_may_ask() {
         assert_eq!(answer.header("access-control-allow-origin"), None);
     }
     let native = ask(&served.url, &request("OPTIONS", "/v1/rooms/r", &[], "")).await;
-    assert_eq!((native.status, native.header("allow")), (204, Some("PUT, GET")));
+    assert_eq!((native.status, native.header("allow")), (204, Some("PUT, GET, HEAD, OPTIONS")));
     assert_eq!(native.header("access-control-allow-origin"), None);
 }

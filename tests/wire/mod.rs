@@ -12,6 +12,7 @@ mod expected;
 mod exposure;
 mod full_disk;
 mod handshake;
+mod health;
 pub mod http;
 mod http_bodies;
 mod http_connections;
@@ -57,9 +58,17 @@ fn url(demo: &Demo) -> &str {
 /// (`limits.patterns`, TOML); ready when this returns. The directory comes first, so that it is
 /// dropped last.
 async fn serve_with(keys: &[(&str, &str)]) -> (tempfile::TempDir, Served) {
+    serve_by(Served::start, keys).await
+}
+
+/// The same, started in a way of its own.
+async fn serve_by(
+    start: impl FnOnce(&Path) -> Served,
+    keys: &[(&str, &str)],
+) -> (tempfile::TempDir, Served) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = with_own_ports(directory.path(), &directory.path().join("data"), keys);
-    let served = Served::start(&path);
+    let served = start(&path);
     eventually("the node is ready", || served.operator.get("/readyz").0 == 200).await;
     (directory, served)
 }

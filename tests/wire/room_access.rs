@@ -93,7 +93,7 @@ async fn who_is_not_in_a_room_is_told_as_if_there_were_none() {
         let node = url(&demo);
         room(node, "left", "all", &["alice", "bob"]).await;
         room(node, "foreign", "all", &["bob"]).await;
-        room(node, "u:bob:club", "all", &["bob"]).await;
+        room(node, "bob-club", "all", &["bob"]).await;
         let mut alice = Client::login(node, &token("alice")).await.unwrap();
         let hi = json!({"op": "send", "conversation": "room.left", "body": "in"});
         assert_eq!(alice.ask(hi).await.unwrap()["op"], "sent");
@@ -101,13 +101,61 @@ async fn who_is_not_in_a_room_is_told_as_if_there_were_none() {
         assert_eq!(backend(node, "DELETE", path, &Value::Null).await.0, 204);
         while alice.next().await.unwrap()["op"] != "left" {}
         let mut told: Vec<Vec<Value>> = Vec::new();
-        for id in ["left", "foreign", "u:bob:club", "nowhere", "u:bob:nothing"] {
+        for id in ["left", "foreign", "bob-club", "nowhere", "bob-nothing"] {
             told.push(answers(&mut alice, node, id).await);
         }
         assert!(told.iter().all(|answers| *answers == told[0]), "{create}: {told:#?}");
         let path = "/v1/rooms/nowhere";
         assert_eq!(backend(node, "GET", path, &Value::Null).await.0, 404, "nobody made it");
     }
+}
+
+/// Ids hold every character, so none of them has a part that is a user's: whoever makes a room is
+/// given its id.
+#[tokio::test]
+async fn users_are_given_the_ids_of_their_rooms() {
+    for workers in WORKERS {
+        let demo = node_with(workers, &[("POLICY__CREATE", "anyone")]);
+        let node = url(&demo);
+        let [acme, bob] = ["acme", "acme:bob"].map(token);
+        for path in ["/v1/rooms/u:acme:bob:diary", "/v1/rooms/u:acme:diary", "/v1/rooms/diary"] {
+            let request = bearing(&acme, "PUT", path, r#"{"title":"mine"}"#);
+            refused(node, &request, 404, "not_found", "no such conversation").await;
+            assert_eq!(backend(node, "GET", path, &Value::Null).await.0, 404, "nobody made it");
+        }
+        let mut ids = Vec::new();
+        for _ in 0..2 {
+            let post = bearing(&bob, "POST", "/v1/rooms", r#"{"title":"Diary"}"#);
+            let answer = ask(node, &post).await;
+            assert_eq!(answer.status, 201, "{answer:?}");
+            let made: Value = serde_json::from_str(&answer.body).unwrap();
+            assert_eq!((&made["title"], &made["creator"]), (&json!("Diary"), &json!("acme:bob")));
+            ids.push(made["id"].as_str().expect("an id").to_owned());
+        }
+        assert_ne!(ids[0], ids[1], "asking again makes another");
+        for id in &ids {
+            assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
+            let path = format!("/v1/rooms/{id}");
+            let renamed = ask(node, &bearing(&bob, "PUT", &path, r#"{"title":"Ours"}"#)).await;
+            assert_eq!(renamed.status, 200, "{renamed:?}");
+            let foreign = bearing(&acme, "PUT", &path, r#"{"title":"mine"}"#);
+            refused(node, &foreign, 404, "not_found", "no such conversation").await;
+        }
+        let owned = bearing(&bob, "POST", "/v1/rooms", r#"{"owner":"acme"}"#);
+        refused(node, &owned, 403, "forbidden", "`owner` is for services").await;
+    }
+}
+
+#[tokio::test]
+async fn users_make_rooms_if_the_policy_lets_them_and_services_always() {
+    let demo = node_with("1", &[]);
+    let node = url(&demo);
+    let post = bearing(&token("alice"), "POST", "/v1/rooms", "{}");
+    refused(node, &post, 403, "forbidden", "`policy.create`").await;
+    let (status, made) = backend(node, "POST", "/v1/rooms", &json!({"owner": "alice"})).await;
+    assert_eq!((status, &made["creator"]), (201, &json!("shop")), "{made}");
+    let path = format!("/v1/rooms/{}", made["id"].as_str().expect("an id"));
+    assert_eq!(ask(node, &bearing(&token("alice"), "GET", &path, "")).await.status, 200);
 }
 
 /// The codes and texts of everything that a user may ask of a room.

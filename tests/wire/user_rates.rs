@@ -101,11 +101,12 @@ async fn until_429(node: &str, request: &str, policy: &str) -> (usize, Answer) {
 }
 
 /// What a user may ask who has a room of his own, and what it counts as.
-fn routes(user: &str) -> [(&'static str, &'static str, String, &'static str); 8] {
+fn routes(user: &str) -> [(&'static str, &'static str, String, &'static str); 9] {
     let event = r#"{"events":[{"subject":"topic.x","data":1}]}"#;
     let message = r#"{"conversation":"user.bob","body":1}"#;
-    let room = format!("/v1/rooms/u:{user}:r");
+    let room = format!("/v1/rooms/{user}-r");
     [
+        ("sends", "POST", "/v1/rooms".into(), "{}"),
         ("sends", "PUT", room.clone(), "{}"),
         ("sends", "PUT", format!("{room}/members/bob"), "{}"),
         ("sends", "DELETE", format!("{room}/members/bob"), ""),
@@ -122,9 +123,9 @@ async fn every_route_that_costs_is_refused_until_the_time_it_was_told() {
     for workers in WORKERS {
         let demo = node_with(workers, &FEW);
         let node = url(&demo);
-        for number in 0..8 {
+        for number in 0..9 {
             let user = format!("alice-{number}");
-            let made = format!("/v1/rooms/u:{user}:r");
+            let made = format!("/v1/rooms/{user}-r");
             let wish = json!({"owner": user});
             assert_eq!(backend(node, "PUT", &made, &wish).await.0, 201);
             let (policy, method, path, body) = &routes(&user)[number];
@@ -147,8 +148,7 @@ async fn changes_of_rooms_and_sends_are_counted_together() {
         for number in 0..4 {
             let user = token(&format!("alice-{number}"));
             let mut alice = Client::login(url(&demo), &user).await.unwrap();
-            let path = format!("/v1/rooms/u:alice-{number}:r");
-            until_429(url(&demo), &bearing(&user, "PUT", &path, "{}"), "sends").await;
+            until_429(url(&demo), &bearing(&user, "POST", "/v1/rooms", "{}"), "sends").await;
             let send = json!({"op": "send", "conversation": "user.bob", "body": 1});
             let (taken, _) = until_refused(&mut alice, &send, "sends").await;
             assert!(taken <= 1, "{taken} more");

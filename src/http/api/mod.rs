@@ -140,6 +140,7 @@ async fn dispatch(route: Route, call: Call<'_>) -> Answer {
         Route::Send => messages::send(call).await,
         Route::History(conversation) => conversations::history(call, &conversation).await,
         Route::Publish => publish::publish(call).await,
+        Route::CreateRoom => rooms::create(call).await,
         Route::PutRoom(room) => rooms::put(call, room).await,
         Route::Room(room) => rooms::look(call, room).await,
         Route::Members(room) => members::list(call, room).await,
@@ -155,7 +156,8 @@ impl From<Misroute> for Problem {
     fn from(misroute: Misroute) -> Self {
         match misroute {
             Misroute::Path => {
-                let detail = "there are /v1/ws and the routes of /v1/openapi.json here";
+                let detail =
+                    "there are /healthz, /readyz, /v1/ws and the routes of /v1/openapi.json here";
                 Refusal::new(Code::NotFound, detail).into()
             }
             Misroute::Method(allowed) => {

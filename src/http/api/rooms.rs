@@ -1,10 +1,10 @@
-//! `/v1/rooms/{id}`.
+//! `/v1/rooms` and `/v1/rooms/{id}`.
 
 use hyper::StatusCode;
 use serde::Serialize;
 
 use super::{Answer, Call};
-use crate::domain::{Past, Room, RoomId};
+use crate::domain::{Key, Past, Room, RoomId};
 use crate::http::problem::json;
 use crate::protocol::{Code, Refusal, RoomBody};
 use crate::router::{Caller, RoomWish};
@@ -30,16 +30,30 @@ impl<'a> From<&'a Room> for RoomDocument<'a> {
     }
 }
 
-/// Makes a room, or changes it.
+/// Makes a room under an id of the server's choice.
+pub(super) async fn create(call: Call<'_>) -> Answer {
+    call.query.finish()?;
+    let (wish, caller) = (wish(&call)?, call.caller());
+    let key = Key::user(caller.user());
+    let room = call.ask(&key, move |router| router.create_room(caller, wish)).await?;
+    Ok(json(StatusCode::CREATED, &RoomDocument::from(&room)))
+}
+
+/// What the body says that the room is to be.
+fn wish(call: &Call<'_>) -> Result<RoomWish, Refusal> {
+    let RoomBody { title, past, owner } = RoomBody::read(&call.text, call.bounds())?;
+    if owner.is_some() && matches!(call.caller(), Caller::User(_)) {
+        let message = "`owner` is for services: a user owns the rooms that he makes";
+        return Err(Refusal::new(Code::Forbidden, message));
+    }
+    Ok(RoomWish { title, past, owner })
+}
+
+/// Makes a room under an id of a service's choice, or changes one.
 pub(super) async fn put(call: Call<'_>, room: RoomId) -> Answer {
     call.query.finish()?;
-    let RoomBody { title, past, owner } = RoomBody::read(&call.text, call.bounds())?;
-    let caller = call.caller();
-    if owner.is_some() && matches!(caller, Caller::User(_)) {
-        let message = "`owner` is for services: a user owns the rooms that he makes";
-        return Err(Refusal::new(Code::Forbidden, message).into());
-    }
-    let (key, wish) = (call.key_for(&room), RoomWish { title, past, owner });
+    let (wish, caller) = (wish(&call)?, call.caller());
+    let key = call.key_for(&room);
     let (room, made) = call.ask(&key, move |router| router.put_room(caller, room, wish)).await?;
     let status = if made { StatusCode::CREATED } else { StatusCode::OK };
     Ok(json(status, &RoomDocument::from(&room)))

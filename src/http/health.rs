@@ -1,0 +1,75 @@
+//! `/healthz` and `/readyz`: how the node is, as balancers and monitors ask for it.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{ALLOW, HeaderValue};
+use hyper::{Method, Response, StatusCode};
+
+use super::problem::{Problem, body, json};
+use super::readiness::{Readiness, Verdict};
+use crate::protocol::Code;
+
+/// What can be done with a path that is only looked at.
+const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+
+/// Who asks, which decides how much is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// The operator: the reasons too, which name shards and files.
+    Operator,
+    /// Whoever reaches the clients' listener: the status alone.
+    Anybody,
+}
+
+/// The answer to a request for the node's health; none if the path is another.
+pub(super) fn answer(
+    method: &Method,
+    path: &str,
+    readiness: &Readiness,
+    asker: Asker,
+) -> Option<Response<Full<Bytes>>> {
+    let look = match path {
+        "/healthz" => || body(StatusCode::OK, "text/plain", "ok\n"),
+        "/readyz" => return Some(looked_at(method, || ready(readiness, asker))),
+        _ => return None,
+    };
+    Some(looked_at(method, look))
+}
+
+/// Answers GET and HEAD by `look`, OPTIONS by the methods, and refuses every other one. Of an answer
+/// to HEAD the connection leaves the body out.
+pub(super) fn looked_at(
+    method: &Method,
+    look: impl FnOnce() -> Response<Full<Bytes>>,
+) -> Response<Full<Bytes>> {
+    match *method {
+        Method::GET | Method::HEAD => look(),
+        Method::OPTIONS => {
+            let mut response = Response::new(Full::default());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response.headers_mut().insert(ALLOW, ALLOWED);
+            response
+        }
+        _ => {
+            let detail = "the path is served by GET, HEAD and OPTIONS";
+            let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, detail);
+            problem.with(ALLOW, ALLOWED).response()
+        }
+    }
+}
+
+/// The verdict. Degraded is still ready: sends are stored, and the load balancer has nowhere better
+/// to go.
+fn ready(readiness: &Readiness, asker: Asker) -> Response<Full<Bytes>> {
+    let (verdict, reasons) = readiness.verdict();
+    let status = match verdict {
+        Verdict::Ready | Verdict::Degraded => StatusCode::OK,
+        Verdict::Starting | Verdict::Unready | Verdict::Draining => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    match asker {
+        Asker::Operator => {
+            json(status, &serde_json::json!({ "status": verdict, "reasons": reasons }))
+        }
+        Asker::Anybody => json(status, &serde_json::json!({ "status": verdict })),
+    }
+}

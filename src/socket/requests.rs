@@ -1,0 +1,268 @@
+//! A stream of requests that shows the parser behind it one checked head at a time, and ends when
+//! none comes.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::accept::{HEADER_BYTES_MAX, HttpWaits};
+use super::head::{Body, Flaw, HeadScan, body_of};
+use super::patience::Patient;
+
+/// Bytes of one read.
+const READ_BYTES: usize = 4096;
+
+/// What the parser is shown in place of a head that has a flaw, so that the refusal is written
+/// behind the answers to the requests before it.
+const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+
+/// How the requests of a connection are being answered.
+#[derive(Debug, Default)]
+pub(super) struct Answering {
+    under_way: Cell<bool>,
+    flaw: RefCell<Option<Flaw>>,
+    late: Cell<bool>,
+    reader: RefCell<Option<Waker>>,
+}
+
+impl Answering {
+    /// A head was parsed. What is wrong with it, if it stands in for one that has a flaw.
+    pub(super) fn begin(&self) -> Option<Flaw> {
+        self.under_way.set(true);
+        self.flaw.borrow_mut().take()
+    }
+
+    /// Its answer is made, and the stream goes on with requests.
+    pub(super) fn end(&self) {
+        self.under_way.set(false);
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+
+    /// Whether the stream was ended because no head came in time.
+    pub(super) fn is_late(&self) -> bool {
+        self.late.get()
+    }
+}
+
+/// What comes next.
+#[derive(Debug)]
+enum Part {
+    Head(HeadScan),
+    Body(Body),
+    /// A head that is too long, which the parser refuses.
+    Endless,
+    /// Nothing: what came was refused.
+    Over,
+}
+
+/// A stream of requests.
+#[derive(Debug)]
+pub(super) struct Requests<'a> {
+    stream: Patient,
+    waits: HttpWaits,
+    answering: &'a Answering,
+    part: Part,
+    /// What was read and not handed out.
+    held: Vec<u8>,
+    /// How much of it may be.
+    passed: usize,
+    /// The end of the time for what is waited for.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Whether there was a request before.
+    kept: bool,
+}
+
+impl<'a> Requests<'a> {
+    /// None of the stream was read.
+    pub(super) fn new(stream: TcpStream, waits: HttpWaits, answering: &'a Answering) -> Self {
+        Self {
+            stream: Patient::new(stream, waits.write_stall),
+            waits,
+            answering,
+            part: Part::Head(HeadScan::default()),
+            held: Vec::new(),
+            passed: 0,
+            timer: None,
+            kept: false,
+        }
+    }
+
+    /// The stream, and what was read behind the last request.
+    pub(super) fn into_parts(self) -> (TcpStream, Vec<u8>) {
+        (self.stream.into_inner(), self.held)
+    }
+
+    fn hand_out(&mut self, out: &mut ReadBuf<'_>) {
+        let bytes = self.passed.min(out.remaining());
+        out.put_slice(&self.held[..bytes]);
+        self.passed -= bytes;
+        // A new one, so that an idle connection owns nothing.
+        self.held = self.held[bytes..].to_vec();
+    }
+
+    /// Reads more; nothing at the stream's end.
+    fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut space = [0; READ_BYTES];
+        let mut read = ReadBuf::new(&mut space);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
+        self.held.extend_from_slice(read.filled());
+        Poll::Ready(Ok(read.filled().len()))
+    }
+
+    /// Decides how much of what is held may be handed out.
+    fn judge(&mut self) {
+        match &mut self.part {
+            Part::Head(_) if self.held.is_empty() => {}
+            Part::Head(scan) => match scan.end(&self.held) {
+                Ok(end) if end.unwrap_or(self.held.len()) > HEADER_BYTES_MAX => {
+                    (self.part, self.passed) = (Part::Endless, self.held.len());
+                }
+                Ok(Some(end)) => self.judge_head(end),
+                Ok(None) => {}
+                Err(flaw) => self.refuse(flaw),
+            },
+            Part::Body(body) => {
+                let (taken, ended) = body.take(&self.held);
+                self.passed = taken;
+                if ended {
+                    self.part = Part::Head(HeadScan::default());
+                }
+            }
+            Part::Endless => self.passed = self.held.len(),
+            Part::Over => {}
+        }
+    }
+
+    fn judge_head(&mut self, end: usize) {
+        match body_of(&self.held[..end]) {
+            Ok(body) => {
+                self.passed = end;
+                self.part = match body {
+                    Body::Length(0) => Part::Head(HeadScan::default()),
+                    body => Part::Body(body),
+                };
+            }
+            Err(flaw) => self.refuse(flaw),
+        }
+        (self.timer, self.kept) = (None, true);
+    }
+
+    fn refuse(&mut self, flaw: Flaw) {
+        *self.answering.flaw.borrow_mut() = Some(flaw);
+        self.held = STAND_IN.to_vec();
+        self.passed = self.held.len();
+        (self.part, self.timer) = (Part::Over, None);
+    }
+
+    /// Waits for an answer with what follows its request. As long as nothing does the stream is read,
+    /// since its end tells that the client has gone.
+    fn wait_for_answer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        *self.answering.reader.borrow_mut() = Some(cx.waker().clone());
+        if self.held.is_empty() && ready!(self.fill(cx))? == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Pending
+    }
+
+    /// Reads what is waited for: whether there was something, before the stream or the time ended.
+    fn more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let is_between = self.is_between_requests();
+        if let Poll::Ready(read) = self.fill(cx)? {
+            if is_between {
+                // From here on it is the time for a head.
+                self.timer = None;
+            }
+            return Poll::Ready(Ok(read > 0));
+        }
+        if !self.is_before_head() {
+            return Poll::Pending;
+        }
+        let wait = if is_between { self.waits.keep_alive } else { self.waits.header };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(wait)));
+        ready!(timer.as_mut().poll(cx));
+        self.answering.late.set(true);
+        Poll::Ready(Ok(false))
+    }
+
+    fn is_before_head(&self) -> bool {
+        matches!(self.part, Part::Head(_)) && self.passed == 0
+    }
+
+    fn is_between_requests(&self) -> bool {
+        self.kept && self.is_before_head() && self.held.is_empty()
+    }
+
+    /// The client took something of an answer: it is idle from the last of it on.
+    fn written<T>(&mut self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        let until = Instant::now() + self.waits.keep_alive;
+        if written.is_ready()
+            && self.is_between_requests()
+            && let Some(timer) = &mut self.timer
+        {
+            timer.as_mut().reset(until);
+        }
+        written
+    }
+}
+
+impl AsyncRead for Requests<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.passed == 0 {
+            if self.is_before_head() && self.answering.under_way.get() {
+                return self.wait_for_answer(cx);
+            }
+            self.judge();
+            if matches!(self.part, Part::Over) && self.passed == 0 {
+                return Poll::Pending;
+            }
+            if self.passed == 0 && !ready!(self.more(cx))? {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        self.hand_out(out);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Requests<'_> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.written(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.written(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
