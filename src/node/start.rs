@@ -28,7 +28,7 @@ use crate::protocol::CursorSeal;
 use crate::redis::Channels;
 use crate::router::{Errands, Services};
 use crate::session::Arrival;
-use crate::socket::Budget;
+use crate::socket::{Budget, listen};
 use crate::steward::{Standing, Steward, StewardPlan};
 use crate::telemetry::Metrics;
 use crate::worker::Worker;
@@ -164,11 +164,7 @@ fn join(thread: JoinHandle<std::io::Result<()>>) {
 }
 
 fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    let bound = TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    });
-    bound.map_err(|error| StartError::Listen { key, address, error })
+    listen(address).map_err(|error| StartError::Listen { key, address, error })
 }
 
 /// The clocks of the node: those that it shares with all others on its store, or its own, which the

@@ -8,6 +8,7 @@
 //!
 //! | file | owns |
 //! | --- | --- |
+//! | `listen` | the listener |
 //! | `accept` | HTTP/1.1 until a request was answered with 101 |
 //! | `head` | where a request's head and its body end, and what is wrong with the head |
 //! | `requests` | one checked head at a time, and how long it may take |
@@ -40,6 +41,7 @@ mod head;
 mod intake;
 mod limits;
 mod link;
+mod listen;
 mod outbox;
 mod patience;
 #[cfg(test)]
@@ -58,4 +60,5 @@ pub use handler::{Handler, Verdict};
 pub use handshake::{Accept, Refusal, check};
 pub use limits::Limits;
 pub use link::Link;
+pub use listen::listen;
 pub use outbox::{Flush, Item, Outbox, PONGS_QUEUED_MAX, PushError, Sink};
