@@ -8,6 +8,7 @@ mod schema;
 mod serve;
 mod settings;
 mod signals;
+mod store;
 mod talk;
 mod token;
 
@@ -84,6 +85,9 @@ enum Command {
     /// The tables of a CQL store.
     #[command(subcommand)]
     Schema(schema::Schema),
+    /// The files of an embedded store that no node has open.
+    #[command(subcommand)]
+    Store(store::Store),
     /// Measures.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -108,6 +112,7 @@ pub fn run() -> ExitCode {
         Command::CheckConfig(check) => check.run(),
         Command::PrintConfig(print) => print.run(),
         Command::Schema(schema) => schema.run(),
+        Command::Store(store) => store.run(),
         Command::Bench(bench) => bench.run(),
     };
     let code = match result {

@@ -12,8 +12,8 @@ use crate::layout::Layouts;
 use crate::limiter::RedisLimiterPlan;
 use crate::redis::{ConnectOptions, Keys};
 use crate::store::{
-    Applied, Cql, CqlOpenError, CqlOptions, Credentials, Embedded, EmbeddedOptions, OpenError,
-    ServerKind, Store,
+    Applied, Cql, CqlOpenError, CqlOptions, Credentials, Embedded, EmbeddedOptions, Inventory,
+    OpenError, ServerKind, Store, check_embedded, salvage_embedded,
 };
 use crate::worker::LimitsPlan;
 
@@ -67,6 +67,16 @@ fn cql_options(config: &Config) -> CqlOptions {
         retention: cql.retention,
         connections: cql.connections,
     }
+}
+
+/// Looks through the embedded store of a configuration, without changing it.
+pub fn check_store(config: &Config) -> Result<Inventory, BackendError> {
+    Ok(check_embedded(&config.store.path)?)
+}
+
+/// Copies what can be read of the embedded store of a configuration into a new directory.
+pub fn salvage_store(config: &Config, to: &Path) -> Result<Inventory, BackendError> {
+    Ok(salvage_embedded(&config.store.path, to)?)
 }
 
 /// The schema of the CQL store as text, for a kind of server.

@@ -8,8 +8,8 @@ mod plan;
 mod start;
 
 pub use backends::{
-    BackendError, apply_schema, check_schema, close_store, connect_options, memory_bus, open_store,
-    own_bus, print_schema, redis_bus, until_worth_a_restart,
+    BackendError, apply_schema, check_schema, check_store, close_store, connect_options,
+    memory_bus, open_store, own_bus, print_schema, redis_bus, salvage_store, until_worth_a_restart,
 };
 pub use cluster::{Cluster, ClusterError, ClusterPlan};
 pub use descriptors::raise_descriptors;

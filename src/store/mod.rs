@@ -32,7 +32,8 @@ pub use cql::{
     print_schema,
 };
 pub use embedded::{
-    BATCH_BYTES_MAX, BATCH_ROWS, Embedded, EmbeddedOptions, OpenError, READ_QUEUE, WRITE_QUEUE,
+    BATCH_BYTES_MAX, BATCH_ROWS, Embedded, EmbeddedOptions, Inventory, Loss, OpenError, READ_QUEUE,
+    WRITE_QUEUE, check as check_embedded, salvage as salvage_embedded,
 };
 pub use error::{AppendError, ReadError, RowError};
 pub use identity::{CursorKey, Identity, StoreId};

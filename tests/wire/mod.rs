@@ -30,6 +30,7 @@ mod room_access;
 mod signals;
 mod slow_readers;
 mod sockets;
+mod store_commands;
 mod talk_commands;
 pub mod tokens;
 mod transcripts;

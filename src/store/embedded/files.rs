@@ -75,6 +75,15 @@ pub(super) struct Files {
     manifest: Mutex<Manifest>,
 }
 
+/// What a store that no process has open lacks of its files, the first thing of each kind.
+pub(super) fn missing_of(path: &Path) -> Result<Option<String>, OpenError> {
+    let text = fs::read_to_string(path.join(MANIFEST));
+    let manifest = text.ok().and_then(|text| Manifest::parse(&text));
+    let manifest = manifest.ok_or_else(|| OpenError::Unidentified { path: path.to_owned() })?;
+    must_be_free(path)?;
+    missing(path, &manifest).map_err(|error| OpenError::engine(path, &error))
+}
+
 /// Looks whether a directory holds a whole store: `true`; or nothing, or a store that was not
 /// whole yet when its process ended: `false`, and what there is of it is removed.
 pub(super) fn look(path: &Path) -> Result<bool, OpenError> {
@@ -100,7 +109,7 @@ pub(super) fn look(path: &Path) -> Result<bool, OpenError> {
 }
 
 /// Whether a directory is missing or holds nothing but what a fresh file system has.
-fn is_empty(path: &Path) -> bool {
+pub(super) fn is_empty(path: &Path) -> bool {
     let Ok(mut entries) = fs::read_dir(path) else { return true };
     entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lost+found"))
 }

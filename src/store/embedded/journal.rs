@@ -97,6 +97,26 @@ pub(super) fn cut(path: &Path, at: u64) -> io::Result<()> {
     journal.sync_all()
 }
 
+/// Leaves the whole records of a journal alone: the ranges of bytes that are lost.
+pub(super) fn keep_whole(path: &Path, sequence: &mut u64) -> io::Result<Vec<(u64, u64)>> {
+    let bytes = rest(File::open(path)?, 0)?;
+    let (mut kept, mut lost, mut at) = (Vec::new(), Vec::new(), 0);
+    while at < bytes.len() {
+        if let Some((length, number)) = record(&mut &bytes[at..], *sequence)? {
+            kept.extend_from_slice(&bytes[at..at + length as usize]);
+            at += length as usize;
+            *sequence = number;
+            continue;
+        }
+        let again = whole_record(&bytes[at..], *sequence).map_or(bytes.len(), |n| at + n as usize);
+        lost.push((at as u64, again as u64));
+        at = again;
+    }
+    std::fs::write(path, kept)?;
+    File::open(path)?.sync_all()?;
+    Ok(lost)
+}
+
 /// Everything from a place on, without the zeros at its end.
 fn rest(mut journal: File, at: u64) -> io::Result<Vec<u8>> {
     journal.seek(SeekFrom::Start(at))?;

@@ -15,6 +15,7 @@
 //! | `ledger` | which rows a batch becomes |
 //! | `expiry` | how nonces are forgotten |
 //! | `files`, `journal` | which files there must be, and what may be cut off from a journal |
+//! | `salvage` | what an operator can do with a store that was damaged |
 //! | `watch`, `failure` | a thread that looks whether the store can be written, and what it found |
 //! | `roster` | the nodes of this process: a map, never on disk |
 //! | `reader`, `query` | the read thread, and what can be asked |
@@ -53,6 +54,7 @@ mod query;
 mod reader;
 mod roster;
 mod row;
+mod salvage;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -85,6 +87,7 @@ use writer::{BatchLimit, Writer};
 
 pub use open::OpenError;
 pub use options::{BATCH_BYTES_MAX, BATCH_ROWS, EmbeddedOptions, READ_QUEUE, WRITE_QUEUE};
+pub use salvage::{Inventory, Loss, check, salvage};
 
 /// The store of one process. Dropping it closes it.
 #[derive(Debug)]

@@ -117,7 +117,7 @@ impl OpenError {
         Self::Damaged { path: path.to_owned(), place }
     }
 
-    fn meta(path: &Path, error: MetaError) -> Self {
+    pub(super) fn meta(path: &Path, error: MetaError) -> Self {
         let path = path.to_owned();
         match error {
             MetaError::Engine(error) => Self::Engine { path, reason: reason(&error) },

@@ -85,6 +85,12 @@ impl Tables {
         })
     }
 
+    /// Opens what is left of the tables in a copy, and makes anew those that are gone.
+    pub(super) fn salvaged(path: &Path) -> Result<Self, OpenError> {
+        Self::open_engine(path, false)
+            .map_err(|error| OpenError::Engine { path: path.to_owned(), reason: reason(&error) })
+    }
+
     fn open_engine(path: &Path, is_new: bool) -> fjall::Result<Self> {
         let clock = WallClock::starting_at(Micros(0));
         let of_expiry = clock.clone();
@@ -125,6 +131,21 @@ impl Tables {
             return Err(format!("{}{cause}", reason(&error)));
         }
         self.files.check()
+    }
+
+    /// All tables, with their names.
+    pub(super) const fn all(&self) -> [(&'static str, &Keyspace); 9] {
+        [
+            ("messages", &self.messages),
+            ("activity", &self.activity),
+            ("memberships", &self.memberships),
+            ("rooms", &self.rooms),
+            ("members", &self.members),
+            ("heads", &self.heads),
+            ("reads", &self.reads),
+            (SENDS, &self.sends),
+            ("meta", &self.meta),
+        ]
     }
 
     /// The table of a kind of registers, and its name.

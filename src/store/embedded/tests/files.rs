@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::super::files;
+use super::super::salvage::{Loss, check, salvage};
 use super::*;
 
 /// How long the watch may take.
@@ -94,6 +95,27 @@ async fn what_is_missing_is_named() {
         assert!(error.to_string().contains("narrowcast store salvage"), "{error}");
         assert!(!home.path().join(file).exists(), "nothing is made in its place");
     }
+}
+
+#[tokio::test]
+async fn a_store_that_lost_a_table_is_saved_with_what_else_there_is() {
+    let (home, messages) = filled().await;
+    fs::remove_file(home.path().join("keyspaces/1/current")).unwrap();
+    let missing = [Loss::Missing("`keyspaces/1/current`".to_owned())];
+    assert_eq!(check(home.path()).unwrap().losses, missing);
+    let other = TempDir::new().unwrap();
+    let saved = salvage(home.path(), other.path()).unwrap();
+    assert_eq!(saved.losses, missing);
+    let rows = |name| saved.rows.iter().find(|(table, _)| *table == name).unwrap().1;
+    assert_eq!((rows("activity"), rows("memberships")), (2, 2));
+    let store = open(other.path());
+    let found = times(&*store, &nth(0).conversation).await.len();
+    assert_eq!(
+        (found, rows("messages")),
+        (messages, messages as u64),
+        "the journal has them still"
+    );
+    store.append(nth(90)).await.unwrap();
 }
 
 #[test]

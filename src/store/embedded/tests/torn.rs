@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};
 
 use super::super::journal::{self, Tail};
+use super::super::salvage::{Loss, check, salvage};
 use super::*;
 use crate::domain::Message;
 
@@ -128,6 +129,36 @@ async fn a_store_whose_last_record_is_torn_starts_with_everything_before_it() {
             fs::write(newest_journal(home.path()), &bytes).unwrap();
         }
     }
+}
+
+#[tokio::test]
+async fn what_was_damaged_is_found_and_all_else_is_saved() {
+    for seed in 0..SEEDS {
+        let (home, mut bytes, last, messages) = written(seed).await;
+        assert_eq!(check(home.path()).unwrap().losses, [], "seed {seed}");
+        let mut rng = StdRng::seed_from_u64(seed);
+        // Not in the first record, which makes the store.
+        bytes[rng.random_range(first_record()..last)] ^= 0x40;
+        fs::write(newest_journal(home.path()), &bytes).unwrap();
+        let found = check(home.path()).unwrap();
+        assert!(matches!(found.losses[..], [Loss::Damaged { .. }]), "seed {seed}: {found:?}");
+        let other = TempDir::new().unwrap();
+        let to = other.path().join("copy");
+        let saved = salvage(home.path(), &to).unwrap();
+        assert_eq!(saved.losses, found.losses, "seed {seed}");
+        assert_eq!(fs::read(newest_journal(home.path())).unwrap(), bytes, "it is left as it was");
+        let found = times(&*open(&to), &message(0, 0).conversation).await.len();
+        // One record of one message is lost, and the last one was there too.
+        assert_eq!(found, messages, "seed {seed}");
+        assert_eq!(check(&to).unwrap().losses, [], "seed {seed}");
+    }
+}
+
+/// Where the record ends that a store is made by.
+fn first_record() -> usize {
+    let home = TempDir::new().unwrap();
+    drop(open(home.path()));
+    used(&newest_journal(home.path()))
 }
 
 #[tokio::test]

@@ -1,0 +1,74 @@
+//! `store`: the files of an embedded store that no node has open.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::output::print_line;
+use super::{Failure, settings};
+use crate::config::{Config, StoreBackend};
+use crate::node::{check_store, salvage_store};
+use crate::store::Inventory;
+
+/// The files of an embedded store that no node has open.
+#[derive(Debug, Subcommand)]
+pub(super) enum Store {
+    /// Looks through all files, and through all rows where these are whole; changes nothing.
+    Check(File),
+    /// Copies what can be read into a new directory, and tells what was lost.
+    Salvage(Salvage),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct File {
+    /// The configuration file.
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+/// Copies what can be read into a new directory, and tells what was lost.
+#[derive(Debug, Args)]
+pub(super) struct Salvage {
+    #[command(flatten)]
+    file: File,
+    /// The new directory: not there yet, or empty.
+    #[arg(long)]
+    to: PathBuf,
+}
+
+impl Store {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Check(file) => {
+                let stock = check_store(&file.of_embedded()?).map_err(Failure::failed)?;
+                tell(&stock, "wrong")?;
+                let found = stock.losses.len();
+                let complaint = || Failure::Failed(format!("{found} things are wrong"));
+                if found == 0 { Ok(()) } else { Err(complaint()) }
+            }
+            Self::Salvage(Salvage { file, to }) => {
+                let stock = salvage_store(&file.of_embedded()?, &to).map_err(Failure::failed)?;
+                tell(&stock, "lost")
+            }
+        }
+    }
+}
+
+impl File {
+    fn of_embedded(self) -> Result<Config, Failure> {
+        let config = settings::load(self.config.as_deref())?;
+        match config.store.backend {
+            StoreBackend::Embedded => Ok(config),
+            StoreBackend::Cql => {
+                Err(Failure::Usage("store.backend is \"cql\": its servers keep its files".into()))
+            }
+        }
+    }
+}
+
+fn tell(stock: &Inventory, what: &str) -> Result<(), Failure> {
+    for (table, rows) in &stock.rows {
+        print_line(format_args!("{table}: {rows} rows"))?;
+    }
+    stock.losses.iter().try_for_each(|loss| print_line(format_args!("{what}: {loss}")))
+}

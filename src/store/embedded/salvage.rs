@@ -1,0 +1,155 @@
+//! What an operator can do with a store that was damaged: look what is wrong with it, and copy what
+//! can be read into a new directory. Neither changes the store.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::files::{self, Files};
+use super::journal::{self, Tail};
+use super::meta;
+use super::open::OpenError;
+use super::tables::Tables;
+
+/// Something of a store that is not what it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Loss {
+    /// A file that must be there is not.
+    Missing(String),
+    /// The last record of a journal was being written, and was never acknowledged.
+    Torn {
+        /// The journal.
+        journal: String,
+        /// Where it begins.
+        at: u64,
+        /// Its bytes.
+        bytes: u64,
+    },
+    /// Bytes that were acknowledged cannot be read.
+    Damaged {
+        /// The journal.
+        journal: String,
+        /// From where.
+        at: u64,
+        /// Up to where.
+        upto: u64,
+    },
+    /// Rows of a table cannot be read.
+    Unreadable {
+        /// The table.
+        table: &'static str,
+        /// What the engine says.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(what) => write!(f, "{what} is missing"),
+            Self::Torn { journal, at, bytes } => write!(
+                f,
+                "{journal}: the last record, {bytes} bytes from byte {at} on, was being written and \
+                 never acknowledged"
+            ),
+            Self::Damaged { journal, at, upto } => {
+                write!(f, "{journal}: bytes {at} to {upto} cannot be read")
+            }
+            Self::Unreadable { table, reason } => write!(f, "table {table}: {reason}"),
+        }
+    }
+}
+
+/// What a store, or a copy of one, holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// Rows of each table.
+    pub rows: Vec<(&'static str, u64)>,
+    /// What is wrong, or was lost.
+    pub losses: Vec<Loss>,
+}
+
+/// Looks through a store that no process has open, without changing it. Rows are read where all
+/// files are whole.
+pub fn check(path: &Path) -> Result<Inventory, OpenError> {
+    let of_engine = |error: io::Error| OpenError::engine(path, &error);
+    let mut losses: Vec<Loss> = files::missing_of(path)?.into_iter().map(Loss::Missing).collect();
+    let journals = journal::list(path).map_err(of_engine)?;
+    let mut sequence = 0;
+    for (number, file) in journals {
+        let journal = format!("`{number}.jnl`");
+        losses.extend(match journal::inspect(&file, &mut sequence).map_err(of_engine)? {
+            Tail::Clean => None,
+            Tail::Torn { at, bytes } => Some(Loss::Torn { journal, at, bytes }),
+            Tail::Damaged { at, again } => Some(Loss::Damaged { journal, at, upto: again }),
+        });
+    }
+    if !losses.is_empty() {
+        return Ok(Inventory { rows: Vec::new(), losses });
+    }
+    Ok(take_stock(&Tables::open(path)?))
+}
+
+/// Copies what can be read of a store into a new directory, which is a store then.
+pub fn salvage(from: &Path, to: &Path) -> Result<Inventory, OpenError> {
+    let of_engine = |error: io::Error| OpenError::engine(to, &error);
+    let mut losses: Vec<Loss> = files::missing_of(from)?.into_iter().map(Loss::Missing).collect();
+    if !files::is_empty(to) {
+        return Err(OpenError::Unidentified { path: to.to_owned() });
+    }
+    copy(from, to).map_err(of_engine)?;
+    let mut sequence = 0;
+    for (number, file) in journal::list(to).map_err(of_engine)? {
+        let lost = journal::keep_whole(&file, &mut sequence).map_err(of_engine)?;
+        let journal = || format!("`{number}.jnl`");
+        losses.extend(lost.into_iter().map(|(at, upto)| Loss::Damaged {
+            journal: journal(),
+            at,
+            upto,
+        }));
+    }
+    // A table that the engine had to make anew has what the journals hold of it from the next start on.
+    drop(Tables::salvaged(to)?);
+    let tables = Tables::salvaged(to)?;
+    if meta::identity(&tables).map_err(|error| OpenError::meta(to, error))?.is_none() {
+        return Err(OpenError::Unidentified { path: to.to_owned() });
+    }
+    let stock = take_stock(&tables);
+    Files::of(to).and_then(|files| files.complete()).map_err(of_engine)?;
+    losses.extend(stock.losses);
+    Ok(Inventory { losses, ..stock })
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let there = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &there)?;
+        } else {
+            fs::copy(entry.path(), there)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads every row.
+fn take_stock(tables: &Tables) -> Inventory {
+    let mut stock = Inventory::default();
+    for (table, keyspace) in tables.all() {
+        let mut count = 0;
+        for row in keyspace.iter() {
+            match row.into_inner() {
+                Ok(_row) => count += 1,
+                Err(error) => {
+                    stock.losses.push(Loss::Unreadable { table, reason: error.to_string() });
+                    break;
+                }
+            }
+        }
+        stock.rows.push((table, count));
+    }
+    stock
+}
