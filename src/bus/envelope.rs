@@ -2,20 +2,27 @@
 //!
 //! ```text
 //! version 1 | kind 1 | flags 1 | class 1 | boot 16 | store 8 | id 16
-//! keys: count 1, then each length 2 + bytes | about: length 2 + bytes | frame: the rest
+//! keys: count 1, then each length 2 + bytes | about: length 2 + bytes | frame: the rest | tag 16
 //! ```
 //! Integers are big-endian. Flags: bit 0 is a tap copy, unknown ones are ignored. What has no keys
-//! has the number after the last class. The previous version stays readable when there is one.
+//! has the number after the last class. The tag is that of [`Seal`] over all before it. The previous
+//! version stays readable when there is one; what has no tag is none.
 
 use std::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use smallvec::SmallVec;
 
+use super::seal::{Seal, TAG_BYTES};
 use crate::domain::{Class, Key, MessageId};
 
-const VERSION: u8 = 1;
+/// The version that this program writes and reads.
+pub const ENVELOPE_VERSION: u8 = 2;
+
 const FIXED_BYTES: usize = 44;
+
+/// Where the store stands.
+const STORE_AT: usize = 20;
 
 /// The flag of a copy that is for taps.
 const TAP_COPY: u8 = 1;
@@ -98,8 +105,11 @@ pub struct Envelope {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeError {
     /// Of a version that this node does not know.
-    #[error("version {0} is unknown, this node speaks {VERSION}")]
+    #[error("version {0} is unknown, this node speaks {ENVELOPE_VERSION}")]
     Version(u8),
+    /// Its tag is not one of this store's nodes.
+    #[error("its tag is not one of this store's nodes")]
+    Unsealed,
     /// It ends too early or a field is out of its range.
     #[error("malformed: {0}")]
     Malformed(&'static str),
@@ -137,20 +147,20 @@ impl Envelope {
     }
 
     /// The bytes of a copy for taps.
-    pub fn encode_tap_copy(&self) -> Bytes {
-        self.encode(&self.keys, true)
+    pub fn encode_tap_copy(&self, seal: &Seal) -> Bytes {
+        self.encode(&self.keys, true, seal)
     }
 
     /// The bytes of a copy for `keys`, which are some of its own.
-    pub fn encode_for(&self, keys: &[Key]) -> Bytes {
-        self.encode(keys, self.tap_copy)
+    pub fn encode_for(&self, keys: &[Key], seal: &Seal) -> Bytes {
+        self.encode(keys, self.tap_copy, seal)
     }
 
-    fn encode(&self, keys: &[Key], tap_copy: bool) -> Bytes {
+    fn encode(&self, keys: &[Key], tap_copy: bool, seal: &Seal) -> Bytes {
         let names: usize = keys.iter().map(|key| 2 + key.as_str().len()).sum();
         let length = FIXED_BYTES + 1 + names + 2 + self.about.len() + self.frame.len();
-        let mut bytes = BytesMut::with_capacity(length);
-        bytes.put_u8(VERSION);
+        let mut bytes = BytesMut::with_capacity(length + TAG_BYTES);
+        bytes.put_u8(ENVELOPE_VERSION);
         bytes.put_u8(self.kind as u8);
         bytes.put_u8(if tap_copy { TAP_COPY } else { 0 });
         bytes.put_u8(class_number(keys));
@@ -161,16 +171,26 @@ impl Envelope {
         keys.iter().for_each(|key| put_text(&mut bytes, key.as_str()));
         put_text(&mut bytes, &self.about);
         bytes.put_slice(&self.frame);
+        let tag = seal.tag(&bytes);
+        bytes.put_slice(&tag);
         bytes.freeze()
     }
 
-    /// Reads a copy; the frame shares the bytes.
-    pub fn decode(bytes: &Bytes) -> Result<Self, EnvelopeError> {
-        let mut reader = Reader { bytes, at: 0 };
-        let version = reader.byte()?;
-        if version != VERSION {
+    /// The store that bytes say they are of, whoever wrote them.
+    pub fn claimed_store(bytes: &[u8]) -> Option<StoreTag> {
+        let is_ours = bytes.first() == Some(&ENVELOPE_VERSION);
+        let store = bytes.get(STORE_AT..STORE_AT + 8).filter(|_| is_ours)?;
+        store.try_into().ok().map(|store| StoreTag(u64::from_be_bytes(store)))
+    }
+
+    /// Reads a copy that a node of the same store made; the frame shares the bytes.
+    pub fn decode(bytes: &Bytes, seal: &Seal) -> Result<Self, EnvelopeError> {
+        let version = *bytes.first().ok_or(EnvelopeError::Malformed("too short"))?;
+        if version != ENVELOPE_VERSION {
             return Err(EnvelopeError::Version(version));
         }
+        let bytes = &seal.open(bytes).ok_or(EnvelopeError::Unsealed)?;
+        let mut reader = Reader { bytes, at: 1 };
         let number = reader.byte()?;
         let kind = Kind::ALL.into_iter().find(|kind| *kind as u8 == number);
         let kind = kind.ok_or(EnvelopeError::Malformed("kind"))?;
@@ -241,6 +261,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn seal() -> Seal {
+        Seal::of_store(&[3; 32])
+    }
+
+    /// These bytes with their tag.
+    fn sealed(bytes: &[u8]) -> Bytes {
+        [bytes, &seal().tag(bytes)].concat().into()
+    }
+
     fn envelope() -> Envelope {
         Envelope {
             kind: Kind::Message,
@@ -257,14 +286,14 @@ mod tests {
     #[test]
     fn golden_bytes() {
         let envelope = envelope();
-        let bytes = envelope.encode_for(&envelope.keys);
-        let mut golden = vec![1, 0, 0, 0];
+        let bytes = envelope.encode_for(&envelope.keys, &seal());
+        let mut golden = vec![2, 0, 0, 0];
         golden.extend([7; 16]);
         golden.extend([1, 2, 3, 4, 5, 6, 7, 8]);
         golden.extend([9; 16]);
         golden.extend(b"\x02\x00\x06user.a\x00\x06user.b\x00\x06dm.a.b{}");
-        assert_eq!(bytes, golden);
-        assert_eq!(Envelope::decode(&bytes).unwrap(), envelope);
+        assert_eq!(bytes, sealed(&golden));
+        assert_eq!(Envelope::decode(&bytes, &seal()).unwrap(), envelope);
     }
 
     #[test]
@@ -272,72 +301,80 @@ mod tests {
         let keys = SmallVec::from_iter([Key::parse("topic.a").unwrap()]);
         let event = Envelope { kind: Kind::Event, keys, about: "topic.a.b".into(), ..envelope() };
         assert!(event.concerns_taps() && !envelope().concerns_taps());
-        let bytes = event.encode_tap_copy();
-        let mut golden = vec![1, 1, 1, 2];
+        let bytes = event.encode_tap_copy(&seal());
+        let mut golden = vec![2, 1, 1, 2];
         golden.extend([7; 16]);
         golden.extend([1, 2, 3, 4, 5, 6, 7, 8]);
         golden.extend([9; 16]);
         golden.extend(b"\x01\x00\x07topic.a\x00\x09topic.a.b{}");
-        assert_eq!(bytes, golden);
+        assert_eq!(bytes, sealed(&golden));
         let copy = Envelope { tap_copy: true, ..event.clone() };
-        assert_eq!(Envelope::decode(&bytes).unwrap(), copy);
-        assert_eq!(copy.encode_for(&copy.keys), bytes);
+        assert_eq!(Envelope::decode(&bytes, &seal()).unwrap(), copy);
+        assert_eq!(copy.encode_for(&copy.keys, &seal()), bytes);
     }
 
     #[test]
     fn golden_bytes_of_a_notice_and_a_canary() {
         let notice = Envelope::notice(BootId([7; 16]), StoreTag(8), "tap");
-        let mut golden = vec![1, 2, 0, 3];
+        let mut golden = vec![2, 2, 0, 3];
         golden.extend([7; 16]);
         golden.extend([0, 0, 0, 0, 0, 0, 0, 8]);
         golden.extend([0; 16]);
         golden.extend(b"\x00\x00\x03tap");
-        assert_eq!(notice.encode_for(&[]), golden);
-        assert_eq!(Envelope::decode(&golden.into()).unwrap(), notice);
+        assert_eq!(notice.encode_for(&[], &seal()), sealed(&golden));
+        assert_eq!(Envelope::decode(&sealed(&golden), &seal()).unwrap(), notice);
         let canary = Envelope { kind: Kind::Canary, id: [9; 16], about: "".into(), ..notice };
-        let bytes = canary.encode_for(&[]);
-        assert_eq!(bytes[..4], [1, 3, 0, 3]);
-        assert_eq!((&bytes[28..44], &bytes[44..]), (&[9; 16][..], &[0; 3][..]));
-        assert_eq!(Envelope::decode(&bytes).unwrap(), canary);
+        let bytes = canary.encode_for(&[], &seal());
+        assert_eq!(bytes[..4], [2, 3, 0, 3]);
+        assert_eq!((&bytes[28..44], &bytes[44..47]), (&[9; 16][..], &[0; 3][..]));
+        assert_eq!(Envelope::decode(&bytes, &seal()).unwrap(), canary);
     }
 
     #[test]
     fn unknown_flags_are_ignored() {
-        let mut bytes = envelope().encode_for(&envelope().keys).to_vec();
+        let bytes = envelope().encode_for(&envelope().keys, &seal());
+        let mut bytes = bytes[..bytes.len() - TAG_BYTES].to_vec();
         bytes[2] = 0b1111_1110;
-        assert_eq!(Envelope::decode(&bytes.into()).unwrap(), envelope());
+        assert_eq!(Envelope::decode(&sealed(&bytes), &seal()).unwrap(), envelope());
     }
 
     #[test]
     fn a_copy_is_for_its_own_keys() {
         let envelope = envelope();
-        let copy = Envelope::decode(&envelope.encode_for(&envelope.keys[1..])).unwrap();
+        let copy =
+            Envelope::decode(&envelope.encode_for(&envelope.keys[1..], &seal()), &seal()).unwrap();
         assert_eq!(copy.keys.as_slice(), &envelope.keys[1..]);
     }
 
     #[test]
     fn other_versions_and_broken_bytes_are_refused() {
-        let bytes = envelope().encode_for(&envelope().keys);
+        let whole = envelope().encode_for(&envelope().keys, &seal());
+        let bytes = whole.slice(..whole.len() - TAG_BYTES);
         let broken = |at: usize, byte: u8| {
             let mut bytes = bytes.to_vec();
             bytes[at] = byte;
-            Envelope::decode(&bytes.into()).unwrap_err()
+            Envelope::decode(&sealed(&bytes), &seal()).unwrap_err()
         };
-        assert_eq!(broken(0, 2), EnvelopeError::Version(2));
+        assert_eq!(broken(0, 1), EnvelopeError::Version(1));
         assert_eq!(broken(1, 9), EnvelopeError::Malformed("kind"));
         assert_eq!(broken(3, 1), EnvelopeError::Malformed("class"));
         assert_eq!(broken(44, 0), EnvelopeError::Malformed("number of keys"));
         assert_eq!(broken(47, b' '), EnvelopeError::Malformed("key"));
         for end in 0..bytes.len() - 2 {
-            assert!(Envelope::decode(&bytes.slice(..end)).is_err(), "cut at {end}");
+            assert!(Envelope::decode(&sealed(&bytes[..end]), &seal()).is_err(), "cut at {end}");
         }
+        let other = Seal::of_store(&[4; 32]);
+        assert_eq!(Envelope::decode(&whole, &other), Err(EnvelopeError::Unsealed));
+        assert_eq!(Envelope::decode(&bytes, &seal()), Err(EnvelopeError::Unsealed), "no tag");
+        assert_eq!(Envelope::claimed_store(&whole), Some(envelope().store));
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_answered(mut bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            if let Some(first) = bytes.first_mut() { *first = VERSION; }
-            let _answered = Envelope::decode(&bytes.into());
+            if let Some(first) = bytes.first_mut() { *first = ENVELOPE_VERSION; }
+            let _answered = Envelope::decode(&sealed(&bytes), &seal());
+            let _claimed = Envelope::claimed_store(&bytes);
         }
     }
 }

@@ -8,6 +8,7 @@
 mod envelope;
 mod memory;
 mod redis;
+mod seal;
 #[cfg(test)]
 pub(crate) mod suite;
 
@@ -21,9 +22,10 @@ use bytes::Bytes;
 use crate::layout::ShardIndex;
 use crate::redis::{Channel, RunId};
 
-pub use envelope::{BootId, Envelope, EnvelopeError, Kind, StoreTag};
+pub use envelope::{BootId, ENVELOPE_VERSION, Envelope, EnvelopeError, Kind, StoreTag};
 pub use memory::MemoryBus;
 pub use redis::{RedisBus, RedisShard};
+pub use seal::Seal;
 
 /// A future of the bus.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

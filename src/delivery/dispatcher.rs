@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Inboxes, Push, Wants};
-use crate::bus::{BootId, Envelope, Kind, Sink, StoreTag};
+use crate::bus::{BootId, Envelope, Kind, Seal, Sink, StoreTag};
 use crate::interest::{Interest, Taps};
 use crate::layout::ShardIndex;
 use crate::links::{Happening, Happenings};
@@ -19,6 +19,8 @@ pub struct Dispatcher {
     pub boot: BootId,
     /// This node's store.
     pub store: StoreTag,
+    /// Opens what its nodes publish.
+    pub seal: Seal,
     /// Who wants what.
     pub wants: Arc<Wants>,
     /// Who wants everything, here and elsewhere.
@@ -37,21 +39,21 @@ pub struct Dispatcher {
 
 impl Sink for Dispatcher {
     fn push(&self, shard: ShardIndex, channel: &[u8], payload: Bytes) {
-        let envelope = match Envelope::decode(&payload) {
+        if Envelope::claimed_store(&payload).is_some_and(|store| store != self.store) {
+            self.metrics.foreign_pushes.inc();
+            return;
+        }
+        let envelope = match Envelope::decode(&payload, &self.seal) {
             Ok(envelope) => envelope,
             Err(error) => {
-                // It may be a message of a version that this node does not know.
-                self.view.raise();
+                // Of no node: those whose envelopes cannot be read say so in their rows, and that is
+                // the break.
                 self.metrics.malformed_pushes.inc();
                 let channel = String::from_utf8_lossy(channel);
                 tracing::debug!(%channel, %error, "a push is no envelope");
                 return;
             }
         };
-        if envelope.store != self.store {
-            self.metrics.foreign_pushes.inc();
-            return;
-        }
         let own = envelope.boot == self.boot;
         match envelope.kind {
             Kind::Message | Kind::Event if own => self.metrics.received(Received::Echo),
@@ -108,6 +110,13 @@ mod tests {
     const OWN: BootId = BootId([1; 16]);
     const OTHER: BootId = BootId([2; 16]);
 
+    /// A byte of the id.
+    const ID_AT: usize = 30;
+
+    fn seal() -> Seal {
+        Seal::of_store(&[3; 32])
+    }
+
     fn dispatcher() -> Dispatcher {
         dispatcher_with(16).0
     }
@@ -121,6 +130,7 @@ mod tests {
         let dispatcher = Dispatcher {
             boot: OWN,
             store: StoreTag(0),
+            seal: seal(),
             wants: Arc::default(),
             taps: Arc::new(Taps::new(1)),
             inboxes: Arc::new(Inboxes::new(3, room, Arc::clone(&view), Arc::clone(&metrics))),
@@ -164,8 +174,8 @@ mod tests {
         dispatcher.wants.add(&event.keys[0], 1);
         dispatcher.taps.begin(1);
         dispatcher.taps.begin(2);
-        push(&dispatcher, event.encode_for(&event.keys));
-        push(&dispatcher, event.encode_tap_copy());
+        push(&dispatcher, event.encode_for(&event.keys, &seal()));
+        push(&dispatcher, event.encode_tap_copy(&seal()));
         assert_eq!(taken(&dispatcher, 0).await, [Via::Bucket]);
         assert_eq!(taken(&dispatcher, 1).await, [Via::Bucket, Via::Tap]);
         assert_eq!(taken(&dispatcher, 2).await, [Via::Tap]);
@@ -178,12 +188,12 @@ mod tests {
         let dispatcher = dispatcher();
         dispatcher.taps.begin(0);
         let own = event(OWN);
-        push(&dispatcher, own.encode_for(&own.keys));
-        push(&dispatcher, own.encode_tap_copy());
+        push(&dispatcher, own.encode_for(&own.keys, &seal()));
+        push(&dispatcher, own.encode_tap_copy(&seal()));
         assert_eq!(dispatcher.metrics.received_so_far(Received::Echo), 2);
         dispatcher.taps.end(0);
         dispatcher.wants.add(&own.keys[0], 0);
-        push(&dispatcher, event(OTHER).encode_tap_copy());
+        push(&dispatcher, event(OTHER).encode_tap_copy(&seal()));
         assert_eq!(dispatcher.metrics.received_so_far(Received::Wasted), 1);
     }
 
@@ -193,12 +203,33 @@ mod tests {
         let event = event(OTHER);
         dispatcher.wants.add(&event.keys[0], 0);
         let breaks = dispatcher.view.breaks();
-        push(&dispatcher, event.encode_for(&event.keys));
+        push(&dispatcher, event.encode_for(&event.keys, &seal()));
         assert_eq!(dispatcher.view.breaks(), breaks);
         let message = Envelope { kind: Kind::Message, ..event };
-        push(&dispatcher, message.encode_for(&message.keys));
+        push(&dispatcher, message.encode_for(&message.keys, &seal()));
         assert_eq!(dispatcher.view.breaks(), breaks + 1);
         assert_eq!(dispatcher.metrics.inbox_overflows.get(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_no_node_made_is_counted_and_is_no_break() {
+        let dispatcher = dispatcher();
+        let message = Envelope { kind: Kind::Message, ..event(OTHER) };
+        dispatcher.wants.add(&message.keys[0], 0);
+        let breaks = dispatcher.view.breaks();
+        let genuine = message.encode_for(&message.keys, &seal());
+        let mut changed = genuine.to_vec();
+        changed[ID_AT] ^= 1;
+        let forged = message.encode_for(&message.keys, &Seal::of_store(&[4; 32]));
+        let bare = genuine.slice(..genuine.len() - 16);
+        for payload in [changed.into(), forged, bare, Bytes::from_static(b"garbage"), Bytes::new()]
+        {
+            push(&dispatcher, payload);
+        }
+        assert_eq!(dispatcher.metrics.malformed_pushes.get(), 5);
+        assert_eq!(dispatcher.view.breaks(), breaks);
+        push(&dispatcher, genuine);
+        assert_eq!(taken(&dispatcher, 0).await, [Via::Bucket], "the genuine one alone");
     }
 
     #[test]
@@ -206,7 +237,8 @@ mod tests {
         let (dispatcher, mut happened) = dispatcher_with(16);
         let canary = |boot| {
             let notice = Envelope::notice(boot, StoreTag(0), "");
-            Envelope { kind: Kind::Canary, id: 9_u128.to_be_bytes(), ..notice }.encode_for(&[])
+            Envelope { kind: Kind::Canary, id: 9_u128.to_be_bytes(), ..notice }
+                .encode_for(&[], &seal())
         };
         push(&dispatcher, canary(OTHER));
         push(&dispatcher, canary(OWN));
@@ -221,13 +253,13 @@ mod tests {
         let notice = |boot, about| Envelope::notice(boot, StoreTag(0), about);
         let canary = Envelope { kind: Kind::Canary, ..notice(OTHER, "") };
         for envelope in [canary, notice(OTHER, "else"), notice(OWN, Taps::NOTICE)] {
-            push(&dispatcher, envelope.encode_for(&[]));
+            push(&dispatcher, envelope.encode_for(&[], &seal()));
             assert!(!dispatcher.taps.copies(), "{envelope:?}");
         }
         let foreign = Envelope { store: StoreTag(9), ..notice(OTHER, Taps::NOTICE) };
-        push(&dispatcher, foreign.encode_for(&[]));
+        push(&dispatcher, foreign.encode_for(&[], &seal()));
         assert!(!dispatcher.taps.copies());
-        push(&dispatcher, notice(OTHER, Taps::NOTICE).encode_for(&[]));
+        push(&dispatcher, notice(OTHER, Taps::NOTICE).encode_for(&[], &seal()));
         assert!(dispatcher.taps.copies());
         assert_eq!(dispatcher.metrics.node_events(), 0);
     }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::backends::limits;
 use super::descriptors::Descriptors;
 use super::plan::NodePlan;
-use crate::bus::{BootId, StoreTag};
+use crate::bus::{BootId, ENVELOPE_VERSION, Seal, StoreTag};
 use crate::clock::{SharedClocks, WallClock};
 use crate::delivery::{Dispatcher, Inboxes, Wants};
 use crate::http::{ClientPortBounds, OperatorPort, Places, Readiness};
@@ -26,6 +26,7 @@ use crate::links::{Breaker, HAPPENINGS_MAX, Happening, Happenings, Health, Subsc
 use crate::proof::View;
 use crate::protocol::CursorSeal;
 use crate::redis::Channels;
+use crate::roster::EnvelopeForm;
 use crate::router::{Errands, Services};
 use crate::session::Arrival;
 use crate::socket::{Budget, listen};
@@ -228,6 +229,7 @@ impl Parts {
             node: config.node.name.clone(),
             boot: BootId::random(),
             store_tag: StoreTag(identity.id.0),
+            bus_seal: Seal::of_store(identity.cursor_key.expose()),
             store: Arc::clone(&plan.store),
             clock: ids,
             wall,
@@ -256,6 +258,7 @@ impl Parts {
         let dispatcher = Arc::new(Dispatcher {
             boot: services.boot,
             store: services.store_tag,
+            seal: services.bus_seal.clone(),
             wants: Arc::clone(&services.wants),
             taps: Arc::clone(&services.taps),
             inboxes: Arc::clone(&services.inboxes),
@@ -318,6 +321,7 @@ impl Parts {
             shards: services.layouts.shards().to_vec(),
             publish: services.layouts.published().clone(),
             subscribe: services.layouts.subscribed().cloned().collect(),
+            envelopes: EnvelopeForm { version: ENVELOPE_VERSION, key: services.bus_seal.id() },
             store: Arc::clone(&services.store),
             clock: services.wall.clone(),
             view: Arc::clone(&services.view),

@@ -21,7 +21,9 @@ mod unknown;
 
 pub use census::{Bounds, Break, Census, DEAD_AFTER, READ_CAP};
 pub use keeper::{Keeper, WRITE_EVERY};
-pub use row::{About, Incarnation, LinkSnapshot, Row, Run, ShardRow, ShardTag, Snapshot, State};
+pub use row::{
+    About, EnvelopeForm, Incarnation, LinkSnapshot, Row, Run, ShardRow, ShardTag, Snapshot, State,
+};
 pub(crate) use rules::Rule;
 pub use rules::Rules;
 pub use tenure::{LEASE, Standing, Tenure};

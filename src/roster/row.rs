@@ -105,6 +105,17 @@ pub struct About {
     pub tap: bool,
     /// Whether it copies events to taps.
     pub copies: bool,
+    /// What its envelopes are like.
+    pub envelopes: EnvelopeForm,
+}
+
+/// What the envelopes of a node are like. Who is of another form cannot be heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EnvelopeForm {
+    /// The version.
+    pub version: u8,
+    /// Which key their tags are made with.
+    pub key: u32,
 }
 
 /// One incarnation's row: a snapshot of one instant, written whole.

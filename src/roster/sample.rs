@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::smallvec;
 
-use super::{About, Incarnation, LinkSnapshot, Row, ShardTag, Snapshot, State};
+use super::{About, EnvelopeForm, Incarnation, LinkSnapshot, Row, ShardTag, Snapshot, State};
 use crate::domain::Micros;
 use crate::layout::{BucketCount, Buckets, Layout};
 
@@ -25,6 +25,7 @@ pub(crate) fn about(node: &str) -> About {
         subscribe: vec![layout(1)],
         tap: false,
         copies: false,
+        envelopes: EnvelopeForm::default(),
     }
 }
 

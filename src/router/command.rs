@@ -50,7 +50,7 @@ impl Router {
             let notice = Envelope::notice(self.services.boot, self.services.store_tag, "");
             let shard = (number / PRESENCE_EVERY) % u64::from(shards);
             self.services.metrics.canaries.inc();
-            let payload = notice.encode_for(&[]);
+            let payload = notice.encode_for(&[], &self.services.bus_seal);
             self.publishers.publish_to_all(ShardIndex(shard as u32), payload, None);
         }
         let canary = Envelope {
@@ -63,7 +63,7 @@ impl Router {
             about: "".into(),
             frame: Bytes::new(),
         };
-        let payload = canary.encode_for(&[]);
+        let payload = canary.encode_for(&[], &self.services.bus_seal);
         let channel = self.services.channels.node(&self.services.node);
         for shard in 0..shards {
             let publish = Publish { channel: channel.clone(), payload: payload.clone() };

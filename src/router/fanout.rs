@@ -80,7 +80,7 @@ impl Router {
         except: Option<u64>,
     ) {
         for way in ways {
-            let payload = envelope.encode_for(&way.keys);
+            let payload = envelope.encode_for(&way.keys, &self.services.bus_seal);
             match way.bucket {
                 Some(bucket) => {
                     let channel = self.services.channels.bucket(bucket);
@@ -90,7 +90,8 @@ impl Router {
             }
         }
         if envelope.concerns_taps() && self.services.taps.copies() {
-            let (channel, payload) = (self.services.channels.tap(), envelope.encode_tap_copy());
+            let channel = self.services.channels.tap();
+            let payload = envelope.encode_tap_copy(&self.services.bus_seal);
             self.publishers.publish(ways[0].shard, Publish { channel, payload }, None);
         }
         let own = 1 << self.worker;

@@ -201,7 +201,8 @@ impl Router {
     fn announce_tap(&self) {
         let Services { boot, store_tag, .. } = *self.services;
         let notice = Envelope::notice(boot, store_tag, Taps::NOTICE);
-        self.publishers.publish_to_every_shard(&notice.encode_for(&notice.keys));
+        let payload = notice.encode_for(&notice.keys, &self.services.bus_seal);
+        self.publishers.publish_to_every_shard(&payload);
     }
 
     /// A session is over.

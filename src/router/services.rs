@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::ResumeBounds;
 use crate::auth::Verifier;
-use crate::bus::{BootId, StoreTag};
+use crate::bus::{BootId, Seal, StoreTag};
 use crate::clock::WallClock;
 use crate::delivery::{Inboxes, Wants};
 use crate::domain::{HybridClock, MessageId, Micros, Observed};
@@ -55,6 +55,8 @@ pub struct Services {
     pub boot: BootId,
     /// The node's store, as other nodes know it.
     pub store_tag: StoreTag,
+    /// Seals what it publishes.
+    pub bus_seal: Seal,
     /// The store.
     pub store: Arc<dyn Store>,
     /// The clock of ids.

@@ -23,7 +23,7 @@ use super::store::{Messages, Store};
 use super::thread::Step;
 use crate::domain::{RoomId, UserId};
 use crate::layout::{BucketCount, Buckets, Layout};
-use crate::roster::{About, Incarnation, Rules, ShardTag, State};
+use crate::roster::{About, EnvelopeForm, Incarnation, Rules, ShardTag, State};
 
 /// How long the last sends may take to be covered by cursors.
 const TAIL: Time = 25 * SECOND;
@@ -109,6 +109,7 @@ impl World {
             subscribe: Vec::new(),
             tap: false,
             copies: false,
+            envelopes: EnvelopeForm::default(),
         };
         Self {
             now: 0,

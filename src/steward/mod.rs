@@ -32,7 +32,7 @@ use crate::interest::Taps;
 use crate::layout::Layout;
 use crate::links::{Breaker, Happening};
 use crate::proof::{Order, Round, View, Watch};
-use crate::roster::{Rules, ShardTag};
+use crate::roster::{EnvelopeForm, Row, Rules, ShardTag};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use reads::Reads;
@@ -71,6 +71,8 @@ pub struct StewardPlan {
     pub publish: Layout,
     /// The layouts that it hears.
     pub subscribe: Vec<Layout>,
+    /// What the node's envelopes are like.
+    pub envelopes: EnvelopeForm,
     /// Where the roster is.
     pub store: Arc<dyn Store>,
     /// What time it is.
@@ -285,10 +287,22 @@ impl Steward {
         self.lost.iter().enumerate().filter(|(_, since)| is_long(since)).map(|(at, _)| at).collect()
     }
 
-    fn read_returned(&mut self, rows: Option<Vec<crate::roster::Row>>) {
+    /// A live node whose envelopes cannot be read here is not heard, as if it published to another
+    /// server: a break with every read, which nothing heals while it lives.
+    fn look_for_unreadable(&mut self) {
+        let is_other = |row: &&Row| row.about.envelopes != self.plan.envelopes;
+        if let Some(row) = self.watch.rows().find(is_other) {
+            let (node, form) = (&row.about.node, row.about.envelopes);
+            tracing::warn!(node, ?form, "its envelopes are of another form than this node's");
+            self.plan.view.raise();
+        }
+    }
+
+    fn read_returned(&mut self, rows: Option<Vec<Row>>) {
         match rows {
             Some(rows) => {
                 self.watch.read_ends(rows, self.plan.clock.moment());
+                self.look_for_unreadable();
                 let lost = self.lost_for_long();
                 let state = self.reads.judge(self.watch.rows(), &lost);
                 self.rows.stand(state);

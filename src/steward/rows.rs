@@ -62,6 +62,7 @@ impl Rows {
             subscribe: plan.subscribe.clone(),
             tap: false,
             copies: false,
+            envelopes: plan.envelopes,
         });
         Self {
             tags: plan.shards.iter().map(|name| ShardTag::of(name)).collect(),

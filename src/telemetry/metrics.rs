@@ -207,7 +207,7 @@ impl Metrics {
             counter
         };
         Self {
-            malformed_pushes: counter("bus_malformed", "Pushes that are no envelope"),
+            malformed_pushes: counter("bus_malformed", "Pushes that no node of this store made"),
             foreign_pushes: counter("bus_foreign", "Pushes of nodes with another store"),
             inbox_overflows: counter("inbox_overflows", "Pushes lost in a worker's full queue"),
             plans_buckets: counter("plans_buckets", "Publishes by buckets"),

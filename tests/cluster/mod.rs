@@ -3,6 +3,7 @@
 pub mod chat;
 mod clocks;
 mod faults;
+mod forged;
 mod kill;
 mod layouts;
 mod leaving;

@@ -14,7 +14,9 @@ use super::statements::Kind;
 use super::wire::{Wire, rows_of};
 use crate::domain::Micros;
 use crate::layout::{BucketCount, Buckets, Layout};
-use crate::roster::{About, Incarnation, Row, Run, ShardRow, ShardTag, State, Window};
+use crate::roster::{
+    About, EnvelopeForm, Incarnation, Row, Run, ShardRow, ShardTag, State, Window,
+};
 use crate::store::ReadError;
 
 const VERSION: u32 = 1;
@@ -45,6 +47,11 @@ struct RowText {
     subscribe: Vec<LayoutText>,
     tap: bool,
     copies: bool,
+    /// Not said by programs whose envelopes have no tag: theirs cannot be read.
+    #[serde(default)]
+    envelope_version: u8,
+    #[serde(default)]
+    envelope_key: u32,
 }
 
 const fn window((from, to): (u64, u64)) -> Window {
@@ -97,7 +104,7 @@ pub(super) async fn read(wire: &Wire, namespace: &str) -> Result<Vec<Row>, ReadE
 }
 
 fn spell(row: &Row) -> String {
-    let About { node, boot, started, address, state, publish, subscribe, tap, copies } =
+    let About { node, boot, started, address, state, publish, subscribe, tap, copies, envelopes } =
         &*row.about;
     let shard = |shard: &ShardRow| ShardText {
         shard: hex(shard.shard.0),
@@ -123,6 +130,8 @@ fn spell(row: &Row) -> String {
         subscribe: subscribe.iter().map(LayoutText::of).collect(),
         tap: *tap,
         copies: *copies,
+        envelope_version: envelopes.version,
+        envelope_key: envelopes.key,
     };
     serde_json::to_string(&text).expect("texts and numbers are JSON")
 }
@@ -153,6 +162,7 @@ fn unspell(incarnation: Incarnation, text: &str) -> Result<Row, String> {
             subscribe,
             tap: text.tap,
             copies: text.copies,
+            envelopes: EnvelopeForm { version: text.envelope_version, key: text.envelope_key },
         }),
     })
 }

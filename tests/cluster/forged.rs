@@ -1,0 +1,194 @@
+//! Whoever may publish in Redis, and has not the store's key: nothing of theirs is believed, and it
+//! breaks nothing.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use narrowcast::clock::MachineClock;
+use narrowcast::domain::Micros;
+use narrowcast::node::{ClusterPlan, Node, NodePlan, memory_bus, open_store};
+use narrowcast::roster::{EnvelopeForm, Row};
+use narrowcast::store::Store;
+use serde_json::json;
+
+use super::chat::{login, send};
+use super::rooms::{frame, room, say};
+use crate::harness::{Demo, PATIENCE, RedisServer, eventually, token};
+
+/// A connection that hears a channel, or publishes bytes.
+struct Tenant {
+    stream: TcpStream,
+    heard: Vec<u8>,
+}
+
+impl Tenant {
+    fn new(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("redis-server is there");
+        stream.set_read_timeout(Some(PATIENCE)).expect("it is a socket");
+        Self { stream, heard: Vec::new() }
+    }
+
+    fn command(&mut self, parts: &[&[u8]]) {
+        let mut request = format!("*{}\r\n", parts.len()).into_bytes();
+        for part in parts {
+            request.extend(format!("${}\r\n", part.len()).bytes());
+            request.extend(*part);
+            request.extend(b"\r\n");
+        }
+        self.stream.write_all(&request).expect("it reads");
+    }
+
+    /// The next payload that holds a text.
+    fn overhear(&mut self, part: &str) -> Vec<u8> {
+        loop {
+            while let Some(payload) = self.next_payload() {
+                if payload.windows(part.len()).any(|window| window == part.as_bytes()) {
+                    return payload;
+                }
+            }
+            let mut bytes = [0; 4096];
+            let read = self.stream.read(&mut bytes).expect("something is pushed");
+            self.heard.extend_from_slice(&bytes[..read]);
+        }
+    }
+
+    /// The last of the three parts of the first push, if all of it is there.
+    fn next_payload(&mut self) -> Option<Vec<u8>> {
+        let mut rest = &self.heard[find(&self.heard, b"smessage\r\n")? + 10..];
+        let mut payload = Vec::new();
+        for _part in ["channel", "payload"] {
+            let line = find(rest, b"\r\n")?;
+            let length: usize = std::str::from_utf8(&rest[1..line]).ok()?.parse().ok()?;
+            payload = rest.get(line + 2..line + 2 + length)?.to_vec();
+            rest = rest.get(line + 4 + length..)?;
+        }
+        self.heard = rest.to_vec();
+        Some(payload)
+    }
+
+    fn publish(&mut self, channel: &str, payload: &[u8]) {
+        self.command(&[b"SPUBLISH", channel.as_bytes(), payload]);
+        let _answer = self.stream.read(&mut [0; 64]).expect("it answers");
+    }
+}
+
+fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    bytes.windows(part.len()).position(|window| window == part)
+}
+
+fn replaced(payload: &[u8], from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len(), "no length in it changes");
+    let at = find(payload, from.as_bytes()).expect("it is in it");
+    let mut changed = payload.to_vec();
+    changed[at..at + to.len()].copy_from_slice(to.as_bytes());
+    changed
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn who_may_publish_in_redis_is_not_believed_and_breaks_nothing() {
+    let redis = RedisServer::start(&[]);
+    // One bucket of each class: where everything is published is known.
+    let buckets = ["USER", "ROOM", "TOPIC"].map(|class| format!("LAYOUTS__A__BUCKETS__{class}"));
+    let keys: Vec<(&str, &str)> = buckets.iter().map(|key| (key.as_str(), "1")).collect();
+    let demo = Demo::start(2, &[&redis.url()], &keys);
+    let [here, there] = [0, 1].map(|node| demo.nodes[node].url.clone());
+    room(&here, "r", "all", &["alice"]).await;
+    let mut alice = login(&here, &demo.alice).await;
+    let mut bob = login(&there, &demo.bob).await;
+    let mut eve = login(&there, &token("eve")).await;
+    let mut ear = Tenant::new(redis.port());
+    ear.command(&[b"SSUBSCRIBE", b"nc:main:u1:{0}:0"]);
+    let mut mouth = Tenant::new(redis.port());
+    let before = demo.nodes[1].operator.metric("narrowcast_breaks_total");
+
+    send(&mut alice, "bob", json!("send me 10")).await;
+    assert_eq!(frame(&mut bob).await["message"]["body"], "send me 10");
+    let genuine = ear.overhear("send me 10");
+    mouth.publish("nc:main:all", &replaced(&genuine, "send me 10", "send me 99"));
+    super::rooms::add(&here, "r", "carol").await;
+    let membership = ear.overhear("r carol ");
+    mouth.publish("nc:main:all", &replaced(&membership, "user.carol", "user.eve.."));
+    for _ in 0..50 {
+        mouth.publish("nc:main:all", b"garbage");
+    }
+    let malformed = || demo.nodes[1].operator.metric("narrowcast_bus_malformed_total");
+    eventually("what was forged came and was counted", || malformed() == 52).await;
+
+    send(&mut alice, "bob", json!("the next")).await;
+    assert_eq!(frame(&mut bob).await["message"]["body"], "the next", "and nothing before it");
+    let refused = say(&mut eve, "r", json!("let me in")).await;
+    assert_eq!(refused["code"], "not_found", "{refused}");
+    let operator = &demo.nodes[1].operator;
+    assert_eq!(operator.metric("narrowcast_breaks_total"), before, "garbage is no break");
+    assert_eq!(operator.metric("narrowcast_watermark_frozen"), 0);
+    assert_eq!(operator.readiness().1, "ready");
+}
+
+/// A row of a live node whose envelopes this node cannot read: it writes them as the node's own,
+/// but for who it is.
+fn other_node(own: &Row, counter: u64, form: EnvelopeForm) -> Row {
+    let about = narrowcast::roster::About {
+        node: "other".into(),
+        boot: [9; 16],
+        envelopes: form,
+        ..(*own.about).clone()
+    };
+    let shards = own.shards.iter().cloned().map(|mut shard| {
+        shard.runs.clear();
+        shard
+    });
+    Row {
+        incarnation: narrowcast::roster::Incarnation(77),
+        counter,
+        shards: shards.collect(),
+        settled: own.settled + Duration::from_secs(1),
+        decided: own.decided + Duration::from_secs(1),
+        about: Arc::new(about),
+        ..own.clone()
+    }
+}
+
+/// Lets the other node live until something holds.
+async fn lives_until(store: &dyn Store, form: Option<EnvelopeForm>, holds: impl Fn() -> bool) {
+    let until = tokio::time::Instant::now() + PATIENCE;
+    for counter in 1.. {
+        let rows = store.roster().await.expect("a roster");
+        let own = rows.iter().find(|row| row.about.node == "n1").expect("its own row");
+        let form = form.unwrap_or(own.about.envelopes);
+        store.write_row(other_node(own, counter, form)).await.expect("it is written");
+        if holds() {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < until, "not within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_live_node_whose_envelopes_cannot_be_read_is_a_break() {
+    for (form, is_read) in [(None, true), (Some(EnvelopeForm { version: 1, key: 1 }), false)] {
+        let home = tempfile::tempdir().expect("a directory");
+        let plan = ClusterPlan { nodes: 1, unlimited: true, ..ClusterPlan::default() };
+        let config = Arc::new(plan.config(1).expect("a configuration"));
+        let store = open_store(&config, home.path()).expect("a store");
+        let (bus, machine) = (memory_bus(&config), MachineClock::default());
+        let node = Node::start(&NodePlan { config, bus, store: Arc::clone(&store), machine });
+        let node = node.expect("it starts");
+        eventually("it is ready", || node.readiness().verdict().1.is_empty()).await;
+        let metrics = node.metrics();
+        eventually("its watermark moves", || metrics.frozen.get() == 0).await;
+        let is_known = || node.live_nodes() == 2;
+        lives_until(&*store, form, is_known).await;
+        let now = Micros(metrics.watermark.get() as u64);
+        let is_judged = || {
+            let frozen = metrics.frozen.get() == 1;
+            if is_read { Micros(metrics.watermark.get() as u64) > now } else { frozen }
+        };
+        lives_until(&*store, form, is_judged).await;
+        node.stop().await;
+        store.close().await;
+    }
+}
