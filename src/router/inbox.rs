@@ -1,4 +1,4 @@
-//! `inbox`: a user's conversations, the recently active first.
+//! `inbox`: a user's conversations, the recently active first, then the dormant by name.
 
 use std::rc::Rc;
 
@@ -7,7 +7,7 @@ use ahash::AHashMap;
 use super::access::{hidden_upto, within};
 use super::at_once::at_once;
 use super::history::take_place_for_read;
-use super::inbox_order::Order;
+use super::inbox_order::{DIRECTS_MAX, Line, Order};
 use super::inbox_place::Place;
 use super::membership::MEMBERSHIPS_MAX;
 use super::missed::{ACTIVITY_DAYS, ACTIVITY_MAX, AHEAD};
@@ -40,8 +40,11 @@ pub struct InboxEntry {
 #[derive(Debug)]
 pub struct InboxPage {
     /// The recently active first. A room without messages counts as active when the user joined.
+    /// Direct conversations that were not active within [`ACTIVITY_KEPT`](crate::store::ACTIVITY_KEPT)
+    /// come last, by name.
     pub entries: Vec<InboxEntry>,
-    /// What to pass on to get the next page; none at the end.
+    /// What to pass on to get the next page, also where this one has fewer entries than it may or
+    /// none; none at the end.
     pub next: Option<String>,
 }
 
@@ -85,22 +88,22 @@ impl Router {
         let rooms = Rc::new(services.rooms(&user).await?);
         self.gate.read_on(&user).map_err(|refused| refused.refusal())?;
         self.gate.owe_reads(&user, rooms.len());
-        // One more than fits tells whether there are more.
-        let mut order = Order::new(behind, limit + 1);
+        let mut order = Order::new(behind, limit);
         order.rooms(services.active_rooms(&rooms).await?);
-        let days = services.add_direct(&user, &mut order).await?;
-        let places = order.places();
+        let reads = services.add_direct(&user, &mut order).await?;
+        let Line { places, next } = order.line();
         let shown: Vec<Conversation> =
-            places.iter().take(limit).map(|place| place.conversation.clone()).collect();
-        self.gate.owe_reads(&user, days + ENTRY_READS * shown.len());
+            places.iter().map(|place| place.conversation.clone()).collect();
+        self.gate.owe_reads(&user, reads + ENTRY_READS * shown.len());
         let entries = at_once(shown, |conversation| {
             let (router, rooms, user) = (Rc::clone(&self), Rc::clone(&rooms), user.clone());
             async move { router.services.entry(&user, &rooms, conversation).await }
         });
-        let mut entries = entries.await?;
-        entries.truncate(fitting(&entries, services.history_bytes));
-        let more = places.len() > entries.len();
-        let next = more.then(|| places[..entries.len()].last().map(Place::token)).flatten();
+        let entries = entries.await?;
+        let fits = fitting(&entries, services.history_bytes);
+        let next = if fits < entries.len() { places.get(fits - 1) } else { next.as_ref() };
+        let next = next.map(Place::token);
+        let mut entries = kept(entries.into_iter().zip(places).take(fits));
         entries.retain_mut(|entry| self.still_shows(entry, &rooms));
         Ok(InboxPage { entries, next })
     }
@@ -139,6 +142,12 @@ impl InboxEntry {
     }
 }
 
+/// The entries without those of dormant conversations whose messages have all expired.
+fn kept(entries: impl Iterator<Item = (InboxEntry, Place)>) -> Vec<InboxEntry> {
+    let kept = entries.filter(|(entry, place)| entry.last.is_some() || !place.is_dormant());
+    kept.map(|(entry, _)| entry).collect()
+}
+
 /// How many entries fit into so many bytes of text, one at least.
 fn fitting(entries: &[InboxEntry], bytes: usize) -> usize {
     let mut left = bytes;
@@ -173,19 +182,25 @@ impl Services {
         at_once(heads.collect(), read).await
     }
 
-    /// Adds direct conversations day by day, backwards, until it is known who comes next: how many
-    /// days were read.
+    /// Adds direct conversations until it is known who comes next, day by day, backwards, and then
+    /// the dormant: how many reads it took.
     async fn add_direct(&self, user: &UserId, order: &mut Order) -> Result<usize, Refusal> {
         let last = Day::of(self.wall.now() + AHEAD).0;
-        let mut days = 0;
+        let mut reads = 0;
         for day in (last.saturating_sub(ACTIVITY_DAYS)..=last).rev().map(Day) {
             let rows = self.answer(self.store.activity(user, day, ACTIVITY_MAX)).await?;
-            days += 1;
+            reads += 1;
             if order.day(day, rows) {
                 break;
             }
         }
-        Ok(days)
+        if !order.is_full() {
+            let after = order.behind_dormant();
+            let rows = self.answer(self.store.directs(user, after, DIRECTS_MAX)).await?;
+            reads += 1;
+            order.directs(rows, DIRECTS_MAX);
+        }
+        Ok(reads)
     }
 
     async fn entry(
@@ -251,6 +266,17 @@ mod tests {
     fn a_page_ends_at_its_bytes_and_holds_one() {
         let entries = [entry(400), entry(400), entry(400)];
         assert_eq!([0, 399, 400, 799, 800, 1200].map(|b| fitting(&entries, b)), [1, 1, 1, 1, 2, 3]);
+    }
+
+    #[test]
+    fn a_dormant_conversation_without_messages_is_left_out() {
+        let expired = || InboxEntry { last: None, ..entry(400) };
+        let conversation = || entry(400).conversation;
+        let (active, dormant) =
+            (Place::new(Micros(1), conversation()), Place::dormant(conversation()));
+        let shown = |entry, place: &Place| kept([(entry, place.clone())].into_iter()).len();
+        assert_eq!([shown(expired(), &active), shown(expired(), &dormant)], [1, 0]);
+        assert_eq!([shown(entry(400), &active), shown(entry(400), &dormant)], [1, 1]);
     }
 
     #[test]

@@ -6,21 +6,44 @@ use super::inbox_place::Place;
 use crate::domain::Conversation;
 use crate::store::{Activity, Day};
 
+/// Rows of direct conversations that are looked at for a page, active ones included: a page that
+/// finds few dormant ones among them, or none, goes on behind the last.
+pub(super) const DIRECTS_MAX: usize = 2000;
+
+/// What a page shows.
+#[derive(Debug)]
+pub(super) struct Line {
+    /// As many as the page may have, or fewer.
+    pub(super) places: Vec<Place>,
+    /// Where the next page begins; none at the end.
+    pub(super) next: Option<Place>,
+}
+
 /// The conversations that come next, as far as they are known.
 #[derive(Debug)]
 pub(super) struct Order {
     /// Where the page begins; none is at the top.
     behind: Option<Place>,
-    wanted: usize,
+    limit: usize,
     places: Vec<Place>,
     /// Direct conversations that were met: the newest day that has one says where it stands.
     met: AHashSet<Conversation>,
+    /// Those that were not met, in the store's order.
+    dormant: Vec<Place>,
+    /// The last row that was looked at, where there may be more.
+    looked_upto: Option<Place>,
 }
 
 impl Order {
     /// Wants so many places behind one, or from the top.
-    pub(super) fn new(behind: Option<Place>, wanted: usize) -> Self {
-        Self { behind, wanted, places: Vec::new(), met: AHashSet::new() }
+    pub(super) fn new(behind: Option<Place>, limit: usize) -> Self {
+        let (places, met, dormant) = (Vec::new(), AHashSet::new(), Vec::new());
+        Self { behind, limit, places, met, dormant, looked_upto: None }
+    }
+
+    /// The dormant conversation that the page begins behind; none where it begins before all.
+    pub(super) fn behind_dormant(&self) -> Option<&Conversation> {
+        self.behind.as_ref().filter(|behind| behind.is_dormant()).map(|behind| &behind.conversation)
     }
 
     /// Adds all rooms.
@@ -40,20 +63,37 @@ impl Order {
             }
         }
         let certain = |place: &&Place| self.comes(place) && Day::of(place.active()) >= day;
-        self.places.iter().filter(certain).count() >= self.wanted
+        self.places.iter().filter(certain).count() > self.limit
     }
 
+    /// Whether the active ones are more than the page has, so that no dormant one is looked for.
+    pub(super) fn is_full(&self) -> bool {
+        self.places.iter().filter(|place| self.comes(place)).count() > self.limit
+    }
+
+    /// Adds the first `bound` direct conversations that the store has behind
+    /// [`Self::behind_dormant`], in its order, when all days were added: what no day had is dormant.
+    pub(super) fn directs(&mut self, rows: Vec<Conversation>, bound: usize) {
+        self.looked_upto = rows.get(bound - 1).cloned().map(Place::dormant);
+        let dormant = rows.into_iter().filter(|conversation| !self.met.contains(conversation));
+        self.dormant = dormant.map(Place::dormant).collect();
+    }
+
+    /// Whether an active one comes. Behind a dormant one none does, whatever its time is.
     fn comes(&self, place: &Place) -> bool {
-        self.behind.as_ref().is_none_or(|behind| place > behind)
+        self.behind.as_ref().is_none_or(|behind| !behind.is_dormant() && place > behind)
     }
 
-    /// The places that come next, in their order: as many as are wanted, or all there are.
-    pub(super) fn places(mut self) -> Vec<Place> {
+    /// The places that come next, in their order.
+    pub(super) fn line(mut self) -> Line {
         let mut places = std::mem::take(&mut self.places);
         places.retain(|place| self.comes(place));
         places.sort_unstable();
-        places.truncate(self.wanted);
-        places
+        places.append(&mut self.dormant);
+        let has_more = places.len() > self.limit;
+        places.truncate(self.limit);
+        let next = if has_more { places.last().cloned() } else { self.looked_upto };
+        Line { places, next }
     }
 }
 
@@ -67,11 +107,28 @@ mod tests {
     use crate::domain::{MessageId, Micros, RoomId, UserId};
 
     const DAYS: u32 = 6;
+    /// The days before are not known any more.
+    const FIRST_KNOWN: u32 = 3;
     const MICROS_A_DAY: u64 = 86_400_000_000;
 
+    /// As text `me+` sorts before `me.`, as an id behind `me`.
     fn direct(other: u8) -> Conversation {
         let user = |id: &str| UserId::parse(id).unwrap();
-        Conversation::between(&user("me"), &user(&format!("u{other}")))
+        let other = if other == 0 { user("me+") } else { user(&format!("u{other}")) };
+        Conversation::between(&user("me"), &other)
+    }
+
+    /// What the store has of direct conversations behind one.
+    fn directs(
+        messages: &[(u64, u8)],
+        after: Option<&Conversation>,
+        bound: usize,
+    ) -> Vec<Conversation> {
+        let named = |(_, other): &(u64, u8)| (direct(*other).to_string(), direct(*other));
+        let all: BTreeMap<_, _> = messages.iter().map(named).collect();
+        let above =
+            all.into_iter().filter(|(name, _)| after.is_none_or(|after| *name > after.to_string()));
+        above.map(|(_, conversation)| conversation).take(bound).collect()
     }
 
     /// What the store has of a day: the newest of each conversation on it.
@@ -89,18 +146,31 @@ mod tests {
     }
 
     /// Every page, each read day by day until it says that it is enough.
-    fn pages(messages: &[(u64, u8)], rooms: &[Place], limit: usize) -> Vec<Place> {
-        let mut all: Vec<Place> = Vec::new();
-        loop {
-            let mut order = Order::new(all.last().cloned(), limit);
+    fn pages(
+        messages: &[(u64, u8)],
+        rooms: &[Place],
+        (limit, bound): (usize, usize),
+    ) -> Vec<Place> {
+        let (mut all, mut behind): (Vec<Place>, _) = (Vec::new(), None);
+        // Every page but the last goes on by an entry or by a row that was looked at.
+        for _ in 0..=2 * messages.len() + rooms.len() {
+            let mut order = Order::new(behind, limit);
             order.rooms(rooms.to_vec());
-            let _enough = (0..DAYS).rev().map(Day).any(|day| order.day(day, rows(messages, day)));
-            let page = order.places();
-            if page.is_empty() {
+            let days = (FIRST_KNOWN..DAYS).rev().map(Day);
+            let enough = days.clone().any(|day| order.day(day, rows(messages, day)));
+            assert!(order.is_full() || !enough);
+            if !order.is_full() {
+                order.directs(directs(messages, order.behind_dormant(), bound), bound);
+            }
+            let page = order.line();
+            assert!(page.places.len() <= limit);
+            all.extend(page.places);
+            behind = page.next;
+            if behind.is_none() {
                 return all;
             }
-            all.extend(page);
         }
+        panic!("pages without an end: {all:?}")
     }
 
     proptest! {
@@ -111,6 +181,7 @@ mod tests {
             ),
             rooms in prop::collection::vec(0..u64::from(DAYS) * 4, 0..6),
             limit in 1..5_usize,
+            bound in 1..5_usize,
         ) {
             let room = |(number, time): (usize, &u64)| {
                 let id = RoomId::parse(&format!("r{number}")).unwrap();
@@ -122,19 +193,25 @@ mod tests {
                 let last = newest.entry(*other).or_insert(*time);
                 *last = *time.max(last);
             }
-            let directs = newest.iter().map(|(other, time)| Place::new(Micros(*time), direct(*other)));
-            let mut expected: Vec<Place> = directs.chain(rooms.clone()).collect();
+            let known = |time: u64| Day::of(Micros(time)) >= Day(FIRST_KNOWN);
+            let (active, dormant): (Vec<_>, Vec<_>) =
+                newest.into_iter().partition(|(_, time)| known(*time));
+            let active = active.iter().map(|(other, time)| Place::new(Micros(*time), direct(*other)));
+            let mut expected: Vec<Place> = active.chain(rooms.clone()).collect();
             expected.sort_unstable();
-            prop_assert_eq!(pages(&messages, &rooms, limit), expected);
+            let mut dormant: Vec<_> = dormant.iter().map(|(other, _)| direct(*other)).collect();
+            dormant.sort_by_key(Conversation::to_string);
+            expected.extend(dormant.into_iter().map(Place::dormant));
+            prop_assert_eq!(pages(&messages, &rooms, (limit, bound)), expected);
         }
     }
 
     #[test]
     fn a_full_page_needs_no_earlier_day() {
         let messages = [(5 * MICROS_A_DAY, 1), (5 * MICROS_A_DAY + 1, 2)];
-        let mut order = Order::new(None, 2);
+        let mut order = Order::new(None, 1);
         assert!(order.day(Day(5), rows(&messages, Day(5))));
-        let mut order = Order::new(None, 3);
+        let mut order = Order::new(None, 2);
         assert!(!order.day(Day(5), rows(&messages, Day(5))));
     }
 }

@@ -15,6 +15,9 @@ use crate::protocol::Refusal;
 const VERSION: u8 = 1;
 const TIME_BYTES: usize = 8;
 
+/// The time of the dormant, below that of any message.
+const DORMANT: Micros = Micros(0);
+
 /// The longest token, as bytes: two ids with `dm.` and `.` are the longest name.
 const BYTES_MAX: usize = 1 + TIME_BYTES + 2 * ID_BYTES_MAX + 4;
 
@@ -22,7 +25,7 @@ const BYTES_MAX: usize = 1 + TIME_BYTES + 2 * ID_BYTES_MAX + 4;
 const TEXT_MAX: usize = BYTES_MAX.div_ceil(3) * 4;
 
 /// Where a conversation stands in an inbox: the recently active first, by name where that is
-/// alike.
+/// alike; behind them the dormant, whose order is the store's.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     active: Reverse<Micros>,
@@ -32,6 +35,16 @@ pub(super) struct Place {
 impl Place {
     pub(super) const fn new(active: Micros, conversation: Conversation) -> Self {
         Self { active: Reverse(active), conversation }
+    }
+
+    /// The place of a direct conversation that was not active for as long as that is known.
+    pub(super) const fn dormant(conversation: Conversation) -> Self {
+        Self::new(DORMANT, conversation)
+    }
+
+    /// Whether it is one of a dormant conversation.
+    pub(super) fn is_dormant(&self) -> bool {
+        self.active() == DORMANT && matches!(self.conversation, Conversation::Dm(..))
     }
 
     /// When it was active last.

@@ -86,7 +86,7 @@ pub struct NonceRecord {
 }
 
 /// How long it is known which direct conversations were active on a day: whoever comes back later
-/// is not told what he missed.
+/// is not told what he missed, and an inbox lists those that were active before by name.
 pub const ACTIVITY_KEPT: Duration = Duration::from_hours(35 * 24);
 
 /// How long a nonce is remembered: from the time of its message's id, by the wall clock.
@@ -147,6 +147,16 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
         day: Day,
         limit: usize,
     ) -> Pending<Result<Vec<Activity>, ReadError>>;
+
+    /// Reads which direct conversations of a user ever had a message, however long ago and whether
+    /// or not it is kept: the first `limit` above `after` in the order of their names as text, so as
+    /// many as `limit` means that there may be more.
+    fn directs(
+        &self,
+        user: &UserId,
+        after: Option<&Conversation>,
+        limit: usize,
+    ) -> Pending<Result<Vec<Conversation>, ReadError>>;
 
     /// Whether a message was ever stored in a direct conversation that the user is one of the two
     /// of; never of a room, where [`Self::membership`] says it.

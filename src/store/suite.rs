@@ -56,6 +56,7 @@ macro_rules! store_suite {
             activity_is_bounded,
             rooms_leave_no_activity,
             both_become_members_with_the_first_message,
+            directs_are_there_for_ever_by_name,
             of_a_row_the_highest_counter_stays,
             a_closed_store_refuses,
             pages_agree_with_a_model,
@@ -368,6 +369,34 @@ pub(crate) async fn both_become_members_with_the_first_message(store: Arc<dyn St
     assert!(is_member(one).await && is_member(other).await);
     let elsewhere = Conversation::between(one, &stranger);
     assert_eq!(store.is_member(one, &elsewhere).await, Ok(false));
+}
+
+/// Names sort as text: `+` sorts below the `.` that ends an id.
+pub(crate) async fn directs_are_there_for_ever_by_name(store: Arc<dyn Store>) {
+    let me = user(&unique("m"));
+    let others = ["a", "a+", "z", "z+"].map(|id| user(&unique(id)));
+    let mut names: Vec<_> = others.iter().map(|other| Conversation::between(&me, other)).collect();
+    names.push(Conversation::between(&me, &user(&format!("{me}+"))));
+    names.push(Conversation::between(&me, &me));
+    for (years, conversation) in names.iter().enumerate() {
+        let time = Micros(START.0 - years as u64 * 365 * 86_400_000_000);
+        store.append(message(conversation, time, "1")).await.unwrap();
+        store.append(message(conversation, START, "1")).await.unwrap();
+    }
+    let of_another = Conversation::between(&others[0], &user(&format!("{me}-")));
+    store.append(message(&of_another, START, "1")).await.unwrap();
+    let room = rooms::said(&rooms::fresh_room_id(), &me, true, 1);
+    store.put_membership(room).await.unwrap();
+    names.sort_by_key(ToString::to_string);
+    for (limit, first) in (0..8).flat_map(|limit| [0_usize, 1, 3, 6].map(|first| (limit, first))) {
+        let after = first.checked_sub(1).map(|last| &names[last]);
+        let found = store.directs(&me, after, limit).await.unwrap();
+        assert_eq!(found, names[first..(first + limit).min(6)], "{limit} after {after:?}");
+    }
+    let between = Conversation::between(&me, &user("b"));
+    let above = names.iter().filter(|name| name.to_string() > between.to_string());
+    let above: Vec<_> = above.cloned().collect();
+    assert_eq!(store.directs(&me, Some(&between), 9).await, Ok(above), "a bound need not be there");
 }
 
 pub(crate) async fn of_a_row_the_highest_counter_stays(store: Arc<dyn Store>) {

@@ -2,6 +2,7 @@
 
 pub mod chat;
 mod clocks;
+mod dormant;
 mod faults;
 mod forged;
 mod kill;

@@ -257,6 +257,18 @@ impl Store for Cql {
         self.read(move |wire| async move { reads::activity(&wire, &user, day, limit).await })
     }
 
+    fn directs(
+        &self,
+        user: &UserId,
+        after: Option<&Conversation>,
+        limit: usize,
+    ) -> Pending<Result<Vec<Conversation>, ReadError>> {
+        let (user, after) = (user.clone(), after.cloned());
+        self.read(
+            move |wire| async move { reads::directs(&wire, &user, after.as_ref(), limit).await },
+        )
+    }
+
     fn is_member(
         &self,
         user: &UserId,

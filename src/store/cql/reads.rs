@@ -15,6 +15,9 @@ use crate::store::{Activity, Day, MembersPage, NonceRecord, ReadError};
 /// The rooms among a user's conversations: `/` is the byte after `.`.
 const ROOMS: (&str, &str) = ("room.", "room/");
 
+/// The direct ones among them, both bounds exclusive.
+const DIRECTS: (&str, &str) = ("dm.", "dm/");
+
 /// Below the id of every user: no id has a space.
 const FIRST: &str = " ";
 
@@ -58,6 +61,27 @@ pub(super) async fn activity(
         active.push(Activity { conversation, last: message_id("activity", &key, last)? });
     }
     Ok(active)
+}
+
+/// The first direct conversations of a user above one.
+pub(super) async fn directs(
+    wire: &Wire,
+    user: &UserId,
+    after: Option<&Conversation>,
+    most: usize,
+) -> Result<Vec<Conversation>, ReadError> {
+    if most == 0 {
+        return Ok(Vec::new());
+    }
+    let above = after.map_or_else(|| DIRECTS.0.to_owned(), Conversation::to_string);
+    let values = (user.as_str(), above.as_str(), DIRECTS.1, limit(most));
+    let rows = wire.read(Kind::DirectsOf, values).await?;
+    let named = |row: Result<(&str,), ReadError>| {
+        let (name,) = row?;
+        Conversation::parse_full(name)
+            .map_err(|error| corrupt("memberships", format!("{user} {name}"), error))
+    };
+    rows_of::<(&str,)>(&rows, "memberships")?.map(named).collect()
 }
 
 /// Whether a user is one of the two of a direct conversation that exists.

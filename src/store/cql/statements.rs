@@ -36,6 +36,7 @@ pub(super) enum Kind {
     WindowsBelow,
     WindowsAbove,
     ActivityOf,
+    DirectsOf,
     MembershipOf,
     MembershipsOf,
     MemberOf,
@@ -166,6 +167,12 @@ const TEXTS: [(Kind, &str, &str); Kind::COUNT] = [
         Kind::ActivityOf,
         "read_activity",
         "SELECT conversation, last_id FROM {k}.activity WHERE user = ? AND day = ? LIMIT ?",
+    ),
+    (
+        Kind::DirectsOf,
+        "read_directs",
+        "SELECT conversation FROM {k}.memberships \
+         WHERE user = ? AND conversation > ? AND conversation < ? LIMIT ?",
     ),
     (
         Kind::MembershipOf,

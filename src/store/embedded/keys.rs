@@ -24,6 +24,9 @@ const ID_BYTES: usize = 16;
 /// What the texts of rooms' conversations begin with.
 const ROOM: &[u8] = b"room.";
 
+/// The direct conversations among a user's: `/` is the byte after `.`.
+const DIRECTS: (&[u8], &[u8]) = (b"dm.", b"dm/");
+
 /// A key's bytes.
 pub(super) type Key = Vec<u8>;
 
@@ -96,6 +99,20 @@ fn of_user(user: &UserId, conversation: &Conversation) -> Key {
 /// The key of a user's membership.
 pub(super) fn membership(user: &UserId, conversation: &Conversation) -> Key {
     of_user(user, conversation)
+}
+
+/// The keys of a user's memberships of direct conversations above one.
+pub(super) fn directs(user: &UserId, after: Option<&Conversation>) -> (Bound<Key>, Bound<Key>) {
+    let first = || under(user.as_str(), DIRECTS.0);
+    let above = after.map_or_else(first, |after| membership(user, after));
+    (Bound::Excluded(above), Bound::Excluded(under(user.as_str(), DIRECTS.1)))
+}
+
+/// The direct conversation in the key of a user's membership.
+pub(super) fn direct_of(user: &UserId, key: &[u8]) -> Option<Conversation> {
+    let name = key.strip_prefix(user.as_str().as_bytes())?.strip_prefix(&[SEPARATOR])?;
+    let conversation = Conversation::parse_full(std::str::from_utf8(name).ok()?).ok()?;
+    conversation.is_direct_of(user).then_some(conversation)
 }
 
 /// What the keys of a user's memberships of rooms begin with; the room follows.
@@ -219,6 +236,23 @@ mod tests {
             let after = bound.map(|id| UserId::parse(&id).unwrap());
             let held = holds(&members(&room, after.as_ref()), &member(&there, &user));
             prop_assert_eq!(held, mine == other && after.is_none_or(|after| user > after));
+        }
+
+        #[test]
+        fn directs_are_those_of_the_user_above_the_bound(
+            (a, b, c) in ("[a-c+]{1,3}", "[a-c+]{1,3}", "[a-c+]{1,3}"),
+            bound in prop::option::of("[a-c+]{1,3}"),
+            is_room: bool,
+        ) {
+            let (me, other) = (UserId::parse(&a).unwrap(), UserId::parse(&b).unwrap());
+            let room = Conversation::Room(RoomId::parse(&c).unwrap());
+            let there = if is_room { room } else { dm(&b, &c) };
+            let after = bound.map(|with| dm(&a, &with));
+            let key = membership(&other, &there);
+            let above = after.as_ref().is_none_or(|after| there.to_string() > after.to_string());
+            let mine = !is_room && a == b;
+            prop_assert_eq!(holds(&directs(&me, after.as_ref()), &key), mine && above);
+            prop_assert_eq!(direct_of(&me, &key), mine.then_some(there));
         }
 
         #[test]

@@ -166,6 +166,16 @@ impl Store for Embedded {
         self.reader.ask(move |tables| query::activity(tables, &user, day, limit))
     }
 
+    fn directs(
+        &self,
+        user: &UserId,
+        after: Option<&Conversation>,
+        limit: usize,
+    ) -> Pending<Result<Vec<Conversation>, ReadError>> {
+        let (user, after) = (user.clone(), after.cloned());
+        self.reader.ask(move |tables| query::directs(tables, &user, after.as_ref(), limit))
+    }
+
     fn is_member(
         &self,
         user: &UserId,

@@ -70,6 +70,23 @@ pub(super) fn last_active(
     last.map_err(|defect| corrupt("activity", &key, &defect))
 }
 
+/// The first direct conversations of a user above one.
+pub(super) fn directs(
+    tables: &Tables,
+    user: &UserId,
+    after: Option<&Conversation>,
+    limit: usize,
+) -> Result<Vec<Conversation>, ReadError> {
+    let rows = tables.memberships.range(keys::directs(user, after)).take(limit);
+    rows.map(|row| direct(user, row)).collect()
+}
+
+fn direct(user: &UserId, row: Guard) -> Result<Conversation, ReadError> {
+    let key = row.key()?;
+    keys::direct_of(user, &key)
+        .ok_or_else(|| corrupt("memberships", &key, &Defect::Key { part: "conversation" }))
+}
+
 /// Whether a user is one of the two of a direct conversation that exists. A row of a room's says
 /// more than that there is one: it is read with [`rooms::membership`].
 pub(super) fn is_member(

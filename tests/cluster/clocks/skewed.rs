@@ -150,6 +150,15 @@ impl Store for Skewed {
         self.inner.members(room, after, limit)
     }
 
+    fn directs(
+        &self,
+        user: &UserId,
+        after: Option<&Conversation>,
+        limit: usize,
+    ) -> Pending<Result<Vec<Conversation>, ReadError>> {
+        self.inner.directs(user, after, limit)
+    }
+
     fn memberships(
         &self,
         user: &UserId,

@@ -169,6 +169,8 @@ impl Store for Held {
         members(
             room: &RoomId, after: Option<&UserId>, limit: usize
         ) -> Pending<Result<MembersPage, ReadError>>;
+        directs(user: &UserId, after: Option<&Conversation>, limit: usize)
+            -> Pending<Result<Vec<Conversation>, ReadError>>;
         memberships(user: &UserId, limit: usize) -> Pending<Result<Vec<Membership>, ReadError>>;
         head(room: &RoomId) -> Pending<Result<Option<MessageId>, ReadError>>;
         mark_read(
