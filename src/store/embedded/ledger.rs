@@ -177,8 +177,10 @@ impl Commit for Ledger {
             .stage(entries, high_water)
             .map_err(|error| CommitError::NotWritten(error.to_string()))?;
         batch.commit().map_err(|error| match error {
-            // Refused before the journal was touched.
-            fjall::Error::Poisoned => CommitError::Failed(reason(&error)),
+            // Refused before the journal was touched; what the disk says tells more.
+            fjall::Error::Poisoned => {
+                CommitError::Failed(self.tables.check().err().unwrap_or_else(|| reason(&error)))
+            }
             error => CommitError::Unknown(reason(&error)),
         })?;
         if !self.tables.files.has_journal() {
