@@ -72,9 +72,8 @@ async fn a_full_disk_is_told_without_a_send_and_room_brings_the_node_back() {
     let disk = home.path().join("disk");
     fs::create_dir(&disk).expect("a directory");
     let config = with_own_ports(home.path(), &disk.join("data"), &[]);
-    let process = supervised(&disk, &config);
-    let ballast = inside(&process, &disk.join("ballast"));
-    let node = Served::running(process);
+    let node = Served::running(supervised(&disk, &config));
+    let ballast = inside(&node.process, &disk.join("ballast"));
     eventually("the node is ready", || node.operator.get("/readyz").0 == 200).await;
     let mut alice = login(&node.url, &token("alice")).await;
     let (acked, code) = until_refused(&mut alice).await;
