@@ -14,7 +14,7 @@ use super::error::BenchError;
 const TICKS_PER_SECOND: u64 = 100;
 
 /// What it logs. That it has the development key is no news: the load signs with it.
-const LOG: &str = "warn,narrowcast::cli=error";
+const LOG: &str = "warn,narrowcast::cli=error,narrowcast::node::descriptors=error";
 
 /// How long a server may take to say where it is.
 const START_TIMEOUT: Duration = Duration::from_secs(30);

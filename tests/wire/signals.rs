@@ -14,6 +14,15 @@ fn entries(directory: &Path) -> Vec<std::ffi::OsString> {
     entries.map(|entry| entry.expect("it can be read").file_name()).collect()
 }
 
+/// A command to which signals do what they do at a terminal, wherever the tests run.
+fn at_a_terminal(command: &Command) -> Command {
+    let mut env = Command::new("env");
+    env.arg("--default-signal=HUP,INT,QUIT,TERM").arg(command.get_program());
+    env.args(command.get_args());
+    env.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    env
+}
+
 #[tokio::test]
 async fn a_served_node_outlives_hangups_and_says_so() {
     let (_store, mut served) = serve_with(&[]).await;
@@ -31,7 +40,7 @@ async fn a_served_node_outlives_hangups_and_says_so() {
 fn a_demo_leaves_nothing_behind() {
     for signal in ["HUP", "INT", "QUIT", "TERM"] {
         let temporary = tempfile::tempdir().expect("a directory");
-        let mut command: Command = Demo::command(2, &[], &[]);
+        let mut command = at_a_terminal(&Demo::command(2, &[], &[]));
         let mut demo = Demo::of(Process::start(command.env("TMPDIR", temporary.path())));
         assert_eq!(entries(temporary.path()).len(), 1, "its store");
         demo.process.signal(signal);
@@ -62,6 +71,7 @@ fn a_measurement_leaves_nothing_behind() {
         let arguments = ["bench", "relay", "--nodes", "1,1", "--users", "2", "--rate", "100"];
         let mut command = Process::narrowcast();
         command.args(arguments).args(["--events", "100", "--rounds", "100", "--json"]);
+        let mut command = at_a_terminal(&command);
         let mut bench = Process::start(command.env("TMPDIR", temporary.path()));
         bench.line();
         bench.signal(signal);
