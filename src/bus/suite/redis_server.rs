@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use super::PATIENCE;
@@ -15,8 +16,7 @@ pub(crate) struct RedisServer {
 
 impl RedisServer {
     pub(crate) fn start() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let (port, directory) = (free.unwrap().port(), tempfile::tempdir().unwrap());
+        let (port, directory) = (free_port(), tempfile::tempdir().unwrap());
         Self { child: launch(port, &directory), port, directory }
     }
 
@@ -57,6 +57,17 @@ impl Drop for RedisServer {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// A port that nobody listens on, and none of those that the system gives to connections: on such a
+/// one an attempt to connect can meet itself, and then there is no room for the server.
+fn free_port() -> u16 {
+    const FIRST: u32 = 30_000;
+    const PORTS: u32 = 2_700;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let next = |_| FIRST + (std::process::id() * 64 + NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
+    let mut tried = (0..PORTS).map(next).map(|port| port as u16);
+    tried.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("some port is free")
 }
 
 fn launch(port: u16, directory: &tempfile::TempDir) -> Child {
