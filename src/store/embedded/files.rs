@@ -10,12 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::journal::{self, Tail};
+use super::journal::{self, Inspected, Tail};
 use super::open::OpenError;
 
 /// The manifest, and what it is written as before it has its name.
 const MANIFEST: &str = "manifest";
 const MANIFEST_NEW: &str = "manifest.new";
+
+const UNREADABLE: &str = "`manifest` cannot be read";
 
 const FIRST_LINE: &str = "narrowcast store 1";
 
@@ -23,6 +25,12 @@ const FIRST_LINE: &str = "narrowcast store 1";
 /// its other files count.
 const TABLES: &str = "keyspaces";
 const TABLE_MARKER: &str = "current";
+
+/// What is written to see whether a store that failed could be opened: a memtable of messages and
+/// one of registers, with room to spare.
+const PROBE_BYTES: usize = 32 * 1024 * 1024;
+
+const PROBE: &str = "probe";
 
 /// The file that a process locks while it has the store open.
 const LOCK: &str = "lock";
@@ -37,6 +45,13 @@ struct Manifest {
 }
 
 impl Manifest {
+    /// Reads that of a directory. One that makes no sense is [`ErrorKind::InvalidData`].
+    fn read(path: &Path) -> io::Result<Self> {
+        let text = fs::read_to_string(path.join(MANIFEST))?;
+        let nonsense = || io::Error::new(ErrorKind::InvalidData, UNREADABLE);
+        Self::parse(&text).ok_or_else(nonsense)
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines();
         if lines.next()? != FIRST_LINE {
@@ -77,20 +92,22 @@ pub(super) struct Files {
 
 /// What a store that no process has open lacks of its files, the first thing of each kind.
 pub(super) fn missing_of(path: &Path) -> Result<Option<String>, OpenError> {
-    let text = fs::read_to_string(path.join(MANIFEST));
-    let manifest = text.ok().and_then(|text| Manifest::parse(&text));
-    let manifest = manifest.ok_or_else(|| OpenError::Unidentified { path: path.to_owned() })?;
+    let unidentified = |_| OpenError::Unidentified { path: path.to_owned() };
+    let manifest = Manifest::read(path).map_err(unidentified)?;
     must_be_free(path)?;
-    missing(path, &manifest).map_err(|error| OpenError::engine(path, &error))
+    let missing = journal::list(path).and_then(|journals| missing(path, &manifest, &journals));
+    missing.map_err(|error| OpenError::engine(path, &error))
 }
 
 /// Looks whether a directory holds a whole store: `true`; or nothing, or a store that was not
 /// whole yet when its process ended: `false`, and what there is of it is removed.
 pub(super) fn look(path: &Path) -> Result<bool, OpenError> {
     let of_engine = |error: io::Error| OpenError::engine(path, &error);
-    let manifest = match fs::read_to_string(path.join(MANIFEST)) {
-        Ok(text) => Manifest::parse(&text)
-            .ok_or_else(|| OpenError::lost(path, format!("`{MANIFEST}` cannot be read")))?,
+    let manifest = match Manifest::read(path) {
+        Ok(manifest) => manifest,
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            return Err(OpenError::lost(path, UNREADABLE.to_owned()));
+        }
         Err(error) if error.kind() == ErrorKind::NotFound && is_empty(path) => return Ok(false),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(OpenError::Unidentified { path: path.to_owned() });
@@ -138,7 +155,7 @@ fn remove_all(path: &Path) -> io::Result<()> {
 }
 
 fn must_be_whole(path: &Path, manifest: &Manifest) -> Result<(), OpenError> {
-    match missing(path, manifest) {
+    match journal::list(path).and_then(|journals| missing(path, manifest, &journals)) {
         Ok(None) => Ok(()),
         Ok(Some(what)) => Err(OpenError::lost(path, format!("{what} is missing"))),
         Err(error) => Err(OpenError::engine(path, &error)),
@@ -146,14 +163,17 @@ fn must_be_whole(path: &Path, manifest: &Manifest) -> Result<(), OpenError> {
 }
 
 /// What is not there and must be.
-fn missing(path: &Path, manifest: &Manifest) -> io::Result<Option<String>> {
+fn missing(
+    path: &Path,
+    manifest: &Manifest,
+    journals: &[(u64, PathBuf)],
+) -> io::Result<Option<String>> {
     for table in &manifest.tables {
         let marker = format!("{TABLES}/{table}/{TABLE_MARKER}");
         if !path.join(&marker).try_exists()? {
             return Ok(Some(format!("`{marker}`")));
         }
     }
-    let journals = journal::list(path)?;
     if journals.last().is_none_or(|(newest, _)| *newest < manifest.journal) {
         return Ok(Some(format!("`{}.jnl`", manifest.journal)));
     }
@@ -164,12 +184,11 @@ fn missing(path: &Path, manifest: &Manifest) -> io::Result<Option<String>> {
 /// Cuts the record off that was under way when the process ended. All others must be whole.
 fn end_journals(path: &Path) -> Result<(), OpenError> {
     let of_engine = |error: io::Error| OpenError::engine(path, &error);
-    let journals = journal::list(path).map_err(of_engine)?;
-    let newest = journals.last().map(|(number, _)| *number);
-    let mut sequence = 0;
-    for (number, file) in journals {
+    let journals = journal::inspect_all(path).map_err(of_engine)?;
+    let newest = journals.last().map(|journal| journal.number);
+    for Inspected { number, path: file, tail } in journals {
         let name = || format!("`{number}.jnl`");
-        match journal::inspect(&file, &mut sequence).map_err(of_engine)? {
+        match tail {
             Tail::Clean => {}
             Tail::Torn { at, bytes } if Some(number) == newest => {
                 tracing::warn!(
@@ -190,6 +209,15 @@ fn end_journals(path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
+fn write_probe(path: &Path) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    let part = vec![0xA5; 1 << 16];
+    for _ in 0..PROBE_BYTES / part.len() {
+        file.write_all(&part)?;
+    }
+    file.sync_all()
+}
+
 /// Says in the directory of a store that begins that it is not whole yet.
 pub(super) fn begin(path: &Path) -> io::Result<()> {
     Manifest::default().write(path)
@@ -198,9 +226,7 @@ pub(super) fn begin(path: &Path) -> io::Result<()> {
 impl Files {
     /// The files of a store that was opened.
     pub(super) fn of(path: &Path) -> io::Result<Self> {
-        let text = fs::read_to_string(path.join(MANIFEST))?;
-        let manifest = Manifest::parse(&text)
-            .ok_or_else(|| io::Error::other(format!("`{MANIFEST}` cannot be read")))?;
+        let manifest = Manifest::read(path)?;
         let inode = fs::metadata(path)?.ino();
         let files = Self {
             path: path.to_owned(),
@@ -208,7 +234,7 @@ impl Files {
             newest_journal: AtomicU64::new(manifest.journal),
             manifest: Mutex::new(manifest),
         };
-        files.note_journal()?;
+        files.note_newest(&journal::list(path)?)?;
         Ok(files)
     }
 
@@ -229,9 +255,12 @@ impl Files {
         Ok(())
     }
 
-    /// The directory.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// Writes as much as a store needs to go on, and removes it: an error says what the disk says.
+    pub(super) fn probe(&self) -> io::Result<()> {
+        let path = self.path.join(PROBE);
+        let written = write_probe(&path);
+        let removed = fs::remove_file(&path);
+        written.and(removed)
     }
 
     /// Whether the newest journal has its name still: cheap enough to be asked behind every commit.
@@ -248,17 +277,18 @@ impl Files {
         if inode != self.inode {
             return Err(format!("`{}` is another directory now", self.path.display()));
         }
+        let journals = journal::list(&self.path).map_err(told)?;
         // Where the disk is full, it is noted at a later look.
-        let _noted = self.note_journal();
+        let _noted = self.note_newest(&journals);
         let manifest = self.manifest.lock().clone();
-        match missing(&self.path, &manifest).map_err(told)? {
+        match missing(&self.path, &manifest, &journals).map_err(told)? {
             None => Ok(()),
             Some(what) => Err(format!("`{}`: {what} is missing", self.path.display())),
         }
     }
 
-    fn note_journal(&self) -> io::Result<()> {
-        let newest = journal::list(&self.path)?.last().map_or(0, |(number, _)| *number);
+    fn note_newest(&self, journals: &[(u64, PathBuf)]) -> io::Result<()> {
+        let newest = journals.last().map_or(0, |(number, _)| *number);
         self.newest_journal.fetch_max(newest, Ordering::Relaxed);
         let mut manifest = self.manifest.lock();
         if newest > manifest.journal {

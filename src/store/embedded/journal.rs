@@ -68,6 +68,25 @@ pub(super) fn list(path: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(journals)
 }
 
+/// A journal that was read to its end.
+#[derive(Debug)]
+pub(super) struct Inspected {
+    pub(super) number: u64,
+    pub(super) path: PathBuf,
+    pub(super) tail: Tail,
+}
+
+/// Reads all journals of a directory, oldest first: their sequence numbers go on from one to the
+/// next.
+pub(super) fn inspect_all(path: &Path) -> io::Result<Vec<Inspected>> {
+    let mut sequence = 0;
+    let inspected = |(number, path): (u64, PathBuf)| {
+        let tail = inspect(&path, &mut sequence)?;
+        Ok(Inspected { number, path, tail })
+    };
+    list(path)?.into_iter().map(inspected).collect()
+}
+
 /// Reads a journal to its end. `sequence` is that of the last record before it, and then of its own.
 pub(super) fn inspect(path: &Path, sequence: &mut u64) -> io::Result<Tail> {
     let (journal, at) = read(path, sequence)?;

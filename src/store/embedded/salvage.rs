@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 
 use super::files::{self, Files};
-use super::journal::{self, Tail};
+use super::journal::{self, Inspected, Tail};
 use super::meta;
 use super::open::OpenError;
 use super::tables::Tables;
@@ -73,13 +73,11 @@ pub struct Inventory {
 /// Looks through a store that no process has open, without changing it. Rows are read where all
 /// files are whole.
 pub fn check(path: &Path) -> Result<Inventory, OpenError> {
-    let of_engine = |error: io::Error| OpenError::engine(path, &error);
     let mut losses: Vec<Loss> = files::missing_of(path)?.into_iter().map(Loss::Missing).collect();
-    let journals = journal::list(path).map_err(of_engine)?;
-    let mut sequence = 0;
-    for (number, file) in journals {
+    let journals = journal::inspect_all(path).map_err(|error| OpenError::engine(path, &error))?;
+    for Inspected { number, tail, .. } in journals {
         let journal = format!("`{number}.jnl`");
-        losses.extend(match journal::inspect(&file, &mut sequence).map_err(of_engine)? {
+        losses.extend(match tail {
             Tail::Clean => None,
             Tail::Torn { at, bytes } => Some(Loss::Torn { journal, at, bytes }),
             Tail::Damaged { at, again } => Some(Loss::Damaged { journal, at, upto: again }),
@@ -121,7 +119,8 @@ pub fn salvage(from: &Path, to: &Path) -> Result<Inventory, OpenError> {
     Ok(Inventory { losses, ..stock })
 }
 
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
+/// Copies a directory and all below it.
+pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;

@@ -15,7 +15,6 @@ use super::expiry::Expiry;
 use super::files::{self, Files};
 use super::open::OpenError;
 use super::row::Defect;
-use super::watch;
 use crate::clock::WallClock;
 use crate::domain::Micros;
 use crate::store::ReadError;
@@ -126,7 +125,7 @@ impl Tables {
     /// wrong.
     pub(super) fn check(&self) -> Result<(), String> {
         if let Err(error) = self.database.persist(PersistMode::Buffer) {
-            let cause = watch::probe(self.files.path()).err();
+            let cause = self.files.probe().err();
             let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
             return Err(format!("{}{cause}", reason(&error)));
         }

@@ -2,9 +2,7 @@
 //! the engine's own fails where no send sees it: a flush on a full disk, a file that cannot be
 //! opened because clients hold all descriptors, a directory that was removed.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::Path;
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -19,12 +17,6 @@ const THREAD: &str = "nc-store-watch";
 
 /// Between two looks. A node must know within 2 s.
 const PERIOD: Duration = Duration::from_millis(500);
-
-/// What is written to see whether a failed store could be opened: a memtable of messages and one
-/// of registers, with room to spare.
-const PROBE_BYTES: usize = 32 * 1024 * 1024;
-
-const PROBE: &str = "probe";
 
 /// The thread that watches.
 #[derive(Debug)]
@@ -47,30 +39,12 @@ impl Watch {
 
 fn look(tables: &Tables, failure: &Failure) {
     if failure.reason().is_none() {
-        match tables.check() {
-            Ok(()) => {}
-            Err(found) => failure.set(found),
+        if let Err(found) = tables.check() {
+            failure.set(found);
         }
         return;
     }
-    if !failure.is_over() && tables.files.check().is_ok() && probe(tables.files.path()).is_ok() {
+    if !failure.is_over() && tables.files.check().is_ok() && tables.files.probe().is_ok() {
         failure.end();
     }
-}
-
-/// Whether a directory can be written.
-pub(super) fn probe(path: &Path) -> io::Result<()> {
-    let path = path.join(PROBE);
-    let written = write(&path);
-    let removed = fs::remove_file(&path);
-    written.and(removed)
-}
-
-fn write(path: &Path) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    let part = vec![0xA5; 1 << 16];
-    for _ in 0..PROBE_BYTES / part.len() {
-        file.write_all(&part)?;
-    }
-    file.sync_all()
 }

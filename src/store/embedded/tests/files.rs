@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::super::files;
-use super::super::salvage::{Loss, check, salvage};
+use super::super::salvage::{Loss, check, copy, salvage};
 use super::*;
 
 /// How long the watch may take.
@@ -36,19 +36,6 @@ async fn filled() -> (TempDir, usize) {
     (home, MESSAGES as usize)
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let there = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &there);
-        } else {
-            fs::copy(entry.path(), there).unwrap();
-        }
-    }
-}
-
 /// Every file below a directory, by its way from there.
 fn all_files(home: &Path, below: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(home.join(below)).unwrap();
@@ -68,7 +55,7 @@ async fn a_store_that_lost_any_file_is_refused_or_has_all_of_its_messages() {
     let mut refused = 0;
     for file in files {
         let other = TempDir::new().unwrap();
-        copy(home.path(), other.path());
+        copy(home.path(), other.path()).unwrap();
         fs::remove_file(other.path().join(&file)).unwrap();
         match Embedded::open(&options(other.path()), WALL) {
             Err(_) => refused += 1,
