@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use ahash::AHashMap;
+use ahash::{AHashMap, AHashSet};
 use serde_json::value::RawValue;
 
 use super::Router;
@@ -142,6 +142,9 @@ fn shown(mut page: Page, hidden: Option<MessageId>) -> Page {
 /// that of all that was read, so nothing is read twice. What one send became on two pages is left
 /// to the reader, who has both.
 pub(crate) fn collapse(messages: Vec<Message>) -> Vec<Message> {
+    if !repeats_a_nonce(&messages) {
+        return messages;
+    }
     let send = |message: &Message| {
         let nonce = message.nonce.clone()?;
         let content = Content::of(&message.conversation, &message.body).0;
@@ -164,6 +167,13 @@ pub(crate) fn collapse(messages: Vec<Message>) -> Vec<Message> {
         .zip(stays)
         .filter_map(|(message, stays)| stays.then_some(message))
         .collect()
+}
+
+/// Whether one sender used one nonce twice: on most pages nobody did, and then no body is looked at.
+fn repeats_a_nonce(messages: &[Message]) -> bool {
+    let mut seen = AHashSet::new();
+    let mut named = messages.iter().filter_map(|it| Some((&it.from, it.nonce.as_deref()?)));
+    named.any(|name| !seen.insert(name))
 }
 
 #[cfg(test)]
