@@ -179,9 +179,7 @@ impl Steward {
         }
         let now = self.plan.clock.moment();
         self.look_for_foreigners(now);
-        let troubles = self.troubles(now);
-        let moves = troubles.iter().all(|trouble| *trouble == Trouble::Foreign);
-        self.plan.standing.keep(troubles);
+        self.plan.standing.keep(self.troubles(now));
         while let Some(order) = self.watch.poll(now) {
             self.carry_out(order);
         }
@@ -190,8 +188,19 @@ impl Steward {
             tracing::warn!(cause = what.name(), "the watermark is frozen");
         }
         self.plan.metrics.watermark.set(self.watch.watermark().0 as i64);
-        let moves = moves && self.plan.clock.is_known() && !self.plan.view.look().frozen;
-        self.plan.metrics.frozen.set((!moves).into());
+        self.plan.metrics.frozen.set(self.stands_still(now).into());
+    }
+
+    /// Whether the watermark cannot move.
+    fn stands_still(&self, now: Moment) -> bool {
+        self.plan.view.look().frozen
+            || !self.plan.clock.is_known()
+            || self.reads.are_late(now)
+            || self.has_lost_its_lease()
+    }
+
+    fn has_lost_its_lease(&self) -> bool {
+        self.reads.is_serving() && self.plan.view.lease().is_none()
     }
 
     /// Notes whether another store's pushes came since the last look.
@@ -204,14 +213,11 @@ impl Steward {
 
     /// What the node has with the store, and with those of another.
     fn troubles(&self, now: Moment) -> Vec<Trouble> {
-        let no_lease = self.reads.is_serving() && self.plan.view.lease().is_none();
+        let hears_foreigners = self.foreign.1.is_some_and(|last| now.since(last) < FOREIGN_FOR);
         let troubles = [
             self.reads.are_late(now).then_some(Trouble::Unread),
-            no_lease.then_some(Trouble::NoLease),
-            self.foreign
-                .1
-                .filter(|last| now.since(*last) < FOREIGN_FOR)
-                .map(|_last| Trouble::Foreign),
+            self.has_lost_its_lease().then_some(Trouble::NoLease),
+            hears_foreigners.then_some(Trouble::Foreign),
         ];
         troubles.into_iter().flatten().collect()
     }
