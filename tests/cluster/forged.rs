@@ -1,8 +1,6 @@
 //! Whoever may publish in Redis, and has not the store's key: nothing of theirs is believed, and it
 //! breaks nothing.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,63 +13,20 @@ use serde_json::json;
 
 use super::chat::{login, send};
 use super::rooms::{frame, room, say};
-use crate::harness::{Demo, PATIENCE, RedisServer, eventually, token};
+use crate::harness::{Demo, PATIENCE, RedisServer, Resp, eventually, token};
 
-/// A connection that hears a channel, or publishes bytes.
-struct Tenant {
-    stream: TcpStream,
-    heard: Vec<u8>,
+/// The next payload that a subscriber is pushed and that holds a text.
+fn overhear(ear: &mut Resp, part: &str) -> Vec<u8> {
+    loop {
+        let payload = ear.pushed();
+        if find(&payload, part.as_bytes()).is_some() {
+            return payload;
+        }
+    }
 }
 
-impl Tenant {
-    fn new(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("redis-server is there");
-        stream.set_read_timeout(Some(PATIENCE)).expect("it is a socket");
-        Self { stream, heard: Vec::new() }
-    }
-
-    fn command(&mut self, parts: &[&[u8]]) {
-        let mut request = format!("*{}\r\n", parts.len()).into_bytes();
-        for part in parts {
-            request.extend(format!("${}\r\n", part.len()).bytes());
-            request.extend(*part);
-            request.extend(b"\r\n");
-        }
-        self.stream.write_all(&request).expect("it reads");
-    }
-
-    /// The next payload that holds a text.
-    fn overhear(&mut self, part: &str) -> Vec<u8> {
-        loop {
-            while let Some(payload) = self.next_payload() {
-                if payload.windows(part.len()).any(|window| window == part.as_bytes()) {
-                    return payload;
-                }
-            }
-            let mut bytes = [0; 4096];
-            let read = self.stream.read(&mut bytes).expect("something is pushed");
-            self.heard.extend_from_slice(&bytes[..read]);
-        }
-    }
-
-    /// The last of the three parts of the first push, if all of it is there.
-    fn next_payload(&mut self) -> Option<Vec<u8>> {
-        let mut rest = &self.heard[find(&self.heard, b"smessage\r\n")? + 10..];
-        let mut payload = Vec::new();
-        for _part in ["channel", "payload"] {
-            let line = find(rest, b"\r\n")?;
-            let length: usize = std::str::from_utf8(&rest[1..line]).ok()?.parse().ok()?;
-            payload = rest.get(line + 2..line + 2 + length)?.to_vec();
-            rest = rest.get(line + 4 + length..)?;
-        }
-        self.heard = rest.to_vec();
-        Some(payload)
-    }
-
-    fn publish(&mut self, channel: &str, payload: &[u8]) {
-        self.command(&[b"SPUBLISH", channel.as_bytes(), payload]);
-        let _answer = self.stream.read(&mut [0; 64]).expect("it answers");
-    }
+fn publish_to_all(mouth: &mut Resp, payload: &[u8]) {
+    mouth.ask(&[b"SPUBLISH", b"nc:main:all".as_slice(), payload]);
 }
 
 fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
@@ -99,20 +54,19 @@ async fn who_may_publish_in_redis_is_not_believed_and_breaks_nothing() {
     let mut alice = login(&here, &demo.alice).await;
     let mut bob = login(&there, &demo.bob).await;
     let mut eve = login(&there, &token("eve")).await;
-    let mut ear = Tenant::new(redis.port());
-    ear.command(&[b"SSUBSCRIBE", b"nc:main:u1:{0}:0"]);
-    let mut mouth = Tenant::new(redis.port());
+    let [mut ear, mut mouth] = [(); 2].map(|()| Resp::connect(redis.port()));
+    ear.ask(&["SSUBSCRIBE", "nc:main:u1:{0}:0"]);
     let before = demo.nodes[1].operator.metric("narrowcast_breaks_total");
 
     send(&mut alice, "bob", json!("send me 10")).await;
     assert_eq!(frame(&mut bob).await["message"]["body"], "send me 10");
-    let genuine = ear.overhear("send me 10");
-    mouth.publish("nc:main:all", &replaced(&genuine, "send me 10", "send me 99"));
+    let genuine = overhear(&mut ear, "send me 10");
+    publish_to_all(&mut mouth, &replaced(&genuine, "send me 10", "send me 99"));
     super::rooms::add(&here, "r", "carol").await;
-    let membership = ear.overhear("r carol ");
-    mouth.publish("nc:main:all", &replaced(&membership, "user.carol", "user.eve.."));
+    let membership = overhear(&mut ear, "r carol ");
+    publish_to_all(&mut mouth, &replaced(&membership, "user.carol", "user.eve.."));
     for _ in 0..50 {
-        mouth.publish("nc:main:all", b"garbage");
+        publish_to_all(&mut mouth, b"garbage");
     }
     let malformed = || demo.nodes[1].operator.metric("narrowcast_bus_malformed_total");
     eventually("what was forged came and was counted", || malformed() == 52).await;

@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
+use super::PATIENCE;
+
 /// An answer of a Redis, as far as the tests need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
@@ -18,27 +20,40 @@ pub struct Resp {
 impl Resp {
     pub fn connect(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("redis-server is there");
+        stream.set_read_timeout(Some(PATIENCE)).expect("it is a socket");
         Self { stream: BufReader::new(stream) }
     }
 
     /// Sends a command and waits for its answer; panics at an error.
-    pub fn ask(&mut self, command: &[&str]) -> Reply {
+    pub fn ask(&mut self, command: &[impl AsRef<[u8]>]) -> Reply {
         self.try_ask(command).unwrap_or_else(|error| panic!("redis-server: {error}"))
     }
 
     /// Sends a command and waits for its answer, or for what the server has against it.
-    pub fn try_ask(&mut self, command: &[&str]) -> Result<Reply, String> {
-        let mut request = vec![format!("*{}", command.len())];
-        for part in command {
-            request.extend([format!("${}", part.len()), (*part).to_owned()]);
+    pub fn try_ask(&mut self, command: &[impl AsRef<[u8]>]) -> Result<Reply, String> {
+        let mut request = format!("*{}\r\n", command.len()).into_bytes();
+        for part in command.iter().map(AsRef::as_ref) {
+            request.extend(format!("${}\r\n", part.len()).bytes());
+            request.extend(part);
+            request.extend(b"\r\n");
         }
-        let request = request.join("\r\n") + "\r\n";
-        self.stream.get_mut().write_all(request.as_bytes()).expect("it reads");
+        self.stream.get_mut().write_all(&request).expect("it reads");
         let line = self.line();
         match line.strip_prefix('-') {
             Some(error) => Err(error.to_owned()),
             None => Ok(self.reply(&line)),
         }
+    }
+
+    /// The payload of the next message on the channels that it subscribed.
+    pub fn pushed(&mut self) -> Vec<u8> {
+        let head = self.line();
+        assert_eq!(head, "*3", "a push of three parts");
+        let [_kind, _channel, payload] = [(); 3].map(|()| {
+            let line = self.line();
+            self.bytes(line.strip_prefix('$').expect("a bulk").parse().expect("a length"))
+        });
+        payload
     }
 
     /// The subscribers of a sharded channel.
@@ -87,9 +102,13 @@ impl Resp {
     }
 
     fn bulk(&mut self, length: usize) -> String {
+        String::from_utf8(self.bytes(length)).expect("answers are UTF-8")
+    }
+
+    fn bytes(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length + 2];
         self.stream.read_exact(&mut bytes).expect("as many as it says");
         bytes.truncate(length);
-        String::from_utf8(bytes).expect("answers are UTF-8")
+        bytes
     }
 }

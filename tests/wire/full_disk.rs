@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use narrowcast::client::Client;
 use serde_json::json;
@@ -35,14 +36,12 @@ while :; do
 done
 "#;
 
-fn supervised(disk: &Path, config: &Path) -> Process {
-    let mut command = std::process::Command::new("unshare");
+fn supervisor(disk: &Path, config: &Path) -> Command {
+    let mut command = Command::new("unshare");
     command.args(["--map-root-user", "--mount", "--pid", "--fork", "--kill-child"]);
     command.args(["sh", "-c", SUPERVISOR, "sh", &SIZE.to_string()]).arg(disk);
     command.args([&BALLAST.to_string(), env!("CARGO_BIN_EXE_narrowcast")]).arg(config);
-    command.env("NARROWCAST__TELEMETRY__FORMAT", "json");
-    command.env("NARROWCAST__RATES__USERS", "off");
-    Process::start(&mut command)
+    command
 }
 
 /// Where the supervisor and all below it see a path.
@@ -72,7 +71,7 @@ async fn a_full_disk_is_told_without_a_send_and_room_brings_the_node_back() {
     let disk = home.path().join("disk");
     fs::create_dir(&disk).expect("a directory");
     let config = with_own_ports(home.path(), &disk.join("data"), &[]);
-    let node = Served::running(supervised(&disk, &config));
+    let node = Served::of(supervisor(&disk, &config));
     let ballast = inside(&node.process, &disk.join("ballast"));
     eventually("the node is ready", || node.operator.get("/readyz").0 == 200).await;
     let mut alice = login(&node.url, &token("alice")).await;
