@@ -176,7 +176,7 @@ impl Envelope {
         bytes.freeze()
     }
 
-    /// The store that bytes say they are of, whoever wrote them.
+    /// The store that an envelope names. Anybody may have written it: its tag is not looked at.
     pub fn claimed_store(bytes: &[u8]) -> Option<StoreTag> {
         let is_ours = bytes.first() == Some(&ENVELOPE_VERSION);
         let store = bytes.get(STORE_AT..STORE_AT + 8).filter(|_| is_ours)?;

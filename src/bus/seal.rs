@@ -1,9 +1,9 @@
-//! The tag that shows that an envelope is of a node of the same store: whoever may publish on a
-//! shard, and has not the store's key, makes none.
+//! The tag of an envelope. It proves that a node of the same store made the envelope: other clients
+//! of Redis do not have the store's key, and cannot make the tag.
 //!
-//! BLAKE3, keyed by what is derived from the store's own key, cut to 128 bits. It covers all bytes
-//! before it. It does not keep anybody from publishing a genuine envelope again: a message is
-//! handed once by its id, and a membership counts by its stamp.
+//! The tag is a BLAKE3 hash of all bytes before it, cut to 128 bits. Its key is derived from the
+//! store's key. Another client of Redis can still publish an envelope again that it has heard. Nodes
+//! hand over a message once, by its id, and a membership counts by its stamp.
 
 use bytes::Bytes;
 

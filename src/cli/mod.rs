@@ -32,8 +32,8 @@ pub(crate) enum Failure {
     /// Everything else.
     #[error("{0}")]
     Failed(String),
-    /// Whoever read what a command prints has enough: nothing to complain of.
-    #[error("nobody reads standard output any more")]
+    /// The reader of standard output closed it, as `head -1` does. This is no failure.
+    #[error("standard output was closed")]
     Unread,
 }
 
@@ -115,15 +115,13 @@ pub fn run() -> ExitCode {
         Command::Store(store) => store.run(),
         Command::Bench(bench) => bench.run(),
     };
-    let code = match result {
-        Ok(()) | Err(Failure::Unread) => 0,
-        Err(failure) => {
-            say_error(format_args!("narrowcast: {failure}"));
-            failure.exit_code()
-        }
-    };
+    if let Err(failure) = &result
+        && !matches!(failure, Failure::Unread)
+    {
+        say_error(format_args!("narrowcast: {failure}"));
+    }
     flush_errors();
-    ExitCode::from(code)
+    ExitCode::from(result.map_or_else(|failure| failure.exit_code(), |()| 0))
 }
 
 /// Runs a future on this thread.

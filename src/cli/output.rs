@@ -1,4 +1,4 @@
-//! What commands print on standard output, for whoever still reads it.
+//! Standard output of commands. Its reader may close it at any time.
 
 use std::fmt::Display;
 use std::future::pending;
@@ -21,18 +21,18 @@ pub(super) fn print_text(text: &str) -> Result<(), Failure> {
     output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(output_failure)
 }
 
-/// Whoever reads standard output, watched by a command that may have nothing to print for long.
+/// The reader of standard output. A command that prints seldom watches whether it is still there.
 pub(super) struct Reader(Option<Sender>);
 
 impl Reader {
-    /// Watches, where the kernel tells: of a file it does not, which nobody leaves either.
+    /// Watches a pipe, a socket or a terminal. A file has no reader that could close it.
     pub(super) fn of_output() -> Self {
         let descriptor = io::stdout().as_fd().try_clone_to_owned();
-        // Unchecked, since a terminal or a socket is watched as a pipe is; nothing is written by it.
+        // Unchecked: a terminal or a socket can be watched like a pipe. Nothing is written through it.
         Self(descriptor.and_then(Sender::from_owned_fd_unchecked).ok())
     }
 
-    /// Waits for something to print, as long as there is somebody to read it.
+    /// Waits for the next thing to print. Fails as soon as the reader has closed the output.
     pub(super) async fn unless_gone<T>(&self, next: impl Future<Output = T>) -> Result<T, Failure> {
         tokio::select! {
             next = next => Ok(next),
@@ -42,14 +42,14 @@ impl Reader {
 
     async fn gone(&self) {
         match &self.0 {
-            // An error of the watch itself would say so for ever.
+            // If the watch itself fails, the next write tells whether the reader is gone.
             Some(watch) if watch.ready(Interest::ERROR).await.is_ok() => {}
             _ => pending().await,
         }
     }
 }
 
-/// Why standard output cannot be written: a reader who has enough is no mistake.
+/// Why standard output cannot be written. A reader that closed it is no failure.
 pub(super) fn output_failure(error: io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::Unread,

@@ -59,8 +59,8 @@ impl Drop for RedisServer {
     }
 }
 
-/// A port that nobody listens on, and none of those that the system gives to connections: on such a
-/// one an attempt to connect can meet itself, and then there is no room for the server.
+/// A free port outside the range from which the system numbers outgoing connections. Inside that
+/// range a connection may take the port before the server does.
 fn free_port() -> u16 {
     const FIRST: u32 = 30_000;
     const PORTS: u32 = 2_700;
