@@ -13,6 +13,7 @@ const PATTERNS: RangeInclusive<u64> = 1..=10_000;
 
 /// Half of what `serde_json` recurses to (128) before it refuses.
 const JSON_DEPTH: RangeInclusive<u64> = 2..=64;
+const PLACES_BY_ADDER: RangeInclusive<u64> = 1..=2500;
 const SENDS_IN_FLIGHT: RangeInclusive<u64> = 1..=1024;
 const READS_IN_FLIGHT: RangeInclusive<u64> = 1..=64;
 const REQUESTS_IN_FLIGHT: RangeInclusive<u64> = 1..=65_536;
@@ -54,6 +55,8 @@ pub struct Limits {
     pub data_bytes: usize,
     /// Patterns of one session.
     pub patterns: usize,
+    /// Rooms that one user may add another user to.
+    pub places_by_adder: usize,
     /// Nesting of a frame's JSON, the frame included.
     pub json_depth: usize,
     /// Sends of one session that are not answered yet.
@@ -84,6 +87,7 @@ impl Limits {
             body_bytes: s.count("body_bytes", &BODY_BYTES),
             data_bytes: s.count("data_bytes", &BODY_BYTES),
             patterns: s.count("patterns", &PATTERNS),
+            places_by_adder: s.count("places_by_adder", &PLACES_BY_ADDER),
             json_depth: s.count("json_depth", &JSON_DEPTH),
             sends_in_flight: s.count("sends_in_flight", &SENDS_IN_FLIGHT),
             reads_in_flight: s.count("reads_in_flight", &READS_IN_FLIGHT),

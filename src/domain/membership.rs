@@ -4,6 +4,8 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::str::FromStr;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::{MessageId, RoomId, UserId};
 
 /// What a member may do in a room.
@@ -58,6 +60,31 @@ pub struct Room {
     pub stamp: MessageId,
 }
 
+/// Who added a member, for counting the places that one user fills: a hash of the user's id. Two
+/// users with one hash share a bound, which harms nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Adder(u64);
+
+impl Adder {
+    /// A service: its places are not counted.
+    pub const SERVICE: Self = Self(0);
+
+    /// A user.
+    pub fn user(user: &UserId) -> Self {
+        Self(xxh3_64(user.as_str().as_bytes()).max(1))
+    }
+
+    /// The adder of these bits, as [`Self::bits`] gave them.
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// The bits that are stored.
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+}
+
 /// Where a user stands with a room: five registers that merge by themselves.
 ///
 /// Nodes change a membership at the same time and hear of each other's changes in any order, in
@@ -67,7 +94,7 @@ pub struct Room {
 /// | register | which value stays |
 /// | --- | --- |
 /// | `added`, `removed` | the larger stamp |
-/// | `role` | that of the larger stamp |
+/// | `role`, with `adder` | that of the larger stamp |
 /// | `joined` | that which follows the later removal; of two that follow the same one, the smaller |
 ///
 /// The user is in the room if `added` is above `removed`. What they are owed begins above
@@ -85,6 +112,8 @@ pub struct MemberState {
     pub joined: MessageId,
     /// What the member may do.
     pub role: Role,
+    /// Who said that: for a member whose role never changed, who added them.
+    pub adder: Adder,
     /// When that was said.
     pub role_stamp: MessageId,
 }
@@ -100,6 +129,7 @@ impl MemberState {
         joined_after: NEVER,
         joined: NEVER,
         role: Role::Member,
+        adder: Adder::SERVICE,
         role_stamp: NEVER,
     };
 
@@ -121,10 +151,16 @@ impl MemberState {
         self.added.max(self.removed).max(self.role_stamp)
     }
 
-    /// The state after an add, or after a change of the role of a member.
+    /// The state after an add by a service, or after its change of the role of a member.
     #[must_use]
     pub fn add(self, role: Role, stamp: MessageId) -> Self {
-        let with_role = Self { role, role_stamp: stamp, ..self };
+        self.add_by(Adder::SERVICE, role, stamp)
+    }
+
+    /// The state after an add, or after a change of the role of a member.
+    #[must_use]
+    pub fn add_by(self, adder: Adder, role: Role, stamp: MessageId) -> Self {
+        let with_role = Self { role, adder, role_stamp: stamp, ..self };
         if self.is_inside() {
             return with_role;
         }
@@ -155,7 +191,7 @@ impl MemberState {
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
         let by_joined = |it: &Self| (it.joined != NEVER, it.joined_after, Reverse(it.joined));
-        let by_role = |it: &Self| (it.role_stamp, it.role == Role::Owner);
+        let by_role = |it: &Self| (it.role_stamp, it.role == Role::Owner, it.adder);
         let joined = if by_joined(&other) > by_joined(&self) { other } else { self };
         let role = if by_role(&other) > by_role(&self) { other } else { self };
         Self {
@@ -164,6 +200,7 @@ impl MemberState {
             joined_after: joined.joined_after,
             joined: joined.joined,
             role: role.role,
+            adder: role.adder,
             role_stamp: role.role_stamp,
         }
     }
@@ -200,8 +237,8 @@ impl Membership {
 /// A text is no membership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no membership: it must be `room user added removed joined_after joined role role_stamp`, \
-     where all but the first two and the role are ids"
+    "no membership: it must be `room user added removed joined_after joined role adder role_stamp`, \
+     where all but the first two, the role and the adder (a number) are ids"
 )]
 pub struct NotAMembership;
 
@@ -209,9 +246,10 @@ pub struct NotAMembership;
 impl fmt::Display for Membership {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { room, user, state } = self;
-        let MemberState { added, removed, joined_after, joined, role, role_stamp } = state;
-        let role = role.as_str();
-        write!(f, "{room} {user} {added} {removed} {joined_after} {joined} {role} {role_stamp}")
+        let MemberState { added, removed, joined_after, joined, role, adder, role_stamp } = state;
+        let (role, adder) = (role.as_str(), adder.bits());
+        write!(f, "{room} {user} {added} {removed} {joined_after} {joined}")?;
+        write!(f, " {role} {adder} {role_stamp}")
     }
 }
 
@@ -230,6 +268,7 @@ impl FromStr for Membership {
                     joined_after: parts.next()?.parse().ok()?,
                     joined: parts.next()?.parse().ok()?,
                     role: Role::named(parts.next()?)?,
+                    adder: Adder(parts.next()?.parse().ok()?),
                     role_stamp: parts.next()?.parse().ok()?,
                 },
             })
@@ -250,13 +289,15 @@ mod tests {
 
     fn any_state() -> impl Strategy<Value = MemberState> {
         let stamps = (0..6_u64, 0..6_u64, 0..6_u64, 0..6_u64, 0..6_u64);
-        (stamps, any::<bool>()).prop_map(|((added, removed, after, joined, role_stamp), owner)| {
+        let said = (any::<bool>(), 0..3_u64);
+        (stamps, said).prop_map(|((added, removed, after, joined, role_stamp), (owner, adder))| {
             MemberState {
                 added: id(added),
                 removed: id(removed),
                 joined_after: id(after),
                 joined: id(joined),
                 role: if owner { Role::Owner } else { Role::Member },
+                adder: Adder(adder),
                 role_stamp: id(role_stamp),
             }
         })
@@ -344,15 +385,16 @@ mod tests {
     #[test]
     fn too_much_and_too_little_is_refused() {
         let one = id(5);
-        let text = format!("r u {one} {one} {one} {one} owner {one}");
+        let text = format!("r u {one} {one} {one} {one} owner 7 {one}");
         assert!(text.parse::<Membership>().is_ok());
         for bad in [
             String::new(),
             "r u".into(),
             format!("{text} x"),
             text.replace("owner", "boss"),
-            format!("r u {one} {one} {one} owner {one}"),
-            format!("r.x u {one} {one} {one} {one} owner {one}"),
+            text.replace('7', "x"),
+            format!("r u {one} {one} {one} owner 7 {one}"),
+            format!("r.x u {one} {one} {one} {one} owner 7 {one}"),
         ] {
             assert_eq!(bad.parse::<Membership>(), Err(NotAMembership), "{bad}");
         }

@@ -16,7 +16,7 @@ mod token;
 pub use canonical::canonical;
 pub use clock::{HybridClock, Micros, Observed};
 pub use conversation::{Conversation, ConversationError};
-pub use membership::{MemberState, Membership, NEVER, NotAMembership, Past, Role, Room};
+pub use membership::{Adder, MemberState, Membership, NEVER, NotAMembership, Past, Role, Room};
 pub use message::{Message, MessageId, NONCE_BYTES_MAX};
 pub use moment::{Moment, Now};
 pub use pattern::{Pattern, Reach};

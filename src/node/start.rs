@@ -244,6 +244,7 @@ impl Parts {
             metrics,
             verifier: plan.verifier(),
             direct: plan.direct(),
+            places_by_adder: config.limits.places_by_adder,
             users_create: plan.users_create(),
             budget: Arc::new(Budget::new(config.limits.node_outbox_bytes, config.workers)),
             bounds: plan.frame_bounds(),
@@ -363,6 +364,7 @@ impl Parts {
             handshakes: Arc::new(Semaphore::new(config.listen.handshakes)),
             addresses: Arc::new(Addresses::new(config.rates.connections_per_address)),
         };
+        let limits = limits(config, &self.services.layouts, self.services.store_tag);
         let mut threads = Vec::new();
         for (index, (arrivals, wanted)) in receivers.into_iter().zip(wanted).enumerate() {
             let index = index as u32;
@@ -378,7 +380,7 @@ impl Parts {
                 listener: listener.try_clone()?,
                 readiness: Arc::clone(&self.readiness),
                 places: places.clone(),
-                limits: limits(config, &self.services.layouts, self.services.store_tag),
+                limits: limits.clone(),
                 port_bounds: ClientPortBounds {
                     origins: config.listen.origins.clone(),
                     header: config.timeouts.header,

@@ -2,7 +2,7 @@
 
 use super::Services;
 use crate::auth::{Principal, Role};
-use crate::domain::UserId;
+use crate::domain::{Adder, UserId};
 use crate::protocol::{Code, Refusal};
 
 /// Who an HTTP request is from.
@@ -19,6 +19,14 @@ impl Caller {
     pub const fn user(&self) -> &UserId {
         match self {
             Self::User(user) | Self::Service(user) => user,
+        }
+    }
+
+    /// Whose bound a place counts by that this caller fills.
+    pub fn adder(&self) -> Adder {
+        match self {
+            Self::User(user) => Adder::user(user),
+            Self::Service(_) => Adder::SERVICE,
         }
     }
 

@@ -27,11 +27,11 @@ use tokio::time::{Instant, sleep, timeout};
 use super::Router;
 use super::access::append_refusal;
 use super::membership::MEMBERSHIPS_MAX;
+use super::places::Places;
 use super::road::doubt;
-use super::rooms::ROOMS_MAX;
 use crate::bus::{Envelope, Kind};
 use crate::clock::PASSING_MAX;
-use crate::domain::{Key, MemberState, Membership, MessageId, NEVER, Role, RoomId, UserId};
+use crate::domain::{Adder, Key, MemberState, Membership, MessageId, NEVER, Role, RoomId, UserId};
 use crate::proof::{ACK_LIMIT, Doubt, Judgement, Ticket};
 use crate::protocol::{Code, Refusal, ServerFrame};
 
@@ -54,11 +54,12 @@ impl Router {
     /// earlier one left half done.
     pub(super) async fn add_member(
         self: &Rc<Self>,
+        adder: Adder,
         room: &RoomId,
         user: &UserId,
         role: Role,
     ) -> Result<Membership, Refusal> {
-        let Added { member, stamp } = self.add_unanswered(room, user, role).await?;
+        let Added { member, stamp } = self.add_unanswered(adder, room, user, role).await?;
         self.until_passed(stamp).await?;
         Ok(member)
     }
@@ -66,16 +67,17 @@ impl Router {
     /// The same, announced and not to be answered before [`Self::until_passed`] its stamp.
     pub(super) async fn add_unanswered(
         self: &Rc<Self>,
+        adder: Adder,
         room: &RoomId,
         user: &UserId,
         role: Role,
     ) -> Result<Added, Refusal> {
         self.services.must_know_the_time()?;
-        let known = self.state_before_an_add(room, user).await?;
+        let known = self.state_before_an_add(adder, room, user).await?;
         let (stamp, ticket) = self.issue()?;
         let member = |state| Membership { room: room.clone(), user: user.clone(), state };
         let own = if known.is_inside() { known.joined() } else { stamp };
-        let storing = self.store_add(member(known.add(role, stamp)), own);
+        let storing = self.store_add(member(known.add_by(adder, role, stamp)), own);
         let member = self.announced(storing, stamp, ticket).await?;
         Ok(Added { member, stamp })
     }
@@ -103,11 +105,12 @@ impl Router {
     /// is read last is followed by the stamp at once.
     async fn state_before_an_add(
         &self,
+        adder: Adder,
         room: &RoomId,
         user: &UserId,
     ) -> Result<MemberState, Refusal> {
         if !self.services.member_state(room, user).await?.is_inside() {
-            self.must_have_room_for_one_more(user).await?;
+            self.must_have_a_place(adder, room, user).await?;
         }
         let mut confirmed = NEVER;
         for _try in 0..REMOVALS_MAX {
@@ -126,19 +129,18 @@ impl Router {
         Err(Refusal::new(Code::Unavailable, message))
     }
 
-    async fn must_have_room_for_one_more(&self, user: &UserId) -> Result<(), Refusal> {
+    async fn must_have_a_place(
+        &self,
+        adder: Adder,
+        room: &RoomId,
+        user: &UserId,
+    ) -> Result<(), Refusal> {
         let rows =
             self.services.answer(self.services.store.memberships(user, MEMBERSHIPS_MAX)).await?;
-        let inside = rows.iter().filter(|row| row.is_inside()).count();
-        if inside < ROOMS_MAX && rows.len() < MEMBERSHIPS_MAX {
-            return Ok(());
-        }
-        let message = if inside < ROOMS_MAX {
-            format!("the user was in {} rooms, no more are kept", rows.len())
-        } else {
-            format!("the user is in {inside} rooms, at most {ROOMS_MAX} are allowed")
-        };
-        Err(Refusal::new(Code::LimitReached, message))
+        self.services.unlist_old(&rows);
+        let others = rows.iter().filter(|row| row.room != *room);
+        let places = Places::count(user, adder, others);
+        places.check(self.services.places_by_adder)
     }
 
     /// Stores an add whose joining is `own`, and looks whether it follows the newest removal: what

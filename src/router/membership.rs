@@ -9,8 +9,8 @@ use crate::hub::{Session, Urgency};
 use crate::proof::{Affiliations, Applied, Due, Learned, Reading};
 use crate::protocol::ServerFrame;
 
-/// Memberships of one user that are read at most, those that he left included: rooms that he is in
-/// are bounded by [`super::ROOMS_MAX`], and the rows of those that he left stay.
+/// Memberships of one user that are read at most, those that the user left included: they stay for
+/// [`LEFT_KEPT`](crate::store::LEFT_KEPT). See [`super::places`] for who may fill how many.
 pub(super) const MEMBERSHIPS_MAX: usize = 20_000;
 
 /// How often a read for those who joined is tried before it looks again whether it may settle.
@@ -148,6 +148,7 @@ impl Router {
         if rows.len() >= MEMBERSHIPS_MAX {
             tracing::warn!(%user, max = MEMBERSHIPS_MAX, "a user has more memberships than are read");
         }
+        self.services.unlist_old(rows);
         for row in rows {
             self.learn(row);
         }

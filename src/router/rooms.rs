@@ -12,10 +12,6 @@ use crate::domain::{Conversation, Key, Membership, MessageId, Past, Role, Room, 
 use crate::protocol::{Code, Refusal, ServerFrame};
 use crate::store::MembersPage;
 
-/// Rooms that a user may be in: they are held by the worker of his sessions, and each is a bucket
-/// and a read after a break.
-pub const ROOMS_MAX: usize = 5000;
-
 /// Rows of members that cost as much as a read of one row.
 const MEMBERS_A_READ: usize = 100;
 
@@ -87,7 +83,8 @@ impl Router {
         let mut added = None;
         if let Some(owner) = owner {
             // First, so that a room that is there has its owner.
-            added = Some(self.add_unanswered(&room.id, &owner, Role::Owner).await?);
+            let adder = caller.adder();
+            added = Some(self.add_unanswered(adder, &room.id, &owner, Role::Owner).await?);
         }
         self.services.written(self.services.store.put_room(room.clone())).await?;
         if let Some(owner) = added {
@@ -154,7 +151,7 @@ impl Router {
         self.may_change(&caller).await?;
         self.must_own(&caller, &room).await?;
         self.must_exist(&room).await?;
-        self.add_member(&room, &user, role).await
+        self.add_member(caller.adder(), &room, &user, role).await
     }
 
     /// Adds members, or changes what they may do: each with its own outcome, in the order asked for,
@@ -196,7 +193,7 @@ impl Router {
         role: Role,
     ) -> Result<Added, Refusal> {
         self.may_change(caller).await?;
-        self.add_unanswered(room, user, role).await
+        self.add_unanswered(caller.adder(), room, user, role).await
     }
 
     /// Removes a member. Anybody may remove himself, and again: what ended in doubt is repaired by

@@ -87,6 +87,8 @@ pub struct Services {
     pub direct: Direct,
     /// Whether users may make rooms, or services alone.
     pub users_create: bool,
+    /// Rooms that one user may add another user to.
+    pub places_by_adder: usize,
     /// The bounds of frames.
     pub bounds: Bounds,
     /// Bytes of a page of history.

@@ -89,6 +89,10 @@ pub struct NonceRecord {
 /// is not told what he missed, and an inbox lists those that were active before by name.
 pub const ACTIVITY_KEPT: Duration = Duration::from_hours(35 * 24);
 
+/// How long a room that a user left stays on the list of the user's rooms. A node that did not hear of
+/// the removal learns of it there, and no node is cut off from the others for that long.
+pub const LEFT_KEPT: Duration = Duration::from_hours(35 * 24);
+
 /// How long a nonce is remembered: from the time of its message's id, by the wall clock.
 pub const NONCE_KEPT: Duration = Duration::from_hours(24);
 
@@ -203,6 +207,11 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
         user: &UserId,
         limit: usize,
     ) -> Pending<Result<Vec<Membership>, ReadError>>;
+
+    /// Takes a room that a user left off the list of the user's rooms, which [`Self::memberships`]
+    /// reads; [`Self::membership`] goes on saying it. An add that is stored by then, or later, stays
+    /// whatever order the two come in: only what the given removal followed goes.
+    fn unlist(&self, left: Membership) -> Pending<Result<(), AppendError>>;
 
     /// Reads the id of a room's newest message; none if it has none.
     fn head(&self, room: &RoomId) -> Pending<Result<Option<MessageId>, ReadError>>;

@@ -25,11 +25,11 @@ pub(crate) use marks::{
 };
 pub(crate) use model::pages_agree_with_a_model;
 pub(crate) use rooms::{
-    a_membership_is_read_from_both_sides, members_are_walked_once_past_those_who_left,
-    memberships_are_rooms_alone_and_bounded, memberships_only_move_forward,
-    of_a_rooms_rows_the_larger_stamp_stays, of_equal_adds_the_smallest_is_when_the_member_joined,
-    one_batch_may_hold_a_room_twice, rooms_and_users_that_begin_alike_are_apart,
-    rooms_that_were_never_there_are_empty,
+    a_membership_is_read_from_both_sides, a_room_that_was_left_goes_off_the_list,
+    members_are_walked_once_past_those_who_left, memberships_are_rooms_alone_and_bounded,
+    memberships_only_move_forward, of_a_rooms_rows_the_larger_stamp_stays,
+    of_equal_adds_the_smallest_is_when_the_member_joined, one_batch_may_hold_a_room_twice,
+    rooms_and_users_that_begin_alike_are_apart, rooms_that_were_never_there_are_empty,
 };
 pub(crate) use standing::memberships_agree_with_a_model;
 pub(crate) use windows::{
@@ -64,6 +64,7 @@ macro_rules! store_suite {
             one_batch_may_hold_a_room_twice,
             a_membership_is_read_from_both_sides,
             memberships_only_move_forward,
+            a_room_that_was_left_goes_off_the_list,
             of_equal_adds_the_smallest_is_when_the_member_joined,
             members_are_walked_once_past_those_who_left,
             memberships_are_rooms_alone_and_bounded,

@@ -8,6 +8,7 @@ mod forged;
 mod kill;
 mod layouts;
 mod leaving;
+mod left_rooms;
 mod lies;
 mod memory;
 mod nonces;

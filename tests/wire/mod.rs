@@ -27,6 +27,7 @@ mod rates;
 pub mod raw;
 mod rights;
 mod room_access;
+mod room_places;
 mod signals;
 mod slow_readers;
 mod sockets;

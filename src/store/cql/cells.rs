@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | members, memberships `added`, `removed` | the stamp |
 //! | members, memberships `joined` | `<the removal that it follows> <the stamp, each bit turned over>` |
-//! | members, memberships `role` | `<stamp> owner\|member` |
+//! | members, memberships `role` | `<stamp> owner\|member`, and of a user's add ` <adder>` |
 //! | memberships `kind` | of a direct conversation `dm` |
 //! | rooms `room` | `<stamp> {"title":…,"creator":…,"past":…,"created":…}` |
 //! | sends `record` | id of the message (16 bytes), hash of its content (16 bytes, big-endian) |
@@ -19,13 +19,16 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{MemberState, MessageId, NEVER, Past, Role, Room, RoomId, UserId};
+use crate::domain::{Adder, MemberState, MessageId, NEVER, Past, Role, Room, RoomId, UserId};
 use crate::store::NonceRecord;
 
 /// The kind of a direct conversation.
 pub(super) const DIRECT: &str = "dm";
 
 const DIGITS: usize = 32;
+
+/// Hexadecimal digits of an adder.
+const ADDER_DIGITS: usize = 16;
 
 /// A cell is not spelled so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -50,9 +53,13 @@ fn read(text: &str) -> Option<MessageId> {
     MessageId::from_bytes(digits(text)?.to_be_bytes())
 }
 
+const fn is_digit(byte: u8) -> bool {
+    byte.is_ascii_digit() || matches!(byte, b'a'..=b'f')
+}
+
 fn digits(text: &str) -> Option<u128> {
-    let digits = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'));
-    (digits && text.len() == DIGITS).then(|| u128::from_str_radix(text, 16).ok())?
+    (text.len() == DIGITS && text.bytes().all(is_digit))
+        .then(|| u128::from_str_radix(text, 16).ok())?
 }
 
 /// The cell `joined`; none if the user was never added.
@@ -73,16 +80,27 @@ fn read_joined(text: &str) -> Result<(MessageId, MessageId), Misspelt> {
 
 /// The cell `role`; none if nothing was said of it.
 pub(super) fn role(state: &MemberState) -> Option<String> {
-    let MemberState { role, role_stamp, .. } = state;
-    (*role_stamp != NEVER).then(|| format!("{} {}", spell(*role_stamp), role.as_str()))
+    let MemberState { role, adder, role_stamp, .. } = state;
+    let by = |adder: &Adder| format!(" {:016x}", adder.bits());
+    let by = Some(adder).filter(|adder| **adder != Adder::SERVICE).map(by).unwrap_or_default();
+    (*role_stamp != NEVER).then(|| format!("{} {}{by}", spell(*role_stamp), role.as_str()))
 }
 
-fn read_role(text: &str) -> Result<(Role, MessageId), Misspelt> {
+fn read_role(text: &str) -> Result<(Role, Adder, MessageId), Misspelt> {
     let parts = (|| {
-        let (stamp, role) = text.split_once(' ')?;
-        Some((Role::named(role)?, read(stamp)?))
+        let (stamp, said) = text.split_once(' ')?;
+        let (role, adder) = match said.split_once(' ') {
+            Some((role, adder)) => (role, read_adder(adder)?),
+            None => (said, Adder::SERVICE),
+        };
+        Some((Role::named(role)?, adder, read(stamp)?))
     })();
     parts.ok_or(Misspelt("role"))
+}
+
+fn read_adder(text: &str) -> Option<Adder> {
+    let is_spelled = text.len() == ADDER_DIGITS && text.bytes().all(is_digit);
+    is_spelled.then(|| u64::from_str_radix(text, 16).ok().map(Adder::from_bits))?
 }
 
 /// The cells of a membership as they are read: `added`, `removed`, `joined`, `role`.
@@ -105,7 +123,7 @@ pub(super) fn read_state(
         (state.joined_after, state.joined) = read_joined(text)?;
     }
     if let Some(text) = role {
-        (state.role, state.role_stamp) = read_role(text)?;
+        (state.role, state.adder, state.role_stamp) = read_role(text)?;
     }
     Ok(state)
 }
@@ -182,6 +200,10 @@ mod tests {
         let one = id(1_795_492_901_650_123, 42);
         let state = MemberState::UNKNOWN.add(Role::Owner, one);
         assert_eq!(role(&state).unwrap(), "01a20bb7731271f7800000000000002a owner");
+        let by_user = MemberState { adder: Adder::from_bits(0xabcd), ..state };
+        let spelled = "01a20bb7731271f7800000000000002a owner 000000000000abcd";
+        assert_eq!(role(&by_user).unwrap(), spelled);
+        assert_eq!(read_role(&spelled[..54]), Err(Misspelt("role")), "a digit is missing");
         let first = "00000000000070008000000000000000 fe5df4488ced8e087fffffffffffffd5";
         assert_eq!(joined(&state).unwrap(), first);
         for bad in ["dm", "", &first[1..], &first.to_uppercase(), &format!("{first} x")] {
@@ -216,7 +238,7 @@ mod tests {
         fn cells_give_back_what_was_spelled(
             (added, removed, after) in (0..1_u64 << 50, 0..1_u64 << 50, 0..1_u64 << 50),
             (joined, stamp, owner) in (1..1_u64 << 50, 1..1_u64 << 50, any::<bool>()),
-            (random, content) in (any::<u64>(), any::<u128>()),
+            (random, content, adder) in (any::<u64>(), any::<u128>(), any::<u64>()),
         ) {
             let state = MemberState {
                 added: id(added, 0),
@@ -224,6 +246,7 @@ mod tests {
                 joined_after: id(after, random),
                 joined: id(joined, random),
                 role: if owner { Role::Owner } else { Role::Member },
+                adder: Adder::from_bits(adder),
                 role_stamp: id(stamp, random),
             };
             prop_assert_eq!(back(&state), Ok(state));
@@ -235,15 +258,19 @@ mod tests {
         #[test]
         fn of_two_texts_the_larger_is_the_one_that_a_merge_keeps(
             times in prop::array::uniform4(1..4_u64), randoms in prop::array::uniform4(0..2_u64),
+            said in prop::array::uniform2((any::<bool>(), 0..3_u64)),
         ) {
             let stamps: Vec<_> = times.iter().zip(randoms).map(|(time, x)| id(*time, x)).collect();
-            let of = |after, stamp| MemberState {
+            let of = |after, stamp, (owner, adder): (bool, u64)| MemberState {
                 joined_after: after,
                 joined: stamp,
+                role: if owner { Role::Owner } else { Role::Member },
+                adder: Adder::from_bits(adder),
                 role_stamp: stamp,
                 ..MemberState::UNKNOWN
             };
-            let (one, two) = (of(stamps[0], stamps[1]), of(stamps[2], stamps[3]));
+            let one = of(stamps[0], stamps[1], said[0]);
+            let two = of(stamps[2], stamps[3], said[1]);
             let merged = one.merge(two);
             prop_assert_eq!(joined(&one).max(joined(&two)), joined(&merged));
             prop_assert_eq!(role(&one).max(role(&two)), role(&merged));

@@ -321,6 +321,10 @@ impl Store for Cql {
         self.read(move |wire| async move { reads::memberships(&wire, &user, limit).await })
     }
 
+    fn unlist(&self, left: Membership) -> Pending<Result<(), AppendError>> {
+        self.write(|wire| async move { writes::unlist(&wire, &left).await })
+    }
+
     fn head(&self, room: &RoomId) -> Pending<Result<Option<MessageId>, ReadError>> {
         let room = room.clone();
         self.read(move |wire| async move { reads::head(&wire, &room).await })

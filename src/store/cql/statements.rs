@@ -22,6 +22,7 @@ pub(super) enum Kind {
     MembershipRemoved,
     MembershipJoined,
     MembershipRole,
+    Unlist,
     MemberAdded,
     MemberRemoved,
     MemberJoined,
@@ -95,6 +96,11 @@ const TEXTS: [(Kind, &str, &str); Kind::COUNT] = [
         Kind::MembershipRole,
         "write_membership_role",
         "INSERT INTO {k}.memberships (user, conversation, role) VALUES (?, ?, ?) USING TIMESTAMP ?",
+    ),
+    (
+        Kind::Unlist,
+        "write_unlist",
+        "DELETE FROM {k}.memberships USING TIMESTAMP ? WHERE user = ? AND conversation = ?",
     ),
     (
         Kind::MemberAdded,
@@ -292,7 +298,7 @@ mod tests {
             assert_eq!(kind.is_write(), kind.name().starts_with("write_"));
             let text = kind.text(&options("ks"));
             assert!(!text.contains(['{', '*']), "{text}");
-            assert_eq!(kind.is_write(), text.ends_with("TIMESTAMP ?"), "{text}");
+            assert_eq!(kind.is_write(), text.contains("TIMESTAMP ?"), "{text}");
         }
     }
 }

@@ -199,6 +199,15 @@ pub(super) async fn put_state(
     .into()
 }
 
+/// Takes a room that a user left off the user's side. The deletion has the time of the removal:
+/// whatever the removal followed goes with it, and a joining that follows the removal stays, since
+/// it is written one microsecond above. The room's side goes on saying what a joining must follow.
+pub(super) async fn unlist(wire: &Wire, left: &Membership) -> Result<(), AppendError> {
+    let conversation = room_name(&left.room);
+    let at = timestamp(left.state.removed);
+    Ok(wire.write(Kind::Unlist, (at, left.user.as_str(), conversation.as_str())).await?)
+}
+
 /// A room as a conversation.
 pub(super) fn room_name(room: &RoomId) -> String {
     Conversation::Room(room.clone()).to_string()

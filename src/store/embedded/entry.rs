@@ -7,8 +7,8 @@ use super::row::{self, Defect};
 use crate::domain::{Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId};
 use crate::store::NonceRecord;
 
-/// Bytes of the two rows of a membership: five ids each, and up to three bytes more.
-const MEMBERSHIP_BYTES: usize = 2 * (5 * 16 + 3);
+/// Bytes of the two rows of a membership: five ids each, an adder, and up to three bytes more.
+const MEMBERSHIP_BYTES: usize = 2 * (5 * 16 + 8 + 3);
 
 /// One call's writing.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) enum Entry {
     Register(Box<Register>),
     /// What was said of a user and a room. It merges with what is stored.
     Membership(Box<Membership>),
+    /// A room that a user left goes off the list of the user's rooms.
+    Unlist(Box<Membership>),
 }
 
 /// A row of which, whatever order they come in, one stays under its key.
@@ -53,6 +55,10 @@ impl Entry {
         Self::Membership(Box::new(membership))
     }
 
+    pub(super) fn unlist(left: Membership) -> Self {
+        Self::Unlist(Box::new(left))
+    }
+
     pub(super) fn read_mark(user: &UserId, of: &Conversation, upto: MessageId) -> Self {
         let row = row::id(upto).to_vec();
         Self::register(Kind::ReadMark, keys::read_mark(user, of), upto, row)
@@ -77,7 +83,7 @@ impl Entry {
         match self {
             Self::Message { row, .. } => row.len(),
             Self::Register(register) => register.row.len(),
-            Self::Membership(_) => MEMBERSHIP_BYTES,
+            Self::Membership(_) | Self::Unlist(_) => MEMBERSHIP_BYTES,
         }
     }
 
@@ -91,6 +97,7 @@ impl Entry {
                 Kind::Head | Kind::ReadMark | Kind::Nonce => None,
             },
             Self::Membership(membership) => Some(membership.stamp().time()),
+            Self::Unlist(_) => None,
         }
     }
 }

@@ -33,6 +33,8 @@ struct Sum<'a> {
     heads: AHashMap<&'a RoomId, MessageId>,
     registers: AHashMap<(Kind, &'a [u8]), &'a Register>,
     memberships: AHashMap<(&'a RoomId, &'a UserId), MemberState>,
+    /// Rooms that go off the lists of their users, by the removal.
+    unlisted: AHashMap<(&'a RoomId, &'a UserId), MessageId>,
 }
 
 impl<'a> Sum<'a> {
@@ -61,6 +63,11 @@ impl<'a> Sum<'a> {
         let sum = self.memberships.entry((room, user)).or_insert(MemberState::UNKNOWN);
         *sum = sum.merge(*state);
     }
+
+    fn unlist(&mut self, left: &'a Membership) {
+        let removed = self.unlisted.entry((&left.room, &left.user)).or_insert(left.state.removed);
+        *removed = left.state.removed.max(*removed);
+    }
 }
 
 impl Ledger {
@@ -82,6 +89,7 @@ impl Ledger {
                 Entry::Register(register) if has_expired(register.kind, register.rank, wall) => {}
                 Entry::Register(register) => sum.register(register),
                 Entry::Membership(membership) => sum.membership(membership),
+                Entry::Unlist(left) => sum.unlist(left),
             }
         }
         for ((conversation, day), last) in sum.activity {
@@ -92,6 +100,12 @@ impl Ledger {
         }
         for register in sum.registers.into_values() {
             self.settle(&mut batch, register, wall)?;
+        }
+        for ((room, user), removed) in sum.unlisted {
+            // A batch may write a row once, and what is said of it now is news.
+            if !sum.memberships.contains_key(&(room, user)) {
+                self.unlist(&mut batch, room, user, removed)?;
+            }
         }
         for ((room, user), state) in sum.memberships {
             self.merge(&mut batch, room, user, state)?;
@@ -123,7 +137,7 @@ impl Ledger {
     }
 
     /// Merges what is said of a user and a room with what is stored. Both sides are written
-    /// together and only here, so they say the same.
+    /// together and only here, so they say the same where both are.
     fn merge(
         &self,
         batch: &mut OwnedWriteBatch,
@@ -138,6 +152,22 @@ impl Ledger {
             let there = keys::membership(user, &Conversation::Room(room.clone()));
             batch.insert(&self.tables.members, key, row::member(&merged));
             batch.insert(&self.tables.memberships, there, row::membership(&merged));
+        }
+        Ok(())
+    }
+
+    /// Takes a room off the list of a user who is still out by the given removal.
+    fn unlist(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        room: &RoomId,
+        user: &UserId,
+        removed: MessageId,
+    ) -> Result<(), ReadError> {
+        let stored = query::rooms::member_state(&self.tables, &keys::member(room, user))?;
+        if stored.is_some_and(|stored| stored.removed == removed && !stored.is_inside()) {
+            let key = keys::membership(user, &Conversation::Room(room.clone()));
+            batch.remove(&self.tables.memberships, key);
         }
         Ok(())
     }

@@ -30,7 +30,8 @@
 //! 3. **The two users' activity rows of a direct conversation are always equal**, and where there
 //!    is one there are both memberships: they are only ever written together.
 //! 4. **A membership of a room says the same in `members` and in `memberships`**: both rows are
-//!    only ever written together, the one of `members` decides, and none is ever deleted.
+//!    only ever written together. The one of `members` decides and is never deleted; the other one is
+//!    where the user left long ago.
 //! 5. After a failed commit nothing is written until a restart: what an fsync lost once, the
 //!    kernel does not write again, and a second one that succeeds proves nothing. The same holds
 //!    after a failed flush, and when a file is gone. Reads go on.
@@ -224,6 +225,10 @@ impl Store for Embedded {
     ) -> Pending<Result<Vec<Membership>, ReadError>> {
         let user = user.clone();
         self.reader.ask(move |tables| rooms::memberships(tables, &user, limit))
+    }
+
+    fn unlist(&self, left: Membership) -> Pending<Result<(), AppendError>> {
+        self.writer.write(Ok(Entry::unlist(left)))
     }
 
     fn head(&self, room: &RoomId) -> Pending<Result<Option<MessageId>, ReadError>> {

@@ -6,7 +6,7 @@
 //! | activity | id of the newest message |
 //! | heads | id of the newest message |
 //! | rooms | stamp, id of its creation, past (1 all, 2 joined), length of the creator, creator, 0 or 1, title after a 1 |
-//! | members | stamp, id of joining, state (0 out, 1 in), role (1 owner, 2 member) |
+//! | members | stamps: added, removed, joined after, joined, role; role (1 owner, 2 member); the adder (8 bytes) if a user |
 //! | memberships | kind (1 direct, 2 room); of a room what `members` says |
 //! | reads | id that was read up to |
 //! | sends | id of the message, hash of its content (16 bytes, big-endian) |

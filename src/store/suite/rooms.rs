@@ -4,7 +4,7 @@ use std::slice::from_ref;
 
 use super::{Arc, START, Store, after, fresh_dm, store_at, unique, user};
 use crate::domain::{
-    Conversation, MemberState, Membership, MessageId, Past, Role, Room, RoomId, UserId,
+    Adder, Conversation, MemberState, Membership, MessageId, Past, Role, Room, RoomId, UserId,
 };
 
 /// A stamp at so many seconds after the start.
@@ -136,6 +136,36 @@ pub(crate) async fn memberships_only_move_forward(store: Arc<dyn Store>) {
         assert_eq!(page.members.len(), usize::from(expected.is_inside()));
     }
     assert_eq!(whole.joined(), again.state.joined, "the late removal lies below");
+}
+
+/// What a removal followed goes with it. An add that follows it stays, whichever comes first.
+pub(crate) async fn a_room_that_was_left_goes_off_the_list(store: Arc<dyn Store>) {
+    for is_back_before in [false, true] {
+        let (room, who) = (fresh_room_id(), user(&unique("u")));
+        let added = said(&room, &who, true, 1);
+        let out = with(&added, added.state.remove(stamp(5)));
+        store.put_membership(added.clone()).await.unwrap();
+        store.put_membership(out.clone()).await.unwrap();
+        let back = with(&out, out.state.add_by(Adder::user(&who), Role::Owner, stamp(7)));
+        let is_back = || store.put_membership(back.clone());
+        if is_back_before {
+            is_back().await.unwrap();
+            store.unlist(out.clone()).await.unwrap();
+        } else {
+            store.unlist(out.clone()).await.unwrap();
+            store.unlist(out.clone()).await.unwrap();
+            assert_eq!(store.memberships(&who, 9).await.unwrap(), []);
+            assert_eq!(store.membership(&room, &who).await.unwrap(), Some(out.clone()));
+            store.put_membership(out.clone()).await.unwrap();
+            assert_eq!(store.memberships(&who, 9).await.unwrap(), [], "it is no news");
+            is_back().await.unwrap();
+        }
+        let listed = store.memberships(&who, 9).await.unwrap();
+        assert!(listed.len() == 1 && listed[0].is_inside(), "{listed:?}");
+        assert_eq!(listed[0].joined(), back.joined());
+        assert_eq!(listed[0].state.adder, Adder::user(&who));
+        assert_eq!(store.membership(&room, &who).await.unwrap(), Some(back));
+    }
 }
 
 /// Of adds that follow the same removal the smaller stamp is when the member joined, in whatever

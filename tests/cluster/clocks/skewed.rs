@@ -133,6 +133,10 @@ impl Store for Skewed {
         self.inner.put_membership(membership)
     }
 
+    fn unlist(&self, left: Membership) -> Pending<Result<(), AppendError>> {
+        self.inner.unlist(left)
+    }
+
     fn membership(
         &self,
         room: &RoomId,

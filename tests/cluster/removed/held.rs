@@ -165,6 +165,7 @@ impl Store for Held {
         activity(user: &UserId, day: Day, limit: usize) -> Pending<Result<Vec<Activity>, ReadError>>;
         is_member(user: &UserId, dm: &Conversation) -> Pending<Result<bool, ReadError>>;
         put_room(room: Room) -> Pending<Result<(), AppendError>>;
+        unlist(left: Membership) -> Pending<Result<(), AppendError>>;
         room(room: &RoomId) -> Pending<Result<Option<Room>, ReadError>>;
         members(
             room: &RoomId, after: Option<&UserId>, limit: usize

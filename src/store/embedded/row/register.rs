@@ -1,7 +1,7 @@
 //! The rows of registers: rooms, members, marks and nonces.
 
 use super::{Defect, VERSION, take, take_byte, take_user, versioned};
-use crate::domain::{MemberState, MessageId, Past, Role, Room, RoomId};
+use crate::domain::{Adder, MemberState, MessageId, Past, Role, Room, RoomId};
 use crate::store::NonceRecord;
 
 const KIND_DIRECT: u8 = 1;
@@ -96,7 +96,7 @@ pub(in super::super) fn membership(state: &MemberState) -> Vec<u8> {
 }
 
 fn with_state(mut row: Vec<u8>, state: &MemberState) -> Vec<u8> {
-    let MemberState { added, removed, joined_after, joined, role, role_stamp } = state;
+    let MemberState { added, removed, joined_after, joined, role, adder, role_stamp } = state;
     for stamp in [added, removed, joined_after, joined, role_stamp] {
         row.extend_from_slice(&stamp.to_bytes());
     }
@@ -104,6 +104,9 @@ fn with_state(mut row: Vec<u8>, state: &MemberState) -> Vec<u8> {
         Role::Owner => ROLE_OWNER,
         Role::Member => ROLE_MEMBER,
     });
+    if *adder != Adder::SERVICE {
+        row.extend_from_slice(&adder.bits().to_be_bytes());
+    }
     row
 }
 
@@ -133,8 +136,17 @@ fn read_state(mut rest: &[u8]) -> Result<MemberState, Defect> {
             ROLE_MEMBER => Role::Member,
             found => return Err(Defect::Byte { part: "role", found }),
         },
+        adder: take_adder(&mut rest)?,
     };
     at_end(rest).map(|()| state)
+}
+
+/// The adder of a membership; a service if the row ends here.
+fn take_adder(rest: &mut &[u8]) -> Result<Adder, Defect> {
+    if rest.is_empty() {
+        return Ok(Adder::SERVICE);
+    }
+    Ok(Adder::from_bits(u64::from_be_bytes(take_chunk(rest, "adder")?)))
 }
 
 /// A row of `sends`.
@@ -157,8 +169,11 @@ fn take_id(rest: &mut &[u8], part: &'static str) -> Result<MessageId, Defect> {
     MessageId::from_bytes(take_chunk(rest, part)?).ok_or(Defect::Id)
 }
 
-fn take_chunk(rest: &mut &[u8], part: &'static str) -> Result<[u8; ID_BYTES], Defect> {
-    let chunk = take(rest, ID_BYTES as u8, part)?;
+fn take_chunk<const BYTES: usize>(
+    rest: &mut &[u8],
+    part: &'static str,
+) -> Result<[u8; BYTES], Defect> {
+    let chunk = take(rest, BYTES as u8, part)?;
     chunk.try_into().map_err(|_| Defect::Short { part })
 }
 
@@ -199,6 +214,7 @@ mod tests {
             joined_after: CREATED,
             joined: STAMP,
             role,
+            adder: Adder::SERVICE,
             role_stamp: CREATED,
         }
     }
@@ -219,6 +235,9 @@ mod tests {
         assert_eq!(member(&a_member(Role::Owner)), expected(&[b"\x01", &stamps, b"\x01"]));
         let row = membership(&a_member(Role::Member));
         assert_eq!(row, expected(&[b"\x01\x02", &stamps, b"\x02"]));
+        let by_user = MemberState { adder: Adder::from_bits(0xABCD), ..a_member(Role::Member) };
+        let row = member(&by_user);
+        assert_eq!(row, expected(&[b"\x01", &stamps, b"\x02\0\0\0\0\0\0\xAB\xCD"]));
         assert_eq!(direct_membership(), [1, 1]);
         assert_eq!(id(STAMP)[..], expected(&[b"\x01", STAMP_BYTES]));
         let row = nonce(&NonceRecord { id: STAMP, content: 0xABCD });
@@ -260,7 +279,8 @@ mod tests {
         assert_eq!(read(STAMP_BYTES), Defect::Short { part: "role" });
         let byte = |tail: &[u8]| read(&expected(&[STAMP_BYTES, tail]));
         assert_eq!(byte(b"\x03"), Defect::Byte { part: "role", found: 3 });
-        assert_eq!(byte(b"\x01\x01\x01"), Defect::Trailing { bytes: 2 });
+        assert_eq!(byte(b"\x01\x01\x01"), Defect::Short { part: "adder" });
+        assert_eq!(byte(&[1; 10]), Defect::Trailing { bytes: 1 });
         let direct = read_membership(&direct_membership());
         assert_eq!(direct, Err(Defect::Byte { part: "kind", found: 1 }));
         assert_eq!(read_nonce(&ids[..20]), Err(Defect::Short { part: "hash of the content" }));
@@ -282,7 +302,7 @@ mod tests {
             (stamp, other) in (an_id(), an_id()),
             title in prop::option::of(".{0,20}"),
             (all, owner) in any::<(bool, bool)>(),
-            content: u128,
+            (content, adder) in any::<(u128, u64)>(),
         ) {
             let past = if all { Past::All } else { Past::Joined };
             let written = Room { stamp, created: other, ..a_room(title.as_deref(), past) };
@@ -291,7 +311,8 @@ mod tests {
             prop_assert_eq!(read_room(&room_id(), &row), Ok(written));
 
             let role = if owner { Role::Owner } else { Role::Member };
-            let said = MemberState { removed: stamp, joined: other, ..a_member(role) };
+            let adder = Adder::from_bits(adder);
+            let said = MemberState { removed: stamp, joined: other, adder, ..a_member(role) };
             prop_assert_eq!(read_member(&member(&said)), Ok(said));
             prop_assert_eq!(read_membership(&membership(&said)), Ok(said));
 
