@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::shares::{Share, Shares};
 use super::shelf::Shelf;
 use super::tats::Tats;
 use super::{Call, Limiter, LimiterError, Local, Policy, Refused, Verdict};
@@ -29,6 +30,16 @@ pub(super) const CONVERSATION_DEBT: Duration = Duration::from_mins(10);
 /// of an inbox of 5,000 rooms takes minutes of the rate. Nobody waits for longer than this.
 const READS_DEBT: Duration = Duration::from_secs(30);
 
+/// What is limited of a direct conversation, and of one member while the other is refused.
+const DM_LIMITS: [&str; 2] = [
+    "messages of a direct conversation",
+    "messages of one user of a direct conversation while the other one waits",
+];
+
+/// What is limited of a room, and of one member while another one is refused.
+const ROOM_LIMITS: [&str; 2] =
+    ["messages of a room", "messages of one member of a room while another one waits"];
+
 /// What a gate is made from.
 #[derive(Debug, Clone)]
 pub struct GatePlan {
@@ -38,6 +49,8 @@ pub struct GatePlan {
     pub shared: Option<Arc<dyn Limiter>>,
     /// How many nodes live.
     pub nodes: Arc<AtomicU32>,
+    /// Shares of contested conversations, of all workers of the node.
+    pub shares: Arc<Shares>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -47,11 +60,19 @@ pub struct GatePlan {
 #[derive(Debug)]
 pub struct Gate {
     users: Option<Users>,
-    dms: Shelf<Conversation>,
-    rooms: Shelf<Conversation>,
+    dms: ConversationRate,
+    rooms: ConversationRate,
+    shares: Arc<Shares>,
     since: Instant,
     nodes: Arc<AtomicU32>,
     metrics: Arc<Metrics>,
+}
+
+/// The limit of each conversation of a kind, and what one member may have of it.
+#[derive(Debug)]
+struct ConversationRate {
+    shelf: Shelf<Conversation>,
+    share: Share,
 }
 
 #[derive(Debug)]
@@ -70,13 +91,17 @@ struct Users {
 impl Gate {
     /// Nobody has done anything yet.
     pub fn new(plan: GatePlan) -> Self {
-        let GatePlan { rates, shared, nodes, metrics } = plan;
-        let shelf =
-            |name, rate| Shelf::new(Policy::new(name, rate), CONVERSATION_DEBT, rates.remembered);
+        let GatePlan { rates, shared, nodes, shares, metrics } = plan;
+        let rate = |[name, share]: [&'static str; 2], rate| {
+            let policy = Policy::new(name, rate);
+            let shelf = Shelf::new(policy, CONVERSATION_DEBT, rates.remembered);
+            ConversationRate { shelf, share: Share::half_of(share, &policy) }
+        };
         Self {
             users: rates.users.map(|users| Users::new(users, shared, rates.remembered)),
-            dms: shelf("messages of a direct conversation", rates.dm),
-            rooms: shelf("messages of a room", rates.room),
+            dms: rate(DM_LIMITS, rates.dm),
+            rooms: rate(ROOM_LIMITS, rates.room),
+            shares,
             since: Instant::now(),
             nodes,
             metrics,
@@ -141,7 +166,7 @@ impl Gate {
     /// A message of a conversation was heard that did not pass this gate: from another node, or
     /// another worker. It is charged, and never refused.
     pub fn heard(&self, conversation: &Conversation) {
-        self.shelf(conversation).charge(conversation, self.now(), 1);
+        self.rate_of(conversation).shelf.charge(conversation, self.now(), 1);
     }
 
     /// Refuses a user who was refused by all nodes' count, until it is over.
@@ -153,14 +178,32 @@ impl Gate {
     }
 
     async fn judge_send(&self, user: &UserId, conversation: &Conversation) -> Result<(), Refused> {
-        let kind = self.shelf(conversation);
-        kind.check(conversation, self.now(), 1)?;
+        let ConversationRate { shelf, share } = self.rate_of(conversation);
+        self.check_conversation(user, conversation)?;
         if let Some(users) = &self.users {
             let verdict = users.judge_send(user, self).await;
             judged(verdict)?;
         }
-        kind.charge(conversation, self.now(), 1);
+        shelf.charge(conversation, self.now(), 1);
+        self.shares.charge(share, conversation, user);
         Ok(())
+    }
+
+    /// Refuses what a conversation's rate has no room for, and a member who has a whole share of it
+    /// while another one wants to send.
+    fn check_conversation(
+        &self,
+        user: &UserId,
+        conversation: &Conversation,
+    ) -> Result<(), Refused> {
+        let ConversationRate { shelf, share } = self.rate_of(conversation);
+        let checked = shelf
+            .check(conversation, self.now(), 1)
+            .and_then(|()| self.shares.check(share, conversation, user));
+        if checked.is_err() {
+            self.shares.contest(share, conversation, user);
+        }
+        checked
     }
 
     fn counted(&self, judged: Result<(), Refused>) -> Result<(), Refused> {
@@ -169,7 +212,7 @@ impl Gate {
         judged
     }
 
-    const fn shelf(&self, conversation: &Conversation) -> &Shelf<Conversation> {
+    const fn rate_of(&self, conversation: &Conversation) -> &ConversationRate {
         match conversation {
             Conversation::Dm(..) => &self.dms,
             Conversation::Room(_) => &self.rooms,

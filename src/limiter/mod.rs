@@ -13,6 +13,7 @@
 //! | `policy` | what is limited, and what a call asks for |
 //! | `verdict` | answers and errors |
 //! | `tats` | a bounded memory of theoretical arrival times |
+//! | `shares` | what one member gets of a conversation's rate while others want some |
 //! | `shelf` | one limit of many that may run into debt |
 //! | `local` | the backend in memory |
 //! | `redis` | the backend that all nodes share, and its script |
@@ -37,6 +38,7 @@ mod local;
 mod meter;
 mod policy;
 mod redis;
+mod shares;
 mod shelf;
 #[cfg(test)]
 mod suite;
@@ -52,6 +54,7 @@ pub use local::Local;
 pub use meter::{FrameRates, Meter, Metered};
 pub use policy::{CHARGES_MAX, Call, Charge, Policy};
 pub use redis::{RedisLimiter, RedisLimiterPlan};
+pub use shares::Shares;
 pub use verdict::{LimiterError, Refused, Verdict};
 
 /// A verdict on its way. The call is on its way as well when this is returned; if this is dropped

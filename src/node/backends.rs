@@ -145,7 +145,7 @@ pub(super) fn limits(config: &Config, layouts: &Arc<Layouts>, store: StoreTag) -
         answer: config.rates.answer,
         waiting: config.rates.waiting,
     });
-    LimitsPlan { rates: config.rates.clone(), shared }
+    LimitsPlan { rates: config.rates.clone(), shared, shares: Arc::default() }
 }
 
 fn url(config: &Config, shard: &str) -> String {

@@ -16,7 +16,7 @@ use crate::config::Rates;
 use crate::delivery::Work;
 use crate::http::{ClientPort, ClientPortBounds, Places, Readiness};
 use crate::hub::{Hub, Session};
-use crate::limiter::{Gate, GatePlan, RedisLimiter, RedisLimiterPlan};
+use crate::limiter::{Gate, GatePlan, RedisLimiter, RedisLimiterPlan, Shares};
 use crate::links::{Breaker, Health, LinkBounds, Publishers, PublishersPlan, Subscriber};
 use crate::protocol::Close;
 use crate::redis::PoolError;
@@ -58,6 +58,8 @@ pub struct LimitsPlan {
     pub rates: Rates,
     /// Redis, if there is one.
     pub shared: Option<RedisLimiterPlan>,
+    /// Shares of contested conversations, of all workers of the node.
+    pub shares: Arc<Shares>,
 }
 
 impl LimitsPlan {
@@ -68,6 +70,7 @@ impl LimitsPlan {
             rates: self.rates,
             shared: shared.map(|shared| Arc::new(shared) as _),
             nodes: Arc::clone(&services.nodes),
+            shares: self.shares,
             metrics: Arc::clone(&services.metrics),
         }))
     }

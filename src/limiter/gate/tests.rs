@@ -40,7 +40,13 @@ impl Limiter for Scripted {
 fn gate(toml: &str, shared: Option<Arc<dyn Limiter>>, nodes: u32) -> Gate {
     let rates = Config::load(Some(toml), []).unwrap().rates;
     let nodes = Arc::new(AtomicU32::new(nodes));
-    Gate::new(GatePlan { rates, shared, nodes, metrics: Arc::new(Metrics::new()) })
+    let (shares, metrics) = (Arc::default(), Arc::new(Metrics::new()));
+    Gate::new(GatePlan { rates, shared, nodes, shares, metrics })
+}
+
+/// The gate of another worker of the same node.
+fn gate_beside(toml: &str, other: &Gate) -> Gate {
+    Gate { shares: Arc::clone(&other.shares), ..gate(toml, None, 1) }
 }
 
 fn user(id: &str) -> UserId {
@@ -228,4 +234,28 @@ async fn a_refusal_tells_the_client_when_to_come_back() {
     let refusal = gate.send(&user("alice"), &dm()).await.unwrap_err().refusal();
     let text = r#"{"op":"error","code":"rate_limited","message":"sends: 2 a second and 4 at once are allowed; again in 500 ms","retry":"later","retry_after_ms":500}"#;
     assert_eq!(refusal.frame(None).text(), text);
+}
+
+/// On one worker and on two of a node alike: what others want is known to all of them.
+#[tokio::test(start_paused = true)]
+async fn a_member_gets_half_of_a_rooms_rate_while_another_one_is_refused() {
+    let toml = "[rates]\nusers = \"off\"\nroom_burst = 10\nroom_per_s = 10";
+    let first = gate(toml, None, 1);
+    let second = gate_beside(toml, &first);
+    for theirs in [&first, &second] {
+        advance(Duration::from_mins(1)).await;
+        assert_eq!(allowed(&first, &room()).await, 10, "nobody else wants any");
+        let send = async |gate: &Gate, who: &str| gate.send(&user(who), &room()).await;
+        (0..10).for_each(|_| second.heard(&room()));
+        assert!(send(theirs, "bob").await.is_err(), "the burst is used up");
+        advance(Duration::from_millis(900)).await;
+        assert_eq!(allowed(&first, &room()).await, 5);
+        let refused = send(&first, "alice").await.unwrap_err();
+        assert_eq!(refused.policy.name, ROOM_LIMITS[1]);
+        assert_eq!(refused.policy.per_s, 5);
+        (0..5).for_each(|_| second.heard(&room()));
+        assert!(send(theirs, "bob").await.is_ok(), "the rest is for others");
+        advance(Duration::from_millis(2100)).await;
+        assert_eq!(allowed(&first, &room()).await, 10, "nobody else wanted any for a second");
+    }
 }
