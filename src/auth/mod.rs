@@ -4,4 +4,6 @@ mod principal;
 mod token;
 
 pub use principal::{Principal, Role};
-pub use token::{Claims, Mint, TokenError, TokenKey, TokenRules, Verifier};
+pub use token::{
+    Claims, Mint, TOKEN_BYTES_MAX, TokenError, TokenKey, TokenRules, Verifier, check_length,
+};

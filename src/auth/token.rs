@@ -12,7 +12,7 @@ use crate::domain::{GrammarError, Pattern, UserId};
 const GRANTS_MAX: usize = 100;
 
 /// The longest token that is looked at, in bytes.
-const TOKEN_BYTES_MAX: usize = 8192;
+pub const TOKEN_BYTES_MAX: usize = 8192;
 
 /// What a token says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -199,10 +199,7 @@ impl Verifier {
 
     fn claims(&self, token: &str) -> Result<Claims, TokenError> {
         let invalid = |error: jsonwebtoken::errors::Error| TokenError::Invalid(error.to_string());
-        if token.len() > TOKEN_BYTES_MAX {
-            let reason = format!("{} bytes, at most {TOKEN_BYTES_MAX} are allowed", token.len());
-            return Err(TokenError::Invalid(reason));
-        }
+        check_length(token)?;
         let header = jsonwebtoken::decode_header(token).map_err(invalid)?;
         check_header(&header)?;
         let key = self.key(header.kid.as_deref())?;
@@ -237,6 +234,15 @@ impl Verifier {
         }
         if life > max { Err(TokenError::TooLong { life, max }) } else { Ok(()) }
     }
+}
+
+/// Refuses a token that is not looked at, since it is too long.
+pub fn check_length(token: &str) -> Result<(), TokenError> {
+    if token.len() <= TOKEN_BYTES_MAX {
+        return Ok(());
+    }
+    let reason = format!("{} bytes, at most {TOKEN_BYTES_MAX} are allowed", token.len());
+    Err(TokenError::Invalid(reason))
 }
 
 /// Refuses what a verifier must not pass over: extensions that it does not know (RFC 7515, 4.1.11),

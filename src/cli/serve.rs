@@ -27,6 +27,7 @@ impl Serve {
         config.check_serve().map_err(Failure::usage)?;
         settings::begin_log(&config)?;
         settings::warn_of_exposed_secrets(&config, self.config.as_deref());
+        settings::tell_memory(&config)?;
         block_on(serve(Arc::new(config)))
     }
 }

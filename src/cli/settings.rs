@@ -7,7 +7,8 @@ use clap::Args;
 use super::Failure;
 use super::output::{print_line, print_text};
 use crate::config::{Config, LogFormat};
-use crate::telemetry;
+use crate::node::MemoryBounds;
+use crate::telemetry::{self, say_error};
 
 /// Reads a configuration file, or the defaults, under the process's environment.
 pub(super) fn load(path: Option<&Path>) -> Result<Config, Failure> {
@@ -35,6 +36,16 @@ pub(super) fn warn_of_exposed_secrets(config: &Config, file: Option<&Path>) {
     }
 }
 
+/// Says once, when a node starts, what memory its bounds allow, and warns if there is less.
+pub(super) fn tell_memory(config: &Config) -> Result<(), Failure> {
+    let bounds = MemoryBounds::of_process(config).map_err(Failure::failed)?;
+    tracing::info!("memory: {}", bounds.summary());
+    if let Some(warning) = bounds.warning_here() {
+        tracing::warn!("memory: {warning}");
+    }
+    Ok(())
+}
+
 /// Reads a configuration and tells all its mistakes.
 #[derive(Debug, Args)]
 pub(super) struct CheckConfig {
@@ -47,6 +58,10 @@ impl CheckConfig {
     pub(super) fn run(self) -> Result<(), Failure> {
         let config = load(self.config.as_deref())?;
         config.check_serve().map_err(Failure::usage)?;
+        let bounds = MemoryBounds::of_process(&config).map_err(Failure::failed)?;
+        if let Some(warning) = bounds.warning_here() {
+            say_error(format_args!("warning: memory: {warning}"));
+        }
         print_line("the configuration is fine")
     }
 }

@@ -22,6 +22,8 @@ const HISTORY_MESSAGES: RangeInclusive<u64> = 1..=1000;
 const HISTORY_BYTES: RangeInclusive<u64> = 1024..=16 << 20;
 const OUTBOX_BYTES: RangeInclusive<u64> = 4096..=256 << 20;
 const NODE_OUTBOX_BYTES: RangeInclusive<u64> = 1 << 20..=64 << 30;
+const SESSIONS_PER_USER: RangeInclusive<u64> = 1..=100_000;
+const HTTP_CONNECTIONS_PER_USER: RangeInclusive<u64> = 1..=100_000;
 const WORKER_QUEUE: RangeInclusive<u64> = 16..=1 << 20;
 
 /// What a frame needs besides its body or data: a subject of up to 512 bytes, a conversation of
@@ -75,6 +77,10 @@ pub struct Limits {
     pub outbox_bytes: usize,
     /// Bytes that may wait for the sockets of all sessions together.
     pub node_outbox_bytes: usize,
+    /// Sessions of one user on this node.
+    pub sessions_per_user_here: usize,
+    /// HTTP connections of one user on this node.
+    pub http_connections_per_user: usize,
     /// Deliveries that may wait for one worker.
     pub worker_queue: usize,
 }
@@ -97,6 +103,9 @@ impl Limits {
             history_bytes: s.count("history_bytes", &HISTORY_BYTES),
             outbox_bytes: s.count("outbox_bytes", &OUTBOX_BYTES),
             node_outbox_bytes: s.count("node_outbox_bytes", &NODE_OUTBOX_BYTES),
+            sessions_per_user_here: s.count("sessions_per_user_here", &SESSIONS_PER_USER),
+            http_connections_per_user: s
+                .count("http_connections_per_user", &HTTP_CONNECTIONS_PER_USER),
             worker_queue: s.count("worker_queue", &WORKER_QUEUE),
         };
         limits.relate(s);

@@ -1,6 +1,7 @@
 //! The clients' listener.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,7 +12,6 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::api::Api;
 use super::bearer::bearer_of;
@@ -20,11 +20,14 @@ use super::handshake::Handshake;
 use super::health::{self, Asker};
 use super::problem::Problem;
 use super::readiness::Readiness;
-use crate::limiter::Addresses;
+use crate::auth;
+use crate::domain::UserId;
+use crate::limiter::{Addresses, Admitted, Connections, HandshakePermit, KeyedPermits};
 use crate::protocol::{Code, Refusal, SUBPROTOCOL};
 use crate::router::Errands;
 use crate::session::{Front, Place, Upgraded, greet};
 use crate::socket::{self, HttpWaits};
+use crate::telemetry::LogThrottle;
 
 /// How long to wait after the listener refused, when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -65,12 +68,21 @@ pub struct ClientPort {
 /// Places of the whole node.
 #[derive(Debug, Clone)]
 pub struct Places {
-    /// For connections.
-    pub connections: Arc<Semaphore>,
-    /// For connections that were neither upgraded nor have shown a token: each for one request.
-    pub handshakes: Arc<Semaphore>,
+    /// For connections, and those that have not shown a token among them.
+    pub connections: Arc<Connections>,
     /// For connections, by address.
     pub addresses: Arc<Addresses>,
+    /// For connections that users show their tokens on over HTTP, by user.
+    pub users: Arc<KeyedPermits<UserId>>,
+    /// The log of connections that could not be accepted.
+    pub accept_log: Arc<LogThrottle>,
+}
+
+/// A connection that was let in.
+struct Accepted {
+    stream: TcpStream,
+    peer: IpAddr,
+    place: Place,
 }
 
 impl ClientPort {
@@ -88,6 +100,7 @@ impl ClientPort {
             readiness: Arc::clone(&readiness),
             errands,
             origins: origins.clone(),
+            users: Arc::clone(&places.users),
             body: bounds.body,
         };
         let waits = HttpWaits {
@@ -102,41 +115,50 @@ impl ClientPort {
     pub async fn run(self: Rc<Self>, listener: TcpListener) {
         loop {
             match listener.accept().await {
-                Ok((stream, peer)) => self.begin(stream, peer.ip()),
+                Ok((stream, peer)) => {
+                    if self.begin(stream, peer.ip()) {
+                        // The one that ends for it closes its socket before the next one is accepted.
+                        tokio::task::yield_now().await;
+                    }
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept");
+                    self.front.router.services.metrics.accept_errors.inc();
+                    if let Some(count) = self.places.accept_log.count() {
+                        tracing::warn!(%error, count, "cannot accept connections of clients");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
     }
 
-    /// Begins a connection; one that there is no place for is dropped before it costs anything.
-    /// One whose address has too many is told so, in the time and place of a handshake.
-    fn begin(self: &Rc<Self>, stream: TcpStream, peer: IpAddr) {
-        let metrics = &self.front.router.services.metrics;
-        let Ok(handshake) = Arc::clone(&self.places.handshakes).try_acquire_owned() else {
-            return;
-        };
+    /// Begins a connection, unless there is no place for it. One whose address has too many is told
+    /// so, in the time and place of a handshake. Whether another connection ends for it.
+    fn begin(self: &Rc<Self>, stream: TcpStream, peer: IpAddr) -> bool {
+        let Some(admitted) = self.places.connections.admit(peer) else { return false };
+        let Admitted { connection, handshake, in_place } = admitted;
         let address = self.places.addresses.take(peer);
         let is_crowded = address.is_none();
-        let Some(place) = Place::take(&self.places.connections, metrics, address) else { return };
+        let place = Place::new(connection, address);
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
+        let accepted = Accepted { stream, peer, place };
         if is_crowded {
-            metrics.refused_addresses.inc();
-            tokio::task::spawn_local(Rc::clone(self).turn_away(stream, handshake, place));
+            self.front.router.services.metrics.refused_addresses.inc();
+            tokio::task::spawn_local(Rc::clone(self).turn_away(accepted, handshake));
         } else {
-            tokio::task::spawn_local(Rc::clone(self).upgrade(stream, handshake, place));
+            tokio::task::spawn_local(Rc::clone(self).upgrade(accepted, handshake));
         }
+        in_place
     }
 
     /// Speaks HTTP until the upgrade. The session gets a task of its own, so that nothing of
     /// this one is kept.
-    async fn upgrade(self: Rc<Self>, stream: TcpStream, held: OwnedSemaphorePermit, place: Place) {
+    async fn upgrade(self: Rc<Self>, accepted: Accepted, permit: HandshakePermit) {
+        let Accepted { stream, peer, place } = accepted;
         let bearer: RefCell<Option<Box<str>>> = RefCell::new(None);
-        let handshake = Handshake::new(held);
+        let handshake = Handshake::new(permit);
         let respond = async |request: Request<Incoming>| {
             if let Some(response) = self.health(&request) {
                 return handshake.bound(response);
@@ -146,14 +168,22 @@ impl ClientPort {
                 let response = Box::pin(self.api.respond(request, &handshake)).await;
                 return handshake.bound(response);
             }
-            *bearer.borrow_mut() = bearer_of(request.headers()).map(Into::into);
-            handshake.bound(self.switch(&request))
+            let token = bearer_of(request.headers());
+            *bearer.borrow_mut() = token.map(Into::into);
+            handshake.bound(self.switch(&request, token))
         };
-        let served = socket::serve_http1(stream, self.waits, respond).await;
-        drop(handshake);
+        let heard = || handshake.speak();
+        let served = tokio::select! {
+            served = socket::serve_heard_http1(stream, self.waits, &heard, respond) => served,
+            () = poll_fn(|cx| handshake.poll_ended(cx)) => Ok(None),
+        };
         match served {
             Ok(Some((stream, unread))) => {
-                let upgraded = Upgraded { stream, unread, bearer: bearer.take(), place };
+                let again = || self.places.connections.begin_again(peer);
+                let Some(mut handshake) = handshake.into_permit().or_else(again) else { return };
+                handshake.upgrade();
+                let bearer = bearer.take();
+                let upgraded = Upgraded { stream, unread, bearer, handshake, place };
                 tokio::task::spawn_local(greet(Rc::clone(&self.front), upgraded));
             }
             Ok(None) => {}
@@ -163,12 +193,18 @@ impl ClientPort {
 
     /// Answers one request: a balancer's for the health as always, since its address is that of all
     /// its clients.
-    async fn turn_away(self: Rc<Self>, stream: TcpStream, held: OwnedSemaphorePermit, _: Place) {
-        let handshake = Handshake::new(held);
+    async fn turn_away(self: Rc<Self>, accepted: Accepted, permit: HandshakePermit) {
+        let Accepted { stream, place: _held, .. } = accepted;
+        let handshake = Handshake::new(permit);
         let respond = async |request: Request<Incoming>| {
             handshake.bound(self.health(&request).unwrap_or_else(crowded))
         };
-        if let Err(error) = socket::serve_http1(stream, self.waits, respond).await {
+        let heard = || handshake.speak();
+        let served = tokio::select! {
+            served = socket::serve_heard_http1(stream, self.waits, &heard, respond) => served,
+            () = poll_fn(|cx| handshake.poll_ended(cx)) => Ok(None),
+        };
+        if let Err(error) = served {
             tracing::debug!(%error, "a connection was turned away");
         }
     }
@@ -179,7 +215,12 @@ impl ClientPort {
         health::answer(method, path, &self.readiness, Asker::Anybody)
     }
 
-    fn switch<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+    /// A token that no `hello` could be let in by is refused at once, not kept until then.
+    fn switch<B>(&self, request: &Request<B>, token: Option<&str>) -> Response<Full<Bytes>> {
+        if let Some(Err(error)) = token.map(auth::check_length) {
+            let refusal = Refusal::new(Code::Unauthorized, error.to_string());
+            return Problem::from(refusal).response();
+        }
         let (verdict, _) = self.readiness.verdict();
         if !verdict.takes_sessions() {
             let detail = format!("the node takes no sessions: {verdict:?}").to_lowercase();

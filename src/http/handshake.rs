@@ -1,47 +1,117 @@
-//! A connection's place among those that have shown no token.
+//! What a connection holds while it speaks HTTP: its place among those that have shown no token,
+//! until it has; then its place among those of its user.
 
 use std::cell::RefCell;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{Response, StatusCode};
-use tokio::sync::OwnedSemaphorePermit;
 
-/// A connection's place among those that have shown no token, until it has.
+use super::problem::Problem;
+use crate::auth::{Principal, Role};
+use crate::domain::UserId;
+use crate::limiter::{HandshakePermit, KeyedPermit, KeyedPermits};
+use crate::protocol::Code;
+
+/// When a user with too many connections may try again: nobody knows when one of them ends.
+const FULL_PAUSE: Duration = Duration::from_secs(10);
+
+/// What a connection holds while it speaks HTTP.
 #[derive(Debug)]
-pub(super) struct Handshake(RefCell<Option<OwnedSemaphorePermit>>);
+pub(super) struct Handshake {
+    /// None once a token was shown.
+    permit: RefCell<Option<HandshakePermit>>,
+    /// Of the user whose token was shown last.
+    user: RefCell<Option<KeyedPermit<UserId>>>,
+}
 
 impl Handshake {
-    pub(super) const fn new(place: OwnedSemaphorePermit) -> Self {
-        Self(RefCell::new(Some(place)))
+    pub(super) fn new(permit: HandshakePermit) -> Self {
+        Self { permit: RefCell::new(Some(permit)), user: RefCell::default() }
     }
 
-    /// A token was shown: the connection counts among all connections alone.
-    pub(super) fn over(&self) {
-        self.0.borrow_mut().take();
+    /// Something was read from the client.
+    pub(super) fn speak(&self) {
+        if let Some(permit) = &mut *self.permit.borrow_mut() {
+            permit.speak();
+        }
+    }
+
+    /// Whether the connection is to be ended, to make room for another one.
+    pub(super) fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut permit = self.permit.borrow_mut();
+        permit.as_mut().map_or(Poll::Pending, |permit| permit.poll_ended(cx))
+    }
+
+    /// A token was shown: the connection counts among those of its user. Services act for many
+    /// users and keep as many connections as they like.
+    pub(super) fn identify(
+        &self,
+        principal: &Principal,
+        users: &Arc<KeyedPermits<UserId>>,
+    ) -> Result<(), Problem> {
+        let mut held = self.user.borrow_mut();
+        let is_known = held.as_ref().is_some_and(|permit| *permit.key() == principal.user);
+        match principal.role {
+            Role::User if is_known => {}
+            Role::User => *held = Some(users.take(&principal.user).ok_or_else(|| full(users))?),
+            Role::Service | Role::Admin => *held = None,
+        }
+        self.permit.borrow_mut().take();
+        Ok(())
     }
 
     /// Lets the connection end behind an answer that leaves it without a token: a place is good for
     /// one request, or whoever asks again and again would keep it for ever.
     pub(super) fn bound<B>(&self, mut response: Response<B>) -> Response<B> {
         let goes_on = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        if !goes_on && self.0.borrow().is_some() {
+        if !goes_on && self.permit.borrow().is_some() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
+
+    /// The place among those without a token, if none was shown.
+    pub(super) fn into_permit(self) -> Option<HandshakePermit> {
+        self.permit.into_inner()
+    }
+}
+
+fn full(users: &KeyedPermits<UserId>) -> Problem {
+    let max = users.max();
+    let detail = format!(
+        "{max} HTTP connections of the user are open here, as many as \
+         `limits.http_connections_per_user` allows"
+    );
+    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::LimitReached, detail);
+    problem.retry_after(FULL_PAUSE).closing()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::net::Ipv4Addr;
 
     use super::*;
-    use tokio::sync::Semaphore;
+    use crate::limiter::{ConnectionBounds, ConnectionPermit, Connections};
+
+    const BOUNDS: ConnectionBounds = ConnectionBounds { connections: 9, handshakes: 9, ending: 1 };
+
+    fn principal(user: &str, role: Role) -> Principal {
+        let user = UserId::parse(user).unwrap();
+        Principal { user, role, publish: Vec::new(), subscribe: Vec::new(), expires_at: 0 }
+    }
+
+    fn begin() -> (ConnectionPermit, Handshake) {
+        let connections = Arc::new(Connections::new(BOUNDS, Arc::default()));
+        let admitted = connections.admit(Ipv4Addr::LOCALHOST.into()).unwrap();
+        (admitted.connection, Handshake::new(admitted.handshake))
+    }
 
     #[test]
     fn an_answer_without_a_token_is_the_last() {
-        let places = Arc::new(Semaphore::new(1));
-        let handshake = Handshake::new(Arc::clone(&places).try_acquire_owned().unwrap());
+        let (_connection, handshake) = begin();
         let closes = |status| {
             let mut response = Response::new(());
             *response.status_mut() = status;
@@ -49,8 +119,26 @@ mod tests {
         };
         assert!(closes(StatusCode::UNAUTHORIZED) && closes(StatusCode::NO_CONTENT));
         assert!(!closes(StatusCode::SWITCHING_PROTOCOLS), "a socket says hello next");
-        handshake.over();
+        handshake.identify(&principal("a", Role::User), &KeyedPermits::new(1)).unwrap();
         assert!(!closes(StatusCode::UNAUTHORIZED), "it has shown one before");
-        assert_eq!(places.available_permits(), 1);
+        assert!(handshake.into_permit().is_none(), "the place was given back");
+    }
+
+    #[test]
+    fn a_connection_belongs_to_the_user_who_asked_last() {
+        let users = KeyedPermits::new(1);
+        let ([_first, _second], [first, second]) = {
+            let (one, two) = (begin(), begin());
+            ([one.0, two.0], [one.1, two.1])
+        };
+        let [alice, bob] = ["alice", "bob"].map(|user| principal(user, Role::User));
+        first.identify(&alice, &users).unwrap();
+        first.identify(&alice, &users).unwrap();
+        assert!(second.identify(&alice, &users).is_err());
+        assert!(second.into_permit().is_some(), "who was refused has shown nothing");
+        first.identify(&bob, &users).unwrap();
+        assert!(users.take(&alice.user).is_some(), "alice has hers back");
+        first.identify(&principal("alice", Role::Service), &users).unwrap();
+        assert!(users.take(&bob.user).is_some(), "a service has no need of one");
     }
 }

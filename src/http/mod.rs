@@ -7,7 +7,7 @@
 //! | `health` | `/healthz` and `/readyz`, on both |
 //! | `readiness` | whether the node is fit for clients |
 //! | `route`, `query`, `percent` | from a request's line to a route and its parameters |
-//! | `handshake` | the place of a connection that has shown no token |
+//! | `handshake` | what a connection holds: a place of those without a token, or of its user |
 //! | `bearer`, `cors` | what is judged by headers |
 //! | `intake` | the body of a request |
 //! | `api` | the routes, one file a resource |

@@ -19,6 +19,7 @@ use crate::domain::{Class, Micros};
 use crate::protocol::{Code, Refusal};
 use crate::router::Services;
 use crate::socket::{self, HttpWaits};
+use crate::telemetry::LogThrottle;
 
 /// How long an operator's request may take to arrive, and its answer to be taken.
 const REQUEST: Duration = Duration::from_secs(5);
@@ -61,11 +62,18 @@ impl OperatorPort {
 
     /// Serves for ever.
     pub async fn run(self: Rc<Self>, listener: TcpListener) {
-        let mut accepted = Vec::new();
+        let (mut accepted, log) = (Vec::new(), LogThrottle::default());
         loop {
-            let Ok((stream, _)) = listener.accept().await else {
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    self.services.metrics.accept_errors.inc();
+                    if let Some(count) = log.count() {
+                        tracing::warn!(%error, count, "cannot accept connections of operators");
+                    }
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
             };
             make_room(&mut accepted, self.max).await;
             accepted.push(self.begin(stream));

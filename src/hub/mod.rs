@@ -187,6 +187,13 @@ impl Hub {
         person.sessions.iter().map(|id| Rc::clone(&self.sessions[id.0])).collect()
     }
 
+    /// The session that a user has held longest, if he has more than `max`.
+    pub fn surplus_session(&self, user: &UserId, max: usize) -> Option<Rc<Session>> {
+        let sessions = &self.people.of(user.as_str())?.sessions;
+        let oldest = sessions.first().filter(|_| sessions.len() > max)?;
+        Some(Rc::clone(&self.sessions[oldest.0]))
+    }
+
     /// The highest cursor that a user's sessions may be handed.
     pub fn cap(&self, user: &UserId) -> Micros {
         self.affiliations(user).and_then(Affiliations::cap).unwrap_or(Micros(u64::MAX))

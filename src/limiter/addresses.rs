@@ -3,8 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-use ahash::AHashMap;
-use parking_lot::Mutex;
+use super::keyed_permits::{KeyedPermit, KeyedPermits};
 
 /// The bits of an IPv6 address that name a network: whoever has one has all 2^64 addresses in it.
 const NETWORK_BITS: u32 = 64;
@@ -12,57 +11,32 @@ const NETWORK_BITS: u32 = 64;
 /// How many connections each address has. There are no more addresses than connections.
 #[derive(Debug)]
 pub struct Addresses {
-    max: Option<u32>,
-    held: Mutex<AHashMap<IpAddr, u32>>,
+    /// Nothing is kept without a limit.
+    permits: Option<Arc<KeyedPermits<IpAddr>>>,
 }
 
 /// A connection's place among those of its address, given back when it is dropped.
 #[derive(Debug)]
 pub struct AddressPlace {
-    _taken: Option<Box<Taken>>,
-}
-
-#[derive(Debug)]
-struct Taken {
-    addresses: Arc<Addresses>,
-    address: IpAddr,
+    _taken: Option<Box<KeyedPermit<IpAddr>>>,
 }
 
 impl Addresses {
-    /// At most so many connections an address; none is no limit, and nothing is kept.
+    /// At most so many connections an address; none is no limit.
     pub fn new(max: Option<u32>) -> Self {
-        Self { max, held: Mutex::default() }
+        Self { permits: max.map(|max| KeyedPermits::new(max as usize)) }
     }
 
     /// Takes a place, if the address has one left.
-    pub fn take(self: &Arc<Self>, address: IpAddr) -> Option<AddressPlace> {
-        let Some(max) = self.max else { return Some(AddressPlace { _taken: None }) };
-        let address = network(address);
-        let mut held = self.held.lock();
-        let count = held.get(&address).copied().unwrap_or_default();
-        if count >= max {
-            return None;
-        }
-        held.insert(address, count + 1);
-        let taken = Taken { addresses: Arc::clone(self), address };
+    pub fn take(&self, address: IpAddr) -> Option<AddressPlace> {
+        let Some(permits) = &self.permits else { return Some(AddressPlace { _taken: None }) };
+        let taken = permits.take(&network(address))?;
         Some(AddressPlace { _taken: Some(Box::new(taken)) })
     }
 }
 
-impl Drop for Taken {
-    fn drop(&mut self) {
-        let mut held = self.addresses.held.lock();
-        if let Some(count) = held.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                held.remove(&self.address);
-            }
-        }
-    }
-}
-
 /// What counts as one address.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => {
@@ -75,13 +49,13 @@ fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn take(addresses: &Arc<Addresses>, address: &str) -> Option<AddressPlace> {
+    fn take(addresses: &Addresses, address: &str) -> Option<AddressPlace> {
         addresses.take(address.parse().unwrap())
     }
 
     #[test]
     fn a_place_comes_back_when_its_connection_ends() {
-        let addresses = Arc::new(Addresses::new(Some(2)));
+        let addresses = Addresses::new(Some(2));
         let first = take(&addresses, "10.0.0.1");
         let second = take(&addresses, "::ffff:10.0.0.1");
         assert!(first.is_some() && second.is_some(), "the same address, mapped");
@@ -90,12 +64,13 @@ mod tests {
         drop(first);
         assert!(take(&addresses, "10.0.0.1").is_some());
         drop(second);
-        assert!(addresses.held.lock().is_empty(), "nothing is kept of those that have left");
+        let permits = addresses.permits.expect("there is a limit");
+        assert_eq!(permits.keys(), 0, "nothing is kept of those that have left");
     }
 
     #[test]
     fn an_ipv6_network_is_one_address() {
-        let addresses = Arc::new(Addresses::new(Some(1)));
+        let addresses = Addresses::new(Some(1));
         let _held = take(&addresses, "2001:db8:0:1::1").unwrap();
         assert!(take(&addresses, "2001:db8:0:1:ffff:ffff:ffff:ffff").is_none());
         assert!(take(&addresses, "2001:db8:0:2::1").is_some());
@@ -103,8 +78,8 @@ mod tests {
 
     #[test]
     fn without_a_limit_nothing_is_kept() {
-        let addresses = Arc::new(Addresses::new(None));
+        let addresses = Addresses::new(None);
         let places: Vec<_> = (0..100).map(|_| take(&addresses, "10.0.0.1").unwrap()).collect();
-        assert!(addresses.held.lock().is_empty() && places.len() == 100);
+        assert!(addresses.permits.is_none() && places.len() == 100);
     }
 }

@@ -21,6 +21,10 @@ const WARN_PAUSE: Duration = Duration::from_secs(10);
 /// Policies that a user is held to in memory without debts: sends, events.
 const USER_POLICIES: usize = 2;
 
+/// What a gate remembers `rates.remembered` times: those policies, reads, refusals, and both kinds of
+/// conversations.
+pub const SHELVES: usize = USER_POLICIES + 4;
+
 /// How far a conversation may be in debt. All nodes may let a message in at the same time, and what
 /// they sent while the bus was slow is heard at once: at one message a second this is what 600 nodes
 /// let in together, and it bounds how long a conversation is silent afterwards.

@@ -19,7 +19,10 @@
 //! | `redis` | the backend that all nodes share, and its script |
 //! | `gate` | what a worker's calls pass |
 //! | `meter` | frames and bytes of one connection |
+//! | `keyed_permits` | so many at once of each key |
 //! | `addresses` | connections of one address |
+//! | `connections` | those of the node, with or without a token |
+//! | `handshakes` | which one without a token makes room for a new one |
 //! | `suite` | the behaviours that every backend is tested for |
 //!
 //! Invariants worth naming:
@@ -32,8 +35,11 @@
 //!   exceeded by it, and who waits as long as he was told is let in.
 
 mod addresses;
+mod connections;
 mod gate;
 mod gcra;
+mod handshakes;
+mod keyed_permits;
 mod local;
 mod meter;
 mod policy;
@@ -48,8 +54,10 @@ mod verdict;
 use std::pin::Pin;
 
 pub use addresses::{AddressPlace, Addresses};
-pub use gate::{Gate, GatePlan};
+pub use connections::{Admitted, ConnectionBounds, ConnectionPermit, Connections, HandshakePermit};
+pub use gate::{Gate, GatePlan, SHELVES};
 pub use gcra::Rate;
+pub use keyed_permits::{KeyedPermit, KeyedPermits};
 pub use local::Local;
 pub use meter::{FrameRates, Meter, Metered};
 pub use policy::{CHARGES_MAX, Call, Charge, Policy};

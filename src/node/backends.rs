@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::descriptors::{limit_of_process, store_files};
 use super::plan::layouts;
 use crate::bus::{Bus, MemoryBus, RedisBus, RedisShard, StoreTag};
 use crate::clock::WallClock;
@@ -39,6 +40,7 @@ pub fn open_store(config: &Config, path: &Path) -> Result<Arc<dyn Store>, Backen
                 write_queue: config.store.write_queue,
                 batch_rows: config.store.batch_rows,
                 read_queue: config.store.read_queue,
+                open_files: store_files(limit_of_process().unwrap_or(usize::MAX)),
             };
             Ok(Embedded::open(&options, WallClock::system())?)
         }

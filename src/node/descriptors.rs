@@ -1,10 +1,41 @@
 //! The process's file descriptors, and who may take them.
 
-use crate::http::OPERATOR_CONNECTIONS_MAX;
+use std::collections::BTreeSet;
 
-/// Descriptors that clients leave to the operator's port, the store's files and the links; of a limit
-/// below twice as many it is half.
-const KEPT_MAX: usize = 512;
+use crate::config::{Config, StoreBackend};
+use crate::http::OPERATOR_CONNECTIONS_MAX;
+use crate::limiter::ConnectionBounds;
+use crate::redis::POOL_CONNECTIONS_MAX;
+use crate::store::OPEN_FILES_MAX;
+
+/// Standard streams, signals, listeners, the log and what the runtime of the process has.
+const PROCESS_FILES: usize = 24;
+
+/// What an event loop has for itself, its listener included.
+const LOOP_FILES: usize = 5;
+
+/// Threads with an event loop beside the workers: the operator's and the steward's.
+const OTHER_LOOPS: usize = 2;
+
+/// What the embedded store opens beside its cache of files: journals, the files that a flush or a
+/// compaction writes and reads, the manifest.
+const STORE_WORKING_FILES: usize = 32;
+
+/// The least cache of files: below it each read opens its file.
+const OPEN_FILES_MIN: usize = 16;
+
+/// What the CQL store may open beside twice the connections that it has at the start: others are made
+/// before those that failed are closed, and for servers that come.
+const CQL_SPARE_FILES: usize = 32;
+
+/// The least connections of the operator's port.
+const OPERATOR_MIN: usize = 8;
+
+/// Sockets that are being closed to make room for others.
+const ENDING_MAX: usize = 64;
+
+/// The same where there are few descriptors.
+const ENDING_MIN: usize = 4;
 
 /// Raises the process's limit as far as it may be: a soft limit of 1,024 would end a node at its
 /// thousandth session.
@@ -12,57 +43,135 @@ pub fn raise_descriptors() -> std::io::Result<()> {
     rlimit::increase_nofile_limit(u64::MAX).map(drop)
 }
 
+/// The process's limit.
+pub(super) fn limit_of_process() -> std::io::Result<usize> {
+    let soft = rlimit::Resource::NOFILE.get_soft()?;
+    Ok(usize::try_from(soft).unwrap_or(usize::MAX))
+}
+
+/// Files that the embedded store keeps open: an eighth of the limit, if that is less than it wants.
+pub(super) fn store_files(limit: usize) -> usize {
+    (limit / 8).clamp(OPEN_FILES_MIN, OPEN_FILES_MAX)
+}
+
 /// How the descriptors of the process are divided, so that clients who take all of theirs leave the
-/// node able to say how it is.
-#[derive(Debug, Clone, Copy)]
+/// node able to store, to publish and to say how it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Descriptors {
     /// The process's limit.
     limit: usize,
+    process: usize,
+    store: usize,
+    /// Connections to Redis: publishers, subscribers and the limiter's.
+    redis: usize,
+    /// Connections of the operator's port.
+    pub(super) operator: usize,
+    /// Sockets of clients that were ended to make room.
+    ending: usize,
 }
 
 impl Descriptors {
-    /// Of this process.
-    pub(super) fn of_process() -> std::io::Result<Self> {
-        let soft = rlimit::Resource::NOFILE.get_soft()?;
-        Ok(Self { limit: usize::try_from(soft).unwrap_or(usize::MAX) })
+    /// For a node by a configuration, in a process with this limit, whose store has so many
+    /// connections to servers now.
+    pub(super) fn divide(limit: usize, config: &Config, cql: usize) -> Self {
+        let (workers, shards) = (config.workers, redis_shards(config));
+        let store = match config.store.backend {
+            StoreBackend::Embedded => store_files(limit) + STORE_WORKING_FILES,
+            StoreBackend::Cql => 2 * cql + CQL_SPARE_FILES,
+        };
+        let a_worker = 1 + POOL_CONNECTIONS_MAX as usize;
+        Self {
+            limit,
+            process: PROCESS_FILES + LOOP_FILES * (workers + OTHER_LOOPS),
+            store,
+            redis: shards * (workers * a_worker + 1),
+            operator: (limit / 8).clamp(OPERATOR_MIN, OPERATOR_CONNECTIONS_MAX),
+            ending: (limit / 16).clamp(ENDING_MIN, ENDING_MAX),
+        }
     }
 
-    fn kept(self) -> usize {
-        KEPT_MAX.min(self.limit / 2)
+    fn kept(&self) -> usize {
+        self.process + self.store + self.redis + self.operator + self.ending
     }
 
-    /// Client connections at once where `wanted` are configured; fewer are told in the log.
-    pub(super) fn clients(self, wanted: usize) -> usize {
-        let max = self.limit - self.kept();
-        if max < wanted {
-            let limit = self.limit;
+    /// The bounds of the clients' connections, at least one.
+    pub(super) fn clients(&self, config: &Config) -> ConnectionBounds {
+        let left = self.limit.saturating_sub(self.kept());
+        let connections = config.listen.connections.min(left).max(1);
+        let handshakes = config.listen.handshakes.min(connections);
+        ConnectionBounds { connections, handshakes, ending: self.ending }
+    }
+
+    /// Logs how the files are divided, and warns if clients get fewer than are configured.
+    pub(super) fn log(&self, config: &Config) {
+        let (wanted, connections) = (config.listen.connections, self.clients(config).connections);
+        let Self { limit, process, store, redis, operator, ending } = *self;
+        tracing::info!(
+            limit,
+            connections,
+            process,
+            store,
+            redis,
+            operator,
+            ending,
+            "the files that this process may open are divided"
+        );
+        if connections < wanted {
+            let kept = self.kept();
             tracing::warn!(
-                "listen.connections: {wanted} cannot be held, since the process may open {limit} files: at most {max} are"
+                "listen.connections: {wanted} cannot be held, since the process may open {limit} files and keeps {kept} for itself: at most {connections} are"
             );
         }
-        max.min(wanted)
     }
+}
 
-    /// Connections of the operator's port: half of what is kept, the rest is for the store and the
-    /// links.
-    pub(super) fn operator(self) -> usize {
-        OPERATOR_CONNECTIONS_MAX.min(self.kept() / 2)
-    }
+/// The shards that a node connects to; without Redis there is none.
+pub(super) fn redis_shards(config: &Config) -> usize {
+    let names = config.subscribed().flat_map(|layout| &layout.shards).map(|shard| &shard.name);
+    names.collect::<BTreeSet<_>>().len()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn config(text: &str) -> Config {
+        Config::load(Some(text), []).unwrap()
+    }
+
+    fn divided(limit: usize) -> (usize, usize) {
+        let config = Config::default();
+        let divided = Descriptors::divide(limit, &config, 0);
+        (divided.clients(&config).connections, divided.operator)
+    }
+
     #[test]
-    fn clients_leave_some_to_the_operator() {
-        let divided = |limit| {
-            let descriptors = Descriptors { limit };
-            (descriptors.clients(100_000), descriptors.operator())
-        };
-        assert_eq!(divided(128), (64, 32));
-        assert_eq!(divided(1024), (512, 256));
-        assert_eq!(divided(65_536), (65_024, 256));
+    fn clients_leave_what_the_node_needs() {
+        assert_eq!(divided(128), (17, 16));
+        assert_eq!(divided(256), (105, 32));
+        assert_eq!(divided(1024), (633, 128));
+        assert_eq!(divided(65_536), (65_017, 256));
         assert_eq!(divided(usize::MAX), (100_000, 256));
+        assert_eq!(divided(16), (1, 8), "a node that cannot run says why");
+    }
+
+    #[test]
+    fn what_is_opened_rises_with_workers_shards_and_servers() {
+        let one = Descriptors::divide(4096, &Config::default(), 0);
+        let shard = |name| format!("{{ name = \"{name}\", url = \"redis://{name}\" }}");
+        let shards = ["a", "b", "c"].map(shard).join(", ");
+        let four = config(&format!("workers = 4\nlayouts.a.redis = [{shards}]"));
+        let four = Descriptors::divide(4096, &four, 0);
+        assert_eq!(four.process - one.process, 3 * LOOP_FILES);
+        assert_eq!((one.redis, four.redis), (0, 3 * (4 * 5 + 1)));
+        let cql = Descriptors::divide(4096, &config("store.backend = \"cql\""), 100);
+        assert_eq!(cql.store, 232);
+    }
+
+    #[test]
+    fn there_are_no_more_handshakes_than_connections() {
+        let config = config("listen.handshakes = 1000\nlisten.connections = 300");
+        let bounds = Descriptors::divide(4096, &config, 0).clients(&config);
+        assert_eq!((bounds.connections, bounds.handshakes, bounds.ending), (300, 300, 64));
     }
 }

@@ -4,6 +4,8 @@
 mod backends;
 mod cluster;
 mod descriptors;
+mod machine;
+mod memory;
 mod plan;
 mod start;
 
@@ -13,5 +15,6 @@ pub use backends::{
 };
 pub use cluster::{Cluster, ClusterError, ClusterPlan};
 pub use descriptors::raise_descriptors;
+pub use memory::MemoryBounds;
 pub use plan::{NodePlan, token_keys};
 pub use start::{Node, StartError};

@@ -118,6 +118,7 @@ impl NodePlan {
         FrontBounds {
             frames: Limits { frame_bytes, message_bytes: frame_bytes, fragments },
             rates: FrameRates::new(rates),
+            sessions_per_user: limits.sessions_per_user_here,
             hello: timeouts.hello,
             write_stall: timeouts.write_stall,
             pong_grace: timeouts.pong_grace,

@@ -8,20 +8,21 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::backends::limits;
-use super::descriptors::Descriptors;
+use super::descriptors::{Descriptors, limit_of_process};
 use super::plan::NodePlan;
 use crate::bus::{BootId, ENVELOPE_VERSION, Seal, StoreTag};
 use crate::clock::{SharedClocks, WallClock};
+use crate::config::Config;
 use crate::delivery::{Dispatcher, Inboxes, Wants};
 use crate::http::{ClientPortBounds, OperatorPort, Places, Readiness};
 use crate::interest::{Interest, Linger, Taps};
 use crate::layout::ShardIndex;
-use crate::limiter::Addresses;
+use crate::limiter::{Addresses, ConnectionBounds, Connections, KeyedPermits};
 use crate::links::{Breaker, HAPPENINGS_MAX, Happening, Happenings, Health, Subscriber};
 use crate::proof::View;
 use crate::protocol::CursorSeal;
@@ -83,11 +84,11 @@ impl Node {
         let stop = CancellationToken::new();
         let end = End { stop: stop.clone(), busy: Arc::default(), left: CancellationToken::new() };
         let operator_stop = CancellationToken::new();
-        let descriptors = Descriptors::of_process()?;
+        let descriptors = parts.descriptors(&plan.config)?;
         let operator_thread =
-            parts.start_operator(plan, operator, operator_stop.clone(), descriptors.operator())?;
+            parts.start_operator(plan, operator, operator_stop.clone(), descriptors.operator)?;
         let steward = parts.start_steward(plan, clients_at, happened, &end)?;
-        let connections = descriptors.clients(listen.connections);
+        let connections = descriptors.clients(&plan.config);
         let workers = parts.start_workers(plan, &clients, connections, end)?;
         Ok(Self {
             name: plan.config.node.name.clone(),
@@ -281,6 +282,14 @@ impl Parts {
         Self { services, health, readiness, dispatcher, standing, breaker, happenings }
     }
 
+    /// How the files that the process may open are divided.
+    fn descriptors(&self, config: &Config) -> std::io::Result<Descriptors> {
+        let servers = self.services.store.figures().map_or(0, |figures| figures.connections);
+        let divided = Descriptors::divide(limit_of_process()?, config, servers as usize);
+        divided.log(config);
+        Ok(divided)
+    }
+
     fn start_operator(
         &self,
         plan: &NodePlan,
@@ -352,7 +361,7 @@ impl Parts {
         &self,
         plan: &NodePlan,
         listener: &TcpListener,
-        connections: usize,
+        connections: ConnectionBounds,
         end: End,
     ) -> Result<Vec<JoinHandle<std::io::Result<()>>>, StartError> {
         let config = &plan.config;
@@ -360,9 +369,13 @@ impl Parts {
             (0..config.workers).map(|_| mpsc::channel(ARRIVALS_MAX)).unzip();
         let (errands, wanted) = Errands::new(config.workers, plan.errand_bounds());
         let places = Places {
-            connections: Arc::new(Semaphore::new(connections)),
-            handshakes: Arc::new(Semaphore::new(config.listen.handshakes)),
+            connections: Arc::new(Connections::new(
+                connections,
+                Arc::clone(&self.services.metrics),
+            )),
             addresses: Arc::new(Addresses::new(config.rates.connections_per_address)),
+            users: KeyedPermits::new(config.limits.http_connections_per_user),
+            accept_log: Arc::default(),
         };
         let limits = limits(config, &self.services.layouts, self.services.store_tag);
         let mut threads = Vec::new();

@@ -10,6 +10,8 @@ pub enum Close {
     Unauthorized,
     /// The token's time is over.
     TokenExpired,
+    /// The user has begun more sessions on the node than he may have.
+    TooManySessions,
     /// The node is over its bounds.
     Overloaded,
     /// The client sends far more than it may, whatever it is told.
@@ -31,6 +33,7 @@ impl Close {
             Self::BadProtocol => 4000,
             Self::Unauthorized => 4001,
             Self::TokenExpired => 4002,
+            Self::TooManySessions => 4004,
             Self::Overloaded => 4100,
             Self::RateAbuse => 4101,
             Self::SlowConsumer => 4102,
@@ -51,6 +54,7 @@ impl Close {
             Self::BadProtocol => "bad protocol",
             Self::Unauthorized => "unauthorized",
             Self::TokenExpired => "token expired",
+            Self::TooManySessions => "too many sessions: limits.sessions_per_user_here",
             Self::Overloaded => "overloaded",
             Self::RateAbuse => "rate abuse",
             Self::SlowConsumer => "slow consumer",

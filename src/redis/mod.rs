@@ -10,5 +10,5 @@ mod server;
 pub use channels::{Channel, Channels};
 pub use connect::{ConnectError, ConnectOptions, Connection, connect};
 pub use keys::Keys;
-pub use pool::{Pool, PoolError};
+pub use pool::{POOL_CONNECTIONS_MAX, Pool, PoolError};
 pub use server::{RunId, ServerInfo};

@@ -14,7 +14,7 @@ use bb8_redis::RedisConnectionManager;
 use super::connect::{ConnectOptions, connection_info};
 
 /// Connections a pool holds at most: commands are pipelined, so few are enough.
-const CONNECTIONS_MAX: u32 = 4;
+pub const POOL_CONNECTIONS_MAX: u32 = 4;
 
 /// How long a connection may lie unused.
 const IDLE_MAX: Duration = Duration::from_mins(1);
@@ -95,7 +95,7 @@ impl Pool {
     pub fn new(url: &str, options: &ConnectOptions, reply: Duration) -> Result<Self, PoolError> {
         let manager = RedisConnectionManager::new(connection_info(url, options)?)?;
         let inner = bb8::Pool::builder()
-            .max_size(CONNECTIONS_MAX)
+            .max_size(POOL_CONNECTIONS_MAX)
             .test_on_check_out(false)
             .connection_timeout(options.connect)
             .idle_timeout(Some(IDLE_MAX))

@@ -207,8 +207,11 @@ impl Router {
         self.publishers.publish_to_every_shard(&payload);
     }
 
-    /// A session is over.
+    /// A session is over; a second call does nothing.
     pub fn leave(&self, session: &Session) {
+        if session.id().is_none() {
+            return;
+        }
         let unwanted = self.hub.borrow_mut().leave(session);
         unwanted.iter().for_each(|reach| self.unwanted(reach));
         self.services.metrics.sessions.dec();

@@ -2,19 +2,25 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use slab::Slab;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::Arrival;
-use crate::limiter::{AddressPlace, FrameRates};
+use crate::auth::TOKEN_BYTES_MAX;
+use crate::limiter::{AddressPlace, ConnectionPermit, FrameRates};
 use crate::protocol::Close;
 use crate::router::Router;
 use crate::socket::{Limits, Link};
-use crate::telemetry::Metrics;
+
+/// Bytes that a `hello` may have beside its token: an id and the name of a device of 64 bytes each,
+/// six times that as JSON, a cursor, the names of the fields, and 3 KiB for patterns.
+const HELLO_FIELDS_BYTES: usize = 4096;
+
+/// Bytes of a `hello`: nobody has shown a token before it.
+pub const HELLO_BYTES_MAX: u32 = (TOKEN_BYTES_MAX + HELLO_FIELDS_BYTES) as u32;
 
 /// The bounds of connections.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +29,8 @@ pub struct FrontBounds {
     pub frames: Limits,
     /// What the frames of one connection are held to.
     pub rates: FrameRates,
+    /// Sessions of one user here.
+    pub sessions_per_user: usize,
     /// How long a connection may take to say `hello`.
     pub hello: Duration,
     /// How long a client may leave a full socket unread.
@@ -31,30 +39,17 @@ pub struct FrontBounds {
     pub pong_grace: Duration,
 }
 
-/// A connection's place among those of its node, given back when it is dropped.
+/// A connection's place among those of its node and of its address, given back when it is dropped.
 #[derive(Debug)]
 pub struct Place {
-    metrics: Arc<Metrics>,
-    _permit: OwnedSemaphorePermit,
+    _connection: ConnectionPermit,
     _address: Option<AddressPlace>,
 }
 
 impl Place {
-    /// Takes a place, if one is free; that among the connections of its address goes with it.
-    pub fn take(
-        places: &Arc<Semaphore>,
-        metrics: &Arc<Metrics>,
-        address: Option<AddressPlace>,
-    ) -> Option<Self> {
-        let permit = Arc::clone(places).try_acquire_owned().ok()?;
-        metrics.connections.inc();
-        Some(Self { metrics: Arc::clone(metrics), _permit: permit, _address: address })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.metrics.connections.dec();
+    /// There is none of an address that has too many: its connection is told so and ends.
+    pub const fn new(connection: ConnectionPermit, address: Option<AddressPlace>) -> Self {
+        Self { _connection: connection, _address: address }
     }
 }
 

@@ -5,7 +5,7 @@ mod peer;
 mod serve;
 mod sweep;
 
-pub use front::{Front, FrontBounds, Place};
+pub use front::{Front, FrontBounds, HELLO_BYTES_MAX, Place};
 pub use serve::{Arrival, Upgraded, arrive, greet};
 pub use sweep::sweep;
 

@@ -8,7 +8,7 @@ use super::serve::Newcomer;
 use crate::domain::Key;
 use crate::hub::Session;
 use crate::layout::worker_of;
-use crate::limiter::{Meter, Metered};
+use crate::limiter::{HandshakePermit, Meter, Metered};
 use crate::protocol::{Close, Code, Hello, Op, Refusal, Request, RequestId};
 use crate::router::Wishes;
 use crate::socket::{Handler, Item, Link, Message, Verdict};
@@ -16,19 +16,25 @@ use crate::socket::{Handler, Item, Link, Message, Verdict};
 /// Where a connection stands.
 #[derive(Debug)]
 pub(super) enum Stage {
-    /// It has not said `hello`. The token is the one that the upgrade carried.
-    Greeting {
-        /// Its place among the greetings.
-        place: usize,
-        /// The upgrade's token.
-        bearer: Option<Box<str>>,
-    },
+    /// It has not said `hello`. In a box, so that a session does not keep its size.
+    Greeting(Box<Stranger>),
     /// It is a session here.
     Open(Rc<Session>),
     /// It is to become a session on another worker.
     Moving(Box<Newcomer>),
     /// It is over.
     Ended,
+}
+
+/// What is kept for a connection that has not said `hello`.
+#[derive(Debug)]
+pub(super) struct Stranger {
+    /// Its place among the greetings.
+    pub(super) place: usize,
+    /// The token that the upgrade carried.
+    pub(super) bearer: Option<Box<str>>,
+    /// Its place among the connections that have not shown a token.
+    pub(super) handshake: HandshakePermit,
 }
 
 /// A connection's stage, shared by its socket and its task.
@@ -113,7 +119,7 @@ impl Peer {
     fn newcomer(&self, id: Option<RequestId>, hello: Hello<'_>) -> Result<Newcomer, Refusal> {
         let seat = self.seat.borrow();
         let bearer = match &*seat {
-            Stage::Greeting { bearer, .. } => bearer.as_deref(),
+            Stage::Greeting(stranger) => stranger.bearer.as_deref(),
             _ => None,
         };
         let missing = || Refusal::new(Code::Unauthorized, "hello: `token` is missing");
@@ -144,8 +150,8 @@ impl Peer {
     }
 
     fn end_greeting(&self) {
-        if let Stage::Greeting { place, .. } = self.seat.replace(Stage::Ended) {
-            self.front.end_greeting(place);
+        if let Stage::Greeting(stranger) = self.seat.replace(Stage::Ended) {
+            self.front.end_greeting(stranger.place);
         }
     }
 
@@ -160,7 +166,7 @@ impl Peer {
 /// Leaves nothing of a connection that ended behind; what was to move on is given back.
 pub(super) fn leave(front: &Front, seat: &Seat) -> Option<Newcomer> {
     match seat.replace(Stage::Ended) {
-        Stage::Greeting { place, .. } => front.end_greeting(place),
+        Stage::Greeting(stranger) => front.end_greeting(stranger.place),
         Stage::Open(session) => front.router.leave(&session),
         Stage::Moving(newcomer) => return Some(*newcomer),
         Stage::Ended => {}

@@ -1,17 +1,21 @@
 //! The task of one connection.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 
-use super::front::{Front, Place};
-use super::peer::{Peer, Seat, Stage, leave};
+use super::front::{Front, HELLO_BYTES_MAX, Place};
+use super::peer::{Peer, Seat, Stage, Stranger, leave};
 use crate::auth::Principal;
 use crate::hub::Session;
-use crate::limiter::Meter;
+use crate::limiter::{HandshakePermit, Meter};
+use crate::protocol::Close;
 use crate::router::Wishes;
 use crate::socket::{Connection, End, Link};
 
@@ -48,6 +52,20 @@ impl Newcomer {
         ));
         *seat.borrow_mut() = Stage::Open(Rc::clone(&session));
         front.router.open(&session, &self.wishes);
+        close_surplus(front, &session);
+    }
+}
+
+/// Closes the session that its user has held longest, if he has too many with a new one. All
+/// sessions of a user are on one worker.
+fn close_surplus(front: &Front, newest: &Session) {
+    let max = front.bounds.sessions_per_user;
+    let surplus = front.router.hub.borrow().surplus_session(&newest.user, max);
+    if let Some(session) = surplus {
+        front.router.services.metrics.closes(Close::TooManySessions.code());
+        // It hears nothing more, whether or not its client answers the close frame.
+        front.router.leave(&session);
+        session.close(Close::TooManySessions);
     }
 }
 
@@ -60,20 +78,26 @@ pub struct Upgraded {
     pub unread: Bytes,
     /// The token that the request carried.
     pub bearer: Option<Box<str>>,
+    /// Its place among those that have not shown a token.
+    pub handshake: HandshakePermit,
     /// Its place among the node's connections.
     pub place: Place,
 }
 
 /// Begins a fresh connection, and serves it from its upgrade to its end here.
 pub fn greet(front: Rc<Front>, upgraded: Upgraded) -> impl Future<Output = ()> {
-    let Upgraded { stream, unread, bearer, place: held } = upgraded;
+    let Upgraded { stream, unread, bearer, mut handshake, place: held } = upgraded;
+    if !unread.is_empty() {
+        handshake.speak();
+    }
     let (link, read) = open_link(&front, stream);
     let place = front.begin_greeting(&link);
-    let seat: Seat = Rc::new(RefCell::new(Stage::Greeting { place, bearer }));
+    let stranger = Box::new(Stranger { place, bearer, handshake });
+    let seat: Seat = Rc::new(RefCell::new(Stage::Greeting(stranger)));
     if front.is_draining() {
         front.send_away(&link);
     }
-    run(Served { front, seat, place: held }, read, link, &unread)
+    run(Served { front, seat, place: held }, read, link, &unread, HELLO_BYTES_MAX)
 }
 
 /// Begins a session that another worker let in, and serves it.
@@ -82,7 +106,9 @@ pub fn arrive(front: Rc<Front>, arrival: Arrival) -> std::io::Result<impl Future
     let (link, read) = open_link(&front, stream);
     let seat: Seat = Rc::new(RefCell::new(Stage::Ended));
     arrival.newcomer.open(&front, &link, &seat);
-    Ok(run(Served { front, seat, place: arrival.place }, read, link, &arrival.unread))
+    let first_bytes = front.bounds.frames.frame_bytes;
+    let served = Served { front, seat, place: arrival.place };
+    Ok(run(served, read, link, &arrival.unread, first_bytes))
 }
 
 fn open_link(front: &Front, stream: TcpStream) -> (Rc<Link>, OwnedReadHalf) {
@@ -98,12 +124,14 @@ struct Served {
 }
 
 /// The task of a connection. There may be a hundred thousand of it, nearly all of them idle: it
-/// holds the connection once, polled where it lies, and the end, which is larger, in a box.
+/// holds the connection once, polled where it lies, and the end, which is larger, in a box. The first
+/// message has at most `first_bytes`.
 fn run(
     served: Served,
     read: OwnedReadHalf,
     link: Rc<Link>,
     unread: &[u8],
+    first_bytes: u32,
 ) -> impl Future<Output = ()> + use<> {
     let peer = Peer {
         front: Rc::clone(&served.front),
@@ -111,18 +139,44 @@ fn run(
         seat: Rc::clone(&served.seat),
         meter: Meter::default(),
     };
-    let mut connection = Connection::new(read, link, served.front.bounds.frames, peer, unread);
+    let limits = served.front.bounds.frames;
+    let mut connection = Connection::new(read, link, limits, peer, unread).bound_first(first_bytes);
     async move {
-        let end = (&mut connection).await;
+        let end = poll_fn(|cx| served.poll(&mut connection, cx)).await;
         Box::pin(finish(served, end)).await;
     }
 }
 
-async fn finish(served: Served, end: End) {
+impl Served {
+    /// Serves the connection to its end; none if it was ended to make room for another one.
+    fn poll(&self, connection: &mut Connection<Peer>, cx: &mut Context<'_>) -> Poll<Option<End>> {
+        if self.is_ended(cx) {
+            self.front.router.services.metrics.closes(Close::Overloaded.code());
+            connection.link().close(Close::Overloaded.frame());
+            return Poll::Ready(None);
+        }
+        let end = Pin::new(&mut *connection).poll(cx);
+        if let Stage::Greeting(stranger) = &mut *self.seat.borrow_mut()
+            && connection.link().is_heard()
+        {
+            stranger.handshake.speak();
+        }
+        end.map(Some)
+    }
+
+    fn is_ended(&self, cx: &mut Context<'_>) -> bool {
+        match &mut *self.seat.borrow_mut() {
+            Stage::Greeting(stranger) => stranger.handshake.poll_ended(cx).is_ready(),
+            _ => false,
+        }
+    }
+}
+
+async fn finish(served: Served, end: Option<End>) {
     let Served { front, seat, place } = served;
     let moving = leave(&front, &seat);
     match end {
-        End::Detached { stream, unread } => {
+        Some(End::Detached { stream, unread }) => {
             if let (Some(newcomer), Ok(stream)) = (moving, stream.into_std()) {
                 hand_on(&front, Arrival { stream, unread, newcomer, place }).await;
             }

@@ -58,6 +58,20 @@ where
     F: Fn(Request<Incoming>) -> R,
     R: Future<Output = Response<Full<Bytes>>>,
 {
+    serve_heard_http1(stream, waits, &|| {}, respond).await
+}
+
+/// As [`serve_http1`]; `heard` is called whenever bytes of the client were read.
+pub async fn serve_heard_http1<F, R>(
+    stream: TcpStream,
+    waits: HttpWaits,
+    heard: &dyn Fn(),
+    respond: F,
+) -> hyper::Result<Option<(TcpStream, Bytes)>>
+where
+    F: Fn(Request<Incoming>) -> R,
+    R: Future<Output = Response<Full<Bytes>>>,
+{
     let (switched, answering) = (Cell::new(false), Answering::default());
     let service = service_fn(|request| {
         // In the step that parsed the head: the next one is not shown before its answer is made.
@@ -75,7 +89,7 @@ where
             Ok::<_, Infallible>(response)
         }
     });
-    let requests = Requests::new(stream, waits, &answering);
+    let requests = Requests::new(stream, waits, &answering, heard);
     let served = builder().serve_connection(TokioIo::new(requests), service);
     let parts = served.without_shutdown().await?;
     let (stream, unread) = parts.io.into_inner().into_parts();

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 
-use super::assembly::{Assembly, Part};
+use super::assembly::{Assembly, Message, Part};
 use super::breach::Breach;
 use super::close::Close;
 use super::closing::Closing;
@@ -84,6 +84,8 @@ struct Receiver<H> {
     handler: H,
     assembly: Assembly,
     limits: Limits,
+    /// Bytes of the first message, until it was taken.
+    first_bytes: u32,
 }
 
 /// What one poll has done so far.
@@ -116,8 +118,21 @@ impl<H: Handler> Connection<H> {
         handler: H,
         unread: &[u8],
     ) -> Self {
-        let receiver = Receiver { handler, assembly: Assembly::default(), limits };
+        let assembly = Assembly::default();
+        let receiver = Receiver { handler, assembly, limits, first_bytes: u32::MAX };
         Self { read: Some(read), link, intake: Intake::new(unread), receiver, closing: None }
+    }
+
+    /// Holds the first message to so many bytes, if the limits allow as many.
+    #[must_use]
+    pub fn bound_first(mut self, bytes: u32) -> Self {
+        self.receiver.first_bytes = bytes;
+        self
+    }
+
+    /// The shared handle.
+    pub const fn link(&self) -> &Rc<Link> {
+        &self.link
     }
 
     fn advance(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -126,7 +141,7 @@ impl<H: Handler> Connection<H> {
             if !self.announce(&end) {
                 return Poll::Ready(end);
             }
-            let closing = Closing::new(end, &mut self.intake, &self.receiver.limits);
+            let closing = Closing::new(end, &mut self.intake, &self.receiver.limits());
             self.closing = Some(Box::new(closing));
         }
         self.poll_closing(cx)
@@ -161,7 +176,7 @@ impl<H: Handler> Connection<H> {
 
     /// Hands out what is at hand, or else what one read brings.
     fn receive(&mut self, cx: &mut Context<'_>, turn: &mut Turn) -> Poll<Result<(), Stop>> {
-        if self.intake.is_ready(&self.receiver.limits) {
+        if self.intake.is_ready(&self.receiver.limits()) {
             return Poll::Ready(self.feed(&mut [], turn));
         }
         with_read_buffer(|buffer| {
@@ -178,11 +193,12 @@ impl<H: Handler> Connection<H> {
 
     fn feed(&mut self, data: &mut [u8], turn: &mut Turn) -> Result<(), Stop> {
         let Self { intake, receiver, link, .. } = self;
-        let limits = receiver.limits;
+        let limits = receiver.limits();
         intake.feed(data, &limits, &mut |head, payload| {
             receiver.take(link, head, payload)?;
             turn.frames += 1;
             let go_on = turn.frames < TURN_FRAMES_MAX
+                && receiver.limits() == limits
                 && link.hold() == Hold::None
                 && link.close_code().is_none();
             if go_on { Ok(()) } else { Err(Stop::Look) }
@@ -220,7 +236,7 @@ impl<H: Handler> Connection<H> {
             }
             let over = ready!(with_read_buffer(|buffer| {
                 poll_read(read.as_mut(), cx, buffer)
-                    .map(|data| closing.take(data, intake, &receiver.limits))
+                    .map(|data| closing.take(data, intake, &receiver.limits()))
             }));
             if let Some(end) = over {
                 return Poll::Ready(end);
@@ -230,13 +246,25 @@ impl<H: Handler> Connection<H> {
 }
 
 impl<H: Handler> Receiver<H> {
+    /// Those of the message that is under way.
+    fn limits(&self) -> Limits {
+        let Limits { frame_bytes, message_bytes, fragments } = self.limits;
+        let first = self.first_bytes;
+        Limits {
+            frame_bytes: frame_bytes.min(first),
+            message_bytes: message_bytes.min(first),
+            fragments,
+        }
+    }
+
     /// Takes one frame and does what is decided about it.
     fn take(&mut self, link: &Link, head: &FrameHead, payload: &mut [u8]) -> Result<(), Stop> {
-        let verdict = match self.assembly.accept(head, payload, &self.limits)? {
+        let limits = self.limits();
+        let verdict = match self.assembly.accept(head, payload, &limits)? {
             Part::Fragment => self.handler.other(0),
             Part::Pong(payload) => self.handler.other(payload.len()),
-            Part::Message(message) => self.handler.message(message),
-            Part::Assembled(whole) => self.handler.message(whole.message()),
+            Part::Message(message) => self.hand_over(message),
+            Part::Assembled(whole) => self.hand_over(whole.message()),
             Part::Ping(payload) => {
                 // Without room the answer is left out: the peer reads none of it now.
                 let _ = link.push(Item::Pong(Bytes::copy_from_slice(payload)));
@@ -252,6 +280,11 @@ impl<H: Handler> Receiver<H> {
             Verdict::Close(close) => link.close(close),
         }
         Ok(())
+    }
+
+    fn hand_over(&mut self, message: Message<'_>) -> Verdict {
+        self.first_bytes = u32::MAX;
+        self.handler.message(message)
     }
 }
 

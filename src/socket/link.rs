@@ -36,6 +36,7 @@ pub struct Link {
     last_seen: Cell<Instant>,
     blocked_since: Cell<Option<Instant>>,
     hold: Cell<Hold>,
+    heard: Cell<bool>,
     /// What a write by somebody else than the task failed with.
     failure: Cell<Option<io::ErrorKind>>,
     share: Rc<Share>,
@@ -66,6 +67,7 @@ impl Link {
             last_seen: Cell::new(Instant::now()),
             blocked_since: Cell::new(None),
             hold: Cell::new(Hold::None),
+            heard: Cell::new(false),
             failure: Cell::new(None),
             share: Rc::clone(share),
             charged: Cell::new(0),
@@ -153,6 +155,11 @@ impl Link {
         self.last_seen.get()
     }
 
+    /// Whether anything was read since the link was opened.
+    pub fn is_heard(&self) -> bool {
+        self.heard.get()
+    }
+
     /// Since when something has been waiting that the socket did not take.
     pub fn blocked_since(&self) -> Option<Instant> {
         self.blocked_since.get()
@@ -173,6 +180,7 @@ impl Link {
     /// Notes that the peer was heard.
     pub(super) fn touch(&self) {
         self.last_seen.set(Instant::now());
+        self.heard.set(true);
     }
 
     /// Makes `waker` the one to tell.

@@ -48,7 +48,9 @@ mod patience;
 mod peer;
 mod requests;
 
-pub use accept::{HEADER_BYTES_MAX, HEADERS_MAX, HTTP_BUFFER_BYTES_MAX, HttpWaits, serve_http1};
+pub use accept::{
+    HEADER_BYTES_MAX, HEADERS_MAX, HTTP_BUFFER_BYTES_MAX, HttpWaits, serve_heard_http1, serve_http1,
+};
 pub use assembly::Message;
 pub use breach::Breach;
 pub use budget::{Budget, Share};

@@ -63,11 +63,12 @@ enum Part {
 }
 
 /// A stream of requests.
-#[derive(Debug)]
 pub(super) struct Requests<'a> {
     stream: Patient,
     waits: HttpWaits,
     answering: &'a Answering,
+    /// Called whenever something was read.
+    heard: &'a dyn Fn(),
     part: Part,
     /// What was read and not handed out.
     held: Vec<u8>,
@@ -81,11 +82,17 @@ pub(super) struct Requests<'a> {
 
 impl<'a> Requests<'a> {
     /// None of the stream was read.
-    pub(super) fn new(stream: TcpStream, waits: HttpWaits, answering: &'a Answering) -> Self {
+    pub(super) fn new(
+        stream: TcpStream,
+        waits: HttpWaits,
+        answering: &'a Answering,
+        heard: &'a dyn Fn(),
+    ) -> Self {
         Self {
             stream: Patient::new(stream, waits.write_stall),
             waits,
             answering,
+            heard,
             part: Part::Head(HeadScan::default()),
             held: Vec::new(),
             passed: 0,
@@ -112,6 +119,9 @@ impl<'a> Requests<'a> {
         let mut space = [0; READ_BYTES];
         let mut read = ReadBuf::new(&mut space);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
+        if !read.filled().is_empty() {
+            (self.heard)();
+        }
         self.held.extend_from_slice(read.filled());
         Poll::Ready(Ok(read.filled().len()))
     }

@@ -32,8 +32,9 @@ pub use cql::{
     print_schema,
 };
 pub use embedded::{
-    BATCH_BYTES_MAX, BATCH_ROWS, Embedded, EmbeddedOptions, Inventory, Loss, OpenError, READ_QUEUE,
-    WRITE_QUEUE, check as check_embedded, salvage as salvage_embedded,
+    BATCH_BYTES_MAX, BATCH_ROWS, Embedded, EmbeddedOptions, Inventory, Loss,
+    MEMORY_BYTES as EMBEDDED_MEMORY_BYTES, OPEN_FILES_MAX, OpenError, READ_QUEUE, WRITE_QUEUE,
+    check as check_embedded, salvage as salvage_embedded,
 };
 pub use error::{AppendError, ReadError, RowError};
 pub use identity::{CursorKey, Identity, StoreId};

@@ -9,6 +9,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use super::clock::ClockFigures;
+use super::dropped::Dropped;
 use super::logging::dropped_lines;
 use super::store::{StoreFamilies, StoreFigures};
 use crate::roster::Break;
@@ -80,6 +81,7 @@ pub struct Metrics {
     limited: [Counter; 3],
     closes: Family<CloseLabels, Counter>,
     http_answers: [Counter; 3],
+    dropped: [Counter; Dropped::ALL.len()],
     store: StoreFamilies,
     useful_share: Gauge<f64, std::sync::atomic::AtomicU64>,
     /// Pushes that are no envelope of a known version.
@@ -110,6 +112,8 @@ pub struct Metrics {
     pub refused_frames: Counter,
     /// Connections refused, since their address had too many.
     pub refused_addresses: Counter,
+    /// Connections that could not be accepted, since there was no descriptor for them.
+    pub accept_errors: Counter,
     /// Ids seen too far ahead of the clock.
     pub refused_times: Counter,
     /// Seconds from a send's id to its acknowledgement by the store.
@@ -218,6 +222,7 @@ impl Metrics {
             unshared_limits: counter("limiter_unshared", "Sends judged by this node's share alone"),
             refused_frames: counter("frames_refused", "Frames of connections above their rates"),
             refused_addresses: counter("addresses_refused", "Connections above an address's bound"),
+            accept_errors: counter("accept_errors", "Failures to accept a connection"),
             refused_times: counter("clock_refused", "Ids seen too far ahead of the clock"),
             fences: counter("fences", "Leases that ran out"),
             rows_written: counter("roster_rows_written", "Rows of the roster that were written"),
@@ -247,6 +252,7 @@ impl Metrics {
             clock: ClockFigures::register(&mut registry),
             sessions: gauge(&mut registry, "sessions", "Sessions after their hello"),
             connections: gauge(&mut registry, "connections", "Open connections of clients"),
+            dropped: connections_dropped(&mut registry),
             outbox_bytes: gauge(&mut registry, "outbox_bytes", "Bytes that wait for slow clients"),
             registry,
             received,
@@ -299,6 +305,16 @@ impl Metrics {
         self.closes.get_or_create(&CloseLabels { code: code.into() }).inc();
     }
 
+    /// Counts a connection that was dropped.
+    pub fn dropped(&self, why: Dropped) {
+        self.dropped[why as usize].inc();
+    }
+
+    /// Connections that were dropped for one reason so far.
+    pub fn dropped_so_far(&self, why: Dropped) -> u64 {
+        self.dropped[why as usize].get()
+    }
+
     /// Counts an answer of the HTTP API by the class of its status.
     pub fn http_answer(&self, status: u16) {
         let class = match status {
@@ -335,6 +351,11 @@ impl Metrics {
         encode(&mut text, &self.registry).expect("writing to a String cannot fail");
         text
     }
+}
+
+fn connections_dropped(registry: &mut Registry) -> [Counter; Dropped::ALL.len()] {
+    let help = "Connections without a token that were dropped since places were taken";
+    by(registry, "connections_dropped", help, "reason", Dropped::ALL.map(Dropped::name))
 }
 
 fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {

@@ -11,6 +11,9 @@ use super::{WORKERS, node_with, url};
 /// Sessions: above the 512 of one step, and below them once the leavers left.
 const CROWD: usize = 600;
 
+/// A user has fewer sessions by default.
+const SESSIONS: (&str, &str) = ("LIMITS__SESSIONS_PER_USER_HERE", "1000");
+
 /// How many of them leave meanwhile.
 const LEAVERS: usize = 150;
 
@@ -60,7 +63,7 @@ async fn a_crowd_that_shrinks_has_its_events_in_order() {
     let unsubscribe = json!({"op": "unsubscribe", "id": 2, "patterns": ["topic.crowd.*"]});
     let unsubscribe = text(&unsubscribe.to_string());
     for workers in WORKERS {
-        let demo = node_with(workers, &[]);
+        let demo = node_with(workers, &[SESSIONS]);
         let node = url(&demo);
         let mut staying = crowd(node, "alice", CROWD - LEAVERS).await;
         let mut leaving = crowd(node, "alice", LEAVERS).await;
@@ -92,7 +95,7 @@ async fn a_crowd_that_shrinks_has_its_events_in_order() {
 #[tokio::test]
 async fn a_user_with_very_many_sessions_has_his_messages_on_each() {
     for workers in WORKERS {
-        let demo = node_with(workers, &[]);
+        let demo = node_with(workers, &[SESSIONS]);
         let node = url(&demo);
         let mut sessions = crowd(node, "alice", CROWD).await;
         let mut bob = Client::login(node, &token("bob")).await.unwrap();

@@ -70,6 +70,15 @@ fn check_config_is_content_with_the_defaults_and_refuses_what_serve_would() {
 }
 
 #[test]
+fn check_config_warns_of_bounds_that_need_more_memory_than_there_is() {
+    let large = with_config("check-config", "limits.node_outbox_bytes = 68719476736");
+    assert_eq!((large.code, large.output.as_str()), (Some(0), "the configuration is fine\n"));
+    let told = ["warning: memory: ", "The largest: outboxes 64.0 GiB (limits.node_outbox_bytes)"];
+    assert!(told.iter().all(|part| large.errors.contains(part)), "{}", large.errors);
+    assert_eq!(narrowcast(&["check-config"]).errors, "", "the defaults fit");
+}
+
+#[test]
 fn mistakes_in_the_environment_name_the_variable() {
     let variables = [("NARROWCAST__WORKERS", "many"), ("NARROWCAST__LISTEN__PROT", "1")];
     let checked = Process::run(Process::narrowcast().arg("check-config").envs(variables));

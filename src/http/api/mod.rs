@@ -28,6 +28,8 @@ use super::query::Query;
 use super::readiness::Readiness;
 use super::route::{Misroute, Route, allowed};
 use crate::auth::Principal;
+use crate::domain::UserId;
+use crate::limiter::KeyedPermits;
 use crate::protocol::{Code, Refusal};
 use crate::router::{Caller, Errands, Services};
 
@@ -47,6 +49,7 @@ pub(super) struct Api {
     pub(super) readiness: Arc<Readiness>,
     pub(super) errands: Errands,
     pub(super) origins: Origins,
+    pub(super) users: Arc<KeyedPermits<UserId>>,
     pub(super) body: Duration,
 }
 
@@ -77,7 +80,7 @@ impl Api {
         }
         let route = Route::find(&head.method, path)?;
         let principal = self.authenticate(&head.headers)?;
-        handshake.over();
+        handshake.identify(&principal, &self.users)?;
         let call = self.admit(&route, head, body, principal).await?;
         dispatch(route, call).await
     }

@@ -87,8 +87,11 @@ use watch::Watch;
 use writer::{BatchLimit, Writer};
 
 pub use open::OpenError;
-pub use options::{BATCH_BYTES_MAX, BATCH_ROWS, EmbeddedOptions, READ_QUEUE, WRITE_QUEUE};
+pub use options::{
+    BATCH_BYTES_MAX, BATCH_ROWS, EmbeddedOptions, OPEN_FILES_MAX, READ_QUEUE, WRITE_QUEUE,
+};
 pub use salvage::{Inventory, Loss, check, salvage};
+pub use tables::MEMORY_BYTES;
 
 /// The store of one process. Dropping it closes it.
 #[derive(Debug)]
@@ -107,7 +110,7 @@ impl Embedded {
     /// Opens the store of a directory, or makes one. `wall` is the wall clock's time. Blocks for
     /// the replay of the journal; needs no runtime.
     pub fn open(options: &EmbeddedOptions, wall: Micros) -> Result<Arc<Self>, OpenError> {
-        let tables = Arc::new(Tables::open(&options.path)?);
+        let tables = Arc::new(Tables::open_within(&options.path, options.open_files)?);
         let (identity, floor) = open::admit(&tables, options, wall)?;
         let limit = BatchLimit { rows: options.batch_rows, bytes: BATCH_BYTES_MAX };
         let ledger = Ledger::new(Arc::clone(&tables), floor);

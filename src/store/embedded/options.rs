@@ -18,6 +18,10 @@ pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// second of work.
 pub const READ_QUEUE: usize = 1024;
 
+/// Files kept open: at 64 MiB a file, 8 GiB of messages without opening one twice. Most
+/// descriptors belong to the sockets.
+pub const OPEN_FILES_MAX: usize = 128;
+
 /// How to open an embedded store. Nought counts as one in every bound.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmbeddedOptions {
@@ -31,6 +35,8 @@ pub struct EmbeddedOptions {
     pub batch_rows: usize,
     /// Reads that may wait; more are refused.
     pub read_queue: usize,
+    /// Files kept open, at most [`OPEN_FILES_MAX`].
+    pub open_files: usize,
 }
 
 impl EmbeddedOptions {
@@ -42,6 +48,7 @@ impl EmbeddedOptions {
             write_queue: WRITE_QUEUE,
             batch_rows: BATCH_ROWS,
             read_queue: READ_QUEUE,
+            open_files: OPEN_FILES_MAX,
         }
     }
 }

@@ -14,6 +14,7 @@ use super::entry::Kind;
 use super::expiry::Expiry;
 use super::files::{self, Files};
 use super::open::OpenError;
+use super::options::OPEN_FILES_MAX;
 use super::row::Defect;
 use crate::clock::WallClock;
 use crate::domain::Micros;
@@ -39,9 +40,12 @@ const MESSAGES_MEMTABLE_BYTES: u64 = 16 * MIB;
 /// The same of the other tables, whose rows are short and often written again.
 const REGISTERS_MEMTABLE_BYTES: u64 = 4 * MIB;
 
-/// Files kept open: at 64 MiB a file, 8 GiB of messages without opening one twice. Most
-/// descriptors belong to the sockets.
-const OPEN_FILES: usize = 128;
+/// Memory of the engine: blocks, and memtables that are written to while others are flushed.
+pub const MEMORY_BYTES: u64 =
+    CACHE_BYTES + 2 * (MESSAGES_MEMTABLE_BYTES + REGISTER_TABLES * REGISTERS_MEMTABLE_BYTES);
+
+/// Tables beside that of the messages.
+const REGISTER_TABLES: u64 = 8;
 
 /// Bits a key of the filters that answer "not there" for registers: one wrong answer in a hundred.
 const FILTER_BITS: f32 = 10.0;
@@ -72,13 +76,18 @@ impl Tables {
     /// Opens the tables, or makes them where the directory holds nothing. Refused if another process,
     /// or this one, has them open, and if they are not what they were when they were left.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        Self::open_within(path, OPEN_FILES_MAX)
+    }
+
+    /// The same, with so many files kept open.
+    pub(super) fn open_within(path: &Path, open_files: usize) -> Result<Self, OpenError> {
         let of_directory = |error: io::Error| OpenError::engine(path, &error);
         directory::prepare(path).map_err(of_directory)?;
         let is_new = !files::look(path)?;
         if is_new {
             files::begin(path).map_err(of_directory)?;
         }
-        Self::open_engine(path, is_new).map_err(|error| match error {
+        Self::open_engine(path, is_new, open_files).map_err(|error| match error {
             fjall::Error::Locked => OpenError::Locked { path: path.to_owned() },
             error => OpenError::Engine { path: path.to_owned(), reason: reason(&error) },
         })
@@ -86,18 +95,18 @@ impl Tables {
 
     /// Opens what is left of the tables in a copy, and makes anew those that are gone.
     pub(super) fn salvaged(path: &Path) -> Result<Self, OpenError> {
-        Self::open_engine(path, false)
+        Self::open_engine(path, false, OPEN_FILES_MAX)
             .map_err(|error| OpenError::Engine { path: path.to_owned(), reason: reason(&error) })
     }
 
-    fn open_engine(path: &Path, is_new: bool) -> fjall::Result<Self> {
+    fn open_engine(path: &Path, is_new: bool, open_files: usize) -> fjall::Result<Self> {
         let clock = WallClock::starting_at(Micros(0));
         let of_expiry = clock.clone();
         let database = Database::builder(path)
             .cache_size(CACHE_BYTES)
             .worker_threads(ENGINE_THREADS)
             .max_journaling_size(JOURNAL_BYTES)
-            .max_cached_files(Some(OPEN_FILES))
+            .max_cached_files(Some(open_files.clamp(1, OPEN_FILES_MAX)))
             // A commit waits for the disk, not for the last byte; and bodies are short.
             .journal_compression(CompressionType::None)
             .with_compaction_filter_factories(Arc::new(move |table| {

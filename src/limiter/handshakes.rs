@@ -1,0 +1,113 @@
+//! Connections without a token, and which of them makes room for a new one: pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ahash::AHashMap;
+
+/// How far a handshake is. The first kind is ended before the second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Progress {
+    /// Nothing was read since the connection was accepted, or since its upgrade.
+    Silent,
+    /// Something was read, but neither a request nor a `hello` is whole.
+    Unfinished,
+}
+
+/// Names a handshake. The least id is ended first: silent ones, and among those the oldest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct HandshakeId {
+    pub(super) progress: Progress,
+    /// Rises with every handshake, and whenever one makes progress.
+    number: u64,
+}
+
+/// The handshakes of a node, each with a `T`. Every call takes logarithmic time.
+#[derive(Debug)]
+pub(super) struct Handshakes<T> {
+    share: usize,
+    under_way: BTreeMap<HandshakeId, Handshake<T>>,
+    by_address: AHashMap<IpAddr, BTreeSet<HandshakeId>>,
+    /// Addresses with more than their share. There are few, since each holds more than a share.
+    crowded: Vec<IpAddr>,
+    last: u64,
+}
+
+#[derive(Debug)]
+struct Handshake<T> {
+    address: IpAddr,
+    value: T,
+}
+
+impl<T> Handshakes<T> {
+    /// An address with more handshakes than `share` makes room before any other.
+    pub(super) fn new(share: usize) -> Self {
+        Self {
+            share,
+            under_way: BTreeMap::new(),
+            by_address: AHashMap::new(),
+            crowded: Vec::new(),
+            last: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.under_way.len()
+    }
+
+    /// Adds one, which is silent.
+    pub(super) fn insert(&mut self, address: IpAddr, value: T) -> HandshakeId {
+        self.place(Progress::Silent, Handshake { address, value })
+    }
+
+    /// Gives one its new progress, behind all others of it: its new name. None if it was removed.
+    pub(super) fn advance(&mut self, id: HandshakeId, progress: Progress) -> Option<HandshakeId> {
+        let handshake = self.take(id)?;
+        Some(self.place(progress, handshake))
+    }
+
+    pub(super) fn remove(&mut self, id: HandshakeId) -> Option<T> {
+        self.take(id).map(|handshake| handshake.value)
+    }
+
+    /// The one that is ended for a newcomer of an address. An address that has its share or more
+    /// pays for itself; otherwise those with more than their share pay, and then everybody.
+    pub(super) fn next_to_end(&self, newcomer: IpAddr) -> Option<HandshakeId> {
+        let own = self.by_address.get(&newcomer).filter(|held| held.len() >= self.share);
+        let first = |address: &IpAddr| self.by_address.get(address)?.first();
+        let id = match own {
+            Some(held) => held.first(),
+            None => self.crowded.iter().filter_map(first).min(),
+        };
+        id.or_else(|| self.under_way.keys().next()).copied()
+    }
+
+    fn place(&mut self, progress: Progress, handshake: Handshake<T>) -> HandshakeId {
+        self.last += 1;
+        let id = HandshakeId { progress, number: self.last };
+        let held = self.by_address.entry(handshake.address).or_default();
+        held.insert(id);
+        if held.len() == self.share + 1 {
+            self.crowded.push(handshake.address);
+        }
+        self.under_way.insert(id, handshake);
+        id
+    }
+
+    fn take(&mut self, id: HandshakeId) -> Option<Handshake<T>> {
+        let handshake = self.under_way.remove(&id)?;
+        let address = handshake.address;
+        let held = self.by_address.get_mut(&address)?;
+        held.remove(&id);
+        if held.len() == self.share {
+            self.crowded.retain(|crowded| *crowded != address);
+        }
+        if held.is_empty() {
+            self.by_address.remove(&address);
+        }
+        Some(handshake)
+    }
+}
+
+#[cfg(test)]
+mod tests;
