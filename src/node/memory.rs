@@ -332,7 +332,7 @@ mod tests {
         for key in [
             "workers = 2",
             "listen.connections = 200000",
-            "listen.handshakes = 2048",
+            "listen.handshakes = 8192",
             "limits.frame_bytes = 32768",
             "limits.node_outbox_bytes = 536870912",
             "limits.patterns = 200",
