@@ -11,7 +11,9 @@ mod delivered;
 mod listeners;
 mod overheard;
 mod people;
+mod read_place;
 mod recent;
+mod room_load;
 mod session;
 mod trail;
 mod turnstile;
@@ -35,7 +37,9 @@ use crate::roster::Rules;
 
 pub use audience::Audience;
 pub use delivered::Delivered;
+pub use read_place::{NoReadPlace, ReadPlace, USER_READS_MAX};
 pub use recent::RecentNonces;
+pub use room_load::{LoadEnd, LoadLead, LoadShare, RoomLoad};
 pub use session::{DEFERRED_BYTES_MAX, Handed, Session, SessionBounds, Urgency};
 pub use trail::{Behind, Trail};
 pub use turnstile::{Turn, Turnstile};
@@ -183,7 +187,7 @@ impl Hub {
     /// The rooms of a user were read: his sessions.
     pub fn loaded(&mut self, user: &UserId) -> SmallVec<[Rc<Session>; 2]> {
         let Some(person) = self.people.of_mut(user.as_str()) else { return SmallVec::new() };
-        person.loaded = true;
+        (person.loaded, person.loading) = (true, None);
         person.sessions.iter().map(|id| Rc::clone(&self.sessions[id.0])).collect()
     }
 

@@ -11,6 +11,7 @@ mod crowds;
 mod deferred;
 mod errand;
 mod events;
+mod fair_queue;
 mod fanout;
 mod hello;
 mod history;
@@ -24,8 +25,11 @@ mod overhear;
 mod pacer;
 mod publish;
 mod read;
+mod read_budget;
+mod read_place;
 mod resume;
 mod road;
+mod room_load;
 mod rooms;
 mod round;
 mod send;
@@ -61,6 +65,7 @@ pub(crate) use history::collapse;
 pub use inbox::{InboxEntry, InboxPage};
 pub use nonces::Nonces;
 pub use pacer::Pacer;
+pub use read_budget::ReadBudget;
 pub use resume::ResumeBounds;
 pub use rooms::{ROOMS_MAX, RoomWish};
 pub use round::RoundState;
@@ -104,7 +109,7 @@ pub struct Router {
     /// The budget of rounds.
     pub repairs: Pacer,
     /// The budget of resumes.
-    pub resumes: Pacer,
+    pub resumes: Rc<ReadBudget>,
     /// What sends, events and reads of its users pass.
     pub gate: Gate,
 }
@@ -207,6 +212,7 @@ impl Router {
 
     /// A session is over.
     pub fn leave(&self, session: &Session) {
+        session.stop_reading();
         let unwanted = self.hub.borrow_mut().leave(session);
         unwanted.iter().for_each(|reach| self.unwanted(reach));
         self.services.metrics.sessions.dec();

@@ -76,7 +76,7 @@ impl Library {
             store: &*self.store,
             wall: &self.wall,
             metrics: &self.metrics,
-            pacer: &self.pacer,
+            turns: Turns::Node(&self.pacer),
             bound: Duration::from_mins(1),
             bytes: self.bytes,
             tries: 1,

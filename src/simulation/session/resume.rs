@@ -5,6 +5,7 @@ use super::{Phase, Session};
 use crate::domain::NEVER;
 use crate::interest::{Standing, Ticket};
 use crate::proof::Reading;
+use crate::simulation::belonging::Load;
 use crate::simulation::event::{At, Event, Job, Key, Sid};
 use crate::simulation::queue::{SECOND, Time};
 use crate::simulation::slip::Slip;
@@ -105,20 +106,52 @@ impl World {
         self.then(at, if has_rooms { Step::IssueMemberships(sid) } else { Step::IssueRead(sid) });
     }
 
-    /// Where a session's user stands with rooms is asked of the store.
+    /// Where a session's user stands with rooms is asked of the store, unless it is already: then
+    /// the session waits for that read, and claims what that may.
     pub fn issue_memberships(&mut self, at: At, sid: Sid) {
+        let user = self.session_ref(sid).user;
+        let loading = self.belonging(at, user).and_then(|it| it.loading);
+        match loading.filter(|_| self.plan.shared_reads) {
+            Some(load) => self.share_load(at, sid, load),
+            None => self.begin_load(at, sid),
+        }
+    }
+
+    fn share_load(&mut self, at: At, sid: Sid, load: Load) {
+        let fresh = self.slip == Some(Slip::SharedReadFresh);
+        let end = load.end.max(self.now);
+        let session = self.session(sid);
+        session.memberships = Some((load.touch, load.begun));
+        if !fresh {
+            session.reading = Some(load.reading);
+        }
+        let job = Job::Memberships(sid, session.read_no, load.works);
+        trace!(self, "session {sid} shares the read of {}", load.begun);
+        self.queue.push(end, Event::Thread(at, job));
+    }
+
+    fn begin_load(&mut self, at: At, sid: Sid) {
         let end = self.now + 1 + self.plan.slow.reads.draw(&mut self.rng);
         let touch = self.draw_touch(self.now, end);
         let works = !self.rng.chance(self.plan.slow.reads_fail_in);
         let now = self.now;
         let session = self.session(sid);
-        session.memberships = session.memberships.take().or(Some((touch, now)));
+        let (touch, begun) = session.memberships.take().unwrap_or((touch, now));
+        session.memberships = Some((touch, begun));
+        let (user, reading) = (session.user, session.reading);
         let job = Job::Memberships(sid, session.read_no, works);
         self.queue.push(end, Event::Thread(at, job));
+        if let Some(it) = self.belonging(at, user) {
+            it.loading = reading.map(|reading| Load { reading, touch, begun, end, works });
+        }
     }
 
     /// It is known: his rooms are to be heard.
     pub fn memberships_read(&mut self, at: At, sid: Sid, read_no: u16, works: bool) {
+        let user = self.session_ref(sid).user;
+        if let Some(it) = self.belonging(at, user) {
+            it.loading = None;
+        }
         let session = self.session(sid);
         if session.phase == Phase::Closed || session.read_no != read_no {
             return;
@@ -126,7 +159,6 @@ impl World {
         let Some((touch, begun)) = session.memberships.take().filter(|_| works) else {
             return self.read_failed(at, sid);
         };
-        let user = session.user;
         let rows = self.membership_rows(user, &touch);
         if self.slip != Some(Slip::MembershipsFirst) {
             self.knows_leaves(at, user, begun);
