@@ -4,7 +4,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Router;
-use super::missed::Turns;
 use crate::domain::{Conversation, Key, Membership, Message, UserId};
 use crate::hub::Urgency;
 use crate::proof::{Affiliations, Applied, Due, Learned, Reading};
@@ -114,7 +113,7 @@ impl Router {
 
     /// Hands a member's sessions what his new room has above a time; false if it could not be read.
     async fn read_due(&self, user: &UserId, due: &Due) -> bool {
-        let reader = self.reader(Turns::User(&self.resumes, user), TRIES, None);
+        let reader = self.user_reader(user, TRIES);
         let conversation = Conversation::Room(due.room.clone());
         // To his sessions alone, by the memory of each: what is new to him the others may have, or
         // may still wait for.

@@ -1,5 +1,6 @@
 //! What a user's conversations hold above an id: the reads that resumes, repairs and audits share.
 
+use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use super::read_budget::ReadPermit;
 use super::{Pacer, ReadBudget, Router};
 use crate::clock::{IDS_AHEAD_MAX, WallClock};
 use crate::domain::{Conversation, Membership, Message, MessageId, Micros, RoomId, UserId};
-use crate::hub::Session;
+use crate::hub::{Hub, Session};
 use crate::protocol::Close;
 use crate::store::{
     ACTIVITY_KEPT, Activity, Day, HistoryRange, Page, PageLimit, Pending, ReadError, Store,
@@ -64,6 +65,27 @@ impl Turns<'_> {
     }
 }
 
+/// For whom something is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Whom<'a> {
+    /// For whoever is there.
+    Anybody,
+    /// For one session.
+    Session(&'a Session),
+    /// For all sessions of a user.
+    User(&'a RefCell<Hub>, &'a UserId),
+}
+
+impl Whom<'_> {
+    fn is_gone(&self) -> bool {
+        match self {
+            Self::Anybody => false,
+            Self::Session(session) => !session.link().is_open(),
+            Self::User(hub, user) => hub.borrow().affiliations(user).is_none(),
+        }
+    }
+}
+
 /// What to read with.
 pub(super) struct Reader<'a> {
     pub(super) store: &'a dyn Store,
@@ -76,23 +98,23 @@ pub(super) struct Reader<'a> {
     pub(super) bytes: usize,
     /// How often a read that fails is tried; each time costs [`READ_AGAIN`].
     pub(super) tries: u32,
-    /// For whom alone: nothing is read for a session that is gone.
-    pub(super) session: Option<&'a Session>,
+    /// For whom: nothing is read for those who are gone.
+    pub(super) whom: Whom<'a>,
 }
 
 impl Router {
     /// Reads for a session, from what its user is given of the budget of resumes.
     pub(super) fn session_reader<'a>(&'a self, session: &'a Session, tries: u32) -> Reader<'a> {
-        self.reader(Turns::User(&self.resumes, &session.user), tries, Some(session))
+        self.reader(Turns::User(&self.resumes, &session.user), tries, Whom::Session(session))
+    }
+
+    /// Reads for all sessions of a user, from what he is given of the same budget.
+    pub(super) fn user_reader<'a>(&'a self, user: &'a UserId, tries: u32) -> Reader<'a> {
+        self.reader(Turns::User(&self.resumes, user), tries, Whom::User(&self.hub, user))
     }
 
     /// Reads by turns of one of the budgets.
-    pub(super) fn reader<'a>(
-        &'a self,
-        turns: Turns<'a>,
-        tries: u32,
-        session: Option<&'a Session>,
-    ) -> Reader<'a> {
+    pub(super) fn reader<'a>(&'a self, turns: Turns<'a>, tries: u32, whom: Whom<'a>) -> Reader<'a> {
         let services = &self.services;
         Reader {
             store: &*services.store,
@@ -102,7 +124,7 @@ impl Router {
             bound: services.waits.store,
             bytes: services.history_bytes,
             tries,
-            session,
+            whom,
         }
     }
 }
@@ -176,9 +198,7 @@ impl Reader<'_> {
         for _ in 0..self.tries {
             match self.turns.next().await {
                 // A permit that is dropped here goes to another.
-                Ok(_) if self.session.is_some_and(|session| !session.link().is_open()) => {
-                    return None;
-                }
+                Ok(_) if self.whom.is_gone() => return None,
                 Ok(permit) => {
                     permit.into_iter().for_each(ReadPermit::spend);
                     if let Some(answer) = self.attempt(&issue).await {
@@ -205,7 +225,7 @@ impl Reader<'_> {
     /// Too many reads wait: ends the session that this is for; none then.
     fn refused(&self, full: QueueFull) -> Option<()> {
         tracing::debug!(%full, "a read for a user is refused");
-        let Some(session) = self.session else { return Some(()) };
+        let Whom::Session(session) = self.whom else { return Some(()) };
         if session.link().is_open() {
             self.metrics.closes(Close::Overloaded.code());
             session.close(Close::Overloaded);

@@ -80,7 +80,7 @@ impl Library {
             bound: Duration::from_mins(1),
             bytes: self.bytes,
             tries: 1,
-            session: None,
+            whom: Whom::Anybody,
         }
     }
 
@@ -249,4 +249,13 @@ async fn activity_is_read_for_as_long_as_it_is_kept_and_no_longer() {
     let since_ever = library.changed(Micros(0)).await;
     assert_eq!(since_ever, (vec![library.with("bob")], true));
     assert_eq!(library.reads(), u64::from(ACTIVITY_DAYS) + 1, "a read a day");
+}
+
+#[tokio::test]
+async fn nothing_is_read_for_a_user_who_is_gone() {
+    let library = Library::new(at(100));
+    let hub = RefCell::new(Hub::new(16));
+    let reader = Reader { whom: Whom::User(&hub, &library.me), ..library.reader() };
+    assert!(reader.memberships(&library.me, 9).await.is_none());
+    assert_eq!(library.reads(), 0);
 }
