@@ -61,17 +61,19 @@ async fn a_user_whose_many_sessions_wait_delays_nobody() {
     assert!(reads(&demo) < MANY as u64, "the many still wait");
 }
 
-/// All of them come and go before the store is asked for the second.
+/// All of them wait for reads of their own when they go.
 #[tokio::test]
 async fn sessions_that_are_gone_cost_nobody_a_turn() {
     let demo = node_with("1", &SLOW);
     let cursor = json!(resume(url(&demo), &token("gone"), None).await.text());
     let gone = token("gone");
     let mut held = Vec::new();
-    for number in 0..MANY {
-        let cursor = if number % 2 == 0 { &cursor } else { &Value::Null };
-        held.push(greeted(url(&demo), &gone, cursor).await);
+    for _ in 0..MANY {
+        held.push(greeted(url(&demo), &gone, &cursor).await);
     }
+    // The rooms, which they share, and then one of them has had a turn.
+    let before = reads(&demo);
+    eventually("they wait in line", || reads(&demo) >= before + 2).await;
     drop(held);
     eventually("all are gone", || demo.nodes[0].operator.metric("narrowcast_sessions") == 0).await;
     let before = reads(&demo);
@@ -158,4 +160,27 @@ async fn a_refused_renewal_leaves_the_session() {
     };
     assert!(renewed >= 2 && refused["code"] == "rate_limited", "{renewed} then {refused}");
     assert_eq!(alice.ask(json!({"op": "ping"})).await.unwrap()["op"], "pong");
+}
+
+/// Devices of one user that come back at once.
+const DEVICES: usize = 20;
+
+/// What resumes read is not charged: behind them a user still has reads for what he looks at.
+#[tokio::test]
+async fn who_comes_back_with_many_devices_still_reads() {
+    let rates = [("RATES__USERS", "on"), ("RATES__READ_BURST", "25"), ("RATES__READS_PER_S", "1")];
+    let demo = node_with("1", &rates);
+    let alice = token("alice");
+    let cursor = resume(url(&demo), &alice, None).await.text();
+    let before = reads(&demo);
+    let mut devices = Vec::new();
+    for _ in 0..DEVICES {
+        devices.push(resume(url(&demo), &alice, Some(&cursor)).await.client);
+    }
+    let read = reads(&demo) - before;
+    assert!(read >= 2 * DEVICES as u64, "{read} reads, which would be more than the burst");
+    for request in [json!({"op": "history", "conversation": "user.bob"}), json!({"op": "inbox"})] {
+        let answer = devices[0].ask(request).await.unwrap();
+        assert_ne!(answer["op"], "error", "{answer}");
+    }
 }
