@@ -187,7 +187,7 @@ impl Hub {
     /// The rooms of a user were read: his sessions.
     pub fn loaded(&mut self, user: &UserId) -> SmallVec<[Rc<Session>; 2]> {
         let Some(person) = self.people.of_mut(user.as_str()) else { return SmallVec::new() };
-        (person.loaded, person.loading) = (true, None);
+        person.loaded = true;
         person.sessions.iter().map(|id| Rc::clone(&self.sessions[id.0])).collect()
     }
 

@@ -12,8 +12,8 @@ use crate::proof::Reading;
 /// How such a read ended.
 #[derive(Debug, Clone, Copy)]
 pub enum LoadEnd {
-    /// The rooms are known. What its sessions read besides counts from the begin of this read: it
-    /// contributes to theirs, whenever they came.
+    /// The rooms are known, and heard where the reading says so. What its sessions read besides
+    /// counts from the begin of this read: it contributes to theirs, whenever they came.
     Read(Reading),
     /// The store did not answer.
     Failed,
@@ -54,13 +54,6 @@ impl RoomLoad {
     }
 }
 
-impl LoadLead {
-    /// Tells all who wait.
-    pub fn finish(self, end: LoadEnd) {
-        self.0.end.set(Some(end));
-    }
-}
-
 impl Drop for LoadLead {
     fn drop(&mut self) {
         let end = self.0.end.get().unwrap_or(LoadEnd::Abandoned);
@@ -82,10 +75,20 @@ impl Hub {
         Some(LoadShare::Leads(LoadLead(load)))
     }
 
+    /// Tells all who wait how a read ended.
+    pub fn finish_load(&mut self, user: &UserId, lead: LoadLead, end: LoadEnd) {
+        lead.0.end.set(Some(end));
+        if self.is_loading(user, &lead)
+            && let Some(person) = self.people.of_mut(user.as_str())
+        {
+            person.loading = None;
+        }
+    }
+
     /// Whether a read is still that of its user's sessions: these may all have gone, and others have
     /// come, for whom it began too early.
     pub fn is_loading(&self, user: &UserId, lead: &LoadLead) -> bool {
-        let load = self.people.of(user.as_str()).and_then(|person| person.loading.as_ref());
-        load.is_some_and(|load| Rc::ptr_eq(load, &lead.0))
+        let current = self.people.of(user.as_str()).and_then(|person| person.loading.as_ref());
+        current.is_some_and(|current| Rc::ptr_eq(current, &lead.0))
     }
 }

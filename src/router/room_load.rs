@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::Router;
 use super::membership::MEMBERSHIPS_MAX;
@@ -9,14 +10,18 @@ use crate::hub::{LoadEnd, LoadLead, LoadShare, Session};
 use crate::proof::Reading;
 
 impl Router {
-    /// Reads the rooms of a session's user, or waits for a read of them that is under way; none if the
-    /// session ended meanwhile. What waits for the rooms is done then, or refused whenever a read
-    /// fails.
-    pub(super) async fn load_rooms(self: &Rc<Self>, session: &Rc<Session>) -> Option<Reading> {
+    /// Reads the rooms of a session's user and waits until they are heard, for a time; or waits for
+    /// another session that does. None if the session ended meanwhile. What waits for the rooms is
+    /// done once they are read, or refused whenever a read fails.
+    pub(super) async fn load_rooms(
+        self: &Rc<Self>,
+        session: &Rc<Session>,
+        patience: Duration,
+    ) -> Option<Reading> {
         while session.link().is_open() {
             let share = self.hub.borrow_mut().share_load(&session.user)?;
             let end = match share {
-                LoadShare::Leads(lead) => self.lead_load(session, lead).await,
+                LoadShare::Leads(lead) => self.lead_load(session, lead, patience).await,
                 LoadShare::Follows(load) => load.end().await,
             };
             match end {
@@ -28,7 +33,12 @@ impl Router {
         None
     }
 
-    async fn lead_load(self: &Rc<Self>, session: &Rc<Session>, lead: LoadLead) -> LoadEnd {
+    async fn lead_load(
+        self: &Rc<Self>,
+        session: &Rc<Session>,
+        lead: LoadLead,
+        patience: Duration,
+    ) -> LoadEnd {
         let (begun, user) = (Cell::new(None), &session.user);
         // Once: whoever waits for it is told, and tries again.
         let reader = self.session_reader(session, 1);
@@ -41,12 +51,13 @@ impl Router {
                 self.learn_all(user, &rows);
                 let sessions = self.hub.borrow_mut().loaded(user);
                 sessions.iter().for_each(|session| self.take_deferred(session));
-                LoadEnd::Read(reading)
+                let heard = self.hears_all(user, patience).await;
+                LoadEnd::Read(if heard { reading } else { reading.unconfirmed() })
             }
             None if session.link().is_open() => LoadEnd::Failed,
             _ => LoadEnd::Abandoned,
         };
-        lead.finish(end);
+        self.hub.borrow_mut().finish_load(user, lead, end);
         end
     }
 

@@ -30,16 +30,17 @@ fn sessions_of_a_user_share_a_load_until_it_ends() {
         hub.join(&one);
         hub.join(&other);
         let lead = leads(hub.share_load(&one.user));
-        let load = follows(hub.share_load(&one.user));
+        let shared = follows(hub.share_load(&one.user));
         drop(leads(hub.share_load(&other.user)));
         assert!(hub.is_loading(&one.user, &lead));
-        lead.finish(LoadEnd::Read(reading()));
-        assert!(matches!(load.end().await, LoadEnd::Read(_)));
-        leads(hub.share_load(&one.user)).finish(LoadEnd::Failed);
+        hub.finish_load(&one.user, lead, LoadEnd::Read(reading()));
+        assert!(matches!(shared.end().await, LoadEnd::Read(_)));
         let lead = leads(hub.share_load(&one.user));
-        let load = follows(hub.share_load(&one.user));
+        hub.finish_load(&one.user, lead, LoadEnd::Failed);
+        let lead = leads(hub.share_load(&one.user));
+        let shared = follows(hub.share_load(&one.user));
         drop(lead);
-        assert!(matches!(load.end().await, LoadEnd::Abandoned), "who leads may leave");
+        assert!(matches!(shared.end().await, LoadEnd::Abandoned), "who leads may leave");
         leads(hub.share_load(&one.user));
     });
 }
