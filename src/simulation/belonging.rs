@@ -41,6 +41,8 @@ pub struct Belonging {
 /// A read of a user's memberships.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
+    /// The session that it is made for.
+    pub leader: Sid,
     /// What it may claim.
     pub reading: Reading,
     /// Which replicas it touches when.

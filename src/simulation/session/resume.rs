@@ -111,7 +111,7 @@ impl World {
     pub fn issue_memberships(&mut self, at: At, sid: Sid) {
         let user = self.session_ref(sid).user;
         let loading = self.belonging(at, user).and_then(|it| it.loading);
-        match loading.filter(|_| self.plan.shared_reads) {
+        match loading.filter(|load| self.plan.shared_reads && load.leader != sid) {
             Some(load) => self.share_load(at, sid, load),
             None => self.begin_load(at, sid),
         }
@@ -142,23 +142,30 @@ impl World {
         let job = Job::Memberships(sid, session.read_no, works);
         self.queue.push(end, Event::Thread(at, job));
         if let Some(it) = self.belonging(at, user) {
-            it.loading = reading.map(|reading| Load { reading, touch, begun, end, works });
+            let load = |reading| Load { leader: sid, reading, touch, begun, end, works };
+            it.loading = reading.map(load);
+        }
+    }
+
+    /// A session that others share a read with waits no longer: they did, or read for themselves.
+    pub(super) fn end_load(&mut self, at: At, sid: Sid) {
+        let user = self.session_ref(sid).user;
+        if let Some(it) = self.belonging(at, user) {
+            it.loading.take_if(|load| load.leader == sid);
         }
     }
 
     /// It is known: his rooms are to be heard.
     pub fn memberships_read(&mut self, at: At, sid: Sid, read_no: u16, works: bool) {
-        let user = self.session_ref(sid).user;
-        if let Some(it) = self.belonging(at, user) {
-            it.loading = None;
-        }
         let session = self.session(sid);
         if session.phase == Phase::Closed || session.read_no != read_no {
-            return;
+            return self.end_load(at, sid);
         }
         let Some((touch, begun)) = session.memberships.take().filter(|_| works) else {
+            self.end_load(at, sid);
             return self.read_failed(at, sid);
         };
+        let user = session.user;
         let rows = self.membership_rows(user, &touch);
         if self.slip != Some(Slip::MembershipsFirst) {
             self.knows_leaves(at, user, begun);
@@ -198,6 +205,7 @@ impl World {
         if !heard {
             session.reading = session.reading.map(Reading::unconfirmed);
         }
+        self.end_load(at, sid);
         self.then(at, Step::IssueRead(sid));
     }
 
