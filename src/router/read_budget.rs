@@ -51,7 +51,8 @@ impl ReadBudget {
         Self::bounded(per_second, bounds)
     }
 
-    fn bounded(per_second: f64, bounds: QueueBounds) -> Rc<Self> {
+    /// The same, where so many may wait.
+    pub(super) fn bounded(per_second: f64, bounds: QueueBounds) -> Rc<Self> {
         Rc::new(Self {
             queue: RefCell::new(FairQueue::new(bounds)),
             pace: Cell::new(Pace::new(per_second)),
