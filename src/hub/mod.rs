@@ -7,6 +7,7 @@
 //! - An event reaches a session once, however many of its patterns match and copies come.
 
 mod audience;
+mod deferred;
 mod delivered;
 mod listeners;
 mod overheard;
@@ -36,6 +37,7 @@ use crate::proof::{
 use crate::roster::Rules;
 
 pub use audience::Audience;
+pub use deferred::{NotDeferred, USER_DEFERRED_BYTES_MAX};
 pub use delivered::Delivered;
 pub use read_place::{NoReadPlace, ReadPlace, USER_READS_MAX};
 pub use recent::RecentNonces;
@@ -94,6 +96,7 @@ impl Hub {
 
     /// Takes a session away: what became unwanted.
     pub fn leave(&mut self, session: &Session) -> Vec<Reach> {
+        self.take_deferred(session);
         let Some(id) = session.displace() else { return Vec::new() };
         self.sessions.remove(id.0);
         let mut unwanted: Vec<Reach> = session

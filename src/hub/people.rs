@@ -28,6 +28,8 @@ pub(super) struct Person {
     pub(super) loading: Option<Rc<RoomLoad>>,
     /// Reads of his sessions that are not answered.
     pub(super) reads: Rc<Cell<usize>>,
+    /// Bytes of frames of his sessions that wait for the rooms.
+    pub(super) deferred: usize,
 }
 
 /// The users of a worker's sessions.
@@ -48,7 +50,7 @@ impl People {
             let (user, sessions) = (user.clone(), SmallVec::new());
             let rooms = Affiliations::new(Rules::default());
             let (loaded, loading, reads) = (false, None, Rc::default());
-            let person = Person { user, sessions, rooms, loaded, loading, reads };
+            let person = Person { user, sessions, rooms, loaded, loading, reads, deferred: 0 };
             places.insert(person) as PersonId
         });
         places[id as usize].sessions.push(session);

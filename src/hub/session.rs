@@ -405,7 +405,7 @@ impl Session {
     }
 
     /// Keeps a frame until its user's rooms are known; false if as many wait as may.
-    pub fn defer(&self, text: &str) -> bool {
+    pub(super) fn defer(&self, text: &str) -> bool {
         let mut waiting = self.deferred.borrow_mut();
         let bytes: usize = waiting.iter().map(|text| text.len()).sum();
         let fits = bytes + text.len() <= DEFERRED_BYTES_MAX;
@@ -416,7 +416,7 @@ impl Session {
     }
 
     /// The frames that waited, in their order.
-    pub fn take_deferred(&self) -> Vec<Box<str>> {
+    pub(super) fn take_deferred(&self) -> Vec<Box<str>> {
         self.deferred.take()
     }
 

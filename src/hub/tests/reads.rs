@@ -81,3 +81,32 @@ fn a_user_has_so_many_reads_whatever_his_sessions() {
         assert!(hub.begin_read(&more).is_ok(), "a place came back");
     });
 }
+
+#[test]
+fn what_a_user_defers_is_bounded_over_all_sessions() {
+    on_event_loop(async {
+        let (mut hub, mut peers) = (Hub::new(16), Peers::new().await);
+        let text = "x".repeat(DEFERRED_BYTES_MAX);
+        let mut full = Vec::new();
+        for _ in 0..USER_DEFERRED_BYTES_MAX / DEFERRED_BYTES_MAX {
+            let session = peers.session("a").await;
+            hub.join(&session);
+            assert_eq!(hub.defer(&session, &text), Ok(()));
+            full.push(session);
+        }
+        let [more, other] = [peers.session("a").await, peers.session("b").await];
+        hub.join(&more);
+        hub.join(&other);
+        let by_user = Err(NotDeferred::User(USER_DEFERRED_BYTES_MAX));
+        assert_eq!(hub.defer(&more, "x"), by_user);
+        assert_eq!(hub.defer(&other, &text), Ok(()));
+        assert_eq!(hub.defer(&other, "x"), Err(NotDeferred::Session(DEFERRED_BYTES_MAX)));
+        hub.leave(&full.pop().unwrap());
+        assert_eq!(hub.defer(&more, &text), Ok(()), "what left gave its bytes back");
+        assert_eq!(hub.defer(&more, "x"), by_user);
+        assert_eq!(hub.take_deferred(&more).len(), 1);
+        assert_eq!(hub.defer(&more, "x"), Ok(()));
+        full.iter().for_each(|session| drop(hub.leave(session)));
+        assert!(hub.people.of("a").is_some_and(|person| person.deferred == 1));
+    });
+}
