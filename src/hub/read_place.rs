@@ -6,8 +6,7 @@ use std::rc::Rc;
 use super::{Hub, Session};
 
 /// Reads of one user that may be unanswered on a worker, over all his sessions: as many as the
-/// configuration can allow to one. A user with hundreds of sessions would fill the store's queue, and
-/// others would be refused.
+/// configuration can allow to one. They wait for each other, and more would only be memory.
 pub const USER_READS_MAX: usize = 64;
 
 /// A place for one read, given back when it is dropped.

@@ -57,9 +57,13 @@ impl Router {
         limit: usize,
     ) -> Result<Page, Refusal> {
         let services = &self.services;
-        if let Some(user) = user {
-            self.gate.read(user).map_err(|refused| refused.refusal())?;
-        }
+        let _read = match user {
+            Some(user) => {
+                self.gate.read(user).map_err(|refused| refused.refusal())?;
+                Some(self.gate.page_turn(user).await)
+            }
+            None => None,
+        };
         let sight = match user {
             Some(user) => services.sight(user, conversation).await?,
             None => Sight::default(),

@@ -84,6 +84,7 @@ impl Router {
         self.gate.read(&user).map_err(|refused| refused.refusal())?;
         let behind = next.map(|token| Place::read(&token, &user)).transpose()?;
         let services = &self.services;
+        let _read = self.gate.page_turn(&user).await;
         let rooms = Rc::new(services.rooms(&user).await?);
         self.gate.read_on(&user).map_err(|refused| refused.refusal())?;
         self.gate.owe_reads(&user, rooms.len());
