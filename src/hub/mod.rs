@@ -7,11 +7,14 @@
 //! - An event reaches a session once, however many of its patterns match and copies come.
 
 mod audience;
+mod deferred;
 mod delivered;
 mod listeners;
 mod overheard;
 mod people;
+mod read_place;
 mod recent;
+mod room_load;
 mod session;
 mod trail;
 mod turnstile;
@@ -34,8 +37,11 @@ use crate::proof::{
 use crate::roster::Rules;
 
 pub use audience::Audience;
+pub use deferred::{NotDeferred, USER_DEFERRED_BYTES_MAX};
 pub use delivered::Delivered;
+pub use read_place::{NoReadPlace, ReadPlace, USER_READS_MAX};
 pub use recent::RecentNonces;
+pub use room_load::{LoadEnd, LoadLead, LoadShare, RoomLoad};
 pub use session::{DEFERRED_BYTES_MAX, Handed, Session, SessionBounds, Urgency};
 pub use trail::{Behind, Trail};
 pub use turnstile::{Turn, Turnstile};
@@ -90,6 +96,7 @@ impl Hub {
 
     /// Takes a session away: what became unwanted.
     pub fn leave(&mut self, session: &Session) -> Vec<Reach> {
+        self.take_deferred(session);
         let Some(id) = session.displace() else { return Vec::new() };
         self.sessions.remove(id.0);
         let mut unwanted: Vec<Reach> = session

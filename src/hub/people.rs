@@ -1,10 +1,13 @@
 //! Whose sessions there are, and the rooms that they are in.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use ahash::AHashMap;
 use slab::Slab;
 use smallvec::SmallVec;
 
-use super::SessionId;
+use super::{RoomLoad, SessionId};
 use crate::domain::{Membership, RoomId, UserId};
 use crate::proof::{Affiliation, Affiliations, Applied, Learned, Place};
 use crate::roster::Rules;
@@ -20,6 +23,13 @@ pub(super) struct Person {
     pub(super) rooms: Affiliations,
     /// Whether the rooms were read.
     pub(super) loaded: bool,
+    /// The read of the rooms that is under way. It ends with the user's last session: what a read
+    /// that began before may lack nobody heard meanwhile.
+    pub(super) loading: Option<Rc<RoomLoad>>,
+    /// Reads of his sessions that are not answered.
+    pub(super) reads: Rc<Cell<usize>>,
+    /// Bytes of frames of his sessions that wait for the rooms.
+    pub(super) deferred: usize,
 }
 
 /// The users of a worker's sessions.
@@ -39,7 +49,9 @@ impl People {
         let id = *self.by_user.entry(user.clone()).or_insert_with(|| {
             let (user, sessions) = (user.clone(), SmallVec::new());
             let rooms = Affiliations::new(Rules::default());
-            places.insert(Person { user, sessions, rooms, loaded: false }) as PersonId
+            let (loaded, loading, reads) = (false, None, Rc::default());
+            let person = Person { user, sessions, rooms, loaded, loading, reads, deferred: 0 };
+            places.insert(person) as PersonId
         });
         places[id as usize].sessions.push(session);
     }

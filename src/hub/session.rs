@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
 use super::trail::Intake;
@@ -87,13 +88,15 @@ pub struct Session {
     expiry_told: Cell<bool>,
     leaving: Cell<bool>,
     pinged: Cell<Instant>,
-    sends: Cell<usize>,
-    reads: Cell<usize>,
-    awaited: Cell<usize>,
+    sends: Cell<u32>,
+    reads: Cell<u32>,
+    awaited: Cell<u32>,
     /// Whether its user's rooms are known.
     loaded: Cell<bool>,
     /// Frames that wait until they are.
     deferred: RefCell<Vec<Box<str>>>,
+    /// The task that reads for it until it takes part in the watermark.
+    reader: RefCell<Option<AbortHandle>>,
 }
 
 impl Session {
@@ -127,6 +130,7 @@ impl Session {
             awaited: Cell::default(),
             loaded: Cell::default(),
             deferred: RefCell::default(),
+            reader: RefCell::default(),
         }
     }
 
@@ -318,6 +322,28 @@ impl Session {
         self.link.flush();
     }
 
+    /// A task reads for it, until it takes part in the watermark.
+    pub fn read_by<T>(&self, reader: &JoinHandle<T>) {
+        *self.reader.borrow_mut() = Some(reader.abort_handle());
+    }
+
+    /// Whether such a task runs.
+    pub fn is_read_for(&self) -> bool {
+        self.reader.borrow().is_some()
+    }
+
+    /// The task ends. What is left of it is held by whoever can abort it, so that goes too.
+    pub fn end_reading(&self) {
+        self.reader.take();
+    }
+
+    /// It is over: the task waits for no turn any more.
+    pub fn stop_reading(&self) {
+        if let Some(reader) = self.reader.take() {
+            reader.abort();
+        }
+    }
+
     /// Takes one of the places for sends in flight.
     pub fn begin_send(&self) -> bool {
         begin(&self.sends, self.bounds.sends_in_flight)
@@ -344,28 +370,28 @@ impl Session {
     }
 
     /// Takes one of the places for reads in flight.
-    pub fn begin_read(&self) -> bool {
+    pub(super) fn begin_read(&self) -> bool {
         begin(&self.reads, self.bounds.reads_in_flight)
     }
 
     /// Gives the place back.
-    pub fn end_read(&self) {
+    pub(super) fn end_read(&self) {
         self.reads.set(self.reads.get() - 1);
     }
 
     /// Patterns of subscribes that wait for their confirmation.
     pub const fn awaited(&self) -> usize {
-        self.awaited.get()
+        self.awaited.get() as usize
     }
 
     /// A subscribe to so many patterns waits.
     pub fn begin_wait(&self, patterns: usize) {
-        self.awaited.set(self.awaited.get() + patterns);
+        self.awaited.set(self.awaited.get() + patterns as u32);
     }
 
     /// It waits no longer.
     pub fn end_wait(&self, patterns: usize) {
-        self.awaited.set(self.awaited.get() - patterns);
+        self.awaited.set(self.awaited.get() - patterns as u32);
     }
 
     /// Whether its user's rooms are known.
@@ -379,7 +405,7 @@ impl Session {
     }
 
     /// Keeps a frame until its user's rooms are known; false if as many wait as may.
-    pub fn defer(&self, text: &str) -> bool {
+    pub(super) fn defer(&self, text: &str) -> bool {
         let mut waiting = self.deferred.borrow_mut();
         let bytes: usize = waiting.iter().map(|text| text.len()).sum();
         let fits = bytes + text.len() <= DEFERRED_BYTES_MAX;
@@ -390,7 +416,7 @@ impl Session {
     }
 
     /// The frames that waited, in their order.
-    pub fn take_deferred(&self) -> Vec<Box<str>> {
+    pub(super) fn take_deferred(&self) -> Vec<Box<str>> {
         self.deferred.take()
     }
 
@@ -400,8 +426,8 @@ impl Session {
     }
 }
 
-fn begin(count: &Cell<usize>, max: usize) -> bool {
-    let free = count.get() < max;
-    count.set(count.get() + usize::from(free));
+fn begin(count: &Cell<u32>, max: usize) -> bool {
+    let free = (count.get() as usize) < max;
+    count.set(count.get() + u32::from(free));
     free
 }

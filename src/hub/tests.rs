@@ -12,6 +12,7 @@ use crate::delivery::Via;
 use crate::domain::{Class, Key, MemberState, Subject};
 use crate::socket::{Link, Share};
 
+mod reads;
 mod slices;
 
 const BOUNDS: SessionBounds =

@@ -45,8 +45,6 @@ pub struct Trail {
     cursor_at: Cell<u64>,
     /// Whether a message was handed to it since.
     owed: Cell<bool>,
-    /// Whether a task reads for it until it takes part in the watermark.
-    settling: Cell<bool>,
     /// The time of the newest message that it had to do with.
     active: Cell<Micros>,
 }
@@ -62,7 +60,6 @@ impl Default for Trail {
             since: Cell::default(),
             cursor_at: Cell::default(),
             owed: Cell::default(),
-            settling: Cell::default(),
             active: Cell::default(),
         }
     }
@@ -230,16 +227,6 @@ impl Trail {
     pub fn told(&self, cursor: Micros, now: u64) {
         self.cursor.set(self.cursor.get().max(cursor));
         self.cursor_at.set(now);
-    }
-
-    /// Whether a task reads for it until it takes part in the watermark.
-    pub const fn is_settling(&self) -> bool {
-        self.settling.get()
-    }
-
-    /// Such a task begins or ends.
-    pub fn settle(&self, begins: bool) {
-        self.settling.set(begins);
     }
 
     /// The time of the newest message that it had to do with.

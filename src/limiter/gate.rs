@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::shares::{Share, Shares};
 use super::shelf::Shelf;
 use super::tats::Tats;
+use super::user_turns::{UserTurn, UserTurns};
 use super::{Call, Limiter, LimiterError, Local, Policy, Refused, Verdict};
 use crate::config::{Rates, UserRates};
 use crate::domain::{Conversation, UserId};
@@ -44,6 +45,15 @@ const DM_LIMITS: [&str; 2] = [
 const ROOM_LIMITS: [&str; 2] =
     ["messages of a room", "messages of one member of a room while another one waits"];
 
+/// Pages of history and inbox of one user that are read at once, over all sessions and requests. One
+/// of an inbox has 16 reads under way, so these are 128: half of what the CQL store does at once by
+/// default. Nobody fills the store's queue, where others would be refused.
+const PAGES_AT_ONCE: usize = 8;
+
+/// Messages of one user that are stored at once: a quarter of what the CQL store does by default, and
+/// as many as four sessions send.
+const SENDS_AT_ONCE: usize = 64;
+
 /// What a gate is made from.
 #[derive(Debug, Clone)]
 pub struct GatePlan {
@@ -67,6 +77,8 @@ pub struct Gate {
     dms: ConversationRate,
     rooms: ConversationRate,
     shares: Arc<Shares>,
+    pages_at_once: UserTurns,
+    sends_at_once: UserTurns,
     since: Instant,
     nodes: Arc<AtomicU32>,
     metrics: Arc<Metrics>,
@@ -106,6 +118,8 @@ impl Gate {
             dms: rate(DM_LIMITS, rates.dm),
             rooms: rate(ROOM_LIMITS, rates.room),
             shares,
+            pages_at_once: UserTurns::new(PAGES_AT_ONCE),
+            sends_at_once: UserTurns::new(SENDS_AT_ONCE),
             since: Instant::now(),
             nodes,
             metrics,
@@ -165,6 +179,16 @@ impl Gate {
             let units = u32::try_from(units).unwrap_or(u32::MAX);
             users.reads.charge(user, self.now(), units);
         }
+    }
+
+    /// Waits until a page may be read for a user, beside those that are. It is let in already.
+    pub async fn page_turn(&self, user: &UserId) -> UserTurn<'_> {
+        self.pages_at_once.take(user).await
+    }
+
+    /// Waits until a message of a user may be stored, beside those that are. It is let in already.
+    pub async fn send_turn(&self, user: &UserId) -> UserTurn<'_> {
+        self.sends_at_once.take(user).await
     }
 
     /// A message of a conversation was heard that did not pass this gate: from another node, or

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::Router;
-use crate::hub::{DEFERRED_BYTES_MAX, Session};
+use crate::hub::{NotDeferred, Session};
 use crate::protocol::{Code, Op, Refusal, Request, RequestId};
 
 /// Whether what an op means depends on the rooms of whoever asks.
@@ -22,10 +22,17 @@ pub(super) const fn needs_rooms(op: &Op<'_>) -> bool {
 impl Router {
     /// Keeps a frame until the rooms are known.
     pub(super) fn defer(&self, session: &Rc<Session>, id: Option<&RequestId>, text: &str) {
-        if !session.defer(text) {
-            let message = format!(
-                "your rooms are not read yet: {DEFERRED_BYTES_MAX} bytes of frames may wait for that"
-            );
+        let deferred = self.hub.borrow_mut().defer(session, text);
+        if let Err(full) = deferred {
+            let message = match full {
+                NotDeferred::Session(max) => {
+                    format!("your rooms are not read yet: {max} bytes of frames may wait for that")
+                }
+                NotDeferred::User(max) => format!(
+                    "your rooms are not read yet: {max} bytes of frames of all your sessions may \
+                     wait for that"
+                ),
+            };
             self.refuse(session, id, &Refusal::new(Code::LimitReached, message));
         }
     }
@@ -33,14 +40,16 @@ impl Router {
     /// The rooms are known: does what waited for them, in its order.
     pub(super) fn take_deferred(self: &Rc<Self>, session: &Rc<Session>) {
         session.load();
-        for text in session.take_deferred() {
+        let texts = self.hub.borrow_mut().take_deferred(session);
+        for text in texts {
             self.take_frame(session, &text);
         }
     }
 
     /// The rooms could not be read: what waited for them is refused, and more may wait.
     pub(super) fn refuse_deferred(&self, session: &Rc<Session>) {
-        for text in session.take_deferred() {
+        let texts = self.hub.borrow_mut().take_deferred(session);
+        for text in texts {
             let Request { id, .. } = Request::read(&text, &self.services.bounds);
             let message = "your rooms could not be read from the store";
             self.refuse(session, id.as_ref(), &Refusal::new(Code::Unavailable, message));

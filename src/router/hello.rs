@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::Router;
 use crate::auth::{Principal, Role};
-use crate::domain::{Pattern, Reach};
+use crate::domain::{Pattern, Reach, UserId};
 use crate::hub::Session;
 use crate::proof::Footing;
 use crate::protocol::{Code, Hello, Refusal, RequestId, ServerFrame};
@@ -36,6 +36,13 @@ impl super::Services {
 }
 
 impl Router {
+    /// Charges a user with a `hello`: one read, whatever a resume reads. That waits for turns which
+    /// its user shares with nobody, so it takes nothing from others; and a user with many devices and
+    /// rooms who comes back with all of them still has his reads for what he looks at then.
+    pub fn admit_hello(&self, user: &UserId) -> Result<(), Refusal> {
+        self.gate.read(user).map_err(|refused| refused.refusal().of_op("hello"))
+    }
+
     /// Lets a session in: `ready`, then live, then `cursor`.
     pub fn open(self: &Rc<Self>, session: &Rc<Session>, wishes: &Wishes) {
         self.services.metrics.sessions.inc();
@@ -54,7 +61,7 @@ impl Router {
         let claim = self.claim(session, wishes.cursor.as_deref());
         let footing = Footing::new(self.begins_at(claim), Rules::default());
         session.trail.stand(footing);
-        tokio::task::spawn_local(Rc::clone(self).resume(Rc::clone(session), claim));
+        self.begin_resume(session, claim);
     }
 
     fn sort_wishes(session: &Session, wishes: &[Pattern]) -> (Vec<Pattern>, Vec<Pattern>) {
@@ -80,13 +87,15 @@ impl Router {
     }
 
     /// A second `hello` brings a fresh token of the same user; everything else in it is ignored. What
-    /// the session hears and the token does not grant ends at once, and `refused` names it.
+    /// the session hears and the token does not grant ends at once, and `refused` names it. It counts
+    /// as a read, as the first one does.
     pub(super) fn renew(
         &self,
         session: &Rc<Session>,
         id: Option<&RequestId>,
         hello: &Hello<'_>,
     ) -> Result<(), Refusal> {
+        self.admit_hello(&session.user)?;
         if let Some(token) = &hello.token {
             let principal = self.services.authenticate(token)?;
             if principal.user != session.user {

@@ -10,7 +10,7 @@ use super::access::Sight;
 use super::nonces::Content;
 use crate::domain::{Conversation, Message, MessageId, UserId};
 use crate::hub::Session;
-use crate::protocol::{Code, History, MessageText, Refusal, RequestId, ServerFrame, Side};
+use crate::protocol::{History, MessageText, Refusal, RequestId, ServerFrame, Side};
 use crate::store::{HistoryRange, Page, PageLimit};
 
 impl Router {
@@ -23,12 +23,12 @@ impl Router {
     ) -> Result<(), Refusal> {
         let of_op = |refusal: Refusal| refusal.of_op("history");
         let conversation = self.member_of(session, &history.conversation).map_err(of_op)?;
-        take_place_for_read(session).map_err(of_op)?;
+        let place = self.take_place_for_read(session).map_err(of_op)?;
         let (side, limit) = (history.side, history.limit);
         let (router, session) = (Rc::clone(self), Rc::clone(session));
         tokio::task::spawn_local(async move {
             let read = router.read_page(Some(&session.user), &conversation, side, limit).await;
-            session.end_read();
+            drop(place);
             match read {
                 Ok(page) => router.reply_page(&session, id.as_ref(), &conversation, &page),
                 Err(refusal) => router.refuse(&session, id.as_ref(), &of_op(refusal)),
@@ -57,9 +57,13 @@ impl Router {
         limit: usize,
     ) -> Result<Page, Refusal> {
         let services = &self.services;
-        if let Some(user) = user {
-            self.gate.read(user).map_err(|refused| refused.refusal())?;
-        }
+        let _read = match user {
+            Some(user) => {
+                self.gate.read(user).map_err(|refused| refused.refusal())?;
+                Some(self.gate.page_turn(user).await)
+            }
+            None => None,
+        };
         let sight = match user {
             Some(user) => services.sight(user, conversation).await?,
             None => Sight::default(),
@@ -103,16 +107,6 @@ const fn reads_of_place(conversation: &Conversation) -> usize {
         Conversation::Dm(..) => 0,
         Conversation::Room(_) => 2,
     }
-}
-
-/// Takes one of the session's places for reads in flight.
-pub(super) fn take_place_for_read(session: &Session) -> Result<(), Refusal> {
-    if session.begin_read() {
-        return Ok(());
-    }
-    let max = session.bounds().reads_in_flight;
-    let message = format!("{max} reads are unanswered, no more are allowed");
-    Err(Refusal::new(Code::LimitReached, message))
 }
 
 /// What to read, for one from whom everything up to an id is hidden.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Router;
 use crate::domain::{Conversation, Key, Membership, Message, UserId};
-use crate::hub::{Session, Urgency};
+use crate::hub::Urgency;
 use crate::proof::{Affiliations, Applied, Due, Learned, Reading};
 use crate::protocol::ServerFrame;
 
@@ -113,7 +113,7 @@ impl Router {
 
     /// Hands a member's sessions what his new room has above a time; false if it could not be read.
     async fn read_due(&self, user: &UserId, due: &Due) -> bool {
-        let reader = self.reader(&self.resumes, TRIES, None);
+        let reader = self.user_reader(user, TRIES);
         let conversation = Conversation::Room(due.room.clone());
         // To his sessions alone, by the memory of each: what is new to him the others may have, or
         // may still wait for.
@@ -125,22 +125,6 @@ impl Router {
         self.flush_wanted.notify_one();
         tracing::debug!(%user, room = %due.room, read, "a new member is read for");
         read
-    }
-
-    /// Reads the rooms of a session's user; false if they could not be read. What waits for them is
-    /// done then, or refused.
-    pub(super) async fn load_rooms(self: &Rc<Self>, session: &Rc<Session>) -> bool {
-        // Once: whoever waits for it is told, and the caller tries again.
-        let reader = self.reader(&self.resumes, 1, Some(session));
-        let read = reader.memberships(&session.user, MEMBERSHIPS_MAX).await;
-        let Some(rows) = read else {
-            self.refuse_deferred(session);
-            return false;
-        };
-        self.learn_all(&session.user, &rows);
-        let sessions = self.hub.borrow_mut().loaded(&session.user);
-        sessions.iter().for_each(|session| self.take_deferred(session));
-        true
     }
 
     /// What a read of a user's memberships showed.

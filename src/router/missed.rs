@@ -1,12 +1,17 @@
 //! What a user's conversations hold above an id: the reads that resumes, repairs and audits share.
 
+use std::cell::RefCell;
 use std::cmp::Reverse;
+use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Pacer, Router};
+use super::fair_queue::QueueFull;
+use super::read_budget::ReadPermit;
+use super::{Pacer, ReadBudget, Router};
 use crate::clock::{IDS_AHEAD_MAX, WallClock};
 use crate::domain::{Conversation, Membership, Message, MessageId, Micros, RoomId, UserId};
-use crate::hub::Session;
+use crate::hub::{Hub, Session};
+use crate::protocol::Close;
 use crate::store::{
     ACTIVITY_KEPT, Activity, Day, HistoryRange, Page, PageLimit, Pending, ReadError, Store,
 };
@@ -38,40 +43,88 @@ pub(super) struct Changed {
     pub(super) whole: bool,
 }
 
+/// Whose turns a reader takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Turns<'a> {
+    /// Those of a round or an audit, which the node itself makes.
+    Node(&'a Pacer),
+    /// Those of a user, one of all who share a budget.
+    User(&'a Rc<ReadBudget>, &'a UserId),
+}
+
+impl Turns<'_> {
+    /// Waits for the next one; a node's own reader needs no permit.
+    async fn next(&self) -> Result<Option<ReadPermit>, QueueFull> {
+        match self {
+            Self::Node(pacer) => {
+                pacer.turn().await;
+                Ok(None)
+            }
+            Self::User(budget, user) => budget.turn(user).await.map(Some),
+        }
+    }
+}
+
+/// For whom something is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Whom<'a> {
+    /// For whoever is there.
+    Anybody,
+    /// For one session.
+    Session(&'a Session),
+    /// For all sessions of a user.
+    User(&'a RefCell<Hub>, &'a UserId),
+}
+
+impl Whom<'_> {
+    fn is_gone(&self) -> bool {
+        match self {
+            Self::Anybody => false,
+            Self::Session(session) => !session.link().is_open(),
+            Self::User(hub, user) => hub.borrow().affiliations(user).is_none(),
+        }
+    }
+}
+
 /// What to read with.
 pub(super) struct Reader<'a> {
     pub(super) store: &'a dyn Store,
     pub(super) wall: &'a WallClock,
     pub(super) metrics: &'a Metrics,
-    pub(super) pacer: &'a Pacer,
+    pub(super) turns: Turns<'a>,
     /// How long one read may take.
     pub(super) bound: Duration,
     /// Bytes of a page.
     pub(super) bytes: usize,
     /// How often a read that fails is tried; each time costs [`READ_AGAIN`].
     pub(super) tries: u32,
-    /// For whom alone: nothing is read for a session that is gone.
-    pub(super) session: Option<&'a Session>,
+    /// For whom: nothing is read for those who are gone.
+    pub(super) whom: Whom<'a>,
 }
 
 impl Router {
-    /// Reads at the pace of one of the budgets.
-    pub(super) fn reader<'a>(
-        &'a self,
-        pacer: &'a Pacer,
-        tries: u32,
-        session: Option<&'a Session>,
-    ) -> Reader<'a> {
+    /// Reads for a session, from what its user is given of the budget of resumes.
+    pub(super) fn session_reader<'a>(&'a self, session: &'a Session, tries: u32) -> Reader<'a> {
+        self.reader(Turns::User(&self.resumes, &session.user), tries, Whom::Session(session))
+    }
+
+    /// Reads for all sessions of a user, from what he is given of the same budget.
+    pub(super) fn user_reader<'a>(&'a self, user: &'a UserId, tries: u32) -> Reader<'a> {
+        self.reader(Turns::User(&self.resumes, user), tries, Whom::User(&self.hub, user))
+    }
+
+    /// Reads by turns of one of the budgets.
+    pub(super) fn reader<'a>(&'a self, turns: Turns<'a>, tries: u32, whom: Whom<'a>) -> Reader<'a> {
         let services = &self.services;
         Reader {
             store: &*services.store,
             wall: &services.wall,
             metrics: &services.metrics,
-            pacer,
+            turns,
             bound: services.waits.store,
             bytes: services.history_bytes,
             tries,
-            session,
+            whom,
         }
     }
 }
@@ -136,20 +189,46 @@ impl Reader<'_> {
         self.read(|| self.store.history(conversation, range, limit)).await
     }
 
-    /// One read, in its turn; tried again if it fails.
-    async fn read<T>(&self, issue: impl Fn() -> Pending<Result<T, ReadError>>) -> Option<T> {
+    /// One read, in its turn; tried again if it fails. `issue` is called when the turn has come. A
+    /// session for which no read may wait any more is closed: its client comes back later.
+    pub(super) async fn read<T>(
+        &self,
+        issue: impl Fn() -> Pending<Result<T, ReadError>>,
+    ) -> Option<T> {
         for _ in 0..self.tries {
-            self.pacer.turn().await;
-            if self.session.is_some_and(|session| !session.link().is_open()) {
-                return None;
-            }
-            self.metrics.proof_reads.inc();
-            match tokio::time::timeout(self.bound, issue()).await {
-                Ok(Ok(answer)) => return Some(answer),
-                Ok(Err(error)) => tracing::debug!(%error, "a read is tried again"),
-                Err(_elapsed) => {}
+            match self.turns.next().await {
+                // A permit that is dropped here goes to another.
+                Ok(_) if self.whom.is_gone() => return None,
+                Ok(permit) => {
+                    permit.into_iter().for_each(ReadPermit::spend);
+                    if let Some(answer) = self.attempt(&issue).await {
+                        return Some(answer);
+                    }
+                }
+                Err(full) => self.refused(full)?,
             }
             tokio::time::sleep(READ_AGAIN).await;
+        }
+        None
+    }
+
+    async fn attempt<T>(&self, issue: impl Fn() -> Pending<Result<T, ReadError>>) -> Option<T> {
+        self.metrics.proof_reads.inc();
+        match tokio::time::timeout(self.bound, issue()).await {
+            Ok(Ok(answer)) => return Some(answer),
+            Ok(Err(error)) => tracing::debug!(%error, "a read is tried again"),
+            Err(_elapsed) => {}
+        }
+        None
+    }
+
+    /// Too many reads wait: ends the session that this is for; none then.
+    fn refused(&self, full: QueueFull) -> Option<()> {
+        tracing::debug!(%full, "a read for a user is refused");
+        let Whom::Session(session) = self.whom else { return Some(()) };
+        if session.link().is_open() {
+            self.metrics.closes(Close::Overloaded.code());
+            session.close(Close::Overloaded);
         }
         None
     }

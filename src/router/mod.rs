@@ -11,6 +11,7 @@ mod crowds;
 mod deferred;
 mod errand;
 mod events;
+mod fair_queue;
 mod fanout;
 mod hello;
 mod history;
@@ -25,8 +26,11 @@ mod pacer;
 mod places;
 mod publish;
 mod read;
+mod read_budget;
+mod read_place;
 mod resume;
 mod road;
+mod room_load;
 mod rooms;
 mod round;
 mod send;
@@ -63,6 +67,7 @@ pub use inbox::{InboxEntry, InboxPage};
 pub use nonces::Nonces;
 pub use pacer::Pacer;
 pub use places::ROOMS_MAX;
+pub use read_budget::ReadBudget;
 pub use resume::ResumeBounds;
 pub use rooms::RoomWish;
 pub use round::RoundState;
@@ -106,7 +111,7 @@ pub struct Router {
     /// The budget of rounds.
     pub repairs: Pacer,
     /// The budget of resumes.
-    pub resumes: Pacer,
+    pub resumes: Rc<ReadBudget>,
     /// What sends, events and reads of its users pass.
     pub gate: Gate,
 }
@@ -212,6 +217,7 @@ impl Router {
         if session.id().is_none() {
             return;
         }
+        session.stop_reading();
         let unwanted = self.hub.borrow_mut().leave(session);
         unwanted.iter().for_each(|reach| self.unwanted(reach));
         self.services.metrics.sessions.dec();

@@ -32,6 +32,9 @@ use crate::store::NonceRecord;
 /// in flight. Beyond it they are refused.
 const UNDER_WAY_MAX: usize = 16 * 1024;
 
+/// The same of one user: those of 64 sessions. Nobody takes the places of all.
+const USER_UNDER_WAY_MAX: usize = 1024;
+
 /// What a nonce stands for: the hash of a conversation and the value of a body. Its first byte is the
 /// version of how it is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,12 +74,17 @@ pub(super) struct Flight {
     over: Notify,
 }
 
-type Name = (UserId, Box<str>);
-
 /// The sends with nonces under way on one worker. A user's sends are all on one worker of a node.
 #[derive(Debug, Default)]
 pub struct Nonces {
-    flights: RefCell<AHashMap<Name, Rc<Flight>>>,
+    flights: RefCell<Flights>,
+}
+
+/// By user and nonce. A user of whom none is under way is not there.
+#[derive(Debug, Default)]
+struct Flights {
+    users: AHashMap<UserId, AHashMap<Box<str>, Rc<Flight>>>,
+    len: usize,
 }
 
 /// What a send with a nonce is.
@@ -92,7 +100,8 @@ pub(super) enum Entry {
 #[derive(Debug)]
 pub(super) struct First {
     nonces: Rc<Nonces>,
-    name: Name,
+    user: UserId,
+    nonce: Box<str>,
     flight: Rc<Flight>,
 }
 
@@ -104,20 +113,52 @@ impl Nonces {
         nonce: &str,
         content: Content,
     ) -> Result<Entry, Refusal> {
-        let name = (user.clone(), nonce.into());
         let mut flights = self.flights.borrow_mut();
-        if let Some(flight) = flights.get(&name) {
+        if let Some(flight) = flights.get(user, nonce) {
             let same = flight.content == content;
             return if same { Ok(Entry::Repeat(Rc::clone(flight))) } else { Err(reused()) };
         }
-        if flights.len() >= UNDER_WAY_MAX {
+        flights.must_have_room_for(user)?;
+        let flight = Rc::new(Flight { content, outcome: OnceCell::new(), over: Notify::new() });
+        flights.insert(user, nonce, &flight);
+        let (nonces, user, nonce) = (Rc::clone(self), user.clone(), nonce.into());
+        Ok(Entry::First(First { nonces, user, nonce, flight }))
+    }
+}
+
+impl Flights {
+    fn get(&self, user: &UserId, nonce: &str) -> Option<&Rc<Flight>> {
+        self.users.get(user)?.get(nonce)
+    }
+
+    /// A user who has all of his is told so first: he alone can change it.
+    fn must_have_room_for(&self, user: &UserId) -> Result<(), Refusal> {
+        if self.users.get(user).is_some_and(|held| held.len() >= USER_UNDER_WAY_MAX) {
+            let message = format!(
+                "{USER_UNDER_WAY_MAX} sends of the user with nonces are under way, no more are \
+                 allowed"
+            );
+            return Err(Refusal::new(Code::LimitReached, message));
+        }
+        if self.len >= UNDER_WAY_MAX {
             let message =
                 format!("{UNDER_WAY_MAX} sends with nonces are under way, no more are taken");
             return Err(Refusal::new(Code::Unavailable, message));
         }
-        let flight = Rc::new(Flight { content, outcome: OnceCell::new(), over: Notify::new() });
-        flights.insert(name.clone(), Rc::clone(&flight));
-        Ok(Entry::First(First { nonces: Rc::clone(self), name, flight }))
+        Ok(())
+    }
+
+    fn insert(&mut self, user: &UserId, nonce: &str, flight: &Rc<Flight>) {
+        self.users.entry(user.clone()).or_default().insert(nonce.into(), Rc::clone(flight));
+        self.len += 1;
+    }
+
+    fn remove(&mut self, user: &UserId, nonce: &str) {
+        let Some(held) = self.users.get_mut(user) else { return };
+        self.len -= usize::from(held.remove(nonce).is_some());
+        if held.is_empty() {
+            self.users.remove(user);
+        }
     }
 }
 
@@ -135,7 +176,7 @@ impl Drop for First {
     fn drop(&mut self) {
         let message = "the first try under this nonce was given up";
         self.tell(Err(Refusal::new(Code::OutcomeUnknown, message)));
-        self.nonces.flights.borrow_mut().remove(&self.name);
+        self.nonces.flights.borrow_mut().remove(&self.user, &self.nonce);
     }
 }
 
@@ -278,13 +319,28 @@ mod tests {
     #[test]
     fn as_many_are_under_way_as_may() {
         let nonces = Rc::new(Nonces::default());
-        let content = Content(1);
-        let all: Vec<_> = (0..UNDER_WAY_MAX)
-            .map(|number| nonces.enter(&user("alice"), &number.to_string(), content).unwrap())
-            .collect();
-        let refused = nonces.enter(&user("alice"), "more", content).unwrap_err();
-        assert_eq!(refused.code, Code::Unavailable);
+        let enter = |id: &str, nonce: &str| nonces.enter(&user(id), nonce, Content(1));
+        let mut all = Vec::new();
+        for number in 0..UNDER_WAY_MAX {
+            let id = format!("u{}", number / USER_UNDER_WAY_MAX);
+            all.push(enter(&id, &number.to_string()).unwrap());
+        }
+        assert_eq!(enter("alice", "more").unwrap_err().code, Code::Unavailable);
         drop(all);
-        assert!(nonces.flights.borrow().is_empty());
+        assert!(nonces.flights.borrow().len == 0 && nonces.flights.borrow().users.is_empty());
+    }
+
+    #[test]
+    fn one_user_takes_a_part_of_the_places() {
+        let nonces = Rc::new(Nonces::default());
+        let enter = |id: &str, nonce: &str| nonces.enter(&user(id), nonce, Content(1));
+        let mut all: Vec<_> = (0..USER_UNDER_WAY_MAX)
+            .map(|number| enter("many", &number.to_string()).unwrap())
+            .collect();
+        assert_eq!(enter("many", "more").unwrap_err().code, Code::LimitReached);
+        assert!(matches!(enter("many", "0"), Ok(Entry::Repeat(_))), "it takes no place");
+        assert!(matches!(enter("bob", "1"), Ok(Entry::First(_))));
+        all.pop();
+        assert!(matches!(enter("many", "more"), Ok(Entry::First(_))), "a place came back");
     }
 }

@@ -8,26 +8,52 @@ use tokio::time::Instant;
 /// Reads that may have been saved up: the timers of the event loop are no finer than a millisecond.
 const BURST: Duration = Duration::from_millis(50);
 
-/// Lets so many reads a second begin.
-#[derive(Debug)]
-pub struct Pacer {
+/// When so many reads a second may begin.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
     interval: Duration,
-    next: Cell<Instant>,
+    next: Instant,
 }
+
+impl Pace {
+    /// At most `per_second` in the long run.
+    pub(super) fn new(per_second: f64) -> Self {
+        Self { interval: Duration::from_secs_f64(1.0 / per_second), next: Instant::now() }
+    }
+
+    /// When the next read may begin.
+    pub(super) const fn next(&self) -> Instant {
+        self.next
+    }
+
+    /// Charges a read, and returns when it may begin.
+    pub(super) fn charge(&mut self, now: Instant) -> Instant {
+        let at = self.next.max(now.checked_sub(BURST).unwrap_or(now));
+        self.next = at + self.interval;
+        at
+    }
+
+    /// A read that was charged is not made.
+    pub(super) fn refund(&mut self) {
+        self.next = self.next.checked_sub(self.interval).unwrap_or(self.next);
+    }
+}
+
+/// Lets so many reads a second begin, for readers who are few and always there: rounds and audits.
+#[derive(Debug)]
+pub struct Pacer(Cell<Pace>);
 
 impl Pacer {
     /// At most `per_second` in the long run.
     pub fn new(per_second: f64) -> Self {
-        let interval = Duration::from_secs_f64(1.0 / per_second);
-        Self { interval, next: Cell::new(Instant::now()) }
+        Self(Cell::new(Pace::new(per_second)))
     }
 
     /// Waits for the turn of one read.
     pub async fn turn(&self) {
-        let now = Instant::now();
-        let earliest = now.checked_sub(BURST).unwrap_or(now);
-        let at = self.next.get().max(earliest);
-        self.next.set(at + self.interval);
+        let (now, mut pace) = (Instant::now(), self.0.get());
+        let at = pace.charge(now);
+        self.0.set(pace);
         if at > now {
             tokio::time::sleep_until(at).await;
         }

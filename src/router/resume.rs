@@ -69,9 +69,15 @@ impl Router {
         }
     }
 
+    /// Reads for a session that begins, until it takes part in the watermark or ends.
+    pub(super) fn begin_resume(self: &Rc<Self>, session: &Rc<Session>, claim: Claim) {
+        let task = Rc::clone(self).resume(Rc::clone(session), claim);
+        session.read_by(&tokio::task::spawn_local(task));
+    }
+
     /// From `ready`, with what comes live kept back, to the first cursor, and on until the session
     /// takes part in the watermark.
-    pub(super) async fn resume(self: Rc<Self>, session: Rc<Session>, claim: Claim) {
+    async fn resume(self: Rc<Self>, session: Rc<Session>, claim: Claim) {
         let mut patience = self.services.waits.interest;
         loop {
             let Some(reading) = self.begin_reading(&session, patience).await else { return };
@@ -94,41 +100,36 @@ impl Router {
             session.trail.begin_catch_up(self.hub.borrow().place());
             patience = Duration::ZERO;
         }
-        self.settle(session).await;
+        self.read_until_shared(session).await;
     }
 
     async fn hears(&self, session: &Session, bound: Duration) -> bool {
         self.services.interest.confirmation(&session.key()).within(bound).await
     }
 
-    /// Reads the rooms of a session's user, and waits for their buckets: the begin of a reading is
-    /// that of this read, which is its first. None if the session ended meanwhile.
+    /// Reads the rooms of a session's user, and waits for their buckets. The begin of the reading is
+    /// that of this read, which is the first, or of another session's read that it shares.
     async fn begin_reading(
         self: &Rc<Self>,
         session: &Rc<Session>,
         patience: Duration,
     ) -> Option<Reading> {
-        let confirmed = self.hears(session, patience).await;
-        let reading = loop {
-            let (wall, view) = (self.services.wall.sure(), self.services.view.look());
-            if self.load_rooms(session).await {
-                break Reading::begin(wall, view, confirmed);
-            }
-            if !session.link().is_open() {
-                return None;
-            }
-        };
-        let heard = self.hears_all(&session.user, patience).await;
-        Some(if heard { reading } else { reading.unconfirmed() })
+        // Whether it is heard for is looked at again when the read begins.
+        let _in_time = self.hears(session, patience).await;
+        self.load_rooms(session, patience).await
     }
 
-    /// A session that could not take part in the watermark reads again once it is heard for and
-    /// nothing is frozen. While it is, rounds read for it.
-    pub(super) async fn settle(self: Rc<Self>, session: Rc<Session>) {
-        if session.trail.is_settling() {
-            return;
+    /// Has a task read for a session that could not take part in the watermark, unless one does.
+    pub(super) fn settle(self: &Rc<Self>, session: &Rc<Session>) {
+        if !session.is_read_for() {
+            let task = Rc::clone(self).read_until_shared(Rc::clone(session));
+            session.read_by(&tokio::task::spawn_local(task));
         }
-        session.trail.settle(true);
+    }
+
+    /// Reads again once the session is heard for and nothing is frozen. While it is, rounds read for
+    /// the session.
+    async fn read_until_shared(self: Rc<Self>, session: Rc<Session>) {
         while session.link().is_open() && !session.trail.footing().is_shared() {
             let moved = self.proof_moved.notified();
             if self.services.view.look().frozen || !self.hears(&session, LOOK_AGAIN).await {
@@ -140,7 +141,7 @@ impl Router {
             let Some(outcome) = self.catch_up(&session, Claim::Cursor(above)).await else { return };
             self.conclude(&session, reading, &outcome.gaps, outcome.whole);
         }
-        session.trail.settle(false);
+        session.end_reading();
     }
 
     /// What was read stands in the session's queue; its cursor goes behind it.
@@ -186,7 +187,7 @@ impl Router {
         };
         // A round may have brought it further than it came with.
         let above = session.trail.footing().above(self.watermark.get());
-        let reader = self.reader(&self.resumes, TRIES, Some(session));
+        let reader = self.session_reader(session, TRIES);
         let changed = reader.changed(&session.user, &self.rooms_of(session), above).await?;
         let mut outcome = Outcome { gaps: Vec::new(), whole: changed.whole };
         let bounds = self.services.resume;

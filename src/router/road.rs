@@ -101,6 +101,8 @@ impl Router {
         if let Some(id) = found? {
             return Ok(self.acknowledge_again(sending, id));
         }
+        // Behind the session's turn: who held one here and waited for that could wait for himself.
+        let _stored = self.gate.send_turn(&sending.order.from).await;
         self.must_still_be_in(&sending.order)?;
         let (id, ticket) = self.issue()?;
         let issued = Instant::now();

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::Router;
 use super::membership::MEMBERSHIPS_MAX;
-use super::missed::ACTIVITY_MAX;
+use super::missed::{ACTIVITY_MAX, Turns, Whom};
 use crate::delivery::RoundPart;
 use crate::domain::{Conversation, Key, Message, Micros, RoomId, UserId};
 use crate::hub::Session;
@@ -170,7 +170,7 @@ impl Router {
         let watermark = self.watermark.get();
         let above =
             sessions.iter().map(|session| session.trail.footing().above(watermark)).min()?;
-        let reader = self.reader(&self.repairs, TRIES, None);
+        let reader = self.reader(Turns::Node(&self.repairs), TRIES, Whom::Anybody);
         let memberships = reader.memberships(user, MEMBERSHIPS_MAX).await?;
         self.learn_all(user, &memberships);
         let changed = reader.changed(user, &[], above).await?;
@@ -206,7 +206,9 @@ impl Router {
             self.services.metrics.repaired[kind as usize].inc_by(delivered.handed);
             self.count(delivered);
         };
-        self.reader(&self.repairs, TRIES, None).each_above(conversation, above, offer).await
+        self.reader(Turns::Node(&self.repairs), TRIES, Whom::Anybody)
+            .each_above(conversation, above, offer)
+            .await
     }
 
     /// A round is done on all workers: its sessions have what was in the store before it.
@@ -232,7 +234,7 @@ impl Router {
             session.trail.stand(footing);
             if !read {
                 // It takes part again once its own reads succeed.
-                tokio::task::spawn_local(Rc::clone(self).settle(session));
+                self.settle(&session);
             }
         }
         self.proof_advanced();

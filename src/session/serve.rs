@@ -17,7 +17,7 @@ use crate::hub::Session;
 use crate::limiter::{HandshakePermit, Meter};
 use crate::protocol::Close;
 use crate::router::Wishes;
-use crate::socket::{Connection, End, Link};
+use crate::socket::{Connection, End, Item, Link};
 
 /// Somebody who was let in, on his way to a session.
 #[derive(Debug)]
@@ -37,10 +37,16 @@ pub struct Arrival {
 }
 
 impl Newcomer {
-    /// Becomes a session of this worker.
+    /// Becomes a session of this worker, which counts what its user asks for.
     pub(super) fn open(self, front: &Front, link: &Rc<Link>, seat: &Seat) {
         if front.is_draining() {
             return front.send_away(link);
+        }
+        if let Err(refusal) = front.router.admit_hello(&self.principal.user) {
+            // Nothing was queued before, so an error always fits.
+            let _queued = link.push(Item::Text(refusal.frame(self.wishes.id.as_ref()).text()));
+            front.router.services.metrics.closes(Close::RateAbuse.code());
+            return link.close(Close::RateAbuse.frame());
         }
         let services = &front.router.services;
         let session = Rc::new(Session::new(

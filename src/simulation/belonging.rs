@@ -7,7 +7,7 @@ use super::queue::{SECOND, Time};
 use super::send::Content;
 use super::session::{Phase, Session};
 use super::slip::Slip;
-use super::store::{Looks, Messages, one};
+use super::store::{Looks, Messages, Touch, one};
 use super::thread::Step;
 use super::world::World;
 use crate::domain::{MemberState, MessageId, RoomId};
@@ -30,9 +30,29 @@ pub struct Belonging {
     pub affiliations: Affiliations,
     /// Whether a session of his has read them.
     pub loaded: bool,
+    /// The read of his memberships that is under way, if his sessions share it. It goes with his
+    /// last session: nobody hears of what it may lack any more.
+    pub loading: Option<Load>,
     sessions: u8,
     reads: Vec<JoinRead>,
     number: u16,
+}
+
+/// A read of a user's memberships.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// The session that it is made for.
+    pub leader: Sid,
+    /// What it may claim.
+    pub reading: Reading,
+    /// Which replicas it touches when.
+    pub touch: Touch,
+    /// When it begins.
+    pub begun: Time,
+    /// When it ends.
+    pub end: Time,
+    /// Whether it works.
+    pub works: bool,
 }
 
 /// A read for a room that he joined.
@@ -49,7 +69,8 @@ struct JoinRead {
 impl Belonging {
     fn new(user: u8, rules: Rules) -> Self {
         let affiliations = Affiliations::new(rules);
-        Self { user, affiliations, loaded: false, sessions: 0, reads: Vec::new(), number: 0 }
+        let (loaded, loading, reads) = (false, None, Vec::new());
+        Self { user, affiliations, loaded, loading, sessions: 0, reads, number: 0 }
     }
 }
 

@@ -143,6 +143,7 @@ const SCRIPTED: &[Slip] = &[
     Slip::CachedTime,
     Slip::MembershipsFirst,
     Slip::MissingForgotten,
+    Slip::SharedReadFresh,
     Slip::ClockIgnored,
 ];
 

@@ -132,6 +132,8 @@ pub struct Plan {
     pub insiders: [u8; ROOMS_MAX as usize],
     /// Whether workers know the heads of rooms that they hear.
     pub known_heads: bool,
+    /// Whether sessions of a user with a worker share reads of his memberships.
+    pub shared_reads: bool,
     /// Connections that come without a cursor, of a thousand.
     pub fresh_in: u32,
     /// Connections that are slow, of a thousand.
@@ -191,6 +193,7 @@ impl Plan {
             watched: u8::MAX,
             to_all_in: 0,
             known_heads: false,
+            shared_reads: false,
             insiders: [0; ROOMS_MAX as usize],
             fresh_in: 0,
             slow_in: 0,

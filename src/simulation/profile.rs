@@ -96,6 +96,8 @@ pub enum Profile {
     Adders,
     /// The wide one with rooms whose heads are known, and clients that reconnect.
     RoomsHeads,
+    /// The same with users of several devices, whose sessions share the reads of their memberships.
+    RoomsShared,
 }
 
 use Profile::{
@@ -103,8 +105,8 @@ use Profile::{
     FlickeringDeath, Heartbeats, JoinOverflows, Joiners, Leases, Leavers, LostPublishes, Margins,
     Mix, OldPrimary, OneKilled, OneStopped, Overflows, PublisherAway, PublisherCut, RedisDown,
     Removals, Resumes, Returners, RollingRestart, Rooms, RoomsChurn, RoomsClocks, RoomsHeads,
-    ShardDown, SlowOperations, SlowRoster, SlowStore, Steady, StepsBack, Strangers, Vanishings,
-    Workers,
+    RoomsShared, ShardDown, SlowOperations, SlowRoster, SlowStore, Steady, StepsBack, Strangers,
+    Vanishings, Workers,
 };
 
 // What goes wrong, and how often each.
@@ -184,7 +186,7 @@ const EXPIRY: &[(Kind, u64)] = &[(Kind::StopNode, 2), (Kind::StopThread, 2), (Ki
 
 impl Profile {
     /// All.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Mix,
         Failovers,
         Heartbeats,
@@ -223,6 +225,7 @@ impl Profile {
         RoomsChurn,
         RoomsClocks,
         RoomsHeads,
+        RoomsShared,
         Joiners,
         Removals,
         JoinOverflows,
@@ -247,7 +250,7 @@ impl Profile {
     /// Faults at most.
     pub const fn faults_max(self) -> u8 {
         match self {
-            Mix | Workers | Rooms | RoomsChurn | RoomsClocks | RoomsHeads => 7,
+            Mix | Workers | Rooms | RoomsChurn | RoomsClocks | RoomsHeads | RoomsShared => 7,
             Expiry => 3,
             _ if self.is_exact() => 0,
             _ if self.is_focused() => 1,
@@ -267,7 +270,7 @@ impl Profile {
 
     /// Whether it is a wide one with rooms.
     const fn is_of_rooms(self) -> bool {
-        matches!(self, Rooms | RoomsChurn | RoomsClocks | RoomsHeads)
+        matches!(self, Rooms | RoomsChurn | RoomsClocks | RoomsHeads | RoomsShared)
     }
 
     const fn kinds(self) -> &'static [(Kind, u64)] {
@@ -328,8 +331,8 @@ impl Profile {
                 plan.bounds.row_ttl = 62 * SECOND + rng.below(5 * SECOND);
             }
             Workers => plan.size.workers = 3,
-            Rooms | RoomsChurn | RoomsClocks | RoomsHeads | Joiners | Removals | JoinOverflows
-            | Adders => {
+            Rooms | RoomsChurn | RoomsClocks | RoomsHeads | RoomsShared | Joiners | Removals
+            | JoinOverflows | Adders => {
                 rooms::shape(self, plan, rng);
             }
             _ if self.is_exact() => exact::shape(self, plan, rng),

@@ -34,6 +34,7 @@ pub fn shape(profile: Profile, plan: &mut Plan, rng: &mut Rng) {
         Profile::RoomsChurn => churns(plan, rng),
         Profile::RoomsClocks => has_bad_clocks(plan, rng),
         Profile::RoomsHeads => knows_heads(plan, rng),
+        Profile::RoomsShared => shares_reads(plan, rng),
         _ => {}
     }
 }
@@ -60,6 +61,18 @@ fn knows_heads(plan: &mut Plan, rng: &mut Rng) {
     plan.size.acts = 20 + rng.below(40) as u8;
     plan.size.changes = rng.below(6) as u8;
     draw_insiders(plan, 800, rng);
+}
+
+fn shares_reads(plan: &mut Plan, rng: &mut Rng) {
+    plan.shared_reads = true;
+    let size = &mut plan.size;
+    (size.nodes, size.workers, size.users) = (2, 1, 2);
+    size.devices = 4 + rng.below(5) as u8;
+    size.acts = 30 + rng.below(40) as u8;
+    size.changes = 8 + rng.below(16) as u8;
+    plan.slow.reads = Delay { usual: SECOND, slow_in: 300, slow: 12 * SECOND };
+    plan.slow.confirms = Delay { usual: 100 * MILLI, slow_in: 300, slow: 3 * SECOND };
+    plan.bounds.linger = [0, 200, 3000][rng.below(3) as usize];
 }
 
 fn has_bad_clocks(plan: &mut Plan, rng: &mut Rng) {

@@ -26,6 +26,10 @@ pub enum Hold {
     StoreAcks(u8),
     /// Results of its sessions' reads.
     SessionReads(u8),
+    /// Results of its sessions' reads of memberships.
+    Memberships(u8),
+    /// Results of its rounds' reads of memberships.
+    RoundMemberships(u8),
     /// Results of its reads for rooms that somebody joined.
     JoinReads(u8),
     /// Results of its rounds' reads.
@@ -65,6 +69,8 @@ impl Hold {
             Self::RosterReads(node) => (node, matches!(job, Job::RosterRead(_))),
             Self::StoreAcks(node) => (node, matches!(job, Job::StoreAck(_))),
             Self::SessionReads(node) => (node, matches!(job, Job::Read(..))),
+            Self::Memberships(node) => (node, matches!(job, Job::Memberships(..))),
+            Self::RoundMemberships(node) => (node, matches!(job, Job::RoundMemberships(..))),
             Self::JoinReads(node) => (node, matches!(job, Job::JoinRead(..))),
             Self::RoundReads(node) => (node, matches!(job, Job::RoundRead(..))),
             Self::Pushes(node) => (node, is_push(job, true)),

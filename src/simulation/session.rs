@@ -343,6 +343,7 @@ impl World {
             return;
         }
         self.session(sid).phase = Phase::Closed;
+        self.end_load(at, sid);
         let it = self.worker(at);
         let held = it.sessions.len();
         it.sessions.retain(|other| *other != sid);

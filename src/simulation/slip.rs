@@ -46,6 +46,8 @@ pub enum Slip {
     HeadsForgetBreaks,
     /// A read that takes heads for known earns what reads do.
     HeadsEarnReads,
+    /// A session that shares a read of memberships claims what one that begins when it comes may.
+    SharedReadFresh,
     /// A node goes on though its clock is known to be wrong.
     ClockIgnored,
     /// A session is moved to another worker as it is, and what waits for it stays behind.
@@ -54,7 +56,7 @@ pub enum Slip {
 
 impl Slip {
     /// All.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::AnswerAtOnce,
         Self::IdsFromLowerEnd,
         Self::HeadUnread,
@@ -71,6 +73,7 @@ impl Slip {
         Self::NewsTakenForFirst,
         Self::HeadsForgetBreaks,
         Self::HeadsEarnReads,
+        Self::SharedReadFresh,
         Self::ChangeUnentered,
         Self::RoundsForgetMemberships,
         Self::StaleList,

@@ -20,7 +20,7 @@ use crate::limiter::{Gate, GatePlan, RedisLimiter, RedisLimiterPlan, Shares};
 use crate::links::{Breaker, Health, LinkBounds, Publishers, PublishersPlan, Subscriber};
 use crate::protocol::Close;
 use crate::redis::PoolError;
-use crate::router::{Crowds, Errand, Errands, Pacer, Router, Services};
+use crate::router::{Crowds, Errand, Errands, Pacer, ReadBudget, Router, Services};
 use crate::session::{Arrival, Front, FrontBounds, arrive, sweep};
 
 /// Between two waves of a drain.
@@ -171,7 +171,7 @@ impl Worker {
             proof_moved: Notify::new(),
             cursors_wanted: Notify::new(),
             repairs: Pacer::new(self.reads.repairs),
-            resumes: Pacer::new(self.reads.resumes),
+            resumes: ReadBudget::new(self.reads.resumes),
             gate,
         });
         let front = Rc::new(Front::new(Rc::clone(&router), self.workers, self.front_bounds));

@@ -24,4 +24,5 @@ mod story;
 mod taps;
 mod taps_together;
 mod user_rates;
+mod user_turns;
 pub mod watch;

@@ -16,15 +16,15 @@ use super::rooms::{add, as_user, frame, remove, room, say};
 use crate::harness::{eventually, token};
 
 /// One node of this process, on a store that lets a test come in between.
-struct Scene {
+pub struct Scene {
     node: Node,
-    store: Arc<Held>,
-    url: String,
+    pub store: Arc<Held>,
+    pub url: String,
     _home: tempfile::TempDir,
 }
 
 impl Scene {
-    async fn set() -> Self {
+    pub async fn set() -> Self {
         let home = tempfile::tempdir().expect("a directory");
         let plan = ClusterPlan { nodes: 1, unlimited: true, ..ClusterPlan::default() };
         let config = Arc::new(plan.config(1).expect("a configuration"));
@@ -55,7 +55,7 @@ impl Scene {
         frame(ben).await
     }
 
-    async fn strike(self) {
+    pub async fn strike(self) {
         self.node.stop().await;
         self.store.close().await;
     }

@@ -26,6 +26,7 @@ mod node_budget;
 mod output_reader;
 mod rates;
 pub mod raw;
+mod read_turns;
 mod rights;
 mod room_access;
 mod room_places;

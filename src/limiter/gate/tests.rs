@@ -259,3 +259,20 @@ async fn a_member_gets_half_of_a_rooms_rate_while_another_one_is_refused() {
         assert_eq!(allowed(&first, &room()).await, 10, "nobody else wanted any for a second");
     }
 }
+
+/// A user's sends wait for each other where they are stored, and for nobody else's.
+#[tokio::test]
+async fn so_many_messages_of_a_user_are_stored_at_once() {
+    let gate = gate(SMALL, None, 1);
+    let (alice, bob) = (user("alice"), user("bob"));
+    let mut turns = Vec::new();
+    for _ in 0..SENDS_AT_ONCE {
+        turns.push(gate.send_turn(&alice).await);
+    }
+    let mut next = std::pin::pin!(gate.send_turn(&alice));
+    let mut unwoken = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(next.as_mut().poll(&mut unwoken).is_pending());
+    drop(gate.send_turn(&bob).await);
+    turns.pop();
+    assert!(next.as_mut().poll(&mut unwoken).is_ready());
+}

@@ -5,7 +5,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::on_redis::limiter;
 use super::*;
-use crate::limiter::LimiterError;
+use crate::limiter::{LimiterError, Pending};
 
 const GREETING: &str = "%1\r\n$6\r\nserver\r\n$5\r\nredis\r\n";
 
@@ -119,15 +119,32 @@ async fn silence_is_bounded() {
     let first = tokio::spawn(node.check(one()));
     // So that the first is on its way, and not among those that wait.
     tokio::task::yield_now().await;
-    let rest: Vec<_> = (0..WAITING + 5).map(|_| node.check(one())).collect();
+    let of_user = |number| Call { user: user(&format!("u{number}")), ..one() };
+    let rest = (0..WAITING + 5).map(|number| node.check(of_user(number))).collect();
+    assert_eq!(refused_by(rest, WAITING).await, 5);
+    assert_eq!(first.await.expect("no panic"), Err(LimiterError::Unavailable));
+}
+
+/// One user waits for a quarter of what may wait: the others find room.
+#[tokio::test]
+async fn one_user_takes_a_quarter_of_the_queue() {
+    const WAITING: usize = 16;
+    let node = garbled("", Duration::from_millis(300), WAITING).await;
+    let many = (0..WAITING).map(|_| node.check(one())).collect();
+    let other = node.check(Call { user: user("other"), ..one() });
+    assert_eq!(refused_by(many, WAITING / 4).await, WAITING - WAITING / 4);
+    assert_eq!(other.await, Err(LimiterError::Unavailable), "it waited");
+}
+
+/// How many were refused since so many wait; the others got no verdict.
+async fn refused_by(calls: Vec<Pending<Result<Verdict, LimiterError>>>, bound: usize) -> usize {
     let mut full = 0;
-    for pending in rest {
+    for pending in calls {
         match pending.await {
-            Err(LimiterError::Full(WAITING)) => full += 1,
+            Err(LimiterError::Full(waiting)) if waiting == bound => full += 1,
             Err(LimiterError::Unavailable) => {}
             told => panic!("{told:?}"),
         }
     }
-    assert_eq!(full, 5);
-    assert_eq!(first.await.expect("no panic"), Err(LimiterError::Unavailable));
+    full
 }

@@ -1,9 +1,16 @@
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 
 use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use super::*;
+use crate::auth::{Principal, Role};
+use crate::hub::SessionBounds;
+use crate::router::fair_queue::QueueBounds;
+use crate::socket::{Link, Share};
 use crate::store::{Embedded, EmbeddedOptions};
 
 mod model;
@@ -76,11 +83,11 @@ impl Library {
             store: &*self.store,
             wall: &self.wall,
             metrics: &self.metrics,
-            pacer: &self.pacer,
+            turns: Turns::Node(&self.pacer),
             bound: Duration::from_mins(1),
             bytes: self.bytes,
             tries: 1,
-            session: None,
+            whom: Whom::Anybody,
         }
     }
 
@@ -249,4 +256,55 @@ async fn activity_is_read_for_as_long_as_it_is_kept_and_no_longer() {
     let since_ever = library.changed(Micros(0)).await;
     assert_eq!(since_ever, (vec![library.with("bob")], true));
     assert_eq!(library.reads(), u64::from(ACTIVITY_DAYS) + 1, "a read a day");
+}
+
+#[tokio::test]
+async fn nothing_is_read_for_a_user_who_is_gone() {
+    let library = Library::new(at(100));
+    let hub = RefCell::new(Hub::new(16));
+    let reader = Reader { whom: Whom::User(&hub, &library.me), ..library.reader() };
+    assert!(reader.memberships(&library.me, 9).await.is_none());
+    assert_eq!(library.reads(), 0);
+}
+
+/// Alice's, on a socket of its own, and the other end.
+async fn session() -> (Session, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (other, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+    let share = Rc::new(Share::alone(1 << 20));
+    let (link, _read) = Link::open(accepted.unwrap().0, 4096, &share);
+    let (user, role) = (user(ALICE), Role::User);
+    let (publish, subscribe) = (Vec::new(), Vec::new());
+    let principal = Principal { user, role, publish, subscribe, expires_at: 0 };
+    let bounds = SessionBounds { outbox_bytes: 4096, sends_in_flight: 1, reads_in_flight: 1 };
+    (Session::new(1, principal, None, link, bounds), other.unwrap())
+}
+
+#[tokio::test]
+async fn a_session_for_which_no_read_may_wait_is_closed() {
+    let library = Library::new(at(100));
+    let budget = ReadBudget::bounded(1.0, QueueBounds { all: 1, user: 0 });
+    let (session, _other) = session().await;
+    let turns = Turns::User(&budget, &library.me);
+    let reader = Reader { turns, whom: Whom::Session(&session), ..library.reader() };
+    assert!(reader.memberships(&library.me, 9).await.is_none());
+    assert!(!session.link().is_open());
+    assert_eq!(library.reads(), 0);
+}
+
+/// One that ended is not read for, and its turn is another's in the same step.
+#[tokio::test]
+async fn the_turn_of_a_session_that_ended_is_not_lost() {
+    let library = Library::new(at(100));
+    let budget = ReadBudget::new(0.001);
+    let (session, _other) = session().await;
+    session.close(Close::Draining);
+    let turns = Turns::User(&budget, &library.me);
+    let reader = Reader { turns, whom: Whom::Session(&session), ..library.reader() };
+    assert!(reader.memberships(&library.me, 9).await.is_none());
+    assert_eq!(library.reads(), 0);
+    let other = user("bob");
+    let mut turn = pin!(budget.turn(&other));
+    assert!(turn.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
 }

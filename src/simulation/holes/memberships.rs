@@ -185,3 +185,47 @@ fn a_notice_that_is_lost(world: &mut World) {
 fn rounds_read_memberships_again() {
     is_opened_by(Slip::RoundsForgetMemberships, &with_a_room(), a_notice_that_is_lost);
 }
+
+/// Another device of the reader.
+const SECOND: u8 = READER + 6;
+
+/// With second devices of all, whose sessions share reads of memberships.
+fn with_shared_reads() -> Plan {
+    let mut plan = with_a_room();
+    (plan.size.devices, plan.shared_reads) = (12, true);
+    plan
+}
+
+/// The memberships of the reader are read for one session. Before that is over his node is cut from
+/// Redis, and he joins a room. Later he comes with another device, whose session shares the read: it
+/// must claim no more than the first one.
+fn joins_while_memberships_are_read(world: &mut World) {
+    connect_both(world);
+    world.leave(READER);
+    world.pass(1.0);
+    world.hold(Hold::Memberships(R));
+    world.hold(Hold::RoundMemberships(R));
+    world.connects(SECOND, R);
+    world.pass(0.1);
+    world.hold(Hold::Subscribes(R));
+    world.strikes(Kind::CutSubscriber, R, 0, 0.0);
+    world.pass(2.1);
+    let join = world.changes(SENDER, READER, ROOM, true).expect("the lease holds");
+    world.pass(0.1);
+    let message = world.says(SENDER, ROOM).expect("he is in it");
+    world.pass(20.0);
+    assert!(world.is_acked(join) && world.is_acked(message) && world.is_frozen(R));
+    world.connects(READER, R);
+    world.pass(1.2);
+    assert_eq!(world.held(Hold::Memberships(R)), 2);
+    world.let_go_of(Hold::Memberships(R));
+    world.pass(0.2);
+    world.let_go_of(Hold::RoundMemberships(R));
+    world.let_go_of(Hold::Subscribes(R));
+    world.pass(20.0);
+}
+
+#[test]
+fn a_shared_read_counts_from_its_begin() {
+    is_opened_by(Slip::SharedReadFresh, &with_shared_reads(), joins_while_memberships_are_read);
+}

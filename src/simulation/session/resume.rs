@@ -5,6 +5,7 @@ use super::{Phase, Session};
 use crate::domain::NEVER;
 use crate::interest::{Standing, Ticket};
 use crate::proof::Reading;
+use crate::simulation::belonging::Load;
 use crate::simulation::event::{At, Event, Job, Key, Sid};
 use crate::simulation::queue::{SECOND, Time};
 use crate::simulation::slip::Slip;
@@ -105,25 +106,63 @@ impl World {
         self.then(at, if has_rooms { Step::IssueMemberships(sid) } else { Step::IssueRead(sid) });
     }
 
-    /// Where a session's user stands with rooms is asked of the store.
+    /// Where a session's user stands with rooms is asked of the store, unless it is already: then
+    /// the session waits for that read, and claims what that may.
     pub fn issue_memberships(&mut self, at: At, sid: Sid) {
+        let user = self.session_ref(sid).user;
+        let loading = self.belonging(at, user).and_then(|it| it.loading);
+        match loading.filter(|load| self.plan.shared_reads && load.leader != sid) {
+            Some(load) => self.share_load(at, sid, load),
+            None => self.begin_load(at, sid),
+        }
+    }
+
+    fn share_load(&mut self, at: At, sid: Sid, load: Load) {
+        let fresh = self.slip == Some(Slip::SharedReadFresh);
+        let end = load.end.max(self.now);
+        let session = self.session(sid);
+        session.memberships = Some((load.touch, load.begun));
+        if !fresh {
+            session.reading = Some(load.reading);
+        }
+        let job = Job::Memberships(sid, session.read_no, load.works);
+        trace!(self, "session {sid} shares the read of {}", load.begun);
+        self.queue.push(end, Event::Thread(at, job));
+    }
+
+    fn begin_load(&mut self, at: At, sid: Sid) {
         let end = self.now + 1 + self.plan.slow.reads.draw(&mut self.rng);
         let touch = self.draw_touch(self.now, end);
         let works = !self.rng.chance(self.plan.slow.reads_fail_in);
         let now = self.now;
         let session = self.session(sid);
-        session.memberships = session.memberships.take().or(Some((touch, now)));
+        let (touch, begun) = session.memberships.take().unwrap_or((touch, now));
+        session.memberships = Some((touch, begun));
+        let (user, reading) = (session.user, session.reading);
         let job = Job::Memberships(sid, session.read_no, works);
         self.queue.push(end, Event::Thread(at, job));
+        if let Some(it) = self.belonging(at, user) {
+            let load = |reading| Load { leader: sid, reading, touch, begun, end, works };
+            it.loading = reading.map(load);
+        }
+    }
+
+    /// A session that others share a read with waits no longer: they did, or read for themselves.
+    pub(super) fn end_load(&mut self, at: At, sid: Sid) {
+        let user = self.session_ref(sid).user;
+        if let Some(it) = self.belonging(at, user) {
+            it.loading.take_if(|load| load.leader == sid);
+        }
     }
 
     /// It is known: his rooms are to be heard.
     pub fn memberships_read(&mut self, at: At, sid: Sid, read_no: u16, works: bool) {
         let session = self.session(sid);
         if session.phase == Phase::Closed || session.read_no != read_no {
-            return;
+            return self.end_load(at, sid);
         }
         let Some((touch, begun)) = session.memberships.take().filter(|_| works) else {
+            self.end_load(at, sid);
             return self.read_failed(at, sid);
         };
         let user = session.user;
@@ -166,6 +205,7 @@ impl World {
         if !heard {
             session.reading = session.reading.map(Reading::unconfirmed);
         }
+        self.end_load(at, sid);
         self.then(at, Step::IssueRead(sid));
     }
 

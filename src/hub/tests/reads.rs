@@ -1,0 +1,112 @@
+//! What the sessions of a user share of the store's reads.
+
+use super::*;
+use crate::proof::View;
+
+fn reading() -> Reading {
+    Reading::begin(Micros(7), View::default().look(), true)
+}
+
+fn leads(share: Option<LoadShare>) -> LoadLead {
+    match share {
+        Some(LoadShare::Leads(lead)) => lead,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn follows(share: Option<LoadShare>) -> Rc<RoomLoad> {
+    match share {
+        Some(LoadShare::Follows(load)) => load,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn sessions_of_a_user_share_a_load_until_it_ends() {
+    on_event_loop(async {
+        let (mut hub, mut peers) = (Hub::new(16), Peers::new().await);
+        let [one, other] = [peers.session("a").await, peers.session("b").await];
+        assert!(hub.share_load(&one.user).is_none(), "nobody is here");
+        hub.join(&one);
+        hub.join(&other);
+        let lead = leads(hub.share_load(&one.user));
+        let shared = follows(hub.share_load(&one.user));
+        drop(leads(hub.share_load(&other.user)));
+        assert!(hub.is_loading(&one.user, &lead));
+        hub.finish_load(&one.user, lead, LoadEnd::Read(reading()));
+        assert!(matches!(shared.end().await, LoadEnd::Read(_)));
+        let lead = leads(hub.share_load(&one.user));
+        hub.finish_load(&one.user, lead, LoadEnd::Failed);
+        let lead = leads(hub.share_load(&one.user));
+        let shared = follows(hub.share_load(&one.user));
+        drop(lead);
+        assert!(matches!(shared.end().await, LoadEnd::Abandoned), "who leads may leave");
+        leads(hub.share_load(&one.user));
+    });
+}
+
+/// While nobody was here notices were not heard: what was read before may lack them.
+#[test]
+fn a_load_ends_with_the_last_session_of_its_user() {
+    on_event_loop(async {
+        let (mut hub, mut peers) = (Hub::new(16), Peers::new().await);
+        let [first, second] = [peers.session("a").await, peers.session("a").await];
+        hub.join(&first);
+        let early = leads(hub.share_load(&first.user));
+        hub.leave(&first);
+        assert!(!hub.is_loading(&first.user, &early));
+        hub.join(&second);
+        let lead = leads(hub.share_load(&second.user));
+        assert!(hub.is_loading(&second.user, &lead) && !hub.is_loading(&second.user, &early));
+    });
+}
+
+#[test]
+fn a_user_has_so_many_reads_whatever_his_sessions() {
+    on_event_loop(async {
+        let (mut hub, mut peers) = (Hub::new(16), Peers::new().await);
+        let mut places = Vec::new();
+        for _ in 0..USER_READS_MAX {
+            let session = peers.session("a").await;
+            hub.join(&session);
+            places.push(hub.begin_read(&session).unwrap());
+            assert_eq!(hub.begin_read(&session).unwrap_err(), NoReadPlace::Session(1));
+        }
+        let [more, other] = [peers.session("a").await, peers.session("b").await];
+        hub.join(&more);
+        hub.join(&other);
+        assert_eq!(hub.begin_read(&more).unwrap_err(), NoReadPlace::User(USER_READS_MAX));
+        assert!(hub.begin_read(&other).is_ok(), "another user has his own");
+        places.pop();
+        assert!(hub.begin_read(&more).is_ok(), "a place came back");
+    });
+}
+
+#[test]
+fn what_a_user_defers_is_bounded_over_all_sessions() {
+    on_event_loop(async {
+        let (mut hub, mut peers) = (Hub::new(16), Peers::new().await);
+        let text = "x".repeat(DEFERRED_BYTES_MAX);
+        let mut full = Vec::new();
+        for _ in 0..USER_DEFERRED_BYTES_MAX / DEFERRED_BYTES_MAX {
+            let session = peers.session("a").await;
+            hub.join(&session);
+            assert_eq!(hub.defer(&session, &text), Ok(()));
+            full.push(session);
+        }
+        let [more, other] = [peers.session("a").await, peers.session("b").await];
+        hub.join(&more);
+        hub.join(&other);
+        let by_user = Err(NotDeferred::User(USER_DEFERRED_BYTES_MAX));
+        assert_eq!(hub.defer(&more, "x"), by_user);
+        assert_eq!(hub.defer(&other, &text), Ok(()));
+        assert_eq!(hub.defer(&other, "x"), Err(NotDeferred::Session(DEFERRED_BYTES_MAX)));
+        hub.leave(&full.pop().unwrap());
+        assert_eq!(hub.defer(&more, &text), Ok(()), "what left gave its bytes back");
+        assert_eq!(hub.defer(&more, "x"), by_user);
+        assert_eq!(hub.take_deferred(&more).len(), 1);
+        assert_eq!(hub.defer(&more, "x"), Ok(()));
+        full.iter().for_each(|session| drop(hub.leave(session)));
+        assert!(hub.people.of("a").is_some_and(|person| person.deferred == 1));
+    });
+}

@@ -1,0 +1,70 @@
+//! Loading the rooms of a user whose session begins, once for all sessions that need them.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::Router;
+use super::membership::MEMBERSHIPS_MAX;
+use crate::hub::{LoadEnd, LoadLead, LoadShare, Session};
+use crate::proof::Reading;
+
+impl Router {
+    /// Reads the rooms of a session's user and waits until they are heard, for a time; or waits for
+    /// another session that does. None if the session ended meanwhile. What waits for the rooms is
+    /// done once they are read, or refused whenever a read fails.
+    pub(super) async fn load_rooms(
+        self: &Rc<Self>,
+        session: &Rc<Session>,
+        patience: Duration,
+    ) -> Option<Reading> {
+        while session.link().is_open() {
+            let share = self.hub.borrow_mut().share_load(&session.user)?;
+            let end = match share {
+                LoadShare::Leads(lead) => self.lead_load(session, lead, patience).await,
+                LoadShare::Follows(load) => load.end().await,
+            };
+            match end {
+                LoadEnd::Read(reading) => return Some(reading),
+                LoadEnd::Failed => self.refuse_deferred(session),
+                LoadEnd::Abandoned => {}
+            }
+        }
+        None
+    }
+
+    async fn lead_load(
+        self: &Rc<Self>,
+        session: &Rc<Session>,
+        lead: LoadLead,
+        patience: Duration,
+    ) -> LoadEnd {
+        let (begun, user) = (Cell::new(None), &session.user);
+        // Once: whoever waits for it is told, and tries again.
+        let reader = self.session_reader(session, 1);
+        let read = reader.read(|| {
+            begun.set(Some(self.look_before_reading(session)));
+            self.services.store.memberships(user, MEMBERSHIPS_MAX)
+        });
+        let end = match read.await.zip(begun.get()) {
+            Some((rows, reading)) if self.hub.borrow().is_loading(user, &lead) => {
+                self.learn_all(user, &rows);
+                let sessions = self.hub.borrow_mut().loaded(user);
+                sessions.iter().for_each(|session| self.take_deferred(session));
+                let heard = self.hears_all(user, patience).await;
+                LoadEnd::Read(if heard { reading } else { reading.unconfirmed() })
+            }
+            None if session.link().is_open() => LoadEnd::Failed,
+            _ => LoadEnd::Abandoned,
+        };
+        self.hub.borrow_mut().finish_load(user, lead, end);
+        end
+    }
+
+    /// What a read that begins now may claim: it is looked at before the read is issued.
+    fn look_before_reading(&self, session: &Session) -> Reading {
+        let (wall, view) = (self.services.wall.sure(), self.services.view.look());
+        let confirmed = self.services.interest.is_confirmed(&session.key());
+        Reading::begin(wall, view, confirmed)
+    }
+}
