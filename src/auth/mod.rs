@@ -1,7 +1,9 @@
 //! From a token to who is calling and what he may do. No I/O: the time is the caller's.
 
+mod grants;
 mod principal;
 mod token;
 
+pub use grants::Grants;
 pub use principal::{Principal, Role};
 pub use token::{Claims, Mint, TokenError, TokenKey, TokenRules, Verifier};

@@ -5,11 +5,13 @@
 mod canonical;
 mod clock;
 mod conversation;
+mod holders;
 mod membership;
 mod message;
 mod moment;
 mod pattern;
 mod pattern_index;
+mod shape;
 mod subject;
 mod token;
 

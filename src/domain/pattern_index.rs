@@ -1,61 +1,97 @@
-//! An index of patterns: a trie over tokens, so that an event meets only the patterns that can
-//! match it, never all of them.
+//! An index of patterns, so that an event meets only the patterns that can match it, never all.
+//!
+//! There is one map from the text of a pattern to its holders. A subject finds the literal pattern
+//! by its own text. It finds the others by their [`Shape`]s: the shapes that there are for the
+//! literal tokens that it begins with are tried, each by one look into the map. So a subject costs
+//! a look for each of its tokens and one for each shape, however many patterns there are.
 
 use std::hash::Hash;
 
-use ahash::{AHashMap, AHashSet};
+use ahash::AHashMap;
+use smallvec::SmallVec;
 
+use super::holders::Holders;
+use super::shape::Shape;
 use super::{Pattern, Subject};
 
-#[derive(Debug)]
-struct Node<T> {
-    literal: AHashMap<Box<str>, Node<T>>,
-    one: Option<Box<Node<T>>>,
-    /// Whose pattern ends here.
-    here: AHashSet<T>,
-    /// Whose pattern goes on with `>`.
-    rest: AHashSet<T>,
-}
-
-impl<T> Default for Node<T> {
-    fn default() -> Self {
-        Self { literal: AHashMap::new(), one: None, here: AHashSet::new(), rest: AHashSet::new() }
-    }
-}
+/// The shapes of the patterns that begin with the same literal tokens, each with how many there are.
+type Shapes = SmallVec<[(Shape, u32); 1]>;
 
 /// Patterns and who holds them.
 #[derive(Debug)]
 pub struct PatternIndex<T> {
-    root: Node<T>,
+    holders: AHashMap<Pattern, Holders<T>>,
+    /// By the literal tokens before the first wildcard. Literal patterns have no entry.
+    shapes: AHashMap<Box<str>, Shapes>,
     len: usize,
 }
 
 impl<T> Default for PatternIndex<T> {
     fn default() -> Self {
-        Self { root: Node::default(), len: 0 }
+        Self { holders: AHashMap::new(), shapes: AHashMap::new(), len: 0 }
     }
 }
 
-impl<T: Copy + Eq + Hash> PatternIndex<T> {
+impl<T: Copy + Ord + Hash> PatternIndex<T> {
     /// Adds a holder of a pattern; false if it held the pattern already.
     pub fn insert(&mut self, pattern: &Pattern, holder: T) -> bool {
-        let mut node = &mut self.root;
-        for token in pattern.tokens() {
-            node = match token {
-                ">" => return self.len.grow(node.rest.insert(holder)),
-                "*" => node.one.get_or_insert_default(),
-                literal => node.literal.entry(literal.into()).or_default(),
-            };
-        }
-        self.len.grow(node.here.insert(holder))
+        let added = match self.holders.get_mut(pattern.as_str()) {
+            Some(holders) => holders.insert(holder),
+            None => {
+                self.holders.insert(pattern.clone(), Holders::One(holder));
+                self.add_shape(pattern);
+                true
+            }
+        };
+        self.len += usize::from(added);
+        added
     }
 
     /// Takes a holder of a pattern away; false if it did not hold the pattern.
     pub fn remove(&mut self, pattern: &Pattern, holder: T) -> bool {
-        let tokens: Vec<&str> = pattern.tokens().collect();
-        let removed = self.root.remove(&tokens, holder);
+        let Some(holders) = self.holders.get_mut(pattern.as_str()) else { return false };
+        let removed = if holders.is_only(holder) {
+            self.holders.remove(pattern.as_str());
+            self.remove_shape(pattern);
+            true
+        } else {
+            holders.remove(holder)
+        };
         self.len -= usize::from(removed);
         removed
+    }
+
+    fn add_shape(&mut self, pattern: &Pattern) {
+        let Some(prefix) = pattern.literal_prefix() else { return };
+        let shape = Shape::of(pattern);
+        if !self.shapes.contains_key(prefix) {
+            self.shapes.insert(prefix.into(), Shapes::new());
+        }
+        let Some(shapes) = self.shapes.get_mut(prefix) else { return };
+        match shapes.iter_mut().find(|(known, _)| *known == shape) {
+            Some((_, patterns)) => *patterns += 1,
+            None => shapes.push((shape, 1)),
+        }
+    }
+
+    fn remove_shape(&mut self, pattern: &Pattern) {
+        let Some(prefix) = pattern.literal_prefix() else { return };
+        let Some(shapes) = self.shapes.get_mut(prefix) else { return };
+        let shape = Shape::of(pattern);
+        if let Some(at) = shapes.iter().position(|(known, _)| *known == shape) {
+            shapes[at].1 -= 1;
+            if shapes[at].1 == 0 {
+                shapes.swap_remove(at);
+            }
+        }
+        if shapes.is_empty() {
+            self.shapes.remove(prefix);
+        }
+    }
+
+    /// Whether anybody holds exactly this pattern.
+    pub fn holds(&self, pattern: &str) -> bool {
+        self.holders.contains_key(pattern)
     }
 
     /// Calls `found` with the holder of each pattern that matches, once a pattern: a holder of
@@ -71,12 +107,30 @@ impl<T: Copy + Eq + Hash> PatternIndex<T> {
         count
     }
 
-    fn meet(&self, subject: &Subject, mut holders: impl FnMut(&AHashSet<T>)) {
+    /// Calls `found` with the holders of each pattern that matches.
+    fn meet(&self, subject: &Subject, mut found: impl FnMut(&[T])) {
         if self.is_empty() {
             return;
         }
-        let tokens: Vec<&str> = subject.as_str().split('.').collect();
-        self.root.meet(&tokens, &mut holders);
+        let subject = subject.as_str();
+        if let Some(holders) = self.holders.get(subject) {
+            found(holders.as_slice());
+        }
+        if self.shapes.is_empty() {
+            return;
+        }
+        let (mut tokens, mut text) = (None, String::new());
+        for (end, _) in subject.match_indices('.') {
+            let Some(shapes) = self.shapes.get(&subject[..end]) else { continue };
+            let tokens: &SmallVec<[&str; 8]> =
+                tokens.get_or_insert_with(|| subject.split('.').collect());
+            for (shape, _) in shapes {
+                let text = shape.fit(tokens, &mut text);
+                if let Some(holders) = text.and_then(|text| self.holders.get(text)) {
+                    found(holders.as_slice());
+                }
+            }
+        }
     }
 
     /// How many (pattern, holder) pairs there are.
@@ -90,75 +144,10 @@ impl<T: Copy + Eq + Hash> PatternIndex<T> {
     }
 }
 
-/// Counting what an insertion really added.
-trait Grow {
-    fn grow(&mut self, added: bool) -> bool;
-}
-
-impl Grow for usize {
-    fn grow(&mut self, added: bool) -> bool {
-        *self += usize::from(added);
-        added
-    }
-}
-
-impl<T: Copy + Eq + Hash> Node<T> {
-    fn is_empty(&self) -> bool {
-        self.literal.is_empty()
-            && self.one.is_none()
-            && self.here.is_empty()
-            && self.rest.is_empty()
-    }
-
-    /// Removes along the path and frees every node that became empty on the way back.
-    fn remove(&mut self, tokens: &[&str], holder: T) -> bool {
-        match tokens {
-            [] => take(&mut self.here, &holder),
-            [">"] => take(&mut self.rest, &holder),
-            ["*", tail @ ..] => {
-                let Some(one) = &mut self.one else { return false };
-                let removed = one.remove(tail, holder);
-                self.one.take_if(|one| one.is_empty());
-                removed
-            }
-            [literal, tail @ ..] => {
-                let Some(next) = self.literal.get_mut(*literal) else { return false };
-                let removed = next.remove(tail, holder);
-                if next.is_empty() {
-                    self.literal.remove(*literal);
-                }
-                removed
-            }
-        }
-    }
-
-    /// Calls `holders` with those of each pattern that matches.
-    fn meet(&self, tokens: &[&str], holders: &mut impl FnMut(&AHashSet<T>)) {
-        let Some((first, tail)) = tokens.split_first() else {
-            holders(&self.here);
-            return;
-        };
-        holders(&self.rest);
-        if let Some(one) = &self.one {
-            one.meet(tail, holders);
-        }
-        if let Some(next) = self.literal.get(*first) {
-            next.meet(tail, holders);
-        }
-    }
-}
-
-/// Takes a holder out, and frees the memory of a set that became empty.
-fn take<T: Eq + Hash>(holders: &mut AHashSet<T>, holder: &T) -> bool {
-    let removed = holders.remove(holder);
-    if holders.is_empty() {
-        *holders = AHashSet::new();
-    }
-    removed
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -180,6 +169,28 @@ mod tests {
         (any_pattern(), 0..4u8, any::<bool>()).prop_map(|(pattern, holder, insert)| {
             if insert { Step::Insert(pattern, holder) } else { Step::Remove(pattern, holder) }
         })
+    }
+
+    /// How many texts and prefixes the index holds.
+    fn entries(index: &PatternIndex<u8>) -> (usize, usize) {
+        (index.holders.len(), index.shapes.len())
+    }
+
+    fn expected_entries(held: &[(Pattern, u8)]) -> (usize, usize) {
+        let texts: BTreeSet<&Pattern> = held.iter().map(|(pattern, _)| pattern).collect();
+        let prefixes: BTreeSet<&str> =
+            texts.iter().filter_map(|pattern| pattern.literal_prefix()).collect();
+        (texts.len(), prefixes.len())
+    }
+
+    #[test]
+    fn a_literal_subscription_is_one_entry_of_a_map() {
+        assert!(size_of::<(Pattern, Holders<u32>)>() <= 32);
+        let mut index = PatternIndex::default();
+        for number in 0..100_u32 {
+            index.insert(&Pattern::parse(&format!("topic.user-{number}")).unwrap(), number);
+        }
+        assert_eq!((index.holders.len(), index.shapes.len()), (100, 0));
     }
 
     proptest! {
@@ -205,6 +216,7 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(index.len(), naive.len());
+                prop_assert_eq!(entries(&index), expected_entries(&naive));
                 let mut found = Vec::new();
                 index.matches(&subject, |holder| found.push(holder));
                 prop_assert_eq!(index.count(&subject), found.len());
@@ -217,7 +229,9 @@ mod tests {
             for (pattern, holder) in naive {
                 index.remove(&pattern, holder);
             }
-            prop_assert!(index.is_empty() && index.root.is_empty(), "no node outlives its pattern");
+            prop_assert!(index.is_empty());
+            let left = (index.holders.len(), index.shapes.len());
+            prop_assert_eq!(left, (0, 0), "nothing outlives its pattern");
         }
     }
 }

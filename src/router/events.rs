@@ -146,13 +146,13 @@ fn may_publish(principal: &Principal, caller: &Caller, event: &EventOrder) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::Role;
+    use crate::auth::{Grants, Role};
     use crate::domain::Pattern;
 
     fn principal(user: &str, role: Role) -> Principal {
-        let publish = vec![Pattern::parse("topic.mine.>").unwrap()];
+        let publish = Grants::new(vec![Pattern::parse("topic.mine.>").unwrap()]);
         let user = UserId::parse(user).unwrap();
-        Principal { user, role, publish, subscribe: Vec::new(), expires_at: 0 }
+        Principal { user, role, publish, subscribe: Grants::default(), expires_at: 0 }
     }
 
     fn data() -> Box<RawValue> {

@@ -39,7 +39,7 @@ impl Router {
     /// Lets a session in: `ready`, then live, then `cursor`.
     pub fn open(self: &Rc<Self>, session: &Rc<Session>, wishes: &Wishes) {
         self.services.metrics.sessions.inc();
-        let (granted, refused) = Self::sort_wishes(session, &wishes.subscribe);
+        let (granted, mut refused) = Self::sort_wishes(session, &wishes.subscribe);
         session.trail.begin_catch_up(self.hub.borrow().place());
         if self.hub.borrow_mut().join(session) {
             self.wanted(&Reach::Key(session.key()));
@@ -47,7 +47,7 @@ impl Router {
         if self.hub.borrow().is_loaded(&session.user) {
             session.load();
         }
-        self.add_patterns(session, &granted);
+        refused.extend(self.add_those_that_fit(session, &granted));
         // `ready` promises none of them: literal ones, which are heard sooner than wide ones, serve.
         self.hub.borrow_mut().settle(session, &granted);
         self.ready(session, wishes.id.as_ref(), &ServerFrame::refused(&refused));

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
@@ -45,6 +46,7 @@ impl Newcomer {
             self.device,
             Rc::clone(link),
             services.session_bounds,
+            Arc::clone(&services.patterns),
         ));
         *seat.borrow_mut() = Stage::Open(Rc::clone(&session));
         front.router.open(&session, &self.wishes);
