@@ -62,7 +62,8 @@ fn crowd(members: usize, links: &[Rc<Link>]) -> Outcome<(Hub, Vec<Rc<Session>>)>
         let principal =
             Principal { user: user.clone(), role: Role::User, publish, subscribe, expires_at: 0 };
         let link = Rc::clone(&links[number % links.len()]);
-        let session = Rc::new(Session::new(number as u64, principal, None, link, BOUNDS, patterns.clone()));
+        let session =
+            Rc::new(Session::new(number as u64, principal, None, link, BOUNDS, patterns.clone()));
         hub.join(&session);
         sessions.push(session);
         let stamp = MessageId::first_of(Micros(1));

@@ -71,7 +71,12 @@ impl Check<'_> {
     }
 
     /// Those of these grants whose token at `begun` is this one.
-    fn that_go_on<'g>(&mut self, grants: &'g [Pattern], begun: usize, token: &str) -> &'g [Pattern] {
+    fn that_go_on<'g>(
+        &mut self,
+        grants: &'g [Pattern],
+        begun: usize,
+        token: &str,
+    ) -> &'g [Pattern] {
         let wanted = Some(token);
         let mut order = |grant: &Pattern| {
             self.looked_at += 1;

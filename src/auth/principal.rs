@@ -61,9 +61,8 @@ mod tests {
     use super::*;
 
     fn principal(publish: &[&str], subscribe: &[&str]) -> Principal {
-        let patterns = |list: &[&str]| {
-            Grants::new(list.iter().map(|p| Pattern::parse(p).unwrap()).collect())
-        };
+        let patterns =
+            |list: &[&str]| Grants::new(list.iter().map(|p| Pattern::parse(p).unwrap()).collect());
         Principal {
             user: UserId::parse("me").unwrap(),
             role: Role::User,

@@ -145,7 +145,8 @@ impl Hub {
     /// Above which time a round must read for a key; none if there is no session that it reads for.
     pub fn floor(&self, key: &Key, watermark: Micros) -> Option<Micros> {
         let people = self.people_of(key);
-        let sessions = people.flat_map(|person| &person.sessions).map(|id| &self.sessions[id.place()]);
+        let sessions =
+            people.flat_map(|person| &person.sessions).map(|id| &self.sessions[id.place()]);
         let listed = sessions.filter(|session| session.trail.takes_rounds());
         listed.map(|session| self.floor_of(session, key, watermark)).min()
     }

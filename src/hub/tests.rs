@@ -206,8 +206,16 @@ const PATTERNS: [&str; 10] = [
     "presence.*",
 ];
 
-const SUBJECTS: [&str; 8] =
-    ["topic.a", "topic.a.x", "topic.a.x.y", "topic.b.x", "topic.c", "presence.u0", "user.u0.x", "user.u1.x"];
+const SUBJECTS: [&str; 8] = [
+    "topic.a",
+    "topic.a.x",
+    "topic.a.x.y",
+    "topic.b.x",
+    "topic.c",
+    "presence.u0",
+    "user.u0.x",
+    "user.u1.x",
+];
 
 #[derive(Debug, Clone)]
 enum Step {

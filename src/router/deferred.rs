@@ -41,7 +41,7 @@ impl Router {
     /// The rooms could not be read: what waited for them is refused, and more may wait.
     pub(super) fn refuse_deferred(&self, session: &Rc<Session>) {
         for text in session.take_deferred() {
-            let Request { id, .. } = Request::read(&text, &self.services.bounds);
+            let id = Request::read_id(&text, &self.services.bounds);
             let message = "your rooms could not be read from the store";
             self.refuse(session, id.as_ref(), &Refusal::new(Code::Unavailable, message));
         }

@@ -43,6 +43,7 @@ impl Router {
         events: Vec<EventOrder>,
     ) -> Result<(), Refusal> {
         let caller = Caller::of(&principal);
+        self.charge_list(&caller, "events", events.len())?;
         for (at, event) in events.iter().enumerate() {
             may_publish(&principal, &caller, event).map_err(|refusal| of_event(at, refusal))?;
         }
@@ -55,6 +56,19 @@ impl Router {
         }
         events.iter().for_each(|event| self.publish_event(event));
         Ok(())
+    }
+
+    /// Charges a user with what a list of a request names, before anything is done with it. Services
+    /// act for many.
+    pub(super) fn charge_list(
+        &self,
+        caller: &Caller,
+        name: &str,
+        items: usize,
+    ) -> Result<(), Refusal> {
+        let Caller::User(user) = caller else { return Ok(()) };
+        let charged = self.gate.items(user, items);
+        charged.map_err(|refused| refused.refusal().of_op(&format!("{items} `{name}`")))
     }
 
     /// Whoever publishes in a conversation must be in it, and it must be started: each is asked for

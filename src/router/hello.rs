@@ -4,11 +4,15 @@ use std::rc::Rc;
 
 use super::Router;
 use crate::auth::{Principal, Role};
-use crate::domain::{Pattern, Reach};
+use crate::domain::{Pattern, Reach, UserId};
 use crate::hub::Session;
 use crate::proof::Footing;
 use crate::protocol::{Code, Hello, Refusal, RequestId, ServerFrame};
 use crate::roster::Rules;
+
+/// Items that the check of a token counts as: its signature, its claims and its grants take about
+/// as long as twenty patterns.
+const TOKEN_ITEMS: usize = 20;
 
 /// What a `hello` asks for beside being let in.
 #[derive(Debug, Default)]
@@ -36,6 +40,12 @@ impl super::Services {
 }
 
 impl Router {
+    /// Charges a user with the patterns of his `hello`. Until it was read nobody knew whose it is.
+    pub fn charge_hello(&self, user: &UserId, wishes: &Wishes) -> Result<(), Refusal> {
+        let admitted = self.gate.items(user, wishes.subscribe.len());
+        admitted.map_err(|refused| refused.refusal().of_op("hello"))
+    }
+
     /// Lets a session in: `ready`, then live, then `cursor`.
     pub fn open(self: &Rc<Self>, session: &Rc<Session>, wishes: &Wishes) {
         self.services.metrics.sessions.inc();
@@ -87,6 +97,8 @@ impl Router {
         id: Option<&RequestId>,
         hello: &Hello<'_>,
     ) -> Result<(), Refusal> {
+        let items = hello.subscribe.len() + hello.token.as_ref().map_or(0, |_| TOKEN_ITEMS);
+        self.charge_items(session, items).map_err(|refusal| refusal.of_op("hello"))?;
         if let Some(token) = &hello.token {
             let principal = self.services.authenticate(token)?;
             if principal.user != session.user {

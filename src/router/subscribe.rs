@@ -42,6 +42,7 @@ impl Router {
         id: Option<RequestId>,
         patterns: Vec<Pattern>,
     ) -> Result<(), Refusal> {
+        self.charge_items(session, patterns.len()).map_err(|it| it.of_op("subscribe"))?;
         self.check_patterns(session, &patterns).map_err(|refusal| refusal.of_op("subscribe"))?;
         let added = self.add_patterns(session, &patterns);
         added.map_err(|limit| limit_reached(&limit).of_op("subscribe"))?;
@@ -57,6 +58,11 @@ impl Router {
             tokio::task::spawn_local(Rc::clone(self).confirm(Rc::clone(session), waiting));
         }
         Ok(())
+    }
+
+    /// Charges a session's user with what a list names, before anything is done with it.
+    pub(super) fn charge_items(&self, session: &Session, items: usize) -> Result<(), Refusal> {
+        self.gate.items(&session.user, items).map_err(|refused| refused.refusal())
     }
 
     fn check_patterns(&self, session: &Session, patterns: &[Pattern]) -> Result<(), Refusal> {
@@ -161,8 +167,10 @@ impl Router {
         session: &Rc<Session>,
         id: Option<&RequestId>,
         patterns: &[Pattern],
-    ) {
+    ) -> Result<(), Refusal> {
+        self.charge_items(session, patterns.len()).map_err(|it| it.of_op("unsubscribe"))?;
         self.drop_patterns(session, patterns);
         self.ok(session, id);
+        Ok(())
     }
 }

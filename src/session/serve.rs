@@ -13,6 +13,7 @@ use super::peer::{Peer, Seat, Stage, leave};
 use crate::auth::Principal;
 use crate::hub::Session;
 use crate::limiter::Meter;
+use crate::protocol::Close;
 use crate::router::Wishes;
 use crate::socket::{Connection, End, Link};
 
@@ -38,6 +39,9 @@ impl Newcomer {
     pub(super) fn open(self, front: &Front, link: &Rc<Link>, seat: &Seat) {
         if front.is_draining() {
             return front.send_away(link);
+        }
+        if let Err(refusal) = front.router.charge_hello(&self.principal.user, &self.wishes) {
+            return front.turn_away(link, self.wishes.id.as_ref(), &refusal, Close::RateAbuse);
         }
         let services = &front.router.services;
         let session = Rc::new(Session::new(
