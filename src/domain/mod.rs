@@ -11,7 +11,6 @@ mod message;
 mod moment;
 mod pattern;
 mod pattern_index;
-mod shape;
 mod subject;
 mod token;
 

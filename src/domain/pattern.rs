@@ -2,7 +2,6 @@
 //!
 //! `*` is exactly one token, `>` is one or more tokens at the end.
 
-use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -48,11 +47,10 @@ impl Pattern {
         if self.is_wide() { Reach::Wide } else { Reach::Key(Key::of_checked(&self.0)) }
     }
 
-    /// The literal tokens before the first wildcard; none if the pattern has no wildcard.
-    pub(super) fn literal_prefix(&self) -> Option<&str> {
-        let wildcard = subject::tokens(&self.0).find(|(_, token)| matches!(*token, "*" | ">"));
-        // The first token is literal, so a dot stands before every wildcard.
-        wildcard.map(|(at, _)| &self.0[..at - 1])
+    /// Whether it matches more than one subject.
+    pub(super) fn has_wildcard(&self) -> bool {
+        // No other token may hold these bytes.
+        self.0.contains(['*', '>'])
     }
 
     /// The pattern's tokens in order.
@@ -96,12 +94,6 @@ impl Pattern {
 
     fn is_wide(&self) -> bool {
         self.tokens().nth(1).is_none_or(|second| matches!(second, "*" | ">"))
-    }
-}
-
-impl Borrow<str> for Pattern {
-    fn borrow(&self) -> &str {
-        &self.0
     }
 }
 

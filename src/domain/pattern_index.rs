@@ -1,45 +1,77 @@
 //! An index of patterns, so that an event meets only the patterns that can match it, never all.
 //!
-//! There is one map from the text of a pattern to its holders. A subject finds the literal pattern
-//! by its own text. It finds the others by their [`Shape`]s: the shapes that there are for the
-//! literal tokens that it begins with are tried, each by one look into the map. So a subject costs
-//! a look for each of its tokens and one for each shape, however many patterns there are.
+//! There is one table from the text of a pattern to its holders. A subject finds the literal pattern
+//! by its own text. To find the others it walks: behind some tokens it goes on by its next token and
+//! by `*`, as far as there are patterns with wildcards that go on so. These beginnings are known by
+//! their hashes, counted. So nearly every pattern is one entry, and a subject's cost does not grow
+//! with the number of patterns.
 
-use std::hash::Hash;
-
-use ahash::AHashMap;
+use ahash::RandomState;
+use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use super::holders::Holders;
-use super::shape::Shape;
 use super::{Pattern, Subject};
 
-/// The shapes of the patterns that begin with the same literal tokens, each with how many there are.
-type Shapes = SmallVec<[(Shape, u32); 1]>;
+/// A pattern and who holds it.
+#[derive(Debug)]
+struct Entry<T> {
+    pattern: Pattern,
+    holders: Holders<T>,
+}
 
 /// Patterns and who holds them.
 #[derive(Debug)]
 pub struct PatternIndex<T> {
-    holders: AHashMap<Pattern, Holders<T>>,
-    /// By the literal tokens before the first wildcard. Literal patterns have no entry.
-    shapes: AHashMap<Box<str>, Shapes>,
+    hasher: RandomState,
+    /// The hashes of `*` and `>`.
+    wildcards: [u64; 2],
+    patterns: HashTable<Entry<T>>,
+    /// What patterns with wildcards begin with: the hash of some tokens, and how many patterns go on
+    /// behind them. Two beginnings that share a hash cost a few looks, since the text of what is
+    /// found is compared.
+    beginnings: HashTable<(u64, u32)>,
     len: usize,
 }
 
 impl<T> Default for PatternIndex<T> {
     fn default() -> Self {
-        Self { holders: AHashMap::new(), shapes: AHashMap::new(), len: 0 }
+        let hasher = RandomState::new();
+        Self {
+            wildcards: ["*", ">"].map(|wildcard| hasher.hash_one(wildcard)),
+            hasher,
+            patterns: HashTable::new(),
+            beginnings: HashTable::new(),
+            len: 0,
+        }
     }
 }
 
-impl<T: Copy + Ord + Hash> PatternIndex<T> {
+/// The hash of no tokens.
+const NO_TOKENS: u64 = 0;
+
+/// The hash of some tokens and one more. Hashes of tokens are random already: this keeps their
+/// order.
+const fn and_token(tokens: u64, token: u64) -> u64 {
+    (tokens.rotate_left(23) ^ token).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn hash_of(hasher: &RandomState, text: &str) -> u64 {
+    text.split('.').fold(NO_TOKENS, |tokens, token| and_token(tokens, hasher.hash_one(token)))
+}
+
+impl<T: Copy + Ord> PatternIndex<T> {
     /// Adds a holder of a pattern; false if it held the pattern already.
     pub fn insert(&mut self, pattern: &Pattern, holder: T) -> bool {
-        let added = match self.holders.get_mut(pattern.as_str()) {
-            Some(holders) => holders.insert(holder),
+        let hash = hash_of(&self.hasher, pattern.as_str());
+        let known = self.patterns.find_mut(hash, |entry| entry.pattern == *pattern);
+        let added = match known {
+            Some(entry) => entry.holders.insert(holder),
             None => {
-                self.holders.insert(pattern.clone(), Holders::One(holder));
-                self.add_shape(pattern);
+                let entry = Entry { pattern: pattern.clone(), holders: Holders::One(holder) };
+                let hash_again = |entry: &Entry<T>| hash_of(&self.hasher, entry.pattern.as_str());
+                self.patterns.insert_unique(hash, entry, hash_again);
+                self.add_beginnings(pattern);
                 true
             }
         };
@@ -49,49 +81,61 @@ impl<T: Copy + Ord + Hash> PatternIndex<T> {
 
     /// Takes a holder of a pattern away; false if it did not hold the pattern.
     pub fn remove(&mut self, pattern: &Pattern, holder: T) -> bool {
-        let Some(holders) = self.holders.get_mut(pattern.as_str()) else { return false };
-        let removed = if holders.is_only(holder) {
-            self.holders.remove(pattern.as_str());
-            self.remove_shape(pattern);
+        let hash = hash_of(&self.hasher, pattern.as_str());
+        let found = self.patterns.find_entry(hash, |entry| entry.pattern == *pattern);
+        let Ok(mut entry) = found else { return false };
+        let removed = if entry.get().holders.is_only(holder) {
+            entry.remove();
+            self.remove_beginnings(pattern);
             true
         } else {
-            holders.remove(holder)
+            entry.get_mut().holders.remove(holder)
         };
         self.len -= usize::from(removed);
         removed
     }
 
-    fn add_shape(&mut self, pattern: &Pattern) {
-        let Some(prefix) = pattern.literal_prefix() else { return };
-        let shape = Shape::of(pattern);
-        if !self.shapes.contains_key(prefix) {
-            self.shapes.insert(prefix.into(), Shapes::new());
+    /// The hashes of what a pattern begins with; none if it is literal.
+    fn beginnings_of(&self, pattern: &Pattern) -> SmallVec<[u64; 8]> {
+        if !pattern.has_wildcard() {
+            return SmallVec::new();
         }
-        let Some(shapes) = self.shapes.get_mut(prefix) else { return };
-        match shapes.iter_mut().find(|(known, _)| *known == shape) {
-            Some((_, patterns)) => *patterns += 1,
-            None => shapes.push((shape, 1)),
+        let mut hash = NO_TOKENS;
+        let begin = |token| {
+            hash = and_token(hash, self.hasher.hash_one(token));
+            hash
+        };
+        let mut hashes: SmallVec<[u64; 8]> = pattern.tokens().map(begin).collect();
+        hashes.pop();
+        hashes
+    }
+
+    fn add_beginnings(&mut self, pattern: &Pattern) {
+        for hash in self.beginnings_of(pattern) {
+            match self.beginnings.find_mut(hash, |(known, _)| *known == hash) {
+                Some((_, patterns)) => *patterns += 1,
+                None => {
+                    self.beginnings.insert_unique(hash, (hash, 1), |(known, _)| *known);
+                }
+            }
         }
     }
 
-    fn remove_shape(&mut self, pattern: &Pattern) {
-        let Some(prefix) = pattern.literal_prefix() else { return };
-        let Some(shapes) = self.shapes.get_mut(prefix) else { return };
-        let shape = Shape::of(pattern);
-        if let Some(at) = shapes.iter().position(|(known, _)| *known == shape) {
-            shapes[at].1 -= 1;
-            if shapes[at].1 == 0 {
-                shapes.swap_remove(at);
+    fn remove_beginnings(&mut self, pattern: &Pattern) {
+        for hash in self.beginnings_of(pattern) {
+            let found = self.beginnings.find_entry(hash, |(known, _)| *known == hash);
+            let Ok(mut beginning) = found else { continue };
+            beginning.get_mut().1 -= 1;
+            if beginning.get().1 == 0 {
+                beginning.remove();
             }
-        }
-        if shapes.is_empty() {
-            self.shapes.remove(prefix);
         }
     }
 
     /// Whether anybody holds exactly this pattern.
     pub fn holds(&self, pattern: &str) -> bool {
-        self.holders.contains_key(pattern)
+        let is_it = |entry: &Entry<T>| entry.pattern.as_str() == pattern;
+        self.patterns.find(hash_of(&self.hasher, pattern), is_it).is_some()
     }
 
     /// Calls `found` with the holder of each pattern that matches, once a pattern: a holder of
@@ -113,23 +157,17 @@ impl<T: Copy + Ord + Hash> PatternIndex<T> {
             return;
         }
         let subject = subject.as_str();
-        if let Some(holders) = self.holders.get(subject) {
-            found(holders.as_slice());
+        let tokens: SmallVec<[Token<'_>; 8]> = subject
+            .split('.')
+            .map(|text| Token { text, hash: self.hasher.hash_one(text) })
+            .collect();
+        let whole = tokens.iter().fold(NO_TOKENS, |hash, token| and_token(hash, token.hash));
+        if let Some(entry) = self.patterns.find(whole, |it| it.pattern.as_str() == subject) {
+            found(entry.holders.as_slice());
         }
-        if self.shapes.is_empty() {
-            return;
-        }
-        let (mut tokens, mut text) = (None, String::new());
-        for (end, _) in subject.match_indices('.') {
-            let Some(shapes) = self.shapes.get(&subject[..end]) else { continue };
-            let tokens: &SmallVec<[&str; 8]> =
-                tokens.get_or_insert_with(|| subject.split('.').collect());
-            for (shape, _) in shapes {
-                let text = shape.fit(tokens, &mut text);
-                if let Some(holders) = text.and_then(|text| self.holders.get(text)) {
-                    found(holders.as_slice());
-                }
-            }
+        if !self.beginnings.is_empty() {
+            let mut walk = Walk { index: self, tokens: &tokens, found };
+            walk.go_on(0, NO_TOKENS, 0);
         }
     }
 
@@ -141,6 +179,65 @@ impl<T: Copy + Ord + Hash> PatternIndex<T> {
     /// Whether nobody holds any pattern.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+}
+
+/// A token of a subject.
+struct Token<'a> {
+    text: &'a str,
+    hash: u64,
+}
+
+/// A subject on its way to the patterns with wildcards that match it.
+struct Walk<'a, T, F> {
+    index: &'a PatternIndex<T>,
+    tokens: &'a [Token<'a>],
+    found: F,
+}
+
+impl<T: Copy + Ord, F: FnMut(&[T])> Walk<'_, T, F> {
+    /// Goes on behind the first `at` tokens, of which those with a bit in `stars` were met by `*`.
+    fn go_on(&mut self, at: usize, tokens: u64, stars: u8) {
+        let [star, rest] = self.index.wildcards;
+        self.step(at, and_token(tokens, self.tokens[at].hash), stars);
+        // The first token of a pattern is literal.
+        if at > 0 {
+            self.look(at, and_token(tokens, rest), stars, true);
+            self.step(at, and_token(tokens, star), stars | 1 << at);
+        }
+    }
+
+    fn step(&mut self, at: usize, tokens: u64, stars: u8) {
+        if at + 1 == self.tokens.len() {
+            // The literal pattern was found by the whole subject.
+            if stars > 0 {
+                self.look(at + 1, tokens, stars, false);
+            }
+        } else if self.index.beginnings.find(tokens, |(known, _)| *known == tokens).is_some() {
+            self.go_on(at + 1, tokens, stars);
+        }
+    }
+
+    /// Looks for the pattern of the first `count` tokens, with `>` behind them if `rest`.
+    fn look(&mut self, count: usize, hash: u64, stars: u8, rest: bool) {
+        let tokens = &self.tokens[..count];
+        let entry = self.index.patterns.find(hash, |entry| {
+            let mut theirs = Some(entry.pattern.as_str());
+            for (at, token) in tokens.iter().enumerate() {
+                let token = if stars >> at & 1 == 1 { "*" } else { token.text };
+                let Some(behind) = theirs.and_then(|text| text.strip_prefix(token)) else {
+                    return false;
+                };
+                theirs = behind.strip_prefix('.');
+                if theirs.is_none() && !behind.is_empty() {
+                    return false;
+                }
+            }
+            theirs == rest.then_some(">")
+        });
+        if let Some(entry) = entry {
+            (self.found)(entry.holders.as_slice());
+        }
     }
 }
 
@@ -171,26 +268,29 @@ mod tests {
         })
     }
 
-    /// How many texts and prefixes the index holds.
+    /// How many patterns and beginnings the index holds.
     fn entries(index: &PatternIndex<u8>) -> (usize, usize) {
-        (index.holders.len(), index.shapes.len())
+        (index.patterns.len(), index.beginnings.len())
     }
 
     fn expected_entries(held: &[(Pattern, u8)]) -> (usize, usize) {
         let texts: BTreeSet<&Pattern> = held.iter().map(|(pattern, _)| pattern).collect();
-        let prefixes: BTreeSet<&str> =
-            texts.iter().filter_map(|pattern| pattern.literal_prefix()).collect();
-        (texts.len(), prefixes.len())
+        let mut beginnings = BTreeSet::new();
+        for pattern in texts.iter().filter(|pattern| pattern.has_wildcard()) {
+            let tokens: Vec<&str> = pattern.tokens().collect();
+            beginnings.extend((1..tokens.len()).map(|count| tokens[..count].join(".")));
+        }
+        (texts.len(), beginnings.len())
     }
 
     #[test]
     fn a_literal_subscription_is_one_entry_of_a_map() {
-        assert!(size_of::<(Pattern, Holders<u32>)>() <= 32);
+        assert!(size_of::<Entry<u32>>() <= 32);
         let mut index = PatternIndex::default();
         for number in 0..100_u32 {
             index.insert(&Pattern::parse(&format!("topic.user-{number}")).unwrap(), number);
         }
-        assert_eq!((index.holders.len(), index.shapes.len()), (100, 0));
+        assert_eq!((index.patterns.len(), index.beginnings.len()), (100, 0));
     }
 
     proptest! {
@@ -230,8 +330,7 @@ mod tests {
                 index.remove(&pattern, holder);
             }
             prop_assert!(index.is_empty());
-            let left = (index.holders.len(), index.shapes.len());
-            prop_assert_eq!(left, (0, 0), "nothing outlives its pattern");
+            prop_assert_eq!(entries(&index), (0, 0), "nothing outlives its pattern");
         }
     }
 }
