@@ -1,51 +1,72 @@
 //! Who holds a pattern: mostly one session, sometimes very many.
 
+use slab::Slab;
+
 /// The holders of one pattern, each once. There is at least one.
 #[derive(Debug)]
 pub(super) enum Holders<T> {
     One(T),
-    /// In their order. Boxed, since nearly every pattern has one holder and pays for this variant.
-    #[expect(clippy::box_collection, reason = "a vector would make every entry larger")]
-    Many(Box<Vec<T>>),
+    /// The number of their list: a list in here would make every pattern larger.
+    Many(u32),
 }
 
-impl<T: Copy + Ord> Holders<T> {
+/// The lists of the patterns that have several holders, each in its order.
+#[derive(Debug)]
+pub(super) struct HolderLists<T>(Slab<Vec<T>>);
+
+impl<T> Default for HolderLists<T> {
+    fn default() -> Self {
+        Self(Slab::new())
+    }
+}
+
+impl<T: Copy + Ord> HolderLists<T> {
     /// Adds a holder; false if it is one already.
-    pub(super) fn insert(&mut self, holder: T) -> bool {
-        match self {
-            Self::One(only) if *only == holder => false,
-            Self::One(only) => {
-                let (first, second) = ((*only).min(holder), (*only).max(holder));
-                *self = Self::Many(Box::new(vec![first, second]));
+    pub(super) fn insert(&mut self, holders: &mut Holders<T>, holder: T) -> bool {
+        match holders {
+            Holders::One(only) if *only == holder => false,
+            Holders::One(only) => {
+                let list = vec![(*only).min(holder), (*only).max(holder)];
+                *holders = Holders::Many(self.0.insert(list) as u32);
                 true
             }
-            Self::Many(all) => {
-                let Err(at) = all.binary_search(&holder) else { return false };
-                all.insert(at, holder);
+            Holders::Many(number) => {
+                let list = &mut self.0[*number as usize];
+                let Err(at) = list.binary_search(&holder) else { return false };
+                list.insert(at, holder);
                 true
             }
         }
     }
 
     /// Takes a holder away that is not the only one; false if it holds nothing.
-    pub(super) fn remove(&mut self, holder: T) -> bool {
-        let Self::Many(all) = self else { return false };
-        let Ok(at) = all.binary_search(&holder) else { return false };
-        all.remove(at);
-        if let [only] = all[..] {
-            *self = Self::One(only);
+    pub(super) fn remove(&mut self, holders: &mut Holders<T>, holder: T) -> bool {
+        let Holders::Many(number) = *holders else { return false };
+        let list = &mut self.0[number as usize];
+        let Ok(at) = list.binary_search(&holder) else { return false };
+        list.remove(at);
+        if let [only] = list[..] {
+            *holders = Holders::One(only);
+            self.0.remove(number as usize);
         }
         true
     }
 
-    pub(super) fn is_only(&self, holder: T) -> bool {
-        matches!(self, Self::One(only) if *only == holder)
+    pub(super) fn of<'a>(&'a self, holders: &'a Holders<T>) -> &'a [T] {
+        match holders {
+            Holders::One(only) => std::slice::from_ref(only),
+            Holders::Many(number) => &self.0[*number as usize],
+        }
     }
 
-    pub(super) fn as_slice(&self) -> &[T] {
-        match self {
-            Self::One(only) => std::slice::from_ref(only),
-            Self::Many(all) => all,
-        }
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl<T: Copy + Ord> Holders<T> {
+    pub(super) fn is_only(&self, holder: T) -> bool {
+        matches!(self, Self::One(only) if *only == holder)
     }
 }

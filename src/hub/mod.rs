@@ -38,7 +38,7 @@ pub use audience::Audience;
 pub use delivered::Delivered;
 pub use recent::RecentNonces;
 pub use session::{DEFERRED_BYTES_MAX, Handed, Session, SessionBounds, Urgency};
-pub use subscriptions::{PATTERN_OVERHEAD_BYTES, PatternBudget, PatternLimit};
+pub use subscriptions::{PatternBudget, PatternLimit};
 pub use trail::{Behind, Trail};
 pub use turnstile::{Turn, Turnstile};
 

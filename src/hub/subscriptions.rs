@@ -11,7 +11,7 @@ use crate::domain::{Pattern, Reach, Subject};
 /// What a pattern takes beside its text: its places in the session's list, the index, the tables
 /// of wanted keys and of buckets, rounded as the allocator does (measured: 180 to 330 bytes with the
 /// text of a short one).
-pub const PATTERN_OVERHEAD_BYTES: usize = 200;
+const PATTERN_OVERHEAD_BYTES: usize = 200;
 
 /// The bound that patterns do not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -93,20 +93,21 @@ impl Drop for PatternRoom {
     }
 }
 
-/// A pattern that a session holds.
+/// A pattern that no request was answered `ok` for yet.
 #[derive(Debug)]
-struct Subscription {
+struct Unconfirmed {
     pattern: Pattern,
     /// The last request that named it.
     claim: u32,
-    /// Whether any request for it was answered `ok`.
-    confirmed: bool,
 }
 
 /// The patterns that a session holds.
 #[derive(Debug)]
 pub(super) struct Subscriptions {
-    held: Vec<Subscription>,
+    held: Vec<Pattern>,
+    /// Those of them that are not confirmed: hardly ever any. Boxed, since every session has this.
+    #[expect(clippy::box_collection, reason = "a vector would make every session larger")]
+    unconfirmed: Option<Box<Vec<Unconfirmed>>>,
     room: PatternRoom,
     claims: u32,
 }
@@ -117,14 +118,15 @@ fn room_of(patterns: &[Pattern]) -> usize {
 
 impl Subscriptions {
     pub(super) const fn new(budget: Arc<PatternBudget>) -> Self {
-        Self { held: Vec::new(), room: PatternRoom { budget, bytes: 0 }, claims: 0 }
+        let room = PatternRoom { budget, bytes: 0 };
+        Self { held: Vec::new(), unconfirmed: None, room, claims: 0 }
     }
 
     /// Which of these patterns it does not hold yet, each once.
     pub(super) fn lacking(&self, patterns: &[Pattern]) -> Vec<Pattern> {
         let mut lacking: AHashSet<&Pattern> = patterns.iter().collect();
         for held in &self.held {
-            lacking.remove(&held.pattern);
+            lacking.remove(held);
         }
         let mut new = Vec::with_capacity(lacking.len());
         for pattern in patterns {
@@ -143,20 +145,23 @@ impl Subscriptions {
             // Nearly every session has one pattern, or all of them at once.
             self.held.reserve_exact(new.len().max(self.held.len() / 2));
         }
-        let hold = |pattern| Subscription { pattern, claim: 0, confirmed: false };
-        self.held.extend(new.iter().cloned().map(hold));
+        self.held.extend(new.iter().cloned());
+        let unconfirmed = new.iter().cloned().map(|pattern| Unconfirmed { pattern, claim: 0 });
+        if !new.is_empty() {
+            self.unconfirmed.get_or_insert_default().extend(unconfirmed);
+        }
         Ok(new)
     }
 
     /// Takes these patterns away: those that it held.
     pub(super) fn remove(&mut self, patterns: &[Pattern]) -> Vec<Pattern> {
         let named: AHashSet<&Pattern> = patterns.iter().collect();
-        let is_named = |held: &mut Subscription| named.contains(&held.pattern);
         let removed: Vec<Pattern> =
-            self.held.extract_if(.., is_named).map(|held| held.pattern).collect();
+            self.held.extract_if(.., |held| named.contains(&*held)).collect();
         if self.held.len() < self.held.capacity() / 2 {
             self.held.shrink_to_fit();
         }
+        self.strike_unconfirmed(&removed);
         self.room.give_back(room_of(&removed));
         removed
     }
@@ -164,7 +169,8 @@ impl Subscriptions {
     /// Takes all patterns away.
     pub(super) fn take(&mut self) -> Vec<Pattern> {
         self.room.give_back(self.room.bytes);
-        std::mem::take(&mut self.held).into_iter().map(|held| held.pattern).collect()
+        self.unconfirmed = None;
+        std::mem::take(&mut self.held)
     }
 
     /// Whether a pattern of it matches, one that such a copy of an event serves.
@@ -174,35 +180,40 @@ impl Subscriptions {
             Via::Bucket => pattern.reach() != Reach::Wide,
             Via::Tap => pattern.reach() == Reach::Wide,
         };
-        self.held.iter().any(|held| held.pattern.matches(subject) && serves(&held.pattern))
+        self.held.iter().any(|pattern| pattern.matches(subject) && serves(pattern))
     }
 
-    /// A request now answers for these held patterns: its number.
+    /// A request now answers for these patterns, as far as none has confirmed them: its number.
     pub(super) fn claim(&mut self, patterns: &[Pattern]) -> u32 {
         self.claims = self.claims.wrapping_add(1);
-        let claim = self.claims;
-        self.each_of(patterns, |held| held.claim = claim);
-        claim
+        if let Some(unconfirmed) = &mut self.unconfirmed {
+            let named: AHashSet<&Pattern> = patterns.iter().collect();
+            let claimed = unconfirmed.iter_mut().filter(|it| named.contains(&it.pattern));
+            claimed.for_each(|it| it.claim = self.claims);
+        }
+        self.claims
     }
 
     /// A request was answered `ok`.
     pub(super) fn confirm(&mut self, patterns: &[Pattern]) {
-        self.each_of(patterns, |held| held.confirmed = true);
+        self.strike_unconfirmed(patterns);
     }
 
-    fn each_of(&mut self, patterns: &[Pattern], act: impl Fn(&mut Subscription)) {
+    fn strike_unconfirmed(&mut self, patterns: &[Pattern]) {
+        let Some(mut unconfirmed) = self.unconfirmed.take() else { return };
         let named: AHashSet<&Pattern> = patterns.iter().collect();
-        self.held.iter_mut().filter(|held| named.contains(&held.pattern)).for_each(act);
+        unconfirmed.retain(|it| !named.contains(&it.pattern));
+        self.unconfirmed = Some(unconfirmed).filter(|left| !left.is_empty());
     }
 
     /// The patterns that no request has confirmed and that this one claimed last.
     pub(super) fn unconfirmed(&self, claim: u32) -> Vec<Pattern> {
-        let failed = self.held.iter().filter(|held| held.claim == claim && !held.confirmed);
-        failed.map(|held| held.pattern.clone()).collect()
+        let unconfirmed = self.unconfirmed.iter().flat_map(|list| list.iter());
+        unconfirmed.filter(|it| it.claim == claim).map(|it| it.pattern.clone()).collect()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Pattern> {
-        self.held.iter().map(|held| &held.pattern)
+        self.held.iter()
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -213,6 +224,7 @@ impl Subscriptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     fn patterns(texts: &[&str]) -> Vec<Pattern> {
         texts.iter().map(|text| Pattern::parse(text).unwrap()).collect()
@@ -261,10 +273,23 @@ mod tests {
     }
 
     #[test]
+    fn by_default_a_hundred_patterns_of_125_bytes_fit() {
+        let limits = Config::default().limits;
+        let budget = PatternBudget::new(limits.pattern_bytes, limits.node_pattern_bytes);
+        let mut held = Subscriptions::new(Arc::new(budget));
+        let texts: Vec<String> = (0..100).map(|n| format!("topic.{n:0>119}")).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        assert!(texts.iter().all(|text| text.len() == 125));
+        assert_eq!(held.add(&patterns(&texts)).unwrap().len(), limits.patterns);
+    }
+
+    #[test]
     fn a_list_has_no_more_memory_than_it_needs() {
-        assert!(size_of::<Subscription>() <= 24);
+        assert!(size_of::<Subscriptions>() <= 64);
         let mut held = Subscriptions::new(budget(99, 99));
         held.add(&patterns(&["topic.a"])).unwrap();
+        held.confirm(&patterns(&["topic.a"]));
+        assert!(held.unconfirmed.is_none());
         assert_eq!(held.held.capacity(), 1);
         let many: Vec<String> = (0..50).map(|number| format!("topic.{number}")).collect();
         let many = patterns(&many.iter().map(String::as_str).collect::<Vec<_>>());

@@ -70,9 +70,9 @@ pub struct Batch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wire {
     Absent,
-    Subscribing(u32),
+    Subscribing,
     Confirmed,
-    Leaving(u32),
+    Leaving,
 }
 
 /// What is known of a bucket. There is one for nearly every session, so what few buckets have
@@ -81,6 +81,8 @@ enum Wire {
 struct Entry {
     holders: u32,
     wire: Wire,
+    /// The last command about it.
+    generation: u32,
     queued: bool,
     lingers: bool,
 }
@@ -93,8 +95,8 @@ impl Entry {
     /// What must be commanded for the server to know what is wanted.
     const fn due(&self) -> Option<Action> {
         match (self.is_wanted(), self.wire) {
-            (true, Wire::Absent | Wire::Leaving(_)) => Some(Action::Subscribe),
-            (false, Wire::Subscribing(_) | Wire::Confirmed) => Some(Action::Unsubscribe),
+            (true, Wire::Absent | Wire::Leaving) => Some(Action::Subscribe),
+            (false, Wire::Subscribing | Wire::Confirmed) => Some(Action::Unsubscribe),
             _ => None,
         }
     }
@@ -144,6 +146,7 @@ impl Machine {
         let entry = self.entries.entry(bucket).or_insert(Entry {
             holders: 0,
             wire: Wire::Absent,
+            generation: 0,
             queued: false,
             lingers: false,
         });
@@ -282,10 +285,11 @@ impl Machine {
         let generation = self.generation.wrapping_add(1);
         let entry = self.entries.get_mut(&bucket)?;
         entry.queued = false;
-        match due? {
-            Action::Subscribe => entry.wire = Wire::Subscribing(generation),
-            Action::Unsubscribe => entry.wire = Wire::Leaving(generation),
-        }
+        entry.wire = match due? {
+            Action::Subscribe => Wire::Subscribing,
+            Action::Unsubscribe => Wire::Leaving,
+        };
+        entry.generation = generation;
         due
     }
 
@@ -295,12 +299,11 @@ impl Machine {
         for bucket in &batch.buckets {
             let Some(entry) = self.entries.get_mut(bucket) else { continue };
             let any = !self.rules.on(Rule::LastSubscribe) && batch.action == Action::Subscribe;
-            if entry.wire == Wire::Subscribing(batch.generation)
-                || any && matches!(entry.wire, Wire::Subscribing(_))
-            {
+            let newest = entry.generation == batch.generation;
+            if entry.wire == Wire::Subscribing && (newest || any) {
                 entry.wire = Wire::Confirmed;
                 tickets.extend(self.tickets.remove(bucket).unwrap_or_default());
-            } else if entry.wire == Wire::Leaving(batch.generation) {
+            } else if entry.wire == Wire::Leaving && newest {
                 entry.wire = Wire::Absent;
                 if !entry.is_wanted() {
                     self.entries.remove(bucket);

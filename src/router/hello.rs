@@ -58,6 +58,8 @@ impl Router {
             session.load();
         }
         refused.extend(self.add_those_that_fit(session, &granted));
+        // A later request that fails does not take them back.
+        session.confirm(&granted);
         // `ready` promises none of them: literal ones, which are heard sooner than wide ones, serve.
         self.hub.borrow_mut().settle(session, &granted);
         self.ready(session, wishes.id.as_ref(), &ServerFrame::refused(&refused));

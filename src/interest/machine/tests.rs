@@ -211,6 +211,6 @@ proptest! {
 }
 
 #[test]
-fn a_bucket_is_24_bytes() {
-    assert!(size_of::<(Bucket, Entry)>() <= 24);
+fn a_bucket_is_20_bytes() {
+    assert!(size_of::<(Bucket, Entry)>() <= 20);
 }
