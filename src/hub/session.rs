@@ -78,9 +78,9 @@ pub struct Session {
     expiry_told: Cell<bool>,
     leaving: Cell<bool>,
     pinged: Cell<Instant>,
-    sends: Cell<usize>,
-    reads: Cell<usize>,
-    awaited: Cell<usize>,
+    sends: Cell<u32>,
+    reads: Cell<u32>,
+    awaited: Cell<u32>,
     /// Whether its user's rooms are known.
     loaded: Cell<bool>,
     /// Frames that wait until they are.
@@ -310,17 +310,17 @@ impl Session {
 
     /// Patterns of subscribes that wait for their confirmation.
     pub const fn awaited(&self) -> usize {
-        self.awaited.get()
+        self.awaited.get() as usize
     }
 
     /// A subscribe to so many patterns waits.
     pub fn begin_wait(&self, patterns: usize) {
-        self.awaited.set(self.awaited.get() + patterns);
+        self.awaited.set(self.awaited.get() + patterns as u32);
     }
 
     /// It waits no longer.
     pub fn end_wait(&self, patterns: usize) {
-        self.awaited.set(self.awaited.get() - patterns);
+        self.awaited.set(self.awaited.get() - patterns as u32);
     }
 
     /// Whether its user's rooms are known.
@@ -355,8 +355,8 @@ impl Session {
     }
 }
 
-fn begin(count: &Cell<usize>, max: usize) -> bool {
-    let free = count.get() < max;
-    count.set(count.get() + usize::from(free));
+fn begin(count: &Cell<u32>, max: usize) -> bool {
+    let free = (count.get() as usize) < max;
+    count.set(count.get() + u32::from(free));
     free
 }
