@@ -9,14 +9,15 @@ use std::error::Error;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use narrowcast::auth::{Principal, Role};
+use narrowcast::auth::{Grants, Principal, Role};
 use narrowcast::bus::{BootId, Envelope, Kind, StoreTag};
 use narrowcast::delivery::Via;
 use narrowcast::domain::{self, Key, MemberState, Membership, MessageId, Micros, RoomId, UserId};
-use narrowcast::hub::{Hub, Session, SessionBounds};
+use narrowcast::hub::{Hub, PatternBudget, Session, SessionBounds};
 use narrowcast::proof::Learned;
 use narrowcast::socket::{Link, Share};
 
@@ -54,13 +55,15 @@ fn links() -> Outcome<Vec<Rc<Link>>> {
 fn crowd(members: usize, links: &[Rc<Link>]) -> Outcome<(Hub, Vec<Rc<Session>>)> {
     let mut hub = Hub::new(REMEMBERED);
     let mut sessions = Vec::new();
+    let patterns = Arc::new(PatternBudget::new(usize::MAX, usize::MAX));
     for number in 0..members {
         let user = UserId::parse(&format!("member-{number}"))?;
-        let (publish, subscribe) = (Vec::new(), Vec::new());
+        let (publish, subscribe) = (Grants::default(), Grants::default());
         let principal =
             Principal { user: user.clone(), role: Role::User, publish, subscribe, expires_at: 0 };
         let link = Rc::clone(&links[number % links.len()]);
-        let session = Rc::new(Session::new(number as u64, principal, None, link, BOUNDS));
+        let session =
+            Rc::new(Session::new(number as u64, principal, None, link, BOUNDS, patterns.clone()));
         hub.join(&session);
         sessions.push(session);
         let stamp = MessageId::first_of(Micros(1));

@@ -1,5 +1,6 @@
 //! Who is calling, and what he may do.
 
+use super::Grants;
 use crate::domain::{Pattern, Subject, UserId};
 
 /// What kind of caller it is.
@@ -22,9 +23,9 @@ pub struct Principal {
     /// What kind of caller.
     pub role: Role,
     /// Patterns that he may publish to.
-    pub publish: Vec<Pattern>,
+    pub publish: Grants,
     /// Patterns that he may subscribe to.
-    pub subscribe: Vec<Pattern>,
+    pub subscribe: Grants,
     /// When the token ends, in seconds since the Unix epoch.
     pub expires_at: u64,
 }
@@ -36,7 +37,7 @@ impl Principal {
         let mut tokens = subject.as_str().split('.');
         match tokens.next() {
             Some("user") if tokens.next() == Some(self.user.as_str()) => true,
-            Some("user" | "topic") => self.publish.iter().any(|grant| grant.matches(subject)),
+            Some("user" | "topic") => self.publish.match_subject(subject),
             _ => false,
         }
     }
@@ -49,7 +50,7 @@ impl Principal {
         let mine = tokens.next() == Some(self.user.as_str());
         match kind {
             Some("user" | "presence") if mine => true,
-            Some("topic" | "presence") => self.subscribe.iter().any(|grant| grant.covers(pattern)),
+            Some("topic" | "presence") => self.subscribe.cover(pattern),
             _ => false,
         }
     }
@@ -60,7 +61,8 @@ mod tests {
     use super::*;
 
     fn principal(publish: &[&str], subscribe: &[&str]) -> Principal {
-        let patterns = |list: &[&str]| list.iter().map(|p| Pattern::parse(p).unwrap()).collect();
+        let patterns =
+            |list: &[&str]| Grants::new(list.iter().map(|p| Pattern::parse(p).unwrap()).collect());
         Principal {
             user: UserId::parse("me").unwrap(),
             role: Role::User,

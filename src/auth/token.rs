@@ -5,10 +5,11 @@ use std::time::Duration;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
-use super::{Principal, Role};
+use super::{Grants, Principal, Role};
 use crate::domain::{GrammarError, Pattern, UserId};
 
-/// Grants of a token at most, of each kind: they are looked through at every subscribe.
+/// Grants of a token at most, of each kind: they are memory of its session. Their bytes are part
+/// of the token's.
 const GRANTS_MAX: usize = 100;
 
 /// The longest token that is looked at, in bytes.
@@ -280,7 +281,7 @@ fn principal(claims: &Claims) -> Result<Principal, TokenError> {
     })
 }
 
-fn grants(claim: &'static str, texts: &[String]) -> Result<Vec<Pattern>, TokenError> {
+fn grants(claim: &'static str, texts: &[String]) -> Result<Grants, TokenError> {
     if texts.len() > GRANTS_MAX {
         let reason = format!("{} patterns, at most {GRANTS_MAX} are allowed", texts.len());
         return Err(TokenError::Claim { claim, reason });
@@ -289,7 +290,7 @@ fn grants(claim: &'static str, texts: &[String]) -> Result<Vec<Pattern>, TokenEr
         let reason = |error: GrammarError| format!("`{text}`: {error}");
         Pattern::parse(text).map_err(|error| TokenError::Claim { claim, reason: reason(error) })
     };
-    texts.iter().map(read).collect()
+    Ok(Grants::new(texts.iter().map(read).collect::<Result<_, _>>()?))
 }
 
 /// Makes tokens, for people who try things out and for load.

@@ -1,4 +1,5 @@
-//! `bench idle`: what an idle session costs in memory, before and after large frames.
+//! `bench idle`: what an idle session costs in memory, with patterns, or before and after large
+//! frames.
 
 use std::time::Duration;
 
@@ -59,6 +60,8 @@ pub struct Idle {
     pub sessions: usize,
     /// Event loops of the server.
     pub workers: u32,
+    /// Patterns of a session.
+    pub patterns: usize,
 }
 
 /// What a session costs.
@@ -74,6 +77,9 @@ pub struct IdleRow {
     pub resident_bytes: u64,
     /// The difference, a session.
     pub bytes_per_session: u64,
+    /// What a pattern adds to a session that has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_per_subscription: Option<u64>,
 }
 
 impl TableRow for IdleRow {
@@ -83,6 +89,7 @@ impl TableRow for IdleRow {
         "base MiB",
         "RSS MiB",
         "bytes a session",
+        "bytes a subscription",
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -93,6 +100,7 @@ impl TableRow for IdleRow {
             format!("{:.1}", self.base_bytes as f64 / MIB),
             format!("{:.1}", self.resident_bytes as f64 / MIB),
             self.bytes_per_session.to_string(),
+            self.bytes_per_subscription.map_or_else(String::new, |bytes| bytes.to_string()),
         ]
     }
 }
@@ -115,6 +123,28 @@ impl Idle {
         if closed != self.sessions {
             return Err(BenchError::Answer(format!("{closed} frames were refused, not all")));
         }
+        Ok(vec![idle, row])
+    }
+
+    /// Measures idle sessions, then again once each subscribed to topics of its own.
+    pub async fn subscribed(&self) -> Result<Vec<IdleRow>, BenchError> {
+        let server = self.server(&[]).await?;
+        let base = server.resident()?;
+        let mut clients = self.clients(&server).await?;
+        let idle = self.row("hello", base, &server).await?;
+        for (index, client) in clients.iter_mut().enumerate() {
+            let topic = |number| format!("topic.{}-{number}", name(index));
+            let topics: Vec<String> = (0..self.patterns).map(topic).collect();
+            let answer = client.ask(json!({"op": "subscribe", "patterns": topics})).await?;
+            if answer["op"] != "ok" {
+                return Err(BenchError::Answer(answer.to_string()));
+            }
+        }
+        let mut row = self.row("subscribed to topics of their own", base, &server).await?;
+        let added = row.resident_bytes.saturating_sub(idle.resident_bytes);
+        row.bytes_per_subscription = Some(added / (self.sessions * self.patterns) as u64);
+        server.stop().await?;
+        drop(clients);
         Ok(vec![idle, row])
     }
 
@@ -174,6 +204,7 @@ impl Idle {
             base_bytes: base,
             resident_bytes: resident,
             bytes_per_session: resident.saturating_sub(base) / self.sessions as u64,
+            bytes_per_subscription: None,
         })
     }
 }

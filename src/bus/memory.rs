@@ -1,6 +1,8 @@
 //! The in-memory twin: joins nodes of one process. It carries bytes like the real one, and can
 //! be cut, made to drop and made to delay.
 
+mod listeners;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::listeners::Listeners;
 use super::{Bus, BusError, Pending, Publish, Publisher, Sink, Subscription};
 use crate::layout::ShardIndex;
 use crate::redis::{Channel, RunId};
@@ -26,16 +29,15 @@ struct Shard {
     state: Mutex<State>,
 }
 
-/// A connection that is subscribed, by its number, and where its pushes go.
-type Listener = (u64, Arc<dyn Sink>);
-
 struct State {
     /// Which start of the imagined server this is; a cut begins another.
     run: u32,
     run_id: RunId,
     reachable: bool,
-    next_subscriber: u64,
-    channels: AHashMap<Channel, Vec<Listener>>,
+    next_connection: u32,
+    listeners: Listeners,
+    /// Where the pushes of a connection go.
+    sinks: AHashMap<u32, Arc<dyn Sink>>,
     closed: CancellationToken,
     drops: u64,
     delay: Duration,
@@ -105,8 +107,9 @@ impl State {
             run,
             run_id: RunId::new(&format!("memory-{}-{run}", shard.0)),
             reachable: true,
-            next_subscriber: 0,
-            channels: AHashMap::new(),
+            next_connection: 0,
+            listeners: Listeners::new(),
+            sinks: AHashMap::new(),
             closed: CancellationToken::new(),
             drops: 0,
             delay: Duration::ZERO,
@@ -115,8 +118,8 @@ impl State {
     }
 
     fn delivery(&self, publish: &Publish) -> Delivery {
-        let sinks = self.channels.get(&publish.channel);
-        let sinks = sinks.map_or_else(Vec::new, |all| all.iter().map(|(_, s)| s.clone()).collect());
+        let connections = self.listeners.of(&publish.channel);
+        let sinks = connections.filter_map(|number| self.sinks.get(&number)).cloned().collect();
         Delivery { sinks, publish: publish.clone() }
     }
 }
@@ -132,10 +135,10 @@ impl Shard {
         if !state.reachable {
             return Err(BusError::Unreachable("the shard is cut off".into()));
         }
-        state.next_subscriber += 1;
+        state.next_connection += 1;
         Ok(Connection {
             shard: Arc::clone(self),
-            number: state.next_subscriber,
+            number: state.next_connection,
             run_id: state.run_id.clone(),
             closed: state.closed.clone(),
         })
@@ -175,7 +178,7 @@ impl Shard {
 
 struct Connection {
     shard: Arc<Shard>,
-    number: u64,
+    number: u32,
     run_id: RunId,
     closed: CancellationToken,
 }
@@ -197,25 +200,15 @@ impl MemorySubscription {
     fn leave(&self, channels: &[Channel]) -> Result<(), BusError> {
         let number = self.connection.number;
         self.connection.alive(|state| {
-            for channel in channels {
-                let Some(sinks) = state.channels.get_mut(channel) else { continue };
-                sinks.retain(|(held, _)| *held != number);
-                if sinks.is_empty() {
-                    state.channels.remove(channel);
-                }
-            }
+            channels.iter().for_each(|channel| state.listeners.leave(channel, number));
         })
     }
 
     fn join(&self, channels: &[Channel]) -> Result<(), BusError> {
         let number = self.connection.number;
         self.connection.alive(|state| {
-            for channel in channels {
-                let sinks = state.channels.entry(channel.clone()).or_default();
-                if sinks.iter().all(|(held, _)| *held != number) {
-                    sinks.push((number, Arc::clone(&self.sink)));
-                }
-            }
+            state.sinks.entry(number).or_insert_with(|| Arc::clone(&self.sink));
+            channels.iter().for_each(|channel| state.listeners.join(channel, number));
         })
     }
 }
@@ -225,10 +218,8 @@ impl Drop for MemorySubscription {
         let number = self.connection.number;
         // A connection that was cut has nothing left to leave.
         let _cut = self.connection.alive(|state| {
-            state.channels.retain(|_, sinks| {
-                sinks.retain(|(held, _)| *held != number);
-                !sinks.is_empty()
-            });
+            state.sinks.remove(&number);
+            state.listeners.leave_all(number);
         });
     }
 }

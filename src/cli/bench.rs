@@ -328,6 +328,9 @@ pub(super) struct IdleArguments {
     /// Event loops of the server.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     workers: u32,
+    /// Patterns of a session, each its own topic, which are measured instead of large frames.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
+    patterns: u32,
     /// One object a row.
     #[arg(long)]
     json: bool,
@@ -335,8 +338,15 @@ pub(super) struct IdleArguments {
 
 impl IdleArguments {
     async fn run(self) -> Result<(), Failure> {
-        let idle = Idle { sessions: self.sessions as usize, workers: self.workers };
-        let table = Table::begin::<IdleRow>(self.json).map_err(output_failure)?;
+        let Self { sessions, workers, patterns, json } = self;
+        let idle = Idle { sessions: sessions as usize, workers, patterns: patterns as usize };
+        let table = Table::begin::<IdleRow>(json).map_err(output_failure)?;
+        if patterns > 0 {
+            for row in idle.subscribed().await.map_err(Failure::failed)? {
+                table.row(&row).map_err(output_failure)?;
+            }
+            return Ok(());
+        }
         for row in idle.refused().await.map_err(Failure::failed)? {
             table.row(&row).map_err(output_failure)?;
         }

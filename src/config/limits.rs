@@ -10,6 +10,8 @@ const FRAME_BYTES: RangeInclusive<u64> = 1024..=16 << 20;
 const FRAGMENTS: RangeInclusive<u64> = 1..=1024;
 const BODY_BYTES: RangeInclusive<u64> = 64..=1 << 20;
 const PATTERNS: RangeInclusive<u64> = 1..=10_000;
+const PATTERN_BYTES: RangeInclusive<u64> = 1024..=16 << 20;
+const NODE_PATTERN_BYTES: RangeInclusive<u64> = 1 << 20..=64 << 30;
 
 /// Half of what `serde_json` recurses to (128) before it refuses.
 const JSON_DEPTH: RangeInclusive<u64> = 2..=64;
@@ -29,6 +31,10 @@ const WORKER_QUEUE: RangeInclusive<u64> = 16..=1 << 20;
 /// What a frame needs besides its body or data: a subject of up to 512 bytes, a conversation of
 /// about as many, a nonce, ids and the names of the fields.
 const OTHER_FIELDS_BYTES: usize = 2048;
+
+/// Sessions full of patterns that a node bears at least: a user has a tenth as many at most, so
+/// that the patterns of one user leave room for those of all others.
+const FULL_SESSIONS: usize = 1000;
 
 /// Frames of the size of a client's that an outbox holds at least: one is being written while the
 /// next is made.
@@ -59,6 +65,10 @@ pub struct Limits {
     pub patterns: usize,
     /// Rooms that one user may add another user to.
     pub places_by_adder: usize,
+    /// Bytes that the patterns of one session take: of each its length and 200.
+    pub pattern_bytes: usize,
+    /// Bytes that the patterns of all sessions take.
+    pub node_pattern_bytes: usize,
     /// Nesting of a frame's JSON, the frame included.
     pub json_depth: usize,
     /// Sends of one session that are not answered yet.
@@ -94,6 +104,8 @@ impl Limits {
             data_bytes: s.count("data_bytes", &BODY_BYTES),
             patterns: s.count("patterns", &PATTERNS),
             places_by_adder: s.count("places_by_adder", &PLACES_BY_ADDER),
+            pattern_bytes: s.count("pattern_bytes", &PATTERN_BYTES),
+            node_pattern_bytes: s.count("node_pattern_bytes", &NODE_PATTERN_BYTES),
             json_depth: s.count("json_depth", &JSON_DEPTH),
             sends_in_flight: s.count("sends_in_flight", &SENDS_IN_FLIGHT),
             reads_in_flight: s.count("reads_in_flight", &READS_IN_FLIGHT),
@@ -122,6 +134,9 @@ impl Limits {
         let floor = ("frame_bytes", self.frame_bytes * OUTBOX_HOLDS);
         s.at_least(outbox, floor, &format!("{OUTBOX_HOLDS} * {{}}"));
         self.relate_pages(s);
+        let floor = ("pattern_bytes", self.pattern_bytes * FULL_SESSIONS);
+        let node = ("node_pattern_bytes", self.node_pattern_bytes);
+        s.at_least(node, floor, &format!("{FULL_SESSIONS} * {{}}"));
         let node = ("node_outbox_bytes", self.node_outbox_bytes);
         s.at_least(node, outbox, "{}");
     }

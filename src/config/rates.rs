@@ -45,7 +45,7 @@ pub struct RateConfig {
 /// How often.
 #[derive(Clone, Debug)]
 pub struct Rates {
-    /// Sends, events and reads of a user; none if users are not limited.
+    /// Sends, events, reads and list items of a user; none if users are not limited.
     pub users: Option<UserRates>,
     /// Messages of a direct conversation.
     pub dm: RateConfig,
@@ -75,6 +75,8 @@ pub struct UserRates {
     pub events: RateConfig,
     /// Reads of the store.
     pub reads: RateConfig,
+    /// Items of lists that frames and requests name.
+    pub items: RateConfig,
 }
 
 /// The keys as they are spelled.
@@ -87,6 +89,8 @@ struct Written {
     events_per_s: u32,
     read_burst: u32,
     reads_per_s: u32,
+    item_burst: u32,
+    items_per_s: u32,
     dm_burst: u32,
     dm_per_s: u32,
     room_burst: u32,
@@ -119,6 +123,8 @@ impl Rates {
             events_per_s: number("events_per_s", &PER_S),
             read_burst: number("read_burst", &BURST),
             reads_per_s: number("reads_per_s", &PER_S),
+            item_burst: number("item_burst", &BURST),
+            items_per_s: number("items_per_s", &PER_S),
             dm_burst: number("dm_burst", &BURST),
             dm_per_s: number("dm_per_s", &PER_S),
             room_burst: number("room_burst", &BURST),
@@ -145,6 +151,7 @@ impl Written {
             sends: rate(self.send_burst, self.sends_per_s),
             events: rate(self.event_burst, self.events_per_s),
             reads: rate(self.read_burst, self.reads_per_s),
+            items: rate(self.item_burst, self.items_per_s),
         };
         let addresses = self.connections_per_address;
         Rates {

@@ -124,14 +124,27 @@ impl Config {
 }
 
 impl Config {
-    /// A frame that is allowed must be possible.
+    /// A frame that is allowed must be possible: its bytes, and its patterns.
     fn relate_rates(&self, s: &mut Section) {
-        let [rates, limits] = ["rates", "limits"].map(|table| KeyPath::default().child(table));
-        let (burst, frame) = (rates.child("byte_burst"), limits.child("frame_bytes"));
-        let (held, floor) = (self.rates.bytes.burst as usize, self.limits.frame_bytes);
-        if held < floor && !s.is_mistaken_at(&burst) && !s.is_mistaken_at(&frame) {
-            let wanted = format!("at least {floor} is wanted, {frame}: a frame is one piece");
-            s.note(burst, held, &wanted);
+        let Self { rates, limits, .. } = self;
+        let items = rates.users.map_or(u32::MAX, |users| users.items.burst);
+        let floors = [
+            (
+                "byte_burst",
+                rates.bytes.burst,
+                "frame_bytes",
+                limits.frame_bytes,
+                "a frame is one piece",
+            ),
+            ("item_burst", items, "patterns", limits.patterns, "one frame may name as many"),
+        ];
+        for (burst, held, bound, floor, why) in floors {
+            let [burst, bound] = [("rates", burst), ("limits", bound)]
+                .map(|(table, key)| KeyPath::default().child(table).child(key));
+            if (held as usize) < floor && !s.is_mistaken_at(&burst) && !s.is_mistaken_at(&bound) {
+                let wanted = format!("at least {floor} is wanted, {bound}: {why}");
+                s.note(burst, held, &wanted);
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 mod canonical;
 mod clock;
 mod conversation;
+mod holders;
 mod membership;
 mod message;
 mod moment;

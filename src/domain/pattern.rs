@@ -47,6 +47,12 @@ impl Pattern {
         if self.is_wide() { Reach::Wide } else { Reach::Key(Key::of_checked(&self.0)) }
     }
 
+    /// Whether it matches more than one subject.
+    pub(super) fn has_wildcard(&self) -> bool {
+        // No other token may hold these bytes.
+        self.0.contains(['*', '>'])
+    }
+
     /// The pattern's tokens in order.
     pub fn tokens(&self) -> impl Iterator<Item = &str> {
         self.0.split('.')

@@ -1,61 +1,142 @@
-//! An index of patterns: a trie over tokens, so that an event meets only the patterns that can
-//! match it, never all of them.
+//! An index of patterns, so that an event meets only the patterns that can match it, never all.
+//!
+//! There is one table from the text of a pattern to its holders. A subject finds the literal pattern
+//! by its own text. To find the others it walks: behind some tokens it goes on by its next token and
+//! by `*`, as far as there are patterns with wildcards that go on so. These beginnings are known by
+//! their hashes, counted. So nearly every pattern is one entry, and a subject's cost does not grow
+//! with the number of patterns.
 
-use std::hash::Hash;
+use ahash::RandomState;
+use hashbrown::HashTable;
+use smallvec::SmallVec;
 
-use ahash::{AHashMap, AHashSet};
-
+use super::holders::{HolderLists, Holders};
 use super::{Pattern, Subject};
 
+/// A pattern and who holds it.
 #[derive(Debug)]
-struct Node<T> {
-    literal: AHashMap<Box<str>, Node<T>>,
-    one: Option<Box<Node<T>>>,
-    /// Whose pattern ends here.
-    here: AHashSet<T>,
-    /// Whose pattern goes on with `>`.
-    rest: AHashSet<T>,
-}
-
-impl<T> Default for Node<T> {
-    fn default() -> Self {
-        Self { literal: AHashMap::new(), one: None, here: AHashSet::new(), rest: AHashSet::new() }
-    }
+struct Entry<T> {
+    pattern: Pattern,
+    holders: Holders<T>,
 }
 
 /// Patterns and who holds them.
 #[derive(Debug)]
 pub struct PatternIndex<T> {
-    root: Node<T>,
+    hasher: RandomState,
+    /// The hashes of `*` and `>`.
+    wildcards: [u64; 2],
+    patterns: HashTable<Entry<T>>,
+    lists: HolderLists<T>,
+    /// What patterns with wildcards begin with: the hash of some tokens, and how many patterns go on
+    /// behind them. Two beginnings that share a hash cost a few looks, since the text of what is
+    /// found is compared.
+    beginnings: HashTable<(u64, u32)>,
     len: usize,
 }
 
 impl<T> Default for PatternIndex<T> {
     fn default() -> Self {
-        Self { root: Node::default(), len: 0 }
+        let hasher = RandomState::new();
+        Self {
+            wildcards: ["*", ">"].map(|wildcard| hasher.hash_one(wildcard)),
+            hasher,
+            patterns: HashTable::new(),
+            lists: HolderLists::default(),
+            beginnings: HashTable::new(),
+            len: 0,
+        }
     }
 }
 
-impl<T: Copy + Eq + Hash> PatternIndex<T> {
+/// The hash of no tokens.
+const NO_TOKENS: u64 = 0;
+
+/// The hash of some tokens and one more. Hashes of tokens are random already: this keeps their
+/// order.
+const fn and_token(tokens: u64, token: u64) -> u64 {
+    (tokens.rotate_left(23) ^ token).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn hash_of(hasher: &RandomState, text: &str) -> u64 {
+    text.split('.').fold(NO_TOKENS, |tokens, token| and_token(tokens, hasher.hash_one(token)))
+}
+
+impl<T: Copy + Ord> PatternIndex<T> {
     /// Adds a holder of a pattern; false if it held the pattern already.
     pub fn insert(&mut self, pattern: &Pattern, holder: T) -> bool {
-        let mut node = &mut self.root;
-        for token in pattern.tokens() {
-            node = match token {
-                ">" => return self.len.grow(node.rest.insert(holder)),
-                "*" => node.one.get_or_insert_default(),
-                literal => node.literal.entry(literal.into()).or_default(),
-            };
-        }
-        self.len.grow(node.here.insert(holder))
+        let hash = hash_of(&self.hasher, pattern.as_str());
+        let known = self.patterns.find_mut(hash, |entry| entry.pattern == *pattern);
+        let added = if let Some(entry) = known {
+            self.lists.insert(&mut entry.holders, holder)
+        } else {
+            let entry = Entry { pattern: pattern.clone(), holders: Holders::One(holder) };
+            let hash_again = |entry: &Entry<T>| hash_of(&self.hasher, entry.pattern.as_str());
+            self.patterns.insert_unique(hash, entry, hash_again);
+            self.add_beginnings(pattern);
+            true
+        };
+        self.len += usize::from(added);
+        added
     }
 
     /// Takes a holder of a pattern away; false if it did not hold the pattern.
     pub fn remove(&mut self, pattern: &Pattern, holder: T) -> bool {
-        let tokens: Vec<&str> = pattern.tokens().collect();
-        let removed = self.root.remove(&tokens, holder);
+        let hash = hash_of(&self.hasher, pattern.as_str());
+        let found = self.patterns.find_entry(hash, |entry| entry.pattern == *pattern);
+        let Ok(mut entry) = found else { return false };
+        let removed = if entry.get().holders.is_only(holder) {
+            entry.remove();
+            self.remove_beginnings(pattern);
+            true
+        } else {
+            self.lists.remove(&mut entry.get_mut().holders, holder)
+        };
         self.len -= usize::from(removed);
         removed
+    }
+
+    /// The hashes of what a pattern begins with; none if it is literal.
+    fn beginnings_of(&self, pattern: &Pattern) -> SmallVec<[u64; 8]> {
+        if !pattern.has_wildcard() {
+            return SmallVec::new();
+        }
+        let mut hash = NO_TOKENS;
+        let begin = |token| {
+            hash = and_token(hash, self.hasher.hash_one(token));
+            hash
+        };
+        let mut hashes: SmallVec<[u64; 8]> = pattern.tokens().map(begin).collect();
+        hashes.pop();
+        hashes
+    }
+
+    fn add_beginnings(&mut self, pattern: &Pattern) {
+        for hash in self.beginnings_of(pattern) {
+            let known = self.beginnings.find_mut(hash, |(known, _)| *known == hash);
+            if let Some((_, patterns)) = known {
+                *patterns += 1;
+            } else {
+                self.beginnings.insert_unique(hash, (hash, 1), |(known, _)| *known);
+            }
+        }
+    }
+
+    fn remove_beginnings(&mut self, pattern: &Pattern) {
+        for hash in self.beginnings_of(pattern) {
+            let found = self.beginnings.find_entry(hash, |(known, _)| *known == hash);
+            let Ok(mut beginning) = found else { continue };
+            beginning.get_mut().1 -= 1;
+            if beginning.get().1 == 0 {
+                beginning.remove();
+            }
+        }
+    }
+
+    /// Whether anybody holds exactly this pattern.
+    pub fn holds(&self, pattern: &str) -> bool {
+        let is_it = |entry: &Entry<T>| entry.pattern.as_str() == pattern;
+        self.patterns.find(hash_of(&self.hasher, pattern), is_it).is_some()
     }
 
     /// Calls `found` with the holder of each pattern that matches, once a pattern: a holder of
@@ -71,12 +152,24 @@ impl<T: Copy + Eq + Hash> PatternIndex<T> {
         count
     }
 
-    fn meet(&self, subject: &Subject, mut holders: impl FnMut(&AHashSet<T>)) {
+    /// Calls `found` with the holders of each pattern that matches.
+    fn meet(&self, subject: &Subject, mut found: impl FnMut(&[T])) {
         if self.is_empty() {
             return;
         }
-        let tokens: Vec<&str> = subject.as_str().split('.').collect();
-        self.root.meet(&tokens, &mut holders);
+        let subject = subject.as_str();
+        let tokens: SmallVec<[Token<'_>; 8]> = subject
+            .split('.')
+            .map(|text| Token { text, hash: self.hasher.hash_one(text) })
+            .collect();
+        let whole = tokens.iter().fold(NO_TOKENS, |hash, token| and_token(hash, token.hash));
+        if let Some(entry) = self.patterns.find(whole, |it| it.pattern.as_str() == subject) {
+            found(self.lists.of(&entry.holders));
+        }
+        if !self.beginnings.is_empty() {
+            let mut walk = Walk { index: self, tokens: &tokens, found };
+            walk.go_on(0, NO_TOKENS, 0);
+        }
     }
 
     /// How many (pattern, holder) pairs there are.
@@ -90,75 +183,69 @@ impl<T: Copy + Eq + Hash> PatternIndex<T> {
     }
 }
 
-/// Counting what an insertion really added.
-trait Grow {
-    fn grow(&mut self, added: bool) -> bool;
+/// A token of a subject.
+struct Token<'a> {
+    text: &'a str,
+    hash: u64,
 }
 
-impl Grow for usize {
-    fn grow(&mut self, added: bool) -> bool {
-        *self += usize::from(added);
-        added
-    }
+/// A subject on its way to the patterns with wildcards that match it.
+struct Walk<'a, T, F> {
+    index: &'a PatternIndex<T>,
+    tokens: &'a [Token<'a>],
+    found: F,
 }
 
-impl<T: Copy + Eq + Hash> Node<T> {
-    fn is_empty(&self) -> bool {
-        self.literal.is_empty()
-            && self.one.is_none()
-            && self.here.is_empty()
-            && self.rest.is_empty()
+impl<T: Copy + Ord, F: FnMut(&[T])> Walk<'_, T, F> {
+    /// Goes on behind the first `at` tokens, of which those with a bit in `stars` were met by `*`.
+    fn go_on(&mut self, at: usize, tokens: u64, stars: u8) {
+        let [star, rest] = self.index.wildcards;
+        self.step(at, and_token(tokens, self.tokens[at].hash), stars);
+        // The first token of a pattern is literal.
+        if at > 0 {
+            self.look(at, and_token(tokens, rest), stars, true);
+            self.step(at, and_token(tokens, star), stars | 1 << at);
+        }
     }
 
-    /// Removes along the path and frees every node that became empty on the way back.
-    fn remove(&mut self, tokens: &[&str], holder: T) -> bool {
-        match tokens {
-            [] => take(&mut self.here, &holder),
-            [">"] => take(&mut self.rest, &holder),
-            ["*", tail @ ..] => {
-                let Some(one) = &mut self.one else { return false };
-                let removed = one.remove(tail, holder);
-                self.one.take_if(|one| one.is_empty());
-                removed
+    fn step(&mut self, at: usize, tokens: u64, stars: u8) {
+        if at + 1 == self.tokens.len() {
+            // The literal pattern was found by the whole subject.
+            if stars > 0 {
+                self.look(at + 1, tokens, stars, false);
             }
-            [literal, tail @ ..] => {
-                let Some(next) = self.literal.get_mut(*literal) else { return false };
-                let removed = next.remove(tail, holder);
-                if next.is_empty() {
-                    self.literal.remove(*literal);
+        } else if self.index.beginnings.find(tokens, |(known, _)| *known == tokens).is_some() {
+            self.go_on(at + 1, tokens, stars);
+        }
+    }
+
+    /// Looks for the pattern of the first `count` tokens, with `>` behind them if `rest`.
+    fn look(&mut self, count: usize, hash: u64, stars: u8, rest: bool) {
+        let tokens = &self.tokens[..count];
+        let entry = self.index.patterns.find(hash, |entry| {
+            let mut theirs = Some(entry.pattern.as_str());
+            for (at, token) in tokens.iter().enumerate() {
+                let token = if stars >> at & 1 == 1 { "*" } else { token.text };
+                let Some(behind) = theirs.and_then(|text| text.strip_prefix(token)) else {
+                    return false;
+                };
+                theirs = behind.strip_prefix('.');
+                if theirs.is_none() && !behind.is_empty() {
+                    return false;
                 }
-                removed
             }
+            theirs == rest.then_some(">")
+        });
+        if let Some(entry) = entry {
+            (self.found)(self.index.lists.of(&entry.holders));
         }
     }
-
-    /// Calls `holders` with those of each pattern that matches.
-    fn meet(&self, tokens: &[&str], holders: &mut impl FnMut(&AHashSet<T>)) {
-        let Some((first, tail)) = tokens.split_first() else {
-            holders(&self.here);
-            return;
-        };
-        holders(&self.rest);
-        if let Some(one) = &self.one {
-            one.meet(tail, holders);
-        }
-        if let Some(next) = self.literal.get(*first) {
-            next.meet(tail, holders);
-        }
-    }
-}
-
-/// Takes a holder out, and frees the memory of a set that became empty.
-fn take<T: Eq + Hash>(holders: &mut AHashSet<T>, holder: &T) -> bool {
-    let removed = holders.remove(holder);
-    if holders.is_empty() {
-        *holders = AHashSet::new();
-    }
-    removed
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -180,6 +267,31 @@ mod tests {
         (any_pattern(), 0..4u8, any::<bool>()).prop_map(|(pattern, holder, insert)| {
             if insert { Step::Insert(pattern, holder) } else { Step::Remove(pattern, holder) }
         })
+    }
+
+    /// How many patterns and beginnings the index holds.
+    fn entries(index: &PatternIndex<u8>) -> (usize, usize) {
+        (index.patterns.len(), index.beginnings.len())
+    }
+
+    fn expected_entries(held: &[(Pattern, u8)]) -> (usize, usize) {
+        let texts: BTreeSet<&Pattern> = held.iter().map(|(pattern, _)| pattern).collect();
+        let mut beginnings = BTreeSet::new();
+        for pattern in texts.iter().filter(|pattern| pattern.has_wildcard()) {
+            let tokens: Vec<&str> = pattern.tokens().collect();
+            beginnings.extend((1..tokens.len()).map(|count| tokens[..count].join(".")));
+        }
+        (texts.len(), beginnings.len())
+    }
+
+    #[test]
+    fn a_literal_subscription_is_one_entry_of_a_map() {
+        assert!(size_of::<Entry<u32>>() <= 24);
+        let mut index = PatternIndex::default();
+        for number in 0..100_u32 {
+            index.insert(&Pattern::parse(&format!("topic.user-{number}")).unwrap(), number);
+        }
+        assert_eq!((index.patterns.len(), index.beginnings.len()), (100, 0));
     }
 
     proptest! {
@@ -205,6 +317,7 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(index.len(), naive.len());
+                prop_assert_eq!(entries(&index), expected_entries(&naive));
                 let mut found = Vec::new();
                 index.matches(&subject, |holder| found.push(holder));
                 prop_assert_eq!(index.count(&subject), found.len());
@@ -217,7 +330,9 @@ mod tests {
             for (pattern, holder) in naive {
                 index.remove(&pattern, holder);
             }
-            prop_assert!(index.is_empty() && index.root.is_empty(), "no node outlives its pattern");
+            prop_assert!(index.is_empty());
+            let left = (entries(&index), index.lists.len());
+            prop_assert_eq!(left, ((0, 0), 0), "nothing outlives its pattern");
         }
     }
 }

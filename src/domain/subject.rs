@@ -74,9 +74,11 @@ impl Key {
         Ok(Self(text.into()))
     }
 
-    /// The key of the first two tokens of a checked text.
-    pub(super) fn of_checked(text: &str) -> Self {
-        Self(first_two(text).into())
+    /// The key of the first two tokens of a checked text: the text itself, shared, if it has no
+    /// others.
+    pub(super) fn of_checked(text: &Arc<str>) -> Self {
+        let key = first_two(text);
+        if key.len() == text.len() { Self(Arc::clone(text)) } else { Self(key.into()) }
     }
 
     /// The class that the key belongs to.

@@ -94,13 +94,15 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::auth::Grants;
     use crate::limiter::{ConnectionBounds, ConnectionPermit, Connections};
 
     const BOUNDS: ConnectionBounds = ConnectionBounds { connections: 9, handshakes: 9, ending: 1 };
 
     fn principal(user: &str, role: Role) -> Principal {
         let user = UserId::parse(user).unwrap();
-        Principal { user, role, publish: Vec::new(), subscribe: Vec::new(), expires_at: 0 }
+        let [publish, subscribe] = [(); 2].map(|()| Grants::new(Vec::new()));
+        Principal { user, role, publish, subscribe, expires_at: 0 }
     }
 
     fn begin() -> (ConnectionPermit, Handshake) {

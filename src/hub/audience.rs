@@ -39,7 +39,7 @@ impl Hub {
             (Kind::Membership, Some(id)) => self.news_audience(envelope, id),
             _ => {
                 let found = self.event_audience(envelope, via);
-                let sessions = found.iter().map(|id| Rc::clone(&self.sessions[id.0]));
+                let sessions = found.iter().map(|id| Rc::clone(&self.sessions[id.place()]));
                 sessions.filter(|session| Some(session.number) != except).collect()
             }
         }
@@ -145,7 +145,8 @@ impl Hub {
     /// Above which time a round must read for a key; none if there is no session that it reads for.
     pub fn floor(&self, key: &Key, watermark: Micros) -> Option<Micros> {
         let people = self.people_of(key);
-        let sessions = people.flat_map(|person| &person.sessions).map(|id| &self.sessions[id.0]);
+        let sessions =
+            people.flat_map(|person| &person.sessions).map(|id| &self.sessions[id.place()]);
         let listed = sessions.filter(|session| session.trail.takes_rounds());
         listed.map(|session| self.floor_of(session, key, watermark)).min()
     }
@@ -159,7 +160,7 @@ impl Hub {
         let mut add = |person: &Person| {
             anybody = true;
             for place in &person.sessions {
-                let session = &self.sessions[place.0];
+                let session = &self.sessions[place.place()];
                 let since = session.trail.place();
                 let since = key.as_room().map_or(since, |room| person.rooms.place(room, since));
                 let had = known && self.memory.had(id, hash, since);
@@ -191,7 +192,7 @@ impl Hub {
         }
         let others = self.people.members(room).filter(|person| person.user != news.user);
         let sessions = others.flat_map(|person| &person.sessions);
-        let audience = sessions.map(|id| Rc::clone(&self.sessions[id.0])).collect();
+        let audience = sessions.map(|id| Rc::clone(&self.sessions[id.place()])).collect();
         self.memory.note(stamp, hash);
         audience
     }
@@ -240,7 +241,7 @@ impl Hub {
 
     /// The sessions of a user.
     pub fn sessions_of_user(&self, user: &str) -> SmallVec<[Rc<Session>; 2]> {
-        let held = |id: &SessionId| Rc::clone(&self.sessions[id.0]);
+        let held = |id: &SessionId| Rc::clone(&self.sessions[id.place()]);
         self.people
             .of(user)
             .map(|person| person.sessions.iter().map(held).collect())

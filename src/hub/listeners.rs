@@ -48,6 +48,11 @@ impl Listeners {
         }
     }
 
+    /// Whether any session holds exactly this literal pattern.
+    pub(super) fn holds(&self, literal: &str) -> bool {
+        self.settled.holds(literal) || self.fresh.holds(literal)
+    }
+
     /// How many patterns match, of all sessions: at least as many as [`Listeners::find`] adds.
     pub(super) fn count(&self, subject: &Subject) -> usize {
         [&self.settled, &self.fresh, &self.wide].map(|index| index.count(subject)).iter().sum()

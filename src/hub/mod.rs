@@ -16,6 +16,7 @@ mod read_place;
 mod recent;
 mod room_load;
 mod session;
+mod subscriptions;
 mod trail;
 mod turnstile;
 
@@ -43,6 +44,7 @@ pub use read_place::{NoReadPlace, ReadPlace, USER_READS_MAX};
 pub use recent::RecentNonces;
 pub use room_load::{LoadEnd, LoadLead, LoadShare, RoomLoad};
 pub use session::{DEFERRED_BYTES_MAX, Handed, Session, SessionBounds, Urgency};
+pub use subscriptions::{PatternBudget, PatternLimit};
 pub use trail::{Behind, Trail};
 pub use turnstile::{Turn, Turnstile};
 
@@ -51,7 +53,13 @@ const OWED_UNSWEPT: usize = 1024;
 
 /// A session's place in its hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SessionId(usize);
+pub struct SessionId(u32);
+
+impl SessionId {
+    const fn place(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// The sessions of one worker.
 #[derive(Debug)]
@@ -59,7 +67,8 @@ pub struct Hub {
     sessions: Slab<Rc<Session>>,
     people: People,
     listeners: Listeners,
-    /// How many sessions, members and patterns need a key, or everything.
+    /// How many sessions, members and patterns need a key, or everything. Patterns that are a key
+    /// themselves, as nearly all are, count by standing in `listeners`.
     wanted: AHashMap<Reach, u32>,
     overheard: Overheard,
     touched: Vec<Rc<Session>>,
@@ -88,7 +97,7 @@ impl Hub {
 
     /// Adds a session; true if its user's key became wanted.
     pub fn join(&mut self, session: &Rc<Session>) -> bool {
-        let id = SessionId(self.sessions.insert(Rc::clone(session)));
+        let id = SessionId(self.sessions.insert(Rc::clone(session)) as u32);
         session.place(id);
         self.people.join(&session.user, id);
         self.want(Reach::Key(session.key()))
@@ -98,7 +107,7 @@ impl Hub {
     pub fn leave(&mut self, session: &Session) -> Vec<Reach> {
         self.take_deferred(session);
         let Some(id) = session.displace() else { return Vec::new() };
-        self.sessions.remove(id.0);
+        self.sessions.remove(id.place());
         let mut unwanted: Vec<Reach> = session
             .take_patterns()
             .iter()
@@ -111,15 +120,27 @@ impl Hub {
         unwanted
     }
 
-    /// Adds a pattern of a session; true if its reach became wanted. A pattern that the session
-    /// holds already changes nothing.
-    pub fn subscribe(&mut self, session: &Session, pattern: &Pattern) -> bool {
-        let Some(id) = session.id() else { return false };
-        session.add_pattern(pattern) && {
-            let new = self.listeners.insert(pattern, id);
-            debug_assert!(new, "the session's list and the index hold the same");
-            self.want(pattern.reach())
+    /// Adds patterns of a session, all or none: the reaches that became wanted. A pattern that the
+    /// session holds already changes nothing.
+    pub fn subscribe(
+        &mut self,
+        session: &Session,
+        patterns: &[Pattern],
+    ) -> Result<Vec<Reach>, PatternLimit> {
+        let Some(id) = session.id() else { return Ok(Vec::new()) };
+        let new = session.add_patterns(patterns)?;
+        Ok(new.iter().filter_map(|pattern| self.add_pattern(pattern, id)).collect())
+    }
+
+    fn add_pattern(&mut self, pattern: &Pattern, id: SessionId) -> Option<Reach> {
+        let reach = pattern.reach();
+        let wanted = self.is_wanted(&reach);
+        let new = self.listeners.insert(pattern, id);
+        debug_assert!(new, "the session's list and the index hold the same");
+        if !is_its_key(pattern, &reach) {
+            *self.wanted.entry(reach.clone()).or_default() += 1;
         }
+        (!wanted).then_some(reach)
     }
 
     /// From now on events come by the buckets of these patterns, as far as the session holds them
@@ -129,22 +150,35 @@ impl Hub {
         patterns.iter().for_each(|pattern| self.listeners.settle(pattern, id));
     }
 
-    /// Takes a pattern of a session away: its reach, if it became unwanted.
-    pub fn unsubscribe(&mut self, session: &Session, pattern: &Pattern) -> Option<Reach> {
-        let id = session.id()?;
-        session.remove_pattern(pattern).then(|| self.drop_pattern(pattern, id))?
+    /// Takes patterns of a session away: the reaches that became unwanted.
+    pub fn unsubscribe(&mut self, session: &Session, patterns: &[Pattern]) -> Vec<Reach> {
+        let Some(id) = session.id() else { return Vec::new() };
+        let removed = session.remove_patterns(patterns);
+        removed.iter().filter_map(|pattern| self.drop_pattern(pattern, id)).collect()
     }
 
     fn drop_pattern(&mut self, pattern: &Pattern, id: SessionId) -> Option<Reach> {
         let removed = self.listeners.remove(pattern, id);
         debug_assert!(removed, "the session's list and the index hold the same");
-        self.unwant(pattern.reach())
+        let reach = pattern.reach();
+        if is_its_key(pattern, &reach) {
+            return (!self.is_wanted(&reach)).then_some(reach);
+        }
+        self.unwant(reach)
+    }
+
+    fn is_wanted(&self, reach: &Reach) -> bool {
+        let is_named = || match reach {
+            Reach::Key(key) => self.listeners.holds(key.as_str()),
+            Reach::Wide => false,
+        };
+        self.wanted.contains_key(reach) || is_named()
     }
 
     fn want(&mut self, reach: Reach) -> bool {
-        let count = self.wanted.entry(reach).or_default();
-        *count += 1;
-        *count == 1
+        let wanted = self.is_wanted(&reach);
+        *self.wanted.entry(reach).or_default() += 1;
+        !wanted
     }
 
     fn unwant(&mut self, reach: Reach) -> Option<Reach> {
@@ -154,7 +188,7 @@ impl Hub {
             return None;
         }
         self.wanted.remove(&reach);
-        Some(reach)
+        (!self.is_wanted(&reach)).then_some(reach)
     }
 
     /// A user's membership came to be known: what it changed, and the room's key if it became wanted
@@ -191,14 +225,14 @@ impl Hub {
     pub fn loaded(&mut self, user: &UserId) -> SmallVec<[Rc<Session>; 2]> {
         let Some(person) = self.people.of_mut(user.as_str()) else { return SmallVec::new() };
         person.loaded = true;
-        person.sessions.iter().map(|id| Rc::clone(&self.sessions[id.0])).collect()
+        person.sessions.iter().map(|id| Rc::clone(&self.sessions[id.place()])).collect()
     }
 
     /// The session that a user has held longest, if he has more than `max`.
     pub fn surplus_session(&self, user: &UserId, max: usize) -> Option<Rc<Session>> {
         let sessions = &self.people.of(user.as_str())?.sessions;
         let oldest = sessions.first().filter(|_| sessions.len() > max)?;
-        Some(Rc::clone(&self.sessions[oldest.0]))
+        Some(Rc::clone(&self.sessions[oldest.place()]))
     }
 
     /// The highest cursor that a user's sessions may be handed.
@@ -295,7 +329,7 @@ impl Hub {
 
     /// The sessions by user, those first who had to do with messages last.
     pub fn by_user(&self) -> Vec<(UserId, SmallVec<[Rc<Session>; 2]>)> {
-        let held = |id: &SessionId| Rc::clone(&self.sessions[id.0]);
+        let held = |id: &SessionId| Rc::clone(&self.sessions[id.place()]);
         let mut users: Vec<(UserId, SmallVec<[Rc<Session>; 2]>)> = self
             .people
             .iter()
@@ -335,6 +369,11 @@ impl Hub {
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty()
     }
+}
+
+/// Whether a pattern matches exactly the subject that is its key.
+fn is_its_key(pattern: &Pattern, reach: &Reach) -> bool {
+    matches!(reach, Reach::Key(key) if key.as_str() == pattern.as_str())
 }
 
 #[cfg(test)]

@@ -2,17 +2,19 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
+use super::subscriptions::{PatternBudget, PatternLimit, Subscriptions};
 use super::trail::Intake;
 use super::{RecentNonces, SessionId, Trail, Turnstile};
 use crate::auth::Principal;
 use crate::delivery::Via;
-use crate::domain::{Key, MessageId, Pattern, Reach, Subject, UserId};
+use crate::domain::{Key, MessageId, Pattern, Subject, UserId};
 use crate::protocol::Close;
 use crate::socket::{Item, Link};
 
@@ -53,16 +55,6 @@ pub struct SessionBounds {
     pub reads_in_flight: usize,
 }
 
-/// A pattern that a session holds.
-#[derive(Debug)]
-struct Held {
-    pattern: Pattern,
-    /// The last request that named it.
-    claim: u64,
-    /// Whether any request for it was answered `ok`.
-    confirmed: bool,
-}
-
 /// A session: who it is, what it hears, and its way out.
 #[derive(Debug)]
 pub struct Session {
@@ -81,8 +73,7 @@ pub struct Session {
     link: Rc<Link>,
     bounds: SessionBounds,
     principal: RefCell<Rc<Principal>>,
-    patterns: RefCell<Vec<Held>>,
-    claims: Cell<u64>,
+    patterns: RefCell<Subscriptions>,
     id: Cell<Option<SessionId>>,
     touched: Cell<bool>,
     expiry_told: Cell<bool>,
@@ -107,6 +98,7 @@ impl Session {
         device: Option<Box<str>>,
         link: Rc<Link>,
         bounds: SessionBounds,
+        patterns: Arc<PatternBudget>,
     ) -> Self {
         Self {
             number,
@@ -118,8 +110,7 @@ impl Session {
             link,
             bounds,
             principal: RefCell::new(Rc::new(principal)),
-            patterns: RefCell::default(),
-            claims: Cell::default(),
+            patterns: RefCell::new(Subscriptions::new(patterns)),
             id: Cell::default(),
             touched: Cell::default(),
             expiry_told: Cell::default(),
@@ -183,86 +174,50 @@ impl Session {
         self.id.take()
     }
 
-    pub(super) fn add_pattern(&self, pattern: &Pattern) -> bool {
-        let new = !self.holds(pattern);
-        if new {
-            let held = Held { pattern: pattern.clone(), claim: 0, confirmed: false };
-            self.patterns.borrow_mut().push(held);
-        }
-        new
+    /// Adds patterns, all or none: those that are new.
+    pub(super) fn add_patterns(&self, patterns: &[Pattern]) -> Result<Vec<Pattern>, PatternLimit> {
+        self.patterns.borrow_mut().add(patterns)
     }
 
-    pub(super) fn remove_pattern(&self, pattern: &Pattern) -> bool {
-        let mut patterns = self.patterns.borrow_mut();
-        let at = patterns.iter().position(|held| held.pattern == *pattern);
-        at.map(|at| patterns.swap_remove(at)).is_some()
+    /// Takes patterns away: those that it held.
+    pub(super) fn remove_patterns(&self, patterns: &[Pattern]) -> Vec<Pattern> {
+        self.patterns.borrow_mut().remove(patterns)
     }
 
     pub(super) fn take_patterns(&self) -> Vec<Pattern> {
-        std::mem::take(&mut *self.patterns.borrow_mut())
-            .into_iter()
-            .map(|held| held.pattern)
-            .collect()
-    }
-
-    fn holds(&self, pattern: &Pattern) -> bool {
-        self.patterns.borrow().iter().any(|held| held.pattern == *pattern)
+        self.patterns.borrow_mut().take()
     }
 
     /// Whether a pattern of it matches, one that such a copy of an event serves.
     pub(super) fn hears(&self, subject: &Subject, via: Via) -> bool {
-        let serves = |pattern: &Pattern| match via {
-            Via::Here => true,
-            Via::Bucket => pattern.reach() != Reach::Wide,
-            Via::Tap => pattern.reach() == Reach::Wide,
-        };
-        let patterns = self.patterns.borrow();
-        patterns.iter().any(|held| held.pattern.matches(subject) && serves(&held.pattern))
+        self.patterns.borrow().hears(subject, via)
     }
 
     /// A request now answers for these held patterns: its number. The newest one decides what
     /// becomes of a pattern that none has confirmed.
-    pub fn claim(&self, patterns: &[Pattern]) -> u64 {
-        let claim = self.claims.get() + 1;
-        self.claims.set(claim);
-        for held in &mut *self.patterns.borrow_mut() {
-            if patterns.contains(&held.pattern) {
-                held.claim = claim;
-            }
-        }
-        claim
+    pub fn claim(&self, patterns: &[Pattern]) -> u32 {
+        self.patterns.borrow_mut().claim(patterns)
     }
 
     /// A request was answered `ok`: no other one may take its patterns back.
     pub fn confirm(&self, patterns: &[Pattern]) {
-        for held in &mut *self.patterns.borrow_mut() {
-            held.confirmed |= patterns.contains(&held.pattern);
-        }
+        self.patterns.borrow_mut().confirm(patterns);
     }
 
     /// The patterns that a failed request must take back: those that no request has confirmed
     /// and no later one has claimed.
-    pub fn unconfirmed(&self, claim: u64) -> Vec<Pattern> {
-        let patterns = self.patterns.borrow();
-        let failed = patterns.iter().filter(|held| held.claim == claim && !held.confirmed);
-        failed.map(|held| held.pattern.clone()).collect()
+    pub fn unconfirmed(&self, claim: u32) -> Vec<Pattern> {
+        self.patterns.borrow().unconfirmed(claim)
     }
 
-    /// Which of these patterns it does not hold yet.
+    /// Which of these patterns it does not hold yet, each once.
     pub fn lacking(&self, patterns: &[Pattern]) -> Vec<Pattern> {
-        let mut lacking: Vec<Pattern> = Vec::new();
-        for pattern in patterns {
-            if !self.holds(pattern) && !lacking.contains(pattern) {
-                lacking.push(pattern.clone());
-            }
-        }
-        lacking
+        self.patterns.borrow().lacking(patterns)
     }
 
     /// The patterns that it holds of which something is so.
     pub fn patterns(&self, is_wanted: impl Fn(&Pattern) -> bool) -> Vec<Pattern> {
-        let patterns = self.patterns.borrow();
-        patterns.iter().map(|held| &held.pattern).filter(|it| is_wanted(it)).cloned().collect()
+        self.patterns.borrow().iter().filter(|it| is_wanted(it)).cloned().collect()
     }
 
     /// How many patterns it holds.

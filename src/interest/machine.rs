@@ -58,8 +58,8 @@ pub enum Action {
 /// One command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// Its place in the order of commands.
-    generation: u64,
+    /// Its place in the order of commands; it wraps, since only the last ones are compared.
+    generation: u32,
     /// What it does.
     pub action: Action,
     /// To which buckets.
@@ -70,30 +70,33 @@ pub struct Batch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wire {
     Absent,
-    Subscribing(u64),
+    Subscribing,
     Confirmed,
-    Leaving(u64),
+    Leaving,
 }
 
+/// What is known of a bucket. There is one for nearly every session, so what few buckets have
+/// (waits, and the end of a linger) is kept beside it.
 #[derive(Debug)]
 struct Entry {
     holders: u32,
     wire: Wire,
+    /// The last command about it.
+    generation: u32,
     queued: bool,
-    linger_until: Option<u64>,
-    tickets: Vec<Ticket>,
+    lingers: bool,
 }
 
 impl Entry {
     const fn is_wanted(&self) -> bool {
-        self.holders > 0 || self.linger_until.is_some()
+        self.holders > 0 || self.lingers
     }
 
     /// What must be commanded for the server to know what is wanted.
     const fn due(&self) -> Option<Action> {
         match (self.is_wanted(), self.wire) {
-            (true, Wire::Absent | Wire::Leaving(_)) => Some(Action::Subscribe),
-            (false, Wire::Subscribing(_) | Wire::Confirmed) => Some(Action::Unsubscribe),
+            (true, Wire::Absent | Wire::Leaving) => Some(Action::Subscribe),
+            (false, Wire::Subscribing | Wire::Confirmed) => Some(Action::Unsubscribe),
             _ => None,
         }
     }
@@ -106,9 +109,12 @@ pub struct Machine {
     entries: AHashMap<Bucket, Entry>,
     queue: VecDeque<Bucket>,
     lingering: BTreeSet<(u64, Bucket)>,
+    linger_until: AHashMap<Bucket, u64>,
+    /// The waits for buckets that are not confirmed.
+    tickets: AHashMap<Bucket, Vec<Ticket>>,
     /// Buckets that have holders.
     held: usize,
-    generation: u64,
+    generation: u32,
     connected: bool,
     rules: Rules,
 }
@@ -127,6 +133,8 @@ impl Machine {
             entries: AHashMap::new(),
             queue: VecDeque::new(),
             lingering: BTreeSet::new(),
+            linger_until: AHashMap::new(),
+            tickets: AHashMap::new(),
             held: 0,
             generation: 0,
             connected: false,
@@ -138,15 +146,16 @@ impl Machine {
         let entry = self.entries.entry(bucket).or_insert(Entry {
             holders: 0,
             wire: Wire::Absent,
+            generation: 0,
             queued: false,
-            linger_until: None,
-            tickets: Vec::new(),
+            lingers: false,
         });
         entry.holders += 1;
         let first = entry.holders == 1;
         if first {
             self.held += 1;
-            if let Some(until) = entry.linger_until.take() {
+            entry.lingers = false;
+            if let Some(until) = self.linger_until.remove(&bucket) {
                 self.lingering.remove(&(until, bucket));
             }
             self.enqueue(bucket);
@@ -164,10 +173,11 @@ impl Machine {
             return None;
         }
         self.held -= 1;
-        let void = std::mem::take(&mut entry.tickets);
+        let void = self.tickets.remove(&bucket).unwrap_or_default();
         if self.connected {
             let until = now + self.linger.ms + jitter % (self.linger.ms / 4 + 1);
-            entry.linger_until = Some(until);
+            entry.lingers = true;
+            self.linger_until.insert(bucket, until);
             self.lingering.insert((until, bucket));
             self.shed_lingering();
         } else {
@@ -192,8 +202,9 @@ impl Machine {
 
     fn end_oldest_linger(&mut self) {
         let Some((_, bucket)) = self.lingering.pop_first() else { return };
+        self.linger_until.remove(&bucket);
         let Some(entry) = self.entries.get_mut(&bucket) else { return };
-        entry.linger_until = None;
+        entry.lingers = false;
         if entry.wire == Wire::Absent {
             self.entries.remove(&bucket);
         } else {
@@ -221,7 +232,7 @@ impl Machine {
 
     /// Whether a bucket is heard for nobody.
     pub fn is_lingering(&self, bucket: Bucket) -> bool {
-        self.entries.get(&bucket).is_some_and(|entry| entry.linger_until.is_some())
+        self.entries.get(&bucket).is_some_and(|entry| entry.lingers)
     }
 
     /// Asks for the confirmation of a bucket; if it is still to come, `ticket` comes back with it.
@@ -233,13 +244,14 @@ impl Machine {
         ticket: Ticket,
         mut is_live: impl FnMut(Ticket) -> bool,
     ) -> Standing {
-        match self.entries.get_mut(&bucket) {
+        match self.entries.get(&bucket) {
             Some(entry) if entry.wire == Wire::Confirmed => Standing::Confirmed,
             Some(entry) if entry.holders > 0 => {
-                if entry.tickets.len() >= TICKETS_UNSWEPT && entry.tickets.len().is_power_of_two() {
-                    entry.tickets.retain(|ticket| is_live(*ticket));
+                let tickets = self.tickets.entry(bucket).or_default();
+                if tickets.len() >= TICKETS_UNSWEPT && tickets.len().is_power_of_two() {
+                    tickets.retain(|ticket| is_live(*ticket));
                 }
-                entry.tickets.push(ticket);
+                tickets.push(ticket);
                 Standing::Awaited
             }
             _ => Standing::Unneeded,
@@ -264,19 +276,20 @@ impl Machine {
             }
         }
         let action = action?;
-        self.generation += 1;
+        self.generation = self.generation.wrapping_add(1);
         Some(Batch { generation: self.generation, action, buckets })
     }
 
     /// Marks a bucket as commanded in the batch that is being made.
     fn take_up(&mut self, bucket: Bucket, due: Option<Action>) -> Option<Action> {
-        let generation = self.generation + 1;
+        let generation = self.generation.wrapping_add(1);
         let entry = self.entries.get_mut(&bucket)?;
         entry.queued = false;
-        match due? {
-            Action::Subscribe => entry.wire = Wire::Subscribing(generation),
-            Action::Unsubscribe => entry.wire = Wire::Leaving(generation),
-        }
+        entry.wire = match due? {
+            Action::Subscribe => Wire::Subscribing,
+            Action::Unsubscribe => Wire::Leaving,
+        };
+        entry.generation = generation;
         due
     }
 
@@ -286,12 +299,11 @@ impl Machine {
         for bucket in &batch.buckets {
             let Some(entry) = self.entries.get_mut(bucket) else { continue };
             let any = !self.rules.on(Rule::LastSubscribe) && batch.action == Action::Subscribe;
-            if entry.wire == Wire::Subscribing(batch.generation)
-                || any && matches!(entry.wire, Wire::Subscribing(_))
-            {
+            let newest = entry.generation == batch.generation;
+            if entry.wire == Wire::Subscribing && (newest || any) {
                 entry.wire = Wire::Confirmed;
-                tickets.append(&mut entry.tickets);
-            } else if entry.wire == Wire::Leaving(batch.generation) {
+                tickets.extend(self.tickets.remove(bucket).unwrap_or_default());
+            } else if entry.wire == Wire::Leaving && newest {
                 entry.wire = Wire::Absent;
                 if !entry.is_wanted() {
                     self.entries.remove(bucket);
@@ -316,10 +328,11 @@ impl Machine {
         self.connected = false;
         self.queue.clear();
         self.lingering.clear();
+        self.linger_until.clear();
         self.entries.retain(|_, entry| {
             entry.wire = Wire::Absent;
             entry.queued = false;
-            entry.linger_until = None;
+            entry.lingers = false;
             entry.holders > 0
         });
     }

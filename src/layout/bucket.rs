@@ -15,9 +15,10 @@ pub fn key_hash(key: &Key) -> u64 {
     xxh3_64(key.as_str().as_bytes())
 }
 
-/// How many buckets a class has: a power of two.
+/// How many buckets a class has: a power of two, kept as its exponent. A node keeps a bucket for
+/// nearly every session, so a bucket is small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BucketCount(u32);
+pub struct BucketCount(u8);
 
 /// The number is no count of buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +29,7 @@ impl BucketCount {
     /// Reads a count.
     pub const fn new(count: u64) -> Result<Self, BucketCountError> {
         if count.is_power_of_two() && count <= BUCKETS_MAX as u64 {
-            Ok(Self(count as u32))
+            Ok(Self(count.trailing_zeros() as u8))
         } else {
             Err(BucketCountError(count))
         }
@@ -36,13 +37,13 @@ impl BucketCount {
 
     /// The count.
     pub const fn get(self) -> u32 {
-        self.0
+        1 << self.0
     }
 }
 
 impl fmt::Display for BucketCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.get().fmt(f)
     }
 }
 
@@ -60,7 +61,7 @@ pub struct Bucket {
 impl Bucket {
     /// The bucket of a key among `of`.
     pub fn of_key(key: &Key, of: BucketCount) -> Self {
-        let index = (key_hash(key) & u64::from(of.0 - 1)) as u32;
+        let index = (key_hash(key) & u64::from(of.get() - 1)) as u32;
         Self { class: key.class(), of, index }
     }
 }
@@ -94,6 +95,11 @@ mod tests {
         for bad in [0, 3, 1000, 33_554_432, u64::MAX] {
             assert_eq!(BucketCount::new(bad), Err(BucketCountError(bad)));
         }
+    }
+
+    #[test]
+    fn a_bucket_is_eight_bytes() {
+        assert_eq!(size_of::<Bucket>(), 8);
     }
 
     #[test]

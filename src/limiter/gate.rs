@@ -96,6 +96,7 @@ struct Users {
     sends: Policy,
     events: Policy,
     reads: Shelf<UserId>,
+    items: Shelf<UserId>,
     shared: Option<Arc<dyn Limiter>>,
     here: Local,
     /// Until when the sends of a user are refused without asking: a refusal costs no round trip
@@ -161,6 +162,18 @@ impl Gate {
         let checked = users.reads.check(user, self.now(), 1);
         if checked.is_ok() {
             users.reads.charge(user, self.now(), 1);
+        }
+        self.counted(checked)
+    }
+
+    /// A user names so many items in a list: patterns, events, members. Charged before anything is
+    /// done with them, all or none.
+    pub fn items(&self, user: &UserId, count: usize) -> Result<(), Refused> {
+        let Some(users) = self.users.as_ref().filter(|_| count > 0) else { return Ok(()) };
+        let (now, count) = (self.now(), u32::try_from(count).unwrap_or(u32::MAX));
+        let checked = users.items.check(user, now, count);
+        if checked.is_ok() {
+            users.items.charge(user, now, count);
         }
         self.counted(checked)
     }
@@ -266,6 +279,7 @@ impl Users {
             sends: Policy::new("sends", rates.sends),
             events: Policy::new("events", rates.events),
             reads: Shelf::new(Policy::new("reads", rates.reads), READS_DEBT, remembered),
+            items: Shelf::new(Policy::new("list items", rates.items), Duration::ZERO, remembered),
             shared,
             here: Local::new(remembered * USER_POLICIES),
             refused: RefCell::new(Tats::new(remembered)),

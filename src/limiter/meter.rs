@@ -33,6 +33,11 @@ impl FrameRates {
     }
 }
 
+/// Items of lists that count as another frame of their connection. A ping takes 5 microseconds of a
+/// worker; an item takes half of one to be read, and that is paid even where the user's own limit
+/// refuses what was read.
+const ITEMS_A_FRAME: usize = 10;
+
 /// What a connection used up. A frame that is refused is charged half: a connection that stays
 /// above twice its rate runs further and further ahead, one that slows down comes back.
 #[derive(Debug, Clone, Copy, Default)]
@@ -74,6 +79,12 @@ impl Meter {
             Some(bytes) if Some(bytes) >= frames => told(by_size, bytes),
             _ => told(by_count, frames.unwrap_or_default()),
         })
+    }
+
+    /// Charges what the frame that was taken last turned out to name. The next frames wait for it.
+    pub fn owe_items(&mut self, rates: &FrameRates, now: u64, items: usize) {
+        let frames = u32::try_from(items / ITEMS_A_FRAME).unwrap_or(u32::MAX);
+        self.frames = self.frames.max(now) + rates.frames.rate.ticks(frames);
     }
 }
 
@@ -151,6 +162,23 @@ mod tests {
             now += refused.retry_after.unwrap().as_nanos() as u64;
             assert_eq!(meter.take(&rates, now, 10), Metered::Taken, "round {round}");
         }
+    }
+
+    #[test]
+    fn ten_items_count_as_another_frame() {
+        let (rates, mut meter) = (rates(25, 1), Meter::default());
+        let mut taken = 0;
+        while meter.take(&rates, SECOND, 10) == Metered::Taken {
+            taken += 1;
+            meter.owe_items(&rates, SECOND, 100);
+        }
+        assert_eq!(taken, 3, "eleven each, and a frame is let in while one is left");
+        let mut meter = Meter::default();
+        let few = (0..25).all(|_| {
+            meter.owe_items(&rates, SECOND, 9);
+            meter.take(&rates, SECOND, 10) == Metered::Taken
+        });
+        assert!(few, "fewer than ten are part of their frame");
     }
 
     #[test]

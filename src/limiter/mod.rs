@@ -3,7 +3,7 @@
 //! ```text
 //! send  -> cached refusal? -> conversation (this worker's count) -> user -> Redis, or this node's share
 //! change of a room -> cached refusal? ---------------------------> user -> Redis, or this node's share
-//! event, read  ------------------------------------------------->  user -> this node's share
+//! event, read, list items  -------------------------------------->  user -> this node's share
 //! ```
 //!
 //! | file | holds |
@@ -29,6 +29,7 @@
 //! Invariants worth naming:
 //!
 //! - All policies of a call are checked before any is charged: a refusal consumes nothing.
+//! - What a list names is charged before anything is done with it, granted or not.
 //! - What is only known once it happened is charged then, as a debt that what comes later waits for:
 //!   messages of other nodes, and what a read took beyond its first. Every debt is bounded.
 //! - Whatever goes wrong with Redis, a call is judged: by this node's share of the limit.

@@ -6,7 +6,7 @@ use crate::auth::{TokenKey, TokenRules, Verifier};
 use crate::bus::Bus;
 use crate::clock::MachineClock;
 use crate::config::{AuthConfig, Config, CreatePolicy, DirectPolicy, LayoutConfig};
-use crate::hub::SessionBounds;
+use crate::hub::{PatternBudget, SessionBounds};
 use crate::layout::{BucketCount, Buckets, Layout, Layouts};
 use crate::limiter::FrameRates;
 use crate::links::LinkBounds;
@@ -88,6 +88,11 @@ impl NodePlan {
             sends_in_flight: limits.sends_in_flight,
             reads_in_flight: limits.reads_in_flight,
         }
+    }
+
+    pub(super) fn pattern_budget(&self) -> Arc<PatternBudget> {
+        let limits = &self.config.limits;
+        Arc::new(PatternBudget::new(limits.pattern_bytes, limits.node_pattern_bytes))
     }
 
     pub(super) fn waits(&self) -> Waits {

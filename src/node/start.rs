@@ -252,6 +252,7 @@ impl Parts {
             history_bytes: config.limits.history_bytes,
             ready_limits: plan.ready_limits(),
             session_bounds: plan.session_bounds(),
+            patterns: plan.pattern_budget(),
             waits: plan.waits(),
             resume: plan.resume_bounds(),
             seal: CursorSeal::new(identity.cursor_key.expose(), identity.id.0),

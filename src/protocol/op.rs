@@ -150,15 +150,32 @@ impl<'a> Request<'a> {
             Ok(fields) => fields,
             Err(refusal) => return Self { id: None, op: Err(refusal) },
         };
-        let id = fields.typed("id", "an integer or a string of at most 64 bytes", RequestId::read);
-        match id {
+        match read_id(&mut fields) {
             Ok(id) => Self { id, op: Op::read(fields, bounds) },
             Err(refusal) => Self { id: None, op: Err(refusal) },
         }
     }
+
+    /// Reads no more of a frame than its id.
+    pub fn read_id(text: &'a str, bounds: &Bounds) -> Option<RequestId> {
+        read_id(&mut Fields::read(text, bounds.json_depth).ok()?).ok()?
+    }
+}
+
+fn read_id(fields: &mut Fields<'_>) -> Result<Option<RequestId>, Refusal> {
+    fields.typed("id", "an integer or a string of at most 64 bytes", RequestId::read)
 }
 
 impl<'a> Op<'a> {
+    /// How many items of lists it names, each of which is work.
+    pub const fn items(&self) -> usize {
+        match self {
+            Self::Hello(hello) => hello.subscribe.len(),
+            Self::Subscribe(patterns) | Self::Unsubscribe(patterns) => patterns.len(),
+            _ => 0,
+        }
+    }
+
     fn read(mut fields: Fields<'a>, bounds: &Bounds) -> Result<Self, Refusal> {
         let name = fields.string("op")?.ok_or_else(|| missing("op"))?;
         let mut parse = || {

@@ -50,7 +50,7 @@ impl Router {
     pub(super) fn refuse_deferred(&self, session: &Rc<Session>) {
         let texts = self.hub.borrow_mut().take_deferred(session);
         for text in texts {
-            let Request { id, .. } = Request::read(&text, &self.services.bounds);
+            let id = Request::read_id(&text, &self.services.bounds);
             let message = "your rooms could not be read from the store";
             self.refuse(session, id.as_ref(), &Refusal::new(Code::Unavailable, message));
         }

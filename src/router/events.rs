@@ -43,6 +43,7 @@ impl Router {
         events: Vec<EventOrder>,
     ) -> Result<(), Refusal> {
         let caller = Caller::of(&principal);
+        self.charge_list(&caller, "events", events.len())?;
         for (at, event) in events.iter().enumerate() {
             may_publish(&principal, &caller, event).map_err(|refusal| of_event(at, refusal))?;
         }
@@ -55,6 +56,19 @@ impl Router {
         }
         events.iter().for_each(|event| self.publish_event(event));
         Ok(())
+    }
+
+    /// Charges a user with what a list of a request names, before anything is done with it. Services
+    /// act for many.
+    pub(super) fn charge_list(
+        &self,
+        caller: &Caller,
+        name: &str,
+        items: usize,
+    ) -> Result<(), Refusal> {
+        let Caller::User(user) = caller else { return Ok(()) };
+        let charged = self.gate.items(user, items);
+        charged.map_err(|refused| refused.refusal().of_op(&format!("{items} `{name}`")))
     }
 
     /// Whoever publishes in a conversation must be in it, and it must be started: each is asked for
@@ -146,13 +160,13 @@ fn may_publish(principal: &Principal, caller: &Caller, event: &EventOrder) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::Role;
+    use crate::auth::{Grants, Role};
     use crate::domain::Pattern;
 
     fn principal(user: &str, role: Role) -> Principal {
-        let publish = vec![Pattern::parse("topic.mine.>").unwrap()];
+        let publish = Grants::new(vec![Pattern::parse("topic.mine.>").unwrap()]);
         let user = UserId::parse(user).unwrap();
-        Principal { user, role, publish, subscribe: Vec::new(), expires_at: 0 }
+        Principal { user, role, publish, subscribe: Grants::default(), expires_at: 0 }
     }
 
     fn data() -> Box<RawValue> {

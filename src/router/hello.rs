@@ -10,6 +10,10 @@ use crate::proof::Footing;
 use crate::protocol::{Code, Hello, Refusal, RequestId, ServerFrame};
 use crate::roster::Rules;
 
+/// Items that the check of a token counts as: its signature, its claims and its grants take about
+/// as long as twenty patterns.
+const TOKEN_ITEMS: usize = 20;
+
 /// What a `hello` asks for beside being let in.
 #[derive(Debug, Default)]
 pub struct Wishes {
@@ -36,17 +40,20 @@ impl super::Services {
 }
 
 impl Router {
-    /// Charges a user with a `hello`: one read, whatever a resume reads. That waits for turns which
-    /// its user shares with nobody, so it takes nothing from others; and a user with many devices and
-    /// rooms who comes back with all of them still has his reads for what he looks at then.
-    pub fn admit_hello(&self, user: &UserId) -> Result<(), Refusal> {
-        self.gate.read(user).map_err(|refused| refused.refusal().of_op("hello"))
+    /// Charges a user with a `hello`: its patterns, and one read, whatever a resume reads. Until it was
+    /// read the user is not known. A resume waits for turns that its user shares with no other, so it takes
+    /// nothing from others; and a user with many devices and rooms who comes back with all of them
+    /// still has the reads for what is looked at then.
+    pub fn charge_hello(&self, user: &UserId, wishes: &Wishes) -> Result<(), Refusal> {
+        let items = self.gate.items(user, wishes.subscribe.len());
+        let charged = items.and_then(|()| self.gate.read(user));
+        charged.map_err(|refused| refused.refusal().of_op("hello"))
     }
 
     /// Lets a session in: `ready`, then live, then `cursor`.
     pub fn open(self: &Rc<Self>, session: &Rc<Session>, wishes: &Wishes) {
         self.services.metrics.sessions.inc();
-        let (granted, refused) = Self::sort_wishes(session, &wishes.subscribe);
+        let (granted, mut refused) = Self::sort_wishes(session, &wishes.subscribe);
         session.trail.begin_catch_up(self.hub.borrow().place());
         if self.hub.borrow_mut().join(session) {
             self.wanted(&Reach::Key(session.key()));
@@ -54,7 +61,9 @@ impl Router {
         if self.hub.borrow().is_loaded(&session.user) {
             session.load();
         }
-        self.add_patterns(session, &granted);
+        refused.extend(self.add_those_that_fit(session, &granted));
+        // A later request that fails does not take them back.
+        session.confirm(&granted);
         // `ready` promises none of them: literal ones, which are heard sooner than wide ones, serve.
         self.hub.borrow_mut().settle(session, &granted);
         self.ready(session, wishes.id.as_ref(), &ServerFrame::refused(&refused));
@@ -95,7 +104,9 @@ impl Router {
         id: Option<&RequestId>,
         hello: &Hello<'_>,
     ) -> Result<(), Refusal> {
-        self.admit_hello(&session.user)?;
+        let items = hello.subscribe.len() + hello.token.as_ref().map_or(0, |_| TOKEN_ITEMS);
+        self.charge_items(session, items).map_err(|refusal| refusal.of_op("hello"))?;
+        self.gate.read(&session.user).map_err(|refused| refused.refusal().of_op("hello"))?;
         if let Some(token) = &hello.token {
             let principal = self.services.authenticate(token)?;
             if principal.user != session.user {

@@ -117,16 +117,18 @@ pub struct Router {
 }
 
 impl Router {
-    /// Takes one frame of a session.
-    pub fn handle(self: &Rc<Self>, session: &Rc<Session>, text: &str) {
+    /// Takes one frame of a session: how many items of lists it named.
+    pub fn handle(self: &Rc<Self>, session: &Rc<Session>, text: &str) -> usize {
         self.services.metrics.client_frames.inc();
-        self.take_frame(session, text);
+        self.take_frame(session, text)
     }
 
-    fn take_frame(self: &Rc<Self>, session: &Rc<Session>, text: &str) {
+    fn take_frame(self: &Rc<Self>, session: &Rc<Session>, text: &str) -> usize {
         let Request { id, op } = Request::read(text, &self.services.bounds);
+        let items = op.as_ref().map_or(0, Op::items);
         if !session.is_loaded() && op.as_ref().is_ok_and(needs_rooms) {
-            return self.defer(session, id.as_ref(), text);
+            self.defer(session, id.as_ref(), text);
+            return items;
         }
         let result = op.and_then(|op| match op {
             Op::Hello(hello) => self.renew(session, id.as_ref(), &hello),
@@ -136,10 +138,7 @@ impl Router {
             Op::Read(mark) => self.read(session, id.clone(), &mark),
             Op::Publish(publish) => self.publish(session, id.as_ref(), publish),
             Op::Subscribe(patterns) => self.subscribe(session, id.clone(), patterns),
-            Op::Unsubscribe(patterns) => {
-                self.unsubscribe(session, id.as_ref(), &patterns);
-                Ok(())
-            }
+            Op::Unsubscribe(patterns) => self.unsubscribe(session, id.as_ref(), &patterns),
             Op::Ping => {
                 let time = self.services.wall.now().millis();
                 self.reply(session, &ServerFrame::Pong { id: id.as_ref(), time });
@@ -149,12 +148,13 @@ impl Router {
         if let Err(refusal) = result {
             self.refuse(session, id.as_ref(), &refusal);
         }
+        items
     }
 
     /// Answers a frame of a session that is not to be taken; only its id is looked at.
     pub fn turn_down(&self, session: &Rc<Session>, text: &str, refusal: &Refusal) {
         self.services.metrics.refused_frames.inc();
-        let id = Request::read(text, &self.services.bounds).id;
+        let id = Request::read_id(text, &self.services.bounds);
         self.refuse(session, id.as_ref(), refusal);
     }
 

@@ -162,6 +162,7 @@ impl Router {
         room: RoomId,
         members: Vec<(UserId, Role)>,
     ) -> Result<Vec<(UserId, Result<Membership, Refusal>)>, Refusal> {
+        self.charge_list(&caller, "members", members.len())?;
         self.must_own(&caller, &room).await?;
         self.must_exist(&room).await?;
         let add = |(user, role): (UserId, Role)| {

@@ -10,7 +10,7 @@ use crate::bus::{BootId, Seal, StoreTag};
 use crate::clock::WallClock;
 use crate::delivery::{Inboxes, Wants};
 use crate::domain::{HybridClock, MessageId, Micros, Observed};
-use crate::hub::SessionBounds;
+use crate::hub::{PatternBudget, SessionBounds};
 use crate::interest::{Interest, Taps};
 use crate::layout::Layouts;
 use crate::proof::View;
@@ -97,6 +97,8 @@ pub struct Services {
     pub ready_limits: ReadyLimits,
     /// The bounds of sessions.
     pub session_bounds: SessionBounds,
+    /// What the patterns of all sessions take.
+    pub patterns: Arc<PatternBudget>,
     /// What may wait for all clients together.
     pub budget: Arc<Budget>,
     /// How long things may take.

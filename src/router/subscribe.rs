@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Router;
 use crate::domain::{Pattern, Reach};
-use crate::hub::Session;
+use crate::hub::{PatternLimit, Session};
 use crate::interest::Confirmation;
 use crate::protocol::{Code, Refusal, RequestId};
 
@@ -15,7 +15,7 @@ use crate::protocol::{Code, Refusal, RequestId};
 struct Waiting {
     id: Option<RequestId>,
     patterns: Vec<Pattern>,
-    claim: u64,
+    claim: u32,
     confirmations: Vec<Confirmation>,
 }
 
@@ -30,6 +30,10 @@ pub(super) async fn all_within(confirmations: Vec<Confirmation>, bound: Duration
     true
 }
 
+fn limit_reached(limit: &PatternLimit) -> Refusal {
+    Refusal::new(Code::LimitReached, limit.to_string())
+}
+
 impl Router {
     /// Adds patterns, all or none. They hear at once; `ok` goes out when all are confirmed.
     pub(super) fn subscribe(
@@ -38,9 +42,10 @@ impl Router {
         id: Option<RequestId>,
         patterns: Vec<Pattern>,
     ) -> Result<(), Refusal> {
+        self.charge_items(session, patterns.len()).map_err(|it| it.of_op("subscribe"))?;
         self.check_patterns(session, &patterns).map_err(|refusal| refusal.of_op("subscribe"))?;
-        let added = session.lacking(&patterns);
-        self.add_patterns(session, &added);
+        let added = self.add_patterns(session, &patterns);
+        added.map_err(|limit| limit_reached(&limit).of_op("subscribe"))?;
         let claim = session.claim(&patterns);
         let confirmations: Vec<Confirmation> =
             patterns.iter().map(|pattern| self.confirmation(pattern)).collect();
@@ -53,6 +58,11 @@ impl Router {
             tokio::task::spawn_local(Rc::clone(self).confirm(Rc::clone(session), waiting));
         }
         Ok(())
+    }
+
+    /// Charges a session's user with what a list names, before anything is done with it.
+    pub(super) fn charge_items(&self, session: &Session, items: usize) -> Result<(), Refusal> {
+        self.gate.items(&session.user, items).map_err(|refused| refused.refusal())
     }
 
     fn check_patterns(&self, session: &Session, patterns: &[Pattern]) -> Result<(), Refusal> {
@@ -80,13 +90,30 @@ impl Router {
         Ok(())
     }
 
-    pub(super) fn add_patterns(&self, session: &Session, patterns: &[Pattern]) {
-        for pattern in patterns {
-            let new = self.hub.borrow_mut().subscribe(session, pattern);
-            if new {
-                self.wanted(&pattern.reach());
-            }
+    /// Adds patterns, all or none.
+    pub(super) fn add_patterns(
+        &self,
+        session: &Session,
+        patterns: &[Pattern],
+    ) -> Result<(), PatternLimit> {
+        let wanted = self.hub.borrow_mut().subscribe(session, patterns)?;
+        wanted.iter().for_each(|reach| self.wanted(reach));
+        Ok(())
+    }
+
+    /// Adds as many of these patterns as fit, in their order: those that did not.
+    pub(super) fn add_those_that_fit(
+        &self,
+        session: &Session,
+        patterns: &[Pattern],
+    ) -> Vec<Pattern> {
+        if self.add_patterns(session, patterns).is_ok() {
+            return Vec::new();
         }
+        let fits = |pattern: &&Pattern| {
+            self.add_patterns(session, std::slice::from_ref(*pattern)).is_err()
+        };
+        patterns.iter().filter(fits).cloned().collect()
     }
 
     fn confirmation(&self, pattern: &Pattern) -> Confirmation {
@@ -109,12 +136,8 @@ impl Router {
     }
 
     pub(super) fn drop_patterns(&self, session: &Session, patterns: &[Pattern]) {
-        for pattern in patterns {
-            let unwanted = self.hub.borrow_mut().unsubscribe(session, pattern);
-            if let Some(reach) = unwanted {
-                self.unwanted(&reach);
-            }
-        }
+        let unwanted = self.hub.borrow_mut().unsubscribe(session, patterns);
+        unwanted.iter().for_each(|reach| self.unwanted(reach));
     }
 
     /// Waits for every confirmation; takes back what nobody else answers for if one does not come.
@@ -144,8 +167,10 @@ impl Router {
         session: &Rc<Session>,
         id: Option<&RequestId>,
         patterns: &[Pattern],
-    ) {
+    ) -> Result<(), Refusal> {
+        self.charge_items(session, patterns.len()).map_err(|it| it.of_op("unsubscribe"))?;
         self.drop_patterns(session, patterns);
         self.ok(session, id);
+        Ok(())
     }
 }

@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use super::Arrival;
 use crate::auth::TOKEN_BYTES_MAX;
 use crate::limiter::{AddressPlace, ConnectionPermit, FrameRates};
-use crate::protocol::Close;
+use crate::protocol::{Close, Refusal, RequestId};
 use crate::router::Router;
-use crate::socket::{Limits, Link};
+use crate::socket::{Item, Limits, Link};
 
 /// Bytes that a `hello` may have beside its token: an id and the name of a device of 64 bytes each,
 /// six times that as JSON, a cursor, the names of the fields, and 3 KiB for patterns.
@@ -106,6 +106,20 @@ impl Front {
     pub(super) fn send_away(&self, link: &Link) {
         self.router.services.metrics.closes(Close::Draining.code());
         link.close(Close::Draining.frame());
+    }
+
+    /// Tells a connection that has said nothing before why it is not let in, and closes it.
+    pub(super) fn turn_away(
+        &self,
+        link: &Link,
+        id: Option<&RequestId>,
+        refusal: &Refusal,
+        close: Close,
+    ) {
+        // Nothing was queued before, so an error always fits.
+        let _queued = link.push(Item::Text(refusal.frame(id).text()));
+        self.router.services.metrics.closes(close.code());
+        link.close(close.frame());
     }
 
     /// Begins the time that a connection has for its `hello`.

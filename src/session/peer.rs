@@ -77,9 +77,12 @@ impl Peer {
     /// A frame of a session, if its connection has not sent too many.
     fn heed(&mut self, session: &Rc<Session>, text: &str) -> Verdict {
         let metered = self.measure(text.len());
-        let router = &self.front.router;
+        let router = Rc::clone(&self.front.router);
         match metered {
-            Metered::Taken => router.handle(session, text),
+            Metered::Taken => {
+                let items = router.handle(session, text);
+                self.owe(items);
+            }
             Metered::Refused(refused) => router.turn_down(session, text, &refused.refusal()),
             Metered::Abuse => return self.end_abuse(),
         }
@@ -90,6 +93,12 @@ impl Peer {
     fn measure(&mut self, bytes: usize) -> Metered {
         let now = self.front.nanos(self.link.last_seen());
         self.meter.take(&self.front.bounds.rates, now, bytes)
+    }
+
+    /// Charges the connection with the items that a frame named.
+    fn owe(&mut self, items: usize) {
+        let now = self.front.nanos(self.link.last_seen());
+        self.meter.owe_items(&self.front.bounds.rates, now, items);
     }
 
     fn end_abuse(&self) -> Verdict {

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use crate::hub::Session;
 use crate::limiter::{HandshakePermit, Meter};
 use crate::protocol::Close;
 use crate::router::Wishes;
-use crate::socket::{Connection, End, Item, Link};
+use crate::socket::{Connection, End, Link};
 
 /// Somebody who was let in, on his way to a session.
 #[derive(Debug)]
@@ -42,11 +43,8 @@ impl Newcomer {
         if front.is_draining() {
             return front.send_away(link);
         }
-        if let Err(refusal) = front.router.admit_hello(&self.principal.user) {
-            // Nothing was queued before, so an error always fits.
-            let _queued = link.push(Item::Text(refusal.frame(self.wishes.id.as_ref()).text()));
-            front.router.services.metrics.closes(Close::RateAbuse.code());
-            return link.close(Close::RateAbuse.frame());
+        if let Err(refusal) = front.router.charge_hello(&self.principal.user, &self.wishes) {
+            return front.turn_away(link, self.wishes.id.as_ref(), &refusal, Close::RateAbuse);
         }
         let services = &front.router.services;
         let session = Rc::new(Session::new(
@@ -55,6 +53,7 @@ impl Newcomer {
             self.device,
             Rc::clone(link),
             services.session_bounds,
+            Arc::clone(&services.patterns),
         ));
         *seat.borrow_mut() = Stage::Open(Rc::clone(&session));
         front.router.open(&session, &self.wishes);

@@ -24,6 +24,7 @@ mod in_flight;
 mod log_reader;
 mod node_budget;
 mod output_reader;
+mod patterns;
 mod rates;
 pub mod raw;
 mod read_turns;

@@ -184,6 +184,15 @@ fn relations_are_held() {
             "rates.byte_burst = 16383",
             "rates.byte_burst = 16383: at least 16384 is wanted, limits.frame_bytes",
         ),
+        (
+            "rates.item_burst = 99",
+            "rates.item_burst = 99: at least 100 is wanted, limits.patterns: one frame may name",
+        ),
+        (
+            "limits.node_pattern_bytes = 32767999",
+            "limits.node_pattern_bytes = 32767999: at least 32768000 is wanted, 1000 * \
+             limits.pattern_bytes",
+        ),
     ] {
         assert_one(text, start);
     }
@@ -200,6 +209,8 @@ fn relations_hold_at_their_edge() {
         "limits.reads_in_flight = 3",
         "bus.backoff_max_ms = 50",
         "rates.byte_burst = 16384",
+        "rates.item_burst = 100",
+        "limits.node_pattern_bytes = 32768000",
         "rates.room_burst = 77000\nrates.room_per_s = 5",
         "rates.dm_burst = 1\nrates.dm_per_s = 1",
         "rates.read_burst = 1",

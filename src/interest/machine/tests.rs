@@ -205,5 +205,12 @@ proptest! {
         prop_assert_eq!(&server.subscribed, &wanted, "once quiet, what is heard is what is held");
         while let Some(batch) = server.unanswered.pop_front() { machine.answered(&batch); }
         prop_assert_eq!(machine.entries.len(), wanted.len(), "no entry outlives its use");
+        let beside = (machine.tickets.len(), machine.linger_until.len());
+        prop_assert_eq!(beside, (0, machine.lingering.len()), "nor what is kept beside it");
     }
+}
+
+#[test]
+fn a_bucket_is_20_bytes() {
+    assert!(size_of::<(Bucket, Entry)>() <= 20);
 }

@@ -276,3 +276,21 @@ async fn so_many_messages_of_a_user_are_stored_at_once() {
     turns.pop();
     assert!(next.as_mut().poll(&mut unwoken).is_ready());
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_items_of_a_list_are_charged_whole_or_not_at_all() {
+    let small = "[rates]\nitem_burst = 100\nitems_per_s = 10";
+    let gate = gate(small, None, 3);
+    let alice = user("alice");
+    assert!(gate.items(&alice, 60).is_ok() && gate.items(&alice, 0).is_ok());
+    let refused = gate.items(&alice, 60).unwrap_err();
+    assert_eq!(
+        (refused.policy.name, refused.retry_after),
+        ("list items", Some(Duration::from_secs(2)))
+    );
+    assert!(gate.items(&alice, 40).is_ok(), "what was refused took nothing");
+    assert!(gate.items(&user("bob"), 100).is_ok());
+    assert_eq!(gate.items(&user("bob"), 101).unwrap_err().retry_after, None);
+    advance(Duration::from_secs(6)).await;
+    assert!(gate.items(&alice, 60).is_ok(), "who waits is let in");
+}

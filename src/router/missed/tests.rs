@@ -7,8 +7,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use super::*;
-use crate::auth::{Principal, Role};
-use crate::hub::SessionBounds;
+use crate::auth::{Grants, Principal, Role};
+use crate::hub::{PatternBudget, SessionBounds};
 use crate::router::fair_queue::QueueBounds;
 use crate::socket::{Link, Share};
 use crate::store::{Embedded, EmbeddedOptions};
@@ -275,10 +275,11 @@ async fn session() -> (Session, TcpStream) {
     let share = Rc::new(Share::alone(1 << 20));
     let (link, _read) = Link::open(accepted.unwrap().0, 4096, &share);
     let (user, role) = (user(ALICE), Role::User);
-    let (publish, subscribe) = (Vec::new(), Vec::new());
+    let [publish, subscribe] = [(); 2].map(|()| Grants::new(Vec::new()));
     let principal = Principal { user, role, publish, subscribe, expires_at: 0 };
+    let patterns = Arc::new(PatternBudget::new(1 << 20, 1 << 20));
     let bounds = SessionBounds { outbox_bytes: 4096, sends_in_flight: 1, reads_in_flight: 1 };
-    (Session::new(1, principal, None, link, bounds), other.unwrap())
+    (Session::new(1, principal, None, link, bounds, patterns), other.unwrap())
 }
 
 #[tokio::test]
