@@ -117,8 +117,10 @@ impl<R: 'static> Errands<R> {
             }
             let work = work(router);
             tokio::task::spawn_local(async move {
-                let _given_up = answer.send(work.await);
+                let result = work.await;
+                // Before the answer: who has it may ask for the next at once.
                 drop(admission);
+                let _given_up = answer.send(result);
             });
         });
         let queue = &self.queues[worker_of(key, self.queues.len() as u32) as usize];
