@@ -19,9 +19,10 @@ mod tests {
         size_of::<F>()
     }
 
+    /// A session and the two counts of its `Rc` fit the allocator's class of 384 bytes.
     #[test]
     fn an_idle_session_is_small() {
         let (task, session) = (size_of_future(greet), size_of::<crate::hub::Session>());
-        assert!(task <= 192 && session <= 336, "the task has {task} bytes, the session {session}");
+        assert!(task <= 192 && session <= 352, "the task has {task} bytes, the session {session}");
     }
 }
