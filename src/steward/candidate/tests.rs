@@ -109,7 +109,7 @@ fn the_younger_of_two_must_fit_the_older() {
         (other(9, 1, Starting), true, "both start, and this one is older"),
         (other(4, 0, Starting), false, "at once: the lesser boot counts as older"),
         (other(6, 0, Starting), true, "at once, the other way round"),
-        (other(9, 1, Serving), false, "who serves was there before, whatever his clock says"),
+        (other(9, 1, Serving), false, "a serving node was there before, by any clock"),
         (other(9, 1, Draining), false, "who is being stopped still hears and publishes"),
     ];
     for (about, fits, why) in cases {
@@ -143,7 +143,7 @@ fn nodes_are_boots_that_serve_and_this_one() {
     }
 }
 
-/// A row that says so of its node: that it is a tap, and that it copies.
+/// A heartbeat that states two flags of its node: that it holds a wide pattern, and that it copies.
 fn says(about: About, tap: bool, copies: bool) -> Row {
     row(9, About { tap, copies, ..about })
 }
