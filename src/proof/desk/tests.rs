@@ -32,7 +32,7 @@ impl Cargo for Parcel {
     }
 }
 
-/// A desk of one shard that is up.
+/// A tracker of one shard that is up.
 fn desk() -> Desk<Parcel> {
     let mut desk = Desk::new(1, BOUNDS, at(0.0), Rules::default());
     desk.up(0, HERE);

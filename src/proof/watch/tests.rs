@@ -43,7 +43,7 @@ impl Scene {
         Self { watch, view }
     }
 
-    /// Both shards are heard, the roster was read at 0 s, and the first repair is done.
+    /// Both shards are subscribed, the cluster table was read at 0 s, and the first repair is done.
     fn live() -> Self {
         let mut scene = Self::new();
         scene.hear(0);
@@ -348,8 +348,8 @@ fn no_repair_begins_while_somebody_publishes_elsewhere() {
     scene.repairs(4.0);
 }
 
-/// A node that stays with a server that is no primary any more, at a time: whoever looks the shard
-/// up again finds the same one.
+/// At a time, a node is still connected to a demoted primary, and resolving the address finds the
+/// same server.
 fn look_again_in_vain(scene: &mut Scene, seconds: f64) {
     assert_eq!(scene.orders(seconds), [Order::BreakLinks(1)], "at {seconds}");
     scene.watch.lost(1);
