@@ -11,7 +11,7 @@ use super::error::BenchError;
 use super::report::TableRow;
 use crate::client::{Client, ClientError};
 
-/// What the server has to free, or keeps, is decided by then.
+/// By then the server has freed what it can.
 const SETTLE: Duration = Duration::from_secs(15);
 
 /// A large frame: 60,000 bytes of body.
@@ -66,13 +66,13 @@ pub struct Idle {
 pub struct IdleRow {
     /// What was done before.
     pub after: &'static str,
-    /// Sessions that are there.
+    /// Sessions that are connected.
     pub sessions: usize,
     /// Resident bytes of the server before the first session.
     pub base_bytes: u64,
     /// Resident bytes of the server now.
     pub resident_bytes: u64,
-    /// The difference, a session.
+    /// The difference per session.
     pub bytes_per_session: u64,
 }
 
@@ -82,7 +82,7 @@ impl TableRow for IdleRow {
         "sessions",
         "base MiB",
         "RSS MiB",
-        "bytes a session",
+        "bytes per session",
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -98,7 +98,7 @@ impl TableRow for IdleRow {
 }
 
 impl Idle {
-    /// Measures idle sessions, then again after a frame from each that is over the bound.
+    /// Measures idle sessions, then again after each has sent a frame that is over the bound.
     pub async fn refused(&self) -> Result<Vec<IdleRow>, BenchError> {
         let server = self.server(&[]).await?;
         let base = server.resident()?;
@@ -118,8 +118,8 @@ impl Idle {
         Ok(vec![idle, row])
     }
 
-    /// Measures idle sessions after a frame of 60 kB to each, which is as large as the bounds are
-    /// made for it: an event, which passes through, or a message, which the store keeps as well.
+    /// Measures idle sessions after each received a frame of 60 kB, about as large as the bounds
+    /// allow. An event passes through; a message is stored as well.
     pub async fn delivered(&self, kind: Large) -> Result<IdleRow, BenchError> {
         let body = (LARGE_BODY_BYTES + 100).to_string();
         let frame = (LARGE_BODY_BYTES + 8192).to_string();
@@ -189,7 +189,8 @@ async fn clients_closed(clients: Vec<Client>) -> Result<usize, BenchError> {
     for mut client in clients {
         match client.next().await {
             Err(ClientError::Closed { code: TOO_LARGE, .. }) => closed += 1,
-            // The node gave up on the rest of the frame, and the close was overtaken.
+            // The node stopped reading the rest of the frame, so the connection ended before its
+            // close was read.
             Err(ClientError::Socket(_)) => closed += 1,
             other => return Err(BenchError::Answer(format!("{other:?}"))),
         }
