@@ -13,7 +13,7 @@ use crate::domain::{MemberState, Membership, MessageId, Role, RoomId, UserId};
 const CASES: usize = 48;
 const PLACES: usize = 3;
 
-/// A room, a user, whether he is inside, whether he owns it, and the seconds of the stamp.
+/// A room, a user, whether the user is inside and owns it, and the seconds of the stamp.
 type Said = (usize, usize, bool, bool, u64);
 
 fn said() -> impl Strategy<Value = Said> {

@@ -125,8 +125,8 @@ fn spawn(data: &Path, lines: &str, port: u16, storage_port: u16) -> Child {
         .unwrap()
 }
 
-/// A port that nobody listens on, and none of those that the system gives to connections: while a
-/// server is down such a one could be taken by the driver's own attempt to reach it.
+/// A port without a listener, and outside the range that the system gives to connections. While a
+/// server is down the driver's own attempt to reach it could take such a port.
 fn free_port() -> u16 {
     const PORTS: std::ops::Range<u32> = 10_000..30_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);
