@@ -240,8 +240,9 @@ impl Verifier {
     }
 }
 
-/// Refuses what a verifier must not ignore: extensions that it does not know (RFC 7515, 4.1.11), a
-/// payload that is not base64 (RFC 7797, 3), and a type other than a token (RFC 8725, 3.11).
+/// Refuses what a verifier must not ignore. These are extensions that it does not know (RFC 7515,
+/// 4.1.11), a payload that is not base64 (RFC 7797, 3), and a type other than a token (RFC 8725,
+/// 3.11).
 fn check_header(header: &Header) -> Result<(), TokenError> {
     let refused = |field, reason| Err(TokenError::Header { field, reason });
     if header.crit.is_some() {

@@ -1,5 +1,5 @@
 //! `bench heal`: what one delivery gap costs a node full of sessions, in reads of the store and in
-//! time, and what it reads while nothing is wrong.
+//! time. Also what the node reads while nothing is wrong.
 
 use std::sync::Arc;
 use std::time::Duration;

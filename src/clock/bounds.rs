@@ -34,8 +34,8 @@ pub const IDS_AHEAD_MAX: Duration =
 /// so one from far ahead would stay for good. The newest message lies within the bound.
 pub const MARK_AHEAD_MAX: Duration = Duration::from_secs(10);
 
-/// How long the lower end of the interval may take to pass a stamp that this node issued: the
-/// stamp is at most [`IDS_AHEAD_MAX`] above R, and R is at most [`UNCERTAINTY_MAX`] above that end.
+/// How long the lower end of the interval may take to pass a stamp that this node issued. The stamp
+/// is at most [`IDS_AHEAD_MAX`] above R, and R is at most [`UNCERTAINTY_MAX`] above that end.
 pub const PASSING_MAX: Duration = IDS_AHEAD_MAX.saturating_add(UNCERTAINTY_MAX);
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ const VERSION: u128 = 7 << 76;
 const VARIANT: u128 = 0b10 << 62;
 const RANDOM_MASK: u64 = (1 << 62) - 1;
 
-/// A message's id: a UUID of version 7 whose `rand_a` holds the fraction of the millisecond in
+/// A message's id: a UUID of version 7. Its `rand_a` holds the fraction of the millisecond in
 /// 4096ths (RFC 9562, section 6.2, method 3), so that ids sort by time in whole microseconds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(u128);

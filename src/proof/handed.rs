@@ -1,5 +1,5 @@
-//! Which messages a worker delivered to the sessions of a key, so that a client gets a message
-//! once, even if it is read again, repeated or detoured.
+//! Which messages a worker delivered to the sessions of a key. So a client gets a message once,
+//! even if it is read again, repeated or detoured.
 //!
 //! A message is recorded with the *number* of its delivery, and a session with the number that was
 //! next when it was registered. The session has the message if it was registered before the

@@ -110,7 +110,7 @@ impl Pool {
     }
 
     /// As [`Pool::query`], but each command has an answer of its own, which may be an error of the
-    /// server: a refused command takes nothing from the others. Only a replica's error fails the
+    /// server. So a refused command takes nothing from the others. Only a replica's error fails the
     /// whole pipeline. Its connection is then closed, and resolving the name again finds the
     /// primary.
     pub async fn answers(&self, pipeline: &Pipeline) -> Result<Vec<Value>, PoolError> {

@@ -1,5 +1,5 @@
-//! A user's rooms, as a worker knows them: notices and reads of memberships, interest in the rooms,
-//! and the reads for rooms that the user joined while having sessions.
+//! A user's rooms, as a worker knows them: notices and reads of memberships, and interest in the
+//! rooms. Also the reads for rooms that the user joined while having sessions.
 
 use super::change::Change;
 use super::event::{At, Event, Job, Key, Life, Msg, Sid, USERS_MAX};

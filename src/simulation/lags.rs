@@ -37,15 +37,15 @@ const REST: Time = 3 * SECOND / 2;
 /// Nothing is wrong: the read was begun at most two seconds ago, and the next is under way.
 const STEADY: Time = CAP + EVERY + REST;
 
-/// Reads of the cluster table and heartbeat writes that are slow, one after the other: a heartbeat
-/// waits for its write, for the next read, and that for its answer.
+/// Reads of the cluster table and heartbeat writes that are slow, one after the other. A heartbeat
+/// waits for its write, for the next read, and for the answer to that read.
 const SLOW: Time = STEADY + 2 * OPERATION + EVERY;
 
 /// Until a canary is late.
 const CANARY: Time = 3 * SECOND;
 
-/// Frozen, and going on by pull rounds: a canary was waited for, a read may be as old as two are
-/// apart when a round begins, and another round is ten seconds off.
+/// Frozen, and going on by pull rounds. A canary was waited for, and when a round begins its read
+/// may be as old as the time between two reads. Another round is ten seconds off.
 const FROZEN: Time = CAP + CANARY + EVERY + PULL + REST;
 
 /// A node is dead, counted from its last heartbeat on: that is seen at the next read, and the death

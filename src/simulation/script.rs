@@ -178,8 +178,7 @@ impl World {
         self.pass(second - self.seconds());
     }
 
-    /// How long the lease of a node's incarnation still lasts, in seconds; zero or less means it is
-    /// over.
+    /// How long the lease of a node's incarnation still lasts, in seconds; zero if it is over.
     pub fn lease_left(&self, node: u8) -> f64 {
         let node = &self.nodes[usize::from(node)];
         let until = node.view.lease().map_or(0, |lease| lease.until.0);

@@ -184,8 +184,8 @@ impl Store {
     }
 }
 
-/// Most writes that are seen out of order: those of 10 s, by which a wall clock may step, and those
-/// of the time by which rows are late.
+/// Most writes that are seen out of order. A wall clock may step by 10 s, and rows may be late; the
+/// writes of both times count.
 const WINDOW: usize = 12;
 
 /// A message as the store has it.

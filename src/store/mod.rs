@@ -154,8 +154,8 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     ) -> Pending<Result<Vec<Activity>, ReadError>>;
 
     /// Reads which direct conversations of a user ever had a message, of any age and even if the
-    /// message is not kept: the first `limit` above `after`, in the order of their names as text.
-    /// If it returns `limit` of them there may be more.
+    /// message is not kept. It returns the first `limit` above `after`, in the order of their names
+    /// as text. If it returns `limit` of them there may be more.
     fn directs(
         &self,
         user: &UserId,
@@ -183,7 +183,7 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     fn put_membership(&self, membership: Membership) -> Pending<Result<(), AppendError>>;
 
     /// Reads a user's state in a room; none if it was never set. Where the two sides are separate
-    /// rows both are read, and the larger stamp counts: the next change must be above every earlier
+    /// rows both are read, and the larger stamp counts. The next change must be above every earlier
     /// one on either of them.
     fn membership(
         &self,

@@ -139,8 +139,8 @@ pub(super) fn together(
     }
 }
 
-/// Whether an attempt that ended so cannot have been applied: it did not leave this process, or the
-/// coordinator refused it before it sent it to any replica. Every other attempt is doubtful. A
+/// Whether an attempt that ended so cannot have been applied. It did not leave this process, or the
+/// coordinator refused it before sending it to any replica. Every other attempt is doubtful. A
 /// write that timed out is applied later (measured), and a broken connection may have carried it.
 pub(super) const fn was_refused(error: &RequestAttemptError) -> bool {
     match error {

@@ -28,7 +28,7 @@ const STRAIGHT_MAX: u64 = 3;
 const WINDOWS_A_PAGE: usize = 64;
 
 /// Most windows read at once. The first is read alone, and each round that did not fill the page
-/// reads twice as many: a full window costs one read, a sparse year some rounds.
+/// reads twice as many. So a full window costs one read, a sparse year some rounds.
 const AT_ONCE: usize = 8;
 
 /// Messages in one read of a window: with bodies of 8 KiB, a megabyte.

@@ -1,8 +1,8 @@
 //! The windows that partition a conversation's messages.
 //!
-//! A partition is one window of one conversation. Since the rate of a conversation is bounded, its
-//! rows stay below the 100,000 that the servers warn from: a day of a direct one, an hour of a
-//! room.
+//! A partition is one window of one conversation: a day of a direct one, an hour of a room. Since
+//! the rate of a conversation is bounded, its rows stay below the 100,000 that the servers warn
+//! from.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const HOUR: u64 = 60 * 60 * 1_000_000;
 const DAY: u64 = 24 * HOUR;
 
 /// How far ahead of the present an id may be. Clocks of ids follow a seen time up to 3.5 s ahead,
-/// the watermark allows times that are 5 s off either way, and the rest is for the duration of a
+/// and the watermark allows times that are 5 s off either way. The rest is for the duration of a
 /// read.
 pub(super) const AHEAD: Duration = Duration::from_secs(30);
 

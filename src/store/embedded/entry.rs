@@ -88,9 +88,9 @@ impl Entry {
         }
     }
 
-    /// The time that the clock of ids made this at. There is none for what clients choose, by which
-    /// they could push the clock of the next start ahead, nor for rows that repeat a message's
-    /// time.
+    /// The time that the clock of ids made this at. There is none for what clients choose: they
+    /// could push the clock of the next start ahead. There is none either for rows that repeat a
+    /// message's time.
     pub(super) fn issued(&self) -> Option<Micros> {
         match self {
             Self::Message { message, .. } => Some(message.id.time()),

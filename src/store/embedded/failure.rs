@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// Shared by the threads of a store. Once there is a failure it stays: the engine writes nothing
+/// Shared by the threads of a store. Once there is a failure it stays. The engine writes nothing
 /// after a failure of its own, and what an fsync lost is not written by the next.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Failure(Arc<State>);

@@ -1,6 +1,6 @@
 //! The watch: checks with the engine itself, and with the directory, whether the store can be
-//! written. The engine's own work fails where no send sees it: a flush on a full disk, a file that
-//! cannot be opened because clients hold all descriptors, a directory that was removed.
+//! written. The engine's own work fails where no send sees it. Examples are a flush on a full disk,
+//! a file that cannot be opened because clients hold all descriptors, and a removed directory.
 
 use std::io;
 use std::sync::Arc;
