@@ -21,9 +21,9 @@ impl Keys {
         Self { namespace: namespace.into(), store }
     }
 
-    /// What a user has used of a limit: `nc:<namespace>:l:<store>:{<bucket mod
-    /// 1024>}:<policy>:<user>`. The store's id is in hex, and the bucket is the user's own in the
-    /// published layout. The name of a policy has no colon.
+    /// What a user has used of a limit:
+    /// `nc:<namespace>:l:<store>:{<bucket mod 1024>}:<policy>:<user>`. The store's id is in hex, and
+    /// the bucket is the user's own in the published layout. The name of a policy has no colon.
     pub fn limit(&self, layouts: &Layouts, policy: &str, user: &UserId) -> String {
         let tag = layouts.route(&Key::user(user)).bucket.index % TAGS;
         format!("nc:{}:l:{:016x}:{{{tag}}}:{policy}:{user}", self.namespace, self.store)

@@ -209,7 +209,7 @@ fn retention(options: &CqlOptions, of_tables: Option<Duration>) -> Option<Durati
             ?own,
             ?of_tables,
             "store.retention_days differs from the TTL of the tables: run `narrowcast schema \
-             apply` to change the tables, then restart the other nodes"
+             apply` to change the tables, then restart the nodes"
         );
     }
     own.into_iter().chain(of_tables).min()
