@@ -164,7 +164,7 @@ mod tests {
         assert!((placed(1).reach(1) - 30.0).abs() < 1e-6);
     }
 
-    /// Nodes that hear a key's bucket, counted on real hashes and random places.
+    /// Nodes that subscribe to a key's bucket, counted on real hashes and random places.
     fn counted(crowd: &Crowd, seed: u64) -> f64 {
         let mut rng = StdRng::seed_from_u64(seed);
         let of = BucketCount::new(u64::from(crowd.buckets)).unwrap();

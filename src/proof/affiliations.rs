@@ -239,7 +239,7 @@ mod tests {
         MessageId::first_of(Micros(time))
     }
 
-    /// What was said by an add at a time, and by a removal of one who joined then.
+    /// The state after an add at a time, and after the removal of a user who joined then.
     fn added(joined: u64) -> Membership {
         of(MemberState::UNKNOWN.add(Role::Member, id(joined)))
     }

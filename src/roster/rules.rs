@@ -37,7 +37,7 @@ pub enum Rule {
     ZeroBaseline,
     /// The highest counter of an incarnation is kept.
     HighestCounter,
-    /// Death is judged from the end of one read to the beginning of another.
+    /// Death is measured from the end of one read to the begin of another.
     DeathByReads,
     /// Death takes 15 s.
     DeathAge,

@@ -32,7 +32,7 @@ impl Sink for Deaf {
     fn push(&self, _shard: ShardIndex, _channel: &[u8], _payload: Bytes) {}
 }
 
-/// The subscriber connections of a node on an in-memory bus, and what they are told.
+/// The subscriber connections of a node on an in-memory bus, and the events that they report.
 struct Rig {
     bus: MemoryBus,
     interest: Arc<Interest>,

@@ -36,7 +36,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// Nothing is heard or read.
+    /// Nothing is subscribed or read.
     fn new() -> Self {
         let view = Arc::new(View::default());
         let watch = Watch::new(SHARDS, Arc::clone(&view), Rules::default());
@@ -87,7 +87,7 @@ impl Scene {
         self.round(RoundKind::Pull, seconds)
     }
 
-    /// A round is done, and the workers are told the watermark.
+    /// A round is done, and the workers get the watermark.
     fn ends(&mut self, round: &Round, seconds: f64) -> Micros {
         self.watch.round_done(round.number);
         match <[Order; 1]>::try_from(self.orders(seconds)) {
@@ -213,7 +213,7 @@ fn a_break_drops_the_canaries_wherever_it_was_found() {
     }
 }
 
-/// A publisher that came back on another run, which is the one heard.
+/// A publisher that came back on another run, which is the one that this node subscribes to.
 fn moved() -> smallvec::SmallVec<[ShardRow; 2]> {
     smallvec![ShardRow { shard: SHARDS[0], runs: smallvec![HERE], epoch: 1, gap_no: 0 }]
 }

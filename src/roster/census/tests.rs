@@ -57,7 +57,7 @@ fn census() -> Census {
     Census::new(Rules::default())
 }
 
-/// A read between two times, by a node that hears the shard's run.
+/// A read between two times, by a node that subscribes to the shard's run.
 fn read(census: &mut Census, rows: &[Row], begin: f64, end: f64) -> Vec<Break> {
     census.read(rows.to_vec(), now(begin), at(end), hears(Some(HERE))).to_vec()
 }

@@ -74,7 +74,7 @@ mod tests {
         present.note(truth + DAY);
         let (earliest, latest) = bounds();
         assert!(earliest < truth + DAY && latest >= truth + DAY);
-        // Who says less does not take that back.
+        // A coordinator that reports less does not take that back.
         present.note(truth);
         assert!(present.latest() >= truth + DAY);
     }

@@ -197,7 +197,7 @@ mod tests {
         })
     }
 
-    /// Says which batch it was given, then does as it is told.
+    /// Reports which batch it was given, then does what the test asks.
     struct Told {
         begun: SyncSender<Vec<u64>>,
         told: Receiver<Result<(), CommitError>>,

@@ -16,7 +16,7 @@ pub(super) fn fresh_room_id() -> RoomId {
     RoomId::parse(&unique("r")).unwrap()
 }
 
-/// The first add of a user, or a removal that says nothing else.
+/// The first add of a user, or a removal without anything else.
 pub(super) fn said(room: &RoomId, user: &UserId, inside: bool, seconds: u64) -> Membership {
     let stamp = stamp(seconds);
     let added = MemberState::UNKNOWN.add(Role::Member, stamp);

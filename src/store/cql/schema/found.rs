@@ -153,7 +153,7 @@ mod tests {
     use super::*;
     use crate::store::cql::tests::options;
 
-    /// The schema as a server tells it, which spells orders in its own way.
+    /// The schema as a server reports it, which spells orders in its own way.
     fn found(ascending: &str, descending: &str) -> Found {
         let mut found = Found::default();
         for table in &TABLES {

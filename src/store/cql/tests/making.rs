@@ -7,7 +7,7 @@ fn absent() -> CqlOptions {
     CqlOptions { nodes: vec![address()], ..options(&unique("made")) }
 }
 
-/// What opening says.
+/// The error of opening.
 async fn refusal(options: &CqlOptions) -> CqlOpenError {
     Cql::open(options).await.unwrap_err()
 }

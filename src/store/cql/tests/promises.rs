@@ -66,7 +66,7 @@ async fn a_change_that_reached_one_side_alone_is_seen() {
         });
         written.await.unwrap();
         assert_eq!(store.membership(&room, &who).await.unwrap(), Some(half.clone()));
-        // Repeating the call repairs it, and what was said before does not come back.
+        // Repeating the call repairs it, and the earlier change does not come back.
         store.put_membership(of(removal)).await.unwrap();
         store.put_membership(whole).await.unwrap();
         assert_eq!(store.memberships(&who, 9).await.unwrap(), [half]);
