@@ -91,7 +91,7 @@ pub use verdict::{Doubt, Offset, Verdict};
 pub struct SharedClocks {
     /// The time.
     pub wall: WallClock,
-    /// What ids come from.
+    /// The source of ids.
     pub ids: Arc<HybridClock>,
 }
 

@@ -49,7 +49,7 @@ pub const VALID_FOR: Duration = Duration::from_mins(1);
 /// An answer of a coordinator about its clock, between two reads of the monotonic clock.
 #[derive(Debug, Clone)]
 pub struct Sample {
-    /// Which coordinator.
+    /// The coordinator.
     pub coordinator: Arc<str>,
     /// Monotonic clock before the coordinator was asked.
     pub before: Moment,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::UNCERTAINTY_MAX;
 use crate::domain::{Micros, Moment};
 
-/// How far one clock is ahead of another, in microseconds; below zero it is behind. The two were not
-/// read at one instant, so all that is known is a range.
+/// How far one clock is ahead of another, in microseconds; below zero it is behind. The two were
+/// not read at one instant, so only a range is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offset {
     /// Lower end of the range.

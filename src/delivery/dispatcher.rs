@@ -29,11 +29,11 @@ pub struct Dispatcher {
     pub inboxes: Arc<Inboxes>,
     /// What the node subscribes to.
     pub interest: Arc<Interest>,
-    /// What all threads know of the watermark.
+    /// The watermark's state, shared by all threads.
     pub view: Arc<View>,
     /// Receives canaries.
     pub happenings: Happenings,
-    /// What is counted.
+    /// The node's metrics.
     pub metrics: Arc<Metrics>,
 }
 

@@ -53,7 +53,7 @@ impl fmt::Display for LinkState {
 pub struct LinkReport {
     /// The shard's name.
     pub shard: String,
-    /// What it is for.
+    /// Its role.
     pub role: LinkRole,
     /// Its state.
     pub state: LinkState,

@@ -43,7 +43,7 @@ impl Cargo for Routed {
     }
 }
 
-/// What the connections of one worker are made from.
+/// The inputs of one worker's connections.
 #[derive(Debug)]
 pub struct PublishersPlan<'a> {
     /// The worker.
@@ -54,13 +54,13 @@ pub struct PublishersPlan<'a> {
     pub bus: &'a Arc<dyn Bus>,
     /// Where the states are recorded.
     pub health: &'a Arc<Health>,
-    /// What is counted.
+    /// The node's metrics.
     pub metrics: &'a Arc<Metrics>,
     /// The channel that every node receives.
     pub all: Channel,
     /// The channel without subscribers.
     pub probe: Channel,
-    /// What time it is.
+    /// The node's clock.
     pub clock: WallClock,
     /// Signals the connections to close.
     pub breaker: &'a Breaker,
@@ -84,7 +84,7 @@ struct Shared {
     metrics: Arc<Metrics>,
 }
 
-/// What one shard's task works with.
+/// The inputs of one shard's task.
 struct Link {
     shared: Rc<Shared>,
     shard: ShardIndex,

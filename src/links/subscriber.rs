@@ -16,7 +16,7 @@ use crate::layout::ShardIndex;
 use crate::redis::{Channel, Channels};
 use crate::roster::Run;
 
-/// What the owner works with.
+/// The inputs of the owner.
 pub struct Subscriber {
     /// Its shard.
     pub shard: ShardIndex,
@@ -26,7 +26,7 @@ pub struct Subscriber {
     pub bus: Arc<dyn Bus>,
     /// Where pushes go.
     pub sink: Arc<dyn Sink>,
-    /// What the node needs.
+    /// The node's interest.
     pub interest: Arc<Interest>,
     /// Whether the node needs the channel `tap`.
     pub taps: Arc<Taps>,

@@ -167,8 +167,8 @@ impl Affiliations {
         self.get(room).is_some_and(|known| known.is_inside() && (id > known.joined() || !bounded))
     }
 
-    /// The place from which on a session of the user, registered at `session`, has what is delivered
-    /// to a room.
+    /// The place from which on a session of the user has what is delivered to a room. `session` is
+    /// the place at which it was registered.
     pub fn place(&self, room: &str, session: Place) -> Place {
         let known = self.get(room).filter(|_| self.rules.on(Rule::PlaceByRoom));
         known.map_or(session, |known| known.place.max(session))

@@ -61,7 +61,7 @@ impl ShardTag {
 /// What an incarnation states of its publisher connections to one shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShardRow {
-    /// Which shard.
+    /// The shard.
     pub shard: ShardTag,
     /// The runs that its workers publish to, each once. A worker whose connection was down for long
     /// adds none, which matches anything.

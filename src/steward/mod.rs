@@ -56,7 +56,7 @@ const LOST_FOR: Duration = Duration::from_secs(5);
 /// How long a clean end may take to write the last heartbeat, beside what `timeouts.drain` leaves.
 const LAST_ROW: Duration = Duration::from_secs(2);
 
-/// What the loop works with.
+/// The inputs of the node agent.
 #[derive(Debug)]
 pub struct StewardPlan {
     /// The node's name.
@@ -73,13 +73,13 @@ pub struct StewardPlan {
     pub publish: Layout,
     /// The layouts that it subscribes to.
     pub subscribe: Vec<Layout>,
-    /// What the node's envelopes are like.
+    /// The form of the node's envelopes.
     pub envelopes: EnvelopeForm,
     /// The store of the cluster table.
     pub store: Arc<dyn Store>,
-    /// What time it is.
+    /// The node's clock.
     pub clock: WallClock,
-    /// What all threads may know of the watermark.
+    /// The watermark's state, shared by all threads.
     pub view: Arc<View>,
     /// The workers' queues.
     pub inboxes: Arc<Inboxes>,
@@ -91,7 +91,7 @@ pub struct StewardPlan {
     pub taps: Arc<Taps>,
     /// How many nodes are live, for the plan of a publish.
     pub nodes: Arc<AtomicU32>,
-    /// What is counted.
+    /// The node's metrics.
     pub metrics: Arc<Metrics>,
     /// How long a read of the cluster table may take.
     pub read: Duration,
