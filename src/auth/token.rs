@@ -15,7 +15,7 @@ const GRANTS_MAX: usize = 100;
 /// The longest token that is looked at, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 8192;
 
-/// What a token says.
+/// The claims of a token.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Claims {
     /// The raw user id.
@@ -27,26 +27,26 @@ pub struct Claims {
     /// Not before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<u64>,
-    /// For whom it was made.
+    /// The audience that it was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aud: Option<serde_json::Value>,
-    /// Who made it.
+    /// Its issuer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iss: Option<String>,
-    /// What kind of caller.
+    /// The caller's role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
-    /// Patterns that he may publish to.
+    /// Patterns that the caller may publish to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub publish: Vec<String>,
-    /// Patterns that he may subscribe to.
+    /// Patterns that the caller may subscribe to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subscribe: Vec<String>,
 }
 
 impl Claims {
-    /// A plain user's, made at `now` in seconds since the Unix epoch and good for `life` seconds,
-    /// without a grant.
+    /// Claims of a plain user without grants, made at `now` in seconds since the Unix epoch and
+    /// valid for `life` seconds.
     pub fn of_user(sub: &str, now: u64, life: u64) -> Self {
         Self {
             sub: sub.to_owned(),
@@ -65,7 +65,7 @@ impl Claims {
 /// Why a token is not accepted. No text holds the token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// It is no token, or its signature is not that of its key.
+    /// It is not a token, or its signature does not match its key.
     #[error("the token is not valid: {0}")]
     Invalid(String),
     /// It names a key that is not configured.
@@ -74,20 +74,21 @@ pub enum TokenError {
     /// Its algorithm is not that of its key.
     #[error("the token's algorithm {found:?} is not that of its key, {expected:?}")]
     Algorithm {
-        /// What it says.
+        /// The algorithm in the token.
         found: Algorithm,
-        /// What the key is for.
+        /// The algorithm of the key.
         expected: Algorithm,
     },
-    /// Its header says what is not understood, or that it is something else than a token.
+    /// Its header asks for something that is not supported, or marks it as something other than a
+    /// token.
     #[error("the token's header `{field}`: {reason}")]
     Header {
-        /// Which field.
+        /// The field.
         field: &'static str,
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// Its time is over.
+    /// It has expired.
     #[error("the token ended at {exp}, it is {now}")]
     Expired {
         /// Its end.
@@ -95,20 +96,20 @@ pub enum TokenError {
         /// The time.
         now: u64,
     },
-    /// Its time has not come.
+    /// It is not valid yet.
     #[error("the token's `{claim}` {value} lies in the future, it is {now}")]
     Future {
-        /// Which claim.
+        /// The claim.
         claim: &'static str,
-        /// What it says.
+        /// Its value.
         value: u64,
         /// The time.
         now: u64,
     },
-    /// It lives longer than allowed.
+    /// Its life is longer than allowed.
     #[error("the token lives for {life} s, at most {max} s are allowed")]
     TooLong {
-        /// How long.
+        /// Its life in seconds.
         life: u64,
         /// The bound.
         max: u64,
@@ -116,7 +117,7 @@ pub enum TokenError {
     /// A claim is malformed.
     #[error("the token's `{claim}`: {reason}")]
     Claim {
-        /// Which one.
+        /// The claim.
         claim: &'static str,
         /// What is wrong with it.
         reason: String,
@@ -137,16 +138,16 @@ impl TokenKey {
     }
 }
 
-/// What tokens must be.
+/// What a token must satisfy.
 #[derive(Debug, Clone)]
 pub struct TokenRules {
-    /// The audience they must name, if any.
+    /// The audience that it must name, if any.
     pub audience: Option<String>,
-    /// The issuer they must name, if any.
+    /// The issuer that it must name, if any.
     pub issuer: Option<String>,
     /// How far clocks may differ.
     pub leeway: Duration,
-    /// How long they may live.
+    /// The longest life of a token.
     pub max_life: Duration,
 }
 
@@ -164,7 +165,7 @@ impl std::fmt::Debug for Verifier {
 }
 
 impl Verifier {
-    /// Checks against these keys and rules.
+    /// Makes a verifier with these keys and rules.
     pub fn new(keys: &[TokenKey], rules: TokenRules) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
         // Times are checked here, against the caller's clock: the crate would read its own.
@@ -186,12 +187,12 @@ impl Verifier {
         Self { keys: keys.iter().map(key).collect(), validation, rules }
     }
 
-    /// How far clocks may differ: a token is good for so long after its end.
+    /// How far clocks may differ: a token stays valid for so long after its end.
     pub const fn leeway(&self) -> Duration {
         self.rules.leeway
     }
 
-    /// Who a token speaks for, at `now` in seconds since the Unix epoch.
+    /// The caller that a token identifies, at `now` in seconds since the Unix epoch.
     pub fn verify(&self, token: &str, now: u64) -> Result<Principal, TokenError> {
         let claims = self.claims(token)?;
         self.check_times(&claims, now)?;
@@ -211,7 +212,7 @@ impl Verifier {
         Ok(data.claims)
     }
 
-    /// The key that a token names; one that names none is for the only key there is.
+    /// The key that a token names. A token that names none belongs to the only key there is.
     fn key(&self, kid: Option<&str>) -> Result<&DecodingKey, TokenError> {
         let found = match (kid, self.keys.as_slice()) {
             (None, [(_, only)]) => Some(only),
@@ -252,13 +253,13 @@ pub fn check_length(token: &str) -> Result<(), TokenError> {
 fn check_header(header: &Header) -> Result<(), TokenError> {
     let refused = |field, reason| Err(TokenError::Header { field, reason });
     if header.crit.is_some() {
-        return refused("crit", "no extension is understood here");
+        return refused("crit", "extensions are not supported");
     }
     if header.extras.inner().get("b64").is_some_and(|b64| *b64 != true) {
-        return refused("b64", "only payloads in base64 are understood here");
+        return refused("b64", "only payloads in base64 are supported");
     }
     match header.typ.as_deref() {
-        Some(typ) if !is_token_type(typ) => refused("typ", "JWT is wanted, or nothing"),
+        Some(typ) if !is_token_type(typ) => refused("typ", "must be JWT or absent"),
         _ => Ok(()),
     }
 }
@@ -293,20 +294,20 @@ fn grants(claim: &'static str, texts: &[String]) -> Result<Grants, TokenError> {
     Ok(Grants::new(texts.iter().map(read).collect::<Result<_, _>>()?))
 }
 
-/// Makes tokens, for people who try things out and for load.
+/// Makes tokens, for trying things out and for load.
 pub struct Mint {
     header: Header,
     key: EncodingKey,
 }
 
 impl Mint {
-    /// Signs with a key.
+    /// Makes a mint that signs with a key.
     pub fn new(key: &TokenKey) -> Self {
         let header = Header { kid: Some(key.kid.clone()), ..Header::new(Algorithm::HS256) };
         Self { header, key: EncodingKey::from_secret(&key.secret) }
     }
 
-    /// A token that says so.
+    /// Makes a token with these claims.
     pub fn token(&self, claims: &Claims) -> String {
         jsonwebtoken::encode(&self.header, claims, &self.key)
             .expect("claims are JSON and a shared secret always signs")

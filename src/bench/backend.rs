@@ -1,4 +1,5 @@
-//! HTTP of the load: a backend that makes rooms on one connection, and what listeners serve.
+//! HTTP of the load: a backend that makes rooms on one connection, and reads of what listeners
+//! serve.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -45,7 +46,7 @@ impl Backend {
     }
 }
 
-/// The body of what a listener serves at a path.
+/// Returns the body of what a listener serves at a path.
 pub(super) async fn get(authority: &str, path: &str) -> Result<String, BenchError> {
     let request = Request::get(path).header(HOST, authority).body(Full::default());
     let request = request.map_err(|error| BenchError::Answer(error.to_string()))?;

@@ -16,7 +16,7 @@ use crate::clock::WallClock;
 use crate::config::Config;
 use crate::node::token_keys;
 
-/// Clients that connect at once.
+/// Most clients that connect at once.
 const CONNECTING_MAX: usize = 64;
 
 /// How long the last deliveries may take before they count as lost.
@@ -25,10 +25,10 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a token of the load lives, in seconds.
 const TOKEN_LIFE: u64 = 3600;
 
-/// Between two looks at whether they have come.
+/// From one check whether they have come to the next.
 const SETTLE_POLL: Duration = Duration::from_millis(10);
 
-/// Where a client is, and what it hears.
+/// A client's node, and its subscriptions.
 #[derive(Debug, Clone)]
 pub(super) struct Role {
     pub(super) url: String,
@@ -38,7 +38,7 @@ pub(super) struct Role {
 
 type Answers = Arc<parking_lot::Mutex<ahash::AHashMap<u64, oneshot::Sender<bool>>>>;
 
-/// A connected client: what it receives goes to the ledger.
+/// A connected client: what it receives is counted in the ledger.
 #[derive(Debug, Clone)]
 pub(super) struct Member {
     writer: Writer,
@@ -55,7 +55,7 @@ pub(super) async fn assemble(
     for (index, role) in roles.into_iter().enumerate() {
         let (places, ledger) = (Arc::clone(&places), Arc::clone(ledger));
         joining.spawn(async move {
-            let _place = places.acquire().await.expect("the places are never closed");
+            let _place = places.acquire().await.expect("the permits are never closed");
             Ok::<_, BenchError>((index, Member::join(role, ledger).await?))
         });
     }
@@ -82,7 +82,7 @@ impl Member {
         Ok(Self { writer, answers })
     }
 
-    /// Asks and waits; whether the answer was no error.
+    /// Sends a request and waits; returns whether the answer was no error.
     pub(super) async fn ask(&self, id: u64, mut request: Value) -> Result<bool, BenchError> {
         request["id"] = json!(id);
         let (sender, answer) = oneshot::channel();
@@ -106,14 +106,14 @@ async fn listen(mut reader: Reader, answers: Answers, ledger: Arc<Ledger>) {
         } else if let Some(id) = frame["id"].as_u64()
             && let Some(waiting) = answers.lock().remove(&id)
         {
-            // Whoever asked may have given up.
+            // The task that sent the request may have given up.
             let _gone = waiting.send(frame["op"] != "error");
         }
     }
     answers.lock().clear();
 }
 
-/// Waits until everything has arrived, or nothing more comes.
+/// Waits until everything has arrived, or until nothing more comes.
 pub(super) async fn settle(ledger: &Ledger) {
     let until = Instant::now() + SETTLE_TIMEOUT;
     while ledger.lost() > 0 && Instant::now() < until {
@@ -121,7 +121,7 @@ pub(super) async fn settle(ledger: &Ledger) {
     }
 }
 
-/// Tokens of the development key that may do what the load does.
+/// Tokens signed with the development key, with the grants that the load needs.
 pub(super) struct LoadTokens(Mint);
 
 impl LoadTokens {

@@ -1,4 +1,4 @@
-//! A server in a process of its own, so that what it uses is not mixed with the load's.
+//! A server in a process of its own, so that its costs are not mixed with the load's.
 
 use std::fs;
 use std::process::Stdio;
@@ -10,23 +10,24 @@ use tokio::process::{Child, Command};
 
 use super::error::BenchError;
 
-/// The kernel's clock ticks a second in `/proc`: fixed at 100 for user space on Linux.
+/// Clock ticks per second in `/proc`: fixed at 100 for user space on Linux.
 const TICKS_PER_SECOND: u64 = 100;
 
-/// What it logs. That it has the development key is no news: the load signs with it.
+/// Its log filter. The warning that it has the development key is left out: the load signs with
+/// that key.
 const LOG: &str = "warn,narrowcast::cli=error,narrowcast::node::descriptors=error";
 
-/// How long a server may take to say where it is.
+/// How long a server may take to print its addresses.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A running server, ended when this is dropped.
+/// A running server, killed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Server {
     child: Child,
-    /// Where it keeps what it stores: it is killed, and removes nothing itself.
+    /// The directory of its store: a killed server removes nothing itself.
     _directory: tempfile::TempDir,
     pid: u32,
-    /// Where clients connect, a node each.
+    /// Where clients connect, one address per node.
     pub(super) urls: Vec<String>,
 }
 
@@ -41,7 +42,7 @@ impl Server {
         let directory = tempfile::tempdir()?;
         command.env("TMPDIR", directory.path());
         command.args(arguments).env("NARROWCAST__TELEMETRY__LOG", LOG);
-        // A load is few users that send as fast as they can.
+        // The load consists of few users that send as fast as they can.
         command.env("NARROWCAST__RATES__USERS", "off");
         command.envs(keys.iter().map(|(key, value)| (format!("NARROWCAST__{key}"), value)));
         let mut child =
@@ -76,7 +77,7 @@ impl Server {
         Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
     }
 
-    /// Ends it and waits until it is gone.
+    /// Kills it and waits until it is gone.
     pub(super) async fn stop(mut self) -> Result<(), BenchError> {
         Ok(self.child.kill().await?)
     }

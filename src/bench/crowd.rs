@@ -1,4 +1,4 @@
-//! `bench crowd`: what a room with very many sessions on one node does to a bystander there.
+//! `bench crowd`: what a room with very many sessions on one node costs another session there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,10 +19,10 @@ use crate::client::Client;
 /// The room.
 const ROOM: &str = "crowd";
 
-/// Connections over which members are added, and clients that connect, at once.
+/// Connections over which members are added, and clients that connect at once.
 const AT_ONCE: usize = 32;
 
-/// How often the bystander writes, a second.
+/// How often the bystander writes, per second.
 const PROBES_PER_S: u64 = 50;
 
 /// How long a probe may be under way.
@@ -31,32 +31,32 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A measurement.
 #[derive(Debug, Clone)]
 pub struct Crowd {
-    /// Members of the room, a session each, on one node.
+    /// Members of the room, with one session each, on one node.
     pub members: usize,
     /// How long each load lasts.
     pub seconds: u64,
-    /// Messages to the room, a second.
+    /// Messages to the room per second.
     pub per_s: f64,
     /// Event loops of the node.
     pub workers: u32,
 }
 
-/// What the bystander saw.
+/// What the bystander measured.
 #[derive(Debug, Clone, Serialize)]
 pub struct CrowdRow {
-    /// What else went on.
+    /// The other load.
     pub load: String,
     /// Messages to the room.
     pub messages: u64,
-    /// Frames that its members were handed.
+    /// Frames delivered to its members.
     pub deliveries: u64,
     /// Messages of the bystander.
     pub probes: usize,
-    /// From his send to his friend's receipt, in milliseconds.
+    /// From the bystander's send to the friend's receipt, in milliseconds.
     pub p50_ms: f64,
-    /// The same.
+    /// The same at the 99th percentile.
     pub p99_ms: f64,
-    /// The same.
+    /// The largest.
     pub max_ms: f64,
 }
 
@@ -123,7 +123,7 @@ impl Crowd {
         Ok(())
     }
 
-    /// Connects the members; what they hear is counted.
+    /// Connects the members; the frames that they receive are counted.
     async fn connect(&self, url: &str, heard: &Arc<AtomicU64>) -> Result<JoinSet<()>, BenchError> {
         let mut crowd = JoinSet::new();
         let tokens = LoadTokens::new();
@@ -139,8 +139,7 @@ impl Crowd {
         Ok(crowd)
     }
 
-    /// Has the bystander write to his friend, while the speaker, if there is one, writes to the
-    /// crowd.
+    /// The bystander writes to a friend, while the speaker, if there is one, writes to the crowd.
     async fn measure(
         &self,
         url: &str,
@@ -161,7 +160,8 @@ impl Crowd {
             let index = ((waits.len() as f64 * share) as usize).min(waits.len().saturating_sub(1));
             waits.get(index).map_or(0.0, |wait| wait.as_secs_f64() * 1000.0)
         };
-        let load = if is_busy { format!("{} members hear", self.members) } else { "quiet".into() };
+        let load =
+            if is_busy { format!("{} members receive", self.members) } else { "quiet".into() };
         Ok(CrowdRow {
             load,
             messages,
@@ -191,7 +191,8 @@ impl Crowd {
     }
 }
 
-/// Writes to a friend, one message at a time, until a time: how long each took to be received.
+/// Writes to a friend, one message at a time, until a time. Returns how long each took to be
+/// received.
 async fn probe(url: String, until: Instant) -> Result<Vec<Duration>, BenchError> {
     let tokens = LoadTokens::new();
     let mut bystander = Client::login(&url, &tokens.of("bystander")).await?;

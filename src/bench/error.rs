@@ -7,10 +7,10 @@ use crate::redis::PoolError;
 /// Why a measurement ends early.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
-    /// There are no nodes to measure.
+    /// The nodes to measure could not be started.
     #[error("{0}")]
     Cluster(#[from] ClusterError),
-    /// A server in a process of its own does not come up.
+    /// A server in a process of its own does not start.
     #[error("{0}")]
     Server(&'static str),
     /// A Redis does not answer.
@@ -19,10 +19,10 @@ pub enum BenchError {
     /// A client failed.
     #[error("client: {0}")]
     Client(#[from] ClientError),
-    /// The machine refused.
+    /// An operation of the operating system failed.
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    /// A node answered otherwise than it must.
+    /// A node gave an unexpected answer.
     #[error("{0}")]
     Answer(String),
 }

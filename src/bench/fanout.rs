@@ -1,4 +1,4 @@
-//! `bench fanout`: how many nodes hear a publish, by layout, beside the arithmetic.
+//! `bench fanout`: how many nodes receive a publish, by layout, next to the predicted number.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::node::ClusterPlan;
 /// Buckets of the hash by which a load balancer places users.
 const PLACEMENT_BUCKETS: u64 = 65_536;
 
-/// Publishes that are unanswered at once.
+/// Most publishes that are unanswered at once.
 const IN_FLIGHT: usize = 64;
 
 /// A measurement.
@@ -29,25 +29,25 @@ const IN_FLIGHT: usize = 64;
 pub struct Fanout {
     /// Nodes.
     pub nodes: u32,
-    /// Redis shards; none joins the nodes in memory.
+    /// Redis shards; without one the nodes are joined in memory.
     pub redis: Vec<String>,
-    /// Nodes that run already: they are measured, as many as these, and none is started.
+    /// Running nodes: if there are any, they are measured and none is started.
     pub running: Vec<RunningNode>,
     /// How users reach nodes.
     pub placement: Placement,
     /// Users.
     pub users: u32,
-    /// Sessions a user.
+    /// Sessions per user.
     pub devices: u32,
     /// Topics.
     pub topics: u32,
-    /// Subscribers a topic.
+    /// Subscribers per topic.
     pub subscribers: u32,
     /// Direct messages.
     pub messages: u32,
     /// Events to topics.
     pub events: u32,
-    /// Of every draw.
+    /// Seed of every random draw.
     pub seed: u64,
 }
 
@@ -62,21 +62,21 @@ pub struct FanoutRow {
     pub placement: &'static str,
     /// Users.
     pub users: u32,
-    /// Sessions a user.
+    /// Sessions per user.
     pub devices: u32,
-    /// Frames handed to sessions, `sent` not counted.
+    /// Frames delivered to sessions, `sent` not counted.
     pub deliveries: u64,
     /// Pushes that nodes received from the bus, echoes counted.
     pub node_events: u64,
-    /// The two divided.
+    /// Node events per delivery.
     pub node_events_per_delivery: f64,
-    /// What the arithmetic of the layout expects.
+    /// The prediction for the layout.
     pub predicted: f64,
-    /// What every node hearing everything would be.
+    /// The same if every node received everything.
     pub broadcast: f64,
     /// Useful pushes among those received, echoes left out.
     pub useful_share: f64,
-    /// Deliveries that were not.
+    /// Deliveries that did not arrive.
     pub lost: u64,
 }
 
@@ -110,16 +110,16 @@ impl TableRow for FanoutRow {
     }
 }
 
-/// Where every session is, and which topics it hears.
+/// The node and the topics of every session.
 struct Crew {
     /// The node of each device of each user.
     places: Vec<Vec<usize>>,
-    /// Whether and what the first device of a user hears.
+    /// The topics of the first device of each user.
     topics: Vec<Vec<u32>>,
 }
 
 impl Fanout {
-    /// Measures one bucket count, on fresh nodes unless there are some that run with it.
+    /// Measures one bucket count, on fresh nodes unless running ones are given.
     pub async fn run(&self, buckets: u32) -> Result<FanoutRow, BenchError> {
         let fleet = self.fleet(buckets).await?;
         let ledger = Arc::new(Ledger::new((self.messages + self.events) as usize));
@@ -208,7 +208,8 @@ impl Fanout {
         finish_all(asking).await
     }
 
-    /// Who publishes what next: messages and events in turn, until one kind is used up.
+    /// Draws the next publish and its sender: messages and events in turn, until one kind is used
+    /// up.
     fn draw(&self, rng: &mut StdRng, publish: u32) -> (usize, serde_json::Value, u32) {
         let sender = rng.random_range(0..self.users);
         let member = sender * self.devices + rng.random_range(0..self.devices);
@@ -238,7 +239,7 @@ impl Fanout {
         let workload = Workload {
             users: crowd(self.users, self.devices, self.placement),
             messages: self.messages,
-            // Subscribers of a topic are users at random, wherever each of them is.
+            // Subscribers of a topic are users at random, on any node.
             topics: crowd(self.topics, self.subscribers, Placement::Random),
             events: self.events,
         };

@@ -1,4 +1,4 @@
-//! The nodes of a measurement: in this process, or processes that run already.
+//! The nodes of a measurement: in this process, or running processes.
 
 use std::str::FromStr;
 
@@ -7,8 +7,7 @@ use super::error::BenchError;
 use crate::node::{Cluster, ClusterPlan, Node};
 use crate::telemetry::Received;
 
-/// A node that runs already, as `ws://…/v1/ws,http://…`: where clients connect, and its operator's
-/// listener.
+/// A running node, as `ws://…/v1/ws,http://…`: where clients connect, and its operator's listener.
 #[derive(Debug, Clone)]
 pub struct RunningNode {
     url: String,
@@ -29,7 +28,7 @@ impl FromStr for RunningNode {
 
 /// Nodes.
 pub(super) enum Fleet {
-    /// In this process, with the directory of their store, which goes with them.
+    /// In this process, with the directory of their store, which is deleted with them.
     Own { cluster: Cluster, directory: tempfile::TempDir },
     /// Elsewhere.
     Running(Vec<RunningNode>),
@@ -44,7 +43,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// What came since.
+    /// What came since `before`.
     pub(super) const fn since(self, before: Self) -> Self {
         Self {
             all: self.all - before.all,
@@ -118,7 +117,7 @@ impl Fleet {
     }
 }
 
-/// Adds what a node's metrics say of the bus.
+/// Adds a node's metrics of the bus.
 fn read_counts(metrics: &str, counts: &mut Counts) {
     for line in metrics.lines() {
         let sample = line.strip_prefix("narrowcast_bus_received_total{outcome=\"");

@@ -1,5 +1,5 @@
-//! `bench heal`: what one break costs a node full of sessions, in reads of the store and in time,
-//! and what it reads while nothing is wrong.
+//! `bench heal`: what one delivery gap costs a node full of sessions, in reads of the store and in
+//! time. Also what the node reads while nothing is wrong.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,39 +19,39 @@ use crate::telemetry::Metrics;
 /// How long the reads of a healthy node are counted.
 const STEADY: Duration = Duration::from_secs(20);
 
-/// How long healing may take.
+/// How long the repair may take.
 const HEAL_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Between two looks at whether it is over.
+/// From one check whether it is over to the next.
 const POLL: Duration = Duration::from_millis(5);
 
 /// A measurement.
 #[derive(Debug, Clone)]
 pub struct Heal {
-    /// Sessions, a user each, on one node.
+    /// Sessions, each of another user, on one node.
     pub sessions: u32,
     /// A Redis shard.
     pub redis: String,
 }
 
-/// What a break cost.
+/// What a delivery gap cost.
 #[derive(Debug, Clone, Serialize)]
 pub struct HealRow {
     /// Sessions.
     pub sessions: u32,
-    /// Reads of the roster a second, while nothing is wrong.
+    /// Reads of the cluster table per second, while nothing is wrong.
     pub roster_reads_per_s: f64,
-    /// Other reads a second, while nothing is wrong: the audit's.
+    /// Other reads per second, while nothing is wrong: the audit's.
     pub other_reads_per_s: f64,
-    /// Reads from the break until the watermark moved again.
+    /// Reads from the gap until the watermark moved again.
     pub reads: u64,
-    /// Seconds from the break until the watermark moved again.
+    /// Seconds from the gap until the watermark moved again.
     pub seconds: f64,
 }
 
 impl TableRow for HealRow {
     const HEADERS: &'static [&'static str] =
-        &["sessions", "roster reads/s", "other reads/s", "reads a break", "s to heal"];
+        &["sessions", "cluster reads/s", "other reads/s", "reads per gap", "s to heal"];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -65,7 +65,8 @@ impl TableRow for HealRow {
 }
 
 impl Heal {
-    /// Measures a healthy node, then one break: Redis ends its subscriber connection.
+    /// Measures a healthy node, then one delivery gap: Redis closes the node's subscriber
+    /// connection.
     pub async fn run(&self) -> Result<HealRow, BenchError> {
         let plan = ClusterPlan {
             nodes: 1,

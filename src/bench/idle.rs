@@ -12,7 +12,7 @@ use super::error::BenchError;
 use super::report::TableRow;
 use crate::client::{Client, ClientError};
 
-/// What the server has to free, or keeps, is decided by then.
+/// By then the server has freed what it can.
 const SETTLE: Duration = Duration::from_secs(15);
 
 /// A large frame: 60,000 bytes of body.
@@ -69,13 +69,13 @@ pub struct Idle {
 pub struct IdleRow {
     /// What was done before.
     pub after: &'static str,
-    /// Sessions that are there.
+    /// Sessions that are connected.
     pub sessions: usize,
     /// Resident bytes of the server before the first session.
     pub base_bytes: u64,
     /// Resident bytes of the server now.
     pub resident_bytes: u64,
-    /// The difference, a session.
+    /// The difference per session.
     pub bytes_per_session: u64,
     /// What a pattern adds to a session that has none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,8 +88,8 @@ impl TableRow for IdleRow {
         "sessions",
         "base MiB",
         "RSS MiB",
-        "bytes a session",
-        "bytes a subscription",
+        "bytes per session",
+        "bytes per subscription",
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -106,7 +106,7 @@ impl TableRow for IdleRow {
 }
 
 impl Idle {
-    /// Measures idle sessions, then again after a frame from each that is over the bound.
+    /// Measures idle sessions, then again after each has sent a frame that is over the bound.
     pub async fn refused(&self) -> Result<Vec<IdleRow>, BenchError> {
         let server = self.server(&[]).await?;
         let base = server.resident()?;
@@ -220,7 +220,8 @@ async fn clients_closed(clients: Vec<Client>) -> Result<usize, BenchError> {
     for mut client in clients {
         match client.next().await {
             Err(ClientError::Closed { code: TOO_LARGE, .. }) => closed += 1,
-            // The node gave up on the rest of the frame, and the close was overtaken.
+            // The node stopped reading the rest of the frame, so the connection ended before its
+            // close was read.
             Err(ClientError::Socket(_)) => closed += 1,
             other => return Err(BenchError::Answer(format!("{other:?}"))),
         }

@@ -1,8 +1,8 @@
-//! What was published and what arrived, judged from the clients' side alone.
+//! What was published and what arrived, as the clients see it.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// Publishes, each with the deliveries it must have.
+/// Publishes, each with the number of its deliveries.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     expected: Vec<AtomicU32>,
@@ -11,18 +11,18 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// A ledger of `publishes`, none of them made yet.
+    /// Makes a ledger of `publishes`, none of them made yet.
     pub(super) fn new(publishes: usize) -> Self {
         let zeros = || (0..publishes).map(|_| AtomicU32::new(0)).collect();
         Self { expected: zeros(), arrived: zeros(), total: AtomicU64::new(0) }
     }
 
-    /// A publish is being made.
+    /// Notes that a publish is being made.
     pub(super) fn expect(&self, publish: usize, deliveries: u32) {
         self.expected[publish].store(deliveries, Ordering::Relaxed);
     }
 
-    /// A client received a publish.
+    /// Notes that a client received a publish.
     pub(super) fn arrive(&self, publish: usize) {
         if let Some(count) = self.arrived.get(publish) {
             count.fetch_add(1, Ordering::Relaxed);
@@ -35,7 +35,7 @@ impl Ledger {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// Deliveries that were not.
+    /// Deliveries that did not arrive.
     pub(super) fn lost(&self) -> u64 {
         let pairs = self.expected.iter().zip(&self.arrived);
         let counts =

@@ -1,5 +1,5 @@
 //! The plain loop that a relay is compared with: the same socket and the same frames, and nothing
-//! else. No tokens, no subjects, no buckets, no bus: a table of topics in one event loop.
+//! else. It has no tokens, subjects, buckets or bus: only a table of topics in one event loop.
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -28,7 +28,7 @@ const LIMITS: Limits = Limits { frame_bytes: 16_384, message_bytes: 16_384, frag
 
 type Topics = Rc<RefCell<AHashMap<String, Vec<Rc<Link>>>>>;
 
-/// A frame of the load, as far as the loop looks at it.
+/// A frame of the load, as far as the loop reads it.
 #[derive(Deserialize)]
 struct Request<'a> {
     op: &'a str,
@@ -99,7 +99,7 @@ impl Peer {
     }
 }
 
-/// Serves until the process is ended; prints where, like `demo --json`.
+/// Serves until the process is ended; prints its address, like `demo --json`.
 pub fn plain_loop() -> Result<(), BenchError> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     runtime.block_on(async {

@@ -1,6 +1,6 @@
-//! `bench relay`: CPU a delivery. Events are published to topics that the two devices of a user
-//! hear, and nothing is stored; or direct messages are sent. Every publish is answered. The servers are processes of their
-//! own; Redis is asked for what it used itself.
+//! `bench relay`: CPU per delivery. Events are published to topics that both devices of a user
+//! subscribe to, and nothing is stored; or direct messages are sent. Every publish is answered. The
+//! servers are processes of their own; Redis reports its own CPU time.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,23 +21,23 @@ use crate::config::Config;
 use crate::node::connect_options;
 use crate::redis::Pool;
 
-/// Publishes unanswered at once, when nothing holds the load back.
+/// Most publishes that are unanswered at once, when the rate is not limited.
 const IN_FLIGHT: usize = 256;
 
-/// Sessions a user.
+/// Sessions per user.
 const DEVICES: u32 = 2;
 
 /// What is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Payload {
-    /// An event to a topic that both devices of a user hear.
+    /// An event to a topic that both devices of a user subscribe to.
     Event,
     /// A direct message: to both devices of another user, and the sender's other one.
     Message,
 }
 
 impl Payload {
-    /// Sessions that are handed one publish.
+    /// Sessions that receive one publish.
     const fn deliveries(self) -> u32 {
         match self {
             Self::Event => DEVICES,
@@ -49,42 +49,42 @@ impl Payload {
 /// A measurement.
 #[derive(Debug, Clone)]
 pub struct Relay {
-    /// Nodes; none is the plain loop.
+    /// Nodes; 0 is the plain loop.
     pub nodes: u32,
-    /// Redis shards; none joins the nodes in memory.
+    /// Redis shards; without one the nodes are joined in memory.
     pub redis: Vec<String>,
     /// Users, two sessions each, on nodes at random.
     pub users: u32,
     /// What is published.
     pub payload: Payload,
-    /// How often.
+    /// How many.
     pub events: u32,
-    /// Whether users are held to their limits.
+    /// Whether users have limits.
     pub limits: bool,
-    /// Deliveries a second; none is as fast as it goes.
+    /// Deliveries per second; none is as many as possible.
     pub rate: Option<u32>,
-    /// Of every draw.
+    /// Seed of every random draw.
     pub seed: u64,
 }
 
 /// What a delivery cost.
 #[derive(Debug, Clone, Serialize)]
 pub struct RelayRow {
-    /// What served.
+    /// The server.
     pub server: String,
     /// Redis shards.
     pub shards: usize,
-    /// Deliveries a second that were asked for; zero is as fast as it goes.
+    /// Deliveries per second that were asked for; zero is as many as possible.
     pub rate: u32,
-    /// Frames handed to sessions.
+    /// Frames delivered to sessions.
     pub deliveries: u64,
-    /// Deliveries a second that were made.
+    /// Deliveries per second that were made.
     pub deliveries_per_s: f64,
-    /// Microseconds of CPU a delivery, of the nodes.
+    /// Microseconds of CPU per delivery, of the nodes.
     pub nodes_us: f64,
-    /// Microseconds of CPU a delivery, of Redis.
+    /// Microseconds of CPU per delivery, of Redis.
     pub redis_us: f64,
-    /// Deliveries that were not.
+    /// Deliveries that did not arrive.
     pub lost: u64,
 }
 
@@ -209,7 +209,7 @@ impl Relay {
     }
 }
 
-/// CPU time of all shards so far, as they tell it.
+/// CPU time of all shards so far, as they report it.
 async fn redis_cpu(pools: &[Pool]) -> Result<Duration, BenchError> {
     let mut total = 0.0;
     for pool in pools {

@@ -1,4 +1,4 @@
-//! Results as a table for people, or one JSON object a row.
+//! Results as a table for humans, or one JSON object per row.
 
 use std::io::{self, Write};
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// A row of results.
 pub trait TableRow: Serialize {
-    /// What stands above each column.
+    /// The header of each column.
     const HEADERS: &'static [&'static str];
 
     /// The row's cells, as many as headers.

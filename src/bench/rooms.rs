@@ -1,5 +1,5 @@
-//! `bench rooms`: what a room message costs the cluster, by the size of the room, beside a publish
-//! to each of its members and beside broadcast.
+//! `bench rooms`: what a room message costs the cluster, by the size of the room, next to a publish
+//! to each of its members and to broadcast.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use super::ledger::Ledger;
 use super::report::TableRow;
 use crate::node::{Cluster, ClusterPlan, Node};
 
-/// Sends that are unanswered at once.
+/// Most sends that are unanswered at once.
 const IN_FLIGHT: usize = 64;
 
 /// A measurement.
@@ -26,19 +26,19 @@ const IN_FLIGHT: usize = 64;
 pub struct Rooms {
     /// Nodes.
     pub nodes: u32,
-    /// Redis shards; none joins the nodes in memory.
+    /// Redis shards; without one the nodes are joined in memory.
     pub redis: Vec<String>,
     /// Buckets of each class.
     pub buckets: u32,
     /// Users, whose sessions are on nodes at random.
     pub users: u32,
-    /// Sessions a user.
+    /// Sessions per user.
     pub devices: u32,
     /// Rooms of each size.
     pub rooms: u32,
     /// Messages to the rooms of each size.
     pub messages: u32,
-    /// Of every draw.
+    /// Seed of every random draw.
     pub seed: u64,
 }
 
@@ -51,18 +51,18 @@ pub struct RoomsRow {
     pub members: u32,
     /// Messages.
     pub messages: u32,
-    /// Publishes a message.
+    /// Publishes per message.
     pub publishes: f64,
-    /// Pushes that nodes received from the bus, a message, echoes counted.
+    /// Pushes per message that nodes received from the bus, echoes counted.
     pub node_events: f64,
     /// The two together.
     pub cost: f64,
-    /// The same if each member had a publish of his own that only nodes with a session of his
-    /// hear: the least that such a fan-out can cost.
+    /// The same if each member had a separate publish, which only nodes with a session of that
+    /// member receive. It is the least that such a fan-out can cost.
     pub cost_by_member: f64,
-    /// The same if every node heard every message.
+    /// The same if every node received every message.
     pub cost_by_broadcast: f64,
-    /// Deliveries that were not.
+    /// Deliveries that did not arrive.
     pub lost: u64,
 }
 
@@ -94,7 +94,7 @@ impl TableRow for RoomsRow {
     }
 }
 
-/// Where every session is, and who is in which room.
+/// The node of every session, and the members of every room.
 struct Crew {
     /// The node of each device of each user.
     places: Vec<Vec<usize>>,
@@ -184,7 +184,7 @@ impl Rooms {
         crew.places.iter().enumerate().flat_map(devices).collect()
     }
 
-    /// Sends the messages: what they would cost by member.
+    /// Sends the messages, and returns what they would cost by member.
     async fn send(
         &self,
         crew: &Crew,
@@ -214,7 +214,7 @@ impl Rooms {
     }
 }
 
-/// How many nodes hold a user of these places.
+/// How many different nodes these places are on.
 fn nodes_of(places: &[usize]) -> u64 {
     let mut nodes = places.to_vec();
     nodes.sort_unstable();

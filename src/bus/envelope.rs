@@ -4,9 +4,10 @@
 //! version 1 | kind 1 | flags 1 | class 1 | boot 16 | store 8 | id 16
 //! keys: count 1, then each length 2 + bytes | about: length 2 + bytes | frame: the rest | tag 16
 //! ```
-//! Integers are big-endian. Flags: bit 0 is a tap copy, unknown ones are ignored. What has no keys
-//! has the number after the last class. The tag is that of [`Seal`] over all before it. The previous
-//! version stays readable when there is one; what has no tag is none.
+//! Integers are big-endian. Flags: bit 0 marks a copy for the channel `tap`, unknown ones are
+//! ignored. An envelope without keys has the number after the last class. The tag is that of
+//! [`Seal`] over all bytes before it. The previous version stays readable when there is one. Bytes
+//! without a tag are not an envelope.
 
 use std::fmt;
 
@@ -21,27 +22,28 @@ pub const ENVELOPE_VERSION: u8 = 2;
 
 const FIXED_BYTES: usize = 44;
 
-/// Where the store stands.
+/// The offset of the store.
 const STORE_AT: usize = 20;
 
-/// The flag of a copy that is for taps.
+/// The flag of a copy for the channel `tap`.
 const TAP_COPY: u8 = 1;
 
 /// More keys than any publish has.
 const KEYS_MAX: usize = 16;
 
-/// What an envelope is. The numbers are those on the wire.
+/// The kind of an envelope. The numbers are those on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A stored message: routed to its audience.
     Message = 0,
     /// An ephemeral event: matched against patterns.
     Event = 1,
-    /// From node to node: what it is about says all. No session is handed it.
+    /// From node to node: `about` holds everything. It is not delivered to sessions.
     Notice = 2,
-    /// Sent to oneself to see that it comes back, by its id. No session is handed it.
+    /// Sent by a node to its own channel, to see that it comes back, by its id. It is not delivered
+    /// to sessions.
     Canary = 3,
-    /// A change of a membership, which it is about; its id is the stamp. Its frame is news to the
+    /// A change of the membership in `about`; its id is the stamp. Its frame is news for the
     /// members of the room.
     Membership = 4,
 }
@@ -50,7 +52,7 @@ impl Kind {
     const ALL: [Self; 5] =
         [Self::Message, Self::Event, Self::Notice, Self::Canary, Self::Membership];
 
-    /// What is for sessions is routed by a key at least.
+    /// Envelopes for sessions are routed by at least one key.
     const fn keys_min(self) -> usize {
         match self {
             Self::Message | Self::Event | Self::Membership => 1,
@@ -64,7 +66,7 @@ impl Kind {
 pub struct BootId(pub [u8; 16]);
 
 impl BootId {
-    /// A fresh one.
+    /// Makes a fresh one.
     pub fn random() -> Self {
         Self(rand::random())
     }
@@ -76,18 +78,19 @@ impl fmt::Debug for BootId {
     }
 }
 
-/// 64 bits of the store that a node writes to: nodes of two stores must not talk.
+/// 64 bits of the id of the store that a node writes to: nodes of two stores must not exchange
+/// messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StoreTag(pub u64);
 
 /// One publish. A copy is delivered under its keys alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// Whether this copy of an event is for those whose patterns are all wide.
+    /// Whether this copy of an event is for sessions whose patterns are all wide.
     pub tap_copy: bool,
-    /// Who published it: a node drops its own echo.
+    /// The boot that published it: a node drops its own echo.
     pub boot: BootId,
     /// The publisher's store.
     pub store: StoreTag,
@@ -101,11 +104,11 @@ pub struct Envelope {
     pub frame: Bytes,
 }
 
-/// Why bytes are no envelope.
+/// Why bytes are not an envelope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeError {
-    /// Of a version that this node does not know.
-    #[error("version {0} is unknown, this node speaks {ENVELOPE_VERSION}")]
+    /// A version that this node does not know.
+    #[error("version {0} is unknown, this node reads version {ENVELOPE_VERSION}")]
     Version(u8),
     /// Its tag is not one of this store's nodes.
     #[error("its tag is not one of this store's nodes")]
@@ -116,7 +119,7 @@ pub enum EnvelopeError {
 }
 
 impl Envelope {
-    /// Whether no cursor may pass it where it is lost.
+    /// Whether no cursor may pass it if it is lost.
     pub const fn is_proved(&self) -> bool {
         matches!(self.kind, Kind::Message | Kind::Membership)
     }
@@ -126,7 +129,7 @@ impl Envelope {
         MessageId::from_bytes(self.id)
     }
 
-    /// A node's notice to all others.
+    /// Makes a node's notice to all others.
     pub fn notice(boot: BootId, store: StoreTag, about: &str) -> Self {
         Self {
             kind: Kind::Notice,
@@ -140,13 +143,13 @@ impl Envelope {
         }
     }
 
-    /// Whether wide patterns may match it, so that taps need a copy.
+    /// Whether wide patterns may match it, so that the channel `tap` needs a copy.
     pub fn concerns_taps(&self) -> bool {
         let class = self.keys.first().map(Key::class);
         self.kind == Kind::Event && class == Some(Class::Topic)
     }
 
-    /// The bytes of a copy for taps.
+    /// The bytes of a copy for the channel `tap`.
     pub fn encode_tap_copy(&self, seal: &Seal) -> Bytes {
         self.encode(&self.keys, true, seal)
     }
@@ -176,7 +179,8 @@ impl Envelope {
         bytes.freeze()
     }
 
-    /// The store that an envelope names. Anybody may have written it: its tag is not looked at.
+    /// The store that an envelope names. The tag is not checked, so any client of Redis may have
+    /// written it.
     pub fn claimed_store(bytes: &[u8]) -> Option<StoreTag> {
         let is_ours = bytes.first() == Some(&ENVELOPE_VERSION);
         let store = bytes.get(STORE_AT..STORE_AT + 8).filter(|_| is_ours)?;
@@ -236,7 +240,7 @@ impl<'a> Reader<'a> {
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], EnvelopeError> {
-        Ok(self.take(N)?.try_into().expect("take gives as many bytes as asked"))
+        Ok(self.take(N)?.try_into().expect("take returns as many bytes as asked for"))
     }
 
     fn text(&mut self) -> Result<&'a str, EnvelopeError> {

@@ -1,5 +1,5 @@
-//! The in-memory twin: joins nodes of one process. It carries bytes like the real one, and can
-//! be cut, made to drop and made to delay.
+//! The in-memory twin: joins nodes of one process. It carries bytes like the real one, and can be
+//! cut, made to drop and made to delay.
 
 mod listeners;
 
@@ -30,7 +30,7 @@ struct Shard {
 }
 
 struct State {
-    /// Which start of the imagined server this is; a cut begins another.
+    /// The run of the imagined server; a cut begins another one.
     run: u32,
     run_id: RunId,
     reachable: bool,
@@ -85,7 +85,7 @@ impl MemoryBus {
         *state = State { reachable: false, ..State::new(shard, run) };
     }
 
-    /// Lets connections in again, to a server that knows nothing of before.
+    /// Accepts connections again, to a server that has no memory of earlier ones.
     pub fn heal(&self, shard: ShardIndex) {
         self.shard(shard).state.lock().reachable = true;
     }
@@ -95,7 +95,7 @@ impl MemoryBus {
         self.shard(shard).state.lock().drops = publishes;
     }
 
-    /// Holds every publish to a shard back for a time, in order.
+    /// Delays every publish to a shard, in order.
     pub fn delay(&self, shard: ShardIndex, delay: Duration) {
         self.shard(shard).state.lock().delay = delay;
     }
@@ -129,7 +129,7 @@ impl Shard {
         Self { index, state: Mutex::new(State::new(index, 0)) }
     }
 
-    /// A connection's view of the shard, if it can be reached.
+    /// Returns a connection to the shard, if it can be reached.
     fn connect(self: &Arc<Self>) -> Result<Connection, BusError> {
         let mut state = self.state.lock();
         if !state.reachable {
@@ -144,8 +144,8 @@ impl Shard {
         })
     }
 
-    /// Takes a publish and hands it on, or keeps it back for its time. Sinks are called under the
-    /// lock, as a server has one order for everything: no push follows an unsubscribe or a cut.
+    /// Takes a publish and pushes it on, at once or after the delay. Sinks are called under the
+    /// lock, since a server has one order for everything: no push follows an unsubscribe or a cut.
     fn publish(self: &Arc<Self>, publish: &Publish) -> u64 {
         let mut state = self.state.lock();
         let delivery = state.delivery(publish);
@@ -216,7 +216,7 @@ impl MemorySubscription {
 impl Drop for MemorySubscription {
     fn drop(&mut self) {
         let number = self.connection.number;
-        // A connection that was cut has nothing left to leave.
+        // A connection that was cut has no subscription left.
         let _cut = self.connection.alive(|state| {
             state.sinks.remove(&number);
             state.listeners.leave_all(number);

@@ -1,9 +1,9 @@
-//! The bus: what carries publishes from node to node.
+//! The bus: carries publishes from node to node.
 //!
-//! A [`Bus`] is a list of shards that can be connected to. It promises little: a publish reaches
-//! those who are subscribed when it gets there, at most once, in order a connection. Everything
-//! else (coming back, subscribing again, proving that nothing was missed) belongs to those who
-//! use it, and is the same on every backend.
+//! A [`Bus`] is a list of shards that can be connected to. It promises little. A publish reaches
+//! the connections that are subscribed when it arrives, at most once, in the order of each
+//! connection. Everything else is the same on every backend, and belongs to the callers: to
+//! reconnect, to subscribe again, to detect what was missed.
 
 mod envelope;
 mod memory;
@@ -30,7 +30,7 @@ pub use seal::Seal;
 /// A future of the bus.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Why the bus did not do something.
+/// Why the bus did not carry out a call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BusError {
     /// The shard cannot be reached, or refuses.
@@ -39,16 +39,17 @@ pub enum BusError {
     /// The connection is gone.
     #[error("the connection is gone")]
     Closed,
-    /// The connection was given up so that its primary is looked up again.
-    #[error("given up, to look the primary up again")]
+    /// The connection was closed so that its primary's address is resolved again.
+    #[error("closed, to resolve the primary's address again")]
     LookAgain,
     /// The server answered with an error.
     #[error("refused: {0}")]
     Refused(String),
 }
 
-/// Where pushes go. Called on the connection's own task, in the order of the connection, hence
-/// never after [`Subscription::closed`] resolved and the caller saw it: it must not block.
+/// Where pushes go. It is called on the connection's own task and must not block. Calls follow the
+/// order of the connection. So there is none after [`Subscription::closed`] resolved and the caller
+/// saw it.
 pub trait Sink: Send + Sync {
     /// One push.
     fn push(&self, shard: ShardIndex, channel: &[u8], payload: Bytes);
@@ -57,15 +58,15 @@ pub trait Sink: Send + Sync {
 /// One publish.
 #[derive(Debug, Clone)]
 pub struct Publish {
-    /// On which channel.
+    /// The channel.
     pub channel: Channel,
-    /// What.
+    /// The bytes.
     pub payload: Bytes,
 }
 
 /// A list of shards.
 pub trait Bus: Send + Sync + fmt::Debug {
-    /// Connects to a shard to hear, once: no attempt is repeated.
+    /// Connects to a shard to subscribe, once: no attempt is repeated.
     fn subscriber(
         &self,
         shard: ShardIndex,
@@ -76,16 +77,16 @@ pub trait Bus: Send + Sync + fmt::Debug {
     fn publisher(&self, shard: ShardIndex) -> Pending<'_, Result<Arc<dyn Publisher>, BusError>>;
 }
 
-/// A connection that hears.
+/// A connection that subscribes.
 pub trait Subscription: Send + Sync {
-    /// Which start of the server this is.
+    /// The run of the server.
     fn run_id(&self) -> &RunId;
 
-    /// Hears these channels. When it resolves to `Ok`, everything published from then on is
+    /// Subscribes to these channels. When it resolves to `Ok`, everything published from then on is
     /// pushed. Commands take effect in the order in which their futures are first polled.
     fn subscribe<'a>(&'a self, channels: &'a [Channel]) -> Pending<'a, Result<(), BusError>>;
 
-    /// Hears these channels no longer.
+    /// Unsubscribes from these channels.
     fn unsubscribe<'a>(&'a self, channels: &'a [Channel]) -> Pending<'a, Result<(), BusError>>;
 
     /// Resolves once the connection is gone.
@@ -94,11 +95,11 @@ pub trait Subscription: Send + Sync {
 
 /// A connection that publishes.
 pub trait Publisher: Send + Sync {
-    /// Which start of the server this is.
+    /// The run of the server.
     fn run_id(&self) -> &RunId;
 
-    /// Publishes a batch in order. Each has its own answer: how many connections it was pushed
-    /// to. A batch whose connection went away may have been published in part.
+    /// Publishes a batch in order. Each publish has its own answer: the number of connections that
+    /// it was pushed to. If the connection is lost, a part of the batch may have been published.
     fn publish<'a>(
         &'a self,
         batch: &'a [Publish],

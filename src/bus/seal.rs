@@ -2,15 +2,15 @@
 //! of Redis do not have the store's key, and cannot make the tag.
 //!
 //! The tag is a BLAKE3 hash of all bytes before it, cut to 128 bits. Its key is derived from the
-//! store's key. Another client of Redis can still publish an envelope again that it has heard. Nodes
-//! hand over a message once, by its id, and a membership counts by its stamp.
+//! store's key. Another client of Redis can still repeat an envelope that it received. Nodes
+//! deliver a message once, by its id, and a membership counts by its stamp.
 
 use bytes::Bytes;
 
 /// Bytes of a tag.
 pub const TAG_BYTES: usize = 16;
 
-/// What the key is derived for: no other use of the store's key gives the same.
+/// What the key is derived for: no other use of the store's key gives the same key.
 const CONTEXT: &str = "narrowcast 2026-11 tags of envelopes";
 
 /// The key of a store's envelopes.
@@ -27,14 +27,14 @@ impl std::fmt::Debug for Seal {
 }
 
 impl Seal {
-    /// Derives the key from the store's, and a number that tells it from others.
+    /// Derives the key from the store's, and a number that identifies it.
     pub fn of_store(store_key: &[u8; 32]) -> Self {
         let key = blake3::derive_key(CONTEXT, store_key);
         let [a, b, c, d, ..] = *blake3::hash(&key).as_bytes();
         Self { key, id: u32::from_be_bytes([a, b, c, d]) }
     }
 
-    /// Which key it is.
+    /// The number that identifies the key.
     pub const fn id(&self) -> u32 {
         self.id
     }
@@ -46,11 +46,12 @@ impl Seal {
         tag
     }
 
-    /// The bytes before their tag, if it is theirs.
+    /// Returns the bytes before the tag, if the tag is right.
     pub(super) fn open(&self, sealed: &Bytes) -> Option<Bytes> {
         let end = sealed.len().checked_sub(TAG_BYTES)?;
         let tag = self.tag(&sealed[..end]);
-        // As long for every tag, so that none is found byte by byte.
+        // The comparison takes the same time for every tag, so that a tag cannot be guessed byte by
+        // byte.
         let differing = tag.iter().zip(&sealed[end..]);
         let difference = differing.fold(0, |all, (one, other)| all | (one ^ other));
         (difference == 0).then(|| sealed.slice(..end))

@@ -49,7 +49,7 @@ impl Sink for Ear {
     }
 }
 
-/// A connection that hears, and what it heard.
+/// A connection that subscribes, and its pushes.
 struct Listener {
     subscription: Arc<dyn Subscription>,
     heard: mpsc::Receiver<Heard>,

@@ -18,17 +18,18 @@ use crate::layout::Placement;
 /// Measures.
 #[derive(Debug, Subcommand)]
 pub(super) enum Bench {
-    /// How many nodes hear a publish, by layout, beside the arithmetic.
+    /// How many nodes receive a publish, by layout, next to the predicted number.
     Fanout(FanoutArguments),
-    /// What a message to a room costs, by its size, beside a publish a member and broadcast.
+    /// What a message to a room costs, by its size, next to one publish per member and broadcast.
     Rooms(RoomsArguments),
-    /// CPU a delivery, beside a plain loop.
+    /// CPU per delivery, next to a plain loop.
     Relay(RelayArguments),
-    /// What a room with very many sessions on a node does to a bystander there.
+    /// What a room with very many sessions on a node costs another session there.
     Crowd(CrowdArguments),
-    /// Memory an idle session, before and after large frames.
+    /// Memory per idle session, before and after large frames.
     Idle(IdleArguments),
-    /// What one break costs a node full of sessions, and what it reads when nothing is wrong.
+    /// What one delivery gap costs a node full of sessions, and what it reads while nothing is
+    /// wrong.
     Heal(HealArguments),
     /// The plain loop that a relay is compared with.
     #[command(hide = true)]
@@ -41,7 +42,7 @@ enum PlacementName {
     Bucket,
 }
 
-/// How many nodes hear a publish, by layout, beside the arithmetic.
+/// How many nodes receive a publish, by layout, next to the predicted number.
 #[derive(Debug, Args)]
 pub(super) struct FanoutArguments {
     /// Nodes.
@@ -53,8 +54,8 @@ pub(super) struct FanoutArguments {
     /// A Redis shard; may be given several times. Without one the nodes are joined in memory.
     #[arg(long)]
     redis: Vec<String>,
-    /// A node that runs already, as `ws://…/v1/ws,http://…` (clients, operator); once a node, all of
-    /// which are configured with the one bucket count given. No node is started then.
+    /// A running node, as `ws://…/v1/ws,http://…` (clients, operator); given once per node. All of
+    /// them are configured with the one bucket count given. No node is started then.
     #[arg(long = "node")]
     running: Vec<RunningNode>,
     /// How users reach nodes.
@@ -63,13 +64,13 @@ pub(super) struct FanoutArguments {
     /// Users.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..=100_000))]
     users: u32,
-    /// Sessions a user.
+    /// Sessions per user.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
     devices: u32,
     /// Topics.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     topics: u32,
-    /// Subscribers a topic.
+    /// Subscribers per topic.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
     subscribers: u32,
     /// Direct messages.
@@ -78,10 +79,10 @@ pub(super) struct FanoutArguments {
     /// Events to topics.
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     events: u32,
-    /// Of every draw.
+    /// Seed of every random draw.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// One object a row.
+    /// One JSON object per row.
     #[arg(long)]
     json: bool,
 }
@@ -119,7 +120,7 @@ async fn unless_stopped(
     }
 }
 
-/// A table is easier to read without the lives of dozens of nodes in it.
+/// The logs of dozens of nodes would make a table hard to read.
 fn quiet() -> crate::config::TelemetryConfig {
     let mut telemetry = Config::default().telemetry;
     telemetry.log = "warn".into();
@@ -129,7 +130,10 @@ fn quiet() -> crate::config::TelemetryConfig {
 impl FanoutArguments {
     async fn run(self) -> Result<(), Failure> {
         if !self.running.is_empty() && self.buckets.len() != 1 {
-            return Err(Failure::usage("--buckets: one count is wanted with --node: theirs"));
+            return Err(Failure::usage(
+                "--buckets: give one count with --node, the count of those \
+                nodes",
+            ));
         }
         let fanout = Arc::new(Fanout {
             nodes: match self.running.len() {
@@ -160,7 +164,7 @@ impl FanoutArguments {
     }
 }
 
-/// What a message to a room costs, by its size, beside a publish a member and broadcast.
+/// What a message to a room costs, by its size, next to one publish per member and broadcast.
 #[derive(Debug, Args)]
 pub(super) struct RoomsArguments {
     /// Members of a room, one row each.
@@ -178,7 +182,7 @@ pub(super) struct RoomsArguments {
     /// Users.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(2..=100_000))]
     users: u32,
-    /// Sessions a user.
+    /// Sessions per user.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
     devices: u32,
     /// Rooms of each size.
@@ -187,10 +191,10 @@ pub(super) struct RoomsArguments {
     /// Messages to the rooms of each size.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     messages: u32,
-    /// Of every draw.
+    /// Seed of every random draw.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// One object a row.
+    /// One JSON object per row.
     #[arg(long)]
     json: bool,
 }
@@ -209,7 +213,7 @@ impl RoomsArguments {
     }
 }
 
-/// CPU a delivery, beside a plain loop.
+/// CPU per delivery, next to a plain loop.
 #[derive(Debug, Args)]
 pub(super) struct RelayArguments {
     /// Nodes, one row each; 0 is the plain loop.
@@ -227,19 +231,19 @@ pub(super) struct RelayArguments {
     /// Publishes.
     #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     events: u32,
-    /// Holds senders to their limits, each send by a call of Redis where there is one.
+    /// Applies the limits to senders; each send is then a call to Redis where there is one.
     #[arg(long)]
     limits: bool,
-    /// Deliveries a second; without it as fast as it goes.
+    /// Deliveries per second; without it as many as possible.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rate: Option<u32>,
     /// How often each row is measured, in turn.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
-    /// Of every draw.
+    /// Seed of every random draw.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// One object a row.
+    /// One JSON object per row.
     #[arg(long)]
     json: bool,
 }
@@ -260,16 +264,16 @@ impl RelayArguments {
     }
 }
 
-/// What one break costs a node full of sessions, and what it reads when nothing is wrong.
+/// What one delivery gap costs a node full of sessions, and what it reads while nothing is wrong.
 #[derive(Debug, Args)]
 pub(super) struct HealArguments {
     /// Sessions.
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     sessions: u32,
-    /// A Redis shard, whose subscriber connections are ended.
+    /// A Redis shard, whose subscriber connections are closed.
     #[arg(long)]
     redis: String,
-    /// One object a row.
+    /// One JSON object per row.
     #[arg(long)]
     json: bool,
 }
@@ -283,13 +287,13 @@ impl HealArguments {
     }
 }
 
-/// What a room with very many sessions on a node does to a bystander there.
+/// What a room with very many sessions on a node costs another session there.
 #[derive(Debug, Args)]
 pub(super) struct CrowdArguments {
-    /// Members, a session each.
+    /// Members, with one session each.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     members: u32,
-    /// Messages to the room, a second.
+    /// Messages to the room per second.
     #[arg(long, default_value_t = 1.0)]
     per_s: f64,
     /// How long each load lasts.
@@ -298,7 +302,7 @@ pub(super) struct CrowdArguments {
     /// Event loops of the node.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     workers: u32,
-    /// One object a row.
+    /// One JSON object per row.
     #[arg(long)]
     json: bool,
 }
@@ -319,7 +323,7 @@ impl CrowdArguments {
     }
 }
 
-/// Memory an idle session, before and after large frames.
+/// Memory per idle session, before and after large frames.
 #[derive(Debug, Args)]
 pub(super) struct IdleArguments {
     /// Sessions.
@@ -331,7 +335,7 @@ pub(super) struct IdleArguments {
     /// Patterns of a session, each its own topic, which are measured instead of large frames.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
     patterns: u32,
-    /// One object a row.
+    /// One JSON object per row.
     #[arg(long)]
     json: bool,
 }

@@ -1,4 +1,4 @@
-//! `demo`: nodes to play with, in one process.
+//! `demo`: nodes to try out, in one process.
 
 use std::future::pending;
 
@@ -11,10 +11,10 @@ use super::token::{Signer, everything};
 use super::{Failure, block_on, settings};
 use crate::node::{Cluster, ClusterPlan, Node};
 
-/// Nodes at most: each has threads of its own.
+/// Most nodes: each has threads of its own.
 const NODES_MAX: u32 = 64;
 
-/// Runs nodes to play with, in this process, on a store that goes with it.
+/// Runs nodes to try out, in this process, with a store that is deleted at the end.
 #[derive(Debug, Args)]
 pub(super) struct Demo {
     /// How many nodes.
@@ -24,7 +24,7 @@ pub(super) struct Demo {
     /// node. Without one the nodes are joined in memory.
     #[arg(long)]
     redis: Vec<String>,
-    /// One line of JSON instead of text for people.
+    /// One line of JSON instead of text for humans.
     #[arg(long)]
     json: bool,
 }
@@ -37,7 +37,7 @@ impl Demo {
         settings::begin_log(&config)?;
         settings::warn_of_exposed_secrets(&config, None);
         block_on(async {
-            // Heard from before there is anything that a signal could leave behind.
+            // Signals are handled before there is anything that one could leave behind.
             let mut requests = StopRequests::of_terminal()?;
             let directory = tempfile::tempdir().map_err(Failure::failed)?;
             let signer = Signer::of(&config);
@@ -53,7 +53,7 @@ impl Demo {
     }
 }
 
-/// Tells where the nodes are once they are ready, and then lets them be.
+/// Prints where the nodes are once they are ready, and then waits.
 async fn play(cluster: &Cluster, signer: &Signer, json: bool) -> Result<(), Failure> {
     cluster.ready().await.map_err(Failure::failed)?;
     let [alice, bob] = ["alice", "bob"].map(|user| everything(signer, user));
@@ -72,7 +72,7 @@ fn description(cluster: &Cluster, alice: &str, bob: &str) -> serde_json::Value {
     json!({"nodes": nodes, "tokens": {"alice": alice, "bob": bob}})
 }
 
-/// Where the nodes are and what to type next, for people.
+/// Where the nodes are and what to type next, for humans.
 fn explain(cluster: &Cluster, alice: &str, bob: &str) -> Result<(), Failure> {
     for (index, node) in cluster.nodes.iter().enumerate() {
         let (url, operator) = (cluster.url(index), node.operator());

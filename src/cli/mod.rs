@@ -26,8 +26,8 @@ pub(crate) enum Failure {
     /// The caller's mistake.
     #[error("{0}")]
     Usage(String),
-    /// What made the store fail is gone, and a process that starts anew can open it.
-    #[error("the store failed and can be opened again: start me once more")]
+    /// The cause of the store's failure is gone, and a new process can open it.
+    #[error("the store failed and can be opened again: start this command once more")]
     Again,
     /// Everything else.
     #[error("{0}")]
@@ -68,7 +68,7 @@ struct Arguments {
 enum Command {
     /// Runs a node.
     Serve(serve::Serve),
-    /// Runs nodes to play with, in this process, on a store that goes with it.
+    /// Runs nodes to try out, in this process, with a store that is deleted at the end.
     Demo(demo::Demo),
     /// Makes tokens with the configuration's first key.
     Token(token::Token),
@@ -78,7 +78,7 @@ enum Command {
     Sub(talk::Sub),
     /// Prints a conversation, its history first.
     Tail(talk::Tail),
-    /// Reads a configuration and tells all its mistakes.
+    /// Reads a configuration and reports all its mistakes.
     CheckConfig(settings::CheckConfig),
     /// Prints a configuration with defaults and environment, secrets masked.
     PrintConfig(settings::PrintConfig),
@@ -97,7 +97,8 @@ enum Command {
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     report_panics();
-    // What a store keeps is its owner's alone, also what the engine makes in its directory later.
+    // Only the owner may read the files of a store, including those that the engine makes in its
+    // directory later.
     umask(Mode::RWXG | Mode::RWXO);
     if let Err(error) = crate::node::raise_descriptors() {
         say_error(format_args!("narrowcast: cannot raise the limit of open files: {error}"));
@@ -131,7 +132,7 @@ fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Fa
         .build()
         .map_err(Failure::failed)?;
     let result = runtime.block_on(future);
-    // What still runs in threads of its own has had its time.
+    // Threads that still run have had their time.
     runtime.shutdown_background();
     result
 }

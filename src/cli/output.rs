@@ -15,7 +15,7 @@ pub(super) fn print_line(line: impl Display) -> Result<(), Failure> {
     writeln!(io::stdout(), "{line}").map_err(output_failure)
 }
 
-/// Prints a text that ends its last line itself.
+/// Prints a text that has its own line breaks.
 pub(super) fn print_text(text: &str) -> Result<(), Failure> {
     let mut output = io::stdout().lock();
     output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(output_failure)
@@ -42,7 +42,7 @@ impl Reader {
 
     async fn gone(&self) {
         match &self.0 {
-            // If the watch itself fails, the next write tells whether the reader is gone.
+            // If the watch itself fails, the next write shows whether the reader is gone.
             Some(watch) if watch.ready(Interest::ERROR).await.is_ok() => {}
             _ => pending().await,
         }

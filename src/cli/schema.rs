@@ -17,7 +17,7 @@ pub(super) enum Schema {
     Print(Print),
     /// Makes what is missing; may run again, and in several places at once.
     Apply(File),
-    /// Tells everything that differs.
+    /// Reports everything that differs.
     Check(File),
 }
 
@@ -26,7 +26,7 @@ pub(super) enum Schema {
 pub(super) struct Print {
     #[command(flatten)]
     file: File,
-    /// The kind of the servers: they differ in how tables are best compacted.
+    /// The kind of the servers: it decides how the tables are compacted.
     #[arg(long, default_value = "scylla")]
     server: Server,
 }
@@ -61,14 +61,15 @@ impl Schema {
 }
 
 impl File {
-    /// The configuration, of a CQL store.
+    /// Reads the configuration of a CQL store.
     fn of_cql(&self) -> Result<Config, Failure> {
         let config = settings::load(self.config.as_deref())?;
         settings::begin_log(&config)?;
         match config.store.backend {
             StoreBackend::Cql => Ok(config),
             StoreBackend::Embedded => Err(Failure::Usage(
-                "store.backend = \"embedded\": \"cql\" is wanted, no other store has a schema"
+                "store.backend = \"embedded\": it must be \"cql\", since no other store has a \
+                 schema"
                     .into(),
             )),
         }

@@ -1,4 +1,4 @@
-//! `serve`: one node, until it is told to stop.
+//! `serve`: one node, until it is asked to stop.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ async fn serve(config: Arc<Config>) -> Result<(), Failure> {
     if is_asked { Ok(()) } else { Err(Failure::Again) }
 }
 
-/// The store, opened on a thread of its own: a request to end the process need not wait for it.
+/// Opens the store on a thread of its own: a request to end the process need not wait for it.
 async fn opened(config: Arc<Config>) -> Result<Arc<dyn Store>, Failure> {
     let opening = tokio::task::spawn_blocking(move || open_store(&config, &config.store.path));
     opening.await.map_err(Failure::failed)?.map_err(Failure::failed)

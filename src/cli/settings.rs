@@ -10,7 +10,7 @@ use crate::config::{Config, LogFormat};
 use crate::node::MemoryBounds;
 use crate::telemetry::{self, say_error};
 
-/// Reads a configuration file, or the defaults, under the process's environment.
+/// Reads a configuration file, or the defaults, with the process's environment.
 pub(super) fn load(path: Option<&Path>) -> Result<Config, Failure> {
     let read = |path: &Path| {
         let why = |error| Failure::Usage(format!("cannot read {}: {error}", path.display()));
@@ -20,7 +20,7 @@ pub(super) fn load(path: Option<&Path>) -> Result<Config, Failure> {
     Config::load(text.as_deref(), std::env::vars_os()).map_err(Failure::usage)
 }
 
-/// Begins the log as the configuration says.
+/// Starts the log by the configuration.
 pub(super) fn begin_log(config: &Config) -> Result<(), Failure> {
     let format = match config.telemetry.format {
         LogFormat::Text => telemetry::LogFormat::Text,
@@ -29,7 +29,7 @@ pub(super) fn begin_log(config: &Config) -> Result<(), Failure> {
     telemetry::init_logging(&config.telemetry.log, format).map_err(Failure::usage)
 }
 
-/// Says once, when nodes start, which secrets are none.
+/// Warns once, when nodes start, of secrets that are publicly known.
 pub(super) fn warn_of_exposed_secrets(config: &Config, file: Option<&Path>) {
     for warning in config.exposed_secrets(file) {
         tracing::warn!("{warning}");

@@ -1,4 +1,4 @@
-//! Signals that ask a process to end, and the one that a service only hears.
+//! Signals that ask a process to end, and SIGHUP, which a service ignores.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -7,19 +7,20 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Failure;
 
-/// Requests to end the process. They are heard from the moment that this is made, and never
-/// again end the process by themselves.
+/// Requests to end the process. From the moment that this is made they are received here, and no
+/// longer end the process by themselves.
 pub(super) struct StopRequests {
     signals: Vec<Signal>,
 }
 
 impl StopRequests {
-    /// Those that a service knows: SIGTERM and SIGINT.
+    /// The signals of a service: SIGTERM and SIGINT.
     pub(super) fn of_service() -> Result<Self, Failure> {
         Self::listen(&[SignalKind::terminate(), SignalKind::interrupt()])
     }
 
-    /// All that a terminal sends besides, its end included: for what leaves nothing behind.
+    /// Also the other signals of a terminal, its end included: for commands that leave nothing
+    /// behind.
     pub(super) fn of_terminal() -> Result<Self, Failure> {
         let mut kinds = vec![SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit()];
         if !is_hangup_ignored() {
@@ -37,7 +38,7 @@ impl StopRequests {
         .await;
     }
 
-    /// Waits for an end in order, unless the process is asked again before.
+    /// Waits for an orderly end, unless another request comes before.
     pub(super) async fn unless_again(
         &mut self,
         ending: impl Future<Output = ()>,
@@ -54,8 +55,8 @@ impl StopRequests {
     }
 }
 
-/// Lives on after SIGHUP, in a task of its own: elsewhere it means to read the configuration
-/// again, so the log says that nothing follows.
+/// Ignores SIGHUP, in a task of its own. Many services read their configuration again then, so the
+/// log states that this one does not.
 pub(super) fn outlive_hangups() -> Result<(), Failure> {
     let mut hangups = signal(SignalKind::hangup()).map_err(Failure::failed)?;
     tokio::spawn(async move {
@@ -66,8 +67,8 @@ pub(super) fn outlive_hangups() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether whoever started this process asked that it outlive its terminal, as nohup(1) does:
-/// the first bit of the mask in proc(5).
+/// Whether this process was started to outlive its terminal, as by nohup(1): the first bit of the
+/// mask in proc(5).
 fn is_hangup_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

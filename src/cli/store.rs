@@ -13,9 +13,9 @@ use crate::store::Inventory;
 /// The files of an embedded store that no node has open.
 #[derive(Debug, Subcommand)]
 pub(super) enum Store {
-    /// Looks through all files, and through all rows where these are whole; changes nothing.
+    /// Checks all files, and all rows where the files are whole; changes nothing.
     Check(File),
-    /// Copies what can be read into a new directory, and tells what was lost.
+    /// Copies what can be read into a new directory, and reports what was lost.
     Salvage(Salvage),
 }
 
@@ -26,12 +26,12 @@ pub(super) struct File {
     config: Option<PathBuf>,
 }
 
-/// Copies what can be read into a new directory, and tells what was lost.
+/// Copies what can be read into a new directory, and reports what was lost.
 #[derive(Debug, Args)]
 pub(super) struct Salvage {
     #[command(flatten)]
     file: File,
-    /// The new directory: not there yet, or empty.
+    /// The new directory: it must not exist yet, or be empty.
     #[arg(long)]
     to: PathBuf,
 }
@@ -43,7 +43,7 @@ impl Store {
                 let stock = check_store(&file.of_embedded()?).map_err(Failure::failed)?;
                 tell(&stock, "wrong")?;
                 let found = stock.losses.len();
-                let complaint = || Failure::Failed(format!("{found} things are wrong"));
+                let complaint = || Failure::Failed(format!("{found} problems were found"));
                 if found == 0 { Ok(()) } else { Err(complaint()) }
             }
             Self::Salvage(Salvage { file, to }) => {
@@ -59,9 +59,11 @@ impl File {
         let config = settings::load(self.config.as_deref())?;
         match config.store.backend {
             StoreBackend::Embedded => Ok(config),
-            StoreBackend::Cql => {
-                Err(Failure::Usage("store.backend is \"cql\": its servers keep its files".into()))
-            }
+            StoreBackend::Cql => Err(Failure::Usage(
+                "store.backend is \"cql\": check the files with the tools of \
+                    its servers"
+                    .into(),
+            )),
         }
     }
 }

@@ -11,19 +11,19 @@ use super::{Failure, block_on};
 use crate::client::{Client, ClientError};
 use crate::telemetry::say_error;
 
-/// How to reach a node, and as whom.
+/// A node's address, and the user to connect as.
 #[derive(Debug, Args)]
 struct Target {
-    /// Where the node is.
+    /// The node's address.
     #[arg(long, default_value = "ws://127.0.0.1:8080/v1/ws")]
     url: String,
     /// The token; without one a fresh one is made with the configuration's first key.
     #[arg(long, env = "NARROWCAST_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// Whose token to make.
+    /// The user of a fresh token.
     #[arg(long = "as", default_value = "alice")]
     user: String,
-    /// The configuration file, for its key.
+    /// The configuration file with the key.
     #[arg(long)]
     config: Option<PathBuf>,
 }
@@ -33,7 +33,7 @@ impl Target {
         given_or_fresh(self.token.clone(), &self.user, self.config.as_deref())
     }
 
-    /// Let in is enough for what needs no store.
+    /// Connects. It is enough for requests that need no store.
     async fn greet(self) -> Result<Client, Failure> {
         let token = self.token()?;
         Client::greet(&self.url, &token).await.map_err(Failure::failed)
@@ -50,7 +50,7 @@ impl Target {
 pub(super) struct Pub {
     /// `user.<id>` or `dm.<a>.<b>` for a message, any other subject for an event.
     to: String,
-    /// Any JSON value; what is not JSON is taken as text.
+    /// Any JSON value; anything else is sent as text.
     data: String,
     #[command(flatten)]
     target: Target,
@@ -105,7 +105,7 @@ impl Sub {
 pub(super) struct Tail {
     /// `user.<id>` or `dm.<a>.<b>`.
     conversation: String,
-    /// Messages of history.
+    /// How many messages of history.
     #[arg(long, default_value_t = 10)]
     history: usize,
     #[command(flatten)]
@@ -138,7 +138,7 @@ impl Tail {
     }
 }
 
-/// The answer, unless it is a refusal.
+/// Returns the answer, unless it is a refusal.
 fn answered(answer: Result<Value, ClientError>) -> Result<Value, Failure> {
     let answer = answer.map_err(Failure::failed)?;
     if answer["op"] == "error" {

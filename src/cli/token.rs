@@ -1,4 +1,4 @@
-//! `token`: tokens to try things out with, and for load.
+//! `token`: tokens for trying things out, and for load.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::clock::WallClock;
 use crate::config::Config;
 use crate::node::token_keys;
 
-/// Tokens in one call at most.
+/// Most tokens of one call.
 const TOKENS_MAX: u64 = 1_000_000;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -36,13 +36,13 @@ pub(super) struct Token {
     /// A pattern that the user may subscribe to; may be given several times.
     #[arg(long)]
     subscribe: Vec<String>,
-    /// What kind of caller.
+    /// The caller's role.
     #[arg(long)]
     role: Option<RoleName>,
-    /// How long it lives, in seconds.
+    /// Its life in seconds.
     #[arg(long, default_value_t = 3600)]
     life: u64,
-    /// One object a line, `{"user":…,"token":…}`.
+    /// One JSON object per line, `{"user":…,"token":…}`.
     #[arg(long)]
     json: bool,
 }
@@ -76,8 +76,8 @@ pub(crate) struct Grants<'a> {
     pub(crate) subscribe: &'a [String],
 }
 
-/// What signs tokens as the nodes of a configuration want them: by its first key, for its audience,
-/// in its issuer's name.
+/// Signs tokens that the nodes of a configuration accept: with its first key, for its audience, in
+/// its issuer's name.
 pub(crate) struct Signer {
     mint: Mint,
     audience: Option<String>,
@@ -100,14 +100,14 @@ impl Signer {
     }
 }
 
-/// What a fresh token says.
+/// The claims of a fresh token.
 pub(crate) fn claims(user: &str, life: u64, grants: Grants<'_>, role: Option<Role>) -> Claims {
     let now = WallClock::system().seconds();
     let (publish, subscribe) = (grants.publish.to_vec(), grants.subscribe.to_vec());
     Claims { role, publish, subscribe, ..Claims::of_user(user, now, life) }
 }
 
-/// The token to use: a given one, or a fresh one of a user by the configuration's key.
+/// The token to use: the given one, or a fresh one signed with the configuration's key.
 pub(super) fn given_or_fresh(
     token: Option<String>,
     user: &str,
@@ -127,7 +127,7 @@ pub(crate) fn everything(signer: &Signer, user: &str) -> String {
     signer.token(claims(user, LIFE, grants, None))
 }
 
-/// Writes `name-{0..9}` out.
+/// Expands `name-{0..9}`.
 fn expand(users: &[String]) -> Result<Vec<String>, Failure> {
     let mut all = Vec::new();
     for user in users {

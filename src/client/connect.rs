@@ -19,16 +19,16 @@ use tokio::sync::Mutex;
 
 use crate::protocol::SUBPROTOCOL;
 
-/// How long a connection and its handshake may take.
+/// How long connecting and the handshake may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The largest message that is taken from a server: a page of history and its frame.
+/// The largest message that is accepted from a server: a page of history and its frame.
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 /// Why a client has no connection any more, or never had one.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The address is not one of a node.
+    /// The address cannot be a node's.
     #[error("`{0}` is not an address like ws://127.0.0.1:8080/v1/ws")]
     Url(String),
     /// The node cannot be reached.
@@ -56,12 +56,12 @@ pub enum ClientError {
     SendsWaiting(usize),
 }
 
-/// What comes from a node.
+/// What a node sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
     /// A frame of the protocol.
     Text(String),
-    /// The end.
+    /// The end of the connection.
     Closed {
         /// The close code, 1005 if there is none.
         code: u16,
@@ -72,13 +72,13 @@ pub enum Incoming {
 
 type Half = WebSocketWrite<WriteHalf<TokioIo<Upgraded>>>;
 
-/// The way to a node. Clones share it.
+/// The write half of a connection. Clones share it.
 #[derive(Clone)]
 pub struct Writer {
     half: Arc<Mutex<Half>>,
 }
 
-/// The way from a node.
+/// The read half of a connection.
 pub struct Reader {
     frames: FragmentCollectorRead<ReadHalf<TokioIo<Upgraded>>>,
     writer: Writer,
@@ -121,8 +121,8 @@ pub async fn connect(url: &str) -> Result<(Reader, Writer), ClientError> {
         .await
         .map_err(|_elapsed| ClientError::Timeout(CONNECT_TIMEOUT))??;
     socket.set_max_message_size(MESSAGE_BYTES_MAX);
-    // Both are answered by the reader itself, which so knows of every sign of life, and to which
-    // a close is a close even where there is nobody left to be answered.
+    // The reader answers pings and closes itself. So it knows of every ping, and takes a close as a
+    // close even if it cannot be answered.
     socket.set_auto_pong(false);
     socket.set_auto_close(false);
     let (read, write) = socket.split(tokio::io::split);
@@ -130,7 +130,7 @@ pub async fn connect(url: &str) -> Result<(Reader, Writer), ClientError> {
     Ok((Reader { frames: FragmentCollectorRead::new(read), writer: writer.clone() }, writer))
 }
 
-/// Whether the address can be one of a node.
+/// Whether the address can be a node's.
 pub(super) fn check(url: &str) -> Result<(), ClientError> {
     request(url).map(|_| ())
 }
@@ -162,7 +162,7 @@ impl Writer {
         self.write(Frame::text(Payload::Borrowed(text.as_bytes()))).await
     }
 
-    /// Says goodbye.
+    /// Sends a close frame.
     pub async fn close(&self) -> Result<(), ClientError> {
         self.write(Frame::close(1000, b"")).await
     }
@@ -173,7 +173,8 @@ impl Writer {
 }
 
 impl Reader {
-    /// The next text, or the end. Not cancel-safe: a future that is dropped loses its place.
+    /// Returns the next text, or the end. Not cancel-safe: a dropped future may lose a part of a
+    /// message.
     pub async fn next(&mut self) -> Result<Incoming, ClientError> {
         loop {
             if let Some(incoming) = self.step().await? {
@@ -182,7 +183,7 @@ impl Reader {
         }
     }
 
-    /// The same; none is a sign of life and nothing else.
+    /// As [`Self::next`], but a frame without content, such as a ping, gives none.
     pub(super) async fn step(&mut self) -> Result<Option<Incoming>, ClientError> {
         let mut unasked = |_: Frame<'_>| std::future::ready(Ok::<_, Infallible>(()));
         let frame = self.frames.read_frame(&mut unasked).await?;

@@ -1,5 +1,5 @@
-//! A client of the protocol: for the commands, the load generator and the tests. [`Client`] asks
-//! and waits on one connection; [`Device`] keeps a session alive over many.
+//! A client of the protocol, for the commands, the load generator and the tests. [`Client`] sends
+//! requests and waits on one connection; [`Device`] keeps a session alive over many.
 
 mod connect;
 mod device;

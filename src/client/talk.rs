@@ -1,4 +1,4 @@
-//! A client that asks and waits.
+//! A client that sends a request and waits.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use super::connect::{ClientError, Incoming, Reader, Writer, connect};
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A session from the client's side. Requests are numbered; what comes between a request and its
-/// answer is kept for [`Client::next`].
+/// A session from the client's side. Requests are numbered; frames that come between a request and
+/// its answer are kept for [`Client::next`].
 #[derive(Debug)]
 pub struct Client {
     reader: Reader,
@@ -27,8 +27,8 @@ impl Client {
         Ok(Self { reader, writer, next_id: 0, waiting: VecDeque::new() })
     }
 
-    /// Connects and says `hello`; the session is let in when this returns, and may ask. It is live
-    /// later, or not at all while the store is away.
+    /// Connects and sends `hello`. When this returns the session is accepted and may send requests.
+    /// It is live later, or not at all while the store is away.
     pub async fn greet(url: &str, token: &str) -> Result<Self, ClientError> {
         let mut client = Self::connect(url).await?;
         client.writer.send(&json!({"op": "hello", "token": token}).to_string()).await?;
@@ -36,14 +36,14 @@ impl Client {
         Ok(client)
     }
 
-    /// Connects and says `hello`; the session is live when this returns.
+    /// Connects and sends `hello`; the session is live when this returns.
     pub async fn login(url: &str, token: &str) -> Result<Self, ClientError> {
         let mut client = Self::greet(url, token).await?;
         client.until(|frame| frame["op"] == "cursor").await.map_err(|error| client.why(error))?;
         Ok(client)
     }
 
-    /// What the node said before it closed, if it did.
+    /// The node's error frame before it closed, if there was one.
     fn why(&mut self, error: ClientError) -> ClientError {
         let said = self.waiting.iter().find(|frame| frame["op"] == "error");
         match (error, said.and_then(|frame| frame["message"].as_str())) {
@@ -54,7 +54,7 @@ impl Client {
         }
     }
 
-    /// Asks, and waits for the answer: an error frame is an answer like any other.
+    /// Sends a request and waits for its answer: an error frame is an answer like any other.
     pub async fn ask(&mut self, mut request: Value) -> Result<Value, ClientError> {
         self.next_id += 1;
         let id = self.next_id;
@@ -68,7 +68,7 @@ impl Client {
         self.writer.send(text).await
     }
 
-    /// The next frame that answers nothing.
+    /// Returns the next frame that answers nothing.
     pub async fn next(&mut self) -> Result<Value, ClientError> {
         match self.waiting.pop_front() {
             Some(frame) => Ok(frame),
@@ -76,13 +76,13 @@ impl Client {
         }
     }
 
-    /// The next frame, within a time.
+    /// Returns the next frame, within `bound`.
     pub async fn next_within(&mut self, bound: Duration) -> Result<Value, ClientError> {
         let late = |_elapsed| ClientError::Timeout(bound);
         tokio::time::timeout(bound, self.next()).await.map_err(late)?
     }
 
-    /// The halves, for those who read and write apart. What waits is dropped.
+    /// The two halves, for callers that read and write apart. Kept frames are dropped.
     pub fn into_halves(self) -> (Reader, Writer) {
         (self.reader, self.writer)
     }

@@ -1,26 +1,28 @@
-//! How far times may differ, in one place, since each bound relies on the others.
+//! How far times may differ. The bounds stand in one place, since each one relies on the others.
 //!
-//! With all clocks right, every node issues ids from the upper end of an interval that contains the
-//! reference time R and is at most [`UNCERTAINTY_MAX`] wide. A machine that was paused may raise
-//! that end by [`STEP_MAX`] until the next check. A client that says what it has seen may raise the
-//! ids of its node by [`CLAIMED_MAX`], counted from that end and not from ids: so claims do not add
-//! up. An id is then at most [`IDS_AHEAD_MAX`] above R when it is issued, and every node's upper end
-//! is at or above R: no id that a right node issued lies further than that above another's.
+//! With all clocks right, every node issues ids from the upper end of an interval. The interval
+//! contains the reference time R and is at most [`UNCERTAINTY_MAX`] wide. A machine that was paused
+//! may raise the upper end by [`STEP_MAX`] until the next check.
+//!
+//! A client that states what it has seen may raise the ids of its node by [`CLAIMED_MAX`]. This is
+//! counted from the upper end and not from ids, so claims do not add up. An id is then at most
+//! [`IDS_AHEAD_MAX`] above R when it is issued. Every node's upper end is at or above R: no id of a
+//! right node lies further than that above another node's upper end.
 
 use std::time::Duration;
 
-/// How wide the interval may be that contains the reference time, and how far the machine's wall
-/// clock may be off. The rules of the watermark allow 5 s; the other half is for what passes until
-/// a check notices.
+/// Largest width of the interval that contains the reference time, and largest error of the
+/// machine's wall clock. The watermark's rules allow 5 s. The other half covers the time until a
+/// check notices the error.
 pub const UNCERTAINTY_MAX: Duration = Duration::from_millis(2500);
 
-/// How far the machine's wall clock may move against the monotonic one between two checks. More is
-/// a step, or a machine that was suspended together with its monotonic clock: the time is not
-/// known then. Less raises the upper end of the interval until the next check.
+/// Largest movement of the machine's wall clock against the monotonic one between two checks. A
+/// larger one is a step, or the machine was suspended together with its monotonic clock: the time
+/// is then unknown. A smaller one raises the upper end of the interval until the next check.
 pub const STEP_MAX: Duration = Duration::from_secs(1);
 
-/// How far above the upper end a client is believed that it has seen an id: as far as the upper
-/// ends of right clocks may differ. More than that is no honest client's.
+/// How far above the upper end the node believes a client's claim to have seen an id. It is the
+/// largest difference between the upper ends of right clocks. No honest client claims more.
 pub const CLAIMED_MAX: Duration = UNCERTAINTY_MAX;
 
 /// How far an id of a right node may lie above the reference time, and so above the upper end of
@@ -29,11 +31,11 @@ pub const IDS_AHEAD_MAX: Duration =
     UNCERTAINTY_MAX.saturating_add(STEP_MAX).saturating_add(CLAIMED_MAX);
 
 /// How far a read mark may lie above the upper end of the node's interval. Marks only move forward,
-/// so one from far ahead would stand for good. The newest message lies within the bound.
+/// so one from far ahead would stay for good. The newest message lies within the bound.
 pub const MARK_AHEAD_MAX: Duration = Duration::from_secs(10);
 
-/// How long the lower end of the interval may take to pass a stamp that this node issued: the
-/// stamp is at most [`IDS_AHEAD_MAX`] above R, and R is at most [`UNCERTAINTY_MAX`] above that end.
+/// How long the lower end of the interval may take to pass a stamp that this node issued. The stamp
+/// is at most [`IDS_AHEAD_MAX`] above R, and R is at most [`UNCERTAINTY_MAX`] above that end.
 pub const PASSING_MAX: Duration = IDS_AHEAD_MAX.saturating_add(UNCERTAINTY_MAX);
 
 #[cfg(test)]

@@ -4,26 +4,26 @@ use std::time::Duration;
 
 use crate::domain::{Micros, Moment};
 
-/// A node's monotonic clock and the reference clock run apart by at most one part in so many.
+/// A node's monotonic clock and the reference clock drift by at most one part in this many.
 ///
 /// Crystals are wrong by up to 200 millionths, and time daemons slew a clock by up to 500
 /// millionths (`adjtimex(2)`), each on either side: 1,400 millionths in all.
 pub const DRIFT_PART: u64 = 500;
 
-/// How far the reference time is ahead of the monotonic clock, as a range: it contains the truth at
+/// How far the reference time is ahead of the monotonic clock, as a range. It contains the truth at
 /// `at`, and grows by the drift bound from there on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interval {
-    /// At least so far, in microseconds.
+    /// Lower end, in microseconds.
     pub low: i64,
-    /// At most so far, in microseconds.
+    /// Upper end, in microseconds.
     pub high: i64,
-    /// When that was so.
+    /// When the range held.
     pub at: Moment,
 }
 
 impl Interval {
-    /// Of a clock that was asked at `before` and had answered by `after` with a time in
+    /// Interval of a clock that was asked at `before` and had answered by `after` with a time in
     /// `from..=to`.
     pub fn of_answer(before: Moment, after: Moment, (from, to): (Micros, Micros)) -> Self {
         let drift = drift(after.since(before));
@@ -31,14 +31,16 @@ impl Interval {
         Self { low, high: difference(to, before) + drift, at: after }
     }
 
-    /// What is left of it at a later moment. An earlier one changes nothing.
+    /// Returns the interval as it is at a later moment: wider by the drift. An earlier moment
+    /// changes nothing.
     #[must_use]
     pub fn aged(self, to: Moment) -> Self {
         let drift = drift(to.since(self.at));
         Self { low: self.low - drift, high: self.high + drift, at: self.at.max(to) }
     }
 
-    /// What both allow, at the later moment of the two; none if they contradict each other.
+    /// Returns what both intervals allow, at the later moment of the two; none if they contradict
+    /// each other.
     pub fn intersect(self, other: Self) -> Option<Self> {
         let at = self.at.max(other.at);
         let (one, other) = (self.aged(at), other.aged(at));
@@ -46,7 +48,7 @@ impl Interval {
         (low <= high).then_some(Self { low, high, at })
     }
 
-    /// The smallest that contains both, at the later moment of the two.
+    /// Returns the smallest interval that contains both, at the later moment of the two.
     #[must_use]
     pub fn hull(self, other: Self) -> Self {
         let at = self.at.max(other.at);
@@ -54,14 +56,14 @@ impl Interval {
         Self { low: one.low.min(other.low), high: one.high.max(other.high), at }
     }
 
-    /// The same with an upper end that is higher by so many microseconds, if that is above zero:
+    /// Returns the interval with its upper end raised by `by` microseconds, if that is above zero:
     /// the monotonic clock may have stood still for so long.
     #[must_use]
     pub fn raised(self, by: i64) -> Self {
         Self { high: self.high + raise(by), ..self }
     }
 
-    /// How wide it is.
+    /// Upper end minus lower end.
     pub const fn width(self) -> Duration {
         Duration::from_micros(self.high.saturating_sub(self.low).unsigned_abs())
     }
@@ -72,13 +74,13 @@ impl Interval {
     }
 }
 
-/// How far two clocks may run apart in a time, in microseconds, rounded up.
+/// How far two clocks may drift apart in a time, in microseconds, rounded up.
 pub fn drift(time: Duration) -> i64 {
     (time.as_micros() as u64).div_ceil(DRIFT_PART) as i64
 }
 
-/// How far the reference time may have run while the monotonic clock stood still, if it did for so
-/// many microseconds of the machine's wall clock.
+/// How far the reference time may have advanced while the monotonic clock stood still. `paused` is
+/// that pause in microseconds of the machine's wall clock.
 pub const fn raise(paused: i64) -> i64 {
     if paused <= 0 { 0 } else { paused + (paused as u64).div_ceil(DRIFT_PART) as i64 }
 }
@@ -115,8 +117,8 @@ mod tests {
     }
 
     proptest! {
-        /// A reference that runs fast or slow by the bound stays inside, whatever is done to the
-        /// intervals that hold it.
+        /// A reference that runs fast or slow by the bound stays inside, under every operation on
+        /// the intervals that hold it.
         #[test]
         fn the_truth_stays_inside(
             rate in -2_000_i64..=2_000,

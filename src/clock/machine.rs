@@ -14,14 +14,14 @@ pub struct MachineClock {
 }
 
 impl MachineClock {
-    /// What it shows.
+    /// The time that it shows.
     pub fn now(&self) -> Micros {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let ahead = self.ahead.load(Ordering::Relaxed);
         Micros((time.as_micros() as u64).saturating_add_signed(ahead))
     }
 
-    /// Sets it so many microseconds ahead of the system's.
+    /// Sets it `micros` microseconds ahead of the system's clock.
     pub fn set_ahead(&self, micros: i64) {
         self.ahead.store(micros, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! What time it is on this node: the one place that looks at a clock for ids and proofs.
+//! What time it is on this node: the one place that reads a clock for ids and the watermark.
 //!
 //! | file | holds |
 //! | --- | --- |
@@ -10,54 +10,55 @@
 //!
 //! # Why an added member gets everything that is sent afterwards
 //!
-//! A member is owed what has a larger id than the stamp of the add. The caller is answered, and then
-//! another client sends through another node: that message's id must be larger. The two nodes have
-//! seen nothing of each other.
+//! A member is owed every message whose id is larger than the stamp of the add. The caller is
+//! answered, and then another client sends through another node. That message's id must be larger,
+//! although the two nodes have seen nothing of each other.
 //!
-//! Let R be the reference time, the median of the clocks of the store's coordinators; on the
+//! Let R be the reference time: the median of the clocks of the store's coordinators. On the
 //! embedded store it is the one clock that the nodes of the process share. Each node keeps an
-//! interval that contains R ([`WallClock::lower`], [`WallClock::now`]), or says that the time is
+//! interval that contains R ([`WallClock::lower`], [`WallClock::now`]), or states that the time is
 //! not known. Three rules:
 //!
 //! 1. Every id and stamp is issued above the upper end as it is in that step, so **above R**.
 //! 2. An add is answered only once the lower end has passed its stamp: so **R has passed it**.
 //! 3. R does not run back.
 //!
-//! The answer comes at a time when R is at or above the stamp. Whatever is issued afterwards,
-//! anywhere, is issued above R, which is by then larger still: above the stamp. No node needs to
-//! know how wrong another one is.
+//! The answer comes at a time when R is at or above the stamp. Everything that is issued
+//! afterwards, on any node, is above R, and R is still at or above the stamp. No node needs to know
+//! how wrong another one is.
 //!
 //! - *Merges.* The clock of ids is the larger of the upper end and all that it has issued and seen.
 //!   Merges only raise it, so rule 1 holds. They may raise a stamp above the upper end; then rule 2
 //!   waits longer, at most [`PASSING_MAX`].
-//! - *Restarts and joins.* A newborn issues nothing until a check of its own was good. What it
-//!   issues then is above R, whatever it or its predecessor issued before.
-//! - *Workers.* The interval is one for the node; each id is issued above an upper end that is read
-//!   in the same step, by whichever worker.
+//! - *Restarts and joins.* A new node issues nothing until one of its own checks was good. What it
+//!   issues then is above R, regardless of what it or its predecessor issued before.
+//! - *Workers.* The node has one interval. Each worker issues an id above an upper end that it
+//!   reads in the same step.
 //! - *A process that is paused* goes on with a monotonic clock that went on. An id that was read
 //!   before the pause was issued then.
 //! - *A machine that is paused* may stop its monotonic clock. Its wall clock does not stop, or is
-//!   set right when it goes on, and leads the monotonic one by more than before: that lead is read
-//!   whenever an id is issued, and raises the upper end by as much. More than [`STEP_MAX`] ends the
-//!   lease. (A hypervisor that hides a pause from all clocks of its guest is noticed by the next
-//!   check, not before.)
-//! - *Crystals.* The interval grows by the drift bound from check to check, and ends to be known a
-//!   minute after the last good one.
-//! - *Liars.* A minority of the coordinators may say anything: the hull of what a majority says
-//!   contains the median of all. One that stands apart is left out and named.
+//!   set right when the machine goes on. So it leads the monotonic clock by more than before. That
+//!   lead is read whenever an id is issued, and raises the upper end by as much. More than
+//!   [`STEP_MAX`] ends the lease. (A hypervisor that hides a pause from all clocks of its guest is
+//!   noticed by the next check, not before.)
+//! - *Crystals.* The interval grows by the drift bound from check to check. A minute after the last
+//!   good check the time is no longer known.
+//! - *Liars.* A minority of the coordinators may state any time: the hull of a majority's answers
+//!   contains the median of all. A coordinator that disagrees with the others is left out and
+//!   named.
 //! - *A reference that jumps.* Answers that contradict what was known make the time unknown: no
 //!   sends, no adds, and waits in progress end as `outcome_unknown`. The clock of ids never falls.
-//!   Between a jump back of most coordinators at once and the check that notices it, at most
-//!   [`CHECK_EVERY`] later, a node that starts may issue ids below what others have answered: rule 3
-//!   is the operator's to keep, by clocks that are slewed rather than set.
+//!   Most coordinators may jump back at once; the check that notices it comes at most
+//!   [`CHECK_EVERY`] later. In between, a node that starts may issue ids below those that others
+//!   have answered. Rule 3 is the operator's to keep: clocks must be slewed, not set.
 //!
-//! The stamp of an add is also above the newest message of its room, read at quorum: so a member
-//! is never owed what was acknowledged before the add was asked for.
+//! The stamp of an add is also above the newest message of its room, read at quorum. So a member is
+//! never owed what was acknowledged before the add was requested.
 //!
-//! Removals wait for nothing: who is out sees nothing, whatever its id. A change of a role is
+//! Removals wait for nothing: a removed user sees nothing, at any id. A change of a role is
 //! answered like an add, since a node cannot tell from the rows whether the add was ever announced.
-//! Not ordered: what is sent after a list of members showed the new one, but before the add was
-//! answered; and a send that is tried again and answered with an id older than the add.
+//! Two things are not ordered: a send after a list of members showed the new one, but before the
+//! add was answered; and a send that is tried again and answered with an id older than the add.
 
 mod bounds;
 mod interval;
@@ -90,13 +91,13 @@ pub use verdict::{Doubt, Offset, Verdict};
 pub struct SharedClocks {
     /// The time.
     pub wall: WallClock,
-    /// What ids come from.
+    /// The source of ids.
     pub ids: Arc<HybridClock>,
 }
 
 /// The node's time: an interval that contains the reference time, driven by the monotonic clock.
-/// [`Self::now`] is its upper end. Where there is no reference the two ends are one. Clones are the
-/// same clock.
+/// [`Self::now`] is its upper end. Without a reference the two ends are equal. Clones are the same
+/// clock.
 #[derive(Debug, Clone)]
 pub struct WallClock {
     shared: Arc<Shared>,
@@ -109,10 +110,10 @@ struct Shared {
     /// Whether there is a reference that this clock drifts against.
     drifts: bool,
     /// The ends at moment 0 of two lines, one a little slower and one a little faster than the
-    /// monotonic clock: what they show now is the interval, with its drift.
+    /// monotonic clock. Their values at a moment are the interval then, with its drift.
     low: AtomicI64,
     high: AtomicI64,
-    /// Whether the verdict is [`Verdict::Known`]: looked at with every send.
+    /// Whether the verdict is [`Verdict::Known`]. Every send reads it.
     known: AtomicBool,
     verdict: Mutex<Verdict>,
     /// How far the machine's clock was ahead of the monotonic one when the time was last seen to be
@@ -120,18 +121,18 @@ struct Shared {
     lead: AtomicI64,
 }
 
-/// Nobody looks for steps of the machine's clock.
+/// Steps of the machine's clock are not looked for.
 const NO_LEAD: i64 = i64::MIN;
 
 impl WallClock {
-    /// A clock without a reference: the larger of the machine's wall clock and a floor now, then
-    /// driven by the monotonic clock. It is right by definition.
+    /// Returns a clock without a reference. It starts at the larger of the machine's wall clock and
+    /// `floor`, and is then driven by the monotonic clock. It is right by definition.
     pub fn starting_at(floor: Micros) -> Self {
         Self::new(floor, MachineClock::default(), false)
     }
 
-    /// A clock that is to be set by a reference. Until then its time is not known, and about that
-    /// of the machine.
+    /// Returns a clock that a reference will set. Until then its time is not known, and it shows
+    /// about the machine's.
     pub fn to_be_set(machine: MachineClock) -> Self {
         let clock = Self::new(Micros(0), machine, true);
         clock.judge(Verdict::Unknown { why: Doubt::Unasked, since: clock.moment() });
@@ -156,19 +157,19 @@ impl WallClock {
         MachineClock::default().now()
     }
 
-    /// The upper end: at or above the reference time. What ids are issued above.
+    /// The upper end: at or above the reference time. Ids are issued above it.
     pub fn now(&self) -> Micros {
         self.read().wall
     }
 
-    /// The lower end: at or below the reference time. What it has passed everybody has passed.
+    /// The lower end: at or below the reference time. Every clock has passed what it has passed.
     pub fn lower(&self) -> Micros {
         let moment = self.moment();
         let low = self.shared.low.load(Ordering::SeqCst) + moment.0 as i64;
         Micros((low - self.drifted(moment)).max(0) as u64)
     }
 
-    /// The monotonic clock, counted from when this was made.
+    /// The monotonic clock, counted from when this value was made.
     pub fn moment(&self) -> Moment {
         Moment(self.since.elapsed().as_micros() as u64)
     }
@@ -185,8 +186,8 @@ impl WallClock {
         if self.shared.drifts { (moment.0 / DRIFT_PART) as i64 + 1 } else { 0 }
     }
 
-    /// How long the monotonic clock may have stood still since the last good check: by as much the
-    /// machine's wall clock leads it by more.
+    /// How long the monotonic clock may have stood still since the last good check. The machine's
+    /// wall clock leads it by that much more.
     fn paused(&self, moment: Moment) -> i64 {
         let before = self.shared.lead.load(Ordering::SeqCst);
         if before == NO_LEAD {
@@ -194,7 +195,7 @@ impl WallClock {
         }
         let lead = self.machine.now().0 as i64 - moment.0 as i64;
         let paused = (lead - before).max(0);
-        // A step. Nothing is acknowledged by it, and it must not stay with the clock of ids.
+        // A step. Nothing is acknowledged by it, and the clock of ids must not keep it.
         if paused > STEP_MAX.as_micros() as i64 { 0 } else { raise(paused) }
     }
 
@@ -203,15 +204,15 @@ impl WallClock {
         self.now().seconds()
     }
 
-    /// What the machine's wall clock shows at this moment, in whole seconds. Tokens are judged by it
-    /// alone: their issuers go by wall clocks. A machine that was set right judges rightly at once,
-    /// and one that slept has not missed the end of a token.
+    /// What the machine's wall clock shows at this moment, in whole seconds. Only it decides
+    /// whether a token is valid, since issuers go by wall clocks. A machine whose clock was set
+    /// right decides rightly at once, and one that slept does not miss the end of a token.
     pub fn machine_seconds(&self) -> u64 {
         self.machine.now().seconds()
     }
 
-    /// How far the machine's wall clock is ahead of the monotonic one. It lies in a range, since
-    /// the two are not read at one instant; a thread that was interrupted between them looks again.
+    /// How far the machine's wall clock is ahead of the monotonic one. It is a range, since the two
+    /// are not read at one instant. A thread that was interrupted between the two reads them again.
     pub fn machine_lead(&self) -> Offset {
         const NARROW: i64 = 50;
         const TRIES: usize = 5;
@@ -232,8 +233,8 @@ impl WallClock {
         narrowest.unwrap_or_else(look)
     }
 
-    /// What is known of the reference time from here on. `lead` is how far the machine's wall clock
-    /// was ahead of the monotonic one then: a change of it is a pause or a step.
+    /// Sets what is known of the reference time from here on. `lead` is how far the machine's wall
+    /// clock was ahead of the monotonic one then: a change of it is a pause or a step.
     pub fn set(&self, interval: Interval, lead: Offset) {
         let Interval { low, high, at } = interval;
         let drifted = (at.0 / DRIFT_PART) as i64;
@@ -242,16 +243,16 @@ impl WallClock {
         self.shared.lead.store(lead.low, Ordering::SeqCst);
     }
 
-    /// Whether the machine's clock stepped. A machine that was suspended slept with its monotonic
-    /// clock, so by that no time passed, and every lease holds that others have long given up:
-    /// whoever is about to publish something asks here, before anybody else can have noticed.
+    /// Whether the machine's clock stepped. A suspended machine sleeps with its monotonic clock: by
+    /// that clock no time passed, and leases seem to hold that other nodes have long ended. So
+    /// every publish checks this first, before any other part of the node can have noticed.
     pub fn has_stepped(&self) -> bool {
         let lead = self.shared.lead.load(Ordering::SeqCst);
         let before = Offset { low: lead, high: lead };
         lead != NO_LEAD && self.machine_lead().since(before).is_beyond(STEP_MAX)
     }
 
-    /// Notes whether the time is right: what it was taken for before.
+    /// Records whether the time is right, and returns the verdict before.
     pub fn judge(&self, verdict: Verdict) -> Verdict {
         let mut current = self.shared.verdict.lock();
         self.shared.known.store(verdict == Verdict::Known, Ordering::SeqCst);
@@ -268,35 +269,35 @@ impl WallClock {
         *self.shared.verdict.lock()
     }
 
-    /// What speaks against the time; none if it is known to be right.
+    /// Why the time is not known to be right; none if it is.
     pub fn complaint(&self) -> Option<String> {
         self.verdict().complaint(self.moment())
     }
 
-    /// The time, for whoever claims something by it; zero, by which nothing is claimed, while it is
+    /// The time, for claims that rest on it. It is zero, which claims nothing, while the time is
     /// not known to be right.
     pub fn sure(&self) -> Micros {
         if self.is_known() { self.now() } else { Micros(0) }
     }
 
-    /// The time `ago`, for whoever claims that something was before; as [`Self::sure`].
+    /// The time `ago`, for claims that something was before. As [`Self::sure`].
     pub fn sure_before(&self, ago: Duration) -> Option<Micros> {
         self.is_known().then(|| self.now() - ago)
     }
 
-    /// Up to where an id that this node delivered, read or served is believed: no right node issues
-    /// one above.
+    /// Largest time at which an id that this node delivered, read or served is believed: no right
+    /// node issues one above.
     pub fn most_of_an_id(&self) -> Micros {
         self.now() + IDS_AHEAD_MAX
     }
 
-    /// Up to where a client is believed that it has seen an id.
+    /// Largest time at which a client's claim to have seen an id is believed.
     pub fn most_claimed(&self) -> Micros {
         Self::most_of_a_claim(self.now(), self.shared.drifts)
     }
 
-    /// A client must not move the ids further than right clocks may differ. Clocks that are one do
-    /// not differ.
+    /// A client must not move the ids further than right clocks may differ. Nodes that share one
+    /// clock do not differ.
     fn most_of_a_claim(upper: Micros, may_differ: bool) -> Micros {
         if may_differ { upper + CLAIMED_MAX } else { upper }
     }
@@ -362,7 +363,7 @@ mod tests {
         let machine = MachineClock::default();
         let clock = WallClock::to_be_set(machine.clone());
         machine.set_ahead(2_000_000);
-        assert!(!clock.has_stepped(), "nobody looks for steps");
+        assert!(!clock.has_stepped(), "steps are not looked for");
         let clock = set(&machine);
         assert!(!clock.has_stepped());
         machine.set_ahead(4_000_000);

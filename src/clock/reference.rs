@@ -1,14 +1,15 @@
 //! What is known of the reference time: an interval that contains it, from answers of the store's
 //! coordinators.
 //!
-//! The reference time R is the median of the coordinators' clocks. Each check asks all of them.
-//! What one answer says is an interval: the node's monotonic clock before and after, against the
-//! answer. Coordinators that stand apart from the others are left out, and so many must be left
-//! that they are most of all: the hull of the intervals of a majority contains the median of all,
-//! whatever the others would have said. That hull, intersected with what was known before and has
-//! aged, is what is known now. Answers that contradict what was known mean that something is not
-//! as it must be (the reference jumped, or this machine's monotonic clock is wrong): nothing is
-//! known until the next check agrees.
+//! The reference time R is the median of the coordinators' clocks. Each check asks all of them. One
+//! answer gives an interval: the node's monotonic clock before and after, against the answer.
+//! Coordinators that disagree with the others are left out, and a majority must remain. The hull of
+//! a majority's intervals contains the median of all, whichever answers the others would have
+//! given.
+//!
+//! That hull is intersected with the previous interval, aged to now. The result is what is known.
+//! Answers that contradict what was known mean that the reference jumped, or that this machine's
+//! monotonic clock is wrong. Then nothing is known until the next check agrees.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,51 +18,49 @@ use super::{Doubt, Interval, Offset, STEP_MAX, UNCERTAINTY_MAX, Verdict};
 use crate::domain::{Micros, Moment};
 
 /// From the begin of one check to the next. The interval grows by 4 ms on either side meanwhile,
-/// which is what adding a member waits for; a coordinator answers in a fraction of a millisecond
-/// of its time.
+/// and adding a member waits for that. A check costs a coordinator a fraction of a millisecond.
 pub const CHECK_EVERY: Duration = Duration::from_secs(2);
 
 /// The same while the last check was not good: sends wait for it.
 pub const CHECK_AGAIN: Duration = Duration::from_secs(1);
 
-/// How many questions a check asks at least, so that a slow answer is made up for by another one
-/// of the same coordinator.
+/// Fewest questions of a check, so that another answer of the same coordinator makes up for a slow
+/// one.
 pub const QUESTIONS: usize = 5;
 
-/// How many coordinators are asked at most: the first in the order of their ids, the same for all
-/// nodes.
+/// Most coordinators that are asked: the first in the order of their ids, the same for all nodes.
 pub const COORDINATORS_MAX: usize = 15;
 
-/// Coordinators that are so far apart agree: clocks that are kept by NTP are, and last-write-wins
-/// needs them closer.
+/// Coordinators within this distance agree: clocks that NTP keeps are, and last-write-wins needs
+/// them closer.
 const AGREE_WITHIN: Duration = Duration::from_millis(500);
 
 /// How long an answer may take.
 pub const ROUND_TRIP_MAX: Duration = Duration::from_secs(1);
 
-/// Answers are in whole milliseconds, cut off: the clock showed up to so much more.
+/// Answers are cut off to whole milliseconds: the clock may have shown up to this much more.
 const CUT_OFF: Duration = Duration::from_micros(999);
 
 /// How long a good check counts while no other is good. The interval grows by 120 ms on either side
-/// meanwhile. A minute is longer than a store is away for a restart, so that only its being away is
-/// felt.
+/// meanwhile. A restart of a store takes less than a minute, so it is not noticed as an unknown
+/// clock as well.
 pub const VALID_FOR: Duration = Duration::from_mins(1);
 
-/// An answer of a coordinator about its clock, between two looks at the monotonic clock.
+/// An answer of a coordinator about its clock, between two reads of the monotonic clock.
 #[derive(Debug, Clone)]
 pub struct Sample {
-    /// Which coordinator.
+    /// The coordinator.
     pub coordinator: Arc<str>,
-    /// Before it was asked.
+    /// Monotonic clock before the coordinator was asked.
     pub before: Moment,
     /// Its clock, to the millisecond.
     pub answer: Micros,
-    /// With the answer in hand.
+    /// Monotonic clock when the answer was there.
     pub after: Moment,
 }
 
 impl Sample {
-    /// What it says; none if the answer took so long that it says nothing.
+    /// Returns the interval that the answer allows; none if it took so long that it tells nothing.
     fn interval(&self) -> Option<Interval> {
         let in_time = self.after.since(self.before) <= ROUND_TRIP_MAX;
         let shown = (self.answer, self.answer + CUT_OFF);
@@ -75,7 +74,7 @@ pub struct Conclusion {
     /// How far the machine's wall clock is ahead of the reference time; none if the check was not
     /// good.
     pub machine: Option<Offset>,
-    /// The coordinators that stand apart from the others, and were left out.
+    /// The coordinators that disagreed with the others and were left out.
     pub apart: Vec<Arc<str>>,
 }
 
@@ -91,13 +90,14 @@ pub struct Reference {
     void: bool,
     /// When the last good check began.
     good: Moment,
-    /// How far the machine's wall clock was ahead of the monotonic one then, or after a step since.
+    /// How far the machine's wall clock was ahead of the monotonic one at that time, or after a
+    /// later step.
     lead: Offset,
 }
 
 impl Reference {
-    /// Nothing was asked yet, and is to be at once. `lead` is how far the machine's wall clock is
-    /// ahead of the monotonic one.
+    /// Returns the state before any question; a check is due at once. `lead` is how far the
+    /// machine's wall clock is ahead of the monotonic one.
     pub const fn new(now: Moment, lead: Offset) -> Self {
         let verdict = Verdict::Unknown { why: Doubt::Unasked, since: now };
         Self { verdict, known: None, due: now, begun: None, void: false, good: now, lead }
@@ -108,7 +108,7 @@ impl Reference {
         self.verdict
     }
 
-    /// What is known, if the verdict says that it is.
+    /// The interval, if the verdict is that the time is known.
     pub fn interval(&self) -> Option<Interval> {
         self.known.filter(|_| self.verdict == Verdict::Known)
     }
@@ -119,7 +119,7 @@ impl Reference {
         self.lead
     }
 
-    /// Begins a check if one is due; they do not overlap.
+    /// Begins a check if one is due. Checks do not overlap.
     pub fn begin(&mut self, now: Moment, lead: Offset) -> bool {
         let begins = self.begun.is_none() && now >= self.due;
         if begins {
@@ -128,7 +128,7 @@ impl Reference {
         begins
     }
 
-    /// Time passed: looks for a step of the machine's wall clock, and for a check that is too old.
+    /// Looks for a step of the machine's wall clock, and for a check that is too old.
     pub fn look(&mut self, now: Moment, lead: Offset) {
         if lead.since(self.lead).is_beyond(STEP_MAX) {
             (self.lead, self.void, self.due) = (lead, true, now);
@@ -141,21 +141,21 @@ impl Reference {
         }
     }
 
-    /// What was known, as it is now. If the machine was paused with its monotonic clock, its wall
-    /// clock, which goes on or is set right afterwards, is further ahead of that than before.
+    /// Returns the previous interval as it is now. If the machine was paused with its monotonic
+    /// clock, its wall clock is now further ahead of that clock than before.
     fn aged(&self, now: Moment, lead: Offset) -> Option<Interval> {
         self.known.map(|known| known.aged(now).raised(lead.since(self.lead).high))
     }
 
-    /// What was known is not known any more.
+    /// Records that the time is no longer known.
     fn doubt(&mut self, why: Doubt, since: Moment) {
         if self.verdict == Verdict::Known {
             self.verdict = Verdict::Unknown { why, since };
         }
     }
 
-    /// The check under way, of so many coordinators, is over with these answers. `now` and `lead`
-    /// were read with them in hand.
+    /// Ends the check under way, of `coordinators` coordinators, with these answers. `now` and
+    /// `lead` were read after the answers had come.
     pub fn conclude(
         &mut self,
         coordinators: usize,
@@ -177,7 +177,7 @@ impl Reference {
         Conclusion { machine, apart }
     }
 
-    /// Most coordinators agree about the reference time.
+    /// Takes an interval that most coordinators agree on.
     fn judge(&mut self, agreed: Interval, begun: Moment, now: Moment, lead: Offset) -> Offset {
         let machine = Offset { low: lead.low - agreed.high, high: lead.high - agreed.low };
         if !machine.is_within(UNCERTAINTY_MAX) {
@@ -200,8 +200,8 @@ impl Reference {
     }
 }
 
-/// An interval that contains the median of the clocks of so many coordinators, if most of them
-/// answered and agree; and those that stand apart.
+/// Returns an interval that contains the median of the clocks of `coordinators` coordinators, if
+/// most of them answered and agree. Also returns those that disagree.
 fn agree(
     coordinators: usize,
     samples: &[Sample],
@@ -214,13 +214,13 @@ fn agree(
     let (near, apart): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(_, it)| agrees(it));
     let is_most = near.len() * 2 > coordinators;
     let hull = near.iter().map(|(_, it)| *it).reduce(Interval::hull).filter(|_| is_most);
-    // Without a majority that agrees it cannot be said which ones are wrong.
+    // Without a majority that agrees it is not known which ones are wrong.
     let apart = apart.into_iter().map(|(name, _)| name).filter(|_| is_most).collect();
     (hull, apart)
 }
 
-/// What each coordinator says, as it is now. Answers of one that contradict each other are taken
-/// together: its clock was set between them.
+/// What each coordinator states, as of now. Contradicting answers of one are taken together: its
+/// clock was set between them.
 fn by_coordinator(samples: &[Sample], now: Moment) -> Vec<(Arc<str>, Interval)> {
     let mut answers: Vec<(Arc<str>, Interval)> = Vec::new();
     for sample in samples {

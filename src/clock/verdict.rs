@@ -1,4 +1,4 @@
-//! Whether the node's time is right, and what is said if it is not.
+//! Whether the node's time is right, and the message for when it is not.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,18 +6,18 @@ use std::time::Duration;
 use super::UNCERTAINTY_MAX;
 use crate::domain::{Micros, Moment};
 
-/// How far one clock is ahead of another, in microseconds; below zero it is behind. The two were not
-/// read at one instant, so all that is known is a range.
+/// How far one clock is ahead of another, in microseconds; below zero it is behind. The two were
+/// not read at one instant, so only a range is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offset {
-    /// At least so far ahead.
+    /// Lower end of the range.
     pub low: i64,
-    /// At most so far ahead.
+    /// Upper end of the range.
     pub high: i64,
 }
 
 impl Offset {
-    /// Of a clock that showed something in `low..=high` while the other showed something in
+    /// Offset of a clock that showed something in `low..=high` while the other showed something in
     /// `from..=to`.
     pub const fn between(low: Micros, high: Micros, from: Micros, to: Micros) -> Self {
         Self { low: difference(low, to), high: difference(high, from) }
@@ -28,26 +28,26 @@ impl Offset {
         self.low + (self.high - self.low) / 2
     }
 
-    /// Whether it is certainly at most so much, either way.
+    /// Whether it is certainly at most `bound`, either way.
     pub const fn is_within(self, bound: Duration) -> bool {
         let bound = bound.as_micros() as i64;
         self.low >= -bound && self.high <= bound
     }
 
-    /// Whether it is certainly more than so much, either way.
+    /// Whether it is certainly more than `bound`, either way.
     pub const fn is_beyond(self, bound: Duration) -> bool {
         let bound = bound.as_micros() as i64;
         self.low > bound || self.high < -bound
     }
 
-    /// Of a first clock over a third: this is a first one's over a second, `next` the second's over
-    /// the third.
+    /// Offset of a first clock over a third: this is the first one's over a second, and `next` is
+    /// the second's over the third.
     #[must_use]
     pub const fn plus(self, next: Self) -> Self {
         Self { low: self.low.saturating_add(next.low), high: self.high.saturating_add(next.high) }
     }
 
-    /// The range of this one's change since an earlier look.
+    /// The range of the change since an earlier read.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Self {
         Self {
@@ -78,27 +78,30 @@ impl fmt::Display for Offset {
 /// Why it is not known whether the time is right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doubt {
-    /// Nobody could be asked yet.
+    /// No coordinator could be asked yet.
     Unasked,
-    /// Too few answers came in time and agreed, for too long.
+    /// For too long, too few answers came in time and agreed.
     Unanswered,
     /// The machine's wall clock stepped.
     Stepped,
     /// The answers contradict what was known before: the reference jumped, or the machine's
     /// monotonic clock is wrong.
     Contradicted,
-    /// It is known, but not closely enough.
+    /// The time is known, but not closely enough.
     Unsure,
 }
 
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Unasked => "the store was not asked for its time with success yet",
+            Self::Unasked => "the store has not answered a question for its time yet",
             Self::Unanswered => "too few answers about the store's time came in time and agreed",
             Self::Stepped => "the machine's wall clock stepped",
             Self::Contradicted => "the store's time does not fit what was known of it before",
-            Self::Unsure => "the store's answers about its time leave more than 2500 ms open",
+            Self::Unsure => {
+                "the store's answers about its time leave more than 2500 ms of \
+                uncertainty"
+            }
         })
     }
 }
@@ -106,11 +109,11 @@ impl fmt::Display for Doubt {
 /// Whether the node's time is right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is.
+    /// The time is right.
     Known,
-    /// It is not, or not for sure.
+    /// It is not, or not for certain.
     Off(Offset),
-    /// Nobody can say.
+    /// It is not known whether the time is right.
     Unknown {
         /// Why.
         why: Doubt,
@@ -120,7 +123,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// What speaks against the time; none if it is known to be right.
+    /// Why the time is not known to be right; none if it is.
     pub fn complaint(self, now: Moment) -> Option<String> {
         match self {
             Self::Known => None,
@@ -135,7 +138,7 @@ impl Verdict {
         }
     }
 
-    /// Whether two verdicts are of one kind: what is off by a little more is no news.
+    /// Whether two verdicts are of one kind: being off by a little more is no news.
     pub fn is_like(self, other: Self) -> bool {
         match (self, other) {
             (Self::Known, Self::Known) | (Self::Off(_), Self::Off(_)) => true,

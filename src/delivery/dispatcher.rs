@@ -1,4 +1,4 @@
-//! Hands pushes of the bus to the workers that want them.
+//! Delivers pushes of the bus to the workers that want them.
 
 use std::sync::Arc;
 
@@ -15,25 +15,25 @@ use crate::telemetry::{Metrics, Received};
 /// The node's end of every shard's subscriber connection.
 #[derive(Debug)]
 pub struct Dispatcher {
-    /// This node's boot: its own echo was delivered when it was published.
+    /// This node's boot. Its own echo is dropped, since it was delivered when it was published.
     pub boot: BootId,
     /// This node's store.
     pub store: StoreTag,
-    /// Opens what its nodes publish.
+    /// Opens the envelopes that its nodes publish.
     pub seal: Seal,
-    /// Who wants what.
+    /// Which workers want which key.
     pub wants: Arc<Wants>,
-    /// Who wants everything, here and elsewhere.
+    /// Wide patterns, here and on other nodes.
     pub taps: Arc<Taps>,
     /// The workers' queues.
     pub inboxes: Arc<Inboxes>,
-    /// What the node hears.
+    /// What the node subscribes to.
     pub interest: Arc<Interest>,
-    /// What all threads know of the proof.
+    /// The watermark's state, shared by all threads.
     pub view: Arc<View>,
-    /// Who is told of canaries.
+    /// Receives canaries.
     pub happenings: Happenings,
-    /// What is counted.
+    /// The node's metrics.
     pub metrics: Arc<Metrics>,
 }
 
@@ -46,11 +46,11 @@ impl Sink for Dispatcher {
         let envelope = match Envelope::decode(&payload, &self.seal) {
             Ok(envelope) => envelope,
             Err(error) => {
-                // Of no node: those whose envelopes cannot be read say so in their rows, and that is
-                // the break.
+                // It belongs to no known node. Nodes whose envelopes cannot be read state that in
+                // their heartbeats, and that is the delivery gap.
                 self.metrics.malformed_pushes.inc();
                 let channel = String::from_utf8_lossy(channel);
-                tracing::debug!(%channel, %error, "a push is no envelope");
+                tracing::debug!(%channel, %error, "a push is not an envelope");
                 return;
             }
         };
@@ -70,7 +70,8 @@ impl Sink for Dispatcher {
 }
 
 impl Dispatcher {
-    /// One that finds no room is late, which is what it is for.
+    /// Reports a canary. If the queue is full the canary is dropped, and the watermark then treats
+    /// it as late.
     fn canary_back(&self, shard: ShardIndex, envelope: &Envelope) {
         let number = u128::from_be_bytes(envelope.id) as u64;
         let _late = self.happenings.try_send(Happening::Canary { shard, number });
@@ -91,7 +92,7 @@ impl Dispatcher {
         if envelope.tap_copy { self.taps.workers() } else { self.wants.workers(&envelope.keys) }
     }
 
-    /// The tap channel does not linger, whatever the event's bucket does.
+    /// The channel `tap` does not linger, even if the event's bucket does.
     fn is_lingering(&self, envelope: &Envelope) -> bool {
         !envelope.tap_copy && envelope.keys.iter().any(|key| self.interest.is_lingering(key))
     }
@@ -161,7 +162,7 @@ mod tests {
                 push.done(true);
                 push.via()
             }
-            Work::Command(command) => panic!("nobody commanded {command:?}"),
+            Work::Command(command) => panic!("unexpected command {command:?}"),
         };
         batch.into_iter().map(via).collect()
     }

@@ -1,4 +1,4 @@
-//! A worker's queue: pushes of the bus and of other workers, and what it is told between them.
+//! A worker's queue: pushes of the bus and of other workers, with commands between them.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use super::{Command, Push};
 /// One thing in a worker's queue.
 #[derive(Debug)]
 pub enum Work {
-    /// To be delivered.
+    /// A push to deliver.
     Push(Arc<Push>),
-    /// To be done.
+    /// A command to carry out.
     Command(Command),
 }
 
-/// Bounded, many writers, one reader, who takes all there is at once.
+/// A bounded queue with many writers. Its one reader takes everything at once.
 #[derive(Debug)]
 pub struct Inbox {
     queue: Mutex<Vec<Work>>,
@@ -25,7 +25,7 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// A queue of at most `max` pushes.
+    /// Makes a queue of at most `max` pushes.
     pub fn new(max: usize) -> Self {
         Self { queue: Mutex::default(), filled: Notify::new(), max }
     }
@@ -46,8 +46,8 @@ impl Inbox {
         fits
     }
 
-    /// Adds a command. It is never refused: there are few, and a worker that does not answer is
-    /// told nothing new.
+    /// Adds a command. It is never refused: commands are few, and a worker that does not answer
+    /// gets no new ones.
     pub fn command(&self, command: Command) {
         let mut queue = self.queue.lock();
         match (queue.last_mut(), &command) {
@@ -60,9 +60,9 @@ impl Inbox {
         self.filled.notify_one();
     }
 
-    /// Waits for work and takes it all, into an empty `batch` whose memory is used again.
+    /// Waits for work and moves all of it into an empty `batch`, whose memory is used again.
     pub async fn take(&self, batch: &mut Vec<Work>) {
-        debug_assert!(batch.is_empty(), "what was taken was done");
+        debug_assert!(batch.is_empty(), "the batch before was worked off");
         loop {
             std::mem::swap(&mut *self.queue.lock(), batch);
             if !batch.is_empty() {

@@ -16,7 +16,8 @@ pub struct Inboxes {
 }
 
 impl Inboxes {
-    /// Queues of `workers` workers, each of at most `max` pushes. What one loses is told to `view`.
+    /// Makes the queues of `workers` workers, each of at most `max` pushes. A loss is reported to
+    /// `view`.
     pub fn new(workers: usize, max: usize, view: Arc<View>, metrics: Arc<Metrics>) -> Self {
         let queues = (0..workers).map(|_| Arc::new(Inbox::new(max))).collect();
         Self { queues, view, metrics }
@@ -27,7 +28,7 @@ impl Inboxes {
         self.queues.len()
     }
 
-    /// Every worker, a bit each.
+    /// Every worker, one bit each.
     pub fn all(&self) -> u64 {
         u64::MAX >> (WORKERS_MAX - self.count() as u32)
     }
@@ -37,9 +38,9 @@ impl Inboxes {
         &self.queues[worker as usize]
     }
 
-    /// Adds a push to the queues of these workers, a bit each: those that lost it. A queue that is
-    /// full does: for a message or a membership the break is raised in that step, since no cursor
-    /// may pass what is gone.
+    /// Adds a push to the queues of these workers, one bit each, and returns the workers that lost
+    /// it because their queue is full. For a message or a membership the delivery gap is raised in
+    /// that step, since no cursor may pass what is lost.
     pub fn push(&self, workers: u64, push: &Arc<Push>) -> u64 {
         let mut lost = 0;
         for (worker, inbox) in self.queues.iter().enumerate() {
@@ -56,7 +57,7 @@ impl Inboxes {
         lost
     }
 
-    /// Tells every worker.
+    /// Sends a command to every worker.
     pub fn tell_all(&self, command: &Command) {
         self.queues.iter().for_each(|inbox| inbox.command(command.clone()));
     }

@@ -6,32 +6,32 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::bus::Envelope;
 use crate::telemetry::{Metrics, Received};
 
-/// How a publish came to the sessions of a node, which says whom it serves: an event's two copies
-/// must not meet at one session.
+/// How a publish came to the sessions of a node. It decides which sessions it serves: an event's
+/// two copies must not meet at one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
     /// It was published on this node: both copies in one.
     Here,
-    /// By the bucket of its key.
+    /// Over the bucket of its key.
     Bucket,
-    /// By the tap channel.
+    /// Over the channel `tap`.
     Tap,
 }
 
-/// An envelope shared by the workers it goes to.
+/// An envelope that several workers share.
 #[derive(Debug)]
 pub struct Push {
     /// What is delivered.
     pub envelope: Envelope,
     /// The worker of this node that published it, if one did.
     pub worker: Option<u32>,
-    /// The number of the session that it is not for: it published it.
+    /// The number of the session that published this; it gets no copy.
     pub except: Option<u64>,
     account: Option<Account>,
 }
 
-/// How a push from the bus is judged once every worker has had it: useful if a session was
-/// handed it, wasted if none was.
+/// Classifies a push from the bus once every worker is done with it: useful if a session received
+/// it, wasted if none did.
 #[derive(Debug)]
 struct Account {
     metrics: Arc<Metrics>,
@@ -40,17 +40,17 @@ struct Account {
 }
 
 impl Push {
-    /// A publish of this node: no push of the bus, hence not judged.
+    /// A publish of this node. It is not a push of the bus, hence not classified.
     pub const fn local(envelope: Envelope, worker: u32, except: Option<u64>) -> Self {
         Self { envelope, worker: Some(worker), except, account: None }
     }
 
-    /// A membership from the bus: no node event, hence not judged.
+    /// A membership from the bus. It is not a node event, hence not classified.
     pub const fn notice(envelope: Envelope) -> Self {
         Self { envelope, worker: None, except: None, account: None }
     }
 
-    /// A push of the bus for a number of workers.
+    /// A push of the bus for `workers` workers.
     pub fn from_bus(envelope: Envelope, metrics: Arc<Metrics>, workers: u32) -> Self {
         let outstanding = AtomicU32::new(workers);
         let account = Account { metrics, handed: AtomicBool::new(false), outstanding };
@@ -66,7 +66,7 @@ impl Push {
         }
     }
 
-    /// A worker is done with it.
+    /// Records that a worker is done with it; `handed` says whether a session received it.
     pub fn done(&self, handed: bool) {
         let Some(account) = &self.account else { return };
         account.handed.fetch_or(handed, Ordering::AcqRel);

@@ -8,11 +8,11 @@ use crate::domain::Key;
 /// A node's workers: one bit each.
 pub const WORKERS_MAX: u32 = u64::BITS;
 
-/// Locks that the keys are spread over, so that workers rarely meet.
+/// Locks that the keys are spread over, so that workers rarely contend.
 const STRIPES: usize = 64;
 
-/// Keys and the workers that want them. A worker sets its bit *before* the subscribe goes out,
-/// so nothing that is heard finds nobody.
+/// Keys and the workers that want them. A worker sets its bit *before* the subscribe goes out, so
+/// that every push finds the worker that it is for.
 #[derive(Debug)]
 pub struct Wants {
     stripes: [RwLock<AHashMap<Key, u64>>; STRIPES],
@@ -33,12 +33,12 @@ impl Wants {
         &self.stripes[self.hasher.hash_one(key) as usize % STRIPES]
     }
 
-    /// A worker wants a key.
+    /// Records that a worker wants a key.
     pub fn add(&self, key: &Key, worker: u32) {
         *self.stripe(key).write().entry(key.clone()).or_default() |= 1 << worker;
     }
 
-    /// A worker wants a key no longer.
+    /// Records that a worker no longer wants a key.
     pub fn remove(&self, key: &Key, worker: u32) {
         let mut stripe = self.stripe(key).write();
         if let Some(mask) = stripe.get_mut(key) {
@@ -49,7 +49,7 @@ impl Wants {
         }
     }
 
-    /// The workers that want any of these keys, a bit each.
+    /// The workers that want any of these keys, one bit each.
     pub fn workers(&self, keys: &[Key]) -> u64 {
         keys.iter().fold(0, |mask, key| {
             mask | self.stripe(key).read().get(key).copied().unwrap_or_default()

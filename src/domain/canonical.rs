@@ -1,13 +1,13 @@
-//! JSON by its value: what is spelled in another way is the same.
+//! JSON compared by value: two spellings of one value are equal.
 //!
-//! Order of keys, spaces and escapes say nothing, and `1`, `1.0` and `10e-1` are one number. Numbers
-//! are compared as the decimals that they are written as: read into a double, 9007199254740993
-//! would be 9007199254740992. Nobody reads the form but its comparison and its hash.
+//! Order of keys, spaces and escapes do not count, and `1`, `1.0` and `10e-1` are one number.
+//! Numbers are compared as the decimals that they are written as: read into a double,
+//! 9007199254740993 would be 9007199254740992. The form is only compared and hashed.
 
 use serde::de::Error as _;
 
-/// A text that is the same for two JSON texts if, and only if, their values are. Text that is no
-/// JSON stands for itself.
+/// Returns a text that is the same for two JSON texts if, and only if, their values are. Text that
+/// is not JSON is returned as it is.
 pub fn canonical(json: &[u8]) -> Vec<u8> {
     let mut reader = Reader { rest: json };
     let mut form = Vec::with_capacity(json.len());
@@ -68,7 +68,7 @@ impl Reader<'_> {
             self.value(&mut value)?;
             members.push((key, value));
         }
-        // Of members by one name the order is kept.
+        // Members with one name keep their order.
         members.sort_by(|one, other| one.0.cmp(&other.0));
         form.push(b'{');
         for (key, value) in members {
@@ -133,14 +133,15 @@ fn unexpected() -> serde_json::Error {
     serde_json::Error::custom("no JSON")
 }
 
-/// Its length stands first, so that no text looks like what comes behind it.
+/// The length comes first, so that no text looks like the text after it.
 fn put_text(form: &mut Vec<u8>, text: &str) {
     form.push(b'"');
     form.extend_from_slice(&(text.len() as u64).to_le_bytes());
     form.extend_from_slice(text.as_bytes());
 }
 
-/// A decimal as its sign, its digits without zeros at either end, and the power of ten of the last.
+/// Writes a decimal as its sign, its digits without zeros at either end, and the power of ten of
+/// the last.
 fn put_decimal(form: &mut Vec<u8>, text: &[u8]) {
     let (sign, text) = text.strip_prefix(b"-").map_or((b'+', text), |text| (b'-', text));
     let parts = text.iter().position(|byte| matches!(byte, b'e' | b'E'));
@@ -162,7 +163,7 @@ fn put_decimal(form: &mut Vec<u8>, text: &[u8]) {
     let exponent = std::str::from_utf8(exponent).unwrap_or_default();
     let power = match exponent.parse::<i128>() {
         Ok(power) => format!("e{};", power.saturating_add(shift)),
-        // Beyond all reason: by its spelling.
+        // The exponent is too large to compute with: it is compared as it is spelled.
         Err(_) => format!("E{exponent}{shift};"),
     };
     form.extend_from_slice(power.as_bytes());

@@ -54,44 +54,44 @@ impl fmt::Display for Micros {
     }
 }
 
-/// What became of a time that the clock was shown.
+/// What the clock did with a time that it was shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Observed {
     /// Later ids will be above it.
     Adopted,
-    /// Above what is believed: it is not followed.
+    /// Too far ahead to be believed: it is not followed.
     Refused,
 }
 
-/// A hybrid logical clock in whole microseconds: each time it issues is strictly above the wall
-/// clock it was given, everything it issued and everything it adopted. One a node, shared by its
-/// workers.
+/// A hybrid logical clock in whole microseconds. Each time that it issues is strictly above the
+/// wall clock it was given, everything it issued and everything it adopted. A node has one, which
+/// its workers share.
 #[derive(Debug, Default)]
 pub struct HybridClock {
     last: AtomicU64,
 }
 
 impl HybridClock {
-    /// A clock that issues above `floor` only.
+    /// Returns a clock that issues only times above `floor`.
     pub const fn starting_at(floor: Micros) -> Self {
         Self { last: AtomicU64::new(floor.0) }
     }
 
-    /// A fresh time for an id.
+    /// Issues a fresh time for an id.
     pub fn issue(&self, wall: Micros) -> Micros {
         let next = |last: u64| last.max(wall.0) + 1;
         let last = self.last.fetch_update(Ordering::AcqRel, Ordering::Acquire, |l| Some(next(l)));
         Micros(next(last.expect("the update never refuses")))
     }
 
-    /// The clock's own time: everything issued so far is at or below it, everything issued later
-    /// is above.
+    /// The clock's own time: everything issued so far is at or below it, everything issued later is
+    /// above.
     pub fn read(&self, wall: Micros) -> Micros {
         self.last.fetch_max(wall.0, Ordering::AcqRel).max(wall.0).into()
     }
 
-    /// Shows the clock the time of an id that this node delivered, served or was told of, which is
-    /// believed up to a time.
+    /// Shows the clock the time of an id that this node delivered, served or received. It is
+    /// adopted if it is at most `believed`.
     pub fn observe(&self, seen: Micros, believed: Micros) -> Observed {
         if seen > believed {
             return Observed::Refused;

@@ -7,7 +7,7 @@ use super::{GrammarError, Key, RoomId, UserId};
 /// A conversation of two users or of a room's members.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Conversation {
-    /// A direct one, `dm.<a>.<b>`, the ids in byte order. A user may write to himself.
+    /// A direct one, `dm.<a>.<b>`, the ids in byte order. A user may write to their own id.
     Dm(UserId, UserId),
     /// A room's, `room.<id>`.
     Room(RoomId),
@@ -19,7 +19,7 @@ pub enum ConversationError {
     /// An id in it is malformed.
     #[error("{0}")]
     Id(#[from] GrammarError),
-    /// The ids of a direct conversation stand the wrong way round.
+    /// The ids of a direct conversation are in the wrong order.
     #[error("`dm` ids must stand in byte order: `{a}` before `{b}`")]
     Order {
         /// The id that must come first.
@@ -50,7 +50,7 @@ impl Conversation {
         }
     }
 
-    /// Reads a conversation by its full name, the same for everybody.
+    /// Reads a conversation by its full name, which is the same for every user.
     pub fn parse_full(text: &str) -> Result<Self, ConversationError> {
         if let Some(room) = text.strip_prefix("room.") {
             return Ok(Self::Room(RoomId::parse(room)?));
@@ -63,7 +63,8 @@ impl Conversation {
         if a > b { Err(ConversationError::Order { a: b, b: a }) } else { Ok(Self::Dm(a, b)) }
     }
 
-    /// The keys of those who are in it: a direct one's one or two users, or the room.
+    /// The routing keys of its participants: those of a direct conversation's one or two users, or
+    /// the room's.
     pub fn keys(&self) -> impl Iterator<Item = Key> {
         let (first, second) = match self {
             Self::Dm(a, b) => (Key::user(a), (a != b).then(|| Key::user(b))),
@@ -72,7 +73,7 @@ impl Conversation {
         std::iter::once(first).chain(second)
     }
 
-    /// The key by which one who is in it is reached: his own, or the room's.
+    /// The key that reaches one participant: the user's own, or the room's.
     pub fn key_of(&self, user: &UserId) -> Key {
         match self {
             Self::Dm(..) => Key::user(user),

@@ -1,4 +1,4 @@
-//! Rooms, and where users stand with them.
+//! Rooms, and the membership of users in them.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -33,13 +33,14 @@ impl Role {
     }
 }
 
-/// How much of a room's past a member is shown. Set when the room is made, never changed.
+/// How much of a room's past a member is shown. It is set when the room is created, and never
+/// changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Past {
     /// All of it.
     All,
-    /// What came after he joined; joining again moves that.
+    /// What came after the member joined; joining again moves that.
     Joined,
 }
 
@@ -52,16 +53,16 @@ pub struct Room {
     pub title: Option<Box<str>>,
     /// Who made it.
     pub creator: UserId,
-    /// What members see of the time before they joined.
+    /// Whether members see the time before they joined.
     pub past: Past,
-    /// When it was made.
+    /// When it was created.
     pub created: MessageId,
     /// When this row was written: of two rows the one with the larger stamp stays.
     pub stamp: MessageId,
 }
 
 /// Who added a member, for counting the places that one user fills: a hash of the user's id. Two
-/// users with one hash share a bound, which harms nothing.
+/// users with one hash share a bound, which does no harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Adder(u64);
 
@@ -85,11 +86,11 @@ impl Adder {
     }
 }
 
-/// Where a user stands with a room: five registers that merge by themselves.
+/// A user's membership of a room: five registers that merge by themselves.
 ///
-/// Nodes change a membership at the same time and hear of each other's changes in any order, in
-/// the store and in notices. Each register has a rule by which one of two values stays, so
-/// [`Self::merge`] gives the same result in any order and however often:
+/// Nodes change a membership at the same time. They learn of each other's changes in any order,
+/// from the store and from notices. Each register has a rule by which one of two values stays. So
+/// [`Self::merge`] gives the same result in any order and after any number of repeats:
 ///
 /// | register | which value stays |
 /// | --- | --- |
@@ -107,22 +108,22 @@ pub struct MemberState {
     pub removed: MessageId,
     /// The removal that `joined` follows; [`NEVER`] if the node that added knew of none.
     pub joined_after: MessageId,
-    /// The smallest stamp of the adds that follow that removal; [`NEVER`] if there was none. Of
-    /// two equal adds at once both are answered, and what is sent behind the first answer is owed.
+    /// The smallest stamp of the adds that follow that removal; [`NEVER`] if there was none. Of two
+    /// equal adds at once both are answered, and what is sent after the first answer is owed.
     pub joined: MessageId,
     /// What the member may do.
     pub role: Role,
-    /// Who said that: for a member whose role never changed, who added them.
+    /// Who set the role: for a member whose role never changed, who added them.
     pub adder: Adder,
-    /// When that was said.
+    /// When the role was set.
     pub role_stamp: MessageId,
 }
 
-/// Below every stamp: this was never said.
+/// Below every stamp: this was never set.
 pub const NEVER: MessageId = MessageId::first_of(super::Micros(0));
 
 impl MemberState {
-    /// Nothing was ever said.
+    /// Nothing was ever set.
     pub const UNKNOWN: Self = Self {
         added: NEVER,
         removed: NEVER,
@@ -138,26 +139,27 @@ impl MemberState {
         self.added > self.removed
     }
 
-    /// Nothing at or below is sent to the member by repair, catch-up or resume.
+    /// Repair, catch-up and resume send the member nothing at or below this id.
     ///
-    /// `joined` itself, unless a removal came after it that its writer had not seen. Then the add
-    /// and the removal ran at the same time, and the add counts as directly behind the removal.
+    /// It is `joined` itself, unless there was a later removal that the writer of `joined` had not
+    /// seen. Then the add and the removal ran at the same time, and the add counts as directly
+    /// after the removal.
     pub fn joined(&self) -> MessageId {
         self.joined.max(self.removed)
     }
 
-    /// The newest stamp of anything said.
+    /// The newest stamp of any change.
     pub fn stamp(&self) -> MessageId {
         self.added.max(self.removed).max(self.role_stamp)
     }
 
-    /// The state after an add by a service, or after its change of the role of a member.
+    /// The state after a service adds the member, or changes the member's role.
     #[must_use]
     pub fn add(self, role: Role, stamp: MessageId) -> Self {
         self.add_by(Adder::SERVICE, role, stamp)
     }
 
-    /// The state after an add, or after a change of the role of a member.
+    /// The state after an add, or after a change of the member's role.
     #[must_use]
     pub fn add_by(self, adder: Adder, role: Role, stamp: MessageId) -> Self {
         let with_role = Self { role, adder, role_stamp: stamp, ..self };
@@ -174,20 +176,20 @@ impl MemberState {
     }
 
     /// The joining `own`, written as one that follows the newest removal. None if nothing is to be
-    /// written: `own` or a smaller one follows it already, or the removal came later. Two adds of
-    /// which only one knows of a removal could otherwise hide each other's joining.
+    /// written: `own` or a smaller one follows it already, or the removal came later. Without this,
+    /// two adds of which only one knows of a removal could hide each other's joining.
     pub fn joining_behind_removal(&self, own: MessageId) -> Option<Self> {
         let joining = Self { joined_after: self.removed, joined: own, ..Self::UNKNOWN };
         let is_new = self.merge(joining) != *self;
         (self.is_inside() && self.removed < own && is_new).then_some(joining)
     }
 
-    /// What a removal says by itself, for a store that merges.
+    /// A removal alone, for a store that merges.
     pub const fn removal(stamp: MessageId) -> Self {
         Self::UNKNOWN.remove(stamp)
     }
 
-    /// Both together.
+    /// Merges two states.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
         let by_joined = |it: &Self| (it.joined != NEVER, it.joined_after, Reverse(it.joined));
@@ -206,14 +208,14 @@ impl MemberState {
     }
 }
 
-/// Where a user stands with a room.
+/// A user's membership of a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
     /// The room.
     pub room: RoomId,
     /// The user.
     pub user: UserId,
-    /// What was said of the two.
+    /// The state of the membership.
     pub state: MemberState,
 }
 
@@ -223,26 +225,26 @@ impl Membership {
         self.state.is_inside()
     }
 
-    /// Nothing at or below is sent to the member by repair, catch-up or resume.
+    /// Repair, catch-up and resume send the member nothing at or below this id.
     pub fn joined(&self) -> MessageId {
         self.state.joined()
     }
 
-    /// The newest stamp of anything said.
+    /// The newest stamp of any change.
     pub fn stamp(&self) -> MessageId {
         self.state.stamp()
     }
 }
 
-/// A text is no membership.
+/// The text is not a membership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no membership: it must be `room user added removed joined_after joined role adder role_stamp`, \
-     where all but the first two, the role and the adder (a number) are ids"
+    "not a membership: it must be `room user added removed joined_after joined role adder \
+     role_stamp`, where all but the first two, the role and the adder (a number) are ids"
 )]
 pub struct NotAMembership;
 
-/// As nodes tell each other.
+/// The form in which nodes send it to each other.
 impl fmt::Display for Membership {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { room, user, state } = self;

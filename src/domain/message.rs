@@ -15,25 +15,25 @@ const VERSION: u128 = 7 << 76;
 const VARIANT: u128 = 0b10 << 62;
 const RANDOM_MASK: u64 = (1 << 62) - 1;
 
-/// A message's id: a UUID of version 7 whose `rand_a` holds the fraction of the millisecond in
+/// A message's id: a UUID of version 7. Its `rand_a` holds the fraction of the millisecond in
 /// 4096ths (RFC 9562, section 6.2, method 3), so that ids sort by time in whole microseconds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(u128);
 
 impl MessageId {
-    /// The id of a time and 62 random bits.
+    /// Makes an id of a time and 62 random bits.
     pub const fn new(time: Micros, random: u64) -> Self {
         let millis = ((time.0 / 1000) as u128 & 0xFFFF_FFFF_FFFF) << 80;
         let fraction = ((time.0 % 1000) * 4096 / 1000) as u128;
         Self(millis | VERSION | fraction << 64 | VARIANT | (random & RANDOM_MASK) as u128)
     }
 
-    /// The smallest id of a time: a bound for ranges.
+    /// The smallest id of a time: a bound of ranges.
     pub const fn first_of(time: Micros) -> Self {
         Self::new(time, 0)
     }
 
-    /// The largest id of a time: a bound for ranges.
+    /// The largest id of a time: a bound of ranges.
     pub const fn last_of(time: Micros) -> Self {
         Self::new(time, RANDOM_MASK)
     }
@@ -49,7 +49,7 @@ impl MessageId {
         self.0.to_be_bytes()
     }
 
-    /// An id from 16 bytes; none unless they are a UUID of version 7.
+    /// Reads an id from 16 bytes; none unless they are a UUID of version 7.
     pub const fn from_bytes(bytes: [u8; 16]) -> Option<Self> {
         let value = u128::from_be_bytes(bytes);
         let version = value >> 76 & 0xF;
@@ -70,7 +70,7 @@ impl fmt::Debug for MessageId {
     }
 }
 
-/// The text is no id of a message.
+/// The text is not the id of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a message id: a UUID of version 7 in its 36-character form")]
 pub struct NotAMessageId;
@@ -97,7 +97,7 @@ pub struct Message {
     pub conversation: Conversation,
     /// Who sent it.
     pub from: UserId,
-    /// The sender's mark against repeats, up to [`NONCE_BYTES_MAX`] bytes.
+    /// The sender's idempotency key, up to [`NONCE_BYTES_MAX`] bytes.
     pub nonce: Option<Box<str>>,
     /// Any JSON value, as text.
     pub body: Bytes,

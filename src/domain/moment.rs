@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::Micros;
 
-/// Microseconds of a monotonic clock since some moment of its process. It means nothing to anybody
-/// else, and survives nothing.
+/// Microseconds of a monotonic clock since some moment of its process. It has no meaning in another
+/// process, and does not survive this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Moment(pub u64);
 
@@ -28,8 +28,8 @@ impl Add<Duration> for Moment {
 /// Both clocks of a node, read together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Now {
-    /// What ids are made of: it may be wrong, and may step.
+    /// Time that ids are made of: it may be wrong, and may step.
     pub wall: Micros,
-    /// What durations are measured by.
+    /// Time that durations are measured by.
     pub moment: Moment,
 }

@@ -13,8 +13,8 @@ pub const SUBJECT_BYTES_MAX: usize = 512;
 const TOKENS_MIN: usize = 2;
 const TOKENS_MAX: usize = 8;
 
-/// Which kind of interest a key belongs to. Each class has buckets of its own, so watching a
-/// contact's presence never pulls that contact's messages to one's node.
+/// Which kind of interest a key belongs to. Each class has buckets of its own. So watching a
+/// contact's presence never brings that contact's messages to the watcher's node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Class {
     /// `u`: users' own sessions.
@@ -29,7 +29,7 @@ impl Class {
     /// Every class, in the order of their wire numbers.
     pub const ALL: [Self; 3] = [Self::User, Self::Room, Self::Topic];
 
-    /// The letter that stands for the class in a channel's name.
+    /// The letter of the class in a channel's name.
     pub const fn letter(self) -> char {
         match self {
             Self::User => 'u',

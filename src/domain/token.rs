@@ -16,7 +16,7 @@ pub const ID_BYTES_MAX: usize = 250;
 /// Why a text is not a token, a subject or a pattern. Places count bytes from 0.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GrammarError {
-    /// Nothing where a token must be.
+    /// An empty token.
     #[error("an empty token at byte {at}")]
     EmptyToken {
         /// Where the token should begin.
@@ -30,13 +30,13 @@ pub enum GrammarError {
         /// Its place.
         at: usize,
     },
-    /// `%` that two upper-case hex digits do not follow.
+    /// `%` without two upper-case hex digits behind it.
     #[error("`%` at byte {at} must be followed by two upper-case hex digits")]
     Escape {
         /// The place of the `%`.
         at: usize,
     },
-    /// `%XX` for a byte that stands for itself: two spellings of one id.
+    /// `%XX` for a byte that is allowed as it is: two spellings of one id.
     #[error("%{byte:02X} at byte {at} must be written plainly as `{}`", char::from(*byte))]
     NeedlessEscape {
         /// The byte that was encoded.
@@ -58,7 +58,7 @@ pub enum GrammarError {
         /// How many there are.
         tokens: usize,
     },
-    /// The first token names no kind of subject.
+    /// The first token is not a kind of subject.
     #[error("the first token must be `user`, `room`, `topic` or `presence`, not `{found}`")]
     Kind {
         /// The first token.
@@ -78,7 +78,7 @@ pub enum GrammarError {
     },
 }
 
-/// Whether a byte stands for itself in a token.
+/// Whether a byte may be written as it is in a token.
 const fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(byte, b'_' | b'-' | b'@' | b':' | b'~' | b'+' | b'=' | b'|')
@@ -92,7 +92,7 @@ const fn hex(digit: u8) -> Option<u8> {
     }
 }
 
-/// The byte that `%XX` at `at` stands for.
+/// The byte that the `%XX` at `at` encodes.
 fn escape(bytes: &[u8], at: usize) -> Result<u8, GrammarError> {
     let digits =
         bytes.get(at + 1).copied().and_then(hex).zip(bytes.get(at + 2).copied().and_then(hex));
@@ -181,13 +181,13 @@ macro_rules! id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Reads an encoded id, as it stands in frames and paths.
+            /// Reads an encoded id, as in frames and paths.
             pub fn parse(text: &str) -> Result<Self, GrammarError> {
                 check_id(text)?;
                 Ok(Self(text.into()))
             }
 
-            /// Encodes a raw id, as it stands in a token's `sub`: applied exactly once.
+            /// Encodes a raw id, such as a token's `sub`. It is applied exactly once.
             pub fn from_raw(raw: &[u8]) -> Result<Self, GrammarError> {
                 let text = encode(raw);
                 check_id(&text)?;
@@ -226,7 +226,7 @@ macro_rules! id {
 }
 
 id!(
-    /// A user, by his encoded id.
+    /// A user, by the encoded id.
     UserId
 );
 id!(
@@ -235,7 +235,7 @@ id!(
 );
 
 impl RoomId {
-    /// The id that is made of bits which nobody can guess, and so nobody else has.
+    /// Makes an id of random bits, which no other node can guess or draw again.
     pub fn of_bits(bits: u128) -> Self {
         Self::parse(&format!("{bits:032x}")).expect("hex digits are plain")
     }

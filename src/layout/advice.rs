@@ -1,32 +1,33 @@
-//! What a layout costs: the expectation of node events for a crowd of keys over nodes.
+//! What a layout costs: the expected number of node events, for keys and sessions spread over
+//! nodes.
 //!
-//! A node hears a bucket if any session of any key in it is there. With keys spread over `B`
-//! buckets and sessions over `N` nodes at random, the others in a key's bucket are binomial, and
-//! the expectation has a closed form; no table is simulated.
+//! A node subscribes to a bucket if it holds a session of any key in it. Keys are spread over `B`
+//! buckets and sessions over `N` nodes at random. So the number of other keys in a key's bucket is
+//! binomial, and the expectation has a closed form; no table is simulated.
 
 use super::{Plan, plan};
 
-/// Buckets of the hash that a load balancer places users by (`xxh3_64(key) mod 65,536`): from
-/// this many buckets on, bucket-mates share that number and hence a node.
+/// Buckets of the hash by which a load balancer places users (`xxh3_64(key) mod 65,536`). From this
+/// many buckets on, keys of one bucket share that number and hence a node.
 const PLACEMENT_BUCKETS: u32 = 65_536;
 
 /// How users reach nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placement {
-    /// Each session on a node drawn at random.
+    /// Each session is on a node drawn at random.
     Random,
-    /// All sessions of a user on the node of his placement bucket.
+    /// All sessions of a user are on the node of that user's placement bucket.
     Bucket,
 }
 
-/// The keys of one class, as they hang on nodes.
+/// The keys of one class, and the sessions that hold them.
 #[derive(Debug, Clone, Copy)]
 pub struct Crowd {
     /// Nodes of the cluster.
     pub nodes: u32,
-    /// Keys that any session holds.
+    /// Keys that at least one session holds.
     pub keys: u32,
-    /// Sessions a key.
+    /// Sessions per key.
     pub sessions: u32,
     /// Buckets of the class.
     pub buckets: u32,
@@ -44,7 +45,7 @@ impl Crowd {
         }
     }
 
-    /// The probability that a node needs a bucket for none of `others` keys at random.
+    /// The probability that a node needs a bucket for none of `others` keys drawn at random.
     fn misses_mates(&self, others: u32) -> f64 {
         if self.placement == Placement::Bucket && self.buckets >= PLACEMENT_BUCKETS {
             return 1.0;
@@ -53,7 +54,7 @@ impl Crowd {
         (1.0 - one).powi(others as i32)
     }
 
-    /// How many nodes hear a publish to the bucket of `known` given keys.
+    /// How many nodes receive a publish to the bucket of `known` given keys.
     pub fn reach(&self, known: u32) -> f64 {
         let mates = self.misses_mates(self.keys.saturating_sub(known));
         let mine = self.misses_key().powi(known as i32);
@@ -74,7 +75,7 @@ pub struct Workload {
     pub users: Crowd,
     /// Direct messages.
     pub messages: u32,
-    /// The topics' keys, `sessions` subscribers each.
+    /// The topics' keys, with `sessions` subscribers each.
     pub topics: Crowd,
     /// Events to topics.
     pub events: u32,
@@ -85,14 +86,14 @@ pub struct Workload {
 pub struct Prediction {
     /// Pushes that nodes receive from the bus, echoes included.
     pub node_events: f64,
-    /// Frames handed to sessions.
+    /// Frames delivered to sessions.
     pub deliveries: f64,
     /// Node events of the classic broadcast: every node for every publish.
     pub broadcast: f64,
 }
 
 impl Workload {
-    /// The expectation, with the plan that nodes choose.
+    /// Returns the expectation, with the plan that nodes choose.
     pub fn predict(&self) -> Prediction {
         let nodes = f64::from(self.users.nodes);
         let (messages, events) = (f64::from(self.messages), f64::from(self.events));
@@ -116,12 +117,12 @@ impl Workload {
 }
 
 impl Prediction {
-    /// Node events a delivery.
+    /// Node events per delivery.
     pub fn per_delivery(&self) -> f64 {
         self.node_events / self.deliveries
     }
 
-    /// Node events a delivery of the classic broadcast.
+    /// Node events per delivery of the classic broadcast.
     pub fn broadcast_per_delivery(&self) -> f64 {
         self.broadcast / self.deliveries
     }
@@ -163,7 +164,7 @@ mod tests {
         assert!((placed(1).reach(1) - 30.0).abs() < 1e-6);
     }
 
-    /// Nodes that hear a key's bucket, counted on real hashes and random places.
+    /// Nodes that subscribe to a key's bucket, counted on real hashes and random places.
     fn counted(crowd: &Crowd, seed: u64) -> f64 {
         let mut rng = StdRng::seed_from_u64(seed);
         let of = BucketCount::new(u64::from(crowd.buckets)).unwrap();

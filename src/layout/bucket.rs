@@ -6,7 +6,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::domain::{Class, Key};
 
-/// The most buckets that a class may have: beyond it a bucket's number costs more than it saves.
+/// The most buckets that a class may have: beyond it the number of a bucket costs more than it
+/// saves.
 pub const BUCKETS_MAX: u32 = 1 << 24;
 
 /// The hash that routes a key: xxh3, 64 bits, seed 0, over the key's UTF-8 bytes. Its output is
@@ -20,7 +21,7 @@ pub fn key_hash(key: &Key) -> u64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BucketCount(u8);
 
-/// The number is no count of buckets.
+/// The number is not a count of buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a power of two from 1 to {BUCKETS_MAX}, not {0}")]
 pub struct BucketCountError(pub u64);
@@ -52,7 +53,7 @@ impl fmt::Display for BucketCount {
 pub struct Bucket {
     /// The class whose keys it holds.
     pub class: Class,
-    /// Of how many it is one. Buckets of two layouts are different channels.
+    /// Number of buckets of its class. Buckets of two layouts are different channels.
     pub of: BucketCount,
     /// Its number, below `of`.
     pub index: u32,

@@ -1,9 +1,9 @@
 //! Jump consistent hash.
 
-/// Which of `slots` a key falls on: Lamping and Veach, "A Fast, Minimal Memory, Consistent Hash
-/// Algorithm" (2014). Appending a slot moves only the keys that the new slot takes.
+/// Returns the slot of a key, of `slots`: Lamping and Veach, "A Fast, Minimal Memory, Consistent
+/// Hash Algorithm" (2014). Appending a slot moves only the keys that the new slot takes.
 pub fn jump(mut key: u64, slots: u32) -> u32 {
-    debug_assert!(slots > 0, "a key must have somewhere to fall");
+    debug_assert!(slots > 0, "a key needs at least one slot");
     let (mut slot, mut next) = (0_i64, 0_i64);
     while next < i64::from(slots) {
         slot = next;

@@ -1,6 +1,6 @@
 //! Who publishes where: keys to buckets, buckets to shards, and what that costs.
 //!
-//! Everything here is pure arithmetic that every node must do alike.
+//! Everything here is pure arithmetic, and every node must compute the same.
 
 mod advice;
 mod bucket;

@@ -3,20 +3,20 @@
 /// How a publish goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
-    /// One publish a bucket.
+    /// One publish per bucket.
     Buckets,
-    /// One publish that every node hears, on `all` of the first key's shard.
+    /// One publish that every node receives, on `all` of the first key's shard.
     All,
 }
 
-/// The cheaper way for a publish to `buckets` channels among `nodes` live nodes, when a node
-/// holds the share `held` of the class's buckets. A publish costs one, and one more for each node
-/// that hears it: `k (1 + N p)` by buckets, `1 + N` by one to all.
+/// Returns the cheaper plan for a publish to `buckets` channels among `nodes` live nodes, when a
+/// node holds the share `held` of the class's buckets. A publish costs one, and one more for each
+/// node that receives it: `k (1 + N p)` by buckets, `1 + N` by one to all.
 ///
-/// `p` is the average over all buckets, and publishes go to those that somebody needs, so what is
-/// really heard is more where most buckets are empty: up to a push for each session of the key.
-/// A direct message then costs more than broadcast on fewer nodes than the sessions it is for,
-/// and reaches none that it is not for, which is worth it: the others stay undisturbed.
+/// `p` is the average over all buckets, but publishes go to buckets that some node needs. Where
+/// most buckets are empty, more nodes receive a publish than `p` predicts: up to one per session of
+/// the key. If there are fewer nodes than recipient sessions, a direct message by buckets may then
+/// cost more than broadcast. It is still worth it: nodes that it is not for stay undisturbed.
 pub fn plan(buckets: usize, nodes: u32, held: f64) -> Plan {
     let nodes = f64::from(nodes);
     if buckets as f64 * (1.0 + nodes * held) <= 1.0 + nodes { Plan::Buckets } else { Plan::All }

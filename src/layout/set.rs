@@ -1,8 +1,8 @@
-//! The layouts of a node: one that it publishes by, several that it listens by.
+//! The layouts of a node: one that it publishes by, several that it subscribes to.
 //!
-//! While nodes change from one layout to the next, some publish by the old one and some by the
-//! new one. Whoever listens by both hears all of them, and everything once: a publish goes out by
-//! one layout alone.
+//! While nodes change from one layout to the next, some publish by the old one and some by the new
+//! one. A node that subscribes to both receives from all of them, and everything once: a publish
+//! goes out by one layout alone.
 
 use smallvec::SmallVec;
 
@@ -22,9 +22,9 @@ pub struct Route {
     pub shard: ShardIndex,
 }
 
-/// Where a key is published and where it is listened for.
+/// Where a key is published and where it is subscribed to.
 ///
-/// Layouts name their shards, and a name is the same shard in all of them, with one connection.
+/// Layouts name their shards. A name is the same shard in all of them, with one connection.
 #[derive(Debug, Clone)]
 pub struct Layouts {
     shards: Vec<String>,
@@ -32,7 +32,7 @@ pub struct Layouts {
     others: Vec<Placed>,
 }
 
-/// A layout whose shards have found their places.
+/// A layout with the indices of its shards.
 #[derive(Debug, Clone)]
 struct Placed {
     layout: Layout,
@@ -40,7 +40,7 @@ struct Placed {
 }
 
 impl Placed {
-    /// Adds what shards the layout has beyond those that are there.
+    /// Adds the shards of the layout that the list does not hold yet.
     fn among(shards: &mut Vec<String>, layout: Layout) -> Self {
         let mut place = |name: &String| {
             let place = shards.iter().position(|known| known == name).unwrap_or_else(|| {
@@ -60,7 +60,7 @@ impl Placed {
 }
 
 impl Layouts {
-    /// The layouts of a node that publishes by `published`, and listens by it and by
+    /// The layouts of a node that publishes by `published`, and subscribes to it and to
     /// `subscribed`, which may hold it as well.
     pub fn new(published: Layout, subscribed: impl IntoIterator<Item = Layout>) -> Self {
         let mut shards = Vec::new();
@@ -74,18 +74,18 @@ impl Layouts {
         Self { shards, published, others }
     }
 
-    /// The names of all shards, each once. Those of the published layout come first: they are the
-    /// ones that every node hears, whatever else it listens by.
+    /// The names of all shards, each once. Those of the published layout come first: every node
+    /// subscribes to them, in addition to its other layouts.
     pub fn shards(&self) -> &[String] {
         &self.shards
     }
 
-    /// The layout that is published by.
+    /// The layout that the node publishes by.
     pub const fn published(&self) -> &Layout {
         &self.published.layout
     }
 
-    /// The different layouts that are listened by, the published one first.
+    /// The different layouts that the node subscribes to, the published one first.
     pub fn subscribed(&self) -> impl Iterator<Item = &Layout> {
         [&self.published].into_iter().chain(&self.others).map(|placed| &placed.layout)
     }
@@ -95,8 +95,8 @@ impl Layouts {
         self.published.route(key)
     }
 
-    /// Where a key is listened for: its bucket in every layout, each route once, the one that its
-    /// publishes take first.
+    /// Where a key is subscribed to: its bucket in every layout, each route once. The first is the
+    /// one that its publishes take.
     pub fn interest(&self, key: &Key) -> SmallVec<[Route; 2]> {
         let mut routes = SmallVec::from_iter([self.route(key)]);
         for other in &self.others {
@@ -110,7 +110,7 @@ impl Layouts {
 }
 
 impl From<Layout> for Layouts {
-    /// The layouts of a node that publishes and listens by one.
+    /// The layouts of a node that publishes by and subscribes to a single one.
     fn from(layout: Layout) -> Self {
         Self::new(layout, [])
     }

@@ -32,8 +32,8 @@ impl Buckets {
     }
 }
 
-/// Who publishes where. Two layouts are the same if their contents are: a shard is its name, and
-/// its URL is each node's own affair.
+/// Who publishes where. Two layouts are the same if their contents are. A shard is its name; its
+/// URL is a setting of each node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     buckets: Buckets,
@@ -75,14 +75,14 @@ impl Layout {
         Bucket::of_key(key, self.buckets.of(key.class()))
     }
 
-    /// The place in the list of the shard that a bucket belongs to.
+    /// The index in the list of the shard that a bucket belongs to.
     pub fn place_of(&self, bucket: Bucket) -> usize {
         jump(u64::from(bucket.index), self.shards.len() as u32) as usize
     }
 }
 
-/// The worker that holds a user's sessions on a node of `workers`: by the whole hash of his key,
-/// so that it does not depend on any layout.
+/// The worker that holds a user's sessions on a node of `workers`. It uses the whole hash of the
+/// user's key, so it does not depend on any layout.
 pub fn worker_of(user: &Key, workers: u32) -> u32 {
     jump(key_hash(user), workers)
 }

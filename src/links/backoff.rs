@@ -15,20 +15,21 @@ impl Backoff {
         Self { next: min, min, max }
     }
 
-    /// The wait, between half of it and all of it, so that many do not come back in step.
+    /// Returns the next wait, between half of it and all of it, so that many clients do not come
+    /// back at once.
     pub(crate) fn wait(&mut self) -> Duration {
         let wait = self.next;
         self.next = (wait * 2).min(self.max);
         wait.mul_f64(0.5 + rand::random::<f64>() / 2.0)
     }
 
-    /// An attempt succeeded.
+    /// Resets the wait after a success.
     pub(crate) const fn reset(&mut self) {
         self.next = self.min;
     }
 
-    /// A connection served for so long. One that ends at once, as with a server that refuses what
-    /// it is asked, is no success.
+    /// Resets the wait if the connection served for long enough. A connection that ends at once is
+    /// no success: the server may refuse what it is asked.
     pub(crate) fn served(&mut self, time: Duration) {
         if time >= self.max {
             self.reset();

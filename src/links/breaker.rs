@@ -1,49 +1,50 @@
-//! Breaks a node's connections to a shard on demand, so that its primary is looked up again.
+//! Closes a node's connections to a shard on demand, so that its primary's address is resolved
+//! again.
 
 use tokio::sync::watch;
 
-/// One switch a shard.
+/// One signal per shard.
 #[derive(Debug)]
 pub struct Breaker {
     shards: Vec<watch::Sender<u64>>,
 }
 
-/// A link's end of its shard's switch.
+/// A connection's receiver of its shard's signal.
 #[derive(Debug, Clone)]
 pub struct Fuse(watch::Receiver<u64>);
 
 impl Breaker {
-    /// Switches for so many shards.
+    /// Signals for `shards` shards.
     pub fn new(shards: usize) -> Self {
         Self { shards: (0..shards).map(|_| watch::Sender::new(0)).collect() }
     }
 
-    /// Breaks every connection of this node to a shard.
+    /// Asks every connection of this node to a shard to close.
     pub fn break_links(&self, shard: usize) {
         self.shards[shard].send_modify(|breaks| *breaks += 1);
     }
 
-    /// The switch of a shard, for one link.
+    /// Returns a receiver of the shard's signal, for one connection.
     pub fn fuse(&self, shard: usize) -> Fuse {
         Fuse(self.shards[shard].subscribe())
     }
 }
 
 impl Fuse {
-    /// A connection is fresh: earlier breaks do not concern it.
+    /// Ignores earlier signals: the connection is new.
     pub(super) fn renew(&mut self) {
         self.0.mark_unchanged();
     }
 
-    /// Whether the connection must be broken.
+    /// Whether the connection must close.
     pub(super) fn is_blown(&self) -> bool {
         self.0.has_changed().unwrap_or(false)
     }
 
-    /// Resolves when the connection must be broken.
+    /// Resolves when the connection must close.
     pub(super) async fn blown(&mut self) {
         if self.0.changed().await.is_err() {
-            // Nobody is left who could break it.
+            // No sender of signals is left.
             std::future::pending::<()>().await;
         }
     }

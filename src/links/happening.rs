@@ -1,11 +1,12 @@
-//! What the links tell the loop that watches over the node.
+//! Events that the shard connections report to the node agent.
 
 use tokio::sync::mpsc;
 
 use crate::layout::ShardIndex;
 use crate::roster::Run;
 
-/// Happenings that may wait; a link waits for room, a canary that finds none is late.
+/// Most events that may wait. A connection waits for space; a canary that finds none counts as
+/// late.
 pub const HAPPENINGS_MAX: usize = 1024;
 
 /// Something that concerns the watermark.
@@ -13,29 +14,29 @@ pub const HAPPENINGS_MAX: usize = 1024;
 pub enum Happening {
     /// A subscriber connection is there; nothing is subscribed yet.
     Connected {
-        /// To which shard.
+        /// Its shard.
         shard: ShardIndex,
-        /// To which start of the server.
+        /// The run of the server.
         run: Run,
     },
-    /// What was needed when the connection came up is subscribed and confirmed.
+    /// Everything that was needed when the connection came up is subscribed and confirmed.
     Whole {
-        /// On which shard.
+        /// Its shard.
         shard: ShardIndex,
     },
     /// A subscriber connection is gone.
     Lost {
-        /// To which shard.
+        /// Its shard.
         shard: ShardIndex,
     },
     /// A canary of this node came back.
     Canary {
-        /// Over which shard's connection.
+        /// The shard whose connection it came over.
         shard: ShardIndex,
         /// Its number.
         number: u64,
     },
 }
 
-/// Where happenings go.
+/// Where the events go.
 pub type Happenings = mpsc::Sender<Happening>;

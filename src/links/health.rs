@@ -1,4 +1,4 @@
-//! What state a node's links are in.
+//! The states of a node's shard connections.
 
 use std::fmt;
 
@@ -6,29 +6,29 @@ use parking_lot::Mutex;
 
 use crate::redis::RunId;
 
-/// What a link is for.
+/// What a shard connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkRole {
-    /// Hears; one a node and shard.
+    /// Receives; one per node and shard.
     Subscriber,
-    /// Publishes; one a worker and shard.
+    /// Publishes; one per worker and shard.
     Publisher {
-        /// Whose.
+        /// The worker.
         worker: u32,
     },
 }
 
-/// The state of a link.
+/// The state of a shard connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkState {
-    /// Not connected since the node began.
+    /// Not connected since the node started.
     Starting {
         /// Why the last attempt failed.
         reason: String,
     },
     /// Connected.
     Up {
-        /// To which start of the server.
+        /// The run of the server.
         run_id: RunId,
     },
     /// Lost.
@@ -48,25 +48,25 @@ impl fmt::Display for LinkState {
     }
 }
 
-/// One link and its state.
+/// One shard connection and its state.
 #[derive(Debug, Clone)]
 pub struct LinkReport {
     /// The shard's name.
     pub shard: String,
-    /// What it is for.
+    /// Its role.
     pub role: LinkRole,
     /// Its state.
     pub state: LinkState,
 }
 
-/// The links of a node.
+/// The shard connections of a node.
 #[derive(Debug)]
 pub struct Health {
     links: Mutex<Vec<LinkReport>>,
 }
 
 impl Health {
-    /// All links of a node of `workers`, none of them connected.
+    /// All shard connections of a node of `workers`, none of them connected.
     pub fn new(shards: &[String], workers: u32) -> Self {
         let roles = |shard: &String| {
             let publishers = (0..workers).map(|worker| LinkRole::Publisher { worker });
@@ -80,7 +80,7 @@ impl Health {
         Self { links: Mutex::new(shards.iter().flat_map(roles).collect()) }
     }
 
-    /// Notes a link's state; logs what changed.
+    /// Records a connection's state, and logs a change.
     pub(super) fn note(&self, shard: &str, role: LinkRole, fresh: Result<RunId, String>) {
         let mut links = self.links.lock();
         let Some(link) = links.iter_mut().find(|link| link.shard == shard && link.role == role)
@@ -98,12 +98,12 @@ impl Health {
         link.state = state.clone();
         drop(links);
         match state {
-            LinkState::Up { .. } => tracing::info!(shard, ?role, "link is up"),
-            state => tracing::warn!(shard, ?role, %state, "link is not up"),
+            LinkState::Up { .. } => tracing::info!(shard, ?role, "shard connection is up"),
+            state => tracing::warn!(shard, ?role, %state, "shard connection is not up"),
         }
     }
 
-    /// Every link.
+    /// Every shard connection.
     pub fn report(&self) -> Vec<LinkReport> {
         self.links.lock().clone()
     }

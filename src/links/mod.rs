@@ -1,4 +1,4 @@
-//! A node's connections to its shards: made, watched and made again, for as long as it lives.
+//! A node's connections to its shards: made, watched and made again, for as long as the node lives.
 
 mod backoff;
 mod breaker;
@@ -18,29 +18,29 @@ pub use health::{Health, LinkReport, LinkRole, LinkState};
 pub use publishers::{Publishers, PublishersPlan};
 pub use subscriber::Subscriber;
 
-/// The bounds of links.
+/// The bounds of shard connections.
 #[derive(Debug, Clone, Copy)]
 pub struct LinkBounds {
-    /// How long an answer may take before the connection counts as broken.
+    /// How long an answer may take before the connection counts as lost.
     pub reply: Duration,
-    /// How often a connection that is idle is asked for what it is for: a channel is subscribed once
-    /// more, or something is published that nobody hears. A server that does so is up, whatever it
-    /// thinks of its snapshots, its replicas or its memory, by which it may refuse a `PING`.
+    /// How often an idle connection is tested by what it is for. A subscriber subscribes to a
+    /// channel once more; a publisher publishes to a channel without subscribers. A server that
+    /// does so is up. Its snapshots, replicas or memory may make it refuse a `PING` all the same.
     pub ping: Duration,
     /// The first wait after a failed attempt; each further one doubles it.
     pub backoff_min: Duration,
     /// The longest wait between attempts. They never end.
     pub backoff_max: Duration,
-    /// Publishes that may wait for a shard, a worker.
+    /// Publishes that may wait for a shard, per worker.
     pub queue: usize,
-    /// Sends that may be unsettled, a worker.
+    /// Sends that may be unsettled, per worker.
     pub pending: usize,
     /// Publishes in one pipeline.
     pub batch: usize,
 }
 
 impl LinkBounds {
-    /// An answer that does not come in time means a connection that is not there.
+    /// A connection whose answer does not come in time counts as gone.
     async fn answered<T>(
         &self,
         answer: impl Future<Output = Result<T, BusError>>,

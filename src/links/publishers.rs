@@ -1,8 +1,8 @@
 //! A worker's publisher connections.
 //!
-//! Sessions append to the worker's desk; a task a shard takes all that waits for it, sends it as
-//! one pipeline and waits for the answers, while the next batch forms by itself. An answer belongs
-//! to its publish by its place.
+//! Sessions append to the worker's publish tracker. A task per shard takes everything that waits
+//! for its shard, sends it as one pipeline and waits for the answers. Meanwhile the next batch
+//! forms by itself. Answers belong to publishes by their order.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -25,10 +25,10 @@ use crate::redis::Channel;
 use crate::roster::{Rules, Run, Snapshot};
 use crate::telemetry::{Metrics, PublishOutcome};
 
-/// Between two looks at what has been tried for too long.
+/// From one check for publishes that have been tried for too long to the next.
 const TICK: Duration = Duration::from_secs(1);
 
-/// A publish, and where it goes if its shard is down.
+/// A publish, and its target if its shard is down.
 #[derive(Debug, Clone)]
 pub struct Routed {
     publish: Publish,
@@ -43,32 +43,32 @@ impl Cargo for Routed {
     }
 }
 
-/// What the connections of one worker are made from.
+/// The inputs of one worker's connections.
 #[derive(Debug)]
 pub struct PublishersPlan<'a> {
-    /// Whose.
+    /// The worker.
     pub worker: u32,
     /// The shards' names.
     pub shards: &'a [String],
-    /// What connects.
+    /// Makes the connections.
     pub bus: &'a Arc<dyn Bus>,
-    /// Where the state is noted.
+    /// Where the states are recorded.
     pub health: &'a Arc<Health>,
-    /// What is counted.
+    /// The node's metrics.
     pub metrics: &'a Arc<Metrics>,
-    /// The channel that every node hears.
+    /// The channel that every node receives.
     pub all: Channel,
-    /// The one that nobody hears.
+    /// The channel without subscribers.
     pub probe: Channel,
-    /// What time it is.
+    /// The node's clock.
     pub clock: WallClock,
-    /// Who may break the links.
+    /// Signals the connections to close.
     pub breaker: &'a Breaker,
     /// The bounds.
     pub bounds: LinkBounds,
 }
 
-/// The publisher connections of one worker, one a shard, and what it issued.
+/// The publisher connections of one worker, one per shard, and the ids that it issued.
 #[derive(Debug)]
 pub struct Publishers {
     shared: Rc<Shared>,
@@ -78,13 +78,13 @@ pub struct Publishers {
 #[derive(Debug)]
 struct Shared {
     desk: RefCell<Desk<Routed>>,
-    /// A shard each: something waits for it.
+    /// One per shard: publishes wait for it.
     filled: Vec<Notify>,
     clock: WallClock,
     metrics: Arc<Metrics>,
 }
 
-/// What one shard's task works with.
+/// The inputs of one shard's task.
 struct Link {
     shared: Rc<Shared>,
     shard: ShardIndex,
@@ -98,7 +98,7 @@ struct Link {
 }
 
 impl Publishers {
-    /// Starts a task a shard, and one that watches the time, on the calling thread's runtime.
+    /// Starts a task per shard, and one that watches the time, on the calling thread's runtime.
     pub fn start(plan: PublishersPlan<'_>) -> Self {
         let PublishersPlan { shards, clock, bounds, .. } = plan;
         let desk = DeskBounds { pending: bounds.pending, ring: bounds.queue };
@@ -127,7 +127,7 @@ impl Publishers {
         Self { shared, all: plan.all }
     }
 
-    /// Issues an id that `make` gives, and enters it in the same step; none if too many sends are
+    /// Issues the id that `make` gives, and enters it in the same step; none if too many sends are
     /// unsettled.
     pub fn issue(&self, make: impl FnOnce() -> MessageId) -> Option<(MessageId, Ticket)> {
         let mut desk = self.shared.desk.borrow_mut();
@@ -137,26 +137,27 @@ impl Publishers {
         })
     }
 
-    /// The tenure that ids are issued in.
+    /// The incarnation that ids are issued in.
     pub fn tenure(&self) -> u32 {
         self.shared.desk.borrow().tenure()
     }
 
-    /// The store acknowledged a send, which has so many publishes to come: whether it may still be
-    /// published. Reads the clocks.
+    /// Decides whether a send that the store acknowledged may still be published; it has
+    /// `publishes` to come. Reads the clocks.
     pub fn judge(&self, ticket: Ticket, lease: Option<Lease>, publishes: u8) -> Judgement {
         let now = self.shared.clock.read();
         let lease = lease.filter(|_| !self.shared.clock.has_stepped());
         self.shared.desk.borrow_mut().judge(ticket, now, lease, publishes)
     }
 
-    /// A send publishes nothing.
+    /// Ends a send that publishes nothing.
     pub fn abandon(&self, ticket: Ticket) {
         self.shared.desk.borrow_mut().abandon(ticket);
     }
 
     /// Appends a publish of a message that passed, or of an event. If its shard is down it goes to
-    /// `all` of another: an envelope names its keys, so its delivery does not depend on the channel.
+    /// `all` of another one. An envelope names its keys, so its delivery does not depend on the
+    /// channel.
     pub fn publish(&self, shard: ShardIndex, publish: Publish, ticket: Option<Ticket>) {
         self.append(shard, publish, ticket, true);
     }
@@ -166,14 +167,15 @@ impl Publishers {
         self.publish(shard, Publish { channel: self.all.clone(), payload }, ticket);
     }
 
-    /// Publishes to `all` of every shard: what nobody may miss while any of them is there.
+    /// Publishes to `all` of every shard: for notices that every node must receive while any shard
+    /// is there.
     pub fn publish_to_every_shard(&self, payload: &bytes::Bytes) {
         for shard in 0..self.shared.filled.len() as u32 {
             self.publish_to_all(ShardIndex(shard), payload.clone(), None);
         }
     }
 
-    /// Publishes through one shard or not at all.
+    /// Publishes through this shard only.
     pub fn publish_here(&self, shard: ShardIndex, publish: Publish) {
         self.append(shard, publish, None, false);
     }
@@ -198,18 +200,18 @@ impl Publishers {
         }
     }
 
-    /// A fresh incarnation of the node begins.
+    /// Starts a new incarnation of the node.
     pub fn succeed(&self, tenure: u32) {
         self.shared.desk.borrow_mut().succeed(tenure);
     }
 
-    /// An earlier incarnation of the node is over.
+    /// Drops an earlier incarnation of the node, which is over.
     pub fn forget(&self, tenure: u32) {
         self.shared.desk.borrow_mut().forget(tenure);
     }
 
-    /// This worker's part of the rows: a snapshot of each incarnation, and whether everything of it
-    /// is settled. `reading` was read from the clock of ids in this step.
+    /// This worker's part of the heartbeats: a snapshot of each incarnation, and whether everything
+    /// of it is settled. `reading` was read from the clock of ids in this step.
     pub fn snapshots(&self, reading: Micros) -> Vec<(u32, Snapshot, bool)> {
         let mut desk = self.shared.desk.borrow_mut();
         let tenures: Vec<u32> = desk.tenures().collect();
@@ -313,7 +315,7 @@ impl Link {
         }
     }
 
-    /// Publishes what nobody hears.
+    /// Publishes to the channel without subscribers.
     async fn probe(&self, publisher: &dyn Publisher) -> Result<(), BusError> {
         self.shared.metrics.canaries.inc();
         let answers = publisher.publish(std::slice::from_ref(&self.probe));
@@ -329,7 +331,7 @@ impl Link {
         (!batch.is_empty()).then_some(batch)
     }
 
-    /// A refused publish breaks the link: what is refused there may pass elsewhere, or later.
+    /// A refused publish closes the connection: what is refused here may pass elsewhere, or later.
     async fn send(&self, publisher: &dyn Publisher, batch: &[Publish]) -> Result<(), BusError> {
         let metrics = &self.shared.metrics;
         let answers = match self.bounds.answered(publisher.publish(batch)).await {

@@ -16,29 +16,29 @@ use crate::layout::ShardIndex;
 use crate::redis::{Channel, Channels};
 use crate::roster::Run;
 
-/// What the owner works with.
+/// The inputs of the owner.
 pub struct Subscriber {
-    /// Which shard.
+    /// Its shard.
     pub shard: ShardIndex,
-    /// Its name.
+    /// The shard's name.
     pub name: String,
-    /// What connects.
+    /// Makes the connections.
     pub bus: Arc<dyn Bus>,
     /// Where pushes go.
     pub sink: Arc<dyn Sink>,
-    /// What the node needs.
+    /// The node's interest.
     pub interest: Arc<Interest>,
-    /// Whether it needs the tap channel.
+    /// Whether the node needs the channel `tap`.
     pub taps: Arc<Taps>,
     /// How channels are named.
     pub channels: Channels,
-    /// Channels that are heard always: `all` and the node's own.
+    /// Channels that are always subscribed: `all` and the node's own.
     pub always: Vec<Channel>,
-    /// Where the state is noted.
+    /// Where the state is recorded.
     pub health: Arc<Health>,
-    /// Who is told what happens to the connection.
+    /// Receives the connection's events.
     pub happenings: Happenings,
-    /// Who may break it.
+    /// Signals the connection to close.
     pub fuse: Fuse,
     /// The bounds.
     pub bounds: LinkBounds,
@@ -51,7 +51,7 @@ impl std::fmt::Debug for Subscriber {
 }
 
 impl Subscriber {
-    /// Connects and serves the shard for ever. Ends only by being dropped.
+    /// Connects to the shard and serves it, again and again. It ends only by being dropped.
     pub async fn run(mut self) {
         let mut backoff = Backoff::new(self.bounds.backoff_min, self.bounds.backoff_max);
         loop {
@@ -77,7 +77,7 @@ impl Subscriber {
         Ok(subscription)
     }
 
-    /// Tells what happened. Whoever listens ends after the links do.
+    /// Reports an event. The receiver ends after the connections do.
     async fn tell(&self, happening: Happening) {
         let _ending = self.happenings.send(happening).await;
     }
@@ -94,8 +94,8 @@ impl Subscriber {
         error
     }
 
-    /// Carries out what the interest and the taps want until the connection is gone. `needed`
-    /// buckets were wanted when it came up, and they are commanded first.
+    /// Carries out the commands of the interest and of wide patterns until the connection is gone.
+    /// `needed` buckets were wanted when it came up, and they are commanded first.
     async fn serve(&mut self, subscription: &dyn Subscription, mut needed: usize) -> BusError {
         let mut next_ping = Instant::now() + self.bounds.ping;
         let mut taps = self.taps.changes();
@@ -123,8 +123,8 @@ impl Subscriber {
         }
     }
 
-    /// One command after the other, each answered before the next: what comes up meanwhile joins
-    /// the next batch.
+    /// Sends one command after the other, each once the one before is answered. What comes up
+    /// meanwhile joins the next batch.
     async fn command(
         &self,
         subscription: &dyn Subscription,
@@ -136,7 +136,7 @@ impl Subscriber {
         Ok(())
     }
 
-    /// False if there is nothing to command.
+    /// Returns false if there is nothing to command.
     async fn command_tap(&self, subscription: &dyn Subscription) -> Result<bool, BusError> {
         let Some(action) = self.taps.next_action(self.shard) else { return Ok(false) };
         self.carry_out(subscription, action, &[self.channels.tap()]).await?;
@@ -144,18 +144,18 @@ impl Subscriber {
         Ok(true)
     }
 
-    /// False if there is nothing to command.
+    /// Returns false if there is nothing to command.
     async fn command_buckets(
         &self,
         subscription: &dyn Subscription,
         needed: &mut usize,
     ) -> Result<bool, BusError> {
         let Some(batch) = self.interest.next_batch(self.shard) else {
-            // What was needed and is not any more is not commanded.
+            // Buckets that were needed and no longer are get no command.
             self.count_needed(needed, usize::MAX).await;
             return Ok(false);
         };
-        // The lingering ends in time even if there is always something to command.
+        // Lingering ends in time even if there is always something to command.
         self.interest.expire(self.shard);
         let name = |&bucket| self.channels.bucket(bucket);
         let channels: Vec<Channel> = batch.buckets.iter().map(name).collect();
@@ -165,7 +165,7 @@ impl Subscriber {
         Ok(true)
     }
 
-    /// So many of the buckets that were needed are done with.
+    /// Counts `done` of the needed buckets as finished.
     async fn count_needed(&self, needed: &mut usize, done: usize) {
         if *needed > 0 {
             *needed = needed.saturating_sub(done);

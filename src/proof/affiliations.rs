@@ -1,24 +1,24 @@
-//! Where one user stands with rooms, as one worker knows it.
+//! One user's rooms, as one worker knows them.
 //!
-//! What is known comes in any order, by notices, resumes and repairs, and merges register by
-//! register ([`MemberState`]). So a membership that says that the user is out is kept: an older add
-//! that comes late must not bring the user back.
+//! Memberships arrive in any order, by notices, resumes and repairs, and merge register by register
+//! ([`MemberState`]). A membership in which the user is out is therefore kept: an older add that
+//! comes late must not bring the user back.
 //!
-//! A user who is added while he has sessions is owed what is acknowledged above the stamp, and what
-//! came before the notice was not delivered to him. Until that is read, the room is *pending*: it
-//! has a footing of its own, and no cursor of his sessions goes above it.
+//! A user may be added to a room while having sessions. Then messages above the stamp are owed, and
+//! those from before the notice were not delivered. Until they are read, the room is *pending*: it
+//! has a session position of its own, and no cursor of the user's sessions goes above it.
 
 use super::{Footing, Place, Reading, RoundKind, Viewed};
 use crate::domain::{MemberState, Membership, MessageId, Micros, RoomId};
 use crate::roster::{Rule, Rules};
 
-/// How a membership came to be known.
+/// The source of a membership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Learned {
-    /// With the first read for a user none of whose sessions has a cursor yet: each of them reads
-    /// the room itself.
+    /// The first read for a user, none of whose sessions has a cursor yet: each of them reads the
+    /// room itself.
     First,
-    /// By a notice or by a later read.
+    /// A notice or a later read.
     News,
 }
 
@@ -29,20 +29,21 @@ pub enum Applied {
     Stale,
     /// The user joined, or joined anew.
     Joined,
-    /// He left.
+    /// The user left.
     Left,
-    /// Where he stands did not change, only what he may do or when it was said.
+    /// The user's rooms did not change: only the role or a stamp did.
     Kept,
 }
 
-/// Where a user stands with one room.
+/// One user's state in one room.
 #[derive(Debug, Clone)]
 pub struct Affiliation {
     /// The room.
     pub room: RoomId,
-    /// What was said of it.
+    /// Its membership.
     pub state: MemberState,
-    /// The place in the order of deliveries from which on he has what is delivered to the room.
+    /// The place in the order of deliveries from which on the user has what is delivered to the
+    /// room.
     place: Place,
 }
 
@@ -52,13 +53,13 @@ impl Affiliation {
         self.state.is_inside()
     }
 
-    /// Nothing at or below is owed to the user.
+    /// Messages at or below this are not owed to the user.
     pub fn joined(&self) -> MessageId {
         self.state.joined()
     }
 }
 
-/// A room that is read for after its member joined.
+/// A room that waits for a read after its member joined.
 #[derive(Debug, Clone)]
 struct Pending {
     room: RoomId,
@@ -71,9 +72,9 @@ struct Pending {
 pub struct Due {
     /// The room.
     pub room: RoomId,
-    /// Which joining it is for.
+    /// The joining that it is for.
     pub joined: MessageId,
-    /// What lies at or below is had, or not owed.
+    /// Messages up to this id need not be read.
     pub above: Micros,
 }
 
@@ -87,7 +88,7 @@ pub struct Affiliations {
 }
 
 impl Affiliations {
-    /// Nothing is known yet.
+    /// Starts with nothing known.
     pub const fn new(rules: Rules) -> Self {
         Self { rooms: Vec::new(), pending: Vec::new(), rules }
     }
@@ -96,28 +97,27 @@ impl Affiliations {
         self.rooms.binary_search_by(|known| known.room.as_str().cmp(room))
     }
 
-    /// Where the user stands with a room, if anything is known.
+    /// The user's state in a room, if anything is known.
     pub fn get(&self, room: &str) -> Option<&Affiliation> {
         self.find(room).ok().map(|at| &self.rooms[at])
     }
 
-    /// The rooms that he is in.
+    /// The rooms that the user is in.
     pub fn inside(&self) -> impl Iterator<Item = &Affiliation> {
         self.rooms.iter().filter(|known| known.is_inside())
     }
 
-    /// How many rooms anything is known of.
+    /// How many rooms are known.
     pub const fn len(&self) -> usize {
         self.rooms.len()
     }
 
-    /// Whether nothing is known of any room.
+    /// Whether no room is known.
     pub const fn is_empty(&self) -> bool {
         self.rooms.is_empty()
     }
 
-    /// A membership of this user came to be known. `place` is the worker's next in the order of
-    /// deliveries.
+    /// Applies a membership of this user. `place` is the worker's next in the order of deliveries.
     pub fn apply(&mut self, news: &Membership, place: Place, learned: Learned) -> Applied {
         let at = self.find(news.room.as_str());
         let known = at.ok().map(|at| self.rooms[at].clone());
@@ -161,26 +161,26 @@ impl Affiliations {
         self.pending.push(Pending { room: room.clone(), joined, footing });
     }
 
-    /// Whether a message of a room is the user's: he is in it, and joined before.
+    /// Whether a message of a room is owed to the user: the user is in it, and joined before.
     pub fn is_owed(&self, room: &str, id: MessageId) -> bool {
         let bounded = self.rules.on(Rule::JoinedBound);
         self.get(room).is_some_and(|known| known.is_inside() && (id > known.joined() || !bounded))
     }
 
-    /// The place from which on a session of the user, registered at `session`, has what is delivered
-    /// to a room.
+    /// The place from which on a session of the user has what is delivered to a room. `session` is
+    /// the place at which it was registered.
     pub fn place(&self, room: &str, session: Place) -> Place {
         let known = self.get(room).filter(|_| self.rules.on(Rule::PlaceByRoom));
         known.map_or(session, |known| known.place.max(session))
     }
 
-    /// The highest cursor that the user's sessions may be handed; none is any.
+    /// The highest cursor that the user's sessions may be sent. None means no bound.
     pub fn cap(&self) -> Option<Micros> {
         let held = self.pending.iter().filter(|_| self.rules.on(Rule::JoinHold));
         held.map(|pending| pending.footing.above(Micros(u64::MAX))).min()
     }
 
-    /// The rooms that wait to be read.
+    /// The rooms that wait for a read.
     pub fn due(&self) -> impl Iterator<Item = Due> {
         self.pending.iter().map(|Pending { room, joined, footing }| Due {
             room: room.clone(),
@@ -194,16 +194,17 @@ impl Affiliations {
         self.due().find(|due| due.room == *room && due.joined == joined)
     }
 
-    /// A read for a pending room is done, and what it found stands in the queues of the user's
-    /// sessions. `watermark` is the worker's. Whether the room is pending no longer.
+    /// Ends a read for a pending room; what it found is in the queues of the user's sessions.
+    /// `watermark` is the worker's. Returns whether the room is no longer pending.
     pub fn read(&mut self, due: &Due, reading: Reading, now: Viewed, watermark: Micros) -> bool {
         self.settle(due, |footing| {
             footing.read(reading, now, watermark);
         })
     }
 
-    /// A round that read for a pending room is done. `confirmed` says whether the room was heard when
-    /// the round began. Whether the room is pending no longer.
+    /// Ends a round that read for a pending room. `confirmed` states whether the room's
+    /// subscription was confirmed when the round began. Returns whether the room is no longer
+    /// pending.
     pub fn round(
         &mut self,
         due: &Due,
@@ -238,7 +239,7 @@ mod tests {
         MessageId::first_of(Micros(time))
     }
 
-    /// What was said by an add at a time, and by a removal of one who joined then.
+    /// The state after an add at a time, and after the removal of a user who joined then.
     fn added(joined: u64) -> Membership {
         of(MemberState::UNKNOWN.add(Role::Member, id(joined)))
     }

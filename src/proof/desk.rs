@@ -1,4 +1,4 @@
-//! A worker's side of publishing: what it issued, and what became of it.
+//! A worker's publishing: the ids that it issued, and the outcome of each.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use super::view::Lease;
 use crate::domain::{Micros, Moment, Now};
 use crate::roster::{LinkSnapshot, Rule, Rules, Run, Snapshot};
 
-/// From an id to its acknowledgement by the store, on both clocks. What takes longer is not
-/// published: readers rely on it to know how far back an unseen message may lie.
+/// Longest time from an id to its acknowledgement by the store, on both clocks. A send that takes
+/// longer is not published: readers rely on it to know how far back an unseen message may lie.
 pub const ACK_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long a send may be unsettled until something must be wrong with this node.
 const STUCK: Duration = Duration::from_mins(1);
 
-/// The bounds of a desk.
+/// The bounds of a publish tracker.
 #[derive(Debug, Clone, Copy)]
 pub struct DeskBounds {
     /// Sends that may be unsettled.
@@ -26,12 +26,12 @@ pub struct DeskBounds {
     pub ring: usize,
 }
 
-/// What the acknowledgement of the store is worth.
+/// What a send may do after the acknowledgement of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {
-    /// To be published and answered `sent`.
+    /// Publish, and answer `sent`.
     Passed,
-    /// To be answered `outcome_unknown`, which is final.
+    /// Answer `outcome_unknown`, which is final.
     Unknown(Doubt),
 }
 
@@ -49,14 +49,14 @@ pub enum Doubt {
 struct Book {
     tenure: u32,
     ledger: Ledger,
-    /// The links' counts when the incarnation began: its own count from zero.
+    /// The connections' counts when the incarnation began: it counts from zero.
     base: SmallVec<[LinkSnapshot; 2]>,
 }
 
 /// A worker's side of publishing.
 #[derive(Debug)]
 pub struct Desk<T> {
-    /// The current incarnation's book is the last; the others drain.
+    /// The log of the current incarnation is the last; the others drain.
     books: Vec<Book>,
     outbound: Outbound<T>,
     bounds: DeskBounds,
@@ -64,7 +64,7 @@ pub struct Desk<T> {
 }
 
 impl<T: Cargo> Desk<T> {
-    /// A desk of a node with so many shards, in its first tenure, at `now`.
+    /// Makes a tracker for a node with `shards` shards, in its first incarnation, at `now`.
     pub fn new(shards: usize, bounds: DeskBounds, now: Moment, rules: Rules) -> Self {
         let outbound = Outbound::new(shards, bounds.ring, now, rules);
         let base = outbound.snapshot().collect();
@@ -72,13 +72,13 @@ impl<T: Cargo> Desk<T> {
         Self { books, outbound, bounds, rules }
     }
 
-    /// A fresh incarnation begins, the `tenure`-th; the sends of earlier ones drain.
+    /// Starts the incarnation with the number `tenure`; the sends of earlier ones drain.
     pub fn succeed(&mut self, tenure: u32) {
         let base = self.outbound.snapshot().collect();
         self.books.push(Book { tenure, ledger: Ledger::default(), base });
     }
 
-    /// Forgets an earlier incarnation, of which everything is settled.
+    /// Drops an earlier incarnation, of which everything is settled.
     pub fn forget(&mut self, tenure: u32) {
         self.books.retain(|book| book.tenure != tenure);
     }
@@ -87,12 +87,12 @@ impl<T: Cargo> Desk<T> {
         self.books.iter_mut().find(|book| book.tenure == tenure)
     }
 
-    /// The tenures that are not forgotten, the current one last.
+    /// The incarnations that are not dropped, the current one last.
     pub fn tenures(&self) -> impl Iterator<Item = u32> {
         self.books.iter().map(|book| book.tenure)
     }
 
-    /// The tenure that ids are issued in.
+    /// The incarnation that ids are issued in.
     pub fn tenure(&self) -> u32 {
         self.books.last().map_or(0, |book| book.tenure)
     }
@@ -108,8 +108,8 @@ impl<T: Cargo> Desk<T> {
         Ticket { tenure: book.tenure, number: book.ledger.enter(time, now) }
     }
 
-    /// The store acknowledged. `now` was read with the acknowledgement in hand. `lease` is the
-    /// node's, read now. What passes has `publishes` to come.
+    /// Decides about a send that the store acknowledged. `now` was read once the acknowledgement
+    /// was there. `lease` is the node's, read now. A send that passes has `publishes` to come.
     pub fn judge(
         &mut self,
         ticket: Ticket,
@@ -133,7 +133,8 @@ impl<T: Cargo> Desk<T> {
         doubt.map_or(Judgement::Passed, Judgement::Unknown)
     }
 
-    /// The send was answered with `outcome_unknown`, or was never stored: it publishes nothing.
+    /// Ends a send that publishes nothing: it was answered with `outcome_unknown`, or was never
+    /// stored.
     pub fn abandon(&mut self, ticket: Ticket) {
         self.decide(ticket, 0);
     }
@@ -156,30 +157,30 @@ impl<T: Cargo> Desk<T> {
         outbound.publish(shard, cargo, ticket, now, &mut |ticket| settle(books, ticket))
     }
 
-    /// A connection to a shard is there.
+    /// Notes that a connection to a shard is up.
     pub fn up(&mut self, shard: usize, run: Run) -> Publishes {
         let Self { books, outbound, .. } = self;
         outbound.up(shard, run, &mut |ticket| settle(books, ticket))
     }
 
-    /// The connection to a shard is gone.
+    /// Notes that the connection to a shard is gone.
     pub fn down(&mut self, shard: usize, now: Moment) -> Publishes {
         let Self { books, outbound, .. } = self;
         outbound.down(shard, now, &mut |ticket| settle(books, ticket))
     }
 
-    /// The next pipeline for a shard: nothing while one is in flight.
+    /// Takes the next pipeline for a shard: nothing while one is in flight.
     pub fn take(&mut self, shard: usize, max: usize) -> impl Iterator<Item = &T> {
         self.outbound.take(shard, max)
     }
 
-    /// The pipeline in flight to a shard was answered, each publish of it by `confirmed`.
+    /// Takes the answers to the pipeline in flight to a shard; `confirmed` states them by index.
     pub fn answered(&mut self, shard: usize, confirmed: impl FnMut(usize) -> bool) -> Publishes {
         let Self { books, outbound, .. } = self;
         outbound.answered(shard, confirmed, &mut |ticket| settle(books, ticket))
     }
 
-    /// Time passed. Once a second is often enough.
+    /// Handles what depends on time alone. Once a second is often enough.
     pub fn tick(&mut self, now: Moment) -> Publishes {
         let Self { books, outbound, .. } = self;
         let done = outbound.tick(now, &mut |ticket| settle(books, ticket));
@@ -190,8 +191,8 @@ impl<T: Cargo> Desk<T> {
         done
     }
 
-    /// The worker's part of a row of an incarnation. `reading` was read from the clock of ids in
-    /// this step, and everything is issued above it.
+    /// The worker's part of an incarnation's heartbeat. `reading` was read from the clock of ids in
+    /// this step, and every later id is above it.
     pub fn snapshot(&mut self, tenure: u32, reading: Micros) -> Snapshot {
         let links: SmallVec<[LinkSnapshot; 2]> = self.outbound.snapshot().collect();
         let Some(book) = self.book(tenure) else {
@@ -224,7 +225,7 @@ impl<T: Cargo> Desk<T> {
         self.outbound.is_quiet()
     }
 
-    /// Whether something is to be sent to a shard.
+    /// Whether publishes wait for a shard.
     pub fn has_waiting(&self, shard: usize) -> bool {
         self.outbound.has_waiting(shard)
     }

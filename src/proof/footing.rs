@@ -1,4 +1,4 @@
-//! Up to where one session has everything, and by which argument.
+//! Up to which id one session has everything, and why.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use super::{RoundKind, Viewed};
 use crate::domain::Micros;
 use crate::roster::{Rule, Rules};
 
-/// How far the first cursor stays behind the begin of the reads: the 5 s that an acknowledgement
-/// may take, and twice the 5 s that a wall clock may be off. What the reads did not show is
-/// acknowledged later, so its id is above. 14 s is too little.
+/// How far the first cursor stays behind the begin of the reads. It is the 5 s that an
+/// acknowledgement may take, and twice the 5 s that a wall clock may be off. What the reads did not
+/// show is acknowledged later, so its id is above. 14 s is too little.
 pub const READ_MARGIN: Duration = Duration::from_secs(15);
 
 /// The margin that is one second too small, for the simulation.
@@ -16,7 +16,7 @@ const READ_MARGIN_SHORT: Duration = Duration::from_secs(14);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Base {
-    /// It has everything up to here, and nothing is known above.
+    /// It has everything up to this id, and nothing is known above.
     Own(Micros),
     /// It has everything up to its worker's watermark.
     Shared,
@@ -32,45 +32,47 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// A read begins: `wall` and the view were looked at before it was issued, when the session was
-    /// registered. `confirmed` says whether everything it needs was heard by then.
+    /// Begins a read. `wall` and `viewed` were read before it was issued, when the session was
+    /// registered. `confirmed` states whether all its subscriptions were confirmed by then.
     pub const fn begin(wall: Micros, viewed: Viewed, confirmed: bool) -> Self {
         Self { begun: wall, viewed, confirmed, by_known_heads: false }
     }
 }
 
 impl Reading {
-    /// The same, with no claim to what comes live.
+    /// The same read, with no claim to what comes live.
     #[must_use]
     pub const fn unconfirmed(self) -> Self {
         Self { confirmed: false, ..self }
     }
 
-    /// The same, where a worker that hears a room took its newest id for known instead of reading
-    /// it. It knows that of what the watermark covers, and of nothing above.
+    /// The same read, for a worker that used a room's known newest id instead of reading it. The
+    /// worker subscribes to the room, so it knows that id for what the watermark covers, and for
+    /// nothing above.
     #[must_use]
     pub const fn by_known_heads(self) -> Self {
         Self { by_known_heads: true, ..self }
     }
 }
 
-/// Up to where a session has everything.
+/// Up to which id a session has everything.
 #[derive(Debug, Clone, Copy)]
 pub struct Footing {
     base: Base,
-    /// Whether it was handed its first cursor: no watermark may reach it before.
+    /// Whether its first cursor was sent: no watermark may reach it before.
     told: bool,
     rules: Rules,
 }
 
 impl Footing {
-    /// A session that comes with a cursor; one that comes with none is as one whose cursor was
-    /// [`READ_MARGIN`] ago, since it is owed nothing that was acknowledged before.
+    /// Starts a session that comes with a cursor. One without a cursor starts as if it came with
+    /// one of [`READ_MARGIN`] ago: it is owed nothing that was acknowledged before.
     pub const fn new(cursor: Micros, rules: Rules) -> Self {
         Self { base: Base::Own(cursor), told: false, rules }
     }
 
-    /// Above which id a read for this session begins; the worker's watermark if it shares that.
+    /// The id above which a read for this session begins: the worker's watermark if the session
+    /// shares that.
     pub fn above(&self, watermark: Micros) -> Micros {
         match self.base {
             Base::Own(own) if self.rules.on(Rule::OwnCursor) => own,
@@ -83,13 +85,13 @@ impl Footing {
         self.base == Base::Shared
     }
 
-    /// Whether it was handed its first cursor.
+    /// Whether its first cursor was sent.
     pub const fn is_told(&self) -> bool {
         self.told
     }
 
-    /// The session's own read is done, and what it found stands in the session's queue: the
-    /// cursor to put behind it. `watermark` is the worker's.
+    /// Ends the session's own read; what it found is in the session's queue. Returns the cursor to
+    /// queue next. `watermark` is the worker's.
     pub fn read(&mut self, reading: Reading, now: Viewed, watermark: Micros) -> Micros {
         let Reading { begun, viewed, confirmed, by_known_heads } = reading;
         let exact = self.rules.on(Rule::ReadMargin);
@@ -110,9 +112,9 @@ impl Footing {
         own
     }
 
-    /// A round whose list contained the session is done, and what it found stands in the session's
-    /// queue. `confirmed` says whether everything it needs was heard when the round began,
-    /// `watermark` is the worker's since. The cursor to put behind it.
+    /// Ends a round whose list contained the session; what it found is in the session's queue.
+    /// `confirmed` states whether all the session's subscriptions were confirmed when the round
+    /// began. `watermark` is the worker's since. Returns the cursor to queue next.
     pub fn round(
         &mut self,
         kind: RoundKind,
@@ -130,14 +132,14 @@ impl Footing {
         self.cursor(watermark)
     }
 
-    /// A round passed that could not read for the session: it has what it had, by itself.
-    /// `watermark` is the worker's before the round was done.
+    /// Notes that a round could not read for the session. The session keeps what it had, as its own
+    /// position. `watermark` is the worker's before the round was done.
     pub fn skipped(&mut self, watermark: Micros) {
         self.base = Base::Own(self.above(watermark));
     }
 
-    /// The cursor that the session may be handed now: the watermark, once that reached it behind
-    /// everything that was queued before, or its own.
+    /// The cursor that the session may be sent now. It is the watermark, once that came after
+    /// everything that was queued before, or the session's own.
     pub fn cursor(&self, watermark: Micros) -> Option<Micros> {
         let cursor = match self.base {
             Base::Own(own) => own,

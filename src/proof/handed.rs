@@ -1,9 +1,10 @@
-//! Which messages a worker handed to the sessions of a key, so that what is read again, repeated
-//! or detoured is not sent to a client twice.
+//! Which messages a worker delivered to the sessions of a key. So a client gets a message once,
+//! even if it is read again, repeated or detoured.
 //!
-//! A message is noted with the *number* of its delivery, and a session with the number that was
-//! next when it was registered: it has had the message if it was registered before. So one entry
-//! serves all sessions of a key, and none is taken to have had what only others had.
+//! A message is recorded with the *number* of its delivery, and a session with the number that was
+//! next when it was registered. The session has the message if it was registered before the
+//! delivery. So one entry serves all sessions of a key, and no session counts as having what only
+//! others received.
 
 use std::collections::VecDeque;
 
@@ -16,23 +17,24 @@ use crate::roster::{Rule, Rules};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Place(u64);
 
-/// A key, by its hash: two keys that share it cost repeats nothing, since the id is in the entry.
+/// A key, by its hash. Two keys with one hash cause no missing and no repeated message, since the
+/// id is in the entry.
 type Entry = (MessageId, u64);
 
-/// The memory of one worker. Bounded: what falls out costs repeats, not holes.
+/// The memory of one worker. It is bounded: what is dropped costs repeats, not losses.
 #[derive(Debug)]
 pub struct Handed {
     deliveries: u64,
     last: AHashMap<Entry, u64>,
     order: VecDeque<Entry>,
-    /// The newest message that fell out.
+    /// The newest message that was dropped.
     forgotten: Micros,
     max: usize,
     rules: Rules,
 }
 
 impl Handed {
-    /// Remembers at most `max` messages, one a key.
+    /// Remembers at most `max` messages, one per key.
     pub fn new(max: usize, rules: Rules) -> Self {
         Self {
             deliveries: 0,
@@ -49,7 +51,7 @@ impl Handed {
         Place(self.deliveries)
     }
 
-    /// Notes that a message is handed to every session of a key that has not had it.
+    /// Records that a message is delivered to every session of a key that does not have it.
     pub fn note(&mut self, id: MessageId, key: u64) {
         self.deliveries += 1;
         if self.last.insert((id, key), self.deliveries).is_none() {
@@ -62,23 +64,23 @@ impl Handed {
         }
     }
 
-    /// Up to where entries may have fallen out for want of room.
+    /// Up to which id entries may have been dropped to stay within the bound.
     pub const fn forgotten(&self) -> Micros {
         self.forgotten
     }
 
-    /// Whether a message was handed to a key's sessions at all: the usual answer is no.
+    /// Whether a message was delivered to a key's sessions at all: the usual answer is no.
     pub fn knows(&self, id: MessageId, key: u64) -> bool {
         self.last.contains_key(&(id, key))
     }
 
-    /// Whether a session of a key, registered at `place`, has had a message.
+    /// Whether a session of a key, registered at `place`, has a message.
     pub fn had(&self, id: MessageId, key: u64, place: Place) -> bool {
         let number = self.last.get(&(id, key));
         number.is_some_and(|number| *number > place.0 || !self.rules.on(Rule::MemoryBySession))
     }
 
-    /// Forgets the oldest entries up to the watermark: nothing at or below it is read again.
+    /// Drops the oldest entries up to the watermark: nothing at or below it is read again.
     pub fn prune(&mut self, watermark: Micros) {
         while self.order.front().is_some_and(|(id, _)| id.time() <= watermark) {
             self.forget_oldest();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::domain::{Micros, Moment};
 
-/// Names a send of a worker.
+/// Identifies a send of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket {
     pub(super) tenure: u32,
@@ -17,7 +17,7 @@ pub struct Ticket {
 enum Stage {
     /// The store has not answered.
     Writing,
-    /// Past the check; so many publishes are neither confirmed nor given up on.
+    /// The check passed; this many publishes are neither confirmed nor given up on.
     Publishing(u8),
     Settled,
 }
@@ -62,7 +62,7 @@ impl Ledger {
         self.entries.get(at as usize).map(|entry| (entry.time, entry.issued))
     }
 
-    /// The send passed the check and has so many publishes; none settles it.
+    /// Notes that the send passed the check and has `publishes` publishes; with none it is settled.
     pub(super) fn decide(&mut self, number: u64, publishes: u8) {
         if let Some(entry) = self.entry(number)
             && entry.stage == Stage::Writing
@@ -73,7 +73,7 @@ impl Ledger {
         }
     }
 
-    /// One publish was confirmed, or given up on under an announced gap.
+    /// Notes that one publish was confirmed, or given up on under an announced gap.
     pub(super) fn publish_done(&mut self, number: u64) {
         if let Some(entry) = self.entry(number)
             && let Stage::Publishing(left) = entry.stage
@@ -83,7 +83,7 @@ impl Ledger {
         }
     }
 
-    /// Everything is settled, as an announced gap must never do.
+    /// Settles everything, which an announced gap must never do.
     #[cfg(test)]
     pub(super) fn settle_all(&mut self) {
         self.first += self.entries.len() as u64;
@@ -97,7 +97,7 @@ impl Ledger {
         }
     }
 
-    /// Every id up to here is settled. `reading` is the clock's, and ids go above it.
+    /// Every id up to here is settled. `reading` is the clock's, and later ids are above it.
     pub(super) fn settled(&self, reading: Micros) -> Micros {
         self.entries.front().map_or(reading, below)
     }
@@ -113,7 +113,7 @@ impl Ledger {
         self.entries.get(at).map_or(reading, below)
     }
 
-    /// How long the oldest send is unsettled.
+    /// How long the oldest send has been unsettled.
     pub(super) fn oldest(&self, now: Moment) -> Duration {
         self.entries.front().map_or(Duration::ZERO, |entry| now.since(entry.issued))
     }

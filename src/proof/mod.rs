@@ -1,20 +1,21 @@
-//! That nothing is lost: what a node can prove about live delivery, and what it does when it
-//! cannot. Pure: state machines that are told what happened and when, and say what follows.
+//! The watermark: what a node can guarantee about live delivery, and what it does when it cannot.
+//! Pure state machines: they are told what happened and when, and return what follows.
 //!
-//! | file | holds | whose |
+//! | file | holds | belongs to |
 //! | --- | --- | --- |
-//! | `ledger` | ids from their issue until they are settled | a worker's |
-//! | `outbound` | publishes until they are answered, repeated, detoured or given up on | a worker's |
-//! | `desk` | both, and the check between them; the worker's part of a row | a worker's |
-//! | `watch` | the watermark: breaks, canaries, repairs and pull rounds | the node's |
-//! | `view` | what all threads may know of it at any time | the node's |
-//! | `handed` | which messages were handed to the sessions of a key | a worker's |
-//! | `footing` | up to where a session has everything | a session's |
-//! | `affiliations` | a user's rooms, and what joining one holds back | a user's on a worker |
+//! | `ledger` | ids from their issue until they are settled | a worker |
+//! | `outbound` | publishes until they are answered, repeated, detoured or given up on | a worker |
+//! | `desk` | both, and the check between them; the worker's part of a heartbeat | a worker |
+//! | `watch` | the watermark: delivery gaps, canaries, repairs and pull rounds | the node |
+//! | `view` | what all threads may know of it at any time | the node |
+//! | `handed` | which messages were delivered to the sessions of a key | a worker |
+//! | `footing` | up to which id a session has everything | a session |
+//! | `affiliations` | a user's rooms, and what joining one holds back | a user on a worker |
 //!
-//! A **break** is anything after which live delivery may have missed a message: the watermark
-//! freezes. A **repair** reads the store for what may have been missed and unfreezes it. A **pull
-//! round** reads the same while frozen, so that cursors go on while the store lives.
+//! A **delivery gap** is an event after which live delivery may have missed a message: the
+//! watermark freezes. A **repair** reads the store for what may have been missed and unfreezes the
+//! watermark. A **pull round** reads the same while it is frozen, so that cursors go on while the
+//! store is up.
 
 mod affiliations;
 mod desk;

@@ -1,7 +1,7 @@
-//! The publishers' side: each publish of a message is answered, repeated, detoured to `all` of
+//! The publishers' side. Each publish of a message is answered, repeated, detoured to `all` of
 //! another shard, or given up on under an announced gap. Events are tried once.
 //!
-//! `settle` is told a ticket for each of its publishes that is confirmed or given up on.
+//! `settle` is called with a ticket for each of its publishes that is confirmed or given up on.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,23 +10,24 @@ use super::ledger::Ticket;
 use crate::domain::Moment;
 use crate::roster::{LinkSnapshot, Rule, Rules, Run};
 
-/// How long a link is down until its worker matches any run: what it said last may be long over.
+/// How long a connection is down until its worker matches any run: the run that it reported last
+/// may be over.
 const RUN_STALE: Duration = Duration::from_secs(5);
 
 /// How long a publish of a message is tried until it is given up on.
 const GIVE_UP: Duration = Duration::from_secs(10);
 
-/// The least time between two gaps of a link: each costs all nodes a repair.
+/// The least time between two gaps of a connection: each costs all nodes a repair.
 const GAP_PAUSE: Duration = Duration::from_secs(20);
 
-/// What is published.
+/// A payload that is published.
 pub trait Cargo: Clone {
     /// The same for `all` of another shard: it names its keys, so its delivery does not depend on
-    /// the channel. None for what makes sense on its own shard only.
+    /// the channel. None for a payload that has a meaning on its own shard only.
     fn detoured(&self) -> Option<Self>;
 }
 
-/// What became of publishes.
+/// Counts of what happened to publishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Publishes {
     /// Sent to `all` of another shard.
@@ -53,7 +54,7 @@ struct Item<T> {
     since: Moment,
 }
 
-/// A worker's way to one shard.
+/// A worker's queue to one shard.
 #[derive(Debug)]
 struct Link<T> {
     up: bool,
@@ -63,15 +64,15 @@ struct Link<T> {
     gap_no: u64,
     last_gap: Option<Moment>,
     down_since: Moment,
-    /// The ring: what is to be sent. Bounded.
+    /// The ring: publishes to be sent. Bounded.
     waiting: VecDeque<Item<T>>,
-    /// The pipeline in flight. Bounded by what is taken at once.
+    /// The pipeline in flight. Bounded by the size of one pipeline.
     sent: VecDeque<Item<T>>,
-    /// Fell out of the ring; to be announced. Bounded by the sends that may be pending.
+    /// Dropped from the ring; to be announced. Bounded by the sends that may be pending.
     lost: Vec<Ticket>,
 }
 
-/// A worker's ways to all shards.
+/// A worker's queues to all shards.
 #[derive(Debug)]
 pub(super) struct Outbound<T> {
     links: Vec<Link<T>>,
@@ -80,7 +81,7 @@ pub(super) struct Outbound<T> {
 }
 
 impl<T: Cargo> Outbound<T> {
-    /// Nothing is connected since `now`. `ring` publishes may wait for a shard.
+    /// Starts with no shard connected since `now`. `ring` publishes may wait for a shard.
     pub(super) fn new(shards: usize, ring: usize, now: Moment, rules: Rules) -> Self {
         let link = |_| Link {
             up: false,
@@ -157,7 +158,7 @@ impl<T: Cargo> Outbound<T> {
         }
     }
 
-    /// A connection is there. What waits for shards that are down goes this way.
+    /// Notes that a connection is up. Publishes that wait for shards that are down take it.
     pub(super) fn up(
         &mut self,
         shard: usize,
@@ -177,7 +178,7 @@ impl<T: Cargo> Outbound<T> {
         done
     }
 
-    /// The connection is gone. What it did not answer, and what waited for it, goes elsewhere.
+    /// Notes that the connection is gone. Its unanswered and waiting publishes go elsewhere.
     pub(super) fn down(
         &mut self,
         shard: usize,
@@ -220,8 +221,7 @@ impl<T: Cargo> Outbound<T> {
         link.sent.iter().take(if fresh { max } else { 0 }).map(|item| &item.cargo)
     }
 
-    /// The pipeline in flight was answered: which of it are confirmed. The refused messages wait
-    /// again, in front.
+    /// Takes the answers to the pipeline in flight. Refused messages wait again, in front.
     pub(super) fn answered(
         &mut self,
         shard: usize,
@@ -245,8 +245,8 @@ impl<T: Cargo> Outbound<T> {
         done
     }
 
-    /// Time passed: links that are down for long, and publishes that are tried for too long.
-    /// A gap is raised in the step that settles what it covers.
+    /// Handles connections that are down for long, and publishes that are tried for too long. A gap
+    /// is raised in the step that settles what it covers.
     pub(super) fn tick(&mut self, now: Moment, settle: &mut impl FnMut(Ticket)) -> Publishes {
         let rules = self.rules;
         let mut done = Publishes::default();
@@ -264,20 +264,20 @@ impl<T: Cargo> Outbound<T> {
         done
     }
 
-    /// Whether nothing is on its way.
+    /// Whether nothing waits to be sent or answered.
     pub(super) fn is_quiet(&self) -> bool {
         self.links.iter().all(|link| link.waiting.is_empty() && link.sent.is_empty())
     }
 
-    /// Whether something is to be sent to a shard.
+    /// Whether publishes wait for a shard.
     pub(super) fn has_waiting(&self, shard: usize) -> bool {
         !self.links[shard].waiting.is_empty()
     }
 }
 
 impl<T> Link<T> {
-    /// Gives up on what is tried for too long and on what fell out of the ring, if a gap may be
-    /// announced now. It covers only what is gone for good.
+    /// Gives up on publishes that are tried for too long or were dropped from the ring, if a gap
+    /// may be announced now. The gap covers only what is gone for good.
     fn give_up(&mut self, now: Moment, rules: Rules, settle: &mut impl FnMut(Ticket)) -> u64 {
         let may = self.last_gap.is_none_or(|last| now.since(last) >= GAP_PAUSE);
         let is_old = |since: Moment| now.since(since) > GIVE_UP;
@@ -287,7 +287,7 @@ impl<T> Link<T> {
         let is_old = |since: Moment| rules.on(Rule::GapByAge) && is_old(since);
         let (mut dropped, mut events) = (self.lost.len() as u64, 0);
         self.lost.drain(..).for_each(&mut *settle);
-        // A pipeline in flight keeps its places: its answers come by their order.
+        // A pipeline in flight keeps its order, since its answers come by it.
         for item in self.sent.iter_mut().filter(|item| is_old(item.since)) {
             if let Some(ticket) = item.ticket.take() {
                 dropped += 1;

@@ -1,4 +1,4 @@
-//! What every thread of a node may know of the proof at any time.
+//! What every thread of a node may know of the watermark at any time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,45 +13,46 @@ const UNTIL_BITS: u32 = 48;
 
 const UNTIL_MASK: u64 = (1 << UNTIL_BITS) - 1;
 
-/// A look at the proof.
+/// A snapshot of the watermark's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Viewed {
     /// Whether the watermark is frozen.
     pub frozen: bool,
-    /// How many breaks there were.
+    /// How many delivery gaps there were.
     pub breaks: u64,
-    /// Up to where everything acknowledged was in the store before the last roster read that
-    /// returned; zero before the first.
+    /// Every acknowledged message up to this id was in the store before the last successful read of
+    /// the cluster table. Zero before the first.
     pub decided: Micros,
 }
 
 /// The lease of the current incarnation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
-    /// Which incarnation of the boot it is; the low 16 bits count.
+    /// The number of the incarnation within the boot; the low 16 bits count.
     pub tenure: u32,
     /// When it ends.
     pub until: Moment,
 }
 
 impl Lease {
-    /// Whether it is an incarnation's, and holds now.
+    /// Whether it belongs to this incarnation, and holds now.
     pub const fn holds(self, tenure: u32, now: Moment) -> bool {
         self.tenure as u16 == tenure as u16 && now.0 < self.until.0
     }
 }
 
-/// Written by the roster's loop, and by whoever notices a break; read by everybody.
+/// Written by the node agent, and by each thread that detects a delivery gap; read by all threads.
 ///
-/// The watermark is frozen while there are breaks that no repair has healed: one comparison, so
-/// that nobody can see it unfrozen with a break that was not repaired.
+/// The watermark is frozen while there are delivery gaps that no repair has healed. It is one
+/// comparison, so that no thread can see it unfrozen with an unrepaired gap.
 #[derive(Debug)]
 pub struct View {
     breaks: AtomicU64,
     healed: AtomicU64,
     decided: AtomicU64,
     lease: AtomicU64,
-    /// When sends of this node were answered `outcome_unknown`, and what is known of others.
+    /// When sends of this node were answered `outcome_unknown`, and what is known of other nodes'
+    /// sends.
     unknown: Mutex<(UnknownWindows, Vec<Window>)>,
 }
 
@@ -70,37 +71,38 @@ impl Default for View {
 }
 
 impl View {
-    /// A look.
+    /// Takes a snapshot.
     pub fn look(&self) -> Viewed {
-        // In this order: what is healed was a number of breaks before.
+        // In this order: a number of gaps is reached before it is healed.
         let healed = self.healed.load(Ordering::SeqCst);
         let breaks = self.breaks();
         let decided = Micros(self.decided.load(Ordering::SeqCst));
         Viewed { frozen: healed != breaks, breaks, decided }
     }
 
-    /// Raises a break: in the step that lost something, on whatever thread that is.
+    /// Raises a delivery gap. It is called in the step that lost something, on any thread.
     pub fn raise(&self) {
         self.breaks.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// How many breaks there were.
+    /// How many delivery gaps there were.
     pub fn breaks(&self) -> u64 {
         self.breaks.load(Ordering::SeqCst)
     }
 
-    /// So many breaks are repaired: the watermark moves again, unless there was another since.
+    /// Marks the first `breaks` gaps as repaired: the watermark moves again, unless there was
+    /// another since.
     pub fn heal(&self, breaks: u64) {
         self.healed.store(breaks, Ordering::SeqCst);
     }
 
-    /// A roster read returned.
+    /// Records a successful read of the cluster table.
     pub fn decide(&self, decided: Micros) {
         self.decided.fetch_max(decided.0, Ordering::SeqCst);
     }
 
-    /// A send of this node is answered `outcome_unknown`: said before its id is given up, so that
-    /// every row that covers the id tells of it.
+    /// Records that a send of this node is answered `outcome_unknown`. It is called before its id
+    /// is given up, so that every heartbeat that covers the id reports it.
     pub fn outcome_unknown(&self, time: Micros) {
         self.unknown.lock().0.note(time);
     }
@@ -110,7 +112,7 @@ impl View {
         self.unknown.lock().0.all().to_vec()
     }
 
-    /// The same of all nodes, by the last roster read.
+    /// Sets the same of all nodes, by the last read of the cluster table.
     pub fn set_unknown(&self, windows: Vec<Window>) {
         self.unknown.lock().1 = windows;
     }
@@ -121,7 +123,7 @@ impl View {
         unknown.0.all().iter().chain(&unknown.1).any(|window| window.holds(time))
     }
 
-    /// The current incarnation's lease; none if it may not acknowledge.
+    /// Sets the current incarnation's lease; none if it may not acknowledge.
     pub fn grant(&self, lease: Option<Lease>) {
         let word = lease.map_or(0, |lease| {
             u64::from(lease.tenure as u16) << UNTIL_BITS | lease.until.0 & UNTIL_MASK
@@ -129,8 +131,8 @@ impl View {
         self.lease.store(word, Ordering::SeqCst);
     }
 
-    /// The current incarnation's lease, if it may acknowledge. Whoever asks compares it with a clock
-    /// that he read before.
+    /// The current incarnation's lease, if it may acknowledge. The caller compares it with a clock
+    /// that it read before.
     pub fn lease(&self) -> Option<Lease> {
         let word = self.lease.load(Ordering::SeqCst);
         let lease = Lease { tenure: (word >> UNTIL_BITS) as u32, until: Moment(word & UNTIL_MASK) };

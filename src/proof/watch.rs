@@ -1,8 +1,8 @@
-//! A node's watermark: everything acknowledged by anyone up to it has reached every live session
-//! here that shares it.
+//! A node's watermark: every message acknowledged by any node up to it has reached every live
+//! session here that shares it.
 //!
-//! The loop that drives this reads and writes the roster, tells it what happens to the subscriber
-//! connections, and carries out the [`Order`]s that [`Watch::poll`] gives.
+//! The node agent drives this. It reads and writes the cluster table, reports events of the
+//! subscriber connections, and carries out the [`Order`]s that [`Watch::poll`] gives.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,15 +20,15 @@ pub const CANARY_LATE: Duration = Duration::from_secs(3);
 /// From one pull round to the next, begin to begin.
 const PULL_EVERY: Duration = Duration::from_secs(10);
 
-/// The least time from one repair to the next, begin to begin: breaks may come faster.
+/// The least time from one repair to the next, begin to begin: delivery gaps may come faster.
 const REPAIR_PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest time between the begins of two roster reads: beyond it a row may have come and gone
-/// unseen.
+/// The longest time between the begins of two reads of the cluster table. Beyond it a row may have
+/// come and gone unseen.
 const READS_APART: Duration = Duration::from_mins(1);
 
-/// How long others may publish to another run until this node looks its shard up again: it may be
-/// the one that stayed with a server that is no primary any more. Doubles while that does not help.
+/// How long others may publish to another run until this node resolves its shard's address again:
+/// it may still be connected to a demoted primary. The wait doubles while that does not help.
 const DISAGREE: Duration = Duration::from_secs(10);
 
 /// The longest such wait.
@@ -48,10 +48,11 @@ pub enum Heard {
     },
 }
 
-/// Why sessions are read for.
+/// Why a round reads for sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RoundKind {
-    /// Everything is heard again: the watermark moves again if nothing breaks meanwhile.
+    /// Every subscription is confirmed again: the watermark moves unless another delivery gap comes
+    /// meanwhile.
     Repair,
     /// The watermark stays frozen, and cursors go on.
     Pull,
@@ -62,30 +63,30 @@ pub enum RoundKind {
 pub struct Round {
     /// Its number.
     pub number: u64,
-    /// What for.
+    /// Its purpose.
     pub kind: RoundKind,
-    /// What is read lies above this, for the sessions that share the watermark.
+    /// The read begins above this id, for the sessions that share the watermark.
     pub above: Micros,
-    /// What the sessions read for have when it is done, if the clock is known.
+    /// Up to which id the sessions have everything when it is done, if the clock is known.
     pub decided: Option<Micros>,
     breaks: u64,
     dying: SmallVec<[Incarnation; 2]>,
 }
 
-/// What the loop must do.
+/// What the node agent must do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
     /// Send a canary of this number through every shard, to this node's own channel.
     Canaries(u64),
-    /// Break this node's connections to a shard and look its primary up again.
+    /// Close this node's connections to a shard and resolve its primary's address again.
     BreakLinks(usize),
-    /// Put the watermark behind everything that waits for each worker.
+    /// Queue the watermark after everything that waits for each worker.
     Advance(Micros),
-    /// Read for all sessions, then say [`Watch::round_done`].
+    /// Read for all sessions, then call [`Watch::round_done`].
     Read(Round),
-    /// Tell the workers, behind everything that waits for them, that a round is done.
+    /// Report to the workers that a round is done, after everything that waits for them.
     Done {
-        /// Which.
+        /// The round.
         round: Round,
         /// The watermark now.
         watermark: Micros,
@@ -99,7 +100,7 @@ struct Canaries {
     sent: Moment,
     /// None only where the simulation sends them too early.
     watermark: Option<Micros>,
-    /// Shards that have not answered.
+    /// Shards whose canary has not come back.
     waiting: SmallVec<[usize; 4]>,
 }
 
@@ -134,7 +135,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Nothing is known, nothing is heard.
+    /// Starts with nothing known and no shard connected.
     pub fn new(shards: impl IntoIterator<Item = ShardTag>, view: Arc<View>, rules: Rules) -> Self {
         Self {
             view,
@@ -163,17 +164,17 @@ impl Watch {
         self.watermark
     }
 
-    /// The live rows as last read.
+    /// The live heartbeats as last read.
     pub fn rows(&self) -> impl Iterator<Item = &Row> {
         self.census.rows()
     }
 
-    /// The breaks since the last call that were found here.
+    /// The delivery gaps that were detected here since the last call.
     pub fn take_breaks(&mut self) -> Vec<Break> {
         std::mem::take(&mut self.broken)
     }
 
-    /// Whether this node's clock is known to be right.
+    /// Sets whether this node's clock is known to be right.
     pub const fn clock_is_known(&mut self, known: bool) {
         self.clock_known = known;
     }
@@ -183,7 +184,8 @@ impl Watch {
         self.broken.push(what);
     }
 
-    /// A roster read begins; `now` was read before it was issued. Reads do not overlap.
+    /// Begins a read of the cluster table; `now` was read before it was issued. Reads do not
+    /// overlap.
     pub fn read_begins(&mut self, now: Now) {
         debug_assert!(self.reading.is_none(), "reads do not overlap");
         self.reading = Some(now);
@@ -193,12 +195,12 @@ impl Watch {
         }
     }
 
-    /// The read gave no answer.
+    /// Ends the read without an answer.
     pub const fn read_fails(&mut self) {
         self.reading = None;
     }
 
-    /// The read returned these rows.
+    /// Ends the read, which returned these rows.
     pub fn read_ends(&mut self, rows: Vec<Row>, end: Moment) {
         let Some(begin) = self.reading.take() else { return };
         let apart = self.last_read.replace(begin.moment).map(|last| begin.moment.since(last));
@@ -208,7 +210,7 @@ impl Watch {
         let shards = &self.shards;
         let breaks = self.census.read(rows, begin, end, |tag| run_heard(shards, tag));
         breaks.into_iter().for_each(|what| self.raise(what));
-        // Before the watermark may pass what they cover.
+        // Before the watermark may pass the ids that they cover.
         self.view.set_unknown(self.census.unknown());
         if !self.clock_known {
             self.decided = None;
@@ -217,7 +219,7 @@ impl Watch {
         let bounds = self.census.bounds(begin.wall);
         self.decided = Some(bounds.decided);
         self.view.decide(bounds.decided);
-        // One look: a break between two of them would be taken for one that was there before.
+        // One snapshot: with two, a gap between them would count as an earlier one.
         let viewed = self.view.look();
         if !viewed.frozen {
             self.may_advance(bounds.settled, viewed, end);
@@ -239,7 +241,7 @@ impl Watch {
 
     fn send_canaries(&mut self, watermark: Option<Micros>, viewed: Viewed, now: Moment) {
         if self.canaries.is_some() {
-            // Those under way are judged first: a round that is replaced could never be late.
+            // The round under way is checked first: if it were replaced, it could never be late.
             return;
         }
         self.canary_rounds += 1;
@@ -253,7 +255,7 @@ impl Watch {
         self.orders.push_back(Order::Canaries(self.canary_rounds));
     }
 
-    /// A canary came back over the subscriber connection to a shard.
+    /// Notes that a canary came back over the subscriber connection to a shard.
     pub fn canary_back(&mut self, shard: usize, number: u64) {
         if let Some(canaries) = &mut self.canaries
             && canaries.number == number
@@ -280,25 +282,25 @@ impl Watch {
         self.orders.push_back(Order::Advance(self.watermark));
     }
 
-    /// A subscriber connection is there, to this run; nothing is subscribed yet.
+    /// Notes that a subscriber connection to this run is up; nothing is subscribed yet.
     pub fn connected(&mut self, shard: usize, run: Run) {
         self.shards[shard].1 = Heard::Up { run, whole: false };
     }
 
-    /// Everything that was needed when the connection came up is heard.
+    /// Notes that everything that was needed when the connection came up is subscribed.
     pub fn whole(&mut self, shard: usize) {
         if let Heard::Up { whole, .. } = &mut self.shards[shard].1 {
             *whole = true;
         }
     }
 
-    /// A subscriber connection is gone.
+    /// Notes that a subscriber connection is gone.
     pub fn lost(&mut self, shard: usize) {
         self.shards[shard].1 = Heard::Down;
         self.raise(Break::LinkLost);
     }
 
-    /// Time passed, or something happened elsewhere: what to do next, if anything.
+    /// Returns what to do next, if anything. It is called after time passed or an event happened.
     pub fn poll(&mut self, now: Moment) -> Option<Order> {
         self.judge_canaries(now);
         self.judge_disagreement(now);
@@ -316,7 +318,7 @@ impl Watch {
         }
     }
 
-    /// Nothing is repaired on a connection that is to be broken.
+    /// Nothing is repaired on a connection that is to be closed.
     fn break_links(&mut self, shard: usize) {
         if let Heard::Up { whole, .. } = &mut self.shards[shard].1 {
             *whole = false;
@@ -324,12 +326,13 @@ impl Watch {
         self.orders.push_back(Order::BreakLinks(shard));
     }
 
-    /// Whoever stays with a server that is no primary any more hears everything there, but nobody
-    /// else: only a look at the name again tells him.
+    /// Resolves the address of a shard again when other nodes publish to another run for too long.
+    /// A node still connected to a demoted primary sees no error.
     fn judge_disagreement(&mut self, now: Moment) {
         let settled = !self.view.look().frozen || self.agrees();
         if settled {
-            // A shard that is down while it is looked up agrees with everybody: nothing is known.
+            // While its address is resolved a shard is down and agrees with every node, since
+            // nothing is known.
             let all_up = self.shards.iter().all(|(_, heard)| *heard != Heard::Down);
             self.disagreement.take_if(|_| all_up);
             return;
@@ -395,8 +398,8 @@ impl Watch {
             && self.last_repair.is_none_or(|last| now.since(last) >= REPAIR_PAUSE)
     }
 
-    /// The round under way is done: every session that was registered when it began was read for,
-    /// or is left with its own cursor.
+    /// Ends the round under way. Every session that was registered when it began was read for, or
+    /// keeps its own cursor.
     pub fn round_done(&mut self, number: u64) {
         let Some(round) = self.round.take_if(|round| round.number == number) else { return };
         self.watermark = self.watermark.max(round.decided.unwrap_or_default());

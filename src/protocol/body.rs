@@ -9,10 +9,10 @@ use super::op::{bounded, json, message_id, required};
 use super::{Bounds, Publish, Refusal};
 use crate::domain::{MessageId, Past, Role, UserId};
 
-/// Events of one request: as many as are announced in one step of a worker's loop.
+/// Events of one request: as many as are published in one step of a worker's loop.
 pub const EVENTS_MAX: usize = 100;
 
-/// The longest title of a room, in bytes: it is shown in lists.
+/// The longest title of a room, in bytes: lists show it.
 pub const TITLE_BYTES_MAX: usize = 256;
 
 /// Levels of a body around one entry of its list: the body itself, and the list.
@@ -21,9 +21,9 @@ const LEVELS_AROUND_AN_ENTRY: usize = 2;
 /// A message to be sent.
 #[derive(Debug)]
 pub struct MessageBody<'a> {
-    /// For whom, if it says so.
+    /// The user who sends it, if it names one.
     pub from: Option<UserId>,
-    /// Where to.
+    /// The conversation that it goes to.
     pub conversation: Cow<'a, str>,
     /// Any JSON value.
     pub body: &'a RawValue,
@@ -49,7 +49,7 @@ impl<'a> MessageBody<'a> {
 /// An event to be published.
 #[derive(Debug)]
 pub struct EventBody<'a> {
-    /// For whom, if it says so.
+    /// The user who publishes it, if it names one.
     pub from: Option<UserId>,
     /// The event.
     pub publish: Publish<'a>,
@@ -57,7 +57,7 @@ pub struct EventBody<'a> {
 
 impl<'a> EventBody<'a> {
     /// Reads `{events: [{subject, data} | {conversation, event, data, from?}]}` of 1 to
-    /// [`EVENTS_MAX`] events; a refusal names the event by its place.
+    /// [`EVENTS_MAX`] events; a refusal names the event by its index.
     pub fn read_list(text: &'a str, bounds: &Bounds) -> Result<Vec<Self>, Refusal> {
         let list = read_entries(text, "events", EVENTS_MAX, bounds)?;
         let read = |(at, raw): (usize, &&'a RawValue)| {
@@ -80,19 +80,19 @@ impl<'a> EventBody<'a> {
     }
 }
 
-/// What a room is to be.
+/// The settings of a new room.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct RoomBody {
-    /// What people call it, in 1 to [`TITLE_BYTES_MAX`] bytes.
+    /// Its title, in 1 to [`TITLE_BYTES_MAX`] bytes.
     pub title: Option<Box<str>>,
     /// How much of the past its members see.
     pub past: Option<Past>,
-    /// Who is to own it.
+    /// Its owner.
     pub owner: Option<UserId>,
 }
 
 impl RoomBody {
-    /// Reads `{title?, history?, owner?}`; nothing is as good as `{}`.
+    /// Reads `{title?, history?, owner?}`; an empty body counts as `{}`.
     pub fn read(text: &str, bounds: &Bounds) -> Result<Self, Refusal> {
         if text.is_empty() {
             return Ok(Self::default());
@@ -110,15 +110,15 @@ impl RoomBody {
     }
 }
 
-/// What a member is to be.
+/// The settings of a member.
 #[derive(Debug, PartialEq, Eq)]
 pub struct MemberBody {
-    /// What he may do; a plain member's when it is not said.
+    /// The member's role; a plain member's by default.
     pub role: Role,
 }
 
 impl MemberBody {
-    /// Reads `{role?}`; nothing is as good as `{}`.
+    /// Reads `{role?}`; an empty body counts as `{}`.
     pub fn read(text: &str, bounds: &Bounds) -> Result<Self, Refusal> {
         if text.is_empty() {
             return Ok(Self { role: Role::Member });
@@ -136,7 +136,7 @@ pub const MEMBERS_MAX: usize = 1000;
 /// The longest body with members, in bytes: a thousand ids of a hundred bytes each.
 pub const MEMBERS_BYTES_MAX: usize = 131_072;
 
-/// What members are to be.
+/// The members of one request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct MembersBody {
     /// The users and their roles; each user once.
@@ -144,8 +144,8 @@ pub struct MembersBody {
 }
 
 impl MembersBody {
-    /// Reads `{members: [{user, role?}]}` of 1 to [`MEMBERS_MAX`] members; a refusal names the member
-    /// by its place.
+    /// Reads `{members: [{user, role?}]}` of 1 to [`MEMBERS_MAX`] members; a refusal names the
+    /// member by its index.
     pub fn read(text: &str, bounds: &Bounds) -> Result<Self, Refusal> {
         let list = read_entries(text, "members", MEMBERS_MAX, bounds)?;
         let mut seen = ahash::AHashSet::with_capacity(list.len());
@@ -171,7 +171,7 @@ fn read_member(text: &str, bounds: &Bounds) -> Result<(UserId, Role), Refusal> {
     Ok((user, role))
 }
 
-/// What a member may do: a plain member's when it is not said.
+/// A member's role; a plain member's by default.
 fn role(fields: &mut Fields<'_>) -> Result<Role, Refusal> {
     let read = |raw: &RawValue| serde_json::from_str(raw.get()).ok();
     let role = fields.typed("role", "\"owner\" or \"member\"", read)?;

@@ -1,4 +1,4 @@
-//! Close codes. Their range tells the client whether to come back: 4000-4099 not unchanged,
+//! Close codes. Their range tells the client whether to reconnect: 4000-4099 not unchanged,
 //! 4100-4199 with back-off, 4200-4299 at once. A number is never used again.
 
 /// Why the server ends a session.
@@ -8,21 +8,21 @@ pub enum Close {
     BadProtocol,
     /// The token is missing or not accepted.
     Unauthorized,
-    /// The token's time is over.
+    /// The token has expired.
     TokenExpired,
     /// The user has begun more sessions on the node than he may have.
     TooManySessions,
     /// The node is over its bounds.
     Overloaded,
-    /// The client sends far more than it may, whatever it is told.
+    /// The client sends far more than it may, and goes on after refusals.
     RateAbuse,
-    /// The client did not read what it was sent.
+    /// The client does not read what it is sent.
     SlowConsumer,
     /// No `hello` came in time.
     HelloTimeout,
     /// The node is being stopped.
     Draining,
-    /// Nothing was heard from the client.
+    /// The client was silent for too long.
     PongMissing,
 }
 

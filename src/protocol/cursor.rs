@@ -1,4 +1,4 @@
-//! Cursors on the wire: opaque to clients, and of use to one user of one store only.
+//! Cursors on the wire: opaque to clients, and valid for one user of one store.
 //!
 //! ```text
 //! base64url: version 1 | time 8, microseconds, big-endian | seal 8
@@ -17,13 +17,13 @@ const TIME_BYTES: usize = 8;
 const SEAL_BYTES: usize = 8;
 const BYTES: usize = 1 + TIME_BYTES + SEAL_BYTES;
 
-/// Why a cursor is of no use here.
+/// Why a cursor cannot be used here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CursorError {
-    /// It is no cursor of a version that this node knows.
-    #[error("is no cursor")]
+    /// It is not a cursor of a version that this node knows.
+    #[error("is not a cursor of a version that this node knows")]
     Unreadable,
-    /// It is another user's, another store's, or forged.
+    /// It belongs to another user or another store, or is forged.
     #[error("is another user's or another store's")]
     Foreign,
 }
@@ -36,7 +36,7 @@ pub struct CursorSeal {
 }
 
 impl CursorSeal {
-    /// The seal of a store, with the secret that was made with it.
+    /// The seal of a store, with the secret that was made with the store.
     pub fn new(secret: &[u8; 32], store: u64) -> Self {
         Self { key: Key::new(HMAC_SHA256, secret), store }
     }

@@ -17,21 +17,21 @@ pub enum Code {
     UnknownOp,
     /// The token is missing or not accepted.
     Unauthorized,
-    /// The caller may not do that.
+    /// The caller has no right to do that.
     Forbidden,
-    /// It is not there, or not the caller's: the same answer.
+    /// It does not exist, or does not belong to the caller: the answer is the same.
     NotFound,
-    /// Over a bound of size.
+    /// Larger than a limit in bytes.
     TooLarge,
-    /// The nonce was used for something else.
+    /// The nonce was used for other content.
     NonceReused,
-    /// Too much in too short a time.
+    /// Too many requests in too short a time.
     RateLimited,
-    /// It may have happened, and may still surface.
+    /// The request may have been carried out, and its result may still appear.
     OutcomeUnknown,
-    /// Not now.
+    /// The node cannot do it now.
     Unavailable,
-    /// Over a bound of number.
+    /// More than a limit on a count.
     LimitReached,
     /// A defect of the server.
     Internal,
@@ -67,25 +67,25 @@ impl Code {
 pub struct Refusal {
     /// What went wrong.
     pub code: Code,
-    /// The same for people: the field, the bound and the value.
+    /// The same for humans: the field, the bound and the value.
     pub message: Cow<'static, str>,
-    /// When the same request would be taken; none if nobody knows.
+    /// When the same request would be accepted; none if that is not known.
     pub retry_after: Option<Duration>,
 }
 
 impl Refusal {
-    /// A refusal.
+    /// Makes a refusal.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         Self { code, message: message.into(), retry_after: None }
     }
 
-    /// Too much in too short a time.
+    /// Refuses a request: too many came in too short a time.
     pub fn rate_limited(message: impl Into<Cow<'static, str>>, retry_after: Duration) -> Self {
         Self { retry_after: Some(retry_after), ..Self::new(Code::RateLimited, message) }
     }
 
-    /// The frame that tells it. The time is in whole milliseconds, rounded up: who waits for so
-    /// long does not come too early.
+    /// The frame of the refusal. The time is in whole milliseconds, rounded up, so that a client
+    /// that waits for so long is not too early.
     pub fn frame<'a>(&'a self, id: Option<&'a RequestId>) -> ServerFrame<'a> {
         let millis = |time: Duration| time.as_micros().div_ceil(1000) as u64;
         ServerFrame::Error {
@@ -97,12 +97,12 @@ impl Refusal {
         }
     }
 
-    /// A malformed frame.
+    /// Refuses a malformed frame.
     pub fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::BadRequest, message)
     }
 
-    /// The same refusal, with the op that it belongs to in front.
+    /// The same refusal, with its op in front of the message.
     #[must_use]
     pub fn of_op(self, op: &str) -> Self {
         Self { message: format!("{op}: {}", self.message).into(), ..self }

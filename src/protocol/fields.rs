@@ -1,5 +1,5 @@
-//! A client frame as a list of raw fields: read in one pass, typed on demand, so that every
-//! refusal can name its field and whatever was wrong with it.
+//! A client frame as a list of raw fields. It is read in one pass and typed on demand, so that
+//! every refusal can name its field and everything that is wrong with it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -73,7 +73,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// An optional field through a function of its own; `null` is as good as absent.
+    /// An optional field, read by a function of its own; `null` counts as absent.
     pub(super) fn typed<T>(
         &mut self,
         name: &str,
@@ -98,7 +98,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The refusal of a field that must be there.
+/// The refusal when a required field is missing.
 pub(super) fn missing(name: &str) -> Refusal {
     Refusal::bad_request(format!("`{name}` is missing"))
 }
@@ -149,7 +149,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
-/// Reads fields, and says what was wanted where there are none.
+/// Reads fields. The text names what was expected where there are none.
 struct FieldsVisitor(&'static str);
 
 impl<'de> Visitor<'de> for FieldsVisitor {

@@ -46,12 +46,12 @@ fn raw(text: &str) -> &RawValue {
 #[derive(Debug, Clone)]
 pub struct MessageText(Box<str>);
 
-/// Bytes of a message's object but for names, nonce and body: the rest of it, an id, the longest
-/// time, and a comma behind it.
+/// Bytes of a message's object without names, nonce and body. It is the rest of the object, an id,
+/// the longest time, and the comma after it.
 const OBJECT_BYTES_MAX: usize =
     r#"{"id":"","conversation":"room..","from":"","nonce":"","body":,"sent_at":},"#.len() + 36 + 20;
 
-/// Bytes of JSON that one byte of a text becomes at most: `\u0000`.
+/// Most bytes of JSON that one byte of a text becomes: `\u0000`.
 const ESCAPE_BYTES_MAX: usize = 6;
 
 #[derive(Serialize)]
@@ -66,7 +66,8 @@ struct MessageObject<'a> {
 }
 
 impl MessageText {
-    /// The object of a message. A body that is not JSON, which no write path lets in, reads null.
+    /// Makes the object of a message. A body that is not JSON, which no write path accepts, becomes
+    /// null.
     pub fn new(message: &Message) -> Self {
         let body = serde_json::from_slice(&message.body).unwrap_or(RawValue::NULL);
         let object = MessageObject {
@@ -80,8 +81,8 @@ impl MessageText {
         Self(to_text(&object).into())
     }
 
-    /// At least as many bytes as the object of a message has, and what parts it from the next one:
-    /// known without making it. Ids need no escapes, a nonce may be nothing else.
+    /// An upper bound of the bytes of a message's object and the separator after it, known without
+    /// making the object. Ids need no escapes; a nonce may consist of them.
     pub fn bytes_at_most(message: &Message) -> usize {
         let name = match &message.conversation {
             Conversation::Dm(a, b) => a.as_str().len() + b.as_str().len(),
@@ -111,7 +112,7 @@ fn to_text(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("frames have string keys and finite numbers")
 }
 
-/// The limits that `ready` tells.
+/// The limits in `ready`.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct ReadyLimits {
     /// Bytes of a frame.
@@ -124,18 +125,18 @@ pub struct ReadyLimits {
     pub sends_in_flight: usize,
 }
 
-/// What an event is about, with what only its kind has.
+/// What an event is about, with the fields of its kind.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(untagged)]
 pub enum Announced<'a> {
-    /// A subject's.
+    /// An event about a subject.
     Subject {
         /// The subject.
         subject: &'a str,
         /// Any JSON value.
         data: &'a RawValue,
     },
-    /// A conversation's.
+    /// An event of a conversation.
     Conversation {
         /// The conversation.
         conversation: &'a str,
@@ -148,14 +149,14 @@ pub enum Announced<'a> {
     },
 }
 
-/// Where somebody stands with a room since when.
+/// A change of one user's membership of a room.
 #[derive(Debug, Clone, Serialize)]
 pub struct MemberNews<'a> {
     /// The room's conversation.
     conversation: String,
-    /// Who.
+    /// The user.
     user: &'a str,
-    /// What he may do, if he is in it.
+    /// The member's role, while in the room.
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<Role>,
     /// When, in milliseconds.
@@ -165,20 +166,20 @@ pub struct MemberNews<'a> {
 /// One conversation of an inbox.
 #[derive(Debug, Serialize)]
 pub struct InboxItem<'a> {
-    /// Which one.
+    /// The conversation.
     pub conversation: String,
     /// `dm` or `room`.
     pub kind: &'static str,
-    /// What people call it; a direct one has no name.
+    /// The room's title; a direct one has none.
     pub title: Option<&'a str>,
     /// The newest message that the user is shown.
     pub last: Option<&'a RawValue>,
-    /// Up to where he has read it.
+    /// The newest message that the user has read.
     pub read: Option<String>,
 }
 
 impl InboxItem<'_> {
-    /// Bytes of its text, and of what parts it from the next one.
+    /// Bytes of its text and the separator after it.
     pub fn bytes(&self) -> usize {
         to_text(self).len() + 1
     }
@@ -206,26 +207,26 @@ pub enum ServerFrame<'a> {
         ping_ms: u64,
         /// The limits.
         limits: ReadyLimits,
-        /// Patterns of `hello` that were not granted.
+        /// Patterns of `hello` that were refused.
         refused: &'a [String],
         /// The node's time in milliseconds.
         time: u64,
     },
     /// The session is live from here on.
     Cursor {
-        /// What the client resumes from; none where the node gives out none.
+        /// What the client resumes from; none while the node issues none.
         cursor: Option<&'a str>,
         /// Whether nothing before this is missing.
         complete: bool,
-        /// Conversations that something is missing of.
+        /// Conversations with missing messages.
         gaps: &'a [&'a str],
     },
-    /// Done.
+    /// The request succeeded.
     Ok {
         /// The request's id.
         id: &'a RequestId,
     },
-    /// A sign of life.
+    /// The answer to a `ping`.
     Pong {
         /// The request's id.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -233,12 +234,12 @@ pub enum ServerFrame<'a> {
         /// The node's time in milliseconds.
         time: u64,
     },
-    /// A page.
+    /// A page of history.
     History {
         /// The request's id.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a RequestId>,
-        /// Of what.
+        /// The conversation.
         conversation: &'a str,
         /// The messages.
         messages: &'a [&'a RawValue],
@@ -250,29 +251,29 @@ pub enum ServerFrame<'a> {
         /// The request's id.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a RequestId>,
-        /// The recently active first.
+        /// The conversations, the recently active first.
         conversations: &'a [InboxItem<'a>],
         /// What to pass on to get the next page.
         next: Option<&'a str>,
     },
     /// Another device of the user has read a conversation.
     Read {
-        /// Which one.
+        /// The conversation.
         conversation: &'a str,
-        /// Up to where.
+        /// The newest message that was read.
         upto: String,
     },
     /// An event.
     Event(Announced<'a>),
-    /// Somebody joined a room, the user himself or another.
+    /// A user joined a room: this user or another one.
     Joined(MemberNews<'a>),
-    /// Somebody left a room, the user himself or another.
+    /// A user left a room: this user or another one.
     Left(MemberNews<'a>),
     /// A room was renamed.
     Room {
         /// The room's conversation.
         conversation: &'a str,
-        /// What it is called; none if it has no title any more.
+        /// Its title; none if it has no title any more.
         title: Option<&'a str>,
     },
     /// The token ends soon.
@@ -298,7 +299,7 @@ pub enum ServerFrame<'a> {
 }
 
 impl<'a> ServerFrame<'a> {
-    /// The frame that tells a membership.
+    /// The frame of a membership.
     pub fn of_membership(news: &'a Membership) -> Self {
         let Membership { room, user, state } = news;
         let is_inside = state.is_inside();
@@ -318,7 +319,7 @@ impl ServerFrame<'_> {
         to_text(self).into()
     }
 
-    /// Patterns as `refused` carries them.
+    /// Patterns in the form of `refused`.
     pub fn refused(patterns: &[Pattern]) -> Vec<String> {
         patterns.iter().map(ToString::to_string).collect()
     }

@@ -27,7 +27,7 @@ pub use op::{
 /// The subprotocol that a client may offer.
 pub const SUBPROTOCOL: &str = "narrowcast.v1";
 
-/// The bounds that decoding holds frames to.
+/// The bounds of decoded frames.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
     /// Bytes of a message's body.

@@ -15,25 +15,25 @@ const DEVICE_BYTES_MAX: usize = 64;
 /// The longest name of a conversation's event, in bytes.
 const EVENT_BYTES_MAX: usize = 64;
 
-/// Conversations in a page of the inbox at most: a page costs up to three reads each.
+/// Most conversations in a page of the inbox: a page costs up to three reads for each.
 pub const INBOX_LIMIT_MAX: usize = 100;
 
-/// Conversations in a page of the inbox when the client does not say.
+/// Conversations in a page of the inbox if the client names no limit.
 const INBOX_LIMIT_DEFAULT: u64 = 50;
 
-/// Messages in a page when the client does not say.
+/// Messages in a page if the client names no limit.
 pub const HISTORY_LIMIT_DEFAULT: u64 = 50;
 
 /// One client frame.
 #[derive(Debug)]
 pub struct Request<'a> {
-    /// What comes back in the reply; without it there is no success reply.
+    /// Returned in the reply; without it there is no success reply.
     pub id: Option<RequestId>,
-    /// What is asked.
+    /// The op, or why it is refused.
     pub op: Result<Op<'a>, Refusal>,
 }
 
-/// What a client asks.
+/// The ops of a client.
 #[derive(Debug)]
 pub enum Op<'a> {
     /// Begins a session, or brings a fresh token.
@@ -50,9 +50,9 @@ pub enum Op<'a> {
     Publish(Publish<'a>),
     /// Adds patterns.
     Subscribe(Vec<Pattern>),
-    /// Takes patterns away.
+    /// Removes patterns.
     Unsubscribe(Vec<Pattern>),
-    /// Asks for a sign of life.
+    /// Asks for an answer, to see that the node is alive.
     Ping,
 }
 
@@ -61,9 +61,9 @@ pub enum Op<'a> {
 pub struct Hello<'a> {
     /// The token, unless the upgrade carried one.
     pub token: Option<Cow<'a, str>>,
-    /// A name for the device, for people.
+    /// A name for the device, for humans.
     pub device: Option<Cow<'a, str>>,
-    /// Where an earlier session of the device ended.
+    /// The cursor at which an earlier session of the device ended.
     pub cursor: Option<Cow<'a, str>>,
     /// Patterns to begin with.
     pub subscribe: Vec<Pattern>,
@@ -72,11 +72,11 @@ pub struct Hello<'a> {
 /// A message to be sent.
 #[derive(Debug)]
 pub struct Send<'a> {
-    /// Where to.
+    /// The conversation that it goes to.
     pub conversation: Cow<'a, str>,
     /// Any JSON value.
     pub body: &'a RawValue,
-    /// The sender's mark against repeats.
+    /// The sender's idempotency key.
     pub nonce: Option<Cow<'a, str>>,
     /// Whether it may have been sent before under its nonce.
     pub retry: bool,
@@ -96,36 +96,36 @@ pub enum Side {
 /// A page to be read.
 #[derive(Debug)]
 pub struct History<'a> {
-    /// Of what.
+    /// The conversation.
     pub conversation: Cow<'a, str>,
-    /// Which part.
+    /// The side of an id.
     pub side: Side,
-    /// Messages, at most.
+    /// Most messages of the page.
     pub limit: usize,
 }
 
 /// A page of the inbox to be read.
 #[derive(Debug)]
 pub struct Inbox<'a> {
-    /// Where an earlier page ended.
+    /// The `next` of an earlier page.
     pub next: Option<Cow<'a, str>>,
-    /// Conversations, at most.
+    /// Most conversations of the page.
     pub limit: usize,
 }
 
 /// A mark to be moved.
 #[derive(Debug)]
 pub struct Mark<'a> {
-    /// Of what.
+    /// The conversation.
     pub conversation: Cow<'a, str>,
-    /// Where to.
+    /// The new mark.
     pub upto: MessageId,
 }
 
 /// An event to be published.
 #[derive(Debug)]
 pub enum Publish<'a> {
-    /// To whoever watches a subject.
+    /// To the sessions that subscribe to a subject.
     Subject {
         /// What it is about.
         subject: Cow<'a, str>,
@@ -134,9 +134,9 @@ pub enum Publish<'a> {
     },
     /// To the members of a conversation.
     Conversation {
-        /// Which one.
+        /// The conversation.
         conversation: Cow<'a, str>,
-        /// What happens, `typing` for example.
+        /// The event's name, `typing` for example.
         event: Cow<'a, str>,
         /// Any JSON value.
         data: &'a RawValue,
@@ -215,7 +215,7 @@ impl<'a> Send<'a> {
         let retry = fields.boolean("retry")?.unwrap_or_default();
         let nonce = bounded(fields, "nonce", NONCE_BYTES_MAX)?;
         if retry && nonce.is_none() {
-            return Err(Refusal::bad_request("`retry` is of no use without `nonce`"));
+            return Err(Refusal::bad_request("`retry` needs a `nonce`"));
         }
         Ok(Self {
             conversation: required(fields, "conversation")?,
@@ -278,7 +278,7 @@ impl<'a> Publish<'a> {
     }
 }
 
-/// How many of a page: from 1 to `max`.
+/// Entries of a page: from 1 to `max`.
 fn limit(fields: &mut Fields<'_>, default: u64, max: usize) -> Result<usize, Refusal> {
     let max = max as u64;
     let limit = fields.number("limit")?.unwrap_or(default.min(max));
@@ -318,7 +318,7 @@ pub(super) fn json<'a>(
         return Err(Refusal::new(Code::TooLarge, message));
     }
     if let Some(why) = unreadable(raw.get()) {
-        let message = format!("`{name}` is no JSON that every reader takes: {why}");
+        let message = format!("`{name}` is not JSON that every reader accepts: {why}");
         return Err(Refusal::bad_request(message));
     }
     Ok(raw)
@@ -400,7 +400,7 @@ mod tests {
             (
                 r#"{"op":"send","conversation":"user.b","body":1e999}"#,
                 Code::BadRequest,
-                "send: `body` is no JSON that every reader takes: number out of range at line 1 \
+                "send: `body` is not JSON that every reader accepts: number out of range at line 1 \
                  column 5",
             ),
             (
@@ -416,7 +416,7 @@ mod tests {
             (
                 r#"{"op":"send","conversation":"user.b","body":1,"retry":true}"#,
                 Code::BadRequest,
-                "send: `retry` is of no use without `nonce`",
+                "send: `retry` needs a `nonce`",
             ),
             (
                 r#"{"op":"read","conversation":"user.b"}"#,

@@ -1,7 +1,8 @@
-//! JSON that is passed on as it came, and must be readable for whoever gets it.
+//! JSON that is passed on unchanged, and that every recipient must be able to read.
 
-/// Why some reader would refuse a JSON text: a number that is larger than any, or half of a surrogate
-/// pair. The grammar allows both, and one such message would make its conversation unreadable.
+/// Why some readers would refuse a JSON text: a number beyond the range of a double, or half of a
+/// surrogate pair. The grammar allows both, and one such message would make its conversation
+/// unreadable.
 pub(super) fn unreadable(text: &str) -> Option<serde_json::Error> {
     if !(has_large_number(text) || text.contains("\\u")) {
         return None;
@@ -9,10 +10,10 @@ pub(super) fn unreadable(text: &str) -> Option<serde_json::Error> {
     serde_json::from_str::<serde_json::Value>(text).err()
 }
 
-/// Whether there may be one: an exponent, or very many digits. What looks so in a string is looked at
-/// as well, for nothing.
+/// Whether there may be such a number: an exponent, or very many digits. A string that looks like
+/// one costs a needless check.
 fn has_large_number(text: &str) -> bool {
-    /// A number of fewer digits is none too large.
+    /// A number with fewer digits is never too large.
     const DIGITS: u32 = 300;
     let mut digits = 0;
     text.bytes().any(|byte| {

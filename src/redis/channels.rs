@@ -58,17 +58,17 @@ impl Channels {
         Channel(format!("nc:{}:{class}{of}:{{{tag}}}:{index}", self.namespace).into())
     }
 
-    /// The one that every node hears on every shard.
+    /// The one that every node receives on every shard.
     pub fn all(&self) -> Channel {
         Channel(format!("nc:{}:all", self.namespace).into())
     }
 
-    /// The one that the taps among the nodes hear on every shard.
+    /// The one that nodes with wide patterns subscribe to on every shard.
     pub fn tap(&self) -> Channel {
         Channel(format!("nc:{}:tap", self.namespace).into())
     }
 
-    /// One that nobody hears: what is published there shows that the server takes publishes.
+    /// One without subscribers: a publish to it shows that the server takes publishes.
     pub fn probe(&self) -> Channel {
         Channel(format!("nc:{}:probe", self.namespace).into())
     }

@@ -18,20 +18,20 @@ use super::server::{MAJOR_MIN, ServerInfo};
 /// Commands that may wait inside the client for the socket: batches are few and large.
 const PIPELINE_BUFFER: usize = 64;
 
-/// How long a server that takes no more clients has to say so.
+/// How long to wait for the message of a server that takes no more clients.
 const SAID_WITHIN: Duration = Duration::from_millis(200);
 
-/// Bytes of that, at most.
+/// Most bytes of that message.
 const SAID_BYTES_MAX: usize = 256;
 
 /// The bounds of a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectOptions {
-    /// How long a connection and its greeting may take, together.
+    /// How long connecting and the greeting may take, together.
     pub connect: Duration,
-    /// How long an idle peer may be silent before the kernel asks for it.
+    /// How long an idle peer may be silent before the kernel probes it.
     pub keepalive: Duration,
-    /// How long sent bytes may stay unacknowledged before the kernel gives the peer up.
+    /// How long sent bytes may stay unacknowledged before the kernel gives up on the peer.
     pub user_timeout: Duration,
 }
 
@@ -44,12 +44,12 @@ pub enum ConnectError {
     /// The server or the network refused.
     #[error("{0}")]
     Refused(String),
-    /// The server cannot do what is needed.
+    /// The server is too old.
     #[error(
         "Redis {found} is too old: sharded publish/subscribe needs version {MAJOR_MIN} or later"
     )]
     TooOld {
-        /// The version that it told.
+        /// The version that it reported.
         found: String,
     },
 }
@@ -63,19 +63,19 @@ impl From<RedisError> for ConnectError {
 /// A live connection.
 #[derive(Debug, Clone)]
 pub struct Connection {
-    /// What commands are sent on.
+    /// Sends commands.
     pub commands: MultiplexedConnection,
-    /// Who answered, read on this very connection.
+    /// The server that answered, read on this very connection.
     pub server: ServerInfo,
     /// Cancelled once the connection is gone.
     pub closed: CancellationToken,
 }
 
-/// Connects by RESP3. `on_push` is called on the connection's own task with every push that is
-/// no disconnection: it must not block.
+/// Connects by RESP3. `on_push` is called on the connection's own task with every push but
+/// disconnections: it must not block.
 ///
-/// There is no timeout a reply: whoever waits sets its own, and a batch needs one timer then,
-/// not one a command.
+/// There is no timeout per reply. Each caller sets its own, so that a batch needs one timer and not
+/// one per command.
 pub async fn connect(
     url: &str,
     options: &ConnectOptions,
@@ -112,8 +112,8 @@ pub async fn connect(
     Ok(connection)
 }
 
-/// What a server says to whoever connects, before it is asked anything: that it has clients enough.
-/// It closes the connection behind that, by which the client knows only of a broken pipe.
+/// Reads the error that a server with too many clients sends before any request. The server then
+/// closes the connection, so the client itself reports only a broken pipe.
 async fn said_at_once(client: &Client) -> Option<ConnectError> {
     let ConnectionAddr::Tcp(host, port) = client.get_connection_info().addr() else { return None };
     let listen = async {
@@ -122,12 +122,12 @@ async fn said_at_once(client: &Client) -> Option<ConnectError> {
         let read = stream.read(&mut line).await.ok()?;
         let line = String::from_utf8_lossy(&line[..read]);
         let said = line.lines().next()?.strip_prefix('-')?.to_owned();
-        Some(ConnectError::Refused(format!("the server says: {said}")))
+        Some(ConnectError::Refused(format!("the server answered: {said}")))
     };
     tokio::time::timeout(SAID_WITHIN, listen).await.ok().flatten()
 }
 
-/// The address with the socket's options: the crate leaves them all off.
+/// The address with the socket's options, since the crate sets none of them.
 pub(super) fn connection_info(
     url: &str,
     options: &ConnectOptions,

@@ -15,15 +15,15 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// The keys of `namespace`, which the configuration checked, and of a store: two deployments that
-    /// have one namespace by mistake share no limits.
+    /// The keys of `namespace`, which the configuration checked, and of a store. So two deployments
+    /// that share a namespace by mistake share no limits.
     pub fn new(namespace: &str, store: u64) -> Self {
         Self { namespace: namespace.into(), store }
     }
 
-    /// What a user used up of a limit:
-    /// `nc:<namespace>:l:<store>:{<bucket mod 1024>}:<policy>:<user>`, the store's id in hex, the
-    /// bucket being the user's own in the published layout. The name of a policy has no colon.
+    /// What a user has used of a limit:
+    /// `nc:<namespace>:l:<store>:{<bucket mod 1024>}:<policy>:<user>`. The store's id is in hex, and
+    /// the bucket is the user's own in the published layout. The name of a policy has no colon.
     pub fn limit(&self, layouts: &Layouts, policy: &str, user: &UserId) -> String {
         let tag = layouts.route(&Key::user(user)).bucket.index % TAGS;
         format!("nc:{}:l:{:016x}:{{{tag}}}:{policy}:{user}", self.namespace, self.store)

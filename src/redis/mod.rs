@@ -1,5 +1,5 @@
-//! Everything that is said to a Redis: how connections are made, what a server must be, and the
-//! only spelling of keys and channels.
+//! Everything about Redis: how connections are made, what a server must support, and the only
+//! spelling of keys and channels.
 
 mod channels;
 mod connect;

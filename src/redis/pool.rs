@@ -1,4 +1,4 @@
-//! A pool of connections for commands that are no publishes and no subscribes.
+//! A pool of connections for commands other than publish and subscribe.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,10 +16,10 @@ use super::connect::{ConnectOptions, connection_info};
 /// Connections a pool holds at most: commands are pipelined, so few are enough.
 pub const POOL_CONNECTIONS_MAX: u32 = 4;
 
-/// How long a connection may lie unused.
+/// How long a connection may be unused.
 const IDLE_MAX: Duration = Duration::from_mins(1);
 
-/// What a replica says to a write.
+/// The error of a replica that gets a write.
 const DEMOTED: ErrorKind = ErrorKind::Server(ServerErrorKind::ReadOnly);
 
 fn demotion(answer: &Value) -> Option<ServerError> {
@@ -45,9 +45,9 @@ pub enum PoolError {
     Redis(#[from] RedisError),
 }
 
-/// The stock manager with an honest `has_broken`: the stock one never says yes, so a dead
-/// connection would be handed out until it has been idle for minutes, unless each check-out
-/// paid a round trip.
+/// The stock manager with a true `has_broken`. The stock one always returns false there: a dead
+/// connection would be reused until it has been idle for minutes, unless each check-out paid a
+/// round trip.
 #[derive(Debug)]
 struct Manager {
     inner: RedisConnectionManager,
@@ -91,7 +91,7 @@ impl std::fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// A pool that connects when it is first asked.
+    /// Makes a pool that connects on its first use.
     pub fn new(url: &str, options: &ConnectOptions, reply: Duration) -> Result<Self, PoolError> {
         let manager = RedisConnectionManager::new(connection_info(url, options)?)?;
         let inner = bb8::Pool::builder()
@@ -109,9 +109,10 @@ impl Pool {
         self.exchange(async |connection| pipeline.query_async(connection).await).await
     }
 
-    /// As [`Pool::query`], but each command has an answer of its own, an error of the server
-    /// included: one that is refused takes nothing from the others. Only a replica fails as a
-    /// whole, and its connection is given up: by its name the primary is found elsewhere.
+    /// As [`Pool::query`], but each command has an answer of its own, which may be an error of the
+    /// server. So a refused command takes nothing from the others. Only a replica's error fails the
+    /// whole pipeline. Its connection is then closed, and resolving the name again finds the
+    /// primary.
     pub async fn answers(&self, pipeline: &Pipeline) -> Result<Vec<Value>, PoolError> {
         let ask = async |connection: &mut MultiplexedConnection| {
             let answers = connection.req_packed_commands(pipeline, 0, pipeline.len()).await?;
@@ -144,7 +145,7 @@ impl Pool {
         result
     }
 
-    /// Ends every connection that is subscribed, as Redis itself does with one that is too slow.
+    /// Closes every connection that is subscribed, as Redis itself does with one that is too slow.
     pub async fn kill_subscribers(&self) -> Result<(), PoolError> {
         let kill = pipe().cmd("CLIENT").arg("KILL").arg("TYPE").arg("pubsub").clone();
         self.query::<(u64,)>(&kill).await.map(|_killed| ())
@@ -163,7 +164,7 @@ impl Pool {
     async fn check_out(&self) -> Result<(MultiplexedConnection, Arc<AtomicBool>), PoolError> {
         loop {
             match self.inner.get().await {
-                // It broke after it was given back; dropped, it is thrown away.
+                // It broke after it was given back, so it is dropped.
                 Ok(pooled) if pooled.broken.load(Ordering::Relaxed) => {}
                 Ok(pooled) => return Ok((pooled.connection.clone(), Arc::clone(&pooled.broken))),
                 Err(bb8::RunError::User(error)) => return Err(error.into()),

@@ -1,4 +1,4 @@
-//! Who a connection talks to.
+//! Which server a connection reaches.
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use ::redis::{RedisResult, cmd};
 /// The first major version with sharded publish/subscribe.
 pub(super) const MAJOR_MIN: u32 = 7;
 
-/// The id of one start of a Redis server: another one after a restart or a failover.
+/// The id of one run of a Redis server. A restart or a failover gives another one.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RunId(String);
 
 impl RunId {
-    /// The id as the server tells it.
+    /// The id as the server reports it.
     pub fn new(text: &str) -> Self {
         Self(text.to_owned())
     }
@@ -31,17 +31,17 @@ impl fmt::Debug for RunId {
     }
 }
 
-/// What a server tells of itself.
+/// What a server reports of itself.
 #[derive(Debug, Clone)]
 pub struct ServerInfo {
-    /// Which start of it this is.
+    /// Its run.
     pub run_id: RunId,
     /// Its version, `7.0.15`.
     pub version: String,
 }
 
 impl ServerInfo {
-    /// Asks by `INFO server` on the connection that is to be known.
+    /// Asks by `INFO server` on the connection in question.
     pub(super) async fn read(connection: &mut MultiplexedConnection) -> RedisResult<Self> {
         let text: String = cmd("INFO").arg("server").query_async(connection).await?;
         Ok(Self::parse(&text))

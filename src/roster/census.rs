@@ -1,10 +1,13 @@
-//! What a node makes of the rows that it reads.
+//! What a node concludes from the heartbeats that it reads.
 //!
 //! Invariants worth naming:
-//! - Of each incarnation the row with the highest counter ever seen counts, however rows flicker.
-//! - Nothing leaves the minimum but by [`Census::exclude`], after a repair that began when its
-//!   incarnation was known to be dead, or by a row that says `left` and differs in nothing.
-//! - An incarnation that was left out stays out: its lease is over, for itself as for everybody.
+//! - Of each incarnation the heartbeat with the highest counter ever seen counts, even if rows come
+//!   and go.
+//! - An incarnation leaves the minimum in two ways only. The first is [`Census::exclude`], after a
+//!   repair that began when it was known to be dead. The second is a heartbeat that states `left`
+//!   and shows no difference.
+//! - An incarnation that was left out stays out: its lease is over, for itself as for every other
+//!   node.
 
 use std::time::Duration;
 
@@ -14,13 +17,13 @@ use smallvec::SmallVec;
 use super::{Incarnation, Row, Rule, Rules, Run, ShardTag, Window};
 use crate::domain::{Micros, Moment, Now};
 
-/// How long a counter stands still until its incarnation counts as dead: from the end of the first
-/// read that showed it to the begin of the last. Anything above the lease of 8 s is sound; the rest
-/// is room for a monotonic clock that is off.
+/// How long a counter must stand still before its incarnation counts as dead. It is measured from
+/// the end of the first read that showed it to the begin of the last. Anything above the lease of 8
+/// s is sound; the rest is a margin for a monotonic clock that is off.
 pub const DEAD_AFTER: Duration = Duration::from_secs(15);
 
 /// How far a bound stays behind the begin of its read: twice the 5 s that a wall clock may be off.
-/// An incarnation that the read did not show is born later, so its ids are above.
+/// An incarnation that the read did not show begins later, so its ids are above.
 pub const READ_CAP: Duration = Duration::from_secs(10);
 
 /// The margin that is one second too small, for the simulation.
@@ -29,17 +32,18 @@ const READ_CAP_SHORT: Duration = Duration::from_secs(9);
 /// A deadline within the lease, for the simulation.
 const DEAD_TOO_EARLY: Duration = Duration::from_secs(5);
 
-/// How much older than a node's first read a row's own stamp must be for its incarnation not to
-/// count: the lease that the row gave, 8 s, twice the 5 s that either clock may be off, and a margin.
-/// Its lease was over before the read began, so everything that it ever acknowledged was stored,
-/// and the node, which has no session yet, reads it for each that comes.
+/// How much older than a node's first read a heartbeat's own stamp must be for its incarnation not
+/// to count. It is the sum of the lease of 8 s, twice the 5 s that either clock may be off, and a
+/// margin. The lease was over before the read began, so everything that the incarnation
+/// acknowledged was stored. The node has no session yet, and reads the store for each one that
+/// comes.
 pub const STALE_AFTER: Duration = Duration::from_secs(25);
 
-/// An age at which the row's incarnation may be alive, for the simulation.
+/// An age at which the heartbeat's incarnation may be alive, for the simulation.
 const STALE_TOO_EARLY: Duration = Duration::from_secs(4);
 
-/// How long an incarnation that was left out is remembered, so that a late row of it is not taken
-/// for a new one: rows are kept for an hour after their last write.
+/// How long an incarnation that was left out is remembered, so that a late row of it does not count
+/// as a new one. Rows are kept for an hour after their last write.
 const REMEMBERED: Duration = Duration::from_hours(2);
 
 /// Why live delivery may have missed something.
@@ -51,17 +55,17 @@ pub enum Break {
     Overflow,
     /// A canary did not come back in time.
     CanaryLate,
-    /// Somebody publishes to another run than the one that is heard.
+    /// A node publishes to another Redis run than the one that this node subscribes to.
     RunDiffers,
-    /// Somebody's link came back to another run, or was down for long.
+    /// A node's connection came back to another run, or was down for long.
     EpochMoved,
-    /// Somebody gave up on messages.
+    /// A node gave up on messages.
     GapMoved,
     /// An incarnation is dead.
     Dead,
     /// A row vanished.
     Vanished,
-    /// Too long without a roster read.
+    /// The cluster table was not read for too long.
     ReadGap,
 }
 
@@ -95,7 +99,7 @@ impl Break {
     }
 }
 
-/// How far the cluster is, by one read.
+/// How far the cluster has got, by one read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// Everything acknowledged up to here was published or announced as a gap.
@@ -132,7 +136,7 @@ impl Known {
         Self { row, shown: end, seen: (end, read), noted, place: Place::Counted }
     }
 
-    /// Compares the row's counts with those noted last, and notes them.
+    /// Compares the heartbeat's counts with those recorded last, and records them.
     fn note_counts(&mut self, rules: Rules) -> (bool, bool) {
         let (mut epoch, mut gap) = (false, false);
         for shard in &self.row.shards {
@@ -162,13 +166,14 @@ pub struct Census {
 }
 
 impl Census {
-    /// Nobody is known.
+    /// Returns a census that knows no node.
     pub fn new(rules: Rules) -> Self {
         Self { known: AHashMap::new(), reads: 0, rules }
     }
 
-    /// Takes the rows of a read that began at `begin` and ended at `end`: the breaks that they
-    /// show. `heard` is the run of the subscriber connection to a shard, if there is one.
+    /// Takes the rows of a read that began at `begin` and ended at `end`, and returns the delivery
+    /// gaps that they show. `heard` is the run of the subscriber connection to a shard, if there is
+    /// one.
     pub fn read(
         &mut self,
         rows: Vec<Row>,
@@ -186,7 +191,7 @@ impl Census {
         if !rules.on(Rule::VanishedRow) {
             self.known.retain(|_, known| known.seen.1 == read);
         } else if self.known.values().any(vanished) {
-            // It counts on by its last row, and is judged dead by it in time.
+            // Its last heartbeat still counts, and it is declared dead in time.
             breaks.push(Break::Vanished);
         }
         self.known.retain(|_, known| {
@@ -220,14 +225,14 @@ impl Census {
         }
     }
 
-    /// Whether a row that the first read shows is of an incarnation that is over. Not so of later
-    /// reads: there are sessions by then.
+    /// Whether a row of the first read belongs to an incarnation that is over. It does not apply to
+    /// later reads, since sessions exist by then.
     fn is_stale(&self, row: &Row, wall: Micros) -> bool {
         let limit = if self.rules.on(Rule::StaleAge) { STALE_AFTER } else { STALE_TOO_EARLY };
         self.reads == 1 && wall.since(row.written) > limit && self.rules.on(Rule::StaleLeftOut)
     }
 
-    /// How far the cluster is by the rows known now, of a read that began at `wall`.
+    /// How far the cluster has got, by the heartbeats known now, of a read that began at `wall`.
     pub fn bounds(&self, wall: Micros) -> Bounds {
         let cap = match (self.rules.on(Rule::ReadCap), self.rules.on(Rule::ReadCapExact)) {
             (true, true) => wall - READ_CAP,
@@ -241,7 +246,7 @@ impl Census {
         Bounds { settled: least(|row| row.settled), decided: least(|row| row.decided) }
     }
 
-    /// Whether nobody who is alive publishes to a run that is not the one heard.
+    /// Whether every live node publishes to the Redis run that this node subscribes to.
     pub fn agrees(&self, heard: impl Fn(ShardTag) -> Option<Run>) -> bool {
         !self.rules.on(Rule::RunCompared)
             || self
@@ -251,8 +256,8 @@ impl Census {
                 .all(|known| !runs_differ(&known.row, &heard))
     }
 
-    /// The times of ids whose sends may be stored without being published: those that were
-    /// answered `outcome_unknown`, and those that the dead had under way.
+    /// The times of ids whose sends may be stored without being published: those answered
+    /// `outcome_unknown`, and those that dead incarnations had under way.
     pub fn unknown(&self) -> Vec<Window> {
         let told = self.known.values().flat_map(|known| known.row.unknown.iter().copied());
         let dead = self.known.values().filter(|known| known.place != Place::Counted);
@@ -263,7 +268,7 @@ impl Census {
         told.chain(under_way).collect()
     }
 
-    /// The dead who are not left out yet.
+    /// The dead incarnations that are not left out yet.
     pub fn dying(&self) -> SmallVec<[Incarnation; 2]> {
         let dying = self.known.iter().filter(|(_, known)| known.place == Place::Dying);
         let mut dying: SmallVec<[Incarnation; 2]> = dying.map(|(key, _)| *key).collect();
@@ -271,7 +276,7 @@ impl Census {
         dying
     }
 
-    /// Leaves dead incarnations out, after a repair that began when they were dead.
+    /// Leaves out dead incarnations, after a repair that began when they were dead.
     pub fn exclude(&mut self, dead: &[Incarnation]) {
         for incarnation in dead {
             if let Some(known) = self.known.get_mut(incarnation) {
@@ -280,7 +285,8 @@ impl Census {
         }
     }
 
-    /// Leaves out those who said `left` and differed in nothing: the watermark advanced since.
+    /// Leaves out incarnations that stated `left` and showed no difference: the watermark advanced
+    /// since.
     pub fn exclude_left(&mut self) {
         for known in self.known.values_mut() {
             if known.row.left && known.place == Place::Counted {
@@ -289,7 +295,8 @@ impl Census {
         }
     }
 
-    /// The rows of the living who have not left. One that vanished lives until it is dead.
+    /// The heartbeats of live incarnations that have not left. One whose row vanished counts as
+    /// live until it is dead.
     pub fn rows(&self) -> impl Iterator<Item = &Row> {
         let live = self.known.values().filter(|known| known.place == Place::Counted);
         live.map(|known| &known.row).filter(|row| !row.left)
@@ -317,7 +324,8 @@ fn compare(
     if rules.on(Rule::RunCompared) && runs_differ(&known.row, heard) {
         breaks.push(Break::RunDiffers);
         if known.row.left {
-            // It will never publish to the run that is heard: as good as dead, once.
+            // It will never publish to the run that this node subscribes to: it is treated as dead,
+            // once.
             known.place = Place::Dying;
         }
     }

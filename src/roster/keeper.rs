@@ -1,15 +1,15 @@
-//! A node's incarnations, one after the other, and when their rows are due.
+//! A node's incarnations, one after the other, and when their heartbeats are due.
 
 use std::time::Duration;
 
 use super::{Incarnation, Rule, Rules, Standing, Tenure};
 use crate::domain::Moment;
 
-/// From one row write to the next, begin to begin, whether or not earlier ones are answered.
+/// From one heartbeat write to the next, begin to begin, whether or not earlier ones are answered.
 pub const WRITE_EVERY: Duration = Duration::from_secs(2);
 
-/// Earlier incarnations whose last row is not acknowledged yet; beyond it the oldest is left to be
-/// found dead.
+/// Earlier incarnations whose last heartbeat is not acknowledged yet. Beyond it the oldest is left
+/// for the others to find dead.
 const RETIRING_MAX: usize = 8;
 
 /// An earlier incarnation.
@@ -17,7 +17,7 @@ const RETIRING_MAX: usize = 8;
 struct Retiring {
     number: u32,
     tenure: Tenure,
-    /// The first row that said that it left: earlier ones may be acknowledged late.
+    /// The first heartbeat that stated `left`: earlier ones may be acknowledged late.
     last: Option<u64>,
 }
 
@@ -32,7 +32,7 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// A boot begins with this incarnation.
+    /// Starts a boot with this incarnation.
     pub fn new(incarnation: Incarnation, now: Moment, rules: Rules) -> Self {
         let current = Tenure::new(incarnation, rules);
         Self { current, number: 0, retiring: Vec::new(), due: now, rules }
@@ -43,24 +43,24 @@ impl Keeper {
         self.number
     }
 
-    /// When the next row is due.
+    /// When the next heartbeat is due.
     pub const fn due(&self) -> Moment {
         self.due
     }
 
-    /// The next row is due now: others wait for what it says.
+    /// Makes the next heartbeat due now: others wait for what it states.
     pub fn hurry(&mut self, now: Moment) {
         self.due = self.due.min(now);
     }
 
-    /// Begins a row of the current incarnation: its key and counter. `now` was read before the write
-    /// is issued.
+    /// Begins a heartbeat of the current incarnation and returns its key and counter. `now` was
+    /// read before the write is issued.
     pub fn begin(&mut self, now: Moment) -> (Incarnation, u64) {
         self.due = now + WRITE_EVERY;
         (self.current.incarnation(), self.current.begin(now))
     }
 
-    /// Begins the last row of an earlier incarnation, of which everything is settled.
+    /// Begins the last heartbeat of an earlier incarnation, of which everything is settled.
     pub fn begin_last(&mut self, number: u32, now: Moment) -> Option<(Incarnation, u64)> {
         let retiring = self.retiring.iter_mut().find(|retiring| retiring.number == number)?;
         let counter = retiring.tenure.begin(now);
@@ -68,8 +68,8 @@ impl Keeper {
         Some((retiring.tenure.incarnation(), counter))
     }
 
-    /// A row was acknowledged. `now` was read with the acknowledgement in hand. True if it was the
-    /// last one of an earlier incarnation, which is over.
+    /// Takes the acknowledgement of a heartbeat. `now` was read once it was there. Returns true if
+    /// it was the last one of an earlier incarnation, which is then over.
     pub fn acknowledged(&mut self, number: u32, counter: u64, now: Moment) -> bool {
         if number == self.number {
             self.current.acknowledged(counter, now);
@@ -83,13 +83,14 @@ impl Keeper {
         self.retiring.len() < before
     }
 
-    /// How the current incarnation stands.
+    /// The lease of the current incarnation.
     pub fn standing(&mut self, now: Moment) -> Standing {
         self.current.standing(now)
     }
 
-    /// The current incarnation's lease ran out, or must not be used any longer: a fresh one takes
-    /// over, and the old one retires. An even older one that is not waited for any longer comes back.
+    /// Replaces the current incarnation, whose lease ran out or must not be used any longer, by
+    /// `fresh`. The old one retires. Returns the number of an older one that is not waited for any
+    /// longer.
     pub fn succeed(&mut self, fresh: Incarnation, now: Moment) -> Option<u32> {
         #[cfg(test)]
         if !self.rules.on(Rule::FreshIncarnation) {
@@ -106,7 +107,7 @@ impl Keeper {
         too_many.then(|| self.retiring.remove(0).number)
     }
 
-    /// Earlier incarnations whose last row is to be written once they are settled.
+    /// Earlier incarnations whose last heartbeat is to be written once they are settled.
     pub fn retiring(&self) -> impl Iterator<Item = u32> {
         self.retiring.iter().map(|retiring| retiring.number)
     }

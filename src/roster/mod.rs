@@ -1,14 +1,14 @@
-//! The live nodes, as each of them knows them: pure, fed with rows and times.
+//! The live nodes, as each of them knows them: pure, fed with heartbeats and times.
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `row` | what an incarnation says of itself |
-//! | `tenure` | an incarnation's lease, its birth and its fence |
-//! | `census` | what a node makes of the rows it reads: breaks, deaths, how far all are |
-//! | `keeper` | a node's incarnations one after the other, and when their rows are due |
+//! | `row` | the heartbeat: what an incarnation states of itself |
+//! | `tenure` | an incarnation's lease, its begin and its fence |
+//! | `census` | what follows from the heartbeats read: delivery gaps, deaths, how far all are |
+//! | `keeper` | a node's incarnations one after the other, and when their heartbeats are due |
 //! | `unknown` | when sends were answered `outcome_unknown`: what an audit finds there is no bug |
 //! | `rules` | which rules hold; all, outside of the simulation |
-//! | `sample` | rows for tests |
+//! | `sample` | heartbeats for tests |
 
 mod census;
 mod keeper;

@@ -1,4 +1,4 @@
-//! A row of the roster: what one incarnation says of itself.
+//! A heartbeat, a row of the cluster table: what one incarnation states of itself.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use super::Window;
 use crate::domain::Micros;
 use crate::layout::Layout;
 
-/// A node's identity in the proof, random: a boot has a fresh one after each fence. Rows are keyed
-/// by it and never by the node's name, so that an old row cannot pass for a new one.
+/// A node's identity for the watermark, random: a boot has a fresh one after each fence. Heartbeats
+/// are keyed by it and never by the node's name, so that an old one cannot pass for a new one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Incarnation(pub u128);
 
 impl Incarnation {
-    /// A fresh one.
+    /// Makes a fresh one.
     pub fn random() -> Self {
         Self(rand::random())
     }
@@ -34,7 +34,8 @@ impl fmt::Display for Incarnation {
     }
 }
 
-/// One start of a Redis server, as rows carry it: the xxh3 of the run id that the server tells.
+/// One start of a Redis server, as heartbeats carry it: the xxh3 of the run id that the server
+/// reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Run(pub u64);
 
@@ -45,8 +46,8 @@ impl Run {
     }
 }
 
-/// A shard as rows carry it: the xxh3 of its name. A shard is its name; its URL is each node's own
-/// affair.
+/// A shard as heartbeats carry it: the xxh3 of its name. A shard is its name; its URL is a setting
+/// of each node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardTag(pub u64);
 
@@ -57,26 +58,27 @@ impl ShardTag {
     }
 }
 
-/// What an incarnation says of its publisher links to one shard.
+/// What an incarnation states of its publisher connections to one shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShardRow {
-    /// Which shard.
+    /// The shard.
     pub shard: ShardTag,
-    /// The runs that its workers publish to, each once. A worker whose link was down for long adds
-    /// none, which matches anything.
+    /// The runs that its workers publish to, each once. A worker whose connection was down for long
+    /// adds none, which matches anything.
     pub runs: SmallVec<[Run; 1]>,
-    /// How often a link came back to another run, or was down for long; all workers together.
+    /// How often a connection came back to another run, or was down for long; the sum over all
+    /// workers.
     pub epoch: u64,
-    /// How often messages were given up on; all workers together.
+    /// How often messages were given up on; the sum over all workers.
     pub gap_no: u64,
 }
 
-/// Which part a node plays.
+/// The phase of a node's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// It does not know yet that it hears all others and is heard by them: it takes no sessions and
-    /// issues no ids.
+    /// It does not know yet that it receives from all others and they from it. It takes no sessions
+    /// and issues no ids.
     Starting,
     /// It takes sessions.
     Serving,
@@ -84,46 +86,48 @@ pub enum State {
     Draining,
 }
 
-/// What a row says beside the proof's numbers; the same object until something in it changes.
+/// What a heartbeat carries beside the watermark's numbers. It is the same object until something
+/// in it changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct About {
     /// The node's name.
     pub node: String,
     /// This start of the node.
     pub boot: [u8; 16],
-    /// When it started, by its own clock: of two that start at once the older one decides.
+    /// When it started, by its own clock. Of two that start at once the older one decides.
     pub started: Micros,
     /// Where clients connect.
     pub address: String,
-    /// Which part it plays.
+    /// The phase of its life.
     pub state: State,
     /// The layout that it publishes by.
     pub publish: Layout,
-    /// The layouts that it hears, that one included.
+    /// The layouts that it subscribes to, that one included.
     pub subscribe: Vec<Layout>,
     /// Whether a session here holds a wide pattern.
     pub tap: bool,
-    /// Whether it copies events to taps.
+    /// Whether it copies events to the wildcard channel `tap`.
     pub copies: bool,
-    /// What its envelopes are like.
+    /// The form of its envelopes.
     pub envelopes: EnvelopeForm,
 }
 
-/// What the envelopes of a node are like. Who is of another form cannot be heard.
+/// The form of a node's envelopes. A node with another form cannot be received from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EnvelopeForm {
     /// The version.
     pub version: u8,
-    /// Which key their tags are made with.
+    /// The id of the key of their tags.
     pub key: u32,
 }
 
-/// One incarnation's row: a snapshot of one instant, written whole.
+/// The heartbeat of one incarnation: a snapshot of one instant, written whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Whose.
+    /// The incarnation.
     pub incarnation: Incarnation,
-    /// Which write this is. It is the row's write timestamp too, so no clock decides which row wins.
+    /// The number of this write. It is the row's write timestamp too, so no clock decides which row
+    /// wins.
     pub counter: u64,
     /// When the write began, by the writer's time.
     pub written: Micros,
@@ -131,9 +135,9 @@ pub struct Row {
     pub settled: Micros,
     /// Every id up to here is stored, or was answered `outcome_unknown`.
     pub decided: Micros,
-    /// Whether it is the last row: nothing is issued any more, and everything is settled.
+    /// Whether it is the last heartbeat: nothing is issued any more, and everything is settled.
     pub left: bool,
-    /// A shard each.
+    /// One entry per shard.
     pub shards: SmallVec<[ShardRow; 2]>,
     /// When sends of its boot were answered `outcome_unknown` lately.
     pub unknown: Vec<Window>,
@@ -141,32 +145,32 @@ pub struct Row {
     pub about: Arc<About>,
 }
 
-/// What one worker says of itself, taken at one instant of it. It issues nothing at or below the
-/// two numbers afterwards.
+/// What one worker reports of itself, taken at one instant. It issues nothing at or below the two
+/// numbers afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     /// Every id of this worker up to here is settled.
     pub settled: Micros,
     /// Every id of this worker up to here is decided.
     pub decided: Micros,
-    /// Its links, in the order of the node's shards.
+    /// Its shard connections, in the order of the node's shards.
     pub links: SmallVec<[LinkSnapshot; 2]>,
 }
 
-/// What one worker says of its link to one shard.
+/// What one worker reports of its connection to one shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LinkSnapshot {
     /// The run that it publishes to; none if it was down for long.
     pub run: Option<Run>,
-    /// How often the link came back to another run, or was down for long.
+    /// How often the connection came back to another run, or was down for long.
     pub epoch: u64,
     /// How often messages were given up on.
     pub gap_no: u64,
 }
 
 impl Row {
-    /// The row of all workers together: the least of their numbers, the sums of their counts, the
-    /// set of their runs.
+    /// Returns the heartbeat of all workers together: the least of their numbers, the sums of their
+    /// counts, the set of their runs.
     ///
     /// # Panics
     /// If there is no worker.

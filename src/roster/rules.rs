@@ -2,16 +2,14 @@
 //!
 //! Outside of tests every rule is on and this costs nothing.
 
-/// A defence of the proof.
+/// A rule that keeps messages from being lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(
-    dead_code,
-    reason = "two of them can be broken in tests only, so nothing else asks for them"
-)]
+#[allow(dead_code, reason = "two of them can be broken in tests only, so no other code reads them")]
 pub enum Rule {
-    /// An incarnation issues ids only once a row is acknowledged within the first row's lease.
+    /// An incarnation issues ids only once a heartbeat is acknowledged within the first one's
+    /// lease.
     Birth,
-    /// An acknowledgement that is handled after the lease ran out does not revive it.
+    /// An acknowledgement that is handled after the lease ran out does not revive the lease.
     StickyLease,
     /// What is acknowledged outside of the lease is not published.
     Fence,
@@ -23,13 +21,13 @@ pub enum Rule {
     AwaitAnswers,
     /// Settled waits for the answers of detours too.
     AwaitDetours,
-    /// A publisher that comes back to another run, or was away for long, says so by its epoch.
+    /// A publisher that comes back to another run, or was away for long, reports it by its epoch.
     Epoch,
     /// What is given up on is announced.
     GapAnnounced,
     /// A gap covers only what has left the ring.
     GapAfterDrop,
-    /// A gap is told from the one before.
+    /// One gap is distinguished from the one before.
     GapNumber,
     /// The watermark stays 10 s behind the read's beginning.
     ReadCap,
@@ -39,67 +37,69 @@ pub enum Rule {
     ZeroBaseline,
     /// The highest counter of an incarnation is kept.
     HighestCounter,
-    /// Death is judged from the end of one read to the beginning of another.
+    /// Death is measured from the end of one read to the begin of another.
     DeathByReads,
     /// Death takes 15 s.
     DeathAge,
-    /// A death is a break.
+    /// A death is a delivery gap.
     DeathRepaired,
-    /// Who starts does not count those whose rows are so old that their leases are over.
+    /// A node that starts does not count heartbeats so old that their leases are over.
     StaleLeftOut,
-    /// That is older than a lease and what clocks may be off.
+    /// That age is above a lease and the error of both clocks.
     StaleAge,
-    /// A row that vanished is a break, and counts until its incarnation is dead.
+    /// A heartbeat that vanished is a delivery gap, and counts until its incarnation is dead.
     VanishedRow,
-    /// A row that says `left` is compared like any other.
+    /// A heartbeat that states `left` is compared like any other.
     LeftCompared,
-    /// The runs that others publish to are compared with the one that is heard.
+    /// The runs that other nodes publish to are compared with the run that this node subscribes to.
     RunCompared,
-    /// A changed epoch or gap count is a break.
+    /// A changed epoch or gap count is a delivery gap.
     CountsCompared,
     /// The watermark waits for canaries.
     Canary,
-    /// The canaries are sent after the roster was read.
+    /// The canaries are sent after the cluster table was read.
     CanaryAfterRead,
-    /// Too long without a roster read is a break.
+    /// Too long without a read of the cluster table is a delivery gap.
     ReadGap,
-    /// Repairs read once everything is heard again.
+    /// Repairs read once every subscription is confirmed again.
     RepairAfterConfirmed,
     /// Repairs read once no run differs.
     RepairAfterAgreement,
-    /// A repair that a break interrupts does not unfreeze.
+    /// A repair that a delivery gap interrupts does not unfreeze.
     NoBreakSince,
-    /// A session that does not share the watermark is read for from its own cursor.
+    /// For a session that does not share the watermark, a round reads from the session's own
+    /// cursor.
     OwnCursor,
     /// The first cursor stays 15 s behind the reads' beginning.
     ReadMargin,
-    /// The first cursor may be the watermark only if nothing broke since the reads began.
+    /// The first cursor may be the watermark only if there was no delivery gap since the reads
+    /// began.
     ResumeUnbroken,
     /// The first cursor may be the watermark only if the interest was confirmed.
     ResumeConfirmed,
     /// Cursors travel behind the messages they cover.
     CursorInQueue,
-    /// What was handed over is remembered by session.
+    /// Deliveries are remembered per session.
     MemoryBySession,
     /// A subscribe is confirmed by its own answer only.
     LastSubscribe,
-    /// While frozen, sessions are read for every 10 s.
+    /// While frozen, a round reads for sessions every 10 s.
     PullRounds,
     /// A publisher that is away for long matches any run.
     RunNone,
     /// What stays unanswered is given up on after a time.
     GapByAge,
-    /// A fenced incarnation says that it left.
+    /// A fenced incarnation states that it left.
     LeftAfterFence,
-    /// What is known of a user and a room merges, in whatever order it comes.
+    /// What is known of a user and a room merges, in any order.
     Merged,
-    /// Who left is remembered.
+    /// A user who left is remembered.
     OutRemembered,
-    /// No cursor goes above a joining until what came after it is read.
+    /// No cursor goes above a joining until the messages after it are read.
     JoinHold,
     /// Nothing at or below the joining is sent.
     JoinedBound,
-    /// What was delivered to a room before a user joined counts as not had by him.
+    /// A message delivered to a room before a user joined does not count as delivered to that user.
     PlaceByRoom,
 }
 
@@ -166,7 +166,7 @@ pub struct Rules {
 impl Rules {
     /// Whether a rule holds.
     #[cfg(not(test))]
-    #[allow(clippy::unused_self, reason = "in tests it is used")]
+    #[allow(clippy::unused_self, reason = "tests read it")]
     pub(crate) const fn on(self, _rule: Rule) -> bool {
         true
     }

@@ -1,4 +1,4 @@
-//! Rows for tests.
+//! Heartbeats for tests.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use super::{About, EnvelopeForm, Incarnation, LinkSnapshot, Row, ShardTag, Snaps
 use crate::domain::Micros;
 use crate::layout::{BucketCount, Buckets, Layout};
 
-/// A layout of so many buckets of each class on one shard.
+/// A layout of `buckets` buckets of each class on one shard.
 pub(crate) fn layout(buckets: u64) -> Layout {
     Layout::new(Buckets::all(BucketCount::new(buckets).unwrap()), vec!["r1".into()])
 }
 
-/// A serving node that publishes and hears one layout.
+/// A serving node that publishes by and subscribes to one layout.
 pub(crate) fn about(node: &str) -> About {
     About {
         node: node.into(),
@@ -29,7 +29,7 @@ pub(crate) fn about(node: &str) -> About {
     }
 }
 
-/// A row of an incarnation that says nothing but its counter.
+/// A heartbeat with an incarnation and a counter alone.
 pub(crate) fn row(incarnation: u128, counter: u64) -> Row {
     let (settled, decided) = (Micros(counter), Micros(counter + 1));
     let worker = Snapshot { settled, decided, links: smallvec![LinkSnapshot::default()] };

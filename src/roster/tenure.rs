@@ -6,26 +6,26 @@ use std::time::Duration;
 use super::{Incarnation, Rule, Rules};
 use crate::domain::Moment;
 
-/// How long a lease lasts from the *begin* of the row write that carries it. Others declare an
-/// incarnation dead after 15 s without a fresh row; anything below that is sound, and a row is
-/// written every 2 s.
+/// How long a lease lasts from the *begin* of the heartbeat write that carries it. Others declare
+/// an incarnation dead after 15 s without a fresh heartbeat; anything below that is sound, and one
+/// is written every 2 s.
 pub const LEASE: Duration = Duration::from_secs(8);
 
-/// Row writes that are not answered: older ones are forgotten, as if they had failed.
+/// Most heartbeat writes that are kept unanswered. Older ones are forgotten, as if they had failed.
 const WRITES_MAX: usize = 16;
 
-/// How an incarnation stands.
+/// The state of an incarnation's lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// No row of it was acknowledged yet: it issues no ids.
+    /// No heartbeat of it was acknowledged yet: it issues no ids.
     Unborn,
     /// It may acknowledge before this moment.
     Holds(Moment),
-    /// Its lease ran out: it is fenced for ever.
+    /// Its lease ran out: it is fenced for good.
     Over,
 }
 
-/// The life of one incarnation.
+/// The lease of one incarnation.
 #[derive(Debug, Clone)]
 pub struct Tenure {
     incarnation: Incarnation,
@@ -38,7 +38,7 @@ pub struct Tenure {
 }
 
 impl Tenure {
-    /// An incarnation that has written nothing.
+    /// Starts an incarnation that has written nothing.
     pub const fn new(incarnation: Incarnation, rules: Rules) -> Self {
         Self {
             incarnation,
@@ -51,7 +51,7 @@ impl Tenure {
         }
     }
 
-    /// The same incarnation with a lease that begins anew, as must never be.
+    /// The same incarnation with a lease that begins anew, which must never happen.
     #[cfg(test)]
     pub(super) fn revived(mut self) -> Self {
         (self.until, self.born, self.over) = (None, false, false);
@@ -59,12 +59,12 @@ impl Tenure {
         self
     }
 
-    /// Whose it is.
+    /// The incarnation that it is of.
     pub const fn incarnation(&self) -> Incarnation {
         self.incarnation
     }
 
-    /// A row is about to be written: its counter. `now` was read before the write is issued, since
+    /// Begins a heartbeat and returns its counter. `now` was read before the write is issued, since
     /// the lease is counted from here.
     pub fn begin(&mut self, now: Moment) -> u64 {
         self.counter += 1;
@@ -76,13 +76,14 @@ impl Tenure {
         self.counter
     }
 
-    /// A row was acknowledged. `now` was read with the acknowledgement in hand.
+    /// Takes the acknowledgement of a heartbeat. `now` was read once it was there.
     pub fn acknowledged(&mut self, counter: u64, now: Moment) {
         let Some(at) = self.writes.iter().position(|(number, _)| *number == counter) else {
             return;
         };
         let (_, begun) = self.writes[at];
-        // The lease is tested first: one that ran out stays so, even if this would have carried it.
+        // The lease is tested first: one that ran out stays so, even if this acknowledgement would
+        // have extended it.
         let rule = if self.born { Rule::StickyLease } else { Rule::Birth };
         if self.standing(now) == Standing::Over && self.rules.on(rule) {
             return;
@@ -93,7 +94,7 @@ impl Tenure {
         self.writes.drain(..=at);
     }
 
-    /// How it stands.
+    /// The state of the lease at `now`.
     pub fn standing(&mut self, now: Moment) -> Standing {
         self.over |= self.until.is_some_and(|until| now >= until);
         match self.until {

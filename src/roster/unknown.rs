@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use crate::domain::Micros;
 
-/// Windows that a node tells of at most; the two oldest become one.
+/// Most windows that a node reports; beyond it the two oldest become one.
 const WINDOWS_MAX: usize = 8;
 
-/// Times that are so near each other are one window.
+/// Times within this distance are one window.
 const NEAR: Duration = Duration::from_secs(1);
 
-/// How long a window is told of: an audit judges what is about as old as the watermark lies behind.
+/// How long a window is reported: an audit checks messages about as old as the watermark.
 const KEPT: Duration = Duration::from_mins(10);
 
 /// Times of ids, both ends included.
@@ -37,7 +37,7 @@ pub struct UnknownWindows {
 }
 
 impl UnknownWindows {
-    /// The send with an id of this time was answered so.
+    /// Records that the send with an id of this time was answered so.
     pub fn note(&mut self, time: Micros) {
         self.windows.retain(|window| time.since(window.to) <= KEPT);
         let near =

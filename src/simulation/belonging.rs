@@ -1,5 +1,5 @@
-//! Where a user stands with rooms, as a worker knows it: notices and reads of memberships, interest
-//! in his rooms, and the reads for those that he joined while he is here.
+//! A user's rooms, as a worker knows them: notices and reads of memberships, and interest in the
+//! rooms. Also the reads for rooms that the user joined while having sessions.
 
 use super::change::Change;
 use super::event::{At, Event, Job, Key, Life, Msg, Sid, USERS_MAX};
@@ -15,20 +15,20 @@ use crate::interest::{Standing, Ticket};
 use crate::proof::{Affiliation, Affiliations, Due, Learned, Place, Reading};
 use crate::roster::Rules;
 
-/// How long a room that a user joined is waited for.
+/// How long the interest of a joined room is waited for.
 const JOIN_WAIT: Time = SECOND;
 
-/// What tells a wait for a room from a session's for its user's key.
+/// Distinguishes a wait for a room from a session's wait for its user's key.
 const FOR_ROOM: u64 = 1 << 32;
 
-/// A user with a worker.
+/// A user at a worker.
 #[derive(Debug)]
 pub struct Belonging {
-    /// Who.
+    /// The user.
     pub user: u8,
-    /// His rooms.
+    /// The user's rooms.
     pub affiliations: Affiliations,
-    /// Whether a session of his has read them.
+    /// Whether a session of the user has read them.
     pub loaded: bool,
     /// The read of his memberships that is under way, if his sessions share it. It goes with his
     /// last session: nobody hears of what it may lack any more.
@@ -61,7 +61,7 @@ struct JoinRead {
     number: u16,
     room: Key,
     due: Due,
-    /// None while the room's interest is waited for.
+    /// None while the room's interest is not confirmed.
     reading: Option<Reading>,
     looks: Option<Looks>,
 }
@@ -75,7 +75,7 @@ impl Belonging {
 }
 
 impl World {
-    /// A room as the product names it.
+    /// The room's id in the product.
     pub fn room_id(&self, room: Key) -> &RoomId {
         &self.rooms[usize::from(room - USERS_MAX)]
     }
@@ -95,7 +95,7 @@ impl World {
         self.worker(at).belongings.iter_mut().find(|it| it.user == user)
     }
 
-    /// A session of a user stands with a worker.
+    /// Adds a session of a user to a worker.
     pub(super) fn join_belonging(&mut self, at: At, user: u8) {
         if self.plan.size.rooms == 0 {
             return;
@@ -109,7 +109,7 @@ impl World {
         }
     }
 
-    /// It is gone; with the last one goes what is known of his rooms.
+    /// Removes it; the last one takes with it what is known of the user's rooms.
     pub(super) fn leave_belonging(&mut self, at: At, user: u8) {
         let Some(it) = self.belonging(at, user) else { return };
         it.sessions -= 1;
@@ -136,7 +136,7 @@ impl World {
         known.is_some_and(Affiliation::is_inside)
     }
 
-    /// Whether a message is a user's, as a worker knows it.
+    /// Whether a message is owed to a user, as a worker knows it.
     pub fn is_his(&self, at: At, user: u8, message: Msg) -> bool {
         let known = &self.messages[usize::from(message)];
         match known.content {
@@ -148,7 +148,7 @@ impl World {
         }
     }
 
-    /// Whether what was read or kept may be handed to a user's session now.
+    /// Whether a message that was read or kept may be delivered to a user's session now.
     pub fn may_be_handed(&self, at: At, user: u8, message: Msg) -> bool {
         let known = &self.messages[usize::from(message)];
         match known.content {
@@ -168,12 +168,12 @@ impl World {
         it.map_or(session, |it| it.affiliations.place(self.room_id(room).as_str(), session))
     }
 
-    /// Whether all rooms of a user are heard.
+    /// Whether the subscriptions of all rooms of a user are confirmed.
     pub fn are_heard(&self, at: At, user: u8) -> bool {
         self.rooms_of(at, user).into_iter().all(|room| self.is_confirmed(at.life, room))
     }
 
-    /// A notice reaches a worker.
+    /// Handles a notice at a worker.
     pub(super) fn hear_notice(&mut self, at: At, change: &Change) {
         let Change { user, room, state, .. } = *change;
         if self.belonging(at, user).is_none() {
@@ -185,10 +185,11 @@ impl World {
         self.learn(at, (user, room), state);
     }
 
-    /// A membership comes to be known.
+    /// Applies a membership.
     ///
-    /// While no session of the user has loaded, each of them reads all his rooms itself, however
-    /// they came to be known. A pending room would be read since he joined it, perhaps long ago.
+    /// While no session of the user has loaded, each of them reads all the user's rooms itself,
+    /// regardless of how they became known. A pending room would be read from the joining on, which
+    /// may be long ago.
     fn learn(&mut self, at: At, (user, room): (u8, Key), state: MemberState) {
         let row = self.membership(room, state);
         let place = self.worker(at).handed.place();
@@ -214,21 +215,21 @@ impl World {
         }
     }
 
-    /// Memberships were read.
+    /// Applies memberships that were read.
     pub(super) fn learn_all(&mut self, at: At, user: u8, rows: &[(Key, MemberState)]) {
         for (room, state) in rows {
             self.learn(at, (user, *room), *state);
         }
     }
 
-    /// A session of a user has loaded.
+    /// Notes that a session of a user has loaded.
     pub(super) fn load(&mut self, at: At, user: u8) {
         if let Some(it) = self.belonging(at, user) {
             it.loaded = true;
         }
     }
 
-    /// A room that a user joined is to be heard, and then read.
+    /// Waits for the interest of a room that a user joined, to read it then.
     fn await_joined(&mut self, at: At, user: u8, room: Key, due: Due) {
         let Some(it) = self.belonging(at, user) else { return };
         it.number += 1;
@@ -243,7 +244,7 @@ impl World {
         }
     }
 
-    /// Whether a room is not heard yet: the worker is told when it is.
+    /// Whether a room's subscription is not confirmed yet; the worker is told when it is.
     pub(super) fn awaits_room(&mut self, at: At, user: u8, room: Key) -> bool {
         let index = self.bucket_of(room);
         let shard = self.shard_of(index);
@@ -253,7 +254,7 @@ impl World {
         machine.confirmation(bucket, ticket, |_| true) != Standing::Confirmed
     }
 
-    /// Who waits for a confirmation.
+    /// The thread and the job that wait for a confirmation.
     pub(super) fn waiter(&mut self, life: Life, ticket: Ticket) -> (At, Job) {
         if ticket.0 & FOR_ROOM == 0 {
             let sid = ticket.0 as Sid;
@@ -263,7 +264,7 @@ impl World {
         (At { life, thread }, Job::RoomHeard(user))
     }
 
-    /// A room of a user is heard.
+    /// Handles that a room of a user is confirmed.
     pub fn room_heard(&mut self, at: At, user: u8) {
         self.each_session(at, |world, sid| {
             if world.sessions[usize::from(sid)].user == user {
@@ -280,7 +281,7 @@ impl World {
         }
     }
 
-    /// The room that a user joined is not waited for any longer.
+    /// Stops waiting for the room that a user joined.
     pub fn join_timed_out(&mut self, at: At, user: u8, number: u16) {
         let Some(it) = self.belonging(at, user) else { return };
         if it.reads.iter().any(|read| read.number == number && read.reading.is_none()) {
@@ -307,7 +308,7 @@ impl World {
         it.reads.iter_mut().find(|read| read.number == number)
     }
 
-    /// A read for a room that a user joined goes to the store.
+    /// Issues a read for a room that a user joined.
     pub fn issue_join_read(&mut self, at: At, user: u8, number: u16) {
         let end = self.now + 1 + self.plan.slow.reads.draw(&mut self.rng);
         let ranges = self.draw_touch(self.now, end);
@@ -321,7 +322,7 @@ impl World {
         self.queue.push(end, Event::Thread(at, Job::JoinRead(user, number, works)));
     }
 
-    /// It is over: all sessions of the user are offered what it found.
+    /// Ends it: what it found is offered to all sessions of the user.
     pub fn join_read(&mut self, at: At, user: u8, number: u16, works: bool) {
         let Some(it) = self.belonging(at, user) else { return };
         let found = it.reads.iter().position(|read| read.number == number);
@@ -353,13 +354,13 @@ impl World {
         });
     }
 
-    /// Offers a message that was read to a session, unless it has had it. What a session reads for
-    /// itself comes first, and what it missed meanwhile changes nothing of what was read.
+    /// Offers a message that was read to a session, unless it has the message. A session's own read
+    /// comes first. What the session missed meanwhile does not change what was read.
     pub(super) fn offer(&mut self, at: At, sid: Sid, message: Msg) {
         let Session { phase, .. } = self.sessions[usize::from(sid)];
         let forgets = self.slip == Some(Slip::MissingForgotten);
         match phase {
-            // The memory does not know what it missed.
+            // The memory lacks what the session missed.
             Phase::Missing if !forgets => self.session(sid).put_aside(one(message)),
             Phase::Live if !self.had(at, sid, message) => {
                 if self.session(sid).is_buffering() {
@@ -372,7 +373,7 @@ impl World {
         }
     }
 
-    /// What is due to the users of a worker.
+    /// The reads due for the users of a worker.
     pub(super) fn dues(&self, at: At) -> Vec<(u8, Key, Due)> {
         let node = &self.nodes[usize::from(at.life.node)];
         let belongings = &node.workers[usize::from(at.thread - 1)].belongings;
@@ -380,7 +381,8 @@ impl World {
         dues.map(|(user, due)| (user, self.room_of(&due.room), due)).collect()
     }
 
-    /// A second passed: what is due is read once its room is heard and nothing is frozen.
+    /// Handles the passing of a second: a due room is read once its subscription is confirmed and
+    /// nothing is frozen.
     pub(super) fn tick_belongings(&mut self, at: At) {
         if self.viewed(at.life).frozen {
             return;

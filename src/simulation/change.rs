@@ -1,6 +1,6 @@
-//! A change of a membership: where the member stands is read, and then it is a send without a body.
-//! An add looks at the rows once more behind its write, and is answered once everything that is
-//! issued later is above its stamp.
+//! A change of a membership: the member's state is read, and then it is a send without a body. An
+//! add reads the rows again after its write. It is answered once everything that is issued later is
+//! above its stamp.
 
 use super::event::{At, Event, Job, Key, Msg, Sid, USERS_MAX, only};
 use super::queue::{SECOND, Time};
@@ -15,16 +15,16 @@ use crate::proof::ACK_LIMIT;
 /// How long an answer waits for the clock at most: see the product's.
 const PASSING_MAX: Time = crate::clock::PASSING_MAX.as_micros() as Time;
 
-/// A change. Its stamp is the id of the message that says so.
+/// A change. Its stamp is the id of its message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
-    /// Who.
+    /// The user.
     pub user: u8,
     /// The room's key.
     pub room: Key,
     /// Whether it is an add.
     pub inside: bool,
-    /// When an add makes the user join; of a removal nothing.
+    /// The stamp by which an add makes the user join; none for a removal.
     pub own: MessageId,
     /// What is written.
     pub written: MemberState,
@@ -32,7 +32,7 @@ pub struct Change {
     pub state: MemberState,
 }
 
-/// A write of a membership that is no message of its own.
+/// A write of a membership that has no message of its own.
 #[derive(Debug, Clone, Copy)]
 pub struct Rewrite {
     user: u8,
@@ -41,7 +41,7 @@ pub struct Rewrite {
     stored: Stored,
 }
 
-/// What a change has read.
+/// The reads of a change.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Touches {
     /// The room's side of the membership.
@@ -53,7 +53,7 @@ pub struct Touches {
 }
 
 impl World {
-    /// Some are in rooms from the beginning.
+    /// Makes some users members of rooms from the beginning.
     pub(super) fn settle_in(&mut self) {
         for room in (0..self.plan.size.rooms).map(|room| USERS_MAX + room) {
             for user in 0..self.plan.size.users {
@@ -85,7 +85,7 @@ impl World {
         self.members.acked(message, 0);
     }
 
-    /// A change begins with a read of where the member stands.
+    /// Begins a change with a read of the member's state.
     pub(super) fn begin_change(&mut self, at: At, index: u16) {
         self.wishes[usize::from(index)].acked = self.acked;
         self.read_member(at, index);
@@ -106,15 +106,15 @@ impl World {
         Touches { of_room, of_user, head: self.draw_touch(now, end) }
     }
 
-    /// A read's touch between two times.
+    /// Draws the touch of a read between two times.
     pub(super) fn draw_touch(&mut self, begin: u64, end: u64) -> Touch {
         let touch = Touch::draw(&mut self.rng, begin, end);
         let unread = self.script.as_ref().and_then(|script| script.unread);
         unread.map_or(touch, |replica| touch.without(replica))
     }
 
-    /// Where a member stands was read: the change is stamped above that, and an add above the
-    /// newest message of the room.
+    /// Handles that the member's state was read. The change is stamped above it, and an add above
+    /// the newest message of the room.
     pub fn member_read(&mut self, at: At, index: u16, works: bool) {
         let Wish { session, want, after, touches, confirmed, .. } = self.wishes[usize::from(index)];
         let Want::Change { user, room, inside } = want else { return };
@@ -144,7 +144,7 @@ impl World {
         self.judge_joining(index);
     }
 
-    /// The removal that an add follows is written once more, and the row is read again.
+    /// Writes the removal that an add follows once more; the row is then read again.
     fn confirm_removal(&mut self, at: At, index: u16, removed: MessageId) {
         let Wish { session, want, .. } = self.wishes[usize::from(index)];
         let Want::Change { user, room, .. } = want else { return };
@@ -157,7 +157,7 @@ impl World {
         self.queue.push(quorum + 1, Event::Thread(at, Job::MemberAgain(index)));
     }
 
-    /// A removal stands: where the member stands is read again.
+    /// Reads the member's state again, after the removal was written.
     pub fn read_member_again(&mut self, at: At, index: u16) {
         self.read_member(at, index);
     }
@@ -193,7 +193,7 @@ impl World {
         newest
     }
 
-    /// What a read of both sides of a membership sees.
+    /// The state that a read of both sides of a membership sees.
     fn member_state(&self, user: u8, room: Key, touches: &Touches) -> MemberState {
         let mut state = MemberState::UNKNOWN;
         self.each_write(user, |written_room, written, stored| {
@@ -222,7 +222,7 @@ impl World {
         rows
     }
 
-    /// What the store makes of two writes.
+    /// How the store merges two writes.
     fn merged(&self, one: MemberState, other: MemberState) -> MemberState {
         let merged = one.merge(other);
         if self.slip != Some(Slip::LastJoining) {
@@ -233,7 +233,7 @@ impl World {
         MemberState { joined: last.joined, joined_after: last.joined_after, ..merged }
     }
 
-    /// All writes of a user's memberships that anybody tried.
+    /// All writes of a user's memberships that were tried.
     fn each_write(&self, user: u8, mut act: impl FnMut(Key, &MemberState, &Stored)) {
         for message in self.members.tried() {
             let Known { content, stored, .. } = &self.messages[usize::from(message)];
@@ -248,7 +248,7 @@ impl World {
         }
     }
 
-    /// An add is stored: its rows are read again.
+    /// Reads the rows of an add again, which is stored.
     pub(super) fn read_back(&mut self, at: At, message: Msg) {
         let end = self.now + 1 + self.plan.slow.reads.draw(&mut self.rng);
         let touches = self.draw_touches(end);
@@ -258,7 +258,7 @@ impl World {
         self.queue.push(end, Event::Thread(at, Job::ReadBack(read, works)));
     }
 
-    /// Where it follows a removal that it had not seen, its joining is written as one that does.
+    /// If it follows a removal that it had not seen, its joining is written as one that does.
     pub fn was_read_back(&mut self, at: At, read: u16, works: bool) {
         let (message, touches) = self.reads_back[usize::from(read)];
         let Content::Change(change) = self.messages[usize::from(message)].content else { return };
@@ -279,13 +279,14 @@ impl World {
         self.queue.push(quorum + 1, Event::Thread(at, Job::StoreAck(message)));
     }
 
-    /// An add is announced. It is answered once the lower end of the clock has passed its stamp.
+    /// Handles that an add is announced. It is answered once the lower end of the clock has passed
+    /// its stamp.
     pub(super) fn await_passing(&mut self, at: At, message: Msg) {
         let until = self.now + PASSING_MAX;
         self.queue.push(self.now, Event::Thread(at, Job::Passing(message, until)));
     }
 
-    /// A look at whether it has.
+    /// Checks whether it has.
     pub fn look_at_passing(&mut self, at: At, message: Msg, until: Time) {
         let node = &self.nodes[usize::from(at.life.node)];
         let stamp = self.messages[usize::from(message)].id.time();
@@ -300,7 +301,7 @@ impl World {
         self.queue.push(again, Event::Thread(at, Job::Passing(message, until)));
     }
 
-    /// A change that was never entered is judged by its age alone.
+    /// Decides about a change that was never entered, by its age alone.
     pub(super) fn judge_unentered(&mut self, at: At, message: Msg) {
         let wall = self.nodes[usize::from(at.life.node)].clocks.wall(self.now);
         if wall.since(self.messages[usize::from(message)].id.time()) > ACK_LIMIT {
@@ -312,13 +313,13 @@ impl World {
         self.then(at, Step::Reply(message));
     }
 
-    /// A membership as the product says it.
+    /// A membership in the form of the product.
     pub fn membership(&self, room: Key, state: MemberState) -> Membership {
         let room = self.rooms[usize::from(room - USERS_MAX)].clone();
         Membership { room, user: self.anybody.clone(), state }
     }
 
-    /// Notes a message that has an id among those of its keys.
+    /// Adds a message that has an id to those of its keys.
     pub(super) fn file(&mut self, message: Msg) {
         let keys = match self.messages[usize::from(message)].content {
             Content::Direct([a, b]) => only(a) | only(b),

@@ -1,4 +1,4 @@
-//! Clients: they connect anywhere at any time, send, read slowly, and keep their cursors.
+//! Clients: they connect to any node at any time, send, read slowly, and keep their cursors.
 
 use super::event::{Act, Dev, Event, Job, Key, Life, Sid, USERS_MAX};
 use super::queue::{MILLI, SECOND, Time};
@@ -8,32 +8,32 @@ use super::store::{Messages, one};
 use super::world::World;
 use crate::domain::Micros;
 
-/// The longest time until a client comes back.
+/// The longest time until a client reconnects.
 const BACK: Time = 5 * SECOND;
 
 /// A device.
 #[derive(Debug)]
 pub struct Device {
-    /// Whose.
+    /// Its user.
     pub user: u8,
-    /// The session that it talks to.
+    /// The session that it is connected to.
     pub session: Option<Sid>,
-    /// What it knows to have everything up to.
+    /// The cursor that it holds.
     pub cursor: Option<Micros>,
-    /// What it was shown.
+    /// The messages that it was shown.
     pub received: Messages,
-    /// What it is not owed.
+    /// The messages that it is not owed.
     pub exempt: Messages,
-    /// Whether a send is not answered.
+    /// Whether a send is unanswered.
     pub waiting: bool,
     /// The newest id that it has seen.
     pub seen: Micros,
-    /// The last id that it was answered.
+    /// The id of its last answered send.
     pub sent: Micros,
 }
 
 impl Device {
-    /// A fresh device.
+    /// Makes a new device.
     pub const fn new(user: u8) -> Self {
         Self {
             user,
@@ -49,13 +49,13 @@ impl Device {
 }
 
 impl World {
-    /// The device behind a session, if it listens.
+    /// The device of a session, if it listens.
     pub fn listener(&self, sid: Sid) -> Option<Dev> {
         let session = &self.sessions[usize::from(sid)];
         session.attached.then_some(session.device)
     }
 
-    /// A client does something.
+    /// Carries out an act of a client.
     pub fn act(&mut self, device: Dev, act: Act) {
         let it = &self.devices[usize::from(device)];
         match act {
@@ -97,7 +97,7 @@ impl World {
         self.queue.push(self.now + wait, Event::Client(device, Act::Connect));
     }
 
-    /// A client leaves its session, whose node notices at some time.
+    /// Makes a client leave its session, whose node notices at some time.
     pub fn leave(&mut self, device: Dev) {
         let it = &mut self.devices[usize::from(device)];
         it.waiting = false;
@@ -113,7 +113,7 @@ impl World {
         self.queue.push(self.now + wait, close);
     }
 
-    /// A client connects to some node.
+    /// Connects a client to some node.
     fn connect_client(&mut self, device: Dev) {
         let open = |node: &super::node::Node| node.alive && !node.draining;
         let nodes = self.nodes.iter().enumerate().filter(|(_, node)| open(node));
@@ -127,7 +127,7 @@ impl World {
         self.connect_to(device, node, fresh);
     }
 
-    /// A client connects to one node, if that takes it.
+    /// Connects a client to one node, if the node accepts it.
     fn connect_there(&mut self, device: Dev, node: usize) {
         if self.nodes.get(node).is_some_and(|node| node.alive && !node.draining) {
             self.leave(device);
@@ -135,14 +135,14 @@ impl World {
         }
     }
 
-    /// A client connects to a node, with its cursor or as if it were new.
+    /// Connects a client to a node, with its cursor or as if it were new.
     pub fn connect_to(&mut self, device: Dev, node: usize, fresh: bool) -> Sid {
         let it = &mut self.devices[usize::from(device)];
         if fresh {
             (it.cursor, it.received, it.exempt) = (None, 0, 0);
         }
         let (user, cursor) = (it.user, it.cursor);
-        // With rooms, the devices of a user are with several workers.
+        // With rooms, the devices of a user are at several workers.
         let spread = if self.plan.size.rooms > 0 { device / self.plan.size.users } else { 0 };
         let worker = usize::from(user + spread) % self.nodes[node].workers.len();
         let at = self.nodes[node].worker_at(worker);
@@ -154,7 +154,7 @@ impl World {
         sid
     }
 
-    /// A client sends something to somebody.
+    /// Makes a client send a message to a random user or room.
     fn wish(&mut self, device: Dev) {
         let user = self.devices[usize::from(device)].user;
         if let Some(room) = self.draw_room_of(user) {
@@ -165,7 +165,7 @@ impl World {
         self.wish_for(device, Want::Direct(to));
     }
 
-    /// A client wants somebody to join a room, or to leave it.
+    /// Makes a client ask for a random user to join or leave a room.
     fn wish_for_change(&mut self, device: Dev) {
         let user = self.rng.below(u64::from(self.plan.size.users)) as u8;
         let room = USERS_MAX + self.rng.below(u64::from(self.plan.size.rooms)) as Key;
@@ -173,7 +173,7 @@ impl World {
         self.wish_for(device, Want::Change { user, room, inside });
     }
 
-    /// One of the rooms that a user is in, or none, since he writes to somebody.
+    /// Draws a room of the user, or none for a message to another user.
     fn draw_room_of(&mut self, user: u8) -> Option<Key> {
         let rooms = u64::from(self.plan.size.rooms);
         if rooms == 0 || self.rng.chance(300) {
@@ -183,7 +183,7 @@ impl World {
         self.members.owed_above(user, room).map(|_| room)
     }
 
-    /// A client sends something, unless its last send is not answered.
+    /// Makes a client send something, unless its last send is unanswered.
     pub fn wish_for(&mut self, device: Dev, want: Want) {
         let it = &mut self.devices[usize::from(device)];
         let Some(session) = it.session else { return };
@@ -197,7 +197,7 @@ impl World {
         self.queue.push(self.now + way, Event::Thread(at, job));
     }
 
-    /// A client is shown what a session sent it.
+    /// Shows a client what a session sent it.
     pub fn receive(&mut self, device: Dev, sid: Sid, frame: Frame) {
         let it = &mut self.devices[usize::from(device)];
         if it.session != Some(sid) {
@@ -230,7 +230,7 @@ impl World {
         }
     }
 
-    /// A session's client learns that it is gone.
+    /// Tells a session's client that the session is gone.
     pub fn tell_lost(&mut self, sid: Sid) {
         let session = self.session(sid);
         if std::mem::take(&mut session.attached) {
@@ -240,7 +240,7 @@ impl World {
         }
     }
 
-    /// The sessions of a node are gone with it.
+    /// Ends the sessions of a node that is gone.
     pub fn lose_sessions(&mut self, life: Life) {
         for sid in 0..self.sessions.len() as Sid {
             if self.session(sid).at.life == life {
@@ -249,7 +249,7 @@ impl World {
         }
     }
 
-    /// A node ends its sessions in waves.
+    /// Ends a node's sessions in waves.
     pub fn close_sessions(&mut self, life: Life, within: Time) {
         for sid in 0..self.sessions.len() as Sid {
             let at = self.session(sid).at;

@@ -5,16 +5,16 @@ use super::rng::Rng;
 use crate::clock::UNCERTAINTY_MAX;
 use crate::domain::{Micros, Moment, Now};
 
-/// True time zero, as a wall clock that is right shows it.
+/// True time zero, as a right wall clock shows it.
 pub const EPOCH: u64 = 1_800_000_000 * SECOND;
 
-/// How far a wall clock may be off, in microseconds: the bound of the proof.
+/// How far a wall clock may be off, in microseconds: the bound of the watermark.
 const OFF_MAX: i64 = 5_000_000;
 
-/// The most that a monotonic clock runs wrong, in parts of a thousand.
+/// The largest error in speed of a monotonic clock, in parts of a thousand.
 const RATE_OFF: u64 = 10;
 
-/// How wide the interval may be that a node keeps around the true time.
+/// Largest width of the interval that a node keeps around the true time.
 const WIDTH_MAX: i64 = UNCERTAINTY_MAX.as_micros() as i64;
 
 /// A node's clocks.
@@ -22,10 +22,10 @@ const WIDTH_MAX: i64 = UNCERTAINTY_MAX.as_micros() as i64;
 pub struct Clocks {
     /// How far the wall clock was off at `since`. With an interval it is the upper end.
     pub offset: i64,
-    /// How far the lower end of the interval is behind; none where there is no interval, and the
-    /// wall clock may be anything.
+    /// How far the lower end of the interval is behind. None where there is no interval, and the
+    /// wall clock may show any time.
     behind: Option<i64>,
-    /// Microseconds that it gains a second.
+    /// Microseconds that it gains per second.
     drift: i64,
     since: Time,
     /// The monotonic clock's speed in parts of a thousand.
@@ -40,7 +40,7 @@ impl Clocks {
         Self { offset: 0, behind: Some(0), drift: 0, since: 0, rate: 1000, base: SECOND }
     }
 
-    /// Clocks that are wrong somehow.
+    /// Clocks with random errors.
     pub fn draw(rng: &mut Rng, now: Time) -> Self {
         let rate = if rng.chance(500) { 1000 } else { rng.range(1000 - RATE_OFF, 1001 + RATE_OFF) };
         let drift = if rng.chance(700) { 0 } else { rng.below(20_000) as i64 - 10_000 };
@@ -48,15 +48,15 @@ impl Clocks {
         Self { offset: draw_offset(rng), behind: None, drift, since: now, rate, base }
     }
 
-    /// Clocks that are as wrong as they may be, and stay so.
+    /// Clocks with the largest allowed errors, which stay.
     pub fn extreme(rng: &mut Rng, now: Time) -> Self {
         let offset = if rng.chance(500) { OFF_MAX } else { -OFF_MAX };
         let rate = [1000 - RATE_OFF, 1000, 1000 + RATE_OFF][rng.below(3) as usize];
         Self { offset, behind: None, drift: 0, since: now, rate, base: SECOND }
     }
 
-    /// Clocks that know an interval in which the true time lies; its ends are where they may be, or
-    /// as far out as they may be.
+    /// Clocks that know an interval that contains the true time. Its ends are random, or as far out
+    /// as they may be.
     pub fn around_the_truth(rng: &mut Rng, now: Time, extreme: bool) -> Self {
         let mut clocks = Self::draw(rng, now);
         clocks.drift = 0;
@@ -75,7 +75,7 @@ impl Clocks {
         (self.offset, self.behind) = (ahead, Some(width - ahead));
     }
 
-    /// The wall clock steps.
+    /// Makes the wall clock step.
     pub fn step(&mut self, rng: &mut Rng, now: Time) {
         if self.is_interval() {
             return self.draw_interval(rng, false);
@@ -83,12 +83,12 @@ impl Clocks {
         (self.offset, self.since) = (draw_offset(rng), now);
     }
 
-    /// The wall clock is set so far off, whatever was known of it.
+    /// Sets the wall clock off by `offset`, regardless of what was known of it.
     pub const fn set_off(&mut self, offset: i64) {
         (self.offset, self.behind) = (offset, None);
     }
 
-    /// Whether the wall clock is the upper end of an interval that holds the true time.
+    /// Whether the wall clock is the upper end of an interval that contains the true time.
     pub const fn is_interval(&self) -> bool {
         self.behind.is_some()
     }

@@ -1,9 +1,10 @@
-//! Negative controls: for each rule and each mistake a schedule that leaves a hole below a cursor,
-//! or tells an outsider, with the rule off, or with the mistake made, and does not under the rules as they stand. A rule that
-//! no schedule needs would be dead weight; a simulation that does not notice would be worth nothing.
+//! Negative controls. For each rule and each mistake there is a schedule that breaks a promise with
+//! the rule off, or with the mistake made. It leaves a hole below a cursor, or delivers to an
+//! outsider. Under all rules the same schedule passes. A rule that no schedule needs would be
+//! useless, and so would a simulation that does not notice.
 //!
-//! A seed means something else after any change to what a schedule draws. `scripts/simulate
-//! --controls 1` looks for fresh ones, and prints the lines of the table.
+//! A seed means another schedule after any change to what is drawn. `scripts/simulate --controls 1`
+//! looks for fresh seeds, and prints the lines of the table.
 
 use std::fmt;
 
@@ -19,11 +20,11 @@ use crate::roster::{Rule, Rules};
 /// What is switched off, or done wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Off {
-    /// Nothing is.
+    /// Nothing.
     Nothing,
     /// A rule.
     Without(Rule),
-    /// Two rules, each of which stands in for the other.
+    /// Two rules, each of which covers for the other.
     WithoutBoth(Rule, Rule),
     /// No rule, but the loops make a mistake.
     Making(Slip),
@@ -32,7 +33,7 @@ pub enum Off {
 use Off::{Making, Nothing, Without, WithoutBoth};
 
 impl Off {
-    /// What a name on the command line means: a rule, two with a plus between them, or a slip.
+    /// Reads a name of the command line: a rule, two with a plus between them, or a slip.
     pub fn named(name: &str) -> Option<Self> {
         let rule = |name: &str| Rule::ALL.into_iter().find(|rule| format!("{rule:?}") == name);
         if let Some((one, other)) = name.split_once('+') {
@@ -42,7 +43,7 @@ impl Off {
         rule(name).map(Without).or(slip.map(Making))
     }
 
-    /// Makes a world so.
+    /// Applies it to a world.
     pub fn apply(self, world: &mut World) {
         (world.rules, world.slip) = match self {
             Nothing => (Rules::default(), None),
@@ -52,7 +53,7 @@ impl Off {
         };
     }
 
-    /// What is to pass where this must fail.
+    /// What must pass where this must fail.
     fn lesser(self) -> Vec<Self> {
         match self {
             WithoutBoth(one, other) => vec![Nothing, Without(one), Without(other)],
@@ -127,12 +128,12 @@ const CONTROLS: &[Control] = &[
 const LIVENESS: &[Rule] =
     &[StaleLeftOut, PullRounds, RunNone, GapByAge, LeftAfterFence, HighestCounter];
 
-/// How often a fresh seed must show what it shows. The interest's maps have no fixed order, so where
-/// a node hears more than two buckets of a shard its commands, and what follows, differ a little
-/// from run to run.
+/// How often a fresh seed must show the same. The interest's maps have no fixed order. So where a
+/// node subscribes to more than two buckets of a shard its commands, and what follows, differ a
+/// little from run to run.
 const AGAIN: usize = 10;
 
-/// Rules without which no random schedule is likely to go wrong: each has a script, see `holes`.
+/// Rules that no random schedule is likely to need: each has a script, see `holes`.
 const SCRIPTED_RULES: &[Rule] = &[DeathByReads];
 
 /// Mistakes that no random schedule is likely to show: each has a script, see `holes`.
@@ -147,7 +148,7 @@ const SCRIPTED: &[Slip] = &[
     Slip::ClockIgnored,
 ];
 
-/// How a schedule with something off went.
+/// Runs a schedule with something off.
 fn outcome(world: &mut World, off: Off, profile: Profile, seed: u64) -> Option<Objection> {
     off.apply(world);
     world.run(profile, seed)

@@ -1,41 +1,40 @@
-//! What happens in a schedule. Events are small and copied: what they carry lies in the world's
-//! tables.
+//! The events of a schedule. They are small and copied: their data is in the world's tables.
 
 /// A node in one of its lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Life {
-    /// The node's place in the world.
+    /// The node's index in the world.
     pub node: u8,
-    /// Which of its starts.
+    /// The number of its start.
     pub boot: u8,
 }
 
 /// A thread of a node in one of its lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct At {
-    /// Whose.
+    /// The node.
     pub life: Life,
-    /// Which: see [`Role`].
+    /// The thread: see [`Role`].
     pub thread: u8,
 }
 
-/// A message's place in the world, one bit of every set of messages. A change of a membership is a
+/// A message's index in the world, one bit of every set of messages. A change of a membership is a
 /// message without a body.
 pub type Msg = u8;
 
-/// What is routed: users come first, then rooms.
+/// A routing key: users come first, then rooms.
 pub type Key = u8;
 
-/// A set of keys, a bit each.
+/// A set of keys, one bit each.
 pub type Keys = u16;
 
-/// Users at most; the first room's key follows their keys.
+/// Most users; the first room's key follows their keys.
 pub const USERS_MAX: u8 = 8;
 
-/// Rooms at most.
+/// Most rooms.
 pub const ROOMS_MAX: u8 = 4;
 
-/// Keys at most.
+/// Most keys.
 pub const KEYS_MAX: usize = (USERS_MAX + ROOMS_MAX) as usize;
 
 /// The set of one key.
@@ -51,26 +50,26 @@ pub fn each_key(keys: Keys) -> impl Iterator<Item = Key> {
 /// A connection to a Redis server.
 pub type Conn = u16;
 
-/// A session's place in the world.
+/// A session's index in the world.
 pub type Sid = u16;
 
 /// A client's device.
 pub type Dev = u8;
 
-/// What is published.
+/// A publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cargo {
-    /// What it is.
+    /// Its payload.
     pub what: What,
     /// The channel that it goes to.
     pub channel: u8,
-    /// Who published it.
+    /// Its publisher.
     pub from: Life,
     /// The keys that this copy is for.
     pub keys: Keys,
 }
 
-/// What a publish holds.
+/// The payload of a publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
     /// A message, or the notice of a membership.
@@ -79,7 +78,7 @@ pub enum What {
     Canary(u16),
 }
 
-/// The channel that every node hears.
+/// The channel that every node subscribes to.
 pub const ALL: u8 = 63;
 
 /// The channel of the first room's bucket; the others follow, behind those of users' buckets.
@@ -97,90 +96,90 @@ impl crate::proof::Cargo for Cargo {
     }
 }
 
-/// What a thread of a node has to do.
+/// A job of a thread of a node.
 #[derive(Debug, Clone, Copy)]
 pub enum Job {
-    /// Loop: what others put into its queue.
+    /// Loop: take what others put into its queue.
     LoopDrain,
-    /// Loop: a row is due.
+    /// Loop: write a heartbeat, which is due.
     WriteDue(u16),
-    /// Loop: workers that have not answered are not waited for.
+    /// Loop: stop waiting for workers that have not answered.
     AskTimeout(u16),
-    /// Loop: a row of the roster was acknowledged.
+    /// Loop: a heartbeat was acknowledged.
     RowAck(u16),
-    /// Loop: a roster read is due.
+    /// Loop: a read of the cluster table is due.
     ReadDue,
-    /// Loop: a roster read is over, and gave rows or not.
+    /// Loop: a read of the cluster table is over, and returned rows or not.
     RosterRead(bool),
     /// All: a second passed.
     Tick,
-    /// Worker: what stands in its queue.
+    /// Worker: take what is in its queue.
     Drain,
-    /// Worker: the watermark, past what stands in its queue, as must never be.
+    /// Worker: the watermark, ahead of what is in its queue, which must never happen.
     Watermark,
-    /// Worker: a client's send, by its place in the world.
+    /// Worker: a client's send, by its index in the world.
     Send(u16),
-    /// Worker: where a member stands was read, or not, for the change that a client wants.
+    /// Worker: a member's state was read, or not, for the change that a client asked for.
     Member(u16, bool),
     /// Worker: the removal that an add follows was written again.
     MemberAgain(u16),
     /// Worker: the rows of an add were read again, or not.
     ReadBack(u16, bool),
-    /// Worker: whether the clock has passed the stamp of an add is looked at, until a time.
+    /// Worker: check whether the clock has passed the stamp of an add, until a time.
     Passing(Msg, u64),
-    /// Worker: a message is entered long after its id was issued, as must never be.
+    /// Worker: enter a message long after its id was issued, which must never happen.
     Enter(Msg),
     /// Worker: the store acknowledged a message.
     StoreAck(Msg),
     /// Worker: the store gave no answer in time.
     StoreFail(Msg),
-    /// Worker: a publisher connection is to be made.
+    /// Worker: make a publisher connection.
     PubConnect(u8, u16),
-    /// Worker: it is there.
+    /// Worker: it is up.
     PubUp(Conn),
-    /// Worker: a pipeline was answered; which of it was refused, a bit each.
+    /// Worker: a pipeline was answered; the refused publishes, one bit each.
     PubReply(Conn, u8),
     /// Worker: the connection is gone.
     PubClosed(Conn),
     /// Worker: a session says hello.
     Hello(Sid),
-    /// Worker: a session's interest is not waited for any longer.
+    /// Worker: stop waiting for a session's interest.
     ConfirmTimeout(Sid),
     /// Worker: a session's interest is confirmed.
     Confirmed(Sid),
     /// Worker: the memberships of a session's user were read, or not.
     Memberships(Sid, u16, bool),
-    /// Worker: the rooms of a session are not waited for any longer.
+    /// Worker: stop waiting for the rooms of a session.
     RoomsTimeout(Sid, u16),
-    /// Worker: a room of a user is heard.
+    /// Worker: a room of a user is confirmed.
     RoomHeard(u8),
-    /// Worker: the room that a user joined is not waited for any longer.
+    /// Worker: stop waiting for the room that a user joined.
     JoinTimeout(u8, u16),
-    /// Worker: a read for a room that a user joined is over, and found something out or not.
+    /// Worker: a read for a room that a user joined is over, and succeeded or not.
     JoinRead(u8, u16, bool),
-    /// Worker: a session's failed read begins anew.
+    /// Worker: repeat a session's failed read.
     ReadAgain(Sid),
-    /// Worker: a session's read is over, and found something out or not.
+    /// Worker: a session's read is over, and succeeded or not.
     Read(Sid, u16, bool),
     /// Worker: the memberships of a user of a round were read, or not.
     RoundMemberships(u16, u8, bool),
-    /// Worker: a read of a round is over, and found something out or not.
+    /// Worker: a read of a round is over, and succeeded or not.
     RoundRead(u16, u8, bool),
     /// Worker: a session is gone.
     Close(Sid),
-    /// Subscriber: a connection is to be made.
+    /// Subscriber: make a connection.
     SubConnect(u8, u16),
-    /// Subscriber: it is there.
+    /// Subscriber: it is up.
     SubUp(Conn),
     /// Subscriber: a command was answered.
     SubReply(Conn),
     /// Subscriber: the connection is gone.
     SubClosed(Conn),
-    /// Subscriber: something was published.
+    /// Subscriber: a push came.
     Push(Conn, Cargo),
     /// Subscriber: the interest changed.
     Command(u8),
-    /// Subscriber: break the connection.
+    /// Subscriber: close the connection.
     SubCut(u8),
 }
 
@@ -202,55 +201,55 @@ impl Job {
     }
 }
 
-/// What a Redis server is told.
+/// A command to a Redis server.
 #[derive(Debug, Clone, Copy)]
 pub enum Command {
-    /// Publish what a pipeline holds.
+    /// Publish a pipeline.
     Publish(u16),
-    /// Hear channels.
+    /// Subscribe to channels.
     Subscribe(u64),
-    /// Hear them no longer.
+    /// Unsubscribe from them.
     Unsubscribe(u64),
 }
 
-/// What a client does.
+/// An act of a client.
 #[derive(Debug, Clone, Copy)]
 pub enum Act {
-    /// Whatever chance says.
+    /// A random act.
     Any,
-    /// Connects, anywhere.
+    /// Connect to a random node.
     Connect,
-    /// Connects to a node.
+    /// Connect to this node.
     To(u8),
-    /// Sends something.
+    /// Send a random message.
     Send,
-    /// Sends something to a room.
+    /// Send a message to a room.
     Say(Key),
-    /// The same as a service, which need not be in it.
+    /// The same as a service, which need not be a member.
     Serve(Key),
-    /// Somebody joins or leaves some room.
+    /// Make a random user join or leave some room.
     Churn,
-    /// Says that a user is in a room, or out.
+    /// Add a user to a room, or remove the user.
     Change(u8, Key, bool),
-    /// Reads from its slow connection.
+    /// Read from its slow connection.
     Pump(Sid),
-    /// Notices that its session is gone.
+    /// Notice that its session is gone.
     Lost(Sid),
 }
 
 /// An event.
 #[derive(Debug, Clone, Copy)]
 pub enum Event {
-    /// A thread has something to do.
+    /// A job of a thread.
     Thread(At, Job),
     /// A thread that was stopped goes on.
     Wake(At),
-    /// Something reaches a server.
+    /// A command reaches a server.
     Server(Conn, Command),
-    /// A client does something.
+    /// An act of a client.
     Client(Dev, Act),
-    /// A fault, by its place in the plan.
+    /// A fault, by its index in the plan.
     Fault(u16),
-    /// Every node's lag is noted.
+    /// Record every node's lag.
     Sample,
 }

@@ -1,5 +1,5 @@
-//! Profiles whose clocks are right and in which one thing goes wrong, to see how far the watermarks
-//! lie behind: four nodes, two shards, clients that reconnect.
+//! Profiles with right clocks in which one thing goes wrong, to measure how far the watermarks are
+//! behind: four nodes, two shards, clients that reconnect.
 
 use super::event::Act;
 use super::fault::Kind;
@@ -15,17 +15,17 @@ const NODES: u8 = 4;
 /// Shards.
 const SHARDS: u8 = 2;
 
-/// The node to which it happens.
+/// The node that is affected.
 const X: u8 = 0;
 
-/// A node's subscribers are cut off too, or its publishers only.
+/// Cuts off a node's subscribers too, not only its publishers.
 const ALL_LINKS: u8 = 8;
 const PUBLISHERS_ONLY: u8 = 0;
 
 /// When it happens.
 const AT: Time = 40 * SECOND;
 
-/// How long a shard, Redis or a node is away.
+/// How long a shard, Redis or a node is down.
 pub const OUTAGE: Time = 180 * SECOND;
 
 /// How long a node is stopped.
@@ -37,7 +37,7 @@ const NEXT_RESTART: Time = 25 * SECOND;
 /// From one fence to the next.
 const NEXT_FENCE: Time = 30 * SECOND;
 
-/// Makes a plan of an exact profile.
+/// Makes the plan of an exact profile.
 pub fn shape(profile: Profile, plan: &mut Plan, rng: &mut Rng) {
     *plan = Plan { profile, ..Plan::calm(NODES, 1, SHARDS) };
     usual(plan);
@@ -73,7 +73,7 @@ fn usual(plan: &mut Plan) {
     size.active = 120 * SECOND;
 }
 
-/// One thing happens, and time passes until well after it.
+/// Adds one fault, with time until well after it.
 fn hits(plan: &mut Plan, kind: Kind, whom: (u8, u8), span: Time) {
     plan.strike(AT, kind, whom, span);
     plan.size.active = plan.size.active.max(AT + span + 50 * SECOND);
@@ -104,7 +104,7 @@ fn shards_down(plan: &mut Plan, shards: u8) {
     (0..shards).for_each(|shard| hits(plan, Kind::Crash, (X, shard), OUTAGE));
 }
 
-/// Everybody but one node moves to another primary; the old one lives on.
+/// All nodes but one move to another primary; the old one lives on.
 fn fails_over(plan: &mut Plan) {
     hits(plan, Kind::Failover, (X, 0), OUTAGE);
     for node in X + 1..NODES {
@@ -113,7 +113,7 @@ fn fails_over(plan: &mut Plan) {
     }
 }
 
-/// A node cannot publish to any shard, and both come back as others meanwhile.
+/// A node cannot publish to any shard, and meanwhile both come back as other servers.
 fn publisher_away(plan: &mut Plan) {
     for shard in 0..SHARDS {
         hits(plan, Kind::Unreachable, (X, PUBLISHERS_ONLY | shard), OUTAGE);
@@ -132,7 +132,7 @@ fn fencing(plan: &mut Plan) {
     plan.size.active = AT + 3 * NEXT_FENCE + 20 * SECOND;
 }
 
-/// A node's last rows reach one replica only.
+/// A node's last heartbeats reach one replica only.
 fn flickering_death(plan: &mut Plan) {
     plan.strike(AT - 3 * SECOND, Kind::FlickerRows, (X, 0), 3 * SECOND);
     hits(plan, Kind::Kill, (X, 0), 4 * OUTAGE);

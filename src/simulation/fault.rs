@@ -1,4 +1,4 @@
-//! What goes wrong.
+//! Faults.
 
 use super::event::{At, Event, Life};
 use super::keeping::Told;
@@ -8,13 +8,13 @@ use super::world::World;
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// All threads of a node stand still.
+    /// All threads of a node stop.
     StopNode,
-    /// One does.
+    /// One thread stops.
     StopThread,
-    /// A node is killed, and comes back.
+    /// A node is killed, and restarts.
     Kill,
-    /// It comes back.
+    /// It restarts.
     Restart,
     /// One more node.
     Join,
@@ -26,23 +26,23 @@ pub enum Kind {
     CutSubscriber,
     /// A node loses its publisher connections to a shard.
     CutPublisher,
-    /// A subscriber connection stays open, and nothing comes.
+    /// A subscriber connection stays open, and no push comes.
     Deafen,
-    /// A primary crashes, and comes back empty.
+    /// A primary crashes, and restarts empty.
     Crash,
     /// It does so in the middle of a pipeline.
     CrashInPipeline,
-    /// A shard's name is given to a server again.
+    /// A shard's name points to a server again.
     Promote,
     /// A shard gets another primary while the old one lives.
     Failover,
-    /// The old one is no more.
+    /// The old one ends.
     Heal,
     /// A server does nothing for a while.
     Stall,
-    /// A node's row writes get lost for a while.
+    /// A node's heartbeat writes are lost for a while.
     LoseRows,
-    /// They come late for a while, by `which` tenths of a second or a little more.
+    /// They are late for a while, by `which` tenths of a second or a little more.
     DelayRows,
     /// They reach one replica only for a while, and are not acknowledged.
     FlickerRows,
@@ -50,25 +50,25 @@ pub enum Kind {
     Unreachable,
     /// A node does not know the time for a while.
     RefuseClock,
-    /// It knows it again.
+    /// It knows the time again.
     KnowClock,
 }
 
 /// A fault.
 #[derive(Debug, Clone, Copy)]
 pub struct Fault {
-    /// What kind.
+    /// Its kind.
     pub kind: Kind,
-    /// To whom; taken modulo the nodes there are.
+    /// The node; taken modulo the number of nodes.
     pub node: u8,
-    /// To which of its parts; likewise.
+    /// The part of it; likewise.
     pub which: u8,
-    /// For how long.
+    /// Its duration.
     pub span: Time,
 }
 
 impl World {
-    /// Schedules what ends a fault.
+    /// Schedules the end of a fault.
     pub fn later(&mut self, after: Time, kind: Kind, which: u8) {
         let fault = Fault { kind, node: which, which, span: 0 };
         let at = self.now + after;
@@ -81,7 +81,7 @@ impl World {
         self.nodes[node].alive.then_some(self.nodes[node].life)
     }
 
-    /// A fault happens.
+    /// Carries out a fault.
     pub fn strike(&mut self, index: u16) {
         let (_, fault) = self.plan.faults[usize::from(index)];
         trace!(self, "FAULT {fault:?}");
@@ -157,7 +157,7 @@ impl World {
         }
     }
 
-    /// Everything is well from now on.
+    /// Ends all faults.
     pub fn heal_all(&mut self) {
         for (_, fault) in &mut self.plan.faults {
             fault.span = 0;

@@ -1,8 +1,8 @@
 //! Profiles that aim at one interleaving each: what chance alone meets once in a million schedules.
 //!
-//! The choreography of each is the story of the rule that it is for, with every time drawn from
-//! the seconds around the one that matters. Node 0 (or the node that joins) is the one that errs,
-//! user 0 sends over device 0, and user 1 listens over device 1 and often another.
+//! Each one follows the scenario that its rule is for, with every time drawn from the seconds
+//! around the one that matters. Node 0 (or the node that joins) is the one that errs, user 0 sends
+//! over device 0, and user 1 listens over device 1 and often another.
 
 use super::event::Act;
 use super::fault::Kind;
@@ -15,10 +15,10 @@ use super::store::Delay;
 /// The node that errs.
 pub const X: u8 = 0;
 
-/// The node that is read from.
+/// The node whose sessions and watermark are checked.
 pub const R: u8 = 1;
 
-/// Who sends, and who listens: device and user.
+/// Device and user of the sender and of the reader.
 pub const SENDER: u8 = 0;
 pub const READER: u8 = 1;
 
@@ -27,10 +27,10 @@ const LOOP: u8 = 0;
 pub const SHARD: u8 = 0;
 pub const PUBLISHERS_ONLY: u8 = 0;
 
-/// How late rows are that come when all is over, in tenths of a second.
+/// The delay of heartbeats that come when all is over, in tenths of a second.
 const NEVER: u8 = 255;
 
-/// Makes a plan of a focused profile.
+/// Makes the plan of a focused profile.
 pub fn shape(profile: Profile, plan: &mut Plan, rng: &mut Rng) {
     let nodes = 2 + rng.below(2) as u8;
     set_the_stage(plan, nodes, rng);
@@ -50,12 +50,12 @@ pub fn shape(profile: Profile, plan: &mut Plan, rng: &mut Rng) {
     }
 }
 
-/// A time in a second or so from `from` on.
+/// A time within a second or so after `from`.
 pub fn around(rng: &mut Rng, from: u64, millis: u64) -> Time {
     from * SECOND + rng.below(millis) * MILLI
 }
 
-/// Two users on few nodes, one shard, and nothing that is slow but now and then.
+/// Two users on few nodes and one shard, with occasional slowness alone.
 pub fn set_the_stage(plan: &mut Plan, nodes: u8, rng: &mut Rng) {
     if rng.chance(700) {
         plan.calm_down();
@@ -81,10 +81,11 @@ fn sends(plan: &mut Plan, from: Time, to: Time, every: Time) {
     }
 }
 
-/// Rows of a node are lost from `lost` on, at most a second after the last that is seen was begun.
-/// One more is written as the lease ends, and takes as long as a lease; the loop is stopped until it
-/// is there. R, whose reads are stopped for the sake of their times, finds the node dead just before
-/// that. If the row carries the lease on, messages pass the check by it, and do not leave.
+/// Heartbeats of a node are lost from `lost` on, at most a second after the begin of the last one
+/// that is seen. One more is written as the lease ends, and takes as long as a lease; the loop is
+/// stopped until it is there. R's reads are stopped so that they begin at the right times, and it
+/// finds the node dead just before that. If the heartbeat extends the lease, messages pass the
+/// check by it, and are not published.
 fn wakes_too_late(plan: &mut Plan, node: u8, lost: Time, rng: &mut Rng) {
     let mut between = |from: Time, to: Time| rng.range(from, to) * MILLI;
     let (stop, write) = (lost + between(4000, 5000), lost + between(6800, 8000));
@@ -100,7 +101,8 @@ fn wakes_too_late(plan: &mut Plan, node: u8, lost: Time, rng: &mut Rng) {
     sends(plan, wake, wake + SECOND, 20 * MILLI);
 }
 
-/// The first row shows and is not acknowledged in time, so the newborn is dead before it lives.
+/// The first heartbeat is read and not acknowledged in time, so the new incarnation is dead before
+/// it begins.
 fn births(plan: &mut Plan, newborn: u8, rng: &mut Rng) {
     let join = around(rng, 12, 3000);
     plan.slow.rows.unheard_in = 500;
@@ -109,7 +111,7 @@ fn births(plan: &mut Plan, newborn: u8, rng: &mut Rng) {
     wakes_too_late(plan, newborn, join + SECOND, rng);
 }
 
-/// A row is acknowledged when the lease that it carries on is over.
+/// A heartbeat is acknowledged when the lease that it extends is over.
 fn leases(plan: &mut Plan, rng: &mut Rng) {
     wakes_too_late(plan, X, 15 * SECOND, rng);
 }
@@ -141,7 +143,7 @@ fn fails_over(plan: &mut Plan, rng: &mut Rng, span: Time) -> Time {
     at
 }
 
-/// A publisher that others take to be nowhere is at the old primary for a moment, and moves on.
+/// A publisher that reports no run is at the old primary for a moment, and moves on.
 fn returners(plan: &mut Plan, rng: &mut Rng) -> Time {
     let span = around(rng, 8, 5000);
     let at = fails_over(plan, rng, span);
@@ -157,7 +159,7 @@ fn departures(plan: &mut Plan, rng: &mut Rng) {
     plan.strike(back + around(rng, 0, 4000), Kind::RefuseClock, (X, 0), 3 * SECOND);
 }
 
-/// More is delivered to a session than it can hold while its reads take very long.
+/// More is delivered to a session than its buffer holds while its reads take very long.
 fn overflows(plan: &mut Plan, rng: &mut Rng) {
     plan.bounds.buffer = 1;
     plan.slow.reads = Delay { usual: 2 * SECOND, slow_in: 500, slow: 16 * SECOND };
@@ -174,7 +176,8 @@ fn leavers(plan: &mut Plan, rng: &mut Rng) {
     sends(plan, at + span - 3 * SECOND, at + span + SECOND, 200 * MILLI);
 }
 
-/// A node is born, sends what does not leave it, and is gone with its row, all while R is stopped.
+/// A node starts, sends messages that are not published, and ends with its row, all while R is
+/// stopped.
 fn strangers(plan: &mut Plan, stranger: u8, rng: &mut Rng) {
     let stop = around(rng, 14, 2000);
     plan.size.active = 140 * SECOND;
@@ -189,7 +192,7 @@ fn strangers(plan: &mut Plan, stranger: u8, rng: &mut Rng) {
     dies_with_messages(plan, stranger, join + around(rng, 4, 3000), rng);
 }
 
-/// A node sends what does not leave it and is killed, until the end.
+/// A node sends messages that are not published and is killed, until the end.
 fn dies_with_messages(plan: &mut Plan, node: u8, death: Time, rng: &mut Rng) {
     let cut = death - 500 * MILLI - rng.below(2000) * MILLI;
     plan.strike(cut, Kind::Unreachable, (node, PUBLISHERS_ONLY), 30 * SECOND);
@@ -197,7 +200,7 @@ fn dies_with_messages(plan: &mut Plan, node: u8, death: Time, rng: &mut Rng) {
     plan.strike(death, Kind::Kill, (node, 0), 200 * SECOND);
 }
 
-/// A node dies with messages; R sees its row once more, and then not until it has expired.
+/// A node dies with messages; R reads its row once more, and then not until it has expired.
 fn vanishings(plan: &mut Plan, rng: &mut Rng) {
     let death = around(rng, 15, 2000);
     plan.size.active = 110 * SECOND;
@@ -210,7 +213,8 @@ fn vanishings(plan: &mut Plan, rng: &mut Rng) {
     }
 }
 
-/// Clocks as far apart as may be, writes that take all the time there is, and resumes meanwhile.
+/// Clocks as far apart as allowed, writes that take the longest allowed time, and resumes
+/// meanwhile.
 fn margins(plan: &mut Plan, rng: &mut Rng) {
     plan.calm_down();
     plan.clocks = Trust::Extreme;
@@ -223,7 +227,7 @@ fn margins(plan: &mut Plan, rng: &mut Rng) {
     }
 }
 
-/// A session leaves and comes back within the way of a subscribe to the server.
+/// A session leaves and comes back while a subscribe is on its way to the server.
 fn flappers(plan: &mut Plan, rng: &mut Rng) {
     plan.calm_down();
     plan.bounds.linger = 0;
@@ -241,8 +245,8 @@ fn flappers(plan: &mut Plan, rng: &mut Rng) {
     }
 }
 
-/// A wall clock steps back while its node's rows are late: for 10 s what it says is older than what
-/// it said.
+/// A wall clock steps back while its node's heartbeats are late: for 10 s it shows times before
+/// those that it showed.
 fn steps_back(plan: &mut Plan, rng: &mut Rng) {
     plan.clocks = Trust::Extreme;
     let step = around(rng, 14, 2000);

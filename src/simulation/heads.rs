@@ -1,7 +1,8 @@
-//! The newest id of a room, as a worker that hears the room knows it: a head that need not be read.
+//! The newest id of a room, as a worker that subscribes to the room knows it: a head that need not
+//! be read.
 //!
-//! It was read once, while the room was heard and nothing was frozen. Whatever is acknowledged later
-//! is delivered, as long as nothing breaks and the interest is kept.
+//! It was read once, while the room was subscribed and nothing was frozen. Everything that is
+//! acknowledged later is delivered, as long as there is no delivery gap and the interest is kept.
 
 use super::event::{At, Key, Msg, ROOMS_MAX, Sid, USERS_MAX};
 use super::send::Content;
@@ -14,16 +15,16 @@ use crate::domain::Micros;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Head {
     newest: Micros,
-    /// How many breaks there were when it was read.
+    /// How many delivery gaps there were when it was read.
     whole: Option<u64>,
-    /// Which time that the room is heard for.
+    /// The number of the room's subscription at this worker.
     term: u16,
 }
 
 /// The heads of a worker.
 pub type Heads = [Head; ROOMS_MAX as usize];
 
-/// A head that is being read, while it is heard.
+/// A head that is being read, while the room is subscribed.
 #[derive(Debug, Clone, Copy)]
 pub struct HeadRead {
     room: Key,
@@ -36,7 +37,7 @@ impl World {
         &mut self.worker(at).heads[usize::from(room - USERS_MAX)]
     }
 
-    /// A worker hears a room no longer.
+    /// Drops the head of a room that a worker no longer subscribes to.
     pub(super) fn forget_head(&mut self, at: At, key: Key) {
         if key >= USERS_MAX {
             let head = self.head(at, key);
@@ -44,7 +45,7 @@ impl World {
         }
     }
 
-    /// Something was delivered to a room.
+    /// Records that a message was delivered to a room.
     pub(super) fn note_head(&mut self, at: At, message: Msg) {
         let known = &self.messages[usize::from(message)];
         if let Content::Room(room) = known.content {
@@ -64,7 +65,7 @@ impl World {
         (is_heard && whole).then_some(head.newest)
     }
 
-    /// A head is going to be read, and will be known from then on if the room is heard.
+    /// Begins to read a head, which is known from then on if the room is subscribed.
     pub(super) fn read_head(&mut self, at: At, room: Key) -> Option<HeadRead> {
         let viewed = self.viewed(at.life);
         let heard = self.is_confirmed(at.life, room) && !viewed.frozen;
@@ -72,7 +73,7 @@ impl World {
         heard.then_some(HeadRead { room, term, breaks: viewed.breaks })
     }
 
-    /// It was read.
+    /// Records a head that was read.
     pub(super) fn learn_head(&mut self, at: At, read: HeadRead, looks: &Looks) {
         let mut rest = self.key_messages[usize::from(read.room)];
         let mut newest = Micros(0);
@@ -90,7 +91,8 @@ impl World {
         }
     }
 
-    /// The parts of a session's read: what the worker knows to hold nothing new is not read.
+    /// Adds the parts of a session's read. Rooms without new messages, as the worker knows, are not
+    /// read.
     pub(super) fn parts(&mut self, at: At, sid: Sid, looks: Looks, above: Micros) {
         let user = self.session(sid).user;
         self.session(sid).begin_parts(looks);

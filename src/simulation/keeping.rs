@@ -1,4 +1,4 @@
-//! A node's loop: rows, roster reads, leases and what the watch wants done.
+//! A node's loop: heartbeats, reads of the cluster table, leases and the orders of the watch.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,48 +18,48 @@ use crate::roster::{
     Incarnation, Keeper, LinkSnapshot, Row, Rules, Run, ShardTag, Snapshot, Standing,
 };
 
-/// From one row or roster read to the next.
+/// From one heartbeat, or one read of the cluster table, to the next.
 const EVERY: Time = 2 * SECOND;
 
 /// How long a worker's snapshot is waited for.
 const ASK_WAIT: Time = SECOND;
 
-/// Of rows that are late, how much later some are than others.
+/// The spread of the delays of late heartbeats.
 const LATE_SPREAD: Time = 300_000;
 
-/// What a worker answers when it is asked for a row.
+/// The answer of a worker that is asked for its part of a heartbeat.
 #[derive(Debug)]
 pub struct Answer {
-    /// Which worker.
+    /// The worker.
     pub worker: u8,
-    /// What was asked.
+    /// The number of the question.
     pub ask: u16,
-    /// Which incarnation it is about.
+    /// The incarnation.
     pub number: u32,
-    /// The worker's part of the row.
+    /// The worker's part of the heartbeat.
     pub snapshot: Snapshot,
     /// Whether it issues no more, and all of that incarnation is settled.
     pub settled: bool,
-    /// Earlier incarnations of which all is settled.
+    /// Earlier incarnations, of which all is settled.
     pub retiring: SmallVec<[(u32, Snapshot); 1]>,
 }
 
-/// What others tell the loop, in order.
+/// Reports to the loop, in order.
 #[derive(Debug)]
 pub enum Told {
-    /// A subscriber connection is there.
+    /// A subscriber connection is up.
     Connected(u8, Run),
-    /// What was needed then is heard.
+    /// All that was needed then is subscribed.
     Whole(u8),
     /// It is gone.
     Lost(u8),
     /// A canary came back.
     Canary(u8, u16),
-    /// A worker's part of a row.
+    /// A worker's part of a heartbeat.
     Answer(Box<Answer>),
     /// A worker has read for a round.
     RoundPart(u8, u64),
-    /// Somebody raised a break.
+    /// A delivery gap was raised.
     Raised,
     /// A send is unsettled for too long.
     Stuck,
@@ -143,7 +143,7 @@ impl World {
         self.nodes[usize::from(life.node)].clocks.moment(self.now)
     }
 
-    /// Tells a node's loop something, behind what it was told before.
+    /// Queues a report for a node's loop.
     pub fn tell(&mut self, life: Life, told: Told) {
         if !self.is_alive(life) {
             return;
@@ -156,7 +156,7 @@ impl World {
         }
     }
 
-    /// The loop takes what it was told.
+    /// Takes the queued reports.
     pub fn hear_told(&mut self, at: At) {
         while let Some(told) = self.keeping(at.life).told.pop_front() {
             self.hear_one(at, told);
@@ -192,7 +192,7 @@ impl World {
         }
     }
 
-    /// A row is due: every worker is asked for its part.
+    /// Asks every worker for its part of a heartbeat that is due.
     pub fn row_due(&mut self, at: At, chain: u16) {
         let workers = self.plan.size.workers;
         let keeping = self.keeping(at.life);
@@ -221,7 +221,7 @@ impl World {
         }
     }
 
-    /// Whoever did not answer counts with what he said last.
+    /// A worker that did not answer is represented by its previous answer.
     pub fn ask_timed_out(&mut self, at: At, ask: u16) {
         if self.keeping(at.life).ask == ask {
             self.write_rows(at);
@@ -298,7 +298,7 @@ impl World {
         self.then(at, Step::IssueRow(write));
     }
 
-    /// A row goes to the store.
+    /// Issues a heartbeat to the store.
     pub fn issue_row(&mut self, at: At, write: u16) {
         let (mut replicas, mut heard) = self.draw_row(at.life);
         if let Some(fate) = self.row_fate(at.life) {
@@ -312,7 +312,7 @@ impl World {
         }
     }
 
-    /// What becomes of a row of a node, and whether its acknowledgement arrives.
+    /// Draws which replicas a heartbeat of a node reaches, and whether its acknowledgement arrives.
     fn draw_row(&mut self, life: Life) -> (Replicas, bool) {
         let node = &self.nodes[usize::from(life.node)];
         let ((late_until, late_by), flickers) = (node.rows_late, node.rows_flicker > self.now);
@@ -331,7 +331,7 @@ impl World {
         (writing.draw(&mut self.rng, self.now), !unheard)
     }
 
-    /// A row was acknowledged.
+    /// Handles the acknowledgement of a heartbeat.
     pub fn row_acked(&mut self, at: At, write: u16) {
         let written = self.store.write(write);
         let (number, counter, left) = (written.number, written.row.counter, written.row.left);
@@ -347,7 +347,7 @@ impl World {
         }
     }
 
-    /// The lease is told to the workers; or it is over, and another incarnation begins.
+    /// Gives the lease to the workers; or, if it is over, begins another incarnation.
     pub fn grant(&mut self, at: At) {
         let moment = self.moment(at.life);
         let node = &mut self.nodes[usize::from(at.life.node)];
@@ -361,7 +361,7 @@ impl World {
         }
     }
 
-    /// Another incarnation begins.
+    /// Begins another incarnation.
     pub fn fence(&mut self, at: At) {
         let moment = self.moment(at.life);
         let fresh = self.next_incarnation();
@@ -381,7 +381,7 @@ impl World {
         self.post(at, Job::WriteDue(chain));
     }
 
-    /// A second passed.
+    /// Handles the passing of a second.
     pub fn tick_loop(&mut self, at: At) {
         self.queue.push(self.now + SECOND, Event::Thread(at, Job::Tick));
         let moment = self.moment(at.life);
@@ -392,7 +392,7 @@ impl World {
         self.then(at, Step::Orders);
     }
 
-    /// A roster read is due.
+    /// Begins a read of the cluster table, which is due.
     pub fn read_roster(&mut self, at: At) {
         let now = self.nodes[usize::from(at.life.node)].clocks.now(self.now);
         self.keeping(at.life).watch.read_begins(now);
@@ -400,7 +400,7 @@ impl World {
         self.then(at, Step::Orders);
     }
 
-    /// A roster read goes to the store.
+    /// Issues a read of the cluster table to the store.
     pub fn issue_roster(&mut self, at: At) {
         let end = self.now + 1 + self.plan.slow.roster.draw(&mut self.rng);
         let touch = Touch::draw(&mut self.rng, self.now, end);
@@ -409,7 +409,7 @@ impl World {
         self.queue.push(end, Event::Thread(at, Job::RosterRead(works)));
     }
 
-    /// A roster read is over.
+    /// Handles the end of a read of the cluster table.
     pub fn roster_read(&mut self, at: At, works: bool) {
         let Some((begun, touch)) = self.keeping(at.life).reading.take() else { return };
         let rows = self.store.roster(&touch, self.plan.bounds.row_ttl);
@@ -429,7 +429,7 @@ impl World {
         self.then(at, Step::Orders);
     }
 
-    /// The next thing that the watch wants done.
+    /// Carries out the next order of the watch.
     pub fn obey(&mut self, at: At) {
         let moment = self.moment(at.life);
         let Some(order) = self.keeping(at.life).watch.poll(moment) else { return };

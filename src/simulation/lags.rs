@@ -1,4 +1,4 @@
-//! How far the watermarks lie behind when clocks are right, and the rules that keep it so.
+//! How far the watermarks are behind when clocks are right, and the rules that keep it so.
 //!
 //! `cargo test --lib simulation::lags -- --nocapture` prints the table.
 
@@ -18,7 +18,7 @@ const SEEDS: u64 = 6;
 /// How far a watermark stays behind the begin of the read that it comes from.
 const CAP: Time = 10 * SECOND;
 
-/// From one row, or one roster read, to the next.
+/// From one heartbeat, or one read of the cluster table, to the next.
 const EVERY: Time = 2 * SECOND;
 
 /// Until a node counts as dead, from read to read.
@@ -27,41 +27,42 @@ const DEATH: Time = 15 * SECOND;
 /// From one pull round to the next.
 const PULL: Time = 10 * SECOND;
 
-/// What one operation of a slow store takes at most.
+/// The longest time of one operation of a slow store.
 const OPERATION: Time = 2 * SECOND;
 
 /// Canaries, reads and queues of a store and a Redis that answer in milliseconds, and the second
-/// between two looks of a node's loop.
+/// between two turns of a node's loop.
 const REST: Time = 3 * SECOND / 2;
 
 /// Nothing is wrong: the read was begun at most two seconds ago, and the next is under way.
 const STEADY: Time = CAP + EVERY + REST;
 
-/// Roster reads and row writes that take their time, one after the other: a row waits for its
-/// write, for the next read, and that for its answer.
+/// Reads of the cluster table and heartbeat writes that are slow, one after the other. A heartbeat
+/// waits for its write, for the next read, and for the answer to that read.
 const SLOW: Time = STEADY + 2 * OPERATION + EVERY;
 
 /// Until a canary is late.
 const CANARY: Time = 3 * SECOND;
 
-/// Frozen, and going on by pull rounds: a canary was waited for, a read may be as old as two are
-/// apart when a round begins, and another round is ten seconds off.
+/// Frozen, and going on by pull rounds. A canary was waited for, and when a round begins its read
+/// may be as old as the time between two reads. Another round is ten seconds off.
 const FROZEN: Time = CAP + CANARY + EVERY + PULL + REST;
 
-/// Somebody is dead, from his last row on: it is seen at the next read, and his death at a read.
+/// A node is dead, counted from its last heartbeat on: that is seen at the next read, and the death
+/// at a later read.
 const DYING: Time = EVERY + EVERY + DEATH + EVERY + REST;
 
-/// The same of somebody whose last row shows in two reads of three: a few may miss it.
+/// The same for a node whose last heartbeat shows in two reads of three: a few may miss it.
 const FLICKERING: Time = DYING + 5 * EVERY;
 
-/// A node that cannot publish: it gives up after 10 s, but not for 20 s after the last time; the
-/// row that says so is written and read, and the break of it repaired.
+/// A node that cannot publish. It gives up after 10 s, but not within 20 s of the last time. The
+/// heartbeat that reports this is written and read, and its delivery gap repaired.
 const GIVING_UP: Time = 10 * SECOND + 20 * SECOND + EVERY + EVERY + REST;
 
-/// A fenced incarnation is seen to have left: its last row is asked for, written and read.
+/// A fenced incarnation is seen to have left: its last heartbeat is asked for, written and read.
 const LEAVING: Time = CAP + EVERY + EVERY + REST;
 
-/// How far watermarks lay behind, in microseconds.
+/// How far watermarks were behind, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lag {
     half: u64,
@@ -70,7 +71,7 @@ pub struct Lag {
 }
 
 impl Lag {
-    /// Of what was seen, if anything was.
+    /// Computes it from the samples, if there are any.
     pub fn of(mut lags: Vec<u64>) -> Option<Self> {
         lags.sort_unstable();
         let most = *lags.last()?;
@@ -87,7 +88,7 @@ impl fmt::Display for Lag {
     }
 }
 
-/// The lag of some seeds of a profile with something off. None if a promise was broken.
+/// Measures the lag over some seeds of a profile with something off. None if a promise was broken.
 fn measure(off: Off, profile: Profile) -> Option<Lag> {
     let lags = in_parallel(SEEDS as usize, |world, seed| {
         off.apply(world);
@@ -99,7 +100,7 @@ fn measure(off: Off, profile: Profile) -> Option<Lag> {
     Lag::of(lags?.concat())
 }
 
-/// Profile, the first simulation's median and most in seconds, and the bound here.
+/// Profile, the median and the maximum of the first simulation in seconds, and the bound here.
 const TABLE: &[(Profile, f64, f64, Time)] = &[
     (Profile::Steady, 10.8, 11.8, STEADY),
     (Profile::SlowOperations, 12.4, 14.0, SLOW),
@@ -125,7 +126,7 @@ fn watermarks_lie_behind_no_further_than_their_bounds() {
     assert_eq!(over, []);
 }
 
-/// The most under the rules is within the bound, and with something off it is not.
+/// Checks that the maximum is within the bound under the rules, and beyond it with something off.
 fn bounds(off: Off, profile: Profile, bound: Time) -> (Lag, Lag) {
     let on = measure(Off::Nothing, profile).expect("no promise is broken");
     let without = measure(off, profile).expect("cursors stand still, and hold");
@@ -166,7 +167,7 @@ fn without_the_highest_counter_a_row_that_flickers_does_not_die() {
     bounds(Off::Without(Rule::HighestCounter), Profile::FlickeringDeath, FLICKERING);
 }
 
-/// How far a node's watermark lies behind 8 s after it started, 30 s after another one died.
+/// How far a node's watermark is behind 8 s after it started, 30 s after another one died.
 fn newborn_lag(off: Off) -> f64 {
     let mut world = World::scripted(3, Rules::default());
     off.apply(&mut world);

@@ -1,4 +1,5 @@
-//! Who is in which room, as the referee knows it: what is owed to whom, and who is outside.
+//! Which user is in which room, as the referee knows it: what is owed to each user, and who is
+//! outside.
 
 use super::change::Change;
 use super::event::{Act, At, Dev, Event, Key, Msg, ROOMS_MAX, Sid, USERS_MAX};
@@ -31,11 +32,11 @@ impl Tried {
 /// Stamps by user and room.
 pub type Stamps = [[MessageId; ROOMS_MAX as usize]; USERS_MAX as usize];
 
-/// What was said of who is where.
+/// What is known of the members of rooms.
 #[derive(Debug, Default)]
 pub struct Members {
     tried: Vec<Tried>,
-    /// Above which id each user is owed what is said in each room.
+    /// For each user and room, the id above which messages are owed.
     owed: [[Option<MessageId>; ROOMS_MAX as usize]; USERS_MAX as usize],
 }
 
@@ -45,12 +46,12 @@ impl Members {
         self.tried.iter().map(|tried| tried.message)
     }
 
-    /// Above which id a user is owed what is said in a room, if he is.
+    /// The id above which messages of a room are owed to a user, if any are.
     pub fn owed_above(&self, user: u8, room: Key) -> Option<MessageId> {
         self.owed[usize::from(user)][usize::from(room - USERS_MAX)]
     }
 
-    /// A change has an id.
+    /// Records that a change has an id.
     pub fn try_change(&mut self, message: Msg, stamp: MessageId, change: Change) {
         self.tried.push(Tried { message, stamp, change, passed: false, acked: None });
         self.weigh(change.user, change.room);
@@ -63,7 +64,7 @@ impl Members {
         self.weigh(user, room);
     }
 
-    /// A change was acknowledged.
+    /// Records that a change was acknowledged.
     pub fn acked(&mut self, message: Msg, now: Time) {
         if let Some(it) = self.tried.iter_mut().find(|it| it.message == message) {
             it.acked = Some(now);
@@ -75,8 +76,8 @@ impl Members {
         self.tried.iter().filter(of)
     }
 
-    /// What is owed begins with an add that passed, and ends with any later try to leave. Another
-    /// add does not move it.
+    /// Computes what is owed. It begins with an add that passed, and ends with any later try to
+    /// remove the user. Another add does not move it.
     fn weigh(&mut self, user: u8, room: Key) {
         let left = self.left(user, room);
         let passed = self.of(user, room).filter(|it| it.is_add_above(left));
@@ -89,7 +90,7 @@ impl Members {
         leaves.map(|it| it.stamp).max().unwrap_or(NEVER)
     }
 
-    /// Above which id a user is owed what is said in a room behind the answer of an add, if one
+    /// The id above which messages of a room are owed to a user after the answer of an add, if one
     /// was answered.
     fn answered(&self, user: u8, room: Key) -> Option<MessageId> {
         let left = self.left(user, room);
@@ -97,8 +98,8 @@ impl Members {
         self.of(user, room).any(is_answered).then(|| self.owed_above(user, room)).flatten()
     }
 
-    /// Whether a user may be shown a message by a worker that heard of a leave of that stamp. An
-    /// add that ran beside the leave counts as directly behind it.
+    /// Whether a worker that learned of a leave with that stamp may show a user a message. An add
+    /// that ran at the same time as the leave counts as directly after it.
     fn may_have(&self, user: u8, room: Key, id: MessageId, left: MessageId) -> bool {
         let begin = |it: &Tried| {
             let state = it.change.state;
@@ -107,7 +108,7 @@ impl Members {
         self.of(user, room).any(|it| it.is_add_above(left) && begin(it) < id)
     }
 
-    /// The leaves of a user that a read begun then sees.
+    /// The leaves of a user that a read sees which began then.
     fn left_before(&self, user: u8, begun: Time) -> impl Iterator<Item = (Key, MessageId)> {
         let seen = move |it: &&Tried| {
             let acked = it.acked.is_some_and(|acked| acked <= begun);
@@ -118,7 +119,7 @@ impl Members {
 }
 
 impl World {
-    /// A message passed the check.
+    /// Records that a message passed the check.
     pub(super) fn pass_check(&mut self, message: Msg) {
         self.passed |= one(message);
         let Content::Change(change) = self.messages[usize::from(message)].content else { return };
@@ -130,7 +131,7 @@ impl World {
         }
     }
 
-    /// A message got its id: it is above all adds that are answered.
+    /// Checks the id of a message: it is above all adds that are answered.
     pub(super) fn judge_issue(&mut self, message: Msg) {
         let Known { id, content, session, .. } = self.messages[usize::from(message)];
         let Content::Room(room) = content else { return };
@@ -145,7 +146,8 @@ impl World {
         }
     }
 
-    /// An add got its stamp: what was acknowledged before it was asked for is below.
+    /// Checks the stamp of an add: it is above everything that was acknowledged before the add was
+    /// requested.
     pub(super) fn judge_joining(&mut self, wish: u16) {
         let Wish { session, want, acked, .. } = self.wishes[usize::from(wish)];
         let Some(Known { id, content: Content::Change(change), .. }) = self.messages.last() else {
@@ -163,12 +165,12 @@ impl World {
         }
     }
 
-    /// Whether all clocks are so right that the order of ids behind an answer means anything.
+    /// Whether the clocks are right enough for the order of ids after an answer to have a meaning.
     fn is_in_order(&self) -> bool {
         self.nodes.iter().all(|node| node.clocks.is_interval())
     }
 
-    /// An add was answered: its caller may have a service send at once, through any node.
+    /// Handles the answer of an add: its caller may have a service send at once, through any node.
     pub(super) fn speak_behind(&mut self, message: Msg) {
         let Content::Change(change) = self.messages[usize::from(message)].content else { return };
         if !change.inside || self.script.is_some() || !self.rng.chance(500) {
@@ -180,7 +182,7 @@ impl World {
         self.queue.push(self.now + way, Event::Client(device, act));
     }
 
-    /// Those of some messages that a user is owed.
+    /// The messages of a set that a user is owed.
     pub fn owed_to(&self, user: u8, among: Messages) -> Messages {
         let mut owed = among & self.key_messages[usize::from(user)];
         for room in (0..self.plan.size.rooms).map(|room| USERS_MAX + room) {
@@ -194,7 +196,7 @@ impl World {
         owed
     }
 
-    /// Those of some messages whose ids are larger.
+    /// The messages of a set with larger ids.
     fn newer(&self, than: MessageId, messages: Messages) -> Messages {
         let mut rest = messages;
         let mut newer = 0;
@@ -208,13 +210,14 @@ impl World {
         newer
     }
 
-    /// A worker heard of a leave.
+    /// Records that a worker learned of a leave.
     pub(super) fn heard_leave(&mut self, at: At, user: u8, room: Key, stamp: MessageId) {
         let left = &mut self.worker(at).left[usize::from(user)][usize::from(room - USERS_MAX)];
         *left = stamp.max(*left);
     }
 
-    /// A worker read the memberships of a user, from then on: it knows of what was acknowledged.
+    /// Records that a worker read the memberships of a user: it knows everything acknowledged
+    /// before `begun`.
     pub(super) fn knows_leaves(&mut self, at: At, user: u8, begun: Time) {
         let leaves: smallvec::SmallVec<[(Key, MessageId); 4]> =
             self.members.left_before(user, begun).collect();
@@ -223,7 +226,7 @@ impl World {
         }
     }
 
-    /// A session is handed a message: it must be his user's.
+    /// Checks that a message delivered to a session is for the session's user.
     pub(super) fn judge_handed(&mut self, sid: Sid, message: Msg) {
         let known = &self.messages[usize::from(message)];
         let Content::Room(room) = known.content else { return };

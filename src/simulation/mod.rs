@@ -1,40 +1,40 @@
-//! The proof in simulation: the real cores, everything around them made up, millions of schedules.
+//! The watermark in simulation: the real cores in a simulated environment, millions of schedules.
 //!
-//! What is real: [`Keeper`](crate::roster::Keeper), the census and the rows, all of
+//! Real are [`Keeper`](crate::roster::Keeper), the census and the heartbeats, all of
 //! [`proof`](crate::proof), the interest's [`Machine`](crate::interest::Machine) and the clock of
-//! ids. What is thin here and long in the product: the loops between them, in the order of steps
-//! that the rules prescribe. What is simulated: the store, Redis, clocks, threads, clients. Users
-//! write to each other and to rooms, which they join and leave meanwhile. A referee who knows
-//! everything judges each cursor, each `sent` and each message of a room at once.
+//! ids. The loops between them are short here and long in the product, in the order of steps that
+//! the rules prescribe. Simulated are the store, Redis, clocks, threads and clients. Users write to
+//! each other and to rooms, which they join and leave meanwhile. A referee who knows everything
+//! checks each cursor, each `sent` and each message of a room at once.
 //!
 //! | file | holds |
 //! | --- | --- |
 //! | `world` | a deployment in virtual time; `run` is one schedule of a seed |
 //! | `queue`, `event`, `rng` | events by time, what they are, chance |
-//! | `plan`, `profile`, `fault` | how large, how slow, what goes wrong |
+//! | `plan`, `profile`, `fault` | sizes, delays, faults |
 //! | `focus`, `exact` | profiles that aim at one interleaving; those whose clocks are right |
 //! | `rooms` | profiles with rooms, wide ones and others |
 //! | `clocks`, `store`, `redis` | what nodes cannot trust |
 //! | `thread` | steps of a thread, and stops between any two of them |
-//! | `node`, `keeping` | a node's life; its loop: rows, reads, leases, orders of the watch |
+//! | `node`, `keeping` | a node's life; its loop: heartbeats, reads, leases, orders of the watch |
 //! | `change`, `belonging` | a change of a membership; what a worker knows of a user's rooms |
-//! | `heads` | the newest id of a room that is heard: it need not be read |
+//! | `heads` | the newest id of a subscribed room: it need not be read |
 //! | `worker`, `send`, `publisher` | a worker's queue; a send; its publisher connections |
 //! | `subscriber` | the owner of a subscriber connection, interest and dispatch |
-//! | `session`, `round` | resumes, hand-over, cursors; a worker's part of a round |
-//! | `client`, `referee` | devices, and who judges what they hold |
-//! | `members` | who is in which room, as the referee knows it |
+//! | `session`, `round` | resumes, delivery, cursors; a worker's part of a round |
+//! | `client`, `referee` | devices, and the check of what they hold |
+//! | `members` | the members of rooms, as the referee knows them |
 //! | `slip` | mistakes that the loops could make |
 //! | `script`, `holes` | scripted schedules, and the holes of earlier wordings |
 //! | `runner` | seeds in the suite and on demand: `scripts/simulate` |
 //! | `controls` | for each rule and mistake a schedule that needs it |
-//! | `lags` | how far watermarks lie behind, and the rules that bound it |
+//! | `lags` | how far watermarks are behind, and the rules that bound it |
 //!
 //! # A script
 //!
 //! [`World::scripted(nodes, rules)`](world::World::scripted) is a deployment in which everything
-//! takes about a millisecond, all clocks are right, and nothing happens but what the script says. It
-//! has run for 20 s. Users 0 to 5 have a device each, of the same number, not connected.
+//! takes about a millisecond, all clocks are right, and only the script causes events. It has run
+//! for 20 s. Users 0 to 5 have a device each, of the same number, not connected.
 //!
 //! ```text
 //! world.connects(device, node)              with the cursor that it holds
@@ -49,7 +49,7 @@
 //!                                           acks, reads, pushes, answers, commands, queues
 //! world.rows_are(node, Some(Fate::..))  messages_are(..)       unheard, flickering, lost, late
 //! world.reads_leave_out(Some(replica))      reads of messages, until it is taken back
-//! world.fails_over(shard, misled)  finds_primaries(node)       two primaries side by side
+//! world.fails_over(shard, misled)  finds_primaries(node)       two primaries at the same time
 //! world.cannot_publish(node, shard)  can_publish(node)
 //! world.strikes(kind, node, which, s)       any fault of `fault::Kind`
 //! world.cursor(device)  watermark(node)  is_frozen(node)  lease_left(node)  last_row(node)
@@ -58,9 +58,9 @@
 //! ```
 //!
 //! Connections that are cut break at once, and a client that leaves is noticed soon. A thread that
-//! goes on takes what came meanwhile before its own timers. `world.slip` makes the loops err;
-//! [`World::scripted_with`](world::World::scripted_with) takes any [`plan::Plan`], whose `slow` and
-//! `bounds` a script may change, for more workers, shards or commands in flight.
+//! goes on takes what came meanwhile before its own timers. `world.slip` makes the loops err.
+//! [`World::scripted_with`](world::World::scripted_with) takes any [`plan::Plan`], for more
+//! workers, shards or commands in flight; a script may change its `slow` and `bounds`.
 
 macro_rules! trace {
     ($world:expr, $($part:tt)*) => {
@@ -96,7 +96,7 @@ mod rng;
 mod rooms;
 mod round;
 mod runner;
-#[allow(dead_code, reason = "what scripts may say is more than those of today do")]
+#[allow(dead_code, reason = "scripts may use more than those of today do")]
 mod script;
 mod send;
 mod session;

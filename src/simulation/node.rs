@@ -23,21 +23,21 @@ pub const LOOP: u8 = 0;
 /// A node in one of its lives.
 #[derive(Debug)]
 pub struct Node {
-    /// Which life.
+    /// The life.
     pub life: Life,
     /// When it started.
     pub born: Time,
     /// Whether it lives.
     pub alive: bool,
-    /// It takes no sessions and no sends, and goes.
+    /// Whether it is being stopped: it takes no sessions and no sends.
     pub draining: bool,
-    /// It does not know the time.
+    /// Whether it does not know the time.
     pub refused: bool,
     /// Its clocks.
     pub clocks: Clocks,
     /// What its ids come from.
     pub ids: HybridClock,
-    /// What all its threads see of the proof.
+    /// The watermark's state, as all its threads see it.
     pub view: Arc<View>,
     /// Its threads: the loop, the workers, the owners of the subscriber connections.
     pub threads: SmallVec<[Thread; 4]>,
@@ -45,15 +45,15 @@ pub struct Node {
     pub keeping: Keeping,
     /// The workers' states.
     pub workers: SmallVec<[Worker; 1]>,
-    /// The subscriber connections, a shard each, and the interest.
+    /// The subscriber connections, one per shard, and the interest.
     pub hearing: SmallVec<[Hearing; 2]>,
-    /// Which workers want a key, a bit each.
+    /// Which workers want a key, one bit each.
     pub wants: [u8; KEYS_MAX],
-    /// Its row writes get lost until then.
+    /// Its heartbeat writes are lost until then.
     pub rows_lost: Time,
-    /// Its row writes come late until then, and by how much.
+    /// Its heartbeat writes are late until then, and by how much.
     pub rows_late: (Time, Time),
-    /// Its row writes reach one replica only until then.
+    /// Its heartbeat writes reach one replica only until then.
     pub rows_flicker: Time,
     /// It cannot connect to Redis until then.
     pub unreachable: Time,
@@ -71,7 +71,7 @@ impl Node {
     }
 }
 
-/// The owner of a shard's subscriber connection, on a node of so many workers.
+/// The owner of a shard's subscriber connection, on a node of `workers` workers.
 pub const fn owner_of(life: Life, shard: u8, workers: u8) -> At {
     At { life, thread: 1 + workers + shard }
 }
@@ -82,7 +82,7 @@ impl World {
         1 + self.plan.size.workers + self.plan.size.shards
     }
 
-    /// Whether a node in this life is there.
+    /// Whether a node in this life is alive.
     pub fn is_alive(&self, life: Life) -> bool {
         let node = &self.nodes[usize::from(life.node)];
         node.alive && node.life == life
@@ -136,7 +136,7 @@ impl World {
         }
     }
 
-    /// One more node starts.
+    /// Starts one more node.
     pub fn join(&mut self) {
         let life = Life { node: self.nodes.len() as u8, boot: 0 };
         let node = self.make_node(life);
@@ -144,7 +144,7 @@ impl World {
         self.start(life);
     }
 
-    /// A node that is gone starts again, with nothing.
+    /// Starts a node that is gone again, with nothing.
     pub fn restart(&mut self, node: u8) {
         let old = &self.nodes[usize::from(node)];
         let life = Life { node, boot: old.life.boot + 1 };
@@ -177,7 +177,7 @@ impl World {
         }
     }
 
-    /// A node is no more, at once.
+    /// Ends a node at once.
     pub fn kill(&mut self, life: Life) {
         if !self.is_alive(life) {
             return;
@@ -188,7 +188,7 @@ impl World {
         self.lose_sessions(life);
     }
 
-    /// A node is stopped cleanly.
+    /// Stops a node cleanly.
     pub fn drain(&mut self, life: Life) {
         self.nodes[usize::from(life.node)].draining = true;
         self.close_sessions(life, 3 * SECOND);

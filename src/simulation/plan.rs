@@ -1,5 +1,4 @@
-//! What a seed makes of a profile: how large a schedule is, how slow everything is, and what goes
-//! wrong when.
+//! The plan that a seed makes of a profile: sizes, delays, and faults with their times.
 
 use super::event::{Act, Dev, ROOMS_MAX};
 use super::fault::{Fault, Kind};
@@ -8,7 +7,7 @@ use super::queue::{MILLI, SECOND, Time};
 use super::rng::Rng;
 use super::store::{Delay, Writing};
 
-/// How large a schedule is.
+/// The size of a schedule.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
     /// Nodes at the start.
@@ -23,13 +22,13 @@ pub struct Size {
     pub users: u8,
     /// Rooms.
     pub rooms: u8,
-    /// Times that somebody joins or leaves.
+    /// How often a random user joins or leaves a room.
     pub changes: u8,
-    /// Devices, of all users.
+    /// Devices of all users.
     pub devices: u8,
     /// Sends.
     pub sends: u8,
-    /// Other things that clients do.
+    /// Other acts of clients.
     pub acts: u8,
     /// Until when things happen.
     pub active: Time,
@@ -37,14 +36,14 @@ pub struct Size {
     pub quiet: Time,
 }
 
-/// How slow everything is.
+/// The delays of a schedule.
 #[derive(Debug, Clone, Copy)]
 pub struct Slowness {
     /// Writes of messages.
     pub messages: Writing,
-    /// Writes of rows of the roster.
+    /// Writes of heartbeats.
     pub rows: Writing,
-    /// Reads of the roster.
+    /// Reads of the cluster table.
     pub roster: Delay,
     /// Reads of messages.
     pub reads: Delay,
@@ -60,7 +59,7 @@ pub struct Slowness {
     pub write_timeout: Time,
     /// Stops between two steps of a thread, of a million.
     pub stops_in: u32,
-    /// How long such a stop is at most.
+    /// The longest such stop.
     pub stop: Time,
 }
 
@@ -73,7 +72,7 @@ pub struct Bounds {
     pub ring: usize,
     /// Sends that are pending at a worker.
     pub pending: usize,
-    /// Messages that are remembered as handed over.
+    /// Deliveries that are remembered.
     pub handed: usize,
     /// Live messages that a resuming session buffers.
     pub buffer: u32,
@@ -87,21 +86,21 @@ pub struct Bounds {
     pub linger: u64,
     /// Commands of a subscriber connection that are under way at once.
     pub commands: usize,
-    /// How long a row of the roster is kept.
+    /// How long a row of the cluster table is kept.
     pub row_ttl: Time,
 }
 
-/// How right clocks are.
+/// How right the clocks are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
-    /// They are.
+    /// Right.
     Exact,
-    /// They are wrong somehow, within the bounds.
+    /// Wrong by random amounts, within the bounds.
     Wrong,
-    /// They are as wrong as they may be.
+    /// As wrong as they may be.
     Extreme,
-    /// They know an interval that holds the true time, as the product's do: only so the order of
-    /// ids behind an answer means anything.
+    /// They know an interval that contains the true time, as the product's do. Only then does the
+    /// order of ids after an answer have a meaning.
     Interval,
     /// The interval is as wide as it may be.
     WideInterval,
@@ -110,27 +109,27 @@ pub enum Trust {
 /// A schedule's plan.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Which profile it came from.
+    /// The profile that it came from.
     pub profile: Profile,
-    /// How large it is.
+    /// Its size.
     pub size: Size,
-    /// How slow everything is.
+    /// Its delays.
     pub slow: Slowness,
     /// The bounds of its nodes.
     pub bounds: Bounds,
-    /// What goes wrong, by time.
+    /// Its faults, by time.
     pub faults: Vec<(Time, Fault)>,
-    /// What certain clients do at certain times, beside what chance says.
+    /// Acts of certain clients at certain times, beside the random ones.
     pub acts: Vec<(Time, Dev, Act)>,
     /// How right the clocks are.
     pub clocks: Trust,
-    /// The nodes whose lag counts, a bit each.
+    /// The nodes whose lag is measured, one bit each.
     pub watched: u8,
     /// Messages that go out as one publish to all, of a thousand.
     pub to_all_in: u32,
-    /// Who is in each room from the beginning, a bit each.
+    /// The members of each room from the beginning, one bit each.
     pub insiders: [u8; ROOMS_MAX as usize],
-    /// Whether workers know the heads of rooms that they hear.
+    /// Whether workers know the heads of rooms that they subscribe to.
     pub known_heads: bool,
     /// Whether sessions of a user with a worker share reads of his memberships.
     pub shared_reads: bool,
@@ -141,7 +140,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// An empty schedule in which nothing is slow and nothing goes wrong.
+    /// An empty schedule without delays and without faults.
     pub fn calm(nodes: u8, workers: u8, shards: u8) -> Self {
         let writing = Writing { delay: Delay::steady(MILLI), lost_in: 0, unheard_in: 0 };
         let steady = Delay::steady(MILLI);
@@ -217,7 +216,7 @@ impl Plan {
         plan
     }
 
-    /// Nothing is slow any more, and nothing goes wrong.
+    /// Removes all delays and faults.
     pub fn calm_down(&mut self) {
         self.slow = Self::calm(1, 1, 1).slow;
     }
@@ -294,12 +293,12 @@ impl Plan {
         self.strike(at, kind, (rng.below(16) as u8, rng.below(16) as u8), span);
     }
 
-    /// Adds a fault of which everything is known: the node and its part.
+    /// Adds a fault with a fixed node and part.
     pub fn strike(&mut self, at: Time, kind: Kind, (node, which): (u8, u8), span: Time) {
         self.faults.push((at, Fault { kind, node, which, span }));
     }
 
-    /// A client does something at a time.
+    /// Adds an act of a client at a time.
     pub fn act(&mut self, at: Time, device: Dev, act: Act) {
         self.acts.push((at, device, act));
     }

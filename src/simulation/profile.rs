@@ -16,11 +16,11 @@ pub enum Profile {
     Mix,
     /// Primaries that crash, come back empty, or live side by side.
     Failovers,
-    /// Row writes that are slow or flicker, at the edges of the lease.
+    /// Heartbeat writes that are slow or flicker, at the edges of the lease.
     Heartbeats,
-    /// Roster reads that take long.
+    /// Reads of the cluster table that are slow.
     SlowRoster,
-    /// Publishes that get lost with their connection, and rings that overflow.
+    /// Publishes that are lost with their connection, and rings that overflow.
     LostPublishes,
     /// Nodes that cannot publish.
     PublisherCut,
@@ -28,11 +28,11 @@ pub enum Profile {
     SlowStore,
     /// Clients that reconnect all the time.
     Resumes,
-    /// Rows that expire while somebody is stopped.
+    /// Rows that expire while a node is stopped.
     Expiry,
     /// Everything, on nodes of three workers.
     Workers,
-    /// A first row that is seen and not acknowledged in time.
+    /// A first heartbeat that is read and not acknowledged in time.
     Births,
     /// A loop that is stopped while its lease ends.
     Leases,
@@ -44,7 +44,7 @@ pub enum Profile {
     Leavers,
     /// A publisher that goes back to an old primary, and whose incarnation ends there.
     Departures,
-    /// An incarnation that comes and goes while somebody is stopped.
+    /// An incarnation that comes and goes while a node is stopped.
     Strangers,
     /// A row that expires between two reads.
     Vanishings,
@@ -56,7 +56,7 @@ pub enum Profile {
     Overflows,
     /// Wall clocks that step back by all they can.
     StepsBack,
-    /// Clocks are right, nothing is slow, nothing goes wrong.
+    /// Right clocks, no delays, no faults.
     Steady,
     /// The same with a store whose operations take 0.5 to 2 s.
     SlowOperations,
@@ -68,9 +68,9 @@ pub enum Profile {
     OneStopped,
     /// The same while a shard is away for 3 minutes.
     ShardDown,
-    /// The same while all of Redis is.
+    /// The same while all of Redis is away.
     RedisDown,
-    /// The same while a node stays with a primary that is none any more.
+    /// The same while a node stays with a demoted primary.
     OldPrimary,
     /// The same while a node cannot reach Redis for 3 minutes.
     CutOff,
@@ -78,21 +78,21 @@ pub enum Profile {
     PublisherAway,
     /// The same while a node is fenced again and again.
     Fencing,
-    /// The same while a node is killed whose last row shows in some reads only.
+    /// The same while a node is killed whose last heartbeat shows in some reads only.
     FlickeringDeath,
     /// A little of everything, with rooms.
     Rooms,
-    /// The same with many who join and leave.
+    /// The same with many users who join and leave.
     RoomsChurn,
     /// The same with clocks at their bounds, a slow store, and clients that reconnect.
     RoomsClocks,
-    /// Somebody joins a room in which much is said, and it takes long to read.
+    /// A user joins a room with many messages, and the read takes long.
     Joiners,
-    /// Somebody is put in and out by two, whose notices overtake each other.
+    /// A user is added and removed by two callers, whose notices overtake each other.
     Removals,
-    /// Somebody joins while his session holds little and is read for.
+    /// A user joins while the user's session buffers little and is read for.
     JoinOverflows,
-    /// A user is added by several callers at once, and removed, while services send behind answers.
+    /// A user is added by several callers at once, and removed, while services send after answers.
     Adders,
     /// The wide one with rooms whose heads are known, and clients that reconnect.
     RoomsHeads,
@@ -109,7 +109,7 @@ use Profile::{
     Vanishings, Workers,
 };
 
-// What goes wrong, and how often each.
+// All faults, and how often each occurs.
 
 const EVERYTHING: &[(Kind, u64)] = &[
     (Kind::StopNode, 3),
@@ -247,7 +247,7 @@ impl Profile {
         Self::ALL.into_iter().find(|profile| profile.name() == name)
     }
 
-    /// Faults at most.
+    /// Most faults.
     pub const fn faults_max(self) -> u8 {
         match self {
             Mix | Workers | Rooms | RoomsChurn | RoomsClocks | RoomsHeads | RoomsShared => 7,
@@ -263,7 +263,7 @@ impl Profile {
         self as u8 >= Births as u8 && !self.is_exact() && !self.is_of_rooms()
     }
 
-    /// Whether its clocks are right and what goes wrong is fixed: its lags mean something.
+    /// Whether its clocks are right and its faults are fixed, so that its lags have a meaning.
     pub const fn is_exact(self) -> bool {
         self as u8 >= Steady as u8 && self as u8 <= FlickeringDeath as u8
     }

@@ -29,7 +29,7 @@ impl World {
         &mut self.worker(at).publishing[usize::from(shard)]
     }
 
-    /// A connection is to be made.
+    /// Makes a connection.
     pub fn connect_publisher(&mut self, at: At, shard: u8, attempt: u16) {
         let link = self.publishing(at, shard);
         if link.conn.is_none() && link.attempt == attempt && !self.connect(at, shard, false) {
@@ -45,7 +45,7 @@ impl World {
         self.queue.push(self.now + wait, Event::Thread(at, job));
     }
 
-    /// It is there.
+    /// Handles that it is up.
     pub fn publisher_up(&mut self, at: At, conn: Conn) {
         let shard = self.redis.conn(conn).shard;
         let run = self.redis.run(conn);
@@ -58,7 +58,7 @@ impl World {
         self.then(at, Step::Flush);
     }
 
-    /// Everything that waits for a shard and can go goes.
+    /// Sends everything that waits for a shard and can be sent.
     pub fn flush(&mut self, at: At) {
         let moment = self.moment(at.life);
         for shard in 0..self.plan.size.shards {
@@ -74,7 +74,7 @@ impl World {
         }
     }
 
-    /// A pipeline was answered.
+    /// Handles the answers to a pipeline.
     pub fn publisher_answered(&mut self, at: At, conn: Conn, refused: u8) {
         let shard = self.redis.conn(conn).shard;
         let link = self.publishing(at, shard);
@@ -85,7 +85,7 @@ impl World {
         }
     }
 
-    /// A connection is gone.
+    /// Handles that a connection is gone.
     pub fn publisher_closed(&mut self, at: At, conn: Conn) {
         let shard = self.redis.conn(conn).shard;
         if self.publishing(at, shard).conn.is_none_or(|mine| mine == conn) {
@@ -93,7 +93,7 @@ impl World {
         }
     }
 
-    /// A connection is broken; its shard is looked up again.
+    /// Closes a connection; its shard's address is resolved again.
     pub fn cut_publisher(&mut self, at: At, shard: u8) {
         let moment = self.moment(at.life);
         let link = self.publishing(at, shard);
@@ -107,7 +107,7 @@ impl World {
         self.retry_publisher(at, shard);
     }
 
-    /// Time passed: connections that do not answer are broken.
+    /// Handles the passing of time: connections that do not answer are closed.
     pub fn tick_publishers(&mut self, at: At, moment: Moment) {
         for shard in 0..self.plan.size.shards {
             let sent = self.publishing(at, shard).sent;

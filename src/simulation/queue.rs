@@ -14,7 +14,7 @@ pub const SECOND: Time = 1_000_000;
 /// A millisecond.
 pub const MILLI: Time = 1_000;
 
-/// The bits of an entry's key that hold its number; the time stands above them.
+/// The bits of an entry's key that hold its number; the time is above them.
 const NUMBER_BITS: u32 = 30;
 
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Ord for Entry {
     }
 }
 
-/// What is to happen.
+/// The events to come.
 #[derive(Debug, Default)]
 pub struct Queue {
     heap: BinaryHeap<Entry>,
@@ -51,7 +51,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Forgets everything; its memory is used again.
+    /// Removes everything; its memory is used again.
     pub fn clear(&mut self) {
         self.heap.clear();
         self.number = 0;
@@ -63,7 +63,7 @@ impl Queue {
         self.heap.push(Entry { key: at << NUMBER_BITS | self.number, event });
     }
 
-    /// The next event, if it lies before `end`.
+    /// The next event, if it is before `end`.
     pub fn pop(&mut self, end: Time) -> Option<(Time, Event)> {
         if self.heap.peek()?.key >> NUMBER_BITS >= end {
             return None;

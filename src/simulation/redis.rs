@@ -1,7 +1,8 @@
-//! Redis: servers that come and go, and connections that queue in order, get lost, or go deaf.
+//! Redis: servers that come and go, and connections that queue in order, are lost, or stop
+//! receiving.
 //!
 //! A publish is queued to all subscribers of its channel, in the server's order, before it is
-//! answered. Whatever a connection has not delivered when it is lost is lost with it.
+//! answered. Everything that a connection has not delivered when it is lost is lost with it.
 
 use smallvec::SmallVec;
 
@@ -12,14 +13,14 @@ use super::store::NEVER;
 use super::world::World;
 use crate::roster::Run;
 
-/// One start of a server.
+/// One run of a server.
 #[derive(Debug)]
 pub struct Server {
     shard: u8,
     alive: bool,
     /// It does nothing until then.
     stalled: Time,
-    /// It crashes in the next pipeline, after so many of its publishes.
+    /// It crashes in the next pipeline, after this many of its publishes.
     pub crash_after: Option<u8>,
     conns: SmallVec<[Conn; 8]>,
 }
@@ -31,7 +32,7 @@ pub struct Connection {
     pub owner: At,
     /// Whether it subscribes; it publishes otherwise.
     subscribes: bool,
-    /// Which shard.
+    /// Its shard.
     pub shard: u8,
     server: u8,
     /// Whether the node uses it.
@@ -49,9 +50,9 @@ pub struct Connection {
 #[derive(Debug, Default)]
 pub struct Redis {
     servers: Vec<Server>,
-    /// The primary of each shard, as its name says.
+    /// The primary of each shard, to which its name points.
     primaries: SmallVec<[u8; 4]>,
-    /// Who still finds which server under a shard's name, and until when.
+    /// The nodes that still find another server under a shard's name, and until when.
     stale: Vec<(Life, u8, u8, Time)>,
     conns: Vec<Connection>,
     pipelines: Vec<SmallVec<[Cargo; 4]>>,
@@ -59,7 +60,7 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Nothing but a fresh primary a shard.
+    /// Removes everything but a fresh primary per shard.
     pub fn reset(&mut self, shards: u8) {
         self.servers.clear();
         self.primaries.clear();
@@ -79,18 +80,18 @@ impl Redis {
         self.servers.len() as u8 - 1
     }
 
-    /// A fresh server takes a shard's name while the old one, which comes back, lives on.
+    /// Gives a shard's name to a fresh server while the old one lives on, and returns the old one.
     pub fn succeed(&mut self, shard: u8) -> u8 {
         let fresh = self.start(shard);
         std::mem::replace(&mut self.primaries[usize::from(shard)], fresh)
     }
 
-    /// A node still finds an old server under a shard's name, until then.
+    /// Makes a node find an old server under a shard's name, until then.
     pub fn mislead(&mut self, life: Life, shard: u8, old: u8, until: Time) {
         self.stale.push((life, shard, old, until));
     }
 
-    /// A node finds the primaries under their names.
+    /// Makes a node find the primaries under their names.
     pub fn inform(&mut self, life: Life) {
         self.stale.retain(|(misled, ..)| *misled != life);
     }
@@ -115,12 +116,12 @@ impl Redis {
         &mut self.servers[usize::from(self.primaries[usize::from(shard)])]
     }
 
-    /// The run that a connection is to.
+    /// The run that a connection is connected to.
     pub fn run(&self, conn: Conn) -> Run {
         Run(u64::from(self.conn(conn).server) + 1)
     }
 
-    /// Whether something that arrives now on a connection arrives at all.
+    /// Whether something that arrives now on a connection is received at all.
     pub fn arrives(&self, conn: Conn, now: Time) -> bool {
         let conn = self.conn(conn);
         now < conn.dead && !conn.deaf
@@ -132,13 +133,13 @@ impl Redis {
         self.stale.iter().find(is_mine).map_or(self.primary(shard), |entry| entry.2)
     }
 
-    /// The open connections of a node to a shard, or of everybody to a server.
+    /// The open connections of a node to a shard, or of all nodes to a server.
     fn open_conns(&self, is: impl Fn(&Connection) -> bool) -> SmallVec<[Conn; 16]> {
         let indexed = self.conns.iter().enumerate();
         indexed.filter(|(_, conn)| conn.dead == NEVER && is(conn)).map(|(i, _)| i as Conn).collect()
     }
 
-    /// A pipeline's place, filled with publishes.
+    /// Fills a pipeline with publishes, and returns its index.
     pub fn pipeline<'a>(&mut self, publishes: impl Iterator<Item = &'a Cargo>) -> Option<u16> {
         let mut publishes = publishes.peekable();
         publishes.peek()?;
@@ -154,8 +155,8 @@ impl Redis {
 }
 
 impl World {
-    /// Connects a thread to the primary of a shard, as its node resolves it: the connection is
-    /// told to the thread when it is there. None if nobody is there.
+    /// Connects a thread to the primary of a shard, as its node resolves it. The thread is told
+    /// when the connection is up. Returns false if there is no server.
     pub fn connect(&mut self, owner: At, shard: u8, subscribes: bool) -> bool {
         let server = self.redis.resolve(owner.life, shard, self.now);
         if !self.redis.servers[usize::from(server)].alive || self.is_unreachable(owner.life) {
@@ -198,7 +199,7 @@ impl World {
         self.queue.push(link.down_free, event);
     }
 
-    /// Something reaches a server.
+    /// Handles a command at a server.
     pub fn serve(&mut self, conn: Conn, command: Command) {
         let link = self.redis.conn(conn);
         let server = &self.redis.servers[usize::from(link.server)];
@@ -240,7 +241,7 @@ impl World {
         self.redis.pipelines[usize::from(slot)] = pipeline;
         self.redis.free.push(slot);
         if crash.is_some() {
-            // Some hear the answer before the crash, if there is one.
+            // Some subscribers receive the answer before the crash, if there is one.
             if self.rng.chance(500) && crash == Some(u8::MAX) {
                 self.send_down(conn, Job::PubReply(conn, refused));
             }
@@ -260,7 +261,7 @@ impl World {
         self.redis.servers[usize::from(server)].conns = conns;
     }
 
-    /// A server dies, and its connections with it.
+    /// Ends a server, and its connections with it.
     pub fn crash(&mut self, server: u8) {
         self.redis.servers[usize::from(server)].alive = false;
         for conn in self.redis.open_conns(|conn| conn.server == server) {
@@ -268,7 +269,7 @@ impl World {
         }
     }
 
-    /// A primary dies; after `down` another takes its name, empty.
+    /// Ends a primary; after `down` another takes its name, empty.
     pub fn restart_shard(&mut self, shard: u8, down: Time) {
         let old = self.redis.primary(shard);
         if self.redis.servers[usize::from(old)].alive {
@@ -277,15 +278,15 @@ impl World {
         self.later(down, super::fault::Kind::Promote, shard);
     }
 
-    /// Another server takes a shard's name, unless a live one has it.
+    /// Gives a shard's name to another server, unless a live one has it.
     pub fn promote(&mut self, shard: u8) {
         if !self.redis.servers[usize::from(self.redis.primary(shard))].alive {
             self.redis.primaries[usize::from(shard)] = self.redis.start(shard);
         }
     }
 
-    /// A fresh server takes a shard's name while the old one lives on for `span`; some nodes still
-    /// find the old one.
+    /// Gives a shard's name to a fresh server while the old one lives on for `span`; some nodes
+    /// still find the old one.
     pub fn fail_over(&mut self, shard: u8, span: Time) {
         let old = self.redis.succeed(shard);
         for node in 0..self.nodes.len() {
@@ -297,14 +298,14 @@ impl World {
         self.later(span, super::fault::Kind::Heal, old);
     }
 
-    /// An old primary is no more.
+    /// Ends an old primary.
     pub fn heal(&mut self, server: u8) {
         if self.redis.servers[usize::from(server)].alive {
             self.crash(server);
         }
     }
 
-    /// A shard has one primary, which works; deaf connections are lost.
+    /// Makes a shard have one primary, which works; deaf connections are lost.
     pub fn heal_shard(&mut self, shard: u8) {
         self.promote(shard);
         self.redis.stale.clear();
@@ -323,12 +324,12 @@ impl World {
         }
     }
 
-    /// A server does nothing for a while.
+    /// Makes a server do nothing for a while.
     pub fn stall(&mut self, shard: u8, span: Time) {
         self.redis.primary_mut(shard).stalled = self.now + span;
     }
 
-    /// A connection is lost: some of what is under way still arrives, and the node may take long to
+    /// Loses a connection: a part of what is under way still arrives, and the node may take long to
     /// notice.
     pub fn sever(&mut self, conn: Conn) {
         if self.redis.conn(conn).dead != NEVER {
@@ -342,8 +343,8 @@ impl World {
         self.queue.push(dead + notice, Event::Thread(link.owner, job));
     }
 
-    /// How long a connection that is being severed still works, and how long its node does not
-    /// notice. In a script it breaks at once.
+    /// How long a connection that is being lost still works, and how long its node does not notice.
+    /// In a script it breaks at once.
     fn draw_severance(&mut self) -> (Time, Time) {
         if self.script.is_some() {
             return (1, 1);
@@ -357,7 +358,7 @@ impl World {
         (grace, notice)
     }
 
-    /// The node gave a connection up.
+    /// Handles that the node gave a connection up.
     pub fn hang_up(&mut self, conn: Conn) {
         self.redis.conn_mut(conn).open = false;
         if self.redis.conn(conn).dead == NEVER {
@@ -396,7 +397,7 @@ impl World {
     }
 }
 
-/// The channels that a node always hears.
+/// The channels that a node always subscribes to.
 pub const fn always(node: u8) -> u64 {
     1 << ALL | 1 << (OWN + node)
 }

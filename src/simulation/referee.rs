@@ -4,31 +4,33 @@ use super::event::{Dev, Msg};
 use super::queue::{SECOND, Time};
 use super::world::World;
 
-/// How far a cursor may lie behind when everything has been well for long: 10 s of margin, 10 s
+/// How far a cursor may be behind when everything has been well for long: 10 s of margin, 10 s
 /// between two clocks, and a few rounds of the loops.
 const LAG_MAX: Time = 30 * SECOND;
 
-/// What was broken.
+/// The promise that was broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Broken {
     /// A cursor with a hole below it (I4).
     Hole,
-    /// Something acknowledged did not reach a device in the end (I1).
+    /// An acknowledged message did not reach a device in the end (I1).
     Missing,
-    /// Somebody outside a room received of it (I5).
+    /// A user outside a room received a message of it (I5).
     Outsider,
     /// A sender's ids fell (I3).
     Order,
-    /// An id that was issued behind the answer of an add lies below it: its member will not have it.
+    /// An id that was issued after the answer of an add is below the add: its member will not get
+    /// that message.
     BehindAnswer,
-    /// A message that was acknowledged before an add was asked for lies above it: the member has it.
+    /// A message that was acknowledged before an add was requested is above the add: the member
+    /// gets it.
     BeforeAdd,
-    /// A cursor lies far behind though everything is well (I9).
+    /// A cursor is far behind though everything is well (I9).
     Lag,
 }
 
 impl Broken {
-    /// Whether something was lost, or shown to who must not see it.
+    /// Whether something was lost, or shown to a user who must not see it.
     pub const fn is_of_safety(self) -> bool {
         matches!(self, Self::Hole | Self::Outsider | Self::BehindAnswer | Self::BeforeAdd)
     }
@@ -37,25 +39,25 @@ impl Broken {
 /// What the referee objects to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Objection {
-    /// What was broken.
+    /// The broken promise.
     pub broken: Broken,
     /// When.
     pub at: Time,
-    /// For whom.
+    /// The device.
     pub device: Dev,
-    /// By which message, if it is one.
+    /// The message, if there is one.
     pub message: Option<Msg>,
 }
 
 impl World {
-    /// Notes an objection, if it is the first.
+    /// Records an objection, if it is the first.
     pub fn object(&mut self, broken: Broken, device: Dev, message: Option<Msg>) {
         let objection = Objection { broken, at: self.now, device, message };
         trace!(self, "OBJECTION {objection:?}");
         self.objection.get_or_insert(objection);
     }
 
-    /// A device holds a cursor: it has everything that was acknowledged up to there.
+    /// Checks that a device with a cursor has everything that was acknowledged up to there.
     pub fn judge_cursor(&mut self, device: Dev) {
         let it = &self.devices[usize::from(device)];
         let missing = self.owed_to(it.user, self.acked & !it.received & !it.exempt);
@@ -66,7 +68,7 @@ impl World {
         }
     }
 
-    /// A message was acknowledged: whoever holds a cursor above it has it.
+    /// Checks an acknowledged message: every device with a cursor above it has it.
     pub fn judge_ack(&mut self, message: Msg) {
         let content = self.messages[usize::from(message)].content;
         for device in 0..self.devices.len() {
@@ -76,7 +78,8 @@ impl World {
         }
     }
 
-    /// Everything has been well for long: every device has everything, and cursors are near.
+    /// Checks the end, when everything has been well for long: every device has everything, and
+    /// cursors are near.
     pub fn judge_end(&mut self) {
         for device in 0..self.devices.len() as Dev {
             let it = &self.devices[usize::from(device)];

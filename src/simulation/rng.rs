@@ -1,4 +1,4 @@
-//! The one source of chance: a seed gives the same schedule for ever.
+//! The one source of chance: a seed always gives the same schedule.
 
 /// `SplitMix64`: small, fast, and good enough to draw faults.
 #[derive(Debug, Clone)]
@@ -24,17 +24,17 @@ impl Rng {
         ((self.bits() >> 32) * bound) >> 32
     }
 
-    /// A number of a range, the upper end left out.
+    /// A number of a range without its upper end.
     pub const fn range(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low)
     }
 
-    /// True in so many cases of a thousand.
+    /// True in `per_mille` cases of a thousand.
     pub const fn chance(&mut self, per_mille: u32) -> bool {
         per_mille > 0 && self.below(1000) < per_mille as u64
     }
 
-    /// True in so many cases of a million.
+    /// True in `per_million` cases of a million.
     pub const fn rarely(&mut self, per_million: u32) -> bool {
         per_million > 0 && self.below(1_000_000) < per_million as u64
     }

@@ -9,11 +9,11 @@ use super::queue::{MILLI, SECOND, Time};
 use super::rng::Rng;
 use super::store::Delay;
 
-/// The room of the focused ones, in which the sender and a third are from the beginning.
+/// The room of the focused ones; the sender and a third user are members from the beginning.
 const ROOM: Key = USERS_MAX;
 const OTHER: u8 = 2;
 
-/// Makes a plan of a profile with rooms.
+/// Makes the plan of a profile with rooms.
 pub fn shape(profile: Profile, plan: &mut Plan, rng: &mut Rng) {
     plan.clocks = if rng.chance(300) { Trust::WideInterval } else { Trust::Interval };
     if profile.is_focused() {
@@ -39,7 +39,7 @@ pub fn shape(profile: Profile, plan: &mut Plan, rng: &mut Rng) {
     }
 }
 
-/// In so many of a thousand cases a user is in a room from the beginning.
+/// In `of_thousand` of a thousand cases a user is in a room from the beginning.
 fn draw_insiders(plan: &mut Plan, of_thousand: u32, rng: &mut Rng) {
     for room in 0..usize::from(plan.size.rooms.min(ROOMS_MAX)) {
         for user in 0..plan.size.users {
@@ -76,7 +76,7 @@ fn shares_reads(plan: &mut Plan, rng: &mut Rng) {
 }
 
 fn has_bad_clocks(plan: &mut Plan, rng: &mut Rng) {
-    // Half of them with clocks that are as wrong as the proof allows, which no product's are.
+    // Half of them have clocks as wrong as the watermark allows, which no product's are.
     plan.clocks = [Trust::Extreme, Trust::WideInterval][rng.below(2) as usize];
     plan.size.changes = 8 + rng.below(12) as u8;
     plan.size.acts = 10 + rng.below(20) as u8;
@@ -99,12 +99,12 @@ fn focus(profile: Profile, plan: &mut Plan, rng: &mut Rng) {
     }
 }
 
-/// The reader is put into the room, or out of it.
+/// Adds the reader to the room, or removes the reader.
 fn puts(plan: &mut Plan, at: Time, by: u8, inside: bool) {
     plan.act(at, by, Act::Change(READER, ROOM, inside));
 }
 
-/// Two say something in the room, again and again.
+/// Two users send to the room, again and again.
 fn they_say(plan: &mut Plan, from: Time, to: Time, every: Time) {
     let mut at = from;
     while at < to {
@@ -157,8 +157,8 @@ fn removals(plan: &mut Plan, rng: &mut Rng) {
     }
 }
 
-/// Several callers add the same user at once through several nodes, others remove the user, and
-/// behind each answer a service sends through a node that has not heard of it.
+/// Several callers add the same user at once through several nodes, and others remove the user.
+/// After each answer a service sends through a node that has not learned of it.
 fn adders(plan: &mut Plan, rng: &mut Rng) {
     plan.slow.messages.delay = Delay { usual: 50 * MILLI, slow_in: 300, slow: 2 * SECOND };
     plan.slow.reads = Delay { usual: 20 * MILLI, slow_in: 200, slow: SECOND };

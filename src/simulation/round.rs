@@ -1,5 +1,5 @@
-//! A worker's part of a round: it lists its sessions, reads for their users, and hands each session
-//! what it has not had.
+//! A worker's part of a round: it lists its sessions, reads for their users, and delivers to each
+//! session the messages that it does not have.
 
 use smallvec::SmallVec;
 
@@ -18,17 +18,17 @@ use crate::proof::{Due, RoundKind};
 struct Listed {
     sid: Sid,
     user: u8,
-    /// What is read lies above this.
+    /// The read begins above this.
     above: Micros,
     /// Whether its interest was confirmed when it was listed.
     confirmed: bool,
     /// How often it had missed live deliveries by then.
     missed: u16,
-    /// The keys that must be read for it still.
+    /// The keys that must still be read for it.
     unread: Keys,
 }
 
-/// Stands among the keys that must be read for the memberships of a session's user.
+/// Among the keys that must be read, this one means the memberships of a session's user.
 const MEMBERSHIPS: Keys = 1 << 15;
 
 /// A room that a user joined, as a round lists it.
@@ -37,7 +37,7 @@ struct ListedDue {
     user: u8,
     room: Key,
     due: Due,
-    /// Whether it was heard when it was listed.
+    /// Whether its subscription was confirmed when it was listed.
     confirmed: bool,
     /// Whether it was read for.
     read: bool,
@@ -67,8 +67,8 @@ impl World {
         &mut self.worker(at).rounding
     }
 
-    /// A round begins: the sessions that are registered now are read for, where their users stand
-    /// with rooms first.
+    /// Begins a round. It reads for the sessions that are registered now, the memberships of their
+    /// users first.
     pub fn begin_round(&mut self, at: At, number: u64) {
         let watermark = self.worker(at).watermark;
         let rounding = self.rounding(at);
@@ -114,7 +114,7 @@ impl World {
         self.rounding(at).listed.push(listed);
     }
 
-    /// The memberships of a user of a round were read.
+    /// Handles that the memberships of a user of a round were read.
     pub fn round_memberships(&mut self, at: At, number: u16, index: u8, works: bool) {
         let rounding = self.rounding(at);
         if rounding.number as u16 != number {
@@ -136,7 +136,7 @@ impl World {
         }
     }
 
-    /// The reads of a round begin: of users one each, and of each room one for all its members.
+    /// Begins the reads of a round: one for each user, and for each room one for all its members.
     fn read_round(&mut self, at: At) {
         let number = self.rounding(at).number;
         let mut keys: SmallVec<[(Key, Micros); 4]> = SmallVec::new();
@@ -168,7 +168,7 @@ impl World {
         }
     }
 
-    /// What is due to the users of a round.
+    /// The reads due for the users of a round.
     fn list_dues(&self, at: At, listed: &[Listed]) -> Vec<ListedDue> {
         let is_listed = |user: u8| listed.iter().any(|entry| entry.user == user);
         let dues = self.dues(at).into_iter().filter(|(user, ..)| is_listed(*user));
@@ -179,7 +179,7 @@ impl World {
         dues.map(list).collect()
     }
 
-    /// A read of a round is over.
+    /// Handles the end of a read of a round.
     pub fn round_read(&mut self, at: At, number: u16, index: u8, works: bool) {
         let rounding = self.rounding(at);
         if rounding.number as u16 != number {
@@ -201,7 +201,7 @@ impl World {
         }
     }
 
-    /// The next page of a read goes to the store.
+    /// Issues the next page of a read to the store.
     fn read_round_page(&mut self, at: At, index: u8, looks: Looks) {
         let end = self.now + 1 + self.plan.slow.reads.draw(&mut self.rng);
         let ranges = self.draw_touch(self.now, end);
@@ -239,8 +239,8 @@ impl World {
         self.hand_dues(at, key, found, is_last);
     }
 
-    /// Those who joined a room are offered what was found there, whoever of their sessions was
-    /// there when the round began.
+    /// Offers what was found in a room to users who joined it, over any session that was there when
+    /// the round began.
     fn hand_dues(&mut self, at: At, room: Key, found: Messages, is_last: bool) {
         let mut dues = std::mem::take(&mut self.rounding(at).dues);
         for listed in dues.iter_mut().filter(|listed| listed.room == room) {
@@ -251,7 +251,7 @@ impl World {
         self.rounding(at).dues = dues;
     }
 
-    /// A round is done: those who were read for have what it proves.
+    /// Ends a round: the sessions that were read for have everything that it covers.
     pub fn end_round(
         &mut self,
         at: At,

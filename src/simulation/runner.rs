@@ -1,4 +1,4 @@
-//! Runs seeds: a few in the suite, as many as one likes on demand.
+//! Runs seeds: a few in the suite, any number on demand.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -24,9 +24,9 @@ const SUITE_SEEDS_EXACT: u64 = 5;
 
 /// Schedules that ever broke a promise under all rules.
 const BROKE: &[(Profile, u64)] = &[
-    // A slow client that came back in the end read its cursors more slowly than they came.
+    // At the end a slow client reconnected that read its cursors more slowly than they came.
     (Profile::Returners, 61_008_144),
-    // An add found another one behind the removal that it had not seen, and did not write its own.
+    // An add found another one after the removal that it had not seen, and did not write its own.
     (Profile::Adders, 7_661),
 ];
 
@@ -67,7 +67,7 @@ fn on_demand() {
     assert!(found == 0, "{found} schedules broke a promise");
 }
 
-/// What the command line says.
+/// An option of the command line.
 pub fn ask(name: &str) -> Option<String> {
     std::env::var(format!("SIMULATE_{name}")).ok()
 }
@@ -82,7 +82,7 @@ fn control() -> Off {
     ask("WITHOUT").map_or(Off::Nothing, |name| Off::named(&name).expect("rules, or a slip"))
 }
 
-/// Does something for each number below `count` on all cores, in worlds that are used again.
+/// Runs `act` for each number below `count` on all cores, in worlds that are used again.
 pub fn in_parallel<T: Send>(count: usize, act: impl Fn(&mut World, usize) -> T + Sync) -> Vec<T> {
     let (next, done) = (AtomicU64::new(0), Mutex::new(Vec::new()));
     let work = || {
@@ -106,7 +106,7 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// What many schedules came to.
+/// The sum of many schedules.
 #[derive(Default)]
 struct Tally {
     done: AtomicU64,
@@ -149,7 +149,7 @@ impl Tally {
         self.events.fetch_add(world.queue.scheduled(), Ordering::Relaxed);
     }
 
-    /// Prints it: how many violations there were.
+    /// Prints it, and returns how many violations there were.
     fn print(self, seconds: f64) -> usize {
         let (found, done) = (self.found.into_inner(), self.done.into_inner());
         println!(

@@ -1,4 +1,4 @@
-//! Scripted schedules: nothing is slow and nothing goes wrong but what a test says.
+//! Scripted schedules: delays and faults come from the test alone.
 
 use super::client::Device;
 use super::event::{At, Command, Dev, Event, Job, Key, Life, Msg};
@@ -18,9 +18,9 @@ use crate::roster::Rules;
 /// What is held back, by the node that waits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hold {
-    /// Acknowledgements of its rows.
+    /// Acknowledgements of its heartbeats.
     RowAcks(u8),
-    /// Results of its roster reads.
+    /// Results of its reads of the cluster table.
     RosterReads(u8),
     /// Acknowledgements of its messages.
     StoreAcks(u8),
@@ -44,7 +44,7 @@ pub enum Hold {
     Confirms(u8),
     /// Its subscribes and unsubscribes, on their way to Redis.
     Subscribes(u8),
-    /// What stands in the queue of one of its workers, that is this.
+    /// The queue of one of its workers.
     Queue(u8, u8),
     /// Entries of its messages, where the loops make them late.
     Entries(u8),
@@ -91,7 +91,7 @@ fn is_push(job: Job, of_message: bool) -> bool {
     matches!(cargo.what, super::event::What::Message(_)) == of_message
 }
 
-/// What becomes of a node's writes.
+/// The fate of a node's writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// Reads see them, and they are never acknowledged.
@@ -100,7 +100,7 @@ pub enum Fate {
     Flickers,
     /// They are lost.
     Lost,
-    /// They reach the store after so many milliseconds, and are acknowledged then.
+    /// They reach the store after this many milliseconds, and are acknowledged then.
     After(Time),
     /// Only reads that touch the first replica see them until then.
     Spreads(Time),
@@ -128,7 +128,7 @@ pub struct Script {
     held: Vec<(Hold, Event)>,
     rows: Vec<(u8, Fate)>,
     messages: Vec<(u8, Fate)>,
-    /// When each node wrote a row last.
+    /// When each node last wrote a heartbeat.
     wrote: Vec<(u8, Time)>,
     /// A replica that no read of messages touches.
     pub unread: Option<u8>,
@@ -146,14 +146,14 @@ pub enum Part {
 }
 
 impl World {
-    /// A deployment of so many nodes of one worker, on one shard, in which nothing happens but what
-    /// the script says: everything takes about a millisecond, and all clocks are right. Six users
+    /// A deployment of `nodes` nodes with one worker each, on one shard, in which only the script
+    /// causes events. Everything takes about a millisecond, and all clocks are right. Six users
     /// with a device each, of the same number, are not connected. It has run for 20 s.
     pub fn scripted(nodes: u8, rules: Rules) -> Self {
         Self::scripted_with(Plan::calm(nodes, 1, 1), rules)
     }
 
-    /// The same of a plan.
+    /// The same for a plan.
     pub fn scripted_with(plan: Plan, rules: Rules) -> Self {
         let mut world = Self::new();
         (world.plan, world.rules) = (plan, rules);
@@ -163,13 +163,13 @@ impl World {
         world
     }
 
-    /// Time passes, in seconds.
+    /// Lets time pass, in seconds.
     pub fn pass(&mut self, seconds: f64) {
         let end = self.now + (seconds * SECOND as f64) as Time;
         self.go_until(end);
     }
 
-    /// Time passes until something is so, or for so many seconds at most: whether it is.
+    /// Lets time pass until a condition holds, or for `seconds` at most. Returns whether it holds.
     pub fn pass_until(&mut self, seconds: f64, mut is: impl FnMut(&Self) -> bool) -> bool {
         let end = self.now + (seconds * SECOND as f64) as Time;
         while !is(self) && self.now < end && self.objection.is_none() {
@@ -179,12 +179,12 @@ impl World {
         is(self)
     }
 
-    /// Time passes up to some second of true time.
+    /// Lets time pass up to some second of true time.
     pub fn pass_to(&mut self, second: f64) {
         self.pass(second - self.seconds());
     }
 
-    /// How long the lease of a node's incarnation lasts, in seconds; none is over.
+    /// How long the lease of a node's incarnation still lasts, in seconds; zero if it is over.
     pub fn lease_left(&self, node: u8) -> f64 {
         let node = &self.nodes[usize::from(node)];
         let until = node.view.lease().map_or(0, |lease| lease.until.0);
@@ -196,7 +196,7 @@ impl World {
         self.now as f64 / SECOND as f64
     }
 
-    /// When a node wrote a row last, in seconds of true time; never is at zero.
+    /// When a node last wrote a heartbeat, in seconds of true time; zero means never.
     pub fn last_row(&self, node: u8) -> f64 {
         let mut wrote = self.script.iter().flat_map(|script| &script.wrote);
         let last = wrote.find(|(other, _)| *other == node);
@@ -222,35 +222,35 @@ impl World {
         At { life: self.life(node), thread }
     }
 
-    /// One more device of a user.
+    /// Adds one more device of a user.
     pub fn add_device(&mut self, user: u8) -> Dev {
         self.devices.push(Device::new(user));
         self.devices.len() as Dev - 1
     }
 
-    /// One more node starts: which.
+    /// Starts one more node, and returns its index.
     pub fn joins(&mut self) -> u8 {
         self.join();
         self.nodes.len() as u8 - 1
     }
 
-    /// A node is stopped cleanly, and does not come back.
+    /// Stops a node cleanly; it does not restart.
     pub fn leaves(&mut self, node: u8) {
         self.drain(self.life(node));
     }
 
-    /// A node is killed, and does not come back.
+    /// Kills a node; it does not restart.
     pub fn dies(&mut self, node: u8) {
         self.kill(self.life(node));
     }
 
-    /// A node's wall clock is off by so many seconds from now on.
+    /// Sets a node's wall clock off by `off` seconds from now on.
     pub fn sets_clock(&mut self, node: u8, off: i64) {
         self.nodes[usize::from(node)].clocks.set_off(off * SECOND as i64);
     }
 
-    /// A fresh server takes a shard's name while the old one lives on. Connections stay where they
-    /// are; these nodes find the old server for ever.
+    /// Gives a shard's name to a fresh server while the old one lives on. Connections stay where
+    /// they are; these nodes find the old server from now on.
     pub fn fails_over(&mut self, shard: u8, misled: &[u8]) {
         let old = self.redis.succeed(shard);
         for node in misled {
@@ -258,28 +258,28 @@ impl World {
         }
     }
 
-    /// A node finds the primaries from now on.
+    /// Makes a node find the primaries from now on.
     pub fn finds_primaries(&mut self, node: u8) {
         self.redis.inform(self.life(node));
     }
 
-    /// A node loses its publisher connections to a shard, and cannot connect to Redis.
+    /// Makes a node lose its publisher connections to a shard, and unable to connect to Redis.
     pub fn cannot_publish(&mut self, node: u8, shard: u8) {
         self.nodes[usize::from(node)].unreachable = Time::MAX;
         self.hurt_links(self.life(node), shard, false, false);
     }
 
-    /// It can again.
+    /// Ends that.
     pub fn can_publish(&mut self, node: u8) {
         self.nodes[usize::from(node)].unreachable = 0;
     }
 
-    /// Reads of messages do not touch this replica from now on; none: as chance says.
+    /// Makes reads of messages avoid this replica from now on; none: they touch random ones.
     pub fn reads_leave_out(&mut self, replica: Option<u8>) {
         self.script.get_or_insert_default().unread = replica;
     }
 
-    /// A device's session moves to another worker of its node: as a resume from the client's
+    /// Moves a device's session to another worker of its node: as a resume from the client's
     /// cursor, or as it is where the loops err so.
     pub fn moves(&mut self, device: Dev, worker: u8) {
         let it = &self.devices[usize::from(device)];
@@ -299,23 +299,23 @@ impl World {
         self.post(to, Job::Hello(sid));
     }
 
-    /// A device connects to a node with the cursor that it holds, and leaves where it was.
+    /// Connects a device to a node with the cursor that it holds; it leaves its session before.
     pub fn connects(&mut self, device: Dev, node: u8) {
         self.leave(device);
         self.connect_to(device, usize::from(node), false);
     }
 
-    /// A device sends something to a user: the message, once it has an id.
+    /// Sends a message from a device to a user, and returns the message once it has an id.
     pub fn sends(&mut self, device: Dev, to: u8) -> Option<Msg> {
         self.wants(device, Want::Direct(to))
     }
 
-    /// A device says something in a room.
+    /// Sends a message from a device to a room.
     pub fn says(&mut self, device: Dev, room: Key) -> Option<Msg> {
         self.wants(device, Want::Room(room))
     }
 
-    /// A device puts a user into a room, or out of it.
+    /// Adds a user to a room over a device, or removes the user.
     pub fn changes(&mut self, device: Dev, user: u8, room: Key, inside: bool) -> Option<Msg> {
         self.wants(device, Want::Change { user, room, inside })
     }
@@ -336,8 +336,8 @@ impl World {
         self.acked & super::store::one(message) != 0
     }
 
-    /// Whether something was acknowledged to a user, and all his devices that are connected have
-    /// all of it, and cursors above.
+    /// Whether something was acknowledged to a user, and all the user's connected devices have all
+    /// of it, and cursors above.
     pub fn has_everything(&self, user: u8) -> bool {
         let owed = self.owed_to(user, self.acked);
         let has = |device: &Device| {
@@ -365,13 +365,13 @@ impl World {
         self.nodes[usize::from(node)].view.look().frozen
     }
 
-    /// A thread stands still until it is let go.
+    /// Stops a thread until it is let go.
     pub fn stops(&mut self, node: u8, part: Part) {
         let at = self.part(node, part);
         self.stop(at, Time::MAX);
     }
 
-    /// All threads of a node do.
+    /// Stops all threads of a node.
     pub fn stops_all(&mut self, node: u8) {
         for thread in 0..self.threads() {
             let at = At { life: self.life(node), thread };
@@ -379,13 +379,13 @@ impl World {
         }
     }
 
-    /// A thread goes on.
+    /// Lets a thread go on.
     pub fn goes_on(&mut self, node: u8, part: Part) {
         let at = self.part(node, part);
         self.release(at);
     }
 
-    /// All threads of a node do, the loop last.
+    /// Lets all threads of a node go on, the loop last.
     pub fn goes_on_all(&mut self, node: u8) {
         for thread in (0..self.threads()).rev() {
             let at = At { life: self.life(node), thread };
@@ -393,14 +393,14 @@ impl World {
         }
     }
 
-    /// A thread will stop before it takes a step, once.
+    /// Stops a thread before it takes a step, once.
     pub fn stops_before(&mut self, node: u8, part: Part, step: Step) {
         let at = self.part(node, part);
         let node = &mut self.nodes[usize::from(node)];
         node.threads[usize::from(at.thread)].trap = Some(step);
     }
 
-    /// A fault strikes a node, in its part `which` if it has several, for so many seconds.
+    /// Strikes a node with a fault, in its part `which` if it has several, for `seconds`.
     pub fn strikes(&mut self, kind: Kind, node: u8, which: u8, seconds: f64) {
         let span = (seconds * SECOND as f64) as Time;
         self.plan.faults.push((self.now, Strike { kind, node, which, span }));
@@ -412,7 +412,7 @@ impl World {
         self.script.get_or_insert_default().holds.push(hold);
     }
 
-    /// Lets everything go that was held back so, now and from now on.
+    /// Releases everything that was held back so, now and from now on.
     pub fn let_go_of(&mut self, hold: Hold) {
         let script = self.script.get_or_insert_default();
         script.holds.retain(|other| *other != hold);
@@ -424,7 +424,7 @@ impl World {
         }
     }
 
-    /// Lets go of what was held back so first; what comes from now on is still held back.
+    /// Releases the first thing that was held back so; what comes from now on is still held back.
     pub fn let_one_go_of(&mut self, hold: Hold) {
         let script = self.script.get_or_insert_default();
         let first = script.held.iter().position(|(by, _)| *by == hold);
@@ -439,14 +439,14 @@ impl World {
         script.map_or(0, |script| script.held.iter().filter(|(by, _)| *by == hold).count())
     }
 
-    /// Decides what becomes of a node's rows from now on; none: they are written.
+    /// Decides the fate of a node's heartbeats from now on; none: they are written.
     pub fn rows_are(&mut self, node: u8, fate: Option<Fate>) {
         let rows = &mut self.script.get_or_insert_default().rows;
         rows.retain(|(other, _)| *other != node);
         rows.extend(fate.map(|fate| (node, fate)));
     }
 
-    /// The same of a node's messages.
+    /// The same for a node's messages.
     pub fn messages_are(&mut self, node: u8, fate: Option<Fate>) {
         let messages = &mut self.script.get_or_insert_default().messages;
         messages.retain(|(other, _)| *other != node);
@@ -467,7 +467,7 @@ impl World {
         true
     }
 
-    /// What a script makes of a row.
+    /// The script's decision about a heartbeat.
     pub fn row_fate(&mut self, life: Life) -> Option<(Replicas, bool)> {
         let script = self.script.as_mut()?;
         script.wrote.retain(|(node, _)| *node != life.node);
@@ -476,7 +476,7 @@ impl World {
         Some(fate.replicas(self.now))
     }
 
-    /// What a script makes of a message.
+    /// The script's decision about a message.
     pub fn message_fate(&self, life: Life) -> Option<(Stored, bool)> {
         let script = self.script.as_ref()?;
         let (_, fate) = script.messages.iter().find(|(node, _)| *node == life.node)?;

@@ -1,4 +1,5 @@
-//! A send: id and entry, the store, the check, the links, `sent`. A change of a membership is one too.
+//! A send: id and entry, the store, the check, the shard connections, `sent`. A change of a
+//! membership is a send too.
 
 use std::time::Duration;
 
@@ -17,28 +18,28 @@ use crate::domain::{MessageId, Micros};
 use crate::proof::{Judgement, Ticket};
 use smallvec::{SmallVec, smallvec};
 
-/// Messages of a schedule at most: a set of them is a word.
+/// Most messages of a schedule: a set of them is a word.
 pub const MESSAGES_MAX: usize = 64;
 
 /// What a client wants to send.
 #[derive(Debug, Clone, Copy)]
 pub struct Wish {
-    /// Over which session.
+    /// The session.
     pub session: Sid,
-    /// What.
+    /// What it wants.
     pub want: Want,
     /// The newest id that it has seen.
     pub after: Micros,
-    /// The read that a change begins with.
+    /// The reads that a change begins with.
     pub touches: Touches,
     /// The removal that was written again, since an add follows it.
     pub confirmed: MessageId,
-    /// What was acknowledged when a change was asked for.
+    /// What was acknowledged when a change was requested.
     pub acked: Messages,
 }
 
 impl Wish {
-    /// A wish that nothing was done for.
+    /// A wish before anything was done for it.
     pub fn new(session: Sid, want: Want, after: Micros) -> Self {
         let touches = Touches::default();
         let confirmed = crate::domain::NEVER;
@@ -46,40 +47,40 @@ impl Wish {
     }
 }
 
-/// Up to where an id is believed that a node delivered or read.
+/// Largest time at which an id that a node delivered or read is believed.
 pub fn most_of_an_id(clocks: &Clocks, now: Time) -> Micros {
     clocks.wall(now) + if clocks.is_interval() { IDS_AHEAD_MAX } else { ANY_CLOCK }
 }
 
-/// Up to where a client is believed that it has seen an id.
+/// Largest time at which a client's claim to have seen an id is believed.
 fn most_claimed(clocks: &Clocks, now: Time) -> Micros {
     clocks.wall(now) + if clocks.is_interval() { CLAIMED_MAX } else { ANY_CLOCK }
 }
 
-/// As far as clocks at the two ends of the proof's bound differ, and a second for the way.
+/// How far clocks at the two ends of the watermark's bound differ, and a second for the way.
 const ANY_CLOCK: Duration = Duration::from_secs(11);
 
 /// What may be wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Want {
-    /// Something for a user.
+    /// A message to a user.
     Direct(u8),
-    /// Something for a room.
+    /// A message to a room.
     Room(Key),
-    /// The same from a service, through a node that need not hold anybody of the room.
+    /// The same from a service, through a node that may hold no member of the room.
     Service(Key),
-    /// A user shall be in a room, or out of it.
+    /// A user is to be in a room, or out of it.
     Change {
-        /// Who.
+        /// The user.
         user: u8,
-        /// Where.
+        /// The room.
         room: Key,
         /// Whether in.
         inside: bool,
     },
 }
 
-/// What a message is.
+/// The content of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "there are 64 of them, and all are copied")]
 pub enum Content {
@@ -87,12 +88,12 @@ pub enum Content {
     Direct([u8; 2]),
     /// For a room.
     Room(Key),
-    /// Where a user stands with a room.
+    /// A change of a membership.
     Change(Change),
 }
 
 impl Content {
-    /// Whether a user may be one of those whom it is for.
+    /// Whether a user may be one of its recipients.
     pub fn may_concern(&self, user: u8) -> bool {
         match self {
             Self::Direct(users) => users.contains(&user),
@@ -117,20 +118,20 @@ pub struct Known {
     pub id: MessageId,
     /// What it is.
     pub content: Content,
-    /// The session that sent it, or over which a service is answered that did.
+    /// The session that sent it, or over which the service that sent it is answered.
     pub session: Sid,
     /// Whether a service sent it: then it is not the session's own.
     pub by_service: bool,
-    /// What the store has of it.
+    /// Its rows in the store.
     pub stored: Stored,
-    /// Its entry in the table of what is pending.
+    /// Its entry in the pending table.
     pub ticket: Option<Ticket>,
     /// Whether it was answered.
     pub answered: bool,
 }
 
 impl World {
-    /// A client's send arrives at its session.
+    /// Handles a client's send at its session.
     pub fn send(&mut self, at: At, index: u16) {
         let Wish { session, want, after, .. } = self.wishes[usize::from(index)];
         if !self.may_send(at, session) {
@@ -198,7 +199,7 @@ impl World {
         self.then(at, Step::Write(message));
     }
 
-    /// A message is entered long after its id was issued, as must never be.
+    /// Enters a message long after its id was issued, which must never happen.
     pub fn enter_late(&mut self, at: At, message: Msg) {
         let (time, moment) = (self.messages[usize::from(message)].id.time(), self.moment(at.life));
         let ticket = self.worker(at).desk.enter(time, moment);
@@ -206,7 +207,7 @@ impl World {
         self.then(at, Step::Write(message));
     }
 
-    /// An entered message goes to the store.
+    /// Issues an entered message to the store.
     pub fn write_message(&mut self, at: At, message: Msg) {
         let writing = self.plan.slow.messages;
         let direct = matches!(self.messages[usize::from(message)].content, Content::Direct(_));
@@ -227,7 +228,7 @@ impl World {
         }
     }
 
-    /// The store acknowledged a message.
+    /// Handles the store's acknowledgement of a message.
     pub fn store_acked(&mut self, at: At, message: Msg) {
         match self.messages[usize::from(message)].content {
             Content::Change(change) if change.inside && self.slip != Some(Slip::AddUnread) => {
@@ -237,7 +238,8 @@ impl World {
         }
     }
 
-    /// The acknowledgement is in hand: the clocks are read, and the message passes or not.
+    /// Decides about a message once the acknowledgement is there: the clocks are read, and the
+    /// message passes or not.
     pub fn judge(&mut self, at: At, message: Msg) {
         let Known { ticket, content, .. } = self.messages[usize::from(message)];
         let Some(ticket) = ticket else { return self.judge_unentered(at, message) };
@@ -259,7 +261,7 @@ impl World {
         }
     }
 
-    /// How a message that passed is answered.
+    /// The step that answers a message that passed.
     fn last_step(&self, message: Msg) -> Step {
         match self.messages[usize::from(message)].content {
             Content::Change(change) if change.inside && self.slip != Some(Slip::AnswerAtOnce) => {
@@ -269,7 +271,7 @@ impl World {
         }
     }
 
-    /// The store gave no answer in time.
+    /// Handles that the store gave no answer in time.
     pub fn store_failed(&mut self, at: At, message: Msg) {
         if let Some(ticket) = self.messages[usize::from(message)].ticket {
             self.worker(at).desk.abandon(ticket);
@@ -295,12 +297,13 @@ impl World {
         }
     }
 
-    /// Whether a message goes out as one publish to all: the same whenever it is asked.
+    /// Whether a message goes out as one publish to all. The answer is always the same.
     fn goes_to_all(&self, message: Msg) -> bool {
         u32::from(message) * 389 % 1000 < self.plan.to_all_in
     }
 
-    /// What passed is appended to the links, and handed to the sessions here, in one step.
+    /// Appends a message that passed to the shard connections, and delivers it to the sessions
+    /// here, in one step.
     pub fn append(&mut self, at: At, message: Msg) {
         let Known { ticket, content, session, by_service, .. } =
             self.messages[usize::from(message)];
@@ -319,7 +322,7 @@ impl World {
         self.dispatch(at.life, message, keys, 1 << (at.thread - 1));
     }
 
-    /// `sent` goes to the sender: from now on everybody is owed the message.
+    /// Sends `sent` to the sender: from now on every recipient is owed the message.
     pub fn reply(&mut self, message: Msg) {
         let known = &mut self.messages[usize::from(message)];
         if !std::mem::replace(&mut known.answered, true) {
@@ -371,7 +374,7 @@ impl World {
         found
     }
 
-    /// What is new in a room by its head.
+    /// The new messages in a room, as its head shows.
     fn found_in_room(&self, looks: &Looks) -> Messages {
         let mut changed = looks.heads_known;
         self.each_of(looks, looks.since, |_, known| {
@@ -380,7 +383,7 @@ impl World {
         if changed { self.found_in_range(looks) } else { 0 }
     }
 
-    /// What a range of a room holds.
+    /// The messages in a range of a room.
     pub fn found_in_range(&self, looks: &Looks) -> Messages {
         let mut found = 0;
         self.each_of(looks, looks.above, |message, known| {
@@ -391,7 +394,7 @@ impl World {
         found
     }
 
-    /// The direct messages that a read may find, each with the user's place in it, and the other.
+    /// The direct messages that a read may find, each with the user's index in it, and the other's.
     fn each_direct(
         &self,
         looks: &Looks,
@@ -424,7 +427,7 @@ impl World {
         }
     }
 
-    /// What a read returns of what it finds, and the last id of that if there is more.
+    /// The first page of what a read finds, and the last id of it if there is more.
     pub fn first_page(&self, found: Messages) -> (Messages, Option<MessageId>) {
         let range = self.plan.bounds.range;
         if found.count_ones() <= range {
@@ -443,7 +446,7 @@ impl World {
         (page, messages.last().map(|(id, _)| *id))
     }
 
-    /// Those of some messages whose ids lie above a time.
+    /// The messages of a set whose ids are above a time.
     pub fn above(&self, time: u64, messages: Messages) -> Messages {
         let mut rest = messages;
         let mut above = 0;
@@ -457,7 +460,7 @@ impl World {
         above
     }
 
-    /// Does something for each of some messages.
+    /// Runs `act` for each message of a set.
     pub fn each_message(&mut self, messages: Messages, mut act: impl FnMut(&mut Self, Msg)) {
         let mut rest = messages;
         while rest != 0 {
@@ -466,7 +469,7 @@ impl World {
         }
     }
 
-    /// Those of a resume's messages that are too many: the oldest of each conversation.
+    /// The messages of a resume that are too many: the oldest of each conversation.
     pub fn too_many(&self, found: Messages) -> Messages {
         let page = self.plan.bounds.page;
         if found.count_ones() <= page {

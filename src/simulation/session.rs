@@ -1,4 +1,4 @@
-//! A session: its interest, its reads, what it is handed, and the cursors behind it.
+//! A session: its interest, its reads, its deliveries, and its cursors.
 
 use std::collections::VecDeque;
 
@@ -17,26 +17,26 @@ use crate::proof::{Footing, Place, READ_MARGIN, Reading, Viewed};
 
 mod resume;
 
-/// What a client is sent.
+/// A frame to a client.
 #[derive(Debug, Clone, Copy)]
 pub enum Frame {
     /// A message.
     Message(Msg),
     /// The answer to a send, with the message.
     Sent(Msg),
-    /// A cursor. What was past the check when it was sent is not owed to a client that had none,
-    /// since history shows it; what it names is owed to nobody.
+    /// A cursor. A client that had none is not owed what was past the check when it was sent, since
+    /// history shows it. What the cursor names is owed to no client.
     Cursor(Micros, Messages, Messages),
 }
 
-/// How a session stands.
+/// The phase of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// It waits for its interest.
     Joining,
-    /// Whatever is delivered to its key is handed to it.
+    /// Everything that is delivered to its key is delivered to it.
     Live,
-    /// Its buffer overflowed: nothing is, until its read is over.
+    /// Its buffer overflowed: nothing is delivered until its read is over.
     Missing,
     /// It is gone.
     Closed,
@@ -51,34 +51,34 @@ pub struct Session {
     pub user: u8,
     /// The worker's thread.
     pub at: At,
-    /// How it stands.
+    /// Its phase.
     pub phase: Phase,
-    /// Up to where it has everything.
+    /// Up to which id it has everything.
     pub footing: Footing,
     /// Its place in the order of deliveries.
     pub place: Place,
-    /// What it was handed by its own reads and rounds, or sent itself.
+    /// What its own reads and rounds delivered to it, or it sent itself.
     pub own: Messages,
     /// How often it missed live deliveries.
     pub missed: u16,
-    /// Whether the client is there and listens.
+    /// Whether the client is connected and listens.
     pub attached: bool,
     /// Whether its connection is slow.
     pub slow: bool,
     /// What was delivered while it is read for.
     buffer: Messages,
-    /// What rounds found for it meanwhile: a buffer that overflows must not take that with it, since
-    /// the round's cursor counts on it.
+    /// What rounds found for it meanwhile. A buffer that overflows must not drop that as well,
+    /// since the round's cursor counts on it.
     aside: Messages,
     buffering: bool,
     reading: Option<Reading>,
     /// The read of its user's memberships, and when that began.
     memberships: Option<(Touch, Time)>,
-    /// The read that waits until its rooms are heard.
+    /// The read that waits until its rooms are confirmed.
     awaits_rooms: Option<u16>,
-    /// Above what it is read for.
+    /// The id above which it is read for.
     above: Micros,
-    /// What is still to be read, a part each.
+    /// What is still to be read, one part each.
     pages: SmallVec<[Looks; 1]>,
     /// The heads that its read shows.
     heads: SmallVec<[HeadRead; 1]>,
@@ -89,31 +89,31 @@ pub struct Session {
 }
 
 impl Session {
-    /// Whether cursors may be handed to it: what is buffered comes first.
+    /// Whether cursors may be sent to it: what is buffered comes first.
     pub const fn may_be_told(&self) -> bool {
         let behind = self.buffering && self.footing.is_told();
         matches!(self.phase, Phase::Live) && !behind
     }
 
-    /// Whether what is delivered waits behind a read.
+    /// Whether live deliveries wait for a read.
     pub const fn is_buffering(&self) -> bool {
         self.buffering
     }
 
-    /// A read begins with a user's own part.
+    /// Begins a read with a user's own part.
     pub fn begin_parts(&mut self, looks: Looks) {
         self.pages.clear();
         self.heads.clear();
         self.pages.push(looks);
     }
 
-    /// A room is read for too, and its head with it.
+    /// Adds a room to the read, and its head with it.
     pub fn add_part(&mut self, looks: Looks, head: Option<HeadRead>) {
         self.pages.push(looks);
         self.heads.extend(head);
     }
 
-    /// The head of a room is known, and so whether there is anything to read.
+    /// Adds a room whose head is known, and so whether there is anything to read.
     pub fn add_known(&mut self, fresh: Option<Looks>, earns: bool) {
         self.pages.extend(fresh);
         if !earns {
@@ -121,7 +121,7 @@ impl Session {
         }
     }
 
-    /// Puts messages behind the read.
+    /// Keeps messages until after the read.
     pub const fn put_aside(&mut self, messages: Messages) {
         self.aside |= messages;
     }
@@ -136,7 +136,7 @@ impl World {
         self.nodes[usize::from(life.node)].view.look()
     }
 
-    /// Whether a key is heard on a node.
+    /// Whether a key's subscription is confirmed on a node.
     pub fn is_confirmed(&self, life: Life, key: Key) -> bool {
         let index = self.bucket_of(key);
         let hearing =
@@ -148,7 +148,7 @@ impl World {
     pub fn open_session(&mut self, device: Dev, user: u8, at: At, cursor: Option<Micros>) -> Sid {
         let wall = self.nodes[usize::from(at.life.node)].clocks.wall(self.now);
         let footing = Footing::new(cursor.unwrap_or(wall - READ_MARGIN), self.rules);
-        // In the end nobody is slow: what is judged then is how far a node lies behind.
+        // In the end no client is slow: the check then is how far a node is behind.
         let slow = self.rng.chance(self.plan.slow_in) && self.now < self.plan.size.active;
         self.sessions.push(Session {
             device,
@@ -182,7 +182,7 @@ impl World {
         &self.sessions[usize::from(sid)]
     }
 
-    /// Whether a session has had a message.
+    /// Whether a session has a message.
     pub fn had(&mut self, at: At, sid: Sid, message: Msg) -> bool {
         let Session { user, place, own, .. } = *self.session_ref(sid);
         let (id, content) = (self.messages[usize::from(message)].id, self.content(message));
@@ -193,7 +193,7 @@ impl World {
         own & one(message) != 0 || self.worker(at).handed.had(id, key.into(), place)
     }
 
-    /// Hands a message that was read for a session to it, unless it was before.
+    /// Delivers a message that was read for a session to it, unless the session has it.
     pub fn hand_own(&mut self, sid: Sid, message: Msg) {
         let Session { at, user, own, .. } = *self.session_ref(sid);
         if own & one(message) == 0 && self.may_be_handed(at, user, message) {
@@ -208,7 +208,7 @@ impl World {
         }
     }
 
-    /// Delivers a message to the sessions of a worker that have not had it.
+    /// Delivers a message to the sessions of a worker that do not have it.
     pub fn deliver(&mut self, at: At, message: Msg, keys: Keys) {
         let known = &self.messages[usize::from(message)];
         let (id, content) = (known.id, known.content);
@@ -255,7 +255,7 @@ impl World {
         session.footing.skipped(watermark);
     }
 
-    /// Hands a cursor to a session, behind what it was handed before.
+    /// Sends a cursor to a session, after what was delivered before.
     pub fn hand_cursor(&mut self, sid: Sid, cursor: Micros) {
         let Session { at, user, .. } = *self.session_ref(sid);
         let cap = self.belonging(at, user).and_then(|it| it.affiliations.cap());
@@ -299,7 +299,7 @@ impl World {
         self.queue.push(self.now + wait, Event::Client(device, super::event::Act::Pump(sid)));
     }
 
-    /// A slow client reads a little.
+    /// Makes a slow client read a little.
     pub fn pump(&mut self, device: Dev, sid: Sid) {
         for _ in 0..=self.rng.below(3) {
             let session = self.session(sid);
@@ -314,7 +314,7 @@ impl World {
         }
     }
 
-    /// A client reads everything, and is not slow any more.
+    /// Makes a client read everything; it is no longer slow.
     pub fn read_all(&mut self, sid: Sid) {
         self.session(sid).slow = false;
         while let Some(device) = self.listener(sid)
@@ -324,19 +324,19 @@ impl World {
         }
     }
 
-    /// A node refuses a session that it does not hold.
+    /// Refuses a session at a node that does not hold it.
     fn refuse_session(&mut self, sid: Sid) {
         self.session(sid).phase = Phase::Closed;
         self.tell_lost(sid);
     }
 
-    /// A node ends a session.
+    /// Ends a session at its node.
     pub fn end_session(&mut self, at: At, sid: Sid) {
         self.forget_session(at, sid);
         self.tell_lost(sid);
     }
 
-    /// A node gives a session up.
+    /// Drops a session at its node.
     pub fn forget_session(&mut self, at: At, sid: Sid) {
         let Session { user, phase, .. } = *self.session_ref(sid);
         if phase == Phase::Closed {
@@ -353,7 +353,7 @@ impl World {
         }
     }
 
-    /// One fewer holds interest in a key.
+    /// Removes one holder of interest in a key.
     pub(super) fn let_go(&mut self, at: At, key: Key) {
         let it = self.worker(at);
         it.holds[usize::from(key)] -= 1;

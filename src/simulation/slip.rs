@@ -3,24 +3,24 @@
 /// A mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Slip {
-    /// The check after the store's acknowledgement uses the time at which the worker began to work,
+    /// The check after the store's acknowledgement uses the time at which the worker's job began,
     /// which may be before the acknowledgement came.
     CachedTime,
-    /// A row's snapshot may fall between the issue of an id and its entry.
+    /// A heartbeat's snapshot may fall between the issue of an id and its entry.
     LateEntry,
-    /// Rows are keyed by the node's name.
+    /// Heartbeats are keyed by the node's name.
     RowsByName,
-    /// Rows are stamped by the wall clock.
+    /// Heartbeats are stamped by the wall clock.
     RowsByWall,
     /// A session becomes live only after it was read for.
     LiveAfterReads,
-    /// What a session's own read finds is noted as handed to the sessions of its key.
+    /// What a session's own read finds is recorded as delivered to the sessions of its key.
     ReadsNoted,
-    /// Workers share the watermark: it does not stand in the queue of each.
+    /// Workers share the watermark: it is not queued for each of them.
     SharedWatermark,
-    /// A change of a membership does not stand in the table of what is pending.
+    /// A change of a membership is not in the pending table.
     ChangeUnentered,
-    /// An add is answered without a wait for the clock.
+    /// An add is answered without waiting for the clock.
     AnswerAtOnce,
     /// Ids are issued from the lower end of the interval.
     IdsFromLowerEnd,
@@ -30,27 +30,27 @@ pub enum Slip {
     LastJoining,
     /// The removal that an add follows is not written again.
     RemovalUnconfirmed,
-    /// The rows of an add are not read behind its write.
+    /// The rows of an add are not read after its write.
     AddUnread,
     /// Rounds do not read memberships again.
     RoundsForgetMemberships,
-    /// What was found for a room is handed over by who was in it when it was read.
+    /// What was found for a room is delivered to the users who were in it when it was read.
     StaleList,
     /// A resume reads the memberships before there is interest in the user's key.
     MembershipsFirst,
     /// What is read for a room that a user joined is not kept for a session that missed something.
     MissingForgotten,
-    /// Who has sessions with cursors joins as if he had none.
+    /// A user who has sessions with cursors joins as one without.
     NewsTakenForFirst,
-    /// Heads are taken for known though something broke since they were read.
+    /// Heads are used as known though there was a delivery gap since they were read.
     HeadsForgetBreaks,
-    /// A read that takes heads for known earns what reads do.
+    /// A read that uses known heads counts like one that reads them.
     HeadsEarnReads,
     /// A session that shares a read of memberships claims what one that begins when it comes may.
     SharedReadFresh,
     /// A node goes on though its clock is known to be wrong.
     ClockIgnored,
-    /// A session is moved to another worker as it is, and what waits for it stays behind.
+    /// A session is moved to another worker as it is, and its queued items stay behind.
     MovedUndrained,
 }
 

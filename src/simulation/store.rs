@@ -1,6 +1,6 @@
 //! The store: three replicas, writes that reach each of them in their own time or never, reads that
-//! touch two. So a quorum read sees what was acknowledged before it began, and what was not may
-//! show in one read and not in the next.
+//! touch two. So a quorum read sees what was acknowledged before it began. What was not may show in
+//! one read and not in the next.
 
 use super::event::{Key, Msg};
 use super::queue::{SECOND, Time};
@@ -16,7 +16,7 @@ pub const NEVER: Time = Time::MAX;
 pub struct Delay {
     /// The middle of the usual time.
     pub usual: Time,
-    /// In so many of a thousand cases it is slow.
+    /// It is slow in this many of a thousand cases.
     pub slow_in: u32,
     /// How much slower at most.
     pub slow: Time,
@@ -39,7 +39,7 @@ impl Delay {
 #[derive(Debug, Clone, Copy)]
 pub struct Replicas(pub [Time; 3]);
 
-/// When a read touches which two replicas.
+/// Which two replicas a read touches, and when.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Touch {
     replicas: [u8; 2],
@@ -71,7 +71,7 @@ impl Replicas {
         self.seen_within(touch, NEVER)
     }
 
-    /// Whether a read sees it, if it is gone so long after it was written.
+    /// Whether a read sees it, if it expires `ttl` after it was written.
     fn seen_within(&self, touch: &Touch, ttl: Time) -> bool {
         let has = |which: usize| {
             let applied = self.0[touch.replicas[which] as usize];
@@ -87,14 +87,14 @@ impl Replicas {
     }
 }
 
-/// What becomes of writes.
+/// How writes go.
 #[derive(Debug, Clone, Copy)]
 pub struct Writing {
     /// Until a replica has it.
     pub delay: Delay,
-    /// In so many of a thousand cases no quorum gets it in time.
+    /// In this many of a thousand cases no quorum gets it in time.
     pub lost_in: u32,
-    /// In so many of a thousand cases the acknowledgement is lost.
+    /// In this many of a thousand cases the acknowledgement is lost.
     pub unheard_in: u32,
 }
 
@@ -118,14 +118,14 @@ impl Writing {
     }
 }
 
-/// One write of a row of the roster.
+/// One write of a row of the cluster table.
 #[derive(Debug)]
 pub struct RowWrite {
     /// What it writes.
     pub row: Row,
-    /// Which incarnation of its boot.
+    /// The number of the incarnation within its boot.
     pub number: u32,
-    /// What decides which of two writes stays.
+    /// Decides which of two writes stays.
     stamp: u64,
     /// The row that it writes to.
     key: u128,
@@ -140,19 +140,19 @@ pub struct Store {
 }
 
 impl Store {
-    /// Forgets everything.
+    /// Removes everything.
     pub fn clear(&mut self) {
         self.writes.clear();
         self.keys.clear();
     }
 
-    /// A row is to be written: which write it is.
+    /// Prepares a write of a row, and returns its index.
     pub fn prepare(&mut self, row: Row, number: u32, key: u128, stamp: u64) -> u16 {
         self.writes.push(RowWrite { row, number, stamp, key, replicas: Replicas::NOWHERE });
         self.writes.len() as u16 - 1
     }
 
-    /// The write is issued.
+    /// Issues the write.
     pub fn issue(&mut self, write: u16, replicas: Replicas) {
         let RowWrite { key, .. } = self.writes[usize::from(write)];
         self.writes[usize::from(write)].replicas = replicas;
@@ -167,7 +167,7 @@ impl Store {
         &self.writes[usize::from(write)]
     }
 
-    /// The rows that a read sees, if each is gone `ttl` after it was written.
+    /// The rows that a read sees, if each expires `ttl` after it was written.
     pub fn roster(&self, touch: &Touch, ttl: Time) -> Vec<Row> {
         let mut rows = Vec::with_capacity(self.keys.len());
         for (_, writes) in &self.keys {
@@ -184,8 +184,8 @@ impl Store {
     }
 }
 
-/// So many of the last writes that are seen may be out of order: those of 10 s, by which a wall
-/// clock may step, and of as much as rows are late.
+/// Most writes that are seen out of order. A wall clock may step by 10 s, and rows may be late; the
+/// writes of both times count.
 const WINDOW: usize = 12;
 
 /// A message as the store has it.
@@ -193,8 +193,8 @@ const WINDOW: usize = 12;
 pub struct Stored {
     /// The message itself.
     pub row: Replicas,
-    /// The line in the activity of each of its two users. Of a room's message the first is the
-    /// room's head, of a membership the row on the user's side.
+    /// The rows in the activity of its two users. For a room's message the first is the room's
+    /// head, for a membership the row on the user's side.
     pub activity: [Replicas; 2],
 }
 
@@ -224,26 +224,26 @@ impl Stored {
     }
 }
 
-/// A read of what a user may have missed: his activity and the heads of his rooms first, then
-/// ranges.
+/// A read of what a user may have missed: the user's activity and the heads of the user's rooms
+/// first, then ranges.
 #[derive(Debug, Clone, Copy)]
 pub struct Looks {
-    /// At the activity and at heads.
+    /// The read of the activity and of heads.
     pub activity: Touch,
-    /// At the ranges.
+    /// The reads of the ranges.
     pub ranges: Touch,
-    /// Above which id they show that something is new.
+    /// The id above which they show that something is new.
     pub since: MessageId,
-    /// Above which id ranges begin: the last of the last page. Ids may share a time.
+    /// The id above which ranges begin: the last of the last page. Ids may share a time.
     pub above: MessageId,
-    /// Whose: a user's, or a room's.
+    /// The key: a user's, or a room's.
     pub key: Key,
     /// Whether it is known that something is new.
     pub heads_known: bool,
 }
 
 impl Looks {
-    /// A read of all that one touch sees of a key.
+    /// A read of everything that one touch sees of a key.
     pub const fn of(key: Key, touch: Touch) -> Self {
         let since = crate::domain::NEVER;
         Self { activity: touch, ranges: touch, since, above: since, key, heads_known: true }

@@ -1,5 +1,5 @@
-//! The owner of a shard's subscriber connection: it orders the commands of the interest, and hands
-//! what is heard to the workers that want it.
+//! The owner of a shard's subscriber connection. It orders the commands of the interest, and
+//! delivers what it receives to the workers that want it.
 
 use std::collections::VecDeque;
 
@@ -25,16 +25,16 @@ const ANSWER_WAIT: Time = 5 * SECOND;
 /// Buckets in one command.
 const BATCH_MAX: usize = 2;
 
-/// What a node hears from one shard.
+/// A node's subscriptions at one shard.
 #[derive(Debug)]
 pub struct Hearing {
-    /// The rule of its interest.
+    /// The state of its interest.
     pub machine: Machine,
     conn: Option<Conn>,
     attempt: u16,
-    /// Whether `all` and the node's own channel are heard.
+    /// Whether `all` and the node's own channel are subscribed.
     begun: bool,
-    /// Buckets that were needed then and are not heard yet, a bit each.
+    /// Buckets that were needed then and are not confirmed yet, one bit each.
     missing: Option<u64>,
     commands: VecDeque<Batch>,
     /// When the last command was sent or answered.
@@ -42,7 +42,7 @@ pub struct Hearing {
 }
 
 impl Hearing {
-    /// Nothing is heard.
+    /// Starts with nothing subscribed.
     pub fn new(linger: u64, rules: Rules) -> Self {
         Self {
             machine: Machine::under(Linger { ms: linger }, rules),
@@ -62,7 +62,7 @@ impl Hearing {
     }
 }
 
-/// A bucket of the simulation as the interest knows it.
+/// A bucket of the simulation in the form of the interest.
 pub fn bucket(index: u8) -> Bucket {
     let of = BucketCount::new(64).expect("64 is a power of two");
     Bucket { class: Class::User, of, index: u32::from(index) }
@@ -77,7 +77,7 @@ impl World {
         &mut self.nodes[usize::from(life.node)].hearing[usize::from(shard)]
     }
 
-    /// A connection is to be made.
+    /// Makes a connection.
     pub fn connect_subscriber(&mut self, at: At, shard: u8, attempt: u16) {
         let hearing = self.hearing(at.life, shard);
         if hearing.conn.is_none() && hearing.attempt == attempt && !self.connect(at, shard, true) {
@@ -93,7 +93,7 @@ impl World {
         self.queue.push(self.now + wait, Event::Thread(at, job));
     }
 
-    /// It is there: what is always heard comes first.
+    /// Handles that it is up: what is always subscribed comes first.
     pub fn subscriber_up(&mut self, at: At, conn: Conn) {
         let (shard, now) = (self.redis.conn(conn).shard, self.now);
         let hearing = self.hearing(at.life, shard);
@@ -108,7 +108,7 @@ impl World {
         self.send_up(conn, Command::Subscribe(always(at.life.node)));
     }
 
-    /// A command was answered.
+    /// Handles the answer to a command.
     pub fn subscriber_answered(&mut self, at: At, conn: Conn) {
         let shard = self.redis.conn(conn).shard;
         let (needed, now) = (self.needed(at.life, shard), self.now);
@@ -141,7 +141,7 @@ impl World {
         }
     }
 
-    /// The buckets of a shard that somebody on a node holds.
+    /// The buckets of a shard that sessions on a node need.
     fn needed(&self, life: Life, shard: u8) -> u64 {
         let node = &self.nodes[usize::from(life.node)];
         let keys = (0..KEYS_MAX as Key).filter(|key| node.wants[usize::from(*key)] != 0);
@@ -149,7 +149,7 @@ impl World {
         buckets.filter(|bucket| self.shard_of(*bucket) == shard).fold(0, |mask, b| mask | 1 << b)
     }
 
-    /// The next command, if the connection takes one.
+    /// Sends the next command, if the connection takes one.
     pub fn command(&mut self, at: At, shard: u8) {
         let (window, now) = (self.plan.bounds.commands, self.now);
         let hearing = self.hearing(at.life, shard);
@@ -182,7 +182,7 @@ impl World {
         self.command(at, shard);
     }
 
-    /// A connection is gone.
+    /// Handles that a connection is gone.
     pub fn subscriber_closed(&mut self, at: At, conn: Conn) {
         let shard = self.redis.conn(conn).shard;
         if self.hearing(at.life, shard).conn.is_none_or(|mine| mine == conn) {
@@ -190,7 +190,7 @@ impl World {
         }
     }
 
-    /// A connection is broken; its shard is looked up again.
+    /// Closes a connection; its shard's address is resolved again.
     pub fn cut_subscriber(&mut self, at: At, shard: u8) {
         let hearing = self.hearing(at.life, shard);
         if let Some(conn) = hearing.conn.take() {
@@ -204,7 +204,7 @@ impl World {
         self.retry_subscriber(at, shard);
     }
 
-    /// Something was published.
+    /// Handles a push.
     pub fn pushed(&mut self, at: At, conn: Conn, cargo: Cargo) {
         let shard = self.redis.conn(conn).shard;
         if self.hearing(at.life, shard).conn != Some(conn) {
@@ -221,7 +221,7 @@ impl World {
         }
     }
 
-    /// Puts a message into the queues of the workers that want it, those of `but` left out.
+    /// Puts a message into the queues of the workers that want it, except those of `but`.
     pub fn dispatch(&mut self, life: Life, message: u8, keys: Keys, but: u8) {
         let wants = &self.nodes[usize::from(life.node)].wants;
         let wanted = each_key(keys).fold(0, |mask, key| mask | wants[usize::from(key)]);

@@ -9,37 +9,38 @@ use super::world::World;
 /// A part of a job before which a thread may be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Loop: a row whose lease is counted already goes to the store.
+    /// Loop: issue a heartbeat, whose lease is counted already, to the store.
     IssueRow(u16),
-    /// Loop: the lease that an acknowledgement gives is told to the workers.
+    /// Loop: give the lease of an acknowledgement to the workers.
     Grant,
-    /// Loop: the last row is written, and the node is done.
+    /// Loop: finish the node after its last heartbeat is written.
     Leave,
-    /// Loop: a roster read that has begun goes to the store.
+    /// Loop: issue a read of the cluster table, which has begun, to the store.
     IssueRoster,
-    /// Loop: what the watch wants done.
+    /// Loop: carry out the orders of the watch.
     Orders,
-    /// Worker: the next that stands in the queue.
+    /// Worker: take the next item of the queue.
     Next,
-    /// Worker: an entered message goes to the store.
+    /// Worker: issue an entered message to the store.
     Write(Msg),
-    /// Worker: the acknowledgement is in hand, the clocks are to be read.
+    /// Worker: decide about an acknowledged message, by the clocks now.
     Judge(Msg),
-    /// Worker: what passed is appended to the links, and handed to local sessions.
+    /// Worker: append a message that passed to the shard connections, and deliver it to local
+    /// sessions.
     Append(Msg),
-    /// Worker: the links are flushed.
+    /// Worker: flush the shard connections.
     Flush,
-    /// Worker: `sent` goes to the sender.
+    /// Worker: send `sent` to the sender.
     Reply(Msg),
-    /// Worker: the answer of an add waits for the clock.
+    /// Worker: wait for the clock before the answer of an add.
     AwaitPassing(Msg),
-    /// Worker: a session's read, which has begun, goes to the store: of memberships first.
+    /// Worker: issue a session's read, which has begun, to the store: of memberships first.
     IssueMemberships(Sid),
-    /// Worker: a read for a room that a user joined, which has begun, goes to the store.
+    /// Worker: issue a read for a room that a user joined, which has begun, to the store.
     IssueJoinRead(u8, u16),
-    /// Worker: of what it may have missed.
+    /// Worker: issue the read of what it may have missed.
     IssueRead(Sid),
-    /// Worker: its next page does.
+    /// Worker: issue its next page.
     IssuePage(Sid),
 }
 
@@ -48,13 +49,13 @@ pub enum Step {
 pub struct Thread {
     /// It does nothing until then.
     until: Time,
-    /// When it began to do what it does.
+    /// When its present job began.
     began: Time,
     stopped: bool,
     busy: bool,
     steps: VecDeque<Step>,
     waiting: VecDeque<Job>,
-    /// Scripts: it is to be stopped before this step.
+    /// In scripts: it is to be stopped before this step.
     pub trap: Option<Step>,
 }
 
@@ -70,7 +71,7 @@ impl World {
         (node.alive && node.life == at.life).then(|| &mut node.threads[usize::from(at.thread)])
     }
 
-    /// Gives a thread something to do: at once if it is free, else behind what it has to do.
+    /// Gives a thread a job: it begins at once if the thread is free, else after its other jobs.
     pub fn post(&mut self, at: At, job: Job) {
         let now = self.now;
         let Some(thread) = self.thread(at) else { return };
@@ -84,26 +85,26 @@ impl World {
         self.go_on(at);
     }
 
-    /// When a thread began to do what it does: it may have been stopped since.
+    /// When a thread's present job began: it may have been stopped since.
     pub fn began(&self, at: At) -> Time {
         self.nodes[usize::from(at.life.node)].threads[usize::from(at.thread)].began
     }
 
-    /// Adds a step to what a thread is doing.
+    /// Adds a step to a thread's present job.
     pub fn then(&mut self, at: At, step: Step) {
         if let Some(thread) = self.thread(at) {
             thread.steps.push_back(step);
         }
     }
 
-    /// Adds a step before those that a thread has to do.
+    /// Adds a step before those of a thread's present job.
     pub fn first(&mut self, at: At, step: Step) {
         if let Some(thread) = self.thread(at) {
             thread.steps.push_front(step);
         }
     }
 
-    /// A thread does what it has to do, until it is stopped or has done it.
+    /// Runs a thread until it is stopped or has nothing to do.
     fn go_on(&mut self, at: At) {
         loop {
             let Some(thread) = self.thread(at) else { return };
@@ -127,7 +128,7 @@ impl World {
         }
     }
 
-    /// Whether a thread stops before a step: as a script says, or by chance.
+    /// Whether a thread stops before a step: as a script states, or by chance.
     fn stops_here(&mut self, at: At, step: Step) -> bool {
         if let Some(thread) = self.thread(at)
             && thread.trap == Some(step)
@@ -145,7 +146,7 @@ impl World {
         stops
     }
 
-    /// A thread stands still for a while.
+    /// Stops a thread for a while.
     pub fn stop(&mut self, at: At, span: Time) {
         let now = self.now;
         let Some(thread) = self.thread(at) else { return };
@@ -157,7 +158,7 @@ impl World {
         }
     }
 
-    /// A thread that was stopped goes on, if it is time.
+    /// Lets a stopped thread go on, if it is time.
     pub fn wake(&mut self, at: At) {
         let now = self.now;
         if self.thread(at).is_some_and(|thread| thread.stopped && thread.until <= now) {
@@ -165,7 +166,7 @@ impl World {
         }
     }
 
-    /// A thread goes on, whatever stopped it.
+    /// Lets a thread go on, even one that a script stopped.
     pub fn release(&mut self, at: At) {
         let now = self.now;
         let Some(thread) = self.thread(at) else { return };
@@ -176,7 +177,7 @@ impl World {
         if thread.steps.is_empty() {
             thread.began = now;
         }
-        // A loop that wakes may look at its timers first or at what has come meanwhile.
+        // A loop that wakes may handle its timers first, or what has come meanwhile.
         let timers_last = self.script.is_some() || self.rng.chance(500);
         if let Some(thread) = self.thread(at).filter(|_| timers_last) {
             thread.waiting.make_contiguous().sort_by_key(Job::is_timer);

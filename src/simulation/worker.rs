@@ -1,4 +1,4 @@
-//! A worker: its queue, and what each thing in it means.
+//! A worker: its queue, and the handling of each item in it.
 
 use std::collections::VecDeque;
 
@@ -21,12 +21,12 @@ use crate::domain::{Micros, Moment, NEVER};
 use crate::proof::{Desk, DeskBounds, Handed, RoundKind};
 use crate::roster::Rules;
 
-/// What stands in a worker's queue.
+/// An item in a worker's queue.
 #[derive(Debug, Clone, Copy)]
 pub enum Item {
     /// A message, for these keys.
     Deliver(Msg, Keys),
-    /// The loop wants its part of a row.
+    /// The loop asks for its part of a heartbeat.
     Ask(u16),
     /// Another incarnation begins.
     Succeed(u32),
@@ -38,16 +38,16 @@ pub enum Item {
     Read(u64),
     /// It is done.
     Done {
-        /// Which.
+        /// The round.
         number: u64,
-        /// What for.
+        /// Its kind.
         kind: RoundKind,
-        /// What it proves.
+        /// Up to which id everything was in the store.
         decided: Option<Micros>,
         /// The watermark since.
         watermark: Micros,
     },
-    /// Break the connection to a shard.
+    /// Close the connection to a shard.
     Cut(u8),
     /// Send canaries.
     Canary(u16),
@@ -58,30 +58,30 @@ pub enum Item {
 pub struct Worker {
     /// What it issued and publishes.
     pub desk: Desk<Cargo>,
-    /// What it handed over.
+    /// What it delivered.
     pub handed: Handed,
-    /// The watermark as its sessions have it.
+    /// The watermark that its sessions have.
     pub watermark: Micros,
     /// Its sessions.
     pub sessions: Vec<Sid>,
-    /// Its publisher connections, a shard each.
+    /// Its publisher connections, one per shard.
     pub publishing: SmallVec<[Publishing; 2]>,
     /// How many of its sessions, or of its users, hold interest in a key.
     pub holds: [u8; KEYS_MAX],
-    /// Where its users stand with rooms.
+    /// The rooms of its users.
     pub belongings: Vec<Belonging>,
     /// The round under way.
     pub rounding: Rounding,
     /// The heads of rooms that it knows.
     pub heads: Heads,
-    /// Which leaves it heard of, for the referee.
+    /// Which leaves it learned of, for the referee.
     pub left: Stamps,
     queue: VecDeque<Item>,
     deliveries: usize,
 }
 
 impl Worker {
-    /// A worker that has nothing.
+    /// Makes a worker without sessions.
     pub fn new(shards: u8, bounds: &Bounds, now: Moment, rules: Rules) -> Self {
         let desk = DeskBounds { pending: bounds.pending, ring: bounds.ring };
         Self {
@@ -106,7 +106,7 @@ impl World {
         &mut self.nodes[usize::from(at.life.node)].workers[usize::from(at.thread - 1)]
     }
 
-    /// Gives a thread something to do, perhaps a little later.
+    /// Gives a thread a job, perhaps a little later.
     pub fn hand_off(&mut self, at: At, job: Job) {
         match self.plan.slow.handoff.draw(&mut self.rng) {
             0 if self.holds(&Event::Thread(at, job)) => {}
@@ -115,7 +115,7 @@ impl World {
         }
     }
 
-    /// Puts something into a worker's queue. A delivery that finds no room is a break.
+    /// Puts an item into a worker's queue. A delivery that finds it full is a delivery gap.
     pub fn put(&mut self, life: Life, worker: u8, item: Item) {
         let max = self.plan.bounds.inbox;
         let node = &mut self.nodes[usize::from(life.node)];
@@ -138,7 +138,7 @@ impl World {
         }
     }
 
-    /// A worker takes the next that stands in its queue.
+    /// Takes the next item of a worker's queue.
     pub fn next_item(&mut self, at: At) {
         let it = self.worker(at);
         let Some(item) = it.queue.pop_front() else { return };
@@ -183,14 +183,14 @@ impl World {
             ask,
             number,
             snapshot: desk.snapshot(number, reading),
-            // Only from when it issues no more: what it said before is no farewell.
+            // Only from when it issues no more: an earlier answer does not mean that it is done.
             settled: node.draining && desk.is_settled(number),
             retiring,
         };
         self.tell(at.life, Told::Answer(Box::new(answer)));
     }
 
-    /// The watermark reaches a worker past its queue, as must never be.
+    /// Advances the watermark of a worker ahead of its queue, which must never happen.
     pub fn advance_at_once(&mut self, at: At) {
         let watermark = self.keeping(at.life).watch.watermark();
         self.advance(at, watermark);
@@ -211,7 +211,7 @@ impl World {
         });
     }
 
-    /// Does something for every session of a worker.
+    /// Runs `act` for every session of a worker.
     pub fn each_session(&mut self, at: At, mut act: impl FnMut(&mut Self, Sid)) {
         let mut index = 0;
         while let Some(sid) = self.worker(at).sessions.get(index).copied() {
@@ -231,7 +231,7 @@ impl World {
         self.then(at, Step::Flush);
     }
 
-    /// A second passed.
+    /// Handles the passing of a second.
     pub fn tick_worker(&mut self, at: At) {
         self.queue.push(self.now + SECOND, Event::Thread(at, Job::Tick));
         let moment = self.moment(at.life);

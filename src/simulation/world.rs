@@ -25,11 +25,11 @@ use crate::domain::{RoomId, UserId};
 use crate::layout::{BucketCount, Buckets, Layout};
 use crate::roster::{About, EnvelopeForm, Incarnation, Rules, ShardTag, State};
 
-/// How long the last sends may take to be covered by cursors.
+/// How long it may take until cursors cover the last sends.
 const TAIL: Time = 25 * SECOND;
 
-/// How old a node is when its lag is measured: its first watermarks wait for the deaths of those
-/// who are gone.
+/// How old a node is when its lag is measured: its first watermarks wait for the deaths of nodes
+/// that are gone.
 const START: Time = 20 * SECOND;
 
 /// A deployment.
@@ -37,17 +37,17 @@ const START: Time = 20 * SECOND;
 pub struct World {
     /// True time.
     pub now: Time,
-    /// What is to happen.
+    /// The events to come.
     pub queue: Queue,
-    /// Chance.
+    /// The source of chance.
     pub rng: Rng,
-    /// What this schedule is like.
+    /// The plan of this schedule.
     pub plan: Plan,
     /// Which rules hold.
     pub rules: Rules,
-    /// Which mistake the loops make.
+    /// The mistake that the loops make.
     pub slip: Option<Slip>,
-    /// The store's roster.
+    /// The store.
     pub store: Store,
     /// Redis.
     pub redis: Redis,
@@ -67,29 +67,29 @@ pub struct World {
     pub messages: Vec<Known>,
     /// Each key's messages: the direct ones of a user, those of a room.
     pub key_messages: [Messages; KEYS_MAX],
-    /// The rooms as the product names them.
+    /// The rooms' ids in the product.
     pub rooms: Vec<RoomId>,
-    /// A user as the product names him, whoever he is.
+    /// The one user id that stands for every user in the product's types.
     pub anybody: UserId,
-    /// Who is in which room, as the referee knows it.
+    /// The members of rooms, as the referee knows them.
     pub members: Members,
-    /// What passed the check.
+    /// The messages that passed the check.
     pub passed: Messages,
-    /// What was answered with `sent`.
+    /// The messages that were answered with `sent`.
     pub acked: Messages,
     /// What the referee objects to.
     pub objection: Option<Objection>,
-    /// How far the watermarks lie behind, by the second, if that is measured.
+    /// How far the watermarks are behind, for each second, if that is measured.
     pub lags: Option<Vec<u64>>,
     /// What a script holds back.
     pub script: Option<Script>,
-    /// Whether what happens is noted.
+    /// Whether events are recorded.
     pub tracing: bool,
-    /// What happened.
+    /// The recorded events.
     pub trace: Vec<String>,
-    /// The shards as rows name them.
+    /// The shards in the form of heartbeats.
     pub tags: SmallVec<[ShardTag; 4]>,
-    /// What rows say beside the proof's numbers.
+    /// The part of heartbeats beside the watermark's numbers.
     pub about: Arc<About>,
     incarnations: u128,
 }
@@ -146,7 +146,7 @@ impl World {
         }
     }
 
-    /// Runs the schedule of a seed: what the referee objects to.
+    /// Runs the schedule of a seed, and returns what the referee objects to.
     pub fn run(&mut self, profile: Profile, seed: u64) -> Option<Objection> {
         self.rng = Rng::new(seed ^ (profile as u64) << 56);
         self.plan = Plan::draw(profile, &mut self.rng);
@@ -230,7 +230,7 @@ impl World {
         }
     }
 
-    /// A time for something: near a fault or anywhere.
+    /// Draws a time for an act: near a fault or at any time.
     fn draw_act(&mut self) -> Time {
         let fault = self.rng.below(2 * self.plan.faults.len() as u64 + 1) as usize;
         match self.plan.faults.get(fault) {
@@ -239,7 +239,7 @@ impl World {
         }
     }
 
-    /// Everybody comes back for good, and reads what waits for him.
+    /// Connects every device for good; it reads everything that waits for it.
     fn gather_clients(&mut self) {
         for sid in 0..self.sessions.len() {
             self.read_all(sid as super::event::Sid);
@@ -252,7 +252,7 @@ impl World {
         }
     }
 
-    /// Goes on until a time, or until the referee objects.
+    /// Runs until a time, or until the referee objects.
     pub fn go_until(&mut self, end: Time) {
         while self.objection.is_none()
             && let Some((at, event)) = self.queue.pop(end)
@@ -265,7 +265,7 @@ impl World {
         self.now = self.now.max(end);
     }
 
-    /// An event happens.
+    /// Handles an event.
     pub fn happen(&mut self, event: Event) {
         match event {
             Event::Thread(at, job) => {
@@ -281,7 +281,7 @@ impl World {
         }
     }
 
-    /// Whether what comes over a connection comes at all.
+    /// Whether what comes over a connection is received at all.
     fn reaches(&self, job: Job) -> bool {
         match job {
             Job::Push(conn, _)
@@ -293,7 +293,7 @@ impl World {
         }
     }
 
-    /// A thread does a job.
+    /// Runs a job of a thread.
     pub fn perform(&mut self, at: At, job: Job) {
         match job {
             Job::LoopDrain => self.hear_told(at),
@@ -343,7 +343,7 @@ impl World {
         }
     }
 
-    /// A thread takes a step.
+    /// Takes a step of a thread.
     pub fn take(&mut self, at: At, step: Step) {
         match step {
             Step::IssueRow(write) => self.issue_row(at, write),
@@ -371,7 +371,7 @@ impl World {
         Incarnation(self.incarnations)
     }
 
-    /// A key's bucket. Those of rooms are others than those of users.
+    /// A key's bucket. Rooms have other buckets than users.
     pub const fn bucket_of(&self, key: Key) -> u8 {
         match key.checked_sub(USERS_MAX) {
             None => key % self.plan.size.buckets,
@@ -384,7 +384,7 @@ impl World {
         bucket % self.plan.size.shards
     }
 
-    /// Notes how far the watermarks lie behind.
+    /// Records how far the watermarks are behind.
     fn sample(&mut self) {
         let watched = self.plan.watched;
         let is_old = |node: &Node| node.alive && self.now >= node.born + START;
@@ -399,7 +399,7 @@ impl World {
         self.queue.push(self.now + SECOND, Event::Sample);
     }
 
-    /// Notes what happens.
+    /// Records an event.
     pub fn note(&mut self, line: String) {
         let (seconds, micros) = (self.now / SECOND, self.now % SECOND);
         self.trace.push(format!("{seconds:3}.{micros:06} {line}"));

@@ -1,4 +1,4 @@
-//! A node beside the living rows: whether it is let in, and what speaks against it.
+//! Whether a node is admitted among the live nodes, and the reasons against it.
 
 use ahash::AHashSet;
 
@@ -7,11 +7,11 @@ use crate::domain::Micros;
 use crate::layout::Layout;
 use crate::roster::{Row, Run, ShardTag, State};
 
-/// The first row of an incarnation, one in 2 s, that tells how its links are: what lets a node in is
-/// its first, which was written before any link was up.
+/// The number of an incarnation's first heartbeat, of one in 2 s, whose shard connections count. A
+/// node is admitted by its first one, which was written before any connection was up.
 const LINKS_TRIED: u64 = 3;
 
-/// A node that is judged.
+/// A node that is checked.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Candidate<'a> {
     pub(super) boot: [u8; 16],
@@ -20,31 +20,32 @@ pub(super) struct Candidate<'a> {
     pub(super) subscribe: &'a [Layout],
     /// The shards' names.
     pub(super) shards: &'a [String],
-    /// Those that it does not hear for long, by their places.
+    /// The indices of the shards whose subscriber connection was lost for long.
     pub(super) lost: &'a [usize],
-    /// Whether it was let in before: no younger node changes that.
+    /// Whether it was admitted before: no younger node changes that.
     pub(super) serving: bool,
 }
 
-/// What follows from the living rows.
+/// What follows from the live heartbeats.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
-    /// What its row is to say: whether it fits those who were there before.
+    /// The state for its heartbeat: whether it fits the older nodes.
     pub(super) says: State,
-    /// Whether the node is let in.
+    /// Whether the node is admitted.
     pub(super) serving: bool,
     pub(super) troubles: Vec<Trouble>,
     /// How many nodes serve, this one included.
     pub(super) nodes: u32,
-    /// Whether another node is a tap.
+    /// Whether another node holds a wide pattern.
     pub(super) others_tap: bool,
-    /// Whether every node copies events to taps, this one included.
+    /// Whether every node, this one included, copies events to the channel `tap`.
     pub(super) all_copy: bool,
 }
 
 impl Candidate<'_> {
-    /// Judges the node. Until it is let in it must fit those who were there before; it is once it has
-    /// read back that it says so, so that of two nodes that do not fit one has seen the other.
+    /// Checks the node. Until it is admitted it must fit the nodes that were there before. It is
+    /// admitted once it has read back its own state, so that of two nodes that do not fit one has
+    /// seen the other.
     pub(super) fn judge<'r>(self, rows: impl Iterator<Item = &'r Row>) -> Verdict {
         let (own, others): (Vec<&Row>, Vec<&Row>) =
             rows.partition(|row| row.about.boot == self.boot);
@@ -78,7 +79,7 @@ impl Candidate<'_> {
         (other.about.started, other.about.boot) < (self.started, self.boot)
     }
 
-    /// Why the node does not fit an older one: they must hear each other.
+    /// Why the node does not fit an older one: each must receive what the other publishes.
     fn misfit(&self, other: &Row) -> Option<Trouble> {
         let node = || other.about.node.clone();
         if !self.subscribe.contains(&other.about.publish) {
@@ -90,7 +91,7 @@ impl Candidate<'_> {
         }
     }
 
-    /// The shards that this node has lost, to hear or to publish, and others have not.
+    /// The shards that this node has lost for subscribing or publishing, and that others have not.
     fn cut_off(&self, own: &[&Row], others: &[&Row]) -> Vec<Trouble> {
         let publishes = |row: &Row, tag: ShardTag| {
             row.shards.iter().any(|shard| shard.shard == tag && !shard.runs.is_empty())
@@ -106,7 +107,7 @@ impl Candidate<'_> {
         shards.map(|(_, shard)| Trouble::CutOff { shard: shard.clone() }).collect()
     }
 
-    /// The shards by whose names another node publishes to another server: that node, one a shard.
+    /// The shards for which another node publishes to another server: per shard, that node.
     fn elsewhere(&self, own: &[&Row], others: &[&Row]) -> Vec<Trouble> {
         let differs = |name: &String| {
             let tag = ShardTag::of(name);
@@ -122,12 +123,12 @@ impl Candidate<'_> {
     }
 }
 
-/// The servers that a node publishes to by the name of a shard.
+/// The Redis runs that a node publishes to for a shard.
 fn runs(row: &Row, tag: ShardTag) -> impl Iterator<Item = &Run> {
     row.shards.iter().filter(move |shard| shard.shard == tag).flat_map(|shard| &shard.runs)
 }
 
-/// A fenced node has a row of each incarnation, and is one node.
+/// A fenced node has a heartbeat of each incarnation, and is one node.
 fn serving_boots(rows: &[&Row]) -> u32 {
     let serving = rows.iter().filter(|row| row.about.state != State::Starting);
     serving.map(|row| row.about.boot).collect::<AHashSet<_>>().len() as u32

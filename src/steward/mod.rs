@@ -1,14 +1,15 @@
-//! The loop that watches over a node: it writes and reads the roster, fences, judges what is heard
-//! and moves the watermark. It has a thread of its own, so that a busy worker does not cost a lease.
+//! The node agent, the loop that controls a node. It writes and reads the cluster table, fences,
+//! detects delivery gaps and moves the watermark. It has a thread of its own, so that a busy worker
+//! does not cost a lease.
 //!
 //! | file | holds |
 //! | --- | --- |
 //! | this one | [`Steward`], the loop |
-//! | `rows` | the node's own rows: snapshots, writes, leases, fences |
-//! | `reads` | reads of the roster, and what follows from them |
-//! | `candidate` | how the node is judged by the living rows |
+//! | `rows` | the node's own heartbeats: snapshots, writes, leases, fences |
+//! | `reads` | reads of the cluster table, and what follows from them |
+//! | `candidate` | how the node is checked against the live heartbeats |
 //! | `timekeeper` | checks of the node's time against the store's |
-//! | `standing` | how the node stands among the others |
+//! | `standing` | the node's health issues |
 
 mod candidate;
 mod reads;
@@ -41,20 +42,21 @@ use timekeeper::Timekeeper;
 
 pub use standing::{Standing, Trouble};
 
-/// Between two looks at the time.
+/// From one turn of the loop to the next.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How long it is told that another store's nodes publish here, behind the last push of theirs:
-/// each of them publishes something every few seconds.
+/// How long the node reports pushes of another store's nodes, after the last one. Each of those
+/// nodes publishes something every few seconds.
 const FOREIGN_FOR: Duration = Duration::from_mins(1);
 
-/// How long a subscriber connection is gone until the node counts as cut off, if others are not.
+/// How long a subscriber connection must be gone before the node counts as cut off, if others are
+/// not.
 const LOST_FOR: Duration = Duration::from_secs(5);
 
-/// How long a clean end may take to write the last row, beside what `timeouts.drain` leaves.
+/// How long a clean end may take to write the last heartbeat, beside what `timeouts.drain` leaves.
 const LAST_ROW: Duration = Duration::from_secs(2);
 
-/// What the loop works with.
+/// The inputs of the node agent.
 #[derive(Debug)]
 pub struct StewardPlan {
     /// The node's name.
@@ -69,29 +71,29 @@ pub struct StewardPlan {
     pub shards: Vec<String>,
     /// The layout that the node publishes by.
     pub publish: Layout,
-    /// The layouts that it hears.
+    /// The layouts that it subscribes to.
     pub subscribe: Vec<Layout>,
-    /// What the node's envelopes are like.
+    /// The form of the node's envelopes.
     pub envelopes: EnvelopeForm,
-    /// Where the roster is.
+    /// The store of the cluster table.
     pub store: Arc<dyn Store>,
-    /// What time it is.
+    /// The node's clock.
     pub clock: WallClock,
-    /// What all threads may know.
+    /// The watermark's state, shared by all threads.
     pub view: Arc<View>,
     /// The workers' queues.
     pub inboxes: Arc<Inboxes>,
-    /// Breaks links.
+    /// Asks shard connections to reconnect.
     pub breaker: Arc<Breaker>,
-    /// How the node stands, as others ask for it.
+    /// The node's health, for others to read.
     pub standing: Arc<Standing>,
-    /// What is known of taps.
+    /// Who holds wide patterns.
     pub taps: Arc<Taps>,
-    /// How many nodes live, for the plan.
+    /// How many nodes are live, for the plan of a publish.
     pub nodes: Arc<AtomicU32>,
-    /// What is counted.
+    /// The node's metrics.
     pub metrics: Arc<Metrics>,
-    /// How long a read of the roster may take.
+    /// How long a read of the cluster table may take.
     pub read: Duration,
 }
 
@@ -105,7 +107,7 @@ pub struct Steward {
     time: Timekeeper,
     /// Since when each subscriber connection is gone.
     lost: Vec<Option<Moment>>,
-    /// Pushes of another store that were counted, and when there was the last one.
+    /// How many pushes of another store were counted, and when the last one came.
     foreign: (u64, Option<Moment>),
     round: Option<(Round, u64)>,
     parts: (mpsc::Sender<RoundPart>, mpsc::Receiver<RoundPart>),
@@ -117,7 +119,7 @@ impl Steward {
         let plan = Arc::new(plan);
         let tags = plan.shards.iter().map(|name| ShardTag::of(name));
         let mut watch = Watch::new(tags, Arc::clone(&plan.view), Rules::default());
-        // First: what the others do depends on it.
+        // First, since the other steps depend on it.
         let time = Timekeeper::new(Arc::clone(&plan));
         let (rows, reads) = (Rows::new(Arc::clone(&plan)), Reads::new(Arc::clone(&plan)));
         let parts = mpsc::channel(plan.inboxes.count());
@@ -127,8 +129,8 @@ impl Steward {
         Self { plan, watch, rows, reads, time, lost, foreign, round: None, parts }
     }
 
-    /// Runs until `end` resolves, then writes the last row. From `stop` on the node says that it is
-    /// draining.
+    /// Runs until `end` resolves, then writes the last heartbeat. From `stop` on the node states
+    /// that it is draining.
     pub async fn run(
         mut self,
         mut happenings: mpsc::Receiver<Happening>,
@@ -151,7 +153,7 @@ impl Steward {
                 rows = self.reads.returned() => self.read_returned(rows),
                 () = self.rows.progress() => {}
                 samples = self.time.returned() => self.time.conclude(&samples),
-                // What the row says of taps changed, or is waited for.
+                // The heartbeat's flags of wide patterns changed, or are waited for.
                 Ok(()) = taps.changed() => {
                     self.rows.taps_changed();
                     self.reads.hurry();
@@ -161,7 +163,10 @@ impl Steward {
             self.turn();
         }
         if tokio::time::timeout(LAST_ROW, self.rows.leave()).await.is_err() {
-            tracing::warn!("the last row was not written in time: others will find the node dead");
+            tracing::warn!(
+                "the last heartbeat was not written in time: other nodes will declare \
+                this node dead"
+            );
         }
     }
 
@@ -172,8 +177,8 @@ impl Steward {
         }
         self.rows.turn();
         if let Some(begun) = self.reads.begin() {
-            // A read that began by a time that was not known says nothing, though it is known when
-            // the read returns: so the watch hears of it with the next one.
+            // A read that began while the time was not known is void, even if the time is known
+            // when it returns. So the watch is told with the next one.
             self.watch.clock_is_known(self.plan.clock.is_known());
             self.watch.read_begins(begun);
         }
@@ -203,7 +208,7 @@ impl Steward {
         self.reads.is_serving() && self.plan.view.lease().is_none()
     }
 
-    /// Notes whether another store's pushes came since the last look.
+    /// Records whether another store's pushes came since the last turn.
     fn look_for_foreigners(&mut self, now: Moment) {
         let count = self.plan.metrics.foreign_pushes.get();
         if count > self.foreign.0 {
@@ -211,7 +216,7 @@ impl Steward {
         }
     }
 
-    /// What the node has with the store, and with those of another.
+    /// The node's health issues with its store, and with another store's nodes.
     fn troubles(&self, now: Moment) -> Vec<Trouble> {
         let hears_foreigners = self.foreign.1.is_some_and(|last| now.since(last) < FOREIGN_FOR);
         let troubles = [
@@ -222,8 +227,9 @@ impl Steward {
         troubles.into_iter().flatten().collect()
     }
 
-    /// The node's time became known, or unknown: then no cursor moves, and what has an id that is not
-    /// acknowledged yet is answered `outcome_unknown`, since its incarnation is over.
+    /// Handles that the node's time became known or unknown. While it is unknown no cursor moves.
+    /// Sends whose ids are not acknowledged yet are answered `outcome_unknown`, since their
+    /// incarnation is over.
     fn time_changed(&mut self) {
         if self.plan.clock.is_known() {
             self.rows.resume();
@@ -258,12 +264,16 @@ impl Steward {
                 self.plan.inboxes.of(worker as u32).command(Command::Canaries(number));
             }
             Order::BreakLinks(shard) => {
-                tracing::warn!(shard = self.plan.shards[shard], "looking the shard up again");
+                tracing::warn!(
+                    shard = self.plan.shards[shard],
+                    "resolving the shard's address \
+                    again"
+                );
                 self.plan.breaker.break_links(shard);
             }
             Order::Advance(watermark) => self.plan.inboxes.tell_all(&Command::Advance(watermark)),
             Order::Read(round) => {
-                tracing::debug!(?round, "a round begins");
+                tracing::debug!(?round, "a recovery round begins");
                 self.plan.inboxes.tell_all(&Command::Read(round.clone(), self.parts.0.clone()));
                 self.round = Some((round, self.plan.inboxes.all()));
             }
@@ -293,13 +303,18 @@ impl Steward {
         self.lost.iter().enumerate().filter(|(_, since)| is_long(since)).map(|(at, _)| at).collect()
     }
 
-    /// A live node whose envelopes cannot be read here is not heard, as if it published to another
-    /// server: a break with every read, which nothing heals while it lives.
+    /// A live node whose envelopes cannot be read here counts like one that publishes to another
+    /// server. It is a delivery gap with every read, which nothing heals while that node lives.
     fn look_for_unreadable(&mut self) {
         let is_other = |row: &&Row| row.about.envelopes != self.plan.envelopes;
         if let Some(row) = self.watch.rows().find(is_other) {
             let (node, form) = (&row.about.node, row.about.envelopes);
-            tracing::warn!(node, ?form, "its envelopes are of another form than this node's");
+            tracing::warn!(
+                node,
+                ?form,
+                "the envelopes of this node are of another form than this \
+                process's, so they cannot be read"
+            );
             self.plan.view.raise();
         }
     }

@@ -1,4 +1,4 @@
-//! Reads of the roster, one at a time, and what they say of the node among the others.
+//! Reads of the cluster table, one at a time, and what they show of this node among the others.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use crate::roster::{Row, State};
 /// From the begin of one read to the next, unless it takes longer.
 const READ_EVERY: Duration = Duration::from_secs(2);
 
-/// How long a node must differ from others before it says so: when all lose a shard, or all have it
-/// back or another one for it, their rows tell of it up to two writes and a read apart.
+/// How long a node must differ from others before it reports that. When all lose a shard, or all
+/// reconnect, their heartbeats show it up to two writes and a read apart.
 const CUT_OFF_FOR: Duration = Duration::from_secs(6);
 
 type Reading = Pin<Box<dyn Future<Output = Option<Vec<Row>>> + Send>>;
 
-/// The reads of the roster.
+/// The reads of the cluster table.
 pub(super) struct Reads {
     plan: Arc<StewardPlan>,
     reading: Option<Reading>,
@@ -28,9 +28,9 @@ pub(super) struct Reads {
     /// When the last one that succeeded returned, or the first was due.
     read: Moment,
     serving: bool,
-    /// How often this node had become a tap when the read began.
+    /// How often this node had begun to hold wide patterns when the read began.
     tap_begins: u64,
-    /// Shards that this node has not and others have, and since when.
+    /// Shards that this node has lost and others have not, and since when.
     cut_off: Vec<(Trouble, Moment)>,
 }
 
@@ -54,13 +54,13 @@ impl Reads {
         }
     }
 
-    /// Begins a read if one is due: both clocks as they were before it was issued.
+    /// Begins a read if one is due. Returns both clocks as they were before it was issued.
     pub(super) fn begin(&mut self) -> Option<Now> {
         let begun = self.plan.clock.read();
         if self.reading.is_some() || begun.moment < self.due {
             return None;
         }
-        // Clients wait for the node to be let in, or for its tap.
+        // Clients wait for the node to be admitted, or for its wide pattern.
         let waited_for = !self.serving || self.plan.taps.is_awaited();
         let every = if waited_for { READ_EVERY / 10 } else { READ_EVERY };
         self.due = begun.moment + every;
@@ -71,7 +71,7 @@ impl Reads {
             match tokio::time::timeout(bound, read).await {
                 Ok(Ok(rows)) => Some(rows),
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, "the roster cannot be read");
+                    tracing::warn!(%error, "the cluster table cannot be read");
                     None
                 }
                 Err(_elapsed) => None,
@@ -80,12 +80,12 @@ impl Reads {
         Some(begun)
     }
 
-    /// The next read is due now.
+    /// Makes the next read due now.
     pub(super) fn hurry(&mut self) {
         self.due = self.due.min(self.plan.clock.moment());
     }
 
-    /// Waits for the read under way: its rows, if there are any.
+    /// Waits for the read under way and returns its rows, if it succeeded.
     pub(super) async fn returned(&mut self) -> Option<Vec<Row>> {
         let Some(reading) = &mut self.reading else { return std::future::pending().await };
         let rows = reading.await;
@@ -101,13 +101,13 @@ impl Reads {
         now.since(self.read) > UNREAD
     }
 
-    /// Whether the node was let in.
+    /// Whether the node was admitted.
     pub(super) const fn is_serving(&self) -> bool {
         self.serving
     }
 
-    /// Judges the node by the living rows: the part that it says it plays. `lost` are the shards
-    /// that it does not hear for long.
+    /// Checks the node against the live heartbeats and returns the state that it is to report.
+    /// `lost` are the shards whose subscriber connection is gone for long.
     pub(super) fn judge<'a>(
         &mut self,
         rows: impl Iterator<Item = &'a Row>,
@@ -134,7 +134,8 @@ impl Reads {
     }
 }
 
-/// These troubles without those that the next rows may take back. `known` is what there was of them.
+/// Returns these issues without those that the next heartbeats may take back. `known` are the
+/// issues so far.
 fn lasting(
     known: &mut Vec<(Trouble, Moment)>,
     mut troubles: Vec<Trouble>,

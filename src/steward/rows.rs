@@ -1,4 +1,4 @@
-//! The node's own rows: written every 2 s, whether or not earlier ones are answered.
+//! The node's own heartbeats: written every 2 s, whether or not earlier ones are answered.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,24 +15,25 @@ use crate::roster::{
     About, Incarnation, Keeper, LEASE, Row, Rules, ShardTag, Snapshot, Standing, State,
 };
 
-/// How long the workers may take to say how their sends stand; whoever takes longer counts with
-/// what he said last.
+/// How long the workers may take to report on their sends. A worker that misses this deadline is
+/// represented by its previous report.
 const REPORTS: Duration = Duration::from_secs(1);
 
-/// How often the last row is tried while it cannot be written yet.
+/// How often the last heartbeat is tried while it cannot be written yet.
 const LAST_TRY: Duration = Duration::from_millis(50);
 
-/// A write's answer: of which incarnation, which row, and whether it was acknowledged.
+/// A write's answer: the number of the incarnation, the counter of the heartbeat, and whether it
+/// was acknowledged.
 type Answer = (u32, u64, bool);
 
-/// A gathering of the workers' reports for a row.
+/// A gathering of the workers' reports for a heartbeat.
 #[derive(Debug)]
 struct Gathering {
     since: Moment,
     missing: u64,
 }
 
-/// The node's own rows.
+/// The node's own heartbeats.
 #[derive(Debug)]
 pub(super) struct Rows {
     plan: Arc<StewardPlan>,
@@ -40,10 +41,10 @@ pub(super) struct Rows {
     keeper: Keeper,
     about: Arc<About>,
     gathering: Option<Gathering>,
-    /// Workers that owe a report, a bit each: they are not asked again.
+    /// Workers that owe a report, one bit each: they are not asked again.
     asked: u64,
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
-    /// What each worker said last, of each incarnation.
+    /// The last report of each worker, per incarnation.
     last: AHashMap<(u32, u32), (Snapshot, bool)>,
     writes: JoinSet<Answer>,
     stuck: bool,
@@ -78,7 +79,7 @@ impl Rows {
         }
     }
 
-    /// What the next row says of the node.
+    /// Sets the state for the next heartbeat.
     pub(super) fn stand(&mut self, state: State) {
         let drains = self.about.state == State::Draining;
         let state = if drains { State::Draining } else { state };
@@ -90,12 +91,12 @@ impl Rows {
         }
     }
 
-    /// The node is being stopped.
+    /// Notes that the node is being stopped.
     pub(super) fn drain(&mut self) {
         self.stand(State::Draining);
     }
 
-    /// Something changed of what rows say of taps.
+    /// Notes that the heartbeat's flags of wide patterns changed.
     pub(super) fn taps_changed(&mut self) {
         self.stand(self.about.state);
     }
@@ -117,8 +118,8 @@ impl Rows {
         self.asked &= !bit;
         let current = self.keeper.number();
         let knows = report.books.iter().any(|(number, ..)| *number == current);
-        // What was said of an earlier incarnation counts once its successor is known there: until
-        // then more may be issued in it.
+        // A report on an earlier incarnation counts once its worker knows the successor: until then
+        // it may issue more in the earlier one.
         if knows {
             self.stuck |= report.stuck;
             for (number, snapshot, settled) in report.books {
@@ -131,7 +132,7 @@ impl Rows {
     }
 
     fn answered(&mut self, (number, counter, acknowledged): Answer) {
-        // Read with the acknowledgement in hand, and before it is applied.
+        // Read once the acknowledgement is there, and before it is applied.
         let now = self.plan.clock.moment();
         if !acknowledged {
             self.plan.metrics.rows_failed.inc();
@@ -144,7 +145,7 @@ impl Rows {
         }
     }
 
-    /// An incarnation is over.
+    /// Drops an incarnation that is over.
     fn forget(&mut self, number: u32) {
         self.last.retain(|(of, _), _| *of != number);
         self.plan.inboxes.tell_all(&Command::Forget(number));
@@ -175,13 +176,14 @@ impl Rows {
         }
     }
 
-    /// The time is not known: the current incarnation is over, and says so once all is settled. Its
-    /// successor writes no row, so that it has no lease, until the time is known again.
+    /// Ends the current incarnation, since the time is not known. It states that it left once all
+    /// is settled. Its successor writes no heartbeat, so it has no lease, until the time is known
+    /// again.
     pub(super) fn suspend(&mut self) {
         self.fence(self.plan.clock.moment(), "the time is not known");
     }
 
-    /// The time is known again.
+    /// Goes on, since the time is known again.
     pub(super) fn resume(&mut self) {
         self.keeper.hurry(self.plan.clock.moment());
     }
@@ -193,7 +195,7 @@ impl Rows {
         let given_up = self.keeper.succeed(Incarnation::random(), now);
         let number = self.keeper.number();
         self.plan.metrics.fences.inc();
-        tracing::warn!(number, "{why}: a fresh incarnation begins");
+        tracing::warn!(number, "{why}: a new incarnation of this node begins");
         self.last.clear();
         self.gathering = None;
         self.plan.inboxes.tell_all(&Command::Succeed(number));
@@ -221,7 +223,7 @@ impl Rows {
         }
     }
 
-    /// What every worker said last of an incarnation; none if one of them never did.
+    /// The last reports of every worker on an incarnation; none if one of them has not reported.
     fn books(&self, number: u32) -> Option<Vec<&(Snapshot, bool)>> {
         (0..self.plan.inboxes.count() as u32)
             .map(|worker| self.last.get(&(number, worker)))
@@ -237,8 +239,8 @@ impl Rows {
         Some(books.iter().map(|(snapshot, _)| snapshot.clone()).collect())
     }
 
-    /// Writes a row of the current incarnation, of what the workers said last: its counter. The
-    /// lease is counted from just before.
+    /// Writes a heartbeat of the current incarnation from the workers' last reports, and returns
+    /// its counter. The lease is counted from just before.
     fn write_current(&mut self, left: bool) -> Option<u64> {
         let number = self.keeper.number();
         let snapshots = self.snapshots(number)?;
@@ -248,7 +250,7 @@ impl Rows {
         Some(counter)
     }
 
-    /// Writes the last row of an earlier incarnation.
+    /// Writes the last heartbeat of an earlier incarnation.
     fn write_last(&mut self, number: u32) -> Option<()> {
         let snapshots = self.snapshots(number)?;
         let (incarnation, counter) = self.keeper.begin_last(number, self.plan.clock.moment())?;
@@ -260,7 +262,7 @@ impl Rows {
     fn row(&self, incarnation: Incarnation, counter: u64, snapshots: &[Snapshot]) -> Row {
         let written = self.plan.clock.now();
         let about = Arc::clone(&self.about);
-        // Read behind the snapshots: they cover no id that was given up without a word of it here.
+        // Read after the snapshots: they cover no id that was given up on and is missing here.
         let unknown = self.plan.view.unknown_here();
         let row = Row::gather(incarnation, (counter, written), &self.tags, snapshots, about);
         Row { unknown, ..row }
@@ -276,13 +278,13 @@ impl Rows {
         });
     }
 
-    /// Says that the node left, once everything is settled. Without a lease nothing more is
-    /// published, so what the workers say from here on is final.
+    /// Writes `left` once everything is settled. Without a lease nothing more is published, so the
+    /// workers' reports from here on are final.
     pub(super) async fn leave(&mut self) {
         self.plan.view.grant(None);
         self.await_reports().await;
         if !self.plan.clock.is_known() {
-            // Nobody has heard of the incarnation.
+            // No other node knows the incarnation.
             return;
         }
         let number = self.keeper.number();

@@ -1,4 +1,4 @@
-//! How a node stands among the others.
+//! The health of a node among the others.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,22 +7,22 @@ use parking_lot::Mutex;
 
 use crate::layout::Layout;
 
-/// How old the last read of the roster may be, one being begun every 2 s.
+/// How old the last read of the cluster table may be; one is begun every 2 s.
 pub const UNREAD: Duration = Duration::from_secs(5);
 
-/// What speaks against a node.
+/// A health issue of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
-    /// Its own row was not read back yet.
+    /// Its own heartbeat was not read back yet.
     NotInRoster,
-    /// It does not hear what an older node publishes.
+    /// It does not subscribe to the layout that an older node publishes by.
     Deaf {
         /// The older node.
         node: String,
         /// The layout that it publishes by.
         layout: Layout,
     },
-    /// An older node does not hear what it would publish.
+    /// An older node does not subscribe to the layout that it would publish by.
     Unheard {
         /// The older node.
         node: String,
@@ -34,9 +34,9 @@ pub enum Trouble {
         /// Its name.
         shard: String,
     },
-    /// The roster was not read for `UNREAD`.
+    /// The cluster table was not read for `UNREAD`.
     Unread,
-    /// It publishes to another server than another node, by the name of one shard.
+    /// It publishes to another server than another node, for one shard.
     Elsewhere {
         /// The shard's name.
         shard: String,
@@ -45,15 +45,17 @@ pub enum Trouble {
     },
     /// Nodes of another store publish in its namespace on its shards.
     Foreign,
-    /// No row of its own is acknowledged any more, or none is yet: it has no lease, and sends are
-    /// refused.
+    /// None of its heartbeats is acknowledged: it has no lease, and sends are refused.
     NoLease,
 }
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotInRoster => f.write_str("roster: this node's row was not read back yet"),
+            Self::NotInRoster => f.write_str(
+                "store: this node's own heartbeat was not read back \
+                yet",
+            ),
             Self::Deaf { node, layout } => write!(
                 f,
                 "layout.subscribe: node {node} publishes by {layout}, which is not among this \
@@ -69,24 +71,25 @@ impl fmt::Display for Trouble {
             }
             Self::Elsewhere { shard, node } => write!(
                 f,
-                "shard {shard}: node {node} and this node publish to different servers, so no cursor \
-                 moves: is the url right in layouts.*.redis of both?"
+                "shard {shard}: node {node} and this node publish to different servers, so no \
+                 cursor moves: check the url in layouts.*.redis of both"
             ),
             Self::Unread => {
-                write!(f, "store: the roster was not read for over {} s", UNREAD.as_secs())
+                write!(f, "store: the cluster table was not read for over {} s", UNREAD.as_secs())
             }
             Self::Foreign => f.write_str(
                 "namespace: nodes of another store publish under the same name on a shard of this \
-                 node; nothing of theirs is taken, but give one of the two another `namespace`",
+                 node; nothing of theirs is delivered, but give one of the two another `namespace`",
             ),
             Self::NoLease => f.write_str(
-                "store: no row of this node is acknowledged, so it has no lease: sends are refused",
+                "store: no heartbeat of this node is acknowledged, so it has no lease: sends are \
+                 refused",
             ),
         }
     }
 }
 
-/// How a node stands, for those who ask.
+/// A node's health, for others to read.
 #[derive(Debug)]
 pub struct Standing {
     state: Mutex<State>,
@@ -95,9 +98,9 @@ pub struct Standing {
 #[derive(Debug)]
 struct State {
     serving: bool,
-    /// What the roster says against the node.
+    /// The issues among the other nodes.
     told: Vec<Trouble>,
-    /// What it has with the store that the roster is in.
+    /// The issues with the store that holds the cluster table.
     kept: Vec<Trouble>,
 }
 
@@ -109,29 +112,29 @@ impl Default for Standing {
 }
 
 impl Standing {
-    /// A read of the roster was judged.
+    /// Records what a read of the cluster table showed.
     pub(super) fn note(&self, serving: bool, troubles: Vec<Trouble>) {
         let mut state = self.state.lock();
         state.serving = serving;
         replace(&mut state.told, troubles);
     }
 
-    /// How reads and rows of the node itself come along.
+    /// Records how the node's own reads and heartbeats go.
     pub(super) fn keep(&self, troubles: Vec<Trouble>) {
         replace(&mut self.state.lock().kept, troubles);
     }
 
-    /// Whether the node was let in, and what speaks against it.
+    /// Whether the node was admitted, and its health issues.
     pub fn look(&self) -> (bool, Vec<Trouble>) {
         let state = self.state.lock();
         (state.serving, state.told.iter().chain(&state.kept).cloned().collect())
     }
 }
 
-/// The new ones are logged.
+/// Replaces the known issues and logs the new ones.
 fn replace(known: &mut Vec<Trouble>, troubles: Vec<Trouble>) {
     for trouble in troubles.iter().filter(|trouble| !known.contains(trouble)) {
-        tracing::warn!(%trouble, "the node is not well off");
+        tracing::warn!(%trouble, "the node has a health issue");
     }
     *known = troubles;
 }

@@ -1,4 +1,4 @@
-//! Checks of the node's time against the store's, and what is said of them.
+//! Checks of the node's time against the store's, and reports of their results.
 
 use std::sync::Arc;
 
@@ -7,19 +7,19 @@ use tokio::task::JoinSet;
 use super::StewardPlan;
 use crate::clock::{QUESTIONS, ROUND_TRIP_MAX, Reference, Sample};
 
-/// Whether a node's time is right. What it says goes to everybody who has the node's clock.
+/// Decides whether the node's time is right, and sets the node's clock.
 #[derive(Debug)]
 pub(super) struct Timekeeper {
     plan: Arc<StewardPlan>,
     /// None where the time is right by definition.
     reference: Option<Reference>,
-    /// The questions of the check under way, of so many coordinators, and the answers so far.
+    /// The questions of the check under way, of all coordinators, and the answers so far.
     asked: JoinSet<Option<Sample>>,
     coordinators: usize,
     samples: Vec<Sample>,
-    /// The coordinators that stood apart in the last check.
+    /// The coordinators that disagreed with the others in the last check.
     apart: Vec<Arc<str>>,
-    /// Whether the node was told last that the time is known.
+    /// Whether the last report was that the time is known.
     known: bool,
 }
 
@@ -44,8 +44,8 @@ impl Timekeeper {
         }
     }
 
-    /// Looks at the machine's clock, and begins a check if one is due. True if the time became known
-    /// or unknown.
+    /// Reads the machine's clock, and begins a check if one is due. Returns true if the time became
+    /// known or unknown.
     pub(super) fn turn(&mut self) -> bool {
         let Some(reference) = &mut self.reference else { return false };
         let clock = &self.plan.clock;
@@ -76,7 +76,7 @@ impl Timekeeper {
         }
     }
 
-    /// Waits until the check under way is over: its answers.
+    /// Waits until the check under way is over and returns its answers.
     pub(super) async fn returned(&mut self) -> Vec<Sample> {
         if self.asked.is_empty() {
             return std::future::pending().await;
@@ -87,7 +87,7 @@ impl Timekeeper {
         std::mem::take(&mut self.samples)
     }
 
-    /// The check under way is over.
+    /// Ends the check under way.
     pub(super) fn conclude(&mut self, samples: &[Sample]) {
         let Some(reference) = &mut self.reference else { return };
         let (clock, metrics) = (&self.plan.clock, &self.plan.metrics);
@@ -105,12 +105,13 @@ impl Timekeeper {
             self.apart = concluded.apart;
             tracing::warn!(
                 coordinators = %self.apart.join(", "),
-                "the clocks of these store nodes stand apart from the others, and do not count"
+                "the clocks of these store nodes disagree with the others and do not count: set \
+                 them right"
             );
         }
     }
 
-    /// Tells the verdict to all who have the clock.
+    /// Sets the verdict on the clock that all share.
     fn tell(&mut self) -> bool {
         let Some(reference) = &self.reference else { return false };
         let clock = &self.plan.clock;
@@ -119,7 +120,7 @@ impl Timekeeper {
         let known = clock.is_known();
         if !before.is_like(verdict) {
             if let Some(complaint) = clock.complaint() {
-                tracing::warn!("no sends, no cursors: {complaint}");
+                tracing::warn!("sends are refused and cursors stand still: {complaint}");
             } else {
                 tracing::info!("this node's clock is known to be right");
             }

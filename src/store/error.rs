@@ -1,15 +1,15 @@
-//! What may go wrong with a store, one enum an operation.
+//! The errors of a store, one enum per operation.
 
 /// Why a message, or another row, was not acknowledged as stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// Nothing was written, now or later: the same may be asked again.
+    /// Nothing was written, now or later: the same call may be repeated.
     #[error("nothing was stored: {reason}")]
     Unavailable {
-        /// What stood in the way.
+        /// The cause.
         reason: String,
     },
-    /// It may be stored or not, and may still turn up after a restart.
+    /// It may be stored or not, and may still appear after a restart.
     #[error("whether it was stored is unknown: {reason}")]
     OutcomeUnknown {
         /// What went wrong.
@@ -17,9 +17,9 @@ pub enum AppendError {
     },
 }
 
-/// Why a row of the roster was not acknowledged. It may have been written or not.
+/// Why a heartbeat was not acknowledged. It may have been written or not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a row of the roster was not acknowledged: {reason}")]
+#[error("a heartbeat in the cluster table was not acknowledged: {reason}")]
 pub struct RowError {
     /// What went wrong.
     pub reason: String,
@@ -28,13 +28,13 @@ pub struct RowError {
 /// Why a read has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// As many reads wait as may.
-    #[error("{waiting} reads wait already, no more may")]
+    /// The queue of reads is full.
+    #[error("{waiting} reads wait already, which is the bound")]
     Overloaded {
         /// The bound.
         waiting: usize,
     },
-    /// The store does not answer: closed, or its engine failed.
+    /// The store does not answer: it is closed, or its engine failed.
     #[error("the store cannot be read: {reason}")]
     Unavailable {
         /// What went wrong.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A store's own number, random: whatever carries another one belongs to another store.
+/// A store's own random number: anything with another number belongs to another store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StoreId(pub u64);
 
@@ -17,7 +17,7 @@ impl fmt::Display for StoreId {
 pub struct CursorKey([u8; 32]);
 
 impl CursorKey {
-    /// A key of these bytes.
+    /// Makes a key of these bytes.
     pub const fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
@@ -46,7 +46,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// A fresh identity, from the thread's cryptographically secure generator.
+    /// Makes a fresh identity, from the thread's cryptographically secure generator.
     pub fn random(namespace: &str) -> Self {
         Self {
             id: StoreId(rand::random()),

@@ -6,19 +6,19 @@ use crate::protocol::MessageText;
 /// Which messages to read and from which end. Bounds are exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HistoryRange {
-    /// Those below an id, or all: the newest first.
+    /// Messages below an id, or all: the newest first.
     Before(Option<MessageId>),
-    /// Those above an id, or all: the oldest first.
+    /// Messages above an id, or all: the oldest first.
     After(Option<MessageId>),
 }
 
-/// How much a page holds. It always holds one message if there is any, so nought counts as one and
-/// one that is larger than `bytes` comes alone.
+/// The limits of a page. A page holds one message if there is any: zero counts as one, and a
+/// message larger than `bytes` comes alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageLimit {
-    /// Messages at most.
+    /// Most messages.
     pub messages: usize,
-    /// Bytes of their text at most, as [`MessageText::bytes_at_most`] counts them.
+    /// Most bytes of their text, as [`MessageText::bytes_at_most`] counts them.
     pub bytes: usize,
 }
 
@@ -27,16 +27,16 @@ pub struct PageLimit {
 pub struct Page {
     /// The messages, in the order of the range.
     pub messages: Vec<Message>,
-    /// The bound that the next page begins at; none when nothing lay beyond this one.
+    /// The bound that the next page begins at; none if nothing is beyond this one.
     pub next: Option<MessageId>,
-    /// Requests that it took, to servers where there are any: what its reader is charged.
+    /// Requests that it took, to servers where there are any. The reader is charged for them.
     pub reads: usize,
 }
 
 impl Page {
     /// Fills a page from rows in the order of the range. Takes one row more than fits, to know
-    /// whether there is a next page; what is wrong with that row is the next page's affair. It is
-    /// taken to be one read.
+    /// whether there is a next page; an error of that row is left to the next page. It counts as
+    /// one read.
     pub(super) fn fill<E>(
         rows: impl Iterator<Item = Result<Message, E>>,
         limit: PageLimit,

@@ -1,7 +1,8 @@
 //! The behaviours that every backend is tested for.
 //!
-//! A backend runs them with `store_suite!(open)`, where `open()` gives a store and whatever must
-//! live as long, or with `store_suite!(#[ignore = "…"] async open)`. Each behaviour uses names of its own, so all may share one store.
+//! A backend runs them with `store_suite!(open)`, or with
+//! `store_suite!(#[ignore = "…"] async open)`. `open()` returns a store and the values that must
+//! live as long. Each behaviour uses names of its own, so all may share one store.
 
 mod marks;
 mod model;

@@ -1,4 +1,4 @@
-//! What is measured of the clock.
+//! Metrics of the clock.
 
 use std::sync::atomic::AtomicU64;
 
@@ -12,7 +12,7 @@ pub struct ClockFigures {
     pub offset: Gauge<f64, AtomicU64>,
     /// How wide the interval is that contains the store's time, in seconds, after the last check.
     pub uncertainty: Gauge<f64, AtomicU64>,
-    /// Store nodes whose clocks stand apart from the others.
+    /// Store nodes whose clocks disagree with the others.
     pub apart: Gauge,
     /// Whether this node's time is known to be right.
     pub known: Gauge,
@@ -26,7 +26,7 @@ impl ClockFigures {
         registry.register("clock_offset_seconds", help, figures.offset.clone());
         let help = "How wide the interval is that contains the store's time, after the last check";
         registry.register("clock_uncertainty_seconds", help, figures.uncertainty.clone());
-        let help = "Store nodes whose clocks stand apart from the others";
+        let help = "Store nodes whose clocks disagree with the others";
         registry.register("clocks_apart", help, figures.apart.clone());
         registry.register("clock_known", "Whether the time is known", figures.known.clone());
         figures

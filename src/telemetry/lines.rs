@@ -1,5 +1,5 @@
-//! Lines on their way to a stream that may be slow, full or gone: whoever writes one never waits,
-//! and a line that finds no room is dropped and counted.
+//! Lines for a stream that may be slow, full or gone. Writing one never waits; a line that finds
+//! the queue full is dropped and counted.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -38,8 +38,8 @@ impl State {
 }
 
 impl Lines {
-    /// Starts the thread of a stream. Without one, lines wait until the queue is full: a process
-    /// that has no thread for its log has none for a node either, and ends.
+    /// Starts the thread of a stream. If no thread can be started, lines wait until the queue is
+    /// full. Such a process cannot start the threads of a node either, and ends.
     pub(super) fn start(stream: impl Write + Send + 'static) -> Self {
         let lines = Self { queue: Arc::default(), dropped: Counter::default() };
         let writer = lines.clone();
@@ -48,7 +48,7 @@ impl Lines {
         lines
     }
 
-    /// Hands a line over, its line break included.
+    /// Queues a line, its line break included.
     pub(super) fn push(&self, line: &[u8]) {
         let mut state = self.queue.state.lock();
         if state.waiting.len() == LINES_MAX {
@@ -59,14 +59,14 @@ impl Lines {
         }
     }
 
-    /// Waits until all lines are written, at most so long.
+    /// Waits until all lines are written, for `bound` at most.
     pub(super) fn flush(&self, bound: Duration) {
         let mut state = self.queue.state.lock();
-        // After the bound whoever reads the stream has had its time.
+        // After the bound the reader of the stream has had its time.
         let _late = self.queue.changed.wait_while_for(&mut state, |state| state.is_busy(), bound);
     }
 
-    /// The lines that found no room, or that the stream refused.
+    /// Counts the lines that found the queue full, or that the stream refused.
     pub(super) const fn dropped(&self) -> &Counter {
         &self.dropped
     }

@@ -1,8 +1,8 @@
-//! The log: `error` needs a person, `warn` heals itself but is counted, `info` is the node's
-//! life, `debug` one connection's, `trace` frames.
+//! The log: `error` needs a human, `warn` heals itself but is counted, `info` is the node's life,
+//! `debug` one connection's, `trace` frames.
 //!
-//! All that a process says on its standard error passes one queue ([`Lines`]), so that a reader
-//! who is gone or slow, or a full disk, costs lines and never a node.
+//! Everything that a process writes to its standard error passes one queue ([`Lines`]). So a reader
+//! that is gone or slow, or a full disk, costs lines and never a node.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Display;
@@ -18,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::lines::Lines;
 
-/// How long the end of a process waits for its last lines to be taken.
+/// How long the end of a process waits for its last lines to be written.
 const FLUSH_MAX: Duration = Duration::from_secs(1);
 
 static STANDARD_ERROR: LazyLock<Lines> = LazyLock::new(|| Lines::start(standard_error()));
@@ -26,13 +26,13 @@ static STANDARD_ERROR: LazyLock<Lines> = LazyLock::new(|| Lines::start(standard_
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// For humans.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// The filter is not one.
+/// The filter cannot be parsed.
 #[derive(Debug, thiserror::Error)]
 #[error("telemetry.log: {0}")]
 pub struct BadFilter(#[from] tracing_subscriber::filter::ParseError);
@@ -43,10 +43,10 @@ pub fn init_logging(filter: &str, format: LogFormat) -> Result<(), BadFilter> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal())
-        // The crate would report what it cannot format straight to standard error.
+        // Otherwise the crate would report what it cannot format straight to standard error.
         .log_internal_errors(false)
         .with_writer(|| Queued);
-    // An error says that a subscriber is there already, which then stays.
+    // An error means that there is a subscriber already, which then stays.
     let _already_set = match format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),
@@ -54,19 +54,20 @@ pub fn init_logging(filter: &str, format: LogFormat) -> Result<(), BadFilter> {
     Ok(())
 }
 
-/// Says a line on standard error that is no line of the log, as the reason why a command failed.
+/// Writes a line to standard error that is not part of the log, such as the reason why a command
+/// failed.
 pub fn say_error(text: impl Display) {
     STANDARD_ERROR.push(format!("{text}\n").as_bytes());
 }
 
-/// Waits, for a second at most, until all that was said on standard error is written. For the end
-/// of a process.
+/// Waits, for a second at most, until everything for standard error is written. It is called when a
+/// process ends.
 pub fn flush_errors() {
     STANDARD_ERROR.flush(FLUSH_MAX);
 }
 
-/// Has panics say why on standard error as everything else is said there: the usual way waits for
-/// a reader, and a node that waits there is half dead and holds its sessions.
+/// Makes panics report to standard error through the queue. The default way waits for a reader, and
+/// a node that waits there is half dead and keeps its sessions.
 pub fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         say_error(panic_report(panic));
@@ -74,7 +75,7 @@ pub fn report_panics() {
     }));
 }
 
-/// Lines of this process that were not written.
+/// Counts this process's lines that were not written.
 pub(super) fn dropped_lines() -> Counter {
     STANDARD_ERROR.dropped().clone()
 }
@@ -90,7 +91,7 @@ fn panic_report(panic: &PanicHookInfo<'_>) -> String {
 }
 
 /// Standard error by a descriptor of its own: the lock of the usual one would be held while the
-/// stream takes nothing.
+/// stream blocks.
 fn standard_error() -> Box<dyn Write + Send> {
     match io::stderr().as_fd().try_clone_to_owned() {
         Ok(descriptor) => Box::new(File::from(descriptor)),
@@ -98,7 +99,7 @@ fn standard_error() -> Box<dyn Write + Send> {
     }
 }
 
-/// What the log writes to. The whole of a line comes at once.
+/// The writer of the log. Each call gets a whole line.
 struct Queued;
 
 impl Write for Queued {

@@ -1,4 +1,4 @@
-//! Everything that is counted. Labels are small closed sets: no user, conversation or subject.
+//! All metrics. Labels are small closed sets: no user, conversation or subject.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -14,35 +14,35 @@ use super::logging::dropped_lines;
 use super::store::{StoreFamilies, StoreFigures};
 use crate::roster::Break;
 
-/// What a push of the bus was to this node.
+/// What a push of the bus was for this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Received {
-    /// A session here was handed it.
+    /// A session here received it.
     Useful,
-    /// This node published it and delivered it then.
+    /// This node published it, and delivered it at that time.
     Echo,
-    /// Its bucket is heard only because it lingers.
+    /// Its bucket is subscribed only because it lingers.
     Lingering,
-    /// Nobody here is concerned.
+    /// No session here wants it.
     Wasted,
 }
 
-/// What became of a publish.
+/// The outcome of a publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PublishOutcome {
     /// Answered by its shard.
     Answered,
     /// Sent to `all` of another shard, since its own is down.
     Detoured,
-    /// A message whose connection broke before the answer, or that was refused: sent again.
+    /// A message that was refused, or whose connection broke before the answer: it is sent again.
     Repeated,
     /// Refused by its shard, or its connection broke before the answer.
     Failed,
-    /// Given up on: an event that no shard is up for, a message under an announced gap.
+    /// Given up on: an event while no shard is up, or a message under an announced gap.
     Dropped,
 }
 
-/// What became of a send.
+/// The outcome of a send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SendOutcome {
     /// Stored and acknowledged.
@@ -51,18 +51,18 @@ pub enum SendOutcome {
     Unknown,
     /// Not stored.
     Unavailable,
-    /// Refused for what it asks.
+    /// Refused because of its content.
     Refused,
 }
 
-/// What the limits said of a send, an event or a read.
+/// What the limits decided on a send, an event or a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Limited {
-    /// It was let in.
+    /// It was allowed.
     Allowed,
     /// It was refused.
     Refused,
-    /// It was refused since one before it was, whose time is not over.
+    /// It was refused since an earlier one was, whose waiting time is not over.
     Cached,
 }
 
@@ -84,19 +84,19 @@ pub struct Metrics {
     dropped: [Counter; Dropped::ALL.len()],
     store: StoreFamilies,
     useful_share: Gauge<f64, std::sync::atomic::AtomicU64>,
-    /// Pushes that are no envelope of a known version.
+    /// Pushes that are not an envelope of a known version.
     pub malformed_pushes: Counter,
     /// Pushes of nodes with another store.
     pub foreign_pushes: Counter,
-    /// Pushes lost since a worker's queue was full.
+    /// Pushes lost because a worker's queue was full.
     pub inbox_overflows: Counter,
     /// Publishes that went to the buckets of their keys.
     pub plans_buckets: Counter,
     /// Publishes that went to all at once.
     pub plans_all: Counter,
-    /// Frames handed to sessions.
+    /// Frames delivered to sessions.
     pub deliveries: Counter,
-    /// Events not handed to a session whose outbox was full.
+    /// Events not delivered to a session whose outbox was full.
     pub shed_events: Counter,
     /// Frames of clients.
     pub client_frames: Counter,
@@ -106,7 +106,7 @@ pub struct Metrics {
     pub connections: Gauge,
     /// Bytes that wait for clients whose sockets are full.
     pub outbox_bytes: Gauge,
-    /// Sends that were judged by this node's share of a limit, since the shard gave no verdict.
+    /// Sends decided by this node's share of a limit, since the shard gave no answer.
     pub unshared_limits: Counter,
     /// Frames refused, since their connection sent too many or too much.
     pub refused_frames: Counter,
@@ -120,9 +120,9 @@ pub struct Metrics {
     pub store_seconds: Histogram,
     /// Buckets that sessions need: users', rooms', topics'.
     pub buckets_held: [Gauge; 3],
-    /// Links to shards: up, down, and those that have not been up yet.
+    /// Shard connections: up, down, and those that have not been up yet.
     pub links: [Gauge; 3],
-    /// Breaks by cause, in the order of [`Break::ALL`].
+    /// Delivery gaps by cause, in the order of [`Break::ALL`].
     pub breaks: [Counter; Break::ALL.len()],
     /// Rounds of reads for all sessions: repairs, pull rounds.
     pub rounds: [Counter; 2],
@@ -136,23 +136,23 @@ pub struct Metrics {
     pub clock: ClockFigures,
     /// Leases that ran out.
     pub fences: Counter,
-    /// Rows of the roster that were written, and those that were not acknowledged.
+    /// Heartbeats that were written.
     pub rows_written: Counter,
-    /// Rows that were not acknowledged in time.
+    /// Heartbeats that were not acknowledged in time.
     pub rows_failed: Counter,
-    /// Canaries sent, one a shard and round.
+    /// Canaries sent, one per shard and round.
     pub canaries: Counter,
-    /// Reads of the roster.
+    /// Reads of the cluster table.
     pub roster_reads: Counter,
     /// Reads of resumes, rounds and audits.
     pub proof_reads: Counter,
-    /// Messages handed over by resumes.
+    /// Messages delivered by resumes.
     pub caught_up: Counter,
-    /// Messages handed over by repairs and by pull rounds that had not come live.
+    /// Messages delivered by repairs and by pull rounds that had not come live.
     pub repaired: [Counter; 2],
-    /// Messages below the watermark that were not handed over: a bug, or a lie of some part.
+    /// Messages below the watermark that were not delivered: a bug, or a part that reports falsely.
     pub audit_found: Counter,
-    /// Messages below the watermark that were not handed over, since their sends were answered
+    /// Messages below the watermark that were not delivered, since their sends were answered
     /// `outcome_unknown` or were under way when their node died.
     pub audit_unknown: Counter,
     /// Messages that were published though their sends had been answered `outcome_unknown`.
@@ -166,7 +166,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// All at zero.
+    /// Makes all metrics, at zero.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("narrowcast");
         let outcomes = ["useful", "echo", "lingering", "wasted"];
@@ -176,7 +176,8 @@ impl Metrics {
         let outcomes = ["sent", "unknown", "unavailable", "refused"];
         let sends = by_outcome(&mut registry, "sends", "Sends of messages", outcomes);
         let outcomes = ["allowed", "refused", "cached"];
-        let limited = by_outcome(&mut registry, "limiter_verdicts", "Verdicts of limits", outcomes);
+        let limited =
+            by_outcome(&mut registry, "limiter_verdicts", "Decisions of limits", outcomes);
         let closes = Family::default();
         registry.register("closes", "Sessions closed by the server, by code", closes.clone());
         let classes = ["2xx", "4xx", "5xx"];
@@ -195,15 +196,15 @@ impl Metrics {
         let buckets_held =
             gauges(&mut registry, "buckets_held", help, "class", ["user", "room", "topic"]);
         let states = ["up", "down", "starting"];
-        let links = gauges(&mut registry, "links", "Links to shards", "state", states);
+        let links = gauges(&mut registry, "links", "Connections to shards", "state", states);
         let help = "Causes for which the watermark froze";
         let breaks = by(&mut registry, "breaks", help, "cause", Break::ALL.map(Break::name));
         let help = "Rounds of reads for all sessions here";
         let rounds = by(&mut registry, "rounds", help, "kind", ["repair", "pull"]);
-        let help = "Messages handed over by rounds that had not come live";
+        let help = "Messages delivered by rounds that had not come live";
         let repaired = by(&mut registry, "repaired", help, "kind", ["repair", "pull"]);
         let store = StoreFamilies::new(&mut registry);
-        let help = "Lines of this process's log that nobody took";
+        let help = "Lines of this process's log that were not written";
         registry.register("log_lines_dropped", help, dropped_lines());
         let mut counter = |name: &str, help: &str| {
             let counter = Counter::default();
@@ -216,25 +217,32 @@ impl Metrics {
             inbox_overflows: counter("inbox_overflows", "Pushes lost in a worker's full queue"),
             plans_buckets: counter("plans_buckets", "Publishes by buckets"),
             plans_all: counter("plans_all", "Publishes to all at once"),
-            deliveries: counter("deliveries", "Frames handed to sessions"),
-            shed_events: counter("events_shed", "Events not handed to slow sessions"),
+            deliveries: counter("deliveries", "Frames delivered to sessions"),
+            shed_events: counter("events_shed", "Events not delivered to slow sessions"),
             client_frames: counter("client_frames", "Frames of clients"),
-            unshared_limits: counter("limiter_unshared", "Sends judged by this node's share alone"),
+            unshared_limits: counter(
+                "limiter_unshared",
+                "Sends decided by this node's share alone",
+            ),
             refused_frames: counter("frames_refused", "Frames of connections above their rates"),
             refused_addresses: counter("addresses_refused", "Connections above an address's bound"),
             accept_errors: counter("accept_errors", "Failures to accept a connection"),
             refused_times: counter("clock_refused", "Ids seen too far ahead of the clock"),
             fences: counter("fences", "Leases that ran out"),
-            rows_written: counter("roster_rows_written", "Rows of the roster that were written"),
-            rows_failed: counter("roster_rows_failed", "Rows not acknowledged in time"),
-            roster_reads: counter("roster_reads", "Reads of the roster"),
-            canaries: counter("canaries", "Publishes that only show whether a link works"),
+            rows_written: counter("roster_rows_written", "Heartbeats written to the cluster table"),
+            rows_failed: counter("roster_rows_failed", "Heartbeats not acknowledged in time"),
+            roster_reads: counter("roster_reads", "Reads of the cluster table"),
+            canaries: counter(
+                "canaries",
+                "Publishes that only show whether a shard connection \
+                works",
+            ),
             proof_reads: counter("proof_reads", "Reads of resumes, rounds and audits"),
-            caught_up: counter("caught_up", "Messages handed over by resumes"),
-            audit_found: counter("audit_found", "Messages below the watermark, not handed over"),
+            caught_up: counter("caught_up", "Messages delivered by resumes"),
+            audit_found: counter("audit_found", "Messages below the watermark, not delivered"),
             audit_unknown: counter(
                 "audit_unknown",
-                "The same of sends that were answered outcome_unknown, or died with their node",
+                "The same for sends that were answered outcome_unknown, or died with their node",
             ),
             published_late: counter(
                 "published_late",
@@ -247,7 +255,8 @@ impl Metrics {
             frozen: gauge(
                 &mut registry,
                 "watermark_frozen",
-                "Whether the watermark stands still: a link broke, the roster is not read, or the time is not known",
+                "Whether the watermark stands still: a shard connection broke, the cluster table \
+                 is not read, or the time is not known",
             ),
             clock: ClockFigures::register(&mut registry),
             sessions: gauge(&mut registry, "sessions", "Sessions after their hello"),
@@ -270,7 +279,7 @@ impl Metrics {
         }
     }
 
-    /// Shows what a store tells of its servers.
+    /// Sets what a store reports of its servers.
     pub fn show_store(&self, figures: &StoreFigures) {
         self.store.show(figures);
     }
@@ -290,12 +299,12 @@ impl Metrics {
         self.sends[outcome as usize].inc();
     }
 
-    /// Counts a verdict of the limits.
+    /// Counts a decision of the limits.
     pub fn limited(&self, verdict: Limited) {
         self.limited[verdict as usize].inc();
     }
 
-    /// Verdicts of one kind so far.
+    /// Decisions of one kind so far.
     pub fn limited_so_far(&self, verdict: Limited) -> u64 {
         self.limited[verdict as usize].get()
     }
@@ -364,7 +373,7 @@ fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
     gauge
 }
 
-/// A gauge a value of one label.
+/// A gauge per value of one label.
 fn gauges(
     registry: &mut Registry,
     name: &str,
@@ -378,7 +387,7 @@ fn gauges(
     gauges
 }
 
-/// A counter an outcome, in the order of the enum's variants, looked up once.
+/// A counter per outcome, in the order of the enum's variants, looked up once.
 fn by_outcome<const N: usize>(
     registry: &mut Registry,
     name: &str,
@@ -388,7 +397,7 @@ fn by_outcome<const N: usize>(
     by(registry, name, help, "outcome", outcomes)
 }
 
-/// A counter a value of one label.
+/// A counter per value of one label.
 fn by<const N: usize>(
     registry: &mut Registry,
     name: &str,

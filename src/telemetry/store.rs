@@ -1,4 +1,4 @@
-//! What a store tells of the servers that it asks.
+//! What a store reports of the servers that it asks.
 
 use std::sync::atomic::Ordering;
 
@@ -7,20 +7,20 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// What a store tells of the servers that it asks, since it was opened.
+/// What a store reports of the servers that it asks, since it was opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoreFigures {
     /// Attempts: a request may have been several.
     pub attempts: u64,
     /// Attempts that failed.
     pub errors: u64,
-    /// Attempts made since another one of the request failed.
+    /// Attempts made because an earlier one of the request failed.
     pub retries: u64,
     /// Requests that were given up when their time was over.
     pub timeouts: u64,
     /// Connections that are open.
     pub connections: u64,
-    /// Milliseconds that half, 95 % and 99 % of the attempts were answered within; none before the
+    /// Milliseconds within which half, 95 % and 99 % of the attempts were answered; none before the
     /// first.
     pub latency_ms: Option<[u64; 3]>,
     /// Statements issued, by their names: a small closed set.
@@ -29,7 +29,7 @@ pub struct StoreFigures {
 
 type Label = [(&'static str, &'static str); 1];
 
-/// The families that the figures are shown in; empty where a store has none.
+/// The metric families of the figures; empty for a store that has none.
 #[derive(Debug)]
 pub(super) struct StoreFamilies {
     attempts: Family<Label, Counter>,
@@ -46,7 +46,7 @@ impl StoreFamilies {
             connections: Family::default(),
             latency: Family::default(),
         };
-        let help = "Attempts at the store's servers, and what became of them";
+        let help = "Attempts at the store's servers, by outcome";
         registry.register("store_attempts", help, families.attempts.clone());
         let help = "Statements issued to the store's servers";
         registry.register("store_statements", help, families.statements.clone());

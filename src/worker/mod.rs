@@ -23,24 +23,24 @@ use crate::redis::PoolError;
 use crate::router::{Crowds, Errand, Errands, Pacer, ReadBudget, Router, Services};
 use crate::session::{Arrival, Front, FrontBounds, arrive, sweep};
 
-/// Between two waves of a drain.
+/// From one wave of a drain to the next.
 const WAVE_PAUSE: Duration = Duration::from_millis(50);
 
-/// Pushes that are delivered before the sockets have their turn: whoever fills the queue all the
-/// time must not keep them from being read.
+/// Pushes that are delivered before the sockets get a turn: senders that keep the queue full must
+/// not keep the sockets from being read.
 const PUSHES_A_TURN: usize = 64;
 
-/// The part of the time for draining in which sessions are asked to leave; the rest is theirs.
+/// The part of the drain time in which sessions are asked to leave; they have the rest to do it.
 const WAVES_PART: f64 = 0.5;
 
-/// From one wave to the next of a node that hands its sessions away, though it is not stopped: it
-/// also is how often it looks whether it must.
+/// From one wave to the next of a node that sends its sessions away without being stopped. It is
+/// also how often the node checks whether it must.
 const AWAY_PAUSE: Duration = Duration::from_millis(500);
 
-/// In how many waves it does: they take 10 s, in which whoever lost one node finds another.
+/// Number of those waves. They take 10 s, in which a client that lost one node finds another.
 const AWAY_WAVES: usize = 20;
 
-/// Reads of the store a second, of one worker.
+/// Reads of the store per second, of one worker.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadRates {
     /// Of repairs and pull rounds.
@@ -51,7 +51,7 @@ pub struct ReadRates {
     pub audit: f64,
 }
 
-/// What the calls of a worker's users are held to.
+/// The limits of calls by a worker's users.
 #[derive(Debug, Clone)]
 pub struct LimitsPlan {
     /// As configured.
@@ -63,7 +63,7 @@ pub struct LimitsPlan {
 }
 
 impl LimitsPlan {
-    /// Connections belong to the event loop that makes them.
+    /// Makes the gate on the worker's own event loop, to which its connections belong.
     fn gate(self, services: &Services) -> Result<Gate, PoolError> {
         let shared = self.shared.map(RedisLimiter::start).transpose()?;
         Ok(Gate::new(GatePlan {
@@ -79,19 +79,19 @@ impl LimitsPlan {
 /// What a worker is made of.
 #[derive(Debug)]
 pub struct Worker {
-    /// Which one.
+    /// Its number.
     pub index: u32,
     /// What the workers of the node share.
     pub services: Arc<Services>,
-    /// What connects to shards.
+    /// Makes the connections to shards.
     pub bus: Arc<dyn Bus>,
-    /// Where links note their state.
+    /// Where shard connections record their states.
     pub health: Arc<Health>,
-    /// The bounds of links.
+    /// The bounds of shard connections.
     pub link_bounds: LinkBounds,
-    /// Messages that are known to have been handed over.
+    /// Most deliveries that are remembered.
     pub remembered: usize,
-    /// What it may read.
+    /// Its rates of reads.
     pub reads: ReadRates,
     /// The subscriber connections that this worker owns.
     pub subscribers: Vec<Subscriber>,
@@ -99,31 +99,31 @@ pub struct Worker {
     pub listener: std::net::TcpListener,
     /// Whether the node takes sessions.
     pub readiness: Arc<Readiness>,
-    /// Places for connections.
+    /// Permits for connections.
     pub places: Places,
-    /// What its users' calls are held to.
+    /// The limits of its users' calls.
     pub limits: LimitsPlan,
     /// The listener's bounds.
     pub port_bounds: ClientPortBounds,
     /// The connections' bounds.
     pub front_bounds: FrontBounds,
-    /// The ways to all workers.
+    /// Senders of connections to all workers.
     pub workers: Vec<mpsc::Sender<Arrival>>,
-    /// What other workers send here.
+    /// Connections that other workers send here.
     pub arrivals: mpsc::Receiver<Arrival>,
-    /// The ways of HTTP requests to all workers.
+    /// Senders of HTTP requests to all workers.
     pub errands: Errands,
-    /// What HTTP requests want of this one.
+    /// HTTP requests to this worker.
     pub wanted: mpsc::Receiver<Errand>,
     /// Cancelled when the node is to end.
     pub stop: CancellationToken,
     /// How long an end may take.
     pub drain: Duration,
-    /// Breaks links.
+    /// Signals shard connections to close.
     pub breaker: Arc<Breaker>,
     /// Held by every worker of the node that is not drained.
     pub busy: Arc<()>,
-    /// Cancelled when the node's last row is written.
+    /// Cancelled when the node's last heartbeat is written.
     pub left: CancellationToken,
 }
 
@@ -202,15 +202,15 @@ impl Worker {
         front.drain();
         let until = Instant::now() + self.drain;
         drain(&router, &self.errands, self.drain).await;
-        // Others may hear through a subscriber connection of this worker, and the last row says
-        // how its sends stand.
+        // Other workers may receive through a subscriber connection of this one, and the last
+        // heartbeat reports on its sends.
         drop(self.busy);
         let _in_time = tokio::time::timeout_at(until, self.left.cancelled()).await;
         Ok(())
     }
 }
 
-/// Hands what came for this worker to its sessions, all that is there at once.
+/// Delivers what came for this worker to its sessions, everything that is there at once.
 async fn deliver(router: Rc<Router>) {
     let inbox = Arc::clone(router.services.inboxes.of(router.worker));
     let mut batch = Vec::new();
@@ -231,7 +231,7 @@ async fn deliver(router: Rc<Router>) {
     }
 }
 
-/// Writes each socket once for all that a turn of the loop queued for it.
+/// Writes each socket once for everything that a turn of the loop queued for it.
 async fn flush(router: Rc<Router>) {
     loop {
         router.flush_wanted.notified().await;
@@ -244,7 +244,8 @@ async fn take_arrivals(front: Rc<Front>, mut arrivals: mpsc::Receiver<Arrival>) 
     while let Some(arrival) = arrivals.recv().await {
         match arrive(Rc::clone(&front), arrival) {
             Ok(session) => drop(tokio::task::spawn_local(session)),
-            Err(error) => tracing::warn!(%error, "a session could not be taken over"),
+            Err(error) => tracing::warn!(%error, "a connection from another worker could not be \
+                taken over"),
         }
     }
 }
@@ -255,8 +256,9 @@ async fn run_errands(router: Rc<Router>, mut wanted: mpsc::Receiver<Errand>) {
     }
 }
 
-/// Asks the sessions to go, in waves so that they do not arrive elsewhere all at once; one that
-/// waits for an answer may ask for nothing more and goes when it has it. Then waits for what is in flight.
+/// Asks the sessions to leave, in waves, so that they do not all arrive elsewhere at once. A
+/// session that waits for an answer may send no further request, and leaves when it has the answer.
+/// Then waits for what is in flight.
 async fn drain(router: &Rc<Router>, errands: &Errands, bound: Duration) {
     let until = Instant::now() + bound;
     let waves = (bound.mul_f64(WAVES_PART).as_millis() / WAVE_PAUSE.as_millis()).max(1);
@@ -268,8 +270,8 @@ async fn drain(router: &Rc<Router>, errands: &Errands, bound: Duration) {
     }
 }
 
-/// A node whose clock is off gives out no cursors and takes no sends. While there are others its
-/// sessions are better off there.
+/// Sends sessions away while the node's clock is off and there are other nodes. Such a node gives
+/// out no cursors and takes no sends, so its sessions are better off elsewhere.
 async fn hand_away(router: Rc<Router>, readiness: Arc<Readiness>) {
     let mut ticks = tokio::time::interval(AWAY_PAUSE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

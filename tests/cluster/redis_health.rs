@@ -66,7 +66,7 @@ async fn a_redis_that_takes_no_more_clients_is_told_as_that() {
     let mut resp = Resp::connect(redis.port());
     resp.ask(&["CONFIG", "SET", "maxclients", "1"]);
     resp.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
-    tells(&demo, "the server says: ERR max number of clients reached").await;
+    tells(&demo, "the server answered: ERR max number of clients reached").await;
 }
 
 /// The line of the README, for the namespace of a demo.

@@ -33,7 +33,8 @@ const UNDER_WAY: usize = 30;
 const FROZEN: Duration = Duration::from_secs(10);
 
 /// What a node without its store says of itself: it takes sessions, and no sends.
-const AWAY: [&str; 2] = ["store: the roster was not read", "store: no row of this node"];
+const AWAY: [&str; 2] =
+    ["store: the cluster table was not read", "store: no heartbeat of this node"];
 
 /// Between two events of a topic.
 const BETWEEN_EVENTS: Duration = Duration::from_millis(100);

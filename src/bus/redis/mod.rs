@@ -16,7 +16,7 @@ use crate::redis::{ConnectError, ConnectOptions};
 pub struct RedisShard {
     /// Its name in the layouts.
     pub name: String,
-    /// Where it is, resolved again at every connection. May hold a password.
+    /// Its address, resolved again at every connection. May hold a password.
     pub url: String,
 }
 
@@ -34,7 +34,7 @@ pub struct RedisBus {
 }
 
 impl RedisBus {
-    /// The bus of these shards, in the order of their places.
+    /// The bus of these shards, in the order of their indices.
     pub const fn new(shards: Vec<RedisShard>, options: ConnectOptions) -> Self {
         Self { shards, options }
     }

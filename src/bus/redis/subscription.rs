@@ -1,8 +1,8 @@
-//! A connection that hears.
+//! A connection that subscribes.
 //!
-//! The server confirms a command a channel, and the client takes *every* confirmation for the
-//! answer to its oldest command. So there is one command at a time, and it is answered when all
-//! its confirmations are there; else those that are left would answer the next one.
+//! The server confirms a command once per channel, and the client takes *every* confirmation as the
+//! answer to its oldest command. So there is one command at a time, and it is answered when all its
+//! confirmations have come. Otherwise the rest of them would answer the next command.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::redis::{Channel, ConnectError, ConnectOptions, Connection, RunId};
 pub(super) struct RedisSubscription {
     connection: Connection,
     turn: Mutex<()>,
-    /// How many so far.
+    /// Confirmations so far.
     confirmations: watch::Receiver<u64>,
 }
 

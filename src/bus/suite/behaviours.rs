@@ -76,7 +76,7 @@ pub(super) async fn every_subscriber_hears_and_is_counted(rig: impl Rig) {
         }
     }
     drop(listeners.pop());
-    // Once the server noticed, which no answer tells.
+    // Once the server noticed, which no answer shows.
     let noticed = async { while publish(&*publisher, &[(&news, "n")]).await != [2] {} };
     timeout(PATIENCE, noticed).await.expect("a dropped connection is heard of no more");
 }

@@ -1,4 +1,4 @@
-//! The in-memory twin, and the faults that it alone can be told to make.
+//! The in-memory twin, and the faults that it alone can be asked to make.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -90,12 +90,12 @@ async fn a_server_that_is_silent_is_unreachable() {
     assert!(matches!(answer.err(), Some(BusError::Unreachable(_))));
 }
 
-/// What a server says that lets a client in.
+/// The greeting of a server that accepts a client.
 const GREETING: &str = "%1\r\n$6\r\nserver\r\n$5\r\nredis\r\n";
 
-/// A server in slow motion, since a real one is too fast to be caught between two confirmations:
-/// it confirms the first command, and the second one only when it is told to, after a push that
-/// shows that everything before has been read.
+/// A server in slow motion, since a real one is too fast to be caught between two confirmations. It
+/// confirms the first command. It confirms the second one only when the test asks for it, after a
+/// push that shows that everything before has been read.
 async fn slow_motion(listener: TcpListener, go: oneshot::Receiver<()>) {
     let mut client = BufStream::new(listener.accept().await.unwrap().0);
     let mut commands = 0;

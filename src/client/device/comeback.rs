@@ -1,4 +1,4 @@
-//! Whether and when a device comes back.
+//! Whether and when a device reconnects.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub(super) enum Loss {
     Closed { code: u16, reason: String },
     /// The connection broke.
     Broke(String),
-    /// The application wants another node.
+    /// The application asked for another node.
     Left,
 }
 
@@ -28,19 +28,19 @@ impl std::fmt::Display for Loss {
         match self {
             Self::Closed { code, reason } => write!(f, "closed by the node: {code} {reason}"),
             Self::Broke(why) => f.write_str(why),
-            Self::Left => f.write_str("another node is wanted"),
+            Self::Left => f.write_str("another node was asked for"),
         }
     }
 }
 
-/// What a loss asks of a device.
+/// How a device reacts to a loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
-    /// Not to come back unchanged.
+    /// It does not reconnect unchanged.
     Never,
-    /// To come back at once.
+    /// It reconnects at once.
     AtOnce,
-    /// To come back after a while.
+    /// It reconnects after a wait.
     Later,
 }
 
@@ -54,7 +54,7 @@ impl Loss {
     }
 }
 
-/// When a device comes back.
+/// Decides when a device reconnects.
 #[derive(Debug)]
 pub(super) struct Comeback {
     backoff: Backoff,
@@ -65,8 +65,8 @@ impl Comeback {
         Self { backoff: Backoff::new(BACKOFF_MIN, BACKOFF_MAX) }
     }
 
-    /// When to come back after a loss; none is never. Whoever was sent away at once before he had
-    /// a session is not let in at once: he waits as well.
+    /// When to reconnect after a loss; none means never. A device that was closed with "at once"
+    /// before it had a session waits as well.
     pub(super) fn after(
         &mut self,
         loss: &Loss,
@@ -80,7 +80,7 @@ impl Comeback {
         }
     }
 
-    /// A session is complete.
+    /// Resets the wait: a session is complete.
     pub(super) const fn succeeded(&mut self) {
         self.backoff.reset();
     }

@@ -29,7 +29,7 @@ pub(super) enum Known {
 
 const KNOWN: [&str; 6] = ["ready", "cursor", "message", "sent", "error", "pong"];
 
-/// What `ready` tells of the node's bounds.
+/// The node's limits in `ready`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Limits {
     pub(super) sends_in_flight: usize,
@@ -51,7 +51,7 @@ fn message_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MessageId, D
 }
 
 impl Frame {
-    /// Reads a frame; the error says what is wrong with it.
+    /// Reads a frame; the error states what is wrong with it.
     pub(super) fn read(text: &str) -> Result<Self, String> {
         let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let op = value["op"].as_str().ok_or("`op` is missing")?;

@@ -1,5 +1,5 @@
-//! The connection of a device. Whatever it is in the middle of is kept here, so that a wait for
-//! it can be given up at any time and taken up again.
+//! The connection of a device. Reads and writes in progress are kept here, so that a wait for them
+//! can be dropped at any time and taken up again.
 
 use std::pin::Pin;
 
@@ -9,7 +9,7 @@ use crate::client::connect::{ClientError, Incoming, Reader, Writer, connect};
 
 type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What is read: none is a sign of life.
+/// What is read: none is a frame without content, such as a ping.
 type Read = Result<Option<Incoming>, ClientError>;
 
 /// The connection of a device.
@@ -32,20 +32,20 @@ pub(super) struct Up {
 enum Writing {
     Idle,
     Busy(Task<Result<(), ClientError>>),
-    /// A write failed. That is no end by itself: what the node said before it went, its close
-    /// above all, is still to be read.
+    /// A write failed. That is not the end by itself: what the node sent before, above all its
+    /// close, is still to be read.
     Broken,
 }
 
-/// What has happened.
+/// What happened.
 pub(super) enum Step {
-    /// It is time.
+    /// The time `due` has come.
     Due,
-    /// There is a connection, or none can be had.
+    /// The attempt to connect ended.
     Called(Result<Up, ClientError>),
-    /// Something has come.
+    /// Something was read.
     Read(Read),
-    /// A frame has been written, or cannot be.
+    /// A frame was written, or cannot be.
     Wrote,
 }
 
@@ -59,7 +59,7 @@ impl Line {
         matches!(self, Self::Up(Up { writing: Writing::Idle, .. }))
     }
 
-    /// Begins to write a frame on an idle line.
+    /// Begins to write a frame on an idle connection.
     pub(super) fn write(&mut self, frame: String) {
         if let Self::Up(up) = self {
             let writer = up.writer.clone();
@@ -106,7 +106,7 @@ impl Up {
 }
 
 impl Writing {
-    /// Waits for the end of the write, for ever if there is none. Cancel-safe.
+    /// Waits for the end of the write; without a write it waits without end. Cancel-safe.
     async fn done(&mut self) {
         let Self::Busy(task) = self else { return std::future::pending().await };
         *self = if task.await.is_ok() { Self::Idle } else { Self::Broken };

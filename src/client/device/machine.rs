@@ -1,5 +1,5 @@
-//! A device without its sockets: events and the time go in; frames to write, what the
-//! application sees and when to connect come out.
+//! A device without its sockets. Events and the time go in; frames to write, what the application
+//! sees and when to connect come out.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,15 +18,15 @@ use crate::client::ClientError;
 
 #[derive(Debug)]
 enum Phase {
-    /// No connection, and none wanted before a time.
+    /// Not connected, and no connection wanted before a time.
     Away { until: Instant },
     /// A connection is being made.
     Calling,
-    /// Connected, `hello` said.
+    /// Connected, and `hello` was sent.
     Greeting(Silence),
     /// In a session.
     Open(Silence),
-    /// Not to come back.
+    /// It does not reconnect.
     Ended { code: u16, reason: String },
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Machine {
     /// Frames to be written before any send.
     writes: VecDeque<String>,
     seen: VecDeque<Seen>,
-    /// What the node said last that answered nothing: why it is about to close, mostly.
+    /// The node's last frame that answered nothing: mostly the reason why it is about to close.
     said: Option<String>,
 }
 
@@ -65,7 +65,7 @@ impl Machine {
         self.seen.pop_front()
     }
 
-    /// Why the device does not come back, if it does not.
+    /// Why the device does not reconnect, if it does not.
     pub(super) fn end(&self) -> Option<ClientError> {
         match &self.phase {
             Phase::Ended { code, reason } => {
@@ -87,7 +87,7 @@ impl Machine {
         self.sends.push(conversation, body)
     }
 
-    /// Whether a connection is to be made now; then the caller makes it.
+    /// Whether the caller must connect now.
     pub(super) fn calls(&mut self, now: Instant) -> bool {
         let due = matches!(self.phase, Phase::Away { until } if until <= now);
         if due {
@@ -96,7 +96,7 @@ impl Machine {
         due
     }
 
-    /// Whether the connection that there is, is still wanted.
+    /// Whether the present connection is still wanted.
     pub(super) const fn is_up(&self) -> bool {
         matches!(self.phase, Phase::Greeting(_) | Phase::Open(_))
     }
@@ -110,7 +110,7 @@ impl Machine {
         }
     }
 
-    /// Time has passed.
+    /// Handles the passage of time.
     pub(super) fn tick(&mut self, now: Instant) {
         let (Phase::Greeting(silence) | Phase::Open(silence)) = &mut self.phase else { return };
         match silence.judge(now) {
@@ -120,7 +120,7 @@ impl Machine {
         }
     }
 
-    /// The connection is there.
+    /// Notes that the connection is up.
     pub(super) fn connected(&mut self, now: Instant) {
         self.phase = Phase::Greeting(Silence::new(now));
         self.said = None;
@@ -147,14 +147,14 @@ impl Machine {
         first.or_else(|| open.then(|| self.sends.write(self.recall.newest())).flatten())
     }
 
-    /// The node is alive.
+    /// Notes that the node is alive.
     pub(super) fn heard(&mut self, now: Instant) {
         if let Phase::Greeting(silence) | Phase::Open(silence) = &mut self.phase {
             silence.broken(now);
         }
     }
 
-    /// A frame has come.
+    /// Handles a frame.
     pub(super) fn text(&mut self, text: &str, now: Instant) {
         self.heard(now);
         match Frame::read(text) {
@@ -175,7 +175,7 @@ impl Machine {
             }
             Known::Cursor { cursor, complete, gaps } => {
                 self.comeback.succeeded();
-                // A node may have none to give: the last one is still true.
+                // A node may have none to give: the last one is still valid.
                 self.plan.cursor = cursor.or(self.plan.cursor.take());
                 self.seen.push_back(Seen::Cursor { complete, gaps });
             }
@@ -214,12 +214,12 @@ impl Machine {
         }
     }
 
-    /// The connection could not be made.
+    /// Notes that the connection could not be made.
     pub(super) fn failed(&mut self, error: &ClientError, now: Instant) {
         self.lost(Loss::Broke(error.to_string()), now);
     }
 
-    /// The connection is over, or the wait for one.
+    /// Notes that the connection, or the wait for one, is over.
     pub(super) fn lost(&mut self, loss: Loss, now: Instant) {
         if self.end().is_some() {
             return;

@@ -1,4 +1,4 @@
-//! A device of a user: one session after another, wherever a node lets it in, as one stream of
+//! A device of a user: one session after another, on any node that accepts it, as one stream of
 //! what its application sees.
 
 mod comeback;
@@ -25,24 +25,23 @@ pub use seen::{Cursor, Nonce, Outcome, Seen};
 /// What a device is made from.
 #[derive(Clone)]
 pub struct DevicePlan {
-    /// Where nodes are, `ws://127.0.0.1:8080/v1/ws`: it goes round them.
+    /// Addresses of nodes, such as `ws://127.0.0.1:8080/v1/ws`: it tries them in turn.
     pub urls: Vec<String>,
     /// The user's token.
     pub token: String,
-    /// What the device is called.
+    /// The device's name.
     pub device: String,
-    /// Where an earlier session ended.
+    /// The cursor at which an earlier session ended.
     pub cursor: Option<Cursor>,
     /// Patterns of events.
     pub subscribe: Vec<String>,
-    /// Whether a send that got no answer is sent again under its nonce, on the next session, and
-    /// so is one whose outcome the node does not know. It may then be stored twice, and is shown
-    /// once by devices.
+    /// Whether a send is repeated under its nonce on the next session, if it got no answer or its
+    /// outcome is unknown. It may then be stored twice, and devices show it once.
     pub resend: bool,
 }
 
 impl DevicePlan {
-    /// A device without a past and without patterns, which sends again.
+    /// Plans a device without a past and without patterns, which repeats sends.
     pub const fn new(urls: Vec<String>, token: String, device: String) -> Self {
         Self { urls, token, device, cursor: None, subscribe: Vec::new(), resend: true }
     }
@@ -55,13 +54,13 @@ impl fmt::Debug for DevicePlan {
     }
 }
 
-/// A device. It lives in [`Device::next`] and does nothing while nobody waits there: no task
-/// and no thread is its own.
+/// A device. It runs in [`Device::next`] and does nothing while no caller waits there: it has no
+/// task and no thread of its own.
 ///
-/// It connects, says `hello` with the newest cursor that it was given, and comes back when the
-/// session ends: at once where the node asks for that (close codes 4200-4299), never after
-/// 4000-4099, else after a wait that doubles from 0.1 s to 10 s, with jitter. A node that is
-/// silent for its `ping_ms` and 10 s is asked, and left 10 s later.
+/// It connects, sends `hello` with the newest cursor that it was given, and reconnects when the
+/// session ends. It does so at once where the node asks for that (close codes 4200-4299), and never
+/// after 4000-4099. Otherwise it waits from 0.1 s to 10 s, doubling, with jitter. If a node is
+/// silent for its `ping_ms` and 10 s more, the device pings it, and leaves it 10 s later.
 pub struct Device {
     urls: Vec<String>,
     at: usize,
@@ -76,8 +75,8 @@ impl fmt::Debug for Device {
 }
 
 impl Device {
-    /// A device that connects when it is first waited for, to its first node. An error names an
-    /// address that is none; an empty list has an empty one.
+    /// Makes a device that connects to its first node when it is first waited for. It fails with
+    /// the first malformed address; an empty list counts as an empty address.
     pub fn new(mut plan: DevicePlan) -> Result<Self, ClientError> {
         let urls = std::mem::take(&mut plan.urls);
         if urls.is_empty() {
@@ -87,9 +86,9 @@ impl Device {
         Ok(Self { urls, at: 0, machine: Machine::new(plan, Instant::now()), line: Line::Down })
     }
 
-    /// The next thing to be seen. Cancel-safe: nothing is lost with a future that is dropped.
-    /// An error is the end, and comes again if it is asked again: the node does not want the
-    /// device back as it is.
+    /// Returns the next thing to be seen. Cancel-safe: a dropped future loses nothing. An error is
+    /// the end, and is returned again by further calls: the node does not accept the device as it
+    /// is.
     pub async fn next(&mut self) -> Result<Seen, ClientError> {
         loop {
             if let Some(seen) = self.machine.next_seen() {
@@ -104,15 +103,15 @@ impl Device {
         }
     }
 
-    /// Takes a message to send: its mark, under which [`Seen::Answered`] says what became of it.
-    /// Sends are written in their order, up to 16 unanswered ones, each with the newest id that
-    /// the device has seen by then. An error if 1,024 wait already.
+    /// Queues a message and returns its mark, under which [`Seen::Answered`] reports the outcome.
+    /// Sends are written in their order, up to 16 unanswered ones, each with the newest id that the
+    /// device has seen by then. It fails if 1,024 wait already.
     pub fn send(&mut self, conversation: &str, body: Value) -> Result<Nonce, ClientError> {
         self.machine.send(conversation, body)
     }
 
-    /// Leaves the connection there is without a goodbye, and goes on at another node by its place
-    /// in the plan, at once.
+    /// Drops the present connection without a close, and goes on at once at another node, by its
+    /// index in the plan.
     pub fn reconnect(&mut self, node: usize) {
         self.at = node;
         self.line = Line::Down;
@@ -130,7 +129,7 @@ impl Device {
         self.machine.repeats()
     }
 
-    /// Makes the line what the machine wants it to be.
+    /// Connects or disconnects as the state machine asks.
     fn prepare(&mut self) {
         if self.machine.calls(Instant::now()) {
             self.line = Line::call(self.urls[self.at % self.urls.len()].clone());

@@ -9,21 +9,22 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::frame::Shown;
 use crate::domain::{MessageId, canonical};
 
-/// Messages remembered. A node repeats what it is not sure to have delivered: what one resume
-/// brings (1,000 messages at most) and some 20 s of live ones.
+/// Messages remembered. A node repeats what it may not have delivered: the messages of one resume
+/// (1,000 at most) and some 20 s of live ones.
 const REMEMBERED_MAX: usize = 8192;
 
-/// A send as its recipients know it: conversation, sender, nonce, and a hash of the body's value.
+/// A send as its recipients identify it: conversation, sender, nonce, and a hash of the body's
+/// value.
 type Mark = Arc<(String, String, Box<str>, u64)>;
 
-/// What a message is to a device.
+/// How a message is to be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Showing {
     /// It was not shown.
     New,
-    /// It takes the place of an earlier one: both are one send, whose largest id counts.
+    /// It replaces an earlier one: both are one send, whose largest id counts.
     InPlaceOf(MessageId),
-    /// It was shown, or what it is a try of was, with a larger id.
+    /// It was shown already, or another try of the same send was, with a larger id.
     Repeat,
 }
 
@@ -39,7 +40,7 @@ pub(super) struct Recall {
 }
 
 impl Recall {
-    /// Remembers a message: whether and how it is to be shown.
+    /// Remembers a message, and returns whether and how it is to be shown.
     pub(super) fn show(&mut self, message: &Shown) -> Showing {
         self.newest = self.newest.max(Some(message.id));
         let mark = mark(message);
@@ -76,7 +77,7 @@ impl Recall {
         self.newest
     }
 
-    /// How many repeats were kept back.
+    /// How many repeats were not shown.
     pub(super) const fn repeats(&self) -> u64 {
         self.repeats
     }

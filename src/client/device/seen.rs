@@ -13,7 +13,7 @@ use crate::domain::MessageId;
 pub struct Cursor(Box<str>);
 
 impl Cursor {
-    /// A cursor that was kept as text.
+    /// Makes a cursor of text that was kept.
     pub fn new(text: &str) -> Self {
         Self(text.into())
     }
@@ -24,13 +24,13 @@ impl Cursor {
     }
 }
 
-/// The mark of a send: it is sent once under it, however often it is tried.
+/// The mark of a send: it is one send under it, however often it is tried.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(transparent)]
 pub struct Nonce(Box<str>);
 
 impl Nonce {
-    /// A mark that was kept as text.
+    /// Makes a mark of text that was kept.
     pub fn new(text: &str) -> Self {
         Self(text.into())
     }
@@ -47,7 +47,7 @@ impl fmt::Display for Nonce {
     }
 }
 
-/// What became of a send.
+/// The outcome of a send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It is stored.
@@ -55,13 +55,13 @@ pub enum Outcome {
         /// The message's id.
         id: MessageId,
     },
-    /// It may be stored, and may still surface.
+    /// It may be stored, and may still appear.
     Unknown,
     /// It is not stored.
     Refused {
         /// Why, for programs.
         code: String,
-        /// Why, for people.
+        /// Why, for humans.
         message: String,
     },
 }
@@ -74,7 +74,7 @@ pub enum Seen {
         /// The node that holds it.
         node: String,
     },
-    /// The session is over; the device is on its way to the next.
+    /// The session is over; the device is about to reconnect.
     Lost {
         /// Why.
         why: String,
@@ -83,8 +83,8 @@ pub enum Seen {
     Message {
         /// Its id, which is its place in the order.
         id: MessageId,
-        /// The id under which the same send was shown before: it moves. Of a send that became
-        /// several messages the largest id counts.
+        /// The id under which the same send was shown before: the message moves. Of a send that
+        /// became several messages the largest id counts.
         replaces: Option<MessageId>,
         /// What it belongs to.
         conversation: String,
@@ -95,9 +95,9 @@ pub enum Seen {
         /// Any JSON value.
         body: Value,
     },
-    /// Everything up to here has been shown, except what is said.
+    /// Everything up to here has been shown, except what the fields name.
     Cursor {
-        /// Whether that is all there was. If not and `gaps` names none, anything may be missing,
+        /// Whether nothing is missing. If it is false and `gaps` is empty, anything may be missing,
         /// and the inbox and history have to be loaded.
         complete: bool,
         /// Conversations whose history has to be loaded.
@@ -105,11 +105,11 @@ pub enum Seen {
     },
     /// An event or news, as the protocol has them.
     Event(Value),
-    /// What became of a send.
+    /// The outcome of a send.
     Answered {
-        /// Which one.
+        /// Its mark.
         nonce: Nonce,
-        /// What.
+        /// The outcome.
         outcome: Outcome,
     },
 }

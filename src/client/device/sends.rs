@@ -1,4 +1,4 @@
-//! Sends on their way to an answer.
+//! Sends that wait for an answer.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use super::seen::{Nonce, Outcome};
 use crate::client::ClientError;
 use crate::domain::MessageId;
 
-/// Sends that may be unanswered at a node, as the protocol has it; a node may allow less.
+/// Sends that may be unanswered at a node, by the protocol; a node may allow less.
 const IN_FLIGHT_MAX: usize = 16;
 
 /// Sends that may wait for their answer in all, written or not.
@@ -43,10 +43,10 @@ impl Pending {
     }
 }
 
-/// Sends on their way to an answer, in their order.
+/// Sends that wait for an answer, in their order.
 #[derive(Debug)]
 pub(super) struct Sends {
-    /// What makes the nonces of this device its own.
+    /// Makes the nonces of this device different from all others.
     prefix: u64,
     made: u64,
     waiting: VecDeque<Pending>,
@@ -67,7 +67,7 @@ impl Sends {
         }
     }
 
-    /// Takes a send.
+    /// Queues a send.
     pub(super) fn push(&mut self, conversation: &str, body: Value) -> Result<Nonce, ClientError> {
         let waiting = self.waiting.len() + self.in_flight.len();
         if waiting >= WAITING_MAX {
@@ -80,12 +80,13 @@ impl Sends {
         Ok(nonce)
     }
 
-    /// How many may be unanswered at this node.
+    /// Sets how many may be unanswered at this node.
     pub(super) fn bound(&mut self, of_node: usize) {
         self.bound = of_node.clamp(1, IN_FLIGHT_MAX);
     }
 
-    /// The next frame to be written, if there is room for one; `after` is the newest id seen.
+    /// Returns the next frame to be written, if one more may be unanswered; `after` is the newest
+    /// id seen.
     pub(super) fn write(&mut self, after: Option<MessageId>) -> Option<String> {
         if self.in_flight.len() >= self.bound {
             return None;
@@ -96,14 +97,14 @@ impl Sends {
         Some(frame)
     }
 
-    /// A send was answered: its nonce, unless it is none of ours.
+    /// Ends a send that was answered, and returns its nonce if it is one of ours.
     pub(super) fn answered(&mut self, id: &str) -> Option<Nonce> {
         self.take(id).map(|pending| pending.nonce)
     }
 
-    /// A send was answered with an error: what became of it. None: it is none of ours, or it is
-    /// tried again. A refusal of a further try says nothing of those before it: their outcome stays
-    /// unknown.
+    /// Handles an error as answer, and returns the outcome. None means that it is not one of ours,
+    /// or is tried again. A refusal of a further try says nothing about the earlier ones: their
+    /// outcome stays unknown.
     pub(super) fn failed(
         &mut self,
         id: &str,
@@ -120,7 +121,7 @@ impl Sends {
         Some((pending.nonce, outcome))
     }
 
-    /// The session is over: those whose outcome is unknown for good.
+    /// Ends the session, and returns the sends whose outcome stays unknown.
     pub(super) fn lost(&mut self) -> Vec<Nonce> {
         let in_flight = std::mem::take(&mut self.in_flight);
         let mut unknown: Vec<Nonce> =
@@ -129,7 +130,7 @@ impl Sends {
         unknown
     }
 
-    /// Nothing will be answered any more: all that was not.
+    /// Returns all sends without an answer, since none will come.
     pub(super) fn ended(&mut self) -> Vec<Nonce> {
         let all = self.in_flight.drain(..).chain(self.waiting.drain(..));
         all.map(|pending| pending.nonce).collect()
@@ -140,8 +141,8 @@ impl Sends {
         Some(self.in_flight.remove(place))
     }
 
-    /// Tries a send again before those that were not written yet; gives its nonce back if it has
-    /// had its tries.
+    /// Tries a send again before those that were not written yet. Returns its nonce if it has no
+    /// tries left.
     fn again(&mut self, mut pending: Pending) -> Option<Nonce> {
         if !self.resend || pending.resends >= RESENDS_MAX {
             return Some(pending.nonce);

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// From the upgrade to `ready`: as long as the node itself gives a client for its `hello`, twice.
+/// From the upgrade to `ready`: twice the time that the node itself gives a client for its `hello`.
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How much longer than the time between its pings a node may be silent before it is asked.
+/// How much longer than the time between its pings a node may be silent before the device pings it.
 const PING_GRACE: Duration = Duration::from_secs(10);
 
 /// How long it may take to answer then.
@@ -18,9 +18,9 @@ const PONG_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) enum Verdict {
     /// Nothing yet.
     Alive,
-    /// The node is to be asked for a sign of life.
+    /// The device must ping the node.
     Ask,
-    /// Nobody is there.
+    /// The node is gone.
     Gone,
 }
 
@@ -39,17 +39,17 @@ pub(super) struct Silence {
 }
 
 impl Silence {
-    /// Of a fresh connection.
+    /// Starts with a fresh connection.
     pub(super) const fn new(now: Instant) -> Self {
         Self { since: now, waiting: Waiting::Ready }
     }
 
-    /// The session is ready, and the node pings it as often as it says.
+    /// Notes that the session is ready, and how often the node pings it.
     pub(super) const fn ready(&mut self, every: Duration) {
         self.waiting = Waiting::Ping { every };
     }
 
-    /// Something was heard.
+    /// Notes that something was received.
     pub(super) const fn broken(&mut self, now: Instant) {
         self.since = now;
         if let Waiting::Pong { every } = self.waiting {
@@ -67,7 +67,7 @@ impl Silence {
             }
     }
 
-    /// What it means now. Whoever is told to ask is not told again.
+    /// What the silence means now. It returns `Ask` once per silence.
     pub(super) fn judge(&mut self, now: Instant) -> Verdict {
         if now < self.deadline() {
             return Verdict::Alive;

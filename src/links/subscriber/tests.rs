@@ -32,7 +32,7 @@ impl Sink for Deaf {
     fn push(&self, _shard: ShardIndex, _channel: &[u8], _payload: Bytes) {}
 }
 
-/// The subscriber connections of a node on an in-memory bus, and what they are told.
+/// The subscriber connections of a node on an in-memory bus, and the events that they report.
 struct Rig {
     bus: MemoryBus,
     interest: Arc<Interest>,
@@ -79,7 +79,7 @@ impl Rig {
         }
     }
 
-    /// How many connections hear the tap channel of a shard; none if it is cut off.
+    /// How many connections subscribe to the channel `tap` of a shard; none if it is cut off.
     async fn hearing(&self, shard: ShardIndex) -> u64 {
         let Ok(publisher) = self.bus.publisher(shard).await else { return 0 };
         let probe = Publish { channel: channels().tap(), payload: Bytes::new() };
@@ -128,7 +128,7 @@ async fn a_new_connection_hears_the_tap_channel_again() {
     assert!(rig.taps.confirmation().within(PATIENCE).await);
     let mut changes = rig.taps.changes();
     rig.bus.cut(SHARDS[1]);
-    changes.wait_for(|own| !own.is_confirmed()).await.expect("the taps are there");
+    changes.wait_for(|own| !own.is_confirmed()).await.expect("the feed of wide patterns is there");
     assert!(matches!(rig.taps.confirmation(), Confirmation::OfTap(_)));
     rig.bus.heal(SHARDS[1]);
     assert!(rig.taps.confirmation().within(PATIENCE).await);

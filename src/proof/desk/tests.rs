@@ -32,7 +32,7 @@ impl Cargo for Parcel {
     }
 }
 
-/// A desk of one shard that is up.
+/// A tracker of one shard that is up.
 fn desk() -> Desk<Parcel> {
     let mut desk = Desk::new(1, BOUNDS, at(0.0), Rules::default());
     desk.up(0, HERE);
@@ -66,7 +66,7 @@ fn below(seconds: f64) -> Micros {
     Micros(wall(seconds).0 - 1)
 }
 
-/// Settled and decided, as a row of a tenure says them at a time.
+/// Settled and decided, as in the heartbeat of an incarnation at a time.
 fn numbers(desk: &mut Desk<Parcel>, tenure: u32, seconds: f64) -> (Micros, Micros) {
     let snapshot = desk.snapshot(tenure, wall(seconds));
     (snapshot.settled, snapshot.decided)

@@ -17,7 +17,7 @@ fn reading(viewed: Viewed, confirmed: bool) -> Reading {
     Reading::begin(BEGUN, viewed, confirmed)
 }
 
-/// A session that was told its cursor, and takes no part in the watermark.
+/// A session that was sent its cursor, and takes no part in the watermark.
 fn told() -> Footing {
     let mut footing = footing(OWN);
     footing.read(reading(FROZEN, true), FROZEN, Micros(0));

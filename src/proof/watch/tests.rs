@@ -36,14 +36,14 @@ struct Scene {
 }
 
 impl Scene {
-    /// Nothing is heard or read.
+    /// Nothing is subscribed or read.
     fn new() -> Self {
         let view = Arc::new(View::default());
         let watch = Watch::new(SHARDS, Arc::clone(&view), Rules::default());
         Self { watch, view }
     }
 
-    /// Both shards are heard, the roster was read at 0 s, and the first repair is done.
+    /// Both shards are subscribed, the cluster table was read at 0 s, and the first repair is done.
     fn live() -> Self {
         let mut scene = Self::new();
         scene.hear(0);
@@ -87,7 +87,7 @@ impl Scene {
         self.round(RoundKind::Pull, seconds)
     }
 
-    /// A round is done, and the workers are told the watermark.
+    /// A round is done, and the workers get the watermark.
     fn ends(&mut self, round: &Round, seconds: f64) -> Micros {
         self.watch.round_done(round.number);
         match <[Order; 1]>::try_from(self.orders(seconds)) {
@@ -213,7 +213,7 @@ fn a_break_drops_the_canaries_wherever_it_was_found() {
     }
 }
 
-/// A publisher that came back on another run, which is the one heard.
+/// A publisher that came back on another run, which is the one that this node subscribes to.
 fn moved() -> smallvec::SmallVec<[ShardRow; 2]> {
     smallvec![ShardRow { shard: SHARDS[0], runs: smallvec![HERE], epoch: 1, gap_no: 0 }]
 }
@@ -348,8 +348,8 @@ fn no_repair_begins_while_somebody_publishes_elsewhere() {
     scene.repairs(4.0);
 }
 
-/// A node that stays with a server that is no primary any more, at a time: whoever looks the shard
-/// up again finds the same one.
+/// At a time, a node is still connected to a demoted primary, and resolving the address finds the
+/// same server.
 fn look_again_in_vain(scene: &mut Scene, seconds: f64) {
     assert_eq!(scene.orders(seconds), [Order::BreakLinks(1)], "at {seconds}");
     scene.watch.lost(1);

@@ -57,7 +57,7 @@ fn census() -> Census {
     Census::new(Rules::default())
 }
 
-/// A read between two times, by a node that hears the shard's run.
+/// A read between two times, by a node that subscribes to the shard's run.
 fn read(census: &mut Census, rows: &[Row], begin: f64, end: f64) -> Vec<Break> {
     census.read(rows.to_vec(), now(begin), at(end), hears(Some(HERE))).to_vec()
 }
@@ -71,7 +71,7 @@ fn read_at(census: &mut Census, rows: &[Row], time: f64) -> Vec<Break> {
 fn nobody_known_bounds_by_the_read_alone() {
     let bounds = census().bounds(WALL);
     assert_eq!(bounds, Bounds { settled: WALL - READ_CAP, decided: WALL - READ_CAP });
-    assert_eq!(census().bounds(Micros(5)).settled, Micros(0), "a wall clock near nought");
+    assert_eq!(census().bounds(Micros(5)).settled, Micros(0), "a wall clock near zero");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn the_dead_count_until_they_are_excluded() {
     read_at(&mut census, &[settled(50, row(X, 1))], 0.0);
     read_at(&mut census, &[settled(50, row(X, 1))], 15.0);
     assert_eq!(census.bounds(WALL).settled, Micros(50), "no repair has covered it");
-    assert_eq!(census.rows().count(), 0, "nobody lives");
+    assert_eq!(census.rows().count(), 0, "no node is alive");
     census.exclude_left();
     assert_eq!(census.dying().to_vec(), [X], "only a repair excludes it");
     assert_eq!(read_at(&mut census, &[settled(60, row(X, 2))], 17.0), [], "it is too late");
@@ -283,7 +283,7 @@ fn an_excluded_incarnation_that_comes_back_stays_out() {
     assert!(census.agrees(hears(Some(HERE))));
     assert_eq!(census.known.len(), 1);
     read_at(&mut census, &[], 3600.0 + REMEMBERED.as_secs_f64() + 1.0);
-    assert_eq!(census.known.len(), 0, "it is not remembered for ever");
+    assert_eq!(census.known.len(), 0, "it is forgotten in the end");
 }
 
 /// A node that starts is not held up by who died before.
@@ -298,7 +298,7 @@ fn who_starts_does_not_count_the_long_dead() {
     ];
     assert_eq!(read_at(&mut census, &rows, 0.0), []);
     assert_eq!(census.bounds(WALL + READ_CAP).settled, Micros(900_000_000));
-    assert_eq!(census.rows().count(), 1, "nobody is blamed for it");
+    assert_eq!(census.rows().count(), 1, "no incarnation is declared dead for it");
     assert_eq!(read_at(&mut census, &rows[..], 2.0), [], "a late row of it is no new one");
     assert_eq!(census.rows().count(), 1);
     // One that comes to be known later counts until it is dead: there are sessions by then.

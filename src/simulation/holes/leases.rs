@@ -1,4 +1,4 @@
-//! Who may still issue, and who is dead.
+//! Leases: which incarnation may still issue, and which is dead.
 
 use super::{
     Fate, Hold, Part, R, READER, Rule, SENDER, X, connect_both, goes_on_past_the_check,
@@ -6,10 +6,11 @@ use super::{
 };
 use crate::simulation::world::World;
 
-/// What holes 1 and 2 share. The row that a lease begins with was written at `begun` and is read;
-/// none after it shows. One more is begun 7.9 s into the lease, and its node is stopped. R finds it
-/// dead after 15 s, and repairs; then that row is acknowledged, and the node handles this first. A
-/// lease of 15.9 s would let a message pass that nobody waits for.
+/// The common part of holes 1 and 2. The heartbeat that a lease begins with was written at `begun`
+/// and is read; none after it is seen. One more is begun 7.9 s into the lease, and its node is
+/// stopped. R finds it dead after 15 s, and repairs. Then that heartbeat is acknowledged, and the
+/// node handles this first. With a lease of 15.9 s a message would pass that no watermark waits
+/// for.
 fn wakes_with_an_acknowledgement(world: &mut World, node: u8, begun: f64) {
     world.pass_to(begun + 5.9);
     world.stops(node, Part::Loop);
@@ -28,12 +29,12 @@ fn wakes_with_an_acknowledgement(world: &mut World, node: u8, begun: f64) {
     goes_on_past_the_check(world, node);
 }
 
-/// The first row of a new node is read and never acknowledged, and none after it is written: R
-/// finds the node dead, repairs and leaves it out. A row that was begun in time is acknowledged at
-/// 15.1, and x would be born.
+/// The first heartbeat of a new node is read and never acknowledged, and none after it is written:
+/// R finds the node dead, repairs and leaves it out. A heartbeat that was begun in time is
+/// acknowledged at 15.1, and x would begin.
 ///
-/// In the loop an incarnation that nobody heard of is given up when the lease of its first row
-/// ends, so the acknowledgement must wait for a loop that is stopped, as in hole 2.
+/// The loop gives up an incarnation that no other node knows when the lease of its first heartbeat
+/// ends. So the acknowledgement must wait for a loop that is stopped, as in hole 2.
 fn a_birth_after_death(world: &mut World) {
     world.connects(READER, R);
     world.pass(3.0);
@@ -56,9 +57,10 @@ fn hole_1_a_birth_within_the_first_lease() {
     is_closed_by(Rule::Birth, &two_nodes(), a_birth_after_death);
 }
 
-/// A row is begun 7.9 s into the lease, and its node is stopped. Another finds it dead 15 s after
-/// the last row that it saw, repairs and leaves it out. The row is acknowledged, the node wakes and
-/// handles that first: was its lease carried to 15.9 s by it, a message would pass the check.
+/// A heartbeat is begun 7.9 s into the lease, and its node is stopped. Another finds it dead 15 s
+/// after the last heartbeat that it read, repairs and leaves it out. The heartbeat is acknowledged,
+/// and the node wakes and handles that first. If it extended the lease to 15.9 s, a message would
+/// pass the check.
 fn a_lease_that_ran_out(world: &mut World) {
     connect_both(world);
     world.hold(Hold::RosterReads(R));
@@ -76,9 +78,9 @@ fn hole_2_a_lease_that_ran_out_is_not_revived() {
     is_closed_by(Rule::StickyLease, &two_nodes(), a_lease_that_ran_out);
 }
 
-/// A row gets lost, so two reads show the same counter. The second of them takes 15 s. X is healthy
-/// all the time; was it dead by the end of that read, it would be left out, and its messages with
-/// it.
+/// A heartbeat is lost, so two reads show the same counter. The second of them takes 15 s. X is
+/// healthy all the time. If X counted as dead by the end of that read, it would be left out, and
+/// its messages with it.
 fn a_read_of_15_seconds(world: &mut World) {
     connect_both(world);
     world.rows_are(X, Some(Fate::Lost));

@@ -1,4 +1,4 @@
-//! Other primaries, and what is given up on.
+//! Other primaries, and messages that are given up on.
 
 use super::{
     Fate, Hold, Part, R, READER, Rule, Rules, SENDER, Step, X, connect_both,
@@ -7,11 +7,11 @@ use super::{
 use crate::simulation::fault::Kind;
 use crate::simulation::world::World;
 
-/// X cannot publish for long, so its row names no run. R moves to primary B and repairs. X comes
-/// back on A, where a message is confirmed that R does not hear, and moves to B. R sees only the
-/// row after it: B, everything settled.
+/// X cannot publish for long, so its heartbeat names no run. R moves to primary B and repairs. X
+/// comes back on A, where a message is confirmed that R does not receive, and moves to B. R sees
+/// only the heartbeat after it: B, everything settled.
 ///
-/// A row that still names A would keep R from repairing, so none must.
+/// A heartbeat that still names A would keep R from repairing, so none must.
 fn over_to_another_primary(world: &mut World) {
     connect_both(world);
     world.fails_over(0, &[X]);
@@ -40,8 +40,8 @@ fn hole_3_an_epoch_tells_of_another_primary() {
     is_closed_by(Rule::Epoch, &two_nodes(), over_to_another_primary);
 }
 
-/// The answers of Redis stay away, so a message is given up on under a gap while another is still
-/// being written. R reads the row, and repairs before that one can be read. Did the gap cover it,
+/// Redis does not answer, so a message is given up on under a gap while another is still being
+/// written. R reads the heartbeat, and repairs before that one can be read. If the gap covered it,
 /// the watermark would pass it.
 fn a_gap_during_a_write(world: &mut World) {
     connect_both(world);
@@ -71,8 +71,8 @@ fn hole_4_a_gap_covers_only_what_is_gone() {
     is_closed_by(Rule::GapAfterDrop, &two_nodes(), a_gap_during_a_write);
 }
 
-/// A message falls out of a ring under a gap, and R repairs. Later another does: a row that only
-/// says that there was a gap looks like the one before.
+/// A message is dropped from a ring under a gap, and R repairs. Later another is dropped. A
+/// heartbeat that only states that there was a gap looks like the one before.
 fn a_second_gap(world: &mut World) {
     connect_both(world);
     overflow(world, X);
@@ -87,8 +87,8 @@ fn hole_4_a_gap_is_told_from_the_one_before() {
     is_closed_by(Rule::GapNumber, &small_rings(), a_second_gap);
 }
 
-/// X publishes to primary B, and R still hears A. A message goes out that R does not hear, and X
-/// leaves. All that R sees of it is a row that says `left`, of another run than the one it hears.
+/// X publishes to primary B, and R still subscribes at A. A message is published that R does not
+/// receive, and X leaves. R sees only a heartbeat of X with `left`, and with another run than R's.
 fn a_last_row_on_another_primary(world: &mut World) {
     connect_both(world);
     world.hold(Hold::RosterReads(R));
@@ -110,7 +110,7 @@ fn hole_12_a_last_row_is_compared_like_any_other() {
     is_closed_by(Rule::LeftCompared, &two_nodes(), a_last_row_on_another_primary);
 }
 
-/// The row stays for an hour, and names the other run all the time: that is a break once.
+/// The row stays for an hour, and names the other run all the time: that is one delivery gap.
 #[test]
 fn hole_12_a_last_row_differs_once() {
     holds(world(&two_nodes(), Rules::default(), None), |world| {

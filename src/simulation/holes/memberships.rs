@@ -1,4 +1,4 @@
-//! Users who join rooms while they are here.
+//! Users who join rooms while they have sessions.
 
 use super::{
     Hold, Part, R, READER, Rule, SENDER, Slip, Step, X, connect_both, is_closed_by, is_opened_by,
@@ -9,7 +9,7 @@ use crate::simulation::fault::Kind;
 use crate::simulation::plan::Plan;
 use crate::simulation::world::World;
 
-/// The room, in which the sender and another are.
+/// The room; the sender and another user are members.
 const ROOM: Key = USERS_MAX;
 const OTHER: u8 = 2;
 
@@ -20,25 +20,26 @@ fn with_a_room() -> Plan {
     plan
 }
 
-/// The same, where a session that is read for holds one live message.
+/// The same, where a session that is read for buffers one live message.
 fn with_small_buffers() -> Plan {
     let mut plan = with_a_room();
     plan.bounds.buffer = 1;
     plan
 }
 
-/// The reader joins, and something is said before his node hears the room: it is acknowledged.
+/// The reader joins, and a message is sent before the reader's node subscribes to the room: it is
+/// acknowledged.
 fn joins_and_misses_something(world: &mut World) {
     world.hold(Hold::Pushes(R));
     let join = world.changes(SENDER, READER, ROOM, true).expect("the lease holds");
     world.pass(0.1);
-    let message = world.says(SENDER, ROOM).expect("he is in it");
+    let message = world.says(SENDER, ROOM).expect("the sender is a member");
     world.pass(0.1);
     assert!(world.is_acked(join) && world.is_acked(message));
     world.let_go_of(Hold::Pushes(R));
 }
 
-/// What the room is read for takes long, and the watermark passes what was missed.
+/// The read for the room takes long, and the watermark passes what was missed.
 fn a_slow_read_for_a_room(world: &mut World) {
     connect_both(world);
     world.hold(Hold::JoinReads(R));
@@ -54,8 +55,8 @@ fn no_cursor_goes_above_a_joining_that_is_not_read() {
     is_closed_by(Rule::JoinHold, &with_a_room(), a_slow_read_for_a_room);
 }
 
-/// Another member is with the same worker, which delivered the message to him before the notice
-/// came. What the memory has of the room is not the reader's.
+/// Another member is at the same worker, which delivered the message there before the notice came.
+/// The memory's entry of the room does not count for the reader.
 fn delivered_to_another_member(world: &mut World) {
     world.connects(OTHER, R);
     connect_both(world);
@@ -63,13 +64,13 @@ fn delivered_to_another_member(world: &mut World) {
     world.pass(15.0);
 }
 
-/// The same, where the room is heard: the message comes first, and then the notice.
+/// The same, where the room is subscribed: the message comes first, and then the notice.
 fn joins_and_misses_something_here(world: &mut World) {
     world.stops_before(X, Part::Worker(0), Step::Append(world.messages.len() as u8));
     let join = world.changes(SENDER, READER, ROOM, true).expect("the lease holds");
     world.pass(0.1);
     assert!(world.has_passed(join));
-    let message = world.says(OTHER, ROOM).expect("he is in it");
+    let message = world.says(OTHER, ROOM).expect("the other user is a member");
     world.pass(0.1);
     assert!(world.is_acked(message));
     world.goes_on(X, Part::Worker(0));
@@ -82,8 +83,8 @@ fn what_came_before_the_notice_counts_as_not_had() {
     is_closed_by(Rule::PlaceByRoom, &with_a_room(), delivered_to_another_member);
 }
 
-/// A change is issued. Something is said in the room, and a row is written: nothing seems to be
-/// pending. The change passes the check, and its notices do not leave.
+/// A change is issued. A message is sent to the room, and a heartbeat is written: nothing seems to
+/// be pending. The change passes the check, and its notices are not published.
 fn a_row_before_the_notice(world: &mut World) {
     world.connects(OTHER, R);
     connect_both(world);
@@ -92,10 +93,10 @@ fn a_row_before_the_notice(world: &mut World) {
     let join = world.messages.len() as u8;
     world.stops_before(X, Part::Worker(0), Step::Append(join));
     assert_eq!(world.changes(SENDER, READER, ROOM, true), Some(join), "the lease holds");
-    let message = world.says(OTHER, ROOM).expect("he is in it");
+    let message = world.says(OTHER, ROOM).expect("the other user is a member");
     world.pass(0.1);
     assert!(world.is_acked(message));
-    // The next row may be under way already.
+    // The next heartbeat may be under way already.
     for _ in 0..2 {
         let before = world.last_row(X).max(before);
         assert!(world.pass_until(3.0, |world| world.last_row(X) > before));
@@ -112,7 +113,8 @@ fn a_change_is_pending_until_its_notices_are_answered() {
     is_opened_by(Slip::ChangeUnentered, &with_a_room(), a_row_before_the_notice);
 }
 
-/// The reader resumes. While his interest is on its way to Redis he is put into the room.
+/// The reader resumes. While the subscribe of the reader's key is on its way to Redis, the reader
+/// is added to the room.
 fn joins_before_he_is_heard(world: &mut World) {
     world.connects(READER, X);
     world.connects(SENDER, X);
@@ -122,7 +124,7 @@ fn joins_before_he_is_heard(world: &mut World) {
     world.pass(0.1);
     let join = world.changes(SENDER, READER, ROOM, true).expect("the lease holds");
     world.pass(0.1);
-    let message = world.says(SENDER, ROOM).expect("he is in it");
+    let message = world.says(SENDER, ROOM).expect("the sender is a member");
     world.pass(0.1);
     assert!(world.is_acked(join) && world.is_acked(message));
     world.let_go_of(Hold::Subscribes(R));
@@ -135,8 +137,8 @@ fn memberships_are_read_when_their_notices_are_heard() {
 }
 
 /// A repair makes a session that is read for share the watermark. Its user joins a room, and misses
-/// something of it, which the watermark passes. The session's buffer overflows, so it stands by
-/// itself where the watermark is; what the room is read for comes then.
+/// a message of it, which the watermark passes. The session's buffer overflows, so it has a
+/// position of its own at the watermark. Then the result of the read for the room comes.
 fn missed_something_else(world: &mut World) {
     connect_both(world);
     world.hold(Hold::SessionReads(R));
@@ -165,17 +167,17 @@ fn what_is_read_for_a_room_is_kept_for_a_session_that_missed_something() {
     is_opened_by(Slip::MissingForgotten, &with_small_buffers(), missed_something_else);
 }
 
-/// Notices are lost with the subscriber connection, and the room is not heard.
+/// Notices are lost with the subscriber connection, and the room is not subscribed.
 fn a_notice_that_is_lost(world: &mut World) {
     connect_both(world);
     world.hold(Hold::Pushes(R));
     let join = world.changes(SENDER, READER, ROOM, true).expect("the lease holds");
     world.pass(0.1);
-    let message = world.says(SENDER, ROOM).expect("he is in it");
+    let message = world.says(SENDER, ROOM).expect("the sender is a member");
     world.pass(0.1);
     assert!(world.is_acked(join) && world.is_acked(message));
     world.strikes(Kind::CutSubscriber, R, 0, 0.0);
-    // It is made again within two seconds.
+    // It reconnects within two seconds.
     world.pass(2.1);
     world.let_go_of(Hold::Pushes(R));
     world.pass(20.0);

@@ -1,16 +1,16 @@
-//! The interleavings that earlier wordings of the rules fell to, as scripts. Each passes under the
-//! rules, and leaves a hole below a cursor where the rule that closes it is off, or where the loops
-//! make the mistake that it forbids.
+//! The interleavings that earlier wordings of the rules missed, as scripts. Each passes under the
+//! rules. Each leaves a hole below a cursor where the rule that closes it is off, or where the
+//! loops make the mistake that the rule forbids.
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `leases` | who may still issue, and who is dead: 1, 2, 5 |
+//! | `leases` | which incarnation may still issue, and which is dead: 1, 2, 5 |
 //! | `rows` | what others read of an incarnation: 11, 13, 14 |
-//! | `links` | other primaries, and what is given up on: 3, 4, 12 |
+//! | `links` | other primaries, and messages that are given up on: 3, 4, 12 |
 //! | `sends` | from an id to its check: 15, 16, a clock that is wrong |
 //! | `resumes` | a session that is read for: 6, 7, 8, 9, 10, 18 |
 //! | `workers` | several workers of a node: 17 |
-//! | `memberships` | users who join rooms while they are here |
+//! | `memberships` | users who join rooms while they have sessions |
 
 use super::fault::Kind;
 use super::plan::Plan;
@@ -38,19 +38,19 @@ const READER: u8 = 1;
 /// The steps of an interleaving.
 type Script = fn(&mut World);
 
-/// A node that sends and one that is read from, of one worker each, on one shard.
+/// A node that sends and one that is read from, with one worker each, on one shard.
 fn two_nodes() -> Plan {
     Plan::calm(2, 1, 1)
 }
 
-/// The same, where so few publishes wait for a shard that those of a message fill its ring.
+/// The same, where so few publishes wait for a shard that those of one message fill its ring.
 fn small_rings() -> Plan {
     let mut plan = two_nodes();
     plan.bounds.ring = 2;
     plan
 }
 
-/// While an answer is waited for, messages fill the ring of `x`, and the last falls out.
+/// While an answer is waited for, messages fill the ring of `x`, and the last is dropped.
 fn overflow(world: &mut World, x: u8) {
     world.hold(Hold::Answers(x));
     for _ in 0..3 {
@@ -91,7 +91,7 @@ fn is_opened_by(slip: Slip, plan: &Plan, script: Script) {
     leaves_a_hole(world(plan, Rules::default(), Some(slip)), script);
 }
 
-/// Both are connected, and hold cursors: without one a client is owed nothing.
+/// Both are connected, and hold cursors: a client without a cursor is owed nothing.
 fn connect_both(world: &mut World) {
     world.connects(SENDER, X);
     world.connects(READER, R);
@@ -99,7 +99,8 @@ fn connect_both(world: &mut World) {
     world.pass(1.0);
 }
 
-/// A node's next roster read begins at this second of true time: the one before is slow.
+/// A node's next read of the cluster table begins at this second of true time: the one before is
+/// slow.
 fn reads_roster_at(world: &mut World, node: u8, second: f64) {
     world.pass_to(second - 4.0);
     world.hold(Hold::RosterReads(node));
@@ -107,7 +108,7 @@ fn reads_roster_at(world: &mut World, node: u8, second: f64) {
     world.let_go_of(Hold::RosterReads(node));
 }
 
-/// A message of the sender passes the check, and its worker is stopped before it goes further.
+/// A message of the sender passes the check, and its worker is stopped before the next step.
 fn stops_past_the_check(world: &mut World, node: u8) {
     let message = world.messages.len() as u8;
     world.stops_before(node, Part::Worker(0), Step::Append(message));
@@ -116,7 +117,7 @@ fn stops_past_the_check(world: &mut World, node: u8) {
     assert!(world.has_passed(message));
 }
 
-/// It goes on: the message is acknowledged, and published only now.
+/// The worker goes on: the message is acknowledged, and published only now.
 fn goes_on_past_the_check(world: &mut World, node: u8) {
     world.goes_on(node, Part::Worker(0));
     world.pass(5.0);

@@ -8,7 +8,7 @@ use crate::simulation::fault::Kind;
 use crate::simulation::plan::Plan;
 use crate::simulation::world::World;
 
-/// The reader resumes, and his session's reads are held back.
+/// The reader resumes, and the reads of the reader's session are held back.
 fn is_read_for(world: &mut World) {
     world.hold(Hold::SessionReads(R));
     world.connects(READER, R);
@@ -16,7 +16,7 @@ fn is_read_for(world: &mut World) {
     assert_eq!(world.held(Hold::SessionReads(R)), 1, "the session is read for");
 }
 
-/// A message is delivered while a session that resumes is read for; the reads began before it.
+/// A message is delivered while a resuming session is read for; the reads began before it.
 fn delivered_during_the_reads(world: &mut World) {
     connect_both(world);
     is_read_for(world);
@@ -39,16 +39,16 @@ fn loses_a_message(world: &mut World) {
     world.pass(0.1);
     assert!(world.is_acked(message));
     world.strikes(Kind::CutSubscriber, R, 0, 0.0);
-    // It is made again within two seconds.
+    // It reconnects within two seconds.
     world.pass(2.1);
     world.let_go_of(Hold::Pushes(R));
 }
 
-/// The reads of a resume begin; a message is lost with the subscriber connection, which is made
-/// again; the resume ends when all is repaired, and its reads did not find the message.
+/// The reads of a resume begin. A message is lost with the subscriber connection, which reconnects.
+/// The resume ends when all is repaired, and its reads did not find the message.
 ///
-/// A repair reads for sessions that resume as well. Only where that read fails is it up to the
-/// resume to know that it must not take the watermark.
+/// A repair reads for resuming sessions as well. Only where that read fails must the resume itself
+/// know that it must not take the watermark.
 fn broken_and_repaired_meanwhile(world: &mut World) {
     connect_both(world);
     is_read_for(world);
@@ -65,7 +65,7 @@ fn hole_7_a_resume_knows_of_a_break_since_it_began() {
     is_closed_by(Rule::ResumeUnbroken, &two_nodes(), broken_and_repaired_meanwhile);
 }
 
-/// The same of a repair: its reads have begun when a message is lost in another break.
+/// The same for a repair: its reads have begun when a message is lost in another delivery gap.
 fn broken_during_a_repair(world: &mut World) {
     connect_both(world);
     world.hold(Hold::RoundReads(R));
@@ -82,8 +82,8 @@ fn hole_7_a_repair_knows_of_a_break_since_it_began() {
     is_closed_by(Rule::NoBreakSince, &two_nodes(), broken_during_a_repair);
 }
 
-/// A message comes for a user who is away, and the watermark passes it. He resumes; before his
-/// catch-up is handed to him, a repair makes the session share the watermark.
+/// A message comes for a user who is offline, and the watermark passes it. The user resumes. Before
+/// the catch-up is delivered, a repair makes the session share the watermark.
 fn a_watermark_before_the_catch_up(world: &mut World) {
     connect_both(world);
     world.leave(READER);
@@ -107,8 +107,8 @@ fn hole_8_cursors_stand_behind_the_catch_up() {
 /// The second device of the reader's user.
 const OTHER: u8 = 6;
 
-/// A message has reached one replica. A read for session 1 finds it, one for session 2 does not.
-/// It is acknowledged and published: session 2 has not had it.
+/// A message has reached one replica. A read for session 1 finds it, one for session 2 does not. It
+/// is acknowledged and published: session 2 does not have it.
 fn found_by_one_read(world: &mut World) {
     assert_eq!(world.add_device(1), OTHER);
     world.connects(OTHER, R);
@@ -128,8 +128,8 @@ fn found_by_one_read(world: &mut World) {
     assert!(world.is_acked(message));
 }
 
-/// The memory is closed against this twice: it has only what was delivered live, which every later
-/// read finds; and it knows since when a session is there. Each is enough.
+/// Two properties of the memory prevent this. It holds only messages that were delivered live,
+/// which every later read finds. And it knows since when a session is registered. Each is enough.
 #[test]
 fn hole_9_the_memory_is_of_each_session() {
     let by_node = Rules::without(Rule::MemoryBySession);
@@ -141,9 +141,9 @@ fn hole_9_the_memory_is_of_each_session() {
     leaves_a_hole(world(&two_nodes(), by_node, Some(Slip::ReadsNoted)), found_by_one_read);
 }
 
-/// Redis is slow to answer subscribes, so a session resumes unconfirmed, and a message is not heard
-/// for it. The watermark passes the message. The connection breaks, and the repair makes the
-/// session share the watermark: it must read from where the session stands.
+/// Redis is slow to answer subscribes. So a session resumes unconfirmed, and a message is not
+/// received for it. The watermark passes the message. The connection breaks, and the repair makes
+/// the session share the watermark: it must read from the session's own position.
 fn a_repair_for_the_unconfirmed(world: &mut World) {
     world.connects(READER, X);
     world.connects(SENDER, X);
@@ -184,8 +184,8 @@ fn commands_in_flight() -> Plan {
 }
 
 /// A session subscribes and leaves, and another subscribes again; only the first command has
-/// reached Redis. Its answer comes, and the unsubscribe takes effect, before the second subscribe
-/// does: what is published in between is not heard.
+/// reached Redis. Its answer comes, and the unsubscribe takes effect before the second subscribe
+/// does. A message published in between is not received.
 fn subscribed_twice(world: &mut World) {
     world.connects(READER, X);
     world.connects(SENDER, X);

@@ -1,4 +1,4 @@
-//! What others read of an incarnation, and what they do not.
+//! What other nodes read of an incarnation, and what they miss.
 
 use super::{
     Fate, Hold, R, READER, Rule, SENDER, Slip, X, connect_both, goes_on_past_the_check,
@@ -9,8 +9,8 @@ use crate::simulation::plan::Plan;
 use crate::simulation::queue::SECOND;
 use crate::simulation::world::World;
 
-/// A node starts, and a message falls out of its ring under a gap, before R reads the first row of
-/// it. R would take the gap for where it began, and never learn of it.
+/// A node starts, and a message is dropped from its ring under a gap, before R reads its first
+/// heartbeat. R would take the gap's count for the initial one, and never learn of the gap.
 fn a_gap_before_the_first_sight(world: &mut World) {
     world.connects(READER, R);
     world.pass(3.0);
@@ -31,18 +31,18 @@ fn hole_11_the_first_baseline_is_zero() {
     is_closed_by(Rule::ZeroBaseline, &small_rings(), a_gap_before_the_first_sight);
 }
 
-/// So long is a row kept here, in seconds, instead of an hour.
+/// How long a row is kept here, in seconds, instead of an hour.
 fn rows_kept_for(seconds: u64) -> Plan {
     let mut plan = two_nodes();
     plan.bounds.row_ttl = seconds * SECOND;
     plan
 }
 
-/// R's roster read takes over a minute. Meanwhile a node starts, acknowledges what never leaves
-/// it, and dies; its row expires. R never knew of it.
+/// R's read of the cluster table takes over a minute. Meanwhile a node starts, acknowledges
+/// messages that are not published, and dies; its row expires. R never knew of it.
 ///
-/// Was all of R stopped, its own row would expire too, and a row that vanishes is a break by itself;
-/// so only its reads stand still here.
+/// If all of R were stopped, its own row would expire too, and a row that vanishes is a delivery
+/// gap by itself. So only its reads are stopped here.
 fn a_row_that_came_and_went(world: &mut World) {
     world.connects(READER, R);
     world.pass(3.0);
@@ -70,7 +70,8 @@ fn hole_13_a_minute_without_a_roster_read_is_a_break() {
 }
 
 /// R knows X. A message passes the check there, and X is stopped; its row expires before R reads
-/// the next time. Was X forgotten with its row, nobody would wait for the message, nor find X dead.
+/// the next time. If X were forgotten with its row, no watermark would wait for the message, and X
+/// would not be found dead.
 fn a_row_that_vanishes(world: &mut World) {
     connect_both(world);
     stops_past_the_check(world, X);
@@ -89,15 +90,19 @@ fn hole_13_a_row_that_vanished_is_a_break() {
     is_closed_by(Rule::VanishedRow, &rows_kept_for(30), a_row_that_vanishes);
 }
 
-/// X is fenced. The last row of its old incarnation says `left`, with a high counter; the first of
-/// the fresh one has counter 1. Were both the same row of the store, the old one would win, and
-/// nobody would know the incarnation whose message passes the check.
+/// X is fenced. The last heartbeat of its old incarnation states `left`, with a high counter; the
+/// first of the new one has counter 1. If both were the same row of the store, the old one would
+/// win. Then no node would know the incarnation whose message passes the check.
 fn a_fresh_incarnation(world: &mut World) {
     connect_both(world);
     world.rows_are(X, Some(Fate::Lost));
     assert!(world.pass_until(10.0, |world| world.lease_left(X) <= 0.0), "it is fenced");
     world.rows_are(X, None);
-    assert!(world.pass_until(3.0, |world| world.lease_left(X) > 0.0), "it is born");
+    assert!(
+        world.pass_until(3.0, |world| world.lease_left(X) > 0.0),
+        "a new incarnation has its \
+        lease"
+    );
     world.rows_are(X, Some(Fate::Lost));
     stops_past_the_check(world, X);
     world.pass(14.0);
@@ -110,9 +115,9 @@ fn hole_14_rows_are_keyed_by_the_incarnation() {
     is_opened_by(Slip::RowsByName, &two_nodes(), a_fresh_incarnation);
 }
 
-/// The wall clock of X falls by 10 s. Its rows are acknowledged and carry its lease; were they
-/// stamped by that clock, an old row would win until the clock is where it was, and X be dead for
-/// R while its lease holds.
+/// The wall clock of X falls by 10 s. Its heartbeats are acknowledged and extend its lease. If they
+/// were stamped by that clock, an old row would win until the clock is back where it was. Then X
+/// would be dead for R while its lease holds.
 fn a_clock_that_falls(world: &mut World) {
     connect_both(world);
     world.sets_clock(X, 5);

@@ -6,10 +6,10 @@ use super::{
 };
 use crate::simulation::world::World;
 
-/// The store takes 17 s for a message. The worker begins something else 4 s after the id, and is
-/// stopped in it; meanwhile a session resumes at 16.5, does not find the message, and has a cursor
-/// of 1.5. The worker goes on, and the acknowledgement is there: by the time at which it began to
-/// work the message is 4 s old.
+/// The store takes 17 s for a message. The worker begins another job 4 s after the id, and is
+/// stopped in it. Meanwhile a session resumes at 16.5, does not find the message, and has a cursor
+/// of 1.5. The worker goes on, and the acknowledgement is there. By the time at which its job began
+/// the message is 4 s old.
 fn an_old_time(world: &mut World) {
     connect_both(world);
     world.messages_are(X, Some(Fate::After(17_000)));
@@ -31,8 +31,9 @@ fn hole_15_the_check_reads_the_clocks_itself() {
     is_opened_by(Slip::CachedTime, &two_nodes(), an_old_time);
 }
 
-/// A row's snapshot is taken between the issue of an id and its entry: nothing seems to be pending.
-/// The message passes the check, and the worker is stopped, so all later rows repeat that snapshot.
+/// A heartbeat's snapshot is taken between the issue of an id and its entry: nothing seems to be
+/// pending. The message passes the check, and the worker is stopped, so all later heartbeats repeat
+/// that snapshot.
 fn a_snapshot_before_the_entry(world: &mut World) {
     connect_both(world);
     world.hold(Hold::Entries(X));
@@ -50,9 +51,9 @@ fn hole_16_an_id_is_entered_as_it_is_issued() {
     is_opened_by(Slip::LateEntry, &two_nodes(), a_snapshot_before_the_entry);
 }
 
-/// A node's wall clock steps back by 20 s, four times what the margins allow for. Its ids go on just
-/// above the last, so after 18 s they are older than what a session has by a resume on another node.
-/// Checked, the node takes no sends until its clock is right again.
+/// A node's wall clock steps back by 20 s, four times what the margins allow for. Its ids go on
+/// just above the last, so after 18 s they are older than the cursor of a session that resumes on
+/// another node. With the check, the node takes no sends until its clock is right again.
 fn a_clock_that_is_20_seconds_behind(world: &mut World) {
     connect_both(world);
     world.sets_clock(X, -20);

@@ -6,33 +6,33 @@ use super::{
 use crate::simulation::plan::Plan;
 use crate::simulation::world::World;
 
-/// Two workers a node: the reader's is the second of R.
+/// Two workers per node: the reader's is the second of R.
 fn two_workers() -> Plan {
     Plan::calm(2, 2, 1)
 }
 
-/// A message that X held back for long stands in the queue of R's second worker. X says that
-/// everything is settled, R's canary comes back, and the watermark passes the message: the first
-/// worker has it at once, the second must have it behind what it has not taken.
+/// A message that X held back for long is in the queue of R's second worker. X reports that
+/// everything is settled, R's canary comes back, and the watermark passes the message. The first
+/// worker has the watermark at once; the second must get it after the items in its queue.
 fn a_watermark_for_two_workers(world: &mut World) {
     connect_both(world);
-    // X sends no canaries, which would wait at its worker and cost it its links.
+    // X sends no canaries, which would wait at its worker and cost it its connections.
     world.hold(Hold::RosterReads(X));
     world.pass(2.1);
     stops_past_the_check(world, X);
     world.pass(12.0);
-    // X's next row is written when the message is confirmed.
+    // X's next heartbeat is written when the message is confirmed.
     let before = world.last_row(X);
     assert!(world.pass_until(5.0, |world| world.last_row(X) > before));
     world.stops(X, Part::Loop);
-    // A canary would wait in the queue that is to stand still: it is the other worker's turn.
+    // A canary would wait in the queue that is to stand still, so the other worker must send them.
     assert!(world.pass_until(5.0, |world| world.canaries_by(R) == 0));
     assert!(world.pass_until(5.0, |world| world.canaries_by(R) == 1));
     world.pass(0.1);
     world.hold(Hold::Queue(R, 1));
     world.goes_on(X, Part::Worker(0));
     world.pass(0.1);
-    assert_eq!(world.held(Hold::Queue(R, 1)), 1, "the message stands in the queue");
+    assert_eq!(world.held(Hold::Queue(R, 1)), 1, "the message is in the queue");
     world.goes_on(X, Part::Loop);
     world.pass(2.0);
     world.let_go_of(Hold::Queue(R, 1));
@@ -45,14 +45,14 @@ fn hole_17_the_watermark_stands_in_each_queue() {
     is_opened_by(Slip::SharedWatermark, &two_workers(), a_watermark_for_two_workers);
 }
 
-/// A message stands in the queue of a worker when the session that it is for moves to another.
+/// A message is in the queue of a worker when the session that it is for moves to another.
 fn moved_with_something_queued(world: &mut World) {
     connect_both(world);
     world.hold(Hold::Queue(R, 1));
     let message = world.sends(SENDER, 1).expect("the lease holds");
     world.pass(0.1);
     assert!(world.is_acked(message));
-    assert_eq!(world.held(Hold::Queue(R, 1)), 1, "the message stands in the queue");
+    assert_eq!(world.held(Hold::Queue(R, 1)), 1, "the message is in the queue");
     world.moves(READER, 0);
     world.pass(0.1);
     world.let_go_of(Hold::Queue(R, 1));

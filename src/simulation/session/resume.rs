@@ -1,5 +1,5 @@
-//! A session is read for: its interest first, then where its user stands with rooms, then what it may
-//! have missed, and its cursor behind that.
+//! The reads for a session: its interest first, then its user's memberships, then what it may have
+//! missed, and its cursor after that.
 
 use super::{Phase, Session};
 use crate::domain::NEVER;
@@ -17,11 +17,11 @@ use crate::simulation::world::World;
 /// How long a session waits for its interest to be confirmed.
 const CONFIRM_WAIT: Time = SECOND;
 
-/// How long it waits for that in its rooms.
+/// How long it waits for the confirmation of its rooms.
 const ROOMS_WAIT: Time = SECOND;
 
 impl World {
-    /// A session says hello: its interest first.
+    /// Handles the hello of a session: its interest first.
     pub fn hello(&mut self, at: At, sid: Sid) {
         let node = &self.nodes[usize::from(at.life.node)];
         let Session { user, phase, .. } = *self.session_ref(sid);
@@ -45,7 +45,7 @@ impl World {
         }
     }
 
-    /// A session stands with a worker, whose interest in its key it shares.
+    /// Adds a session to a worker, whose interest in its key it shares.
     pub fn join_worker(&mut self, at: At, sid: Sid) {
         let user = self.session(sid).user;
         self.worker(at).sessions.push(sid);
@@ -53,7 +53,7 @@ impl World {
         self.take_interest(at, user);
     }
 
-    /// One more holds interest in a key.
+    /// Adds one holder of interest in a key.
     pub fn take_interest(&mut self, at: At, key: Key) {
         let index = self.bucket_of(key);
         let shard = self.shard_of(index);
@@ -67,7 +67,7 @@ impl World {
         }
     }
 
-    /// A session's interest is confirmed.
+    /// Handles that a session's interest is confirmed.
     pub fn confirmed(&mut self, at: At, sid: Sid) {
         match self.session(sid).phase {
             Phase::Joining => self.register(at, sid, true),
@@ -76,7 +76,7 @@ impl World {
         }
     }
 
-    /// A session's interest is not waited for any longer.
+    /// Stops waiting for a session's interest.
     pub fn confirm_timed_out(&mut self, at: At, sid: Sid) {
         if self.session(sid).phase == Phase::Joining {
             self.register(at, sid, false);
@@ -155,7 +155,7 @@ impl World {
         }
     }
 
-    /// It is known: his rooms are to be heard.
+    /// Handles its result: the user's rooms must be subscribed.
     pub fn memberships_read(&mut self, at: At, sid: Sid, read_no: u16, works: bool) {
         let session = self.session(sid);
         if session.phase == Phase::Closed || session.read_no != read_no {
@@ -182,7 +182,7 @@ impl World {
         self.queue.push(self.now + ROOMS_WAIT, Event::Thread(at, job));
     }
 
-    /// One more room of a session's user is heard.
+    /// Handles that one more room of a session's user is confirmed.
     pub fn go_on_if_heard(&mut self, at: At, sid: Sid) {
         let user = self.session(sid).user;
         if self.session(sid).awaits_rooms.is_some() && self.are_heard(at, user) {
@@ -190,7 +190,7 @@ impl World {
         }
     }
 
-    /// The rooms of a session are not waited for any longer.
+    /// Stops waiting for the rooms of a session.
     pub fn rooms_timed_out(&mut self, at: At, sid: Sid, read_no: u16) {
         let session = self.session(sid);
         if session.phase != Phase::Closed && session.awaits_rooms == Some(read_no) {
@@ -209,7 +209,7 @@ impl World {
         self.then(at, Step::IssueRead(sid));
     }
 
-    /// A session's read goes to the store.
+    /// Issues a session's read to the store.
     pub fn issue_read(&mut self, at: At, sid: Sid) {
         let user = self.session(sid).user;
         let (looks, end, works) = self.draw_looks(user);
@@ -222,7 +222,7 @@ impl World {
         self.queue.push(end, Event::Thread(at, job));
     }
 
-    /// Draws a read of a key's messages: what it touches, when it ends, and whether it works.
+    /// Draws a read of a key's messages: what it touches, when it ends, and whether it succeeds.
     pub fn draw_looks(&mut self, key: Key) -> (Looks, Time, bool) {
         let middle = self.now + 1 + self.plan.slow.reads.draw(&mut self.rng);
         let end = middle + 1 + self.plan.slow.reads.draw(&mut self.rng);
@@ -233,7 +233,7 @@ impl World {
         (looks, end, works)
     }
 
-    /// A session's read is over.
+    /// Handles the end of a session's read.
     pub fn session_read(&mut self, at: At, sid: Sid, read_no: u16, works: bool) {
         let session = self.session(sid);
         if session.phase == Phase::Closed || session.read_no != read_no {
@@ -263,7 +263,7 @@ impl World {
         self.then(at, Step::IssuePage(sid));
     }
 
-    /// The next page of a session's read goes to the store.
+    /// Issues the next page of a session's read to the store.
     pub fn issue_page(&mut self, at: At, sid: Sid) {
         let end = self.now + 1 + self.plan.slow.reads.draw(&mut self.rng);
         let ranges = self.draw_touch(self.now, end);
@@ -280,7 +280,7 @@ impl World {
         self.queue.push(again, Event::Thread(at, Job::ReadAgain(sid)));
     }
 
-    /// A session's failed read begins anew.
+    /// Begins a session's failed read again.
     pub fn read_again(&mut self, at: At, sid: Sid) {
         let Session { phase, user, .. } = *self.session_ref(sid);
         if phase != Phase::Closed && self.session(sid).reading.is_none() {
@@ -314,7 +314,7 @@ impl World {
         });
     }
 
-    /// Those of some messages that are of a session's user, by now.
+    /// The messages of a set that are owed to a session's user by now.
     fn his_among(&mut self, at: At, sid: Sid, found: Messages) -> Messages {
         let user = self.session(sid).user;
         let mut his = 0;
@@ -326,14 +326,14 @@ impl World {
         his
     }
 
-    /// What its read found stands in a session's queue: its cursor comes behind it.
+    /// Ends a session's read. What it found is in the session's queue, and its cursor follows.
     fn conclude_read(&mut self, at: At, sid: Sid) {
         let watermark = self.worker(at).watermark;
         let mut viewed = self.viewed(at.life);
         let session = self.session(sid);
         let Some(reading) = session.reading.take() else { return };
         if session.phase == Phase::Missing {
-            // It counts as broken: it did not hear what came meanwhile.
+            // It counts as having a delivery gap: it did not receive what came meanwhile.
             viewed.breaks = u64::MAX;
         }
         let cursor = session.footing.read(reading, viewed, watermark);
@@ -363,7 +363,7 @@ impl World {
         }
     }
 
-    /// A second passed.
+    /// Handles the passing of a second.
     pub fn tick_session(&mut self, sid: Sid) {
         let at = self.session(sid).at;
         self.read_anew(at, sid);

@@ -9,7 +9,7 @@ use crate::roster::{About, Run, ShardRow, sample};
 const OWN: [u8; 16] = [5; 16];
 const STARTED: Micros = Micros(100);
 
-/// A node of the same age as the others' rows say of theirs, that publishes and hears one layout.
+/// A node as old as the others, that publishes by and subscribes to one layout.
 struct Node {
     publish: Layout,
     subscribe: Vec<Layout>,
@@ -36,7 +36,7 @@ fn row(incarnation: u128, about: About) -> Row {
     Row { about: Arc::new(about), ..sample::row(incarnation, LINKS_TRIED) }
 }
 
-/// This node's own row, which says that it fits.
+/// This node's own row, which states that it fits.
 fn own() -> Row {
     row(1, About { boot: OWN, started: STARTED, state: State::Serving, ..about("own") })
 }
@@ -47,7 +47,7 @@ fn other(boot: u8, after: i64, state: State) -> About {
     About { boot: [boot; 16], started, state, ..about("other") }
 }
 
-/// The other node has moved on, and neither hears what this one publishes nor is heard.
+/// The other node has moved on: neither of the two subscribes to what the other publishes.
 fn moved(about: About) -> About {
     About { publish: layout(2), subscribe: vec![layout(2)], ..about }
 }
@@ -109,7 +109,7 @@ fn the_younger_of_two_must_fit_the_older() {
         (other(9, 1, Starting), true, "both start, and this one is older"),
         (other(4, 0, Starting), false, "at once: the lesser boot counts as older"),
         (other(6, 0, Starting), true, "at once, the other way round"),
-        (other(9, 1, Serving), false, "who serves was there before, whatever his clock says"),
+        (other(9, 1, Serving), false, "a serving node was there before, by any clock"),
         (other(9, 1, Draining), false, "who is being stopped still hears and publishes"),
     ];
     for (about, fits, why) in cases {
@@ -143,7 +143,7 @@ fn nodes_are_boots_that_serve_and_this_one() {
     }
 }
 
-/// A row that says so of its node: that it is a tap, and that it copies.
+/// A heartbeat that states two flags of its node: that it holds a wide pattern, and that it copies.
 fn says(about: About, tap: bool, copies: bool) -> Row {
     row(9, About { tap, copies, ..about })
 }
@@ -228,7 +228,7 @@ fn a_node_that_publishes_to_another_server_is_named() {
     let told = Trouble::Elsewhere { shard: "r2".into(), node: "other".into() };
     assert_eq!(judge(&[own(), led_to(others(), 7)]), [told]);
     assert_eq!(judge(&[own(), others()]), []);
-    // Two incarnations of a node tell of both servers of a failover.
+    // Two incarnations of a node name both servers of a failover.
     let before = Row { incarnation: crate::roster::Incarnation(9), ..led_to(own(), 7) };
     assert_eq!(judge(&[own(), before, led_to(others(), 7)]), []);
     let verdict = Node::new(true).judge(&[own(), led_to(others(), 7)]);

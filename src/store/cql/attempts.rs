@@ -1,10 +1,10 @@
 //! What the attempts of one write may have done.
 //!
-//! The driver's error of a request is the one of its *last* attempt, and a retry or a speculative
-//! execution may have hidden an earlier one that was applied. So every attempt is counted as
-//! doubtful when it is sent, and no more when it is answered by a refusal: what is left at the end
-//! says whether "nothing was written" is the truth. This is exact, so the driver's own retries and
-//! speculative executions may stay on.
+//! The driver's error of a request is that of its *last* attempt. A retry or a speculative
+//! execution may have hidden an earlier attempt that was applied. So every attempt counts as
+//! doubtful when it is sent, and no longer once it is answered by a refusal. The attempts left at
+//! the end decide whether "nothing was written" is the truth. This is exact, so the driver's own
+//! retries and speculative executions may stay on.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,7 +28,7 @@ impl Attempts {
     }
 }
 
-/// The ids are of no use: one listener hears of one request.
+/// The ids are not needed: one listener serves one request.
 impl HistoryListener for Attempts {
     fn log_request_start(&self) -> RequestId {
         RequestId(0)

@@ -1,9 +1,9 @@
-//! How cells are spelled that hold more than one value.
+//! The format of cells that hold more than one value.
 //!
-//! | table, cell | spelled |
+//! | table, cell | format |
 //! | --- | --- |
 //! | members, memberships `added`, `removed` | the stamp |
-//! | members, memberships `joined` | `<the removal that it follows> <the stamp, each bit turned over>` |
+//! | members, memberships `joined` | `<the removal that it follows> <the stamp, each bit inverted>` |
 //! | members, memberships `role` | `<stamp> owner\|member`, and of a user's add ` <adder>` |
 //! | memberships `kind` | of a direct conversation `dm` |
 //! | rooms `room` | `<stamp> {"title":…,"creator":…,"past":…,"created":…}` |
@@ -11,10 +11,13 @@
 //!
 //! Stamps and ids in texts are 32 hexadecimal digits, so that texts sort as the stamps do. Of two
 //! writes with equal timestamps to one cell without a TTL the larger value stays, which is that of
-//! the larger stamp. Each register of a membership is a cell of its own and merges by itself, as
-//! [`MemberState`] says: `added`, `removed` and `role` are written at the time of their stamp.
-//! `joined` is written one microsecond above the removal that it follows, so a later removal's wins;
-//! of two that follow the same one the larger text stays, which is that of the *smaller* stamp.
+//! the larger stamp.
+//!
+//! Each register of a membership is a cell of its own and merges by itself, as defined at
+//! [`MemberState`]. `added`, `removed` and `role` are written at the time of their stamp. `joined`
+//! is written one microsecond above the removal that it follows, so the one that follows a later
+//! removal wins. Of two that follow the same removal the larger text stays, which is that of the
+//! *smaller* stamp.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -30,12 +33,12 @@ const DIGITS: usize = 32;
 /// Hexadecimal digits of an adder.
 const ADDER_DIGITS: usize = 16;
 
-/// A cell is not spelled so.
+/// A cell does not have this format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("its {0} is not spelled as one")]
+#[error("its {0} is malformed")]
 pub(super) struct Misspelt(&'static str);
 
-/// What `rooms` says beside the stamp.
+/// The JSON in `rooms` behind the stamp.
 #[derive(Serialize, Deserialize)]
 struct RoomText<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,7 +81,7 @@ fn read_joined(text: &str) -> Result<(MessageId, MessageId), Misspelt> {
     parts.ok_or(Misspelt("joined"))
 }
 
-/// The cell `role`; none if nothing was said of it.
+/// The cell `role`; none if it was never set.
 pub(super) fn role(state: &MemberState) -> Option<String> {
     let MemberState { role, adder, role_stamp, .. } = state;
     let by = |adder: &Adder| format!(" {:016x}", adder.bits());
@@ -103,10 +106,10 @@ fn read_adder(text: &str) -> Option<Adder> {
     is_spelled.then(|| u64::from_str_radix(text, 16).ok().map(Adder::from_bits))?
 }
 
-/// The cells of a membership as they are read: `added`, `removed`, `joined`, `role`.
+/// The cells of a membership in the order of their reads: `added`, `removed`, `joined`, `role`.
 pub(super) type StateCells<'a> = (Option<Uuid>, Option<Uuid>, Option<&'a str>, Option<&'a str>);
 
-/// What the cells of a membership say.
+/// Reads the cells of a membership.
 pub(super) fn read_state(
     (added, removed, joined, role): StateCells<'_>,
 ) -> Result<MemberState, Misspelt> {
@@ -128,7 +131,7 @@ pub(super) fn read_state(
     Ok(state)
 }
 
-/// A room.
+/// The cell of a room.
 pub(super) fn room(room: &Room) -> String {
     let created = spell(room.created);
     let text = RoomText {
@@ -141,7 +144,7 @@ pub(super) fn room(room: &Room) -> String {
     format!("{} {json}", spell(room.stamp))
 }
 
-/// The room of a cell.
+/// Reads the room of a cell.
 pub(super) fn read_room(id: RoomId, text: &str) -> Result<Room, Misspelt> {
     let room = (|| {
         let (stamp, json) = text.split_once(' ')?;
@@ -158,7 +161,7 @@ pub(super) fn read_room(id: RoomId, text: &str) -> Result<Room, Misspelt> {
     room.ok_or(Misspelt("room"))
 }
 
-/// What was sent under a nonce.
+/// The cell of what was sent under a nonce.
 pub(super) fn record(record: &NonceRecord) -> [u8; 32] {
     let mut cell = [0; 32];
     cell[..16].copy_from_slice(&record.id.to_bytes());
@@ -166,7 +169,7 @@ pub(super) fn record(record: &NonceRecord) -> [u8; 32] {
     cell
 }
 
-/// The record of a cell.
+/// Reads the record of a cell.
 pub(super) fn read_record(cell: &[u8]) -> Result<NonceRecord, Misspelt> {
     let record = (|| {
         let (id, content) = cell.split_at_checked(16)?;

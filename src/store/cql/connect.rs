@@ -2,7 +2,7 @@
 //!
 //! | what | is | because |
 //! | --- | --- | --- |
-//! | consistency | `LOCAL_QUORUM` | what was acknowledged is read by everybody, and no other datacenter is waited for |
+//! | consistency | `LOCAL_QUORUM` | every node reads what was acknowledged, and waits for no other datacenter |
 //! | nodes asked | replicas first, of one datacenter alone | a failover to another one would read behind it |
 //! | retry | the driver's default | never with a lower consistency; [`Attempts`](super::attempts) keeps it truthful |
 //! | speculative | one, after 300 ms | a frozen server of three costs a third of the requests otherwise (measured) |
@@ -34,38 +34,39 @@ use scylla::statement::Consistency;
 use super::error::CqlOpenError;
 use super::options::CqlOptions;
 
-/// For connecting in all: longer and a node that starts had better say that it cannot.
+/// For connecting in all: after this time a node that starts had better report that it cannot.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// For one TCP connection and its handshakes, so that several nodes can be tried within the above.
+/// For one TCP connection and its handshakes, so that several nodes can be tried within the time
+/// above.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Between two looks at whether a connection lives, and for the answer: a server that froze is
-/// noticed within 4 s, inside a lease. The driver's 30 s and 30 s leave it a third of the requests
-/// for as long.
+/// From one keepalive request on a connection to the next, and for its answer: a frozen server is
+/// noticed within 4 s, inside a lease. The driver's default of 30 s and 30 s would send it a third
+/// of the requests for as long.
 const KEEPALIVE: Duration = Duration::from_secs(2);
 
-/// Between two looks of the system at whether the peer lives: in the middle of a TLS handshake there
-/// is no other one.
+/// From one TCP keepalive probe to the next: in the middle of a TLS handshake there is no other
+/// check.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(5);
 
-/// For a host name.
+/// For resolving a host name.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Between two looks at which nodes there are, beside what the servers announce.
+/// From one read of the list of nodes to the next, beside what the servers announce.
 const METADATA_EVERY: Duration = Duration::from_mins(1);
 
-/// For all nodes to have heard of a change of the schema.
+/// For all nodes to learn of a change of the schema.
 const AGREEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// When a second node is asked the same: far above a quorum's usual answer of some milliseconds,
-/// and far below the lease.
+/// When a second node gets the same request: far above a quorum's usual answer of some
+/// milliseconds, and far below the lease.
 const SPECULATE_AFTER: Duration = Duration::from_millis(300);
 
-/// For the answer of a clock: one that comes late is no sample.
+/// For the answer of a clock: a late one is not a sample.
 const TIME_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// For a change of the schema: servers take a second for a table when they are busy.
+/// For a change of the schema: busy servers take a second for each table.
 const SCHEMA_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How requests of each kind are run.
@@ -168,9 +169,9 @@ fn builder(options: &CqlOptions, profiles: &Profiles) -> Result<SessionBuilder, 
         .tcp_keepalive_interval(TCP_KEEPALIVE)
         .cluster_metadata_refresh_interval(METADATA_EVERY)
         .schema_agreement_timeout(AGREEMENT_TIMEOUT)
-        // What is needed of a schema is where the replicas of this keyspace are.
+        // The schema is needed only for the replicas of this keyspace.
         .keyspaces_to_fetch([options.keyspace.as_str()])
-        // Operators find our nodes, with these settings, in `system.clients`.
+        // Operators find this program's connections, with these settings, in `system.clients`.
         .custom_identity(identity)
         .driver_config_reporting(true);
     if let Some(who) = &options.credentials {
@@ -183,8 +184,8 @@ fn builder(options: &CqlOptions, profiles: &Profiles) -> Result<SessionBuilder, 
     Ok(builder)
 }
 
-/// A TLS client that believes the authorities of a file. A node's certificate must name the address
-/// that it is reached at.
+/// A TLS client that trusts the authorities of a file. A node's certificate must name the address
+/// that is connected to.
 fn trusting(path: &Path) -> Result<Arc<ClientConfig>, CqlOpenError> {
     let refused = |reason: String| CqlOpenError::Certificates { path: path.to_owned(), reason };
     let mut roots = RootCertStore::empty();
@@ -205,7 +206,7 @@ fn trusting(path: &Path) -> Result<Arc<ClientConfig>, CqlOpenError> {
     Ok(Arc::new(config))
 }
 
-/// A datacenter that no node is of would leave every statement without a node to go to.
+/// A datacenter without nodes would leave every statement without a node to go to.
 fn check_datacenter(session: &Session, wanted: &str) -> Result<(), CqlOpenError> {
     let state = session.get_cluster_state();
     let mut found: Vec<&str> =

@@ -1,4 +1,4 @@
-//! What may go wrong, and what a failed write means.
+//! The errors of a CQL store, and what a failed write means.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 
 use crate::store::{AppendError, ReadError, RowError};
 
-/// Why a CQL store was not opened, or its schema not seen to.
+/// Why a CQL store was not opened, or its schema not applied or checked.
 #[derive(Debug, thiserror::Error)]
 pub enum CqlOpenError {
     /// A thread could not be started.
@@ -21,25 +21,26 @@ pub enum CqlOpenError {
         /// What is wrong with it.
         reason: String,
     },
-    /// No node answers as one of ours.
+    /// No node answers as a node of this cluster.
     #[error("store.nodes {nodes}: not connected: {reason}")]
     Connect {
         /// The nodes.
         nodes: String,
-        /// What the driver says.
+        /// The driver's error.
         reason: String,
     },
-    /// No node is of the datacenter that was asked for.
-    #[error("store.datacenter `{configured}`: the nodes are of {found}")]
+    /// No node is in the configured datacenter.
+    #[error("store.datacenter `{configured}`: the nodes are in {found}")]
     Datacenter {
-        /// What was asked for.
+        /// The configured datacenter.
         configured: String,
-        /// What there is.
+        /// The datacenters of the nodes.
         found: String,
     },
-    /// The tables are not those that this program works on.
+    /// The tables are not those of this program.
     #[error(
-        "store.keyspace `{keyspace}`: {difference}; `narrowcast schema apply --config FILE` makes what is missing, `narrowcast schema check --config FILE` tells all that differs"
+        "store.keyspace `{keyspace}`: {difference}; `narrowcast schema apply --config FILE` makes \
+         what is missing, `narrowcast schema check --config FILE` reports all that differs"
     )]
     Schema {
         /// The keyspace.
@@ -49,7 +50,8 @@ pub enum CqlOpenError {
     },
     /// The schema was made by a newer program.
     #[error(
-        "store.keyspace `{keyspace}`: schema version {found}, this program knows {known}: run a newer one, or another keyspace"
+        "store.keyspace `{keyspace}`: schema version {found}, this program knows {known}: run a \
+         newer program, or use another keyspace"
     )]
     Newer {
         /// The keyspace.
@@ -66,7 +68,7 @@ pub enum CqlOpenError {
         keyspace: String,
         /// The namespace that the store was made for.
         stored: String,
-        /// The namespace that was asked for.
+        /// The configured namespace.
         configured: String,
     },
     /// A statement about the schema failed.
@@ -74,9 +76,9 @@ pub enum CqlOpenError {
     Statement {
         /// The keyspace.
         keyspace: String,
-        /// What was asked, shortened.
+        /// The statement, shortened.
         statement: String,
-        /// What the driver says.
+        /// The driver's error.
         reason: String,
     },
 }
@@ -90,7 +92,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// Nothing was sent.
+    /// The failure of a row of which nothing was sent.
     pub(super) fn unsent(reason: impl Into<String>) -> Self {
         Self { is_certain: true, reason: reason.into() }
     }
@@ -113,8 +115,8 @@ impl From<Failure> for RowError {
     }
 }
 
-/// What the rows of one write come to, those left out that need not be written. Only if it is
-/// certain of *every* one that it was not written was nothing written.
+/// The result of one write from the results of its rows, without those that need not be written.
+/// The write is certain to have stored nothing only if *every* row is.
 pub(super) fn together(
     rows: impl IntoIterator<Item = Result<(), Failure>>,
 ) -> Result<(), AppendError> {
@@ -122,7 +124,7 @@ pub(super) fn together(
     for row in rows {
         match (row, &mut failed) {
             (Ok(()), _) => written += 1,
-            // The reason told is one that the answer follows from.
+            // The reported reason is one that the answer follows from.
             (Err(failure), Some(known)) if known.is_certain => *known = failure,
             (Err(_), Some(_)) => {}
             (Err(failure), first @ None) => *first = Some(failure),
@@ -137,9 +139,9 @@ pub(super) fn together(
     }
 }
 
-/// Whether an attempt that ended so cannot have been applied: it did not leave this process, or the
-/// coordinator refused it before it told any replica. Whatever is not known to be so is doubtful:
-/// a write that timed out is applied later (measured), and a broken connection may have carried it.
+/// Whether an attempt that ended so cannot have been applied. It did not leave this process, or the
+/// coordinator refused it before sending it to any replica. Every other attempt is doubtful. A
+/// write that timed out is applied later (measured), and a broken connection may have carried it.
 pub(super) const fn was_refused(error: &RequestAttemptError) -> bool {
     match error {
         RequestAttemptError::SerializationError(_)
@@ -160,12 +162,12 @@ pub(super) const fn was_refused(error: &RequestAttemptError) -> bool {
     }
 }
 
-/// A read that the driver gave up.
+/// The error of a read that the driver gave up.
 pub(super) fn unread(error: &ExecutionError) -> ReadError {
     ReadError::Unavailable { reason: error.to_string() }
 }
 
-/// A row that is not what is written there.
+/// The error of a row that cannot be read as what is written there.
 pub(super) fn corrupt(
     table: &'static str,
     key: impl Into<String>,

@@ -1,8 +1,8 @@
 //! Reading a conversation's messages across its windows.
 //!
-//! Which windows there are says `windows`; without it a sparse year would be hundreds of empty
-//! partitions. Where few windows can hold the range they are read straight: so a client that comes
-//! back after minutes costs one read, and not two one after the other.
+//! The table `windows` holds which windows exist; without it a sparse year would be hundreds of
+//! empty partitions. Where few windows can hold the range they are read directly. So a client that
+//! comes back after minutes costs one read, and not two one after the other.
 
 use std::sync::Arc;
 
@@ -20,21 +20,21 @@ use crate::domain::{Conversation, Message, MessageId, UserId};
 use crate::protocol::MessageText;
 use crate::store::{HistoryRange, Page, PageLimit, ReadError};
 
-/// Windows that are read without looking which there are: the one that a client left in, the one
-/// since, and the one that begins within [`AHEAD`].
+/// Windows that are read without looking which exist: the one that a client left in, the one since,
+/// and the one that begins within [`AHEAD`].
 const STRAIGHT_MAX: u64 = 3;
 
 /// Windows in one page of `windows`: a year of a direct conversation in six.
 const WINDOWS_A_PAGE: usize = 64;
 
-/// Windows read at once, at most. The first is read alone, and each round that did not fill the
-/// page reads twice as many: a full window costs one read, a sparse year some rounds.
+/// Most windows read at once. The first is read alone, and each round that did not fill the page
+/// reads twice as many. So a full window costs one read, a sparse year some rounds.
 const AT_ONCE: usize = 8;
 
 /// Messages in one read of a window: with bodies of 8 KiB, a megabyte.
 const ROWS_A_READ: usize = 128;
 
-/// One reading of a page.
+/// The reading of one page.
 struct Reading {
     wire: Arc<Wire>,
     conversation: Conversation,
@@ -45,7 +45,7 @@ struct Reading {
     reads: usize,
 }
 
-/// A page of a conversation's messages.
+/// Reads a page of a conversation's messages.
 pub(super) async fn history(
     wire: Arc<Wire>,
     conversation: Conversation,
@@ -66,12 +66,12 @@ impl Reading {
         Ok(Page { reads: self.reads, ..Page::fill(self.rows.into_iter(), self.limit)? })
     }
 
-    /// The windows of a range that begins not long ago; of any other none.
+    /// The windows of a range that begins recently; none for any other range.
     fn straight(&self) -> Option<Vec<Window>> {
         let HistoryRange::After(Some(bound)) = self.range else { return None };
         let last = Window::of(&self.conversation, self.wire.present.latest() + AHEAD);
         let first = Window::of(&self.conversation, bound.time());
-        // A bound from further ahead than any clock may be is left to `windows`.
+        // A bound further ahead than any clock may be is left to `windows`.
         if first > last {
             return None;
         }
@@ -102,7 +102,7 @@ impl Reading {
         Window::of(&self.conversation, id.time())
     }
 
-    /// A page of the windows that there are.
+    /// Reads a page of the windows that exist.
     async fn windows(&mut self, from: i64) -> Result<Vec<Window>, ReadError> {
         let kind = match self.range {
             HistoryRange::Before(_) => Kind::WindowsBelow,
@@ -116,12 +116,12 @@ impl Reading {
         windows.map(|row| row.map(|(window,)| Window::from_millis(window.0))).collect()
     }
 
-    /// Reads these windows, in this order, until the page is full: whether it is.
+    /// Reads these windows, in this order, until the page is full, and returns whether it is.
     async fn walk(&mut self, windows: &[Window]) -> Result<bool, ReadError> {
         let (mut rest, mut width) = (windows, 1);
         while !rest.is_empty() {
             let (now, later) = rest.split_at(width.min(rest.len()));
-            // However many windows are read at once, they are one window's rows together.
+            // Windows that are read at once share the limit on rows.
             let wanted = self.wanted().min(ROWS_A_READ / now.len());
             self.reads += now.len();
             let reads: Vec<_> = now
@@ -155,7 +155,7 @@ impl Reading {
         }
     }
 
-    /// Rows that are still wanted: one more than fits says whether there is a next page.
+    /// Rows that are still wanted: one more than fits shows whether there is a next page.
     fn wanted(&self) -> usize {
         let all = self.limit.messages.max(1).saturating_add(1);
         all.saturating_sub(self.rows.len()).clamp(1, ROWS_A_READ)
@@ -168,7 +168,7 @@ impl Reading {
             || matches!(self.rows.last(), Some(Err(_)))
     }
 
-    /// Where the range begins in each window. No id is below the nil UUID or above the largest.
+    /// The bound of the range in each window. No id is below the nil UUID or above the largest.
     fn bound(&self) -> Uuid {
         match self.range {
             HistoryRange::Before(bound) => bound.map_or(Uuid::max(), uuid),
@@ -176,7 +176,7 @@ impl Reading {
         }
     }
 
-    /// Rows of a window beyond a bound.
+    /// Reads rows of a window beyond a bound.
     fn chunk(
         &self,
         window: Window,
@@ -207,15 +207,15 @@ impl Reading {
 /// Rows of one window.
 struct Chunk {
     rows: Vec<Result<Message, ReadError>>,
-    /// Where to read on; none if the window ended.
+    /// The id to read on from; none if the window ended.
     last: Option<Uuid>,
 }
 
 /// Id, sender, nonce, body.
 type Row<'a> = (Uuid, Option<&'a str>, Option<&'a str>, Option<&'a str>);
 
-/// The message of a row. A row without a sender is none: what is left of one that expired, or that
-/// something else wrote to.
+/// The message of a row. A row without a sender is none: it is what is left of an expired one, or
+/// was written by another program.
 fn message(
     conversation: &Conversation,
     name: &str,

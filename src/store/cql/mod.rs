@@ -7,23 +7,23 @@
 //! | `options` | what an operator may choose |
 //! | `thread` | the driver's thread, and the bounds before it |
 //! | `connect` | the session, and how requests of each kind are run |
-//! | `schema` | the tables, and how they come to be |
-//! | `statements` | what is prepared |
+//! | `schema` | the tables, and how they are made |
+//! | `statements` | the prepared statements |
 //! | `wire` | where requests are issued and counted |
 //! | `attempts`, `error` | what a failed write means |
-//! | `window`, `written` | how messages are parted, and what a node knows to be written |
-//! | `present` | what time it may be |
-//! | `cells` | how cells are spelled that hold more than one value |
-//! | `writes` | which rows a call becomes |
-//! | `reads`, `history` | what can be asked |
-//! | `roster` | the rows of the live nodes |
+//! | `window`, `written` | how messages are partitioned, and what a node knows to be written |
+//! | `present` | bounds of the present time |
+//! | `cells` | the format of cells that hold more than one value |
+//! | `writes` | the rows of each call |
+//! | `reads`, `history` | the queries |
+//! | `roster` | the heartbeats of the live nodes |
 //!
 //! Invariants worth naming:
 //!
 //! 1. **Ids and stamps decide, never the order of arrival.** Every write carries a timestamp made
-//!    from them, so each may be repeated, late or twice, and changes nothing.
-//! 2. **`Unavailable` is only said when it is certain of every row** that nothing was written; a
-//!    write that timed out is applied later, and every attempt is counted.
+//!    from them. So each may be repeated, late or twice, and changes nothing.
+//! 2. **`Unavailable` is returned only when it is certain of every row** that nothing was written;
+//!    a write that timed out is applied later, and every attempt is counted.
 //! 3. **Nothing is acknowledged before all its rows are**, and a window of a conversation is in
 //!    `windows` before any message in it is acknowledged.
 //! 4. **Nothing is deleted**: rows stay or expire.
@@ -72,8 +72,9 @@ pub use schema::{
     Applied, ServerKind, apply as apply_schema, check as check_schema, print as print_schema,
 };
 
-/// Writes and reads of the roster and of the time under way at once: a write, a read and a check of
-/// up to 15 coordinators every 2 s, apart from the others so that a node under load keeps its lease.
+/// Writes and reads of the cluster table and of the time under way at once. Every 2 s there are a
+/// write, a read and a check of up to 15 coordinators. They are counted apart from the others, so
+/// that a node under load keeps its lease.
 const UPKEEP_IN_FLIGHT: usize = 32;
 
 /// The store of a cluster. Dropping it ends its thread.
@@ -89,8 +90,8 @@ pub struct Cql {
 }
 
 impl Cql {
-    /// Connects to a store whose schema was applied. Answers within some seconds: it waits for no
-    /// server to come up.
+    /// Connects to a store whose schema was applied. Answers within some seconds: it does not wait
+    /// for a server to come up.
     pub async fn open(options: &CqlOptions) -> Result<Arc<Self>, CqlOpenError> {
         let thread = StoreThread::start()?;
         let opening = options.clone();
@@ -98,7 +99,7 @@ impl Cql {
         Ok(Self::new(options, thread, opened.map_err(std::io::Error::other)??))
     }
 
-    /// The same, for a caller without a runtime; blocks.
+    /// As [`Self::open`], for a caller without a runtime; blocks.
     pub fn open_blocking(options: &CqlOptions) -> Result<Arc<Self>, CqlOpenError> {
         let thread = StoreThread::start()?;
         let (opening, (done, opened)) = (options.clone(), mpsc::sync_channel(1));
@@ -120,7 +121,7 @@ impl Cql {
         })
     }
 
-    /// Begins a write on the driver's thread.
+    /// Starts a write on the driver's thread.
     fn write<F>(&self, work: impl FnOnce(Arc<Wire>) -> F) -> Pending<Result<(), AppendError>>
     where
         F: Future<Output = Result<(), AppendError>> + Send + 'static,
@@ -141,7 +142,7 @@ impl Cql {
         Box::pin(async move { written.await.unwrap_or_else(|_| Err(lost())) })
     }
 
-    /// Begins a read on the driver's thread.
+    /// Starts a read on the driver's thread.
     fn read<T, F>(&self, work: impl FnOnce(Arc<Wire>) -> F) -> Pending<Result<T, ReadError>>
     where
         T: Send + 'static,
@@ -179,14 +180,14 @@ impl Cql {
     }
 }
 
-/// A session that is ready, and what its store is.
+/// A session that is ready, with the store's identity.
 struct Opened {
     wire: Wire,
     identity: Identity,
     retention: Option<Duration>,
 }
 
-/// Connects, looks at the schema and prepares.
+/// Connects, checks the schema and prepares the statements.
 async fn open(options: &CqlOptions) -> Result<Opened, CqlOpenError> {
     let profiles = Profiles::new(options);
     let session = connect(options, &profiles).await?;
@@ -200,16 +201,15 @@ async fn open(options: &CqlOptions) -> Result<Opened, CqlOpenError> {
     Ok(Opened { wire, identity, retention: retention(options, found.retention()) })
 }
 
-/// How long messages are kept for certain: this node writes them for as long as it is told, and the
-/// tables say what others are.
+/// The guaranteed retention: the smaller of this node's setting and the tables'.
 fn retention(options: &CqlOptions, of_tables: Option<Duration>) -> Option<Duration> {
     let own = options.retention;
     if own != of_tables {
         tracing::warn!(
             ?own,
             ?of_tables,
-            "store.retention_days is not what the tables say: `narrowcast schema apply` tells \
-             them, and nodes follow when they restart"
+            "store.retention_days differs from the TTL of the tables: run `narrowcast schema \
+             apply` to change the tables, then restart the nodes"
         );
     }
     own.into_iter().chain(of_tables).min()

@@ -8,17 +8,17 @@ use crate::config::Secret;
 /// How to reach a CQL store, and what it belongs to. The configuration has checked the bounds.
 #[derive(Debug, Clone)]
 pub struct CqlOptions {
-    /// Nodes to begin with, `host` or `host:port`; the others are learnt from them.
+    /// Nodes to connect to first, `host` or `host:port`; they name the others.
     pub nodes: Vec<String>,
     /// The keyspace, a name that needs no quotes.
     pub keyspace: String,
-    /// The datacenter whose nodes are asked, and no others.
+    /// The datacenter whose nodes are used, and no others.
     pub datacenter: String,
-    /// Replicas there: what `schema apply` makes the keyspace with.
+    /// Replicas there: `schema apply` makes the keyspace with so many.
     pub replication: u32,
-    /// Who connects; none without authentication.
+    /// The credentials; none without authentication.
     pub credentials: Option<Credentials>,
-    /// The file of the certificate authorities that nodes are believed by; none without TLS.
+    /// The file of the certificate authorities that are trusted; none without TLS.
     pub tls_ca: Option<PathBuf>,
     /// The namespace: made with the schema, and compared ever after.
     pub namespace: String,
@@ -26,17 +26,17 @@ pub struct CqlOptions {
     pub writes_in_flight: usize,
     /// Reads under way at once; more are refused.
     pub reads_in_flight: usize,
-    /// For the answer to a write.
+    /// The longest wait for the answer to a write.
     pub write: Duration,
-    /// For the answer to a read.
+    /// The longest wait for the answer to a read.
     pub read: Duration,
-    /// How long messages are kept; none is for ever.
+    /// How long messages are kept; none means without end.
     pub retention: Option<Duration>,
-    /// Connections a shard, or a node of Cassandra, which has none.
+    /// Connections per shard of a server; per node for Cassandra, which has no shards.
     pub connections: usize,
 }
 
-/// Who connects.
+/// The credentials of a connection.
 #[derive(Debug, Clone)]
 pub struct Credentials {
     /// The role.

@@ -1,8 +1,9 @@
-//! What time it may be, for whoever has to look at everything up to now.
+//! Bounds of the present time, for reads of everything up to now.
 //!
-//! A machine's wall clock may be hours wrong while its node's time is right: it was set since. The
-//! coordinators' clocks are asked every 2 s anyway, and go on by the monotonic clock in between;
-//! one of them may be wrong too. So there is no present here, only an earliest and a latest.
+//! A machine's wall clock may be hours wrong while its node's time is right: the clock may have
+//! been set since. The coordinators' clocks are read every 2 s anyway, and go on by the monotonic
+//! clock in between; one of them may be wrong too. So no exact present is known here, only an
+//! earliest and a latest.
 
 use std::time::Instant;
 
@@ -15,12 +16,12 @@ use crate::store::NONCE_KEPT;
 /// The present, between two bounds.
 #[derive(Debug, Default)]
 pub(super) struct Present {
-    /// The latest that any coordinator said, as of when.
+    /// The latest time that any coordinator reported, and when.
     told: Mutex<Option<(Instant, Micros)>>,
 }
 
 impl Present {
-    /// A coordinator said what time it is.
+    /// Records the time that a coordinator reported.
     pub(super) fn note(&self, time: Micros) {
         let now = Instant::now();
         let mut told = self.told.lock();
@@ -28,19 +29,19 @@ impl Present {
         *told = Some((now, known.map_or(time, |known| known.max(time))));
     }
 
-    /// No clock says later: neither the machine's nor the coordinators'.
+    /// An upper bound of the machine's and the coordinators' clocks.
     pub(super) fn latest(&self) -> Micros {
         let machine = WallClock::system();
         self.told().map_or(machine, |told| told.max(machine))
     }
 
-    /// The earlier of the machine's clock and what the coordinators said.
+    /// The earlier of the machine's clock and what the coordinators reported.
     fn earliest(&self) -> Micros {
         let machine = WallClock::system();
         self.told().map_or(machine, |told| told.min(machine))
     }
 
-    /// What an id must not be older than for its nonce to be remembered.
+    /// The smallest time of an id whose nonce is still remembered.
     pub(super) fn oldest_nonce(&self) -> Micros {
         self.earliest() - NONCE_KEPT
     }
@@ -50,7 +51,7 @@ impl Present {
     }
 }
 
-/// What a clock says by now that said something before.
+/// The present time of a clock that showed `time` before.
 fn carried((at, time): (Instant, Micros), now: Instant) -> Micros {
     time + now.saturating_duration_since(at)
 }
@@ -73,7 +74,7 @@ mod tests {
         present.note(truth + DAY);
         let (earliest, latest) = bounds();
         assert!(earliest < truth + DAY && latest >= truth + DAY);
-        // Who says less does not take that back.
+        // A coordinator that reports less does not take that back.
         present.note(truth);
         assert!(present.latest() >= truth + DAY);
     }

@@ -1,4 +1,4 @@
-//! What can be asked, but for history.
+//! The queries, except for history.
 
 use uuid::Uuid;
 
@@ -21,27 +21,27 @@ const DIRECTS: (&str, &str) = ("dm.", "dm/");
 /// Below the id of every user: no id has a space.
 const FIRST: &str = " ";
 
-/// A limit as the servers take it.
+/// A limit in the type of the servers.
 pub(super) fn limit(rows: usize) -> i32 {
     i32::try_from(rows).unwrap_or(i32::MAX)
 }
 
 pub(super) fn message_id(table: &'static str, key: &str, id: Uuid) -> Result<MessageId, ReadError> {
     MessageId::from_bytes(id.into_bytes())
-        .ok_or_else(|| corrupt(table, key, format!("{id} is no message id")))
+        .ok_or_else(|| corrupt(table, key, format!("{id} is not a message id")))
 }
 
-/// What a coordinator's clock says.
+/// Reads a coordinator's clock.
 pub(super) async fn time(wire: &Wire, coordinator: &str) -> Result<Micros, ReadError> {
     let told = wire.read_at::<(i64,)>(Kind::Time, coordinator).await?;
     let millis = told.and_then(|(millis,)| u64::try_from(millis).ok());
-    let none = || corrupt("system.local", "local", "it tells no time");
+    let none = || corrupt("system.local", "local", "it reports no time");
     let time = Micros(millis.ok_or_else(none)?.saturating_mul(1000));
     wire.present.note(time);
     Ok(time)
 }
 
-/// The first conversations that a user was active in on a day.
+/// Reads the first conversations that a user was active in on a day.
 pub(super) async fn activity(
     wire: &Wire,
     user: &UserId,
@@ -63,7 +63,7 @@ pub(super) async fn activity(
     Ok(active)
 }
 
-/// The first direct conversations of a user above one.
+/// Reads the first direct conversations of a user above one.
 pub(super) async fn directs(
     wire: &Wire,
     user: &UserId,
@@ -99,7 +99,7 @@ pub(super) async fn is_member(
     Ok(row.is_some_and(|(.., kind)| kind.is_some()))
 }
 
-/// A room's row.
+/// Reads a room's row.
 pub(super) async fn room(wire: &Wire, id: &RoomId) -> Result<Option<Room>, ReadError> {
     let row = wire.read_one::<(Option<String>,)>(Kind::RoomOf, (id.as_str(),)).await?;
     let Some((Some(text),)) = row else { return Ok(None) };
@@ -112,8 +112,8 @@ pub(super) async fn room(wire: &Wire, id: &RoomId) -> Result<Option<Room>, ReadE
 type MembershipCells<'a> =
     (Option<Uuid>, Option<Uuid>, Option<&'a str>, Option<&'a str>, Option<&'a str>);
 
-/// What was said of a user and a room. Both sides are read and merged, since a change may have
-/// reached only one: what is said next must be above it.
+/// Reads the state of a user in a room. Both sides are read and merged, since a change may have
+/// reached only one: the next change must be above it.
 pub(super) async fn membership(
     wire: &Wire,
     room: &RoomId,
@@ -141,10 +141,11 @@ fn state(table: &'static str, key: &str, cells: StateCells<'_>) -> Result<Member
     read_state(cells).map_err(|error| corrupt(table, key, error))
 }
 
-/// A row of either side: whom or what it is about, and the cells of a state.
+/// A row of either side: the user or room, and the cells of a state.
 type RowCells<'a> = (&'a str, Option<Uuid>, Option<Uuid>, Option<&'a str>, Option<&'a str>);
 
-/// A page of a room's members. Whether one more row follows is looked at, but not what it says.
+/// Reads a page of a room's members. It checks whether one more row follows, but does not read its
+/// content.
 pub(super) async fn members(
     wire: &Wire,
     room: &RoomId,
@@ -173,7 +174,7 @@ pub(super) async fn members(
     Ok(page)
 }
 
-/// The first rooms that a user is or was in.
+/// Reads the first rooms that a user is or was in.
 pub(super) async fn memberships(
     wire: &Wire,
     user: &UserId,
@@ -196,14 +197,14 @@ pub(super) async fn memberships(
     Ok(memberships)
 }
 
-/// A room's newest message.
+/// Reads the id of a room's newest message.
 pub(super) async fn head(wire: &Wire, room: &RoomId) -> Result<Option<MessageId>, ReadError> {
     let row = wire.read_one::<(Option<Uuid>,)>(Kind::HeadOf, (room.as_str(),)).await?;
     let last = row.and_then(|(last,)| last);
     last.map(|id| message_id("heads", room.as_str(), id)).transpose()
 }
 
-/// Up to where a user has read a conversation.
+/// Reads the newest message that a user has read in a conversation.
 pub(super) async fn read_mark(
     wire: &Wire,
     user: &UserId,
@@ -216,8 +217,8 @@ pub(super) async fn read_mark(
     read.map(|id| message_id("reads", &format!("{user} {name}"), id)).transpose()
 }
 
-/// What was sent under a nonce and is remembered. The row's own end counts from when it was
-/// written, the promise from the time of the id.
+/// Reads what was sent under a nonce and is remembered. The row's TTL counts from when it was
+/// written, the guarantee from the time of the id.
 pub(super) async fn nonce(
     wire: &Wire,
     sender: &UserId,

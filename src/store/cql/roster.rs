@@ -1,7 +1,7 @@
-//! The roster's rows, as JSON that an operator can read.
+//! The rows of the cluster table, as JSON that an operator can read.
 //!
-//! Versioned, since nodes of two programs read each other's while one is rolled out: fields that
-//! are not known are passed over, and another version is refused.
+//! They have a version, since nodes of two programs read each other's rows during a roll-out.
+//! Unknown fields are ignored, and another version is refused.
 
 use std::sync::Arc;
 
@@ -21,21 +21,22 @@ use crate::store::ReadError;
 
 const VERSION: u32 = 1;
 
-/// Rows that are read: each start and each fence of a node within the hour that rows are kept.
+/// Most rows that are read: one for each start and each fence of a node, within the hour that rows
+/// are kept.
 const ROWS_MAX: usize = 10_000;
 
 #[derive(Serialize, Deserialize)]
 struct RowText {
     version: u32,
     counter: u64,
-    /// Not said by older programs: as if it was just now.
+    /// Absent in rows of older programs, which count as written just now.
     #[serde(default = "never_old")]
     written: u64,
     settled: u64,
     decided: u64,
     left: bool,
     shards: Vec<ShardText>,
-    /// Not said by older programs.
+    /// Absent in rows of older programs.
     #[serde(default)]
     unknown: Vec<(u64, u64)>,
     node: String,
@@ -47,7 +48,7 @@ struct RowText {
     subscribe: Vec<LayoutText>,
     tap: bool,
     copies: bool,
-    /// Not said by programs whose envelopes have no tag: theirs cannot be read.
+    /// Absent in rows of programs whose envelopes have no tag: those envelopes cannot be read.
     #[serde(default)]
     envelope_version: u8,
     #[serde(default)]
@@ -78,7 +79,7 @@ struct LayoutText {
     shards: Vec<String>,
 }
 
-/// Writes a row, its counter as the timestamp: the highest stays, whatever order they come in.
+/// Writes a row with its counter as the timestamp: the highest stays, in any order of arrival.
 pub(super) async fn write(wire: &Wire, namespace: &str, row: &Row) -> Result<(), Failure> {
     let incarnation = Uuid::from_u128(row.incarnation.0);
     let counter = i64::try_from(row.counter).unwrap_or(i64::MAX);
@@ -90,8 +91,8 @@ pub(super) async fn write(wire: &Wire, namespace: &str, row: &Row) -> Result<(),
 pub(super) async fn read(wire: &Wire, namespace: &str) -> Result<Vec<Row>, ReadError> {
     let answer = wire.read(Kind::RosterRows, (namespace, limit(ROWS_MAX))).await?;
     if answer.rows_num() >= ROWS_MAX {
-        // A row that is left out would be a node that counts as dead.
-        let reason = format!("the roster has {ROWS_MAX} rows or more");
+        // Leaving out a row would make its node count as dead.
+        let reason = format!("the cluster table has {ROWS_MAX} rows or more");
         return Err(ReadError::Unavailable { reason });
     }
     let mut rows = Vec::with_capacity(answer.rows_num());
@@ -172,7 +173,12 @@ fn hex(tag: u64) -> String {
 }
 
 fn unhex(text: &str) -> Result<u64, String> {
-    u64::from_str_radix(text, 16).map_err(|_| format!("`{text}` is no tag"))
+    u64::from_str_radix(text, 16).map_err(|_| {
+        format!(
+            "`{text}` is not a tag of 16 hexadecimal \
+        digits"
+        )
+    })
 }
 
 impl ShardText {

@@ -50,8 +50,8 @@ pub(super) enum Kind {
     Time,
 }
 
-/// How long rows are kept is filled in where their table's name stands in braces, 0 for ever: what
-/// the tables say by themselves may have changed under a node, which says what it was told.
+/// A table's name in braces is replaced by that table's TTL in seconds (0 means without end). Each
+/// write states its TTL, because the table's default may have been altered while this node runs.
 const TEXTS: [(Kind, &str, &str); Kind::COUNT] = [
     (
         Kind::Message,
@@ -215,7 +215,7 @@ const TEXTS: [(Kind, &str, &str); Kind::COUNT] = [
         "read_roster",
         "SELECT incarnation, row FROM {k}.roster WHERE namespace = ? LIMIT ?",
     ),
-    // A table that each node has for itself, so that the coordinator answers at once.
+    // Each node has its own such table, so that the coordinator answers at once.
     (
         Kind::Time,
         "read_time",
@@ -274,7 +274,7 @@ impl Statements {
                 _ => &profiles.read,
             };
             statement.set_execution_profile_handle(Some(profile.clone()));
-            // Asking for the time again gives another one.
+            // Asking for the time again gives another answer.
             statement.set_is_idempotent(kind != Kind::Time);
             prepared.push(statement);
         }

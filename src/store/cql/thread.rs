@@ -1,4 +1,4 @@
-//! The thread that the driver lives on, and the bounds before it.
+//! The thread that the driver runs on, and the bounds before it.
 //!
 //! The driver's connections belong to one runtime, which must outlive every worker's. Work begins
 //! with the call: it is spawned there, and goes on if the caller drops its answer.
@@ -29,7 +29,7 @@ impl StoreThread {
         std::thread::Builder::new().name("nc-store".to_owned()).spawn(move || {
             let _ended = guard;
             runtime.block_on(until.cancelled_owned());
-            // The driver resolves host names on threads of its own, which may take their time.
+            // The driver resolves host names on threads of its own, which may take long.
             runtime.shutdown_background();
         })?;
         Ok(Self { handle, stop, ended })
@@ -42,7 +42,7 @@ impl StoreThread {
         self.handle.spawn(work)
     }
 
-    /// Ends the thread when polled, and waits for it; what still runs there is dropped.
+    /// Ends the thread when polled, and waits for it; work that still runs there is dropped.
     pub(super) fn end(&self) -> impl Future<Output = ()> + Send + use<> {
         let (stop, ended) = (self.stop.clone(), self.ended.clone());
         async move {
@@ -58,16 +58,16 @@ impl Drop for StoreThread {
     }
 }
 
-/// Why a call was not let in.
+/// Why a call was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refused {
-    #[error("{bound} are under way already, no more may")]
+    #[error("{bound} calls are under way already, which is the bound")]
     Full { bound: usize },
     #[error("the store is closed")]
     Closed,
 }
 
-/// A bound on what is under way. Nobody waits before it.
+/// A bound on the calls under way. A call never waits for it.
 #[derive(Debug)]
 pub(super) struct Gate {
     places: Arc<Semaphore>,
@@ -76,13 +76,13 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    /// Lets so many in, nought counting as one.
+    /// Makes a gate of `bound` permits; zero counts as one.
     pub(super) fn new(bound: usize) -> Self {
         let bound = bound.clamp(1, u32::MAX as usize);
         Self { places: Arc::new(Semaphore::new(bound)), bound, is_closed: AtomicBool::new(false) }
     }
 
-    /// A place, given back when it is dropped.
+    /// Returns a permit, which is given back when it is dropped.
     pub(super) fn enter(&self) -> Result<OwnedSemaphorePermit, Refused> {
         if self.is_closed.load(Ordering::Acquire) {
             return Err(Refused::Closed);
@@ -91,12 +91,12 @@ impl Gate {
         Arc::clone(&self.places).try_acquire_owned().map_err(|_| full)
     }
 
-    /// Lets nobody in any more, and waits for those who are.
+    /// Refuses further calls, and waits for those under way.
     pub(super) fn close(&self) -> impl Future<Output = ()> + Send + use<> {
         self.is_closed.store(true, Ordering::Release);
         let (places, bound) = (Arc::clone(&self.places), self.bound as u32);
         async move {
-            // Given back at once, so that closing again finds them too.
+            // The permits are given back at once, so that closing again finds them too.
             let _all = places.acquire_many(bound).await;
         }
     }

@@ -1,7 +1,8 @@
-//! The windows that a conversation's messages are parted by.
+//! The windows that partition a conversation's messages.
 //!
-//! A partition is one window of one conversation. With the rate of a conversation bounded, its rows
-//! stay below the 100,000 that the servers warn from: a day of a direct one, an hour of a room.
+//! A partition is one window of one conversation: a day of a direct one, an hour of a room. Since
+//! the rate of a conversation is bounded, its rows stay below the 100,000 that the servers warn
+//! from.
 
 use std::time::Duration;
 
@@ -10,11 +11,12 @@ use crate::domain::{Conversation, Micros};
 const HOUR: u64 = 60 * 60 * 1_000_000;
 const DAY: u64 = 24 * HOUR;
 
-/// How far ahead of the present an id may be: clocks of ids follow a seen time up to 3.5 s ahead,
-/// the proof allows times that are 5 s off either way, and the rest is for what a read takes.
+/// How far ahead of the present an id may be. Clocks of ids follow a seen time up to 3.5 s ahead,
+/// and the watermark allows times that are 5 s off either way. The rest is for the duration of a
+/// read.
 pub(super) const AHEAD: Duration = Duration::from_secs(30);
 
-/// A window, by when it begins.
+/// A window, identified by its begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Window(Micros);
 
@@ -24,7 +26,7 @@ impl Window {
         Self(Micros(time.0 - time.0 % length(conversation)))
     }
 
-    /// When it begins as the tables hold it: in milliseconds, of which every window is a whole
+    /// Its begin in the form of the tables: in milliseconds, of which every window is a whole
     /// number.
     pub(super) const fn millis(self) -> i64 {
         self.0.millis() as i64

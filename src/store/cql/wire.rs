@@ -19,7 +19,7 @@ use crate::clock::COORDINATORS_MAX;
 use crate::store::ReadError;
 use crate::telemetry::StoreFigures;
 
-/// What a request is told when no node of the datacenter is connected.
+/// The error of a request while no node of the datacenter is connected.
 const NOBODY: &str = "no node of the datacenter is connected";
 
 /// The session with its prepared statements.
@@ -46,7 +46,7 @@ impl Wire {
         }
     }
 
-    /// What the driver counts, and the statements that were issued.
+    /// The driver's counts, and the statements that were issued.
     pub(super) fn figures(&self) -> StoreFigures {
         let driver = self.session.get_metrics();
         StoreFigures {
@@ -55,7 +55,7 @@ impl Wire {
             retries: driver.get_retries_num(),
             timeouts: driver.get_request_timeouts(),
             connections: driver.get_total_connections(),
-            // An error says that nothing was asked yet.
+            // An error means that there was no request yet.
             latency_ms: driver
                 .get_snapshot()
                 .ok()
@@ -64,7 +64,7 @@ impl Wire {
         }
     }
 
-    /// Statements of a kind that were issued: one a call, whatever the driver repeated.
+    /// Statements of a kind that were issued: one per call, without the driver's repetitions.
     pub(super) fn issued(&self, kind: Kind) -> u64 {
         self.issued[kind as usize].load(Ordering::Relaxed)
     }
@@ -78,7 +78,7 @@ impl Wire {
         let attempts = Arc::new(Attempts::default());
         let mut statement = self.statements.of(kind).clone();
         statement.set_history_listener(attempts.clone());
-        // Boxed: the driver's futures are kilobytes, and a message is up to six of them.
+        // Boxed: the driver's futures are kilobytes, and a message has up to six of them.
         let written = Box::pin(self.session.execute_unpaged(&statement, values)).await;
         written.map(drop).map_err(|error| Failure {
             is_certain: attempts.were_all_refused(),
@@ -144,8 +144,8 @@ impl Wire {
         first(kind, &self.ask(kind, &statement, ()).await?)
     }
 
-    /// Whether there is a node to ask. Without this a request with a speculative execution would
-    /// wait for that before it says that there is none.
+    /// Whether there is a node to ask. Without this check a request with a speculative execution
+    /// would wait for that before it reports that there is none.
     fn is_connected(&self) -> bool {
         let state = self.session.get_cluster_state();
         let ours = |name: &Option<String>| name.as_deref() == Some(&self.datacenter);
@@ -165,7 +165,7 @@ where
     rows.maybe_first_row::<R>().map_err(|error| corrupt(kind.name(), "", error))
 }
 
-/// The rows of an answer, each with its place or none.
+/// The rows of an answer, with the table and key for errors.
 pub(super) fn rows_of<'a, R>(
     rows: &'a QueryRowsResult,
     table: &'static str,

@@ -1,4 +1,4 @@
-//! Which rows a call becomes. All of a call's rows are written at once, and it is answered when all
+//! The rows of each call. All of a call's rows are written at once, and it is answered when all
 //! are.
 
 use scylla::value::{CqlDate, CqlTimestamp};
@@ -16,7 +16,7 @@ use crate::domain::{
 };
 use crate::store::{AppendError, Day, NonceRecord};
 
-/// The timestamp of what only ever says that it is there.
+/// The timestamp of rows that only state that they exist.
 const ONCE: i64 = 1;
 
 /// The timestamp of a register: the id's time, so that the last write by the id wins.
@@ -28,17 +28,17 @@ pub(super) fn uuid(id: MessageId) -> Uuid {
     Uuid::from_bytes(id.to_bytes())
 }
 
-/// A day as the servers count them: the epoch is in the middle.
+/// A day in the form of the servers: the epoch is in the middle.
 pub(super) const fn date(day: Day) -> CqlDate {
     CqlDate(day.0.wrapping_add(1 << 31))
 }
 
-/// A message: its row, its window, and the activity of both users or the head of the room. What
-/// this node knows to be there is not written again.
+/// Writes a message: its row, its window, and the activity of both users or the head of the room.
+/// Rows that this node knows to be there are not written again.
 pub(super) async fn append(wire: &Wire, message: &Message) -> Result<(), AppendError> {
     let Message { id, conversation, .. } = message;
     let Ok(body) = std::str::from_utf8(&message.body) else {
-        return Err(Failure::unsent("the body is no text").into());
+        return Err(Failure::unsent("the body is not text").into());
     };
     let window = Window::of(conversation, id.time());
     let name = conversation.to_string();
@@ -55,7 +55,7 @@ pub(super) async fn append(wire: &Wire, message: &Message) -> Result<(), AppendE
         ),
     );
     let in_window = once(wire, wire.written.mark(&name, Some(window)), async {
-        // By the id, so that a node which is told to keep messages for longer has its way.
+        // By the id, so that a node with a longer retention prevails.
         let values = (name.as_str(), CqlTimestamp(window.millis()), timestamp(*id));
         wire.write(Kind::Window, values).await
     });
@@ -72,10 +72,10 @@ pub(super) async fn append(wire: &Wire, message: &Message) -> Result<(), AppendE
     together([Some(row), in_window].into_iter().chain(newest).flatten())
 }
 
-/// What became of a row or a cell; none if it need not be written.
+/// The outcome of a row or a cell; none if it need not be written.
 pub(super) type Outcome = Option<Result<(), Failure>>;
 
-/// What a message leaves with the two of a direct conversation, who may be one.
+/// Writes a direct message's activity for its one or two users.
 async fn direct(
     wire: &Wire,
     (one, other): (&UserId, &UserId),
@@ -128,13 +128,13 @@ async fn once(
     Some(written)
 }
 
-/// A room.
+/// Writes a room.
 pub(super) async fn put_room(wire: &Wire, room: &Room) -> Result<(), AppendError> {
     let values = (room.id.as_str(), cells::room(room), timestamp(room.stamp));
     Ok(wire.write(Kind::Room, values).await?)
 }
 
-/// The statements of a side of a membership, a register each.
+/// The statements of a side of a membership, one per register.
 pub(super) struct Side {
     added: Kind,
     removed: Kind,
@@ -158,7 +158,7 @@ pub(super) const OF_USER: Side = Side {
     role: Kind::MembershipRole,
 };
 
-/// What was said of a user and a room, on both sides.
+/// Writes a user's state in a room, on both sides.
 pub(super) async fn put_membership(
     wire: &Wire,
     membership: &Membership,
@@ -172,8 +172,8 @@ pub(super) async fn put_membership(
     together(of_room.into_iter().chain(of_user).flatten())
 }
 
-/// One side of a membership: a cell for each register of which anything was said, each at a
-/// time of its own, by which the server merges it. See `cells`.
+/// Writes one side of a membership: a cell for each register that was ever set, each at a time of
+/// its own, by which the server merges it. See `cells`.
 pub(super) async fn put_state(
     wire: &Wire,
     side: &Side,
@@ -199,9 +199,9 @@ pub(super) async fn put_state(
     .into()
 }
 
-/// Takes a room that a user left off the user's side. The deletion has the time of the removal:
-/// whatever the removal followed goes with it, and a joining that follows the removal stays, since
-/// it is written one microsecond above. The room's side goes on saying what a joining must follow.
+/// Removes a room that a user left from the user's side. The deletion has the time of the removal:
+/// it deletes everything that the removal followed. A joining that follows the removal stays, since
+/// it is written one microsecond above. The room's side keeps the stamp that a joining must follow.
 pub(super) async fn unlist(wire: &Wire, left: &Membership) -> Result<(), AppendError> {
     let conversation = room_name(&left.room);
     let at = timestamp(left.state.removed);
@@ -213,7 +213,7 @@ pub(super) fn room_name(room: &RoomId) -> String {
     Conversation::Room(room.clone()).to_string()
 }
 
-/// Up to where a user has read.
+/// Writes the newest message that a user has read.
 pub(super) async fn mark_read(
     wire: &Wire,
     user: &UserId,
@@ -225,7 +225,8 @@ pub(super) async fn mark_read(
     Ok(wire.write(Kind::ReadMark, values).await?)
 }
 
-/// What was sent under a nonce. The record's timestamp is its id's time, so the largest id stays.
+/// Writes what was sent under a nonce. The record's timestamp is its id's time, so the largest id
+/// stays.
 pub(super) async fn note_nonce(
     wire: &Wire,
     sender: &UserId,

@@ -1,5 +1,6 @@
 //! What a node knows to be written: the windows of conversations, and the memberships of direct
-//! ones. What it does not know is written once more, which changes nothing and costs a statement.
+//! ones. A row that it does not know is written once more, which changes nothing and costs a
+//! statement.
 
 use ahash::{AHashSet, RandomState};
 use parking_lot::Mutex;
@@ -7,16 +8,17 @@ use parking_lot::Mutex;
 use super::window::Window;
 
 /// Marks in each of two generations: of 16 bytes each, 40 MB in all at most. A conversation has one
-/// a window and a direct one another, so 250,000 running chats are all known.
+/// mark per window and a direct one another, so 250,000 running chats are all known.
 const GENERATION: usize = 524_288;
 
-/// What was written and acknowledged: a window of a conversation, or the memberships of a direct
-/// one. Two secret hashes together, so that nobody can make two that are the same.
+/// A row that was written and acknowledged: a window of a conversation, or the memberships of a
+/// direct one. It is two hashes with secret keys, so that no client can make two rows with one
+/// mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Mark(u64, u64);
 
-/// The marks of a node, those in use among them: of two generations the older is dropped when the
-/// younger is full, and who is asked for is young again.
+/// The marks of a node that are in use. There are two generations: the older is dropped when the
+/// younger is full, and a mark that is looked up moves to the younger.
 #[derive(Debug, Default)]
 pub(super) struct Written {
     secrets: [RandomState; 2],
@@ -42,7 +44,7 @@ impl Written {
         is_old
     }
 
-    /// Remembers what was acknowledged.
+    /// Remembers a row that was acknowledged.
     pub(super) fn note(&self, mark: Mark) {
         remember(&mut self.generations.lock(), mark);
     }
@@ -71,7 +73,7 @@ mod tests {
         }
         let kept: usize = written.generations.lock().iter().map(|one| one.len()).sum();
         assert!(kept <= 2 * GENERATION);
-        assert!(!written.has(nth(1)), "nobody asked for it");
+        assert!(!written.has(nth(1)), "it was not looked up");
     }
 
     #[test]

@@ -1,14 +1,14 @@
-//! The directory of a store: its owner's alone.
+//! The directory of a store, which only its owner may enter.
 
 use std::fs::{DirBuilder, metadata};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
-/// What its owner may do with it.
+/// The rights of its owner.
 const OWNERS_ALONE: u32 = 0o700;
 
-/// Anything that group or others may do.
+/// The rights of group and others.
 const OTHERS: u32 = 0o077;
 
 /// Makes the directory if it is not there, and warns of one that others may enter.
@@ -20,7 +20,7 @@ pub(super) fn prepare(path: &Path) -> io::Result<()> {
     if found.is_dir() && mode & OTHERS != 0 {
         let path = path.display();
         tracing::warn!(
-            "store.path: group or others may enter {path} (mode {mode:04o}), 0700 is wanted"
+            "store.path: group or others may enter {path} (mode {mode:04o}), set it to 0700"
         );
     }
     Ok(())

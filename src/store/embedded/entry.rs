@@ -1,4 +1,4 @@
-//! What is written. Callers' threads spell it, so that the write thread need not.
+//! What is written. Callers' threads encode it, so that the write thread need not.
 
 use std::sync::Arc;
 
@@ -10,30 +10,31 @@ use crate::store::NonceRecord;
 /// Bytes of the two rows of a membership: five ids each, an adder, and up to three bytes more.
 const MEMBERSHIP_BYTES: usize = 2 * (5 * 16 + 8 + 3);
 
-/// One call's writing.
+/// The write of one call.
 #[derive(Debug)]
 pub(super) enum Entry {
     /// A message and its row.
     Message { message: Arc<Message>, row: Vec<u8> },
-    /// A row of which one stays. Boxed, so that a queue of messages has small places.
+    /// A register, of which one row stays. Boxed, so that the items of a queue of messages are
+    /// small.
     Register(Box<Register>),
-    /// What was said of a user and a room. It merges with what is stored.
+    /// A user's state in a room. It merges with what is stored.
     Membership(Box<Membership>),
-    /// A room that a user left goes off the list of the user's rooms.
+    /// A room that a user left is removed from the list of the user's rooms.
     Unlist(Box<Membership>),
 }
 
-/// A row of which, whatever order they come in, one stays under its key.
+/// A row of which one stays under its key, in any order of arrival.
 #[derive(Debug)]
 pub(super) struct Register {
     pub(super) kind: Kind,
     pub(super) key: Key,
-    /// Decides which row stays. It stands in the row as well, right behind the version.
+    /// Decides which row stays. It is also in the row, directly behind the version.
     pub(super) rank: MessageId,
     pub(super) row: Vec<u8>,
 }
 
-/// What a register holds, and with it the table and the rule.
+/// The content of a register, which decides the table and the rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Room,
@@ -87,8 +88,9 @@ impl Entry {
         }
     }
 
-    /// The time that the clock of ids made this at; none of what clients choose, by which they
-    /// could push the clock of the next start ahead, and of what repeats a message's.
+    /// The time that the clock of ids made this at. There is none for what clients choose: they
+    /// could push the clock of the next start ahead. There is none either for rows that repeat a
+    /// message's time.
     pub(super) fn issued(&self) -> Option<Micros> {
         match self {
             Self::Message { message, .. } => Some(message.id.time()),
@@ -103,7 +105,7 @@ impl Entry {
 }
 
 impl Register {
-    /// The head of a room whose newest message this is.
+    /// The head of a room with this newest message.
     pub(super) fn head(room: &RoomId, newest: MessageId) -> Self {
         let (key, row) = (keys::room(room), row::id(newest).to_vec());
         Self { kind: Kind::Head, key, rank: newest, row }

@@ -1,13 +1,13 @@
-//! How long a nonce is remembered, and who forgets it.
+//! How long a nonce is remembered, and when its row is dropped.
 //!
-//! Its age is that of its message's id, so it goes by a clock like the one of ids: where the machine
-//! is set forward by days, nothing is forgotten that was sent a moment ago.
+//! Its age is that of its message's id, so it goes by a clock like the one of ids. If the machine's
+//! clock is set forward by days, nothing is forgotten that was sent a moment ago.
 //!
-//! Reads and the ledger take a record older than [`NONCE_KEPT`] for none. Its row is dropped when
-//! the engine next merges the files of `sends`, which it rewrites in the background anyway: the
-//! write thread pays nothing, and no index by time has to be kept in step. Rows are merged as new
-//! ones push them down, so the old ones that remain are bounded by what the engine holds back
-//! between two merges: a share of the live ones, and nothing that grows with time.
+//! Reads and the ledger ignore a record older than [`NONCE_KEPT`]. Its row is dropped when the
+//! engine next merges the files of `sends`, which it rewrites in the background anyway. So the
+//! write thread pays nothing, and no index by time is needed. Rows are merged as new ones push them
+//! down. So the old ones that remain are bounded by what the engine holds back between two merges:
+//! a share of the live ones, and nothing that grows with time.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -45,13 +45,13 @@ impl Factory for Expiry {
     }
 }
 
-/// Drops what had expired when the merge began.
+/// Drops the rows that had expired when the merge began.
 struct Sieve {
     wall: Micros,
 }
 
 impl CompactionFilter for Sieve {
-    /// A row that cannot be read stays, for whoever asks for it to be told. What goes leaves a
+    /// A row that cannot be read stays, so that reads of it report that. A dropped row leaves a
     /// tombstone, without which an older row of the same key could come back.
     fn filter_item(&mut self, item: ItemAccessor<'_>, _: &Context) -> CompactionFilterResult {
         let keep = row::rank(&item.value()?).map_or(true, |id| is_kept(id, self.wall));

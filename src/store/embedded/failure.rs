@@ -1,10 +1,10 @@
-//! Why nothing is written any more.
+//! The reason why nothing is written any more.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// Shared by the threads of a store. Once there is a failure it stays: the engine writes nothing
-/// behind one of its own, and what an fsync lost is not written by the next.
+/// Shared by the threads of a store. Once there is a failure it stays. The engine writes nothing
+/// after a failure of its own, and what an fsync lost is not written by the next.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Failure(Arc<State>);
 
@@ -15,7 +15,7 @@ struct State {
 }
 
 impl Failure {
-    /// Nothing is written from now on. The first reason stays.
+    /// Stops all writes from now on. The first reason stays.
     pub(super) fn set(&self, reason: String) {
         if self.0.reason.get().is_none() {
             tracing::error!(reason, "the store failed; nothing is written until a restart");
@@ -23,18 +23,18 @@ impl Failure {
         let _first = self.0.reason.get_or_init(|| reason);
     }
 
-    /// Why nothing is written any more, if that is so.
+    /// Why nothing is written any more; none if writes go on.
     pub(super) fn reason(&self) -> Option<String> {
         let reason = self.0.reason.get()?;
         Some(format!("nothing is written until the node is started again: {reason}"))
     }
 
-    /// What caused it is gone: the store can be opened anew.
+    /// Notes that the cause is gone: the store can be opened anew.
     pub(super) fn end(&self) {
         self.0.is_over.store(true, Ordering::Release);
     }
 
-    /// Whether what caused it is gone.
+    /// Whether the cause is gone.
     pub(super) fn is_over(&self) -> bool {
         self.0.is_over.load(Ordering::Acquire)
     }

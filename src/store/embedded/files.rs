@@ -1,6 +1,6 @@
-//! Which files a store is made of. The engine makes anew what it does not find, be it the table of
-//! all messages; so what must be there stands in a file of its own, the manifest, and is looked for
-//! before the engine is opened, behind every commit, and once a second.
+//! The files that a store consists of. The engine creates every file that it does not find, even
+//! the table of all messages. So the manifest, a file of its own, lists the files that must exist.
+//! They are checked before the engine is opened, after every commit, and once a second.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use super::journal::{self, Inspected, Tail};
 use super::open::OpenError;
 
-/// The manifest, and what it is written as before it has its name.
+/// The manifest, and its temporary name while it is written.
 const MANIFEST: &str = "manifest";
 const MANIFEST_NEW: &str = "manifest.new";
 
@@ -21,13 +21,13 @@ const UNREADABLE: &str = "`manifest` cannot be read";
 
 const FIRST_LINE: &str = "narrowcast store 1";
 
-/// Where the engine keeps its tables, a directory each, and the file in each that says which of
-/// its other files count.
+/// Where the engine keeps its tables, one directory each. A file in each lists its other files that
+/// count.
 const TABLES: &str = "keyspaces";
 const TABLE_MARKER: &str = "current";
 
-/// What is written to see whether a store that failed could be opened: a memtable of messages and
-/// one of registers, with room to spare.
+/// Bytes that are written to test whether a store that failed could be opened: a memtable of
+/// messages and one of registers, with a margin.
 const PROBE_BYTES: usize = 32 * 1024 * 1024;
 
 const PROBE: &str = "probe";
@@ -35,17 +35,17 @@ const PROBE: &str = "probe";
 /// The file that a process locks while it has the store open.
 const LOCK: &str = "lock";
 
-/// What a manifest says.
+/// The content of a manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Manifest {
-    /// The directories of the tables; none before the store is whole.
+    /// The directories of the tables; none before the store is complete.
     tables: Vec<u64>,
-    /// The newest journal. Older ones go as the tables take over what they hold.
+    /// The newest journal. Older ones are deleted once the tables hold their rows.
     journal: u64,
 }
 
 impl Manifest {
-    /// Reads that of a directory. One that makes no sense is [`ErrorKind::InvalidData`].
+    /// Reads that of a directory. One that cannot be parsed is [`ErrorKind::InvalidData`].
     fn read(path: &Path) -> io::Result<Self> {
         let text = fs::read_to_string(path.join(MANIFEST))?;
         let nonsense = || io::Error::new(ErrorKind::InvalidData, UNREADABLE);
@@ -68,7 +68,7 @@ impl Manifest {
         format!("{FIRST_LINE}\ntables {}\njournal {}\n", tables.join(" "), self.journal)
     }
 
-    /// Writes it so that there is the old one or the new one, whatever happens.
+    /// Writes it so that after any crash there is the old one or the new one.
     fn write(&self, path: &Path) -> io::Result<()> {
         let fresh = path.join(MANIFEST_NEW);
         let mut file = File::create(&fresh)?;
@@ -86,11 +86,11 @@ pub(super) struct Files {
     /// Of the directory: another one under its name is another store.
     inode: u64,
     newest_journal: AtomicU64,
-    /// What is on the disk.
+    /// The content on the disk.
     manifest: Mutex<Manifest>,
 }
 
-/// What a store that no process has open lacks of its files, the first thing of each kind.
+/// The files that a store lacks, which no process has open: the first of each kind.
 pub(super) fn missing_of(path: &Path) -> Result<Option<String>, OpenError> {
     let unidentified = |_| OpenError::Unidentified { path: path.to_owned() };
     let manifest = Manifest::read(path).map_err(unidentified)?;
@@ -99,8 +99,8 @@ pub(super) fn missing_of(path: &Path) -> Result<Option<String>, OpenError> {
     missing.map_err(|error| OpenError::engine(path, &error))
 }
 
-/// Looks whether a directory holds a whole store: `true`; or nothing, or a store that was not
-/// whole yet when its process ended: `false`, and what there is of it is removed.
+/// Checks a directory. Returns true if it holds a complete store. Returns false if it holds
+/// nothing, or a store that was not complete when its process ended, whose files are then removed.
 pub(super) fn look(path: &Path) -> Result<bool, OpenError> {
     let of_engine = |error: io::Error| OpenError::engine(path, &error);
     let manifest = match Manifest::read(path) {
@@ -116,7 +116,7 @@ pub(super) fn look(path: &Path) -> Result<bool, OpenError> {
     };
     must_be_free(path)?;
     if manifest.tables.is_empty() {
-        // Nobody was ever answered by it.
+        // No request was ever answered by it.
         remove_all(path).map_err(of_engine)?;
         return Ok(false);
     }
@@ -125,13 +125,13 @@ pub(super) fn look(path: &Path) -> Result<bool, OpenError> {
     Ok(true)
 }
 
-/// Whether a directory is missing or holds nothing but what a fresh file system has.
+/// Whether a directory is missing or holds only what a fresh file system has.
 pub(super) fn is_empty(path: &Path) -> bool {
     let Ok(mut entries) = fs::read_dir(path) else { return true };
     entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lost+found"))
 }
 
-/// What is looked at, and cut off, belongs to no other process.
+/// The files that are checked, and cut, belong to no other process.
 fn must_be_free(path: &Path) -> Result<(), OpenError> {
     let Ok(lock) = File::open(path.join(LOCK)) else { return Ok(()) };
     match lock.try_lock() {
@@ -145,7 +145,7 @@ fn remove_all(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
         match entry.file_name() {
-            // Last of all, so that what is left of it is never taken for something else.
+            // Last, so that the rest of it is never taken for something else.
             name if name == MANIFEST || name == "lost+found" => {}
             _ if entry.file_type()?.is_dir() => fs::remove_dir_all(entry.path())?,
             _ => fs::remove_file(entry.path())?,
@@ -162,7 +162,7 @@ fn must_be_whole(path: &Path, manifest: &Manifest) -> Result<(), OpenError> {
     }
 }
 
-/// What is not there and must be.
+/// Files that must exist and do not.
 fn missing(
     path: &Path,
     manifest: &Manifest,
@@ -181,7 +181,7 @@ fn missing(
     Ok(gap.map(|pair| format!("`{}.jnl`", pair[0].0 + 1)))
 }
 
-/// Cuts the record off that was under way when the process ended. All others must be whole.
+/// Cuts off the record that was under way when the process ended. All others must be whole.
 fn end_journals(path: &Path) -> Result<(), OpenError> {
     let of_engine = |error: io::Error| OpenError::engine(path, &error);
     let journals = journal::inspect_all(path).map_err(of_engine)?;
@@ -193,7 +193,8 @@ fn end_journals(path: &Path) -> Result<(), OpenError> {
             Tail::Torn { at, bytes } if Some(number) == newest => {
                 tracing::warn!(
                     journal = %file.display(), at, bytes,
-                    "the last record was being written when the process ended, and was never acknowledged: dropped"
+                    "the last record was being written when the process ended, and was never \
+                     acknowledged: dropped"
                 );
                 journal::cut(&file, at).map_err(of_engine)?;
             }
@@ -218,7 +219,7 @@ fn write_probe(path: &Path) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Says in the directory of a store that begins that it is not whole yet.
+/// Marks the directory of a new store as not complete yet.
 pub(super) fn begin(path: &Path) -> io::Result<()> {
     Manifest::default().write(path)
 }
@@ -238,7 +239,7 @@ impl Files {
         Ok(files)
     }
 
-    /// Notes that the store is whole: the tables that are there now must be there ever after.
+    /// Marks the store as complete: the tables that exist now must exist ever after.
     pub(super) fn complete(&self) -> io::Result<()> {
         let mut tables = Vec::new();
         for entry in fs::read_dir(self.path.join(TABLES))? {
@@ -255,7 +256,7 @@ impl Files {
         Ok(())
     }
 
-    /// Writes as much as a store needs to go on, and removes it: an error says what the disk says.
+    /// Writes as much as a store needs to go on, and removes it. An error is the disk's.
     pub(super) fn probe(&self) -> io::Result<()> {
         let path = self.path.join(PROBE);
         let written = write_probe(&path);
@@ -263,14 +264,14 @@ impl Files {
         written.and(removed)
     }
 
-    /// Whether the newest journal has its name still: cheap enough to be asked behind every commit.
-    /// A newer one may have begun; the engine deletes the older one long after that.
+    /// Whether the newest journal still has its name: cheap enough to be checked after every
+    /// commit. A newer one may have begun; the engine deletes the older one long after that.
     pub(super) fn has_journal(&self) -> bool {
         let newest = self.newest_journal.load(Ordering::Relaxed);
         [newest, newest + 1].iter().any(|journal| self.path.join(format!("{journal}.jnl")).exists())
     }
 
-    /// Looks whether all is there, and notes a newer journal: an error says what is not.
+    /// Checks that all files exist, and records a newer journal. An error names what is missing.
     pub(super) fn check(&self) -> Result<(), String> {
         let told = |error: io::Error| format!("`{}`: {error}", self.path.display());
         let inode = fs::metadata(&self.path).map_err(told)?.ino();
@@ -278,7 +279,7 @@ impl Files {
             return Err(format!("`{}` is another directory now", self.path.display()));
         }
         let journals = journal::list(&self.path).map_err(told)?;
-        // Where the disk is full, it is noted at a later look.
+        // If the disk is full, a later check records it.
         let _noted = self.note_newest(&journals);
         let manifest = self.manifest.lock().clone();
         match missing(&self.path, &manifest, &journals).map_err(told)? {

@@ -1,23 +1,23 @@
-//! The engine's journals, looked through before the engine reads them.
+//! The engine's journals, checked before the engine reads them.
 //!
-//! The engine (fjall 3.1) takes the first bytes that make no sense for the end of a journal and
-//! cuts it off there, whatever lies behind. So damage in the middle would silently lose what was
-//! acknowledged, and a torn end is refused where it happens to look like a record. What may be cut
-//! off is decided here:
+//! The engine (fjall 3.1) takes the first bytes that it cannot parse for the end of a journal and
+//! cuts it off there, even if records follow. So damage in the middle would silently lose
+//! acknowledged writes. A torn end that happens to look like a record would be refused. This file
+//! decides what may be cut off:
 //!
 //! - One commit is under way at a time, and nothing is acknowledged before its fsync. So a loss of
-//!   power can tear the last record of the newest journal, in whatever way, and no other byte.
-//!   A disk is taken not to change bytes that were written before when it tears a sector that also
-//!   holds bytes that were not (as `SQLite` does, "powersafe overwrite").
-//! - The sequence numbers of records rise, from one journal to the next as well. What a sector held
-//!   before, a record of a file that was deleted for example, is so told from what was written.
-//! - Where whole records lie behind what cannot be read, or it is not the newest journal, it is
+//!   power can tear the last record of the newest journal, in any way, and no other byte. A sector
+//!   may hold old bytes and new ones. It is assumed that a disk that tears it does not change the
+//!   old ones (as `SQLite` does, "powersafe overwrite").
+//! - The sequence numbers of records rise, from one journal to the next as well. They distinguish
+//!   what was written from what a sector held before, such as a record of a deleted file.
+//! - If whole records follow the unreadable bytes, or if it is not the newest journal, it is
 //!   damage, and the store is refused.
 //!
 //! A record, numbers little-endian: `1`, how many items (4 bytes), sequence number (8); items: `2`,
 //! kind (1), compression (1, none: 0), table (8), length of the key (2), of the value (4, twice),
-//! key, value; or `4`, table (8): a table cleared; the end: `3`, XXH3 of the items' bytes (8), `FJL\3`.
-//! Behind the last record there are zeros: journals are made 64 MiB long.
+//! key, value; or `4`, table (8): a table cleared; the end: `3`, XXH3 of the items' bytes (8),
+//! `FJL\3`. Behind the last record there are zeros: journals are made 64 MiB long.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -32,21 +32,21 @@ const ITEM: u8 = 2;
 const END: u8 = 3;
 const CLEAR: u8 = 4;
 
-/// Bytes of a value that are believed: far above what a row may have, so that garbage asks for no
-/// memory.
+/// Largest length of a value that is believed: far above what a row may have, so that garbage
+/// allocates no memory.
 const VALUE_BYTES_MAX: u32 = 64 * 1024 * 1024;
 
 /// Bytes that are read at once.
 const PART: usize = 64 * 1024;
 
-/// What was found behind the last record of a journal.
+/// What follows the last record of a journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tail {
     /// Nothing.
     Clean,
-    /// One record that was being written: it begins here, and has this many bytes.
+    /// One record that was being written: its begin and its length.
     Torn { at: u64, bytes: u64 },
-    /// What cannot be read begins at the first place; whole records begin again at the second.
+    /// Unreadable bytes begin at `at`; whole records begin again at `again`.
     Damaged { at: u64, again: u64 },
 }
 
@@ -76,7 +76,7 @@ pub(super) struct Inspected {
     pub(super) tail: Tail,
 }
 
-/// Reads all journals of a directory, oldest first: their sequence numbers go on from one to the
+/// Reads all journals of a directory, oldest first: their sequence numbers continue from one to the
 /// next.
 pub(super) fn inspect_all(path: &Path) -> io::Result<Vec<Inspected>> {
     let mut sequence = 0;
@@ -87,7 +87,8 @@ pub(super) fn inspect_all(path: &Path) -> io::Result<Vec<Inspected>> {
     list(path)?.into_iter().map(inspected).collect()
 }
 
-/// Reads a journal to its end. `sequence` is that of the last record before it, and then of its own.
+/// Reads a journal to its end. `sequence` is that of the last record before it, and then of its own
+/// last one.
 pub(super) fn inspect(path: &Path, sequence: &mut u64) -> io::Result<Tail> {
     let (journal, at) = read(path, sequence)?;
     let rest = rest(journal, at)?;
@@ -98,7 +99,7 @@ pub(super) fn inspect(path: &Path, sequence: &mut u64) -> io::Result<Tail> {
     })
 }
 
-/// Reads the records of a journal: the file, and where the last one ends.
+/// Reads the records of a journal. Returns the file, and where the last one ends.
 pub(super) fn read(path: &Path, sequence: &mut u64) -> io::Result<(File, u64)> {
     let mut journal = BufReader::with_capacity(PART, File::open(path)?);
     let mut at = 0;
@@ -109,14 +110,14 @@ pub(super) fn read(path: &Path, sequence: &mut u64) -> io::Result<(File, u64)> {
     Ok((journal.into_inner(), at))
 }
 
-/// Ends a journal at a place.
+/// Cuts a journal off at a byte.
 pub(super) fn cut(path: &Path, at: u64) -> io::Result<()> {
     let journal = OpenOptions::new().write(true).open(path)?;
     journal.set_len(at)?;
     journal.sync_all()
 }
 
-/// Leaves the whole records of a journal alone: the ranges of bytes that are lost.
+/// Keeps only the whole records of a journal, and returns the ranges of bytes that are lost.
 pub(super) fn keep_whole(path: &Path, sequence: &mut u64) -> io::Result<Vec<(u64, u64)>> {
     let bytes = rest(File::open(path)?, 0)?;
     let (mut kept, mut lost, mut at) = (Vec::new(), Vec::new(), 0);
@@ -136,7 +137,7 @@ pub(super) fn keep_whole(path: &Path, sequence: &mut u64) -> io::Result<Vec<(u64
     Ok(lost)
 }
 
-/// Everything from a place on, without the zeros at its end.
+/// Everything from a byte on, without the zeros at its end.
 fn rest(mut journal: File, at: u64) -> io::Result<Vec<u8>> {
     journal.seek(SeekFrom::Start(at))?;
     let (mut rest, mut zeros) = (Vec::new(), 0);
@@ -146,7 +147,7 @@ fn rest(mut journal: File, at: u64) -> io::Result<Vec<u8>> {
         if read == 0 {
             break;
         }
-        // Mostly there is nothing but zeros, 64 MiB of them.
+        // Usually there are only zeros, 64 MiB of them.
         if part[..read] == nothing[..read] {
             zeros += read;
             continue;
@@ -160,8 +161,8 @@ fn rest(mut journal: File, at: u64) -> io::Result<Vec<u8>> {
     Ok(rest)
 }
 
-/// Where a whole record begins that follows one. No body can look like one: text holds none of the
-/// bytes below 32.
+/// Finds the begin of a whole record with a later sequence number. No body can look like one: text
+/// holds none of the bytes below 32.
 fn whole_record(rest: &[u8], sequence: u64) -> Option<u64> {
     let is_whole = |at: &usize| {
         rest[*at] == START && matches!(record(&mut &rest[*at..], sequence), Ok(Some(_)))
@@ -169,8 +170,8 @@ fn whole_record(rest: &[u8], sequence: u64) -> Option<u64> {
     (0..rest.len()).find(is_whole).map(|at| at as u64)
 }
 
-/// Reads one record: its bytes and its sequence number; none if what comes is not one, or does not
-/// follow the last.
+/// Reads one record. Returns its length and its sequence number; none if the bytes are not a
+/// record, or do not follow the last.
 fn record(journal: &mut impl Read, last: u64) -> io::Result<Option<(u64, u64)>> {
     let mut record = Record { journal, items: Xxh3::new(), bytes: 0 };
     match record.read() {
@@ -189,7 +190,7 @@ struct Record<'a, R> {
 }
 
 impl<R: Read> Record<'_, R> {
-    /// Its sequence number, if it is one.
+    /// Reads it and returns its sequence number, if it is a record.
     fn read(&mut self) -> io::Result<Option<u64>> {
         if self.take::<1>()? != [START] {
             return Ok(None);
@@ -237,7 +238,7 @@ impl<R: Read> Record<'_, R> {
         Ok(bytes)
     }
 
-    /// Reads bytes that count for the sum alone.
+    /// Reads bytes that count for the checksum alone.
     fn skip(&mut self, mut left: u64) -> io::Result<()> {
         let mut part = [0; 4096];
         while left > 0 {

@@ -1,4 +1,4 @@
-//! How the embedded store's keys are spelled: the engine sorts them as bytes.
+//! The format of the embedded store's keys: the engine sorts them as bytes.
 //!
 //! | table | key |
 //! | --- | --- |
@@ -9,8 +9,8 @@
 //! | members | room, 0x00, user |
 //! | sends | sender, 0x00, nonce |
 //!
-//! No id and no conversation holds a 0x00, so the rows of `dm.a.b` and of `dm.a.bc` lie apart. A
-//! nonce may hold anything: it comes last.
+//! No id and no conversation holds a 0x00, so the rows of `dm.a.b` and of `dm.a.bc` are apart. A
+//! nonce may hold any byte: it comes last.
 
 use std::io::Write;
 use std::ops::Bound;
@@ -21,7 +21,7 @@ use crate::store::{Day, HistoryRange};
 const SEPARATOR: u8 = 0;
 const ID_BYTES: usize = 16;
 
-/// What the texts of rooms' conversations begin with.
+/// The prefix of the names of rooms' conversations.
 const ROOM: &[u8] = b"room.";
 
 /// The direct conversations among a user's: `/` is the byte after `.`.
@@ -34,7 +34,7 @@ fn push_conversation(key: &mut Key, conversation: &Conversation) {
     write!(key, "{conversation}").expect("writing to a Vec cannot fail");
 }
 
-/// What the keys of a conversation's messages begin with.
+/// The prefix of the keys of a conversation's messages.
 fn conversation(conversation: &Conversation) -> Key {
     let mut key = Key::new();
     push_conversation(&mut key, conversation);
@@ -70,7 +70,7 @@ pub(super) fn span(of: &Conversation, range: HistoryRange) -> (Bound<Key>, Bound
     }
 }
 
-/// What the keys of a user's activity on a day begin with.
+/// The prefix of the keys of a user's activity on a day.
 pub(super) fn activity_day(user: &UserId, day: Day) -> Key {
     let mut key = user.as_str().as_bytes().to_vec();
     key.push(SEPARATOR);
@@ -85,7 +85,7 @@ pub(super) fn activity(user: &UserId, day: Day, conversation: &Conversation) -> 
     key
 }
 
-/// An id and what stands under it.
+/// A key of an id and what belongs to it.
 fn under(id: &str, rest: &[u8]) -> Key {
     [id.as_bytes(), &[SEPARATOR], rest].concat()
 }
@@ -115,7 +115,7 @@ pub(super) fn direct_of(user: &UserId, key: &[u8]) -> Option<Conversation> {
     conversation.is_direct_of(user).then_some(conversation)
 }
 
-/// What the keys of a user's memberships of rooms begin with; the room follows.
+/// The prefix of the keys of a user's memberships of rooms; the room follows.
 pub(super) fn rooms_of(user: &UserId) -> Key {
     under(user.as_str(), ROOM)
 }
@@ -125,7 +125,7 @@ pub(super) fn read_mark(user: &UserId, conversation: &Conversation) -> Key {
     of_user(user, conversation)
 }
 
-/// The key of what there is once a room.
+/// The key of rows that exist once per room.
 pub(super) fn room(room: &RoomId) -> Key {
     room.as_str().as_bytes().to_vec()
 }

@@ -1,4 +1,4 @@
-//! A thread of its own with a bounded queue before it.
+//! A thread with a bounded queue before it.
 
 use std::fmt;
 use std::io;
@@ -9,14 +9,14 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// How long a drop waits for the thread to finish what was accepted. The engine may hold a commit
-/// back for as long as its disk is full; a process that stops must not wait for that.
+/// How long a drop waits for the thread to finish the jobs that it accepted. The engine may hold a
+/// commit back for as long as its disk is full; a process that stops must not wait for that.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 
-/// Why a lane took no job.
+/// Why a lane refused a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refused {
-    #[error("{waiting} wait already, no more may")]
+    #[error("{waiting} calls wait already, which is the bound")]
     Full { waiting: usize },
     #[error("the store is closed")]
     Closed,
@@ -32,8 +32,8 @@ pub(super) struct Lane<T> {
 }
 
 impl<T: Send + 'static> Lane<T> {
-    /// Starts a thread on a queue of at most `bound` jobs. What `work` owns is dropped before the
-    /// lane counts as ended.
+    /// Starts a thread on a queue of at most `bound` jobs. Everything that `work` owns is dropped
+    /// before the lane counts as ended.
     pub(super) fn start(
         name: &str,
         bound: usize,
@@ -64,7 +64,7 @@ impl<T> Lane<T> {
         }
     }
 
-    /// Takes no more jobs. Completes when the thread has worked off the queue and ended.
+    /// Refuses further jobs. Completes when the thread has worked off the queue and ended.
     pub(super) fn close(&self) -> WaitForCancellationFutureOwned {
         self.queue.write().take();
         self.ended.clone().cancelled_owned()
@@ -74,12 +74,13 @@ impl<T> Lane<T> {
 impl<T> Drop for Lane<T> {
     fn drop(&mut self) {
         if self.queue.get_mut().take().is_none() {
-            // It was closed, and whoever closed it has waited as long as he would.
+            // It was closed, and the caller of `close` decided how long to wait.
             return;
         }
         let ended = self.running.get_mut().recv_timeout(STOP_WAIT);
         if ended == Err(mpsc::RecvTimeoutError::Timeout) {
-            tracing::warn!(waited = ?STOP_WAIT, "a thread of the store is still busy; left behind");
+            tracing::warn!(waited = ?STOP_WAIT, "a thread of the store is still busy; the process \
+                does not wait for it");
         }
     }
 }

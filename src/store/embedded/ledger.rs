@@ -1,4 +1,4 @@
-//! Which rows a batch becomes.
+//! The rows of a batch.
 
 use std::sync::Arc;
 
@@ -14,17 +14,18 @@ use crate::domain::{
 };
 use crate::store::{Day, ReadError};
 
-/// Rows of an entry at most: a message itself, two of activity and two of membership.
+/// Most rows of an entry: a message itself, two of activity and two of membership.
 const ROWS_AN_ENTRY: usize = 5;
 
-/// Writes batches. The write thread's own, so what it reads before a commit is still true in it.
+/// Writes batches. It belongs to the write thread, so what it reads before a commit still holds in
+/// it.
 pub(super) struct Ledger {
     tables: Arc<Tables>,
     /// The largest time of any message's id and any stamp stored.
     high_water: Micros,
 }
 
-/// What one batch comes to, so that each register is compared once with what is stored.
+/// The sum of one batch, so that each register is compared once with what is stored.
 #[derive(Default)]
 struct Sum<'a> {
     /// The newest message of each direct conversation and day.
@@ -33,7 +34,7 @@ struct Sum<'a> {
     heads: AHashMap<&'a RoomId, MessageId>,
     registers: AHashMap<(Kind, &'a [u8]), &'a Register>,
     memberships: AHashMap<(&'a RoomId, &'a UserId), MemberState>,
-    /// Rooms that go off the lists of their users, by the removal.
+    /// Rooms that are removed from the lists of their users, by the removal.
     unlisted: AHashMap<(&'a RoomId, &'a UserId), MessageId>,
 }
 
@@ -102,7 +103,7 @@ impl Ledger {
             self.settle(&mut batch, register, wall)?;
         }
         for ((room, user), removed) in sum.unlisted {
-            // A batch may write a row once, and what is said of it now is news.
+            // A batch may write a row once, and a change in this batch comes after the removal.
             if !sum.memberships.contains_key(&(room, user)) {
                 self.unlist(&mut batch, room, user, removed)?;
             }
@@ -116,7 +117,7 @@ impl Ledger {
         Ok(batch)
     }
 
-    /// Writes a register unless the row that is stored stays.
+    /// Writes a register unless the stored row stays.
     fn settle(
         &self,
         batch: &mut OwnedWriteBatch,
@@ -136,8 +137,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Merges what is said of a user and a room with what is stored. Both sides are written
-    /// together and only here, so they say the same where both are.
+    /// Merges a user's state in a room with what is stored. Both sides are written together and
+    /// only here, so they agree where both exist.
     fn merge(
         &self,
         batch: &mut OwnedWriteBatch,
@@ -156,7 +157,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Takes a room off the list of a user who is still out by the given removal.
+    /// Removes a room from the list of a user who is still out by the given removal.
     fn unlist(
         &self,
         batch: &mut OwnedWriteBatch,
@@ -172,8 +173,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Raises the activity of both users. The first message of a day writes the memberships too:
-    /// they are there already if the conversation is older, and the same.
+    /// Raises the activity of both users. The first message of a day writes the memberships too; if
+    /// the conversation is older they exist already, with the same content.
     fn raise(
         &self,
         batch: &mut OwnedWriteBatch,
@@ -186,7 +187,7 @@ impl Ledger {
         if stored >= Some(last) {
             return Ok(());
         }
-        // Who writes to himself has both rows in one.
+        // A conversation of a user with the same user has both rows in one.
         for user in [Some(one), (one != other).then_some(other)].into_iter().flatten() {
             let key = keys::activity(user, day, conversation);
             batch.insert(&self.tables.activity, key, row::id(last));
@@ -207,7 +208,7 @@ impl Commit for Ledger {
             .stage(entries, high_water)
             .map_err(|error| CommitError::NotWritten(error.to_string()))?;
         batch.commit().map_err(|error| match error {
-            // Refused before the journal was touched; what the disk says tells more.
+            // Refused before the journal was touched; the disk's error explains more.
             fjall::Error::Poisoned => {
                 CommitError::Failed(self.tables.check().err().unwrap_or_else(|| reason(&error)))
             }
@@ -221,7 +222,7 @@ impl Commit for Ledger {
     }
 }
 
-/// Nonces alone expire.
+/// Only nonces expire.
 fn has_expired(kind: Kind, rank: MessageId, wall: Micros) -> bool {
     kind == Kind::Nonce && !expiry::is_kept(rank, wall)
 }

@@ -1,4 +1,4 @@
-//! What the embedded store says about itself.
+//! What the embedded store states about itself.
 //!
 //! | key of `meta` | value |
 //! | --- | --- |
@@ -31,7 +31,7 @@ impl From<fjall::Error> for MetaError {
     }
 }
 
-/// Makes a store in one batch, so that there is all of it or none.
+/// Makes a store in one batch, so that all of it exists or none.
 pub(super) fn create(tables: &Tables, namespace: &str) -> Result<(Identity, Micros), MetaError> {
     let identity = Identity::random(namespace);
     let high_water = Micros::default();
@@ -50,8 +50,8 @@ fn identity_row(identity: &Identity) -> Vec<u8> {
     row
 }
 
-/// The stored identity; none in tables that are new. Messages without one are no new store: who
-/// gave them a fresh identity would make every cursor of theirs a stranger's.
+/// The stored identity; none in new tables. Messages without an identity are not a new store: a
+/// fresh identity would make all their cursors invalid.
 pub(super) fn identity(tables: &Tables) -> Result<Option<Identity>, MetaError> {
     match tables.meta.get(IDENTITY)? {
         Some(row) => read_identity(&row).map(Some),

@@ -2,42 +2,42 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | this one | [`Embedded`]: the two lanes, and the port in front of them |
+//! | this one | [`Embedded`]: the two threads, and the port in front of them |
 //! | `options` | what an operator may choose, and the bounds |
 //! | `open` | the checks between a directory and a store |
-//! | `meta` | what a store says about itself |
-//! | `directory` | who may enter the directory |
+//! | `meta` | what a store states about itself |
+//! | `directory` | the rights on the directory |
 //! | `tables` | the engine's tables and how it is set up |
 //! | `entry` | what is written: messages, and registers, of which one row stays |
-//! | `keys`, `row` | how keys and values are spelled in bytes |
-//! | `lane` | a thread of its own with a bounded queue before it |
-//! | `writer` | group commit: one thread, one fsync for all that wait |
-//! | `ledger` | which rows a batch becomes |
+//! | `keys`, `row` | the format of keys and values in bytes |
+//! | `lane` | a thread with a bounded queue before it |
+//! | `writer` | group commit: one thread, one fsync for all writes that wait |
+//! | `ledger` | the rows of a batch |
 //! | `expiry` | how nonces are forgotten |
-//! | `files`, `journal` | which files there must be, and what may be cut off from a journal |
-//! | `salvage` | what an operator can do with a store that was damaged |
-//! | `watch`, `failure` | a thread that looks whether the store can be written, and what it found |
+//! | `files`, `journal` | which files must exist, and what may be cut off from a journal |
+//! | `salvage` | what an operator can do with a damaged store |
+//! | `watch`, `failure` | a thread that checks whether the store can be written, and its result |
 //! | `roster` | the nodes of this process: a map, never on disk |
-//! | `reader`, `query` | the read thread, and what can be asked |
+//! | `reader`, `query` | the read thread, and the queries |
 //!
 //! Invariants worth naming:
 //!
 //! 1. **No reader sees a row that is not on disk.** The engine's commit writes and fsyncs the
-//!    journal before it applies the rows to the tables that reads look at, and a restart fsyncs the
-//!    journal before it replays it.
+//!    journal before it applies the rows to the tables that reads use. A restart fsyncs the journal
+//!    before it replays it.
 //! 2. **A batch is all or nothing**, across tables: so a message, its registers and the high-water
 //!    mark agree after a crash at any point.
 //! 3. **The two users' activity rows of a direct conversation are always equal**, and where there
 //!    is one there are both memberships: they are only ever written together.
-//! 4. **A membership of a room says the same in `members` and in `memberships`**: both rows are
-//!    only ever written together. The one of `members` decides and is never deleted; the other one is
-//!    where the user left long ago.
-//! 5. After a failed commit nothing is written until a restart: what an fsync lost once, the
-//!    kernel does not write again, and a second one that succeeds proves nothing. The same holds
-//!    after a failed flush, and when a file is gone. Reads go on.
+//! 4. **A membership of a room is the same in `members` and in `memberships`**: both rows are only
+//!    ever written together. The one of `members` decides and is never deleted; the other one is
+//!    deleted long after the user left.
+//! 5. After a failed commit nothing is written until a restart: what an fsync lost once, the kernel
+//!    does not write again, and a second one that succeeds proves nothing. The same holds after a
+//!    failed flush, and when a file is gone. Reads go on.
 //!
-//! The windows that bound a partition in CQL are not needed here: keys are ordered, so a range of
-//! ids is one seek and a walk however long the conversation is.
+//! The windows that bound a partition in CQL are not needed here. Keys are ordered, so a range of
+//! ids is one seek and a walk, at any length of the conversation.
 
 mod directory;
 mod entry;
@@ -98,7 +98,7 @@ pub use tables::MEMORY_BYTES;
 pub struct Embedded {
     identity: Identity,
     clocks: SharedClocks,
-    // The threads alone hold the tables, so the directory is free when all have ended.
+    // Only the threads hold the tables, so the directory is free when all have ended.
     writer: Writer,
     reader: Reader,
     watch: Watch,

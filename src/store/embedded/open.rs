@@ -1,4 +1,4 @@
-//! The checks between a directory and a store: whose it is, and what layout it has.
+//! The checks between a directory and a store: its owner, and the version of its layout.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,15 +10,15 @@ use super::tables::{Tables, reason};
 use crate::domain::Micros;
 use crate::store::Identity;
 
-/// From how far on it is said that the stored time lies ahead of the wall clock. The machine's was
-/// wrong then or is now: ids go on above the stored ones either way, and all that is measured
-/// against the time of ids goes by them.
+/// From this difference on a warning is logged that the stored time is ahead of the wall clock. The
+/// machine's clock was wrong then or is wrong now. Ids go on above the stored ones either way, and
+/// everything measured against the time of ids goes by them.
 const CLOCK_AHEAD_TOLD: Duration = Duration::from_mins(1);
 
 /// Why a store was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The directory has an owner.
+    /// A process has the directory open already.
     #[error(
         "store.path `{}`: in use already; an embedded store belongs to one process",
         path.display()
@@ -32,10 +32,10 @@ pub enum OpenError {
     Engine {
         /// The directory.
         path: PathBuf,
-        /// What the engine says.
+        /// The engine's error.
         reason: String,
     },
-    /// The directory holds something, but no store.
+    /// The directory is neither empty nor a store.
     #[error(
         "store.path `{}`: neither empty nor a store, or one that lost files: bring them back, or \
          remove all of it to begin anew",
@@ -45,7 +45,7 @@ pub enum OpenError {
         /// The directory.
         path: PathBuf,
     },
-    /// Something that the store was made of is not there.
+    /// A file of the store is missing.
     #[error(
         "store.path `{}`: {what}; bring it back, or save what is left with `narrowcast store salvage`",
         path.display()
@@ -53,19 +53,19 @@ pub enum OpenError {
     Lost {
         /// The directory.
         path: PathBuf,
-        /// What, and how.
+        /// What is missing, and how.
         what: String,
     },
     /// Bytes that were acknowledged are not what was written.
     #[error(
-        "store.path `{}`: {place} is damaged, before the last record: bring the file back, look with \
-         `narrowcast store check`, or save what is left with `narrowcast store salvage`",
+        "store.path `{}`: {place} is damaged, before the last record: bring the file back, look \
+         with `narrowcast store check`, or save what is left with `narrowcast store salvage`",
         path.display()
     )]
     Damaged {
         /// The directory.
         path: PathBuf,
-        /// Which file, and where.
+        /// The file, and the bytes in it.
         place: String,
     },
     /// The store belongs to another namespace.
@@ -78,7 +78,7 @@ pub enum OpenError {
         path: PathBuf,
         /// The namespace that the store was made for.
         stored: String,
-        /// The namespace that was asked for.
+        /// The configured namespace.
         configured: String,
     },
     /// The store was made by another version.
@@ -89,7 +89,7 @@ pub enum OpenError {
         /// The version found.
         found: u8,
     },
-    /// What the store says about itself cannot be read.
+    /// What the store states about itself cannot be read.
     #[error("store.path `{}`: row `{key}` of `meta` is {defect}", path.display())]
     Meta {
         /// The directory.
@@ -127,7 +127,7 @@ impl OpenError {
     }
 }
 
-/// The identity and the high-water mark of the tables, made if they are new.
+/// Returns the identity and the high-water mark of the tables. Makes them if the tables are new.
 pub(super) fn admit(
     tables: &Tables,
     options: &EmbeddedOptions,
@@ -147,7 +147,7 @@ pub(super) fn admit(
     let high_water = meta::high_water(tables).map_err(refused)?;
     same_namespace(&identity, options)?;
     tell_if_ahead(high_water, wall);
-    // A version that has more tables has made them.
+    // A version with more tables has made them by now.
     complete()?;
     Ok((identity, high_water))
 }
@@ -168,7 +168,7 @@ fn tell_if_ahead(high_water: Micros, wall: Micros) {
     if ahead > CLOCK_AHEAD_TOLD {
         tracing::warn!(
             ?ahead, newest_id = %high_water, wall = %wall,
-            "the store's newest id is dated ahead of the machine's clock; ids go on from there"
+            "the store's newest id is ahead of the machine's clock; ids go on from there"
         );
     }
 }

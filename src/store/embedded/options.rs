@@ -2,36 +2,36 @@
 
 use std::path::PathBuf;
 
-/// Writes that may wait, by default: four commits of [`BATCH_ROWS`], which a disk that takes
-/// 100 ms an fsync still works off well within the lease of 5 s.
+/// Writes that may wait, by default: four commits of [`BATCH_ROWS`]. A disk that takes 100 ms per
+/// fsync still works them off well within the lease of 5 s.
 pub const WRITE_QUEUE: usize = 4096;
 
-/// Writes a commit takes at most, by default. Measured, a commit of 1,000 messages costs little more
-/// than half of one of 100 a message, and a larger one only makes the first wait for the last.
+/// Most writes of a commit, by default. Measured per message, a commit of 1,000 costs little more
+/// than half of one of 100. A larger one only makes the first message wait for the last.
 pub const BATCH_ROWS: usize = 1024;
 
-/// Bytes of rows at which a commit takes no more, so that large bodies do not make one fsync late:
-/// it is passed by at most one write.
+/// Bytes of rows at which a commit is full, so that large bodies do not make one fsync late. At
+/// most one write goes beyond it.
 pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 
-/// Reads that may wait, by default: at 80 us a page of 50 (measured through the port), a tenth of a
-/// second of work.
+/// Reads that may wait, by default: at 80 us per page of 50 (measured through the port), a tenth of
+/// a second of work.
 pub const READ_QUEUE: usize = 1024;
 
 /// Files kept open: at 64 MiB a file, 8 GiB of messages without opening one twice. Most
 /// descriptors belong to the sockets.
 pub const OPEN_FILES_MAX: usize = 128;
 
-/// How to open an embedded store. Nought counts as one in every bound.
+/// How to open an embedded store. Zero counts as one in every bound.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmbeddedOptions {
-    /// The directory, made if it is not there.
+    /// The directory, made if it does not exist.
     pub path: PathBuf,
     /// The namespace: made with the store, and compared ever after.
     pub namespace: String,
     /// Writes that may wait; more are refused.
     pub write_queue: usize,
-    /// Writes a commit takes at most.
+    /// Most writes of a commit.
     pub batch_rows: usize,
     /// Reads that may wait; more are refused.
     pub read_queue: usize,

@@ -1,4 +1,4 @@
-//! What the tables can be asked. Everything here blocks.
+//! The queries of the tables. Everything here blocks.
 
 pub(super) mod rooms;
 
@@ -11,7 +11,7 @@ use super::{expiry, keys};
 use crate::domain::{Conversation, Message, MessageId, UserId};
 use crate::store::{Activity, Day, HistoryRange, NonceRecord, Page, PageLimit, ReadError};
 
-/// A page of a conversation.
+/// Reads a page of a conversation.
 pub(super) fn history(
     tables: &Tables,
     conversation: &Conversation,
@@ -34,7 +34,7 @@ fn message(conversation: &Conversation, row: Guard) -> Result<Message, ReadError
         .map_err(|defect| corrupt("messages", &key, &defect))
 }
 
-/// The first conversations that a user was active in on a day.
+/// Reads the first conversations that a user was active in on a day.
 pub(super) fn activity(
     tables: &Tables,
     user: &UserId,
@@ -57,7 +57,7 @@ fn active(user: &UserId, prefix_bytes: usize, row: Guard) -> Result<Activity, Re
         .map_err(|defect| corrupt("activity", &key, &defect))
 }
 
-/// The newest message of a user's conversation on a day.
+/// Reads the newest message of a user's conversation on a day.
 pub(super) fn last_active(
     tables: &Tables,
     user: &UserId,
@@ -70,7 +70,7 @@ pub(super) fn last_active(
     last.map_err(|defect| corrupt("activity", &key, &defect))
 }
 
-/// The first direct conversations of a user above one.
+/// Reads the first direct conversations of a user above one.
 pub(super) fn directs(
     tables: &Tables,
     user: &UserId,
@@ -87,8 +87,8 @@ fn direct(user: &UserId, row: Guard) -> Result<Conversation, ReadError> {
         .ok_or_else(|| corrupt("memberships", &key, &Defect::Key { part: "conversation" }))
 }
 
-/// Whether a user is one of the two of a direct conversation that exists. A row of a room's says
-/// more than that there is one: it is read with [`rooms::membership`].
+/// Whether a user is one of the two of a direct conversation that exists. A membership of a room
+/// has a state beside its row: read it with [`rooms::membership`].
 pub(super) fn is_member(
     tables: &Tables,
     user: &UserId,
@@ -98,7 +98,7 @@ pub(super) fn is_member(
     Ok(is_direct && tables.memberships.contains_key(keys::membership(user, conversation))?)
 }
 
-/// Up to where a user has read a conversation.
+/// Reads the newest message that a user has read in a conversation.
 pub(super) fn read_mark(
     tables: &Tables,
     user: &UserId,
@@ -107,7 +107,7 @@ pub(super) fn read_mark(
     register(tables, Kind::ReadMark, &keys::read_mark(user, conversation), row::read_id)
 }
 
-/// What was sent under a nonce and is remembered.
+/// Reads what was sent under a nonce and is remembered.
 pub(super) fn nonce(
     tables: &Tables,
     sender: &UserId,
@@ -121,7 +121,7 @@ pub(super) fn nonce(
     Ok(record.filter(|record| expiry::is_kept(record.id, tables.clock.now())))
 }
 
-/// The row of a register.
+/// Reads the row of a register.
 fn register<T>(
     tables: &Tables,
     kind: Kind,

@@ -26,7 +26,7 @@ impl Reader {
         Lane::start(THREAD, queue, work).map(Self)
     }
 
-    /// Queues a query. One whose answer nobody waits for any more is skipped.
+    /// Queues a query. It is skipped if its caller no longer waits for the answer.
     pub(super) fn ask<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Tables) -> Result<T, ReadError> + Send + 'static,
@@ -34,7 +34,7 @@ impl Reader {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |tables| {
             if !reply.is_closed() {
-                // An error means that nobody waits for the answer any more.
+                // An error means that the caller no longer waits for the answer.
                 let _ = reply.send(query(tables));
             }
         });
@@ -55,7 +55,7 @@ impl fmt::Debug for Reader {
     }
 }
 
-/// The answer to those who waited for a thread that is gone.
+/// The answer to callers that waited for a thread that is gone.
 fn unanswered() -> ReadError {
     ReadError::Unavailable { reason: "the read thread stopped".to_owned() }
 }
@@ -88,7 +88,7 @@ mod tests {
         });
         busy.recv().unwrap();
         let second = reader.ask(|_| Ok(2));
-        drop(reader.ask(|_| -> Result<(), _> { panic!("nobody waits for this") }));
+        drop(reader.ask(|_| -> Result<(), _> { panic!("no caller waits for this") }));
         let refused = reader.ask(|_| Ok(3)).await;
         assert_eq!(refused, Err(ReadError::Overloaded { waiting: 2 }));
         drop(gate);

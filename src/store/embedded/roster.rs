@@ -1,4 +1,5 @@
-//! The roster of the nodes of one process: the embedded store belongs to one, so nobody else is.
+//! The cluster table of the embedded store: it holds the nodes of this process, since the store
+//! belongs to one process.
 
 use std::time::Instant;
 
@@ -48,6 +49,6 @@ mod tests {
         assert_eq!(roster.read(start + ROSTER_KEPT).len(), 2);
         assert_eq!(roster.read(start + ROSTER_KEPT + Duration::from_millis(1)), [row(2, 1)]);
         roster.write(row(3, 1), start + ROSTER_KEPT * 3);
-        assert_eq!(roster.rows.lock().len(), 1, "nothing is kept for nobody");
+        assert_eq!(roster.rows.lock().len(), 1, "rows of nodes that are gone are dropped");
     }
 }

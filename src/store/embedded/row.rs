@@ -1,4 +1,4 @@
-//! How the embedded store's values are spelled. Each begins with the version of its layout.
+//! The format of the embedded store's values. Each begins with the version of its layout.
 //!
 //! | table | value after the version |
 //! | --- | --- |
@@ -7,11 +7,11 @@
 //! | heads | id of the newest message |
 //! | rooms | stamp, id of its creation, past (1 all, 2 joined), length of the creator, creator, 0 or 1, title after a 1 |
 //! | members | stamps: added, removed, joined after, joined, role; role (1 owner, 2 member); the adder (8 bytes) if a user |
-//! | memberships | kind (1 direct, 2 room); of a room what `members` says |
+//! | memberships | kind (1 direct, 2 room); of a room the value in `members` |
 //! | reads | id that was read up to |
 //! | sends | id of the message, hash of its content (16 bytes, big-endian) |
 //!
-//! Lengths are single bytes and ids 16; conversation, id, room, user and nonce stand in the key.
+//! Lengths are single bytes and ids 16; conversation, id, room, user and nonce are in the key.
 
 mod register;
 
@@ -38,7 +38,7 @@ pub(super) enum Defect {
     Version { found: u8 },
     #[error("it ends within its {part}")]
     Short { part: &'static str },
-    #[error("its {part} is no user id: {error}")]
+    #[error("its {part} is not a user id: {error}")]
     User { part: &'static str, error: GrammarError },
     #[error("its {part} is not text: {error}")]
     Text { part: &'static str, error: Utf8Error },
@@ -46,9 +46,9 @@ pub(super) enum Defect {
     NonceBytes { bytes: usize },
     #[error("it holds no message id")]
     Id,
-    #[error("its {part} is {found}, which means nothing")]
+    #[error("its {part} is {found}, which is not a known value")]
     Byte { part: &'static str, found: u8 },
-    #[error("it goes on for {bytes} bytes beyond its end")]
+    #[error("it has {bytes} bytes too many at its end")]
     Trailing { bytes: usize },
     #[error("its key holds no {part}")]
     Key { part: &'static str },
@@ -87,7 +87,7 @@ pub(super) fn read_message(
     })
 }
 
-/// Whether a nonce of so many bytes has a place in a row.
+/// Whether a nonce of this length fits into a row.
 pub(super) fn check_nonce(bytes: usize) -> Result<(), Defect> {
     if bytes > NONCE_BYTES_MAX { Err(Defect::NonceBytes { bytes }) } else { Ok(()) }
 }

@@ -1,5 +1,5 @@
-//! What an operator can do with a store that was damaged: look what is wrong with it, and copy what
-//! can be read into a new directory. Neither changes the store.
+//! What an operator can do with a damaged store: check what is wrong with it, and copy what can be
+//! read into a new directory. Neither changes the store.
 
 use std::fmt;
 use std::fs;
@@ -12,34 +12,34 @@ use super::meta;
 use super::open::OpenError;
 use super::tables::Tables;
 
-/// Something of a store that is not what it was.
+/// A part of a store that is missing or damaged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Loss {
-    /// A file that must be there is not.
+    /// A file that must exist is missing.
     Missing(String),
     /// The last record of a journal was being written, and was never acknowledged.
     Torn {
         /// The journal.
         journal: String,
-        /// Where it begins.
+        /// Its first byte.
         at: u64,
-        /// Its bytes.
+        /// Its length in bytes.
         bytes: u64,
     },
     /// Bytes that were acknowledged cannot be read.
     Damaged {
         /// The journal.
         journal: String,
-        /// From where.
+        /// The first byte.
         at: u64,
-        /// Up to where.
+        /// The byte after the last.
         upto: u64,
     },
     /// Rows of a table cannot be read.
     Unreadable {
         /// The table.
         table: &'static str,
-        /// What the engine says.
+        /// The engine's error.
         reason: String,
     },
 }
@@ -70,8 +70,8 @@ pub struct Inventory {
     pub losses: Vec<Loss>,
 }
 
-/// Looks through a store that no process has open, without changing it. Rows are read where all
-/// files are whole.
+/// Checks a store that no process has open, without changing it. Rows are read where all files are
+/// whole.
 pub fn check(path: &Path) -> Result<Inventory, OpenError> {
     let mut losses: Vec<Loss> = files::missing_of(path)?.into_iter().map(Loss::Missing).collect();
     let journals = journal::inspect_all(path).map_err(|error| OpenError::engine(path, &error))?;
@@ -89,7 +89,7 @@ pub fn check(path: &Path) -> Result<Inventory, OpenError> {
     Ok(take_stock(&Tables::open(path)?))
 }
 
-/// Copies what can be read of a store into a new directory, which is a store then.
+/// Copies what can be read of a store into a new directory, which is then a store.
 pub fn salvage(from: &Path, to: &Path) -> Result<Inventory, OpenError> {
     let of_engine = |error: io::Error| OpenError::engine(to, &error);
     let mut losses: Vec<Loss> = files::missing_of(from)?.into_iter().map(Loss::Missing).collect();
@@ -107,7 +107,7 @@ pub fn salvage(from: &Path, to: &Path) -> Result<Inventory, OpenError> {
             upto,
         }));
     }
-    // A table that the engine had to make anew has what the journals hold of it from the next start on.
+    // The engine reads the journals into a table that it had to make anew only at the next start.
     drop(Tables::salvaged(to)?);
     let tables = Tables::salvaged(to)?;
     if meta::identity(&tables).map_err(|error| OpenError::meta(to, error))?.is_none() {

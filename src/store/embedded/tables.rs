@@ -22,22 +22,22 @@ use crate::store::ReadError;
 
 const MIB: u64 = 1024 * 1024;
 
-/// Blocks kept in memory. What is read most, the end of a conversation that is alive, is in the
-/// memtable anyway; this is for paging back.
+/// Blocks kept in memory. The end of an active conversation, which is read most, is in the memtable
+/// anyway; this is for paging back.
 const CACHE_BYTES: u64 = 16 * MIB;
 
-/// Threads that flush and compact. With two, the first hands every compaction back to the queue
+/// Threads that flush and compact. With two, the first puts every compaction back into the queue
 /// while the second works, and so spins on one of two cores.
 const ENGINE_THREADS: usize = 1;
 
-/// Journals beyond this are given up by flushing what holds them. It bounds the replay at start;
-/// the active one, of up to 64 MiB, comes on top.
+/// Journals beyond this size are deleted after flushing the rows in them. It bounds the replay at
+/// start; the active one, of up to 64 MiB, comes on top.
 const JOURNAL_BYTES: u64 = 64 * MIB;
 
 /// Rows of messages kept in memory before they go to a file.
 const MESSAGES_MEMTABLE_BYTES: u64 = 16 * MIB;
 
-/// The same of the other tables, whose rows are short and often written again.
+/// The same for the other tables, whose rows are short and often rewritten.
 const REGISTERS_MEMTABLE_BYTES: u64 = 4 * MIB;
 
 /// Memory of the engine: blocks, and memtables that are written to while others are flushed.
@@ -47,7 +47,8 @@ pub const MEMORY_BYTES: u64 =
 /// Tables beside that of the messages.
 const REGISTER_TABLES: u64 = 8;
 
-/// Bits a key of the filters that answer "not there" for registers: one wrong answer in a hundred.
+/// Bits per key of the filters that answer "not there" for registers: one wrong answer in a
+/// hundred.
 const FILTER_BITS: f32 = 10.0;
 
 /// The table whose rows expire.
@@ -64,17 +65,17 @@ pub(super) struct Tables {
     pub(super) reads: Keyspace,
     pub(super) sends: Keyspace,
     pub(super) meta: Keyspace,
-    /// Whether the store begins.
+    /// Whether the store is new.
     pub(super) is_new: bool,
     pub(super) files: Files,
-    /// What the age of nonces is told by.
+    /// The clock that nonces are aged by.
     pub(super) clock: WallClock,
     database: Database,
 }
 
 impl Tables {
-    /// Opens the tables, or makes them where the directory holds nothing. Refused if another process,
-    /// or this one, has them open, and if they are not what they were when they were left.
+    /// Opens the tables, or makes them where the directory is empty. Refuses if another process, or
+    /// this one, has them open, or if they differ from what was written.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
         Self::open_within(path, OPEN_FILES_MAX)
     }
@@ -130,7 +131,7 @@ impl Tables {
         })
     }
 
-    /// Looks whether the engine takes writes, and whether its files are there: an error says what is
+    /// Checks whether the engine takes writes, and whether its files exist. An error states what is
     /// wrong.
     pub(super) fn check(&self) -> Result<(), String> {
         if let Err(error) = self.database.persist(PersistMode::Buffer) {
@@ -167,14 +168,14 @@ impl Tables {
     }
 
     /// A batch whose commit returns when it is on disk: it appends to the journal, fsyncs it, and
-    /// only then applies the rows to what readers see. A failure on the way poisons the engine.
+    /// only then applies the rows to what readers see. A failure in between poisons the engine.
     pub(super) fn batch(&self, rows: usize) -> OwnedWriteBatch {
         OwnedWriteBatch::with_capacity(self.database.clone(), rows)
             .durability(Some(PersistMode::SyncData))
     }
 }
 
-/// Messages are read in ranges alone, which filters do not help; they are never rewritten, so the
+/// Messages are only read in ranges, which filters do not help. They are never rewritten, so the
 /// levels that hold most of them are worth compressing.
 fn messages() -> KeyspaceCreateOptions {
     use CompressionType::{Lz4, None as Plain};
@@ -184,7 +185,8 @@ fn messages() -> KeyspaceCreateOptions {
         .data_block_compression_policy(CompressionPolicy::new([Plain, Plain, Lz4]))
 }
 
-/// Registers are read one by one, and mostly are not there: the first message of a day asks.
+/// Registers are read one by one, and mostly do not exist: the first message of a day asks for
+/// them.
 fn registers() -> KeyspaceCreateOptions {
     let filter = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(FILTER_BITS));
     KeyspaceCreateOptions::default()
@@ -193,7 +195,7 @@ fn registers() -> KeyspaceCreateOptions {
         .data_block_compression_policy(CompressionPolicy::disabled())
 }
 
-/// What an engine's error says.
+/// The text of an engine's error.
 pub(super) fn reason(error: &fjall::Error) -> String {
     match error {
         fjall::Error::Io(error) => error.to_string(),

@@ -1,6 +1,6 @@
-//! The watch: asks the engine itself, and the directory, whether the store can be written. Work of
-//! the engine's own fails where no send sees it: a flush on a full disk, a file that cannot be
-//! opened because clients hold all descriptors, a directory that was removed.
+//! The watch: checks with the engine itself, and with the directory, whether the store can be
+//! written. The engine's own work fails where no send sees it. Examples are a flush on a full disk,
+//! a file that cannot be opened because clients hold all descriptors, and a removed directory.
 
 use std::io;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::tables::Tables;
 
 const THREAD: &str = "nc-store-watch";
 
-/// Between two looks. A node must know within 2 s.
+/// From one check to the next. A node must know within 2 s.
 const PERIOD: Duration = Duration::from_millis(500);
 
 /// The thread that watches.

@@ -1,4 +1,5 @@
-//! Group commit: one thread takes what waits, writes it with one fsync, and answers everyone.
+//! Group commit: one thread takes the writes that wait, writes them with one fsync, and answers all
+//! callers.
 
 use std::future::ready;
 use std::io;
@@ -22,11 +23,11 @@ type Outcome = Result<(), AppendError>;
 /// Why a commit failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum CommitError {
-    /// Before anything was written. The next may go through.
+    /// Before anything was written. The next commit may succeed.
     NotWritten(String),
-    /// Before anything was written, and no next will go through.
+    /// Before anything was written, and no later commit will succeed.
     Failed(String),
-    /// Somewhere on the way to the disk. There must be no next.
+    /// Somewhere on the way to the disk. There must be no later commit.
     Unknown(String),
 }
 
@@ -35,15 +36,15 @@ pub(super) trait Commit: Send + 'static {
     fn commit(&mut self, batch: &[Entry]) -> Result<(), CommitError>;
 }
 
-/// When a batch takes no more.
+/// The size at which a batch is full.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BatchLimit {
     pub(super) rows: usize,
-    /// Passed by one row at most.
+    /// At most one row goes beyond it.
     pub(super) bytes: usize,
 }
 
-/// What one call wants written.
+/// The write of one call.
 struct Write {
     entry: Entry,
     reply: oneshot::Sender<Outcome>,
@@ -71,8 +72,7 @@ impl Writer {
         self.write(Entry::message(message))
     }
 
-    /// Queues what could be spelled. What is queued is written, whether or not the answer is waited
-    /// for.
+    /// Queues a write that could be encoded. It is written even if the caller drops the answer.
     pub(super) fn write(&self, entry: Result<Entry, Defect>) -> Pending<Outcome> {
         let entry = match entry {
             Ok(entry) => entry,
@@ -90,7 +90,7 @@ impl Writer {
     }
 }
 
-/// The answer to those who waited for a thread that is gone.
+/// The answer to callers that waited for a thread that is gone.
 fn unanswered() -> AppendError {
     AppendError::OutcomeUnknown { reason: "the write thread stopped".to_owned() }
 }
@@ -128,7 +128,7 @@ impl Batch {
 
     fn answer(self, outcome: &Outcome) {
         for reply in self.replies {
-            // An error means that nobody waits for the answer any more.
+            // An error means that the caller no longer waits for the answer.
             let _ = reply.send(outcome.clone());
         }
     }
@@ -150,7 +150,7 @@ impl<C: Commit> WriteLoop<C> {
         }
     }
 
-    /// What waits already: the fsync of the last batch is the time in which the next one gathers.
+    /// Takes the writes that wait already: the next batch gathers during the fsync of the last one.
     fn gather(&self, first: Write) -> Batch {
         let mut batch = Batch::default();
         batch.push(first);
@@ -197,7 +197,7 @@ mod tests {
         })
     }
 
-    /// Says which batch it was given, then does as it is told.
+    /// Reports which batch it was given, then does what the test asks.
     struct Told {
         begun: SyncSender<Vec<u64>>,
         told: Receiver<Result<(), CommitError>>,
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(begun.recv().unwrap(), [1], "the writer holds the first, the queue is empty");
         let waiting: Vec<_> = (2..5).map(|time| writer.append(message(time, 1))).collect();
         let reason = unavailable(writer.append(message(5, 1)).await);
-        assert_eq!(reason, "3 wait already, no more may");
+        assert_eq!(reason, "3 calls wait already, which is the bound");
         (0..2).for_each(|_| tell.send(Ok(())).unwrap());
         assert_eq!(first.await, Ok(()));
         for append in waiting {

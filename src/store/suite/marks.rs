@@ -33,7 +33,12 @@ pub(crate) async fn read_marks_only_move_forward(store: Arc<dyn Store>) {
             mark.await.unwrap();
         }
         assert_eq!(store.read_mark(&who, &conversation).await, Ok(Some(ids[3])));
-        assert_eq!(store.read_mark(&other, &conversation).await, Ok(None), "each has his own");
+        assert_eq!(
+            store.read_mark(&other, &conversation).await,
+            Ok(None),
+            "each user has a mark \
+            of their own"
+        );
     }
 }
 

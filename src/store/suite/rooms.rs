@@ -16,7 +16,7 @@ pub(super) fn fresh_room_id() -> RoomId {
     RoomId::parse(&unique("r")).unwrap()
 }
 
-/// The first add of a user, or a removal that says nothing else.
+/// The first add of a user, or a removal without anything else.
 pub(super) fn said(room: &RoomId, user: &UserId, inside: bool, seconds: u64) -> Membership {
     let stamp = stamp(seconds);
     let added = MemberState::UNKNOWN.add(Role::Member, stamp);
@@ -168,8 +168,8 @@ pub(crate) async fn a_room_that_was_left_goes_off_the_list(store: Arc<dyn Store>
     }
 }
 
-/// Of adds that follow the same removal the smaller stamp is when the member joined, in whatever
-/// order they arrive. Those that follow a later removal begin anew, with larger stamps.
+/// Of adds that follow the same removal the smaller stamp is when the member joined, in any order
+/// of arrival. Those that follow a later removal begin anew, with larger stamps.
 pub(crate) async fn of_equal_adds_the_smallest_is_when_the_member_joined(store: Arc<dyn Store>) {
     for order in [[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0], [2, 5, 0, 4, 1, 3], [3, 1, 4, 0, 5, 2]] {
         let (room, who) = (fresh_room_id(), user(&unique("u")));
@@ -211,7 +211,7 @@ pub(crate) async fn members_are_walked_once_past_those_who_left(store: Arc<dyn S
     let two = store.members(&room, Some(&user("u2")), 2).await.unwrap();
     assert_eq!((two.members, two.next), (vec![], Some(user("u4"))), "leavers are looked at");
     let between = store.members(&room, Some(&user("u6x")), 9).await.unwrap();
-    assert_eq!(between.members, inside[3..], "nobody of that id is needed");
+    assert_eq!(between.members, inside[3..], "the bound need not be a member's id");
 }
 
 pub(crate) async fn memberships_are_rooms_alone_and_bounded(store: Arc<dyn Store>) {
@@ -251,7 +251,7 @@ pub(crate) async fn rooms_and_users_that_begin_alike_are_apart(store: Arc<dyn St
     let names = tails.map(|tail| format!("{base}{tail}"));
     let rooms = names.clone().map(|name| RoomId::parse(&name).unwrap());
     let users = names.map(|name| user(&name));
-    // In the room of his own number each is alone, and he is in no other.
+    // In the room of the same number each user is alone, and is in no other room.
     let own: Vec<_> = (0..)
         .zip(rooms.iter().zip(&users))
         .map(|(n, (room, user))| said(room, user, true, n))

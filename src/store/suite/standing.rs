@@ -13,20 +13,20 @@ use crate::domain::{MemberState, Membership, MessageId, Role, RoomId, UserId};
 const CASES: usize = 48;
 const PLACES: usize = 3;
 
-/// A room, a user, whether he is inside, whether he owns it, and the seconds of the stamp.
+/// A room, a user, whether the user is inside and owns it, and the seconds of the stamp.
 type Said = (usize, usize, bool, bool, u64);
 
 fn said() -> impl Strategy<Value = Said> {
     (0..PLACES, 0..PLACES, any::<bool>(), any::<bool>(), 0..20_u64)
 }
 
-/// The same things said in two orders, in batches of this many.
+/// The same changes in two orders, in batches of this many.
 fn case() -> impl Strategy<Value = (Vec<Said>, Vec<Said>, usize)> {
     prop::collection::vec(said(), 1..40)
         .prop_flat_map(|said| (Just(said.clone()), Just(said).prop_shuffle(), 1..9_usize))
 }
 
-/// Of one room and user a stamp is said once: two clocks do not make the same id.
+/// A stamp occurs once per room and user: two clocks do not make the same id.
 type Standing = BTreeMap<(RoomId, UserId), Membership>;
 
 pub(crate) async fn memberships_agree_with_a_model(store: Arc<dyn Store>) {

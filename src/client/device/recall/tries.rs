@@ -1,5 +1,5 @@
 //! A send that was tried several times: rows that turn up late, two that are acknowledged, devices
-//! that are away at any moment. In the end all devices and history have the same messages in the
+//! that are offline at any moment. In the end all devices and history have the same messages in the
 //! same order.
 
 use proptest::prelude::*;
@@ -10,19 +10,19 @@ use crate::client::Nonce;
 use crate::domain::{Conversation, Message, Micros, UserId};
 use crate::router::collapse;
 
-/// What became of one try.
+/// The outcome of one try.
 #[derive(Debug, Clone, Copy)]
 struct Try {
     /// Whether its row is in the store in the end.
     stored: bool,
-    /// Whether the devices that are here hear of it.
+    /// Whether the devices that are online receive it.
     published: bool,
 }
 
 const ACKED: Try = Try { stored: true, published: true };
 
-/// Tries one after the other: all but the last end unknown, and what is stored of them is heard of
-/// or not. Each has a larger id than the one before.
+/// Tries one after the other. All but the last end unknown, and those that are stored may or may
+/// not be published. Each has a larger id than the one before.
 fn in_turn() -> impl Strategy<Value = Vec<Try>> {
     let unknown = (any::<bool>(), any::<bool>())
         .prop_map(|(stored, late)| Try { stored, published: stored && late });
@@ -32,8 +32,8 @@ fn in_turn() -> impl Strategy<Value = Vec<Try>> {
     })
 }
 
-/// Two first tries at once, through nodes that live: at least one is acknowledged, and if the other
-/// is stored its node publishes it.
+/// Two first tries at once, through live nodes: at least one is acknowledged, and if the other is
+/// stored its node publishes it.
 fn at_once() -> impl Strategy<Value = Vec<Try>> {
     let other = any::<bool>().prop_map(|stored| Try { stored, published: stored });
     (other, any::<bool>()).prop_map(
@@ -43,8 +43,8 @@ fn at_once() -> impl Strategy<Value = Vec<Try>> {
     )
 }
 
-/// What a device does: it is here from a message to another one, reads the store when it comes back,
-/// and maybe loads history in between.
+/// What a device does: it is online from a message to another one, reads the store when it
+/// reconnects, and may load history in between.
 #[derive(Debug, Clone)]
 struct Stay {
     order: Vec<usize>,
@@ -58,7 +58,7 @@ struct Case {
     devices: Vec<Stay>,
 }
 
-/// Messages of a case at most.
+/// Most messages of a case.
 const MESSAGES: usize = 12;
 
 fn case() -> impl Strategy<Value = Case> {
@@ -73,8 +73,7 @@ fn case() -> impl Strategy<Value = Case> {
         .prop_map(|(sends, devices)| Case { sends, devices })
 }
 
-/// A row, and whether devices that are here hear of it. Tries of several sends lie between each
-/// other.
+/// A row, and whether the devices that are online receive it. Tries of several sends are mixed.
 fn rows(sends: &[Vec<Try>]) -> Vec<(Message, bool)> {
     let [alice, bob] = ["alice", "bob"].map(|user| UserId::parse(user).unwrap());
     let mut rows = Vec::new();
@@ -142,7 +141,7 @@ fn agree(case: &Case, keep: Keep) -> bool {
         if stay.loads {
             keep(all()).iter().for_each(|message| screen.show(message));
         }
-        // Who was away comes back with its cursor, and is given what is stored.
+        // A device that was offline reconnects with its cursor, and gets what is stored.
         if stay.here.contains(&false) {
             all().iter().for_each(|message| screen.show(message));
         }
@@ -157,7 +156,7 @@ proptest! {
     }
 }
 
-/// The smallest id, which live devices may never have heard.
+/// The smallest id, which live devices may never have received.
 fn smallest(messages: Vec<Message>) -> Vec<Message> {
     let mut seen = AHashSet::new();
     messages.into_iter().filter(|message| seen.insert(message.nonce.clone())).collect()

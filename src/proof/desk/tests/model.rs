@@ -154,8 +154,8 @@ impl Witness {
         }
     }
 
-    /// Settled never passes a publish that is neither answered nor given up on, and passes
-    /// whatever is answered in full.
+    /// Settled never passes a publish that is neither answered nor given up on. It passes every
+    /// send whose publishes are all answered.
     fn check(&mut self) -> Result<(), TestCaseError> {
         let reading = wall(self.now).max(self.sends.last().map_or(WALL, |sent| sent.time));
         let Snapshot { settled, decided, .. } = self.desk.snapshot(0, reading);

@@ -9,7 +9,7 @@ use super::*;
 const INCARNATIONS: u128 = 3;
 const COUNTERS: u64 = 6;
 
-/// What a row of each counter of each incarnation says.
+/// The content of the row of each counter of each incarnation.
 type Said = Vec<Vec<Content>>;
 
 #[derive(Debug, Clone)]

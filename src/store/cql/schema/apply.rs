@@ -1,4 +1,4 @@
-//! Making the schema, and looking at it.
+//! Making the schema, and checking it.
 
 use std::time::Duration;
 
@@ -15,46 +15,46 @@ use crate::store::cql::connect::{Profiles, connect, nodes_in_order, one_node};
 use crate::store::cql::error::CqlOpenError;
 use crate::store::cql::options::CqlOptions;
 
-/// How long after an identity was written it is looked at again: as long as another maker's write
-/// that is under way may take, 3 s, and a second.
+/// How long after an identity was written it is read again. Another maker's write under way may
+/// take 3 s; there is a second of margin.
 const SETTLE: Duration = Duration::from_secs(4);
 
-/// How long a maker may take from having seen no identity to having written one; slower and he
-/// looks again, so that his write does not come after the others settled.
+/// How long a maker may take from having seen no identity to having written one. A slower one reads
+/// again, so that its write does not come after the others settled.
 const MAKE_WITHIN: Duration = Duration::from_secs(1);
 
-/// Between the two reads that must agree.
+/// From one to the other of the two reads that must agree.
 const AGREE_AFTER: Duration = Duration::from_millis(200);
 
-/// How often a statement is tried that ran into another change of the schema.
+/// How often a statement is tried that conflicts with another change of the schema.
 const TRIES: u32 = 10;
 
-/// Between two of them.
+/// From one try to the next.
 const TRY_AFTER: Duration = Duration::from_millis(500);
 
-/// What applying the schema did.
+/// What was changed by applying the schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
     /// The kind of the servers.
     pub kind: ServerKind,
     /// Tables that were not there.
     pub made: Vec<&'static str>,
-    /// Tables whose rows are kept for another time from now on.
+    /// Tables whose TTL was changed.
     pub altered: Vec<&'static str>,
 }
 
-/// Makes the keyspace, the tables, the identity and the version where they are missing, and keeps
-/// rows as long as the options say. May run again, and in several places at once.
+/// Makes the keyspace, the tables, the identity and the version where they are missing, and sets
+/// the TTLs of the options. It may run again, and in several places at once.
 ///
 /// # Errors
 ///
-/// Whatever cannot be mended so: a newer version, another namespace, a column of another type.
+/// Differences that it cannot change: a newer version, another namespace, a column of another type.
 pub async fn apply(options: &CqlOptions) -> Result<Applied, CqlOpenError> {
     let session = connect_for_schema(options).await?;
     let kind = kind_of(&session);
     let mut before = Found::read(&session, options).await?;
     if !before.is_there() {
-        // Where it is there already, who may not make one needs no right to.
+        // If the keyspace exists, no right to create one is needed.
         change(&session, options, &ddl::keyspace(options)).await?;
         before = Found::read(&session, options).await?;
     }
@@ -83,17 +83,17 @@ pub async fn apply(options: &CqlOptions) -> Result<Applied, CqlOpenError> {
     Ok(applied)
 }
 
-/// Everything that differs from the schema, and nothing where all is well.
+/// Returns everything that differs from the schema, and nothing if all is well.
 ///
 /// # Errors
 ///
-/// Where it cannot be looked at.
+/// If the schema cannot be read.
 pub async fn check(options: &CqlOptions) -> Result<Vec<String>, CqlOpenError> {
     let session = connect_for_schema(options).await?;
     let found = Found::read(&session, options).await?;
     let mut all = found.differences(options);
     let kept = |(name, found, wanted)| {
-        format!("table `{name}` keeps rows for {found} s, not {wanted} s (0 is for ever)")
+        format!("table `{name}` keeps rows for {found} s, not {wanted} s (0 means without end)")
     };
     all.extend(found.other_lives(options).into_iter().map(kept));
     if found.has("meta") {
@@ -114,15 +114,15 @@ async fn connect_for_schema(options: &CqlOptions) -> Result<Session, CqlOpenErro
     connect(options, &Profiles::new(options)).await
 }
 
-/// Only `ScyllaDB` tells of shards.
+/// Only `ScyllaDB` reports shards.
 fn kind_of(session: &Session) -> ServerKind {
     let state = session.get_cluster_state();
     let has_shards = state.get_nodes_info().iter().any(|node| node.sharder().is_some());
     if has_shards { ServerKind::Scylla } else { ServerKind::Cassandra }
 }
 
-/// Makes an identity unless there is one, waits until all makers see the same, and writes that again
-/// above what they wrote: a write of theirs that comes late changes nothing.
+/// Makes an identity unless there is one, waits until all makers see the same, and writes that
+/// again above their writes. So a late write of another maker changes nothing.
 async fn settle_identity(session: &Session, options: &CqlOptions) -> Result<(), CqlOpenError> {
     loop {
         let seen = Instant::now();
@@ -142,7 +142,7 @@ async fn settle_identity(session: &Session, options: &CqlOptions) -> Result<(), 
     agreement(session, options).await?.check_namespace(options)
 }
 
-/// What two reads in a row say.
+/// The content that two reads in a row agree on.
 async fn agreement(session: &Session, options: &CqlOptions) -> Result<Meta, CqlOpenError> {
     let mut before = Meta::read(session, options).await?;
     loop {
@@ -155,9 +155,9 @@ async fn agreement(session: &Session, options: &CqlOptions) -> Result<Meta, CqlO
     }
 }
 
-/// Changes the schema, again if another change was in the way. The driver waits until all nodes
-/// have heard of it. All changes go by the same node while it is there: on Cassandra two nodes that
-/// make one table at once make two.
+/// Changes the schema, and repeats it if another change was in the way. The driver waits until all
+/// nodes have learned of it. All changes go through the same node while it is up: on Cassandra two
+/// nodes that make one table at once make two.
 async fn change(session: &Session, options: &CqlOptions, text: &str) -> Result<(), CqlOpenError> {
     let mut statement = Statement::new(text);
     statement.set_execution_profile_handle(Some(Profiles::new(options).schema));
@@ -177,8 +177,8 @@ async fn change(session: &Session, options: &CqlOptions, text: &str) -> Result<(
     }
 }
 
-/// Whether a change of the schema failed for a reason that passes: another one at the same time, or
-/// a server that is busy. All of ours may be repeated.
+/// Whether a change of the schema failed for a reason that passes: another change at the same time,
+/// or a busy server. All of these statements may be repeated.
 fn may_pass(error: &ExecutionError) -> bool {
     match error {
         ExecutionError::LastAttemptError(RequestAttemptError::DbError(error, _)) => !matches!(
@@ -190,7 +190,7 @@ fn may_pass(error: &ExecutionError) -> bool {
     }
 }
 
-/// Asks about the schema.
+/// Runs a query about the schema.
 pub(super) async fn ask<R>(
     session: &Session,
     options: &CqlOptions,
@@ -206,7 +206,7 @@ where
     rows.collect::<Result<_, _>>().map_err(|error| failed(&error))
 }
 
-/// A statement failed; its first line names it.
+/// The error of a failed statement; its first line names it.
 pub(super) fn statement_failed(
     options: &CqlOptions,
     text: &str,

@@ -6,18 +6,18 @@ use std::time::Duration;
 use super::{Column, Part, TABLES, Table};
 use crate::store::cql::options::CqlOptions;
 
-/// Files that the rows of a series are kept in until they expire, about: each is dropped whole, so
-/// rows stay for up to a thirtieth longer than their life, and a read of all looks into thirty.
+/// About how many files hold the rows of a series until they expire. Each is dropped whole, so rows
+/// stay for up to a thirtieth longer than their life, and a read of all rows reads thirty files.
 const FILES: u64 = 30;
 
-/// How long rows that expired stay as markers, in seconds: three hours, as long as nodes keep
-/// writes for one that is away. Nothing is ever deleted but by expiry, which every replica knows by
-/// itself, so the usual ten days would only be walked over by reads.
+/// How long expired rows stay as tombstones, in seconds: three hours, as long as nodes keep writes
+/// for one that is down. Rows end only by expiry, which every replica applies by itself. So with
+/// the usual ten days reads would only skip more tombstones.
 const GRACE: u32 = 10_800;
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// Which server it is: they differ in how tables are best compacted.
+/// The kind of the servers: it decides how tables are compacted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerKind {
     /// `ScyllaDB`.
@@ -27,7 +27,7 @@ pub enum ServerKind {
 }
 
 /// The whole schema as CQL, for a kind of server. Identity and version are rows that only applying
-/// it makes.
+/// the schema makes.
 pub fn print(options: &CqlOptions, kind: ServerKind) -> String {
     let statements = std::iter::once(keyspace(options))
         .chain(TABLES.iter().map(|table| create(table, options, kind)));
@@ -57,13 +57,14 @@ pub(super) fn lives(options: &CqlOptions) -> impl Iterator<Item = (&'static str,
     TABLES.iter().map(|table| (table.name, table.life.seconds(options.retention)))
 }
 
-/// A change of how long rows are kept, of those written from then on.
+/// A change of a table's TTL, for rows written from then on.
 pub(super) fn keep(options: &CqlOptions, kind: ServerKind, name: &str) -> Option<String> {
     let table = TABLES.iter().find(|table| table.name == name)?;
     let mut text =
         format!("ALTER TABLE {}.{name} WITH {}", options.keyspace, life(table, options, kind));
     if !text.contains("compaction") {
-        // What it was made with may be for rows that expire, and is not left by itself.
+        // The table may have been made with a strategy for rows that expire, which stays unless it
+        // is replaced.
         text.push_str("\n    AND compaction = {'class': 'SizeTieredCompactionStrategy'}");
     }
     Some(text)
@@ -95,7 +96,7 @@ fn create(table: &Table, options: &CqlOptions, kind: ServerKind) -> String {
     text
 }
 
-/// A text as CQL spells it.
+/// A text as a CQL literal.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
@@ -105,7 +106,7 @@ fn names(table: &Table, wanted: Part) -> String {
     named.collect::<Vec<_>>().join(", ")
 }
 
-/// How long rows are kept, and what follows from it.
+/// The TTL of a table, and the settings that follow from it.
 fn life(table: &Table, options: &CqlOptions, kind: ServerKind) -> String {
     let seconds = table.life.seconds(options.retention);
     let mut text = format!("default_time_to_live = {seconds}\n    AND gc_grace_seconds = {GRACE}");

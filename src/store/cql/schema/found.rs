@@ -1,4 +1,4 @@
-//! What a keyspace holds, and how that differs from what it should.
+//! What a keyspace holds, and how that differs from the schema.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::store::cql::error::CqlOpenError;
 use crate::store::cql::options::CqlOptions;
 use crate::store::cql::schema::apply::ask;
 
-/// The columns of a table that was found: type, kind, and place in the key.
+/// The columns of a table that was found: type, kind, and position in the key.
 type Columns = BTreeMap<String, (String, String, i32)>;
 
-/// Table, column, type, kind, place in the key, order.
+/// Table, column, type, kind, position in the key, order.
 type Row = (String, String, String, String, i32, String);
 
 /// What a keyspace holds.
@@ -58,7 +58,8 @@ impl Found {
         self.replication.is_some()
     }
 
-    /// How long messages are kept that are written without a word about it; none is for ever.
+    /// How long messages are kept that are written without a TTL of their own; none means without
+    /// end.
     pub(in super::super) fn retention(&self) -> Option<Duration> {
         let seconds = *self.lives.get("messages")?;
         u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
@@ -68,7 +69,7 @@ impl Found {
         self.tables.contains_key(table)
     }
 
-    /// Tables whose rows are kept for another time than they should, and what it is.
+    /// Tables with another TTL than the options, and the two TTLs.
     pub(super) fn other_lives(&self, options: &CqlOptions) -> Vec<(&'static str, i32, i32)> {
         let other = |(name, wanted): (&'static str, i32)| {
             let found = *self.lives.get(name)?;
@@ -77,23 +78,22 @@ impl Found {
         ddl::lives(options).filter_map(other).collect()
     }
 
-    /// Every table and column that is missing or another one, and whether there are too few
-    /// replicas.
+    /// Every table and column that is missing or different, and whether there are too few replicas.
     pub(in super::super) fn differences(&self, options: &CqlOptions) -> Vec<String> {
         let mut all: Vec<String> = self.too_few_replicas(options).into_iter().collect();
         all.extend(TABLES.iter().flat_map(|table| self.differences_of(table)));
         all
     }
 
-    /// `sent` promises what the replicas keep.
+    /// `sent` relies on the replicas.
     fn too_few_replicas(&self, options: &CqlOptions) -> Option<String> {
         let replication = self.replication.as_ref()?;
         let CqlOptions { datacenter, replication: wanted, .. } = options;
         let class = replication.get("class").map_or("", String::as_str);
         if !class.ends_with("NetworkTopologyStrategy") {
             return Some(format!(
-                "its replication is by `{class}`, not NetworkTopologyStrategy (ALTER KEYSPACE \
-                 mends that)"
+                "its replication is by `{class}`, not NetworkTopologyStrategy (use ALTER KEYSPACE \
+                 to change that)"
             ));
         }
         let found = replication.get(datacenter).map_or("0", String::as_str);
@@ -101,8 +101,8 @@ impl Found {
         let is_less = found.parse().is_ok_and(|found: u32| found < *wanted);
         is_less.then(|| {
             format!(
-                "it has {found} replicas in datacenter `{datacenter}`, store.replication wants \
-                 {wanted} (ALTER KEYSPACE mends that)"
+                "it has {found} replicas in datacenter `{datacenter}`, but store.replication is \
+                 {wanted} (use ALTER KEYSPACE to change that)"
             )
         })
     }
@@ -140,8 +140,8 @@ fn next(place: &mut i32) -> i32 {
     *place - 1
 }
 
-/// A column as it was found: type, kind with its order, and place. `ScyllaDB` shouts the order,
-/// Cassandra does not.
+/// A column as it was found: type, kind with its order, and position. `ScyllaDB` writes the order
+/// in capitals, Cassandra does not.
 fn column(cql_type: String, kind: String, place: i32, order: &str) -> (String, String, i32) {
     let clusters = kind == "clustering";
     let kind = if clusters { format!("{kind} {}", order.to_ascii_lowercase()) } else { kind };
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
     use crate::store::cql::tests::options;
 
-    /// The schema as a server tells it, which spells orders in its own way.
+    /// The schema as a server reports it, which spells orders in its own way.
     fn found(ascending: &str, descending: &str) -> Found {
         let mut found = Found::default();
         for table in &TABLES {

@@ -1,4 +1,4 @@
-//! What a keyspace says about itself.
+//! What a keyspace states about itself.
 //!
 //! | key of `meta` | value |
 //! | --- | --- |
@@ -8,7 +8,8 @@
 //!
 //! There are no conditional statements on tablets. So identity and namespace are written with one
 //! constant timestamp: of two that are made at once the larger value stays, on every replica. What
-//! the makers then see is written once more with a larger one, above any write that comes late.
+//! the makers then read is written once more with a larger timestamp, above any write that comes
+//! late.
 
 use scylla::client::session::Session;
 
@@ -17,13 +18,13 @@ use crate::store::cql::error::CqlOpenError;
 use crate::store::cql::options::CqlOptions;
 use crate::store::{CursorKey, Identity, StoreId};
 
-/// The schema of this program.
+/// The schema version of this program.
 pub(in super::super) const VERSION: u32 = 1;
 
-/// The timestamp of what is made once.
+/// The timestamp of rows that are made once.
 const MADE_ONCE: u32 = 1;
 
-/// The timestamp of what all makers agreed on.
+/// The timestamp of the rows that all makers agreed on.
 const AGREED: u32 = 2;
 
 const IDENTITY: &str = "identity";
@@ -56,7 +57,7 @@ impl Meta {
         Ok(meta)
     }
 
-    /// The version; none if the schema is not whole.
+    /// The version; none if the schema is not complete.
     pub(super) fn version(&self, options: &CqlOptions) -> Result<Option<u32>, CqlOpenError> {
         let keyspace = options.keyspace.clone();
         let Some(text) = &self.version else { return Ok(None) };
@@ -66,7 +67,7 @@ impl Meta {
             }
             Ok(found) => Ok(Some(found)),
             Err(_) => {
-                let difference = format!("row `version` of `meta` is `{text}`, no number");
+                let difference = format!("row `version` of `meta` is `{text}`, not a number");
                 Err(CqlOpenError::Schema { keyspace, difference })
             }
         }
@@ -84,7 +85,7 @@ impl Meta {
         }
     }
 
-    /// The identity, if it is whole.
+    /// The identity, if it is complete.
     pub(super) fn identity(&self) -> Option<Identity> {
         let (id, key) = self.identity.as_deref()?.split_once(' ')?;
         if (id.len(), key.len()) != (16, 64) || !key.is_ascii() {
@@ -120,7 +121,7 @@ pub(super) async fn make(
     Ok(())
 }
 
-/// Writes again what was agreed on.
+/// Writes again what the makers agreed on.
 pub(super) async fn confirm(
     session: &Session,
     options: &CqlOptions,
@@ -134,7 +135,7 @@ pub(super) async fn confirm(
     Ok(())
 }
 
-/// Writes the version: with it as timestamp, so that a later one stays.
+/// Writes the version, with the version as timestamp, so that a later one stays.
 pub(super) async fn finish(session: &Session, options: &CqlOptions) -> Result<(), CqlOpenError> {
     write(session, options, VERSION_KEY, &VERSION.to_string(), VERSION).await
 }
@@ -156,7 +157,7 @@ async fn write(
         .map_err(|error| statement_failed(options, &format!("row `{key}` of `meta`"), &error))
 }
 
-/// The identity of a keyspace that a node may work on.
+/// Returns the identity of a keyspace that a node may work on.
 pub(in super::super) async fn admitted(
     session: &Session,
     options: &CqlOptions,
@@ -169,7 +170,7 @@ pub(in super::super) async fn admitted(
     let version = meta.version(options)?;
     if version != Some(VERSION) {
         let found = version.map_or("not finished".to_owned(), |found| found.to_string());
-        return Err(refused(format!("schema version {found}, {VERSION} is wanted")));
+        return Err(refused(format!("schema version {found}, it must be {VERSION}")));
     }
     meta.check_namespace(options)?;
     meta.identity().ok_or_else(|| refused("row `identity` of `meta` is missing or corrupt".into()))

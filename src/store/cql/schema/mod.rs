@@ -1,4 +1,4 @@
-//! The schema as data: what is printed, applied and checked is this.
+//! The schema as data: it is printed, applied and checked from here.
 //!
 //! | file | holds |
 //! | --- | --- |
@@ -9,7 +9,7 @@
 //! | `apply` | making it all, from several places at once |
 //!
 //! No counters, no conditional statements, no views or secondary indexes: tables may be on tablets.
-//! No row is deleted and no null is bound, so there are no tombstones but those of what expired.
+//! No row is deleted and no null is bound, so the only tombstones are those of expired rows.
 
 mod apply;
 mod ddl;
@@ -25,23 +25,24 @@ use std::time::Duration;
 
 use crate::store::{ACTIVITY_KEPT, NONCE_KEPT, ROSTER_KEPT};
 
-/// What a row of `windows` outlives the messages of its window by: a node writes it once, early in a
-/// window of up to a day, and it must be there for the last of them; and a day more.
+/// How much longer a row of `windows` is kept than the messages of its window. A node writes it
+/// once, early in a window of up to a day, and it must outlive the last of them. The second day is
+/// a margin.
 const WINDOW_OUTLIVES: Duration = Duration::from_hours(2 * 24);
 
 /// How long rows of a table are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
-    /// For ever.
+    /// Without end.
     Ever,
-    /// So long.
+    /// For this time.
     For(Duration),
-    /// As long as the operator says, and this much longer.
+    /// As long as the operator's setting, and this much longer.
     Retention(Duration),
 }
 
 impl Life {
-    /// In seconds, as the servers count; 0 is for ever.
+    /// In seconds, as the servers count; 0 means without end.
     fn seconds(self, retention: Option<Duration>) -> i32 {
         let kept = match self {
             Self::Ever => None,
@@ -52,7 +53,7 @@ impl Life {
     }
 }
 
-/// A column, its type and what it is to the key.
+/// A column, its type and its part in the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Column(&'static str, &'static str, Part);
 
@@ -62,9 +63,9 @@ enum Part {
     Partition,
     /// Orders the rows of a partition.
     Rising,
-    /// The same, the largest first.
+    /// As `Rising`, the largest first.
     Falling,
-    /// What is said.
+    /// Not part of the key.
     Value,
 }
 
@@ -74,10 +75,10 @@ struct Table {
     name: &'static str,
     columns: &'static [Column],
     life: Life,
-    /// Whether rows are written once and expire in the order that they came in: then whole files
-    /// are dropped, and nothing is compacted with what has another age.
+    /// Whether rows are written once and expire in the order of their arrival. Then whole files are
+    /// dropped, and nothing is compacted with rows of another age.
     is_series: bool,
-    /// What it says, for who reads the schema.
+    /// The table's comment in the schema.
     comment: &'static str,
 }
 
@@ -226,7 +227,8 @@ const TABLES: [Table; 13] = [
     },
 ];
 
-/// How long rows of a table are kept, in seconds; 0 is for ever, and for a table that is none.
+/// How long rows of a table are kept, in seconds; 0 means without end, or that there is no such
+/// table.
 pub(super) fn seconds_kept(table: &str, retention: Option<Duration>) -> i32 {
     let known = TABLES.iter().find(|known| known.name == table);
     known.map_or(0, |known| known.life.seconds(retention))

@@ -1,5 +1,5 @@
-//! A server that freezes, and one that is killed: what callers are told is true, and nothing needs
-//! a restart.
+//! A server that freezes, and one that is killed: what callers are answered is true, and nothing
+//! needs a restart.
 
 use std::time::Instant;
 
@@ -24,7 +24,7 @@ fn nth(n: u64) -> Arc<Message> {
     direct("alice", "bob", START + Duration::from_micros(n))
 }
 
-/// Waits until all of these are read, and says what else is.
+/// Waits until all of these are read, and returns what else is.
 async fn all_there(store: &Cql, sent: &[Arc<Message>]) -> Vec<Message> {
     let until = Instant::now() + HEAL_TIMEOUT;
     loop {

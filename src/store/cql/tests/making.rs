@@ -2,12 +2,12 @@
 
 use super::*;
 
-/// A keyspace that nobody has made yet.
+/// A keyspace that does not exist yet.
 fn absent() -> CqlOptions {
     CqlOptions { nodes: vec![address()], ..options(&unique("made")) }
 }
 
-/// What opening says.
+/// The error of opening.
 async fn refusal(options: &CqlOptions) -> CqlOpenError {
     Cql::open(options).await.unwrap_err()
 }
@@ -46,7 +46,7 @@ async fn a_schema_that_is_absent_or_not_finished_is_refused_with_the_command() {
     let unfinished = format!("DELETE FROM {}.meta WHERE key = 'version'", options.keyspace);
     raw(&options, &unfinished).await;
     let error = refusal(&options).await.to_string();
-    assert!(error.contains("schema version not finished, 1 is wanted"), "{error}");
+    assert!(error.contains("schema version not finished, it must be 1"), "{error}");
     assert_eq!(check_schema(&options).await.unwrap().len(), 1);
     drop_keyspace(&options).await;
 }
@@ -107,7 +107,11 @@ async fn another_retention_is_told_and_applied() {
     apply_schema(&options).await.unwrap();
     let longer = CqlOptions { retention: days(8), ..options.clone() };
     let all = check_schema(&longer).await.unwrap();
-    assert_eq!(all[0], "table `messages` keeps rows for 604800 s, not 691200 s (0 is for ever)");
+    assert_eq!(
+        all[0],
+        "table `messages` keeps rows for 604800 s, not 691200 s (0 means without \
+        end)"
+    );
     assert_eq!(apply_schema(&longer).await.unwrap().altered, ["messages", "windows"]);
     assert_eq!(check_schema(&longer).await.unwrap(), Vec::<String>::new());
     let ever = CqlOptions { retention: None, ..options };
@@ -123,7 +127,7 @@ async fn where_nobody_is_ours_opening_says_so_at_once() {
     let begun = std::time::Instant::now();
     let elsewhere = CqlOptions { datacenter: "dc7".to_owned(), ..shared.clone() };
     let error = refusal(&elsewhere).await.to_string();
-    assert_eq!(error, "store.datacenter `dc7`: the nodes are of `datacenter1`");
+    assert_eq!(error, "store.datacenter `dc7`: the nodes are in `datacenter1`");
     let nobody = CqlOptions { nodes: vec!["127.0.0.1:1".to_owned()], ..shared };
     let error = refusal(&nobody).await.to_string();
     assert!(error.starts_with("store.nodes 127.0.0.1:1: not connected: "), "{error}");

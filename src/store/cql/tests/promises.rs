@@ -66,7 +66,7 @@ async fn a_change_that_reached_one_side_alone_is_seen() {
         });
         written.await.unwrap();
         assert_eq!(store.membership(&room, &who).await.unwrap(), Some(half.clone()));
-        // Repeating the call repairs it, and what was said before does not come back.
+        // Repeating the call repairs it, and the earlier change does not come back.
         store.put_membership(of(removal)).await.unwrap();
         store.put_membership(whole).await.unwrap();
         assert_eq!(store.memberships(&who, 9).await.unwrap(), [half]);
@@ -120,7 +120,10 @@ async fn what_finds_its_bound_reached_is_refused_before_it_is_issued() {
     let before = issued(&store);
     let under_way = [store.writes.enter().unwrap(), store.writes.enter().unwrap()];
     let refused = store.append(Arc::clone(&message)).await.unwrap_err();
-    assert_eq!(refused.to_string(), "nothing was stored: 2 are under way already, no more may");
+    assert_eq!(
+        refused.to_string(),
+        "nothing was stored: 2 calls are under way already, which is the bound"
+    );
     drop(under_way);
     let under_way = store.reads.enter().unwrap();
     let refused = store.history(conversation, HistoryRange::After(None), WIDE).await;
@@ -158,7 +161,8 @@ async fn what_is_kept_for_a_time_is_gone_after_it() {
     store.append(Arc::clone(&message)).await.unwrap();
     forgotten(&store, &message.conversation).await;
     assert_eq!(store.retention(), kept);
-    // A node that was told otherwise keeps its own for ever, and believes the tables of others'.
+    // A node with another setting keeps its own without end, and goes by the tables for the rows of
+    // others.
     let other = CqlOptions { retention: None, ..options.clone() };
     let other = Cql::open(&other).await.unwrap();
     assert_eq!(other.retention(), kept);

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// The variable that says where the shared server is, `host:port`.
+/// The variable with the address of the shared server, `host:port`.
 const ADDRESS: &str = "NARROWCAST_TEST_CQL";
 
-/// The variable that says where the jars of a server are, in `lib`.
+/// The variable with the directory of a server's jars, in `lib`.
 const HOME: &str = "NARROWCAST_TEST_CQL_HOME";
 
 /// What starts one.
@@ -23,7 +23,7 @@ const START_TIMEOUT: Duration = Duration::from_mins(1);
 /// Between two looks at whether it does.
 const POLL: Duration = Duration::from_millis(100);
 
-/// What a server's log says when it answers.
+/// The line of a server's log when it answers.
 const READY: &str = "Startup complete";
 
 /// Where the tests' server is.
@@ -94,7 +94,7 @@ impl Server {
         }
     }
 
-    /// What it has said.
+    /// Its log so far.
     pub(super) fn log(&self) -> String {
         std::fs::read_to_string(self.data.path().join("log")).unwrap_or_default()
     }
@@ -125,8 +125,8 @@ fn spawn(data: &Path, lines: &str, port: u16, storage_port: u16) -> Child {
         .unwrap()
 }
 
-/// A port that nobody listens on, and none of those that the system gives to connections: while a
-/// server is down such a one could be taken by the driver's own attempt to reach it.
+/// A port without a listener, and outside the range that the system gives to connections. While a
+/// server is down the driver's own attempt to reach it could take such a port.
 fn free_port() -> u16 {
     const PORTS: std::ops::Range<u32> = 10_000..30_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);

@@ -1,4 +1,4 @@
-//! What can be asked about rooms.
+//! The queries about rooms.
 
 use fjall::Guard;
 
@@ -10,12 +10,12 @@ use crate::store::embedded::row::{self, Defect};
 use crate::store::embedded::tables::{Tables, corrupt};
 use crate::store::{MembersPage, ReadError};
 
-/// A room's row.
+/// Reads a room's row.
 pub(in super::super) fn room(tables: &Tables, room: &RoomId) -> Result<Option<Room>, ReadError> {
     register(tables, Kind::Room, &keys::room(room), |row| row::read_room(room, row))
 }
 
-/// A room's newest message.
+/// Reads the id of a room's newest message.
 pub(in super::super) fn head(
     tables: &Tables,
     room: &RoomId,
@@ -23,7 +23,7 @@ pub(in super::super) fn head(
     register(tables, Kind::Head, &keys::room(room), row::read_id)
 }
 
-/// Where a user stands with a room.
+/// Reads a user's state in a room.
 pub(in super::super) fn membership(
     tables: &Tables,
     room: &RoomId,
@@ -34,7 +34,7 @@ pub(in super::super) fn membership(
     Ok(state.map(|state| Membership { room: room.clone(), user: user.clone(), state }))
 }
 
-/// What a row of `members` says.
+/// Reads a row of `members`.
 pub(in super::super) fn member_state(
     tables: &Tables,
     key: &[u8],
@@ -44,7 +44,8 @@ pub(in super::super) fn member_state(
         .transpose()
 }
 
-/// A page of a room's members. Whether one more row follows is looked at, but not what it says.
+/// Reads a page of a room's members. It checks whether one more row follows, but does not read its
+/// content.
 pub(in super::super) fn members(
     tables: &Tables,
     room: &RoomId,
@@ -74,7 +75,7 @@ fn member(room: &RoomId, row: Guard) -> Result<Membership, ReadError> {
         .map_err(|defect| corrupt("members", &key, &defect))
 }
 
-/// The first rooms that a user is or was in.
+/// Reads the first rooms that a user is or was in.
 pub(in super::super) fn memberships(
     tables: &Tables,
     user: &UserId,

@@ -18,25 +18,25 @@ const TITLED: u8 = 1;
 
 const ID_BYTES: usize = 16;
 
-/// A row that holds nothing but an id: of `activity`, `heads` and `reads`.
+/// A row that holds only an id: of `activity`, `heads` and `reads`.
 pub(in super::super) fn id(id: MessageId) -> [u8; 1 + ID_BYTES] {
     let mut row = [VERSION; 1 + ID_BYTES];
     row[1..].copy_from_slice(&id.to_bytes());
     row
 }
 
-/// The id of a row that holds nothing else.
+/// The id of a row that holds only an id.
 pub(in super::super) fn read_id(row: &[u8]) -> Result<MessageId, Defect> {
     let id = versioned(row)?.try_into().map_err(|_| Defect::Id)?;
     MessageId::from_bytes(id).ok_or(Defect::Id)
 }
 
-/// The id right behind the version, by which of two rows of a register one stays.
+/// The id directly behind the version. Of two rows of a register, it decides which one stays.
 pub(in super::super) fn rank(row: &[u8]) -> Result<MessageId, Defect> {
     take_id(&mut versioned(row)?, "id")
 }
 
-/// The row of a membership of a direct conversation, which nothing ever ends.
+/// The row of a membership of a direct conversation, which never ends.
 pub(in super::super) const fn direct_membership() -> [u8; 2] {
     [VERSION, KIND_DIRECT]
 }
@@ -90,7 +90,7 @@ pub(in super::super) fn member(state: &MemberState) -> Vec<u8> {
     with_state(vec![VERSION], state)
 }
 
-/// A row of `memberships` that says the same.
+/// A row of `memberships` with the same state.
 pub(in super::super) fn membership(state: &MemberState) -> Vec<u8> {
     with_state(vec![VERSION, KIND_ROOM], state)
 }
@@ -110,12 +110,12 @@ fn with_state(mut row: Vec<u8>, state: &MemberState) -> Vec<u8> {
     row
 }
 
-/// What a row of `members` says.
+/// Reads a row of `members`.
 pub(in super::super) fn read_member(row: &[u8]) -> Result<MemberState, Defect> {
     read_state(versioned(row)?)
 }
 
-/// What a row of `memberships` says of a room.
+/// Reads a row of `memberships` of a room.
 pub(in super::super) fn read_membership(row: &[u8]) -> Result<MemberState, Defect> {
     let mut rest = versioned(row)?;
     match take_byte(&mut rest, "kind")? {
@@ -157,7 +157,7 @@ pub(in super::super) fn nonce(record: &NonceRecord) -> [u8; 1 + 2 * ID_BYTES] {
     row
 }
 
-/// What a row of `sends` says was sent.
+/// Reads a row of `sends`.
 pub(in super::super) fn read_nonce(row: &[u8]) -> Result<NonceRecord, Defect> {
     let mut rest = versioned(row)?;
     let id = take_id(&mut rest, "id")?;

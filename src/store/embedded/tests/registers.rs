@@ -127,7 +127,7 @@ async fn corrupt_registers_are_errors_that_name_their_table() {
         "row `lobby\\x00alice` of `members` is corrupt: its layout has version 2, only 1 is known",
         "row `lobby\\x00alice` of `members` is corrupt: its layout has version 2, only 1 is known",
         "row `other\\x00b.b` of `members` is corrupt: its key holds no user",
-        "row `alice\\x00room.lobby` of `memberships` is corrupt: its kind is 1, which means nothing",
+        "row `alice\\x00room.lobby` of `memberships` is corrupt: its kind is 1, which is not a known value",
         "row `bob\\x00room.a.b` of `memberships` is corrupt: its key holds no room",
         "row `alice\\x00room.lobby` of `reads` is corrupt: it holds no message id",
         "row `alice\\x00n` of `sends` is corrupt: it ends within its id",
