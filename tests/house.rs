@@ -1,5 +1,5 @@
 //! The rules of the house, held by a test: rooms import only rooms above them, as `src/lib.rs`
-//! lists them, files stay small, no room is a drawer for odds and ends, and the README is a first page.
+//! lists them, files stay small, no room is a drawer for odds and ends, and the README is short.
 
 use std::fs;
 use std::path::{Path, PathBuf};
