@@ -1,10 +1,13 @@
 //! The rules of the house, held by a test: rooms import only rooms above them, as `src/lib.rs`
-//! lists them, files stay small, and no room is a drawer for odds and ends.
+//! lists them, files stay small, no room is a drawer for odds and ends, and the README is short.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const LINES_MAX: usize = 500;
+
+/// The README is for newcomers. What others need is in the documents that it lists.
+const README_BYTES_MAX: usize = 10_000;
 
 const DRAWERS: [&str; 6] = ["util", "utils", "helper", "helpers", "common", "manager"];
 
@@ -80,4 +83,24 @@ fn files_are_small_and_have_a_noun() {
         let name = file.file_stem().and_then(|name| name.to_str()).expect("a name");
         assert!(!DRAWERS.contains(&name), "{} names no thing", file.display());
     }
+}
+
+/// What is wrong with the length of a README.
+fn readme_defect(text: &str) -> Option<String> {
+    let bytes = text.len();
+    (bytes > README_BYTES_MAX)
+        .then(|| format!("README.md has {bytes} bytes, at most {README_BYTES_MAX} are allowed"))
+}
+
+#[test]
+fn the_readme_is_short() {
+    let text = fs::read_to_string(root().join("README.md")).expect("it is text");
+    assert_eq!(readme_defect(&text), None);
+}
+
+#[test]
+fn a_long_readme_is_found() {
+    assert_eq!(readme_defect(&"a".repeat(README_BYTES_MAX)), None);
+    let defect = readme_defect(&"é".repeat(README_BYTES_MAX / 2 + 1));
+    assert_eq!(defect.as_deref(), Some("README.md has 10002 bytes, at most 10000 are allowed"));
 }

@@ -6,4 +6,5 @@ mod cluster;
 mod harness;
 mod house;
 mod parts;
+mod scripts;
 mod wire;

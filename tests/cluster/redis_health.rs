@@ -69,10 +69,10 @@ async fn a_redis_that_takes_no_more_clients_is_told_as_that() {
     tells(&demo, "the server answered: ERR max number of clients reached").await;
 }
 
-/// The line of the README, for the namespace of a demo.
+/// The line of the operator's document, for the namespace of a demo.
 fn documented_user() -> Vec<String> {
-    let readme = include_str!("../../README.md");
-    let line = readme.lines().find(|line| line.starts_with("ACL SETUSER")).expect("it is there");
+    let document = include_str!("../../config/README.md");
+    let line = document.lines().find(|line| line.starts_with("ACL SETUSER")).expect("it is there");
     line.replace("<namespace>", "main").split(' ').map(str::to_owned).collect()
 }
 
