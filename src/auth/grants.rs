@@ -1,5 +1,7 @@
 //! The patterns that a token grants.
 
+use std::cmp::Ordering;
+
 use crate::domain::{Pattern, Subject};
 
 /// The patterns that a token grants, in the order of their tokens, each once. Grants that begin
@@ -19,7 +21,10 @@ struct Check<'a> {
 impl Grants {
     /// Any number of patterns, in any order.
     pub fn new(mut patterns: Vec<Pattern>) -> Self {
-        patterns.sort_unstable_by(|one, other| one.tokens().cmp(other.tokens()));
+        patterns.sort_by_cached_key(|pattern| -> Vec<u8> {
+            // A token ends before any byte that a longer one goes on with.
+            pattern.as_str().bytes().map(|byte| if byte == b'.' { 0 } else { byte }).collect()
+        });
         patterns.dedup();
         Self(patterns.into())
     }
@@ -47,10 +52,10 @@ impl Check<'_> {
     /// the first `at` bytes of the text; both end behind a dot, or one byte behind the end.
     fn is_covered(&mut self, grants: &[Pattern], begun: usize, at: usize) -> bool {
         let Some(first) = grants.first() else { return false };
-        let Some(token) = token_at(self.text, at) else {
+        let Some(token) = self.text.get(at..).and_then(|text| text.split('.').next()) else {
             self.looked_at += 1;
             // Grants that end here stand first.
-            return token_at(first.as_str(), begun).is_none();
+            return first.as_str().len() < begun;
         };
         if !self.that_go_on(grants, begun, ">").is_empty() {
             return true;
@@ -77,10 +82,9 @@ impl Check<'_> {
         begun: usize,
         token: &str,
     ) -> &'g [Pattern] {
-        let wanted = Some(token);
         let mut order = |grant: &Pattern| {
             self.looked_at += 1;
-            token_at(grant.as_str(), begun).cmp(&wanted)
+            order_at(grant.as_str().as_bytes(), begun, token.as_bytes())
         };
         let [Some(first), Some(last)] = [grants.first(), grants.last()] else { return &[] };
         let (first, last) = (order(first), order(last));
@@ -96,10 +100,16 @@ impl Check<'_> {
     }
 }
 
-/// The token that begins at a byte; none at the end of the text.
-fn token_at(text: &str, at: usize) -> Option<&str> {
-    let rest = text.get(at..)?;
-    Some(rest.split_once('.').map_or(rest, |(token, _)| token))
+/// How the token of a text at a byte stands to a token; an end before all tokens.
+fn order_at(text: &[u8], at: usize, token: &[u8]) -> Ordering {
+    let token_byte = |at: usize| text.get(at).copied().filter(|byte| *byte != b'.');
+    for (behind, wanted) in token.iter().enumerate() {
+        match token_byte(at + behind).cmp(&Some(*wanted)) {
+            Ordering::Equal => {}
+            order => return order,
+        }
+    }
+    token_byte(at + token.len()).cmp(&None)
 }
 
 #[cfg(test)]

@@ -13,6 +13,9 @@ use super::section::Section;
 const PER_S: RangeInclusive<u64> = 1..=10_000;
 const BURST: RangeInclusive<u64> = 1..=100_000;
 
+/// A list over HTTP has 100 items, and a fresh token counts as 50.
+const ITEM_BURST: RangeInclusive<u64> = 100..=100_000;
+
 /// Whole nanoseconds a byte: above 16 MiB a second the rounding would show.
 const BYTES_PER_S: RangeInclusive<u64> = 1024..=16 << 20;
 const BYTE_BURST: RangeInclusive<u64> = 1024..=1 << 30;
@@ -123,7 +126,7 @@ impl Rates {
             events_per_s: number("events_per_s", &PER_S),
             read_burst: number("read_burst", &BURST),
             reads_per_s: number("reads_per_s", &PER_S),
-            item_burst: number("item_burst", &BURST),
+            item_burst: number("item_burst", &ITEM_BURST),
             items_per_s: number("items_per_s", &PER_S),
             dm_burst: number("dm_burst", &BURST),
             dm_per_s: number("dm_per_s", &PER_S),

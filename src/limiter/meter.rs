@@ -34,8 +34,8 @@ impl FrameRates {
 }
 
 /// Items of lists that count as another frame of their connection. A ping takes 5 microseconds of a
-/// worker; an item takes half of one to be read, and that is paid even where the user's own limit
-/// refuses what was read.
+/// worker, and an item about one. A fifth of that is for reading it, which is paid even where the
+/// user's own limit refuses what was read.
 const ITEMS_A_FRAME: usize = 10;
 
 /// What a connection used up. A frame that is refused is charged half: a connection that stays

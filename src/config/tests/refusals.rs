@@ -185,8 +185,8 @@ fn relations_are_held() {
             "rates.byte_burst = 16383: at least 16384 is wanted, limits.frame_bytes",
         ),
         (
-            "rates.item_burst = 99",
-            "rates.item_burst = 99: at least 100 is wanted, limits.patterns: one frame may name",
+            "rates.item_burst = 100\nlimits.patterns = 101",
+            "rates.item_burst = 100: at least 101 is wanted, limits.patterns: one frame may name",
         ),
         (
             "limits.node_pattern_bytes = 32767999",
