@@ -36,9 +36,9 @@ impl super::Services {
 }
 
 impl Router {
-    /// Charges a user with a `hello`: one read, whatever a resume reads. That waits for turns which
-    /// its user shares with nobody, so it takes nothing from others; and a user with many devices and
-    /// rooms who comes back with all of them still has his reads for what he looks at then.
+    /// Charges a `hello` as one read of its user. What its resume reads is not charged: it is paced
+    /// by the budget of resumes, which users share fairly. So a user whose many devices come back at
+    /// once can still read history and inbox.
     pub fn admit_hello(&self, user: &UserId) -> Result<(), Refusal> {
         self.gate.read(user).map_err(|refused| refused.refusal().of_op("hello"))
     }

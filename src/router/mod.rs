@@ -26,7 +26,7 @@ mod pacer;
 mod publish;
 mod read;
 mod read_budget;
-mod read_place;
+mod read_ops;
 mod resume;
 mod road;
 mod room_load;
