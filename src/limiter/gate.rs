@@ -152,12 +152,12 @@ impl Gate {
         }
     }
 
-    /// Waits while [`PAGES_AT_ONCE`] pages are read for a user. The call is charged already.
+    /// Waits while `PAGES_AT_ONCE` pages are read for a user. The call is charged already.
     pub async fn page_permit(&self, user: &UserId) -> UserPermit<'_> {
         self.page_reads.acquire(user).await
     }
 
-    /// Waits while [`SENDS_AT_ONCE`] messages of a user are stored. The call is charged already.
+    /// Waits while `SENDS_AT_ONCE` messages of a user are stored. The call is charged already.
     pub async fn send_permit(&self, user: &UserId) -> UserPermit<'_> {
         self.stored_sends.acquire(user).await
     }

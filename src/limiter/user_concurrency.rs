@@ -39,7 +39,12 @@ impl UserConcurrency {
         };
         // Made before the wait, so that its drop cleans up if the wait is given up.
         let mut permit = UserPermit { owner: self, user: user.clone(), permit: None };
-        permit.permit = semaphore.acquire_owned().await.ok();
+        // A free permit is taken in this step: waiting for one may yield, and sends go at once. None is
+        // free while others wait.
+        permit.permit = match Arc::clone(&semaphore).try_acquire_owned() {
+            Ok(free) => Some(free),
+            Err(_none) => semaphore.acquire_owned().await.ok(),
+        };
         permit
     }
 }
