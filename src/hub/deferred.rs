@@ -2,24 +2,24 @@
 
 use super::{DEFERRED_BYTES_MAX, Hub, Session};
 
-/// Bytes of such frames of all sessions of one user: those of 16 that send all they may. Each of a
-/// user's thousand connections would hold as much as one otherwise.
+/// The most bytes that such frames of all sessions of one user take: as much as 16 full sessions.
+/// Without it a user with a thousand sessions could hold 64 MiB.
 pub const USER_DEFERRED_BYTES_MAX: usize = 16 * DEFERRED_BYTES_MAX;
 
-/// Why a frame cannot wait.
+/// The bound that a frame does not fit under, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotDeferred {
-    /// So many bytes of the session may.
+    /// That of the session.
     Session(usize),
-    /// So many bytes of all its user's sessions may.
+    /// That of all sessions of its user.
     User(usize),
 }
 
 impl Hub {
-    /// Keeps a frame of a session.
+    /// Keeps a frame until the rooms are known.
     pub fn defer(&mut self, session: &Session, text: &str) -> Result<(), NotDeferred> {
         let person = session.id().and_then(|_| self.people.of_mut(session.user.as_str()));
-        // It has left: nobody would take the frame up again.
+        // The session has left, and nobody takes its frames.
         let Some(person) = person else { return Ok(()) };
         if person.deferred + text.len() > USER_DEFERRED_BYTES_MAX {
             return Err(NotDeferred::User(USER_DEFERRED_BYTES_MAX));
@@ -31,7 +31,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Gives the frames of a session back, in their order.
+    /// Returns the kept frames of a session in order, and frees their bytes.
     pub fn take_deferred(&mut self, session: &Session) -> Vec<Box<str>> {
         let texts = session.take_deferred();
         if let Some(person) = self.people.of_mut(session.user.as_str()) {

@@ -23,12 +23,12 @@ pub(super) struct Person {
     pub(super) rooms: Affiliations,
     /// Whether the rooms were read.
     pub(super) loaded: bool,
-    /// The read of the rooms that is under way. It ends with the user's last session: what a read
-    /// that began before may lack nobody heard meanwhile.
+    /// The read of the rooms that is under way. It is dropped with the last session: no notice is
+    /// heard without sessions, so an older read may lack changes.
     pub(super) loading: Option<Rc<RoomLoad>>,
-    /// Reads of his sessions that are not answered.
+    /// Unanswered reads of the user's sessions.
     pub(super) reads: Rc<Cell<usize>>,
-    /// Bytes of frames of his sessions that wait for the rooms.
+    /// Bytes of frames that wait for the rooms, of all sessions.
     pub(super) deferred: usize,
 }
 

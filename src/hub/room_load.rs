@@ -1,4 +1,4 @@
-//! A read of where a user stands with rooms, which his sessions on a worker share.
+//! Single flight for reads of a user's memberships: the user's sessions on a worker share one read.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -12,37 +12,37 @@ use crate::proof::Reading;
 /// How such a read ended.
 #[derive(Debug, Clone, Copy)]
 pub enum LoadEnd {
-    /// The rooms are known, and heard where the reading says so. What its sessions read besides
-    /// counts from the begin of this read: it contributes to theirs, whenever they came.
+    /// The rooms are known. Every session that waited claims no more than this reading does: the
+    /// shared read contributes to its own, and began before it.
     Read(Reading),
     /// The store did not answer.
     Failed,
-    /// The session that it was read for is gone.
+    /// The session that made the read is gone.
     Abandoned,
 }
 
-/// The read, as those see it who wait for it.
+/// A read under way, as the waiting sessions see it.
 #[derive(Debug, Default)]
 pub struct RoomLoad {
     end: Cell<Option<LoadEnd>>,
     over: Notify,
 }
 
-/// The part of a session in such a read.
+/// What a session does in such a read.
 #[derive(Debug)]
 pub enum LoadShare {
-    /// It reads for all.
-    Leads(LoadLead),
-    /// Another one does.
+    /// It makes the read.
+    Leads(LoadGuard),
+    /// It waits for another session's read.
     Follows(Rc<RoomLoad>),
 }
 
-/// The duty to say how a read ended. Dropping it says that it was abandoned.
+/// Held by the session that makes the read. Dropping it ends the read as abandoned.
 #[derive(Debug)]
-pub struct LoadLead(Rc<RoomLoad>);
+pub struct LoadGuard(Rc<RoomLoad>);
 
 impl RoomLoad {
-    /// Waits for the end.
+    /// Waits until the read ends.
     pub async fn end(&self) -> LoadEnd {
         loop {
             let over = self.over.notified();
@@ -54,7 +54,7 @@ impl RoomLoad {
     }
 }
 
-impl Drop for LoadLead {
+impl Drop for LoadGuard {
     fn drop(&mut self) {
         let end = self.0.end.get().unwrap_or(LoadEnd::Abandoned);
         self.0.end.set(Some(end));
@@ -63,7 +63,7 @@ impl Drop for LoadLead {
 }
 
 impl Hub {
-    /// Joins the read of a user's rooms that is under way, or begins one; none for a user without
+    /// Joins the read that is under way for a user, or begins one. Returns none for a user without
     /// sessions here.
     pub fn share_load(&mut self, user: &UserId) -> Option<LoadShare> {
         let person = self.people.of_mut(user.as_str())?;
@@ -72,23 +72,23 @@ impl Hub {
         }
         let load = Rc::default();
         person.loading = Some(Rc::clone(&load));
-        Some(LoadShare::Leads(LoadLead(load)))
+        Some(LoadShare::Leads(LoadGuard(load)))
     }
 
-    /// Tells all who wait how a read ended.
-    pub fn finish_load(&mut self, user: &UserId, lead: LoadLead, end: LoadEnd) {
-        lead.0.end.set(Some(end));
-        if self.is_loading(user, &lead)
+    /// Ends a read and wakes the sessions that wait for it.
+    pub fn finish_load(&mut self, user: &UserId, guard: LoadGuard, end: LoadEnd) {
+        guard.0.end.set(Some(end));
+        if self.is_loading(user, &guard)
             && let Some(person) = self.people.of_mut(user.as_str())
         {
             person.loading = None;
         }
     }
 
-    /// Whether a read is still that of its user's sessions: these may all have gone, and others have
-    /// come, for whom it began too early.
-    pub fn is_loading(&self, user: &UserId, lead: &LoadLead) -> bool {
+    /// Whether a read is still the current one of its user. It is not if all sessions left since,
+    /// even if others came: the read began too early for them.
+    pub fn is_loading(&self, user: &UserId, guard: &LoadGuard) -> bool {
         let current = self.people.of(user.as_str()).and_then(|person| person.loading.as_ref());
-        current.is_some_and(|current| Rc::ptr_eq(current, &lead.0))
+        current.is_some_and(|current| Rc::ptr_eq(current, &guard.0))
     }
 }

@@ -86,7 +86,7 @@ pub struct Session {
     loaded: Cell<bool>,
     /// Frames that wait until they are.
     deferred: RefCell<Vec<Box<str>>>,
-    /// The task that reads for it until it takes part in the watermark.
+    /// The task that reads for the session until that shares the watermark.
     reader: RefCell<Option<AbortHandle>>,
 }
 
@@ -277,22 +277,22 @@ impl Session {
         self.link.flush();
     }
 
-    /// A task reads for it, until it takes part in the watermark.
+    /// Notes the task that reads for the session until that shares the watermark.
     pub fn read_by<T>(&self, reader: &JoinHandle<T>) {
         *self.reader.borrow_mut() = Some(reader.abort_handle());
     }
 
-    /// Whether such a task runs.
+    /// Whether a task reads for the session.
     pub fn is_read_for(&self) -> bool {
         self.reader.borrow().is_some()
     }
 
-    /// The task ends. What is left of it is held by whoever can abort it, so that goes too.
+    /// Forgets the task, which is about to end. Its memory is kept as long as the handle is.
     pub fn end_reading(&self) {
         self.reader.take();
     }
 
-    /// It is over: the task waits for no turn any more.
+    /// Aborts the task: the session is over.
     pub fn stop_reading(&self) {
         if let Some(reader) = self.reader.take() {
             reader.abort();

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::shares::{Share, Shares};
 use super::shelf::Shelf;
 use super::tats::Tats;
-use super::user_turns::{UserTurn, UserTurns};
+use super::user_concurrency::{UserConcurrency, UserPermit};
 use super::{Call, Limiter, LimiterError, Local, Policy, Refused, Verdict};
 use crate::config::{Rates, UserRates};
 use crate::domain::{Conversation, UserId};
@@ -45,12 +45,12 @@ const DM_LIMITS: [&str; 2] = [
 const ROOM_LIMITS: [&str; 2] =
     ["messages of a room", "messages of one member of a room while another one waits"];
 
-/// Pages of history and inbox of one user that are read at once, over all sessions and requests. One
-/// of an inbox has 16 reads under way, so these are 128: half of what the CQL store does at once by
-/// default. Nobody fills the store's queue, where others would be refused.
+/// Pages of history and inbox of one user that are read at once, over all sessions and requests. An
+/// inbox has 16 reads under way, so 8 have 128: half of `store.reads_in_flight` by default. The store
+/// refuses what is above its bound, and would refuse other users.
 const PAGES_AT_ONCE: usize = 8;
 
-/// Messages of one user that are stored at once: a quarter of what the CQL store does by default, and
+/// Messages of one user that are stored at once: a quarter of `store.writes_in_flight` by default, and
 /// as many as four sessions send.
 const SENDS_AT_ONCE: usize = 64;
 
@@ -77,8 +77,8 @@ pub struct Gate {
     dms: ConversationRate,
     rooms: ConversationRate,
     shares: Arc<Shares>,
-    pages_at_once: UserTurns,
-    sends_at_once: UserTurns,
+    page_reads: UserConcurrency,
+    stored_sends: UserConcurrency,
     since: Instant,
     nodes: Arc<AtomicU32>,
     metrics: Arc<Metrics>,
@@ -119,8 +119,8 @@ impl Gate {
             dms: rate(DM_LIMITS, rates.dm),
             rooms: rate(ROOM_LIMITS, rates.room),
             shares,
-            pages_at_once: UserTurns::new(PAGES_AT_ONCE),
-            sends_at_once: UserTurns::new(SENDS_AT_ONCE),
+            page_reads: UserConcurrency::new(PAGES_AT_ONCE),
+            stored_sends: UserConcurrency::new(SENDS_AT_ONCE),
             since: Instant::now(),
             nodes,
             metrics,
@@ -194,14 +194,14 @@ impl Gate {
         }
     }
 
-    /// Waits until a page may be read for a user, beside those that are. It is let in already.
-    pub async fn page_turn(&self, user: &UserId) -> UserTurn<'_> {
-        self.pages_at_once.take(user).await
+    /// Waits while `PAGES_AT_ONCE` pages are read for a user. The call is charged already.
+    pub async fn page_permit(&self, user: &UserId) -> UserPermit<'_> {
+        self.page_reads.acquire(user).await
     }
 
-    /// Waits until a message of a user may be stored, beside those that are. It is let in already.
-    pub async fn send_turn(&self, user: &UserId) -> UserTurn<'_> {
-        self.sends_at_once.take(user).await
+    /// Waits while `SENDS_AT_ONCE` messages of a user are stored. The call is charged already.
+    pub async fn send_permit(&self, user: &UserId) -> UserPermit<'_> {
+        self.stored_sends.acquire(user).await
     }
 
     /// A message of a conversation was heard that did not pass this gate: from another node, or

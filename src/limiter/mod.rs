@@ -18,7 +18,7 @@
 //! | `local` | the backend in memory |
 //! | `redis` | the backend that all nodes share, and its script |
 //! | `gate` | what a worker's calls pass |
-//! | `user_turns` | how many calls of a user are with the store at once |
+//! | `user_concurrency` | how many calls of a user are with the store at once |
 //! | `meter` | frames and bytes of one connection |
 //! | `keyed_permits` | so many at once of each key |
 //! | `addresses` | connections of one address |
@@ -51,7 +51,7 @@ mod shelf;
 #[cfg(test)]
 mod suite;
 mod tats;
-mod user_turns;
+mod user_concurrency;
 mod verdict;
 
 use std::pin::Pin;
@@ -66,7 +66,7 @@ pub use meter::{FrameRates, Meter, Metered};
 pub use policy::{CHARGES_MAX, Call, Charge, Policy};
 pub use redis::{RedisLimiter, RedisLimiterPlan};
 pub use shares::Shares;
-pub use user_turns::UserTurn;
+pub use user_concurrency::UserPermit;
 pub use verdict::{LimiterError, Refused, Verdict};
 
 /// A verdict on its way. The call is on its way as well when this is returned; if this is dropped

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rand::seq::IndexedRandom;
 
-use super::missed::{Turns, Whom};
+use super::missed::{Recipient, Turns};
 use super::{Pacer, Router};
 use crate::domain::{Message, Micros};
 use crate::hub::Session;
@@ -52,7 +52,7 @@ impl Router {
     /// Reads what lies above the watermark: it may be under way, so it is judged later.
     async fn audit_one(self: &Rc<Self>, session: Rc<Session>, pacer: &Pacer) {
         let above = self.watermark.get();
-        let reader = self.reader(Turns::Node(pacer), 1, Whom::Session(&session));
+        let reader = self.reader(Turns::Node(pacer), 1, Recipient::Session(&session));
         let Some(changed) = reader.changed(&session.user, &self.rooms_of(&session), above).await
         else {
             return;

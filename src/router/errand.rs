@@ -118,7 +118,7 @@ impl<R: 'static> Errands<R> {
             let work = work(router);
             tokio::task::spawn_local(async move {
                 let result = work.await;
-                // Before the answer: who has it may ask for the next at once.
+                // Before the answer, since the caller may send the next request at once.
                 drop(admission);
                 let _given_up = answer.send(result);
             });

@@ -1,4 +1,4 @@
-//! Who waits for a shared budget, served by user in turn.
+//! A fair queue: round robin over users, first in first out within a user.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -6,7 +6,7 @@ use ahash::AHashMap;
 
 use crate::domain::UserId;
 
-/// The most that may wait in a queue.
+/// The most entries of a queue.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct QueueBounds {
     /// Of all users together.
@@ -15,25 +15,25 @@ pub(super) struct QueueBounds {
     pub(super) user: usize,
 }
 
-/// Why nobody more may wait.
+/// The bound of a queue that is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum QueueFull {
-    /// The queue has no place left for anybody.
+    /// That of all users together.
     #[error("{0} wait already, no more may")]
     All(usize),
-    /// The user holds as many places as one user may.
+    /// That of one user.
     #[error("{0} of the user wait already, no more may")]
     User(usize),
 }
 
-/// A place in a queue, to be given up by it.
+/// Names an entry, so that it can be removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct QueuePlace {
+pub(super) struct QueueEntryId {
     user: UserId,
     number: u64,
 }
 
-/// What one user waits for.
+/// The entries of one user.
 #[derive(Debug)]
 struct UserQueue<T> {
     /// Its key in [`FairQueue::turns`].
@@ -41,17 +41,16 @@ struct UserQueue<T> {
     waiting: VecDeque<(u64, T)>,
 }
 
-/// A fair queue: round robin over the users who wait, first in first out within a user. A user who
-/// comes, comes behind all users who wait.
+/// The queue. A user without entries who adds one is behind all other users.
 ///
-/// Invariant: `users` and `turns` name exactly the users of whom something waits.
+/// Invariant: `users` and `turns` name exactly the users with entries.
 #[derive(Debug)]
 pub(super) struct FairQueue<T> {
     bounds: QueueBounds,
     users: AHashMap<UserId, UserQueue<T>>,
     turns: BTreeMap<u64, UserId>,
     len: usize,
-    /// The next number of a place, or of a turn.
+    /// The last number given to an entry or a turn.
     number: u64,
 }
 
@@ -64,8 +63,8 @@ impl<T> FairQueue<T> {
         self.len
     }
 
-    /// Puts something of a user at the end of what waits of that user.
-    pub(super) fn push(&mut self, user: &UserId, item: T) -> Result<QueuePlace, QueueFull> {
+    /// Adds an entry behind the user's others.
+    pub(super) fn push(&mut self, user: &UserId, item: T) -> Result<QueueEntryId, QueueFull> {
         let of_user = self.users.get(user).map_or(0, |queue| queue.waiting.len());
         if of_user >= self.bounds.user {
             return Err(QueueFull::User(self.bounds.user));
@@ -81,10 +80,11 @@ impl<T> FairQueue<T> {
         });
         queue.waiting.push_back((number, item));
         self.len += 1;
-        Ok(QueuePlace { user: user.clone(), number })
+        Ok(QueueEntryId { user: user.clone(), number })
     }
 
-    /// Takes the first of the user whose turn it is.
+    /// Takes the oldest entry of the user whose turn it is. That user's turn comes again behind all
+    /// others.
     pub(super) fn pop(&mut self) -> Option<T> {
         let (_, user) = self.turns.pop_first()?;
         let turn = self.next_number();
@@ -100,17 +100,17 @@ impl<T> FairQueue<T> {
         Some(item)
     }
 
-    /// Gives a place up; false if its turn has been.
-    pub(super) fn remove(&mut self, place: &QueuePlace) -> bool {
-        let Some(queue) = self.users.get_mut(&place.user) else { return false };
-        // Numbers rise along a queue.
-        let at = queue.waiting.binary_search_by_key(&place.number, |(number, _)| *number);
+    /// Removes an entry. Returns false if it was taken before.
+    pub(super) fn remove(&mut self, entry: &QueueEntryId) -> bool {
+        let Some(queue) = self.users.get_mut(&entry.user) else { return false };
+        // Numbers rise from front to back.
+        let at = queue.waiting.binary_search_by_key(&entry.number, |(number, _)| *number);
         let Ok(at) = at else { return false };
         queue.waiting.remove(at);
         self.len -= 1;
         if queue.waiting.is_empty() {
             self.turns.remove(&queue.turn);
-            self.users.remove(&place.user);
+            self.users.remove(&entry.user);
         }
         true
     }

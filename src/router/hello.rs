@@ -40,10 +40,9 @@ impl super::Services {
 }
 
 impl Router {
-    /// Charges a user with a `hello`: its patterns, and one read, whatever a resume reads. Until it was
-    /// read the user is not known. A resume waits for turns that its user shares with no other, so it takes
-    /// nothing from others; and a user with many devices and rooms who comes back with all of them
-    /// still has the reads for what is looked at then.
+    /// Charges a `hello`: its patterns, and one read of its user. What its resume reads is not charged:
+    /// it is paced by the budget of resumes, which users share fairly. So a user whose many devices
+    /// come back at once can still read history and inbox.
     pub fn charge_hello(&self, user: &UserId, wishes: &Wishes) -> Result<(), Refusal> {
         let items = self.gate.items(user, wishes.subscribe.len());
         let charged = items.and_then(|()| self.gate.read(user));

@@ -23,12 +23,12 @@ impl Router {
     ) -> Result<(), Refusal> {
         let of_op = |refusal: Refusal| refusal.of_op("history");
         let conversation = self.member_of(session, &history.conversation).map_err(of_op)?;
-        let place = self.take_place_for_read(session).map_err(of_op)?;
+        let permit = self.take_place_for_read(session).map_err(of_op)?;
         let (side, limit) = (history.side, history.limit);
         let (router, session) = (Rc::clone(self), Rc::clone(session));
         tokio::task::spawn_local(async move {
             let read = router.read_page(Some(&session.user), &conversation, side, limit).await;
-            drop(place);
+            drop(permit);
             match read {
                 Ok(page) => router.reply_page(&session, id.as_ref(), &conversation, &page),
                 Err(refusal) => router.refuse(&session, id.as_ref(), &of_op(refusal)),
@@ -57,10 +57,10 @@ impl Router {
         limit: usize,
     ) -> Result<Page, Refusal> {
         let services = &self.services;
-        let _read = match user {
+        let _permit = match user {
             Some(user) => {
                 self.gate.read(user).map_err(|refused| refused.refusal())?;
-                Some(self.gate.page_turn(user).await)
+                Some(self.gate.page_permit(user).await)
             }
             None => None,
         };

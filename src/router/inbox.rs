@@ -58,12 +58,12 @@ impl Router {
         id: Option<RequestId>,
         inbox: &Inbox<'_>,
     ) -> Result<(), Refusal> {
-        let place = self.take_place_for_read(session).map_err(|refusal| refusal.of_op("inbox"))?;
+        let permit = self.take_place_for_read(session).map_err(|refusal| refusal.of_op("inbox"))?;
         let (next, limit) = (inbox.next.as_deref().map(str::to_owned), inbox.limit);
         let (router, session) = (Rc::clone(self), Rc::clone(session));
         tokio::task::spawn_local(async move {
             let read = Rc::clone(&router).inbox_for(session.user.clone(), next, limit).await;
-            drop(place);
+            drop(permit);
             match read {
                 Ok(page) => router.reply_inbox(&session, id.as_ref(), &page),
                 Err(refusal) => router.refuse(&session, id.as_ref(), &refusal.of_op("inbox")),
@@ -84,7 +84,7 @@ impl Router {
         self.gate.read(&user).map_err(|refused| refused.refusal())?;
         let behind = next.map(|token| Place::read(&token, &user)).transpose()?;
         let services = &self.services;
-        let _read = self.gate.page_turn(&user).await;
+        let _permit = self.gate.page_permit(&user).await;
         let rooms = Rc::new(services.rooms(&user).await?);
         self.gate.read_on(&user).map_err(|refused| refused.refusal())?;
         self.gate.owe_reads(&user, rooms.len());

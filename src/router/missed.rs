@@ -43,17 +43,17 @@ pub(super) struct Changed {
     pub(super) whole: bool,
 }
 
-/// Whose turns a reader takes.
+/// What paces a reader.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Turns<'a> {
-    /// Those of a round or an audit, which the node itself makes.
+    /// The pace of rounds or audits, which the node makes one after the other.
     Node(&'a Pacer),
-    /// Those of a user, one of all who share a budget.
+    /// The budget of resumes, which users share fairly: the turns of this user.
     User(&'a Rc<ReadBudget>, &'a UserId),
 }
 
 impl Turns<'_> {
-    /// Waits for the next one; a node's own reader needs no permit.
+    /// Waits until a read may begin. Only a user's read needs a permit.
     async fn next(&self) -> Result<Option<ReadPermit>, QueueFull> {
         match self {
             Self::Node(pacer) => {
@@ -65,18 +65,18 @@ impl Turns<'_> {
     }
 }
 
-/// For whom something is read.
+/// For whom something is read. Nothing is read for those who are gone.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Whom<'a> {
-    /// For whoever is there.
+pub(super) enum Recipient<'a> {
+    /// Whoever is there.
     Anybody,
-    /// For one session.
+    /// One session.
     Session(&'a Session),
-    /// For all sessions of a user.
+    /// All sessions of a user.
     User(&'a RefCell<Hub>, &'a UserId),
 }
 
-impl Whom<'_> {
+impl Recipient<'_> {
     fn is_gone(&self) -> bool {
         match self {
             Self::Anybody => false,
@@ -98,23 +98,28 @@ pub(super) struct Reader<'a> {
     pub(super) bytes: usize,
     /// How often a read that fails is tried; each time costs [`READ_AGAIN`].
     pub(super) tries: u32,
-    /// For whom: nothing is read for those who are gone.
-    pub(super) whom: Whom<'a>,
+    /// For whom it reads.
+    pub(super) recipient: Recipient<'a>,
 }
 
 impl Router {
-    /// Reads for a session, from what its user is given of the budget of resumes.
+    /// A reader for a session, paced by the budget of resumes.
     pub(super) fn session_reader<'a>(&'a self, session: &'a Session, tries: u32) -> Reader<'a> {
-        self.reader(Turns::User(&self.resumes, &session.user), tries, Whom::Session(session))
+        self.reader(Turns::User(&self.resumes, &session.user), tries, Recipient::Session(session))
     }
 
-    /// Reads for all sessions of a user, from what he is given of the same budget.
+    /// A reader for all sessions of a user, paced by the budget of resumes.
     pub(super) fn user_reader<'a>(&'a self, user: &'a UserId, tries: u32) -> Reader<'a> {
-        self.reader(Turns::User(&self.resumes, user), tries, Whom::User(&self.hub, user))
+        self.reader(Turns::User(&self.resumes, user), tries, Recipient::User(&self.hub, user))
     }
 
-    /// Reads by turns of one of the budgets.
-    pub(super) fn reader<'a>(&'a self, turns: Turns<'a>, tries: u32, whom: Whom<'a>) -> Reader<'a> {
+    /// A reader for anybody.
+    pub(super) fn reader<'a>(
+        &'a self,
+        turns: Turns<'a>,
+        tries: u32,
+        recipient: Recipient<'a>,
+    ) -> Reader<'a> {
         let services = &self.services;
         Reader {
             store: &*services.store,
@@ -124,7 +129,7 @@ impl Router {
             bound: services.waits.store,
             bytes: services.history_bytes,
             tries,
-            whom,
+            recipient,
         }
     }
 }
@@ -189,16 +194,16 @@ impl Reader<'_> {
         self.read(|| self.store.history(conversation, range, limit)).await
     }
 
-    /// One read, in its turn; tried again if it fails. `issue` is called when the turn has come. A
-    /// session for which no read may wait any more is closed: its client comes back later.
+    /// Waits for a turn, then calls `issue`, and again as often as [`Reader::tries`] says. Returns
+    /// none if all failed or the recipient is gone.
     pub(super) async fn read<T>(
         &self,
         issue: impl Fn() -> Pending<Result<T, ReadError>>,
     ) -> Option<T> {
         for _ in 0..self.tries {
             match self.turns.next().await {
-                // A permit that is dropped here goes to another.
-                Ok(_) if self.whom.is_gone() => return None,
+                // Dropping the permit gives the turn to another read.
+                Ok(_) if self.recipient.is_gone() => return None,
                 Ok(permit) => {
                     permit.into_iter().for_each(ReadPermit::spend);
                     if let Some(answer) = self.attempt(&issue).await {
@@ -222,10 +227,11 @@ impl Reader<'_> {
         None
     }
 
-    /// Too many reads wait: ends the session that this is for; none then.
+    /// Too many reads wait. Closes the session that this is for, so that the client comes back
+    /// later, and returns none; other reads are tried again.
     fn refused(&self, full: QueueFull) -> Option<()> {
         tracing::debug!(%full, "a read for a user is refused");
-        let Whom::Session(session) = self.whom else { return Some(()) };
+        let Recipient::Session(session) = self.recipient else { return Some(()) };
         if session.link().is_open() {
             self.metrics.closes(Close::Overloaded.code());
             session.close(Close::Overloaded);

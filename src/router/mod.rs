@@ -27,7 +27,7 @@ mod places;
 mod publish;
 mod read;
 mod read_budget;
-mod read_place;
+mod read_ops;
 mod resume;
 mod road;
 mod room_load;

@@ -32,7 +32,7 @@ use crate::store::NonceRecord;
 /// in flight. Beyond it they are refused.
 const UNDER_WAY_MAX: usize = 16 * 1024;
 
-/// The same of one user: those of 64 sessions. Nobody takes the places of all.
+/// The same of one user: as many as 64 sessions send. Without it one user could have all.
 const USER_UNDER_WAY_MAX: usize = 1024;
 
 /// What a nonce stands for: the hash of a conversation and the value of a body. Its first byte is the
@@ -80,7 +80,7 @@ pub struct Nonces {
     flights: RefCell<Flights>,
 }
 
-/// By user and nonce. A user of whom none is under way is not there.
+/// By user and nonce. A user without any is not listed.
 #[derive(Debug, Default)]
 struct Flights {
     users: AHashMap<UserId, AHashMap<Box<str>, Rc<Flight>>>,
@@ -131,7 +131,7 @@ impl Flights {
         self.users.get(user)?.get(nonce)
     }
 
-    /// A user who has all of his is told so first: he alone can change it.
+    /// Refuses a send above the user's bound, then one above the worker's.
     fn must_have_room_for(&self, user: &UserId) -> Result<(), Refusal> {
         if self.users.get(user).is_some_and(|held| held.len() >= USER_UNDER_WAY_MAX) {
             let message = format!(

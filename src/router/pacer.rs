@@ -33,13 +33,14 @@ impl Pace {
         at
     }
 
-    /// A read that was charged is not made.
+    /// Takes the charge of a read back that is not made.
     pub(super) fn refund(&mut self) {
         self.next = self.next.checked_sub(self.interval).unwrap_or(self.next);
     }
 }
 
-/// Lets so many reads a second begin, for readers who are few and always there: rounds and audits.
+/// Lets so many reads a second begin, in the order of the calls. Made for rounds and audits, which
+/// have at most 16 readers: the turn of one that gives up is lost.
 #[derive(Debug)]
 pub struct Pacer(Cell<Pace>);
 

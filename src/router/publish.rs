@@ -11,7 +11,7 @@ use super::send::run;
 use super::{Caller, Router};
 use crate::bus::{Envelope, Kind};
 use crate::domain::{Conversation, Key, Subject, UserId};
-use crate::hub::{ReadPlace, Session};
+use crate::hub::{ReadOpPermit, Session};
 use crate::protocol::{Announced, Code, Publish, Refusal, RequestId, ServerFrame};
 
 /// Names of events that only the server may give, in any case of their letters.
@@ -69,9 +69,9 @@ impl Router {
         let announced = Announced::Conversation { conversation: &about, event, from, data };
         let frame = ServerFrame::Event(announced).text();
         if self.services.is_for_services_to_start(&conversation) {
-            let place = self.take_place_for_read(session)?;
+            let permit = self.take_place_for_read(session)?;
             let (router, session, id) = (Rc::clone(self), Rc::clone(session), id.cloned());
-            run(Box::pin(router.announce_if_started(place, session, id, conversation, frame)));
+            run(Box::pin(router.announce_if_started(permit, session, id, conversation, frame)));
             return Ok(());
         }
         self.announce(conversation.keys().collect(), &about, frame, Some(session.number));
@@ -83,7 +83,7 @@ impl Router {
     /// the order that it came in, among its sends.
     async fn announce_if_started(
         self: Rc<Self>,
-        place: ReadPlace,
+        permit: ReadOpPermit,
         session: Rc<Session>,
         id: Option<RequestId>,
         conversation: Conversation,
@@ -91,7 +91,7 @@ impl Router {
     ) {
         let turn = session.turnstile.enter();
         let started = self.services.must_be_started(&session.user, &conversation).await;
-        drop(place);
+        drop(permit);
         turn.comes().await;
         match started {
             Ok(()) => {

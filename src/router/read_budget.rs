@@ -1,4 +1,4 @@
-//! Reads of the store that all users share: so many a second, by user in turn.
+//! A budget of reads that users share fairly: so many a second, round robin over users.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -6,20 +6,20 @@ use std::rc::Rc;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::fair_queue::{FairQueue, QueueBounds, QueueFull, QueuePlace};
+use super::fair_queue::{FairQueue, QueueBounds, QueueEntryId, QueueFull};
 use super::pacer::Pace;
 use crate::domain::UserId;
 
-/// Reads that may wait for one worker. A session waits for one at a time, and so does a room that a
-/// user joined: more than the connections of a node by default. At the default rate they are two
-/// minutes; who comes behind them had better come back later, or elsewhere. Each is about 200 bytes.
+/// Reads of one worker that may wait. A session waits for one at a time, and so does a room that a
+/// user joined, so this is above `listen.connections` by default. At the default rate they take two
+/// minutes: a client behind them had better come back later, or elsewhere. Each takes 200 bytes.
 const WAITING_MAX: usize = 128 * 1024;
 
-/// The same of one user: far more devices than anybody has, or rooms that a user is added to at once.
-/// 64 such users leave nothing to others, who are refused then, and are never delayed.
+/// The same of one user: more than a user's devices, or rooms that a user is added to at once. It
+/// takes 64 users to fill the queue.
 const USER_WAITING_MAX: usize = 2048;
 
-/// The budget. A turn is charged when it is granted; who leaves before pays nothing.
+/// The budget. A read is charged when its turn is granted; one that is given up before costs nothing.
 #[derive(Debug)]
 pub struct ReadBudget {
     queue: RefCell<FairQueue<oneshot::Sender<()>>>,
@@ -28,7 +28,7 @@ pub struct ReadBudget {
     is_granting: Cell<bool>,
 }
 
-/// The right to one read. It goes to another if it is not spent.
+/// Permission for one read. Dropping it unspent gives the turn to another read.
 #[derive(Debug)]
 #[must_use]
 pub(super) struct ReadPermit {
@@ -36,10 +36,10 @@ pub(super) struct ReadPermit {
     is_spent: bool,
 }
 
-/// A place among those who wait. Dropping it gives it up, or the turn that it was granted.
+/// A read that waits. Dropping it removes the entry, or gives a granted turn back.
 struct Waiter<'a> {
     budget: &'a Rc<ReadBudget>,
-    place: QueuePlace,
+    entry: QueueEntryId,
     granted: oneshot::Receiver<()>,
     is_over: bool,
 }
@@ -63,16 +63,16 @@ impl ReadBudget {
     /// Waits for the turn of one read for a user.
     pub(super) async fn turn(self: &Rc<Self>, user: &UserId) -> Result<ReadPermit, QueueFull> {
         let (grant, granted) = oneshot::channel();
-        let place = self.queue.borrow_mut().push(user, grant)?;
-        let mut waiter = Waiter { budget: self, place, granted, is_over: false };
+        let entry = self.queue.borrow_mut().push(user, grant)?;
+        let mut waiter = Waiter { budget: self, entry, granted, is_over: false };
         self.serve();
-        // A place is kept until it is granted, so that nothing but a turn ends the wait.
+        // Only `grant` takes the sender out of the queue, so the answer is always a turn.
         let _granted = (&mut waiter.granted).await;
         waiter.is_over = true;
         Ok(ReadPermit { budget: Rc::clone(self), is_spent: false })
     }
 
-    /// Grants what may begin now, and has a task grant the rest.
+    /// Grants the turns that are due, and starts a task for the others.
     fn serve(self: &Rc<Self>) {
         if self.grant().is_some() && !self.is_granting.replace(true) {
             tokio::task::spawn_local(Rc::clone(self).grant_all());
@@ -86,7 +86,7 @@ impl ReadBudget {
         self.is_granting.set(false);
     }
 
-    /// Grants all turns that may begin by now: when the next one may, if anybody waits for it.
+    /// Grants the turns that are due. Returns when the next one is, if a read waits for it.
     fn grant(&self) -> Option<Instant> {
         let (mut queue, now) = (self.queue.borrow_mut(), Instant::now());
         while queue.len() > 0 {
@@ -94,7 +94,7 @@ impl ReadBudget {
             if pace.next() > now {
                 return Some(pace.next());
             }
-            // Who is gone has given the place up, so this finds somebody.
+            // A waiter that is gone has removed its entry, so the send succeeds.
             if queue.pop().is_some_and(|waiting| waiting.send(()).is_ok()) {
                 pace.charge(now);
                 self.pace.set(pace);
@@ -103,7 +103,7 @@ impl ReadBudget {
         None
     }
 
-    /// A turn that was granted is not taken. If anybody waits for one, the task that grants them runs.
+    /// Takes a granted turn back. If reads wait, the task that grants turns runs already.
     fn refund(&self) {
         let mut pace = self.pace.get();
         pace.refund();
@@ -113,7 +113,7 @@ impl ReadBudget {
 }
 
 impl ReadPermit {
-    /// The read begins.
+    /// Uses the turn: the read begins.
     pub(super) fn spend(mut self) {
         self.is_spent = true;
     }
@@ -129,7 +129,7 @@ impl Drop for ReadPermit {
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        if !self.is_over && !self.budget.queue.borrow_mut().remove(&self.place) {
+        if !self.is_over && !self.budget.queue.borrow_mut().remove(&self.entry) {
             self.budget.refund();
         }
     }

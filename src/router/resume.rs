@@ -69,7 +69,7 @@ impl Router {
         }
     }
 
-    /// Reads for a session that begins, until it takes part in the watermark or ends.
+    /// Starts the task that reads for a new session until it shares the watermark.
     pub(super) fn begin_resume(self: &Rc<Self>, session: &Rc<Session>, claim: Claim) {
         let task = Rc::clone(self).resume(Rc::clone(session), claim);
         session.read_by(&tokio::task::spawn_local(task));
@@ -107,19 +107,19 @@ impl Router {
         self.services.interest.confirmation(&session.key()).within(bound).await
     }
 
-    /// Reads the rooms of a session's user, and waits for their buckets. The begin of the reading is
-    /// that of this read, which is the first, or of another session's read that it shares.
+    /// Reads the rooms of a session's user, and waits for their buckets. The reading begins with this
+    /// read, which is the first, or with the read of another session that this one shares.
     async fn begin_reading(
         self: &Rc<Self>,
         session: &Rc<Session>,
         patience: Duration,
     ) -> Option<Reading> {
-        // Whether it is heard for is looked at again when the read begins.
+        // The load looks again whether the bucket is confirmed.
         let _in_time = self.hears(session, patience).await;
         self.load_rooms(session, patience).await
     }
 
-    /// Has a task read for a session that could not take part in the watermark, unless one does.
+    /// Starts a task that reads for a session which does not share the watermark, unless one runs.
     pub(super) fn settle(self: &Rc<Self>, session: &Rc<Session>) {
         if !session.is_read_for() {
             let task = Rc::clone(self).read_until_shared(Rc::clone(session));

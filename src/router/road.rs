@@ -101,8 +101,9 @@ impl Router {
         if let Some(id) = found? {
             return Ok(self.acknowledge_again(sending, id));
         }
-        // Behind the session's turn: who held one here and waited for that could wait for himself.
-        let _stored = self.gate.send_turn(&sending.order.from).await;
+        // Taken behind the session's turn: a send that held a permit while it waits for its turn could
+        // block the send before it.
+        let _permit = self.gate.send_permit(&sending.order.from).await;
         self.must_still_be_in(&sending.order)?;
         let (id, ticket) = self.issue()?;
         let issued = Instant::now();

@@ -1,4 +1,4 @@
-//! Loading the rooms of a user whose session begins, once for all sessions that need them.
+//! Loads a user's rooms once for all sessions that wait for them.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use super::Router;
 use super::membership::MEMBERSHIPS_MAX;
-use crate::hub::{LoadEnd, LoadLead, LoadShare, Session};
+use crate::hub::{LoadEnd, LoadGuard, LoadShare, Session};
 use crate::proof::Reading;
 
 impl Router {
-    /// Reads the rooms of a session's user and waits until they are heard, for a time; or waits for
-    /// another session that does. None if the session ended meanwhile. What waits for the rooms is
-    /// done once they are read, or refused whenever a read fails.
+    /// Reads the rooms of a session's user and waits for their buckets, at most for `patience`; or
+    /// waits for another session that does. Returns none if the session ended. Deferred frames are
+    /// taken once the rooms are read, and refused whenever a read fails.
     pub(super) async fn load_rooms(
         self: &Rc<Self>,
         session: &Rc<Session>,
@@ -21,7 +21,7 @@ impl Router {
         while session.link().is_open() {
             let share = self.hub.borrow_mut().share_load(&session.user)?;
             let end = match share {
-                LoadShare::Leads(lead) => self.lead_load(session, lead, patience).await,
+                LoadShare::Leads(guard) => self.lead_load(session, guard, patience).await,
                 LoadShare::Follows(load) => load.end().await,
             };
             match end {
@@ -36,18 +36,18 @@ impl Router {
     async fn lead_load(
         self: &Rc<Self>,
         session: &Rc<Session>,
-        lead: LoadLead,
+        guard: LoadGuard,
         patience: Duration,
     ) -> LoadEnd {
         let (begun, user) = (Cell::new(None), &session.user);
-        // Once: whoever waits for it is told, and tries again.
+        // Tried once: the caller tries again, after deferred frames are refused.
         let reader = self.session_reader(session, 1);
         let read = reader.read(|| {
             begun.set(Some(self.look_before_reading(session)));
             self.services.store.memberships(user, MEMBERSHIPS_MAX)
         });
         let end = match read.await.zip(begun.get()) {
-            Some((rows, reading)) if self.hub.borrow().is_loading(user, &lead) => {
+            Some((rows, reading)) if self.hub.borrow().is_loading(user, &guard) => {
                 self.learn_all(user, &rows);
                 let sessions = self.hub.borrow_mut().loaded(user);
                 sessions.iter().for_each(|session| self.take_deferred(session));
@@ -57,11 +57,11 @@ impl Router {
             None if session.link().is_open() => LoadEnd::Failed,
             _ => LoadEnd::Abandoned,
         };
-        self.hub.borrow_mut().finish_load(user, lead, end);
+        self.hub.borrow_mut().finish_load(user, guard, end);
         end
     }
 
-    /// What a read that begins now may claim: it is looked at before the read is issued.
+    /// What a read may claim that is issued next.
     fn look_before_reading(&self, session: &Session) -> Reading {
         let (wall, view) = (self.services.wall.sure(), self.services.view.look());
         let confirmed = self.services.interest.is_confirmed(&session.key());

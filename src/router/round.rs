@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::Router;
 use super::membership::MEMBERSHIPS_MAX;
-use super::missed::{ACTIVITY_MAX, Turns, Whom};
+use super::missed::{ACTIVITY_MAX, Recipient, Turns};
 use crate::delivery::RoundPart;
 use crate::domain::{Conversation, Key, Message, Micros, RoomId, UserId};
 use crate::hub::Session;
@@ -170,7 +170,7 @@ impl Router {
         let watermark = self.watermark.get();
         let above =
             sessions.iter().map(|session| session.trail.footing().above(watermark)).min()?;
-        let reader = self.reader(Turns::Node(&self.repairs), TRIES, Whom::Anybody);
+        let reader = self.reader(Turns::Node(&self.repairs), TRIES, Recipient::Anybody);
         let memberships = reader.memberships(user, MEMBERSHIPS_MAX).await?;
         self.learn_all(user, &memberships);
         let changed = reader.changed(user, &[], above).await?;
@@ -206,7 +206,7 @@ impl Router {
             self.services.metrics.repaired[kind as usize].inc_by(delivered.handed);
             self.count(delivered);
         };
-        self.reader(Turns::Node(&self.repairs), TRIES, Whom::Anybody)
+        self.reader(Turns::Node(&self.repairs), TRIES, Recipient::Anybody)
             .each_above(conversation, above, offer)
             .await
     }

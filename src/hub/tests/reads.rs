@@ -7,9 +7,9 @@ fn reading() -> Reading {
     Reading::begin(Micros(7), View::default().look(), true)
 }
 
-fn leads(share: Option<LoadShare>) -> LoadLead {
+fn leads(share: Option<LoadShare>) -> LoadGuard {
     match share {
-        Some(LoadShare::Leads(lead)) => lead,
+        Some(LoadShare::Leads(guard)) => guard,
         other => panic!("{other:?}"),
     }
 }
@@ -29,17 +29,17 @@ fn sessions_of_a_user_share_a_load_until_it_ends() {
         assert!(hub.share_load(&one.user).is_none(), "nobody is here");
         hub.join(&one);
         hub.join(&other);
-        let lead = leads(hub.share_load(&one.user));
+        let guard = leads(hub.share_load(&one.user));
         let shared = follows(hub.share_load(&one.user));
         drop(leads(hub.share_load(&other.user)));
-        assert!(hub.is_loading(&one.user, &lead));
-        hub.finish_load(&one.user, lead, LoadEnd::Read(reading()));
+        assert!(hub.is_loading(&one.user, &guard));
+        hub.finish_load(&one.user, guard, LoadEnd::Read(reading()));
         assert!(matches!(shared.end().await, LoadEnd::Read(_)));
-        let lead = leads(hub.share_load(&one.user));
-        hub.finish_load(&one.user, lead, LoadEnd::Failed);
-        let lead = leads(hub.share_load(&one.user));
+        let guard = leads(hub.share_load(&one.user));
+        hub.finish_load(&one.user, guard, LoadEnd::Failed);
+        let guard = leads(hub.share_load(&one.user));
         let shared = follows(hub.share_load(&one.user));
-        drop(lead);
+        drop(guard);
         assert!(matches!(shared.end().await, LoadEnd::Abandoned), "who leads may leave");
         leads(hub.share_load(&one.user));
     });
@@ -56,8 +56,8 @@ fn a_load_ends_with_the_last_session_of_its_user() {
         hub.leave(&first);
         assert!(!hub.is_loading(&first.user, &early));
         hub.join(&second);
-        let lead = leads(hub.share_load(&second.user));
-        assert!(hub.is_loading(&second.user, &lead) && !hub.is_loading(&second.user, &early));
+        let guard = leads(hub.share_load(&second.user));
+        assert!(hub.is_loading(&second.user, &guard) && !hub.is_loading(&second.user, &early));
     });
 }
 
@@ -70,12 +70,12 @@ fn a_user_has_so_many_reads_whatever_his_sessions() {
             let session = peers.session("a").await;
             hub.join(&session);
             places.push(hub.begin_read(&session).unwrap());
-            assert_eq!(hub.begin_read(&session).unwrap_err(), NoReadPlace::Session(1));
+            assert_eq!(hub.begin_read(&session).unwrap_err(), ReadOpLimit::Session(1));
         }
         let [more, other] = [peers.session("a").await, peers.session("b").await];
         hub.join(&more);
         hub.join(&other);
-        assert_eq!(hub.begin_read(&more).unwrap_err(), NoReadPlace::User(USER_READS_MAX));
+        assert_eq!(hub.begin_read(&more).unwrap_err(), ReadOpLimit::User(USER_READS_MAX));
         assert!(hub.begin_read(&other).is_ok(), "another user has his own");
         places.pop();
         assert!(hub.begin_read(&more).is_ok(), "a place came back");

@@ -267,12 +267,12 @@ async fn so_many_messages_of_a_user_are_stored_at_once() {
     let (alice, bob) = (user("alice"), user("bob"));
     let mut turns = Vec::new();
     for _ in 0..SENDS_AT_ONCE {
-        turns.push(gate.send_turn(&alice).await);
+        turns.push(gate.send_permit(&alice).await);
     }
-    let mut next = std::pin::pin!(gate.send_turn(&alice));
+    let mut next = std::pin::pin!(gate.send_permit(&alice));
     let mut unwoken = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(next.as_mut().poll(&mut unwoken).is_pending());
-    drop(gate.send_turn(&bob).await);
+    drop(gate.send_permit(&bob).await);
     turns.pop();
     assert!(next.as_mut().poll(&mut unwoken).is_ready());
 }

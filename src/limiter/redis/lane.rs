@@ -7,7 +7,7 @@ use ::redis::{Pipeline, Value};
 use smallvec::SmallVec;
 use tokio::sync::{mpsc, oneshot};
 
-use super::user_places::UserPlace;
+use super::user_quota::QueuePermit;
 use super::{Answered, answer, script};
 use crate::limiter::{Call, LimiterError};
 use crate::redis::{Pool, PoolError};
@@ -25,8 +25,8 @@ pub(super) struct Ask {
     /// The key of each policy.
     pub(super) keys: SmallVec<[String; 1]>,
     pub(super) reply: oneshot::Sender<Answered>,
-    /// Its place in the queue.
-    pub(super) _place: UserPlace,
+    /// Its user's share of the queue.
+    pub(super) _permit: QueuePermit,
 }
 
 impl Ask {

@@ -3,7 +3,7 @@
 mod answer;
 mod lane;
 mod script;
-mod user_places;
+mod user_quota;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use lane::{Ask, Lane};
-use user_places::UserPlaces;
+use user_quota::UserQuota;
 
 use super::{Call, Limiter, LimiterError, Pending, Verdict};
 use crate::domain::Key;
@@ -43,8 +43,8 @@ pub struct RedisLimiter {
     keys: Keys,
     lanes: Vec<mpsc::Sender<Ask>>,
     waiting: usize,
-    /// Of the calls of one user, who is on one shard: they must not take the queue from all.
-    places: Arc<UserPlaces>,
+    /// Keeps one user from filling a queue: all calls of a user go to one shard.
+    quota: Arc<UserQuota>,
     answer: Duration,
 }
 
@@ -60,8 +60,8 @@ impl RedisLimiter {
             lanes.push(sender);
         }
         let RedisLimiterPlan { layouts, keys, answer, waiting, .. } = plan;
-        let places = UserPlaces::of_queue(waiting);
-        Ok(Self { layouts, keys, lanes, waiting, places, answer })
+        let quota = UserQuota::of_queue(waiting);
+        Ok(Self { layouts, keys, lanes, waiting, quota, answer })
     }
 
     fn ask(&self, call: Call) -> Result<oneshot::Receiver<Answered>, LimiterError> {
@@ -69,9 +69,9 @@ impl RedisLimiter {
         let lane = self.lanes.get(shard).ok_or(LimiterError::Unavailable)?;
         let name = |policy| self.keys.limit(&self.layouts, policy, &call.user);
         let keys = call.charges.iter().map(|charge| name(charge.policy.name)).collect();
-        let place = self.places.take(&call.user).map_err(LimiterError::Full)?;
+        let permit = self.quota.acquire(&call.user).map_err(LimiterError::Full)?;
         let (reply, answered) = oneshot::channel();
-        match lane.try_send(Ask { call, keys, reply, _place: place }) {
+        match lane.try_send(Ask { call, keys, reply, _permit: permit }) {
             Ok(()) => Ok(answered),
             Err(TrySendError::Full(_)) => Err(LimiterError::Full(self.waiting)),
             Err(TrySendError::Closed(_)) => Err(LimiterError::Unavailable),

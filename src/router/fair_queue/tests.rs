@@ -115,7 +115,7 @@ proptest! {
     fn it_does_as_the_model_and_is_fair(steps in prop::collection::vec(step(), 1..200)) {
         let (mut queue, mut model) = (FairQueue::new(BOUNDS), Model::default());
         let mut shares = Shares::default();
-        let mut places: Vec<(QueuePlace, usize, usize)> = Vec::new();
+        let mut places: Vec<(QueueEntryId, usize, usize)> = Vec::new();
         for (item, step) in steps.into_iter().enumerate() {
             match step {
                 Step::Push(number) => {

@@ -87,7 +87,7 @@ impl Library {
             bound: Duration::from_mins(1),
             bytes: self.bytes,
             tries: 1,
-            whom: Whom::Anybody,
+            recipient: Recipient::Anybody,
         }
     }
 
@@ -262,7 +262,7 @@ async fn activity_is_read_for_as_long_as_it_is_kept_and_no_longer() {
 async fn nothing_is_read_for_a_user_who_is_gone() {
     let library = Library::new(at(100));
     let hub = RefCell::new(Hub::new(16));
-    let reader = Reader { whom: Whom::User(&hub, &library.me), ..library.reader() };
+    let reader = Reader { recipient: Recipient::User(&hub, &library.me), ..library.reader() };
     assert!(reader.memberships(&library.me, 9).await.is_none());
     assert_eq!(library.reads(), 0);
 }
@@ -288,7 +288,7 @@ async fn a_session_for_which_no_read_may_wait_is_closed() {
     let budget = ReadBudget::bounded(1.0, QueueBounds { all: 1, user: 0 });
     let (session, _other) = session().await;
     let turns = Turns::User(&budget, &library.me);
-    let reader = Reader { turns, whom: Whom::Session(&session), ..library.reader() };
+    let reader = Reader { turns, recipient: Recipient::Session(&session), ..library.reader() };
     assert!(reader.memberships(&library.me, 9).await.is_none());
     assert!(!session.link().is_open());
     assert_eq!(library.reads(), 0);
@@ -302,7 +302,7 @@ async fn the_turn_of_a_session_that_ended_is_not_lost() {
     let (session, _other) = session().await;
     session.close(Close::Draining);
     let turns = Turns::User(&budget, &library.me);
-    let reader = Reader { turns, whom: Whom::Session(&session), ..library.reader() };
+    let reader = Reader { turns, recipient: Recipient::Session(&session), ..library.reader() };
     assert!(reader.memberships(&library.me, 9).await.is_none());
     assert_eq!(library.reads(), 0);
     let other = user("bob");

@@ -1,4 +1,4 @@
-//! How many calls of one user are with the store at once: the others wait for those before them.
+//! A bound by user on calls that run at once. Further calls of the user wait in order.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -8,46 +8,51 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::UserId;
 
-/// The turns of a worker's users. A user of whom nothing is under way is not there.
+/// A semaphore for each user with a call that runs or waits.
 #[derive(Debug)]
-pub(super) struct UserTurns {
+pub(super) struct UserConcurrency {
     at_once: usize,
     users: RefCell<AHashMap<UserId, Arc<Semaphore>>>,
 }
 
-/// A call that may go on, until this is dropped.
+/// Permission to run. Dropping it lets the user's next call run.
 #[derive(Debug)]
 #[must_use]
-pub struct UserTurn<'a> {
-    turns: &'a UserTurns,
+pub struct UserPermit<'a> {
+    owner: &'a UserConcurrency,
     user: UserId,
     permit: Option<OwnedSemaphorePermit>,
 }
 
-impl UserTurns {
-    /// So many of each user at once.
+impl UserConcurrency {
+    /// Lets so many calls of each user run at once.
     pub(super) fn new(at_once: usize) -> Self {
         Self { at_once, users: RefCell::default() }
     }
 
-    /// Waits for a turn of a user, in the order of the calls; for none if one is free.
-    pub(super) async fn take(&self, user: &UserId) -> UserTurn<'_> {
+    /// Waits for a permit, in the order of the calls.
+    pub(super) async fn acquire(&self, user: &UserId) -> UserPermit<'_> {
         let semaphore = {
             let mut users = self.users.borrow_mut();
             let of_user = || Arc::new(Semaphore::new(self.at_once));
             Arc::clone(users.entry(user.clone()).or_insert_with(of_user))
         };
-        // Also where the wait is given up the user is let go of.
-        let mut turn = UserTurn { turns: self, user: user.clone(), permit: None };
-        turn.permit = semaphore.acquire_owned().await.ok();
-        turn
+        // Made before the wait, so that its drop cleans up if the wait is given up.
+        let mut permit = UserPermit { owner: self, user: user.clone(), permit: None };
+        // A free permit is taken in this step: waiting for one may yield, and sends go at once. None is
+        // free while others wait.
+        permit.permit = match Arc::clone(&semaphore).try_acquire_owned() {
+            Ok(free) => Some(free),
+            Err(_none) => semaphore.acquire_owned().await.ok(),
+        };
+        permit
     }
 }
 
-impl Drop for UserTurn<'_> {
+impl Drop for UserPermit<'_> {
     fn drop(&mut self) {
         drop(self.permit.take());
-        let mut users = self.turns.users.borrow_mut();
+        let mut users = self.owner.users.borrow_mut();
         if users.get(&self.user).is_some_and(|held| Arc::strong_count(held) == 1) {
             users.remove(&self.user);
         }
@@ -68,18 +73,18 @@ mod tests {
     #[tokio::test]
     async fn a_user_waits_for_his_own_calls_alone() {
         let user = |id: &str| UserId::parse(id).unwrap();
-        let turns = UserTurns::new(2);
+        let calls = UserConcurrency::new(2);
         let (many, other) = (user("many"), user("other"));
-        let (first, second) = (turns.take(&many).await, turns.take(&many).await);
+        let (first, second) = (calls.acquire(&many).await, calls.acquire(&many).await);
         {
-            let (mut third, mut fourth) = (pin!(turns.take(&many)), pin!(turns.take(&many)));
+            let (mut third, mut fourth) = (pin!(calls.acquire(&many)), pin!(calls.acquire(&many)));
             assert!(!is_ready(third.as_mut()) && !is_ready(fourth.as_mut()));
-            assert!(is_ready(pin!(turns.take(&other))), "another user has his own");
+            assert!(is_ready(pin!(calls.acquire(&other))), "another user has his own");
             drop(first);
             assert!(!is_ready(fourth.as_mut()), "it came later");
             assert!(is_ready(third.as_mut()));
         }
         drop(second);
-        assert!(turns.users.borrow().is_empty(), "nobody is remembered");
+        assert!(calls.users.borrow().is_empty(), "nobody is remembered");
     }
 }

@@ -1,20 +1,23 @@
-//! A place for a read of a session, or why there is none.
+//! Permits for ops that read, as clients see them.
 
 use std::rc::Rc;
 
 use super::Router;
-use crate::hub::{NoReadPlace, ReadPlace, Session};
+use crate::hub::{ReadOpLimit, ReadOpPermit, Session};
 use crate::protocol::{Code, Refusal};
 
 impl Router {
-    /// Takes one of the places for reads in flight of a session, and of its user.
-    pub(super) fn take_place_for_read(&self, session: &Rc<Session>) -> Result<ReadPlace, Refusal> {
+    /// Takes a permit for an op that reads, or refuses the op.
+    pub(super) fn take_place_for_read(
+        &self,
+        session: &Rc<Session>,
+    ) -> Result<ReadOpPermit, Refusal> {
         self.hub.borrow().begin_read(session).map_err(|none| {
             let message = match none {
-                NoReadPlace::Session(max) => {
+                ReadOpLimit::Session(max) => {
                     format!("{max} reads are unanswered, no more are allowed")
                 }
-                NoReadPlace::User(max) => {
+                ReadOpLimit::User(max) => {
                     format!("{max} reads of all your sessions are unanswered, no more are allowed")
                 }
             };
