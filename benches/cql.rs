@@ -17,7 +17,7 @@ use narrowcast::client::Client;
 use narrowcast::clock::WallClock;
 use narrowcast::config::Config;
 use narrowcast::domain::{Conversation, Message, MessageId, Micros, RoomId, UserId};
-use narrowcast::node::{Cluster, ClusterPlan, apply_schema, open_store, token_keys};
+use narrowcast::node::{Cluster, ClusterOptions, apply_schema, open_store, token_keys};
 use narrowcast::store::Store;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
@@ -152,7 +152,7 @@ async fn send(client: &mut Client, body: &str) -> Outcome<()> {
 /// A node on the keyspace, without limits on what a user sends.
 async fn start_node(server: &str, keyspace: &str, directory: &Path) -> Outcome<Cluster> {
     let (tables, unlimited) = (vec![table(server, keyspace)], true);
-    let plan = ClusterPlan { nodes: 1, tables, unlimited, ..ClusterPlan::default() };
+    let plan = ClusterOptions { nodes: 1, tables, unlimited, ..ClusterOptions::default() };
     let cluster = Cluster::start(&plan, directory)?;
     cluster.ready().await?;
     Ok(cluster)

@@ -13,13 +13,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use narrowcast::auth::{Grants, Principal, Role};
-use narrowcast::bus::{BootId, Envelope, Kind, StoreTag};
-use narrowcast::delivery::Via;
-use narrowcast::domain::{self, Key, MemberState, Membership, MessageId, Micros, RoomId, UserId};
+use narrowcast::auth::{Grants, Principal, TokenRole};
+use narrowcast::bus::{BootId, Envelope, EnvelopeKind, StoreTag};
+use narrowcast::delivery::CopyKind;
+use narrowcast::domain::{
+    self, MemberState, Membership, MessageId, Micros, RoomId, RoutingKey, UserId,
+};
 use narrowcast::hub::{Hub, PatternBudget, Session, SessionBounds};
-use narrowcast::proof::Learned;
-use narrowcast::socket::{Link, Share};
+use narrowcast::socket::{Link, WorkerShare};
+use narrowcast::watermark::KnowledgeSource;
 
 const MEMBERS: [usize; 3] = [1_000, 10_000, 50_000];
 const MESSAGES: u64 = 50;
@@ -35,7 +37,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 /// The ends of one event loop of connections whose other ends read everything.
 fn links() -> Outcome<Vec<Rc<Link>>> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    let share = Rc::new(Share::alone(usize::MAX));
+    let share = Rc::new(WorkerShare::alone(usize::MAX));
     let mut links = Vec::new();
     for _ in 0..SOCKETS {
         let mut client = TcpStream::connect(listener.local_addr()?)?;
@@ -59,29 +61,34 @@ fn crowd(members: usize, links: &[Rc<Link>]) -> Outcome<(Hub, Vec<Rc<Session>>)>
     for number in 0..members {
         let user = UserId::parse(&format!("member-{number}"))?;
         let (publish, subscribe) = (Grants::default(), Grants::default());
-        let principal =
-            Principal { user: user.clone(), role: Role::User, publish, subscribe, expires_at: 0 };
+        let principal = Principal {
+            user: user.clone(),
+            role: TokenRole::User,
+            publish,
+            subscribe,
+            expires_at: 0,
+        };
         let link = Rc::clone(&links[number % links.len()]);
         let session =
             Rc::new(Session::new(number as u64, principal, None, link, BOUNDS, patterns.clone()));
         hub.join(&session);
         sessions.push(session);
         let stamp = MessageId::first_of(Micros(1));
-        let state = MemberState::UNKNOWN.add(domain::Role::Member, stamp);
+        let state = MemberState::UNKNOWN.add(domain::MemberRole::Member, stamp);
         let joined = Membership { room: RoomId::parse("crowd")?, user, state };
-        hub.learn(&joined, Learned::First);
+        hub.learn(&joined, KnowledgeSource::First);
     }
     Ok((hub, sessions))
 }
 
 fn message(number: u64) -> Outcome<Envelope> {
     Ok(Envelope {
-        kind: Kind::Message,
+        kind: EnvelopeKind::Message,
         tap_copy: false,
         boot: BootId([0; 16]),
         store: StoreTag(0),
         id: MessageId::first_of(Micros(2 + number)).to_bytes(),
-        keys: [Key::parse("room.crowd")?].into_iter().collect(),
+        keys: [RoutingKey::parse("room.crowd")?].into_iter().collect(),
         about: "room.crowd".into(),
         frame: Bytes::from(format!("{{\"op\":\"message\",\"body\":\"{}\"}}", "x".repeat(200))),
     })
@@ -96,7 +103,7 @@ struct Steps {
 
 async fn deliver(hub: &mut Hub, envelope: &Envelope, steps: &mut Steps) {
     let begun = Instant::now();
-    let audience = hub.audience(envelope, Via::Here, None);
+    let audience = hub.audience(envelope, CopyKind::Here, None);
     steps.audience = steps.audience.max(begun.elapsed());
     for slice in audience.chunks(SLICE) {
         let begun = Instant::now();

@@ -10,8 +10,8 @@
 //! | [`domain`] | ids, subjects, patterns, conversations, messages, the clock of ids: pure |
 //! | [`clock`] | what time it is, and whether that is right |
 //! | [`layout`] | keys to buckets to shards, the plan of a publish, what a layout costs: pure |
-//! | [`roster`] | the live nodes: rows, leases, deaths: pure |
-//! | [`proof`] | that nothing is lost: what is settled, the watermark, repairs, cursors: pure |
+//! | [`cluster`] | the live nodes: rows, leases, deaths: pure |
+//! | [`watermark`] | that nothing is lost: what is settled, the watermark, repairs, cursors: pure |
 //! | [`socket`] | the server side of a WebSocket on one event loop |
 //! | [`protocol`] | client and server frames, codes: no I/O |
 //! | [`config`] | what an operator may say |
@@ -22,9 +22,9 @@
 //! | [`bus`] | the port to what carries publishes, Redis and its in-memory twin |
 //! | [`limiter`] | how often: the port, the arithmetic, and the gate that calls pass |
 //! | [`interest`] | what a node hears: holders, linger, generations, confirmations, taps |
-//! | [`links`] | connections to shards, made again for ever |
+//! | [`shards`] | connections to shards, made again for ever |
 //! | [`delivery`] | from the bus to the workers that want it |
-//! | [`steward`] | the loop that watches over a node: roster, lease, watermark |
+//! | [`agent`] | the loop that watches over a node: roster, lease, watermark |
 //! | [`hub`] | keys and patterns to sessions |
 //! | [`router`] | what each op means |
 //! | [`session`] | one connection's life |
@@ -52,12 +52,14 @@
     reason = "both panic without a reader: commands print by `cli`, the rest logs"
 )]
 
+pub mod agent;
 pub mod auth;
 pub mod bench;
 pub mod bus;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod cluster;
 pub mod config;
 pub mod delivery;
 pub mod domain;
@@ -66,18 +68,16 @@ pub mod hub;
 pub mod interest;
 pub mod layout;
 pub mod limiter;
-pub mod links;
 pub mod node;
-pub mod proof;
 pub mod protocol;
 pub mod redis;
-pub mod roster;
 pub mod router;
 pub mod session;
+pub mod shards;
 #[cfg(test)]
 mod simulation;
 pub mod socket;
-pub mod steward;
 pub mod store;
 pub mod telemetry;
+pub mod watermark;
 pub mod worker;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use clap::Parser;
 use narrowcast::socket::{
-    Close, Connection, Handler, HttpWaits, Item, Limits, Link, Message, Share, Verdict, check,
-    serve_http1,
+    ClientMessage, CloseFrame, Connection, FrameLimits, Handler, HandlerAction, HttpWaits, Link,
+    OutboxItem, WorkerShare, check, serve_http1,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
@@ -44,9 +44,9 @@ struct Args {
 }
 
 impl Args {
-    fn limits(&self) -> Limits {
+    fn limits(&self) -> FrameLimits {
         let (bytes, fragments) = (self.max_message, self.max_fragments);
-        Limits { frame_bytes: bytes, message_bytes: bytes, fragments }
+        FrameLimits { frame_bytes: bytes, message_bytes: bytes, fragments }
     }
 
     /// What is below the high-water mark, and one more message: an echo always finds room.
@@ -60,20 +60,20 @@ struct Echo {
 }
 
 impl Handler for Echo {
-    fn message(&mut self, message: Message<'_>) -> Verdict {
+    fn message(&mut self, message: ClientMessage<'_>) -> HandlerAction {
         let echo = match message {
-            Message::Text(text) => Item::Text(Bytes::copy_from_slice(text.as_bytes())),
-            Message::Binary(bytes) => Item::Binary(Bytes::copy_from_slice(bytes)),
+            ClientMessage::Text(text) => OutboxItem::Text(Bytes::copy_from_slice(text.as_bytes())),
+            ClientMessage::Binary(bytes) => OutboxItem::Binary(Bytes::copy_from_slice(bytes)),
         };
         match self.link.push(echo) {
-            Err(error) => Verdict::Close(Close::new(1011, error.to_string())),
-            Ok(()) if self.link.bytes() >= HIGH_WATER_BYTES => Verdict::Drain,
-            Ok(()) => Verdict::Continue,
+            Err(error) => HandlerAction::Close(CloseFrame::new(1011, error.to_string())),
+            Ok(()) if self.link.bytes() >= HIGH_WATER_BYTES => HandlerAction::Drain,
+            Ok(()) => HandlerAction::Continue,
         }
     }
 
-    fn other(&mut self, _bytes: usize) -> Verdict {
-        Verdict::Continue
+    fn other(&mut self, _bytes: usize) -> HandlerAction {
+        HandlerAction::Continue
     }
 }
 
@@ -106,7 +106,8 @@ async fn serve(stream: TcpStream, args: Args) {
 }
 
 fn echo(stream: TcpStream, unread: &[u8], args: Args) {
-    let (link, read) = Link::open(stream, args.outbox_bytes(), &Rc::new(Share::alone(usize::MAX)));
+    let (link, read) =
+        Link::open(stream, args.outbox_bytes(), &Rc::new(WorkerShare::alone(usize::MAX)));
     let handler = Echo { link: link.clone() };
     spawn_local(Connection::new(read, link, args.limits(), handler, unread));
 }

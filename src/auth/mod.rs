@@ -5,7 +5,7 @@ mod principal;
 mod token;
 
 pub use grants::Grants;
-pub use principal::{Principal, Role};
+pub use principal::{Principal, TokenRole};
 pub use token::{
     Claims, Mint, TOKEN_BYTES_MAX, TokenError, TokenKey, TokenRules, Verifier, check_length,
 };

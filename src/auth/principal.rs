@@ -6,7 +6,7 @@ use crate::domain::{Pattern, Subject, UserId};
 /// What kind of caller it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Role {
+pub enum TokenRole {
     /// A user, by sessions and over HTTP.
     User,
     /// A backend that acts for anybody, over HTTP only.
@@ -21,7 +21,7 @@ pub struct Principal {
     /// The user.
     pub user: UserId,
     /// What kind of caller.
-    pub role: Role,
+    pub role: TokenRole,
     /// Patterns that he may publish to.
     pub publish: Grants,
     /// Patterns that he may subscribe to.
@@ -65,7 +65,7 @@ mod tests {
             |list: &[&str]| Grants::new(list.iter().map(|p| Pattern::parse(p).unwrap()).collect());
         Principal {
             user: UserId::parse("me").unwrap(),
-            role: Role::User,
+            role: TokenRole::User,
             publish: patterns(publish),
             subscribe: patterns(subscribe),
             expires_at: 0,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
-use super::{Grants, Principal, Role};
+use super::{Grants, Principal, TokenRole};
 use crate::domain::{GrammarError, Pattern, UserId};
 
 /// Grants of a token at most, of each kind: they are memory of its session. Their bytes are part
@@ -35,7 +35,7 @@ pub struct Claims {
     pub iss: Option<String>,
     /// The caller's role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub role: Option<Role>,
+    pub role: Option<TokenRole>,
     /// Patterns that the caller may publish to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub publish: Vec<String>,
@@ -275,7 +275,7 @@ fn principal(claims: &Claims) -> Result<Principal, TokenError> {
     let sub = |error: GrammarError| TokenError::Claim { claim: "sub", reason: error.to_string() };
     Ok(Principal {
         user: UserId::from_raw(claims.sub.as_bytes()).map_err(sub)?,
-        role: claims.role.unwrap_or(Role::User),
+        role: claims.role.unwrap_or(TokenRole::User),
         publish: grants("publish", &claims.publish)?,
         subscribe: grants("subscribe", &claims.subscribe)?,
         expires_at: claims.exp,

@@ -9,7 +9,7 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::cast::LoadTokens;
+use super::clients::LoadTokens;
 use super::error::BenchError;
 
 /// A connection to a node's HTTP API, as a service.

@@ -9,14 +9,14 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::cast::{LoadTokens, Member, Role, assemble, settle};
+use super::clients::{ClientRole, LoadTokens, Member, assemble, settle};
+use super::delivery_log::DeliveryLog;
 use super::error::BenchError;
-use super::fleet::{Counts, Fleet, RunningNode};
-use super::ledger::Ledger;
+use super::nodes::{Counts, Nodes, RunningNode};
 use super::report::TableRow;
-use crate::domain::{Key, UserId};
-use crate::layout::{Crowd, Placement, Prediction, Workload, jump, key_hash};
-use crate::node::ClusterPlan;
+use crate::domain::{RoutingKey, UserId};
+use crate::layout::{Placement, Prediction, TopicLoad, Workload, jump, key_hash};
+use crate::node::ClusterOptions;
 
 /// Buckets of the hash by which a load balancer places users.
 const PLACEMENT_BUCKETS: u64 = 65_536;
@@ -122,7 +122,7 @@ impl Fanout {
     /// Measures one bucket count, on fresh nodes unless running ones are given.
     pub async fn run(&self, buckets: u32) -> Result<FanoutRow, BenchError> {
         let fleet = self.fleet(buckets).await?;
-        let ledger = Arc::new(Ledger::new((self.messages + self.events) as usize));
+        let ledger = Arc::new(DeliveryLog::new((self.messages + self.events) as usize));
         let mut rng = StdRng::seed_from_u64(self.seed);
         let crew = self.crew(&mut rng);
         let members = assemble(Self::roles(&fleet, &crew), &ledger).await?;
@@ -135,18 +135,18 @@ impl Fanout {
         Ok(row)
     }
 
-    async fn fleet(&self, buckets: u32) -> Result<Fleet, BenchError> {
+    async fn fleet(&self, buckets: u32) -> Result<Nodes, BenchError> {
         if !self.running.is_empty() {
-            return Ok(Fleet::Running(self.running.clone()));
+            return Ok(Nodes::Running(self.running.clone()));
         }
-        let plan = ClusterPlan {
+        let plan = ClusterOptions {
             nodes: self.nodes,
             buckets: Some(buckets),
             redis: self.redis.clone(),
             unlimited: true,
             tables: Vec::new(),
         };
-        Fleet::start(&plan).await
+        Nodes::start(&plan).await
     }
 
     fn crew(&self, rng: &mut StdRng) -> Crew {
@@ -166,20 +166,20 @@ impl Fanout {
             Placement::Random => None,
             Placement::Bucket => {
                 let id = UserId::parse(&name(user)).expect("names of the load are tokens");
-                Some(jump(key_hash(&Key::user(&id)) % PLACEMENT_BUCKETS, self.nodes) as usize)
+                Some(jump(key_hash(&RoutingKey::user(&id)) % PLACEMENT_BUCKETS, self.nodes) as usize)
             }
         };
         let mut place = || placed.unwrap_or_else(|| rng.random_range(0..self.nodes as usize));
         (0..self.devices).map(|_| place()).collect()
     }
 
-    fn roles(fleet: &Fleet, crew: &Crew) -> Vec<Role> {
+    fn roles(fleet: &Nodes, crew: &Crew) -> Vec<ClientRole> {
         let (mut roles, tokens) = (Vec::new(), LoadTokens::new());
         for (user, places) in crew.places.iter().enumerate() {
             let token = tokens.of(&name(user as u32));
             for (device, place) in places.iter().enumerate() {
                 let heard = if device == 0 { crew.topics[user].as_slice() } else { &[] };
-                roles.push(Role {
+                roles.push(ClientRole {
                     url: fleet.url(*place),
                     token: token.clone(),
                     patterns: heard.iter().map(|topic| format!("topic.t{topic}.>")).collect(),
@@ -193,7 +193,7 @@ impl Fanout {
         &self,
         rng: &mut StdRng,
         members: &[Member],
-        ledger: &Arc<Ledger>,
+        ledger: &Arc<DeliveryLog>,
     ) -> Result<(), BenchError> {
         let mut asking = JoinSet::new();
         for publish in 0..self.messages + self.events {
@@ -229,7 +229,7 @@ impl Fanout {
     }
 
     fn prediction(&self, buckets: u32) -> Prediction {
-        let crowd = |keys, sessions, placement| Crowd {
+        let crowd = |keys, sessions, placement| TopicLoad {
             nodes: self.nodes,
             keys,
             sessions,
@@ -246,7 +246,7 @@ impl Fanout {
         workload.predict()
     }
 
-    fn row(&self, buckets: u32, counts: Counts, ledger: &Ledger) -> FanoutRow {
+    fn row(&self, buckets: u32, counts: Counts, ledger: &DeliveryLog) -> FanoutRow {
         let prediction = self.prediction(buckets);
         let (node_events, deliveries) = (counts.all, ledger.deliveries());
         FanoutRow {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 
-use super::cast::LoadTokens;
-use super::child::Server;
+use super::clients::LoadTokens;
 use super::error::BenchError;
+use super::process::ServerProcess;
 use super::report::TableRow;
 use crate::client::{Client, ClientError};
 
@@ -174,14 +174,14 @@ impl Idle {
         Ok(row)
     }
 
-    async fn server(&self, keys: &[(&str, String)]) -> Result<Server, BenchError> {
+    async fn server(&self, keys: &[(&str, String)]) -> Result<ServerProcess, BenchError> {
         let arguments = ["demo".to_owned(), "--json".to_owned()];
         let mut keys = keys.to_vec();
         keys.push(("WORKERS", self.workers.to_string()));
-        Server::start(&arguments, &keys).await
+        ServerProcess::start(&arguments, &keys).await
     }
 
-    async fn clients(&self, server: &Server) -> Result<Vec<Client>, BenchError> {
+    async fn clients(&self, server: &ServerProcess) -> Result<Vec<Client>, BenchError> {
         let mut clients = Vec::with_capacity(self.sessions);
         let tokens = LoadTokens::new();
         for index in 0..self.sessions {
@@ -194,7 +194,7 @@ impl Idle {
         &self,
         after: &'static str,
         base: u64,
-        server: &Server,
+        server: &ServerProcess,
     ) -> Result<IdleRow, BenchError> {
         tokio::time::sleep(SETTLE).await;
         let resident = server.resident()?;

@@ -11,11 +11,11 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::cast::{LoadTokens, Member, Role, assemble, settle};
-use super::child::Server;
+use super::clients::{ClientRole, LoadTokens, Member, assemble, settle};
+use super::delivery_log::DeliveryLog;
 use super::error::BenchError;
 use super::fanout::{finish_all, finish_one};
-use super::ledger::Ledger;
+use super::process::ServerProcess;
 use super::report::TableRow;
 use crate::config::Config;
 use crate::node::connect_options;
@@ -111,7 +111,7 @@ impl Relay {
     pub async fn run(&self) -> Result<RelayRow, BenchError> {
         let server = self.server().await?;
         let pools = self.pools()?;
-        let ledger = Arc::new(Ledger::new(self.events as usize));
+        let ledger = Arc::new(DeliveryLog::new(self.events as usize));
         let mut rng = StdRng::seed_from_u64(self.seed);
         let members = assemble(self.roles(&server, &mut rng), &ledger).await?;
         let (cpu, redis, began) = (server.cpu()?, redis_cpu(&pools).await?, Instant::now());
@@ -134,9 +134,9 @@ impl Relay {
         })
     }
 
-    async fn server(&self) -> Result<Server, BenchError> {
+    async fn server(&self) -> Result<ServerProcess, BenchError> {
         if self.nodes == 0 {
-            return Server::start(&["bench".into(), "plain-loop".into()], &[]).await;
+            return ServerProcess::start(&["bench".into(), "plain-loop".into()], &[]).await;
         }
         let mut arguments = vec!["demo".to_owned(), "--json".into(), "--nodes".into()];
         arguments.push(self.nodes.to_string());
@@ -144,7 +144,7 @@ impl Relay {
             arguments.extend(["--redis".into(), url.clone()]);
         }
         let limits = if self.limits { "on" } else { "off" };
-        Server::start(&arguments, &[("RATES__USERS", limits.to_owned())]).await
+        ServerProcess::start(&arguments, &[("RATES__USERS", limits.to_owned())]).await
     }
 
     fn pools(&self) -> Result<Vec<Pool>, BenchError> {
@@ -153,12 +153,12 @@ impl Relay {
         Ok(self.redis.iter().map(pool).collect::<Result<_, _>>()?)
     }
 
-    fn roles(&self, server: &Server, rng: &mut StdRng) -> Vec<Role> {
+    fn roles(&self, server: &ServerProcess, rng: &mut StdRng) -> Vec<ClientRole> {
         let (mut roles, tokens) = (Vec::new(), LoadTokens::new());
         for user in 0..self.users {
             let token = tokens.of(&format!("load-{user}"));
             for _ in 0..DEVICES {
-                roles.push(Role {
+                roles.push(ClientRole {
                     url: server.urls[rng.random_range(0..server.urls.len())].clone(),
                     token: token.clone(),
                     patterns: vec![format!("topic.u{user}.>")],
@@ -187,7 +187,7 @@ impl Relay {
         &self,
         rng: &mut StdRng,
         members: &[Member],
-        ledger: &Arc<Ledger>,
+        ledger: &Arc<DeliveryLog>,
     ) -> Result<(), BenchError> {
         let mut asking = JoinSet::new();
         let began = tokio::time::Instant::now();

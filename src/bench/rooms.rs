@@ -11,12 +11,12 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::backend::Backend;
-use super::cast::{LoadTokens, Member, Role, assemble, settle};
+use super::clients::{ClientRole, LoadTokens, Member, assemble, settle};
+use super::delivery_log::DeliveryLog;
 use super::error::BenchError;
 use super::fanout::{finish_all, finish_one};
-use super::ledger::Ledger;
 use super::report::TableRow;
-use crate::node::{Cluster, ClusterPlan, Node};
+use crate::node::{Cluster, ClusterOptions, Node};
 
 /// Most sends that are unanswered at once.
 const IN_FLIGHT: usize = 64;
@@ -124,7 +124,7 @@ impl Rooms {
     /// Measures one size of rooms on fresh nodes.
     pub async fn run(&self, members: u32) -> Result<RoomsRow, BenchError> {
         let directory = tempfile::tempdir()?;
-        let plan = ClusterPlan {
+        let plan = ClusterOptions {
             nodes: self.nodes,
             buckets: Some(self.buckets),
             redis: self.redis.clone(),
@@ -136,7 +136,7 @@ impl Rooms {
         let mut rng = StdRng::seed_from_u64(self.seed);
         let crew = self.crew(members, &mut rng);
         make(&cluster.url(0), &crew.rooms).await?;
-        let ledger = Arc::new(Ledger::new(self.messages as usize));
+        let ledger = Arc::new(DeliveryLog::new(self.messages as usize));
         let sessions = assemble(Self::roles(&cluster, &crew), &ledger).await?;
         let before = Counts::of(&cluster.nodes);
         let by_member = self.send(&crew, &sessions, &ledger, &mut rng).await?;
@@ -170,11 +170,11 @@ impl Rooms {
         Crew { places, rooms }
     }
 
-    fn roles(cluster: &Cluster, crew: &Crew) -> Vec<Role> {
+    fn roles(cluster: &Cluster, crew: &Crew) -> Vec<ClientRole> {
         let tokens = LoadTokens::new();
         let devices = |(user, places): (usize, &Vec<usize>)| {
             let token = tokens.of(&name(user));
-            let role = |place: &usize| Role {
+            let role = |place: &usize| ClientRole {
                 url: cluster.url(*place),
                 token: token.clone(),
                 patterns: Vec::new(),
@@ -189,7 +189,7 @@ impl Rooms {
         &self,
         crew: &Crew,
         sessions: &[Member],
-        ledger: &Arc<Ledger>,
+        ledger: &Arc<DeliveryLog>,
         rng: &mut StdRng,
     ) -> Result<u64, BenchError> {
         let (mut asking, mut by_member) = (JoinSet::new(), 0);

@@ -15,7 +15,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use smallvec::SmallVec;
 
 use super::seal::{Seal, TAG_BYTES};
-use crate::domain::{Class, Key, MessageId};
+use crate::domain::{Class, MessageId, RoutingKey};
 
 /// The version that this program writes and reads.
 pub const ENVELOPE_VERSION: u8 = 2;
@@ -33,7 +33,7 @@ const KEYS_MAX: usize = 16;
 
 /// The kind of an envelope. The numbers are those on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum EnvelopeKind {
     /// A stored message: routed to its audience.
     Message = 0,
     /// An ephemeral event: matched against patterns.
@@ -48,7 +48,7 @@ pub enum Kind {
     Membership = 4,
 }
 
-impl Kind {
+impl EnvelopeKind {
     const ALL: [Self; 5] =
         [Self::Message, Self::Event, Self::Notice, Self::Canary, Self::Membership];
 
@@ -87,7 +87,7 @@ pub struct StoreTag(pub u64);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
     /// Its kind.
-    pub kind: Kind,
+    pub kind: EnvelopeKind,
     /// Whether this copy of an event is for sessions whose patterns are all wide.
     pub tap_copy: bool,
     /// The boot that published it: a node drops its own echo.
@@ -97,7 +97,7 @@ pub struct Envelope {
     /// The message's id, a membership's stamp, a canary's nonce; zero for others.
     pub id: [u8; 16],
     /// The keys that this copy is for, all of one class; none if it is for nodes.
-    pub keys: SmallVec<[Key; 2]>,
+    pub keys: SmallVec<[RoutingKey; 2]>,
     /// The conversation, the subject, the membership, or what a notice is about.
     pub about: Box<str>,
     /// The finished text of the client frame.
@@ -121,7 +121,7 @@ pub enum EnvelopeError {
 impl Envelope {
     /// Whether no cursor may pass it if it is lost.
     pub const fn is_proved(&self) -> bool {
-        matches!(self.kind, Kind::Message | Kind::Membership)
+        matches!(self.kind, EnvelopeKind::Message | EnvelopeKind::Membership)
     }
 
     /// The id of the message, if it is one; the stamp of a membership.
@@ -132,7 +132,7 @@ impl Envelope {
     /// Makes a node's notice to all others.
     pub fn notice(boot: BootId, store: StoreTag, about: &str) -> Self {
         Self {
-            kind: Kind::Notice,
+            kind: EnvelopeKind::Notice,
             tap_copy: false,
             boot,
             store,
@@ -145,8 +145,8 @@ impl Envelope {
 
     /// Whether wide patterns may match it, so that the channel `tap` needs a copy.
     pub fn concerns_taps(&self) -> bool {
-        let class = self.keys.first().map(Key::class);
-        self.kind == Kind::Event && class == Some(Class::Topic)
+        let class = self.keys.first().map(RoutingKey::class);
+        self.kind == EnvelopeKind::Event && class == Some(Class::Topic)
     }
 
     /// The bytes of a copy for the channel `tap`.
@@ -155,11 +155,11 @@ impl Envelope {
     }
 
     /// The bytes of a copy for `keys`, which are some of its own.
-    pub fn encode_for(&self, keys: &[Key], seal: &Seal) -> Bytes {
+    pub fn encode_for(&self, keys: &[RoutingKey], seal: &Seal) -> Bytes {
         self.encode(keys, self.tap_copy, seal)
     }
 
-    fn encode(&self, keys: &[Key], tap_copy: bool, seal: &Seal) -> Bytes {
+    fn encode(&self, keys: &[RoutingKey], tap_copy: bool, seal: &Seal) -> Bytes {
         let names: usize = keys.iter().map(|key| 2 + key.as_str().len()).sum();
         let length = FIXED_BYTES + 1 + names + 2 + self.about.len() + self.frame.len();
         let mut bytes = BytesMut::with_capacity(length + TAG_BYTES);
@@ -196,7 +196,7 @@ impl Envelope {
         let bytes = &seal.open(bytes).ok_or(EnvelopeError::Unsealed)?;
         let mut reader = Reader { bytes, at: 1 };
         let number = reader.byte()?;
-        let kind = Kind::ALL.into_iter().find(|kind| *kind as u8 == number);
+        let kind = EnvelopeKind::ALL.into_iter().find(|kind| *kind as u8 == number);
         let kind = kind.ok_or(EnvelopeError::Malformed("kind"))?;
         let (flags, class) = (reader.byte()?, reader.byte()?);
         let boot = BootId(reader.array()?);
@@ -212,8 +212,8 @@ impl Envelope {
     }
 }
 
-fn class_number(keys: &[Key]) -> u8 {
-    let class = keys.first().map(Key::class);
+fn class_number(keys: &[RoutingKey]) -> u8 {
+    let class = keys.first().map(RoutingKey::class);
     Class::ALL.iter().position(|known| Some(*known) == class).unwrap_or(Class::ALL.len()) as u8
 }
 
@@ -249,13 +249,13 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(bytes).map_err(|_| EnvelopeError::Malformed("text"))
     }
 
-    fn keys(&mut self, min: usize) -> Result<SmallVec<[Key; 2]>, EnvelopeError> {
+    fn keys(&mut self, min: usize) -> Result<SmallVec<[RoutingKey; 2]>, EnvelopeError> {
         let count = usize::from(self.byte()?);
         if !(min..=KEYS_MAX).contains(&count) {
             return Err(EnvelopeError::Malformed("number of keys"));
         }
         (0..count)
-            .map(|_| Key::parse(self.text()?).map_err(|_| EnvelopeError::Malformed("key")))
+            .map(|_| RoutingKey::parse(self.text()?).map_err(|_| EnvelopeError::Malformed("key")))
             .collect()
     }
 }
@@ -276,12 +276,12 @@ mod tests {
 
     fn envelope() -> Envelope {
         Envelope {
-            kind: Kind::Message,
+            kind: EnvelopeKind::Message,
             tap_copy: false,
             boot: BootId([7; 16]),
             store: StoreTag(0x0102_0304_0506_0708),
             id: [9; 16],
-            keys: ["user.a", "user.b"].iter().map(|key| Key::parse(key).unwrap()).collect(),
+            keys: ["user.a", "user.b"].iter().map(|key| RoutingKey::parse(key).unwrap()).collect(),
             about: "dm.a.b".into(),
             frame: Bytes::from_static(b"{}"),
         }
@@ -302,8 +302,9 @@ mod tests {
 
     #[test]
     fn golden_bytes_of_a_tap_copy() {
-        let keys = SmallVec::from_iter([Key::parse("topic.a").unwrap()]);
-        let event = Envelope { kind: Kind::Event, keys, about: "topic.a.b".into(), ..envelope() };
+        let keys = SmallVec::from_iter([RoutingKey::parse("topic.a").unwrap()]);
+        let event =
+            Envelope { kind: EnvelopeKind::Event, keys, about: "topic.a.b".into(), ..envelope() };
         assert!(event.concerns_taps() && !envelope().concerns_taps());
         let bytes = event.encode_tap_copy(&seal());
         let mut golden = vec![2, 1, 1, 2];
@@ -327,7 +328,8 @@ mod tests {
         golden.extend(b"\x00\x00\x03tap");
         assert_eq!(notice.encode_for(&[], &seal()), sealed(&golden));
         assert_eq!(Envelope::decode(&sealed(&golden), &seal()).unwrap(), notice);
-        let canary = Envelope { kind: Kind::Canary, id: [9; 16], about: "".into(), ..notice };
+        let canary =
+            Envelope { kind: EnvelopeKind::Canary, id: [9; 16], about: "".into(), ..notice };
         let bytes = canary.encode_for(&[], &seal());
         assert_eq!(bytes[..4], [2, 3, 0, 3]);
         assert_eq!((&bytes[28..44], &bytes[44..47]), (&[9; 16][..], &[0; 3][..]));

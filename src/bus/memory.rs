@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::listeners::Listeners;
-use super::{Bus, BusError, Pending, Publish, Publisher, Sink, Subscription};
+use super::{Bus, BusError, OutboundPublish, PendingReply, Publisher, PushSink, Subscription};
 use crate::layout::ShardIndex;
 use crate::redis::{Channel, RunId};
 
@@ -37,7 +37,7 @@ struct State {
     next_connection: u32,
     listeners: Listeners,
     /// Where the pushes of a connection go.
-    sinks: AHashMap<u32, Arc<dyn Sink>>,
+    sinks: AHashMap<u32, Arc<dyn PushSink>>,
     closed: CancellationToken,
     drops: u64,
     delay: Duration,
@@ -51,8 +51,8 @@ impl std::fmt::Debug for State {
 }
 
 struct Delivery {
-    sinks: Vec<Arc<dyn Sink>>,
-    publish: Publish,
+    sinks: Vec<Arc<dyn PushSink>>,
+    publish: OutboundPublish,
 }
 
 impl Delivery {
@@ -117,7 +117,7 @@ impl State {
         }
     }
 
-    fn delivery(&self, publish: &Publish) -> Delivery {
+    fn delivery(&self, publish: &OutboundPublish) -> Delivery {
         let connections = self.listeners.of(&publish.channel);
         let sinks = connections.filter_map(|number| self.sinks.get(&number)).cloned().collect();
         Delivery { sinks, publish: publish.clone() }
@@ -146,7 +146,7 @@ impl Shard {
 
     /// Takes a publish and pushes it on, at once or after the delay. Sinks are called under the
     /// lock, since a server has one order for everything: no push follows an unsubscribe or a cut.
-    fn publish(self: &Arc<Self>, publish: &Publish) -> u64 {
+    fn publish(self: &Arc<Self>, publish: &OutboundPublish) -> u64 {
         let mut state = self.state.lock();
         let delivery = state.delivery(publish);
         let receivers = delivery.sinks.len() as u64;
@@ -193,7 +193,7 @@ impl Connection {
 
 struct MemorySubscription {
     connection: Connection,
-    sink: Arc<dyn Sink>,
+    sink: Arc<dyn PushSink>,
 }
 
 impl MemorySubscription {
@@ -229,15 +229,18 @@ impl Subscription for MemorySubscription {
         &self.connection.run_id
     }
 
-    fn subscribe<'a>(&'a self, channels: &'a [Channel]) -> Pending<'a, Result<(), BusError>> {
+    fn subscribe<'a>(&'a self, channels: &'a [Channel]) -> PendingReply<'a, Result<(), BusError>> {
         Box::pin(async move { self.join(channels) })
     }
 
-    fn unsubscribe<'a>(&'a self, channels: &'a [Channel]) -> Pending<'a, Result<(), BusError>> {
+    fn unsubscribe<'a>(
+        &'a self,
+        channels: &'a [Channel],
+    ) -> PendingReply<'a, Result<(), BusError>> {
         Box::pin(async move { self.leave(channels) })
     }
 
-    fn closed(&self) -> Pending<'_, ()> {
+    fn closed(&self) -> PendingReply<'_, ()> {
         Box::pin(self.connection.closed.cancelled())
     }
 }
@@ -249,15 +252,15 @@ impl Publisher for Connection {
 
     fn publish<'a>(
         &'a self,
-        batch: &'a [Publish],
-    ) -> Pending<'a, Result<Vec<Result<u64, BusError>>, BusError>> {
+        batch: &'a [OutboundPublish],
+    ) -> PendingReply<'a, Result<Vec<Result<u64, BusError>>, BusError>> {
         Box::pin(async move {
             self.alive(|_| ())?;
             Ok(batch.iter().map(|publish| Ok(self.shard.publish(publish))).collect())
         })
     }
 
-    fn closed(&self) -> Pending<'_, ()> {
+    fn closed(&self) -> PendingReply<'_, ()> {
         Box::pin(self.closed.cancelled())
     }
 }
@@ -266,15 +269,18 @@ impl Bus for MemoryBus {
     fn subscriber(
         &self,
         shard: ShardIndex,
-        sink: Arc<dyn Sink>,
-    ) -> Pending<'_, Result<Arc<dyn Subscription>, BusError>> {
+        sink: Arc<dyn PushSink>,
+    ) -> PendingReply<'_, Result<Arc<dyn Subscription>, BusError>> {
         Box::pin(async move {
             let connection = self.shard(shard).connect()?;
             Ok(Arc::new(MemorySubscription { connection, sink }) as Arc<dyn Subscription>)
         })
     }
 
-    fn publisher(&self, shard: ShardIndex) -> Pending<'_, Result<Arc<dyn Publisher>, BusError>> {
+    fn publisher(
+        &self,
+        shard: ShardIndex,
+    ) -> PendingReply<'_, Result<Arc<dyn Publisher>, BusError>> {
         Box::pin(async move { Ok(Arc::new(self.shard(shard).connect()?) as Arc<dyn Publisher>) })
     }
 }

@@ -5,12 +5,12 @@
 //! connection. Everything else is the same on every backend, and belongs to the callers: to
 //! reconnect, to subscribe again, to detect what was missed.
 
+#[cfg(test)]
+pub(crate) mod conformance;
 mod envelope;
 mod memory;
 mod redis;
 mod seal;
-#[cfg(test)]
-pub(crate) mod suite;
 
 use std::fmt;
 use std::future::Future;
@@ -22,13 +22,13 @@ use bytes::Bytes;
 use crate::layout::ShardIndex;
 use crate::redis::{Channel, RunId};
 
-pub use envelope::{BootId, ENVELOPE_VERSION, Envelope, EnvelopeError, Kind, StoreTag};
+pub use envelope::{BootId, ENVELOPE_VERSION, Envelope, EnvelopeError, EnvelopeKind, StoreTag};
 pub use memory::MemoryBus;
 pub use redis::{RedisBus, RedisShard};
 pub use seal::Seal;
 
 /// A future of the bus.
-pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type PendingReply<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Why the bus did not carry out a call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,14 +50,14 @@ pub enum BusError {
 /// Where pushes go. It is called on the connection's own task and must not block. Calls follow the
 /// order of the connection. So there is none after [`Subscription::closed`] resolved and the caller
 /// saw it.
-pub trait Sink: Send + Sync {
+pub trait PushSink: Send + Sync {
     /// One push.
     fn push(&self, shard: ShardIndex, channel: &[u8], payload: Bytes);
 }
 
 /// One publish.
 #[derive(Debug, Clone)]
-pub struct Publish {
+pub struct OutboundPublish {
     /// The channel.
     pub channel: Channel,
     /// The bytes.
@@ -70,11 +70,14 @@ pub trait Bus: Send + Sync + fmt::Debug {
     fn subscriber(
         &self,
         shard: ShardIndex,
-        sink: Arc<dyn Sink>,
-    ) -> Pending<'_, Result<Arc<dyn Subscription>, BusError>>;
+        sink: Arc<dyn PushSink>,
+    ) -> PendingReply<'_, Result<Arc<dyn Subscription>, BusError>>;
 
     /// Connects to a shard to publish, once: no attempt is repeated.
-    fn publisher(&self, shard: ShardIndex) -> Pending<'_, Result<Arc<dyn Publisher>, BusError>>;
+    fn publisher(
+        &self,
+        shard: ShardIndex,
+    ) -> PendingReply<'_, Result<Arc<dyn Publisher>, BusError>>;
 }
 
 /// A connection that subscribes.
@@ -84,13 +87,14 @@ pub trait Subscription: Send + Sync {
 
     /// Subscribes to these channels. When it resolves to `Ok`, everything published from then on is
     /// pushed. Commands take effect in the order in which their futures are first polled.
-    fn subscribe<'a>(&'a self, channels: &'a [Channel]) -> Pending<'a, Result<(), BusError>>;
+    fn subscribe<'a>(&'a self, channels: &'a [Channel]) -> PendingReply<'a, Result<(), BusError>>;
 
     /// Unsubscribes from these channels.
-    fn unsubscribe<'a>(&'a self, channels: &'a [Channel]) -> Pending<'a, Result<(), BusError>>;
+    fn unsubscribe<'a>(&'a self, channels: &'a [Channel])
+    -> PendingReply<'a, Result<(), BusError>>;
 
     /// Resolves once the connection is gone.
-    fn closed(&self) -> Pending<'_, ()>;
+    fn closed(&self) -> PendingReply<'_, ()>;
 }
 
 /// A connection that publishes.
@@ -102,9 +106,9 @@ pub trait Publisher: Send + Sync {
     /// it was pushed to. If the connection is lost, a part of the batch may have been published.
     fn publish<'a>(
         &'a self,
-        batch: &'a [Publish],
-    ) -> Pending<'a, Result<Vec<Result<u64, BusError>>, BusError>>;
+        batch: &'a [OutboundPublish],
+    ) -> PendingReply<'a, Result<Vec<Result<u64, BusError>>, BusError>>;
 
     /// Resolves once the connection is gone.
-    fn closed(&self) -> Pending<'_, ()>;
+    fn closed(&self) -> PendingReply<'_, ()>;
 }

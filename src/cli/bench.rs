@@ -7,10 +7,10 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::output::output_failure;
 use super::signals::StopRequests;
-use super::{Failure, settings};
+use super::{CliFailure, settings};
 use crate::bench::{
-    Crowd, CrowdRow, Fanout, FanoutRow, Heal, HealRow, Idle, IdleRow, Large, Payload, Relay,
-    RelayRow, Rooms, RoomsRow, RunningNode, Table, plain_loop,
+    Fanout, FanoutRow, Idle, IdleRow, Large, LargeRoom, LargeRoomRow, Payload, Recovery,
+    RecoveryRow, Relay, RelayRow, Rooms, RoomsRow, RunningNode, Table, plain_loop,
 };
 use crate::config::Config;
 use crate::layout::Placement;
@@ -88,14 +88,14 @@ pub(super) struct FanoutArguments {
 }
 
 impl Bench {
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(super) fn run(self) -> Result<(), CliFailure> {
         settings::begin_log(&Config { telemetry: quiet(), ..settings::load(None)? })?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .thread_name("load")
             .enable_all()
             .build()
-            .map_err(Failure::failed)?;
-        let measurement: Pin<Box<dyn Future<Output = Result<(), Failure>>>> = match self {
+            .map_err(CliFailure::failed)?;
+        let measurement: Pin<Box<dyn Future<Output = Result<(), CliFailure>>>> = match self {
             Self::Fanout(fanout) => Box::pin(fanout.run()),
             Self::Rooms(rooms) => Box::pin(rooms.run()),
             Self::Relay(relay) => Box::pin(relay.run()),
@@ -103,7 +103,7 @@ impl Bench {
             Self::Idle(idle) => Box::pin(idle.run()),
             Self::Heal(heal) => Box::pin(heal.run()),
             // It has a runtime of its own, and leaves nothing behind.
-            Self::PlainLoop => return plain_loop().map_err(Failure::failed),
+            Self::PlainLoop => return plain_loop().map_err(CliFailure::failed),
         };
         runtime.block_on(unless_stopped(measurement))
     }
@@ -111,12 +111,12 @@ impl Bench {
 
 /// A signal ends a measurement as an error does: its servers and directories go with it.
 async fn unless_stopped(
-    measurement: impl Future<Output = Result<(), Failure>>,
-) -> Result<(), Failure> {
+    measurement: impl Future<Output = Result<(), CliFailure>>,
+) -> Result<(), CliFailure> {
     let mut requests = StopRequests::of_terminal()?;
     tokio::select! {
         measured = measurement => measured,
-        () = requests.next() => Err(Failure::Failed("ended by a signal".into())),
+        () = requests.next() => Err(CliFailure::Failed("ended by a signal".into())),
     }
 }
 
@@ -128,9 +128,9 @@ fn quiet() -> crate::config::TelemetryConfig {
 }
 
 impl FanoutArguments {
-    async fn run(self) -> Result<(), Failure> {
+    async fn run(self) -> Result<(), CliFailure> {
         if !self.running.is_empty() && self.buckets.len() != 1 {
-            return Err(Failure::usage(
+            return Err(CliFailure::usage(
                 "--buckets: give one count with --node, the count of those \
                 nodes",
             ));
@@ -157,7 +157,7 @@ impl FanoutArguments {
         let table = Table::begin::<FanoutRow>(self.json).map_err(output_failure)?;
         for buckets in self.buckets {
             table
-                .row(&fanout.run(buckets).await.map_err(Failure::failed)?)
+                .row(&fanout.run(buckets).await.map_err(CliFailure::failed)?)
                 .map_err(output_failure)?;
         }
         Ok(())
@@ -200,13 +200,13 @@ pub(super) struct RoomsArguments {
 }
 
 impl RoomsArguments {
-    async fn run(self) -> Result<(), Failure> {
+    async fn run(self) -> Result<(), CliFailure> {
         let Self { nodes, redis, buckets, users, devices, rooms, messages, seed, .. } = self;
         let bench = Rooms { nodes, redis, buckets, users, devices, rooms, messages, seed };
         let table = Table::begin::<RoomsRow>(self.json).map_err(output_failure)?;
         for members in self.members {
             table
-                .row(&bench.run(members).await.map_err(Failure::failed)?)
+                .row(&bench.run(members).await.map_err(CliFailure::failed)?)
                 .map_err(output_failure)?;
         }
         Ok(())
@@ -249,7 +249,7 @@ pub(super) struct RelayArguments {
 }
 
 impl RelayArguments {
-    async fn run(self) -> Result<(), Failure> {
+    async fn run(self) -> Result<(), CliFailure> {
         let table = Table::begin::<RelayRow>(self.json).map_err(output_failure)?;
         for _ in 0..self.rounds {
             for &nodes in &self.nodes {
@@ -257,7 +257,9 @@ impl RelayArguments {
                 let Self { users, events, rate, seed, messages, limits, .. } = self;
                 let payload = if messages { Payload::Message } else { Payload::Event };
                 let relay = Relay { nodes, redis, users, payload, events, limits, rate, seed };
-                table.row(&relay.run().await.map_err(Failure::failed)?).map_err(output_failure)?;
+                table
+                    .row(&relay.run().await.map_err(CliFailure::failed)?)
+                    .map_err(output_failure)?;
             }
         }
         Ok(())
@@ -279,10 +281,10 @@ pub(super) struct HealArguments {
 }
 
 impl HealArguments {
-    async fn run(self) -> Result<(), Failure> {
-        let table = Table::begin::<HealRow>(self.json).map_err(output_failure)?;
-        let heal = Heal { sessions: self.sessions, redis: self.redis };
-        table.row(&heal.run().await.map_err(Failure::failed)?).map_err(output_failure)?;
+    async fn run(self) -> Result<(), CliFailure> {
+        let table = Table::begin::<RecoveryRow>(self.json).map_err(output_failure)?;
+        let heal = Recovery { sessions: self.sessions, redis: self.redis };
+        table.row(&heal.run().await.map_err(CliFailure::failed)?).map_err(output_failure)?;
         Ok(())
     }
 }
@@ -308,15 +310,15 @@ pub(super) struct CrowdArguments {
 }
 
 impl CrowdArguments {
-    async fn run(self) -> Result<(), Failure> {
-        let crowd = Crowd {
+    async fn run(self) -> Result<(), CliFailure> {
+        let crowd = LargeRoom {
             members: self.members as usize,
             seconds: self.seconds,
             per_s: self.per_s,
             workers: self.workers,
         };
-        let table = Table::begin::<CrowdRow>(self.json).map_err(output_failure)?;
-        for row in crowd.run().await.map_err(Failure::failed)? {
+        let table = Table::begin::<LargeRoomRow>(self.json).map_err(output_failure)?;
+        for row in crowd.run().await.map_err(CliFailure::failed)? {
             table.row(&row).map_err(output_failure)?;
         }
         Ok(())
@@ -341,22 +343,22 @@ pub(super) struct IdleArguments {
 }
 
 impl IdleArguments {
-    async fn run(self) -> Result<(), Failure> {
+    async fn run(self) -> Result<(), CliFailure> {
         let Self { sessions, workers, patterns, json } = self;
         let idle = Idle { sessions: sessions as usize, workers, patterns: patterns as usize };
         let table = Table::begin::<IdleRow>(json).map_err(output_failure)?;
         if patterns > 0 {
-            for row in idle.subscribed().await.map_err(Failure::failed)? {
+            for row in idle.subscribed().await.map_err(CliFailure::failed)? {
                 table.row(&row).map_err(output_failure)?;
             }
             return Ok(());
         }
-        for row in idle.refused().await.map_err(Failure::failed)? {
+        for row in idle.refused().await.map_err(CliFailure::failed)? {
             table.row(&row).map_err(output_failure)?;
         }
         for kind in [Large::Event, Large::Message] {
             table
-                .row(&idle.delivered(kind).await.map_err(Failure::failed)?)
+                .row(&idle.delivered(kind).await.map_err(CliFailure::failed)?)
                 .map_err(output_failure)?;
         }
         Ok(())

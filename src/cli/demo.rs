@@ -8,8 +8,8 @@ use serde_json::json;
 use super::output::print_line;
 use super::signals::StopRequests;
 use super::token::{Signer, everything};
-use super::{Failure, block_on, settings};
-use crate::node::{Cluster, ClusterPlan, Node};
+use super::{CliFailure, block_on, settings};
+use crate::node::{Cluster, ClusterOptions, Node};
 
 /// Most nodes: each has threads of its own.
 const NODES_MAX: u32 = 64;
@@ -30,32 +30,33 @@ pub(super) struct Demo {
 }
 
 impl Demo {
-    pub(super) fn run(self) -> Result<(), Failure> {
-        let plan = ClusterPlan { nodes: self.nodes, redis: self.redis, ..ClusterPlan::default() };
-        let config = plan.config(1).map_err(Failure::usage)?;
-        config.check_demo().map_err(Failure::usage)?;
+    pub(super) fn run(self) -> Result<(), CliFailure> {
+        let plan =
+            ClusterOptions { nodes: self.nodes, redis: self.redis, ..ClusterOptions::default() };
+        let config = plan.config(1).map_err(CliFailure::usage)?;
+        config.check_demo().map_err(CliFailure::usage)?;
         settings::begin_log(&config)?;
         settings::warn_of_exposed_secrets(&config, None);
         block_on(async {
             // Signals are handled before there is anything that one could leave behind.
             let mut requests = StopRequests::of_terminal()?;
-            let directory = tempfile::tempdir().map_err(Failure::failed)?;
+            let directory = tempfile::tempdir().map_err(CliFailure::failed)?;
             let signer = Signer::of(&config);
-            let cluster = Cluster::start(&plan, directory.path()).map_err(Failure::failed)?;
+            let cluster = Cluster::start(&plan, directory.path()).map_err(CliFailure::failed)?;
             let played = tokio::select! {
                 played = play(&cluster, &signer, self.json) => played,
                 () = requests.next() => Ok(()),
             };
             requests.unless_again(cluster.stop()).await?;
-            directory.close().map_err(Failure::failed)?;
+            directory.close().map_err(CliFailure::failed)?;
             played
         })
     }
 }
 
 /// Prints where the nodes are once they are ready, and then waits.
-async fn play(cluster: &Cluster, signer: &Signer, json: bool) -> Result<(), Failure> {
-    cluster.ready().await.map_err(Failure::failed)?;
+async fn play(cluster: &Cluster, signer: &Signer, json: bool) -> Result<(), CliFailure> {
+    cluster.ready().await.map_err(CliFailure::failed)?;
     let [alice, bob] = ["alice", "bob"].map(|user| everything(signer, user));
     if json {
         print_line(description(cluster, &alice, &bob))?;
@@ -73,7 +74,7 @@ fn description(cluster: &Cluster, alice: &str, bob: &str) -> serde_json::Value {
 }
 
 /// Where the nodes are and what to type next, for humans.
-fn explain(cluster: &Cluster, alice: &str, bob: &str) -> Result<(), Failure> {
+fn explain(cluster: &Cluster, alice: &str, bob: &str) -> Result<(), CliFailure> {
     for (index, node) in cluster.nodes.iter().enumerate() {
         let (url, operator) = (cluster.url(index), node.operator());
         print_line(format_args!("{}: {url}  operator http://{operator}", node.name()))?;

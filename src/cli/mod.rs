@@ -22,7 +22,7 @@ use crate::telemetry::{flush_errors, report_panics, say_error};
 
 /// What ends a command early.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
+pub(crate) enum CliFailure {
     /// The caller's mistake.
     #[error("{0}")]
     Usage(String),
@@ -37,7 +37,7 @@ pub(crate) enum Failure {
     Unread,
 }
 
-impl Failure {
+impl CliFailure {
     const fn exit_code(&self) -> u8 {
         match self {
             Self::Unread => 0,
@@ -77,7 +77,7 @@ enum Command {
     /// Prints the events of patterns as they come.
     Sub(talk::Sub),
     /// Prints a conversation, its history first.
-    Tail(talk::Tail),
+    Tail(talk::TailCommand),
     /// Reads a configuration and reports all its mistakes.
     CheckConfig(settings::CheckConfig),
     /// Prints a configuration with defaults and environment, secrets masked.
@@ -87,7 +87,7 @@ enum Command {
     Schema(schema::Schema),
     /// The files of an embedded store that no node has open.
     #[command(subcommand)]
-    Store(store::Store),
+    Store(store::StoreCommand),
     /// Measures.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -117,7 +117,7 @@ pub fn run() -> ExitCode {
         Command::Bench(bench) => bench.run(),
     };
     if let Err(failure) = &result
-        && !matches!(failure, Failure::Unread)
+        && !matches!(failure, CliFailure::Unread)
     {
         say_error(format_args!("narrowcast: {failure}"));
     }
@@ -126,11 +126,11 @@ pub fn run() -> ExitCode {
 }
 
 /// Runs a future on this thread.
-fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+fn block_on<T>(future: impl Future<Output = Result<T, CliFailure>>) -> Result<T, CliFailure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(Failure::failed)?;
+        .map_err(CliFailure::failed)?;
     let result = runtime.block_on(future);
     // Threads that still run have had their time.
     runtime.shutdown_background();

@@ -8,23 +8,23 @@ use std::os::fd::AsFd;
 use tokio::io::Interest;
 use tokio::net::unix::pipe::Sender;
 
-use super::Failure;
+use super::CliFailure;
 
 /// Prints a line.
-pub(super) fn print_line(line: impl Display) -> Result<(), Failure> {
+pub(super) fn print_line(line: impl Display) -> Result<(), CliFailure> {
     writeln!(io::stdout(), "{line}").map_err(output_failure)
 }
 
 /// Prints a text that has its own line breaks.
-pub(super) fn print_text(text: &str) -> Result<(), Failure> {
+pub(super) fn print_text(text: &str) -> Result<(), CliFailure> {
     let mut output = io::stdout().lock();
     output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(output_failure)
 }
 
 /// The reader of standard output. A command that prints seldom watches whether it is still there.
-pub(super) struct Reader(Option<Sender>);
+pub(super) struct OutputReader(Option<Sender>);
 
-impl Reader {
+impl OutputReader {
     /// Watches a pipe, a socket or a terminal. A file has no reader that could close it.
     pub(super) fn of_output() -> Self {
         let descriptor = io::stdout().as_fd().try_clone_to_owned();
@@ -33,10 +33,13 @@ impl Reader {
     }
 
     /// Waits for the next thing to print. Fails as soon as the reader has closed the output.
-    pub(super) async fn unless_gone<T>(&self, next: impl Future<Output = T>) -> Result<T, Failure> {
+    pub(super) async fn unless_gone<T>(
+        &self,
+        next: impl Future<Output = T>,
+    ) -> Result<T, CliFailure> {
         tokio::select! {
             next = next => Ok(next),
-            () = self.gone() => Err(Failure::Unread),
+            () = self.gone() => Err(CliFailure::Unread),
         }
     }
 
@@ -50,9 +53,9 @@ impl Reader {
 }
 
 /// Why standard output cannot be written. A reader that closed it is no failure.
-pub(super) fn output_failure(error: io::Error) -> Failure {
+pub(super) fn output_failure(error: io::Error) -> CliFailure {
     match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure::Unread,
-        _ => Failure::Failed(format!("cannot write to standard output: {error}")),
+        io::ErrorKind::BrokenPipe => CliFailure::Unread,
+        _ => CliFailure::Failed(format!("cannot write to standard output: {error}")),
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::output::{print_line, print_text};
-use super::{Failure, block_on, settings};
+use super::{CliFailure, block_on, settings};
 use crate::config::{Config, StoreBackend};
 use crate::node::{apply_schema, check_schema, print_schema};
 use crate::store::ServerKind;
@@ -45,7 +45,7 @@ enum Server {
 }
 
 impl Schema {
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(super) fn run(self) -> Result<(), CliFailure> {
         match self {
             Self::Print(Print { file, server }) => {
                 let kind = match server {
@@ -62,12 +62,12 @@ impl Schema {
 
 impl File {
     /// Reads the configuration of a CQL store.
-    fn of_cql(&self) -> Result<Config, Failure> {
+    fn of_cql(&self) -> Result<Config, CliFailure> {
         let config = settings::load(self.config.as_deref())?;
         settings::begin_log(&config)?;
         match config.store.backend {
             StoreBackend::Cql => Ok(config),
-            StoreBackend::Embedded => Err(Failure::Usage(
+            StoreBackend::Embedded => Err(CliFailure::Usage(
                 "store.backend = \"embedded\": it must be \"cql\", since no other store has a \
                  schema"
                     .into(),
@@ -76,8 +76,8 @@ impl File {
     }
 }
 
-fn apply(config: &Config) -> Result<(), Failure> {
-    let applied = block_on(async { apply_schema(config).await.map_err(Failure::failed) })?;
+fn apply(config: &Config) -> Result<(), CliFailure> {
+    let applied = block_on(async { apply_schema(config).await.map_err(CliFailure::failed) })?;
     let keyspace = &config.store.cql.keyspace;
     let [made, altered] = [applied.made, applied.altered].map(|tables| match tables.len() {
         0 => "none".to_owned(),
@@ -88,8 +88,8 @@ fn apply(config: &Config) -> Result<(), Failure> {
     ))
 }
 
-fn check(config: &Config) -> Result<(), Failure> {
-    let differences = block_on(async { check_schema(config).await.map_err(Failure::failed) })?;
+fn check(config: &Config) -> Result<(), CliFailure> {
+    let differences = block_on(async { check_schema(config).await.map_err(CliFailure::failed) })?;
     let keyspace = &config.store.cql.keyspace;
     if differences.is_empty() {
         return print_line(format_args!("keyspace {keyspace} is as it should be"));
@@ -97,7 +97,7 @@ fn check(config: &Config) -> Result<(), Failure> {
     for difference in &differences {
         print_line(difference)?;
     }
-    Err(Failure::Failed(format!(
+    Err(CliFailure::Failed(format!(
         "keyspace {keyspace} differs; `narrowcast schema apply` makes what is missing"
     )))
 }

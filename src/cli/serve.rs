@@ -7,10 +7,10 @@ use std::time::Instant;
 use clap::Args;
 
 use super::signals::{StopRequests, outlive_hangups};
-use super::{Failure, block_on, settings};
+use super::{CliFailure, block_on, settings};
 use crate::clock::MachineClock;
 use crate::config::Config;
-use crate::node::{Node, NodePlan, close_store, open_store, own_bus, until_worth_a_restart};
+use crate::node::{Node, NodeOptions, close_store, open_store, own_bus, until_worth_a_restart};
 use crate::store::Store;
 
 /// Runs a node.
@@ -22,9 +22,9 @@ pub(super) struct Serve {
 }
 
 impl Serve {
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(super) fn run(self) -> Result<(), CliFailure> {
         let config = settings::load(self.config.as_deref())?;
-        config.check_serve().map_err(Failure::usage)?;
+        config.check_serve().map_err(CliFailure::usage)?;
         settings::begin_log(&config)?;
         settings::warn_of_exposed_secrets(&config, self.config.as_deref());
         settings::tell_memory(&config)?;
@@ -32,7 +32,7 @@ impl Serve {
     }
 }
 
-async fn serve(config: Arc<Config>) -> Result<(), Failure> {
+async fn serve(config: Arc<Config>) -> Result<(), CliFailure> {
     let mut requests = StopRequests::of_service()?;
     outlive_hangups()?;
     let store = tokio::select! {
@@ -41,8 +41,8 @@ async fn serve(config: Arc<Config>) -> Result<(), Failure> {
     };
     let (bus, drain) = (own_bus(&config), config.timeouts.drain);
     let plan =
-        NodePlan { config, bus, store: Arc::clone(&store), machine: MachineClock::default() };
-    let node = Node::start(&plan).map_err(Failure::failed)?;
+        NodeOptions { config, bus, store: Arc::clone(&store), machine: MachineClock::default() };
+    let node = Node::start(&plan).map_err(CliFailure::failed)?;
     let (clients, operator) = (node.clients(), node.operator());
     tracing::info!(node = node.name(), %clients, %operator, "serving");
     let is_asked = tokio::select! {
@@ -56,11 +56,11 @@ async fn serve(config: Arc<Config>) -> Result<(), Failure> {
         close_store(&store, until).await;
     };
     requests.unless_again(stopping).await?;
-    if is_asked { Ok(()) } else { Err(Failure::Again) }
+    if is_asked { Ok(()) } else { Err(CliFailure::Again) }
 }
 
 /// Opens the store on a thread of its own: a request to end the process need not wait for it.
-async fn opened(config: Arc<Config>) -> Result<Arc<dyn Store>, Failure> {
+async fn opened(config: Arc<Config>) -> Result<Arc<dyn Store>, CliFailure> {
     let opening = tokio::task::spawn_blocking(move || open_store(&config, &config.store.path));
-    opening.await.map_err(Failure::failed)?.map_err(Failure::failed)
+    opening.await.map_err(CliFailure::failed)?.map_err(CliFailure::failed)
 }

@@ -4,29 +4,29 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::Failure;
+use super::CliFailure;
 use super::output::{print_line, print_text};
-use crate::config::{Config, LogFormat};
+use crate::config::{Config, LogFormatConfig};
 use crate::node::MemoryBounds;
 use crate::telemetry::{self, say_error};
 
 /// Reads a configuration file, or the defaults, with the process's environment.
-pub(super) fn load(path: Option<&Path>) -> Result<Config, Failure> {
+pub(super) fn load(path: Option<&Path>) -> Result<Config, CliFailure> {
     let read = |path: &Path| {
-        let why = |error| Failure::Usage(format!("cannot read {}: {error}", path.display()));
+        let why = |error| CliFailure::Usage(format!("cannot read {}: {error}", path.display()));
         std::fs::read_to_string(path).map_err(why)
     };
     let text = path.map(read).transpose()?;
-    Config::load(text.as_deref(), std::env::vars_os()).map_err(Failure::usage)
+    Config::load(text.as_deref(), std::env::vars_os()).map_err(CliFailure::usage)
 }
 
 /// Starts the log by the configuration.
-pub(super) fn begin_log(config: &Config) -> Result<(), Failure> {
+pub(super) fn begin_log(config: &Config) -> Result<(), CliFailure> {
     let format = match config.telemetry.format {
-        LogFormat::Text => telemetry::LogFormat::Text,
-        LogFormat::Json => telemetry::LogFormat::Json,
+        LogFormatConfig::Text => telemetry::LogFormat::Text,
+        LogFormatConfig::Json => telemetry::LogFormat::Json,
     };
-    telemetry::init_logging(&config.telemetry.log, format).map_err(Failure::usage)
+    telemetry::init_logging(&config.telemetry.log, format).map_err(CliFailure::usage)
 }
 
 /// Warns once, when nodes start, of secrets that are publicly known.
@@ -37,8 +37,8 @@ pub(super) fn warn_of_exposed_secrets(config: &Config, file: Option<&Path>) {
 }
 
 /// Says once, when a node starts, what memory its bounds allow, and warns if there is less.
-pub(super) fn tell_memory(config: &Config) -> Result<(), Failure> {
-    let bounds = MemoryBounds::of_process(config).map_err(Failure::failed)?;
+pub(super) fn tell_memory(config: &Config) -> Result<(), CliFailure> {
+    let bounds = MemoryBounds::of_process(config).map_err(CliFailure::failed)?;
     tracing::info!("memory: {}", bounds.summary());
     if let Some(warning) = bounds.warning_here() {
         tracing::warn!("memory: {warning}");
@@ -55,10 +55,10 @@ pub(super) struct CheckConfig {
 }
 
 impl CheckConfig {
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(super) fn run(self) -> Result<(), CliFailure> {
         let config = load(self.config.as_deref())?;
-        config.check_serve().map_err(Failure::usage)?;
-        let bounds = MemoryBounds::of_process(&config).map_err(Failure::failed)?;
+        config.check_serve().map_err(CliFailure::usage)?;
+        let bounds = MemoryBounds::of_process(&config).map_err(CliFailure::failed)?;
         if let Some(warning) = bounds.warning_here() {
             say_error(format_args!("warning: memory: {warning}"));
         }
@@ -75,7 +75,7 @@ pub(super) struct PrintConfig {
 }
 
 impl PrintConfig {
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(super) fn run(self) -> Result<(), CliFailure> {
         print_text(&load(self.config.as_deref())?.print())
     }
 }

@@ -5,7 +5,7 @@ use std::task::Poll;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::Failure;
+use super::CliFailure;
 
 /// Requests to end the process. From the moment that this is made they are received here, and no
 /// longer end the process by themselves.
@@ -15,13 +15,13 @@ pub(super) struct StopRequests {
 
 impl StopRequests {
     /// The signals of a service: SIGTERM and SIGINT.
-    pub(super) fn of_service() -> Result<Self, Failure> {
+    pub(super) fn of_service() -> Result<Self, CliFailure> {
         Self::listen(&[SignalKind::terminate(), SignalKind::interrupt()])
     }
 
     /// Also the other signals of a terminal, its end included: for commands that leave nothing
     /// behind.
-    pub(super) fn of_terminal() -> Result<Self, Failure> {
+    pub(super) fn of_terminal() -> Result<Self, CliFailure> {
         let mut kinds = vec![SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit()];
         if !is_hangup_ignored() {
             kinds.push(SignalKind::hangup());
@@ -42,23 +42,23 @@ impl StopRequests {
     pub(super) async fn unless_again(
         &mut self,
         ending: impl Future<Output = ()>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CliFailure> {
         tokio::select! {
             () = ending => Ok(()),
-            () = self.next() => Err(Failure::Failed("ended at once by a second request".into())),
+            () = self.next() => Err(CliFailure::Failed("ended at once by a second request".into())),
         }
     }
 
-    fn listen(kinds: &[SignalKind]) -> Result<Self, Failure> {
+    fn listen(kinds: &[SignalKind]) -> Result<Self, CliFailure> {
         let signals = kinds.iter().map(|kind| signal(*kind)).collect::<Result<_, _>>();
-        Ok(Self { signals: signals.map_err(Failure::failed)? })
+        Ok(Self { signals: signals.map_err(CliFailure::failed)? })
     }
 }
 
 /// Ignores SIGHUP, in a task of its own. Many services read their configuration again then, so the
 /// log states that this one does not.
-pub(super) fn outlive_hangups() -> Result<(), Failure> {
-    let mut hangups = signal(SignalKind::hangup()).map_err(Failure::failed)?;
+pub(super) fn outlive_hangups() -> Result<(), CliFailure> {
+    let mut hangups = signal(SignalKind::hangup()).map_err(CliFailure::failed)?;
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
             tracing::info!("SIGHUP changes nothing: the configuration is read at the start alone");

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::output::print_line;
-use super::{Failure, settings};
+use super::{CliFailure, settings};
 use crate::config::{Config, StoreBackend};
 use crate::node::{check_store, salvage_store};
 use crate::store::Inventory;
 
 /// The files of an embedded store that no node has open.
 #[derive(Debug, Subcommand)]
-pub(super) enum Store {
+pub(super) enum StoreCommand {
     /// Checks all files, and all rows where the files are whole; changes nothing.
     Check(File),
     /// Copies what can be read into a new directory, and reports what was lost.
@@ -36,18 +36,18 @@ pub(super) struct Salvage {
     to: PathBuf,
 }
 
-impl Store {
-    pub(super) fn run(self) -> Result<(), Failure> {
+impl StoreCommand {
+    pub(super) fn run(self) -> Result<(), CliFailure> {
         match self {
             Self::Check(file) => {
-                let stock = check_store(&file.of_embedded()?).map_err(Failure::failed)?;
+                let stock = check_store(&file.of_embedded()?).map_err(CliFailure::failed)?;
                 tell(&stock, "wrong")?;
                 let found = stock.losses.len();
-                let complaint = || Failure::Failed(format!("{found} problems were found"));
+                let complaint = || CliFailure::Failed(format!("{found} problems were found"));
                 if found == 0 { Ok(()) } else { Err(complaint()) }
             }
             Self::Salvage(Salvage { file, to }) => {
-                let stock = salvage_store(&file.of_embedded()?, &to).map_err(Failure::failed)?;
+                let stock = salvage_store(&file.of_embedded()?, &to).map_err(CliFailure::failed)?;
                 tell(&stock, "lost")
             }
         }
@@ -55,11 +55,11 @@ impl Store {
 }
 
 impl File {
-    fn of_embedded(self) -> Result<Config, Failure> {
+    fn of_embedded(self) -> Result<Config, CliFailure> {
         let config = settings::load(self.config.as_deref())?;
         match config.store.backend {
             StoreBackend::Embedded => Ok(config),
-            StoreBackend::Cql => Err(Failure::Usage(
+            StoreBackend::Cql => Err(CliFailure::Usage(
                 "store.backend is \"cql\": check the files with the tools of \
                     its servers"
                     .into(),
@@ -68,7 +68,7 @@ impl File {
     }
 }
 
-fn tell(stock: &Inventory, what: &str) -> Result<(), Failure> {
+fn tell(stock: &Inventory, what: &str) -> Result<(), CliFailure> {
     for (table, rows) in &stock.rows {
         print_line(format_args!("{table}: {rows} rows"))?;
     }

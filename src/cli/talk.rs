@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::output::{Reader, print_line};
+use super::output::{OutputReader, print_line};
 use super::token::given_or_fresh;
-use super::{Failure, block_on};
+use super::{CliFailure, block_on};
 use crate::client::{Client, ClientError};
 use crate::telemetry::say_error;
 
@@ -29,19 +29,19 @@ struct Target {
 }
 
 impl Target {
-    fn token(&self) -> Result<String, Failure> {
+    fn token(&self) -> Result<String, CliFailure> {
         given_or_fresh(self.token.clone(), &self.user, self.config.as_deref())
     }
 
     /// Connects. It is enough for requests that need no store.
-    async fn greet(self) -> Result<Client, Failure> {
+    async fn greet(self) -> Result<Client, CliFailure> {
         let token = self.token()?;
-        Client::greet(&self.url, &token).await.map_err(Failure::failed)
+        Client::greet(&self.url, &token).await.map_err(CliFailure::failed)
     }
 
-    async fn login(self) -> Result<Client, Failure> {
+    async fn login(self) -> Result<Client, CliFailure> {
         let token = self.token()?;
-        Client::login(&self.url, &token).await.map_err(Failure::failed)
+        Client::login(&self.url, &token).await.map_err(CliFailure::failed)
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Pub {
 }
 
 impl Pub {
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(super) fn run(self) -> Result<(), CliFailure> {
         let data: Value = serde_json::from_str(&self.data).unwrap_or(Value::String(self.data));
         let is_user = self.to.starts_with("user.") && self.to.matches('.').count() == 1;
         let request = if is_user || self.to.starts_with("dm.") || self.to.starts_with("room.") {
@@ -83,15 +83,15 @@ pub(super) struct Sub {
 }
 
 impl Sub {
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(super) fn run(self) -> Result<(), CliFailure> {
         block_on(async {
             let mut client = self.target.greet().await?;
             let request = json!({"op": "subscribe", "patterns": self.patterns});
             answered(client.ask(request).await)?;
             say_error("subscribed");
-            let reader = Reader::of_output();
+            let reader = OutputReader::of_output();
             loop {
-                let frame = reader.unless_gone(client.next()).await?.map_err(Failure::failed)?;
+                let frame = reader.unless_gone(client.next()).await?.map_err(CliFailure::failed)?;
                 if frame["op"] != "cursor" {
                     print_line(frame)?;
                 }
@@ -102,7 +102,7 @@ impl Sub {
 
 /// Prints a conversation, its history first.
 #[derive(Debug, Args)]
-pub(super) struct Tail {
+pub(super) struct TailCommand {
     /// `user.<id>` or `dm.<a>.<b>`.
     conversation: String,
     /// How many messages of history.
@@ -112,8 +112,8 @@ pub(super) struct Tail {
     target: Target,
 }
 
-impl Tail {
-    pub(super) fn run(self) -> Result<(), Failure> {
+impl TailCommand {
+    pub(super) fn run(self) -> Result<(), CliFailure> {
         block_on(async {
             let mut client = self.target.login().await?;
             let request =
@@ -125,9 +125,9 @@ impl Tail {
                 printed.insert(message["id"].as_str().unwrap_or_default().to_owned());
                 print_line(message)?;
             }
-            let reader = Reader::of_output();
+            let reader = OutputReader::of_output();
             loop {
-                let frame = reader.unless_gone(client.next()).await?.map_err(Failure::failed)?;
+                let frame = reader.unless_gone(client.next()).await?.map_err(CliFailure::failed)?;
                 let message = &frame["message"];
                 let fresh = message["id"].as_str().is_some_and(|id| !printed.contains(id));
                 if message["conversation"] == conversation && fresh {
@@ -139,11 +139,11 @@ impl Tail {
 }
 
 /// Returns the answer, unless it is a refusal.
-fn answered(answer: Result<Value, ClientError>) -> Result<Value, Failure> {
-    let answer = answer.map_err(Failure::failed)?;
+fn answered(answer: Result<Value, ClientError>) -> Result<Value, CliFailure> {
+    let answer = answer.map_err(CliFailure::failed)?;
     if answer["op"] == "error" {
         let text = |field: &str| answer[field].as_str().unwrap_or_default().to_owned();
-        return Err(Failure::Failed(format!("{} ({})", text("message"), text("code"))));
+        return Err(CliFailure::Failed(format!("{} ({})", text("message"), text("code"))));
     }
     Ok(answer)
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::output::print_line;
-use super::{Failure, settings};
-use crate::auth::{Claims, Mint, Role};
+use super::{CliFailure, settings};
+use crate::auth::{Claims, Mint, TokenRole};
 use crate::clock::WallClock;
 use crate::config::Config;
 use crate::node::token_keys;
@@ -48,12 +48,12 @@ pub(super) struct Token {
 }
 
 impl Token {
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(super) fn run(self) -> Result<(), CliFailure> {
         let config = settings::load(self.config.as_deref())?;
         let role = self.role.map(|role| match role {
-            RoleName::User => Role::User,
-            RoleName::Service => Role::Service,
-            RoleName::Admin => Role::Admin,
+            RoleName::User => TokenRole::User,
+            RoleName::Service => TokenRole::Service,
+            RoleName::Admin => TokenRole::Admin,
         });
         let signer = Signer::of(&config);
         for user in expand(&self.users)? {
@@ -101,7 +101,7 @@ impl Signer {
 }
 
 /// The claims of a fresh token.
-pub(crate) fn claims(user: &str, life: u64, grants: Grants<'_>, role: Option<Role>) -> Claims {
+pub(crate) fn claims(user: &str, life: u64, grants: Grants<'_>, role: Option<TokenRole>) -> Claims {
     let now = WallClock::system().seconds();
     let (publish, subscribe) = (grants.publish.to_vec(), grants.subscribe.to_vec());
     Claims { role, publish, subscribe, ..Claims::of_user(user, now, life) }
@@ -112,7 +112,7 @@ pub(super) fn given_or_fresh(
     token: Option<String>,
     user: &str,
     config: Option<&Path>,
-) -> Result<String, Failure> {
+) -> Result<String, CliFailure> {
     match token {
         Some(token) => Ok(token),
         None => Ok(everything(&Signer::of(&settings::load(config)?), user)),
@@ -128,7 +128,7 @@ pub(crate) fn everything(signer: &Signer, user: &str) -> String {
 }
 
 /// Expands `name-{0..9}`.
-fn expand(users: &[String]) -> Result<Vec<String>, Failure> {
+fn expand(users: &[String]) -> Result<Vec<String>, CliFailure> {
     let mut all = Vec::new();
     for user in users {
         match range(user)? {
@@ -136,7 +136,7 @@ fn expand(users: &[String]) -> Result<Vec<String>, Failure> {
             Some((before, first, last, after)) => {
                 if last - first >= TOKENS_MAX {
                     let message = format!("`{user}` is more than {TOKENS_MAX} users");
-                    return Err(Failure::Usage(message));
+                    return Err(CliFailure::Usage(message));
                 }
                 all.extend((first..=last).map(|n| format!("{before}{n}{after}")));
             }
@@ -147,14 +147,14 @@ fn expand(users: &[String]) -> Result<Vec<String>, Failure> {
 
 type Range<'a> = (&'a str, u64, u64, &'a str);
 
-fn range(user: &str) -> Result<Option<Range<'_>>, Failure> {
+fn range(user: &str) -> Result<Option<Range<'_>>, CliFailure> {
     let Some((before, rest)) = user.split_once('{') else { return Ok(None) };
     let parsed = rest.split_once('}').and_then(|(range, after)| {
         let (first, last) = range.split_once("..")?;
         let (first, last) = (first.parse().ok()?, last.parse().ok()?);
         (first <= last).then_some((before, first, last, after))
     });
-    parsed.map(Some).ok_or_else(|| Failure::Usage(format!("`{user}` is not like name-{{0..9}}")))
+    parsed.map(Some).ok_or_else(|| CliFailure::Usage(format!("`{user}` is not like name-{{0..9}}")))
 }
 
 #[cfg(test)]
@@ -188,7 +188,7 @@ mod tests {
         };
         assert_eq!(expand(&["a", "u-{8..10}x"]).unwrap(), ["a", "u-8x", "u-9x", "u-10x"]);
         for bad in ["{", "{a..b}", "{3..1}", "{1..}", "{0..1000000}"] {
-            assert!(matches!(expand(&[bad]), Err(Failure::Usage(_))), "{bad}");
+            assert!(matches!(expand(&[bad]), Err(CliFailure::Usage(_))), "{bad}");
         }
     }
 }

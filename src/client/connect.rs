@@ -74,23 +74,23 @@ type Half = WebSocketWrite<WriteHalf<TokioIo<Upgraded>>>;
 
 /// The write half of a connection. Clones share it.
 #[derive(Clone)]
-pub struct Writer {
+pub struct FrameSink {
     half: Arc<Mutex<Half>>,
 }
 
 /// The read half of a connection.
-pub struct Reader {
+pub struct FrameSource {
     frames: FragmentCollectorRead<ReadHalf<TokioIo<Upgraded>>>,
-    writer: Writer,
+    writer: FrameSink,
 }
 
-impl std::fmt::Debug for Writer {
+impl std::fmt::Debug for FrameSink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Writer").finish_non_exhaustive()
     }
 }
 
-impl std::fmt::Debug for Reader {
+impl std::fmt::Debug for FrameSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reader").finish_non_exhaustive()
     }
@@ -110,7 +110,7 @@ where
 }
 
 /// Connects to `ws://host:port/path`.
-pub async fn connect(url: &str) -> Result<(Reader, Writer), ClientError> {
+pub async fn connect(url: &str) -> Result<(FrameSource, FrameSink), ClientError> {
     let (address, request) = request(url)?;
     let attempt = async {
         let stream = TcpStream::connect(&address).await?;
@@ -126,8 +126,8 @@ pub async fn connect(url: &str) -> Result<(Reader, Writer), ClientError> {
     socket.set_auto_pong(false);
     socket.set_auto_close(false);
     let (read, write) = socket.split(tokio::io::split);
-    let writer = Writer { half: Arc::new(Mutex::new(write)) };
-    Ok((Reader { frames: FragmentCollectorRead::new(read), writer: writer.clone() }, writer))
+    let writer = FrameSink { half: Arc::new(Mutex::new(write)) };
+    Ok((FrameSource { frames: FragmentCollectorRead::new(read), writer: writer.clone() }, writer))
 }
 
 /// Whether the address can be a node's.
@@ -156,7 +156,7 @@ fn request(url: &str) -> Result<(String, Request<Empty<Bytes>>), ClientError> {
     Ok((address, request))
 }
 
-impl Writer {
+impl FrameSink {
     /// Sends a text.
     pub async fn send(&self, text: &str) -> Result<(), ClientError> {
         self.write(Frame::text(Payload::Borrowed(text.as_bytes()))).await
@@ -172,7 +172,7 @@ impl Writer {
     }
 }
 
-impl Reader {
+impl FrameSource {
     /// Returns the next text, or the end. Not cancel-safe: a dropped future may lose a part of a
     /// message.
     pub async fn next(&mut self) -> Result<Incoming, ClientError> {

@@ -5,6 +5,6 @@ mod connect;
 mod device;
 mod talk;
 
-pub use connect::{ClientError, Incoming, Reader, Writer, connect};
-pub use device::{Cursor, Device, DevicePlan, Nonce, Outcome, Seen};
+pub use connect::{ClientError, FrameSink, FrameSource, Incoming, connect};
+pub use device::{Cursor, Device, DeviceOptions, Nonce, Seen, SendOutcomeSeen};
 pub use talk::Client;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::connect::{ClientError, Incoming, Reader, Writer, connect};
+use super::connect::{ClientError, FrameSink, FrameSource, Incoming, connect};
 
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -14,8 +14,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// its answer are kept for [`Client::next`].
 #[derive(Debug)]
 pub struct Client {
-    reader: Reader,
-    writer: Writer,
+    reader: FrameSource,
+    writer: FrameSink,
     next_id: u64,
     waiting: VecDeque<Value>,
 }
@@ -83,7 +83,7 @@ impl Client {
     }
 
     /// The two halves, for callers that read and write apart. Kept frames are dropped.
-    pub fn into_halves(self) -> (Reader, Writer) {
+    pub fn into_halves(self) -> (FrameSource, FrameSink) {
         (self.reader, self.writer)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Micros, Moment};
+use crate::domain::{Micros, MonotonicTime};
 
 /// A node's monotonic clock and the reference clock drift by at most one part in this many.
 ///
@@ -19,13 +19,17 @@ pub struct Interval {
     /// Upper end, in microseconds.
     pub high: i64,
     /// When the range held.
-    pub at: Moment,
+    pub at: MonotonicTime,
 }
 
 impl Interval {
     /// Interval of a clock that was asked at `before` and had answered by `after` with a time in
     /// `from..=to`.
-    pub fn of_answer(before: Moment, after: Moment, (from, to): (Micros, Micros)) -> Self {
+    pub fn of_answer(
+        before: MonotonicTime,
+        after: MonotonicTime,
+        (from, to): (Micros, Micros),
+    ) -> Self {
         let drift = drift(after.since(before));
         let low = difference(from, after) - drift;
         Self { low, high: difference(to, before) + drift, at: after }
@@ -34,7 +38,7 @@ impl Interval {
     /// Returns the interval as it is at a later moment: wider by the drift. An earlier moment
     /// changes nothing.
     #[must_use]
-    pub fn aged(self, to: Moment) -> Self {
+    pub fn aged(self, to: MonotonicTime) -> Self {
         let drift = drift(to.since(self.at));
         Self { low: self.low - drift, high: self.high + drift, at: self.at.max(to) }
     }
@@ -85,7 +89,7 @@ pub const fn raise(paused: i64) -> i64 {
     if paused <= 0 { 0 } else { paused + (paused as u64).div_ceil(DRIFT_PART) as i64 }
 }
 
-const fn difference(reference: Micros, monotonic: Moment) -> i64 {
+const fn difference(reference: Micros, monotonic: MonotonicTime) -> i64 {
     reference.0 as i64 - monotonic.0 as i64
 }
 
@@ -95,14 +99,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn interval(low: i64, high: i64, at: u64) -> Interval {
-        Interval { low, high, at: Moment(at) }
+        Interval { low, high, at: MonotonicTime(at) }
     }
 
     #[test]
     fn an_interval_grows_by_the_drift_on_either_side() {
         let one = interval(-10, 10, 1_000_000);
-        assert_eq!(one.aged(Moment(1_500_000)), interval(-1010, 1010, 1_500_000));
-        assert_eq!(one.aged(Moment(0)), one);
+        assert_eq!(one.aged(MonotonicTime(1_500_000)), interval(-1010, 1010, 1_500_000));
+        assert_eq!(one.aged(MonotonicTime(0)), one);
         assert_eq!(one.raised(500), interval(-10, 511, 1_000_000));
         assert_eq!(one.raised(-5), one);
     }
@@ -131,7 +135,7 @@ mod tests {
                 now += pause;
                 let shown = now + there;
                 let answer = Micros((shown as i64 + truth(shown)).unsigned_abs());
-                let (before, after) = (Moment(now), Moment(shown + back));
+                let (before, after) = (MonotonicTime(now), MonotonicTime(shown + back));
                 let fresh = Interval::of_answer(before, after, (answer, answer + Duration::from_micros(1)));
                 let both = known.map_or(Some(fresh), |known| known.intersect(fresh));
                 prop_assert!(both.is_some(), "{known:?} {fresh:?}");

@@ -5,7 +5,7 @@
 //! | this one | [`WallClock`], the node's time |
 //! | `interval` | an interval that contains the reference time |
 //! | `reference` | how it is kept: checks against a clock that all nodes share |
-//! | `verdict` | whether the time is known, in words |
+//! | `status` | whether the time is known, in words |
 //! | `bounds` | how far times may differ |
 //!
 //! # Why an added member gets everything that is sent afterwards
@@ -64,7 +64,7 @@ mod bounds;
 mod interval;
 mod machine;
 mod reference;
-mod verdict;
+mod status;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -72,7 +72,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::domain::{HybridClock, Micros, Moment, Now};
+use crate::domain::{ClockReading, HybridClock, Micros, MonotonicTime};
 use interval::raise;
 
 pub use bounds::{
@@ -84,7 +84,7 @@ pub use reference::{
     CHECK_AGAIN, CHECK_EVERY, COORDINATORS_MAX, Conclusion, QUESTIONS, ROUND_TRIP_MAX, Reference,
     Sample, VALID_FOR,
 };
-pub use verdict::{Doubt, Offset, Verdict};
+pub use status::{ClockDoubt, ClockStatus, Offset};
 
 /// The clocks that all nodes of a process share, where the store belongs to that process.
 #[derive(Debug, Clone)]
@@ -113,9 +113,9 @@ struct Shared {
     /// monotonic clock. Their values at a moment are the interval then, with its drift.
     low: AtomicI64,
     high: AtomicI64,
-    /// Whether the verdict is [`Verdict::Known`]. Every send reads it.
+    /// Whether the verdict is [`ClockStatus::Known`]. Every send reads it.
     known: AtomicBool,
-    verdict: Mutex<Verdict>,
+    verdict: Mutex<ClockStatus>,
     /// How far the machine's clock was ahead of the monotonic one when the time was last seen to be
     /// right, in microseconds; or [`NO_LEAD`].
     lead: AtomicI64,
@@ -135,7 +135,7 @@ impl WallClock {
     /// about the machine's.
     pub fn to_be_set(machine: MachineClock) -> Self {
         let clock = Self::new(Micros(0), machine, true);
-        clock.judge(Verdict::Unknown { why: Doubt::Unasked, since: clock.moment() });
+        clock.judge(ClockStatus::Unknown { why: ClockDoubt::Unasked, since: clock.moment() });
         clock
     }
 
@@ -146,7 +146,7 @@ impl WallClock {
             low: AtomicI64::new(start),
             high: AtomicI64::new(start),
             known: AtomicBool::new(true),
-            verdict: Mutex::new(Verdict::Known),
+            verdict: Mutex::new(ClockStatus::Known),
             lead: AtomicI64::new(NO_LEAD),
         };
         Self { shared: Arc::new(shared), since: Instant::now(), machine }
@@ -170,25 +170,25 @@ impl WallClock {
     }
 
     /// The monotonic clock, counted from when this value was made.
-    pub fn moment(&self) -> Moment {
-        Moment(self.since.elapsed().as_micros() as u64)
+    pub fn moment(&self) -> MonotonicTime {
+        MonotonicTime(self.since.elapsed().as_micros() as u64)
     }
 
     /// The upper end and the monotonic clock, read together.
-    pub fn read(&self) -> Now {
+    pub fn read(&self) -> ClockReading {
         let moment = self.moment();
         let high = self.shared.high.load(Ordering::SeqCst) + moment.0 as i64;
         let upper = high + self.drifted(moment) + self.paused(moment);
-        Now { wall: Micros(upper.max(0) as u64), moment }
+        ClockReading { wall: Micros(upper.max(0) as u64), moment }
     }
 
-    fn drifted(&self, moment: Moment) -> i64 {
+    fn drifted(&self, moment: MonotonicTime) -> i64 {
         if self.shared.drifts { (moment.0 / DRIFT_PART) as i64 + 1 } else { 0 }
     }
 
     /// How long the monotonic clock may have stood still since the last good check. The machine's
     /// wall clock leads it by that much more.
-    fn paused(&self, moment: Moment) -> i64 {
+    fn paused(&self, moment: MonotonicTime) -> i64 {
         let before = self.shared.lead.load(Ordering::SeqCst);
         if before == NO_LEAD {
             return 0;
@@ -253,9 +253,9 @@ impl WallClock {
     }
 
     /// Records whether the time is right, and returns the verdict before.
-    pub fn judge(&self, verdict: Verdict) -> Verdict {
+    pub fn judge(&self, verdict: ClockStatus) -> ClockStatus {
         let mut current = self.shared.verdict.lock();
-        self.shared.known.store(verdict == Verdict::Known, Ordering::SeqCst);
+        self.shared.known.store(verdict == ClockStatus::Known, Ordering::SeqCst);
         std::mem::replace(&mut current, verdict)
     }
 
@@ -265,7 +265,7 @@ impl WallClock {
     }
 
     /// Whether the time is right.
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> ClockStatus {
         *self.shared.verdict.lock()
     }
 
@@ -385,8 +385,8 @@ mod tests {
     fn a_time_that_is_not_known_claims_nothing() {
         let clock = WallClock::starting_at(Micros(0));
         assert!(clock.is_known() && clock.sure() > Micros(0) && clock.complaint().is_none());
-        let doubt = Verdict::Unknown { why: Doubt::Unasked, since: clock.moment() };
-        assert_eq!(clock.judge(doubt), Verdict::Known);
+        let doubt = ClockStatus::Unknown { why: ClockDoubt::Unasked, since: clock.moment() };
+        assert_eq!(clock.judge(doubt), ClockStatus::Known);
         assert_eq!((clock.is_known(), clock.sure()), (false, Micros(0)));
         assert_eq!(clock.sure_before(Duration::ZERO), None);
         assert!(clock.complaint().is_some_and(|text| text.contains("not known")));

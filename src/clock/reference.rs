@@ -14,8 +14,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Doubt, Interval, Offset, STEP_MAX, UNCERTAINTY_MAX, Verdict};
-use crate::domain::{Micros, Moment};
+use super::{ClockDoubt, ClockStatus, Interval, Offset, STEP_MAX, UNCERTAINTY_MAX};
+use crate::domain::{Micros, MonotonicTime};
 
 /// From the begin of one check to the next. The interval grows by 4 ms on either side meanwhile,
 /// and adding a member waits for that. A check costs a coordinator a fraction of a millisecond.
@@ -52,11 +52,11 @@ pub struct Sample {
     /// The coordinator.
     pub coordinator: Arc<str>,
     /// Monotonic clock before the coordinator was asked.
-    pub before: Moment,
+    pub before: MonotonicTime,
     /// Its clock, to the millisecond.
     pub answer: Micros,
     /// Monotonic clock when the answer was there.
-    pub after: Moment,
+    pub after: MonotonicTime,
 }
 
 impl Sample {
@@ -81,15 +81,15 @@ pub struct Conclusion {
 /// The state of the checks.
 #[derive(Debug)]
 pub struct Reference {
-    verdict: Verdict,
+    verdict: ClockStatus,
     known: Option<Interval>,
-    due: Moment,
+    due: MonotonicTime,
     /// When the check under way began, and how far the machine's wall clock was ahead then.
-    begun: Option<(Moment, Offset)>,
+    begun: Option<(MonotonicTime, Offset)>,
     /// Whether the machine's clock stepped since.
     void: bool,
     /// When the last good check began.
-    good: Moment,
+    good: MonotonicTime,
     /// How far the machine's wall clock was ahead of the monotonic one at that time, or after a
     /// later step.
     lead: Offset,
@@ -98,19 +98,19 @@ pub struct Reference {
 impl Reference {
     /// Returns the state before any question; a check is due at once. `lead` is how far the
     /// machine's wall clock is ahead of the monotonic one.
-    pub const fn new(now: Moment, lead: Offset) -> Self {
-        let verdict = Verdict::Unknown { why: Doubt::Unasked, since: now };
+    pub const fn new(now: MonotonicTime, lead: Offset) -> Self {
+        let verdict = ClockStatus::Unknown { why: ClockDoubt::Unasked, since: now };
         Self { verdict, known: None, due: now, begun: None, void: false, good: now, lead }
     }
 
     /// Whether the time is known.
-    pub const fn verdict(&self) -> Verdict {
+    pub const fn verdict(&self) -> ClockStatus {
         self.verdict
     }
 
     /// The interval, if the verdict is that the time is known.
     pub fn interval(&self) -> Option<Interval> {
-        self.known.filter(|_| self.verdict == Verdict::Known)
+        self.known.filter(|_| self.verdict == ClockStatus::Known)
     }
 
     /// How far the machine's wall clock was ahead of the monotonic one at the last good check, or
@@ -120,7 +120,7 @@ impl Reference {
     }
 
     /// Begins a check if one is due. Checks do not overlap.
-    pub fn begin(&mut self, now: Moment, lead: Offset) -> bool {
+    pub fn begin(&mut self, now: MonotonicTime, lead: Offset) -> bool {
         let begins = self.begun.is_none() && now >= self.due;
         if begins {
             (self.begun, self.void) = (Some((now, lead)), false);
@@ -129,28 +129,28 @@ impl Reference {
     }
 
     /// Looks for a step of the machine's wall clock, and for a check that is too old.
-    pub fn look(&mut self, now: Moment, lead: Offset) {
+    pub fn look(&mut self, now: MonotonicTime, lead: Offset) {
         if lead.since(self.lead).is_beyond(STEP_MAX) {
             (self.lead, self.void, self.due) = (lead, true, now);
             self.known = None;
-            self.doubt(Doubt::Stepped, now);
+            self.doubt(ClockDoubt::Stepped, now);
         } else if now.since(self.good) > VALID_FOR {
-            self.doubt(Doubt::Unanswered, now);
+            self.doubt(ClockDoubt::Unanswered, now);
         } else if self.aged(now, lead).is_some_and(|it| it.width() > UNCERTAINTY_MAX) {
-            self.doubt(Doubt::Unsure, now);
+            self.doubt(ClockDoubt::Unsure, now);
         }
     }
 
     /// Returns the previous interval as it is now. If the machine was paused with its monotonic
     /// clock, its wall clock is now further ahead of that clock than before.
-    fn aged(&self, now: Moment, lead: Offset) -> Option<Interval> {
+    fn aged(&self, now: MonotonicTime, lead: Offset) -> Option<Interval> {
         self.known.map(|known| known.aged(now).raised(lead.since(self.lead).high))
     }
 
     /// Records that the time is no longer known.
-    fn doubt(&mut self, why: Doubt, since: Moment) {
-        if self.verdict == Verdict::Known {
-            self.verdict = Verdict::Unknown { why, since };
+    fn doubt(&mut self, why: ClockDoubt, since: MonotonicTime) {
+        if self.verdict == ClockStatus::Known {
+            self.verdict = ClockStatus::Unknown { why, since };
         }
     }
 
@@ -160,7 +160,7 @@ impl Reference {
         &mut self,
         coordinators: usize,
         samples: &[Sample],
-        now: Moment,
+        now: MonotonicTime,
         lead: Offset,
     ) -> Conclusion {
         self.look(now, lead);
@@ -178,21 +178,28 @@ impl Reference {
     }
 
     /// Takes an interval that most coordinators agree on.
-    fn judge(&mut self, agreed: Interval, begun: Moment, now: Moment, lead: Offset) -> Offset {
+    fn judge(
+        &mut self,
+        agreed: Interval,
+        begun: MonotonicTime,
+        now: MonotonicTime,
+        lead: Offset,
+    ) -> Offset {
         let machine = Offset { low: lead.low - agreed.high, high: lead.high - agreed.low };
         if !machine.is_within(UNCERTAINTY_MAX) {
-            (self.known, self.verdict) = (None, Verdict::Off(machine));
+            (self.known, self.verdict) = (None, ClockStatus::Off(machine));
             return machine;
         }
         let before = self.aged(now, lead);
         let both = before.map_or(Some(agreed), |before| before.intersect(agreed));
         let (known, why) = match both {
             Some(both) if both.width() <= UNCERTAINTY_MAX => (both, None),
-            Some(both) => (both, Some(Doubt::Unsure)),
-            None => (agreed, Some(Doubt::Contradicted)),
+            Some(both) => (both, Some(ClockDoubt::Unsure)),
+            None => (agreed, Some(ClockDoubt::Contradicted)),
         };
         (self.known, self.lead, self.good) = (Some(known), lead, begun);
-        self.verdict = why.map_or(Verdict::Known, |why| Verdict::Unknown { why, since: now });
+        self.verdict =
+            why.map_or(ClockStatus::Known, |why| ClockStatus::Unknown { why, since: now });
         if why.is_none() {
             self.due = (begun + CHECK_EVERY).max(now);
         }
@@ -205,7 +212,7 @@ impl Reference {
 fn agree(
     coordinators: usize,
     samples: &[Sample],
-    now: Moment,
+    now: MonotonicTime,
 ) -> (Option<Interval>, Vec<Arc<str>>) {
     let answers = by_coordinator(samples, now);
     let Some((low, high)) = median(&answers) else { return (None, Vec::new()) };
@@ -221,7 +228,7 @@ fn agree(
 
 /// What each coordinator states, as of now. Contradicting answers of one are taken together: its
 /// clock was set between them.
-fn by_coordinator(samples: &[Sample], now: Moment) -> Vec<(Arc<str>, Interval)> {
+fn by_coordinator(samples: &[Sample], now: MonotonicTime) -> Vec<(Arc<str>, Interval)> {
     let mut answers: Vec<(Arc<str>, Interval)> = Vec::new();
     for sample in samples {
         let Some(interval) = sample.interval().map(|it| it.aged(now)) else { continue };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::mistake::quoted;
+use super::error::quoted;
 use super::section::Section;
 use super::{Secret, print};
 

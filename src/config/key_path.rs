@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::mistake::may_be_secret;
+use super::error::may_be_secret;
 use super::name::is_name;
 use super::secret::MASKED;
 

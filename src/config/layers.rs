@@ -8,9 +8,9 @@ use std::ffi::OsString;
 
 use toml::{Table, Value};
 
+use super::error::{ConfigError, ConfigErrors, Origin, kind};
 use super::key_path::KeyPath;
-use super::ledger::Ledger;
-use super::mistake::{Mistake, Mistakes, Origin, kind};
+use super::provenance::Provenance;
 use super::section::Section;
 
 /// The reference documentation, and every default.
@@ -32,7 +32,7 @@ const TEMPLATE: &str = "a";
 pub(super) struct Layers {
     table: Table,
     template: Table,
-    ledger: Ledger,
+    ledger: Provenance,
 }
 
 impl Layers {
@@ -40,12 +40,12 @@ impl Layers {
     pub(super) fn defaults() -> Self {
         let table: Table = DEFAULT_TOML.parse().expect("default.toml is TOML: every test loads it");
         let template = table[LAYOUTS][TEMPLATE].as_table().expect("default.toml has layouts.a");
-        Self { template: template.clone(), table, ledger: Ledger::default() }
+        Self { template: template.clone(), table, ledger: Provenance::default() }
     }
 
     /// Lays the operator's file on top. An error is the only mistake worth telling: the rest cannot
     /// be read.
-    pub(super) fn file(&mut self, text: &str) -> Result<(), Mistake> {
+    pub(super) fn file(&mut self, text: &str) -> Result<(), ConfigError> {
         let over: Table = text.parse().map_err(|error| syntax_mistake(text, &error))?;
         self.make_room(over.get(LAYOUTS));
         self.lay(over, Origin::File);
@@ -75,19 +75,24 @@ impl Layers {
     }
 
     /// Reads what was said; all mistakes, of the layers and of the reading, if there are any.
-    pub(super) fn read<T>(mut self, read: impl FnOnce(&mut Section) -> T) -> Result<T, Mistakes> {
+    pub(super) fn read<T>(
+        mut self,
+        read: impl FnOnce(&mut Section) -> T,
+    ) -> Result<T, ConfigErrors> {
         let resolved = Section::document(&mut self.ledger, self.table, read);
         self.ledger.close().map(|()| resolved)
     }
 
     fn variable(&mut self, name: String, text: String) {
         let Some(keys) = variable_keys(&name) else {
-            return self.ledger.stray(Mistake::new(&name, "NARROWCAST__SECTION__KEY is wanted"));
+            return self
+                .ledger
+                .stray(ConfigError::new(&name, "NARROWCAST__SECTION__KEY is wanted"));
         };
         let path = KeyPath::from_iter(&keys);
         let value = text.trim().parse().unwrap_or_else(|_| Value::String(text.clone()));
         if !self.ledger.wrote(path.clone(), text) {
-            return self.ledger.stray(Mistake::new(name, format!("{path} is set twice")));
+            return self.ledger.stray(ConfigError::new(name, format!("{path} is set twice")));
         }
         let over = nest(keys, value);
         if path == KeyPath::from_iter([LAYOUTS]) {
@@ -98,7 +103,7 @@ impl Layers {
 
     /// A variable that says nothing, since it cannot be read.
     fn refuse_variable(&mut self, name: &str, wanted: &str) {
-        self.ledger.stray(Mistake::new(format_args!("{name:?}"), wanted));
+        self.ledger.stray(ConfigError::new(format_args!("{name:?}"), wanted));
     }
 
     fn lay(&mut self, over: Table, origin: Origin) {
@@ -117,7 +122,7 @@ impl Layers {
 /// One layer on its way over what is below it.
 struct Overlay<'l> {
     template: &'l Table,
-    ledger: &'l mut Ledger,
+    ledger: &'l mut Provenance,
     origin: Origin,
 }
 
@@ -148,7 +153,8 @@ impl Overlay<'_> {
     /// A table that is none. What was below stays, so that its keys are not reported missing as
     /// well.
     fn refuse(&mut self, path: KeyPath, given: &Value) {
-        let mistake = Mistake::new(&path, format!("a table is wanted, {} was given", kind(given)));
+        let mistake =
+            ConfigError::new(&path, format!("a table is wanted, {} was given", kind(given)));
         self.ledger.said(path.clone(), self.origin.clone());
         self.ledger.mistake(path, mistake);
     }
@@ -171,10 +177,10 @@ fn nest(keys: Vec<String>, value: Value) -> Table {
 }
 
 /// Says the line, not its text: a secret may stand there.
-fn syntax_mistake(text: &str, error: &toml::de::Error) -> Mistake {
+fn syntax_mistake(text: &str, error: &toml::de::Error) -> ConfigError {
     let start = error.span().map_or(0, |span| span.start);
     let line = 1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count();
-    Mistake::new(format_args!("line {line}"), error.message()).origin(Origin::File)
+    ConfigError::new(format_args!("line {line}"), error.message()).origin(Origin::File)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub struct LayoutConfig {
     #[serde(skip)]
     pub name: String,
     /// Buckets of each class.
-    pub buckets: Buckets,
+    pub buckets: BucketsConfig,
     /// The Redis shards, in order; none is this node alone, on the in-memory bus, as one shard.
     #[serde(rename = "redis")]
     pub shards: Vec<ShardConfig>,
@@ -25,7 +25,7 @@ pub struct LayoutConfig {
 
 /// Buckets of each class of key, powers of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Buckets {
+pub struct BucketsConfig {
     /// Class `u`: users' own sessions.
     pub user: u32,
     /// Class `c`: rooms.
@@ -45,14 +45,14 @@ pub struct ShardConfig {
 
 impl LayoutConfig {
     pub(super) fn read(s: &mut Section, name: String) -> Self {
-        let buckets = s.section("buckets", Buckets::read);
+        let buckets = s.section("buckets", BucketsConfig::read);
         let shards = s.items("redis", &SHARDS, ShardConfig::read);
         s.unique("redis", "name", shards.iter().map(|shard| shard.name.as_str()));
         Self { name, buckets, shards }
     }
 }
 
-impl Buckets {
+impl BucketsConfig {
     fn read(s: &mut Section) -> Self {
         Self { user: buckets(s, "user"), room: buckets(s, "room"), topic: buckets(s, "topic") }
     }

@@ -52,7 +52,7 @@ const ITEM_FIELDS_BYTES: usize = 4096;
 
 /// How much one client may ask for, and how much may wait.
 #[derive(Clone, Debug, Serialize)]
-pub struct Limits {
+pub struct LimitsConfig {
     /// Bytes of a frame from a client, all fragments together.
     pub frame_bytes: usize,
     /// Fragments of one frame.
@@ -95,7 +95,7 @@ pub struct Limits {
     pub worker_queue: usize,
 }
 
-impl Limits {
+impl LimitsConfig {
     pub(super) fn read(s: &mut Section) -> Self {
         let limits = Self {
             frame_bytes: s.count("frame_bytes", &FRAME_BYTES),

@@ -6,7 +6,7 @@ use super::section::Section;
 
 /// Who may do what.
 #[derive(Clone, Debug, Serialize)]
-pub struct Policy {
+pub struct PolicyConfig {
     /// Who may start a direct conversation.
     pub direct: DirectPolicy,
     /// Who may make rooms.
@@ -33,7 +33,7 @@ pub enum DirectPolicy {
     Service,
 }
 
-impl Policy {
+impl PolicyConfig {
     pub(super) fn read(s: &mut Section) -> Self {
         let choices = [("anyone", DirectPolicy::Anyone), ("service", DirectPolicy::Service)];
         let makers = [("anyone", CreatePolicy::Anyone), ("service", CreatePolicy::Service)];

@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
+use super::error::{ConfigError, kind, quoted, shown};
 use super::key_path::KeyPath;
-use super::ledger::Ledger;
-use super::mistake::{Mistake, kind, quoted, shown};
 use super::name::{NAME, is_name};
+use super::provenance::Provenance;
 use super::suggestion::nearest;
 
 /// A table that is being read.
 pub(super) struct Section<'l> {
-    ledger: &'l mut Ledger,
+    ledger: &'l mut Provenance,
     path: KeyPath,
     table: Table,
     asked: Vec<&'static str>,
@@ -28,7 +28,7 @@ pub(super) struct Section<'l> {
 impl<'l> Section<'l> {
     /// Reads a whole document.
     pub(super) fn document<T>(
-        ledger: &'l mut Ledger,
+        ledger: &'l mut Provenance,
         table: Table,
         read: impl FnOnce(&mut Section) -> T,
     ) -> T {
@@ -36,7 +36,7 @@ impl<'l> Section<'l> {
     }
 
     fn read<T>(
-        ledger: &'l mut Ledger,
+        ledger: &'l mut Provenance,
         path: KeyPath,
         table: Table,
         read: impl FnOnce(&mut Section) -> T,
@@ -244,13 +244,13 @@ impl<'l> Section<'l> {
     /// A mistake that does not repeat the value.
     pub(super) fn complain(&mut self, key: &str, complaint: impl Into<String>) {
         let path = self.path.child(key);
-        let mistake = Mistake::new(&path, complaint);
+        let mistake = ConfigError::new(&path, complaint);
         self.ledger.mistake(path, mistake);
     }
 
     /// A mistake at a key anywhere in the document, which repeats the value.
     pub(super) fn note(&mut self, path: KeyPath, value: impl Display, wanted: &str) {
-        let mistake = Mistake::new(&path, wanted).value(value);
+        let mistake = ConfigError::new(&path, wanted).value(value);
         self.ledger.mistake(path, mistake);
     }
 
@@ -294,7 +294,7 @@ impl<'l> Section<'l> {
             Value::Table(table) => Some(table),
             other => {
                 let complaint = format!("a table is wanted, {} was given", kind(&other));
-                self.ledger.mistake(path.clone(), Mistake::new(path, complaint));
+                self.ledger.mistake(path.clone(), ConfigError::new(path, complaint));
                 None
             }
         }
@@ -309,7 +309,7 @@ impl<'l> Section<'l> {
 
     fn check_name(&mut self, path: &KeyPath, name: &str) {
         if !is_name(name) {
-            self.ledger.mistake(path.clone(), Mistake::new(path, format!("as a name, {NAME}")));
+            self.ledger.mistake(path.clone(), ConfigError::new(path, format!("as a name, {NAME}")));
         }
     }
 

@@ -1,7 +1,7 @@
 //! What `serve` refuses beyond what no configuration may say. `demo` and `bench`, whose nodes share
 //! one process on loopback, need not refuse as much.
 
-use super::mistake::{Mistake, Mistakes};
+use super::error::{ConfigError, ConfigErrors};
 use super::{Config, StoreBackend};
 
 /// The secret in `default.toml`, known to everyone who has this source.
@@ -14,9 +14,9 @@ impl Config {
     ///
     /// An embedded store with Redis shards: other nodes would not see its messages. The development
     /// key on an address that is not loopback: anyone could sign tokens. And what `demo` refuses.
-    pub fn check_serve(&self) -> Result<(), Mistakes> {
+    pub fn check_serve(&self) -> Result<(), ConfigErrors> {
         let mistakes = self.lonely_store().into_iter().chain(self.public_keys());
-        Mistakes::check(mistakes.chain(self.any_page()).collect())
+        ConfigErrors::check(mistakes.chain(self.any_page()).collect())
     }
 
     /// Checks that nodes to play with may run by this configuration.
@@ -25,8 +25,8 @@ impl Config {
     ///
     /// The development key for pages of any origin: each page that is open in a browser of this
     /// machine could sign tokens and connect.
-    pub fn check_demo(&self) -> Result<(), Mistakes> {
-        Mistakes::check(self.any_page().into_iter().collect())
+    pub fn check_demo(&self) -> Result<(), ConfigErrors> {
+        ConfigErrors::check(self.any_page().into_iter().collect())
     }
 
     /// The places in `auth.keys` of the development key.
@@ -35,17 +35,17 @@ impl Config {
         keys.filter(|(_, key)| key.secret.expose() == DEVELOPMENT_SECRET).map(|(place, _)| place)
     }
 
-    fn any_page(&self) -> Option<Mistake> {
+    fn any_page(&self) -> Option<ConfigError> {
         let key = self.development_keys().next()?;
         let complaint = format!(
             "auth.keys[{key}] is the public development key, with which any page could sign \
              tokens; the origins of your pages are wanted, or a key of your own"
         );
         let any = self.listen.allows_any_origin();
-        any.then(|| Mistake::new("listen.origins", complaint).value("[\"*\"]"))
+        any.then(|| ConfigError::new("listen.origins", complaint).value("[\"*\"]"))
     }
 
-    fn lonely_store(&self) -> Option<Mistake> {
+    fn lonely_store(&self) -> Option<ConfigError> {
         let used = self.layout.subscribe.iter().chain([&self.layout.publish]);
         let sharded = |name: &&String| self.layout(name).is_some_and(|it| !it.shards.is_empty());
         let layout = used.into_iter().find(sharded)?;
@@ -54,17 +54,17 @@ impl Config {
              layouts.{layout}.redis"
         );
         let embedded = self.store.backend == StoreBackend::Embedded;
-        embedded.then(|| Mistake::new("store.backend", complaint).value("\"embedded\""))
+        embedded.then(|| ConfigError::new("store.backend", complaint).value("\"embedded\""))
     }
 
-    fn public_keys(&self) -> Vec<Mistake> {
+    fn public_keys(&self) -> Vec<ConfigError> {
         let clients = self.listen.clients;
         let complaint = format!(
             "the development key is public; a key of your own is wanted, or a loopback address, \
              unlike listen.clients = {clients}"
         );
         let public = self.development_keys().filter(|_| !clients.ip().is_loopback());
-        public.map(|place| Mistake::new(format!("auth.keys[{place}]"), &complaint)).collect()
+        public.map(|place| ConfigError::new(format!("auth.keys[{place}]"), &complaint)).collect()
     }
 }
 

@@ -10,9 +10,9 @@ use super::key_path::KeyPath;
 use super::layers::Layers;
 use super::section::Section;
 use super::{
-    AuditConfig, AuthConfig, BusConfig, InterestConfig, LayoutChoice, LayoutConfig, Limits,
-    ListenConfig, Mistakes, NodeConfig, Policy, Rates, RepairConfig, StoreConfig, TelemetryConfig,
-    Timeouts,
+    AuditConfig, AuthConfig, BusConfig, ConfigErrors, InterestConfig, LayoutChoice, LayoutConfig,
+    LimitsConfig, ListenConfig, NodeConfig, PolicyConfig, Rates, RepairConfig, StoreConfig,
+    TelemetryConfig, Timeouts,
 };
 
 const WORKERS: RangeInclusive<u64> = 1..=64;
@@ -43,11 +43,11 @@ pub struct Config {
     /// Who is believed.
     pub auth: AuthConfig,
     /// Who may do what.
-    pub policy: Policy,
+    pub policy: PolicyConfig,
     /// How long to wait.
     pub timeouts: Timeouts,
     /// How much to take.
-    pub limits: Limits,
+    pub limits: LimitsConfig,
     /// How often.
     pub rates: Rates,
     /// Which buckets to listen to.
@@ -72,7 +72,7 @@ impl Config {
     pub fn load(
         user_toml: Option<&str>,
         env: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<Self, Mistakes> {
+    ) -> Result<Self, ConfigErrors> {
         let mut layers = Layers::defaults();
         if let Some(text) = user_toml {
             layers.file(text)?;
@@ -107,9 +107,9 @@ impl Config {
             layouts,
             store: s.section("store", StoreConfig::read),
             auth: s.section("auth", AuthConfig::read),
-            policy: s.section("policy", Policy::read),
+            policy: s.section("policy", PolicyConfig::read),
             timeouts: s.section("timeouts", Timeouts::read),
-            limits: s.section("limits", Limits::read),
+            limits: s.section("limits", LimitsConfig::read),
             rates: s.section("rates", Rates::read),
             interest: s.section("interest", InterestConfig::read),
             repair: s.section("repair", RepairConfig::read),

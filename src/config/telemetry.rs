@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
-use super::mistake::{may_be_secret, quoted};
+use super::error::{may_be_secret, quoted};
 use super::section::Section;
 
 const LOG_BYTES: RangeInclusive<usize> = 1..=1024;
@@ -16,13 +16,13 @@ pub struct TelemetryConfig {
     /// Directives of `tracing_subscriber::EnvFilter`; checked.
     pub log: String,
     /// How lines are written.
-    pub format: LogFormat,
+    pub format: LogFormatConfig,
 }
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum LogFormat {
+pub enum LogFormatConfig {
     /// For people.
     Text,
     /// An object a line.
@@ -33,7 +33,10 @@ impl TelemetryConfig {
     pub(super) fn read(s: &mut Section) -> Self {
         let telemetry = Self {
             log: s.sized("log", &LOG_BYTES),
-            format: s.choice("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
+            format: s.choice(
+                "format",
+                &[("text", LogFormatConfig::Text), ("json", LogFormatConfig::Json)],
+            ),
         };
         telemetry.check_log(s);
         telemetry

@@ -2,24 +2,24 @@
 
 use std::time::Duration;
 
-use super::{Config, Mistakes, Origin};
+use super::{Config, ConfigErrors, Origin};
 
 mod documentation;
 mod masking;
 mod never_panics;
 mod refusals;
 
-fn load(text: &str) -> Result<Config, Mistakes> {
+fn load(text: &str) -> Result<Config, ConfigErrors> {
     Config::load(Some(text), [])
 }
 
-fn load_env(text: &str, variables: &[(&str, &str)]) -> Result<Config, Mistakes> {
+fn load_env(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let owned = variables.iter().map(|(name, text)| ((*name).into(), (*text).into()));
     Config::load(Some(text), owned)
 }
 
 /// The mistakes as they print, without their count.
-fn mistakes(loaded: Result<Config, Mistakes>) -> Vec<String> {
+fn mistakes(loaded: Result<Config, ConfigErrors>) -> Vec<String> {
     loaded.map_or_else(|all| all.iter().map(ToString::to_string).collect(), |_| Vec::new())
 }
 

@@ -2,9 +2,9 @@
 
 use tokio::sync::mpsc;
 
+use crate::cluster::WorkerProgress;
 use crate::domain::Micros;
-use crate::proof::Round;
-use crate::roster::Snapshot;
+use crate::watermark::RecoveryRound;
 
 /// A worker's part of the node's heartbeats.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub struct Report {
     pub worker: u32,
     /// For each incarnation that is not over: its number, the snapshot, and whether everything of
     /// it is settled.
-    pub books: Vec<(u32, Snapshot, bool)>,
+    pub books: Vec<(u32, WorkerProgress, bool)>,
     /// Whether a send is unsettled for so long that something must be wrong.
     pub stuck: bool,
 }
@@ -29,7 +29,7 @@ pub struct RoundPart {
 
 /// What a worker must do.
 #[derive(Debug, Clone)]
-pub enum Command {
+pub enum WorkerCommand {
     /// Report on its sends.
     Report(mpsc::Sender<Report>),
     /// Issue ids in a new incarnation.
@@ -41,7 +41,7 @@ pub enum Command {
     /// Advance the watermark, after everything that was queued before.
     Advance(Micros),
     /// Read the store for all sessions that are registered now.
-    Read(Round, mpsc::Sender<RoundPart>),
+    Read(RecoveryRound, mpsc::Sender<RoundPart>),
     /// Finish a round that is done on every worker; this is the watermark.
-    Done(Round, Micros),
+    Done(RecoveryRound, Micros),
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Inboxes, Push, Wants};
-use crate::bus::{BootId, Envelope, Kind, Seal, Sink, StoreTag};
-use crate::interest::{Interest, Taps};
+use super::{InboundPublish, WorkerInterest, WorkerQueues};
+use crate::bus::{BootId, Envelope, EnvelopeKind, PushSink, Seal, StoreTag};
+use crate::interest::{Interest, WildcardFeed};
 use crate::layout::ShardIndex;
-use crate::links::{Happening, Happenings};
-use crate::proof::View;
+use crate::shards::{ShardEvent, ShardEvents};
 use crate::telemetry::{Metrics, Received};
+use crate::watermark::WatermarkState;
 
 /// The node's end of every shard's subscriber connection.
 #[derive(Debug)]
@@ -22,22 +22,22 @@ pub struct Dispatcher {
     /// Opens the envelopes that its nodes publish.
     pub seal: Seal,
     /// Which workers want which key.
-    pub wants: Arc<Wants>,
+    pub wants: Arc<WorkerInterest>,
     /// Wide patterns, here and on other nodes.
-    pub taps: Arc<Taps>,
+    pub taps: Arc<WildcardFeed>,
     /// The workers' queues.
-    pub inboxes: Arc<Inboxes>,
+    pub inboxes: Arc<WorkerQueues>,
     /// What the node subscribes to.
     pub interest: Arc<Interest>,
     /// The watermark's state, shared by all threads.
-    pub view: Arc<View>,
+    pub view: Arc<WatermarkState>,
     /// Receives canaries.
-    pub happenings: Happenings,
+    pub happenings: ShardEvents,
     /// The node's metrics.
     pub metrics: Arc<Metrics>,
 }
 
-impl Sink for Dispatcher {
+impl PushSink for Dispatcher {
     fn push(&self, shard: ShardIndex, channel: &[u8], payload: Bytes) {
         if Envelope::claimed_store(&payload).is_some_and(|store| store != self.store) {
             self.metrics.foreign_pushes.inc();
@@ -56,15 +56,19 @@ impl Sink for Dispatcher {
         };
         let own = envelope.boot == self.boot;
         match envelope.kind {
-            Kind::Message | Kind::Event if own => self.metrics.received(Received::Echo),
-            Kind::Message | Kind::Event => self.dispatch(envelope),
-            Kind::Membership if !own => {
-                let workers = self.wants.workers(&envelope.keys);
-                self.inboxes.push(workers, &Arc::new(Push::notice(envelope)));
+            EnvelopeKind::Message | EnvelopeKind::Event if own => {
+                self.metrics.received(Received::Echo)
             }
-            Kind::Notice if !own && *envelope.about == *Taps::NOTICE => self.taps.heard(),
-            Kind::Canary if own => self.canary_back(shard, &envelope),
-            Kind::Notice | Kind::Canary | Kind::Membership => {}
+            EnvelopeKind::Message | EnvelopeKind::Event => self.dispatch(envelope),
+            EnvelopeKind::Membership if !own => {
+                let workers = self.wants.workers(&envelope.keys);
+                self.inboxes.push(workers, &Arc::new(InboundPublish::notice(envelope)));
+            }
+            EnvelopeKind::Notice if !own && *envelope.about == *WildcardFeed::NOTICE => {
+                self.taps.heard()
+            }
+            EnvelopeKind::Canary if own => self.canary_back(shard, &envelope),
+            EnvelopeKind::Notice | EnvelopeKind::Canary | EnvelopeKind::Membership => {}
         }
     }
 }
@@ -74,7 +78,7 @@ impl Dispatcher {
     /// it as late.
     fn canary_back(&self, shard: ShardIndex, envelope: &Envelope) {
         let number = u128::from_be_bytes(envelope.id) as u64;
-        let _late = self.happenings.try_send(Happening::Canary { shard, number });
+        let _late = self.happenings.try_send(ShardEvent::Canary { shard, number });
     }
 
     fn dispatch(&self, envelope: Envelope) {
@@ -84,7 +88,8 @@ impl Dispatcher {
             self.metrics.received(if lingering { Received::Lingering } else { Received::Wasted });
             return;
         }
-        let push = Push::from_bus(envelope, Arc::clone(&self.metrics), workers.count_ones());
+        let push =
+            InboundPublish::from_bus(envelope, Arc::clone(&self.metrics), workers.count_ones());
         self.inboxes.push(workers, &Arc::new(push));
     }
 
@@ -103,10 +108,10 @@ mod tests {
     use super::*;
     use tokio::sync::mpsc;
 
-    use crate::delivery::{Via, Work};
-    use crate::domain::Key;
+    use crate::delivery::{CopyKind, Work};
+    use crate::domain::RoutingKey;
     use crate::interest::Linger;
-    use crate::layout::{BucketCount, Buckets, Layout, Layouts};
+    use crate::layout::{BucketCount, BucketCounts, Layout, Layouts};
 
     const OWN: BootId = BootId([1; 16]);
     const OTHER: BootId = BootId([2; 16]);
@@ -123,18 +128,18 @@ mod tests {
     }
 
     /// With room for so many pushes a worker.
-    fn dispatcher_with(room: usize) -> (Dispatcher, mpsc::Receiver<Happening>) {
-        let buckets = Buckets::all(BucketCount::new(16).unwrap());
+    fn dispatcher_with(room: usize) -> (Dispatcher, mpsc::Receiver<ShardEvent>) {
+        let buckets = BucketCounts::all(BucketCount::new(16).unwrap());
         let layouts = Arc::new(Layouts::from(Layout::new(buckets, vec!["r1".into()])));
         let (happenings, happened) = mpsc::channel(16);
-        let (view, metrics) = (Arc::<View>::default(), Arc::new(Metrics::new()));
+        let (view, metrics) = (Arc::<WatermarkState>::default(), Arc::new(Metrics::new()));
         let dispatcher = Dispatcher {
             boot: OWN,
             store: StoreTag(0),
             seal: seal(),
             wants: Arc::default(),
-            taps: Arc::new(Taps::new(1)),
-            inboxes: Arc::new(Inboxes::new(3, room, Arc::clone(&view), Arc::clone(&metrics))),
+            taps: Arc::new(WildcardFeed::new(1)),
+            inboxes: Arc::new(WorkerQueues::new(3, room, Arc::clone(&view), Arc::clone(&metrics))),
             view,
             happenings,
             interest: Arc::new(Interest::new(layouts, Linger { ms: 10 }, 8)),
@@ -144,9 +149,9 @@ mod tests {
     }
 
     fn event(boot: BootId) -> Envelope {
-        let keys = [Key::parse("topic.a").unwrap()].into_iter().collect();
+        let keys = [RoutingKey::parse("topic.a").unwrap()].into_iter().collect();
         let notice = Envelope::notice(boot, StoreTag(0), "topic.a.b");
-        Envelope { kind: Kind::Event, keys, ..notice }
+        Envelope { kind: EnvelopeKind::Event, keys, ..notice }
     }
 
     fn push(dispatcher: &Dispatcher, payload: Bytes) {
@@ -154,7 +159,7 @@ mod tests {
     }
 
     /// How what waits for a worker came.
-    async fn taken(dispatcher: &Dispatcher, worker: u32) -> Vec<Via> {
+    async fn taken(dispatcher: &Dispatcher, worker: u32) -> Vec<CopyKind> {
         let mut batch = Vec::new();
         dispatcher.inboxes.of(worker).take(&mut batch).await;
         let via = |work: Work| match work {
@@ -177,9 +182,9 @@ mod tests {
         dispatcher.taps.begin(2);
         push(&dispatcher, event.encode_for(&event.keys, &seal()));
         push(&dispatcher, event.encode_tap_copy(&seal()));
-        assert_eq!(taken(&dispatcher, 0).await, [Via::Bucket]);
-        assert_eq!(taken(&dispatcher, 1).await, [Via::Bucket, Via::Tap]);
-        assert_eq!(taken(&dispatcher, 2).await, [Via::Tap]);
+        assert_eq!(taken(&dispatcher, 0).await, [CopyKind::Bucket]);
+        assert_eq!(taken(&dispatcher, 1).await, [CopyKind::Bucket, CopyKind::Tap]);
+        assert_eq!(taken(&dispatcher, 2).await, [CopyKind::Tap]);
         let useful = dispatcher.metrics.received_so_far(Received::Useful);
         assert_eq!((useful, dispatcher.metrics.node_events()), (2, 2));
     }
@@ -206,7 +211,7 @@ mod tests {
         let breaks = dispatcher.view.breaks();
         push(&dispatcher, event.encode_for(&event.keys, &seal()));
         assert_eq!(dispatcher.view.breaks(), breaks);
-        let message = Envelope { kind: Kind::Message, ..event };
+        let message = Envelope { kind: EnvelopeKind::Message, ..event };
         push(&dispatcher, message.encode_for(&message.keys, &seal()));
         assert_eq!(dispatcher.view.breaks(), breaks + 1);
         assert_eq!(dispatcher.metrics.inbox_overflows.get(), 2);
@@ -215,7 +220,7 @@ mod tests {
     #[tokio::test]
     async fn what_no_node_made_is_counted_and_is_no_break() {
         let dispatcher = dispatcher();
-        let message = Envelope { kind: Kind::Message, ..event(OTHER) };
+        let message = Envelope { kind: EnvelopeKind::Message, ..event(OTHER) };
         dispatcher.wants.add(&message.keys[0], 0);
         let breaks = dispatcher.view.breaks();
         let genuine = message.encode_for(&message.keys, &seal());
@@ -230,7 +235,7 @@ mod tests {
         assert_eq!(dispatcher.metrics.malformed_pushes.get(), 5);
         assert_eq!(dispatcher.view.breaks(), breaks);
         push(&dispatcher, genuine);
-        assert_eq!(taken(&dispatcher, 0).await, [Via::Bucket], "the genuine one alone");
+        assert_eq!(taken(&dispatcher, 0).await, [CopyKind::Bucket], "the genuine one alone");
     }
 
     #[test]
@@ -238,13 +243,13 @@ mod tests {
         let (dispatcher, mut happened) = dispatcher_with(16);
         let canary = |boot| {
             let notice = Envelope::notice(boot, StoreTag(0), "");
-            Envelope { kind: Kind::Canary, id: 9_u128.to_be_bytes(), ..notice }
+            Envelope { kind: EnvelopeKind::Canary, id: 9_u128.to_be_bytes(), ..notice }
                 .encode_for(&[], &seal())
         };
         push(&dispatcher, canary(OTHER));
         push(&dispatcher, canary(OWN));
         let shard = ShardIndex(0);
-        assert_eq!(happened.try_recv(), Ok(Happening::Canary { shard, number: 9 }));
+        assert_eq!(happened.try_recv(), Ok(ShardEvent::Canary { shard, number: 9 }));
         assert!(happened.try_recv().is_err(), "another's canary is not this node's");
     }
 
@@ -252,15 +257,15 @@ mod tests {
     fn notices_and_canaries_are_not_counted_and_anothers_tap_is_noted() {
         let dispatcher = dispatcher();
         let notice = |boot, about| Envelope::notice(boot, StoreTag(0), about);
-        let canary = Envelope { kind: Kind::Canary, ..notice(OTHER, "") };
-        for envelope in [canary, notice(OTHER, "else"), notice(OWN, Taps::NOTICE)] {
+        let canary = Envelope { kind: EnvelopeKind::Canary, ..notice(OTHER, "") };
+        for envelope in [canary, notice(OTHER, "else"), notice(OWN, WildcardFeed::NOTICE)] {
             push(&dispatcher, envelope.encode_for(&[], &seal()));
             assert!(!dispatcher.taps.copies(), "{envelope:?}");
         }
-        let foreign = Envelope { store: StoreTag(9), ..notice(OTHER, Taps::NOTICE) };
+        let foreign = Envelope { store: StoreTag(9), ..notice(OTHER, WildcardFeed::NOTICE) };
         push(&dispatcher, foreign.encode_for(&[], &seal()));
         assert!(!dispatcher.taps.copies());
-        push(&dispatcher, notice(OTHER, Taps::NOTICE).encode_for(&[], &seal()));
+        push(&dispatcher, notice(OTHER, WildcardFeed::NOTICE).encode_for(&[], &seal()));
         assert!(dispatcher.taps.copies());
         assert_eq!(dispatcher.metrics.node_events(), 0);
     }

@@ -2,14 +2,14 @@
 
 mod command;
 mod dispatcher;
-mod inbox;
-mod inboxes;
-mod push;
-mod wants;
+mod inbound_publish;
+mod worker_interest;
+mod worker_queue;
+mod worker_queues;
 
-pub use command::{Command, Report, RoundPart};
+pub use command::{Report, RoundPart, WorkerCommand};
 pub use dispatcher::Dispatcher;
-pub use inbox::{Inbox, Work};
-pub use inboxes::Inboxes;
-pub use push::{Push, Via};
-pub use wants::{WORKERS_MAX, Wants};
+pub use inbound_publish::{CopyKind, InboundPublish};
+pub use worker_interest::{WORKERS_MAX, WorkerInterest};
+pub use worker_queue::{Work, WorkerQueue};
+pub use worker_queues::WorkerQueues;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{GrammarError, Key, RoomId, UserId};
+use super::{GrammarError, RoomId, RoutingKey, UserId};
 
 /// A conversation of two users or of a room's members.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -65,19 +65,19 @@ impl Conversation {
 
     /// The routing keys of its participants: those of a direct conversation's one or two users, or
     /// the room's.
-    pub fn keys(&self) -> impl Iterator<Item = Key> {
+    pub fn keys(&self) -> impl Iterator<Item = RoutingKey> {
         let (first, second) = match self {
-            Self::Dm(a, b) => (Key::user(a), (a != b).then(|| Key::user(b))),
-            Self::Room(room) => (Key::room(room), None),
+            Self::Dm(a, b) => (RoutingKey::user(a), (a != b).then(|| RoutingKey::user(b))),
+            Self::Room(room) => (RoutingKey::room(room), None),
         };
         std::iter::once(first).chain(second)
     }
 
     /// The key that reaches one participant: the user's own, or the room's.
-    pub fn key_of(&self, user: &UserId) -> Key {
+    pub fn key_of(&self, user: &UserId) -> RoutingKey {
         match self {
-            Self::Dm(..) => Key::user(user),
-            Self::Room(room) => Key::room(room),
+            Self::Dm(..) => RoutingKey::user(user),
+            Self::Room(room) => RoutingKey::room(room),
         }
     }
 

@@ -11,14 +11,14 @@ use super::{MessageId, RoomId, UserId};
 /// What a member may do in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Role {
+pub enum MemberRole {
     /// Renames it, adds and removes members.
     Owner,
     /// Reads and writes.
     Member,
 }
 
-impl Role {
+impl MemberRole {
     /// Its name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -37,7 +37,7 @@ impl Role {
 /// changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Past {
+pub enum HistoryVisibility {
     /// All of it.
     All,
     /// What came after the member joined; joining again moves that.
@@ -54,7 +54,7 @@ pub struct Room {
     /// Who made it.
     pub creator: UserId,
     /// Whether members see the time before they joined.
-    pub past: Past,
+    pub past: HistoryVisibility,
     /// When it was created.
     pub created: MessageId,
     /// When this row was written: of two rows the one with the larger stamp stays.
@@ -112,7 +112,7 @@ pub struct MemberState {
     /// equal adds at once both are answered, and what is sent after the first answer is owed.
     pub joined: MessageId,
     /// What the member may do.
-    pub role: Role,
+    pub role: MemberRole,
     /// Who set the role: for a member whose role never changed, who added them.
     pub adder: Adder,
     /// When the role was set.
@@ -129,7 +129,7 @@ impl MemberState {
         removed: NEVER,
         joined_after: NEVER,
         joined: NEVER,
-        role: Role::Member,
+        role: MemberRole::Member,
         adder: Adder::SERVICE,
         role_stamp: NEVER,
     };
@@ -155,13 +155,13 @@ impl MemberState {
 
     /// The state after a service adds the member, or changes the member's role.
     #[must_use]
-    pub fn add(self, role: Role, stamp: MessageId) -> Self {
+    pub fn add(self, role: MemberRole, stamp: MessageId) -> Self {
         self.add_by(Adder::SERVICE, role, stamp)
     }
 
     /// The state after an add, or after a change of the member's role.
     #[must_use]
-    pub fn add_by(self, adder: Adder, role: Role, stamp: MessageId) -> Self {
+    pub fn add_by(self, adder: Adder, role: MemberRole, stamp: MessageId) -> Self {
         let with_role = Self { role, adder, role_stamp: stamp, ..self };
         if self.is_inside() {
             return with_role;
@@ -193,7 +193,7 @@ impl MemberState {
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
         let by_joined = |it: &Self| (it.joined != NEVER, it.joined_after, Reverse(it.joined));
-        let by_role = |it: &Self| (it.role_stamp, it.role == Role::Owner, it.adder);
+        let by_role = |it: &Self| (it.role_stamp, it.role == MemberRole::Owner, it.adder);
         let joined = if by_joined(&other) > by_joined(&self) { other } else { self };
         let role = if by_role(&other) > by_role(&self) { other } else { self };
         Self {
@@ -269,7 +269,7 @@ impl FromStr for Membership {
                     removed: parts.next()?.parse().ok()?,
                     joined_after: parts.next()?.parse().ok()?,
                     joined: parts.next()?.parse().ok()?,
-                    role: Role::named(parts.next()?)?,
+                    role: MemberRole::named(parts.next()?)?,
                     adder: Adder(parts.next()?.parse().ok()?),
                     role_stamp: parts.next()?.parse().ok()?,
                 },
@@ -298,7 +298,7 @@ mod tests {
                 removed: id(removed),
                 joined_after: id(after),
                 joined: id(joined),
-                role: if owner { Role::Owner } else { Role::Member },
+                role: if owner { MemberRole::Owner } else { MemberRole::Member },
                 adder: Adder(adder),
                 role_stamp: id(role_stamp),
             }
@@ -336,21 +336,21 @@ mod tests {
 
     #[test]
     fn of_two_equal_adds_the_smaller_stamp_is_when_the_member_joined() {
-        let first = MemberState::UNKNOWN.add(Role::Member, id(10));
-        let second = MemberState::UNKNOWN.add(Role::Member, id(20));
+        let first = MemberState::UNKNOWN.add(MemberRole::Member, id(10));
+        let second = MemberState::UNKNOWN.add(MemberRole::Member, id(20));
         let both = first.merge(second);
         assert_eq!((both.added, both.joined()), (id(20), id(10)));
         let out = both.remove(id(30));
         assert!(!out.is_inside());
-        let again = out.add(Role::Owner, id(40)).merge(first).merge(second);
+        let again = out.add(MemberRole::Owner, id(40)).merge(first).merge(second);
         assert_eq!((again.is_inside(), again.joined()), (true, id(40)));
-        assert_eq!(again.role, Role::Owner);
+        assert_eq!(again.role, MemberRole::Owner);
     }
 
     #[test]
     fn an_add_that_had_not_seen_a_removal_counts_as_directly_behind_it() {
-        let first = MemberState::UNKNOWN.add(Role::Member, id(10));
-        let blind = MemberState::UNKNOWN.add(Role::Member, id(30));
+        let first = MemberState::UNKNOWN.add(MemberRole::Member, id(10));
+        let blind = MemberState::UNKNOWN.add(MemberRole::Member, id(30));
         let all = first.merge(MemberState::removal(id(20))).merge(blind);
         assert_eq!((all.is_inside(), all.joined()), (true, id(20)));
     }
@@ -359,10 +359,10 @@ mod tests {
     /// once it has found the removal; the other's stamp is larger and must not hide it.
     #[test]
     fn a_joining_is_written_again_behind_a_removal_that_it_had_not_seen() {
-        let first = MemberState::UNKNOWN.add(Role::Member, id(10));
+        let first = MemberState::UNKNOWN.add(MemberRole::Member, id(10));
         let removal = MemberState::removal(id(20));
-        let blind = MemberState::UNKNOWN.add(Role::Member, id(30));
-        let seeing = first.merge(removal).add(Role::Member, id(50));
+        let blind = MemberState::UNKNOWN.add(MemberRole::Member, id(30));
+        let seeing = first.merge(removal).add(MemberRole::Member, id(50));
         let stored = first.merge(removal).merge(blind);
         let joining = stored.joining_behind_removal(id(30)).expect("it is not yet");
         assert_eq!(stored.merge(joining).merge(seeing).joined(), id(30));
@@ -376,9 +376,9 @@ mod tests {
 
     #[test]
     fn a_role_brings_nobody_back_and_moves_no_joining() {
-        let member = MemberState::UNKNOWN.add(Role::Member, id(10));
-        let owner = member.add(Role::Owner, id(30));
-        assert_eq!((owner.added, owner.joined(), owner.role), (id(10), id(10), Role::Owner));
+        let member = MemberState::UNKNOWN.add(MemberRole::Member, id(10));
+        let owner = member.add(MemberRole::Owner, id(30));
+        assert_eq!((owner.added, owner.joined(), owner.role), (id(10), id(10), MemberRole::Owner));
         let removed = owner.merge(MemberState::removal(id(20)));
         assert!(!removed.is_inside(), "the removal came after the add");
         assert_eq!(removed.stamp(), id(30));

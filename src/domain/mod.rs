@@ -8,7 +8,7 @@ mod conversation;
 mod holders;
 mod membership;
 mod message;
-mod moment;
+mod monotonic;
 mod pattern;
 mod pattern_index;
 mod subject;
@@ -17,10 +17,12 @@ mod token;
 pub use canonical::canonical;
 pub use clock::{HybridClock, Micros, Observed};
 pub use conversation::{Conversation, ConversationError};
-pub use membership::{Adder, MemberState, Membership, NEVER, NotAMembership, Past, Role, Room};
+pub use membership::{
+    Adder, HistoryVisibility, MemberRole, MemberState, Membership, NEVER, NotAMembership, Room,
+};
 pub use message::{Message, MessageId, NONCE_BYTES_MAX};
-pub use moment::{Moment, Now};
-pub use pattern::{Pattern, Reach};
+pub use monotonic::{ClockReading, MonotonicTime};
+pub use pattern::{Pattern, PatternScope};
 pub use pattern_index::PatternIndex;
-pub use subject::{Class, Key, SUBJECT_BYTES_MAX, Subject};
+pub use subject::{Class, RoutingKey, SUBJECT_BYTES_MAX, Subject};
 pub use token::{GrammarError, ID_BYTES_MAX, RoomId, TOKEN_BYTES_MAX, UserId};

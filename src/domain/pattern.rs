@@ -5,14 +5,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::subject::{self, Class, Key, Subject};
+use super::subject::{self, Class, RoutingKey, Subject};
 use super::token::{self, GrammarError};
 
 /// How far a pattern reaches.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Reach {
+pub enum PatternScope {
     /// Its first two tokens are literal: one bucket serves it.
-    Key(Key),
+    Key(RoutingKey),
     /// A wildcard stands among the first two tokens: it needs a copy of every event of the class.
     Wide,
 }
@@ -43,8 +43,12 @@ impl Pattern {
     }
 
     /// How far the pattern reaches.
-    pub fn reach(&self) -> Reach {
-        if self.is_wide() { Reach::Wide } else { Reach::Key(Key::of_checked(&self.0)) }
+    pub fn reach(&self) -> PatternScope {
+        if self.is_wide() {
+            PatternScope::Wide
+        } else {
+            PatternScope::Key(RoutingKey::of_checked(&self.0))
+        }
     }
 
     /// Whether it matches more than one subject.
@@ -150,9 +154,12 @@ mod tests {
 
     #[test]
     fn two_literal_tokens_need_one_bucket() {
-        assert_eq!(pattern("topic.a.>").reach(), Reach::Key(Key::parse("topic.a").unwrap()));
-        assert_eq!(pattern("topic.*.b").reach(), Reach::Wide);
-        assert_eq!(pattern("presence.*").reach(), Reach::Wide);
+        assert_eq!(
+            pattern("topic.a.>").reach(),
+            PatternScope::Key(RoutingKey::parse("topic.a").unwrap())
+        );
+        assert_eq!(pattern("topic.*.b").reach(), PatternScope::Wide);
+        assert_eq!(pattern("presence.*").reach(), PatternScope::Wide);
     }
 
     fn any_pattern() -> impl Strategy<Value = Pattern> {

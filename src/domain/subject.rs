@@ -51,9 +51,9 @@ impl Class {
 
 /// A subject's first two tokens: the unit that is hashed and routed.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key(Arc<str>);
+pub struct RoutingKey(Arc<str>);
 
-impl Key {
+impl RoutingKey {
     /// The key of a user's own sessions.
     pub fn user(user: &UserId) -> Self {
         Self(format!("user.{user}").into())
@@ -103,19 +103,19 @@ impl Key {
     }
 }
 
-impl Borrow<str> for Key {
+impl Borrow<str> for RoutingKey {
     fn borrow(&self) -> &str {
         &self.0
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for RoutingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for RoutingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
     }
@@ -133,8 +133,8 @@ impl Subject {
     }
 
     /// The key that routes the subject.
-    pub fn key(&self) -> Key {
-        Key::of_checked(&self.0)
+    pub fn key(&self) -> RoutingKey {
+        RoutingKey::of_checked(&self.0)
     }
 
     /// The class of the subject's key.
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(subject.key().as_str(), "topic.scores");
         assert_eq!(subject.class(), Class::Topic);
         assert_eq!(Subject::parse("presence.bob").unwrap().key().as_str(), "presence.bob");
-        assert_eq!(Key::parse("user.42").unwrap().class(), Class::User);
+        assert_eq!(RoutingKey::parse("user.42").unwrap().class(), Class::User);
     }
 
     #[test]
@@ -226,7 +226,7 @@ mod tests {
             let subject = Subject::parse(&text).unwrap();
             prop_assert_eq!(subject.as_str(), &text);
             let key = format!("topic.{}", tokens[0]);
-            prop_assert_eq!(subject.key(), Key::parse(&key).unwrap());
+            prop_assert_eq!(subject.key(), RoutingKey::parse(&key).unwrap());
         }
     }
 }

@@ -23,9 +23,9 @@ use super::readiness::Readiness;
 use crate::auth;
 use crate::domain::UserId;
 use crate::limiter::{Addresses, Admitted, Connections, HandshakePermit, KeyedPermits};
-use crate::protocol::{Code, Refusal, SUBPROTOCOL};
-use crate::router::Errands;
-use crate::session::{Front, Place, Upgraded, greet};
+use crate::protocol::{Code, ErrorReply, SUBPROTOCOL};
+use crate::router::WorkerCalls;
+use crate::session::{ConnectionContext, SessionPermits, Upgraded, greet};
 use crate::socket::{self, HttpWaits};
 use crate::telemetry::LogThrottle;
 
@@ -57,9 +57,9 @@ pub struct ClientPortBounds {
 /// One worker's end of the clients' listener.
 #[derive(Debug)]
 pub struct ClientPort {
-    front: Rc<Front>,
+    front: Rc<ConnectionContext>,
     readiness: Arc<Readiness>,
-    places: Places,
+    places: PortPermits,
     origins: Origins,
     waits: HttpWaits,
     api: Api,
@@ -67,7 +67,7 @@ pub struct ClientPort {
 
 /// Places of the whole node.
 #[derive(Debug, Clone)]
-pub struct Places {
+pub struct PortPermits {
     /// For connections, and those that have not shown a token among them.
     pub connections: Arc<Connections>,
     /// For connections, by address.
@@ -82,16 +82,16 @@ pub struct Places {
 struct Accepted {
     stream: TcpStream,
     peer: IpAddr,
-    place: Place,
+    place: SessionPermits,
 }
 
 impl ClientPort {
     /// What accepts becomes part of `front`, or asks workers by `errands`.
     pub fn new(
-        front: Rc<Front>,
+        front: Rc<ConnectionContext>,
         readiness: Arc<Readiness>,
-        places: Places,
-        errands: Errands,
+        places: PortPermits,
+        errands: WorkerCalls,
         bounds: ClientPortBounds,
     ) -> Self {
         let origins = Origins::new(bounds.origins);
@@ -139,7 +139,7 @@ impl ClientPort {
         let Admitted { connection, handshake, in_place } = admitted;
         let address = self.places.addresses.take(peer);
         let is_crowded = address.is_none();
-        let place = Place::new(connection, address);
+        let place = SessionPermits::new(connection, address);
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
@@ -218,13 +218,13 @@ impl ClientPort {
     /// A token that no `hello` could be let in by is refused at once, not kept until then.
     fn switch<B>(&self, request: &Request<B>, token: Option<&str>) -> Response<Full<Bytes>> {
         if let Some(Err(error)) = token.map(auth::check_length) {
-            let refusal = Refusal::new(Code::Unauthorized, error.to_string());
+            let refusal = ErrorReply::new(Code::Unauthorized, error.to_string());
             return Problem::from(refusal).response();
         }
         let (verdict, _) = self.readiness.verdict();
         if !verdict.takes_sessions() {
             let detail = format!("the node takes no sessions: {verdict:?}").to_lowercase();
-            return Problem::from(Refusal::new(Code::Unavailable, detail)).response();
+            return Problem::from(ErrorReply::new(Code::Unavailable, detail)).response();
         }
         if !self.origins.allow(request.headers()) {
             return Problem::from(Origins::refusal()).response();

@@ -9,7 +9,7 @@ use hyper::header::{
 };
 use hyper::{Method, Response, StatusCode};
 
-use crate::protocol::{Code, Refusal};
+use crate::protocol::{Code, ErrorReply};
 
 /// Request headers that a page may set.
 const ALLOWED_HEADERS: &str = "authorization, content-type, idempotency-key";
@@ -36,9 +36,9 @@ impl Origins {
     }
 
     /// What the others are told.
-    pub(super) fn refusal() -> Refusal {
+    pub(super) fn refusal() -> ErrorReply {
         let message = "this origin may not connect: `listen.origins` does not name it";
-        Refusal::new(Code::Forbidden, message)
+        ErrorReply::new(Code::Forbidden, message)
     }
 
     fn allows(&self, origin: &HeaderValue) -> bool {

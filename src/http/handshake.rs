@@ -10,7 +10,7 @@ use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use super::problem::Problem;
-use crate::auth::{Principal, Role};
+use crate::auth::{Principal, TokenRole};
 use crate::domain::UserId;
 use crate::limiter::{HandshakePermit, KeyedPermit, KeyedPermits};
 use crate::protocol::Code;
@@ -55,9 +55,11 @@ impl Handshake {
         let mut held = self.user.borrow_mut();
         let is_known = held.as_ref().is_some_and(|permit| *permit.key() == principal.user);
         match principal.role {
-            Role::User if is_known => {}
-            Role::User => *held = Some(users.take(&principal.user).ok_or_else(|| full(users))?),
-            Role::Service | Role::Admin => *held = None,
+            TokenRole::User if is_known => {}
+            TokenRole::User => {
+                *held = Some(users.take(&principal.user).ok_or_else(|| full(users))?)
+            }
+            TokenRole::Service | TokenRole::Admin => *held = None,
         }
         self.permit.borrow_mut().take();
         Ok(())
@@ -99,7 +101,7 @@ mod tests {
 
     const BOUNDS: ConnectionBounds = ConnectionBounds { connections: 9, handshakes: 9, ending: 1 };
 
-    fn principal(user: &str, role: Role) -> Principal {
+    fn principal(user: &str, role: TokenRole) -> Principal {
         let user = UserId::parse(user).unwrap();
         let [publish, subscribe] = [(); 2].map(|()| Grants::new(Vec::new()));
         Principal { user, role, publish, subscribe, expires_at: 0 }
@@ -121,7 +123,7 @@ mod tests {
         };
         assert!(closes(StatusCode::UNAUTHORIZED) && closes(StatusCode::NO_CONTENT));
         assert!(!closes(StatusCode::SWITCHING_PROTOCOLS), "a socket says hello next");
-        handshake.identify(&principal("a", Role::User), &KeyedPermits::new(1)).unwrap();
+        handshake.identify(&principal("a", TokenRole::User), &KeyedPermits::new(1)).unwrap();
         assert!(!closes(StatusCode::UNAUTHORIZED), "it has shown one before");
         assert!(handshake.into_permit().is_none(), "the place was given back");
     }
@@ -133,14 +135,14 @@ mod tests {
             let (one, two) = (begin(), begin());
             ([one.0, two.0], [one.1, two.1])
         };
-        let [alice, bob] = ["alice", "bob"].map(|user| principal(user, Role::User));
+        let [alice, bob] = ["alice", "bob"].map(|user| principal(user, TokenRole::User));
         first.identify(&alice, &users).unwrap();
         first.identify(&alice, &users).unwrap();
         assert!(second.identify(&alice, &users).is_err());
         assert!(second.into_permit().is_some(), "who was refused has shown nothing");
         first.identify(&bob, &users).unwrap();
         assert!(users.take(&alice.user).is_some(), "alice has hers back");
-        first.identify(&principal("alice", Role::Service), &users).unwrap();
+        first.identify(&principal("alice", TokenRole::Service), &users).unwrap();
         assert!(users.take(&bob.user).is_some(), "a service has no need of one");
     }
 }

@@ -6,7 +6,7 @@ use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 
 use super::problem::{Problem, body, json};
-use super::readiness::{Readiness, Verdict};
+use super::readiness::{Readiness, ReadyState};
 use crate::protocol::Code;
 
 /// What can be done with a path that is only looked at.
@@ -63,8 +63,10 @@ pub(super) fn looked_at(
 fn ready(readiness: &Readiness, asker: Asker) -> Response<Full<Bytes>> {
     let (verdict, reasons) = readiness.verdict();
     let status = match verdict {
-        Verdict::Ready | Verdict::Degraded => StatusCode::OK,
-        Verdict::Starting | Verdict::Unready | Verdict::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        ReadyState::Ready | ReadyState::Degraded => StatusCode::OK,
+        ReadyState::Starting | ReadyState::Unready | ReadyState::Draining => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     };
     match asker {
         Asker::Operator => {

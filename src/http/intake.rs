@@ -9,7 +9,7 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use tokio::time::timeout;
 
 use super::problem::Problem;
-use crate::protocol::{Code, Refusal};
+use crate::protocol::{Code, ErrorReply};
 
 const JSON: &str = "application/json";
 
@@ -71,12 +71,12 @@ fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 fn malformed(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
-    Refusal::bad_request(detail).into()
+    ErrorReply::bad_request(detail).into()
 }
 
 fn too_large(found: &str, max: usize) -> Problem {
     let detail = format!("the body {found}, at most {max} are allowed");
-    Problem::from(Refusal::new(Code::TooLarge, detail)).closing()
+    Problem::from(ErrorReply::new(Code::TooLarge, detail)).closing()
 }
 
 fn late(bound: Duration) -> Problem {

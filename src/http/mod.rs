@@ -27,6 +27,6 @@ mod query;
 mod readiness;
 mod route;
 
-pub use clients::{ClientPort, ClientPortBounds, Places};
+pub use clients::{ClientPort, ClientPortBounds, PortPermits};
 pub use operator::{OPERATOR_CONNECTIONS_MAX, OperatorPort};
-pub use readiness::{Readiness, Verdict};
+pub use readiness::{Readiness, ReadyState};

@@ -16,7 +16,7 @@ use super::health::{self, Asker};
 use super::problem::{Problem, body};
 use super::readiness::Readiness;
 use crate::domain::{Class, Micros};
-use crate::protocol::{Code, Refusal};
+use crate::protocol::{Code, ErrorReply};
 use crate::router::Services;
 use crate::socket::{self, HttpWaits};
 use crate::telemetry::LogThrottle;
@@ -123,7 +123,7 @@ fn respond<B>(
     }
     if path != "/metrics" {
         let detail = "there are /healthz, /readyz and /metrics here";
-        return Problem::from(Refusal::new(Code::NotFound, detail)).response();
+        return Problem::from(ErrorReply::new(Code::NotFound, detail)).response();
     }
     health::looked_at(method, || {
         let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";

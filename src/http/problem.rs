@@ -9,7 +9,7 @@ use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFT
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
-use crate::protocol::{Code, Refusal, Retry};
+use crate::protocol::{Code, ErrorReply, Retry};
 
 /// The status of each code.
 const fn status_of(code: Code) -> StatusCode {
@@ -48,9 +48,9 @@ struct Document<'a> {
     retry: Retry,
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
-        let Refusal { code, message, retry_after } = refusal;
+impl From<ErrorReply> for Problem {
+    fn from(refusal: ErrorReply) -> Self {
+        let ErrorReply { code, message, retry_after } = refusal;
         let problem = Self::new(status_of(code), code, message);
         match retry_after {
             // In whole seconds, rounded up: who waits for so long does not come too early.
@@ -147,7 +147,7 @@ mod tests {
 
     #[tokio::test]
     async fn golden_document() {
-        let refusal = Refusal::new(Code::NotFound, "no \"such\" room");
+        let refusal = ErrorReply::new(Code::NotFound, "no \"such\" room");
         let (status, headers, text) = document(Problem::from(refusal)).await;
         assert_eq!(status, StatusCode::NOT_FOUND);
         assert_eq!(headers[CONTENT_TYPE], "application/problem+json");

@@ -3,7 +3,7 @@
 
 use super::percent::decode;
 use crate::domain::{MessageId, UserId};
-use crate::protocol::Refusal;
+use crate::protocol::ErrorReply;
 
 /// More parameters than any route has.
 const PARAMETERS_MAX: usize = 8;
@@ -19,21 +19,21 @@ pub(super) struct Query {
 
 impl Query {
     /// Reads `name=value&…`.
-    pub(super) fn read(text: Option<&str>) -> Result<Self, Refusal> {
+    pub(super) fn read(text: Option<&str>) -> Result<Self, ErrorReply> {
         let mut list = Vec::new();
         for pair in text.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let read = |text| {
-                let wrong = |error| Refusal::bad_request(format!("the query: {error}"));
+                let wrong = |error| ErrorReply::bad_request(format!("the query: {error}"));
                 decode(text).map_err(wrong)
             };
             let (name, value) = (read(name)?, read(value)?);
             if list.iter().any(|(known, _)| *known == name) {
-                return Err(Refusal::bad_request(format!("`{}` stands twice", clip(&name))));
+                return Err(ErrorReply::bad_request(format!("`{}` stands twice", clip(&name))));
             }
             if list.len() == PARAMETERS_MAX {
                 let message = format!("the query has more than {PARAMETERS_MAX} parameters");
-                return Err(Refusal::bad_request(message));
+                return Err(ErrorReply::bad_request(message));
             }
             list.push((name, value));
         }
@@ -47,35 +47,35 @@ impl Query {
     }
 
     /// A parameter that is a message id.
-    pub(super) fn message_id(&mut self, name: &str) -> Result<Option<MessageId>, Refusal> {
+    pub(super) fn message_id(&mut self, name: &str) -> Result<Option<MessageId>, ErrorReply> {
         let Some(text) = self.text(name) else { return Ok(None) };
-        text.parse().map(Some).map_err(|error| Refusal::bad_request(format!("`{name}` {error}")))
+        text.parse().map(Some).map_err(|error| ErrorReply::bad_request(format!("`{name}` {error}")))
     }
 
     /// A parameter that is an encoded user id.
-    pub(super) fn user_id(&mut self, name: &str) -> Result<Option<UserId>, Refusal> {
+    pub(super) fn user_id(&mut self, name: &str) -> Result<Option<UserId>, ErrorReply> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let read = UserId::parse(&text);
-        read.map(Some).map_err(|error| Refusal::bad_request(format!("`{name}`: {error}")))
+        read.map(Some).map_err(|error| ErrorReply::bad_request(format!("`{name}`: {error}")))
     }
 
     /// The parameter `limit`: 1 to `max`, and `default` when it is not there.
-    pub(super) fn limit(&mut self, default: usize, max: usize) -> Result<usize, Refusal> {
+    pub(super) fn limit(&mut self, default: usize, max: usize) -> Result<usize, ErrorReply> {
         let Some(text) = self.text("limit") else { return Ok(default.min(max)) };
         let limit = text.parse().ok().filter(|limit| (1..=max).contains(limit));
         limit.ok_or_else(|| {
             let message = format!("`limit` must be from 1 to {max}, not {}", clip(&text));
-            Refusal::bad_request(message)
+            ErrorReply::bad_request(message)
         })
     }
 
     /// Refuses parameters that the route does not have.
-    pub(super) fn finish(&self) -> Result<(), Refusal> {
+    pub(super) fn finish(&self) -> Result<(), ErrorReply> {
         match self.list.first() {
             None => Ok(()),
             Some((name, _)) => {
                 let message = format!("`{}` is not a parameter of it", clip(name));
-                Err(Refusal::bad_request(message))
+                Err(ErrorReply::bad_request(message))
             }
         }
     }
@@ -94,7 +94,7 @@ mod tests {
         Query::read(Some(text)).unwrap()
     }
 
-    fn message<T: std::fmt::Debug>(result: Result<T, Refusal>) -> String {
+    fn message<T: std::fmt::Debug>(result: Result<T, ErrorReply>) -> String {
         result.unwrap_err().message.into_owned()
     }
 

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use crate::clock::{Verdict as Time, WallClock};
-use crate::links::{Health, LinkState};
-use crate::steward::{Standing, Trouble};
+use crate::agent::{HealthIssue, NodeHealth};
+use crate::clock::{ClockStatus as Time, WallClock};
+use crate::shards::{Health, LinkState};
 use crate::store::Store;
 
 /// What a node says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum ReadyState {
     /// Some link has not been up yet, or the node does not fit the others: no sessions are taken.
     Starting,
     /// All is well.
@@ -26,7 +26,7 @@ pub enum Verdict {
     Draining,
 }
 
-impl Verdict {
+impl ReadyState {
     /// Whether sessions are taken.
     pub const fn takes_sessions(self) -> bool {
         matches!(self, Self::Ready | Self::Degraded)
@@ -38,7 +38,7 @@ impl Verdict {
 pub struct Readiness {
     health: Arc<Health>,
     store: Arc<dyn Store>,
-    standing: Arc<Standing>,
+    standing: Arc<NodeHealth>,
     clock: WallClock,
     /// How many nodes live.
     nodes: Arc<AtomicU32>,
@@ -51,7 +51,7 @@ impl Readiness {
     pub const fn new(
         health: Arc<Health>,
         store: Arc<dyn Store>,
-        standing: Arc<Standing>,
+        standing: Arc<NodeHealth>,
         clock: WallClock,
         nodes: Arc<AtomicU32>,
     ) -> Self {
@@ -84,31 +84,31 @@ impl Readiness {
     }
 
     /// The verdict, and what speaks against the node.
-    pub fn verdict(&self) -> (Verdict, Vec<String>) {
+    pub fn verdict(&self) -> (ReadyState, Vec<String>) {
         let links = self.health.report();
         let (serving, troubles) = self.standing.look();
         let starting =
             !serving || links.iter().any(|link| matches!(link.state, LinkState::Starting { .. }));
         let failure = self.store.failure();
-        let cut_off = troubles.iter().any(|trouble| matches!(trouble, Trouble::CutOff { .. }));
+        let cut_off = troubles.iter().any(|trouble| matches!(trouble, HealthIssue::CutOff { .. }));
         let unready = failure.is_some() || cut_off || self.is_worse_timed();
         let against = links.iter().filter(|link| !matches!(link.state, LinkState::Up { .. }));
         let mut reasons: Vec<String> = against
             .map(|link| format!("shard {}: {:?} {}", link.shard, link.role, link.state))
             .collect();
-        reasons.extend(troubles.iter().map(Trouble::to_string));
+        reasons.extend(troubles.iter().map(HealthIssue::to_string));
         reasons.extend(failure.map(|failure| format!("store: {failure}")));
         reasons.extend(self.clock.complaint().map(|complaint| format!("clock: {complaint}")));
         let verdict = if self.draining.load(Ordering::Acquire) {
-            Verdict::Draining
+            ReadyState::Draining
         } else if unready {
-            Verdict::Unready
+            ReadyState::Unready
         } else if starting {
-            Verdict::Starting
+            ReadyState::Starting
         } else if reasons.is_empty() {
-            Verdict::Ready
+            ReadyState::Ready
         } else {
-            Verdict::Degraded
+            ReadyState::Degraded
         };
         (verdict, reasons)
     }

@@ -4,11 +4,11 @@ use hyper::Method;
 
 use super::percent::decode;
 use crate::domain::{RoomId, UserId};
-use crate::protocol::{MEMBERS_BYTES_MAX, Refusal};
+use crate::protocol::{ErrorReply, MEMBERS_BYTES_MAX};
 
 /// What a request asks for. Ids are encoded ones: a path's own percent-encoding is taken off once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Route {
+pub(super) enum ApiRoute {
     /// Sends a message.
     Send,
     /// Reads a page of a conversation, which is still a text: whose it is decides how it reads.
@@ -43,36 +43,36 @@ pub(super) enum Misroute {
     /// The path has other methods, these.
     Method(Vec<&'static Method>),
     /// An id in the path is malformed.
-    Id(Refusal),
+    Id(ErrorReply),
 }
 
 /// What makes a route of the ids in a path.
-type Make = fn(&mut Ids<'_>) -> Result<Route, Refusal>;
+type Make = fn(&mut Ids<'_>) -> Result<ApiRoute, ErrorReply>;
 
 /// A method, a path in which `{…}` is an id, and the route.
 type Endpoint = (Method, &'static str, Make);
 
 /// Every route.
 pub(super) static ENDPOINTS: [Endpoint; 12] = [
-    (Method::POST, "/v1/messages", |_| Ok(Route::Send)),
-    (Method::GET, "/v1/conversations/{id}/messages", |ids| Ok(Route::History(ids.text()?))),
-    (Method::POST, "/v1/publish", |_| Ok(Route::Publish)),
-    (Method::POST, "/v1/rooms", |_| Ok(Route::CreateRoom)),
-    (Method::PUT, "/v1/rooms/{id}", |ids| Ok(Route::PutRoom(ids.room()?))),
-    (Method::GET, "/v1/rooms/{id}", |ids| Ok(Route::Room(ids.room()?))),
-    (Method::GET, "/v1/rooms/{id}/members", |ids| Ok(Route::Members(ids.room()?))),
-    (Method::PUT, "/v1/rooms/{id}/members", |ids| Ok(Route::PutMembers(ids.room()?))),
+    (Method::POST, "/v1/messages", |_| Ok(ApiRoute::Send)),
+    (Method::GET, "/v1/conversations/{id}/messages", |ids| Ok(ApiRoute::History(ids.text()?))),
+    (Method::POST, "/v1/publish", |_| Ok(ApiRoute::Publish)),
+    (Method::POST, "/v1/rooms", |_| Ok(ApiRoute::CreateRoom)),
+    (Method::PUT, "/v1/rooms/{id}", |ids| Ok(ApiRoute::PutRoom(ids.room()?))),
+    (Method::GET, "/v1/rooms/{id}", |ids| Ok(ApiRoute::Room(ids.room()?))),
+    (Method::GET, "/v1/rooms/{id}/members", |ids| Ok(ApiRoute::Members(ids.room()?))),
+    (Method::PUT, "/v1/rooms/{id}/members", |ids| Ok(ApiRoute::PutMembers(ids.room()?))),
     (Method::PUT, "/v1/rooms/{id}/members/{user}", |ids| {
-        Ok(Route::PutMember(ids.room()?, ids.user()?))
+        Ok(ApiRoute::PutMember(ids.room()?, ids.user()?))
     }),
     (Method::DELETE, "/v1/rooms/{id}/members/{user}", |ids| {
-        Ok(Route::RemoveMember(ids.room()?, ids.user()?))
+        Ok(ApiRoute::RemoveMember(ids.room()?, ids.user()?))
     }),
-    (Method::GET, "/v1/users/{id}/inbox", |ids| Ok(Route::Inbox(ids.user()?))),
-    (Method::GET, "/v1/openapi.json", |_| Ok(Route::OpenApi)),
+    (Method::GET, "/v1/users/{id}/inbox", |ids| Ok(ApiRoute::Inbox(ids.user()?))),
+    (Method::GET, "/v1/openapi.json", |_| Ok(ApiRoute::OpenApi)),
 ];
 
-impl Route {
+impl ApiRoute {
     /// The route of a request. HEAD asks for what GET would answer, of which the connection leaves
     /// the body out.
     pub(super) fn find(method: &Method, path: &str) -> Result<Self, Misroute> {
@@ -143,22 +143,22 @@ pub(super) struct Ids<'a> {
 }
 
 impl Ids<'_> {
-    fn text(&mut self) -> Result<String, Refusal> {
+    fn text(&mut self) -> Result<String, ErrorReply> {
         let mut parts = self.template.by_ref().zip(self.path.by_ref());
         let segment = parts.find(|(part, _)| is_id(part)).map_or("", |(_, segment)| segment);
-        decode(segment).map_err(|error| Refusal::bad_request(format!("the path: {error}")))
+        decode(segment).map_err(|error| ErrorReply::bad_request(format!("the path: {error}")))
     }
 
-    fn room(&mut self) -> Result<RoomId, Refusal> {
+    fn room(&mut self) -> Result<RoomId, ErrorReply> {
         let id = self.text()?;
         RoomId::parse(&id)
-            .map_err(|error| Refusal::bad_request(format!("the room's id in the path: {error}")))
+            .map_err(|error| ErrorReply::bad_request(format!("the room's id in the path: {error}")))
     }
 
-    fn user(&mut self) -> Result<UserId, Refusal> {
+    fn user(&mut self) -> Result<UserId, ErrorReply> {
         let id = self.text()?;
         UserId::parse(&id)
-            .map_err(|error| Refusal::bad_request(format!("the user's id in the path: {error}")))
+            .map_err(|error| ErrorReply::bad_request(format!("the user's id in the path: {error}")))
     }
 }
 
@@ -178,25 +178,25 @@ mod tests {
     #[test]
     fn every_route_is_found() {
         let table = [
-            ("POST", "/v1/messages", Route::Send),
-            ("GET", "/v1/conversations/dm.a.b/messages", Route::History("dm.a.b".into())),
-            ("GET", "/v1/conversations/user%2ea/messages", Route::History("user.a".into())),
-            ("POST", "/v1/publish", Route::Publish),
-            ("POST", "/v1/rooms", Route::CreateRoom),
-            ("PUT", "/v1/rooms/r", Route::PutRoom(room("r"))),
-            ("GET", "/v1/rooms/members", Route::Room(room("members"))),
-            ("GET", "/v1/rooms/a%2525", Route::Room(room("a%25"))),
-            ("GET", "/v1/rooms/%61b", Route::Room(room("ab"))),
-            ("GET", "/v1/rooms/r/members", Route::Members(room("r"))),
-            ("PUT", "/v1/rooms/r/members", Route::PutMembers(room("r"))),
-            ("PUT", "/v1/rooms/r/members/u+1", Route::PutMember(room("r"), user("u+1"))),
-            ("DELETE", "/v1/rooms/r/members/u", Route::RemoveMember(room("r"), user("u"))),
-            ("GET", "/v1/users/u%7C/inbox", Route::Inbox(user("u|"))),
-            ("GET", "/v1/openapi.json", Route::OpenApi),
+            ("POST", "/v1/messages", ApiRoute::Send),
+            ("GET", "/v1/conversations/dm.a.b/messages", ApiRoute::History("dm.a.b".into())),
+            ("GET", "/v1/conversations/user%2ea/messages", ApiRoute::History("user.a".into())),
+            ("POST", "/v1/publish", ApiRoute::Publish),
+            ("POST", "/v1/rooms", ApiRoute::CreateRoom),
+            ("PUT", "/v1/rooms/r", ApiRoute::PutRoom(room("r"))),
+            ("GET", "/v1/rooms/members", ApiRoute::Room(room("members"))),
+            ("GET", "/v1/rooms/a%2525", ApiRoute::Room(room("a%25"))),
+            ("GET", "/v1/rooms/%61b", ApiRoute::Room(room("ab"))),
+            ("GET", "/v1/rooms/r/members", ApiRoute::Members(room("r"))),
+            ("PUT", "/v1/rooms/r/members", ApiRoute::PutMembers(room("r"))),
+            ("PUT", "/v1/rooms/r/members/u+1", ApiRoute::PutMember(room("r"), user("u+1"))),
+            ("DELETE", "/v1/rooms/r/members/u", ApiRoute::RemoveMember(room("r"), user("u"))),
+            ("GET", "/v1/users/u%7C/inbox", ApiRoute::Inbox(user("u|"))),
+            ("GET", "/v1/openapi.json", ApiRoute::OpenApi),
         ];
         for (method, path, route) in table {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
-            assert_eq!(Route::find(&method, path), Ok(route), "{method} {path}");
+            assert_eq!(ApiRoute::find(&method, path), Ok(route), "{method} {path}");
         }
     }
 
@@ -220,7 +220,7 @@ mod tests {
             "/v2/rooms/r",
         ];
         for path in paths {
-            let found = Route::find(&Method::GET, path);
+            let found = ApiRoute::find(&Method::GET, path);
             assert_eq!(found, Err(Misroute::Path), "{path}");
         }
     }
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn another_method_is_told_which_there_are() {
         let allowed = |path| -> Vec<&str> {
-            match Route::find(&Method::PATCH, path) {
+            match ApiRoute::find(&Method::PATCH, path) {
                 Err(Misroute::Method(allowed)) => allowed.iter().map(|m| m.as_str()).collect(),
                 other => panic!("{path}: {other:?}"),
             }
@@ -256,7 +256,7 @@ mod tests {
             ("/v1/users/a.b/inbox", "the user's id in the path: byte 0x2E at 1"),
         ];
         for (path, part) in table {
-            match Route::find(&Method::GET, path) {
+            match ApiRoute::find(&Method::GET, path) {
                 Err(Misroute::Id(refusal)) => {
                     assert!(refusal.message.starts_with(part), "{path}: {refusal:?}");
                 }
@@ -269,7 +269,7 @@ mod tests {
         #[test]
         fn any_path_is_answered(path in "(/v1/(rooms|users|conversations))?[ -~]*") {
             for method in [Method::GET, Method::PUT, Method::DELETE] {
-                let _answered = Route::find(&method, &path);
+                let _answered = ApiRoute::find(&method, &path);
             }
         }
     }

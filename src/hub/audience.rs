@@ -5,14 +5,14 @@ use std::rc::Rc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::listeners::Found;
-use super::people::Person;
-use super::{Delivered, Hub, Session, SessionId, Urgency};
-use crate::bus::{Envelope, Kind};
-use crate::delivery::Via;
-use crate::domain::{Key, Membership, MessageId, Micros, Subject};
+use super::subscription_index::Found;
+use super::user_index::UserEntry;
+use super::{Delivered, Hub, Priority, Session, SessionId};
+use crate::bus::{Envelope, EnvelopeKind};
+use crate::delivery::CopyKind;
+use crate::domain::{Membership, MessageId, Micros, RoutingKey, Subject};
 use crate::layout::key_hash;
-use crate::proof::Affiliation;
+use crate::watermark::RoomState;
 
 /// Those that a publish is for.
 pub type Audience = SmallVec<[Rc<Session>; 4]>;
@@ -20,23 +20,33 @@ pub type Audience = SmallVec<[Rc<Session>; 4]>;
 impl Hub {
     /// Hands a publish to the sessions that this copy of it is for, the publishing one left out:
     /// that one has it, or wants no copy.
-    pub fn deliver(&mut self, envelope: &Envelope, via: Via, except: Option<u64>) -> Delivered {
+    pub fn deliver(
+        &mut self,
+        envelope: &Envelope,
+        via: CopyKind,
+        except: Option<u64>,
+    ) -> Delivered {
         let audience = self.audience(envelope, via, except);
         self.hand_all(&audience, envelope)
     }
 
     /// Every session that a copy of a publish is for, once, the one with the number `except` left
     /// out. Those that a message is for count as handed it from here on.
-    pub fn audience(&mut self, envelope: &Envelope, via: Via, except: Option<u64>) -> Audience {
+    pub fn audience(
+        &mut self,
+        envelope: &Envelope,
+        via: CopyKind,
+        except: Option<u64>,
+    ) -> Audience {
         match (envelope.kind, envelope.message_id()) {
-            (Kind::Message, Some(id)) => {
+            (EnvelopeKind::Message, Some(id)) => {
                 let mut audience = Audience::new();
                 for key in &envelope.keys {
                     audience.extend(self.claim(key, id, except));
                 }
                 audience
             }
-            (Kind::Membership, Some(id)) => self.news_audience(envelope, id),
+            (EnvelopeKind::Membership, Some(id)) => self.news_audience(envelope, id),
             _ => {
                 let found = self.event_audience(envelope, via);
                 let sessions = found.iter().map(|id| Rc::clone(&self.sessions[id.place()]));
@@ -48,8 +58,8 @@ impl Hub {
     /// Hands a publish to sessions that it is for.
     pub fn hand_all(&mut self, audience: &[Rc<Session>], envelope: &Envelope) -> Delivered {
         match (envelope.kind, envelope.message_id()) {
-            (Kind::Message, Some(id)) => {
-                let room = envelope.keys.first().and_then(Key::as_room);
+            (EnvelopeKind::Message, Some(id)) => {
+                let room = envelope.keys.first().and_then(RoutingKey::as_room);
                 self.hand_message(audience, id, room, &envelope.frame)
             }
             _ => self.hand_event(audience, &envelope.frame),
@@ -67,7 +77,7 @@ impl Hub {
     /// keys or patterns, counts twice: what is to be found out must cost less than the audience.
     pub fn may_exceed(&self, envelope: &Envelope, max: usize) -> bool {
         let mut count = match envelope.kind {
-            Kind::Event => self.listening(envelope),
+            EnvelopeKind::Event => self.listening(envelope),
             _ => 0,
         };
         for person in envelope.keys.iter().flat_map(|key| self.people_of(key)) {
@@ -84,7 +94,7 @@ impl Hub {
     }
 
     /// A user, or the members of a room.
-    fn people_of(&self, key: &Key) -> impl Iterator<Item = &Person> {
+    fn people_of(&self, key: &RoutingKey) -> impl Iterator<Item = &UserEntry> {
         let user = key.as_user().and_then(|user| self.people.of(user));
         let members = key.as_room().into_iter().flat_map(|room| self.people.members(room));
         user.into_iter().chain(members)
@@ -96,14 +106,14 @@ impl Hub {
         &mut self,
         audience: &[Rc<Session>],
         envelope: &Envelope,
-        via: Via,
+        via: CopyKind,
     ) -> Delivered {
         let subject = Subject::parse(&envelope.about).ok();
         let hears = |session: &Session| subject.as_ref().is_some_and(|it| session.hears(it, via));
-        let room = envelope.keys.first().and_then(Key::as_room);
+        let room = envelope.keys.first().and_then(RoutingKey::as_room);
         let stays = |session: &&Rc<Session>| match (envelope.kind, envelope.message_id()) {
             _ if session.id().is_none() => false,
-            (Kind::Message, Some(id)) => self.is_still_for(session, room, id),
+            (EnvelopeKind::Message, Some(id)) => self.is_still_for(session, room, id),
             _ => envelope.keys.iter().any(|key| self.is_reached(session, key)) || hears(session),
         };
         let staying: Audience = audience.iter().filter(stays).cloned().collect();
@@ -111,10 +121,10 @@ impl Hub {
     }
 
     /// Whether a session is its user's whose key this is, or a member's of the room.
-    fn is_reached(&self, session: &Session, key: &Key) -> bool {
+    fn is_reached(&self, session: &Session, key: &RoutingKey) -> bool {
         let inside = |room: &str| {
             let rooms = self.affiliations(&session.user);
-            rooms.and_then(|rooms| rooms.get(room)).is_some_and(Affiliation::is_inside)
+            rooms.and_then(|rooms| rooms.get(room)).is_some_and(RoomState::is_inside)
         };
         key.as_user() == Some(session.user.as_str()) || key.as_room().is_some_and(inside)
     }
@@ -123,7 +133,7 @@ impl Hub {
     /// `watermark` is the worker's: what lies at or below it is not remembered.
     pub fn offer(
         &mut self,
-        key: &Key,
+        key: &RoutingKey,
         id: MessageId,
         frame: &Bytes,
         watermark: Micros,
@@ -134,7 +144,7 @@ impl Hub {
     }
 
     /// Up to where a session has everything of a key.
-    fn floor_of(&self, session: &Session, key: &Key, watermark: Micros) -> Micros {
+    fn floor_of(&self, session: &Session, key: &RoutingKey, watermark: Micros) -> Micros {
         let above = session.trail.footing().above(watermark);
         let pending = key.as_room().and_then(|room| {
             self.affiliations(&session.user)?.due().find(|due| due.room.as_str() == room)
@@ -143,7 +153,7 @@ impl Hub {
     }
 
     /// Above which time a round must read for a key; none if there is no session that it reads for.
-    pub fn floor(&self, key: &Key, watermark: Micros) -> Option<Micros> {
+    pub fn floor(&self, key: &RoutingKey, watermark: Micros) -> Option<Micros> {
         let people = self.people_of(key);
         let sessions =
             people.flat_map(|person| &person.sessions).map(|id| &self.sessions[id.place()]);
@@ -152,12 +162,12 @@ impl Hub {
     }
 
     /// The sessions of a key that a message is for and that have not had it.
-    fn claim(&mut self, key: &Key, id: MessageId, except: Option<u64>) -> Audience {
+    fn claim(&mut self, key: &RoutingKey, id: MessageId, except: Option<u64>) -> Audience {
         let hash = key_hash(key);
         let known = self.memory.knows(id, hash);
         let mut audience = Audience::new();
         let mut anybody = false;
-        let mut add = |person: &Person| {
+        let mut add = |person: &UserEntry| {
             anybody = true;
             for place in &person.sessions {
                 let session = &self.sessions[place.place()];
@@ -198,7 +208,7 @@ impl Hub {
     }
 
     /// Every session that a copy of an event is for, once.
-    pub(super) fn event_audience(&self, envelope: &Envelope, via: Via) -> Found {
+    pub(super) fn event_audience(&self, envelope: &Envelope, via: CopyKind) -> Found {
         let mut found = Found::new();
         for key in &envelope.keys {
             let people = self.people_of(key);
@@ -233,7 +243,7 @@ impl Hub {
     fn hand_event(&mut self, audience: &[Rc<Session>], frame: &Bytes) -> Delivered {
         let mut delivered = Delivered::default();
         for session in audience {
-            delivered.count(session.hand(frame.clone(), Urgency::Event));
+            delivered.count(session.hand(frame.clone(), Priority::Event));
             self.touch(session);
         }
         delivered

@@ -1,6 +1,6 @@
 //! What a delivery did.
 
-use super::Handed;
+use super::PushOutcome;
 
 /// What a delivery did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -14,12 +14,12 @@ pub struct Delivered {
 }
 
 impl Delivered {
-    pub(super) const fn count(&mut self, handed: Handed) {
+    pub(super) const fn count(&mut self, handed: PushOutcome) {
         match handed {
-            Handed::Yes => self.handed += 1,
-            Handed::Shed => self.shed += 1,
-            Handed::Evicted => self.evicted += 1,
-            Handed::Closed => {}
+            PushOutcome::Yes => self.handed += 1,
+            PushOutcome::Shed => self.shed += 1,
+            PushOutcome::Evicted => self.evicted += 1,
+            PushOutcome::Closed => {}
         }
     }
 }

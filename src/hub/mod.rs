@@ -1,7 +1,7 @@
 //! The sessions of one worker, and who of them a publish is for. Synchronous: nothing waits.
 //!
 //! Invariants worth naming:
-//! - `people`, `listeners` and `wanted` change together, in [`Hub::join`], [`Hub::leave`],
+//! - `user_index`, `subscription_index` and `wanted` change together, in [`Hub::join`], [`Hub::leave`],
 //!   [`Hub::learn`], [`Hub::subscribe`] and [`Hub::unsubscribe`] alone, and `wanted` with what is
 //!   overheard too; each says what became wanted or unwanted by this worker.
 //! - An event reaches a session once, however many of its patterns match and copies come.
@@ -9,16 +9,16 @@
 mod audience;
 mod deferred;
 mod delivered;
-mod listeners;
-mod overheard;
-mod people;
 mod read_ops;
 mod recent;
+mod recovery_state;
 mod room_load;
+mod sequencer;
 mod session;
+mod subscription_index;
 mod subscriptions;
-mod trail;
-mod turnstile;
+mod temporary_interest;
+mod user_index;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -27,26 +27,29 @@ use ahash::AHashMap;
 use slab::Slab;
 use smallvec::SmallVec;
 
-use self::listeners::Listeners;
-use self::overheard::Overheard;
-use self::people::People;
-use crate::domain::{Key, Membership, MessageId, Micros, Pattern, Reach, RoomId, UserId};
-use crate::layout::key_hash;
-use crate::proof::{
-    self, Affiliation, Affiliations, Applied, Due, Learned, Place, Reading, RoundKind, Viewed,
+use self::subscription_index::SubscriptionIndex;
+use self::temporary_interest::TemporaryInterest;
+use self::user_index::UserIndex;
+use crate::cluster::Safeguards;
+use crate::domain::{
+    Membership, MessageId, Micros, Pattern, PatternScope, RoomId, RoutingKey, UserId,
 };
-use crate::roster::Rules;
+use crate::layout::key_hash;
+use crate::watermark::{
+    self, CatchUpRead, DeliverySeq, KnowledgeSource, PendingRoomRead, RoomChange, RoomState,
+    RoundKind, UserRooms, WatermarkSnapshot,
+};
 
 pub use audience::Audience;
 pub use deferred::{NotDeferred, USER_DEFERRED_BYTES_MAX};
 pub use delivered::Delivered;
 pub use read_ops::{ReadOpLimit, ReadOpPermit, USER_READS_MAX};
 pub use recent::RecentNonces;
+pub use recovery_state::{BufferedMessage, RecoveryState};
 pub use room_load::{LoadEnd, LoadGuard, LoadShare, RoomLoad};
-pub use session::{DEFERRED_BYTES_MAX, Handed, Session, SessionBounds, Urgency};
+pub use sequencer::{Sequencer, Slot};
+pub use session::{DEFERRED_BYTES_MAX, Priority, PushOutcome, Session, SessionBounds};
 pub use subscriptions::{PatternBudget, PatternLimit};
-pub use trail::{Behind, Trail};
-pub use turnstile::{Turn, Turnstile};
 
 /// Sessions that are owed a cursor and are not looked through for those that are gone.
 const OWED_UNSWEPT: usize = 1024;
@@ -65,14 +68,14 @@ impl SessionId {
 #[derive(Debug)]
 pub struct Hub {
     sessions: Slab<Rc<Session>>,
-    people: People,
-    listeners: Listeners,
+    people: UserIndex,
+    listeners: SubscriptionIndex,
     /// How many sessions, members and patterns need a key, or everything. Patterns that are a key
-    /// themselves, as nearly all are, count by standing in `listeners`.
-    wanted: AHashMap<Reach, u32>,
-    overheard: Overheard,
+    /// themselves, as nearly all are, count by standing in `subscription_index`.
+    wanted: AHashMap<PatternScope, u32>,
+    overheard: TemporaryInterest,
     touched: Vec<Rc<Session>>,
-    memory: proof::Handed,
+    memory: watermark::RecentDeliveries,
     /// Sessions that were handed messages since their last cursor.
     owed: VecDeque<Rc<Session>>,
     /// How many of them, from the front, are to be looked at since the watermark moved.
@@ -84,12 +87,12 @@ impl Hub {
     pub fn new(remembered: usize) -> Self {
         Self {
             sessions: Slab::new(),
-            people: People::default(),
-            listeners: Listeners::default(),
+            people: UserIndex::default(),
+            listeners: SubscriptionIndex::default(),
             wanted: AHashMap::new(),
-            overheard: Overheard::default(),
+            overheard: TemporaryInterest::default(),
             touched: Vec::new(),
-            memory: proof::Handed::new(remembered, Rules::default()),
+            memory: watermark::RecentDeliveries::new(remembered, Safeguards::default()),
             owed: VecDeque::new(),
             due: 0,
         }
@@ -100,23 +103,23 @@ impl Hub {
         let id = SessionId(self.sessions.insert(Rc::clone(session)) as u32);
         session.place(id);
         self.people.join(&session.user, id);
-        self.want(Reach::Key(session.key()))
+        self.want(PatternScope::Key(session.key()))
     }
 
     /// Takes a session away: what became unwanted.
-    pub fn leave(&mut self, session: &Session) -> Vec<Reach> {
+    pub fn leave(&mut self, session: &Session) -> Vec<PatternScope> {
         self.take_deferred(session);
         let Some(id) = session.displace() else { return Vec::new() };
         self.sessions.remove(id.place());
-        let mut unwanted: Vec<Reach> = session
+        let mut unwanted: Vec<PatternScope> = session
             .take_patterns()
             .iter()
             .filter_map(|pattern| self.drop_pattern(pattern, id))
             .collect();
         for room in self.people.leave(&session.user, id) {
-            unwanted.extend(self.unwant(Reach::Key(Key::room(&room))));
+            unwanted.extend(self.unwant(PatternScope::Key(RoutingKey::room(&room))));
         }
-        unwanted.extend(self.unwant(Reach::Key(session.key())));
+        unwanted.extend(self.unwant(PatternScope::Key(session.key())));
         unwanted
     }
 
@@ -126,13 +129,13 @@ impl Hub {
         &mut self,
         session: &Session,
         patterns: &[Pattern],
-    ) -> Result<Vec<Reach>, PatternLimit> {
+    ) -> Result<Vec<PatternScope>, PatternLimit> {
         let Some(id) = session.id() else { return Ok(Vec::new()) };
         let new = session.add_patterns(patterns)?;
         Ok(new.iter().filter_map(|pattern| self.add_pattern(pattern, id)).collect())
     }
 
-    fn add_pattern(&mut self, pattern: &Pattern, id: SessionId) -> Option<Reach> {
+    fn add_pattern(&mut self, pattern: &Pattern, id: SessionId) -> Option<PatternScope> {
         let reach = pattern.reach();
         let wanted = self.is_wanted(&reach);
         let new = self.listeners.insert(pattern, id);
@@ -151,13 +154,13 @@ impl Hub {
     }
 
     /// Takes patterns of a session away: the reaches that became unwanted.
-    pub fn unsubscribe(&mut self, session: &Session, patterns: &[Pattern]) -> Vec<Reach> {
+    pub fn unsubscribe(&mut self, session: &Session, patterns: &[Pattern]) -> Vec<PatternScope> {
         let Some(id) = session.id() else { return Vec::new() };
         let removed = session.remove_patterns(patterns);
         removed.iter().filter_map(|pattern| self.drop_pattern(pattern, id)).collect()
     }
 
-    fn drop_pattern(&mut self, pattern: &Pattern, id: SessionId) -> Option<Reach> {
+    fn drop_pattern(&mut self, pattern: &Pattern, id: SessionId) -> Option<PatternScope> {
         let removed = self.listeners.remove(pattern, id);
         debug_assert!(removed, "the session's list and the index hold the same");
         let reach = pattern.reach();
@@ -167,21 +170,21 @@ impl Hub {
         self.unwant(reach)
     }
 
-    fn is_wanted(&self, reach: &Reach) -> bool {
+    fn is_wanted(&self, reach: &PatternScope) -> bool {
         let is_named = || match reach {
-            Reach::Key(key) => self.listeners.holds(key.as_str()),
-            Reach::Wide => false,
+            PatternScope::Key(key) => self.listeners.holds(key.as_str()),
+            PatternScope::Wide => false,
         };
         self.wanted.contains_key(reach) || is_named()
     }
 
-    fn want(&mut self, reach: Reach) -> bool {
+    fn want(&mut self, reach: PatternScope) -> bool {
         let wanted = self.is_wanted(&reach);
         *self.wanted.entry(reach).or_default() += 1;
         !wanted
     }
 
-    fn unwant(&mut self, reach: Reach) -> Option<Reach> {
+    fn unwant(&mut self, reach: PatternScope) -> Option<PatternScope> {
         let count = self.wanted.get_mut(&reach)?;
         *count -= 1;
         if *count > 0 {
@@ -193,14 +196,18 @@ impl Hub {
 
     /// A user's membership came to be known: what it changed, and the room's key if it became wanted
     /// or unwanted by that.
-    pub fn learn(&mut self, news: &Membership, learned: Learned) -> (Applied, Option<Reach>) {
+    pub fn learn(
+        &mut self,
+        news: &Membership,
+        learned: KnowledgeSource,
+    ) -> (RoomChange, Option<PatternScope>) {
         let was = self.is_inside(&news.user, &news.room);
         let applied = self.people.learn(news, self.memory.place(), learned);
-        let reach = Reach::Key(Key::room(&news.room));
+        let reach = PatternScope::Key(RoutingKey::room(&news.room));
         let changed = match applied {
-            Applied::Joined if !was => self.want(reach.clone()).then_some(reach),
-            Applied::Left => self.unwant(reach),
-            Applied::Joined | Applied::Stale | Applied::Kept => None,
+            RoomChange::Joined if !was => self.want(reach.clone()).then_some(reach),
+            RoomChange::Left => self.unwant(reach),
+            RoomChange::Joined | RoomChange::Stale | RoomChange::Kept => None,
         };
         (applied, changed)
     }
@@ -208,11 +215,11 @@ impl Hub {
     /// Whether a user with sessions here is known to be in a room.
     pub fn is_inside(&self, user: &UserId, room: &RoomId) -> bool {
         self.affiliations(user)
-            .is_some_and(|rooms| rooms.get(room.as_str()).is_some_and(Affiliation::is_inside))
+            .is_some_and(|rooms| rooms.get(room.as_str()).is_some_and(RoomState::is_inside))
     }
 
     /// The rooms of a user with sessions here.
-    pub fn affiliations(&self, user: &UserId) -> Option<&Affiliations> {
+    pub fn affiliations(&self, user: &UserId) -> Option<&UserRooms> {
         self.people.of(user.as_str()).map(|person| &person.rooms)
     }
 
@@ -237,16 +244,16 @@ impl Hub {
 
     /// The highest cursor that a user's sessions may be handed.
     pub fn cap(&self, user: &UserId) -> Micros {
-        self.affiliations(user).and_then(Affiliations::cap).unwrap_or(Micros(u64::MAX))
+        self.affiliations(user).and_then(UserRooms::cap).unwrap_or(Micros(u64::MAX))
     }
 
     /// A read for a room that a user joined is done. Whether the room is pending no longer.
     pub fn joining_read(
         &mut self,
         user: &UserId,
-        due: &Due,
-        reading: Reading,
-        now: Viewed,
+        due: &PendingRoomRead,
+        reading: CatchUpRead,
+        now: WatermarkSnapshot,
         watermark: Micros,
     ) -> bool {
         let person = self.people.of_mut(user.as_str());
@@ -257,7 +264,7 @@ impl Hub {
     pub fn joining_round(
         &mut self,
         user: &UserId,
-        due: &Due,
+        due: &PendingRoomRead,
         kind: RoundKind,
         decided: Option<Micros>,
         confirmed: bool,
@@ -268,7 +275,7 @@ impl Hub {
     }
 
     /// Whether a session was handed a message of a conversation with this key, live or by a round.
-    pub fn had(&self, session: &Session, key: &Key, id: MessageId) -> bool {
+    pub fn had(&self, session: &Session, key: &RoutingKey, id: MessageId) -> bool {
         let place = match key.as_room() {
             Some(room) => self
                 .affiliations(&session.user)
@@ -289,7 +296,7 @@ impl Hub {
     }
 
     /// The place of a session that is registered now.
-    pub const fn place(&self) -> Place {
+    pub const fn place(&self) -> DeliverySeq {
         self.memory.place()
     }
 
@@ -372,8 +379,8 @@ impl Hub {
 }
 
 /// Whether a pattern matches exactly the subject that is its key.
-fn is_its_key(pattern: &Pattern, reach: &Reach) -> bool {
-    matches!(reach, Reach::Key(key) if key.as_str() == pattern.as_str())
+fn is_its_key(pattern: &Pattern, reach: &PatternScope) -> bool {
+    matches!(reach, PatternScope::Key(key) if key.as_str() == pattern.as_str())
 }
 
 #[cfg(test)]

@@ -7,14 +7,14 @@ use tokio::sync::Notify;
 
 use super::Hub;
 use crate::domain::UserId;
-use crate::proof::Reading;
+use crate::watermark::CatchUpRead;
 
 /// How such a read ended.
 #[derive(Debug, Clone, Copy)]
 pub enum LoadEnd {
     /// The rooms are known. Every session that waited claims no more than this reading does: the
     /// shared read contributes to its own, and began before it.
-    Read(Reading),
+    Read(CatchUpRead),
     /// The store did not answer.
     Failed,
     /// The session that made the read is gone.

@@ -9,14 +9,14 @@ use bytes::Bytes;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
+use super::recovery_state::Buffering;
 use super::subscriptions::{PatternBudget, PatternLimit, Subscriptions};
-use super::trail::Intake;
-use super::{RecentNonces, SessionId, Trail, Turnstile};
+use super::{RecentNonces, RecoveryState, Sequencer, SessionId};
 use crate::auth::Principal;
-use crate::delivery::Via;
-use crate::domain::{Key, MessageId, Pattern, Subject, UserId};
-use crate::protocol::Close;
-use crate::socket::{Item, Link};
+use crate::delivery::CopyKind;
+use crate::domain::{MessageId, Pattern, RoutingKey, Subject, UserId};
+use crate::protocol::CloseReason;
+use crate::socket::{Link, OutboxItem};
 
 /// Bytes of frames that may wait until a user's rooms are known: as many sends as may be in flight
 /// by default, of the usual size, and more than a client sends before its first answer.
@@ -24,7 +24,7 @@ pub const DEFERRED_BYTES_MAX: usize = 64 * 1024;
 
 /// What a frame is worth to a slow client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Urgency {
+pub enum Priority {
     /// Must not be lost silently: a full outbox closes the session, which then resumes.
     Message,
     /// The first to be shed.
@@ -33,7 +33,7 @@ pub enum Urgency {
 
 /// What became of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Handed {
+pub enum PushOutcome {
     /// It is queued.
     Yes,
     /// It was kept back, and is to be counted.
@@ -65,9 +65,9 @@ pub struct Session {
     /// What the client called its device.
     pub device: Option<Box<str>>,
     /// What it was handed.
-    pub trail: Trail,
+    pub trail: RecoveryState,
     /// The order of its sends until they have ids.
-    pub turnstile: Turnstile,
+    pub turnstile: Sequencer,
     /// The nonces of its last sends.
     pub nonces: RecentNonces,
     link: Rc<Link>,
@@ -104,8 +104,8 @@ impl Session {
             number,
             user: principal.user.clone(),
             device,
-            trail: Trail::default(),
-            turnstile: Turnstile::default(),
+            trail: RecoveryState::default(),
+            turnstile: Sequencer::default(),
             nonces: RecentNonces::default(),
             link,
             bounds,
@@ -126,8 +126,8 @@ impl Session {
     }
 
     /// The key of its user.
-    pub fn key(&self) -> Key {
-        Key::user(&self.user)
+    pub fn key(&self) -> RoutingKey {
+        RoutingKey::user(&self.user)
     }
 
     /// The way to its client.
@@ -189,7 +189,7 @@ impl Session {
     }
 
     /// Whether a pattern of it matches, one that such a copy of an event serves.
-    pub(super) fn hears(&self, subject: &Subject, via: Via) -> bool {
+    pub(super) fn hears(&self, subject: &Subject, via: CopyKind) -> bool {
         self.patterns.borrow().hears(subject, via)
     }
 
@@ -227,20 +227,20 @@ impl Session {
 
     /// Queues a frame. An event is shed from half the bound on, its own or that of the node, so that
     /// the other half is left to messages; a message that does not fit closes the session.
-    pub fn hand(&self, frame: Bytes, urgency: Urgency) -> Handed {
+    pub fn hand(&self, frame: Bytes, urgency: Priority) -> PushOutcome {
         if !self.link.is_open() {
-            return Handed::Closed;
+            return PushOutcome::Closed;
         }
         let waiting = self.link.bytes() + frame.len();
         let tight = self.link.bytes() > 0 && self.link.share().is_tight();
-        if urgency == Urgency::Event && (waiting > self.bounds.outbox_bytes / 2 || tight) {
-            return Handed::Shed;
+        if urgency == Priority::Event && (waiting > self.bounds.outbox_bytes / 2 || tight) {
+            return PushOutcome::Shed;
         }
-        if self.link.push(Item::Text(frame)).is_ok() {
-            return Handed::Yes;
+        if self.link.push(OutboxItem::Text(frame)).is_ok() {
+            return PushOutcome::Yes;
         }
         self.evict();
-        Handed::Evicted
+        PushOutcome::Evicted
     }
 
     /// Hands over a live message, unless its turn has not come or the session has it.
@@ -249,22 +249,22 @@ impl Session {
         id: MessageId,
         room: Option<&str>,
         frame: &Bytes,
-    ) -> Option<Handed> {
+    ) -> Option<PushOutcome> {
         match self.trail.take_in(id, room, frame, self.bounds.outbox_bytes / 2) {
-            Intake::Hand(frame) => Some(self.hand(frame, Urgency::Message)),
-            Intake::Kept => Some(Handed::Yes),
-            Intake::Had => None,
+            Buffering::Hand(frame) => Some(self.hand(frame, Priority::Message)),
+            Buffering::Kept => Some(PushOutcome::Yes),
+            Buffering::Had => None,
         }
     }
 
     /// Ends the session, behind what is queued.
-    pub fn close(&self, close: Close) {
+    pub fn close(&self, close: CloseReason) {
         self.link.close(close.frame());
     }
 
     /// Ends the session of a client that does not read, and frees what waited for it.
     pub fn evict(&self) {
-        self.link.evict(Close::SlowConsumer.frame());
+        self.link.evict(CloseReason::SlowConsumer.frame());
     }
 
     pub(super) fn touch(&self) -> bool {

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ahash::AHashSet;
 
-use crate::delivery::Via;
-use crate::domain::{Pattern, Reach, Subject};
+use crate::delivery::CopyKind;
+use crate::domain::{Pattern, PatternScope, Subject};
 
 /// What a pattern takes beside its text: its places in the session's list, the index, the tables
 /// of wanted keys and of buckets, rounded as the allocator does (measured: 180 to 330 bytes with the
@@ -174,11 +174,11 @@ impl Subscriptions {
     }
 
     /// Whether a pattern of it matches, one that such a copy of an event serves.
-    pub(super) fn hears(&self, subject: &Subject, via: Via) -> bool {
+    pub(super) fn hears(&self, subject: &Subject, via: CopyKind) -> bool {
         let serves = |pattern: &Pattern| match via {
-            Via::Here => true,
-            Via::Bucket => pattern.reach() != Reach::Wide,
-            Via::Tap => pattern.reach() == Reach::Wide,
+            CopyKind::Here => true,
+            CopyKind::Bucket => pattern.reach() != PatternScope::Wide,
+            CopyKind::Tap => pattern.reach() == PatternScope::Wide,
         };
         self.held.iter().any(|pattern| pattern.matches(subject) && serves(pattern))
     }

@@ -7,11 +7,11 @@ use proptest::test_runner::{Config, TestRunner};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::auth::{Grants, Principal, Role};
-use crate::bus::{BootId, Envelope, Kind, StoreTag};
-use crate::delivery::Via;
-use crate::domain::{Class, Key, MemberState, Subject};
-use crate::socket::{Link, Share};
+use crate::auth::{Grants, Principal, TokenRole};
+use crate::bus::{BootId, Envelope, EnvelopeKind, StoreTag};
+use crate::delivery::CopyKind;
+use crate::domain::{Class, MemberState, RoutingKey, Subject};
+use crate::socket::{Link, WorkerShare};
 
 mod reads;
 mod slices;
@@ -23,7 +23,7 @@ const BOUNDS: SessionBounds =
 struct Peers {
     listener: TcpListener,
     others: Vec<TcpStream>,
-    share: Rc<Share>,
+    share: Rc<WorkerShare>,
     made: u64,
     patterns: Arc<PatternBudget>,
 }
@@ -31,7 +31,7 @@ struct Peers {
 impl Peers {
     async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let share = Rc::new(Share::alone(1 << 20));
+        let share = Rc::new(WorkerShare::alone(1 << 20));
         let patterns = Arc::new(PatternBudget::new(1 << 20, 1 << 20));
         Self { listener, others: Vec::new(), share, made: 0, patterns }
     }
@@ -43,7 +43,8 @@ impl Peers {
         let (link, _read) = Link::open(accepted.unwrap().0, BOUNDS.outbox_bytes, &self.share);
         let user = UserId::parse(user).unwrap();
         let (publish, subscribe) = (Grants::default(), Grants::default());
-        let principal = Principal { user, role: Role::User, publish, subscribe, expires_at: 0 };
+        let principal =
+            Principal { user, role: TokenRole::User, publish, subscribe, expires_at: 0 };
         self.made += 1;
         Rc::new(Session::new(self.made, principal, None, link, BOUNDS, Arc::clone(&self.patterns)))
     }
@@ -55,14 +56,14 @@ fn on_event_loop<T>(future: impl Future<Output = T>) -> T {
     builder.enable_all().build_local(options).unwrap().block_on(future)
 }
 
-fn envelope(kind: Kind, keys: &[&str], about: &str) -> Envelope {
+fn envelope(kind: EnvelopeKind, keys: &[&str], about: &str) -> Envelope {
     Envelope {
         kind,
         tap_copy: false,
         boot: BootId([0; 16]),
         store: StoreTag(0),
         id: MessageId::first_of(Micros(1)).to_bytes(),
-        keys: keys.iter().map(|key| Key::parse(key).unwrap()).collect(),
+        keys: keys.iter().map(|key| RoutingKey::parse(key).unwrap()).collect(),
         about: about.into(),
         frame: Bytes::from_static(b"{}"),
     }
@@ -72,7 +73,7 @@ fn pattern(text: &str) -> Pattern {
     Pattern::parse(text).unwrap()
 }
 
-fn subscribe(hub: &mut Hub, session: &Session, pattern: &Pattern) -> Vec<Reach> {
+fn subscribe(hub: &mut Hub, session: &Session, pattern: &Pattern) -> Vec<PatternScope> {
     hub.subscribe(session, std::slice::from_ref(pattern)).unwrap()
 }
 
@@ -83,8 +84,8 @@ fn a_message_reaches_every_session_of_its_users_once_but_the_senders() {
         let [sender, other, bob] =
             [peers.session("a").await, peers.session("a").await, peers.session("b").await];
         assert!(hub.join(&sender) && !hub.join(&other) && hub.join(&bob));
-        let message = envelope(Kind::Message, &["user.a", "user.b"], "dm.a.b");
-        assert_eq!(hub.deliver(&message, Via::Here, Some(sender.number)).handed, 2);
+        let message = envelope(EnvelopeKind::Message, &["user.a", "user.b"], "dm.a.b");
+        assert_eq!(hub.deliver(&message, CopyKind::Here, Some(sender.number)).handed, 2);
         let (touched, more) = hub.take_touched(9);
         assert!(touched.len() == 2 && !more);
         assert!(touched.iter().all(|session| !Rc::ptr_eq(session, &sender)));
@@ -101,9 +102,9 @@ fn who_left_is_not_taken_for_the_next_one_in_its_place() {
         hub.leave(&sender);
         hub.join(&bob);
         assert_eq!(bob.id(), place, "the place is used again");
-        let message = envelope(Kind::Message, &["user.a", "user.b"], "dm.a.b");
+        let message = envelope(EnvelopeKind::Message, &["user.a", "user.b"], "dm.a.b");
         assert_eq!(
-            hub.deliver(&message, Via::Here, Some(sender.number)).handed,
+            hub.deliver(&message, CopyKind::Here, Some(sender.number)).handed,
             1,
             "a late send reaches Bob"
         );
@@ -121,11 +122,14 @@ fn an_event_is_shed_from_half_the_bound_on_and_a_message_closes_at_the_bound() {
             id: MessageId::first_of(Micros(time)).to_bytes(),
             ..envelope(kind, &["user.b"], "user.b.x")
         };
-        assert_eq!(hub.deliver(&large(Kind::Event, 0), Via::Here, None).shed, 1);
-        assert_eq!(hub.deliver(&large(Kind::Message, 1), Via::Here, None).handed, 1);
-        assert_eq!(hub.deliver(&large(Kind::Message, 2), Via::Here, None).evicted, 1);
+        assert_eq!(hub.deliver(&large(EnvelopeKind::Event, 0), CopyKind::Here, None).shed, 1);
+        assert_eq!(hub.deliver(&large(EnvelopeKind::Message, 1), CopyKind::Here, None).handed, 1);
+        assert_eq!(hub.deliver(&large(EnvelopeKind::Message, 2), CopyKind::Here, None).evicted, 1);
         assert!(!bob.link().is_open());
-        assert_eq!(hub.deliver(&large(Kind::Message, 3), Via::Here, None), Delivered::default());
+        assert_eq!(
+            hub.deliver(&large(EnvelopeKind::Message, 3), CopyKind::Here, None),
+            Delivered::default()
+        );
     });
 }
 
@@ -136,16 +140,20 @@ fn a_repeat_reaches_only_those_who_have_not_had_it() {
         let (sender, early) = (peers.session("a").await, peers.session("b").await);
         hub.join(&sender);
         hub.join(&early);
-        let message = envelope(Kind::Message, &["user.a", "user.b"], "dm.a.b");
-        assert_eq!(hub.deliver(&message, Via::Here, Some(sender.number)).handed, 1);
-        assert_eq!(hub.deliver(&message, Via::Here, None).handed, 0, "the sender has its `sent`");
+        let message = envelope(EnvelopeKind::Message, &["user.a", "user.b"], "dm.a.b");
+        assert_eq!(hub.deliver(&message, CopyKind::Here, Some(sender.number)).handed, 1);
+        assert_eq!(
+            hub.deliver(&message, CopyKind::Here, None).handed,
+            0,
+            "the sender has its `sent`"
+        );
         let late = peers.session("b").await;
         late.trail.begin_catch_up(hub.place());
         hub.join(&late);
         let id = message.message_id().unwrap();
         let had = |hub: &Hub, session: &Rc<Session>| hub.had(session, &session.key(), id);
         assert!(had(&hub, &early) && had(&hub, &sender) && !had(&hub, &late));
-        assert_eq!(hub.deliver(&message, Via::Here, None).handed, 1);
+        assert_eq!(hub.deliver(&message, CopyKind::Here, None).handed, 1);
         assert_eq!(late.trail.end_catch_up().unwrap().len(), 1, "it waits behind the catch-up");
         hub.prune(id.time());
         assert!(!had(&hub, &early), "at or below the watermark nothing is read again");
@@ -175,10 +183,11 @@ fn a_literal_pattern_takes_a_session_from_its_tap_once_it_is_settled() {
         let (mut hub, mut peers) = (Hub::new(16), Peers::new().await);
         let bob = peers.session("b").await;
         hub.join(&bob);
-        let event = envelope(Kind::Event, &["topic.a"], "topic.a.x");
+        let event = envelope(EnvelopeKind::Event, &["topic.a"], "topic.a.x");
         let [wide, literal] = ["topic.>", "topic.a.*"].map(pattern);
         let handed = |hub: &mut Hub| {
-            [Via::Here, Via::Bucket, Via::Tap].map(|via| hub.deliver(&event, via, None).handed)
+            [CopyKind::Here, CopyKind::Bucket, CopyKind::Tap]
+                .map(|via| hub.deliver(&event, via, None).handed)
         };
         subscribe(&mut hub, &bob, &wide);
         assert_eq!(handed(&mut hub), [1, 0, 1]);
@@ -247,7 +256,7 @@ struct Twins {
     hub: Hub,
     peers: Peers,
     sessions: HashMap<usize, Naive>,
-    wanted: HashSet<Reach>,
+    wanted: HashSet<PatternScope>,
 }
 
 impl Twins {
@@ -256,7 +265,7 @@ impl Twins {
             Step::Join(s) if !self.sessions.contains_key(s) => {
                 let session = self.peers.session(&format!("u{}", s % 2)).await;
                 let new = self.hub.join(&session);
-                assert_eq!(new, self.wanted.insert(Reach::Key(session.key())));
+                assert_eq!(new, self.wanted.insert(PatternScope::Key(session.key())));
                 self.sessions.insert(*s, (session, HashMap::new()));
             }
             Step::Join(_) => {}
@@ -289,7 +298,7 @@ impl Twins {
 
     fn compare(&self, about: &str) {
         let subject = Subject::parse(about).unwrap();
-        let event = envelope(Kind::Event, &[subject.key().as_str()], about);
+        let event = envelope(EnvelopeKind::Event, &[subject.key().as_str()], about);
         let found = |via| self.hub.event_audience(&event, via).to_vec();
         let expected = |via| {
             let hears = |naive: &&Naive| hears(naive, &subject, via);
@@ -298,33 +307,36 @@ impl Twins {
             ids.sort_unstable();
             ids
         };
-        for via in [Via::Here, Via::Bucket, Via::Tap] {
+        for via in [CopyKind::Here, CopyKind::Bucket, CopyKind::Tap] {
             assert_eq!(found(via), expected(via), "{about} by {via:?}");
         }
         let may_exceed = |max| self.hub.may_exceed(&event, max);
-        assert!((0..found(Via::Here).len()).all(may_exceed), "it is never taken for a smaller one");
+        assert!(
+            (0..found(CopyKind::Here).len()).all(may_exceed),
+            "it is never taken for a smaller one"
+        );
         assert!(!may_exceed(self.sessions.len() * (PATTERNS.len() + 1)), "or for a far larger one");
         if subject.class() == Class::Topic {
-            let mut both = [found(Via::Bucket), found(Via::Tap)].concat();
+            let mut both = [found(CopyKind::Bucket), found(CopyKind::Tap)].concat();
             both.sort_unstable();
-            assert_eq!(both, found(Via::Here), "{about}: each once by two copies");
+            assert_eq!(both, found(CopyKind::Here), "{about}: each once by two copies");
         }
     }
 }
 
 /// Whether a session is to have an event by a copy.
-fn hears((session, held): &Naive, subject: &Subject, via: Via) -> bool {
+fn hears((session, held): &Naive, subject: &Subject, via: CopyKind) -> bool {
     let matching = |p: &usize| pattern(PATTERNS[*p]).matches(subject);
-    let wide = |p: &usize| pattern(PATTERNS[*p]).reach() == Reach::Wide;
+    let wide = |p: &usize| pattern(PATTERNS[*p]).reach() == PatternScope::Wide;
     let matches: Vec<(bool, bool)> =
         held.iter().filter(|(p, _)| matching(p)).map(|(p, settled)| (wide(p), *settled)).collect();
     let own = subject.key() == session.key();
     let any_wide = matches.iter().any(|(wide, _)| *wide);
     let settled = matches.iter().any(|(wide, settled)| !wide && *settled);
     match via {
-        Via::Here => own || !matches.is_empty(),
-        Via::Bucket => own || settled || !any_wide && !matches.is_empty(),
-        Via::Tap => own || any_wide && !settled,
+        CopyKind::Here => own || !matches.is_empty(),
+        CopyKind::Bucket => own || settled || !any_wide && !matches.is_empty(),
+        CopyKind::Tap => own || any_wide && !settled,
     }
 }
 
@@ -356,14 +368,14 @@ fn agrees_with_a_naive_list() {
 
 fn membership(room: &str, user: &str, inside: bool, joined: u64, stamp: u64) -> Membership {
     let at = |time| MessageId::first_of(Micros(time));
-    let state = MemberState::UNKNOWN.add(crate::domain::Role::Member, at(joined));
+    let state = MemberState::UNKNOWN.add(crate::domain::MemberRole::Member, at(joined));
     let state = if inside { state } else { state.remove(at(stamp)) };
     Membership { room: RoomId::parse(room).unwrap(), user: UserId::parse(user).unwrap(), state }
 }
 
 fn room_message(time: u64) -> Envelope {
     let id = MessageId::first_of(Micros(time)).to_bytes();
-    Envelope { id, ..envelope(Kind::Message, &["room.r"], "room.r") }
+    Envelope { id, ..envelope(EnvelopeKind::Message, &["room.r"], "room.r") }
 }
 
 #[test]
@@ -373,20 +385,21 @@ fn a_rooms_message_reaches_members_above_their_joining_until_they_leave() {
         let (ann, bob) = (peers.session("ann").await, peers.session("bob").await);
         hub.join(&ann);
         hub.join(&bob);
-        let key = Reach::Key(Key::parse("room.r").unwrap());
+        let key = PatternScope::Key(RoutingKey::parse("room.r").unwrap());
         let news = |user, inside, joined, stamp| membership("r", user, inside, joined, stamp);
-        let learn = |hub: &mut Hub, news: &Membership| hub.learn(news, Learned::News);
+        let learn = |hub: &mut Hub, news: &Membership| hub.learn(news, KnowledgeSource::News);
         let first = learn(&mut hub, &news("ann", true, 10, 10));
-        assert_eq!(first, (Applied::Joined, Some(key.clone())));
+        assert_eq!(first, (RoomChange::Joined, Some(key.clone())));
         let second = learn(&mut hub, &news("bob", true, 20, 20));
-        assert_eq!(second, (Applied::Joined, None), "the room is wanted already");
-        let handed = |hub: &mut Hub, time| hub.deliver(&room_message(time), Via::Here, None).handed;
+        assert_eq!(second, (RoomChange::Joined, None), "the room is wanted already");
+        let handed =
+            |hub: &mut Hub, time| hub.deliver(&room_message(time), CopyKind::Here, None).handed;
         assert_eq!([5, 15, 25].map(|time| handed(&mut hub, time)), [0, 1, 2]);
         assert_eq!(handed(&mut hub, 25), 0, "a repeat");
-        assert_eq!(learn(&mut hub, &news("bob", false, 20, 30)), (Applied::Left, None));
-        assert_eq!(learn(&mut hub, &news("bob", true, 20, 20)), (Applied::Stale, None));
+        assert_eq!(learn(&mut hub, &news("bob", false, 20, 30)), (RoomChange::Left, None));
+        assert_eq!(learn(&mut hub, &news("bob", true, 20, 20)), (RoomChange::Stale, None));
         assert_eq!(handed(&mut hub, 35), 1, "who left has nothing more");
-        assert_eq!(hub.leave(&ann), [key, Reach::Key(ann.key())], "her last session");
+        assert_eq!(hub.leave(&ann), [key, PatternScope::Key(ann.key())], "her last session");
         assert_eq!(handed(&mut hub, 45), 0);
     });
 }
@@ -398,10 +411,10 @@ fn a_new_member_has_not_had_what_the_others_had_before_and_is_capped_until_it_is
         let (ann, bob) = (peers.session("ann").await, peers.session("bob").await);
         hub.join(&ann);
         hub.join(&bob);
-        hub.learn(&membership("r", "ann", true, 10, 10), Learned::First);
-        assert_eq!(hub.deliver(&room_message(25), Via::Here, None).handed, 1);
-        hub.learn(&membership("r", "bob", true, 20, 20), Learned::News);
-        let key = Key::parse("room.r").unwrap();
+        hub.learn(&membership("r", "ann", true, 10, 10), KnowledgeSource::First);
+        assert_eq!(hub.deliver(&room_message(25), CopyKind::Here, None).handed, 1);
+        hub.learn(&membership("r", "bob", true, 20, 20), KnowledgeSource::News);
+        let key = RoutingKey::parse("room.r").unwrap();
         let id = MessageId::first_of(Micros(25));
         assert!(hub.had(&ann, &key, id) && !hub.had(&bob, &key, id));
         assert_eq!((hub.cap(&ann.user), hub.cap(&bob.user)), (Micros(u64::MAX), Micros(19)));
@@ -416,17 +429,17 @@ fn a_change_is_news_to_the_other_members_once() {
         hub.join(&ann);
         hub.join(&bob);
         for user in ["ann", "bob"] {
-            hub.learn(&membership("r", user, true, 10, 10), Learned::First);
+            hub.learn(&membership("r", user, true, 10, 10), KnowledgeSource::First);
         }
         let news = membership("r", "bob", false, 10, 20);
         let about = news.to_string();
         let copy = |key| {
             let id = news.stamp().to_bytes();
-            Envelope { id, ..envelope(Kind::Membership, &[key], &about) }
+            Envelope { id, ..envelope(EnvelopeKind::Membership, &[key], &about) }
         };
-        assert_eq!(hub.deliver(&copy("user.bob"), Via::Here, None).handed, 0);
-        assert_eq!(hub.deliver(&copy("room.r"), Via::Here, None).handed, 1, "Ann alone");
-        assert_eq!(hub.deliver(&copy("room.r"), Via::Bucket, None).handed, 0, "a repeat");
+        assert_eq!(hub.deliver(&copy("user.bob"), CopyKind::Here, None).handed, 0);
+        assert_eq!(hub.deliver(&copy("room.r"), CopyKind::Here, None).handed, 1, "Ann alone");
+        assert_eq!(hub.deliver(&copy("room.r"), CopyKind::Bucket, None).handed, 0, "a repeat");
     });
 }
 
@@ -437,24 +450,24 @@ fn who_left_between_two_slices_has_neither_messages_nor_events_nor_news_of_the_r
         let (mut hub, mut peers) = (Hub::new(16), Peers::new().await);
         for user in ["ann", "bob", "cat"] {
             hub.join(&peers.session(user).await);
-            hub.learn(&membership("r", user, true, 10, 10), Learned::First);
+            hub.learn(&membership("r", user, true, 10, 10), KnowledgeSource::First);
         }
         let news = membership("r", "dan", true, 10, 21);
         let id = news.stamp().to_bytes();
         let of_room = |kind, about| Envelope { id, ..envelope(kind, &["room.r"], about) };
         let copies = [
             room_message(20),
-            of_room(Kind::Event, "room.r"),
-            of_room(Kind::Membership, &news.to_string()),
-            envelope(Kind::Event, &["user.bob"], "user.bob.x"),
+            of_room(EnvelopeKind::Event, "room.r"),
+            of_room(EnvelopeKind::Membership, &news.to_string()),
+            envelope(EnvelopeKind::Event, &["user.bob"], "user.bob.x"),
         ];
-        let audiences = copies.each_ref().map(|copy| hub.audience(copy, Via::Here, None));
+        let audiences = copies.each_ref().map(|copy| hub.audience(copy, CopyKind::Here, None));
         let whole: Vec<usize> = audiences.iter().map(Audience::len).collect();
         assert_eq!(whole, [3, 3, 3, 1]);
-        hub.learn(&membership("r", "bob", false, 10, 30), Learned::News);
+        hub.learn(&membership("r", "bob", false, 10, 30), KnowledgeSource::News);
         let rest = audiences.iter().zip(&copies).map(|(audience, copy)| {
             hub.take_touched(9);
-            let handed = hub.hand_rest(audience, copy, Via::Here).handed;
+            let handed = hub.hand_rest(audience, copy, CopyKind::Here).handed;
             let (touched, _) = hub.take_touched(9);
             touched.iter().for_each(|session| session.flush());
             (handed, touched.iter().any(|session| session.user.as_str() == "bob"))

@@ -3,12 +3,12 @@
 //! A key stands for its bucket in every layout that the node listens by: all of them are needed
 //! together, and the key is heard when all of them are.
 //!
-//! [`Machine`] is the pure rule; [`Interest`] shares it between the workers, who acquire and
-//! release, and the one owner of each shard's link, who orders the commands. [`Taps`] does the same
+//! [`BucketSubscriptions`] is the pure rule; [`Interest`] shares it between the workers, who acquire and
+//! release, and the one owner of each shard's link, who orders the commands. [`WildcardFeed`] does the same
 //! for the one channel beside the buckets that sessions may need.
 
-mod machine;
-mod taps;
+mod bucket_subscriptions;
+mod wildcard_feed;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,11 +20,13 @@ use smallvec::SmallVec;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
-use crate::domain::{Class, Key};
-use crate::layout::{Layouts, Route, ShardIndex};
+use crate::domain::{Class, RoutingKey};
+use crate::layout::{BucketRoute, Layouts, ShardIndex};
 
-pub use machine::{Action, Batch, Linger, Machine, Standing, Ticket};
-pub use taps::{OwnTap, Taps};
+pub use bucket_subscriptions::{
+    Batch, BucketSubscriptions, InterestAction, Linger, SubscriptionState, WaiterId,
+};
+pub use wildcard_feed::{OwnFeed, WildcardFeed};
 
 /// The interest of a node.
 #[derive(Debug)]
@@ -46,8 +48,8 @@ struct Shard {
 
 #[derive(Debug)]
 struct State {
-    machine: Machine,
-    waiters: AHashMap<Ticket, oneshot::Sender<()>>,
+    machine: BucketSubscriptions,
+    waiters: AHashMap<WaiterId, oneshot::Sender<()>>,
     next_ticket: u64,
 }
 
@@ -60,7 +62,7 @@ pub enum Confirmation {
     /// the key any more.
     Awaited(SmallVec<[oneshot::Receiver<()>; 2]>),
     /// It is once this node's tap is confirmed.
-    OfTap(watch::Receiver<OwnTap>),
+    OfTap(watch::Receiver<OwnFeed>),
 }
 
 impl Confirmation {
@@ -72,7 +74,7 @@ impl Confirmation {
                 matches!(tokio::time::timeout(bound, all_come(answers)).await, Ok(true))
             }
             Self::OfTap(mut own) => {
-                let settled = tokio::time::timeout(bound, own.wait_for(OwnTap::is_settled)).await;
+                let settled = tokio::time::timeout(bound, own.wait_for(OwnFeed::is_settled)).await;
                 matches!(settled, Ok(Ok(own)) if own.is_confirmed())
             }
         }
@@ -94,7 +96,7 @@ impl Interest {
     pub fn new(layouts: Arc<Layouts>, linger: Linger, batch_max: usize) -> Self {
         let shard = |_| Shard {
             state: Mutex::new(State {
-                machine: Machine::new(linger),
+                machine: BucketSubscriptions::new(linger),
                 waiters: AHashMap::new(),
                 next_ticket: 0,
             }),
@@ -113,7 +115,11 @@ impl Interest {
     }
 
     /// Runs `act` on a shard's machine, then tells the owner.
-    fn change<T>(&self, shard: ShardIndex, act: impl FnOnce(&mut Machine, u64) -> T) -> T {
+    fn change<T>(
+        &self,
+        shard: ShardIndex,
+        act: impl FnOnce(&mut BucketSubscriptions, u64) -> T,
+    ) -> T {
         let now = self.now();
         let shard = self.shard(shard);
         let result = act(&mut shard.state.lock().machine, now);
@@ -122,7 +128,7 @@ impl Interest {
     }
 
     /// A worker's first session needs a key.
-    pub fn acquire(&self, key: &Key) {
+    pub fn acquire(&self, key: &RoutingKey) {
         let routes = self.layouts.interest(key);
         for route in &routes {
             let first = self.change(route.shard, |machine, _| machine.acquire(route.bucket));
@@ -133,7 +139,7 @@ impl Interest {
     }
 
     /// A worker's last session that needed a key is gone.
-    pub fn release(&self, key: &Key) {
+    pub fn release(&self, key: &RoutingKey) {
         let routes = self.layouts.interest(key);
         let jitter = rand::random();
         for route in &routes {
@@ -149,17 +155,17 @@ impl Interest {
     }
 
     /// When a key that is acquired is heard.
-    pub fn confirmation(&self, key: &Key) -> Confirmation {
+    pub fn confirmation(&self, key: &RoutingKey) -> Confirmation {
         let routes = self.layouts.interest(key);
         let awaited: SmallVec<_> = routes.iter().filter_map(|route| self.awaited(route)).collect();
         if awaited.is_empty() { Confirmation::Done } else { Confirmation::Awaited(awaited) }
     }
 
     /// What comes when a bucket is heard; nothing if it is.
-    fn awaited(&self, route: &Route) -> Option<oneshot::Receiver<()>> {
+    fn awaited(&self, route: &BucketRoute) -> Option<oneshot::Receiver<()>> {
         let mut state = self.shard(route.shard).state.lock();
         let State { machine, waiters, next_ticket } = &mut *state;
-        let ticket = Ticket(*next_ticket);
+        let ticket = WaiterId(*next_ticket);
         let is_live = |ticket| {
             let live = waiters.get(&ticket).is_some_and(|waiter| !waiter.is_closed());
             if !live {
@@ -169,18 +175,18 @@ impl Interest {
         };
         let (sender, answer) = oneshot::channel();
         match machine.confirmation(route.bucket, ticket, is_live) {
-            Standing::Confirmed => return None,
-            Standing::Awaited => {
+            SubscriptionState::Confirmed => return None,
+            SubscriptionState::Awaited => {
                 *next_ticket += 1;
                 waiters.insert(ticket, sender);
             }
-            Standing::Unneeded => {}
+            SubscriptionState::Unneeded => {}
         }
         Some(answer)
     }
 
     /// Whether everything published for a key is heard already.
-    pub fn is_confirmed(&self, key: &Key) -> bool {
+    pub fn is_confirmed(&self, key: &RoutingKey) -> bool {
         let routes = self.layouts.interest(key);
         routes
             .iter()
@@ -199,9 +205,10 @@ impl Interest {
     }
 
     /// Whether a bucket of a key is heard only because it lingers.
-    pub fn is_lingering(&self, key: &Key) -> bool {
-        let lingers =
-            |route: &Route| self.shard(route.shard).state.lock().machine.is_lingering(route.bucket);
+    pub fn is_lingering(&self, key: &RoutingKey) -> bool {
+        let lingers = |route: &BucketRoute| {
+            self.shard(route.shard).state.lock().machine.is_lingering(route.bucket)
+        };
         self.layouts.interest(key).iter().any(lingers)
     }
 
@@ -217,7 +224,7 @@ impl Interest {
 
     /// Ends the lingering whose time is over.
     pub fn expire(&self, shard: ShardIndex) {
-        self.change(shard, Machine::expire);
+        self.change(shard, BucketSubscriptions::expire);
     }
 
     /// A command was answered.

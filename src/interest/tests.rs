@@ -1,10 +1,10 @@
 use super::*;
-use crate::layout::{Bucket, BucketCount, Buckets, Layout};
+use crate::layout::{Bucket, BucketCount, BucketCounts, Layout};
 use proptest::prelude::*;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 fn layout(buckets: u64, shards: &[&str]) -> Layout {
-    let buckets = Buckets::all(BucketCount::new(buckets).unwrap());
+    let buckets = BucketCounts::all(BucketCount::new(buckets).unwrap());
     Layout::new(buckets, shards.iter().map(ToString::to_string).collect())
 }
 
@@ -13,11 +13,11 @@ fn interest(published: Layout, others: &[Layout]) -> Interest {
     Interest::new(layouts, Linger { ms: 0 }, 8)
 }
 
-fn key(text: &str) -> Key {
-    Key::parse(text).unwrap()
+fn key(text: &str) -> RoutingKey {
+    RoutingKey::parse(text).unwrap()
 }
 
-fn is_done(interest: &Interest, key: &Key) -> bool {
+fn is_done(interest: &Interest, key: &RoutingKey) -> bool {
     matches!(interest.confirmation(key), Confirmation::Done)
 }
 
@@ -144,7 +144,7 @@ impl Model {
         Self { layouts, interest, servers, holders: HashMap::new() }
     }
 
-    fn held(&self) -> impl Iterator<Item = Key> {
+    fn held(&self) -> impl Iterator<Item = RoutingKey> {
         let held = self.holders.iter().filter(|(_, count)| **count > 0);
         held.map(|(number, _)| key(&format!("user.{number}")))
     }
@@ -217,7 +217,7 @@ impl Model {
     }
 
     /// The (shard, bucket) of a key in each layout.
-    fn wanted_for(&self, key: &Key) -> HashSet<(String, Bucket)> {
+    fn wanted_for(&self, key: &RoutingKey) -> HashSet<(String, Bucket)> {
         let place = |layout: &Layout| {
             let bucket = layout.bucket_of(key);
             (layout.shards()[layout.place_of(bucket)].clone(), bucket)
@@ -225,7 +225,7 @@ impl Model {
         self.layouts.iter().map(place).collect()
     }
 
-    fn is_heard(&self, key: &Key) -> bool {
+    fn is_heard(&self, key: &RoutingKey) -> bool {
         let heard =
             |(shard, bucket): &(String, Bucket)| self.servers[shard].subscribed.contains(bucket);
         self.wanted_for(key).iter().all(heard)
@@ -237,8 +237,8 @@ impl Server {
         assert!(self.up, "nothing is commanded without a connection");
         for bucket in &batch.buckets {
             match batch.action {
-                Action::Subscribe => self.subscribed.insert(*bucket),
-                Action::Unsubscribe => self.subscribed.remove(bucket),
+                InterestAction::Subscribe => self.subscribed.insert(*bucket),
+                InterestAction::Unsubscribe => self.subscribed.remove(bucket),
             };
         }
         self.unanswered.push_back(batch);

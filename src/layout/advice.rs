@@ -5,7 +5,7 @@
 //! buckets and sessions over `N` nodes at random. So the number of other keys in a key's bucket is
 //! binomial, and the expectation has a closed form; no table is simulated.
 
-use super::{Plan, plan};
+use super::{PublishPlan, plan};
 
 /// Buckets of the hash by which a load balancer places users (`xxh3_64(key) mod 65,536`). From this
 /// many buckets on, keys of one bucket share that number and hence a node.
@@ -22,7 +22,7 @@ pub enum Placement {
 
 /// The keys of one class, and the sessions that hold them.
 #[derive(Debug, Clone, Copy)]
-pub struct Crowd {
+pub struct TopicLoad {
     /// Nodes of the cluster.
     pub nodes: u32,
     /// Keys that at least one session holds.
@@ -35,7 +35,7 @@ pub struct Crowd {
     pub placement: Placement,
 }
 
-impl Crowd {
+impl TopicLoad {
     /// The probability that a node holds none of one key's sessions.
     fn misses_key(&self) -> f64 {
         let elsewhere = 1.0 - 1.0 / f64::from(self.nodes);
@@ -72,11 +72,11 @@ impl Crowd {
 #[derive(Debug, Clone, Copy)]
 pub struct Workload {
     /// The users' own keys.
-    pub users: Crowd,
+    pub users: TopicLoad,
     /// Direct messages.
     pub messages: u32,
     /// The topics' keys, with `sessions` subscribers each.
-    pub topics: Crowd,
+    pub topics: TopicLoad,
     /// Events to topics.
     pub events: u32,
 }
@@ -109,8 +109,8 @@ impl Workload {
     fn message_events(&self) -> f64 {
         let together = 1.0 / f64::from(self.users.buckets);
         let apart = match plan(2, self.users.nodes, self.users.held()) {
-            Plan::Buckets => 2.0 * self.users.reach(1),
-            Plan::All => f64::from(self.users.nodes),
+            PublishPlan::Buckets => 2.0 * self.users.reach(1),
+            PublishPlan::All => f64::from(self.users.nodes),
         };
         together * self.users.reach(2) + (1.0 - together) * apart
     }
@@ -131,14 +131,14 @@ impl Prediction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Key;
+    use crate::domain::RoutingKey;
     use crate::layout::{Bucket, BucketCount};
     use proptest::prelude::*;
     use rand::{Rng, SeedableRng, rngs::StdRng};
     use std::collections::HashSet;
 
-    fn crowd(nodes: u32, keys: u32, sessions: u32, buckets: u32) -> Crowd {
-        Crowd { nodes, keys, sessions, buckets, placement: Placement::Random }
+    fn crowd(nodes: u32, keys: u32, sessions: u32, buckets: u32) -> TopicLoad {
+        TopicLoad { nodes, keys, sessions, buckets, placement: Placement::Random }
     }
 
     #[test]
@@ -158,19 +158,19 @@ mod tests {
     #[test]
     fn placement_by_bucket_is_tight_from_65536_on() {
         let placed =
-            |buckets| Crowd { placement: Placement::Bucket, ..crowd(30, 1_000, 2, buckets) };
+            |buckets| TopicLoad { placement: Placement::Bucket, ..crowd(30, 1_000, 2, buckets) };
         assert!((placed(65_536).reach(1) - 1.0).abs() < 1e-9);
         assert!((placed(1_048_576).reach(1) - 1.0).abs() < 1e-9);
         assert!((placed(1).reach(1) - 30.0).abs() < 1e-6);
     }
 
     /// Nodes that subscribe to a key's bucket, counted on real hashes and random places.
-    fn counted(crowd: &Crowd, seed: u64) -> f64 {
+    fn counted(crowd: &TopicLoad, seed: u64) -> f64 {
         let mut rng = StdRng::seed_from_u64(seed);
         let of = BucketCount::new(u64::from(crowd.buckets)).unwrap();
         let mut hears: HashSet<(u32, u32)> = HashSet::new();
         let buckets: Vec<u32> = (0..crowd.keys)
-            .map(|n| Bucket::of_key(&Key::parse(&format!("user.{n}")).unwrap(), of).index)
+            .map(|n| Bucket::of_key(&RoutingKey::parse(&format!("user.{n}")).unwrap(), of).index)
             .collect();
         for &bucket in &buckets {
             for _ in 0..crowd.sessions {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::domain::{Class, Key};
+use crate::domain::{Class, RoutingKey};
 
 /// The most buckets that a class may have: beyond it the number of a bucket costs more than it
 /// saves.
@@ -12,7 +12,7 @@ pub const BUCKETS_MAX: u32 = 1 << 24;
 
 /// The hash that routes a key: xxh3, 64 bits, seed 0, over the key's UTF-8 bytes. Its output is
 /// fixed by the xxHash specification, so other services can compute it.
-pub fn key_hash(key: &Key) -> u64 {
+pub fn key_hash(key: &RoutingKey) -> u64 {
     xxh3_64(key.as_str().as_bytes())
 }
 
@@ -61,7 +61,7 @@ pub struct Bucket {
 
 impl Bucket {
     /// The bucket of a key among `of`.
-    pub fn of_key(key: &Key, of: BucketCount) -> Self {
+    pub fn of_key(key: &RoutingKey, of: BucketCount) -> Self {
         let index = (key_hash(key) & u64::from(of.get() - 1)) as u32;
         Self { class: key.class(), of, index }
     }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     fn bucket(key: &str, of: u64) -> u32 {
-        Bucket::of_key(&Key::parse(key).unwrap(), BucketCount::new(of).unwrap()).index
+        Bucket::of_key(&RoutingKey::parse(key).unwrap(), BucketCount::new(of).unwrap()).index
     }
 
     #[test]
@@ -83,7 +83,7 @@ mod tests {
             ("topic.scores", 0x8acc_aab1_40d7_9676, 497_270, 38_518),
         ];
         for (key, hash, of_million, of_65536) in table {
-            assert_eq!(key_hash(&Key::parse(key).unwrap()), hash, "{key}");
+            assert_eq!(key_hash(&RoutingKey::parse(key).unwrap()), hash, "{key}");
             assert_eq!(bucket(key, 1_048_576), of_million, "{key}");
             assert_eq!(bucket(key, 65_536), of_65536, "{key}");
             assert_eq!(bucket(key, 1), 0, "one bucket is the classic broadcast");

@@ -9,9 +9,9 @@ mod plan;
 mod set;
 mod table;
 
-pub use advice::{Crowd, Placement, Prediction, Workload};
+pub use advice::{Placement, Prediction, TopicLoad, Workload};
 pub use bucket::{BUCKETS_MAX, Bucket, BucketCount, BucketCountError, key_hash};
 pub use jump::jump;
-pub use plan::{Plan, plan};
-pub use set::{Layouts, Route, ShardIndex};
-pub use table::{Buckets, Layout, worker_of};
+pub use plan::{PublishPlan, plan};
+pub use set::{BucketRoute, Layouts, ShardIndex};
+pub use table::{BucketCounts, Layout, worker_of};

@@ -2,7 +2,7 @@
 
 /// How a publish goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Plan {
+pub enum PublishPlan {
     /// One publish per bucket.
     Buckets,
     /// One publish that every node receives, on `all` of the first key's shard.
@@ -17,9 +17,13 @@ pub enum Plan {
 /// most buckets are empty, more nodes receive a publish than `p` predicts: up to one per session of
 /// the key. If there are fewer nodes than recipient sessions, a direct message by buckets may then
 /// cost more than broadcast. It is still worth it: nodes that it is not for stay undisturbed.
-pub fn plan(buckets: usize, nodes: u32, held: f64) -> Plan {
+pub fn plan(buckets: usize, nodes: u32, held: f64) -> PublishPlan {
     let nodes = f64::from(nodes);
-    if buckets as f64 * (1.0 + nodes * held) <= 1.0 + nodes { Plan::Buckets } else { Plan::All }
+    if buckets as f64 * (1.0 + nodes * held) <= 1.0 + nodes {
+        PublishPlan::Buckets
+    } else {
+        PublishPlan::All
+    }
 }
 
 #[cfg(test)]
@@ -29,10 +33,14 @@ mod tests {
 
     #[test]
     fn full_buckets_make_a_dm_one_publish() {
-        assert_eq!(plan(2, 8, 1.0), Plan::All);
-        assert_eq!(plan(2, 8, 0.05), Plan::Buckets);
-        assert_eq!(plan(1, 8, 1.0), Plan::Buckets, "one bucket is never dearer than all");
-        assert_eq!(plan(2, 1, 0.0), Plan::Buckets, "two publishes against one that a node hears");
+        assert_eq!(plan(2, 8, 1.0), PublishPlan::All);
+        assert_eq!(plan(2, 8, 0.05), PublishPlan::Buckets);
+        assert_eq!(plan(1, 8, 1.0), PublishPlan::Buckets, "one bucket is never dearer than all");
+        assert_eq!(
+            plan(2, 1, 0.0),
+            PublishPlan::Buckets,
+            "two publishes against one that a node hears"
+        );
     }
 
     proptest! {
@@ -40,7 +48,7 @@ mod tests {
         fn takes_the_cheaper_of_the_two(k in 1..10_usize, n in 1..500_u32, held in 0.0..=1.0_f64) {
             let by_buckets = k as f64 * (1.0 + f64::from(n) * held);
             let broadcast = 1.0 + f64::from(n);
-            let cost = match plan(k, n, held) { Plan::Buckets => by_buckets, Plan::All => broadcast };
+            let cost = match plan(k, n, held) { PublishPlan::Buckets => by_buckets, PublishPlan::All => broadcast };
             prop_assert!(cost <= broadcast && cost <= by_buckets.max(broadcast));
             prop_assert!(cost <= by_buckets + 1e-9 || (cost - broadcast).abs() < 1e-9);
         }

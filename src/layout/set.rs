@@ -7,7 +7,7 @@
 use smallvec::SmallVec;
 
 use super::{Bucket, Layout};
-use crate::domain::Key;
+use crate::domain::RoutingKey;
 
 /// A shard's place among all the shards of a node's layouts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,7 +15,7 @@ pub struct ShardIndex(pub u32);
 
 /// A bucket's channel, and where it is: the same channel on two shards is two routes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Route {
+pub struct BucketRoute {
     /// The bucket.
     pub bucket: Bucket,
     /// The shard that it is on.
@@ -53,9 +53,9 @@ impl Placed {
         Self { layout, places }
     }
 
-    fn route(&self, key: &Key) -> Route {
+    fn route(&self, key: &RoutingKey) -> BucketRoute {
         let bucket = self.layout.bucket_of(key);
-        Route { bucket, shard: self.places[self.layout.place_of(bucket)] }
+        BucketRoute { bucket, shard: self.places[self.layout.place_of(bucket)] }
     }
 }
 
@@ -91,13 +91,13 @@ impl Layouts {
     }
 
     /// Where a key's publishes go.
-    pub fn route(&self, key: &Key) -> Route {
+    pub fn route(&self, key: &RoutingKey) -> BucketRoute {
         self.published.route(key)
     }
 
     /// Where a key is subscribed to: its bucket in every layout, each route once. The first is the
     /// one that its publishes take.
-    pub fn interest(&self, key: &Key) -> SmallVec<[Route; 2]> {
+    pub fn interest(&self, key: &RoutingKey) -> SmallVec<[BucketRoute; 2]> {
         let mut routes = SmallVec::from_iter([self.route(key)]);
         for other in &self.others {
             let route = other.route(key);
@@ -119,17 +119,17 @@ impl From<Layout> for Layouts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::{BucketCount, Buckets};
+    use crate::layout::{BucketCount, BucketCounts};
     use proptest::prelude::*;
     use std::collections::{BTreeSet, HashSet};
 
     fn layout(buckets: u64, shards: &[&str]) -> Layout {
-        let buckets = Buckets::all(BucketCount::new(buckets).unwrap());
+        let buckets = BucketCounts::all(BucketCount::new(buckets).unwrap());
         Layout::new(buckets, shards.iter().map(ToString::to_string).collect())
     }
 
-    fn key(text: &str) -> Key {
-        Key::parse(text).unwrap()
+    fn key(text: &str) -> RoutingKey {
+        RoutingKey::parse(text).unwrap()
     }
 
     #[test]
@@ -153,7 +153,7 @@ mod tests {
             assert_eq!(routes[0].shard, ShardIndex(0));
             match routes[1..] {
                 [] => {}
-                [Route { bucket, shard }] => {
+                [BucketRoute { bucket, shard }] => {
                     assert_eq!((bucket, shard), (routes[0].bucket, ShardIndex(1)));
                     moved += 1;
                 }
@@ -186,7 +186,7 @@ mod tests {
         ) {
             let key = key(&format!("{kind}.{number}"));
             let set = Layouts::new(layouts[0].clone(), layouts.clone());
-            let named = |route: &Route| (route.bucket, set.shards()[route.shard.0 as usize].clone());
+            let named = |route: &BucketRoute| (route.bucket, set.shards()[route.shard.0 as usize].clone());
             let looked_up = |layout: &Layout| {
                 let bucket = layout.bucket_of(&key);
                 (bucket, layout.shards()[layout.place_of(bucket)].clone())

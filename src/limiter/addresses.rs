@@ -17,7 +17,7 @@ pub struct Addresses {
 
 /// A connection's place among those of its address, given back when it is dropped.
 #[derive(Debug)]
-pub struct AddressPlace {
+pub struct AddressPermit {
     _taken: Option<Box<KeyedPermit<IpAddr>>>,
 }
 
@@ -28,10 +28,10 @@ impl Addresses {
     }
 
     /// Takes a place, if the address has one left.
-    pub fn take(&self, address: IpAddr) -> Option<AddressPlace> {
-        let Some(permits) = &self.permits else { return Some(AddressPlace { _taken: None }) };
+    pub fn take(&self, address: IpAddr) -> Option<AddressPermit> {
+        let Some(permits) = &self.permits else { return Some(AddressPermit { _taken: None }) };
         let taken = permits.take(&network(address))?;
-        Some(AddressPlace { _taken: Some(Box::new(taken)) })
+        Some(AddressPermit { _taken: Some(Box::new(taken)) })
     }
 }
 
@@ -49,7 +49,7 @@ pub(super) fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn take(addresses: &Addresses, address: &str) -> Option<AddressPlace> {
+    fn take(addresses: &Addresses, address: &str) -> Option<AddressPermit> {
         addresses.take(address.parse().unwrap())
     }
 

@@ -5,25 +5,28 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::gcra::Check;
-use super::tats::Tats;
-use super::{CHARGES_MAX, Call, Charge, Limiter, LimiterError, Pending, Policy, Refused, Verdict};
+use super::tat_cache::TatCache;
+use super::{
+    CHARGES_MAX, Charge, LimitDecision, LimitedCall, Limiter, LimiterError, PendingDecision,
+    RateLimit, RateLimited,
+};
 use crate::domain::UserId;
 
 /// Counts in memory.
 #[derive(Debug)]
 pub struct Local {
     since: Instant,
-    users: Mutex<Tats<(UserId, &'static str)>>,
+    users: Mutex<TatCache<(UserId, &'static str)>>,
 }
 
 impl Local {
     /// Remembers at most so many users and policies together.
     pub fn new(remembered: usize) -> Self {
-        Self { since: Instant::now(), users: Mutex::new(Tats::new(remembered)) }
+        Self { since: Instant::now(), users: Mutex::new(TatCache::new(remembered)) }
     }
 
     /// Judges a call by the share of one among many nodes.
-    pub fn judge(&self, call: &Call, among: u32) -> Verdict {
+    pub fn judge(&self, call: &LimitedCall, among: u32) -> LimitDecision {
         let now = self.since.elapsed().as_micros() as u64;
         let mut users = self.users.lock();
         let mut charged: SmallVec<[u64; CHARGES_MAX]> = SmallVec::new();
@@ -37,25 +40,25 @@ impl Local {
                     tightest = tightest.min(remaining);
                 }
                 Check::Over { retry } => longest = longer(longest, (retry, *policy)),
-                Check::Never => return Verdict::Refused(Refused::never(*policy)),
+                Check::Never => return LimitDecision::Refused(RateLimited::never(*policy)),
             }
         }
         if let Some((retry, policy)) = longest {
-            return Verdict::Refused(Refused::after_micros(policy, retry));
+            return LimitDecision::Refused(RateLimited::after_micros(policy, retry));
         }
         for (Charge { policy, .. }, tat) in call.charges.iter().zip(charged) {
             users.put(&(call.user.clone(), policy.name), tat, now);
         }
-        Verdict::Allowed { remaining: tightest }
+        LimitDecision::Allowed { remaining: tightest }
     }
 }
 
-fn longer(known: Option<(u64, Policy)>, other: (u64, Policy)) -> Option<(u64, Policy)> {
+fn longer(known: Option<(u64, RateLimit)>, other: (u64, RateLimit)) -> Option<(u64, RateLimit)> {
     known.filter(|known| known.0 >= other.0).or(Some(other))
 }
 
 impl Limiter for Local {
-    fn check(&self, call: Call) -> Pending<Result<Verdict, LimiterError>> {
+    fn check(&self, call: LimitedCall) -> PendingDecision<Result<LimitDecision, LimiterError>> {
         let verdict = self.judge(&call, 1);
         Box::pin(std::future::ready(Ok(verdict)))
     }
@@ -66,11 +69,13 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    const POLICY: Policy = Policy { name: "sends", burst: 10, per_s: 10 };
+    const POLICY: RateLimit = RateLimit { name: "sends", burst: 10, per_s: 10 };
 
     fn allowed(local: &Local, among: u32) -> usize {
-        let call = Call::one(&UserId::parse("alice").unwrap(), POLICY, 1);
-        (0..100).filter(|_| matches!(local.judge(&call, among), Verdict::Allowed { .. })).count()
+        let call = LimitedCall::one(&UserId::parse("alice").unwrap(), POLICY, 1);
+        (0..100)
+            .filter(|_| matches!(local.judge(&call, among), LimitDecision::Allowed { .. }))
+            .count()
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,20 +11,20 @@
 //! | this one | [`Limiter`], the port to whatever counts |
 //! | `gcra` | the arithmetic: pure |
 //! | `policy` | what is limited, and what a call asks for |
-//! | `verdict` | answers and errors |
-//! | `tats` | a bounded memory of theoretical arrival times |
+//! | `decision` | answers and errors |
+//! | `tat_cache` | a bounded memory of theoretical arrival times |
 //! | `shares` | what one member gets of a conversation's rate while others want some |
-//! | `shelf` | one limit of many that may run into debt |
+//! | `keyed_gcra` | one limit of many that may run into debt |
 //! | `local` | the backend in memory |
 //! | `redis` | the backend that all nodes share, and its script |
-//! | `gate` | what a worker's calls pass |
+//! | `worker_limiter` | what a worker's calls pass |
 //! | `user_concurrency` | how many calls of a user are with the store at once |
-//! | `meter` | frames and bytes of one connection |
+//! | `connection_meter` | frames and bytes of one connection |
 //! | `keyed_permits` | so many at once of each key |
 //! | `addresses` | connections of one address |
 //! | `connections` | those of the node, with or without a token |
 //! | `handshakes` | which one without a token makes room for a new one |
-//! | `suite` | the behaviours that every backend is tested for |
+//! | `conformance` | the behaviours that every backend is tested for |
 //!
 //! Invariants worth naming:
 //!
@@ -37,44 +37,44 @@
 //!   exceeded by it, and who waits as long as he was told is let in.
 
 mod addresses;
+#[cfg(test)]
+mod conformance;
+mod connection_meter;
 mod connections;
-mod gate;
+mod decision;
 mod gcra;
 mod handshakes;
+mod keyed_gcra;
 mod keyed_permits;
 mod local;
-mod meter;
 mod policy;
 mod redis;
 mod shares;
-mod shelf;
-#[cfg(test)]
-mod suite;
-mod tats;
+mod tat_cache;
 mod user_concurrency;
-mod verdict;
+mod worker_limiter;
 
 use std::pin::Pin;
 
-pub use addresses::{AddressPlace, Addresses};
+pub use addresses::{AddressPermit, Addresses};
+pub use connection_meter::{ConnectionMeter, FrameRates, Metered};
 pub use connections::{Admitted, ConnectionBounds, ConnectionPermit, Connections, HandshakePermit};
-pub use gate::{Gate, GatePlan, SHELVES};
+pub use decision::{LimitDecision, LimiterError, RateLimited};
 pub use gcra::Rate;
 pub use keyed_permits::{KeyedPermit, KeyedPermits};
 pub use local::Local;
-pub use meter::{FrameRates, Meter, Metered};
-pub use policy::{CHARGES_MAX, Call, Charge, Policy};
-pub use redis::{RedisLimiter, RedisLimiterPlan};
-pub use shares::Shares;
+pub use policy::{CHARGES_MAX, Charge, LimitedCall, RateLimit};
+pub use redis::{RedisLimiter, RedisLimiterOptions};
+pub use shares::MemberShares;
 pub use user_concurrency::UserPermit;
-pub use verdict::{LimiterError, Refused, Verdict};
+pub use worker_limiter::{SHELVES, WorkerLimiter, WorkerLimiterOptions};
 
 /// A verdict on its way. The call is on its way as well when this is returned; if this is dropped
 /// it may be charged nevertheless.
-pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub type PendingDecision<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// What counts the calls of users.
 pub trait Limiter: std::fmt::Debug + Send + Sync {
     /// Checks all policies of a call, then charges all of them, or none.
-    fn check(&self, call: Call) -> Pending<Result<Verdict, LimiterError>>;
+    fn check(&self, call: LimitedCall) -> PendingDecision<Result<LimitDecision, LimiterError>>;
 }

@@ -13,7 +13,7 @@ pub const CHARGES_MAX: usize = 4;
 
 /// A limit with a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Policy {
+pub struct RateLimit {
     /// What it counts, in the plural: part of keys and of what clients are told.
     pub name: &'static str,
     /// At once.
@@ -22,7 +22,7 @@ pub struct Policy {
     pub per_s: u32,
 }
 
-impl Policy {
+impl RateLimit {
     /// A policy as it is configured.
     pub(super) const fn new(name: &'static str, rate: RateConfig) -> Self {
         Self { name, burst: rate.burst, per_s: rate.per_s }
@@ -34,7 +34,7 @@ impl Policy {
     }
 }
 
-impl fmt::Display for Policy {
+impl fmt::Display for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, burst, per_s } = self;
         write!(f, "{name}: {per_s} a second and {burst} at once are allowed")
@@ -45,23 +45,23 @@ impl fmt::Display for Policy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Charge {
     /// The policy.
-    pub policy: Policy,
+    pub policy: RateLimit,
     /// How much, in its units.
     pub cost: u32,
 }
 
 /// A call of a user.
 #[derive(Debug, Clone)]
-pub struct Call {
+pub struct LimitedCall {
     /// Whose.
     pub user: UserId,
     /// What it costs: 1 to [`CHARGES_MAX`], each policy once.
     pub charges: SmallVec<[Charge; 1]>,
 }
 
-impl Call {
+impl LimitedCall {
     /// A call under one policy.
-    pub fn one(user: &UserId, policy: Policy, cost: u32) -> Self {
+    pub fn one(user: &UserId, policy: RateLimit, cost: u32) -> Self {
         Self { user: user.clone(), charges: SmallVec::from_buf([Charge { policy, cost }]) }
     }
 }

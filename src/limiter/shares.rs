@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::{Policy, Refused};
+use super::{RateLimit, RateLimited};
 use crate::domain::{Conversation, UserId};
 
 /// Conversations that may be contested at once. Beyond it a new one is served first come, first
@@ -33,7 +33,7 @@ const RELEASED_AN_ADD: usize = 2;
 
 /// The shares of one node, for all its workers.
 #[derive(Debug)]
-pub struct Shares {
+pub struct MemberShares {
     since: Instant,
     /// No conversation is contested from here on, in microseconds since `since`.
     calm_from: AtomicU64,
@@ -42,49 +42,49 @@ pub struct Shares {
 
 /// What one member may have of a contested conversation: `sends` in each window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Share {
-    rate: Policy,
+pub(super) struct MemberShare {
+    rate: RateLimit,
     window_micros: u64,
     sends: u32,
 }
 
-impl Share {
+impl MemberShare {
     /// Half of a rate. Where that is less than one message a second, the window is long enough
     /// for one.
-    pub(super) fn half_of(name: &'static str, rate: &Policy) -> Self {
+    pub(super) fn half_of(name: &'static str, rate: &RateLimit) -> Self {
         let per_s = u64::from(rate.per_s);
         let window_micros = (2 * WINDOW_MIN_MICROS / per_s).max(WINDOW_MIN_MICROS);
         let sends = (per_s * window_micros / WINDOW_MIN_MICROS / 2) as u32;
         let per_s = (rate.per_s / 2).max(1);
-        Self { rate: Policy { name, burst: sends, per_s }, window_micros, sends }
+        Self { rate: RateLimit { name, burst: sends, per_s }, window_micros, sends }
     }
 }
 
-impl Default for Shares {
+impl Default for MemberShares {
     fn default() -> Self {
         let (calm_from, contests) = (AtomicU64::default(), Mutex::default());
         Self { since: Instant::now(), calm_from, contests }
     }
 }
 
-impl Shares {
+impl MemberShares {
     /// Refuses a member who has a whole share while another wants to send.
     pub(super) fn check(
         &self,
-        share: &Share,
+        share: &MemberShare,
         conversation: &Conversation,
         user: &UserId,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), RateLimited> {
         let now = self.now();
         if self.is_calm(now) {
             return Ok(());
         }
         let wait = self.contests.lock().wait(share, conversation, user, now);
-        wait.map_or(Ok(()), |wait| Err(Refused::after_micros(share.rate, wait)))
+        wait.map_or(Ok(()), |wait| Err(RateLimited::after_micros(share.rate, wait)))
     }
 
     /// Counts a message that was let in.
-    pub(super) fn charge(&self, share: &Share, conversation: &Conversation, user: &UserId) {
+    pub(super) fn charge(&self, share: &MemberShare, conversation: &Conversation, user: &UserId) {
         let now = self.now();
         if !self.is_calm(now) {
             self.contests.lock().charge(share, conversation, user, now);
@@ -92,7 +92,7 @@ impl Shares {
     }
 
     /// A member was refused, so the others have a share each for a window.
-    pub(super) fn contest(&self, share: &Share, conversation: &Conversation, user: &UserId) {
+    pub(super) fn contest(&self, share: &MemberShare, conversation: &Conversation, user: &UserId) {
         let now = self.now();
         self.contests.lock().contest(share, conversation, user, now);
         self.calm_from.fetch_max(now + share.window_micros, Ordering::Relaxed);
@@ -129,7 +129,7 @@ impl Contests {
     /// How long a member with a whole share has to wait; none if the member may send.
     fn wait(
         &self,
-        share: &Share,
+        share: &MemberShare,
         conversation: &Conversation,
         user: &UserId,
         now: u64,
@@ -141,7 +141,13 @@ impl Contests {
         (is_used_up && contest.is_wanted_by_another(share, user, now)).then(|| window_end - now)
     }
 
-    fn charge(&mut self, share: &Share, conversation: &Conversation, user: &UserId, now: u64) {
+    fn charge(
+        &mut self,
+        share: &MemberShare,
+        conversation: &Conversation,
+        user: &UserId,
+        now: u64,
+    ) {
         let Some(contest) = self.contested.get_mut(conversation) else { return };
         if contest.window_begin + share.window_micros <= now {
             contest.window_begin = now;
@@ -154,7 +160,13 @@ impl Contests {
         }
     }
 
-    fn contest(&mut self, share: &Share, conversation: &Conversation, user: &UserId, now: u64) {
+    fn contest(
+        &mut self,
+        share: &MemberShare,
+        conversation: &Conversation,
+        user: &UserId,
+        now: u64,
+    ) {
         if !self.contested.contains_key(conversation) {
             self.release(now);
             if self.contested.len() >= CONTESTED_MAX {
@@ -188,7 +200,7 @@ impl Contests {
 }
 
 impl Contest {
-    fn is_wanted_by_another(&self, share: &Share, user: &UserId, now: u64) -> bool {
+    fn is_wanted_by_another(&self, share: &MemberShare, user: &UserId, now: u64) -> bool {
         let is_recent = |at: u64| at + share.window_micros > now;
         self.refused.iter().any(|(refused, at)| refused != user && is_recent(*at))
     }

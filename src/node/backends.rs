@@ -10,13 +10,13 @@ use crate::bus::{Bus, MemoryBus, RedisBus, RedisShard, StoreTag};
 use crate::clock::WallClock;
 use crate::config::{BusConfig, Config, StoreBackend};
 use crate::layout::Layouts;
-use crate::limiter::RedisLimiterPlan;
+use crate::limiter::RedisLimiterOptions;
 use crate::redis::{ConnectOptions, Keys};
 use crate::store::{
-    Applied, Cql, CqlOpenError, CqlOptions, Credentials, Embedded, EmbeddedOptions, Inventory,
-    OpenError, ServerKind, Store, check_embedded, salvage_embedded,
+    Cql, CqlOpenError, CqlOptions, Credentials, Embedded, EmbeddedOptions, Inventory, OpenError,
+    SchemaChange, ServerKind, Store, check_embedded, salvage_embedded,
 };
-use crate::worker::LimitsPlan;
+use crate::worker::LimitOptions;
 
 /// Why a backend cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +87,7 @@ pub fn print_schema(config: &Config, kind: ServerKind) -> String {
 }
 
 /// Makes the schema of the CQL store where it is missing.
-pub async fn apply_schema(config: &Config) -> Result<Applied, BackendError> {
+pub async fn apply_schema(config: &Config) -> Result<SchemaChange, BackendError> {
     Ok(crate::store::apply_schema(&cql_options(config)).await?)
 }
 
@@ -137,9 +137,9 @@ pub fn redis_bus(config: &Config) -> Arc<dyn Bus> {
 }
 
 /// What the calls of a node's users are held to: where there are shards, by a count on them.
-pub(super) fn limits(config: &Config, layouts: &Arc<Layouts>, store: StoreTag) -> LimitsPlan {
+pub(super) fn limits(config: &Config, layouts: &Arc<Layouts>, store: StoreTag) -> LimitOptions {
     let has_redis = !config.published().shards.is_empty();
-    let shared = has_redis.then(|| RedisLimiterPlan {
+    let shared = has_redis.then(|| RedisLimiterOptions {
         layouts: Arc::clone(layouts),
         keys: Keys::new(&config.namespace, store.0),
         urls: layouts.shards().iter().map(|name| url(config, name)).collect(),
@@ -147,7 +147,7 @@ pub(super) fn limits(config: &Config, layouts: &Arc<Layouts>, store: StoreTag) -
         answer: config.rates.answer,
         waiting: config.rates.waiting,
     });
-    LimitsPlan { rates: config.rates.clone(), shared, shares: Arc::default() }
+    LimitOptions { rates: config.rates.clone(), shared, shares: Arc::default() }
 }
 
 fn url(config: &Config, shard: &str) -> String {

@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::backends::{BackendError, close_store, memory_bus, open_store, redis_bus};
-use super::plan::NodePlan;
+use super::plan::NodeOptions;
 use super::start::{Node, StartError};
 use crate::clock::MachineClock;
-use crate::config::{Config, Mistakes};
+use crate::config::{Config, ConfigErrors};
 use crate::store::Store;
 
 /// How long nodes may take to be ready. Whoever waits for a line of `demo` waits longer, and so
@@ -30,7 +30,7 @@ const OWN_TO_A_NODE: [&str; 3] =
 pub enum ClusterError {
     /// The configuration of a node is refused.
     #[error("{0}")]
-    Config(#[from] Mistakes),
+    Config(#[from] ConfigErrors),
     /// A backend cannot be had.
     #[error("{0}")]
     Backend(#[from] BackendError),
@@ -44,7 +44,7 @@ pub enum ClusterError {
 
 /// Which nodes.
 #[derive(Debug, Clone, Default)]
-pub struct ClusterPlan {
+pub struct ClusterOptions {
     /// How many.
     pub nodes: u32,
     /// Buckets of each class, unless the configuration decides.
@@ -68,10 +68,10 @@ pub struct Cluster {
     drain: Duration,
 }
 
-impl ClusterPlan {
+impl ClusterOptions {
     /// The configuration of the node of a number, from 1 on: the process's environment over what
     /// the plan says, over the defaults.
-    pub fn config(&self, number: u32) -> Result<Config, Mistakes> {
+    pub fn config(&self, number: u32) -> Result<Config, ConfigErrors> {
         let shard = |(index, url): (usize, &String)| {
             let url = url.replace("{node}", &number.to_string());
             format!("{{ name = \"r{}\", url = {url:?} }}", index + 1)
@@ -110,7 +110,7 @@ fn reasons_against(node: &Node) -> Vec<String> {
 impl Cluster {
     /// Starts the nodes on the store of the first one's configuration, an embedded one in
     /// `directory`; their links come up afterwards.
-    pub fn start(plan: &ClusterPlan, directory: &Path) -> Result<Self, ClusterError> {
+    pub fn start(plan: &ClusterOptions, directory: &Path) -> Result<Self, ClusterError> {
         let first = plan.config(1)?;
         let store = open_store(&first, directory)?;
         let memory = memory_bus(&first);
@@ -122,7 +122,7 @@ impl Cluster {
                 _ => redis_bus(&config),
             };
             let (config, store) = (Arc::new(config), Arc::clone(&store));
-            nodes.push(Node::start(&NodePlan {
+            nodes.push(Node::start(&NodeOptions {
                 config,
                 bus,
                 store,

@@ -7,13 +7,13 @@ use crate::bus::Bus;
 use crate::clock::MachineClock;
 use crate::config::{AuthConfig, Config, CreatePolicy, DirectPolicy, LayoutConfig};
 use crate::hub::{PatternBudget, SessionBounds};
-use crate::layout::{BucketCount, Buckets, Layout, Layouts};
+use crate::layout::{BucketCount, BucketCounts, Layout, Layouts};
 use crate::limiter::FrameRates;
-use crate::links::LinkBounds;
-use crate::protocol::{Bounds, ReadyLimits};
-use crate::router::{Direct, ErrandBounds, ResumeBounds, Waits, errand_wait};
-use crate::session::FrontBounds;
-use crate::socket::Limits;
+use crate::protocol::{ReadyLimits, RequestBounds};
+use crate::router::{Direct, ResumeBounds, Waits, WorkerCallBounds, errand_wait};
+use crate::session::ConnectionBounds;
+use crate::shards::LinkBounds;
+use crate::socket::FrameLimits;
 use crate::store::Store;
 use crate::worker::ReadRates;
 
@@ -22,7 +22,7 @@ const MEMORY_SHARD: &str = "memory";
 
 /// What a node is made from.
 #[derive(Debug, Clone)]
-pub struct NodePlan {
+pub struct NodeOptions {
     /// Everything an operator may say.
     pub config: Arc<Config>,
     /// What carries publishes.
@@ -33,7 +33,7 @@ pub struct NodePlan {
     pub machine: MachineClock,
 }
 
-impl NodePlan {
+impl NodeOptions {
     pub(super) fn layouts(&self) -> Layouts {
         layouts(&self.config)
     }
@@ -60,9 +60,9 @@ impl NodePlan {
         }
     }
 
-    pub(super) fn frame_bounds(&self) -> Bounds {
+    pub(super) fn frame_bounds(&self) -> RequestBounds {
         let limits = &self.config.limits;
-        Bounds {
+        RequestBounds {
             body_bytes: limits.body_bytes,
             data_bytes: limits.data_bytes,
             json_depth: limits.json_depth,
@@ -107,21 +107,21 @@ impl NodePlan {
         }
     }
 
-    pub(super) fn errand_bounds(&self) -> ErrandBounds {
+    pub(super) fn errand_bounds(&self) -> WorkerCallBounds {
         let Config { limits, timeouts, rates, .. } = &*self.config;
-        ErrandBounds {
+        WorkerCallBounds {
             requests: limits.requests_in_flight,
             user_requests: limits.user_requests_in_flight,
             wait: errand_wait(timeouts.store, rates.answer),
         }
     }
 
-    pub(super) fn front_bounds(&self) -> FrontBounds {
+    pub(super) fn front_bounds(&self) -> ConnectionBounds {
         let Config { limits, timeouts, rates, .. } = &*self.config;
         let frame_bytes = limits.frame_bytes as u32;
         let fragments = limits.fragments as u32;
-        FrontBounds {
-            frames: Limits { frame_bytes, message_bytes: frame_bytes, fragments },
+        ConnectionBounds {
+            frames: FrameLimits { frame_bytes, message_bytes: frame_bytes, fragments },
             rates: FrameRates::new(rates),
             sessions_per_user: limits.sessions_per_user_here,
             hello: timeouts.hello,
@@ -177,7 +177,7 @@ fn layout(config: &LayoutConfig) -> Layout {
     let count = |count: u32| {
         BucketCount::new(u64::from(count)).expect("a loaded configuration has powers of two")
     };
-    let buckets = Buckets {
+    let buckets = BucketCounts {
         user: count(config.buckets.user),
         room: count(config.buckets.room),
         topic: count(config.buckets.topic),

@@ -14,25 +14,25 @@ use tokio_util::sync::CancellationToken;
 
 use super::backends::limits;
 use super::descriptors::{Descriptors, limit_of_process};
-use super::plan::NodePlan;
+use super::plan::NodeOptions;
+use crate::agent::{NodeAgent, NodeAgentOptions, NodeHealth};
 use crate::bus::{BootId, ENVELOPE_VERSION, Seal, StoreTag};
 use crate::clock::{SharedClocks, WallClock};
+use crate::cluster::EnvelopeForm;
 use crate::config::Config;
-use crate::delivery::{Dispatcher, Inboxes, Wants};
-use crate::http::{ClientPortBounds, OperatorPort, Places, Readiness};
-use crate::interest::{Interest, Linger, Taps};
+use crate::delivery::{Dispatcher, WorkerInterest, WorkerQueues};
+use crate::http::{ClientPortBounds, OperatorPort, PortPermits, Readiness};
+use crate::interest::{Interest, Linger, WildcardFeed};
 use crate::layout::ShardIndex;
 use crate::limiter::{Addresses, ConnectionBounds, Connections, KeyedPermits};
-use crate::links::{Breaker, HAPPENINGS_MAX, Happening, Happenings, Health, Subscriber};
-use crate::proof::View;
 use crate::protocol::CursorSeal;
 use crate::redis::Channels;
-use crate::roster::EnvelopeForm;
-use crate::router::{Errands, Services};
-use crate::session::Arrival;
+use crate::router::{Services, WorkerCalls};
+use crate::session::Handoff;
+use crate::shards::{HAPPENINGS_MAX, Health, ReconnectSignal, ShardEvent, ShardEvents, Subscriber};
 use crate::socket::{Budget, listen};
-use crate::steward::{Standing, Steward, StewardPlan};
 use crate::telemetry::Metrics;
+use crate::watermark::WatermarkState;
 use crate::worker::Worker;
 
 /// Sessions on their way from one worker to another: each waits for a place.
@@ -74,7 +74,7 @@ pub struct Node {
 
 impl Node {
     /// Starts a node: its listeners are bound when this returns, its links come up afterwards.
-    pub fn start(plan: &NodePlan) -> Result<Self, StartError> {
+    pub fn start(plan: &NodeOptions) -> Result<Self, StartError> {
         let listen = &plan.config.listen;
         let clients = bind("listen.clients", listen.clients)?;
         let operator = bind("listen.operator", listen.operator)?;
@@ -171,7 +171,7 @@ fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartErro
 
 /// The clocks of the node: those that it shares with all others on its store, or its own, which the
 /// store's coordinators set.
-fn clocks(plan: &NodePlan) -> SharedClocks {
+fn clocks(plan: &NodeOptions) -> SharedClocks {
     let own =
         || SharedClocks { wall: WallClock::to_be_set(plan.machine.clone()), ids: Arc::default() };
     plan.store.shared_clocks().unwrap_or_else(own)
@@ -204,21 +204,21 @@ struct Parts {
     health: Arc<Health>,
     readiness: Arc<Readiness>,
     dispatcher: Arc<Dispatcher>,
-    standing: Arc<Standing>,
-    breaker: Arc<Breaker>,
-    happenings: Happenings,
+    standing: Arc<NodeHealth>,
+    breaker: Arc<ReconnectSignal>,
+    happenings: ShardEvents,
 }
 
 impl Parts {
-    fn new(plan: &NodePlan, happenings: Happenings) -> Self {
+    fn new(plan: &NodeOptions, happenings: ShardEvents) -> Self {
         let config = &plan.config;
         let layouts = Arc::new(plan.layouts());
         let health = Arc::new(Health::new(layouts.shards(), config.workers as u32));
         let linger = Linger { ms: config.interest.linger.as_millis() as u64 };
-        let taps = Taps::new(layouts.shards().len());
+        let taps = WildcardFeed::new(layouts.shards().len());
         let interest = Interest::new(Arc::clone(&layouts), linger, config.interest.batch);
-        let (view, metrics) = (Arc::<View>::default(), Arc::new(Metrics::new()));
-        let inboxes = Inboxes::new(
+        let (view, metrics) = (Arc::<WatermarkState>::default(), Arc::new(Metrics::new()));
+        let inboxes = WorkerQueues::new(
             config.workers,
             config.limits.worker_queue,
             Arc::clone(&view),
@@ -237,7 +237,7 @@ impl Parts {
             layouts,
             channels: Channels::new(&config.namespace),
             interest: Arc::new(interest),
-            wants: Arc::new(Wants::default()),
+            wants: Arc::new(WorkerInterest::default()),
             taps: Arc::new(taps),
             inboxes: Arc::new(inboxes),
             nodes: Arc::new(AtomicU32::new(1)),
@@ -270,8 +270,8 @@ impl Parts {
             happenings: happenings.clone(),
             metrics: Arc::clone(&services.metrics),
         });
-        let standing = Arc::<Standing>::default();
-        let breaker = Arc::new(Breaker::new(services.layouts.shards().len()));
+        let standing = Arc::<NodeHealth>::default();
+        let breaker = Arc::new(ReconnectSignal::new(services.layouts.shards().len()));
         let readiness = Readiness::new(
             Arc::clone(&health),
             Arc::clone(&plan.store),
@@ -293,7 +293,7 @@ impl Parts {
 
     fn start_operator(
         &self,
-        plan: &NodePlan,
+        plan: &NodeOptions,
         listener: TcpListener,
         stop: CancellationToken,
         connections: usize,
@@ -318,13 +318,13 @@ impl Parts {
 
     fn start_steward(
         &self,
-        plan: &NodePlan,
+        plan: &NodeOptions,
         address: SocketAddr,
-        happened: mpsc::Receiver<Happening>,
+        happened: mpsc::Receiver<ShardEvent>,
         end: &End,
     ) -> std::io::Result<JoinHandle<std::io::Result<()>>> {
         let services = &self.services;
-        let steward = StewardPlan {
+        let steward = NodeAgentOptions {
             node: services.node.clone(),
             boot: services.boot,
             started: services.wall.now(),
@@ -351,7 +351,7 @@ impl Parts {
                 Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
             runtime.block_on(async {
                 let drained = drained(&stop, &busy, drain);
-                Steward::new(steward).run(happened, stop.clone(), drained).await;
+                NodeAgent::new(steward).run(happened, stop.clone(), drained).await;
                 left.cancel();
                 Ok(())
             })
@@ -360,16 +360,16 @@ impl Parts {
 
     fn start_workers(
         &self,
-        plan: &NodePlan,
+        plan: &NodeOptions,
         listener: &TcpListener,
         connections: ConnectionBounds,
         end: End,
     ) -> Result<Vec<JoinHandle<std::io::Result<()>>>, StartError> {
         let config = &plan.config;
-        let (senders, receivers): (Vec<mpsc::Sender<Arrival>>, Vec<_>) =
+        let (senders, receivers): (Vec<mpsc::Sender<Handoff>>, Vec<_>) =
             (0..config.workers).map(|_| mpsc::channel(ARRIVALS_MAX)).unzip();
-        let (errands, wanted) = Errands::new(config.workers, plan.errand_bounds());
-        let places = Places {
+        let (errands, wanted) = WorkerCalls::new(config.workers, plan.errand_bounds());
+        let places = PortPermits {
             connections: Arc::new(Connections::new(
                 connections,
                 Arc::clone(&self.services.metrics),
@@ -420,7 +420,7 @@ impl Parts {
     }
 
     /// The shards whose subscriber connections a worker owns: every so many-th.
-    fn subscribers(&self, plan: &NodePlan, worker: u32) -> Vec<Subscriber> {
+    fn subscribers(&self, plan: &NodeOptions, worker: u32) -> Vec<Subscriber> {
         let services = &self.services;
         let shards = services.layouts.shards().iter().enumerate();
         let owned =

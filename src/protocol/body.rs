@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 
 use super::fields::{Fields, missing};
 use super::op::{bounded, json, message_id, required};
-use super::{Bounds, Publish, Refusal};
-use crate::domain::{MessageId, Past, Role, UserId};
+use super::{ErrorReply, PublishRequest, RequestBounds};
+use crate::domain::{HistoryVisibility, MemberRole, MessageId, UserId};
 
 /// Events of one request: as many as are published in one step of a worker's loop.
 pub const EVENTS_MAX: usize = 100;
@@ -33,7 +33,7 @@ pub struct MessageBody<'a> {
 
 impl<'a> MessageBody<'a> {
     /// Reads `{from?, conversation, body, after?}`.
-    pub fn read(text: &'a str, bounds: &Bounds) -> Result<Self, Refusal> {
+    pub fn read(text: &'a str, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
         let mut fields = Fields::read_body(text, bounds.json_depth)?;
         let body = Self {
             from: user_id(&mut fields, "from")?,
@@ -52,13 +52,13 @@ pub struct EventBody<'a> {
     /// The user who publishes it, if it names one.
     pub from: Option<UserId>,
     /// The event.
-    pub publish: Publish<'a>,
+    pub publish: PublishRequest<'a>,
 }
 
 impl<'a> EventBody<'a> {
     /// Reads `{events: [{subject, data} | {conversation, event, data, from?}]}` of 1 to
     /// [`EVENTS_MAX`] events; a refusal names the event by its index.
-    pub fn read_list(text: &'a str, bounds: &Bounds) -> Result<Vec<Self>, Refusal> {
+    pub fn read_list(text: &'a str, bounds: &RequestBounds) -> Result<Vec<Self>, ErrorReply> {
         let list = read_entries(text, "events", EVENTS_MAX, bounds)?;
         let read = |(at, raw): (usize, &&'a RawValue)| {
             let event = Self::read(raw.get(), bounds);
@@ -67,14 +67,14 @@ impl<'a> EventBody<'a> {
         list.iter().enumerate().map(read).collect()
     }
 
-    fn read(text: &'a str, bounds: &Bounds) -> Result<Self, Refusal> {
+    fn read(text: &'a str, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
         let mut fields = Fields::read_body(text, bounds.json_depth)?;
         let from = user_id(&mut fields, "from")?;
-        let publish = Publish::read(&mut fields, bounds)?;
+        let publish = PublishRequest::read(&mut fields, bounds)?;
         fields.finish()?;
-        if from.is_some() && matches!(publish, Publish::Subject { .. }) {
+        if from.is_some() && matches!(publish, PublishRequest::Subject { .. }) {
             let message = "`from` belongs to `conversation` and `event`, not to `subject`";
-            return Err(Refusal::bad_request(message));
+            return Err(ErrorReply::bad_request(message));
         }
         Ok(Self { from, publish })
     }
@@ -86,14 +86,14 @@ pub struct RoomBody {
     /// Its title, in 1 to [`TITLE_BYTES_MAX`] bytes.
     pub title: Option<Box<str>>,
     /// How much of the past its members see.
-    pub past: Option<Past>,
+    pub past: Option<HistoryVisibility>,
     /// Its owner.
     pub owner: Option<UserId>,
 }
 
 impl RoomBody {
     /// Reads `{title?, history?, owner?}`; an empty body counts as `{}`.
-    pub fn read(text: &str, bounds: &Bounds) -> Result<Self, Refusal> {
+    pub fn read(text: &str, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
         if text.is_empty() {
             return Ok(Self::default());
         }
@@ -114,14 +114,14 @@ impl RoomBody {
 #[derive(Debug, PartialEq, Eq)]
 pub struct MemberBody {
     /// The member's role; a plain member's by default.
-    pub role: Role,
+    pub role: MemberRole,
 }
 
 impl MemberBody {
     /// Reads `{role?}`; an empty body counts as `{}`.
-    pub fn read(text: &str, bounds: &Bounds) -> Result<Self, Refusal> {
+    pub fn read(text: &str, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
         if text.is_empty() {
-            return Ok(Self { role: Role::Member });
+            return Ok(Self { role: MemberRole::Member });
         }
         let mut fields = Fields::read_body(text, bounds.json_depth)?;
         let role = role(&mut fields)?;
@@ -140,21 +140,21 @@ pub const MEMBERS_BYTES_MAX: usize = 131_072;
 #[derive(Debug, PartialEq, Eq)]
 pub struct MembersBody {
     /// The users and their roles; each user once.
-    pub members: Vec<(UserId, Role)>,
+    pub members: Vec<(UserId, MemberRole)>,
 }
 
 impl MembersBody {
     /// Reads `{members: [{user, role?}]}` of 1 to [`MEMBERS_MAX`] members; a refusal names the
     /// member by its index.
-    pub fn read(text: &str, bounds: &Bounds) -> Result<Self, Refusal> {
+    pub fn read(text: &str, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
         let list = read_entries(text, "members", MEMBERS_MAX, bounds)?;
         let mut seen = ahash::AHashSet::with_capacity(list.len());
         let mut members = Vec::with_capacity(list.len());
         for (at, raw) in list.iter().enumerate() {
-            let of_member = |refusal: Refusal| refusal.of_op(&format!("`members[{at}]`"));
+            let of_member = |refusal: ErrorReply| refusal.of_op(&format!("`members[{at}]`"));
             let (user, role) = read_member(raw.get(), bounds).map_err(of_member)?;
             if !seen.insert(user.clone()) {
-                let twice = Refusal::bad_request(format!("`{user}` stands twice"));
+                let twice = ErrorReply::bad_request(format!("`{user}` stands twice"));
                 return Err(of_member(twice));
             }
             members.push((user, role));
@@ -163,7 +163,7 @@ impl MembersBody {
     }
 }
 
-fn read_member(text: &str, bounds: &Bounds) -> Result<(UserId, Role), Refusal> {
+fn read_member(text: &str, bounds: &RequestBounds) -> Result<(UserId, MemberRole), ErrorReply> {
     let mut fields = Fields::read_body(text, bounds.json_depth)?;
     let user = user_id(&mut fields, "user")?.ok_or_else(|| missing("user"))?;
     let role = role(&mut fields)?;
@@ -172,17 +172,17 @@ fn read_member(text: &str, bounds: &Bounds) -> Result<(UserId, Role), Refusal> {
 }
 
 /// A member's role; a plain member's by default.
-fn role(fields: &mut Fields<'_>) -> Result<Role, Refusal> {
+fn role(fields: &mut Fields<'_>) -> Result<MemberRole, ErrorReply> {
     let read = |raw: &RawValue| serde_json::from_str(raw.get()).ok();
     let role = fields.typed("role", "\"owner\" or \"member\"", read)?;
-    Ok(role.unwrap_or(Role::Member))
+    Ok(role.unwrap_or(MemberRole::Member))
 }
 
 /// An optional encoded id of a user.
-fn user_id(fields: &mut Fields<'_>, name: &str) -> Result<Option<UserId>, Refusal> {
+fn user_id(fields: &mut Fields<'_>, name: &str) -> Result<Option<UserId>, ErrorReply> {
     let Some(text) = fields.string(name)? else { return Ok(None) };
     let read = UserId::parse(&text);
-    read.map(Some).map_err(|error| Refusal::bad_request(format!("`{name}`: {error}")))
+    read.map(Some).map_err(|error| ErrorReply::bad_request(format!("`{name}`: {error}")))
 }
 
 /// The entries of a body that is one list under a name, 1 to `most` of them.
@@ -190,8 +190,8 @@ fn read_entries<'a>(
     text: &'a str,
     name: &'static str,
     most: usize,
-    bounds: &Bounds,
-) -> Result<Vec<&'a RawValue>, Refusal> {
+    bounds: &RequestBounds,
+) -> Result<Vec<&'a RawValue>, ErrorReply> {
     let mut fields = Fields::read_body(text, bounds.json_depth + LEVELS_AROUND_AN_ENTRY)?;
     let list = fields.typed(name, "a list of objects", |raw| {
         serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok()
@@ -200,7 +200,7 @@ fn read_entries<'a>(
     fields.finish()?;
     if !(1..=most).contains(&list.len()) {
         let message = format!("`{name}` must be 1 to {most}, not {}", list.len());
-        return Err(Refusal::bad_request(message));
+        return Err(ErrorReply::bad_request(message));
     }
     Ok(list)
 }
@@ -210,7 +210,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const BOUNDS: Bounds = Bounds {
+    const BOUNDS: RequestBounds = RequestBounds {
         body_bytes: 20,
         data_bytes: 20,
         json_depth: 3,
@@ -218,7 +218,7 @@ mod tests {
         history_messages: 200,
     };
 
-    fn message(refusal: Refusal) -> String {
+    fn message(refusal: ErrorReply) -> String {
         refusal.message.into_owned()
     }
 
@@ -292,11 +292,14 @@ mod tests {
             assert_eq!(RoomBody::read(text, &BOUNDS).unwrap(), RoomBody::default(), "{text}");
         }
         for text in ["", "{}", r#"{"role":"member"}"#] {
-            assert_eq!(MemberBody::read(text, &BOUNDS).unwrap().role, Role::Member, "{text}");
+            assert_eq!(MemberBody::read(text, &BOUNDS).unwrap().role, MemberRole::Member, "{text}");
         }
         let text = r#"{"title":"T","history":"joined","owner":"o"}"#;
         let room = RoomBody::read(text, &BOUNDS).unwrap();
-        assert_eq!((room.title.as_deref(), room.past), (Some("T"), Some(Past::Joined)));
+        assert_eq!(
+            (room.title.as_deref(), room.past),
+            (Some("T"), Some(HistoryVisibility::Joined))
+        );
         assert_eq!(room.owner, Some(UserId::parse("o").unwrap()));
     }
 

@@ -3,7 +3,7 @@
 
 /// Why the server ends a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Close {
+pub enum CloseReason {
     /// The client does not speak this protocol.
     BadProtocol,
     /// The token is missing or not accepted.
@@ -26,7 +26,7 @@ pub enum Close {
     PongMissing,
 }
 
-impl Close {
+impl CloseReason {
     /// The number on the wire.
     pub const fn code(self) -> u16 {
         match self {
@@ -44,8 +44,8 @@ impl Close {
     }
 
     /// The close frame.
-    pub fn frame(self) -> crate::socket::Close {
-        crate::socket::Close::new(self.code(), self.reason())
+    pub fn frame(self) -> crate::socket::CloseFrame {
+        crate::socket::CloseFrame::new(self.code(), self.reason())
     }
 
     /// The reason on the wire.

@@ -64,7 +64,7 @@ impl Code {
 
 /// A refused request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct ErrorReply {
     /// What went wrong.
     pub code: Code,
     /// The same for humans: the field, the bound and the value.
@@ -73,7 +73,7 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
 }
 
-impl Refusal {
+impl ErrorReply {
     /// Makes a refusal.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         Self { code, message: message.into(), retry_after: None }

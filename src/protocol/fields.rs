@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-use super::Refusal;
+use super::ErrorReply;
 
 /// More fields than any op has.
 const FIELDS_MAX: usize = 16;
@@ -25,20 +25,20 @@ pub(super) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// Reads a frame. Nesting is bounded before anything is parsed: a raw value is skipped
     /// without recursion, so the parser's own limit would never see it.
-    pub(super) fn read(text: &'a str, depth_max: usize) -> Result<Self, Refusal> {
+    pub(super) fn read(text: &'a str, depth_max: usize) -> Result<Self, ErrorReply> {
         check_depth(text, depth_max, "frame")?;
         serde_json::from_str(text)
-            .map_err(|error| Refusal::bad_request(format!("not a frame: {error}")))
+            .map_err(|error| ErrorReply::bad_request(format!("not a frame: {error}")))
     }
 
     /// Reads an object of an HTTP body, by the same rules.
-    pub(super) fn read_body(text: &'a str, depth_max: usize) -> Result<Self, Refusal> {
+    pub(super) fn read_body(text: &'a str, depth_max: usize) -> Result<Self, ErrorReply> {
         check_depth(text, depth_max, "body")?;
         let mut parser = serde_json::Deserializer::from_str(text);
         let fields = (&mut parser)
             .deserialize_map(FieldsVisitor("an object"))
             .and_then(|fields| parser.end().map(|()| fields));
-        fields.map_err(|error| Refusal::bad_request(format!("not a body: {error}")))
+        fields.map_err(|error| ErrorReply::bad_request(format!("not a body: {error}")))
     }
 
     fn take(&mut self, name: &str) -> Option<&'a RawValue> {
@@ -52,22 +52,22 @@ impl<'a> Fields<'a> {
     }
 
     /// An optional string.
-    pub(super) fn string(&mut self, name: &str) -> Result<Option<Cow<'a, str>>, Refusal> {
+    pub(super) fn string(&mut self, name: &str) -> Result<Option<Cow<'a, str>>, ErrorReply> {
         self.typed(name, "a string", |raw| parse::<Text<'a>>(raw).map(|text| text.0))
     }
 
     /// An optional boolean.
-    pub(super) fn boolean(&mut self, name: &str) -> Result<Option<bool>, Refusal> {
+    pub(super) fn boolean(&mut self, name: &str) -> Result<Option<bool>, ErrorReply> {
         self.typed(name, "true or false", parse)
     }
 
     /// An optional whole number.
-    pub(super) fn number(&mut self, name: &str) -> Result<Option<u64>, Refusal> {
+    pub(super) fn number(&mut self, name: &str) -> Result<Option<u64>, ErrorReply> {
         self.typed(name, "a whole number", parse)
     }
 
     /// An optional list of strings.
-    pub(super) fn strings(&mut self, name: &str) -> Result<Option<Vec<Cow<'a, str>>>, Refusal> {
+    pub(super) fn strings(&mut self, name: &str) -> Result<Option<Vec<Cow<'a, str>>>, ErrorReply> {
         self.typed(name, "a list of strings", |raw| {
             parse::<Vec<Text<'a>>>(raw).map(|list| list.into_iter().map(|text| text.0).collect())
         })
@@ -79,28 +79,28 @@ impl<'a> Fields<'a> {
         name: &str,
         what: &str,
         read: impl FnOnce(&'a RawValue) -> Option<T>,
-    ) -> Result<Option<T>, Refusal> {
+    ) -> Result<Option<T>, ErrorReply> {
         let given = self.take(name).filter(|raw| raw.get() != "null");
         let Some(raw) = given else { return Ok(None) };
         read(raw).map(Some).ok_or_else(|| {
-            Refusal::bad_request(format!("`{name}` must be {what}, not {}", shown(raw)))
+            ErrorReply::bad_request(format!("`{name}` must be {what}, not {}", shown(raw)))
         })
     }
 
     /// Refuses fields that the op does not have.
-    pub(super) fn finish(self) -> Result<(), Refusal> {
+    pub(super) fn finish(self) -> Result<(), ErrorReply> {
         match self.list.first() {
             None => Ok(()),
             Some((name, _)) => {
-                Err(Refusal::bad_request(format!("`{}` is not a field of it", clip(name))))
+                Err(ErrorReply::bad_request(format!("`{}` is not a field of it", clip(name))))
             }
         }
     }
 }
 
 /// The refusal when a required field is missing.
-pub(super) fn missing(name: &str) -> Refusal {
-    Refusal::bad_request(format!("`{name}` is missing"))
+pub(super) fn missing(name: &str) -> ErrorReply {
+    ErrorReply::bad_request(format!("`{name}` is missing"))
 }
 
 fn parse<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
@@ -176,7 +176,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 }
 
 /// Bounds how deep objects and arrays nest, without recursion.
-fn check_depth(text: &str, max: usize, what: &str) -> Result<(), Refusal> {
+fn check_depth(text: &str, max: usize, what: &str) -> Result<(), ErrorReply> {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0_usize, false, false);
     for byte in text.bytes() {
         match (in_string, byte) {
@@ -195,7 +195,7 @@ fn check_depth(text: &str, max: usize, what: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     let message = format!("the {what} nests {deepest} levels, at most {max} are allowed");
-    Err(Refusal::bad_request(message))
+    Err(ErrorReply::bad_request(message))
 }
 
 #[cfg(test)]
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn wrong_types_name_the_field_and_the_value() {
         let mut fields = Fields::read(r#"{"a":5,"b":"x","c":[1],"d":null}"#, 8).unwrap();
-        let message = |refusal: Refusal| refusal.message.into_owned();
+        let message = |refusal: ErrorReply| refusal.message.into_owned();
         assert_eq!(message(fields.string("a").unwrap_err()), "`a` must be a string, not 5");
         assert_eq!(
             message(fields.number("b").unwrap_err()),

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::error::{Code, Retry};
-use crate::domain::{Conversation, Membership, Message, Pattern, Role};
+use crate::domain::{Conversation, MemberRole, Membership, Message, Pattern};
 
 /// The longest id of a client frame, in bytes of its text.
 const REQUEST_ID_BYTES_MAX: usize = 64;
@@ -158,7 +158,7 @@ pub struct MemberNews<'a> {
     user: &'a str,
     /// The member's role, while in the room.
     #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<Role>,
+    role: Option<MemberRole>,
     /// When, in milliseconds.
     at: u64,
 }
@@ -333,7 +333,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{MessageId, Micros, RoomId, UserId};
-    use crate::protocol::Refusal;
+    use crate::protocol::ErrorReply;
 
     fn message(nonce: Option<&str>) -> Message {
         let user = |id| UserId::parse(id).unwrap();
@@ -386,8 +386,8 @@ mod tests {
     fn golden_frames() {
         let id = RequestId::read_text(r#""x""#).unwrap();
         let data = raw(r#"{"online":true}"#);
-        let unknown = Refusal::new(Code::OutcomeUnknown, "m");
-        let limited = Refusal::rate_limited("m", Duration::from_micros(1001));
+        let unknown = ErrorReply::new(Code::OutcomeUnknown, "m");
+        let limited = ErrorReply::rate_limited("m", Duration::from_micros(1001));
         let table = [
             (ServerFrame::Ok { id: &id }, r#"{"op":"ok","id":"x"}"#),
             (

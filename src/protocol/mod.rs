@@ -13,15 +13,15 @@ pub use body::{
     EVENTS_MAX, EventBody, MEMBERS_BYTES_MAX, MEMBERS_MAX, MemberBody, MembersBody, MessageBody,
     RoomBody, TITLE_BYTES_MAX,
 };
-pub use close::Close;
+pub use close::CloseReason;
 pub use cursor::{CursorError, CursorSeal};
-pub use error::{Code, Refusal, Retry};
+pub use error::{Code, ErrorReply, Retry};
 pub use frame::{
     Announced, InboxItem, MemberNews, MessageText, ReadyLimits, RequestId, ServerFrame,
 };
 pub use op::{
-    HISTORY_LIMIT_DEFAULT, Hello, History, INBOX_LIMIT_MAX, Inbox, Mark, Op, Publish, Request,
-    Send, Side,
+    HISTORY_LIMIT_DEFAULT, Hello, History, HistorySide, INBOX_LIMIT_MAX, InboxRequest, MarkRequest,
+    Op, PublishRequest, Request, Send,
 };
 
 /// The subprotocol that a client may offer.
@@ -29,7 +29,7 @@ pub const SUBPROTOCOL: &str = "narrowcast.v1";
 
 /// The bounds of decoded frames.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub struct RequestBounds {
     /// Bytes of a message's body.
     pub body_bytes: usize,
     /// Bytes of an event's data.

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::fields::{Fields, missing};
 use super::readable::unreadable;
-use super::{Bounds, Code, Refusal, RequestId};
+use super::{Code, ErrorReply, RequestBounds, RequestId};
 use crate::domain::{MessageId, NONCE_BYTES_MAX, Pattern};
 
 /// The longest name of a device, in bytes.
@@ -30,7 +30,7 @@ pub struct Request<'a> {
     /// Returned in the reply; without it there is no success reply.
     pub id: Option<RequestId>,
     /// The op, or why it is refused.
-    pub op: Result<Op<'a>, Refusal>,
+    pub op: Result<Op<'a>, ErrorReply>,
 }
 
 /// The ops of a client.
@@ -43,11 +43,11 @@ pub enum Op<'a> {
     /// Reads a page of a conversation.
     History(History<'a>),
     /// Lists conversations.
-    Inbox(Inbox<'a>),
+    Inbox(InboxRequest<'a>),
     /// Moves the mark up to which a conversation is read.
-    Read(Mark<'a>),
+    Read(MarkRequest<'a>),
     /// Publishes an event.
-    Publish(Publish<'a>),
+    Publish(PublishRequest<'a>),
     /// Adds patterns.
     Subscribe(Vec<Pattern>),
     /// Removes patterns.
@@ -86,7 +86,7 @@ pub struct Send<'a> {
 
 /// Which side of an id a page lies on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
+pub enum HistorySide {
     /// Below the id, or from the newest on; newest first.
     Before(Option<MessageId>),
     /// Above the id; oldest first.
@@ -99,14 +99,14 @@ pub struct History<'a> {
     /// The conversation.
     pub conversation: Cow<'a, str>,
     /// The side of an id.
-    pub side: Side,
+    pub side: HistorySide,
     /// Most messages of the page.
     pub limit: usize,
 }
 
 /// A page of the inbox to be read.
 #[derive(Debug)]
-pub struct Inbox<'a> {
+pub struct InboxRequest<'a> {
     /// The `next` of an earlier page.
     pub next: Option<Cow<'a, str>>,
     /// Most conversations of the page.
@@ -115,7 +115,7 @@ pub struct Inbox<'a> {
 
 /// A mark to be moved.
 #[derive(Debug)]
-pub struct Mark<'a> {
+pub struct MarkRequest<'a> {
     /// The conversation.
     pub conversation: Cow<'a, str>,
     /// The new mark.
@@ -124,7 +124,7 @@ pub struct Mark<'a> {
 
 /// An event to be published.
 #[derive(Debug)]
-pub enum Publish<'a> {
+pub enum PublishRequest<'a> {
     /// To the sessions that subscribe to a subject.
     Subject {
         /// What it is about.
@@ -145,7 +145,7 @@ pub enum Publish<'a> {
 
 impl<'a> Request<'a> {
     /// Reads a frame. The id is read first, so that a refusal of anything else carries it.
-    pub fn read(text: &'a str, bounds: &Bounds) -> Self {
+    pub fn read(text: &'a str, bounds: &RequestBounds) -> Self {
         let mut fields = match Fields::read(text, bounds.json_depth) {
             Ok(fields) => fields,
             Err(refusal) => return Self { id: None, op: Err(refusal) },
@@ -157,12 +157,12 @@ impl<'a> Request<'a> {
     }
 
     /// Reads no more of a frame than its id.
-    pub fn read_id(text: &'a str, bounds: &Bounds) -> Option<RequestId> {
+    pub fn read_id(text: &'a str, bounds: &RequestBounds) -> Option<RequestId> {
         read_id(&mut Fields::read(text, bounds.json_depth).ok()?).ok()?
     }
 }
 
-fn read_id(fields: &mut Fields<'_>) -> Result<Option<RequestId>, Refusal> {
+fn read_id(fields: &mut Fields<'_>) -> Result<Option<RequestId>, ErrorReply> {
     fields.typed("id", "an integer or a string of at most 64 bytes", RequestId::read)
 }
 
@@ -176,20 +176,20 @@ impl<'a> Op<'a> {
         }
     }
 
-    fn read(mut fields: Fields<'a>, bounds: &Bounds) -> Result<Self, Refusal> {
+    fn read(mut fields: Fields<'a>, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
         let name = fields.string("op")?.ok_or_else(|| missing("op"))?;
         let mut parse = || {
             Ok(match &*name {
                 "hello" => Self::Hello(Hello::read(&mut fields, bounds)?),
                 "send" => Self::Send(Send::read(&mut fields, bounds)?),
                 "history" => Self::History(History::read(&mut fields, bounds)?),
-                "inbox" => Self::Inbox(Inbox::read(&mut fields)?),
-                "read" => Self::Read(Mark::read(&mut fields)?),
-                "publish" => Self::Publish(Publish::read(&mut fields, bounds)?),
+                "inbox" => Self::Inbox(InboxRequest::read(&mut fields)?),
+                "read" => Self::Read(MarkRequest::read(&mut fields)?),
+                "publish" => Self::Publish(PublishRequest::read(&mut fields, bounds)?),
                 "subscribe" => Self::Subscribe(required_patterns(&mut fields, bounds)?),
                 "unsubscribe" => Self::Unsubscribe(required_patterns(&mut fields, bounds)?),
                 "ping" => Self::Ping,
-                _ => return Err(Refusal::new(Code::UnknownOp, "no such op")),
+                _ => return Err(ErrorReply::new(Code::UnknownOp, "no such op")),
             })
         };
         let op =
@@ -200,7 +200,7 @@ impl<'a> Op<'a> {
 }
 
 impl<'a> Hello<'a> {
-    fn read(fields: &mut Fields<'a>, bounds: &Bounds) -> Result<Self, Refusal> {
+    fn read(fields: &mut Fields<'a>, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
         Ok(Self {
             token: fields.string("token")?,
             device: bounded(fields, "device", DEVICE_BYTES_MAX)?,
@@ -211,11 +211,11 @@ impl<'a> Hello<'a> {
 }
 
 impl<'a> Send<'a> {
-    fn read(fields: &mut Fields<'a>, bounds: &Bounds) -> Result<Self, Refusal> {
+    fn read(fields: &mut Fields<'a>, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
         let retry = fields.boolean("retry")?.unwrap_or_default();
         let nonce = bounded(fields, "nonce", NONCE_BYTES_MAX)?;
         if retry && nonce.is_none() {
-            return Err(Refusal::bad_request("`retry` needs a `nonce`"));
+            return Err(ErrorReply::bad_request("`retry` needs a `nonce`"));
         }
         Ok(Self {
             conversation: required(fields, "conversation")?,
@@ -228,29 +228,29 @@ impl<'a> Send<'a> {
 }
 
 impl<'a> History<'a> {
-    fn read(fields: &mut Fields<'a>, bounds: &Bounds) -> Result<Self, Refusal> {
+    fn read(fields: &mut Fields<'a>, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
         let conversation = required(fields, "conversation")?;
         let side = match (message_id(fields, "before")?, message_id(fields, "after")?) {
             (Some(_), Some(_)) => {
-                return Err(Refusal::bad_request("`before` and `after` exclude each other"));
+                return Err(ErrorReply::bad_request("`before` and `after` exclude each other"));
             }
-            (_, Some(after)) => Side::After(after),
-            (before, None) => Side::Before(before),
+            (_, Some(after)) => HistorySide::After(after),
+            (before, None) => HistorySide::Before(before),
         };
         let limit = limit(fields, HISTORY_LIMIT_DEFAULT, bounds.history_messages)?;
         Ok(Self { conversation, side, limit })
     }
 }
 
-impl<'a> Inbox<'a> {
-    fn read(fields: &mut Fields<'a>) -> Result<Self, Refusal> {
+impl<'a> InboxRequest<'a> {
+    fn read(fields: &mut Fields<'a>) -> Result<Self, ErrorReply> {
         let next = fields.string("next")?;
         Ok(Self { next, limit: limit(fields, INBOX_LIMIT_DEFAULT, INBOX_LIMIT_MAX)? })
     }
 }
 
-impl<'a> Mark<'a> {
-    fn read(fields: &mut Fields<'a>) -> Result<Self, Refusal> {
+impl<'a> MarkRequest<'a> {
+    fn read(fields: &mut Fields<'a>) -> Result<Self, ErrorReply> {
         Ok(Self {
             conversation: required(fields, "conversation")?,
             upto: message_id(fields, "upto")?.ok_or_else(|| missing("upto"))?,
@@ -258,8 +258,11 @@ impl<'a> Mark<'a> {
     }
 }
 
-impl<'a> Publish<'a> {
-    pub(super) fn read(fields: &mut Fields<'a>, bounds: &Bounds) -> Result<Self, Refusal> {
+impl<'a> PublishRequest<'a> {
+    pub(super) fn read(
+        fields: &mut Fields<'a>,
+        bounds: &RequestBounds,
+    ) -> Result<Self, ErrorReply> {
         let subject = fields.string("subject")?;
         let conversation = fields.string("conversation")?;
         let event = bounded(fields, "event", EVENT_BYTES_MAX)?;
@@ -271,7 +274,7 @@ impl<'a> Publish<'a> {
             }
             (None, Some(_), None) => Err(missing("event")),
             (None, None, _) => Err(missing("subject")),
-            (Some(_), ..) => Err(Refusal::bad_request(
+            (Some(_), ..) => Err(ErrorReply::bad_request(
                 "`subject` and `conversation` with `event` exclude each other",
             )),
         }
@@ -279,16 +282,19 @@ impl<'a> Publish<'a> {
 }
 
 /// Entries of a page: from 1 to `max`.
-fn limit(fields: &mut Fields<'_>, default: u64, max: usize) -> Result<usize, Refusal> {
+fn limit(fields: &mut Fields<'_>, default: u64, max: usize) -> Result<usize, ErrorReply> {
     let max = max as u64;
     let limit = fields.number("limit")?.unwrap_or(default.min(max));
     if (1..=max).contains(&limit) {
         return Ok(limit as usize);
     }
-    Err(Refusal::bad_request(format!("`limit` must be from 1 to {max}, not {limit}")))
+    Err(ErrorReply::bad_request(format!("`limit` must be from 1 to {max}, not {limit}")))
 }
 
-pub(super) fn required<'a>(fields: &mut Fields<'a>, name: &str) -> Result<Cow<'a, str>, Refusal> {
+pub(super) fn required<'a>(
+    fields: &mut Fields<'a>,
+    name: &str,
+) -> Result<Cow<'a, str>, ErrorReply> {
     fields.string(name)?.ok_or_else(|| missing(name))
 }
 
@@ -297,12 +303,15 @@ pub(super) fn bounded<'a>(
     fields: &mut Fields<'a>,
     name: &str,
     max: usize,
-) -> Result<Option<Cow<'a, str>>, Refusal> {
+) -> Result<Option<Cow<'a, str>>, ErrorReply> {
     let Some(text) = fields.string(name)? else { return Ok(None) };
     if (1..=max).contains(&text.len()) {
         return Ok(Some(text));
     }
-    Err(Refusal::bad_request(format!("`{name}` must be of 1 to {max} bytes, not {}", text.len())))
+    Err(ErrorReply::bad_request(format!(
+        "`{name}` must be of 1 to {max} bytes, not {}",
+        text.len()
+    )))
 }
 
 /// A required JSON value of at most `max` bytes as text.
@@ -310,16 +319,16 @@ pub(super) fn json<'a>(
     fields: &mut Fields<'a>,
     name: &str,
     max: usize,
-) -> Result<&'a RawValue, Refusal> {
+) -> Result<&'a RawValue, ErrorReply> {
     let raw = fields.raw(name).ok_or_else(|| missing(name))?;
     let bytes = raw.get().len();
     if bytes > max {
         let message = format!("`{name}` has {bytes} bytes, at most {max} are allowed");
-        return Err(Refusal::new(Code::TooLarge, message));
+        return Err(ErrorReply::new(Code::TooLarge, message));
     }
     if let Some(why) = unreadable(raw.get()) {
         let message = format!("`{name}` is not JSON that every reader accepts: {why}");
-        return Err(Refusal::bad_request(message));
+        return Err(ErrorReply::bad_request(message));
     }
     Ok(raw)
 }
@@ -327,15 +336,18 @@ pub(super) fn json<'a>(
 pub(super) fn message_id(
     fields: &mut Fields<'_>,
     name: &str,
-) -> Result<Option<MessageId>, Refusal> {
+) -> Result<Option<MessageId>, ErrorReply> {
     let Some(text) = fields.string(name)? else { return Ok(None) };
-    text.parse().map(Some).map_err(|error| Refusal::bad_request(format!("`{name}` {error}")))
+    text.parse().map(Some).map_err(|error| ErrorReply::bad_request(format!("`{name}` {error}")))
 }
 
-fn required_patterns(fields: &mut Fields<'_>, bounds: &Bounds) -> Result<Vec<Pattern>, Refusal> {
+fn required_patterns(
+    fields: &mut Fields<'_>,
+    bounds: &RequestBounds,
+) -> Result<Vec<Pattern>, ErrorReply> {
     let patterns = patterns(fields, "patterns", bounds)?.ok_or_else(|| missing("patterns"))?;
     if patterns.is_empty() {
-        return Err(Refusal::bad_request("`patterns` must name at least one pattern"));
+        return Err(ErrorReply::bad_request("`patterns` must name at least one pattern"));
     }
     Ok(patterns)
 }
@@ -343,18 +355,18 @@ fn required_patterns(fields: &mut Fields<'_>, bounds: &Bounds) -> Result<Vec<Pat
 fn patterns(
     fields: &mut Fields<'_>,
     name: &str,
-    bounds: &Bounds,
-) -> Result<Option<Vec<Pattern>>, Refusal> {
+    bounds: &RequestBounds,
+) -> Result<Option<Vec<Pattern>>, ErrorReply> {
     let Some(texts) = fields.strings(name)? else { return Ok(None) };
     if texts.len() > bounds.patterns {
         let (found, max) = (texts.len(), bounds.patterns);
         let message = format!("`{name}` has {found} patterns, at most {max} are allowed");
-        return Err(Refusal::new(Code::LimitReached, message));
+        return Err(ErrorReply::new(Code::LimitReached, message));
     }
     let read = |text: &Cow<'_, str>| {
         Pattern::parse(text).map_err(|error| {
             let shown: String = text.chars().take(64).collect();
-            Refusal::bad_request(format!("`{name}`: `{shown}`: {error}"))
+            ErrorReply::bad_request(format!("`{name}`: `{shown}`: {error}"))
         })
     };
     texts.iter().map(read).collect::<Result<Vec<_>, _>>().map(Some)
@@ -365,7 +377,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const BOUNDS: Bounds = Bounds {
+    const BOUNDS: RequestBounds = RequestBounds {
         body_bytes: 20,
         data_bytes: 20,
         json_depth: 8,

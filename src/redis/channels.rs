@@ -82,14 +82,15 @@ impl Channels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Key;
+    use crate::domain::RoutingKey;
     use crate::layout::BucketCount;
 
     #[test]
     fn golden_names() {
         let channels = Channels::new("main");
         let of = BucketCount::new(1 << 20).unwrap();
-        let bucket = |key: &str| channels.bucket(Bucket::of_key(&Key::parse(key).unwrap(), of));
+        let bucket =
+            |key: &str| channels.bucket(Bucket::of_key(&RoutingKey::parse(key).unwrap(), of));
         assert_eq!(bucket("user.alice").as_str(), "nc:main:u1048576:{202}:310474");
         assert_eq!(bucket("topic.scores").as_str(), "nc:main:t1048576:{630}:497270");
         assert_eq!(channels.all().as_str(), "nc:main:all");

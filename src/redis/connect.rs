@@ -62,7 +62,7 @@ impl From<RedisError> for ConnectError {
 
 /// A live connection.
 #[derive(Debug, Clone)]
-pub struct Connection {
+pub struct RedisConnection {
     /// Sends commands.
     pub commands: MultiplexedConnection,
     /// The server that answered, read on this very connection.
@@ -80,7 +80,7 @@ pub async fn connect(
     url: &str,
     options: &ConnectOptions,
     on_push: impl Fn(PushInfo) + Send + Sync + 'static,
-) -> Result<Connection, ConnectError> {
+) -> Result<RedisConnection, ConnectError> {
     let closed = CancellationToken::new();
     let gone = closed.clone();
     let sender = move |info: PushInfo| -> Result<(), ()> {
@@ -99,7 +99,7 @@ pub async fn connect(
     let attempt = async {
         let mut commands = client.get_multiplexed_async_connection_with_config(&config).await?;
         let server = ServerInfo::read(&mut commands).await?;
-        Ok::<_, ConnectError>(Connection { commands, server, closed })
+        Ok::<_, ConnectError>(RedisConnection { commands, server, closed })
     };
     let connection = match tokio::time::timeout(options.connect, attempt).await {
         Err(_elapsed) => return Err(ConnectError::Timeout(options.connect)),

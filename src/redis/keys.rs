@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::channels::TAGS;
-use crate::domain::{Key, UserId};
+use crate::domain::{RoutingKey, UserId};
 use crate::layout::Layouts;
 
 /// The keys of a namespace. All keys of one user have one hash tag, so that one script may touch
@@ -25,7 +25,7 @@ impl Keys {
     /// `nc:<namespace>:l:<store>:{<bucket mod 1024>}:<policy>:<user>`. The store's id is in hex, and
     /// the bucket is the user's own in the published layout. The name of a policy has no colon.
     pub fn limit(&self, layouts: &Layouts, policy: &str, user: &UserId) -> String {
-        let tag = layouts.route(&Key::user(user)).bucket.index % TAGS;
+        let tag = layouts.route(&RoutingKey::user(user)).bucket.index % TAGS;
         format!("nc:{}:l:{:016x}:{{{tag}}}:{policy}:{user}", self.namespace, self.store)
     }
 }
@@ -33,11 +33,11 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::{BucketCount, Buckets, Layout};
+    use crate::layout::{BucketCount, BucketCounts, Layout};
 
     #[test]
     fn golden_names() {
-        let buckets = Buckets::all(BucketCount::new(1 << 20).unwrap());
+        let buckets = BucketCounts::all(BucketCount::new(1 << 20).unwrap());
         let layouts = Layouts::from(Layout::new(buckets, vec!["r1".to_owned()]));
         let user = UserId::parse("alice").unwrap();
         let key = Keys::new("main", 0xab).limit(&layouts, "sends", &user);

@@ -8,7 +8,7 @@ mod pool;
 mod server;
 
 pub use channels::{Channel, Channels};
-pub use connect::{ConnectError, ConnectOptions, Connection, connect};
+pub use connect::{ConnectError, ConnectOptions, RedisConnection, connect};
 pub use keys::Keys;
 pub use pool::{POOL_CONNECTIONS_MAX, Pool, PoolError};
 pub use server::{RunId, ServerInfo};

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use super::{Direct, Router, Services};
-use crate::domain::{Conversation, MemberState, Membership, MessageId, Past, Room, RoomId, UserId};
-use crate::protocol::{Code, Refusal};
+use crate::domain::{
+    Conversation, HistoryVisibility, MemberState, Membership, MessageId, Room, RoomId, UserId,
+};
+use crate::protocol::{Code, ErrorReply};
 use crate::store::{AppendError, Pending, ReadError};
 
 /// What somebody is shown of a conversation.
 #[derive(Debug, Default)]
-pub(super) struct Sight {
+pub(super) struct Visibility {
     /// Nothing at or below; none is from the conversation's beginning.
     pub(super) hidden: Option<MessageId>,
     /// Where he stands with the room; none where that is not asked.
@@ -20,7 +22,7 @@ impl Router {
     /// Looks again after a read, in the step that answers: refuses one of whose removal this worker
     /// heard meanwhile, since nothing of the room may come behind his `left`. Up to where all is
     /// hidden from him.
-    pub(super) fn still_hidden(&self, sight: &Sight) -> Result<Option<MessageId>, Refusal> {
+    pub(super) fn still_hidden(&self, sight: &Visibility) -> Result<Option<MessageId>, ErrorReply> {
         let Some(seen) = &sight.membership else { return Ok(None) };
         let joined = self.still_inside(seen)?;
         Ok(sight.hidden.map(|_| joined))
@@ -28,7 +30,7 @@ impl Router {
 
     /// When a member joined, as far as is known now of one whom a read showed inside. Refuses one
     /// who was said to be out later.
-    pub(super) fn still_inside(&self, seen: &Membership) -> Result<MessageId, Refusal> {
+    pub(super) fn still_inside(&self, seen: &Membership) -> Result<MessageId, ErrorReply> {
         let hub = self.hub.borrow();
         let known = hub.affiliations(&seen.user).and_then(|rooms| rooms.get(seen.room.as_str()));
         let state = known.map_or(seen.state, |known| seen.state.merge(known.state));
@@ -41,7 +43,7 @@ impl Services {
     pub(super) async fn answer<T>(
         &self,
         read: Pending<Result<T, ReadError>>,
-    ) -> Result<T, Refusal> {
+    ) -> Result<T, ErrorReply> {
         within(self.waits.store, read).await
     }
 
@@ -49,13 +51,13 @@ impl Services {
     pub(super) async fn written(
         &self,
         write: Pending<Result<(), AppendError>>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ErrorReply> {
         let bound = self.waits.store;
         match tokio::time::timeout(bound, write).await {
             Ok(written) => written.map_err(append_refusal),
             Err(_elapsed) => {
                 let message = format!("the store did not answer within {bound:?}");
-                Err(Refusal::new(Code::OutcomeUnknown, message))
+                Err(ErrorReply::new(Code::OutcomeUnknown, message))
             }
         }
     }
@@ -65,7 +67,7 @@ impl Services {
         &self,
         user: &UserId,
         conversation: &Conversation,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ErrorReply> {
         match conversation {
             Conversation::Dm(..) if conversation.is_direct_of(user) => Ok(()),
             Conversation::Dm(..) => Err(no_such_conversation()),
@@ -84,7 +86,7 @@ impl Services {
         &self,
         user: &UserId,
         conversation: &Conversation,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ErrorReply> {
         if !self.is_for_services_to_start(conversation) {
             return Ok(());
         }
@@ -97,14 +99,14 @@ impl Services {
         &self,
         user: &UserId,
         conversation: &Conversation,
-    ) -> Result<Sight, Refusal> {
+    ) -> Result<Visibility, ErrorReply> {
         let Conversation::Room(room) = conversation else {
-            return self.must_be_in(user, conversation).await.map(|()| Sight::default());
+            return self.must_be_in(user, conversation).await.map(|()| Visibility::default());
         };
         let row = self.answer(self.store.room(room));
         let (membership, row) = tokio::try_join!(self.place_in(room, user), row)?;
         let row = row.ok_or_else(no_such_conversation)?;
-        Ok(Sight { hidden: hidden_upto(&row, &membership), membership: Some(membership) })
+        Ok(Visibility { hidden: hidden_upto(&row, &membership), membership: Some(membership) })
     }
 
     /// What was said of a user and a room, members or not.
@@ -112,7 +114,7 @@ impl Services {
         &self,
         room: &RoomId,
         user: &UserId,
-    ) -> Result<MemberState, Refusal> {
+    ) -> Result<MemberState, ErrorReply> {
         let known = self.answer(self.store.membership(room, user)).await?;
         Ok(known.map_or(MemberState::UNKNOWN, |known| known.state))
     }
@@ -122,7 +124,7 @@ impl Services {
         &self,
         room: &RoomId,
         user: &UserId,
-    ) -> Result<Membership, Refusal> {
+    ) -> Result<Membership, ErrorReply> {
         let membership = self.answer(self.store.membership(room, user)).await?;
         membership.filter(Membership::is_inside).ok_or_else(no_such_conversation)
     }
@@ -132,32 +134,32 @@ impl Services {
 pub(super) async fn within<T>(
     bound: Duration,
     read: Pending<Result<T, ReadError>>,
-) -> Result<T, Refusal> {
+) -> Result<T, ErrorReply> {
     match tokio::time::timeout(bound, read).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(Refusal::new(Code::Unavailable, error.to_string())),
+        Ok(Err(error)) => Err(ErrorReply::new(Code::Unavailable, error.to_string())),
         Err(_elapsed) => {
             let message = format!("the store did not answer within {bound:?}");
-            Err(Refusal::new(Code::Unavailable, message))
+            Err(ErrorReply::new(Code::Unavailable, message))
         }
     }
 }
 
 /// What a write that is not acknowledged is to whoever asked for it.
-pub(super) fn append_refusal(error: AppendError) -> Refusal {
+pub(super) fn append_refusal(error: AppendError) -> ErrorReply {
     let code = match error {
         AppendError::Unavailable { .. } => Code::Unavailable,
         AppendError::OutcomeUnknown { .. } => Code::OutcomeUnknown,
     };
-    Refusal::new(code, error.to_string())
+    ErrorReply::new(code, error.to_string())
 }
 
 /// Up to where a room's past is hidden from a member, if any of it is.
 pub(super) fn hidden_upto(room: &Room, membership: &Membership) -> Option<MessageId> {
-    (room.past == Past::Joined).then_some(membership.joined())
+    (room.past == HistoryVisibility::Joined).then_some(membership.joined())
 }
 
 /// What is not there and what is not the caller's get the same answer.
-pub(super) fn no_such_conversation() -> Refusal {
-    Refusal::new(Code::NotFound, "no such conversation")
+pub(super) fn no_such_conversation() -> ErrorReply {
+    ErrorReply::new(Code::NotFound, "no such conversation")
 }

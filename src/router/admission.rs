@@ -7,11 +7,11 @@ use parking_lot::Mutex;
 
 use super::Caller;
 use crate::domain::UserId;
-use crate::protocol::{Code, Refusal};
+use crate::protocol::{Code, ErrorReply};
 
 /// The places of a node.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct RequestPermits {
     all_max: usize,
     user_max: usize,
     taken: Mutex<Taken>,
@@ -27,11 +27,11 @@ struct Taken {
 /// A request's place, kept until all of its work is done.
 #[derive(Debug)]
 pub struct Admission {
-    places: Arc<Places>,
+    places: Arc<RequestPermits>,
     user: Option<UserId>,
 }
 
-impl Places {
+impl RequestPermits {
     /// So many for all together, and for each user.
     pub(super) fn new(all_max: usize, user_max: usize) -> Arc<Self> {
         Arc::new(Self { all_max, user_max, taken: Mutex::default() })
@@ -39,7 +39,7 @@ impl Places {
 
     /// A place, if one is free. A user who has all of his is told so first: he alone can change it.
     /// Services act for many users and have what the node has.
-    pub(super) fn take(self: &Arc<Self>, caller: &Caller) -> Result<Admission, Refusal> {
+    pub(super) fn take(self: &Arc<Self>, caller: &Caller) -> Result<Admission, ErrorReply> {
         let user = match caller {
             Caller::User(user) => Some(user.clone()),
             Caller::Service(_) => None,
@@ -52,12 +52,12 @@ impl Places {
                 "{max} requests of the user are in flight here, as many as \
                  `limits.user_requests_in_flight` allows"
             );
-            return Err(Refusal::new(Code::LimitReached, message));
+            return Err(ErrorReply::new(Code::LimitReached, message));
         }
         if taken.all >= self.all_max {
             let max = self.all_max;
             let message = format!("{max} requests are in flight here, no more are allowed");
-            return Err(Refusal::new(Code::Unavailable, message));
+            return Err(ErrorReply::new(Code::Unavailable, message));
         }
         taken.all += 1;
         if let Some(user) = &user {
@@ -99,14 +99,14 @@ mod tests {
         Caller::User(id(name))
     }
 
-    fn refusal(places: &Arc<Places>, caller: &Caller) -> (Code, String) {
-        let Refusal { code, message, .. } = places.take(caller).unwrap_err();
+    fn refusal(places: &Arc<RequestPermits>, caller: &Caller) -> (Code, String) {
+        let ErrorReply { code, message, .. } = places.take(caller).unwrap_err();
         (code, message.into_owned())
     }
 
     #[test]
     fn places_are_bounded_and_given_back() {
-        let places = Places::new(2, 2);
+        let places = RequestPermits::new(2, 2);
         let held = [places.take(&user("a")).unwrap(), places.take(&user("b")).unwrap()];
         let full = "2 requests are in flight here, no more are allowed".to_owned();
         assert_eq!(refusal(&places, &user("a")), (Code::Unavailable, full));
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_user_has_a_few_and_a_service_what_there_is() {
-        let places = Places::new(5, 2);
+        let places = RequestPermits::new(5, 2);
         let mut held = vec![places.take(&user("a")).unwrap(), places.take(&user("a")).unwrap()];
         let full = "2 requests of the user are in flight here, as many as \
                     `limits.user_requests_in_flight` allows";

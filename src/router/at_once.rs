@@ -2,7 +2,7 @@
 
 use tokio::task::JoinSet;
 
-use crate::protocol::{Code, Refusal};
+use crate::protocol::{Code, ErrorReply};
 
 /// Steps of one request that are under way at once: what one takes must not bound the rate, and a
 /// user with thousands of rooms must not fill the store's queue.
@@ -13,9 +13,9 @@ const AT_ONCE: usize = 16;
 pub(super) async fn at_once<T, R: 'static, F>(
     items: Vec<T>,
     step: impl Fn(T) -> F,
-) -> Result<Vec<R>, Refusal>
+) -> Result<Vec<R>, ErrorReply>
 where
-    F: Future<Output = Result<R, Refusal>> + 'static,
+    F: Future<Output = Result<R, ErrorReply>> + 'static,
 {
     let mut answers: Vec<Option<R>> = items.iter().map(|_| None).collect();
     let mut steps = JoinSet::new();
@@ -32,7 +32,7 @@ where
         };
         let (at, answer) = joined.map_err(|error| {
             tracing::error!(%error, "a step ended without an answer");
-            Refusal::new(Code::Internal, "a step ended without an answer")
+            ErrorReply::new(Code::Internal, "a step ended without an answer")
         })?;
         answers[at] = Some(answer?);
     }
@@ -68,9 +68,9 @@ mod tests {
 
     #[tokio::test]
     async fn one_failure_is_that_of_all() {
-        let refusal = || Refusal::new(Code::Unavailable, "no");
+        let refusal = || ErrorReply::new(Code::Unavailable, "no");
         let read = |number: u8| async move {
-            if number == 3 { Err(Refusal::new(Code::Unavailable, "no")) } else { Ok(number) }
+            if number == 3 { Err(ErrorReply::new(Code::Unavailable, "no")) } else { Ok(number) }
         };
         let local = tokio::task::LocalSet::new();
         let answers = local.run_until(at_once((0..5).collect(), read)).await;

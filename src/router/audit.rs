@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rand::seq::IndexedRandom;
 
-use super::missed::{Recipient, Turns};
+use super::recovery_reader::{Recipient, Turns};
 use super::{Pacer, Router};
 use crate::domain::{Message, Micros};
 use crate::hub::Session;
@@ -23,7 +23,7 @@ const OWED_AFTER: Duration = Duration::from_secs(10);
 
 /// A message that a session had not been handed when it was read.
 #[derive(Debug)]
-pub struct Suspect {
+pub struct UnconfirmedDelivery {
     session: Rc<Session>,
     message: Message,
 }
@@ -63,7 +63,7 @@ impl Router {
                 let full = suspects.len() >= SUSPECTS_MAX;
                 if !full && self.may_judge(&session, message) {
                     let (session, message) = (Rc::clone(&session), message.clone());
-                    suspects.push(Suspect { session, message });
+                    suspects.push(UnconfirmedDelivery { session, message });
                 }
             };
             if reader.each_above(conversation, above, suspect).await.is_none() {
@@ -103,10 +103,10 @@ impl Router {
         if suspects.is_empty() {
             return;
         }
-        let due: Vec<Suspect> =
+        let due: Vec<UnconfirmedDelivery> =
             suspects.extract_if(.., |it| it.message.id.time() <= watermark).collect();
         drop(suspects);
-        for Suspect { session, message } in due {
+        for UnconfirmedDelivery { session, message } in due {
             let shared = session.link().is_open() && session.trail.footing().is_shared();
             let hub = self.hub.borrow();
             let key = message.conversation.key_of(&session.user);

@@ -1,9 +1,9 @@
 //! Who an HTTP request is from, and whom it speaks for.
 
 use super::Services;
-use crate::auth::{Principal, Role};
+use crate::auth::{Principal, TokenRole};
 use crate::domain::{Adder, UserId};
-use crate::protocol::{Code, Refusal};
+use crate::protocol::{Code, ErrorReply};
 
 /// Who an HTTP request is from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,23 +34,23 @@ impl Caller {
     pub fn of(principal: &Principal) -> Self {
         let user = principal.user.clone();
         match principal.role {
-            Role::User => Self::User(user),
-            Role::Service | Role::Admin => Self::Service(user),
+            TokenRole::User => Self::User(user),
+            TokenRole::Service | TokenRole::Admin => Self::Service(user),
         }
     }
 
     /// Whom a request speaks for that names `from`: a service must name somebody, a user nobody
     /// but himself.
-    pub fn speaks_for(&self, from: Option<UserId>) -> Result<UserId, Refusal> {
+    pub fn speaks_for(&self, from: Option<UserId>) -> Result<UserId, ErrorReply> {
         match (self, from) {
             (Self::User(me), None) => Ok(me.clone()),
             (Self::User(me), Some(from)) if *me != from => {
                 let message = format!("`from` must be absent or `{me}`, not `{from}`");
-                Err(Refusal::new(Code::Forbidden, message))
+                Err(ErrorReply::new(Code::Forbidden, message))
             }
             (_, Some(from)) => Ok(from),
             (Self::Service(_), None) => {
-                Err(Refusal::bad_request("`from` is missing: a service says for whom it acts"))
+                Err(ErrorReply::bad_request("`from` is missing: a service says for whom it acts"))
             }
         }
     }
@@ -58,9 +58,9 @@ impl Caller {
 
 impl Services {
     /// Who a token speaks for, whatever his role.
-    pub fn identify(&self, token: &str) -> Result<Principal, Refusal> {
+    pub fn identify(&self, token: &str) -> Result<Principal, ErrorReply> {
         let verified = self.verifier.verify(token, self.wall.machine_seconds());
-        verified.map_err(|error| Refusal::new(Code::Unauthorized, error.to_string()))
+        verified.map_err(|error| ErrorReply::new(Code::Unauthorized, error.to_string()))
     }
 }
 

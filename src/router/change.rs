@@ -27,13 +27,15 @@ use tokio::time::{Instant, sleep, timeout};
 use super::Router;
 use super::access::append_refusal;
 use super::membership::MEMBERSHIPS_MAX;
+use super::pipeline::doubt;
 use super::places::Places;
-use super::road::doubt;
-use crate::bus::{Envelope, Kind};
+use crate::bus::{Envelope, EnvelopeKind};
 use crate::clock::PASSING_MAX;
-use crate::domain::{Adder, Key, MemberState, Membership, MessageId, NEVER, Role, RoomId, UserId};
-use crate::proof::{ACK_LIMIT, Doubt, Judgement, Ticket};
-use crate::protocol::{Code, Refusal, ServerFrame};
+use crate::domain::{
+    Adder, MemberRole, MemberState, Membership, MessageId, NEVER, RoomId, RoutingKey, UserId,
+};
+use crate::protocol::{Code, ErrorReply, ServerFrame};
+use crate::watermark::{ACK_LIMIT, AckDecision, SendId, UnknownReason};
 
 /// Removals that an add finds one after the other before it gives up.
 const REMOVALS_MAX: usize = 4;
@@ -57,8 +59,8 @@ impl Router {
         adder: Adder,
         room: &RoomId,
         user: &UserId,
-        role: Role,
-    ) -> Result<Membership, Refusal> {
+        role: MemberRole,
+    ) -> Result<Membership, ErrorReply> {
         let Added { member, stamp } = self.add_unanswered(adder, room, user, role).await?;
         self.until_passed(stamp).await?;
         Ok(member)
@@ -70,8 +72,8 @@ impl Router {
         adder: Adder,
         room: &RoomId,
         user: &UserId,
-        role: Role,
-    ) -> Result<Added, Refusal> {
+        role: MemberRole,
+    ) -> Result<Added, ErrorReply> {
         self.services.must_know_the_time()?;
         let known = self.state_before_an_add(adder, room, user).await?;
         let (stamp, ticket) = self.issue()?;
@@ -88,7 +90,7 @@ impl Router {
         self: &Rc<Self>,
         room: &RoomId,
         user: &UserId,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ErrorReply> {
         self.services.must_know_the_time()?;
         let known = self.services.member_state(room, user).await?;
         self.merge(known.stamp())?;
@@ -108,7 +110,7 @@ impl Router {
         adder: Adder,
         room: &RoomId,
         user: &UserId,
-    ) -> Result<MemberState, Refusal> {
+    ) -> Result<MemberState, ErrorReply> {
         if !self.services.member_state(room, user).await?.is_inside() {
             self.must_have_a_place(adder, room, user).await?;
         }
@@ -126,7 +128,7 @@ impl Router {
             self.services.written(self.services.store.put_membership(removal)).await?;
         }
         let message = format!("the user was removed {REMOVALS_MAX} times while the add began");
-        Err(Refusal::new(Code::Unavailable, message))
+        Err(ErrorReply::new(Code::Unavailable, message))
     }
 
     async fn must_have_a_place(
@@ -134,7 +136,7 @@ impl Router {
         adder: Adder,
         room: &RoomId,
         user: &UserId,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ErrorReply> {
         let rows =
             self.services.answer(self.services.store.memberships(user, MEMBERSHIPS_MAX)).await?;
         self.services.unlist_old(&rows);
@@ -149,31 +151,32 @@ impl Router {
         &self,
         mut added: Membership,
         own: MessageId,
-    ) -> Result<Membership, Refusal> {
+    ) -> Result<Membership, ErrorReply> {
         loop {
             self.store_membership(added.clone()).await?;
             let stored = self.services.member_state(&added.room, &added.user).await;
             // The add is stored: what is not known of others makes its own outcome unknown.
-            let stored = stored.map_err(|it| Refusal { code: Code::OutcomeUnknown, ..it })?;
+            let stored = stored.map_err(|it| ErrorReply { code: Code::OutcomeUnknown, ..it })?;
             added.state = added.state.merge(stored);
             let Some(joining) = added.state.joining_behind_removal(own) else { return Ok(added) };
             added.state = added.state.merge(joining);
         }
     }
 
-    async fn store_membership(&self, membership: Membership) -> Result<(), Refusal> {
+    async fn store_membership(&self, membership: Membership) -> Result<(), ErrorReply> {
         self.services.store.put_membership(membership).await.map_err(append_refusal)
     }
 
     /// Announces what is stored in time; what is not publishes nothing.
     async fn announced(
         self: &Rc<Self>,
-        storing: impl Future<Output = Result<Membership, Refusal>>,
+        storing: impl Future<Output = Result<Membership, ErrorReply>>,
         stamp: MessageId,
-        ticket: Ticket,
-    ) -> Result<Membership, Refusal> {
+        ticket: SendId,
+    ) -> Result<Membership, ErrorReply> {
         // Given up on, the writes go on: it is the outcome that is unknown.
-        let stored = timeout(ACK_LIMIT, storing).await.unwrap_or_else(|_| Err(doubt(Doubt::Late)));
+        let stored =
+            timeout(ACK_LIMIT, storing).await.unwrap_or_else(|_| Err(doubt(UnknownReason::Late)));
         let announced = stored.and_then(|membership| {
             self.announce_membership(&membership, stamp, ticket)?;
             Ok(membership)
@@ -190,12 +193,12 @@ impl Router {
         self: &Rc<Self>,
         membership: &Membership,
         stamp: MessageId,
-        ticket: Ticket,
-    ) -> Result<(), Refusal> {
+        ticket: SendId,
+    ) -> Result<(), ErrorReply> {
         let about = membership.to_string();
         let frame = ServerFrame::of_membership(membership).text();
-        let envelope = |key: Key| Envelope {
-            kind: Kind::Membership,
+        let envelope = |key: RoutingKey| Envelope {
+            kind: EnvelopeKind::Membership,
             tap_copy: false,
             boot: self.services.boot,
             store: self.services.store_tag,
@@ -205,13 +208,14 @@ impl Router {
             about: about.as_str().into(),
             frame: frame.clone(),
         };
-        let copies = [Key::user(&membership.user), Key::room(&membership.room)].map(envelope);
+        let copies =
+            [RoutingKey::user(&membership.user), RoutingKey::room(&membership.room)].map(envelope);
         let ways = [0, 1].map(|which: usize| self.ways(&copies[which].keys));
         let publishes = ways.iter().map(SmallVec::len).sum::<usize>();
         let lease = self.services.view.lease();
         match self.publishers.judge(ticket, lease, publishes as u8) {
-            Judgement::Passed => {}
-            Judgement::Unknown(why) => return Err(doubt(why)),
+            AckDecision::Passed => {}
+            AckDecision::Unknown(why) => return Err(doubt(why)),
         }
         for (copy, ways) in copies.into_iter().zip(&ways) {
             self.fan_out(copy, ways, Some(ticket), None);
@@ -221,7 +225,7 @@ impl Router {
 
     /// Waits until the lower end of this node's clock has passed a stamp: then every id that is
     /// issued later, anywhere, is above it. It holds no ticket, so no watermark waits for it.
-    pub(super) async fn until_passed(&self, stamp: MessageId) -> Result<(), Refusal> {
+    pub(super) async fn until_passed(&self, stamp: MessageId) -> Result<(), ErrorReply> {
         let wall = &self.services.wall;
         let until = Instant::now() + PASSING_MAX;
         loop {
@@ -242,6 +246,6 @@ impl Router {
     }
 }
 
-fn outcome_unknown(message: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
-    Refusal::new(Code::OutcomeUnknown, message)
+fn outcome_unknown(message: impl Into<std::borrow::Cow<'static, str>>) -> ErrorReply {
+    ErrorReply::new(Code::OutcomeUnknown, message)
 }

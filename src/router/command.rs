@@ -6,8 +6,8 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::Router;
-use crate::bus::{Envelope, Kind, Publish};
-use crate::delivery::{Command, Report};
+use crate::bus::{Envelope, EnvelopeKind, OutboundPublish};
+use crate::delivery::{Report, WorkerCommand};
 use crate::layout::ShardIndex;
 
 /// Rounds of canaries from one notice to the next: they are about 2 s apart.
@@ -15,18 +15,18 @@ const PRESENCE_EVERY: u64 = 2;
 
 impl Router {
     /// Does what a command says.
-    pub fn command(self: &Rc<Self>, command: Command) {
+    pub fn command(self: &Rc<Self>, command: WorkerCommand) {
         match command {
-            Command::Report(answer) => {
+            WorkerCommand::Report(answer) => {
                 // There is a place for each worker's answer, and the loop takes them all.
                 let _late = answer.try_send(self.report());
             }
-            Command::Succeed(tenure) => self.publishers.succeed(tenure),
-            Command::Forget(tenure) => self.publishers.forget(tenure),
-            Command::Canaries(number) => self.send_canaries(number),
-            Command::Advance(watermark) => self.advance(watermark),
-            Command::Read(round, done) => self.begin_round(round, done),
-            Command::Done(round, watermark) => self.end_round(&round, watermark),
+            WorkerCommand::Succeed(tenure) => self.publishers.succeed(tenure),
+            WorkerCommand::Forget(tenure) => self.publishers.forget(tenure),
+            WorkerCommand::Canaries(number) => self.send_canaries(number),
+            WorkerCommand::Advance(watermark) => self.advance(watermark),
+            WorkerCommand::Read(round, done) => self.begin_round(round, done),
+            WorkerCommand::Done(round, watermark) => self.end_round(&round, watermark),
         }
     }
 
@@ -54,7 +54,7 @@ impl Router {
             self.publishers.publish_to_all(ShardIndex(shard as u32), payload, None);
         }
         let canary = Envelope {
-            kind: Kind::Canary,
+            kind: EnvelopeKind::Canary,
             tap_copy: false,
             boot: self.services.boot,
             store: self.services.store_tag,
@@ -66,7 +66,7 @@ impl Router {
         let payload = canary.encode_for(&[], &self.services.bus_seal);
         let channel = self.services.channels.node(&self.services.node);
         for shard in 0..shards {
-            let publish = Publish { channel: channel.clone(), payload: payload.clone() };
+            let publish = OutboundPublish { channel: channel.clone(), payload: payload.clone() };
             self.services.metrics.canaries.inc();
             self.publishers.publish_here(ShardIndex(shard), publish);
         }

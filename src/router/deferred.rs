@@ -4,17 +4,17 @@ use std::rc::Rc;
 
 use super::Router;
 use crate::hub::{NotDeferred, Session};
-use crate::protocol::{Code, Op, Refusal, Request, RequestId};
+use crate::protocol::{Code, ErrorReply, Op, Request, RequestId};
 
 /// Whether what an op means depends on the rooms of whoever asks.
 pub(super) const fn needs_rooms(op: &Op<'_>) -> bool {
-    use crate::protocol::Publish;
+    use crate::protocol::PublishRequest;
     match op {
         Op::Send(_)
         | Op::History(_)
         | Op::Read(_)
         | Op::Inbox(_)
-        | Op::Publish(Publish::Conversation { .. }) => true,
+        | Op::Publish(PublishRequest::Conversation { .. }) => true,
         Op::Hello(_) | Op::Publish(_) | Op::Subscribe(_) | Op::Unsubscribe(_) | Op::Ping => false,
     }
 }
@@ -33,7 +33,7 @@ impl Router {
                      wait for that"
                 ),
             };
-            self.refuse(session, id, &Refusal::new(Code::LimitReached, message));
+            self.refuse(session, id, &ErrorReply::new(Code::LimitReached, message));
         }
     }
 
@@ -52,7 +52,7 @@ impl Router {
         for text in texts {
             let id = Request::read_id(&text, &self.services.bounds);
             let message = "your rooms could not be read from the store";
-            self.refuse(session, id.as_ref(), &Refusal::new(Code::Unavailable, message));
+            self.refuse(session, id.as_ref(), &ErrorReply::new(Code::Unavailable, message));
         }
     }
 }

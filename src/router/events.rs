@@ -10,7 +10,7 @@ use super::publish::check_event;
 use super::{Caller, Router};
 use crate::auth::Principal;
 use crate::domain::{Conversation, Subject, UserId};
-use crate::protocol::{Announced, Code, Refusal, ServerFrame};
+use crate::protocol::{Announced, Code, ErrorReply, ServerFrame};
 
 /// An event to be published.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Router {
         self: Rc<Self>,
         principal: Principal,
         events: Vec<EventOrder>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ErrorReply> {
         let caller = Caller::of(&principal);
         self.charge_list(&caller, "events", events.len())?;
         for (at, event) in events.iter().enumerate() {
@@ -65,7 +65,7 @@ impl Router {
         caller: &Caller,
         name: &str,
         items: usize,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ErrorReply> {
         let Caller::User(user) = caller else { return Ok(()) };
         let charged = self.gate.items(user, items);
         charged.map_err(|refused| refused.refusal().of_op(&format!("{items} `{name}`")))
@@ -73,7 +73,11 @@ impl Router {
 
     /// Whoever publishes in a conversation must be in it, and it must be started: each is asked for
     /// once. Where that is a read it is charged as one, whatever becomes of the list.
-    async fn must_be_in_all(&self, caller: &Caller, events: &[EventOrder]) -> Result<(), Refusal> {
+    async fn must_be_in_all(
+        &self,
+        caller: &Caller,
+        events: &[EventOrder],
+    ) -> Result<(), ErrorReply> {
         let conversations = conversations(events);
         let is_read = |about: &&About<'_>| {
             matches!(about.conversation, Conversation::Room(_))
@@ -112,7 +116,7 @@ impl Router {
     }
 }
 
-fn of_event(at: usize, refusal: Refusal) -> Refusal {
+fn of_event(at: usize, refusal: ErrorReply) -> ErrorReply {
     refusal.of_op(&format!("`events[{at}]`"))
 }
 
@@ -138,14 +142,18 @@ fn conversations(events: &[EventOrder]) -> Vec<About<'_>> {
 
 /// A service may publish any subject, a user what he is granted. Into a direct conversation only
 /// one of the two publishes; who is in a room, the store knows.
-fn may_publish(principal: &Principal, caller: &Caller, event: &EventOrder) -> Result<(), Refusal> {
+fn may_publish(
+    principal: &Principal,
+    caller: &Caller,
+    event: &EventOrder,
+) -> Result<(), ErrorReply> {
     let is_service = matches!(caller, Caller::Service(_));
     match event {
         EventOrder::Subject { subject, .. } => {
             if is_service || principal.may_publish(subject) {
                 return Ok(());
             }
-            Err(Refusal::new(Code::Forbidden, format!("`{subject}` is not granted")))
+            Err(ErrorReply::new(Code::Forbidden, format!("`{subject}` is not granted")))
         }
         EventOrder::Conversation { conversation, event, from, .. } => {
             let is_room = matches!(conversation, Conversation::Room(_));
@@ -160,10 +168,10 @@ fn may_publish(principal: &Principal, caller: &Caller, event: &EventOrder) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{Grants, Role};
+    use crate::auth::{Grants, TokenRole};
     use crate::domain::Pattern;
 
-    fn principal(user: &str, role: Role) -> Principal {
+    fn principal(user: &str, role: TokenRole) -> Principal {
         let publish = Grants::new(vec![Pattern::parse("topic.mine.>").unwrap()]);
         let user = UserId::parse(user).unwrap();
         Principal { user, role, publish, subscribe: Grants::default(), expires_at: 0 }
@@ -189,19 +197,23 @@ mod tests {
                 let principal = principal("me", role);
                 may_publish(&principal, &Caller::of(&principal), &event).is_ok()
             };
-            assert_eq!((may(Role::User), may(Role::Service)), (granted, true), "{event:?}");
+            assert_eq!(
+                (may(TokenRole::User), may(TokenRole::Service)),
+                (granted, true),
+                "{event:?}"
+            );
         }
     }
 
     #[test]
     fn conversations_by_those_who_are_in_them() {
         let table = [
-            ("dm.bob.me", "typing", Role::User, None),
-            ("dm.bob.me", "nc.joined", Role::User, Some(Code::Forbidden)),
-            ("dm.bob.me", "nc.joined", Role::Service, Some(Code::Forbidden)),
-            ("dm.bob.carol", "typing", Role::User, Some(Code::NotFound)),
-            ("dm.bob.carol", "typing", Role::Service, Some(Code::NotFound)),
-            ("room.x", "nc.joined", Role::User, Some(Code::Forbidden)),
+            ("dm.bob.me", "typing", TokenRole::User, None),
+            ("dm.bob.me", "nc.joined", TokenRole::User, Some(Code::Forbidden)),
+            ("dm.bob.me", "nc.joined", TokenRole::Service, Some(Code::Forbidden)),
+            ("dm.bob.carol", "typing", TokenRole::User, Some(Code::NotFound)),
+            ("dm.bob.carol", "typing", TokenRole::Service, Some(Code::NotFound)),
+            ("room.x", "nc.joined", TokenRole::User, Some(Code::Forbidden)),
         ];
         for (conversation, name, role, code) in table {
             let me = UserId::parse("me").unwrap();

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::{Router, Services};
-use crate::bus::{Envelope, Kind, Publish};
-use crate::delivery::{Push, Via};
-use crate::domain::{Conversation, Key, Membership};
+use crate::bus::{Envelope, EnvelopeKind, OutboundPublish};
+use crate::delivery::{CopyKind, InboundPublish};
+use crate::domain::{Conversation, Membership, RoutingKey};
 use crate::hub::Delivered;
-use crate::layout::{Bucket, Plan, ShardIndex, plan};
-use crate::proof::Ticket;
-use crate::protocol::Close;
+use crate::layout::{Bucket, PublishPlan, ShardIndex, plan};
+use crate::protocol::CloseReason;
+use crate::watermark::SendId;
 
 /// Sessions that a publish is handed to at once, and sockets that are written to at once: some
 /// hundred microseconds, and a few milliseconds.
@@ -21,23 +21,23 @@ pub(super) const SLICE: usize = 512;
 
 /// One publish to the bus, and the keys that it is for.
 #[derive(Debug)]
-pub(super) struct Way {
+pub(super) struct PublishTarget {
     shard: ShardIndex,
     /// None goes to all.
     bucket: Option<Bucket>,
-    keys: SmallVec<[Key; 2]>,
+    keys: SmallVec<[RoutingKey; 2]>,
 }
 
 impl Router {
     /// How a publish for these keys, all of one class, goes to the bus.
-    pub(super) fn ways(&self, keys: &[Key]) -> SmallVec<[Way; 2]> {
+    pub(super) fn ways(&self, keys: &[RoutingKey]) -> SmallVec<[PublishTarget; 2]> {
         let mut ways = self.buckets(keys);
         let held = self.services.interest.held_share(keys[0].class());
         match plan(ways.len(), self.services.live_nodes(), held) {
-            Plan::Buckets => {
+            PublishPlan::Buckets => {
                 self.services.metrics.plans_buckets.inc();
             }
-            Plan::All => {
+            PublishPlan::All => {
                 self.services.metrics.plans_all.inc();
                 ways.truncate(1);
                 ways[0].bucket = None;
@@ -48,13 +48,13 @@ impl Router {
     }
 
     /// A way a bucket: keys that share one share a publish.
-    fn buckets(&self, keys: &[Key]) -> SmallVec<[Way; 2]> {
-        let mut ways = SmallVec::<[Way; 2]>::new();
+    fn buckets(&self, keys: &[RoutingKey]) -> SmallVec<[PublishTarget; 2]> {
+        let mut ways = SmallVec::<[PublishTarget; 2]>::new();
         for key in keys {
             let route = self.services.layouts.route(key);
             match ways.iter_mut().find(|way| way.bucket == Some(route.bucket)) {
                 Some(way) => way.keys.push(key.clone()),
-                None => ways.push(Way {
+                None => ways.push(PublishTarget {
                     shard: route.shard,
                     bucket: Some(route.bucket),
                     keys: SmallVec::from_iter([key.clone()]),
@@ -75,8 +75,8 @@ impl Router {
     pub(super) fn fan_out(
         self: &Rc<Self>,
         envelope: Envelope,
-        ways: &[Way],
-        ticket: Option<Ticket>,
+        ways: &[PublishTarget],
+        ticket: Option<SendId>,
         except: Option<u64>,
     ) {
         for way in ways {
@@ -84,7 +84,11 @@ impl Router {
             match way.bucket {
                 Some(bucket) => {
                     let channel = self.services.channels.bucket(bucket);
-                    self.publishers.publish(way.shard, Publish { channel, payload }, ticket);
+                    self.publishers.publish(
+                        way.shard,
+                        OutboundPublish { channel, payload },
+                        ticket,
+                    );
                 }
                 None => self.publishers.publish_to_all(way.shard, payload, ticket),
             }
@@ -92,7 +96,7 @@ impl Router {
         if envelope.concerns_taps() && self.services.taps.copies() {
             let channel = self.services.channels.tap();
             let payload = envelope.encode_tap_copy(&self.services.bus_seal);
-            self.publishers.publish(ways[0].shard, Publish { channel, payload }, None);
+            self.publishers.publish(ways[0].shard, OutboundPublish { channel, payload }, None);
         }
         let own = 1 << self.worker;
         let mut queued = self.workers(&envelope) & !own;
@@ -101,10 +105,10 @@ impl Router {
             queued |= own;
             self.crowds.enter(&envelope.keys);
         } else {
-            self.deliver(&envelope, Via::Here, except);
+            self.deliver(&envelope, CopyKind::Here, except);
         }
         if queued != 0 {
-            let push = Arc::new(Push::local(envelope, self.worker, except));
+            let push = Arc::new(InboundPublish::local(envelope, self.worker, except));
             if self.services.inboxes.push(queued, &push) & own != 0 {
                 self.crowds.leave(&push.envelope.keys);
             }
@@ -115,7 +119,7 @@ impl Router {
     /// at once, or must not overtake one that is. A user's own copy of a change of membership is for
     /// no session, and what it tells this worker counts at once.
     fn must_wait(&self, envelope: &Envelope) -> bool {
-        let is_own_copy = envelope.kind == Kind::Membership
+        let is_own_copy = envelope.kind == EnvelopeKind::Membership
             && envelope.keys.iter().all(|key| key.as_user().is_some());
         !is_own_copy
             && (self.crowds.meet(&envelope.keys) || self.hub.borrow().may_exceed(envelope, SLICE))
@@ -130,7 +134,7 @@ impl Router {
 
     /// Hands a push to this worker's sessions, so many at a time that others have their turn
     /// between.
-    pub async fn take_push(self: &Rc<Self>, push: &Push) {
+    pub async fn take_push(self: &Rc<Self>, push: &InboundPublish) {
         self.charge(push);
         let handed = self.deliver_in_slices(push).await;
         if push.worker == Some(self.worker) {
@@ -140,7 +144,7 @@ impl Router {
     }
 
     /// Hands a publish to all that it is for: how many sessions had it.
-    fn deliver(self: &Rc<Self>, envelope: &Envelope, via: Via, except: Option<u64>) -> u64 {
+    fn deliver(self: &Rc<Self>, envelope: &Envelope, via: CopyKind, except: Option<u64>) -> u64 {
         self.heard(envelope);
         let delivered = self.hub.borrow_mut().deliver(envelope, via, except);
         self.flush_wanted.notify_one();
@@ -152,7 +156,7 @@ impl Router {
     /// not to have it any more when his turn comes gets nothing, but for the `left` that he was handed
     /// on its own. Pushes are taken one by one, so each session has two of them in their order, and a
     /// cursor behind what it covers.
-    async fn deliver_in_slices(self: &Rc<Self>, push: &Push) -> u64 {
+    async fn deliver_in_slices(self: &Rc<Self>, push: &InboundPublish) -> u64 {
         let (envelope, via) = (&push.envelope, push.via());
         self.heard(envelope);
         let audience = self.hub.borrow_mut().audience(envelope, via, push.except);
@@ -177,9 +181,9 @@ impl Router {
 
     /// A message that did not pass this worker's gate counts there all the same: a conversation is
     /// bounded by what all nodes send to it.
-    fn charge(&self, push: &Push) {
+    fn charge(&self, push: &InboundPublish) {
         if push.worker != Some(self.worker)
-            && push.envelope.kind == Kind::Message
+            && push.envelope.kind == EnvelopeKind::Message
             && let Ok(conversation) = Conversation::parse_full(&push.envelope.about)
             && self.is_first_copy(&conversation, &push.envelope.keys)
         {
@@ -189,9 +193,9 @@ impl Router {
 
     /// Of a direct message each user's bucket carries a copy: a worker that hears both of them counts
     /// that of the first.
-    fn is_first_copy(&self, conversation: &Conversation, keys: &[Key]) -> bool {
+    fn is_first_copy(&self, conversation: &Conversation, keys: &[RoutingKey]) -> bool {
         let is_heard =
-            |key: &Key| self.services.wants.workers(from_ref(key)) >> self.worker & 1 == 1;
+            |key: &RoutingKey| self.services.wants.workers(from_ref(key)) >> self.worker & 1 == 1;
         conversation.keys().find(is_heard).is_none_or(|first| keys.contains(&first))
     }
 
@@ -200,7 +204,7 @@ impl Router {
         if let Some(id) = envelope.message_id().filter(|_| envelope.is_proved()) {
             self.services.observe(id.time());
         }
-        if envelope.kind == Kind::Membership
+        if envelope.kind == EnvelopeKind::Membership
             && let Ok(news) = envelope.about.parse::<Membership>()
         {
             self.learn(&news);
@@ -211,7 +215,7 @@ impl Router {
         self.services.metrics.deliveries.inc_by(delivered.handed);
         self.services.metrics.shed_events.inc_by(delivered.shed);
         for _ in 0..delivered.evicted {
-            self.services.metrics.closes(Close::SlowConsumer.code());
+            self.services.metrics.closes(CloseReason::SlowConsumer.code());
         }
     }
 }

@@ -3,12 +3,12 @@
 use std::rc::Rc;
 
 use super::Router;
-use crate::auth::{Principal, Role};
-use crate::domain::{Pattern, Reach, UserId};
+use crate::auth::{Principal, TokenRole};
+use crate::cluster::Safeguards;
+use crate::domain::{Pattern, PatternScope, UserId};
 use crate::hub::Session;
-use crate::proof::Footing;
-use crate::protocol::{Code, Hello, Refusal, RequestId, ServerFrame};
-use crate::roster::Rules;
+use crate::protocol::{Code, ErrorReply, Hello, RequestId, ServerFrame};
+use crate::watermark::SessionPosition;
 
 /// Items that the check of a token counts as: 10 to 100 microseconds for its signature, its claims
 /// and up to 200 grants, where a pattern takes about one.
@@ -27,13 +27,13 @@ pub struct Wishes {
 
 impl super::Services {
     /// Who a token speaks for, if he may hold a session.
-    pub fn authenticate(&self, token: &str) -> Result<Principal, Refusal> {
+    pub fn authenticate(&self, token: &str) -> Result<Principal, ErrorReply> {
         let principal = self.identify(token).map_err(|refusal| refusal.of_op("hello"))?;
         match principal.role {
-            Role::User => Ok(principal),
-            Role::Service | Role::Admin => {
+            TokenRole::User => Ok(principal),
+            TokenRole::Service | TokenRole::Admin => {
                 let message = "hello: the token's role acts over HTTP only";
-                Err(Refusal::new(Code::Unauthorized, message))
+                Err(ErrorReply::new(Code::Unauthorized, message))
             }
         }
     }
@@ -43,7 +43,7 @@ impl Router {
     /// Charges a `hello`: its patterns, and one read of its user. What its resume reads is not charged:
     /// it is paced by the budget of resumes, which users share fairly. So a user whose many devices
     /// come back at once can still read history and inbox.
-    pub fn charge_hello(&self, user: &UserId, wishes: &Wishes) -> Result<(), Refusal> {
+    pub fn charge_hello(&self, user: &UserId, wishes: &Wishes) -> Result<(), ErrorReply> {
         let items = self.gate.items(user, wishes.subscribe.len());
         let charged = items.and_then(|()| self.gate.read(user));
         charged.map_err(|refused| refused.refusal().of_op("hello"))
@@ -55,7 +55,7 @@ impl Router {
         let (granted, mut refused) = Self::sort_wishes(session, &wishes.subscribe);
         session.trail.begin_catch_up(self.hub.borrow().place());
         if self.hub.borrow_mut().join(session) {
-            self.wanted(&Reach::Key(session.key()));
+            self.wanted(&PatternScope::Key(session.key()));
         }
         if self.hub.borrow().is_loaded(&session.user) {
             session.load();
@@ -67,7 +67,7 @@ impl Router {
         self.hub.borrow_mut().settle(session, &granted);
         self.ready(session, wishes.id.as_ref(), &ServerFrame::refused(&refused));
         let claim = self.claim(session, wishes.cursor.as_deref());
-        let footing = Footing::new(self.begins_at(claim), Rules::default());
+        let footing = SessionPosition::new(self.begins_at(claim), Safeguards::default());
         session.trail.stand(footing);
         self.begin_resume(session, claim);
     }
@@ -102,7 +102,7 @@ impl Router {
         session: &Rc<Session>,
         id: Option<&RequestId>,
         hello: &Hello<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ErrorReply> {
         let items = hello.subscribe.len().max(hello.token.as_ref().map_or(0, |_| TOKEN_ITEMS));
         self.charge_items(session, items).map_err(|refusal| refusal.of_op("hello"))?;
         self.gate.read(&session.user).map_err(|refused| refused.refusal().of_op("hello"))?;
@@ -110,7 +110,7 @@ impl Router {
             let principal = self.services.authenticate(token)?;
             if principal.user != session.user {
                 let message = "hello: the token is of another user than the session";
-                return Err(Refusal::new(Code::Unauthorized, message));
+                return Err(ErrorReply::new(Code::Unauthorized, message));
             }
             session.renew(principal);
         }

@@ -6,11 +6,11 @@ use ahash::{AHashMap, AHashSet};
 use serde_json::value::RawValue;
 
 use super::Router;
-use super::access::Sight;
-use super::nonces::Content;
+use super::access::Visibility;
+use super::nonces::SendContent;
 use crate::domain::{Conversation, Message, MessageId, UserId};
 use crate::hub::Session;
-use crate::protocol::{History, MessageText, Refusal, RequestId, ServerFrame, Side};
+use crate::protocol::{ErrorReply, History, HistorySide, MessageText, RequestId, ServerFrame};
 use crate::store::{HistoryRange, Page, PageLimit};
 
 impl Router {
@@ -20,8 +20,8 @@ impl Router {
         session: &Rc<Session>,
         id: Option<RequestId>,
         history: &History<'_>,
-    ) -> Result<(), Refusal> {
-        let of_op = |refusal: Refusal| refusal.of_op("history");
+    ) -> Result<(), ErrorReply> {
+        let of_op = |refusal: ErrorReply| refusal.of_op("history");
         let conversation = self.member_of(session, &history.conversation).map_err(of_op)?;
         let permit = self.take_place_for_read(session).map_err(of_op)?;
         let (side, limit) = (history.side, history.limit);
@@ -43,9 +43,9 @@ impl Router {
         self: Rc<Self>,
         caller_user: Option<UserId>,
         conversation: Conversation,
-        side: Side,
+        side: HistorySide,
         limit: usize,
-    ) -> Result<Page, Refusal> {
+    ) -> Result<Page, ErrorReply> {
         self.read_page(caller_user.as_ref(), &conversation, side, limit).await
     }
 
@@ -53,9 +53,9 @@ impl Router {
         &self,
         user: Option<&UserId>,
         conversation: &Conversation,
-        side: Side,
+        side: HistorySide,
         limit: usize,
-    ) -> Result<Page, Refusal> {
+    ) -> Result<Page, ErrorReply> {
         let services = &self.services;
         let _permit = match user {
             Some(user) => {
@@ -66,7 +66,7 @@ impl Router {
         };
         let sight = match user {
             Some(user) => services.sight(user, conversation).await?,
-            None => Sight::default(),
+            None => Visibility::default(),
         };
         let limit = PageLimit { messages: limit, bytes: services.history_bytes };
         let read = services.store.history(conversation, range(side, sight.hidden), limit);
@@ -110,10 +110,10 @@ const fn reads_of_place(conversation: &Conversation) -> usize {
 }
 
 /// What to read, for one from whom everything up to an id is hidden.
-fn range(side: Side, hidden: Option<MessageId>) -> HistoryRange {
+fn range(side: HistorySide, hidden: Option<MessageId>) -> HistoryRange {
     match side {
-        Side::Before(before) => HistoryRange::Before(before),
-        Side::After(after) => HistoryRange::After(Some(after).max(hidden)),
+        HistorySide::Before(before) => HistoryRange::Before(before),
+        HistorySide::After(after) => HistoryRange::After(Some(after).max(hidden)),
     }
 }
 
@@ -141,7 +141,7 @@ pub(crate) fn collapse(messages: Vec<Message>) -> Vec<Message> {
     }
     let send = |message: &Message| {
         let nonce = message.nonce.clone()?;
-        let content = Content::of(&message.conversation, &message.body).0;
+        let content = SendContent::of(&message.conversation, &message.body).0;
         Some((message.from.clone(), nonce, content))
     };
     let sends: Vec<_> = messages.iter().map(send).collect();
@@ -209,11 +209,12 @@ mod tests {
 
     #[test]
     fn nothing_hidden_is_asked_for_going_forwards() {
-        let after = |after: u64, hidden: Option<u64>| range(Side::After(id(after)), hidden.map(id));
+        let after =
+            |after: u64, hidden: Option<u64>| range(HistorySide::After(id(after)), hidden.map(id));
         assert_eq!(after(5, Some(7)), HistoryRange::After(Some(id(7))));
         assert_eq!(after(9, Some(7)), HistoryRange::After(Some(id(9))));
         assert_eq!(after(5, None), HistoryRange::After(Some(id(5))));
-        assert_eq!(range(Side::Before(None), Some(id(7))), HistoryRange::Before(None));
+        assert_eq!(range(HistorySide::Before(None), Some(id(7))), HistoryRange::Before(None));
     }
 
     #[test]

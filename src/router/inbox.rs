@@ -6,15 +6,15 @@ use ahash::AHashMap;
 
 use super::access::{hidden_upto, within};
 use super::at_once::at_once;
-use super::inbox_order::{DIRECTS_MAX, Line, Order};
-use super::inbox_place::Place;
+use super::inbox_order::{DIRECTS_MAX, InboxLine, InboxOrder};
+use super::inbox_place::InboxCursor;
 use super::membership::MEMBERSHIPS_MAX;
-use super::missed::{ACTIVITY_DAYS, ACTIVITY_MAX, AHEAD};
+use super::recovery_reader::{ACTIVITY_DAYS, ACTIVITY_MAX, AHEAD};
 use super::{Router, Services};
 use crate::domain::{Conversation, Membership, MessageId, RoomId, UserId};
 use crate::hub::Session;
 use crate::protocol::{
-    INBOX_LIMIT_MAX, Inbox, InboxItem, MessageText, Refusal, RequestId, ServerFrame,
+    ErrorReply, INBOX_LIMIT_MAX, InboxItem, InboxRequest, MessageText, RequestId, ServerFrame,
 };
 use crate::store::{Day, HistoryRange, PageLimit};
 
@@ -56,8 +56,8 @@ impl Router {
         self: &Rc<Self>,
         session: &Rc<Session>,
         id: Option<RequestId>,
-        inbox: &Inbox<'_>,
-    ) -> Result<(), Refusal> {
+        inbox: &InboxRequest<'_>,
+    ) -> Result<(), ErrorReply> {
         let permit = self.take_place_for_read(session).map_err(|refusal| refusal.of_op("inbox"))?;
         let (next, limit) = (inbox.next.as_deref().map(str::to_owned), inbox.limit);
         let (router, session) = (Rc::clone(self), Rc::clone(session));
@@ -79,19 +79,19 @@ impl Router {
         user: UserId,
         next: Option<String>,
         limit: usize,
-    ) -> Result<InboxPage, Refusal> {
+    ) -> Result<InboxPage, ErrorReply> {
         let limit = limit.clamp(1, INBOX_LIMIT_MAX);
         self.gate.read(&user).map_err(|refused| refused.refusal())?;
-        let behind = next.map(|token| Place::read(&token, &user)).transpose()?;
+        let behind = next.map(|token| InboxCursor::read(&token, &user)).transpose()?;
         let services = &self.services;
         let _permit = self.gate.page_permit(&user).await;
         let rooms = Rc::new(services.rooms(&user).await?);
         self.gate.read_on(&user).map_err(|refused| refused.refusal())?;
         self.gate.owe_reads(&user, rooms.len());
-        let mut order = Order::new(behind, limit);
+        let mut order = InboxOrder::new(behind, limit);
         order.rooms(services.active_rooms(&rooms).await?);
         let reads = services.add_direct(&user, &mut order).await?;
-        let Line { places, next } = order.line();
+        let InboxLine { places, next } = order.line();
         let shown: Vec<Conversation> =
             places.iter().map(|place| place.conversation.clone()).collect();
         self.gate.owe_reads(&user, reads + ENTRY_READS * shown.len());
@@ -102,7 +102,7 @@ impl Router {
         let entries = entries.await?;
         let fits = fitting(&entries, services.history_bytes);
         let next = if fits < entries.len() { places.get(fits - 1) } else { next.as_ref() };
-        let next = next.map(Place::token);
+        let next = next.map(InboxCursor::token);
         let mut entries = kept(entries.into_iter().zip(places).take(fits));
         entries.retain_mut(|entry| self.still_shows(entry, &rooms));
         Ok(InboxPage { entries, next })
@@ -143,7 +143,7 @@ impl InboxEntry {
 }
 
 /// The entries without those of dormant conversations whose messages have all expired.
-fn kept(entries: impl Iterator<Item = (InboxEntry, Place)>) -> Vec<InboxEntry> {
+fn kept(entries: impl Iterator<Item = (InboxEntry, InboxCursor)>) -> Vec<InboxEntry> {
     let kept = entries.filter(|(entry, place)| entry.last.is_some() || !place.is_dormant());
     kept.map(|(entry, _)| entry).collect()
 }
@@ -161,14 +161,14 @@ fn fitting(entries: &[InboxEntry], bytes: usize) -> usize {
 }
 
 impl Services {
-    async fn rooms(&self, user: &UserId) -> Result<Rooms, Refusal> {
+    async fn rooms(&self, user: &UserId) -> Result<Rooms, ErrorReply> {
         let rows = self.answer(self.store.memberships(user, MEMBERSHIPS_MAX)).await?;
         let inside = rows.into_iter().filter(Membership::is_inside);
         Ok(inside.map(|membership| (membership.room.clone(), membership)).collect())
     }
 
     /// When rooms were active last: at their newest message, or when the user joined.
-    async fn active_rooms(&self, rooms: &Rooms) -> Result<Vec<Place>, Refusal> {
+    async fn active_rooms(&self, rooms: &Rooms) -> Result<Vec<InboxCursor>, ErrorReply> {
         let heads = rooms.values().map(|member| (member.room.clone(), member.joined()));
         let read = |(room, joined): (RoomId, MessageId)| {
             let head = self.store.head(&room);
@@ -176,7 +176,7 @@ impl Services {
             async move {
                 let head = within(bound, head).await?;
                 let active = head.map_or(joined, |head| head.max(joined));
-                Ok(Place::new(active.time(), Conversation::Room(room)))
+                Ok(InboxCursor::new(active.time(), Conversation::Room(room)))
             }
         };
         at_once(heads.collect(), read).await
@@ -184,7 +184,7 @@ impl Services {
 
     /// Adds direct conversations until it is known who comes next, day by day, backwards, and then
     /// the dormant: how many reads it took.
-    async fn add_direct(&self, user: &UserId, order: &mut Order) -> Result<usize, Refusal> {
+    async fn add_direct(&self, user: &UserId, order: &mut InboxOrder) -> Result<usize, ErrorReply> {
         let last = Day::of(self.wall.now() + AHEAD).0;
         let mut reads = 0;
         for day in (last.saturating_sub(ACTIVITY_DAYS)..=last).rev().map(Day) {
@@ -208,7 +208,7 @@ impl Services {
         user: &UserId,
         rooms: &Rooms,
         conversation: Conversation,
-    ) -> Result<InboxEntry, Refusal> {
+    ) -> Result<InboxEntry, ErrorReply> {
         let (title, hidden) = match &conversation {
             Conversation::Room(room) => self.room_shown(room, rooms.get(room)).await?,
             Conversation::Dm(..) => (None, None),
@@ -229,7 +229,7 @@ impl Services {
         &self,
         room: &RoomId,
         membership: Option<&Membership>,
-    ) -> Result<(Option<Box<str>>, Option<MessageId>), Refusal> {
+    ) -> Result<(Option<Box<str>>, Option<MessageId>), ErrorReply> {
         let row = self.answer(self.store.room(room)).await?;
         let hidden =
             row.as_ref().zip(membership).and_then(|(row, member)| hidden_upto(row, member));
@@ -273,8 +273,8 @@ mod tests {
         let expired = || InboxEntry { last: None, ..entry(400) };
         let conversation = || entry(400).conversation;
         let (active, dormant) =
-            (Place::new(Micros(1), conversation()), Place::dormant(conversation()));
-        let shown = |entry, place: &Place| kept([(entry, place.clone())].into_iter()).len();
+            (InboxCursor::new(Micros(1), conversation()), InboxCursor::dormant(conversation()));
+        let shown = |entry, place: &InboxCursor| kept([(entry, place.clone())].into_iter()).len();
         assert_eq!([shown(expired(), &active), shown(expired(), &dormant)], [1, 0]);
         assert_eq!([shown(entry(400), &active), shown(entry(400), &dormant)], [1, 1]);
     }

@@ -2,7 +2,7 @@
 
 use ahash::AHashSet;
 
-use super::inbox_place::Place;
+use super::inbox_place::InboxCursor;
 use crate::domain::Conversation;
 use crate::store::{Activity, Day};
 
@@ -12,31 +12,31 @@ pub(super) const DIRECTS_MAX: usize = 2000;
 
 /// What a page shows.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct InboxLine {
     /// As many as the page may have, or fewer.
-    pub(super) places: Vec<Place>,
+    pub(super) places: Vec<InboxCursor>,
     /// Where the next page begins; none at the end.
-    pub(super) next: Option<Place>,
+    pub(super) next: Option<InboxCursor>,
 }
 
 /// The conversations that come next, as far as they are known.
 #[derive(Debug)]
-pub(super) struct Order {
+pub(super) struct InboxOrder {
     /// Where the page begins; none is at the top.
-    behind: Option<Place>,
+    behind: Option<InboxCursor>,
     limit: usize,
-    places: Vec<Place>,
+    places: Vec<InboxCursor>,
     /// Direct conversations that were met: the newest day that has one says where it stands.
     met: AHashSet<Conversation>,
     /// Those that were not met, in the store's order.
-    dormant: Vec<Place>,
+    dormant: Vec<InboxCursor>,
     /// The last row that was looked at, where there may be more.
-    looked_upto: Option<Place>,
+    looked_upto: Option<InboxCursor>,
 }
 
-impl Order {
+impl InboxOrder {
     /// Wants so many places behind one, or from the top.
-    pub(super) fn new(behind: Option<Place>, limit: usize) -> Self {
+    pub(super) fn new(behind: Option<InboxCursor>, limit: usize) -> Self {
         let (places, met, dormant) = (Vec::new(), AHashSet::new(), Vec::new());
         Self { behind, limit, places, met, dormant, looked_upto: None }
     }
@@ -47,7 +47,7 @@ impl Order {
     }
 
     /// Adds all rooms.
-    pub(super) fn rooms(&mut self, rooms: Vec<Place>) {
+    pub(super) fn rooms(&mut self, rooms: Vec<InboxCursor>) {
         self.places.extend(rooms);
     }
 
@@ -59,10 +59,10 @@ impl Order {
     pub(super) fn day(&mut self, day: Day, rows: Vec<Activity>) -> bool {
         for Activity { conversation, last } in rows {
             if self.met.insert(conversation.clone()) {
-                self.places.push(Place::new(last.time(), conversation));
+                self.places.push(InboxCursor::new(last.time(), conversation));
             }
         }
-        let certain = |place: &&Place| self.comes(place) && Day::of(place.active()) >= day;
+        let certain = |place: &&InboxCursor| self.comes(place) && Day::of(place.active()) >= day;
         self.places.iter().filter(certain).count() > self.limit
     }
 
@@ -74,18 +74,18 @@ impl Order {
     /// Adds the first `bound` direct conversations that the store has behind
     /// [`Self::behind_dormant`], in its order, when all days were added: what no day had is dormant.
     pub(super) fn directs(&mut self, rows: Vec<Conversation>, bound: usize) {
-        self.looked_upto = rows.get(bound - 1).cloned().map(Place::dormant);
+        self.looked_upto = rows.get(bound - 1).cloned().map(InboxCursor::dormant);
         let dormant = rows.into_iter().filter(|conversation| !self.met.contains(conversation));
-        self.dormant = dormant.map(Place::dormant).collect();
+        self.dormant = dormant.map(InboxCursor::dormant).collect();
     }
 
     /// Whether an active one comes. Behind a dormant one none does, whatever its time is.
-    fn comes(&self, place: &Place) -> bool {
+    fn comes(&self, place: &InboxCursor) -> bool {
         self.behind.as_ref().is_none_or(|behind| !behind.is_dormant() && place > behind)
     }
 
     /// The places that come next, in their order.
-    pub(super) fn line(mut self) -> Line {
+    pub(super) fn line(mut self) -> InboxLine {
         let mut places = std::mem::take(&mut self.places);
         places.retain(|place| self.comes(place));
         places.sort_unstable();
@@ -93,7 +93,7 @@ impl Order {
         let has_more = places.len() > self.limit;
         places.truncate(self.limit);
         let next = if has_more { places.last().cloned() } else { self.looked_upto };
-        Line { places, next }
+        InboxLine { places, next }
     }
 }
 
@@ -148,13 +148,13 @@ mod tests {
     /// Every page, each read day by day until it says that it is enough.
     fn pages(
         messages: &[(u64, u8)],
-        rooms: &[Place],
+        rooms: &[InboxCursor],
         (limit, bound): (usize, usize),
-    ) -> Vec<Place> {
-        let (mut all, mut behind): (Vec<Place>, _) = (Vec::new(), None);
+    ) -> Vec<InboxCursor> {
+        let (mut all, mut behind): (Vec<InboxCursor>, _) = (Vec::new(), None);
         // Every page but the last goes on by an entry or by a row that was looked at.
         for _ in 0..=2 * messages.len() + rooms.len() {
-            let mut order = Order::new(behind, limit);
+            let mut order = InboxOrder::new(behind, limit);
             order.rooms(rooms.to_vec());
             let days = (FIRST_KNOWN..DAYS).rev().map(Day);
             let enough = days.clone().any(|day| order.day(day, rows(messages, day)));
@@ -185,9 +185,9 @@ mod tests {
         ) {
             let room = |(number, time): (usize, &u64)| {
                 let id = RoomId::parse(&format!("r{number}")).unwrap();
-                Place::new(Micros(time * MICROS_A_DAY / 4), Conversation::Room(id))
+                InboxCursor::new(Micros(time * MICROS_A_DAY / 4), Conversation::Room(id))
             };
-            let rooms: Vec<Place> = rooms.iter().enumerate().map(room).collect();
+            let rooms: Vec<InboxCursor> = rooms.iter().enumerate().map(room).collect();
             let mut newest = BTreeMap::new();
             for (time, other) in &messages {
                 let last = newest.entry(*other).or_insert(*time);
@@ -196,12 +196,12 @@ mod tests {
             let known = |time: u64| Day::of(Micros(time)) >= Day(FIRST_KNOWN);
             let (active, dormant): (Vec<_>, Vec<_>) =
                 newest.into_iter().partition(|(_, time)| known(*time));
-            let active = active.iter().map(|(other, time)| Place::new(Micros(*time), direct(*other)));
-            let mut expected: Vec<Place> = active.chain(rooms.clone()).collect();
+            let active = active.iter().map(|(other, time)| InboxCursor::new(Micros(*time), direct(*other)));
+            let mut expected: Vec<InboxCursor> = active.chain(rooms.clone()).collect();
             expected.sort_unstable();
             let mut dormant: Vec<_> = dormant.iter().map(|(other, _)| direct(*other)).collect();
             dormant.sort_by_key(Conversation::to_string);
-            expected.extend(dormant.into_iter().map(Place::dormant));
+            expected.extend(dormant.into_iter().map(InboxCursor::dormant));
             prop_assert_eq!(pages(&messages, &rooms, (limit, bound)), expected);
         }
     }
@@ -209,9 +209,9 @@ mod tests {
     #[test]
     fn a_full_page_needs_no_earlier_day() {
         let messages = [(5 * MICROS_A_DAY, 1), (5 * MICROS_A_DAY + 1, 2)];
-        let mut order = Order::new(None, 1);
+        let mut order = InboxOrder::new(None, 1);
         assert!(order.day(Day(5), rows(&messages, Day(5))));
-        let mut order = Order::new(None, 2);
+        let mut order = InboxOrder::new(None, 2);
         assert!(!order.day(Day(5), rows(&messages, Day(5))));
     }
 }

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::domain::{Conversation, ID_BYTES_MAX, Micros, UserId};
-use crate::protocol::Refusal;
+use crate::protocol::ErrorReply;
 
 const VERSION: u8 = 1;
 const TIME_BYTES: usize = 8;
@@ -27,12 +27,12 @@ const TEXT_MAX: usize = BYTES_MAX.div_ceil(3) * 4;
 /// Where a conversation stands in an inbox: the recently active first, by name where that is
 /// alike; behind them the dormant, whose order is the store's.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct InboxCursor {
     active: Reverse<Micros>,
     pub(super) conversation: Conversation,
 }
 
-impl Place {
+impl InboxCursor {
     pub(super) const fn new(active: Micros, conversation: Conversation) -> Self {
         Self { active: Reverse(active), conversation }
     }
@@ -61,12 +61,12 @@ impl Place {
     }
 
     /// The place that a token was made of. Anybody may make one up: it is only where to begin.
-    pub(super) fn read(token: &str, me: &UserId) -> Result<Self, Refusal> {
-        let malformed = || Refusal::bad_request("`next` must be what an `inbox` before gave");
+    pub(super) fn read(token: &str, me: &UserId) -> Result<Self, ErrorReply> {
+        let malformed = || ErrorReply::bad_request("`next` must be what an `inbox` before gave");
         if token.len() > TEXT_MAX {
             let message =
                 format!("`next` has {} bytes, at most {TEXT_MAX} are allowed", token.len());
-            return Err(Refusal::bad_request(message));
+            return Err(ErrorReply::bad_request(message));
         }
         let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| malformed())?;
         let [VERSION, rest @ ..] = &bytes[..] else { return Err(malformed()) };
@@ -88,8 +88,8 @@ mod tests {
         UserId::parse(id).unwrap()
     }
 
-    fn place(active: u64, other: &str) -> Place {
-        Place::new(Micros(active), Conversation::between(&user("me"), &user(other)))
+    fn place(active: u64, other: &str) -> InboxCursor {
+        InboxCursor::new(Micros(active), Conversation::between(&user("me"), &user(other)))
     }
 
     #[test]
@@ -103,8 +103,8 @@ mod tests {
     #[test]
     fn the_longest_names_have_tokens() {
         let [one, two] = ["a", "b"].map(|letter| user(&letter.repeat(ID_BYTES_MAX)));
-        let longest = Place::new(Micros(u64::MAX), Conversation::between(&one, &two));
-        assert_eq!(Place::read(&longest.token(), &one), Ok(longest.clone()));
+        let longest = InboxCursor::new(Micros(u64::MAX), Conversation::between(&one, &two));
+        assert_eq!(InboxCursor::read(&longest.token(), &one), Ok(longest.clone()));
         assert!(longest.token().len() <= TEXT_MAX);
     }
 
@@ -114,7 +114,7 @@ mod tests {
         let no_name = URL_SAFE_NO_PAD.encode([VERSION; 9]);
         let no_text = URL_SAFE_NO_PAD.encode([VERSION, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF]);
         for text in ["", "x", "?", &wrong_version, &no_name, &no_text, &"A".repeat(5000)] {
-            let refusal = Place::read(text, &user("me")).unwrap_err();
+            let refusal = InboxCursor::read(text, &user("me")).unwrap_err();
             assert_eq!(refusal.code, Code::BadRequest, "{text}");
             assert!(refusal.message.starts_with("`next` "), "{text}: {}", refusal.message);
         }
@@ -124,12 +124,12 @@ mod tests {
         #[test]
         fn a_token_gives_its_place_back(active: u64, other in "[a-z]{1,9}") {
             let place = place(active, &other);
-            prop_assert_eq!(Place::read(&place.token(), &user("me")), Ok(place));
+            prop_assert_eq!(InboxCursor::read(&place.token(), &user("me")), Ok(place));
         }
 
         #[test]
         fn any_text_is_answered(text in ".{0,60}") {
-            let _answered = Place::read(&text, &user("me"));
+            let _answered = InboxCursor::read(&text, &user("me"));
         }
     }
 }

@@ -4,10 +4,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Router;
-use crate::domain::{Conversation, Key, Membership, Message, UserId};
-use crate::hub::Urgency;
-use crate::proof::{Affiliations, Applied, Due, Learned, Reading};
+use crate::domain::{Conversation, Membership, Message, RoutingKey, UserId};
+use crate::hub::Priority;
 use crate::protocol::ServerFrame;
+use crate::watermark::{CatchUpRead, KnowledgeSource, PendingRoomRead, RoomChange, UserRooms};
 
 /// Memberships of one user that are read at most, those that the user left included: they stay for
 /// [`LEFT_KEPT`](crate::store::LEFT_KEPT). See [`super::places`] for who may fill how many.
@@ -26,26 +26,26 @@ impl Router {
     /// is read from its joining on for nothing.
     pub(super) fn learn(self: &Rc<Self>, news: &Membership) {
         let loaded = self.hub.borrow().is_loaded(&news.user);
-        let learned = if loaded { Learned::News } else { Learned::First };
+        let learned = if loaded { KnowledgeSource::News } else { KnowledgeSource::First };
         let (applied, changed) = self.hub.borrow_mut().learn(news, learned);
-        let Some(known) = self.known(news).filter(|_| applied != Applied::Stale) else { return };
+        let Some(known) = self.known(news).filter(|_| applied != RoomChange::Stale) else { return };
         match applied {
-            Applied::Joined => {
+            RoomChange::Joined => {
                 if let Some(reach) = &changed {
                     self.wanted(reach);
                 }
-                if learned == Learned::News {
+                if learned == KnowledgeSource::News {
                     self.tell_member(&known);
                     self.read_joined(&known);
                 }
             }
-            Applied::Left => {
+            RoomChange::Left => {
                 if let Some(reach) = &changed {
                     self.unwanted(reach);
                 }
                 self.tell_member(&known);
             }
-            Applied::Stale | Applied::Kept => {}
+            RoomChange::Stale | RoomChange::Kept => {}
         }
     }
 
@@ -61,7 +61,7 @@ impl Router {
         let frame = ServerFrame::of_membership(news).text();
         let sessions = self.hub.borrow().sessions_of_user(news.user.as_str());
         for session in &sessions {
-            let _handed = session.hand(frame.clone(), Urgency::Event);
+            let _handed = session.hand(frame.clone(), Priority::Event);
             self.hub.borrow_mut().touch(session);
         }
         self.flush_wanted.notify_one();
@@ -75,13 +75,13 @@ impl Router {
     /// Reads what a room's new member is owed above the stamp, until he has all of it that does not
     /// come live. No cursor of his goes above it before.
     async fn join_room(self: Rc<Self>, news: Membership) {
-        let key = Key::room(&news.room);
+        let key = RoutingKey::room(&news.room);
         let mut patience = self.services.waits.interest;
         loop {
             let confirmed = self.services.interest.confirmation(&key).within(patience).await;
             let Some(due) = self.due(&news) else { return };
             let reading =
-                Reading::begin(self.services.wall.sure(), self.services.view.look(), confirmed);
+                CatchUpRead::begin(self.services.wall.sure(), self.services.view.look(), confirmed);
             let read = self.read_due(&news.user, &due).await;
             let (now, watermark) = (self.services.view.look(), self.watermark.get());
             if read && self.hub.borrow_mut().joining_read(&news.user, &due, reading, now, watermark)
@@ -94,7 +94,7 @@ impl Router {
     }
 
     /// Waits until the room is heard and nothing is frozen: rounds read for it meanwhile.
-    async fn until_it_may_settle(&self, news: &Membership, key: &Key) {
+    async fn until_it_may_settle(&self, news: &Membership, key: &RoutingKey) {
         while self.due(news).is_some() {
             let moved = self.proof_moved.notified();
             let heard = self.services.interest.confirmation(key).within(LOOK_AGAIN).await;
@@ -106,13 +106,13 @@ impl Router {
     }
 
     /// What a joining waits for, unless it is settled or overtaken.
-    fn due(&self, news: &Membership) -> Option<Due> {
+    fn due(&self, news: &Membership) -> Option<PendingRoomRead> {
         let hub = self.hub.borrow();
         hub.affiliations(&news.user)?.due_of(&news.room, news.joined())
     }
 
     /// Hands a member's sessions what his new room has above a time; false if it could not be read.
-    async fn read_due(&self, user: &UserId, due: &Due) -> bool {
+    async fn read_due(&self, user: &UserId, due: &PendingRoomRead) -> bool {
         let reader = self.user_reader(user, TRIES);
         let conversation = Conversation::Room(due.room.clone());
         // To his sessions alone, by the memory of each: what is new to him the others may have, or
@@ -139,11 +139,11 @@ impl Router {
     }
 
     /// The keys that a user's sessions need: his own, and those of his rooms.
-    pub(super) fn keys_of(&self, user: &UserId) -> Vec<Key> {
+    pub(super) fn keys_of(&self, user: &UserId) -> Vec<RoutingKey> {
         let hub = self.hub.borrow();
-        let rooms = hub.affiliations(user).into_iter().flat_map(Affiliations::inside);
-        let rooms = rooms.map(|known| Key::room(&known.room));
-        std::iter::once(Key::user(user)).chain(rooms).collect()
+        let rooms = hub.affiliations(user).into_iter().flat_map(UserRooms::inside);
+        let rooms = rooms.map(|known| RoutingKey::room(&known.room));
+        std::iter::once(RoutingKey::user(user)).chain(rooms).collect()
     }
 
     /// Whether everything that a user's sessions need is heard within a time.

@@ -7,9 +7,7 @@ mod audit;
 mod caller;
 mod change;
 mod command;
-mod crowds;
 mod deferred;
-mod errand;
 mod events;
 mod fair_queue;
 mod fanout;
@@ -19,23 +17,25 @@ mod inbox;
 mod inbox_order;
 mod inbox_place;
 mod membership;
-mod missed;
 mod nonces;
-mod overhear;
 mod pacer;
+mod pipeline;
 mod places;
 mod publish;
 mod read;
 mod read_budget;
 mod read_ops;
+mod recovery_reader;
 mod resume;
-mod road;
 mod room_load;
 mod rooms;
 mod round;
 mod send;
 mod services;
+mod sliced_fanouts;
 mod subscribe;
+mod temporary_interest;
+mod worker_call;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -44,21 +44,19 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use crate::bus::Envelope;
-use crate::domain::{Micros, Reach};
-use crate::hub::{Handed, Hub, Session, Urgency};
-use crate::interest::Taps;
-use crate::limiter::Gate;
-use crate::links::Publishers;
-use crate::protocol::{Close, Op, Refusal, Request, RequestId, ServerFrame};
-use crate::socket::Share;
+use crate::domain::{Micros, PatternScope};
+use crate::hub::{Hub, Priority, PushOutcome, Session};
+use crate::interest::WildcardFeed;
+use crate::limiter::WorkerLimiter;
+use crate::protocol::{CloseReason, ErrorReply, Op, Request, RequestId, ServerFrame};
+use crate::shards::Publishers;
+use crate::socket::WorkerShare;
 
 use deferred::needs_rooms;
 
 pub use admission::Admission;
-pub use audit::Suspect;
+pub use audit::UnconfirmedDelivery;
 pub use caller::Caller;
-pub use crowds::Crowds;
-pub use errand::{ERRANDS_MAX, Effect, Errand, ErrandBounds, Errands, errand_wait};
 pub use events::EventOrder;
 pub use hello::Wishes;
 #[cfg(test)]
@@ -73,6 +71,10 @@ pub use rooms::RoomWish;
 pub use round::RoundState;
 pub use send::SendOrder;
 pub use services::{Direct, Services, Waits};
+pub use sliced_fanouts::SlicedFanouts;
+pub use worker_call::{
+    ERRANDS_MAX, Effect, WorkerCall, WorkerCallBounds, WorkerCalls, errand_wait,
+};
 
 /// A worker's end of every op.
 #[derive(Debug)]
@@ -86,11 +88,11 @@ pub struct Router {
     /// Its ways to the shards.
     pub publishers: Publishers,
     /// What is on its way to very many of them.
-    pub crowds: Crowds,
+    pub crowds: SlicedFanouts,
     /// Asks for [`Router::flush`]; other workers do too, by its share.
     pub flush_wanted: Arc<Notify>,
     /// Its part of what may wait for all clients of the node together.
-    pub share: Rc<Share>,
+    pub share: Rc<WorkerShare>,
     /// Sends that are not answered yet, and nonces that are not recorded yet.
     pub sends: Cell<usize>,
     /// Messages of unknown outcome that are to be looked for in the store.
@@ -103,7 +105,7 @@ pub struct Router {
     /// The round under way.
     pub round: RefCell<Option<RoundState>>,
     /// Messages whose delivery the watermark will prove or not.
-    pub suspects: RefCell<Vec<Suspect>>,
+    pub suspects: RefCell<Vec<UnconfirmedDelivery>>,
     /// Told whenever the watermark moved or a round ended.
     pub proof_moved: Notify,
     /// Asks for the cursors of those who are owed one.
@@ -113,7 +115,7 @@ pub struct Router {
     /// The budget of resumes.
     pub resumes: Rc<ReadBudget>,
     /// What sends, events and reads of its users pass.
-    pub gate: Gate,
+    pub gate: WorkerLimiter,
 }
 
 impl Router {
@@ -152,7 +154,7 @@ impl Router {
     }
 
     /// Answers a frame of a session that is not to be taken; only its id is looked at.
-    pub fn turn_down(&self, session: &Rc<Session>, text: &str, refusal: &Refusal) {
+    pub fn turn_down(&self, session: &Rc<Session>, text: &str, refusal: &ErrorReply) {
         self.services.metrics.refused_frames.inc();
         let id = Request::read_id(text, &self.services.bounds);
         self.refuse(session, id.as_ref(), refusal);
@@ -164,8 +166,8 @@ impl Router {
     }
 
     fn reply_text(&self, session: &Rc<Session>, text: bytes::Bytes) {
-        if session.hand(text, Urgency::Message) == Handed::Evicted {
-            self.services.metrics.closes(Close::SlowConsumer.code());
+        if session.hand(text, Priority::Message) == PushOutcome::Evicted {
+            self.services.metrics.closes(CloseReason::SlowConsumer.code());
         }
         self.hub.borrow_mut().touch(session);
         self.flush_wanted.notify_one();
@@ -177,37 +179,37 @@ impl Router {
         }
     }
 
-    fn refuse(&self, session: &Rc<Session>, id: Option<&RequestId>, refusal: &Refusal) {
+    fn refuse(&self, session: &Rc<Session>, id: Option<&RequestId>, refusal: &ErrorReply) {
         self.reply(session, &refusal.frame(id));
     }
 
     /// A key, or everything, became wanted here. The bit is set before the subscribe can go out.
-    fn wanted(&self, reach: &Reach) {
+    fn wanted(&self, reach: &PatternScope) {
         match reach {
-            Reach::Key(key) => {
+            PatternScope::Key(key) => {
                 self.services.wants.add(key, self.worker);
                 self.services.interest.acquire(key);
             }
-            Reach::Wide if self.services.taps.begin(self.worker) => self.announce_tap(),
-            Reach::Wide => {}
+            PatternScope::Wide if self.services.taps.begin(self.worker) => self.announce_tap(),
+            PatternScope::Wide => {}
         }
     }
 
     /// A key, or everything, is no longer wanted here.
-    fn unwanted(&self, reach: &Reach) {
+    fn unwanted(&self, reach: &PatternScope) {
         match reach {
-            Reach::Key(key) => {
+            PatternScope::Key(key) => {
                 self.services.wants.remove(key, self.worker);
                 self.services.interest.release(key);
             }
-            Reach::Wide => self.services.taps.end(self.worker),
+            PatternScope::Wide => self.services.taps.end(self.worker),
         }
     }
 
     /// Tells all nodes that this one is a tap. Who does not hear it reads it in the roster.
     fn announce_tap(&self) {
         let Services { boot, store_tag, .. } = *self.services;
-        let notice = Envelope::notice(boot, store_tag, Taps::NOTICE);
+        let notice = Envelope::notice(boot, store_tag, WildcardFeed::NOTICE);
         let payload = notice.encode_for(&notice.keys, &self.services.bus_seal);
         self.publishers.publish_to_every_shard(&payload);
     }
@@ -258,7 +260,7 @@ impl Router {
             if !self.share.is_over() {
                 break;
             }
-            self.services.metrics.closes(Close::SlowConsumer.code());
+            self.services.metrics.closes(CloseReason::SlowConsumer.code());
             fullest.evict();
         }
     }

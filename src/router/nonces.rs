@@ -25,7 +25,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::Services;
 use crate::domain::{Conversation, Message, MessageId, UserId, canonical};
-use crate::protocol::{Code, Refusal};
+use crate::protocol::{Code, ErrorReply};
 use crate::store::NonceRecord;
 
 /// Sends with nonces under way on one worker: those of a thousand sessions with all they may have
@@ -38,12 +38,12 @@ const USER_UNDER_WAY_MAX: usize = 1024;
 /// What a nonce stands for: the hash of a conversation and the value of a body. Its first byte is the
 /// version of how it is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Content(pub(super) u128);
+pub(super) struct SendContent(pub(super) u128);
 
-/// The version of [`Content`].
+/// The version of [`SendContent`].
 const CONTENT_VERSION: u8 = 2;
 
-impl Content {
+impl SendContent {
     pub(super) fn of(conversation: &Conversation, body: &[u8]) -> Self {
         let mut hash = Xxh3::new();
         hash.update(conversation.to_string().as_bytes());
@@ -64,12 +64,12 @@ impl Content {
 }
 
 /// What became of a send.
-type Outcome = Result<Arc<Message>, Refusal>;
+type Outcome = Result<Arc<Message>, ErrorReply>;
 
 /// A send under way, as those see it who wait for its outcome.
 #[derive(Debug)]
 pub(super) struct Flight {
-    content: Content,
+    content: SendContent,
     outcome: OnceCell<Outcome>,
     over: Notify,
 }
@@ -89,7 +89,7 @@ struct Flights {
 
 /// What a send with a nonce is.
 #[derive(Debug)]
-pub(super) enum Entry {
+pub(super) enum NonceEntry {
     /// The only one under way.
     First(First),
     /// Another try of one that is.
@@ -111,18 +111,18 @@ impl Nonces {
         self: &Rc<Self>,
         user: &UserId,
         nonce: &str,
-        content: Content,
-    ) -> Result<Entry, Refusal> {
+        content: SendContent,
+    ) -> Result<NonceEntry, ErrorReply> {
         let mut flights = self.flights.borrow_mut();
         if let Some(flight) = flights.get(user, nonce) {
             let same = flight.content == content;
-            return if same { Ok(Entry::Repeat(Rc::clone(flight))) } else { Err(reused()) };
+            return if same { Ok(NonceEntry::Repeat(Rc::clone(flight))) } else { Err(reused()) };
         }
         flights.must_have_room_for(user)?;
         let flight = Rc::new(Flight { content, outcome: OnceCell::new(), over: Notify::new() });
         flights.insert(user, nonce, &flight);
         let (nonces, user, nonce) = (Rc::clone(self), user.clone(), nonce.into());
-        Ok(Entry::First(First { nonces, user, nonce, flight }))
+        Ok(NonceEntry::First(First { nonces, user, nonce, flight }))
     }
 }
 
@@ -132,18 +132,18 @@ impl Flights {
     }
 
     /// Refuses a send above the user's bound, then one above the worker's.
-    fn must_have_room_for(&self, user: &UserId) -> Result<(), Refusal> {
+    fn must_have_room_for(&self, user: &UserId) -> Result<(), ErrorReply> {
         if self.users.get(user).is_some_and(|held| held.len() >= USER_UNDER_WAY_MAX) {
             let message = format!(
                 "{USER_UNDER_WAY_MAX} sends of the user with nonces are under way, no more are \
                  allowed"
             );
-            return Err(Refusal::new(Code::LimitReached, message));
+            return Err(ErrorReply::new(Code::LimitReached, message));
         }
         if self.len >= UNDER_WAY_MAX {
             let message =
                 format!("{UNDER_WAY_MAX} sends with nonces are under way, no more are taken");
-            return Err(Refusal::new(Code::Unavailable, message));
+            return Err(ErrorReply::new(Code::Unavailable, message));
         }
         Ok(())
     }
@@ -175,7 +175,7 @@ impl Drop for First {
     /// Whoever is dropped without a word may have got anywhere.
     fn drop(&mut self) {
         let message = "the first try under this nonce was given up";
-        self.tell(Err(Refusal::new(Code::OutcomeUnknown, message)));
+        self.tell(Err(ErrorReply::new(Code::OutcomeUnknown, message)));
         self.nonces.flights.borrow_mut().remove(&self.user, &self.nonce);
     }
 }
@@ -200,8 +200,8 @@ impl Services {
         &self,
         user: &UserId,
         nonce: &str,
-        content: Content,
-    ) -> Result<Option<MessageId>, Refusal> {
+        content: SendContent,
+    ) -> Result<Option<MessageId>, ErrorReply> {
         match self.answer(self.store.nonce(user, nonce)).await? {
             Some(record) if content.is_recorded_by(&record) => Ok(Some(record.id)),
             Some(_other) => Err(reused()),
@@ -210,9 +210,9 @@ impl Services {
     }
 }
 
-fn reused() -> Refusal {
+fn reused() -> ErrorReply {
     let message = "`nonce` was used for another conversation or body within the last 24 hours";
-    Refusal::new(Code::NonceReused, message)
+    ErrorReply::new(Code::NonceReused, message)
 }
 
 #[cfg(test)]
@@ -235,31 +235,31 @@ mod tests {
         Arc::new(Message { id, conversation, from, nonce: Some("n".into()), body: "1".into() })
     }
 
-    fn enter(nonces: &Rc<Nonces>, sender: &str, body: &[u8]) -> Result<Entry, Refusal> {
-        nonces.enter(&user(sender), "n", Content::of(&dm("bob"), body))
+    fn enter(nonces: &Rc<Nonces>, sender: &str, body: &[u8]) -> Result<NonceEntry, ErrorReply> {
+        nonces.enter(&user(sender), "n", SendContent::of(&dm("bob"), body))
     }
 
     fn first(nonces: &Rc<Nonces>) -> First {
         match enter(nonces, "alice", b"1") {
-            Ok(Entry::First(first)) => first,
+            Ok(NonceEntry::First(first)) => first,
             other => panic!("{other:?}"),
         }
     }
 
     fn repeat(nonces: &Rc<Nonces>) -> Rc<Flight> {
         match enter(nonces, "alice", b"1") {
-            Ok(Entry::Repeat(flight)) => flight,
+            Ok(NonceEntry::Repeat(flight)) => flight,
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
     fn content_is_conversation_and_body() {
-        let content = Content::of(&dm("bob"), b"1");
-        assert_eq!(content, Content::of(&dm("bob"), b"1"));
-        assert_ne!(content, Content::of(&dm("bob"), b"2"));
-        assert_ne!(content, Content::of(&dm("bob2"), b""));
-        assert_eq!(content, Content::of(&dm("bob"), b" 1.0"), "it is the value that counts");
+        let content = SendContent::of(&dm("bob"), b"1");
+        assert_eq!(content, SendContent::of(&dm("bob"), b"1"));
+        assert_ne!(content, SendContent::of(&dm("bob"), b"2"));
+        assert_ne!(content, SendContent::of(&dm("bob2"), b""));
+        assert_eq!(content, SendContent::of(&dm("bob"), b" 1.0"), "it is the value that counts");
         // Records outlive the program that wrote them: the version, then the hash of
         // `dm.alice.bob`, NUL and the value.
         let hash = xxhash_rust::xxh3::xxh3_128(b"dm.alice.bob\0#+1e0;");
@@ -269,10 +269,10 @@ mod tests {
     #[test]
     fn a_record_of_another_version_is_believed() {
         let id = MessageId::first_of(Micros(1));
-        let content = Content::of(&dm("bob"), b"1");
+        let content = SendContent::of(&dm("bob"), b"1");
         let stands = |record: u128| content.is_recorded_by(&NonceRecord { id, content: record });
         assert!(stands(content.0) && stands(7));
-        assert!(!stands(Content::of(&dm("bob"), b"2").0));
+        assert!(!stands(SendContent::of(&dm("bob"), b"2").0));
     }
 
     #[tokio::test]
@@ -296,7 +296,7 @@ mod tests {
             .await;
         assert_eq!(repeat(&nonces).outcome().await, Ok(message()), "until it is recorded");
         drop(first);
-        assert!(matches!(enter(&nonces, "alice", b"1"), Ok(Entry::First(_))));
+        assert!(matches!(enter(&nonces, "alice", b"1"), Ok(NonceEntry::First(_))));
     }
 
     #[test]
@@ -304,7 +304,7 @@ mod tests {
         let nonces = Rc::new(Nonces::default());
         let _first = first(&nonces);
         assert_eq!(enter(&nonces, "alice", b"2").unwrap_err().code, Code::NonceReused);
-        assert!(matches!(enter(&nonces, "bob", b"2"), Ok(Entry::First(_))));
+        assert!(matches!(enter(&nonces, "bob", b"2"), Ok(NonceEntry::First(_))));
     }
 
     #[tokio::test]
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn as_many_are_under_way_as_may() {
         let nonces = Rc::new(Nonces::default());
-        let enter = |id: &str, nonce: &str| nonces.enter(&user(id), nonce, Content(1));
+        let enter = |id: &str, nonce: &str| nonces.enter(&user(id), nonce, SendContent(1));
         let mut all = Vec::new();
         for number in 0..UNDER_WAY_MAX {
             let id = format!("u{}", number / USER_UNDER_WAY_MAX);
@@ -333,14 +333,14 @@ mod tests {
     #[test]
     fn one_user_takes_a_part_of_the_places() {
         let nonces = Rc::new(Nonces::default());
-        let enter = |id: &str, nonce: &str| nonces.enter(&user(id), nonce, Content(1));
+        let enter = |id: &str, nonce: &str| nonces.enter(&user(id), nonce, SendContent(1));
         let mut all: Vec<_> = (0..USER_UNDER_WAY_MAX)
             .map(|number| enter("many", &number.to_string()).unwrap())
             .collect();
         assert_eq!(enter("many", "more").unwrap_err().code, Code::LimitReached);
-        assert!(matches!(enter("many", "0"), Ok(Entry::Repeat(_))), "it takes no place");
-        assert!(matches!(enter("bob", "1"), Ok(Entry::First(_))));
+        assert!(matches!(enter("many", "0"), Ok(NonceEntry::Repeat(_))), "it takes no place");
+        assert!(matches!(enter("bob", "1"), Ok(NonceEntry::First(_))));
         all.pop();
-        assert!(matches!(enter("many", "more"), Ok(Entry::First(_))), "a place came back");
+        assert!(matches!(enter("many", "more"), Ok(NonceEntry::First(_))), "a place came back");
     }
 }

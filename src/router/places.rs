@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use crate::domain::{Adder, Membership, UserId};
-use crate::protocol::{Code, Refusal};
+use crate::protocol::{Code, ErrorReply};
 use crate::store::LEFT_KEPT;
 
 use super::Services;
@@ -64,7 +64,7 @@ impl Places {
 
     /// Refuses an add that there is no place for. `by_adder_max` is for one user in the list of
     /// another.
-    pub(super) fn check(&self, by_adder_max: usize) -> Result<(), Refusal> {
+    pub(super) fn check(&self, by_adder_max: usize) -> Result<(), ErrorReply> {
         let days = LEFT_KEPT.as_secs() / 3600 / DAY_HOURS;
         let Self { is_by_another, inside, listed, by_others, by_adder } = *self;
         let message = if inside >= ROOMS_MAX {
@@ -86,7 +86,7 @@ impl Places {
         } else {
             return Ok(());
         };
-        Err(Refusal::new(Code::LimitReached, message))
+        Err(ErrorReply::new(Code::LimitReached, message))
     }
 }
 
@@ -115,7 +115,7 @@ impl Services {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{MemberState, MessageId, Micros, Role, RoomId};
+    use crate::domain::{MemberRole, MemberState, MessageId, Micros, RoomId};
 
     const BY_ADDER_MAX: usize = 100;
 
@@ -126,7 +126,7 @@ mod tests {
     /// So many rows by an adder, each the next room's.
     fn rows(adder: Adder, count: usize, is_inside: bool) -> Vec<Membership> {
         let stamp = |time| MessageId::first_of(Micros(time));
-        let added = MemberState::UNKNOWN.add_by(adder, Role::Member, stamp(1));
+        let added = MemberState::UNKNOWN.add_by(adder, MemberRole::Member, stamp(1));
         let state = if is_inside { added } else { added.remove(stamp(2)) };
         let row = |number| Membership {
             room: RoomId::parse(&format!("r{number}")).unwrap(),

@@ -9,10 +9,10 @@ use smallvec::SmallVec;
 use super::access::no_such_conversation;
 use super::send::run;
 use super::{Caller, Router};
-use crate::bus::{Envelope, Kind};
-use crate::domain::{Conversation, Key, Subject, UserId};
+use crate::bus::{Envelope, EnvelopeKind};
+use crate::domain::{Conversation, RoutingKey, Subject, UserId};
 use crate::hub::{ReadOpPermit, Session};
-use crate::protocol::{Announced, Code, Publish, Refusal, RequestId, ServerFrame};
+use crate::protocol::{Announced, Code, ErrorReply, PublishRequest, RequestId, ServerFrame};
 
 /// Names of events that only the server may give, in any case of their letters.
 const RESERVED_PREFIX: &str = "nc.";
@@ -23,14 +23,14 @@ impl Router {
         self: &Rc<Self>,
         session: &Rc<Session>,
         id: Option<&RequestId>,
-        publish: Publish<'_>,
-    ) -> Result<(), Refusal> {
+        publish: PublishRequest<'_>,
+    ) -> Result<(), ErrorReply> {
         self.gate.event(&session.user).map_err(|refused| refused.refusal().of_op("publish"))?;
         let published = match publish {
-            Publish::Subject { subject, data } => {
+            PublishRequest::Subject { subject, data } => {
                 self.publish_subject(session, &subject, data).map(|()| self.ok(session, id))
             }
-            Publish::Conversation { conversation, event, data } => {
+            PublishRequest::Conversation { conversation, event, data } => {
                 self.publish_conversation(session, id, &conversation, &event, data)
             }
         };
@@ -42,11 +42,11 @@ impl Router {
         session: &Session,
         subject: &str,
         data: &RawValue,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ErrorReply> {
         let subject = Subject::parse(subject)
-            .map_err(|error| Refusal::bad_request(format!("`subject`: {error}")))?;
+            .map_err(|error| ErrorReply::bad_request(format!("`subject`: {error}")))?;
         if !session.principal().may_publish(&subject) {
-            return Err(Refusal::new(Code::Forbidden, format!("`{subject}` is not granted")));
+            return Err(ErrorReply::new(Code::Forbidden, format!("`{subject}` is not granted")));
         }
         let announced = Announced::Subject { subject: subject.as_str(), data };
         let frame = ServerFrame::Event(announced).text();
@@ -61,7 +61,7 @@ impl Router {
         conversation: &str,
         event: &str,
         data: &RawValue,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ErrorReply> {
         let conversation = self.member_of(session, conversation)?;
         check_event(event)?;
         let about = conversation.to_string();
@@ -110,7 +110,7 @@ impl Router {
         caller: &Caller,
         from: &UserId,
         conversation: &Conversation,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ErrorReply> {
         self.services.must_be_in(from, conversation).await?;
         match caller {
             Caller::User(_) => self.services.must_be_started(from, conversation).await,
@@ -120,13 +120,13 @@ impl Router {
 
     pub(super) fn announce(
         self: &Rc<Self>,
-        keys: SmallVec<[Key; 2]>,
+        keys: SmallVec<[RoutingKey; 2]>,
         about: &str,
         frame: Bytes,
         except: Option<u64>,
     ) {
         let envelope = Envelope {
-            kind: Kind::Event,
+            kind: EnvelopeKind::Event,
             tap_copy: false,
             boot: self.services.boot,
             store: self.services.store_tag,
@@ -140,9 +140,13 @@ impl Router {
 
     /// The conversation that a session names, if its user is in it. One that is not there and one
     /// that is not his get the same answer.
-    pub(super) fn member_of(&self, session: &Session, text: &str) -> Result<Conversation, Refusal> {
+    pub(super) fn member_of(
+        &self,
+        session: &Session,
+        text: &str,
+    ) -> Result<Conversation, ErrorReply> {
         let conversation = Conversation::parse(text, &session.user)
-            .map_err(|error| Refusal::bad_request(format!("`conversation`: {error}")))?;
+            .map_err(|error| ErrorReply::bad_request(format!("`conversation`: {error}")))?;
         let inside = match &conversation {
             Conversation::Dm(..) => conversation.is_direct_of(&session.user),
             Conversation::Room(room) => self.hub.borrow().is_inside(&session.user, room),
@@ -153,16 +157,16 @@ impl Router {
 
 /// Refuses the names of events that only the server may give, and all that could be shown or trimmed
 /// to look like one: a name is of characters that everybody sees, and sees as the same.
-pub(super) fn check_event(event: &str) -> Result<(), Refusal> {
+pub(super) fn check_event(event: &str) -> Result<(), ErrorReply> {
     if let Some((at, found)) = event.char_indices().find(|(_, it)| !it.is_ascii_graphic()) {
         let message =
             format!("`event` must be of visible ASCII characters, not {found:?} at byte {at}");
-        return Err(Refusal::bad_request(message));
+        return Err(ErrorReply::bad_request(message));
     }
     let start = event.get(..RESERVED_PREFIX.len());
     if start.is_some_and(|start| start.eq_ignore_ascii_case(RESERVED_PREFIX)) {
         let message = format!("`event` must not start with `{RESERVED_PREFIX}`, in any case");
-        return Err(Refusal::new(Code::Forbidden, message));
+        return Err(ErrorReply::new(Code::Forbidden, message));
     }
     Ok(())
 }

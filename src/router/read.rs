@@ -7,9 +7,9 @@ use smallvec::SmallVec;
 use super::Router;
 use super::send::take_place_for_send;
 use crate::clock::MARK_AHEAD_MAX;
-use crate::domain::{Conversation, Key, MessageId, Micros};
+use crate::domain::{Conversation, MessageId, Micros, RoutingKey};
 use crate::hub::Session;
-use crate::protocol::{Code, Mark, Refusal, RequestId, ServerFrame};
+use crate::protocol::{Code, ErrorReply, MarkRequest, RequestId, ServerFrame};
 
 /// What the event of a moved mark is about: no subject, so that no pattern matches it, and the
 /// user's own key alone decides who hears of it.
@@ -21,9 +21,9 @@ impl Router {
         self: &Rc<Self>,
         session: &Rc<Session>,
         id: Option<RequestId>,
-        mark: &Mark<'_>,
-    ) -> Result<(), Refusal> {
-        let of_op = |refusal: Refusal| refusal.of_op("read");
+        mark: &MarkRequest<'_>,
+    ) -> Result<(), ErrorReply> {
+        let of_op = |refusal: ErrorReply| refusal.of_op("read");
         let conversation = self.check_mark(session, mark).map_err(of_op)?;
         let (router, session, upto) = (Rc::clone(self), Rc::clone(session), mark.upto);
         tokio::task::spawn_local(async move {
@@ -42,7 +42,11 @@ impl Router {
 
     /// A mark is written like a message, so it takes one of the places of sends; it is told to the
     /// user's other sessions like an event, and counts as one.
-    fn check_mark(&self, session: &Session, mark: &Mark<'_>) -> Result<Conversation, Refusal> {
+    fn check_mark(
+        &self,
+        session: &Session,
+        mark: &MarkRequest<'_>,
+    ) -> Result<Conversation, ErrorReply> {
         let conversation = self.member_of(session, &mark.conversation)?;
         check_ahead(mark.upto, self.services.wall.now())?;
         take_place_for_send(session)?;
@@ -60,7 +64,7 @@ impl Router {
         session: &Session,
         conversation: &Conversation,
         upto: MessageId,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ErrorReply> {
         let bound = self.services.waits.store;
         let marked = self.services.store.mark_read(&session.user, conversation, upto);
         let why = match tokio::time::timeout(bound, marked).await {
@@ -68,18 +72,18 @@ impl Router {
             Ok(Err(error)) => error.to_string(),
             Err(_elapsed) => format!("the store did not answer within {bound:?}"),
         };
-        Err(Refusal::new(Code::Unavailable, why))
+        Err(ErrorReply::new(Code::Unavailable, why))
     }
 
     fn tell_read(self: &Rc<Self>, session: &Session, conversation: &Conversation, upto: MessageId) {
         let conversation = conversation.to_string();
         let frame = ServerFrame::Read { conversation: &conversation, upto: upto.to_string() };
-        let keys = SmallVec::from_iter([Key::user(&session.user)]);
+        let keys = SmallVec::from_iter([RoutingKey::user(&session.user)]);
         self.announce(keys, ABOUT, frame.text(), Some(session.number));
     }
 }
 
-fn check_ahead(upto: MessageId, now: Micros) -> Result<(), Refusal> {
+fn check_ahead(upto: MessageId, now: Micros) -> Result<(), ErrorReply> {
     let ahead = upto.time().since(now);
     if ahead <= MARK_AHEAD_MAX {
         return Ok(());
@@ -87,7 +91,7 @@ fn check_ahead(upto: MessageId, now: Micros) -> Result<(), Refusal> {
     let message = format!(
         "`upto` lies {ahead:.0?} ahead of this node's clock, at most {MARK_AHEAD_MAX:?} are allowed"
     );
-    Err(Refusal::bad_request(message))
+    Err(ErrorReply::bad_request(message))
 }
 
 #[cfg(test)]

@@ -4,14 +4,14 @@ use std::rc::Rc;
 
 use super::Router;
 use crate::hub::{ReadOpLimit, ReadOpPermit, Session};
-use crate::protocol::{Code, Refusal};
+use crate::protocol::{Code, ErrorReply};
 
 impl Router {
     /// Takes a permit for an op that reads, or refuses the op.
     pub(super) fn take_place_for_read(
         &self,
         session: &Rc<Session>,
-    ) -> Result<ReadOpPermit, Refusal> {
+    ) -> Result<ReadOpPermit, ErrorReply> {
         self.hub.borrow().begin_read(session).map_err(|none| {
             let message = match none {
                 ReadOpLimit::Session(max) => {
@@ -21,7 +21,7 @@ impl Router {
                     format!("{max} reads of all your sessions are unanswered, no more are allowed")
                 }
             };
-            Refusal::new(Code::LimitReached, message)
+            ErrorReply::new(Code::LimitReached, message)
         })
     }
 }

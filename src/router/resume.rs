@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::Router;
 use crate::domain::{Conversation, Message, MessageId, Micros, RoomId};
-use crate::hub::{Behind, Session};
-use crate::proof::{Affiliations, READ_MARGIN, Reading};
+use crate::hub::{BufferedMessage, Session};
 use crate::protocol::{MessageText, ServerFrame};
+use crate::watermark::{CatchUpRead, READ_MARGIN, UserRooms};
 
 /// The oldest cursor that is resumed from.
 const CURSOR_AGE_MAX: Duration = Duration::from_hours(7 * 24);
@@ -33,7 +33,7 @@ const TRIES: u32 = u32::MAX;
 
 /// What a session came with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Claim {
+pub(super) enum ResumeFrom {
     /// Nothing: it is owed what is acknowledged after its cursor.
     Nothing,
     /// A cursor that is of no use: the same, and the client is told to load what it missed.
@@ -51,40 +51,40 @@ struct Outcome {
 
 impl Router {
     /// What a cursor is worth.
-    pub(super) fn claim(&self, session: &Session, cursor: Option<&str>) -> Claim {
-        let Some(text) = cursor else { return Claim::Nothing };
+    pub(super) fn claim(&self, session: &Session, cursor: Option<&str>) -> ResumeFrom {
+        let Some(text) = cursor else { return ResumeFrom::Nothing };
         let now = self.services.wall.now();
         match self.services.seal.open(&session.user, text) {
             Ok(time) if is_resumed_from(time, now, self.services.store.retention()) => {
-                Claim::Cursor(time)
+                ResumeFrom::Cursor(time)
             }
             Ok(time) => {
                 tracing::debug!(%time, "a cursor is out of its range");
-                Claim::Useless
+                ResumeFrom::Useless
             }
             Err(error) => {
                 tracing::debug!(%error, "a cursor is refused");
-                Claim::Useless
+                ResumeFrom::Useless
             }
         }
     }
 
     /// Starts the task that reads for a new session until it shares the watermark.
-    pub(super) fn begin_resume(self: &Rc<Self>, session: &Rc<Session>, claim: Claim) {
+    pub(super) fn begin_resume(self: &Rc<Self>, session: &Rc<Session>, claim: ResumeFrom) {
         let task = Rc::clone(self).resume(Rc::clone(session), claim);
         session.read_by(&tokio::task::spawn_local(task));
     }
 
     /// From `ready`, with what comes live kept back, to the first cursor, and on until the session
     /// takes part in the watermark.
-    async fn resume(self: Rc<Self>, session: Rc<Session>, claim: Claim) {
+    async fn resume(self: Rc<Self>, session: Rc<Session>, claim: ResumeFrom) {
         let mut patience = self.services.waits.interest;
         loop {
             let Some(reading) = self.begin_reading(&session, patience).await else { return };
             let Some(outcome) = self.catch_up(&session, claim).await else { return };
-            let whole = outcome.whole && claim != Claim::Useless;
+            let whole = outcome.whole && claim != ResumeFrom::Useless;
             if let Some(behind) = session.trail.end_catch_up() {
-                for Behind { id, room, frame } in behind {
+                for BufferedMessage { id, room, frame } in behind {
                     let room = room.as_ref().map(RoomId::as_str);
                     let his = self.hub.borrow().is_still_for(&session, room, id);
                     if his {
@@ -113,7 +113,7 @@ impl Router {
         self: &Rc<Self>,
         session: &Rc<Session>,
         patience: Duration,
-    ) -> Option<Reading> {
+    ) -> Option<CatchUpRead> {
         // The load looks again whether the bucket is confirmed.
         let _in_time = self.hears(session, patience).await;
         self.load_rooms(session, patience).await
@@ -138,7 +138,9 @@ impl Router {
             }
             let Some(reading) = self.begin_reading(&session, LOOK_AGAIN).await else { return };
             let above = session.trail.footing().above(self.watermark.get());
-            let Some(outcome) = self.catch_up(&session, Claim::Cursor(above)).await else { return };
+            let Some(outcome) = self.catch_up(&session, ResumeFrom::Cursor(above)).await else {
+                return;
+            };
             self.conclude(&session, reading, &outcome.gaps, outcome.whole);
         }
         session.end_reading();
@@ -148,7 +150,7 @@ impl Router {
     fn conclude(
         &self,
         session: &Rc<Session>,
-        reading: Reading,
+        reading: CatchUpRead,
         gaps: &[Conversation],
         complete: bool,
     ) {
@@ -181,8 +183,12 @@ impl Router {
     }
 
     /// Reads and hands what lies above a cursor; none if the session ended meanwhile.
-    async fn catch_up(self: &Rc<Self>, session: &Rc<Session>, claim: Claim) -> Option<Outcome> {
-        let Claim::Cursor(_) = claim else {
+    async fn catch_up(
+        self: &Rc<Self>,
+        session: &Rc<Session>,
+        claim: ResumeFrom,
+    ) -> Option<Outcome> {
+        let ResumeFrom::Cursor(_) = claim else {
             return Some(Outcome { gaps: Vec::new(), whole: true });
         };
         // A round may have brought it further than it came with.
@@ -242,7 +248,7 @@ impl Router {
     /// The rooms that a session's user is in, each with when he joined.
     pub(super) fn rooms_of(&self, session: &Session) -> Vec<(RoomId, MessageId)> {
         let hub = self.hub.borrow();
-        let rooms = hub.affiliations(&session.user).into_iter().flat_map(Affiliations::inside);
+        let rooms = hub.affiliations(&session.user).into_iter().flat_map(UserRooms::inside);
         rooms.map(|known| (known.room.clone(), known.joined())).collect()
     }
 
@@ -253,10 +259,10 @@ impl Router {
 
     /// Where a session begins that comes with this claim. While the time is not known, one that
     /// comes with nothing begins where everything was in the store by the last time that was.
-    pub(super) fn begins_at(&self, claim: Claim) -> Micros {
+    pub(super) fn begins_at(&self, claim: ResumeFrom) -> Micros {
         match claim {
-            Claim::Cursor(time) => time,
-            Claim::Nothing | Claim::Useless => {
+            ResumeFrom::Cursor(time) => time,
+            ResumeFrom::Nothing | ResumeFrom::Useless => {
                 let began = self.services.wall.sure_before(READ_MARGIN);
                 began.unwrap_or_else(|| self.services.view.look().decided)
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Router;
 use super::membership::MEMBERSHIPS_MAX;
 use crate::hub::{LoadEnd, LoadGuard, LoadShare, Session};
-use crate::proof::Reading;
+use crate::watermark::CatchUpRead;
 
 impl Router {
     /// Reads the rooms of a session's user and waits for their buckets, at most for `patience`; or
@@ -17,7 +17,7 @@ impl Router {
         self: &Rc<Self>,
         session: &Rc<Session>,
         patience: Duration,
-    ) -> Option<Reading> {
+    ) -> Option<CatchUpRead> {
         while session.link().is_open() {
             let share = self.hub.borrow_mut().share_load(&session.user)?;
             let end = match share {
@@ -62,9 +62,9 @@ impl Router {
     }
 
     /// What a read may claim that is issued next.
-    fn look_before_reading(&self, session: &Session) -> Reading {
+    fn look_before_reading(&self, session: &Session) -> CatchUpRead {
         let (wall, view) = (self.services.wall.sure(), self.services.view.look());
         let confirmed = self.services.interest.is_confirmed(&session.key());
-        Reading::begin(wall, view, confirmed)
+        CatchUpRead::begin(wall, view, confirmed)
     }
 }

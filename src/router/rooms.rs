@@ -8,8 +8,11 @@ use super::access::no_such_conversation;
 use super::at_once::at_once;
 use super::change::Added;
 use super::{Caller, Router};
-use crate::domain::{Conversation, Key, Membership, MessageId, Past, Role, Room, RoomId, UserId};
-use crate::protocol::{Code, Refusal, ServerFrame};
+use crate::domain::{
+    Conversation, HistoryVisibility, MemberRole, Membership, MessageId, Room, RoomId, RoutingKey,
+    UserId,
+};
+use crate::protocol::{Code, ErrorReply, ServerFrame};
 use crate::store::MembersPage;
 
 /// Rows of members that cost as much as a read of one row.
@@ -21,7 +24,7 @@ pub struct RoomWish {
     /// What it shall be called; none leaves it as it is.
     pub title: Option<Box<str>>,
     /// What members see of the time before they joined; only when the room is made.
-    pub past: Option<Past>,
+    pub past: Option<HistoryVisibility>,
     /// Who shall own it when it is made; a service's to say.
     pub owner: Option<UserId>,
 }
@@ -32,11 +35,11 @@ impl Router {
         self: Rc<Self>,
         caller: Caller,
         wish: RoomWish,
-    ) -> Result<Room, Refusal> {
+    ) -> Result<Room, ErrorReply> {
         self.services.must_know_the_time()?;
         if matches!(caller, Caller::User(_)) && !self.services.users_create {
             let message = "rooms are made by services: `policy.create` is not \"anyone\"";
-            return Err(Refusal::new(Code::Forbidden, message));
+            return Err(ErrorReply::new(Code::Forbidden, message));
         }
         self.may_change(&caller).await?;
         self.make(&caller, RoomId::of_bits(rand::random()), wish).await
@@ -50,7 +53,7 @@ impl Router {
         caller: Caller,
         room: RoomId,
         wish: RoomWish,
-    ) -> Result<(Room, bool), Refusal> {
+    ) -> Result<(Room, bool), ErrorReply> {
         self.services.must_know_the_time()?;
         self.may_change(&caller).await?;
         self.must_own(&caller, &room).await?;
@@ -66,7 +69,7 @@ impl Router {
         caller: &Caller,
         id: RoomId,
         wish: RoomWish,
-    ) -> Result<Room, Refusal> {
+    ) -> Result<Room, ErrorReply> {
         let owner = match caller {
             Caller::User(user) => Some(user.clone()),
             Caller::Service(_) => wish.owner.clone(),
@@ -76,7 +79,7 @@ impl Router {
             id,
             title: wish.title,
             creator: caller.user().clone(),
-            past: wish.past.unwrap_or(Past::All),
+            past: wish.past.unwrap_or(HistoryVisibility::All),
             created: stamp,
             stamp,
         };
@@ -84,7 +87,7 @@ impl Router {
         if let Some(owner) = owner {
             // First, so that a room that is there has its owner.
             let adder = caller.adder();
-            added = Some(self.add_unanswered(adder, &room.id, &owner, Role::Owner).await?);
+            added = Some(self.add_unanswered(adder, &room.id, &owner, MemberRole::Owner).await?);
         }
         self.services.written(self.services.store.put_room(room.clone())).await?;
         if let Some(owner) = added {
@@ -93,10 +96,10 @@ impl Router {
         Ok(room)
     }
 
-    async fn rename(self: &Rc<Self>, known: Room, wish: &RoomWish) -> Result<Room, Refusal> {
+    async fn rename(self: &Rc<Self>, known: Room, wish: &RoomWish) -> Result<Room, ErrorReply> {
         if wish.past.is_some_and(|past| past != known.past) {
             let message = "`history` is set when a room is made and never changed";
-            return Err(Refusal::bad_request(message));
+            return Err(ErrorReply::bad_request(message));
         }
         let Some(title) = wish.title.clone().filter(|title| Some(title) != known.title.as_ref())
         else {
@@ -107,7 +110,7 @@ impl Router {
         self.services.written(self.services.store.put_room(room.clone())).await?;
         let about = Conversation::Room(room.id.clone()).to_string();
         let frame = ServerFrame::Room { conversation: &about, title: room.title.as_deref() };
-        let keys = SmallVec::from_iter([Key::room(&room.id)]);
+        let keys = SmallVec::from_iter([RoutingKey::room(&room.id)]);
         self.announce(keys, &about, frame.text(), None);
         Ok(room)
     }
@@ -117,7 +120,7 @@ impl Router {
         self: Rc<Self>,
         caller: Caller,
         room: RoomId,
-    ) -> Result<Room, Refusal> {
+    ) -> Result<Room, ErrorReply> {
         self.may_read(&caller, 1)?;
         self.must_be_in(&caller, &room).await?;
         self.services
@@ -133,7 +136,7 @@ impl Router {
         room: RoomId,
         after: Option<UserId>,
         limit: usize,
-    ) -> Result<MembersPage, Refusal> {
+    ) -> Result<MembersPage, ErrorReply> {
         self.may_read(&caller, 2 + limit / MEMBERS_A_READ)?;
         self.must_exist(&room).await?;
         self.must_be_in(&caller, &room).await?;
@@ -146,8 +149,8 @@ impl Router {
         caller: Caller,
         room: RoomId,
         user: UserId,
-        role: Role,
-    ) -> Result<Membership, Refusal> {
+        role: MemberRole,
+    ) -> Result<Membership, ErrorReply> {
         self.may_change(&caller).await?;
         self.must_own(&caller, &room).await?;
         self.must_exist(&room).await?;
@@ -160,12 +163,12 @@ impl Router {
         self: Rc<Self>,
         caller: Caller,
         room: RoomId,
-        members: Vec<(UserId, Role)>,
-    ) -> Result<Vec<(UserId, Result<Membership, Refusal>)>, Refusal> {
+        members: Vec<(UserId, MemberRole)>,
+    ) -> Result<Vec<(UserId, Result<Membership, ErrorReply>)>, ErrorReply> {
         self.charge_list(&caller, "members", members.len())?;
         self.must_own(&caller, &room).await?;
         self.must_exist(&room).await?;
-        let add = |(user, role): (UserId, Role)| {
+        let add = |(user, role): (UserId, MemberRole)| {
             let (router, caller, room) = (Rc::clone(&self), caller.clone(), room.clone());
             async move {
                 let added = router.add_one(&caller, &room, &user, role).await;
@@ -178,7 +181,7 @@ impl Router {
             Some(last) => self.until_passed(last).await,
             None => Ok(()),
         };
-        let answer = |(user, it): (UserId, Result<Added, Refusal>)| {
+        let answer = |(user, it): (UserId, Result<Added, ErrorReply>)| {
             let member = it.and_then(|added| passed.clone().map(|()| added.member));
             (user, member)
         };
@@ -191,8 +194,8 @@ impl Router {
         caller: &Caller,
         room: &RoomId,
         user: &UserId,
-        role: Role,
-    ) -> Result<Added, Refusal> {
+        role: MemberRole,
+    ) -> Result<Added, ErrorReply> {
         self.may_change(caller).await?;
         self.add_unanswered(caller.adder(), room, user, role).await
     }
@@ -204,7 +207,7 @@ impl Router {
         caller: Caller,
         room: RoomId,
         user: UserId,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ErrorReply> {
         self.may_change(&caller).await?;
         let himself = matches!(&caller, Caller::User(me) if *me == user);
         if !himself {
@@ -212,51 +215,51 @@ impl Router {
         }
         let known = self.services.answer(self.services.store.membership(&room, &user)).await?;
         if known.is_none() {
-            let no_such_member = || Refusal::new(Code::NotFound, "no such member");
+            let no_such_member = || ErrorReply::new(Code::NotFound, "no such member");
             return Err(if himself { no_such_conversation() } else { no_such_member() });
         }
         self.take_out(&room, &user).await
     }
 
     /// A change counts as one of a user's sends; a service's is nobody's.
-    async fn may_change(&self, caller: &Caller) -> Result<(), Refusal> {
+    async fn may_change(&self, caller: &Caller) -> Result<(), ErrorReply> {
         let Caller::User(user) = caller else { return Ok(()) };
         self.gate.change(user).await.map_err(|refused| refused.refusal())
     }
 
     /// Lets a user read, and charges so many reads more than one. A service's are nobody's.
-    fn may_read(&self, caller: &Caller, more: usize) -> Result<(), Refusal> {
+    fn may_read(&self, caller: &Caller, more: usize) -> Result<(), ErrorReply> {
         let Caller::User(user) = caller else { return Ok(()) };
         self.gate.read(user).map_err(|refused| refused.refusal())?;
         self.gate.owe_reads(user, more);
         Ok(())
     }
 
-    async fn must_exist(&self, room: &RoomId) -> Result<(), Refusal> {
+    async fn must_exist(&self, room: &RoomId) -> Result<(), ErrorReply> {
         let known = self.services.answer(self.services.store.room(room)).await?;
         known.map(drop).ok_or_else(no_such_conversation)
     }
 
     /// Services may do all; users what their membership says. What is not there and what is not
     /// theirs gets the same answer.
-    async fn must_own(&self, caller: &Caller, room: &RoomId) -> Result<(), Refusal> {
+    async fn must_own(&self, caller: &Caller, room: &RoomId) -> Result<(), ErrorReply> {
         let Caller::User(user) = caller else { return Ok(()) };
         let member = self.services.place_in(room, user).await?;
-        if member.state.role == Role::Owner { Ok(()) } else { Err(no_such_conversation()) }
+        if member.state.role == MemberRole::Owner { Ok(()) } else { Err(no_such_conversation()) }
     }
 
-    async fn must_be_in(&self, caller: &Caller, room: &RoomId) -> Result<(), Refusal> {
+    async fn must_be_in(&self, caller: &Caller, room: &RoomId) -> Result<(), ErrorReply> {
         let Caller::User(user) = caller else { return Ok(()) };
         self.services.place_in(room, user).await.map(drop)
     }
 
     /// Shows the clock a stamp that a change must be above.
-    pub(super) fn merge(&self, stamp: MessageId) -> Result<(), Refusal> {
+    pub(super) fn merge(&self, stamp: MessageId) -> Result<(), ErrorReply> {
         self.services.observe(stamp.time());
         if self.services.clock.read(self.services.wall.now()) >= stamp.time() {
             return Ok(());
         }
         let message = "the last change was stamped by a clock that is far ahead of this node's";
-        Err(Refusal::new(Code::Unavailable, message))
+        Err(ErrorReply::new(Code::Unavailable, message))
     }
 }

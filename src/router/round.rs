@@ -9,12 +9,12 @@ use tokio::task::JoinSet;
 
 use super::Router;
 use super::membership::MEMBERSHIPS_MAX;
-use super::missed::{ACTIVITY_MAX, Recipient, Turns};
+use super::recovery_reader::{ACTIVITY_MAX, Recipient, Turns};
 use crate::delivery::RoundPart;
-use crate::domain::{Conversation, Key, Message, Micros, RoomId, UserId};
+use crate::domain::{Conversation, Message, Micros, RoomId, RoutingKey, UserId};
 use crate::hub::Session;
-use crate::proof::{Affiliations, Due, Round, RoundKind};
 use crate::protocol::MessageText;
+use crate::watermark::{PendingRoomRead, RecoveryRound, RoundKind, UserRooms};
 
 /// Users that are read for at once: what one read takes must not bound the rate.
 const AT_ONCE: usize = 16;
@@ -61,13 +61,17 @@ pub struct RoundState {
 #[derive(Debug)]
 struct Joining {
     user: UserId,
-    due: Due,
+    due: PendingRoomRead,
     confirmed: bool,
 }
 
 impl Router {
     /// Reads for the sessions that are registered now. One that is not that far reads for itself.
-    pub(super) fn begin_round(self: &Rc<Self>, round: Round, done: mpsc::Sender<RoundPart>) {
+    pub(super) fn begin_round(
+        self: &Rc<Self>,
+        round: RecoveryRound,
+        done: mpsc::Sender<RoundPart>,
+    ) {
         let mut users = self.hub.borrow().by_user();
         for (_, sessions) in &mut users {
             sessions.retain(|session| session.trail.takes_rounds());
@@ -92,9 +96,9 @@ impl Router {
     /// The rooms that a user joined and that are not settled.
     fn joining(&self, user: &UserId) -> Vec<Joining> {
         let hub = self.hub.borrow();
-        let due = hub.affiliations(user).into_iter().flat_map(Affiliations::due);
+        let due = hub.affiliations(user).into_iter().flat_map(UserRooms::due);
         due.map(|due| {
-            let confirmed = self.services.interest.is_confirmed(&Key::room(&due.room));
+            let confirmed = self.services.interest.is_confirmed(&RoutingKey::room(&due.room));
             Joining { user: user.clone(), due, confirmed }
         })
         .collect()
@@ -102,7 +106,7 @@ impl Router {
 
     async fn run_round(
         self: Rc<Self>,
-        round: Round,
+        round: RecoveryRound,
         users: Vec<(UserId, SmallVec<[Rc<Session>; 2]>)>,
         done: mpsc::Sender<RoundPart>,
     ) {
@@ -126,7 +130,7 @@ impl Router {
     }
 
     /// Reads each room once for all its members here. Who its members are was read before.
-    async fn repair_rooms(self: &Rc<Self>, round: &Round) {
+    async fn repair_rooms(self: &Rc<Self>, round: &RecoveryRound) {
         let rooms = self.hub.borrow().rooms();
         let mut reads = JoinSet::new();
         for room in rooms {
@@ -135,7 +139,8 @@ impl Router {
             }
             let (router, number, kind) = (Rc::clone(self), round.number, round.kind);
             reads.spawn_local(async move {
-                let (key, conversation) = (Key::room(&room), Conversation::Room(room.clone()));
+                let (key, conversation) =
+                    (RoutingKey::room(&room), Conversation::Room(room.clone()));
                 if router.repair_conversation(&key, &conversation, kind).await.is_none() {
                     router.was_not_read(number, room);
                 }
@@ -174,7 +179,7 @@ impl Router {
         let memberships = reader.memberships(user, MEMBERSHIPS_MAX).await?;
         self.learn_all(user, &memberships);
         let changed = reader.changed(user, &[], above).await?;
-        let key = Key::user(user);
+        let key = RoutingKey::user(user);
         for conversation in &changed.conversations {
             self.repair_conversation(&key, conversation, kind).await?;
         }
@@ -192,7 +197,7 @@ impl Router {
     /// be read.
     async fn repair_conversation(
         &self,
-        key: &Key,
+        key: &RoutingKey,
         conversation: &Conversation,
         kind: RoundKind,
     ) -> Option<()> {
@@ -212,7 +217,7 @@ impl Router {
     }
 
     /// A round is done on all workers: its sessions have what was in the store before it.
-    pub(super) fn end_round(self: &Rc<Self>, round: &Round, watermark: Micros) {
+    pub(super) fn end_round(self: &Rc<Self>, round: &RecoveryRound, watermark: Micros) {
         let before = self.watermark.get();
         self.watermark.set(before.max(watermark));
         let Some(state) = self.round.borrow_mut().take() else { return };

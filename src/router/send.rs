@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::Router;
 use crate::domain::{Conversation, MessageId, UserId};
 use crate::hub::Session;
-use crate::protocol::{Code, MessageText, Refusal, RequestId, Send};
+use crate::protocol::{Code, ErrorReply, MessageText, RequestId, Send};
 use crate::telemetry::SendOutcome;
 
 /// What is to be sent, by whom and where to.
@@ -46,7 +46,7 @@ impl Router {
         session: &Rc<Session>,
         id: Option<RequestId>,
         send: &Send<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ErrorReply> {
         let conversation = self.check_send(session, &send.conversation).map_err(|refusal| {
             self.services.metrics.sends(SendOutcome::Refused);
             refusal.of_op("send")
@@ -66,7 +66,11 @@ impl Router {
     }
 
     /// Takes one of the session's places for sends in flight, if it may send there.
-    fn check_send(&self, session: &Session, conversation: &str) -> Result<Conversation, Refusal> {
+    fn check_send(
+        &self,
+        session: &Session,
+        conversation: &str,
+    ) -> Result<Conversation, ErrorReply> {
         let conversation = self.member_of(session, conversation)?;
         take_place_for_send(session)?;
         Ok(conversation)
@@ -89,7 +93,7 @@ impl Router {
 
     /// Sends in the name of a user, without a session of his: the same road, and all his sessions
     /// get the message. The caller may go away: what has an id goes on.
-    pub async fn send_for(self: Rc<Self>, order: SendOrder) -> Result<MessageText, Refusal> {
+    pub async fn send_for(self: Rc<Self>, order: SendOrder) -> Result<MessageText, ErrorReply> {
         self.services.must_be_in(&order.from, &order.conversation).await?;
         self.overhear(&order);
         let send = tokio::task::spawn_local(async move {
@@ -97,22 +101,22 @@ impl Router {
         });
         send.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a send ended without an outcome");
-            Err(Refusal::new(Code::OutcomeUnknown, "the send ended without an outcome"))
+            Err(ErrorReply::new(Code::OutcomeUnknown, "the send ended without an outcome"))
         })
     }
 }
 
 /// Takes one of the session's places for sends in flight.
-pub(super) fn take_place_for_send(session: &Session) -> Result<(), Refusal> {
+pub(super) fn take_place_for_send(session: &Session) -> Result<(), ErrorReply> {
     if session.is_leaving() {
-        return Err(Refusal::new(Code::Unavailable, "the node is being stopped"));
+        return Err(ErrorReply::new(Code::Unavailable, "the node is being stopped"));
     }
     if session.begin_send() {
         return Ok(());
     }
     let max = session.bounds().sends_in_flight;
     let message = format!("{max} sends are unanswered, no more are allowed");
-    Err(Refusal::new(Code::LimitReached, message))
+    Err(ErrorReply::new(Code::LimitReached, message))
 }
 
 /// Runs a task here as far as it comes, and leaves the rest to the event loop: so what arrives

@@ -8,17 +8,17 @@ use super::ResumeBounds;
 use crate::auth::Verifier;
 use crate::bus::{BootId, Seal, StoreTag};
 use crate::clock::WallClock;
-use crate::delivery::{Inboxes, Wants};
+use crate::delivery::{WorkerInterest, WorkerQueues};
 use crate::domain::{HybridClock, MessageId, Micros, Observed};
 use crate::hub::{PatternBudget, SessionBounds};
-use crate::interest::{Interest, Taps};
+use crate::interest::{Interest, WildcardFeed};
 use crate::layout::Layouts;
-use crate::proof::View;
-use crate::protocol::{Bounds, Code, CursorSeal, ReadyLimits, Refusal};
+use crate::protocol::{Code, CursorSeal, ErrorReply, ReadyLimits, RequestBounds};
 use crate::redis::Channels;
 use crate::socket::Budget;
 use crate::store::Store;
 use crate::telemetry::Metrics;
+use crate::watermark::WatermarkState;
 
 /// Who may start a direct conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,15 +70,15 @@ pub struct Services {
     /// What the node hears.
     pub interest: Arc<Interest>,
     /// Which workers want what.
-    pub wants: Arc<Wants>,
+    pub wants: Arc<WorkerInterest>,
     /// Who wants everything, here and elsewhere.
-    pub taps: Arc<Taps>,
+    pub taps: Arc<WildcardFeed>,
     /// The workers' queues.
-    pub inboxes: Arc<Inboxes>,
+    pub inboxes: Arc<WorkerQueues>,
     /// How many nodes live, for the plan.
     pub nodes: Arc<AtomicU32>,
     /// What all threads know of the proof.
-    pub view: Arc<View>,
+    pub view: Arc<WatermarkState>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Who checks tokens.
@@ -90,7 +90,7 @@ pub struct Services {
     /// Rooms that one user may add another user to.
     pub places_by_adder: usize,
     /// The bounds of frames.
-    pub bounds: Bounds,
+    pub bounds: RequestBounds,
     /// Bytes of a page of history.
     pub history_bytes: usize,
     /// The limits that clients are told.
@@ -135,7 +135,7 @@ impl Services {
 
     /// Refuses what gets an id, or would show the clock a client's time, while it is not known
     /// whether this node's time is right.
-    pub(super) fn must_know_the_time(&self) -> Result<(), Refusal> {
+    pub(super) fn must_know_the_time(&self) -> Result<(), ErrorReply> {
         if self.wall.is_known() {
             return Ok(());
         }
@@ -143,7 +143,7 @@ impl Services {
         let complaint = self.wall.complaint();
         let message =
             complaint.unwrap_or_else(|| "this node's clock was not known to be right".into());
-        Err(Refusal::new(Code::Unavailable, message))
+        Err(ErrorReply::new(Code::Unavailable, message))
     }
 
     /// A fresh number for a session.

@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Router;
-use crate::domain::{Pattern, Reach};
+use crate::domain::{Pattern, PatternScope};
 use crate::hub::{PatternLimit, Session};
 use crate::interest::Confirmation;
-use crate::protocol::{Code, Refusal, RequestId};
+use crate::protocol::{Code, ErrorReply, RequestId};
 
 /// A subscribe whose patterns are not confirmed yet.
 struct Waiting {
@@ -30,8 +30,8 @@ pub(super) async fn all_within(confirmations: Vec<Confirmation>, bound: Duration
     true
 }
 
-fn limit_reached(limit: &PatternLimit) -> Refusal {
-    Refusal::new(Code::LimitReached, limit.to_string())
+fn limit_reached(limit: &PatternLimit) -> ErrorReply {
+    ErrorReply::new(Code::LimitReached, limit.to_string())
 }
 
 impl Router {
@@ -41,7 +41,7 @@ impl Router {
         session: &Rc<Session>,
         id: Option<RequestId>,
         patterns: Vec<Pattern>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ErrorReply> {
         self.charge_items(session, patterns.len()).map_err(|it| it.of_op("subscribe"))?;
         self.check_patterns(session, &patterns).map_err(|refusal| refusal.of_op("subscribe"))?;
         let added = self.add_patterns(session, &patterns);
@@ -61,23 +61,23 @@ impl Router {
     }
 
     /// Charges a session's user with what a list names, before anything is done with it.
-    pub(super) fn charge_items(&self, session: &Session, items: usize) -> Result<(), Refusal> {
+    pub(super) fn charge_items(&self, session: &Session, items: usize) -> Result<(), ErrorReply> {
         self.gate.items(&session.user, items).map_err(|refused| refused.refusal())
     }
 
-    fn check_patterns(&self, session: &Session, patterns: &[Pattern]) -> Result<(), Refusal> {
+    fn check_patterns(&self, session: &Session, patterns: &[Pattern]) -> Result<(), ErrorReply> {
         let principal = session.principal();
         for pattern in patterns {
             if !principal.may_subscribe(pattern) {
                 let message = format!("`{pattern}` is not granted");
-                return Err(Refusal::new(Code::Forbidden, message));
+                return Err(ErrorReply::new(Code::Forbidden, message));
             }
         }
         let (held, new) = (session.pattern_count(), session.lacking(patterns).len());
         let max = self.services.bounds.patterns;
         if held + new > max {
             let message = format!("`patterns` would be {}, at most {max} are allowed", held + new);
-            return Err(Refusal::new(Code::LimitReached, message));
+            return Err(ErrorReply::new(Code::LimitReached, message));
         }
         let waiting = session.awaited() + patterns.len();
         if waiting > max {
@@ -85,7 +85,7 @@ impl Router {
                 "`patterns` that wait for their confirmation would be {waiting}, at most {max} are \
                  allowed"
             );
-            return Err(Refusal::new(Code::LimitReached, message));
+            return Err(ErrorReply::new(Code::LimitReached, message));
         }
         Ok(())
     }
@@ -118,8 +118,8 @@ impl Router {
 
     fn confirmation(&self, pattern: &Pattern) -> Confirmation {
         match pattern.reach() {
-            Reach::Key(key) => self.services.interest.confirmation(&key),
-            Reach::Wide => self.services.taps.confirmation(),
+            PatternScope::Key(key) => self.services.interest.confirmation(&key),
+            PatternScope::Wide => self.services.taps.confirmation(),
         }
     }
 
@@ -130,7 +130,7 @@ impl Router {
 
     /// How long the confirmation of these patterns may take: a wide one waits for other nodes.
     fn patience(&self, patterns: &[Pattern]) -> Duration {
-        let wide = patterns.iter().any(|pattern| pattern.reach() == Reach::Wide);
+        let wide = patterns.iter().any(|pattern| pattern.reach() == PatternScope::Wide);
         let waits = &self.services.waits;
         if wide { waits.tap } else { waits.subscribe }
     }
@@ -149,12 +149,12 @@ impl Router {
         if !confirmed {
             self.drop_patterns(&session, &session.unconfirmed(claim));
             let message = format!("subscribe: no confirmation within {bound:?}");
-            self.refuse(&session, id.as_ref(), &Refusal::new(Code::Unavailable, message));
+            self.refuse(&session, id.as_ref(), &ErrorReply::new(Code::Unavailable, message));
             return;
         }
         if let Some(lost) = session.lacking(&patterns).first() {
             let message = format!("subscribe: `{lost}` was unsubscribed meanwhile");
-            self.refuse(&session, id.as_ref(), &Refusal::new(Code::Unavailable, message));
+            self.refuse(&session, id.as_ref(), &ErrorReply::new(Code::Unavailable, message));
             return;
         }
         self.confirmed(&session, &patterns);
@@ -167,7 +167,7 @@ impl Router {
         session: &Rc<Session>,
         id: Option<&RequestId>,
         patterns: &[Pattern],
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ErrorReply> {
         self.charge_items(session, patterns.len()).map_err(|it| it.of_op("unsubscribe"))?;
         self.drop_patterns(session, patterns);
         self.ok(session, id);

@@ -1,21 +1,21 @@
 //! One connection's life after its upgrade: greeting, session, end.
 
-mod front;
-mod peer;
+mod context;
+mod deadlines;
+mod handler;
 mod serve;
-mod sweep;
 
-pub use front::{Front, FrontBounds, HELLO_BYTES_MAX, Place};
-pub use serve::{Arrival, Upgraded, arrive, greet};
-pub use sweep::sweep;
+pub use context::{ConnectionBounds, ConnectionContext, HELLO_BYTES_MAX, SessionPermits};
+pub use deadlines::sweep;
+pub use serve::{Handoff, Upgraded, arrive, greet};
 
 #[cfg(test)]
 mod tests {
     use std::rc::Rc;
 
-    use super::{Front, Upgraded, greet};
+    use super::{ConnectionContext, Upgraded, greet};
 
-    fn size_of_future<F: Future>(_: fn(Rc<Front>, Upgraded) -> F) -> usize {
+    fn size_of_future<F: Future>(_: fn(Rc<ConnectionContext>, Upgraded) -> F) -> usize {
         size_of::<F>()
     }
 

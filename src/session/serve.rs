@@ -11,18 +11,18 @@ use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 
-use super::front::{Front, HELLO_BYTES_MAX, Place};
-use super::peer::{Peer, Seat, Stage, Stranger, leave};
+use super::context::{ConnectionContext, HELLO_BYTES_MAX, SessionPermits};
+use super::handler::{SessionHandler, SharedStage, Stage, Stranger, leave};
 use crate::auth::Principal;
 use crate::hub::Session;
-use crate::limiter::{HandshakePermit, Meter};
-use crate::protocol::Close;
+use crate::limiter::{ConnectionMeter, HandshakePermit};
+use crate::protocol::CloseReason;
 use crate::router::Wishes;
 use crate::socket::{Connection, End, Link};
 
 /// Somebody who was let in, on his way to a session.
 #[derive(Debug)]
-pub(super) struct Newcomer {
+pub(super) struct PendingSession {
     pub(super) principal: Principal,
     pub(super) device: Option<Box<str>>,
     pub(super) wishes: Wishes,
@@ -30,21 +30,26 @@ pub(super) struct Newcomer {
 
 /// A connection handed from one worker to another.
 #[derive(Debug)]
-pub struct Arrival {
+pub struct Handoff {
     stream: std::net::TcpStream,
     unread: Bytes,
-    newcomer: Newcomer,
-    place: Place,
+    newcomer: PendingSession,
+    place: SessionPermits,
 }
 
-impl Newcomer {
+impl PendingSession {
     /// Becomes a session of this worker, which counts what its user asks for.
-    pub(super) fn open(self, front: &Front, link: &Rc<Link>, seat: &Seat) {
+    pub(super) fn open(self, front: &ConnectionContext, link: &Rc<Link>, seat: &SharedStage) {
         if front.is_draining() {
             return front.send_away(link);
         }
         if let Err(refusal) = front.router.charge_hello(&self.principal.user, &self.wishes) {
-            return front.turn_away(link, self.wishes.id.as_ref(), &refusal, Close::RateAbuse);
+            return front.turn_away(
+                link,
+                self.wishes.id.as_ref(),
+                &refusal,
+                CloseReason::RateAbuse,
+            );
         }
         let services = &front.router.services;
         let session = Rc::new(Session::new(
@@ -63,14 +68,14 @@ impl Newcomer {
 
 /// Closes the session that its user has held longest, if he has too many with a new one. All
 /// sessions of a user are on one worker.
-fn close_surplus(front: &Front, newest: &Session) {
+fn close_surplus(front: &ConnectionContext, newest: &Session) {
     let max = front.bounds.sessions_per_user;
     let surplus = front.router.hub.borrow().surplus_session(&newest.user, max);
     if let Some(session) = surplus {
-        front.router.services.metrics.closes(Close::TooManySessions.code());
+        front.router.services.metrics.closes(CloseReason::TooManySessions.code());
         // It hears nothing more, whether or not its client answers the close frame.
         front.router.leave(&session);
-        session.close(Close::TooManySessions);
+        session.close(CloseReason::TooManySessions);
     }
 }
 
@@ -86,11 +91,11 @@ pub struct Upgraded {
     /// Its place among those that have not shown a token.
     pub handshake: HandshakePermit,
     /// Its place among the node's connections.
-    pub place: Place,
+    pub place: SessionPermits,
 }
 
 /// Begins a fresh connection, and serves it from its upgrade to its end here.
-pub fn greet(front: Rc<Front>, upgraded: Upgraded) -> impl Future<Output = ()> {
+pub fn greet(front: Rc<ConnectionContext>, upgraded: Upgraded) -> impl Future<Output = ()> {
     let Upgraded { stream, unread, bearer, mut handshake, place: held } = upgraded;
     if !unread.is_empty() {
         handshake.speak();
@@ -98,7 +103,7 @@ pub fn greet(front: Rc<Front>, upgraded: Upgraded) -> impl Future<Output = ()> {
     let (link, read) = open_link(&front, stream);
     let place = front.begin_greeting(&link);
     let stranger = Box::new(Stranger { place, bearer, handshake });
-    let seat: Seat = Rc::new(RefCell::new(Stage::Greeting(stranger)));
+    let seat: SharedStage = Rc::new(RefCell::new(Stage::Greeting(stranger)));
     if front.is_draining() {
         front.send_away(&link);
     }
@@ -106,26 +111,29 @@ pub fn greet(front: Rc<Front>, upgraded: Upgraded) -> impl Future<Output = ()> {
 }
 
 /// Begins a session that another worker let in, and serves it.
-pub fn arrive(front: Rc<Front>, arrival: Arrival) -> std::io::Result<impl Future<Output = ()>> {
+pub fn arrive(
+    front: Rc<ConnectionContext>,
+    arrival: Handoff,
+) -> std::io::Result<impl Future<Output = ()>> {
     let stream = TcpStream::from_std(arrival.stream)?;
     let (link, read) = open_link(&front, stream);
-    let seat: Seat = Rc::new(RefCell::new(Stage::Ended));
+    let seat: SharedStage = Rc::new(RefCell::new(Stage::Ended));
     arrival.newcomer.open(&front, &link, &seat);
     let first_bytes = front.bounds.frames.frame_bytes;
     let served = Served { front, seat, place: arrival.place };
     Ok(run(served, read, link, &arrival.unread, first_bytes))
 }
 
-fn open_link(front: &Front, stream: TcpStream) -> (Rc<Link>, OwnedReadHalf) {
+fn open_link(front: &ConnectionContext, stream: TcpStream) -> (Rc<Link>, OwnedReadHalf) {
     let router = &front.router;
     Link::open(stream, router.services.session_bounds.outbox_bytes, &router.share)
 }
 
 /// What a connection's task keeps beside the connection.
 struct Served {
-    front: Rc<Front>,
-    seat: Seat,
-    place: Place,
+    front: Rc<ConnectionContext>,
+    seat: SharedStage,
+    place: SessionPermits,
 }
 
 /// The task of a connection. There may be a hundred thousand of it, nearly all of them idle: it
@@ -138,11 +146,11 @@ fn run(
     unread: &[u8],
     first_bytes: u32,
 ) -> impl Future<Output = ()> + use<> {
-    let peer = Peer {
+    let peer = SessionHandler {
         front: Rc::clone(&served.front),
         link: Rc::clone(&link),
         seat: Rc::clone(&served.seat),
-        meter: Meter::default(),
+        meter: ConnectionMeter::default(),
     };
     let limits = served.front.bounds.frames;
     let mut connection = Connection::new(read, link, limits, peer, unread).bound_first(first_bytes);
@@ -154,10 +162,14 @@ fn run(
 
 impl Served {
     /// Serves the connection to its end; none if it was ended to make room for another one.
-    fn poll(&self, connection: &mut Connection<Peer>, cx: &mut Context<'_>) -> Poll<Option<End>> {
+    fn poll(
+        &self,
+        connection: &mut Connection<SessionHandler>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<End>> {
         if self.is_ended(cx) {
-            self.front.router.services.metrics.closes(Close::Overloaded.code());
-            connection.link().close(Close::Overloaded.frame());
+            self.front.router.services.metrics.closes(CloseReason::Overloaded.code());
+            connection.link().close(CloseReason::Overloaded.frame());
             return Poll::Ready(None);
         }
         let end = Pin::new(&mut *connection).poll(cx);
@@ -183,15 +195,15 @@ async fn finish(served: Served, end: Option<End>) {
     match end {
         Some(End::Detached { stream, unread }) => {
             if let (Some(newcomer), Ok(stream)) = (moving, stream.into_std()) {
-                hand_on(&front, Arrival { stream, unread, newcomer, place }).await;
+                hand_on(&front, Handoff { stream, unread, newcomer, place }).await;
             }
         }
         end => tracing::debug!(?end, "connection ended"),
     }
 }
 
-async fn hand_on(front: &Front, arrival: Arrival) {
-    let key = crate::domain::Key::user(&arrival.newcomer.principal.user);
+async fn hand_on(front: &ConnectionContext, arrival: Handoff) {
+    let key = crate::domain::RoutingKey::user(&arrival.newcomer.principal.user);
     let worker = crate::layout::worker_of(&key, front.workers.len() as u32);
     // A worker that is gone means a node that is ending: the client comes back elsewhere.
     let _ending = front.workers[worker as usize].send(arrival).await;

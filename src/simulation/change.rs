@@ -2,15 +2,15 @@
 //! add reads the rows again after its write. It is answered once everything that is issued later is
 //! above its stamp.
 
-use super::event::{At, Event, Job, Key, Msg, Sid, USERS_MAX, only};
+use super::event::{At, Event, Job, Msg, Sid, SimKey, USERS_MAX, only};
+use super::mutations::Mutation;
 use super::queue::{SECOND, Time};
-use super::send::{Content, Known, Want, Wish};
-use super::slip::Slip;
+use super::send::{SimContent, Want, Wish, WriteKnown};
 use super::store::{Looks, NEVER as NEVER_STORED, Stored, Touch, one};
-use super::thread::Step;
+use super::thread::ThreadStep;
 use super::world::World;
-use crate::domain::{MemberState, Membership, MessageId, Micros, NEVER, Role};
-use crate::proof::ACK_LIMIT;
+use crate::domain::{MemberRole, MemberState, Membership, MessageId, Micros, NEVER};
+use crate::watermark::ACK_LIMIT;
 
 /// How long an answer waits for the clock at most: see the product's.
 const PASSING_MAX: Time = crate::clock::PASSING_MAX.as_micros() as Time;
@@ -21,7 +21,7 @@ pub struct Change {
     /// The user.
     pub user: u8,
     /// The room's key.
-    pub room: Key,
+    pub room: SimKey,
     /// Whether it is an add.
     pub inside: bool,
     /// The stamp by which an add makes the user join; none for a removal.
@@ -36,7 +36,7 @@ pub struct Change {
 #[derive(Debug, Clone, Copy)]
 pub struct Rewrite {
     user: u8,
-    room: Key,
+    room: SimKey,
     state: MemberState,
     stored: Stored,
 }
@@ -64,15 +64,15 @@ impl World {
         }
     }
 
-    fn put_inside(&mut self, user: u8, room: Key) {
+    fn put_inside(&mut self, user: u8, room: SimKey) {
         let message = self.messages.len() as Msg;
         let long_ago = Micros(super::clocks::EPOCH - SECOND);
         let id = MessageId::new(long_ago, u64::from(message));
-        let state = MemberState::UNKNOWN.add(Role::Member, id);
+        let state = MemberState::UNKNOWN.add(MemberRole::Member, id);
         let change = Change { user, room, inside: true, own: id, written: state, state };
-        self.messages.push(Known {
+        self.messages.push(WriteKnown {
             id,
-            content: Content::Change(change),
+            content: SimContent::Change(change),
             session: Sid::MAX,
             by_service: false,
             stored: Stored::EVERYWHERE,
@@ -123,7 +123,7 @@ impl World {
         }
         let known = self.member_state(user, room, &touches);
         let comes_back = inside && !known.is_inside() && known.removed != confirmed;
-        if comes_back && self.slip != Some(Slip::RemovalUnconfirmed) {
+        if comes_back && self.slip != Some(Mutation::RemovalUnconfirmed) {
             return self.confirm_removal(at, index, known.removed);
         }
         let head = if inside { self.head_of(room, &touches.head) } else { NEVER };
@@ -134,12 +134,12 @@ impl World {
         self.issue(at, (session, false), after, |stamp| {
             let own = if known.is_inside() { known.joined() } else { stamp };
             let (state, written) = if inside {
-                let state = known.add(Role::Member, stamp);
+                let state = known.add(MemberRole::Member, stamp);
                 (state, state)
             } else {
                 (known.remove(stamp), MemberState::removal(stamp))
             };
-            Content::Change(Change { user, room, inside, own, written, state })
+            SimContent::Change(Change { user, room, inside, own, written, state })
         });
         self.judge_joining(index);
     }
@@ -162,7 +162,7 @@ impl World {
         self.read_member(at, index);
     }
 
-    fn rewrite(&mut self, user: u8, room: Key, state: MemberState) -> Stored {
+    fn rewrite(&mut self, user: u8, room: SimKey, state: MemberState) -> Stored {
         let writing = self.plan.slow.messages;
         let stored = Stored::draw_two(&writing, &mut self.rng, self.now);
         self.rewrites.push(Rewrite { user, room, state, stored });
@@ -179,8 +179,8 @@ impl World {
     }
 
     /// The newest message of a room, as a read sees it.
-    fn head_of(&self, room: Key, touch: &Touch) -> MessageId {
-        if self.slip == Some(Slip::HeadUnread) {
+    fn head_of(&self, room: SimKey, touch: &Touch) -> MessageId {
+        if self.slip == Some(Mutation::HeadUnread) {
             return NEVER;
         }
         let mut newest = NEVER;
@@ -194,7 +194,7 @@ impl World {
     }
 
     /// The state that a read of both sides of a membership sees.
-    fn member_state(&self, user: u8, room: Key, touches: &Touches) -> MemberState {
+    fn member_state(&self, user: u8, room: SimKey, touches: &Touches) -> MemberState {
         let mut state = MemberState::UNKNOWN;
         self.each_write(user, |written_room, written, stored| {
             let (of_room, of_user) = (&stored.row, &stored.activity[0]);
@@ -208,8 +208,8 @@ impl World {
     }
 
     /// The rows of a user's memberships, as a read sees them.
-    pub fn membership_rows(&self, user: u8, touch: &Touch) -> Vec<(Key, MemberState)> {
-        let mut rows: Vec<(Key, MemberState)> = Vec::new();
+    pub fn membership_rows(&self, user: u8, touch: &Touch) -> Vec<(SimKey, MemberState)> {
+        let mut rows: Vec<(SimKey, MemberState)> = Vec::new();
         self.each_write(user, |room, written, stored| {
             if !stored.activity[0].seen(touch) {
                 return;
@@ -225,7 +225,7 @@ impl World {
     /// How the store merges two writes.
     fn merged(&self, one: MemberState, other: MemberState) -> MemberState {
         let merged = one.merge(other);
-        if self.slip != Some(Slip::LastJoining) {
+        if self.slip != Some(Mutation::LastJoining) {
             return merged;
         }
         // One cell holds all: the last joining stays.
@@ -234,10 +234,10 @@ impl World {
     }
 
     /// All writes of a user's memberships that were tried.
-    fn each_write(&self, user: u8, mut act: impl FnMut(Key, &MemberState, &Stored)) {
+    fn each_write(&self, user: u8, mut act: impl FnMut(SimKey, &MemberState, &Stored)) {
         for message in self.members.tried() {
-            let Known { content, stored, .. } = &self.messages[usize::from(message)];
-            if let Content::Change(change) = content
+            let WriteKnown { content, stored, .. } = &self.messages[usize::from(message)];
+            if let SimContent::Change(change) = content
                 && change.user == user
             {
                 act(change.room, &change.written, stored);
@@ -261,7 +261,9 @@ impl World {
     /// If it follows a removal that it had not seen, its joining is written as one that does.
     pub fn was_read_back(&mut self, at: At, read: u16, works: bool) {
         let (message, touches) = self.reads_back[usize::from(read)];
-        let Content::Change(change) = self.messages[usize::from(message)].content else { return };
+        let SimContent::Change(change) = self.messages[usize::from(message)].content else {
+            return;
+        };
         if !works {
             return self.store_failed(at, message);
         }
@@ -269,8 +271,9 @@ impl World {
         let state = change.state.merge(self.member_state(user, room, &touches));
         let joining = state.joining_behind_removal(own);
         let state = joining.map_or(state, |joining| state.merge(joining));
-        self.messages[usize::from(message)].content = Content::Change(Change { state, ..change });
-        let Some(joining) = joining else { return self.then(at, Step::Judge(message)) };
+        self.messages[usize::from(message)].content =
+            SimContent::Change(Change { state, ..change });
+        let Some(joining) = joining else { return self.then(at, ThreadStep::Judge(message)) };
         let stored = self.rewrite(user, room, joining);
         let quorum = stored.quorum();
         if quorum == NEVER_STORED || quorum > self.now + self.plan.slow.write_timeout {
@@ -308,13 +311,13 @@ impl World {
             return self.answer_unknown(message);
         }
         self.pass_check(message);
-        self.then(at, Step::Append(message));
-        self.then(at, Step::Flush);
-        self.then(at, Step::Reply(message));
+        self.then(at, ThreadStep::Append(message));
+        self.then(at, ThreadStep::Flush);
+        self.then(at, ThreadStep::Reply(message));
     }
 
     /// A membership in the form of the product.
-    pub fn membership(&self, room: Key, state: MemberState) -> Membership {
+    pub fn membership(&self, room: SimKey, state: MemberState) -> Membership {
         let room = self.rooms[usize::from(room - USERS_MAX)].clone();
         Membership { room, user: self.anybody.clone(), state }
     }
@@ -322,9 +325,9 @@ impl World {
     /// Adds a message that has an id to those of its keys.
     pub(super) fn file(&mut self, message: Msg) {
         let keys = match self.messages[usize::from(message)].content {
-            Content::Direct([a, b]) => only(a) | only(b),
-            Content::Room(room) => only(room),
-            Content::Change(change) => {
+            SimContent::Direct([a, b]) => only(a) | only(b),
+            SimContent::Room(room) => only(room),
+            SimContent::Change(change) => {
                 let id = self.messages[usize::from(message)].id;
                 return self.members.try_change(message, id, change);
             }

@@ -1,9 +1,9 @@
 //! Clients: they connect to any node at any time, send, read slowly, and keep their cursors.
 
-use super::event::{Act, Dev, Event, Job, Key, Life, Sid, USERS_MAX};
+use super::event::{Act, Dev, Event, Job, Life, Sid, SimKey, USERS_MAX};
 use super::queue::{MILLI, SECOND, Time};
 use super::send::{Want, Wish};
-use super::session::Frame;
+use super::session::SimFrame;
 use super::store::{Messages, one};
 use super::world::World;
 use crate::domain::Micros;
@@ -13,7 +13,7 @@ const BACK: Time = 5 * SECOND;
 
 /// A device.
 #[derive(Debug)]
-pub struct Device {
+pub struct SimDevice {
     /// Its user.
     pub user: u8,
     /// The session that it is connected to.
@@ -32,7 +32,7 @@ pub struct Device {
     pub sent: Micros,
 }
 
-impl Device {
+impl SimDevice {
     /// Makes a new device.
     pub const fn new(user: u8) -> Self {
         Self {
@@ -115,7 +115,7 @@ impl World {
 
     /// Connects a client to some node.
     fn connect_client(&mut self, device: Dev) {
-        let open = |node: &super::node::Node| node.alive && !node.draining;
+        let open = |node: &super::node::SimNode| node.alive && !node.draining;
         let nodes = self.nodes.iter().enumerate().filter(|(_, node)| open(node));
         let nodes = nodes.fold(0, |mask, (index, _)| mask | 1 << index);
         self.leave(device);
@@ -168,18 +168,18 @@ impl World {
     /// Makes a client ask for a random user to join or leave a room.
     fn wish_for_change(&mut self, device: Dev) {
         let user = self.rng.below(u64::from(self.plan.size.users)) as u8;
-        let room = USERS_MAX + self.rng.below(u64::from(self.plan.size.rooms)) as Key;
+        let room = USERS_MAX + self.rng.below(u64::from(self.plan.size.rooms)) as SimKey;
         let inside = self.rng.chance(600);
         self.wish_for(device, Want::Change { user, room, inside });
     }
 
     /// Draws a room of the user, or none for a message to another user.
-    fn draw_room_of(&mut self, user: u8) -> Option<Key> {
+    fn draw_room_of(&mut self, user: u8) -> Option<SimKey> {
         let rooms = u64::from(self.plan.size.rooms);
         if rooms == 0 || self.rng.chance(300) {
             return None;
         }
-        let room = USERS_MAX + self.rng.below(rooms) as Key;
+        let room = USERS_MAX + self.rng.below(rooms) as SimKey;
         self.members.owed_above(user, room).map(|_| room)
     }
 
@@ -198,27 +198,27 @@ impl World {
     }
 
     /// Shows a client what a session sent it.
-    pub fn receive(&mut self, device: Dev, sid: Sid, frame: Frame) {
+    pub fn receive(&mut self, device: Dev, sid: Sid, frame: SimFrame) {
         let it = &mut self.devices[usize::from(device)];
         if it.session != Some(sid) {
             return;
         }
         match frame {
-            Frame::Message(message) => {
+            SimFrame::Message(message) => {
                 it.received |= one(message);
                 it.seen = it.seen.max(self.messages[usize::from(message)].id.time());
             }
-            Frame::Sent(message) => {
+            SimFrame::Sent(message) => {
                 let id = self.messages[usize::from(message)].id.time();
                 it.received |= one(message);
                 it.waiting = false;
                 let rises = id > it.sent;
                 (it.sent, it.seen) = (id, it.seen.max(id));
                 if !rises {
-                    self.object(super::referee::Broken::Order, device, Some(message));
+                    self.object(super::oracle::Broken::Order, device, Some(message));
                 }
             }
-            Frame::Cursor(cursor, passed, gaps) => {
+            SimFrame::Cursor(cursor, passed, gaps) => {
                 if it.cursor.is_none() {
                     it.exempt |= passed;
                 }

@@ -3,7 +3,7 @@
 use super::queue::{SECOND, Time};
 use super::rng::Rng;
 use crate::clock::UNCERTAINTY_MAX;
-use crate::domain::{Micros, Moment, Now};
+use crate::domain::{ClockReading, Micros, MonotonicTime};
 
 /// True time zero, as a right wall clock shows it.
 pub const EPOCH: u64 = 1_800_000_000 * SECOND;
@@ -109,13 +109,13 @@ impl Clocks {
     }
 
     /// The monotonic clock.
-    pub const fn moment(&self, now: Time) -> Moment {
-        Moment(self.base + now * self.rate / 1000)
+    pub const fn moment(&self, now: Time) -> MonotonicTime {
+        MonotonicTime(self.base + now * self.rate / 1000)
     }
 
     /// Both.
-    pub fn now(&self, now: Time) -> Now {
-        Now { wall: self.wall(now), moment: self.moment(now) }
+    pub fn now(&self, now: Time) -> ClockReading {
+        ClockReading { wall: self.wall(now), moment: self.moment(now) }
     }
 }
 

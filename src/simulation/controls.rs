@@ -8,14 +8,14 @@
 
 use std::fmt;
 
+use super::mutations::Mutation;
+use super::oracle::Objection;
 use super::profile::Profile;
 use super::profile::Profile::*;
-use super::referee::Objection;
 use super::runner::{ask_number, in_parallel};
-use super::slip::Slip;
 use super::world::World;
-use crate::roster::Rule::*;
-use crate::roster::{Rule, Rules};
+use crate::cluster::Safeguard::*;
+use crate::cluster::{Safeguard, Safeguards};
 
 /// What is switched off, or done wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +23,11 @@ pub enum Off {
     /// Nothing.
     Nothing,
     /// A rule.
-    Without(Rule),
+    Without(Safeguard),
     /// Two rules, each of which covers for the other.
-    WithoutBoth(Rule, Rule),
+    WithoutBoth(Safeguard, Safeguard),
     /// No rule, but the loops make a mistake.
-    Making(Slip),
+    Making(Mutation),
 }
 
 use Off::{Making, Nothing, Without, WithoutBoth};
@@ -35,21 +35,21 @@ use Off::{Making, Nothing, Without, WithoutBoth};
 impl Off {
     /// Reads a name of the command line: a rule, two with a plus between them, or a slip.
     pub fn named(name: &str) -> Option<Self> {
-        let rule = |name: &str| Rule::ALL.into_iter().find(|rule| format!("{rule:?}") == name);
+        let rule = |name: &str| Safeguard::ALL.into_iter().find(|rule| format!("{rule:?}") == name);
         if let Some((one, other)) = name.split_once('+') {
             return Some(WithoutBoth(rule(one)?, rule(other)?));
         }
-        let slip = Slip::ALL.into_iter().find(|slip| format!("{slip:?}") == name);
+        let slip = Mutation::ALL.into_iter().find(|slip| format!("{slip:?}") == name);
         rule(name).map(Without).or(slip.map(Making))
     }
 
     /// Applies it to a world.
     pub fn apply(self, world: &mut World) {
         (world.rules, world.slip) = match self {
-            Nothing => (Rules::default(), None),
-            Without(rule) => (Rules::without(rule), None),
-            WithoutBoth(one, other) => (Rules::without_both(one, other), None),
-            Making(slip) => (Rules::default(), Some(slip)),
+            Nothing => (Safeguards::default(), None),
+            Without(rule) => (Safeguards::without(rule), None),
+            WithoutBoth(one, other) => (Safeguards::without_both(one, other), None),
+            Making(slip) => (Safeguards::default(), Some(slip)),
         };
     }
 
@@ -106,26 +106,26 @@ const CONTROLS: &[Control] = &[
     (Without(PlaceByRoom), Joiners, 4),
     (WithoutBoth(Fence, AckLimit), Fences, 17),
     (WithoutBoth(RepairAfterAgreement, Epoch), Leavers, 20),
-    (Making(Slip::LateEntry), SlowStore, 28),
-    (Making(Slip::RowsByName), Heartbeats, 145),
-    (Making(Slip::RowsByWall), StepsBack, 229),
-    (Making(Slip::LiveAfterReads), Resumes, 0),
-    (Making(Slip::RoundsForgetMemberships), Rooms, 34),
-    (Making(Slip::StaleList), Rooms, 352),
-    (Making(Slip::ChangeUnentered), Joiners, 4),
-    (Making(Slip::NewsTakenForFirst), Joiners, 4),
-    (Making(Slip::AnswerAtOnce), Adders, 2),
-    (Making(Slip::IdsFromLowerEnd), Adders, 49),
-    (Making(Slip::HeadUnread), Adders, 12),
-    (Making(Slip::LastJoining), Adders, 3640),
-    (Making(Slip::RemovalUnconfirmed), Adders, 53_812),
-    (Making(Slip::AddUnread), Adders, 341_441),
-    (Making(Slip::HeadsForgetBreaks), RoomsHeads, 52),
-    (Making(Slip::HeadsEarnReads), RoomsHeads, 19801),
+    (Making(Mutation::LateEntry), SlowStore, 28),
+    (Making(Mutation::RowsByName), Heartbeats, 145),
+    (Making(Mutation::RowsByWall), StepsBack, 229),
+    (Making(Mutation::LiveAfterReads), Resumes, 0),
+    (Making(Mutation::RoundsForgetMemberships), Rooms, 34),
+    (Making(Mutation::StaleList), Rooms, 352),
+    (Making(Mutation::ChangeUnentered), Joiners, 4),
+    (Making(Mutation::NewsTakenForFirst), Joiners, 4),
+    (Making(Mutation::AnswerAtOnce), Adders, 2),
+    (Making(Mutation::IdsFromLowerEnd), Adders, 49),
+    (Making(Mutation::HeadUnread), Adders, 12),
+    (Making(Mutation::LastJoining), Adders, 3640),
+    (Making(Mutation::RemovalUnconfirmed), Adders, 53_812),
+    (Making(Mutation::AddUnread), Adders, 341_441),
+    (Making(Mutation::HeadsForgetBreaks), RoomsHeads, 52),
+    (Making(Mutation::HeadsEarnReads), RoomsHeads, 19801),
 ];
 
 /// Rules without which cursors stand still, and no hole is left: see `lags`.
-const LIVENESS: &[Rule] =
+const LIVENESS: &[Safeguard] =
     &[StaleLeftOut, PullRounds, RunNone, GapByAge, LeftAfterFence, HighestCounter];
 
 /// How often a fresh seed must show the same. The interest's maps have no fixed order. So where a
@@ -134,18 +134,18 @@ const LIVENESS: &[Rule] =
 const AGAIN: usize = 10;
 
 /// Rules that no random schedule is likely to need: each has a script, see `holes`.
-const SCRIPTED_RULES: &[Rule] = &[DeathByReads];
+const SCRIPTED_RULES: &[Safeguard] = &[DeathByReads];
 
 /// Mistakes that no random schedule is likely to show: each has a script, see `holes`.
-const SCRIPTED: &[Slip] = &[
-    Slip::ReadsNoted,
-    Slip::SharedWatermark,
-    Slip::MovedUndrained,
-    Slip::CachedTime,
-    Slip::MembershipsFirst,
-    Slip::MissingForgotten,
-    Slip::SharedReadFresh,
-    Slip::ClockIgnored,
+const SCRIPTED: &[Mutation] = &[
+    Mutation::ReadsNoted,
+    Mutation::SharedWatermark,
+    Mutation::MovedUndrained,
+    Mutation::CachedTime,
+    Mutation::MembershipsFirst,
+    Mutation::MissingForgotten,
+    Mutation::SharedReadFresh,
+    Mutation::ClockIgnored,
 ];
 
 /// Runs a schedule with something off.
@@ -194,16 +194,16 @@ fn every_control_fails_as_it_must() {
 
 #[test]
 fn every_rule_and_every_mistake_has_a_control() {
-    let names = |off: Off, rule: Rule| match off {
+    let names = |off: Off, rule: Safeguard| match off {
         Without(one) => one == rule,
         WithoutBoth(one, other) => one == rule || other == rule,
         Nothing | Making(_) => false,
     };
-    let elsewhere = |rule: &Rule| LIVENESS.contains(rule) || SCRIPTED_RULES.contains(rule);
-    for rule in Rule::ALL.into_iter().filter(|rule| !elsewhere(rule)) {
+    let elsewhere = |rule: &Safeguard| LIVENESS.contains(rule) || SCRIPTED_RULES.contains(rule);
+    for rule in Safeguard::ALL.into_iter().filter(|rule| !elsewhere(rule)) {
         assert!(CONTROLS.iter().any(|(off, ..)| names(*off, rule)), "{rule:?}");
     }
-    for slip in Slip::ALL.into_iter().filter(|slip| !SCRIPTED.contains(slip)) {
+    for slip in Mutation::ALL.into_iter().filter(|slip| !SCRIPTED.contains(slip)) {
         assert!(CONTROLS.iter().any(|(off, ..)| *off == Making(slip)), "{slip:?}");
     }
 }

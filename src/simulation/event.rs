@@ -23,10 +23,10 @@ pub struct At {
 pub type Msg = u8;
 
 /// A routing key: users come first, then rooms.
-pub type Key = u8;
+pub type SimKey = u8;
 
 /// A set of keys, one bit each.
-pub type Keys = u16;
+pub type SimKeys = u16;
 
 /// Most users; the first room's key follows their keys.
 pub const USERS_MAX: u8 = 8;
@@ -38,13 +38,13 @@ pub const ROOMS_MAX: u8 = 4;
 pub const KEYS_MAX: usize = (USERS_MAX + ROOMS_MAX) as usize;
 
 /// The set of one key.
-pub const fn only(key: Key) -> Keys {
+pub const fn only(key: SimKey) -> SimKeys {
     1 << key
 }
 
 /// The keys of a set.
-pub fn each_key(keys: Keys) -> impl Iterator<Item = Key> {
-    (0..KEYS_MAX as Key).filter(move |key| keys & only(*key) != 0)
+pub fn each_key(keys: SimKeys) -> impl Iterator<Item = SimKey> {
+    (0..KEYS_MAX as SimKey).filter(move |key| keys & only(*key) != 0)
 }
 
 /// A connection to a Redis server.
@@ -58,7 +58,7 @@ pub type Dev = u8;
 
 /// A publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cargo {
+pub struct SimCargo {
     /// Its payload.
     pub what: What,
     /// The channel that it goes to.
@@ -66,7 +66,7 @@ pub struct Cargo {
     /// Its publisher.
     pub from: Life,
     /// The keys that this copy is for.
-    pub keys: Keys,
+    pub keys: SimKeys,
 }
 
 /// The payload of a publish.
@@ -87,7 +87,7 @@ pub const ROOMS: u8 = 16;
 /// The first node's own channel; the others follow.
 pub const OWN: u8 = 40;
 
-impl crate::proof::Cargo for Cargo {
+impl crate::watermark::Reroutable for SimCargo {
     fn detoured(&self) -> Option<Self> {
         match self.what {
             What::Canary(_) => None,
@@ -176,7 +176,7 @@ pub enum Job {
     /// Subscriber: the connection is gone.
     SubClosed(Conn),
     /// Subscriber: a push came.
-    Push(Conn, Cargo),
+    Push(Conn, SimCargo),
     /// Subscriber: the interest changed.
     Command(u8),
     /// Subscriber: close the connection.
@@ -203,7 +203,7 @@ impl Job {
 
 /// A command to a Redis server.
 #[derive(Debug, Clone, Copy)]
-pub enum Command {
+pub enum SimCommand {
     /// Publish a pipeline.
     Publish(u16),
     /// Subscribe to channels.
@@ -224,13 +224,13 @@ pub enum Act {
     /// Send a random message.
     Send,
     /// Send a message to a room.
-    Say(Key),
+    Say(SimKey),
     /// The same as a service, which need not be a member.
-    Serve(Key),
+    Serve(SimKey),
     /// Make a random user join or leave some room.
     Churn,
     /// Add a user to a room, or remove the user.
-    Change(u8, Key, bool),
+    Change(u8, SimKey, bool),
     /// Read from its slow connection.
     Pump(Sid),
     /// Notice that its session is gone.
@@ -245,7 +245,7 @@ pub enum Event {
     /// A thread that was stopped goes on.
     Wake(At),
     /// A command reaches a server.
-    Server(Conn, Command),
+    Server(Conn, SimCommand),
     /// An act of a client.
     Client(Dev, Act),
     /// A fault, by its index in the plan.

@@ -1,13 +1,13 @@
 //! Faults.
 
+use super::agent::Told;
 use super::event::{At, Event, Life};
-use super::keeping::Told;
 use super::queue::{SECOND, Time};
 use super::world::World;
 
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FaultKind {
     /// All threads of a node stop.
     StopNode,
     /// One thread stops.
@@ -58,7 +58,7 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy)]
 pub struct Fault {
     /// Its kind.
-    pub kind: Kind,
+    pub kind: FaultKind,
     /// The node; taken modulo the number of nodes.
     pub node: u8,
     /// The part of it; likewise.
@@ -69,7 +69,7 @@ pub struct Fault {
 
 impl World {
     /// Schedules the end of a fault.
-    pub fn later(&mut self, after: Time, kind: Kind, which: u8) {
+    pub fn later(&mut self, after: Time, kind: FaultKind, which: u8) {
         let fault = Fault { kind, node: which, which, span: 0 };
         let at = self.now + after;
         self.plan.faults.push((at, fault));
@@ -87,18 +87,18 @@ impl World {
         trace!(self, "FAULT {fault:?}");
         let shard = fault.which % self.plan.size.shards;
         match fault.kind {
-            Kind::Join if self.nodes.len() < 6 => self.join(),
-            Kind::Restart => self.restart(fault.node),
-            Kind::Crash => self.restart_shard(shard, fault.span),
-            Kind::CrashInPipeline => {
+            FaultKind::Join if self.nodes.len() < 6 => self.join(),
+            FaultKind::Restart => self.restart(fault.node),
+            FaultKind::Crash => self.restart_shard(shard, fault.span),
+            FaultKind::CrashInPipeline => {
                 let after = if fault.node < 12 { fault.node % 4 } else { u8::MAX };
                 self.redis.primary_mut(shard).crash_after = Some(after);
-                self.later(fault.span, Kind::Crash, shard);
+                self.later(fault.span, FaultKind::Crash, shard);
             }
-            Kind::Promote => self.promote(fault.which),
-            Kind::Failover => self.fail_over(shard, fault.span),
-            Kind::Heal => self.heal(fault.which),
-            Kind::Stall => self.stall(shard, fault.span.min(20 * SECOND)),
+            FaultKind::Promote => self.promote(fault.which),
+            FaultKind::Failover => self.fail_over(shard, fault.span),
+            FaultKind::Heal => self.heal(fault.which),
+            FaultKind::Stall => self.stall(shard, fault.span.min(20 * SECOND)),
             _ => self.strike_node(&fault, shard),
         }
     }
@@ -106,45 +106,45 @@ impl World {
     fn strike_node(&mut self, fault: &Fault, shard: u8) {
         let Some(life) = self.victim(fault) else { return };
         match fault.kind {
-            Kind::StopNode => {
+            FaultKind::StopNode => {
                 for thread in 0..self.threads() {
                     self.stop(At { life, thread }, fault.span);
                 }
             }
-            Kind::StopThread => {
+            FaultKind::StopThread => {
                 self.stop(At { life, thread: fault.which % self.threads() }, fault.span);
             }
-            Kind::Kill => {
+            FaultKind::Kill => {
                 self.kill(life);
-                self.later(fault.span / 4, Kind::Restart, life.node);
+                self.later(fault.span / 4, FaultKind::Restart, life.node);
             }
-            Kind::Leave => {
+            FaultKind::Leave => {
                 self.drain(life);
-                self.later(20 * SECOND + fault.span / 4, Kind::Restart, life.node);
+                self.later(20 * SECOND + fault.span / 4, FaultKind::Restart, life.node);
             }
-            Kind::StepClock => {
+            FaultKind::StepClock => {
                 let now = self.now;
                 self.nodes[usize::from(life.node)].clocks.step(&mut self.rng, now);
             }
-            Kind::CutSubscriber => self.hurt_links(life, shard, true, false),
-            Kind::CutPublisher => self.hurt_links(life, shard, false, false),
-            Kind::Deafen => self.hurt_links(life, shard, fault.which < 12, true),
-            Kind::LoseRows => {
+            FaultKind::CutSubscriber => self.hurt_links(life, shard, true, false),
+            FaultKind::CutPublisher => self.hurt_links(life, shard, false, false),
+            FaultKind::Deafen => self.hurt_links(life, shard, fault.which < 12, true),
+            FaultKind::LoseRows => {
                 self.nodes[usize::from(life.node)].rows_lost = self.now + fault.span;
             }
-            Kind::DelayRows => {
+            FaultKind::DelayRows => {
                 let by = Time::from(fault.which) * SECOND / 10;
                 self.nodes[usize::from(life.node)].rows_late = (self.now + fault.span, by);
             }
-            Kind::FlickerRows => {
+            FaultKind::FlickerRows => {
                 self.nodes[usize::from(life.node)].rows_flicker = self.now + fault.span;
             }
-            Kind::Unreachable => self.cut_off(life, shard, fault),
-            Kind::RefuseClock => {
+            FaultKind::Unreachable => self.cut_off(life, shard, fault),
+            FaultKind::RefuseClock => {
                 self.tell(life, Told::Clock(false));
-                self.later(fault.span / 3, Kind::KnowClock, life.node);
+                self.later(fault.span / 3, FaultKind::KnowClock, life.node);
             }
-            Kind::KnowClock => self.tell(life, Told::Clock(true)),
+            FaultKind::KnowClock => self.tell(life, Told::Clock(true)),
             _ => {}
         }
     }

@@ -5,8 +5,8 @@
 //! over device 0, and user 1 listens over device 1 and often another.
 
 use super::event::Act;
-use super::fault::Kind;
-use super::plan::{Plan, Trust};
+use super::fault::FaultKind;
+use super::plan::{SimOptions, Trust};
 use super::profile::Profile;
 use super::queue::{MILLI, SECOND, Time};
 use super::rng::Rng;
@@ -31,7 +31,7 @@ pub const PUBLISHERS_ONLY: u8 = 0;
 const NEVER: u8 = 255;
 
 /// Makes the plan of a focused profile.
-pub fn shape(profile: Profile, plan: &mut Plan, rng: &mut Rng) {
+pub fn shape(profile: Profile, plan: &mut SimOptions, rng: &mut Rng) {
     let nodes = 2 + rng.below(2) as u8;
     set_the_stage(plan, nodes, rng);
     match profile {
@@ -56,7 +56,7 @@ pub fn around(rng: &mut Rng, from: u64, millis: u64) -> Time {
 }
 
 /// Two users on few nodes and one shard, with occasional slowness alone.
-pub fn set_the_stage(plan: &mut Plan, nodes: u8, rng: &mut Rng) {
+pub fn set_the_stage(plan: &mut SimOptions, nodes: u8, rng: &mut Rng) {
     if rng.chance(700) {
         plan.calm_down();
         plan.slow.roster = Delay { usual: 5 * MILLI, slow_in: 200, slow: 4 * SECOND };
@@ -73,7 +73,7 @@ pub fn set_the_stage(plan: &mut Plan, nodes: u8, rng: &mut Rng) {
     plan.act(9 * SECOND + 500 * MILLI, READER, Act::Send);
 }
 
-fn sends(plan: &mut Plan, from: Time, to: Time, every: Time) {
+fn sends(plan: &mut SimOptions, from: Time, to: Time, every: Time) {
     let mut at = from;
     while at < to {
         plan.act(at, SENDER, Act::Send);
@@ -86,44 +86,44 @@ fn sends(plan: &mut Plan, from: Time, to: Time, every: Time) {
 /// stopped until it is there. R's reads are stopped so that they begin at the right times, and it
 /// finds the node dead just before that. If the heartbeat extends the lease, messages pass the
 /// check by it, and are not published.
-fn wakes_too_late(plan: &mut Plan, node: u8, lost: Time, rng: &mut Rng) {
+fn wakes_too_late(plan: &mut SimOptions, node: u8, lost: Time, rng: &mut Rng) {
     let mut between = |from: Time, to: Time| rng.range(from, to) * MILLI;
     let (stop, write) = (lost + between(4000, 5000), lost + between(6800, 8000));
     let (again, wake) = (write + between(5, 30), write + between(7700, 7900));
     let (first_seen, found_dead) = (lost - between(0, 1000), write + between(6900, 7400));
-    plan.strike(first_seen - SECOND, Kind::StopThread, (R, LOOP), SECOND);
-    plan.strike(lost, Kind::DelayRows, (node, NEVER), write - lost);
-    plan.strike(stop, Kind::StopThread, (node, LOOP), write + MILLI - stop);
-    plan.strike(write, Kind::DelayRows, (node, 74), 8 * SECOND);
-    plan.strike(again, Kind::StopThread, (node, LOOP), wake - again);
-    plan.strike(found_dead - 2 * SECOND, Kind::StopThread, (R, LOOP), 2 * SECOND);
-    plan.strike(lost + 12 * SECOND, Kind::Unreachable, (node, PUBLISHERS_ONLY), 30 * SECOND);
+    plan.strike(first_seen - SECOND, FaultKind::StopThread, (R, LOOP), SECOND);
+    plan.strike(lost, FaultKind::DelayRows, (node, NEVER), write - lost);
+    plan.strike(stop, FaultKind::StopThread, (node, LOOP), write + MILLI - stop);
+    plan.strike(write, FaultKind::DelayRows, (node, 74), 8 * SECOND);
+    plan.strike(again, FaultKind::StopThread, (node, LOOP), wake - again);
+    plan.strike(found_dead - 2 * SECOND, FaultKind::StopThread, (R, LOOP), 2 * SECOND);
+    plan.strike(lost + 12 * SECOND, FaultKind::Unreachable, (node, PUBLISHERS_ONLY), 30 * SECOND);
     sends(plan, wake, wake + SECOND, 20 * MILLI);
 }
 
 /// The first heartbeat is read and not acknowledged in time, so the new incarnation is dead before
 /// it begins.
-fn births(plan: &mut Plan, newborn: u8, rng: &mut Rng) {
+fn births(plan: &mut SimOptions, newborn: u8, rng: &mut Rng) {
     let join = around(rng, 12, 3000);
     plan.slow.rows.unheard_in = 500;
-    plan.strike(join, Kind::Join, (0, 0), 0);
+    plan.strike(join, FaultKind::Join, (0, 0), 0);
     plan.act(join + 3 * SECOND, SENDER, Act::To(newborn));
     wakes_too_late(plan, newborn, join + SECOND, rng);
 }
 
 /// A heartbeat is acknowledged when the lease that it extends is over.
-fn leases(plan: &mut Plan, rng: &mut Rng) {
+fn leases(plan: &mut SimOptions, rng: &mut Rng) {
     wakes_too_late(plan, X, 15 * SECOND, rng);
 }
 
 /// Messages issued while the lease holds are acknowledged long after it ended.
-fn fences(plan: &mut Plan, rng: &mut Rng) {
+fn fences(plan: &mut SimOptions, rng: &mut Rng) {
     let last = around(rng, 14, 2000);
     plan.slow.messages.delay = Delay { usual: 2 * SECOND, slow_in: 700, slow: 18 * SECOND };
     plan.slow.messages.lost_in = 0;
     plan.slow.write_timeout = 30 * SECOND;
-    plan.strike(last, Kind::LoseRows, (X, 0), 30 * SECOND);
-    plan.strike(last + 13 * SECOND, Kind::Unreachable, (X, PUBLISHERS_ONLY), 30 * SECOND);
+    plan.strike(last, FaultKind::LoseRows, (X, 0), 30 * SECOND);
+    plan.strike(last + 13 * SECOND, FaultKind::Unreachable, (X, PUBLISHERS_ONLY), 30 * SECOND);
     let device = plan.size.devices;
     (plan.size.devices, plan.size.users) = (device.max(3), 2);
     plan.act(last + SECOND, 2, Act::To(X));
@@ -133,34 +133,34 @@ fn fences(plan: &mut Plan, rng: &mut Rng) {
 }
 
 /// The primary changes, the old one lives for a while, and R follows.
-fn fails_over(plan: &mut Plan, rng: &mut Rng, span: Time) -> Time {
+fn fails_over(plan: &mut SimOptions, rng: &mut Rng, span: Time) -> Time {
     let at = around(rng, 14, 2000);
-    plan.strike(at, Kind::Failover, (X, SHARD), span);
+    plan.strike(at, FaultKind::Failover, (X, SHARD), span);
     for node in R..plan.size.nodes {
-        plan.strike(at + rng.below(800) * MILLI, Kind::CutSubscriber, (node, SHARD), 0);
-        plan.strike(at + rng.below(800) * MILLI, Kind::CutPublisher, (node, SHARD), 0);
+        plan.strike(at + rng.below(800) * MILLI, FaultKind::CutSubscriber, (node, SHARD), 0);
+        plan.strike(at + rng.below(800) * MILLI, FaultKind::CutPublisher, (node, SHARD), 0);
     }
     at
 }
 
 /// A publisher that reports no run is at the old primary for a moment, and moves on.
-fn returners(plan: &mut Plan, rng: &mut Rng) -> Time {
+fn returners(plan: &mut SimOptions, rng: &mut Rng) -> Time {
     let span = around(rng, 8, 5000);
     let at = fails_over(plan, rng, span);
     let away = around(rng, 5, 3000);
-    plan.strike(at + rng.below(MILLI), Kind::Unreachable, (X, PUBLISHERS_ONLY), away);
+    plan.strike(at + rng.below(MILLI), FaultKind::Unreachable, (X, PUBLISHERS_ONLY), away);
     sends(plan, at + away, at + span + SECOND, 200 * MILLI);
     at + away
 }
 
 /// The same, but its incarnation ends there.
-fn departures(plan: &mut Plan, rng: &mut Rng) {
+fn departures(plan: &mut SimOptions, rng: &mut Rng) {
     let back = returners(plan, rng);
-    plan.strike(back + around(rng, 0, 4000), Kind::RefuseClock, (X, 0), 3 * SECOND);
+    plan.strike(back + around(rng, 0, 4000), FaultKind::RefuseClock, (X, 0), 3 * SECOND);
 }
 
 /// More is delivered to a session than its buffer holds while its reads take very long.
-fn overflows(plan: &mut Plan, rng: &mut Rng) {
+fn overflows(plan: &mut SimOptions, rng: &mut Rng) {
     plan.bounds.buffer = 1;
     plan.slow.reads = Delay { usual: 2 * SECOND, slow_in: 500, slow: 16 * SECOND };
     plan.slow.reads_fail_in = 0;
@@ -170,7 +170,7 @@ fn overflows(plan: &mut Plan, rng: &mut Rng) {
 }
 
 /// A publisher stays with the old primary while others repair, and moves on.
-fn leavers(plan: &mut Plan, rng: &mut Rng) {
+fn leavers(plan: &mut SimOptions, rng: &mut Rng) {
     let span = around(rng, 4, 6000);
     let at = fails_over(plan, rng, span);
     sends(plan, at + span - 3 * SECOND, at + span + SECOND, 200 * MILLI);
@@ -178,30 +178,30 @@ fn leavers(plan: &mut Plan, rng: &mut Rng) {
 
 /// A node starts, sends messages that are not published, and ends with its row, all while R is
 /// stopped.
-fn strangers(plan: &mut Plan, stranger: u8, rng: &mut Rng) {
+fn strangers(plan: &mut SimOptions, stranger: u8, rng: &mut Rng) {
     let stop = around(rng, 14, 2000);
     plan.size.active = 140 * SECOND;
     plan.bounds.row_ttl = 62 * SECOND;
     let span = around(rng, 70, 20_000);
     for thread in 0..3 {
-        plan.strike(stop, Kind::StopThread, (R, thread), span);
+        plan.strike(stop, FaultKind::StopThread, (R, thread), span);
     }
     let join = stop + rng.below(3000) * MILLI;
-    plan.strike(join, Kind::Join, (0, 0), 0);
+    plan.strike(join, FaultKind::Join, (0, 0), 0);
     plan.act(join + 2 * SECOND, SENDER, Act::To(stranger));
     dies_with_messages(plan, stranger, join + around(rng, 4, 3000), rng);
 }
 
 /// A node sends messages that are not published and is killed, until the end.
-fn dies_with_messages(plan: &mut Plan, node: u8, death: Time, rng: &mut Rng) {
+fn dies_with_messages(plan: &mut SimOptions, node: u8, death: Time, rng: &mut Rng) {
     let cut = death - 500 * MILLI - rng.below(2000) * MILLI;
-    plan.strike(cut, Kind::Unreachable, (node, PUBLISHERS_ONLY), 30 * SECOND);
+    plan.strike(cut, FaultKind::Unreachable, (node, PUBLISHERS_ONLY), 30 * SECOND);
     sends(plan, cut, death, 100 * MILLI);
-    plan.strike(death, Kind::Kill, (node, 0), 200 * SECOND);
+    plan.strike(death, FaultKind::Kill, (node, 0), 200 * SECOND);
 }
 
 /// A node dies with messages; R reads its row once more, and then not until it has expired.
-fn vanishings(plan: &mut Plan, rng: &mut Rng) {
+fn vanishings(plan: &mut SimOptions, rng: &mut Rng) {
     let death = around(rng, 15, 2000);
     plan.size.active = 110 * SECOND;
     plan.bounds.row_ttl = 62 * SECOND;
@@ -209,13 +209,13 @@ fn vanishings(plan: &mut Plan, rng: &mut Rng) {
     let stop = death + around(rng, 2, 11_000);
     let span = around(rng, 48, 12_000);
     for thread in 0..3 {
-        plan.strike(stop, Kind::StopThread, (R, thread), span);
+        plan.strike(stop, FaultKind::StopThread, (R, thread), span);
     }
 }
 
 /// Clocks as far apart as allowed, writes that take the longest allowed time, and resumes
 /// meanwhile.
-fn margins(plan: &mut Plan, rng: &mut Rng) {
+fn margins(plan: &mut SimOptions, rng: &mut Rng) {
     plan.calm_down();
     plan.clocks = Trust::Extreme;
     plan.slow.messages.delay = Delay { usual: 300 * MILLI, slow_in: 500, slow: 6 * SECOND };
@@ -228,7 +228,7 @@ fn margins(plan: &mut Plan, rng: &mut Rng) {
 }
 
 /// A session leaves and comes back while a subscribe is on its way to the server.
-fn flappers(plan: &mut Plan, rng: &mut Rng) {
+fn flappers(plan: &mut SimOptions, rng: &mut Rng) {
     plan.calm_down();
     plan.bounds.linger = 0;
     plan.bounds.commands = 4;
@@ -247,13 +247,13 @@ fn flappers(plan: &mut Plan, rng: &mut Rng) {
 
 /// A wall clock steps back while its node's heartbeats are late: for 10 s it shows times before
 /// those that it showed.
-fn steps_back(plan: &mut Plan, rng: &mut Rng) {
+fn steps_back(plan: &mut SimOptions, rng: &mut Rng) {
     plan.clocks = Trust::Extreme;
     let step = around(rng, 14, 2000);
     let late = 55 + rng.below(25) as u8;
-    plan.strike(step, Kind::StepClock, (X, 0), 0);
-    plan.strike(step + around(rng, 7, 3000), Kind::DelayRows, (X, late), 8 * SECOND);
+    plan.strike(step, FaultKind::StepClock, (X, 0), 0);
+    plan.strike(step + around(rng, 7, 3000), FaultKind::DelayRows, (X, late), 8 * SECOND);
     let cut = step + around(rng, 12, 3000);
-    plan.strike(cut, Kind::Unreachable, (X, PUBLISHERS_ONLY), 30 * SECOND);
+    plan.strike(cut, FaultKind::Unreachable, (X, PUBLISHERS_ONLY), 30 * SECOND);
     sends(plan, step + 13 * SECOND, step + 19 * SECOND, 150 * MILLI);
 }

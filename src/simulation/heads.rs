@@ -4,9 +4,9 @@
 //! It was read once, while the room was subscribed and nothing was frozen. Everything that is
 //! acknowledged later is delivered, as long as there is no delivery gap and the interest is kept.
 
-use super::event::{At, Key, Msg, ROOMS_MAX, Sid, USERS_MAX};
-use super::send::Content;
-use super::slip::Slip;
+use super::event::{At, Msg, ROOMS_MAX, Sid, SimKey, USERS_MAX};
+use super::mutations::Mutation;
+use super::send::SimContent;
 use super::store::Looks;
 use super::world::World;
 use crate::domain::Micros;
@@ -27,18 +27,18 @@ pub type Heads = [Head; ROOMS_MAX as usize];
 /// A head that is being read, while the room is subscribed.
 #[derive(Debug, Clone, Copy)]
 pub struct HeadRead {
-    room: Key,
+    room: SimKey,
     term: u16,
     breaks: u64,
 }
 
 impl World {
-    fn head(&mut self, at: At, room: Key) -> &mut Head {
+    fn head(&mut self, at: At, room: SimKey) -> &mut Head {
         &mut self.worker(at).heads[usize::from(room - USERS_MAX)]
     }
 
     /// Drops the head of a room that a worker no longer subscribes to.
-    pub(super) fn forget_head(&mut self, at: At, key: Key) {
+    pub(super) fn forget_head(&mut self, at: At, key: SimKey) {
         if key >= USERS_MAX {
             let head = self.head(at, key);
             (head.whole, head.term) = (None, head.term + 1);
@@ -48,7 +48,7 @@ impl World {
     /// Records that a message was delivered to a room.
     pub(super) fn note_head(&mut self, at: At, message: Msg) {
         let known = &self.messages[usize::from(message)];
-        if let Content::Room(room) = known.content {
+        if let SimContent::Room(room) = known.content {
             let time = known.id.time();
             let head = self.head(at, room);
             head.newest = time.max(head.newest);
@@ -56,17 +56,17 @@ impl World {
     }
 
     /// The newest id of a room, if the worker knows it.
-    pub(super) fn known_head(&mut self, at: At, room: Key) -> Option<Micros> {
+    pub(super) fn known_head(&mut self, at: At, room: SimKey) -> Option<Micros> {
         let viewed = self.viewed(at.life);
         let is_heard = self.plan.known_heads && self.is_confirmed(at.life, room) && !viewed.frozen;
-        let unbroken = self.slip != Some(Slip::HeadsForgetBreaks);
+        let unbroken = self.slip != Some(Mutation::HeadsForgetBreaks);
         let head = self.head(at, room);
         let whole = head.whole.is_some_and(|breaks| breaks == viewed.breaks || !unbroken);
         (is_heard && whole).then_some(head.newest)
     }
 
     /// Begins to read a head, which is known from then on if the room is subscribed.
-    pub(super) fn read_head(&mut self, at: At, room: Key) -> Option<HeadRead> {
+    pub(super) fn read_head(&mut self, at: At, room: SimKey) -> Option<HeadRead> {
         let viewed = self.viewed(at.life);
         let heard = self.is_confirmed(at.life, room) && !viewed.frozen;
         let term = self.head(at, room).term;
@@ -100,7 +100,7 @@ impl World {
             if let Some(newest) = self.known_head(at, key) {
                 let looks = Looks { key, heads_known: true, ..looks };
                 let fresh = (newest > above).then_some(looks);
-                let earns = self.slip == Some(Slip::HeadsEarnReads);
+                let earns = self.slip == Some(Mutation::HeadsEarnReads);
                 self.session(sid).add_known(fresh, earns);
             } else {
                 let head = self.read_head(at, key);

@@ -10,7 +10,7 @@ use super::profile::Profile;
 use super::queue::{SECOND, Time};
 use super::runner::in_parallel;
 use super::world::World;
-use crate::roster::{Rule, Rules};
+use crate::cluster::{Safeguard, Safeguards};
 
 /// Seeds of each profile.
 const SEEDS: u64 = 6;
@@ -138,7 +138,7 @@ fn bounds(off: Off, profile: Profile, bound: Time) -> (Lag, Lag) {
 
 #[test]
 fn without_pull_rounds_a_node_that_is_cut_off_stands_still() {
-    let (_, without) = bounds(Off::Without(Rule::PullRounds), Profile::CutOff, GIVING_UP);
+    let (_, without) = bounds(Off::Without(Safeguard::PullRounds), Profile::CutOff, GIVING_UP);
     assert!(without.most > OUTAGE, "as long as the outage");
 }
 
@@ -146,30 +146,31 @@ fn without_pull_rounds_a_node_that_is_cut_off_stands_still() {
 #[test]
 fn without_the_run_that_matches_any_nobody_repairs_while_a_publisher_is_away() {
     let profile = Profile::PublisherAway;
-    let pulls = measure(Off::Without(Rule::PullRounds), profile).expect("no promise is broken");
-    let none = measure(Off::Without(Rule::RunNone), profile).expect("no promise is broken");
+    let pulls =
+        measure(Off::Without(Safeguard::PullRounds), profile).expect("no promise is broken");
+    let none = measure(Off::Without(Safeguard::RunNone), profile).expect("no promise is broken");
     assert!(pulls.most <= GIVING_UP && none.most <= GIVING_UP, "{pulls}; {none}");
-    bounds(Off::WithoutBoth(Rule::RunNone, Rule::PullRounds), profile, GIVING_UP);
+    bounds(Off::WithoutBoth(Safeguard::RunNone, Safeguard::PullRounds), profile, GIVING_UP);
 }
 
 #[test]
 fn without_gaps_by_age_a_publisher_that_is_away_holds_everybody_back() {
-    bounds(Off::Without(Rule::GapByAge), Profile::PublisherAway, GIVING_UP);
+    bounds(Off::Without(Safeguard::GapByAge), Profile::PublisherAway, GIVING_UP);
 }
 
 #[test]
 fn without_a_last_row_each_fence_costs_a_death() {
-    bounds(Off::Without(Rule::LeftAfterFence), Profile::Fencing, LEAVING);
+    bounds(Off::Without(Safeguard::LeftAfterFence), Profile::Fencing, LEAVING);
 }
 
 #[test]
 fn without_the_highest_counter_a_row_that_flickers_does_not_die() {
-    bounds(Off::Without(Rule::HighestCounter), Profile::FlickeringDeath, FLICKERING);
+    bounds(Off::Without(Safeguard::HighestCounter), Profile::FlickeringDeath, FLICKERING);
 }
 
 /// How far a node's watermark is behind 8 s after it started, 30 s after another one died.
 fn newborn_lag(off: Off) -> f64 {
-    let mut world = World::scripted(3, Rules::default());
+    let mut world = World::scripted(3, Safeguards::default());
     off.apply(&mut world);
     world.dies(0);
     world.pass(30.0);
@@ -182,5 +183,5 @@ fn newborn_lag(off: Off) -> f64 {
 fn without_leaving_out_the_long_dead_a_node_that_starts_waits_for_them() {
     let bound = STEADY as f64 / SECOND as f64;
     assert!(newborn_lag(Off::Nothing) <= bound);
-    assert!(newborn_lag(Off::Without(Rule::StaleLeftOut)) > 30.0);
+    assert!(newborn_lag(Off::Without(Safeguard::StaleLeftOut)) > 30.0);
 }

@@ -2,11 +2,11 @@
 //! outside.
 
 use super::change::Change;
-use super::event::{Act, At, Dev, Event, Key, Msg, ROOMS_MAX, Sid, USERS_MAX};
+use super::event::{Act, At, Dev, Event, Msg, ROOMS_MAX, Sid, SimKey, USERS_MAX};
+use super::oracle::Broken;
 use super::queue::{MILLI, Time};
-use super::referee::Broken;
-use super::send::{Content, Known, Want, Wish};
-use super::session::Session;
+use super::send::{SimContent, Want, Wish, WriteKnown};
+use super::session::SimSession;
 use super::store::{Messages, one};
 use super::world::World;
 use crate::domain::{MessageId, NEVER};
@@ -47,7 +47,7 @@ impl Members {
     }
 
     /// The id above which messages of a room are owed to a user, if any are.
-    pub fn owed_above(&self, user: u8, room: Key) -> Option<MessageId> {
+    pub fn owed_above(&self, user: u8, room: SimKey) -> Option<MessageId> {
         self.owed[usize::from(user)][usize::from(room - USERS_MAX)]
     }
 
@@ -71,28 +71,28 @@ impl Members {
         }
     }
 
-    fn of(&self, user: u8, room: Key) -> impl Iterator<Item = &Tried> {
+    fn of(&self, user: u8, room: SimKey) -> impl Iterator<Item = &Tried> {
         let of = move |it: &&Tried| (it.change.user, it.change.room) == (user, room);
         self.tried.iter().filter(of)
     }
 
     /// Computes what is owed. It begins with an add that passed, and ends with any later try to
     /// remove the user. Another add does not move it.
-    fn weigh(&mut self, user: u8, room: Key) {
+    fn weigh(&mut self, user: u8, room: SimKey) {
         let left = self.left(user, room);
         let passed = self.of(user, room).filter(|it| it.is_add_above(left));
         let begin = passed.filter(|it| it.passed).map(|it| it.stamp).min();
         self.owed[usize::from(user)][usize::from(room - USERS_MAX)] = begin;
     }
 
-    fn left(&self, user: u8, room: Key) -> MessageId {
+    fn left(&self, user: u8, room: SimKey) -> MessageId {
         let leaves = self.of(user, room).filter(|it| !it.change.inside);
         leaves.map(|it| it.stamp).max().unwrap_or(NEVER)
     }
 
     /// The id above which messages of a room are owed to a user after the answer of an add, if one
     /// was answered.
-    fn answered(&self, user: u8, room: Key) -> Option<MessageId> {
+    fn answered(&self, user: u8, room: SimKey) -> Option<MessageId> {
         let left = self.left(user, room);
         let is_answered = |it: &Tried| it.is_add_above(left) && it.acked.is_some();
         self.of(user, room).any(is_answered).then(|| self.owed_above(user, room)).flatten()
@@ -100,7 +100,7 @@ impl Members {
 
     /// Whether a worker that learned of a leave with that stamp may show a user a message. An add
     /// that ran at the same time as the leave counts as directly after it.
-    fn may_have(&self, user: u8, room: Key, id: MessageId, left: MessageId) -> bool {
+    fn may_have(&self, user: u8, room: SimKey, id: MessageId, left: MessageId) -> bool {
         let begin = |it: &Tried| {
             let state = it.change.state;
             if state.joined_after < left { left.min(it.stamp) } else { state.joined }
@@ -109,7 +109,7 @@ impl Members {
     }
 
     /// The leaves of a user that a read sees which began then.
-    fn left_before(&self, user: u8, begun: Time) -> impl Iterator<Item = (Key, MessageId)> {
+    fn left_before(&self, user: u8, begun: Time) -> impl Iterator<Item = (SimKey, MessageId)> {
         let seen = move |it: &&Tried| {
             let acked = it.acked.is_some_and(|acked| acked <= begun);
             it.change.user == user && !it.change.inside && acked
@@ -122,7 +122,9 @@ impl World {
     /// Records that a message passed the check.
     pub(super) fn pass_check(&mut self, message: Msg) {
         self.passed |= one(message);
-        let Content::Change(change) = self.messages[usize::from(message)].content else { return };
+        let SimContent::Change(change) = self.messages[usize::from(message)].content else {
+            return;
+        };
         self.members.pass(message);
         for device in 0..self.devices.len() as Dev {
             if self.devices[usize::from(device)].user == change.user {
@@ -133,8 +135,8 @@ impl World {
 
     /// Checks the id of a message: it is above all adds that are answered.
     pub(super) fn judge_issue(&mut self, message: Msg) {
-        let Known { id, content, session, .. } = self.messages[usize::from(message)];
-        let Content::Room(room) = content else { return };
+        let WriteKnown { id, content, session, .. } = self.messages[usize::from(message)];
+        let SimContent::Room(room) = content else { return };
         if !self.is_in_order() {
             return;
         }
@@ -150,7 +152,8 @@ impl World {
     /// requested.
     pub(super) fn judge_joining(&mut self, wish: u16) {
         let Wish { session, want, acked, .. } = self.wishes[usize::from(wish)];
-        let Some(Known { id, content: Content::Change(change), .. }) = self.messages.last() else {
+        let Some(WriteKnown { id, content: SimContent::Change(change), .. }) = self.messages.last()
+        else {
             return;
         };
         let Want::Change { room, .. } = want else { return };
@@ -172,7 +175,9 @@ impl World {
 
     /// Handles the answer of an add: its caller may have a service send at once, through any node.
     pub(super) fn speak_behind(&mut self, message: Msg) {
-        let Content::Change(change) = self.messages[usize::from(message)].content else { return };
+        let SimContent::Change(change) = self.messages[usize::from(message)].content else {
+            return;
+        };
         if !change.inside || self.script.is_some() || !self.rng.chance(500) {
             return;
         }
@@ -211,7 +216,7 @@ impl World {
     }
 
     /// Records that a worker learned of a leave.
-    pub(super) fn heard_leave(&mut self, at: At, user: u8, room: Key, stamp: MessageId) {
+    pub(super) fn heard_leave(&mut self, at: At, user: u8, room: SimKey, stamp: MessageId) {
         let left = &mut self.worker(at).left[usize::from(user)][usize::from(room - USERS_MAX)];
         *left = stamp.max(*left);
     }
@@ -219,7 +224,7 @@ impl World {
     /// Records that a worker read the memberships of a user: it knows everything acknowledged
     /// before `begun`.
     pub(super) fn knows_leaves(&mut self, at: At, user: u8, begun: Time) {
-        let leaves: smallvec::SmallVec<[(Key, MessageId); 4]> =
+        let leaves: smallvec::SmallVec<[(SimKey, MessageId); 4]> =
             self.members.left_before(user, begun).collect();
         for (room, stamp) in leaves {
             self.heard_leave(at, user, room, stamp);
@@ -229,9 +234,9 @@ impl World {
     /// Checks that a message delivered to a session is for the session's user.
     pub(super) fn judge_handed(&mut self, sid: Sid, message: Msg) {
         let known = &self.messages[usize::from(message)];
-        let Content::Room(room) = known.content else { return };
+        let SimContent::Room(room) = known.content else { return };
         let id = known.id;
-        let Session { user, at, device, .. } = self.sessions[usize::from(sid)];
+        let SimSession { user, at, device, .. } = self.sessions[usize::from(sid)];
         let left = self.worker(at).left[usize::from(user)][usize::from(room - USERS_MAX)];
         if !self.members.may_have(user, room, id, left) {
             self.object(Broken::Outsider, device, Some(message));

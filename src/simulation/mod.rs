@@ -1,7 +1,7 @@
 //! The watermark in simulation: the real cores in a simulated environment, millions of schedules.
 //!
-//! Real are [`Keeper`](crate::roster::Keeper), the census and the heartbeats, all of
-//! [`proof`](crate::proof), the interest's [`Machine`](crate::interest::Machine) and the clock of
+//! Real are [`Keeper`](crate::cluster::Keeper), the census and the heartbeats, all of
+//! [`watermark`](crate::watermark), the interest's [`Machine`](crate::interest::Machine) and the clock of
 //! ids. The loops between them are short here and long in the product, in the order of steps that
 //! the rules prescribe. Simulated are the store, Redis, clocks, threads and clients. Users write to
 //! each other and to rooms, which they join and leave meanwhile. A referee who knows everything
@@ -16,16 +16,16 @@
 //! | `rooms` | profiles with rooms, wide ones and others |
 //! | `clocks`, `store`, `redis` | what nodes cannot trust |
 //! | `thread` | steps of a thread, and stops between any two of them |
-//! | `node`, `keeping` | a node's life; its loop: heartbeats, reads, leases, orders of the watch |
-//! | `change`, `belonging` | a change of a membership; what a worker knows of a user's rooms |
+//! | `node`, `agent` | a node's life; its loop: heartbeats, reads, leases, orders of the watch |
+//! | `change`, `user_rooms` | a change of a membership; what a worker knows of a user's rooms |
 //! | `heads` | the newest id of a subscribed room: it need not be read |
 //! | `worker`, `send`, `publisher` | a worker's queue; a send; its publisher connections |
 //! | `subscriber` | the owner of a subscriber connection, interest and dispatch |
 //! | `session`, `round` | resumes, delivery, cursors; a worker's part of a round |
-//! | `client`, `referee` | devices, and the check of what they hold |
+//! | `client`, `oracle` | devices, and the check of what they hold |
 //! | `members` | the members of rooms, as the referee knows them |
-//! | `slip` | mistakes that the loops could make |
-//! | `script`, `holes` | scripted schedules, and the holes of earlier wordings |
+//! | `mutations` | mistakes that the loops could make |
+//! | `script`, `regressions` | scripted schedules, and the holes of earlier wordings |
 //! | `runner` | seeds in the suite and on demand: `scripts/simulate` |
 //! | `controls` | for each rule and mistake a schedule that needs it |
 //! | `lags` | how far watermarks are behind, and the rules that bound it |
@@ -38,7 +38,7 @@
 //!
 //! ```text
 //! world.connects(device, node)              with the cursor that it holds
-//! world.moves(device, worker)               as a resume, or as it is: `Slip::MovedUndrained`
+//! world.moves(device, worker)               as a resume, or as it is: `Mutation::MovedUndrained`
 //! world.sends(device, user) -> Option<Msg>  once it has an id; says(device, room) likewise
 //! world.changes(device, user, room, inside) -> Option<Msg>     a user joins or leaves
 //! world.pass(s)  pass_to(s)  pass_until(s, |world| ..)         time, in seconds
@@ -71,7 +71,7 @@ macro_rules! trace {
     };
 }
 
-mod belonging;
+mod agent;
 mod change;
 mod client;
 mod clocks;
@@ -81,17 +81,17 @@ mod exact;
 mod fault;
 mod focus;
 mod heads;
-mod holes;
-mod keeping;
 mod lags;
 mod members;
+mod mutations;
 mod node;
+mod oracle;
 mod plan;
 mod profile;
 mod publisher;
 mod queue;
 mod redis;
-mod referee;
+mod regressions;
 mod rng;
 mod rooms;
 mod round;
@@ -100,9 +100,9 @@ mod runner;
 mod script;
 mod send;
 mod session;
-mod slip;
 mod store;
 mod subscriber;
 mod thread;
+mod user_rooms;
 mod worker;
 mod world;

@@ -4,25 +4,25 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::agent::SimAgent;
 use super::clocks::Clocks;
 use super::event::{At, Event, Job, KEYS_MAX, Life};
-use super::fault::Kind;
-use super::keeping::Keeping;
+use super::fault::FaultKind;
 use super::plan::Trust;
 use super::queue::{SECOND, Time};
 use super::subscriber::Hearing;
 use super::thread::Thread;
-use super::worker::Worker;
+use super::worker::SimWorker;
 use super::world::World;
 use crate::domain::HybridClock;
-use crate::proof::View;
+use crate::watermark::WatermarkState;
 
 /// The thread of a node's loop.
 pub const LOOP: u8 = 0;
 
 /// A node in one of its lives.
 #[derive(Debug)]
-pub struct Node {
+pub struct SimNode {
     /// The life.
     pub life: Life,
     /// When it started.
@@ -38,13 +38,13 @@ pub struct Node {
     /// What its ids come from.
     pub ids: HybridClock,
     /// The watermark's state, as all its threads see it.
-    pub view: Arc<View>,
+    pub view: Arc<WatermarkState>,
     /// Its threads: the loop, the workers, the owners of the subscriber connections.
     pub threads: SmallVec<[Thread; 4]>,
     /// The loop's state.
-    pub keeping: Keeping,
+    pub keeping: SimAgent,
     /// The workers' states.
-    pub workers: SmallVec<[Worker; 1]>,
+    pub workers: SmallVec<[SimWorker; 1]>,
     /// The subscriber connections, one per shard, and the interest.
     pub hearing: SmallVec<[Hearing; 2]>,
     /// Which workers want a key, one bit each.
@@ -59,7 +59,7 @@ pub struct Node {
     pub unreachable: Time,
 }
 
-impl Node {
+impl SimNode {
     /// The loop's thread.
     pub const fn looper(&self) -> At {
         At { life: self.life, thread: LOOP }
@@ -93,7 +93,7 @@ impl World {
         self.now < self.nodes[usize::from(life.node)].unreachable
     }
 
-    fn make_node(&mut self, life: Life) -> Node {
+    fn make_node(&mut self, life: Life) -> SimNode {
         let clocks = match self.plan.clocks {
             Trust::Exact => Clocks::exact(),
             Trust::Wrong => Clocks::draw(&mut self.rng, self.now),
@@ -101,12 +101,12 @@ impl World {
             Trust::Interval => Clocks::around_the_truth(&mut self.rng, self.now, false),
             Trust::WideInterval => Clocks::around_the_truth(&mut self.rng, self.now, true),
         };
-        let view = Arc::new(View::default());
+        let view = Arc::new(WatermarkState::default());
         let moment = clocks.moment(self.now);
         let (shards, workers) = (self.plan.size.shards, self.plan.size.workers);
         let bounds = self.plan.bounds;
         let incarnation = self.next_incarnation();
-        Node {
+        SimNode {
             life,
             born: self.now,
             alive: true,
@@ -115,7 +115,7 @@ impl World {
             clocks,
             ids: HybridClock::default(),
             threads: (0..self.threads()).map(|_| Thread::default()).collect(),
-            keeping: Keeping::new(
+            keeping: SimAgent::new(
                 incarnation,
                 moment,
                 shards,
@@ -124,7 +124,7 @@ impl World {
                 self.rules,
             ),
             workers: (0..workers)
-                .map(|_| Worker::new(shards, &bounds, moment, self.rules))
+                .map(|_| SimWorker::new(shards, &bounds, moment, self.rules))
                 .collect(),
             hearing: (0..shards).map(|_| Hearing::new(bounds.linger, self.rules)).collect(),
             view,
@@ -192,6 +192,6 @@ impl World {
     pub fn drain(&mut self, life: Life) {
         self.nodes[usize::from(life.node)].draining = true;
         self.close_sessions(life, 3 * SECOND);
-        self.later(16 * SECOND, Kind::Kill, life.node);
+        self.later(16 * SECOND, FaultKind::Kill, life.node);
     }
 }

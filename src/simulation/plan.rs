@@ -1,7 +1,7 @@
 //! The plan that a seed makes of a profile: sizes, delays, and faults with their times.
 
 use super::event::{Act, Dev, ROOMS_MAX};
-use super::fault::{Fault, Kind};
+use super::fault::{Fault, FaultKind};
 use super::profile::Profile;
 use super::queue::{MILLI, SECOND, Time};
 use super::rng::Rng;
@@ -65,7 +65,7 @@ pub struct Slowness {
 
 /// The bounds of a node.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub struct SimBounds {
     /// Deliveries that a worker's queue holds.
     pub inbox: usize,
     /// Publishes that wait for a shard.
@@ -108,7 +108,7 @@ pub enum Trust {
 
 /// A schedule's plan.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct SimOptions {
     /// The profile that it came from.
     pub profile: Profile,
     /// Its size.
@@ -116,7 +116,7 @@ pub struct Plan {
     /// Its delays.
     pub slow: Slowness,
     /// The bounds of its nodes.
-    pub bounds: Bounds,
+    pub bounds: SimBounds,
     /// Its faults, by time.
     pub faults: Vec<(Time, Fault)>,
     /// Acts of certain clients at certain times, beside the random ones.
@@ -139,7 +139,7 @@ pub struct Plan {
     pub slow_in: u32,
 }
 
-impl Plan {
+impl SimOptions {
     /// An empty schedule without delays and without faults.
     pub fn calm(nodes: u8, workers: u8, shards: u8) -> Self {
         let writing = Writing { delay: Delay::steady(MILLI), lost_in: 0, unheard_in: 0 };
@@ -173,7 +173,7 @@ impl Plan {
                 stops_in: 0,
                 stop: 0,
             },
-            bounds: Bounds {
+            bounds: SimBounds {
                 inbox: 1000,
                 ring: 1000,
                 pending: 1000,
@@ -283,7 +283,7 @@ impl Plan {
     }
 
     /// Adds a fault at a time.
-    pub fn add(&mut self, at: Time, kind: Kind, rng: &mut Rng) {
+    pub fn add(&mut self, at: Time, kind: FaultKind, rng: &mut Rng) {
         let span = match rng.below(4) {
             0 => rng.below(3 * SECOND),
             1 => rng.below(12 * SECOND),
@@ -294,7 +294,7 @@ impl Plan {
     }
 
     /// Adds a fault with a fixed node and part.
-    pub fn strike(&mut self, at: Time, kind: Kind, (node, which): (u8, u8), span: Time) {
+    pub fn strike(&mut self, at: Time, kind: FaultKind, (node, which): (u8, u8), span: Time) {
         self.faults.push((at, Fault { kind, node, which, span }));
     }
 

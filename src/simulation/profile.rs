@@ -1,9 +1,9 @@
 //! What a schedule aims at.
 
 use super::exact;
-use super::fault::Kind;
+use super::fault::FaultKind;
 use super::focus;
-use super::plan::Plan;
+use super::plan::SimOptions;
 use super::queue::{MILLI, SECOND};
 use super::rng::Rng;
 use super::rooms;
@@ -111,78 +111,83 @@ use Profile::{
 
 // All faults, and how often each occurs.
 
-const EVERYTHING: &[(Kind, u64)] = &[
-    (Kind::StopNode, 3),
-    (Kind::StopThread, 3),
-    (Kind::Kill, 2),
-    (Kind::Join, 1),
-    (Kind::Leave, 2),
-    (Kind::StepClock, 3),
-    (Kind::CutSubscriber, 2),
-    (Kind::CutPublisher, 2),
-    (Kind::Deafen, 2),
-    (Kind::Crash, 2),
-    (Kind::CrashInPipeline, 2),
-    (Kind::Failover, 3),
-    (Kind::Stall, 1),
-    (Kind::LoseRows, 2),
-    (Kind::Unreachable, 1),
-    (Kind::RefuseClock, 1),
+const EVERYTHING: &[(FaultKind, u64)] = &[
+    (FaultKind::StopNode, 3),
+    (FaultKind::StopThread, 3),
+    (FaultKind::Kill, 2),
+    (FaultKind::Join, 1),
+    (FaultKind::Leave, 2),
+    (FaultKind::StepClock, 3),
+    (FaultKind::CutSubscriber, 2),
+    (FaultKind::CutPublisher, 2),
+    (FaultKind::Deafen, 2),
+    (FaultKind::Crash, 2),
+    (FaultKind::CrashInPipeline, 2),
+    (FaultKind::Failover, 3),
+    (FaultKind::Stall, 1),
+    (FaultKind::LoseRows, 2),
+    (FaultKind::Unreachable, 1),
+    (FaultKind::RefuseClock, 1),
 ];
 
-const FAILOVERS: &[(Kind, u64)] = &[
-    (Kind::Failover, 6),
-    (Kind::Crash, 2),
-    (Kind::CrashInPipeline, 2),
-    (Kind::CutSubscriber, 3),
-    (Kind::CutPublisher, 3),
-    (Kind::StopThread, 2),
-    (Kind::Leave, 1),
-    (Kind::LoseRows, 2),
+const FAILOVERS: &[(FaultKind, u64)] = &[
+    (FaultKind::Failover, 6),
+    (FaultKind::Crash, 2),
+    (FaultKind::CrashInPipeline, 2),
+    (FaultKind::CutSubscriber, 3),
+    (FaultKind::CutPublisher, 3),
+    (FaultKind::StopThread, 2),
+    (FaultKind::Leave, 1),
+    (FaultKind::LoseRows, 2),
 ];
 
-const HEARTBEATS: &[(Kind, u64)] = &[
-    (Kind::StopNode, 4),
-    (Kind::StopThread, 4),
-    (Kind::LoseRows, 6),
-    (Kind::StepClock, 2),
-    (Kind::Kill, 1),
-    (Kind::Join, 1),
+const HEARTBEATS: &[(FaultKind, u64)] = &[
+    (FaultKind::StopNode, 4),
+    (FaultKind::StopThread, 4),
+    (FaultKind::LoseRows, 6),
+    (FaultKind::StepClock, 2),
+    (FaultKind::Kill, 1),
+    (FaultKind::Join, 1),
 ];
 
-const SLOW_ROSTER: &[(Kind, u64)] = &[
-    (Kind::StopNode, 2),
-    (Kind::StopThread, 3),
-    (Kind::LoseRows, 2),
-    (Kind::StepClock, 3),
-    (Kind::Join, 2),
-    (Kind::Kill, 1),
+const SLOW_ROSTER: &[(FaultKind, u64)] = &[
+    (FaultKind::StopNode, 2),
+    (FaultKind::StopThread, 3),
+    (FaultKind::LoseRows, 2),
+    (FaultKind::StepClock, 3),
+    (FaultKind::Join, 2),
+    (FaultKind::Kill, 1),
 ];
 
-const LOST_PUBLISHES: &[(Kind, u64)] = &[
-    (Kind::CrashInPipeline, 5),
-    (Kind::CutPublisher, 4),
-    (Kind::Stall, 2),
-    (Kind::Crash, 2),
-    (Kind::StopThread, 2),
-    (Kind::CutSubscriber, 1),
+const LOST_PUBLISHES: &[(FaultKind, u64)] = &[
+    (FaultKind::CrashInPipeline, 5),
+    (FaultKind::CutPublisher, 4),
+    (FaultKind::Stall, 2),
+    (FaultKind::Crash, 2),
+    (FaultKind::StopThread, 2),
+    (FaultKind::CutSubscriber, 1),
 ];
 
-const PUBLISHER_CUT: &[(Kind, u64)] =
-    &[(Kind::Unreachable, 5), (Kind::CutPublisher, 3), (Kind::StopThread, 2), (Kind::Failover, 2)];
-
-const RESUMES: &[(Kind, u64)] = &[
-    (Kind::Kill, 2),
-    (Kind::CutSubscriber, 3),
-    (Kind::Crash, 1),
-    (Kind::StopThread, 3),
-    (Kind::StopNode, 2),
-    (Kind::StepClock, 2),
-    (Kind::Leave, 1),
-    (Kind::Failover, 1),
+const PUBLISHER_CUT: &[(FaultKind, u64)] = &[
+    (FaultKind::Unreachable, 5),
+    (FaultKind::CutPublisher, 3),
+    (FaultKind::StopThread, 2),
+    (FaultKind::Failover, 2),
 ];
 
-const EXPIRY: &[(Kind, u64)] = &[(Kind::StopNode, 2), (Kind::StopThread, 2), (Kind::Kill, 2)];
+const RESUMES: &[(FaultKind, u64)] = &[
+    (FaultKind::Kill, 2),
+    (FaultKind::CutSubscriber, 3),
+    (FaultKind::Crash, 1),
+    (FaultKind::StopThread, 3),
+    (FaultKind::StopNode, 2),
+    (FaultKind::StepClock, 2),
+    (FaultKind::Leave, 1),
+    (FaultKind::Failover, 1),
+];
+
+const EXPIRY: &[(FaultKind, u64)] =
+    &[(FaultKind::StopNode, 2), (FaultKind::StopThread, 2), (FaultKind::Kill, 2)];
 
 impl Profile {
     /// All.
@@ -273,7 +278,7 @@ impl Profile {
         matches!(self, Rooms | RoomsChurn | RoomsClocks | RoomsHeads | RoomsShared)
     }
 
-    const fn kinds(self) -> &'static [(Kind, u64)] {
+    const fn kinds(self) -> &'static [(FaultKind, u64)] {
         match self {
             Failovers => FAILOVERS,
             Heartbeats => HEARTBEATS,
@@ -287,7 +292,7 @@ impl Profile {
     }
 
     /// Draws a kind of fault.
-    pub fn draw_kind(self, rng: &mut Rng) -> Kind {
+    pub fn draw_kind(self, rng: &mut Rng) -> FaultKind {
         let kinds = self.kinds();
         let mut left = rng.below(kinds.iter().map(|(_, weight)| weight).sum());
         for (kind, weight) in kinds {
@@ -296,11 +301,11 @@ impl Profile {
             }
             left -= weight;
         }
-        Kind::StopNode
+        FaultKind::StopNode
     }
 
     /// Makes a plan aim at what the profile is for.
-    pub fn shape(self, plan: &mut Plan, rng: &mut Rng) {
+    pub fn shape(self, plan: &mut SimOptions, rng: &mut Rng) {
         match self {
             Mix | Failovers | PublisherCut => {}
             Heartbeats => {

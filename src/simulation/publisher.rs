@@ -1,10 +1,10 @@
 //! A worker's connections for publishing.
 
-use super::event::{At, Command, Conn, Event, Job};
+use super::event::{At, Conn, Event, Job, SimCommand};
 use super::queue::{SECOND, Time};
-use super::thread::Step;
+use super::thread::ThreadStep;
 use super::world::World;
-use crate::domain::Moment;
+use crate::domain::MonotonicTime;
 
 /// How long an answer is waited for, in microseconds of the node's monotonic clock.
 const ANSWER_WAIT: std::time::Duration = std::time::Duration::from_secs(3);
@@ -21,7 +21,7 @@ pub struct Publishing {
     conn: Option<Conn>,
     attempt: u16,
     /// When the pipeline in flight was sent.
-    sent: Option<Moment>,
+    sent: Option<MonotonicTime>,
 }
 
 impl World {
@@ -55,7 +55,7 @@ impl World {
         }
         (link.conn, link.sent) = (Some(conn), None);
         self.worker(at).desk.up(usize::from(shard), run);
-        self.then(at, Step::Flush);
+        self.then(at, ThreadStep::Flush);
     }
 
     /// Sends everything that waits for a shard and can be sent.
@@ -69,7 +69,7 @@ impl World {
             let taken = worker.desk.take(usize::from(shard), PIPELINE_MAX);
             if let Some(pipeline) = self.redis.pipeline(taken) {
                 link.sent = Some(moment);
-                self.send_up(conn, Command::Publish(pipeline));
+                self.send_up(conn, SimCommand::Publish(pipeline));
             }
         }
     }
@@ -81,7 +81,7 @@ impl World {
         if link.conn == Some(conn) && link.sent.take().is_some() {
             let confirmed = |index: usize| index >= 8 || refused & 1 << index == 0;
             self.worker(at).desk.answered(usize::from(shard), confirmed);
-            self.then(at, Step::Flush);
+            self.then(at, ThreadStep::Flush);
         }
     }
 
@@ -102,13 +102,13 @@ impl World {
             self.hang_up(conn);
             trace!(self, "{at:?} publisher {shard} down");
             self.worker(at).desk.down(usize::from(shard), moment);
-            self.then(at, Step::Flush);
+            self.then(at, ThreadStep::Flush);
         }
         self.retry_publisher(at, shard);
     }
 
     /// Handles the passing of time: connections that do not answer are closed.
-    pub fn tick_publishers(&mut self, at: At, moment: Moment) {
+    pub fn tick_publishers(&mut self, at: At, moment: MonotonicTime) {
         for shard in 0..self.plan.size.shards {
             let sent = self.publishing(at, shard).sent;
             if sent.is_some_and(|sent| moment.since(sent) > ANSWER_WAIT) {

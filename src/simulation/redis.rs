@@ -6,16 +6,16 @@
 
 use smallvec::SmallVec;
 
-use super::event::{ALL, At, Cargo, Command, Conn, Event, Job, Life, OWN};
+use super::event::{ALL, At, Conn, Event, Job, Life, OWN, SimCargo, SimCommand};
 use super::plan::Trust;
 use super::queue::{MILLI, SECOND, Time};
 use super::store::NEVER;
 use super::world::World;
-use crate::roster::Run;
+use crate::cluster::ServerRun;
 
 /// One run of a server.
 #[derive(Debug)]
-pub struct Server {
+pub struct SimServer {
     shard: u8,
     alive: bool,
     /// It does nothing until then.
@@ -27,7 +27,7 @@ pub struct Server {
 
 /// A connection.
 #[derive(Debug)]
-pub struct Connection {
+pub struct SimConnection {
     /// The thread that owns it.
     pub owner: At,
     /// Whether it subscribes; it publishes otherwise.
@@ -49,13 +49,13 @@ pub struct Connection {
 /// Redis.
 #[derive(Debug, Default)]
 pub struct Redis {
-    servers: Vec<Server>,
+    servers: Vec<SimServer>,
     /// The primary of each shard, to which its name points.
     primaries: SmallVec<[u8; 4]>,
     /// The nodes that still find another server under a shard's name, and until when.
     stale: Vec<(Life, u8, u8, Time)>,
-    conns: Vec<Connection>,
-    pipelines: Vec<SmallVec<[Cargo; 4]>>,
+    conns: Vec<SimConnection>,
+    pipelines: Vec<SmallVec<[SimCargo; 4]>>,
     free: Vec<u16>,
 }
 
@@ -76,7 +76,7 @@ impl Redis {
 
     fn start(&mut self, shard: u8) -> u8 {
         let conns = SmallVec::new();
-        self.servers.push(Server { shard, alive: true, stalled: 0, crash_after: None, conns });
+        self.servers.push(SimServer { shard, alive: true, stalled: 0, crash_after: None, conns });
         self.servers.len() as u8 - 1
     }
 
@@ -97,12 +97,12 @@ impl Redis {
     }
 
     /// A connection.
-    pub fn conn(&self, conn: Conn) -> &Connection {
+    pub fn conn(&self, conn: Conn) -> &SimConnection {
         &self.conns[usize::from(conn)]
     }
 
     /// A connection.
-    pub fn conn_mut(&mut self, conn: Conn) -> &mut Connection {
+    pub fn conn_mut(&mut self, conn: Conn) -> &mut SimConnection {
         &mut self.conns[usize::from(conn)]
     }
 
@@ -112,13 +112,13 @@ impl Redis {
     }
 
     /// The primary of a shard.
-    pub fn primary_mut(&mut self, shard: u8) -> &mut Server {
+    pub fn primary_mut(&mut self, shard: u8) -> &mut SimServer {
         &mut self.servers[usize::from(self.primaries[usize::from(shard)])]
     }
 
     /// The run that a connection is connected to.
-    pub fn run(&self, conn: Conn) -> Run {
-        Run(u64::from(self.conn(conn).server) + 1)
+    pub fn run(&self, conn: Conn) -> ServerRun {
+        ServerRun(u64::from(self.conn(conn).server) + 1)
     }
 
     /// Whether something that arrives now on a connection is received at all.
@@ -134,13 +134,13 @@ impl Redis {
     }
 
     /// The open connections of a node to a shard, or of all nodes to a server.
-    fn open_conns(&self, is: impl Fn(&Connection) -> bool) -> SmallVec<[Conn; 16]> {
+    fn open_conns(&self, is: impl Fn(&SimConnection) -> bool) -> SmallVec<[Conn; 16]> {
         let indexed = self.conns.iter().enumerate();
         indexed.filter(|(_, conn)| conn.dead == NEVER && is(conn)).map(|(i, _)| i as Conn).collect()
     }
 
     /// Fills a pipeline with publishes, and returns its index.
-    pub fn pipeline<'a>(&mut self, publishes: impl Iterator<Item = &'a Cargo>) -> Option<u16> {
+    pub fn pipeline<'a>(&mut self, publishes: impl Iterator<Item = &'a SimCargo>) -> Option<u16> {
         let mut publishes = publishes.peekable();
         publishes.peek()?;
         let slot = self.free.pop().unwrap_or_else(|| {
@@ -163,7 +163,7 @@ impl World {
             return false;
         }
         let conn = self.redis.conns.len() as Conn;
-        self.redis.conns.push(Connection {
+        self.redis.conns.push(SimConnection {
             owner,
             subscribes,
             shard,
@@ -181,7 +181,7 @@ impl World {
     }
 
     /// Sends something over a connection to its server.
-    pub fn send_up(&mut self, conn: Conn, command: Command) {
+    pub fn send_up(&mut self, conn: Conn, command: SimCommand) {
         let at = self.now + self.plan.slow.bus.draw(&mut self.rng);
         let link = self.redis.conn_mut(conn);
         link.up_free = at.max(link.up_free);
@@ -200,11 +200,11 @@ impl World {
     }
 
     /// Handles a command at a server.
-    pub fn serve(&mut self, conn: Conn, command: Command) {
+    pub fn serve(&mut self, conn: Conn, command: SimCommand) {
         let link = self.redis.conn(conn);
         let server = &self.redis.servers[usize::from(link.server)];
         if link.dead <= self.now || !server.alive {
-            if let Command::Publish(slot) = command {
+            if let SimCommand::Publish(slot) = command {
                 self.redis.free.push(slot);
             }
             return;
@@ -213,12 +213,12 @@ impl World {
             return self.queue.push(server.stalled, Event::Server(conn, command));
         }
         match command {
-            Command::Publish(slot) => self.serve_pipeline(conn, slot),
-            Command::Subscribe(channels) => {
+            SimCommand::Publish(slot) => self.serve_pipeline(conn, slot),
+            SimCommand::Subscribe(channels) => {
                 self.redis.conn_mut(conn).channels |= channels;
                 self.send_down(conn, Job::SubReply(conn));
             }
-            Command::Unsubscribe(channels) => {
+            SimCommand::Unsubscribe(channels) => {
                 self.redis.conn_mut(conn).channels &= !channels;
                 self.send_down(conn, Job::SubReply(conn));
             }
@@ -250,7 +250,7 @@ impl World {
         self.send_down(conn, Job::PubReply(conn, refused));
     }
 
-    fn push_to_subscribers(&mut self, server: u8, cargo: Cargo) {
+    fn push_to_subscribers(&mut self, server: u8, cargo: SimCargo) {
         let conns = std::mem::take(&mut self.redis.servers[usize::from(server)].conns);
         for conn in &conns {
             let link = self.redis.conn(*conn);
@@ -275,7 +275,7 @@ impl World {
         if self.redis.servers[usize::from(old)].alive {
             self.crash(old);
         }
-        self.later(down, super::fault::Kind::Promote, shard);
+        self.later(down, super::fault::FaultKind::Promote, shard);
     }
 
     /// Gives a shard's name to another server, unless a live one has it.
@@ -295,7 +295,7 @@ impl World {
                 self.redis.mislead(self.nodes[node].life, shard, old, until);
             }
         }
-        self.later(span, super::fault::Kind::Heal, old);
+        self.later(span, super::fault::FaultKind::Heal, old);
     }
 
     /// Ends an old primary.
@@ -377,7 +377,7 @@ impl World {
 
     /// Severs or deafens the connections of a node to a shard.
     pub fn hurt_links(&mut self, life: Life, shard: u8, subscribes: bool, deafen: bool) {
-        let is_hers = |conn: &Connection| {
+        let is_hers = |conn: &SimConnection| {
             conn.owner.life == life && conn.shard == shard && conn.subscribes == subscribes
         };
         for conn in self.redis.open_conns(is_hers) {

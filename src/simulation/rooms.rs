@@ -1,20 +1,20 @@
 //! Profiles with rooms.
 
-use super::event::{Act, Key, ROOMS_MAX, USERS_MAX};
-use super::fault::Kind;
+use super::event::{Act, ROOMS_MAX, SimKey, USERS_MAX};
+use super::fault::FaultKind;
 use super::focus::{PUBLISHERS_ONLY, R, READER, SENDER, SHARD, X, around, set_the_stage};
-use super::plan::{Plan, Trust};
+use super::plan::{SimOptions, Trust};
 use super::profile::Profile;
 use super::queue::{MILLI, SECOND, Time};
 use super::rng::Rng;
 use super::store::Delay;
 
 /// The room of the focused ones; the sender and a third user are members from the beginning.
-const ROOM: Key = USERS_MAX;
+const ROOM: SimKey = USERS_MAX;
 const OTHER: u8 = 2;
 
 /// Makes the plan of a profile with rooms.
-pub fn shape(profile: Profile, plan: &mut Plan, rng: &mut Rng) {
+pub fn shape(profile: Profile, plan: &mut SimOptions, rng: &mut Rng) {
     plan.clocks = if rng.chance(300) { Trust::WideInterval } else { Trust::Interval };
     if profile.is_focused() {
         return focus(profile, plan, rng);
@@ -40,7 +40,7 @@ pub fn shape(profile: Profile, plan: &mut Plan, rng: &mut Rng) {
 }
 
 /// In `of_thousand` of a thousand cases a user is in a room from the beginning.
-fn draw_insiders(plan: &mut Plan, of_thousand: u32, rng: &mut Rng) {
+fn draw_insiders(plan: &mut SimOptions, of_thousand: u32, rng: &mut Rng) {
     for room in 0..usize::from(plan.size.rooms.min(ROOMS_MAX)) {
         for user in 0..plan.size.users {
             plan.insiders[room] |= u8::from(rng.chance(of_thousand)) << user;
@@ -48,7 +48,7 @@ fn draw_insiders(plan: &mut Plan, of_thousand: u32, rng: &mut Rng) {
     }
 }
 
-fn churns(plan: &mut Plan, rng: &mut Rng) {
+fn churns(plan: &mut SimOptions, rng: &mut Rng) {
     plan.size.rooms = 1 + rng.below(2) as u8;
     plan.insiders = [0; ROOMS_MAX as usize];
     draw_insiders(plan, 200, rng);
@@ -56,14 +56,14 @@ fn churns(plan: &mut Plan, rng: &mut Rng) {
     plan.bounds.linger = [0, 200, 3000][rng.below(3) as usize];
 }
 
-fn knows_heads(plan: &mut Plan, rng: &mut Rng) {
+fn knows_heads(plan: &mut SimOptions, rng: &mut Rng) {
     plan.known_heads = true;
     plan.size.acts = 20 + rng.below(40) as u8;
     plan.size.changes = rng.below(6) as u8;
     draw_insiders(plan, 800, rng);
 }
 
-fn shares_reads(plan: &mut Plan, rng: &mut Rng) {
+fn shares_reads(plan: &mut SimOptions, rng: &mut Rng) {
     plan.shared_reads = true;
     let size = &mut plan.size;
     (size.nodes, size.workers, size.users) = (2, 1, 2);
@@ -75,7 +75,7 @@ fn shares_reads(plan: &mut Plan, rng: &mut Rng) {
     plan.bounds.linger = [0, 200, 3000][rng.below(3) as usize];
 }
 
-fn has_bad_clocks(plan: &mut Plan, rng: &mut Rng) {
+fn has_bad_clocks(plan: &mut SimOptions, rng: &mut Rng) {
     // Half of them have clocks as wrong as the watermark allows, which no product's are.
     plan.clocks = [Trust::Extreme, Trust::WideInterval][rng.below(2) as usize];
     plan.size.changes = 8 + rng.below(12) as u8;
@@ -84,7 +84,7 @@ fn has_bad_clocks(plan: &mut Plan, rng: &mut Rng) {
     plan.slow.confirms = Delay { usual: 100 * MILLI, slow_in: 200, slow: 3 * SECOND };
 }
 
-fn focus(profile: Profile, plan: &mut Plan, rng: &mut Rng) {
+fn focus(profile: Profile, plan: &mut SimOptions, rng: &mut Rng) {
     set_the_stage(plan, 2 + rng.below(2) as u8, rng);
     let size = &mut plan.size;
     (size.users, size.rooms) = (3, 1);
@@ -100,12 +100,12 @@ fn focus(profile: Profile, plan: &mut Plan, rng: &mut Rng) {
 }
 
 /// Adds the reader to the room, or removes the reader.
-fn puts(plan: &mut Plan, at: Time, by: u8, inside: bool) {
+fn puts(plan: &mut SimOptions, at: Time, by: u8, inside: bool) {
     plan.act(at, by, Act::Change(READER, ROOM, inside));
 }
 
 /// Two users send to the room, again and again.
-fn they_say(plan: &mut Plan, from: Time, to: Time, every: Time) {
+fn they_say(plan: &mut SimOptions, from: Time, to: Time, every: Time) {
     let mut at = from;
     while at < to {
         plan.act(at, SENDER, Act::Say(ROOM));
@@ -114,7 +114,7 @@ fn they_say(plan: &mut Plan, from: Time, to: Time, every: Time) {
     }
 }
 
-fn joiners(plan: &mut Plan, rng: &mut Rng) {
+fn joiners(plan: &mut SimOptions, rng: &mut Rng) {
     plan.slow.reads = Delay { usual: SECOND, slow_in: 400, slow: 16 * SECOND };
     plan.slow.bus = Delay { usual: 100 * MILLI, slow_in: 200, slow: SECOND };
     plan.slow.confirms = Delay { usual: 100 * MILLI, slow_in: 200, slow: 3 * SECOND };
@@ -126,7 +126,7 @@ fn joiners(plan: &mut Plan, rng: &mut Rng) {
     if rng.chance(300) {
         plan.strike(
             at + around(rng, 0, 1500),
-            Kind::Unreachable,
+            FaultKind::Unreachable,
             (X, PUBLISHERS_ONLY),
             20 * SECOND,
         );
@@ -135,11 +135,11 @@ fn joiners(plan: &mut Plan, rng: &mut Rng) {
         plan.act(at + rng.below(4000) * MILLI, READER, Act::To(R));
     }
     if rng.chance(300) {
-        plan.strike(at + around(rng, 0, 12_000), Kind::CutSubscriber, (R, SHARD), 0);
+        plan.strike(at + around(rng, 0, 12_000), FaultKind::CutSubscriber, (R, SHARD), 0);
     }
 }
 
-fn removals(plan: &mut Plan, rng: &mut Rng) {
+fn removals(plan: &mut SimOptions, rng: &mut Rng) {
     plan.clocks = [Trust::Extreme, Trust::WideInterval][rng.below(2) as usize];
     plan.size.shards = 1 + rng.below(2) as u8;
     plan.slow.reads = Delay { usual: SECOND, slow_in: 200, slow: 6 * SECOND };
@@ -159,7 +159,7 @@ fn removals(plan: &mut Plan, rng: &mut Rng) {
 
 /// Several callers add the same user at once through several nodes, and others remove the user.
 /// After each answer a service sends through a node that has not learned of it.
-fn adders(plan: &mut Plan, rng: &mut Rng) {
+fn adders(plan: &mut SimOptions, rng: &mut Rng) {
     plan.slow.messages.delay = Delay { usual: 50 * MILLI, slow_in: 300, slow: 2 * SECOND };
     plan.slow.reads = Delay { usual: 20 * MILLI, slow_in: 200, slow: SECOND };
     plan.slow.bus = Delay { usual: 50 * MILLI, slow_in: 200, slow: SECOND };
@@ -177,13 +177,13 @@ fn adders(plan: &mut Plan, rng: &mut Rng) {
     }
 }
 
-fn join_overflows(plan: &mut Plan, rng: &mut Rng) {
+fn join_overflows(plan: &mut SimOptions, rng: &mut Rng) {
     plan.bounds.buffer = 1;
     plan.slow.reads = Delay { usual: 3 * SECOND, slow_in: 400, slow: 24 * SECOND };
     plan.slow.reads_fail_in = 0;
     let at = around(rng, 14, 2000);
     plan.act(at, READER, Act::To(R));
-    plan.strike(at + around(rng, 2, 6000), Kind::CutSubscriber, (R, SHARD), 0);
+    plan.strike(at + around(rng, 2, 6000), FaultKind::CutSubscriber, (R, SHARD), 0);
     let join = at + around(rng, 4, 10_000);
     puts(plan, join, SENDER, true);
     they_say(plan, join + 100 * MILLI, join + SECOND, 200 * MILLI);

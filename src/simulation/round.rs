@@ -3,15 +3,15 @@
 
 use smallvec::SmallVec;
 
-use super::event::{At, Event, Job, Key, Keys, Sid, only};
-use super::keeping::Told;
+use super::agent::Told;
+use super::event::{At, Event, Job, Sid, SimKey, SimKeys, only};
+use super::mutations::Mutation;
 use super::queue::Time;
 use super::session::Phase;
-use super::slip::Slip;
 use super::store::{Looks, Messages, Touch, one};
 use super::world::World;
 use crate::domain::Micros;
-use crate::proof::{Due, RoundKind};
+use crate::watermark::{PendingRoomRead, RoundKind};
 
 /// A session of a round.
 #[derive(Debug, Clone, Copy)]
@@ -25,18 +25,18 @@ struct Listed {
     /// How often it had missed live deliveries by then.
     missed: u16,
     /// The keys that must still be read for it.
-    unread: Keys,
+    unread: SimKeys,
 }
 
 /// Among the keys that must be read, this one means the memberships of a session's user.
-const MEMBERSHIPS: Keys = 1 << 15;
+const MEMBERSHIPS: SimKeys = 1 << 15;
 
 /// A room that a user joined, as a round lists it.
 #[derive(Debug)]
 struct ListedDue {
     user: u8,
-    room: Key,
-    due: Due,
+    room: SimKey,
+    due: PendingRoomRead,
     /// Whether its subscription was confirmed when it was listed.
     confirmed: bool,
     /// Whether it was read for.
@@ -78,7 +78,7 @@ impl World {
         rounding.dues.clear();
         rounding.reads.clear();
         self.each_session(at, |world, sid| world.list(at, sid, watermark));
-        if self.plan.size.rooms == 0 || self.slip == Some(Slip::RoundsForgetMemberships) {
+        if self.plan.size.rooms == 0 || self.slip == Some(Mutation::RoundsForgetMemberships) {
             return self.read_round(at);
         }
         let mut users: SmallVec<[u8; 4]> = SmallVec::new();
@@ -139,8 +139,9 @@ impl World {
     /// Begins the reads of a round: one for each user, and for each room one for all its members.
     fn read_round(&mut self, at: At) {
         let number = self.rounding(at).number;
-        let mut keys: SmallVec<[(Key, Micros); 4]> = SmallVec::new();
-        let mut add = |key: Key, above: Micros| match keys.iter_mut().find(|(it, _)| *it == key) {
+        let mut keys: SmallVec<[(SimKey, Micros); 4]> = SmallVec::new();
+        let mut add = |key: SimKey, above: Micros| match keys.iter_mut().find(|(it, _)| *it == key)
+        {
             Some((_, least)) => *least = above.min(*least),
             None => keys.push((key, above)),
         };
@@ -212,7 +213,7 @@ impl World {
         self.queue.push(end, Event::Thread(at, job));
     }
 
-    fn hand_round(&mut self, at: At, key: Key, found: Messages, is_last: bool) {
+    fn hand_round(&mut self, at: At, key: SimKey, found: Messages, is_last: bool) {
         let mut listed = std::mem::take(&mut self.rounding(at).listed);
         for entry in listed.iter_mut().filter(|entry| entry.unread & only(key) != 0) {
             if is_last {
@@ -241,7 +242,7 @@ impl World {
 
     /// Offers what was found in a room to users who joined it, over any session that was there when
     /// the round began.
-    fn hand_dues(&mut self, at: At, room: Key, found: Messages, is_last: bool) {
+    fn hand_dues(&mut self, at: At, room: SimKey, found: Messages, is_last: bool) {
         let mut dues = std::mem::take(&mut self.rounding(at).dues);
         for listed in dues.iter_mut().filter(|listed| listed.room == room) {
             listed.read |= is_last;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::controls::Off;
+use super::oracle::Objection;
 use super::profile::Profile;
-use super::referee::Objection;
 use super::world::World;
 
 /// Violations that are printed; the rest is counted.

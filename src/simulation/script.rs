@@ -1,23 +1,23 @@
 //! Scripted schedules: delays and faults come from the test alone.
 
-use super::client::Device;
-use super::event::{At, Command, Dev, Event, Job, Key, Life, Msg};
-use super::fault::{Fault as Strike, Kind};
-use super::plan::Plan;
+use super::client::SimDevice;
+use super::event::{At, Dev, Event, Job, Life, Msg, SimCommand, SimKey};
+use super::fault::{Fault as Strike, FaultKind};
+use super::mutations::Mutation;
+use super::plan::SimOptions;
 use super::queue::{MILLI, SECOND, Time};
 use super::send::Want;
 use super::session::Phase;
-use super::slip::Slip;
 use super::store::{NEVER, Replicas, Stored};
-use super::thread::Step;
+use super::thread::ThreadStep;
 use super::world::World;
+use crate::cluster::Safeguards;
 use crate::domain::Micros;
-use crate::proof::Footing;
-use crate::roster::Rules;
+use crate::watermark::SessionPosition;
 
 /// What is held back, by the node that waits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hold {
+pub enum StoreHold {
     /// Acknowledgements of its heartbeats.
     RowAcks(u8),
     /// Results of its reads of the cluster table.
@@ -50,12 +50,12 @@ pub enum Hold {
     Entries(u8),
 }
 
-impl Hold {
+impl StoreHold {
     fn holds(self, at: At, event: &Event) -> bool {
         let (node, is_it) = match *event {
             Event::Thread(_, job) => self.holds_job(at, job),
             Event::Server(_, command) => match self {
-                Self::Subscribes(node) => (node, !matches!(command, Command::Publish(_))),
+                Self::Subscribes(node) => (node, !matches!(command, SimCommand::Publish(_))),
                 _ => return false,
             },
             _ => return false,
@@ -124,8 +124,8 @@ impl Fate {
 /// What a script holds back and decides.
 #[derive(Debug, Default)]
 pub struct Script {
-    holds: Vec<Hold>,
-    held: Vec<(Hold, Event)>,
+    holds: Vec<StoreHold>,
+    held: Vec<(StoreHold, Event)>,
     rows: Vec<(u8, Fate)>,
     messages: Vec<(u8, Fate)>,
     /// When each node last wrote a heartbeat.
@@ -136,7 +136,7 @@ pub struct Script {
 
 /// A thread of a node, as scripts name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum ScriptPart {
     /// The loop.
     Loop,
     /// A worker.
@@ -149,12 +149,12 @@ impl World {
     /// A deployment of `nodes` nodes with one worker each, on one shard, in which only the script
     /// causes events. Everything takes about a millisecond, and all clocks are right. Six users
     /// with a device each, of the same number, are not connected. It has run for 20 s.
-    pub fn scripted(nodes: u8, rules: Rules) -> Self {
-        Self::scripted_with(Plan::calm(nodes, 1, 1), rules)
+    pub fn scripted(nodes: u8, rules: Safeguards) -> Self {
+        Self::scripted_with(SimOptions::calm(nodes, 1, 1), rules)
     }
 
     /// The same for a plan.
-    pub fn scripted_with(plan: Plan, rules: Rules) -> Self {
+    pub fn scripted_with(plan: SimOptions, rules: Safeguards) -> Self {
         let mut world = Self::new();
         (world.plan, world.rules) = (plan, rules);
         world.script = Some(Script::default());
@@ -213,18 +213,18 @@ impl World {
         self.nodes[usize::from(node)].life
     }
 
-    fn part(&self, node: u8, part: Part) -> At {
+    fn part(&self, node: u8, part: ScriptPart) -> At {
         let thread = match part {
-            Part::Loop => super::node::LOOP,
-            Part::Worker(worker) => 1 + worker,
-            Part::Hearing(shard) => 1 + self.plan.size.workers + shard,
+            ScriptPart::Loop => super::node::LOOP,
+            ScriptPart::Worker(worker) => 1 + worker,
+            ScriptPart::Hearing(shard) => 1 + self.plan.size.workers + shard,
         };
         At { life: self.life(node), thread }
     }
 
     /// Adds one more device of a user.
     pub fn add_device(&mut self, user: u8) -> Dev {
-        self.devices.push(Device::new(user));
+        self.devices.push(SimDevice::new(user));
         self.devices.len() as Dev - 1
     }
 
@@ -290,12 +290,12 @@ impl World {
         let place = self.worker(to).handed.place();
         let session = self.session(sid);
         (session.at, session.place) = (to, place);
-        if self.slip == Some(Slip::MovedUndrained) {
+        if self.slip == Some(Mutation::MovedUndrained) {
             self.session(sid).phase = Phase::Live;
             return self.join_worker(to, sid);
         }
         let session = self.session(sid);
-        (session.phase, session.footing) = (Phase::Joining, Footing::new(cursor, rules));
+        (session.phase, session.footing) = (Phase::Joining, SessionPosition::new(cursor, rules));
         self.post(to, Job::Hello(sid));
     }
 
@@ -311,12 +311,12 @@ impl World {
     }
 
     /// Sends a message from a device to a room.
-    pub fn says(&mut self, device: Dev, room: Key) -> Option<Msg> {
+    pub fn says(&mut self, device: Dev, room: SimKey) -> Option<Msg> {
         self.wants(device, Want::Room(room))
     }
 
     /// Adds a user to a room over a device, or removes the user.
-    pub fn changes(&mut self, device: Dev, user: u8, room: Key, inside: bool) -> Option<Msg> {
+    pub fn changes(&mut self, device: Dev, user: u8, room: SimKey, inside: bool) -> Option<Msg> {
         self.wants(device, Want::Change { user, room, inside })
     }
 
@@ -340,11 +340,11 @@ impl World {
     /// of it, and cursors above.
     pub fn has_everything(&self, user: u8) -> bool {
         let owed = self.owed_to(user, self.acked);
-        let has = |device: &Device| {
+        let has = |device: &SimDevice| {
             let above = |cursor: Micros| self.above(cursor.0, owed);
             owed & !device.received == 0 && device.cursor.is_some_and(|cursor| above(cursor) == 0)
         };
-        let mine = |device: &&Device| device.user == user && device.session.is_some();
+        let mine = |device: &&SimDevice| device.user == user && device.session.is_some();
         owed != 0 && self.devices.iter().filter(mine).all(has)
     }
 
@@ -366,7 +366,7 @@ impl World {
     }
 
     /// Stops a thread until it is let go.
-    pub fn stops(&mut self, node: u8, part: Part) {
+    pub fn stops(&mut self, node: u8, part: ScriptPart) {
         let at = self.part(node, part);
         self.stop(at, Time::MAX);
     }
@@ -380,7 +380,7 @@ impl World {
     }
 
     /// Lets a thread go on.
-    pub fn goes_on(&mut self, node: u8, part: Part) {
+    pub fn goes_on(&mut self, node: u8, part: ScriptPart) {
         let at = self.part(node, part);
         self.release(at);
     }
@@ -394,26 +394,26 @@ impl World {
     }
 
     /// Stops a thread before it takes a step, once.
-    pub fn stops_before(&mut self, node: u8, part: Part, step: Step) {
+    pub fn stops_before(&mut self, node: u8, part: ScriptPart, step: ThreadStep) {
         let at = self.part(node, part);
         let node = &mut self.nodes[usize::from(node)];
         node.threads[usize::from(at.thread)].trap = Some(step);
     }
 
     /// Strikes a node with a fault, in its part `which` if it has several, for `seconds`.
-    pub fn strikes(&mut self, kind: Kind, node: u8, which: u8, seconds: f64) {
+    pub fn strikes(&mut self, kind: FaultKind, node: u8, which: u8, seconds: f64) {
         let span = (seconds * SECOND as f64) as Time;
         self.plan.faults.push((self.now, Strike { kind, node, which, span }));
         self.strike(self.plan.faults.len() as u16 - 1);
     }
 
     /// Holds something back from now on.
-    pub fn hold(&mut self, hold: Hold) {
+    pub fn hold(&mut self, hold: StoreHold) {
         self.script.get_or_insert_default().holds.push(hold);
     }
 
     /// Releases everything that was held back so, now and from now on.
-    pub fn let_go_of(&mut self, hold: Hold) {
+    pub fn let_go_of(&mut self, hold: StoreHold) {
         let script = self.script.get_or_insert_default();
         script.holds.retain(|other| *other != hold);
         let all = std::mem::take(&mut script.held);
@@ -425,7 +425,7 @@ impl World {
     }
 
     /// Releases the first thing that was held back so; what comes from now on is still held back.
-    pub fn let_one_go_of(&mut self, hold: Hold) {
+    pub fn let_one_go_of(&mut self, hold: StoreHold) {
         let script = self.script.get_or_insert_default();
         let first = script.held.iter().position(|(by, _)| *by == hold);
         if let Some((_, event)) = first.map(|first| script.held.remove(first)) {
@@ -434,7 +434,7 @@ impl World {
     }
 
     /// How much is held back so.
-    pub fn held(&self, hold: Hold) -> usize {
+    pub fn held(&self, hold: StoreHold) -> usize {
         let script = self.script.as_ref();
         script.map_or(0, |script| script.held.iter().filter(|(by, _)| *by == hold).count())
     }

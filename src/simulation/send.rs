@@ -6,16 +6,16 @@ use std::time::Duration;
 use super::change::{Change, Touches};
 use super::clocks::Clocks;
 use super::event::USERS_MAX;
-use super::event::{ALL, At, Cargo, Event, Job, Key, Keys, Msg, Sid, What, only};
+use super::event::{ALL, At, Event, Job, Msg, Sid, SimCargo, SimKey, SimKeys, What, only};
+use super::mutations::Mutation;
 use super::queue::Time;
-use super::session::{Frame, Phase};
-use super::slip::Slip;
+use super::session::{Phase, SimFrame};
 use super::store::{Looks, Messages, NEVER, Stored, one};
-use super::thread::Step;
+use super::thread::ThreadStep;
 use super::world::World;
 use crate::clock::{CLAIMED_MAX, IDS_AHEAD_MAX};
 use crate::domain::{MessageId, Micros};
-use crate::proof::{Judgement, Ticket};
+use crate::watermark::{AckDecision, SendId};
 use smallvec::{SmallVec, smallvec};
 
 /// Most messages of a schedule: a set of them is a word.
@@ -66,15 +66,15 @@ pub enum Want {
     /// A message to a user.
     Direct(u8),
     /// A message to a room.
-    Room(Key),
+    Room(SimKey),
     /// The same from a service, through a node that may hold no member of the room.
-    Service(Key),
+    Service(SimKey),
     /// A user is to be in a room, or out of it.
     Change {
         /// The user.
         user: u8,
         /// The room.
-        room: Key,
+        room: SimKey,
         /// Whether in.
         inside: bool,
     },
@@ -83,16 +83,16 @@ pub enum Want {
 /// The content of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "there are 64 of them, and all are copied")]
-pub enum Content {
+pub enum SimContent {
     /// For a user: sender and recipient.
     Direct([u8; 2]),
     /// For a room.
-    Room(Key),
+    Room(SimKey),
     /// A change of a membership.
     Change(Change),
 }
 
-impl Content {
+impl SimContent {
     /// Whether a user may be one of its recipients.
     pub fn may_concern(&self, user: u8) -> bool {
         match self {
@@ -113,11 +113,11 @@ impl Content {
 
 /// A message, as the world knows it.
 #[derive(Debug, Clone, Copy)]
-pub struct Known {
+pub struct WriteKnown {
     /// Its id.
     pub id: MessageId,
     /// What it is.
-    pub content: Content,
+    pub content: SimContent,
     /// The session that sent it, or over which the service that sent it is answered.
     pub session: Sid,
     /// Whether a service sent it: then it is not the session's own.
@@ -125,7 +125,7 @@ pub struct Known {
     /// Its rows in the store.
     pub stored: Stored,
     /// Its entry in the pending table.
-    pub ticket: Option<Ticket>,
+    pub ticket: Option<SendId>,
     /// Whether it was answered.
     pub answered: bool,
 }
@@ -139,10 +139,10 @@ impl World {
         }
         let user = self.sessions[usize::from(session)].user;
         let content = match want {
-            Want::Direct(to) => Content::Direct([user, to]),
-            Want::Room(room) if self.is_inside(at, user, room) => Content::Room(room),
+            Want::Direct(to) => SimContent::Direct([user, to]),
+            Want::Room(room) if self.is_inside(at, user, room) => SimContent::Room(room),
             Want::Room(_) => return self.answer_nothing(session),
-            Want::Service(room) => Content::Room(room),
+            Want::Service(room) => SimContent::Room(room),
             Want::Change { .. } => return self.begin_change(at, index),
         };
         let by_service = matches!(want, Want::Service(_));
@@ -169,25 +169,26 @@ impl World {
         at: At,
         (session, by_service): (Sid, bool),
         after: Micros,
-        content: impl FnOnce(MessageId) -> Content,
+        content: impl FnOnce(MessageId) -> SimContent,
     ) {
         let node = &mut self.nodes[usize::from(at.life.node)];
         let moment = node.clocks.moment(self.now);
         let wall = node.clocks.wall(self.now);
         let worker = &mut node.workers[usize::from(at.thread - 1)];
         node.ids.observe(after, most_claimed(&node.clocks, self.now));
-        let below = self.slip == Some(Slip::IdsFromLowerEnd);
+        let below = self.slip == Some(Mutation::IdsFromLowerEnd);
         let end = if below { node.clocks.lower(self.now) } else { wall };
         let time = node.ids.issue(end);
         let message = self.messages.len() as Msg;
         let id = MessageId::new(time, u64::from(message));
         let content = content(id);
-        let is_change = matches!(content, Content::Change(_));
-        let unentered = is_change && self.slip == Some(Slip::ChangeUnentered);
-        let late = self.slip == Some(Slip::LateEntry);
+        let is_change = matches!(content, SimContent::Change(_));
+        let unentered = is_change && self.slip == Some(Mutation::ChangeUnentered);
+        let late = self.slip == Some(Mutation::LateEntry);
         let ticket = (!late && !unentered).then(|| worker.desk.enter(time, moment));
         let stored = Stored::NOWHERE;
-        let known = Known { id, content, session, by_service, stored, ticket, answered: false };
+        let known =
+            WriteKnown { id, content, session, by_service, stored, ticket, answered: false };
         self.messages.push(known);
         self.file(message);
         trace!(self, "{at:?} issues {message} {time}: {content:?}");
@@ -196,7 +197,7 @@ impl World {
             let delay = self.rng.below(super::queue::SECOND);
             return self.queue.push(self.now + delay, Event::Thread(at, Job::Enter(message)));
         }
-        self.then(at, Step::Write(message));
+        self.then(at, ThreadStep::Write(message));
     }
 
     /// Enters a message long after its id was issued, which must never happen.
@@ -204,13 +205,13 @@ impl World {
         let (time, moment) = (self.messages[usize::from(message)].id.time(), self.moment(at.life));
         let ticket = self.worker(at).desk.enter(time, moment);
         self.messages[usize::from(message)].ticket = Some(ticket);
-        self.then(at, Step::Write(message));
+        self.then(at, ThreadStep::Write(message));
     }
 
     /// Issues an entered message to the store.
     pub fn write_message(&mut self, at: At, message: Msg) {
         let writing = self.plan.slow.messages;
-        let direct = matches!(self.messages[usize::from(message)].content, Content::Direct(_));
+        let direct = matches!(self.messages[usize::from(message)].content, SimContent::Direct(_));
         let draw = if direct { Stored::draw } else { Stored::draw_two };
         let mut stored = draw(&writing, &mut self.rng, self.now);
         let mut heard = !self.rng.chance(writing.unheard_in);
@@ -231,30 +232,32 @@ impl World {
     /// Handles the store's acknowledgement of a message.
     pub fn store_acked(&mut self, at: At, message: Msg) {
         match self.messages[usize::from(message)].content {
-            Content::Change(change) if change.inside && self.slip != Some(Slip::AddUnread) => {
+            SimContent::Change(change)
+                if change.inside && self.slip != Some(Mutation::AddUnread) =>
+            {
                 self.read_back(at, message);
             }
-            _ => self.then(at, Step::Judge(message)),
+            _ => self.then(at, ThreadStep::Judge(message)),
         }
     }
 
     /// Decides about a message once the acknowledgement is there: the clocks are read, and the
     /// message passes or not.
     pub fn judge(&mut self, at: At, message: Msg) {
-        let Known { ticket, content, .. } = self.messages[usize::from(message)];
+        let WriteKnown { ticket, content, .. } = self.messages[usize::from(message)];
         let Some(ticket) = ticket else { return self.judge_unentered(at, message) };
         let publishes = self.publishes(message, &content);
-        let time = if self.slip == Some(Slip::CachedTime) { self.began(at) } else { self.now };
+        let time = if self.slip == Some(Mutation::CachedTime) { self.began(at) } else { self.now };
         let node = &mut self.nodes[usize::from(at.life.node)];
         let worker = &mut node.workers[usize::from(at.thread - 1)];
         let now = node.clocks.now(time);
         let lease = node.view.lease();
         let judgement = worker.desk.judge(ticket, now, lease, publishes.len() as u8);
         trace!(self, "{at:?} judges {message}: {judgement:?}");
-        if judgement == Judgement::Passed {
+        if judgement == AckDecision::Passed {
             self.pass_check(message);
-            self.then(at, Step::Append(message));
-            self.then(at, Step::Flush);
+            self.then(at, ThreadStep::Append(message));
+            self.then(at, ThreadStep::Flush);
             self.then(at, self.last_step(message));
         } else {
             self.answer_unknown(message);
@@ -262,12 +265,14 @@ impl World {
     }
 
     /// The step that answers a message that passed.
-    fn last_step(&self, message: Msg) -> Step {
+    fn last_step(&self, message: Msg) -> ThreadStep {
         match self.messages[usize::from(message)].content {
-            Content::Change(change) if change.inside && self.slip != Some(Slip::AnswerAtOnce) => {
-                Step::AwaitPassing(message)
+            SimContent::Change(change)
+                if change.inside && self.slip != Some(Mutation::AnswerAtOnce) =>
+            {
+                ThreadStep::AwaitPassing(message)
             }
-            _ => Step::Reply(message),
+            _ => ThreadStep::Reply(message),
         }
     }
 
@@ -280,11 +285,11 @@ impl World {
     }
 
     /// The publishes of a message: channel, shard, keys.
-    fn publishes(&self, message: Msg, content: &Content) -> SmallVec<[(u8, u8, Keys); 2]> {
+    fn publishes(&self, message: Msg, content: &SimContent) -> SmallVec<[(u8, u8, SimKeys); 2]> {
         let keys = match *content {
-            Content::Direct(users) => users,
-            Content::Room(room) => [room; 2],
-            Content::Change(change) => [change.room, change.user],
+            SimContent::Direct(users) => users,
+            SimContent::Room(room) => [room; 2],
+            SimContent::Change(change) => [change.room, change.user],
         };
         let [a, b] = keys.map(|key| self.bucket_of(key));
         let keys = keys.map(only);
@@ -305,17 +310,17 @@ impl World {
     /// Appends a message that passed to the shard connections, and delivers it to the sessions
     /// here, in one step.
     pub fn append(&mut self, at: At, message: Msg) {
-        let Known { ticket, content, session, by_service, .. } =
+        let WriteKnown { ticket, content, session, by_service, .. } =
             self.messages[usize::from(message)];
         let moment = self.moment(at.life);
         let mut keys = 0;
         for (channel, shard, part) in self.publishes(message, &content) {
             let what = What::Message(message);
-            let cargo = Cargo { what, channel, from: at.life, keys: part };
+            let cargo = SimCargo { what, channel, from: at.life, keys: part };
             self.worker(at).desk.publish(usize::from(shard), cargo, ticket, moment);
             keys |= part;
         }
-        if !matches!(content, Content::Change(_)) && !by_service {
+        if !matches!(content, SimContent::Change(_)) && !by_service {
             self.session(session).own |= one(message);
         }
         self.deliver(at, message, keys);
@@ -326,17 +331,17 @@ impl World {
     pub fn reply(&mut self, message: Msg) {
         let known = &mut self.messages[usize::from(message)];
         if !std::mem::replace(&mut known.answered, true) {
-            let Known { session, content, by_service, .. } = *known;
+            let WriteKnown { session, content, by_service, .. } = *known;
             trace!(self, "sent {message}");
             self.acked |= one(message);
-            if let Content::Change(_) = content {
+            if let SimContent::Change(_) = content {
                 self.members.acked(message, self.now);
                 self.answer_nothing(session);
                 self.speak_behind(message);
             } else if by_service {
                 self.answer_nothing(session);
             } else {
-                self.hand(session, Frame::Sent(message));
+                self.hand(session, SimFrame::Sent(message));
             }
             self.judge_ack(message);
         }
@@ -399,10 +404,10 @@ impl World {
         &self,
         looks: &Looks,
         above: MessageId,
-        mut act: impl FnMut(Msg, &Known, usize, u8),
+        mut act: impl FnMut(Msg, &WriteKnown, usize, u8),
     ) {
         self.each_of(looks, above, |message, known| {
-            if let Content::Direct(users) = known.content {
+            if let SimContent::Direct(users) = known.content {
                 let mine = usize::from(users[1] == looks.key);
                 act(message, known, mine, users[1 - mine]);
             }
@@ -414,7 +419,7 @@ impl World {
         &self,
         looks: &Looks,
         above: MessageId,
-        mut act: impl FnMut(Msg, &Known),
+        mut act: impl FnMut(Msg, &WriteKnown),
     ) {
         let mut rest = self.key_messages[usize::from(looks.key)];
         while rest != 0 {

@@ -4,22 +4,22 @@ use std::collections::VecDeque;
 
 use smallvec::SmallVec;
 
-use super::event::{At, Dev, Event, Job, Key, Keys, Life, Msg, Sid, USERS_MAX, each_key};
+use super::event::{At, Dev, Event, Job, Life, Msg, Sid, SimKey, SimKeys, USERS_MAX, each_key};
 use super::heads::HeadRead;
+use super::mutations::Mutation;
 use super::queue::{SECOND, Time};
-use super::send::Content;
-use super::slip::Slip;
+use super::send::SimContent;
 use super::store::{Looks, Messages, Touch, one};
 use super::subscriber::bucket;
 use super::world::World;
 use crate::domain::Micros;
-use crate::proof::{Footing, Place, READ_MARGIN, Reading, Viewed};
+use crate::watermark::{CatchUpRead, DeliverySeq, READ_MARGIN, SessionPosition, WatermarkSnapshot};
 
 mod resume;
 
 /// A frame to a client.
 #[derive(Debug, Clone, Copy)]
-pub enum Frame {
+pub enum SimFrame {
     /// A message.
     Message(Msg),
     /// The answer to a send, with the message.
@@ -44,7 +44,7 @@ pub enum Phase {
 
 /// A session.
 #[derive(Debug)]
-pub struct Session {
+pub struct SimSession {
     /// The client's device.
     pub device: Dev,
     /// The user.
@@ -54,9 +54,9 @@ pub struct Session {
     /// Its phase.
     pub phase: Phase,
     /// Up to which id it has everything.
-    pub footing: Footing,
+    pub footing: SessionPosition,
     /// Its place in the order of deliveries.
-    pub place: Place,
+    pub place: DeliverySeq,
     /// What its own reads and rounds delivered to it, or it sent itself.
     pub own: Messages,
     /// How often it missed live deliveries.
@@ -71,7 +71,7 @@ pub struct Session {
     /// since the round's cursor counts on it.
     aside: Messages,
     buffering: bool,
-    reading: Option<Reading>,
+    reading: Option<CatchUpRead>,
     /// The read of its user's memberships, and when that began.
     memberships: Option<(Touch, Time)>,
     /// The read that waits until its rooms are confirmed.
@@ -85,10 +85,10 @@ pub struct Session {
     read_no: u16,
     told_to: Micros,
     gaps: Messages,
-    pipe: VecDeque<Frame>,
+    pipe: VecDeque<SimFrame>,
 }
 
-impl Session {
+impl SimSession {
     /// Whether cursors may be sent to it: what is buffered comes first.
     pub const fn may_be_told(&self) -> bool {
         let behind = self.buffering && self.footing.is_told();
@@ -117,7 +117,7 @@ impl Session {
     pub fn add_known(&mut self, fresh: Option<Looks>, earns: bool) {
         self.pages.extend(fresh);
         if !earns {
-            self.reading = self.reading.map(Reading::by_known_heads);
+            self.reading = self.reading.map(CatchUpRead::by_known_heads);
         }
     }
 
@@ -128,16 +128,16 @@ impl Session {
 }
 
 impl World {
-    pub(super) fn session(&mut self, sid: Sid) -> &mut Session {
+    pub(super) fn session(&mut self, sid: Sid) -> &mut SimSession {
         &mut self.sessions[usize::from(sid)]
     }
 
-    pub(super) fn viewed(&self, life: Life) -> Viewed {
+    pub(super) fn viewed(&self, life: Life) -> WatermarkSnapshot {
         self.nodes[usize::from(life.node)].view.look()
     }
 
     /// Whether a key's subscription is confirmed on a node.
-    pub fn is_confirmed(&self, life: Life, key: Key) -> bool {
+    pub fn is_confirmed(&self, life: Life, key: SimKey) -> bool {
         let index = self.bucket_of(key);
         let hearing =
             &self.nodes[usize::from(life.node)].hearing[usize::from(self.shard_of(index))];
@@ -147,16 +147,16 @@ impl World {
     /// Makes a session for a client that connects.
     pub fn open_session(&mut self, device: Dev, user: u8, at: At, cursor: Option<Micros>) -> Sid {
         let wall = self.nodes[usize::from(at.life.node)].clocks.wall(self.now);
-        let footing = Footing::new(cursor.unwrap_or(wall - READ_MARGIN), self.rules);
+        let footing = SessionPosition::new(cursor.unwrap_or(wall - READ_MARGIN), self.rules);
         // In the end no client is slow: the check then is how far a node is behind.
         let slow = self.rng.chance(self.plan.slow_in) && self.now < self.plan.size.active;
-        self.sessions.push(Session {
+        self.sessions.push(SimSession {
             device,
             user,
             at,
             phase: Phase::Joining,
             footing,
-            place: Place::default(),
+            place: DeliverySeq::default(),
             own: 0,
             missed: 0,
             attached: true,
@@ -178,16 +178,16 @@ impl World {
         self.sessions.len() as Sid - 1
     }
 
-    fn session_ref(&self, sid: Sid) -> &Session {
+    fn session_ref(&self, sid: Sid) -> &SimSession {
         &self.sessions[usize::from(sid)]
     }
 
     /// Whether a session has a message.
     pub fn had(&mut self, at: At, sid: Sid, message: Msg) -> bool {
-        let Session { user, place, own, .. } = *self.session_ref(sid);
+        let SimSession { user, place, own, .. } = *self.session_ref(sid);
         let (id, content) = (self.messages[usize::from(message)].id, self.content(message));
         let (key, place) = match content {
-            Content::Room(room) => (room, self.place_in(at, user, room, place)),
+            SimContent::Room(room) => (room, self.place_in(at, user, room, place)),
             _ => (user, place),
         };
         own & one(message) != 0 || self.worker(at).handed.had(id, key.into(), place)
@@ -195,13 +195,13 @@ impl World {
 
     /// Delivers a message that was read for a session to it, unless the session has it.
     pub fn hand_own(&mut self, sid: Sid, message: Msg) {
-        let Session { at, user, own, .. } = *self.session_ref(sid);
+        let SimSession { at, user, own, .. } = *self.session_ref(sid);
         if own & one(message) == 0 && self.may_be_handed(at, user, message) {
             let session = self.session(sid);
             session.own |= one(message);
-            self.hand(sid, Frame::Message(message));
-            if self.slip == Some(Slip::ReadsNoted) {
-                let Session { at, user, .. } = *self.session_ref(sid);
+            self.hand(sid, SimFrame::Message(message));
+            if self.slip == Some(Mutation::ReadsNoted) {
+                let SimSession { at, user, .. } = *self.session_ref(sid);
                 let id = self.messages[usize::from(message)].id;
                 self.worker(at).handed.note(id, user.into());
             }
@@ -209,18 +209,18 @@ impl World {
     }
 
     /// Delivers a message to the sessions of a worker that do not have it.
-    pub fn deliver(&mut self, at: At, message: Msg, keys: Keys) {
+    pub fn deliver(&mut self, at: At, message: Msg, keys: SimKeys) {
         let known = &self.messages[usize::from(message)];
         let (id, content) = (known.id, known.content);
         let from = (!known.by_service).then_some(known.session);
         let node = &self.nodes[usize::from(at.life.node)];
         node.ids.observe(id.time(), super::send::most_of_an_id(&node.clocks, self.now));
-        if let Content::Change(change) = content {
+        if let SimContent::Change(change) = content {
             return self.hear_notice(at, &change);
         }
         for key in each_key(keys) {
             self.each_session(at, |world, sid| {
-                let Session { user, phase, .. } = *world.session_ref(sid);
+                let SimSession { user, phase, .. } = *world.session_ref(sid);
                 if (user == key || key >= USERS_MAX && world.is_his(at, user, message))
                     && phase == Phase::Live
                     && from != Some(sid)
@@ -234,7 +234,7 @@ impl World {
         self.note_head(at, message);
     }
 
-    fn content(&self, message: Msg) -> Content {
+    fn content(&self, message: Msg) -> SimContent {
         self.messages[usize::from(message)].content
     }
 
@@ -243,7 +243,7 @@ impl World {
         let watermark = self.worker(at).watermark;
         let session = self.session(sid);
         if !session.buffering {
-            return self.hand(sid, Frame::Message(message));
+            return self.hand(sid, SimFrame::Message(message));
         }
         if session.buffer.count_ones() < max {
             session.buffer |= one(message);
@@ -257,7 +257,7 @@ impl World {
 
     /// Sends a cursor to a session, after what was delivered before.
     pub fn hand_cursor(&mut self, sid: Sid, cursor: Micros) {
-        let Session { at, user, .. } = *self.session_ref(sid);
+        let SimSession { at, user, .. } = *self.session_ref(sid);
         let cap = self.belonging(at, user).and_then(|it| it.affiliations.cap());
         let cursor = cap.map_or(cursor, |cap| cap.min(cursor));
         let session = self.session(sid);
@@ -265,19 +265,19 @@ impl World {
             session.told_to = cursor;
             let gaps = std::mem::take(&mut session.gaps);
             let passed = self.passed;
-            self.hand(sid, Frame::Cursor(cursor, passed, gaps));
+            self.hand(sid, SimFrame::Cursor(cursor, passed, gaps));
         }
     }
 
     /// Puts a frame into a session's queue; its client reads it at once, or slowly.
-    pub fn hand(&mut self, sid: Sid, frame: Frame) {
+    pub fn hand(&mut self, sid: Sid, frame: SimFrame) {
         let max = self.plan.bounds.outbox;
         let session = self.session(sid);
         if !session.attached {
             return;
         }
         let (device, at) = (session.device, session.at);
-        if let Frame::Message(message) = frame {
+        if let SimFrame::Message(message) = frame {
             self.judge_handed(sid, message);
         }
         let session = self.session(sid);
@@ -338,7 +338,7 @@ impl World {
 
     /// Drops a session at its node.
     pub fn forget_session(&mut self, at: At, sid: Sid) {
-        let Session { user, phase, .. } = *self.session_ref(sid);
+        let SimSession { user, phase, .. } = *self.session_ref(sid);
         if phase == Phase::Closed {
             return;
         }
@@ -354,7 +354,7 @@ impl World {
     }
 
     /// Removes one holder of interest in a key.
-    pub(super) fn let_go(&mut self, at: At, key: Key) {
+    pub(super) fn let_go(&mut self, at: At, key: SimKey) {
         let it = self.worker(at);
         it.holds[usize::from(key)] -= 1;
         if it.holds[usize::from(key)] > 0 {

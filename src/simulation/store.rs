@@ -2,11 +2,11 @@
 //! touch two. So a quorum read sees what was acknowledged before it began. What was not may show in
 //! one read and not in the next.
 
-use super::event::{Key, Msg};
+use super::event::{Msg, SimKey};
 use super::queue::{SECOND, Time};
 use super::rng::Rng;
+use crate::cluster::Heartbeat;
 use crate::domain::{MessageId, Micros};
-use crate::roster::Row;
 
 /// Never.
 pub const NEVER: Time = Time::MAX;
@@ -122,7 +122,7 @@ impl Writing {
 #[derive(Debug)]
 pub struct RowWrite {
     /// What it writes.
-    pub row: Row,
+    pub row: Heartbeat,
     /// The number of the incarnation within its boot.
     pub number: u32,
     /// Decides which of two writes stays.
@@ -134,12 +134,12 @@ pub struct RowWrite {
 
 /// The store.
 #[derive(Debug, Default)]
-pub struct Store {
+pub struct SimStore {
     writes: Vec<RowWrite>,
     keys: Vec<(u128, Vec<u16>)>,
 }
 
-impl Store {
+impl SimStore {
     /// Removes everything.
     pub fn clear(&mut self) {
         self.writes.clear();
@@ -147,7 +147,7 @@ impl Store {
     }
 
     /// Prepares a write of a row, and returns its index.
-    pub fn prepare(&mut self, row: Row, number: u32, key: u128, stamp: u64) -> u16 {
+    pub fn prepare(&mut self, row: Heartbeat, number: u32, key: u128, stamp: u64) -> u16 {
         self.writes.push(RowWrite { row, number, stamp, key, replicas: Replicas::NOWHERE });
         self.writes.len() as u16 - 1
     }
@@ -168,7 +168,7 @@ impl Store {
     }
 
     /// The rows that a read sees, if each expires `ttl` after it was written.
-    pub fn roster(&self, touch: &Touch, ttl: Time) -> Vec<Row> {
+    pub fn roster(&self, touch: &Touch, ttl: Time) -> Vec<Heartbeat> {
         let mut rows = Vec::with_capacity(self.keys.len());
         for (_, writes) in &self.keys {
             let seen = writes.iter().map(|write| &self.writes[usize::from(*write)]);
@@ -237,14 +237,14 @@ pub struct Looks {
     /// The id above which ranges begin: the last of the last page. Ids may share a time.
     pub above: MessageId,
     /// The key: a user's, or a room's.
-    pub key: Key,
+    pub key: SimKey,
     /// Whether it is known that something is new.
     pub heads_known: bool,
 }
 
 impl Looks {
     /// A read of everything that one touch sees of a key.
-    pub const fn of(key: Key, touch: Touch) -> Self {
+    pub const fn of(key: SimKey, touch: Touch) -> Self {
         let since = crate::domain::NEVER;
         Self { activity: touch, ranges: touch, since, above: since, key, heads_known: true }
     }

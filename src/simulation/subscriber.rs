@@ -3,18 +3,18 @@
 
 use std::collections::VecDeque;
 
+use super::agent::Told;
 use super::event::{
-    At, Cargo, Command, Conn, Event, Job, KEYS_MAX, Key, Keys, Life, What, each_key,
+    At, Conn, Event, Job, KEYS_MAX, Life, SimCargo, SimCommand, SimKey, SimKeys, What, each_key,
 };
-use super::keeping::Told;
 use super::queue::{MILLI, SECOND, Time};
 use super::redis::always;
-use super::worker::Item;
+use super::worker::QueueItem;
 use super::world::World;
+use crate::cluster::Safeguards;
 use crate::domain::Class;
-use crate::interest::{Action, Batch, Linger, Machine};
+use crate::interest::{Batch, BucketSubscriptions, InterestAction, Linger};
 use crate::layout::{Bucket, BucketCount};
-use crate::roster::Rules;
 
 /// The longest wait until a connection is tried again.
 const RETRY: Time = 2 * SECOND;
@@ -29,7 +29,7 @@ const BATCH_MAX: usize = 2;
 #[derive(Debug)]
 pub struct Hearing {
     /// The state of its interest.
-    pub machine: Machine,
+    pub machine: BucketSubscriptions,
     conn: Option<Conn>,
     attempt: u16,
     /// Whether `all` and the node's own channel are subscribed.
@@ -43,9 +43,9 @@ pub struct Hearing {
 
 impl Hearing {
     /// Starts with nothing subscribed.
-    pub fn new(linger: u64, rules: Rules) -> Self {
+    pub fn new(linger: u64, rules: Safeguards) -> Self {
         Self {
-            machine: Machine::under(Linger { ms: linger }, rules),
+            machine: BucketSubscriptions::under(Linger { ms: linger }, rules),
             conn: None,
             attempt: 0,
             begun: false,
@@ -105,7 +105,7 @@ impl World {
         let run = self.redis.run(conn);
         trace!(self, "{at:?} subscriber {shard} up to {run:?}");
         self.tell(at.life, Told::Connected(shard, run));
-        self.send_up(conn, Command::Subscribe(always(at.life.node)));
+        self.send_up(conn, SimCommand::Subscribe(always(at.life.node)));
     }
 
     /// Handles the answer to a command.
@@ -144,7 +144,7 @@ impl World {
     /// The buckets of a shard that sessions on a node need.
     fn needed(&self, life: Life, shard: u8) -> u64 {
         let node = &self.nodes[usize::from(life.node)];
-        let keys = (0..KEYS_MAX as Key).filter(|key| node.wants[usize::from(*key)] != 0);
+        let keys = (0..KEYS_MAX as SimKey).filter(|key| node.wants[usize::from(*key)] != 0);
         let buckets = keys.map(|key| self.bucket_of(key));
         buckets.filter(|bucket| self.shard_of(*bucket) == shard).fold(0, |mask, b| mask | 1 << b)
     }
@@ -163,8 +163,8 @@ impl World {
         {
             let channels = channels(&batch);
             let command = match batch.action {
-                Action::Subscribe => Command::Subscribe(channels),
-                Action::Unsubscribe => Command::Unsubscribe(channels),
+                InterestAction::Subscribe => SimCommand::Subscribe(channels),
+                InterestAction::Unsubscribe => SimCommand::Unsubscribe(channels),
             };
             hearing.commands.push_back(batch);
             hearing.asked = now;
@@ -177,7 +177,7 @@ impl World {
         }
     }
 
-    fn send_command(&mut self, at: At, shard: u8, conn: Conn, command: Command) {
+    fn send_command(&mut self, at: At, shard: u8, conn: Conn, command: SimCommand) {
         self.send_up(conn, command);
         self.command(at, shard);
     }
@@ -205,7 +205,7 @@ impl World {
     }
 
     /// Handles a push.
-    pub fn pushed(&mut self, at: At, conn: Conn, cargo: Cargo) {
+    pub fn pushed(&mut self, at: At, conn: Conn, cargo: SimCargo) {
         let shard = self.redis.conn(conn).shard;
         if self.hearing(at.life, shard).conn != Some(conn) {
             return;
@@ -222,12 +222,12 @@ impl World {
     }
 
     /// Puts a message into the queues of the workers that want it, except those of `but`.
-    pub fn dispatch(&mut self, life: Life, message: u8, keys: Keys, but: u8) {
+    pub fn dispatch(&mut self, life: Life, message: u8, keys: SimKeys, but: u8) {
         let wants = &self.nodes[usize::from(life.node)].wants;
         let wanted = each_key(keys).fold(0, |mask, key| mask | wants[usize::from(key)]);
         let workers = wanted & !but;
         for worker in (0..self.plan.size.workers).filter(|worker| workers & 1 << worker != 0) {
-            self.put(life, worker, Item::Deliver(message, keys));
+            self.put(life, worker, QueueItem::Deliver(message, keys));
         }
     }
 }

@@ -8,7 +8,7 @@ use super::world::World;
 
 /// A part of a job before which a thread may be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum ThreadStep {
     /// Loop: issue a heartbeat, whose lease is counted already, to the store.
     IssueRow(u16),
     /// Loop: give the lease of an acknowledgement to the workers.
@@ -53,10 +53,10 @@ pub struct Thread {
     began: Time,
     stopped: bool,
     busy: bool,
-    steps: VecDeque<Step>,
+    steps: VecDeque<ThreadStep>,
     waiting: VecDeque<Job>,
     /// In scripts: it is to be stopped before this step.
-    pub trap: Option<Step>,
+    pub trap: Option<ThreadStep>,
 }
 
 impl Thread {
@@ -91,14 +91,14 @@ impl World {
     }
 
     /// Adds a step to a thread's present job.
-    pub fn then(&mut self, at: At, step: Step) {
+    pub fn then(&mut self, at: At, step: ThreadStep) {
         if let Some(thread) = self.thread(at) {
             thread.steps.push_back(step);
         }
     }
 
     /// Adds a step before those of a thread's present job.
-    pub fn first(&mut self, at: At, step: Step) {
+    pub fn first(&mut self, at: At, step: ThreadStep) {
         if let Some(thread) = self.thread(at) {
             thread.steps.push_front(step);
         }
@@ -129,7 +129,7 @@ impl World {
     }
 
     /// Whether a thread stops before a step: as a script states, or by chance.
-    fn stops_here(&mut self, at: At, step: Step) -> bool {
+    fn stops_here(&mut self, at: At, step: ThreadStep) -> bool {
         if let Some(thread) = self.thread(at)
             && thread.trap == Some(step)
         {

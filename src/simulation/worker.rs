@@ -4,28 +4,28 @@ use std::collections::VecDeque;
 
 use smallvec::SmallVec;
 
-use super::belonging::Belonging;
+use super::agent::{Answer, Told};
 use super::event::{
-    At, Cargo, Event, Job, KEYS_MAX, Keys, Life, Msg, OWN, ROOMS_MAX, Sid, USERS_MAX, What,
+    At, Event, Job, KEYS_MAX, Life, Msg, OWN, ROOMS_MAX, Sid, SimCargo, SimKeys, USERS_MAX, What,
 };
 use super::heads::Heads;
-use super::keeping::{Answer, Told};
 use super::members::Stamps;
-use super::plan::Bounds;
+use super::plan::SimBounds;
 use super::publisher::Publishing;
 use super::queue::SECOND;
 use super::round::Rounding;
-use super::thread::Step;
+use super::thread::ThreadStep;
+use super::user_rooms::SimUserRooms;
 use super::world::World;
-use crate::domain::{Micros, Moment, NEVER};
-use crate::proof::{Desk, DeskBounds, Handed, RoundKind};
-use crate::roster::Rules;
+use crate::cluster::Safeguards;
+use crate::domain::{Micros, MonotonicTime, NEVER};
+use crate::watermark::{PublishBounds, PublishTracker, RecentDeliveries, RoundKind};
 
 /// An item in a worker's queue.
 #[derive(Debug, Clone, Copy)]
-pub enum Item {
+pub enum QueueItem {
     /// A message, for these keys.
-    Deliver(Msg, Keys),
+    Deliver(Msg, SimKeys),
     /// The loop asks for its part of a heartbeat.
     Ask(u16),
     /// Another incarnation begins.
@@ -55,11 +55,11 @@ pub enum Item {
 
 /// A worker's state.
 #[derive(Debug)]
-pub struct Worker {
+pub struct SimWorker {
     /// What it issued and publishes.
-    pub desk: Desk<Cargo>,
+    pub desk: PublishTracker<SimCargo>,
     /// What it delivered.
-    pub handed: Handed,
+    pub handed: RecentDeliveries,
     /// The watermark that its sessions have.
     pub watermark: Micros,
     /// Its sessions.
@@ -69,24 +69,24 @@ pub struct Worker {
     /// How many of its sessions, or of its users, hold interest in a key.
     pub holds: [u8; KEYS_MAX],
     /// The rooms of its users.
-    pub belongings: Vec<Belonging>,
+    pub belongings: Vec<SimUserRooms>,
     /// The round under way.
     pub rounding: Rounding,
     /// The heads of rooms that it knows.
     pub heads: Heads,
     /// Which leaves it learned of, for the referee.
     pub left: Stamps,
-    queue: VecDeque<Item>,
+    queue: VecDeque<QueueItem>,
     deliveries: usize,
 }
 
-impl Worker {
+impl SimWorker {
     /// Makes a worker without sessions.
-    pub fn new(shards: u8, bounds: &Bounds, now: Moment, rules: Rules) -> Self {
-        let desk = DeskBounds { pending: bounds.pending, ring: bounds.ring };
+    pub fn new(shards: u8, bounds: &SimBounds, now: MonotonicTime, rules: Safeguards) -> Self {
+        let desk = PublishBounds { pending: bounds.pending, ring: bounds.ring };
         Self {
-            desk: Desk::new(usize::from(shards), desk, now, rules),
-            handed: Handed::new(bounds.handed, rules),
+            desk: PublishTracker::new(usize::from(shards), desk, now, rules),
+            handed: RecentDeliveries::new(bounds.handed, rules),
             watermark: Micros::default(),
             sessions: Vec::new(),
             publishing: (0..shards).map(|_| Publishing::default()).collect(),
@@ -102,7 +102,7 @@ impl Worker {
 }
 
 impl World {
-    pub(super) fn worker(&mut self, at: At) -> &mut Worker {
+    pub(super) fn worker(&mut self, at: At) -> &mut SimWorker {
         &mut self.nodes[usize::from(at.life.node)].workers[usize::from(at.thread - 1)]
     }
 
@@ -116,7 +116,7 @@ impl World {
     }
 
     /// Puts an item into a worker's queue. A delivery that finds it full is a delivery gap.
-    pub fn put(&mut self, life: Life, worker: u8, item: Item) {
+    pub fn put(&mut self, life: Life, worker: u8, item: QueueItem) {
         let max = self.plan.bounds.inbox;
         let node = &mut self.nodes[usize::from(life.node)];
         if !node.alive || node.life != life {
@@ -124,7 +124,7 @@ impl World {
         }
         let at = node.worker_at(usize::from(worker));
         let it = &mut node.workers[usize::from(worker)];
-        if matches!(item, Item::Deliver(..)) {
+        if matches!(item, QueueItem::Deliver(..)) {
             if it.deliveries >= max {
                 node.view.raise();
                 trace!(self, "{at:?} overflows: {item:?}");
@@ -143,23 +143,23 @@ impl World {
         let it = self.worker(at);
         let Some(item) = it.queue.pop_front() else { return };
         if !it.queue.is_empty() {
-            self.then(at, Step::Next);
+            self.then(at, ThreadStep::Next);
         }
         match item {
-            Item::Deliver(message, keys) => {
+            QueueItem::Deliver(message, keys) => {
                 self.worker(at).deliveries -= 1;
                 self.deliver(at, message, keys);
             }
-            Item::Ask(ask) => self.answer(at, ask),
-            Item::Succeed(number) => self.worker(at).desk.succeed(number),
-            Item::Forget(number) => self.worker(at).desk.forget(number),
-            Item::Advance(watermark) => self.advance(at, watermark),
-            Item::Read(number) => self.begin_round(at, number),
-            Item::Done { number, kind, decided, watermark } => {
+            QueueItem::Ask(ask) => self.answer(at, ask),
+            QueueItem::Succeed(number) => self.worker(at).desk.succeed(number),
+            QueueItem::Forget(number) => self.worker(at).desk.forget(number),
+            QueueItem::Advance(watermark) => self.advance(at, watermark),
+            QueueItem::Read(number) => self.begin_round(at, number),
+            QueueItem::Done { number, kind, decided, watermark } => {
                 self.end_round(at, number, (kind, decided), watermark);
             }
-            Item::Cut(shard) => self.cut_publisher(at, shard),
-            Item::Canary(number) => self.send_canaries(at, number),
+            QueueItem::Cut(shard) => self.cut_publisher(at, shard),
+            QueueItem::Canary(number) => self.send_canaries(at, number),
         }
     }
 
@@ -225,10 +225,10 @@ impl World {
         let moment = self.moment(at.life);
         for shard in 0..usize::from(self.plan.size.shards) {
             let channel = OWN + at.life.node;
-            let canary = Cargo { what: What::Canary(number), channel, from: at.life, keys: 0 };
+            let canary = SimCargo { what: What::Canary(number), channel, from: at.life, keys: 0 };
             self.worker(at).desk.publish(shard, canary, None, moment);
         }
-        self.then(at, Step::Flush);
+        self.then(at, ThreadStep::Flush);
     }
 
     /// Handles the passing of a second.
@@ -249,6 +249,6 @@ impl World {
                 self.post(owner, Job::Command(shard));
             }
         }
-        self.then(at, Step::Flush);
+        self.then(at, ThreadStep::Flush);
     }
 }

@@ -5,25 +5,25 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::change::{Rewrite, Touches};
-use super::client::Device;
-use super::event::{Act, At, Dev, Event, Job, KEYS_MAX, Key, Msg, ROOMS, ROOMS_MAX, USERS_MAX};
+use super::client::SimDevice;
+use super::event::{Act, At, Dev, Event, Job, KEYS_MAX, Msg, ROOMS, ROOMS_MAX, SimKey, USERS_MAX};
 use super::members::Members;
-use super::node::Node;
-use super::plan::Plan;
+use super::mutations::Mutation;
+use super::node::SimNode;
+use super::oracle::Objection;
+use super::plan::SimOptions;
 use super::profile::Profile;
 use super::queue::{Queue, SECOND, Time};
 use super::redis::Redis;
-use super::referee::Objection;
 use super::rng::Rng;
 use super::script::Script;
-use super::send::{Known, Wish};
-use super::session::Session;
-use super::slip::Slip;
-use super::store::{Messages, Store};
-use super::thread::Step;
+use super::send::{Wish, WriteKnown};
+use super::session::SimSession;
+use super::store::{Messages, SimStore};
+use super::thread::ThreadStep;
+use crate::cluster::{EnvelopeForm, Incarnation, NodeInfo, NodeState, Safeguards, ShardTag};
 use crate::domain::{RoomId, UserId};
-use crate::layout::{BucketCount, Buckets, Layout};
-use crate::roster::{About, EnvelopeForm, Incarnation, Rules, ShardTag, State};
+use crate::layout::{BucketCount, BucketCounts, Layout};
 
 /// How long it may take until cursors cover the last sends.
 const TAIL: Time = 25 * SECOND;
@@ -42,21 +42,21 @@ pub struct World {
     /// The source of chance.
     pub rng: Rng,
     /// The plan of this schedule.
-    pub plan: Plan,
+    pub plan: SimOptions,
     /// Which rules hold.
-    pub rules: Rules,
+    pub rules: Safeguards,
     /// The mistake that the loops make.
-    pub slip: Option<Slip>,
+    pub slip: Option<Mutation>,
     /// The store.
-    pub store: Store,
+    pub store: SimStore,
     /// Redis.
     pub redis: Redis,
     /// The nodes.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<SimNode>,
     /// All sessions there ever were.
-    pub sessions: Vec<Session>,
+    pub sessions: Vec<SimSession>,
     /// The clients' devices.
-    pub devices: Vec<Device>,
+    pub devices: Vec<SimDevice>,
     /// What clients wanted to send.
     pub wishes: Vec<Wish>,
     /// Writes of memberships beside those of changes.
@@ -64,7 +64,7 @@ pub struct World {
     /// Reads of the rows of adds.
     pub reads_back: Vec<(Msg, Touches)>,
     /// All messages that got an id.
-    pub messages: Vec<Known>,
+    pub messages: Vec<WriteKnown>,
     /// Each key's messages: the direct ones of a user, those of a room.
     pub key_messages: [Messages; KEYS_MAX],
     /// The rooms' ids in the product.
@@ -90,7 +90,7 @@ pub struct World {
     /// The shards in the form of heartbeats.
     pub tags: SmallVec<[ShardTag; 4]>,
     /// The part of heartbeats beside the watermark's numbers.
-    pub about: Arc<About>,
+    pub about: Arc<NodeInfo>,
     incarnations: u128,
 }
 
@@ -98,13 +98,13 @@ impl World {
     /// A world whose memory is used for one schedule after the other.
     pub fn new() -> Self {
         let layout =
-            Layout::new(Buckets::all(BucketCount::new(1).expect("a count")), vec!["r".into()]);
-        let about = About {
+            Layout::new(BucketCounts::all(BucketCount::new(1).expect("a count")), vec!["r".into()]);
+        let about = NodeInfo {
             node: String::new(),
             boot: [0; 16],
             started: crate::domain::Micros(0),
             address: String::new(),
-            state: State::Serving,
+            state: NodeState::Serving,
             publish: layout,
             subscribe: Vec::new(),
             tap: false,
@@ -115,10 +115,10 @@ impl World {
             now: 0,
             queue: Queue::default(),
             rng: Rng::new(0),
-            plan: Plan::calm(1, 1, 1),
-            rules: Rules::default(),
+            plan: SimOptions::calm(1, 1, 1),
+            rules: Safeguards::default(),
             slip: None,
-            store: Store::default(),
+            store: SimStore::default(),
             redis: Redis::default(),
             nodes: Vec::new(),
             sessions: Vec::new(),
@@ -149,7 +149,7 @@ impl World {
     /// Runs the schedule of a seed, and returns what the referee objects to.
     pub fn run(&mut self, profile: Profile, seed: u64) -> Option<Objection> {
         self.rng = Rng::new(seed ^ (profile as u64) << 56);
-        self.plan = Plan::draw(profile, &mut self.rng);
+        self.plan = SimOptions::draw(profile, &mut self.rng);
         self.set_up();
         self.schedule_clients();
         for fault in 0..self.plan.faults.len() {
@@ -192,7 +192,8 @@ impl World {
         self.tags.extend((0..self.plan.size.shards).map(|shard| ShardTag(u64::from(shard))));
         self.devices.clear();
         let users = self.plan.size.users;
-        self.devices.extend((0..self.plan.size.devices).map(|device| Device::new(device % users)));
+        self.devices
+            .extend((0..self.plan.size.devices).map(|device| SimDevice::new(device % users)));
         for _ in 0..self.plan.size.nodes {
             self.join();
         }
@@ -344,24 +345,24 @@ impl World {
     }
 
     /// Takes a step of a thread.
-    pub fn take(&mut self, at: At, step: Step) {
+    pub fn take(&mut self, at: At, step: ThreadStep) {
         match step {
-            Step::IssueRow(write) => self.issue_row(at, write),
-            Step::Grant => self.grant(at),
-            Step::Leave => self.kill(at.life),
-            Step::IssueRoster => self.issue_roster(at),
-            Step::Orders => self.obey(at),
-            Step::Next => self.next_item(at),
-            Step::Write(message) => self.write_message(at, message),
-            Step::Judge(message) => self.judge(at, message),
-            Step::Append(message) => self.append(at, message),
-            Step::Flush => self.flush(at),
-            Step::Reply(message) => self.reply(message),
-            Step::AwaitPassing(message) => self.await_passing(at, message),
-            Step::IssueMemberships(sid) => self.issue_memberships(at, sid),
-            Step::IssueJoinRead(user, number) => self.issue_join_read(at, user, number),
-            Step::IssueRead(sid) => self.issue_read(at, sid),
-            Step::IssuePage(sid) => self.issue_page(at, sid),
+            ThreadStep::IssueRow(write) => self.issue_row(at, write),
+            ThreadStep::Grant => self.grant(at),
+            ThreadStep::Leave => self.kill(at.life),
+            ThreadStep::IssueRoster => self.issue_roster(at),
+            ThreadStep::Orders => self.obey(at),
+            ThreadStep::Next => self.next_item(at),
+            ThreadStep::Write(message) => self.write_message(at, message),
+            ThreadStep::Judge(message) => self.judge(at, message),
+            ThreadStep::Append(message) => self.append(at, message),
+            ThreadStep::Flush => self.flush(at),
+            ThreadStep::Reply(message) => self.reply(message),
+            ThreadStep::AwaitPassing(message) => self.await_passing(at, message),
+            ThreadStep::IssueMemberships(sid) => self.issue_memberships(at, sid),
+            ThreadStep::IssueJoinRead(user, number) => self.issue_join_read(at, user, number),
+            ThreadStep::IssueRead(sid) => self.issue_read(at, sid),
+            ThreadStep::IssuePage(sid) => self.issue_page(at, sid),
         }
     }
 
@@ -372,7 +373,7 @@ impl World {
     }
 
     /// A key's bucket. Rooms have other buckets than users.
-    pub const fn bucket_of(&self, key: Key) -> u8 {
+    pub const fn bucket_of(&self, key: SimKey) -> u8 {
         match key.checked_sub(USERS_MAX) {
             None => key % self.plan.size.buckets,
             Some(room) => ROOMS + room % self.plan.size.buckets,
@@ -387,8 +388,8 @@ impl World {
     /// Records how far the watermarks are behind.
     fn sample(&mut self) {
         let watched = self.plan.watched;
-        let is_old = |node: &Node| node.alive && self.now >= node.born + START;
-        let counts = |node: &&Node| is_old(node) && watched & 1 << node.life.node != 0;
+        let is_old = |node: &SimNode| node.alive && self.now >= node.born + START;
+        let counts = |node: &&SimNode| is_old(node) && watched & 1 << node.life.node != 0;
         for node in self.nodes.iter().filter(counts) {
             let truth = super::clocks::EPOCH + self.now;
             let watermark = node.keeping.watch.watermark().0;

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::closing::{CLOSE_WAIT, DISCARD_BYTES_MAX};
-use super::handshake::Refusal;
+use super::handshake::UpgradeRejected;
 use super::requests::{Answering, Requests};
 
 /// Bytes of a request's line and headers, above which it is answered with 431: room for a large
@@ -79,7 +79,7 @@ where
         let (switched, answering, respond) = (&switched, &answering, &respond);
         async move {
             let response = match flaw {
-                Some(flaw) => Refusal::from(flaw).response(),
+                Some(flaw) => UpgradeRejected::from(flaw).response(),
                 None => respond(request).await,
             };
             switched.set(response.status() == StatusCode::SWITCHING_PROTOCOLS);
@@ -128,7 +128,7 @@ fn builder() -> http1::Builder {
 mod tests {
     use super::*;
     use crate::socket::handshake::check;
-    use crate::socket::peer::{Peer, on_event_loop, on_paused_clock, pair, text};
+    use crate::socket::peer::{TestPeer, on_event_loop, on_paused_clock, pair, text};
     use tokio::time::Instant;
 
     const WAITS: HttpWaits = HttpWaits {
@@ -149,7 +149,7 @@ mod tests {
     }
 
     /// The status line of the next answer; headers and the body are read with it.
-    async fn status(peer: &mut Peer, body_end: &str) -> String {
+    async fn status(peer: &mut TestPeer, body_end: &str) -> String {
         let mut answer = Vec::new();
         while !answer.ends_with(body_end.as_bytes()) {
             answer.push(peer.stream.read_u8().await.expect("an answer"));

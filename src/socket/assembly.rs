@@ -2,14 +2,14 @@
 
 use fastwebsockets::{Frame, OpCode, Payload};
 
-use super::breach::Breach;
 use super::close::peer_code;
 use super::frame::FrameHead;
-use super::limits::Limits;
+use super::limits::FrameLimits;
+use super::violation::ProtocolViolation;
 
 /// A whole message of the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Message<'a> {
+pub enum ClientMessage<'a> {
     /// Valid UTF-8.
     Text(&'a str),
     /// Any bytes.
@@ -24,10 +24,10 @@ pub(super) enum Assembled {
 }
 
 impl Assembled {
-    pub(super) fn message(&self) -> Message<'_> {
+    pub(super) fn message(&self) -> ClientMessage<'_> {
         match self {
-            Self::Text(text) => Message::Text(text),
-            Self::Binary(bytes) => Message::Binary(bytes),
+            Self::Text(text) => ClientMessage::Text(text),
+            Self::Binary(bytes) => ClientMessage::Binary(bytes),
         }
     }
 }
@@ -38,7 +38,7 @@ pub(super) enum Part<'a> {
     /// A fragment that is not the last one of its message.
     Fragment,
     /// A message in one frame, where it lies.
-    Message(Message<'a>),
+    Message(ClientMessage<'a>),
     /// The last frame of a fragmented message.
     Assembled(Assembled),
     /// To be answered with the same payload.
@@ -70,8 +70,8 @@ impl Assembly {
         &mut self,
         head: &FrameHead,
         payload: &'a mut [u8],
-        limits: &Limits,
-    ) -> Result<Part<'a>, Breach> {
+        limits: &FrameLimits,
+    ) -> Result<Part<'a>, ProtocolViolation> {
         unmask(head, payload);
         match head.opcode {
             OpCode::Ping => Ok(Part::Ping(payload)),
@@ -86,10 +86,10 @@ impl Assembly {
         &mut self,
         head: &FrameHead,
         payload: &'a [u8],
-        limits: &Limits,
-    ) -> Result<Part<'a>, Breach> {
+        limits: &FrameLimits,
+    ) -> Result<Part<'a>, ProtocolViolation> {
         if self.partial.is_some() {
-            return Err(Breach::Interleaved);
+            return Err(ProtocolViolation::Interleaved);
         }
         let is_text = head.opcode == OpCode::Text;
         if head.fin {
@@ -106,9 +106,9 @@ impl Assembly {
         &mut self,
         fin: bool,
         payload: &[u8],
-        limits: &Limits,
-    ) -> Result<Part<'a>, Breach> {
-        let partial = self.partial.as_mut().ok_or(Breach::Continuation)?;
+        limits: &FrameLimits,
+    ) -> Result<Part<'a>, ProtocolViolation> {
+        let partial = self.partial.as_mut().ok_or(ProtocolViolation::Continuation)?;
         partial.append(payload, limits)?;
         match self.partial.take_if(|_| fin) {
             Some(partial) => partial.finish().map(Part::Assembled),
@@ -122,10 +122,10 @@ impl Partial {
         Self { is_text, bytes: Vec::new(), checked: 0, fragments: 0 }
     }
 
-    fn append(&mut self, payload: &[u8], limits: &Limits) -> Result<(), Breach> {
+    fn append(&mut self, payload: &[u8], limits: &FrameLimits) -> Result<(), ProtocolViolation> {
         let (count, bound) = (self.fragments.saturating_add(1), limits.fragments);
         if count > bound {
-            return Err(Breach::Fragments { count, bound });
+            return Err(ProtocolViolation::Fragments { count, bound });
         }
         check_length(self.bytes.len() + payload.len(), limits)?;
         self.fragments = count;
@@ -134,18 +134,18 @@ impl Partial {
     }
 
     /// Refuses bytes that no continuation can turn into UTF-8; a character may still be open.
-    fn check_text(&mut self) -> Result<(), Breach> {
+    fn check_text(&mut self) -> Result<(), ProtocolViolation> {
         match std::str::from_utf8(&self.bytes[self.checked..]) {
             Ok(_) => self.checked = self.bytes.len(),
             Err(error) if error.error_len().is_none() => self.checked += error.valid_up_to(),
-            Err(_) => return Err(Breach::Text),
+            Err(_) => return Err(ProtocolViolation::Text),
         }
         Ok(())
     }
 
-    fn finish(self) -> Result<Assembled, Breach> {
+    fn finish(self) -> Result<Assembled, ProtocolViolation> {
         if self.is_text {
-            String::from_utf8(self.bytes).map(Assembled::Text).map_err(|_| Breach::Text)
+            String::from_utf8(self.bytes).map(Assembled::Text).map_err(|_| ProtocolViolation::Text)
         } else {
             Ok(Assembled::Binary(self.bytes))
         }
@@ -156,18 +156,18 @@ fn unmask(head: &FrameHead, payload: &mut [u8]) {
     Frame::new(head.fin, head.opcode, Some(head.mask), Payload::BorrowedMut(payload)).unmask();
 }
 
-fn whole(is_text: bool, payload: &[u8]) -> Result<Message<'_>, Breach> {
+fn whole(is_text: bool, payload: &[u8]) -> Result<ClientMessage<'_>, ProtocolViolation> {
     if is_text {
-        std::str::from_utf8(payload).map(Message::Text).map_err(|_| Breach::Text)
+        std::str::from_utf8(payload).map(ClientMessage::Text).map_err(|_| ProtocolViolation::Text)
     } else {
-        Ok(Message::Binary(payload))
+        Ok(ClientMessage::Binary(payload))
     }
 }
 
-fn check_length(length: usize, limits: &Limits) -> Result<(), Breach> {
+fn check_length(length: usize, limits: &FrameLimits) -> Result<(), ProtocolViolation> {
     let bound = limits.message_bytes;
     if length > bound as usize {
-        return Err(Breach::MessageLength { length, bound });
+        return Err(ProtocolViolation::MessageLength { length, bound });
     }
     Ok(())
 }
@@ -176,10 +176,10 @@ fn check_length(length: usize, limits: &Limits) -> Result<(), Breach> {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { frame_bytes: 64, message_bytes: 8, fragments: 3 };
+    const LIMITS: FrameLimits = FrameLimits { frame_bytes: 64, message_bytes: 8, fragments: 3 };
 
     /// Feeds frames with a zero mask; messages and pings come back as owned text.
-    fn run(frames: &[(bool, OpCode, &[u8])]) -> Result<Vec<String>, Breach> {
+    fn run(frames: &[(bool, OpCode, &[u8])]) -> Result<Vec<String>, ProtocolViolation> {
         let mut assembly = Assembly::default();
         let mut seen = Vec::new();
         for &(fin, opcode, payload) in frames {
@@ -200,7 +200,7 @@ mod tests {
         let head =
             FrameHead { fin: true, opcode: OpCode::Text, mask, header_len: 6, payload_len: 5 };
         let part = Assembly::default().accept(&head, &mut payload, &LIMITS);
-        let Ok(Part::Message(Message::Text(text))) = part else { panic!("{part:?}") };
+        let Ok(Part::Message(ClientMessage::Text(text))) = part else { panic!("{part:?}") };
         assert_eq!((text, text.as_ptr()), ("HELLO", start));
     }
 
@@ -226,14 +226,14 @@ mod tests {
     #[test]
     fn order_is_enforced() {
         let interleaved = run(&[(false, OpCode::Text, b"a"), (true, OpCode::Text, b"b")]);
-        assert_eq!(interleaved, Err(Breach::Interleaved));
+        assert_eq!(interleaved, Err(ProtocolViolation::Interleaved));
         let orphan = run(&[(true, OpCode::Binary, b"a"), (true, OpCode::Continuation, b"b")]);
-        assert_eq!(orphan, Err(Breach::Continuation));
+        assert_eq!(orphan, Err(ProtocolViolation::Continuation));
     }
 
     #[test]
     fn totals_are_bounded() {
-        let long = Breach::MessageLength { length: 9, bound: 8 };
+        let long = ProtocolViolation::MessageLength { length: 9, bound: 8 };
         assert!(run(&[(true, OpCode::Text, b"12345678")]).is_ok());
         assert_eq!(run(&[(true, OpCode::Text, b"123456789")]), Err(long.clone()));
         let split =
@@ -242,17 +242,17 @@ mod tests {
         let empty = (false, OpCode::Continuation, &b""[..]);
         let endless = [(false, OpCode::Text, &b""[..]), empty, empty, empty];
         assert!(run(&endless[..3]).is_ok());
-        assert_eq!(run(&endless), Err(Breach::Fragments { count: 4, bound: 3 }));
+        assert_eq!(run(&endless), Err(ProtocolViolation::Fragments { count: 4, bound: 3 }));
     }
 
     #[test]
     fn text_must_be_utf8_in_whole_and_as_early_as_known() {
-        assert_eq!(run(&[(true, OpCode::Text, b"\xc3")]), Err(Breach::Text));
-        assert_eq!(run(&[(false, OpCode::Text, b"ok\xff")]), Err(Breach::Text));
+        assert_eq!(run(&[(true, OpCode::Text, b"\xc3")]), Err(ProtocolViolation::Text));
+        assert_eq!(run(&[(false, OpCode::Text, b"ok\xff")]), Err(ProtocolViolation::Text));
         let split = [(false, OpCode::Text, &b"\xe2\x82"[..]), (false, OpCode::Continuation, b"x")];
-        assert_eq!(run(&split), Err(Breach::Text));
+        assert_eq!(run(&split), Err(ProtocolViolation::Text));
         let open = [(false, OpCode::Text, &b"\xe2"[..]), (true, OpCode::Continuation, b"\x82")];
-        assert_eq!(run(&open), Err(Breach::Text));
+        assert_eq!(run(&open), Err(ProtocolViolation::Text));
         assert!(run(&[(true, OpCode::Binary, b"\xc3")]).is_ok());
     }
 

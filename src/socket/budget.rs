@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 /// Bytes that wait for peers whose sockets are full, on all event loops of a node. Each outbox has a
 /// bound of its own; this one is on their sum.
 ///
-/// Above it those loops free some that hold more than their [`Share`], each down to that. There
+/// Above it those loops free some that hold more than their [`WorkerShare`], each down to that. There
 /// always is one, and nobody goes for what waits on another loop.
 #[derive(Debug)]
 pub struct Budget {
@@ -34,9 +34,9 @@ impl Budget {
     }
 
     /// The share of one of the event loops.
-    pub fn share(self: &Arc<Self>, number: usize) -> Share {
+    pub fn share(self: &Arc<Self>, number: usize) -> WorkerShare {
         assert!(number < self.loops.len(), "there are {} event loops", self.loops.len());
-        Share { budget: Arc::clone(self), number }
+        WorkerShare { budget: Arc::clone(self), number }
     }
 
     /// Bytes that wait.
@@ -58,12 +58,12 @@ impl Budget {
 /// One event loop's part of a [`Budget`]: the bound by the number of loops. It may hold more, as
 /// long as all together do not.
 #[derive(Debug)]
-pub struct Share {
+pub struct WorkerShare {
     budget: Arc<Budget>,
     number: usize,
 }
 
-impl Share {
+impl WorkerShare {
     /// All of a bound, for an event loop that is alone.
     pub fn alone(bound: usize) -> Self {
         Arc::new(Budget::new(bound, 1)).share(0)
@@ -126,12 +126,12 @@ mod tests {
 
     use super::*;
 
-    fn shares(bound: usize, loops: usize) -> Vec<Share> {
+    fn shares(bound: usize, loops: usize) -> Vec<WorkerShare> {
         let budget = Arc::new(Budget::new(bound, loops));
         (0..loops).map(|number| budget.share(number)).collect()
     }
 
-    async fn is_called(share: &Share) -> bool {
+    async fn is_called(share: &WorkerShare) -> bool {
         tokio::time::timeout(Duration::ZERO, share.call().notified()).await.is_ok()
     }
 
@@ -162,7 +162,7 @@ mod tests {
                 share.charge(0, *held);
             }
             let over = held.iter().sum::<usize>() > bound;
-            prop_assert_eq!(shares.iter().any(Share::is_over), over);
+            prop_assert_eq!(shares.iter().any(WorkerShare::is_over), over);
             for (share, held) in shares.iter().zip(&held) {
                 let mut left = *held;
                 while share.is_over() {

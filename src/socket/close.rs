@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use fastwebsockets::CloseCode;
 
-use super::breach::Breach;
 use super::frame::CONTROL_BYTES_MAX;
+use super::violation::ProtocolViolation;
 
 /// Close codes of RFC 6455, section 7.4.1, that this room uses itself.
 pub mod code {
@@ -31,12 +31,12 @@ const REASON_BYTES_MAX: usize = CONTROL_BYTES_MAX - 2;
 
 /// A close frame to send: a code and a short reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Close {
+pub struct CloseFrame {
     code: u16,
     reason: Cow<'static, str>,
 }
 
-impl Close {
+impl CloseFrame {
     /// A close frame; a reason above 123 bytes is cut at the last whole character that fits.
     /// With [`code::ABSENT`] the frame is empty.
     pub fn new(code: u16, reason: impl Into<Cow<'static, str>>) -> Self {
@@ -71,16 +71,16 @@ fn cut(reason: Cow<'static, str>) -> Cow<'static, str> {
 }
 
 /// The code in the unmasked payload of a peer's close frame; [`code::ABSENT`] if it is empty.
-pub(super) fn peer_code(payload: &[u8]) -> Result<u16, Breach> {
+pub(super) fn peer_code(payload: &[u8]) -> Result<u16, ProtocolViolation> {
     let (code, reason) = match payload {
         [] => return Ok(code::ABSENT),
-        [_] => return Err(Breach::CloseLength),
+        [_] => return Err(ProtocolViolation::CloseLength),
         [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
     };
     if !is_sendable(code) {
-        return Err(Breach::CloseCode(code));
+        return Err(ProtocolViolation::CloseCode(code));
     }
-    std::str::from_utf8(reason).map(|_| code).map_err(|_| Breach::CloseReason)
+    std::str::from_utf8(reason).map(|_| code).map_err(|_| ProtocolViolation::CloseReason)
 }
 
 fn is_sendable(code: u16) -> bool {
@@ -112,23 +112,23 @@ mod tests {
     #[test]
     fn payloads_of_a_peer() {
         assert_eq!(peer_code(&[]), Ok(code::ABSENT));
-        assert_eq!(peer_code(&[3]), Err(Breach::CloseLength));
-        assert_eq!(peer_code(b"\x03\xe8\xff"), Err(Breach::CloseReason));
-        assert_eq!(peer_code("\u{3}\u{7f}".as_bytes()), Err(Breach::CloseCode(0x37f)));
+        assert_eq!(peer_code(&[3]), Err(ProtocolViolation::CloseLength));
+        assert_eq!(peer_code(b"\x03\xe8\xff"), Err(ProtocolViolation::CloseReason));
+        assert_eq!(peer_code("\u{3}\u{7f}".as_bytes()), Err(ProtocolViolation::CloseCode(0x37f)));
         assert_eq!(peer_code(b"\x03\xe8bye"), Ok(code::NORMAL));
     }
 
     #[test]
     fn a_long_reason_is_cut_between_characters() {
-        let close = Close::new(4000, "\u{e9}".repeat(100));
+        let close = CloseFrame::new(4000, "\u{e9}".repeat(100));
         assert_eq!(close.reason(), "\u{e9}".repeat(61));
         assert_eq!(close.payload().len(), 2 + 122);
-        assert_eq!(Close::new(4000, "x".repeat(123)).reason().len(), 123);
+        assert_eq!(CloseFrame::new(4000, "x".repeat(123)).reason().len(), 123);
     }
 
     #[test]
     fn an_absent_code_is_an_empty_payload() {
-        assert!(Close::new(code::ABSENT, "").payload().is_empty());
-        assert_eq!(&Close::new(4102, "slow").payload()[..], b"\x10\x06slow");
+        assert!(CloseFrame::new(code::ABSENT, "").payload().is_empty());
+        assert_eq!(&CloseFrame::new(4102, "slow").payload()[..], b"\x10\x06slow");
     }
 }

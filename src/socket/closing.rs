@@ -12,11 +12,11 @@ use std::time::Duration;
 use fastwebsockets::OpCode;
 use tokio::time::{Sleep, sleep};
 
-use super::breach::Breach;
 use super::connection::End;
-use super::intake::Intake;
-use super::limits::Limits;
+use super::frame_reader::FrameReader;
+use super::limits::FrameLimits;
 use super::link::Link;
+use super::violation::ProtocolViolation;
 
 /// How long the whole end may take: a round trip and a write of what was queued, not a second
 /// chance for a peer that does not answer.
@@ -39,8 +39,8 @@ pub(super) struct Closing {
 /// The peer's close frame, or bytes after which none can be found.
 struct Over;
 
-impl From<Breach> for Over {
-    fn from(_: Breach) -> Self {
+impl From<ProtocolViolation> for Over {
+    fn from(_: ProtocolViolation) -> Self {
         Self
     }
 }
@@ -48,11 +48,11 @@ impl From<Breach> for Over {
 impl Closing {
     /// Begins to end with `end`, which says whether the peer owes a close frame; `intake` holds
     /// frames that were not handed out.
-    pub(super) fn new(end: End, intake: &mut Intake, limits: &Limits) -> Self {
+    pub(super) fn new(end: End, intake: &mut FrameReader, limits: &FrameLimits) -> Self {
         let awaiting = matches!(end, End::ClosedHere { .. });
         if !awaiting {
             // Up to a whole read is kept behind a breach: not for the seconds that an end takes.
-            *intake = Intake::default();
+            *intake = FrameReader::default();
         }
         let deadline = Box::pin(sleep(CLOSE_WAIT));
         let mut closing = Self { deadline, end: Some(end), awaiting, discarded: 0 };
@@ -78,8 +78,8 @@ impl Closing {
     pub(super) fn take(
         &mut self,
         read: io::Result<&mut [u8]>,
-        intake: &mut Intake,
-        limits: &Limits,
+        intake: &mut FrameReader,
+        limits: &FrameLimits,
     ) -> Option<End> {
         match read {
             Ok(data) if !data.is_empty() => self.consume(data, intake, limits),
@@ -88,7 +88,7 @@ impl Closing {
         (self.discarded > DISCARD_BYTES_MAX).then(|| self.finish())
     }
 
-    fn consume(&mut self, data: &mut [u8], intake: &mut Intake, limits: &Limits) {
+    fn consume(&mut self, data: &mut [u8], intake: &mut FrameReader, limits: &FrameLimits) {
         if !self.awaiting {
             self.discarded += data.len();
             return;
@@ -112,26 +112,28 @@ mod tests {
     use super::*;
     use crate::socket::peer::{close, on_event_loop, text};
 
-    const LIMITS: Limits = Limits { frame_bytes: 1000, message_bytes: 1000, fragments: 1 };
+    const LIMITS: FrameLimits =
+        FrameLimits { frame_bytes: 1000, message_bytes: 1000, fragments: 1 };
 
     #[test]
     fn what_is_dropped_after_a_breach_is_bounded() {
         on_event_loop(async {
-            let mut intake = Intake::new(&[0; 1024]);
-            let mut closing = Closing::new(End::Breach(Breach::Unmasked), &mut intake, &LIMITS);
+            let mut intake = FrameReader::new(&[0; 1024]);
+            let mut closing =
+                Closing::new(End::Breach(ProtocolViolation::Unmasked), &mut intake, &LIMITS);
             assert_eq!(std::mem::take(&mut intake).into_unread().capacity(), 0, "nothing is kept");
             for _ in 0..DISCARD_BYTES_MAX / 1024 {
                 assert!(closing.take(Ok(&mut [0; 1024]), &mut intake, &LIMITS).is_none());
             }
             let end = closing.take(Ok(&mut [0]), &mut intake, &LIMITS);
-            assert!(matches!(end, Some(End::Breach(Breach::Unmasked))));
+            assert!(matches!(end, Some(End::Breach(ProtocolViolation::Unmasked))));
         });
     }
 
     #[test]
     fn frames_are_dropped_until_the_peers_close() {
         on_event_loop(async {
-            let mut intake = Intake::new(&text("held")[..7]);
+            let mut intake = FrameReader::new(&text("held")[..7]);
             let mut closing = Closing::new(End::ClosedHere { code: 1000 }, &mut intake, &LIMITS);
             let mut frames = [&text("held")[7..], &text("more").repeat(100_000)].concat();
             assert!(closing.take(Ok(&mut frames), &mut intake, &LIMITS).is_none());
@@ -146,7 +148,7 @@ mod tests {
     #[test]
     fn a_close_that_was_held_counts() {
         on_event_loop(async {
-            let mut intake = Intake::new(&[text("held"), close(1000)].concat());
+            let mut intake = FrameReader::new(&[text("held"), close(1000)].concat());
             let closing = Closing::new(End::ClosedHere { code: 1000 }, &mut intake, &LIMITS);
             assert!(!closing.awaiting);
         });

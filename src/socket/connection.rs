@@ -15,16 +15,16 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 
-use super::assembly::{Assembly, Message, Part};
-use super::breach::Breach;
-use super::close::Close;
+use super::assembly::{Assembly, ClientMessage, Part};
+use super::close::CloseFrame;
 use super::closing::Closing;
 use super::frame::FrameHead;
-use super::handler::{Handler, Verdict};
-use super::intake::Intake;
-use super::limits::Limits;
+use super::frame_reader::FrameReader;
+use super::handler::{Handler, HandlerAction};
+use super::limits::FrameLimits;
 use super::link::{Hold, Link};
-use super::outbox::Item;
+use super::outbox::OutboxItem;
+use super::violation::ProtocolViolation;
 
 /// Bytes of the thread's read buffer, the most that one read takes.
 pub const READ_BYTES_MAX: usize = 64 * 1024;
@@ -54,7 +54,7 @@ pub enum End {
         code: u16,
     },
     /// The peer broke a rule and was told so.
-    Breach(Breach),
+    Breach(ProtocolViolation),
     /// The peer ended the stream without closing.
     Eof,
     /// Reading or writing failed.
@@ -74,7 +74,7 @@ pub struct Connection<H> {
     /// Absent once the stream was given back.
     read: Option<OwnedReadHalf>,
     link: Rc<Link>,
-    intake: Intake,
+    intake: FrameReader,
     receiver: Receiver<H>,
     closing: Option<Box<Closing>>,
 }
@@ -83,7 +83,7 @@ pub struct Connection<H> {
 struct Receiver<H> {
     handler: H,
     assembly: Assembly,
-    limits: Limits,
+    limits: FrameLimits,
     /// Bytes of the first message, until it was taken.
     first_bytes: u32,
 }
@@ -102,8 +102,8 @@ enum Stop {
     End(End),
 }
 
-impl From<Breach> for Stop {
-    fn from(breach: Breach) -> Self {
+impl From<ProtocolViolation> for Stop {
+    fn from(breach: ProtocolViolation) -> Self {
         Self::End(End::Breach(breach))
     }
 }
@@ -114,13 +114,13 @@ impl<H: Handler> Connection<H> {
     pub fn new(
         read: OwnedReadHalf,
         link: Rc<Link>,
-        limits: Limits,
+        limits: FrameLimits,
         handler: H,
         unread: &[u8],
     ) -> Self {
         let assembly = Assembly::default();
         let receiver = Receiver { handler, assembly, limits, first_bytes: u32::MAX };
-        Self { read: Some(read), link, intake: Intake::new(unread), receiver, closing: None }
+        Self { read: Some(read), link, intake: FrameReader::new(unread), receiver, closing: None }
     }
 
     /// Holds the first message to so many bytes, if the limits allow as many.
@@ -217,13 +217,13 @@ impl<H: Handler> Connection<H> {
     /// Queues the close frame that `end` calls for. Whether there is one.
     fn announce(&self, end: &End) -> bool {
         let close = match end {
-            End::PeerClosed { code } => Close::new(*code, ""),
+            End::PeerClosed { code } => CloseFrame::new(*code, ""),
             End::Breach(breach) => breach.into(),
             End::ClosedHere { .. } => return true,
             End::Eof | End::Io(_) | End::Detached { .. } => return false,
         };
         // Refused when another close frame is queued already, which says enough.
-        let _ = self.link.push(Item::Close(close));
+        let _ = self.link.push(OutboxItem::Close(close));
         true
     }
 
@@ -247,10 +247,10 @@ impl<H: Handler> Connection<H> {
 
 impl<H: Handler> Receiver<H> {
     /// Those of the message that is under way.
-    fn limits(&self) -> Limits {
-        let Limits { frame_bytes, message_bytes, fragments } = self.limits;
+    fn limits(&self) -> FrameLimits {
+        let FrameLimits { frame_bytes, message_bytes, fragments } = self.limits;
         let first = self.first_bytes;
-        Limits {
+        FrameLimits {
             frame_bytes: frame_bytes.min(first),
             message_bytes: message_bytes.min(first),
             fragments,
@@ -267,22 +267,22 @@ impl<H: Handler> Receiver<H> {
             Part::Assembled(whole) => self.hand_over(whole.message()),
             Part::Ping(payload) => {
                 // Without room the answer is left out: the peer reads none of it now.
-                let _ = link.push(Item::Pong(Bytes::copy_from_slice(payload)));
+                let _ = link.push(OutboxItem::Pong(Bytes::copy_from_slice(payload)));
                 self.handler.other(payload.len())
             }
             Part::Close(code) => return Err(Stop::End(End::PeerClosed { code })),
         };
         match verdict {
-            Verdict::Continue => {}
-            Verdict::Pause => link.set_hold(Hold::Paused),
-            Verdict::Drain => link.set_hold(Hold::Drain),
-            Verdict::Detach => link.set_hold(Hold::Detach),
-            Verdict::Close(close) => link.close(close),
+            HandlerAction::Continue => {}
+            HandlerAction::Pause => link.set_hold(Hold::Paused),
+            HandlerAction::Drain => link.set_hold(Hold::Drain),
+            HandlerAction::Detach => link.set_hold(Hold::Detach),
+            HandlerAction::Close(close) => link.close(close),
         }
         Ok(())
     }
 
-    fn hand_over(&mut self, message: Message<'_>) -> Verdict {
+    fn hand_over(&mut self, message: ClientMessage<'_>) -> HandlerAction {
         self.first_bytes = u32::MAX;
         self.handler.message(message)
     }

@@ -2,8 +2,8 @@
 
 use fastwebsockets::OpCode;
 
-use super::breach::Breach;
-use super::limits::Limits;
+use super::limits::FrameLimits;
+use super::violation::ProtocolViolation;
 
 /// Payload bytes of a control frame (RFC 6455, section 5.5).
 pub(super) const CONTROL_BYTES_MAX: usize = 125;
@@ -58,7 +58,7 @@ pub enum Scan {
 
 /// Looks at the frame that starts at `bytes[0]`. Each rule is checked as soon as its bits are
 /// there, so a bad frame is refused before its payload is waited for, let alone kept.
-pub fn scan(bytes: &[u8], limits: &Limits) -> Result<Scan, Breach> {
+pub fn scan(bytes: &[u8], limits: &FrameLimits) -> Result<Scan, ProtocolViolation> {
     let Some(&first) = bytes.first() else {
         return Ok(Scan::Incomplete { need: PREFIX_BYTES });
     };
@@ -83,15 +83,15 @@ pub fn scan(bytes: &[u8], limits: &Limits) -> Result<Scan, Breach> {
     Ok(Scan::Frame(FrameHead { fin, opcode, mask, header_len, payload_len }))
 }
 
-fn opcode(first: u8) -> Result<OpCode, Breach> {
+fn opcode(first: u8) -> Result<OpCode, ProtocolViolation> {
     let reserved = first & RESERVED;
     if reserved != 0 {
-        return Err(Breach::ReservedBits(reserved >> RESERVED.trailing_zeros()));
+        return Err(ProtocolViolation::ReservedBits(reserved >> RESERVED.trailing_zeros()));
     }
     let bits = first & OPCODE;
-    let opcode = OpCode::try_from(bits).map_err(|_| Breach::Opcode(bits))?;
+    let opcode = OpCode::try_from(bits).map_err(|_| ProtocolViolation::Opcode(bits))?;
     if is_control(opcode) && first & FIN == 0 {
-        return Err(Breach::ControlFragmented);
+        return Err(ProtocolViolation::ControlFragmented);
     }
     Ok(opcode)
 }
@@ -100,12 +100,12 @@ fn is_control(opcode: OpCode) -> bool {
     matches!(opcode, OpCode::Close | OpCode::Ping | OpCode::Pong)
 }
 
-fn check_second(second: u8, opcode: OpCode) -> Result<(), Breach> {
+fn check_second(second: u8, opcode: OpCode) -> Result<(), ProtocolViolation> {
     if second & MASKED == 0 {
-        return Err(Breach::Unmasked);
+        return Err(ProtocolViolation::Unmasked);
     }
     if is_control(opcode) && usize::from(second & SHORT_LENGTH) > CONTROL_BYTES_MAX {
-        return Err(Breach::ControlLength);
+        return Err(ProtocolViolation::ControlLength);
     }
     Ok(())
 }
@@ -119,7 +119,7 @@ fn extended_bytes(second: u8) -> usize {
 }
 
 /// The length in the header, in whichever of its three forms it comes.
-fn length(second: u8, extended: &[u8]) -> Result<u64, Breach> {
+fn length(second: u8, extended: &[u8]) -> Result<u64, ProtocolViolation> {
     let least = match extended.len() {
         0 => return Ok(u64::from(second & SHORT_LENGTH)),
         2 => u64::from(LENGTH_IN_2),
@@ -127,22 +127,22 @@ fn length(second: u8, extended: &[u8]) -> Result<u64, Breach> {
     };
     let length = extended.iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
     if length >> 63 != 0 {
-        return Err(Breach::LengthTopBit);
+        return Err(ProtocolViolation::LengthTopBit);
     }
     if length < least {
-        return Err(Breach::LengthEncoding(length));
+        return Err(ProtocolViolation::LengthEncoding(length));
     }
     Ok(length)
 }
 
 /// The length as a size, if it is within its bound. A control frame has its own, already checked:
 /// it must pass whatever the bound on data is.
-fn bounded(length: u64, opcode: OpCode, limits: &Limits) -> Result<usize, Breach> {
+fn bounded(length: u64, opcode: OpCode, limits: &FrameLimits) -> Result<usize, ProtocolViolation> {
     let bound = if is_control(opcode) { CONTROL_BYTES_MAX as u32 } else { limits.frame_bytes };
     usize::try_from(length)
         .ok()
         .filter(|_| length <= u64::from(bound))
-        .ok_or(Breach::FrameLength { length, bound })
+        .ok_or(ProtocolViolation::FrameLength { length, bound })
 }
 
 #[cfg(test)]

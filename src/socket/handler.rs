@@ -1,7 +1,7 @@
 //! What the owner of a connection decides about each frame.
 
-use super::assembly::Message;
-use super::close::Close;
+use super::assembly::ClientMessage;
+use super::close::CloseFrame;
 
 /// The consumer of one connection's frames.
 ///
@@ -10,17 +10,17 @@ use super::close::Close;
 /// [`super::Link`]; what it pushed is flushed after the frames at hand are handled.
 pub trait Handler {
     /// Takes one whole message.
-    fn message(&mut self, message: Message<'_>) -> Verdict;
+    fn message(&mut self, message: ClientMessage<'_>) -> HandlerAction;
 
     /// Takes note of a frame that is no whole message: a ping, which is answered before, a pong, or
     /// a fragment of a message that goes on. `bytes` are the payload of a ping or a pong; those of a
     /// fragment count with its message, which a limit bounds.
-    fn other(&mut self, bytes: usize) -> Verdict;
+    fn other(&mut self, bytes: usize) -> HandlerAction;
 }
 
 /// What to do after a frame.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum HandlerAction {
     /// Go on with the next one.
     Continue,
     /// Hand out nothing more until [`super::Link::resume`]. The socket is not read meanwhile:
@@ -30,7 +30,7 @@ pub enum Verdict {
     /// As `Pause`, until everything queued towards the peer has been written.
     Drain,
     /// Send this and end.
-    Close(Close),
+    Close(CloseFrame),
     /// Stop reading, write what is queued, and give the stream back with the bytes not handed
     /// out: [`super::End::Detached`].
     Detach,

@@ -51,14 +51,14 @@ impl Accept {
 
 /// A refused request: the status, and a message that names the header, the rule and the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct UpgradeRejected {
     status: StatusCode,
     message: String,
     /// The header by which the client learns what would be accepted.
     remedy: Option<(HeaderName, &'static str)>,
 }
 
-impl Refusal {
+impl UpgradeRejected {
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         self.status
@@ -97,7 +97,10 @@ impl Refusal {
 
 /// Checks a request for a WebSocket. Of the subprotocols that the client offers, the first one
 /// that is in `supported` is agreed; without one the connection goes on with none.
-pub fn check<B>(request: &Request<B>, supported: &[&'static str]) -> Result<Accept, Refusal> {
+pub fn check<B>(
+    request: &Request<B>,
+    supported: &[&'static str],
+) -> Result<Accept, UpgradeRejected> {
     check_line(request)?;
     let headers = request.headers();
     check_upgrade(headers)?;
@@ -107,57 +110,61 @@ pub fn check<B>(request: &Request<B>, supported: &[&'static str]) -> Result<Acce
     Ok(Accept { accept_key: accept_key(key), protocol: choose(headers, supported) })
 }
 
-fn check_line<B>(request: &Request<B>) -> Result<(), Refusal> {
+fn check_line<B>(request: &Request<B>) -> Result<(), UpgradeRejected> {
     let (method, version) = (request.method(), request.version());
     if method != Method::GET {
         let message = format!("method: {method}, a WebSocket is opened with GET");
-        return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message).with(ALLOW, "GET"));
+        return Err(
+            UpgradeRejected::new(StatusCode::METHOD_NOT_ALLOWED, message).with(ALLOW, "GET")
+        );
     }
     if version != Version::HTTP_11 {
         let message = format!("version: {version:?}, a WebSocket is opened over HTTP/1.1");
-        return Err(Refusal::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, message));
+        return Err(UpgradeRejected::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, message));
     }
     Ok(())
 }
 
-fn check_upgrade(headers: &HeaderMap) -> Result<(), Refusal> {
+fn check_upgrade(headers: &HeaderMap) -> Result<(), UpgradeRejected> {
     if !tokens(headers, &UPGRADE).any(|token| token.eq_ignore_ascii_case(WEBSOCKET)) {
         let message = "header Upgrade: must contain `websocket`";
-        return Err(Refusal::new(StatusCode::UPGRADE_REQUIRED, message).with(UPGRADE, WEBSOCKET));
+        return Err(
+            UpgradeRejected::new(StatusCode::UPGRADE_REQUIRED, message).with(UPGRADE, WEBSOCKET)
+        );
     }
     if !tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade")) {
-        return Err(Refusal::bad("header Connection: must contain `upgrade`"));
+        return Err(UpgradeRejected::bad("header Connection: must contain `upgrade`"));
     }
     Ok(())
 }
 
-fn check_version(headers: &HeaderMap) -> Result<(), Refusal> {
+fn check_version(headers: &HeaderMap) -> Result<(), UpgradeRejected> {
     let message = match only(headers, &SEC_WEBSOCKET_VERSION) {
         Some(value) if value == VERSION => return Ok(()),
         Some(value) => format!("header Sec-WebSocket-Version: {value:?}, must be {VERSION}"),
         None => format!("header Sec-WebSocket-Version: must be there once, as {VERSION}"),
     };
-    let refusal = Refusal::new(StatusCode::UPGRADE_REQUIRED, message);
+    let refusal = UpgradeRejected::new(StatusCode::UPGRADE_REQUIRED, message);
     Err(refusal.with(SEC_WEBSOCKET_VERSION, VERSION))
 }
 
 /// A body would be taken for the first frames.
-fn check_body(headers: &HeaderMap) -> Result<(), Refusal> {
+fn check_body(headers: &HeaderMap) -> Result<(), UpgradeRejected> {
     let has_length = headers.get_all(CONTENT_LENGTH).iter().any(|value| value != "0");
     if has_length || headers.contains_key(TRANSFER_ENCODING) {
-        return Err(Refusal::bad("body: a request for a WebSocket must not have one"));
+        return Err(UpgradeRejected::bad("body: a request for a WebSocket must not have one"));
     }
     Ok(())
 }
 
-fn key(headers: &HeaderMap) -> Result<&[u8], Refusal> {
+fn key(headers: &HeaderMap) -> Result<&[u8], UpgradeRejected> {
     let key = only(headers, &SEC_WEBSOCKET_KEY)
-        .ok_or_else(|| Refusal::bad("header Sec-WebSocket-Key: must be there once"))?;
+        .ok_or_else(|| UpgradeRejected::bad("header Sec-WebSocket-Key: must be there once"))?;
     let length = STANDARD.decode(key).map(|key| key.len());
     if length != Ok(KEY_BYTES) {
         let message =
             format!("header Sec-WebSocket-Key: {key:?}, must be {KEY_BYTES} bytes in base64");
-        return Err(Refusal::bad(message));
+        return Err(UpgradeRejected::bad(message));
     }
     Ok(key.as_bytes())
 }

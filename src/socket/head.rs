@@ -4,7 +4,7 @@
 
 use hyper::StatusCode;
 
-use super::handshake::Refusal;
+use super::handshake::UpgradeRejected;
 
 /// Bytes of a transfer coding that a refusal repeats.
 const CODING_BYTES_SHOWN: usize = 64;
@@ -25,7 +25,7 @@ pub(super) enum Flaw {
     Coding(String),
 }
 
-impl From<Flaw> for Refusal {
+impl From<Flaw> for UpgradeRejected {
     fn from(flaw: Flaw) -> Self {
         let bad = |message: String| Self::new(StatusCode::BAD_REQUEST, message);
         match flaw {

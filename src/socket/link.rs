@@ -10,9 +10,9 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::Instant;
 
-use super::budget::Share;
-use super::close::Close;
-use super::outbox::{Flush, Item, Outbox, PushError};
+use super::budget::WorkerShare;
+use super::close::CloseFrame;
+use super::outbox::{Flush, Outbox, OutboxItem, PushError};
 
 /// What keeps a connection from handing out messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub struct Link {
     heard: Cell<bool>,
     /// What a write by somebody else than the task failed with.
     failure: Cell<Option<io::ErrorKind>>,
-    share: Rc<Share>,
+    share: Rc<WorkerShare>,
     /// Bytes that the share was charged: none unless the socket is full.
     charged: Cell<usize>,
 }
@@ -57,7 +57,7 @@ impl Link {
     pub fn open(
         stream: TcpStream,
         outbox_bytes: usize,
-        share: &Rc<Share>,
+        share: &Rc<WorkerShare>,
     ) -> (Rc<Self>, OwnedReadHalf) {
         let (read, write) = stream.into_split();
         let outbox = Outbox::new(outbox_bytes);
@@ -77,7 +77,7 @@ impl Link {
 
     /// Queues an item. It leaves at the next [`Link::flush`], or when the connection is next
     /// polled.
-    pub fn push(&self, item: Item) -> Result<(), PushError> {
+    pub fn push(&self, item: OutboxItem) -> Result<(), PushError> {
         let mut outgoing = self.outgoing.borrow_mut();
         if outgoing.write.is_none() {
             return Err(PushError::Closed);
@@ -104,16 +104,16 @@ impl Link {
     }
 
     /// Sends what is queued, then this, and ends the connection; the first close counts.
-    pub fn close(&self, close: Close) {
+    pub fn close(&self, close: CloseFrame) {
         // Refused means that it is closed already.
-        let _ = self.push(Item::Close(close));
+        let _ = self.push(OutboxItem::Close(close));
         self.flush();
         self.wake();
     }
 
     /// As [`Link::close`], but drops what is queued and frees its memory at once: for a peer that
     /// does not keep up.
-    pub fn evict(&self, close: Close) {
+    pub fn evict(&self, close: CloseFrame) {
         if self.is_open() {
             self.outgoing.borrow_mut().outbox.discard();
             self.charge(0);
@@ -146,7 +146,7 @@ impl Link {
     }
 
     /// The bound that it shares with others.
-    pub const fn share(&self) -> &Rc<Share> {
+    pub const fn share(&self) -> &Rc<WorkerShare> {
         &self.share
     }
 

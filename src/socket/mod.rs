@@ -12,11 +12,11 @@
 //! | `accept` | HTTP/1.1 until a request was answered with 101 |
 //! | `head` | where a request's head and its body end, and what is wrong with the head |
 //! | `requests` | one checked head at a time, and how long it may take |
-//! | `patience` | how long a peer may leave an answer unread, during that |
+//! | `write_timeout` | how long a peer may leave an answer unread, during that |
 //! | `handshake` | whether a request asks for a WebSocket, and the answer |
-//! | `limits`, `close`, `breach` | bounds, close frames, violations of them |
+//! | `limits`, `close`, `violation` | bounds, close frames, violations of them |
 //! | `frame` | scanning one frame at the start of a slice |
-//! | `intake` | frames out of reads of any size |
+//! | `frame_reader` | frames out of reads of any size |
 //! | `assembly` | messages out of frames |
 //! | `outbox` | the queue towards the peer |
 //! | `budget` | the bound on all queues together |
@@ -29,38 +29,38 @@
 
 mod accept;
 mod assembly;
-mod breach;
 mod budget;
 mod close;
 mod closing;
 mod connection;
 mod frame;
+mod frame_reader;
 mod handler;
 mod handshake;
 mod head;
-mod intake;
 mod limits;
 mod link;
 mod listen;
 mod outbox;
-mod patience;
 #[cfg(test)]
 mod peer;
 mod requests;
+mod violation;
+mod write_timeout;
 
 pub use accept::{
     HEADER_BYTES_MAX, HEADERS_MAX, HTTP_BUFFER_BYTES_MAX, HttpWaits, serve_heard_http1, serve_http1,
 };
-pub use assembly::Message;
-pub use breach::Breach;
-pub use budget::{Budget, Share};
-pub use close::{Close, code};
+pub use assembly::ClientMessage;
+pub use budget::{Budget, WorkerShare};
+pub use close::{CloseFrame, code};
 pub use closing::{CLOSE_WAIT, DISCARD_BYTES_MAX};
 pub use connection::{Connection, End, READ_BYTES_MAX, TURN_BYTES_MAX, TURN_FRAMES_MAX};
 pub use frame::{FrameHead, Scan, scan};
-pub use handler::{Handler, Verdict};
-pub use handshake::{Accept, Refusal, check};
-pub use limits::Limits;
+pub use handler::{Handler, HandlerAction};
+pub use handshake::{Accept, UpgradeRejected, check};
+pub use limits::FrameLimits;
 pub use link::Link;
 pub use listen::listen;
-pub use outbox::{Flush, Item, Outbox, PONGS_QUEUED_MAX, PushError, Sink};
+pub use outbox::{Flush, Outbox, OutboxItem, OutboxSink, PONGS_QUEUED_MAX, PushError};
+pub use violation::ProtocolViolation;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use fastwebsockets::{Frame, OpCode, Payload};
 use tokio::net::tcp::OwnedWriteHalf;
 
-use super::close::Close;
+use super::close::CloseFrame;
 use super::frame::CONTROL_BYTES_MAX;
 
 /// Pongs that may wait at once. Beyond it the newest replaces the last one, which RFC 6455, 5.5.3
@@ -30,7 +30,7 @@ thread_local! {
 /// Something to send. Payloads carry no header: it is written at the flush, so one `Bytes` serves
 /// every connection that it goes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Item {
+pub enum OutboxItem {
     /// A text message; the caller vouches that it is UTF-8.
     Text(Bytes),
     /// A binary message.
@@ -40,7 +40,7 @@ pub enum Item {
     /// The answer to a ping, with its payload; cut at 125 bytes, which no ping exceeds.
     Pong(Bytes),
     /// The last thing to send; it is accepted whatever the bound.
-    Close(Close),
+    Close(CloseFrame),
 }
 
 /// Why an item was not taken.
@@ -69,12 +69,12 @@ pub enum Flush {
 }
 
 /// Where a flush writes to.
-pub trait Sink {
+pub trait OutboxSink {
     /// Writes what fits, or fails with `WouldBlock`.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 }
 
-impl Sink for OwnedWriteHalf {
+impl OutboxSink for OwnedWriteHalf {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         OwnedWriteHalf::try_write(self, bytes)
     }
@@ -128,16 +128,16 @@ impl Outbox {
     }
 
     /// Queues an item, whole or not at all.
-    pub fn push(&mut self, item: Item) -> Result<(), PushError> {
+    pub fn push(&mut self, item: OutboxItem) -> Result<(), PushError> {
         if self.close_code.is_some() {
             return Err(PushError::Closed);
         }
         match item {
-            Item::Text(payload) => self.push_bounded(OpCode::Text, payload),
-            Item::Binary(payload) => self.push_bounded(OpCode::Binary, payload),
-            Item::Ping => self.push_bounded(OpCode::Ping, Bytes::new()),
-            Item::Pong(payload) => self.push_pong(payload),
-            Item::Close(close) => {
+            OutboxItem::Text(payload) => self.push_bounded(OpCode::Text, payload),
+            OutboxItem::Binary(payload) => self.push_bounded(OpCode::Binary, payload),
+            OutboxItem::Ping => self.push_bounded(OpCode::Ping, Bytes::new()),
+            OutboxItem::Pong(payload) => self.push_pong(payload),
+            OutboxItem::Close(close) => {
                 self.close_code = Some(close.code());
                 self.enqueue(OpCode::Close, close.payload());
                 Ok(())
@@ -159,7 +159,7 @@ impl Outbox {
 
     /// Writes until the queue is empty or the socket takes no more. After an error the stream is
     /// of no further use.
-    pub fn flush(&mut self, sink: &impl Sink) -> io::Result<Flush> {
+    pub fn flush(&mut self, sink: &impl OutboxSink) -> io::Result<Flush> {
         if self.queue.is_empty() {
             return Ok(Flush::Empty);
         }
@@ -170,7 +170,7 @@ impl Outbox {
         flushed
     }
 
-    fn flush_through(&mut self, scratch: &mut [u8], sink: &impl Sink) -> io::Result<Flush> {
+    fn flush_through(&mut self, scratch: &mut [u8], sink: &impl OutboxSink) -> io::Result<Flush> {
         while !self.queue.is_empty() {
             let filled = self.fill(scratch);
             let written = write_until_blocked(&scratch[..filled], sink)?;
@@ -267,7 +267,7 @@ fn wire_len(payload_len: usize) -> usize {
     head_len + payload_len
 }
 
-fn write_until_blocked(bytes: &[u8], sink: &impl Sink) -> io::Result<usize> {
+fn write_until_blocked(bytes: &[u8], sink: &impl OutboxSink) -> io::Result<usize> {
     let mut written = 0;
     while written < bytes.len() {
         match sink.try_write(&bytes[written..]) {

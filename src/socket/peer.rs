@@ -44,19 +44,19 @@ fn run<F: Future>(builder: &mut Builder, test: F) -> F::Output {
 }
 
 /// A connected pair: the server's stream, and the client.
-pub async fn pair() -> (TcpStream, Peer) {
+pub async fn pair() -> (TcpStream, TestPeer) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     let (client, server) = tokio::join!(TcpStream::connect(address), listener.accept());
-    (server.expect("accepted").0, Peer { stream: client.expect("connected") })
+    (server.expect("accepted").0, TestPeer { stream: client.expect("connected") })
 }
 
 /// A client that says exactly what it is told to.
-pub struct Peer {
+pub struct TestPeer {
     pub stream: TcpStream,
 }
 
-impl Peer {
+impl TestPeer {
     pub async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.expect("the server reads");
     }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::accept::{HEADER_BYTES_MAX, HttpWaits};
 use super::head::{Body, Flaw, HeadScan, body_of};
-use super::patience::Patient;
+use super::write_timeout::WriteTimeout;
 
 /// Bytes of one read.
 const READ_BYTES: usize = 4096;
@@ -64,7 +64,7 @@ enum Part {
 
 /// A stream of requests.
 pub(super) struct Requests<'a> {
-    stream: Patient,
+    stream: WriteTimeout,
     waits: HttpWaits,
     answering: &'a Answering,
     /// Called whenever something was read.
@@ -89,7 +89,7 @@ impl<'a> Requests<'a> {
         heard: &'a dyn Fn(),
     ) -> Self {
         Self {
-            stream: Patient::new(stream, waits.write_stall),
+            stream: WriteTimeout::new(stream, waits.write_stall),
             waits,
             answering,
             heard,

@@ -8,33 +8,33 @@
 //! | `error` | the errors, one enum per operation |
 //! | `embedded` | the backend of one process: an ordered key-value engine in a directory |
 //! | `cql` | the backend of a cluster: `ScyllaDB` or Apache Cassandra |
-//! | `suite` | the behaviours that every backend is tested for |
+//! | `conformance` | the behaviours that every backend is tested for |
 
+#[cfg(test)]
+mod conformance;
 mod cql;
 mod embedded;
 mod error;
 mod identity;
 mod page;
-#[cfg(test)]
-mod suite;
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::SharedClocks;
+use crate::cluster::Heartbeat;
 use crate::domain::{Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId};
-use crate::roster::Row;
 use crate::telemetry::StoreFigures;
 
 pub use cql::{
-    Applied, Cql, CqlOpenError, CqlOptions, Credentials, ServerKind, apply_schema, check_schema,
-    print_schema,
+    Cql, CqlOpenError, CqlOptions, Credentials, SchemaChange, ServerKind, apply_schema,
+    check_schema, print_schema,
 };
 pub use embedded::{
-    BATCH_BYTES_MAX, BATCH_ROWS, Embedded, EmbeddedOptions, Inventory, Loss,
-    MEMORY_BYTES as EMBEDDED_MEMORY_BYTES, OPEN_FILES_MAX, OpenError, READ_QUEUE, WRITE_QUEUE,
-    check as check_embedded, salvage as salvage_embedded,
+    BATCH_BYTES_MAX, BATCH_ROWS, Embedded, EmbeddedOptions, Inventory,
+    MEMORY_BYTES as EMBEDDED_MEMORY_BYTES, OPEN_FILES_MAX, OpenError, READ_QUEUE, SalvageLoss,
+    WRITE_QUEUE, check as check_embedded, salvage as salvage_embedded,
 };
 pub use error::{AppendError, ReadError, RowError};
 pub use identity::{CursorKey, Identity, StoreId};
@@ -254,10 +254,10 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
 
     /// Writes a row of the cluster table, whole. Of one incarnation the row with the highest
     /// counter stays, in any order of arrival.
-    fn write_row(&self, row: Row) -> Pending<Result<(), RowError>>;
+    fn write_row(&self, row: Heartbeat) -> Pending<Result<(), RowError>>;
 
     /// Reads every row of the cluster table whose incarnation was written within [`ROSTER_KEPT`].
-    fn roster(&self) -> Pending<Result<Vec<Row>, ReadError>>;
+    fn roster(&self) -> Pending<Result<Vec<Heartbeat>, ReadError>>;
 
     /// Why nothing can be written until the process is restarted; none while all is well.
     fn failure(&self) -> Option<String>;

@@ -12,7 +12,7 @@ use super::clock::ClockFigures;
 use super::dropped::Dropped;
 use super::logging::dropped_lines;
 use super::store::{StoreFamilies, StoreFigures};
-use crate::roster::Break;
+use crate::cluster::DeliveryGap;
 
 /// What a push of the bus was for this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -122,8 +122,8 @@ pub struct Metrics {
     pub buckets_held: [Gauge; 3],
     /// Shard connections: up, down, and those that have not been up yet.
     pub links: [Gauge; 3],
-    /// Delivery gaps by cause, in the order of [`Break::ALL`].
-    pub breaks: [Counter; Break::ALL.len()],
+    /// Delivery gaps by cause, in the order of [`DeliveryGap::ALL`].
+    pub breaks: [Counter; DeliveryGap::ALL.len()],
     /// Rounds of reads for all sessions: repairs, pull rounds.
     pub rounds: [Counter; 2],
     /// The watermark, in microseconds of the Unix epoch.
@@ -198,7 +198,8 @@ impl Metrics {
         let states = ["up", "down", "starting"];
         let links = gauges(&mut registry, "links", "Connections to shards", "state", states);
         let help = "Causes for which the watermark froze";
-        let breaks = by(&mut registry, "breaks", help, "cause", Break::ALL.map(Break::name));
+        let breaks =
+            by(&mut registry, "breaks", help, "cause", DeliveryGap::ALL.map(DeliveryGap::name));
         let help = "Rounds of reads for all sessions here";
         let rounds = by(&mut registry, "rounds", help, "kind", ["repair", "pull"]);
         let help = "Messages delivered by rounds that had not come live";

@@ -14,14 +14,18 @@ use tokio_util::sync::CancellationToken;
 use crate::bus::Bus;
 use crate::config::Rates;
 use crate::delivery::Work;
-use crate::http::{ClientPort, ClientPortBounds, Places, Readiness};
+use crate::http::{ClientPort, ClientPortBounds, PortPermits, Readiness};
 use crate::hub::{Hub, Session};
-use crate::limiter::{Gate, GatePlan, RedisLimiter, RedisLimiterPlan, Shares};
-use crate::links::{Breaker, Health, LinkBounds, Publishers, PublishersPlan, Subscriber};
-use crate::protocol::Close;
+use crate::limiter::{
+    MemberShares, RedisLimiter, RedisLimiterOptions, WorkerLimiter, WorkerLimiterOptions,
+};
+use crate::protocol::CloseReason;
 use crate::redis::PoolError;
-use crate::router::{Crowds, Errand, Errands, Pacer, ReadBudget, Router, Services};
-use crate::session::{Arrival, Front, FrontBounds, arrive, sweep};
+use crate::router::{Pacer, ReadBudget, Router, Services, SlicedFanouts, WorkerCall, WorkerCalls};
+use crate::session::{ConnectionBounds, ConnectionContext, Handoff, arrive, sweep};
+use crate::shards::{
+    Health, LinkBounds, Publishers, PublishersOptions, ReconnectSignal, Subscriber,
+};
 
 /// From one wave of a drain to the next.
 const WAVE_PAUSE: Duration = Duration::from_millis(50);
@@ -53,20 +57,20 @@ pub struct ReadRates {
 
 /// The limits of calls by a worker's users.
 #[derive(Debug, Clone)]
-pub struct LimitsPlan {
+pub struct LimitOptions {
     /// As configured.
     pub rates: Rates,
     /// Redis, if there is one.
-    pub shared: Option<RedisLimiterPlan>,
+    pub shared: Option<RedisLimiterOptions>,
     /// Shares of contested conversations, of all workers of the node.
-    pub shares: Arc<Shares>,
+    pub shares: Arc<MemberShares>,
 }
 
-impl LimitsPlan {
+impl LimitOptions {
     /// Makes the gate on the worker's own event loop, to which its connections belong.
-    fn gate(self, services: &Services) -> Result<Gate, PoolError> {
+    fn gate(self, services: &Services) -> Result<WorkerLimiter, PoolError> {
         let shared = self.shared.map(RedisLimiter::start).transpose()?;
-        Ok(Gate::new(GatePlan {
+        Ok(WorkerLimiter::new(WorkerLimiterOptions {
             rates: self.rates,
             shared: shared.map(|shared| Arc::new(shared) as _),
             nodes: Arc::clone(&services.nodes),
@@ -100,27 +104,27 @@ pub struct Worker {
     /// Whether the node takes sessions.
     pub readiness: Arc<Readiness>,
     /// Permits for connections.
-    pub places: Places,
+    pub places: PortPermits,
     /// The limits of its users' calls.
-    pub limits: LimitsPlan,
+    pub limits: LimitOptions,
     /// The listener's bounds.
     pub port_bounds: ClientPortBounds,
     /// The connections' bounds.
-    pub front_bounds: FrontBounds,
+    pub front_bounds: ConnectionBounds,
     /// Senders of connections to all workers.
-    pub workers: Vec<mpsc::Sender<Arrival>>,
+    pub workers: Vec<mpsc::Sender<Handoff>>,
     /// Connections that other workers send here.
-    pub arrivals: mpsc::Receiver<Arrival>,
+    pub arrivals: mpsc::Receiver<Handoff>,
     /// Senders of HTTP requests to all workers.
-    pub errands: Errands,
+    pub errands: WorkerCalls,
     /// HTTP requests to this worker.
-    pub wanted: mpsc::Receiver<Errand>,
+    pub wanted: mpsc::Receiver<WorkerCall>,
     /// Cancelled when the node is to end.
     pub stop: CancellationToken,
     /// How long an end may take.
     pub drain: Duration,
     /// Signals shard connections to close.
-    pub breaker: Arc<Breaker>,
+    pub breaker: Arc<ReconnectSignal>,
     /// Held by every worker of the node that is not drained.
     pub busy: Arc<()>,
     /// Cancelled when the node's last heartbeat is written.
@@ -140,7 +144,7 @@ impl Worker {
 
     async fn serve(self) -> std::io::Result<()> {
         let listener = TcpListener::from_std(self.listener)?;
-        let publishers = Publishers::start(PublishersPlan {
+        let publishers = Publishers::start(PublishersOptions {
             worker: self.index,
             shards: self.services.layouts.shards(),
             bus: &self.bus,
@@ -159,7 +163,7 @@ impl Worker {
             worker: self.index,
             hub: RefCell::new(Hub::new(self.remembered)),
             publishers,
-            crowds: Crowds::default(),
+            crowds: SlicedFanouts::default(),
             flush_wanted: share.call(),
             share,
             sends: Cell::new(0),
@@ -174,7 +178,8 @@ impl Worker {
             resumes: ReadBudget::new(self.reads.resumes),
             gate,
         });
-        let front = Rc::new(Front::new(Rc::clone(&router), self.workers, self.front_bounds));
+        let front =
+            Rc::new(ConnectionContext::new(Rc::clone(&router), self.workers, self.front_bounds));
         let port = Rc::new(ClientPort::new(
             Rc::clone(&front),
             Arc::clone(&self.readiness),
@@ -240,7 +245,7 @@ async fn flush(router: Rc<Router>) {
     }
 }
 
-async fn take_arrivals(front: Rc<Front>, mut arrivals: mpsc::Receiver<Arrival>) {
+async fn take_arrivals(front: Rc<ConnectionContext>, mut arrivals: mpsc::Receiver<Handoff>) {
     while let Some(arrival) = arrivals.recv().await {
         match arrive(Rc::clone(&front), arrival) {
             Ok(session) => drop(tokio::task::spawn_local(session)),
@@ -250,7 +255,7 @@ async fn take_arrivals(front: Rc<Front>, mut arrivals: mpsc::Receiver<Arrival>) 
     }
 }
 
-async fn run_errands(router: Rc<Router>, mut wanted: mpsc::Receiver<Errand>) {
+async fn run_errands(router: Rc<Router>, mut wanted: mpsc::Receiver<WorkerCall>) {
     while let Some(errand) = wanted.recv().await {
         errand(Rc::clone(&router));
     }
@@ -259,7 +264,7 @@ async fn run_errands(router: Rc<Router>, mut wanted: mpsc::Receiver<Errand>) {
 /// Asks the sessions to leave, in waves, so that they do not all arrive elsewhere at once. A
 /// session that waits for an answer may send no further request, and leaves when it has the answer.
 /// Then waits for what is in flight.
-async fn drain(router: &Rc<Router>, errands: &Errands, bound: Duration) {
+async fn drain(router: &Rc<Router>, errands: &WorkerCalls, bound: Duration) {
     let until = Instant::now() + bound;
     let waves = (bound.mul_f64(WAVES_PART).as_millis() / WAVE_PAUSE.as_millis()).max(1);
     let wave = router.hub.borrow().len().div_ceil(waves as usize).max(1);
@@ -296,7 +301,7 @@ fn close_wave(router: &Router, wave: usize) {
             session.take_no_sends();
             continue;
         }
-        router.services.metrics.closes(Close::Draining.code());
-        session.close(Close::Draining);
+        router.services.metrics.closes(CloseReason::Draining.code());
+        session.close(CloseReason::Draining);
     }
 }

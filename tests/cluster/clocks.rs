@@ -11,7 +11,7 @@ use narrowcast::auth::Claims;
 use narrowcast::client::{Client, ClientError};
 use narrowcast::clock::{MachineClock, WallClock};
 use narrowcast::config::Config;
-use narrowcast::node::{ClusterPlan, Node, NodePlan, memory_bus, open_store};
+use narrowcast::node::{ClusterOptions, Node, NodeOptions, memory_bus, open_store};
 use narrowcast::store::Store;
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ struct Scene {
 impl Scene {
     fn start(nodes: u32, skew: impl Fn(Skewed) -> Skewed) -> Self {
         let home = tempfile::tempdir().expect("a directory");
-        let plan = ClusterPlan { nodes, unlimited: true, ..ClusterPlan::default() };
+        let plan = ClusterOptions { nodes, unlimited: true, ..ClusterOptions::default() };
         let config = |number| Arc::new(plan.config(number).expect("a configuration"));
         let first: Arc<Config> = config(1);
         let store = open_store(&first, home.path()).expect("a store");
@@ -50,7 +50,7 @@ impl Scene {
         let start = |(number, (store, machine)): (u32, (&Arc<Skewed>, &MachineClock))| {
             let (bus, store) = (Arc::clone(&bus), Arc::clone(store) as Arc<dyn Store>);
             let (config, machine) = (config(number), machine.clone());
-            Node::start(&NodePlan { config, bus, store, machine }).expect("it starts")
+            Node::start(&NodeOptions { config, bus, store, machine }).expect("it starts")
         };
         let nodes = (1..).zip(skews.iter().zip(&machines)).map(start).collect();
         Self { nodes, skews, machines, store, _home: home }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use narrowcast::clock::{MachineClock, WallClock};
 use narrowcast::domain::{
-    Conversation, MemberState, Membership, Message, MessageId, Role, RoomId, UserId,
+    Conversation, MemberRole, MemberState, Membership, Message, MessageId, RoomId, UserId,
 };
-use narrowcast::node::{ClusterPlan, Node, NodePlan, memory_bus, open_store};
+use narrowcast::node::{ClusterOptions, Node, NodeOptions, memory_bus, open_store};
 use narrowcast::store::Store;
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ async fn keep_all(store: &dyn Store) {
     // It was silent for as long before the latest message.
     keep(store, "dm.mia.tom", 50).await;
     let (room, user) = (RoomId::parse("old").expect("an id"), UserId::parse("mia").expect("an id"));
-    let state = MemberState::UNKNOWN.add(Role::Member, ago(410));
+    let state = MemberState::UNKNOWN.add(MemberRole::Member, ago(410));
     store.put_membership(Membership { room, user, state }).await.expect("it is stored");
 }
 
@@ -66,12 +66,12 @@ async fn walk(mut page: impl AsyncFnMut(Option<String>) -> Value) -> Vec<(String
 #[tokio::test]
 async fn an_inbox_lists_dormant_conversations_last_and_once() {
     let home = tempfile::tempdir().expect("a directory");
-    let plan = ClusterPlan { nodes: 1, unlimited: true, ..ClusterPlan::default() };
+    let plan = ClusterOptions { nodes: 1, unlimited: true, ..ClusterOptions::default() };
     let config = Arc::new(plan.config(1).expect("a configuration"));
     let store = open_store(&config, home.path()).expect("a store");
     keep_all(&*store).await;
     let (bus, machine) = (memory_bus(&config), MachineClock::default());
-    let node = Node::start(&NodePlan { config, bus, store: Arc::clone(&store), machine })
+    let node = Node::start(&NodeOptions { config, bus, store: Arc::clone(&store), machine })
         .expect("it starts");
     eventually("it is ready", || node.readiness().verdict().1.is_empty()).await;
     let url = format!("ws://{}/v1/ws", node.clients());

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use narrowcast::clock::MachineClock;
+use narrowcast::cluster::{EnvelopeForm, Heartbeat};
 use narrowcast::domain::Micros;
-use narrowcast::node::{ClusterPlan, Node, NodePlan, memory_bus, open_store};
-use narrowcast::roster::{EnvelopeForm, Row};
+use narrowcast::node::{ClusterOptions, Node, NodeOptions, memory_bus, open_store};
 use narrowcast::store::Store;
 use serde_json::json;
 
@@ -83,8 +83,8 @@ async fn who_may_publish_in_redis_is_not_believed_and_breaks_nothing() {
 
 /// A row of a live node whose envelopes this node cannot read: it writes them as the node's own,
 /// but for who it is.
-fn other_node(own: &Row, counter: u64, form: EnvelopeForm) -> Row {
-    let about = narrowcast::roster::About {
+fn other_node(own: &Heartbeat, counter: u64, form: EnvelopeForm) -> Heartbeat {
+    let about = narrowcast::cluster::NodeInfo {
         node: "other".into(),
         boot: [9; 16],
         envelopes: form,
@@ -94,8 +94,8 @@ fn other_node(own: &Row, counter: u64, form: EnvelopeForm) -> Row {
         shard.runs.clear();
         shard
     });
-    Row {
-        incarnation: narrowcast::roster::Incarnation(77),
+    Heartbeat {
+        incarnation: narrowcast::cluster::Incarnation(77),
         counter,
         shards: shards.collect(),
         settled: own.settled + Duration::from_secs(1),
@@ -125,11 +125,11 @@ async fn lives_until(store: &dyn Store, form: Option<EnvelopeForm>, holds: impl 
 async fn a_live_node_whose_envelopes_cannot_be_read_is_a_break() {
     for (form, is_read) in [(None, true), (Some(EnvelopeForm { version: 1, key: 1 }), false)] {
         let home = tempfile::tempdir().expect("a directory");
-        let plan = ClusterPlan { nodes: 1, unlimited: true, ..ClusterPlan::default() };
+        let plan = ClusterOptions { nodes: 1, unlimited: true, ..ClusterOptions::default() };
         let config = Arc::new(plan.config(1).expect("a configuration"));
         let store = open_store(&config, home.path()).expect("a store");
         let (bus, machine) = (memory_bus(&config), MachineClock::default());
-        let node = Node::start(&NodePlan { config, bus, store: Arc::clone(&store), machine });
+        let node = Node::start(&NodeOptions { config, bus, store: Arc::clone(&store), machine });
         let node = node.expect("it starts");
         eventually("it is ready", || node.readiness().verdict().1.is_empty()).await;
         let metrics = node.metrics();

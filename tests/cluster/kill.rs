@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use narrowcast::client::{Client, Incoming, Reader, Writer};
+use narrowcast::client::{Client, FrameSink, FrameSource, Incoming};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -60,14 +60,14 @@ async fn write(client: Client, round: usize, acks: Arc<Semaphore>) -> Acked {
     acked
 }
 
-async fn send(writer: &Writer, round: usize, number: usize) -> bool {
+async fn send(writer: &FrameSink, round: usize, number: usize) -> bool {
     let body = json!({"round": round, "number": number});
     let request = json!({"op": "send", "id": number, "conversation": "user.bob", "body": body});
     writer.send(&request.to_string()).await.is_ok()
 }
 
 /// The next frame, until the connection is gone.
-async fn read(reader: &mut Reader) -> Option<Value> {
+async fn read(reader: &mut FrameSource) -> Option<Value> {
     match reader.next().await.ok()? {
         Incoming::Text(text) => Some(serde_json::from_str(&text).expect("frames are JSON")),
         Incoming::Closed { .. } => None,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use narrowcast::client::Client;
-use narrowcast::node::{Cluster, ClusterPlan, Node};
+use narrowcast::node::{Cluster, ClusterOptions, Node};
 use serde_json::{Value, json};
 
 use super::chat::{body, login, next, publish, send, subscribe};
@@ -84,7 +84,7 @@ impl Change {
             format!("{{ name = \"r{}\", url = {:?} }}", index + 1, redis.url())
         };
         let shards: Vec<String> = redis.iter().enumerate().map(shard).collect();
-        let plan = ClusterPlan {
+        let plan = ClusterOptions {
             unlimited: true,
             nodes: rolls.len() as u32,
             buckets: Some(OLD),

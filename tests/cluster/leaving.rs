@@ -1,14 +1,14 @@
 //! A node that leaves in good order, beside others that go on.
 
-use narrowcast::node::{Cluster, ClusterPlan};
-use narrowcast::roster::Break;
+use narrowcast::cluster::DeliveryGap;
+use narrowcast::node::{Cluster, ClusterOptions};
 
 use crate::harness::eventually;
 
 #[tokio::test]
 async fn who_says_that_it_left_is_not_waited_for() {
     let directory = tempfile::tempdir().expect("a directory");
-    let plan = ClusterPlan { nodes: 3, ..ClusterPlan::default() };
+    let plan = ClusterOptions { nodes: 3, ..ClusterOptions::default() };
     let mut cluster = Cluster::start(&plan, directory.path()).expect("it starts");
     cluster.ready().await.expect("its links come up");
     let leaving = cluster.nodes.remove(2);
@@ -23,7 +23,7 @@ async fn who_says_that_it_left_is_not_waited_for() {
         eventually("the watermark goes on", moved).await;
     }
     for node in &cluster.nodes {
-        assert_eq!(node.metrics().breaks[Break::Dead as usize].get(), 0);
+        assert_eq!(node.metrics().breaks[DeliveryGap::Dead as usize].get(), 0);
         assert_eq!(node.metrics().frozen.get(), 0);
     }
     cluster.stop().await;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use narrowcast::clock::{MachineClock, WallClock};
-use narrowcast::domain::{MemberState, Membership, MessageId, Role, RoomId, UserId};
-use narrowcast::node::{ClusterPlan, Node, NodePlan, memory_bus, open_store};
+use narrowcast::domain::{MemberRole, MemberState, Membership, MessageId, RoomId, UserId};
+use narrowcast::node::{ClusterOptions, Node, NodeOptions, memory_bus, open_store};
 use narrowcast::store::Store;
 
 use super::chat::login;
@@ -19,7 +19,7 @@ fn ago(days: u64) -> MessageId {
 /// Stores that mia is in a room, or was until so many days ago.
 async fn keep(store: &dyn Store, room: &str, left: Option<u64>) {
     let (room, user) = (RoomId::parse(room).expect("an id"), UserId::parse("mia").expect("an id"));
-    let added = MemberState::UNKNOWN.add(Role::Member, ago(100));
+    let added = MemberState::UNKNOWN.add(MemberRole::Member, ago(100));
     let state = left.map_or(added, |days| added.remove(ago(days)));
     store.put_membership(Membership { room, user, state }).await.expect("it is stored");
 }
@@ -33,14 +33,14 @@ async fn listed(store: &dyn Store) -> Vec<String> {
 #[tokio::test]
 async fn rooms_left_go_off_the_list_after_35_days() {
     let home = tempfile::tempdir().expect("a directory");
-    let plan = ClusterPlan { nodes: 1, unlimited: true, ..ClusterPlan::default() };
+    let plan = ClusterOptions { nodes: 1, unlimited: true, ..ClusterOptions::default() };
     let config = Arc::new(plan.config(1).expect("a configuration"));
     let store = open_store(&config, home.path()).expect("a store");
     for (room, left) in [("here", None), ("lately", Some(34)), ("long-ago", Some(36))] {
         keep(&*store, room, left).await;
     }
     let (bus, machine) = (memory_bus(&config), MachineClock::default());
-    let node = Node::start(&NodePlan { config, bus, store: Arc::clone(&store), machine })
+    let node = Node::start(&NodeOptions { config, bus, store: Arc::clone(&store), machine })
         .expect("it starts");
     eventually("it is ready", || node.readiness().verdict().1.is_empty()).await;
     assert_eq!(listed(&*store).await, ["here", "lately", "long-ago"]);

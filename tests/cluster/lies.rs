@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use narrowcast::bus::{Bus, MemoryBus};
-use narrowcast::client::{Client, Cursor, Device, DevicePlan};
+use narrowcast::client::{Client, Cursor, Device, DeviceOptions};
 use narrowcast::config::Config;
 use narrowcast::layout::ShardIndex;
-use narrowcast::node::{Node, NodePlan, open_store};
+use narrowcast::node::{Node, NodeOptions, open_store};
 use narrowcast::store::Store;
 use serde_json::json;
 
@@ -51,7 +51,7 @@ impl Pair {
             let bus: Arc<dyn Bus> = Arc::new(bus.clone());
             let store: Arc<dyn Store> = Arc::clone(&store) as _;
             let config = config(number, audit);
-            Node::start(&NodePlan {
+            Node::start(&NodeOptions {
                 config,
                 bus,
                 store,
@@ -185,8 +185,8 @@ async fn a_retry_is_the_message_whatever_turns_up_of_the_first_try() {
     let of_send: Vec<_> = all.iter().filter(|(_, body)| *body == "Hi!").collect();
     assert_eq!(of_send.len(), 1, "{all:?}");
     assert_eq!(of_send[0].0, id);
-    let plan = DevicePlan::new(vec![pair.url(1)], token("bob"), "later".into());
-    let plan = DevicePlan { cursor: Some(Cursor::new(&cursor)), ..plan };
+    let plan = DeviceOptions::new(vec![pair.url(1)], token("bob"), "later".into());
+    let plan = DeviceOptions { cursor: Some(Cursor::new(&cursor)), ..plan };
     let mut later = Device::new(plan).expect("addresses");
     assert_eq!(placed_until(&mut later, "end").await, id, "a device that comes later agrees");
     drop(later);

@@ -1,6 +1,6 @@
 //! One send, tried several times and in several places.
 
-use narrowcast::client::{Client, Device, DevicePlan, Seen};
+use narrowcast::client::{Client, Device, DeviceOptions, Seen};
 use narrowcast::domain::MessageId;
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ fn id(sent: &Value) -> &str {
 
 /// Bob's device, in its session.
 async fn device(demo: &Demo, node: usize) -> Device {
-    let plan = DevicePlan::new(vec![demo.nodes[node].url.clone()], demo.bob.clone(), "d".into());
+    let plan = DeviceOptions::new(vec![demo.nodes[node].url.clone()], demo.bob.clone(), "d".into());
     let mut device = Device::new(plan).expect("addresses");
     while !matches!(next(&mut device).await, Seen::Cursor { .. }) {}
     device

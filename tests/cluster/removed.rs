@@ -5,8 +5,8 @@ pub mod held;
 use std::sync::Arc;
 
 use narrowcast::client::Client;
-use narrowcast::domain::{MemberState, Membership, MessageId, Role, RoomId, UserId};
-use narrowcast::node::{ClusterPlan, Node, NodePlan, memory_bus, open_store};
+use narrowcast::domain::{MemberRole, MemberState, Membership, MessageId, RoomId, UserId};
+use narrowcast::node::{ClusterOptions, Node, NodeOptions, memory_bus, open_store};
 use narrowcast::store::Store;
 use serde_json::{Value, json};
 
@@ -26,11 +26,11 @@ pub struct Scene {
 impl Scene {
     pub async fn set() -> Self {
         let home = tempfile::tempdir().expect("a directory");
-        let plan = ClusterPlan { nodes: 1, unlimited: true, ..ClusterPlan::default() };
+        let plan = ClusterOptions { nodes: 1, unlimited: true, ..ClusterOptions::default() };
         let config = Arc::new(plan.config(1).expect("a configuration"));
         let store = Arc::new(Held::new(open_store(&config, home.path()).expect("a store")));
         let (bus, port) = (memory_bus(&config), Arc::clone(&store) as Arc<dyn Store>);
-        let node = Node::start(&NodePlan {
+        let node = Node::start(&NodeOptions {
             config,
             bus,
             store: port,
@@ -235,7 +235,7 @@ fn member(number: usize) -> Membership {
     Membership {
         room: RoomId::parse("r").expect("an id"),
         user: UserId::parse(&format!("u{number}")).expect("an id"),
-        state: MemberState::UNKNOWN.add(Role::Member, stamp),
+        state: MemberState::UNKNOWN.add(MemberRole::Member, stamp),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where keys belong in a demo's layout, told by the library's arithmetic and not by a node.
 
-use narrowcast::domain::Key;
-use narrowcast::layout::{Bucket, BucketCount, Buckets, Layout, Layouts};
+use narrowcast::domain::RoutingKey;
+use narrowcast::layout::{Bucket, BucketCount, BucketCounts, Layout, Layouts};
 use narrowcast::redis::Channels;
 
 /// The buckets of each class in the default layout.
@@ -10,11 +10,11 @@ pub const BUCKETS: u64 = 1 << 20;
 pub fn layout(buckets: u64, shards: usize) -> Layouts {
     let count = BucketCount::new(buckets).expect("a power of two");
     let shards = (0..shards).map(|shard| format!("r{}", shard + 1));
-    Layout::new(Buckets::all(count), shards.collect()).into()
+    Layout::new(BucketCounts::all(count), shards.collect()).into()
 }
 
-pub fn key(text: &str) -> Key {
-    Key::parse(text).expect("a key")
+pub fn key(text: &str) -> RoutingKey {
+    RoutingKey::parse(text).expect("a key")
 }
 
 /// The bucket of a key in the default layout.

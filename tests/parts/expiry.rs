@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use narrowcast::client::Client;
-use narrowcast::node::{ClusterPlan, Node, NodePlan, memory_bus};
+use narrowcast::node::{ClusterOptions, Node, NodeOptions, memory_bus};
 use serde_json::{Value, json};
 
 use super::keyspace::Keyspace;
@@ -40,10 +40,10 @@ async fn room_history(client: &mut Client) -> Value {
 /// A node of this process on a store that forgets within seconds: a configuration says days.
 async fn forgetful(keyspace: &Keyspace, home: &std::path::Path, kept: Duration) -> Node {
     keyspace.apply_schema(home);
-    let plan = ClusterPlan { nodes: 1, unlimited: true, ..ClusterPlan::default() };
+    let plan = ClusterOptions { nodes: 1, unlimited: true, ..ClusterOptions::default() };
     let config = Arc::new(plan.config(1).expect("a configuration"));
     let (bus, store) = (memory_bus(&config), keyspace.open(kept));
-    let node = Node::start(&NodePlan {
+    let node = Node::start(&NodeOptions {
         config,
         bus,
         store,

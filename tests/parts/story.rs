@@ -1,6 +1,6 @@
 //! The story of three devices on three nodes, told with real parts.
 
-use narrowcast::client::{Client, Device, DevicePlan, Outcome, Seen};
+use narrowcast::client::{Client, Device, DeviceOptions, Seen, SendOutcomeSeen};
 use serde_json::{Value, json};
 
 use super::keyspace::Keyspace;
@@ -152,7 +152,7 @@ async fn a_device_whose_node_was_killed_goes_on_at_another() {
     const ALL: u64 = 60;
     let (_redis, mut plant) = three_nodes().await;
     let device = |user: &str, node: usize| {
-        let plan = DevicePlan::new(plant.urls(), token(user), format!("d{node}"));
+        let plan = DeviceOptions::new(plant.urls(), token(user), format!("d{node}"));
         let mut device = Device::new(plan).expect("addresses");
         device.reconnect(node);
         device
@@ -166,7 +166,7 @@ async fn a_device_whose_node_was_killed_goes_on_at_another() {
         alice.send("user.bob", json!(number)).expect("there is room");
         while !matches!(
             next(&mut alice).await,
-            Seen::Answered { outcome: Outcome::Sent { .. }, .. }
+            Seen::Answered { outcome: SendOutcomeSeen::Sent { .. }, .. }
         ) {}
         if number == BEFORE {
             plant.kill(2);

@@ -4,7 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use narrowcast::auth::{Claims, Mint, Role, TokenKey};
+use narrowcast::auth::{Claims, Mint, TokenKey, TokenRole};
 use narrowcast::client::Client;
 use serde_json::json;
 
@@ -99,8 +99,8 @@ fn bad_claims() -> Vec<(String, &'static str)> {
         (sign(&claims(&"a".repeat(251))), "the token's `sub`: 251 bytes"),
         (sign(&Claims { subscribe: wide.clone(), ..alice() }), "the token's `subscribe`: `*.x`"),
         (sign(&Claims { publish: wide, ..alice() }), "the token's `publish`: `*.x`"),
-        (sign(&Claims { role: Some(Role::Service), ..alice() }), "acts over"),
-        (sign(&Claims { role: Some(Role::Admin), ..alice() }), "acts over"),
+        (sign(&Claims { role: Some(TokenRole::Service), ..alice() }), "acts over"),
+        (sign(&Claims { role: Some(TokenRole::Admin), ..alice() }), "acts over"),
     ]
 }
 

@@ -28,7 +28,7 @@ pub async fn ask(node: &str, request: &str) -> Answer {
 
 /// A token of a backend.
 pub fn service() -> String {
-    let role = Some(narrowcast::auth::Role::Service);
+    let role = Some(narrowcast::auth::TokenRole::Service);
     sign(&narrowcast::auth::Claims { role, ..claims("shop") })
 }
 

@@ -2,7 +2,7 @@
 //! a worker that holds more than its share.
 
 use narrowcast::client::Client;
-use narrowcast::domain::{Key, UserId};
+use narrowcast::domain::{RoutingKey, UserId};
 use narrowcast::layout::worker_of;
 use serde_json::json;
 
@@ -82,7 +82,7 @@ async fn the_fullest_go_when_too_much_waits_for_all_together() {
 fn user_on(worker: u32, workers: u32, name: &str) -> String {
     let mut names = (0..).map(|number| format!("{name}-{number}"));
     let is_there = |name: &String| {
-        worker_of(&Key::user(&UserId::parse(name).expect("an id")), workers) == worker
+        worker_of(&RoutingKey::user(&UserId::parse(name).expect("an id")), workers) == worker
     };
     names.find(is_there).expect("each worker has users")
 }

@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use narrowcast::client::{ClientError, Incoming, Reader, Writer, connect};
+use narrowcast::client::{ClientError, FrameSink, FrameSource, Incoming, connect};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -24,8 +24,8 @@ use crate::harness::{Demo, DemoNode, PATIENCE};
 const FAREWELL: &str = r#"{"op":"ping","id":"farewell"}"#;
 
 struct Session {
-    reader: Reader,
-    writer: Writer,
+    reader: FrameSource,
+    writer: FrameSink,
     is_open: bool,
 }
 

@@ -30,7 +30,7 @@ fn verify(claims: &Claims) -> Result<Principal, TokenError> {
 fn a_raw_id_is_encoded_once() {
     let principal = verify(&Claims { sub: "a.b%".into(), ..claims() }).unwrap();
     assert_eq!(principal.user.as_str(), "a%2Eb%25");
-    assert_eq!(principal.role, Role::User);
+    assert_eq!(principal.role, TokenRole::User);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ::redis::RedisError;
 
-use super::{Bus, BusError, Pending, Publisher, Sink, Subscription};
+use super::{Bus, BusError, PendingReply, Publisher, PushSink, Subscription};
 use crate::layout::ShardIndex;
 use crate::redis::{ConnectError, ConnectOptions};
 
@@ -48,8 +48,8 @@ impl Bus for RedisBus {
     fn subscriber(
         &self,
         shard: ShardIndex,
-        sink: Arc<dyn Sink>,
-    ) -> Pending<'_, Result<Arc<dyn Subscription>, BusError>> {
+        sink: Arc<dyn PushSink>,
+    ) -> PendingReply<'_, Result<Arc<dyn Subscription>, BusError>> {
         Box::pin(async move {
             let connected =
                 subscription::connect(self.url(shard), &self.options, shard, sink).await?;
@@ -57,7 +57,10 @@ impl Bus for RedisBus {
         })
     }
 
-    fn publisher(&self, shard: ShardIndex) -> Pending<'_, Result<Arc<dyn Publisher>, BusError>> {
+    fn publisher(
+        &self,
+        shard: ShardIndex,
+    ) -> PendingReply<'_, Result<Arc<dyn Publisher>, BusError>> {
         Box::pin(async move {
             let connected = publisher::connect(self.url(shard), &self.options).await?;
             Ok(Arc::new(connected) as Arc<dyn Publisher>)

@@ -4,11 +4,11 @@ use ::redis::aio::ConnectionLike;
 use ::redis::{Pipeline, Value, cmd};
 
 use super::BusError;
-use crate::bus::{Pending, Publish, Publisher};
-use crate::redis::{ConnectError, ConnectOptions, Connection, RunId};
+use crate::bus::{OutboundPublish, PendingReply, Publisher};
+use crate::redis::{ConnectError, ConnectOptions, RedisConnection, RunId};
 
 pub(super) struct RedisPublisher {
-    connection: Connection,
+    connection: RedisConnection,
 }
 
 pub(super) async fn connect(
@@ -20,7 +20,10 @@ pub(super) async fn connect(
 }
 
 impl RedisPublisher {
-    async fn send(&self, batch: &[Publish]) -> Result<Vec<Result<u64, BusError>>, BusError> {
+    async fn send(
+        &self,
+        batch: &[OutboundPublish],
+    ) -> Result<Vec<Result<u64, BusError>>, BusError> {
         let mut pipeline = Pipeline::with_capacity(batch.len());
         for publish in batch {
             let mut command = cmd("SPUBLISH");
@@ -51,12 +54,12 @@ impl Publisher for RedisPublisher {
 
     fn publish<'a>(
         &'a self,
-        batch: &'a [Publish],
-    ) -> Pending<'a, Result<Vec<Result<u64, BusError>>, BusError>> {
+        batch: &'a [OutboundPublish],
+    ) -> PendingReply<'a, Result<Vec<Result<u64, BusError>>, BusError>> {
         Box::pin(self.send(batch))
     }
 
-    fn closed(&self) -> Pending<'_, ()> {
+    fn closed(&self) -> PendingReply<'_, ()> {
         Box::pin(self.connection.closed.cancelled())
     }
 }

@@ -11,12 +11,12 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, watch};
 
 use super::BusError;
-use crate::bus::{Pending, Sink, Subscription};
+use crate::bus::{PendingReply, PushSink, Subscription};
 use crate::layout::ShardIndex;
-use crate::redis::{Channel, ConnectError, ConnectOptions, Connection, RunId};
+use crate::redis::{Channel, ConnectError, ConnectOptions, RedisConnection, RunId};
 
 pub(super) struct RedisSubscription {
-    connection: Connection,
+    connection: RedisConnection,
     turn: Mutex<()>,
     /// Confirmations so far.
     confirmations: watch::Receiver<u64>,
@@ -26,7 +26,7 @@ pub(super) async fn connect(
     url: &str,
     options: &ConnectOptions,
     shard: ShardIndex,
-    sink: Arc<dyn Sink>,
+    sink: Arc<dyn PushSink>,
 ) -> Result<RedisSubscription, ConnectError> {
     let (confirmed, confirmations) = watch::channel(0);
     let on_push = move |info: PushInfo| match info.kind {
@@ -80,15 +80,18 @@ impl Subscription for RedisSubscription {
         &self.connection.server.run_id
     }
 
-    fn subscribe<'a>(&'a self, channels: &'a [Channel]) -> Pending<'a, Result<(), BusError>> {
+    fn subscribe<'a>(&'a self, channels: &'a [Channel]) -> PendingReply<'a, Result<(), BusError>> {
         Box::pin(self.command("SSUBSCRIBE", channels))
     }
 
-    fn unsubscribe<'a>(&'a self, channels: &'a [Channel]) -> Pending<'a, Result<(), BusError>> {
+    fn unsubscribe<'a>(
+        &'a self,
+        channels: &'a [Channel],
+    ) -> PendingReply<'a, Result<(), BusError>> {
         Box::pin(self.command("SUNSUBSCRIBE", channels))
     }
 
-    fn closed(&self) -> Pending<'_, ()> {
+    fn closed(&self) -> PendingReply<'_, ()> {
         Box::pin(self.connection.closed.cancelled())
     }
 }

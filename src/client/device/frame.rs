@@ -3,14 +3,14 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::seen::{Cursor, Nonce};
+use super::events::{Cursor, Nonce};
 use crate::domain::MessageId;
 
 /// A server frame.
 #[derive(Debug)]
-pub(super) enum Frame {
+pub(super) enum ServerText {
     /// One that the device acts on.
-    Known(Known),
+    Known(KnownFrame),
     /// One that is for the application alone.
     Other(Value),
 }
@@ -18,8 +18,8 @@ pub(super) enum Frame {
 /// A frame that the device acts on.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
-pub(super) enum Known {
-    Ready { node: String, ping_ms: u64, limits: Limits },
+pub(super) enum KnownFrame {
+    Ready { node: String, ping_ms: u64, limits: KnownLimits },
     Cursor { cursor: Option<Cursor>, complete: bool, gaps: Vec<String> },
     Message { message: Shown },
     Sent { message: Shown },
@@ -31,7 +31,7 @@ const KNOWN: [&str; 6] = ["ready", "cursor", "message", "sent", "error", "pong"]
 
 /// The node's limits in `ready`.
 #[derive(Debug, Deserialize)]
-pub(super) struct Limits {
+pub(super) struct KnownLimits {
     pub(super) sends_in_flight: usize,
 }
 
@@ -50,7 +50,7 @@ fn message_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MessageId, D
     String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
 
-impl Frame {
+impl ServerText {
     /// Reads a frame; the error states what is wrong with it.
     pub(super) fn read(text: &str) -> Result<Self, String> {
         let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
@@ -70,12 +70,14 @@ mod tests {
     #[test]
     fn what_is_unknown_is_for_the_application() {
         let text = r#"{"op":"read","conversation":"dm.a.b","upto":"x"}"#;
-        assert!(matches!(Frame::read(text), Ok(Frame::Other(value)) if value["upto"] == "x"));
+        assert!(
+            matches!(ServerText::read(text), Ok(ServerText::Other(value)) if value["upto"] == "x")
+        );
     }
 
     #[test]
     fn what_is_no_frame_is_named() {
-        let error = |text: &str| Frame::read(text).unwrap_err();
+        let error = |text: &str| ServerText::read(text).unwrap_err();
         assert!(error("[]").contains("`op` is missing"));
         assert!(error("{").contains("EOF"));
         assert!(error(r#"{"op":"cursor","cursor":null,"gaps":[]}"#).starts_with("cursor: missing"));

@@ -1,14 +1,14 @@
 //! A device of a user: one session after another, on any node that accepts it, as one stream of
 //! what its application sees.
 
-mod comeback;
+mod connection;
+mod dedup;
+mod events;
 mod frame;
-mod line;
-mod machine;
-mod recall;
-mod seen;
+mod keepalive;
+mod reconnect;
 mod sends;
-mod silence;
+mod state;
 
 use std::fmt;
 
@@ -16,15 +16,15 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::connect::{ClientError, Incoming, check};
-use comeback::Loss;
-use line::{Line, Step};
-use machine::Machine;
+use connection::{ConnectionStep, DeviceConnection};
+use reconnect::ConnectionLoss;
+use state::DeviceState;
 
-pub use seen::{Cursor, Nonce, Outcome, Seen};
+pub use events::{Cursor, Nonce, Seen, SendOutcomeSeen};
 
 /// What a device is made from.
 #[derive(Clone)]
-pub struct DevicePlan {
+pub struct DeviceOptions {
     /// Addresses of nodes, such as `ws://127.0.0.1:8080/v1/ws`: it tries them in turn.
     pub urls: Vec<String>,
     /// The user's token.
@@ -40,14 +40,14 @@ pub struct DevicePlan {
     pub resend: bool,
 }
 
-impl DevicePlan {
+impl DeviceOptions {
     /// Plans a device without a past and without patterns, which repeats sends.
     pub const fn new(urls: Vec<String>, token: String, device: String) -> Self {
         Self { urls, token, device, cursor: None, subscribe: Vec::new(), resend: true }
     }
 }
 
-impl fmt::Debug for DevicePlan {
+impl fmt::Debug for DeviceOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut plan = f.debug_struct("DevicePlan");
         plan.field("urls", &self.urls).field("device", &self.device).finish_non_exhaustive()
@@ -64,8 +64,8 @@ impl fmt::Debug for DevicePlan {
 pub struct Device {
     urls: Vec<String>,
     at: usize,
-    machine: Machine,
-    line: Line,
+    machine: DeviceState,
+    line: DeviceConnection,
 }
 
 impl fmt::Debug for Device {
@@ -77,13 +77,18 @@ impl fmt::Debug for Device {
 impl Device {
     /// Makes a device that connects to its first node when it is first waited for. It fails with
     /// the first malformed address; an empty list counts as an empty address.
-    pub fn new(mut plan: DevicePlan) -> Result<Self, ClientError> {
+    pub fn new(mut plan: DeviceOptions) -> Result<Self, ClientError> {
         let urls = std::mem::take(&mut plan.urls);
         if urls.is_empty() {
             return Err(ClientError::Url(String::new()));
         }
         urls.iter().try_for_each(|url| check(url))?;
-        Ok(Self { urls, at: 0, machine: Machine::new(plan, Instant::now()), line: Line::Down })
+        Ok(Self {
+            urls,
+            at: 0,
+            machine: DeviceState::new(plan, Instant::now()),
+            line: DeviceConnection::Down,
+        })
     }
 
     /// Returns the next thing to be seen. Cancel-safe: a dropped future loses nothing. An error is
@@ -114,8 +119,8 @@ impl Device {
     /// index in the plan.
     pub fn reconnect(&mut self, node: usize) {
         self.at = node;
-        self.line = Line::Down;
-        self.machine.lost(Loss::Left, Instant::now());
+        self.line = DeviceConnection::Down;
+        self.machine.lost(ConnectionLoss::Left, Instant::now());
     }
 
     /// The newest cursor: after [`Seen::Cursor`] the one that came with it, unless the node had
@@ -132,7 +137,7 @@ impl Device {
     /// Connects or disconnects as the state machine asks.
     fn prepare(&mut self) {
         if self.machine.calls(Instant::now()) {
-            self.line = Line::call(self.urls[self.at % self.urls.len()].clone());
+            self.line = DeviceConnection::call(self.urls[self.at % self.urls.len()].clone());
         }
         if self.line.is_idle()
             && let Some(frame) = self.machine.write()
@@ -141,26 +146,29 @@ impl Device {
         }
     }
 
-    fn take(&mut self, step: Step) {
+    fn take(&mut self, step: ConnectionStep) {
         let now = Instant::now();
         match step {
-            Step::Due => self.machine.tick(now),
-            Step::Called(Ok(up)) => {
-                self.line = Line::Up(up);
+            ConnectionStep::Due => self.machine.tick(now),
+            ConnectionStep::Called(Ok(up)) => {
+                self.line = DeviceConnection::Up(up);
                 self.machine.connected(now);
             }
-            Step::Called(Err(error)) => self.machine.failed(&error, now),
-            Step::Read(Ok(Some(Incoming::Text(text)))) => self.machine.text(&text, now),
-            Step::Read(Ok(Some(Incoming::Closed { code, reason }))) => {
-                self.machine.lost(Loss::Closed { code, reason }, now);
+            ConnectionStep::Called(Err(error)) => self.machine.failed(&error, now),
+            ConnectionStep::Read(Ok(Some(Incoming::Text(text)))) => self.machine.text(&text, now),
+            ConnectionStep::Read(Ok(Some(Incoming::Closed { code, reason }))) => {
+                self.machine.lost(ConnectionLoss::Closed { code, reason }, now);
             }
-            Step::Read(Ok(None)) => self.machine.heard(now),
-            Step::Read(Err(error)) => self.machine.lost(Loss::Broke(error.to_string()), now),
-            Step::Wrote => {}
+            ConnectionStep::Read(Ok(None)) => self.machine.heard(now),
+            ConnectionStep::Read(Err(error)) => {
+                self.machine.lost(ConnectionLoss::Broke(error.to_string()), now)
+            }
+            ConnectionStep::Wrote => {}
         }
-        let gone = matches!(self.line, Line::Up(_) | Line::Calling(_)) && !self.machine.is_up();
+        let gone = matches!(self.line, DeviceConnection::Up(_) | DeviceConnection::Calling(_))
+            && !self.machine.is_up();
         if gone {
-            self.line = Line::Down;
+            self.line = DeviceConnection::Down;
             self.at += 1;
         }
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
-use super::seen::{Nonce, Outcome};
+use super::events::{Nonce, SendOutcomeSeen};
 use crate::client::ClientError;
 use crate::domain::MessageId;
 
@@ -110,14 +110,18 @@ impl Sends {
         id: &str,
         code: String,
         message: String,
-    ) -> Option<(Nonce, Outcome)> {
+    ) -> Option<(Nonce, SendOutcomeSeen)> {
         const OUTCOME_UNKNOWN: &str = "outcome_unknown";
         let pending = self.take(id)?;
         if code == OUTCOME_UNKNOWN {
-            return self.again(pending).map(|nonce| (nonce, Outcome::Unknown));
+            return self.again(pending).map(|nonce| (nonce, SendOutcomeSeen::Unknown));
         }
         let first = pending.resends == 0;
-        let outcome = if first { Outcome::Refused { code, message } } else { Outcome::Unknown };
+        let outcome = if first {
+            SendOutcomeSeen::Refused { code, message }
+        } else {
+            SendOutcomeSeen::Unknown
+        };
         Some((pending.nonce, outcome))
     }
 
@@ -225,7 +229,7 @@ mod tests {
         write_all(&mut sends);
         let (code, message) = unknown();
         let last = sends.failed(nonce.as_str(), code, message);
-        assert_eq!(last, Some((nonce, Outcome::Unknown)));
+        assert_eq!(last, Some((nonce, SendOutcomeSeen::Unknown)));
     }
 
     #[test]
@@ -239,8 +243,9 @@ mod tests {
             }
             write_all(&mut sends);
             let refused = sends.failed(nonce.as_str(), "unavailable".into(), String::new());
-            let refusal = Outcome::Refused { code: "unavailable".into(), message: String::new() };
-            let outcome = if tries == 1 { refusal } else { Outcome::Unknown };
+            let refusal =
+                SendOutcomeSeen::Refused { code: "unavailable".into(), message: String::new() };
+            let outcome = if tries == 1 { refusal } else { SendOutcomeSeen::Unknown };
             assert_eq!(refused, Some((nonce, outcome)), "{tries} tries");
         }
     }
@@ -254,7 +259,7 @@ mod tests {
     }
 
     #[derive(Debug, Clone, Copy)]
-    enum Step {
+    enum ConnectionStep {
         Push,
         Write,
         Answer(usize),
@@ -263,14 +268,14 @@ mod tests {
         Lose,
     }
 
-    fn step() -> impl Strategy<Value = Step> {
+    fn step() -> impl Strategy<Value = ConnectionStep> {
         prop_oneof![
-            3 => Just(Step::Push),
-            3 => Just(Step::Write),
-            2 => (0..20usize).prop_map(Step::Answer),
-            1 => (0..20usize).prop_map(Step::Refuse),
-            1 => (0..20usize).prop_map(Step::Unknown),
-            1 => Just(Step::Lose),
+            3 => Just(ConnectionStep::Push),
+            3 => Just(ConnectionStep::Write),
+            2 => (0..20usize).prop_map(ConnectionStep::Answer),
+            1 => (0..20usize).prop_map(ConnectionStep::Refuse),
+            1 => (0..20usize).prop_map(ConnectionStep::Unknown),
+            1 => Just(ConnectionStep::Lose),
         ]
     }
 
@@ -287,17 +292,17 @@ mod tests {
                 let id = |n: usize| pushed.get(n).map_or("foreign", Nonce::as_str).to_owned();
                 let fail = |code: &str| (code.to_owned(), String::new());
                 match step {
-                    Step::Push => pushed.push(sends.push("user.bob", json!(1)).unwrap()),
-                    Step::Write => drop(sends.write(None)),
-                    Step::Answer(n) => sends.answered(&id(n)).into_iter().for_each(&mut settle),
-                    Step::Refuse(n) | Step::Unknown(n) => {
-                        let refuse = matches!(step, Step::Refuse(_));
+                    ConnectionStep::Push => pushed.push(sends.push("user.bob", json!(1)).unwrap()),
+                    ConnectionStep::Write => drop(sends.write(None)),
+                    ConnectionStep::Answer(n) => sends.answered(&id(n)).into_iter().for_each(&mut settle),
+                    ConnectionStep::Refuse(n) | ConnectionStep::Unknown(n) => {
+                        let refuse = matches!(step, ConnectionStep::Refuse(_));
                         let code = if refuse { "forbidden" } else { "outcome_unknown" };
                         let (code, message) = fail(code);
                         let failed = sends.failed(&id(n), code, message);
                         failed.into_iter().for_each(|(nonce, _)| settle(nonce));
                     }
-                    Step::Lose => sends.lost().into_iter().for_each(&mut settle),
+                    ConnectionStep::Lose => sends.lost().into_iter().for_each(&mut settle),
                 }
                 prop_assert!(sends.in_flight.len() <= IN_FLIGHT_MAX);
             }

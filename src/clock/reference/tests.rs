@@ -5,8 +5,8 @@ mod model;
 /// The true time at moment 0, which is what a machine shows whose clock is right.
 const TRUE: u64 = 1_800_000_000_000_000;
 
-fn at(seconds: f64) -> Moment {
-    Moment((seconds * 1e6) as u64)
+fn at(seconds: f64) -> MonotonicTime {
+    MonotonicTime((seconds * 1e6) as u64)
 }
 
 /// How far the machine's wall clock leads the monotonic one if it is ahead by so many seconds.
@@ -54,9 +54,9 @@ fn checked(samples: &[Sample]) -> Reference {
     reference
 }
 
-fn why(reference: &Reference) -> Option<Doubt> {
+fn why(reference: &Reference) -> Option<ClockDoubt> {
     match reference.verdict() {
-        Verdict::Unknown { why, .. } => Some(why),
+        ClockStatus::Unknown { why, .. } => Some(why),
         _ => None,
     }
 }
@@ -64,7 +64,10 @@ fn why(reference: &Reference) -> Option<Doubt> {
 #[test]
 fn nothing_is_known_before_the_first_check_and_it_is_due_at_once() {
     let mut reference = fresh();
-    assert_eq!(reference.verdict(), Verdict::Unknown { why: Doubt::Unasked, since: at(1.0) });
+    assert_eq!(
+        reference.verdict(),
+        ClockStatus::Unknown { why: ClockDoubt::Unasked, since: at(1.0) }
+    );
     assert_eq!(reference.interval(), None);
     assert!(reference.begin(at(1.0), lead(0.0)));
     assert!(!reference.begin(at(99.0), lead(0.0)), "checks do not overlap");
@@ -73,10 +76,10 @@ fn nothing_is_known_before_the_first_check_and_it_is_due_at_once() {
 #[test]
 fn a_good_check_is_made_again_after_2_s_and_a_bad_one_after_1_s() {
     let mut reference = checked(&good(1.0, 0.0));
-    assert_eq!(reference.verdict(), Verdict::Known);
+    assert_eq!(reference.verdict(), ClockStatus::Known);
     assert!(!reference.begin(at(2.9), lead(0.0)));
     assert_eq!(check(&mut reference, &[], 3.0), Conclusion::default());
-    assert_eq!(reference.verdict(), Verdict::Known, "the last good check counts");
+    assert_eq!(reference.verdict(), ClockStatus::Known, "the last good check counts");
     assert!(!reference.begin(at(3.9), lead(0.0)));
     check(&mut reference, &good(4.1, 0.0), 4.1);
     assert!(!reference.begin(at(6.0), lead(0.0)) && reference.begin(at(6.1), lead(0.0)));
@@ -121,11 +124,11 @@ fn most_coordinators_must_answer_and_agree() {
             .map(|(it, ahead)| sample(*it, 1.0, *ahead, Duration::from_millis(1)))
             .collect()
     };
-    assert_eq!(checked(&of(&[(0, 0.0), (2, 0.0)])).verdict(), Verdict::Known);
-    assert_eq!(why(&checked(&of(&[(1, 0.0), (1, 0.0), (1, 0.0)]))), Some(Doubt::Unasked));
-    assert_eq!(why(&checked(&of(&[(0, -1.0), (1, 0.0), (2, 1.0)]))), Some(Doubt::Unasked));
+    assert_eq!(checked(&of(&[(0, 0.0), (2, 0.0)])).verdict(), ClockStatus::Known);
+    assert_eq!(why(&checked(&of(&[(1, 0.0), (1, 0.0), (1, 0.0)]))), Some(ClockDoubt::Unasked));
+    assert_eq!(why(&checked(&of(&[(0, -1.0), (1, 0.0), (2, 1.0)]))), Some(ClockDoubt::Unasked));
     let late = vec![sample(0, 1.0, 0.0, ROUND_TRIP_MAX + Duration::from_micros(1)); 3];
-    assert_eq!(why(&checked(&late)), Some(Doubt::Unasked), "it says nothing");
+    assert_eq!(why(&checked(&late)), Some(ClockDoubt::Unasked), "it says nothing");
 }
 
 #[test]
@@ -151,49 +154,55 @@ fn the_machines_clock_is_kept_to_its_bound() {
         reference
     };
     for seconds in [2.49, -2.49, 0.0] {
-        assert_eq!(with_machine(seconds).verdict(), Verdict::Known, "{seconds}");
+        assert_eq!(with_machine(seconds).verdict(), ClockStatus::Known, "{seconds}");
     }
     for seconds in [2.51, -2.51] {
         let reference = with_machine(seconds);
-        assert!(matches!(reference.verdict(), Verdict::Off(_)), "{seconds}");
+        assert!(matches!(reference.verdict(), ClockStatus::Off(_)), "{seconds}");
         assert_eq!(reference.interval(), None);
     }
     let mut reference = with_machine(3600.0);
     reference.look(at(1.5), lead(0.0));
-    assert!(matches!(reference.verdict(), Verdict::Off(_)), "a step explains nothing yet");
+    assert!(matches!(reference.verdict(), ClockStatus::Off(_)), "a step explains nothing yet");
     assert!(reference.begin(at(1.5), lead(0.0)));
     reference.conclude(3, &good(1.5, 0.0), at(1.5), lead(0.0));
-    assert_eq!(reference.verdict(), Verdict::Known, "it was set right");
+    assert_eq!(reference.verdict(), ClockStatus::Known, "it was set right");
 }
 
 #[test]
 fn a_check_counts_for_a_minute() {
     let mut reference = checked(&good(1.0, 0.0));
     reference.look(at(61.0), lead(0.0));
-    assert_eq!(reference.verdict(), Verdict::Known);
+    assert_eq!(reference.verdict(), ClockStatus::Known);
     reference.look(at(61.1), lead(0.0));
     reference.look(at(70.0), lead(0.0));
-    assert_eq!(reference.verdict(), Verdict::Unknown { why: Doubt::Unanswered, since: at(61.1) });
+    assert_eq!(
+        reference.verdict(),
+        ClockStatus::Unknown { why: ClockDoubt::Unanswered, since: at(61.1) }
+    );
     check(&mut reference, &good(71.0, 0.0), 71.0);
-    assert_eq!(reference.verdict(), Verdict::Known);
+    assert_eq!(reference.verdict(), ClockStatus::Known);
 }
 
 #[test]
 fn a_step_of_the_machine_is_a_doubt_until_the_next_good_check() {
     let mut reference = checked(&good(1.0, 0.0));
     reference.look(at(2.0), lead(0.9));
-    assert_eq!(reference.verdict(), Verdict::Known, "it may have been paused");
+    assert_eq!(reference.verdict(), ClockStatus::Known, "it may have been paused");
     let paused = Offset { low: lead(-5.0).low, high: lead(0.9).high };
     reference.look(at(2.1), paused);
-    assert_eq!(reference.verdict(), Verdict::Known, "this thread was paused between two looks");
+    assert_eq!(reference.verdict(), ClockStatus::Known, "this thread was paused between two looks");
     reference.look(at(2.5), lead(-1.1));
-    assert_eq!(reference.verdict(), Verdict::Unknown { why: Doubt::Stepped, since: at(2.5) });
+    assert_eq!(
+        reference.verdict(),
+        ClockStatus::Unknown { why: ClockDoubt::Stepped, since: at(2.5) }
+    );
     assert!(reference.begin(at(2.5), lead(-1.1)), "a check is due at once");
     reference.conclude(3, &[], at(2.5), lead(-1.1));
-    assert_eq!(why(&reference), Some(Doubt::Stepped));
+    assert_eq!(why(&reference), Some(ClockDoubt::Stepped));
     assert!(reference.begin(at(3.5), lead(-1.1)));
     reference.conclude(3, &good(3.5, 0.0), at(3.5), lead(-1.1));
-    assert_eq!(reference.verdict(), Verdict::Known, "the node's time was right all along");
+    assert_eq!(reference.verdict(), ClockStatus::Known, "the node's time was right all along");
 }
 
 #[test]
@@ -202,7 +211,7 @@ fn what_was_asked_before_a_step_is_void() {
     assert!(reference.begin(at(3.0), lead(0.0)));
     let concluded = reference.conclude(3, &good(3.0, 0.0), at(3.5), lead(60.0));
     assert_eq!(concluded, Conclusion::default());
-    assert_eq!(why(&reference), Some(Doubt::Stepped));
+    assert_eq!(why(&reference), Some(ClockDoubt::Stepped));
     assert!(reference.begin(at(3.5), lead(0.0)));
 }
 
@@ -212,10 +221,10 @@ fn a_reference_that_jumps_is_not_known_until_the_next_check_agrees() {
     for jump in [0.3, -0.3] {
         let mut reference = checked(&good(1.0, 0.0));
         check(&mut reference, &good(3.0, jump), 3.0);
-        assert_eq!(why(&reference), Some(Doubt::Contradicted), "{jump}");
+        assert_eq!(why(&reference), Some(ClockDoubt::Contradicted), "{jump}");
         assert_eq!(reference.interval(), None);
         check(&mut reference, &good(4.1, jump), 4.1);
-        assert_eq!(reference.verdict(), Verdict::Known);
+        assert_eq!(reference.verdict(), ClockStatus::Known);
     }
 }
 
@@ -227,7 +236,7 @@ fn a_pause_is_no_contradiction() {
     assert!(reference.begin(at(3.0), lead(0.4)));
     // The monotonic clock stood still for 0.4 s: everything else is ahead of it by that.
     reference.conclude(3, &good(3.0, 0.4), at(3.0), lead(0.4));
-    assert_eq!(reference.verdict(), Verdict::Known);
+    assert_eq!(reference.verdict(), ClockStatus::Known);
     assert!(reference.interval().unwrap().width() < Duration::from_millis(5));
 }
 

@@ -63,7 +63,7 @@ fn every_key_read_is_there_and_every_key_there_is_read() {
 fn every_key_is_refused_when_it_makes_no_sense() {
     for path in default_leaves().keys() {
         let all = load(&only(path, "1979-05-27")).unwrap_err();
-        let keys: Vec<&str> = all.iter().map(super::super::Mistake::key).collect();
+        let keys: Vec<&str> = all.iter().map(super::super::ConfigError::key).collect();
         assert_eq!(keys, [path.as_str()]);
     }
 }

@@ -7,10 +7,10 @@ use hyper::header::HeaderMap;
 
 use super::Api;
 use crate::auth::Principal;
-use crate::domain::{Key, NONCE_BYTES_MAX, RoomId};
+use crate::domain::{NONCE_BYTES_MAX, RoomId, RoutingKey};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
-use crate::protocol::{Bounds, Refusal};
+use crate::protocol::{ErrorReply, RequestBounds};
 use crate::router::{Admission, Caller, Effect, Router};
 
 /// The header that a send is told from others by.
@@ -18,7 +18,7 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// A request that was let in and has arrived whole.
 #[derive(Debug)]
-pub(super) struct Call<'a> {
+pub(super) struct ApiCall<'a> {
     pub(super) api: &'a Api,
     /// Whom the token made known.
     pub(super) principal: Principal,
@@ -31,33 +31,33 @@ pub(super) struct Call<'a> {
     pub(super) key: Option<Box<str>>,
 }
 
-impl Call<'_> {
+impl ApiCall<'_> {
     pub(super) fn caller(&self) -> Caller {
         Caller::of(&self.principal)
     }
 
-    pub(super) fn bounds(&self) -> &Bounds {
+    pub(super) fn bounds(&self) -> &RequestBounds {
         &self.api.services.bounds
     }
 
     /// Whose worker does what is asked of a room: a user's own, which counts all that he does on
     /// this node, or for a service that of the room.
-    pub(super) fn key_for(&self, room: &RoomId) -> Key {
+    pub(super) fn key_for(&self, room: &RoomId) -> RoutingKey {
         match self.caller() {
-            Caller::User(user) => Key::user(&user),
-            Caller::Service(_) => Key::room(room),
+            Caller::User(user) => RoutingKey::user(&user),
+            Caller::Service(_) => RoutingKey::room(room),
         }
     }
 
     /// Has the worker of a key do the work.
     pub(super) async fn ask<T, F>(
         self,
-        key: &Key,
+        key: &RoutingKey,
         work: impl FnOnce(Rc<Router>) -> F + Send + 'static,
     ) -> Result<T, Problem>
     where
         T: Send + 'static,
-        F: Future<Output = Result<T, Refusal>> + 'static,
+        F: Future<Output = Result<T, ErrorReply>> + 'static,
     {
         Ok(self.api.errands.ask(self.admission, key, self.effect, work).await?)
     }
@@ -68,21 +68,21 @@ pub(super) fn effect_of(method: &Method) -> Effect {
     if method.is_safe() { Effect::Reads } else { Effect::Changes }
 }
 
-/// The `Idempotency-Key` of a request: a nonce, as a frame's.
-pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Box<str>>, Refusal> {
+/// The `Idempotency-RoutingKey` of a request: a nonce, as a frame's.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Box<str>>, ErrorReply> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(Refusal::bad_request("Idempotency-Key stands twice"));
+        return Err(ErrorReply::bad_request("Idempotency-Key stands twice"));
     }
-    let text = value
-        .to_str()
-        .map_err(|_| Refusal::bad_request("Idempotency-Key must be of visible ASCII characters"))?;
+    let text = value.to_str().map_err(|_| {
+        ErrorReply::bad_request("Idempotency-Key must be of visible ASCII characters")
+    })?;
     if !(1..=NONCE_BYTES_MAX).contains(&text.len()) {
         let found = text.len();
         let message =
             format!("Idempotency-Key must be of 1 to {NONCE_BYTES_MAX} bytes, not {found}");
-        return Err(Refusal::bad_request(message));
+        return Err(ErrorReply::bad_request(message));
     }
     Ok(Some(text.into()))
 }

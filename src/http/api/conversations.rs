@@ -4,10 +4,10 @@ use hyper::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Answer, Call};
-use crate::domain::{Conversation, Key};
+use super::{Answer, ApiCall};
+use crate::domain::{Conversation, RoutingKey};
 use crate::http::problem::json;
-use crate::protocol::{HISTORY_LIMIT_DEFAULT, MessageText, Refusal, Side};
+use crate::protocol::{ErrorReply, HISTORY_LIMIT_DEFAULT, HistorySide, MessageText};
 use crate::router::Caller;
 
 #[derive(Serialize)]
@@ -18,13 +18,13 @@ struct History<'a> {
 }
 
 /// Reads a page: the newest first, or with `after` the oldest first.
-pub(super) async fn history(mut call: Call<'_>, text: &str) -> Answer {
+pub(super) async fn history(mut call: ApiCall<'_>, text: &str) -> Answer {
     let side = match (call.query.message_id("before")?, call.query.message_id("after")?) {
         (Some(_), Some(_)) => {
-            return Err(Refusal::bad_request("`before` and `after` exclude each other").into());
+            return Err(ErrorReply::bad_request("`before` and `after` exclude each other").into());
         }
-        (_, Some(after)) => Side::After(after),
-        (before, None) => Side::Before(before),
+        (_, Some(after)) => HistorySide::After(after),
+        (before, None) => HistorySide::Before(before),
     };
     let max = call.bounds().history_messages;
     let limit = call.query.limit(HISTORY_LIMIT_DEFAULT as usize, max)?;
@@ -50,9 +50,9 @@ pub(super) async fn history(mut call: Call<'_>, text: &str) -> Answer {
 }
 
 /// The conversation that a caller names, and the key of the worker that reads it.
-fn named(text: &str, caller: &Caller) -> Result<(Conversation, Key), Refusal> {
+fn named(text: &str, caller: &Caller) -> Result<(Conversation, RoutingKey), ErrorReply> {
     let refused =
-        |error: String| Refusal::bad_request(format!("the conversation in the path: {error}"));
+        |error: String| ErrorReply::bad_request(format!("the conversation in the path: {error}"));
     let (Caller::User(me) | Caller::Service(me)) = caller;
     if matches!(caller, Caller::Service(_)) && text.starts_with("user.") {
         let message = "`user.<id>` is short for one's own, a service writes `dm.<a>.<b>`";
@@ -61,7 +61,7 @@ fn named(text: &str, caller: &Caller) -> Result<(Conversation, Key), Refusal> {
     let conversation = Conversation::parse(text, me).map_err(|error| refused(error.to_string()))?;
     let key = match (caller, conversation.keys().next()) {
         (Caller::Service(_), Some(key)) => key,
-        _ => Key::user(me),
+        _ => RoutingKey::user(me),
     };
     Ok((conversation, key))
 }

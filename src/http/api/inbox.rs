@@ -4,10 +4,10 @@ use hyper::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Answer, Call};
-use crate::domain::{Conversation, Key, UserId};
+use super::{Answer, ApiCall};
+use crate::domain::{Conversation, RoutingKey, UserId};
 use crate::http::problem::json;
-use crate::protocol::{Code, MessageText, Refusal};
+use crate::protocol::{Code, ErrorReply, MessageText};
 use crate::router::{Caller, InboxEntry};
 
 /// Conversations in a page, at most.
@@ -51,18 +51,18 @@ impl<'a> From<&'a InboxEntry> for EntryDocument<'a> {
 }
 
 /// Lists a page of a user's conversations, the recently active first.
-pub(super) async fn list(mut call: Call<'_>, user: UserId) -> Answer {
+pub(super) async fn list(mut call: ApiCall<'_>, user: UserId) -> Answer {
     let next = call.query.text("next");
     if let Some(found) = next.as_ref().map(String::len).filter(|bytes| *bytes > NEXT_BYTES_MAX) {
         let message = format!("`next` has {found} bytes, at most {NEXT_BYTES_MAX} are allowed");
-        return Err(Refusal::bad_request(message).into());
+        return Err(ErrorReply::bad_request(message).into());
     }
     let limit = call.query.limit(LIMIT_DEFAULT, LIMIT_MAX)?;
     call.query.finish()?;
     if matches!(call.caller(), Caller::User(me) if me != user) {
-        return Err(Refusal::new(Code::NotFound, "no such user").into());
+        return Err(ErrorReply::new(Code::NotFound, "no such user").into());
     }
-    let key = Key::user(&user);
+    let key = RoutingKey::user(&user);
     let page = call.ask(&key, move |router| router.inbox_for(user, next, limit)).await?;
     let conversations = page.entries.iter().map(EntryDocument::from).collect();
     Ok(json(StatusCode::OK, &Inbox { conversations, next: page.next.as_deref() }))

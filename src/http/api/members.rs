@@ -5,10 +5,10 @@ use http_body_util::Full;
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
-use super::{Answer, Call};
-use crate::domain::{Membership, Role, RoomId, UserId};
+use super::{Answer, ApiCall};
+use crate::domain::{MemberRole, Membership, RoomId, UserId};
 use crate::http::problem::json;
-use crate::protocol::{Code, MemberBody, MembersBody, Refusal, Retry};
+use crate::protocol::{Code, ErrorReply, MemberBody, MembersBody, Retry};
 
 /// Members in a page, at most.
 const LIMIT_MAX: usize = 1000;
@@ -19,7 +19,7 @@ const LIMIT_DEFAULT: usize = 100;
 #[derive(Serialize)]
 struct MemberDocument<'a> {
     user: &'a str,
-    role: Role,
+    role: MemberRole,
     joined_at: u64,
 }
 
@@ -43,10 +43,10 @@ enum Outcome<'a> {
 }
 
 impl<'a> Outcome<'a> {
-    fn of(user: &'a UserId, outcome: &'a Result<Membership, Refusal>) -> Self {
+    fn of(user: &'a UserId, outcome: &'a Result<Membership, ErrorReply>) -> Self {
         match outcome {
             Ok(membership) => Self::Added(membership.into()),
-            Err(Refusal { code, message, .. }) => {
+            Err(ErrorReply { code, message, .. }) => {
                 Self::Refused { user: user.as_str(), code: *code, message, retry: code.retry() }
             }
         }
@@ -61,7 +61,7 @@ impl<'a> From<&'a Membership> for MemberDocument<'a> {
 }
 
 /// Lists a page of members, in the order of their ids.
-pub(super) async fn list(mut call: Call<'_>, room: RoomId) -> Answer {
+pub(super) async fn list(mut call: ApiCall<'_>, room: RoomId) -> Answer {
     let after = call.query.user_id("after")?;
     let limit = call.query.limit(LIMIT_DEFAULT, LIMIT_MAX)?;
     call.query.finish()?;
@@ -74,7 +74,7 @@ pub(super) async fn list(mut call: Call<'_>, room: RoomId) -> Answer {
 }
 
 /// Adds a member, or changes his role.
-pub(super) async fn put(call: Call<'_>, room: RoomId, user: UserId) -> Answer {
+pub(super) async fn put(call: ApiCall<'_>, room: RoomId, user: UserId) -> Answer {
     call.query.finish()?;
     let MemberBody { role } = MemberBody::read(&call.text, call.bounds())?;
     let (key, caller) = (call.key_for(&room), call.caller());
@@ -83,7 +83,7 @@ pub(super) async fn put(call: Call<'_>, room: RoomId, user: UserId) -> Answer {
 }
 
 /// Adds members, or changes their roles: each is answered for itself.
-pub(super) async fn put_all(call: Call<'_>, room: RoomId) -> Answer {
+pub(super) async fn put_all(call: ApiCall<'_>, room: RoomId) -> Answer {
     call.query.finish()?;
     let MembersBody { members } = MembersBody::read(&call.text, call.bounds())?;
     let (key, caller) = (call.key_for(&room), call.caller());
@@ -93,7 +93,7 @@ pub(super) async fn put_all(call: Call<'_>, room: RoomId) -> Answer {
 }
 
 /// Removes a member.
-pub(super) async fn remove(call: Call<'_>, room: RoomId, user: UserId) -> Answer {
+pub(super) async fn remove(call: ApiCall<'_>, room: RoomId, user: UserId) -> Answer {
     call.query.finish()?;
     let (key, caller) = (call.key_for(&room), call.caller());
     call.ask(&key, move |router| router.remove_member(caller, room, user)).await?;
@@ -113,7 +113,7 @@ mod tests {
             room: RoomId::parse("r").unwrap(),
             user: UserId::parse("bob").unwrap(),
             state: MemberState::UNKNOWN
-                .add(Role::Owner, MessageId::first_of(Micros(1_795_492_901_650_123))),
+                .add(MemberRole::Owner, MessageId::first_of(Micros(1_795_492_901_650_123))),
         };
         let members = vec![MemberDocument::from(&membership)];
         let page = Members { members, next: None };
@@ -121,7 +121,7 @@ mod tests {
             serde_json::to_string(&page).unwrap(),
             r#"{"members":[{"user":"bob","role":"owner","joined_at":1795492901650}],"next":null}"#
         );
-        let refused = Err(Refusal::new(Code::LimitReached, "too many"));
+        let refused = Err(ErrorReply::new(Code::LimitReached, "too many"));
         let added = Ok(membership.clone());
         let members =
             [&added, &refused].map(|outcome| Outcome::of(&membership.user, outcome)).into();

@@ -5,10 +5,10 @@ use hyper::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Answer, Call};
-use crate::domain::{Conversation, Key};
+use super::{Answer, ApiCall};
+use crate::domain::{Conversation, RoutingKey};
 use crate::http::problem::json;
-use crate::protocol::{MessageBody, Refusal};
+use crate::protocol::{ErrorReply, MessageBody};
 use crate::router::{Caller, SendOrder};
 
 #[derive(Serialize)]
@@ -17,20 +17,20 @@ struct Sent<'a> {
 }
 
 /// Sends a message: stored and published when this is answered.
-pub(super) async fn send(call: Call<'_>) -> Answer {
+pub(super) async fn send(call: ApiCall<'_>) -> Answer {
     call.query.finish()?;
     let order = order(&call)?;
-    let key = Key::user(&order.from);
+    let key = RoutingKey::user(&order.from);
     let message = call.ask(&key, move |router| router.send_for(order)).await?;
     Ok(json(StatusCode::CREATED, &Sent { message: message.as_raw() }))
 }
 
-fn order(call: &Call<'_>) -> Result<SendOrder, Refusal> {
+fn order(call: &ApiCall<'_>) -> Result<SendOrder, ErrorReply> {
     let body = MessageBody::read(&call.text, call.bounds())?;
     let caller = call.caller();
     let from = caller.speaks_for(body.from)?;
     let conversation = Conversation::parse(&body.conversation, &from)
-        .map_err(|error| Refusal::bad_request(format!("`conversation`: {error}")))?;
+        .map_err(|error| ErrorReply::bad_request(format!("`conversation`: {error}")))?;
     Ok(SendOrder {
         from,
         conversation,

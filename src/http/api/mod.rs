@@ -18,7 +18,7 @@ use hyper::header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderValue, ORIGIN, WWW_AU
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 
-use self::call::Call;
+use self::call::ApiCall;
 use super::bearer::bearer_of;
 use super::cors::{Origins, list, options};
 use super::handshake::Handshake;
@@ -26,12 +26,12 @@ use super::intake::{self, IntakeBounds};
 use super::problem::{Problem, body};
 use super::query::Query;
 use super::readiness::Readiness;
-use super::route::{Misroute, Route, allowed};
+use super::route::{ApiRoute, Misroute, allowed};
 use crate::auth::Principal;
 use crate::domain::UserId;
 use crate::limiter::KeyedPermits;
-use crate::protocol::{Code, Refusal};
-use crate::router::{Caller, Errands, Services};
+use crate::protocol::{Code, ErrorReply};
+use crate::router::{Caller, Services, WorkerCalls};
 
 /// The description of every route.
 const OPENAPI: &str = include_str!("../openapi.json");
@@ -47,7 +47,7 @@ type Answer = Result<Response<Full<Bytes>>, Problem>;
 pub(super) struct Api {
     pub(super) services: Arc<Services>,
     pub(super) readiness: Arc<Readiness>,
-    pub(super) errands: Errands,
+    pub(super) errands: WorkerCalls,
     pub(super) origins: Origins,
     pub(super) users: Arc<KeyedPermits<UserId>>,
     pub(super) body: Duration,
@@ -78,7 +78,7 @@ impl Api {
         if head.method == Method::OPTIONS && !allowed(path).is_empty() {
             return Ok(options(&allowed(path)));
         }
-        let route = Route::find(&head.method, path)?;
+        let route = ApiRoute::find(&head.method, path)?;
         let principal = self.authenticate(&head.headers)?;
         handshake.identify(&principal, &self.users)?;
         let call = self.admit(&route, head, body, principal).await?;
@@ -89,15 +89,15 @@ impl Api {
     /// bounded by it too.
     async fn admit(
         &self,
-        route: &Route,
+        route: &ApiRoute,
         head: &Parts,
         body: Incoming,
         principal: Principal,
-    ) -> Result<Call<'_>, Problem> {
+    ) -> Result<ApiCall<'_>, Problem> {
         let (verdict, _) = self.readiness.verdict();
         if !verdict.takes_sessions() {
             let detail = format!("the node takes no requests: {verdict:?}").to_lowercase();
-            return Err(Problem::from(Refusal::new(Code::Unavailable, detail)).closing());
+            return Err(Problem::from(ErrorReply::new(Code::Unavailable, detail)).closing());
         }
         let query = Query::read(head.uri.query())?;
         let admission = self.errands.admit(&Caller::of(&principal)).map_err(full)?;
@@ -109,20 +109,20 @@ impl Api {
             String::new()
         };
         let key = match route {
-            Route::Send => call::idempotency_key(&head.headers)?,
+            ApiRoute::Send => call::idempotency_key(&head.headers)?,
             _ => None,
         };
         let effect = call::effect_of(&head.method);
-        Ok(Call { api: self, principal, admission, effect, query, text, key })
+        Ok(ApiCall { api: self, principal, admission, effect, query, text, key })
     }
 
     fn authenticate(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
-        let challenge = |refusal: Refusal, value| {
+        let challenge = |refusal: ErrorReply, value| {
             Problem::from(refusal).with(WWW_AUTHENTICATE, HeaderValue::from_static(value))
         };
         let Some(token) = bearer_of(headers) else {
             let detail = "one header `Authorization: Bearer <token>` is wanted";
-            return Err(challenge(Refusal::new(Code::Unauthorized, detail), "Bearer"));
+            return Err(challenge(ErrorReply::new(Code::Unauthorized, detail), "Bearer"));
         };
         let identified = self.services.identify(token);
         identified.map_err(|refusal| challenge(refusal, "Bearer error=\"invalid_token\""))
@@ -130,7 +130,7 @@ impl Api {
 }
 
 /// The caller has all the places for requests that he may have, or the node has none left.
-fn full(refusal: Refusal) -> Problem {
+fn full(refusal: ErrorReply) -> Problem {
     let status = match refusal.code {
         Code::LimitReached => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::SERVICE_UNAVAILABLE,
@@ -138,20 +138,20 @@ fn full(refusal: Refusal) -> Problem {
     Problem::new(status, refusal.code, refusal.message).retry_after(FULL_PAUSE).closing()
 }
 
-async fn dispatch(route: Route, call: Call<'_>) -> Answer {
+async fn dispatch(route: ApiRoute, call: ApiCall<'_>) -> Answer {
     match route {
-        Route::Send => messages::send(call).await,
-        Route::History(conversation) => conversations::history(call, &conversation).await,
-        Route::Publish => publish::publish(call).await,
-        Route::CreateRoom => rooms::create(call).await,
-        Route::PutRoom(room) => rooms::put(call, room).await,
-        Route::Room(room) => rooms::look(call, room).await,
-        Route::Members(room) => members::list(call, room).await,
-        Route::PutMembers(room) => members::put_all(call, room).await,
-        Route::PutMember(room, user) => members::put(call, room, user).await,
-        Route::RemoveMember(room, user) => members::remove(call, room, user).await,
-        Route::Inbox(user) => inbox::list(call, user).await,
-        Route::OpenApi => Ok(body(StatusCode::OK, "application/json", OPENAPI)),
+        ApiRoute::Send => messages::send(call).await,
+        ApiRoute::History(conversation) => conversations::history(call, &conversation).await,
+        ApiRoute::Publish => publish::publish(call).await,
+        ApiRoute::CreateRoom => rooms::create(call).await,
+        ApiRoute::PutRoom(room) => rooms::put(call, room).await,
+        ApiRoute::Room(room) => rooms::look(call, room).await,
+        ApiRoute::Members(room) => members::list(call, room).await,
+        ApiRoute::PutMembers(room) => members::put_all(call, room).await,
+        ApiRoute::PutMember(room, user) => members::put(call, room, user).await,
+        ApiRoute::RemoveMember(room, user) => members::remove(call, room, user).await,
+        ApiRoute::Inbox(user) => inbox::list(call, user).await,
+        ApiRoute::OpenApi => Ok(body(StatusCode::OK, "application/json", OPENAPI)),
     }
 }
 
@@ -161,7 +161,7 @@ impl From<Misroute> for Problem {
             Misroute::Path => {
                 let detail =
                     "there are /healthz, /readyz, /v1/ws and the routes of /v1/openapi.json here";
-                Refusal::new(Code::NotFound, detail).into()
+                ErrorReply::new(Code::NotFound, detail).into()
             }
             Misroute::Method(allowed) => {
                 let methods = list(&allowed);

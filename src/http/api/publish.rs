@@ -3,10 +3,10 @@
 use hyper::StatusCode;
 use serde::Serialize;
 
-use super::{Answer, Call};
-use crate::domain::{Conversation, Key, Subject};
+use super::{Answer, ApiCall};
+use crate::domain::{Conversation, RoutingKey, Subject};
 use crate::http::problem::json;
-use crate::protocol::{EventBody, Publish, Refusal};
+use crate::protocol::{ErrorReply, EventBody, PublishRequest};
 use crate::router::{Caller, EventOrder};
 
 #[derive(Serialize)]
@@ -15,16 +15,16 @@ struct Published {
 }
 
 /// Publishes events, at most once: nothing is stored.
-pub(super) async fn publish(call: Call<'_>) -> Answer {
+pub(super) async fn publish(call: ApiCall<'_>) -> Answer {
     call.query.finish()?;
     let events = events(&call)?;
     let (published, principal) = (events.len(), call.principal.clone());
-    let key = Key::user(&principal.user);
+    let key = RoutingKey::user(&principal.user);
     call.ask(&key, move |router| router.publish_for(principal, events)).await?;
     Ok(json(StatusCode::ACCEPTED, &Published { published }))
 }
 
-fn events(call: &Call<'_>) -> Result<Vec<EventOrder>, Refusal> {
+fn events(call: &ApiCall<'_>) -> Result<Vec<EventOrder>, ErrorReply> {
     let bodies = EventBody::read_list(&call.text, call.bounds())?;
     let caller = call.caller();
     let order = |(at, body)| {
@@ -34,17 +34,17 @@ fn events(call: &Call<'_>) -> Result<Vec<EventOrder>, Refusal> {
     bodies.into_iter().enumerate().map(order).collect()
 }
 
-fn order(body: EventBody<'_>, caller: &Caller) -> Result<EventOrder, Refusal> {
+fn order(body: EventBody<'_>, caller: &Caller) -> Result<EventOrder, ErrorReply> {
     match body.publish {
-        Publish::Subject { subject, data } => {
+        PublishRequest::Subject { subject, data } => {
             let subject = Subject::parse(&subject)
-                .map_err(|error| Refusal::bad_request(format!("`subject`: {error}")))?;
+                .map_err(|error| ErrorReply::bad_request(format!("`subject`: {error}")))?;
             Ok(EventOrder::Subject { subject, data: data.to_owned() })
         }
-        Publish::Conversation { conversation, event, data } => {
+        PublishRequest::Conversation { conversation, event, data } => {
             let from = caller.speaks_for(body.from)?;
             let conversation = Conversation::parse(&conversation, &from)
-                .map_err(|error| Refusal::bad_request(format!("`conversation`: {error}")))?;
+                .map_err(|error| ErrorReply::bad_request(format!("`conversation`: {error}")))?;
             let (event, data) = (event.into(), data.to_owned());
             Ok(EventOrder::Conversation { conversation, event, from, data })
         }

@@ -3,17 +3,17 @@
 use hyper::StatusCode;
 use serde::Serialize;
 
-use super::{Answer, Call};
-use crate::domain::{Key, Past, Room, RoomId};
+use super::{Answer, ApiCall};
+use crate::domain::{HistoryVisibility, Room, RoomId, RoutingKey};
 use crate::http::problem::json;
-use crate::protocol::{Code, Refusal, RoomBody};
+use crate::protocol::{Code, ErrorReply, RoomBody};
 use crate::router::{Caller, RoomWish};
 
 #[derive(Serialize)]
 struct RoomDocument<'a> {
     id: &'a str,
     title: Option<&'a str>,
-    history: Past,
+    history: HistoryVisibility,
     creator: &'a str,
     created_at: u64,
 }
@@ -31,26 +31,26 @@ impl<'a> From<&'a Room> for RoomDocument<'a> {
 }
 
 /// Makes a room under an id of the server's choice.
-pub(super) async fn create(call: Call<'_>) -> Answer {
+pub(super) async fn create(call: ApiCall<'_>) -> Answer {
     call.query.finish()?;
     let (wish, caller) = (wish(&call)?, call.caller());
-    let key = Key::user(caller.user());
+    let key = RoutingKey::user(caller.user());
     let room = call.ask(&key, move |router| router.create_room(caller, wish)).await?;
     Ok(json(StatusCode::CREATED, &RoomDocument::from(&room)))
 }
 
 /// What the body says that the room is to be.
-fn wish(call: &Call<'_>) -> Result<RoomWish, Refusal> {
+fn wish(call: &ApiCall<'_>) -> Result<RoomWish, ErrorReply> {
     let RoomBody { title, past, owner } = RoomBody::read(&call.text, call.bounds())?;
     if owner.is_some() && matches!(call.caller(), Caller::User(_)) {
         let message = "`owner` is for services: a user owns the rooms that he makes";
-        return Err(Refusal::new(Code::Forbidden, message));
+        return Err(ErrorReply::new(Code::Forbidden, message));
     }
     Ok(RoomWish { title, past, owner })
 }
 
 /// Makes a room under an id of a service's choice, or changes one.
-pub(super) async fn put(call: Call<'_>, room: RoomId) -> Answer {
+pub(super) async fn put(call: ApiCall<'_>, room: RoomId) -> Answer {
     call.query.finish()?;
     let (wish, caller) = (wish(&call)?, call.caller());
     let key = call.key_for(&room);
@@ -60,7 +60,7 @@ pub(super) async fn put(call: Call<'_>, room: RoomId) -> Answer {
 }
 
 /// Looks at a room.
-pub(super) async fn look(call: Call<'_>, room: RoomId) -> Answer {
+pub(super) async fn look(call: ApiCall<'_>, room: RoomId) -> Answer {
     call.query.finish()?;
     let (key, caller) = (call.key_for(&room), call.caller());
     let room = call.ask(&key, move |router| router.look_at_room(caller, room)).await?;
@@ -84,9 +84,11 @@ mod tests {
         };
         let text = |room| serde_json::to_string(&RoomDocument::from(&room)).unwrap();
         assert_eq!(
-            text(room(Some("T"), Past::Joined)),
+            text(room(Some("T"), HistoryVisibility::Joined)),
             r#"{"id":"r%2F1","title":"T","history":"joined","creator":"alice","created_at":1795492901650}"#
         );
-        assert!(text(room(None, Past::All)).contains(r#""title":null,"history":"all""#));
+        assert!(
+            text(room(None, HistoryVisibility::All)).contains(r#""title":null,"history":"all""#)
+        );
     }
 }

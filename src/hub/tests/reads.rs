@@ -1,10 +1,10 @@
 //! What the sessions of a user share of the store's reads.
 
 use super::*;
-use crate::proof::View;
+use crate::watermark::WatermarkState;
 
-fn reading() -> Reading {
-    Reading::begin(Micros(7), View::default().look(), true)
+fn reading() -> CatchUpRead {
+    CatchUpRead::begin(Micros(7), WatermarkState::default().look(), true)
 }
 
 fn leads(share: Option<LoadShare>) -> LoadGuard {

@@ -4,13 +4,13 @@ use super::*;
 
 impl Twins {
     /// Whether a session is there and is its user's, or has a pattern that such a copy serves.
-    fn holds(&self, session: &Rc<Session>, subject: &Subject, via: Via) -> bool {
+    fn holds(&self, session: &Rc<Session>, subject: &Subject, via: CopyKind) -> bool {
         let held = self.sessions.values().find(|(known, _)| Rc::ptr_eq(known, session));
         held.is_some_and(|(_, held)| {
             let serves = |p: &usize| match (via, pattern(PATTERNS[*p]).reach()) {
-                (Via::Here, _) => true,
-                (Via::Bucket, reach) => reach != Reach::Wide,
-                (Via::Tap, reach) => reach == Reach::Wide,
+                (CopyKind::Here, _) => true,
+                (CopyKind::Bucket, reach) => reach != PatternScope::Wide,
+                (CopyKind::Tap, reach) => reach == PatternScope::Wide,
             };
             let matches = |p: &usize| pattern(PATTERNS[*p]).matches(subject);
             subject.key() == session.key() || held.keys().any(|p| matches(p) && serves(p))
@@ -20,14 +20,14 @@ impl Twins {
 
 /// Hands a copy of an event over, one session after the other with steps in between, beside the
 /// naive lists.
-async fn hand_out(before: &[Step], between: &[Step], about: &str, via: Via) {
+async fn hand_out(before: &[Step], between: &[Step], about: &str, via: CopyKind) {
     let (hub, peers) = (Hub::new(16), Peers::new().await);
     let mut twins = Twins { hub, peers, sessions: HashMap::new(), wanted: HashSet::new() };
     for step in before {
         twins.take(step).await;
     }
     let subject = Subject::parse(about).unwrap();
-    let event = envelope(Kind::Event, &[subject.key().as_str()], about);
+    let event = envelope(EnvelopeKind::Event, &[subject.key().as_str()], about);
     let audience = twins.hub.audience(&event, via, None);
     let mut between = between.iter();
     for (number, slice) in audience.chunks(1).enumerate() {
@@ -58,8 +58,8 @@ fn who_left_or_unsubscribed_before_his_turn_gets_nothing() {
         .unwrap();
 }
 
-fn any_via() -> impl Strategy<Value = Via> {
-    prop::sample::select(&[Via::Here, Via::Bucket, Via::Tap][..])
+fn any_via() -> impl Strategy<Value = CopyKind> {
+    prop::sample::select(&[CopyKind::Here, CopyKind::Bucket, CopyKind::Tap][..])
 }
 
 #[test]
@@ -69,17 +69,20 @@ fn who_left_a_room_before_his_turn_gets_nothing_of_it() {
         let (ann, bob) = (peers.session("ann").await, peers.session("bob").await);
         for session in [&ann, &bob] {
             hub.join(session);
-            hub.learn(&membership("r", session.user.as_str(), true, 10, 10), Learned::First);
+            hub.learn(
+                &membership("r", session.user.as_str(), true, 10, 10),
+                KnowledgeSource::First,
+            );
         }
         let news = membership("r", "eve", true, 20, 20);
-        let event = envelope(Kind::Event, &["room.r"], "room.r");
-        let told = envelope(Kind::Membership, &["room.r"], &news.to_string());
+        let event = envelope(EnvelopeKind::Event, &["room.r"], "room.r");
+        let told = envelope(EnvelopeKind::Membership, &["room.r"], &news.to_string());
         let all = [room_message(30), event, told];
-        let audiences = all.clone().map(|envelope| hub.audience(&envelope, Via::Here, None));
+        let audiences = all.clone().map(|envelope| hub.audience(&envelope, CopyKind::Here, None));
         assert!(audiences.iter().all(|audience| audience.len() == 2));
-        hub.learn(&membership("r", "bob", false, 10, 40), Learned::News);
+        hub.learn(&membership("r", "bob", false, 10, 40), KnowledgeSource::News);
         for (envelope, audience) in all.iter().zip(&audiences) {
-            assert_eq!(hub.hand_rest(audience, envelope, Via::Here).handed, 1, "{envelope:?}");
+            assert_eq!(hub.hand_rest(audience, envelope, CopyKind::Here).handed, 1, "{envelope:?}");
         }
         assert_eq!(bob.link().bytes(), 0);
     });

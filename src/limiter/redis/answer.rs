@@ -5,7 +5,7 @@ use std::time::Duration;
 use ::redis::{ServerErrorKind, Value};
 
 use crate::limiter::gcra::WINDOW_MICROS;
-use crate::limiter::{Call, LimiterError, Policy, Refused, Verdict};
+use crate::limiter::{LimitDecision, LimitedCall, LimiterError, RateLimit, RateLimited};
 
 /// How much of an answer that makes no sense is repeated.
 const REPEATED_CHARS: usize = 120;
@@ -16,7 +16,7 @@ pub(super) fn is_unknown_script(answer: &Value) -> bool {
 }
 
 /// Reads the verdict on a call.
-pub(super) fn verdict(call: &Call, answer: &Value) -> Result<Verdict, LimiterError> {
+pub(super) fn verdict(call: &LimitedCall, answer: &Value) -> Result<LimitDecision, LimiterError> {
     if let Value::ServerError(error) = answer {
         return Err(LimiterError::Refused(shortened(error.to_string())));
     }
@@ -24,25 +24,25 @@ pub(super) fn verdict(call: &Call, answer: &Value) -> Result<Verdict, LimiterErr
     let Value::Array(items) = answer else { return Err(malformed()) };
     let read = match items.as_slice() {
         [Value::Int(1), Value::Int(0), Value::Int(remaining @ 0..), Value::Int(0)] => {
-            Some(Verdict::Allowed { remaining: *remaining as u64 })
+            Some(LimitDecision::Allowed { remaining: *remaining as u64 })
         }
         [Value::Int(0), Value::Int(number), Value::Int(0), Value::Int(retry)] => {
-            refused(call, *number, *retry).map(Verdict::Refused)
+            refused(call, *number, *retry).map(LimitDecision::Refused)
         }
         _ => None,
     };
     read.ok_or_else(malformed)
 }
 
-fn refused(call: &Call, number: i64, retry: i64) -> Option<Refused> {
+fn refused(call: &LimitedCall, number: i64, retry: i64) -> Option<RateLimited> {
     let index = usize::try_from(number).ok()?.checked_sub(1)?;
     let charge = call.charges.get(index)?;
     match retry {
-        -1 => Some(Refused::never(charge.policy)),
+        -1 => Some(RateLimited::never(charge.policy)),
         // Believed, a longer one would shut the user out for as long.
         1.. if retry as u64 <= longest(charge.policy, charge.cost) => {
             let retry_after = Some(Duration::from_millis(retry as u64));
-            Some(Refused { policy: charge.policy, retry_after })
+            Some(RateLimited { policy: charge.policy, retry_after })
         }
         _ => None,
     }
@@ -50,7 +50,7 @@ fn refused(call: &Call, number: i64, retry: i64) -> Option<Refused> {
 
 /// The longest wait that there can be, in milliseconds: for the cost behind a burst that is used up
 /// and the window.
-fn longest(policy: Policy, cost: u32) -> u64 {
+fn longest(policy: RateLimit, cost: u32) -> u64 {
     (policy.rate().ticks(cost) + WINDOW_MICROS).div_ceil(1000)
 }
 
@@ -64,10 +64,10 @@ mod tests {
     use crate::domain::UserId;
     use proptest::prelude::*;
 
-    const POLICY: Policy = Policy { name: "sends", burst: 10, per_s: 10 };
+    const POLICY: RateLimit = RateLimit { name: "sends", burst: 10, per_s: 10 };
 
-    fn call() -> Call {
-        Call::one(&UserId::parse("alice").unwrap(), POLICY, 2)
+    fn call() -> LimitedCall {
+        LimitedCall::one(&UserId::parse("alice").unwrap(), POLICY, 2)
     }
 
     fn ints(numbers: &[i64]) -> Value {
@@ -76,12 +76,12 @@ mod tests {
 
     #[test]
     fn what_the_script_says_is_understood() {
-        let refused = |micros| Verdict::Refused(Refused::after_micros(POLICY, micros));
+        let refused = |micros| LimitDecision::Refused(RateLimited::after_micros(POLICY, micros));
         for (numbers, read) in [
-            ([1, 0, 8, 0], Verdict::Allowed { remaining: 8 }),
+            ([1, 0, 8, 0], LimitDecision::Allowed { remaining: 8 }),
             ([0, 1, 0, 200], refused(200_000)),
             ([0, 1, 0, 1200], refused(1_200_000)),
-            ([0, 1, 0, -1], Verdict::Refused(Refused::never(POLICY))),
+            ([0, 1, 0, -1], LimitDecision::Refused(RateLimited::never(POLICY))),
         ] {
             assert_eq!(verdict(&call(), &ints(&numbers)), Ok(read));
         }
@@ -124,7 +124,7 @@ mod tests {
         #[test]
         fn any_four_integers_are_a_verdict_or_an_error(numbers in prop::array::uniform4(-3..5_i64)) {
             let read = verdict(&call(), &ints(&numbers));
-            prop_assert_eq!(matches!(read, Ok(Verdict::Allowed { .. })), numbers[0] == 1 && read.is_ok());
+            prop_assert_eq!(matches!(read, Ok(LimitDecision::Allowed { .. })), numbers[0] == 1 && read.is_ok());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The backend that all nodes share: a script on the shard of the user's own bucket.
 
 mod answer;
-mod lane;
+mod batcher;
 mod script;
 mod user_quota;
 
@@ -11,17 +11,17 @@ use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-use lane::{Ask, Lane};
+use batcher::{Ask, ScriptBatcher};
 use user_quota::UserQuota;
 
-use super::{Call, Limiter, LimiterError, Pending, Verdict};
-use crate::domain::Key;
+use super::{LimitDecision, LimitedCall, Limiter, LimiterError, PendingDecision};
+use crate::domain::RoutingKey;
 use crate::layout::Layouts;
 use crate::redis::{ConnectOptions, Keys, Pool, PoolError};
 
 /// What the backend is made from.
 #[derive(Debug, Clone)]
-pub struct RedisLimiterPlan {
+pub struct RedisLimiterOptions {
     /// Which shard a user is on.
     pub layouts: Arc<Layouts>,
     /// How keys are named.
@@ -51,21 +51,21 @@ pub struct RedisLimiter {
 impl RedisLimiter {
     /// Begins a task a shard on the current runtime; they end with the value. Connects when it is
     /// first asked.
-    pub fn start(plan: RedisLimiterPlan) -> Result<Self, PoolError> {
+    pub fn start(plan: RedisLimiterOptions) -> Result<Self, PoolError> {
         let mut lanes = Vec::with_capacity(plan.urls.len());
         for url in &plan.urls {
             let (sender, asks) = mpsc::channel(plan.waiting);
             let pool = Pool::new(url, &plan.connect, plan.answer)?;
-            tokio::spawn(Lane { pool, asks }.run());
+            tokio::spawn(ScriptBatcher { pool, asks }.run());
             lanes.push(sender);
         }
-        let RedisLimiterPlan { layouts, keys, answer, waiting, .. } = plan;
+        let RedisLimiterOptions { layouts, keys, answer, waiting, .. } = plan;
         let quota = UserQuota::of_queue(waiting);
         Ok(Self { layouts, keys, lanes, waiting, quota, answer })
     }
 
-    fn ask(&self, call: Call) -> Result<oneshot::Receiver<Answered>, LimiterError> {
-        let shard = self.layouts.route(&Key::user(&call.user)).shard.0 as usize;
+    fn ask(&self, call: LimitedCall) -> Result<oneshot::Receiver<Answered>, LimiterError> {
+        let shard = self.layouts.route(&RoutingKey::user(&call.user)).shard.0 as usize;
         let lane = self.lanes.get(shard).ok_or(LimiterError::Unavailable)?;
         let name = |policy| self.keys.limit(&self.layouts, policy, &call.user);
         let keys = call.charges.iter().map(|charge| name(charge.policy.name)).collect();
@@ -79,10 +79,10 @@ impl RedisLimiter {
     }
 }
 
-type Answered = Result<Verdict, LimiterError>;
+type Answered = Result<LimitDecision, LimiterError>;
 
 impl Limiter for RedisLimiter {
-    fn check(&self, call: Call) -> Pending<Answered> {
+    fn check(&self, call: LimitedCall) -> PendingDecision<Answered> {
         let (asked, bound) = (self.ask(call), self.answer);
         Box::pin(async move {
             match tokio::time::timeout(bound, asked?).await {

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use ::redis::{Cmd, cmd};
 use sha1::{Digest, Sha1};
 
-use crate::limiter::Call;
+use crate::limiter::LimitedCall;
 use crate::limiter::gcra::WINDOW_MICROS;
 
 const TEXT: &str = include_str!("gcra.lua");
@@ -25,7 +25,7 @@ pub(super) fn load() -> Cmd {
 }
 
 /// Runs it for a call whose policies have these keys.
-pub(super) fn run(call: &Call, keys: &[String]) -> Cmd {
+pub(super) fn run(call: &LimitedCall, keys: &[String]) -> Cmd {
     let mut command = cmd("EVALSHA");
     command.arg(&*NAME).arg(keys.len()).arg(keys).arg(WINDOW_MICROS);
     for charge in &call.charges {

@@ -11,14 +11,14 @@ fn user(name: &str) -> UserId {
     UserId::parse(name).unwrap()
 }
 
-fn share(per_s: u32) -> Share {
-    Share::half_of("shares", &Policy { name: "rates", burst: 1, per_s })
+fn share(per_s: u32) -> MemberShare {
+    MemberShare::half_of("shares", &RateLimit { name: "rates", burst: 1, per_s })
 }
 
 /// A conversation at its rate, without a burst, and members who try at times of their own.
 struct Busy {
     rate: Rate,
-    share: Share,
+    share: MemberShare,
     tat: u64,
     contests: Contests,
     is_shared: bool,

@@ -1,18 +1,18 @@
 //! The reads for a session: its interest first, then its user's memberships, then what it may have
 //! missed, and its cursor after that.
 
-use super::{Phase, Session};
+use super::{Phase, SimSession};
 use crate::domain::NEVER;
-use crate::interest::{Standing, Ticket};
-use crate::proof::Reading;
-use crate::simulation::belonging::Load;
-use crate::simulation::event::{At, Event, Job, Key, Sid};
+use crate::interest::{SubscriptionState, WaiterId};
+use crate::simulation::event::{At, Event, Job, Sid, SimKey};
+use crate::simulation::mutations::Mutation;
 use crate::simulation::queue::{SECOND, Time};
-use crate::simulation::slip::Slip;
 use crate::simulation::store::{Looks, Messages};
 use crate::simulation::subscriber::bucket;
-use crate::simulation::thread::Step;
+use crate::simulation::thread::ThreadStep;
+use crate::simulation::user_rooms::Load;
 use crate::simulation::world::World;
+use crate::watermark::CatchUpRead;
 
 /// How long a session waits for its interest to be confirmed.
 const CONFIRM_WAIT: Time = SECOND;
@@ -24,11 +24,11 @@ impl World {
     /// Handles the hello of a session: its interest first.
     pub fn hello(&mut self, at: At, sid: Sid) {
         let node = &self.nodes[usize::from(at.life.node)];
-        let Session { user, phase, .. } = *self.session_ref(sid);
+        let SimSession { user, phase, .. } = *self.session_ref(sid);
         if node.draining || node.refused || phase == Phase::Closed {
             return self.refuse_session(sid);
         }
-        if self.slip == Some(Slip::MembershipsFirst) {
+        if self.slip == Some(Mutation::MembershipsFirst) {
             let end = self.now + 1 + self.plan.slow.reads.draw(&mut self.rng);
             let touch = self.draw_touch(self.now, end);
             self.session(sid).memberships = Some((touch, self.now));
@@ -36,9 +36,9 @@ impl World {
         self.join_worker(at, sid);
         let index = self.bucket_of(user);
         let shard = self.shard_of(index);
-        let ticket = Ticket(u64::from(sid));
+        let ticket = WaiterId(u64::from(sid));
         let machine = &mut self.hearing(at.life, shard).machine;
-        if machine.confirmation(bucket(index), ticket, |_| true) == Standing::Confirmed {
+        if machine.confirmation(bucket(index), ticket, |_| true) == SubscriptionState::Confirmed {
             self.register(at, sid, true);
         } else {
             self.queue.push(self.now + CONFIRM_WAIT, Event::Thread(at, Job::ConfirmTimeout(sid)));
@@ -54,7 +54,7 @@ impl World {
     }
 
     /// Adds one holder of interest in a key.
-    pub fn take_interest(&mut self, at: At, key: Key) {
+    pub fn take_interest(&mut self, at: At, key: SimKey) {
         let index = self.bucket_of(key);
         let shard = self.shard_of(index);
         let it = self.worker(at);
@@ -86,7 +86,7 @@ impl World {
     /// Registers a session for live delivery, and begins to read for it.
     fn register(&mut self, at: At, sid: Sid, confirmed: bool) {
         let place = self.worker(at).handed.place();
-        let late = self.slip == Some(Slip::LiveAfterReads);
+        let late = self.slip == Some(Mutation::LiveAfterReads);
         let session = self.session(sid);
         session.phase = if late { Phase::Missing } else { Phase::Live };
         (session.place, session.buffering, session.buffer) = (place, true, 0);
@@ -98,12 +98,15 @@ impl World {
         let wall = self.nodes[usize::from(at.life.node)].clocks.wall(self.now);
         let viewed = self.viewed(at.life);
         let session = self.session(sid);
-        session.reading = Some(Reading::begin(wall, viewed, confirmed));
+        session.reading = Some(CatchUpRead::begin(wall, viewed, confirmed));
         session.read_no += 1;
         session.above = session.footing.above(watermark);
         trace!(self, "{at:?} session {sid} reads above {} ({confirmed})", self.session(sid).above);
         let has_rooms = self.plan.size.rooms > 0;
-        self.then(at, if has_rooms { Step::IssueMemberships(sid) } else { Step::IssueRead(sid) });
+        self.then(
+            at,
+            if has_rooms { ThreadStep::IssueMemberships(sid) } else { ThreadStep::IssueRead(sid) },
+        );
     }
 
     /// Where a session's user stands with rooms is asked of the store, unless it is already: then
@@ -118,7 +121,7 @@ impl World {
     }
 
     fn share_load(&mut self, at: At, sid: Sid, load: Load) {
-        let fresh = self.slip == Some(Slip::SharedReadFresh);
+        let fresh = self.slip == Some(Mutation::SharedReadFresh);
         let end = load.end.max(self.now);
         let session = self.session(sid);
         session.memberships = Some((load.touch, load.begun));
@@ -167,7 +170,7 @@ impl World {
         };
         let user = session.user;
         let rows = self.membership_rows(user, &touch);
-        if self.slip != Some(Slip::MembershipsFirst) {
+        if self.slip != Some(Mutation::MembershipsFirst) {
             self.knows_leaves(at, user, begun);
         }
         self.learn_all(at, user, &rows);
@@ -203,10 +206,10 @@ impl World {
         let session = self.session(sid);
         session.awaits_rooms = None;
         if !heard {
-            session.reading = session.reading.map(Reading::unconfirmed);
+            session.reading = session.reading.map(CatchUpRead::unconfirmed);
         }
         self.end_load(at, sid);
-        self.then(at, Step::IssueRead(sid));
+        self.then(at, ThreadStep::IssueRead(sid));
     }
 
     /// Issues a session's read to the store.
@@ -223,7 +226,7 @@ impl World {
     }
 
     /// Draws a read of a key's messages: what it touches, when it ends, and whether it succeeds.
-    pub fn draw_looks(&mut self, key: Key) -> (Looks, Time, bool) {
+    pub fn draw_looks(&mut self, key: SimKey) -> (Looks, Time, bool) {
         let middle = self.now + 1 + self.plan.slow.reads.draw(&mut self.rng);
         let end = middle + 1 + self.plan.slow.reads.draw(&mut self.rng);
         let activity = self.draw_touch(self.now, middle);
@@ -260,7 +263,7 @@ impl World {
             return self.conclude_read(at, sid);
         }
         self.hand_page(at, sid, found);
-        self.then(at, Step::IssuePage(sid));
+        self.then(at, ThreadStep::IssuePage(sid));
     }
 
     /// Issues the next page of a session's read to the store.
@@ -282,7 +285,7 @@ impl World {
 
     /// Begins a session's failed read again.
     pub fn read_again(&mut self, at: At, sid: Sid) {
-        let Session { phase, user, .. } = *self.session_ref(sid);
+        let SimSession { phase, user, .. } = *self.session_ref(sid);
         if phase != Phase::Closed && self.session(sid).reading.is_none() {
             let confirmed = self.is_confirmed(at.life, user);
             self.begin_read(at, sid, confirmed);
@@ -298,7 +301,7 @@ impl World {
         self.session(sid).gaps |= gaps;
         self.hand_page(at, sid, found & !gaps);
         self.each_message(buffer, |world, message| world.hand_own(sid, message));
-        if self.slip == Some(Slip::LiveAfterReads) && self.session(sid).missed == 0 {
+        if self.slip == Some(Mutation::LiveAfterReads) && self.session(sid).missed == 0 {
             let place = self.worker(at).handed.place();
             let session = self.session(sid);
             (session.phase, session.place) = (Phase::Live, place);
@@ -349,7 +352,7 @@ impl World {
     /// Reads for a live session that does not share the watermark though nothing is frozen.
     fn read_anew(&mut self, at: At, sid: Sid) {
         let frozen = self.viewed(at.life).frozen;
-        let Session { user, phase, .. } = *self.session_ref(sid);
+        let SimSession { user, phase, .. } = *self.session_ref(sid);
         let session = self.session(sid);
         let idle = session.reading.is_none() && session.footing.is_told();
         if phase == Phase::Live

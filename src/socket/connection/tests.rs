@@ -5,16 +5,17 @@ use socket2::SockRef;
 use tokio::task::{JoinHandle, spawn_local, yield_now};
 
 use super::*;
-use crate::socket::Share;
-use crate::socket::assembly::Message;
+use crate::socket::WorkerShare;
+use crate::socket::assembly::ClientMessage;
 use crate::socket::outbox::PushError;
-use crate::socket::peer::{Peer, on_event_loop, pair, text};
+use crate::socket::peer::{TestPeer, on_event_loop, pair, text};
 
 mod breaches;
 mod ends;
 mod pressure;
 
-const LIMITS: Limits = Limits { frame_bytes: 100_000, message_bytes: 150_000, fragments: 8 };
+const LIMITS: FrameLimits =
+    FrameLimits { frame_bytes: 100_000, message_bytes: 150_000, fragments: 8 };
 const OUTBOX_BYTES: usize = 1 << 20;
 
 /// The payload of a ping or pong that an [`Obedient`] ends a connection for.
@@ -29,34 +30,38 @@ struct Obedient {
 }
 
 impl Handler for Obedient {
-    fn message(&mut self, message: Message<'_>) -> Verdict {
-        let Message::Text(text) = message else {
-            return Verdict::Close((&Breach::Binary).into());
+    fn message(&mut self, message: ClientMessage<'_>) -> HandlerAction {
+        let ClientMessage::Text(text) = message else {
+            return HandlerAction::Close((&ProtocolViolation::Binary).into());
         };
         self.seen.borrow_mut().push(text.to_owned());
         match text {
-            "pause" => Verdict::Pause,
-            "drain" => Verdict::Drain,
-            "close" => Verdict::Close(Close::new(4000, "as you wish")),
-            "detach" => Verdict::Detach,
+            "pause" => HandlerAction::Pause,
+            "drain" => HandlerAction::Drain,
+            "close" => HandlerAction::Close(CloseFrame::new(4000, "as you wish")),
+            "detach" => HandlerAction::Detach,
             _ => {
-                let echo = Item::Text(Bytes::copy_from_slice(text.as_bytes()));
+                let echo = OutboxItem::Text(Bytes::copy_from_slice(text.as_bytes()));
                 self.link.push(echo).expect("room for an echo");
-                Verdict::Continue
+                HandlerAction::Continue
             }
         }
     }
 
-    fn other(&mut self, bytes: usize) -> Verdict {
+    fn other(&mut self, bytes: usize) -> HandlerAction {
         self.seen.borrow_mut().push(format!("another of {bytes}"));
         let ends = bytes == ENDING_BYTES;
-        if ends { Verdict::Close(Close::new(4000, "as you wish")) } else { Verdict::Continue }
+        if ends {
+            HandlerAction::Close(CloseFrame::new(4000, "as you wish"))
+        } else {
+            HandlerAction::Continue
+        }
     }
 }
 
 /// A served connection and its client.
 struct Served {
-    peer: Peer,
+    peer: TestPeer,
     link: Rc<Link>,
     seen: Seen,
     task: JoinHandle<End>,
@@ -93,14 +98,14 @@ impl Served {
 }
 
 fn obedient(stream: TcpStream, unread: &[u8]) -> (Connection<Obedient>, Rc<Link>, Seen) {
-    let (link, read) = Link::open(stream, OUTBOX_BYTES, &Rc::new(Share::alone(usize::MAX)));
+    let (link, read) = Link::open(stream, OUTBOX_BYTES, &Rc::new(WorkerShare::alone(usize::MAX)));
     let seen = Seen::default();
     let handler = Obedient { link: link.clone(), seen: seen.clone() };
     (Connection::new(read, link.clone(), LIMITS, handler, unread), link, seen)
 }
 
 fn push_text(link: &Link, text: &str) -> Result<(), PushError> {
-    link.push(Item::Text(Bytes::copy_from_slice(text.as_bytes())))
+    link.push(OutboxItem::Text(Bytes::copy_from_slice(text.as_bytes())))
 }
 
 #[test]
@@ -141,8 +146,8 @@ fn a_batch_leaves_in_order() {
         let mut served = Served::new().await;
         let before = served.link.last_seen();
         push_text(&served.link, "a").unwrap();
-        served.link.push(Item::Ping).unwrap();
-        served.link.push(Item::Binary(Bytes::from_static(b"b"))).unwrap();
+        served.link.push(OutboxItem::Ping).unwrap();
+        served.link.push(OutboxItem::Binary(Bytes::from_static(b"b"))).unwrap();
         assert_eq!(served.link.bytes(), 3 + 2 + 3);
         served.link.flush();
         assert_eq!(served.peer.receive_text().await, "a");

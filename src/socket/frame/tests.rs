@@ -4,9 +4,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::socket::peer::client_frame;
 
-const LIMITS: Limits = Limits { frame_bytes: 70_000, message_bytes: 70_000, fragments: 4 };
+const LIMITS: FrameLimits =
+    FrameLimits { frame_bytes: 70_000, message_bytes: 70_000, fragments: 4 };
 
-fn breach(bytes: &[u8]) -> Breach {
+fn breach(bytes: &[u8]) -> ProtocolViolation {
     scan(bytes, &LIMITS).expect_err("must be refused")
 }
 
@@ -22,40 +23,46 @@ fn every_form_of_length_is_read() {
 
 #[test]
 fn a_frame_is_refused_at_the_first_byte_that_condemns_it() {
-    assert_eq!(breach(&[0b1101_0001]), Breach::ReservedBits(0b101));
-    assert_eq!(breach(&[0x83]), Breach::Opcode(3));
-    assert_eq!(breach(&[0x8b]), Breach::Opcode(11));
-    assert_eq!(breach(&[0x09]), Breach::ControlFragmented);
-    assert_eq!(breach(&[0x81, 0x05]), Breach::Unmasked);
-    assert_eq!(breach(&[0x89, 0xfe]), Breach::ControlLength);
-    assert_eq!(breach(&[0x88, 0xff]), Breach::ControlLength);
-    assert_eq!(breach(&[0x81, 0xfe, 0, 125]), Breach::LengthEncoding(125));
-    assert_eq!(breach(&[0x81, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff]), Breach::LengthEncoding(65_535));
-    assert_eq!(breach(&[0x81, 0xff, 0x80, 0, 0, 0, 0, 1, 0, 0]), Breach::LengthTopBit);
+    assert_eq!(breach(&[0b1101_0001]), ProtocolViolation::ReservedBits(0b101));
+    assert_eq!(breach(&[0x83]), ProtocolViolation::Opcode(3));
+    assert_eq!(breach(&[0x8b]), ProtocolViolation::Opcode(11));
+    assert_eq!(breach(&[0x09]), ProtocolViolation::ControlFragmented);
+    assert_eq!(breach(&[0x81, 0x05]), ProtocolViolation::Unmasked);
+    assert_eq!(breach(&[0x89, 0xfe]), ProtocolViolation::ControlLength);
+    assert_eq!(breach(&[0x88, 0xff]), ProtocolViolation::ControlLength);
+    assert_eq!(breach(&[0x81, 0xfe, 0, 125]), ProtocolViolation::LengthEncoding(125));
+    assert_eq!(
+        breach(&[0x81, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff]),
+        ProtocolViolation::LengthEncoding(65_535)
+    );
+    assert_eq!(breach(&[0x81, 0xff, 0x80, 0, 0, 0, 0, 1, 0, 0]), ProtocolViolation::LengthTopBit);
 }
 
 #[test]
 fn an_announced_length_above_the_bound_is_refused_without_its_body() {
     let length = 70_001;
-    let expected = Breach::FrameLength { length, bound: 70_000 };
+    let expected = ProtocolViolation::FrameLength { length, bound: 70_000 };
     assert_eq!(breach(&[0x82, 0xff, 0, 0, 0, 0, 0, 1, 0x11, 0x71]), expected);
     assert_eq!(expected.to_string(), "frame of 70001 bytes, at most 70000 allowed");
     assert_eq!(expected.code(), 1009);
     let huge = [0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
-    assert_eq!(breach(&huge), Breach::FrameLength { length: i64::MAX as u64, bound: 70_000 });
+    assert_eq!(
+        breach(&huge),
+        ProtocolViolation::FrameLength { length: i64::MAX as u64, bound: 70_000 }
+    );
 }
 
 #[test]
 fn a_control_frame_passes_a_smaller_bound_on_data() {
-    let tiny = Limits { frame_bytes: 3, ..LIMITS };
+    let tiny = FrameLimits { frame_bytes: 3, ..LIMITS };
     let ping = client_frame(true, OpCode::Ping, &[0; 125]);
     assert!(matches!(scan(&ping, &tiny), Ok(Scan::Frame(_))));
     let text = client_frame(true, OpCode::Text, b"four");
-    assert_eq!(scan(&text, &tiny), Err(Breach::FrameLength { length: 4, bound: 3 }));
+    assert_eq!(scan(&text, &tiny), Err(ProtocolViolation::FrameLength { length: 4, bound: 3 }));
 }
 
 /// A reading of RFC 6455, 5.2, bit by bit, for a slice that holds a whole header.
-fn model(bytes: &[u8; 14], limits: &Limits) -> Option<(bool, u8, usize, usize)> {
+fn model(bytes: &[u8; 14], limits: &FrameLimits) -> Option<(bool, u8, usize, usize)> {
     let bit = |at: usize| bytes[at / 8] >> (7 - at % 8) & 1;
     let number =
         |from: usize, to: usize| (from..to).fold(0_u128, |n, at| n * 2 + u128::from(bit(at)));

@@ -20,7 +20,7 @@ impl Socket {
     }
 }
 
-impl Sink for Socket {
+impl OutboxSink for Socket {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let length = bytes.len().min(self.chunk).min(self.room.get());
         if length == 0 {
@@ -43,8 +43,8 @@ fn encoded(opcode: u8, payload: &[u8]) -> Vec<u8> {
     [vec![0x80 | opcode], head, payload.to_vec()].concat()
 }
 
-fn text(length: usize) -> Item {
-    Item::Text(vec![b'x'; length].into())
+fn text(length: usize) -> OutboxItem {
+    OutboxItem::Text(vec![b'x'; length].into())
 }
 
 #[derive(Clone, Debug)]
@@ -89,9 +89,9 @@ proptest! {
                         Step::Push { is_text, length, fill } => {
                             let payload = Bytes::from(vec![fill; length]);
                             let frame = encoded(2 - u8::from(is_text), &payload);
-                            (if is_text { Item::Text(payload) } else { Item::Binary(payload) }, frame)
+                            (if is_text { OutboxItem::Text(payload) } else { OutboxItem::Binary(payload) }, frame)
                         }
-                        _ => (Item::Ping, encoded(9, b"")),
+                        _ => (OutboxItem::Ping, encoded(9, b"")),
                     };
                     let wanted = outbox.bytes() + frame.len();
                     let full = Err(PushError::Full { wanted, bound: BOUND });
@@ -127,11 +127,11 @@ fn headers_are_counted_as_they_are_written() {
 fn nothing_follows_a_close_and_a_close_always_fits() {
     let mut outbox = Outbox::new(10);
     outbox.push(text(8)).unwrap();
-    assert_eq!(outbox.push(Item::Ping), Err(PushError::Full { wanted: 12, bound: 10 }));
-    outbox.push(Item::Close(Close::new(4102, "slow"))).unwrap();
+    assert_eq!(outbox.push(OutboxItem::Ping), Err(PushError::Full { wanted: 12, bound: 10 }));
+    outbox.push(OutboxItem::Close(CloseFrame::new(4102, "slow"))).unwrap();
     assert_eq!(outbox.close_code(), Some(4102));
-    assert_eq!(outbox.push(Item::Ping), Err(PushError::Closed));
-    let again = Item::Close(Close::new(code::NORMAL, ""));
+    assert_eq!(outbox.push(OutboxItem::Ping), Err(PushError::Closed));
+    let again = OutboxItem::Close(CloseFrame::new(code::NORMAL, ""));
     assert_eq!(outbox.push(again), Err(PushError::Closed));
     let socket = Socket::endless();
     outbox.flush(&socket).unwrap();
@@ -164,7 +164,7 @@ fn a_discard_between_frames_drops_all() {
 
 #[test]
 fn pongs_do_not_pile_up() {
-    let pong = |number: usize| Item::Pong(vec![b'p'; number].into());
+    let pong = |number: usize| OutboxItem::Pong(vec![b'p'; number].into());
     let mut outbox = Outbox::new(usize::MAX);
     for number in 0..100 {
         outbox.push(pong(number)).unwrap();
@@ -183,12 +183,12 @@ fn pongs_do_not_pile_up() {
 #[test]
 fn a_socket_that_takes_nothing_is_an_error() {
     struct Stuck;
-    impl Sink for Stuck {
+    impl OutboxSink for Stuck {
         fn try_write(&self, _: &[u8]) -> io::Result<usize> {
             Ok(0)
         }
     }
     let mut outbox = Outbox::new(100);
-    outbox.push(Item::Ping).unwrap();
+    outbox.push(OutboxItem::Ping).unwrap();
     assert_eq!(outbox.flush(&Stuck).unwrap_err().kind(), io::ErrorKind::WriteZero);
 }

@@ -85,21 +85,21 @@ pub enum CqlOpenError {
 
 /// Why one row of a write was not acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(super) struct WriteFailure {
     /// Whether no attempt can have been applied, now or later.
     pub(super) is_certain: bool,
     pub(super) reason: String,
 }
 
-impl Failure {
+impl WriteFailure {
     /// The failure of a row of which nothing was sent.
     pub(super) fn unsent(reason: impl Into<String>) -> Self {
         Self { is_certain: true, reason: reason.into() }
     }
 }
 
-impl From<Failure> for AppendError {
-    fn from(failure: Failure) -> Self {
+impl From<WriteFailure> for AppendError {
+    fn from(failure: WriteFailure) -> Self {
         let reason = failure.reason;
         if failure.is_certain {
             Self::Unavailable { reason }
@@ -109,8 +109,8 @@ impl From<Failure> for AppendError {
     }
 }
 
-impl From<Failure> for RowError {
-    fn from(failure: Failure) -> Self {
+impl From<WriteFailure> for RowError {
+    fn from(failure: WriteFailure) -> Self {
         Self { reason: failure.reason }
     }
 }
@@ -118,9 +118,9 @@ impl From<Failure> for RowError {
 /// The result of one write from the results of its rows, without those that need not be written.
 /// The write is certain to have stored nothing only if *every* row is.
 pub(super) fn together(
-    rows: impl IntoIterator<Item = Result<(), Failure>>,
+    rows: impl IntoIterator<Item = Result<(), WriteFailure>>,
 ) -> Result<(), AppendError> {
-    let (mut written, mut failed) = (0, None::<Failure>);
+    let (mut written, mut failed) = (0, None::<WriteFailure>);
     for row in rows {
         match (row, &mut failed) {
             (Ok(()), _) => written += 1,
@@ -134,7 +134,7 @@ pub(super) fn together(
         None => Ok(()),
         Some(failure) => {
             let is_certain = failure.is_certain && written == 0;
-            Err(Failure { is_certain, ..failure }.into())
+            Err(WriteFailure { is_certain, ..failure }.into())
         }
     }
 }
@@ -180,13 +180,13 @@ pub(super) fn corrupt(
 mod tests {
     use super::*;
 
-    fn failed(is_certain: bool) -> Result<(), Failure> {
-        Err(Failure { is_certain, reason: "r".into() })
+    fn failed(is_certain: bool) -> Result<(), WriteFailure> {
+        Err(WriteFailure { is_certain, reason: "r".into() })
     }
 
     #[test]
     fn nothing_was_written_only_if_that_is_certain_of_every_row() {
-        let is_unavailable = |rows: &[Result<(), Failure>]| {
+        let is_unavailable = |rows: &[Result<(), WriteFailure>]| {
             matches!(together(rows.iter().cloned()), Err(AppendError::Unavailable { .. }))
         };
         assert_eq!(together([Ok(()), Ok(())]), Ok(()));

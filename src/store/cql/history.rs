@@ -11,10 +11,10 @@ use scylla::value::CqlTimestamp;
 use uuid::Uuid;
 
 use super::error::corrupt;
+use super::executor::{Executor, rows_of};
 use super::reads::{limit, message_id};
-use super::statements::Kind;
-use super::window::{AHEAD, Window};
-use super::wire::{Wire, rows_of};
+use super::statements::StatementKind;
+use super::window::{AHEAD, MessageWindow};
 use super::writes::uuid;
 use crate::domain::{Conversation, Message, MessageId, UserId};
 use crate::protocol::MessageText;
@@ -36,7 +36,7 @@ const ROWS_A_READ: usize = 128;
 
 /// The reading of one page.
 struct Reading {
-    wire: Arc<Wire>,
+    wire: Arc<Executor>,
     conversation: Conversation,
     range: HistoryRange,
     limit: PageLimit,
@@ -47,7 +47,7 @@ struct Reading {
 
 /// Reads a page of a conversation's messages.
 pub(super) async fn history(
-    wire: Arc<Wire>,
+    wire: Arc<Executor>,
     conversation: Conversation,
     range: HistoryRange,
     limit: PageLimit,
@@ -67,10 +67,10 @@ impl Reading {
     }
 
     /// The windows of a range that begins recently; none for any other range.
-    fn straight(&self) -> Option<Vec<Window>> {
+    fn straight(&self) -> Option<Vec<MessageWindow>> {
         let HistoryRange::After(Some(bound)) = self.range else { return None };
-        let last = Window::of(&self.conversation, self.wire.present.latest() + AHEAD);
-        let first = Window::of(&self.conversation, bound.time());
+        let last = MessageWindow::of(&self.conversation, self.wire.present.latest() + AHEAD);
+        let first = MessageWindow::of(&self.conversation, bound.time());
         // A bound further ahead than any clock may be is left to `windows`.
         if first > last {
             return None;
@@ -98,26 +98,26 @@ impl Reading {
         }
     }
 
-    fn window_of(&self, id: MessageId) -> Window {
-        Window::of(&self.conversation, id.time())
+    fn window_of(&self, id: MessageId) -> MessageWindow {
+        MessageWindow::of(&self.conversation, id.time())
     }
 
     /// Reads a page of the windows that exist.
-    async fn windows(&mut self, from: i64) -> Result<Vec<Window>, ReadError> {
+    async fn windows(&mut self, from: i64) -> Result<Vec<MessageWindow>, ReadError> {
         let kind = match self.range {
-            HistoryRange::Before(_) => Kind::WindowsBelow,
-            HistoryRange::After(_) => Kind::WindowsAbove,
+            HistoryRange::Before(_) => StatementKind::WindowsBelow,
+            HistoryRange::After(_) => StatementKind::WindowsAbove,
         };
         let name = self.conversation.to_string();
         let values = (name.as_str(), CqlTimestamp(from), limit(WINDOWS_A_PAGE));
         self.reads += 1;
         let rows = self.wire.read(kind, values).await?;
         let windows = rows_of::<(CqlTimestamp,)>(&rows, "windows")?;
-        windows.map(|row| row.map(|(window,)| Window::from_millis(window.0))).collect()
+        windows.map(|row| row.map(|(window,)| MessageWindow::from_millis(window.0))).collect()
     }
 
     /// Reads these windows, in this order, until the page is full, and returns whether it is.
-    async fn walk(&mut self, windows: &[Window]) -> Result<bool, ReadError> {
+    async fn walk(&mut self, windows: &[MessageWindow]) -> Result<bool, ReadError> {
         let (mut rest, mut width) = (windows, 1);
         while !rest.is_empty() {
             let (now, later) = rest.split_at(width.min(rest.len()));
@@ -140,7 +140,7 @@ impl Reading {
     }
 
     /// Takes the rows of a window and reads on in it until it ends or the page is full.
-    async fn take(&mut self, window: Window, mut chunk: Chunk) -> Result<bool, ReadError> {
+    async fn take(&mut self, window: MessageWindow, mut chunk: Chunk) -> Result<bool, ReadError> {
         loop {
             for row in chunk.rows {
                 self.bytes += row.as_ref().map_or(0, MessageText::bytes_at_most);
@@ -179,13 +179,13 @@ impl Reading {
     /// Reads rows of a window beyond a bound.
     fn chunk(
         &self,
-        window: Window,
+        window: MessageWindow,
         bound: Uuid,
         wanted: usize,
     ) -> impl Future<Output = Result<Chunk, ReadError>> + Send + use<> {
         let kind = match self.range {
-            HistoryRange::Before(_) => Kind::MessagesBelow,
-            HistoryRange::After(_) => Kind::MessagesAbove,
+            HistoryRange::Before(_) => StatementKind::MessagesBelow,
+            HistoryRange::After(_) => StatementKind::MessagesAbove,
         };
         let (wire, conversation) = (Arc::clone(&self.wire), self.conversation.clone());
         async move {

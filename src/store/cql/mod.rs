@@ -9,14 +9,14 @@
 //! | `connect` | the session, and how requests of each kind are run |
 //! | `schema` | the tables, and how they are made |
 //! | `statements` | the prepared statements |
-//! | `wire` | where requests are issued and counted |
+//! | `executor` | where requests are issued and counted |
 //! | `attempts`, `error` | what a failed write means |
-//! | `window`, `written` | how messages are partitioned, and what a node knows to be written |
-//! | `present` | bounds of the present time |
-//! | `cells` | the format of cells that hold more than one value |
+//! | `window`, `write_cache` | how messages are partitioned, and what a node knows to be written |
+//! | `time_bounds` | bounds of the present time |
+//! | `codec` | the format of cells that hold more than one value |
 //! | `writes` | the rows of each call |
 //! | `reads`, `history` | the queries |
-//! | `roster` | the heartbeats of the live nodes |
+//! | `cluster` | the heartbeats of the live nodes |
 //!
 //! Invariants worth naming:
 //!
@@ -29,12 +29,12 @@
 //! 4. **Nothing is deleted**: rows stay or expire.
 
 mod attempts;
-mod cells;
+mod codec;
 mod connect;
 mod error;
+mod executor;
 mod history;
 mod options;
-mod present;
 mod reads;
 mod roster;
 mod schema;
@@ -42,10 +42,10 @@ mod statements;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod time_bounds;
 mod window;
-mod wire;
+mod write_cache;
 mod writes;
-mod written;
 
 use std::future::ready;
 use std::sync::{Arc, mpsc};
@@ -57,19 +57,19 @@ use super::{
     Activity, AppendError, Day, HistoryRange, Identity, MembersPage, NonceRecord, Page, PageLimit,
     Pending, ReadError, RowError, Store,
 };
+use crate::cluster::Heartbeat;
 use crate::domain::{Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId};
-use crate::roster::Row;
 use crate::telemetry::StoreFigures;
 use connect::{Profiles, connect};
-use error::Failure;
+use error::WriteFailure;
+use executor::Executor;
 use statements::Statements;
-use thread::{Gate, Refused, StoreThread};
-use wire::Wire;
+use thread::{StoreThread, ThreadBusy, ThreadGate};
 
 pub use error::CqlOpenError;
 pub use options::{CqlOptions, Credentials};
 pub use schema::{
-    Applied, ServerKind, apply as apply_schema, check as check_schema, print as print_schema,
+    SchemaChange, ServerKind, apply as apply_schema, check as check_schema, print as print_schema,
 };
 
 /// Writes and reads of the cluster table and of the time under way at once. Every 2 s there are a
@@ -82,11 +82,11 @@ const UPKEEP_IN_FLIGHT: usize = 32;
 pub struct Cql {
     identity: Identity,
     retention: Option<Duration>,
-    wire: Arc<Wire>,
+    wire: Arc<Executor>,
     thread: StoreThread,
-    writes: Gate,
-    reads: Gate,
-    upkeep: Gate,
+    writes: ThreadGate,
+    reads: ThreadGate,
+    upkeep: ThreadGate,
 }
 
 impl Cql {
@@ -115,21 +115,21 @@ impl Cql {
             retention,
             wire: Arc::new(wire),
             thread,
-            writes: Gate::new(options.writes_in_flight),
-            reads: Gate::new(options.reads_in_flight),
-            upkeep: Gate::new(UPKEEP_IN_FLIGHT),
+            writes: ThreadGate::new(options.writes_in_flight),
+            reads: ThreadGate::new(options.reads_in_flight),
+            upkeep: ThreadGate::new(UPKEEP_IN_FLIGHT),
         })
     }
 
     /// Starts a write on the driver's thread.
-    fn write<F>(&self, work: impl FnOnce(Arc<Wire>) -> F) -> Pending<Result<(), AppendError>>
+    fn write<F>(&self, work: impl FnOnce(Arc<Executor>) -> F) -> Pending<Result<(), AppendError>>
     where
         F: Future<Output = Result<(), AppendError>> + Send + 'static,
     {
         let place = match self.writes.enter() {
             Ok(place) => place,
             Err(refused) => {
-                let refused = Failure::unsent(refused.to_string());
+                let refused = WriteFailure::unsent(refused.to_string());
                 return Box::pin(ready(Err(refused.into())));
             }
         };
@@ -143,7 +143,7 @@ impl Cql {
     }
 
     /// Starts a read on the driver's thread.
-    fn read<T, F>(&self, work: impl FnOnce(Arc<Wire>) -> F) -> Pending<Result<T, ReadError>>
+    fn read<T, F>(&self, work: impl FnOnce(Arc<Executor>) -> F) -> Pending<Result<T, ReadError>>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, ReadError>> + Send + 'static,
@@ -153,8 +153,8 @@ impl Cql {
 
     fn ask<T, F>(
         &self,
-        gate: &Gate,
-        work: impl FnOnce(Arc<Wire>) -> F,
+        gate: &ThreadGate,
+        work: impl FnOnce(Arc<Executor>) -> F,
     ) -> Pending<Result<T, ReadError>>
     where
         T: Send + 'static,
@@ -162,10 +162,10 @@ impl Cql {
     {
         let place = match gate.enter() {
             Ok(place) => place,
-            Err(Refused::Full { bound }) => {
+            Err(ThreadBusy::Full { bound }) => {
                 return Box::pin(ready(Err(ReadError::Overloaded { waiting: bound })));
             }
-            Err(refused @ Refused::Closed) => {
+            Err(refused @ ThreadBusy::Closed) => {
                 let reason = refused.to_string();
                 return Box::pin(ready(Err(ReadError::Unavailable { reason })));
             }
@@ -182,7 +182,7 @@ impl Cql {
 
 /// A session that is ready, with the store's identity.
 struct Opened {
-    wire: Wire,
+    wire: Executor,
     identity: Identity,
     retention: Option<Duration>,
 }
@@ -197,7 +197,7 @@ async fn open(options: &CqlOptions) -> Result<Opened, CqlOpenError> {
     }
     let identity = schema::admitted(&session, options).await?;
     let statements = Statements::prepare(&session, options, &profiles).await?;
-    let wire = Wire::new(session, statements, &options.datacenter);
+    let wire = Executor::new(session, statements, &options.datacenter);
     Ok(Opened { wire, identity, retention: retention(options, found.retention()) })
 }
 
@@ -372,10 +372,10 @@ impl Store for Cql {
         self.read(move |wire| async move { reads::nonce(&wire, &sender, &nonce).await })
     }
 
-    fn write_row(&self, row: Row) -> Pending<Result<(), RowError>> {
+    fn write_row(&self, row: Heartbeat) -> Pending<Result<(), RowError>> {
         let namespace = self.identity.namespace.clone();
         let work =
-            |wire: Arc<Wire>| async move { Ok(roster::write(&wire, &namespace, &row).await) };
+            |wire: Arc<Executor>| async move { Ok(roster::write(&wire, &namespace, &row).await) };
         let written = self.ask(&self.upkeep, work);
         Box::pin(async move {
             match written.await {
@@ -385,7 +385,7 @@ impl Store for Cql {
         })
     }
 
-    fn roster(&self) -> Pending<Result<Vec<Row>, ReadError>> {
+    fn roster(&self) -> Pending<Result<Vec<Heartbeat>, ReadError>> {
         let namespace = self.identity.namespace.clone();
         self.ask(&self.upkeep, |wire| async move { roster::read(&wire, &namespace).await })
     }
@@ -400,7 +400,7 @@ impl Store for Cql {
     }
 
     fn close(&self) -> Pending<()> {
-        let gates = [&self.writes, &self.reads, &self.upkeep].map(Gate::close);
+        let gates = [&self.writes, &self.reads, &self.upkeep].map(ThreadGate::close);
         let end = self.thread.end();
         Box::pin(async move {
             for closed in gates {

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::error::{Failure, corrupt};
+use super::error::{WriteFailure, corrupt};
+use super::executor::{Executor, rows_of};
 use super::reads::limit;
-use super::statements::Kind;
-use super::wire::{Wire, rows_of};
-use crate::domain::Micros;
-use crate::layout::{BucketCount, Buckets, Layout};
-use crate::roster::{
-    About, EnvelopeForm, Incarnation, Row, Run, ShardRow, ShardTag, State, Window,
+use super::statements::StatementKind;
+use crate::cluster::{
+    EnvelopeForm, Heartbeat, Incarnation, NodeInfo, NodeState, ServerRun, ShardRow, ShardTag,
+    UnknownWindow,
 };
+use crate::domain::Micros;
+use crate::layout::{BucketCount, BucketCounts, Layout};
 use crate::store::ReadError;
 
 const VERSION: u32 = 1;
@@ -43,7 +44,7 @@ struct RowText {
     boot: Uuid,
     started: u64,
     address: String,
-    state: State,
+    state: NodeState,
     publish: LayoutText,
     subscribe: Vec<LayoutText>,
     tap: bool,
@@ -55,8 +56,8 @@ struct RowText {
     envelope_key: u32,
 }
 
-const fn window((from, to): (u64, u64)) -> Window {
-    Window { from: Micros(from), to: Micros(to) }
+const fn window((from, to): (u64, u64)) -> UnknownWindow {
+    UnknownWindow { from: Micros(from), to: Micros(to) }
 }
 
 const fn never_old() -> u64 {
@@ -80,16 +81,20 @@ struct LayoutText {
 }
 
 /// Writes a row with its counter as the timestamp: the highest stays, in any order of arrival.
-pub(super) async fn write(wire: &Wire, namespace: &str, row: &Row) -> Result<(), Failure> {
+pub(super) async fn write(
+    wire: &Executor,
+    namespace: &str,
+    row: &Heartbeat,
+) -> Result<(), WriteFailure> {
     let incarnation = Uuid::from_u128(row.incarnation.0);
     let counter = i64::try_from(row.counter).unwrap_or(i64::MAX);
     let text = spell(row);
-    wire.write(Kind::RosterRow, (namespace, incarnation, text.as_str(), counter)).await
+    wire.write(StatementKind::RosterRow, (namespace, incarnation, text.as_str(), counter)).await
 }
 
 /// Reads all rows.
-pub(super) async fn read(wire: &Wire, namespace: &str) -> Result<Vec<Row>, ReadError> {
-    let answer = wire.read(Kind::RosterRows, (namespace, limit(ROWS_MAX))).await?;
+pub(super) async fn read(wire: &Executor, namespace: &str) -> Result<Vec<Heartbeat>, ReadError> {
+    let answer = wire.read(StatementKind::RosterRows, (namespace, limit(ROWS_MAX))).await?;
     if answer.rows_num() >= ROWS_MAX {
         // Leaving out a row would make its node count as dead.
         let reason = format!("the cluster table has {ROWS_MAX} rows or more");
@@ -104,9 +109,19 @@ pub(super) async fn read(wire: &Wire, namespace: &str) -> Result<Vec<Row>, ReadE
     Ok(rows)
 }
 
-fn spell(row: &Row) -> String {
-    let About { node, boot, started, address, state, publish, subscribe, tap, copies, envelopes } =
-        &*row.about;
+fn spell(row: &Heartbeat) -> String {
+    let NodeInfo {
+        node,
+        boot,
+        started,
+        address,
+        state,
+        publish,
+        subscribe,
+        tap,
+        copies,
+        envelopes,
+    } = &*row.about;
     let shard = |shard: &ShardRow| ShardText {
         shard: hex(shard.shard.0),
         runs: shard.runs.iter().map(|run| hex(run.0)).collect(),
@@ -137,14 +152,14 @@ fn spell(row: &Row) -> String {
     serde_json::to_string(&text).expect("texts and numbers are JSON")
 }
 
-fn unspell(incarnation: Incarnation, text: &str) -> Result<Row, String> {
+fn unspell(incarnation: Incarnation, text: &str) -> Result<Heartbeat, String> {
     let text: RowText = serde_json::from_str(text).map_err(|error| error.to_string())?;
     if text.version != VERSION {
         return Err(format!("version {}, only {VERSION} is known", text.version));
     }
     let shards = text.shards.iter().map(ShardText::read).collect::<Result<_, _>>()?;
     let subscribe = text.subscribe.iter().map(LayoutText::read).collect::<Result<_, _>>()?;
-    Ok(Row {
+    Ok(Heartbeat {
         incarnation,
         counter: text.counter,
         written: Micros(text.written),
@@ -153,7 +168,7 @@ fn unspell(incarnation: Incarnation, text: &str) -> Result<Row, String> {
         left: text.left,
         shards,
         unknown: text.unknown.into_iter().map(window).collect(),
-        about: Arc::new(About {
+        about: Arc::new(NodeInfo {
             node: text.node,
             boot: text.boot.into_bytes(),
             started: Micros(text.started),
@@ -183,7 +198,8 @@ fn unhex(text: &str) -> Result<u64, String> {
 
 impl ShardText {
     fn read(&self) -> Result<ShardRow, String> {
-        let runs = self.runs.iter().map(|run| unhex(run).map(Run)).collect::<Result<_, _>>()?;
+        let runs =
+            self.runs.iter().map(|run| unhex(run).map(ServerRun)).collect::<Result<_, _>>()?;
         let shard = ShardTag(unhex(&self.shard)?);
         Ok(ShardRow { shard, runs, epoch: self.epoch, gap_no: self.gap_no })
     }
@@ -191,7 +207,7 @@ impl ShardText {
 
 impl LayoutText {
     fn of(layout: &Layout) -> Self {
-        let Buckets { user, room, topic } = layout.buckets();
+        let BucketCounts { user, room, topic } = layout.buckets();
         let [user, room, topic] = [user, room, topic].map(|count| u64::from(count.get()));
         Self { user, room, topic, shards: layout.shards().to_vec() }
     }
@@ -202,30 +218,34 @@ impl LayoutText {
             return Err("a layout has no shard".to_owned());
         }
         let (user, room, topic) = (count(self.user)?, count(self.room)?, count(self.topic)?);
-        Ok(Layout::new(Buckets { user, room, topic }, self.shards.clone()))
+        Ok(Layout::new(BucketCounts { user, room, topic }, self.shards.clone()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::roster::sample::row;
+    use crate::cluster::sample::row;
     use smallvec::smallvec;
 
     #[test]
     fn a_row_comes_back_as_it_was() {
         let shard = ShardRow {
             shard: ShardTag(u64::MAX),
-            runs: smallvec![Run(1), Run(u64::MAX)],
+            runs: smallvec![ServerRun(1), ServerRun(u64::MAX)],
             epoch: 3,
             gap_no: 4,
         };
         let plain = row(7, 9);
-        let unknown = vec![Window { from: Micros(3), to: Micros(9) }];
+        let unknown = vec![UnknownWindow { from: Micros(3), to: Micros(9) }];
         let shards = smallvec![shard];
-        let mut full = Row { left: true, shards, unknown, ..plain.clone() };
-        let about =
-            About { tap: true, copies: true, state: State::Draining, ..(*plain.about).clone() };
+        let mut full = Heartbeat { left: true, shards, unknown, ..plain.clone() };
+        let about = NodeInfo {
+            tap: true,
+            copies: true,
+            state: NodeState::Draining,
+            ..(*plain.about).clone()
+        };
         full.about = Arc::new(about);
         for row in [plain, full] {
             assert_eq!(unspell(row.incarnation, &spell(&row)), Ok(row));

@@ -13,7 +13,7 @@ use super::schema::seconds_kept;
 
 /// A statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Kind {
+pub(super) enum StatementKind {
     Message,
     Window,
     Activity,
@@ -52,178 +52,186 @@ pub(super) enum Kind {
 
 /// A table's name in braces is replaced by that table's TTL in seconds (0 means without end). Each
 /// write states its TTL, because the table's default may have been altered while this node runs.
-const TEXTS: [(Kind, &str, &str); Kind::COUNT] = [
+const TEXTS: [(StatementKind, &str, &str); StatementKind::COUNT] = [
     (
-        Kind::Message,
+        StatementKind::Message,
         "write_message",
         "INSERT INTO {k}.messages (conversation, window, id, sender, nonce, body) \
          VALUES (?, ?, ?, ?, ?, ?) USING TTL {messages} AND TIMESTAMP ?",
     ),
     (
-        Kind::Window,
+        StatementKind::Window,
         "write_window",
         "INSERT INTO {k}.windows (conversation, window) VALUES (?, ?) \
          USING TTL {windows} AND TIMESTAMP ?",
     ),
     (
-        Kind::Activity,
+        StatementKind::Activity,
         "write_activity",
         "INSERT INTO {k}.activity (user, day, conversation, last_id) VALUES (?, ?, ?, ?) \
          USING TIMESTAMP ?",
     ),
     (
-        Kind::Direct,
+        StatementKind::Direct,
         "write_direct",
         "INSERT INTO {k}.memberships (user, conversation, kind) VALUES (?, ?, ?) \
          USING TIMESTAMP ?",
     ),
     (
-        Kind::MembershipAdded,
+        StatementKind::MembershipAdded,
         "write_membership_added",
         "INSERT INTO {k}.memberships (user, conversation, added) VALUES (?, ?, ?) USING TIMESTAMP ?",
     ),
     (
-        Kind::MembershipRemoved,
+        StatementKind::MembershipRemoved,
         "write_membership_removed",
         "INSERT INTO {k}.memberships (user, conversation, removed) VALUES (?, ?, ?) USING TIMESTAMP ?",
     ),
     (
-        Kind::MembershipJoined,
+        StatementKind::MembershipJoined,
         "write_membership_joined",
         "INSERT INTO {k}.memberships (user, conversation, joined) VALUES (?, ?, ?) USING TIMESTAMP ?",
     ),
     (
-        Kind::MembershipRole,
+        StatementKind::MembershipRole,
         "write_membership_role",
         "INSERT INTO {k}.memberships (user, conversation, role) VALUES (?, ?, ?) USING TIMESTAMP ?",
     ),
     (
-        Kind::Unlist,
+        StatementKind::Unlist,
         "write_unlist",
         "DELETE FROM {k}.memberships USING TIMESTAMP ? WHERE user = ? AND conversation = ?",
     ),
     (
-        Kind::MemberAdded,
+        StatementKind::MemberAdded,
         "write_member_added",
         "INSERT INTO {k}.members (room, user, added) VALUES (?, ?, ?) USING TIMESTAMP ?",
     ),
     (
-        Kind::MemberRemoved,
+        StatementKind::MemberRemoved,
         "write_member_removed",
         "INSERT INTO {k}.members (room, user, removed) VALUES (?, ?, ?) USING TIMESTAMP ?",
     ),
     (
-        Kind::MemberJoined,
+        StatementKind::MemberJoined,
         "write_member_joined",
         "INSERT INTO {k}.members (room, user, joined) VALUES (?, ?, ?) USING TIMESTAMP ?",
     ),
     (
-        Kind::MemberRole,
+        StatementKind::MemberRole,
         "write_member_role",
         "INSERT INTO {k}.members (room, user, role) VALUES (?, ?, ?) USING TIMESTAMP ?",
     ),
     (
-        Kind::Head,
+        StatementKind::Head,
         "write_head",
         "INSERT INTO {k}.heads (room, last_id) VALUES (?, ?) USING TIMESTAMP ?",
     ),
-    (Kind::Room, "write_room", "INSERT INTO {k}.rooms (id, room) VALUES (?, ?) USING TIMESTAMP ?"),
     (
-        Kind::ReadMark,
+        StatementKind::Room,
+        "write_room",
+        "INSERT INTO {k}.rooms (id, room) VALUES (?, ?) USING TIMESTAMP ?",
+    ),
+    (
+        StatementKind::ReadMark,
         "write_read_mark",
         "INSERT INTO {k}.reads (user, conversation, read_id) VALUES (?, ?, ?) USING TIMESTAMP ?",
     ),
     (
-        Kind::Nonce,
+        StatementKind::Nonce,
         "write_nonce",
         "INSERT INTO {k}.sends (sender, nonce, record) VALUES (?, ?, ?) \
          USING TTL {sends} AND TIMESTAMP ?",
     ),
     (
-        Kind::RosterRow,
+        StatementKind::RosterRow,
         "write_roster_row",
         "INSERT INTO {k}.roster (namespace, incarnation, row) VALUES (?, ?, ?) \
          USING TTL {roster} AND TIMESTAMP ?",
     ),
     (
-        Kind::MessagesBelow,
+        StatementKind::MessagesBelow,
         "read_messages_below",
         "SELECT id, sender, nonce, body FROM {k}.messages \
          WHERE conversation = ? AND window = ? AND id < ? ORDER BY id DESC LIMIT ?",
     ),
     (
-        Kind::MessagesAbove,
+        StatementKind::MessagesAbove,
         "read_messages_above",
         "SELECT id, sender, nonce, body FROM {k}.messages \
          WHERE conversation = ? AND window = ? AND id > ? ORDER BY id ASC LIMIT ?",
     ),
     (
-        Kind::WindowsBelow,
+        StatementKind::WindowsBelow,
         "read_windows_below",
         "SELECT window FROM {k}.windows WHERE conversation = ? AND window <= ? \
          ORDER BY window DESC LIMIT ?",
     ),
     (
-        Kind::WindowsAbove,
+        StatementKind::WindowsAbove,
         "read_windows_above",
         "SELECT window FROM {k}.windows WHERE conversation = ? AND window >= ? \
          ORDER BY window ASC LIMIT ?",
     ),
     (
-        Kind::ActivityOf,
+        StatementKind::ActivityOf,
         "read_activity",
         "SELECT conversation, last_id FROM {k}.activity WHERE user = ? AND day = ? LIMIT ?",
     ),
     (
-        Kind::DirectsOf,
+        StatementKind::DirectsOf,
         "read_directs",
         "SELECT conversation FROM {k}.memberships \
          WHERE user = ? AND conversation > ? AND conversation < ? LIMIT ?",
     ),
     (
-        Kind::MembershipOf,
+        StatementKind::MembershipOf,
         "read_membership",
         "SELECT added, removed, joined, role, kind FROM {k}.memberships \
          WHERE user = ? AND conversation = ?",
     ),
     (
-        Kind::MembershipsOf,
+        StatementKind::MembershipsOf,
         "read_memberships",
         "SELECT conversation, added, removed, joined, role FROM {k}.memberships \
          WHERE user = ? AND conversation >= ? AND conversation < ? LIMIT ?",
     ),
     (
-        Kind::MemberOf,
+        StatementKind::MemberOf,
         "read_member",
         "SELECT added, removed, joined, role FROM {k}.members WHERE room = ? AND user = ?",
     ),
     (
-        Kind::MembersOf,
+        StatementKind::MembersOf,
         "read_members",
         "SELECT user, added, removed, joined, role FROM {k}.members WHERE room = ? AND user > ? LIMIT ?",
     ),
-    (Kind::HeadOf, "read_head", "SELECT last_id FROM {k}.heads WHERE room = ?"),
-    (Kind::RoomOf, "read_room", "SELECT room FROM {k}.rooms WHERE id = ?"),
+    (StatementKind::HeadOf, "read_head", "SELECT last_id FROM {k}.heads WHERE room = ?"),
+    (StatementKind::RoomOf, "read_room", "SELECT room FROM {k}.rooms WHERE id = ?"),
     (
-        Kind::ReadMarkOf,
+        StatementKind::ReadMarkOf,
         "read_read_mark",
         "SELECT read_id FROM {k}.reads WHERE user = ? AND conversation = ?",
     ),
-    (Kind::NonceOf, "read_nonce", "SELECT record FROM {k}.sends WHERE sender = ? AND nonce = ?"),
     (
-        Kind::RosterRows,
+        StatementKind::NonceOf,
+        "read_nonce",
+        "SELECT record FROM {k}.sends WHERE sender = ? AND nonce = ?",
+    ),
+    (
+        StatementKind::RosterRows,
         "read_roster",
         "SELECT incarnation, row FROM {k}.roster WHERE namespace = ? LIMIT ?",
     ),
     // Each node has its own such table, so that the coordinator answers at once.
     (
-        Kind::Time,
+        StatementKind::Time,
         "read_time",
         "SELECT toUnixTimestamp(now()) FROM system.local WHERE key = 'local'",
     ),
 ];
 
-impl Kind {
+impl StatementKind {
     pub(super) const COUNT: usize = Self::Time as usize + 1;
 
     /// All of them.
@@ -259,8 +267,8 @@ impl Statements {
         options: &CqlOptions,
         profiles: &Profiles,
     ) -> Result<Self, CqlOpenError> {
-        let mut prepared = Vec::with_capacity(Kind::COUNT);
-        for kind in Kind::all() {
+        let mut prepared = Vec::with_capacity(StatementKind::COUNT);
+        for kind in StatementKind::all() {
             let text = kind.text(options);
             let statement = session.prepare(text.as_str()).await;
             let mut statement = statement.map_err(|error| CqlOpenError::Statement {
@@ -269,19 +277,19 @@ impl Statements {
                 reason: error.to_string(),
             })?;
             let profile = match kind {
-                Kind::Time => &profiles.time,
+                StatementKind::Time => &profiles.time,
                 kind if kind.is_write() => &profiles.write,
                 _ => &profiles.read,
             };
             statement.set_execution_profile_handle(Some(profile.clone()));
             // Asking for the time again gives another answer.
-            statement.set_is_idempotent(kind != Kind::Time);
+            statement.set_is_idempotent(kind != StatementKind::Time);
             prepared.push(statement);
         }
         Ok(Self(prepared))
     }
 
-    pub(super) fn of(&self, kind: Kind) -> &PreparedStatement {
+    pub(super) fn of(&self, kind: StatementKind) -> &PreparedStatement {
         &self.0[kind as usize]
     }
 }
@@ -293,7 +301,7 @@ mod tests {
 
     #[test]
     fn every_statement_stands_in_its_place() {
-        for (place, kind) in Kind::all().enumerate() {
+        for (place, kind) in StatementKind::all().enumerate() {
             assert_eq!(kind as usize, place, "{}", kind.name());
             assert_eq!(kind.is_write(), kind.name().starts_with("write_"));
             let text = kind.text(&options("ks"));

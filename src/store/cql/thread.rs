@@ -60,7 +60,7 @@ impl Drop for StoreThread {
 
 /// Why a call was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refused {
+pub(super) enum ThreadBusy {
     #[error("{bound} calls are under way already, which is the bound")]
     Full { bound: usize },
     #[error("the store is closed")]
@@ -69,13 +69,13 @@ pub(super) enum Refused {
 
 /// A bound on the calls under way. A call never waits for it.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct ThreadGate {
     places: Arc<Semaphore>,
     bound: usize,
     is_closed: AtomicBool,
 }
 
-impl Gate {
+impl ThreadGate {
     /// Makes a gate of `bound` permits; zero counts as one.
     pub(super) fn new(bound: usize) -> Self {
         let bound = bound.clamp(1, u32::MAX as usize);
@@ -83,11 +83,11 @@ impl Gate {
     }
 
     /// Returns a permit, which is given back when it is dropped.
-    pub(super) fn enter(&self) -> Result<OwnedSemaphorePermit, Refused> {
+    pub(super) fn enter(&self) -> Result<OwnedSemaphorePermit, ThreadBusy> {
         if self.is_closed.load(Ordering::Acquire) {
-            return Err(Refused::Closed);
+            return Err(ThreadBusy::Closed);
         }
-        let full = Refused::Full { bound: self.bound };
+        let full = ThreadBusy::Full { bound: self.bound };
         Arc::clone(&self.places).try_acquire_owned().map_err(|_| full)
     }
 
@@ -108,9 +108,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_gate_refuses_and_a_closed_one_waits_for_those_inside() {
-        let gate = Gate::new(2);
+        let gate = ThreadGate::new(2);
         let (one, two) = (gate.enter().unwrap(), gate.enter().unwrap());
-        assert_eq!(gate.enter().unwrap_err(), Refused::Full { bound: 2 });
+        assert_eq!(gate.enter().unwrap_err(), ThreadBusy::Full { bound: 2 });
         drop(one);
         let three = gate.enter().unwrap();
         let closing = gate.close();
@@ -121,7 +121,7 @@ mod tests {
             ))
             .await
         );
-        assert_eq!(gate.enter().unwrap_err(), Refused::Closed);
+        assert_eq!(gate.enter().unwrap_err(), ThreadBusy::Closed);
         drop((two, three));
         closing.await;
         gate.close().await;

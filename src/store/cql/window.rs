@@ -18,9 +18,9 @@ pub(super) const AHEAD: Duration = Duration::from_secs(30);
 
 /// A window, identified by its begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Window(Micros);
+pub(super) struct MessageWindow(Micros);
 
-impl Window {
+impl MessageWindow {
     /// The window of a conversation that a time lies in. A later time never has an earlier one.
     pub(super) fn of(conversation: &Conversation, time: Micros) -> Self {
         Self(Micros(time.0 - time.0 % length(conversation)))
@@ -72,16 +72,19 @@ mod tests {
         let me = UserId::parse("me").unwrap();
         let dm = Conversation::between(&me, &me);
         let time = Micros(20_417 * DAY + 3 * HOUR);
-        assert_eq!(Window::of(&room("r"), time), Window(time));
-        assert_eq!(Window::of(&room("r"), Micros(time.0 - 1)), Window(Micros(time.0 - HOUR)));
-        assert_eq!(Window::of(&dm, time), Window(Micros(20_417 * DAY)));
-        let window = Window::of(&dm, time);
-        assert_eq!(Window::from_millis(window.millis()), window);
+        assert_eq!(MessageWindow::of(&room("r"), time), MessageWindow(time));
+        assert_eq!(
+            MessageWindow::of(&room("r"), Micros(time.0 - 1)),
+            MessageWindow(Micros(time.0 - HOUR))
+        );
+        assert_eq!(MessageWindow::of(&dm, time), MessageWindow(Micros(20_417 * DAY)));
+        let window = MessageWindow::of(&dm, time);
+        assert_eq!(MessageWindow::from_millis(window.millis()), window);
     }
 
     #[test]
     fn windows_are_counted_up_to_a_bound() {
-        let at = |hours: u64| Window::of(&room("r"), Micros(hours * HOUR + 5));
+        let at = |hours: u64| MessageWindow::of(&room("r"), Micros(hours * HOUR + 5));
         assert_eq!(at(3).upto(at(5), &room("r"), 3), Some(vec![at(3), at(4), at(5)]));
         assert_eq!(at(3).upto(at(6), &room("r"), 3), None);
         assert_eq!(at(3).upto(at(2), &room("r"), 3), Some(vec![at(3)]));

@@ -4,12 +4,12 @@
 use scylla::value::{CqlDate, CqlTimestamp};
 use uuid::Uuid;
 
-use super::cells;
-use super::error::{Failure, together};
-use super::statements::Kind;
-use super::window::Window;
-use super::wire::Wire;
-use super::written::Mark;
+use super::codec;
+use super::error::{WriteFailure, together};
+use super::executor::Executor;
+use super::statements::StatementKind;
+use super::window::MessageWindow;
+use super::write_cache::WriteMark;
 use crate::domain::{
     Conversation, MemberState, Membership, Message, MessageId, NEVER, NONCE_BYTES_MAX, Room,
     RoomId, UserId,
@@ -35,15 +35,15 @@ pub(super) const fn date(day: Day) -> CqlDate {
 
 /// Writes a message: its row, its window, and the activity of both users or the head of the room.
 /// Rows that this node knows to be there are not written again.
-pub(super) async fn append(wire: &Wire, message: &Message) -> Result<(), AppendError> {
+pub(super) async fn append(wire: &Executor, message: &Message) -> Result<(), AppendError> {
     let Message { id, conversation, .. } = message;
     let Ok(body) = std::str::from_utf8(&message.body) else {
-        return Err(Failure::unsent("the body is not text").into());
+        return Err(WriteFailure::unsent("the body is not text").into());
     };
-    let window = Window::of(conversation, id.time());
+    let window = MessageWindow::of(conversation, id.time());
     let name = conversation.to_string();
     let row = wire.write(
-        Kind::Message,
+        StatementKind::Message,
         (
             name.as_str(),
             CqlTimestamp(window.millis()),
@@ -57,13 +57,14 @@ pub(super) async fn append(wire: &Wire, message: &Message) -> Result<(), AppendE
     let in_window = once(wire, wire.written.mark(&name, Some(window)), async {
         // By the id, so that a node with a longer retention prevails.
         let values = (name.as_str(), CqlTimestamp(window.millis()), timestamp(*id));
-        wire.write(Kind::Window, values).await
+        wire.write(StatementKind::Window, values).await
     });
     let newest = async {
         match conversation {
             Conversation::Dm(one, other) => direct(wire, (one, other), &name, *id).await,
             Conversation::Room(room) => {
-                let head = wire.write(Kind::Head, (room.as_str(), uuid(*id), timestamp(*id)));
+                let head =
+                    wire.write(StatementKind::Head, (room.as_str(), uuid(*id), timestamp(*id)));
                 [Some(head.await), None, None, None]
             }
         }
@@ -73,18 +74,19 @@ pub(super) async fn append(wire: &Wire, message: &Message) -> Result<(), AppendE
 }
 
 /// The outcome of a row or a cell; none if it need not be written.
-pub(super) type Outcome = Option<Result<(), Failure>>;
+pub(super) type WriteOutcome = Option<Result<(), WriteFailure>>;
 
 /// Writes a direct message's activity for its one or two users.
 async fn direct(
-    wire: &Wire,
+    wire: &Executor,
     (one, other): (&UserId, &UserId),
     name: &str,
     id: MessageId,
-) -> [Outcome; 4] {
+) -> [WriteOutcome; 4] {
     let day = date(Day::of(id.time()));
     let active = async |user: &UserId| {
-        wire.write(Kind::Activity, (user.as_str(), day, name, uuid(id), timestamp(id))).await
+        wire.write(StatementKind::Activity, (user.as_str(), day, name, uuid(id), timestamp(id)))
+            .await
     };
     let is_two = one != other;
     let first = async { Some(active(one).await) };
@@ -95,17 +97,21 @@ async fn direct(
 }
 
 /// Both memberships of a direct conversation, unless this node has written them.
-async fn become_members(wire: &Wire, (one, other): (&UserId, &UserId), name: &str) -> [Outcome; 2] {
+async fn become_members(
+    wire: &Executor,
+    (one, other): (&UserId, &UserId),
+    name: &str,
+) -> [WriteOutcome; 2] {
     let mark = wire.written.mark(name, None);
     if wire.written.has(mark) {
         return [None, None];
     }
     let member = async |user: &UserId| {
-        wire.write(Kind::Direct, (user.as_str(), name, cells::DIRECT, ONCE)).await
+        wire.write(StatementKind::Direct, (user.as_str(), name, codec::DIRECT, ONCE)).await
     };
     let first = async { Some(member(one).await) };
     let second = async { if one == other { None } else { Some(member(other).await) } };
-    let both: [Outcome; 2] = tokio::join!(first, second).into();
+    let both: [WriteOutcome; 2] = tokio::join!(first, second).into();
     if both.iter().flatten().all(Result::is_ok) {
         wire.written.note(mark);
     }
@@ -114,10 +120,10 @@ async fn become_members(wire: &Wire, (one, other): (&UserId, &UserId), name: &st
 
 /// Writes what this node has not written yet.
 async fn once(
-    wire: &Wire,
-    mark: Mark,
-    write: impl Future<Output = Result<(), Failure>>,
-) -> Outcome {
+    wire: &Executor,
+    mark: WriteMark,
+    write: impl Future<Output = Result<(), WriteFailure>>,
+) -> WriteOutcome {
     if wire.written.has(mark) {
         return None;
     }
@@ -129,38 +135,38 @@ async fn once(
 }
 
 /// Writes a room.
-pub(super) async fn put_room(wire: &Wire, room: &Room) -> Result<(), AppendError> {
-    let values = (room.id.as_str(), cells::room(room), timestamp(room.stamp));
-    Ok(wire.write(Kind::Room, values).await?)
+pub(super) async fn put_room(wire: &Executor, room: &Room) -> Result<(), AppendError> {
+    let values = (room.id.as_str(), codec::room(room), timestamp(room.stamp));
+    Ok(wire.write(StatementKind::Room, values).await?)
 }
 
 /// The statements of a side of a membership, one per register.
-pub(super) struct Side {
-    added: Kind,
-    removed: Kind,
-    joined: Kind,
-    role: Kind,
+pub(super) struct MembershipSide {
+    added: StatementKind,
+    removed: StatementKind,
+    joined: StatementKind,
+    role: StatementKind,
 }
 
 /// The room's side.
-pub(super) const OF_ROOM: Side = Side {
-    added: Kind::MemberAdded,
-    removed: Kind::MemberRemoved,
-    joined: Kind::MemberJoined,
-    role: Kind::MemberRole,
+pub(super) const OF_ROOM: MembershipSide = MembershipSide {
+    added: StatementKind::MemberAdded,
+    removed: StatementKind::MemberRemoved,
+    joined: StatementKind::MemberJoined,
+    role: StatementKind::MemberRole,
 };
 
 /// The user's side.
-pub(super) const OF_USER: Side = Side {
-    added: Kind::MembershipAdded,
-    removed: Kind::MembershipRemoved,
-    joined: Kind::MembershipJoined,
-    role: Kind::MembershipRole,
+pub(super) const OF_USER: MembershipSide = MembershipSide {
+    added: StatementKind::MembershipAdded,
+    removed: StatementKind::MembershipRemoved,
+    joined: StatementKind::MembershipJoined,
+    role: StatementKind::MembershipRole,
 };
 
 /// Writes a user's state in a room, on both sides.
 pub(super) async fn put_membership(
-    wire: &Wire,
+    wire: &Executor,
     membership: &Membership,
 ) -> Result<(), AppendError> {
     let Membership { room, user, state } = membership;
@@ -175,11 +181,11 @@ pub(super) async fn put_membership(
 /// Writes one side of a membership: a cell for each register that was ever set, each at a time of
 /// its own, by which the server merges it. See `cells`.
 pub(super) async fn put_state(
-    wire: &Wire,
-    side: &Side,
+    wire: &Executor,
+    side: &MembershipSide,
     (first, second): (&str, &str),
     state: &MemberState,
-) -> [Outcome; 4] {
+) -> [WriteOutcome; 4] {
     let stamp = async |kind, stamp: MessageId| {
         if stamp == NEVER {
             return None;
@@ -193,8 +199,8 @@ pub(super) async fn put_state(
     tokio::join!(
         stamp(side.added, state.added),
         stamp(side.removed, state.removed),
-        text(side.joined, cells::joined(state), above_removal),
-        text(side.role, cells::role(state), timestamp(state.role_stamp)),
+        text(side.joined, codec::joined(state), above_removal),
+        text(side.role, codec::role(state), timestamp(state.role_stamp)),
     )
     .into()
 }
@@ -202,10 +208,10 @@ pub(super) async fn put_state(
 /// Removes a room that a user left from the user's side. The deletion has the time of the removal:
 /// it deletes everything that the removal followed. A joining that follows the removal stays, since
 /// it is written one microsecond above. The room's side keeps the stamp that a joining must follow.
-pub(super) async fn unlist(wire: &Wire, left: &Membership) -> Result<(), AppendError> {
+pub(super) async fn unlist(wire: &Executor, left: &Membership) -> Result<(), AppendError> {
     let conversation = room_name(&left.room);
     let at = timestamp(left.state.removed);
-    Ok(wire.write(Kind::Unlist, (at, left.user.as_str(), conversation.as_str())).await?)
+    Ok(wire.write(StatementKind::Unlist, (at, left.user.as_str(), conversation.as_str())).await?)
 }
 
 /// A room as a conversation.
@@ -215,20 +221,20 @@ pub(super) fn room_name(room: &RoomId) -> String {
 
 /// Writes the newest message that a user has read.
 pub(super) async fn mark_read(
-    wire: &Wire,
+    wire: &Executor,
     user: &UserId,
     conversation: &Conversation,
     upto: MessageId,
 ) -> Result<(), AppendError> {
     let name = conversation.to_string();
     let values = (user.as_str(), name.as_str(), uuid(upto), timestamp(upto));
-    Ok(wire.write(Kind::ReadMark, values).await?)
+    Ok(wire.write(StatementKind::ReadMark, values).await?)
 }
 
 /// Writes what was sent under a nonce. The record's timestamp is its id's time, so the largest id
 /// stays.
 pub(super) async fn note_nonce(
-    wire: &Wire,
+    wire: &Executor,
     sender: &UserId,
     nonce: &str,
     record: NonceRecord,
@@ -241,7 +247,7 @@ pub(super) async fn note_nonce(
     if record.id.time() < wire.present.oldest_nonce() {
         return Ok(());
     }
-    let cell = cells::record(&record);
+    let cell = codec::record(&record);
     let values = (sender.as_str(), nonce, cell.as_slice(), timestamp(record.id));
-    Ok(wire.write(Kind::Nonce, values).await?)
+    Ok(wire.write(StatementKind::Nonce, values).await?)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::keys::{self, Key};
+use super::keys::{self, RowKey};
 use super::row::{self, Defect};
 use crate::domain::{Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId};
 use crate::store::NonceRecord;
@@ -12,7 +12,7 @@ const MEMBERSHIP_BYTES: usize = 2 * (5 * 16 + 8 + 3);
 
 /// The write of one call.
 #[derive(Debug)]
-pub(super) enum Entry {
+pub(super) enum BatchEntry {
     /// A message and its row.
     Message { message: Arc<Message>, row: Vec<u8> },
     /// A register, of which one row stays. Boxed, so that the items of a queue of messages are
@@ -27,8 +27,8 @@ pub(super) enum Entry {
 /// A row of which one stays under its key, in any order of arrival.
 #[derive(Debug)]
 pub(super) struct Register {
-    pub(super) kind: Kind,
-    pub(super) key: Key,
+    pub(super) kind: RegisterKind,
+    pub(super) key: RowKey,
     /// Decides which row stays. It is also in the row, directly behind the version.
     pub(super) rank: MessageId,
     pub(super) row: Vec<u8>,
@@ -36,20 +36,20 @@ pub(super) struct Register {
 
 /// The content of a register, which decides the table and the rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
+pub(super) enum RegisterKind {
     Room,
     Head,
     ReadMark,
     Nonce,
 }
 
-impl Entry {
+impl BatchEntry {
     pub(super) fn message(message: Arc<Message>) -> Result<Self, Defect> {
         Ok(Self::Message { row: row::message(&message)?, message })
     }
 
     pub(super) fn room(room: &Room) -> Self {
-        Self::register(Kind::Room, keys::room(&room.id), room.stamp, row::room(room))
+        Self::register(RegisterKind::Room, keys::room(&room.id), room.stamp, row::room(room))
     }
 
     pub(super) fn membership(membership: Membership) -> Self {
@@ -62,7 +62,7 @@ impl Entry {
 
     pub(super) fn read_mark(user: &UserId, of: &Conversation, upto: MessageId) -> Self {
         let row = row::id(upto).to_vec();
-        Self::register(Kind::ReadMark, keys::read_mark(user, of), upto, row)
+        Self::register(RegisterKind::ReadMark, keys::read_mark(user, of), upto, row)
     }
 
     pub(super) fn nonce(
@@ -72,10 +72,10 @@ impl Entry {
     ) -> Result<Self, Defect> {
         row::check_nonce(nonce.len())?;
         let row = row::nonce(record).to_vec();
-        Ok(Self::register(Kind::Nonce, keys::nonce(sender, nonce), record.id, row))
+        Ok(Self::register(RegisterKind::Nonce, keys::nonce(sender, nonce), record.id, row))
     }
 
-    fn register(kind: Kind, key: Key, rank: MessageId, row: Vec<u8>) -> Self {
+    fn register(kind: RegisterKind, key: RowKey, rank: MessageId, row: Vec<u8>) -> Self {
         Self::Register(Box::new(Register { kind, key, rank, row }))
     }
 
@@ -95,8 +95,8 @@ impl Entry {
         match self {
             Self::Message { message, .. } => Some(message.id.time()),
             Self::Register(register) => match register.kind {
-                Kind::Room => Some(register.rank.time()),
-                Kind::Head | Kind::ReadMark | Kind::Nonce => None,
+                RegisterKind::Room => Some(register.rank.time()),
+                RegisterKind::Head | RegisterKind::ReadMark | RegisterKind::Nonce => None,
             },
             Self::Membership(membership) => Some(membership.stamp().time()),
             Self::Unlist(_) => None,
@@ -108,6 +108,6 @@ impl Register {
     /// The head of a room with this newest message.
     pub(super) fn head(room: &RoomId, newest: MessageId) -> Self {
         let (key, row) = (keys::room(room), row::id(newest).to_vec());
-        Self { kind: Kind::Head, key, rank: newest, row }
+        Self { kind: RegisterKind::Head, key, rank: newest, row }
     }
 }

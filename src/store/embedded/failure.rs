@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 /// Shared by the threads of a store. Once there is a failure it stays. The engine writes nothing
 /// after a failure of its own, and what an fsync lost is not written by the next.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Failure(Arc<State>);
+pub(super) struct EngineFailure(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -14,7 +14,7 @@ struct State {
     is_over: AtomicBool,
 }
 
-impl Failure {
+impl EngineFailure {
     /// Stops all writes from now on. The first reason stays.
     pub(super) fn set(&self, reason: String) {
         if self.0.reason.get().is_none() {

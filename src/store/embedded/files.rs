@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::journal::{self, Inspected, Tail};
+use super::journal::{self, Inspected, JournalTail};
 use super::open::OpenError;
 
 /// The manifest, and its temporary name while it is written.
@@ -189,8 +189,8 @@ fn end_journals(path: &Path) -> Result<(), OpenError> {
     for Inspected { number, path: file, tail } in journals {
         let name = || format!("`{number}.jnl`");
         match tail {
-            Tail::Clean => {}
-            Tail::Torn { at, bytes } if Some(number) == newest => {
+            JournalTail::Clean => {}
+            JournalTail::Torn { at, bytes } if Some(number) == newest => {
                 tracing::warn!(
                     journal = %file.display(), at, bytes,
                     "the last record was being written when the process ended, and was never \
@@ -198,10 +198,10 @@ fn end_journals(path: &Path) -> Result<(), OpenError> {
                 );
                 journal::cut(&file, at).map_err(of_engine)?;
             }
-            Tail::Torn { at, .. } => {
+            JournalTail::Torn { at, .. } => {
                 return Err(OpenError::damaged(path, format!("{} from byte {at} on", name())));
             }
-            Tail::Damaged { at, again } => {
+            JournalTail::Damaged { at, again } => {
                 let place = format!("{} from byte {at} to {again}", name());
                 return Err(OpenError::damaged(path, place));
             }

@@ -41,7 +41,7 @@ const PART: usize = 64 * 1024;
 
 /// What follows the last record of a journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tail {
+pub(super) enum JournalTail {
     /// Nothing.
     Clean,
     /// One record that was being written: its begin and its length.
@@ -73,7 +73,7 @@ pub(super) fn list(path: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 pub(super) struct Inspected {
     pub(super) number: u64,
     pub(super) path: PathBuf,
-    pub(super) tail: Tail,
+    pub(super) tail: JournalTail,
 }
 
 /// Reads all journals of a directory, oldest first: their sequence numbers continue from one to the
@@ -89,13 +89,13 @@ pub(super) fn inspect_all(path: &Path) -> io::Result<Vec<Inspected>> {
 
 /// Reads a journal to its end. `sequence` is that of the last record before it, and then of its own
 /// last one.
-pub(super) fn inspect(path: &Path, sequence: &mut u64) -> io::Result<Tail> {
+pub(super) fn inspect(path: &Path, sequence: &mut u64) -> io::Result<JournalTail> {
     let (journal, at) = read(path, sequence)?;
     let rest = rest(journal, at)?;
     Ok(match (rest.len() as u64, whole_record(&rest, *sequence)) {
-        (0, _) => Tail::Clean,
-        (_, Some(again)) => Tail::Damaged { at, again: at + again },
-        (bytes, None) => Tail::Torn { at, bytes },
+        (0, _) => JournalTail::Clean,
+        (_, Some(again)) => JournalTail::Damaged { at, again: at + again },
+        (bytes, None) => JournalTail::Torn { at, bytes },
     })
 }
 

@@ -28,26 +28,26 @@ const ROOM: &[u8] = b"room.";
 const DIRECTS: (&[u8], &[u8]) = (b"dm.", b"dm/");
 
 /// A key's bytes.
-pub(super) type Key = Vec<u8>;
+pub(super) type RowKey = Vec<u8>;
 
-fn push_conversation(key: &mut Key, conversation: &Conversation) {
+fn push_conversation(key: &mut RowKey, conversation: &Conversation) {
     write!(key, "{conversation}").expect("writing to a Vec cannot fail");
 }
 
 /// The prefix of the keys of a conversation's messages.
-fn conversation(conversation: &Conversation) -> Key {
-    let mut key = Key::new();
+fn conversation(conversation: &Conversation) -> RowKey {
+    let mut key = RowKey::new();
     push_conversation(&mut key, conversation);
     key.push(SEPARATOR);
     key
 }
 
-fn joined(prefix: &[u8], tail: &[u8]) -> Key {
+fn joined(prefix: &[u8], tail: &[u8]) -> RowKey {
     [prefix, tail].concat()
 }
 
 /// The key of a message.
-pub(super) fn message(of: &Conversation, id: MessageId) -> Key {
+pub(super) fn message(of: &Conversation, id: MessageId) -> RowKey {
     joined(&conversation(of), &id.to_bytes())
 }
 
@@ -58,7 +58,7 @@ pub(super) fn message_id(key: &[u8]) -> Option<MessageId> {
 }
 
 /// The keys of a range of a conversation's messages.
-pub(super) fn span(of: &Conversation, range: HistoryRange) -> (Bound<Key>, Bound<Key>) {
+pub(super) fn span(of: &Conversation, range: HistoryRange) -> (Bound<RowKey>, Bound<RowKey>) {
     let prefix = conversation(of);
     let exclusive = |id: MessageId| Bound::Excluded(joined(&prefix, &id.to_bytes()));
     let first = || Bound::Included(prefix.clone());
@@ -71,7 +71,7 @@ pub(super) fn span(of: &Conversation, range: HistoryRange) -> (Bound<Key>, Bound
 }
 
 /// The prefix of the keys of a user's activity on a day.
-pub(super) fn activity_day(user: &UserId, day: Day) -> Key {
+pub(super) fn activity_day(user: &UserId, day: Day) -> RowKey {
     let mut key = user.as_str().as_bytes().to_vec();
     key.push(SEPARATOR);
     key.extend_from_slice(&day.0.to_be_bytes());
@@ -79,30 +79,33 @@ pub(super) fn activity_day(user: &UserId, day: Day) -> Key {
 }
 
 /// The key of a user's activity in a conversation on a day.
-pub(super) fn activity(user: &UserId, day: Day, conversation: &Conversation) -> Key {
+pub(super) fn activity(user: &UserId, day: Day, conversation: &Conversation) -> RowKey {
     let mut key = activity_day(user, day);
     push_conversation(&mut key, conversation);
     key
 }
 
 /// A key of an id and what belongs to it.
-fn under(id: &str, rest: &[u8]) -> Key {
+fn under(id: &str, rest: &[u8]) -> RowKey {
     [id.as_bytes(), &[SEPARATOR], rest].concat()
 }
 
-fn of_user(user: &UserId, conversation: &Conversation) -> Key {
+fn of_user(user: &UserId, conversation: &Conversation) -> RowKey {
     let mut key = under(user.as_str(), b"");
     push_conversation(&mut key, conversation);
     key
 }
 
 /// The key of a user's membership.
-pub(super) fn membership(user: &UserId, conversation: &Conversation) -> Key {
+pub(super) fn membership(user: &UserId, conversation: &Conversation) -> RowKey {
     of_user(user, conversation)
 }
 
 /// The keys of a user's memberships of direct conversations above one.
-pub(super) fn directs(user: &UserId, after: Option<&Conversation>) -> (Bound<Key>, Bound<Key>) {
+pub(super) fn directs(
+    user: &UserId,
+    after: Option<&Conversation>,
+) -> (Bound<RowKey>, Bound<RowKey>) {
     let first = || under(user.as_str(), DIRECTS.0);
     let above = after.map_or_else(first, |after| membership(user, after));
     (Bound::Excluded(above), Bound::Excluded(under(user.as_str(), DIRECTS.1)))
@@ -116,22 +119,22 @@ pub(super) fn direct_of(user: &UserId, key: &[u8]) -> Option<Conversation> {
 }
 
 /// The prefix of the keys of a user's memberships of rooms; the room follows.
-pub(super) fn rooms_of(user: &UserId) -> Key {
+pub(super) fn rooms_of(user: &UserId) -> RowKey {
     under(user.as_str(), ROOM)
 }
 
 /// The key of a user's mark in a conversation.
-pub(super) fn read_mark(user: &UserId, conversation: &Conversation) -> Key {
+pub(super) fn read_mark(user: &UserId, conversation: &Conversation) -> RowKey {
     of_user(user, conversation)
 }
 
 /// The key of rows that exist once per room.
-pub(super) fn room(room: &RoomId) -> Key {
+pub(super) fn room(room: &RoomId) -> RowKey {
     room.as_str().as_bytes().to_vec()
 }
 
 /// The key of a room's member.
-pub(super) fn member(room: &RoomId, user: &UserId) -> Key {
+pub(super) fn member(room: &RoomId, user: &UserId) -> RowKey {
     under(room.as_str(), user.as_str().as_bytes())
 }
 
@@ -142,7 +145,7 @@ pub(super) fn member_of(room: &RoomId, key: &[u8]) -> Option<UserId> {
 }
 
 /// The keys of a room's members above one.
-pub(super) fn members(room: &RoomId, after: Option<&UserId>) -> (Bound<Key>, Bound<Key>) {
+pub(super) fn members(room: &RoomId, after: Option<&UserId>) -> (Bound<RowKey>, Bound<RowKey>) {
     let first = || Bound::Included(under(room.as_str(), b""));
     let above = |user| Bound::Excluded(member(room, user));
     // Above every user's id, which is ASCII.
@@ -150,7 +153,7 @@ pub(super) fn members(room: &RoomId, after: Option<&UserId>) -> (Bound<Key>, Bou
 }
 
 /// The key of what was sent under a nonce.
-pub(super) fn nonce(sender: &UserId, nonce: &str) -> Key {
+pub(super) fn nonce(sender: &UserId, nonce: &str) -> RowKey {
     under(sender.as_str(), nonce.as_bytes())
 }
 
@@ -165,7 +168,7 @@ mod tests {
         Conversation::between(&UserId::parse(a).unwrap(), &UserId::parse(b).unwrap())
     }
 
-    fn holds(range: &(Bound<Key>, Bound<Key>), key: &Key) -> bool {
+    fn holds(range: &(Bound<RowKey>, Bound<RowKey>), key: &RowKey) -> bool {
         range.contains(key)
     }
 

@@ -10,14 +10,14 @@
 //! | `tables` | the engine's tables and how it is set up |
 //! | `entry` | what is written: messages, and registers, of which one row stays |
 //! | `keys`, `row` | the format of keys and values in bytes |
-//! | `lane` | a thread with a bounded queue before it |
+//! | `worker_thread` | a thread with a bounded queue before it |
 //! | `writer` | group commit: one thread, one fsync for all writes that wait |
-//! | `ledger` | the rows of a batch |
+//! | `batch` | the rows of a batch |
 //! | `expiry` | how nonces are forgotten |
 //! | `files`, `journal` | which files must exist, and what may be cut off from a journal |
 //! | `salvage` | what an operator can do with a damaged store |
 //! | `watch`, `failure` | a thread that checks whether the store can be written, and its result |
-//! | `roster` | the nodes of this process: a map, never on disk |
+//! | `cluster` | the nodes of this process: a map, never on disk |
 //! | `reader`, `query` | the read thread, and the queries |
 //!
 //! Invariants worth naming:
@@ -39,6 +39,7 @@
 //! The windows that bound a partition in CQL are not needed here. Keys are ordered, so a range of
 //! ids is one seek and a walk, at any length of the conversation.
 
+mod batch;
 mod directory;
 mod entry;
 mod expiry;
@@ -46,8 +47,6 @@ mod failure;
 mod files;
 mod journal;
 mod keys;
-mod lane;
-mod ledger;
 mod meta;
 mod open;
 mod options;
@@ -60,6 +59,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod watch;
+mod worker_thread;
 mod writer;
 
 use std::future::ready;
@@ -71,26 +71,26 @@ use super::{
     Pending, ReadError, RowError, Store,
 };
 use crate::clock::{SharedClocks, WallClock};
+use crate::cluster::Heartbeat;
 use crate::domain::{
     Conversation, HybridClock, Membership, Message, MessageId, Micros, Room, RoomId, UserId,
 };
-use crate::roster::Row;
 use crate::telemetry::StoreFigures;
-use entry::Entry;
-use failure::Failure;
-use ledger::Ledger;
+use batch::BatchBuilder;
+use entry::BatchEntry;
+use failure::EngineFailure;
 use query::rooms;
-use reader::Reader;
+use reader::ReadThread;
 use roster::Roster;
 use tables::Tables;
-use watch::Watch;
-use writer::{BatchLimit, Writer};
+use watch::FileWatch;
+use writer::{BatchLimit, WriteThread};
 
 pub use open::OpenError;
 pub use options::{
     BATCH_BYTES_MAX, BATCH_ROWS, EmbeddedOptions, OPEN_FILES_MAX, READ_QUEUE, WRITE_QUEUE,
 };
-pub use salvage::{Inventory, Loss, check, salvage};
+pub use salvage::{Inventory, SalvageLoss, check, salvage};
 pub use tables::MEMORY_BYTES;
 
 /// The store of one process. Dropping it closes it.
@@ -99,10 +99,10 @@ pub struct Embedded {
     identity: Identity,
     clocks: SharedClocks,
     // Only the threads hold the tables, so the directory is free when all have ended.
-    writer: Writer,
-    reader: Reader,
-    watch: Watch,
-    failure: Failure,
+    writer: WriteThread,
+    reader: ReadThread,
+    watch: FileWatch,
+    failure: EngineFailure,
     roster: Roster,
 }
 
@@ -113,15 +113,15 @@ impl Embedded {
         let tables = Arc::new(Tables::open_within(&options.path, options.open_files)?);
         let (identity, floor) = open::admit(&tables, options, wall)?;
         let limit = BatchLimit { rows: options.batch_rows, bytes: BATCH_BYTES_MAX };
-        let ledger = Ledger::new(Arc::clone(&tables), floor);
+        let ledger = BatchBuilder::new(Arc::clone(&tables), floor);
         let ids = Arc::new(HybridClock::starting_at(floor));
-        let failure = Failure::default();
+        let failure = EngineFailure::default();
         Ok(Arc::new(Self {
             identity,
             clocks: SharedClocks { wall: WallClock::starting_at(floor), ids },
-            writer: Writer::start(options.write_queue, limit, ledger, failure.clone())?,
-            reader: Reader::start(options.read_queue, Arc::clone(&tables))?,
-            watch: Watch::start(tables, failure.clone())?,
+            writer: WriteThread::start(options.write_queue, limit, ledger, failure.clone())?,
+            reader: ReadThread::start(options.read_queue, Arc::clone(&tables))?,
+            watch: FileWatch::start(tables, failure.clone())?,
             failure,
             roster: Roster::default(),
         }))
@@ -190,7 +190,7 @@ impl Store for Embedded {
     }
 
     fn put_room(&self, room: Room) -> Pending<Result<(), AppendError>> {
-        self.writer.write(Ok(Entry::room(&room)))
+        self.writer.write(Ok(BatchEntry::room(&room)))
     }
 
     fn room(&self, room: &RoomId) -> Pending<Result<Option<Room>, ReadError>> {
@@ -199,7 +199,7 @@ impl Store for Embedded {
     }
 
     fn put_membership(&self, membership: Membership) -> Pending<Result<(), AppendError>> {
-        self.writer.write(Ok(Entry::membership(membership)))
+        self.writer.write(Ok(BatchEntry::membership(membership)))
     }
 
     fn membership(
@@ -231,7 +231,7 @@ impl Store for Embedded {
     }
 
     fn unlist(&self, left: Membership) -> Pending<Result<(), AppendError>> {
-        self.writer.write(Ok(Entry::unlist(left)))
+        self.writer.write(Ok(BatchEntry::unlist(left)))
     }
 
     fn head(&self, room: &RoomId) -> Pending<Result<Option<MessageId>, ReadError>> {
@@ -245,7 +245,7 @@ impl Store for Embedded {
         conversation: &Conversation,
         upto: MessageId,
     ) -> Pending<Result<(), AppendError>> {
-        self.writer.write(Ok(Entry::read_mark(user, conversation, upto)))
+        self.writer.write(Ok(BatchEntry::read_mark(user, conversation, upto)))
     }
 
     fn read_mark(
@@ -263,7 +263,7 @@ impl Store for Embedded {
         nonce: &str,
         record: NonceRecord,
     ) -> Pending<Result<(), AppendError>> {
-        self.writer.write(Entry::nonce(sender, nonce, &record))
+        self.writer.write(BatchEntry::nonce(sender, nonce, &record))
     }
 
     fn nonce(
@@ -275,12 +275,12 @@ impl Store for Embedded {
         self.reader.ask(move |tables| query::nonce(tables, &sender, &nonce))
     }
 
-    fn write_row(&self, row: Row) -> Pending<Result<(), RowError>> {
+    fn write_row(&self, row: Heartbeat) -> Pending<Result<(), RowError>> {
         self.roster.write(row, Instant::now());
         Box::pin(ready(Ok(())))
     }
 
-    fn roster(&self) -> Pending<Result<Vec<Row>, ReadError>> {
+    fn roster(&self) -> Pending<Result<Vec<Heartbeat>, ReadError>> {
         Box::pin(ready(Ok(self.roster.read(Instant::now()))))
     }
 

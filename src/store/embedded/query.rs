@@ -4,7 +4,7 @@ pub(super) mod rooms;
 
 use fjall::Guard;
 
-use super::entry::Kind;
+use super::entry::RegisterKind;
 use super::row::{self, Defect};
 use super::tables::{Tables, corrupt};
 use super::{expiry, keys};
@@ -104,7 +104,7 @@ pub(super) fn read_mark(
     user: &UserId,
     conversation: &Conversation,
 ) -> Result<Option<MessageId>, ReadError> {
-    register(tables, Kind::ReadMark, &keys::read_mark(user, conversation), row::read_id)
+    register(tables, RegisterKind::ReadMark, &keys::read_mark(user, conversation), row::read_id)
 }
 
 /// Reads what was sent under a nonce and is remembered.
@@ -117,14 +117,14 @@ pub(super) fn nonce(
         return Ok(None);
     }
     let key = keys::nonce(sender, nonce);
-    let record = register(tables, Kind::Nonce, &key, row::read_nonce)?;
+    let record = register(tables, RegisterKind::Nonce, &key, row::read_nonce)?;
     Ok(record.filter(|record| expiry::is_kept(record.id, tables.clock.now())))
 }
 
 /// Reads the row of a register.
 fn register<T>(
     tables: &Tables,
-    kind: Kind,
+    kind: RegisterKind,
     key: &[u8],
     read: impl FnOnce(&[u8]) -> Result<T, Defect>,
 ) -> Result<Option<T>, ReadError> {

@@ -9,8 +9,8 @@ use std::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::lane::{Lane, Refused};
 use super::tables::Tables;
+use super::worker_thread::{QueueFull, WorkerThread};
 use crate::store::{Pending, ReadError};
 
 const THREAD: &str = "nc-store-read";
@@ -18,12 +18,12 @@ const THREAD: &str = "nc-store-read";
 type Job = Box<dyn FnOnce(&Tables) + Send>;
 
 /// The read thread.
-pub(super) struct Reader(Lane<Job>);
+pub(super) struct ReadThread(WorkerThread<Job>);
 
-impl Reader {
+impl ReadThread {
     pub(super) fn start(queue: usize, tables: Arc<Tables>) -> io::Result<Self> {
         let work = move |jobs: Receiver<Job>| jobs.iter().for_each(|job| job(&tables));
-        Lane::start(THREAD, queue, work).map(Self)
+        WorkerThread::start(THREAD, queue, work).map(Self)
     }
 
     /// Queues a query. It is skipped if its caller no longer waits for the answer.
@@ -49,7 +49,7 @@ impl Reader {
     }
 }
 
-impl fmt::Debug for Reader {
+impl fmt::Debug for ReadThread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Reader").field(&self.0).finish()
     }
@@ -60,11 +60,11 @@ fn unanswered() -> ReadError {
     ReadError::Unavailable { reason: "the read thread stopped".to_owned() }
 }
 
-impl From<Refused> for ReadError {
-    fn from(refused: Refused) -> Self {
+impl From<QueueFull> for ReadError {
+    fn from(refused: QueueFull) -> Self {
         match refused {
-            Refused::Full { waiting } => Self::Overloaded { waiting },
-            Refused::Closed => Self::Unavailable { reason: refused.to_string() },
+            QueueFull::Full { waiting } => Self::Overloaded { waiting },
+            QueueFull::Closed => Self::Unavailable { reason: refused.to_string() },
         }
     }
 }
@@ -78,7 +78,7 @@ mod tests {
     async fn a_full_queue_is_overload_and_an_abandoned_query_is_skipped() {
         let home = tempfile::tempdir().unwrap();
         let tables = Arc::new(Tables::open(home.path()).unwrap());
-        let reader = Reader::start(2, tables).unwrap();
+        let reader = ReadThread::start(2, tables).unwrap();
         let ((begun, busy), (gate, opened)) =
             (mpsc::sync_channel(64), mpsc::sync_channel::<()>(64));
         let first = reader.ask(move |_| {
@@ -94,6 +94,6 @@ mod tests {
         drop(gate);
         assert_eq!((first.await, second.await), (Ok(1), Ok(2)));
         reader.close().await;
-        assert_eq!(reader.ask(|_| Ok(4)).await, Err(Refused::Closed.into()));
+        assert_eq!(reader.ask(|_| Ok(4)).await, Err(QueueFull::Closed.into()));
     }
 }

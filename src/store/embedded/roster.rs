@@ -6,17 +6,17 @@ use std::time::Instant;
 use ahash::AHashMap;
 use parking_lot::Mutex;
 
-use crate::roster::{Incarnation, Row};
+use crate::cluster::{Heartbeat, Incarnation};
 use crate::store::ROSTER_KEPT;
 
 /// The rows, and when their incarnations were last written.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
-    rows: Mutex<AHashMap<Incarnation, (Row, Instant)>>,
+    rows: Mutex<AHashMap<Incarnation, (Heartbeat, Instant)>>,
 }
 
 impl Roster {
-    pub(super) fn write(&self, row: Row, now: Instant) {
+    pub(super) fn write(&self, row: Heartbeat, now: Instant) {
         let mut rows = self.rows.lock();
         rows.retain(|_, (_, written)| now.saturating_duration_since(*written) <= ROSTER_KEPT);
         let (kept, written) = rows.entry(row.incarnation).or_insert_with(|| (row.clone(), now));
@@ -26,7 +26,7 @@ impl Roster {
         }
     }
 
-    pub(super) fn read(&self, now: Instant) -> Vec<Row> {
+    pub(super) fn read(&self, now: Instant) -> Vec<Heartbeat> {
         let rows = self.rows.lock();
         let fresh = |written: Instant| now.saturating_duration_since(written) <= ROSTER_KEPT;
         rows.values().filter(|(_, written)| fresh(*written)).map(|(row, _)| row.clone()).collect()
@@ -38,7 +38,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::roster::sample::row;
+    use crate::cluster::sample::row;
 
     #[test]
     fn rows_are_gone_an_hour_after_the_last_write() {

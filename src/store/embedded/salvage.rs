@@ -7,14 +7,14 @@ use std::io;
 use std::path::Path;
 
 use super::files::{self, Files};
-use super::journal::{self, Inspected, Tail};
+use super::journal::{self, Inspected, JournalTail};
 use super::meta;
 use super::open::OpenError;
 use super::tables::Tables;
 
 /// A part of a store that is missing or damaged.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Loss {
+pub enum SalvageLoss {
     /// A file that must exist is missing.
     Missing(String),
     /// The last record of a journal was being written, and was never acknowledged.
@@ -44,7 +44,7 @@ pub enum Loss {
     },
 }
 
-impl fmt::Display for Loss {
+impl fmt::Display for SalvageLoss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing(what) => write!(f, "{what} is missing"),
@@ -67,20 +67,23 @@ pub struct Inventory {
     /// Rows of each table.
     pub rows: Vec<(&'static str, u64)>,
     /// What is wrong, or was lost.
-    pub losses: Vec<Loss>,
+    pub losses: Vec<SalvageLoss>,
 }
 
 /// Checks a store that no process has open, without changing it. Rows are read where all files are
 /// whole.
 pub fn check(path: &Path) -> Result<Inventory, OpenError> {
-    let mut losses: Vec<Loss> = files::missing_of(path)?.into_iter().map(Loss::Missing).collect();
+    let mut losses: Vec<SalvageLoss> =
+        files::missing_of(path)?.into_iter().map(SalvageLoss::Missing).collect();
     let journals = journal::inspect_all(path).map_err(|error| OpenError::engine(path, &error))?;
     for Inspected { number, tail, .. } in journals {
         let journal = format!("`{number}.jnl`");
         losses.extend(match tail {
-            Tail::Clean => None,
-            Tail::Torn { at, bytes } => Some(Loss::Torn { journal, at, bytes }),
-            Tail::Damaged { at, again } => Some(Loss::Damaged { journal, at, upto: again }),
+            JournalTail::Clean => None,
+            JournalTail::Torn { at, bytes } => Some(SalvageLoss::Torn { journal, at, bytes }),
+            JournalTail::Damaged { at, again } => {
+                Some(SalvageLoss::Damaged { journal, at, upto: again })
+            }
         });
     }
     if !losses.is_empty() {
@@ -92,7 +95,8 @@ pub fn check(path: &Path) -> Result<Inventory, OpenError> {
 /// Copies what can be read of a store into a new directory, which is then a store.
 pub fn salvage(from: &Path, to: &Path) -> Result<Inventory, OpenError> {
     let of_engine = |error: io::Error| OpenError::engine(to, &error);
-    let mut losses: Vec<Loss> = files::missing_of(from)?.into_iter().map(Loss::Missing).collect();
+    let mut losses: Vec<SalvageLoss> =
+        files::missing_of(from)?.into_iter().map(SalvageLoss::Missing).collect();
     if !files::is_empty(to) {
         return Err(OpenError::Unidentified { path: to.to_owned() });
     }
@@ -101,7 +105,7 @@ pub fn salvage(from: &Path, to: &Path) -> Result<Inventory, OpenError> {
     for (number, file) in journal::list(to).map_err(of_engine)? {
         let lost = journal::keep_whole(&file, &mut sequence).map_err(of_engine)?;
         let journal = || format!("`{number}.jnl`");
-        losses.extend(lost.into_iter().map(|(at, upto)| Loss::Damaged {
+        losses.extend(lost.into_iter().map(|(at, upto)| SalvageLoss::Damaged {
             journal: journal(),
             at,
             upto,
@@ -143,7 +147,7 @@ fn take_stock(tables: &Tables) -> Inventory {
             match row.into_inner() {
                 Ok(_row) => count += 1,
                 Err(error) => {
-                    stock.losses.push(Loss::Unreadable { table, reason: error.to_string() });
+                    stock.losses.push(SalvageLoss::Unreadable { table, reason: error.to_string() });
                     break;
                 }
             }

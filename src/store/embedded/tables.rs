@@ -10,7 +10,7 @@ use fjall::{
 };
 
 use super::directory;
-use super::entry::Kind;
+use super::entry::RegisterKind;
 use super::expiry::Expiry;
 use super::files::{self, Files};
 use super::open::OpenError;
@@ -158,12 +158,12 @@ impl Tables {
     }
 
     /// The table of a kind of registers, and its name.
-    pub(super) const fn of(&self, kind: Kind) -> (&'static str, &Keyspace) {
+    pub(super) const fn of(&self, kind: RegisterKind) -> (&'static str, &Keyspace) {
         match kind {
-            Kind::Room => ("rooms", &self.rooms),
-            Kind::Head => ("heads", &self.heads),
-            Kind::ReadMark => ("reads", &self.reads),
-            Kind::Nonce => (SENDS, &self.sends),
+            RegisterKind::Room => ("rooms", &self.rooms),
+            RegisterKind::Head => ("heads", &self.heads),
+            RegisterKind::ReadMark => ("reads", &self.reads),
+            RegisterKind::Nonce => (SENDS, &self.sends),
         }
     }
 

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::entry::Entry;
+use super::entry::BatchEntry;
 use super::writer::{Commit, CommitError};
 use super::*;
 use crate::domain::MessageId;
-use crate::store::suite;
+use crate::store::conformance;
 
-const WALL: Micros = suite::START;
+const WALL: Micros = conformance::START;
 
 fn options(home: &Path) -> EmbeddedOptions {
     EmbeddedOptions::new(home, "main")
@@ -33,7 +33,7 @@ fn fresh() -> (Arc<dyn Store>, TempDir) {
     (open(home.path()), home)
 }
 
-suite::store_suite!(fresh);
+conformance::store_suite!(fresh);
 
 /// Above what the clock of ids began.
 fn floor(store: &Embedded) -> Micros {
@@ -41,14 +41,15 @@ fn floor(store: &Embedded) -> Micros {
 }
 
 async fn times(store: &dyn Store, conversation: &Conversation) -> Vec<Micros> {
-    let page = store.history(conversation, HistoryRange::After(None), suite::WIDE).await.unwrap();
+    let page =
+        store.history(conversation, HistoryRange::After(None), conformance::WIDE).await.unwrap();
     page.messages.iter().map(|message| message.id.time()).collect()
 }
 
 #[tokio::test]
 async fn a_store_opened_again_is_the_same_store() {
     let home = TempDir::new().unwrap();
-    let message = suite::direct("alice", "bob", WALL);
+    let message = conformance::direct("alice", "bob", WALL);
     let store = open(home.path());
     assert_eq!(floor(&store), Micros(0));
     let identity = store.identity().clone();
@@ -98,7 +99,7 @@ async fn a_store_ahead_of_the_clock_is_opened_and_its_time_goes_on() {
         let home = TempDir::new().unwrap();
         let newest = WALL + ahead;
         let store = open(home.path());
-        let message = suite::direct("alice", "bob", newest);
+        let message = conformance::direct("alice", "bob", newest);
         store.append(Arc::clone(&message)).await.unwrap();
         store.close().await;
         drop(store);
@@ -119,11 +120,11 @@ async fn a_nonce_is_remembered_by_the_time_of_ids() {
     tables.clock = WallClock::starting_at(WallClock::system() + days);
     let id = MessageId::first_of(tables.clock.now());
     let tables = Arc::new(tables);
-    let mut ledger = Ledger::new(Arc::clone(&tables), Micros(0));
+    let mut ledger = BatchBuilder::new(Arc::clone(&tables), Micros(0));
     let sender = crate::domain::UserId::parse("alice").unwrap();
     let note = |ago: Duration| {
         let record = NonceRecord { id: MessageId::first_of(id.time() - ago), content: 1 };
-        Entry::nonce(&sender, &format!("{}", ago.as_secs()), &record).unwrap()
+        BatchEntry::nonce(&sender, &format!("{}", ago.as_secs()), &record).unwrap()
     };
     let (fresh, old) = (Duration::from_hours(1), Duration::from_hours(25));
     ledger.commit(&[note(fresh), note(old)]).unwrap();
@@ -136,7 +137,7 @@ async fn a_nonce_is_remembered_by_the_time_of_ids() {
 #[tokio::test]
 async fn a_corrupt_row_is_an_error_that_names_it() {
     let home = TempDir::new().unwrap();
-    let message = suite::direct("alice", "bob", WALL);
+    let message = conformance::direct("alice", "bob", WALL);
     let tables = Tables::open(home.path()).unwrap();
     let path = options(home.path());
     open::admit(&tables, &path, WALL).unwrap();
@@ -148,11 +149,11 @@ async fn a_corrupt_row_is_an_error_that_names_it() {
 
     let store = open(home.path());
     let range = HistoryRange::Before(None);
-    let error = store.history(&message.conversation, range, suite::WIDE).await.unwrap_err();
+    let error = store.history(&message.conversation, range, conformance::WIDE).await.unwrap_err();
     assert!(error.to_string().starts_with("row `dm.alice.bob\\x00\\x01"), "{error}");
     assert!(error.to_string().ends_with("has version 7, only 1 is known"), "{error}");
-    let carol = suite::direct("alice", "carol", WALL).conversation.clone();
-    let error = store.history(&carol, range, suite::WIDE).await.unwrap_err();
+    let carol = conformance::direct("alice", "carol", WALL).conversation.clone();
+    let error = store.history(&carol, range, conformance::WIDE).await.unwrap_err();
     assert!(error.to_string().contains("`dm.alice.carol\\x00short`"), "{error}");
     let error = store.activity(&message.from, Day::of(WALL), 9).await.unwrap_err();
     assert!(error.to_string().contains(&key.escape_ascii().to_string()), "{error}");
@@ -200,13 +201,13 @@ fn messages_without_an_identity_are_no_new_store() {
 
 /// A ledger that announces each commit and holds it until the gate is opened, by dropping it.
 struct Gated {
-    ledger: Ledger,
+    ledger: BatchBuilder,
     begun: SyncSender<()>,
     gate: Receiver<()>,
 }
 
 impl Commit for Gated {
-    fn commit(&mut self, batch: &[Entry]) -> Result<(), CommitError> {
+    fn commit(&mut self, batch: &[BatchEntry]) -> Result<(), CommitError> {
         // An error means that the test watches no more.
         let _ = self.begun.send(());
         self.gate.recv().expect_err("the gate is opened by dropping it");
@@ -220,10 +221,10 @@ async fn a_full_queue_sheds_and_keeps_what_it_accepted_even_unwatched() {
     let tables = Arc::new(Tables::open(home.path()).unwrap());
     open::admit(&tables, &options(home.path()), WALL).unwrap();
     let ((begun, busy), (hold, gate)) = (mpsc::sync_channel(64), mpsc::sync_channel(64));
-    let ledger = Gated { ledger: Ledger::new(tables, Micros(0)), begun, gate };
+    let ledger = Gated { ledger: BatchBuilder::new(tables, Micros(0)), begun, gate };
     let limit = BatchLimit { rows: 8, bytes: 1000 };
-    let writer = Writer::start(2, limit, ledger, Failure::default()).unwrap();
-    let nth = |n| suite::direct("alice", "bob", WALL + Duration::from_micros(n));
+    let writer = WriteThread::start(2, limit, ledger, EngineFailure::default()).unwrap();
+    let nth = |n| conformance::direct("alice", "bob", WALL + Duration::from_micros(n));
 
     let first = writer.append(nth(1));
     busy.recv().unwrap();
@@ -243,7 +244,7 @@ async fn a_full_queue_sheds_and_keeps_what_it_accepted_even_unwatched() {
 async fn closing_finishes_what_was_accepted() {
     let home = TempDir::new().unwrap();
     let store = open(home.path());
-    let nth = |n| suite::direct("alice", "bob", WALL + Duration::from_micros(n));
+    let nth = |n| conformance::direct("alice", "bob", WALL + Duration::from_micros(n));
     let appends: Vec<_> = (0..100).map(|n| store.append(nth(n))).collect();
     let (one, other) = (store.close(), store.close());
     for append in appends {
@@ -257,7 +258,7 @@ async fn closing_finishes_what_was_accepted() {
 #[tokio::test]
 async fn a_note_to_oneself_has_one_activity_row() {
     let (store, _home) = fresh();
-    let note = suite::direct("alice", "alice", WALL);
+    let note = conformance::direct("alice", "alice", WALL);
     store.append(Arc::clone(&note)).await.unwrap();
     let activity = store.activity(&note.from, Day::of(WALL), 9).await.unwrap();
     assert_eq!(activity.iter().map(|row| row.last).collect::<Vec<MessageId>>(), [note.id]);

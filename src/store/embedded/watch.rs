@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::failure::Failure;
-use super::lane::Lane;
+use super::failure::EngineFailure;
 use super::tables::Tables;
+use super::worker_thread::WorkerThread;
 
 const THREAD: &str = "nc-store-watch";
 
@@ -20,16 +20,16 @@ const PERIOD: Duration = Duration::from_millis(500);
 
 /// The thread that watches.
 #[derive(Debug)]
-pub(super) struct Watch(Lane<()>);
+pub(super) struct FileWatch(WorkerThread<()>);
 
-impl Watch {
-    pub(super) fn start(tables: Arc<Tables>, failure: Failure) -> io::Result<Self> {
+impl FileWatch {
+    pub(super) fn start(tables: Arc<Tables>, failure: EngineFailure) -> io::Result<Self> {
         let work = move |end: Receiver<()>| {
             while end.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
                 look(&tables, &failure);
             }
         };
-        Lane::start(THREAD, 1, work).map(Self)
+        WorkerThread::start(THREAD, 1, work).map(Self)
     }
 
     pub(super) fn close(&self) -> WaitForCancellationFutureOwned {
@@ -37,7 +37,7 @@ impl Watch {
     }
 }
 
-fn look(tables: &Tables, failure: &Failure) {
+fn look(tables: &Tables, failure: &EngineFailure) {
     if failure.reason().is_none() {
         if let Err(found) = tables.check() {
             failure.set(found);

@@ -9,10 +9,10 @@ use std::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::entry::Entry;
-use super::failure::Failure;
-use super::lane::{Lane, Refused};
+use super::entry::BatchEntry;
+use super::failure::EngineFailure;
 use super::row::Defect;
+use super::worker_thread::{QueueFull, WorkerThread};
 use crate::domain::Message;
 use crate::store::{AppendError, Pending};
 
@@ -33,7 +33,7 @@ pub(super) enum CommitError {
 
 /// What makes a batch durable: all of it or nothing, even if the power fails.
 pub(super) trait Commit: Send + 'static {
-    fn commit(&mut self, batch: &[Entry]) -> Result<(), CommitError>;
+    fn commit(&mut self, batch: &[BatchEntry]) -> Result<(), CommitError>;
 }
 
 /// The size at which a batch is full.
@@ -46,34 +46,34 @@ pub(super) struct BatchLimit {
 
 /// The write of one call.
 struct Write {
-    entry: Entry,
+    entry: BatchEntry,
     reply: oneshot::Sender<Outcome>,
 }
 
 /// The write thread.
 #[derive(Debug)]
-pub(super) struct Writer {
-    lane: Lane<Write>,
+pub(super) struct WriteThread {
+    lane: WorkerThread<Write>,
 }
 
-impl Writer {
+impl WriteThread {
     pub(super) fn start(
         queue: usize,
         limit: BatchLimit,
         commit: impl Commit,
-        failure: Failure,
+        failure: EngineFailure,
     ) -> io::Result<Self> {
         let work = move |writes| WriteLoop { writes, limit, commit, failure }.run();
-        Ok(Self { lane: Lane::start(THREAD, queue, work)? })
+        Ok(Self { lane: WorkerThread::start(THREAD, queue, work)? })
     }
 
     /// Queues a message.
     pub(super) fn append(&self, message: Arc<Message>) -> Pending<Outcome> {
-        self.write(Entry::message(message))
+        self.write(BatchEntry::message(message))
     }
 
     /// Queues a write that could be encoded. It is written even if the caller drops the answer.
-    pub(super) fn write(&self, entry: Result<Entry, Defect>) -> Pending<Outcome> {
+    pub(super) fn write(&self, entry: Result<BatchEntry, Defect>) -> Pending<Outcome> {
         let entry = match entry {
             Ok(entry) => entry,
             Err(defect) => return Box::pin(ready(Err(defect.into()))),
@@ -101,8 +101,8 @@ impl From<Defect> for AppendError {
     }
 }
 
-impl From<Refused> for AppendError {
-    fn from(refused: Refused) -> Self {
+impl From<QueueFull> for AppendError {
+    fn from(refused: QueueFull) -> Self {
         Self::Unavailable { reason: refused.to_string() }
     }
 }
@@ -110,7 +110,7 @@ impl From<Refused> for AppendError {
 /// Writes that share one fsync.
 #[derive(Default)]
 struct Batch {
-    entries: Vec<Entry>,
+    entries: Vec<BatchEntry>,
     replies: Vec<oneshot::Sender<Outcome>>,
     bytes: usize,
 }
@@ -138,7 +138,7 @@ struct WriteLoop<C> {
     writes: Receiver<Write>,
     limit: BatchLimit,
     commit: C,
-    failure: Failure,
+    failure: EngineFailure,
 }
 
 impl<C: Commit> WriteLoop<C> {
@@ -162,7 +162,7 @@ impl<C: Commit> WriteLoop<C> {
         batch
     }
 
-    fn write(&mut self, entries: &[Entry]) -> Outcome {
+    fn write(&mut self, entries: &[BatchEntry]) -> Outcome {
         if let Some(reason) = self.failure.reason() {
             return Err(AppendError::Unavailable { reason });
         }
@@ -204,26 +204,26 @@ mod tests {
     }
 
     impl Commit for Told {
-        fn commit(&mut self, batch: &[Entry]) -> Result<(), CommitError> {
+        fn commit(&mut self, batch: &[BatchEntry]) -> Result<(), CommitError> {
             self.begun
-                .send(batch.iter().filter_map(Entry::issued).map(|time| time.0).collect())
+                .send(batch.iter().filter_map(BatchEntry::issued).map(|time| time.0).collect())
                 .unwrap();
             self.told.recv().unwrap()
         }
     }
 
     struct Bench {
-        writer: Writer,
+        writer: WriteThread,
         begun: Receiver<Vec<u64>>,
         tell: SyncSender<Result<(), CommitError>>,
-        failure: Failure,
+        failure: EngineFailure,
     }
 
     fn bench(queue: usize, rows: usize) -> Bench {
         let ((begun_in, begun), (tell, told)) = (mpsc::sync_channel(64), mpsc::sync_channel(64));
         let limit = BatchLimit { rows, bytes: 1000 };
-        let (told, failure) = (Told { begun: begun_in, told }, Failure::default());
-        let writer = Writer::start(queue, limit, told, failure.clone()).unwrap();
+        let (told, failure) = (Told { begun: begun_in, told }, EngineFailure::default());
+        let writer = WriteThread::start(queue, limit, told, failure.clone()).unwrap();
         Bench { writer, begun, tell, failure }
     }
 

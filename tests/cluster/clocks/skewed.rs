@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use narrowcast::clock::{SharedClocks, WallClock};
+use narrowcast::cluster::Heartbeat;
 use narrowcast::domain::{
     Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId,
 };
-use narrowcast::roster::Row;
 use narrowcast::store::{
     Activity, AppendError, Day, HistoryRange, Identity, MembersPage, NonceRecord, Page, PageLimit,
     Pending, ReadError, RowError, Store,
@@ -209,11 +209,11 @@ impl Store for Skewed {
         self.inner.nonce(sender, nonce)
     }
 
-    fn write_row(&self, row: Row) -> Pending<Result<(), RowError>> {
+    fn write_row(&self, row: Heartbeat) -> Pending<Result<(), RowError>> {
         self.inner.write_row(row)
     }
 
-    fn roster(&self) -> Pending<Result<Vec<Row>, ReadError>> {
+    fn roster(&self) -> Pending<Result<Vec<Heartbeat>, ReadError>> {
         self.inner.roster()
     }
 

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use narrowcast::clock::SharedClocks;
+use narrowcast::cluster::Heartbeat;
 use narrowcast::domain::{
     Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId,
 };
-use narrowcast::roster::Row;
 use narrowcast::store::{
     Activity, AppendError, Day, HistoryRange, Identity, MembersPage, NonceRecord, Page, PageLimit,
     Pending, ReadError, RowError, Store,
@@ -183,8 +183,8 @@ impl Store for Held {
         note_nonce(
             sender: &UserId, nonce: &str, record: NonceRecord
         ) -> Pending<Result<(), AppendError>>;
-        write_row(row: Row) -> Pending<Result<(), RowError>>;
-        roster() -> Pending<Result<Vec<Row>, ReadError>>;
+        write_row(row: Heartbeat) -> Pending<Result<(), RowError>>;
+        roster() -> Pending<Result<Vec<Heartbeat>, ReadError>>;
         failure() -> Option<String>;
         figures() -> Option<StoreFigures>;
         close() -> Pending<()>;

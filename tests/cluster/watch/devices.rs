@@ -1,6 +1,6 @@
 //! The library's device against real nodes.
 
-use narrowcast::client::{ClientError, Cursor, Device, DevicePlan, Outcome, Seen};
+use narrowcast::client::{ClientError, Cursor, Device, DeviceOptions, Seen, SendOutcomeSeen};
 use serde_json::json;
 
 use super::load::come_back;
@@ -11,7 +11,7 @@ const NODES: usize = 2;
 
 fn device(demo: &Demo, token: &str) -> Device {
     let urls = demo.nodes.iter().map(|node| node.url.clone()).collect();
-    Device::new(DevicePlan::new(urls, token.to_owned(), "phone".into())).expect("addresses")
+    Device::new(DeviceOptions::new(urls, token.to_owned(), "phone".into())).expect("addresses")
 }
 
 async fn next(device: &mut Device) -> Result<Seen, ClientError> {
@@ -44,7 +44,7 @@ async fn a_device_goes_on_at_another_node() {
         };
         assert_eq!((conversation.as_str(), from.as_str()), ("dm.alice.bob", "alice"));
         assert_eq!((mark.as_ref(), body), (Some(&nonce), json!(round)));
-        assert_eq!(answer, Seen::Answered { nonce, outcome: Outcome::Sent { id } });
+        assert_eq!(answer, Seen::Answered { nonce, outcome: SendOutcomeSeen::Sent { id } });
     }
 }
 
@@ -59,7 +59,9 @@ async fn more_sends_than_may_be_unanswered_are_all_answered_in_their_order() {
     let mut ids = std::collections::HashMap::new();
     for _ in 0..SENDS {
         match next(&mut alice).await.unwrap() {
-            Seen::Answered { nonce, outcome: Outcome::Sent { id } } => ids.insert(nonce, id),
+            Seen::Answered { nonce, outcome: SendOutcomeSeen::Sent { id } } => {
+                ids.insert(nonce, id)
+            }
             other => panic!("{other:?}"),
         };
     }
@@ -110,9 +112,9 @@ async fn a_device_can_be_given_up_and_taken_up_at_any_time() {
 async fn a_node_says_that_it_cannot_resume_from_what_is_no_cursor() {
     let demo = Demo::start(1, &[], &PATIENT);
     let urls = vec![demo.nodes[0].url.clone()];
-    let plan = DevicePlan::new(urls, demo.bob.clone(), "phone".into());
+    let plan = DeviceOptions::new(urls, demo.bob.clone(), "phone".into());
     let cursor = Some(Cursor::new("nonsense"));
-    let (claim, seen) = come_back(DevicePlan { cursor, ..plan }, 0).await;
+    let (claim, seen) = come_back(DeviceOptions { cursor, ..plan }, 0).await;
     assert!(claim.excuses("dm.alice.bob"), "{claim:?}");
     assert_eq!(seen, [Seen::Connected { node: "n1".into() }]);
 }
@@ -132,7 +134,7 @@ async fn a_device_comes_back_to_a_node_that_is_there() {
     let mut first = Demo::start(1, &[], &PATIENT);
     let second = Demo::start(1, &[], &PATIENT);
     let urls = vec![first.nodes[0].url.clone(), second.nodes[0].url.clone()];
-    let plan = DevicePlan::new(urls, first.alice.clone(), "phone".into());
+    let plan = DeviceOptions::new(urls, first.alice.clone(), "phone".into());
     let mut device = Device::new(plan).expect("addresses");
     begins(&mut device, "n1").await;
     first.process.finish();
@@ -140,7 +142,7 @@ async fn a_device_comes_back_to_a_node_that_is_there() {
     begins(&mut device, "n1").await;
     let nonce = device.send("user.bob", json!("still here")).expect("there is room");
     let answer = next(&mut device).await.unwrap();
-    let Seen::Answered { nonce: of, outcome: Outcome::Sent { .. } } = answer else {
+    let Seen::Answered { nonce: of, outcome: SendOutcomeSeen::Sent { .. } } = answer else {
         panic!("{answer:?}")
     };
     assert_eq!(of, nonce);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use narrowcast::client::{ClientError, Device, DevicePlan, Outcome, Seen};
+use narrowcast::client::{ClientError, Device, DeviceOptions, Seen, SendOutcomeSeen};
 use narrowcast::domain::{Conversation, UserId};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -99,9 +99,9 @@ impl Load {
 
     fn add_device(&mut self, user: &User, urls: &[String], node: usize) {
         let id = self.log.lock().add_device(&user.name);
-        let plan = DevicePlan::new(urls.to_vec(), user.token.clone(), format!("d{}", id.0));
+        let plan = DeviceOptions::new(urls.to_vec(), user.token.clone(), format!("d{}", id.0));
         // Nodes do not look for a nonce yet: a second try could be stored as a second message.
-        let mut device = Device::new(DevicePlan { resend: false, ..plan }).expect("addresses");
+        let mut device = Device::new(DeviceOptions { resend: false, ..plan }).expect("addresses");
         device.reconnect(node);
         let (orders, taken) = mpsc::channel(ORDERS_MAX);
         let witness = Witness { device, id, log: self.log.clone(), away_until: Instant::now() };
@@ -247,9 +247,11 @@ impl Witness {
                 let cursor = self.device.cursor().cloned();
                 Fact::Held { cursor, claim: Claim { complete, gaps } }
             }
-            Seen::Answered { nonce, outcome: Outcome::Sent { id } } => Fact::Acked { nonce, id },
-            Seen::Answered { outcome: Outcome::Unknown, .. } => Fact::Unknown,
-            Seen::Answered { nonce, outcome: Outcome::Refused { code, .. } } => {
+            Seen::Answered { nonce, outcome: SendOutcomeSeen::Sent { id } } => {
+                Fact::Acked { nonce, id }
+            }
+            Seen::Answered { outcome: SendOutcomeSeen::Unknown, .. } => Fact::Unknown,
+            Seen::Answered { nonce, outcome: SendOutcomeSeen::Refused { code, .. } } => {
                 Fact::Refused { nonce, code }
             }
             Seen::Event(event) => panic!("nobody publishes: {event}"),
@@ -259,7 +261,7 @@ impl Witness {
 }
 
 /// Sessions of somebody who comes with a cursor, until the node says that that was all.
-pub async fn come_back(plan: DevicePlan, node: usize) -> (Claim, Vec<Seen>) {
+pub async fn come_back(plan: DeviceOptions, node: usize) -> (Claim, Vec<Seen>) {
     let mut device = Device::new(plan).expect("addresses");
     device.reconnect(node);
     let mut seen = Vec::new();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use narrowcast::client::{Cursor, DevicePlan, Seen};
+use narrowcast::client::{Cursor, DeviceOptions, Seen};
 use tokio::task::JoinSet;
 
 use super::judge::Judge;
@@ -40,8 +40,8 @@ pub async fn come_back_with_cursors(users: &[User], urls: &[String], log: &Share
     for (node, (device, held, cursor)) in tries.into_iter().enumerate() {
         let name = log.lock().users[device.0].clone();
         let user = users.iter().find(|user| user.name == name).expect("one of the cast");
-        let plan = DevicePlan::new(urls.to_vec(), user.token.clone(), format!("return-{node}"));
-        let plan = DevicePlan { cursor: Some(cursor), ..plan };
+        let plan = DeviceOptions::new(urls.to_vec(), user.token.clone(), format!("return-{node}"));
+        let plan = DeviceOptions { cursor: Some(cursor), ..plan };
         coming.spawn(async move {
             let (claim, seen) = come_back(plan, node).await;
             let id = |seen| if let Seen::Message { id, .. } = seen { Some(id) } else { None };

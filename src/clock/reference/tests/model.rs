@@ -102,9 +102,9 @@ struct Node<'a> {
 }
 
 impl Node<'_> {
-    fn moment(&self, now: u64) -> Moment {
+    fn moment(&self, now: u64) -> MonotonicTime {
         let running = (now - self.paused) as i64;
-        Moment((1_000_000 + running + running * self.life.rate / 1_000_000).unsigned_abs())
+        MonotonicTime((1_000_000 + running + running * self.life.rate / 1_000_000).unsigned_abs())
     }
 
     fn lead(&self, now: u64) -> Offset {
@@ -163,7 +163,7 @@ impl Node<'_> {
 fn is_true(life: &Life, off: Off) -> bool {
     let start = TRUE as i64 + life.machine - 1_000_000;
     let lead = Offset { low: start, high: start };
-    let reference = Reference::new(Moment(1_000_000), lead);
+    let reference = Reference::new(MonotonicTime(1_000_000), lead);
     let mut node = Node { life, off, reference, paused: 0 };
     let mut seconds = life.seconds.iter().zip((0..).step_by(2_000_000));
     seconds.all(|(second, now)| node.live(second, now))

@@ -86,7 +86,7 @@ fn a_peer_that_floods_after_a_breach_is_cut_off() {
         peer.send(&[0x81, 0x01, b'x']).await;
         let flood = async { while peer.stream.write_all(&[0; 8192]).await.is_ok() {} };
         let (end, ()) = tokio::join!(task, flood);
-        assert!(matches!(end.unwrap(), End::Breach(Breach::Unmasked)));
+        assert!(matches!(end.unwrap(), End::Breach(ProtocolViolation::Unmasked)));
     });
 }
 

@@ -96,8 +96,8 @@ fn a_close_from_outside_waits_for_the_peers() {
         let mut served = Served::new().await;
         served.peer.send(&client_frame(false, OpCode::Text, b"open")).await;
         yield_now().await;
-        served.link.close(Close::new(4200, "draining"));
-        served.link.close(Close::new(4201, "second"));
+        served.link.close(CloseFrame::new(4200, "draining"));
+        served.link.close(CloseFrame::new(4201, "second"));
         assert!(!served.link.is_open());
         assert_eq!(push_text(&served.link, "x"), Err(PushError::Closed));
         let (opcode, payload) = served.peer.receive().await;
@@ -116,8 +116,8 @@ fn a_close_from_outside_waits_for_the_peers() {
 /// How long a close takes, behind a message of `bytes`, if the peer does nothing.
 async fn unanswered(served: Served, bytes: usize) -> Duration {
     let start = Instant::now();
-    served.link.push(Item::Binary(vec![0; bytes].into())).unwrap();
-    served.link.close(Close::new(4200, ""));
+    served.link.push(OutboxItem::Binary(vec![0; bytes].into())).unwrap();
+    served.link.close(CloseFrame::new(4200, ""));
     let Served { task, peer: _peer, .. } = served;
     assert!(matches!(task.await.unwrap(), End::ClosedHere { code: 4200 }));
     start.elapsed()
@@ -141,7 +141,7 @@ fn a_close_reaches_a_paused_connection() {
         let mut served = Served::new().await;
         served.peer.send(&[text("pause"), text("held"), close(1000)].concat()).await;
         served.until_seen(&["pause"]).await;
-        served.link.close(Close::new(4200, "draining"));
+        served.link.close(CloseFrame::new(4200, "draining"));
         assert_eq!(served.peer.receive_close().await, (4200, "draining".to_owned()));
         assert!(matches!(served.end().await, End::ClosedHere { code: 4200 }));
     });
@@ -164,7 +164,7 @@ fn a_reset_ends_the_connection_and_its_link() {
         assert!(matches!(task.await.unwrap(), End::Io(_)));
         assert!(!link.is_open());
         assert_eq!(push_text(&link, "x"), Err(PushError::Closed));
-        link.evict(Close::new(4102, ""));
+        link.evict(CloseFrame::new(4102, ""));
         assert_eq!((link.flush(), link.bytes()), (Flush::Empty, 0));
     });
 }

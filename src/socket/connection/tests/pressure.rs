@@ -14,7 +14,7 @@ fn chunk(number: usize) -> Bytes {
 /// Pushes and flushes numbered chunks until the outbox is full; how many it took.
 fn fill(link: &Link) -> usize {
     for number in 0.. {
-        match link.push(Item::Binary(chunk(number))) {
+        match link.push(OutboxItem::Binary(chunk(number))) {
             Ok(()) => link.flush(),
             Err(PushError::Full { wanted, bound }) => {
                 assert_eq!((wanted, bound), (link.bytes() + CHUNK_BYTES + 4, OUTBOX_BYTES));
@@ -56,7 +56,7 @@ fn an_evicted_peer_still_gets_whole_frames_and_the_reason() {
     on_event_loop(async {
         let mut served = Served::narrow().await;
         let count = fill(&served.link);
-        served.link.evict(Close::new(4102, "slow consumer"));
+        served.link.evict(CloseFrame::new(4102, "slow consumer"));
         assert!(served.link.bytes() <= CHUNK_BYTES + 4 + 2 + 15);
         let mut received = 0;
         let last = loop {

@@ -9,7 +9,7 @@ use scylla::statement::Statement;
 use tokio::time::{Instant, sleep};
 
 use super::ddl::{self, ServerKind};
-use super::found::Found;
+use super::introspect::Found;
 use super::meta::{self, Meta};
 use crate::store::cql::connect::{Profiles, connect, nodes_in_order, one_node};
 use crate::store::cql::error::CqlOpenError;
@@ -34,7 +34,7 @@ const TRY_AFTER: Duration = Duration::from_millis(500);
 
 /// What was changed by applying the schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Applied {
+pub struct SchemaChange {
     /// The kind of the servers.
     pub kind: ServerKind,
     /// Tables that were not there.
@@ -49,7 +49,7 @@ pub struct Applied {
 /// # Errors
 ///
 /// Differences that it cannot change: a newer version, another namespace, a column of another type.
-pub async fn apply(options: &CqlOptions) -> Result<Applied, CqlOpenError> {
+pub async fn apply(options: &CqlOptions) -> Result<SchemaChange, CqlOpenError> {
     let session = connect_for_schema(options).await?;
     let kind = kind_of(&session);
     let mut before = Found::read(&session, options).await?;
@@ -63,7 +63,7 @@ pub async fn apply(options: &CqlOptions) -> Result<Applied, CqlOpenError> {
         meta.version(options)?;
         meta.check_namespace(options)?;
     }
-    let mut applied = Applied { kind, made: Vec::new(), altered: Vec::new() };
+    let mut applied = SchemaChange { kind, made: Vec::new(), altered: Vec::new() };
     for (name, create) in ddl::tables(options, kind).filter(|(name, _)| !before.has(name)) {
         change(&session, options, &create).await?;
         applied.made.push(name);

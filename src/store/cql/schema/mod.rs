@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | this one | the tables, in the subset of CQL that `ScyllaDB` and Cassandra share |
 //! | `ddl` | the statements, by the kind of server |
-//! | `found` | what a keyspace holds, and how that differs |
+//! | `introspect` | what a keyspace holds, and how that differs |
 //! | `meta` | version, namespace and identity: rows of `meta` |
 //! | `apply` | making it all, from several places at once |
 //!
@@ -13,12 +13,12 @@
 
 mod apply;
 mod ddl;
-mod found;
+mod introspect;
 mod meta;
 
-pub use apply::{Applied, apply, check};
+pub use apply::{SchemaChange, apply, check};
 pub use ddl::{ServerKind, print};
-pub(super) use found::Found;
+pub(super) use introspect::Found;
 pub(super) use meta::admitted;
 
 use std::time::Duration;

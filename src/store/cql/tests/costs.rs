@@ -1,17 +1,18 @@
 //! How many statements calls are.
 
 use super::*;
-use crate::store::cql::statements::Kind;
-use crate::store::suite::{START, direct};
+use crate::store::conformance::{START, direct};
+use crate::store::cql::statements::StatementKind;
 
 /// The statements that were issued since a count of them, by kind, those of none left out.
-fn since(wire: &Wire, before: &[u64]) -> Vec<(Kind, u64)> {
-    let counts = Kind::all().zip(before).map(|(kind, before)| (kind, wire.issued(kind) - before));
+fn since(wire: &Executor, before: &[u64]) -> Vec<(StatementKind, u64)> {
+    let counts =
+        StatementKind::all().zip(before).map(|(kind, before)| (kind, wire.issued(kind) - before));
     counts.filter(|(_, count)| *count > 0).collect()
 }
 
-fn counts(wire: &Wire) -> Vec<u64> {
-    Kind::all().map(|kind| wire.issued(kind)).collect()
+fn counts(wire: &Executor) -> Vec<u64> {
+    StatementKind::all().map(|kind| wire.issued(kind)).collect()
 }
 
 #[tokio::test]
@@ -30,22 +31,38 @@ async fn a_message_costs_what_was_promised() {
     // The first of a conversation writes six rows, any later one three, and the first of a day one
     // more.
     let first = cost(direct(&one, &two, minutes(0))).await;
-    let all = [(Kind::Message, 1), (Kind::Window, 1), (Kind::Activity, 2), (Kind::Direct, 2)];
+    let all = [
+        (StatementKind::Message, 1),
+        (StatementKind::Window, 1),
+        (StatementKind::Activity, 2),
+        (StatementKind::Direct, 2),
+    ];
     assert_eq!(first, all);
     let running = cost(direct(&one, &two, minutes(1))).await;
-    assert_eq!(running, [(Kind::Message, 1), (Kind::Activity, 2)]);
+    assert_eq!(running, [(StatementKind::Message, 1), (StatementKind::Activity, 2)]);
     let next_day = cost(direct(&one, &two, minutes(61))).await;
-    assert_eq!(next_day, [(Kind::Message, 1), (Kind::Window, 1), (Kind::Activity, 2)]);
+    assert_eq!(
+        next_day,
+        [(StatementKind::Message, 1), (StatementKind::Window, 1), (StatementKind::Activity, 2)]
+    );
     let note = cost(direct(&one, &one, minutes(2))).await;
-    let alone = [(Kind::Message, 1), (Kind::Window, 1), (Kind::Activity, 1), (Kind::Direct, 1)];
+    let alone = [
+        (StatementKind::Message, 1),
+        (StatementKind::Window, 1),
+        (StatementKind::Activity, 1),
+        (StatementKind::Direct, 1),
+    ];
     assert_eq!(note, alone);
 
     let room = Conversation::Room(RoomId::parse(&unique("r")).unwrap());
     let said = |at| Message { conversation: room.clone(), ..Message::clone(&direct("a", "b", at)) };
     let first = cost(Arc::new(said(minutes(0)))).await;
-    assert_eq!(first, [(Kind::Message, 1), (Kind::Window, 1), (Kind::Head, 1)]);
+    assert_eq!(
+        first,
+        [(StatementKind::Message, 1), (StatementKind::Window, 1), (StatementKind::Head, 1)]
+    );
     let running = cost(Arc::new(said(minutes(1)))).await;
-    assert_eq!(running, [(Kind::Message, 1), (Kind::Head, 1)]);
+    assert_eq!(running, [(StatementKind::Message, 1), (StatementKind::Head, 1)]);
 }
 
 #[tokio::test]
@@ -66,7 +83,7 @@ async fn history_reads_the_windows_that_there_are_and_few_where_few_can_be() {
     assert_eq!(page.messages.len(), 2);
     let cost = since(&store.wire, &before);
     // One window, or two and the next where a day ends about now.
-    assert!(matches!(cost[..], [(Kind::MessagesAbove, 1..=3)]), "{cost:?}");
+    assert!(matches!(cost[..], [(StatementKind::MessagesAbove, 1..=3)]), "{cost:?}");
     assert_eq!(page.reads as u64, cost[0].1, "and it says so");
 
     let years: Vec<_> =
@@ -79,10 +96,12 @@ async fn history_reads_the_windows_that_there_are_and_few_where_few_can_be() {
     let page = store.history(&years[0].conversation, newest, limit).await.unwrap();
     assert_eq!(page.messages.len(), 10);
     // Rounds of 1, 2, 4 and 8 windows: the last is begun for the eleventh message.
-    let expected = [(Kind::MessagesBelow, 15), (Kind::WindowsBelow, 1)];
+    let expected = [(StatementKind::MessagesBelow, 15), (StatementKind::WindowsBelow, 1)];
     assert_eq!(since(&store.wire, &before), expected);
     assert_eq!(page.reads, 16);
     let figures = store.figures().unwrap();
     assert!(figures.attempts > 100 && figures.connections >= 2, "{figures:?}");
-    assert!(figures.statements.contains(&("write_window", store.wire.issued(Kind::Window))));
+    assert!(
+        figures.statements.contains(&("write_window", store.wire.issued(StatementKind::Window)))
+    );
 }

@@ -4,16 +4,16 @@
 use std::time::Instant;
 
 use super::*;
-use crate::store::cql::statements::Kind;
-use crate::store::suite::{START, WIDE, direct};
-use server::Server;
+use crate::store::conformance::{START, WIDE, direct};
+use crate::store::cql::statements::StatementKind;
+use server::CqlTestServer;
 
 /// For a store to be itself again: the driver connects anew within 10 s.
 const HEAL_TIMEOUT: Duration = Duration::from_mins(1);
 
 const POLL: Duration = Duration::from_millis(50);
 
-async fn own(server: &Server) -> (CqlOptions, Arc<Cql>) {
+async fn own(server: &CqlTestServer) -> (CqlOptions, Arc<Cql>) {
     let options = CqlOptions { nodes: vec![server.address()], ..options("nc_faults") };
     apply_schema(&options).await.unwrap();
     let store = Cql::open(&options).await.unwrap();
@@ -67,7 +67,7 @@ async fn appends_again(store: &Cql, message: Arc<Message>) {
 #[tokio::test]
 #[ignore = "needs a CQL server"]
 async fn what_a_frozen_server_was_told_is_unknown_and_turns_up() {
-    let server = Server::start().await;
+    let server = CqlTestServer::start().await;
     let (_, store) = own(&server).await;
     appends_again(&store, nth(0)).await;
     server.signal("STOP");
@@ -89,7 +89,7 @@ async fn what_a_frozen_server_was_told_is_unknown_and_turns_up() {
 /// Waits until more messages than these were issued.
 async fn issued_beyond(store: &Cql, messages: u64) {
     let until = Instant::now() + HEAL_TIMEOUT;
-    while store.wire.issued(Kind::Message) <= messages {
+    while store.wire.issued(StatementKind::Message) <= messages {
         assert!(Instant::now() < until, "they are issued");
         tokio::time::sleep(POLL).await;
     }
@@ -98,7 +98,7 @@ async fn issued_beyond(store: &Cql, messages: u64) {
 #[tokio::test]
 #[ignore = "needs a CQL server"]
 async fn a_killed_server_loses_nothing_that_was_acknowledged() {
-    let mut server = Server::start().await;
+    let mut server = CqlTestServer::start().await;
     let (_, store) = own(&server).await;
     let coordinator = store.coordinators().remove(0);
     let send = |message: Arc<Message>| (Arc::clone(&message), store.append(message));
@@ -113,7 +113,7 @@ async fn a_killed_server_loses_nothing_that_was_acknowledged() {
         acked.push(message);
     }
     server.signal("STOP");
-    let before = store.wire.issued(Kind::Message);
+    let before = store.wire.issued(StatementKind::Message);
     under_way.extend((60..200).map(nth).map(send));
     issued_beyond(&store, before).await;
     server.kill();

@@ -14,7 +14,7 @@ use scylla::statement::Statement;
 use tokio::sync::OnceCell;
 
 use super::*;
-use crate::store::suite;
+use crate::store::conformance;
 use server::address;
 
 /// What the tests open a keyspace with.
@@ -75,4 +75,4 @@ async fn fresh() -> (Arc<dyn Store>, ()) {
     (open().await, ())
 }
 
-suite::store_suite!(#[ignore = "needs a CQL server"] async fresh);
+conformance::store_suite!(#[ignore = "needs a CQL server"] async fresh);

@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::clock::WallClock;
-use crate::domain::{MemberState, Role};
-use crate::roster::sample::row;
-use crate::store::cql::statements::Kind;
-use crate::store::suite::{START, WIDE, direct};
+use crate::cluster::sample::row;
+use crate::domain::{MemberRole, MemberState};
+use crate::store::conformance::{START, WIDE, direct};
+use crate::store::cql::statements::StatementKind;
 
 /// For what is kept for a second to be gone.
 const FORGET_TIMEOUT: Duration = Duration::from_mins(1);
@@ -49,7 +49,7 @@ async fn a_change_that_reached_one_side_alone_is_seen() {
     for (side, is_of_room) in [(&writes::OF_ROOM, true), (&writes::OF_USER, false)] {
         let (room, who) = (RoomId::parse(&unique("r")).unwrap(), user(&unique("u")));
         let of = |state| Membership { room: room.clone(), user: who.clone(), state };
-        let whole = of(MemberState::UNKNOWN.add(Role::Member, stamp(1)));
+        let whole = of(MemberState::UNKNOWN.add(MemberRole::Member, stamp(1)));
         store.put_membership(whole.clone()).await.unwrap();
         let removal = MemberState::removal(stamp(2));
         let half = of(whole.state.merge(removal));
@@ -116,7 +116,8 @@ async fn what_finds_its_bound_reached_is_refused_before_it_is_issued() {
     let (a, b) = (unique("a"), unique("b"));
     let message = direct(&a, &b, START);
     let conversation = &message.conversation;
-    let issued = |store: &Cql| Kind::all().map(|kind| store.wire.issued(kind)).sum::<u64>();
+    let issued =
+        |store: &Cql| StatementKind::all().map(|kind| store.wire.issued(kind)).sum::<u64>();
     let before = issued(&store);
     let under_way = [store.writes.enter().unwrap(), store.writes.enter().unwrap()];
     let refused = store.append(Arc::clone(&message)).await.unwrap_err();
@@ -176,7 +177,8 @@ async fn what_is_kept_for_a_time_is_gone_after_it() {
 
 /// A row of `windows` that a node wrote which keeps messages for a second.
 async fn list_briefly(conversation: &Conversation) {
-    let (keyspace, window) = (shared().await.keyspace, window::Window::of(conversation, START));
+    let (keyspace, window) =
+        (shared().await.keyspace, window::MessageWindow::of(conversation, START));
     let insert = format!(
         "INSERT INTO {keyspace}.windows (conversation, window) VALUES ('{conversation}', {}) \
          USING TTL 1 AND TIMESTAMP {}",
@@ -200,7 +202,7 @@ async fn a_window_is_listed_as_long_as_who_wrote_to_it_last_says() {
          VALUES ('{}', {}, {}, 'alice', '', '1')",
         shared().await.keyspace,
         brief.conversation,
-        window::Window::of(&brief.conversation, START).millis(),
+        window::MessageWindow::of(&brief.conversation, START).millis(),
         brief.id,
     );
     raw(&shared().await, &insert).await;
@@ -234,7 +236,7 @@ async fn a_row_without_its_cells_is_absent() {
     let erase = format!(
         "DELETE sender, nonce, body FROM {keyspace}.messages WHERE conversation = '{conversation}' \
          AND window = {} AND id = {}",
-        window::Window::of(conversation, START).millis(),
+        window::MessageWindow::of(conversation, START).millis(),
         message.id,
     );
     raw(&shared().await, &erase).await;

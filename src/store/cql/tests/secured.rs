@@ -8,8 +8,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::Secret;
-use crate::store::suite::{START, direct};
-use server::Server;
+use crate::store::conformance::{START, direct};
+use server::CqlTestServer;
 
 const ROLE_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -46,7 +46,7 @@ async fn who_shows_no_password_or_believes_another_authority_is_not_connected() 
          keystore: {}, keystore_password: changeit, store_type: PKCS12}}\n",
         home.path().join("server.p12").display()
     );
-    let server = Server::configured(TempDir::new().unwrap(), &lines).await;
+    let server = CqlTestServer::configured(TempDir::new().unwrap(), &lines).await;
     let until = Instant::now() + ROLE_TIMEOUT;
     while !server.log().contains("Created default superuser role") {
         assert!(Instant::now() < until, "{}", server.log());

@@ -38,7 +38,7 @@ fn variable(name: &str) -> String {
 }
 
 /// A server of a test's own. It ends with this.
-pub(super) struct Server {
+pub(super) struct CqlTestServer {
     child: Child,
     data: TempDir,
     /// What its configuration has more.
@@ -47,7 +47,7 @@ pub(super) struct Server {
     storage_port: u16,
 }
 
-impl Server {
+impl CqlTestServer {
     /// Starts a server with empty data.
     pub(super) async fn start() -> Self {
         Self::configured(TempDir::new().unwrap(), "").await
@@ -100,7 +100,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for CqlTestServer {
     fn drop(&mut self) {
         // It may have ended already.
         let _ = self.child.kill();

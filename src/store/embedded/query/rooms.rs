@@ -4,7 +4,7 @@ use fjall::Guard;
 
 use super::register;
 use crate::domain::{MemberState, Membership, MessageId, Room, RoomId, UserId};
-use crate::store::embedded::entry::Kind;
+use crate::store::embedded::entry::RegisterKind;
 use crate::store::embedded::keys;
 use crate::store::embedded::row::{self, Defect};
 use crate::store::embedded::tables::{Tables, corrupt};
@@ -12,7 +12,7 @@ use crate::store::{MembersPage, ReadError};
 
 /// Reads a room's row.
 pub(in super::super) fn room(tables: &Tables, room: &RoomId) -> Result<Option<Room>, ReadError> {
-    register(tables, Kind::Room, &keys::room(room), |row| row::read_room(room, row))
+    register(tables, RegisterKind::Room, &keys::room(room), |row| row::read_room(room, row))
 }
 
 /// Reads the id of a room's newest message.
@@ -20,7 +20,7 @@ pub(in super::super) fn head(
     tables: &Tables,
     room: &RoomId,
 ) -> Result<Option<MessageId>, ReadError> {
-    register(tables, Kind::Head, &keys::room(room), row::read_id)
+    register(tables, RegisterKind::Head, &keys::room(room), row::read_id)
 }
 
 /// Reads a user's state in a room.

@@ -1,7 +1,7 @@
 //! The rows of registers: rooms, members, marks and nonces.
 
 use super::{Defect, VERSION, take, take_byte, take_user, versioned};
-use crate::domain::{Adder, MemberState, MessageId, Past, Role, Room, RoomId};
+use crate::domain::{Adder, HistoryVisibility, MemberRole, MemberState, MessageId, Room, RoomId};
 use crate::store::NonceRecord;
 
 const KIND_DIRECT: u8 = 1;
@@ -48,8 +48,8 @@ pub(in super::super) fn room(room: &Room) -> Vec<u8> {
     row.extend_from_slice(&room.stamp.to_bytes());
     row.extend_from_slice(&room.created.to_bytes());
     row.push(match room.past {
-        Past::All => PAST_ALL,
-        Past::Joined => PAST_JOINED,
+        HistoryVisibility::All => PAST_ALL,
+        HistoryVisibility::Joined => PAST_JOINED,
     });
     row.push(creator.len() as u8);
     row.extend_from_slice(creator);
@@ -66,8 +66,8 @@ pub(in super::super) fn read_room(id: &RoomId, row: &[u8]) -> Result<Room, Defec
         stamp: take_id(&mut rest, "stamp")?,
         created: take_id(&mut rest, "time of creation")?,
         past: match take_byte(&mut rest, "past")? {
-            PAST_ALL => Past::All,
-            PAST_JOINED => Past::Joined,
+            PAST_ALL => HistoryVisibility::All,
+            PAST_JOINED => HistoryVisibility::Joined,
             found => return Err(Defect::Byte { part: "past", found }),
         },
         creator: take_user(&mut rest, "creator")?,
@@ -101,8 +101,8 @@ fn with_state(mut row: Vec<u8>, state: &MemberState) -> Vec<u8> {
         row.extend_from_slice(&stamp.to_bytes());
     }
     row.push(match role {
-        Role::Owner => ROLE_OWNER,
-        Role::Member => ROLE_MEMBER,
+        MemberRole::Owner => ROLE_OWNER,
+        MemberRole::Member => ROLE_MEMBER,
     });
     if *adder != Adder::SERVICE {
         row.extend_from_slice(&adder.bits().to_be_bytes());
@@ -132,8 +132,8 @@ fn read_state(mut rest: &[u8]) -> Result<MemberState, Defect> {
         joined: take_id(&mut rest, "stamp of the joining")?,
         role_stamp: take_id(&mut rest, "stamp of the role")?,
         role: match take_byte(&mut rest, "role")? {
-            ROLE_OWNER => Role::Owner,
-            ROLE_MEMBER => Role::Member,
+            ROLE_OWNER => MemberRole::Owner,
+            ROLE_MEMBER => MemberRole::Member,
             found => return Err(Defect::Byte { part: "role", found }),
         },
         adder: take_adder(&mut rest)?,
@@ -202,12 +202,12 @@ mod tests {
         UserId::parse("bob").unwrap()
     }
 
-    fn a_room(title: Option<&str>, past: Past) -> Room {
+    fn a_room(title: Option<&str>, past: HistoryVisibility) -> Room {
         let (id, creator, title) = (room_id(), bob(), title.map(Into::into));
         Room { id, title, creator, past, created: CREATED, stamp: STAMP }
     }
 
-    fn a_member(role: Role) -> MemberState {
+    fn a_member(role: MemberRole) -> MemberState {
         MemberState {
             added: STAMP,
             removed: CREATED,
@@ -226,16 +226,17 @@ mod tests {
     #[test]
     fn the_layout_is_fixed() {
         let ids = expected(&[b"\x01", STAMP_BYTES, CREATED_BYTES]);
-        let row = room(&a_room(None, Past::All));
+        let row = room(&a_room(None, HistoryVisibility::All));
         assert_eq!(row, expected(&[&ids, b"\x01\x03bob\0"]));
-        let row = room(&a_room(Some("Caf\u{e9}"), Past::Joined));
+        let row = room(&a_room(Some("Caf\u{e9}"), HistoryVisibility::Joined));
         assert_eq!(row, expected(&[&ids, b"\x02\x03bob\x01Caf\xC3\xA9"]));
         let stamps = [STAMP_BYTES, CREATED_BYTES, CREATED_BYTES, STAMP_BYTES, CREATED_BYTES];
         let stamps = expected(&stamps);
-        assert_eq!(member(&a_member(Role::Owner)), expected(&[b"\x01", &stamps, b"\x01"]));
-        let row = membership(&a_member(Role::Member));
+        assert_eq!(member(&a_member(MemberRole::Owner)), expected(&[b"\x01", &stamps, b"\x01"]));
+        let row = membership(&a_member(MemberRole::Member));
         assert_eq!(row, expected(&[b"\x01\x02", &stamps, b"\x02"]));
-        let by_user = MemberState { adder: Adder::from_bits(0xABCD), ..a_member(Role::Member) };
+        let by_user =
+            MemberState { adder: Adder::from_bits(0xABCD), ..a_member(MemberRole::Member) };
         let row = member(&by_user);
         assert_eq!(row, expected(&[b"\x01", &stamps, b"\x02\0\0\0\0\0\0\xAB\xCD"]));
         assert_eq!(direct_membership(), [1, 1]);
@@ -248,7 +249,7 @@ mod tests {
     #[test]
     fn an_empty_title_is_not_none() {
         for title in [None, Some("")] {
-            let untold = a_room(title, Past::All);
+            let untold = a_room(title, HistoryVisibility::All);
             assert_eq!(read_room(&room_id(), &room(&untold)), Ok(untold));
         }
     }
@@ -304,13 +305,13 @@ mod tests {
             (all, owner) in any::<(bool, bool)>(),
             (content, adder) in any::<(u128, u64)>(),
         ) {
-            let past = if all { Past::All } else { Past::Joined };
+            let past = if all { HistoryVisibility::All } else { HistoryVisibility::Joined };
             let written = Room { stamp, created: other, ..a_room(title.as_deref(), past) };
             let row = room(&written);
             prop_assert_eq!(rank(&row), Ok(stamp));
             prop_assert_eq!(read_room(&room_id(), &row), Ok(written));
 
-            let role = if owner { Role::Owner } else { Role::Member };
+            let role = if owner { MemberRole::Owner } else { MemberRole::Member };
             let adder = Adder::from_bits(adder);
             let said = MemberState { removed: stamp, joined: other, adder, ..a_member(role) };
             prop_assert_eq!(read_member(&member(&said)), Ok(said));

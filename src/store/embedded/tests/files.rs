@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::super::files;
-use super::super::salvage::{Loss, check, copy, salvage};
+use super::super::salvage::{SalvageLoss, check, copy, salvage};
 use super::*;
 
 /// How long the watch may take.
 const NOTICED: Duration = Duration::from_secs(2);
 
 fn nth(n: u64) -> Arc<crate::domain::Message> {
-    suite::direct("alice", "bob", WALL + Duration::from_micros(n))
+    conformance::direct("alice", "bob", WALL + Duration::from_micros(n))
 }
 
 /// A store that holds messages in tables and in its journal, and was left in order.
@@ -88,7 +88,7 @@ async fn what_is_missing_is_named() {
 async fn a_store_that_lost_a_table_is_saved_with_what_else_there_is() {
     let (home, messages) = filled().await;
     fs::remove_file(home.path().join("keyspaces/1/current")).unwrap();
-    let missing = [Loss::Missing("`keyspaces/1/current`".to_owned())];
+    let missing = [SalvageLoss::Missing("`keyspaces/1/current`".to_owned())];
     assert_eq!(check(home.path()).unwrap().losses, missing);
     let other = TempDir::new().unwrap();
     let saved = salvage(home.path(), other.path()).unwrap();

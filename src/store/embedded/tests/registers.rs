@@ -5,7 +5,7 @@ use fjall::{Database, KeyspaceCreateOptions, PersistMode};
 use super::super::files::{self, Files};
 use super::*;
 use crate::clock::WallClock;
-use crate::domain::{MemberState, Past, Role, UserId};
+use crate::domain::{HistoryVisibility, MemberRole, MemberState, UserId};
 
 fn stamp(seconds: u64) -> MessageId {
     MessageId::first_of(WALL + Duration::from_secs(seconds))
@@ -20,14 +20,14 @@ fn lobby() -> RoomId {
 }
 
 fn said(inside: bool, seconds: u64) -> Membership {
-    let state = MemberState::UNKNOWN.add(Role::Owner, stamp(2));
+    let state = MemberState::UNKNOWN.add(MemberRole::Owner, stamp(2));
     let state = if inside { state } else { state.remove(stamp(seconds)) };
     Membership { room: lobby(), user: alice(), state }
 }
 
 fn a_room() -> Room {
     let (creator, title, stamp) = (alice(), Some("Lobby".into()), stamp(1));
-    Room { id: lobby(), title, creator, past: Past::Joined, created: stamp, stamp }
+    Room { id: lobby(), title, creator, past: HistoryVisibility::Joined, created: stamp, stamp }
 }
 
 /// A store as it was before there were rooms in it, spelled out.
@@ -143,10 +143,10 @@ async fn no_reader_sees_a_register_before_its_commit_and_then_both_its_sides() {
     let home = TempDir::new().unwrap();
     let tables = Arc::new(Tables::open(home.path()).unwrap());
     let ((begun, busy), (hold, gate)) = (mpsc::sync_channel(64), mpsc::sync_channel(64));
-    let ledger = Gated { ledger: Ledger::new(Arc::clone(&tables), Micros(0)), begun, gate };
+    let ledger = Gated { ledger: BatchBuilder::new(Arc::clone(&tables), Micros(0)), begun, gate };
     let limit = BatchLimit { rows: 8, bytes: 1000 };
-    let writer = Writer::start(2, limit, ledger, Failure::default()).unwrap();
-    let put = writer.write(Ok(Entry::membership(said(true, 2))));
+    let writer = WriteThread::start(2, limit, ledger, EngineFailure::default()).unwrap();
+    let put = writer.write(Ok(BatchEntry::membership(said(true, 2))));
     busy.recv().unwrap();
     let from_the_room = || rooms::membership(&tables, &lobby(), &alice()).unwrap();
     let from_the_user = || rooms::memberships(&tables, &alice(), 9).unwrap();

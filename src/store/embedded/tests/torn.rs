@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};
 
-use super::super::journal::{self, Tail};
-use super::super::salvage::{Loss, check, salvage};
+use super::super::journal::{self, JournalTail};
+use super::super::salvage::{SalvageLoss, check, salvage};
 use super::*;
 use crate::domain::Message;
 
@@ -28,7 +28,7 @@ enum Tear {
 const TEARS: [Tear; 3] = [Tear::Zero, Tear::Old, Tear::Garbage];
 
 fn message(n: u64, bytes: usize) -> Arc<Message> {
-    let message = suite::direct("alice", "bob", WALL + Duration::from_micros(n));
+    let message = conformance::direct("alice", "bob", WALL + Duration::from_micros(n));
     let body = format!("\"{}\"", "x".repeat(bytes));
     Arc::new(Message { body: body.into_bytes().into(), ..Message::clone(&message) })
 }
@@ -96,9 +96,9 @@ async fn a_last_record_torn_at_any_sector_is_told_from_damage() {
                 let case = format!("seed {seed}, sector {sector}, {tear:?}");
                 match found {
                     // Zeros over all that it had, or bytes that were the same before.
-                    Tail::Clean => {}
-                    Tail::Torn { at, .. } => assert_eq!(at, last as u64, "{case}"),
-                    Tail::Damaged { .. } => panic!("{case}: {found:?}"),
+                    JournalTail::Clean => {}
+                    JournalTail::Torn { at, .. } => assert_eq!(at, last as u64, "{case}"),
+                    JournalTail::Damaged { .. } => panic!("{case}: {found:?}"),
                 }
             }
         }
@@ -141,7 +141,10 @@ async fn what_was_damaged_is_found_and_all_else_is_saved() {
         bytes[rng.random_range(first_record()..last)] ^= 0x40;
         fs::write(newest_journal(home.path()), &bytes).unwrap();
         let found = check(home.path()).unwrap();
-        assert!(matches!(found.losses[..], [Loss::Damaged { .. }]), "seed {seed}: {found:?}");
+        assert!(
+            matches!(found.losses[..], [SalvageLoss::Damaged { .. }]),
+            "seed {seed}: {found:?}"
+        );
         let other = TempDir::new().unwrap();
         let to = other.path().join("copy");
         let saved = salvage(home.path(), &to).unwrap();

@@ -1,0 +1,159 @@
+//! The health of a node among the others.
+
+use std::fmt;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::layout::Layout;
+
+/// How old the last read of the cluster table may be; one is begun every 2 s.
+pub const UNREAD: Duration = Duration::from_secs(5);
+
+/// A health issue of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HealthIssue {
+    /// Its own heartbeat was not read back yet.
+    NotInRoster,
+    /// It does not subscribe to the layout that an older node publishes by.
+    Deaf {
+        /// The older node.
+        node: String,
+        /// The layout that it publishes by.
+        layout: Layout,
+    },
+    /// An older node does not subscribe to the layout that it would publish by.
+    Unheard {
+        /// The older node.
+        node: String,
+        /// The layout that this node publishes by.
+        layout: Layout,
+    },
+    /// It has lost a shard that others reach.
+    CutOff {
+        /// Its name.
+        shard: String,
+    },
+    /// The cluster table was not read for `UNREAD`.
+    Unread,
+    /// It publishes to another server than another node, for one shard.
+    Elsewhere {
+        /// The shard's name.
+        shard: String,
+        /// The other node.
+        node: String,
+    },
+    /// Nodes of another store publish in its namespace on its shards.
+    Foreign,
+    /// None of its heartbeats is acknowledged: it has no lease, and sends are refused.
+    NoLease,
+}
+
+impl fmt::Display for HealthIssue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotInRoster => f.write_str(
+                "store: this node's own heartbeat was not read back \
+                yet",
+            ),
+            Self::Deaf { node, layout } => write!(
+                f,
+                "layout.subscribe: node {node} publishes by {layout}, which is not among this \
+                 node's layouts"
+            ),
+            Self::Unheard { node, layout } => write!(
+                f,
+                "layout.publish: node {node} does not subscribe {layout}, by which this node \
+                 would publish"
+            ),
+            Self::CutOff { shard } => {
+                write!(f, "shard {shard}: out of reach for this node, and not for others")
+            }
+            Self::Elsewhere { shard, node } => write!(
+                f,
+                "shard {shard}: node {node} and this node publish to different servers, so no \
+                 cursor moves: check the url in layouts.*.redis of both"
+            ),
+            Self::Unread => {
+                write!(f, "store: the cluster table was not read for over {} s", UNREAD.as_secs())
+            }
+            Self::Foreign => f.write_str(
+                "namespace: nodes of another store publish under the same name on a shard of this \
+                 node; nothing of theirs is delivered, but give one of the two another `namespace`",
+            ),
+            Self::NoLease => f.write_str(
+                "store: no heartbeat of this node is acknowledged, so it has no lease: sends are \
+                 refused",
+            ),
+        }
+    }
+}
+
+/// A node's health, for others to read.
+#[derive(Debug)]
+pub struct NodeHealth {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    serving: bool,
+    /// The issues among the other nodes.
+    told: Vec<HealthIssue>,
+    /// The issues with the store that holds the cluster table.
+    kept: Vec<HealthIssue>,
+}
+
+impl Default for NodeHealth {
+    fn default() -> Self {
+        let (told, kept) = (vec![HealthIssue::NotInRoster], Vec::new());
+        Self { state: Mutex::new(State { serving: false, told, kept }) }
+    }
+}
+
+impl NodeHealth {
+    /// Records what a read of the cluster table showed.
+    pub(super) fn note(&self, serving: bool, troubles: Vec<HealthIssue>) {
+        let mut state = self.state.lock();
+        state.serving = serving;
+        replace(&mut state.told, troubles);
+    }
+
+    /// Records how the node's own reads and heartbeats go.
+    pub(super) fn keep(&self, troubles: Vec<HealthIssue>) {
+        replace(&mut self.state.lock().kept, troubles);
+    }
+
+    /// Whether the node was admitted, and its health issues.
+    pub fn look(&self) -> (bool, Vec<HealthIssue>) {
+        let state = self.state.lock();
+        (state.serving, state.told.iter().chain(&state.kept).cloned().collect())
+    }
+}
+
+/// Replaces the known issues and logs the new ones.
+fn replace(known: &mut Vec<HealthIssue>, troubles: Vec<HealthIssue>) {
+    for trouble in troubles.iter().filter(|trouble| !known.contains(trouble)) {
+        tracing::warn!(%trouble, "the node has a health issue");
+    }
+    *known = troubles;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_roster_says_and_what_the_store_does_are_told_together() {
+        let standing = NodeHealth::default();
+        assert_eq!(standing.look(), (false, vec![HealthIssue::NotInRoster]));
+        standing.keep(vec![HealthIssue::Unread]);
+        assert_eq!(standing.look(), (false, vec![HealthIssue::NotInRoster, HealthIssue::Unread]));
+        standing.note(true, Vec::new());
+        assert_eq!(standing.look(), (true, vec![HealthIssue::Unread]), "each says its own");
+        standing.keep(vec![HealthIssue::NoLease]);
+        assert_eq!(standing.look(), (true, vec![HealthIssue::NoLease]));
+        standing.keep(Vec::new());
+        assert_eq!(standing.look(), (true, Vec::new()));
+    }
+}

@@ -1,0 +1,340 @@
+//! The node agent, the loop that controls a node. It writes and reads the cluster table, fences,
+//! detects delivery gaps and moves the watermark. It has a thread of its own, so that a busy worker
+//! does not cost a lease.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | this one | [`NodeAgent`], the loop |
+//! | `heartbeats` | the node's own heartbeats: snapshots, writes, leases, fences |
+//! | `peers` | reads of the cluster table, and what follows from them |
+//! | `join_check` | how the node is checked against the live heartbeats |
+//! | `clock_sync` | checks of the node's time against the store's |
+//! | `health` | the node's health issues |
+
+mod clock_sync;
+mod health;
+mod heartbeats;
+mod join_check;
+mod peers;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::bus::BootId;
+use crate::clock::WallClock;
+use crate::cluster::{EnvelopeForm, Heartbeat, Safeguards, ShardTag};
+use crate::delivery::{RoundPart, WorkerCommand, WorkerQueues};
+use crate::domain::{Micros, MonotonicTime};
+use crate::interest::WildcardFeed;
+use crate::layout::Layout;
+use crate::shards::{ReconnectSignal, ShardEvent};
+use crate::store::Store;
+use crate::telemetry::Metrics;
+use crate::watermark::{RecoveryRound, WatermarkAction, WatermarkState, WatermarkTracker};
+use clock_sync::ClockSync;
+use heartbeats::HeartbeatWriter;
+use peers::PeerReader;
+
+pub use health::{HealthIssue, NodeHealth};
+
+/// From one turn of the loop to the next.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How long the node reports pushes of another store's nodes, after the last one. Each of those
+/// nodes publishes something every few seconds.
+const FOREIGN_FOR: Duration = Duration::from_mins(1);
+
+/// How long a subscriber connection must be gone before the node counts as cut off, if others are
+/// not.
+const LOST_FOR: Duration = Duration::from_secs(5);
+
+/// How long a clean end may take to write the last heartbeat, beside what `timeouts.drain` leaves.
+const LAST_ROW: Duration = Duration::from_secs(2);
+
+/// The inputs of the node agent.
+#[derive(Debug)]
+pub struct NodeAgentOptions {
+    /// The node's name.
+    pub node: String,
+    /// This start of the node.
+    pub boot: BootId,
+    /// When it started.
+    pub started: Micros,
+    /// Where clients connect.
+    pub address: String,
+    /// The shards, in the order of their indices.
+    pub shards: Vec<String>,
+    /// The layout that the node publishes by.
+    pub publish: Layout,
+    /// The layouts that it subscribes to.
+    pub subscribe: Vec<Layout>,
+    /// The form of the node's envelopes.
+    pub envelopes: EnvelopeForm,
+    /// The store of the cluster table.
+    pub store: Arc<dyn Store>,
+    /// The node's clock.
+    pub clock: WallClock,
+    /// The watermark's state, shared by all threads.
+    pub view: Arc<WatermarkState>,
+    /// The workers' queues.
+    pub inboxes: Arc<WorkerQueues>,
+    /// Asks shard connections to reconnect.
+    pub breaker: Arc<ReconnectSignal>,
+    /// The node's health, for others to read.
+    pub standing: Arc<NodeHealth>,
+    /// Who holds wide patterns.
+    pub taps: Arc<WildcardFeed>,
+    /// How many nodes are live, for the plan of a publish.
+    pub nodes: Arc<AtomicU32>,
+    /// The node's metrics.
+    pub metrics: Arc<Metrics>,
+    /// How long a read of the cluster table may take.
+    pub read: Duration,
+}
+
+/// The loop.
+#[derive(Debug)]
+pub struct NodeAgent {
+    plan: Arc<NodeAgentOptions>,
+    watch: WatermarkTracker,
+    rows: HeartbeatWriter,
+    reads: PeerReader,
+    time: ClockSync,
+    /// Since when each subscriber connection is gone.
+    lost: Vec<Option<MonotonicTime>>,
+    /// How many pushes of another store were counted, and when the last one came.
+    foreign: (u64, Option<MonotonicTime>),
+    round: Option<(RecoveryRound, u64)>,
+    parts: (mpsc::Sender<RoundPart>, mpsc::Receiver<RoundPart>),
+}
+
+impl NodeAgent {
+    /// A loop that has not begun.
+    pub fn new(plan: NodeAgentOptions) -> Self {
+        let plan = Arc::new(plan);
+        let tags = plan.shards.iter().map(|name| ShardTag::of(name));
+        let mut watch = WatermarkTracker::new(tags, Arc::clone(&plan.view), Safeguards::default());
+        // First, since the other steps depend on it.
+        let time = ClockSync::new(Arc::clone(&plan));
+        let (rows, reads) =
+            (HeartbeatWriter::new(Arc::clone(&plan)), PeerReader::new(Arc::clone(&plan)));
+        let parts = mpsc::channel(plan.inboxes.count());
+        let lost = vec![None; plan.shards.len()];
+        watch.clock_is_known(plan.clock.is_known());
+        let foreign = (0, None);
+        Self { plan, watch, rows, reads, time, lost, foreign, round: None, parts }
+    }
+
+    /// Runs until `end` resolves, then writes the last heartbeat. From `stop` on the node states
+    /// that it is draining.
+    pub async fn run(
+        mut self,
+        mut happenings: mpsc::Receiver<ShardEvent>,
+        stop: CancellationToken,
+        end: impl Future<Output = ()>,
+    ) {
+        let (mut end, mut stopped) = (std::pin::pin!(end), false);
+        let mut taps = self.plan.taps.changes();
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = &mut end => break,
+                () = stop.cancelled(), if !stopped => {
+                    stopped = true;
+                    self.rows.drain();
+                }
+                Some(happening) = happenings.recv() => self.happened(happening),
+                Some(part) = self.parts.1.recv() => self.part_done(part),
+                rows = self.reads.returned() => self.read_returned(rows),
+                () = self.rows.progress() => {}
+                samples = self.time.returned() => self.time.conclude(&samples),
+                // The heartbeat's flags of wide patterns changed, or are waited for.
+                Ok(()) = taps.changed() => {
+                    self.rows.taps_changed();
+                    self.reads.hurry();
+                },
+                _ = ticks.tick() => {}
+            }
+            self.turn();
+        }
+        if tokio::time::timeout(LAST_ROW, self.rows.leave()).await.is_err() {
+            tracing::warn!(
+                "the last heartbeat was not written in time: other nodes will declare \
+                this node dead"
+            );
+        }
+    }
+
+    /// Does what is due.
+    fn turn(&mut self) {
+        if self.time.turn() {
+            self.time_changed();
+        }
+        self.rows.turn();
+        if let Some(begun) = self.reads.begin() {
+            // A read that began while the time was not known is void, even if the time is known
+            // when it returns. So the watch is told with the next one.
+            self.watch.clock_is_known(self.plan.clock.is_known());
+            self.watch.read_begins(begun);
+        }
+        let now = self.plan.clock.moment();
+        self.look_for_foreigners(now);
+        self.plan.standing.keep(self.troubles(now));
+        while let Some(order) = self.watch.poll(now) {
+            self.carry_out(order);
+        }
+        for what in self.watch.take_breaks() {
+            self.plan.metrics.breaks[what as usize].inc();
+            tracing::warn!(cause = what.name(), "the watermark is frozen");
+        }
+        self.plan.metrics.watermark.set(self.watch.watermark().0 as i64);
+        self.plan.metrics.frozen.set(self.stands_still(now).into());
+    }
+
+    /// Whether the watermark cannot move.
+    fn stands_still(&self, now: MonotonicTime) -> bool {
+        self.plan.view.look().frozen
+            || !self.plan.clock.is_known()
+            || self.reads.are_late(now)
+            || self.has_lost_its_lease()
+    }
+
+    fn has_lost_its_lease(&self) -> bool {
+        self.reads.is_serving() && self.plan.view.lease().is_none()
+    }
+
+    /// Records whether another store's pushes came since the last turn.
+    fn look_for_foreigners(&mut self, now: MonotonicTime) {
+        let count = self.plan.metrics.foreign_pushes.get();
+        if count > self.foreign.0 {
+            self.foreign = (count, Some(now));
+        }
+    }
+
+    /// The node's health issues with its store, and with another store's nodes.
+    fn troubles(&self, now: MonotonicTime) -> Vec<HealthIssue> {
+        let hears_foreigners = self.foreign.1.is_some_and(|last| now.since(last) < FOREIGN_FOR);
+        let troubles = [
+            self.reads.are_late(now).then_some(HealthIssue::Unread),
+            self.has_lost_its_lease().then_some(HealthIssue::NoLease),
+            hears_foreigners.then_some(HealthIssue::Foreign),
+        ];
+        troubles.into_iter().flatten().collect()
+    }
+
+    /// Handles that the node's time became known or unknown. While it is unknown no cursor moves.
+    /// Sends whose ids are not acknowledged yet are answered `outcome_unknown`, since their
+    /// incarnation is over.
+    fn time_changed(&mut self) {
+        if self.plan.clock.is_known() {
+            self.rows.resume();
+            self.reads.hurry();
+        } else {
+            self.watch.clock_is_known(false);
+            self.rows.suspend();
+        }
+    }
+
+    fn happened(&mut self, happening: ShardEvent) {
+        match happening {
+            ShardEvent::Connected { shard, run } => {
+                self.lost[shard.0 as usize] = None;
+                self.watch.connected(shard.0 as usize, run);
+            }
+            ShardEvent::Whole { shard } => self.watch.whole(shard.0 as usize),
+            ShardEvent::Lost { shard } => {
+                self.lost[shard.0 as usize] = Some(self.plan.clock.moment());
+                self.watch.lost(shard.0 as usize);
+            }
+            ShardEvent::Canary { shard, number } => {
+                self.watch.canary_back(shard.0 as usize, number);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, order: WatermarkAction) {
+        match order {
+            WatermarkAction::Canaries(number) => {
+                let worker = number % self.plan.inboxes.count() as u64;
+                self.plan.inboxes.of(worker as u32).command(WorkerCommand::Canaries(number));
+            }
+            WatermarkAction::BreakLinks(shard) => {
+                tracing::warn!(
+                    shard = self.plan.shards[shard],
+                    "resolving the shard's address \
+                    again"
+                );
+                self.plan.breaker.break_links(shard);
+            }
+            WatermarkAction::Advance(watermark) => {
+                self.plan.inboxes.tell_all(&WorkerCommand::Advance(watermark))
+            }
+            WatermarkAction::Read(round) => {
+                tracing::debug!(?round, "a recovery round begins");
+                self.plan
+                    .inboxes
+                    .tell_all(&WorkerCommand::Read(round.clone(), self.parts.0.clone()));
+                self.round = Some((round, self.plan.inboxes.all()));
+            }
+            WatermarkAction::Done { round, watermark } => {
+                self.plan.metrics.rounds[round.kind as usize].inc();
+                self.plan.inboxes.tell_all(&WorkerCommand::Done(round, watermark));
+            }
+        }
+    }
+
+    fn part_done(&mut self, part: RoundPart) {
+        let Some((round, waiting)) = &mut self.round else { return };
+        if round.number != part.round {
+            return;
+        }
+        *waiting &= !(1 << part.worker);
+        if *waiting == 0 {
+            let number = round.number;
+            self.round = None;
+            self.watch.round_done(number);
+        }
+    }
+
+    fn lost_for_long(&self) -> Vec<usize> {
+        let now = self.plan.clock.moment();
+        let is_long =
+            |since: &Option<MonotonicTime>| since.is_some_and(|at| now.since(at) > LOST_FOR);
+        self.lost.iter().enumerate().filter(|(_, since)| is_long(since)).map(|(at, _)| at).collect()
+    }
+
+    /// A live node whose envelopes cannot be read here counts like one that publishes to another
+    /// server. It is a delivery gap with every read, which nothing heals while that node lives.
+    fn look_for_unreadable(&mut self) {
+        let is_other = |row: &&Heartbeat| row.about.envelopes != self.plan.envelopes;
+        if let Some(row) = self.watch.rows().find(is_other) {
+            let (node, form) = (&row.about.node, row.about.envelopes);
+            tracing::warn!(
+                node,
+                ?form,
+                "the envelopes of this node are of another form than this \
+                process's, so they cannot be read"
+            );
+            self.plan.view.raise();
+        }
+    }
+
+    fn read_returned(&mut self, rows: Option<Vec<Heartbeat>>) {
+        match rows {
+            Some(rows) => {
+                self.watch.read_ends(rows, self.plan.clock.moment());
+                self.look_for_unreadable();
+                let lost = self.lost_for_long();
+                let state = self.reads.judge(self.watch.rows(), &lost);
+                self.rows.stand(state);
+            }
+            None => self.watch.read_fails(),
+        }
+    }
+}

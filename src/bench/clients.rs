@@ -1,0 +1,143 @@
+//! The clients of a measurement.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::delivery_log::DeliveryLog;
+use super::error::BenchError;
+use crate::auth::{self, Claims, Mint};
+use crate::client::{Client, FrameSink, FrameSource, Incoming};
+use crate::clock::WallClock;
+use crate::config::Config;
+use crate::node::token_keys;
+
+/// Most clients that connect at once.
+const CONNECTING_MAX: usize = 64;
+
+/// How long the last deliveries may take before they count as lost.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a token of the load lives, in seconds.
+const TOKEN_LIFE: u64 = 3600;
+
+/// From one check whether they have come to the next.
+const SETTLE_POLL: Duration = Duration::from_millis(10);
+
+/// A client's node, and its subscriptions.
+#[derive(Debug, Clone)]
+pub(super) struct ClientRole {
+    pub(super) url: String,
+    pub(super) token: String,
+    pub(super) patterns: Vec<String>,
+}
+
+type Answers = Arc<parking_lot::Mutex<ahash::AHashMap<u64, oneshot::Sender<bool>>>>;
+
+/// A connected client: what it receives is counted in the ledger.
+#[derive(Debug, Clone)]
+pub(super) struct Member {
+    writer: FrameSink,
+    answers: Answers,
+}
+
+/// Connects every client, in the order of the roles.
+pub(super) async fn assemble(
+    roles: Vec<ClientRole>,
+    ledger: &Arc<DeliveryLog>,
+) -> Result<Vec<Member>, BenchError> {
+    let places = Arc::new(Semaphore::new(CONNECTING_MAX));
+    let mut joining = JoinSet::new();
+    for (index, role) in roles.into_iter().enumerate() {
+        let (places, ledger) = (Arc::clone(&places), Arc::clone(ledger));
+        joining.spawn(async move {
+            let _place = places.acquire().await.expect("the permits are never closed");
+            Ok::<_, BenchError>((index, Member::join(role, ledger).await?))
+        });
+    }
+    let mut members = Vec::with_capacity(joining.len());
+    while let Some(joined) = joining.join_next().await {
+        members.push(joined.map_err(|error| BenchError::Answer(error.to_string()))??);
+    }
+    members.sort_by_key(|(index, _)| *index);
+    Ok(members.into_iter().map(|(_, member)| member).collect())
+}
+
+impl Member {
+    async fn join(role: ClientRole, ledger: Arc<DeliveryLog>) -> Result<Self, BenchError> {
+        let mut client = Client::login(&role.url, &role.token).await?;
+        if !role.patterns.is_empty() {
+            let answer = client.ask(json!({"op": "subscribe", "patterns": role.patterns})).await?;
+            if answer["op"] != "ok" {
+                return Err(BenchError::Answer(answer.to_string()));
+            }
+        }
+        let (reader, writer) = client.into_halves();
+        let answers = Answers::default();
+        tokio::spawn(listen(reader, Arc::clone(&answers), ledger));
+        Ok(Self { writer, answers })
+    }
+
+    /// Sends a request and waits; returns whether the answer was no error.
+    pub(super) async fn ask(&self, id: u64, mut request: Value) -> Result<bool, BenchError> {
+        request["id"] = json!(id);
+        let (sender, answer) = oneshot::channel();
+        self.answers.lock().insert(id, sender);
+        self.writer.send(&request.to_string()).await?;
+        answer.await.map_err(|_| BenchError::Answer("the session ended".into()))
+    }
+}
+
+/// Counts what a client receives until its end.
+async fn listen(mut reader: FrameSource, answers: Answers, ledger: Arc<DeliveryLog>) {
+    while let Ok(Incoming::Text(text)) = reader.next().await {
+        let Ok(frame) = serde_json::from_str::<Value>(&text) else { continue };
+        let published = match frame["op"].as_str() {
+            Some("message") => frame["message"]["body"].as_u64(),
+            Some("event") => frame["data"].as_u64(),
+            _ => None,
+        };
+        if let Some(published) = published {
+            ledger.arrive(published as usize);
+        } else if let Some(id) = frame["id"].as_u64()
+            && let Some(waiting) = answers.lock().remove(&id)
+        {
+            // The task that sent the request may have given up.
+            let _gone = waiting.send(frame["op"] != "error");
+        }
+    }
+    answers.lock().clear();
+}
+
+/// Waits until everything has arrived, or until nothing more comes.
+pub(super) async fn settle(ledger: &DeliveryLog) {
+    let until = Instant::now() + SETTLE_TIMEOUT;
+    while ledger.lost() > 0 && Instant::now() < until {
+        tokio::time::sleep(SETTLE_POLL).await;
+    }
+}
+
+/// Tokens signed with the development key, with the grants that the load needs.
+pub(super) struct LoadTokens(Mint);
+
+impl LoadTokens {
+    pub(super) fn new() -> Self {
+        Self(Mint::new(&token_keys(&Config::default().auth)[0]))
+    }
+
+    pub(super) fn of(&self, user: &str) -> String {
+        let now = WallClock::system().seconds();
+        let (publish, subscribe) = (vec!["topic.>".to_owned()], vec!["topic.>".to_owned()]);
+        self.0.token(&Claims { publish, subscribe, ..Claims::of_user(user, now, TOKEN_LIFE) })
+    }
+
+    pub(super) fn of_service(&self) -> String {
+        let now = WallClock::system().seconds();
+        let role = Some(auth::TokenRole::Service);
+        self.0.token(&Claims { role, ..Claims::of_user("load", now, TOKEN_LIFE) })
+    }
+}

@@ -1,0 +1,220 @@
+//! `bench crowd`: what a room with very many sessions on one node costs another session there.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::backend::Backend;
+use super::clients::LoadTokens;
+use super::error::BenchError;
+use super::process::ServerProcess;
+use super::report::TableRow;
+use crate::client::Client;
+
+/// The room.
+const ROOM: &str = "crowd";
+
+/// Connections over which members are added, and clients that connect at once.
+const AT_ONCE: usize = 32;
+
+/// How often the bystander writes, per second.
+const PROBES_PER_S: u64 = 50;
+
+/// How long a probe may be under way.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A measurement.
+#[derive(Debug, Clone)]
+pub struct LargeRoom {
+    /// Members of the room, with one session each, on one node.
+    pub members: usize,
+    /// How long each load lasts.
+    pub seconds: u64,
+    /// Messages to the room per second.
+    pub per_s: f64,
+    /// Event loops of the node.
+    pub workers: u32,
+}
+
+/// What the bystander measured.
+#[derive(Debug, Clone, Serialize)]
+pub struct LargeRoomRow {
+    /// The other load.
+    pub load: String,
+    /// Messages to the room.
+    pub messages: u64,
+    /// Frames delivered to its members.
+    pub deliveries: u64,
+    /// Messages of the bystander.
+    pub probes: usize,
+    /// From the bystander's send to the friend's receipt, in milliseconds.
+    pub p50_ms: f64,
+    /// The same at the 99th percentile.
+    pub p99_ms: f64,
+    /// The largest.
+    pub max_ms: f64,
+}
+
+impl TableRow for LargeRoomRow {
+    const HEADERS: &'static [&'static str] = &[
+        "load                 ",
+        "messages",
+        "deliveries",
+        "probes",
+        "p50 ms",
+        "p99 ms",
+        "max ms",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.load.clone(),
+            self.messages.to_string(),
+            self.deliveries.to_string(),
+            self.probes.to_string(),
+            format!("{:.2}", self.p50_ms),
+            format!("{:.2}", self.p99_ms),
+            format!("{:.2}", self.max_ms),
+        ]
+    }
+}
+
+impl LargeRoom {
+    /// Measures without the crowd's messages, then with them.
+    pub async fn run(&self) -> Result<Vec<LargeRoomRow>, BenchError> {
+        let arguments = ["demo".to_owned(), "--json".to_owned()];
+        let server =
+            ServerProcess::start(&arguments, &[("WORKERS", self.workers.to_string())]).await?;
+        let url = server.urls[0].clone();
+        self.make_room(&url).await?;
+        let heard = Arc::new(AtomicU64::new(0));
+        let crowd = self.connect(&url, &heard).await?;
+        let tokens = LoadTokens::new();
+        let mut speaker = Client::login(&url, &tokens.of(&name(0))).await?;
+        let quiet = self.measure(&url, &heard, None).await?;
+        let busy = self.measure(&url, &heard, Some(&mut speaker)).await?;
+        drop(crowd);
+        server.stop().await?;
+        Ok(vec![quiet, busy])
+    }
+
+    async fn make_room(&self, url: &str) -> Result<(), BenchError> {
+        let mut backend = Backend::connect(url).await?;
+        backend.put(&format!("/v1/rooms/{ROOM}"), r#"{"title":"Crowd"}"#).await?;
+        let mut adding = JoinSet::new();
+        for lane in 0..AT_ONCE {
+            let (url, members) = (url.to_owned(), self.members);
+            adding.spawn(async move {
+                let mut backend = Backend::connect(&url).await?;
+                for index in (lane..members).step_by(AT_ONCE) {
+                    let path = format!("/v1/rooms/{ROOM}/members/{}", name(index));
+                    backend.put(&path, "{}").await?;
+                }
+                Ok::<_, BenchError>(())
+            });
+        }
+        while let Some(added) = adding.join_next().await {
+            added.map_err(|error| BenchError::Answer(error.to_string()))??;
+        }
+        Ok(())
+    }
+
+    /// Connects the members; the frames that they receive are counted.
+    async fn connect(&self, url: &str, heard: &Arc<AtomicU64>) -> Result<JoinSet<()>, BenchError> {
+        let mut crowd = JoinSet::new();
+        let tokens = LoadTokens::new();
+        for index in 0..self.members {
+            let mut client = Client::login(url, &tokens.of(&name(index))).await?;
+            let heard = Arc::clone(heard);
+            crowd.spawn(async move {
+                while let Ok(frame) = client.next().await {
+                    heard.fetch_add(u64::from(frame["op"] == "message"), Ordering::Relaxed);
+                }
+            });
+        }
+        Ok(crowd)
+    }
+
+    /// The bystander writes to a friend, while the speaker, if there is one, writes to the crowd.
+    async fn measure(
+        &self,
+        url: &str,
+        heard: &Arc<AtomicU64>,
+        speaker: Option<&mut Client>,
+    ) -> Result<LargeRoomRow, BenchError> {
+        let before = heard.load(Ordering::Relaxed);
+        let is_busy = speaker.is_some();
+        let until = Instant::now() + Duration::from_secs(self.seconds);
+        let probing = tokio::spawn(probe(url.to_owned(), until));
+        let messages = match speaker {
+            Some(speaker) => self.speak(speaker, until).await?,
+            None => 0,
+        };
+        let mut waits = probing.await.map_err(|error| BenchError::Answer(error.to_string()))??;
+        waits.sort_unstable();
+        let at = |share: f64| {
+            let index = ((waits.len() as f64 * share) as usize).min(waits.len().saturating_sub(1));
+            waits.get(index).map_or(0.0, |wait| wait.as_secs_f64() * 1000.0)
+        };
+        let load =
+            if is_busy { format!("{} members receive", self.members) } else { "quiet".into() };
+        Ok(LargeRoomRow {
+            load,
+            messages,
+            deliveries: heard.load(Ordering::Relaxed) - before,
+            probes: waits.len(),
+            p50_ms: at(0.5),
+            p99_ms: at(0.99),
+            max_ms: at(1.0),
+        })
+    }
+
+    async fn speak(&self, speaker: &mut Client, until: Instant) -> Result<u64, BenchError> {
+        let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / self.per_s));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut messages = 0;
+        while Instant::now() < until {
+            ticks.tick().await;
+            let request =
+                json!({"op": "send", "conversation": format!("room.{ROOM}"), "body": messages});
+            let answer = speaker.ask(request).await?;
+            if answer["op"] != "sent" {
+                return Err(BenchError::Answer(answer.to_string()));
+            }
+            messages += 1;
+        }
+        Ok(messages)
+    }
+}
+
+/// Writes to a friend, one message at a time, until a time. Returns how long each took to be
+/// received.
+async fn probe(url: String, until: Instant) -> Result<Vec<Duration>, BenchError> {
+    let tokens = LoadTokens::new();
+    let mut bystander = Client::login(&url, &tokens.of("bystander")).await?;
+    let mut friend = Client::login(&url, &tokens.of("friend")).await?;
+    let mut ticks = tokio::time::interval(Duration::from_millis(1000 / PROBES_PER_S));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut waits = Vec::new();
+    while Instant::now() < until {
+        ticks.tick().await;
+        let begun = Instant::now();
+        let request = json!({"op": "send", "conversation": "user.friend", "body": waits.len()});
+        let answer = bystander.ask(request).await?;
+        if answer["op"] != "sent" {
+            return Err(BenchError::Answer(answer.to_string()));
+        }
+        while friend.next_within(PROBE_TIMEOUT).await?["op"] != "message" {}
+        waits.push(begun.elapsed());
+    }
+    Ok(waits)
+}
+
+fn name(index: usize) -> String {
+    format!("member-{index}")
+}

@@ -1,0 +1,154 @@
+//! The nodes of a measurement: in this process, or running processes.
+
+use std::str::FromStr;
+
+use super::backend::get;
+use super::error::BenchError;
+use crate::node::{Cluster, ClusterOptions, Node};
+use crate::telemetry::Received;
+
+/// A running node, as `ws://…/v1/ws,http://…`: where clients connect, and its operator's listener.
+#[derive(Debug, Clone)]
+pub struct RunningNode {
+    url: String,
+    operator: String,
+}
+
+impl FromStr for RunningNode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once(',').and_then(|(url, operator)| {
+            Some((url.strip_prefix("ws://")?, operator.strip_prefix("http://")?))
+        });
+        let (url, operator) = parts.ok_or("it must be `ws://…/v1/ws,http://…`")?;
+        Ok(Self { url: format!("ws://{url}"), operator: operator.trim_end_matches('/').to_owned() })
+    }
+}
+
+/// Nodes.
+pub(super) enum Nodes {
+    /// In this process, with the directory of their store, which is deleted with them.
+    Own { cluster: Cluster, directory: tempfile::TempDir },
+    /// Elsewhere.
+    Running(Vec<RunningNode>),
+}
+
+/// Pushes that nodes received from the bus so far.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Counts {
+    pub(super) all: u64,
+    pub(super) echo: u64,
+    pub(super) useful: u64,
+}
+
+impl Counts {
+    /// What came since `before`.
+    pub(super) const fn since(self, before: Self) -> Self {
+        Self {
+            all: self.all - before.all,
+            echo: self.echo - before.echo,
+            useful: self.useful - before.useful,
+        }
+    }
+
+    /// Useful pushes among those received, echoes left out.
+    pub(super) fn useful_share(self) -> f64 {
+        let others = self.all - self.echo;
+        if others == 0 { 1.0 } else { self.useful as f64 / others as f64 }
+    }
+
+    fn add(&mut self, outcome: &str, count: u64) {
+        self.all += count;
+        match outcome {
+            "echo" => self.echo += count,
+            "useful" => self.useful += count,
+            _ => {}
+        }
+    }
+
+    fn of(nodes: &[Node]) -> Self {
+        let sum = |count: &dyn Fn(&Node) -> u64| nodes.iter().map(count).sum();
+        Self {
+            all: sum(&|node| node.metrics().node_events()),
+            echo: sum(&|node| node.metrics().received_so_far(Received::Echo)),
+            useful: sum(&|node| node.metrics().received_so_far(Received::Useful)),
+        }
+    }
+}
+
+impl Nodes {
+    /// Starts nodes in this process, and waits until they are ready.
+    pub(super) async fn start(plan: &ClusterOptions) -> Result<Self, BenchError> {
+        let directory = tempfile::tempdir()?;
+        let cluster = Cluster::start(plan, directory.path())?;
+        cluster.ready().await?;
+        Ok(Self::Own { cluster, directory })
+    }
+
+    /// Where clients of a node connect.
+    pub(super) fn url(&self, node: usize) -> String {
+        match self {
+            Self::Own { cluster, .. } => cluster.url(node),
+            Self::Running(nodes) => nodes[node].url.clone(),
+        }
+    }
+
+    /// What the nodes counted.
+    pub(super) async fn counts(&self) -> Result<Counts, BenchError> {
+        match self {
+            Self::Own { cluster, .. } => Ok(Counts::of(&cluster.nodes)),
+            Self::Running(nodes) => {
+                let mut counts = Counts::default();
+                for node in nodes {
+                    read_counts(&get(&node.operator, "/metrics").await?, &mut counts);
+                }
+                Ok(counts)
+            }
+        }
+    }
+
+    /// Stops the nodes of this process.
+    pub(super) async fn stop(self) {
+        if let Self::Own { cluster, directory } = self {
+            cluster.stop().await;
+            drop(directory);
+        }
+    }
+}
+
+/// Adds a node's metrics of the bus.
+fn read_counts(metrics: &str, counts: &mut Counts) {
+    for line in metrics.lines() {
+        let sample = line.strip_prefix("narrowcast_bus_received_total{outcome=\"");
+        let sample = sample.and_then(|rest| rest.split_once("\"} "));
+        if let Some((outcome, count)) = sample {
+            counts.add(outcome, count.parse().unwrap_or_default());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_running_node_is_two_addresses() {
+        let node: RunningNode = "ws://127.0.0.1:1/v1/ws,http://127.0.0.1:2".parse().unwrap();
+        assert_eq!((&*node.url, &*node.operator), ("ws://127.0.0.1:1/v1/ws", "127.0.0.1:2"));
+        for wrong in ["", "ws://a/v1/ws", "http://a,ws://b", "ws://a http://b"] {
+            assert!(wrong.parse::<RunningNode>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn counts_are_read_by_outcome() {
+        let mut counts = Counts::default();
+        let text = "# TYPE x counter\nnarrowcast_bus_received_total{outcome=\"useful\"} 7\n\
+                    narrowcast_bus_received_total{outcome=\"echo\"} 2\n\
+                    narrowcast_bus_received_total{outcome=\"wasted\"} 3\nother 9\n";
+        read_counts(text, &mut counts);
+        assert_eq!((counts.all, counts.echo, counts.useful), (12, 2, 7));
+        assert!((counts.useful_share() - 0.7).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,127 @@
+//! `bench heal`: what one delivery gap costs a node full of sessions, in reads of the store and in
+//! time. Also what the node reads while nothing is wrong.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::clients::{ClientRole, LoadTokens, assemble};
+use super::delivery_log::DeliveryLog;
+use super::error::BenchError;
+use super::report::TableRow;
+use crate::config::Config;
+use crate::node::{Cluster, ClusterOptions, connect_options};
+use crate::redis::Pool;
+use crate::telemetry::Metrics;
+
+/// How long the reads of a healthy node are counted.
+const STEADY: Duration = Duration::from_secs(20);
+
+/// How long the repair may take.
+const HEAL_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// From one check whether it is over to the next.
+const POLL: Duration = Duration::from_millis(5);
+
+/// A measurement.
+#[derive(Debug, Clone)]
+pub struct Recovery {
+    /// Sessions, each of another user, on one node.
+    pub sessions: u32,
+    /// A Redis shard.
+    pub redis: String,
+}
+
+/// What a delivery gap cost.
+#[derive(Debug, Clone, Serialize)]
+pub struct RecoveryRow {
+    /// Sessions.
+    pub sessions: u32,
+    /// Reads of the cluster table per second, while nothing is wrong.
+    pub roster_reads_per_s: f64,
+    /// Other reads per second, while nothing is wrong: the audit's.
+    pub other_reads_per_s: f64,
+    /// Reads from the gap until the watermark moved again.
+    pub reads: u64,
+    /// Seconds from the gap until the watermark moved again.
+    pub seconds: f64,
+}
+
+impl TableRow for RecoveryRow {
+    const HEADERS: &'static [&'static str] =
+        &["sessions", "cluster reads/s", "other reads/s", "reads per gap", "s to heal"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.sessions.to_string(),
+            format!("{:.2}", self.roster_reads_per_s),
+            format!("{:.2}", self.other_reads_per_s),
+            self.reads.to_string(),
+            format!("{:.2}", self.seconds),
+        ]
+    }
+}
+
+impl Recovery {
+    /// Measures a healthy node, then one delivery gap: Redis closes the node's subscriber
+    /// connection.
+    pub async fn run(&self) -> Result<RecoveryRow, BenchError> {
+        let plan = ClusterOptions {
+            nodes: 1,
+            redis: vec![self.redis.clone()],
+            unlimited: true,
+            ..ClusterOptions::default()
+        };
+        let directory = tempfile::tempdir()?;
+        let cluster = Cluster::start(&plan, directory.path())?;
+        cluster.ready().await?;
+        let ledger = Arc::new(DeliveryLog::new(0));
+        let members = assemble(self.roles(&cluster.url(0)), &ledger).await?;
+        let row = self.measure(cluster.nodes[0].metrics()).await;
+        drop(members);
+        cluster.stop().await;
+        row
+    }
+
+    async fn measure(&self, metrics: &Metrics) -> Result<RecoveryRow, BenchError> {
+        until(|| metrics.frozen.get() == 0).await?;
+        let (roster, other) = (metrics.roster_reads.get(), metrics.proof_reads.get());
+        tokio::time::sleep(STEADY).await;
+        let steady = |before: u64, now: u64| (now - before) as f64 / STEADY.as_secs_f64();
+        let roster_reads_per_s = steady(roster, metrics.roster_reads.get());
+        let other_reads_per_s = steady(other, metrics.proof_reads.get());
+        let (reads, rounds) = (metrics.proof_reads.get(), metrics.rounds[0].get());
+        let bounds = Config::default().bus;
+        let pool = Pool::new(&self.redis, &connect_options(&bounds), bounds.reply)?;
+        pool.kill_subscribers().await?;
+        let began = Instant::now();
+        until(|| metrics.rounds[0].get() > rounds && metrics.frozen.get() == 0).await?;
+        let seconds = began.elapsed().as_secs_f64();
+        let reads = metrics.proof_reads.get() - reads;
+        let sessions = self.sessions;
+        Ok(RecoveryRow { sessions, roster_reads_per_s, other_reads_per_s, reads, seconds })
+    }
+
+    fn roles(&self, url: &str) -> Vec<ClientRole> {
+        let tokens = LoadTokens::new();
+        let role = |user: u32| ClientRole {
+            url: url.to_owned(),
+            token: tokens.of(&format!("load-{user}")),
+            patterns: Vec::new(),
+        };
+        (0..self.sessions).map(role).collect()
+    }
+}
+
+async fn until(is_so: impl Fn() -> bool) -> Result<(), BenchError> {
+    let deadline = Instant::now() + HEAL_TIMEOUT;
+    while !is_so() {
+        if Instant::now() > deadline {
+            return Err(BenchError::Server("the watermark stays frozen"));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
+}

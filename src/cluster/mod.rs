@@ -1,0 +1,31 @@
+//! The live nodes, as each of them knows them: pure, fed with heartbeats and times.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `heartbeat` | the heartbeat: what an incarnation states of itself |
+//! | `lease` | an incarnation's lease, its begin and its fence |
+//! | `failure_detector` | what follows from the heartbeats read: delivery gaps, deaths, how far all are |
+//! | `generations` | a node's incarnations one after the other, and when their heartbeats are due |
+//! | `unknown_windows` | when sends were answered `outcome_unknown`: what an audit finds there is no bug |
+//! | `rules` | which rules hold; all, outside of the simulation |
+//! | `sample` | heartbeats for tests |
+
+mod failure_detector;
+mod generations;
+mod heartbeat;
+mod lease;
+mod rules;
+#[cfg(test)]
+pub(crate) mod sample;
+mod unknown_windows;
+
+pub use failure_detector::{DEAD_AFTER, DeliveryGap, FailureDetector, ProgressBounds, READ_CAP};
+pub use generations::{Generations, WRITE_EVERY};
+pub use heartbeat::{
+    EnvelopeForm, Heartbeat, Incarnation, LinkSnapshot, NodeInfo, NodeState, ServerRun, ShardRow,
+    ShardTag, WorkerProgress,
+};
+pub use lease::{LEASE, LeaseState, NodeLease};
+pub(crate) use rules::Safeguard;
+pub use rules::Safeguards;
+pub use unknown_windows::{UnknownWindow, UnknownWindows};

@@ -1,0 +1,87 @@
+//! Who said what, and what was wrong with it.
+
+use std::collections::BTreeMap;
+
+use super::error::{ConfigError, ConfigErrors, Origin};
+use super::key_path::KeyPath;
+
+/// Notes kept while a configuration is put together and read. Not `Debug`: a variable's text may be
+/// a secret.
+#[derive(Default)]
+pub(super) struct Provenance {
+    origins: BTreeMap<KeyPath, Origin>,
+    texts: BTreeMap<KeyPath, String>,
+    mistaken: Vec<KeyPath>,
+    mistakes: Vec<ConfigError>,
+}
+
+impl Provenance {
+    /// Notes who said the value at `path`.
+    pub(super) fn said(&mut self, path: KeyPath, origin: Origin) {
+        self.origins.insert(path, origin);
+    }
+
+    /// Notes an environment variable as it was written; false if another variable meant the same
+    /// key.
+    pub(super) fn wrote(&mut self, path: KeyPath, text: String) -> bool {
+        self.texts.insert(path, text).is_none()
+    }
+
+    /// The environment variable for exactly this key, as it was written.
+    pub(super) fn written(&self, path: &KeyPath) -> Option<&str> {
+        self.texts.get(path).map(String::as_str)
+    }
+
+    /// Adds a mistake at a key, with the key's origin.
+    pub(super) fn mistake(&mut self, path: KeyPath, mistake: ConfigError) {
+        let origin = self.origin(&path);
+        self.mistaken.push(path);
+        self.mistakes.push(mistake.origin(origin));
+    }
+
+    /// Adds a mistake at no key.
+    pub(super) fn stray(&mut self, mistake: ConfigError) {
+        self.mistakes.push(mistake);
+    }
+
+    /// Whether the value at `path`, part of it, or what it lies in is mistaken already, so that
+    /// nothing follows from it.
+    pub(super) fn is_mistaken(&self, path: &KeyPath) -> bool {
+        self.mistaken.iter().any(|mistaken| mistaken.holds(path) || path.holds(mistaken))
+    }
+
+    /// `Ok` if nothing was wrong.
+    pub(super) fn close(self) -> Result<(), ConfigErrors> {
+        ConfigErrors::check(self.mistakes)
+    }
+
+    fn origin(&self, path: &KeyPath) -> Origin {
+        let nearest = path.upwards().find_map(|path| self.origins.get(&path).cloned());
+        nearest.unwrap_or(Origin::Default)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_covers_what_lies_in_it() {
+        let mut ledger = Provenance::default();
+        let keys = KeyPath::from_iter(["auth", "keys"]);
+        ledger.said(keys.clone(), Origin::File);
+        assert_eq!(ledger.origin(&keys.item(0).child("kid")), Origin::File);
+        assert_eq!(ledger.origin(&KeyPath::from_iter(["auth"])), Origin::Default);
+    }
+
+    #[test]
+    fn a_mistake_spoils_what_it_is_part_of_and_what_is_part_of_it() {
+        let mut ledger = Provenance::default();
+        let batch = KeyPath::from_iter(["bus", "batch"]);
+        ledger.mistake(batch.clone(), ConfigError::new(&batch, "no"));
+        assert!(ledger.is_mistaken(&batch) && ledger.is_mistaken(&batch.item(0)));
+        assert!(ledger.is_mistaken(&KeyPath::from_iter(["bus"])));
+        assert!(!ledger.is_mistaken(&KeyPath::from_iter(["bus", "reply_ms"])));
+        assert!(ledger.close().is_err());
+    }
+}

@@ -1,0 +1,78 @@
+//! Which workers of a node have sessions that want a key.
+
+use ahash::AHashMap;
+use parking_lot::RwLock;
+
+use crate::domain::RoutingKey;
+
+/// A node's workers: one bit each.
+pub const WORKERS_MAX: u32 = u64::BITS;
+
+/// Locks that the keys are spread over, so that workers rarely contend.
+const STRIPES: usize = 64;
+
+/// Keys and the workers that want them. A worker sets its bit *before* the subscribe goes out, so
+/// that every push finds the worker that it is for.
+#[derive(Debug)]
+pub struct WorkerInterest {
+    stripes: [RwLock<AHashMap<RoutingKey, u64>>; STRIPES],
+    hasher: ahash::RandomState,
+}
+
+impl Default for WorkerInterest {
+    fn default() -> Self {
+        Self {
+            stripes: std::array::from_fn(|_| RwLock::default()),
+            hasher: ahash::RandomState::new(),
+        }
+    }
+}
+
+impl WorkerInterest {
+    fn stripe(&self, key: &RoutingKey) -> &RwLock<AHashMap<RoutingKey, u64>> {
+        &self.stripes[self.hasher.hash_one(key) as usize % STRIPES]
+    }
+
+    /// Records that a worker wants a key.
+    pub fn add(&self, key: &RoutingKey, worker: u32) {
+        *self.stripe(key).write().entry(key.clone()).or_default() |= 1 << worker;
+    }
+
+    /// Records that a worker no longer wants a key.
+    pub fn remove(&self, key: &RoutingKey, worker: u32) {
+        let mut stripe = self.stripe(key).write();
+        if let Some(mask) = stripe.get_mut(key) {
+            *mask &= !(1 << worker);
+            if *mask == 0 {
+                stripe.remove(key);
+            }
+        }
+    }
+
+    /// The workers that want any of these keys, one bit each.
+    pub fn workers(&self, keys: &[RoutingKey]) -> u64 {
+        keys.iter().fold(0, |mask, key| {
+            mask | self.stripe(key).read().get(key).copied().unwrap_or_default()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_come_and_go() {
+        let wants = WorkerInterest::default();
+        let [a, b] = ["user.a", "user.b"].map(|key| RoutingKey::parse(key).unwrap());
+        wants.add(&a, 0);
+        wants.add(&a, 63);
+        wants.add(&b, 2);
+        assert_eq!(wants.workers(&[a.clone(), b.clone()]), 1 << 63 | 0b101);
+        wants.remove(&a, 63);
+        wants.remove(&a, 0);
+        wants.remove(&a, 5);
+        assert_eq!(wants.workers(&[a]), 0);
+        assert!(wants.stripes.iter().map(|stripe| stripe.read().len()).sum::<usize>() == 1);
+    }
+}

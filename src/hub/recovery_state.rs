@@ -1,0 +1,321 @@
+//! What one session was handed of the messages that are for it, and up to where it has them all.
+
+use std::cell::{Cell, RefCell};
+
+use bytes::Bytes;
+
+use crate::cluster::Safeguards;
+use crate::domain::{MessageId, Micros, RoomId};
+use crate::watermark::{DeliverySeq, SessionPosition};
+
+/// A live message that waits behind a catch-up.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BufferedMessage {
+    /// Its id.
+    pub id: MessageId,
+    /// The room that it is of: its member may have left it by the time that it is handed over.
+    pub room: Option<RoomId>,
+    /// The finished frame.
+    pub frame: Bytes,
+}
+
+/// What a session waits for while its catch-up is read and sent.
+#[derive(Debug, Default)]
+struct CatchUp {
+    /// Live messages, to be handed behind the catch-up; none once it is over.
+    buffer: Option<Vec<BufferedMessage>>,
+    bytes: usize,
+    /// The buffer did not hold what came: the session reads again.
+    overflowed: bool,
+    /// What it was handed by its own reads.
+    caught: Vec<MessageId>,
+}
+
+/// How far a session is.
+#[derive(Debug)]
+pub struct RecoveryState {
+    footing: Cell<SessionPosition>,
+    place: Cell<DeliverySeq>,
+    catch_up: RefCell<Option<Box<CatchUp>>>,
+    /// The last cursor that it was handed.
+    cursor: Cell<Micros>,
+    /// When it was handed the first one, by the clock of ids.
+    since: Cell<Micros>,
+    /// When it was handed the last one, in seconds; zero for never.
+    cursor_at: Cell<u64>,
+    /// Whether a message was handed to it since.
+    owed: Cell<bool>,
+    /// The time of the newest message that it had to do with.
+    active: Cell<Micros>,
+}
+
+impl Default for RecoveryState {
+    /// A session that has nothing: where it stands is said before it is handed anything.
+    fn default() -> Self {
+        Self {
+            footing: Cell::new(SessionPosition::new(Micros(0), Safeguards::default())),
+            place: Cell::default(),
+            catch_up: RefCell::default(),
+            cursor: Cell::default(),
+            since: Cell::default(),
+            cursor_at: Cell::default(),
+            owed: Cell::default(),
+            active: Cell::default(),
+        }
+    }
+}
+
+/// What becomes of a live message.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Buffering {
+    /// It goes out.
+    Hand(Bytes),
+    /// It waits, or will be read.
+    Kept,
+    /// The session has it.
+    Had,
+}
+
+impl RecoveryState {
+    /// Up to where it has everything.
+    pub const fn footing(&self) -> SessionPosition {
+        self.footing.get()
+    }
+
+    /// Something was proved.
+    pub fn stand(&self, footing: SessionPosition) {
+        self.footing.set(footing);
+    }
+
+    /// Its place in the order of deliveries.
+    pub const fn place(&self) -> DeliverySeq {
+        self.place.get()
+    }
+
+    /// A catch-up begins at this place: what comes live waits behind it.
+    pub fn begin_catch_up(&self, place: DeliverySeq) {
+        self.place.set(place);
+        let buffer = Some(Vec::new());
+        *self.catch_up.borrow_mut() = Some(Box::new(CatchUp { buffer, ..CatchUp::default() }));
+    }
+
+    /// Whether what comes live is kept back: it is not in the session's queue yet, and may be
+    /// dropped for the session to read it again.
+    pub fn is_catching_up(&self) -> bool {
+        self.catch_up.borrow().as_ref().is_some_and(|catch_up| catch_up.buffer.is_some())
+    }
+
+    /// Whether rounds read for it. One that has no cursor yet, or that catches up, reads for itself:
+    /// what a round brought it would be kept back, and its cursor would go ahead of that.
+    pub fn takes_rounds(&self) -> bool {
+        self.footing().is_told() && !self.is_catching_up()
+    }
+
+    /// Whether something is remembered of its own reads.
+    pub fn remembers(&self) -> bool {
+        self.catch_up.borrow().is_some()
+    }
+
+    /// Whether its own reads brought it a message.
+    pub fn has_caught(&self, id: MessageId) -> bool {
+        self.catch_up.borrow().as_ref().is_some_and(|catch_up| catch_up.caught.contains(&id))
+    }
+
+    /// A live message, of which at most `max` bytes may wait.
+    pub(super) fn take_in(
+        &self,
+        id: MessageId,
+        room: Option<&str>,
+        frame: &Bytes,
+        max: usize,
+    ) -> Buffering {
+        self.active.set(self.active.get().max(id.time()));
+        let mut catch_up = self.catch_up.borrow_mut();
+        let Some(catch_up) = &mut *catch_up else { return Buffering::Hand(frame.clone()) };
+        if catch_up.caught.contains(&id) {
+            return Buffering::Had;
+        }
+        let Some(buffer) = &mut catch_up.buffer else { return Buffering::Hand(frame.clone()) };
+        if catch_up.bytes + frame.len() > max {
+            catch_up.overflowed = true;
+            buffer.clear();
+        }
+        if !catch_up.overflowed {
+            catch_up.bytes += frame.len();
+            let room = room.and_then(|room| RoomId::parse(room).ok());
+            buffer.push(BufferedMessage { id, room, frame: frame.clone() });
+        }
+        Buffering::Kept
+    }
+
+    /// A message was handed to it by its own reads; false if it had it from them before.
+    pub fn catch(&self, id: MessageId) -> bool {
+        self.active.set(self.active.get().max(id.time()));
+        let mut catch_up = self.catch_up.borrow_mut();
+        let caught = &mut catch_up.get_or_insert_default().caught;
+        let fresh = !caught.contains(&id);
+        if fresh {
+            caught.push(id);
+        }
+        fresh
+    }
+
+    /// The catch-up stands in the session's queue: what waited behind it, without what it brought;
+    /// none if the buffer overflowed, and the session has to read again.
+    pub fn end_catch_up(&self) -> Option<Vec<BufferedMessage>> {
+        let mut held = self.catch_up.borrow_mut();
+        let catch_up = held.get_or_insert_default();
+        let mut buffer = catch_up.buffer.take().unwrap_or_default();
+        if catch_up.overflowed {
+            return None;
+        }
+        buffer.retain(|behind| !catch_up.caught.contains(&behind.id));
+        Some(buffer)
+    }
+
+    /// The watermark passed: what was caught at or below it is not read again.
+    pub fn prune(&self, watermark: Micros) {
+        let mut held = self.catch_up.borrow_mut();
+        if let Some(catch_up) = &mut *held {
+            catch_up.caught.retain(|id| id.time() > watermark);
+            if catch_up.caught.is_empty() && catch_up.buffer.is_none() {
+                *held = None;
+            }
+        }
+    }
+
+    /// It is owed a cursor. Whether it was owed none before.
+    pub(super) fn owe(&self) -> bool {
+        !self.owed.replace(true)
+    }
+
+    /// The cursor to hand it now, if it moved and the last one was handed `every` seconds ago. It is
+    /// not above `cap`.
+    pub fn next_cursor(
+        &self,
+        watermark: Micros,
+        cap: Micros,
+        now: u64,
+        every: u64,
+    ) -> Option<Micros> {
+        let at = self.cursor_at.get();
+        if self.is_catching_up() || (at != 0 && now < at + every) {
+            return None;
+        }
+        let cursor = self.footing().cursor(watermark)?.min(cap);
+        if cursor <= self.cursor.get() {
+            return None;
+        }
+        self.told(cursor, now);
+        self.owed.set(false);
+        Some(cursor)
+    }
+
+    /// When it was handed its first cursor.
+    pub const fn since(&self) -> Micros {
+        self.since.get()
+    }
+
+    /// It is handed its first cursor now.
+    pub fn begin(&self, now: Micros) {
+        if self.since.get() == Micros(0) {
+            self.since.set(now);
+        }
+    }
+
+    /// It was handed a cursor.
+    pub fn told(&self, cursor: Micros, now: u64) {
+        self.cursor.set(self.cursor.get().max(cursor));
+        self.cursor_at.set(now);
+    }
+
+    /// The time of the newest message that it had to do with.
+    pub const fn active(&self) -> Micros {
+        self.active.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(time: u64) -> MessageId {
+        MessageId::first_of(Micros(time))
+    }
+
+    const FRAME: Bytes = Bytes::from_static(b"0123456789");
+
+    #[test]
+    fn live_messages_wait_behind_the_catch_up_without_repeats() {
+        let trail = RecoveryState::default();
+        trail.begin_catch_up(DeliverySeq::default());
+        for time in [1, 2, 3] {
+            assert_eq!(trail.take_in(id(time), None, &FRAME, 100), Buffering::Kept);
+        }
+        assert!(trail.catch(id(2)) && !trail.catch(id(2)));
+        let behind: Vec<_> = trail.end_catch_up().unwrap().iter().map(|it| it.id).collect();
+        assert_eq!(behind, [id(1), id(3)]);
+        assert_eq!(
+            trail.take_in(id(2), None, &FRAME, 100),
+            Buffering::Had,
+            "a repeat after the catch-up"
+        );
+        assert_eq!(trail.take_in(id(4), None, &FRAME, 100), Buffering::Hand(FRAME));
+        trail.prune(Micros(2));
+        assert!(trail.catch_up.borrow().is_none(), "nothing is kept for nothing");
+    }
+
+    #[test]
+    fn a_buffer_that_overflows_hands_nothing_over() {
+        let trail = RecoveryState::default();
+        trail.begin_catch_up(DeliverySeq::default());
+        for time in 1..=3 {
+            trail.take_in(id(time), None, &FRAME, 25);
+        }
+        assert_eq!(trail.end_catch_up(), None);
+        trail.begin_catch_up(DeliverySeq::default());
+        trail.take_in(id(4), None, &FRAME, 25);
+        assert_eq!(trail.end_catch_up().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn rounds_read_for_nobody_whose_messages_are_kept_back() {
+        let trail = RecoveryState::default();
+        trail.begin_catch_up(DeliverySeq::default());
+        assert!(!trail.takes_rounds());
+        trail.take_in(id(1), None, &FRAME, 5);
+        assert_eq!(trail.end_catch_up(), None);
+        // What was read counts, and it reads again: its cursor must not go ahead meanwhile.
+        let mut footing = trail.footing();
+        let view = crate::watermark::WatermarkState::default().look();
+        footing.read(crate::watermark::CatchUpRead::begin(Micros(0), view, false), view, Micros(9));
+        trail.stand(footing);
+        assert!(trail.takes_rounds(), "it has nothing kept back");
+        trail.begin_catch_up(DeliverySeq::default());
+        assert_eq!(trail.take_in(id(2), None, &FRAME, 100), Buffering::Kept);
+        assert!(trail.is_catching_up() && !trail.takes_rounds());
+        assert_eq!(trail.end_catch_up().unwrap().len(), 1);
+        assert!(!trail.is_catching_up() && trail.takes_rounds());
+    }
+
+    #[test]
+    fn cursors_come_rarely_and_only_when_they_move() {
+        let trail = RecoveryState::default();
+        let mut footing = trail.footing();
+        let any = Micros(u64::MAX);
+        assert_eq!(trail.next_cursor(Micros(5), any, 100, 15), None, "the first is not this one's");
+        footing.skipped(Micros(0));
+        let view = crate::watermark::WatermarkState::default();
+        view.heal(view.breaks());
+        let reading = crate::watermark::CatchUpRead::begin(Micros(0), view.look(), true);
+        assert_eq!(footing.read(reading, view.look(), Micros(5)), Micros(5));
+        trail.stand(footing);
+        trail.told(Micros(5), 100);
+        assert!(trail.owe() && !trail.owe());
+        assert_eq!(trail.next_cursor(Micros(9), any, 114, 15), None);
+        assert_eq!(trail.next_cursor(Micros(5), any, 115, 15), None);
+        assert_eq!(trail.next_cursor(Micros(9), Micros(5), 115, 15), None, "a room is pending");
+        assert_eq!(trail.next_cursor(Micros(9), any, 115, 15), Some(Micros(9)));
+        assert!(trail.owe());
+    }
+}

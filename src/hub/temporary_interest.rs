@@ -1,0 +1,103 @@
+//! Keys that are heard for a time though no session here needs them.
+
+use std::collections::VecDeque;
+
+use ahash::AHashMap;
+
+use super::Hub;
+use crate::domain::{MonotonicTime, PatternScope, RoutingKey};
+
+/// Keys that a worker hears for a time at once. What is beyond is not heard, so that its limit
+/// counts this node's own sends alone.
+const OVERHEARD_MAX: usize = 10_000;
+
+/// Keys, each with its end.
+#[derive(Debug, Default)]
+pub(super) struct TemporaryInterest {
+    until: AHashMap<RoutingKey, MonotonicTime>,
+    /// When to look at which again. All are heard for equally long, so this is in order but for
+    /// those that were heard for longer meanwhile.
+    looks: VecDeque<(MonotonicTime, RoutingKey)>,
+}
+
+impl TemporaryInterest {
+    /// Hears a key until a time; true if it was not heard before.
+    fn hear(&mut self, key: &RoutingKey, until: MonotonicTime) -> bool {
+        if let Some(end) = self.until.get_mut(key) {
+            *end = until;
+            return false;
+        }
+        if self.until.len() >= OVERHEARD_MAX {
+            return false;
+        }
+        self.until.insert(key.clone(), until);
+        self.looks.push_back((until, key.clone()));
+        true
+    }
+
+    /// The keys whose time is over.
+    fn end(&mut self, now: MonotonicTime) -> Vec<RoutingKey> {
+        let mut ended = Vec::new();
+        while let Some((_, key)) = self.looks.pop_front_if(|(at, _)| *at <= now) {
+            match self.until.get(&key) {
+                Some(until) if *until > now => self.looks.push_back((*until, key)),
+                _ => {
+                    self.until.remove(&key);
+                    ended.push(key);
+                }
+            }
+        }
+        ended
+    }
+}
+
+impl Hub {
+    /// Hears a key until a time whoever needs it here; true if it became wanted by that.
+    pub fn overhear(&mut self, key: &RoutingKey, until: MonotonicTime) -> bool {
+        self.overheard.hear(key, until) && self.want(PatternScope::Key(key.clone()))
+    }
+
+    /// What became unwanted since its time is over.
+    pub fn end_overhearing(&mut self, now: MonotonicTime) -> Vec<PatternScope> {
+        let ended = self.overheard.end(now);
+        ended.into_iter().filter_map(|key| self.unwant(PatternScope::Key(key))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: usize) -> RoutingKey {
+        RoutingKey::parse(&format!("room.r{number}")).unwrap()
+    }
+
+    #[test]
+    fn a_key_is_heard_until_the_last_time_that_was_asked_for() {
+        let mut hub = Hub::new(16);
+        assert!(hub.overhear(&key(1), MonotonicTime(10)));
+        assert!(!hub.overhear(&key(1), MonotonicTime(30)), "it is wanted already");
+        assert!(hub.end_overhearing(MonotonicTime(10)).is_empty());
+        assert!(hub.end_overhearing(MonotonicTime(29)).is_empty());
+        assert_eq!(hub.end_overhearing(MonotonicTime(30)), [PatternScope::Key(key(1))]);
+        assert!(hub.overhear(&key(1), MonotonicTime(50)), "and again");
+    }
+
+    #[test]
+    fn what_sessions_need_stays_wanted() {
+        let mut hub = Hub::new(16);
+        assert!(hub.want(PatternScope::Key(key(1))));
+        assert!(!hub.overhear(&key(1), MonotonicTime(10)));
+        assert!(hub.end_overhearing(MonotonicTime(10)).is_empty());
+        assert_eq!(hub.unwant(PatternScope::Key(key(1))), Some(PatternScope::Key(key(1))));
+    }
+
+    #[test]
+    fn no_more_are_heard_than_may_be() {
+        let mut hub = Hub::new(16);
+        let heard =
+            (0..=OVERHEARD_MAX).filter(|number| hub.overhear(&key(*number), MonotonicTime(1)));
+        assert_eq!(heard.count(), OVERHEARD_MAX);
+        assert_eq!(hub.end_overhearing(MonotonicTime(1)).len(), OVERHEARD_MAX);
+    }
+}

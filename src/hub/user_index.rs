@@ -1,0 +1,135 @@
+//! Whose sessions there are, and the rooms that they are in.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use ahash::AHashMap;
+use slab::Slab;
+use smallvec::SmallVec;
+
+use super::{RoomLoad, SessionId};
+use crate::cluster::Safeguards;
+use crate::domain::{Membership, RoomId, UserId};
+use crate::watermark::{DeliverySeq, KnowledgeSource, RoomChange, RoomState, UserRooms};
+
+/// A user's place among the people of a worker.
+type PersonId = u32;
+
+/// A user with sessions here.
+#[derive(Debug)]
+pub(super) struct UserEntry {
+    pub(super) user: UserId,
+    pub(super) sessions: SmallVec<[SessionId; 2]>,
+    pub(super) rooms: UserRooms,
+    /// Whether the rooms were read.
+    pub(super) loaded: bool,
+    /// The read of the rooms that is under way. It is dropped with the last session: no notice is
+    /// heard without sessions, so an older read may lack changes.
+    pub(super) loading: Option<Rc<RoomLoad>>,
+    /// Unanswered reads of the user's sessions.
+    pub(super) reads: Rc<Cell<usize>>,
+    /// Bytes of frames that wait for the rooms, of all sessions.
+    pub(super) deferred: usize,
+}
+
+/// The users of a worker's sessions.
+///
+/// Invariant: a room lists exactly those people whose affiliations say that they are in it.
+#[derive(Debug, Default)]
+pub(super) struct UserIndex {
+    places: Slab<UserEntry>,
+    by_user: AHashMap<UserId, PersonId>,
+    by_room: AHashMap<RoomId, Vec<PersonId>>,
+}
+
+impl UserIndex {
+    /// Adds a session of a user.
+    pub(super) fn join(&mut self, user: &UserId, session: SessionId) {
+        let places = &mut self.places;
+        let id = *self.by_user.entry(user.clone()).or_insert_with(|| {
+            let (user, sessions) = (user.clone(), SmallVec::new());
+            let rooms = UserRooms::new(Safeguards::default());
+            let (loaded, loading, reads) = (false, None, Rc::default());
+            let person = UserEntry { user, sessions, rooms, loaded, loading, reads, deferred: 0 };
+            places.insert(person) as PersonId
+        });
+        places[id as usize].sessions.push(session);
+    }
+
+    /// Takes a session of a user away: the rooms that he leaves with it, if it was his last.
+    pub(super) fn leave(&mut self, user: &UserId, session: SessionId) -> Vec<RoomId> {
+        let Some(&id) = self.by_user.get(user) else { return Vec::new() };
+        let person = &mut self.places[id as usize];
+        person.sessions.retain(|held| *held != session);
+        if !person.sessions.is_empty() {
+            return Vec::new();
+        }
+        let person = self.places.remove(id as usize);
+        self.by_user.remove(user);
+        let rooms: Vec<RoomId> = person.rooms.inside().map(|known| known.room.clone()).collect();
+        rooms.iter().for_each(|room| self.strike(room, id));
+        rooms
+    }
+
+    fn strike(&mut self, room: &RoomId, id: PersonId) {
+        if let Some(members) = self.by_room.get_mut(room) {
+            members.retain(|member| *member != id);
+            if members.is_empty() {
+                self.by_room.remove(room);
+            }
+        }
+    }
+
+    /// A user's membership came to be known. Nothing is learned of a user without sessions here.
+    pub(super) fn learn(
+        &mut self,
+        news: &Membership,
+        place: DeliverySeq,
+        learned: KnowledgeSource,
+    ) -> RoomChange {
+        let Some(&id) = self.by_user.get(&news.user) else { return RoomChange::Stale };
+        let rooms = &mut self.places[id as usize].rooms;
+        let was = rooms.get(news.room.as_str()).is_some_and(RoomState::is_inside);
+        let applied = rooms.apply(news, place, learned);
+        match applied {
+            RoomChange::Joined if !was => {
+                self.by_room.entry(news.room.clone()).or_default().push(id);
+            }
+            RoomChange::Left => self.strike(&news.room, id),
+            RoomChange::Joined | RoomChange::Stale | RoomChange::Kept => {}
+        }
+        applied
+    }
+
+    /// A user.
+    pub(super) fn of(&self, user: &str) -> Option<&UserEntry> {
+        self.by_user.get(user).map(|id| &self.places[*id as usize])
+    }
+
+    /// A user, to be changed. His affiliations change by [`UserIndex::learn`] alone.
+    pub(super) fn of_mut(&mut self, user: &str) -> Option<&mut UserEntry> {
+        self.by_user.get(user).map(|id| &mut self.places[*id as usize])
+    }
+
+    /// The members of a room who have sessions here.
+    pub(super) fn members(&self, room: &str) -> impl Iterator<Item = &UserEntry> {
+        let members = self.by_room.get(room).map(Vec::as_slice).unwrap_or_default();
+        members.iter().map(|id| &self.places[*id as usize])
+    }
+
+    /// Every user.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &UserEntry> {
+        self.places.iter().map(|(_, person)| person)
+    }
+
+    /// The rooms that anybody here is in.
+    pub(super) fn rooms(&self) -> impl Iterator<Item = &RoomId> {
+        self.by_room.keys()
+    }
+
+    /// Whether nobody is here.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.places.is_empty() && self.by_user.is_empty() && self.by_room.is_empty()
+    }
+}

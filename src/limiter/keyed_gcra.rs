@@ -1,0 +1,55 @@
+//! One limit of many, in memory, that counts what happened as well as what was let in.
+
+use std::cell::RefCell;
+use std::hash::Hash;
+use std::time::Duration;
+
+use super::gcra::Check;
+use super::tat_cache::TatCache;
+use super::{Rate, RateLimit, RateLimited};
+
+/// The longest wait that anybody is told, where the debt is longer: it may be forgotten meanwhile,
+/// and nobody should stay away for longer on one node's word.
+const TOLD_MAX: Duration = Duration::from_mins(1);
+
+/// What each of many used up of one limit. What is charged after the fact may go beyond it: a debt,
+/// which what comes later waits for.
+#[derive(Debug)]
+pub(super) struct KeyedGcra<K> {
+    policy: RateLimit,
+    rate: Rate,
+    debt_micros: u64,
+    tats: RefCell<TatCache<K>>,
+}
+
+impl<K: Clone + Eq + Hash + Ord> KeyedGcra<K> {
+    /// Remembers so many, each with the time of a debt of at most so long.
+    pub(super) fn new(policy: RateLimit, debt: Duration, remembered: usize) -> Self {
+        let debt_micros = debt.as_micros() as u64;
+        let tats = RefCell::new(TatCache::new(remembered));
+        Self { policy, rate: policy.rate(), debt_micros, tats }
+    }
+
+    /// Whether a cost would be let in; a cost of 0 is, unless there is a debt. `now` is in
+    /// microseconds of a monotonic clock, here and below.
+    pub(super) fn check(&self, key: &K, now: u64, cost: u32) -> Result<(), RateLimited> {
+        match self.rate.check(self.tats.borrow().get(key), now, cost) {
+            Check::Fits { .. } => Ok(()),
+            Check::Over { retry } => {
+                let told = retry.min(TOLD_MAX.as_micros() as u64);
+                Err(RateLimited::after_micros(self.policy, told))
+            }
+            Check::Never => Err(RateLimited::never(self.policy)),
+        }
+    }
+
+    /// Charges what happens whatever the limit says.
+    pub(super) fn charge(&self, key: &K, now: u64, cost: u32) {
+        let mut tats = self.tats.borrow_mut();
+        let tat = self.rate.charged(tats.get(key), now, cost, self.debt_micros);
+        tats.put(key, tat, now);
+    }
+}
+
+#[cfg(test)]
+mod tests;

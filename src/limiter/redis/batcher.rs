@@ -1,0 +1,121 @@
+//! The way of a worker's calls to one shard.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use ::redis::{Pipeline, Value};
+use smallvec::SmallVec;
+use tokio::sync::{mpsc, oneshot};
+
+use super::user_quota::QueuePermit;
+use super::{Answered, answer, script};
+use crate::limiter::{LimitedCall, LimiterError};
+use crate::redis::{Pool, PoolError};
+
+/// Calls in one pipeline: a millisecond of the shard's time, during which it serves nobody else.
+const BATCH_MAX: usize = 256;
+
+/// Between two looks at whether a shard that failed is back.
+const PROBE_PAUSE: Duration = Duration::from_millis(250);
+
+/// A call, and who waits for its verdict.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) call: LimitedCall,
+    /// The key of each policy.
+    pub(super) keys: SmallVec<[String; 1]>,
+    pub(super) reply: oneshot::Sender<Answered>,
+    /// Its user's share of the queue.
+    pub(super) _permit: QueuePermit,
+}
+
+impl Ask {
+    fn answer(self, answered: Answered) {
+        // Who waited too long has gone.
+        let _gone = self.reply.send(answered);
+    }
+}
+
+/// The task that brings calls to one shard, one pipeline at a time.
+#[derive(Debug)]
+pub(super) struct ScriptBatcher {
+    pub(super) pool: Pool,
+    pub(super) asks: mpsc::Receiver<Ask>,
+}
+
+impl ScriptBatcher {
+    /// Runs until nobody can ask any more.
+    pub(super) async fn run(mut self) {
+        let mut batch = Vec::new();
+        while self.asks.recv_many(&mut batch, BATCH_MAX).await > 0 {
+            // A call that nobody waits for any more is judged already, elsewhere.
+            batch.retain(|ask| !ask.reply.is_closed());
+            let mut asks = std::mem::take(&mut batch);
+            if let Err(error) = serve(&self.pool, &mut asks).await {
+                tracing::debug!(%error, "a shard gives no verdicts");
+                asks.into_iter().for_each(|ask| ask.answer(Err(LimiterError::Unavailable)));
+                self.recover().await;
+            }
+        }
+    }
+
+    /// Lets nobody wait for the shard until it answers again.
+    async fn recover(&mut self) {
+        let mut back = pin!(answers_again(&self.pool));
+        loop {
+            tokio::select! {
+                () = &mut back => return,
+                ask = self.asks.recv() => match ask {
+                    Some(ask) => ask.answer(Err(LimiterError::Unavailable)),
+                    None => return,
+                },
+            }
+        }
+    }
+}
+
+/// Brings all calls to the shard, and those again whose script it did not know: these were not
+/// run, so nothing is counted twice. What is left in `asks` after an error was not answered.
+async fn serve(pool: &Pool, asks: &mut Vec<Ask>) -> Result<(), PoolError> {
+    if asks.is_empty() {
+        return Ok(());
+    }
+    let mut pipeline = Pipeline::with_capacity(asks.len());
+    for ask in &*asks {
+        pipeline.add_command(script::run(&ask.call, &ask.keys));
+    }
+    let answers = pool.answers(&pipeline).await?;
+    let (mut unknown, mut reload) = (Vec::new(), Pipeline::new());
+    reload.add_command(script::load());
+    for (ask, told) in asks.drain(..).zip(answers) {
+        if answer::is_unknown_script(&told) {
+            reload.add_command(script::run(&ask.call, &ask.keys));
+            unknown.push(ask);
+        } else {
+            settle(ask, &told);
+        }
+    }
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    *asks = unknown;
+    let answers = pool.answers(&reload).await?;
+    asks.drain(..).zip(answers.iter().skip(1)).for_each(|(ask, told)| settle(ask, told));
+    Ok(())
+}
+
+fn settle(ask: Ask, told: &Value) {
+    let verdict = answer::verdict(&ask.call, told);
+    ask.answer(verdict);
+}
+
+async fn answers_again(pool: &Pool) {
+    let mut probe = Pipeline::new();
+    probe.add_command(script::load());
+    loop {
+        tokio::time::sleep(PROBE_PAUSE).await;
+        if pool.answers(&probe).await.is_ok() {
+            return;
+        }
+    }
+}

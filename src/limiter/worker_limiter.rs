@@ -1,0 +1,342 @@
+//! What the calls of a worker's users pass.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::keyed_gcra::KeyedGcra;
+use super::shares::{MemberShare, MemberShares};
+use super::tat_cache::TatCache;
+use super::user_concurrency::{UserConcurrency, UserPermit};
+use super::{LimitDecision, LimitedCall, Limiter, LimiterError, Local, RateLimit, RateLimited};
+use crate::config::{Rates, UserRates};
+use crate::domain::{Conversation, UserId};
+use crate::telemetry::{Limited, Metrics};
+
+/// Between two log lines that say the same.
+const WARN_PAUSE: Duration = Duration::from_secs(10);
+
+/// Policies that a user is held to in memory without debts: sends, events.
+const USER_POLICIES: usize = 2;
+
+/// What a gate remembers `rates.remembered` times: those policies, reads, refusals, and both kinds of
+/// conversations.
+pub const SHELVES: usize = USER_POLICIES + 4;
+
+/// How far a conversation may be in debt. All nodes may let a message in at the same time, and what
+/// they sent while the bus was slow is heard at once: at one message a second this is what 600 nodes
+/// let in together, and it bounds how long a conversation is silent afterwards.
+pub(super) const CONVERSATION_DEBT: Duration = Duration::from_mins(10);
+
+/// How far the reads of a user may be in debt: what a page took is known when it was read, and one
+/// of an inbox of 5,000 rooms takes minutes of the rate. Nobody waits for longer than this.
+const READS_DEBT: Duration = Duration::from_secs(30);
+
+/// What is limited of a direct conversation, and of one member while the other is refused.
+const DM_LIMITS: [&str; 2] = [
+    "messages of a direct conversation",
+    "messages of one user of a direct conversation while the other one waits",
+];
+
+/// What is limited of a room, and of one member while another one is refused.
+const ROOM_LIMITS: [&str; 2] =
+    ["messages of a room", "messages of one member of a room while another one waits"];
+
+/// Pages of history and inbox of one user that are read at once, over all sessions and requests. An
+/// inbox has 16 reads under way, so 8 have 128: half of `store.reads_in_flight` by default. The store
+/// refuses what is above its bound, and would refuse other users.
+const PAGES_AT_ONCE: usize = 8;
+
+/// Messages of one user that are stored at once: a quarter of `store.writes_in_flight` by default, and
+/// as many as four sessions send.
+const SENDS_AT_ONCE: usize = 64;
+
+/// What a gate is made from.
+#[derive(Debug, Clone)]
+pub struct WorkerLimiterOptions {
+    /// As configured.
+    pub rates: Rates,
+    /// What all nodes count sends by; none where there is nothing.
+    pub shared: Option<Arc<dyn Limiter>>,
+    /// How many nodes live.
+    pub nodes: Arc<AtomicU32>,
+    /// Shares of contested conversations, of all workers of the node.
+    pub shares: Arc<MemberShares>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What the calls of a worker's users pass. All sessions of a user are on one worker, so that what
+/// is counted here is all that the user does on this node.
+#[derive(Debug)]
+pub struct WorkerLimiter {
+    users: Option<Users>,
+    dms: ConversationRate,
+    rooms: ConversationRate,
+    shares: Arc<MemberShares>,
+    page_reads: UserConcurrency,
+    stored_sends: UserConcurrency,
+    since: Instant,
+    nodes: Arc<AtomicU32>,
+    metrics: Arc<Metrics>,
+}
+
+/// The limit of each conversation of a kind, and what one member may have of it.
+#[derive(Debug)]
+struct ConversationRate {
+    shelf: KeyedGcra<Conversation>,
+    share: MemberShare,
+}
+
+#[derive(Debug)]
+struct Users {
+    sends: RateLimit,
+    events: RateLimit,
+    reads: KeyedGcra<UserId>,
+    items: KeyedGcra<UserId>,
+    shared: Option<Arc<dyn Limiter>>,
+    here: Local,
+    /// Until when the sends of a user are refused without asking: a refusal costs no round trip
+    /// until it is over.
+    refused: RefCell<TatCache<UserId>>,
+    warned: Cell<Option<Instant>>,
+}
+
+impl WorkerLimiter {
+    /// Nobody has done anything yet.
+    pub fn new(plan: WorkerLimiterOptions) -> Self {
+        let WorkerLimiterOptions { rates, shared, nodes, shares, metrics } = plan;
+        let rate = |[name, share]: [&'static str; 2], rate| {
+            let policy = RateLimit::new(name, rate);
+            let shelf = KeyedGcra::new(policy, CONVERSATION_DEBT, rates.remembered);
+            ConversationRate { shelf, share: MemberShare::half_of(share, &policy) }
+        };
+        Self {
+            users: rates.users.map(|users| Users::new(users, shared, rates.remembered)),
+            dms: rate(DM_LIMITS, rates.dm),
+            rooms: rate(ROOM_LIMITS, rates.room),
+            shares,
+            page_reads: UserConcurrency::new(PAGES_AT_ONCE),
+            stored_sends: UserConcurrency::new(SENDS_AT_ONCE),
+            since: Instant::now(),
+            nodes,
+            metrics,
+        }
+    }
+
+    /// A user sends a message to a conversation. Both limits are looked at before either is
+    /// charged. Sends that are judged at the same time may overrun the conversation's by as many:
+    /// a partition has room for that.
+    pub async fn send(
+        &self,
+        user: &UserId,
+        conversation: &Conversation,
+    ) -> Result<(), RateLimited> {
+        self.cached(user)?;
+        let judged = self.judge_send(user, conversation).await;
+        self.counted(judged)
+    }
+
+    /// A user changes a room, or who is in it: it counts as one of his sends.
+    pub async fn change(&self, user: &UserId) -> Result<(), RateLimited> {
+        let Some(users) = &self.users else { return Ok(()) };
+        self.cached(user)?;
+        let verdict = users.judge_send(user, self).await;
+        self.counted(judged(verdict))
+    }
+
+    /// A user publishes an event.
+    pub fn event(&self, user: &UserId) -> Result<(), RateLimited> {
+        self.events(user, 1)
+    }
+
+    /// A user publishes so many events at once: all are charged, or none.
+    pub fn events(&self, user: &UserId, count: u32) -> Result<(), RateLimited> {
+        let Some(users) = &self.users else { return Ok(()) };
+        self.counted(judged(users.here.judge(&LimitedCall::one(user, users.events, count), 1)))
+    }
+
+    /// A user asks for something that reads the store: let in and charged as one read. What it takes
+    /// besides is owed ([`Self::owe_reads`]) as soon as it is known.
+    pub fn read(&self, user: &UserId) -> Result<(), RateLimited> {
+        let Some(users) = &self.users else { return Ok(()) };
+        let checked = users.reads.check(user, self.now(), 1);
+        if checked.is_ok() {
+            users.reads.charge(user, self.now(), 1);
+        }
+        self.counted(checked)
+    }
+
+    /// A user names so many items in a list: patterns, events, members. Charged before anything is
+    /// done with them, all or none.
+    pub fn items(&self, user: &UserId, count: usize) -> Result<(), RateLimited> {
+        let Some(users) = self.users.as_ref().filter(|_| count > 0) else { return Ok(()) };
+        let (now, count) = (self.now(), u32::try_from(count).unwrap_or(u32::MAX));
+        let checked = users.items.check(user, now, count);
+        if checked.is_ok() {
+            users.items.charge(user, now, count);
+        }
+        self.counted(checked)
+    }
+
+    /// Before the dear part of something that was let in: refuses a user who is in debt by then. One
+    /// who asks for many things at once would have them all before any is charged.
+    pub fn read_on(&self, user: &UserId) -> Result<(), RateLimited> {
+        let Some(users) = &self.users else { return Ok(()) };
+        let checked = users.reads.check(user, self.now(), 0);
+        if checked.is_ok() { checked } else { self.counted(checked) }
+    }
+
+    /// What a user was let in for takes so many reads more: his next ones wait for it.
+    pub fn owe_reads(&self, user: &UserId, units: usize) {
+        if let Some(users) = &self.users {
+            let units = u32::try_from(units).unwrap_or(u32::MAX);
+            users.reads.charge(user, self.now(), units);
+        }
+    }
+
+    /// Waits while `PAGES_AT_ONCE` pages are read for a user. The call is charged already.
+    pub async fn page_permit(&self, user: &UserId) -> UserPermit<'_> {
+        self.page_reads.acquire(user).await
+    }
+
+    /// Waits while `SENDS_AT_ONCE` messages of a user are stored. The call is charged already.
+    pub async fn send_permit(&self, user: &UserId) -> UserPermit<'_> {
+        self.stored_sends.acquire(user).await
+    }
+
+    /// A message of a conversation was heard that did not pass this gate: from another node, or
+    /// another worker. It is charged, and never refused.
+    pub fn heard(&self, conversation: &Conversation) {
+        self.rate_of(conversation).shelf.charge(conversation, self.now(), 1);
+    }
+
+    /// Refuses a user who was refused by all nodes' count, until it is over.
+    fn cached(&self, user: &UserId) -> Result<(), RateLimited> {
+        let refused = self.users.as_ref().and_then(|users| users.cached(user, self.now()));
+        let Some(refused) = refused else { return Ok(()) };
+        self.metrics.limited(Limited::Cached);
+        Err(refused)
+    }
+
+    async fn judge_send(
+        &self,
+        user: &UserId,
+        conversation: &Conversation,
+    ) -> Result<(), RateLimited> {
+        let ConversationRate { shelf, share } = self.rate_of(conversation);
+        self.check_conversation(user, conversation)?;
+        if let Some(users) = &self.users {
+            let verdict = users.judge_send(user, self).await;
+            judged(verdict)?;
+        }
+        shelf.charge(conversation, self.now(), 1);
+        self.shares.charge(share, conversation, user);
+        Ok(())
+    }
+
+    /// Refuses what a conversation's rate has no room for, and a member who has a whole share of it
+    /// while another one wants to send.
+    fn check_conversation(
+        &self,
+        user: &UserId,
+        conversation: &Conversation,
+    ) -> Result<(), RateLimited> {
+        let ConversationRate { shelf, share } = self.rate_of(conversation);
+        let checked = shelf
+            .check(conversation, self.now(), 1)
+            .and_then(|()| self.shares.check(share, conversation, user));
+        if checked.is_err() {
+            self.shares.contest(share, conversation, user);
+        }
+        checked
+    }
+
+    fn counted(&self, judged: Result<(), RateLimited>) -> Result<(), RateLimited> {
+        let verdict = if judged.is_ok() { Limited::Allowed } else { Limited::Refused };
+        self.metrics.limited(verdict);
+        judged
+    }
+
+    const fn rate_of(&self, conversation: &Conversation) -> &ConversationRate {
+        match conversation {
+            Conversation::Dm(..) => &self.dms,
+            Conversation::Room(_) => &self.rooms,
+        }
+    }
+
+    /// Microseconds since the gate was made.
+    fn now(&self) -> u64 {
+        self.since.elapsed().as_micros() as u64
+    }
+}
+
+fn judged(verdict: LimitDecision) -> Result<(), RateLimited> {
+    match verdict {
+        LimitDecision::Allowed { .. } => Ok(()),
+        LimitDecision::Refused(refused) => Err(refused),
+    }
+}
+
+impl Users {
+    fn new(rates: UserRates, shared: Option<Arc<dyn Limiter>>, remembered: usize) -> Self {
+        Self {
+            sends: RateLimit::new("sends", rates.sends),
+            events: RateLimit::new("events", rates.events),
+            reads: KeyedGcra::new(RateLimit::new("reads", rates.reads), READS_DEBT, remembered),
+            items: KeyedGcra::new(
+                RateLimit::new("list items", rates.items),
+                Duration::ZERO,
+                remembered,
+            ),
+            shared,
+            here: Local::new(remembered * USER_POLICIES),
+            refused: RefCell::new(TatCache::new(remembered)),
+            warned: Cell::default(),
+        }
+    }
+
+    /// The refusal of a user whose time is not over.
+    fn cached(&self, user: &UserId, now: u64) -> Option<RateLimited> {
+        let left = self.refused.borrow().get(user).saturating_sub(now);
+        (left > 0).then(|| RateLimited::after_micros(self.sends, left))
+    }
+
+    /// By what all nodes count, or else by this node's share.
+    async fn judge_send(&self, user: &UserId, gate: &WorkerLimiter) -> LimitDecision {
+        let call = LimitedCall::one(user, self.sends, 1);
+        let Some(shared) = &self.shared else {
+            return self.here.judge(&call, gate.nodes.load(Ordering::Relaxed));
+        };
+        match shared.check(call.clone()).await {
+            Ok(verdict) => {
+                self.remember(user, verdict, gate.now());
+                verdict
+            }
+            Err(error) => {
+                gate.metrics.unshared_limits.inc();
+                self.warn(&error);
+                self.here.judge(&call, gate.nodes.load(Ordering::Relaxed))
+            }
+        }
+    }
+
+    fn remember(&self, user: &UserId, verdict: LimitDecision, now: u64) {
+        if let LimitDecision::Refused(RateLimited { retry_after: Some(wait), .. }) = verdict {
+            self.refused.borrow_mut().put(user, now + wait.as_micros() as u64, now);
+        }
+    }
+
+    fn warn(&self, error: &LimiterError) {
+        if self.warned.get().is_none_or(|at| at.elapsed() >= WARN_PAUSE) {
+            self.warned.set(Some(Instant::now()));
+            tracing::warn!(%error, "sends are held to this node's share of the limit");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

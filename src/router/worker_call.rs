@@ -1,0 +1,160 @@
+//! What one worker does for an HTTP request that another one took: a user's requests are executed
+//! by the worker of his sessions, a room's by the one that its key falls on.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::admission::{Admission, RequestPermits};
+use super::{Caller, Router};
+use crate::clock::PASSING_MAX;
+use crate::domain::RoutingKey;
+use crate::layout::worker_of;
+use crate::protocol::{Code, ErrorReply};
+use crate::watermark::ACK_LIMIT;
+
+/// Errands that wait for one worker: they wait for its turn alone, since each begins at once.
+pub const ERRANDS_MAX: usize = 1024;
+
+/// Answers of the store that a message or a change of a room or a member waits for one after the
+/// other, what is stored under the lease apart: for who is added, whether the caller owns the room,
+/// the room, the membership as it was, all of the user's rooms, the removal that is written again,
+/// and the membership beside the room's newest message.
+const STORE_ANSWERS_MAX: u32 = 6;
+
+/// Work for a worker, by what it works with.
+pub type WorkerCall<R = Rc<Router>> = Box<dyn FnOnce(R) + Send>;
+
+/// Whether it matters that an errand may have been done though nobody was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It does not: nothing is different afterwards.
+    Reads,
+    /// It does: something may be stored or published.
+    Changes,
+}
+
+/// The bounds of a node's errands.
+#[derive(Debug, Clone, Copy)]
+pub struct WorkerCallBounds {
+    /// Requests in flight.
+    pub requests: usize,
+    /// Those of one user.
+    pub user_requests: usize,
+    /// How long whoever asked waits for the worker.
+    pub wait: Duration,
+}
+
+/// Above what the steps of an errand may take together, so that a step's own refusal comes first:
+/// by the bounds of an answer of the store and of the limiter. Pages and lists of events wait for more
+/// answers of the store than are counted here: one is given up if they are slow.
+pub fn errand_wait(store: Duration, limiter: Duration) -> Duration {
+    store * STORE_ANSWERS_MAX + limiter + ACK_LIMIT + PASSING_MAX
+}
+
+/// The ways to a node's workers, and the places for requests.
+#[derive(Debug, Clone)]
+pub struct WorkerCalls<R = Rc<Router>> {
+    queues: Arc<[mpsc::Sender<WorkerCall<R>>]>,
+    places: Arc<RequestPermits>,
+    wait: Duration,
+}
+
+/// Taken by whoever comes first: the worker, which begins the errand, or the one who asked and
+/// gave up, so that nobody begins it.
+#[derive(Debug, Clone, Default)]
+struct Slot(Arc<AtomicBool>);
+
+impl Slot {
+    /// Whether it was free.
+    fn take(&self) -> bool {
+        !self.0.swap(true, Ordering::Relaxed)
+    }
+}
+
+impl<R: 'static> WorkerCalls<R> {
+    /// The ways to so many workers; and what each takes its errands from.
+    pub fn new(
+        workers: usize,
+        bounds: WorkerCallBounds,
+    ) -> (Self, Vec<mpsc::Receiver<WorkerCall<R>>>) {
+        let WorkerCallBounds { requests, user_requests, wait } = bounds;
+        let (queues, ends): (Vec<_>, _) = (0..workers).map(|_| mpsc::channel(ERRANDS_MAX)).unzip();
+        (
+            Self {
+                queues: queues.into(),
+                places: RequestPermits::new(requests, user_requests),
+                wait,
+            },
+            ends,
+        )
+    }
+
+    /// A place for a request, if one is free for its caller.
+    pub fn admit(&self, caller: &Caller) -> Result<Admission, ErrorReply> {
+        self.places.take(caller)
+    }
+
+    /// Whether no request is in flight.
+    pub fn is_idle(&self) -> bool {
+        self.places.is_idle()
+    }
+
+    /// Has the worker of a key do some work. What was begun goes on whether or not anybody waits
+    /// for it; what nobody waits for any more is not begun. So work that changes something and was
+    /// begun, and of which no more is heard, has an unknown outcome.
+    pub async fn ask<T, F>(
+        &self,
+        admission: Admission,
+        key: &RoutingKey,
+        effect: Effect,
+        work: impl FnOnce(R) -> F + Send + 'static,
+    ) -> Result<T, ErrorReply>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, ErrorReply>> + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let slot = Slot::default();
+        let claim = slot.clone();
+        let errand: WorkerCall<R> = Box::new(move |router| {
+            if answer.is_closed() || !claim.take() {
+                return;
+            }
+            let work = work(router);
+            tokio::task::spawn_local(async move {
+                let result = work.await;
+                // Before the answer, since the caller may send the next request at once.
+                drop(admission);
+                let _given_up = answer.send(result);
+            });
+        });
+        let queue = &self.queues[worker_of(key, self.queues.len() as u32) as usize];
+        queue.try_send(errand).map_err(|refused| unavailable(&refused))?;
+        let why = match timeout(self.wait, answered).await {
+            Ok(Ok(result)) => return result,
+            Ok(Err(_dropped)) => "the node is being stopped".to_owned(),
+            Err(_elapsed) => format!("the worker did not answer within {:?}", self.wait),
+        };
+        let begun = !slot.take();
+        let in_doubt = begun && effect == Effect::Changes;
+        Err(ErrorReply::new(if in_doubt { Code::OutcomeUnknown } else { Code::Unavailable }, why))
+    }
+}
+
+fn unavailable<R>(refused: &mpsc::error::TrySendError<WorkerCall<R>>) -> ErrorReply {
+    let message = match refused {
+        mpsc::error::TrySendError::Full(_) => {
+            format!("{ERRANDS_MAX} requests wait for the worker, no more are allowed")
+        }
+        mpsc::error::TrySendError::Closed(_) => "the node is being stopped".to_owned(),
+    };
+    ErrorReply::new(Code::Unavailable, message)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! What the connections of one worker share.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use slab::Slab;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::Handoff;
+use crate::auth::TOKEN_BYTES_MAX;
+use crate::limiter::{AddressPermit, ConnectionPermit, FrameRates};
+use crate::protocol::{CloseReason, ErrorReply, RequestId};
+use crate::router::Router;
+use crate::socket::{FrameLimits, Link, OutboxItem};
+
+/// Bytes that a `hello` may have beside its token: an id and the name of a device of 64 bytes each,
+/// six times that as JSON, a cursor, the names of the fields, and 3 KiB for patterns.
+const HELLO_FIELDS_BYTES: usize = 4096;
+
+/// Bytes of a `hello`: nobody has shown a token before it.
+pub const HELLO_BYTES_MAX: u32 = (TOKEN_BYTES_MAX + HELLO_FIELDS_BYTES) as u32;
+
+/// The bounds of connections.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionBounds {
+    /// Of what a client may send at once.
+    pub frames: FrameLimits,
+    /// What the frames of one connection are held to.
+    pub rates: FrameRates,
+    /// Sessions of one user here.
+    pub sessions_per_user: usize,
+    /// How long a connection may take to say `hello`.
+    pub hello: Duration,
+    /// How long a client may leave a full socket unread.
+    pub write_stall: Duration,
+    /// How long a client may be silent, beyond the time between pings.
+    pub pong_grace: Duration,
+}
+
+/// A connection's place among those of its node and of its address, given back when it is dropped.
+#[derive(Debug)]
+pub struct SessionPermits {
+    _connection: ConnectionPermit,
+    _address: Option<AddressPermit>,
+}
+
+impl SessionPermits {
+    /// There is none of an address that has too many: its connection is told so and ends.
+    pub const fn new(connection: ConnectionPermit, address: Option<AddressPermit>) -> Self {
+        Self { _connection: connection, _address: address }
+    }
+}
+
+/// What the connections of one worker share.
+#[derive(Debug)]
+pub struct ConnectionContext {
+    /// The worker's ops.
+    pub router: Rc<Router>,
+    /// The ways to all workers of the node, this one included.
+    pub workers: Vec<mpsc::Sender<Handoff>>,
+    /// The bounds.
+    pub bounds: ConnectionBounds,
+    pub(super) greetings: RefCell<Slab<Greeting>>,
+    draining: Cell<bool>,
+    since: Instant,
+}
+
+/// A connection that has not said `hello`.
+#[derive(Debug)]
+pub(super) struct Greeting {
+    pub(super) link: Rc<Link>,
+    pub(super) until: Instant,
+}
+
+impl ConnectionContext {
+    /// Nobody is there yet.
+    pub fn new(
+        router: Rc<Router>,
+        workers: Vec<mpsc::Sender<Handoff>>,
+        bounds: ConnectionBounds,
+    ) -> Self {
+        let (greetings, draining) = (RefCell::default(), Cell::default());
+        Self { router, workers, bounds, greetings, draining, since: Instant::now() }
+    }
+
+    /// A moment in nanoseconds since this was made, for meters.
+    pub(super) fn nanos(&self, at: Instant) -> u64 {
+        at.saturating_duration_since(self.since).as_nanos() as u64
+    }
+
+    /// Lets nobody in from here on, and sends those away who have not said `hello`.
+    pub fn drain(&self) {
+        self.draining.set(true);
+        let greetings = self.greetings.borrow();
+        for (_, greeting) in greetings.iter().filter(|(_, greeting)| greeting.link.is_open()) {
+            self.send_away(&greeting.link);
+        }
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    pub(super) fn send_away(&self, link: &Link) {
+        self.router.services.metrics.closes(CloseReason::Draining.code());
+        link.close(CloseReason::Draining.frame());
+    }
+
+    /// Tells a connection that has said nothing before why it is not let in, and closes it.
+    pub(super) fn turn_away(
+        &self,
+        link: &Link,
+        id: Option<&RequestId>,
+        refusal: &ErrorReply,
+        close: CloseReason,
+    ) {
+        // Nothing was queued before, so an error always fits.
+        let _queued = link.push(OutboxItem::Text(refusal.frame(id).text()));
+        self.router.services.metrics.closes(close.code());
+        link.close(close.frame());
+    }
+
+    /// Begins the time that a connection has for its `hello`.
+    pub(super) fn begin_greeting(&self, link: &Rc<Link>) -> usize {
+        let until = Instant::now() + self.bounds.hello;
+        self.greetings.borrow_mut().insert(Greeting { link: Rc::clone(link), until })
+    }
+
+    pub(super) fn end_greeting(&self, place: usize) {
+        self.greetings.borrow_mut().remove(place);
+    }
+}

@@ -1,0 +1,106 @@
+//! One task a worker that watches every deadline: no connection has a timer of its own.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::context::ConnectionContext;
+use crate::hub::Session;
+use crate::protocol::{CloseReason, ServerFrame};
+use crate::socket::OutboxItem;
+
+/// The longest time between two sweeps, hence how late a deadline may be noticed.
+const SWEEP_MAX: Duration = Duration::from_secs(1);
+
+/// The shortest time between two sweeps.
+const SWEEP_MIN: Duration = Duration::from_millis(10);
+
+/// How long before its end a client is told that its token ends, in seconds.
+const EXPIRY_NOTICE: u64 = 60;
+
+/// Watches the deadlines of a worker's connections for ever.
+pub async fn sweep(front: Rc<ConnectionContext>) {
+    let bounds = &front.bounds;
+    let ping = front.router.services.waits.ping;
+    let shortest = ping.min(bounds.hello).min(bounds.write_stall);
+    let mut ticks = tokio::time::interval((shortest / 4).clamp(SWEEP_MIN, SWEEP_MAX));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        sweep_once(&front);
+    }
+}
+
+fn sweep_once(front: &ConnectionContext) {
+    end_greetings(front);
+    front.router.end_overhearing();
+    let now = Instant::now();
+    let sessions: Vec<Rc<Session>> = front.router.hub.borrow().sessions().cloned().collect();
+    for session in &sessions {
+        if let Some(close) = overdue(front, session, now) {
+            end(front, session, close);
+        } else {
+            ping(front, session, now);
+            tell_expiry(front, session);
+            front.router.hand_idle_cursor(session);
+        }
+    }
+    front.router.flush();
+}
+
+fn end(front: &ConnectionContext, session: &Session, close: CloseReason) {
+    if !session.link().is_open() {
+        return;
+    }
+    front.router.services.metrics.closes(close.code());
+    match close {
+        CloseReason::SlowConsumer => session.evict(),
+        close => session.close(close),
+    }
+}
+
+fn ping(front: &ConnectionContext, session: &Rc<Session>, now: Instant) {
+    let due = session.ping_is_due(now, front.router.services.waits.ping);
+    if due && session.link().push(OutboxItem::Ping).is_ok() {
+        front.router.hub.borrow_mut().touch(session);
+    }
+}
+
+fn overdue(front: &ConnectionContext, session: &Session, now: Instant) -> Option<CloseReason> {
+    let services = &front.router.services;
+    let link = session.link();
+    let silent = now.saturating_duration_since(link.last_seen());
+    let blocked = link.blocked_since().map(|since| now.saturating_duration_since(since));
+    let ends = session.principal().expires_at.saturating_add(services.verifier.leeway().as_secs());
+    if services.wall.machine_seconds() >= ends {
+        Some(CloseReason::TokenExpired)
+    } else if blocked.is_some_and(|blocked| blocked > front.bounds.write_stall) {
+        Some(CloseReason::SlowConsumer)
+    } else if silent > services.waits.ping + front.bounds.pong_grace {
+        Some(CloseReason::PongMissing)
+    } else {
+        None
+    }
+}
+
+fn tell_expiry(front: &ConnectionContext, session: &Rc<Session>) {
+    let at = session.principal().expires_at;
+    let soon = at.saturating_sub(front.router.services.wall.machine_seconds()) <= EXPIRY_NOTICE;
+    if soon && session.tell_expiry() {
+        let frame = ServerFrame::Expiring { at: at * 1000 };
+        // A client that has no room for it is about to be closed anyway.
+        let _handed = session.hand(frame.text(), crate::hub::Priority::Event);
+        front.router.hub.borrow_mut().touch(session);
+    }
+}
+
+fn end_greetings(front: &ConnectionContext) {
+    let now = Instant::now();
+    for (_, greeting) in front.greetings.borrow().iter() {
+        if greeting.until <= now && greeting.link.is_open() {
+            front.router.services.metrics.closes(CloseReason::HelloTimeout.code());
+            greeting.link.close(CloseReason::HelloTimeout.frame());
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What happens to each frame of a client, by the stage its connection is in.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::context::ConnectionContext;
+use super::serve::PendingSession;
+use crate::domain::RoutingKey;
+use crate::hub::Session;
+use crate::layout::worker_of;
+use crate::limiter::{ConnectionMeter, HandshakePermit, Metered};
+use crate::protocol::{CloseReason, Code, ErrorReply, Hello, Op, Request, RequestId};
+use crate::router::Wishes;
+use crate::socket::{ClientMessage, Handler, HandlerAction, Link, OutboxItem};
+
+/// Where a connection stands.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// It has not said `hello`. In a box, so that a session does not keep its size.
+    Greeting(Box<Stranger>),
+    /// It is a session here.
+    Open(Rc<Session>),
+    /// It is to become a session on another worker.
+    Moving(Box<PendingSession>),
+    /// It is over.
+    Ended,
+}
+
+/// What is kept for a connection that has not said `hello`.
+#[derive(Debug)]
+pub(super) struct Stranger {
+    /// Its place among the greetings.
+    pub(super) place: usize,
+    /// The token that the upgrade carried.
+    pub(super) bearer: Option<Box<str>>,
+    /// Its place among the connections that have not shown a token.
+    pub(super) handshake: HandshakePermit,
+}
+
+/// A connection's stage, shared by its socket and its task.
+pub(super) type SharedStage = Rc<RefCell<Stage>>;
+
+pub(super) struct SessionHandler {
+    pub(super) front: Rc<ConnectionContext>,
+    pub(super) link: Rc<Link>,
+    pub(super) seat: SharedStage,
+    pub(super) meter: ConnectionMeter,
+}
+
+impl Handler for SessionHandler {
+    fn message(&mut self, message: ClientMessage<'_>) -> HandlerAction {
+        let ClientMessage::Text(text) = message else {
+            let reason = "binary frames are not part of the protocol";
+            return HandlerAction::Close(crate::socket::CloseFrame::new(
+                CloseReason::BadProtocol.code(),
+                reason,
+            ));
+        };
+        let open = match &*self.seat.borrow() {
+            Stage::Open(session) => Some(Rc::clone(session)),
+            _ => None,
+        };
+        match open {
+            Some(session) => self.heed(&session, text),
+            None => self.greeting(text),
+        }
+    }
+
+    /// It costs what a frame costs, whatever the connection's stage. Too many are refused by no
+    /// answer of their own: a ping must be answered, and a fragment cannot be taken out of its message.
+    fn other(&mut self, bytes: usize) -> HandlerAction {
+        match self.measure(bytes) {
+            Metered::Taken | Metered::Refused(_) => HandlerAction::Continue,
+            Metered::Abuse => self.end_abuse(),
+        }
+    }
+}
+
+impl SessionHandler {
+    /// A frame of a session, if its connection has not sent too many.
+    fn heed(&mut self, session: &Rc<Session>, text: &str) -> HandlerAction {
+        let metered = self.measure(text.len());
+        let router = Rc::clone(&self.front.router);
+        match metered {
+            Metered::Taken => {
+                let items = router.handle(session, text);
+                self.owe(items);
+            }
+            Metered::Refused(refused) => router.turn_down(session, text, &refused.refusal()),
+            Metered::Abuse => return self.end_abuse(),
+        }
+        HandlerAction::Continue
+    }
+
+    /// Charges the connection with a frame.
+    fn measure(&mut self, bytes: usize) -> Metered {
+        let now = self.front.nanos(self.link.last_seen());
+        self.meter.take(&self.front.bounds.rates, now, bytes)
+    }
+
+    /// Charges the connection with the items that a frame named.
+    fn owe(&mut self, items: usize) {
+        let now = self.front.nanos(self.link.last_seen());
+        self.meter.owe_items(&self.front.bounds.rates, now, items);
+    }
+
+    fn end_abuse(&self) -> HandlerAction {
+        self.front.router.services.metrics.closes(CloseReason::RateAbuse.code());
+        HandlerAction::Close(CloseReason::RateAbuse.frame())
+    }
+
+    /// The first frame must be a `hello` that is accepted; anything else ends the connection.
+    fn greeting(&self, text: &str) -> HandlerAction {
+        let services = &self.front.router.services;
+        services.metrics.client_frames.inc();
+        let Request { id, op } = Request::read(text, &services.bounds);
+        let hello = match op {
+            Ok(Op::Hello(hello)) => hello,
+            Ok(_) => {
+                let refusal = ErrorReply::bad_request("the first frame must be `hello`");
+                return self.turn_away(id.as_ref(), &refusal, CloseReason::BadProtocol);
+            }
+            Err(refusal) => return self.turn_away(id.as_ref(), &refusal, CloseReason::BadProtocol),
+        };
+        match self.newcomer(id.clone(), hello) {
+            Ok(newcomer) => self.welcome(newcomer),
+            Err(refusal) => self.turn_away(id.as_ref(), &refusal, CloseReason::Unauthorized),
+        }
+    }
+
+    fn newcomer(
+        &self,
+        id: Option<RequestId>,
+        hello: Hello<'_>,
+    ) -> Result<PendingSession, ErrorReply> {
+        let seat = self.seat.borrow();
+        let bearer = match &*seat {
+            Stage::Greeting(stranger) => stranger.bearer.as_deref(),
+            _ => None,
+        };
+        let missing = || ErrorReply::new(Code::Unauthorized, "hello: `token` is missing");
+        let token = hello.token.as_deref().or(bearer).ok_or_else(missing)?;
+        let principal = self.front.router.services.authenticate(token)?;
+        Ok(PendingSession {
+            principal,
+            device: hello.device.as_deref().map(Into::into),
+            wishes: Wishes {
+                id,
+                subscribe: hello.subscribe,
+                cursor: hello.cursor.as_deref().map(Into::into),
+            },
+        })
+    }
+
+    /// A user's sessions meet on one worker: here, or they are handed on.
+    fn welcome(&self, newcomer: PendingSession) -> HandlerAction {
+        self.end_greeting();
+        let router = &self.front.router;
+        let key = RoutingKey::user(&newcomer.principal.user);
+        if worker_of(&key, self.front.workers.len() as u32) != router.worker {
+            *self.seat.borrow_mut() = Stage::Moving(Box::new(newcomer));
+            return HandlerAction::Detach;
+        }
+        newcomer.open(&self.front, &self.link, &self.seat);
+        HandlerAction::Continue
+    }
+
+    fn end_greeting(&self) {
+        if let Stage::Greeting(stranger) = self.seat.replace(Stage::Ended) {
+            self.front.end_greeting(stranger.place);
+        }
+    }
+
+    fn turn_away(
+        &self,
+        id: Option<&RequestId>,
+        refusal: &ErrorReply,
+        close: CloseReason,
+    ) -> HandlerAction {
+        // Nothing was queued before, so an error always fits.
+        let _queued = self.link.push(OutboxItem::Text(refusal.frame(id).text()));
+        self.front.router.services.metrics.closes(close.code());
+        HandlerAction::Close(close.frame())
+    }
+}
+
+/// Leaves nothing of a connection that ended behind; what was to move on is given back.
+pub(super) fn leave(front: &ConnectionContext, seat: &SharedStage) -> Option<PendingSession> {
+    match seat.replace(Stage::Ended) {
+        Stage::Greeting(stranger) => front.end_greeting(stranger.place),
+        Stage::Open(session) => front.router.leave(&session),
+        Stage::Moving(newcomer) => return Some(*newcomer),
+        Stage::Ended => {}
+    }
+    None
+}

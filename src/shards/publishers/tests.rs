@@ -1,0 +1,52 @@
+use super::*;
+use crate::bus::MemoryBus;
+use crate::clock::{Interval, MachineClock};
+use crate::redis::Channels;
+use crate::watermark::UnknownReason;
+
+/// A worker's publishers on a bus in memory, by a clock.
+fn publishers(clock: &WallClock) -> Publishers {
+    let shards = ["r1".to_owned()];
+    Publishers::start(PublishersOptions {
+        worker: 0,
+        shards: &shards,
+        bus: &(Arc::new(MemoryBus::new(1)) as Arc<dyn Bus>),
+        health: &Arc::new(Health::new(&shards, 1)),
+        metrics: &Arc::default(),
+        all: Channels::new("main").all(),
+        probe: Channels::new("main").probe(),
+        clock: clock.clone(),
+        breaker: &ReconnectSignal::new(1),
+        bounds: LinkBounds {
+            reply: Duration::from_secs(3),
+            ping: Duration::from_secs(5),
+            backoff_min: Duration::from_millis(50),
+            backoff_max: Duration::from_secs(1),
+            queue: 16,
+            pending: 16,
+            batch: 16,
+        },
+    })
+}
+
+/// What becomes of a send whose lease holds by the monotonic clock.
+fn judged(publishers: &Publishers, clock: &WallClock) -> AckDecision {
+    let until = clock.moment() + Duration::from_secs(8);
+    let lease = Some(Lease { tenure: publishers.tenure(), until });
+    let make = || MessageId::new(clock.now(), rand::random());
+    let (_, ticket) = publishers.issue(make).expect("there is room");
+    publishers.judge(ticket, lease, 0)
+}
+
+#[tokio::test(flavor = "local")]
+async fn what_a_machine_had_in_hand_when_it_slept_is_not_published() {
+    let machine = MachineClock::default();
+    let clock = WallClock::to_be_set(machine.clone());
+    let publishers = publishers(&clock);
+    assert_eq!(judged(&publishers, &clock), AckDecision::Passed, "nothing is looked for yet");
+    let (lead, at) = (clock.machine_lead(), clock.moment());
+    clock.set(Interval { low: lead.low, high: lead.high, at }, lead);
+    assert_eq!(judged(&publishers, &clock), AckDecision::Passed, "nothing stepped");
+    machine.set_ahead(2_000_000);
+    assert_eq!(judged(&publishers, &clock), AckDecision::Unknown(UnknownReason::Fenced));
+}

@@ -1,0 +1,193 @@
+//! The owner of one shard's subscriber connection: it alone orders the commands of the shard's
+//! buckets.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::LinkBounds;
+use super::backoff::Backoff;
+use super::event::{ShardEvent, ShardEvents};
+use super::health::{Health, LinkRole};
+use super::reconnect_signal::ReconnectReceiver;
+use crate::bus::{Bus, BusError, PushSink, Subscription};
+use crate::cluster::ServerRun;
+use crate::interest::{Interest, InterestAction, WildcardFeed};
+use crate::layout::ShardIndex;
+use crate::redis::{Channel, Channels};
+
+/// The inputs of the owner.
+pub struct Subscriber {
+    /// Its shard.
+    pub shard: ShardIndex,
+    /// The shard's name.
+    pub name: String,
+    /// Makes the connections.
+    pub bus: Arc<dyn Bus>,
+    /// Where pushes go.
+    pub sink: Arc<dyn PushSink>,
+    /// The node's interest.
+    pub interest: Arc<Interest>,
+    /// Whether the node needs the channel `tap`.
+    pub taps: Arc<WildcardFeed>,
+    /// How channels are named.
+    pub channels: Channels,
+    /// Channels that are always subscribed: `all` and the node's own.
+    pub always: Vec<Channel>,
+    /// Where the state is recorded.
+    pub health: Arc<Health>,
+    /// Receives the connection's events.
+    pub happenings: ShardEvents,
+    /// Signals the connection to close.
+    pub fuse: ReconnectReceiver,
+    /// The bounds.
+    pub bounds: LinkBounds,
+}
+
+impl std::fmt::Debug for Subscriber {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subscriber").field("shard", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Subscriber {
+    /// Connects to the shard and serves it, again and again. It ends only by being dropped.
+    pub async fn run(mut self) {
+        let mut backoff = Backoff::new(self.bounds.backoff_min, self.bounds.backoff_max);
+        loop {
+            self.fuse.renew();
+            let error = match self.connect().await {
+                Ok(subscription) => {
+                    let began = Instant::now();
+                    let error = self.live(&*subscription).await;
+                    self.tell(ShardEvent::Lost { shard: self.shard }).await;
+                    backoff.served(began.elapsed());
+                    error
+                }
+                Err(error) => error,
+            };
+            self.health.note(&self.name, LinkRole::Subscriber, Err(error.to_string()));
+            tokio::time::sleep(backoff.wait()).await;
+        }
+    }
+
+    async fn connect(&self) -> Result<Arc<dyn Subscription>, BusError> {
+        let subscription = self.bus.subscriber(self.shard, Arc::clone(&self.sink)).await?;
+        self.bounds.answered(subscription.subscribe(&self.always)).await?;
+        Ok(subscription)
+    }
+
+    /// Reports an event. The receiver ends after the connections do.
+    async fn tell(&self, happening: ShardEvent) {
+        let _ending = self.happenings.send(happening).await;
+    }
+
+    async fn live(&mut self, subscription: &dyn Subscription) -> BusError {
+        let run_id = subscription.run_id();
+        self.health.note(&self.name, LinkRole::Subscriber, Ok(run_id.clone()));
+        let run = ServerRun::of(&run_id.to_string());
+        self.tell(ShardEvent::Connected { shard: self.shard, run }).await;
+        let needed = self.interest.connected(self.shard);
+        let error = self.serve(subscription, needed).await;
+        self.interest.disconnected(self.shard);
+        self.taps.disconnected(self.shard);
+        error
+    }
+
+    /// Carries out the commands of the interest and of wide patterns until the connection is gone.
+    /// `needed` buckets were wanted when it came up, and they are commanded first.
+    async fn serve(&mut self, subscription: &dyn Subscription, mut needed: usize) -> BusError {
+        let mut next_ping = Instant::now() + self.bounds.ping;
+        let mut taps = self.taps.changes();
+        if needed == 0 {
+            self.tell(ShardEvent::Whole { shard: self.shard }).await;
+        }
+        loop {
+            if let Err(error) = self.command(subscription, &mut needed).await {
+                return error;
+            }
+            tokio::select! {
+                () = subscription.closed() => return BusError::Closed,
+                () = self.fuse.blown() => return BusError::LookAgain,
+                () = self.interest.changed(self.shard) => {}
+                _changed = taps.changed() => {}
+                () = tokio::time::sleep_until(next_ping) => {
+                    next_ping = Instant::now() + self.bounds.ping;
+                    self.interest.expire(self.shard);
+                    let answer = subscription.subscribe(&self.always);
+                    if let Err(error) = self.bounds.answered(answer).await {
+                        return error;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends one command after the other, each once the one before is answered. What comes up
+    /// meanwhile joins the next batch.
+    async fn command(
+        &self,
+        subscription: &dyn Subscription,
+        needed: &mut usize,
+    ) -> Result<(), BusError> {
+        while self.command_tap(subscription).await?
+            || self.command_buckets(subscription, needed).await?
+        {}
+        Ok(())
+    }
+
+    /// Returns false if there is nothing to command.
+    async fn command_tap(&self, subscription: &dyn Subscription) -> Result<bool, BusError> {
+        let Some(action) = self.taps.next_action(self.shard) else { return Ok(false) };
+        self.carry_out(subscription, action, &[self.channels.tap()]).await?;
+        self.taps.answered(self.shard, action);
+        Ok(true)
+    }
+
+    /// Returns false if there is nothing to command.
+    async fn command_buckets(
+        &self,
+        subscription: &dyn Subscription,
+        needed: &mut usize,
+    ) -> Result<bool, BusError> {
+        let Some(batch) = self.interest.next_batch(self.shard) else {
+            // Buckets that were needed and no longer are get no command.
+            self.count_needed(needed, usize::MAX).await;
+            return Ok(false);
+        };
+        // Lingering ends in time even if there is always something to command.
+        self.interest.expire(self.shard);
+        let name = |&bucket| self.channels.bucket(bucket);
+        let channels: Vec<Channel> = batch.buckets.iter().map(name).collect();
+        self.carry_out(subscription, batch.action, &channels).await?;
+        self.interest.answered(self.shard, &batch);
+        self.count_needed(needed, batch.buckets.len()).await;
+        Ok(true)
+    }
+
+    /// Counts `done` of the needed buckets as finished.
+    async fn count_needed(&self, needed: &mut usize, done: usize) {
+        if *needed > 0 {
+            *needed = needed.saturating_sub(done);
+            if *needed == 0 {
+                self.tell(ShardEvent::Whole { shard: self.shard }).await;
+            }
+        }
+    }
+
+    async fn carry_out(
+        &self,
+        subscription: &dyn Subscription,
+        action: InterestAction,
+        channels: &[Channel],
+    ) -> Result<(), BusError> {
+        let answer = match action {
+            InterestAction::Subscribe => subscription.subscribe(channels),
+            InterestAction::Unsubscribe => subscription.unsubscribe(channels),
+        };
+        self.bounds.answered(answer).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+//! A worker's publishing: the ids that it issued, and the outcome of each.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::in_flight::{InFlightSends, SendId};
+use super::publish_queue::{PublishQueue, Publishes, Reroutable};
+use super::state::Lease;
+use crate::cluster::{LinkSnapshot, Safeguard, Safeguards, ServerRun, WorkerProgress};
+use crate::domain::{ClockReading, Micros, MonotonicTime};
+
+/// Longest time from an id to its acknowledgement by the store, on both clocks. A send that takes
+/// longer is not published: readers rely on it to know how far back an unseen message may lie.
+pub const ACK_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a send may be unsettled until something must be wrong with this node.
+const STUCK: Duration = Duration::from_mins(1);
+
+/// The bounds of a publish tracker.
+#[derive(Debug, Clone, Copy)]
+pub struct PublishBounds {
+    /// Sends that may be unsettled.
+    pub pending: usize,
+    /// Publishes that may wait for a shard.
+    pub ring: usize,
+}
+
+/// What a send may do after the acknowledgement of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AckDecision {
+    /// Publish, and answer `sent`.
+    Passed,
+    /// Answer `outcome_unknown`, which is final.
+    Unknown(UnknownReason),
+}
+
+/// Why an outcome is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownReason {
+    /// The store took too long.
+    Late,
+    /// The node's lease ran out meanwhile.
+    Fenced,
+}
+
+/// One incarnation's sends.
+#[derive(Debug)]
+struct Book {
+    tenure: u32,
+    ledger: InFlightSends,
+    /// The connections' counts when the incarnation began: it counts from zero.
+    base: SmallVec<[LinkSnapshot; 2]>,
+}
+
+/// A worker's side of publishing.
+#[derive(Debug)]
+pub struct PublishTracker<T> {
+    /// The log of the current incarnation is the last; the others drain.
+    books: Vec<Book>,
+    outbound: PublishQueue<T>,
+    bounds: PublishBounds,
+    rules: Safeguards,
+}
+
+impl<T: Reroutable> PublishTracker<T> {
+    /// Makes a tracker for a node with `shards` shards, in its first incarnation, at `now`.
+    pub fn new(
+        shards: usize,
+        bounds: PublishBounds,
+        now: MonotonicTime,
+        rules: Safeguards,
+    ) -> Self {
+        let outbound = PublishQueue::new(shards, bounds.ring, now, rules);
+        let base = outbound.snapshot().collect();
+        let books = vec![Book { tenure: 0, ledger: InFlightSends::default(), base }];
+        Self { books, outbound, bounds, rules }
+    }
+
+    /// Starts the incarnation with the number `tenure`; the sends of earlier ones drain.
+    pub fn succeed(&mut self, tenure: u32) {
+        let base = self.outbound.snapshot().collect();
+        self.books.push(Book { tenure, ledger: InFlightSends::default(), base });
+    }
+
+    /// Drops an earlier incarnation, of which everything is settled.
+    pub fn forget(&mut self, tenure: u32) {
+        self.books.retain(|book| book.tenure != tenure);
+    }
+
+    fn book(&mut self, tenure: u32) -> Option<&mut Book> {
+        self.books.iter_mut().find(|book| book.tenure == tenure)
+    }
+
+    /// The incarnations that are not dropped, the current one last.
+    pub fn tenures(&self) -> impl Iterator<Item = u32> {
+        self.books.iter().map(|book| book.tenure)
+    }
+
+    /// The incarnation that ids are issued in.
+    pub fn tenure(&self) -> u32 {
+        self.books.last().map_or(0, |book| book.tenure)
+    }
+
+    /// Whether one more send may be pending.
+    pub fn has_room(&self) -> bool {
+        self.books.iter().map(|book| book.ledger.len()).sum::<usize>() < self.bounds.pending
+    }
+
+    /// Enters an id in the step that issued it: no snapshot may be taken between the two.
+    pub fn enter(&mut self, time: Micros, now: MonotonicTime) -> SendId {
+        let book = self.books.last_mut().expect("there is always a current book");
+        SendId { tenure: book.tenure, number: book.ledger.enter(time, now) }
+    }
+
+    /// Decides about a send that the store acknowledged. `now` was read once the acknowledgement
+    /// was there. `lease` is the node's, read now. A send that passes has `publishes` to come.
+    pub fn judge(
+        &mut self,
+        ticket: SendId,
+        now: ClockReading,
+        lease: Option<Lease>,
+        publishes: u8,
+    ) -> AckDecision {
+        let rules = self.rules;
+        let doubt = self.book(ticket.tenure).map_or(Some(UnknownReason::Fenced), |book| {
+            let (time, issued) = book.ledger.issued(ticket.number)?;
+            let late = now.wall.since(time) > ACK_LIMIT || now.moment.since(issued) > ACK_LIMIT;
+            let leased = lease.is_some_and(|lease| lease.holds(ticket.tenure, now.moment));
+            if late && rules.on(Safeguard::AckLimit) {
+                Some(UnknownReason::Late)
+            } else {
+                (!leased && rules.on(Safeguard::Fence)).then_some(UnknownReason::Fenced)
+            }
+        });
+        let publishes = if rules.on(Safeguard::AwaitAnswers) { publishes } else { 0 };
+        self.decide(ticket, if doubt.is_some() { 0 } else { publishes });
+        doubt.map_or(AckDecision::Passed, AckDecision::Unknown)
+    }
+
+    /// Ends a send that publishes nothing: it was answered with `outcome_unknown`, or was never
+    /// stored.
+    pub fn abandon(&mut self, ticket: SendId) {
+        self.decide(ticket, 0);
+    }
+
+    fn decide(&mut self, ticket: SendId, publishes: u8) {
+        if let Some(book) = self.book(ticket.tenure) {
+            book.ledger.decide(ticket.number, publishes);
+        }
+    }
+
+    /// Appends a publish: of a message that passed, or of an event.
+    pub fn publish(
+        &mut self,
+        shard: usize,
+        cargo: T,
+        ticket: Option<SendId>,
+        now: MonotonicTime,
+    ) -> Publishes {
+        let Self { books, outbound, .. } = self;
+        outbound.publish(shard, cargo, ticket, now, &mut |ticket| settle(books, ticket))
+    }
+
+    /// Notes that a connection to a shard is up.
+    pub fn up(&mut self, shard: usize, run: ServerRun) -> Publishes {
+        let Self { books, outbound, .. } = self;
+        outbound.up(shard, run, &mut |ticket| settle(books, ticket))
+    }
+
+    /// Notes that the connection to a shard is gone.
+    pub fn down(&mut self, shard: usize, now: MonotonicTime) -> Publishes {
+        let Self { books, outbound, .. } = self;
+        outbound.down(shard, now, &mut |ticket| settle(books, ticket))
+    }
+
+    /// Takes the next pipeline for a shard: nothing while one is in flight.
+    pub fn take(&mut self, shard: usize, max: usize) -> impl Iterator<Item = &T> {
+        self.outbound.take(shard, max)
+    }
+
+    /// Takes the answers to the pipeline in flight to a shard; `confirmed` states them by index.
+    pub fn answered(&mut self, shard: usize, confirmed: impl FnMut(usize) -> bool) -> Publishes {
+        let Self { books, outbound, .. } = self;
+        outbound.answered(shard, confirmed, &mut |ticket| settle(books, ticket))
+    }
+
+    /// Handles what depends on time alone. Once a second is often enough.
+    pub fn tick(&mut self, now: MonotonicTime) -> Publishes {
+        let Self { books, outbound, .. } = self;
+        let done = outbound.tick(now, &mut |ticket| settle(books, ticket));
+        #[cfg(test)]
+        if done.dropped > 0 && !self.rules.on(Safeguard::GapAfterDrop) {
+            self.books.iter_mut().for_each(|book| book.ledger.settle_all());
+        }
+        done
+    }
+
+    /// The worker's part of an incarnation's heartbeat. `reading` was read from the clock of ids in
+    /// this step, and every later id is above it.
+    pub fn snapshot(&mut self, tenure: u32, reading: Micros) -> WorkerProgress {
+        let links: SmallVec<[LinkSnapshot; 2]> = self.outbound.snapshot().collect();
+        let Some(book) = self.book(tenure) else {
+            return WorkerProgress { settled: reading, decided: reading, links };
+        };
+        let since = |(link, base): (&LinkSnapshot, &LinkSnapshot)| LinkSnapshot {
+            run: link.run,
+            epoch: link.epoch - base.epoch,
+            gap_no: link.gap_no - base.gap_no,
+        };
+        WorkerProgress {
+            settled: book.ledger.settled(reading),
+            decided: book.ledger.decided(reading),
+            links: links.iter().zip(&book.base).map(since).collect(),
+        }
+    }
+
+    /// Whether everything of an incarnation is settled.
+    pub fn is_settled(&mut self, tenure: u32) -> bool {
+        self.book(tenure).is_none_or(|book| book.ledger.len() == 0)
+    }
+
+    /// Whether a send is unsettled for so long that this node must fence itself.
+    pub fn is_stuck(&self, now: MonotonicTime) -> bool {
+        self.books.last().is_some_and(|book| book.ledger.oldest(now) > STUCK)
+    }
+
+    /// Whether nothing waits to be sent or answered.
+    pub fn is_quiet(&self) -> bool {
+        self.outbound.is_quiet()
+    }
+
+    /// Whether publishes wait for a shard.
+    pub fn has_waiting(&self, shard: usize) -> bool {
+        self.outbound.has_waiting(shard)
+    }
+}
+
+fn settle(books: &mut [Book], ticket: SendId) {
+    if let Some(book) = books.iter_mut().find(|book| book.tenure == ticket.tenure) {
+        book.ledger.publish_done(ticket.number);
+    }
+}
+
+#[cfg(test)]
+mod tests;
