@@ -107,7 +107,7 @@ async fn deliver(hub: &mut Hub, envelope: &Envelope, steps: &mut Steps) {
     steps.audience = steps.audience.max(begun.elapsed());
     for slice in audience.chunks(SLICE) {
         let begun = Instant::now();
-        hub.hand_all(slice, envelope);
+        hub.deliver_all(slice, envelope);
         let (touched, _) = hub.take_touched(SLICE);
         touched.iter().for_each(|session| session.flush());
         steps.slices.push(begun.elapsed());

@@ -29,7 +29,7 @@ impl ClockSync {
         let reference = || Reference::new(clock.moment(), clock.machine_lead());
         let reference = plan.store.shared_clocks().is_none().then(reference);
         if let Some(reference) = &reference {
-            clock.judge(reference.verdict());
+            clock.assess(reference.verdict());
         }
         let known = clock.is_known();
         plan.metrics.clock.known.set(known.into());
@@ -116,7 +116,7 @@ impl ClockSync {
         let Some(reference) = &self.reference else { return false };
         let clock = &self.plan.clock;
         let verdict = reference.verdict();
-        let before = clock.judge(verdict);
+        let before = clock.assess(verdict);
         let known = clock.is_known();
         if !before.is_like(verdict) {
             if let Some(complaint) = clock.complaint() {

@@ -73,7 +73,7 @@ impl HeartbeatWriter {
             about,
             gathering: None,
             asked: 0,
-            reports: mpsc::channel(plan.inboxes.count()),
+            reports: mpsc::channel(plan.worker_queues.count()),
             last: AHashMap::new(),
             writes: JoinSet::new(),
             stuck: false,
@@ -85,7 +85,7 @@ impl HeartbeatWriter {
     pub(super) fn stand(&mut self, state: NodeState) {
         let drains = self.about.state == NodeState::Draining;
         let state = if drains { NodeState::Draining } else { state };
-        let (tap, copies) = (self.plan.taps.is_tap(), self.plan.taps.copies());
+        let (tap, copies) = (self.plan.feed.is_tap(), self.plan.feed.copies());
         let said = (self.about.state, self.about.tap, self.about.copies);
         if said != (state, tap, copies) {
             self.about = Arc::new(NodeInfo { state, tap, copies, ..NodeInfo::clone(&self.about) });
@@ -99,7 +99,7 @@ impl HeartbeatWriter {
     }
 
     /// Notes that the heartbeat's flags of wide patterns changed.
-    pub(super) fn taps_changed(&mut self) {
+    pub(super) fn feed_changed(&mut self) {
         self.stand(self.about.state);
     }
 
@@ -150,12 +150,12 @@ impl HeartbeatWriter {
     /// Drops an incarnation that is over.
     fn forget(&mut self, number: u32) {
         self.last.retain(|(of, _), _| *of != number);
-        self.plan.inboxes.tell_all(&WorkerCommand::Forget(number));
+        self.plan.worker_queues.tell_all(&WorkerCommand::Forget(number));
     }
 
     fn grant(&mut self, now: MonotonicTime) {
         let lease = match self.keeper.standing(now) {
-            LeaseState::Holds(until) => Some(Lease { tenure: self.keeper.number(), until }),
+            LeaseState::Holds(until) => Some(Lease { generation: self.keeper.number(), until }),
             LeaseState::Unborn | LeaseState::Over => None,
         };
         self.plan.view.grant(lease);
@@ -200,15 +200,19 @@ impl HeartbeatWriter {
         tracing::warn!(number, "{why}: a new incarnation of this node begins");
         self.last.clear();
         self.gathering = None;
-        self.plan.inboxes.tell_all(&WorkerCommand::Succeed(number));
+        self.plan.worker_queues.tell_all(&WorkerCommand::Succeed(number));
         given_up.into_iter().for_each(|number| self.forget(number));
     }
 
     fn ask(&mut self, now: MonotonicTime) {
-        let all = self.plan.inboxes.all();
-        for worker in (0..self.plan.inboxes.count() as u32).filter(|bit| self.asked & 1 << bit == 0)
+        let all = self.plan.worker_queues.all();
+        for worker in
+            (0..self.plan.worker_queues.count() as u32).filter(|bit| self.asked & 1 << bit == 0)
         {
-            self.plan.inboxes.of(worker).command(WorkerCommand::Report(self.reports.0.clone()));
+            self.plan
+                .worker_queues
+                .of(worker)
+                .command(WorkerCommand::Report(self.reports.0.clone()));
         }
         self.asked = all;
         self.gathering = Some(Gathering { since: now, missing: all });
@@ -227,7 +231,7 @@ impl HeartbeatWriter {
 
     /// The last reports of every worker on an incarnation; none if one of them has not reported.
     fn books(&self, number: u32) -> Option<Vec<&(WorkerProgress, bool)>> {
-        (0..self.plan.inboxes.count() as u32)
+        (0..self.plan.worker_queues.count() as u32)
             .map(|worker| self.last.get(&(number, worker)))
             .collect()
     }

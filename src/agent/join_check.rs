@@ -46,7 +46,7 @@ impl JoinCheck<'_> {
     /// Checks the node. Until it is admitted it must fit the nodes that were there before. It is
     /// admitted once it has read back its own state, so that of two nodes that do not fit one has
     /// seen the other.
-    pub(super) fn judge<'r>(self, rows: impl Iterator<Item = &'r Heartbeat>) -> JoinDecision {
+    pub(super) fn assess<'r>(self, rows: impl Iterator<Item = &'r Heartbeat>) -> JoinDecision {
         let (own, others): (Vec<&Heartbeat>, Vec<&Heartbeat>) =
             rows.partition(|row| row.about.boot == self.boot);
         let mut troubles = Vec::new();

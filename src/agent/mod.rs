@@ -82,13 +82,13 @@ pub struct NodeAgentOptions {
     /// The watermark's state, shared by all threads.
     pub view: Arc<WatermarkState>,
     /// The workers' queues.
-    pub inboxes: Arc<WorkerQueues>,
+    pub worker_queues: Arc<WorkerQueues>,
     /// Asks shard connections to reconnect.
-    pub breaker: Arc<ReconnectSignal>,
+    pub reconnect: Arc<ReconnectSignal>,
     /// The node's health, for others to read.
     pub standing: Arc<NodeHealth>,
     /// Who holds wide patterns.
-    pub taps: Arc<WildcardFeed>,
+    pub feed: Arc<WildcardFeed>,
     /// How many nodes are live, for the plan of a publish.
     pub nodes: Arc<AtomicU32>,
     /// The node's metrics.
@@ -123,7 +123,7 @@ impl NodeAgent {
         let time = ClockSync::new(Arc::clone(&plan));
         let (rows, reads) =
             (HeartbeatWriter::new(Arc::clone(&plan)), PeerReader::new(Arc::clone(&plan)));
-        let parts = mpsc::channel(plan.inboxes.count());
+        let parts = mpsc::channel(plan.worker_queues.count());
         let lost = vec![None; plan.shards.len()];
         watch.clock_is_known(plan.clock.is_known());
         let foreign = (0, None);
@@ -134,12 +134,12 @@ impl NodeAgent {
     /// that it is draining.
     pub async fn run(
         mut self,
-        mut happenings: mpsc::Receiver<ShardEvent>,
+        mut events: mpsc::Receiver<ShardEvent>,
         stop: CancellationToken,
         end: impl Future<Output = ()>,
     ) {
         let (mut end, mut stopped) = (std::pin::pin!(end), false);
-        let mut taps = self.plan.taps.changes();
+        let mut feed = self.plan.feed.changes();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -149,14 +149,14 @@ impl NodeAgent {
                     stopped = true;
                     self.rows.drain();
                 }
-                Some(happening) = happenings.recv() => self.happened(happening),
+                Some(event) = events.recv() => self.happened(event),
                 Some(part) = self.parts.1.recv() => self.part_done(part),
                 rows = self.reads.returned() => self.read_returned(rows),
                 () = self.rows.progress() => {}
                 samples = self.time.returned() => self.time.conclude(&samples),
                 // The heartbeat's flags of wide patterns changed, or are waited for.
-                Ok(()) = taps.changed() => {
-                    self.rows.taps_changed();
+                Ok(()) = feed.changed() => {
+                    self.rows.feed_changed();
                     self.reads.hurry();
                 },
                 _ = ticks.tick() => {}
@@ -241,8 +241,8 @@ impl NodeAgent {
         }
     }
 
-    fn happened(&mut self, happening: ShardEvent) {
-        match happening {
+    fn happened(&mut self, event: ShardEvent) {
+        match event {
             ShardEvent::Connected { shard, run } => {
                 self.lost[shard.0 as usize] = None;
                 self.watch.connected(shard.0 as usize, run);
@@ -261,8 +261,8 @@ impl NodeAgent {
     fn carry_out(&mut self, order: WatermarkAction) {
         match order {
             WatermarkAction::Canaries(number) => {
-                let worker = number % self.plan.inboxes.count() as u64;
-                self.plan.inboxes.of(worker as u32).command(WorkerCommand::Canaries(number));
+                let worker = number % self.plan.worker_queues.count() as u64;
+                self.plan.worker_queues.of(worker as u32).command(WorkerCommand::Canaries(number));
             }
             WatermarkAction::BreakLinks(shard) => {
                 tracing::warn!(
@@ -270,21 +270,21 @@ impl NodeAgent {
                     "resolving the shard's address \
                     again"
                 );
-                self.plan.breaker.break_links(shard);
+                self.plan.reconnect.break_links(shard);
             }
             WatermarkAction::Advance(watermark) => {
-                self.plan.inboxes.tell_all(&WorkerCommand::Advance(watermark))
+                self.plan.worker_queues.tell_all(&WorkerCommand::Advance(watermark))
             }
             WatermarkAction::Read(round) => {
                 tracing::debug!(?round, "a recovery round begins");
                 self.plan
-                    .inboxes
+                    .worker_queues
                     .tell_all(&WorkerCommand::Read(round.clone(), self.parts.0.clone()));
-                self.round = Some((round, self.plan.inboxes.all()));
+                self.round = Some((round, self.plan.worker_queues.all()));
             }
             WatermarkAction::Done { round, watermark } => {
                 self.plan.metrics.rounds[round.kind as usize].inc();
-                self.plan.inboxes.tell_all(&WorkerCommand::Done(round, watermark));
+                self.plan.worker_queues.tell_all(&WorkerCommand::Done(round, watermark));
             }
         }
     }
@@ -331,7 +331,7 @@ impl NodeAgent {
                 self.watch.read_ends(rows, self.plan.clock.moment());
                 self.look_for_unreadable();
                 let lost = self.lost_for_long();
-                let state = self.reads.judge(self.watch.rows(), &lost);
+                let state = self.reads.assess(self.watch.rows(), &lost);
                 self.rows.stand(state);
             }
             None => self.watch.read_fails(),

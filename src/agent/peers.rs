@@ -61,10 +61,10 @@ impl PeerReader {
             return None;
         }
         // Clients wait for the node to be admitted, or for its wide pattern.
-        let waited_for = !self.serving || self.plan.taps.is_awaited();
+        let waited_for = !self.serving || self.plan.feed.is_awaited();
         let every = if waited_for { READ_EVERY / 10 } else { READ_EVERY };
         self.due = begun.moment + every;
-        self.tap_begins = self.plan.taps.begins();
+        self.tap_begins = self.plan.feed.begins();
         let (read, bound) = (self.plan.store.roster(), self.plan.read);
         self.plan.metrics.roster_reads.inc();
         self.reading = Some(Box::pin(async move {
@@ -108,7 +108,7 @@ impl PeerReader {
 
     /// Checks the node against the live heartbeats and returns the state that it is to report.
     /// `lost` are the shards whose subscriber connection is gone for long.
-    pub(super) fn judge<'a>(
+    pub(super) fn assess<'a>(
         &mut self,
         rows: impl Iterator<Item = &'a Heartbeat>,
         lost: &[usize],
@@ -123,11 +123,11 @@ impl PeerReader {
             lost,
             serving: self.serving,
         };
-        let verdict = candidate.judge(rows);
+        let verdict = candidate.assess(rows);
         self.serving = verdict.serving;
         plan.nodes.store(verdict.nodes, Ordering::Relaxed);
-        let fresh = self.tap_begins == plan.taps.begins();
-        plan.taps.roster(verdict.others_tap, fresh && verdict.all_copy);
+        let fresh = self.tap_begins == plan.feed.begins();
+        plan.feed.roster(verdict.others_tap, fresh && verdict.all_copy);
         let now = plan.clock.moment();
         plan.standing.note(verdict.serving, lasting(&mut self.cut_off, verdict.troubles, now));
         verdict.says

@@ -48,15 +48,15 @@ pub(super) struct Member {
 /// Connects every client, in the order of the roles.
 pub(super) async fn assemble(
     roles: Vec<ClientRole>,
-    ledger: &Arc<DeliveryLog>,
+    log: &Arc<DeliveryLog>,
 ) -> Result<Vec<Member>, BenchError> {
     let places = Arc::new(Semaphore::new(CONNECTING_MAX));
     let mut joining = JoinSet::new();
     for (index, role) in roles.into_iter().enumerate() {
-        let (places, ledger) = (Arc::clone(&places), Arc::clone(ledger));
+        let (places, log) = (Arc::clone(&places), Arc::clone(log));
         joining.spawn(async move {
             let _place = places.acquire().await.expect("the permits are never closed");
-            Ok::<_, BenchError>((index, Member::join(role, ledger).await?))
+            Ok::<_, BenchError>((index, Member::join(role, log).await?))
         });
     }
     let mut members = Vec::with_capacity(joining.len());
@@ -68,7 +68,7 @@ pub(super) async fn assemble(
 }
 
 impl Member {
-    async fn join(role: ClientRole, ledger: Arc<DeliveryLog>) -> Result<Self, BenchError> {
+    async fn join(role: ClientRole, log: Arc<DeliveryLog>) -> Result<Self, BenchError> {
         let mut client = Client::login(&role.url, &role.token).await?;
         if !role.patterns.is_empty() {
             let answer = client.ask(json!({"op": "subscribe", "patterns": role.patterns})).await?;
@@ -78,7 +78,7 @@ impl Member {
         }
         let (reader, writer) = client.into_halves();
         let answers = Answers::default();
-        tokio::spawn(listen(reader, Arc::clone(&answers), ledger));
+        tokio::spawn(listen(reader, Arc::clone(&answers), log));
         Ok(Self { writer, answers })
     }
 
@@ -93,7 +93,7 @@ impl Member {
 }
 
 /// Counts what a client receives until its end.
-async fn listen(mut reader: FrameSource, answers: Answers, ledger: Arc<DeliveryLog>) {
+async fn listen(mut reader: FrameSource, answers: Answers, log: Arc<DeliveryLog>) {
     while let Ok(Incoming::Text(text)) = reader.next().await {
         let Ok(frame) = serde_json::from_str::<Value>(&text) else { continue };
         let published = match frame["op"].as_str() {
@@ -102,7 +102,7 @@ async fn listen(mut reader: FrameSource, answers: Answers, ledger: Arc<DeliveryL
             _ => None,
         };
         if let Some(published) = published {
-            ledger.arrive(published as usize);
+            log.arrive(published as usize);
         } else if let Some(id) = frame["id"].as_u64()
             && let Some(waiting) = answers.lock().remove(&id)
         {
@@ -114,9 +114,9 @@ async fn listen(mut reader: FrameSource, answers: Answers, ledger: Arc<DeliveryL
 }
 
 /// Waits until everything has arrived, or until nothing more comes.
-pub(super) async fn settle(ledger: &DeliveryLog) {
+pub(super) async fn settle(log: &DeliveryLog) {
     let until = Instant::now() + SETTLE_TIMEOUT;
-    while ledger.lost() > 0 && Instant::now() < until {
+    while log.lost() > 0 && Instant::now() < until {
         tokio::time::sleep(SETTLE_POLL).await;
     }
 }

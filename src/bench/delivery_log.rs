@@ -50,12 +50,12 @@ mod tests {
 
     #[test]
     fn a_repeat_does_not_make_up_for_a_loss() {
-        let ledger = DeliveryLog::new(2);
-        ledger.expect(0, 2);
-        ledger.expect(1, 2);
-        (0..3).for_each(|_| ledger.arrive(0));
-        ledger.arrive(1);
-        ledger.arrive(7);
-        assert_eq!((ledger.deliveries(), ledger.lost()), (4, 1));
+        let log = DeliveryLog::new(2);
+        log.expect(0, 2);
+        log.expect(1, 2);
+        (0..3).for_each(|_| log.arrive(0));
+        log.arrive(1);
+        log.arrive(7);
+        assert_eq!((log.deliveries(), log.lost()), (4, 1));
     }
 }

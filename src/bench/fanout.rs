@@ -122,14 +122,14 @@ impl Fanout {
     /// Measures one bucket count, on fresh nodes unless running ones are given.
     pub async fn run(&self, buckets: u32) -> Result<FanoutRow, BenchError> {
         let fleet = self.fleet(buckets).await?;
-        let ledger = Arc::new(DeliveryLog::new((self.messages + self.events) as usize));
+        let log = Arc::new(DeliveryLog::new((self.messages + self.events) as usize));
         let mut rng = StdRng::seed_from_u64(self.seed);
         let crew = self.crew(&mut rng);
-        let members = assemble(Self::roles(&fleet, &crew), &ledger).await?;
+        let members = assemble(Self::roles(&fleet, &crew), &log).await?;
         let before = fleet.counts().await?;
-        self.publish(&mut rng, &members, &ledger).await?;
-        settle(&ledger).await;
-        let row = self.row(buckets, fleet.counts().await?.since(before), &ledger);
+        self.publish(&mut rng, &members, &log).await?;
+        settle(&log).await;
+        let row = self.row(buckets, fleet.counts().await?.since(before), &log);
         drop(members);
         fleet.stop().await;
         Ok(row)
@@ -193,7 +193,7 @@ impl Fanout {
         &self,
         rng: &mut StdRng,
         members: &[Member],
-        ledger: &Arc<DeliveryLog>,
+        log: &Arc<DeliveryLog>,
     ) -> Result<(), BenchError> {
         let mut asking = JoinSet::new();
         for publish in 0..self.messages + self.events {
@@ -201,7 +201,7 @@ impl Fanout {
                 finish_one(&mut asking).await?;
             }
             let (member, request, deliveries) = self.draw(rng, publish);
-            ledger.expect(publish as usize, deliveries);
+            log.expect(publish as usize, deliveries);
             let member = members[member].clone();
             asking.spawn(async move { member.ask(u64::from(publish), request).await });
         }
@@ -246,9 +246,9 @@ impl Fanout {
         workload.predict()
     }
 
-    fn row(&self, buckets: u32, counts: Counts, ledger: &DeliveryLog) -> FanoutRow {
+    fn row(&self, buckets: u32, counts: Counts, log: &DeliveryLog) -> FanoutRow {
         let prediction = self.prediction(buckets);
-        let (node_events, deliveries) = (counts.all, ledger.deliveries());
+        let (node_events, deliveries) = (counts.all, log.deliveries());
         FanoutRow {
             nodes: self.nodes,
             buckets,
@@ -264,7 +264,7 @@ impl Fanout {
             predicted: prediction.per_delivery(),
             broadcast: prediction.broadcast_per_delivery(),
             useful_share: counts.useful_share(),
-            lost: ledger.lost(),
+            lost: log.lost(),
         }
     }
 }

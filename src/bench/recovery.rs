@@ -77,8 +77,8 @@ impl Recovery {
         let directory = tempfile::tempdir()?;
         let cluster = Cluster::start(&plan, directory.path())?;
         cluster.ready().await?;
-        let ledger = Arc::new(DeliveryLog::new(0));
-        let members = assemble(self.roles(&cluster.url(0)), &ledger).await?;
+        let log = Arc::new(DeliveryLog::new(0));
+        let members = assemble(self.roles(&cluster.url(0)), &log).await?;
         let row = self.measure(cluster.nodes[0].metrics()).await;
         drop(members);
         cluster.stop().await;

@@ -111,16 +111,16 @@ impl Relay {
     pub async fn run(&self) -> Result<RelayRow, BenchError> {
         let server = self.server().await?;
         let pools = self.pools()?;
-        let ledger = Arc::new(DeliveryLog::new(self.events as usize));
+        let log = Arc::new(DeliveryLog::new(self.events as usize));
         let mut rng = StdRng::seed_from_u64(self.seed);
-        let members = assemble(self.roles(&server, &mut rng), &ledger).await?;
+        let members = assemble(self.roles(&server, &mut rng), &log).await?;
         let (cpu, redis, began) = (server.cpu()?, redis_cpu(&pools).await?, Instant::now());
-        self.publish(&mut rng, &members, &ledger).await?;
-        settle(&ledger).await;
+        self.publish(&mut rng, &members, &log).await?;
+        settle(&log).await;
         let (elapsed, cpu) = (began.elapsed(), server.cpu()?.saturating_sub(cpu));
         let redis = redis_cpu(&pools).await?.saturating_sub(redis);
         server.stop().await?;
-        let deliveries = ledger.deliveries();
+        let deliveries = log.deliveries();
         let each = |time: Duration| time.as_secs_f64() * 1e6 / deliveries.max(1) as f64;
         Ok(RelayRow {
             server: if self.nodes == 0 { "plain".into() } else { format!("{} nodes", self.nodes) },
@@ -130,7 +130,7 @@ impl Relay {
             deliveries_per_s: deliveries as f64 / elapsed.as_secs_f64(),
             nodes_us: each(cpu),
             redis_us: each(redis),
-            lost: ledger.lost(),
+            lost: log.lost(),
         })
     }
 
@@ -187,7 +187,7 @@ impl Relay {
         &self,
         rng: &mut StdRng,
         members: &[Member],
-        ledger: &Arc<DeliveryLog>,
+        log: &Arc<DeliveryLog>,
     ) -> Result<(), BenchError> {
         let mut asking = JoinSet::new();
         let began = tokio::time::Instant::now();
@@ -201,7 +201,7 @@ impl Relay {
             }
             let place = rng.random_range(0..members.len());
             let request = self.request(event, place as u32 / DEVICES, rng);
-            ledger.expect(event as usize, self.payload.deliveries());
+            log.expect(event as usize, self.payload.deliveries());
             let member = members[place].clone();
             asking.spawn(async move { member.ask(u64::from(event), request).await });
         }

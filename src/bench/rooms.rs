@@ -136,11 +136,11 @@ impl Rooms {
         let mut rng = StdRng::seed_from_u64(self.seed);
         let crew = self.crew(members, &mut rng);
         make(&cluster.url(0), &crew.rooms).await?;
-        let ledger = Arc::new(DeliveryLog::new(self.messages as usize));
-        let sessions = assemble(Self::roles(&cluster, &crew), &ledger).await?;
+        let log = Arc::new(DeliveryLog::new(self.messages as usize));
+        let sessions = assemble(Self::roles(&cluster, &crew), &log).await?;
         let before = Counts::of(&cluster.nodes);
-        let by_member = self.send(&crew, &sessions, &ledger, &mut rng).await?;
-        settle(&ledger).await;
+        let by_member = self.send(&crew, &sessions, &log, &mut rng).await?;
+        settle(&log).await;
         let after = Counts::of(&cluster.nodes);
         drop(sessions);
         cluster.stop().await;
@@ -156,7 +156,7 @@ impl Rooms {
             cost: publishes + node_events,
             cost_by_member: each(by_member),
             cost_by_broadcast: f64::from(1 + self.nodes),
-            lost: ledger.lost(),
+            lost: log.lost(),
         })
     }
 
@@ -189,7 +189,7 @@ impl Rooms {
         &self,
         crew: &Crew,
         sessions: &[Member],
-        ledger: &Arc<DeliveryLog>,
+        log: &Arc<DeliveryLog>,
         rng: &mut StdRng,
     ) -> Result<u64, BenchError> {
         let (mut asking, mut by_member) = (JoinSet::new(), 0);
@@ -200,7 +200,7 @@ impl Rooms {
             let room = rng.random_range(0..crew.rooms.len());
             let members = &crew.rooms[room];
             by_member += members.iter().map(|user| 1 + nodes_of(&crew.places[*user])).sum::<u64>();
-            ledger.expect(message as usize, members.len() as u32 * self.devices - 1);
+            log.expect(message as usize, members.len() as u32 * self.devices - 1);
             let sender = members[rng.random_range(0..members.len())];
             let device =
                 sender * self.devices as usize + rng.random_range(0..self.devices as usize);

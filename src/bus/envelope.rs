@@ -144,7 +144,7 @@ impl Envelope {
     }
 
     /// Whether wide patterns may match it, so that the channel `tap` needs a copy.
-    pub fn concerns_taps(&self) -> bool {
+    pub fn concerns_feed(&self) -> bool {
         let class = self.keys.first().map(RoutingKey::class);
         self.kind == EnvelopeKind::Event && class == Some(Class::Topic)
     }
@@ -305,7 +305,7 @@ mod tests {
         let keys = SmallVec::from_iter([RoutingKey::parse("topic.a").unwrap()]);
         let event =
             Envelope { kind: EnvelopeKind::Event, keys, about: "topic.a.b".into(), ..envelope() };
-        assert!(event.concerns_taps() && !envelope().concerns_taps());
+        assert!(event.concerns_feed() && !envelope().concerns_feed());
         let bytes = event.encode_tap_copy(&seal());
         let mut golden = vec![2, 1, 1, 2];
         golden.extend([7; 16]);

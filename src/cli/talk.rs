@@ -34,9 +34,9 @@ impl Target {
     }
 
     /// Connects. It is enough for requests that need no store.
-    async fn greet(self) -> Result<Client, CliFailure> {
+    async fn serve_upgraded(self) -> Result<Client, CliFailure> {
         let token = self.token()?;
-        Client::greet(&self.url, &token).await.map_err(CliFailure::failed)
+        Client::serve_upgraded(&self.url, &token).await.map_err(CliFailure::failed)
     }
 
     async fn login(self) -> Result<Client, CliFailure> {
@@ -66,7 +66,7 @@ impl Pub {
             json!({"op": "publish", "subject": self.to, "data": data})
         };
         block_on(async {
-            let mut client = self.target.greet().await?;
+            let mut client = self.target.serve_upgraded().await?;
             print_line(answered(client.ask(request).await)?)
         })
     }
@@ -85,7 +85,7 @@ pub(super) struct Sub {
 impl Sub {
     pub(super) fn run(self) -> Result<(), CliFailure> {
         block_on(async {
-            let mut client = self.target.greet().await?;
+            let mut client = self.target.serve_upgraded().await?;
             let request = json!({"op": "subscribe", "patterns": self.patterns});
             answered(client.ask(request).await)?;
             say_error("subscribed");

@@ -57,7 +57,7 @@ impl Token {
         });
         let signer = Signer::of(&config);
         for user in expand(&self.users)? {
-            let grants = Grants { publish: &self.publish, subscribe: &self.subscribe };
+            let grants = TokenGrants { publish: &self.publish, subscribe: &self.subscribe };
             let token = signer.token(claims(&user, self.life, grants, role));
             if self.json {
                 print_line(serde_json::json!({"user": user, "token": token}))?;
@@ -71,7 +71,7 @@ impl Token {
 
 /// Patterns that a token grants.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Grants<'a> {
+pub(crate) struct TokenGrants<'a> {
     pub(crate) publish: &'a [String],
     pub(crate) subscribe: &'a [String],
 }
@@ -101,7 +101,12 @@ impl Signer {
 }
 
 /// The claims of a fresh token.
-pub(crate) fn claims(user: &str, life: u64, grants: Grants<'_>, role: Option<TokenRole>) -> Claims {
+pub(crate) fn claims(
+    user: &str,
+    life: u64,
+    grants: TokenGrants<'_>,
+    role: Option<TokenRole>,
+) -> Claims {
     let now = WallClock::system().seconds();
     let (publish, subscribe) = (grants.publish.to_vec(), grants.subscribe.to_vec());
     Claims { role, publish, subscribe, ..Claims::of_user(user, now, life) }
@@ -123,7 +128,7 @@ pub(super) fn given_or_fresh(
 pub(crate) fn everything(signer: &Signer, user: &str) -> String {
     const LIFE: u64 = 3600;
     let patterns = ["topic.>".to_owned(), "presence.*".to_owned()];
-    let grants = Grants { publish: &patterns[..1], subscribe: &patterns };
+    let grants = TokenGrants { publish: &patterns[..1], subscribe: &patterns };
     signer.token(claims(user, LIFE, grants, None))
 }
 

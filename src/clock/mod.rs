@@ -135,7 +135,7 @@ impl WallClock {
     /// about the machine's.
     pub fn to_be_set(machine: MachineClock) -> Self {
         let clock = Self::new(Micros(0), machine, true);
-        clock.judge(ClockStatus::Unknown { why: ClockDoubt::Unasked, since: clock.moment() });
+        clock.assess(ClockStatus::Unknown { why: ClockDoubt::Unasked, since: clock.moment() });
         clock
     }
 
@@ -253,7 +253,7 @@ impl WallClock {
     }
 
     /// Records whether the time is right, and returns the verdict before.
-    pub fn judge(&self, verdict: ClockStatus) -> ClockStatus {
+    pub fn assess(&self, verdict: ClockStatus) -> ClockStatus {
         let mut current = self.shared.verdict.lock();
         self.shared.known.store(verdict == ClockStatus::Known, Ordering::SeqCst);
         std::mem::replace(&mut current, verdict)
@@ -386,7 +386,7 @@ mod tests {
         let clock = WallClock::starting_at(Micros(0));
         assert!(clock.is_known() && clock.sure() > Micros(0) && clock.complaint().is_none());
         let doubt = ClockStatus::Unknown { why: ClockDoubt::Unasked, since: clock.moment() };
-        assert_eq!(clock.judge(doubt), ClockStatus::Known);
+        assert_eq!(clock.assess(doubt), ClockStatus::Known);
         assert_eq!((clock.is_known(), clock.sure()), (false, Micros(0)));
         assert_eq!(clock.sure_before(Duration::ZERO), None);
         assert!(clock.complaint().is_some_and(|text| text.contains("not known")));

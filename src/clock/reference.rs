@@ -173,12 +173,12 @@ impl Reference {
         let (agreed, apart) = agree(coordinators, samples, now);
         // The machine may have been paused while it waited for answers.
         let agreed = agreed.map(|agreed| agreed.raised(lead.since(lead_then).high));
-        let machine = agreed.map(|agreed| self.judge(agreed, begun, now, lead));
+        let machine = agreed.map(|agreed| self.assess(agreed, begun, now, lead));
         Conclusion { machine, apart }
     }
 
     /// Takes an interval that most coordinators agree on.
-    fn judge(
+    fn assess(
         &mut self,
         agreed: Interval,
         begun: MonotonicTime,

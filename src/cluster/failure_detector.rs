@@ -199,7 +199,7 @@ impl FailureDetector {
         });
         for known in self.known.values_mut() {
             compare(known, rules, &heard, &mut breaks);
-            judge_death(known, begin.moment, end, rules, &mut breaks);
+            check_death(known, begin.moment, end, rules, &mut breaks);
         }
         breaks.sort_unstable();
         breaks.dedup();
@@ -338,7 +338,7 @@ fn runs_differ(row: &Heartbeat, heard: &impl Fn(ShardTag) -> Option<ServerRun>) 
     })
 }
 
-fn judge_death(
+fn check_death(
     known: &mut Known,
     begin: MonotonicTime,
     end: MonotonicTime,

@@ -16,7 +16,7 @@ const RETIRING_MAX: usize = 8;
 #[derive(Debug)]
 struct Retiring {
     number: u32,
-    tenure: NodeLease,
+    generation: NodeLease,
     /// The first heartbeat that stated `left`: earlier ones may be acknowledged late.
     last: Option<u64>,
 }
@@ -63,9 +63,9 @@ impl Generations {
     /// Begins the last heartbeat of an earlier incarnation, of which everything is settled.
     pub fn begin_last(&mut self, number: u32, now: MonotonicTime) -> Option<(Incarnation, u64)> {
         let retiring = self.retiring.iter_mut().find(|retiring| retiring.number == number)?;
-        let counter = retiring.tenure.begin(now);
+        let counter = retiring.generation.begin(now);
         retiring.last.get_or_insert(counter);
-        Some((retiring.tenure.incarnation(), counter))
+        Some((retiring.generation.incarnation(), counter))
     }
 
     /// Takes the acknowledgement of a heartbeat. `now` was read once it was there. Returns true if
@@ -99,7 +99,7 @@ impl Generations {
         }
         let old = std::mem::replace(&mut self.current, NodeLease::new(fresh, self.rules));
         if self.rules.on(Safeguard::LeftAfterFence) {
-            self.retiring.push(Retiring { number: self.number, tenure: old, last: None });
+            self.retiring.push(Retiring { number: self.number, generation: old, last: None });
         }
         self.number += 1;
         self.due = now;

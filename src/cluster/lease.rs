@@ -113,13 +113,13 @@ mod tests {
         MonotonicTime((seconds * 1e6) as u64)
     }
 
-    fn tenure() -> NodeLease {
+    fn generation() -> NodeLease {
         NodeLease::new(Incarnation(1), Safeguards::default())
     }
 
     #[test]
     fn a_lease_is_counted_from_the_begin_of_the_write() {
-        let mut x = tenure();
+        let mut x = generation();
         assert_eq!(x.standing(at(0.0)), LeaseState::Unborn);
         let first = x.begin(at(1.0));
         assert_eq!(x.standing(at(3.0)), LeaseState::Unborn);
@@ -130,12 +130,12 @@ mod tests {
 
     #[test]
     fn an_incarnation_is_born_within_the_lease_of_its_first_row() {
-        let mut x = tenure();
+        let mut x = generation();
         x.begin(at(0.0));
         let late = x.begin(at(7.9));
         x.acknowledged(late, at(8.0));
         assert_eq!(x.standing(at(8.1)), LeaseState::Over, "the first row's lease ended at 8");
-        let mut y = tenure();
+        let mut y = generation();
         y.begin(at(0.0));
         let second = y.begin(at(2.0));
         y.acknowledged(second, at(7.9));
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_lease_that_ran_out_is_not_revived() {
-        let mut x = tenure();
+        let mut x = generation();
         let first = x.begin(at(0.0));
         x.acknowledged(first, at(0.1));
         let second = x.begin(at(7.9));
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn acknowledgements_may_come_out_of_order_or_twice() {
-        let mut x = tenure();
+        let mut x = generation();
         let (first, second) = (x.begin(at(0.0)), x.begin(at(2.0)));
         x.acknowledged(second, at(2.5));
         x.acknowledged(first, at(2.6));

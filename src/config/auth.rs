@@ -117,7 +117,7 @@ fn read_secret(s: &mut Section) -> Option<(Vec<u8>, Option<PathBuf>)> {
             s.skip("secret");
             s.skip("file");
             let given = if both { "both" } else { "neither" };
-            s.complain("secret", format!("either secret or file is wanted, {given} was given"));
+            s.report("secret", format!("either secret or file is wanted, {given} was given"));
             None
         }
     }
@@ -162,6 +162,6 @@ fn check_size(s: &mut Section, key: &'static str, secret: &[u8]) -> Option<()> {
         size if size > most => "more".to_owned(),
         size => size.to_string(),
     };
-    s.complain(key, format!("a secret of {least} to {most} bytes is wanted, this one has {given}"));
+    s.report(key, format!("a secret of {least} to {most} bytes is wanted, this one has {given}"));
     None
 }

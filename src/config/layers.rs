@@ -32,7 +32,7 @@ const TEMPLATE: &str = "a";
 pub(super) struct Layers {
     table: Table,
     template: Table,
-    ledger: Provenance,
+    provenance: Provenance,
 }
 
 impl Layers {
@@ -40,7 +40,7 @@ impl Layers {
     pub(super) fn defaults() -> Self {
         let table: Table = DEFAULT_TOML.parse().expect("default.toml is TOML: every test loads it");
         let template = table[LAYOUTS][TEMPLATE].as_table().expect("default.toml has layouts.a");
-        Self { template: template.clone(), table, ledger: Provenance::default() }
+        Self { template: template.clone(), table, provenance: Provenance::default() }
     }
 
     /// Lays the operator's file on top. An error is the only mistake worth telling: the rest cannot
@@ -79,20 +79,22 @@ impl Layers {
         mut self,
         read: impl FnOnce(&mut Section) -> T,
     ) -> Result<T, ConfigErrors> {
-        let resolved = Section::document(&mut self.ledger, self.table, read);
-        self.ledger.close().map(|()| resolved)
+        let resolved = Section::document(&mut self.provenance, self.table, read);
+        self.provenance.close().map(|()| resolved)
     }
 
     fn variable(&mut self, name: String, text: String) {
         let Some(keys) = variable_keys(&name) else {
             return self
-                .ledger
-                .stray(ConfigError::new(&name, "NARROWCAST__SECTION__KEY is wanted"));
+                .provenance
+                .unknown_keys(ConfigError::new(&name, "NARROWCAST__SECTION__KEY is wanted"));
         };
         let path = KeyPath::from_iter(&keys);
         let value = text.trim().parse().unwrap_or_else(|_| Value::String(text.clone()));
-        if !self.ledger.wrote(path.clone(), text) {
-            return self.ledger.stray(ConfigError::new(name, format!("{path} is set twice")));
+        if !self.provenance.wrote(path.clone(), text) {
+            return self
+                .provenance
+                .unknown_keys(ConfigError::new(name, format!("{path} is set twice")));
         }
         let over = nest(keys, value);
         if path == KeyPath::from_iter([LAYOUTS]) {
@@ -103,11 +105,12 @@ impl Layers {
 
     /// A variable that says nothing, since it cannot be read.
     fn refuse_variable(&mut self, name: &str, wanted: &str) {
-        self.ledger.stray(ConfigError::new(format_args!("{name:?}"), wanted));
+        self.provenance.unknown_keys(ConfigError::new(format_args!("{name:?}"), wanted));
     }
 
     fn lay(&mut self, over: Table, origin: Origin) {
-        let mut overlay = Overlay { template: &self.template, ledger: &mut self.ledger, origin };
+        let mut overlay =
+            Overlay { template: &self.template, provenance: &mut self.provenance, origin };
         overlay.lay(&mut self.table, over, &KeyPath::default());
     }
 
@@ -122,7 +125,7 @@ impl Layers {
 /// One layer on its way over what is below it.
 struct Overlay<'l> {
     template: &'l Table,
-    ledger: &'l mut Provenance,
+    provenance: &'l mut Provenance,
     origin: Origin,
 }
 
@@ -133,7 +136,7 @@ impl Overlay<'_> {
             let path = at.child(&key);
             if layouts && !base.contains_key(&key) {
                 base.insert(key.clone(), Value::Table(self.template.clone()));
-                self.ledger.said(path.clone(), self.origin.clone());
+                self.provenance.said(path.clone(), self.origin.clone());
             }
             self.lay_value(base, key, value, path);
         }
@@ -144,7 +147,7 @@ impl Overlay<'_> {
             (Some(Value::Table(under)), Value::Table(over)) => self.lay(under, over, &path),
             (Some(Value::Table(_)), other) => self.refuse(path, &other),
             (_, value) => {
-                self.ledger.said(path, self.origin.clone());
+                self.provenance.said(path, self.origin.clone());
                 base.insert(key, value);
             }
         }
@@ -155,8 +158,8 @@ impl Overlay<'_> {
     fn refuse(&mut self, path: KeyPath, given: &Value) {
         let mistake =
             ConfigError::new(&path, format!("a table is wanted, {} was given", kind(given)));
-        self.ledger.said(path.clone(), self.origin.clone());
-        self.ledger.mistake(path, mistake);
+        self.provenance.said(path.clone(), self.origin.clone());
+        self.provenance.mistake(path, mistake);
     }
 }
 

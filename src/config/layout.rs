@@ -62,7 +62,7 @@ impl ShardConfig {
     fn read(s: &mut Section) -> Option<Self> {
         let name = s.name("name");
         let url = s.sealed("url")?.parse().map_err(|error: super::RedisUrlError| {
-            s.complain("url", error.to_string());
+            s.report("url", error.to_string());
         });
         Some(Self { name, url: url.ok()? })
     }

@@ -54,7 +54,7 @@ impl ListenConfig {
             s.refuse("operator", self.operator, "an address other than listen.clients is wanted");
         }
         if self.origins.len() > 1 && self.allows_any_origin() {
-            s.complain("origins", "\"*\" allows every origin, so it is wanted alone or not at all");
+            s.report("origins", "\"*\" allows every origin, so it is wanted alone or not at all");
         }
     }
 }

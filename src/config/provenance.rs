@@ -40,7 +40,7 @@ impl Provenance {
     }
 
     /// Adds a mistake at no key.
-    pub(super) fn stray(&mut self, mistake: ConfigError) {
+    pub(super) fn unknown_keys(&mut self, mistake: ConfigError) {
         self.mistakes.push(mistake);
     }
 
@@ -67,21 +67,21 @@ mod tests {
 
     #[test]
     fn an_origin_covers_what_lies_in_it() {
-        let mut ledger = Provenance::default();
+        let mut provenance = Provenance::default();
         let keys = KeyPath::from_iter(["auth", "keys"]);
-        ledger.said(keys.clone(), Origin::File);
-        assert_eq!(ledger.origin(&keys.item(0).child("kid")), Origin::File);
-        assert_eq!(ledger.origin(&KeyPath::from_iter(["auth"])), Origin::Default);
+        provenance.said(keys.clone(), Origin::File);
+        assert_eq!(provenance.origin(&keys.item(0).child("kid")), Origin::File);
+        assert_eq!(provenance.origin(&KeyPath::from_iter(["auth"])), Origin::Default);
     }
 
     #[test]
     fn a_mistake_spoils_what_it_is_part_of_and_what_is_part_of_it() {
-        let mut ledger = Provenance::default();
+        let mut provenance = Provenance::default();
         let batch = KeyPath::from_iter(["bus", "batch"]);
-        ledger.mistake(batch.clone(), ConfigError::new(&batch, "no"));
-        assert!(ledger.is_mistaken(&batch) && ledger.is_mistaken(&batch.item(0)));
-        assert!(ledger.is_mistaken(&KeyPath::from_iter(["bus"])));
-        assert!(!ledger.is_mistaken(&KeyPath::from_iter(["bus", "reply_ms"])));
-        assert!(ledger.close().is_err());
+        provenance.mistake(batch.clone(), ConfigError::new(&batch, "no"));
+        assert!(provenance.is_mistaken(&batch) && provenance.is_mistaken(&batch.item(0)));
+        assert!(provenance.is_mistaken(&KeyPath::from_iter(["bus"])));
+        assert!(!provenance.is_mistaken(&KeyPath::from_iter(["bus", "reply_ms"])));
+        assert!(provenance.close().is_err());
     }
 }

@@ -19,7 +19,7 @@ use super::suggestion::nearest;
 
 /// A table that is being read.
 pub(super) struct Section<'l> {
-    ledger: &'l mut Provenance,
+    provenance: &'l mut Provenance,
     path: KeyPath,
     table: Table,
     asked: Vec<&'static str>,
@@ -28,20 +28,20 @@ pub(super) struct Section<'l> {
 impl<'l> Section<'l> {
     /// Reads a whole document.
     pub(super) fn document<T>(
-        ledger: &'l mut Provenance,
+        provenance: &'l mut Provenance,
         table: Table,
         read: impl FnOnce(&mut Section) -> T,
     ) -> T {
-        Self::read(ledger, KeyPath::default(), table, read)
+        Self::read(provenance, KeyPath::default(), table, read)
     }
 
     fn read<T>(
-        ledger: &'l mut Provenance,
+        provenance: &'l mut Provenance,
         path: KeyPath,
         table: Table,
         read: impl FnOnce(&mut Section) -> T,
     ) -> T {
-        let mut section = Section { ledger, path, table, asked: Vec::new() };
+        let mut section = Section { provenance, path, table, asked: Vec::new() };
         let resolved = read(&mut section);
         section.refuse_unknown();
         resolved
@@ -55,7 +55,7 @@ impl<'l> Section<'l> {
     ) -> T {
         let path = self.path.child(key);
         let table = self.take(key).and_then(|value| self.table_at(&path, value));
-        Section::read(self.ledger, path, table.unwrap_or_default(), read)
+        Section::read(self.provenance, path, table.unwrap_or_default(), read)
     }
 
     /// The table `key`, whose keys the operator chose; each a table.
@@ -74,7 +74,7 @@ impl<'l> Section<'l> {
             let path = path.child(&name);
             self.check_name(&path, &name);
             if let Some(table) = self.table_at(&path, value) {
-                items.push(Section::read(self.ledger, path, table, |s| read(s, name)));
+                items.push(Section::read(self.provenance, path, table, |s| read(s, name)));
             }
         }
         items
@@ -90,7 +90,7 @@ impl<'l> Section<'l> {
         let mut items = Vec::new();
         for (path, value) in self.list(key, count) {
             if let Some(table) = self.table_at(&path, value) {
-                items.extend(Section::read(self.ledger, path, table, &mut read));
+                items.extend(Section::read(self.provenance, path, table, &mut read));
             }
         }
         items
@@ -181,7 +181,7 @@ impl<'l> Section<'l> {
         let value = self.take(key)?;
         let text = self.as_text(key, &value).map(str::to_owned);
         if text.is_none() {
-            self.complain(key, format!("a string is wanted, {} was given", kind(&value)));
+            self.report(key, format!("a string is wanted, {} was given", kind(&value)));
         }
         text
     }
@@ -220,7 +220,7 @@ impl<'l> Section<'l> {
         let mut seen = BTreeSet::new();
         for value in values.filter(|value| !value.is_empty()) {
             if !seen.insert(value) {
-                self.complain(key, format!("{what} {} is given twice", quoted(value)));
+                self.report(key, format!("{what} {} is given twice", quoted(value)));
             }
         }
     }
@@ -228,12 +228,12 @@ impl<'l> Section<'l> {
     /// Whether something is wrong with `key` already, so that a relation of it would only repeat
     /// that.
     pub(super) fn is_mistaken(&self, key: &str) -> bool {
-        self.ledger.is_mistaken(&self.path.child(key))
+        self.provenance.is_mistaken(&self.path.child(key))
     }
 
     /// The same of a key anywhere in the document.
     pub(super) fn is_mistaken_at(&self, path: &KeyPath) -> bool {
-        self.ledger.is_mistaken(path)
+        self.provenance.is_mistaken(path)
     }
 
     /// A mistake that repeats the value.
@@ -242,23 +242,23 @@ impl<'l> Section<'l> {
     }
 
     /// A mistake that does not repeat the value.
-    pub(super) fn complain(&mut self, key: &str, complaint: impl Into<String>) {
+    pub(super) fn report(&mut self, key: &str, complaint: impl Into<String>) {
         let path = self.path.child(key);
         let mistake = ConfigError::new(&path, complaint);
-        self.ledger.mistake(path, mistake);
+        self.provenance.mistake(path, mistake);
     }
 
     /// A mistake at a key anywhere in the document, which repeats the value.
     pub(super) fn note(&mut self, path: KeyPath, value: impl Display, wanted: &str) {
         let mistake = ConfigError::new(&path, wanted).value(value);
-        self.ledger.mistake(path, mistake);
+        self.provenance.mistake(path, mistake);
     }
 
     fn take(&mut self, key: &'static str) -> Option<Value> {
         self.asked.push(key);
         let value = self.table.remove(key);
         if value.is_none() {
-            self.complain(key, "missing");
+            self.report(key, "missing");
         }
         value
     }
@@ -266,7 +266,7 @@ impl<'l> Section<'l> {
     /// The text of a string; of anything else, the text of the variable that gave it:
     /// `NODE__NAME=4` means "4".
     fn as_text<'a>(&'a self, key: &str, value: &'a Value) -> Option<&'a str> {
-        value.as_str().or_else(|| self.ledger.written(&self.path.child(key)))
+        value.as_str().or_else(|| self.provenance.written(&self.path.child(key)))
     }
 
     fn list(
@@ -281,7 +281,7 @@ impl<'l> Section<'l> {
                 list
             }
             Some(other) => {
-                self.complain(key, format!("a list is wanted, {} was given", kind(&other)));
+                self.report(key, format!("a list is wanted, {} was given", kind(&other)));
                 Vec::new()
             }
             None => Vec::new(),
@@ -294,7 +294,7 @@ impl<'l> Section<'l> {
             Value::Table(table) => Some(table),
             other => {
                 let complaint = format!("a table is wanted, {} was given", kind(&other));
-                self.ledger.mistake(path.clone(), ConfigError::new(path, complaint));
+                self.provenance.mistake(path.clone(), ConfigError::new(path, complaint));
                 None
             }
         }
@@ -303,13 +303,14 @@ impl<'l> Section<'l> {
     fn check_count(&mut self, key: &str, given: usize, allowed: &RangeInclusive<usize>) {
         if !allowed.contains(&given) {
             let (least, most) = (allowed.start(), allowed.end());
-            self.complain(key, format!("{least} to {most} are wanted, {given} were given"));
+            self.report(key, format!("{least} to {most} are wanted, {given} were given"));
         }
     }
 
     fn check_name(&mut self, path: &KeyPath, name: &str) {
         if !is_name(name) {
-            self.ledger.mistake(path.clone(), ConfigError::new(path, format!("as a name, {NAME}")));
+            self.provenance
+                .mistake(path.clone(), ConfigError::new(path, format!("as a name, {NAME}")));
         }
     }
 
@@ -320,7 +321,7 @@ impl<'l> Section<'l> {
                 Some(meant) => format!("unknown key; did you mean {meant}?"),
                 None => "unknown key".to_owned(),
             };
-            self.complain(&key, complaint);
+            self.report(&key, complaint);
         }
     }
 }

@@ -152,11 +152,11 @@ impl CqlConfig {
         if is_anonymous != self.password.is_none() && !mistaken {
             let (given, missing) =
                 if is_anonymous { ("password", "username") } else { ("username", "password") };
-            s.complain(missing, format!("missing, since {given} is given"));
+            s.report(missing, format!("missing, since {given} is given"));
         }
         let mistaken = ["tls", "tls_ca"].iter().any(|key| s.is_mistaken(key));
         if self.tls && self.tls_ca.as_os_str().is_empty() && !mistaken {
-            s.complain("tls_ca", "missing, since tls is on");
+            s.report("tls_ca", "missing, since tls is on");
         }
     }
 }
@@ -165,7 +165,7 @@ fn read_password(s: &mut Section) -> Option<Secret> {
     let text = s.sealed("password")?;
     if text.len() > PASSWORD_BYTES_MAX {
         let given = text.len();
-        s.complain(
+        s.report(
             "password",
             format!("0 to {PASSWORD_BYTES_MAX} bytes are wanted, {given} were given"),
         );

@@ -24,15 +24,15 @@ pub struct Dispatcher {
     /// Which workers want which key.
     pub wants: Arc<WorkerInterest>,
     /// Wide patterns, here and on other nodes.
-    pub taps: Arc<WildcardFeed>,
+    pub feed: Arc<WildcardFeed>,
     /// The workers' queues.
-    pub inboxes: Arc<WorkerQueues>,
+    pub worker_queues: Arc<WorkerQueues>,
     /// What the node subscribes to.
     pub interest: Arc<Interest>,
     /// The watermark's state, shared by all threads.
     pub view: Arc<WatermarkState>,
     /// Receives canaries.
-    pub happenings: ShardEvents,
+    pub events: ShardEvents,
     /// The node's metrics.
     pub metrics: Arc<Metrics>,
 }
@@ -62,10 +62,10 @@ impl PushSink for Dispatcher {
             EnvelopeKind::Message | EnvelopeKind::Event => self.dispatch(envelope),
             EnvelopeKind::Membership if !own => {
                 let workers = self.wants.workers(&envelope.keys);
-                self.inboxes.push(workers, &Arc::new(InboundPublish::notice(envelope)));
+                self.worker_queues.push(workers, &Arc::new(InboundPublish::notice(envelope)));
             }
             EnvelopeKind::Notice if !own && *envelope.about == *WildcardFeed::NOTICE => {
-                self.taps.heard()
+                self.feed.heard()
             }
             EnvelopeKind::Canary if own => self.canary_back(shard, &envelope),
             EnvelopeKind::Notice | EnvelopeKind::Canary | EnvelopeKind::Membership => {}
@@ -78,7 +78,7 @@ impl Dispatcher {
     /// it as late.
     fn canary_back(&self, shard: ShardIndex, envelope: &Envelope) {
         let number = u128::from_be_bytes(envelope.id) as u64;
-        let _late = self.happenings.try_send(ShardEvent::Canary { shard, number });
+        let _late = self.events.try_send(ShardEvent::Canary { shard, number });
     }
 
     fn dispatch(&self, envelope: Envelope) {
@@ -90,11 +90,11 @@ impl Dispatcher {
         }
         let push =
             InboundPublish::from_bus(envelope, Arc::clone(&self.metrics), workers.count_ones());
-        self.inboxes.push(workers, &Arc::new(push));
+        self.worker_queues.push(workers, &Arc::new(push));
     }
 
     fn workers(&self, envelope: &Envelope) -> u64 {
-        if envelope.tap_copy { self.taps.workers() } else { self.wants.workers(&envelope.keys) }
+        if envelope.tap_copy { self.feed.workers() } else { self.wants.workers(&envelope.keys) }
     }
 
     /// The channel `tap` does not linger, even if the event's bucket does.
@@ -131,17 +131,22 @@ mod tests {
     fn dispatcher_with(room: usize) -> (Dispatcher, mpsc::Receiver<ShardEvent>) {
         let buckets = BucketCounts::all(BucketCount::new(16).unwrap());
         let layouts = Arc::new(Layouts::from(Layout::new(buckets, vec!["r1".into()])));
-        let (happenings, happened) = mpsc::channel(16);
+        let (events, happened) = mpsc::channel(16);
         let (view, metrics) = (Arc::<WatermarkState>::default(), Arc::new(Metrics::new()));
         let dispatcher = Dispatcher {
             boot: OWN,
             store: StoreTag(0),
             seal: seal(),
             wants: Arc::default(),
-            taps: Arc::new(WildcardFeed::new(1)),
-            inboxes: Arc::new(WorkerQueues::new(3, room, Arc::clone(&view), Arc::clone(&metrics))),
+            feed: Arc::new(WildcardFeed::new(1)),
+            worker_queues: Arc::new(WorkerQueues::new(
+                3,
+                room,
+                Arc::clone(&view),
+                Arc::clone(&metrics),
+            )),
             view,
-            happenings,
+            events,
             interest: Arc::new(Interest::new(layouts, Linger { ms: 10 }, 8)),
             metrics,
         };
@@ -161,7 +166,7 @@ mod tests {
     /// How what waits for a worker came.
     async fn taken(dispatcher: &Dispatcher, worker: u32) -> Vec<CopyKind> {
         let mut batch = Vec::new();
-        dispatcher.inboxes.of(worker).take(&mut batch).await;
+        dispatcher.worker_queues.of(worker).take(&mut batch).await;
         let via = |work: Work| match work {
             Work::Push(push) => {
                 push.done(true);
@@ -178,8 +183,8 @@ mod tests {
         let event = event(OTHER);
         dispatcher.wants.add(&event.keys[0], 0);
         dispatcher.wants.add(&event.keys[0], 1);
-        dispatcher.taps.begin(1);
-        dispatcher.taps.begin(2);
+        dispatcher.feed.begin(1);
+        dispatcher.feed.begin(2);
         push(&dispatcher, event.encode_for(&event.keys, &seal()));
         push(&dispatcher, event.encode_tap_copy(&seal()));
         assert_eq!(taken(&dispatcher, 0).await, [CopyKind::Bucket]);
@@ -192,12 +197,12 @@ mod tests {
     #[test]
     fn both_copies_of_ones_own_are_echo_and_a_tap_copy_without_a_tap_is_wasted() {
         let dispatcher = dispatcher();
-        dispatcher.taps.begin(0);
+        dispatcher.feed.begin(0);
         let own = event(OWN);
         push(&dispatcher, own.encode_for(&own.keys, &seal()));
         push(&dispatcher, own.encode_tap_copy(&seal()));
         assert_eq!(dispatcher.metrics.received_so_far(Received::Echo), 2);
-        dispatcher.taps.end(0);
+        dispatcher.feed.end(0);
         dispatcher.wants.add(&own.keys[0], 0);
         push(&dispatcher, event(OTHER).encode_tap_copy(&seal()));
         assert_eq!(dispatcher.metrics.received_so_far(Received::Wasted), 1);
@@ -260,13 +265,13 @@ mod tests {
         let canary = Envelope { kind: EnvelopeKind::Canary, ..notice(OTHER, "") };
         for envelope in [canary, notice(OTHER, "else"), notice(OWN, WildcardFeed::NOTICE)] {
             push(&dispatcher, envelope.encode_for(&[], &seal()));
-            assert!(!dispatcher.taps.copies(), "{envelope:?}");
+            assert!(!dispatcher.feed.copies(), "{envelope:?}");
         }
         let foreign = Envelope { store: StoreTag(9), ..notice(OTHER, WildcardFeed::NOTICE) };
         push(&dispatcher, foreign.encode_for(&[], &seal()));
-        assert!(!dispatcher.taps.copies());
+        assert!(!dispatcher.feed.copies());
         push(&dispatcher, notice(OTHER, WildcardFeed::NOTICE).encode_for(&[], &seal()));
-        assert!(dispatcher.taps.copies());
+        assert!(dispatcher.feed.copies());
         assert_eq!(dispatcher.metrics.node_events(), 0);
     }
 }

@@ -25,7 +25,7 @@ use crate::domain::UserId;
 use crate::limiter::{Addresses, Admitted, Connections, HandshakePermit, KeyedPermits};
 use crate::protocol::{Code, ErrorReply, SUBPROTOCOL};
 use crate::router::WorkerCalls;
-use crate::session::{ConnectionContext, SessionPermits, Upgraded, greet};
+use crate::session::{ConnectionContext, SessionPermits, Upgraded, serve_upgraded};
 use crate::socket::{self, HttpWaits};
 use crate::telemetry::LogThrottle;
 
@@ -86,19 +86,19 @@ struct Accepted {
 }
 
 impl ClientPort {
-    /// What accepts becomes part of `front`, or asks workers by `errands`.
+    /// What accepts becomes part of `front`, or asks workers by `worker_calls`.
     pub fn new(
         front: Rc<ConnectionContext>,
         readiness: Arc<Readiness>,
         places: PortPermits,
-        errands: WorkerCalls,
+        worker_calls: WorkerCalls,
         bounds: ClientPortBounds,
     ) -> Self {
         let origins = Origins::new(bounds.origins);
         let api = Api {
             services: Arc::clone(&front.router.services),
             readiness: Arc::clone(&readiness),
-            errands,
+            worker_calls,
             origins: origins.clone(),
             users: Arc::clone(&places.users),
             body: bounds.body,
@@ -184,7 +184,7 @@ impl ClientPort {
                 handshake.upgrade();
                 let bearer = bearer.take();
                 let upgraded = Upgraded { stream, unread, bearer, handshake, place };
-                tokio::task::spawn_local(greet(Rc::clone(&self.front), upgraded));
+                tokio::task::spawn_local(serve_upgraded(Rc::clone(&self.front), upgraded));
             }
             Ok(None) => {}
             Err(error) => tracing::debug!(%error, "a handshake failed"),

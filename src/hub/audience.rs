@@ -27,7 +27,7 @@ impl Hub {
         except: Option<u64>,
     ) -> Delivered {
         let audience = self.audience(envelope, via, except);
-        self.hand_all(&audience, envelope)
+        self.deliver_all(&audience, envelope)
     }
 
     /// Every session that a copy of a publish is for, once, the one with the number `except` left
@@ -56,20 +56,20 @@ impl Hub {
     }
 
     /// Hands a publish to sessions that it is for.
-    pub fn hand_all(&mut self, audience: &[Rc<Session>], envelope: &Envelope) -> Delivered {
+    pub fn deliver_all(&mut self, audience: &[Rc<Session>], envelope: &Envelope) -> Delivered {
         match (envelope.kind, envelope.message_id()) {
             (EnvelopeKind::Message, Some(id)) => {
                 let room = envelope.keys.first().and_then(RoutingKey::as_room);
-                self.hand_message(audience, id, room, &envelope.frame)
+                self.deliver_message(audience, id, room, &envelope.frame)
             }
-            _ => self.hand_event(audience, &envelope.frame),
+            _ => self.deliver_event(audience, &envelope.frame),
         }
     }
 
     /// Whether a message is a session's still: after a pause its user may have left the room.
     pub fn is_still_for(&self, session: &Session, room: Option<&str>, id: MessageId) -> bool {
         room.is_none_or(|room| {
-            self.affiliations(&session.user).is_some_and(|rooms| rooms.is_owed(room, id))
+            self.user_rooms(&session.user).is_some_and(|rooms| rooms.is_owed(room, id))
         })
     }
 
@@ -80,7 +80,7 @@ impl Hub {
             EnvelopeKind::Event => self.listening(envelope),
             _ => 0,
         };
-        for person in envelope.keys.iter().flat_map(|key| self.people_of(key)) {
+        for person in envelope.keys.iter().flat_map(|key| self.users_of(key)) {
             if count > max {
                 break;
             }
@@ -90,19 +90,19 @@ impl Hub {
     }
 
     fn listening(&self, envelope: &Envelope) -> usize {
-        Subject::parse(&envelope.about).map_or(0, |subject| self.listeners.count(&subject))
+        Subject::parse(&envelope.about).map_or(0, |subject| self.subscriptions.count(&subject))
     }
 
     /// A user, or the members of a room.
-    fn people_of(&self, key: &RoutingKey) -> impl Iterator<Item = &UserEntry> {
-        let user = key.as_user().and_then(|user| self.people.of(user));
-        let members = key.as_room().into_iter().flat_map(|room| self.people.members(room));
+    fn users_of(&self, key: &RoutingKey) -> impl Iterator<Item = &UserEntry> {
+        let user = key.as_user().and_then(|user| self.users.of(user));
+        let members = key.as_room().into_iter().flat_map(|room| self.users.members(room));
         user.into_iter().chain(members)
     }
 
     /// Hands a publish to those of its audience whom it is for still, after a pause: whoever ended,
     /// left the room or unsubscribed gets nothing behind that.
-    pub fn hand_rest(
+    pub fn deliver_rest(
         &mut self,
         audience: &[Rc<Session>],
         envelope: &Envelope,
@@ -117,13 +117,13 @@ impl Hub {
             _ => envelope.keys.iter().any(|key| self.is_reached(session, key)) || hears(session),
         };
         let staying: Audience = audience.iter().filter(stays).cloned().collect();
-        self.hand_all(&staying, envelope)
+        self.deliver_all(&staying, envelope)
     }
 
     /// Whether a session is its user's whose key this is, or a member's of the room.
     fn is_reached(&self, session: &Session, key: &RoutingKey) -> bool {
         let inside = |room: &str| {
-            let rooms = self.affiliations(&session.user);
+            let rooms = self.user_rooms(&session.user);
             rooms.and_then(|rooms| rooms.get(room)).is_some_and(RoomState::is_inside)
         };
         key.as_user() == Some(session.user.as_str()) || key.as_room().is_some_and(inside)
@@ -140,24 +140,24 @@ impl Hub {
     ) -> Delivered {
         let mut audience = self.claim(key, id, None);
         audience.retain(|session| self.floor_of(session, key, watermark) < id.time());
-        self.hand_message(&audience, id, key.as_room(), frame)
+        self.deliver_message(&audience, id, key.as_room(), frame)
     }
 
     /// Up to where a session has everything of a key.
     fn floor_of(&self, session: &Session, key: &RoutingKey, watermark: Micros) -> Micros {
-        let above = session.trail.footing().above(watermark);
+        let above = session.recovery.position().above(watermark);
         let pending = key.as_room().and_then(|room| {
-            self.affiliations(&session.user)?.due().find(|due| due.room.as_str() == room)
+            self.user_rooms(&session.user)?.due().find(|due| due.room.as_str() == room)
         });
         pending.map_or(above, |due| above.min(due.above))
     }
 
     /// Above which time a round must read for a key; none if there is no session that it reads for.
     pub fn floor(&self, key: &RoutingKey, watermark: Micros) -> Option<Micros> {
-        let people = self.people_of(key);
+        let users = self.users_of(key);
         let sessions =
-            people.flat_map(|person| &person.sessions).map(|id| &self.sessions[id.place()]);
-        let listed = sessions.filter(|session| session.trail.takes_rounds());
+            users.flat_map(|person| &person.sessions).map(|id| &self.sessions[id.place()]);
+        let listed = sessions.filter(|session| session.recovery.takes_rounds());
         listed.map(|session| self.floor_of(session, key, watermark)).min()
     }
 
@@ -171,7 +171,7 @@ impl Hub {
             anybody = true;
             for place in &person.sessions {
                 let session = &self.sessions[place.place()];
-                let since = session.trail.place();
+                let since = session.recovery.place();
                 let since = key.as_room().map_or(since, |room| person.rooms.place(room, since));
                 let had = known && self.memory.had(id, hash, since);
                 if !had && Some(session.number) != except {
@@ -180,9 +180,9 @@ impl Hub {
             }
         };
         if let Some(room) = key.as_room() {
-            self.people.members(room).filter(|it| it.rooms.is_owed(room, id)).for_each(&mut add);
+            self.users.members(room).filter(|it| it.rooms.is_owed(room, id)).for_each(&mut add);
         } else if let Some(user) = key.as_user() {
-            self.people.of(user).into_iter().for_each(&mut add);
+            self.users.of(user).into_iter().for_each(&mut add);
         }
         if anybody {
             self.memory.note(id, hash);
@@ -200,7 +200,7 @@ impl Hub {
         if self.memory.knows(stamp, hash) {
             return Audience::new();
         }
-        let others = self.people.members(room).filter(|person| person.user != news.user);
+        let others = self.users.members(room).filter(|person| person.user != news.user);
         let sessions = others.flat_map(|person| &person.sessions);
         let audience = sessions.map(|id| Rc::clone(&self.sessions[id.place()])).collect();
         self.memory.note(stamp, hash);
@@ -211,18 +211,18 @@ impl Hub {
     pub(super) fn event_audience(&self, envelope: &Envelope, via: CopyKind) -> Found {
         let mut found = Found::new();
         for key in &envelope.keys {
-            let people = self.people_of(key);
-            found.extend(people.flat_map(|person| person.sessions.iter().copied()));
+            let users = self.users_of(key);
+            found.extend(users.flat_map(|person| person.sessions.iter().copied()));
         }
         if let Ok(subject) = Subject::parse(&envelope.about) {
-            self.listeners.find(&subject, via, &mut found);
+            self.subscriptions.find(&subject, via, &mut found);
         }
         found.sort_unstable();
         found.dedup();
         found
     }
 
-    fn hand_message(
+    fn deliver_message(
         &mut self,
         audience: &[Rc<Session>],
         id: MessageId,
@@ -231,19 +231,19 @@ impl Hub {
     ) -> Delivered {
         let mut delivered = Delivered::default();
         for session in audience {
-            if let Some(handed) = session.hand_message(id, room, frame) {
+            if let Some(handed) = session.deliver_message(id, room, frame) {
                 delivered.count(handed);
-                self.owe(session);
+                self.mark_cursor_due(session);
                 self.touch(session);
             }
         }
         delivered
     }
 
-    fn hand_event(&mut self, audience: &[Rc<Session>], frame: &Bytes) -> Delivered {
+    fn deliver_event(&mut self, audience: &[Rc<Session>], frame: &Bytes) -> Delivered {
         let mut delivered = Delivered::default();
         for session in audience {
-            delivered.count(session.hand(frame.clone(), Priority::Event));
+            delivered.count(session.deliver_frame(frame.clone(), Priority::Event));
             self.touch(session);
         }
         delivered
@@ -252,7 +252,7 @@ impl Hub {
     /// The sessions of a user.
     pub fn sessions_of_user(&self, user: &str) -> SmallVec<[Rc<Session>; 2]> {
         let held = |id: &SessionId| Rc::clone(&self.sessions[id.place()]);
-        self.people
+        self.users
             .of(user)
             .map(|person| person.sessions.iter().map(held).collect())
             .unwrap_or_default()

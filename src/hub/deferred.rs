@@ -18,7 +18,7 @@ pub enum NotDeferred {
 impl Hub {
     /// Keeps a frame until the rooms are known.
     pub fn defer(&mut self, session: &Session, text: &str) -> Result<(), NotDeferred> {
-        let person = session.id().and_then(|_| self.people.of_mut(session.user.as_str()));
+        let person = session.id().and_then(|_| self.users.of_mut(session.user.as_str()));
         // The session has left, and nobody takes its frames.
         let Some(person) = person else { return Ok(()) };
         if person.deferred + text.len() > USER_DEFERRED_BYTES_MAX {
@@ -34,7 +34,7 @@ impl Hub {
     /// Returns the kept frames of a session in order, and frees their bytes.
     pub fn take_deferred(&mut self, session: &Session) -> Vec<Box<str>> {
         let texts = session.take_deferred();
-        if let Some(person) = self.people.of_mut(session.user.as_str()) {
+        if let Some(person) = self.users.of_mut(session.user.as_str()) {
             person.deferred -= texts.iter().map(|text| text.len()).sum::<usize>();
         }
         texts

@@ -68,8 +68,8 @@ impl SessionId {
 #[derive(Debug)]
 pub struct Hub {
     sessions: Slab<Rc<Session>>,
-    people: UserIndex,
-    listeners: SubscriptionIndex,
+    users: UserIndex,
+    subscriptions: SubscriptionIndex,
     /// How many sessions, members and patterns need a key, or everything. Patterns that are a key
     /// themselves, as nearly all are, count by standing in `subscription_index`.
     wanted: AHashMap<PatternScope, u32>,
@@ -77,7 +77,7 @@ pub struct Hub {
     touched: Vec<Rc<Session>>,
     memory: watermark::RecentDeliveries,
     /// Sessions that were handed messages since their last cursor.
-    owed: VecDeque<Rc<Session>>,
+    awaiting_cursor: VecDeque<Rc<Session>>,
     /// How many of them, from the front, are to be looked at since the watermark moved.
     due: usize,
 }
@@ -87,13 +87,13 @@ impl Hub {
     pub fn new(remembered: usize) -> Self {
         Self {
             sessions: Slab::new(),
-            people: UserIndex::default(),
-            listeners: SubscriptionIndex::default(),
+            users: UserIndex::default(),
+            subscriptions: SubscriptionIndex::default(),
             wanted: AHashMap::new(),
             overheard: TemporaryInterest::default(),
             touched: Vec::new(),
             memory: watermark::RecentDeliveries::new(remembered, Safeguards::default()),
-            owed: VecDeque::new(),
+            awaiting_cursor: VecDeque::new(),
             due: 0,
         }
     }
@@ -102,7 +102,7 @@ impl Hub {
     pub fn join(&mut self, session: &Rc<Session>) -> bool {
         let id = SessionId(self.sessions.insert(Rc::clone(session)) as u32);
         session.place(id);
-        self.people.join(&session.user, id);
+        self.users.join(&session.user, id);
         self.want(PatternScope::Key(session.key()))
     }
 
@@ -116,7 +116,7 @@ impl Hub {
             .iter()
             .filter_map(|pattern| self.drop_pattern(pattern, id))
             .collect();
-        for room in self.people.leave(&session.user, id) {
+        for room in self.users.leave(&session.user, id) {
             unwanted.extend(self.unwant(PatternScope::Key(RoutingKey::room(&room))));
         }
         unwanted.extend(self.unwant(PatternScope::Key(session.key())));
@@ -138,7 +138,7 @@ impl Hub {
     fn add_pattern(&mut self, pattern: &Pattern, id: SessionId) -> Option<PatternScope> {
         let reach = pattern.reach();
         let wanted = self.is_wanted(&reach);
-        let new = self.listeners.insert(pattern, id);
+        let new = self.subscriptions.insert(pattern, id);
         debug_assert!(new, "the session's list and the index hold the same");
         if !is_its_key(pattern, &reach) {
             *self.wanted.entry(reach.clone()).or_default() += 1;
@@ -150,7 +150,7 @@ impl Hub {
     /// and they have one, even if a wide pattern of the session matches too.
     pub fn settle(&mut self, session: &Session, patterns: &[Pattern]) {
         let Some(id) = session.id() else { return };
-        patterns.iter().for_each(|pattern| self.listeners.settle(pattern, id));
+        patterns.iter().for_each(|pattern| self.subscriptions.settle(pattern, id));
     }
 
     /// Takes patterns of a session away: the reaches that became unwanted.
@@ -161,7 +161,7 @@ impl Hub {
     }
 
     fn drop_pattern(&mut self, pattern: &Pattern, id: SessionId) -> Option<PatternScope> {
-        let removed = self.listeners.remove(pattern, id);
+        let removed = self.subscriptions.remove(pattern, id);
         debug_assert!(removed, "the session's list and the index hold the same");
         let reach = pattern.reach();
         if is_its_key(pattern, &reach) {
@@ -172,7 +172,7 @@ impl Hub {
 
     fn is_wanted(&self, reach: &PatternScope) -> bool {
         let is_named = || match reach {
-            PatternScope::Key(key) => self.listeners.holds(key.as_str()),
+            PatternScope::Key(key) => self.subscriptions.holds(key.as_str()),
             PatternScope::Wide => false,
         };
         self.wanted.contains_key(reach) || is_named()
@@ -202,7 +202,7 @@ impl Hub {
         learned: KnowledgeSource,
     ) -> (RoomChange, Option<PatternScope>) {
         let was = self.is_inside(&news.user, &news.room);
-        let applied = self.people.learn(news, self.memory.place(), learned);
+        let applied = self.users.learn(news, self.memory.place(), learned);
         let reach = PatternScope::Key(RoutingKey::room(&news.room));
         let changed = match applied {
             RoomChange::Joined if !was => self.want(reach.clone()).then_some(reach),
@@ -214,37 +214,37 @@ impl Hub {
 
     /// Whether a user with sessions here is known to be in a room.
     pub fn is_inside(&self, user: &UserId, room: &RoomId) -> bool {
-        self.affiliations(user)
+        self.user_rooms(user)
             .is_some_and(|rooms| rooms.get(room.as_str()).is_some_and(RoomState::is_inside))
     }
 
     /// The rooms of a user with sessions here.
-    pub fn affiliations(&self, user: &UserId) -> Option<&UserRooms> {
-        self.people.of(user.as_str()).map(|person| &person.rooms)
+    pub fn user_rooms(&self, user: &UserId) -> Option<&UserRooms> {
+        self.users.of(user.as_str()).map(|person| &person.rooms)
     }
 
     /// Whether the rooms of a user with sessions here were read.
     pub fn is_loaded(&self, user: &UserId) -> bool {
-        self.people.of(user.as_str()).is_some_and(|person| person.loaded)
+        self.users.of(user.as_str()).is_some_and(|person| person.loaded)
     }
 
     /// The rooms of a user were read: his sessions.
     pub fn loaded(&mut self, user: &UserId) -> SmallVec<[Rc<Session>; 2]> {
-        let Some(person) = self.people.of_mut(user.as_str()) else { return SmallVec::new() };
+        let Some(person) = self.users.of_mut(user.as_str()) else { return SmallVec::new() };
         person.loaded = true;
         person.sessions.iter().map(|id| Rc::clone(&self.sessions[id.place()])).collect()
     }
 
     /// The session that a user has held longest, if he has more than `max`.
     pub fn surplus_session(&self, user: &UserId, max: usize) -> Option<Rc<Session>> {
-        let sessions = &self.people.of(user.as_str())?.sessions;
+        let sessions = &self.users.of(user.as_str())?.sessions;
         let oldest = sessions.first().filter(|_| sessions.len() > max)?;
         Some(Rc::clone(&self.sessions[oldest.place()]))
     }
 
     /// The highest cursor that a user's sessions may be handed.
     pub fn cap(&self, user: &UserId) -> Micros {
-        self.affiliations(user).and_then(UserRooms::cap).unwrap_or(Micros(u64::MAX))
+        self.user_rooms(user).and_then(UserRooms::cap).unwrap_or(Micros(u64::MAX))
     }
 
     /// A read for a room that a user joined is done. Whether the room is pending no longer.
@@ -256,7 +256,7 @@ impl Hub {
         now: WatermarkSnapshot,
         watermark: Micros,
     ) -> bool {
-        let person = self.people.of_mut(user.as_str());
+        let person = self.users.of_mut(user.as_str());
         person.is_none_or(|person| person.rooms.read(due, reading, now, watermark))
     }
 
@@ -269,7 +269,7 @@ impl Hub {
         decided: Option<Micros>,
         confirmed: bool,
     ) {
-        if let Some(person) = self.people.of_mut(user.as_str()) {
+        if let Some(person) = self.users.of_mut(user.as_str()) {
             person.rooms.round(due, kind, decided, confirmed);
         }
     }
@@ -277,17 +277,19 @@ impl Hub {
     /// Whether a session was handed a message of a conversation with this key, live or by a round.
     pub fn had(&self, session: &Session, key: &RoutingKey, id: MessageId) -> bool {
         let place = match key.as_room() {
-            Some(room) => self
-                .affiliations(&session.user)
-                .map_or(session.trail.place(), |rooms| rooms.place(room, session.trail.place())),
-            None => session.trail.place(),
+            Some(room) => {
+                self.user_rooms(&session.user).map_or(session.recovery.place(), |rooms| {
+                    rooms.place(room, session.recovery.place())
+                })
+            }
+            None => session.recovery.place(),
         };
         self.memory.had(id, key_hash(key), place)
     }
 
     /// The rooms that anybody here is in.
     pub fn rooms(&self) -> Vec<RoomId> {
-        self.people.rooms().cloned().collect()
+        self.users.rooms().cloned().collect()
     }
 
     /// Up to where it may be forgotten that messages were handed over.
@@ -306,8 +308,8 @@ impl Hub {
     }
 
     /// The watermark moved: all who are owed a cursor are to be looked at.
-    pub fn call_owed(&mut self) {
-        self.due = self.owed.len();
+    pub fn call_cursors_due(&mut self) {
+        self.due = self.awaiting_cursor.len();
     }
 
     /// At most `max` of those who are to be looked at, none if there are no more; whoever takes them
@@ -316,34 +318,35 @@ impl Hub {
         let count = self.due.min(max);
         self.due -= count;
         // Some may have been swept out since they were counted.
-        self.owed.drain(..count.min(self.owed.len())).collect()
+        self.awaiting_cursor.drain(..count.min(self.awaiting_cursor.len())).collect()
     }
 
     /// A session is owed a cursor.
-    pub fn owe(&mut self, session: &Rc<Session>) {
-        if session.trail.owe() {
-            if self.owed.len() > 2 * self.sessions.len() + OWED_UNSWEPT {
-                self.owed.retain(|session| session.link().is_open());
+    pub fn mark_cursor_due(&mut self, session: &Rc<Session>) {
+        if session.recovery.mark_cursor_due() {
+            if self.awaiting_cursor.len() > 2 * self.sessions.len() + OWED_UNSWEPT {
+                self.awaiting_cursor.retain(|session| session.link().is_open());
             }
-            self.owed.push_back(Rc::clone(session));
+            self.awaiting_cursor.push_back(Rc::clone(session));
         }
     }
 
     /// Gives a session back that gets no cursor yet.
-    pub fn keep_owed(&mut self, session: Rc<Session>) {
-        self.owed.push_back(session);
+    pub fn requeue(&mut self, session: Rc<Session>) {
+        self.awaiting_cursor.push_back(session);
     }
 
     /// The sessions by user, those first who had to do with messages last.
     pub fn by_user(&self) -> Vec<(UserId, SmallVec<[Rc<Session>; 2]>)> {
         let held = |id: &SessionId| Rc::clone(&self.sessions[id.place()]);
         let mut users: Vec<(UserId, SmallVec<[Rc<Session>; 2]>)> = self
-            .people
+            .users
             .iter()
             .map(|person| (person.user.clone(), person.sessions.iter().map(held).collect()))
             .collect();
-        let active =
-            |sessions: &[Rc<Session>]| sessions.iter().map(|session| session.trail.active()).max();
+        let active = |sessions: &[Rc<Session>]| {
+            sessions.iter().map(|session| session.recovery.active()).max()
+        };
         users.sort_by_cached_key(|(_, sessions)| std::cmp::Reverse(active(sessions)));
         users
     }

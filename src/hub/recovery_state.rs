@@ -34,7 +34,7 @@ struct CatchUp {
 /// How far a session is.
 #[derive(Debug)]
 pub struct RecoveryState {
-    footing: Cell<SessionPosition>,
+    position: Cell<SessionPosition>,
     place: Cell<DeliverySeq>,
     catch_up: RefCell<Option<Box<CatchUp>>>,
     /// The last cursor that it was handed.
@@ -44,7 +44,7 @@ pub struct RecoveryState {
     /// When it was handed the last one, in seconds; zero for never.
     cursor_at: Cell<u64>,
     /// Whether a message was handed to it since.
-    owed: Cell<bool>,
+    awaiting_cursor: Cell<bool>,
     /// The time of the newest message that it had to do with.
     active: Cell<Micros>,
 }
@@ -53,13 +53,13 @@ impl Default for RecoveryState {
     /// A session that has nothing: where it stands is said before it is handed anything.
     fn default() -> Self {
         Self {
-            footing: Cell::new(SessionPosition::new(Micros(0), Safeguards::default())),
+            position: Cell::new(SessionPosition::new(Micros(0), Safeguards::default())),
             place: Cell::default(),
             catch_up: RefCell::default(),
             cursor: Cell::default(),
             since: Cell::default(),
             cursor_at: Cell::default(),
-            owed: Cell::default(),
+            awaiting_cursor: Cell::default(),
             active: Cell::default(),
         }
     }
@@ -78,13 +78,13 @@ pub(super) enum Buffering {
 
 impl RecoveryState {
     /// Up to where it has everything.
-    pub const fn footing(&self) -> SessionPosition {
-        self.footing.get()
+    pub const fn position(&self) -> SessionPosition {
+        self.position.get()
     }
 
     /// Something was proved.
-    pub fn stand(&self, footing: SessionPosition) {
-        self.footing.set(footing);
+    pub fn stand(&self, position: SessionPosition) {
+        self.position.set(position);
     }
 
     /// Its place in the order of deliveries.
@@ -108,7 +108,7 @@ impl RecoveryState {
     /// Whether rounds read for it. One that has no cursor yet, or that catches up, reads for itself:
     /// what a round brought it would be kept back, and its cursor would go ahead of that.
     pub fn takes_rounds(&self) -> bool {
-        self.footing().is_told() && !self.is_catching_up()
+        self.position().is_told() && !self.is_catching_up()
     }
 
     /// Whether something is remembered of its own reads.
@@ -185,8 +185,8 @@ impl RecoveryState {
     }
 
     /// It is owed a cursor. Whether it was owed none before.
-    pub(super) fn owe(&self) -> bool {
-        !self.owed.replace(true)
+    pub(super) fn mark_cursor_due(&self) -> bool {
+        !self.awaiting_cursor.replace(true)
     }
 
     /// The cursor to hand it now, if it moved and the last one was handed `every` seconds ago. It is
@@ -202,12 +202,12 @@ impl RecoveryState {
         if self.is_catching_up() || (at != 0 && now < at + every) {
             return None;
         }
-        let cursor = self.footing().cursor(watermark)?.min(cap);
+        let cursor = self.position().cursor(watermark)?.min(cap);
         if cursor <= self.cursor.get() {
             return None;
         }
         self.told(cursor, now);
-        self.owed.set(false);
+        self.awaiting_cursor.set(false);
         Some(cursor)
     }
 
@@ -247,75 +247,83 @@ mod tests {
 
     #[test]
     fn live_messages_wait_behind_the_catch_up_without_repeats() {
-        let trail = RecoveryState::default();
-        trail.begin_catch_up(DeliverySeq::default());
+        let recovery = RecoveryState::default();
+        recovery.begin_catch_up(DeliverySeq::default());
         for time in [1, 2, 3] {
-            assert_eq!(trail.take_in(id(time), None, &FRAME, 100), Buffering::Kept);
+            assert_eq!(recovery.take_in(id(time), None, &FRAME, 100), Buffering::Kept);
         }
-        assert!(trail.catch(id(2)) && !trail.catch(id(2)));
-        let behind: Vec<_> = trail.end_catch_up().unwrap().iter().map(|it| it.id).collect();
+        assert!(recovery.catch(id(2)) && !recovery.catch(id(2)));
+        let behind: Vec<_> = recovery.end_catch_up().unwrap().iter().map(|it| it.id).collect();
         assert_eq!(behind, [id(1), id(3)]);
         assert_eq!(
-            trail.take_in(id(2), None, &FRAME, 100),
+            recovery.take_in(id(2), None, &FRAME, 100),
             Buffering::Had,
             "a repeat after the catch-up"
         );
-        assert_eq!(trail.take_in(id(4), None, &FRAME, 100), Buffering::Hand(FRAME));
-        trail.prune(Micros(2));
-        assert!(trail.catch_up.borrow().is_none(), "nothing is kept for nothing");
+        assert_eq!(recovery.take_in(id(4), None, &FRAME, 100), Buffering::Hand(FRAME));
+        recovery.prune(Micros(2));
+        assert!(recovery.catch_up.borrow().is_none(), "nothing is kept for nothing");
     }
 
     #[test]
     fn a_buffer_that_overflows_hands_nothing_over() {
-        let trail = RecoveryState::default();
-        trail.begin_catch_up(DeliverySeq::default());
+        let recovery = RecoveryState::default();
+        recovery.begin_catch_up(DeliverySeq::default());
         for time in 1..=3 {
-            trail.take_in(id(time), None, &FRAME, 25);
+            recovery.take_in(id(time), None, &FRAME, 25);
         }
-        assert_eq!(trail.end_catch_up(), None);
-        trail.begin_catch_up(DeliverySeq::default());
-        trail.take_in(id(4), None, &FRAME, 25);
-        assert_eq!(trail.end_catch_up().unwrap().len(), 1);
+        assert_eq!(recovery.end_catch_up(), None);
+        recovery.begin_catch_up(DeliverySeq::default());
+        recovery.take_in(id(4), None, &FRAME, 25);
+        assert_eq!(recovery.end_catch_up().unwrap().len(), 1);
     }
 
     #[test]
     fn rounds_read_for_nobody_whose_messages_are_kept_back() {
-        let trail = RecoveryState::default();
-        trail.begin_catch_up(DeliverySeq::default());
-        assert!(!trail.takes_rounds());
-        trail.take_in(id(1), None, &FRAME, 5);
-        assert_eq!(trail.end_catch_up(), None);
+        let recovery = RecoveryState::default();
+        recovery.begin_catch_up(DeliverySeq::default());
+        assert!(!recovery.takes_rounds());
+        recovery.take_in(id(1), None, &FRAME, 5);
+        assert_eq!(recovery.end_catch_up(), None);
         // What was read counts, and it reads again: its cursor must not go ahead meanwhile.
-        let mut footing = trail.footing();
+        let mut position = recovery.position();
         let view = crate::watermark::WatermarkState::default().look();
-        footing.read(crate::watermark::CatchUpRead::begin(Micros(0), view, false), view, Micros(9));
-        trail.stand(footing);
-        assert!(trail.takes_rounds(), "it has nothing kept back");
-        trail.begin_catch_up(DeliverySeq::default());
-        assert_eq!(trail.take_in(id(2), None, &FRAME, 100), Buffering::Kept);
-        assert!(trail.is_catching_up() && !trail.takes_rounds());
-        assert_eq!(trail.end_catch_up().unwrap().len(), 1);
-        assert!(!trail.is_catching_up() && trail.takes_rounds());
+        position.read(
+            crate::watermark::CatchUpRead::begin(Micros(0), view, false),
+            view,
+            Micros(9),
+        );
+        recovery.stand(position);
+        assert!(recovery.takes_rounds(), "it has nothing kept back");
+        recovery.begin_catch_up(DeliverySeq::default());
+        assert_eq!(recovery.take_in(id(2), None, &FRAME, 100), Buffering::Kept);
+        assert!(recovery.is_catching_up() && !recovery.takes_rounds());
+        assert_eq!(recovery.end_catch_up().unwrap().len(), 1);
+        assert!(!recovery.is_catching_up() && recovery.takes_rounds());
     }
 
     #[test]
     fn cursors_come_rarely_and_only_when_they_move() {
-        let trail = RecoveryState::default();
-        let mut footing = trail.footing();
+        let recovery = RecoveryState::default();
+        let mut position = recovery.position();
         let any = Micros(u64::MAX);
-        assert_eq!(trail.next_cursor(Micros(5), any, 100, 15), None, "the first is not this one's");
-        footing.skipped(Micros(0));
+        assert_eq!(
+            recovery.next_cursor(Micros(5), any, 100, 15),
+            None,
+            "the first is not this one's"
+        );
+        position.skipped(Micros(0));
         let view = crate::watermark::WatermarkState::default();
         view.heal(view.breaks());
         let reading = crate::watermark::CatchUpRead::begin(Micros(0), view.look(), true);
-        assert_eq!(footing.read(reading, view.look(), Micros(5)), Micros(5));
-        trail.stand(footing);
-        trail.told(Micros(5), 100);
-        assert!(trail.owe() && !trail.owe());
-        assert_eq!(trail.next_cursor(Micros(9), any, 114, 15), None);
-        assert_eq!(trail.next_cursor(Micros(5), any, 115, 15), None);
-        assert_eq!(trail.next_cursor(Micros(9), Micros(5), 115, 15), None, "a room is pending");
-        assert_eq!(trail.next_cursor(Micros(9), any, 115, 15), Some(Micros(9)));
-        assert!(trail.owe());
+        assert_eq!(position.read(reading, view.look(), Micros(5)), Micros(5));
+        recovery.stand(position);
+        recovery.told(Micros(5), 100);
+        assert!(recovery.mark_cursor_due() && !recovery.mark_cursor_due());
+        assert_eq!(recovery.next_cursor(Micros(9), any, 114, 15), None);
+        assert_eq!(recovery.next_cursor(Micros(5), any, 115, 15), None);
+        assert_eq!(recovery.next_cursor(Micros(9), Micros(5), 115, 15), None, "a room is pending");
+        assert_eq!(recovery.next_cursor(Micros(9), any, 115, 15), Some(Micros(9)));
+        assert!(recovery.mark_cursor_due());
     }
 }

@@ -66,7 +66,7 @@ impl Hub {
     /// Joins the read that is under way for a user, or begins one. Returns none for a user without
     /// sessions here.
     pub fn share_load(&mut self, user: &UserId) -> Option<LoadShare> {
-        let person = self.people.of_mut(user.as_str())?;
+        let person = self.users.of_mut(user.as_str())?;
         if let Some(load) = person.loading.as_ref().filter(|load| load.end.get().is_none()) {
             return Some(LoadShare::Follows(Rc::clone(load)));
         }
@@ -79,7 +79,7 @@ impl Hub {
     pub fn finish_load(&mut self, user: &UserId, guard: LoadGuard, end: LoadEnd) {
         guard.0.end.set(Some(end));
         if self.is_loading(user, &guard)
-            && let Some(person) = self.people.of_mut(user.as_str())
+            && let Some(person) = self.users.of_mut(user.as_str())
         {
             person.loading = None;
         }
@@ -88,7 +88,7 @@ impl Hub {
     /// Whether a read is still the current one of its user. It is not if all sessions left since,
     /// even if others came: the read began too early for them.
     pub fn is_loading(&self, user: &UserId, guard: &LoadGuard) -> bool {
-        let current = self.people.of(user.as_str()).and_then(|person| person.loading.as_ref());
+        let current = self.users.of(user.as_str()).and_then(|person| person.loading.as_ref());
         current.is_some_and(|current| Rc::ptr_eq(current, &guard.0))
     }
 }

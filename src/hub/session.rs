@@ -65,9 +65,9 @@ pub struct Session {
     /// What the client called its device.
     pub device: Option<Box<str>>,
     /// What it was handed.
-    pub trail: RecoveryState,
+    pub recovery: RecoveryState,
     /// The order of its sends until they have ids.
-    pub turnstile: Sequencer,
+    pub sequencer: Sequencer,
     /// The nonces of its last sends.
     pub nonces: RecentNonces,
     link: Rc<Link>,
@@ -104,8 +104,8 @@ impl Session {
             number,
             user: principal.user.clone(),
             device,
-            trail: RecoveryState::default(),
-            turnstile: Sequencer::default(),
+            recovery: RecoveryState::default(),
+            sequencer: Sequencer::default(),
             nonces: RecentNonces::default(),
             link,
             bounds,
@@ -227,7 +227,7 @@ impl Session {
 
     /// Queues a frame. An event is shed from half the bound on, its own or that of the node, so that
     /// the other half is left to messages; a message that does not fit closes the session.
-    pub fn hand(&self, frame: Bytes, urgency: Priority) -> PushOutcome {
+    pub fn deliver_frame(&self, frame: Bytes, urgency: Priority) -> PushOutcome {
         if !self.link.is_open() {
             return PushOutcome::Closed;
         }
@@ -244,14 +244,14 @@ impl Session {
     }
 
     /// Hands over a live message, unless its turn has not come or the session has it.
-    pub(super) fn hand_message(
+    pub(super) fn deliver_message(
         &self,
         id: MessageId,
         room: Option<&str>,
         frame: &Bytes,
     ) -> Option<PushOutcome> {
-        match self.trail.take_in(id, room, frame, self.bounds.outbox_bytes / 2) {
-            Buffering::Hand(frame) => Some(self.hand(frame, Priority::Message)),
+        match self.recovery.take_in(id, room, frame, self.bounds.outbox_bytes / 2) {
+            Buffering::Hand(frame) => Some(self.deliver_frame(frame, Priority::Message)),
             Buffering::Kept => Some(PushOutcome::Yes),
             Buffering::Had => None,
         }

@@ -53,12 +53,12 @@ impl TemporaryInterest {
 
 impl Hub {
     /// Hears a key until a time whoever needs it here; true if it became wanted by that.
-    pub fn overhear(&mut self, key: &RoutingKey, until: MonotonicTime) -> bool {
+    pub fn temporary_interest(&mut self, key: &RoutingKey, until: MonotonicTime) -> bool {
         self.overheard.hear(key, until) && self.want(PatternScope::Key(key.clone()))
     }
 
     /// What became unwanted since its time is over.
-    pub fn end_overhearing(&mut self, now: MonotonicTime) -> Vec<PatternScope> {
+    pub fn end_temporary_interest(&mut self, now: MonotonicTime) -> Vec<PatternScope> {
         let ended = self.overheard.end(now);
         ended.into_iter().filter_map(|key| self.unwant(PatternScope::Key(key))).collect()
     }
@@ -75,29 +75,29 @@ mod tests {
     #[test]
     fn a_key_is_heard_until_the_last_time_that_was_asked_for() {
         let mut hub = Hub::new(16);
-        assert!(hub.overhear(&key(1), MonotonicTime(10)));
-        assert!(!hub.overhear(&key(1), MonotonicTime(30)), "it is wanted already");
-        assert!(hub.end_overhearing(MonotonicTime(10)).is_empty());
-        assert!(hub.end_overhearing(MonotonicTime(29)).is_empty());
-        assert_eq!(hub.end_overhearing(MonotonicTime(30)), [PatternScope::Key(key(1))]);
-        assert!(hub.overhear(&key(1), MonotonicTime(50)), "and again");
+        assert!(hub.temporary_interest(&key(1), MonotonicTime(10)));
+        assert!(!hub.temporary_interest(&key(1), MonotonicTime(30)), "it is wanted already");
+        assert!(hub.end_temporary_interest(MonotonicTime(10)).is_empty());
+        assert!(hub.end_temporary_interest(MonotonicTime(29)).is_empty());
+        assert_eq!(hub.end_temporary_interest(MonotonicTime(30)), [PatternScope::Key(key(1))]);
+        assert!(hub.temporary_interest(&key(1), MonotonicTime(50)), "and again");
     }
 
     #[test]
     fn what_sessions_need_stays_wanted() {
         let mut hub = Hub::new(16);
         assert!(hub.want(PatternScope::Key(key(1))));
-        assert!(!hub.overhear(&key(1), MonotonicTime(10)));
-        assert!(hub.end_overhearing(MonotonicTime(10)).is_empty());
+        assert!(!hub.temporary_interest(&key(1), MonotonicTime(10)));
+        assert!(hub.end_temporary_interest(MonotonicTime(10)).is_empty());
         assert_eq!(hub.unwant(PatternScope::Key(key(1))), Some(PatternScope::Key(key(1))));
     }
 
     #[test]
     fn no_more_are_heard_than_may_be() {
         let mut hub = Hub::new(16);
-        let heard =
-            (0..=OVERHEARD_MAX).filter(|number| hub.overhear(&key(*number), MonotonicTime(1)));
+        let heard = (0..=OVERHEARD_MAX)
+            .filter(|number| hub.temporary_interest(&key(*number), MonotonicTime(1)));
         assert_eq!(heard.count(), OVERHEARD_MAX);
-        assert_eq!(hub.end_overhearing(MonotonicTime(1)).len(), OVERHEARD_MAX);
+        assert_eq!(hub.end_temporary_interest(MonotonicTime(1)).len(), OVERHEARD_MAX);
     }
 }

@@ -148,13 +148,13 @@ fn a_repeat_reaches_only_those_who_have_not_had_it() {
             "the sender has its `sent`"
         );
         let late = peers.session("b").await;
-        late.trail.begin_catch_up(hub.place());
+        late.recovery.begin_catch_up(hub.place());
         hub.join(&late);
         let id = message.message_id().unwrap();
         let had = |hub: &Hub, session: &Rc<Session>| hub.had(session, &session.key(), id);
         assert!(had(&hub, &early) && had(&hub, &sender) && !had(&hub, &late));
         assert_eq!(hub.deliver(&message, CopyKind::Here, None).handed, 1);
-        assert_eq!(late.trail.end_catch_up().unwrap().len(), 1, "it waits behind the catch-up");
+        assert_eq!(late.recovery.end_catch_up().unwrap().len(), 1, "it waits behind the catch-up");
         hub.prune(id.time());
         assert!(!had(&hub, &early), "at or below the watermark nothing is read again");
     });
@@ -351,7 +351,7 @@ async fn compare(steps: &[Step]) {
     (0..4).for_each(|number| twins.leave(number));
     let Twins { hub, wanted, .. } = twins;
     assert!(wanted.is_empty() && hub.wanted.is_empty());
-    assert!(hub.people.is_empty() && hub.is_empty());
+    assert!(hub.users.is_empty() && hub.is_empty());
 }
 
 #[test]
@@ -467,7 +467,7 @@ fn who_left_between_two_slices_has_neither_messages_nor_events_nor_news_of_the_r
         hub.learn(&membership("r", "bob", false, 10, 30), KnowledgeSource::News);
         let rest = audiences.iter().zip(&copies).map(|(audience, copy)| {
             hub.take_touched(9);
-            let handed = hub.hand_rest(audience, copy, CopyKind::Here).handed;
+            let handed = hub.deliver_rest(audience, copy, CopyKind::Here).handed;
             let (touched, _) = hub.take_touched(9);
             touched.iter().for_each(|session| session.flush());
             (handed, touched.iter().any(|session| session.user.as_str() == "bob"))

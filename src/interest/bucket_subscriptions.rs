@@ -235,13 +235,13 @@ impl BucketSubscriptions {
         self.entries.get(&bucket).is_some_and(|entry| entry.lingers)
     }
 
-    /// Asks for the confirmation of a bucket; if it is still to come, `ticket` comes back with it.
+    /// Asks for the confirmation of a bucket; if it is still to come, `waiter` comes back with it.
     /// `is_live` says which earlier tickets somebody still waits for: the others are dropped from
     /// time to time, so that a shard that is down does not collect those who gave up.
     pub fn confirmation(
         &mut self,
         bucket: Bucket,
-        ticket: WaiterId,
+        waiter: WaiterId,
         mut is_live: impl FnMut(WaiterId) -> bool,
     ) -> SubscriptionState {
         match self.entries.get(&bucket) {
@@ -249,9 +249,9 @@ impl BucketSubscriptions {
             Some(entry) if entry.holders > 0 => {
                 let tickets = self.tickets.entry(bucket).or_default();
                 if tickets.len() >= TICKETS_UNSWEPT && tickets.len().is_power_of_two() {
-                    tickets.retain(|ticket| is_live(*ticket));
+                    tickets.retain(|waiter| is_live(*waiter));
                 }
-                tickets.push(ticket);
+                tickets.push(waiter);
                 SubscriptionState::Awaited
             }
             _ => SubscriptionState::Unneeded,

@@ -50,7 +50,7 @@ struct Shard {
 struct State {
     machine: BucketSubscriptions,
     waiters: AHashMap<WaiterId, oneshot::Sender<()>>,
-    next_ticket: u64,
+    next_waiter: u64,
 }
 
 /// Whether a key, or what wide patterns need, is heard already, or when it will be.
@@ -98,7 +98,7 @@ impl Interest {
             state: Mutex::new(State {
                 machine: BucketSubscriptions::new(linger),
                 waiters: AHashMap::new(),
-                next_ticket: 0,
+                next_waiter: 0,
             }),
             changed: Notify::new(),
         };
@@ -150,7 +150,7 @@ impl Interest {
                 self.held[key.class() as usize].fetch_sub(1, Ordering::Relaxed);
             }
             let mut state = self.shard(route.shard).state.lock();
-            void.iter().for_each(|ticket| drop(state.waiters.remove(ticket)));
+            void.iter().for_each(|waiter| drop(state.waiters.remove(waiter)));
         }
     }
 
@@ -164,21 +164,21 @@ impl Interest {
     /// What comes when a bucket is heard; nothing if it is.
     fn awaited(&self, route: &BucketRoute) -> Option<oneshot::Receiver<()>> {
         let mut state = self.shard(route.shard).state.lock();
-        let State { machine, waiters, next_ticket } = &mut *state;
-        let ticket = WaiterId(*next_ticket);
-        let is_live = |ticket| {
-            let live = waiters.get(&ticket).is_some_and(|waiter| !waiter.is_closed());
+        let State { machine, waiters, next_waiter } = &mut *state;
+        let waiter = WaiterId(*next_waiter);
+        let is_live = |waiter| {
+            let live = waiters.get(&waiter).is_some_and(|waiter| !waiter.is_closed());
             if !live {
-                waiters.remove(&ticket);
+                waiters.remove(&waiter);
             }
             live
         };
         let (sender, answer) = oneshot::channel();
-        match machine.confirmation(route.bucket, ticket, is_live) {
+        match machine.confirmation(route.bucket, waiter, is_live) {
             SubscriptionState::Confirmed => return None,
             SubscriptionState::Awaited => {
-                *next_ticket += 1;
-                waiters.insert(ticket, sender);
+                *next_waiter += 1;
+                waiters.insert(waiter, sender);
             }
             SubscriptionState::Unneeded => {}
         }

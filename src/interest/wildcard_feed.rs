@@ -206,113 +206,113 @@ mod tests {
     const LONG: Duration = Duration::from_secs(10);
 
     /// Does what the owner of a shard's connection does.
-    fn command(taps: &WildcardFeed, shard: ShardIndex) -> Option<InterestAction> {
-        let action = taps.next_action(shard)?;
-        taps.answered(shard, action);
+    fn command(feed: &WildcardFeed, shard: ShardIndex) -> Option<InterestAction> {
+        let action = feed.next_action(shard)?;
+        feed.answered(shard, action);
         Some(action)
     }
 
     /// Begins a tap that every live node copies for.
-    fn begin(taps: &WildcardFeed) {
-        taps.begin(0);
-        taps.roster(false, true);
+    fn begin(feed: &WildcardFeed) {
+        feed.begin(0);
+        feed.roster(false, true);
     }
 
-    fn is_confirmed(taps: &WildcardFeed) -> bool {
-        matches!(taps.confirmation(), Confirmation::Done)
+    fn is_confirmed(feed: &WildcardFeed) -> bool {
+        matches!(feed.confirmation(), Confirmation::Done)
     }
 
     #[tokio::test]
     async fn the_node_taps_while_any_worker_does() {
-        let taps = WildcardFeed::new(1);
-        assert!(!taps.is_tap() && !taps.copies());
-        assert!(taps.begin(0) && !taps.begin(63) && !taps.begin(0), "told once");
-        taps.end(0);
-        assert_eq!(taps.workers(), 1 << 63);
-        assert!(taps.is_tap() && taps.copies());
-        taps.end(0);
-        assert!(taps.is_tap(), "who has ended does not end the others");
-        taps.end(63);
-        assert!(!taps.is_tap() && !taps.copies());
-        assert!(taps.begin(1), "told again");
+        let feed = WildcardFeed::new(1);
+        assert!(!feed.is_tap() && !feed.copies());
+        assert!(feed.begin(0) && !feed.begin(63) && !feed.begin(0), "told once");
+        feed.end(0);
+        assert_eq!(feed.workers(), 1 << 63);
+        assert!(feed.is_tap() && feed.copies());
+        feed.end(0);
+        assert!(feed.is_tap(), "who has ended does not end the others");
+        feed.end(63);
+        assert!(!feed.is_tap() && !feed.copies());
+        assert!(feed.begin(1), "told again");
     }
 
     #[tokio::test]
     async fn confirmed_is_what_every_shard_answered() {
-        let taps = WildcardFeed::new(2);
-        assert_eq!(SHARDS.map(|shard| command(&taps, shard)), [None; 2]);
-        begin(&taps);
-        assert_eq!(command(&taps, SHARDS[0]), Some(InterestAction::Subscribe));
-        assert!(!is_confirmed(&taps));
-        let confirmation = taps.confirmation();
-        assert_eq!(command(&taps, SHARDS[1]), Some(InterestAction::Subscribe));
-        assert!(confirmation.within(LONG).await && is_confirmed(&taps));
-        taps.disconnected(SHARDS[1]);
-        assert!(!is_confirmed(&taps));
-        assert_eq!(SHARDS.map(|s| command(&taps, s)), [None, Some(InterestAction::Subscribe)]);
-        assert!(is_confirmed(&taps));
+        let feed = WildcardFeed::new(2);
+        assert_eq!(SHARDS.map(|shard| command(&feed, shard)), [None; 2]);
+        begin(&feed);
+        assert_eq!(command(&feed, SHARDS[0]), Some(InterestAction::Subscribe));
+        assert!(!is_confirmed(&feed));
+        let confirmation = feed.confirmation();
+        assert_eq!(command(&feed, SHARDS[1]), Some(InterestAction::Subscribe));
+        assert!(confirmation.within(LONG).await && is_confirmed(&feed));
+        feed.disconnected(SHARDS[1]);
+        assert!(!is_confirmed(&feed));
+        assert_eq!(SHARDS.map(|s| command(&feed, s)), [None, Some(InterestAction::Subscribe)]);
+        assert!(is_confirmed(&feed));
     }
 
     #[tokio::test]
     async fn an_unsubscribe_that_is_on_its_way_confirms_nobody() {
-        let taps = WildcardFeed::new(1);
-        begin(&taps);
-        command(&taps, SHARDS[0]);
-        taps.end(0);
-        begin(&taps);
-        assert!(is_confirmed(&taps), "nothing was commanded meanwhile");
-        taps.end(0);
-        assert_eq!(taps.next_action(SHARDS[0]), Some(InterestAction::Unsubscribe));
-        begin(&taps);
-        assert!(!is_confirmed(&taps));
-        taps.answered(SHARDS[0], InterestAction::Unsubscribe);
-        assert_eq!(command(&taps, SHARDS[0]), Some(InterestAction::Subscribe));
-        assert!(is_confirmed(&taps));
+        let feed = WildcardFeed::new(1);
+        begin(&feed);
+        command(&feed, SHARDS[0]);
+        feed.end(0);
+        begin(&feed);
+        assert!(is_confirmed(&feed), "nothing was commanded meanwhile");
+        feed.end(0);
+        assert_eq!(feed.next_action(SHARDS[0]), Some(InterestAction::Unsubscribe));
+        begin(&feed);
+        assert!(!is_confirmed(&feed));
+        feed.answered(SHARDS[0], InterestAction::Unsubscribe);
+        assert_eq!(command(&feed, SHARDS[0]), Some(InterestAction::Subscribe));
+        assert!(is_confirmed(&feed));
     }
 
     #[tokio::test]
     async fn a_wait_for_a_tap_that_nobody_needs_any_more_ends() {
-        let taps = WildcardFeed::new(1);
-        begin(&taps);
-        let confirmation = taps.confirmation();
-        let (confirmed, ()) = tokio::join!(confirmation.within(LONG), async { taps.end(0) });
+        let feed = WildcardFeed::new(1);
+        begin(&feed);
+        let confirmation = feed.confirmation();
+        let (confirmed, ()) = tokio::join!(confirmation.within(LONG), async { feed.end(0) });
         assert!(!confirmed);
     }
 
     #[tokio::test]
     async fn among_others_the_roster_read_since_the_beginning_confirms() {
-        let taps = WildcardFeed::new(1);
-        taps.roster(true, true);
-        taps.begin(0);
-        command(&taps, SHARDS[0]);
-        assert!(!is_confirmed(&taps), "what was read before does not count");
-        taps.roster(false, false);
-        assert!(!is_confirmed(&taps));
-        let confirmation = taps.confirmation();
-        taps.roster(false, true);
-        assert!(confirmation.within(LONG).await && is_confirmed(&taps));
-        assert!(!taps.begin(1) && is_confirmed(&taps), "the node taps already");
+        let feed = WildcardFeed::new(1);
+        feed.roster(true, true);
+        feed.begin(0);
+        command(&feed, SHARDS[0]);
+        assert!(!is_confirmed(&feed), "what was read before does not count");
+        feed.roster(false, false);
+        assert!(!is_confirmed(&feed));
+        let confirmation = feed.confirmation();
+        feed.roster(false, true);
+        assert!(confirmation.within(LONG).await && is_confirmed(&feed));
+        assert!(!feed.begin(1) && is_confirmed(&feed), "the node taps already");
     }
 
     #[tokio::test(start_paused = true)]
     async fn copies_are_sent_on_a_notice_until_the_roster_could_tell() {
-        let taps = WildcardFeed::new(1);
-        let mut changes = taps.changes();
-        taps.heard();
-        assert!(taps.copies() && !taps.is_tap());
+        let feed = WildcardFeed::new(1);
+        let mut changes = feed.changes();
+        feed.heard();
+        assert!(feed.copies() && !feed.is_tap());
         assert!(changes.has_changed().unwrap(), "the row says `copies` now");
         changes.mark_unchanged();
-        taps.roster(false, false);
+        feed.roster(false, false);
         tokio::time::advance(NOTICE_HOLDS.mul_f64(0.9)).await;
-        assert!(taps.copies(), "the roster may not know yet");
-        taps.heard();
+        assert!(feed.copies(), "the roster may not know yet");
+        feed.heard();
         assert!(!changes.has_changed().unwrap());
         tokio::time::advance(NOTICE_HOLDS).await;
-        assert!(!taps.copies());
-        taps.roster(true, false);
+        assert!(!feed.copies());
+        feed.roster(true, false);
         tokio::time::advance(NOTICE_HOLDS).await;
-        assert!(taps.copies(), "the roster says so");
-        taps.roster(false, false);
-        assert!(!taps.copies());
+        assert!(feed.copies(), "the roster says so");
+        feed.roster(false, false);
+        assert!(!feed.copies());
     }
 }

@@ -19,21 +19,21 @@ pub(super) struct KeyedGcra<K> {
     policy: RateLimit,
     rate: Rate,
     debt_micros: u64,
-    tats: RefCell<TatCache<K>>,
+    cache: RefCell<TatCache<K>>,
 }
 
 impl<K: Clone + Eq + Hash + Ord> KeyedGcra<K> {
     /// Remembers so many, each with the time of a debt of at most so long.
     pub(super) fn new(policy: RateLimit, debt: Duration, remembered: usize) -> Self {
         let debt_micros = debt.as_micros() as u64;
-        let tats = RefCell::new(TatCache::new(remembered));
-        Self { policy, rate: policy.rate(), debt_micros, tats }
+        let cache = RefCell::new(TatCache::new(remembered));
+        Self { policy, rate: policy.rate(), debt_micros, cache }
     }
 
     /// Whether a cost would be let in; a cost of 0 is, unless there is a debt. `now` is in
     /// microseconds of a monotonic clock, here and below.
     pub(super) fn check(&self, key: &K, now: u64, cost: u32) -> Result<(), RateLimited> {
-        match self.rate.check(self.tats.borrow().get(key), now, cost) {
+        match self.rate.check(self.cache.borrow().get(key), now, cost) {
             Check::Fits { .. } => Ok(()),
             Check::Over { retry } => {
                 let told = retry.min(TOLD_MAX.as_micros() as u64);
@@ -45,9 +45,9 @@ impl<K: Clone + Eq + Hash + Ord> KeyedGcra<K> {
 
     /// Charges what happens whatever the limit says.
     pub(super) fn charge(&self, key: &K, now: u64, cost: u32) {
-        let mut tats = self.tats.borrow_mut();
-        let tat = self.rate.charged(tats.get(key), now, cost, self.debt_micros);
-        tats.put(key, tat, now);
+        let mut cache = self.cache.borrow_mut();
+        let tat = self.rate.charged(cache.get(key), now, cost, self.debt_micros);
+        cache.put(key, tat, now);
     }
 }
 

@@ -26,7 +26,7 @@ impl Local {
     }
 
     /// Judges a call by the share of one among many nodes.
-    pub fn judge(&self, call: &LimitedCall, among: u32) -> LimitDecision {
+    pub fn decide(&self, call: &LimitedCall, among: u32) -> LimitDecision {
         let now = self.since.elapsed().as_micros() as u64;
         let mut users = self.users.lock();
         let mut charged: SmallVec<[u64; CHARGES_MAX]> = SmallVec::new();
@@ -59,7 +59,7 @@ fn longer(known: Option<(u64, RateLimit)>, other: (u64, RateLimit)) -> Option<(u
 
 impl Limiter for Local {
     fn check(&self, call: LimitedCall) -> PendingDecision<Result<LimitDecision, LimiterError>> {
-        let verdict = self.judge(&call, 1);
+        let verdict = self.decide(&call, 1);
         Box::pin(std::future::ready(Ok(verdict)))
     }
 }
@@ -74,7 +74,7 @@ mod tests {
     fn allowed(local: &Local, among: u32) -> usize {
         let call = LimitedCall::one(&UserId::parse("alice").unwrap(), POLICY, 1);
         (0..100)
-            .filter(|_| matches!(local.judge(&call, among), LimitDecision::Allowed { .. }))
+            .filter(|_| matches!(local.decide(&call, among), LimitDecision::Allowed { .. }))
             .count()
     }
 

@@ -57,13 +57,13 @@ mod tests {
 
     #[test]
     fn the_earliest_goes_first() {
-        let mut tats = TatCache::new(2);
-        tats.put(&"late", 30, 0);
-        tats.put(&"early", 10, 0);
-        tats.put(&"middle", 20, 0);
-        assert_eq!(["early", "middle", "late"].map(|key| tats.get(&key)), [0, 20, 30]);
-        tats.put(&"last", 40, 25);
-        assert_eq!((tats.get(&"middle"), tats.get(&"late"), tats.len()), (0, 30, 2));
+        let mut cache = TatCache::new(2);
+        cache.put(&"late", 30, 0);
+        cache.put(&"early", 10, 0);
+        cache.put(&"middle", 20, 0);
+        assert_eq!(["early", "middle", "late"].map(|key| cache.get(&key)), [0, 20, 30]);
+        cache.put(&"last", 40, 25);
+        assert_eq!((cache.get(&"middle"), cache.get(&"late"), cache.len()), (0, 30, 2));
     }
 
     proptest! {
@@ -72,18 +72,18 @@ mod tests {
             max in 1..5_usize,
             puts in prop::collection::vec((0..9_u8, 0..100_u64), 0..80),
         ) {
-            let (mut tats, mut all) = (TatCache::new(max), std::collections::BTreeMap::new());
+            let (mut cache, mut all) = (TatCache::new(max), std::collections::BTreeMap::new());
             for (now, (key, ahead)) in puts.into_iter().enumerate() {
                 let now = now as u64;
-                tats.put(&key, now + ahead, now);
+                cache.put(&key, now + ahead, now);
                 all.insert(key, now + ahead);
-                prop_assert!(tats.len() <= max);
+                prop_assert!(cache.len() <= max);
                 for (key, time) in &all {
-                    prop_assert!([0, *time].contains(&tats.get(key)));
+                    prop_assert!([0, *time].contains(&cache.get(key)));
                 }
                 let live = all.values().filter(|&&time| time > now).count();
-                let kept = all.iter().filter(|(key, time)| **time > now && tats.get(key) == **time).count();
-                prop_assert!(live > max || kept == live || kept == tats.len());
+                let kept = all.iter().filter(|(key, time)| **time > now && cache.get(key) == **time).count();
+                prop_assert!(live > max || kept == live || kept == cache.len());
             }
         }
     }

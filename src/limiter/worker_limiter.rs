@@ -136,7 +136,7 @@ impl WorkerLimiter {
         conversation: &Conversation,
     ) -> Result<(), RateLimited> {
         self.cached(user)?;
-        let judged = self.judge_send(user, conversation).await;
+        let judged = self.decide_send(user, conversation).await;
         self.counted(judged)
     }
 
@@ -144,7 +144,7 @@ impl WorkerLimiter {
     pub async fn change(&self, user: &UserId) -> Result<(), RateLimited> {
         let Some(users) = &self.users else { return Ok(()) };
         self.cached(user)?;
-        let verdict = users.judge_send(user, self).await;
+        let verdict = users.decide_send(user, self).await;
         self.counted(judged(verdict))
     }
 
@@ -156,7 +156,7 @@ impl WorkerLimiter {
     /// A user publishes so many events at once: all are charged, or none.
     pub fn events(&self, user: &UserId, count: u32) -> Result<(), RateLimited> {
         let Some(users) = &self.users else { return Ok(()) };
-        self.counted(judged(users.here.judge(&LimitedCall::one(user, users.events, count), 1)))
+        self.counted(judged(users.here.decide(&LimitedCall::one(user, users.events, count), 1)))
     }
 
     /// A user asks for something that reads the store: let in and charged as one read. What it takes
@@ -222,7 +222,7 @@ impl WorkerLimiter {
         Err(refused)
     }
 
-    async fn judge_send(
+    async fn decide_send(
         &self,
         user: &UserId,
         conversation: &Conversation,
@@ -230,7 +230,7 @@ impl WorkerLimiter {
         let ConversationRate { shelf, share } = self.rate_of(conversation);
         self.check_conversation(user, conversation)?;
         if let Some(users) = &self.users {
-            let verdict = users.judge_send(user, self).await;
+            let verdict = users.decide_send(user, self).await;
             judged(verdict)?;
         }
         shelf.charge(conversation, self.now(), 1);
@@ -306,10 +306,10 @@ impl Users {
     }
 
     /// By what all nodes count, or else by this node's share.
-    async fn judge_send(&self, user: &UserId, gate: &WorkerLimiter) -> LimitDecision {
+    async fn decide_send(&self, user: &UserId, gate: &WorkerLimiter) -> LimitDecision {
         let call = LimitedCall::one(user, self.sends, 1);
         let Some(shared) = &self.shared else {
-            return self.here.judge(&call, gate.nodes.load(Ordering::Relaxed));
+            return self.here.decide(&call, gate.nodes.load(Ordering::Relaxed));
         };
         match shared.check(call.clone()).await {
             Ok(verdict) => {
@@ -319,7 +319,7 @@ impl Users {
             Err(error) => {
                 gate.metrics.unshared_limits.inc();
                 self.warn(&error);
-                self.here.judge(&call, gate.nodes.load(Ordering::Relaxed))
+                self.here.decide(&call, gate.nodes.load(Ordering::Relaxed))
             }
         }
     }

@@ -10,8 +10,8 @@ use crate::hub::{PatternBudget, SessionBounds};
 use crate::layout::{BucketCount, BucketCounts, Layout, Layouts};
 use crate::limiter::FrameRates;
 use crate::protocol::{ReadyLimits, RequestBounds};
-use crate::router::{Direct, ResumeBounds, Waits, WorkerCallBounds, errand_wait};
-use crate::session::ConnectionBounds;
+use crate::router::{Direct, ResumeBounds, Waits, WorkerCallBounds, worker_call_wait};
+use crate::session::ContextBounds;
 use crate::shards::LinkBounds;
 use crate::socket::FrameLimits;
 use crate::store::Store;
@@ -103,24 +103,24 @@ impl NodeOptions {
             interest: timeouts.interest,
             store: timeouts.store,
             ping: timeouts.ping,
-            overhear: self.config.interest.linger,
+            temporary_interest: self.config.interest.linger,
         }
     }
 
-    pub(super) fn errand_bounds(&self) -> WorkerCallBounds {
+    pub(super) fn worker_call_bounds(&self) -> WorkerCallBounds {
         let Config { limits, timeouts, rates, .. } = &*self.config;
         WorkerCallBounds {
             requests: limits.requests_in_flight,
             user_requests: limits.user_requests_in_flight,
-            wait: errand_wait(timeouts.store, rates.answer),
+            wait: worker_call_wait(timeouts.store, rates.answer),
         }
     }
 
-    pub(super) fn front_bounds(&self) -> ConnectionBounds {
+    pub(super) fn connection_bounds(&self) -> ContextBounds {
         let Config { limits, timeouts, rates, .. } = &*self.config;
         let frame_bytes = limits.frame_bytes as u32;
         let fragments = limits.fragments as u32;
-        ConnectionBounds {
+        ContextBounds {
             frames: FrameLimits { frame_bytes, message_bytes: frame_bytes, fragments },
             rates: FrameRates::new(rates),
             sessions_per_user: limits.sessions_per_user_here,

@@ -68,7 +68,7 @@ pub struct Node {
     stop: CancellationToken,
     operator_stop: CancellationToken,
     workers: Vec<JoinHandle<std::io::Result<()>>>,
-    steward: JoinHandle<std::io::Result<()>>,
+    agent: JoinHandle<std::io::Result<()>>,
     operator_thread: JoinHandle<std::io::Result<()>>,
 }
 
@@ -79,15 +79,15 @@ impl Node {
         let clients = bind("listen.clients", listen.clients)?;
         let operator = bind("listen.operator", listen.operator)?;
         let (clients_at, operator_at) = (clients.local_addr()?, operator.local_addr()?);
-        let (happenings, happened) = mpsc::channel(HAPPENINGS_MAX);
-        let parts = Parts::new(plan, happenings);
+        let (events, happened) = mpsc::channel(HAPPENINGS_MAX);
+        let parts = Parts::new(plan, events);
         let stop = CancellationToken::new();
         let end = End { stop: stop.clone(), busy: Arc::default(), left: CancellationToken::new() };
         let operator_stop = CancellationToken::new();
         let descriptors = parts.descriptors(&plan.config)?;
         let operator_thread =
             parts.start_operator(plan, operator, operator_stop.clone(), descriptors.operator)?;
-        let steward = parts.start_steward(plan, clients_at, happened, &end)?;
+        let agent = parts.start_agent(plan, clients_at, happened, &end)?;
         let connections = descriptors.clients(&plan.config);
         let workers = parts.start_workers(plan, &clients, connections, end)?;
         Ok(Self {
@@ -100,7 +100,7 @@ impl Node {
             stop,
             operator_stop,
             workers,
-            steward,
+            agent,
             operator_thread,
         })
     }
@@ -147,7 +147,7 @@ impl Node {
         self.drain();
         let gone = tokio::task::spawn_blocking(move || {
             self.workers.into_iter().for_each(join);
-            join(self.steward);
+            join(self.agent);
             self.operator_stop.cancel();
             join(self.operator_thread);
         });
@@ -205,20 +205,20 @@ struct Parts {
     readiness: Arc<Readiness>,
     dispatcher: Arc<Dispatcher>,
     standing: Arc<NodeHealth>,
-    breaker: Arc<ReconnectSignal>,
-    happenings: ShardEvents,
+    reconnect: Arc<ReconnectSignal>,
+    events: ShardEvents,
 }
 
 impl Parts {
-    fn new(plan: &NodeOptions, happenings: ShardEvents) -> Self {
+    fn new(plan: &NodeOptions, events: ShardEvents) -> Self {
         let config = &plan.config;
         let layouts = Arc::new(plan.layouts());
         let health = Arc::new(Health::new(layouts.shards(), config.workers as u32));
         let linger = Linger { ms: config.interest.linger.as_millis() as u64 };
-        let taps = WildcardFeed::new(layouts.shards().len());
+        let feed = WildcardFeed::new(layouts.shards().len());
         let interest = Interest::new(Arc::clone(&layouts), linger, config.interest.batch);
         let (view, metrics) = (Arc::<WatermarkState>::default(), Arc::new(Metrics::new()));
-        let inboxes = WorkerQueues::new(
+        let worker_queues = WorkerQueues::new(
             config.workers,
             config.limits.worker_queue,
             Arc::clone(&view),
@@ -238,8 +238,8 @@ impl Parts {
             channels: Channels::new(&config.namespace),
             interest: Arc::new(interest),
             wants: Arc::new(WorkerInterest::default()),
-            taps: Arc::new(taps),
-            inboxes: Arc::new(inboxes),
+            feed: Arc::new(feed),
+            worker_queues: Arc::new(worker_queues),
             nodes: Arc::new(AtomicU32::new(1)),
             view,
             metrics,
@@ -263,15 +263,15 @@ impl Parts {
             store: services.store_tag,
             seal: services.bus_seal.clone(),
             wants: Arc::clone(&services.wants),
-            taps: Arc::clone(&services.taps),
-            inboxes: Arc::clone(&services.inboxes),
+            feed: Arc::clone(&services.feed),
+            worker_queues: Arc::clone(&services.worker_queues),
             interest: Arc::clone(&services.interest),
             view: Arc::clone(&services.view),
-            happenings: happenings.clone(),
+            events: events.clone(),
             metrics: Arc::clone(&services.metrics),
         });
         let standing = Arc::<NodeHealth>::default();
-        let breaker = Arc::new(ReconnectSignal::new(services.layouts.shards().len()));
+        let reconnect = Arc::new(ReconnectSignal::new(services.layouts.shards().len()));
         let readiness = Readiness::new(
             Arc::clone(&health),
             Arc::clone(&plan.store),
@@ -280,7 +280,7 @@ impl Parts {
             Arc::clone(&services.nodes),
         );
         let readiness = Arc::new(readiness);
-        Self { services, health, readiness, dispatcher, standing, breaker, happenings }
+        Self { services, health, readiness, dispatcher, standing, reconnect, events }
     }
 
     /// How the files that the process may open are divided.
@@ -316,7 +316,7 @@ impl Parts {
         })
     }
 
-    fn start_steward(
+    fn start_agent(
         &self,
         plan: &NodeOptions,
         address: SocketAddr,
@@ -324,7 +324,7 @@ impl Parts {
         end: &End,
     ) -> std::io::Result<JoinHandle<std::io::Result<()>>> {
         let services = &self.services;
-        let steward = NodeAgentOptions {
+        let agent = NodeAgentOptions {
             node: services.node.clone(),
             boot: services.boot,
             started: services.wall.now(),
@@ -336,10 +336,10 @@ impl Parts {
             store: Arc::clone(&services.store),
             clock: services.wall.clone(),
             view: Arc::clone(&services.view),
-            inboxes: Arc::clone(&services.inboxes),
-            breaker: Arc::clone(&self.breaker),
+            worker_queues: Arc::clone(&services.worker_queues),
+            reconnect: Arc::clone(&self.reconnect),
             standing: Arc::clone(&self.standing),
-            taps: Arc::clone(&services.taps),
+            feed: Arc::clone(&services.feed),
             nodes: Arc::clone(&services.nodes),
             metrics: Arc::clone(&services.metrics),
             read: plan.config.timeouts.store,
@@ -351,7 +351,7 @@ impl Parts {
                 Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
             runtime.block_on(async {
                 let drained = drained(&stop, &busy, drain);
-                NodeAgent::new(steward).run(happened, stop.clone(), drained).await;
+                NodeAgent::new(agent).run(happened, stop.clone(), drained).await;
                 left.cancel();
                 Ok(())
             })
@@ -368,7 +368,7 @@ impl Parts {
         let config = &plan.config;
         let (senders, receivers): (Vec<mpsc::Sender<Handoff>>, Vec<_>) =
             (0..config.workers).map(|_| mpsc::channel(ARRIVALS_MAX)).unzip();
-        let (errands, wanted) = WorkerCalls::new(config.workers, plan.errand_bounds());
+        let (worker_calls, wanted) = WorkerCalls::new(config.workers, plan.worker_call_bounds());
         let places = PortPermits {
             connections: Arc::new(Connections::new(
                 connections,
@@ -380,7 +380,7 @@ impl Parts {
         };
         let limits = limits(config, &self.services.layouts, self.services.store_tag);
         let mut threads = Vec::new();
-        for (index, (arrivals, wanted)) in receivers.into_iter().zip(wanted).enumerate() {
+        for (index, (handoffs, wanted)) in receivers.into_iter().zip(wanted).enumerate() {
             let index = index as u32;
             let worker = Worker {
                 index,
@@ -402,14 +402,14 @@ impl Parts {
                     body: config.timeouts.body,
                     write_stall: config.timeouts.write_stall,
                 },
-                front_bounds: plan.front_bounds(),
+                connection_bounds: plan.connection_bounds(),
                 workers: senders.clone(),
-                arrivals,
-                errands: errands.clone(),
+                handoffs,
+                worker_calls: worker_calls.clone(),
                 wanted,
                 stop: end.stop.clone(),
                 drain: config.timeouts.drain,
-                breaker: Arc::clone(&self.breaker),
+                reconnect: Arc::clone(&self.reconnect),
                 busy: Arc::clone(&end.busy),
                 left: end.left.clone(),
             };
@@ -432,12 +432,12 @@ impl Parts {
                 bus: Arc::clone(&plan.bus),
                 sink: Arc::clone(&self.dispatcher) as _,
                 interest: Arc::clone(&services.interest),
-                taps: Arc::clone(&services.taps),
+                feed: Arc::clone(&services.feed),
                 channels: services.channels.clone(),
                 always: vec![services.channels.all(), services.channels.node(&services.node)],
                 health: Arc::clone(&self.health),
-                happenings: self.happenings.clone(),
-                fuse: self.breaker.fuse(shard),
+                events: self.events.clone(),
+                reconnect_wanted: self.reconnect.reconnect_wanted(shard),
                 bounds: plan.link_bounds(),
             })
             .collect()

@@ -22,17 +22,20 @@ impl Router {
     /// Looks again after a read, in the step that answers: refuses one of whose removal this worker
     /// heard meanwhile, since nothing of the room may come behind his `left`. Up to where all is
     /// hidden from him.
-    pub(super) fn still_hidden(&self, sight: &Visibility) -> Result<Option<MessageId>, ErrorReply> {
-        let Some(seen) = &sight.membership else { return Ok(None) };
+    pub(super) fn still_hidden(
+        &self,
+        visibility: &Visibility,
+    ) -> Result<Option<MessageId>, ErrorReply> {
+        let Some(seen) = &visibility.membership else { return Ok(None) };
         let joined = self.still_inside(seen)?;
-        Ok(sight.hidden.map(|_| joined))
+        Ok(visibility.hidden.map(|_| joined))
     }
 
     /// When a member joined, as far as is known now of one whom a read showed inside. Refuses one
     /// who was said to be out later.
     pub(super) fn still_inside(&self, seen: &Membership) -> Result<MessageId, ErrorReply> {
         let hub = self.hub.borrow();
-        let known = hub.affiliations(&seen.user).and_then(|rooms| rooms.get(seen.room.as_str()));
+        let known = hub.user_rooms(&seen.user).and_then(|rooms| rooms.get(seen.room.as_str()));
         let state = known.map_or(seen.state, |known| seen.state.merge(known.state));
         if state.is_inside() { Ok(state.joined()) } else { Err(no_such_conversation()) }
     }
@@ -95,7 +98,7 @@ impl Services {
     }
 
     /// What a user is shown of a conversation. Refuses one who is not in it.
-    pub(super) async fn sight(
+    pub(super) async fn visibility(
         &self,
         user: &UserId,
         conversation: &Conversation,

@@ -46,7 +46,7 @@ impl Router {
         let hub = self.hub.borrow();
         let places: Vec<&Rc<Session>> = hub.sessions().collect();
         let chosen = places.choose(&mut rand::rng()).map(|session| Rc::clone(session));
-        chosen.filter(|session| session.trail.footing().is_shared())
+        chosen.filter(|session| session.recovery.position().is_shared())
     }
 
     /// Reads what lies above the watermark: it may be under way, so it is judged later.
@@ -59,11 +59,11 @@ impl Router {
         };
         for conversation in &changed.conversations {
             let suspect = |message: &Message| {
-                let mut suspects = self.suspects.borrow_mut();
-                let full = suspects.len() >= SUSPECTS_MAX;
-                if !full && self.may_judge(&session, message) {
+                let mut unconfirmed = self.unconfirmed.borrow_mut();
+                let full = unconfirmed.len() >= SUSPECTS_MAX;
+                if !full && self.may_decide(&session, message) {
                     let (session, message) = (Rc::clone(&session), message.clone());
-                    suspects.push(UnconfirmedDelivery { session, message });
+                    unconfirmed.push(UnconfirmedDelivery { session, message });
                 }
             };
             if reader.each_above(conversation, above, suspect).await.is_none() {
@@ -74,11 +74,11 @@ impl Router {
 
     /// Whether it is known that a session is owed a message and was not handed it yet: it began after
     /// the session did, the watermark will pass it, and nothing was forgotten meanwhile.
-    fn may_judge(&self, session: &Session, message: &Message) -> bool {
+    fn may_decide(&self, session: &Session, message: &Message) -> bool {
         let time = message.id.time();
         let hub = self.hub.borrow();
         let key = message.conversation.key_of(&session.user);
-        time > session.trail.since() + OWED_AFTER
+        time > session.recovery.since() + OWED_AFTER
             && time > self.watermark.get()
             && time > hub.forgotten()
             && hub.is_still_for(session, key.as_room(), message.id)
@@ -98,16 +98,16 @@ impl Router {
     }
 
     /// The watermark passed some of them: those that were not handed over since are findings.
-    pub(super) fn judge_suspects(&self, watermark: Micros) {
-        let mut suspects = self.suspects.borrow_mut();
-        if suspects.is_empty() {
+    pub(super) fn check_suspects(&self, watermark: Micros) {
+        let mut unconfirmed = self.unconfirmed.borrow_mut();
+        if unconfirmed.is_empty() {
             return;
         }
         let due: Vec<UnconfirmedDelivery> =
-            suspects.extract_if(.., |it| it.message.id.time() <= watermark).collect();
-        drop(suspects);
+            unconfirmed.extract_if(.., |it| it.message.id.time() <= watermark).collect();
+        drop(unconfirmed);
         for UnconfirmedDelivery { session, message } in due {
-            let shared = session.link().is_open() && session.trail.footing().is_shared();
+            let shared = session.link().is_open() && session.recovery.position().is_shared();
             let hub = self.hub.borrow();
             let key = message.conversation.key_of(&session.user);
             let known = message.id.time() > hub.forgotten();
@@ -120,9 +120,9 @@ impl Router {
             if !shared || !known || had || !his {
                 continue;
             }
-            if !session.trail.has_caught(message.id) {
+            if !session.recovery.has_caught(message.id) {
                 self.count_finding(&message);
-                self.hand_caught(&session, &message);
+                self.deliver_missed(&session, &message);
             }
         }
     }

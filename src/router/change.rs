@@ -76,11 +76,11 @@ impl Router {
     ) -> Result<Added, ErrorReply> {
         self.services.must_know_the_time()?;
         let known = self.state_before_an_add(adder, room, user).await?;
-        let (stamp, ticket) = self.issue()?;
+        let (stamp, send_id) = self.issue()?;
         let member = |state| Membership { room: room.clone(), user: user.clone(), state };
         let own = if known.is_inside() { known.joined() } else { stamp };
         let storing = self.store_add(member(known.add_by(adder, role, stamp)), own);
-        let member = self.announced(storing, stamp, ticket).await?;
+        let member = self.announced(storing, stamp, send_id).await?;
         Ok(Added { member, stamp })
     }
 
@@ -94,13 +94,13 @@ impl Router {
         self.services.must_know_the_time()?;
         let known = self.services.member_state(room, user).await?;
         self.merge(known.stamp())?;
-        let (stamp, ticket) = self.issue()?;
+        let (stamp, send_id) = self.issue()?;
         let member = |state| Membership { room: room.clone(), user: user.clone(), state };
         let storing = async {
             self.store_membership(member(MemberState::removal(stamp))).await?;
             Ok(member(known.remove(stamp)))
         };
-        self.announced(storing, stamp, ticket).await.map(drop)
+        self.announced(storing, stamp, send_id).await.map(drop)
     }
 
     /// Where a user stands before an add, with everything read that its stamp must be above. What
@@ -172,17 +172,17 @@ impl Router {
         self: &Rc<Self>,
         storing: impl Future<Output = Result<Membership, ErrorReply>>,
         stamp: MessageId,
-        ticket: SendId,
+        send_id: SendId,
     ) -> Result<Membership, ErrorReply> {
         // Given up on, the writes go on: it is the outcome that is unknown.
         let stored =
             timeout(ACK_LIMIT, storing).await.unwrap_or_else(|_| Err(doubt(UnknownReason::Late)));
         let announced = stored.and_then(|membership| {
-            self.announce_membership(&membership, stamp, ticket)?;
+            self.announce_membership(&membership, stamp, send_id)?;
             Ok(membership)
         });
         if announced.is_err() {
-            self.publishers.abandon(ticket);
+            self.publishers.abandon(send_id);
         }
         announced
     }
@@ -193,7 +193,7 @@ impl Router {
         self: &Rc<Self>,
         membership: &Membership,
         stamp: MessageId,
-        ticket: SendId,
+        send_id: SendId,
     ) -> Result<(), ErrorReply> {
         let about = membership.to_string();
         let frame = ServerFrame::of_membership(membership).text();
@@ -210,15 +210,15 @@ impl Router {
         };
         let copies =
             [RoutingKey::user(&membership.user), RoutingKey::room(&membership.room)].map(envelope);
-        let ways = [0, 1].map(|which: usize| self.ways(&copies[which].keys));
-        let publishes = ways.iter().map(SmallVec::len).sum::<usize>();
+        let targets = [0, 1].map(|which: usize| self.targets(&copies[which].keys));
+        let publishes = targets.iter().map(SmallVec::len).sum::<usize>();
         let lease = self.services.view.lease();
-        match self.publishers.judge(ticket, lease, publishes as u8) {
+        match self.publishers.check_ack(send_id, lease, publishes as u8) {
             AckDecision::Passed => {}
             AckDecision::Unknown(why) => return Err(doubt(why)),
         }
-        for (copy, ways) in copies.into_iter().zip(&ways) {
-            self.fan_out(copy, ways, Some(ticket), None);
+        for (copy, targets) in copies.into_iter().zip(&targets) {
+            self.fan_out(copy, targets, Some(send_id), None);
         }
         Ok(())
     }

@@ -21,8 +21,8 @@ impl Router {
                 // There is a place for each worker's answer, and the loop takes them all.
                 let _late = answer.try_send(self.report());
             }
-            WorkerCommand::Succeed(tenure) => self.publishers.succeed(tenure),
-            WorkerCommand::Forget(tenure) => self.publishers.forget(tenure),
+            WorkerCommand::Succeed(generation) => self.publishers.succeed(generation),
+            WorkerCommand::Forget(generation) => self.publishers.forget(generation),
             WorkerCommand::Canaries(number) => self.send_canaries(number),
             WorkerCommand::Advance(watermark) => self.advance(watermark),
             WorkerCommand::Read(round, done) => self.begin_round(round, done),

@@ -51,7 +51,7 @@ impl Router {
         if let Caller::User(user) = &caller {
             // Behind all that may refuse it and may wait: what is charged is published.
             let count = events.len();
-            let passed = self.gate.events(user, count as u32);
+            let passed = self.limiter.events(user, count as u32);
             passed.map_err(|refused| refused.refusal().of_op(&format!("{count} `events`")))?;
         }
         events.iter().for_each(|event| self.publish_event(event));
@@ -67,7 +67,7 @@ impl Router {
         items: usize,
     ) -> Result<(), ErrorReply> {
         let Caller::User(user) = caller else { return Ok(()) };
-        let charged = self.gate.items(user, items);
+        let charged = self.limiter.items(user, items);
         charged.map_err(|refused| refused.refusal().of_op(&format!("{items} `{name}`")))
     }
 
@@ -87,9 +87,9 @@ impl Router {
         if let Caller::User(user) = caller
             && reads > 0
         {
-            let passed = self.gate.read(user);
+            let passed = self.limiter.read(user);
             passed.map_err(|refused| refused.refusal().of_op(&format!("{reads} conversations")))?;
-            self.gate.owe_reads(user, reads - 1);
+            self.limiter.owe_reads(user, reads - 1);
         }
         for About { at, from, conversation } in conversations {
             let allowed = self.may_announce(caller, from, conversation).await;

@@ -17,7 +17,7 @@ pub(super) struct QueueBounds {
 
 /// The bound of a queue that is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum QueueFull {
+pub(super) enum BudgetFull {
     /// That of all users together.
     #[error("{0} wait already, no more may")]
     All(usize),
@@ -64,13 +64,13 @@ impl<T> FairQueue<T> {
     }
 
     /// Adds an entry behind the user's others.
-    pub(super) fn push(&mut self, user: &UserId, item: T) -> Result<QueueEntryId, QueueFull> {
+    pub(super) fn push(&mut self, user: &UserId, item: T) -> Result<QueueEntryId, BudgetFull> {
         let of_user = self.users.get(user).map_or(0, |queue| queue.waiting.len());
         if of_user >= self.bounds.user {
-            return Err(QueueFull::User(self.bounds.user));
+            return Err(BudgetFull::User(self.bounds.user));
         }
         if self.len >= self.bounds.all {
-            return Err(QueueFull::All(self.bounds.all));
+            return Err(BudgetFull::All(self.bounds.all));
         }
         let (number, turn) = (self.next_number(), self.next_number());
         let turns = &mut self.turns;

@@ -30,44 +30,44 @@ pub(super) struct PublishTarget {
 
 impl Router {
     /// How a publish for these keys, all of one class, goes to the bus.
-    pub(super) fn ways(&self, keys: &[RoutingKey]) -> SmallVec<[PublishTarget; 2]> {
-        let mut ways = self.buckets(keys);
+    pub(super) fn targets(&self, keys: &[RoutingKey]) -> SmallVec<[PublishTarget; 2]> {
+        let mut targets = self.buckets(keys);
         let held = self.services.interest.held_share(keys[0].class());
-        match plan(ways.len(), self.services.live_nodes(), held) {
+        match plan(targets.len(), self.services.live_nodes(), held) {
             PublishPlan::Buckets => {
                 self.services.metrics.plans_buckets.inc();
             }
             PublishPlan::All => {
                 self.services.metrics.plans_all.inc();
-                ways.truncate(1);
-                ways[0].bucket = None;
-                ways[0].keys = keys.into();
+                targets.truncate(1);
+                targets[0].bucket = None;
+                targets[0].keys = keys.into();
             }
         }
-        ways
+        targets
     }
 
     /// A way a bucket: keys that share one share a publish.
     fn buckets(&self, keys: &[RoutingKey]) -> SmallVec<[PublishTarget; 2]> {
-        let mut ways = SmallVec::<[PublishTarget; 2]>::new();
+        let mut targets = SmallVec::<[PublishTarget; 2]>::new();
         for key in keys {
             let route = self.services.layouts.route(key);
-            match ways.iter_mut().find(|way| way.bucket == Some(route.bucket)) {
+            match targets.iter_mut().find(|way| way.bucket == Some(route.bucket)) {
                 Some(way) => way.keys.push(key.clone()),
-                None => ways.push(PublishTarget {
+                None => targets.push(PublishTarget {
                     shard: route.shard,
                     bucket: Some(route.bucket),
                     keys: SmallVec::from_iter([key.clone()]),
                 }),
             }
         }
-        ways
+        targets
     }
 
     /// Publishes an event.
     pub(super) fn fan_out_event(self: &Rc<Self>, envelope: Envelope, except: Option<u64>) {
-        let ways = self.ways(&envelope.keys);
-        self.fan_out(envelope, &ways, None, except);
+        let targets = self.targets(&envelope.keys);
+        self.fan_out(envelope, &targets, None, except);
     }
 
     /// Publishes. The links come first, so that they are flushed first. All of it happens in one
@@ -75,11 +75,11 @@ impl Router {
     pub(super) fn fan_out(
         self: &Rc<Self>,
         envelope: Envelope,
-        ways: &[PublishTarget],
-        ticket: Option<SendId>,
+        targets: &[PublishTarget],
+        send_id: Option<SendId>,
         except: Option<u64>,
     ) {
-        for way in ways {
+        for way in targets {
             let payload = envelope.encode_for(&way.keys, &self.services.bus_seal);
             match way.bucket {
                 Some(bucket) => {
@@ -87,30 +87,30 @@ impl Router {
                     self.publishers.publish(
                         way.shard,
                         OutboundPublish { channel, payload },
-                        ticket,
+                        send_id,
                     );
                 }
-                None => self.publishers.publish_to_all(way.shard, payload, ticket),
+                None => self.publishers.publish_to_all(way.shard, payload, send_id),
             }
         }
-        if envelope.concerns_taps() && self.services.taps.copies() {
+        if envelope.concerns_feed() && self.services.feed.copies() {
             let channel = self.services.channels.tap();
             let payload = envelope.encode_tap_copy(&self.services.bus_seal);
-            self.publishers.publish(ways[0].shard, OutboundPublish { channel, payload }, None);
+            self.publishers.publish(targets[0].shard, OutboundPublish { channel, payload }, None);
         }
         let own = 1 << self.worker;
         let mut queued = self.workers(&envelope) & !own;
         if self.must_wait(&envelope) {
             // In slices, in its turn: a cursor that comes later is queued behind it.
             queued |= own;
-            self.crowds.enter(&envelope.keys);
+            self.sliced.enter(&envelope.keys);
         } else {
             self.deliver(&envelope, CopyKind::Here, except);
         }
         if queued != 0 {
             let push = Arc::new(InboundPublish::local(envelope, self.worker, except));
-            if self.services.inboxes.push(queued, &push) & own != 0 {
-                self.crowds.leave(&push.envelope.keys);
+            if self.services.worker_queues.push(queued, &push) & own != 0 {
+                self.sliced.leave(&push.envelope.keys);
             }
         }
     }
@@ -122,13 +122,13 @@ impl Router {
         let is_own_copy = envelope.kind == EnvelopeKind::Membership
             && envelope.keys.iter().all(|key| key.as_user().is_some());
         !is_own_copy
-            && (self.crowds.meet(&envelope.keys) || self.hub.borrow().may_exceed(envelope, SLICE))
+            && (self.sliced.meet(&envelope.keys) || self.hub.borrow().may_exceed(envelope, SLICE))
     }
 
     /// The workers of this node whose sessions a publish may be for, a bit each.
     fn workers(&self, envelope: &Envelope) -> u64 {
-        let Services { wants, taps, .. } = &*self.services;
-        let tapping = if envelope.concerns_taps() { taps.workers() } else { 0 };
+        let Services { wants, feed, .. } = &*self.services;
+        let tapping = if envelope.concerns_feed() { feed.workers() } else { 0 };
         wants.workers(&envelope.keys) | tapping
     }
 
@@ -138,7 +138,7 @@ impl Router {
         self.charge(push);
         let handed = self.deliver_in_slices(push).await;
         if push.worker == Some(self.worker) {
-            self.crowds.leave(&push.envelope.keys);
+            self.sliced.leave(&push.envelope.keys);
         }
         push.done(handed > 0);
     }
@@ -161,19 +161,19 @@ impl Router {
         self.heard(envelope);
         let audience = self.hub.borrow_mut().audience(envelope, via, push.except);
         let (first, rest) = audience.split_at(audience.len().min(SLICE));
-        let delivered = self.hub.borrow_mut().hand_all(first, envelope);
+        let delivered = self.hub.borrow_mut().deliver_all(first, envelope);
         let mut handed = delivered.handed;
         self.count(delivered);
         if !rest.is_empty() {
-            self.crowds.enter(&envelope.keys);
+            self.sliced.enter(&envelope.keys);
             for slice in rest.chunks(SLICE) {
                 self.flush();
                 tokio::task::yield_now().await;
-                let delivered = self.hub.borrow_mut().hand_rest(slice, envelope, via);
+                let delivered = self.hub.borrow_mut().deliver_rest(slice, envelope, via);
                 handed += delivered.handed;
                 self.count(delivered);
             }
-            self.crowds.leave(&envelope.keys);
+            self.sliced.leave(&envelope.keys);
         }
         self.flush_wanted.notify_one();
         handed
@@ -187,7 +187,7 @@ impl Router {
             && let Ok(conversation) = Conversation::parse_full(&push.envelope.about)
             && self.is_first_copy(&conversation, &push.envelope.keys)
         {
-            self.gate.heard(&conversation);
+            self.limiter.heard(&conversation);
         }
     }
 

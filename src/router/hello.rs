@@ -44,8 +44,8 @@ impl Router {
     /// it is paced by the budget of resumes, which users share fairly. So a user whose many devices
     /// come back at once can still read history and inbox.
     pub fn charge_hello(&self, user: &UserId, wishes: &Wishes) -> Result<(), ErrorReply> {
-        let items = self.gate.items(user, wishes.subscribe.len());
-        let charged = items.and_then(|()| self.gate.read(user));
+        let items = self.limiter.items(user, wishes.subscribe.len());
+        let charged = items.and_then(|()| self.limiter.read(user));
         charged.map_err(|refused| refused.refusal().of_op("hello"))
     }
 
@@ -53,7 +53,7 @@ impl Router {
     pub fn open(self: &Rc<Self>, session: &Rc<Session>, wishes: &Wishes) {
         self.services.metrics.sessions.inc();
         let (granted, mut refused) = Self::sort_wishes(session, &wishes.subscribe);
-        session.trail.begin_catch_up(self.hub.borrow().place());
+        session.recovery.begin_catch_up(self.hub.borrow().place());
         if self.hub.borrow_mut().join(session) {
             self.wanted(&PatternScope::Key(session.key()));
         }
@@ -67,8 +67,8 @@ impl Router {
         self.hub.borrow_mut().settle(session, &granted);
         self.ready(session, wishes.id.as_ref(), &ServerFrame::refused(&refused));
         let claim = self.claim(session, wishes.cursor.as_deref());
-        let footing = SessionPosition::new(self.begins_at(claim), Safeguards::default());
-        session.trail.stand(footing);
+        let position = SessionPosition::new(self.begins_at(claim), Safeguards::default());
+        session.recovery.stand(position);
         self.begin_resume(session, claim);
     }
 
@@ -105,7 +105,7 @@ impl Router {
     ) -> Result<(), ErrorReply> {
         let items = hello.subscribe.len().max(hello.token.as_ref().map_or(0, |_| TOKEN_ITEMS));
         self.charge_items(session, items).map_err(|refusal| refusal.of_op("hello"))?;
-        self.gate.read(&session.user).map_err(|refused| refused.refusal().of_op("hello"))?;
+        self.limiter.read(&session.user).map_err(|refused| refused.refusal().of_op("hello"))?;
         if let Some(token) = &hello.token {
             let principal = self.services.authenticate(token)?;
             if principal.user != session.user {

@@ -59,22 +59,23 @@ impl Router {
         let services = &self.services;
         let _permit = match user {
             Some(user) => {
-                self.gate.read(user).map_err(|refused| refused.refusal())?;
-                Some(self.gate.page_permit(user).await)
+                self.limiter.read(user).map_err(|refused| refused.refusal())?;
+                Some(self.limiter.page_permit(user).await)
             }
             None => None,
         };
-        let sight = match user {
-            Some(user) => services.sight(user, conversation).await?,
+        let visibility = match user {
+            Some(user) => services.visibility(user, conversation).await?,
             None => Visibility::default(),
         };
         let limit = PageLimit { messages: limit, bytes: services.history_bytes };
-        let read = services.store.history(conversation, range(side, sight.hidden), limit);
+        let read = services.store.history(conversation, range(side, visibility.hidden), limit);
         let page = services.answer(read).await?;
         if let Some(user) = user {
-            self.gate.owe_reads(user, page.reads.saturating_sub(1) + reads_of_place(conversation));
+            self.limiter
+                .owe_reads(user, page.reads.saturating_sub(1) + reads_of_place(conversation));
         }
-        let page = shown(page, self.still_hidden(&sight)?);
+        let page = shown(page, self.still_hidden(&visibility)?);
         if let Some(newest) = page.messages.iter().map(|message| message.id.time()).max() {
             services.observe(newest);
         }

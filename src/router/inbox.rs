@@ -81,20 +81,20 @@ impl Router {
         limit: usize,
     ) -> Result<InboxPage, ErrorReply> {
         let limit = limit.clamp(1, INBOX_LIMIT_MAX);
-        self.gate.read(&user).map_err(|refused| refused.refusal())?;
+        self.limiter.read(&user).map_err(|refused| refused.refusal())?;
         let behind = next.map(|token| InboxCursor::read(&token, &user)).transpose()?;
         let services = &self.services;
-        let _permit = self.gate.page_permit(&user).await;
+        let _permit = self.limiter.page_permit(&user).await;
         let rooms = Rc::new(services.rooms(&user).await?);
-        self.gate.read_on(&user).map_err(|refused| refused.refusal())?;
-        self.gate.owe_reads(&user, rooms.len());
+        self.limiter.read_on(&user).map_err(|refused| refused.refusal())?;
+        self.limiter.owe_reads(&user, rooms.len());
         let mut order = InboxOrder::new(behind, limit);
         order.rooms(services.active_rooms(&rooms).await?);
         let reads = services.add_direct(&user, &mut order).await?;
         let InboxLine { places, next } = order.line();
         let shown: Vec<Conversation> =
             places.iter().map(|place| place.conversation.clone()).collect();
-        self.gate.owe_reads(&user, reads + ENTRY_READS * shown.len());
+        self.limiter.owe_reads(&user, reads + ENTRY_READS * shown.len());
         let entries = at_once(shown, |conversation| {
             let (router, rooms, user) = (Rc::clone(&self), Rc::clone(&rooms), user.clone());
             async move { router.services.entry(&user, &rooms, conversation).await }

@@ -52,7 +52,7 @@ impl Router {
     /// What is known by now of a membership of which news came.
     fn known(&self, news: &Membership) -> Option<Membership> {
         let hub = self.hub.borrow();
-        let state = hub.affiliations(&news.user)?.get(news.room.as_str())?.state;
+        let state = hub.user_rooms(&news.user)?.get(news.room.as_str())?.state;
         Some(Membership { state, ..news.clone() })
     }
 
@@ -61,7 +61,7 @@ impl Router {
         let frame = ServerFrame::of_membership(news).text();
         let sessions = self.hub.borrow().sessions_of_user(news.user.as_str());
         for session in &sessions {
-            let _handed = session.hand(frame.clone(), Priority::Event);
+            let _handed = session.deliver_frame(frame.clone(), Priority::Event);
             self.hub.borrow_mut().touch(session);
         }
         self.flush_wanted.notify_one();
@@ -96,7 +96,7 @@ impl Router {
     /// Waits until the room is heard and nothing is frozen: rounds read for it meanwhile.
     async fn until_it_may_settle(&self, news: &Membership, key: &RoutingKey) {
         while self.due(news).is_some() {
-            let moved = self.proof_moved.notified();
+            let moved = self.watermark_moved.notified();
             let heard = self.services.interest.confirmation(key).within(LOOK_AGAIN).await;
             if heard && !self.services.view.look().frozen {
                 return;
@@ -108,7 +108,7 @@ impl Router {
     /// What a joining waits for, unless it is settled or overtaken.
     fn due(&self, news: &Membership) -> Option<PendingRoomRead> {
         let hub = self.hub.borrow();
-        hub.affiliations(&news.user)?.due_of(&news.room, news.joined())
+        hub.user_rooms(&news.user)?.due_of(&news.room, news.joined())
     }
 
     /// Hands a member's sessions what his new room has above a time; false if it could not be read.
@@ -117,11 +117,11 @@ impl Router {
         let conversation = Conversation::Room(due.room.clone());
         // To his sessions alone, by the memory of each: what is new to him the others may have, or
         // may still wait for.
-        let hand = |message: &Message| {
+        let deliver_frame = |message: &Message| {
             let sessions = self.hub.borrow().sessions_of_user(user.as_str());
-            sessions.iter().for_each(|session| self.hand_caught(session, message));
+            sessions.iter().for_each(|session| self.deliver_missed(session, message));
         };
-        let read = reader.each_above(&conversation, due.above, hand).await.is_some();
+        let read = reader.each_above(&conversation, due.above, deliver_frame).await.is_some();
         self.flush_wanted.notify_one();
         tracing::debug!(%user, room = %due.room, read, "a new member is read for");
         read
@@ -141,7 +141,7 @@ impl Router {
     /// The keys that a user's sessions need: his own, and those of his rooms.
     pub(super) fn keys_of(&self, user: &UserId) -> Vec<RoutingKey> {
         let hub = self.hub.borrow();
-        let rooms = hub.affiliations(user).into_iter().flat_map(UserRooms::inside);
+        let rooms = hub.user_rooms(user).into_iter().flat_map(UserRooms::inside);
         let rooms = rooms.map(|known| RoutingKey::room(&known.room));
         std::iter::once(RoutingKey::user(user)).chain(rooms).collect()
     }

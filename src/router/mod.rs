@@ -73,7 +73,7 @@ pub use send::SendOrder;
 pub use services::{Direct, Services, Waits};
 pub use sliced_fanouts::SlicedFanouts;
 pub use worker_call::{
-    ERRANDS_MAX, Effect, WorkerCall, WorkerCallBounds, WorkerCalls, errand_wait,
+    ERRANDS_MAX, Effect, WorkerCall, WorkerCallBounds, WorkerCalls, worker_call_wait,
 };
 
 /// A worker's end of every op.
@@ -88,7 +88,7 @@ pub struct Router {
     /// Its ways to the shards.
     pub publishers: Publishers,
     /// What is on its way to very many of them.
-    pub crowds: SlicedFanouts,
+    pub sliced: SlicedFanouts,
     /// Asks for [`Router::flush`]; other workers do too, by its share.
     pub flush_wanted: Arc<Notify>,
     /// Its part of what may wait for all clients of the node together.
@@ -105,9 +105,9 @@ pub struct Router {
     /// The round under way.
     pub round: RefCell<Option<RoundState>>,
     /// Messages whose delivery the watermark will prove or not.
-    pub suspects: RefCell<Vec<UnconfirmedDelivery>>,
+    pub unconfirmed: RefCell<Vec<UnconfirmedDelivery>>,
     /// Told whenever the watermark moved or a round ended.
-    pub proof_moved: Notify,
+    pub watermark_moved: Notify,
     /// Asks for the cursors of those who are owed one.
     pub cursors_wanted: Notify,
     /// The budget of rounds.
@@ -115,7 +115,7 @@ pub struct Router {
     /// The budget of resumes.
     pub resumes: Rc<ReadBudget>,
     /// What sends, events and reads of its users pass.
-    pub gate: WorkerLimiter,
+    pub limiter: WorkerLimiter,
 }
 
 impl Router {
@@ -166,7 +166,7 @@ impl Router {
     }
 
     fn reply_text(&self, session: &Rc<Session>, text: bytes::Bytes) {
-        if session.hand(text, Priority::Message) == PushOutcome::Evicted {
+        if session.deliver_frame(text, Priority::Message) == PushOutcome::Evicted {
             self.services.metrics.closes(CloseReason::SlowConsumer.code());
         }
         self.hub.borrow_mut().touch(session);
@@ -190,7 +190,7 @@ impl Router {
                 self.services.wants.add(key, self.worker);
                 self.services.interest.acquire(key);
             }
-            PatternScope::Wide if self.services.taps.begin(self.worker) => self.announce_tap(),
+            PatternScope::Wide if self.services.feed.begin(self.worker) => self.announce_tap(),
             PatternScope::Wide => {}
         }
     }
@@ -202,7 +202,7 @@ impl Router {
                 self.services.wants.remove(key, self.worker);
                 self.services.interest.release(key);
             }
-            PatternScope::Wide => self.services.taps.end(self.worker),
+            PatternScope::Wide => self.services.feed.end(self.worker),
         }
     }
 

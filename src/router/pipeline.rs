@@ -96,7 +96,7 @@ impl Router {
         sending: &Sending,
         look_for: Option<SendContent>,
     ) -> Result<Acknowledged, ErrorReply> {
-        let turn = sending.session.as_ref().map(|session| session.turnstile.enter());
+        let turn = sending.session.as_ref().map(|session| session.sequencer.enter());
         let found = self.let_in(&sending.order, look_for).await;
         if let Some(turn) = &turn {
             turn.comes().await;
@@ -106,20 +106,20 @@ impl Router {
         }
         // Taken behind the session's turn: a send that held a permit while it waits for its turn could
         // block the send before it.
-        let _permit = self.gate.send_permit(&sending.order.from).await;
+        let _permit = self.limiter.send_permit(&sending.order.from).await;
         self.must_still_be_in(&sending.order)?;
-        let (id, ticket) = self.issue()?;
+        let (id, send_id) = self.issue()?;
         let issued = Instant::now();
         drop(turn);
         let message = Arc::new(message(&sending.order, id));
         let stored = self.store_message(&message, issued).await;
-        let announced = stored.and_then(|()| self.announce_message(sending, &message, ticket));
+        let announced = stored.and_then(|()| self.announce_message(sending, &message, send_id));
         if let Err(refusal) = &announced {
             if refusal.code == Code::OutcomeUnknown {
                 self.services.view.outcome_unknown(id.time());
                 self.look_for_late(Arc::clone(&message));
             }
-            self.publishers.abandon(ticket);
+            self.publishers.abandon(send_id);
         }
         announced.map(|text| Acknowledged { message, text, again: false })
     }
@@ -152,7 +152,7 @@ impl Router {
     /// Whether a sender may send now. Every send passes here once, another try like a first one,
     /// and before it has an id. Where nothing needs to be asked it does not wait.
     async fn admit(&self, order: &SendOrder) -> Result<(), ErrorReply> {
-        let passed = self.gate.send(&order.from, &order.conversation).await;
+        let passed = self.limiter.send(&order.from, &order.conversation).await;
         passed.map_err(|refused| refused.refusal())?;
         if order.by_service {
             return Ok(());
@@ -164,7 +164,7 @@ impl Router {
     pub(super) fn issue(&self) -> Result<(MessageId, SendId), ErrorReply> {
         let now = self.services.wall.moment();
         let lease = self.services.view.lease();
-        let holds = lease.is_some_and(|lease| lease.holds(self.publishers.tenure(), now));
+        let holds = lease.is_some_and(|lease| lease.holds(self.publishers.generation(), now));
         let issued = if holds { self.publishers.issue(|| self.services.issue_id()) } else { None };
         if let Some(issued) = issued {
             return Ok(issued);
@@ -217,8 +217,8 @@ impl Router {
     fn publish_late(self: &Rc<Self>, message: &Message) {
         self.services.metrics.published_late.inc();
         let envelope = self.envelope(message, &MessageText::new(message));
-        let ways = self.ways(&envelope.keys);
-        self.fan_out(envelope, &ways, None, None);
+        let targets = self.targets(&envelope.keys);
+        self.fan_out(envelope, &targets, None, None);
     }
 
     /// The acknowledgement is in hand. If it still counts: the links first, then the sessions here,
@@ -227,18 +227,18 @@ impl Router {
         self: &Rc<Self>,
         sending: &Sending,
         message: &Message,
-        ticket: SendId,
+        send_id: SendId,
     ) -> Result<MessageText, ErrorReply> {
         let text = MessageText::new(message);
         let envelope = self.envelope(message, &text);
-        let ways = self.ways(&envelope.keys);
+        let targets = self.targets(&envelope.keys);
         let lease = self.services.view.lease();
-        match self.publishers.judge(ticket, lease, ways.len() as u8) {
+        match self.publishers.check_ack(send_id, lease, targets.len() as u8) {
             AckDecision::Passed => {}
             AckDecision::Unknown(why) => return Err(doubt(why)),
         }
         let except = sending.session.as_ref().map(|session| session.number);
-        self.fan_out(envelope, &ways, Some(ticket), except);
+        self.fan_out(envelope, &targets, Some(send_id), except);
         Ok(text)
     }
 
@@ -253,9 +253,9 @@ impl Router {
         let message = Arc::new(message(&sending.order, id));
         let text = MessageText::new(&message);
         let envelope = self.envelope(&message, &text);
-        let ways = self.ways(&envelope.keys);
+        let targets = self.targets(&envelope.keys);
         let except = sending.session.as_ref().map(|session| session.number);
-        self.fan_out(envelope, &ways, None, except);
+        self.fan_out(envelope, &targets, None, except);
         Acknowledged { message, text, again: true }
     }
 

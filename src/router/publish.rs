@@ -25,7 +25,7 @@ impl Router {
         id: Option<&RequestId>,
         publish: PublishRequest<'_>,
     ) -> Result<(), ErrorReply> {
-        self.gate.event(&session.user).map_err(|refused| refused.refusal().of_op("publish"))?;
+        self.limiter.event(&session.user).map_err(|refused| refused.refusal().of_op("publish"))?;
         let published = match publish {
             PublishRequest::Subject { subject, data } => {
                 self.publish_subject(session, &subject, data).map(|()| self.ok(session, id))
@@ -89,7 +89,7 @@ impl Router {
         conversation: Conversation,
         frame: Bytes,
     ) {
-        let turn = session.turnstile.enter();
+        let turn = session.sequencer.enter();
         let started = self.services.must_be_started(&session.user, &conversation).await;
         drop(permit);
         turn.comes().await;

@@ -50,7 +50,7 @@ impl Router {
         let conversation = self.member_of(session, &mark.conversation)?;
         check_ahead(mark.upto, self.services.wall.now())?;
         take_place_for_send(session)?;
-        if let Err(refused) = self.gate.event(&session.user) {
+        if let Err(refused) = self.limiter.event(&session.user) {
             session.end_send();
             return Err(refused.refusal());
         }

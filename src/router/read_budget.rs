@@ -6,7 +6,7 @@ use std::rc::Rc;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::fair_queue::{FairQueue, QueueBounds, QueueEntryId, QueueFull};
+use super::fair_queue::{BudgetFull, FairQueue, QueueBounds, QueueEntryId};
 use super::pacer::Pace;
 use crate::domain::UserId;
 
@@ -61,7 +61,7 @@ impl ReadBudget {
     }
 
     /// Waits for the turn of one read for a user.
-    pub(super) async fn turn(self: &Rc<Self>, user: &UserId) -> Result<ReadPermit, QueueFull> {
+    pub(super) async fn turn(self: &Rc<Self>, user: &UserId) -> Result<ReadPermit, BudgetFull> {
         let (grant, granted) = oneshot::channel();
         let entry = self.queue.borrow_mut().push(user, grant)?;
         let mut waiter = Waiter { budget: self, entry, granted, is_over: false };

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::fair_queue::QueueFull;
+use super::fair_queue::BudgetFull;
 use super::read_budget::ReadPermit;
 use super::{Pacer, ReadBudget, Router};
 use crate::clock::{IDS_AHEAD_MAX, WallClock};
@@ -54,7 +54,7 @@ pub(super) enum Turns<'a> {
 
 impl Turns<'_> {
     /// Waits until a read may begin. Only a user's read needs a permit.
-    async fn next(&self) -> Result<Option<ReadPermit>, QueueFull> {
+    async fn next(&self) -> Result<Option<ReadPermit>, BudgetFull> {
         match self {
             Self::Node(pacer) => {
                 pacer.turn().await;
@@ -81,7 +81,7 @@ impl Recipient<'_> {
         match self {
             Self::Anybody => false,
             Self::Session(session) => !session.link().is_open(),
-            Self::User(hub, user) => hub.borrow().affiliations(user).is_none(),
+            Self::User(hub, user) => hub.borrow().user_rooms(user).is_none(),
         }
     }
 }
@@ -233,7 +233,7 @@ impl RecoveryReader<'_> {
 
     /// Too many reads wait. Closes the session that this is for, so that the client comes back
     /// later, and returns none; other reads are tried again.
-    fn refused(&self, full: QueueFull) -> Option<()> {
+    fn refused(&self, full: BudgetFull) -> Option<()> {
         tracing::debug!(%full, "a read for a user is refused");
         let Recipient::Session(session) = self.recipient else { return Some(()) };
         if session.link().is_open() {

@@ -83,12 +83,12 @@ impl Router {
             let Some(reading) = self.begin_reading(&session, patience).await else { return };
             let Some(outcome) = self.catch_up(&session, claim).await else { return };
             let whole = outcome.whole && claim != ResumeFrom::Useless;
-            if let Some(behind) = session.trail.end_catch_up() {
+            if let Some(behind) = session.recovery.end_catch_up() {
                 for BufferedMessage { id, room, frame } in behind {
                     let room = room.as_ref().map(RoomId::as_str);
                     let his = self.hub.borrow().is_still_for(&session, room, id);
                     if his {
-                        self.hand(&session, frame);
+                        self.deliver_frame(&session, frame);
                     }
                 }
                 self.conclude(&session, reading, &outcome.gaps, whole);
@@ -97,7 +97,7 @@ impl Router {
             // The live buffer was too small for what came meanwhile. What was read counts, and the
             // next round begins there: a slow client always makes progress.
             self.conclude(&session, reading.unconfirmed(), &outcome.gaps, whole);
-            session.trail.begin_catch_up(self.hub.borrow().place());
+            session.recovery.begin_catch_up(self.hub.borrow().place());
             patience = Duration::ZERO;
         }
         self.read_until_shared(session).await;
@@ -130,14 +130,14 @@ impl Router {
     /// Reads again once the session is heard for and nothing is frozen. While it is, rounds read for
     /// the session.
     async fn read_until_shared(self: Rc<Self>, session: Rc<Session>) {
-        while session.link().is_open() && !session.trail.footing().is_shared() {
-            let moved = self.proof_moved.notified();
+        while session.link().is_open() && !session.recovery.position().is_shared() {
+            let moved = self.watermark_moved.notified();
             if self.services.view.look().frozen || !self.hears(&session, LOOK_AGAIN).await {
                 let _moved = tokio::time::timeout(LOOK_AGAIN, moved).await;
                 continue;
             }
             let Some(reading) = self.begin_reading(&session, LOOK_AGAIN).await else { return };
-            let above = session.trail.footing().above(self.watermark.get());
+            let above = session.recovery.position().above(self.watermark.get());
             let Some(outcome) = self.catch_up(&session, ResumeFrom::Cursor(above)).await else {
                 return;
             };
@@ -154,24 +154,24 @@ impl Router {
         gaps: &[Conversation],
         complete: bool,
     ) {
-        let mut footing = session.trail.footing();
-        let cursor = footing.read(reading, self.services.view.look(), self.watermark.get());
+        let mut position = session.recovery.position();
+        let cursor = position.read(reading, self.services.view.look(), self.watermark.get());
         let cursor = cursor.min(self.hub.borrow().cap(&session.user));
-        session.trail.stand(footing);
-        session.trail.begin(self.services.wall.now());
-        session.trail.told(cursor, self.services.wall.seconds());
+        session.recovery.stand(position);
+        session.recovery.begin(self.services.wall.now());
+        session.recovery.told(cursor, self.services.wall.seconds());
         let named = gaps.len() <= GAPS_MAX;
         let gaps: Vec<String> = gaps.iter().take(GAPS_MAX).map(Conversation::to_string).collect();
         let gaps: Vec<&str> = gaps.iter().filter(|_| named).map(String::as_str).collect();
-        self.hand_cursor(session, cursor, complete && named, &gaps);
-        session.trail.prune(self.watermark.get());
+        self.send_cursor(session, cursor, complete && named, &gaps);
+        session.recovery.prune(self.watermark.get());
         // The next one is behind what was delivered, and lets go of what is remembered of it.
-        if session.trail.remembers() {
-            self.hub.borrow_mut().owe(session);
+        if session.recovery.remembers() {
+            self.hub.borrow_mut().mark_cursor_due(session);
         }
     }
 
-    pub(super) fn hand_cursor(
+    pub(super) fn send_cursor(
         &self,
         session: &Rc<Session>,
         cursor: Micros,
@@ -192,7 +192,7 @@ impl Router {
             return Some(Outcome { gaps: Vec::new(), whole: true });
         };
         // A round may have brought it further than it came with.
-        let above = session.trail.footing().above(self.watermark.get());
+        let above = session.recovery.position().above(self.watermark.get());
         let reader = self.session_reader(session, TRIES);
         let changed = reader.changed(&session.user, &self.rooms_of(session), above).await?;
         let mut outcome = Outcome { gaps: Vec::new(), whole: changed.whole };
@@ -208,7 +208,7 @@ impl Router {
             left -= newest.messages.len();
             for message in &newest.messages {
                 self.has_room(session).await?;
-                self.hand_caught(session, message);
+                self.deliver_missed(session, message);
             }
             if !newest.whole {
                 outcome.gaps.push(conversation);
@@ -228,31 +228,32 @@ impl Router {
 
     /// Hands a message that was read, unless it came live before. What came while the session
     /// catches up is kept back, and may yet be dropped: that is not had.
-    pub(super) fn hand_caught(&self, session: &Rc<Session>, message: &Message) {
+    pub(super) fn deliver_missed(&self, session: &Rc<Session>, message: &Message) {
         let key = message.conversation.key_of(&session.user);
         // What is handed over in slices counts as had by those too whose turn is still to come, and
         // their cursor must not go ahead of it. Then it is handed here; their turn skips what was
         // caught, and whoever had his turn before has a repeat.
-        let live = !session.trail.is_catching_up() && !self.crowds.meet(std::slice::from_ref(&key));
+        let live =
+            !session.recovery.is_catching_up() && !self.sliced.meet(std::slice::from_ref(&key));
         let hub = self.hub.borrow();
         // He may have left the room since it was listed.
         let his = hub.is_still_for(session, key.as_room(), message.id);
         let had = live && hub.had(session, &key, message.id);
         drop(hub);
-        if his && !had && session.trail.catch(message.id) {
+        if his && !had && session.recovery.catch(message.id) {
             self.services.observe(message.id.time());
-            self.hand(session, MessageText::new(message).frame());
+            self.deliver_frame(session, MessageText::new(message).frame());
         }
     }
 
     /// The rooms that a session's user is in, each with when he joined.
     pub(super) fn rooms_of(&self, session: &Session) -> Vec<(RoomId, MessageId)> {
         let hub = self.hub.borrow();
-        let rooms = hub.affiliations(&session.user).into_iter().flat_map(UserRooms::inside);
+        let rooms = hub.user_rooms(&session.user).into_iter().flat_map(UserRooms::inside);
         rooms.map(|known| (known.room.clone(), known.joined())).collect()
     }
 
-    fn hand(&self, session: &Rc<Session>, frame: bytes::Bytes) {
+    fn deliver_frame(&self, session: &Rc<Session>, frame: bytes::Bytes) {
         self.services.metrics.caught_up.inc();
         self.reply_text(session, frame);
     }

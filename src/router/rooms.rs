@@ -224,14 +224,14 @@ impl Router {
     /// A change counts as one of a user's sends; a service's is nobody's.
     async fn may_change(&self, caller: &Caller) -> Result<(), ErrorReply> {
         let Caller::User(user) = caller else { return Ok(()) };
-        self.gate.change(user).await.map_err(|refused| refused.refusal())
+        self.limiter.change(user).await.map_err(|refused| refused.refusal())
     }
 
     /// Lets a user read, and charges so many reads more than one. A service's are nobody's.
     fn may_read(&self, caller: &Caller, more: usize) -> Result<(), ErrorReply> {
         let Caller::User(user) = caller else { return Ok(()) };
-        self.gate.read(user).map_err(|refused| refused.refusal())?;
-        self.gate.owe_reads(user, more);
+        self.limiter.read(user).map_err(|refused| refused.refusal())?;
+        self.limiter.owe_reads(user, more);
         Ok(())
     }
 

@@ -74,7 +74,7 @@ impl Router {
     ) {
         let mut users = self.hub.borrow().by_user();
         for (_, sessions) in &mut users {
-            sessions.retain(|session| session.trail.takes_rounds());
+            sessions.retain(|session| session.recovery.takes_rounds());
         }
         users.retain(|(_, sessions)| !sessions.is_empty());
         let listed = users.iter().flat_map(|(user, sessions)| {
@@ -96,7 +96,7 @@ impl Router {
     /// The rooms that a user joined and that are not settled.
     fn joining(&self, user: &UserId) -> Vec<Joining> {
         let hub = self.hub.borrow();
-        let due = hub.affiliations(user).into_iter().flat_map(UserRooms::due);
+        let due = hub.user_rooms(user).into_iter().flat_map(UserRooms::due);
         due.map(|due| {
             let confirmed = self.services.interest.is_confirmed(&RoutingKey::room(&due.room));
             Joining { user: user.clone(), due, confirmed }
@@ -174,7 +174,7 @@ impl Router {
     ) -> Option<()> {
         let watermark = self.watermark.get();
         let above =
-            sessions.iter().map(|session| session.trail.footing().above(watermark)).min()?;
+            sessions.iter().map(|session| session.recovery.position().above(watermark)).min()?;
         let reader = self.reader(Turns::Node(&self.repairs), TRIES, Recipient::Anybody);
         let memberships = reader.memberships(user, MEMBERSHIPS_MAX).await?;
         self.learn_all(user, &memberships);
@@ -228,15 +228,15 @@ impl Router {
             }
         }
         for Listed { session, confirmed } in state.listed {
-            let mut footing = session.trail.footing();
+            let mut position = session.recovery.position();
             let read = state.read.contains(&session.user)
                 && !self.rooms_of(&session).iter().any(|(room, _)| state.unread.contains(room));
             if read {
-                footing.round(round.kind, round.decided, confirmed, self.watermark.get());
+                position.round(round.kind, round.decided, confirmed, self.watermark.get());
             } else {
-                footing.skipped(before);
+                position.skipped(before);
             }
-            session.trail.stand(footing);
+            session.recovery.stand(position);
             if !read {
                 // It takes part again once its own reads succeed.
                 self.settle(&session);
@@ -253,23 +253,23 @@ impl Router {
 
     fn proof_advanced(&self) {
         let watermark = self.watermark.get();
-        self.judge_suspects(watermark);
+        self.check_suspects(watermark);
         self.hub.borrow_mut().prune(watermark);
-        self.hub.borrow_mut().call_owed();
+        self.hub.borrow_mut().call_cursors_due();
         self.cursors_wanted.notify_one();
-        self.proof_moved.notify_waiters();
+        self.watermark_moved.notify_waiters();
     }
 
     /// A session that nothing was delivered to for long gets a cursor nevertheless: one that is too
     /// old is of no use.
-    pub fn hand_idle_cursor(&self, session: &Rc<Session>) {
+    pub fn send_idle_cursor(&self, session: &Rc<Session>) {
         let every = CURSOR_EVERY_IDLE + session.number % CURSOR_JITTER;
         let (watermark, now) = (self.watermark.get(), self.services.wall.seconds());
         let cap = self.hub.borrow().cap(&session.user);
-        if session.trail.footing().is_told()
-            && let Some(cursor) = session.trail.next_cursor(watermark, cap, now, every)
+        if session.recovery.position().is_told()
+            && let Some(cursor) = session.recovery.next_cursor(watermark, cap, now, every)
         {
-            self.hand_cursor(session, cursor, true, &[]);
+            self.send_cursor(session, cursor, true, &[]);
         }
     }
 
@@ -288,10 +288,10 @@ impl Router {
     ///   at any time too.
     /// - Whoever waits stays owed, and what he has caught stays remembered: nothing is given up for
     ///   him that his cursor would cover.
-    pub async fn hand_cursors(self: Rc<Self>) {
+    pub async fn send_cursors(self: Rc<Self>) {
         loop {
             self.cursors_wanted.notified().await;
-            while self.hand_some_cursors() {
+            while self.send_some_cursors() {
                 tokio::task::yield_now().await;
             }
         }
@@ -299,7 +299,7 @@ impl Router {
 
     /// Live sessions get a cursor behind something delivered, and not too often. Whether any was
     /// looked at.
-    fn hand_some_cursors(&self) -> bool {
+    fn send_some_cursors(&self) -> bool {
         let (watermark, now) = (self.watermark.get(), self.services.wall.seconds());
         let due = self.hub.borrow_mut().take_due(CURSORS_A_STEP);
         let any = !due.is_empty();
@@ -307,11 +307,11 @@ impl Router {
             if !session.link().is_open() {
                 continue;
             }
-            session.trail.prune(watermark);
+            session.recovery.prune(watermark);
             let cap = self.hub.borrow().cap(&session.user);
-            match session.trail.next_cursor(watermark, cap, now, CURSOR_EVERY) {
-                Some(cursor) => self.hand_cursor(&session, cursor, true, &[]),
-                None => self.hub.borrow_mut().keep_owed(session),
+            match session.recovery.next_cursor(watermark, cap, now, CURSOR_EVERY) {
+                Some(cursor) => self.send_cursor(&session, cursor, true, &[]),
+                None => self.hub.borrow_mut().requeue(session),
             }
         }
         any

@@ -95,7 +95,7 @@ impl Router {
     /// get the message. The caller may go away: what has an id goes on.
     pub async fn send_for(self: Rc<Self>, order: SendOrder) -> Result<MessageText, ErrorReply> {
         self.services.must_be_in(&order.from, &order.conversation).await?;
-        self.overhear(&order);
+        self.temporary_interest(&order);
         let send = tokio::task::spawn_local(async move {
             self.take_send(&Sending { order, session: None }).await
         });

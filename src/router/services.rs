@@ -43,7 +43,7 @@ pub struct Waits {
     /// Between the server's pings.
     pub ping: Duration,
     /// A conversation is heard for so long after a send of a user without sessions here.
-    pub overhear: Duration,
+    pub temporary_interest: Duration,
 }
 
 /// What the workers of a node share.
@@ -72,9 +72,9 @@ pub struct Services {
     /// Which workers want what.
     pub wants: Arc<WorkerInterest>,
     /// Who wants everything, here and elsewhere.
-    pub taps: Arc<WildcardFeed>,
+    pub feed: Arc<WildcardFeed>,
     /// The workers' queues.
-    pub inboxes: Arc<WorkerQueues>,
+    pub worker_queues: Arc<WorkerQueues>,
     /// How many nodes live, for the plan.
     pub nodes: Arc<AtomicU32>,
     /// What all threads know of the proof.

@@ -50,15 +50,15 @@ mod tests {
 
     #[test]
     fn a_key_is_met_until_everything_to_it_left() {
-        let crowds = SlicedFanouts::default();
+        let sliced = SlicedFanouts::default();
         let [a, b, c] = ["topic.a", "user.b", "room.c"].map(|key| RoutingKey::parse(key).unwrap());
         let (both, one) = ([a.clone(), b.clone()], [b.clone()]);
-        crowds.enter(&both);
-        crowds.enter(&one);
-        assert!(crowds.meet(&[c.clone(), a.clone()]) && !crowds.meet(&[c]));
-        crowds.leave(&both);
-        assert!(crowds.meet(&one) && !crowds.meet(&[a]));
-        crowds.leave(&one);
-        assert!(!crowds.meet(&one) && crowds.under_way.borrow().is_empty());
+        sliced.enter(&both);
+        sliced.enter(&one);
+        assert!(sliced.meet(&[c.clone(), a.clone()]) && !sliced.meet(&[c]));
+        sliced.leave(&both);
+        assert!(sliced.meet(&one) && !sliced.meet(&[a]));
+        sliced.leave(&one);
+        assert!(!sliced.meet(&one) && sliced.under_way.borrow().is_empty());
     }
 }

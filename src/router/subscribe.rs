@@ -62,7 +62,7 @@ impl Router {
 
     /// Charges a session's user with what a list names, before anything is done with it.
     pub(super) fn charge_items(&self, session: &Session, items: usize) -> Result<(), ErrorReply> {
-        self.gate.items(&session.user, items).map_err(|refused| refused.refusal())
+        self.limiter.items(&session.user, items).map_err(|refused| refused.refusal())
     }
 
     fn check_patterns(&self, session: &Session, patterns: &[Pattern]) -> Result<(), ErrorReply> {
@@ -119,7 +119,7 @@ impl Router {
     fn confirmation(&self, pattern: &Pattern) -> Confirmation {
         match pattern.reach() {
             PatternScope::Key(key) => self.services.interest.confirmation(&key),
-            PatternScope::Wide => self.services.taps.confirmation(),
+            PatternScope::Wide => self.services.feed.confirmation(),
         }
     }
 

@@ -52,7 +52,7 @@ pub struct WorkerCallBounds {
 /// Above what the steps of an errand may take together, so that a step's own refusal comes first:
 /// by the bounds of an answer of the store and of the limiter. Pages and lists of events wait for more
 /// answers of the store than are counted here: one is given up if they are slow.
-pub fn errand_wait(store: Duration, limiter: Duration) -> Duration {
+pub fn worker_call_wait(store: Duration, limiter: Duration) -> Duration {
     store * STORE_ANSWERS_MAX + limiter + ACK_LIMIT + PASSING_MAX
 }
 
@@ -121,7 +121,7 @@ impl<R: 'static> WorkerCalls<R> {
         let (answer, answered) = oneshot::channel();
         let slot = Slot::default();
         let claim = slot.clone();
-        let errand: WorkerCall<R> = Box::new(move |router| {
+        let worker_call: WorkerCall<R> = Box::new(move |router| {
             if answer.is_closed() || !claim.take() {
                 return;
             }
@@ -134,7 +134,7 @@ impl<R: 'static> WorkerCalls<R> {
             });
         });
         let queue = &self.queues[worker_of(key, self.queues.len() as u32) as usize];
-        queue.try_send(errand).map_err(|refused| unavailable(&refused))?;
+        queue.try_send(worker_call).map_err(|refused| unavailable(&refused))?;
         let why = match timeout(self.wait, answered).await {
             Ok(Ok(result)) => return result,
             Ok(Err(_dropped)) => "the node is being stopped".to_owned(),

@@ -24,7 +24,7 @@ pub const HELLO_BYTES_MAX: u32 = (TOKEN_BYTES_MAX + HELLO_FIELDS_BYTES) as u32;
 
 /// The bounds of connections.
 #[derive(Debug, Clone, Copy)]
-pub struct ConnectionBounds {
+pub struct ContextBounds {
     /// Of what a client may send at once.
     pub frames: FrameLimits,
     /// What the frames of one connection are held to.
@@ -61,15 +61,15 @@ pub struct ConnectionContext {
     /// The ways to all workers of the node, this one included.
     pub workers: Vec<mpsc::Sender<Handoff>>,
     /// The bounds.
-    pub bounds: ConnectionBounds,
-    pub(super) greetings: RefCell<Slab<Greeting>>,
+    pub bounds: ContextBounds,
+    pub(super) handshakes: RefCell<Slab<Handshaking>>,
     draining: Cell<bool>,
     since: Instant,
 }
 
 /// A connection that has not said `hello`.
 #[derive(Debug)]
-pub(super) struct Greeting {
+pub(super) struct Handshaking {
     pub(super) link: Rc<Link>,
     pub(super) until: Instant,
 }
@@ -79,10 +79,10 @@ impl ConnectionContext {
     pub fn new(
         router: Rc<Router>,
         workers: Vec<mpsc::Sender<Handoff>>,
-        bounds: ConnectionBounds,
+        bounds: ContextBounds,
     ) -> Self {
-        let (greetings, draining) = (RefCell::default(), Cell::default());
-        Self { router, workers, bounds, greetings, draining, since: Instant::now() }
+        let (handshakes, draining) = (RefCell::default(), Cell::default());
+        Self { router, workers, bounds, handshakes, draining, since: Instant::now() }
     }
 
     /// A moment in nanoseconds since this was made, for meters.
@@ -93,9 +93,9 @@ impl ConnectionContext {
     /// Lets nobody in from here on, and sends those away who have not said `hello`.
     pub fn drain(&self) {
         self.draining.set(true);
-        let greetings = self.greetings.borrow();
-        for (_, greeting) in greetings.iter().filter(|(_, greeting)| greeting.link.is_open()) {
-            self.send_away(&greeting.link);
+        let handshakes = self.handshakes.borrow();
+        for (_, handshake) in handshakes.iter().filter(|(_, handshake)| handshake.link.is_open()) {
+            self.send_away(&handshake.link);
         }
     }
 
@@ -123,12 +123,12 @@ impl ConnectionContext {
     }
 
     /// Begins the time that a connection has for its `hello`.
-    pub(super) fn begin_greeting(&self, link: &Rc<Link>) -> usize {
+    pub(super) fn begin_handshake(&self, link: &Rc<Link>) -> usize {
         let until = Instant::now() + self.bounds.hello;
-        self.greetings.borrow_mut().insert(Greeting { link: Rc::clone(link), until })
+        self.handshakes.borrow_mut().insert(Handshaking { link: Rc::clone(link), until })
     }
 
-    pub(super) fn end_greeting(&self, place: usize) {
-        self.greetings.borrow_mut().remove(place);
+    pub(super) fn end_handshake(&self, place: usize) {
+        self.handshakes.borrow_mut().remove(place);
     }
 }

@@ -20,7 +20,7 @@ const SWEEP_MIN: Duration = Duration::from_millis(10);
 const EXPIRY_NOTICE: u64 = 60;
 
 /// Watches the deadlines of a worker's connections for ever.
-pub async fn sweep(front: Rc<ConnectionContext>) {
+pub async fn watch_deadlines(front: Rc<ConnectionContext>) {
     let bounds = &front.bounds;
     let ping = front.router.services.waits.ping;
     let shortest = ping.min(bounds.hello).min(bounds.write_stall);
@@ -28,13 +28,13 @@ pub async fn sweep(front: Rc<ConnectionContext>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        sweep_once(&front);
+        check_deadlines(&front);
     }
 }
 
-fn sweep_once(front: &ConnectionContext) {
-    end_greetings(front);
-    front.router.end_overhearing();
+fn check_deadlines(front: &ConnectionContext) {
+    end_handshakes(front);
+    front.router.end_temporary_interest();
     let now = Instant::now();
     let sessions: Vec<Rc<Session>> = front.router.hub.borrow().sessions().cloned().collect();
     for session in &sessions {
@@ -43,7 +43,7 @@ fn sweep_once(front: &ConnectionContext) {
         } else {
             ping(front, session, now);
             tell_expiry(front, session);
-            front.router.hand_idle_cursor(session);
+            front.router.send_idle_cursor(session);
         }
     }
     front.router.flush();
@@ -90,17 +90,17 @@ fn tell_expiry(front: &ConnectionContext, session: &Rc<Session>) {
     if soon && session.tell_expiry() {
         let frame = ServerFrame::Expiring { at: at * 1000 };
         // A client that has no room for it is about to be closed anyway.
-        let _handed = session.hand(frame.text(), crate::hub::Priority::Event);
+        let _handed = session.deliver_frame(frame.text(), crate::hub::Priority::Event);
         front.router.hub.borrow_mut().touch(session);
     }
 }
 
-fn end_greetings(front: &ConnectionContext) {
+fn end_handshakes(front: &ConnectionContext) {
     let now = Instant::now();
-    for (_, greeting) in front.greetings.borrow().iter() {
-        if greeting.until <= now && greeting.link.is_open() {
+    for (_, handshake) in front.handshakes.borrow().iter() {
+        if handshake.until <= now && handshake.link.is_open() {
             front.router.services.metrics.closes(CloseReason::HelloTimeout.code());
-            greeting.link.close(CloseReason::HelloTimeout.frame());
+            handshake.link.close(CloseReason::HelloTimeout.frame());
         }
     }
 }

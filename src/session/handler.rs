@@ -17,7 +17,7 @@ use crate::socket::{ClientMessage, Handler, HandlerAction, Link, OutboxItem};
 #[derive(Debug)]
 pub(super) enum Stage {
     /// It has not said `hello`. In a box, so that a session does not keep its size.
-    Greeting(Box<Stranger>),
+    Handshaking(Box<Stranger>),
     /// It is a session here.
     Open(Rc<Session>),
     /// It is to become a session on another worker.
@@ -43,7 +43,7 @@ pub(super) type SharedStage = Rc<RefCell<Stage>>;
 pub(super) struct SessionHandler {
     pub(super) front: Rc<ConnectionContext>,
     pub(super) link: Rc<Link>,
-    pub(super) seat: SharedStage,
+    pub(super) stage: SharedStage,
     pub(super) meter: ConnectionMeter,
 }
 
@@ -56,13 +56,13 @@ impl Handler for SessionHandler {
                 reason,
             ));
         };
-        let open = match &*self.seat.borrow() {
+        let open = match &*self.stage.borrow() {
             Stage::Open(session) => Some(Rc::clone(session)),
             _ => None,
         };
         match open {
-            Some(session) => self.heed(&session, text),
-            None => self.greeting(text),
+            Some(session) => self.handle_frame(&session, text),
+            None => self.handshake(text),
         }
     }
 
@@ -78,7 +78,7 @@ impl Handler for SessionHandler {
 
 impl SessionHandler {
     /// A frame of a session, if its connection has not sent too many.
-    fn heed(&mut self, session: &Rc<Session>, text: &str) -> HandlerAction {
+    fn handle_frame(&mut self, session: &Rc<Session>, text: &str) -> HandlerAction {
         let metered = self.measure(text.len());
         let router = Rc::clone(&self.front.router);
         match metered {
@@ -110,7 +110,7 @@ impl SessionHandler {
     }
 
     /// The first frame must be a `hello` that is accepted; anything else ends the connection.
-    fn greeting(&self, text: &str) -> HandlerAction {
+    fn handshake(&self, text: &str) -> HandlerAction {
         let services = &self.front.router.services;
         services.metrics.client_frames.inc();
         let Request { id, op } = Request::read(text, &services.bounds);
@@ -122,20 +122,20 @@ impl SessionHandler {
             }
             Err(refusal) => return self.turn_away(id.as_ref(), &refusal, CloseReason::BadProtocol),
         };
-        match self.newcomer(id.clone(), hello) {
-            Ok(newcomer) => self.welcome(newcomer),
+        match self.pending(id.clone(), hello) {
+            Ok(pending) => self.accept(pending),
             Err(refusal) => self.turn_away(id.as_ref(), &refusal, CloseReason::Unauthorized),
         }
     }
 
-    fn newcomer(
+    fn pending(
         &self,
         id: Option<RequestId>,
         hello: Hello<'_>,
     ) -> Result<PendingSession, ErrorReply> {
-        let seat = self.seat.borrow();
-        let bearer = match &*seat {
-            Stage::Greeting(stranger) => stranger.bearer.as_deref(),
+        let stage = self.stage.borrow();
+        let bearer = match &*stage {
+            Stage::Handshaking(stranger) => stranger.bearer.as_deref(),
             _ => None,
         };
         let missing = || ErrorReply::new(Code::Unauthorized, "hello: `token` is missing");
@@ -153,21 +153,21 @@ impl SessionHandler {
     }
 
     /// A user's sessions meet on one worker: here, or they are handed on.
-    fn welcome(&self, newcomer: PendingSession) -> HandlerAction {
-        self.end_greeting();
+    fn accept(&self, pending: PendingSession) -> HandlerAction {
+        self.end_handshake();
         let router = &self.front.router;
-        let key = RoutingKey::user(&newcomer.principal.user);
+        let key = RoutingKey::user(&pending.principal.user);
         if worker_of(&key, self.front.workers.len() as u32) != router.worker {
-            *self.seat.borrow_mut() = Stage::Moving(Box::new(newcomer));
+            *self.stage.borrow_mut() = Stage::Moving(Box::new(pending));
             return HandlerAction::Detach;
         }
-        newcomer.open(&self.front, &self.link, &self.seat);
+        pending.open(&self.front, &self.link, &self.stage);
         HandlerAction::Continue
     }
 
-    fn end_greeting(&self) {
-        if let Stage::Greeting(stranger) = self.seat.replace(Stage::Ended) {
-            self.front.end_greeting(stranger.place);
+    fn end_handshake(&self) {
+        if let Stage::Handshaking(stranger) = self.stage.replace(Stage::Ended) {
+            self.front.end_handshake(stranger.place);
         }
     }
 
@@ -185,11 +185,11 @@ impl SessionHandler {
 }
 
 /// Leaves nothing of a connection that ended behind; what was to move on is given back.
-pub(super) fn leave(front: &ConnectionContext, seat: &SharedStage) -> Option<PendingSession> {
-    match seat.replace(Stage::Ended) {
-        Stage::Greeting(stranger) => front.end_greeting(stranger.place),
+pub(super) fn leave(front: &ConnectionContext, stage: &SharedStage) -> Option<PendingSession> {
+    match stage.replace(Stage::Ended) {
+        Stage::Handshaking(stranger) => front.end_handshake(stranger.place),
         Stage::Open(session) => front.router.leave(&session),
-        Stage::Moving(newcomer) => return Some(*newcomer),
+        Stage::Moving(pending) => return Some(*pending),
         Stage::Ended => {}
     }
     None

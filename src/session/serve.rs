@@ -33,13 +33,13 @@ pub(super) struct PendingSession {
 pub struct Handoff {
     stream: std::net::TcpStream,
     unread: Bytes,
-    newcomer: PendingSession,
+    pending: PendingSession,
     place: SessionPermits,
 }
 
 impl PendingSession {
     /// Becomes a session of this worker, which counts what its user asks for.
-    pub(super) fn open(self, front: &ConnectionContext, link: &Rc<Link>, seat: &SharedStage) {
+    pub(super) fn open(self, front: &ConnectionContext, link: &Rc<Link>, stage: &SharedStage) {
         if front.is_draining() {
             return front.send_away(link);
         }
@@ -60,7 +60,7 @@ impl PendingSession {
             services.session_bounds,
             Arc::clone(&services.patterns),
         ));
-        *seat.borrow_mut() = Stage::Open(Rc::clone(&session));
+        *stage.borrow_mut() = Stage::Open(Rc::clone(&session));
         front.router.open(&session, &self.wishes);
         close_surplus(front, &session);
     }
@@ -95,33 +95,36 @@ pub struct Upgraded {
 }
 
 /// Begins a fresh connection, and serves it from its upgrade to its end here.
-pub fn greet(front: Rc<ConnectionContext>, upgraded: Upgraded) -> impl Future<Output = ()> {
+pub fn serve_upgraded(
+    front: Rc<ConnectionContext>,
+    upgraded: Upgraded,
+) -> impl Future<Output = ()> {
     let Upgraded { stream, unread, bearer, mut handshake, place: held } = upgraded;
     if !unread.is_empty() {
         handshake.speak();
     }
     let (link, read) = open_link(&front, stream);
-    let place = front.begin_greeting(&link);
+    let place = front.begin_handshake(&link);
     let stranger = Box::new(Stranger { place, bearer, handshake });
-    let seat: SharedStage = Rc::new(RefCell::new(Stage::Greeting(stranger)));
+    let stage: SharedStage = Rc::new(RefCell::new(Stage::Handshaking(stranger)));
     if front.is_draining() {
         front.send_away(&link);
     }
-    run(Served { front, seat, place: held }, read, link, &unread, HELLO_BYTES_MAX)
+    run(Served { front, stage, place: held }, read, link, &unread, HELLO_BYTES_MAX)
 }
 
 /// Begins a session that another worker let in, and serves it.
 pub fn arrive(
     front: Rc<ConnectionContext>,
-    arrival: Handoff,
+    handoff: Handoff,
 ) -> std::io::Result<impl Future<Output = ()>> {
-    let stream = TcpStream::from_std(arrival.stream)?;
+    let stream = TcpStream::from_std(handoff.stream)?;
     let (link, read) = open_link(&front, stream);
-    let seat: SharedStage = Rc::new(RefCell::new(Stage::Ended));
-    arrival.newcomer.open(&front, &link, &seat);
+    let stage: SharedStage = Rc::new(RefCell::new(Stage::Ended));
+    handoff.pending.open(&front, &link, &stage);
     let first_bytes = front.bounds.frames.frame_bytes;
-    let served = Served { front, seat, place: arrival.place };
-    Ok(run(served, read, link, &arrival.unread, first_bytes))
+    let served = Served { front, stage, place: handoff.place };
+    Ok(run(served, read, link, &handoff.unread, first_bytes))
 }
 
 fn open_link(front: &ConnectionContext, stream: TcpStream) -> (Rc<Link>, OwnedReadHalf) {
@@ -132,7 +135,7 @@ fn open_link(front: &ConnectionContext, stream: TcpStream) -> (Rc<Link>, OwnedRe
 /// What a connection's task keeps beside the connection.
 struct Served {
     front: Rc<ConnectionContext>,
-    seat: SharedStage,
+    stage: SharedStage,
     place: SessionPermits,
 }
 
@@ -149,7 +152,7 @@ fn run(
     let peer = SessionHandler {
         front: Rc::clone(&served.front),
         link: Rc::clone(&link),
-        seat: Rc::clone(&served.seat),
+        stage: Rc::clone(&served.stage),
         meter: ConnectionMeter::default(),
     };
     let limits = served.front.bounds.frames;
@@ -173,7 +176,7 @@ impl Served {
             return Poll::Ready(None);
         }
         let end = Pin::new(&mut *connection).poll(cx);
-        if let Stage::Greeting(stranger) = &mut *self.seat.borrow_mut()
+        if let Stage::Handshaking(stranger) = &mut *self.stage.borrow_mut()
             && connection.link().is_heard()
         {
             stranger.handshake.speak();
@@ -182,29 +185,29 @@ impl Served {
     }
 
     fn is_ended(&self, cx: &mut Context<'_>) -> bool {
-        match &mut *self.seat.borrow_mut() {
-            Stage::Greeting(stranger) => stranger.handshake.poll_ended(cx).is_ready(),
+        match &mut *self.stage.borrow_mut() {
+            Stage::Handshaking(stranger) => stranger.handshake.poll_ended(cx).is_ready(),
             _ => false,
         }
     }
 }
 
 async fn finish(served: Served, end: Option<End>) {
-    let Served { front, seat, place } = served;
-    let moving = leave(&front, &seat);
+    let Served { front, stage, place } = served;
+    let moving = leave(&front, &stage);
     match end {
         Some(End::Detached { stream, unread }) => {
-            if let (Some(newcomer), Ok(stream)) = (moving, stream.into_std()) {
-                hand_on(&front, Handoff { stream, unread, newcomer, place }).await;
+            if let (Some(pending), Ok(stream)) = (moving, stream.into_std()) {
+                hand_on(&front, Handoff { stream, unread, pending, place }).await;
             }
         }
         end => tracing::debug!(?end, "connection ended"),
     }
 }
 
-async fn hand_on(front: &ConnectionContext, arrival: Handoff) {
-    let key = crate::domain::RoutingKey::user(&arrival.newcomer.principal.user);
+async fn hand_on(front: &ConnectionContext, handoff: Handoff) {
+    let key = crate::domain::RoutingKey::user(&handoff.pending.principal.user);
     let worker = crate::layout::worker_of(&key, front.workers.len() as u32);
     // A worker that is gone means a node that is ending: the client comes back elsewhere.
-    let _ending = front.workers[worker as usize].send(arrival).await;
+    let _ending = front.workers[worker as usize].send(handoff).await;
 }

@@ -66,7 +66,7 @@ pub struct PublishersOptions<'a> {
     /// The node's clock.
     pub clock: WallClock,
     /// Signals the connections to close.
-    pub breaker: &'a ReconnectSignal,
+    pub reconnect: &'a ReconnectSignal,
     /// The bounds.
     pub bounds: LinkBounds,
 }
@@ -80,7 +80,7 @@ pub struct Publishers {
 
 #[derive(Debug)]
 struct Shared {
-    desk: RefCell<PublishTracker<Routed>>,
+    tracker: RefCell<PublishTracker<Routed>>,
     /// One per shard: publishes wait for it.
     filled: Vec<Notify>,
     clock: WallClock,
@@ -96,7 +96,7 @@ struct Link {
     probe: OutboundPublish,
     bus: Arc<dyn Bus>,
     health: Arc<Health>,
-    fuse: ReconnectReceiver,
+    reconnect_wanted: ReconnectReceiver,
     bounds: LinkBounds,
 }
 
@@ -104,10 +104,11 @@ impl Publishers {
     /// Starts a task per shard, and one that watches the time, on the calling thread's runtime.
     pub fn start(plan: PublishersOptions<'_>) -> Self {
         let PublishersOptions { shards, clock, bounds, .. } = plan;
-        let desk = PublishBounds { pending: bounds.pending, ring: bounds.queue };
-        let desk = PublishTracker::new(shards.len(), desk, clock.moment(), Safeguards::default());
+        let tracker = PublishBounds { pending: bounds.pending, ring: bounds.queue };
+        let tracker =
+            PublishTracker::new(shards.len(), tracker, clock.moment(), Safeguards::default());
         let shared = Rc::new(Shared {
-            desk: RefCell::new(desk),
+            tracker: RefCell::new(tracker),
             filled: shards.iter().map(|_| Notify::new()).collect(),
             clock,
             metrics: Arc::clone(plan.metrics),
@@ -124,7 +125,7 @@ impl Publishers {
                 },
                 bus: Arc::clone(plan.bus),
                 health: Arc::clone(plan.health),
-                fuse: plan.breaker.fuse(index),
+                reconnect_wanted: plan.reconnect.reconnect_wanted(index),
                 bounds,
             };
             tokio::task::spawn_local(link.run());
@@ -136,41 +137,46 @@ impl Publishers {
     /// Issues the id that `make` gives, and enters it in the same step; none if too many sends are
     /// unsettled.
     pub fn issue(&self, make: impl FnOnce() -> MessageId) -> Option<(MessageId, SendId)> {
-        let mut desk = self.shared.desk.borrow_mut();
-        desk.has_room().then(|| {
+        let mut tracker = self.shared.tracker.borrow_mut();
+        tracker.has_room().then(|| {
             let id = make();
-            (id, desk.enter(id.time(), self.shared.clock.moment()))
+            (id, tracker.enter(id.time(), self.shared.clock.moment()))
         })
     }
 
     /// The incarnation that ids are issued in.
-    pub fn tenure(&self) -> u32 {
-        self.shared.desk.borrow().tenure()
+    pub fn generation(&self) -> u32 {
+        self.shared.tracker.borrow().generation()
     }
 
     /// Decides whether a send that the store acknowledged may still be published; it has
     /// `publishes` to come. Reads the clocks.
-    pub fn judge(&self, ticket: SendId, lease: Option<Lease>, publishes: u8) -> AckDecision {
+    pub fn check_ack(&self, send_id: SendId, lease: Option<Lease>, publishes: u8) -> AckDecision {
         let now = self.shared.clock.read();
         let lease = lease.filter(|_| !self.shared.clock.has_stepped());
-        self.shared.desk.borrow_mut().judge(ticket, now, lease, publishes)
+        self.shared.tracker.borrow_mut().check_ack(send_id, now, lease, publishes)
     }
 
     /// Ends a send that publishes nothing.
-    pub fn abandon(&self, ticket: SendId) {
-        self.shared.desk.borrow_mut().abandon(ticket);
+    pub fn abandon(&self, send_id: SendId) {
+        self.shared.tracker.borrow_mut().abandon(send_id);
     }
 
     /// Appends a publish of a message that passed, or of an event. If its shard is down it goes to
     /// `all` of another one. An envelope names its keys, so its delivery does not depend on the
     /// channel.
-    pub fn publish(&self, shard: ShardIndex, publish: OutboundPublish, ticket: Option<SendId>) {
-        self.append(shard, publish, ticket, true);
+    pub fn publish(&self, shard: ShardIndex, publish: OutboundPublish, send_id: Option<SendId>) {
+        self.append(shard, publish, send_id, true);
     }
 
     /// Publishes to `all` of a shard.
-    pub fn publish_to_all(&self, shard: ShardIndex, payload: bytes::Bytes, ticket: Option<SendId>) {
-        self.publish(shard, OutboundPublish { channel: self.all.clone(), payload }, ticket);
+    pub fn publish_to_all(
+        &self,
+        shard: ShardIndex,
+        payload: bytes::Bytes,
+        send_id: Option<SendId>,
+    ) {
+        self.publish(shard, OutboundPublish { channel: self.all.clone(), payload }, send_id);
     }
 
     /// Publishes to `all` of every shard: for notices that every node must receive while any shard
@@ -190,14 +196,14 @@ impl Publishers {
         &self,
         shard: ShardIndex,
         publish: OutboundPublish,
-        ticket: Option<SendId>,
+        send_id: Option<SendId>,
         may_detour: bool,
     ) {
         let routed = Routed { publish, all: self.all.clone(), may_detour };
         let now = self.shared.clock.moment();
-        let mut desk = self.shared.desk.borrow_mut();
-        let done = desk.publish(shard.0 as usize, routed, ticket, now);
-        drop(desk);
+        let mut tracker = self.shared.tracker.borrow_mut();
+        let done = tracker.publish(shard.0 as usize, routed, send_id, now);
+        drop(tracker);
         self.shared.count(done);
         if done.detoured > 0 {
             self.shared.wake_all();
@@ -207,32 +213,34 @@ impl Publishers {
     }
 
     /// Starts a new incarnation of the node.
-    pub fn succeed(&self, tenure: u32) {
-        self.shared.desk.borrow_mut().succeed(tenure);
+    pub fn succeed(&self, generation: u32) {
+        self.shared.tracker.borrow_mut().succeed(generation);
     }
 
     /// Drops an earlier incarnation of the node, which is over.
-    pub fn forget(&self, tenure: u32) {
-        self.shared.desk.borrow_mut().forget(tenure);
+    pub fn forget(&self, generation: u32) {
+        self.shared.tracker.borrow_mut().forget(generation);
     }
 
     /// This worker's part of the heartbeats: a snapshot of each incarnation, and whether everything
     /// of it is settled. `reading` was read from the clock of ids in this step.
     pub fn snapshots(&self, reading: Micros) -> Vec<(u32, WorkerProgress, bool)> {
-        let mut desk = self.shared.desk.borrow_mut();
-        let tenures: Vec<u32> = desk.tenures().collect();
-        let snapshot = |tenure| (tenure, desk.snapshot(tenure, reading), desk.is_settled(tenure));
-        tenures.into_iter().map(snapshot).collect()
+        let mut tracker = self.shared.tracker.borrow_mut();
+        let generations: Vec<u32> = tracker.generations().collect();
+        let snapshot = |generation| {
+            (generation, tracker.snapshot(generation, reading), tracker.is_settled(generation))
+        };
+        generations.into_iter().map(snapshot).collect()
     }
 
     /// Whether a send is unsettled for so long that something must be wrong here.
     pub fn is_stuck(&self) -> bool {
-        self.shared.desk.borrow().is_stuck(self.shared.clock.moment())
+        self.shared.tracker.borrow().is_stuck(self.shared.clock.moment())
     }
 
     /// Whether nothing waits to be sent or answered.
     pub fn are_drained(&self) -> bool {
-        self.shared.desk.borrow().is_quiet()
+        self.shared.tracker.borrow().is_quiet()
     }
 }
 
@@ -252,7 +260,7 @@ impl Shared {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let done = self.desk.borrow_mut().tick(self.clock.moment());
+            let done = self.tracker.borrow_mut().tick(self.clock.moment());
             self.count(done);
         }
     }
@@ -262,7 +270,7 @@ impl Link {
     async fn run(mut self) {
         let mut backoff = Backoff::new(self.bounds.backoff_min, self.bounds.backoff_max);
         loop {
-            self.fuse.renew();
+            self.reconnect_wanted.renew();
             let error = match self.bus.publisher(self.shard).await {
                 Ok(publisher) => {
                     let began = Instant::now();
@@ -286,13 +294,13 @@ impl Link {
 
     fn up(&self, publisher: &dyn Publisher) {
         let run = ServerRun::of(&publisher.run_id().to_string());
-        let done = self.shared.desk.borrow_mut().up(self.index(), run);
+        let done = self.shared.tracker.borrow_mut().up(self.index(), run);
         self.shared.count(done);
     }
 
     fn down(&self) {
         let now = self.shared.clock.moment();
-        let done = self.shared.desk.borrow_mut().down(self.index(), now);
+        let done = self.shared.tracker.borrow_mut().down(self.index(), now);
         self.shared.count(done);
         self.shared.wake_all();
     }
@@ -303,14 +311,14 @@ impl Link {
                 if let Err(error) = self.send(publisher, &batch).await {
                     return error;
                 }
-                if self.fuse.is_blown() {
+                if self.reconnect_wanted.is_blown() {
                     return BusError::LookAgain;
                 }
             }
             let shared = Rc::clone(&self.shared);
             tokio::select! {
                 () = publisher.closed() => return BusError::Closed,
-                () = self.fuse.blown() => return BusError::LookAgain,
+                () = self.reconnect_wanted.blown() => return BusError::LookAgain,
                 () = shared.filled[self.shard.0 as usize].notified() => {}
                 () = tokio::time::sleep(self.bounds.ping) => {
                     if let Err(error) = self.probe(publisher).await {
@@ -329,8 +337,8 @@ impl Link {
     }
 
     fn take_batch(&self) -> Option<Vec<OutboundPublish>> {
-        let mut desk = self.shared.desk.borrow_mut();
-        let batch: Vec<OutboundPublish> = desk
+        let mut tracker = self.shared.tracker.borrow_mut();
+        let batch: Vec<OutboundPublish> = tracker
             .take(self.index(), self.bounds.batch)
             .map(|routed| routed.publish.clone())
             .collect();
@@ -352,7 +360,7 @@ impl Link {
             }
         };
         let confirmed = |index: usize| answers.get(index).is_some_and(Result::is_ok);
-        let done = self.shared.desk.borrow_mut().answered(self.index(), confirmed);
+        let done = self.shared.tracker.borrow_mut().answered(self.index(), confirmed);
         self.shared.count(done);
         let refused = answers.iter().filter_map(|answer| answer.as_ref().err());
         let count = refused.clone().count() as u64;

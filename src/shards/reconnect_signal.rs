@@ -25,7 +25,7 @@ impl ReconnectSignal {
     }
 
     /// Returns a receiver of the shard's signal, for one connection.
-    pub fn fuse(&self, shard: usize) -> ReconnectReceiver {
+    pub fn reconnect_wanted(&self, shard: usize) -> ReconnectReceiver {
         ReconnectReceiver(self.shards[shard].subscribe())
     }
 }

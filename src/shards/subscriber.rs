@@ -29,7 +29,7 @@ pub struct Subscriber {
     /// The node's interest.
     pub interest: Arc<Interest>,
     /// Whether the node needs the channel `tap`.
-    pub taps: Arc<WildcardFeed>,
+    pub feed: Arc<WildcardFeed>,
     /// How channels are named.
     pub channels: Channels,
     /// Channels that are always subscribed: `all` and the node's own.
@@ -37,9 +37,9 @@ pub struct Subscriber {
     /// Where the state is recorded.
     pub health: Arc<Health>,
     /// Receives the connection's events.
-    pub happenings: ShardEvents,
+    pub events: ShardEvents,
     /// Signals the connection to close.
-    pub fuse: ReconnectReceiver,
+    pub reconnect_wanted: ReconnectReceiver,
     /// The bounds.
     pub bounds: LinkBounds,
 }
@@ -55,7 +55,7 @@ impl Subscriber {
     pub async fn run(mut self) {
         let mut backoff = Backoff::new(self.bounds.backoff_min, self.bounds.backoff_max);
         loop {
-            self.fuse.renew();
+            self.reconnect_wanted.renew();
             let error = match self.connect().await {
                 Ok(subscription) => {
                     let began = Instant::now();
@@ -78,8 +78,8 @@ impl Subscriber {
     }
 
     /// Reports an event. The receiver ends after the connections do.
-    async fn tell(&self, happening: ShardEvent) {
-        let _ending = self.happenings.send(happening).await;
+    async fn tell(&self, event: ShardEvent) {
+        let _ending = self.events.send(event).await;
     }
 
     async fn live(&mut self, subscription: &dyn Subscription) -> BusError {
@@ -90,7 +90,7 @@ impl Subscriber {
         let needed = self.interest.connected(self.shard);
         let error = self.serve(subscription, needed).await;
         self.interest.disconnected(self.shard);
-        self.taps.disconnected(self.shard);
+        self.feed.disconnected(self.shard);
         error
     }
 
@@ -98,7 +98,7 @@ impl Subscriber {
     /// `needed` buckets were wanted when it came up, and they are commanded first.
     async fn serve(&mut self, subscription: &dyn Subscription, mut needed: usize) -> BusError {
         let mut next_ping = Instant::now() + self.bounds.ping;
-        let mut taps = self.taps.changes();
+        let mut feed = self.feed.changes();
         if needed == 0 {
             self.tell(ShardEvent::Whole { shard: self.shard }).await;
         }
@@ -108,9 +108,9 @@ impl Subscriber {
             }
             tokio::select! {
                 () = subscription.closed() => return BusError::Closed,
-                () = self.fuse.blown() => return BusError::LookAgain,
+                () = self.reconnect_wanted.blown() => return BusError::LookAgain,
                 () = self.interest.changed(self.shard) => {}
-                _changed = taps.changed() => {}
+                _changed = feed.changed() => {}
                 () = tokio::time::sleep_until(next_ping) => {
                     next_ping = Instant::now() + self.bounds.ping;
                     self.interest.expire(self.shard);
@@ -138,9 +138,9 @@ impl Subscriber {
 
     /// Returns false if there is nothing to command.
     async fn command_tap(&self, subscription: &dyn Subscription) -> Result<bool, BusError> {
-        let Some(action) = self.taps.next_action(self.shard) else { return Ok(false) };
+        let Some(action) = self.feed.next_action(self.shard) else { return Ok(false) };
         self.carry_out(subscription, action, &[self.channels.tap()]).await?;
-        self.taps.answered(self.shard, action);
+        self.feed.answered(self.shard, action);
         Ok(true)
     }
 

@@ -136,8 +136,8 @@ fn nothing(shards: u8) -> WorkerProgress {
 }
 
 impl World {
-    pub(super) fn keeping(&mut self, life: Life) -> &mut SimAgent {
-        &mut self.nodes[usize::from(life.node)].keeping
+    pub(super) fn agent(&mut self, life: Life) -> &mut SimAgent {
+        &mut self.nodes[usize::from(life.node)].agent
     }
 
     pub(super) fn moment(&self, life: Life) -> MonotonicTime {
@@ -149,9 +149,9 @@ impl World {
         if !self.is_alive(life) {
             return;
         }
-        let keeping = self.keeping(life);
-        keeping.told.push_back(told);
-        if keeping.told.len() == 1 {
+        let agent = self.agent(life);
+        agent.told.push_back(told);
+        if agent.told.len() == 1 {
             let looper = self.nodes[usize::from(life.node)].looper();
             self.hand_off(looper, Job::LoopDrain);
         }
@@ -159,7 +159,7 @@ impl World {
 
     /// Takes the queued reports.
     pub fn hear_told(&mut self, at: At) {
-        while let Some(told) = self.keeping(at.life).told.pop_front() {
+        while let Some(told) = self.agent(at.life).told.pop_front() {
             self.hear_one(at, told);
         }
         self.then(at, ThreadStep::Orders);
@@ -167,7 +167,7 @@ impl World {
 
     fn hear_one(&mut self, at: At, told: Told) {
         let life = at.life;
-        let watch = &mut self.keeping(life).watch;
+        let watch = &mut self.agent(life).watch;
         match told {
             Told::Connected(shard, run) => watch.connected(usize::from(shard), run),
             Told::Whole(shard) => watch.whole(usize::from(shard)),
@@ -182,10 +182,10 @@ impl World {
     }
 
     fn hear_clock(&mut self, at: At, known: bool) {
-        if self.slip == Some(Mutation::ClockIgnored) {
+        if self.mutation == Some(Mutation::ClockIgnored) {
             return;
         }
-        self.keeping(at.life).watch.clock_is_known(known);
+        self.agent(at.life).watch.clock_is_known(known);
         self.nodes[usize::from(at.life.node)].refused = !known;
         if !known {
             self.fence(at);
@@ -196,13 +196,13 @@ impl World {
     /// Asks every worker for its part of a heartbeat that is due.
     pub fn row_due(&mut self, at: At, chain: u16) {
         let workers = self.plan.size.workers;
-        let keeping = self.keeping(at.life);
-        if chain != keeping.chain {
+        let agent = self.agent(at.life);
+        if chain != agent.chain {
             return;
         }
-        keeping.ask += 1;
-        (keeping.asking, keeping.answered) = (true, 0);
-        let ask = keeping.ask;
+        agent.ask += 1;
+        (agent.asking, agent.answered) = (true, 0);
+        let ask = agent.ask;
         for worker in 0..workers {
             self.put(at.life, worker, QueueItem::Ask(ask));
         }
@@ -211,31 +211,31 @@ impl World {
 
     fn hear_answer(&mut self, at: At, answer: Answer) {
         let all = (1 << self.plan.size.workers) - 1;
-        let keeping = self.keeping(at.life);
+        let agent = self.agent(at.life);
         let worker = answer.worker;
-        if answer.ask == keeping.ask {
-            keeping.answered |= 1 << worker;
+        if answer.ask == agent.ask {
+            agent.answered |= 1 << worker;
         }
-        keeping.answers[usize::from(worker)] = answer;
-        if keeping.answered == all {
+        agent.answers[usize::from(worker)] = answer;
+        if agent.answered == all {
             self.write_rows(at);
         }
     }
 
     /// A worker that did not answer is represented by its previous answer.
     pub fn ask_timed_out(&mut self, at: At, ask: u16) {
-        if self.keeping(at.life).ask == ask {
+        if self.agent(at.life).ask == ask {
             self.write_rows(at);
         }
     }
 
     fn write_rows(&mut self, at: At) {
-        let keeping = self.keeping(at.life);
-        if !std::mem::take(&mut keeping.asking) {
+        let agent = self.agent(at.life);
+        if !std::mem::take(&mut agent.asking) {
             return;
         }
-        let chain = keeping.chain;
-        let retiring: SmallVec<[u32; 2]> = keeping.keeper.retiring().collect();
+        let chain = agent.chain;
+        let retiring: SmallVec<[u32; 2]> = agent.keeper.retiring().collect();
         for number in retiring {
             self.write_last_row(at, number);
         }
@@ -244,13 +244,12 @@ impl World {
     }
 
     fn write_last_row(&mut self, at: At, number: u32) {
-        let keeping = self.keeping(at.life);
+        let agent = self.agent(at.life);
         let part = |answer: &Answer| {
             let found = answer.retiring.iter().find(|(retiring, _)| *retiring == number);
             found.map(|(_, snapshot)| snapshot.clone())
         };
-        let parts: Option<SmallVec<[WorkerProgress; 3]>> =
-            keeping.answers.iter().map(part).collect();
+        let parts: Option<SmallVec<[WorkerProgress; 3]>> = agent.answers.iter().map(part).collect();
         if let Some(parts) = parts {
             self.begin_row(at, number, &parts, true);
         }
@@ -262,25 +261,25 @@ impl World {
         if node.refused {
             return;
         }
-        let keeping = &mut node.keeping;
-        if keeping.keeper.standing(moment) == LeaseState::Over {
+        let agent = &mut node.agent;
+        if agent.keeper.standing(moment) == LeaseState::Over {
             return self.fence(at);
         }
-        let number = keeping.keeper.number();
+        let number = agent.keeper.number();
         let is_current = |answer: &&Answer| answer.number == number && answer.ask > 0;
         let part = |answer: &Answer| match Some(answer).filter(is_current) {
             Some(answer) => answer.snapshot.clone(),
             None => nothing(shards),
         };
-        let parts: SmallVec<[WorkerProgress; 3]> = keeping.answers.iter().map(part).collect();
+        let parts: SmallVec<[WorkerProgress; 3]> = agent.answers.iter().map(part).collect();
         let is_settled = |answer: &Answer| answer.settled && answer.number == number;
-        let left = keeping.answers.iter().all(is_settled);
+        let left = agent.answers.iter().all(is_settled);
         self.begin_row(at, number, &parts, left);
     }
 
     fn begin_row(&mut self, at: At, number: u32, parts: &[WorkerProgress], left: bool) {
         let now = self.nodes[usize::from(at.life.node)].clocks.now(self.now);
-        let keeper = &mut self.keeping(at.life).keeper;
+        let keeper = &mut self.agent(at.life).keeper;
         let begun = if number == keeper.number() {
             Some(keeper.begin(now.moment))
         } else {
@@ -290,11 +289,11 @@ impl World {
         let about = Arc::clone(&self.about);
         let mut row = Heartbeat::gather(incarnation, (counter, now.wall), &self.tags, parts, about);
         row.left = left;
-        let key = match self.slip {
+        let key = match self.mutation {
             Some(Mutation::RowsByName) => u128::from(at.life.node),
             _ => incarnation.0,
         };
-        let stamp = if self.slip == Some(Mutation::RowsByWall) { now.wall.0 } else { counter };
+        let stamp = if self.mutation == Some(Mutation::RowsByWall) { now.wall.0 } else { counter };
         trace!(self, "{at:?} row {row:?}");
         let write = self.store.prepare(row, number, key, stamp);
         self.then(at, ThreadStep::IssueRow(write));
@@ -338,7 +337,7 @@ impl World {
         let written = self.store.write(write);
         let (number, counter, left) = (written.number, written.row.counter, written.row.left);
         let moment = self.moment(at.life);
-        let keeper = &mut self.keeping(at.life).keeper;
+        let keeper = &mut self.agent(at.life).keeper;
         keeper.acknowledged(number, counter, moment);
         if number == keeper.number() {
             self.then(at, if left { ThreadStep::Leave } else { ThreadStep::Grant });
@@ -353,10 +352,10 @@ impl World {
     pub fn grant(&mut self, at: At) {
         let moment = self.moment(at.life);
         let node = &mut self.nodes[usize::from(at.life.node)];
-        let keeper = &mut node.keeping.keeper;
+        let keeper = &mut node.agent.keeper;
         match keeper.standing(moment) {
             LeaseState::Holds(until) => {
-                node.view.grant(Some(Lease { tenure: keeper.number(), until }));
+                node.view.grant(Some(Lease { generation: keeper.number(), until }));
             }
             LeaseState::Over if !node.refused => self.fence(at),
             _ => {}
@@ -368,12 +367,12 @@ impl World {
         let moment = self.moment(at.life);
         let fresh = self.next_incarnation();
         let node = &mut self.nodes[usize::from(at.life.node)];
-        let old = node.keeping.keeper.number();
-        node.keeping.keeper.succeed(fresh, moment);
-        let number = node.keeping.keeper.number();
+        let old = node.agent.keeper.number();
+        node.agent.keeper.succeed(fresh, moment);
+        let number = node.agent.keeper.number();
         node.view.grant(None);
-        node.keeping.chain += 1;
-        let chain = node.keeping.chain;
+        node.agent.chain += 1;
+        let chain = node.agent.chain;
         trace!(self, "{at:?} fenced: incarnation {number}");
         if number != old {
             for worker in 0..self.plan.size.workers {
@@ -388,7 +387,7 @@ impl World {
         self.queue.push(self.now + SECOND, Event::Thread(at, Job::Tick));
         let moment = self.moment(at.life);
         let node = &mut self.nodes[usize::from(at.life.node)];
-        if node.keeping.keeper.standing(moment) == LeaseState::Over && !node.refused {
+        if node.agent.keeper.standing(moment) == LeaseState::Over && !node.refused {
             self.fence(at);
         }
         self.then(at, ThreadStep::Orders);
@@ -397,7 +396,7 @@ impl World {
     /// Begins a read of the cluster table, which is due.
     pub fn read_roster(&mut self, at: At) {
         let now = self.nodes[usize::from(at.life.node)].clocks.now(self.now);
-        self.keeping(at.life).watch.read_begins(now);
+        self.agent(at.life).watch.read_begins(now);
         self.then(at, ThreadStep::IssueRoster);
         self.then(at, ThreadStep::Orders);
     }
@@ -406,17 +405,17 @@ impl World {
     pub fn issue_roster(&mut self, at: At) {
         let end = self.now + 1 + self.plan.slow.roster.draw(&mut self.rng);
         let touch = Touch::draw(&mut self.rng, self.now, end);
-        self.keeping(at.life).reading = Some((self.now, touch));
+        self.agent(at.life).reading = Some((self.now, touch));
         let works = !self.rng.chance(self.plan.slow.reads_fail_in);
         self.queue.push(end, Event::Thread(at, Job::RosterRead(works)));
     }
 
     /// Handles the end of a read of the cluster table.
     pub fn roster_read(&mut self, at: At, works: bool) {
-        let Some((begun, touch)) = self.keeping(at.life).reading.take() else { return };
+        let Some((begun, touch)) = self.agent(at.life).reading.take() else { return };
         let rows = self.store.roster(&touch, self.plan.bounds.row_ttl);
         let moment = self.moment(at.life);
-        let watch = &mut self.keeping(at.life).watch;
+        let watch = &mut self.agent(at.life).watch;
         if works {
             watch.read_ends(rows, moment);
         } else {
@@ -434,7 +433,7 @@ impl World {
     /// Carries out the next order of the watch.
     pub fn obey(&mut self, at: At) {
         let moment = self.moment(at.life);
-        let Some(order) = self.keeping(at.life).watch.poll(moment) else { return };
+        let Some(order) = self.agent(at.life).watch.poll(moment) else { return };
         trace!(self, "{at:?} {order:?}");
         self.carry_out(at.life, order);
         self.then(at, ThreadStep::Orders);
@@ -445,7 +444,7 @@ impl World {
         match order {
             WatermarkAction::Canaries(number) => {
                 let worker = (number % u64::from(workers)) as u8;
-                self.keeping(life).canaries_by = worker;
+                self.agent(life).canaries_by = worker;
                 self.put(life, worker, QueueItem::Canary(number as u16));
             }
             WatermarkAction::BreakLinks(shard) => {
@@ -454,7 +453,7 @@ impl World {
                 self.post(owner, Job::SubCut(shard));
                 (0..workers).for_each(|worker| self.put(life, worker, QueueItem::Cut(shard)));
             }
-            WatermarkAction::Advance(_) if self.slip == Some(Mutation::SharedWatermark) => {
+            WatermarkAction::Advance(_) if self.mutation == Some(Mutation::SharedWatermark) => {
                 for worker in 0..usize::from(workers) {
                     let at = self.nodes[usize::from(life.node)].worker_at(worker);
                     self.post(at, Job::Watermark);
@@ -466,8 +465,8 @@ impl World {
             }
             WatermarkAction::Read(round) => {
                 let number = round.number;
-                let keeping = self.keeping(life);
-                (keeping.round, keeping.missing) = (Some(round), (1 << workers) - 1);
+                let agent = self.agent(life);
+                (agent.round, agent.missing) = (Some(round), (1 << workers) - 1);
                 (0..workers).for_each(|worker| self.put(life, worker, QueueItem::Read(number)));
             }
             WatermarkAction::Done { round, watermark } => {
@@ -480,11 +479,11 @@ impl World {
     }
 
     fn hear_round_part(&mut self, life: Life, worker: u8, number: u64) {
-        let keeping = self.keeping(life);
-        if keeping.round.as_ref().is_some_and(|round| round.number == number) {
-            keeping.missing &= !(1 << worker);
-            if keeping.missing == 0 {
-                keeping.watch.round_done(number);
+        let agent = self.agent(life);
+        if agent.round.as_ref().is_some_and(|round| round.number == number) {
+            agent.missing &= !(1 << worker);
+            if agent.missing == 0 {
+                agent.watch.round_done(number);
             }
         }
     }

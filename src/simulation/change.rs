@@ -76,7 +76,7 @@ impl World {
             session: Sid::MAX,
             by_service: false,
             stored: Stored::EVERYWHERE,
-            ticket: None,
+            send_id: None,
             answered: true,
         });
         self.file(message);
@@ -123,7 +123,7 @@ impl World {
         }
         let known = self.member_state(user, room, &touches);
         let comes_back = inside && !known.is_inside() && known.removed != confirmed;
-        if comes_back && self.slip != Some(Mutation::RemovalUnconfirmed) {
+        if comes_back && self.mutation != Some(Mutation::RemovalUnconfirmed) {
             return self.confirm_removal(at, index, known.removed);
         }
         let head = if inside { self.head_of(room, &touches.head) } else { NEVER };
@@ -180,7 +180,7 @@ impl World {
 
     /// The newest message of a room, as a read sees it.
     fn head_of(&self, room: SimKey, touch: &Touch) -> MessageId {
-        if self.slip == Some(Mutation::HeadUnread) {
+        if self.mutation == Some(Mutation::HeadUnread) {
             return NEVER;
         }
         let mut newest = NEVER;
@@ -225,7 +225,7 @@ impl World {
     /// How the store merges two writes.
     fn merged(&self, one: MemberState, other: MemberState) -> MemberState {
         let merged = one.merge(other);
-        if self.slip != Some(Mutation::LastJoining) {
+        if self.mutation != Some(Mutation::LastJoining) {
             return merged;
         }
         // One cell holds all: the last joining stays.

@@ -39,17 +39,17 @@ impl Off {
         if let Some((one, other)) = name.split_once('+') {
             return Some(WithoutBoth(rule(one)?, rule(other)?));
         }
-        let slip = Mutation::ALL.into_iter().find(|slip| format!("{slip:?}") == name);
-        rule(name).map(Without).or(slip.map(Making))
+        let mutation = Mutation::ALL.into_iter().find(|mutation| format!("{mutation:?}") == name);
+        rule(name).map(Without).or(mutation.map(Making))
     }
 
     /// Applies it to a world.
     pub fn apply(self, world: &mut World) {
-        (world.rules, world.slip) = match self {
+        (world.rules, world.mutation) = match self {
             Nothing => (Safeguards::default(), None),
             Without(rule) => (Safeguards::without(rule), None),
             WithoutBoth(one, other) => (Safeguards::without_both(one, other), None),
-            Making(slip) => (Safeguards::default(), Some(slip)),
+            Making(mutation) => (Safeguards::default(), Some(mutation)),
         };
     }
 
@@ -203,8 +203,8 @@ fn every_rule_and_every_mistake_has_a_control() {
     for rule in Safeguard::ALL.into_iter().filter(|rule| !elsewhere(rule)) {
         assert!(CONTROLS.iter().any(|(off, ..)| names(*off, rule)), "{rule:?}");
     }
-    for slip in Mutation::ALL.into_iter().filter(|slip| !SCRIPTED.contains(slip)) {
-        assert!(CONTROLS.iter().any(|(off, ..)| *off == Making(slip)), "{slip:?}");
+    for mutation in Mutation::ALL.into_iter().filter(|mutation| !SCRIPTED.contains(mutation)) {
+        assert!(CONTROLS.iter().any(|(off, ..)| *off == Making(mutation)), "{mutation:?}");
     }
 }
 

@@ -59,7 +59,7 @@ impl World {
     pub(super) fn known_head(&mut self, at: At, room: SimKey) -> Option<Micros> {
         let viewed = self.viewed(at.life);
         let is_heard = self.plan.known_heads && self.is_confirmed(at.life, room) && !viewed.frozen;
-        let unbroken = self.slip != Some(Mutation::HeadsForgetBreaks);
+        let unbroken = self.mutation != Some(Mutation::HeadsForgetBreaks);
         let head = self.head(at, room);
         let whole = head.whole.is_some_and(|breaks| breaks == viewed.breaks || !unbroken);
         (is_heard && whole).then_some(head.newest)
@@ -100,7 +100,7 @@ impl World {
             if let Some(newest) = self.known_head(at, key) {
                 let looks = Looks { key, heads_known: true, ..looks };
                 let fresh = (newest > above).then_some(looks);
-                let earns = self.slip == Some(Mutation::HeadsEarnReads);
+                let earns = self.mutation == Some(Mutation::HeadsEarnReads);
                 self.session(sid).add_known(fresh, earns);
             } else {
                 let head = self.read_head(at, key);

@@ -58,7 +58,7 @@
 //! ```
 //!
 //! Connections that are cut break at once, and a client that leaves is noticed soon. A thread that
-//! goes on takes what came meanwhile before its own timers. `world.slip` makes the loops err.
+//! goes on takes what came meanwhile before its own timers. `world.mutation` makes the loops err.
 //! [`World::scripted_with`](world::World::scripted_with) takes any [`plan::Plan`], for more
 //! workers, shards or commands in flight; a script may change its `slow` and `bounds`.
 

@@ -42,7 +42,7 @@ pub struct SimNode {
     /// Its threads: the loop, the workers, the owners of the subscriber connections.
     pub threads: SmallVec<[Thread; 4]>,
     /// The loop's state.
-    pub keeping: SimAgent,
+    pub agent: SimAgent,
     /// The workers' states.
     pub workers: SmallVec<[SimWorker; 1]>,
     /// The subscriber connections, one per shard, and the interest.
@@ -115,7 +115,7 @@ impl World {
             clocks,
             ids: HybridClock::default(),
             threads: (0..self.threads()).map(|_| Thread::default()).collect(),
-            keeping: SimAgent::new(
+            agent: SimAgent::new(
                 incarnation,
                 moment,
                 shards,

@@ -73,7 +73,7 @@ pub struct SimBounds {
     /// Sends that are pending at a worker.
     pub pending: usize,
     /// Deliveries that are remembered.
-    pub handed: usize,
+    pub recent: usize,
     /// Live messages that a resuming session buffers.
     pub buffer: u32,
     /// Frames that a session's outbox holds.
@@ -177,7 +177,7 @@ impl SimOptions {
                 inbox: 1000,
                 ring: 1000,
                 pending: 1000,
-                handed: 1000,
+                recent: 1000,
                 buffer: 1000,
                 outbox: 1000,
                 page: 1000,
@@ -268,7 +268,7 @@ impl SimOptions {
         bounds.inbox = tight(2);
         bounds.ring = tight(2);
         bounds.pending = tight(3);
-        bounds.handed = tight(2);
+        bounds.recent = tight(2);
         bounds.buffer = tight(1) as u32;
         bounds.outbox = tight(6);
         bounds.page = tight(2) as u32;

@@ -54,7 +54,7 @@ impl World {
             return self.hang_up(conn);
         }
         (link.conn, link.sent) = (Some(conn), None);
-        self.worker(at).desk.up(usize::from(shard), run);
+        self.worker(at).tracker.up(usize::from(shard), run);
         self.then(at, ThreadStep::Flush);
     }
 
@@ -66,7 +66,7 @@ impl World {
             let worker = &mut node.workers[usize::from(at.thread - 1)];
             let link = &mut worker.publishing[usize::from(shard)];
             let Some(conn) = link.conn.filter(|_| link.sent.is_none()) else { continue };
-            let taken = worker.desk.take(usize::from(shard), PIPELINE_MAX);
+            let taken = worker.tracker.take(usize::from(shard), PIPELINE_MAX);
             if let Some(pipeline) = self.redis.pipeline(taken) {
                 link.sent = Some(moment);
                 self.send_up(conn, SimCommand::Publish(pipeline));
@@ -80,7 +80,7 @@ impl World {
         let link = self.publishing(at, shard);
         if link.conn == Some(conn) && link.sent.take().is_some() {
             let confirmed = |index: usize| index >= 8 || refused & 1 << index == 0;
-            self.worker(at).desk.answered(usize::from(shard), confirmed);
+            self.worker(at).tracker.answered(usize::from(shard), confirmed);
             self.then(at, ThreadStep::Flush);
         }
     }
@@ -101,7 +101,7 @@ impl World {
         if let Some(conn) = link.conn.take() {
             self.hang_up(conn);
             trace!(self, "{at:?} publisher {shard} down");
-            self.worker(at).desk.down(usize::from(shard), moment);
+            self.worker(at).tracker.down(usize::from(shard), moment);
             self.then(at, ThreadStep::Flush);
         }
         self.retry_publisher(at, shard);

@@ -78,7 +78,7 @@ impl World {
         rounding.dues.clear();
         rounding.reads.clear();
         self.each_session(at, |world, sid| world.list(at, sid, watermark));
-        if self.plan.size.rooms == 0 || self.slip == Some(Mutation::RoundsForgetMemberships) {
+        if self.plan.size.rooms == 0 || self.mutation == Some(Mutation::RoundsForgetMemberships) {
             return self.read_round(at);
         }
         let mut users: SmallVec<[u8; 4]> = SmallVec::new();
@@ -108,7 +108,7 @@ impl World {
             return;
         }
         let (user, missed) = (session.user, session.missed);
-        let above = session.footing.above(watermark);
+        let above = session.position.above(watermark);
         let confirmed = self.is_confirmed(at.life, user);
         let listed = Listed { sid, user, above, confirmed, missed, unread: only(user) };
         self.rounding(at).listed.push(listed);
@@ -232,7 +232,7 @@ impl World {
                 if buffering {
                     world.session(entry.sid).put_aside(one(message));
                 } else {
-                    world.hand_own(entry.sid, message);
+                    world.deliver_own(entry.sid, message);
                 }
             });
         }
@@ -264,15 +264,15 @@ impl World {
         let before = it.watermark;
         it.watermark = before.max(watermark);
         let after = it.watermark;
-        it.handed.prune(after);
+        it.recent.prune(after);
         if it.rounding.number != number {
             return;
         }
         let listed = std::mem::take(&mut it.rounding.listed);
         let dues = std::mem::take(&mut it.rounding.dues);
         for ListedDue { user, due, confirmed, .. } in dues.into_iter().filter(|it| it.read) {
-            if let Some(it) = self.belonging(at, user) {
-                it.affiliations.round(&due, proof.0, proof.1, confirmed);
+            if let Some(it) = self.user_rooms(at, user) {
+                it.user_rooms.round(&due, proof.0, proof.1, confirmed);
             }
         }
         for entry in &listed {
@@ -291,13 +291,13 @@ impl World {
             return;
         }
         if entry.unread != 0 {
-            return session.footing.skipped(before);
+            return session.position.skipped(before);
         }
-        let cursor = session.footing.round(kind, decided, entry.confirmed, after);
+        let cursor = session.position.round(kind, decided, entry.confirmed, after);
         if session.may_be_told()
             && let Some(cursor) = cursor
         {
-            self.hand_cursor(entry.sid, cursor);
+            self.send_cursor(entry.sid, cursor);
         }
     }
 }

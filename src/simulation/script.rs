@@ -205,7 +205,7 @@ impl World {
 
     /// The worker of a node that sent its last canaries.
     pub fn canaries_by(&self, node: u8) -> u8 {
-        self.nodes[usize::from(node)].keeping.canaries_by
+        self.nodes[usize::from(node)].agent.canaries_by
     }
 
     /// The life that a node is in.
@@ -287,15 +287,15 @@ impl World {
         let (from, rules) = (self.session(sid).at, self.rules);
         let to = At { thread: 1 + worker, ..from };
         self.forget_session(from, sid);
-        let place = self.worker(to).handed.place();
+        let place = self.worker(to).recent.place();
         let session = self.session(sid);
         (session.at, session.place) = (to, place);
-        if self.slip == Some(Mutation::MovedUndrained) {
+        if self.mutation == Some(Mutation::MovedUndrained) {
             self.session(sid).phase = Phase::Live;
             return self.join_worker(to, sid);
         }
         let session = self.session(sid);
-        (session.phase, session.footing) = (Phase::Joining, SessionPosition::new(cursor, rules));
+        (session.phase, session.position) = (Phase::Joining, SessionPosition::new(cursor, rules));
         self.post(to, Job::Hello(sid));
     }
 
@@ -356,7 +356,7 @@ impl World {
 
     /// A node's watermark, in seconds of true time.
     pub fn watermark(&self, node: u8) -> f64 {
-        let watermark = self.nodes[usize::from(node)].keeping.watch.watermark();
+        let watermark = self.nodes[usize::from(node)].agent.watch.watermark();
         (watermark.0 as f64 - super::clocks::EPOCH as f64) / SECOND as f64
     }
 

@@ -125,7 +125,7 @@ pub struct WriteKnown {
     /// Its rows in the store.
     pub stored: Stored,
     /// Its entry in the pending table.
-    pub ticket: Option<SendId>,
+    pub send_id: Option<SendId>,
     /// Whether it was answered.
     pub answered: bool,
 }
@@ -154,13 +154,12 @@ impl World {
         let node = &mut self.nodes[usize::from(at.life.node)];
         let moment = node.clocks.moment(self.now);
         let worker = &mut node.workers[usize::from(at.thread - 1)];
-        let may = node
-            .view
-            .lease()
-            .is_some_and(|lease| lease.tenure == worker.desk.tenure() && moment < lease.until);
+        let may = node.view.lease().is_some_and(|lease| {
+            lease.generation == worker.tracker.generation() && moment < lease.until
+        });
         let session = &self.sessions[usize::from(session)];
         let is_open = session.phase == Phase::Live && !node.refused && !node.draining;
-        may && is_open && worker.desk.has_room() && self.messages.len() < MESSAGES_MAX
+        may && is_open && worker.tracker.has_room() && self.messages.len() < MESSAGES_MAX
     }
 
     /// Issues an id above `after` and enters it.
@@ -176,19 +175,19 @@ impl World {
         let wall = node.clocks.wall(self.now);
         let worker = &mut node.workers[usize::from(at.thread - 1)];
         node.ids.observe(after, most_claimed(&node.clocks, self.now));
-        let below = self.slip == Some(Mutation::IdsFromLowerEnd);
+        let below = self.mutation == Some(Mutation::IdsFromLowerEnd);
         let end = if below { node.clocks.lower(self.now) } else { wall };
         let time = node.ids.issue(end);
         let message = self.messages.len() as Msg;
         let id = MessageId::new(time, u64::from(message));
         let content = content(id);
         let is_change = matches!(content, SimContent::Change(_));
-        let unentered = is_change && self.slip == Some(Mutation::ChangeUnentered);
-        let late = self.slip == Some(Mutation::LateEntry);
-        let ticket = (!late && !unentered).then(|| worker.desk.enter(time, moment));
+        let unentered = is_change && self.mutation == Some(Mutation::ChangeUnentered);
+        let late = self.mutation == Some(Mutation::LateEntry);
+        let send_id = (!late && !unentered).then(|| worker.tracker.enter(time, moment));
         let stored = Stored::NOWHERE;
         let known =
-            WriteKnown { id, content, session, by_service, stored, ticket, answered: false };
+            WriteKnown { id, content, session, by_service, stored, send_id, answered: false };
         self.messages.push(known);
         self.file(message);
         trace!(self, "{at:?} issues {message} {time}: {content:?}");
@@ -203,8 +202,8 @@ impl World {
     /// Enters a message long after its id was issued, which must never happen.
     pub fn enter_late(&mut self, at: At, message: Msg) {
         let (time, moment) = (self.messages[usize::from(message)].id.time(), self.moment(at.life));
-        let ticket = self.worker(at).desk.enter(time, moment);
-        self.messages[usize::from(message)].ticket = Some(ticket);
+        let send_id = self.worker(at).tracker.enter(time, moment);
+        self.messages[usize::from(message)].send_id = Some(send_id);
         self.then(at, ThreadStep::Write(message));
     }
 
@@ -233,7 +232,7 @@ impl World {
     pub fn store_acked(&mut self, at: At, message: Msg) {
         match self.messages[usize::from(message)].content {
             SimContent::Change(change)
-                if change.inside && self.slip != Some(Mutation::AddUnread) =>
+                if change.inside && self.mutation != Some(Mutation::AddUnread) =>
             {
                 self.read_back(at, message);
             }
@@ -243,16 +242,17 @@ impl World {
 
     /// Decides about a message once the acknowledgement is there: the clocks are read, and the
     /// message passes or not.
-    pub fn judge(&mut self, at: At, message: Msg) {
-        let WriteKnown { ticket, content, .. } = self.messages[usize::from(message)];
-        let Some(ticket) = ticket else { return self.judge_unentered(at, message) };
+    pub fn check_ack(&mut self, at: At, message: Msg) {
+        let WriteKnown { send_id, content, .. } = self.messages[usize::from(message)];
+        let Some(send_id) = send_id else { return self.judge_unentered(at, message) };
         let publishes = self.publishes(message, &content);
-        let time = if self.slip == Some(Mutation::CachedTime) { self.began(at) } else { self.now };
+        let time =
+            if self.mutation == Some(Mutation::CachedTime) { self.began(at) } else { self.now };
         let node = &mut self.nodes[usize::from(at.life.node)];
         let worker = &mut node.workers[usize::from(at.thread - 1)];
         let now = node.clocks.now(time);
         let lease = node.view.lease();
-        let judgement = worker.desk.judge(ticket, now, lease, publishes.len() as u8);
+        let judgement = worker.tracker.check_ack(send_id, now, lease, publishes.len() as u8);
         trace!(self, "{at:?} judges {message}: {judgement:?}");
         if judgement == AckDecision::Passed {
             self.pass_check(message);
@@ -268,7 +268,7 @@ impl World {
     fn last_step(&self, message: Msg) -> ThreadStep {
         match self.messages[usize::from(message)].content {
             SimContent::Change(change)
-                if change.inside && self.slip != Some(Mutation::AnswerAtOnce) =>
+                if change.inside && self.mutation != Some(Mutation::AnswerAtOnce) =>
             {
                 ThreadStep::AwaitPassing(message)
             }
@@ -278,8 +278,8 @@ impl World {
 
     /// Handles that the store gave no answer in time.
     pub fn store_failed(&mut self, at: At, message: Msg) {
-        if let Some(ticket) = self.messages[usize::from(message)].ticket {
-            self.worker(at).desk.abandon(ticket);
+        if let Some(send_id) = self.messages[usize::from(message)].send_id {
+            self.worker(at).tracker.abandon(send_id);
         }
         self.answer_unknown(message);
     }
@@ -310,14 +310,14 @@ impl World {
     /// Appends a message that passed to the shard connections, and delivers it to the sessions
     /// here, in one step.
     pub fn append(&mut self, at: At, message: Msg) {
-        let WriteKnown { ticket, content, session, by_service, .. } =
+        let WriteKnown { send_id, content, session, by_service, .. } =
             self.messages[usize::from(message)];
         let moment = self.moment(at.life);
         let mut keys = 0;
         for (channel, shard, part) in self.publishes(message, &content) {
             let what = What::Message(message);
             let cargo = SimCargo { what, channel, from: at.life, keys: part };
-            self.worker(at).desk.publish(usize::from(shard), cargo, ticket, moment);
+            self.worker(at).tracker.publish(usize::from(shard), cargo, send_id, moment);
             keys |= part;
         }
         if !matches!(content, SimContent::Change(_)) && !by_service {

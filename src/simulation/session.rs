@@ -54,7 +54,7 @@ pub struct SimSession {
     /// Its phase.
     pub phase: Phase,
     /// Up to which id it has everything.
-    pub footing: SessionPosition,
+    pub position: SessionPosition,
     /// Its place in the order of deliveries.
     pub place: DeliverySeq,
     /// What its own reads and rounds delivered to it, or it sent itself.
@@ -91,7 +91,7 @@ pub struct SimSession {
 impl SimSession {
     /// Whether cursors may be sent to it: what is buffered comes first.
     pub const fn may_be_told(&self) -> bool {
-        let behind = self.buffering && self.footing.is_told();
+        let behind = self.buffering && self.position.is_told();
         matches!(self.phase, Phase::Live) && !behind
     }
 
@@ -147,7 +147,7 @@ impl World {
     /// Makes a session for a client that connects.
     pub fn open_session(&mut self, device: Dev, user: u8, at: At, cursor: Option<Micros>) -> Sid {
         let wall = self.nodes[usize::from(at.life.node)].clocks.wall(self.now);
-        let footing = SessionPosition::new(cursor.unwrap_or(wall - READ_MARGIN), self.rules);
+        let position = SessionPosition::new(cursor.unwrap_or(wall - READ_MARGIN), self.rules);
         // In the end no client is slow: the check then is how far a node is behind.
         let slow = self.rng.chance(self.plan.slow_in) && self.now < self.plan.size.active;
         self.sessions.push(SimSession {
@@ -155,7 +155,7 @@ impl World {
             user,
             at,
             phase: Phase::Joining,
-            footing,
+            position,
             place: DeliverySeq::default(),
             own: 0,
             missed: 0,
@@ -190,20 +190,20 @@ impl World {
             SimContent::Room(room) => (room, self.place_in(at, user, room, place)),
             _ => (user, place),
         };
-        own & one(message) != 0 || self.worker(at).handed.had(id, key.into(), place)
+        own & one(message) != 0 || self.worker(at).recent.had(id, key.into(), place)
     }
 
     /// Delivers a message that was read for a session to it, unless the session has it.
-    pub fn hand_own(&mut self, sid: Sid, message: Msg) {
+    pub fn deliver_own(&mut self, sid: Sid, message: Msg) {
         let SimSession { at, user, own, .. } = *self.session_ref(sid);
         if own & one(message) == 0 && self.may_be_handed(at, user, message) {
             let session = self.session(sid);
             session.own |= one(message);
             self.hand(sid, SimFrame::Message(message));
-            if self.slip == Some(Mutation::ReadsNoted) {
+            if self.mutation == Some(Mutation::ReadsNoted) {
                 let SimSession { at, user, .. } = *self.session_ref(sid);
                 let id = self.messages[usize::from(message)].id;
-                self.worker(at).handed.note(id, user.into());
+                self.worker(at).recent.note(id, user.into());
             }
         }
     }
@@ -229,7 +229,7 @@ impl World {
                     world.deliver_to(at, sid, message);
                 }
             });
-            self.worker(at).handed.note(id, key.into());
+            self.worker(at).recent.note(id, key.into());
         }
         self.note_head(at, message);
     }
@@ -252,13 +252,13 @@ impl World {
         // What is buffered stays: a watermark that passed meanwhile counts on it.
         session.missed += 1;
         session.phase = Phase::Missing;
-        session.footing.skipped(watermark);
+        session.position.skipped(watermark);
     }
 
     /// Sends a cursor to a session, after what was delivered before.
-    pub fn hand_cursor(&mut self, sid: Sid, cursor: Micros) {
+    pub fn send_cursor(&mut self, sid: Sid, cursor: Micros) {
         let SimSession { at, user, .. } = *self.session_ref(sid);
-        let cap = self.belonging(at, user).and_then(|it| it.affiliations.cap());
+        let cap = self.user_rooms(at, user).and_then(|it| it.user_rooms.cap());
         let cursor = cap.map_or(cursor, |cap| cap.min(cursor));
         let session = self.session(sid);
         if cursor > session.told_to {

@@ -135,8 +135,8 @@ impl World {
         if let Some(missing) = &mut hearing.missing {
             *missing &= !channels(batch);
         }
-        for ticket in tickets {
-            let (owner, job) = self.waiter(at.life, ticket);
+        for send_id in tickets {
+            let (owner, job) = self.waiter(at.life, send_id);
             self.hand_off(owner, job);
         }
     }

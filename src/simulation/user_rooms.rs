@@ -29,7 +29,7 @@ pub struct SimUserRooms {
     /// The user.
     pub user: u8,
     /// The user's rooms.
-    pub affiliations: UserRooms,
+    pub user_rooms: UserRooms,
     /// Whether a session of the user has read them.
     pub loaded: bool,
     /// The read of his memberships that is under way, if his sessions share it. It goes with his
@@ -70,9 +70,9 @@ struct JoinRead {
 
 impl SimUserRooms {
     fn new(user: u8, rules: Safeguards) -> Self {
-        let affiliations = UserRooms::new(rules);
+        let user_rooms = UserRooms::new(rules);
         let (loaded, loading, reads) = (false, None, Vec::new());
-        Self { user, affiliations, loaded, loading, sessions: 0, reads, number: 0 }
+        Self { user, user_rooms, loaded, loading, sessions: 0, reads, number: 0 }
     }
 }
 
@@ -93,7 +93,7 @@ impl World {
         belongings.iter().find(|it| it.user == user)
     }
 
-    pub(super) fn belonging(&mut self, at: At, user: u8) -> Option<&mut SimUserRooms> {
+    pub(super) fn user_rooms(&mut self, at: At, user: u8) -> Option<&mut SimUserRooms> {
         self.worker(at).belongings.iter_mut().find(|it| it.user == user)
     }
 
@@ -102,18 +102,18 @@ impl World {
         if self.plan.size.rooms == 0 {
             return;
         }
-        if self.belonging(at, user).is_none() {
+        if self.user_rooms(at, user).is_none() {
             let fresh = SimUserRooms::new(user, self.rules);
             self.worker(at).belongings.push(fresh);
         }
-        if let Some(it) = self.belonging(at, user) {
+        if let Some(it) = self.user_rooms(at, user) {
             it.sessions += 1;
         }
     }
 
     /// Removes it; the last one takes with it what is known of the user's rooms.
     pub(super) fn leave_belonging(&mut self, at: At, user: u8) {
-        let Some(it) = self.belonging(at, user) else { return };
+        let Some(it) = self.user_rooms(at, user) else { return };
         it.sessions -= 1;
         if it.sessions > 0 {
             return;
@@ -127,14 +127,14 @@ impl World {
     /// The rooms that a user is in, as a worker knows it.
     pub fn rooms_of(&self, at: At, user: u8) -> Vec<SimKey> {
         let inside = self.belonging_ref(at, user).into_iter();
-        let inside = inside.flat_map(|it| it.affiliations.inside());
-        inside.map(|affiliation| self.room_of(&affiliation.room)).collect()
+        let inside = inside.flat_map(|it| it.user_rooms.inside());
+        inside.map(|room_state| self.room_of(&room_state.room)).collect()
     }
 
     /// Whether a user is in a room, as a worker knows it.
     pub fn is_inside(&self, at: At, user: u8, room: SimKey) -> bool {
         let known = self.belonging_ref(at, user);
-        let known = known.and_then(|it| it.affiliations.get(self.room_id(room).as_str()));
+        let known = known.and_then(|it| it.user_rooms.get(self.room_id(room).as_str()));
         known.is_some_and(RoomState::is_inside)
     }
 
@@ -145,7 +145,7 @@ impl World {
             SimContent::Direct(_) => true,
             SimContent::Room(room) => self
                 .belonging_ref(at, user)
-                .is_some_and(|it| it.affiliations.is_owed(self.room_id(room).as_str(), known.id)),
+                .is_some_and(|it| it.user_rooms.is_owed(self.room_id(room).as_str(), known.id)),
             SimContent::Change(_) => false,
         }
     }
@@ -154,11 +154,10 @@ impl World {
     pub fn may_be_handed(&self, at: At, user: u8, message: Msg) -> bool {
         let known = &self.messages[usize::from(message)];
         match known.content {
-            SimContent::Room(room) if self.slip == Some(Mutation::StaleList) => {
+            SimContent::Room(room) if self.mutation == Some(Mutation::StaleList) => {
                 let it = self.belonging_ref(at, user);
-                let affiliation =
-                    it.and_then(|it| it.affiliations.get(self.room_id(room).as_str()));
-                affiliation.is_none_or(|affiliation| known.id > affiliation.joined())
+                let room_state = it.and_then(|it| it.user_rooms.get(self.room_id(room).as_str()));
+                room_state.is_none_or(|room_state| known.id > room_state.joined())
             }
             _ => self.is_his(at, user, message),
         }
@@ -167,7 +166,7 @@ impl World {
     /// The place from which on a session has what is delivered to a room.
     pub fn place_in(&self, at: At, user: u8, room: SimKey, session: DeliverySeq) -> DeliverySeq {
         let it = self.belonging_ref(at, user);
-        it.map_or(session, |it| it.affiliations.place(self.room_id(room).as_str(), session))
+        it.map_or(session, |it| it.user_rooms.place(self.room_id(room).as_str(), session))
     }
 
     /// Whether the subscriptions of all rooms of a user are confirmed.
@@ -178,7 +177,7 @@ impl World {
     /// Handles a notice at a worker.
     pub(super) fn hear_notice(&mut self, at: At, change: &Change) {
         let Change { user, room, state, .. } = *change;
-        if self.belonging(at, user).is_none() {
+        if self.user_rooms(at, user).is_none() {
             return;
         }
         if !change.inside {
@@ -194,18 +193,18 @@ impl World {
     /// may be long ago.
     fn learn(&mut self, at: At, (user, room): (u8, SimKey), state: MemberState) {
         let row = self.membership(room, state);
-        let place = self.worker(at).handed.place();
+        let place = self.worker(at).recent.place();
         let was_inside = self.is_inside(at, user, room);
-        let slip = self.slip;
-        let Some(it) = self.belonging(at, user) else { return };
-        let learned = if it.loaded && slip != Some(Mutation::NewsTakenForFirst) {
+        let mutation = self.mutation;
+        let Some(it) = self.user_rooms(at, user) else { return };
+        let learned = if it.loaded && mutation != Some(Mutation::NewsTakenForFirst) {
             KnowledgeSource::News
         } else {
             KnowledgeSource::First
         };
-        let applied = it.affiliations.apply(&row, place, learned);
-        let known = it.affiliations.get(row.room.as_str()).map(RoomState::joined);
-        let due = known.and_then(|joined| it.affiliations.due_of(&row.room, joined));
+        let applied = it.user_rooms.apply(&row, place, learned);
+        let known = it.user_rooms.get(row.room.as_str()).map(RoomState::joined);
+        let due = known.and_then(|joined| it.user_rooms.due_of(&row.room, joined));
         trace!(self, "{at:?} learns of {user} in {room} {state:?}: {applied:?}");
         match (was_inside, self.is_inside(at, user, room)) {
             (false, true) => self.take_interest(at, room),
@@ -226,14 +225,14 @@ impl World {
 
     /// Notes that a session of a user has loaded.
     pub(super) fn load(&mut self, at: At, user: u8) {
-        if let Some(it) = self.belonging(at, user) {
+        if let Some(it) = self.user_rooms(at, user) {
             it.loaded = true;
         }
     }
 
     /// Waits for the interest of a room that a user joined, to read it then.
     fn await_joined(&mut self, at: At, user: u8, room: SimKey, due: PendingRoomRead) {
-        let Some(it) = self.belonging(at, user) else { return };
+        let Some(it) = self.user_rooms(at, user) else { return };
         it.number += 1;
         let number = it.number;
         it.reads.retain(|read| read.room != room);
@@ -250,19 +249,19 @@ impl World {
     pub(super) fn awaits_room(&mut self, at: At, user: u8, room: SimKey) -> bool {
         let index = self.bucket_of(room);
         let shard = self.shard_of(index);
-        let ticket = WaiterId(FOR_ROOM | u64::from(at.thread) << 8 | u64::from(user));
+        let send_id = WaiterId(FOR_ROOM | u64::from(at.thread) << 8 | u64::from(user));
         let machine = &mut self.hearing(at.life, shard).machine;
         let bucket = super::subscriber::bucket(index);
-        machine.confirmation(bucket, ticket, |_| true) != SubscriptionState::Confirmed
+        machine.confirmation(bucket, send_id, |_| true) != SubscriptionState::Confirmed
     }
 
     /// The thread and the job that wait for a confirmation.
-    pub(super) fn waiter(&mut self, life: Life, ticket: WaiterId) -> (At, Job) {
-        if ticket.0 & FOR_ROOM == 0 {
-            let sid = ticket.0 as Sid;
+    pub(super) fn waiter(&mut self, life: Life, send_id: WaiterId) -> (At, Job) {
+        if send_id.0 & FOR_ROOM == 0 {
+            let sid = send_id.0 as Sid;
             return (self.session(sid).at, Job::Confirmed(sid));
         }
-        let (thread, user) = ((ticket.0 >> 8) as u8, ticket.0 as u8);
+        let (thread, user) = ((send_id.0 >> 8) as u8, send_id.0 as u8);
         (At { life, thread }, Job::RoomHeard(user))
     }
 
@@ -273,7 +272,7 @@ impl World {
                 world.go_on_if_heard(at, sid);
             }
         });
-        let Some(it) = self.belonging(at, user) else { return };
+        let Some(it) = self.user_rooms(at, user) else { return };
         let waiting = it.reads.iter().filter(|read| read.reading.is_none());
         let waiting: Vec<(u16, SimKey)> = waiting.map(|read| (read.number, read.room)).collect();
         for (number, room) in waiting {
@@ -285,7 +284,7 @@ impl World {
 
     /// Stops waiting for the room that a user joined.
     pub fn join_timed_out(&mut self, at: At, user: u8, number: u16) {
-        let Some(it) = self.belonging(at, user) else { return };
+        let Some(it) = self.user_rooms(at, user) else { return };
         if it.reads.iter().any(|read| read.number == number && read.reading.is_none()) {
             self.begin_join_read(at, user, number);
         }
@@ -306,7 +305,7 @@ impl World {
     }
 
     fn join_reading(&mut self, at: At, user: u8, number: u16) -> Option<&mut JoinRead> {
-        let it = self.belonging(at, user)?;
+        let it = self.user_rooms(at, user)?;
         it.reads.iter_mut().find(|read| read.number == number)
     }
 
@@ -326,7 +325,7 @@ impl World {
 
     /// Ends it: what it found is offered to all sessions of the user.
     pub fn join_read(&mut self, at: At, user: u8, number: u16, works: bool) {
-        let Some(it) = self.belonging(at, user) else { return };
+        let Some(it) = self.user_rooms(at, user) else { return };
         let found = it.reads.iter().position(|read| read.number == number);
         let Some(mut read) = found.map(|found| it.reads.swap_remove(found)) else { return };
         let (Some(reading), Some(looks)) = (read.reading.filter(|_| works), read.looks) else {
@@ -335,15 +334,15 @@ impl World {
         let (page, last) = self.first_page(self.found_in_range(&looks));
         self.offer_to_all(at, user, page);
         if let Some(above) = last
-            && let Some(it) = self.belonging(at, user)
+            && let Some(it) = self.user_rooms(at, user)
         {
             read.looks = Some(Looks { above, ..looks });
             it.reads.push(read);
             return self.then(at, ThreadStep::IssueJoinRead(user, number));
         }
         let (now, watermark) = (self.viewed(at.life), self.worker(at).watermark);
-        let Some(it) = self.belonging(at, user) else { return };
-        let settled = it.affiliations.read(&read.due, reading, now, watermark);
+        let Some(it) = self.user_rooms(at, user) else { return };
+        let settled = it.user_rooms.read(&read.due, reading, now, watermark);
         trace!(self, "{at:?} has read {} for {user}: {settled}", read.room);
     }
 
@@ -360,7 +359,7 @@ impl World {
     /// comes first. What the session missed meanwhile does not change what was read.
     pub(super) fn offer(&mut self, at: At, sid: Sid, message: Msg) {
         let SimSession { phase, .. } = self.sessions[usize::from(sid)];
-        let forgets = self.slip == Some(Mutation::MissingForgotten);
+        let forgets = self.mutation == Some(Mutation::MissingForgotten);
         match phase {
             // The memory lacks what the session missed.
             Phase::Missing if !forgets => self.session(sid).put_aside(one(message)),
@@ -368,7 +367,7 @@ impl World {
                 if self.session(sid).is_buffering() {
                     self.session(sid).put_aside(one(message));
                 } else {
-                    self.hand_own(sid, message);
+                    self.deliver_own(sid, message);
                 }
             }
             _ => {}
@@ -379,7 +378,7 @@ impl World {
     pub(super) fn dues(&self, at: At) -> Vec<(u8, SimKey, PendingRoomRead)> {
         let node = &self.nodes[usize::from(at.life.node)];
         let belongings = &node.workers[usize::from(at.thread - 1)].belongings;
-        let dues = belongings.iter().flat_map(|it| it.affiliations.due().map(|due| (it.user, due)));
+        let dues = belongings.iter().flat_map(|it| it.user_rooms.due().map(|due| (it.user, due)));
         dues.map(|(user, due)| (user, self.room_of(&due.room), due)).collect()
     }
 
@@ -390,7 +389,7 @@ impl World {
             return;
         }
         for (user, room, due) in self.dues(at) {
-            let Some(it) = self.belonging(at, user) else { continue };
+            let Some(it) = self.user_rooms(at, user) else { continue };
             let idle = it.reads.iter().all(|read| read.room != room);
             if idle && self.is_confirmed(at.life, room) {
                 self.await_joined(at, user, room, due);

@@ -57,9 +57,9 @@ pub enum QueueItem {
 #[derive(Debug)]
 pub struct SimWorker {
     /// What it issued and publishes.
-    pub desk: PublishTracker<SimCargo>,
+    pub tracker: PublishTracker<SimCargo>,
     /// What it delivered.
-    pub handed: RecentDeliveries,
+    pub recent: RecentDeliveries,
     /// The watermark that its sessions have.
     pub watermark: Micros,
     /// Its sessions.
@@ -83,10 +83,10 @@ pub struct SimWorker {
 impl SimWorker {
     /// Makes a worker without sessions.
     pub fn new(shards: u8, bounds: &SimBounds, now: MonotonicTime, rules: Safeguards) -> Self {
-        let desk = PublishBounds { pending: bounds.pending, ring: bounds.ring };
+        let tracker = PublishBounds { pending: bounds.pending, ring: bounds.ring };
         Self {
-            desk: PublishTracker::new(usize::from(shards), desk, now, rules),
-            handed: RecentDeliveries::new(bounds.handed, rules),
+            tracker: PublishTracker::new(usize::from(shards), tracker, now, rules),
+            recent: RecentDeliveries::new(bounds.recent, rules),
             watermark: Micros::default(),
             sessions: Vec::new(),
             publishing: (0..shards).map(|_| Publishing::default()).collect(),
@@ -151,8 +151,8 @@ impl World {
                 self.deliver(at, message, keys);
             }
             QueueItem::Ask(ask) => self.answer(at, ask),
-            QueueItem::Succeed(number) => self.worker(at).desk.succeed(number),
-            QueueItem::Forget(number) => self.worker(at).desk.forget(number),
+            QueueItem::Succeed(number) => self.worker(at).tracker.succeed(number),
+            QueueItem::Forget(number) => self.worker(at).tracker.forget(number),
             QueueItem::Advance(watermark) => self.advance(at, watermark),
             QueueItem::Read(number) => self.begin_round(at, number),
             QueueItem::Done { number, kind, decided, watermark } => {
@@ -170,21 +170,21 @@ impl World {
         } else {
             node.ids.issue(node.clocks.wall(self.now))
         };
-        let desk = &mut node.workers[usize::from(at.thread - 1)].desk;
+        let tracker = &mut node.workers[usize::from(at.thread - 1)].tracker;
         let mut retiring = SmallVec::new();
-        for old in node.keeping.keeper.retiring() {
-            if desk.tenure() != old && desk.is_settled(old) {
-                retiring.push((old, desk.snapshot(old, reading)));
+        for old in node.agent.keeper.retiring() {
+            if tracker.generation() != old && tracker.is_settled(old) {
+                retiring.push((old, tracker.snapshot(old, reading)));
             }
         }
-        let number = desk.tenure();
+        let number = tracker.generation();
         let answer = Answer {
             worker: at.thread - 1,
             ask,
             number,
-            snapshot: desk.snapshot(number, reading),
+            snapshot: tracker.snapshot(number, reading),
             // Only from when it issues no more: an earlier answer does not mean that it is done.
-            settled: node.draining && desk.is_settled(number),
+            settled: node.draining && tracker.is_settled(number),
             retiring,
         };
         self.tell(at.life, Told::Answer(Box::new(answer)));
@@ -192,7 +192,7 @@ impl World {
 
     /// Advances the watermark of a worker ahead of its queue, which must never happen.
     pub fn advance_at_once(&mut self, at: At) {
-        let watermark = self.keeping(at.life).watch.watermark();
+        let watermark = self.agent(at.life).watch.watermark();
         self.advance(at, watermark);
     }
 
@@ -200,13 +200,13 @@ impl World {
         let it = self.worker(at);
         it.watermark = it.watermark.max(watermark);
         let watermark = it.watermark;
-        it.handed.prune(watermark);
+        it.recent.prune(watermark);
         self.each_session(at, |world, sid| {
             let session = world.session(sid);
             if session.may_be_told()
-                && let Some(cursor) = session.footing.cursor(watermark)
+                && let Some(cursor) = session.position.cursor(watermark)
             {
-                world.hand_cursor(sid, cursor);
+                world.send_cursor(sid, cursor);
             }
         });
     }
@@ -226,7 +226,7 @@ impl World {
         for shard in 0..usize::from(self.plan.size.shards) {
             let channel = OWN + at.life.node;
             let canary = SimCargo { what: What::Canary(number), channel, from: at.life, keys: 0 };
-            self.worker(at).desk.publish(shard, canary, None, moment);
+            self.worker(at).tracker.publish(shard, canary, None, moment);
         }
         self.then(at, ThreadStep::Flush);
     }
@@ -236,9 +236,9 @@ impl World {
         self.queue.push(self.now + SECOND, Event::Thread(at, Job::Tick));
         let moment = self.moment(at.life);
         self.tick_publishers(at, moment);
-        let desk = &mut self.worker(at).desk;
-        desk.tick(moment);
-        if desk.is_stuck(moment) {
+        let tracker = &mut self.worker(at).tracker;
+        tracker.tick(moment);
+        if tracker.is_stuck(moment) {
             self.tell(at.life, Told::Stuck);
         }
         self.each_session(at, Self::tick_session);

@@ -46,7 +46,7 @@ pub struct World {
     /// Which rules hold.
     pub rules: Safeguards,
     /// The mistake that the loops make.
-    pub slip: Option<Mutation>,
+    pub mutation: Option<Mutation>,
     /// The store.
     pub store: SimStore,
     /// Redis.
@@ -117,7 +117,7 @@ impl World {
             rng: Rng::new(0),
             plan: SimOptions::calm(1, 1, 1),
             rules: Safeguards::default(),
-            slip: None,
+            mutation: None,
             store: SimStore::default(),
             redis: Redis::default(),
             nodes: Vec::new(),
@@ -354,7 +354,7 @@ impl World {
             ThreadStep::Orders => self.obey(at),
             ThreadStep::Next => self.next_item(at),
             ThreadStep::Write(message) => self.write_message(at, message),
-            ThreadStep::Judge(message) => self.judge(at, message),
+            ThreadStep::Judge(message) => self.check_ack(at, message),
             ThreadStep::Append(message) => self.append(at, message),
             ThreadStep::Flush => self.flush(at),
             ThreadStep::Reply(message) => self.reply(message),
@@ -392,7 +392,7 @@ impl World {
         let counts = |node: &&SimNode| is_old(node) && watched & 1 << node.life.node != 0;
         for node in self.nodes.iter().filter(counts) {
             let truth = super::clocks::EPOCH + self.now;
-            let watermark = node.keeping.watch.watermark().0;
+            let watermark = node.agent.watch.watermark().0;
             if let Some(lags) = &mut self.lags {
                 lags.push(truth.saturating_sub(watermark));
             }

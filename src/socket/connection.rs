@@ -103,8 +103,8 @@ enum Stop {
 }
 
 impl From<ProtocolViolation> for Stop {
-    fn from(breach: ProtocolViolation) -> Self {
-        Self::End(End::Breach(breach))
+    fn from(violation: ProtocolViolation) -> Self {
+        Self::End(End::Breach(violation))
     }
 }
 
@@ -218,7 +218,7 @@ impl<H: Handler> Connection<H> {
     fn announce(&self, end: &End) -> bool {
         let close = match end {
             End::PeerClosed { code } => CloseFrame::new(*code, ""),
-            End::Breach(breach) => breach.into(),
+            End::Breach(violation) => violation.into(),
             End::ClosedHere { .. } => return true,
             End::Eof | End::Io(_) | End::Detached { .. } => return false,
         };

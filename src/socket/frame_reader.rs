@@ -104,7 +104,7 @@ fn hand_out<S: From<ProtocolViolation>>(
         let head = match scan(&bytes[used..], limits) {
             Ok(Scan::Frame(head)) => head,
             Ok(Scan::Incomplete { .. }) => return (used, Ok(())),
-            Err(breach) => return (used, Err(breach.into())),
+            Err(violation) => return (used, Err(violation.into())),
         };
         let frame = &mut bytes[used..used + head.frame_len()];
         used += head.frame_len();

@@ -134,7 +134,7 @@ impl<'a> Requests<'a> {
                 Ok(end) if end.unwrap_or(self.held.len()) > HEADER_BYTES_MAX => {
                     (self.part, self.passed) = (Part::Endless, self.held.len());
                 }
-                Ok(Some(end)) => self.judge_head(end),
+                Ok(Some(end)) => self.check_head(end),
                 Ok(None) => {}
                 Err(flaw) => self.refuse(flaw),
             },
@@ -150,7 +150,7 @@ impl<'a> Requests<'a> {
         }
     }
 
-    fn judge_head(&mut self, end: usize) {
+    fn check_head(&mut self, end: usize) {
         match body_of(&self.held[..end]) {
             Ok(body) => {
                 self.passed = end;

@@ -89,7 +89,7 @@ impl ProtocolViolation {
 }
 
 impl From<&ProtocolViolation> for CloseFrame {
-    fn from(breach: &ProtocolViolation) -> Self {
-        Self::new(breach.code(), breach.to_string())
+    fn from(violation: &ProtocolViolation) -> Self {
+        Self::new(violation.code(), violation.to_string())
     }
 }

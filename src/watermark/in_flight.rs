@@ -9,7 +9,7 @@ use crate::domain::{Micros, MonotonicTime};
 /// Identifies a send of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SendId {
-    pub(super) tenure: u32,
+    pub(super) generation: u32,
     pub(super) number: u64,
 }
 
@@ -130,8 +130,8 @@ mod tests {
 
     const READING: Micros = Micros(1_000_000);
 
-    fn numbers(ledger: &mut InFlightSends) -> (u64, u64) {
-        (ledger.settled(READING).0, ledger.decided(READING).0)
+    fn numbers(in_flight: &mut InFlightSends) -> (u64, u64) {
+        (in_flight.settled(READING).0, in_flight.decided(READING).0)
     }
 
     #[test]
@@ -141,21 +141,21 @@ mod tests {
 
     #[test]
     fn decided_runs_ahead_of_settled() {
-        let mut ledger = InFlightSends::default();
-        let [a, b, c] = [10, 20, 30].map(|time| ledger.enter(Micros(time), MonotonicTime(time)));
-        assert_eq!(numbers(&mut ledger), (9, 9));
-        ledger.decide(b, 0);
-        assert_eq!(numbers(&mut ledger), (9, 9), "the first is what counts");
-        ledger.decide(a, 2);
-        assert_eq!(numbers(&mut ledger), (9, 29));
-        ledger.publish_done(a);
-        assert_eq!(numbers(&mut ledger), (9, 29));
-        ledger.publish_done(a);
-        assert_eq!(numbers(&mut ledger), (29, 29), "b was settled already");
-        ledger.decide(c, 1);
-        ledger.decide(c, 0);
-        assert_eq!(numbers(&mut ledger), (29, READING.0), "a decision is final");
-        assert_eq!(ledger.oldest(MonotonicTime(40)), Duration::from_micros(10));
+        let mut in_flight = InFlightSends::default();
+        let [a, b, c] = [10, 20, 30].map(|time| in_flight.enter(Micros(time), MonotonicTime(time)));
+        assert_eq!(numbers(&mut in_flight), (9, 9));
+        in_flight.decide(b, 0);
+        assert_eq!(numbers(&mut in_flight), (9, 9), "the first is what counts");
+        in_flight.decide(a, 2);
+        assert_eq!(numbers(&mut in_flight), (9, 29));
+        in_flight.publish_done(a);
+        assert_eq!(numbers(&mut in_flight), (9, 29));
+        in_flight.publish_done(a);
+        assert_eq!(numbers(&mut in_flight), (29, 29), "b was settled already");
+        in_flight.decide(c, 1);
+        in_flight.decide(c, 0);
+        assert_eq!(numbers(&mut in_flight), (29, READING.0), "a decision is final");
+        assert_eq!(in_flight.oldest(MonotonicTime(40)), Duration::from_micros(10));
     }
 
     proptest! {
@@ -163,23 +163,23 @@ mod tests {
         fn agrees_with_a_table_that_keeps_everything(
             steps in prop::collection::vec((0..3_u8, 0..12_u64, 0..3_u8), 1..80),
         ) {
-            let mut ledger = InFlightSends::default();
+            let mut in_flight = InFlightSends::default();
             let mut naive: Vec<(u64, Option<u8>)> = Vec::new();
             for (step, which, publishes) in steps {
                 match (step, naive.get_mut(which as usize)) {
                     (0, _) => {
                         let time = (naive.len() as u64 + 1) * 10;
-                        let number = ledger.enter(Micros(time), MonotonicTime(0));
+                        let number = in_flight.enter(Micros(time), MonotonicTime(0));
                         prop_assert_eq!(number, naive.len() as u64);
                         naive.push((time, None));
                     }
                     (1, Some((_, stage @ None))) => {
                         *stage = Some(publishes);
-                        ledger.decide(which, publishes);
+                        in_flight.decide(which, publishes);
                     }
                     (2, Some((_, Some(left)))) => {
                         *left = left.saturating_sub(1);
-                        ledger.publish_done(which);
+                        in_flight.publish_done(which);
                     }
                     _ => {}
                 }
@@ -188,7 +188,7 @@ mod tests {
                     entry.map_or(READING.0, |(time, _)| time - 1)
                 };
                 let expected = (first(|stage| *stage != Some(0)), first(Option::is_none));
-                prop_assert_eq!(numbers(&mut ledger), expected);
+                prop_assert_eq!(numbers(&mut in_flight), expected);
             }
         }
     }

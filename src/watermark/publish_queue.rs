@@ -50,7 +50,7 @@ impl std::ops::AddAssign for Publishes {
 struct Item<T> {
     cargo: T,
     /// None for an event, and for a message that a gap covers already.
-    ticket: Option<SendId>,
+    send_id: Option<SendId>,
     since: MonotonicTime,
 }
 
@@ -113,11 +113,11 @@ impl<T: Reroutable> PublishQueue<T> {
         &mut self,
         shard: usize,
         cargo: T,
-        ticket: Option<SendId>,
+        send_id: Option<SendId>,
         now: MonotonicTime,
         settle: &mut impl FnMut(SendId),
     ) -> Publishes {
-        self.route(shard, Item { cargo, ticket, since: now }, settle)
+        self.route(shard, Item { cargo, send_id, since: now }, settle)
     }
 
     /// Puts a publish where it can go: its own shard, `all` of another, or the ring of its own.
@@ -135,10 +135,10 @@ impl<T: Reroutable> PublishQueue<T> {
             done.detoured = 1;
             item.cargo = cargo;
             if !self.rules.on(Safeguard::AwaitDetours) {
-                item.ticket.take().into_iter().for_each(settle);
+                item.send_id.take().into_iter().for_each(settle);
             }
             self.append(other, item, &mut done);
-        } else if self.links[shard].up || item.ticket.is_some() {
+        } else if self.links[shard].up || item.send_id.is_some() {
             self.append(shard, item, &mut done);
         } else {
             done.dropped = 1;
@@ -152,8 +152,8 @@ impl<T: Reroutable> PublishQueue<T> {
             link.waiting.push_back(item);
             return;
         }
-        match item.ticket {
-            Some(ticket) => link.lost.push(ticket),
+        match item.send_id {
+            Some(send_id) => link.lost.push(send_id),
             None => done.dropped += 1,
         }
     }
@@ -196,7 +196,7 @@ impl<T: Reroutable> PublishQueue<T> {
         for (repeated, item) in
             sent.into_iter().map(|item| (1, item)).chain(waiting.into_iter().map(|item| (0, item)))
         {
-            if item.ticket.is_some() {
+            if item.send_id.is_some() {
                 done.repeated += repeated;
                 done += self.route(shard, item, settle);
             } else {
@@ -232,8 +232,8 @@ impl<T: Reroutable> PublishQueue<T> {
         let link = &mut self.links[shard];
         let mut again = VecDeque::new();
         for (index, item) in link.sent.drain(..).enumerate() {
-            match (confirmed(index), item.ticket) {
-                (true, Some(ticket)) => settle(ticket),
+            match (confirmed(index), item.send_id) {
+                (true, Some(send_id)) => settle(send_id),
                 (false, Some(_)) => again.push_back(item),
                 (false, None) => done.dropped += 1,
                 (true, None) => {}
@@ -298,18 +298,18 @@ impl<T> Link<T> {
         self.lost.drain(..).for_each(&mut *settle);
         // A pipeline in flight keeps its order, since its answers come by it.
         for item in self.sent.iter_mut().filter(|item| is_old(item.since)) {
-            if let Some(ticket) = item.ticket.take() {
+            if let Some(send_id) = item.send_id.take() {
                 dropped += 1;
-                settle(ticket);
+                settle(send_id);
             }
         }
         self.waiting.retain(|item| {
             let keep = !is_old(item.since);
-            match item.ticket {
+            match item.send_id {
                 _ if keep => {}
-                Some(ticket) => {
+                Some(send_id) => {
                     dropped += 1;
-                    settle(ticket);
+                    settle(send_id);
                 }
                 None => events += 1,
             }

@@ -47,8 +47,8 @@ pub enum UnknownReason {
 /// One incarnation's sends.
 #[derive(Debug)]
 struct Book {
-    tenure: u32,
-    ledger: InFlightSends,
+    generation: u32,
+    in_flight: InFlightSends,
     /// The connections' counts when the incarnation began: it counts from zero.
     base: SmallVec<[LinkSnapshot; 2]>,
 }
@@ -58,7 +58,7 @@ struct Book {
 pub struct PublishTracker<T> {
     /// The log of the current incarnation is the last; the others drain.
     books: Vec<Book>,
-    outbound: PublishQueue<T>,
+    queue: PublishQueue<T>,
     bounds: PublishBounds,
     rules: Safeguards,
 }
@@ -71,62 +71,62 @@ impl<T: Reroutable> PublishTracker<T> {
         now: MonotonicTime,
         rules: Safeguards,
     ) -> Self {
-        let outbound = PublishQueue::new(shards, bounds.ring, now, rules);
-        let base = outbound.snapshot().collect();
-        let books = vec![Book { tenure: 0, ledger: InFlightSends::default(), base }];
-        Self { books, outbound, bounds, rules }
+        let queue = PublishQueue::new(shards, bounds.ring, now, rules);
+        let base = queue.snapshot().collect();
+        let books = vec![Book { generation: 0, in_flight: InFlightSends::default(), base }];
+        Self { books, queue, bounds, rules }
     }
 
-    /// Starts the incarnation with the number `tenure`; the sends of earlier ones drain.
-    pub fn succeed(&mut self, tenure: u32) {
-        let base = self.outbound.snapshot().collect();
-        self.books.push(Book { tenure, ledger: InFlightSends::default(), base });
+    /// Starts the incarnation with the number `generation`; the sends of earlier ones drain.
+    pub fn succeed(&mut self, generation: u32) {
+        let base = self.queue.snapshot().collect();
+        self.books.push(Book { generation, in_flight: InFlightSends::default(), base });
     }
 
     /// Drops an earlier incarnation, of which everything is settled.
-    pub fn forget(&mut self, tenure: u32) {
-        self.books.retain(|book| book.tenure != tenure);
+    pub fn forget(&mut self, generation: u32) {
+        self.books.retain(|book| book.generation != generation);
     }
 
-    fn book(&mut self, tenure: u32) -> Option<&mut Book> {
-        self.books.iter_mut().find(|book| book.tenure == tenure)
+    fn book(&mut self, generation: u32) -> Option<&mut Book> {
+        self.books.iter_mut().find(|book| book.generation == generation)
     }
 
     /// The incarnations that are not dropped, the current one last.
-    pub fn tenures(&self) -> impl Iterator<Item = u32> {
-        self.books.iter().map(|book| book.tenure)
+    pub fn generations(&self) -> impl Iterator<Item = u32> {
+        self.books.iter().map(|book| book.generation)
     }
 
     /// The incarnation that ids are issued in.
-    pub fn tenure(&self) -> u32 {
-        self.books.last().map_or(0, |book| book.tenure)
+    pub fn generation(&self) -> u32 {
+        self.books.last().map_or(0, |book| book.generation)
     }
 
     /// Whether one more send may be pending.
     pub fn has_room(&self) -> bool {
-        self.books.iter().map(|book| book.ledger.len()).sum::<usize>() < self.bounds.pending
+        self.books.iter().map(|book| book.in_flight.len()).sum::<usize>() < self.bounds.pending
     }
 
     /// Enters an id in the step that issued it: no snapshot may be taken between the two.
     pub fn enter(&mut self, time: Micros, now: MonotonicTime) -> SendId {
         let book = self.books.last_mut().expect("there is always a current book");
-        SendId { tenure: book.tenure, number: book.ledger.enter(time, now) }
+        SendId { generation: book.generation, number: book.in_flight.enter(time, now) }
     }
 
     /// Decides about a send that the store acknowledged. `now` was read once the acknowledgement
     /// was there. `lease` is the node's, read now. A send that passes has `publishes` to come.
-    pub fn judge(
+    pub fn check_ack(
         &mut self,
-        ticket: SendId,
+        send_id: SendId,
         now: ClockReading,
         lease: Option<Lease>,
         publishes: u8,
     ) -> AckDecision {
         let rules = self.rules;
-        let doubt = self.book(ticket.tenure).map_or(Some(UnknownReason::Fenced), |book| {
-            let (time, issued) = book.ledger.issued(ticket.number)?;
+        let doubt = self.book(send_id.generation).map_or(Some(UnknownReason::Fenced), |book| {
+            let (time, issued) = book.in_flight.issued(send_id.number)?;
             let late = now.wall.since(time) > ACK_LIMIT || now.moment.since(issued) > ACK_LIMIT;
-            let leased = lease.is_some_and(|lease| lease.holds(ticket.tenure, now.moment));
+            let leased = lease.is_some_and(|lease| lease.holds(send_id.generation, now.moment));
             if late && rules.on(Safeguard::AckLimit) {
                 Some(UnknownReason::Late)
             } else {
@@ -134,19 +134,19 @@ impl<T: Reroutable> PublishTracker<T> {
             }
         });
         let publishes = if rules.on(Safeguard::AwaitAnswers) { publishes } else { 0 };
-        self.decide(ticket, if doubt.is_some() { 0 } else { publishes });
+        self.decide(send_id, if doubt.is_some() { 0 } else { publishes });
         doubt.map_or(AckDecision::Passed, AckDecision::Unknown)
     }
 
     /// Ends a send that publishes nothing: it was answered with `outcome_unknown`, or was never
     /// stored.
-    pub fn abandon(&mut self, ticket: SendId) {
-        self.decide(ticket, 0);
+    pub fn abandon(&mut self, send_id: SendId) {
+        self.decide(send_id, 0);
     }
 
-    fn decide(&mut self, ticket: SendId, publishes: u8) {
-        if let Some(book) = self.book(ticket.tenure) {
-            book.ledger.decide(ticket.number, publishes);
+    fn decide(&mut self, send_id: SendId, publishes: u8) {
+        if let Some(book) = self.book(send_id.generation) {
+            book.in_flight.decide(send_id.number, publishes);
         }
     }
 
@@ -155,52 +155,52 @@ impl<T: Reroutable> PublishTracker<T> {
         &mut self,
         shard: usize,
         cargo: T,
-        ticket: Option<SendId>,
+        send_id: Option<SendId>,
         now: MonotonicTime,
     ) -> Publishes {
-        let Self { books, outbound, .. } = self;
-        outbound.publish(shard, cargo, ticket, now, &mut |ticket| settle(books, ticket))
+        let Self { books, queue, .. } = self;
+        queue.publish(shard, cargo, send_id, now, &mut |send_id| settle(books, send_id))
     }
 
     /// Notes that a connection to a shard is up.
     pub fn up(&mut self, shard: usize, run: ServerRun) -> Publishes {
-        let Self { books, outbound, .. } = self;
-        outbound.up(shard, run, &mut |ticket| settle(books, ticket))
+        let Self { books, queue, .. } = self;
+        queue.up(shard, run, &mut |send_id| settle(books, send_id))
     }
 
     /// Notes that the connection to a shard is gone.
     pub fn down(&mut self, shard: usize, now: MonotonicTime) -> Publishes {
-        let Self { books, outbound, .. } = self;
-        outbound.down(shard, now, &mut |ticket| settle(books, ticket))
+        let Self { books, queue, .. } = self;
+        queue.down(shard, now, &mut |send_id| settle(books, send_id))
     }
 
     /// Takes the next pipeline for a shard: nothing while one is in flight.
     pub fn take(&mut self, shard: usize, max: usize) -> impl Iterator<Item = &T> {
-        self.outbound.take(shard, max)
+        self.queue.take(shard, max)
     }
 
     /// Takes the answers to the pipeline in flight to a shard; `confirmed` states them by index.
     pub fn answered(&mut self, shard: usize, confirmed: impl FnMut(usize) -> bool) -> Publishes {
-        let Self { books, outbound, .. } = self;
-        outbound.answered(shard, confirmed, &mut |ticket| settle(books, ticket))
+        let Self { books, queue, .. } = self;
+        queue.answered(shard, confirmed, &mut |send_id| settle(books, send_id))
     }
 
     /// Handles what depends on time alone. Once a second is often enough.
     pub fn tick(&mut self, now: MonotonicTime) -> Publishes {
-        let Self { books, outbound, .. } = self;
-        let done = outbound.tick(now, &mut |ticket| settle(books, ticket));
+        let Self { books, queue, .. } = self;
+        let done = queue.tick(now, &mut |send_id| settle(books, send_id));
         #[cfg(test)]
         if done.dropped > 0 && !self.rules.on(Safeguard::GapAfterDrop) {
-            self.books.iter_mut().for_each(|book| book.ledger.settle_all());
+            self.books.iter_mut().for_each(|book| book.in_flight.settle_all());
         }
         done
     }
 
     /// The worker's part of an incarnation's heartbeat. `reading` was read from the clock of ids in
     /// this step, and every later id is above it.
-    pub fn snapshot(&mut self, tenure: u32, reading: Micros) -> WorkerProgress {
-        let links: SmallVec<[LinkSnapshot; 2]> = self.outbound.snapshot().collect();
-        let Some(book) = self.book(tenure) else {
+    pub fn snapshot(&mut self, generation: u32, reading: Micros) -> WorkerProgress {
+        let links: SmallVec<[LinkSnapshot; 2]> = self.queue.snapshot().collect();
+        let Some(book) = self.book(generation) else {
             return WorkerProgress { settled: reading, decided: reading, links };
         };
         let since = |(link, base): (&LinkSnapshot, &LinkSnapshot)| LinkSnapshot {
@@ -209,36 +209,36 @@ impl<T: Reroutable> PublishTracker<T> {
             gap_no: link.gap_no - base.gap_no,
         };
         WorkerProgress {
-            settled: book.ledger.settled(reading),
-            decided: book.ledger.decided(reading),
+            settled: book.in_flight.settled(reading),
+            decided: book.in_flight.decided(reading),
             links: links.iter().zip(&book.base).map(since).collect(),
         }
     }
 
     /// Whether everything of an incarnation is settled.
-    pub fn is_settled(&mut self, tenure: u32) -> bool {
-        self.book(tenure).is_none_or(|book| book.ledger.len() == 0)
+    pub fn is_settled(&mut self, generation: u32) -> bool {
+        self.book(generation).is_none_or(|book| book.in_flight.len() == 0)
     }
 
     /// Whether a send is unsettled for so long that this node must fence itself.
     pub fn is_stuck(&self, now: MonotonicTime) -> bool {
-        self.books.last().is_some_and(|book| book.ledger.oldest(now) > STUCK)
+        self.books.last().is_some_and(|book| book.in_flight.oldest(now) > STUCK)
     }
 
     /// Whether nothing waits to be sent or answered.
     pub fn is_quiet(&self) -> bool {
-        self.outbound.is_quiet()
+        self.queue.is_quiet()
     }
 
     /// Whether publishes wait for a shard.
     pub fn has_waiting(&self, shard: usize) -> bool {
-        self.outbound.has_waiting(shard)
+        self.queue.has_waiting(shard)
     }
 }
 
-fn settle(books: &mut [Book], ticket: SendId) {
-    if let Some(book) = books.iter_mut().find(|book| book.tenure == ticket.tenure) {
-        book.ledger.publish_done(ticket.number);
+fn settle(books: &mut [Book], send_id: SendId) {
+    if let Some(book) = books.iter_mut().find(|book| book.generation == send_id.generation) {
+        book.in_flight.publish_done(send_id.number);
     }
 }
 

@@ -104,32 +104,32 @@ mod tests {
         MessageId::first_of(Micros(time))
     }
 
-    fn handed(max: usize) -> RecentDeliveries {
+    fn recent(max: usize) -> RecentDeliveries {
         RecentDeliveries::new(max, Safeguards::default())
     }
 
     #[test]
     fn a_session_has_had_what_came_after_it() {
-        let mut handed = handed(10);
-        let early = handed.place();
-        handed.note(id(1), KEY);
-        let late = handed.place();
-        assert!(handed.had(id(1), KEY, early));
-        assert!(!handed.had(id(1), KEY, late));
-        assert!(!handed.had(id(1), KEY + 1, early), "another key's sessions have not");
-        handed.note(id(1), KEY);
-        assert!(handed.had(id(1), KEY, late), "it was handed again, to those who lacked it");
+        let mut recent = recent(10);
+        let early = recent.place();
+        recent.note(id(1), KEY);
+        let late = recent.place();
+        assert!(recent.had(id(1), KEY, early));
+        assert!(!recent.had(id(1), KEY, late));
+        assert!(!recent.had(id(1), KEY + 1, early), "another key's sessions have not");
+        recent.note(id(1), KEY);
+        assert!(recent.had(id(1), KEY, late), "it was handed again, to those who lacked it");
     }
 
     #[test]
     fn what_falls_out_counts_as_not_had() {
-        let mut handed = handed(2);
-        let place = handed.place();
-        (1..=3).for_each(|time| handed.note(id(time), KEY));
-        assert!(!handed.had(id(1), KEY, place));
-        assert_eq!(handed.forgotten(), Micros(1));
-        assert!(handed.had(id(2), KEY, place) && handed.had(id(3), KEY, place));
-        handed.prune(Micros(2));
-        assert!(!handed.knows(id(2), KEY) && handed.knows(id(3), KEY));
+        let mut recent = recent(2);
+        let place = recent.place();
+        (1..=3).for_each(|time| recent.note(id(time), KEY));
+        assert!(!recent.had(id(1), KEY, place));
+        assert_eq!(recent.forgotten(), Micros(1));
+        assert!(recent.had(id(2), KEY, place) && recent.had(id(3), KEY, place));
+        recent.prune(Micros(2));
+        assert!(!recent.knows(id(2), KEY) && recent.knows(id(3), KEY));
     }
 }

@@ -29,15 +29,15 @@ pub struct WatermarkSnapshot {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
     /// The number of the incarnation within the boot; the low 16 bits count.
-    pub tenure: u32,
+    pub generation: u32,
     /// When it ends.
     pub until: MonotonicTime,
 }
 
 impl Lease {
     /// Whether it belongs to this incarnation, and holds now.
-    pub const fn holds(self, tenure: u32, now: MonotonicTime) -> bool {
-        self.tenure as u16 == tenure as u16 && now.0 < self.until.0
+    pub const fn holds(self, generation: u32, now: MonotonicTime) -> bool {
+        self.generation as u16 == generation as u16 && now.0 < self.until.0
     }
 }
 
@@ -126,7 +126,7 @@ impl WatermarkState {
     /// Sets the current incarnation's lease; none if it may not acknowledge.
     pub fn grant(&self, lease: Option<Lease>) {
         let word = lease.map_or(0, |lease| {
-            u64::from(lease.tenure as u16) << UNTIL_BITS | lease.until.0 & UNTIL_MASK
+            u64::from(lease.generation as u16) << UNTIL_BITS | lease.until.0 & UNTIL_MASK
         });
         self.lease.store(word, Ordering::SeqCst);
     }
@@ -135,8 +135,10 @@ impl WatermarkState {
     /// that it read before.
     pub fn lease(&self) -> Option<Lease> {
         let word = self.lease.load(Ordering::SeqCst);
-        let lease =
-            Lease { tenure: (word >> UNTIL_BITS) as u32, until: MonotonicTime(word & UNTIL_MASK) };
+        let lease = Lease {
+            generation: (word >> UNTIL_BITS) as u32,
+            until: MonotonicTime(word & UNTIL_MASK),
+        };
         (word != 0).then_some(lease)
     }
 }
@@ -163,7 +165,7 @@ mod tests {
     fn a_lease_goes_with_its_tenure() {
         let view = WatermarkState::default();
         assert_eq!(view.lease(), None);
-        let lease = Lease { tenure: 65_535, until: MonotonicTime(1 << 40 | 7) };
+        let lease = Lease { generation: 65_535, until: MonotonicTime(1 << 40 | 7) };
         view.grant(Some(lease));
         assert_eq!(view.lease(), Some(lease));
         view.grant(None);

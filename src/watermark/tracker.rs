@@ -117,7 +117,7 @@ struct Disagreement {
 #[derive(Debug)]
 pub struct WatermarkTracker {
     view: Arc<WatermarkState>,
-    census: FailureDetector,
+    detector: FailureDetector,
     shards: Vec<(ShardTag, Heard)>,
     watermark: Micros,
     decided: Option<Micros>,
@@ -146,7 +146,7 @@ impl WatermarkTracker {
     ) -> Self {
         Self {
             view,
-            census: FailureDetector::new(rules),
+            detector: FailureDetector::new(rules),
             shards: shards.into_iter().map(|shard| (shard, Heard::Down)).collect(),
             watermark: Micros::default(),
             decided: None,
@@ -173,7 +173,7 @@ impl WatermarkTracker {
 
     /// The live heartbeats as last read.
     pub fn rows(&self) -> impl Iterator<Item = &Heartbeat> {
-        self.census.rows()
+        self.detector.rows()
     }
 
     /// The delivery gaps that were detected here since the last call.
@@ -215,15 +215,15 @@ impl WatermarkTracker {
             self.raise(DeliveryGap::ReadGap);
         }
         let shards = &self.shards;
-        let breaks = self.census.read(rows, begin, end, |tag| run_heard(shards, tag));
+        let breaks = self.detector.read(rows, begin, end, |tag| run_heard(shards, tag));
         breaks.into_iter().for_each(|what| self.raise(what));
         // Before the watermark may pass the ids that they cover.
-        self.view.set_unknown(self.census.unknown());
+        self.view.set_unknown(self.detector.unknown());
         if !self.clock_known {
             self.decided = None;
             return;
         }
-        let bounds = self.census.bounds(begin.wall);
+        let bounds = self.detector.bounds(begin.wall);
         self.decided = Some(bounds.decided);
         self.view.decide(bounds.decided);
         // One snapshot: with two, a gap between them would count as an earlier one.
@@ -290,7 +290,7 @@ impl WatermarkTracker {
 
     fn advance(&mut self, watermark: Micros) {
         self.watermark = self.watermark.max(watermark);
-        self.census.exclude_left();
+        self.detector.exclude_left();
         self.orders.push_back(WatermarkAction::Advance(self.watermark));
     }
 
@@ -314,13 +314,13 @@ impl WatermarkTracker {
 
     /// Returns what to do next, if anything. It is called after time passed or an event happened.
     pub fn poll(&mut self, now: MonotonicTime) -> Option<WatermarkAction> {
-        self.judge_canaries(now);
-        self.judge_disagreement(now);
+        self.check_canaries(now);
+        self.check_disagreement(now);
         self.begin_round(now);
         self.orders.pop_front()
     }
 
-    fn judge_canaries(&mut self, now: MonotonicTime) {
+    fn check_canaries(&mut self, now: MonotonicTime) {
         let breaks = self.view.breaks();
         self.canaries.take_if(|canaries| canaries.breaks != breaks);
         let late = self.canaries.take_if(|canaries| now.since(canaries.sent) > CANARY_LATE);
@@ -340,7 +340,7 @@ impl WatermarkTracker {
 
     /// Resolves the address of a shard again when other nodes publish to another run for too long.
     /// A node still connected to a demoted primary sees no error.
-    fn judge_disagreement(&mut self, now: MonotonicTime) {
+    fn check_disagreement(&mut self, now: MonotonicTime) {
         let settled = !self.view.look().frozen || self.agrees();
         if settled {
             // While its address is resolved a shard is down and agrees with every node, since
@@ -358,14 +358,14 @@ impl WatermarkTracker {
         let shards = &self.shards;
         let differs = |index: &usize| {
             let only = |tag| if tag == shards[*index].0 { run_heard(shards, tag) } else { None };
-            !self.census.agrees(only)
+            !self.detector.agrees(only)
         };
         let differing: SmallVec<[usize; 4]> = (0..shards.len()).filter(differs).collect();
         differing.into_iter().for_each(|shard| self.break_links(shard));
     }
 
     fn agrees(&self) -> bool {
-        self.census.agrees(|tag| run_heard(&self.shards, tag))
+        self.detector.agrees(|tag| run_heard(&self.shards, tag))
     }
 
     fn begin_round(&mut self, now: MonotonicTime) {
@@ -394,7 +394,7 @@ impl WatermarkTracker {
             above: self.watermark,
             decided: self.decided,
             breaks: viewed.breaks,
-            dying: self.census.dying(),
+            dying: self.detector.dying(),
         };
         self.round = Some(round.clone());
         self.orders.push_back(WatermarkAction::Read(round));
@@ -417,7 +417,7 @@ impl WatermarkTracker {
         self.watermark = self.watermark.max(round.decided.unwrap_or_default());
         if round.kind == RoundKind::Repair {
             if self.view.breaks() == round.breaks {
-                self.census.exclude(&round.dying);
+                self.detector.exclude(&round.dying);
             }
             let whole = self.rules.on(Safeguard::NoBreakSince);
             self.view.heal(if whole { round.breaks } else { self.view.breaks() });

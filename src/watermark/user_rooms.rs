@@ -64,7 +64,7 @@ impl RoomState {
 struct Pending {
     room: RoomId,
     joined: MessageId,
-    footing: SessionPosition,
+    position: SessionPosition,
 }
 
 /// A read that a pending room waits for.
@@ -134,14 +134,14 @@ impl UserRooms {
         let inside = state.is_inside();
         let joined = inside && was.is_none_or(|was| was.joined() != state.joined());
         let place = was.filter(|_| !joined).map_or(place, |was| was.place);
-        let affiliation = RoomState { room: news.room.clone(), state, place };
+        let room_state = RoomState { room: news.room.clone(), state, place };
         let left = was.is_some() && !inside;
         match at {
             Ok(at) if !inside && !self.rules.on(Safeguard::OutRemembered) => {
                 self.rooms.remove(at);
             }
-            Ok(at) => self.rooms[at] = affiliation,
-            Err(at) => self.rooms.insert(at, affiliation),
+            Ok(at) => self.rooms[at] = room_state,
+            Err(at) => self.rooms.insert(at, room_state),
         }
         if joined || left {
             self.pending.retain(|pending| pending.room != news.room);
@@ -162,8 +162,8 @@ impl UserRooms {
 
     fn pend(&mut self, room: &RoomId, joined: MessageId) {
         let below = Micros(joined.time().0.saturating_sub(1));
-        let footing = SessionPosition::new(below, self.rules);
-        self.pending.push(Pending { room: room.clone(), joined, footing });
+        let position = SessionPosition::new(below, self.rules);
+        self.pending.push(Pending { room: room.clone(), joined, position });
     }
 
     /// Whether a message of a room is owed to the user: the user is in it, and joined before.
@@ -182,15 +182,15 @@ impl UserRooms {
     /// The highest cursor that the user's sessions may be sent. None means no bound.
     pub fn cap(&self) -> Option<Micros> {
         let held = self.pending.iter().filter(|_| self.rules.on(Safeguard::JoinHold));
-        held.map(|pending| pending.footing.above(Micros(u64::MAX))).min()
+        held.map(|pending| pending.position.above(Micros(u64::MAX))).min()
     }
 
     /// The rooms that wait for a read.
     pub fn due(&self) -> impl Iterator<Item = PendingRoomRead> {
-        self.pending.iter().map(|Pending { room, joined, footing }| PendingRoomRead {
+        self.pending.iter().map(|Pending { room, joined, position }| PendingRoomRead {
             room: room.clone(),
             joined: *joined,
-            above: footing.above(Micros(u64::MAX)),
+            above: position.above(Micros(u64::MAX)),
         })
     }
 
@@ -208,8 +208,8 @@ impl UserRooms {
         now: WatermarkSnapshot,
         watermark: Micros,
     ) -> bool {
-        self.settle(due, |footing| {
-            footing.read(reading, now, watermark);
+        self.settle(due, |position| {
+            position.read(reading, now, watermark);
         })
     }
 
@@ -223,16 +223,16 @@ impl UserRooms {
         decided: Option<Micros>,
         confirmed: bool,
     ) -> bool {
-        self.settle(due, |footing| {
-            footing.round(kind, decided, confirmed, Micros(0));
+        self.settle(due, |position| {
+            position.round(kind, decided, confirmed, Micros(0));
         })
     }
 
     fn settle(&mut self, due: &PendingRoomRead, act: impl FnOnce(&mut SessionPosition)) -> bool {
         let mine = |it: &Pending| it.room == due.room && it.joined == due.joined;
         let Some(at) = self.pending.iter().position(mine) else { return true };
-        act(&mut self.pending[at].footing);
-        let settled = self.pending[at].footing.is_shared();
+        act(&mut self.pending[at].position);
+        let settled = self.pending[at].position.is_shared();
         if settled {
             self.pending.swap_remove(at);
         }
@@ -341,24 +341,24 @@ mod tests {
 
     #[test]
     fn a_role_changes_nothing_else() {
-        let (mut rooms, mut handed) = (fresh(), RecentDeliveries::new(9, Safeguards::default()));
-        rooms.apply(&added(10), handed.place(), KnowledgeSource::First);
+        let (mut rooms, mut recent) = (fresh(), RecentDeliveries::new(9, Safeguards::default()));
+        rooms.apply(&added(10), recent.place(), KnowledgeSource::First);
         assert_eq!(rooms.cap(), None, "the first read covers it");
-        let joined_at = handed.place();
-        handed.note(id(11), 1);
+        let joined_at = recent.place();
+        recent.note(id(11), 1);
         let owner = of(added(10).state.add(MemberRole::Owner, id(20)));
-        assert_eq!(rooms.apply(&owner, handed.place(), KnowledgeSource::News), RoomChange::Kept);
+        assert_eq!(rooms.apply(&owner, recent.place(), KnowledgeSource::News), RoomChange::Kept);
         assert_eq!(rooms.get("r").unwrap().state.role, MemberRole::Owner);
         assert_eq!(rooms.place("r", DeliverySeq::default()), joined_at);
     }
 
     #[test]
     fn what_was_delivered_before_he_joined_is_not_had() {
-        let (mut rooms, mut handed) = (fresh(), RecentDeliveries::new(9, Safeguards::default()));
-        let session = handed.place();
-        handed.note(id(120), 1);
-        rooms.apply(&added(100), handed.place(), KnowledgeSource::News);
-        assert!(handed.had(id(120), 1, session));
-        assert!(!handed.had(id(120), 1, rooms.place("r", session)));
+        let (mut rooms, mut recent) = (fresh(), RecentDeliveries::new(9, Safeguards::default()));
+        let session = recent.place();
+        recent.note(id(120), 1);
+        rooms.apply(&added(100), recent.place(), KnowledgeSource::News);
+        assert!(recent.had(id(120), 1, session));
+        assert!(!recent.had(id(120), 1, rooms.place("r", session)));
     }
 }

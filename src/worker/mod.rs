@@ -22,7 +22,7 @@ use crate::limiter::{
 use crate::protocol::CloseReason;
 use crate::redis::PoolError;
 use crate::router::{Pacer, ReadBudget, Router, Services, SlicedFanouts, WorkerCall, WorkerCalls};
-use crate::session::{ConnectionBounds, ConnectionContext, Handoff, arrive, sweep};
+use crate::session::{ConnectionContext, ContextBounds, Handoff, arrive, watch_deadlines};
 use crate::shards::{
     Health, LinkBounds, Publishers, PublishersOptions, ReconnectSignal, Subscriber,
 };
@@ -68,7 +68,7 @@ pub struct LimitOptions {
 
 impl LimitOptions {
     /// Makes the gate on the worker's own event loop, to which its connections belong.
-    fn gate(self, services: &Services) -> Result<WorkerLimiter, PoolError> {
+    fn limiter(self, services: &Services) -> Result<WorkerLimiter, PoolError> {
         let shared = self.shared.map(RedisLimiter::start).transpose()?;
         Ok(WorkerLimiter::new(WorkerLimiterOptions {
             rates: self.rates,
@@ -110,13 +110,13 @@ pub struct Worker {
     /// The listener's bounds.
     pub port_bounds: ClientPortBounds,
     /// The connections' bounds.
-    pub front_bounds: ConnectionBounds,
+    pub connection_bounds: ContextBounds,
     /// Senders of connections to all workers.
     pub workers: Vec<mpsc::Sender<Handoff>>,
     /// Connections that other workers send here.
-    pub arrivals: mpsc::Receiver<Handoff>,
+    pub handoffs: mpsc::Receiver<Handoff>,
     /// Senders of HTTP requests to all workers.
-    pub errands: WorkerCalls,
+    pub worker_calls: WorkerCalls,
     /// HTTP requests to this worker.
     pub wanted: mpsc::Receiver<WorkerCall>,
     /// Cancelled when the node is to end.
@@ -124,7 +124,7 @@ pub struct Worker {
     /// How long an end may take.
     pub drain: Duration,
     /// Signals shard connections to close.
-    pub breaker: Arc<ReconnectSignal>,
+    pub reconnect: Arc<ReconnectSignal>,
     /// Held by every worker of the node that is not drained.
     pub busy: Arc<()>,
     /// Cancelled when the node's last heartbeat is written.
@@ -153,17 +153,17 @@ impl Worker {
             all: self.services.channels.all(),
             probe: self.services.channels.probe(),
             clock: self.services.wall.clone(),
-            breaker: &self.breaker,
+            reconnect: &self.reconnect,
             bounds: self.link_bounds,
         });
-        let gate = self.limits.gate(&self.services).map_err(std::io::Error::other)?;
+        let limiter = self.limits.limiter(&self.services).map_err(std::io::Error::other)?;
         let share = Rc::new(self.services.budget.share(self.index as usize));
         let router = Rc::new(Router {
             services: Arc::clone(&self.services),
             worker: self.index,
             hub: RefCell::new(Hub::new(self.remembered)),
             publishers,
-            crowds: SlicedFanouts::default(),
+            sliced: SlicedFanouts::default(),
             flush_wanted: share.call(),
             share,
             sends: Cell::new(0),
@@ -171,33 +171,36 @@ impl Worker {
             nonces: Rc::default(),
             watermark: Cell::default(),
             round: RefCell::default(),
-            suspects: RefCell::default(),
-            proof_moved: Notify::new(),
+            unconfirmed: RefCell::default(),
+            watermark_moved: Notify::new(),
             cursors_wanted: Notify::new(),
             repairs: Pacer::new(self.reads.repairs),
             resumes: ReadBudget::new(self.reads.resumes),
-            gate,
+            limiter,
         });
-        let front =
-            Rc::new(ConnectionContext::new(Rc::clone(&router), self.workers, self.front_bounds));
+        let front = Rc::new(ConnectionContext::new(
+            Rc::clone(&router),
+            self.workers,
+            self.connection_bounds,
+        ));
         let port = Rc::new(ClientPort::new(
             Rc::clone(&front),
             Arc::clone(&self.readiness),
             self.places,
-            self.errands.clone(),
+            self.worker_calls.clone(),
             self.port_bounds,
         ));
         tokio::task::spawn_local(deliver(Rc::clone(&router)));
         tokio::task::spawn_local(flush(Rc::clone(&router)));
-        tokio::task::spawn_local(Rc::clone(&router).hand_cursors());
-        tokio::task::spawn_local(sweep(Rc::clone(&front)));
-        tokio::task::spawn_local(hand_away(Rc::clone(&router), self.readiness));
+        tokio::task::spawn_local(Rc::clone(&router).send_cursors());
+        tokio::task::spawn_local(watch_deadlines(Rc::clone(&front)));
+        tokio::task::spawn_local(deliver_elsewhere(Rc::clone(&router), self.readiness));
         if self.reads.audit > 0.0 {
             let pacer = Pacer::new(self.reads.audit);
             tokio::task::spawn_local(Rc::clone(&router).audit(pacer));
         }
-        tokio::task::spawn_local(take_arrivals(Rc::clone(&front), self.arrivals));
-        tokio::task::spawn_local(run_errands(Rc::clone(&router), self.wanted));
+        tokio::task::spawn_local(take_arrivals(Rc::clone(&front), self.handoffs));
+        tokio::task::spawn_local(run_worker_calls(Rc::clone(&router), self.wanted));
         for subscriber in self.subscribers {
             tokio::task::spawn_local(subscriber.run());
         }
@@ -206,7 +209,7 @@ impl Worker {
         accepting.abort();
         front.drain();
         let until = Instant::now() + self.drain;
-        drain(&router, &self.errands, self.drain).await;
+        drain(&router, &self.worker_calls, self.drain).await;
         // Other workers may receive through a subscriber connection of this one, and the last
         // heartbeat reports on its sends.
         drop(self.busy);
@@ -217,7 +220,7 @@ impl Worker {
 
 /// Delivers what came for this worker to its sessions, everything that is there at once.
 async fn deliver(router: Rc<Router>) {
-    let inbox = Arc::clone(router.services.inboxes.of(router.worker));
+    let inbox = Arc::clone(router.services.worker_queues.of(router.worker));
     let mut batch = Vec::new();
     loop {
         inbox.take(&mut batch).await;
@@ -245,9 +248,9 @@ async fn flush(router: Rc<Router>) {
     }
 }
 
-async fn take_arrivals(front: Rc<ConnectionContext>, mut arrivals: mpsc::Receiver<Handoff>) {
-    while let Some(arrival) = arrivals.recv().await {
-        match arrive(Rc::clone(&front), arrival) {
+async fn take_arrivals(front: Rc<ConnectionContext>, mut handoffs: mpsc::Receiver<Handoff>) {
+    while let Some(handoff) = handoffs.recv().await {
+        match arrive(Rc::clone(&front), handoff) {
             Ok(session) => drop(tokio::task::spawn_local(session)),
             Err(error) => tracing::warn!(%error, "a connection from another worker could not be \
                 taken over"),
@@ -255,20 +258,20 @@ async fn take_arrivals(front: Rc<ConnectionContext>, mut arrivals: mpsc::Receive
     }
 }
 
-async fn run_errands(router: Rc<Router>, mut wanted: mpsc::Receiver<WorkerCall>) {
-    while let Some(errand) = wanted.recv().await {
-        errand(Rc::clone(&router));
+async fn run_worker_calls(router: Rc<Router>, mut wanted: mpsc::Receiver<WorkerCall>) {
+    while let Some(worker_call) = wanted.recv().await {
+        worker_call(Rc::clone(&router));
     }
 }
 
 /// Asks the sessions to leave, in waves, so that they do not all arrive elsewhere at once. A
 /// session that waits for an answer may send no further request, and leaves when it has the answer.
 /// Then waits for what is in flight.
-async fn drain(router: &Rc<Router>, errands: &WorkerCalls, bound: Duration) {
+async fn drain(router: &Rc<Router>, worker_calls: &WorkerCalls, bound: Duration) {
     let until = Instant::now() + bound;
     let waves = (bound.mul_f64(WAVES_PART).as_millis() / WAVE_PAUSE.as_millis()).max(1);
     let wave = router.hub.borrow().len().div_ceil(waves as usize).max(1);
-    let is_over = || router.hub.borrow().is_empty() && router.is_quiet() && errands.is_idle();
+    let is_over = || router.hub.borrow().is_empty() && router.is_quiet() && worker_calls.is_idle();
     while Instant::now() < until && !is_over() {
         close_wave(router, wave);
         tokio::time::sleep(WAVE_PAUSE).await;
@@ -277,7 +280,7 @@ async fn drain(router: &Rc<Router>, errands: &WorkerCalls, bound: Duration) {
 
 /// Sends sessions away while the node's clock is off and there are other nodes. Such a node gives
 /// out no cursors and takes no sends, so its sessions are better off elsewhere.
-async fn hand_away(router: Rc<Router>, readiness: Arc<Readiness>) {
+async fn deliver_elsewhere(router: Rc<Router>, readiness: Arc<Readiness>) {
     let mut ticks = tokio::time::interval(AWAY_PAUSE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut wave = 0;

@@ -24,11 +24,11 @@ impl Node {
         Self { publish: layout(1), subscribe: vec![layout(1)], shards, lost: vec![], serving }
     }
 
-    fn judge(&self, rows: &[Heartbeat]) -> JoinDecision {
+    fn assess(&self, rows: &[Heartbeat]) -> JoinDecision {
         let Self { publish, subscribe, shards, serving, .. } = self;
         let (boot, started, serving) = (OWN, STARTED, *serving);
         let lost = &self.lost;
-        JoinCheck { boot, started, publish, subscribe, shards, lost, serving }.judge(rows.iter())
+        JoinCheck { boot, started, publish, subscribe, shards, lost, serving }.assess(rows.iter())
     }
 }
 
@@ -57,13 +57,13 @@ fn a_node_is_let_in_once_it_has_read_back_that_it_fits() {
     let starting = Node::new(false);
     let says_nothing = NodeInfo { boot: OWN, state: NodeState::Starting, ..about("own") };
     for rows in [&[][..], &[row(1, says_nothing)]] {
-        let alone = starting.judge(rows);
+        let alone = starting.assess(rows);
         assert_eq!((alone.says, alone.serving), (NodeState::Serving, false));
         assert_eq!(alone.troubles, [HealthIssue::NotInRoster]);
     }
-    let back = starting.judge(&[own()]);
+    let back = starting.assess(&[own()]);
     assert_eq!((back.serving, back.troubles, back.nodes), (true, vec![], 1));
-    let expired = Node::new(true).judge(&[]);
+    let expired = Node::new(true).assess(&[]);
     assert_eq!((expired.serving, expired.troubles), (true, vec![]), "and stays in");
 }
 
@@ -72,32 +72,32 @@ fn a_node_that_does_not_hear_an_older_one_is_deaf() {
     let elder =
         NodeInfo { subscribe: vec![layout(1), layout(2)], publish: layout(2), ..about("n7") };
     let rows = [own(), row(2, elder)];
-    let JoinDecision { serving, troubles, .. } = Node::new(false).judge(&rows);
+    let JoinDecision { serving, troubles, .. } = Node::new(false).assess(&rows);
     assert!(!serving);
     assert_eq!(troubles, [HealthIssue::Deaf { node: "n7".into(), layout: layout(2) }]);
     let text = troubles[0].to_string();
     assert!(text.starts_with("layout.subscribe: node n7 publishes by { user = 2,"), "{text}");
     let both = Node { subscribe: vec![layout(1), layout(2)], ..Node::new(false) };
-    assert_eq!(both.judge(&rows).troubles, []);
+    assert_eq!(both.assess(&rows).troubles, []);
 }
 
 #[test]
 fn a_node_that_an_older_one_does_not_hear_is_unheard() {
     let node =
         Node { publish: layout(2), subscribe: vec![layout(1), layout(2)], ..Node::new(false) };
-    let JoinDecision { serving, troubles, .. } = node.judge(&[own(), row(2, about("n7"))]);
+    let JoinDecision { serving, troubles, .. } = node.assess(&[own(), row(2, about("n7"))]);
     assert!(!serving);
     assert_eq!(troubles, [HealthIssue::Unheard { node: "n7".into(), layout: layout(2) }]);
     let text = troubles[0].to_string();
     assert!(text.starts_with("layout.publish: node n7 does not subscribe { user = 2,"), "{text}");
     let elder = NodeInfo { subscribe: vec![layout(1), layout(2)], ..about("n7") };
-    assert_eq!(node.judge(&[own(), row(2, elder)]).troubles, []);
+    assert_eq!(node.assess(&[own(), row(2, elder)]).troubles, []);
 }
 
 #[test]
 fn each_misfit_is_told() {
     let rows = [own(), row(2, moved(about("n7"))), row(3, moved(about("n8")))];
-    let troubles = Node::new(false).judge(&rows).troubles;
+    let troubles = Node::new(false).assess(&rows).troubles;
     let deaf = |node: &str| HealthIssue::Deaf { node: node.into(), layout: layout(2) };
     assert_eq!(troubles, [deaf("n7"), deaf("n8")]);
 }
@@ -114,7 +114,7 @@ fn the_younger_of_two_must_fit_the_older() {
         (other(9, 1, Draining), false, "who is being stopped still hears and publishes"),
     ];
     for (about, fits, why) in cases {
-        let verdict = Node::new(false).judge(&[own(), row(2, moved(about))]);
+        let verdict = Node::new(false).assess(&[own(), row(2, moved(about))]);
         assert_eq!(verdict.serving, fits, "{why}");
     }
 }
@@ -122,7 +122,7 @@ fn the_younger_of_two_must_fit_the_older() {
 #[test]
 fn a_node_that_serves_is_put_out_by_nobody() {
     let rows = [own(), row(2, moved(other(9, -1, NodeState::Serving)))];
-    let verdict = Node::new(true).judge(&rows);
+    let verdict = Node::new(true).assess(&rows);
     assert_eq!((verdict.serving, verdict.troubles), (true, vec![]));
 }
 
@@ -140,7 +140,7 @@ fn nodes_are_boots_that_serve_and_this_one() {
         let others = (2..).zip(boots).map(|(x, (boot, state))| row(x, other(*boot, 0, *state)));
         let rows: Vec<Heartbeat> =
             others.chain([own(), Heartbeat { incarnation: own().incarnation, ..own() }]).collect();
-        assert_eq!(Node::new(true).judge(&rows).nodes, nodes, "{boots:?}");
+        assert_eq!(Node::new(true).assess(&rows).nodes, nodes, "{boots:?}");
     }
 }
 
@@ -154,21 +154,21 @@ fn all_copy_once_every_row_says_so_this_node_s_own_included() {
     let mine = |copies| says(NodeInfo { boot: OWN, ..about("own") }, true, copies);
     let (all, not_me) = ([mine(true)], [mine(false)]);
     let theirs = [false, true].map(|copies| says(other(8, 0, NodeState::Starting), false, copies));
-    let judge = |rows: &[&[Heartbeat]]| Node::new(true).judge(&rows.concat()).all_copy;
-    assert!(judge(&[&all]));
-    assert!(!judge(&[&not_me]));
-    assert!(!judge(&[]), "its own row was not read");
-    assert!(!judge(&[&all, &theirs]), "even one that starts publishes soon");
-    assert!(judge(&[&all, &theirs[1..]]));
-    assert!(!judge(&[&theirs[1..]]), "its own row was not read");
+    let assess = |rows: &[&[Heartbeat]]| Node::new(true).assess(&rows.concat()).all_copy;
+    assert!(assess(&[&all]));
+    assert!(!assess(&[&not_me]));
+    assert!(!assess(&[]), "its own row was not read");
+    assert!(!assess(&[&all, &theirs]), "even one that starts publishes soon");
+    assert!(assess(&[&all, &theirs[1..]]));
+    assert!(!assess(&[&theirs[1..]]), "its own row was not read");
 }
 
 #[test]
 fn taps_are_those_of_others() {
     let mine = says(NodeInfo { boot: OWN, ..about("own") }, true, true);
     let theirs = says(other(8, 0, NodeState::Serving), true, true);
-    assert!(!Node::new(true).judge(std::slice::from_ref(&mine)).others_tap);
-    assert!(Node::new(true).judge(&[mine, theirs]).others_tap);
+    assert!(!Node::new(true).assess(std::slice::from_ref(&mine)).others_tap);
+    assert!(Node::new(true).assess(&[mine, theirs]).others_tap);
 }
 
 /// The same row of a node that reaches these shards.
@@ -187,23 +187,23 @@ fn reaching(row: Heartbeat, shards: &[&str]) -> Heartbeat {
 fn a_node_is_cut_off_from_what_others_reach() {
     let others = || row(2, other(8, 0, NodeState::Serving));
     let own = || row(1, NodeInfo { boot: OWN, ..about("own") });
-    let judge = |rows: &[Heartbeat]| Node::new(true).judge(rows).troubles;
+    let assess = |rows: &[Heartbeat]| Node::new(true).assess(rows).troubles;
     let lost = HealthIssue::CutOff { shard: "r2".into() };
     let apart = [reaching(own(), &["r1"]), reaching(others(), &["r1", "r2"])];
-    assert_eq!(judge(&apart), [lost]);
-    assert_eq!(judge(&apart[1..]), [], "nothing is known of this one");
+    assert_eq!(assess(&apart), [lost]);
+    assert_eq!(assess(&apart[1..]), [], "nothing is known of this one");
     let down = [reaching(own(), &["r1"]), reaching(others(), &["r1"])];
-    assert_eq!(judge(&down), [], "it is down for all");
+    assert_eq!(assess(&down), [], "it is down for all");
     let two = [reaching(own(), &["r1"]), reaching(own(), &["r2"]), reaching(others(), &["r2"])];
-    assert_eq!(judge(&two), [], "any incarnation of it counts");
+    assert_eq!(assess(&two), [], "any incarnation of it counts");
     let early = Heartbeat { counter: LINKS_TRIED - 1, ..reaching(own(), &[]) };
-    assert_eq!(judge(&[early, apart[1].clone()]), [], "its links were not tried yet");
-    let verdict = Node::new(true).judge(&apart);
+    assert_eq!(assess(&[early, apart[1].clone()]), [], "its links were not tried yet");
+    let verdict = Node::new(true).assess(&apart);
     assert!(verdict.serving, "it is not well off, and goes on");
     let deaf = Node { lost: vec![1], ..Node::new(true) };
     let rows = [reaching(own(), &["r1", "r2"]), reaching(others(), &["r1", "r2"])];
-    assert_eq!(deaf.judge(&rows).troubles, [HealthIssue::CutOff { shard: "r2".into() }]);
-    assert_eq!(deaf.judge(&down).troubles, [], "others may be as deaf");
+    assert_eq!(deaf.assess(&rows).troubles, [HealthIssue::CutOff { shard: "r2".into() }]);
+    assert_eq!(deaf.assess(&down).troubles, [], "others may be as deaf");
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn a_node_that_is_not_let_in_is_not_cut_off() {
         reaching(own(), &["r1"]),
         reaching(row(2, moved(other(8, -1, NodeState::Serving))), &["r1", "r2"]),
     ];
-    let troubles = Node::new(false).judge(&rows).troubles;
+    let troubles = Node::new(false).assess(&rows).troubles;
     assert!(matches!(&troubles[..], [HealthIssue::Deaf { .. }]), "{troubles:?}");
 }
 
@@ -220,18 +220,18 @@ fn a_node_that_is_not_let_in_is_not_cut_off() {
 fn a_node_that_publishes_to_another_server_is_named() {
     let others = || reaching(row(2, other(8, 0, NodeState::Serving)), &["r1", "r2"]);
     let own = || reaching(row(1, NodeInfo { boot: OWN, ..about("own") }), &["r1", "r2"]);
-    let judge = |rows: &[Heartbeat]| Node::new(true).judge(rows).troubles;
+    let assess = |rows: &[Heartbeat]| Node::new(true).assess(rows).troubles;
     let led_to = |row: Heartbeat, run| {
         let mut row = row;
         row.shards[1].runs = SmallVec::from_slice(&[ServerRun(run)]);
         row
     };
     let told = HealthIssue::Elsewhere { shard: "r2".into(), node: "other".into() };
-    assert_eq!(judge(&[own(), led_to(others(), 7)]), [told]);
-    assert_eq!(judge(&[own(), others()]), []);
+    assert_eq!(assess(&[own(), led_to(others(), 7)]), [told]);
+    assert_eq!(assess(&[own(), others()]), []);
     // Two incarnations of a node name both servers of a failover.
     let before = Heartbeat { incarnation: crate::cluster::Incarnation(9), ..led_to(own(), 7) };
-    assert_eq!(judge(&[own(), before, led_to(others(), 7)]), []);
-    let verdict = Node::new(true).judge(&[own(), led_to(others(), 7)]);
+    assert_eq!(assess(&[own(), before, led_to(others(), 7)]), []);
+    let verdict = Node::new(true).assess(&[own(), led_to(others(), 7)]);
     assert!(verdict.serving, "it goes on: nothing is lost, only late");
 }

@@ -5,7 +5,7 @@ use ahash::{AHashMap, RandomState};
 use crate::redis::Channel;
 
 /// The number of a connection.
-pub(super) type Connection = u32;
+pub(super) type MemoryConnection = u32;
 
 /// What stands for a channel's name: two hashes with keys of this process, together 128 bits, so no
 /// two names are ever taken for each other. A node has a channel for nearly every session, and the
@@ -17,9 +17,9 @@ type Name = [u32; 4];
 pub(super) struct Listeners {
     hashers: [RandomState; 2],
     /// The first connection of a channel: in one process there is mostly no other.
-    first: AHashMap<Name, Connection>,
+    first: AHashMap<Name, MemoryConnection>,
     /// The others.
-    others: AHashMap<Name, Vec<Connection>>,
+    others: AHashMap<Name, Vec<MemoryConnection>>,
 }
 
 impl Listeners {
@@ -34,13 +34,13 @@ impl Listeners {
     }
 
     /// The connections that are subscribed to a channel.
-    pub(super) fn of(&self, channel: &Channel) -> impl Iterator<Item = Connection> {
+    pub(super) fn of(&self, channel: &Channel) -> impl Iterator<Item = MemoryConnection> {
         let name = self.name(channel);
         let others = self.others.get(&name).map(Vec::as_slice).unwrap_or_default();
         self.first.get(&name).into_iter().chain(others).copied()
     }
 
-    pub(super) fn join(&mut self, channel: &Channel, connection: Connection) {
+    pub(super) fn join(&mut self, channel: &Channel, connection: MemoryConnection) {
         let name = self.name(channel);
         let first = *self.first.entry(name).or_insert(connection);
         if first == connection {
@@ -52,17 +52,17 @@ impl Listeners {
         }
     }
 
-    pub(super) fn leave(&mut self, channel: &Channel, connection: Connection) {
+    pub(super) fn leave(&mut self, channel: &Channel, connection: MemoryConnection) {
         self.take_out(self.name(channel), connection);
     }
 
     /// A connection is gone.
-    pub(super) fn leave_all(&mut self, connection: Connection) {
+    pub(super) fn leave_all(&mut self, connection: MemoryConnection) {
         let names: Vec<Name> = self.first.keys().copied().collect();
         names.into_iter().for_each(|name| self.take_out(name, connection));
     }
 
-    fn take_out(&mut self, name: Name, connection: Connection) {
+    fn take_out(&mut self, name: Name, connection: MemoryConnection) {
         let Some(&first) = self.first.get(&name) else { return };
         let mut others = self.others.remove(&name).unwrap_or_default();
         if first != connection {
@@ -121,6 +121,6 @@ mod tests {
 
     #[test]
     fn a_channel_of_one_connection_is_20_bytes() {
-        assert!(size_of::<(Name, Connection)>() <= 20);
+        assert!(size_of::<(Name, MemoryConnection)>() <= 20);
     }
 }

@@ -59,7 +59,7 @@ impl ApiCall<'_> {
         T: Send + 'static,
         F: Future<Output = Result<T, ErrorReply>> + 'static,
     {
-        Ok(self.api.errands.ask(self.admission, key, self.effect, work).await?)
+        Ok(self.api.worker_calls.ask(self.admission, key, self.effect, work).await?)
     }
 }
 

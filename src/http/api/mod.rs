@@ -47,7 +47,7 @@ type Answer = Result<Response<Full<Bytes>>, Problem>;
 pub(super) struct Api {
     pub(super) services: Arc<Services>,
     pub(super) readiness: Arc<Readiness>,
-    pub(super) errands: WorkerCalls,
+    pub(super) worker_calls: WorkerCalls,
     pub(super) origins: Origins,
     pub(super) users: Arc<KeyedPermits<UserId>>,
     pub(super) body: Duration,
@@ -100,7 +100,7 @@ impl Api {
             return Err(Problem::from(ErrorReply::new(Code::Unavailable, detail)).closing());
         }
         let query = Query::read(head.uri.query())?;
-        let admission = self.errands.admit(&Caller::of(&principal)).map_err(full)?;
+        let admission = self.worker_calls.admit(&Caller::of(&principal)).map_err(full)?;
         let text = if let Some(bytes) = route.body_max(self.services.ready_limits.frame_bytes) {
             let bounds = IntakeBounds { bytes, time: self.body };
             intake::read(&head.headers, body, bounds).await?

@@ -33,8 +33,8 @@ async fn hand_out(before: &[Step], between: &[Step], about: &str, via: CopyKind)
     for (number, slice) in audience.chunks(1).enumerate() {
         let waiting = slice[0].link().bytes();
         let delivered = match number {
-            0 => twins.hub.hand_all(slice, &event),
-            _ => twins.hub.hand_rest(slice, &event, via),
+            0 => twins.hub.deliver_all(slice, &event),
+            _ => twins.hub.deliver_rest(slice, &event, via),
         };
         let his = number == 0 || twins.holds(&slice[0], &subject, via);
         let handed = slice[0].link().bytes() > waiting;
@@ -82,7 +82,11 @@ fn who_left_a_room_before_his_turn_gets_nothing_of_it() {
         assert!(audiences.iter().all(|audience| audience.len() == 2));
         hub.learn(&membership("r", "bob", false, 10, 40), KnowledgeSource::News);
         for (envelope, audience) in all.iter().zip(&audiences) {
-            assert_eq!(hub.hand_rest(audience, envelope, CopyKind::Here).handed, 1, "{envelope:?}");
+            assert_eq!(
+                hub.deliver_rest(audience, envelope, CopyKind::Here).handed,
+                1,
+                "{envelope:?}"
+            );
         }
         assert_eq!(bob.link().bytes(), 0);
     });
@@ -96,20 +100,20 @@ fn those_who_are_owed_a_cursor_are_looked_at_once_each_time() {
         for user in ["a", "b", "c"] {
             let session = peers.session(user).await;
             hub.join(&session);
-            hub.owe(&session);
-            hub.owe(&session);
+            hub.mark_cursor_due(&session);
+            hub.mark_cursor_due(&session);
         }
         assert!(hub.take_due(9).is_empty(), "the watermark has not moved");
-        hub.call_owed();
+        hub.call_cursors_due();
         let first = hub.take_due(2);
         assert_eq!(numbers(&first), [1, 2]);
         let late = peers.session("d").await;
         hub.join(&late);
-        hub.owe(&late);
-        first.into_iter().for_each(|session| hub.keep_owed(session));
+        hub.mark_cursor_due(&late);
+        first.into_iter().for_each(|session| hub.requeue(session));
         assert_eq!(numbers(&hub.take_due(2)), [3], "whoever got none waits for the next time");
         assert!(hub.take_due(2).is_empty());
-        hub.call_owed();
+        hub.call_cursors_due();
         assert_eq!(numbers(&hub.take_due(9)), [4, 1, 2]);
     });
 }

@@ -20,8 +20,8 @@ fn batch(machine: &mut BucketSubscriptions) -> Batch {
     machine.next_batch(512).expect("something is due")
 }
 
-fn ask(machine: &mut BucketSubscriptions, index: u32, ticket: u64) -> SubscriptionState {
-    machine.confirmation(bucket(index), WaiterId(ticket), |_| true)
+fn ask(machine: &mut BucketSubscriptions, index: u32, waiter: u64) -> SubscriptionState {
+    machine.confirmation(bucket(index), WaiterId(waiter), |_| true)
 }
 
 #[test]
@@ -29,8 +29,8 @@ fn waits_end_with_the_last_holder_and_those_who_gave_up_are_swept() {
     let mut machine = connected();
     assert_eq!(ask(&mut machine, 1, 1), SubscriptionState::Unneeded);
     machine.acquire(bucket(1));
-    for ticket in 0..1000 {
-        let standing = machine.confirmation(bucket(1), WaiterId(ticket), |_| false);
+    for waiter in 0..1000 {
+        let standing = machine.confirmation(bucket(1), WaiterId(waiter), |_| false);
         assert_eq!(standing, SubscriptionState::Awaited);
     }
     let void = machine.release(bucket(1), 0, 0).expect("it was the last holder");

@@ -37,12 +37,12 @@ struct Model {
 }
 
 impl Model {
-    fn push(&mut self, user: usize, item: usize) -> Result<(), QueueFull> {
+    fn push(&mut self, user: usize, item: usize) -> Result<(), BudgetFull> {
         if self.waiting[user].len() == BOUNDS.user {
-            return Err(QueueFull::User(BOUNDS.user));
+            return Err(BudgetFull::User(BOUNDS.user));
         }
         if self.waiting.iter().map(Vec::len).sum::<usize>() == BOUNDS.all {
-            return Err(QueueFull::All(BOUNDS.all));
+            return Err(BudgetFull::All(BOUNDS.all));
         }
         if self.waiting[user].is_empty() {
             self.line.push(user);

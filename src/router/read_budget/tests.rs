@@ -103,8 +103,8 @@ fn who_finds_no_place_is_refused() {
         budget.turn(&user("first")).await.unwrap().spend();
         let waiting = ["a", "a", "b"].map(|id| wait(&budget, id, &log));
         until_waiting(&budget, 3).await;
-        assert_eq!(budget.turn(&user("a")).await.unwrap_err(), QueueFull::User(2));
-        assert_eq!(budget.turn(&user("c")).await.unwrap_err(), QueueFull::All(3));
+        assert_eq!(budget.turn(&user("a")).await.unwrap_err(), BudgetFull::User(2));
+        assert_eq!(budget.turn(&user("c")).await.unwrap_err(), BudgetFull::All(3));
         waiting[0].abort();
         until_waiting(&budget, 2).await;
         budget.turn(&user("c")).await.unwrap().spend();

@@ -14,26 +14,26 @@ const WAIT: Duration = Duration::from_secs(10);
 
 const EFFECTS: [Effect; 2] = [Effect::Reads, Effect::Changes];
 
-fn errands(
+fn worker_calls(
     workers: usize,
     requests: usize,
 ) -> (WorkerCalls<()>, Vec<mpsc::Receiver<WorkerCall<()>>>) {
     WorkerCalls::new(workers, WorkerCallBounds { requests, user_requests: requests, wait: WAIT })
 }
 
-fn admit(errands: &WorkerCalls<()>) -> Admission {
-    errands.admit(&Caller::User(UserId::parse("a").unwrap())).unwrap()
+fn admit(worker_calls: &WorkerCalls<()>) -> Admission {
+    worker_calls.admit(&Caller::User(UserId::parse("a").unwrap())).unwrap()
 }
 
 async fn ask<F>(
-    errands: &WorkerCalls<()>,
+    worker_calls: &WorkerCalls<()>,
     effect: Effect,
     work: impl FnOnce(()) -> F + Send + 'static,
 ) -> Result<(), ErrorReply>
 where
     F: Future<Output = Result<(), ErrorReply>> + 'static,
 {
-    errands.ask(admit(errands), &RoutingKey::parse("user.a").unwrap(), effect, work).await
+    worker_calls.ask(admit(worker_calls), &RoutingKey::parse("user.a").unwrap(), effect, work).await
 }
 
 /// What is heard of an errand that is begun at once, and the time that it took.
@@ -44,7 +44,7 @@ async fn begun<F>(
 where
     F: Future<Output = Result<(), ErrorReply>> + 'static,
 {
-    let (errands, mut ends) = errands(1, 1);
+    let (worker_calls, mut ends) = worker_calls(1, 1);
     let asked = Instant::now();
     let worker = async {
         ends[0].recv().await.expect("an errand")(());
@@ -53,7 +53,7 @@ where
     let local = LocalSet::new();
     let answer = local.run_until(async {
         tokio::select! {
-            answer = ask(&errands, effect, work) => answer,
+            answer = ask(&worker_calls, effect, work) => answer,
             () = worker => unreachable!("it waits for ever"),
         }
     });
@@ -63,13 +63,14 @@ where
 #[tokio::test(start_paused = true)]
 async fn what_was_not_begun_in_time_never_is() {
     for effect in EFFECTS {
-        let (errands, mut ends) = errands(1, 1);
+        let (worker_calls, mut ends) = worker_calls(1, 1);
         let asked = Instant::now();
-        let refusal = ask(&errands, effect, async |()| panic!("it is begun")).await.unwrap_err();
+        let refusal =
+            ask(&worker_calls, effect, async |()| panic!("it is begun")).await.unwrap_err();
         assert_eq!((refusal.code, asked.elapsed()), (Code::Unavailable, WAIT), "{effect:?}");
-        assert!(!errands.is_idle(), "what waits has its place");
+        assert!(!worker_calls.is_idle(), "what waits has its place");
         LocalSet::new().run_until(async { ends[0].recv().await.unwrap()(()) }).await;
-        assert!(errands.is_idle(), "and gives it back");
+        assert!(worker_calls.is_idle(), "and gives it back");
     }
 }
 
@@ -108,9 +109,9 @@ async fn an_answer_in_time_is_the_answer() {
 #[tokio::test(start_paused = true)]
 async fn what_was_begun_goes_on_for_nobody() {
     thread_local!(static DONE: Cell<bool> = const { Cell::new(false) });
-    let (errands, mut ends) = errands(1, 1);
+    let (worker_calls, mut ends) = worker_calls(1, 1);
     let worker = LocalSet::new();
-    let slow = ask(&errands, Effect::Changes, async |()| {
+    let slow = ask(&worker_calls, Effect::Changes, async |()| {
         sleep(2 * WAIT).await;
         DONE.set(true);
         Ok(())
@@ -118,23 +119,23 @@ async fn what_was_begun_goes_on_for_nobody() {
     let begin = async { ends[0].recv().await.unwrap()(()) };
     let (answer, ()) = worker.run_until(async { tokio::join!(slow, begin) }).await;
     assert_eq!(answer.unwrap_err().code, Code::OutcomeUnknown);
-    assert!(!errands.is_idle() && !DONE.get(), "it is under way, and has its place");
+    assert!(!worker_calls.is_idle() && !DONE.get(), "it is under way, and has its place");
     worker.await;
-    assert!(errands.is_idle() && DONE.get());
+    assert!(worker_calls.is_idle() && DONE.get());
 }
 
 #[tokio::test]
 async fn a_worker_that_ends_leaves_in_doubt_what_it_had_begun() {
     for (effect, code) in EFFECTS.into_iter().zip([Code::Unavailable, Code::OutcomeUnknown]) {
-        let (errands, mut ends) = errands(1, 2);
+        let (worker_calls, mut ends) = worker_calls(1, 2);
         let worker = LocalSet::new();
         let stopped = async {
             let first = ends.pop().unwrap().recv().await.unwrap();
             worker.run_until(async { first(()) }).await;
             drop(worker);
         };
-        let first = ask(&errands, effect, async |()| pending().await);
-        let second = ask(&errands, effect, async |()| pending().await);
+        let first = ask(&worker_calls, effect, async |()| pending().await);
+        let second = ask(&worker_calls, effect, async |()| pending().await);
         let (first, second, ()) = tokio::join!(first, second, stopped);
         assert_eq!(first.unwrap_err().code, code, "{effect:?}, begun");
         let refusal = ErrorReply::new(Code::Unavailable, "the node is being stopped");
@@ -144,39 +145,39 @@ async fn a_worker_that_ends_leaves_in_doubt_what_it_had_begun() {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_refuses_at_once() {
-    let (errands, _ends) = errands(1, ERRANDS_MAX + 1);
-    while errands.queues[0].try_send(Box::new(|()| ())).is_ok() {}
+    let (worker_calls, _ends) = worker_calls(1, ERRANDS_MAX + 1);
+    while worker_calls.queues[0].try_send(Box::new(|()| ())).is_ok() {}
     let asked = Instant::now();
-    let refusal = ask(&errands, Effect::Changes, async |()| Ok(())).await.unwrap_err();
+    let refusal = ask(&worker_calls, Effect::Changes, async |()| Ok(())).await.unwrap_err();
     assert_eq!((refusal.code, asked.elapsed()), (Code::Unavailable, Duration::ZERO));
     assert_eq!(refusal.message, "1024 requests wait for the worker, no more are allowed");
-    assert!(errands.is_idle());
+    assert!(worker_calls.is_idle());
 }
 
 #[tokio::test]
 async fn a_worker_that_is_gone_refuses() {
-    let (errands, ends) = errands(1, 1);
+    let (worker_calls, ends) = worker_calls(1, 1);
     drop(ends);
-    let refusal = ask(&errands, Effect::Changes, async |()| Ok(())).await.unwrap_err();
+    let refusal = ask(&worker_calls, Effect::Changes, async |()| Ok(())).await.unwrap_err();
     assert_eq!(refusal.code, Code::Unavailable);
 }
 
 #[tokio::test]
 async fn an_errand_goes_to_the_worker_of_its_key() {
-    let (errands, mut ends) = errands(3, 9);
+    let (worker_calls, mut ends) = worker_calls(3, 9);
     for name in ["user.a", "user.b", "user.c", "room.a", "room.b"] {
         let key = RoutingKey::parse(name).unwrap();
-        let asking = errands.ask(admit(&errands), &key, Effect::Reads, async |()| Ok(()));
+        let asking = worker_calls.ask(admit(&worker_calls), &key, Effect::Reads, async |()| Ok(()));
         assert!(timeout(Duration::ZERO, asking).await.is_err(), "nobody answers");
         let taken: Vec<bool> = ends.iter_mut().map(|end| end.try_recv().is_ok()).collect();
         let expected: Vec<bool> = (0..3).map(|worker| worker == worker_of(&key, 3)).collect();
         assert_eq!(taken, expected, "{name}");
     }
-    assert!(errands.is_idle(), "an errand that is dropped gives its place back");
+    assert!(worker_calls.is_idle(), "an errand that is dropped gives its place back");
 }
 
 #[test]
 fn whoever_asks_waits_for_every_step() {
     let millis = Duration::from_millis;
-    assert_eq!(errand_wait(millis(6000), millis(250)), millis(49_750));
+    assert_eq!(worker_call_wait(millis(6000), millis(250)), millis(49_750));
 }

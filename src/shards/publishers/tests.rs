@@ -16,7 +16,7 @@ fn publishers(clock: &WallClock) -> Publishers {
         all: Channels::new("main").all(),
         probe: Channels::new("main").probe(),
         clock: clock.clone(),
-        breaker: &ReconnectSignal::new(1),
+        reconnect: &ReconnectSignal::new(1),
         bounds: LinkBounds {
             reply: Duration::from_secs(3),
             ping: Duration::from_secs(5),
@@ -32,10 +32,10 @@ fn publishers(clock: &WallClock) -> Publishers {
 /// What becomes of a send whose lease holds by the monotonic clock.
 fn judged(publishers: &Publishers, clock: &WallClock) -> AckDecision {
     let until = clock.moment() + Duration::from_secs(8);
-    let lease = Some(Lease { tenure: publishers.tenure(), until });
+    let lease = Some(Lease { generation: publishers.generation(), until });
     let make = || MessageId::new(clock.now(), rand::random());
-    let (_, ticket) = publishers.issue(make).expect("there is room");
-    publishers.judge(ticket, lease, 0)
+    let (_, send_id) = publishers.issue(make).expect("there is room");
+    publishers.check_ack(send_id, lease, 0)
 }
 
 #[tokio::test(flavor = "local")]

@@ -36,9 +36,9 @@ impl PushSink for Deaf {
 struct Rig {
     bus: MemoryBus,
     interest: Arc<Interest>,
-    taps: Arc<WildcardFeed>,
-    happenings: ShardEvents,
-    breaker: ReconnectSignal,
+    feed: Arc<WildcardFeed>,
+    events: ShardEvents,
+    reconnect: ReconnectSignal,
 }
 
 impl Rig {
@@ -46,14 +46,14 @@ impl Rig {
         let names = ["r1", "r2"].map(String::from).to_vec();
         let buckets = BucketCounts::all(BucketCount::new(16).unwrap());
         let layouts = Arc::new(Layouts::from(Layout::new(buckets, names.clone())));
-        let (happenings, mut happened) = mpsc::channel(HAPPENINGS_MAX);
+        let (events, mut happened) = mpsc::channel(HAPPENINGS_MAX);
         tokio::spawn(async move { while happened.recv().await.is_some() {} });
         let rig = Self {
-            happenings,
-            breaker: ReconnectSignal::new(names.len()),
+            events,
+            reconnect: ReconnectSignal::new(names.len()),
             bus: MemoryBus::new(2),
             interest: Arc::new(Interest::new(layouts, Linger { ms: 10 }, 8)),
-            taps: Arc::new(WildcardFeed::new(SHARDS.len())),
+            feed: Arc::new(WildcardFeed::new(SHARDS.len())),
         };
         let health = Arc::new(Health::new(&names, 1));
         for (shard, name) in SHARDS.into_iter().zip(names) {
@@ -69,12 +69,12 @@ impl Rig {
             bus: Arc::new(self.bus.clone()),
             sink: Arc::new(Deaf),
             interest: Arc::clone(&self.interest),
-            taps: Arc::clone(&self.taps),
+            feed: Arc::clone(&self.feed),
             channels: channels(),
             always: vec![channels().all()],
             health: Arc::clone(health),
-            happenings: self.happenings.clone(),
-            fuse: self.breaker.fuse(shard.0 as usize),
+            events: self.events.clone(),
+            reconnect_wanted: self.reconnect.reconnect_wanted(shard.0 as usize),
             bounds: BOUNDS,
         }
     }
@@ -108,29 +108,29 @@ async fn the_tap_channel_is_heard_on_every_shard_while_the_node_taps() {
     rig.interest.acquire(&key);
     assert!(rig.interest.confirmation(&key).within(PATIENCE).await);
     assert_eq!([rig.hearing(SHARDS[0]).await, rig.hearing(SHARDS[1]).await], [0, 0]);
-    rig.taps.begin(0);
-    rig.taps.roster(false, true);
-    assert!(rig.taps.confirmation().within(PATIENCE).await);
+    rig.feed.begin(0);
+    rig.feed.roster(false, true);
+    assert!(rig.feed.confirmation().within(PATIENCE).await);
     assert_eq!([rig.hearing(SHARDS[0]).await, rig.hearing(SHARDS[1]).await], [1, 1]);
-    rig.taps.end(0);
+    rig.feed.end(0);
     rig.until_hearing([0, 0]).await;
-    rig.taps.begin(0);
-    rig.taps.roster(false, true);
-    assert!(rig.taps.confirmation().within(PATIENCE).await);
+    rig.feed.begin(0);
+    rig.feed.roster(false, true);
+    assert!(rig.feed.confirmation().within(PATIENCE).await);
     rig.until_hearing([1, 1]).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_new_connection_hears_the_tap_channel_again() {
     let rig = Rig::start();
-    rig.taps.begin(0);
-    rig.taps.roster(false, true);
-    assert!(rig.taps.confirmation().within(PATIENCE).await);
-    let mut changes = rig.taps.changes();
+    rig.feed.begin(0);
+    rig.feed.roster(false, true);
+    assert!(rig.feed.confirmation().within(PATIENCE).await);
+    let mut changes = rig.feed.changes();
     rig.bus.cut(SHARDS[1]);
     changes.wait_for(|own| !own.is_confirmed()).await.expect("the feed of wide patterns is there");
-    assert!(matches!(rig.taps.confirmation(), Confirmation::OfTap(_)));
+    assert!(matches!(rig.feed.confirmation(), Confirmation::OfTap(_)));
     rig.bus.heal(SHARDS[1]);
-    assert!(rig.taps.confirmation().within(PATIENCE).await);
+    assert!(rig.feed.confirmation().within(PATIENCE).await);
     assert_eq!([rig.hearing(SHARDS[0]).await, rig.hearing(SHARDS[1]).await], [1, 1]);
 }

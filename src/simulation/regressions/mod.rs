@@ -62,9 +62,9 @@ fn overflow(world: &mut World, x: u8) {
     world.let_go_of(StoreHold::Answers(x));
 }
 
-fn world(plan: &SimOptions, rules: Safeguards, slip: Option<Mutation>) -> World {
+fn world(plan: &SimOptions, rules: Safeguards, mutation: Option<Mutation>) -> World {
     let mut world = World::scripted_with(plan.clone(), rules);
-    world.slip = slip;
+    world.mutation = mutation;
     world
 }
 
@@ -86,9 +86,9 @@ fn is_closed_by(rule: Safeguard, plan: &SimOptions, script: Script) {
     leaves_a_hole(world(plan, Safeguards::without(rule), None), script);
 }
 
-fn is_opened_by(slip: Mutation, plan: &SimOptions, script: Script) {
+fn is_opened_by(mutation: Mutation, plan: &SimOptions, script: Script) {
     holds(world(plan, Safeguards::default(), None), script);
-    leaves_a_hole(world(plan, Safeguards::default(), Some(slip)), script);
+    leaves_a_hole(world(plan, Safeguards::default(), Some(mutation)), script);
 }
 
 /// Both are connected, and hold cursors: a client without a cursor is owed nothing.

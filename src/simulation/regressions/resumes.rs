@@ -133,12 +133,12 @@ fn found_by_one_read(world: &mut World) {
 #[test]
 fn hole_9_the_memory_is_of_each_session() {
     let by_node = Safeguards::without(Safeguard::MemoryBySession);
-    for (rules, slip) in [
+    for (rules, mutation) in [
         (Safeguards::default(), None),
         (by_node, None),
         (Safeguards::default(), Some(Mutation::ReadsNoted)),
     ] {
-        holds(world(&two_nodes(), rules, slip), found_by_one_read);
+        holds(world(&two_nodes(), rules, mutation), found_by_one_read);
     }
     leaves_a_hole(world(&two_nodes(), by_node, Some(Mutation::ReadsNoted)), found_by_one_read);
 }

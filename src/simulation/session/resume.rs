@@ -28,7 +28,7 @@ impl World {
         if node.draining || node.refused || phase == Phase::Closed {
             return self.refuse_session(sid);
         }
-        if self.slip == Some(Mutation::MembershipsFirst) {
+        if self.mutation == Some(Mutation::MembershipsFirst) {
             let end = self.now + 1 + self.plan.slow.reads.draw(&mut self.rng);
             let touch = self.draw_touch(self.now, end);
             self.session(sid).memberships = Some((touch, self.now));
@@ -36,9 +36,9 @@ impl World {
         self.join_worker(at, sid);
         let index = self.bucket_of(user);
         let shard = self.shard_of(index);
-        let ticket = WaiterId(u64::from(sid));
+        let send_id = WaiterId(u64::from(sid));
         let machine = &mut self.hearing(at.life, shard).machine;
-        if machine.confirmation(bucket(index), ticket, |_| true) == SubscriptionState::Confirmed {
+        if machine.confirmation(bucket(index), send_id, |_| true) == SubscriptionState::Confirmed {
             self.register(at, sid, true);
         } else {
             self.queue.push(self.now + CONFIRM_WAIT, Event::Thread(at, Job::ConfirmTimeout(sid)));
@@ -85,8 +85,8 @@ impl World {
 
     /// Registers a session for live delivery, and begins to read for it.
     fn register(&mut self, at: At, sid: Sid, confirmed: bool) {
-        let place = self.worker(at).handed.place();
-        let late = self.slip == Some(Mutation::LiveAfterReads);
+        let place = self.worker(at).recent.place();
+        let late = self.mutation == Some(Mutation::LiveAfterReads);
         let session = self.session(sid);
         session.phase = if late { Phase::Missing } else { Phase::Live };
         (session.place, session.buffering, session.buffer) = (place, true, 0);
@@ -100,7 +100,7 @@ impl World {
         let session = self.session(sid);
         session.reading = Some(CatchUpRead::begin(wall, viewed, confirmed));
         session.read_no += 1;
-        session.above = session.footing.above(watermark);
+        session.above = session.position.above(watermark);
         trace!(self, "{at:?} session {sid} reads above {} ({confirmed})", self.session(sid).above);
         let has_rooms = self.plan.size.rooms > 0;
         self.then(
@@ -113,7 +113,7 @@ impl World {
     /// the session waits for that read, and claims what that may.
     pub fn issue_memberships(&mut self, at: At, sid: Sid) {
         let user = self.session_ref(sid).user;
-        let loading = self.belonging(at, user).and_then(|it| it.loading);
+        let loading = self.user_rooms(at, user).and_then(|it| it.loading);
         match loading.filter(|load| self.plan.shared_reads && load.leader != sid) {
             Some(load) => self.share_load(at, sid, load),
             None => self.begin_load(at, sid),
@@ -121,7 +121,7 @@ impl World {
     }
 
     fn share_load(&mut self, at: At, sid: Sid, load: Load) {
-        let fresh = self.slip == Some(Mutation::SharedReadFresh);
+        let fresh = self.mutation == Some(Mutation::SharedReadFresh);
         let end = load.end.max(self.now);
         let session = self.session(sid);
         session.memberships = Some((load.touch, load.begun));
@@ -144,7 +144,7 @@ impl World {
         let (user, reading) = (session.user, session.reading);
         let job = Job::Memberships(sid, session.read_no, works);
         self.queue.push(end, Event::Thread(at, job));
-        if let Some(it) = self.belonging(at, user) {
+        if let Some(it) = self.user_rooms(at, user) {
             let load = |reading| Load { leader: sid, reading, touch, begun, end, works };
             it.loading = reading.map(load);
         }
@@ -153,7 +153,7 @@ impl World {
     /// A session that others share a read with waits no longer: they did, or read for themselves.
     pub(super) fn end_load(&mut self, at: At, sid: Sid) {
         let user = self.session_ref(sid).user;
-        if let Some(it) = self.belonging(at, user) {
+        if let Some(it) = self.user_rooms(at, user) {
             it.loading.take_if(|load| load.leader == sid);
         }
     }
@@ -170,7 +170,7 @@ impl World {
         };
         let user = session.user;
         let rows = self.membership_rows(user, &touch);
-        if self.slip != Some(Mutation::MembershipsFirst) {
+        if self.mutation != Some(Mutation::MembershipsFirst) {
             self.knows_leaves(at, user, begun);
         }
         self.learn_all(at, user, &rows);
@@ -300,9 +300,9 @@ impl World {
         let gaps = if buffering { self.too_many(fresh) } else { 0 };
         self.session(sid).gaps |= gaps;
         self.hand_page(at, sid, found & !gaps);
-        self.each_message(buffer, |world, message| world.hand_own(sid, message));
-        if self.slip == Some(Mutation::LiveAfterReads) && self.session(sid).missed == 0 {
-            let place = self.worker(at).handed.place();
+        self.each_message(buffer, |world, message| world.deliver_own(sid, message));
+        if self.mutation == Some(Mutation::LiveAfterReads) && self.session(sid).missed == 0 {
+            let place = self.worker(at).recent.place();
             let session = self.session(sid);
             (session.phase, session.place) = (Phase::Live, place);
         }
@@ -312,7 +312,7 @@ impl World {
         let buffering = self.session(sid).buffering;
         self.each_message(found, |world, message| {
             if buffering || !world.had(at, sid, message) {
-                world.hand_own(sid, message);
+                world.deliver_own(sid, message);
             }
         });
     }
@@ -339,10 +339,10 @@ impl World {
             // It counts as having a delivery gap: it did not receive what came meanwhile.
             viewed.breaks = u64::MAX;
         }
-        let cursor = session.footing.read(reading, viewed, watermark);
+        let cursor = session.position.read(reading, viewed, watermark);
         session.buffering = false;
-        trace!(self, "session {sid} read: {cursor:?} {:?}", self.session(sid).footing);
-        self.hand_cursor(sid, cursor);
+        trace!(self, "session {sid} read: {cursor:?} {:?}", self.session(sid).position);
+        self.send_cursor(sid, cursor);
         if self.session(sid).phase == Phase::Missing {
             let confirmed = self.is_confirmed(at.life, self.session_ref(sid).user);
             self.register(at, sid, confirmed);
@@ -354,10 +354,10 @@ impl World {
         let frozen = self.viewed(at.life).frozen;
         let SimSession { user, phase, .. } = *self.session_ref(sid);
         let session = self.session(sid);
-        let idle = session.reading.is_none() && session.footing.is_told();
+        let idle = session.reading.is_none() && session.position.is_told();
         if phase == Phase::Live
             && idle
-            && !session.footing.is_shared()
+            && !session.position.is_shared()
             && !frozen
             && self.is_confirmed(at.life, user)
             && self.are_heard(at, user)

@@ -7,7 +7,7 @@ use crate::socket::peer::client_frame;
 const LIMITS: FrameLimits =
     FrameLimits { frame_bytes: 70_000, message_bytes: 70_000, fragments: 4 };
 
-fn breach(bytes: &[u8]) -> ProtocolViolation {
+fn violation(bytes: &[u8]) -> ProtocolViolation {
     scan(bytes, &LIMITS).expect_err("must be refused")
 }
 
@@ -23,31 +23,34 @@ fn every_form_of_length_is_read() {
 
 #[test]
 fn a_frame_is_refused_at_the_first_byte_that_condemns_it() {
-    assert_eq!(breach(&[0b1101_0001]), ProtocolViolation::ReservedBits(0b101));
-    assert_eq!(breach(&[0x83]), ProtocolViolation::Opcode(3));
-    assert_eq!(breach(&[0x8b]), ProtocolViolation::Opcode(11));
-    assert_eq!(breach(&[0x09]), ProtocolViolation::ControlFragmented);
-    assert_eq!(breach(&[0x81, 0x05]), ProtocolViolation::Unmasked);
-    assert_eq!(breach(&[0x89, 0xfe]), ProtocolViolation::ControlLength);
-    assert_eq!(breach(&[0x88, 0xff]), ProtocolViolation::ControlLength);
-    assert_eq!(breach(&[0x81, 0xfe, 0, 125]), ProtocolViolation::LengthEncoding(125));
+    assert_eq!(violation(&[0b1101_0001]), ProtocolViolation::ReservedBits(0b101));
+    assert_eq!(violation(&[0x83]), ProtocolViolation::Opcode(3));
+    assert_eq!(violation(&[0x8b]), ProtocolViolation::Opcode(11));
+    assert_eq!(violation(&[0x09]), ProtocolViolation::ControlFragmented);
+    assert_eq!(violation(&[0x81, 0x05]), ProtocolViolation::Unmasked);
+    assert_eq!(violation(&[0x89, 0xfe]), ProtocolViolation::ControlLength);
+    assert_eq!(violation(&[0x88, 0xff]), ProtocolViolation::ControlLength);
+    assert_eq!(violation(&[0x81, 0xfe, 0, 125]), ProtocolViolation::LengthEncoding(125));
     assert_eq!(
-        breach(&[0x81, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff]),
+        violation(&[0x81, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff]),
         ProtocolViolation::LengthEncoding(65_535)
     );
-    assert_eq!(breach(&[0x81, 0xff, 0x80, 0, 0, 0, 0, 1, 0, 0]), ProtocolViolation::LengthTopBit);
+    assert_eq!(
+        violation(&[0x81, 0xff, 0x80, 0, 0, 0, 0, 1, 0, 0]),
+        ProtocolViolation::LengthTopBit
+    );
 }
 
 #[test]
 fn an_announced_length_above_the_bound_is_refused_without_its_body() {
     let length = 70_001;
     let expected = ProtocolViolation::FrameLength { length, bound: 70_000 };
-    assert_eq!(breach(&[0x82, 0xff, 0, 0, 0, 0, 0, 1, 0x11, 0x71]), expected);
+    assert_eq!(violation(&[0x82, 0xff, 0, 0, 0, 0, 0, 1, 0x11, 0x71]), expected);
     assert_eq!(expected.to_string(), "frame of 70001 bytes, at most 70000 allowed");
     assert_eq!(expected.code(), 1009);
     let huge = [0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
     assert_eq!(
-        breach(&huge),
+        violation(&huge),
         ProtocolViolation::FrameLength { length: i64::MAX as u64, bound: 70_000 }
     );
 }
@@ -131,7 +134,7 @@ proptest! {
     fn more_bytes_never_change_the_verdict(bytes in vec(any::<u8>(), 0..40), cut in 0..40_usize) {
         let cut = cut.min(bytes.len());
         match scan(&bytes[..cut], &LIMITS) {
-            Err(breach) => prop_assert_eq!(scan(&bytes, &LIMITS), Err(breach)),
+            Err(violation) => prop_assert_eq!(scan(&bytes, &LIMITS), Err(violation)),
             Ok(Scan::Frame(head)) => prop_assert_eq!(scan(&bytes, &LIMITS), Ok(Scan::Frame(head))),
             Ok(Scan::Incomplete { need }) => {
                 prop_assert!(need > cut);

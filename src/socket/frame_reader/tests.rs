@@ -23,8 +23,8 @@ enum Stop {
 }
 
 impl From<ProtocolViolation> for Stop {
-    fn from(breach: ProtocolViolation) -> Self {
-        Self::Breach(breach)
+    fn from(violation: ProtocolViolation) -> Self {
+        Self::Breach(violation)
     }
 }
 
@@ -54,7 +54,7 @@ impl Session {
             outcome = self.feed(&[], step);
         }
         match outcome {
-            Err(Stop::Breach(breach)) => Err(breach),
+            Err(Stop::Breach(violation)) => Err(violation),
             Ok(()) | Err(Stop::Wanted) => Ok(()),
         }
     }
@@ -166,8 +166,8 @@ fn memory_follows_what_arrived_and_not_what_was_announced() {
 #[test]
 fn an_announced_length_above_the_bound_reserves_nothing() {
     let mut session = Session::default();
-    let breach = session.read(&[0x82, 0xfe, 0x01, 0x2d, 0, 0, 0, 0], usize::MAX);
-    assert_eq!(breach, Err(ProtocolViolation::FrameLength { length: 301, bound: 300 }));
+    let violation = session.read(&[0x82, 0xfe, 0x01, 0x2d, 0, 0, 0, 0], usize::MAX);
+    assert_eq!(violation, Err(ProtocolViolation::FrameLength { length: 301, bound: 300 }));
     assert_eq!(session.intake.tail.capacity(), 8);
 }
 

@@ -253,38 +253,39 @@ mod tests {
         Conversation::between(&UserId::parse("a").unwrap(), &UserId::parse("b").unwrap())
     }
 
-    fn ledger() -> (BatchBuilder, tempfile::TempDir) {
+    fn builder() -> (BatchBuilder, tempfile::TempDir) {
         let home = tempfile::tempdir().unwrap();
         (BatchBuilder::new(Arc::new(Tables::open(home.path()).unwrap()), Micros(0)), home)
     }
 
     #[test]
     fn one_batch_may_hold_a_conversation_twice_and_a_message_twice() {
-        let (mut ledger, _home) = ledger();
+        let (mut builder, _home) = builder();
         let batch = [entry(&dm(), 9), entry(&dm(), 9), entry(&dm(), 5)];
-        ledger.commit(&batch).unwrap();
+        builder.commit(&batch).unwrap();
         let limit = PageLimit { messages: 9, bytes: 9999 };
-        let page = query::history(&ledger.tables, &dm(), HistoryRange::After(None), limit).unwrap();
+        let page =
+            query::history(&builder.tables, &dm(), HistoryRange::After(None), limit).unwrap();
         let times: Vec<_> = page.messages.iter().map(|message| message.id.time().0).collect();
         assert_eq!(times, [5, 9]);
         for user in ["a", "b"].map(|id| UserId::parse(id).unwrap()) {
-            let last = query::last_active(&ledger.tables, &user, Day(0), &dm()).unwrap();
+            let last = query::last_active(&builder.tables, &user, Day(0), &dm()).unwrap();
             assert_eq!(last, Some(MessageId::first_of(Micros(9))));
         }
     }
 
     #[test]
     fn the_high_water_mark_is_stored_with_the_batch_and_never_falls() {
-        let (mut ledger, _home) = ledger();
+        let (mut builder, _home) = builder();
         for (time, mark) in [(7, 7), (3, 7), (8, 8)] {
-            ledger.commit(&[entry(&dm(), time)]).unwrap();
-            assert_eq!(meta::high_water(&ledger.tables).unwrap(), Micros(mark));
+            builder.commit(&[entry(&dm(), time)]).unwrap();
+            assert_eq!(meta::high_water(&builder.tables).unwrap(), Micros(mark));
         }
     }
 
     #[test]
     fn stamps_raise_the_high_water_mark_and_what_clients_choose_does_not() {
-        let (mut ledger, _home) = ledger();
+        let (mut builder, _home) = builder();
         let (user, room) = (UserId::parse("a").unwrap(), RoomId::parse("r").unwrap());
         let at = |time| MessageId::first_of(Micros(time));
         let said = |time| Membership {
@@ -300,8 +301,8 @@ mod tests {
             (BatchEntry::nonce(&user, "n", &nonce).unwrap(), 8),
             (BatchEntry::membership(said(5)), 8),
         ] {
-            ledger.commit(&[entry]).unwrap();
-            assert_eq!(meta::high_water(&ledger.tables).unwrap(), Micros(mark));
+            builder.commit(&[entry]).unwrap();
+            assert_eq!(meta::high_water(&builder.tables).unwrap(), Micros(mark));
         }
     }
 
@@ -310,25 +311,26 @@ mod tests {
         let user = UserId::parse("a").unwrap();
         let at = |time| MessageId::first_of(Micros(time));
         for order in [[1, 2, 3], [3, 2, 1], [2, 3, 1], [3, 1, 2]] {
-            let (mut ledger, _home) = ledger();
+            let (mut builder, _home) = builder();
             let batch = order.map(|time| BatchEntry::read_mark(&user, &dm(), at(time)));
-            ledger.commit(&batch).unwrap();
-            let mark = query::read_mark(&ledger.tables, &user, &dm()).unwrap();
+            builder.commit(&batch).unwrap();
+            let mark = query::read_mark(&builder.tables, &user, &dm()).unwrap();
             assert_eq!(mark, Some(at(3)), "{order:?}");
         }
     }
 
     #[test]
     fn a_register_that_cannot_be_read_stops_its_batch_before_it_is_written() {
-        let (mut ledger, _home) = ledger();
-        ledger.commit(&[entry(&dm(), 1)]).unwrap();
+        let (mut builder, _home) = builder();
+        builder.commit(&[entry(&dm(), 1)]).unwrap();
         let key = keys::activity(&UserId::parse("a").unwrap(), Day(0), &dm());
-        ledger.tables.activity.insert(key, b"junk").unwrap();
-        let error = ledger.commit(&[entry(&dm(), 2)]).unwrap_err();
+        builder.tables.activity.insert(key, b"junk").unwrap();
+        let error = builder.commit(&[entry(&dm(), 2)]).unwrap_err();
         let CommitError::NotWritten(reason) = error else { panic!("{error:?}") };
         assert!(reason.contains("`a\\x00\\x00\\x00\\x00\\x00dm.a.b` of `activity`"), "{reason}");
         let limit = PageLimit { messages: 9, bytes: 9999 };
-        let page = query::history(&ledger.tables, &dm(), HistoryRange::After(None), limit).unwrap();
+        let page =
+            query::history(&builder.tables, &dm(), HistoryRange::After(None), limit).unwrap();
         assert_eq!(page.messages.len(), 1);
     }
 }

@@ -113,13 +113,13 @@ impl Embedded {
         let tables = Arc::new(Tables::open_within(&options.path, options.open_files)?);
         let (identity, floor) = open::admit(&tables, options, wall)?;
         let limit = BatchLimit { rows: options.batch_rows, bytes: BATCH_BYTES_MAX };
-        let ledger = BatchBuilder::new(Arc::clone(&tables), floor);
+        let builder = BatchBuilder::new(Arc::clone(&tables), floor);
         let ids = Arc::new(HybridClock::starting_at(floor));
         let failure = EngineFailure::default();
         Ok(Arc::new(Self {
             identity,
             clocks: SharedClocks { wall: WallClock::starting_at(floor), ids },
-            writer: WriteThread::start(options.write_queue, limit, ledger, failure.clone())?,
+            writer: WriteThread::start(options.write_queue, limit, builder, failure.clone())?,
             reader: ReadThread::start(options.read_queue, Arc::clone(&tables))?,
             watch: FileWatch::start(tables, failure.clone())?,
             failure,

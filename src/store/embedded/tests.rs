@@ -120,14 +120,14 @@ async fn a_nonce_is_remembered_by_the_time_of_ids() {
     tables.clock = WallClock::starting_at(WallClock::system() + days);
     let id = MessageId::first_of(tables.clock.now());
     let tables = Arc::new(tables);
-    let mut ledger = BatchBuilder::new(Arc::clone(&tables), Micros(0));
+    let mut builder = BatchBuilder::new(Arc::clone(&tables), Micros(0));
     let sender = crate::domain::UserId::parse("alice").unwrap();
     let note = |ago: Duration| {
         let record = NonceRecord { id: MessageId::first_of(id.time() - ago), content: 1 };
         BatchEntry::nonce(&sender, &format!("{}", ago.as_secs()), &record).unwrap()
     };
     let (fresh, old) = (Duration::from_hours(1), Duration::from_hours(25));
-    ledger.commit(&[note(fresh), note(old)]).unwrap();
+    builder.commit(&[note(fresh), note(old)]).unwrap();
     let is_known = |ago: Duration| {
         query::nonce(&tables, &sender, &ago.as_secs().to_string()).unwrap().is_some()
     };
@@ -201,7 +201,7 @@ fn messages_without_an_identity_are_no_new_store() {
 
 /// A ledger that announces each commit and holds it until the gate is opened, by dropping it.
 struct Gated {
-    ledger: BatchBuilder,
+    builder: BatchBuilder,
     begun: SyncSender<()>,
     gate: Receiver<()>,
 }
@@ -211,7 +211,7 @@ impl Commit for Gated {
         // An error means that the test watches no more.
         let _ = self.begun.send(());
         self.gate.recv().expect_err("the gate is opened by dropping it");
-        self.ledger.commit(batch)
+        self.builder.commit(batch)
     }
 }
 
@@ -221,9 +221,9 @@ async fn a_full_queue_sheds_and_keeps_what_it_accepted_even_unwatched() {
     let tables = Arc::new(Tables::open(home.path()).unwrap());
     open::admit(&tables, &options(home.path()), WALL).unwrap();
     let ((begun, busy), (hold, gate)) = (mpsc::sync_channel(64), mpsc::sync_channel(64));
-    let ledger = Gated { ledger: BatchBuilder::new(tables, Micros(0)), begun, gate };
+    let builder = Gated { builder: BatchBuilder::new(tables, Micros(0)), begun, gate };
     let limit = BatchLimit { rows: 8, bytes: 1000 };
-    let writer = WriteThread::start(2, limit, ledger, EngineFailure::default()).unwrap();
+    let writer = WriteThread::start(2, limit, builder, EngineFailure::default()).unwrap();
     let nth = |n| conformance::direct("alice", "bob", WALL + Duration::from_micros(n));
 
     let first = writer.append(nth(1));

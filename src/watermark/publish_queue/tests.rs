@@ -34,15 +34,15 @@ const fn parcel(number: u64) -> Parcel {
 
 /// What happens to publishes, each of a message under a ticket of its own.
 struct Scene {
-    outbound: PublishQueue<Parcel>,
+    queue: PublishQueue<Parcel>,
     settled: Vec<u64>,
 }
 
 impl Scene {
     /// Shards by what they are connected to at moment zero.
     fn new(runs: &[Option<ServerRun>], ring: usize) -> Self {
-        let outbound = PublishQueue::new(runs.len(), ring, at(0.0), Safeguards::default());
-        let mut scene = Self { outbound, settled: Vec::new() };
+        let queue = PublishQueue::new(runs.len(), ring, at(0.0), Safeguards::default());
+        let mut scene = Self { queue, settled: Vec::new() };
         for (shard, run) in runs.iter().enumerate() {
             run.map(|run| scene.up(shard, run));
         }
@@ -58,24 +58,24 @@ impl Scene {
     }
 
     fn send(&mut self, shard: usize, parcel: Parcel, kept: bool, seconds: f64) -> Publishes {
-        let ticket = kept.then_some(SendId { tenure: 0, number: parcel.number });
+        let send_id = kept.then_some(SendId { generation: 0, number: parcel.number });
         let settled = &mut self.settled;
-        let settle = &mut |ticket: SendId| settled.push(ticket.number);
-        self.outbound.publish(shard, parcel, ticket, at(seconds), settle)
+        let settle = &mut |send_id: SendId| settled.push(send_id.number);
+        self.queue.publish(shard, parcel, send_id, at(seconds), settle)
     }
 
     fn up(&mut self, shard: usize, run: ServerRun) -> Publishes {
         let settled = &mut self.settled;
-        self.outbound.up(shard, run, &mut |ticket| settled.push(ticket.number))
+        self.queue.up(shard, run, &mut |send_id| settled.push(send_id.number))
     }
 
     fn down(&mut self, shard: usize, seconds: f64) -> Publishes {
         let settled = &mut self.settled;
-        self.outbound.down(shard, at(seconds), &mut |ticket| settled.push(ticket.number))
+        self.queue.down(shard, at(seconds), &mut |send_id| settled.push(send_id.number))
     }
 
     fn take(&mut self, shard: usize, max: usize) -> Vec<Parcel> {
-        self.outbound.take(shard, max).cloned().collect()
+        self.queue.take(shard, max).cloned().collect()
     }
 
     fn numbers(&mut self, shard: usize) -> Vec<u64> {
@@ -85,12 +85,12 @@ impl Scene {
     fn answered(&mut self, shard: usize, confirmed: &[bool]) -> Publishes {
         let settled = &mut self.settled;
         let confirmed = |index: usize| confirmed[index];
-        self.outbound.answered(shard, confirmed, &mut |ticket| settled.push(ticket.number))
+        self.queue.answered(shard, confirmed, &mut |send_id| settled.push(send_id.number))
     }
 
     fn tick(&mut self, seconds: f64) -> Publishes {
         let settled = &mut self.settled;
-        self.outbound.tick(at(seconds), &mut |ticket| settled.push(ticket.number))
+        self.queue.tick(at(seconds), &mut |send_id| settled.push(send_id.number))
     }
 
     fn settled(&mut self) -> Vec<u64> {
@@ -98,7 +98,7 @@ impl Scene {
     }
 
     fn snapshot(&self, shard: usize) -> LinkSnapshot {
-        self.outbound.snapshot().nth(shard).unwrap()
+        self.queue.snapshot().nth(shard).unwrap()
     }
 
     fn gap_no(&self, shard: usize) -> u64 {
@@ -118,7 +118,7 @@ fn a_confirmed_message_is_settled() {
     assert_eq!(scene.settled(), NONE);
     assert_eq!(scene.answered(0, &[true]), NOTHING);
     assert_eq!(scene.settled(), [1]);
-    assert!(scene.outbound.is_quiet());
+    assert!(scene.queue.is_quiet());
 }
 
 #[test]
@@ -138,14 +138,14 @@ fn an_event_is_tried_once() {
     refused.event(0, 1);
     assert_eq!(refused.numbers(0), [1]);
     assert_eq!(refused.answered(0, &[false]), DROPPED);
-    assert!(refused.outbound.is_quiet());
+    assert!(refused.queue.is_quiet());
 
     let mut cut = Scene::new(&[Some(A)], 10);
     cut.event(0, 1);
     cut.take(0, 1);
     cut.event(0, 2);
     assert_eq!(cut.down(0, 1.0), Publishes { dropped: 2, ..NOTHING }, "in flight, and waiting");
-    assert!(cut.outbound.is_quiet());
+    assert!(cut.queue.is_quiet());
 
     assert_eq!(Scene::new(&[None], 10).event(0, 1), DROPPED, "there is no way");
     let mut other = Scene::new(&[None, Some(A)], 10);
@@ -305,14 +305,14 @@ fn what_a_gap_covers_is_not_sent_again() {
     refused.take(0, 1);
     refused.tick(11.0);
     refused.answered(0, &[false]);
-    assert!(refused.outbound.is_quiet());
+    assert!(refused.queue.is_quiet());
 
     let mut cut = Scene::new(&[Some(A)], 10);
     cut.message(0, 1, 0.0);
     cut.take(0, 1);
     cut.tick(11.0);
     cut.down(0, 12.0);
-    assert!(cut.outbound.is_quiet());
+    assert!(cut.queue.is_quiet());
 }
 
 #[test]

@@ -9,7 +9,7 @@ const FROZEN: WatermarkSnapshot = WatermarkSnapshot { frozen: true, ..LIVE };
 /// The cursor that a session came with: above [`BEGUN`] less the margin.
 const OWN: Micros = Micros(90_000_000);
 
-fn footing(cursor: Micros) -> SessionPosition {
+fn position(cursor: Micros) -> SessionPosition {
     SessionPosition::new(cursor, Safeguards::default())
 }
 
@@ -19,36 +19,36 @@ fn reading(viewed: WatermarkSnapshot, confirmed: bool) -> CatchUpRead {
 
 /// A session that was sent its cursor, and takes no part in the watermark.
 fn told() -> SessionPosition {
-    let mut footing = footing(OWN);
-    footing.read(reading(FROZEN, true), FROZEN, Micros(0));
-    footing
+    let mut position = position(OWN);
+    position.read(reading(FROZEN, true), FROZEN, Micros(0));
+    position
 }
 
 /// A session that takes part in the watermark.
 fn shared() -> SessionPosition {
-    let mut footing = footing(OWN);
-    footing.read(reading(LIVE, true), LIVE, Micros(0));
-    footing
+    let mut position = position(OWN);
+    position.read(reading(LIVE, true), LIVE, Micros(0));
+    position
 }
 
 /// What a read gives a session that came with a cursor, with a watermark far above: its cursor, and
 /// whether it takes part in the watermark.
 fn read(cursor: Micros, reading: CatchUpRead, now: WatermarkSnapshot) -> (Micros, bool) {
-    let mut footing = footing(cursor);
-    let told = footing.read(reading, now, Micros(200_000_000));
-    assert!(footing.is_told());
-    (told, footing.is_shared())
+    let mut position = position(cursor);
+    let told = position.read(reading, now, Micros(200_000_000));
+    assert!(position.is_told());
+    (told, position.is_shared())
 }
 
 #[test]
 fn nothing_is_told_before_the_first_read_is_done() {
-    let mut footing = footing(OWN);
-    assert!(!footing.is_told() && !footing.is_shared());
-    assert_eq!(footing.above(Micros(200_000_000)), OWN, "it reads from its own cursor");
-    assert_eq!(footing.cursor(Micros(200_000_000)), None);
-    assert_eq!(footing.round(RoundKind::Repair, None, true, Micros(200_000_000)), None);
-    footing.skipped(Micros(1));
-    assert!(!footing.is_told());
+    let mut position = position(OWN);
+    assert!(!position.is_told() && !position.is_shared());
+    assert_eq!(position.above(Micros(200_000_000)), OWN, "it reads from its own cursor");
+    assert_eq!(position.cursor(Micros(200_000_000)), None);
+    assert_eq!(position.round(RoundKind::Repair, None, true, Micros(200_000_000)), None);
+    position.skipped(Micros(1));
+    assert!(!position.is_told());
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_read_gives_the_largest_of_three_bounds() {
 #[test]
 fn a_read_that_was_heard_beside_and_unbroken_shares_the_watermark() {
     assert_eq!(read(OWN, reading(LIVE, true), LIVE), (Micros(200_000_000), true));
-    let mut ahead = footing(OWN);
+    let mut ahead = position(OWN);
     assert_eq!(ahead.read(reading(LIVE, true), LIVE, Micros(7)), OWN, "it may be further");
     assert!(ahead.is_shared());
 }
@@ -93,24 +93,24 @@ fn a_read_without_proof_gives_a_cursor_of_its_own() {
 
 #[test]
 fn a_read_takes_nobody_out_of_the_watermark() {
-    let mut footing = shared();
-    let told = footing.read(reading(FROZEN, false), FROZEN, Micros(95_000_000));
-    assert_eq!((told, footing.is_shared()), (Micros(95_000_000), true));
+    let mut position = shared();
+    let told = position.read(reading(FROZEN, false), FROZEN, Micros(95_000_000));
+    assert_eq!((told, position.is_shared()), (Micros(95_000_000), true));
 }
 
 #[test]
 fn a_second_read_begins_at_the_first_ones_cursor() {
-    let mut footing = footing(Micros(10));
-    let told = footing.read(reading(FROZEN, true), FROZEN, Micros(0));
-    assert_eq!(footing.above(Micros(200_000_000)), told);
-    assert_eq!(footing.cursor(Micros(200_000_000)), Some(told), "the watermark is not its own");
+    let mut position = position(Micros(10));
+    let told = position.read(reading(FROZEN, true), FROZEN, Micros(0));
+    assert_eq!(position.above(Micros(200_000_000)), told);
+    assert_eq!(position.cursor(Micros(200_000_000)), Some(told), "the watermark is not its own");
 }
 
 #[test]
 fn a_session_that_shares_has_the_watermark() {
-    let footing = shared();
-    assert_eq!(footing.above(Micros(5)), Micros(5));
-    assert_eq!(footing.cursor(Micros(5)), Some(Micros(5)));
+    let position = shared();
+    assert_eq!(position.above(Micros(5)), Micros(5));
+    assert_eq!(position.cursor(Micros(5)), Some(Micros(5)));
 }
 
 #[test]
@@ -127,13 +127,13 @@ fn a_round_by_kind_and_confirmation() {
         (Pull, None, true, OWN, false),
     ];
     for (kind, decided, confirmed, expected, shares) in cases {
-        let mut footing = told();
-        let cursor = footing.round(kind, decided, confirmed, watermark);
+        let mut position = told();
+        let cursor = position.round(kind, decided, confirmed, watermark);
         let what = format!("{kind:?} {decided:?} {confirmed}");
-        assert_eq!((cursor, footing.is_shared()), (Some(expected), shares), "{what}");
-        let mut footing = shared();
-        let cursor = footing.round(kind, decided, confirmed, watermark);
-        assert_eq!((cursor, footing.is_shared()), (Some(watermark), true), "shared, {what}");
+        assert_eq!((cursor, position.is_shared()), (Some(expected), shares), "{what}");
+        let mut position = shared();
+        let cursor = position.round(kind, decided, confirmed, watermark);
+        assert_eq!((cursor, position.is_shared()), (Some(watermark), true), "shared, {what}");
     }
 }
 

@@ -180,34 +180,34 @@ impl Model {
     }
 }
 
-fn exclude(census: &mut FailureDetector, then: Then) {
+fn exclude(detector: &mut FailureDetector, then: Then) {
     match then {
         Then::Nothing => {}
         Then::Repaired => {
-            let dying = census.dying();
-            census.exclude(&dying);
+            let dying = detector.dying();
+            detector.exclude(&dying);
         }
-        Then::Advanced => census.exclude_left(),
+        Then::Advanced => detector.exclude_left(),
     }
 }
 
 fn compare(said: &Said, steps: &[Step]) -> Result<(), TestCaseError> {
-    let (mut census, mut model, mut now) = (census(), Model::default(), 0.0);
+    let (mut detector, mut model, mut now) = (detector(), Model::default(), 0.0);
     for step in steps {
         let shown = (0..).zip(&step.shown).filter_map(|(x, shown)| shown.map(|n| (x, n)));
         let rows = shown.map(|(x, n)| row_of(Incarnation(x), n, &said[x as usize][n as usize]));
         let (begin, end) = (now + step.pause, now + step.pause + step.takes);
         let done = Done { begin: at(begin), end: at(end), rows: rows.collect() };
         now = end;
-        let breaks = read(&mut census, &done.rows, begin, end);
+        let breaks = read(&mut detector, &done.rows, begin, end);
         let expected: Vec<DeliveryGap> = model.read(done).into_iter().collect();
         prop_assert_eq!(breaks, expected);
-        prop_assert_eq!(census.dying().into_iter().collect::<BTreeSet<_>>(), model.dying.clone());
-        exclude(&mut census, step.then);
+        prop_assert_eq!(detector.dying().into_iter().collect::<BTreeSet<_>>(), model.dying.clone());
+        exclude(&mut detector, step.then);
         model.then(step.then);
-        prop_assert_eq!(census.bounds(WALL), model.bounds(WALL));
-        prop_assert_eq!(census.bounds(WALL + READ_CAP * 3), model.bounds(WALL + READ_CAP * 3));
-        let mut living: Vec<&Heartbeat> = census.rows().collect();
+        prop_assert_eq!(detector.bounds(WALL), model.bounds(WALL));
+        prop_assert_eq!(detector.bounds(WALL + READ_CAP * 3), model.bounds(WALL + READ_CAP * 3));
+        let mut living: Vec<&Heartbeat> = detector.rows().collect();
         living.sort_unstable_by_key(|row| row.incarnation);
         prop_assert_eq!(living, model.living());
     }

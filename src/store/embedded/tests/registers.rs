@@ -143,9 +143,9 @@ async fn no_reader_sees_a_register_before_its_commit_and_then_both_its_sides() {
     let home = TempDir::new().unwrap();
     let tables = Arc::new(Tables::open(home.path()).unwrap());
     let ((begun, busy), (hold, gate)) = (mpsc::sync_channel(64), mpsc::sync_channel(64));
-    let ledger = Gated { ledger: BatchBuilder::new(Arc::clone(&tables), Micros(0)), begun, gate };
+    let builder = Gated { builder: BatchBuilder::new(Arc::clone(&tables), Micros(0)), begun, gate };
     let limit = BatchLimit { rows: 8, bytes: 1000 };
-    let writer = WriteThread::start(2, limit, ledger, EngineFailure::default()).unwrap();
+    let writer = WriteThread::start(2, limit, builder, EngineFailure::default()).unwrap();
     let put = writer.write(Ok(BatchEntry::membership(said(true, 2))));
     busy.recv().unwrap();
     let from_the_room = || rooms::membership(&tables, &lobby(), &alice()).unwrap();

@@ -149,16 +149,16 @@ impl Witness {
     }
 
     fn links(&self, numbers: impl Fn(&Link<Parcel>) -> Vec<u64>) -> BTreeSet<u64> {
-        self.scene.outbound.links.iter().flat_map(numbers).collect()
+        self.scene.queue.links.iter().flat_map(numbers).collect()
     }
 
     /// Each open publish of a message is in one place, from where it will be sent or announced.
     fn nothing_is_lost(&self) -> Result<(), TestCaseError> {
         let mut held: Vec<u64> = Vec::new();
-        for link in &self.scene.outbound.links {
+        for link in &self.scene.queue.links {
             let items = link.waiting.iter().chain(&link.sent);
-            held.extend(items.filter_map(|item| item.ticket).map(|ticket| ticket.number));
-            held.extend(link.lost.iter().map(|ticket| ticket.number));
+            held.extend(items.filter_map(|item| item.send_id).map(|send_id| send_id.number));
+            held.extend(link.lost.iter().map(|send_id| send_id.number));
         }
         held.sort_unstable();
         prop_assert_eq!(held, self.open.keys().copied().collect::<Vec<_>>());
@@ -171,7 +171,7 @@ impl Witness {
             self.step(&Step::Up(shard, A))?;
         }
         for shard in [0, 1, 0, 1] {
-            while self.scene.outbound.has_waiting(shard) {
+            while self.scene.queue.has_waiting(shard) {
                 self.step(&Step::Take(shard, 8))?;
                 self.step(&Step::Answered(shard, u8::MAX))?;
             }
@@ -179,7 +179,7 @@ impl Witness {
         self.step(&Step::Pass(200))?;
         self.step(&Step::Tick)?;
         prop_assert!(self.open.is_empty(), "{:?} are never settled", self.open);
-        prop_assert!(self.scene.outbound.is_quiet());
+        prop_assert!(self.scene.queue.is_quiet());
         Ok(())
     }
 }

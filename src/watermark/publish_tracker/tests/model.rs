@@ -53,7 +53,7 @@ struct Sent {
 }
 
 struct Witness {
-    desk: PublishTracker<Parcel>,
+    tracker: PublishTracker<Parcel>,
     now: f64,
     sends: Vec<Sent>,
     fates: Vec<Fate>,
@@ -65,7 +65,7 @@ impl Witness {
         // Nothing falls out of the ring: the young are never given up on.
         let bounds = PublishBounds { pending: usize::MAX, ring: usize::MAX };
         Self {
-            desk: PublishTracker::new(SHARDS, bounds, at(0.0), Safeguards::default()),
+            tracker: PublishTracker::new(SHARDS, bounds, at(0.0), Safeguards::default()),
             now: 0.0,
             sends: Vec::new(),
             fates: Vec::new(),
@@ -78,13 +78,13 @@ impl Witness {
         let (time, issued) = (wall(self.now).max(Micros(last + 1)), at(self.now));
         let publishes = self.fates.len()..self.fates.len();
         self.sends.push(Sent { time, issued, publishes });
-        self.desk.enter(time, issued)
+        self.tracker.enter(time, issued)
     }
 
     fn send(&mut self, shards: &[usize]) {
-        let ticket = self.enter();
-        let passed = self.desk.judge(
-            ticket,
+        let send_id = self.enter();
+        let passed = self.tracker.check_ack(
+            send_id,
             now(self.now, 0.0),
             Some(lease(0, f64::MAX)),
             shards.len() as u8,
@@ -94,7 +94,7 @@ impl Witness {
             let number = self.fates.len();
             self.fates.push(Fate::Open);
             let moment = at(self.now);
-            self.desk.publish(*shard, Parcel(number as u64), Some(ticket), moment);
+            self.tracker.publish(*shard, Parcel(number as u64), Some(send_id), moment);
         }
         self.sends.last_mut().unwrap().publishes.end = self.fates.len();
     }
@@ -103,16 +103,16 @@ impl Witness {
         match step {
             Step::Send(shards) => self.send(shards),
             Step::Doubt => {
-                let ticket = self.enter();
-                self.desk.judge(ticket, now(self.now, 0.0), None, 2);
+                let send_id = self.enter();
+                self.tracker.check_ack(send_id, now(self.now, 0.0), None, 2);
             }
             Step::Up(shard) => {
                 self.down(*shard);
-                self.desk.up(*shard, HERE);
+                self.tracker.up(*shard, HERE);
             }
             Step::Down(shard) => self.down(*shard),
             Step::Take(shard) => {
-                let taken = self.desk.take(*shard, 3).map(|parcel| parcel.0 as usize);
+                let taken = self.tracker.take(*shard, 3).map(|parcel| parcel.0 as usize);
                 self.flying[*shard].extend(taken);
             }
             Step::Answered(shard, bits) => self.answered(*shard, *bits),
@@ -123,13 +123,13 @@ impl Witness {
     }
 
     fn down(&mut self, shard: usize) {
-        self.desk.down(shard, at(self.now));
+        self.tracker.down(shard, at(self.now));
         self.flying[shard].clear();
     }
 
     fn answered(&mut self, shard: usize, bits: u8) {
         let confirmed = |index: usize| bits & 1 << index != 0;
-        self.desk.answered(shard, confirmed);
+        self.tracker.answered(shard, confirmed);
         let flying = std::mem::take(&mut self.flying[shard]);
         for (_, number) in flying.iter().enumerate().filter(|(index, _)| confirmed(*index)) {
             self.fates[*number] = Fate::Answered;
@@ -137,12 +137,12 @@ impl Witness {
     }
 
     fn gaps(&mut self) -> u64 {
-        self.desk.snapshot(0, wall(self.now)).links.iter().map(|link| link.gap_no).sum()
+        self.tracker.snapshot(0, wall(self.now)).links.iter().map(|link| link.gap_no).sum()
     }
 
     fn tick(&mut self) {
         let before = self.gaps();
-        self.desk.tick(at(self.now));
+        self.tracker.tick(at(self.now));
         if self.gaps() == before {
             return;
         }
@@ -158,7 +158,7 @@ impl Witness {
     /// send whose publishes are all answered.
     fn check(&mut self) -> Result<(), TestCaseError> {
         let reading = wall(self.now).max(self.sends.last().map_or(WALL, |sent| sent.time));
-        let WorkerProgress { settled, decided, .. } = self.desk.snapshot(0, reading);
+        let WorkerProgress { settled, decided, .. } = self.tracker.snapshot(0, reading);
         prop_assert_eq!(decided, reading, "nothing is being written");
         let below_first = |open: fn(Fate) -> bool| {
             let is_open =
@@ -176,12 +176,12 @@ impl Witness {
         self.step(&Step::Up(0))?;
         self.step(&Step::Up(1))?;
         for shard in [0, 1] {
-            while self.desk.has_waiting(shard) {
+            while self.tracker.has_waiting(shard) {
                 self.step(&Step::Take(shard))?;
                 self.step(&Step::Answered(shard, u8::MAX))?;
             }
         }
-        prop_assert!(self.desk.is_settled(0), "with all answered, nothing is left over");
+        prop_assert!(self.tracker.is_settled(0), "with all answered, nothing is left over");
         Ok(())
     }
 }
