@@ -1,4 +1,4 @@
-//! Who may see a conversation and how much of it, as the store has it.
+//! Which users may see a conversation and how much of it, by what the store holds.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use crate::domain::{
 use crate::protocol::{Code, ErrorReply};
 use crate::store::{AppendError, Pending, ReadError};
 
-/// What somebody is shown of a conversation.
+/// What a user is shown of a conversation.
 #[derive(Debug, Default)]
 pub(super) struct Visibility {
-    /// Nothing at or below; none is from the conversation's beginning.
+    /// Messages up to this id are hidden; `None` shows the conversation from its beginning.
     pub(super) hidden: Option<MessageId>,
-    /// Where he stands with the room; none where that is not asked.
+    /// The user's membership in the room; `None` where it was not read.
     membership: Option<Membership>,
 }
 
 impl Router {
-    /// Looks again after a read, in the step that answers: refuses one of whose removal this worker
-    /// heard meanwhile, since nothing of the room may come behind his `left`. Up to where all is
-    /// hidden from him.
+    /// Checks the membership again after a read, in the step that answers. Refuses the read if this
+    /// worker has received the user's removal meanwhile: nothing of the room may follow the `left`.
+    /// Returns up to which id all is hidden from the user.
     pub(super) fn still_hidden(
         &self,
         visibility: &Visibility,
@@ -31,8 +31,8 @@ impl Router {
         Ok(visibility.hidden.map(|_| joined))
     }
 
-    /// When a member joined, as far as is known now of one whom a read showed inside. Refuses one
-    /// who was said to be out later.
+    /// Returns when a member joined, by a read that showed the user inside and by what is known
+    /// now. Refuses a user whose removal is newer than that read.
     pub(super) fn still_inside(&self, seen: &Membership) -> Result<MessageId, ErrorReply> {
         let hub = self.hub.borrow();
         let known = hub.user_rooms(&seen.user).and_then(|rooms| rooms.get(seen.room.as_str()));
@@ -42,7 +42,7 @@ impl Router {
 }
 
 impl Services {
-    /// The answer of a read, within the store's time.
+    /// Returns the answer of a read, within the store's time limit.
     pub(super) async fn answer<T>(
         &self,
         read: Pending<Result<T, ReadError>>,
@@ -50,7 +50,7 @@ impl Services {
         within(self.waits.store, read).await
     }
 
-    /// The acknowledgement of a write, within the store's time.
+    /// Waits for the acknowledgement of a write, within the store's time limit.
     pub(super) async fn written(
         &self,
         write: Pending<Result<(), AppendError>>,
@@ -78,13 +78,13 @@ impl Services {
         }
     }
 
-    /// Whether users write into a conversation only once a service has.
+    /// Returns whether users may write into a conversation only once a service has.
     pub(super) fn is_for_services_to_start(&self, conversation: &Conversation) -> bool {
         self.direct == Direct::Service && matches!(conversation, Conversation::Dm(..))
     }
 
-    /// Refuses what a user would write into a conversation that is a service's to start, and that
-    /// none has started.
+    /// Refuses a user's write into a conversation that a service must start and that none has
+    /// started.
     pub(super) async fn must_be_started(
         &self,
         user: &UserId,
@@ -97,7 +97,7 @@ impl Services {
         started.then_some(()).ok_or_else(no_such_conversation)
     }
 
-    /// What a user is shown of a conversation. Refuses one who is not in it.
+    /// Returns what a user is shown of a conversation. Refuses a user who is not in it.
     pub(super) async fn visibility(
         &self,
         user: &UserId,
@@ -112,7 +112,7 @@ impl Services {
         Ok(Visibility { hidden: hidden_upto(&row, &membership), membership: Some(membership) })
     }
 
-    /// What was said of a user and a room, members or not.
+    /// Returns the state of a user's membership in a room; `UNKNOWN` if the store has none.
     pub(super) async fn member_state(
         &self,
         room: &RoomId,
@@ -122,7 +122,7 @@ impl Services {
         Ok(known.map_or(MemberState::UNKNOWN, |known| known.state))
     }
 
-    /// Where a user stands with a room that he is in.
+    /// Returns a user's membership in a room. Refuses a user who is not in it.
     pub(super) async fn place_in(
         &self,
         room: &RoomId,
@@ -133,7 +133,8 @@ impl Services {
     }
 }
 
-/// The answer of a read, within a time. A read changes nothing, so none is `unavailable`.
+/// Returns the answer of a read, within a time limit. A read changes nothing, so one without an
+/// answer is `unavailable`.
 pub(super) async fn within<T>(
     bound: Duration,
     read: Pending<Result<T, ReadError>>,
@@ -148,7 +149,7 @@ pub(super) async fn within<T>(
     }
 }
 
-/// What a write that is not acknowledged is to whoever asked for it.
+/// Returns the error that the caller gets for a write that is not acknowledged.
 pub(super) fn append_refusal(error: AppendError) -> ErrorReply {
     let code = match error {
         AppendError::Unavailable { .. } => Code::Unavailable,
@@ -157,12 +158,12 @@ pub(super) fn append_refusal(error: AppendError) -> ErrorReply {
     ErrorReply::new(code, error.to_string())
 }
 
-/// Up to where a room's past is hidden from a member, if any of it is.
+/// Returns up to which id a room's history is hidden from a member, if any of it is.
 pub(super) fn hidden_upto(room: &Room, membership: &Membership) -> Option<MessageId> {
     (room.past == HistoryVisibility::Joined).then_some(membership.joined())
 }
 
-/// What is not there and what is not the caller's get the same answer.
+/// The same answer for a conversation that does not exist and for one that is not the caller's.
 pub(super) fn no_such_conversation() -> ErrorReply {
     ErrorReply::new(Code::NotFound, "no such conversation")
 }

@@ -1,4 +1,4 @@
-//! Places for the HTTP requests in flight: those of the node, and of each user among them.
+//! Permits for the HTTP requests in flight, bounded for the node and for each user.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::Caller;
 use crate::domain::UserId;
 use crate::protocol::{Code, ErrorReply};
 
-/// The places of a node.
+/// The permits of a node.
 #[derive(Debug)]
 pub(super) struct RequestPermits {
     all_max: usize,
@@ -24,7 +24,7 @@ struct Taken {
     users: AHashMap<UserId, usize>,
 }
 
-/// A request's place, kept until all of its work is done.
+/// A request's permit, kept until all of its work is done.
 #[derive(Debug)]
 pub struct Admission {
     places: Arc<RequestPermits>,
@@ -32,13 +32,13 @@ pub struct Admission {
 }
 
 impl RequestPermits {
-    /// So many for all together, and for each user.
+    /// Sets the bounds: `all_max` for all requests together, `user_max` for each user's.
     pub(super) fn new(all_max: usize, user_max: usize) -> Arc<Self> {
         Arc::new(Self { all_max, user_max, taken: Mutex::default() })
     }
 
-    /// A place, if one is free. A user who has all of his is told so first: he alone can change it.
-    /// Services act for many users and have what the node has.
+    /// Takes a permit, if one is free. The user's own bound is checked first, since only that user
+    /// can free a permit under it. Services act for many users and are bounded by the node alone.
     pub(super) fn take(self: &Arc<Self>, caller: &Caller) -> Result<Admission, ErrorReply> {
         let user = match caller {
             Caller::User(user) => Some(user.clone()),
@@ -67,7 +67,7 @@ impl RequestPermits {
         Ok(Admission { places: Arc::clone(self), user })
     }
 
-    /// Whether all are free.
+    /// Returns whether no request is in flight.
     pub(super) fn is_idle(&self) -> bool {
         self.taken.lock().all == 0
     }
@@ -113,7 +113,7 @@ mod tests {
         assert!(!places.is_idle());
         drop(held);
         assert!(places.is_idle() && places.take(&user("a")).is_ok());
-        assert!(places.taken.lock().users.is_empty(), "nothing is kept of those who have none");
+        assert!(places.taken.lock().users.is_empty(), "nothing is kept for users without requests");
     }
 
     #[test]
@@ -123,16 +123,16 @@ mod tests {
         let full = "2 requests of the user are in flight here, as many as \
                     `limits.user_requests_in_flight` allows";
         assert_eq!(refusal(&places, &user("a")), (Code::LimitReached, full.to_owned()));
-        held.push(places.take(&user("b")).expect("another user has his own"));
+        held.push(places.take(&user("b")).expect("another user has their own permits"));
         let service = Caller::Service(id("a"));
         held.extend([places.take(&service).unwrap(), places.take(&service).unwrap()]);
         assert_eq!(refusal(&places, &service).0, Code::Unavailable);
         assert_eq!(
             refusal(&places, &user("a")),
             (Code::LimitReached, full.to_owned()),
-            "his own come first"
+            "the user's own bound is checked first"
         );
         held.remove(0);
-        assert!(places.take(&user("a")).is_ok(), "a place came back");
+        assert!(places.take(&user("a")).is_ok(), "a permit was given back");
     }
 }

@@ -1,15 +1,16 @@
-//! Several steps of one request side by side.
+//! Runs several steps of one request concurrently.
 
 use tokio::task::JoinSet;
 
 use crate::protocol::{Code, ErrorReply};
 
-/// Steps of one request that are under way at once: what one takes must not bound the rate, and a
-/// user with thousands of rooms must not fill the store's queue.
+/// Steps of one request that run concurrently. More than one, so that the latency of a step does
+/// not bound the rate. No more, so that a user with thousands of rooms does not fill the store's
+/// queue.
 const AT_ONCE: usize = 16;
 
-/// Takes a step for every item, so many at once; the answers are in the order of the items. The
-/// first failure is that of all.
+/// Runs a step for every item, at most [`AT_ONCE`] of them concurrently. Returns the answers in the
+/// order of the items, or the first error.
 pub(super) async fn at_once<T, R: 'static, F>(
     items: Vec<T>,
     step: impl Fn(T) -> F,

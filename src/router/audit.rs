@@ -1,5 +1,5 @@
-//! Looking for what should not be there: a message at or below the watermark that a live session
-//! was not handed. It means a bug, or that some part lied.
+//! The audit: looks for a message at or below the watermark that a live session did not get. Such a
+//! message means a bug, or that a server or node reported something untrue.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,17 +11,17 @@ use super::{Pacer, Router};
 use crate::domain::{Message, Micros};
 use crate::hub::Session;
 
-/// Messages that wait for the watermark to be judged; more are not looked at.
+/// Messages that wait for the watermark to pass them; further ones are not checked.
 const SUSPECTS_MAX: usize = 10_000;
 
-/// Between two looks for somebody to audit while there is nobody.
+/// How long the audit waits before it looks for a session again, after it found none.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// From a session's first cursor until what it is owed is certain: twice the 5 s that a clock may
-/// be off.
+/// How long after a session's first cursor it is certain which messages it must get: twice the 5 s
+/// that a clock may be off.
 const OWED_AFTER: Duration = Duration::from_secs(10);
 
-/// A message that a session had not been handed when it was read.
+/// A message that a session had not received when the message was read.
 #[derive(Debug)]
 pub struct UnconfirmedDelivery {
     session: Rc<Session>,
@@ -29,7 +29,7 @@ pub struct UnconfirmedDelivery {
 }
 
 impl Router {
-    /// Audits random users for ever.
+    /// Audits randomly chosen sessions, without end.
     pub async fn audit(self: Rc<Self>, pacer: Pacer) {
         loop {
             let session = self.somebody();
@@ -49,7 +49,7 @@ impl Router {
         chosen.filter(|session| session.recovery.position().is_shared())
     }
 
-    /// Reads what lies above the watermark: it may be under way, so it is judged later.
+    /// Reads what lies above the watermark. It may still be on its way, so it is checked later.
     async fn audit_one(self: &Rc<Self>, session: Rc<Session>, pacer: &Pacer) {
         let above = self.watermark.get();
         let reader = self.reader(Turns::Node(pacer), 1, Recipient::Session(&session));
@@ -72,8 +72,8 @@ impl Router {
         }
     }
 
-    /// Whether it is known that a session is owed a message and was not handed it yet: it began after
-    /// the session did, the watermark will pass it, and nothing was forgotten meanwhile.
+    /// Returns whether a session must get a message and has not got it yet. The message is newer
+    /// than the session, the watermark has yet to pass it, and no delivery was forgotten meanwhile.
     fn may_decide(&self, session: &Session, message: &Message) -> bool {
         let time = message.id.time();
         let hub = self.hub.borrow();
@@ -85,19 +85,23 @@ impl Router {
             && !hub.had(session, &key, message.id)
     }
 
-    /// A message that was not acknowledged need not be published, and no watermark waits for it: it
-    /// is no bug if it turns up.
+    /// Counts a finding. A message that was not acknowledged need not be published, and no
+    /// watermark waits for it: it is no bug if it is found.
     fn count_finding(&self, message: &Message) {
         if self.services.view.may_be_unknown(message.id.time()) {
             self.services.metrics.audit_unknown.inc();
-            tracing::debug!(id = %message.id, "a send whose outcome was unknown turned up");
+            tracing::debug!(id = %message.id, "a send of unknown outcome is stored; no error");
         } else {
             self.services.metrics.audit_found.inc();
-            tracing::error!(id = %message.id, "the watermark passed a message not handed over");
+            tracing::error!(
+                id = %message.id,
+                "the watermark passed a message that a session did not get; report this bug"
+            );
         }
     }
 
-    /// The watermark passed some of them: those that were not handed over since are findings.
+    /// Checks the messages that the watermark has passed: those that are still not delivered are
+    /// findings.
     pub(super) fn check_suspects(&self, watermark: Micros) {
         let mut unconfirmed = self.unconfirmed.borrow_mut();
         if unconfirmed.is_empty() {
@@ -112,8 +116,8 @@ impl Router {
             let key = message.conversation.key_of(&session.user);
             let known = message.id.time() > hub.forgotten();
             let had = hub.had(&session, &key, message.id);
-            // A room that he joined since is not up to the watermark yet, and one that he left is
-            // not his.
+            // Rooms that the user joined since are not covered by the watermark yet, and rooms that
+            // the user left no longer count.
             let his = hub.is_still_for(&session, key.as_room(), message.id)
                 && message.id.time() <= hub.cap(&session.user);
             drop(hub);

@@ -1,28 +1,28 @@
-//! Who an HTTP request is from, and whom it speaks for.
+//! Who sent an HTTP request, and for which user it acts.
 
 use super::Services;
 use crate::auth::{Principal, TokenRole};
 use crate::domain::{Adder, UserId};
 use crate::protocol::{Code, ErrorReply};
 
-/// Who an HTTP request is from.
+/// Who sent an HTTP request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
-    /// A user, who acts for himself.
+    /// A user, who acts for no other user.
     User(UserId),
-    /// A backend, which acts for anybody.
+    /// A backend, which acts for any user.
     Service(UserId),
 }
 
 impl Caller {
-    /// Whose token it is.
+    /// Returns the user whose token it is.
     pub const fn user(&self) -> &UserId {
         match self {
             Self::User(user) | Self::Service(user) => user,
         }
     }
 
-    /// Whose bound a place counts by that this caller fills.
+    /// Returns whose bound counts a room that this caller adds to a user's list.
     pub fn adder(&self) -> Adder {
         match self {
             Self::User(user) => Adder::user(user),
@@ -30,7 +30,7 @@ impl Caller {
         }
     }
 
-    /// Whom a token made known.
+    /// Returns the caller that a token names.
     pub fn of(principal: &Principal) -> Self {
         let user = principal.user.clone();
         match principal.role {
@@ -39,8 +39,8 @@ impl Caller {
         }
     }
 
-    /// Whom a request speaks for that names `from`: a service must name somebody, a user nobody
-    /// but himself.
+    /// Returns the user for whom a request with `from` acts. A service must name one; a user may
+    /// name no other user.
     pub fn speaks_for(&self, from: Option<UserId>) -> Result<UserId, ErrorReply> {
         match (self, from) {
             (Self::User(me), None) => Ok(me.clone()),
@@ -50,14 +50,14 @@ impl Caller {
             }
             (_, Some(from)) => Ok(from),
             (Self::Service(_), None) => {
-                Err(ErrorReply::bad_request("`from` is missing: a service says for whom it acts"))
+                Err(ErrorReply::bad_request("`from` is missing: a service must name a user"))
             }
         }
     }
 }
 
 impl Services {
-    /// Who a token speaks for, whatever his role.
+    /// Verifies a token and returns whom it names, with any role.
     pub fn identify(&self, token: &str) -> Result<Principal, ErrorReply> {
         let verified = self.verifier.verify(token, self.wall.machine_seconds());
         verified.map_err(|error| ErrorReply::new(Code::Unauthorized, error.to_string()))

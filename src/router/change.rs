@@ -1,22 +1,22 @@
-//! A change of a membership: a send without a body. Its stamp is an id of the clock that stands in
-//! the ledger like any other, so no watermark passes it before every node has heard of it.
+//! A change of a membership: a send without a body. Its stamp is an id of the clock and is tracked
+//! like the id of any send. So no watermark passes it before every node has received it.
 //!
 //! # An add
 //!
-//! What it promises is that the new member gets what is sent behind its answer, and that nothing
-//! acknowledged before it was asked for is theirs. `clock` has the argument; the steps are:
+//! It promises that the new member gets what is sent after its answer, and nothing that was
+//! acknowledged before it was asked for. `clock` has the argument; the steps are:
 //!
 //! 1. The member's row and the room's newest message are read at quorum, and the stamp is issued
 //!    above both.
-//! 2. Who comes back follows a removal. That removal is written once more before the row is read
-//!    again: an add that runs beside this one then sees it, or is seen.
-//! 3. Behind the write the row is read again. Where it shows a removal that this add had not seen,
-//!    the joining is written as one that follows it. So of adds at the same time each finds the
+//! 2. A user who rejoins follows a removal. That removal is written once more before the row is
+//!    read again: a concurrent add then sees it, or this add sees the other.
+//! 3. After the write the row is read again. If it shows a removal that this add had not seen, the
+//!    joining is written as one that follows it. So each of several concurrent adds finds the
 //!    others' joining or leaves its own, and the smallest stamp stays.
-//! 4. Notices go out, and the answer waits until the lower end of the clock has passed the stamp.
+//! 4. Notices go out, and the answer waits until the lower bound of the clock has passed the stamp.
 //!
-//! A repeat finds the user inside and does all of this but a new joining: whether the first call
-//! was ever announced the rows do not say.
+//! A repeat finds the user inside and does all of this except a new joining: the rows do not tell
+//! whether the first call was ever announced.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -37,23 +37,23 @@ use crate::domain::{
 use crate::protocol::{Code, ErrorReply, ServerFrame};
 use crate::watermark::{ACK_LIMIT, AckDecision, SendId, UnknownReason};
 
-/// Removals that an add finds one after the other before it gives up.
+/// Removals that an add may find one after the other before it gives up.
 const REMOVALS_MAX: usize = 4;
 
-/// Between two looks at a clock that is waited for, at most.
+/// The longest time between two looks at a clock that is waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// A member who was added, and is not answered yet.
+/// A member who was added, and whose request is not answered yet.
 pub(super) struct Added {
     pub(super) member: Membership,
-    /// What the clock has to pass first.
+    /// The stamp that the clock has to pass first.
     pub(super) stamp: MessageId,
 }
 
 impl Router {
-    /// Adds a member with a role, or changes the role of one. Answered once everything issued later,
-    /// anywhere, is above the stamp. Repeating a call writes all rows again, which repairs what an
-    /// earlier one left half done.
+    /// Adds a member with a role, or changes a member's role. Answers once every id issued later,
+    /// on any node, is above the stamp. Repeating a call writes all rows again, which completes an
+    /// earlier call that failed halfway.
     pub(super) async fn add_member(
         self: &Rc<Self>,
         adder: Adder,
@@ -66,7 +66,7 @@ impl Router {
         Ok(member)
     }
 
-    /// The same, announced and not to be answered before [`Self::until_passed`] its stamp.
+    /// The same, announced; it must not be answered before [`Self::until_passed`] its stamp.
     pub(super) async fn add_unanswered(
         self: &Rc<Self>,
         adder: Adder,
@@ -84,8 +84,8 @@ impl Router {
         Ok(Added { member, stamp })
     }
 
-    /// Removes a member. It is announced, and answered at once: who is out sees nothing, whatever
-    /// its id.
+    /// Removes a member. It is announced and answered at once: a user who is out sees no
+    /// message, whichever its id.
     pub(super) async fn take_out(
         self: &Rc<Self>,
         room: &RoomId,
@@ -103,8 +103,8 @@ impl Router {
         self.announced(storing, stamp, send_id).await.map(drop)
     }
 
-    /// Where a user stands before an add, with everything read that its stamp must be above. What
-    /// is read last is followed by the stamp at once.
+    /// Returns a user's membership before an add, once the clock is above everything that the stamp
+    /// must follow. The stamp must be issued directly after the last read.
     async fn state_before_an_add(
         &self,
         adder: Adder,
@@ -145,8 +145,8 @@ impl Router {
         places.check(self.services.places_by_adder)
     }
 
-    /// Stores an add whose joining is `own`, and looks whether it follows the newest removal: what
-    /// is to be announced.
+    /// Stores an add whose joining is `own`, and checks whether it follows the newest removal.
+    /// Returns what is to be announced.
     async fn store_add(
         &self,
         mut added: Membership,
@@ -155,7 +155,7 @@ impl Router {
         loop {
             self.store_membership(added.clone()).await?;
             let stored = self.services.member_state(&added.room, &added.user).await;
-            // The add is stored: what is not known of others makes its own outcome unknown.
+            // The add is stored already, so an unanswered read makes its own outcome unknown.
             let stored = stored.map_err(|it| ErrorReply { code: Code::OutcomeUnknown, ..it })?;
             added.state = added.state.merge(stored);
             let Some(joining) = added.state.joining_behind_removal(own) else { return Ok(added) };
@@ -167,14 +167,14 @@ impl Router {
         self.services.store.put_membership(membership).await.map_err(append_refusal)
     }
 
-    /// Announces what is stored in time; what is not publishes nothing.
+    /// Announces a change that is stored in time; otherwise nothing is published.
     async fn announced(
         self: &Rc<Self>,
         storing: impl Future<Output = Result<Membership, ErrorReply>>,
         stamp: MessageId,
         send_id: SendId,
     ) -> Result<Membership, ErrorReply> {
-        // Given up on, the writes go on: it is the outcome that is unknown.
+        // The writes go on after the timeout, so the outcome is unknown.
         let stored =
             timeout(ACK_LIMIT, storing).await.unwrap_or_else(|_| Err(doubt(UnknownReason::Late)));
         let announced = stored.and_then(|membership| {
@@ -187,8 +187,8 @@ impl Router {
         announced
     }
 
-    /// Tells the room's bucket, whose members it is news to, and the user's, whose sessions it
-    /// concerns. Both publishes settle it.
+    /// Publishes the change to the room's bucket for its members, and to the user's bucket for the
+    /// user's sessions. Both publishes must be answered before its id counts as settled.
     fn announce_membership(
         self: &Rc<Self>,
         membership: &Membership,
@@ -202,7 +202,7 @@ impl Router {
             tap_copy: false,
             boot: self.services.boot,
             store: self.services.store_tag,
-            // Not that of what was merged with it: each change is news once.
+            // Not the merged stamp: each change is announced once.
             id: stamp.to_bytes(),
             keys: [key].into_iter().collect(),
             about: about.as_str().into(),
@@ -223,14 +223,14 @@ impl Router {
         Ok(())
     }
 
-    /// Waits until the lower end of this node's clock has passed a stamp: then every id that is
-    /// issued later, anywhere, is above it. It holds no ticket, so no watermark waits for it.
+    /// Waits until the lower bound of this node's clock has passed a stamp: every id issued later,
+    /// on any node, is then above it. It holds no send id, so no watermark waits for it.
     pub(super) async fn until_passed(&self, stamp: MessageId) -> Result<(), ErrorReply> {
         let wall = &self.services.wall;
         let until = Instant::now() + PASSING_MAX;
         loop {
             if !wall.is_known() {
-                return Err(outcome_unknown("this node lost the time while the add was announced"));
+                return Err(outcome_unknown("this node's clock became unreliable during the add"));
             }
             let left = stamp.time().since(wall.lower());
             if left.is_zero() {

@@ -1,4 +1,4 @@
-//! What the loop that watches over the node tells a worker.
+//! Commands of the node agent to a worker.
 
 use std::rc::Rc;
 
@@ -10,15 +10,16 @@ use crate::bus::{Envelope, EnvelopeKind, OutboundPublish};
 use crate::delivery::{Report, WorkerCommand};
 use crate::layout::ShardIndex;
 
-/// Rounds of canaries from one notice to the next: they are about 2 s apart.
+/// Rounds of canaries between two notices; the rounds are about 2 s apart.
 const PRESENCE_EVERY: u64 = 2;
 
 impl Router {
-    /// Does what a command says.
+    /// Executes a command.
     pub fn command(self: &Rc<Self>, command: WorkerCommand) {
         match command {
             WorkerCommand::Report(answer) => {
-                // There is a place for each worker's answer, and the loop takes them all.
+                // The channel has a slot for each worker's answer, and the node agent takes them
+                // all.
                 let _late = answer.try_send(self.report());
             }
             WorkerCommand::Succeed(generation) => self.publishers.succeed(generation),
@@ -30,9 +31,9 @@ impl Router {
         }
     }
 
-    /// Taken at one instant: nothing is issued between the reading of the clock and the snapshots.
+    /// Reads the clock and takes the snapshots in one step, so that no id is issued between them.
     fn report(&self) -> Report {
-        // A time that may be wrong is no reading: rows would lend it to ids for as long as it is ahead.
+        // An unverified clock must not be used: heartbeats would publish it as a bound of ids.
         let reading = self.services.clock.read(self.services.wall.sure());
         Report {
             worker: self.worker,
@@ -41,9 +42,9 @@ impl Router {
         }
     }
 
-    /// A canary on each shard; and with every other number, on one shard after the other, a notice to
-    /// all, which says no more than which store it is of: two deployments that have one namespace
-    /// by mistake hear of each other, however little is sent.
+    /// Sends a canary to each shard. Every second round also sends a notice to all nodes, on one
+    /// shard after the other. The notice carries only the tag of the store: two deployments that
+    /// share a namespace by mistake detect each other by it, however few messages they send.
     fn send_canaries(&self, number: u64) {
         let shards = self.services.layouts.shards().len() as u32;
         if number.is_multiple_of(PRESENCE_EVERY) {

@@ -1,4 +1,4 @@
-//! Ops on conversations wait until it is known which rooms a session's user is in.
+//! Ops on conversations wait until the rooms of their session's user are known.
 
 use std::rc::Rc;
 
@@ -6,7 +6,7 @@ use super::Router;
 use crate::hub::{NotDeferred, Session};
 use crate::protocol::{Code, ErrorReply, Op, Request, RequestId};
 
-/// Whether what an op means depends on the rooms of whoever asks.
+/// Returns whether an op depends on the rooms of its user.
 pub(super) const fn needs_rooms(op: &Op<'_>) -> bool {
     use crate::protocol::PublishRequest;
     match op {
@@ -26,10 +26,10 @@ impl Router {
         if let Err(full) = deferred {
             let message = match full {
                 NotDeferred::Session(max) => {
-                    format!("your rooms are not read yet: {max} bytes of frames may wait for that")
+                    format!("your rooms are not read yet: at most {max} bytes of frames may wait")
                 }
                 NotDeferred::User(max) => format!(
-                    "your rooms are not read yet: {max} bytes of frames of all your sessions may \
+                    "your rooms are not read yet: at most {max} bytes of all your sessions may \
                      wait for that"
                 ),
             };
@@ -37,7 +37,7 @@ impl Router {
         }
     }
 
-    /// The rooms are known: does what waited for them, in its order.
+    /// Executes the deferred frames in their order, now that the rooms are known.
     pub(super) fn take_deferred(self: &Rc<Self>, session: &Rc<Session>) {
         session.load();
         let texts = self.hub.borrow_mut().take_deferred(session);
@@ -46,7 +46,7 @@ impl Router {
         }
     }
 
-    /// The rooms could not be read: what waited for them is refused, and more may wait.
+    /// Refuses the deferred frames, since the rooms could not be read; more may be deferred then.
     pub(super) fn refuse_deferred(&self, session: &Rc<Session>) {
         let texts = self.hub.borrow_mut().take_deferred(session);
         for text in texts {

@@ -1,4 +1,4 @@
-//! Events that are published over HTTP, several at once.
+//! Publishes several events in one HTTP request.
 
 use std::rc::Rc;
 
@@ -15,20 +15,20 @@ use crate::protocol::{Announced, Code, ErrorReply, ServerFrame};
 /// An event to be published.
 #[derive(Debug)]
 pub enum EventOrder {
-    /// To whoever watches a subject.
+    /// To the subscribers of a subject.
     Subject {
-        /// What it is about.
+        /// The subject.
         subject: Subject,
         /// Any JSON value.
         data: Box<RawValue>,
     },
     /// To the members of a conversation.
     Conversation {
-        /// Which one.
+        /// The conversation.
         conversation: Conversation,
-        /// What happens.
+        /// The event's name.
         event: Box<str>,
-        /// Who published it.
+        /// The user who published it.
         from: UserId,
         /// Any JSON value.
         data: Box<RawValue>,
@@ -36,7 +36,7 @@ pub enum EventOrder {
 }
 
 impl Router {
-    /// Publishes events, all of them or, when one is refused, none; the refusal names its place.
+    /// Publishes all events, or none if one is refused; the error names that event's index.
     pub async fn publish_for(
         self: Rc<Self>,
         principal: Principal,
@@ -49,7 +49,7 @@ impl Router {
         }
         self.must_be_in_all(&caller, &events).await?;
         if let Caller::User(user) = &caller {
-            // Behind all that may refuse it and may wait: what is charged is published.
+            // After all that may refuse or wait: what is charged is published.
             let count = events.len();
             let passed = self.limiter.events(user, count as u32);
             passed.map_err(|refused| refused.refusal().of_op(&format!("{count} `events`")))?;
@@ -58,8 +58,8 @@ impl Router {
         Ok(())
     }
 
-    /// Charges a user with what a list of a request names, before anything is done with it. Services
-    /// act for many.
+    /// Charges a user for the items of a request's list, before anything is done with it. Services
+    /// act for many users and are not charged.
     pub(super) fn charge_list(
         &self,
         caller: &Caller,
@@ -71,8 +71,8 @@ impl Router {
         charged.map_err(|refused| refused.refusal().of_op(&format!("{items} `{name}`")))
     }
 
-    /// Whoever publishes in a conversation must be in it, and it must be started: each is asked for
-    /// once. Where that is a read it is charged as one, whatever becomes of the list.
+    /// Checks that the user is in each conversation and that it is started; each is checked once.
+    /// Each check that is a read is charged as one, even if the list is refused later.
     async fn must_be_in_all(
         &self,
         caller: &Caller,
@@ -120,14 +120,14 @@ fn of_event(at: usize, refusal: ErrorReply) -> ErrorReply {
     refusal.of_op(&format!("`events[{at}]`"))
 }
 
-/// A conversation that an event goes to.
+/// A conversation that an event is for.
 struct About<'a> {
     at: usize,
     from: &'a UserId,
     conversation: &'a Conversation,
 }
 
-/// The conversations that events go to, each once for each who publishes in it.
+/// Returns the conversations that events are for, one entry per conversation and publishing user.
 fn conversations(events: &[EventOrder]) -> Vec<About<'_>> {
     let mut found: Vec<About<'_>> = Vec::new();
     for (at, event) in events.iter().enumerate() {
@@ -140,8 +140,9 @@ fn conversations(events: &[EventOrder]) -> Vec<About<'_>> {
     found
 }
 
-/// A service may publish any subject, a user what he is granted. Into a direct conversation only
-/// one of the two publishes; who is in a room, the store knows.
+/// Checks the grants: a service may publish to any subject, a user only what the token grants. Only
+/// one of its two users publishes in a direct conversation. Whether a user is in a room, the store
+/// decides.
 fn may_publish(
     principal: &Principal,
     caller: &Caller,

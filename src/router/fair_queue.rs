@@ -15,14 +15,14 @@ pub(super) struct QueueBounds {
     pub(super) user: usize,
 }
 
-/// The bound of a queue that is reached.
+/// The bound that a full queue has reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BudgetFull {
-    /// That of all users together.
-    #[error("{0} wait already, no more may")]
+    /// The bound of all users together.
+    #[error("the queue is full: {0} entries of all users wait, the most allowed")]
     All(usize),
-    /// That of one user.
-    #[error("{0} of the user wait already, no more may")]
+    /// The bound of one user.
+    #[error("the queue is full for the user: {0} entries wait, the most allowed")]
     User(usize),
 }
 
@@ -36,12 +36,12 @@ pub(super) struct QueueEntryId {
 /// The entries of one user.
 #[derive(Debug)]
 struct UserQueue<T> {
-    /// Its key in [`FairQueue::turns`].
+    /// The user's key in [`FairQueue::turns`].
     turn: u64,
     waiting: VecDeque<(u64, T)>,
 }
 
-/// The queue. A user without entries who adds one is behind all other users.
+/// The queue. A user without entries who adds one is placed behind all other users.
 ///
 /// Invariant: `users` and `turns` name exactly the users with entries.
 #[derive(Debug)]
@@ -83,8 +83,8 @@ impl<T> FairQueue<T> {
         Ok(QueueEntryId { user: user.clone(), number })
     }
 
-    /// Takes the oldest entry of the user whose turn it is. That user's turn comes again behind all
-    /// others.
+    /// Takes the oldest entry of the user whose turn it is. That user's next turn comes after those
+    /// of all others.
     pub(super) fn pop(&mut self) -> Option<T> {
         let (_, user) = self.turns.pop_first()?;
         let turn = self.next_number();

@@ -15,21 +15,21 @@ use crate::layout::{Bucket, PublishPlan, ShardIndex, plan};
 use crate::protocol::CloseReason;
 use crate::watermark::SendId;
 
-/// Sessions that a publish is handed to at once, and sockets that are written to at once: some
-/// hundred microseconds, and a few milliseconds.
+/// Sessions that a publish is delivered to in one step, and sockets that are written to in one
+/// step. The first takes some hundred microseconds, the second a few milliseconds.
 pub(super) const SLICE: usize = 512;
 
 /// One publish to the bus, and the keys that it is for.
 #[derive(Debug)]
 pub(super) struct PublishTarget {
     shard: ShardIndex,
-    /// None goes to all.
+    /// The bucket; `None` publishes to all of them.
     bucket: Option<Bucket>,
     keys: SmallVec<[RoutingKey; 2]>,
 }
 
 impl Router {
-    /// How a publish for these keys, all of one class, goes to the bus.
+    /// Returns how a publish for these keys, all of one class, goes to the bus.
     pub(super) fn targets(&self, keys: &[RoutingKey]) -> SmallVec<[PublishTarget; 2]> {
         let mut targets = self.buckets(keys);
         let held = self.services.interest.held_share(keys[0].class());
@@ -47,7 +47,7 @@ impl Router {
         targets
     }
 
-    /// A way a bucket: keys that share one share a publish.
+    /// Returns one target per bucket: keys that share a bucket share a publish.
     fn buckets(&self, keys: &[RoutingKey]) -> SmallVec<[PublishTarget; 2]> {
         let mut targets = SmallVec::<[PublishTarget; 2]>::new();
         for key in keys {
@@ -70,8 +70,9 @@ impl Router {
         self.fan_out(envelope, &targets, None, except);
     }
 
-    /// Publishes. The links come first, so that they are flushed first. All of it happens in one
-    /// step: what a full queue loses raises its break before the publish can be confirmed.
+    /// Publishes. The shard connections come first, so that they are flushed first. All of it
+    /// happens in one step: a full queue records its delivery gap before the publish can be
+    /// confirmed.
     pub(super) fn fan_out(
         self: &Rc<Self>,
         envelope: Envelope,
@@ -101,7 +102,7 @@ impl Router {
         let own = 1 << self.worker;
         let mut queued = self.workers(&envelope) & !own;
         if self.must_wait(&envelope) {
-            // In slices, in its turn: a cursor that comes later is queued behind it.
+            // In slices, through the worker queue: a later cursor is queued behind it.
             queued |= own;
             self.sliced.enter(&envelope.keys);
         } else {
@@ -115,9 +116,9 @@ impl Router {
         }
     }
 
-    /// Whether a publish is for so many sessions here that the event loop must not hand it to all
-    /// at once, or must not overtake one that is. A user's own copy of a change of membership is for
-    /// no session, and what it tells this worker counts at once.
+    /// Returns whether a publish must be delivered in slices. It must if it is for too many
+    /// sessions here for one step, or if it would overtake one in slices. The copy of a membership
+    /// change for the user's own key is for no session, and this worker applies it at once.
     fn must_wait(&self, envelope: &Envelope) -> bool {
         let is_own_copy = envelope.kind == EnvelopeKind::Membership
             && envelope.keys.iter().all(|key| key.as_user().is_some());
@@ -125,15 +126,14 @@ impl Router {
             && (self.sliced.meet(&envelope.keys) || self.hub.borrow().may_exceed(envelope, SLICE))
     }
 
-    /// The workers of this node whose sessions a publish may be for, a bit each.
+    /// Returns the workers of this node whose sessions a publish may be for, as a bit set.
     fn workers(&self, envelope: &Envelope) -> u64 {
         let Services { wants, feed, .. } = &*self.services;
         let tapping = if envelope.concerns_feed() { feed.workers() } else { 0 };
         wants.workers(&envelope.keys) | tapping
     }
 
-    /// Hands a push to this worker's sessions, so many at a time that others have their turn
-    /// between.
+    /// Delivers a publish to this worker's sessions in slices, so that other tasks run in between.
     pub async fn take_push(self: &Rc<Self>, push: &InboundPublish) {
         self.charge(push);
         let handed = self.deliver_in_slices(push).await;
@@ -143,7 +143,7 @@ impl Router {
         push.done(handed > 0);
     }
 
-    /// Hands a publish to all that it is for: how many sessions had it.
+    /// Delivers a publish to all sessions that it is for, and returns how many received it.
     fn deliver(self: &Rc<Self>, envelope: &Envelope, via: CopyKind, except: Option<u64>) -> u64 {
         self.heard(envelope);
         let delivered = self.hub.borrow_mut().deliver(envelope, via, except);
@@ -152,10 +152,10 @@ impl Router {
         delivered.handed
     }
 
-    /// Who is handed it is decided at once, and a message counts as handed from then on; whoever is
-    /// not to have it any more when his turn comes gets nothing, but for the `left` that he was handed
-    /// on its own. Pushes are taken one by one, so each session has two of them in their order, and a
-    /// cursor behind what it covers.
+    /// Delivers a publish in slices. The recipients are fixed at the first slice, and a message
+    /// counts as delivered to all of them from then on. A session that has since left the room is
+    /// skipped; its `left` was delivered separately. Publishes are taken one by one, so each
+    /// session gets two of them in order, and a cursor behind what it covers.
     async fn deliver_in_slices(self: &Rc<Self>, push: &InboundPublish) -> u64 {
         let (envelope, via) = (&push.envelope, push.via());
         self.heard(envelope);
@@ -179,8 +179,8 @@ impl Router {
         handed
     }
 
-    /// A message that did not pass this worker's gate counts there all the same: a conversation is
-    /// bounded by what all nodes send to it.
+    /// Charges a received message to this worker's limiter although it passed none here: the limit
+    /// of a conversation is on what all nodes send to it.
     fn charge(&self, push: &InboundPublish) {
         if push.worker != Some(self.worker)
             && push.envelope.kind == EnvelopeKind::Message
@@ -191,15 +191,15 @@ impl Router {
         }
     }
 
-    /// Of a direct message each user's bucket carries a copy: a worker that hears both of them counts
-    /// that of the first.
+    /// Returns whether this is the first copy of a message here. Each user's bucket carries a copy
+    /// of a direct message, and a worker that receives both must count one of them.
     fn is_first_copy(&self, conversation: &Conversation, keys: &[RoutingKey]) -> bool {
         let is_heard =
             |key: &RoutingKey| self.services.wants.workers(from_ref(key)) >> self.worker & 1 == 1;
         conversation.keys().find(is_heard).is_none_or(|first| keys.contains(&first))
     }
 
-    /// What a publish tells this worker beside what it hands on.
+    /// Applies what a publish means for this worker itself, beside its delivery.
     fn heard(self: &Rc<Self>, envelope: &Envelope) {
         if let Some(id) = envelope.message_id().filter(|_| envelope.is_proved()) {
             self.services.observe(id.time());

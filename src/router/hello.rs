@@ -1,4 +1,4 @@
-//! `hello`: the beginning of a session, and its fresh tokens.
+//! `hello`: opens a session, or renews its token.
 
 use std::rc::Rc;
 
@@ -10,11 +10,11 @@ use crate::hub::Session;
 use crate::protocol::{Code, ErrorReply, Hello, RequestId, ServerFrame};
 use crate::watermark::SessionPosition;
 
-/// Items that the check of a token counts as: 10 to 100 microseconds for its signature, its claims
-/// and up to 200 grants, where a pattern takes about one.
+/// Items that the check of a token counts as. It takes 10 to 100 microseconds for its signature,
+/// its claims and up to 200 grants, where a pattern takes about one.
 const TOKEN_ITEMS: usize = 50;
 
-/// What a `hello` asks for beside being let in.
+/// What a `hello` asks for beside its authentication.
 #[derive(Debug, Default)]
 pub struct Wishes {
     /// The frame's id.
@@ -26,13 +26,13 @@ pub struct Wishes {
 }
 
 impl super::Services {
-    /// Who a token speaks for, if he may hold a session.
+    /// Verifies a token and returns whom it names; only a user's token may open a session.
     pub fn authenticate(&self, token: &str) -> Result<Principal, ErrorReply> {
         let principal = self.identify(token).map_err(|refusal| refusal.of_op("hello"))?;
         match principal.role {
             TokenRole::User => Ok(principal),
             TokenRole::Service | TokenRole::Admin => {
-                let message = "hello: the token's role acts over HTTP only";
+                let message = "hello: tokens of services and admins are for HTTP only";
                 Err(ErrorReply::new(Code::Unauthorized, message))
             }
         }
@@ -40,16 +40,16 @@ impl super::Services {
 }
 
 impl Router {
-    /// Charges a `hello`: its patterns, and one read of its user. What its resume reads is not charged:
-    /// it is paced by the budget of resumes, which users share fairly. So a user whose many devices
-    /// come back at once can still read history and inbox.
+    /// Charges a `hello`: its patterns, and one read of its user. What its resume reads is not
+    /// charged: it is paced by the budget of resumes, which users share fairly. So a user whose
+    /// many devices reconnect at once can still read history and inbox.
     pub fn charge_hello(&self, user: &UserId, wishes: &Wishes) -> Result<(), ErrorReply> {
         let items = self.limiter.items(user, wishes.subscribe.len());
         let charged = items.and_then(|()| self.limiter.read(user));
         charged.map_err(|refused| refused.refusal().of_op("hello"))
     }
 
-    /// Lets a session in: `ready`, then live, then `cursor`.
+    /// Opens a session: it gets `ready`, then live messages, then a `cursor`.
     pub fn open(self: &Rc<Self>, session: &Rc<Session>, wishes: &Wishes) {
         self.services.metrics.sessions.inc();
         let (granted, mut refused) = Self::sort_wishes(session, &wishes.subscribe);
@@ -61,9 +61,10 @@ impl Router {
             session.load();
         }
         refused.extend(self.add_those_that_fit(session, &granted));
-        // A later request that fails does not take them back.
+        // A later request that fails must not take these patterns back.
         session.confirm(&granted);
-        // `ready` promises none of them: literal ones, which are heard sooner than wide ones, serve.
+        // `ready` does not confirm any pattern. Literal patterns serve events from now on, since
+        // their subscription is confirmed sooner than that of wide ones.
         self.hub.borrow_mut().settle(session, &granted);
         self.ready(session, wishes.id.as_ref(), &ServerFrame::refused(&refused));
         let claim = self.claim(session, wishes.cursor.as_deref());
@@ -94,9 +95,9 @@ impl Router {
         self.reply(session, &frame);
     }
 
-    /// A second `hello` brings a fresh token of the same user; everything else in it is ignored. What
-    /// the session hears and the token does not grant ends at once, and `refused` names it. It counts
-    /// as a read, as the first one does.
+    /// Handles a second `hello`, which brings a fresh token of the same user; everything
+    /// else in it is ignored. Patterns that the new token does not grant end at once, and `refused`
+    /// names them. It counts as a read, like the first one.
     pub(super) fn renew(
         &self,
         session: &Rc<Session>,

@@ -14,7 +14,7 @@ use crate::protocol::{ErrorReply, History, HistorySide, MessageText, RequestId, 
 use crate::store::{HistoryRange, Page, PageLimit};
 
 impl Router {
-    /// Reads a page and answers when the store has.
+    /// Reads a page, and answers once the store has answered.
     pub(super) fn history(
         self: &Rc<Self>,
         session: &Rc<Session>,
@@ -37,8 +37,8 @@ impl Router {
         Ok(())
     }
 
-    /// Reads a page of a conversation for a user who is in it, or for a service, which is `None`:
-    /// at most `limit` messages and the bytes of a page.
+    /// Reads a page of a conversation: at most `limit` messages, and at most the bytes of a page.
+    /// It is for a user who is in the conversation, or for a service if `caller_user` is `None`.
     pub async fn history_for(
         self: Rc<Self>,
         caller_user: Option<UserId>,
@@ -101,8 +101,8 @@ impl Router {
     }
 }
 
-/// What it takes to know from where on a member is shown a conversation: his place in a room, and
-/// the room's row.
+/// Returns how many reads it takes to find what a member is shown of a conversation: the membership
+/// and the room's row.
 const fn reads_of_place(conversation: &Conversation) -> usize {
     match conversation {
         Conversation::Dm(..) => 0,
@@ -110,7 +110,7 @@ const fn reads_of_place(conversation: &Conversation) -> usize {
     }
 }
 
-/// What to read, for one from whom everything up to an id is hidden.
+/// Returns what to read for a user from whom everything up to an id is hidden.
 fn range(side: HistorySide, hidden: Option<MessageId>) -> HistoryRange {
     match side {
         HistorySide::Before(before) => HistoryRange::Before(before),
@@ -118,8 +118,8 @@ fn range(side: HistorySide, hidden: Option<MessageId>) -> HistoryRange {
     }
 }
 
-/// A page without what is hidden. What is hidden is the oldest, so where any of it is met going
-/// backwards the conversation ends.
+/// Removes the hidden messages from a page. They are the oldest, so the conversation ends where a
+/// backward page meets one of them.
 fn shown(mut page: Page, hidden: Option<MessageId>) -> Page {
     let read = page.messages.len();
     page.messages.retain(|message| Some(message.id) > hidden);
@@ -129,13 +129,13 @@ fn shown(mut page: Page, hidden: Option<MessageId>) -> Page {
     page
 }
 
-/// Leaves one message of those that one send became: the one with the largest id, in its place.
-/// Nodes that were asked at once, or a row whose outcome was unknown, may have made several. They
+/// Keeps one message of those that one send became: the one with the largest id, in its place. A
+/// send may have become several if several nodes received it, or if its outcome was unknown. They
 /// share conversation, sender, nonce and body; a nonce with another body is another message.
 ///
-/// A page may become short by that, never empty: of each send one message stays. Its `next` is
-/// that of all that was read, so nothing is read twice. What one send became on two pages is left
-/// to the reader, who has both.
+/// A page may become shorter by that, but never empty: one message of each send stays. Its `next`
+/// is that of all that was read, so nothing is read twice. Copies of one send on two pages are left
+/// to the client, which has both pages.
 pub(crate) fn collapse(messages: Vec<Message>) -> Vec<Message> {
     if !repeats_a_nonce(&messages) {
         return messages;
@@ -164,7 +164,8 @@ pub(crate) fn collapse(messages: Vec<Message>) -> Vec<Message> {
         .collect()
 }
 
-/// Whether one sender used one nonce twice: on most pages nobody did, and then no body is looked at.
+/// Returns whether a sender used one nonce twice. On most pages none did, and then no body is
+/// compared.
 fn repeats_a_nonce(messages: &[Message]) -> bool {
     let mut seen = AHashSet::new();
     let mut named = messages.iter().filter_map(|it| Some((&it.from, it.nonce.as_deref()?)));

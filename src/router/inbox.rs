@@ -18,20 +18,20 @@ use crate::protocol::{
 };
 use crate::store::{Day, HistoryRange, PageLimit};
 
-/// What a conversation that is shown takes: its newest message, the mark, and the row of a room or
-/// the list of windows that a message is found by.
+/// Reads per conversation that is shown: its newest message, its read mark, and the row of a room
+/// or the list of windows for finding a message.
 const ENTRY_READS: usize = 3;
 
 /// One conversation of an inbox.
 #[derive(Debug)]
 pub struct InboxEntry {
-    /// Which one.
+    /// The conversation.
     pub conversation: Conversation,
-    /// What people call it; a direct one has no name.
+    /// The room's title; a direct conversation has none.
     pub title: Option<Box<str>>,
     /// The newest message that the user is shown.
     pub last: Option<MessageText>,
-    /// Up to where he has read it.
+    /// Up to which message the user has read it.
     pub read: Option<MessageId>,
 }
 
@@ -42,8 +42,8 @@ pub struct InboxPage {
     /// Direct conversations that were not active within [`ACTIVITY_KEPT`](crate::store::ACTIVITY_KEPT)
     /// come last, by name.
     pub entries: Vec<InboxEntry>,
-    /// What to pass on to get the next page, also where this one has fewer entries than it may or
-    /// none; none at the end.
+    /// The token of the next page; `None` at the end. A page may have fewer entries than its limit,
+    /// or none, and still have a next page.
     pub next: Option<String>,
 }
 
@@ -51,7 +51,7 @@ pub struct InboxPage {
 type Rooms = AHashMap<RoomId, Membership>;
 
 impl Router {
-    /// Reads a page and answers when the store has.
+    /// Reads a page, and answers once the store has answered.
     pub(super) fn inbox(
         self: &Rc<Self>,
         session: &Rc<Session>,
@@ -72,8 +72,8 @@ impl Router {
         Ok(())
     }
 
-    /// Reads a page of a user's inbox: 1 to 100 conversations, fewer where their last messages fill
-    /// the bytes of a page. `next` is what an earlier page gave.
+    /// Reads a page of a user's inbox: 1 to 100 conversations, fewer if their last messages fill
+    /// the bytes of a page. `next` is the token of an earlier page.
     pub async fn inbox_for(
         self: Rc<Self>,
         user: UserId,
@@ -108,9 +108,9 @@ impl Router {
         Ok(InboxPage { entries, next })
     }
 
-    /// Looks again, in the step that answers: whether an entry may still be shown, and its last
-    /// message. A user who was removed meanwhile is not told of the room behind his `left`, and who
-    /// is back is not shown what came between.
+    /// Checks again, in the step that answers, whether an entry and its last message may still be
+    /// shown. A user who was removed meanwhile is not shown the room after its `left`. A user who
+    /// has rejoined is not shown the messages in between.
     fn still_shows(&self, entry: &mut InboxEntry, rooms: &Rooms) -> bool {
         let Conversation::Room(room) = &entry.conversation else { return true };
         let Some(seen) = rooms.get(room) else { return true };
@@ -127,7 +127,7 @@ impl Router {
 }
 
 impl InboxEntry {
-    /// As clients see it.
+    /// Returns the entry as clients see it.
     pub fn item(&self) -> InboxItem<'_> {
         InboxItem {
             conversation: self.conversation.to_string(),
@@ -142,13 +142,13 @@ impl InboxEntry {
     }
 }
 
-/// The entries without those of dormant conversations whose messages have all expired.
+/// Returns the entries without dormant conversations whose messages have all expired.
 fn kept(entries: impl Iterator<Item = (InboxEntry, InboxCursor)>) -> Vec<InboxEntry> {
     let kept = entries.filter(|(entry, place)| entry.last.is_some() || !place.is_dormant());
     kept.map(|(entry, _)| entry).collect()
 }
 
-/// How many entries fit into so many bytes of text, one at least.
+/// Returns how many entries fit into `bytes` of text, at least one.
 fn fitting(entries: &[InboxEntry], bytes: usize) -> usize {
     let mut left = bytes;
     let fits = entries.iter().take_while(|entry| {
@@ -167,7 +167,7 @@ impl Services {
         Ok(inside.map(|membership| (membership.room.clone(), membership)).collect())
     }
 
-    /// When rooms were active last: at their newest message, or when the user joined.
+    /// Returns when rooms were last active: at their newest message, or when the user joined.
     async fn active_rooms(&self, rooms: &Rooms) -> Result<Vec<InboxCursor>, ErrorReply> {
         let heads = rooms.values().map(|member| (member.room.clone(), member.joined()));
         let read = |(room, joined): (RoomId, MessageId)| {
@@ -182,8 +182,8 @@ impl Services {
         at_once(heads.collect(), read).await
     }
 
-    /// Adds direct conversations until it is known who comes next, day by day, backwards, and then
-    /// the dormant: how many reads it took.
+    /// Adds direct conversations, day by day backwards, until the page is certain, and then the
+    /// dormant ones. Returns how many reads it took.
     async fn add_direct(&self, user: &UserId, order: &mut InboxOrder) -> Result<usize, ErrorReply> {
         let last = Day::of(self.wall.now() + AHEAD).0;
         let mut reads = 0;
@@ -224,7 +224,7 @@ impl Services {
         Ok(InboxEntry { conversation, title, last: last.as_ref().map(MessageText::new), read })
     }
 
-    /// A room's title, and up to where its past is hidden from a member.
+    /// Returns a room's title, and up to which id its history is hidden from a member.
     async fn room_shown(
         &self,
         room: &RoomId,

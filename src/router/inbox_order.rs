@@ -1,4 +1,4 @@
-//! Which conversations come next in an inbox, found with as few reads as it takes.
+//! Finds which conversations come next in an inbox, with as few reads as possible.
 
 use ahash::AHashSet;
 
@@ -6,42 +6,43 @@ use super::inbox_place::InboxCursor;
 use crate::domain::Conversation;
 use crate::store::{Activity, Day};
 
-/// Rows of direct conversations that are looked at for a page, active ones included: a page that
-/// finds few dormant ones among them, or none, goes on behind the last.
+/// Rows of direct conversations that are read for a page, active ones included. A page that finds
+/// few dormant ones among them, or none, goes on behind the last row.
 pub(super) const DIRECTS_MAX: usize = 2000;
 
 /// What a page shows.
 #[derive(Debug)]
 pub(super) struct InboxLine {
-    /// As many as the page may have, or fewer.
+    /// At most as many as the page may have.
     pub(super) places: Vec<InboxCursor>,
-    /// Where the next page begins; none at the end.
+    /// Where the next page begins; `None` at the end.
     pub(super) next: Option<InboxCursor>,
 }
 
 /// The conversations that come next, as far as they are known.
 #[derive(Debug)]
 pub(super) struct InboxOrder {
-    /// Where the page begins; none is at the top.
+    /// Where the page begins; `None` is the top.
     behind: Option<InboxCursor>,
     limit: usize,
     places: Vec<InboxCursor>,
-    /// Direct conversations that were met: the newest day that has one says where it stands.
+    /// Direct conversations that were found; the newest day that lists one decides its position.
     met: AHashSet<Conversation>,
-    /// Those that were not met, in the store's order.
+    /// Those that were not found on any day, in the store's order.
     dormant: Vec<InboxCursor>,
-    /// The last row that was looked at, where there may be more.
+    /// The last row that was read, if there may be more.
     looked_upto: Option<InboxCursor>,
 }
 
 impl InboxOrder {
-    /// Wants so many places behind one, or from the top.
+    /// Begins a page of `limit` positions behind one, or at the top.
     pub(super) fn new(behind: Option<InboxCursor>, limit: usize) -> Self {
         let (places, met, dormant) = (Vec::new(), AHashSet::new(), Vec::new());
         Self { behind, limit, places, met, dormant, looked_upto: None }
     }
 
-    /// The dormant conversation that the page begins behind; none where it begins before all.
+    /// Returns the dormant conversation that the page begins behind; `None` if it begins before all
+    /// of them.
     pub(super) fn behind_dormant(&self) -> Option<&Conversation> {
         self.behind.as_ref().filter(|behind| behind.is_dormant()).map(|behind| &behind.conversation)
     }
@@ -51,11 +52,11 @@ impl InboxOrder {
         self.places.extend(rooms);
     }
 
-    /// Adds the direct conversations of a day; days come backwards, without a hole. Whether that is
-    /// enough: what earlier days have comes behind all that are wanted.
+    /// Adds the direct conversations of a day; days come backwards, without a hole. Returns whether
+    /// that is enough: earlier days only have conversations behind all that are wanted.
     ///
-    /// Days that lie before the page begins are added all the same: a conversation that was active
-    /// on one of them stands there, and nowhere below.
+    /// Days before the page's beginning are added too: a conversation that was active on one of
+    /// them has its position there and not further down.
     pub(super) fn day(&mut self, day: Day, rows: Vec<Activity>) -> bool {
         for Activity { conversation, last } in rows {
             if self.met.insert(conversation.clone()) {
@@ -66,25 +67,27 @@ impl InboxOrder {
         self.places.iter().filter(certain).count() > self.limit
     }
 
-    /// Whether the active ones are more than the page has, so that no dormant one is looked for.
+    /// Returns whether active conversations fill the page, so that no dormant one is needed.
     pub(super) fn is_full(&self) -> bool {
         self.places.iter().filter(|place| self.comes(place)).count() > self.limit
     }
 
     /// Adds the first `bound` direct conversations that the store has behind
-    /// [`Self::behind_dormant`], in its order, when all days were added: what no day had is dormant.
+    /// [`Self::behind_dormant`], in its order. All days must have been added: what no day had is
+    /// dormant.
     pub(super) fn directs(&mut self, rows: Vec<Conversation>, bound: usize) {
         self.looked_upto = rows.get(bound - 1).cloned().map(InboxCursor::dormant);
         let dormant = rows.into_iter().filter(|conversation| !self.met.contains(conversation));
         self.dormant = dormant.map(InboxCursor::dormant).collect();
     }
 
-    /// Whether an active one comes. Behind a dormant one none does, whatever its time is.
+    /// Returns whether an active conversation is on this page or later. None is behind a dormant
+    /// one, at any time.
     fn comes(&self, place: &InboxCursor) -> bool {
         self.behind.as_ref().is_none_or(|behind| !behind.is_dormant() && place > behind)
     }
 
-    /// The places that come next, in their order.
+    /// Returns the positions that come next, in their order.
     pub(super) fn line(mut self) -> InboxLine {
         let mut places = std::mem::take(&mut self.places);
         places.retain(|place| self.comes(place));
@@ -107,7 +110,7 @@ mod tests {
     use crate::domain::{MessageId, Micros, RoomId, UserId};
 
     const DAYS: u32 = 6;
-    /// The days before are not known any more.
+    /// Earlier days are not known any more.
     const FIRST_KNOWN: u32 = 3;
     const MICROS_A_DAY: u64 = 86_400_000_000;
 
@@ -118,7 +121,7 @@ mod tests {
         Conversation::between(&user("me"), &other)
     }
 
-    /// What the store has of direct conversations behind one.
+    /// The direct conversations that the store has behind one.
     fn directs(
         messages: &[(u64, u8)],
         after: Option<&Conversation>,
@@ -131,7 +134,7 @@ mod tests {
         above.map(|(_, conversation)| conversation).take(bound).collect()
     }
 
-    /// What the store has of a day: the newest of each conversation on it.
+    /// The activity that the store has of a day: the newest message of each conversation on it.
     fn rows(messages: &[(u64, u8)], day: Day) -> Vec<Activity> {
         let mut newest = BTreeMap::new();
         for (time, other) in messages.iter().filter(|(time, _)| Day::of(Micros(*time)) == day) {
@@ -145,14 +148,14 @@ mod tests {
             .collect()
     }
 
-    /// Every page, each read day by day until it says that it is enough.
+    /// Reads every page, each day by day until the order has enough.
     fn pages(
         messages: &[(u64, u8)],
         rooms: &[InboxCursor],
         (limit, bound): (usize, usize),
     ) -> Vec<InboxCursor> {
         let (mut all, mut behind): (Vec<InboxCursor>, _) = (Vec::new(), None);
-        // Every page but the last goes on by an entry or by a row that was looked at.
+        // Every page but the last goes on behind an entry or a row that was read.
         for _ in 0..=2 * messages.len() + rooms.len() {
             let mut order = InboxOrder::new(behind, limit);
             order.rooms(rooms.to_vec());

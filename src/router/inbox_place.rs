@@ -1,4 +1,4 @@
-//! Places in an inbox: the order of conversations, and where a page ended.
+//! Positions in an inbox: the order of conversations, and where a page ended.
 //!
 //! ```text
 //! base64url: version 1 | time 8, microseconds, big-endian | the conversation's name
@@ -15,7 +15,7 @@ use crate::protocol::ErrorReply;
 const VERSION: u8 = 1;
 const TIME_BYTES: usize = 8;
 
-/// The time of the dormant, below that of any message.
+/// The time of dormant conversations, below that of any message.
 const DORMANT: Micros = Micros(0);
 
 /// The longest token, as bytes: two ids with `dm.` and `.` are the longest name.
@@ -24,8 +24,8 @@ const BYTES_MAX: usize = 1 + TIME_BYTES + 2 * ID_BYTES_MAX + 4;
 /// The longest token, as text.
 const TEXT_MAX: usize = BYTES_MAX.div_ceil(3) * 4;
 
-/// Where a conversation stands in an inbox: the recently active first, by name where that is
-/// alike; behind them the dormant, whose order is the store's.
+/// The position of a conversation in an inbox. Recently active ones come first, by name if their
+/// times are equal. Dormant ones follow in the store's order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct InboxCursor {
     active: Reverse<Micros>,
@@ -37,22 +37,22 @@ impl InboxCursor {
         Self { active: Reverse(active), conversation }
     }
 
-    /// The place of a direct conversation that was not active for as long as that is known.
+    /// Returns the position of a direct conversation without activity in the time that is recorded.
     pub(super) const fn dormant(conversation: Conversation) -> Self {
         Self::new(DORMANT, conversation)
     }
 
-    /// Whether it is one of a dormant conversation.
+    /// Returns whether the conversation is dormant.
     pub(super) fn is_dormant(&self) -> bool {
         self.active() == DORMANT && matches!(self.conversation, Conversation::Dm(..))
     }
 
-    /// When it was active last.
+    /// Returns when the conversation was last active.
     pub(super) const fn active(&self) -> Micros {
         self.active.0
     }
 
-    /// What to go on behind it by.
+    /// Returns the token by which the next page goes on behind this position.
     pub(super) fn token(&self) -> String {
         let mut bytes = vec![VERSION];
         bytes.extend(self.active().0.to_be_bytes());
@@ -60,7 +60,7 @@ impl InboxCursor {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The place that a token was made of. Anybody may make one up: it is only where to begin.
+    /// Reads a token. A client may make one up: it only selects where a page begins.
     pub(super) fn read(token: &str, me: &UserId) -> Result<Self, ErrorReply> {
         let malformed = || ErrorReply::bad_request("`next` must be what an `inbox` before gave");
         if token.len() > TEXT_MAX {

@@ -1,4 +1,4 @@
-//! What a worker learns of its users' memberships, and what it reads for those who joined.
+//! What a worker learns of its users' memberships, and what it reads for users who joined.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,21 +9,21 @@ use crate::hub::Priority;
 use crate::protocol::ServerFrame;
 use crate::watermark::{CatchUpRead, KnowledgeSource, PendingRoomRead, RoomChange, UserRooms};
 
-/// Memberships of one user that are read at most, those that the user left included: they stay for
+/// The most memberships of one user that are read, those that the user left included: they stay for
 /// [`LEFT_KEPT`](crate::store::LEFT_KEPT). See [`super::places`] for who may fill how many.
 pub(super) const MEMBERSHIPS_MAX: usize = 20_000;
 
-/// How often a read for those who joined is tried before it looks again whether it may settle.
+/// How often a read for a new member is tried before the room's state is checked again.
 const TRIES: u32 = 2;
 
-/// How long a room that a user joined waits until it looks again whether it can be read.
+/// How long a joined room waits before it is checked again whether it can be read.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Router {
-    /// A membership came to be known, by whatever way: what is older than what is known changes
-    /// nothing. Who is out is out before anything else happens. Until a user's rooms are loaded, all
-    /// that is learned is a part of that: each of his sessions reads his rooms itself then, and none
-    /// is read from its joining on for nothing.
+    /// Applies a membership, from any source; one older than what is known changes nothing. A
+    /// removal takes effect at once. Until a user's rooms are loaded, all that is learned is part
+    /// of that load. Each of the user's sessions then reads the rooms itself, and no read from the
+    /// joining on is started.
     pub(super) fn learn(self: &Rc<Self>, news: &Membership) {
         let loaded = self.hub.borrow().is_loaded(&news.user);
         let learned = if loaded { KnowledgeSource::News } else { KnowledgeSource::First };
@@ -49,14 +49,14 @@ impl Router {
         }
     }
 
-    /// What is known by now of a membership of which news came.
+    /// Returns the membership as it is known now, after news of it came.
     fn known(&self, news: &Membership) -> Option<Membership> {
         let hub = self.hub.borrow();
         let state = hub.user_rooms(&news.user)?.get(news.room.as_str())?.state;
         Some(Membership { state, ..news.clone() })
     }
 
-    /// Tells a user's sessions here where he stands now.
+    /// Notifies a user's sessions here of the membership.
     fn tell_member(&self, news: &Membership) {
         let frame = ServerFrame::of_membership(news).text();
         let sessions = self.hub.borrow().sessions_of_user(news.user.as_str());
@@ -72,8 +72,8 @@ impl Router {
         tokio::task::spawn_local(task);
     }
 
-    /// Reads what a room's new member is owed above the stamp, until he has all of it that does not
-    /// come live. No cursor of his goes above it before.
+    /// Reads the messages above the stamp that a new member must get, until the member has all that
+    /// do not come live. No cursor of the member goes above the stamp before.
     async fn join_room(self: Rc<Self>, news: Membership) {
         let key = RoutingKey::room(&news.room);
         let mut patience = self.services.waits.interest;
@@ -93,7 +93,8 @@ impl Router {
         }
     }
 
-    /// Waits until the room is heard and nothing is frozen: rounds read for it meanwhile.
+    /// Waits until the room's bucket is confirmed and nothing is frozen; rounds read for the member
+    /// meanwhile.
     async fn until_it_may_settle(&self, news: &Membership, key: &RoutingKey) {
         while self.due(news).is_some() {
             let moved = self.watermark_moved.notified();
@@ -105,32 +106,37 @@ impl Router {
         }
     }
 
-    /// What a joining waits for, unless it is settled or overtaken.
+    /// Returns the read that a joining waits for, unless it is complete or superseded.
     fn due(&self, news: &Membership) -> Option<PendingRoomRead> {
         let hub = self.hub.borrow();
         hub.user_rooms(&news.user)?.due_of(&news.room, news.joined())
     }
 
-    /// Hands a member's sessions what his new room has above a time; false if it could not be read.
+    /// Delivers the messages of a new room above a time to a member's sessions. Returns false if
+    /// they could not be read.
     async fn read_due(&self, user: &UserId, due: &PendingRoomRead) -> bool {
         let reader = self.user_reader(user, TRIES);
         let conversation = Conversation::Room(due.room.clone());
-        // To his sessions alone, by the memory of each: what is new to him the others may have, or
-        // may still wait for.
+        // To the member's sessions alone, by the memory of each: messages that are new to this
+        // member other members may have, or may still wait for.
         let deliver_frame = |message: &Message| {
             let sessions = self.hub.borrow().sessions_of_user(user.as_str());
             sessions.iter().for_each(|session| self.deliver_missed(session, message));
         };
         let read = reader.each_above(&conversation, due.above, deliver_frame).await.is_some();
         self.flush_wanted.notify_one();
-        tracing::debug!(%user, room = %due.room, read, "a new member is read for");
+        tracing::debug!(%user, room = %due.room, read, "a joined room was read for its new member");
         read
     }
 
-    /// What a read of a user's memberships showed.
+    /// Applies the memberships that a read of a user's rooms returned.
     pub(super) fn learn_all(self: &Rc<Self>, user: &UserId, rows: &[Membership]) {
         if rows.len() >= MEMBERSHIPS_MAX {
-            tracing::warn!(%user, max = MEMBERSHIPS_MAX, "a user has more memberships than are read");
+            tracing::warn!(
+                %user,
+                max = MEMBERSHIPS_MAX,
+                "a user has too many memberships: further ones are not read"
+            );
         }
         self.services.unlist_old(rows);
         for row in rows {
@@ -138,7 +144,7 @@ impl Router {
         }
     }
 
-    /// The keys that a user's sessions need: his own, and those of his rooms.
+    /// Returns the keys that a user's sessions need: the user's own, and those of the user's rooms.
     pub(super) fn keys_of(&self, user: &UserId) -> Vec<RoutingKey> {
         let hub = self.hub.borrow();
         let rooms = hub.user_rooms(user).into_iter().flat_map(UserRooms::inside);
@@ -146,7 +152,7 @@ impl Router {
         std::iter::once(RoutingKey::user(user)).chain(rooms).collect()
     }
 
-    /// Whether everything that a user's sessions need is heard within a time.
+    /// Returns whether all buckets that a user's sessions need are confirmed within a time limit.
     pub(super) async fn hears_all(&self, user: &UserId, bound: Duration) -> bool {
         let confirmations =
             self.keys_of(user).iter().map(|key| self.services.interest.confirmation(key)).collect();

@@ -1,4 +1,4 @@
-//! What each op means: one file an op, over the services of a node and the hub of a worker.
+//! What each op means: one file per op, over the services of a node and the hub of a worker.
 
 mod access;
 mod admission;
@@ -76,50 +76,50 @@ pub use worker_call::{
     ERRANDS_MAX, Effect, WorkerCall, WorkerCallBounds, WorkerCalls, worker_call_wait,
 };
 
-/// A worker's end of every op.
+/// A worker's part of every op.
 #[derive(Debug)]
 pub struct Router {
     /// What the workers of the node share.
     pub services: Arc<Services>,
-    /// Which worker this is.
+    /// The worker's index.
     pub worker: u32,
-    /// Its sessions.
+    /// The worker's sessions.
     pub hub: RefCell<Hub>,
-    /// Its ways to the shards.
+    /// The worker's shard connections for publishes.
     pub publishers: Publishers,
-    /// What is on its way to very many of them.
+    /// Publishes that are being delivered in slices.
     pub sliced: SlicedFanouts,
-    /// Asks for [`Router::flush`]; other workers do too, by its share.
+    /// Requests [`Router::flush`]; other workers request it too, through this worker's share.
     pub flush_wanted: Arc<Notify>,
-    /// Its part of what may wait for all clients of the node together.
+    /// The worker's share of the bytes that may wait for all clients of the node together.
     pub share: Rc<WorkerShare>,
     /// Sends that are not answered yet, and nonces that are not recorded yet.
     pub sends: Cell<usize>,
-    /// Messages of unknown outcome that are to be looked for in the store.
+    /// Messages of unknown outcome that are yet to be looked up in the store.
     pub late: Cell<usize>,
-    /// Sends with nonces under way.
+    /// Sends with nonces in flight.
     pub nonces: Rc<Nonces>,
     /// Everything acknowledged up to here was delivered by this worker to the sessions that share
     /// it.
     pub watermark: Cell<Micros>,
-    /// The round under way.
+    /// The round in progress.
     pub round: RefCell<Option<RoundState>>,
-    /// Messages whose delivery the watermark will prove or not.
+    /// Messages whose delivery is checked once the watermark has passed them.
     pub unconfirmed: RefCell<Vec<UnconfirmedDelivery>>,
-    /// Told whenever the watermark moved or a round ended.
+    /// Notified whenever the watermark moved or a round ended.
     pub watermark_moved: Notify,
-    /// Asks for the cursors of those who are owed one.
+    /// Requests the cursors of the sessions that are due for one.
     pub cursors_wanted: Notify,
     /// The budget of rounds.
     pub repairs: Pacer,
     /// The budget of resumes.
     pub resumes: Rc<ReadBudget>,
-    /// What sends, events and reads of its users pass.
+    /// The limits on sends, events and reads of the worker's users.
     pub limiter: WorkerLimiter,
 }
 
 impl Router {
-    /// Takes one frame of a session: how many items of lists it named.
+    /// Handles one frame of a session, and returns how many list items it named.
     pub fn handle(self: &Rc<Self>, session: &Rc<Session>, text: &str) -> usize {
         self.services.metrics.client_frames.inc();
         self.take_frame(session, text)
@@ -153,7 +153,7 @@ impl Router {
         items
     }
 
-    /// Answers a frame of a session that is not to be taken; only its id is looked at.
+    /// Refuses a frame without executing it; only its id is read.
     pub fn turn_down(&self, session: &Rc<Session>, text: &str, refusal: &ErrorReply) {
         self.services.metrics.refused_frames.inc();
         let id = Request::read_id(text, &self.services.bounds);
@@ -183,7 +183,8 @@ impl Router {
         self.reply(session, &refusal.frame(id));
     }
 
-    /// A key, or everything, became wanted here. The bit is set before the subscribe can go out.
+    /// A key, or the wildcard feed, is wanted here now. The bit is set before the subscribe can go
+    /// out.
     fn wanted(&self, reach: &PatternScope) {
         match reach {
             PatternScope::Key(key) => {
@@ -195,7 +196,7 @@ impl Router {
         }
     }
 
-    /// A key, or everything, is no longer wanted here.
+    /// A key, or the wildcard feed, is no longer wanted here.
     fn unwanted(&self, reach: &PatternScope) {
         match reach {
             PatternScope::Key(key) => {
@@ -206,7 +207,8 @@ impl Router {
         }
     }
 
-    /// Tells all nodes that this one is a tap. Who does not hear it reads it in the roster.
+    /// Tells all nodes that this one takes the wildcard feed. A node that misses the notice reads
+    /// it in the cluster table.
     fn announce_tap(&self) {
         let Services { boot, store_tag, .. } = *self.services;
         let notice = Envelope::notice(boot, store_tag, WildcardFeed::NOTICE);
@@ -214,7 +216,7 @@ impl Router {
         self.publishers.publish_to_every_shard(&payload);
     }
 
-    /// A session is over; a second call does nothing.
+    /// Ends a session; a second call does nothing.
     pub fn leave(&self, session: &Session) {
         if session.id().is_none() {
             return;
@@ -225,13 +227,14 @@ impl Router {
         self.services.metrics.sessions.dec();
     }
 
-    /// Whether no send waits for its answer or its record, and nothing waits to be published.
+    /// Returns whether no send waits for its answer or its record, and nothing waits to be
+    /// published.
     pub fn is_quiet(&self) -> bool {
         self.sends.get() == 0 && self.publishers.are_drained()
     }
 
-    /// Writes what is queued, once a session that anything was queued for. If there are very many,
-    /// the rest has its turn behind others.
+    /// Writes what is queued, one write per session with queued frames. If there are very many, the
+    /// rest is written in a later turn.
     pub fn flush(&self) {
         let (touched, more) = self.hub.borrow_mut().take_touched(fanout::SLICE);
         touched.iter().for_each(|session| session.flush());
@@ -242,14 +245,15 @@ impl Router {
             self.evict_fullest();
         }
         if !touched.is_empty() {
-            // What was written here may be what is too much, while most waits on another worker,
-            // which may have nothing to write.
+            // The bytes queued here may exceed the node's budget while most bytes wait on another
+            // worker, which may have nothing to write.
             self.share.call_others();
         }
     }
 
-    /// Too much waits for all clients of the node together, and more than its share here: those of
-    /// this worker go for whom most waits, until it holds its share.
+    /// Evicts sessions when the node's clients together exceed their budget and this worker exceeds
+    /// its share. Sessions with the most waiting bytes go first, until the worker is within its
+    /// share.
     fn evict_fullest(&self) {
         let mut waiting: Vec<Rc<Session>> = self.hub.borrow().sessions().cloned().collect();
         waiting

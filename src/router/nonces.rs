@@ -1,19 +1,20 @@
-//! Nonces: a send is one message, however often and wherever it is tried.
+//! Nonces: a send becomes one message, however often it is tried and on whichever nodes.
 //!
-//! 1. While a send with a nonce is under way here, another one under it waits for its outcome and
-//!    has the same.
-//! 2. Once it was acknowledged, its record says so to every node. Until that is stored, the send
-//!    counts as under way: whoever asked the store before would not find it.
-//! 3. A send that may be another try looks for the record before it has an id. Where there is
-//!    none, it is a message of its own.
+//! 1. While a send with a nonce is in flight here, another send with this nonce waits for its
+//!    outcome and gets the same.
+//! 2. Once the send was acknowledged, a record tells every node. Until the record is stored, the
+//!    send counts as in flight: a node that asked the store earlier would not find the record.
+//! 3. A send that may be a retry looks for the record before it gets an id. If there is none, it is
+//!    a message of its own.
 //!
-//! Only what was acknowledged is recorded, and only a record is ever answered with. A send whose
-//! outcome is unknown has none: its row may be stored, may turn up later, or never. Whoever took
-//! the row, or the nonce alone, for the message would acknowledge what no proof covers: cursors may
-//! have passed its id while nobody could read it. Another try of it is therefore a fresh message;
-//! if the first row turns up, the two share sender, nonce and content, and everybody keeps the
-//! **largest id**: pages, devices, the record. A retry is issued later than what it retries, so that
-//! is the one acknowledged last; a device that never hears of the other one agrees.
+//! Only acknowledged sends are recorded, and only a record is ever answered with. A send whose
+//! outcome is unknown has no record: its row may be stored, may become visible later, or never. To
+//! treat that row, or the nonce alone, as the message would acknowledge what no watermark covers.
+//! Cursors may have passed its id while it could not be read. A retry of such a send is therefore a
+//! new message. If the first row becomes visible, the two share sender, nonce and content, and
+//! every reader keeps the **largest id**: pages, devices, the record. A retry is issued later than
+//! the send that it repeats, so the largest id is the one acknowledged last. A device that never
+//! receives the other row agrees with that.
 
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
@@ -28,15 +29,15 @@ use crate::domain::{Conversation, Message, MessageId, UserId, canonical};
 use crate::protocol::{Code, ErrorReply};
 use crate::store::NonceRecord;
 
-/// Sends with nonces under way on one worker: those of a thousand sessions with all they may have
-/// in flight. Beyond it they are refused.
+/// Sends with nonces in flight on one worker: those of a thousand sessions with all their sends in
+/// flight. Further ones are refused.
 const UNDER_WAY_MAX: usize = 16 * 1024;
 
-/// The same of one user: as many as 64 sessions send. Without it one user could have all.
+/// The same for one user: as many as 64 sessions send. Without it one user could take all of them.
 const USER_UNDER_WAY_MAX: usize = 1024;
 
-/// What a nonce stands for: the hash of a conversation and the value of a body. Its first byte is the
-/// version of how it is made.
+/// What a nonce stands for: the hash of a conversation and of the value of a body. Its first byte
+/// is the version of the hash's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SendContent(pub(super) u128);
 
@@ -47,7 +48,7 @@ impl SendContent {
     pub(super) fn of(conversation: &Conversation, body: &[u8]) -> Self {
         let mut hash = Xxh3::new();
         hash.update(conversation.to_string().as_bytes());
-        // No name of a conversation has it, so no two pairs are hashed alike.
+        // No name of a conversation contains it, so no two pairs have the same hash input.
         hash.update(&[0]);
         hash.update(&canonical(body));
         let mut bytes = hash.digest128().to_be_bytes();
@@ -55,18 +56,18 @@ impl SendContent {
         Self(u128::from_be_bytes(bytes))
     }
 
-    /// Whether a record stands for this, as far as can be told: one that another version of the
-    /// program made is believed to.
+    /// Returns whether a record is of this content. A record that another version of the program
+    /// wrote cannot be compared and is taken as such.
     fn is_recorded_by(self, record: &NonceRecord) -> bool {
         let [version, ..] = record.content.to_be_bytes();
         version != CONTENT_VERSION || record.content == self.0
     }
 }
 
-/// What became of a send.
+/// The outcome of a send.
 type Outcome = Result<Arc<Message>, ErrorReply>;
 
-/// A send under way, as those see it who wait for its outcome.
+/// A send in flight, as seen by the sends that wait for its outcome.
 #[derive(Debug)]
 pub(super) struct Flight {
     content: SendContent,
@@ -74,7 +75,7 @@ pub(super) struct Flight {
     over: Notify,
 }
 
-/// The sends with nonces under way on one worker. A user's sends are all on one worker of a node.
+/// The sends with nonces in flight on one worker. All sends of a user on a node are on one worker.
 #[derive(Debug, Default)]
 pub struct Nonces {
     flights: RefCell<Flights>,
@@ -87,16 +88,16 @@ struct Flights {
     len: usize,
 }
 
-/// What a send with a nonce is.
+/// The role of a send with a nonce.
 #[derive(Debug)]
 pub(super) enum NonceEntry {
-    /// The only one under way.
+    /// It is the only one in flight.
     First(First),
-    /// Another try of one that is.
+    /// It repeats one that is in flight.
     Repeat(Rc<Flight>),
 }
 
-/// The right to send under a nonce, given up when it is dropped.
+/// The right to send with a nonce, given up when it is dropped.
 #[derive(Debug)]
 pub(super) struct First {
     nonces: Rc<Nonces>,
@@ -106,7 +107,7 @@ pub(super) struct First {
 }
 
 impl Nonces {
-    /// Enters a send. Refuses one of other content than that which is under way.
+    /// Enters a send. Refuses it if a send with the same nonce and other content is in flight.
     pub(super) fn enter(
         self: &Rc<Self>,
         user: &UserId,
@@ -135,14 +136,14 @@ impl Flights {
     fn must_have_room_for(&self, user: &UserId) -> Result<(), ErrorReply> {
         if self.users.get(user).is_some_and(|held| held.len() >= USER_UNDER_WAY_MAX) {
             let message = format!(
-                "{USER_UNDER_WAY_MAX} sends of the user with nonces are under way, no more are \
+                "{USER_UNDER_WAY_MAX} sends of the user with nonces are in flight, no more are \
                  allowed"
             );
             return Err(ErrorReply::new(Code::LimitReached, message));
         }
         if self.len >= UNDER_WAY_MAX {
             let message =
-                format!("{UNDER_WAY_MAX} sends with nonces are under way, no more are taken");
+                format!("{UNDER_WAY_MAX} sends with nonces are in flight, no more are allowed");
             return Err(ErrorReply::new(Code::Unavailable, message));
         }
         Ok(())
@@ -163,25 +164,26 @@ impl Flights {
 }
 
 impl First {
-    /// Tells those who wait what became of the send. The first word counts.
+    /// Reports the outcome to the sends that wait for it. The first report counts.
     pub(super) fn tell(&self, outcome: Outcome) {
-        // A second word is that of the end, which has nothing to add.
+        // Only `drop` reports twice, and its report must not replace the outcome.
         let _told = self.flight.outcome.set(outcome);
         self.flight.over.notify_waiters();
     }
 }
 
 impl Drop for First {
-    /// Whoever is dropped without a word may have got anywhere.
+    /// A send that is dropped before it reported may have been stored or published, so its outcome
+    /// is unknown.
     fn drop(&mut self) {
-        let message = "the first try under this nonce was given up";
+        let message = "an earlier send with this nonce was abandoned";
         self.tell(Err(ErrorReply::new(Code::OutcomeUnknown, message)));
         self.nonces.flights.borrow_mut().remove(&self.user, &self.nonce);
     }
 }
 
 impl Flight {
-    /// Waits for what became of the send: as long as that takes, which its own deadlines bound.
+    /// Waits for the outcome of the send. The send's own deadlines bound the wait.
     pub(super) async fn outcome(&self) -> Outcome {
         loop {
             let over = self.over.notified();
@@ -194,8 +196,8 @@ impl Flight {
 }
 
 impl Services {
-    /// The id under which a nonce was acknowledged. What cannot be looked up is not sent: it is
-    /// known that nothing happened.
+    /// Returns the id under which a nonce was acknowledged. If it cannot be looked up, the send
+    /// fails: it is certain then that nothing happened.
     pub(super) async fn look_up(
         &self,
         user: &UserId,
@@ -259,7 +261,7 @@ mod tests {
         assert_eq!(content, SendContent::of(&dm("bob"), b"1"));
         assert_ne!(content, SendContent::of(&dm("bob"), b"2"));
         assert_ne!(content, SendContent::of(&dm("bob2"), b""));
-        assert_eq!(content, SendContent::of(&dm("bob"), b" 1.0"), "it is the value that counts");
+        assert_eq!(content, SendContent::of(&dm("bob"), b" 1.0"), "the value counts");
         // Records outlive the program that wrote them: the version, then the hash of
         // `dm.alice.bob`, NUL and the value.
         let hash = xxhash_rust::xxh3::xxh3_128(b"dm.alice.bob\0#+1e0;");
@@ -338,9 +340,9 @@ mod tests {
             .map(|number| enter("many", &number.to_string()).unwrap())
             .collect();
         assert_eq!(enter("many", "more").unwrap_err().code, Code::LimitReached);
-        assert!(matches!(enter("many", "0"), Ok(NonceEntry::Repeat(_))), "it takes no place");
+        assert!(matches!(enter("many", "0"), Ok(NonceEntry::Repeat(_))), "a repeat takes no slot");
         assert!(matches!(enter("bob", "1"), Ok(NonceEntry::First(_))));
         all.pop();
-        assert!(matches!(enter("many", "more"), Ok(NonceEntry::First(_))), "a place came back");
+        assert!(matches!(enter("many", "more"), Ok(NonceEntry::First(_))), "a slot was given back");
     }
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Reads that may have been saved up: the timers of the event loop are no finer than a millisecond.
+/// How much unused time may be saved up: the timers of the event loop are no finer than a
+/// millisecond.
 const BURST: Duration = Duration::from_millis(50);
 
-/// When so many reads a second may begin.
+/// Decides when reads may begin, at a fixed rate.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
     interval: Duration,
@@ -16,12 +17,12 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// At most `per_second` in the long run.
+    /// At most `per_second` reads per second in the long run.
     pub(super) fn new(per_second: f64) -> Self {
         Self { interval: Duration::from_secs_f64(1.0 / per_second), next: Instant::now() }
     }
 
-    /// When the next read may begin.
+    /// Returns when the next read may begin.
     pub(super) const fn next(&self) -> Instant {
         self.next
     }
@@ -33,19 +34,19 @@ impl Pace {
         at
     }
 
-    /// Takes the charge of a read back that is not made.
+    /// Takes back the charge of a read that is not made.
     pub(super) fn refund(&mut self) {
         self.next = self.next.checked_sub(self.interval).unwrap_or(self.next);
     }
 }
 
-/// Lets so many reads a second begin, in the order of the calls. Made for rounds and audits, which
-/// have at most 16 readers: the turn of one that gives up is lost.
+/// Starts reads at a fixed rate, in the order of the calls. It serves rounds and audits, which have
+/// at most 16 readers: the turn of a reader that gives up is lost.
 #[derive(Debug)]
 pub struct Pacer(Cell<Pace>);
 
 impl Pacer {
-    /// At most `per_second` in the long run.
+    /// At most `per_second` reads per second in the long run.
     pub fn new(per_second: f64) -> Self {
         Self(Cell::new(Pace::new(per_second)))
     }
@@ -80,6 +81,6 @@ mod tests {
             pacer.turn().await;
         }
         let elapsed = begun.elapsed().as_secs_f64();
-        assert!((0.9..1.0).contains(&elapsed), "an idle time saves up little, not {elapsed} s");
+        assert!((0.9..1.0).contains(&elapsed), "little unused time is saved up, not {elapsed} s");
     }
 }

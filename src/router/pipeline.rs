@@ -1,4 +1,4 @@
-//! The road of a send: let in, known by its nonce or not, its id, stored, published, recorded.
+//! The pipeline of a send: admission, nonce, id, store, publish, record.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,26 +17,26 @@ use crate::store::{HistoryRange, NonceRecord, PageLimit};
 use crate::telemetry::SendOutcome;
 use crate::watermark::{ACK_LIMIT, AckDecision, SendId, UnknownReason};
 
-/// When a message is looked for whose send was answered `outcome_unknown`: the servers give up on a
-/// write after 2 s, and the clients of the store after 3 s.
+/// How long after a send was answered `outcome_unknown` its message is looked up. The servers give
+/// up on a write after 2 s, and the clients of the store after 3 s.
 const LOOK_FOR_LATE: Duration = Duration::from_secs(10);
 
-/// Messages that are looked for at once. Further ones are found by resumes and by history.
+/// Messages that are looked up concurrently. Further ones are found by resumes and by history.
 const LATE_MAX: usize = 1000;
 
-/// Messages of one microsecond in one conversation that are looked through.
+/// The most messages of one microsecond in one conversation that are looked through.
 const AT_ONE_TIME: PageLimit = PageLimit { messages: 16, bytes: 1 << 20 };
 
 /// A message that is acknowledged.
 struct Acknowledged {
     message: Arc<Message>,
     text: MessageText,
-    /// Whether it was before, under the same nonce.
+    /// Whether it was acknowledged before, with the same nonce.
     again: bool,
 }
 
 impl Router {
-    /// Takes a send to its outcome, and counts it.
+    /// Processes a send, and counts its outcome.
     pub(super) async fn take_send(
         self: &Rc<Self>,
         sending: &Sending,
@@ -89,8 +89,8 @@ impl Router {
         }
     }
 
-    /// Sends, or finds that it was sent before. Whoever came first from a session has the smaller
-    /// id, whatever either waits for before; the waits themselves go side by side.
+    /// Sends a message, or finds that it was sent before. Of two sends of a session the first has
+    /// the smaller id, however long either waits; their waits overlap.
     async fn send_once(
         self: &Rc<Self>,
         sending: &Sending,
@@ -104,7 +104,7 @@ impl Router {
         if let Some(id) = found? {
             return Ok(self.acknowledge_again(sending, id));
         }
-        // Taken behind the session's turn: a send that held a permit while it waits for its turn could
+        // Taken after the session's turn has come: a send that held a permit during that wait could
         // block the send before it.
         let _permit = self.limiter.send_permit(&sending.order.from).await;
         self.must_still_be_in(&sending.order)?;
@@ -124,8 +124,8 @@ impl Router {
         announced.map(|text| Acknowledged { message, text, again: false })
     }
 
-    /// Looks again behind the waits, in the step that the id is issued in: refuses one of whose removal
-    /// this worker heard meanwhile.
+    /// Checks the membership again after the waits, in the step that issues the id. Refuses the
+    /// send if this worker has received the sender's removal meanwhile.
     fn must_still_be_in(&self, order: &SendOrder) -> Result<(), ErrorReply> {
         let Conversation::Room(room) = &order.conversation else { return Ok(()) };
         let hub = self.hub.borrow();
@@ -133,8 +133,8 @@ impl Router {
         if is_out { Err(no_such_conversation()) } else { Ok(()) }
     }
 
-    /// What comes before the id: whether the sender may send now, and the id that his nonce was
-    /// acknowledged under.
+    /// Does what comes before the id: decides whether the sender may send now, and returns the id
+    /// that the sender's nonce was acknowledged with.
     async fn let_in(
         &self,
         order: &SendOrder,
@@ -149,8 +149,8 @@ impl Router {
         }
     }
 
-    /// Whether a sender may send now. Every send passes here once, another try like a first one,
-    /// and before it has an id. Where nothing needs to be asked it does not wait.
+    /// Decides whether a sender may send now. Every send passes here once, a retry like a first
+    /// try, and before it has an id. It waits only where the store or the limiter must be asked.
     async fn admit(&self, order: &SendOrder) -> Result<(), ErrorReply> {
         let passed = self.limiter.send(&order.from, &order.conversation).await;
         passed.map_err(|refused| refused.refusal())?;
@@ -160,7 +160,7 @@ impl Router {
         self.services.must_be_started(&order.from, &order.conversation).await
     }
 
-    /// An id of the incarnation that holds the lease, if it is this worker's.
+    /// Issues an id, if this worker's incarnation holds the lease.
     pub(super) fn issue(&self) -> Result<(MessageId, SendId), ErrorReply> {
         let now = self.services.wall.moment();
         let lease = self.services.view.lease();
@@ -169,7 +169,8 @@ impl Router {
         if let Some(issued) = issued {
             return Ok(issued);
         }
-        // Without the time there is no lease either; it is what an operator can mend.
+        // A wrong clock also ends the lease. It is reported first, since the operator can correct
+        // it.
         self.services.must_know_the_time()?;
         let message = "this node has no lease for ids now, or too many sends are unsettled";
         Err(ErrorReply::new(Code::Unavailable, message))
@@ -182,15 +183,15 @@ impl Router {
     ) -> Result<(), ErrorReply> {
         let append = self.services.store.append(Arc::clone(message));
         let left = ACK_LIMIT.saturating_sub(issued.elapsed());
-        // Given up on, the write goes on: it is the outcome that is unknown.
+        // The write goes on after the timeout, so the outcome is unknown.
         let stored = timeout(left, append).await.map_err(|_elapsed| doubt(UnknownReason::Late))?;
         stored.map_err(append_refusal)?;
         self.services.metrics.store_seconds.observe(issued.elapsed().as_secs_f64());
         Ok(())
     }
 
-    /// Looks whether a message is stored after all whose send was answered `outcome_unknown`, and
-    /// publishes it if it is.
+    /// Checks later whether a message is stored whose send was answered `outcome_unknown`.
+    /// Publishes it if it is.
     fn look_for_late(self: &Rc<Self>, message: Arc<Message>) {
         if self.late.get() >= LATE_MAX {
             return;
@@ -213,7 +214,8 @@ impl Router {
     }
 
     /// Publishes a message that is stored though its send was answered `outcome_unknown`, so that
-    /// devices which are here have it as history has. Like an event: nothing is owed for it.
+    /// connected devices have it as history has. Like an event, it may be lost: no watermark waits
+    /// for it.
     fn publish_late(self: &Rc<Self>, message: &Message) {
         self.services.metrics.published_late.inc();
         let envelope = self.envelope(message, &MessageText::new(message));
@@ -221,8 +223,8 @@ impl Router {
         self.fan_out(envelope, &targets, None, None);
     }
 
-    /// The acknowledgement is in hand. If it still counts: the links first, then the sessions here,
-    /// then, in the same step, the sender's answer.
+    /// Announces an acknowledged message, if its acknowledgement still counts. The shard
+    /// connections come first, then the sessions here, then, in the same step, the sender's answer.
     fn announce_message(
         self: &Rc<Self>,
         sending: &Sending,
@@ -242,12 +244,13 @@ impl Router {
         Ok(text)
     }
 
-    /// A send that was acknowledged before under its nonce: the same message, published again.
+    /// Answers a send that was acknowledged before with its nonce: the same message, published
+    /// again.
     ///
-    /// It has no ticket, since nothing is owed for it: the node that acknowledged it entered its
-    /// id then, and every watermark above it waited for those publishes, or for a repair. This
-    /// publish spares devices nothing but time, so it is lost like an event if its shard is down,
-    /// and settles nothing.
+    /// It has no send id, since no delivery depends on it. The node that acknowledged the message
+    /// tracked its id, and every watermark above it waited for those publishes or for a repair.
+    /// This publish only makes delivery faster, so it may be lost like an event if its shard is
+    /// down.
     fn acknowledge_again(self: &Rc<Self>, sending: &Sending, id: MessageId) -> Acknowledged {
         self.services.observe(id.time());
         let message = Arc::new(message(&sending.order, id));
@@ -272,8 +275,8 @@ impl Router {
         }
     }
 
-    /// Records what was acknowledged, while nobody waits for it. If that fails another try of the
-    /// send is stored as another row, which readers collapse.
+    /// Records an acknowledged nonce in the background. If that fails, a retry of the send is
+    /// stored as another row, which readers collapse.
     fn record(self: &Rc<Self>, first: First, message: &Message, nonce: &str, content: SendContent) {
         let record = NonceRecord { id: message.id, content: content.0 };
         let written = self.services.store.note_nonce(&message.from, nonce, record);
@@ -282,8 +285,8 @@ impl Router {
         tokio::task::spawn_local(async move {
             match timeout(router.services.waits.store, written).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "a nonce is not recorded"),
-                Err(_elapsed) => tracing::debug!("a nonce is not recorded in time"),
+                Ok(Err(error)) => tracing::debug!(%error, "the store did not record a nonce"),
+                Err(_elapsed) => tracing::debug!("the store did not record a nonce in time"),
             }
             drop(first);
             router.sends.set(router.sends.get() - 1);
@@ -304,7 +307,7 @@ fn message(order: &SendOrder, id: MessageId) -> Message {
 pub(super) fn doubt(why: UnknownReason) -> ErrorReply {
     let message = match why {
         UnknownReason::Late => format!("the store took longer than {ACK_LIMIT:?}"),
-        UnknownReason::Fenced => "the node lost its lease meanwhile".into(),
+        UnknownReason::Fenced => "the node lost its lease during the send".into(),
     };
     ErrorReply::new(Code::OutcomeUnknown, message)
 }

@@ -1,9 +1,9 @@
-//! The places that a user has for rooms, and who may fill them.
+//! The places for rooms in a user's list, and who may fill them.
 //!
-//! A room that the user left counts for [`LEFT_KEPT`]: a node that missed the removal learns of it from
-//! the row. It counts against the user who added the place, so that nobody fills places by adding
-//! and removing. Where everybody may make rooms, other users together fill at most half of the
-//! places: the user and the services always have the other half.
+//! A room that the user left counts for [`LEFT_KEPT`]: a node that missed the removal learns of it
+//! from the row. It counts against the user who added the place, so that no user fills places by
+//! adding and removing. If all users may create rooms, other users together fill at most half of
+//! the places. The other half is always left to the user and the services.
 
 use std::sync::Arc;
 
@@ -14,30 +14,30 @@ use crate::store::LEFT_KEPT;
 use super::Services;
 use super::membership::MEMBERSHIPS_MAX;
 
-/// Rooms that a user may be in: they are held by the worker of the user's sessions, and each is a
-/// bucket and a read after a break.
+/// Rooms that a user may be in. They are held by the worker of the user's sessions, and each takes
+/// a bucket, and a read after a delivery gap.
 pub const ROOMS_MAX: usize = 5000;
 
-/// Places that users fill for another user, all together.
+/// Places that users fill in another user's list, all together.
 const BY_OTHERS_MAX: usize = ROOMS_MAX / 2;
 
-/// Old rows that are taken off a list at a time: more than a user adds between two reads of the
-/// list, so that it shrinks.
+/// Old rows that are removed from a list at a time: more than a user adds between two reads of the
+/// list, so that the list shrinks.
 const UNLISTED_AT_ONCE: usize = 100;
 
-/// Hours in a day, for texts.
+/// Hours per day, for texts.
 const DAY_HOURS: u64 = 24;
 
-/// What is in a user's list of rooms, as one adder finds it.
+/// The contents of a user's list of rooms, as counted for one adder.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Places {
     /// Whether the adder is another user.
     is_by_another: bool,
     /// Rooms that the user is in.
     inside: usize,
-    /// Rooms in the list, those that the user left included.
+    /// Rooms in the list, including those that the user left.
     listed: usize,
-    /// Those that users other than the user filled.
+    /// Those that users other than the list's user filled.
     by_others: usize,
     /// Those that this adder filled.
     by_adder: usize,
@@ -62,8 +62,8 @@ impl Places {
         places
     }
 
-    /// Refuses an add that there is no place for. `by_adder_max` is for one user in the list of
-    /// another.
+    /// Refuses an add if its bound is reached. `by_adder_max` bounds what one user may fill in the
+    /// list of another.
     pub(super) fn check(&self, by_adder_max: usize) -> Result<(), ErrorReply> {
         let days = LEFT_KEPT.as_secs() / 3600 / DAY_HOURS;
         let Self { is_by_another, inside, listed, by_others, by_adder } = *self;
@@ -91,8 +91,8 @@ impl Places {
 }
 
 impl Services {
-    /// Takes rooms that a user left long ago off the user's list, in the background. What fails is
-    /// found again by the next read of the list.
+    /// Removes rooms that a user left long ago from the user's list, in the background. A row that
+    /// is not removed is found again by the next read of the list.
     pub(super) fn unlist_old(&self, rows: &[Membership]) {
         let now = self.wall.lower();
         let is_old =
@@ -105,7 +105,7 @@ impl Services {
         tokio::task::spawn_local(async move {
             for left in old {
                 if let Err(error) = store.unlist(left).await {
-                    tracing::debug!(%error, "a room that was left stays on the list");
+                    tracing::debug!(%error, "a room that was left is still listed");
                 }
             }
         });
@@ -123,7 +123,7 @@ mod tests {
         UserId::parse(id).unwrap()
     }
 
-    /// So many rows by an adder, each the next room's.
+    /// Rows by an adder, each of another room.
     fn rows(adder: Adder, count: usize, is_inside: bool) -> Vec<Membership> {
         let stamp = |time| MessageId::first_of(Micros(time));
         let added = MemberState::UNKNOWN.add_by(adder, MemberRole::Member, stamp(1));

@@ -14,7 +14,7 @@ use crate::domain::{Conversation, RoutingKey, Subject, UserId};
 use crate::hub::{ReadOpPermit, Session};
 use crate::protocol::{Announced, Code, ErrorReply, PublishRequest, RequestId, ServerFrame};
 
-/// Names of events that only the server may give, in any case of their letters.
+/// The prefix of events that only the server may publish, in any case of its letters.
 const RESERVED_PREFIX: &str = "nc.";
 
 impl Router {
@@ -79,8 +79,8 @@ impl Router {
         Ok(())
     }
 
-    /// Asks the store whether a conversation was started. What a session publishes there goes out in
-    /// the order that it came in, among its sends.
+    /// Publishes an event once the store has answered whether its conversation was started.
+    /// Publishes of a session keep their order among its sends.
     async fn announce_if_started(
         self: Rc<Self>,
         permit: ReadOpPermit,
@@ -104,7 +104,7 @@ impl Router {
     }
 
     /// Refuses an event over HTTP from a user who is not in the conversation, or may not write into
-    /// it yet; a service may in his name.
+    /// it yet. A service may publish in the user's name before it is started.
     pub(super) async fn may_announce(
         &self,
         caller: &Caller,
@@ -138,8 +138,8 @@ impl Router {
         self.fan_out_event(envelope, except);
     }
 
-    /// The conversation that a session names, if its user is in it. One that is not there and one
-    /// that is not his get the same answer.
+    /// Returns the conversation that a session names, if its user is in it. A conversation that
+    /// does not exist and one that the user is not in get the same answer.
     pub(super) fn member_of(
         &self,
         session: &Session,
@@ -155,8 +155,8 @@ impl Router {
     }
 }
 
-/// Refuses the names of events that only the server may give, and all that could be shown or trimmed
-/// to look like one: a name is of characters that everybody sees, and sees as the same.
+/// Refuses the names of events that only the server may publish, and all that could be shown or
+/// trimmed to look like one. A name therefore consists of visible ASCII characters.
 pub(super) fn check_event(event: &str) -> Result<(), ErrorReply> {
     if let Some((at, found)) = event.char_indices().find(|(_, it)| !it.is_ascii_graphic()) {
         let message =

@@ -11,12 +11,12 @@ use crate::domain::{Conversation, MessageId, Micros, RoutingKey};
 use crate::hub::Session;
 use crate::protocol::{Code, ErrorReply, MarkRequest, RequestId, ServerFrame};
 
-/// What the event of a moved mark is about: no subject, so that no pattern matches it, and the
-/// user's own key alone decides who hears of it.
+/// The `about` of the event of a moved mark. It is no subject, so that no pattern matches it: only
+/// the user's own key decides who receives it.
 const ABOUT: &str = "read";
 
 impl Router {
-    /// Moves a mark, answers when it is stored, and tells the user's other sessions.
+    /// Moves a mark, answers once it is stored, and notifies the user's other sessions.
     pub(super) fn read(
         self: &Rc<Self>,
         session: &Rc<Session>,
@@ -40,7 +40,7 @@ impl Router {
         Ok(())
     }
 
-    /// A mark is written like a message, so it takes one of the places of sends; it is told to the
+    /// A mark is written like a message, so it takes a permit for sends. It is published to the
     /// user's other sessions like an event, and counts as one.
     fn check_mark(
         &self,
@@ -57,8 +57,8 @@ impl Router {
         Ok(conversation)
     }
 
-    /// A mark that may be stored or not is `unavailable` like one that is not: moving it again is
-    /// harmless.
+    /// Stores a mark. A mark with an unknown outcome is answered `unavailable` too: moving it again
+    /// is harmless.
     async fn mark_read(
         &self,
         session: &Session,

@@ -1,4 +1,4 @@
-//! A budget of reads that users share fairly: so many a second, round robin over users.
+//! A budget of reads that users share fairly: a fixed rate, round robin over users.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -12,19 +12,21 @@ use crate::domain::UserId;
 
 /// Reads of one worker that may wait. A session waits for one at a time, and so does a room that a
 /// user joined, so this is above `listen.connections` by default. At the default rate they take two
-/// minutes: a client behind them had better come back later, or elsewhere. Each takes 200 bytes.
+/// minutes: a client behind them does better to reconnect later, or to another node. Each takes 200
+/// bytes.
 const WAITING_MAX: usize = 128 * 1024;
 
-/// The same of one user: more than a user's devices, or rooms that a user is added to at once. It
-/// takes 64 users to fill the queue.
+/// The same for one user: more than a user's devices, or the rooms that a user is added to in one
+/// request. It takes 64 users to fill the queue.
 const USER_WAITING_MAX: usize = 2048;
 
-/// The budget. A read is charged when its turn is granted; one that is given up before costs nothing.
+/// The budget. A read is charged when its turn is granted; a read that is given up before costs
+/// nothing.
 #[derive(Debug)]
 pub struct ReadBudget {
     queue: RefCell<FairQueue<oneshot::Sender<()>>>,
     pace: Cell<Pace>,
-    /// Whether a task grants turns to those who wait.
+    /// Whether a task is running that grants turns to waiting reads.
     is_granting: Cell<bool>,
 }
 
@@ -45,13 +47,13 @@ struct Waiter<'a> {
 }
 
 impl ReadBudget {
-    /// At most `per_second` in the long run.
+    /// At most `per_second` reads per second in the long run.
     pub fn new(per_second: f64) -> Rc<Self> {
         let bounds = QueueBounds { all: WAITING_MAX, user: USER_WAITING_MAX };
         Self::bounded(per_second, bounds)
     }
 
-    /// The same, where so many may wait.
+    /// The same, with other bounds of the queue.
     pub(super) fn bounded(per_second: f64, bounds: QueueBounds) -> Rc<Self> {
         Rc::new(Self {
             queue: RefCell::new(FairQueue::new(bounds)),
@@ -86,7 +88,7 @@ impl ReadBudget {
         self.is_granting.set(false);
     }
 
-    /// Grants the turns that are due. Returns when the next one is, if a read waits for it.
+    /// Grants the turns that are due. Returns when the next one is due, if a read waits for it.
     fn grant(&self) -> Option<Instant> {
         let (mut queue, now) = (self.queue.borrow_mut(), Instant::now());
         while queue.len() > 0 {

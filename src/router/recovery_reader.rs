@@ -1,4 +1,4 @@
-//! What a user's conversations hold above an id: the reads that resumes, repairs and audits share.
+//! Reads what a user's conversations hold above an id; resumes, repairs and audits share it.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -17,38 +17,38 @@ use crate::store::{
 };
 use crate::telemetry::Metrics;
 
-/// Days of activity that are looked through: as long as its rows are kept. No cursor is that old; a
-/// node that was not told a time yet has a watermark that is.
+/// Days of activity that are looked through: as long as its rows are kept. No cursor is that old;
+/// the watermark of a node that has no verified time yet may be.
 pub(super) const ACTIVITY_DAYS: u32 = (ACTIVITY_KEPT.as_secs() / (24 * 60 * 60)) as u32;
 
-/// Rows of a user's activity that are read of one day: beyond it something may be missing.
+/// Rows of a user's activity that are read per day. A full read may miss some.
 pub(super) const ACTIVITY_MAX: usize = 2000;
 
-/// How far ahead of this node's time an id may lie: what one of a right node may, and twice the 5 s
-/// that the proof allows a time to be off.
+/// How far ahead of this node's time an id may be: what the ids of a correct node may, and twice
+/// the 5 s that the watermark allows a clock to be off.
 pub(super) const AHEAD: Duration = IDS_AHEAD_MAX.saturating_add(Duration::from_secs(10));
 
-/// Messages in one read of a repair.
+/// Messages per read of a repair.
 const PAGE: usize = 200;
 
-/// How long a read that failed is waited with.
+/// How long to wait before a failed read is tried again.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
-/// Which conversations of a user changed.
+/// The conversations of a user that changed.
 #[derive(Debug, Default)]
 pub(super) struct Changed {
-    /// Those that have something above, the recently active first.
+    /// Those that have messages above the time, the recently active first.
     pub(super) conversations: Vec<Conversation>,
-    /// Whether these are all.
+    /// Whether the list is complete.
     pub(super) whole: bool,
 }
 
-/// What paces a reader.
+/// What limits the rate of a reader.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Turns<'a> {
-    /// The pace of rounds or audits, which the node makes one after the other.
+    /// The pace of rounds or audits, which the node runs one after the other.
     Node(&'a Pacer),
-    /// The budget of resumes, which users share fairly: the turns of this user.
+    /// The budget of resumes, which users share fairly; the turns are this user's.
     User(&'a Rc<ReadBudget>, &'a UserId),
 }
 
@@ -65,10 +65,10 @@ impl Turns<'_> {
     }
 }
 
-/// For whom something is read. Nothing is read for those who are gone.
+/// For whom a reader reads. It stops reading once its recipient is gone.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Recipient<'a> {
-    /// Whoever is there.
+    /// For no session in particular; such a read goes on.
     Anybody,
     /// One session.
     Session(&'a Session),
@@ -86,7 +86,7 @@ impl Recipient<'_> {
     }
 }
 
-/// What to read with.
+/// The reads of recovery, with their pace and their bounds.
 pub(super) struct RecoveryReader<'a> {
     pub(super) store: &'a dyn Store,
     pub(super) wall: &'a WallClock,
@@ -94,16 +94,16 @@ pub(super) struct RecoveryReader<'a> {
     pub(super) turns: Turns<'a>,
     /// How long one read may take.
     pub(super) bound: Duration,
-    /// Bytes of a page.
+    /// Bytes per page.
     pub(super) bytes: usize,
-    /// How often a read that fails is tried; each time costs [`READ_AGAIN`].
+    /// How often a failing read is tried; each try costs [`READ_AGAIN`].
     pub(super) tries: u32,
     /// For whom it reads.
     pub(super) recipient: Recipient<'a>,
 }
 
 impl Router {
-    /// A reader for a session, paced by the budget of resumes.
+    /// Returns a reader for a session, paced by the budget of resumes.
     pub(super) fn session_reader<'a>(
         &'a self,
         session: &'a Session,
@@ -112,12 +112,12 @@ impl Router {
         self.reader(Turns::User(&self.resumes, &session.user), tries, Recipient::Session(session))
     }
 
-    /// A reader for all sessions of a user, paced by the budget of resumes.
+    /// Returns a reader for all sessions of a user, paced by the budget of resumes.
     pub(super) fn user_reader<'a>(&'a self, user: &'a UserId, tries: u32) -> RecoveryReader<'a> {
         self.reader(Turns::User(&self.resumes, user), tries, Recipient::User(&self.hub, user))
     }
 
-    /// A reader for anybody.
+    /// Returns a reader with its pace, its tries and its recipient.
     pub(super) fn reader<'a>(
         &'a self,
         turns: Turns<'a>,
@@ -139,8 +139,8 @@ impl Router {
 }
 
 impl RecoveryReader<'_> {
-    /// The conversations of a user with messages above a time: direct ones, and those of the rooms
-    /// that he is in, each with when he joined.
+    /// Returns the conversations of a user with messages above a time: direct ones, and rooms of
+    /// `rooms`, each given with the stamp of the user's joining.
     pub(super) async fn changed(
         &self,
         user: &UserId,
@@ -154,7 +154,7 @@ impl RecoveryReader<'_> {
         for day in first..=last.0 {
             let rows = self.read(|| self.store.activity(user, Day(day), ACTIVITY_MAX)).await?;
             whole &= rows.len() < ACTIVITY_MAX;
-            // The last day counts: it has the newest.
+            // The last day counts: it has the newest activity.
             newest.retain(|known| rows.iter().all(|row| row.conversation != known.conversation));
             newest.extend(rows.into_iter().filter(|row| row.last.time() > above));
         }
@@ -166,8 +166,8 @@ impl RecoveryReader<'_> {
         Some(Changed { conversations, whole })
     }
 
-    /// Those rooms of a user that have messages above a time which are his, the recently active
-    /// first.
+    /// Returns the rooms with a message above both the time and the user's joining, in the order of
+    /// `rooms`, each with its newest id.
     pub(super) async fn changed_rooms(
         &self,
         rooms: &[(RoomId, MessageId)],
@@ -182,12 +182,12 @@ impl RecoveryReader<'_> {
         Some(changed)
     }
 
-    /// Where a user stands with rooms.
+    /// Returns at most `max` memberships of a user.
     pub(super) async fn memberships(&self, user: &UserId, max: usize) -> Option<Vec<Membership>> {
         self.read(|| self.store.memberships(user, max)).await
     }
 
-    /// A page of a conversation.
+    /// Returns a page of a conversation.
     pub(super) async fn page(
         &self,
         conversation: &Conversation,
@@ -198,8 +198,8 @@ impl RecoveryReader<'_> {
         self.read(|| self.store.history(conversation, range, limit)).await
     }
 
-    /// Waits for a turn, then calls `issue`, and again as often as [`RecoveryReader::tries`] says. Returns
-    /// none if all failed or the recipient is gone.
+    /// Waits for a turn, then calls `issue`, up to [`RecoveryReader::tries`] times. Returns `None`
+    /// if all tries failed or the recipient is gone.
     pub(super) async fn read<T>(
         &self,
         issue: impl Fn() -> Pending<Result<T, ReadError>>,
@@ -225,16 +225,16 @@ impl RecoveryReader<'_> {
         self.metrics.proof_reads.inc();
         match tokio::time::timeout(self.bound, issue()).await {
             Ok(Ok(answer)) => return Some(answer),
-            Ok(Err(error)) => tracing::debug!(%error, "a read is tried again"),
+            Ok(Err(error)) => tracing::debug!(%error, "a read failed and is tried again"),
             Err(_elapsed) => {}
         }
         None
     }
 
-    /// Too many reads wait. Closes the session that this is for, so that the client comes back
-    /// later, and returns none; other reads are tried again.
+    /// Handles a full budget. Closes the session that the read is for, so that its client
+    /// reconnects later, and returns `None`. Reads for other recipients are tried again.
     fn refused(&self, full: BudgetFull) -> Option<()> {
-        tracing::debug!(%full, "a read for a user is refused");
+        tracing::debug!(%full, "too many reads wait for the store; a read for a user is refused");
         let Recipient::Session(session) = self.recipient else { return Some(()) };
         if session.link().is_open() {
             self.metrics.closes(CloseReason::Overloaded.code());
@@ -248,14 +248,14 @@ impl RecoveryReader<'_> {
 #[derive(Debug, Default)]
 pub(super) struct Newest {
     pub(super) messages: Vec<Message>,
-    /// Whether these are all that lie above.
+    /// Whether these are all messages above the time.
     pub(super) whole: bool,
 }
 
 impl RecoveryReader<'_> {
-    /// At most `max` messages. It reads upwards from `above`, since what was missed is seldom more
-    /// than that, and so touches nothing that was there before; only where there are more it reads
-    /// again, downwards from the newest.
+    /// Returns at most `max` messages above a time. It reads upwards from `above`, since a session
+    /// seldom missed more than that, and so reads no older message. Only if there are more, it
+    /// reads again, downwards from the newest.
     pub(super) async fn newest(
         &self,
         conversation: &Conversation,
@@ -265,7 +265,7 @@ impl RecoveryReader<'_> {
         let mut messages = Vec::new();
         let mut after = MessageId::last_of(above);
         loop {
-            // One more than fits tells whether there are more.
+            // Asks for one more than fits, to see whether there are more.
             let wanted = max + 1 - messages.len();
             let page = self.page(conversation, HistoryRange::After(Some(after)), wanted).await?;
             messages.extend(page.messages);
@@ -280,7 +280,7 @@ impl RecoveryReader<'_> {
         }
     }
 
-    /// The last `max` messages above a time, of more.
+    /// Returns the last `max` messages above a time, of more.
     async fn last_of(
         &self,
         conversation: &Conversation,

@@ -1,4 +1,5 @@
-//! How a session comes to have everything that it is owed: live first, then read, then a cursor.
+//! How a session catches up: live messages are kept back, missed ones are read, then it gets a
+//! cursor.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,40 +10,42 @@ use crate::hub::{BufferedMessage, Session};
 use crate::protocol::{MessageText, ServerFrame};
 use crate::watermark::{CatchUpRead, READ_MARGIN, UserRooms};
 
-/// The oldest cursor that is resumed from.
+/// The greatest age of a cursor that a session may resume from.
 const CURSOR_AGE_MAX: Duration = Duration::from_hours(7 * 24);
 
-/// How much younger a cursor must be than messages become: what lies above it must not expire
+/// How much younger a cursor must be than messages become. What lies above it must not expire
 /// before the resume has read it, and the clocks of nodes and servers may differ.
 const EXPIRY_MARGIN: Duration = Duration::from_mins(10);
 
 /// How far ahead of this node's clock a cursor may be.
 const CURSOR_AHEAD_MAX: Duration = Duration::from_secs(10);
 
-/// Conversations that a cursor's `gaps` may name; beyond it anything may be missing.
+/// The most conversations that a cursor's `gaps` may name; with more, none is named and anything
+/// may be missing.
 const GAPS_MAX: usize = 1000;
 
-/// Between two looks at whether a slow client has read half of what waits for it.
+/// How often to check whether a slow client has read half of its queue.
 const OUTBOX_POLL: Duration = Duration::from_millis(20);
 
-/// How long a session that does not take part in the watermark waits until it looks again.
+/// How long a session that does not share the watermark waits before it checks again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// How often a read of a resume is tried: as long as a session lives.
+/// How often a read of a resume is tried: as long as the session lives.
 const TRIES: u32 = u32::MAX;
 
-/// What a session came with.
+/// Where a session resumes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ResumeFrom {
-    /// Nothing: it is owed what is acknowledged after its cursor.
+    /// The client has no cursor: it gets what is acknowledged after its first one.
     Nothing,
-    /// A cursor that is of no use: the same, and the client is told to load what it missed.
+    /// The client's cursor is of no use. It is treated like none, and the client is told to load
+    /// what it missed.
     Useless,
-    /// It has everything up to here.
+    /// The client has everything up to here.
     Cursor(Micros),
 }
 
-/// What a read brought beside messages.
+/// What a catch-up found, beside the messages.
 #[derive(Debug, Default)]
 struct Outcome {
     gaps: Vec<Conversation>,
@@ -50,7 +53,7 @@ struct Outcome {
 }
 
 impl Router {
-    /// What a cursor is worth.
+    /// Decides whether a cursor can be resumed from.
     pub(super) fn claim(&self, session: &Session, cursor: Option<&str>) -> ResumeFrom {
         let Some(text) = cursor else { return ResumeFrom::Nothing };
         let now = self.services.wall.now();
@@ -59,7 +62,7 @@ impl Router {
                 ResumeFrom::Cursor(time)
             }
             Ok(time) => {
-                tracing::debug!(%time, "a cursor is out of its range");
+                tracing::debug!(%time, "a cursor is too old or too far ahead");
                 ResumeFrom::Useless
             }
             Err(error) => {
@@ -75,8 +78,8 @@ impl Router {
         session.read_by(&tokio::task::spawn_local(task));
     }
 
-    /// From `ready`, with what comes live kept back, to the first cursor, and on until the session
-    /// takes part in the watermark.
+    /// Runs from `ready`, with live messages kept back, to the first cursor, and on until the
+    /// session shares the watermark.
     async fn resume(self: Rc<Self>, session: Rc<Session>, claim: ResumeFrom) {
         let mut patience = self.services.waits.interest;
         loop {
@@ -94,8 +97,8 @@ impl Router {
                 self.conclude(&session, reading, &outcome.gaps, whole);
                 break;
             }
-            // The live buffer was too small for what came meanwhile. What was read counts, and the
-            // next round begins there: a slow client always makes progress.
+            // The live buffer was too small for the messages that came meanwhile. What was read
+            // counts, and the next round begins there: even a slow client always makes progress.
             self.conclude(&session, reading.unconfirmed(), &outcome.gaps, whole);
             session.recovery.begin_catch_up(self.hub.borrow().place());
             patience = Duration::ZERO;
@@ -107,14 +110,14 @@ impl Router {
         self.services.interest.confirmation(&session.key()).within(bound).await
     }
 
-    /// Reads the rooms of a session's user, and waits for their buckets. The reading begins with this
-    /// read, which is the first, or with the read of another session that this one shares.
+    /// Reads the rooms of a session's user, and waits for their buckets. The catch-up begins with
+    /// this read, or with the read of another session that this one shares.
     async fn begin_reading(
         self: &Rc<Self>,
         session: &Rc<Session>,
         patience: Duration,
     ) -> Option<CatchUpRead> {
-        // The load looks again whether the bucket is confirmed.
+        // The load checks again whether the bucket is confirmed.
         let _in_time = self.hears(session, patience).await;
         self.load_rooms(session, patience).await
     }
@@ -127,8 +130,8 @@ impl Router {
         }
     }
 
-    /// Reads again once the session is heard for and nothing is frozen. While it is, rounds read for
-    /// the session.
+    /// Reads again once the session's buckets are confirmed and nothing is frozen. While it is
+    /// frozen, rounds read for the session.
     async fn read_until_shared(self: Rc<Self>, session: Rc<Session>) {
         while session.link().is_open() && !session.recovery.position().is_shared() {
             let moved = self.watermark_moved.notified();
@@ -146,7 +149,7 @@ impl Router {
         session.end_reading();
     }
 
-    /// What was read stands in the session's queue; its cursor goes behind it.
+    /// Ends a catch-up: its messages are in the session's queue, and its cursor goes behind them.
     fn conclude(
         &self,
         session: &Rc<Session>,
@@ -165,7 +168,7 @@ impl Router {
         let gaps: Vec<&str> = gaps.iter().filter(|_| named).map(String::as_str).collect();
         self.send_cursor(session, cursor, complete && named, &gaps);
         session.recovery.prune(self.watermark.get());
-        // The next one is behind what was delivered, and lets go of what is remembered of it.
+        // The next cursor is behind what was delivered, and releases what is remembered of it.
         if session.recovery.remembers() {
             self.hub.borrow_mut().mark_cursor_due(session);
         }
@@ -182,7 +185,7 @@ impl Router {
         self.reply(session, &ServerFrame::Cursor { cursor: Some(&text), complete, gaps });
     }
 
-    /// Reads and hands what lies above a cursor; none if the session ended meanwhile.
+    /// Reads and delivers what lies above a cursor. Returns `None` if the session ended meanwhile.
     async fn catch_up(
         self: &Rc<Self>,
         session: &Rc<Session>,
@@ -191,7 +194,7 @@ impl Router {
         let ResumeFrom::Cursor(_) = claim else {
             return Some(Outcome { gaps: Vec::new(), whole: true });
         };
-        // A round may have brought it further than it came with.
+        // A round may have advanced the session beyond the cursor that it came with.
         let above = session.recovery.position().above(self.watermark.get());
         let reader = self.session_reader(session, TRIES);
         let changed = reader.changed(&session.user, &self.rooms_of(session), above).await?;
@@ -217,7 +220,7 @@ impl Router {
         Some(outcome)
     }
 
-    /// Waits until the outbox is under half: the catch-up goes at the client's pace.
+    /// Waits until the outbox is less than half full: the catch-up goes at the client's pace.
     async fn has_room(&self, session: &Session) -> Option<()> {
         while session.link().is_open() && session.link().bytes() > session.link().bound() / 2 {
             self.flush();
@@ -226,17 +229,17 @@ impl Router {
         session.link().is_open().then_some(())
     }
 
-    /// Hands a message that was read, unless it came live before. What came while the session
-    /// catches up is kept back, and may yet be dropped: that is not had.
+    /// Delivers a message that was read, unless it came live before. Live messages that come during
+    /// a catch-up are kept back and may be dropped, so they do not count as delivered.
     pub(super) fn deliver_missed(&self, session: &Rc<Session>, message: &Message) {
         let key = message.conversation.key_of(&session.user);
-        // What is handed over in slices counts as had by those too whose turn is still to come, and
-        // their cursor must not go ahead of it. Then it is handed here; their turn skips what was
-        // caught, and whoever had his turn before has a repeat.
+        // A message that is delivered in slices counts as delivered to sessions whose slice is
+        // still to come, and no cursor may cover it before. So it is delivered here. The later
+        // slice skips a message that was read here; a session of an earlier slice gets it twice.
         let live =
             !session.recovery.is_catching_up() && !self.sliced.meet(std::slice::from_ref(&key));
         let hub = self.hub.borrow();
-        // He may have left the room since it was listed.
+        // The user may have left the room since it was listed.
         let his = hub.is_still_for(session, key.as_room(), message.id);
         let had = live && hub.had(session, &key, message.id);
         drop(hub);
@@ -246,7 +249,7 @@ impl Router {
         }
     }
 
-    /// The rooms that a session's user is in, each with when he joined.
+    /// Returns the rooms that a session's user is in, each with the stamp of the joining.
     pub(super) fn rooms_of(&self, session: &Session) -> Vec<(RoomId, MessageId)> {
         let hub = self.hub.borrow();
         let rooms = hub.user_rooms(&session.user).into_iter().flat_map(UserRooms::inside);
@@ -258,8 +261,8 @@ impl Router {
         self.reply_text(session, frame);
     }
 
-    /// Where a session begins that comes with this claim. While the time is not known, one that
-    /// comes with nothing begins where everything was in the store by the last time that was.
+    /// Returns where a session with this claim begins. While the time is not known, one without a
+    /// cursor begins at the last time by which everything was in the store.
     pub(super) fn begins_at(&self, claim: ResumeFrom) -> Micros {
         match claim {
             ResumeFrom::Cursor(time) => time,
@@ -271,16 +274,17 @@ impl Router {
     }
 }
 
-/// How much a resume sends.
+/// The most that a resume sends.
 #[derive(Debug, Clone, Copy)]
 pub struct ResumeBounds {
-    /// Messages of one conversation.
+    /// Messages per conversation.
     pub conversation: usize,
     /// Messages in all.
     pub messages: usize,
 }
 
-/// Whether all that lies above a cursor may still be there. `kept` is how long messages are.
+/// Returns whether all messages above a cursor may still be stored. `kept` is how long messages are
+/// kept.
 fn is_resumed_from(cursor: Micros, now: Micros, kept: Option<Duration>) -> bool {
     let kept = kept.map_or(CURSOR_AGE_MAX, |kept| kept.saturating_sub(EXPIRY_MARGIN));
     now.since(cursor) <= kept.min(CURSOR_AGE_MAX) && cursor <= now + CURSOR_AHEAD_MAX

@@ -10,9 +10,9 @@ use crate::hub::{LoadEnd, LoadGuard, LoadShare, Session};
 use crate::watermark::CatchUpRead;
 
 impl Router {
-    /// Reads the rooms of a session's user and waits for their buckets, at most for `patience`; or
-    /// waits for another session that does. Returns none if the session ended. Deferred frames are
-    /// taken once the rooms are read, and refused whenever a read fails.
+    /// Reads the rooms of a session's user and waits up to `patience` for their buckets, or waits
+    /// for another session that does. Returns `None` if the session ended. Deferred frames are
+    /// executed once the rooms are read, and refused whenever a read fails.
     pub(super) async fn load_rooms(
         self: &Rc<Self>,
         session: &Rc<Session>,
@@ -40,7 +40,7 @@ impl Router {
         patience: Duration,
     ) -> LoadEnd {
         let (begun, user) = (Cell::new(None), &session.user);
-        // Tried once: the caller tries again, after deferred frames are refused.
+        // Tried once: the caller tries again after it has refused the deferred frames.
         let reader = self.session_reader(session, 1);
         let read = reader.read(|| {
             begun.set(Some(self.look_before_reading(session)));
@@ -61,7 +61,7 @@ impl Router {
         end
     }
 
-    /// What a read may claim that is issued next.
+    /// Records what is known before the next read is issued.
     fn look_before_reading(&self, session: &Session) -> CatchUpRead {
         let (wall, view) = (self.services.wall.sure(), self.services.view.look());
         let confirmed = self.services.interest.is_confirmed(&session.key());

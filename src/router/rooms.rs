@@ -1,4 +1,4 @@
-//! Rooms as their owners and services see them: made, renamed, looked at, joined and left.
+//! Rooms as their owners and services use them: created, renamed, read, joined and left.
 
 use std::rc::Rc;
 
@@ -15,22 +15,22 @@ use crate::domain::{
 use crate::protocol::{Code, ErrorReply, ServerFrame};
 use crate::store::MembersPage;
 
-/// Rows of members that cost as much as a read of one row.
+/// Rows of members that cost as much as the read of one row.
 const MEMBERS_A_READ: usize = 100;
 
-/// What is asked of a room.
+/// What a request asks of a room.
 #[derive(Debug, Clone, Default)]
 pub struct RoomWish {
-    /// What it shall be called; none leaves it as it is.
+    /// The room's title; `None` leaves it unchanged.
     pub title: Option<Box<str>>,
-    /// What members see of the time before they joined; only when the room is made.
+    /// What members see of the time before they joined; set only when the room is created.
     pub past: Option<HistoryVisibility>,
-    /// Who shall own it when it is made; a service's to say.
+    /// The owner of a new room; only a service may choose it.
     pub owner: Option<UserId>,
 }
 
 impl Router {
-    /// Makes a room under an id that nobody chose. Asking again makes another one.
+    /// Creates a room with a random id. A repeated request creates another room.
     pub async fn create_room(
         self: Rc<Self>,
         caller: Caller,
@@ -38,16 +38,16 @@ impl Router {
     ) -> Result<Room, ErrorReply> {
         self.services.must_know_the_time()?;
         if matches!(caller, Caller::User(_)) && !self.services.users_create {
-            let message = "rooms are made by services: `policy.create` is not \"anyone\"";
+            let message = "only services create rooms: `policy.create` is not \"anyone\"";
             return Err(ErrorReply::new(Code::Forbidden, message));
         }
         self.may_change(&caller).await?;
         self.make(&caller, RoomId::of_bits(rand::random()), wish).await
     }
 
-    /// Makes a room under an id that a service chose, or renames one: the room, and whether it was
-    /// made. Asking again changes nothing. A user renames what he owns, and is told of no other room
-    /// whether it is there.
+    /// Creates a room under an id that a service chose, or renames one. Returns the room, and
+    /// whether it was created. A repeated request changes nothing. A user may rename rooms that the
+    /// user owns, and is not told whether any other room exists.
     pub async fn put_room(
         self: Rc<Self>,
         caller: Caller,
@@ -85,7 +85,7 @@ impl Router {
         };
         let mut added = None;
         if let Some(owner) = owner {
-            // First, so that a room that is there has its owner.
+            // The owner is added first, so that a room that exists has its owner.
             let adder = caller.adder();
             added = Some(self.add_unanswered(adder, &room.id, &owner, MemberRole::Owner).await?);
         }
@@ -98,7 +98,7 @@ impl Router {
 
     async fn rename(self: &Rc<Self>, known: Room, wish: &RoomWish) -> Result<Room, ErrorReply> {
         if wish.past.is_some_and(|past| past != known.past) {
-            let message = "`history` is set when a room is made and never changed";
+            let message = "`history` is set when a room is created and never changed";
             return Err(ErrorReply::bad_request(message));
         }
         let Some(title) = wish.title.clone().filter(|title| Some(title) != known.title.as_ref())
@@ -115,7 +115,7 @@ impl Router {
         Ok(room)
     }
 
-    /// A room, to its members and to services.
+    /// Returns a room, to its members and to services.
     pub async fn look_at_room(
         self: Rc<Self>,
         caller: Caller,
@@ -129,7 +129,7 @@ impl Router {
             .ok_or_else(no_such_conversation)
     }
 
-    /// A page of a room's members, to its members and to services.
+    /// Returns a page of a room's members, to its members and to services.
     pub async fn list_members(
         self: Rc<Self>,
         caller: Caller,
@@ -143,7 +143,7 @@ impl Router {
         self.services.answer(self.services.store.members(&room, after.as_ref(), limit)).await
     }
 
-    /// Adds a member, or changes what he may do.
+    /// Adds a member, or changes the member's role.
     pub async fn put_member(
         self: Rc<Self>,
         caller: Caller,
@@ -157,8 +157,8 @@ impl Router {
         self.add_member(caller.adder(), &room, &user, role).await
     }
 
-    /// Adds members, or changes what they may do: each with its own outcome, in the order asked for,
-    /// and all with one wait for the clock.
+    /// Adds members, or changes their roles. Each has its own outcome, in the order of the request;
+    /// all of them wait for the clock together.
     pub async fn put_members(
         self: Rc<Self>,
         caller: Caller,
@@ -188,7 +188,7 @@ impl Router {
         Ok(added.into_iter().map(answer).collect())
     }
 
-    /// One of several. Each counts as a change.
+    /// Adds one of several members. Each counts as a change.
     async fn add_one(
         self: &Rc<Self>,
         caller: &Caller,
@@ -200,8 +200,8 @@ impl Router {
         self.add_unanswered(caller.adder(), room, user, role).await
     }
 
-    /// Removes a member. Anybody may remove himself, and again: what ended in doubt is repaired by
-    /// asking again, though one of its rows says already that he is out.
+    /// Removes a member. A user may always leave, and repeat that: a repeated removal completes one
+    /// whose outcome was unknown, though one of its rows already states that the user is out.
     pub async fn remove_member(
         self: Rc<Self>,
         caller: Caller,
@@ -221,13 +221,13 @@ impl Router {
         self.take_out(&room, &user).await
     }
 
-    /// A change counts as one of a user's sends; a service's is nobody's.
+    /// Charges a change as one of the user's sends; a service is not charged.
     async fn may_change(&self, caller: &Caller) -> Result<(), ErrorReply> {
         let Caller::User(user) = caller else { return Ok(()) };
         self.limiter.change(user).await.map_err(|refused| refused.refusal())
     }
 
-    /// Lets a user read, and charges so many reads more than one. A service's are nobody's.
+    /// Charges one read and `more` further ones to a user. A service is not charged.
     fn may_read(&self, caller: &Caller, more: usize) -> Result<(), ErrorReply> {
         let Caller::User(user) = caller else { return Ok(()) };
         self.limiter.read(user).map_err(|refused| refused.refusal())?;
@@ -240,8 +240,8 @@ impl Router {
         known.map(drop).ok_or_else(no_such_conversation)
     }
 
-    /// Services may do all; users what their membership says. What is not there and what is not
-    /// theirs gets the same answer.
+    /// Refuses a user who does not own the room; services may change every room. A room that does
+    /// not exist and one that the user does not own get the same answer.
     async fn must_own(&self, caller: &Caller, room: &RoomId) -> Result<(), ErrorReply> {
         let Caller::User(user) = caller else { return Ok(()) };
         let member = self.services.place_in(room, user).await?;
@@ -253,7 +253,7 @@ impl Router {
         self.services.place_in(room, user).await.map(drop)
     }
 
-    /// Shows the clock a stamp that a change must be above.
+    /// Advances the clock to a stamp that a change must be above.
     pub(super) fn merge(&self, stamp: MessageId) -> Result<(), ErrorReply> {
         self.services.observe(stamp.time());
         if self.services.clock.read(self.services.wall.now()) >= stamp.time() {

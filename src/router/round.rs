@@ -1,4 +1,5 @@
-//! Repairs and pull rounds: reads for all sessions at once. And the watermark, as it arrives.
+//! Recovery rounds (repairs and pull rounds), which read for all sessions at once, and what follows
+//! when the watermark advances.
 
 use std::rc::Rc;
 
@@ -16,11 +17,10 @@ use crate::hub::Session;
 use crate::protocol::MessageText;
 use crate::watermark::{PendingRoomRead, RecoveryRound, RoundKind, UserRooms};
 
-/// Users that are read for at once: what one read takes must not bound the rate.
+/// Users that are read for concurrently, so that the latency of a read does not bound the rate.
 const AT_ONCE: usize = 16;
 
-/// How often a read of a round is tried: after that the user's sessions are left with what they
-/// have.
+/// How often a read of a round is tried. After that the round skips the user's sessions.
 const TRIES: u32 = 2;
 
 /// The least time between two cursors of a session, in seconds.
@@ -29,10 +29,11 @@ const CURSOR_EVERY: u64 = 15;
 /// The longest time between two cursors of a session, in seconds, less the jitter.
 const CURSOR_EVERY_IDLE: u64 = 50 * 60;
 
-/// Sessions that came together must not be told together.
+/// By how many seconds that time differs between sessions at most: sessions that connected
+/// together must not get their cursors together.
 const CURSOR_JITTER: u64 = 10 * 60;
 
-/// Sessions that are handed a cursor in one step: each is sealed, written and queued, which takes
+/// Sessions that get a cursor in one step. Each cursor is sealed, written and queued, which takes
 /// some microseconds.
 const CURSORS_A_STEP: usize = 256;
 
@@ -40,16 +41,16 @@ const CURSORS_A_STEP: usize = 256;
 #[derive(Debug)]
 struct Listed {
     session: Rc<Session>,
-    /// Whether everything it needs was heard when the round began.
+    /// Whether all buckets that it needs were confirmed when the round began.
     confirmed: bool,
 }
 
-/// A round under way.
+/// A round in progress.
 #[derive(Debug)]
 pub struct RoundState {
     number: u64,
     listed: Vec<Listed>,
-    /// Rooms that members who joined waited for when the round began.
+    /// Rooms whose new members waited for a read when the round began.
     joining: Vec<Joining>,
     /// Users that were read for.
     read: AHashSet<UserId>,
@@ -66,7 +67,8 @@ struct Joining {
 }
 
 impl Router {
-    /// Reads for the sessions that are registered now. One that is not that far reads for itself.
+    /// Reads for the sessions that are registered now. A session that does not take part in rounds
+    /// yet reads for itself.
     pub(super) fn begin_round(
         self: &Rc<Self>,
         round: RecoveryRound,
@@ -93,7 +95,7 @@ impl Router {
         tokio::task::spawn_local(Rc::clone(self).run_round(round, users, done));
     }
 
-    /// The rooms that a user joined and that are not settled.
+    /// Returns the rooms that a user joined and whose reads are not complete.
     fn joining(&self, user: &UserId) -> Vec<Joining> {
         let hub = self.hub.borrow();
         let due = hub.user_rooms(user).into_iter().flat_map(UserRooms::due);
@@ -125,11 +127,11 @@ impl Router {
         while reads.join_next().await.is_some() {}
         self.repair_rooms(&round).await;
         self.flush();
-        // Whoever waits for it ends with the node.
+        // The receiver ends with the node.
         let _ending = done.send(RoundPart { worker: self.worker, round: round.number }).await;
     }
 
-    /// Reads each room once for all its members here. Who its members are was read before.
+    /// Reads each room once for all its members here. Its members were read before.
     async fn repair_rooms(self: &Rc<Self>, round: &RecoveryRound) {
         let rooms = self.hub.borrow().rooms();
         let mut reads = JoinSet::new();
@@ -165,7 +167,8 @@ impl Router {
         }
     }
 
-    /// Hands a user's sessions what the store has and they have not; none if it could not be read.
+    /// Delivers what the store has and a user's sessions have not. Returns `None` if it could not
+    /// be read.
     async fn repair(
         self: &Rc<Self>,
         user: &UserId,
@@ -186,15 +189,15 @@ impl Router {
         if !changed.whole {
             tracing::warn!(
                 max = ACTIVITY_MAX,
-                "a user has more active conversations than are read"
+                "a user has too many active conversations: further ones are not read"
             );
             return None;
         }
         Some(())
     }
 
-    /// Hands the sessions of a key what a conversation has and they have not; none if it could not
-    /// be read.
+    /// Delivers what a conversation has and the sessions of a key have not. Returns `None` if it
+    /// could not be read.
     async fn repair_conversation(
         &self,
         key: &RoutingKey,
@@ -202,7 +205,7 @@ impl Router {
         kind: RoundKind,
     ) -> Option<()> {
         let watermark = self.watermark.get();
-        // Nobody is left who is read for.
+        // No session is left that the read would be for.
         let Some(above) = self.hub.borrow().floor(key, watermark) else { return Some(()) };
         let offer = |message: &Message| {
             self.services.observe(message.id.time());
@@ -216,7 +219,7 @@ impl Router {
             .await
     }
 
-    /// A round is done on all workers: its sessions have what was in the store before it.
+    /// Ends a round once all workers have read: its sessions have what was in the store before it.
     pub(super) fn end_round(self: &Rc<Self>, round: &RecoveryRound, watermark: Micros) {
         let before = self.watermark.get();
         self.watermark.set(before.max(watermark));
@@ -238,14 +241,15 @@ impl Router {
             }
             session.recovery.stand(position);
             if !read {
-                // It takes part again once its own reads succeed.
+                // The session takes part again once its own reads succeed.
                 self.settle(&session);
             }
         }
         self.proof_advanced();
     }
 
-    /// Everything that was queued before is delivered, so the watermark is this worker's.
+    /// Sets the watermark. Everything queued before this command is delivered, so it holds for this
+    /// worker.
     pub(super) fn advance(&self, watermark: Micros) {
         self.watermark.set(self.watermark.get().max(watermark));
         self.proof_advanced();
@@ -260,8 +264,8 @@ impl Router {
         self.watermark_moved.notify_waiters();
     }
 
-    /// A session that nothing was delivered to for long gets a cursor nevertheless: one that is too
-    /// old is of no use.
+    /// Sends a cursor to a session that got none for long since nothing was delivered to it: an old
+    /// cursor may become useless.
     pub fn send_idle_cursor(&self, session: &Rc<Session>) {
         let every = CURSOR_EVERY_IDLE + session.number % CURSOR_JITTER;
         let (watermark, now) = (self.watermark.get(), self.services.wall.seconds());
@@ -273,21 +277,21 @@ impl Router {
         }
     }
 
-    /// Hands cursors whenever the watermark moved, for ever: so many in one step that others have
-    /// their turn between.
+    /// Sends cursors whenever the watermark has moved, without end. A step sends a bounded number,
+    /// so that other tasks run in between.
     ///
-    /// A step may come long after the watermark moved, and is as sound as one at that moment. What a
-    /// cursor needs is that all up to it, and owed to the session, stands in its queue before it.
-    /// - The step reads the worker's watermark itself. That rises by commands alone, each of which had
-    ///   its turn in the worker's queue behind all pushes that it covers; and none has its turn while
-    ///   a push is handed over in slices. So in every step what lies at or below the watermark was
-    ///   handed over, and what comes between two steps lies above: a cursor behind that says less
-    ///   than the session has.
-    /// - It reads the session's footing and the cap of the rooms that its user joined in the same
-    ///   step: what was held back since is held back, as for a cursor of an idle session, which comes
-    ///   at any time too.
-    /// - Whoever waits stays owed, and what he has caught stays remembered: nothing is given up for
-    ///   him that his cursor would cover.
+    /// A step may come long after the watermark moved, and is as sound as one at that moment. A
+    /// cursor needs this: all messages up to it that the session must get are in its queue before.
+    /// - The step reads the worker's watermark itself. That rises by commands alone. Each command
+    ///   comes behind all publishes that it covers in the worker's queue, and none is executed
+    ///   while a publish is delivered in slices. So in every step everything at or below the
+    ///   watermark has been delivered, and what arrives between two steps lies above it. A cursor
+    ///   then covers at most what the session has.
+    /// - It reads the session's position and the cap of the rooms that its user joined in the same
+    ///   step. So all that holds back cursors by then holds this one back, as for the cursor of an
+    ///   idle session, which also comes at any time.
+    /// - A session that waits stays due, and what it has caught up stays remembered: nothing that
+    ///   its cursor would cover is forgotten before.
     pub async fn send_cursors(self: Rc<Self>) {
         loop {
             self.cursors_wanted.notified().await;
@@ -297,8 +301,8 @@ impl Router {
         }
     }
 
-    /// Live sessions get a cursor behind something delivered, and not too often. Whether any was
-    /// looked at.
+    /// Sends cursors to sessions that are due and whose last cursor is old enough. Returns whether
+    /// any session was due.
     fn send_some_cursors(&self) -> bool {
         let (watermark, now) = (self.watermark.get(), self.services.wall.seconds());
         let due = self.hub.borrow_mut().take_due(CURSORS_A_STEP);

@@ -1,4 +1,4 @@
-//! `send`: who may send what, and what he is answered. The way of a send is in `road`.
+//! `send`: who may send what, and its answer. How a send is processed is in `pipeline`.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -12,26 +12,26 @@ use crate::hub::Session;
 use crate::protocol::{Code, ErrorReply, MessageText, RequestId, Send};
 use crate::telemetry::SendOutcome;
 
-/// What is to be sent, by whom and where to.
+/// A message to send.
 #[derive(Debug)]
 pub struct SendOrder {
     /// The sender.
     pub from: UserId,
-    /// Where to.
+    /// The conversation to send to.
     pub conversation: Conversation,
     /// Any JSON value, as text.
     pub body: Bytes,
-    /// The sender's mark against repeats.
+    /// Identifies repeats of this send.
     pub nonce: Option<Box<str>>,
-    /// Whether it may have been sent before under its nonce.
+    /// Whether it may have been sent before with its nonce.
     pub retry: bool,
     /// The newest id that the sender has seen.
     pub after: Option<MessageId>,
-    /// Whether a service asks for it, in the sender's name: it may start what users may not.
+    /// Whether a service sends in the sender's name. It may start conversations that users may not.
     pub by_service: bool,
 }
 
-/// A send, and the session that it came from, if it came from one.
+/// A send and its session, if it has one.
 #[derive(Debug)]
 pub(super) struct Sending {
     pub(super) order: SendOrder,
@@ -39,8 +39,8 @@ pub(super) struct Sending {
 }
 
 impl Router {
-    /// Takes a send of a session. As far as nothing has to be waited for it goes at once, in the
-    /// step that the frame came in: its id, and the call of the store.
+    /// Handles a send of a session. As far as nothing must be waited for, its id is issued and the
+    /// store is called in the step that received the frame.
     pub(super) fn send(
         self: &Rc<Self>,
         session: &Rc<Session>,
@@ -65,7 +65,8 @@ impl Router {
         Ok(())
     }
 
-    /// Takes one of the session's places for sends in flight, if it may send there.
+    /// Takes one of the session's permits for sends in flight, if the session may send to the
+    /// conversation.
     fn check_send(
         &self,
         session: &Session,
@@ -91,8 +92,8 @@ impl Router {
         }
     }
 
-    /// Sends in the name of a user, without a session of his: the same road, and all his sessions
-    /// get the message. The caller may go away: what has an id goes on.
+    /// Sends in the name of a user without a session: it is processed alike, and all the user's
+    /// sessions get the message. The caller may stop waiting: a send that has an id goes on.
     pub async fn send_for(self: Rc<Self>, order: SendOrder) -> Result<MessageText, ErrorReply> {
         self.services.must_be_in(&order.from, &order.conversation).await?;
         self.temporary_interest(&order);
@@ -106,7 +107,7 @@ impl Router {
     }
 }
 
-/// Takes one of the session's places for sends in flight.
+/// Takes one of the session's permits for sends in flight.
 pub(super) fn take_place_for_send(session: &Session) -> Result<(), ErrorReply> {
     if session.is_leaving() {
         return Err(ErrorReply::new(Code::Unavailable, "the node is being stopped"));
@@ -119,9 +120,9 @@ pub(super) fn take_place_for_send(session: &Session) -> Result<(), ErrorReply> {
     Err(ErrorReply::new(Code::LimitReached, message))
 }
 
-/// Runs a task here as far as it comes, and leaves the rest to the event loop: so what arrives
-/// first comes first to whatever needs no wait. The loop polls it again itself, which is why
-/// nobody is woken by this first look.
+/// Polls a task once here, and leaves the rest to the event loop. So tasks that need no wait
+/// complete in the order of their arrival. The event loop polls the task again itself, which is why
+/// this first poll needs no waker.
 pub(super) fn run(mut task: Pin<Box<impl Future<Output = ()> + 'static>>) {
     let mut unwoken = Context::from_waker(Waker::noop());
     if task.as_mut().poll(&mut unwoken).is_pending() {

@@ -29,20 +29,21 @@ pub enum Direct {
     Service,
 }
 
-/// How long things may take.
+/// Time limits and intervals.
 #[derive(Debug, Clone, Copy)]
 pub struct Waits {
-    /// A subscribe's confirmation.
+    /// For the confirmation of a subscribe.
     pub subscribe: Duration,
-    /// The confirmation of one with a wide pattern.
+    /// For the confirmation of a subscribe with a wide pattern.
     pub tap: Duration,
-    /// The confirmation of a user's own bucket after `hello`.
+    /// For the confirmation of a user's own bucket after `hello`.
     pub interest: Duration,
-    /// A read of the store.
+    /// For an answer of the store.
     pub store: Duration,
     /// Between the server's pings.
     pub ping: Duration,
-    /// A conversation is heard for so long after a send of a user without sessions here.
+    /// How long a conversation's bucket stays subscribed after a send of a user without sessions
+    /// here.
     pub temporary_interest: Duration,
 }
 
@@ -51,41 +52,41 @@ pub struct Waits {
 pub struct Services {
     /// The node's name.
     pub node: String,
-    /// This start of the node.
+    /// The id of this start of the node.
     pub boot: BootId,
-    /// The node's store, as other nodes know it.
+    /// The tag of the node's store, by which other nodes recognise it.
     pub store_tag: StoreTag,
-    /// Seals what it publishes.
+    /// Seals what the node publishes.
     pub bus_seal: Seal,
     /// The store.
     pub store: Arc<dyn Store>,
     /// The clock of ids.
     pub clock: Arc<HybridClock>,
-    /// The time.
+    /// The wall clock.
     pub wall: WallClock,
-    /// Who publishes where.
+    /// The layouts: which shard a publish goes to.
     pub layouts: Arc<Layouts>,
-    /// How channels are named.
+    /// The names of channels.
     pub channels: Channels,
-    /// What the node hears.
+    /// The buckets that the node subscribes to.
     pub interest: Arc<Interest>,
-    /// Which workers want what.
+    /// Which workers want which keys.
     pub wants: Arc<WorkerInterest>,
-    /// Who wants everything, here and elsewhere.
+    /// Which workers and which other nodes take the wildcard feed.
     pub feed: Arc<WildcardFeed>,
     /// The workers' queues.
     pub worker_queues: Arc<WorkerQueues>,
-    /// How many nodes live, for the plan.
+    /// How many nodes are alive, for the choice between publishing to buckets and to nodes.
     pub nodes: Arc<AtomicU32>,
-    /// What all threads know of the proof.
+    /// The state of the watermark that all threads share.
     pub view: Arc<WatermarkState>,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Who checks tokens.
+    /// Verifies tokens.
     pub verifier: Verifier,
     /// Who may start a direct conversation.
     pub direct: Direct,
-    /// Whether users may make rooms, or services alone.
+    /// Whether users may create rooms, or only services.
     pub users_create: bool,
     /// Rooms that one user may add another user to.
     pub places_by_adder: usize,
@@ -93,26 +94,26 @@ pub struct Services {
     pub bounds: RequestBounds,
     /// Bytes of a page of history.
     pub history_bytes: usize,
-    /// The limits that clients are told.
+    /// The limits that clients are told in `ready`.
     pub ready_limits: ReadyLimits,
     /// The bounds of sessions.
     pub session_bounds: SessionBounds,
-    /// What the patterns of all sessions take.
+    /// The bytes that the patterns of all sessions take.
     pub patterns: Arc<PatternBudget>,
-    /// What may wait for all clients together.
+    /// The bytes that may wait for all clients together.
     pub budget: Arc<Budget>,
-    /// How long things may take.
+    /// Time limits and intervals.
     pub waits: Waits,
-    /// How much a resume sends.
+    /// The most that a resume sends.
     pub resume: ResumeBounds,
     /// Seals cursors.
     pub seal: CursorSeal,
-    /// The last session's number.
+    /// The number of the newest session.
     pub session_numbers: AtomicU64,
 }
 
 impl Services {
-    /// A fresh id and when it was made.
+    /// Issues an id.
     pub fn issue_id(&self) -> MessageId {
         MessageId::new(self.clock.issue(self.wall.now()), rand::random())
     }
@@ -122,7 +123,7 @@ impl Services {
         self.believe(seen, self.wall.most_of_an_id());
     }
 
-    /// Shows the clock the time of an id that a client says it has seen.
+    /// Shows the clock the time of an id that a client claims to have seen.
     pub(super) fn observe_claim(&self, seen: Micros) {
         self.believe(seen, self.wall.most_claimed());
     }
@@ -133,25 +134,25 @@ impl Services {
         }
     }
 
-    /// Refuses what gets an id, or would show the clock a client's time, while it is not known
-    /// whether this node's time is right.
+    /// Refuses an op that gets an id, or would show the clock a client's time, while this node's
+    /// time is not verified.
     pub(super) fn must_know_the_time(&self) -> Result<(), ErrorReply> {
         if self.wall.is_known() {
             return Ok(());
         }
-        // It may be known again by the time that it is asked why.
+        // The time may be known again before the reason is read.
         let complaint = self.wall.complaint();
         let message =
             complaint.unwrap_or_else(|| "this node's clock was not known to be right".into());
         Err(ErrorReply::new(Code::Unavailable, message))
     }
 
-    /// A fresh number for a session.
+    /// Returns a fresh number for a session.
     pub fn next_session(&self) -> u64 {
         self.session_numbers.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// How many nodes live.
+    /// Returns how many nodes are alive.
     pub fn live_nodes(&self) -> u32 {
         self.nodes.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Keys of what is on its way to very many sessions of a worker.
+//! The keys of publishes that are being delivered in slices.
 
 use std::cell::RefCell;
 
@@ -6,18 +6,18 @@ use ahash::AHashMap;
 
 use crate::domain::RoutingKey;
 
-/// The keys of publishes that are handed over in slices, or wait for that in the worker's queue, each
-/// with how many there are: as many as the queue holds, and one.
+/// The keys of publishes that are delivered in slices, or wait for that in the worker's queue, each
+/// with its count. There are at most as many publishes as the queue holds, and one.
 ///
-/// What is published to one of them meanwhile goes behind, however few it is for: a session that has
-/// its turn late must not have the second before the first.
+/// A later publish to one of these keys goes behind them, however few sessions it is for: a session
+/// of a late slice must not get the second publish before the first.
 #[derive(Debug, Default)]
 pub struct SlicedFanouts {
     under_way: RefCell<AHashMap<RoutingKey, u32>>,
 }
 
 impl SlicedFanouts {
-    /// A publish to these keys is under way from here on.
+    /// Records a publish to these keys.
     pub(super) fn enter(&self, keys: &[RoutingKey]) {
         let mut under_way = self.under_way.borrow_mut();
         for key in keys {
@@ -25,7 +25,7 @@ impl SlicedFanouts {
         }
     }
 
-    /// It is handed over, or lost.
+    /// Removes a publish that was delivered or lost.
     pub(super) fn leave(&self, keys: &[RoutingKey]) {
         let mut under_way = self.under_way.borrow_mut();
         for key in keys {
@@ -37,7 +37,7 @@ impl SlicedFanouts {
         }
     }
 
-    /// Whether anything is under way to one of these keys.
+    /// Returns whether a publish to any of these keys is in progress.
     pub(super) fn meet(&self, keys: &[RoutingKey]) -> bool {
         let under_way = self.under_way.borrow();
         !under_way.is_empty() && keys.iter().any(|key| under_way.contains_key(key))

@@ -19,7 +19,7 @@ struct Waiting {
     confirmations: Vec<Confirmation>,
 }
 
-/// Whether every confirmation comes within a time.
+/// Returns whether every confirmation comes within a time limit.
 pub(super) async fn all_within(confirmations: Vec<Confirmation>, bound: Duration) -> bool {
     let until = Instant::now() + bound;
     for confirmation in confirmations {
@@ -35,7 +35,8 @@ fn limit_reached(limit: &PatternLimit) -> ErrorReply {
 }
 
 impl Router {
-    /// Adds patterns, all or none. They hear at once; `ok` goes out when all are confirmed.
+    /// Adds patterns, all or none. They receive events at once; `ok` goes out when all are
+    /// confirmed.
     pub(super) fn subscribe(
         self: &Rc<Self>,
         session: &Rc<Session>,
@@ -60,7 +61,7 @@ impl Router {
         Ok(())
     }
 
-    /// Charges a session's user with what a list names, before anything is done with it.
+    /// Charges a session's user for the items of a list, before anything is done with it.
     pub(super) fn charge_items(&self, session: &Session, items: usize) -> Result<(), ErrorReply> {
         self.limiter.items(&session.user, items).map_err(|refused| refused.refusal())
     }
@@ -101,7 +102,7 @@ impl Router {
         Ok(())
     }
 
-    /// Adds as many of these patterns as fit, in their order: those that did not.
+    /// Adds as many of these patterns as fit, in their order. Returns those that did not fit.
     pub(super) fn add_those_that_fit(
         &self,
         session: &Session,
@@ -128,7 +129,8 @@ impl Router {
         self.hub.borrow_mut().settle(session, patterns);
     }
 
-    /// How long the confirmation of these patterns may take: a wide one waits for other nodes.
+    /// Returns how long the confirmation of these patterns may take: a wide one waits for other
+    /// nodes.
     fn patience(&self, patterns: &[Pattern]) -> Duration {
         let wide = patterns.iter().any(|pattern| pattern.reach() == PatternScope::Wide);
         let waits = &self.services.waits;
@@ -140,7 +142,8 @@ impl Router {
         unwanted.iter().for_each(|reach| self.unwanted(reach));
     }
 
-    /// Waits for every confirmation; takes back what nobody else answers for if one does not come.
+    /// Waits for every confirmation. If one does not come, takes back the patterns that no other
+    /// request has confirmed or claimed.
     async fn confirm(self: Rc<Self>, session: Rc<Session>, waiting: Waiting) {
         let Waiting { id, patterns, claim, confirmations } = waiting;
         let bound = self.patience(&patterns);
@@ -161,7 +164,7 @@ impl Router {
         self.ok(&session, id.as_ref());
     }
 
-    /// Takes patterns away; one that is not held changes nothing.
+    /// Removes patterns; a pattern that the session does not have changes nothing.
     pub(super) fn unsubscribe(
         &self,
         session: &Rc<Session>,

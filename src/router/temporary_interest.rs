@@ -1,12 +1,12 @@
-//! Hearing a conversation that no session here is part of.
+//! Subscribes to a conversation's bucket for a time although no session here is part of it.
 
 use super::Router;
 use super::send::SendOrder;
 use crate::domain::{Conversation, PatternScope, RoutingKey};
 
 impl Router {
-    /// Hears a conversation for a while, since somebody without sessions here writes to it: its
-    /// limit is on what all nodes send, and a gate charges what its worker hears.
+    /// Subscribes to a conversation's bucket for a time, since a user without sessions here writes
+    /// to it. Its limit is on what all nodes send, and a limiter charges what its worker receives.
     pub(super) fn temporary_interest(&self, order: &SendOrder) {
         let key = match &order.conversation {
             Conversation::Dm(..) => RoutingKey::user(&order.from),
@@ -18,7 +18,7 @@ impl Router {
         }
     }
 
-    /// Hears no longer what was heard for its while.
+    /// Ends the subscriptions whose time is over.
     pub fn end_temporary_interest(&self) {
         let ended = self.hub.borrow_mut().end_temporary_interest(self.services.wall.moment());
         ended.iter().for_each(|reach| self.unwanted(reach));

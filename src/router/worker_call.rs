@@ -1,5 +1,5 @@
-//! What one worker does for an HTTP request that another one took: a user's requests are executed
-//! by the worker of his sessions, a room's by the one that its key falls on.
+//! What one worker does for an HTTP request that another worker accepted. A user's requests are
+//! executed by the worker of the user's sessions, a room's by the worker of the room's key.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,46 +17,48 @@ use crate::layout::worker_of;
 use crate::protocol::{Code, ErrorReply};
 use crate::watermark::ACK_LIMIT;
 
-/// Errands that wait for one worker: they wait for its turn alone, since each begins at once.
+/// Calls that wait for one worker. Each begins at once in its turn, so they wait for no more than
+/// that.
 pub const ERRANDS_MAX: usize = 1024;
 
 /// Answers of the store that a message or a change of a room or a member waits for one after the
-/// other, what is stored under the lease apart: for who is added, whether the caller owns the room,
-/// the room, the membership as it was, all of the user's rooms, the removal that is written again,
-/// and the membership beside the room's newest message.
+/// other. What is stored under the lease is not counted. They are for the user to add, whether the
+/// caller owns the room, the room, the membership as it was, all of the user's rooms, the removal
+/// that is written again, and the membership beside the room's newest message.
 const STORE_ANSWERS_MAX: u32 = 6;
 
-/// Work for a worker, by what it works with.
+/// Work for a worker, with the router that it works with as its argument.
 pub type WorkerCall<R = Rc<Router>> = Box<dyn FnOnce(R) + Send>;
 
-/// Whether it matters that an errand may have been done though nobody was told.
+/// Whether a call without an answer may have changed something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// It does not: nothing is different afterwards.
+    /// It changes nothing.
     Reads,
-    /// It does: something may be stored or published.
+    /// Something may be stored or published.
     Changes,
 }
 
-/// The bounds of a node's errands.
+/// The bounds of a node's worker calls.
 #[derive(Debug, Clone, Copy)]
 pub struct WorkerCallBounds {
     /// Requests in flight.
     pub requests: usize,
-    /// Those of one user.
+    /// Requests in flight of one user.
     pub user_requests: usize,
-    /// How long whoever asked waits for the worker.
+    /// How long the caller waits for the worker.
     pub wait: Duration,
 }
 
-/// Above what the steps of an errand may take together, so that a step's own refusal comes first:
-/// by the bounds of an answer of the store and of the limiter. Pages and lists of events wait for more
-/// answers of the store than are counted here: one is given up if they are slow.
+/// Returns how long a caller waits: longer than the steps of a call may take together, so that a
+/// step's own error comes first. It follows from the time limits of the store and of the limiter.
+/// Pages and lists of events wait for more answers of the store than are counted here, and are
+/// given up if those are slow.
 pub fn worker_call_wait(store: Duration, limiter: Duration) -> Duration {
     store * STORE_ANSWERS_MAX + limiter + ACK_LIMIT + PASSING_MAX
 }
 
-/// The ways to a node's workers, and the places for requests.
+/// The queues of a node's workers, and the permits for requests.
 #[derive(Debug, Clone)]
 pub struct WorkerCalls<R = Rc<Router>> {
     queues: Arc<[mpsc::Sender<WorkerCall<R>>]>,
@@ -64,20 +66,21 @@ pub struct WorkerCalls<R = Rc<Router>> {
     wait: Duration,
 }
 
-/// Taken by whoever comes first: the worker, which begins the errand, or the one who asked and
-/// gave up, so that nobody begins it.
+/// Taken by the worker when it begins the call, or by the caller when it gives up, so that the call
+/// is never begun after that.
 #[derive(Debug, Clone, Default)]
 struct Slot(Arc<AtomicBool>);
 
 impl Slot {
-    /// Whether it was free.
+    /// Takes the slot. Returns whether it was free.
     fn take(&self) -> bool {
         !self.0.swap(true, Ordering::Relaxed)
     }
 }
 
 impl<R: 'static> WorkerCalls<R> {
-    /// The ways to so many workers; and what each takes its errands from.
+    /// Creates the queues of `workers` workers. Returns their receivers too, in the order of the
+    /// workers.
     pub fn new(
         workers: usize,
         bounds: WorkerCallBounds,
@@ -94,19 +97,19 @@ impl<R: 'static> WorkerCalls<R> {
         )
     }
 
-    /// A place for a request, if one is free for its caller.
+    /// Takes a permit for a request, if one is free for its caller.
     pub fn admit(&self, caller: &Caller) -> Result<Admission, ErrorReply> {
         self.places.take(caller)
     }
 
-    /// Whether no request is in flight.
+    /// Returns whether no request is in flight.
     pub fn is_idle(&self) -> bool {
         self.places.is_idle()
     }
 
-    /// Has the worker of a key do some work. What was begun goes on whether or not anybody waits
-    /// for it; what nobody waits for any more is not begun. So work that changes something and was
-    /// begun, and of which no more is heard, has an unknown outcome.
+    /// Executes work on the worker of a key. Work that was begun goes on even if the caller stops
+    /// waiting; work is not begun after that. So work that changes something, was begun and gave no
+    /// answer has an unknown outcome.
     pub async fn ask<T, F>(
         &self,
         admission: Admission,
@@ -128,7 +131,7 @@ impl<R: 'static> WorkerCalls<R> {
             let work = work(router);
             tokio::task::spawn_local(async move {
                 let result = work.await;
-                // Before the answer, since the caller may send the next request at once.
+                // Released before the answer, since the caller may send the next request at once.
                 drop(admission);
                 let _given_up = answer.send(result);
             });

@@ -12,12 +12,12 @@ fn user(number: usize) -> UserId {
     UserId::parse(&format!("u{number}")).unwrap()
 }
 
-/// What happens to a queue.
+/// An operation on a queue.
 #[derive(Debug, Clone)]
 enum Step {
     Push(usize),
     Pop,
-    /// The one of all places ever given that this falls on is given up.
+    /// Cancels the entry that this number selects among all entries ever pushed.
     Remove(usize),
 }
 
@@ -29,7 +29,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The same, said slowly: a line of users, and what each waits for.
+/// A simple model of the queue: a line of users, and what each of them waits for.
 #[derive(Debug, Default)]
 struct Model {
     line: Vec<usize>,
@@ -75,12 +75,13 @@ impl Model {
     }
 }
 
-/// How often each user was served since another one began to wait, for every pair of users.
+/// For every pair of users, how often the first was served since the second began to wait.
 #[derive(Debug, Default)]
 struct Shares([[u32; USERS]; USERS]);
 
 impl Shares {
-    /// A turn of a user: between two who wait all the while, turns differ by one at most.
+    /// Counts a turn of a user: between two users who wait all the while, turns differ by one at
+    /// most.
     fn turn(&mut self, served: usize, model: &Model) {
         for other in (0..USERS).filter(|other| *other != served) {
             self.0[served][other] += 1;
@@ -91,7 +92,7 @@ impl Shares {
         self.settle(model);
     }
 
-    /// Who does not wait is compared with nobody.
+    /// Drops the counts of users who do not wait.
     fn settle(&mut self, model: &Model) {
         for one in 0..USERS {
             for other in (0..USERS).filter(|_| model.waiting[one].is_empty()) {

@@ -5,7 +5,7 @@ use tokio::task::{JoinHandle, spawn_local, yield_now};
 
 use super::*;
 
-/// An event loop whose time passes when nothing else is to be done.
+/// Runs a future on an event loop whose clock advances only when nothing else is to be done.
 fn on_event_loop(future: impl Future<Output = ()>) {
     let mut builder = Builder::new_current_thread();
     builder.enable_all().start_paused(true);
@@ -16,7 +16,7 @@ fn user(id: &str) -> UserId {
     UserId::parse(id).unwrap()
 }
 
-/// A task that takes a turn and notes whose it was.
+/// Starts a task that waits for a turn and logs its user.
 fn wait(budget: &Rc<ReadBudget>, id: &'static str, log: &Log) -> JoinHandle<()> {
     let (budget, log) = (Rc::clone(budget), Rc::clone(log));
     spawn_local(async move {
@@ -27,7 +27,7 @@ fn wait(budget: &Rc<ReadBudget>, id: &'static str, log: &Log) -> JoinHandle<()> 
 
 type Log = Rc<RefCell<Vec<&'static str>>>;
 
-/// Until so many wait.
+/// Waits until `wanted` reads are queued.
 async fn until_waiting(budget: &Rc<ReadBudget>, wanted: usize) {
     while budget.queue.borrow().len() != wanted {
         yield_now().await;
@@ -47,7 +47,7 @@ fn it_keeps_the_rate_in_the_long_run() {
     });
 }
 
-/// One asks a thousand times before another asks once: that one is second.
+/// One user asks a thousand times before another asks once: the other is served second.
 #[test]
 fn users_are_served_in_turn() {
     on_event_loop(async {
@@ -72,11 +72,12 @@ fn who_left_costs_no_turn() {
         let begun = Instant::now();
         until_waiting(&budget, 0).await;
         wait(&budget, "gone", &log).await.unwrap();
-        assert!(begun.elapsed() <= Duration::from_secs(1), "nobody's turns lie before it");
+        assert!(begun.elapsed() <= Duration::from_secs(1), "no other user is before it");
     });
 }
 
-/// A turn that was granted to a task which ended before it ran, and one that its owner let go.
+/// A turn granted to a task that ended before it ran, and a turn that its owner dropped, are given
+/// to others.
 #[test]
 fn a_turn_that_is_not_spent_goes_to_another() {
     on_event_loop(async {

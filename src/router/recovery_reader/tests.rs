@@ -15,7 +15,7 @@ use crate::store::{Embedded, EmbeddedOptions};
 
 mod model;
 
-/// A midnight far ahead, so that the clock of a test begins where the test says.
+/// A midnight in the far future: the clock of a test begins at a time of its choice.
 const MIDNIGHT: Micros = Micros(40_000 * 86_400_000_000);
 
 /// A page that no test fills.
@@ -27,7 +27,7 @@ fn user(id: &str) -> UserId {
     UserId::parse(id).unwrap()
 }
 
-/// Alice's conversation with somebody.
+/// Alice's conversation with another user.
 fn with(other: &str) -> Conversation {
     Conversation::between(&user(ALICE), &user(other))
 }
@@ -42,7 +42,7 @@ fn message(conversation: &Conversation, time: Micros) -> Arc<Message> {
     })
 }
 
-/// So many seconds from midnight.
+/// The time `seconds` after midnight.
 fn at(seconds: i64) -> Micros {
     Micros(MIDNIGHT.0.saturating_add_signed(seconds * 1_000_000))
 }
@@ -51,14 +51,14 @@ fn times(messages: &[Message]) -> Vec<Micros> {
     messages.iter().map(|message| message.id.time()).collect()
 }
 
-/// A store of its own, and what reads it.
+/// A store of its own, and a reader's services.
 struct Library {
     store: Arc<Embedded>,
     wall: WallClock,
     metrics: Metrics,
     pacer: Pacer,
     bytes: usize,
-    /// Whose conversations they are.
+    /// The user whose conversations are read.
     me: UserId,
     _home: TempDir,
 }
@@ -103,7 +103,7 @@ impl Library {
         }
     }
 
-    /// Messages of one conversation at these seconds from midnight.
+    /// Stores messages of one conversation at these seconds from midnight.
     async fn keep_at(&self, other: &str, seconds: impl IntoIterator<Item = i64>) {
         let conversation = self.with(other);
         self.keep(seconds.into_iter().map(|seconds| message(&conversation, at(seconds)))).await;
@@ -206,7 +206,7 @@ async fn a_conversation_that_was_active_on_two_days_is_named_once_by_its_newest(
     library.keep_at("erin", [-200]).await;
     let changed = library.changed(at(-150)).await.0;
     assert_eq!(changed, [with("bob"), with("dave"), with("carol")]);
-    assert_eq!(library.reads(), 2, "a day each");
+    assert_eq!(library.reads(), 2, "one read per day");
     assert_eq!(library.changed(at(0)).await.0, [with("bob"), with("dave")]);
     assert_eq!(library.reads(), 3);
 }
@@ -218,7 +218,7 @@ async fn ids_ahead_of_the_clock_are_found_beyond_midnight() {
     assert_eq!(library.changed(at(-10)).await.0, [with("bob")]);
     let earlier = Library::new(at(-3600));
     earlier.changed(at(-3700)).await;
-    assert_eq!(earlier.reads(), 1, "there can be none of the next day");
+    assert_eq!(earlier.reads(), 1, "the next day can have no rows");
 }
 
 #[tokio::test]
@@ -255,7 +255,7 @@ async fn activity_is_read_for_as_long_as_it_is_kept_and_no_longer() {
     library.keep_at("bob", [-i64::from(ACTIVITY_DAYS) * day + 1, -1]).await;
     let since_ever = library.changed(Micros(0)).await;
     assert_eq!(since_ever, (vec![library.with("bob")], true));
-    assert_eq!(library.reads(), u64::from(ACTIVITY_DAYS) + 1, "a read a day");
+    assert_eq!(library.reads(), u64::from(ACTIVITY_DAYS) + 1, "one read per day");
 }
 
 #[tokio::test]
@@ -268,7 +268,7 @@ async fn nothing_is_read_for_a_user_who_is_gone() {
     assert_eq!(library.reads(), 0);
 }
 
-/// Alice's, on a socket of its own, and the other end.
+/// A session of Alice on a socket of its own, and the socket's other end.
 async fn session() -> (Session, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -296,7 +296,7 @@ async fn a_session_for_which_no_read_may_wait_is_closed() {
     assert_eq!(library.reads(), 0);
 }
 
-/// One that ended is not read for, and its turn is another's in the same step.
+/// Nothing is read for a session that ended, and its turn goes to another read in the same step.
 #[tokio::test]
 async fn the_turn_of_a_session_that_ended_is_not_lost() {
     let library = Library::new(at(100));

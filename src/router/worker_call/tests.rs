@@ -1,5 +1,5 @@
-//! Errands on a clock that only moves when everybody waits, done by a worker with nothing to work
-//! with.
+//! Worker calls on a clock that advances only when every task waits, executed by a worker without a
+//! router.
 
 use std::cell::Cell;
 use std::future::pending;
@@ -36,7 +36,7 @@ where
     worker_calls.ask(admit(worker_calls), &RoutingKey::parse("user.a").unwrap(), effect, work).await
 }
 
-/// What is heard of an errand that is begun at once, and the time that it took.
+/// Returns the result of a call that is begun at once, and the time that it took.
 async fn begun<F>(
     effect: Effect,
     work: impl FnOnce(()) -> F + Send + 'static,
@@ -47,14 +47,14 @@ where
     let (worker_calls, mut ends) = worker_calls(1, 1);
     let asked = Instant::now();
     let worker = async {
-        ends[0].recv().await.expect("an errand")(());
+        ends[0].recv().await.expect("a call")(());
         pending::<()>().await;
     };
     let local = LocalSet::new();
     let answer = local.run_until(async {
         tokio::select! {
             answer = ask(&worker_calls, effect, work) => answer,
-            () = worker => unreachable!("it waits for ever"),
+            () = worker => unreachable!("it never ends"),
         }
     });
     (answer.await, asked.elapsed())
@@ -68,13 +68,14 @@ async fn what_was_not_begun_in_time_never_is() {
         let refusal =
             ask(&worker_calls, effect, async |()| panic!("it is begun")).await.unwrap_err();
         assert_eq!((refusal.code, asked.elapsed()), (Code::Unavailable, WAIT), "{effect:?}");
-        assert!(!worker_calls.is_idle(), "what waits has its place");
+        assert!(!worker_calls.is_idle(), "a waiting call has its permit");
         LocalSet::new().run_until(async { ends[0].recv().await.unwrap()(()) }).await;
         assert!(worker_calls.is_idle(), "and gives it back");
     }
 }
 
-/// By the slot alone: the worker may come between the end of the wait and the word to the caller.
+/// By the slot alone: the worker may begin between the end of the wait and the answer to the
+/// caller.
 #[test]
 fn an_errand_is_begun_or_given_up_and_not_both() {
     let slot = Slot::default();
@@ -119,7 +120,7 @@ async fn what_was_begun_goes_on_for_nobody() {
     let begin = async { ends[0].recv().await.unwrap()(()) };
     let (answer, ()) = worker.run_until(async { tokio::join!(slow, begin) }).await;
     assert_eq!(answer.unwrap_err().code, Code::OutcomeUnknown);
-    assert!(!worker_calls.is_idle() && !DONE.get(), "it is under way, and has its place");
+    assert!(!worker_calls.is_idle() && !DONE.get(), "it is under way, and has its permit");
     worker.await;
     assert!(worker_calls.is_idle() && DONE.get());
 }
@@ -168,12 +169,12 @@ async fn an_errand_goes_to_the_worker_of_its_key() {
     for name in ["user.a", "user.b", "user.c", "room.a", "room.b"] {
         let key = RoutingKey::parse(name).unwrap();
         let asking = worker_calls.ask(admit(&worker_calls), &key, Effect::Reads, async |()| Ok(()));
-        assert!(timeout(Duration::ZERO, asking).await.is_err(), "nobody answers");
+        assert!(timeout(Duration::ZERO, asking).await.is_err(), "no worker answers");
         let taken: Vec<bool> = ends.iter_mut().map(|end| end.try_recv().is_ok()).collect();
         let expected: Vec<bool> = (0..3).map(|worker| worker == worker_of(&key, 3)).collect();
         assert_eq!(taken, expected, "{name}");
     }
-    assert!(worker_calls.is_idle(), "an errand that is dropped gives its place back");
+    assert!(worker_calls.is_idle(), "a call that is dropped gives its permit back");
 }
 
 #[test]

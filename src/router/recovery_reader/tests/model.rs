@@ -12,7 +12,8 @@ const OTHERS: [&str; 4] = ["bob", "carol", "dave", "erin"];
 /// Two days before the midnight and one after it.
 const SECONDS: std::ops::Range<i64> = -2 * 86_400..86_400;
 
-/// A message to be: with whom, and when. Minutes apart, so that some share their time.
+/// A message to store: with which user, and at which second. Times are minutes apart, so that some
+/// are equal.
 type Sent = (usize, i64);
 
 #[derive(Debug, Clone)]
@@ -20,7 +21,7 @@ struct Query {
     with: usize,
     above: i64,
     max: usize,
-    /// Of a page: few, so that there are many.
+    /// Bytes of a page: few, so that there are many pages.
     bytes: usize,
 }
 
@@ -31,7 +32,7 @@ fn sent() -> impl Strategy<Value = Sent> {
 
 fn query() -> impl Strategy<Value = Query> {
     (0..OTHERS.len(), SECONDS, 1..12_usize, 1..40_usize).prop_map(|(with, above, max, bytes)| {
-        // At a message's time as often as between two.
+        // Exactly at a message's time as often as between two.
         let above = if above % 2 == 0 { above / 600 * 600 } else { above };
         Query { with, above, max, bytes }
     })
@@ -58,7 +59,7 @@ async fn check(library: &Library, sent: &[Sent], query: &Query) {
     assert_eq!(taken, expected, "{query:?} of {sent:?}");
 }
 
-/// Of two that were last active at the same time either may come first.
+/// Of two conversations with the same last activity, either may come first.
 async fn check_changed(library: &Library, sent: &[Sent], since: i64) {
     let last = |other: usize| above(sent, other, since).last().copied();
     let (changed, whole) = library.changed(at(since)).await;
@@ -77,7 +78,7 @@ async fn agrees_with_a_list_of_all_messages() {
     let mut library = Library::new(at(SECONDS.end - 1));
     for case in 0..CASES {
         let (sent, queries) = cases.new_tree(&mut runner).unwrap().current();
-        // One store for all of them, and a user each.
+        // One store for all cases, with a user per case.
         library.me = user(&format!("alice-{case}"));
         library
             .keep(
