@@ -1,4 +1,4 @@
-//! Who a publish is for among a worker's sessions, and handing it over.
+//! Which of a worker's sessions a publish is for, and its delivery to them.
 
 use std::rc::Rc;
 
@@ -14,12 +14,12 @@ use crate::domain::{Membership, MessageId, Micros, RoutingKey, Subject};
 use crate::layout::key_hash;
 use crate::watermark::RoomState;
 
-/// Those that a publish is for.
+/// The sessions that a publish is for.
 pub type Audience = SmallVec<[Rc<Session>; 4]>;
 
 impl Hub {
-    /// Hands a publish to the sessions that this copy of it is for, the publishing one left out:
-    /// that one has it, or wants no copy.
+    /// Delivers a publish to the sessions that this copy is for. The publishing session is left
+    /// out: it has the content already, or wants no copy.
     pub fn deliver(
         &mut self,
         envelope: &Envelope,
@@ -30,8 +30,8 @@ impl Hub {
         self.deliver_all(&audience, envelope)
     }
 
-    /// Every session that a copy of a publish is for, once, the one with the number `except` left
-    /// out. Those that a message is for count as handed it from here on.
+    /// Returns every session that a copy of a publish is for, once, without the one with the number
+    /// `except`. A message counts as delivered to them from here on.
     pub fn audience(
         &mut self,
         envelope: &Envelope,
@@ -55,7 +55,7 @@ impl Hub {
         }
     }
 
-    /// Hands a publish to sessions that it is for.
+    /// Delivers a publish to these sessions.
     pub fn deliver_all(&mut self, audience: &[Rc<Session>], envelope: &Envelope) -> Delivered {
         match (envelope.kind, envelope.message_id()) {
             (EnvelopeKind::Message, Some(id)) => {
@@ -66,15 +66,15 @@ impl Hub {
         }
     }
 
-    /// Whether a message is a session's still: after a pause its user may have left the room.
+    /// Returns whether a message is still for a session: the user may have left the room meanwhile.
     pub fn is_still_for(&self, session: &Session, room: Option<&str>, id: MessageId) -> bool {
         room.is_none_or(|room| {
             self.user_rooms(&session.user).is_some_and(|rooms| rooms.is_owed(room, id))
         })
     }
 
-    /// Whether a publish may be for more than `max` sessions here. One that it is for twice, by two
-    /// keys or patterns, counts twice: what is to be found out must cost less than the audience.
+    /// Returns whether a publish may be for more than `max` sessions here. A session counts twice
+    /// if two keys or patterns select it: the estimate must cost less than the audience itself.
     pub fn may_exceed(&self, envelope: &Envelope, max: usize) -> bool {
         let mut count = match envelope.kind {
             EnvelopeKind::Event => self.listening(envelope),
@@ -93,15 +93,15 @@ impl Hub {
         Subject::parse(&envelope.about).map_or(0, |subject| self.subscriptions.count(&subject))
     }
 
-    /// A user, or the members of a room.
+    /// Returns a key's users: one user, or the members of a room.
     fn users_of(&self, key: &RoutingKey) -> impl Iterator<Item = &UserEntry> {
         let user = key.as_user().and_then(|user| self.users.of(user));
         let members = key.as_room().into_iter().flat_map(|room| self.users.members(room));
         user.into_iter().chain(members)
     }
 
-    /// Hands a publish to those of its audience whom it is for still, after a pause: whoever ended,
-    /// left the room or unsubscribed gets nothing behind that.
+    /// Delivers a publish to those of these sessions that it is still for, after a pause. A session
+    /// that ended, left the room or unsubscribed gets nothing after that.
     pub fn deliver_rest(
         &mut self,
         audience: &[Rc<Session>],
@@ -120,7 +120,8 @@ impl Hub {
         self.deliver_all(&staying, envelope)
     }
 
-    /// Whether a session is its user's whose key this is, or a member's of the room.
+    /// Returns whether a key selects a session: its user's own key, or that of a room its user is
+    /// in.
     fn is_reached(&self, session: &Session, key: &RoutingKey) -> bool {
         let inside = |room: &str| {
             let rooms = self.user_rooms(&session.user);
@@ -129,8 +130,8 @@ impl Hub {
         key.as_user() == Some(session.user.as_str()) || key.as_room().is_some_and(inside)
     }
 
-    /// Hands a message that was read for all sessions of a key to those that have not had it.
-    /// `watermark` is the worker's: what lies at or below it is not remembered.
+    /// Delivers a message that was read for all sessions of a key to those that have not got it.
+    /// `watermark` is the worker's: deliveries at or below it are not remembered.
     pub fn offer(
         &mut self,
         key: &RoutingKey,
@@ -143,7 +144,7 @@ impl Hub {
         self.deliver_message(&audience, id, key.as_room(), frame)
     }
 
-    /// Up to where a session has everything of a key.
+    /// Returns up to which time a session has everything of a key.
     fn floor_of(&self, session: &Session, key: &RoutingKey, watermark: Micros) -> Micros {
         let above = session.recovery.position().above(watermark);
         let pending = key.as_room().and_then(|room| {
@@ -152,7 +153,8 @@ impl Hub {
         pending.map_or(above, |due| above.min(due.above))
     }
 
-    /// Above which time a round must read for a key; none if there is no session that it reads for.
+    /// Returns above which time a round must read for a key; `None` if it reads for no session of
+    /// it.
     pub fn floor(&self, key: &RoutingKey, watermark: Micros) -> Option<Micros> {
         let users = self.users_of(key);
         let sessions =
@@ -161,7 +163,8 @@ impl Hub {
         listed.map(|session| self.floor_of(session, key, watermark)).min()
     }
 
-    /// The sessions of a key that a message is for and that have not had it.
+    /// Returns the sessions of a key that a message is for and that have not got it. Records the
+    /// delivery.
     fn claim(&mut self, key: &RoutingKey, id: MessageId, except: Option<u64>) -> Audience {
         let hash = key_hash(key);
         let known = self.memory.knows(id, hash);
@@ -190,7 +193,8 @@ impl Hub {
         audience
     }
 
-    /// The members of a room to whom a change of another's membership is news, once for all copies.
+    /// Returns the sessions of a room's members that get news of another user's membership. Only
+    /// the first copy of the news has any.
     fn news_audience(&mut self, envelope: &Envelope, stamp: MessageId) -> Audience {
         let (Some(key), Ok(news)) = (envelope.keys.first(), envelope.about.parse::<Membership>())
         else {
@@ -207,7 +211,7 @@ impl Hub {
         audience
     }
 
-    /// Every session that a copy of an event is for, once.
+    /// Returns every session that a copy of an event is for, once.
     pub(super) fn event_audience(&self, envelope: &Envelope, via: CopyKind) -> Found {
         let mut found = Found::new();
         for key in &envelope.keys {
@@ -249,7 +253,7 @@ impl Hub {
         delivered
     }
 
-    /// The sessions of a user.
+    /// Returns the sessions of a user.
     pub fn sessions_of_user(&self, user: &str) -> SmallVec<[Rc<Session>; 2]> {
         let held = |id: &SessionId| Rc::clone(&self.sessions[id.place()]);
         self.users

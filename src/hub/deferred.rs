@@ -1,4 +1,4 @@
-//! Frames that wait until it is known which rooms their session's user is in.
+//! Frames that wait until the rooms of their session's user are known.
 
 use super::{DEFERRED_BYTES_MAX, Hub, Session};
 
@@ -6,12 +6,12 @@ use super::{DEFERRED_BYTES_MAX, Hub, Session};
 /// Without it a user with a thousand sessions could hold 64 MiB.
 pub const USER_DEFERRED_BYTES_MAX: usize = 16 * DEFERRED_BYTES_MAX;
 
-/// The bound that a frame does not fit under, in bytes.
+/// The bound, in bytes, that a frame would exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotDeferred {
-    /// That of the session.
+    /// The bound of the session.
     Session(usize),
-    /// That of all sessions of its user.
+    /// The bound of all sessions of its user.
     User(usize),
 }
 
@@ -19,7 +19,7 @@ impl Hub {
     /// Keeps a frame until the rooms are known.
     pub fn defer(&mut self, session: &Session, text: &str) -> Result<(), NotDeferred> {
         let person = session.id().and_then(|_| self.users.of_mut(session.user.as_str()));
-        // The session has left, and nobody takes its frames.
+        // The session has left, so its frames are not executed.
         let Some(person) = person else { return Ok(()) };
         if person.deferred + text.len() > USER_DEFERRED_BYTES_MAX {
             return Err(NotDeferred::User(USER_DEFERRED_BYTES_MAX));

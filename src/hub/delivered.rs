@@ -1,13 +1,13 @@
-//! What a delivery did.
+//! The result of a delivery.
 
 use super::PushOutcome;
 
-/// What a delivery did.
+/// The result of a delivery, counted by session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Delivered {
-    /// Sessions that were handed the frame.
+    /// Sessions that got the frame.
     pub handed: u64,
-    /// Sessions that an event was kept from, since they are slow.
+    /// Sessions that did not get an event, since they are slow.
     pub shed: u64,
     /// Sessions that were closed by a message that did not fit.
     pub evicted: u64,

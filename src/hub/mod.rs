@@ -1,10 +1,11 @@
-//! The sessions of one worker, and who of them a publish is for. Synchronous: nothing waits.
+//! The sessions of one worker, and which of them a publish is for. Synchronous: nothing waits.
 //!
 //! Invariants worth naming:
-//! - `user_index`, `subscription_index` and `wanted` change together, in [`Hub::join`], [`Hub::leave`],
-//!   [`Hub::learn`], [`Hub::subscribe`] and [`Hub::unsubscribe`] alone, and `wanted` with what is
-//!   overheard too; each says what became wanted or unwanted by this worker.
-//! - An event reaches a session once, however many of its patterns match and copies come.
+//! - `users`, `subscriptions` and `wanted` change together. They change only in
+//!   [`Hub::join`], [`Hub::leave`], [`Hub::learn`], [`Hub::subscribe`] and [`Hub::unsubscribe`].
+//!   `wanted` also changes with temporary interest. Each of these returns what became wanted or
+//!   unwanted by this worker.
+//! - An event reaches a session once, however many of its patterns match and copies arrive.
 
 mod audience;
 mod deferred;
@@ -51,10 +52,11 @@ pub use sequencer::{Sequencer, Slot};
 pub use session::{DEFERRED_BYTES_MAX, Priority, PushOutcome, Session, SessionBounds};
 pub use subscriptions::{PatternBudget, PatternLimit};
 
-/// Sessions that are owed a cursor and are not looked through for those that are gone.
+/// How far the queue for cursors may exceed twice the number of sessions before closed sessions are
+/// removed from it.
 const OWED_UNSWEPT: usize = 1024;
 
-/// A session's place in its hub.
+/// A session's slot in its hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(u32);
 
@@ -70,20 +72,20 @@ pub struct Hub {
     sessions: Slab<Rc<Session>>,
     users: UserIndex,
     subscriptions: SubscriptionIndex,
-    /// How many sessions, members and patterns need a key, or everything. Patterns that are a key
-    /// themselves, as nearly all are, count by standing in `subscription_index`.
+    /// How many sessions, members and patterns need a key, or the wildcard feed. A pattern that is
+    /// a key itself, as nearly all are, counts by its entry in `subscriptions`.
     wanted: AHashMap<PatternScope, u32>,
     overheard: TemporaryInterest,
     touched: Vec<Rc<Session>>,
     memory: watermark::RecentDeliveries,
-    /// Sessions that were handed messages since their last cursor.
+    /// Sessions that got messages since their last cursor.
     awaiting_cursor: VecDeque<Rc<Session>>,
-    /// How many of them, from the front, are to be looked at since the watermark moved.
+    /// How many of them, from the front, are to be checked since the watermark moved.
     due: usize,
 }
 
 impl Hub {
-    /// Nobody is there. `remembered` messages are known to have been handed over.
+    /// Creates a hub without sessions. It remembers the deliveries of `remembered` messages.
     pub fn new(remembered: usize) -> Self {
         Self {
             sessions: Slab::new(),
@@ -98,7 +100,7 @@ impl Hub {
         }
     }
 
-    /// Adds a session; true if its user's key became wanted.
+    /// Adds a session. Returns whether its user's key became wanted.
     pub fn join(&mut self, session: &Rc<Session>) -> bool {
         let id = SessionId(self.sessions.insert(Rc::clone(session)) as u32);
         session.place(id);
@@ -106,7 +108,7 @@ impl Hub {
         self.want(PatternScope::Key(session.key()))
     }
 
-    /// Takes a session away: what became unwanted.
+    /// Removes a session. Returns what became unwanted.
     pub fn leave(&mut self, session: &Session) -> Vec<PatternScope> {
         self.take_deferred(session);
         let Some(id) = session.displace() else { return Vec::new() };
@@ -123,8 +125,8 @@ impl Hub {
         unwanted
     }
 
-    /// Adds patterns of a session, all or none: the reaches that became wanted. A pattern that the
-    /// session holds already changes nothing.
+    /// Adds patterns of a session, all or none, and returns the scopes that became wanted. A
+    /// pattern that the session has already changes nothing.
     pub fn subscribe(
         &mut self,
         session: &Session,
@@ -139,21 +141,21 @@ impl Hub {
         let reach = pattern.reach();
         let wanted = self.is_wanted(&reach);
         let new = self.subscriptions.insert(pattern, id);
-        debug_assert!(new, "the session's list and the index hold the same");
+        debug_assert!(new, "the session's list and the index have the same patterns");
         if !is_its_key(pattern, &reach) {
             *self.wanted.entry(reach.clone()).or_default() += 1;
         }
         (!wanted).then_some(reach)
     }
 
-    /// From now on events come by the buckets of these patterns, as far as the session holds them
-    /// and they have one, even if a wide pattern of the session matches too.
+    /// Marks these patterns as subscribed: from now on the session gets their events by the copies
+    /// of their buckets, even if one of its wide patterns matches too.
     pub fn settle(&mut self, session: &Session, patterns: &[Pattern]) {
         let Some(id) = session.id() else { return };
         patterns.iter().for_each(|pattern| self.subscriptions.settle(pattern, id));
     }
 
-    /// Takes patterns of a session away: the reaches that became unwanted.
+    /// Removes patterns of a session. Returns the scopes that became unwanted.
     pub fn unsubscribe(&mut self, session: &Session, patterns: &[Pattern]) -> Vec<PatternScope> {
         let Some(id) = session.id() else { return Vec::new() };
         let removed = session.remove_patterns(patterns);
@@ -162,7 +164,7 @@ impl Hub {
 
     fn drop_pattern(&mut self, pattern: &Pattern, id: SessionId) -> Option<PatternScope> {
         let removed = self.subscriptions.remove(pattern, id);
-        debug_assert!(removed, "the session's list and the index hold the same");
+        debug_assert!(removed, "the session's list and the index have the same patterns");
         let reach = pattern.reach();
         if is_its_key(pattern, &reach) {
             return (!self.is_wanted(&reach)).then_some(reach);
@@ -194,8 +196,8 @@ impl Hub {
         (!self.is_wanted(&reach)).then_some(reach)
     }
 
-    /// A user's membership came to be known: what it changed, and the room's key if it became wanted
-    /// or unwanted by that.
+    /// Applies news of a user's membership. Returns what it changed, and the scope of the room's
+    /// key if that became wanted or unwanted.
     pub fn learn(
         &mut self,
         news: &Membership,
@@ -212,42 +214,42 @@ impl Hub {
         (applied, changed)
     }
 
-    /// Whether a user with sessions here is known to be in a room.
+    /// Returns whether a user with sessions here is known to be in a room.
     pub fn is_inside(&self, user: &UserId, room: &RoomId) -> bool {
         self.user_rooms(user)
             .is_some_and(|rooms| rooms.get(room.as_str()).is_some_and(RoomState::is_inside))
     }
 
-    /// The rooms of a user with sessions here.
+    /// Returns the rooms of a user with sessions here.
     pub fn user_rooms(&self, user: &UserId) -> Option<&UserRooms> {
         self.users.of(user.as_str()).map(|person| &person.rooms)
     }
 
-    /// Whether the rooms of a user with sessions here were read.
+    /// Returns whether the rooms of a user with sessions here were read.
     pub fn is_loaded(&self, user: &UserId) -> bool {
         self.users.of(user.as_str()).is_some_and(|person| person.loaded)
     }
 
-    /// The rooms of a user were read: his sessions.
+    /// Records that the rooms of a user were read, and returns the user's sessions.
     pub fn loaded(&mut self, user: &UserId) -> SmallVec<[Rc<Session>; 2]> {
         let Some(person) = self.users.of_mut(user.as_str()) else { return SmallVec::new() };
         person.loaded = true;
         person.sessions.iter().map(|id| Rc::clone(&self.sessions[id.place()])).collect()
     }
 
-    /// The session that a user has held longest, if he has more than `max`.
+    /// Returns the oldest session of a user with more than `max` sessions.
     pub fn surplus_session(&self, user: &UserId, max: usize) -> Option<Rc<Session>> {
         let sessions = &self.users.of(user.as_str())?.sessions;
         let oldest = sessions.first().filter(|_| sessions.len() > max)?;
         Some(Rc::clone(&self.sessions[oldest.place()]))
     }
 
-    /// The highest cursor that a user's sessions may be handed.
+    /// Returns the highest cursor that a user's sessions may get.
     pub fn cap(&self, user: &UserId) -> Micros {
         self.user_rooms(user).and_then(UserRooms::cap).unwrap_or(Micros(u64::MAX))
     }
 
-    /// A read for a room that a user joined is done. Whether the room is pending no longer.
+    /// Applies a read for a room that a user joined. Returns whether the room is no longer pending.
     pub fn joining_read(
         &mut self,
         user: &UserId,
@@ -260,7 +262,7 @@ impl Hub {
         person.is_none_or(|person| person.rooms.read(due, reading, now, watermark))
     }
 
-    /// A round that read for a room that a user joined is done.
+    /// Applies a round that read for a room that a user joined.
     pub fn joining_round(
         &mut self,
         user: &UserId,
@@ -274,7 +276,7 @@ impl Hub {
         }
     }
 
-    /// Whether a session was handed a message of a conversation with this key, live or by a round.
+    /// Returns whether a session got a message of a conversation with this key, live or by a round.
     pub fn had(&self, session: &Session, key: &RoutingKey, id: MessageId) -> bool {
         let place = match key.as_room() {
             Some(room) => {
@@ -287,41 +289,41 @@ impl Hub {
         self.memory.had(id, key_hash(key), place)
     }
 
-    /// The rooms that anybody here is in.
+    /// Returns the rooms that users with sessions here are in.
     pub fn rooms(&self) -> Vec<RoomId> {
         self.users.rooms().cloned().collect()
     }
 
-    /// Up to where it may be forgotten that messages were handed over.
+    /// Returns up to which time deliveries may have been forgotten.
     pub const fn forgotten(&self) -> Micros {
         self.memory.forgotten()
     }
 
-    /// The place of a session that is registered now.
+    /// Returns the position, in the order of deliveries, of a session that is registered now.
     pub const fn place(&self) -> DeliverySeq {
         self.memory.place()
     }
 
-    /// The watermark passed: nothing at or below it is read again.
+    /// Forgets deliveries at or below the watermark: no read asks for them again.
     pub fn prune(&mut self, watermark: Micros) {
         self.memory.prune(watermark);
     }
 
-    /// The watermark moved: all who are owed a cursor are to be looked at.
+    /// Makes all sessions that await a cursor due, since the watermark moved.
     pub fn call_cursors_due(&mut self) {
         self.due = self.awaiting_cursor.len();
     }
 
-    /// At most `max` of those who are to be looked at, none if there are no more; whoever takes them
-    /// gives those back that get no cursor yet.
+    /// Takes at most `max` sessions that are due for a cursor; none if no more are due. The caller
+    /// requeues a session that gets no cursor yet.
     pub fn take_due(&mut self, max: usize) -> Vec<Rc<Session>> {
         let count = self.due.min(max);
         self.due -= count;
-        // Some may have been swept out since they were counted.
+        // Some may have been removed since they were counted.
         self.awaiting_cursor.drain(..count.min(self.awaiting_cursor.len())).collect()
     }
 
-    /// A session is owed a cursor.
+    /// Records that a session awaits a cursor.
     pub fn mark_cursor_due(&mut self, session: &Rc<Session>) {
         if session.recovery.mark_cursor_due() {
             if self.awaiting_cursor.len() > 2 * self.sessions.len() + OWED_UNSWEPT {
@@ -331,12 +333,12 @@ impl Hub {
         }
     }
 
-    /// Gives a session back that gets no cursor yet.
+    /// Puts back a session that gets no cursor yet.
     pub fn requeue(&mut self, session: Rc<Session>) {
         self.awaiting_cursor.push_back(session);
     }
 
-    /// The sessions by user, those first who had to do with messages last.
+    /// Returns the sessions by user, those with the most recent messages first.
     pub fn by_user(&self) -> Vec<(UserId, SmallVec<[Rc<Session>; 2]>)> {
         let held = |id: &SessionId| Rc::clone(&self.sessions[id.place()]);
         let mut users: Vec<(UserId, SmallVec<[Rc<Session>; 2]>)> = self
@@ -351,37 +353,37 @@ impl Hub {
         users
     }
 
-    /// Notes that something was queued for a session, so that the next flush writes it.
+    /// Records that something was queued for a session, so that the next flush writes it.
     pub fn touch(&mut self, session: &Rc<Session>) {
         if session.touch() {
             self.touched.push(Rc::clone(session));
         }
     }
 
-    /// At most `max` sessions that something was queued for, and whether there are more.
+    /// Takes at most `max` sessions with queued frames, and returns whether there are more.
     pub fn take_touched(&mut self, max: usize) -> (Vec<Rc<Session>>, bool) {
         let rest = self.touched.split_off(max.min(self.touched.len()));
         let more = !rest.is_empty();
         (std::mem::replace(&mut self.touched, rest), more)
     }
 
-    /// Every session.
+    /// Returns every session.
     pub fn sessions(&self) -> impl Iterator<Item = &Rc<Session>> {
         self.sessions.iter().map(|(_, session)| session)
     }
 
-    /// How many sessions there are.
+    /// Returns how many sessions there are.
     pub fn len(&self) -> usize {
         self.sessions.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no sessions.
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty()
     }
 }
 
-/// Whether a pattern matches exactly the subject that is its key.
+/// Returns whether a pattern matches exactly the subject that is its key.
 fn is_its_key(pattern: &Pattern, reach: &PatternScope) -> bool {
     matches!(reach, PatternScope::Key(key) if key.as_str() == pattern.as_str())
 }

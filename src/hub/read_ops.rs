@@ -1,4 +1,4 @@
-//! Permits for ops that read: a session and its user may have so many unanswered.
+//! Permits for ops that read: the unanswered reads of a session and of its user are bounded.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -16,12 +16,12 @@ pub struct ReadOpPermit {
     of_user: Rc<Cell<usize>>,
 }
 
-/// The bound that is reached.
+/// The bound that was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadOpLimit {
-    /// That of the session.
+    /// The bound of the session.
     Session(usize),
-    /// That of its user.
+    /// The bound of its user.
     User(usize),
 }
 

@@ -5,18 +5,18 @@ use std::fmt;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// How many are known: what a client may have unanswered, several times over, so that one that
-/// does not say that it tries again is not taken at its word.
+/// How many are known: several times what a client may have unanswered. So a retry is found even if
+/// the client does not mark it as one.
 const KNOWN_MAX: usize = 64;
 
-/// Hashes: two nonces that share one cost a read of the store and nothing else.
+/// Hashes of nonces. Two nonces with one hash cost a read of the store and nothing else.
 #[derive(Debug)]
 struct Ring {
     hashes: [u32; KNOWN_MAX],
     noted: usize,
 }
 
-/// The nonces that a session used last. One word until there is any.
+/// The nonces that a session used last. It takes one word until the first nonce.
 #[derive(Default)]
 pub struct RecentNonces {
     ring: Cell<Option<Box<Ring>>>,
@@ -29,7 +29,7 @@ impl fmt::Debug for RecentNonces {
 }
 
 impl RecentNonces {
-    /// Notes a nonce: whether it was one of the last 64.
+    /// Records a nonce. Returns whether it was one of the last 64.
     pub fn note(&self, nonce: &str) -> bool {
         let hash = xxh3_64(nonce.as_bytes()) as u32;
         let mut ring =

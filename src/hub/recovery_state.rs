@@ -1,4 +1,4 @@
-//! What one session was handed of the messages that are for it, and up to where it has them all.
+//! Which messages one session got by its own reads, and up to where it has all of them.
 
 use std::cell::{Cell, RefCell};
 
@@ -11,46 +11,46 @@ use crate::watermark::{DeliverySeq, SessionPosition};
 /// A live message that waits behind a catch-up.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BufferedMessage {
-    /// Its id.
+    /// The message's id.
     pub id: MessageId,
-    /// The room that it is of: its member may have left it by the time that it is handed over.
+    /// The message's room, if it has one: the member may have left it before the delivery.
     pub room: Option<RoomId>,
-    /// The finished frame.
+    /// The encoded frame.
     pub frame: Bytes,
 }
 
-/// What a session waits for while its catch-up is read and sent.
+/// What is kept for a session while its catch-up is read and sent.
 #[derive(Debug, Default)]
 struct CatchUp {
-    /// Live messages, to be handed behind the catch-up; none once it is over.
+    /// Live messages, to be delivered behind the catch-up; `None` once it is over.
     buffer: Option<Vec<BufferedMessage>>,
     bytes: usize,
-    /// The buffer did not hold what came: the session reads again.
+    /// Whether the buffer was too small, so that the session must read again.
     overflowed: bool,
-    /// What it was handed by its own reads.
+    /// What the session got by its own reads.
     caught: Vec<MessageId>,
 }
 
-/// How far a session is.
+/// How far a session's recovery is.
 #[derive(Debug)]
 pub struct RecoveryState {
     position: Cell<SessionPosition>,
     place: Cell<DeliverySeq>,
     catch_up: RefCell<Option<Box<CatchUp>>>,
-    /// The last cursor that it was handed.
+    /// The last cursor that the session got.
     cursor: Cell<Micros>,
-    /// When it was handed the first one, by the clock of ids.
+    /// When the session got its first cursor, by the clock of ids.
     since: Cell<Micros>,
-    /// When it was handed the last one, in seconds; zero for never.
+    /// When the session got its last cursor, in seconds; 0 if it got none.
     cursor_at: Cell<u64>,
-    /// Whether a message was handed to it since.
+    /// Whether the session got a message since.
     awaiting_cursor: Cell<bool>,
-    /// The time of the newest message that it had to do with.
+    /// The time of the newest message that was for the session.
     active: Cell<Micros>,
 }
 
 impl Default for RecoveryState {
-    /// A session that has nothing: where it stands is said before it is handed anything.
+    /// Creates the state of a new session. Its position is set before anything is delivered.
     fn default() -> Self {
         Self {
             position: Cell::new(SessionPosition::new(Micros(0), Safeguards::default())),
@@ -65,63 +65,64 @@ impl Default for RecoveryState {
     }
 }
 
-/// What becomes of a live message.
+/// What to do with a live message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Buffering {
-    /// It goes out.
+    /// Deliver it now.
     Hand(Bytes),
-    /// It waits, or will be read.
+    /// It is buffered, or will be read.
     Kept,
-    /// The session has it.
+    /// The session has it already.
     Had,
 }
 
 impl RecoveryState {
-    /// Up to where it has everything.
+    /// Returns up to where the session has everything.
     pub const fn position(&self) -> SessionPosition {
         self.position.get()
     }
 
-    /// Something was proved.
+    /// Sets the position.
     pub fn stand(&self, position: SessionPosition) {
         self.position.set(position);
     }
 
-    /// Its place in the order of deliveries.
+    /// Returns the session's position in the order of deliveries.
     pub const fn place(&self) -> DeliverySeq {
         self.place.get()
     }
 
-    /// A catch-up begins at this place: what comes live waits behind it.
+    /// Begins a catch-up at this position: live messages are buffered behind it.
     pub fn begin_catch_up(&self, place: DeliverySeq) {
         self.place.set(place);
         let buffer = Some(Vec::new());
         *self.catch_up.borrow_mut() = Some(Box::new(CatchUp { buffer, ..CatchUp::default() }));
     }
 
-    /// Whether what comes live is kept back: it is not in the session's queue yet, and may be
-    /// dropped for the session to read it again.
+    /// Returns whether live messages are buffered. They are not in the session's queue yet, and may
+    /// be dropped, so that the session reads them again.
     pub fn is_catching_up(&self) -> bool {
         self.catch_up.borrow().as_ref().is_some_and(|catch_up| catch_up.buffer.is_some())
     }
 
-    /// Whether rounds read for it. One that has no cursor yet, or that catches up, reads for itself:
-    /// what a round brought it would be kept back, and its cursor would go ahead of that.
+    /// Returns whether rounds read for the session. A session without a cursor, or in a catch-up,
+    /// reads for itself: a round's messages would be buffered, and its cursor would go ahead of
+    /// them.
     pub fn takes_rounds(&self) -> bool {
         self.position().is_told() && !self.is_catching_up()
     }
 
-    /// Whether something is remembered of its own reads.
+    /// Returns whether messages of the session's own reads are remembered.
     pub fn remembers(&self) -> bool {
         self.catch_up.borrow().is_some()
     }
 
-    /// Whether its own reads brought it a message.
+    /// Returns whether the session got a message by its own reads.
     pub fn has_caught(&self, id: MessageId) -> bool {
         self.catch_up.borrow().as_ref().is_some_and(|catch_up| catch_up.caught.contains(&id))
     }
 
-    /// A live message, of which at most `max` bytes may wait.
+    /// Decides about a live message; at most `max` bytes may be buffered.
     pub(super) fn take_in(
         &self,
         id: MessageId,
@@ -148,7 +149,8 @@ impl RecoveryState {
         Buffering::Kept
     }
 
-    /// A message was handed to it by its own reads; false if it had it from them before.
+    /// Records that the session gets a message by its own reads. Returns false if it got it from
+    /// them before.
     pub fn catch(&self, id: MessageId) -> bool {
         self.active.set(self.active.get().max(id.time()));
         let mut catch_up = self.catch_up.borrow_mut();
@@ -160,8 +162,9 @@ impl RecoveryState {
         fresh
     }
 
-    /// The catch-up stands in the session's queue: what waited behind it, without what it brought;
-    /// none if the buffer overflowed, and the session has to read again.
+    /// Ends the catch-up, whose messages are in the session's queue. Returns the buffered messages
+    /// without those that the catch-up delivered. Returns `None` if the buffer overflowed and the
+    /// session has to read again.
     pub fn end_catch_up(&self) -> Option<Vec<BufferedMessage>> {
         let mut held = self.catch_up.borrow_mut();
         let catch_up = held.get_or_insert_default();
@@ -173,7 +176,7 @@ impl RecoveryState {
         Some(buffer)
     }
 
-    /// The watermark passed: what was caught at or below it is not read again.
+    /// Forgets what was caught up at or below the watermark: it is not read again.
     pub fn prune(&self, watermark: Micros) {
         let mut held = self.catch_up.borrow_mut();
         if let Some(catch_up) = &mut *held {
@@ -184,13 +187,13 @@ impl RecoveryState {
         }
     }
 
-    /// It is owed a cursor. Whether it was owed none before.
+    /// Records that the session awaits a cursor. Returns whether it did not before.
     pub(super) fn mark_cursor_due(&self) -> bool {
         !self.awaiting_cursor.replace(true)
     }
 
-    /// The cursor to hand it now, if it moved and the last one was handed `every` seconds ago. It is
-    /// not above `cap`.
+    /// Returns the cursor to send now: one that has moved, if the last one was sent at least
+    /// `every` seconds ago. It is not above `cap`.
     pub fn next_cursor(
         &self,
         watermark: Micros,
@@ -211,25 +214,25 @@ impl RecoveryState {
         Some(cursor)
     }
 
-    /// When it was handed its first cursor.
+    /// Returns when the session got its first cursor.
     pub const fn since(&self) -> Micros {
         self.since.get()
     }
 
-    /// It is handed its first cursor now.
+    /// Records that the session gets its first cursor.
     pub fn begin(&self, now: Micros) {
         if self.since.get() == Micros(0) {
             self.since.set(now);
         }
     }
 
-    /// It was handed a cursor.
+    /// Records that the session gets a cursor.
     pub fn told(&self, cursor: Micros, now: u64) {
         self.cursor.set(self.cursor.get().max(cursor));
         self.cursor_at.set(now);
     }
 
-    /// The time of the newest message that it had to do with.
+    /// Returns the time of the newest message that was for the session.
     pub const fn active(&self) -> Micros {
         self.active.get()
     }
@@ -262,7 +265,7 @@ mod tests {
         );
         assert_eq!(recovery.take_in(id(4), None, &FRAME, 100), Buffering::Hand(FRAME));
         recovery.prune(Micros(2));
-        assert!(recovery.catch_up.borrow().is_none(), "nothing is kept for nothing");
+        assert!(recovery.catch_up.borrow().is_none(), "no empty state is kept");
     }
 
     #[test]
@@ -285,7 +288,8 @@ mod tests {
         assert!(!recovery.takes_rounds());
         recovery.take_in(id(1), None, &FRAME, 5);
         assert_eq!(recovery.end_catch_up(), None);
-        // What was read counts, and it reads again: its cursor must not go ahead meanwhile.
+        // What was read counts, and the session reads again: its cursor must not go ahead
+        // meanwhile.
         let mut position = recovery.position();
         let view = crate::watermark::WatermarkState::default().look();
         position.read(
@@ -294,7 +298,7 @@ mod tests {
             Micros(9),
         );
         recovery.stand(position);
-        assert!(recovery.takes_rounds(), "it has nothing kept back");
+        assert!(recovery.takes_rounds(), "it has no buffered messages");
         recovery.begin_catch_up(DeliverySeq::default());
         assert_eq!(recovery.take_in(id(2), None, &FRAME, 100), Buffering::Kept);
         assert!(recovery.is_catching_up() && !recovery.takes_rounds());
@@ -310,7 +314,7 @@ mod tests {
         assert_eq!(
             recovery.next_cursor(Micros(5), any, 100, 15),
             None,
-            "the first is not this one's"
+            "the first cursor is not sent here"
         );
         position.skipped(Micros(0));
         let view = crate::watermark::WatermarkState::default();

@@ -9,11 +9,11 @@ use super::Hub;
 use crate::domain::UserId;
 use crate::watermark::CatchUpRead;
 
-/// How such a read ended.
+/// How a read of a user's rooms ended.
 #[derive(Debug, Clone, Copy)]
 pub enum LoadEnd {
-    /// The rooms are known. Every session that waited claims no more than this reading does: the
-    /// shared read contributes to its own, and began before it.
+    /// The rooms are known. A session that waited may claim no more than this read: it is the older
+    /// part of the session's own read.
     Read(CatchUpRead),
     /// The store did not answer.
     Failed,
@@ -21,14 +21,14 @@ pub enum LoadEnd {
     Abandoned,
 }
 
-/// A read under way, as the waiting sessions see it.
+/// A read in progress, as the waiting sessions see it.
 #[derive(Debug, Default)]
 pub struct RoomLoad {
     end: Cell<Option<LoadEnd>>,
     over: Notify,
 }
 
-/// What a session does in such a read.
+/// What a session does for the read.
 #[derive(Debug)]
 pub enum LoadShare {
     /// It makes the read.
@@ -63,8 +63,8 @@ impl Drop for LoadGuard {
 }
 
 impl Hub {
-    /// Joins the read that is under way for a user, or begins one. Returns none for a user without
-    /// sessions here.
+    /// Joins the read that is in progress for a user, or begins one. Returns `None` for a user
+    /// without sessions here.
     pub fn share_load(&mut self, user: &UserId) -> Option<LoadShare> {
         let person = self.users.of_mut(user.as_str())?;
         if let Some(load) = person.loading.as_ref().filter(|load| load.end.get().is_none()) {
@@ -85,8 +85,8 @@ impl Hub {
         }
     }
 
-    /// Whether a read is still the current one of its user. It is not if all sessions left since,
-    /// even if others came: the read began too early for them.
+    /// Returns whether a read is still the current one of its user. It is not if all sessions left
+    /// since, even if others joined: the read began too early for them.
     pub fn is_loading(&self, user: &UserId, guard: &LoadGuard) -> bool {
         let current = self.users.of(user.as_str()).and_then(|person| person.loading.as_ref());
         current.is_some_and(|current| Rc::ptr_eq(current, &guard.0))

@@ -1,4 +1,4 @@
-//! Keeps the order of those who arrive, however long each of them waits for something else.
+//! Keeps tasks in the order of their arrival, however long each of them waits in between.
 
 use std::cell::Cell;
 use std::fmt;
@@ -6,16 +6,16 @@ use std::rc::Rc;
 
 use tokio::sync::Notify;
 
-/// Somebody's place in the line.
+/// One task's position in the line.
 #[derive(Debug, Default)]
 struct Place {
     passed: Cell<bool>,
-    /// Told once: there is one who stands behind it.
+    /// Notified once, for the task behind it.
     passes: Notify,
 }
 
-/// Whoever enters first passes first. While nobody stands in it, it is one word and waits for
-/// nothing.
+/// Lets tasks pass in the order in which they entered. An empty line takes one word, and no task
+/// waits in it.
 #[derive(Default)]
 pub struct Sequencer {
     last: Cell<Option<Rc<Place>>>,
@@ -27,8 +27,8 @@ impl fmt::Debug for Sequencer {
     }
 }
 
-/// A place in the line, given up when it is dropped. To be dropped only once it has come: those
-/// behind it do not look further.
+/// A position in the line, given up when it is dropped. It must be dropped only after its turn has
+/// come: tasks behind it check no position before it.
 #[derive(Debug)]
 pub struct Slot<'a> {
     line: &'a Sequencer,
@@ -37,7 +37,7 @@ pub struct Slot<'a> {
 }
 
 impl Sequencer {
-    /// Takes the place behind everybody who has one.
+    /// Takes the position behind all others.
     pub fn enter(&self) -> Slot<'_> {
         let own = Rc::<Place>::default();
         let before = self.last.replace(Some(Rc::clone(&own)));
@@ -46,7 +46,7 @@ impl Sequencer {
 }
 
 impl Slot<'_> {
-    /// Waits until everybody who entered before has passed: not at all if there is nobody.
+    /// Waits until all tasks that entered before have passed; returns at once if there are none.
     pub async fn comes(&self) {
         if let Some(before) = &self.before
             && !before.passed.get()
@@ -84,7 +84,7 @@ mod tests {
             let comes = pin!(turn.comes()).poll(&mut Context::from_waker(Waker::noop()));
             assert!(comes.is_ready());
         }
-        assert!(line.last.take().is_none(), "nothing is kept of those who passed");
+        assert!(line.last.take().is_none(), "nothing is kept of tasks that passed");
         assert_eq!(size_of::<Sequencer>(), size_of::<usize>());
     }
 

@@ -18,16 +18,16 @@ use crate::domain::{MessageId, Pattern, RoutingKey, Subject, UserId};
 use crate::protocol::CloseReason;
 use crate::socket::{Link, OutboxItem};
 
-/// Bytes of frames that may wait until a user's rooms are known: as many sends as may be in flight
-/// by default, of the usual size, and more than a client sends before its first answer.
+/// Bytes of frames that may wait until a user's rooms are known. It holds as many sends of usual
+/// size as may be in flight by default, and more than a client sends before its first answer.
 pub const DEFERRED_BYTES_MAX: usize = 64 * 1024;
 
-/// What a frame is worth to a slow client.
+/// How a frame is treated if its client is slow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Priority {
-    /// Must not be lost silently: a full outbox closes the session, which then resumes.
+    /// It must not be lost silently: a full outbox closes the session, which then resumes.
     Message,
-    /// The first to be shed.
+    /// It is shed first.
     Event,
 }
 
@@ -36,9 +36,9 @@ pub enum Priority {
 pub enum PushOutcome {
     /// It is queued.
     Yes,
-    /// It was kept back, and is to be counted.
+    /// It was shed, and is to be counted.
     Shed,
-    /// It did not fit: the session is closed by it, and that is to be counted.
+    /// It did not fit: it closed the session, and that is to be counted.
     Evicted,
     /// The session is being closed already.
     Closed,
@@ -55,16 +55,16 @@ pub struct SessionBounds {
     pub reads_in_flight: usize,
 }
 
-/// A session: who it is, what it hears, and its way out.
+/// A session: its user, its patterns, and its connection.
 #[derive(Debug)]
 pub struct Session {
-    /// Its name, unique on its node.
+    /// Its number, unique on its node.
     pub number: u64,
-    /// Whose it is.
+    /// Its user.
     pub user: UserId,
-    /// What the client called its device.
+    /// The client's name of its device.
     pub device: Option<Box<str>>,
-    /// What it was handed.
+    /// Which messages it has got.
     pub recovery: RecoveryState,
     /// The order of its sends until they have ids.
     pub sequencer: Sequencer,
@@ -82,16 +82,16 @@ pub struct Session {
     sends: Cell<u32>,
     reads: Cell<u32>,
     awaited: Cell<u32>,
-    /// Whether its user's rooms are known.
+    /// Whether the rooms of its user are known.
     loaded: Cell<bool>,
-    /// Frames that wait until they are.
+    /// Frames that wait until they are known.
     deferred: RefCell<Vec<Box<str>>>,
-    /// The task that reads for the session until that shares the watermark.
+    /// The task that reads for the session until the session shares the watermark.
     reader: RefCell<Option<AbortHandle>>,
 }
 
 impl Session {
-    /// A session that is not in a hub yet.
+    /// Creates a session that is not in a hub yet.
     pub fn new(
         number: u64,
         principal: Principal,
@@ -125,33 +125,33 @@ impl Session {
         }
     }
 
-    /// The key of its user.
+    /// Returns the key of its user.
     pub fn key(&self) -> RoutingKey {
         RoutingKey::user(&self.user)
     }
 
-    /// The way to its client.
+    /// Returns its connection to the client.
     pub const fn link(&self) -> &Rc<Link> {
         &self.link
     }
 
-    /// Who it is, and what he may do.
+    /// Returns its user and that user's rights.
     pub fn principal(&self) -> Rc<Principal> {
         Rc::clone(&self.principal.borrow())
     }
 
-    /// A fresh token was accepted.
+    /// Accepts a fresh token.
     pub fn renew(&self, principal: Principal) {
         self.expiry_told.set(false);
         *self.principal.borrow_mut() = Rc::new(principal);
     }
 
-    /// True once a token: the client is to be told that it ends.
+    /// Returns true once per token: the client is to be told that the token expires.
     pub fn tell_expiry(&self) -> bool {
         !self.expiry_told.replace(true)
     }
 
-    /// Whether a ping is due; it counts as sent then.
+    /// Returns whether a ping is due, and records it as sent.
     pub fn ping_is_due(&self, now: Instant, interval: Duration) -> bool {
         let due = now.saturating_duration_since(self.pinged.get()) >= interval;
         if due {
@@ -160,7 +160,7 @@ impl Session {
         due
     }
 
-    /// Its place in the hub, once it is there.
+    /// Returns its slot in the hub, once it has one.
     pub const fn id(&self) -> Option<SessionId> {
         self.id.get()
     }
@@ -169,17 +169,18 @@ impl Session {
         self.id.set(Some(id));
     }
 
-    /// Gives its place up: whoever still works for it must not be taken for the next one there.
+    /// Gives up its slot: tasks that still work for this session must not reach the slot's next
+    /// session.
     pub(super) fn displace(&self) -> Option<SessionId> {
         self.id.take()
     }
 
-    /// Adds patterns, all or none: those that are new.
+    /// Adds patterns, all or none. Returns the new ones.
     pub(super) fn add_patterns(&self, patterns: &[Pattern]) -> Result<Vec<Pattern>, PatternLimit> {
         self.patterns.borrow_mut().add(patterns)
     }
 
-    /// Takes patterns away: those that it held.
+    /// Removes patterns. Returns those that the session had.
     pub(super) fn remove_patterns(&self, patterns: &[Pattern]) -> Vec<Pattern> {
         self.patterns.borrow_mut().remove(patterns)
     }
@@ -188,45 +189,45 @@ impl Session {
         self.patterns.borrow_mut().take()
     }
 
-    /// Whether a pattern of it matches, one that such a copy of an event serves.
+    /// Returns whether one of its patterns matches and is served by such a copy of an event.
     pub(super) fn hears(&self, subject: &Subject, via: CopyKind) -> bool {
         self.patterns.borrow().hears(subject, via)
     }
 
-    /// A request now answers for these held patterns: its number. The newest one decides what
-    /// becomes of a pattern that none has confirmed.
+    /// Makes a request answer for these patterns, and returns its number. The newest request
+    /// decides what becomes of a pattern that none has confirmed.
     pub fn claim(&self, patterns: &[Pattern]) -> u32 {
         self.patterns.borrow_mut().claim(patterns)
     }
 
-    /// A request was answered `ok`: no other one may take its patterns back.
+    /// Records that a request was answered `ok`: no other request may take its patterns back.
     pub fn confirm(&self, patterns: &[Pattern]) {
         self.patterns.borrow_mut().confirm(patterns);
     }
 
-    /// The patterns that a failed request must take back: those that no request has confirmed
-    /// and no later one has claimed.
+    /// Returns the patterns that a failed request must take back: those that no request has
+    /// confirmed and no later one has claimed.
     pub fn unconfirmed(&self, claim: u32) -> Vec<Pattern> {
         self.patterns.borrow().unconfirmed(claim)
     }
 
-    /// Which of these patterns it does not hold yet, each once.
+    /// Returns which of these patterns the session does not have yet, each once.
     pub fn lacking(&self, patterns: &[Pattern]) -> Vec<Pattern> {
         self.patterns.borrow().lacking(patterns)
     }
 
-    /// The patterns that it holds of which something is so.
+    /// Returns the session's patterns that satisfy a condition.
     pub fn patterns(&self, is_wanted: impl Fn(&Pattern) -> bool) -> Vec<Pattern> {
         self.patterns.borrow().iter().filter(|it| is_wanted(it)).cloned().collect()
     }
 
-    /// How many patterns it holds.
+    /// Returns how many patterns the session has.
     pub fn pattern_count(&self) -> usize {
         self.patterns.borrow().len()
     }
 
-    /// Queues a frame. An event is shed from half the bound on, its own or that of the node, so that
-    /// the other half is left to messages; a message that does not fit closes the session.
+    /// Queues a frame. Events are shed once the session or the node has used half of its bound, so
+    /// that the other half is left for messages. A message that does not fit closes the session.
     pub fn deliver_frame(&self, frame: Bytes, urgency: Priority) -> PushOutcome {
         if !self.link.is_open() {
             return PushOutcome::Closed;
@@ -243,7 +244,7 @@ impl Session {
         PushOutcome::Evicted
     }
 
-    /// Hands over a live message, unless its turn has not come or the session has it.
+    /// Delivers a live message, unless a catch-up buffers it or the session has it already.
     pub(super) fn deliver_message(
         &self,
         id: MessageId,
@@ -257,12 +258,12 @@ impl Session {
         }
     }
 
-    /// Ends the session, behind what is queued.
+    /// Closes the session, behind what is queued.
     pub fn close(&self, close: CloseReason) {
         self.link.close(close.frame());
     }
 
-    /// Ends the session of a client that does not read, and frees what waited for it.
+    /// Closes the session of a client that does not read, and frees what waited for it.
     pub fn evict(&self) {
         self.link.evict(CloseReason::SlowConsumer.frame());
     }
@@ -271,95 +272,95 @@ impl Session {
         !self.touched.replace(true)
     }
 
-    /// Writes what is queued, as far as the socket takes it.
+    /// Writes what is queued, as far as the socket accepts it.
     pub fn flush(&self) {
         self.touched.set(false);
         self.link.flush();
     }
 
-    /// Notes the task that reads for the session until that shares the watermark.
+    /// Records the task that reads for the session until the session shares the watermark.
     pub fn read_by<T>(&self, reader: &JoinHandle<T>) {
         *self.reader.borrow_mut() = Some(reader.abort_handle());
     }
 
-    /// Whether a task reads for the session.
+    /// Returns whether a task reads for the session.
     pub fn is_read_for(&self) -> bool {
         self.reader.borrow().is_some()
     }
 
-    /// Forgets the task, which is about to end. Its memory is kept as long as the handle is.
+    /// Forgets the task, which is about to end: its memory is kept as long as the handle is.
     pub fn end_reading(&self) {
         self.reader.take();
     }
 
-    /// Aborts the task: the session is over.
+    /// Aborts the task, since the session is over.
     pub fn stop_reading(&self) {
         if let Some(reader) = self.reader.take() {
             reader.abort();
         }
     }
 
-    /// Takes one of the places for sends in flight.
+    /// Takes a permit for a send in flight. Returns whether one was free.
     pub fn begin_send(&self) -> bool {
         begin(&self.sends, self.bounds.sends_in_flight)
     }
 
-    /// The session is to be closed once its sends are answered: no more are taken.
+    /// Accepts no more sends: the session is to be closed once its sends are answered.
     pub fn take_no_sends(&self) {
         self.leaving.set(true);
     }
 
-    /// Whether no more sends are taken.
+    /// Returns whether no more sends are accepted.
     pub const fn is_leaving(&self) -> bool {
         self.leaving.get()
     }
 
-    /// Whether a send waits for its answer.
+    /// Returns whether a send waits for its answer.
     pub const fn is_sending(&self) -> bool {
         self.sends.get() > 0
     }
 
-    /// Gives the place back.
+    /// Gives the permit back.
     pub fn end_send(&self) {
         self.sends.set(self.sends.get() - 1);
     }
 
-    /// Takes one of the places for reads in flight.
+    /// Takes a permit for a read in flight. Returns whether one was free.
     pub(super) fn begin_read(&self) -> bool {
         begin(&self.reads, self.bounds.reads_in_flight)
     }
 
-    /// Gives the place back.
+    /// Gives the permit back.
     pub(super) fn end_read(&self) {
         self.reads.set(self.reads.get() - 1);
     }
 
-    /// Patterns of subscribes that wait for their confirmation.
+    /// Returns how many patterns of subscribes wait for their confirmation.
     pub const fn awaited(&self) -> usize {
         self.awaited.get() as usize
     }
 
-    /// A subscribe to so many patterns waits.
+    /// Records that a subscribe to this number of patterns waits.
     pub fn begin_wait(&self, patterns: usize) {
         self.awaited.set(self.awaited.get() + patterns as u32);
     }
 
-    /// It waits no longer.
+    /// Records that it no longer waits.
     pub fn end_wait(&self, patterns: usize) {
         self.awaited.set(self.awaited.get() - patterns as u32);
     }
 
-    /// Whether its user's rooms are known.
+    /// Returns whether the rooms of its user are known.
     pub const fn is_loaded(&self) -> bool {
         self.loaded.get()
     }
 
-    /// Its user's rooms are known.
+    /// Records that the rooms of its user are known.
     pub fn load(&self) {
         self.loaded.set(true);
     }
 
-    /// Keeps a frame until its user's rooms are known; false if as many wait as may.
+    /// Keeps a frame until the rooms of its user are known. Returns false if it does not fit.
     pub(super) fn defer(&self, text: &str) -> bool {
         let mut waiting = self.deferred.borrow_mut();
         let bytes: usize = waiting.iter().map(|text| text.len()).sum();
@@ -370,12 +371,12 @@ impl Session {
         fits
     }
 
-    /// The frames that waited, in their order.
+    /// Takes the deferred frames, in their order.
     pub(super) fn take_deferred(&self) -> Vec<Box<str>> {
         self.deferred.take()
     }
 
-    /// The bounds it was made with.
+    /// Returns the session's bounds.
     pub const fn bounds(&self) -> &SessionBounds {
         &self.bounds
     }

@@ -1,9 +1,9 @@
-//! Which sessions listen to an event by their patterns, told apart by the copy that came.
+//! Which sessions get an event by their patterns, by the kind of the copy that arrived.
 //!
-//! A session has each event by one copy: by that of the tap if all its matching patterns are wide,
-//! by that of the bucket otherwise. A literal pattern counts for that only once it is *settled*:
-//! until its bucket is heard, a session that was promised the same event by a wide pattern would
-//! have it by neither.
+//! A session gets each event by one copy. It is the copy of the wildcard feed if all its matching
+//! patterns are wide, and the copy of the bucket otherwise. A literal pattern counts for that only
+//! once it is *settled*. Before its bucket is subscribed to, a session with a confirmed wide
+//! pattern would get such an event by neither copy.
 
 use smallvec::SmallVec;
 
@@ -11,7 +11,7 @@ use super::SessionId;
 use crate::delivery::CopyKind;
 use crate::domain::{Pattern, PatternIndex, PatternScope, Subject};
 
-/// Sessions that were found.
+/// The sessions that were found.
 pub(super) type Found = SmallVec<[SessionId; 8]>;
 
 /// The patterns of a worker's sessions.
@@ -25,7 +25,7 @@ pub(super) struct SubscriptionIndex {
 }
 
 impl SubscriptionIndex {
-    /// Adds a pattern of a session, which is fresh; false if it is here.
+    /// Adds a pattern of a session as fresh. Returns false if it is here already.
     pub(super) fn insert(&mut self, pattern: &Pattern, id: SessionId) -> bool {
         match pattern.reach() {
             PatternScope::Key(_) => self.fresh.insert(pattern, id),
@@ -33,7 +33,7 @@ impl SubscriptionIndex {
         }
     }
 
-    /// Takes a pattern of a session away; false if it is not here.
+    /// Removes a pattern of a session. Returns false if it is not here.
     pub(super) fn remove(&mut self, pattern: &Pattern, id: SessionId) -> bool {
         match pattern.reach() {
             PatternScope::Key(_) => {
@@ -43,24 +43,25 @@ impl SubscriptionIndex {
         }
     }
 
-    /// Settles a fresh pattern of a session; any other one stays what it is.
+    /// Settles a fresh pattern of a session; any other pattern stays as it is.
     pub(super) fn settle(&mut self, pattern: &Pattern, id: SessionId) {
         if self.fresh.remove(pattern, id) {
             self.settled.insert(pattern, id);
         }
     }
 
-    /// Whether any session holds exactly this literal pattern.
+    /// Returns whether any session has exactly this literal pattern.
     pub(super) fn holds(&self, literal: &str) -> bool {
         self.settled.holds(literal) || self.fresh.holds(literal)
     }
 
-    /// How many patterns match, of all sessions: at least as many as [`SubscriptionIndex::find`] adds.
+    /// Returns how many patterns of all sessions match: at least as many as
+    /// [`SubscriptionIndex::find`] adds.
     pub(super) fn count(&self, subject: &Subject) -> usize {
         [&self.settled, &self.fresh, &self.wide].map(|index| index.count(subject)).iter().sum()
     }
 
-    /// Adds the sessions that a copy of an event is for; one may be named several times.
+    /// Adds the sessions that a copy of an event is for; a session may be added several times.
     pub(super) fn find(&self, subject: &Subject, via: CopyKind, found: &mut Found) {
         match via {
             CopyKind::Here => {
@@ -77,7 +78,7 @@ impl SubscriptionIndex {
     }
 }
 
-/// The holders of matching patterns in one index who hold none in the other.
+/// Returns the sessions with matching patterns in one index and none in the other.
 fn only(
     index: &PatternIndex<SessionId>,
     other: &PatternIndex<SessionId>,

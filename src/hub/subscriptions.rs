@@ -1,4 +1,4 @@
-//! The patterns that a session holds, and the room that they take.
+//! The patterns of a session, and the memory that they take.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,32 +8,32 @@ use ahash::AHashSet;
 use crate::delivery::CopyKind;
 use crate::domain::{Pattern, PatternScope, Subject};
 
-/// What a pattern takes beside its text: its places in the session's list, the index, the tables
-/// of wanted keys and of buckets, rounded as the allocator does (measured: 180 to 330 bytes with the
-/// text of a short one).
+/// What a pattern takes beside its text: its entries in the session's list, the index, and the
+/// tables of wanted keys and of buckets. It is rounded as the allocator does (measured: 180 to 330
+/// bytes with the text of a short pattern).
 const PATTERN_OVERHEAD_BYTES: usize = 200;
 
-/// The bound that patterns do not fit.
+/// The bound that patterns exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PatternLimit {
-    /// That of the session.
+    /// The bound of the session.
     #[error(
         "the session's patterns would take {bytes} bytes, at most `limits.pattern_bytes` = {max} \
          are allowed; each takes its length and {PATTERN_OVERHEAD_BYTES}"
     )]
     Session {
-        /// What they would take.
+        /// The bytes that the patterns would take.
         bytes: usize,
         /// The bound.
         max: usize,
     },
-    /// That of the node.
+    /// The bound of the node.
     #[error(
         "the patterns of all sessions of this node would take {bytes} bytes, at most \
          `limits.node_pattern_bytes` = {max} are allowed"
     )]
     Node {
-        /// What they would take.
+        /// The bytes that the patterns would take.
         bytes: usize,
         /// The bound.
         max: usize,
@@ -49,18 +49,18 @@ pub struct PatternBudget {
 }
 
 impl PatternBudget {
-    /// Nothing is taken yet.
+    /// Creates a budget of which nothing is taken.
     pub const fn new(session_max: usize, node_max: usize) -> Self {
         Self { session_max, node_max, taken: AtomicUsize::new(0) }
     }
 
-    /// The bytes that are taken.
+    /// Returns the bytes that are taken.
     pub fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
     }
 }
 
-/// The bytes that a session has of the budget. They are given back when this is dropped.
+/// The bytes that a session has taken from the budget. They are given back when this is dropped.
 #[derive(Debug)]
 struct PatternRoom {
     budget: Arc<PatternBudget>,
@@ -93,7 +93,7 @@ impl Drop for PatternRoom {
     }
 }
 
-/// A pattern that no request was answered `ok` for yet.
+/// A pattern for which no request was answered `ok` yet.
 #[derive(Debug)]
 struct Unconfirmed {
     pattern: Pattern,
@@ -101,11 +101,11 @@ struct Unconfirmed {
     claim: u32,
 }
 
-/// The patterns that a session holds.
+/// The patterns of a session.
 #[derive(Debug)]
 pub(super) struct Subscriptions {
     held: Vec<Pattern>,
-    /// Those of them that are not confirmed: hardly ever any. Boxed, since every session has this.
+    /// The unconfirmed ones of them, hardly ever any. Boxed, since every session has this field.
     #[expect(clippy::box_collection, reason = "a vector would make every session larger")]
     unconfirmed: Option<Box<Vec<Unconfirmed>>>,
     room: PatternRoom,
@@ -122,7 +122,7 @@ impl Subscriptions {
         Self { held: Vec::new(), unconfirmed: None, room, claims: 0 }
     }
 
-    /// Which of these patterns it does not hold yet, each once.
+    /// Returns which of these patterns the session does not have yet, each once.
     pub(super) fn lacking(&self, patterns: &[Pattern]) -> Vec<Pattern> {
         let mut lacking: AHashSet<&Pattern> = patterns.iter().collect();
         for held in &self.held {
@@ -137,12 +137,12 @@ impl Subscriptions {
         new
     }
 
-    /// Adds these patterns, all or none: those that are new.
+    /// Adds these patterns, all or none. Returns the new ones.
     pub(super) fn add(&mut self, patterns: &[Pattern]) -> Result<Vec<Pattern>, PatternLimit> {
         let new = self.lacking(patterns);
         self.room.take(room_of(&new))?;
         if self.held.capacity() < self.held.len() + new.len() {
-            // Nearly every session has one pattern, or all of them at once.
+            // Nearly every session has one pattern, or gets all of them at once.
             self.held.reserve_exact(new.len().max(self.held.len() / 2));
         }
         self.held.extend(new.iter().cloned());
@@ -153,7 +153,7 @@ impl Subscriptions {
         Ok(new)
     }
 
-    /// Takes these patterns away: those that it held.
+    /// Removes these patterns. Returns those that the session had.
     pub(super) fn remove(&mut self, patterns: &[Pattern]) -> Vec<Pattern> {
         let named: AHashSet<&Pattern> = patterns.iter().collect();
         let removed: Vec<Pattern> =
@@ -166,14 +166,14 @@ impl Subscriptions {
         removed
     }
 
-    /// Takes all patterns away.
+    /// Removes all patterns.
     pub(super) fn take(&mut self) -> Vec<Pattern> {
         self.room.give_back(self.room.bytes);
         self.unconfirmed = None;
         std::mem::take(&mut self.held)
     }
 
-    /// Whether a pattern of it matches, one that such a copy of an event serves.
+    /// Returns whether a pattern matches and is served by such a copy of an event.
     pub(super) fn hears(&self, subject: &Subject, via: CopyKind) -> bool {
         let serves = |pattern: &Pattern| match via {
             CopyKind::Here => true,
@@ -183,7 +183,8 @@ impl Subscriptions {
         self.held.iter().any(|pattern| pattern.matches(subject) && serves(pattern))
     }
 
-    /// A request now answers for these patterns, as far as none has confirmed them: its number.
+    /// Makes a request answer for those of these patterns that none has confirmed. Returns its
+    /// number.
     pub(super) fn claim(&mut self, patterns: &[Pattern]) -> u32 {
         self.claims = self.claims.wrapping_add(1);
         if let Some(unconfirmed) = &mut self.unconfirmed {
@@ -194,7 +195,7 @@ impl Subscriptions {
         self.claims
     }
 
-    /// A request was answered `ok`.
+    /// Records that a request was answered `ok`.
     pub(super) fn confirm(&mut self, patterns: &[Pattern]) {
         self.strike_unconfirmed(patterns);
     }
@@ -206,7 +207,7 @@ impl Subscriptions {
         self.unconfirmed = Some(unconfirmed).filter(|left| !left.is_empty());
     }
 
-    /// The patterns that no request has confirmed and that this one claimed last.
+    /// Returns the patterns that no request has confirmed and that this one claimed last.
     pub(super) fn unconfirmed(&self, claim: u32) -> Vec<Pattern> {
         let unconfirmed = self.unconfirmed.iter().flat_map(|list| list.iter());
         unconfirmed.filter(|it| it.claim == claim).map(|it| it.pattern.clone()).collect()
@@ -230,7 +231,8 @@ mod tests {
         texts.iter().map(|text| Pattern::parse(text).unwrap()).collect()
     }
 
-    /// Room for so many patterns of seven bytes, `topic.a`, in a session and in the node.
+    /// A budget for this number of patterns of seven bytes, `topic.a`, in a session and in the
+    /// node.
     fn budget(session: usize, node: usize) -> Arc<PatternBudget> {
         let each = 7 + PATTERN_OVERHEAD_BYTES;
         Arc::new(PatternBudget::new(session * each, node * each))
@@ -248,7 +250,7 @@ mod tests {
         for part in ["limits.pattern_bytes", &max.to_string(), &(max + 1).to_string()] {
             assert!(told.contains(part), "{told}");
         }
-        assert!(held.add(&patterns(&["topic.a", "topic.a"])).unwrap().is_empty(), "held already");
+        assert!(held.add(&patterns(&["topic.a", "topic.a"])).unwrap().is_empty(), "no new one");
         assert_eq!(budget.taken(), 207);
         assert_eq!(held.remove(&patterns(&["topic.x", "topic.a"])), patterns(&["topic.a"]));
         assert_eq!((held.len(), budget.taken()), (0, 0));

@@ -1,4 +1,4 @@
-//! Keys that are heard for a time though no session here needs them.
+//! Keys that are subscribed to for a time although no session here needs them.
 
 use std::collections::VecDeque;
 
@@ -7,21 +7,21 @@ use ahash::AHashMap;
 use super::Hub;
 use crate::domain::{MonotonicTime, PatternScope, RoutingKey};
 
-/// Keys that a worker hears for a time at once. What is beyond is not heard, so that its limit
-/// counts this node's own sends alone.
+/// The most such keys of a worker. Further ones are not subscribed to, so their limits count the
+/// sends of this node alone.
 const OVERHEARD_MAX: usize = 10_000;
 
-/// Keys, each with its end.
+/// Keys, each with the end of its time.
 #[derive(Debug, Default)]
 pub(super) struct TemporaryInterest {
     until: AHashMap<RoutingKey, MonotonicTime>,
-    /// When to look at which again. All are heard for equally long, so this is in order but for
-    /// those that were heard for longer meanwhile.
+    /// When to check which key again. All keys are added for equally long, so this is in order
+    /// except for keys whose time was extended.
     looks: VecDeque<(MonotonicTime, RoutingKey)>,
 }
 
 impl TemporaryInterest {
-    /// Hears a key until a time; true if it was not heard before.
+    /// Adds a key until a time. Returns true if it was not here before.
     fn hear(&mut self, key: &RoutingKey, until: MonotonicTime) -> bool {
         if let Some(end) = self.until.get_mut(key) {
             *end = until;
@@ -35,7 +35,7 @@ impl TemporaryInterest {
         true
     }
 
-    /// The keys whose time is over.
+    /// Removes and returns the keys whose time is over.
     fn end(&mut self, now: MonotonicTime) -> Vec<RoutingKey> {
         let mut ended = Vec::new();
         while let Some((_, key)) = self.looks.pop_front_if(|(at, _)| *at <= now) {
@@ -52,12 +52,13 @@ impl TemporaryInterest {
 }
 
 impl Hub {
-    /// Hears a key until a time whoever needs it here; true if it became wanted by that.
+    /// Subscribes to a key until a time, even if no session here needs it. Returns true if it
+    /// became wanted by that.
     pub fn temporary_interest(&mut self, key: &RoutingKey, until: MonotonicTime) -> bool {
         self.overheard.hear(key, until) && self.want(PatternScope::Key(key.clone()))
     }
 
-    /// What became unwanted since its time is over.
+    /// Ends the keys whose time is over. Returns what became unwanted.
     pub fn end_temporary_interest(&mut self, now: MonotonicTime) -> Vec<PatternScope> {
         let ended = self.overheard.end(now);
         ended.into_iter().filter_map(|key| self.unwant(PatternScope::Key(key))).collect()
@@ -80,7 +81,7 @@ mod tests {
         assert!(hub.end_temporary_interest(MonotonicTime(10)).is_empty());
         assert!(hub.end_temporary_interest(MonotonicTime(29)).is_empty());
         assert_eq!(hub.end_temporary_interest(MonotonicTime(30)), [PatternScope::Key(key(1))]);
-        assert!(hub.temporary_interest(&key(1), MonotonicTime(50)), "and again");
+        assert!(hub.temporary_interest(&key(1), MonotonicTime(50)), "it can be added again");
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod slices;
 const BOUNDS: SessionBounds =
     SessionBounds { outbox_bytes: 1000, sends_in_flight: 1, reads_in_flight: 1 };
 
-/// Sessions on real sockets, whose other ends nobody reads.
+/// Sessions on real sockets, whose other ends are not read.
 struct Peers {
     listener: TcpListener,
     others: Vec<TcpStream>,
@@ -145,7 +145,7 @@ fn a_repeat_reaches_only_those_who_have_not_had_it() {
         assert_eq!(
             hub.deliver(&message, CopyKind::Here, None).handed,
             0,
-            "the sender has its `sent`"
+            "the sender gets `sent` instead"
         );
         let late = peers.session("b").await;
         late.recovery.begin_catch_up(hub.place());
@@ -170,7 +170,7 @@ fn the_newest_request_answers_for_a_pattern_until_one_is_confirmed() {
         patterns.iter().for_each(|one| assert_eq!(subscribe(&mut hub, &bob, one).len(), 1));
         let first = bob.claim(&patterns);
         let second = bob.claim(&patterns[1..]);
-        assert_eq!(bob.unconfirmed(first), patterns[..1], "the second one answers for the other");
+        assert_eq!(bob.unconfirmed(first), patterns[..1], "the second claim counts");
         assert_eq!(bob.unconfirmed(second), patterns[1..]);
         bob.confirm(&patterns[1..]);
         assert!(bob.unconfirmed(second).is_empty(), "confirmed stays");
@@ -192,7 +192,7 @@ fn a_literal_pattern_takes_a_session_from_its_tap_once_it_is_settled() {
         subscribe(&mut hub, &bob, &wide);
         assert_eq!(handed(&mut hub), [1, 0, 1]);
         subscribe(&mut hub, &bob, &literal);
-        assert_eq!(handed(&mut hub), [1, 0, 1], "its bucket is not heard yet");
+        assert_eq!(handed(&mut hub), [1, 0, 1], "its bucket is not subscribed to yet");
         hub.settle(&bob, &[wide.clone(), literal.clone()]);
         assert_eq!(handed(&mut hub), [1, 1, 0]);
         hub.unsubscribe(&bob, std::slice::from_ref(&wide));
@@ -248,10 +248,10 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A session and the patterns it holds, each with whether it is settled.
+/// A session and its patterns, each with whether it is settled.
 type Naive = (Rc<Session>, HashMap<usize, bool>);
 
-/// A hub beside naive lists of who holds what, and of what is wanted.
+/// A hub beside naive lists of the sessions' patterns and of what is wanted.
 struct Twins {
     hub: Hub,
     peers: Peers,
@@ -313,9 +313,9 @@ impl Twins {
         let may_exceed = |max| self.hub.may_exceed(&event, max);
         assert!(
             (0..found(CopyKind::Here).len()).all(may_exceed),
-            "it is never taken for a smaller one"
+            "the audience is never underestimated"
         );
-        assert!(!may_exceed(self.sessions.len() * (PATTERNS.len() + 1)), "or for a far larger one");
+        assert!(!may_exceed(self.sessions.len() * (PATTERNS.len() + 1)), "nor far overestimated");
         if subject.class() == Class::Topic {
             let mut both = [found(CopyKind::Bucket), found(CopyKind::Tap)].concat();
             both.sort_unstable();
@@ -324,7 +324,7 @@ impl Twins {
     }
 }
 
-/// Whether a session is to have an event by a copy.
+/// Returns whether a session is to get an event by a copy.
 fn hears((session, held): &Naive, subject: &Subject, via: CopyKind) -> bool {
     let matching = |p: &usize| pattern(PATTERNS[*p]).matches(subject);
     let wide = |p: &usize| pattern(PATTERNS[*p]).reach() == PatternScope::Wide;
@@ -340,7 +340,7 @@ fn hears((session, held): &Naive, subject: &Subject, via: CopyKind) -> bool {
     }
 }
 
-/// Runs steps beside the naive lists.
+/// Runs steps in the hub and in the naive lists.
 async fn compare(steps: &[Step]) {
     let (hub, peers) = (Hub::new(16), Peers::new().await);
     let mut twins = Twins { hub, peers, sessions: HashMap::new(), wanted: HashSet::new() };
@@ -398,8 +398,8 @@ fn a_rooms_message_reaches_members_above_their_joining_until_they_leave() {
         assert_eq!(handed(&mut hub, 25), 0, "a repeat");
         assert_eq!(learn(&mut hub, &news("bob", false, 20, 30)), (RoomChange::Left, None));
         assert_eq!(learn(&mut hub, &news("bob", true, 20, 20)), (RoomChange::Stale, None));
-        assert_eq!(handed(&mut hub, 35), 1, "who left has nothing more");
-        assert_eq!(hub.leave(&ann), [key, PatternScope::Key(ann.key())], "her last session");
+        assert_eq!(handed(&mut hub, 35), 1, "a user who left gets nothing more");
+        assert_eq!(hub.leave(&ann), [key, PatternScope::Key(ann.key())], "the user's last session");
         assert_eq!(handed(&mut hub, 45), 0);
     });
 }
@@ -473,6 +473,10 @@ fn who_left_between_two_slices_has_neither_messages_nor_events_nor_news_of_the_r
             (handed, touched.iter().any(|session| session.user.as_str() == "bob"))
         });
         let rest: Vec<_> = rest.collect();
-        assert_eq!(rest, [(2, false), (2, false), (2, false), (1, true)], "his own is his still");
+        assert_eq!(
+            rest,
+            [(2, false), (2, false), (2, false), (1, true)],
+            "the user's own key still counts"
+        );
     });
 }

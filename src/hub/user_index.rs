@@ -1,4 +1,4 @@
-//! Whose sessions there are, and the rooms that they are in.
+//! The users with sessions here, and the rooms that they are in.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use crate::cluster::Safeguards;
 use crate::domain::{Membership, RoomId, UserId};
 use crate::watermark::{DeliverySeq, KnowledgeSource, RoomChange, RoomState, UserRooms};
 
-/// A user's place among the people of a worker.
+/// A user's slot among the users of a worker.
 type PersonId = u32;
 
 /// A user with sessions here.
@@ -23,18 +23,18 @@ pub(super) struct UserEntry {
     pub(super) rooms: UserRooms,
     /// Whether the rooms were read.
     pub(super) loaded: bool,
-    /// The read of the rooms that is under way. It is dropped with the last session: no notice is
-    /// heard without sessions, so an older read may lack changes.
+    /// The read of the rooms that is in progress. It is dropped with the last session: without
+    /// sessions no notice is received, so an older read may lack changes.
     pub(super) loading: Option<Rc<RoomLoad>>,
     /// Unanswered reads of the user's sessions.
     pub(super) reads: Rc<Cell<usize>>,
-    /// Bytes of frames that wait for the rooms, of all sessions.
+    /// Bytes of deferred frames, of all sessions.
     pub(super) deferred: usize,
 }
 
 /// The users of a worker's sessions.
 ///
-/// Invariant: a room lists exactly those people whose affiliations say that they are in it.
+/// Invariant: a room lists exactly the users that are in it according to their `rooms`.
 #[derive(Debug, Default)]
 pub(super) struct UserIndex {
     places: Slab<UserEntry>,
@@ -56,7 +56,8 @@ impl UserIndex {
         places[id as usize].sessions.push(session);
     }
 
-    /// Takes a session of a user away: the rooms that he leaves with it, if it was his last.
+    /// Removes a session of a user. Returns the rooms that lose the user, if it was the last
+    /// session.
     pub(super) fn leave(&mut self, user: &UserId, session: SessionId) -> Vec<RoomId> {
         let Some(&id) = self.by_user.get(user) else { return Vec::new() };
         let person = &mut self.places[id as usize];
@@ -80,7 +81,7 @@ impl UserIndex {
         }
     }
 
-    /// A user's membership came to be known. Nothing is learned of a user without sessions here.
+    /// Applies news of a user's membership. Nothing is recorded for a user without sessions here.
     pub(super) fn learn(
         &mut self,
         news: &Membership,
@@ -101,33 +102,33 @@ impl UserIndex {
         applied
     }
 
-    /// A user.
+    /// Returns a user.
     pub(super) fn of(&self, user: &str) -> Option<&UserEntry> {
         self.by_user.get(user).map(|id| &self.places[*id as usize])
     }
 
-    /// A user, to be changed. His affiliations change by [`UserIndex::learn`] alone.
+    /// Returns a user, to be changed. The `rooms` of a user change by [`UserIndex::learn`] alone.
     pub(super) fn of_mut(&mut self, user: &str) -> Option<&mut UserEntry> {
         self.by_user.get(user).map(|id| &mut self.places[*id as usize])
     }
 
-    /// The members of a room who have sessions here.
+    /// Returns the members of a room who have sessions here.
     pub(super) fn members(&self, room: &str) -> impl Iterator<Item = &UserEntry> {
         let members = self.by_room.get(room).map(Vec::as_slice).unwrap_or_default();
         members.iter().map(|id| &self.places[*id as usize])
     }
 
-    /// Every user.
+    /// Returns every user.
     pub(super) fn iter(&self) -> impl Iterator<Item = &UserEntry> {
         self.places.iter().map(|(_, person)| person)
     }
 
-    /// The rooms that anybody here is in.
+    /// Returns the rooms that users here are in.
     pub(super) fn rooms(&self) -> impl Iterator<Item = &RoomId> {
         self.by_room.keys()
     }
 
-    /// Whether nobody is here.
+    /// Returns whether there are no users.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.places.is_empty() && self.by_user.is_empty() && self.by_room.is_empty()

@@ -1,4 +1,4 @@
-//! What the sessions of a user share of the store's reads.
+//! What the sessions of a user share in reads of the store.
 
 use super::*;
 use crate::watermark::WatermarkState;
@@ -26,7 +26,7 @@ fn sessions_of_a_user_share_a_load_until_it_ends() {
     on_event_loop(async {
         let (mut hub, mut peers) = (Hub::new(16), Peers::new().await);
         let [one, other] = [peers.session("a").await, peers.session("b").await];
-        assert!(hub.share_load(&one.user).is_none(), "nobody is here");
+        assert!(hub.share_load(&one.user).is_none(), "there are no sessions");
         hub.join(&one);
         hub.join(&other);
         let guard = leads(hub.share_load(&one.user));
@@ -40,12 +40,12 @@ fn sessions_of_a_user_share_a_load_until_it_ends() {
         let guard = leads(hub.share_load(&one.user));
         let shared = follows(hub.share_load(&one.user));
         drop(guard);
-        assert!(matches!(shared.end().await, LoadEnd::Abandoned), "who leads may leave");
+        assert!(matches!(shared.end().await, LoadEnd::Abandoned), "the reading session may leave");
         leads(hub.share_load(&one.user));
     });
 }
 
-/// While nobody was here notices were not heard: what was read before may lack them.
+/// Without sessions here no notices were received, so an earlier read may lack them.
 #[test]
 fn a_load_ends_with_the_last_session_of_its_user() {
     on_event_loop(async {
@@ -76,9 +76,9 @@ fn a_user_has_so_many_reads_whatever_his_sessions() {
         hub.join(&more);
         hub.join(&other);
         assert_eq!(hub.begin_read(&more).unwrap_err(), ReadOpLimit::User(USER_READS_MAX));
-        assert!(hub.begin_read(&other).is_ok(), "another user has his own");
+        assert!(hub.begin_read(&other).is_ok(), "another user has a separate bound");
         places.pop();
-        assert!(hub.begin_read(&more).is_ok(), "a place came back");
+        assert!(hub.begin_read(&more).is_ok(), "a permit was given back");
     });
 }
 
@@ -102,7 +102,7 @@ fn what_a_user_defers_is_bounded_over_all_sessions() {
         assert_eq!(hub.defer(&other, &text), Ok(()));
         assert_eq!(hub.defer(&other, "x"), Err(NotDeferred::Session(DEFERRED_BYTES_MAX)));
         hub.leave(&full.pop().unwrap());
-        assert_eq!(hub.defer(&more, &text), Ok(()), "what left gave its bytes back");
+        assert_eq!(hub.defer(&more, &text), Ok(()), "a session that left gave its bytes back");
         assert_eq!(hub.defer(&more, "x"), by_user);
         assert_eq!(hub.take_deferred(&more).len(), 1);
         assert_eq!(hub.defer(&more, "x"), Ok(()));

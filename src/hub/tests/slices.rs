@@ -1,9 +1,10 @@
-//! Many sessions in several steps: what changes in between counts.
+//! Deliveries to many sessions in several steps: changes in between count.
 
 use super::*;
 
 impl Twins {
-    /// Whether a session is there and is its user's, or has a pattern that such a copy serves.
+    /// Returns whether a session is there and is reached by its user's key, or by a pattern that
+    /// such a copy serves.
     fn holds(&self, session: &Rc<Session>, subject: &Subject, via: CopyKind) -> bool {
         let held = self.sessions.values().find(|(known, _)| Rc::ptr_eq(known, session));
         held.is_some_and(|(_, held)| {
@@ -18,8 +19,7 @@ impl Twins {
     }
 }
 
-/// Hands a copy of an event over, one session after the other with steps in between, beside the
-/// naive lists.
+/// Delivers a copy of an event session by session, with steps in between, beside the naive lists.
 async fn hand_out(before: &[Step], between: &[Step], about: &str, via: CopyKind) {
     let (hub, peers) = (Hub::new(16), Peers::new().await);
     let mut twins = Twins { hub, peers, sessions: HashMap::new(), wanted: HashSet::new() };
@@ -111,7 +111,7 @@ fn those_who_are_owed_a_cursor_are_looked_at_once_each_time() {
         hub.join(&late);
         hub.mark_cursor_due(&late);
         first.into_iter().for_each(|session| hub.requeue(session));
-        assert_eq!(numbers(&hub.take_due(2)), [3], "whoever got none waits for the next time");
+        assert_eq!(numbers(&hub.take_due(2)), [3], "it got no cursor and waits");
         assert!(hub.take_due(2).is_empty());
         hub.call_cursors_due();
         assert_eq!(numbers(&hub.take_due(9)), [4, 1, 2]);
