@@ -19,27 +19,28 @@ use crate::socket::{FrameLimits, Link, OutboxItem};
 /// six times that as JSON, a cursor, the names of the fields, and 3 KiB for patterns.
 const HELLO_FIELDS_BYTES: usize = 4096;
 
-/// Bytes of a `hello`: nobody has shown a token before it.
+/// The most bytes of a `hello`, since it comes before any token.
 pub const HELLO_BYTES_MAX: u32 = (TOKEN_BYTES_MAX + HELLO_FIELDS_BYTES) as u32;
 
 /// The bounds of connections.
 #[derive(Debug, Clone, Copy)]
 pub struct ContextBounds {
-    /// Of what a client may send at once.
+    /// The size of what a client may send at once.
     pub frames: FrameLimits,
-    /// What the frames of one connection are held to.
+    /// The rates at which one connection may send frames.
     pub rates: FrameRates,
-    /// Sessions of one user here.
+    /// Sessions of one user on this node.
     pub sessions_per_user: usize,
-    /// How long a connection may take to say `hello`.
+    /// How long a connection may take to send `hello`.
     pub hello: Duration,
-    /// How long a client may leave a full socket unread.
+    /// How long a full socket may stay unread by its client.
     pub write_stall: Duration,
     /// How long a client may be silent, beyond the time between pings.
     pub pong_grace: Duration,
 }
 
-/// A connection's place among those of its node and of its address, given back when it is dropped.
+/// The permits of a connection, from the node and from its address; given back when this is
+/// dropped.
 #[derive(Debug)]
 pub struct SessionPermits {
     _connection: ConnectionPermit,
@@ -47,7 +48,8 @@ pub struct SessionPermits {
 }
 
 impl SessionPermits {
-    /// There is none of an address that has too many: its connection is told so and ends.
+    /// Holds both permits. `address` is `None` if the address has too many connections: this one is
+    /// told so and ends.
     pub const fn new(connection: ConnectionPermit, address: Option<AddressPermit>) -> Self {
         Self { _connection: connection, _address: address }
     }
@@ -58,7 +60,7 @@ impl SessionPermits {
 pub struct ConnectionContext {
     /// The worker's ops.
     pub router: Rc<Router>,
-    /// The ways to all workers of the node, this one included.
+    /// Senders of connections to all workers of the node, this one included.
     pub workers: Vec<mpsc::Sender<Handoff>>,
     /// The bounds.
     pub bounds: ContextBounds,
@@ -67,7 +69,7 @@ pub struct ConnectionContext {
     since: Instant,
 }
 
-/// A connection that has not said `hello`.
+/// A connection that has not sent `hello`.
 #[derive(Debug)]
 pub(super) struct Handshaking {
     pub(super) link: Rc<Link>,
@@ -75,7 +77,7 @@ pub(super) struct Handshaking {
 }
 
 impl ConnectionContext {
-    /// Nobody is there yet.
+    /// Creates the context without connections.
     pub fn new(
         router: Rc<Router>,
         workers: Vec<mpsc::Sender<Handoff>>,
@@ -85,12 +87,12 @@ impl ConnectionContext {
         Self { router, workers, bounds, handshakes, draining, since: Instant::now() }
     }
 
-    /// A moment in nanoseconds since this was made, for meters.
+    /// Returns the nanoseconds from the creation of this context to `at`, for the meters.
     pub(super) fn nanos(&self, at: Instant) -> u64 {
         at.saturating_duration_since(self.since).as_nanos() as u64
     }
 
-    /// Lets nobody in from here on, and sends those away who have not said `hello`.
+    /// Accepts no more sessions, and closes the connections that have not sent `hello`.
     pub fn drain(&self) {
         self.draining.set(true);
         let handshakes = self.handshakes.borrow();
@@ -108,7 +110,7 @@ impl ConnectionContext {
         link.close(CloseReason::Draining.frame());
     }
 
-    /// Tells a connection that has said nothing before why it is not let in, and closes it.
+    /// Sends a connection in its handshake the reason why it is rejected, and closes it.
     pub(super) fn turn_away(
         &self,
         link: &Link,
@@ -122,7 +124,7 @@ impl ConnectionContext {
         link.close(close.frame());
     }
 
-    /// Begins the time that a connection has for its `hello`.
+    /// Starts the deadline of a connection's `hello`.
     pub(super) fn begin_handshake(&self, link: &Rc<Link>) -> usize {
         let until = Instant::now() + self.bounds.hello;
         self.handshakes.borrow_mut().insert(Handshaking { link: Rc::clone(link), until })

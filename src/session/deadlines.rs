@@ -1,4 +1,4 @@
-//! One task a worker that watches every deadline: no connection has a timer of its own.
+//! One task per worker that watches every deadline: no connection has a timer of its own.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use crate::hub::Session;
 use crate::protocol::{CloseReason, ServerFrame};
 use crate::socket::OutboxItem;
 
-/// The longest time between two sweeps, hence how late a deadline may be noticed.
+/// The longest time between two sweeps, which is how late a deadline may be noticed.
 const SWEEP_MAX: Duration = Duration::from_secs(1);
 
 /// The shortest time between two sweeps.
 const SWEEP_MIN: Duration = Duration::from_millis(10);
 
-/// How long before its end a client is told that its token ends, in seconds.
+/// How many seconds before its token expires a client is told so.
 const EXPIRY_NOTICE: u64 = 60;
 
-/// Watches the deadlines of a worker's connections for ever.
+/// Watches the deadlines of a worker's connections, without end.
 pub async fn watch_deadlines(front: Rc<ConnectionContext>) {
     let bounds = &front.bounds;
     let ping = front.router.services.waits.ping;

@@ -1,4 +1,4 @@
-//! What happens to each frame of a client, by the stage its connection is in.
+//! Handles each frame of a client, by the stage of its connection.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,10 +13,10 @@ use crate::protocol::{CloseReason, Code, ErrorReply, Hello, Op, Request, Request
 use crate::router::Wishes;
 use crate::socket::{ClientMessage, Handler, HandlerAction, Link, OutboxItem};
 
-/// Where a connection stands.
+/// The stage of a connection.
 #[derive(Debug)]
 pub(super) enum Stage {
-    /// It has not said `hello`. In a box, so that a session does not keep its size.
+    /// It has not sent `hello`. In a box, so that a session does not keep its size.
     Handshaking(Box<Stranger>),
     /// It is a session here.
     Open(Rc<Session>),
@@ -26,14 +26,14 @@ pub(super) enum Stage {
     Ended,
 }
 
-/// What is kept for a connection that has not said `hello`.
+/// What is kept for a connection that has not sent `hello`.
 #[derive(Debug)]
 pub(super) struct Stranger {
-    /// Its place among the greetings.
+    /// Its slot among the handshakes.
     pub(super) place: usize,
     /// The token that the upgrade carried.
     pub(super) bearer: Option<Box<str>>,
-    /// Its place among the connections that have not shown a token.
+    /// Its permit among the connections without a token.
     pub(super) handshake: HandshakePermit,
 }
 
@@ -66,8 +66,8 @@ impl Handler for SessionHandler {
         }
     }
 
-    /// It costs what a frame costs, whatever the connection's stage. Too many are refused by no
-    /// answer of their own: a ping must be answered, and a fragment cannot be taken out of its message.
+    /// Charges the frame like any other, in every stage of the connection. Too many get no error: a
+    /// ping must be answered, and a fragment cannot be taken out of its message.
     fn other(&mut self, bytes: usize) -> HandlerAction {
         match self.measure(bytes) {
             Metered::Taken | Metered::Refused(_) => HandlerAction::Continue,
@@ -77,7 +77,7 @@ impl Handler for SessionHandler {
 }
 
 impl SessionHandler {
-    /// A frame of a session, if its connection has not sent too many.
+    /// Handles a frame of a session, if its connection has not sent too many.
     fn handle_frame(&mut self, session: &Rc<Session>, text: &str) -> HandlerAction {
         let metered = self.measure(text.len());
         let router = Rc::clone(&self.front.router);
@@ -92,13 +92,13 @@ impl SessionHandler {
         HandlerAction::Continue
     }
 
-    /// Charges the connection with a frame.
+    /// Charges the connection for a frame.
     fn measure(&mut self, bytes: usize) -> Metered {
         let now = self.front.nanos(self.link.last_seen());
         self.meter.take(&self.front.bounds.rates, now, bytes)
     }
 
-    /// Charges the connection with the items that a frame named.
+    /// Charges the connection for the items that a frame named.
     fn owe(&mut self, items: usize) {
         let now = self.front.nanos(self.link.last_seen());
         self.meter.owe_items(&self.front.bounds.rates, now, items);
@@ -152,7 +152,8 @@ impl SessionHandler {
         })
     }
 
-    /// A user's sessions meet on one worker: here, or they are handed on.
+    /// Accepts a session. All sessions of a user are on one worker: this one, or the connection
+    /// moves to it.
     fn accept(&self, pending: PendingSession) -> HandlerAction {
         self.end_handshake();
         let router = &self.front.router;
@@ -184,7 +185,8 @@ impl SessionHandler {
     }
 }
 
-/// Leaves nothing of a connection that ended behind; what was to move on is given back.
+/// Removes all traces of an ended connection. Returns the session that is to move on, if there is
+/// one.
 pub(super) fn leave(front: &ConnectionContext, stage: &SharedStage) -> Option<PendingSession> {
     match stage.replace(Stage::Ended) {
         Stage::Handshaking(stranger) => front.end_handshake(stranger.place),

@@ -1,4 +1,4 @@
-//! One connection's life after its upgrade: greeting, session, end.
+//! One connection's life after its upgrade: handshake, session, end.
 
 mod context;
 mod deadlines;

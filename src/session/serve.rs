@@ -20,7 +20,7 @@ use crate::protocol::CloseReason;
 use crate::router::Wishes;
 use crate::socket::{Connection, End, Link};
 
-/// Somebody who was let in, on his way to a session.
+/// An accepted `hello` whose session is not open yet.
 #[derive(Debug)]
 pub(super) struct PendingSession {
     pub(super) principal: Principal,
@@ -28,7 +28,7 @@ pub(super) struct PendingSession {
     pub(super) wishes: Wishes,
 }
 
-/// A connection handed from one worker to another.
+/// A connection that moves from one worker to another.
 #[derive(Debug)]
 pub struct Handoff {
     stream: std::net::TcpStream,
@@ -38,7 +38,7 @@ pub struct Handoff {
 }
 
 impl PendingSession {
-    /// Becomes a session of this worker, which counts what its user asks for.
+    /// Becomes a session of this worker, which charges its user for the `hello`.
     pub(super) fn open(self, front: &ConnectionContext, link: &Rc<Link>, stage: &SharedStage) {
         if front.is_draining() {
             return front.send_away(link);
@@ -66,14 +66,14 @@ impl PendingSession {
     }
 }
 
-/// Closes the session that its user has held longest, if he has too many with a new one. All
-/// sessions of a user are on one worker.
+/// Closes the oldest session of a user who has too many with the new one. All sessions of a user
+/// are on one worker.
 fn close_surplus(front: &ConnectionContext, newest: &Session) {
     let max = front.bounds.sessions_per_user;
     let surplus = front.router.hub.borrow().surplus_session(&newest.user, max);
     if let Some(session) = surplus {
         front.router.services.metrics.closes(CloseReason::TooManySessions.code());
-        // It hears nothing more, whether or not its client answers the close frame.
+        // It receives nothing more, even if its client never answers the close frame.
         front.router.leave(&session);
         session.close(CloseReason::TooManySessions);
     }
@@ -82,19 +82,19 @@ fn close_surplus(front: &ConnectionContext, newest: &Session) {
 /// A connection that was just upgraded.
 #[derive(Debug)]
 pub struct Upgraded {
-    /// Its stream.
+    /// The connection's stream.
     pub stream: TcpStream,
-    /// What was read behind the request.
+    /// Bytes that were read behind the request.
     pub unread: Bytes,
     /// The token that the request carried.
     pub bearer: Option<Box<str>>,
-    /// Its place among those that have not shown a token.
+    /// Its permit among the connections without a token.
     pub handshake: HandshakePermit,
-    /// Its place among the node's connections.
+    /// Its permits as a connection of the node and of its address.
     pub place: SessionPermits,
 }
 
-/// Begins a fresh connection, and serves it from its upgrade to its end here.
+/// Starts a new connection, and serves it here from its upgrade to its end.
 pub fn serve_upgraded(
     front: Rc<ConnectionContext>,
     upgraded: Upgraded,
@@ -113,7 +113,7 @@ pub fn serve_upgraded(
     run(Served { front, stage, place: held }, read, link, &unread, HELLO_BYTES_MAX)
 }
 
-/// Begins a session that another worker let in, and serves it.
+/// Starts a session that another worker accepted, and serves it.
 pub fn arrive(
     front: Rc<ConnectionContext>,
     handoff: Handoff,
@@ -132,16 +132,16 @@ fn open_link(front: &ConnectionContext, stream: TcpStream) -> (Rc<Link>, OwnedRe
     Link::open(stream, router.services.session_bounds.outbox_bytes, &router.share)
 }
 
-/// What a connection's task keeps beside the connection.
+/// What a connection's task has beside the connection.
 struct Served {
     front: Rc<ConnectionContext>,
     stage: SharedStage,
     place: SessionPermits,
 }
 
-/// The task of a connection. There may be a hundred thousand of it, nearly all of them idle: it
-/// holds the connection once, polled where it lies, and the end, which is larger, in a box. The first
-/// message has at most `first_bytes`.
+/// Runs the task of a connection. There may be a hundred thousand such tasks, nearly all of them
+/// idle. So a task holds the connection once, polled in place, and the end, which is larger, in a
+/// box. The first message has at most `first_bytes`.
 fn run(
     served: Served,
     read: OwnedReadHalf,
@@ -164,7 +164,8 @@ fn run(
 }
 
 impl Served {
-    /// Serves the connection to its end; none if it was ended to make room for another one.
+    /// Serves the connection to its end. Returns `None` if it was ended to make room for another
+    /// one.
     fn poll(
         &self,
         connection: &mut Connection<SessionHandler>,
@@ -208,6 +209,6 @@ async fn finish(served: Served, end: Option<End>) {
 async fn hand_on(front: &ConnectionContext, handoff: Handoff) {
     let key = crate::domain::RoutingKey::user(&handoff.pending.principal.user);
     let worker = crate::layout::worker_of(&key, front.workers.len() as u32);
-    // A worker that is gone means a node that is ending: the client comes back elsewhere.
+    // If that worker is gone, the node is stopping, and the client reconnects to another node.
     let _ending = front.workers[worker as usize].send(handoff).await;
 }
