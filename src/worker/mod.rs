@@ -27,17 +27,18 @@ use crate::shards::{
     Health, LinkBounds, Publishers, PublishersOptions, ReconnectSignal, Subscriber,
 };
 
-/// From one wave of a drain to the next.
+/// The time between two waves of a drain.
 const WAVE_PAUSE: Duration = Duration::from_millis(50);
 
-/// Pushes that are delivered before the sockets get a turn: senders that keep the queue full must
-/// not keep the sockets from being read.
+/// Publishes that are delivered before the sockets get a turn: senders that keep the queue full
+/// must not keep the sockets from being read.
 const PUSHES_A_TURN: usize = 64;
 
-/// The part of the drain time in which sessions are asked to leave; they have the rest to do it.
+/// The part of the drain time in which sessions are asked to leave; the rest is left for them to do
+/// it.
 const WAVES_PART: f64 = 0.5;
 
-/// From one wave to the next of a node that sends its sessions away without being stopped. It is
+/// The time between two waves of a node that sends its sessions away without being stopped. It is
 /// also how often the node checks whether it must.
 const AWAY_PAUSE: Duration = Duration::from_millis(500);
 
@@ -47,27 +48,27 @@ const AWAY_WAVES: usize = 20;
 /// Reads of the store per second, of one worker.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadRates {
-    /// Of repairs and pull rounds.
+    /// For repairs and pull rounds.
     pub repairs: f64,
-    /// Of resumes.
+    /// For resumes.
     pub resumes: f64,
-    /// Of audits; 0 is none.
+    /// For audits; 0 disables them.
     pub audit: f64,
 }
 
-/// The limits of calls by a worker's users.
+/// The limits on calls of a worker's users.
 #[derive(Debug, Clone)]
 pub struct LimitOptions {
-    /// As configured.
+    /// The configured rates.
     pub rates: Rates,
-    /// Redis, if there is one.
+    /// The connection to Redis, if there is one.
     pub shared: Option<RedisLimiterOptions>,
     /// Shares of contested conversations, of all workers of the node.
     pub shares: Arc<MemberShares>,
 }
 
 impl LimitOptions {
-    /// Makes the gate on the worker's own event loop, to which its connections belong.
+    /// Creates the limiter on the worker's own event loop, to which its connections belong.
     fn limiter(self, services: &Services) -> Result<WorkerLimiter, PoolError> {
         let shared = self.shared.map(RedisLimiter::start).transpose()?;
         Ok(WorkerLimiter::new(WorkerLimiterOptions {
@@ -80,10 +81,10 @@ impl LimitOptions {
     }
 }
 
-/// What a worker is made of.
+/// The parts of a worker.
 #[derive(Debug)]
 pub struct Worker {
-    /// Its number.
+    /// Its index.
     pub index: u32,
     /// What the workers of the node share.
     pub services: Arc<Services>,
@@ -93,9 +94,9 @@ pub struct Worker {
     pub health: Arc<Health>,
     /// The bounds of shard connections.
     pub link_bounds: LinkBounds,
-    /// Most deliveries that are remembered.
+    /// The most deliveries that are remembered.
     pub remembered: usize,
-    /// Its rates of reads.
+    /// The rates of its reads.
     pub reads: ReadRates,
     /// The subscriber connections that this worker owns.
     pub subscribers: Vec<Subscriber>,
@@ -121,7 +122,7 @@ pub struct Worker {
     pub wanted: mpsc::Receiver<WorkerCall>,
     /// Cancelled when the node is to end.
     pub stop: CancellationToken,
-    /// How long an end may take.
+    /// How long a drain may take.
     pub drain: Duration,
     /// Signals shard connections to close.
     pub reconnect: Arc<ReconnectSignal>,
@@ -218,7 +219,7 @@ impl Worker {
     }
 }
 
-/// Delivers what came for this worker to its sessions, everything that is there at once.
+/// Delivers the queued publishes of this worker to its sessions, all that are there at once.
 async fn deliver(router: Rc<Router>) {
     let inbox = Arc::clone(router.services.worker_queues.of(router.worker));
     let mut batch = Vec::new();
@@ -239,7 +240,7 @@ async fn deliver(router: Rc<Router>) {
     }
 }
 
-/// Writes each socket once for everything that a turn of the loop queued for it.
+/// Writes each socket once for everything that was queued for it since the last turn.
 async fn flush(router: Rc<Router>) {
     loop {
         router.flush_wanted.notified().await;
@@ -264,9 +265,9 @@ async fn run_worker_calls(router: Rc<Router>, mut wanted: mpsc::Receiver<WorkerC
     }
 }
 
-/// Asks the sessions to leave, in waves, so that they do not all arrive elsewhere at once. A
-/// session that waits for an answer may send no further request, and leaves when it has the answer.
-/// Then waits for what is in flight.
+/// Asks the sessions to leave, in waves, so that they do not all reconnect at once. A session that
+/// waits for an answer may send no further request, and leaves when it has the answer. Then waits
+/// for what is in flight.
 async fn drain(router: &Rc<Router>, worker_calls: &WorkerCalls, bound: Duration) {
     let until = Instant::now() + bound;
     let waves = (bound.mul_f64(WAVES_PART).as_millis() / WAVE_PAUSE.as_millis()).max(1);
@@ -278,8 +279,8 @@ async fn drain(router: &Rc<Router>, worker_calls: &WorkerCalls, bound: Duration)
     }
 }
 
-/// Sends sessions away while the node's clock is off and there are other nodes. Such a node gives
-/// out no cursors and takes no sends, so its sessions are better off elsewhere.
+/// Closes sessions in waves while the node's clock is wrong and there are other nodes. Such a node
+/// sends no cursors and accepts no sends, so its sessions are better served by other nodes.
 async fn deliver_elsewhere(router: Rc<Router>, readiness: Arc<Readiness>) {
     let mut ticks = tokio::time::interval(AWAY_PAUSE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
