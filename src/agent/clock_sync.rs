@@ -11,9 +11,9 @@ use crate::clock::{QUESTIONS, ROUND_TRIP_MAX, Reference, Sample};
 #[derive(Debug)]
 pub(super) struct ClockSync {
     plan: Arc<NodeAgentOptions>,
-    /// None where the time is right by definition.
+    /// None where the store shares this node's clock, so that the time is right by definition.
     reference: Option<Reference>,
-    /// The questions of the check under way, of all coordinators, and the answers so far.
+    /// The questions of the current check, to all coordinators, and the answers so far.
     asked: JoinSet<Option<Sample>>,
     coordinators: usize,
     samples: Vec<Sample>,
@@ -76,7 +76,7 @@ impl ClockSync {
         }
     }
 
-    /// Waits until the check under way is over and returns its answers.
+    /// Waits until the current check is over and returns its answers.
     pub(super) async fn returned(&mut self) -> Vec<Sample> {
         if self.asked.is_empty() {
             return std::future::pending().await;
@@ -87,7 +87,7 @@ impl ClockSync {
         std::mem::take(&mut self.samples)
     }
 
-    /// Ends the check under way.
+    /// Ends the current check.
     pub(super) fn conclude(&mut self, samples: &[Sample]) {
         let Some(reference) = &mut self.reference else { return };
         let (clock, metrics) = (&self.plan.clock, &self.plan.metrics);
@@ -97,7 +97,7 @@ impl ClockSync {
         metrics.clock.offset.set(machine.middle() as f64 / 1e6);
         metrics.clock.apart.set(concluded.apart.len() as i64);
         if let Some(interval) = reference.interval() {
-            // The verdict follows with the next turn, so a reader that sees it sees this interval.
+            // The status follows with the next turn, so a reader that sees it sees this interval.
             clock.set(interval, reference.lead());
             metrics.clock.uncertainty.set(interval.width().as_secs_f64());
         }
@@ -111,7 +111,7 @@ impl ClockSync {
         }
     }
 
-    /// Sets the verdict on the clock that all share.
+    /// Sets the status of the clock that all threads share.
     fn tell(&mut self) -> bool {
         let Some(reference) = &self.reference else { return false };
         let clock = &self.plan.clock;
@@ -120,7 +120,7 @@ impl ClockSync {
         let known = clock.is_known();
         if !before.is_like(verdict) {
             if let Some(complaint) = clock.complaint() {
-                tracing::warn!("sends are refused and cursors stand still: {complaint}");
+                tracing::warn!("sends are refused and cursors do not advance: {complaint}");
             } else {
                 tracing::info!("this node's clock is known to be right");
             }

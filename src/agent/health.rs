@@ -63,11 +63,11 @@ impl fmt::Display for HealthIssue {
             ),
             Self::Unheard { node, layout } => write!(
                 f,
-                "layout.publish: node {node} does not subscribe {layout}, by which this node \
+                "layout.publish: node {node} does not subscribe to {layout}, by which this node \
                  would publish"
             ),
             Self::CutOff { shard } => {
-                write!(f, "shard {shard}: out of reach for this node, and not for others")
+                write!(f, "shard {shard}: this node cannot reach it, and other nodes can")
             }
             Self::Elsewhere { shard, node } => write!(
                 f,
@@ -124,7 +124,7 @@ impl NodeHealth {
         replace(&mut self.state.lock().kept, troubles);
     }
 
-    /// Whether the node was admitted, and its health issues.
+    /// Returns whether the node was admitted, and its health issues.
     pub fn look(&self) -> (bool, Vec<HealthIssue>) {
         let state = self.state.lock();
         (state.serving, state.told.iter().chain(&state.kept).cloned().collect())
@@ -150,7 +150,7 @@ mod tests {
         standing.keep(vec![HealthIssue::Unread]);
         assert_eq!(standing.look(), (false, vec![HealthIssue::NotInRoster, HealthIssue::Unread]));
         standing.note(true, Vec::new());
-        assert_eq!(standing.look(), (true, vec![HealthIssue::Unread]), "each says its own");
+        assert_eq!(standing.look(), (true, vec![HealthIssue::Unread]), "the store's issue stays");
         standing.keep(vec![HealthIssue::NoLease]);
         assert_eq!(standing.look(), (true, vec![HealthIssue::NoLease]));
         standing.keep(Vec::new());

@@ -42,7 +42,7 @@ pub(super) struct HeartbeatWriter {
     keeper: Generations,
     about: Arc<NodeInfo>,
     gathering: Option<Gathering>,
-    /// Workers that owe a report, one bit each: they are not asked again.
+    /// Workers whose report is due, one bit each: they are not asked again.
     asked: u64,
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     /// The last report of each worker, per incarnation.
@@ -93,12 +93,12 @@ impl HeartbeatWriter {
         }
     }
 
-    /// Notes that the node is being stopped.
+    /// Records that the node is being stopped.
     pub(super) fn drain(&mut self) {
         self.stand(NodeState::Draining);
     }
 
-    /// Notes that the heartbeat's flags of wide patterns changed.
+    /// Records that the heartbeat's flags of wide patterns changed.
     pub(super) fn feed_changed(&mut self) {
         self.stand(self.about.state);
     }
@@ -147,7 +147,7 @@ impl HeartbeatWriter {
         }
     }
 
-    /// Drops an incarnation that is over.
+    /// Forgets an incarnation that is over.
     fn forget(&mut self, number: u32) {
         self.last.retain(|(of, _), _| *of != number);
         self.plan.worker_queues.tell_all(&WorkerCommand::Forget(number));
@@ -185,12 +185,12 @@ impl HeartbeatWriter {
         self.fence(self.plan.clock.moment(), "the time is not known");
     }
 
-    /// Goes on, since the time is known again.
+    /// Resumes, since the time is known again.
     pub(super) fn resume(&mut self) {
         self.keeper.hurry(self.plan.clock.moment());
     }
 
-    /// What the old incarnation acknowledges from here on is not published.
+    /// Fences the current incarnation: what it acknowledges from here on is not published.
     fn fence(&mut self, now: MonotonicTime, why: &str) {
         self.stuck = false;
         self.plan.view.grant(None);
@@ -229,7 +229,8 @@ impl HeartbeatWriter {
         }
     }
 
-    /// The last reports of every worker on an incarnation; none if one of them has not reported.
+    /// Returns the last reports of every worker on an incarnation; `None` if one of them has not
+    /// reported.
     fn books(&self, number: u32) -> Option<Vec<&(WorkerProgress, bool)>> {
         (0..self.plan.worker_queues.count() as u32)
             .map(|worker| self.last.get(&(number, worker)))

@@ -1,4 +1,4 @@
-//! Whether a node is admitted among the live nodes, and the reasons against it.
+//! Decides whether a node is admitted among the live nodes, and finds the reasons against it.
 
 use ahash::AHashSet;
 
@@ -75,12 +75,12 @@ impl JoinCheck<'_> {
         }
     }
 
-    /// Whether this node started after another one.
+    /// Returns whether this node started after another one.
     fn is_younger(&self, other: &Heartbeat) -> bool {
         (other.about.started, other.about.boot) < (self.started, self.boot)
     }
 
-    /// Why the node does not fit an older one: each must receive what the other publishes.
+    /// Returns why the node does not fit an older one: each must receive what the other publishes.
     fn misfit(&self, other: &Heartbeat) -> Option<HealthIssue> {
         let node = || other.about.node.clone();
         if !self.subscribe.contains(&other.about.publish) {
@@ -92,7 +92,8 @@ impl JoinCheck<'_> {
         }
     }
 
-    /// The shards that this node has lost for subscribing or publishing, and that others have not.
+    /// Returns the shards that this node has lost for subscribing or publishing, and that others
+    /// have not.
     fn cut_off(&self, own: &[&Heartbeat], others: &[&Heartbeat]) -> Vec<HealthIssue> {
         let publishes = |row: &Heartbeat, tag: ShardTag| {
             row.shards.iter().any(|shard| shard.shard == tag && !shard.runs.is_empty())
@@ -108,7 +109,7 @@ impl JoinCheck<'_> {
         shards.map(|(_, shard)| HealthIssue::CutOff { shard: shard.clone() }).collect()
     }
 
-    /// The shards for which another node publishes to another server: per shard, that node.
+    /// Returns the shards for which another node publishes to another server: per shard, that node.
     fn elsewhere(&self, own: &[&Heartbeat], others: &[&Heartbeat]) -> Vec<HealthIssue> {
         let differs = |name: &String| {
             let tag = ShardTag::of(name);
@@ -124,12 +125,13 @@ impl JoinCheck<'_> {
     }
 }
 
-/// The Redis runs that a node publishes to for a shard.
+/// Returns the Redis runs that a node publishes to for a shard.
 fn runs(row: &Heartbeat, tag: ShardTag) -> impl Iterator<Item = &ServerRun> {
     row.shards.iter().filter(move |shard| shard.shard == tag).flat_map(|shard| &shard.runs)
 }
 
-/// A fenced node has a heartbeat of each incarnation, and is one node.
+/// Returns how many nodes serve. A fenced node has a heartbeat of each incarnation, and is one
+/// node.
 fn serving_boots(rows: &[&Heartbeat]) -> u32 {
     let serving = rows.iter().filter(|row| row.about.state != NodeState::Starting);
     serving.map(|row| row.about.boot).collect::<AHashSet<_>>().len() as u32

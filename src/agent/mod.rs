@@ -42,10 +42,10 @@ use peers::PeerReader;
 
 pub use health::{HealthIssue, NodeHealth};
 
-/// From one turn of the loop to the next.
+/// The time between two turns of the loop.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How long the node reports pushes of another store's nodes, after the last one. Each of those
+/// How long the node reports publishes of another store's nodes, after the last one. Each of those
 /// nodes publishes something every few seconds.
 const FOREIGN_FOR: Duration = Duration::from_mins(1);
 
@@ -87,9 +87,9 @@ pub struct NodeAgentOptions {
     pub reconnect: Arc<ReconnectSignal>,
     /// The node's health, for others to read.
     pub standing: Arc<NodeHealth>,
-    /// Who holds wide patterns.
+    /// Which workers and nodes take the wildcard feed.
     pub feed: Arc<WildcardFeed>,
-    /// How many nodes are live, for the plan of a publish.
+    /// How many nodes are live, for the choice of a publish's targets.
     pub nodes: Arc<AtomicU32>,
     /// The node's metrics.
     pub metrics: Arc<Metrics>,
@@ -107,7 +107,7 @@ pub struct NodeAgent {
     time: ClockSync,
     /// Since when each subscriber connection is gone.
     lost: Vec<Option<MonotonicTime>>,
-    /// How many pushes of another store were counted, and when the last one came.
+    /// How many publishes of another store were counted, and when the last one came.
     foreign: (u64, Option<MonotonicTime>),
     round: Option<(RecoveryRound, u64)>,
     parts: (mpsc::Sender<RoundPart>, mpsc::Receiver<RoundPart>),
@@ -171,7 +171,7 @@ impl NodeAgent {
         }
     }
 
-    /// Does what is due.
+    /// Does what is due now.
     fn turn(&mut self) {
         if self.time.turn() {
             self.time_changed();
@@ -179,7 +179,7 @@ impl NodeAgent {
         self.rows.turn();
         if let Some(begun) = self.reads.begin() {
             // A read that began while the time was not known is void, even if the time is known
-            // when it returns. So the watch is told with the next one.
+            // when it returns. So the tracker learns of a known time before the next read begins.
             self.watch.clock_is_known(self.plan.clock.is_known());
             self.watch.read_begins(begun);
         }
@@ -197,7 +197,7 @@ impl NodeAgent {
         self.plan.metrics.frozen.set(self.stands_still(now).into());
     }
 
-    /// Whether the watermark cannot move.
+    /// Returns whether the watermark cannot move.
     fn stands_still(&self, now: MonotonicTime) -> bool {
         self.plan.view.look().frozen
             || !self.plan.clock.is_known()
@@ -209,7 +209,7 @@ impl NodeAgent {
         self.reads.is_serving() && self.plan.view.lease().is_none()
     }
 
-    /// Records whether another store's pushes came since the last turn.
+    /// Records whether another store's publishes came since the last turn.
     fn look_for_foreigners(&mut self, now: MonotonicTime) {
         let count = self.plan.metrics.foreign_pushes.get();
         if count > self.foreign.0 {
@@ -217,7 +217,7 @@ impl NodeAgent {
         }
     }
 
-    /// The node's health issues with its store, and with another store's nodes.
+    /// Returns the node's health issues with its store, and with another store's nodes.
     fn troubles(&self, now: MonotonicTime) -> Vec<HealthIssue> {
         let hears_foreigners = self.foreign.1.is_some_and(|last| now.since(last) < FOREIGN_FOR);
         let troubles = [
@@ -318,7 +318,7 @@ impl NodeAgent {
             tracing::warn!(
                 node,
                 ?form,
-                "the envelopes of this node are of another form than this \
+                "the envelopes of this node have another version or key than this \
                 process's, so they cannot be read"
             );
             self.plan.view.raise();

@@ -11,7 +11,7 @@ use super::join_check::JoinCheck;
 use crate::cluster::{Heartbeat, NodeState};
 use crate::domain::{ClockReading, MonotonicTime};
 
-/// From the begin of one read to the next, unless it takes longer.
+/// The time from the begin of one read to the next, unless it takes longer.
 const READ_EVERY: Duration = Duration::from_secs(2);
 
 /// How long a node must differ from others before it reports that. When all lose a shard, or all
@@ -85,7 +85,7 @@ impl PeerReader {
         self.due = self.due.min(self.plan.clock.moment());
     }
 
-    /// Waits for the read under way and returns its rows, if it succeeded.
+    /// Waits for the current read and returns its rows, if it succeeded.
     pub(super) async fn returned(&mut self) -> Option<Vec<Heartbeat>> {
         let Some(reading) = &mut self.reading else { return std::future::pending().await };
         let rows = reading.await;
@@ -96,12 +96,12 @@ impl PeerReader {
         rows
     }
 
-    /// Whether what is known of the others is old.
+    /// Returns whether what is known of the others is old.
     pub(super) fn are_late(&self, now: MonotonicTime) -> bool {
         now.since(self.read) > UNREAD
     }
 
-    /// Whether the node was admitted.
+    /// Returns whether the node was admitted.
     pub(super) const fn is_serving(&self) -> bool {
         self.serving
     }

@@ -36,18 +36,18 @@ fn row(incarnation: u128, about: NodeInfo) -> Heartbeat {
     Heartbeat { about: Arc::new(about), ..sample::row(incarnation, LINKS_TRIED) }
 }
 
-/// This node's own row, which states that it fits.
+/// This node's own heartbeat, which states that it fits.
 fn own() -> Heartbeat {
     row(1, NodeInfo { boot: OWN, started: STARTED, state: NodeState::Serving, ..about("own") })
 }
 
-/// Another node's, which started so long after this one.
+/// Another node, which started `after` this one.
 fn other(boot: u8, after: i64, state: NodeState) -> NodeInfo {
     let started = Micros(STARTED.0.saturating_add_signed(after));
     NodeInfo { boot: [boot; 16], started, state, ..about("other") }
 }
 
-/// The other node has moved on: neither of the two subscribes to what the other publishes.
+/// Makes the other node move on: neither of the two subscribes to what the other publishes.
 fn moved(about: NodeInfo) -> NodeInfo {
     NodeInfo { publish: layout(2), subscribe: vec![layout(2)], ..about }
 }
@@ -64,7 +64,7 @@ fn a_node_is_let_in_once_it_has_read_back_that_it_fits() {
     let back = starting.assess(&[own()]);
     assert_eq!((back.serving, back.troubles, back.nodes), (true, vec![], 1));
     let expired = Node::new(true).assess(&[]);
-    assert_eq!((expired.serving, expired.troubles), (true, vec![]), "and stays in");
+    assert_eq!((expired.serving, expired.troubles), (true, vec![]), "and stays admitted");
 }
 
 #[test]
@@ -89,7 +89,10 @@ fn a_node_that_an_older_one_does_not_hear_is_unheard() {
     assert!(!serving);
     assert_eq!(troubles, [HealthIssue::Unheard { node: "n7".into(), layout: layout(2) }]);
     let text = troubles[0].to_string();
-    assert!(text.starts_with("layout.publish: node n7 does not subscribe { user = 2,"), "{text}");
+    assert!(
+        text.starts_with("layout.publish: node n7 does not subscribe to { user = 2,"),
+        "{text}"
+    );
     let elder = NodeInfo { subscribe: vec![layout(1), layout(2)], ..about("n7") };
     assert_eq!(node.assess(&[own(), row(2, elder)]).troubles, []);
 }
@@ -111,7 +114,7 @@ fn the_younger_of_two_must_fit_the_older() {
         (other(4, 0, Starting), false, "at once: the lesser boot counts as older"),
         (other(6, 0, Starting), true, "at once, the other way round"),
         (other(9, 1, Serving), false, "a serving node was there before, by any clock"),
-        (other(9, 1, Draining), false, "who is being stopped still hears and publishes"),
+        (other(9, 1, Draining), false, "a node that is being stopped still receives and publishes"),
     ];
     for (about, fits, why) in cases {
         let verdict = Node::new(false).assess(&[own(), row(2, moved(about))]);
@@ -144,7 +147,7 @@ fn nodes_are_boots_that_serve_and_this_one() {
     }
 }
 
-/// A heartbeat that states two flags of its node: that it holds a wide pattern, and that it copies.
+/// A heartbeat with two flags of its node: that it holds a wide pattern, and that it copies.
 fn says(about: NodeInfo, tap: bool, copies: bool) -> Heartbeat {
     row(9, NodeInfo { tap, copies, ..about })
 }
@@ -157,10 +160,10 @@ fn all_copy_once_every_row_says_so_this_node_s_own_included() {
     let assess = |rows: &[&[Heartbeat]]| Node::new(true).assess(&rows.concat()).all_copy;
     assert!(assess(&[&all]));
     assert!(!assess(&[&not_me]));
-    assert!(!assess(&[]), "its own row was not read");
+    assert!(!assess(&[]), "its own heartbeat was not read");
     assert!(!assess(&[&all, &theirs]), "even one that starts publishes soon");
     assert!(assess(&[&all, &theirs[1..]]));
-    assert!(!assess(&[&theirs[1..]]), "its own row was not read");
+    assert!(!assess(&[&theirs[1..]]), "its own heartbeat was not read");
 }
 
 #[test]
@@ -171,7 +174,7 @@ fn taps_are_those_of_others() {
     assert!(Node::new(true).assess(&[mine, theirs]).others_tap);
 }
 
-/// The same row of a node that reaches these shards.
+/// The same heartbeat of a node that reaches these shards.
 fn reaching(row: Heartbeat, shards: &[&str]) -> Heartbeat {
     let shard = |name: &&str| {
         let runs = SmallVec::from_slice(&[ServerRun(1)]);
@@ -197,13 +200,13 @@ fn a_node_is_cut_off_from_what_others_reach() {
     let two = [reaching(own(), &["r1"]), reaching(own(), &["r2"]), reaching(others(), &["r2"])];
     assert_eq!(assess(&two), [], "any incarnation of it counts");
     let early = Heartbeat { counter: LINKS_TRIED - 1, ..reaching(own(), &[]) };
-    assert_eq!(assess(&[early, apart[1].clone()]), [], "its links were not tried yet");
+    assert_eq!(assess(&[early, apart[1].clone()]), [], "its connections were not tried yet");
     let verdict = Node::new(true).assess(&apart);
-    assert!(verdict.serving, "it is not well off, and goes on");
+    assert!(verdict.serving, "it has an issue, and goes on");
     let deaf = Node { lost: vec![1], ..Node::new(true) };
     let rows = [reaching(own(), &["r1", "r2"]), reaching(others(), &["r1", "r2"])];
     assert_eq!(deaf.assess(&rows).troubles, [HealthIssue::CutOff { shard: "r2".into() }]);
-    assert_eq!(deaf.assess(&down).troubles, [], "others may be as deaf");
+    assert_eq!(deaf.assess(&down).troubles, [], "others may have lost it too");
 }
 
 #[test]
