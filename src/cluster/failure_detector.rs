@@ -3,9 +3,9 @@
 //! Invariants worth naming:
 //! - Of each incarnation the heartbeat with the highest counter ever seen counts, even if rows come
 //!   and go.
-//! - An incarnation leaves the minimum in two ways only. The first is [`FailureDetector::exclude`], after a
-//!   repair that began when it was known to be dead. The second is a heartbeat that states `left`
-//!   and shows no difference.
+//! - An incarnation leaves the minimum in two ways only. The first is
+//!   [`FailureDetector::exclude`], after a repair that began when it was known to be dead. The
+//!   second is a heartbeat that states `left` and shows no difference.
 //! - An incarnation that was left out stays out: its lease is over, for itself as for every other
 //!   node.
 
@@ -83,7 +83,7 @@ impl DeliveryGap {
         Self::ReadGap,
     ];
 
-    /// Its name in metrics and logs.
+    /// Returns its name in metrics and logs.
     pub const fn name(self) -> &'static str {
         match self {
             Self::LinkLost => "link_lost",
@@ -166,7 +166,7 @@ pub struct FailureDetector {
 }
 
 impl FailureDetector {
-    /// Returns a census that knows no node.
+    /// Returns a failure detector that knows no node.
     pub fn new(rules: Safeguards) -> Self {
         Self { known: AHashMap::new(), reads: 0, rules }
     }
@@ -225,14 +225,15 @@ impl FailureDetector {
         }
     }
 
-    /// Whether a row of the first read belongs to an incarnation that is over. It does not apply to
-    /// later reads, since sessions exist by then.
+    /// Returns whether a row of the first read belongs to an incarnation that is over. It does not
+    /// apply to later reads, since sessions exist by then.
     fn is_stale(&self, row: &Heartbeat, wall: Micros) -> bool {
         let limit = if self.rules.on(Safeguard::StaleAge) { STALE_AFTER } else { STALE_TOO_EARLY };
         self.reads == 1 && wall.since(row.written) > limit && self.rules.on(Safeguard::StaleLeftOut)
     }
 
-    /// How far the cluster has got, by the heartbeats known now, of a read that began at `wall`.
+    /// Returns how far the cluster has got, by the heartbeats known now, of a read that began at
+    /// `wall`.
     pub fn bounds(&self, wall: Micros) -> ProgressBounds {
         let cap = match (self.rules.on(Safeguard::ReadCap), self.rules.on(Safeguard::ReadCapExact))
         {
@@ -247,7 +248,7 @@ impl FailureDetector {
         ProgressBounds { settled: least(|row| row.settled), decided: least(|row| row.decided) }
     }
 
-    /// Whether every live node publishes to the Redis run that this node subscribes to.
+    /// Returns whether every live node publishes to the Redis run that this node subscribes to.
     pub fn agrees(&self, heard: impl Fn(ShardTag) -> Option<ServerRun>) -> bool {
         !self.rules.on(Safeguard::RunCompared)
             || self
@@ -257,8 +258,8 @@ impl FailureDetector {
                 .all(|known| !runs_differ(&known.row, &heard))
     }
 
-    /// The times of ids whose sends may be stored without being published: those answered
-    /// `outcome_unknown`, and those that dead incarnations had under way.
+    /// Returns the times of ids whose sends may be stored without being published: those answered
+    /// `outcome_unknown`, and those that dead incarnations had in flight.
     pub fn unknown(&self) -> Vec<UnknownWindow> {
         let told = self.known.values().flat_map(|known| known.row.unknown.iter().copied());
         let dead = self.known.values().filter(|known| known.place != Place::Counted);
@@ -269,7 +270,7 @@ impl FailureDetector {
         told.chain(under_way).collect()
     }
 
-    /// The dead incarnations that are not left out yet.
+    /// Returns the dead incarnations that are not left out yet.
     pub fn dying(&self) -> SmallVec<[Incarnation; 2]> {
         let dying = self.known.iter().filter(|(_, known)| known.place == Place::Dying);
         let mut dying: SmallVec<[Incarnation; 2]> = dying.map(|(key, _)| *key).collect();
@@ -296,8 +297,8 @@ impl FailureDetector {
         }
     }
 
-    /// The heartbeats of live incarnations that have not left. One whose row vanished counts as
-    /// live until it is dead.
+    /// Returns the heartbeats of live incarnations that have not left. One whose row vanished
+    /// counts as live until it is dead.
     pub fn rows(&self) -> impl Iterator<Item = &Heartbeat> {
         let live = self.known.values().filter(|known| known.place == Place::Counted);
         live.map(|known| &known.row).filter(|row| !row.left)

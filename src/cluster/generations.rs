@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{Incarnation, LeaseState, NodeLease, Safeguard, Safeguards};
 use crate::domain::MonotonicTime;
 
-/// From one heartbeat write to the next, begin to begin, whether or not earlier ones are answered.
+/// The time from one heartbeat write to the next, begin to begin, even if earlier ones are
+/// unanswered.
 pub const WRITE_EVERY: Duration = Duration::from_secs(2);
 
 /// Earlier incarnations whose last heartbeat is not acknowledged yet. Beyond it the oldest is left
@@ -38,12 +39,12 @@ impl Generations {
         Self { current, number: 0, retiring: Vec::new(), due: now, rules }
     }
 
-    /// Which incarnation of the boot is the current one.
+    /// Returns which incarnation of the boot is the current one.
     pub const fn number(&self) -> u32 {
         self.number
     }
 
-    /// When the next heartbeat is due.
+    /// Returns when the next heartbeat is due.
     pub const fn due(&self) -> MonotonicTime {
         self.due
     }
@@ -83,7 +84,7 @@ impl Generations {
         self.retiring.len() < before
     }
 
-    /// The lease of the current incarnation.
+    /// Returns the state of the current incarnation's lease.
     pub fn standing(&mut self, now: MonotonicTime) -> LeaseState {
         self.current.standing(now)
     }
@@ -107,7 +108,8 @@ impl Generations {
         too_many.then(|| self.retiring.remove(0).number)
     }
 
-    /// Earlier incarnations whose last heartbeat is to be written once they are settled.
+    /// Returns the earlier incarnations whose last heartbeat is to be written once they are
+    /// settled.
     pub fn retiring(&self) -> impl Iterator<Item = u32> {
         self.retiring.iter().map(|retiring| retiring.number)
     }

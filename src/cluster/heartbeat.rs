@@ -16,7 +16,7 @@ use crate::layout::Layout;
 pub struct Incarnation(pub u128);
 
 impl Incarnation {
-    /// Makes a fresh one.
+    /// Returns a fresh one.
     pub fn random() -> Self {
         Self(rand::random())
     }
@@ -40,7 +40,7 @@ impl fmt::Display for Incarnation {
 pub struct ServerRun(pub u64);
 
 impl ServerRun {
-    /// The run of a server's run id.
+    /// Returns the run of a server's run id.
     pub fn of(run_id: &str) -> Self {
         Self(xxh3_64(run_id.as_bytes()))
     }
@@ -52,7 +52,7 @@ impl ServerRun {
 pub struct ShardTag(pub u64);
 
 impl ShardTag {
-    /// The tag of a shard's name.
+    /// Returns the tag of a shard's name.
     pub fn of(name: &str) -> Self {
         Self(xxh3_64(name.as_bytes()))
     }

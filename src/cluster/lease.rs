@@ -59,7 +59,7 @@ impl NodeLease {
         self
     }
 
-    /// The incarnation that it is of.
+    /// Returns the lease's incarnation.
     pub const fn incarnation(&self) -> Incarnation {
         self.incarnation
     }
@@ -94,7 +94,7 @@ impl NodeLease {
         self.writes.drain(..=at);
     }
 
-    /// The state of the lease at `now`.
+    /// Returns the state of the lease at `now`.
     pub fn standing(&mut self, now: MonotonicTime) -> LeaseState {
         self.over |= self.until.is_some_and(|until| now >= until);
         match self.until {

@@ -156,7 +156,7 @@ impl Safeguard {
     ];
 }
 
-/// Which rules hold.
+/// Which rules hold; all of them, outside of tests.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Safeguards {
     #[cfg(test)]
@@ -164,26 +164,26 @@ pub struct Safeguards {
 }
 
 impl Safeguards {
-    /// Whether a rule holds.
+    /// Returns whether a rule holds.
     #[cfg(not(test))]
     #[allow(clippy::unused_self, reason = "tests read it")]
     pub(crate) const fn on(self, _rule: Safeguard) -> bool {
         true
     }
 
-    /// Whether a rule holds.
+    /// Returns whether a rule holds.
     #[cfg(test)]
     pub(crate) const fn on(self, rule: Safeguard) -> bool {
         self.off & 1 << rule as u64 == 0
     }
 
-    /// All rules but one.
+    /// Returns all rules but one.
     #[cfg(test)]
     pub(crate) const fn without(rule: Safeguard) -> Self {
         Self { off: 1 << rule as u64 }
     }
 
-    /// All rules but two, each of which stands in for the other.
+    /// Returns all rules but two, each of which does the work of the other.
     #[cfg(test)]
     pub(crate) const fn without_both(one: Safeguard, other: Safeguard) -> Self {
         Self { off: 1 << one as u64 | 1 << other as u64 }

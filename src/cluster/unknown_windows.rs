@@ -24,7 +24,7 @@ pub struct UnknownWindow {
 }
 
 impl UnknownWindow {
-    /// Whether a time lies in it.
+    /// Returns whether a time lies in it.
     pub fn holds(&self, time: Micros) -> bool {
         (self.from..=self.to).contains(&time)
     }
@@ -55,7 +55,7 @@ impl UnknownWindows {
         self.windows.push(UnknownWindow { from: time, to: time });
     }
 
-    /// All of them.
+    /// Returns all of them.
     pub fn all(&self) -> &[UnknownWindow] {
         &self.windows
     }

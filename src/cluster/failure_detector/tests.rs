@@ -298,7 +298,7 @@ fn an_excluded_incarnation_that_comes_back_stays_out() {
     assert_eq!(detector.known.len(), 0, "it is forgotten in the end");
 }
 
-/// A node that starts is not held up by who died before.
+/// A node that starts is not held up by nodes that died before.
 #[test]
 fn who_starts_does_not_count_the_long_dead() {
     let ago = |micros: u64| STALE_AFTER + Duration::from_micros(micros);
