@@ -148,7 +148,7 @@ impl Hub {
         (!wanted).then_some(reach)
     }
 
-    /// Marks these patterns as subscribed: from now on the session gets their events by the copies
+    /// Marks these patterns as subscribed. From now on the session gets their events by the copies
     /// of their buckets, even if one of its wide patterns matches too.
     pub fn settle(&mut self, session: &Session, patterns: &[Pattern]) {
         let Some(id) = session.id() else { return };

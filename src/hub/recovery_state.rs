@@ -106,7 +106,7 @@ impl RecoveryState {
     }
 
     /// Returns whether rounds read for the session. A session without a cursor, or in a catch-up,
-    /// reads for itself: a round's messages would be buffered, and its cursor would go ahead of
+    /// reads for itself. A round's messages would be buffered, and its cursor would go ahead of
     /// them.
     pub fn takes_rounds(&self) -> bool {
         self.position().is_told() && !self.is_catching_up()

@@ -23,7 +23,7 @@ pub struct Sequencer {
 
 impl fmt::Debug for Sequencer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Turnstile").finish_non_exhaustive()
+        f.debug_struct("Sequencer").finish_non_exhaustive()
     }
 }
 

@@ -22,7 +22,7 @@ impl Caller {
         }
     }
 
-    /// Returns whose bound counts a room that this caller adds to a user's list.
+    /// Returns the adder whose bound counts the rooms that this caller adds to a user's list.
     pub fn adder(&self) -> Adder {
         match self {
             Self::User(user) => Adder::user(user),

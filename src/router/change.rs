@@ -15,7 +15,7 @@
 //!    others' joining or leaves its own, and the smallest stamp stays.
 //! 4. Notices go out, and the answer waits until the lower bound of the clock has passed the stamp.
 //!
-//! A repeat finds the user inside and does all of this except a new joining: the rows do not tell
+//! A repeat finds the user inside and does all of this except a new joining. The rows do not show
 //! whether the first call was ever announced.
 
 use std::rc::Rc;

@@ -43,8 +43,8 @@ impl Router {
     }
 
     /// Sends a canary to each shard. Every second round also sends a notice to all nodes, on one
-    /// shard after the other. The notice carries only the tag of the store: two deployments that
-    /// share a namespace by mistake detect each other by it, however few messages they send.
+    /// shard after the other. The notice carries only the tag of the store. By it, two deployments
+    /// that share a namespace by mistake detect each other, however few messages they send.
     fn send_canaries(&self, number: u64) {
         let shards = self.services.layouts.shards().len() as u32;
         if number.is_multiple_of(PRESENCE_EVERY) {

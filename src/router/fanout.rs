@@ -179,7 +179,7 @@ impl Router {
         handed
     }
 
-    /// Charges a received message to this worker's limiter although it passed none here: the limit
+    /// Charges a received message to this worker's limiter although it was not sent here. The limit
     /// of a conversation is on what all nodes send to it.
     fn charge(&self, push: &InboundPublish) {
         if push.worker != Some(self.worker)

@@ -18,8 +18,8 @@ use crate::protocol::{
 };
 use crate::store::{Day, HistoryRange, PageLimit};
 
-/// Reads per conversation that is shown: its newest message, its read mark, and the row of a room
-/// or the list of windows for finding a message.
+/// Reads per conversation that is shown: its newest message, its read mark, and a third. The third
+/// is the row of a room, or the list of windows in which a message is found.
 const ENTRY_READS: usize = 3;
 
 /// One conversation of an inbox.

@@ -117,8 +117,8 @@ impl Router {
     async fn read_due(&self, user: &UserId, due: &PendingRoomRead) -> bool {
         let reader = self.user_reader(user, TRIES);
         let conversation = Conversation::Room(due.room.clone());
-        // To the member's sessions alone, by the memory of each: messages that are new to this
-        // member other members may have, or may still wait for.
+        // Delivered to the member's sessions alone, by the memory of each. Other members may have
+        // these messages already, or may still wait for them.
         let deliver_frame = |message: &Message| {
             let sessions = self.hub.borrow().sessions_of_user(user.as_str());
             sessions.iter().for_each(|session| self.deliver_missed(session, message));

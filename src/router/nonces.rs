@@ -57,7 +57,7 @@ impl SendContent {
     }
 
     /// Returns whether a record is of this content. A record that another version of the program
-    /// wrote cannot be compared and is taken as such.
+    /// wrote cannot be compared, and counts as a match.
     fn is_recorded_by(self, record: &NonceRecord) -> bool {
         let [version, ..] = record.content.to_be_bytes();
         version != CONTENT_VERSION || record.content == self.0

@@ -21,8 +21,8 @@ pub const ROOMS_MAX: usize = 5000;
 /// Places that users fill in another user's list, all together.
 const BY_OTHERS_MAX: usize = ROOMS_MAX / 2;
 
-/// Old rows that are removed from a list at a time: more than a user adds between two reads of the
-/// list, so that the list shrinks.
+/// Old rows that are removed from a list at a time. It is more than a user adds between two reads
+/// of the list, so that the list shrinks.
 const UNLISTED_AT_ONCE: usize = 100;
 
 /// Hours per day, for texts.

@@ -24,8 +24,8 @@ pub(super) const ACTIVITY_DAYS: u32 = (ACTIVITY_KEPT.as_secs() / (24 * 60 * 60))
 /// Rows of a user's activity that are read per day. A full read may miss some.
 pub(super) const ACTIVITY_MAX: usize = 2000;
 
-/// How far ahead of this node's time an id may be: what the ids of a correct node may, and twice
-/// the 5 s that the watermark allows a clock to be off.
+/// How far ahead of this node's time an id may be. It is the lead that the ids of a correct node
+/// may have, and twice the 5 s that the watermark allows a clock to be off.
 pub(super) const AHEAD: Duration = IDS_AHEAD_MAX.saturating_add(Duration::from_secs(10));
 
 /// Messages per read of a repair.
@@ -139,8 +139,8 @@ impl Router {
 }
 
 impl RecoveryReader<'_> {
-    /// Returns the conversations of a user with messages above a time: direct ones, and rooms of
-    /// `rooms`, each given with the stamp of the user's joining.
+    /// Returns the conversations of a user with messages above a time: direct ones, and some of
+    /// `rooms`. Each of `rooms` comes with the stamp of the user's joining.
     pub(super) async fn changed(
         &self,
         user: &UserId,

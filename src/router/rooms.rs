@@ -200,8 +200,8 @@ impl Router {
         self.add_unanswered(caller.adder(), room, user, role).await
     }
 
-    /// Removes a member. A user may always leave, and repeat that: a repeated removal completes one
-    /// whose outcome was unknown, though one of its rows already states that the user is out.
+    /// Removes a member. A user may always leave, and repeat that. A repeated removal completes one
+    /// of unknown outcome, even if one of its rows already states that the user is out.
     pub async fn remove_member(
         self: Rc<Self>,
         caller: Caller,

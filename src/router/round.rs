@@ -288,8 +288,8 @@ impl Router {
     ///   watermark has been delivered, and what arrives between two steps lies above it. A cursor
     ///   then covers at most what the session has.
     /// - It reads the session's position and the cap of the rooms that its user joined in the same
-    ///   step. So all that holds back cursors by then holds this one back, as for the cursor of an
-    ///   idle session, which also comes at any time.
+    ///   step. So all that holds back cursors by then holds this one back. The cursor of an idle
+    ///   session also comes at any time, and relies on the same.
     /// - A session that waits stays due, and what it has caught up stays remembered: nothing that
     ///   its cursor would cover is forgotten before.
     pub async fn send_cursors(self: Rc<Self>) {

@@ -9,7 +9,7 @@ use crate::domain::RoutingKey;
 /// The keys of publishes that are delivered in slices, or wait for that in the worker's queue, each
 /// with its count. There are at most as many publishes as the queue holds, and one.
 ///
-/// A later publish to one of these keys goes behind them, however few sessions it is for: a session
+/// A later publish to one of these keys goes behind them, however few sessions it is for. A session
 /// of a late slice must not get the second publish before the first.
 #[derive(Debug, Default)]
 pub struct SlicedFanouts {

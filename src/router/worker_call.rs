@@ -21,10 +21,10 @@ use crate::watermark::ACK_LIMIT;
 /// that.
 pub const ERRANDS_MAX: usize = 1024;
 
-/// Answers of the store that a message or a change of a room or a member waits for one after the
-/// other. What is stored under the lease is not counted. They are for the user to add, whether the
-/// caller owns the room, the room, the membership as it was, all of the user's rooms, the removal
-/// that is written again, and the membership beside the room's newest message.
+/// The most answers of the store that a message, or a change of a room or a member, waits for one
+/// after the other. What is stored under the lease is not counted. An add of a member has the most:
+/// whether the caller owns the room, the room, the membership as it was, all of the user's rooms,
+/// the removal that is written again, and the membership beside the room's newest message.
 const STORE_ANSWERS_MAX: u32 = 6;
 
 /// Work for a worker, with the router that it works with as its argument.
@@ -66,8 +66,8 @@ pub struct WorkerCalls<R = Rc<Router>> {
     wait: Duration,
 }
 
-/// Taken by the worker when it begins the call, or by the caller when it gives up, so that the call
-/// is never begun after that.
+/// Taken by the worker when it begins the call, or by the caller when it gives up. So a call that
+/// was given up is never begun.
 #[derive(Debug, Clone, Default)]
 struct Slot(Arc<AtomicBool>);
 

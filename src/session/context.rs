@@ -15,8 +15,9 @@ use crate::protocol::{CloseReason, ErrorReply, RequestId};
 use crate::router::Router;
 use crate::socket::{FrameLimits, Link, OutboxItem};
 
-/// Bytes that a `hello` may have beside its token: an id and the name of a device of 64 bytes each,
-/// six times that as JSON, a cursor, the names of the fields, and 3 KiB for patterns.
+/// Bytes that a `hello` may have beside its token. They are for an id and the name of a device of
+/// 64 bytes each, six times that as JSON, a cursor, the names of the fields, and 3 KiB for
+/// patterns.
 const HELLO_FIELDS_BYTES: usize = 4096;
 
 /// The most bytes of a `hello`, since it comes before any token.
@@ -25,7 +26,7 @@ pub const HELLO_BYTES_MAX: u32 = (TOKEN_BYTES_MAX + HELLO_FIELDS_BYTES) as u32;
 /// The bounds of connections.
 #[derive(Debug, Clone, Copy)]
 pub struct ContextBounds {
-    /// The size of what a client may send at once.
+    /// The size limits of what a client may send.
     pub frames: FrameLimits,
     /// The rates at which one connection may send frames.
     pub rates: FrameRates,
