@@ -42,7 +42,7 @@ fn call(charges: &[(RateLimit, u32)]) -> LimitedCall {
 
 /// Returns the decision on a call, which there must be.
 async fn verdict(limiter: &Arc<dyn Limiter>, call: LimitedCall) -> LimitDecision {
-    limiter.check(call).await.expect("there is a verdict")
+    limiter.check(call).await.expect("there is a decision")
 }
 
 /// Returns how many of so many calls are allowed, one after the other, on all nodes in turn.

@@ -3,7 +3,7 @@
 //! The rate of a conversation is served first come, first served, so one member who sends without a
 //! pause takes all of it. A member who was refused makes the conversation *contested* for one
 //! window; until then each other member gets at most half of the rate in that window. A
-//! conversation that refuses nobody costs one atomic load.
+//! conversation that refuses no member costs one atomic load.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -85,6 +85,6 @@ mod tests {
             assert!(is_ready(third.as_mut()));
         }
         drop(second);
-        assert!(calls.users.borrow().is_empty(), "nobody is remembered");
+        assert!(calls.users.borrow().is_empty(), "no user is remembered");
     }
 }

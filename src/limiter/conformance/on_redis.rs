@@ -119,7 +119,7 @@ async fn what_waits_goes_in_one_pipeline() {
     let before = reads(shared.0.ask("INFO stats"));
     let tasks: Vec<_> = (0..1000).map(|_| tokio::spawn(node.check(one()))).collect();
     for task in tasks {
-        task.await.expect("no panic").expect("a verdict");
+        task.await.expect("no panic").expect("a decision");
     }
     let taken = reads(shared.0.ask("INFO stats")) - before;
     assert!(taken < 100, "1000 calls took {taken} reads of the server");

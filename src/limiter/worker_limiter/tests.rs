@@ -259,7 +259,7 @@ async fn a_member_gets_half_of_a_rooms_rate_while_another_one_is_refused() {
     let second = gate_beside(toml, &first);
     for theirs in [&first, &second] {
         advance(Duration::from_mins(1)).await;
-        assert_eq!(allowed(&first, &room()).await, 10, "nobody else wants any");
+        assert_eq!(allowed(&first, &room()).await, 10, "no other member wants any");
         let send = async |gate: &WorkerLimiter, who: &str| gate.send(&user(who), &room()).await;
         (0..10).for_each(|_| second.heard(&room()));
         assert!(send(theirs, "bob").await.is_err(), "the burst is used up");
