@@ -50,7 +50,7 @@
 //!
 //! | word | meaning |
 //! | --- | --- |
-//! | routing key | the user, the room, or the first two tokens of a topic that a publish is for |
+//! | routing key | a subject's first two tokens, such as one user or room: it is hashed |
 //! | bucket | a part of the routing keys, by hash; one Redis channel |
 //! | shard | a Redis server that carries some of the buckets |
 //! | layout | the bucket counts and the list of shards; all nodes agree on it |
@@ -61,7 +61,7 @@
 //! | fan-out | one publish to other nodes, other workers and local sessions |
 //! | outbox | the byte-bounded queue of frames for one socket |
 //! | worker | an event loop on a thread of its own; a user's sessions are all on one |
-//! | shard connection | a node's connection to a shard: one subscriber, and a publisher per worker |
+//! | shard connection | a connection of a node to a shard: one subscriber, a publisher per worker |
 //! | node agent | the loop of a node that writes heartbeats and moves the watermark |
 //! | heartbeat | a row of the cluster table in which an incarnation states its progress |
 //! | incarnation | a node from a start or a fence to the next fence or the end |

@@ -21,8 +21,8 @@ pub enum ReadyState {
     /// is not available, so that sends are refused. That is likely so for all nodes; topics and
     /// sessions go on.
     Degraded,
-    /// The store takes no writes until a restart, or the node has lost a shard that others reach,
-    /// or its clock is off and there are other nodes. It takes no sessions.
+    /// The store takes no writes until a restart, or only this node has lost a shard. Or its clock is
+    /// off and there are other nodes. It takes no sessions.
     Unready,
     /// It is being stopped. It takes no sessions.
     Draining,

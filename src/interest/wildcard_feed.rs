@@ -228,7 +228,7 @@ mod tests {
     async fn the_node_taps_while_any_worker_does() {
         let feed = WildcardFeed::new(1);
         assert!(!feed.is_tap() && !feed.copies());
-        assert!(feed.begin(0) && !feed.begin(63) && !feed.begin(0), "told once");
+        assert!(feed.begin(0) && !feed.begin(63) && !feed.begin(0), "notified once");
         feed.end(0);
         assert_eq!(feed.workers(), 1 << 63);
         assert!(feed.is_tap() && feed.copies());
@@ -236,7 +236,7 @@ mod tests {
         assert!(feed.is_tap(), "a worker that ended does not end the others");
         feed.end(63);
         assert!(!feed.is_tap() && !feed.copies());
-        assert!(feed.begin(1), "told again");
+        assert!(feed.begin(1), "notified again");
     }
 
     #[tokio::test]

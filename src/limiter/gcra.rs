@@ -177,7 +177,7 @@ mod tests {
                         prop_assert_eq!(retry, bucket.wait_for(cost));
                         now += retry;
                         let fits = matches!(rate.check(tat, now, cost), Check::Fits { .. });
-                        prop_assert!(fits, "who waits is let in");
+                        prop_assert!(fits, "a user who waited is let in");
                         let early = rate.check(tat, now - 1, cost);
                         prop_assert_eq!(early, Check::Over { retry: 1 }, "and no earlier");
                     }

@@ -27,7 +27,7 @@ const COUNTED_MAX: usize = 64;
 /// The shortest window, and the time for which a refusal makes a conversation contested.
 const WINDOW_MIN_MICROS: u64 = 1_000_000;
 
-/// Contested conversations that are looked at for having calmed down each time that one is added:
+/// How many contested conversations are checked for having calmed down each time one is added. It is
 /// more than are added, so that the memory shrinks when it can.
 const RELEASED_AN_ADD: usize = 2;
 

@@ -232,7 +232,7 @@ fn of_workers(config: &Config, shards: u64) -> Vec<Term> {
             most: published * message,
         },
         Term {
-            name: "messages handed over",
+            name: "messages remembered as delivered",
             formula: format!("workers * repair.remembered * {REMEMBERED_MESSAGE_BYTES}"),
             usual: handed,
             most: handed,

@@ -45,8 +45,8 @@ pub struct HttpWaits {
 /// first frames may be among them. Nothing of the requests is kept.
 /// frames may be in it. Nothing of the requests is kept.
 ///
-/// This future is about nine times the size of a [`super::Connection`], and a task keeps the size of the
-/// largest future it awaits: run the connection in a task of its own.
+/// This future is about nine times the size of a [`super::Connection`], and a task keeps the size of
+/// the largest future that it awaits. So the connection must run in a task of its own.
 ///
 /// If something is unread when the connection ends, it is read on for a little after the last
 /// answer. Otherwise a reset could destroy that answer.

@@ -325,7 +325,7 @@ fn with_read_buffer<T>(lend: impl FnOnce(&mut [u8]) -> T) -> T {
 }
 
 /// Reads once. The result is empty at the end of the stream. `poll_read` is better here than
-/// `try_read`: it takes a short read as a sign that the socket is empty, and so saves the call that
+/// `try_read`: it takes a short read as a sign that the socket is empty. That saves the call that
 /// would find out.
 fn poll_read<'a>(
     read: Option<&mut OwnedReadHalf>,

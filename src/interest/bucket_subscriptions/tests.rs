@@ -191,7 +191,7 @@ proptest! {
                 probe += 1;
                 let standing = machine.confirmation(*bucket, WaiterId(probe), |_| false);
                 if *count > 0 && standing == SubscriptionState::Confirmed {
-                    prop_assert!(server.subscribed.contains(bucket), "confirmed means heard");
+                    prop_assert!(server.subscribed.contains(bucket), "confirmed means subscribed");
                 }
             }
             let held = holders.values().filter(|count| **count > 0).count();

@@ -113,7 +113,7 @@ async fn without_a_verdict_a_node_has_its_share() {
 async fn a_conversation_is_charged_by_what_is_heard() {
     let gate = gate(SMALL, Some(Scripted::saying(Ok(ALLOWED)) as _), 1);
     gate.heard(&room());
-    assert_eq!(allowed(&gate, &room()).await, 2, "of three one was heard");
+    assert_eq!(allowed(&gate, &room()).await, 2, "one of three was received");
     let refused = gate.send(&user("alice"), &room()).await.unwrap_err();
     assert_eq!(refused.policy.name, "messages of a room");
     advance(refused.retry_after.unwrap()).await;
@@ -307,5 +307,5 @@ async fn the_items_of_a_list_are_charged_whole_or_not_at_all() {
     assert!(gate.items(&user("bob"), 100).is_ok());
     assert_eq!(gate.items(&user("bob"), 101).unwrap_err().retry_after, None);
     advance(Duration::from_secs(6)).await;
-    assert!(gate.items(&alice, 60).is_ok(), "who waits is let in");
+    assert!(gate.items(&alice, 60).is_ok(), "a user who waited is let in");
 }

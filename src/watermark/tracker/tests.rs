@@ -121,7 +121,7 @@ fn the_first_repair_waits_for_the_roster_and_for_everything_to_be_heard() {
     let mut scene = Scene::new();
     scene.read(&[], 0.0);
     scene.hear(0);
-    assert_eq!(scene.orders(1.0), [], "one shard is not heard");
+    assert_eq!(scene.orders(1.0), [], "one shard is not subscribed");
     scene.watch.connected(1, HERE);
     assert_eq!(scene.orders(2.0), [], "not everything is subscribed there");
     scene.watch.whole(1);
