@@ -32,7 +32,7 @@ pub(super) enum ApiRoute {
     RemoveMember(RoomId, UserId),
     /// Lists a user's conversations.
     Inbox(UserId),
-    /// Returns the OpenAPI document.
+    /// Returns the `OpenAPI` document.
     OpenApi,
 }
 

@@ -210,7 +210,7 @@ async fn pages_of_allowed_origins_may_ask() {
     }
     // An error must be readable too, or the page sees nothing but a failed request.
     let unauthorized = from("GET", "https://chat.example.com");
-    let answer = refused(&served.url, &unauthorized, 401, "unauthorized", "wanted").await;
+    let answer = refused(&served.url, &unauthorized, 401, "unauthorized", "required").await;
     let allowed = answer.header("access-control-allow-origin");
     assert_eq!(allowed, Some("https://chat.example.com"));
     for method in ["OPTIONS", "GET"] {
