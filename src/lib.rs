@@ -1,50 +1,80 @@
 //! Narrowcast: a realtime messaging broker for deployments of many nodes. It is the opposite of
-//! broadcast: an event travels only to the nodes that hold someone it is for.
+//! broadcast: a publish travels only to the nodes that have a session for it.
 //!
 //! # Layout
 //!
-//! A room imports only rooms above it.
+//! A room is a folder of this crate. It imports only rooms above it in this table.
 //!
 //! | room | owns |
 //! | --- | --- |
-//! | [`domain`] | ids, subjects, patterns, conversations, messages, the clock of ids: pure |
-//! | [`clock`] | what time it is, and whether that is right |
-//! | [`layout`] | keys to buckets to shards, the plan of a publish, what a layout costs: pure |
-//! | [`cluster`] | the live nodes: rows, leases, deaths: pure |
-//! | [`watermark`] | that nothing is lost: what is settled, the watermark, repairs, cursors: pure |
+//! | [`domain`] | ids, subjects, patterns, conversations, messages: pure |
+//! | [`clock`] | the time of the node, and whether it is known to be right |
+//! | [`layout`] | from keys to buckets to shards, the plan of a publish, its cost: pure |
+//! | [`cluster`] | the live nodes: heartbeats, leases, failure detection: pure |
+//! | [`watermark`] | what live delivery guarantees: settled sends, delivery gaps, cursors: pure |
 //! | [`socket`] | the server side of a WebSocket on one event loop |
-//! | [`protocol`] | client and server frames, codes: no I/O |
-//! | [`config`] | what an operator may say |
+//! | [`protocol`] | frames of clients and servers, error and close codes: no I/O |
+//! | [`config`] | what an operator can configure |
 //! | [`telemetry`] | logs and metrics |
-//! | [`auth`] | from a token to who is calling: pure |
-//! | [`redis`] | connections, pools, the only spelling of channels |
-//! | [`store`] | the port to where messages live; the embedded store, and one on CQL |
-//! | [`bus`] | the port to what carries publishes, Redis and its in-memory twin |
-//! | [`limiter`] | how often: the port, the arithmetic, and the gate that calls pass |
-//! | [`interest`] | what a node hears: holders, linger, generations, confirmations, taps |
-//! | [`shards`] | connections to shards, made again for ever |
-//! | [`delivery`] | from the bus to the workers that want it |
-//! | [`agent`] | the loop that watches over a node: roster, lease, watermark |
-//! | [`hub`] | keys and patterns to sessions |
-//! | [`router`] | what each op means |
-//! | [`session`] | one connection's life |
-//! | [`http`] | the listeners |
+//! | [`auth`] | from a token to the caller and its permissions: pure |
+//! | [`redis`] | Redis connections and pools, the names of keys and channels |
+//! | [`store`] | the port to durable messages; an embedded store, and one on CQL |
+//! | [`bus`] | the port to what carries publishes: Redis, or memory |
+//! | [`limiter`] | how often and how much at once: the port, the arithmetic, the permits |
+//! | [`interest`] | what a node subscribes to: holders, linger, confirmations, the wildcard feed |
+//! | [`shards`] | the shard connections, which are made again whenever they are lost |
+//! | [`delivery`] | from the bus to the queues of the workers that need a publish |
+//! | [`agent`] | the node agent, which controls the node: heartbeats, lease, watermark |
+//! | [`hub`] | the sessions of a worker, by user, room and pattern |
+//! | [`router`] | what each op does |
+//! | [`session`] | the life of one connection |
+//! | [`http`] | the listeners and the HTTP API |
 //! | [`worker`] | one event loop |
 //! | [`node`] | composition, start and stop |
-//! | [`client`] | a WebSocket client: commands, bench and tests |
+//! | [`client`] | a WebSocket client, for commands, load and tests |
 //! | [`bench`](mod@bench) | the load generator |
 //! | [`cli`] | commands and exit codes |
-//! | [`simulation`](self) | in tests alone: the whole proof, played through |
+//! | [`simulation`](self) | in tests only: the watermark on simulated schedules |
 //!
 //! # The road of one message
 //!
 //! ```text
 //! client frame -> session -> router: authorise -> limits, nonce -> id from the clock, entered
-//!    -> store (all rows acked) -> still in time, and is the lease held?
-//!    -> links: publish by the plan -> hub: sessions here -> `sent`
-//! bus -> delivery -> workers that want the key -> hub -> outbox (bounded) -> socket
-//! roster, canaries -> steward -> the watermark, behind what waits for each worker -> cursors
+//!    -> store (all rows acknowledged) -> is it in time, and is the lease held?
+//!    -> shards: publish by the plan -> hub: sessions of this worker -> `sent`
+//! bus -> delivery: queues of the workers that need the key -> hub -> outbox (bounded) -> socket
+//! cluster table, canaries -> agent: watermark -> queues of the workers, last -> cursors
 //! ```
+//!
+//! # Words
+//!
+//! | word | meaning |
+//! | --- | --- |
+//! | routing key | a subject's first two tokens, such as one user or room: it is hashed |
+//! | bucket | a part of the routing keys, by hash; one Redis channel |
+//! | shard | a Redis server that carries some of the buckets |
+//! | layout | the bucket counts and the list of shards; all nodes agree on it |
+//! | interest | the buckets that sessions of a node need; the node subscribes to them |
+//! | linger | a bucket stays subscribed for a while after its last session left |
+//! | wildcard feed | copies of all events for nodes with wide patterns; `tap` on the wire |
+//! | envelope | a publish on the bus: its routing keys and its frame |
+//! | fan-out | one publish to other nodes, other workers and local sessions |
+//! | outbox | the byte-bounded queue of frames for one socket |
+//! | worker | an event loop on a thread of its own; a user's sessions are all on one |
+//! | shard connection | a connection of a node to a shard: one subscriber, a publisher per worker |
+//! | node agent | the loop of a node that writes heartbeats and moves the watermark |
+//! | heartbeat | a row of the cluster table in which an incarnation states its progress |
+//! | incarnation | a node from a start or a fence to the next fence or the end |
+//! | generation | the number of an incarnation of a running node; also of an interest command |
+//! | lease | the time in which an incarnation may acknowledge sends |
+//! | fence | the end of an incarnation: its lease ran out, so it acknowledges nothing more |
+//! | canary | a node's message to itself through every shard; it shows that delivery works |
+//! | publish tracker | a worker's record of the ids that it issued and the outcome of each |
+//! | watermark | an id up to which every acknowledged message has reached the sessions here |
+//! | delivery gap | an event after which live delivery may have missed a message |
+//! | recovery round | one read of the store for all sessions of a node, after or during a gap |
+//! | session position | up to which id one session has everything |
+//! | cursor | a session position, sealed, which a client keeps and resumes with |
 
 #![deny(
     clippy::print_stdout,

@@ -4,25 +4,25 @@ use std::cmp::Ordering;
 
 use crate::domain::{Pattern, Subject};
 
-/// The patterns that a token grants, in the order of their tokens, each once. Grants that begin
-/// with the same tokens stand together, so a check halves its way through them token by token: it
-/// costs what the tokens cost, however many grants there are.
+/// The patterns that a token grants, sorted by their tokens, each once. Grants that begin with the
+/// same tokens are neighbours, so a check halves the list token by token. Its cost depends on the
+/// tokens and not on the number of grants.
 #[derive(Debug, Clone, Default)]
 pub struct Grants(Box<[Pattern]>);
 
 /// A check under way.
 struct Check<'a> {
-    /// What is asked for.
+    /// The text that is checked.
     text: &'a str,
-    /// Tokens of grants that were looked at.
+    /// Tokens of grants that were compared.
     looked_at: usize,
 }
 
 impl Grants {
-    /// Any number of patterns, in any order.
+    /// Takes any number of patterns, in any order.
     pub fn new(mut patterns: Vec<Pattern>) -> Self {
         patterns.sort_by_cached_key(|pattern| -> Vec<u8> {
-            // A token ends before any byte that a longer one goes on with.
+            // A token ends before any byte by which a longer one continues.
             pattern.as_str().bytes().map(|byte| if byte == b'.' { 0 } else { byte }).collect()
         });
         patterns.dedup();
@@ -36,11 +36,11 @@ impl Grants {
 
     /// Whether a grant matches a subject.
     pub fn match_subject(&self, subject: &Subject) -> bool {
-        // A subject is a pattern that matches nothing else.
+        // A subject is a pattern that matches only itself.
         self.check(subject.as_str()).0
     }
 
-    /// The answer, and how many tokens of grants were looked at for it.
+    /// Returns the answer, and how many tokens of grants were compared for it.
     fn check(&self, text: &str) -> (bool, usize) {
         let mut check = Check { text, looked_at: 0 };
         (check.is_covered(&self.0, 0, 0), check.looked_at)
@@ -49,12 +49,12 @@ impl Grants {
 
 impl Check<'_> {
     /// Whether one of these grants covers the text. They all begin with `begun` bytes that cover
-    /// the first `at` bytes of the text; both end behind a dot, or one byte behind the end.
+    /// the first `at` bytes of the text. Both positions are after a dot, or one byte after the end.
     fn is_covered(&mut self, grants: &[Pattern], begun: usize, at: usize) -> bool {
         let Some(first) = grants.first() else { return false };
         let Some(token) = self.text.get(at..).and_then(|text| text.split('.').next()) else {
             self.looked_at += 1;
-            // Grants that end here stand first.
+            // Grants that end here come first.
             return first.as_str().len() < begun;
         };
         if !self.that_go_on(grants, begun, ">").is_empty() {
@@ -75,7 +75,7 @@ impl Check<'_> {
         self.is_covered(any, begun + 2, behind)
     }
 
-    /// Those of these grants whose token at `begun` is this one.
+    /// Returns those of these grants whose token at `begun` is this one.
     fn that_go_on<'g>(
         &mut self,
         grants: &'g [Pattern],
@@ -100,7 +100,7 @@ impl Check<'_> {
     }
 }
 
-/// How the token of a text at a byte stands to a token; an end before all tokens.
+/// Compares the token of a text at a byte with a token. An end comes before all tokens.
 fn order_at(text: &[u8], at: usize, token: &[u8]) -> Ordering {
     let token_byte = |at: usize| text.get(at).copied().filter(|byte| *byte != b'.');
     for (behind, wanted) in token.iter().enumerate() {
@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn a_check_costs_what_its_tokens_cost() {
-        /// Two looks a token for each of three ways to go on, and the halvings where ways part.
+        /// Two comparisons per token for each of three ways to continue, and the halvings where
+        /// ways part.
         const LOOKS_MAX: usize = 80;
         for count in [1, 10, 100, 1000] {
             let grants = (0..count).map(|number| pattern(&format!("topic.a.a.a.a.a.g{number}.>")));
@@ -155,7 +156,7 @@ mod tests {
             for asked in ["topic.a.a.a.a.a.g0.x", "topic.a.a.a.a.a.none.x", "topic.nope"] {
                 let (covered, looks) = grants.check(asked);
                 assert_eq!(covered, asked.contains("g0"));
-                assert!(looks <= LOOKS_MAX, "{looks} looks at {count} grants for {asked}");
+                assert!(looks <= LOOKS_MAX, "{looks} comparisons with {count} grants for {asked}");
             }
         }
     }

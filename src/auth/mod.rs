@@ -1,4 +1,4 @@
-//! From a token to who is calling and what he may do. No I/O: the time is the caller's.
+//! From a token to the caller and its permissions. No I/O: the caller of this room gives the time.
 
 mod grants;
 mod principal;

@@ -1,38 +1,38 @@
-//! Who is calling, and what he may do.
+//! The caller, and what it may do.
 
 use super::Grants;
 use crate::domain::{Pattern, Subject, UserId};
 
-/// What kind of caller it is.
+/// The kind of a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenRole {
     /// A user, by sessions and over HTTP.
     User,
-    /// A backend that acts for anybody, over HTTP only.
+    /// A backend that acts for any user, over HTTP only.
     Service,
     /// A service that may also look at the cluster.
     Admin,
 }
 
-/// Who is calling.
+/// The caller.
 #[derive(Debug, Clone)]
 pub struct Principal {
     /// The user.
     pub user: UserId,
-    /// What kind of caller.
+    /// The kind of caller.
     pub role: TokenRole,
-    /// Patterns that he may publish to.
+    /// Patterns that it may publish to.
     pub publish: Grants,
-    /// Patterns that he may subscribe to.
+    /// Patterns that it may subscribe to.
     pub subscribe: Grants,
     /// When the token ends, in seconds since the Unix epoch.
     pub expires_at: u64,
 }
 
 impl Principal {
-    /// Whether he may publish an event to a subject: his own by right, others' and topics by
-    /// grant, rooms and presence never.
+    /// Whether the caller may publish an event to a subject. Users may publish to their own by
+    /// right, and to others' and to topics by grant. No token allows rooms and presence.
     pub fn may_publish(&self, subject: &Subject) -> bool {
         let mut tokens = subject.as_str().split('.');
         match tokens.next() {
@@ -42,8 +42,9 @@ impl Principal {
         }
     }
 
-    /// Whether he may subscribe to a pattern: his own subjects and presence by right, topics and
-    /// others' presence if one grant matches every subject that the pattern matches.
+    /// Whether the caller may subscribe to a pattern. Users may subscribe to their own subjects and
+    /// presence by right. For topics and others' presence, one grant must match every subject that
+    /// the pattern matches.
     pub fn may_subscribe(&self, pattern: &Pattern) -> bool {
         let mut tokens = pattern.tokens();
         let kind = tokens.next();

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::{Grants, Principal, TokenRole};
 use crate::domain::{GrammarError, Pattern, UserId};
 
-/// Grants of a token at most, of each kind: they are memory of its session. Their bytes are part
-/// of the token's.
+/// Most grants of a token, of each kind: they are memory of its session. Their bytes are part of
+/// the token's.
 const GRANTS_MAX: usize = 100;
 
-/// The longest token that is looked at, in bytes.
+/// The longest token that is read, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 8192;
 
 /// The claims of a token.
@@ -20,9 +20,9 @@ pub const TOKEN_BYTES_MAX: usize = 8192;
 pub struct Claims {
     /// The raw user id.
     pub sub: String,
-    /// When it ends, in seconds since the Unix epoch.
+    /// When the token ends, in seconds since the Unix epoch.
     pub exp: u64,
-    /// When it was made.
+    /// When the token was made.
     pub iat: u64,
     /// Not before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,13 +79,13 @@ pub enum TokenError {
         /// The algorithm of the key.
         expected: Algorithm,
     },
-    /// Its header asks for something that is not supported, or marks it as something other than a
+    /// Its header requires something that is not supported, or marks it as something other than a
     /// token.
     #[error("the token's header `{field}`: {reason}")]
     Header {
         /// The field.
         field: &'static str,
-        /// What is wrong with it.
+        /// The reason.
         reason: &'static str,
     },
     /// It has expired.
@@ -119,7 +119,7 @@ pub enum TokenError {
     Claim {
         /// The claim.
         claim: &'static str,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
 }
@@ -168,7 +168,7 @@ impl Verifier {
     /// Makes a verifier with these keys and rules.
     pub fn new(keys: &[TokenKey], rules: TokenRules) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
-        // Times are checked here, against the caller's clock: the crate would read its own.
+        // Times are checked here against the caller's clock, because the crate would read its own.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.required_spec_claims.clear();
@@ -187,12 +187,12 @@ impl Verifier {
         Self { keys: keys.iter().map(key).collect(), validation, rules }
     }
 
-    /// How far clocks may differ: a token stays valid for so long after its end.
+    /// Returns how far clocks may differ: a token stays valid for so long after its end.
     pub const fn leeway(&self) -> Duration {
         self.rules.leeway
     }
 
-    /// The caller that a token identifies, at `now` in seconds since the Unix epoch.
+    /// Returns the caller that a token identifies, at `now` in seconds since the Unix epoch.
     pub fn verify(&self, token: &str, now: u64) -> Result<Principal, TokenError> {
         let claims = self.claims(token)?;
         self.check_times(&claims, now)?;
@@ -212,7 +212,8 @@ impl Verifier {
         Ok(data.claims)
     }
 
-    /// The key that a token names. A token that names none belongs to the only key there is.
+    /// Returns the key that a token names. A token that names none belongs to the only key, if
+    /// there is one.
     fn key(&self, kid: Option<&str>) -> Result<&DecodingKey, TokenError> {
         let found = match (kid, self.keys.as_slice()) {
             (None, [(_, only)]) => Some(only),
@@ -238,7 +239,7 @@ impl Verifier {
     }
 }
 
-/// Refuses a token that is not looked at, since it is too long.
+/// Refuses a token that is too long, before it is read.
 pub fn check_length(token: &str) -> Result<(), TokenError> {
     if token.len() <= TOKEN_BYTES_MAX {
         return Ok(());
@@ -247,9 +248,9 @@ pub fn check_length(token: &str) -> Result<(), TokenError> {
     Err(TokenError::Invalid(reason))
 }
 
-/// Refuses what a verifier must not pass over: extensions that it does not know (RFC 7515, 4.1.11),
-/// a payload that is not base64 (RFC 7797, 3), and what was signed to be something else than a
-/// token (RFC 8725, 3.11).
+/// Refuses what a verifier must not ignore. These are unknown extensions (RFC 7515, 4.1.11), a
+/// payload that is not base64 (RFC 7797, 3), and something signed that is not a token (RFC 8725,
+/// 3.11).
 fn check_header(header: &Header) -> Result<(), TokenError> {
     let refused = |field, reason| Err(TokenError::Header { field, reason });
     if header.crit.is_some() {
@@ -264,8 +265,7 @@ fn check_header(header: &Header) -> Result<(), TokenError> {
     }
 }
 
-/// Media types are compared without regard to case, and `application/` may be left out (RFC 7515,
-/// 4.1.9).
+/// Compares media types without regard to case. `application/` may be left out (RFC 7515, 4.1.9).
 fn is_token_type(typ: &str) -> bool {
     let typ = typ.to_ascii_lowercase();
     typ.strip_prefix("application/").unwrap_or(&typ) == "jwt"
@@ -294,7 +294,7 @@ fn grants(claim: &'static str, texts: &[String]) -> Result<Grants, TokenError> {
     Ok(Grants::new(texts.iter().map(read).collect::<Result<_, _>>()?))
 }
 
-/// Makes tokens, for trying things out and for load.
+/// Makes tokens, for trying things out and for load tests.
 pub struct Mint {
     header: Header,
     key: EncodingKey,

@@ -1,4 +1,4 @@
-//! `[auth]`: whose tokens are believed.
+//! `[auth]`: which tokens are trusted.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,8 +16,8 @@ use super::{Secret, print};
 const KEYS: RangeInclusive<usize> = 1..=16;
 const KID_BYTES: RangeInclusive<usize> = 1..=64;
 
-/// From what RFC 7518 (3.2) asks of HS256, to more than any key has: a device given as a file must
-/// end.
+/// From what RFC 7518 (3.2) requires of HS256, to more than any key has. The upper bound ends the
+/// reading of a device that is given as a file.
 const SECRET_BYTES: RangeInclusive<usize> = 32..=4096;
 const FILE_BYTES: RangeInclusive<usize> = 1..=4096;
 
@@ -25,18 +25,18 @@ const FILE_BYTES: RangeInclusive<usize> = 1..=4096;
 const CLAIM_BYTES: RangeInclusive<usize> = 0..=256;
 const LEEWAY_S: RangeInclusive<u64> = 0..=300;
 
-/// From a minute, to a week: every node remembers revocations for as long.
+/// From a minute to a week: every node remembers revocations for as long.
 const MAX_LIFE_S: RangeInclusive<u64> = 60..=604_800;
 
-/// Whose tokens are believed.
+/// Which tokens are trusted.
 #[derive(Clone, Debug, Serialize)]
 pub struct AuthConfig {
     /// The keys that tokens may be signed with.
     pub keys: Vec<KeyConfig>,
-    /// What `aud` must name; none is not checked.
+    /// What `aud` must name; none if it is not checked.
     #[serde(serialize_with = "print::or_empty")]
     pub audience: Option<String>,
-    /// What `iss` must be; none is not checked.
+    /// What `iss` must be; none if it is not checked.
     #[serde(serialize_with = "print::or_empty")]
     pub issuer: Option<String>,
     /// How far the issuer's clock may be off.
@@ -52,11 +52,11 @@ pub struct AuthConfig {
 pub struct KeyConfig {
     /// The `kid` of its tokens.
     pub kid: String,
-    /// The one algorithm it is good for.
+    /// The only algorithm that it is valid for.
     pub alg: Algorithm,
     /// The key itself.
     pub secret: Secret,
-    /// The file it was read from, if it was.
+    /// The file that it was read from, if it was.
     pub file: Option<PathBuf>,
 }
 
@@ -91,7 +91,7 @@ impl KeyConfig {
     }
 }
 
-/// Prints what was said: the file, or that there is a secret.
+/// Prints what was given: the file, or that there is a secret.
 impl Serialize for KeyConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut key = serializer.serialize_map(Some(3))?;
@@ -117,7 +117,7 @@ fn read_secret(s: &mut Section) -> Option<(Vec<u8>, Option<PathBuf>)> {
             s.skip("secret");
             s.skip("file");
             let given = if both { "both" } else { "neither" };
-            s.report("secret", format!("either secret or file is wanted, {given} was given"));
+            s.report("secret", format!("either secret or file is required, {given} was given"));
             None
         }
     }
@@ -137,7 +137,7 @@ fn secret_of_file(s: &mut Section) -> Option<(Vec<u8>, Option<PathBuf>)> {
         return None;
     }
     let secret = read_bounded(Path::new(&file)).map_err(|error| {
-        // Mostly a path, but the secret itself where the two keys were mixed up.
+        // Mostly a path, but it is the secret itself if the two keys were mixed up.
         s.refuse("file", quoted(&file), &format!("cannot be read: {error}"));
     });
     let secret = secret.ok()?;
@@ -145,8 +145,8 @@ fn secret_of_file(s: &mut Section) -> Option<(Vec<u8>, Option<PathBuf>)> {
     Some((secret, Some(file.into())))
 }
 
-/// Reads no more than tells that it is too much, and drops one line break at the end: editors and
-/// `echo` leave one.
+/// Reads no more than shows that it is too much, and drops one line break at the end, which editors
+/// and `echo` leave.
 fn read_bounded(file: &Path) -> io::Result<Vec<u8>> {
     let most = *SECRET_BYTES.end() as u64 + "\r\n".len() as u64 + 1;
     let mut secret = Vec::new();
@@ -162,6 +162,6 @@ fn check_size(s: &mut Section, key: &'static str, secret: &[u8]) -> Option<()> {
         size if size > most => "more".to_owned(),
         size => size.to_string(),
     };
-    s.report(key, format!("a secret of {least} to {most} bytes is wanted, this one has {given}"));
+    s.report(key, format!("a secret of {least} to {most} bytes is required, this one has {given}"));
     None
 }

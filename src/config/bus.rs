@@ -1,4 +1,4 @@
-//! `[bus]`: the links to the Redis shards.
+//! `[bus]`: the connections to the Redis shards.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::section::Section;
 
 const PUBLISH_QUEUE: RangeInclusive<u64> = 16..=1 << 20;
 
-/// Redis serves nobody else while it works on a batch.
+/// Redis serves no other client while it works on a batch.
 const BATCH: RangeInclusive<u64> = 1..=4096;
 const ANSWER: RangeInclusive<u64> = 10..=60_000;
 const PING: RangeInclusive<u64> = 10..=60_000;
@@ -18,7 +18,7 @@ const KEEPALIVE_S: RangeInclusive<u64> = 1..=3600;
 const USER_TIMEOUT: RangeInclusive<u64> = 100..=600_000;
 const BACKOFF: RangeInclusive<u64> = 1..=60_000;
 
-/// The links to the Redis shards.
+/// The connections to the Redis shards.
 #[derive(Clone, Debug, Serialize)]
 pub struct BusConfig {
     /// Publishes that may wait for one shard.
@@ -31,7 +31,7 @@ pub struct BusConfig {
     /// For the answer to a command.
     #[serde(rename = "reply_ms", serialize_with = "print::millis")]
     pub reply: Duration,
-    /// Between pings on an idle link.
+    /// Between checks of an idle connection.
     #[serde(rename = "ping_ms", serialize_with = "print::millis")]
     pub ping: Duration,
     /// TCP keepalive.

@@ -1,4 +1,4 @@
-//! `[layout]`: which layouts are in use, and what they ask of each other.
+//! `[layout]`: which layouts are in use, and how they must fit each other.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -10,8 +10,8 @@ use super::name::{NAME, is_name};
 use super::section::Section;
 use super::{LayoutConfig, ShardConfig};
 
-/// A change of layout takes two, and a change of plans in its middle a few more; each is one more
-/// subscription a key.
+/// A change of layout takes two, and a change of plan in its middle a few more. Each is one more
+/// subscription per key.
 const SUBSCRIBED: RangeInclusive<usize> = 1..=4;
 
 /// The layouts in use.
@@ -19,11 +19,11 @@ const SUBSCRIBED: RangeInclusive<usize> = 1..=4;
 pub struct LayoutChoice {
     /// The one that this node publishes by.
     pub publish: String,
-    /// Those that it listens by, the published one among them.
+    /// Those that it subscribes by, including the published one.
     pub subscribe: Vec<String>,
 }
 
-/// A shard of a subscribed layout, and where it is written.
+/// A shard of a subscribed layout, and the path of its key.
 struct Written<'a> {
     path: KeyPath,
     shard: &'a ShardConfig,
@@ -58,13 +58,13 @@ impl LayoutChoice {
     fn agree(&self, s: &mut Section) {
         if !self.subscribe.contains(&self.publish) {
             let wanted =
-                format!("one of layout.subscribe is wanted: {}", self.subscribe.join(", "));
+                format!("one of layout.subscribe is required: {}", self.subscribe.join(", "));
             s.refuse("publish", format_args!("{:?}", self.publish), &wanted);
         }
     }
 
-    /// What the shards of the subscribed layouts, which share their connections, ask of each
-    /// other. `s` is the whole document.
+    /// Checks that the shards of the subscribed layouts fit each other, because they share their
+    /// connections. `s` is the whole document.
     pub(super) fn relate_shards(&self, s: &mut Section, layouts: &[LayoutConfig]) {
         let subscribe = KeyPath::from_iter(["layout", "subscribe"]);
         if s.is_mistaken_at(&subscribe) {
@@ -86,7 +86,7 @@ impl LayoutChoice {
         let (Some(some), Some(none)) = (some, none) else { return };
         let (some, none) = (shards_path(some), shards_path(none));
         let wanted = format!(
-            "shards in all of them or in none are wanted, {some} has some, {none} has none"
+            "shards in all of them or in none are required, {some} has some, {none} has none"
         );
         s.note(subscribe, format_args!("{:?}", self.subscribe), &wanted);
     }
@@ -100,20 +100,21 @@ fn one_address_a_name(s: &mut Section, written: &[Written]) {
         if *url != first.shard.url {
             let (other, wanted) = (first.url(), &first.shard.url);
             let wanted =
-                format!("shard {name:?} has one address, {other} = \"{wanted}\" is wanted");
+                format!("shard {name:?} has one address, {other} = \"{wanted}\" is required");
             s.note(path, format_args!("\"{url}\""), &wanted);
         }
     }
 }
 
-/// What a node publishes to all comes once a connection, and connections are by name.
+/// What a node publishes to all nodes arrives once per connection, and connections are by name.
 fn one_name_a_server(s: &mut Section, written: &[Written]) {
     let mut seen: BTreeMap<String, &Written> = BTreeMap::new();
     for one in written {
         let first = *seen.entry(one.shard.url.server()).or_insert(one);
         let (name, path) = (&first.shard.name, one.url());
         if *name != one.shard.name && !s.is_mistaken_at(&path) {
-            let wanted = format!("another server is wanted than that of {}, {name:?}", first.path);
+            let wanted =
+                format!("a server other than that of {}, {name:?}, is required", first.path);
             s.note(path, format_args!("\"{}\"", one.shard.url), &wanted);
         }
     }
@@ -138,5 +139,5 @@ fn shards_path(layout: &LayoutConfig) -> KeyPath {
 fn one_of(layouts: &[LayoutConfig]) -> String {
     let names: Vec<&str> =
         layouts.iter().map(|layout| layout.name.as_str()).filter(|name| is_name(name)).collect();
-    format!("one of [layouts] is wanted: {}", names.join(", "))
+    format!("one of [layouts] is required: {}", names.join(", "))
 }

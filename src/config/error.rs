@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, all of it.
+//! All that is wrong with a configuration.
 
 use std::fmt;
 
@@ -6,17 +6,18 @@ use toml::Value;
 
 use super::secret::MASKED;
 
-/// The shortest secret there is, a key for tokens: what is as long may be one in a wrong place.
+/// The shortest secret there is, a key for tokens. A text of this length may be one in a wrong
+/// place.
 const SECRET_BYTES_MIN: usize = 32;
 
-/// The characters of a given value that a mistake repeats; the rest is cut, so that a line stays a
-/// line.
+/// How many characters of a given value an error repeats. The rest is cut, so that the error stays
+/// on one line.
 const SHOWN_CHARS: usize = 80;
 
-/// Who said a value.
+/// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody: it is the default.
+    /// It is the default.
     Default,
     /// The configuration file.
     File,
@@ -34,8 +35,8 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One mistake: the key, the value given (unless it may be a secret), what is allowed, and who said
-/// it.
+/// One mistake: the key, the value given (unless it may be a secret), what is allowed, and where
+/// the value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     key: String,
@@ -49,7 +50,7 @@ impl ConfigError {
         Self { key: key.to_string(), value: None, complaint: complaint.into(), origin: None }
     }
 
-    /// Repeats the value given, which [`quoted`] or [`shown`] made harmless.
+    /// Adds the value given, which [`quoted`] or [`shown`] made harmless.
     pub(super) fn value(self, value: impl fmt::Display) -> Self {
         Self { value: Some(cut(value.to_string())), ..self }
     }
@@ -58,13 +59,13 @@ impl ConfigError {
         Self { origin: Some(origin), ..self }
     }
 
-    /// The key, as `limits.frame_bytes` or `auth.keys[0].kid`; `line N` where the text is not TOML;
-    /// the variable's name where it names no key.
+    /// The key, as `limits.frame_bytes` or `auth.keys[0].kid`. It is `line N` where the text is not
+    /// TOML, and the variable's name where that names no key.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// Who said the value, where that is known.
+    /// Where the value comes from, if that is known.
     pub fn said_by(&self) -> Option<&Origin> {
         self.origin.as_ref()
     }
@@ -84,18 +85,18 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// All mistakes of a configuration, in the order of reading; never none. Prints the count, then one
-/// a line.
+/// All mistakes of a configuration, in the order of reading; at least one. Prints the count, then
+/// one per line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors(Vec<ConfigError>);
 
 impl ConfigErrors {
-    /// `Ok` if there are none.
+    /// Returns `Ok` if there are none.
     pub(super) fn check(mistakes: Vec<ConfigError>) -> Result<(), Self> {
         if mistakes.is_empty() { Ok(()) } else { Err(Self(mistakes)) }
     }
 
-    /// Each mistake.
+    /// Returns each mistake.
     pub fn iter(&self) -> std::slice::Iter<'_, ConfigError> {
         self.0.iter()
     }
@@ -126,7 +127,7 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// A value by its kind: says what was given where repeating it could show a secret.
+/// Returns the kind of a value, for places where the value could show a secret.
 pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::String(_) => "a string",
@@ -139,19 +140,19 @@ pub(super) fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Whether a text may be a secret in a wrong place: it is as long as a key, or like a URL with a
-/// password in it.
+/// Whether a text may be a secret in a wrong place: it is as long as a key, or looks like a URL
+/// with a password.
 pub(super) fn may_be_secret(text: &str) -> bool {
     text.len() >= SECRET_BYTES_MIN || text.contains(['@', '?'])
 }
 
-/// A text as TOML, masked if it may be a secret.
+/// Returns a text as TOML, masked if it may be a secret.
 pub(super) fn quoted(text: &str) -> String {
     if may_be_secret(text) { MASKED.to_owned() } else { format!("{text:?}") }
 }
 
-/// A plain value as TOML, masked if it may be a secret; a list or table, which may hold anything, by
-/// its kind.
+/// Returns a plain value as TOML, masked if it may be a secret. A list or table may hold anything,
+/// so it is returned by its kind.
 pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => quoted(text),

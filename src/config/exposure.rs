@@ -5,12 +5,12 @@ use std::path::Path;
 
 use super::Config;
 
-/// Reading by the group, and by everybody.
+/// The permission bits for reading by the group and by all other users.
 const READ_BY_OTHERS: u32 = 0o044;
 
 impl Config {
-    /// What to warn of when a node starts: the development key, and files with secrets that group
-    /// or others may read, the configuration's own file among them.
+    /// Returns what a node warns of at its start: the development key, and files with secrets that
+    /// group or others may read. The configuration's own file, `own_file`, may be among them.
     pub fn exposed_secrets(&self, own_file: Option<&Path>) -> Vec<String> {
         let keys = self.development_keys().map(|place| {
             format!("auth.keys[{place}] is the public development key: anyone may sign tokens")
@@ -23,14 +23,14 @@ impl Config {
         keys.chain(files).chain(own).collect()
     }
 
-    /// Whether a secret of this configuration stands in a file, and not in the environment.
+    /// Whether a secret of this configuration is in a file, and not in the environment.
     fn has_secret_in(&self, file: &Path) -> bool {
         let text = std::fs::read(file).unwrap_or_default();
         let mut secrets = self.written_secrets();
         secrets.any(|secret| text.windows(secret.len()).any(|part| part == secret))
     }
 
-    /// The secrets that the configuration holds itself; none of them is empty.
+    /// Returns the secrets that the configuration itself holds. None of them is empty.
     fn written_secrets(&self) -> impl Iterator<Item = &[u8]> {
         let keys = self.auth.keys.iter().filter(|key| key.file.is_none());
         let keys = keys.map(|key| key.secret.expose());
@@ -45,7 +45,7 @@ fn exposed(what: &str, file: &Path) -> Option<String> {
     let mode = std::fs::metadata(file).ok()?.permissions().mode() & 0o777;
     let path = file.display();
     let warning =
-        format!("{what}: group or others may read {path} (mode {mode:04o}), 0600 is wanted");
+        format!("{what}: group or others may read {path} (mode {mode:04o}): set it to 0600");
     (mode & READ_BY_OTHERS != 0).then_some(warning)
 }
 
@@ -57,7 +57,7 @@ mod tests {
 
     const OWN: &str = "mine-mine-mine-mine-mine-mine-mine";
 
-    /// What a node warns of whose file holds `text`, with this mode.
+    /// Returns the warnings of a node whose file holds `text`, with this mode.
     fn warnings(text: &str, mode: u32) -> Vec<String> {
         let file = tempfile::NamedTempFile::new().unwrap();
         write(file.path(), text).unwrap();

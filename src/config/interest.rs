@@ -1,4 +1,4 @@
-//! `[interest]`: which buckets this node listens to.
+//! `[interest]`: which buckets this node subscribes to.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use super::section::Section;
 
 const LINGER: RangeInclusive<u64> = 10..=3_600_000;
 
-/// Redis serves nobody else while it works on a batch.
+/// Redis serves no other client while it works on a batch.
 const BATCH: RangeInclusive<u64> = 1..=4096;
 
-/// Which buckets this node listens to.
+/// Which buckets this node subscribes to.
 #[derive(Clone, Debug, Serialize)]
 pub struct InterestConfig {
-    /// How long a bucket is kept after its last session left.
+    /// How long a bucket stays subscribed after its last session left.
     #[serde(rename = "linger_ms", serialize_with = "print::millis")]
     pub linger: Duration,
     /// Channels in one SSUBSCRIBE.

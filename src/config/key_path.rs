@@ -1,4 +1,4 @@
-//! Where a key stands, as an operator would write it.
+//! The place of a key, as an operator would write it.
 
 use std::fmt;
 
@@ -17,22 +17,23 @@ enum Step {
 }
 
 impl KeyPath {
-    /// The path of `key` in the table at this path.
+    /// Returns the path of `key` in the table at this path.
     pub(super) fn child(&self, key: &str) -> Self {
         self.with(Step::Key(key.to_owned()))
     }
 
-    /// The path of an item of the list at this path; the first is 0.
+    /// Returns the path of an item of the list at this path; the first is 0.
     pub(super) fn item(&self, index: usize) -> Self {
         self.with(Step::Item(index))
     }
 
-    /// This path, then each path it lies in, nearest first; the whole document last.
+    /// Returns this path, then each path that contains it, nearest first. The whole document is
+    /// last.
     pub(super) fn upwards(&self) -> impl Iterator<Item = Self> {
         (0..=self.0.len()).rev().map(|length| Self(self.0[..length].to_vec()))
     }
 
-    /// Whether `other` is this path or lies in it.
+    /// Whether `other` is this path or inside it.
     pub(super) fn holds(&self, other: &Self) -> bool {
         other.0.starts_with(&self.0)
     }
@@ -65,8 +66,8 @@ impl fmt::Display for KeyPath {
     }
 }
 
-/// Quotes what TOML would have quoted, so that no key can break a line or pass for two; masks a
-/// secret that stands where a key is wanted.
+/// Quotes what TOML would have quoted, so that no key can break a line or look like two. Masks a
+/// secret in the place of a key.
 fn write_key(f: &mut fmt::Formatter<'_>, key: &str) -> fmt::Result {
     if may_be_secret(key) && !is_name(key) {
         return f.write_str(MASKED);

@@ -1,8 +1,8 @@
-//! Defaults, file and environment, laid over each other.
+//! Defaults, file and environment, each laid over the one before.
 //!
-//! Tables merge key by key; everything else, lists included, replaces what was below. `layouts`
-//! replaces as well, since a leftover default layout would be one that the operator never named;
-//! but a new layout starts from the default one, so it need not repeat the bucket counts.
+//! Tables merge key by key. All else, lists included, replaces what was below. `layouts` replaces
+//! as well, because a default layout that is left over would be one that the operator never named.
+//! A new layout starts from the default one, so it need not repeat the bucket counts.
 
 use std::ffi::OsString;
 
@@ -28,7 +28,7 @@ const LAYOUTS: &str = "layouts";
 /// The default layout: what a new one starts from.
 const TEMPLATE: &str = "a";
 
-/// What has been said so far.
+/// The values of all layers so far.
 pub(super) struct Layers {
     table: Table,
     template: Table,
@@ -43,8 +43,8 @@ impl Layers {
         Self { template: template.clone(), table, provenance: Provenance::default() }
     }
 
-    /// Lays the operator's file on top. An error is the only mistake worth telling: the rest cannot
-    /// be read.
+    /// Lays the operator's file on top. An error is the only mistake that is reported, because the
+    /// rest cannot be read.
     pub(super) fn file(&mut self, text: &str) -> Result<(), ConfigError> {
         let over: Table = text.parse().map_err(|error| syntax_mistake(text, &error))?;
         self.make_room(over.get(LAYOUTS));
@@ -66,15 +66,15 @@ impl Layers {
         for (name, value) in ours {
             match (name.into_string(), value.into_string()) {
                 (Ok(name), Ok(text)) => self.variable(name, text),
-                (Ok(name), Err(_)) => self.refuse_variable(&name, "a value in UTF-8 is wanted"),
+                (Ok(name), Err(_)) => self.refuse_variable(&name, "a value in UTF-8 is required"),
                 (Err(name), _) => {
-                    self.refuse_variable(&name.to_string_lossy(), "a name in UTF-8 is wanted");
+                    self.refuse_variable(&name.to_string_lossy(), "a name in UTF-8 is required");
                 }
             }
         }
     }
 
-    /// Reads what was said; all mistakes, of the layers and of the reading, if there are any.
+    /// Reads the values. Returns all mistakes, of the layers and of the reading, if there are any.
     pub(super) fn read<T>(
         mut self,
         read: impl FnOnce(&mut Section) -> T,
@@ -87,7 +87,7 @@ impl Layers {
         let Some(keys) = variable_keys(&name) else {
             return self
                 .provenance
-                .unknown_keys(ConfigError::new(&name, "NARROWCAST__SECTION__KEY is wanted"));
+                .unknown_keys(ConfigError::new(&name, "NARROWCAST__SECTION__KEY is required"));
         };
         let path = KeyPath::from_iter(&keys);
         let value = text.trim().parse().unwrap_or_else(|_| Value::String(text.clone()));
@@ -103,7 +103,7 @@ impl Layers {
         self.lay(over, Origin::Variable(name));
     }
 
-    /// A variable that says nothing, since it cannot be read.
+    /// Reports a variable that cannot be read.
     fn refuse_variable(&mut self, name: &str, wanted: &str) {
         self.provenance.unknown_keys(ConfigError::new(format_args!("{name:?}"), wanted));
     }
@@ -114,7 +114,7 @@ impl Layers {
         overlay.lay(&mut self.table, over, &KeyPath::default());
     }
 
-    /// Empties the table of layouts if `given` is to take its place.
+    /// Empties the table of layouts if `given` replaces it.
     fn make_room(&mut self, given: Option<&Value>) {
         if given.is_some_and(Value::is_table) {
             self.table.insert(LAYOUTS.to_owned(), Value::Table(Table::new()));
@@ -122,7 +122,7 @@ impl Layers {
     }
 }
 
-/// One layer on its way over what is below it.
+/// One layer that is being laid over those below it.
 struct Overlay<'l> {
     template: &'l Table,
     provenance: &'l mut Provenance,
@@ -153,17 +153,17 @@ impl Overlay<'_> {
         }
     }
 
-    /// A table that is none. What was below stays, so that its keys are not reported missing as
-    /// well.
+    /// Reports a value that is not a table. The value below stays, so that its keys are not
+    /// reported missing as well.
     fn refuse(&mut self, path: KeyPath, given: &Value) {
         let mistake =
-            ConfigError::new(&path, format!("a table is wanted, {} was given", kind(given)));
+            ConfigError::new(&path, format!("a table is required, {} was given", kind(given)));
         self.provenance.said(path.clone(), self.origin.clone());
         self.provenance.mistake(path, mistake);
     }
 }
 
-/// The keys that a variable names; none if it names no key.
+/// Returns the keys that a variable names; none if it names no key.
 fn variable_keys(name: &str) -> Option<Vec<String>> {
     let keys = name.strip_prefix(VARIABLE_PREFIX)?.split(VARIABLE_SEPARATOR);
     let keys: Vec<String> = keys.map(str::to_lowercase).collect();
@@ -171,7 +171,7 @@ fn variable_keys(name: &str) -> Option<Vec<String>> {
     sound.then_some(keys)
 }
 
-/// The document in which `value` stands at `keys`.
+/// Returns the document that has `value` at `keys`.
 fn nest(keys: Vec<String>, value: Value) -> Table {
     let mut keys = keys.into_iter();
     let first = keys.next().unwrap_or_default();
@@ -179,7 +179,7 @@ fn nest(keys: Vec<String>, value: Value) -> Table {
     Table::from_iter([(first, keys.rev().fold(value, within))])
 }
 
-/// Says the line, not its text: a secret may stand there.
+/// Reports the line and not its text, which may hold a secret.
 fn syntax_mistake(text: &str, error: &toml::de::Error) -> ConfigError {
     let start = error.span().map_or(0, |span| span.start);
     let line = 1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count();

@@ -13,12 +13,12 @@ const SHARDS: RangeInclusive<usize> = 0..=1024;
 /// Bucket counts and shards.
 #[derive(Clone, Debug, Serialize)]
 pub struct LayoutConfig {
-    /// What `layout.publish` and `layout.subscribe` call it.
+    /// Its name in `layout.publish` and `layout.subscribe`.
     #[serde(skip)]
     pub name: String,
     /// Buckets of each class.
     pub buckets: BucketsConfig,
-    /// The Redis shards, in order; none is this node alone, on the in-memory bus, as one shard.
+    /// The Redis shards, in order. None: this node is alone, on the in-memory bus, as one shard.
     #[serde(rename = "redis")]
     pub shards: Vec<ShardConfig>,
 }
@@ -39,7 +39,7 @@ pub struct BucketsConfig {
 pub struct ShardConfig {
     /// Its name, the same on every node; unique in its layout, and the same shard in every layout.
     pub name: String,
-    /// Its address, this node's own affair.
+    /// Its address. It may differ between nodes.
     pub url: RedisUrl,
 }
 
@@ -71,7 +71,7 @@ impl ShardConfig {
 fn buckets(s: &mut Section, key: &'static str) -> u32 {
     let buckets = s.integer(key, &BUCKETS);
     if !buckets.is_power_of_two() {
-        s.refuse(key, buckets, "a power of two is wanted");
+        s.refuse(key, buckets, "a power of two is required");
     }
     u32::try_from(buckets).unwrap_or(u32::MAX)
 }

@@ -32,22 +32,22 @@ const WORKER_QUEUE: RangeInclusive<u64> = 16..=1 << 20;
 /// about as many, a nonce, ids and the names of the fields.
 const OTHER_FIELDS_BYTES: usize = 2048;
 
-/// Sessions full of patterns that a node bears at least: a user has a tenth as many at most, so
-/// that the patterns of one user leave room for those of all others.
+/// How many sessions full of patterns a node can hold at least. A user has at most a tenth as many,
+/// so the patterns of one user leave space for those of all others.
 const FULL_SESSIONS: usize = 1000;
 
-/// Frames of the size of a client's that an outbox holds at least: one is being written while the
+/// How many frames of the largest client size an outbox holds at least: one is written while the
 /// next is made.
 const OUTBOX_HOLDS: usize = 2;
 
-/// What a page's frame needs besides its messages: the request's id (64 bytes, six times that as
-/// JSON), a conversation, where the next page begins (as long as a conversation in base64) and the
-/// names of the fields.
+/// What a page's frame needs besides its messages. That is the request's id (64 bytes, six times
+/// that as JSON), a conversation, where the next page begins (as long as a conversation in base64)
+/// and the names of the fields.
 const PAGE_FIELDS_BYTES: usize = 2048;
 
-/// What a conversation of an inbox needs besides the body of its message: four ids, or names of two
-/// (250 bytes each), a title and a nonce (256 and 64 bytes, six times that as JSON), message ids and
-/// the names of the fields. A page holds one conversation whatever its size.
+/// What a conversation of an inbox needs besides the body of its message. That is four ids, or
+/// names of two (250 bytes each), a title and a nonce (256 and 64 bytes, six times that as JSON),
+/// message ids and the names of the fields. A page holds one conversation of any size.
 const ITEM_FIELDS_BYTES: usize = 4096;
 
 /// How much one client may ask for, and how much may wait.
@@ -65,17 +65,17 @@ pub struct LimitsConfig {
     pub patterns: usize,
     /// Rooms that one user may add another user to.
     pub places_by_adder: usize,
-    /// Bytes that the patterns of one session take: of each its length and 200.
+    /// Memory of the patterns of one session in bytes: for each its length and 200.
     pub pattern_bytes: usize,
-    /// Bytes that the patterns of all sessions take.
+    /// Memory of the patterns of all sessions, in bytes.
     pub node_pattern_bytes: usize,
     /// Nesting of a frame's JSON, the frame included.
     pub json_depth: usize,
-    /// Sends of one session that are not answered yet.
+    /// Sends of one session without an answer.
     pub sends_in_flight: usize,
-    /// History reads of one session that are not answered yet.
+    /// Reads of history and inbox of one session without an answer.
     pub reads_in_flight: usize,
-    /// HTTP requests of all clients that are not answered yet.
+    /// HTTP requests of all clients without an answer.
     pub requests_in_flight: usize,
     /// Those of one user.
     pub user_requests_in_flight: usize,
@@ -141,8 +141,8 @@ impl LimitsConfig {
         s.at_least(node, outbox, "{}");
     }
 
-    /// A client may have asked for so many pages at once, each as large as one gets, and is not slow
-    /// for that.
+    /// A client may have asked for so many pages at once, each of the largest size, and is not slow
+    /// because of that.
     fn relate_pages(&self, s: &mut Section) {
         let largest = [
             ("history_bytes", self.history_bytes, PAGE_FIELDS_BYTES),

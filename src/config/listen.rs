@@ -9,8 +9,7 @@ use super::section::Section;
 
 const ORIGINS: RangeInclusive<usize> = 0..=64;
 const ORIGIN_BYTES_MAX: usize = 300;
-const ORIGIN: &str =
-    "\"*\" or a lower-case origin such as \"https://chat.example.com\", without a path, is wanted";
+const ORIGIN: &str = "\"*\" or a lower-case origin such as \"https://chat.example.com\", without a path, is required";
 const ANY_ORIGIN: &str = "*";
 const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 const HANDSHAKES: RangeInclusive<u64> = 1..=65_536;
@@ -51,16 +50,19 @@ impl ListenConfig {
     fn relate(&self, s: &mut Section) {
         let shared = self.operator == self.clients && self.operator.port() != 0;
         if shared && !s.is_mistaken("operator") && !s.is_mistaken("clients") {
-            s.refuse("operator", self.operator, "an address other than listen.clients is wanted");
+            s.refuse("operator", self.operator, "an address other than listen.clients is required");
         }
         if self.origins.len() > 1 && self.allows_any_origin() {
-            s.report("origins", "\"*\" allows every origin, so it is wanted alone or not at all");
+            s.report(
+                "origins",
+                "\"*\" allows every origin, so it must be the only one or be left out",
+            );
         }
     }
 }
 
 fn address(s: &mut Section, key: &'static str) -> SocketAddr {
-    let wanted = "an IP address and port such as \"127.0.0.1:8080\" is wanted";
+    let wanted = "an IP address and port such as \"127.0.0.1:8080\" is required";
     let stand_in = (Ipv4Addr::UNSPECIFIED, 0).into();
     s.string(key, wanted, |text| text.parse().ok()).unwrap_or(stand_in)
 }

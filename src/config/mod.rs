@@ -1,7 +1,7 @@
-//! What an operator may say, and what it means.
+//! What an operator can configure, and what it means.
 //!
 //! ```text
-//! default.toml -> file -> environment     layers: one table, and who said what
+//! default.toml -> file -> environment     layers: one table, and where each value is from
 //!                              |
 //!                           section       typed reading: unknown, type, bound, relation
 //!                              |
@@ -11,7 +11,7 @@
 //! Invariants worth naming:
 //!
 //! - `config/default.toml` is the only place where a default is written.
-//! - A `Config` that was loaded is within every bound that file states, so no reader of it checks
+//! - A loaded `Config` is within every bound that the file states, so its readers do not check
 //!   again.
 //! - No secret leaves by `Debug`, `Display`, `print` or a mistake: only by `expose`.
 

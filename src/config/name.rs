@@ -1,15 +1,17 @@
-//! The names that an operator gives: namespace, layout, shard; and node, which may be a host's.
+//! The names that an operator gives. Those of namespaces, layouts and shards have one rule; a
+//! node's name may be a host's.
 
-/// What a name may be. Names become parts of Redis channels and metric labels, so they are short
+/// The rule for a name. Names become parts of Redis channels and metric labels, so they are short
 /// and plain.
 pub(super) const NAME: &str = "1 to 32 of a-z, 0-9, _ and - are allowed";
 
 const NAME_BYTES_MAX: usize = 32;
 
-/// What the name of a node may be: that of its host, dots and capitals included, or of its pod.
+/// The rule for the name of a node: it may be that of its host, with dots and capitals, or of its
+/// pod.
 pub(super) const NODE_NAME: &str = "1 to 63 of a-z, A-Z, 0-9, _, - and . are allowed";
 
-/// As long as a label of DNS, and so a host's name or a pod's.
+/// As long as a label of DNS, and so as long as the name of a host or of a pod.
 const NODE_NAME_BYTES_MAX: usize = 63;
 
 /// Whether `text` is a name.

@@ -1,4 +1,4 @@
-//! `[node]`: who this process is.
+//! `[node]`: the identity of this process.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use super::section::Section;
 /// This node.
 #[derive(Clone, Debug, Serialize)]
 pub struct NodeConfig {
-    /// Its name in the roster, the logs and its own Redis channel.
+    /// Its name in the cluster table, the logs and its own Redis channel.
     pub name: String,
 }
 

@@ -17,7 +17,7 @@ pub struct PolicyConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CreatePolicy {
-    /// Any user, under ids that begin with his own.
+    /// Any user. The server chooses the room's id.
     Anyone,
     /// Services alone.
     Service,
@@ -27,7 +27,7 @@ pub enum CreatePolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DirectPolicy {
-    /// Any user, with any other.
+    /// Any user, with any other user.
     Anyone,
     /// Services alone, on behalf of users.
     Service,

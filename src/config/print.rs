@@ -1,4 +1,4 @@
-//! A resolved configuration as TOML, secrets masked.
+//! Prints a resolved configuration as TOML, with secrets masked.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use super::secret::MASKED;
 use super::{Config, Secret};
 
 impl Config {
-    /// The whole configuration as TOML that can be loaded again, but for the secrets and the
-    /// passwords in URLs, which print as `MASKED`.
+    /// Returns the whole configuration as TOML that can be loaded again. Secrets and the passwords
+    /// in URLs are the exception: they print as `MASKED`.
     pub fn print(&self) -> String {
         toml::to_string(self).expect("tables, strings and integers within their bounds are TOML")
     }
@@ -33,7 +33,7 @@ pub(super) fn on_or_off<S: Serializer>(on: &bool, serializer: S) -> Result<S::Ok
     serializer.serialize_str(if *on { "on" } else { "off" })
 }
 
-/// What is kept for ever has 0.
+/// Messages that are kept without end print as 0.
 #[expect(clippy::ref_option, reason = "serde passes the field by reference")]
 pub(super) fn days_or_nought<S: Serializer>(
     time: &Option<Duration>,
@@ -42,7 +42,7 @@ pub(super) fn days_or_nought<S: Serializer>(
     serializer.serialize_u64(time.map_or(0, |time| time.as_secs() / 86_400))
 }
 
-/// A secret that is there prints masked.
+/// A secret that is given prints masked.
 #[expect(clippy::ref_option, reason = "serde passes the field by reference")]
 pub(super) fn masked_or_empty<S: Serializer>(
     secret: &Option<Secret>,
@@ -51,7 +51,7 @@ pub(super) fn masked_or_empty<S: Serializer>(
     serializer.serialize_str(secret.as_ref().map_or("", |_| MASKED))
 }
 
-/// TOML has no null; these keys have the empty string.
+/// TOML has no null, so these keys print the empty string.
 #[expect(clippy::ref_option, reason = "serde passes the field by reference")]
 pub(super) fn or_empty<S: Serializer>(
     text: &Option<String>,

@@ -1,12 +1,12 @@
-//! Who said what, and what was wrong with it.
+//! Where each value comes from, and what was wrong with it.
 
 use std::collections::BTreeMap;
 
 use super::error::{ConfigError, ConfigErrors, Origin};
 use super::key_path::KeyPath;
 
-/// Notes kept while a configuration is put together and read. Not `Debug`: a variable's text may be
-/// a secret.
+/// Notes made while a configuration is put together and read. Not `Debug`, because a variable's
+/// text may be a secret.
 #[derive(Default)]
 pub(super) struct Provenance {
     origins: BTreeMap<KeyPath, Origin>,
@@ -16,18 +16,19 @@ pub(super) struct Provenance {
 }
 
 impl Provenance {
-    /// Notes who said the value at `path`.
+    /// Notes where the value at `path` comes from.
     pub(super) fn said(&mut self, path: KeyPath, origin: Origin) {
         self.origins.insert(path, origin);
     }
 
-    /// Notes an environment variable as it was written; false if another variable meant the same
+    /// Notes an environment variable as it was written. Returns false if another variable gave the
+    /// same key.
     /// key.
     pub(super) fn wrote(&mut self, path: KeyPath, text: String) -> bool {
         self.texts.insert(path, text).is_none()
     }
 
-    /// The environment variable for exactly this key, as it was written.
+    /// Returns the environment variable for exactly this key, as it was written.
     pub(super) fn written(&self, path: &KeyPath) -> Option<&str> {
         self.texts.get(path).map(String::as_str)
     }
@@ -44,13 +45,13 @@ impl Provenance {
         self.mistakes.push(mistake);
     }
 
-    /// Whether the value at `path`, part of it, or what it lies in is mistaken already, so that
-    /// nothing follows from it.
+    /// Whether the value at `path`, a part of it, or a table around it already has a mistake, so
+    /// that nothing follows from the value.
     pub(super) fn is_mistaken(&self, path: &KeyPath) -> bool {
         self.mistaken.iter().any(|mistaken| mistaken.holds(path) || path.holds(mistaken))
     }
 
-    /// `Ok` if nothing was wrong.
+    /// Returns `Ok` if nothing was wrong.
     pub(super) fn close(self) -> Result<(), ConfigErrors> {
         ConfigErrors::check(self.mistakes)
     }

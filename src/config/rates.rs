@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::print;
 use super::section::Section;
 
-/// A limit keeps whole microseconds between two calls: above 10,000 a second the rounding would
+/// A limit keeps whole microseconds between two calls. Above 10,000 per second the rounding would
 /// show.
 const PER_S: RangeInclusive<u64> = 1..=10_000;
 const BURST: RangeInclusive<u64> = 1..=100_000;
@@ -16,7 +16,7 @@ const BURST: RangeInclusive<u64> = 1..=100_000;
 /// A list over HTTP has 100 items, and a fresh token counts as 50.
 const ITEM_BURST: RangeInclusive<u64> = 100..=100_000;
 
-/// Whole nanoseconds a byte: above 16 MiB a second the rounding would show.
+/// Whole nanoseconds per byte: above 16 MiB per second the rounding would show.
 const BYTES_PER_S: RangeInclusive<u64> = 1024..=16 << 20;
 const BYTE_BURST: RangeInclusive<u64> = 1024..=1 << 30;
 
@@ -26,8 +26,8 @@ const REMEMBERED: RangeInclusive<u64> = 1024..=1 << 24;
 const WAITING: RangeInclusive<u64> = 16..=1 << 20;
 const ANSWER: RangeInclusive<u64> = 10..=60_000;
 
-/// Rows that a partition of messages may have by its conversation's limit: below the 100,000 from
-/// which `ScyllaDB` warns, with room for the sends that several nodes let in at once.
+/// Rows that a partition of messages may have by its conversation's limit. That is below the
+/// 100,000 from which `ScyllaDB` warns, with space for the sends that several nodes let in at once.
 const PARTITION_ROWS: u64 = 95_000;
 
 /// The time that a partition of a direct conversation holds: one day.
@@ -36,12 +36,12 @@ const DM_WINDOW_S: u64 = 86_400;
 /// The time that a partition of a room holds: one hour.
 const ROOM_WINDOW_S: u64 = 3600;
 
-/// So many at once, and so many a second from then on.
+/// So many at once, and so many per second from then on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateConfig {
-    /// At once.
+    /// How many at once.
     pub burst: u32,
-    /// A second.
+    /// How many per second.
     pub per_s: u32,
 }
 
@@ -69,7 +69,7 @@ pub struct Rates {
     written: Written,
 }
 
-/// What a user may do.
+/// The limits of a user.
 #[derive(Clone, Copy, Debug)]
 pub struct UserRates {
     /// Sends of messages.
@@ -171,7 +171,7 @@ impl Written {
         }
     }
 
-    /// What a conversation's limit lets in is stored in one partition a window.
+    /// What a conversation's limit lets in is stored in one partition per window.
     fn relate(&self, s: &mut Section) {
         let dm = ("dm_burst", self.dm_burst, "dm_per_s", self.dm_per_s, DM_WINDOW_S);
         let room = ("room_burst", self.room_burst, "room_per_s", self.room_per_s, ROOM_WINDOW_S);
@@ -179,7 +179,7 @@ impl Written {
             let rows = u64::from(burst) + u64::from(per_s) * window;
             if rows > PARTITION_ROWS && !s.is_mistaken(burst_key) && !s.is_mistaken(rate_key) {
                 let wanted = format!(
-                    "{burst_key} + {window} * {rate_key} of at most {PARTITION_ROWS} is wanted, \
+                    "{burst_key} + {window} * {rate_key} of at most {PARTITION_ROWS} is required, \
                      the rows of a partition; {rate_key} = {per_s} makes {rows}"
                 );
                 s.refuse(burst_key, burst, &wanted);

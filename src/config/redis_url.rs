@@ -13,7 +13,7 @@ const SCHEME: &str = "redis://";
 /// The longest URL: a DNS name has 253 bytes, so this leaves a kilobyte and more for the password.
 const URL_BYTES_MAX: usize = 2048;
 
-/// Why a text is no Redis URL. None of them repeats the text: it may hold a password in an
+/// Why a text is not a Redis URL. No error repeats the text, because it may hold a password in an
 /// unexpected place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RedisUrlError {
@@ -23,20 +23,20 @@ pub enum RedisUrlError {
     /// Over 2,048 bytes.
     #[error("a URL has at most {URL_BYTES_MAX} bytes")]
     Long,
-    /// A query, a fragment, white space or a control character: none has a meaning here, and the
+    /// A query, a fragment, white space or a control character. None has a meaning here, and the
     /// first two could hold what must be masked.
     #[error(
         "`?`, `#`, spaces and control characters are not allowed; write them as %XX in a password"
     )]
     Character,
-    /// A user alone, which is mostly a password whose colon was forgotten.
+    /// A user alone. Mostly it is a password whose colon was forgotten.
     #[error(
-        "a user without a password: redis://:password@host is wanted for a password alone, \
+        "a user without a password: write redis://:password@host for a password alone, \
          redis://user:password@host for both"
     )]
     LoneUser,
-    /// Not of the form below, a wildcard address, or a port or database that is no number.
-    #[error("redis://[[user]:password@]host[:port][/database] is wanted")]
+    /// Not of the form below, a wildcard address, or a port or database that is not a number.
+    #[error("redis://[[user]:password@]host[:port][/database] is required")]
     Form,
 }
 
@@ -51,12 +51,12 @@ impl RedisUrl {
         &self.0
     }
 
-    /// Whether there is one.
+    /// Whether there is a password.
     pub(super) fn has_password(&self) -> bool {
         parts(&self.0).0.contains('@')
     }
 
-    /// The server, whoever asks it and for whichever database: publish/subscribe knows neither.
+    /// Returns the server, without user and database: publish/subscribe ignores both.
     pub(super) fn server(&self) -> String {
         let info = self.0.as_str().into_connection_info();
         info.expect("it was one when it was read").addr().to_string()
@@ -73,7 +73,7 @@ impl RedisUrl {
     }
 }
 
-/// The authority of a URL, and what follows it.
+/// Returns the authority of a URL, and what follows it.
 fn parts(url: &str) -> (&str, &str) {
     let rest = url.strip_prefix(SCHEME).unwrap_or_default();
     rest.split_at(rest.find('/').unwrap_or(rest.len()))
@@ -117,7 +117,7 @@ impl fmt::Display for RedisUrl {
     }
 }
 
-/// Masked too: serialisation is a way of printing.
+/// Masked too, because serialisation is a way of printing.
 impl Serialize for RedisUrl {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

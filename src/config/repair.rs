@@ -1,4 +1,4 @@
-//! `[repair]` and `[audit]`: reads of the store that make up for what live delivery missed.
+//! `[repair]` and `[audit]`: reads of the store for what live delivery may have missed.
 
 use std::ops::RangeInclusive;
 
@@ -8,7 +8,8 @@ use super::section::Section;
 
 const READS_PER_S: RangeInclusive<u64> = 1..=1_000_000;
 
-/// A gap that is named costs the client a page of history; a catch-up is memory here meanwhile.
+/// A gap that is named costs the client a page of history. A catch-up takes memory of the node
+/// meanwhile.
 const CONVERSATION: RangeInclusive<u64> = 1..=10_000;
 const MESSAGES: RangeInclusive<u64> = 1..=100_000;
 
@@ -18,18 +19,18 @@ const REMEMBERED: RangeInclusive<u64> = 1024..=1 << 24;
 /// A send in the table takes 32 bytes, its publishes the size of its frame.
 const PENDING: RangeInclusive<u64> = 16..=1 << 20;
 
-/// What makes up for what live delivery missed.
+/// Reads of the store for what live delivery may have missed.
 #[derive(Clone, Debug, Serialize)]
 pub struct RepairConfig {
-    /// Reads a second of repairs and pull rounds, a node.
+    /// Reads per second of repairs and pull rounds, on one node.
     pub reads_per_s: u64,
-    /// Reads a second of resumes, a node.
+    /// Reads per second of resumes, on one node.
     pub resume_reads_per_s: u64,
     /// Messages that a resume sends of one conversation.
     pub conversation_messages: usize,
     /// Messages that a resume sends in all.
     pub resume_messages: usize,
-    /// Messages that a worker remembers having handed over.
+    /// Messages that a worker remembers as delivered.
     pub remembered: usize,
     /// Sends of a worker that may be unsettled.
     pub pending: usize,
@@ -52,10 +53,10 @@ impl RepairConfig {
     }
 }
 
-/// Looking for what should not be there.
+/// Looking for messages that should not be missing.
 #[derive(Clone, Debug, Serialize)]
 pub struct AuditConfig {
-    /// Reads a second, a node; 0 is none.
+    /// Reads per second, on one node; 0 is none.
     pub reads_per_s: u64,
 }
 

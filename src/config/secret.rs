@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// What stands in for a secret wherever a configuration is printed.
+/// The text that replaces a secret wherever a configuration is printed.
 pub(super) const MASKED: &str = "MASKED";
 
 /// Bytes that only [`Secret::expose`] shows.
@@ -35,7 +35,7 @@ impl fmt::Display for Secret {
     }
 }
 
-/// Masked too: serialisation is a way of printing.
+/// Masked too, because serialisation is a way of printing.
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(MASKED)

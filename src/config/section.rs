@@ -1,8 +1,8 @@
-//! One table, read key by key; what is left at the end is unknown.
+//! One table, read key by key. Keys that are left at the end are unknown.
 //!
-//! A reader that meets a mistake notes it and goes on with a stand-in, so that all mistakes are
-//! told at once; stand-ins never reach anyone, since a configuration with a mistake is refused
-//! whole.
+//! A reader that meets a mistake notes it and goes on with a stand-in value, so that all mistakes
+//! are reported at once. Stand-ins are never used, because a configuration with a mistake is
+//! refused as a whole.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -47,7 +47,7 @@ impl<'l> Section<'l> {
         resolved
     }
 
-    /// The table `key`.
+    /// Reads the table `key`.
     pub(super) fn section<T>(
         &mut self,
         key: &'static str,
@@ -58,7 +58,7 @@ impl<'l> Section<'l> {
         Section::read(self.provenance, path, table.unwrap_or_default(), read)
     }
 
-    /// The table `key`, whose keys the operator chose; each a table.
+    /// Reads the table `key`. The operator chose its keys; each is a table.
     pub(super) fn named<T>(
         &mut self,
         key: &'static str,
@@ -80,7 +80,7 @@ impl<'l> Section<'l> {
         items
     }
 
-    /// The list `key`, each item a table.
+    /// Reads the list `key`. Each item is a table.
     pub(super) fn items<T>(
         &mut self,
         key: &'static str,
@@ -96,7 +96,7 @@ impl<'l> Section<'l> {
         items
     }
 
-    /// The list `key` of strings that pass `check`.
+    /// Reads the list `key` of strings that pass `check`.
     pub(super) fn strings(
         &mut self,
         key: &'static str,
@@ -114,33 +114,34 @@ impl<'l> Section<'l> {
         strings
     }
 
-    /// The integer `key`.
+    /// Reads the integer `key`.
     pub(super) fn integer(&mut self, key: &'static str, allowed: &RangeInclusive<u64>) -> u64 {
         let (least, most) = (allowed.start(), allowed.end());
         let Some(value) = self.take(key) else { return *least };
         let given = value.as_integer().and_then(|given| u64::try_from(given).ok());
         given.filter(|given| allowed.contains(given)).unwrap_or_else(|| {
-            self.refuse(key, shown(&value), &format!("an integer, {least} to {most}, is wanted"));
+            self.refuse(key, shown(&value), &format!("an integer, {least} to {most}, is required"));
             *least
         })
     }
 
-    /// The integer `key`, as a number of things or bytes.
+    /// Reads the integer `key`, as a number of things or bytes.
     pub(super) fn count(&mut self, key: &'static str, allowed: &RangeInclusive<u64>) -> usize {
         usize::try_from(self.integer(key, allowed)).unwrap_or(usize::MAX)
     }
 
-    /// The integer `key`, in milliseconds.
+    /// Reads the integer `key`, in milliseconds.
     pub(super) fn millis(&mut self, key: &'static str, allowed: &RangeInclusive<u64>) -> Duration {
         Duration::from_millis(self.integer(key, allowed))
     }
 
-    /// The integer `key`, in seconds.
+    /// Reads the integer `key`, in seconds.
     pub(super) fn seconds(&mut self, key: &'static str, allowed: &RangeInclusive<u64>) -> Duration {
         Duration::from_secs(self.integer(key, allowed))
     }
 
-    /// The string `key`, converted; none, with a mistake, if it is no string or `convert` says so.
+    /// Reads the string `key`, converted. Returns none, with a mistake, if it is not a string or
+    /// `convert` fails.
     pub(super) fn string<T>(
         &mut self,
         key: &'static str,
@@ -155,49 +156,50 @@ impl<'l> Section<'l> {
         converted
     }
 
-    /// The string `key` of so many bytes.
+    /// Reads the string `key` of so many bytes.
     pub(super) fn sized(&mut self, key: &'static str, bytes: &RangeInclusive<usize>) -> String {
-        let wanted = format!("a string of {} to {} bytes is wanted", bytes.start(), bytes.end());
+        let wanted = format!("a string of {} to {} bytes is required", bytes.start(), bytes.end());
         let fits = |text: &str| bytes.contains(&text.len()).then(|| text.to_owned());
         self.string(key, &wanted, fits).unwrap_or_default()
     }
 
-    /// The name `key`.
+    /// Reads the name `key`.
     pub(super) fn name(&mut self, key: &'static str) -> String {
         let named = |text: &str| is_name(text).then(|| text.to_owned());
         self.string(key, NAME, named).unwrap_or_default()
     }
 
-    /// The string `key`, one of a few; the first stands in for a mistaken one.
+    /// Reads the string `key`, one of a few. The first replaces a mistaken one.
     pub(super) fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)]) -> T {
         let spelled: Vec<String> = choices.iter().map(|(text, _)| format!("{text:?}")).collect();
-        let wanted = format!("{} is wanted", spelled.join(" or "));
+        let wanted = format!("{} is required", spelled.join(" or "));
         let chosen = |text: &str| choices.iter().find(|choice| choice.0 == text).map(|it| it.1);
         self.string(key, &wanted, chosen).unwrap_or(choices[0].1)
     }
 
-    /// The string `key`, which is or holds a secret: no mistake repeats it.
+    /// Reads the string `key`, which is or holds a secret: no mistake repeats it.
     pub(super) fn sealed(&mut self, key: &'static str) -> Option<String> {
         let value = self.take(key)?;
         let text = self.as_text(key, &value).map(str::to_owned);
         if text.is_none() {
-            self.report(key, format!("a string is wanted, {} was given", kind(&value)));
+            self.report(key, format!("a string is required, {} was given", kind(&value)));
         }
         text
     }
 
-    /// Whether `key` was given, for keys that may be left out.
+    /// Whether `key` was given, for keys that may be omitted.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }
 
-    /// Passes over `key`, which another one rules out.
+    /// Ignores `key`, which another key excludes.
     pub(super) fn skip(&mut self, key: &'static str) {
         self.asked.push(key);
         self.table.remove(key);
     }
 
-    /// A relation: `value` of `key` must reach `floor`, which `formula` made from another key.
+    /// Checks a relation: `value` of `key` must reach `floor`, which `formula` made from another
+    /// key.
     pub(super) fn at_least<T: PartialOrd + Display>(
         &mut self,
         (key, value): (&'static str, T),
@@ -206,11 +208,11 @@ impl<'l> Section<'l> {
     ) {
         if value < floor && !self.is_mistaken(key) && !self.is_mistaken(other) {
             let formula = formula.replace("{}", &self.path.child(other).to_string());
-            self.refuse(key, value, &format!("at least {floor} is wanted, {formula}"));
+            self.refuse(key, value, &format!("at least {floor} is required, {formula}"));
         }
     }
 
-    /// Refuses a list whose items share what must be their own.
+    /// Refuses a list whose items share a value that each must have for itself.
     pub(super) fn unique<'a>(
         &mut self,
         key: &'static str,
@@ -225,30 +227,29 @@ impl<'l> Section<'l> {
         }
     }
 
-    /// Whether something is wrong with `key` already, so that a relation of it would only repeat
-    /// that.
+    /// Whether `key` already has a mistake, so that a relation would only repeat it.
     pub(super) fn is_mistaken(&self, key: &str) -> bool {
         self.provenance.is_mistaken(&self.path.child(key))
     }
 
-    /// The same of a key anywhere in the document.
+    /// The same for a key anywhere in the document.
     pub(super) fn is_mistaken_at(&self, path: &KeyPath) -> bool {
         self.provenance.is_mistaken(path)
     }
 
-    /// A mistake that repeats the value.
+    /// Reports a mistake and repeats the value.
     pub(super) fn refuse(&mut self, key: &str, value: impl Display, wanted: &str) {
         self.note(self.path.child(key), value, wanted);
     }
 
-    /// A mistake that does not repeat the value.
+    /// Reports a mistake without the value.
     pub(super) fn report(&mut self, key: &str, complaint: impl Into<String>) {
         let path = self.path.child(key);
         let mistake = ConfigError::new(&path, complaint);
         self.provenance.mistake(path, mistake);
     }
 
-    /// A mistake at a key anywhere in the document, which repeats the value.
+    /// Reports a mistake at a key anywhere in the document, and repeats the value.
     pub(super) fn note(&mut self, path: KeyPath, value: impl Display, wanted: &str) {
         let mistake = ConfigError::new(&path, wanted).value(value);
         self.provenance.mistake(path, mistake);
@@ -263,7 +264,7 @@ impl<'l> Section<'l> {
         value
     }
 
-    /// The text of a string; of anything else, the text of the variable that gave it:
+    /// Returns the text of a string. For another type it is the text of the variable that gave it:
     /// `NODE__NAME=4` means "4".
     fn as_text<'a>(&'a self, key: &str, value: &'a Value) -> Option<&'a str> {
         value.as_str().or_else(|| self.provenance.written(&self.path.child(key)))
@@ -281,7 +282,7 @@ impl<'l> Section<'l> {
                 list
             }
             Some(other) => {
-                self.report(key, format!("a list is wanted, {} was given", kind(&other)));
+                self.report(key, format!("a list is required, {} was given", kind(&other)));
                 Vec::new()
             }
             None => Vec::new(),
@@ -293,7 +294,7 @@ impl<'l> Section<'l> {
         match value {
             Value::Table(table) => Some(table),
             other => {
-                let complaint = format!("a table is wanted, {} was given", kind(&other));
+                let complaint = format!("a table is required, {} was given", kind(&other));
                 self.provenance.mistake(path.clone(), ConfigError::new(path, complaint));
                 None
             }
@@ -303,7 +304,7 @@ impl<'l> Section<'l> {
     fn check_count(&mut self, key: &str, given: usize, allowed: &RangeInclusive<usize>) {
         if !allowed.contains(&given) {
             let (least, most) = (allowed.start(), allowed.end());
-            self.report(key, format!("{least} to {most} are wanted, {given} were given"));
+            self.report(key, format!("{least} to {most} are required, {given} were given"));
         }
     }
 
@@ -314,7 +315,7 @@ impl<'l> Section<'l> {
         }
     }
 
-    /// Says the keys alone: the value of a mistyped `secret` is one.
+    /// Reports the keys alone, because the value of a mistyped `secret` is a secret.
     fn refuse_unknown(&mut self) {
         for key in std::mem::take(&mut self.table).into_iter().map(|(key, _)| key) {
             let complaint = match nearest(&key, &self.asked) {

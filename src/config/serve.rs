@@ -1,35 +1,36 @@
-//! What `serve` refuses beyond what no configuration may say. `demo` and `bench`, whose nodes share
-//! one process on loopback, need not refuse as much.
+//! What `serve` refuses beyond what every command refuses. `demo` and `bench`, whose nodes share
+//! one process on loopback, refuse less.
 
 use super::error::{ConfigError, ConfigErrors};
 use super::{Config, StoreBackend};
 
-/// The secret in `default.toml`, known to everyone who has this source.
+/// The secret in `default.toml`, which anyone with this source knows.
 const DEVELOPMENT_SECRET: &[u8] = b"narrowcast-development-key-do-not-deploy";
 
 impl Config {
-    /// Checks that a process of its own may serve by this configuration.
+    /// Checks that a process of its own may serve with this configuration.
     ///
     /// # Errors
     ///
-    /// An embedded store with Redis shards: other nodes would not see its messages. The development
-    /// key on an address that is not loopback: anyone could sign tokens. And what `demo` refuses.
+    /// An embedded store with Redis shards, because other nodes would not see its messages. The
+    /// development key on an address that is not loopback, because anyone could sign tokens. Also
+    /// what `demo` refuses.
     pub fn check_serve(&self) -> Result<(), ConfigErrors> {
         let mistakes = self.lonely_store().into_iter().chain(self.public_keys());
         ConfigErrors::check(mistakes.chain(self.any_page()).collect())
     }
 
-    /// Checks that nodes to play with may run by this configuration.
+    /// Checks that nodes of `demo` and `bench` may run with this configuration.
     ///
     /// # Errors
     ///
-    /// The development key for pages of any origin: each page that is open in a browser of this
+    /// The development key with pages of any origin: each page that is open in a browser of this
     /// machine could sign tokens and connect.
     pub fn check_demo(&self) -> Result<(), ConfigErrors> {
         ConfigErrors::check(self.any_page().into_iter().collect())
     }
 
-    /// The places in `auth.keys` of the development key.
+    /// Returns the places of the development key in `auth.keys`.
     pub(super) fn development_keys(&self) -> impl Iterator<Item = usize> {
         let keys = self.auth.keys.iter().enumerate();
         keys.filter(|(_, key)| key.secret.expose() == DEVELOPMENT_SECRET).map(|(place, _)| place)
@@ -39,7 +40,7 @@ impl Config {
         let key = self.development_keys().next()?;
         let complaint = format!(
             "auth.keys[{key}] is the public development key, with which any page could sign \
-             tokens; the origins of your pages are wanted, or a key of your own"
+             tokens; name the origins of your pages, or use a key of your own"
         );
         let any = self.listen.allows_any_origin();
         any.then(|| ConfigError::new("listen.origins", complaint).value("[\"*\"]"))
@@ -50,7 +51,7 @@ impl Config {
         let sharded = |name: &&String| self.layout(name).is_some_and(|it| !it.shards.is_empty());
         let layout = used.into_iter().find(sharded)?;
         let complaint = format!(
-            "the embedded store belongs to one process; another backend is wanted, or no shards in \
+            "the embedded store belongs to one process; use another backend, or no shards in \
              layouts.{layout}.redis"
         );
         let embedded = self.store.backend == StoreBackend::Embedded;
@@ -60,7 +61,7 @@ impl Config {
     fn public_keys(&self) -> Vec<ConfigError> {
         let clients = self.listen.clients;
         let complaint = format!(
-            "the development key is public; a key of your own is wanted, or a loopback address, \
+            "the development key is public; use a key of your own, or a loopback address, \
              unlike listen.clients = {clients}"
         );
         let public = self.development_keys().filter(|_| !clients.ip().is_loopback());

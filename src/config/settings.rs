@@ -18,11 +18,11 @@ use super::{
 const WORKERS: RangeInclusive<u64> = 1..=64;
 const LAYOUTS: RangeInclusive<usize> = 1..=8;
 
-/// Why a layout that is in use is there.
+/// Why a layout that is in use exists.
 const IN_USE: &str = "a loaded configuration has the layouts that it names";
 
-/// A resolved configuration. `config/default.toml` says what each key means, its bound and why; the
-/// fields here are named as the keys there, durations without their unit.
+/// A resolved configuration. `config/default.toml` states the meaning, bound and reason of each
+/// key. The fields here have the names of the keys there, durations without their unit.
 #[derive(Clone, Debug, Serialize)]
 pub struct Config {
     /// The deployment; part of every Redis channel.
@@ -40,7 +40,7 @@ pub struct Config {
     pub layout: LayoutChoice,
     /// Where messages live.
     pub store: StoreConfig,
-    /// Who is believed.
+    /// Which tokens are trusted.
     pub auth: AuthConfig,
     /// Who may do what.
     pub policy: PolicyConfig,
@@ -50,25 +50,25 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// How often.
     pub rates: Rates,
-    /// Which buckets to listen to.
+    /// Which buckets to subscribe to.
     pub interest: InterestConfig,
-    /// What makes up for what live delivery missed.
+    /// Reads of the store for what live delivery may have missed.
     pub repair: RepairConfig,
-    /// Looking for what should not be there.
+    /// Looking for messages that should not be missing.
     pub audit: AuditConfig,
-    /// The links to Redis.
+    /// The connections to Redis.
     pub bus: BusConfig,
-    /// What to tell.
+    /// What to log.
     pub telemetry: TelemetryConfig,
 }
 
 impl Config {
     /// Resolves the defaults, the text of a configuration file and an environment, each over the
-    /// one before. Of the environment only names that start with `NARROWCAST__` count.
+    /// one before. Only names of the environment that start with `NARROWCAST__` count.
     ///
     /// # Errors
     ///
-    /// All mistakes at once; of a text that is not TOML, where it stops being so.
+    /// All mistakes at once. If the text is not TOML, the place where it stops being TOML.
     pub fn load(
         user_toml: Option<&str>,
         env: impl IntoIterator<Item = (OsString, OsString)>,
@@ -81,17 +81,17 @@ impl Config {
         layers.read(Self::read)
     }
 
-    /// The layout of this name.
+    /// Returns the layout of this name.
     pub fn layout(&self, name: &str) -> Option<&LayoutConfig> {
         self.layouts.iter().find(|layout| layout.name == name)
     }
 
-    /// The layout that this node publishes by.
+    /// Returns the layout that this node publishes by.
     pub fn published(&self) -> &LayoutConfig {
         self.layout(&self.layout.publish).expect(IN_USE)
     }
 
-    /// The layouts that this node listens by.
+    /// Returns the layouts that this node subscribes by.
     pub fn subscribed(&self) -> impl Iterator<Item = &LayoutConfig> {
         self.layout.subscribe.iter().map(|name| self.layout(name).expect(IN_USE))
     }
@@ -124,7 +124,7 @@ impl Config {
 }
 
 impl Config {
-    /// A frame that is allowed must be possible: its bytes, and its patterns.
+    /// A frame that is allowed must be possible by the rates: its bytes, and its patterns.
     fn relate_rates(&self, s: &mut Section) {
         let Self { rates, limits, .. } = self;
         let items = rates.users.map_or(u32::MAX, |users| users.items.burst);
@@ -142,7 +142,7 @@ impl Config {
             let [burst, bound] = [("rates", burst), ("limits", bound)]
                 .map(|(table, key)| KeyPath::default().child(table).child(key));
             if (held as usize) < floor && !s.is_mistaken_at(&burst) && !s.is_mistaken_at(&bound) {
-                let wanted = format!("at least {floor} is wanted, {bound}: {why}");
+                let wanted = format!("at least {floor} is required, {bound}: {why}");
                 s.note(burst, held, &wanted);
             }
         }

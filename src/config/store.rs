@@ -10,18 +10,18 @@ use serde::Serialize;
 use super::section::Section;
 use super::{Secret, print};
 
-/// As long as Linux takes (`PATH_MAX`).
+/// The longest path that Linux takes (`PATH_MAX`).
 const PATH_BYTES: RangeInclusive<usize> = 1..=4096;
 const CA_BYTES: RangeInclusive<usize> = 0..=4096;
 const QUEUE: RangeInclusive<u64> = 1..=1_048_576;
 const BATCH_ROWS: RangeInclusive<u64> = 1..=65_536;
 
 const NODES: RangeInclusive<usize> = 1..=64;
-const NODE: &str = "host or host:port is wanted, an IPv6 address in brackets";
+const NODE: &str = "host or host:port is required, an IPv6 address in brackets";
 
 /// A DNS name has 253 bytes, and a port six with its colon.
 const NODE_BYTES_MAX: usize = 259;
-const KEYSPACE: &str = "1 to 48 of a-z, 0-9 and _ are wanted, beginning with a letter";
+const KEYSPACE: &str = "1 to 48 of a-z, 0-9 and _ are required, beginning with a letter";
 const KEYSPACE_BYTES_MAX: usize = 48;
 const DATACENTER_BYTES: RangeInclusive<usize> = 1..=64;
 const REPLICATION: RangeInclusive<u64> = 1..=9;
@@ -29,10 +29,11 @@ const USERNAME_BYTES: RangeInclusive<usize> = 0..=128;
 const PASSWORD_BYTES_MAX: usize = 1024;
 const IN_FLIGHT: RangeInclusive<u64> = 1..=65_536;
 
-/// Above what the servers wait for their replicas, 2 s, and below the lease of a write, 5 s.
+/// Above the time that the servers wait for their replicas, 2 s, and below the lease of a write, 5
+/// s.
 const WRITE_MS: RangeInclusive<u64> = 2100..=4900;
 
-/// Above what the servers wait for their replicas, 5 s.
+/// Above the time that the servers wait for their replicas, 5 s.
 const READ_MS: RangeInclusive<u64> = 5100..=60_000;
 
 /// None, or from a day to ten years.
@@ -49,7 +50,7 @@ pub struct StoreConfig {
     pub path: PathBuf,
     /// Writes that may wait.
     pub write_queue: usize,
-    /// Rows committed by one fsync at most.
+    /// Rows that one fsync commits at most.
     pub batch_rows: usize,
     /// Reads that may wait.
     pub read_queue: usize,
@@ -58,26 +59,26 @@ pub struct StoreConfig {
     pub cql: CqlConfig,
 }
 
-/// What the CQL store alone has; its keys stand beside the others.
+/// The keys of the CQL store alone. They are beside the others in `[store]`.
 #[derive(Clone, Debug, Serialize)]
 pub struct CqlConfig {
-    /// Nodes to begin with.
+    /// Nodes to connect to first.
     pub nodes: Vec<String>,
     /// The keyspace.
     pub keyspace: String,
-    /// The datacenter whose nodes are asked.
+    /// The datacenter whose nodes are queried.
     pub datacenter: String,
-    /// Replicas there.
+    /// Replicas in that datacenter.
     pub replication: u32,
-    /// Who connects; empty without authentication.
+    /// The user of the CQL store; empty without authentication.
     pub username: String,
-    /// His password.
+    /// The password of `username`.
     #[serde(serialize_with = "print::masked_or_empty")]
     pub password: Option<Secret>,
     /// Whether connections are encrypted.
     #[serde(serialize_with = "print::on_or_off")]
     pub tls: bool,
-    /// The certificate authorities that nodes are believed by.
+    /// The certificate authorities that may sign the certificates of nodes.
     #[serde(serialize_with = "print::path")]
     pub tls_ca: PathBuf,
     /// Writes under way at once.
@@ -90,10 +91,10 @@ pub struct CqlConfig {
     /// For the answer to a read.
     #[serde(rename = "read_ms", serialize_with = "print::millis")]
     pub read: Duration,
-    /// How long messages are kept; none is for ever.
+    /// How long messages are kept; none keeps them without end.
     #[serde(rename = "retention_days", serialize_with = "print::days_or_nought")]
     pub retention: Option<Duration>,
-    /// Connections a shard, or a node that has none.
+    /// Connections per shard, or per node without shards.
     pub connections: usize,
 }
 
@@ -167,7 +168,7 @@ fn read_password(s: &mut Section) -> Option<Secret> {
         let given = text.len();
         s.report(
             "password",
-            format!("0 to {PASSWORD_BYTES_MAX} bytes are wanted, {given} were given"),
+            format!("0 to {PASSWORD_BYTES_MAX} bytes are required, {given} were given"),
         );
     }
     (!text.is_empty()).then(|| Secret::new(text))
@@ -178,7 +179,7 @@ fn read_retention(s: &mut Section) -> Option<Duration> {
     (days > 0).then(|| Duration::from_hours(24 * days))
 }
 
-/// A name that CQL takes without quotes, and as it is.
+/// Whether CQL takes this name without quotes, and unchanged.
 fn is_keyspace(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     text.starts_with(|c: char| c.is_ascii_lowercase())

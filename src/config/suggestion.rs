@@ -1,14 +1,14 @@
-//! Which key was probably meant.
+//! Finds the key that was probably meant.
 
-/// Edits up to which two keys pass for one mistyped: a swap of neighbours is two.
+/// The most edits between two keys that count as a typing error: a swap of neighbours is two.
 const EDITS_MAX: usize = 2;
 
-/// The longest key that is compared: the work is the product of both lengths, and the operator's
-/// own is unbounded.
+/// The longest key that is compared. The work is the product of both lengths, and the operator's
+/// key has no bound.
 const COMPARED_BYTES_MAX: usize = 64;
 
-/// The known key nearest to `given`, if it is near, and nearer than an unrelated short word would
-/// be.
+/// Returns the known key nearest to `given`. It must be near, and nearer than an unrelated short
+/// word would be.
 pub(super) fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
     if given.len() > COMPARED_BYTES_MAX {
         return None;
@@ -18,7 +18,8 @@ pub(super) fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
     ranked.filter(near).min().map(|(_, key)| key)
 }
 
-/// The Levenshtein distance: insertions, deletions and replacements that make one the other.
+/// Returns the Levenshtein distance: the insertions, deletions and replacements that make one text
+/// the other.
 fn edits(from: &[u8], to: &[u8]) -> usize {
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (place, byte) in from.iter().enumerate() {

@@ -13,7 +13,7 @@ const LOG_BYTES: RangeInclusive<usize> = 1..=1024;
 /// What to log, and how.
 #[derive(Clone, Debug, Serialize)]
 pub struct TelemetryConfig {
-    /// Directives of `tracing_subscriber::EnvFilter`; checked.
+    /// Directives of `tracing_subscriber::EnvFilter`, checked.
     pub log: String,
     /// How lines are written.
     pub format: LogFormatConfig,
@@ -25,7 +25,7 @@ pub struct TelemetryConfig {
 pub enum LogFormatConfig {
     /// For people.
     Text,
-    /// An object a line.
+    /// One object per line.
     Json,
 }
 
@@ -47,8 +47,8 @@ impl TelemetryConfig {
             return;
         }
         if let Err(error) = EnvFilter::try_new(&self.log) {
-            let wanted = "a level or tracing directives are wanted";
-            // The reason repeats parts of the text.
+            let wanted = "a level or tracing directives are required";
+            // The error repeats parts of the text.
             let reason =
                 if may_be_secret(&self.log) { String::new() } else { format!(": {error}") };
             s.refuse("log", quoted(&self.log), &format!("{wanted}{reason}"));

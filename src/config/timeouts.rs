@@ -11,9 +11,9 @@ use super::section::Section;
 /// A minute for a peer that has shown no token is plenty for any network.
 const UNAUTHENTICATED: RangeInclusive<u64> = 10..=60_000;
 
-/// After a minute whoever asked has asked again.
+/// After a minute the client has asked again.
 const ANSWER: RangeInclusive<u64> = 10..=60_000;
-/// An hour is above what any balancer keeps a connection for.
+/// An hour is longer than any balancer keeps an idle connection.
 const KEEP_ALIVE: RangeInclusive<u64> = 10..=3_600_000;
 const BODY: RangeInclusive<u64> = 10..=60_000;
 const WRITE_STALL: RangeInclusive<u64> = 10..=300_000;
@@ -57,7 +57,7 @@ pub struct Timeouts {
     /// For one answer of the store.
     #[serde(rename = "store_ms", serialize_with = "print::millis")]
     pub store: Duration,
-    /// From SIGTERM to the exit.
+    /// From SIGTERM until the process exits.
     #[serde(rename = "drain_ms", serialize_with = "print::millis")]
     pub drain: Duration,
 }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use super::subject::{self, Class, RoutingKey, Subject};
 use super::token::{self, GrammarError};
 
-/// How far a pattern reaches.
+/// How much a pattern can match.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum PatternScope {
-    /// Its first two tokens are literal: one bucket serves it.
+    /// The first two tokens are literal: one bucket serves it.
     Key(RoutingKey),
-    /// A wildcard stands among the first two tokens: it needs a copy of every event of the class.
+    /// One of the first two tokens is a wildcard: it needs a copy of every event of the class.
     Wide,
 }
 
@@ -42,7 +42,7 @@ impl Pattern {
         Ok(pattern)
     }
 
-    /// How far the pattern reaches.
+    /// Returns how much the pattern can match.
     pub fn reach(&self) -> PatternScope {
         if self.is_wide() {
             PatternScope::Wide
@@ -53,7 +53,7 @@ impl Pattern {
 
     /// Whether it matches more than one subject.
     pub(super) fn has_wildcard(&self) -> bool {
-        // No other token may hold these bytes.
+        // Only the wildcards may hold these bytes.
         self.0.contains(['*', '>'])
     }
 

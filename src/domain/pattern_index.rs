@@ -1,10 +1,10 @@
-//! An index of patterns, so that an event meets only the patterns that can match it, never all.
+//! An index of patterns: an event meets only the patterns that can match it, never all.
 //!
-//! There is one table from the text of a pattern to its holders. A subject finds the literal pattern
-//! by its own text. To find the others it walks: behind some tokens it goes on by its next token and
-//! by `*`, as far as there are patterns with wildcards that go on so. These beginnings are known by
-//! their hashes, counted. So nearly every pattern is one entry, and a subject's cost does not grow
-//! with the number of patterns.
+//! One table leads from the text of a pattern to its holders. A subject finds the literal pattern
+//! by its own text. It finds the others by a walk: after some tokens it continues by its next token
+//! and by `*`, as far as there are patterns with wildcards that continue so. These beginnings are
+//! known by their hashes, with counts. So nearly every pattern is one entry, and the cost of a
+//! subject does not grow with the number of patterns.
 
 use ahash::RandomState;
 use hashbrown::HashTable;
@@ -13,14 +13,14 @@ use smallvec::SmallVec;
 use super::holders::{HolderLists, Holders};
 use super::{Pattern, Subject};
 
-/// A pattern and who holds it.
+/// A pattern and its holders.
 #[derive(Debug)]
 struct Entry<T> {
     pattern: Pattern,
     holders: Holders<T>,
 }
 
-/// Patterns and who holds them.
+/// Patterns and their holders.
 #[derive(Debug)]
 pub struct PatternIndex<T> {
     hasher: RandomState,
@@ -28,9 +28,9 @@ pub struct PatternIndex<T> {
     wildcards: [u64; 2],
     patterns: HashTable<Entry<T>>,
     lists: HolderLists<T>,
-    /// What patterns with wildcards begin with: the hash of some tokens, and how many patterns go on
-    /// behind them. Two beginnings that share a hash cost a few looks, since the text of what is
-    /// found is compared.
+    /// The beginnings of patterns with wildcards: the hash of some tokens, and how many patterns
+    /// continue after them. Two beginnings with the same hash cost a few lookups, because the text
+    /// of what is found is compared.
     beginnings: HashTable<(u64, u32)>,
     len: usize,
 }
@@ -52,8 +52,8 @@ impl<T> Default for PatternIndex<T> {
 /// The hash of no tokens.
 const NO_TOKENS: u64 = 0;
 
-/// The hash of some tokens and one more. Hashes of tokens are random already: this keeps their
-/// order.
+/// Returns the hash of some tokens and one more. Hashes of tokens are random already; this keeps
+/// their order.
 const fn and_token(tokens: u64, token: u64) -> u64 {
     (tokens.rotate_left(23) ^ token).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
@@ -63,7 +63,7 @@ fn hash_of(hasher: &RandomState, text: &str) -> u64 {
 }
 
 impl<T: Copy + Ord> PatternIndex<T> {
-    /// Adds a holder of a pattern; false if it held the pattern already.
+    /// Adds a holder of a pattern. Returns false if it held the pattern already.
     pub fn insert(&mut self, pattern: &Pattern, holder: T) -> bool {
         let hash = hash_of(&self.hasher, pattern.as_str());
         let known = self.patterns.find_mut(hash, |entry| entry.pattern == *pattern);
@@ -80,7 +80,7 @@ impl<T: Copy + Ord> PatternIndex<T> {
         added
     }
 
-    /// Takes a holder of a pattern away; false if it did not hold the pattern.
+    /// Removes a holder of a pattern. Returns false if it did not hold the pattern.
     pub fn remove(&mut self, pattern: &Pattern, holder: T) -> bool {
         let hash = hash_of(&self.hasher, pattern.as_str());
         let found = self.patterns.find_entry(hash, |entry| entry.pattern == *pattern);
@@ -96,7 +96,7 @@ impl<T: Copy + Ord> PatternIndex<T> {
         removed
     }
 
-    /// The hashes of what a pattern begins with; none if it is literal.
+    /// Returns the hashes of the beginnings of a pattern; none if it is literal.
     fn beginnings_of(&self, pattern: &Pattern) -> SmallVec<[u64; 8]> {
         if !pattern.has_wildcard() {
             return SmallVec::new();
@@ -133,19 +133,19 @@ impl<T: Copy + Ord> PatternIndex<T> {
         }
     }
 
-    /// Whether anybody holds exactly this pattern.
+    /// Whether exactly this pattern has a holder.
     pub fn holds(&self, pattern: &str) -> bool {
         let is_it = |entry: &Entry<T>| entry.pattern.as_str() == pattern;
         self.patterns.find(hash_of(&self.hasher, pattern), is_it).is_some()
     }
 
-    /// Calls `found` with the holder of each pattern that matches, once a pattern: a holder of
-    /// several is met several times.
+    /// Calls `found` with the holders of each pattern that matches, once per pattern. A holder of
+    /// several such patterns is found several times.
     pub fn matches(&self, subject: &Subject, mut found: impl FnMut(T)) {
         self.meet(subject, |holders| holders.iter().copied().for_each(&mut found));
     }
 
-    /// How many [`PatternIndex::matches`] finds, without meeting each.
+    /// Returns how many holders [`PatternIndex::matches`] finds, without visiting each.
     pub fn count(&self, subject: &Subject) -> usize {
         let mut count = 0;
         self.meet(subject, |holders| count += holders.len());
@@ -172,12 +172,12 @@ impl<T: Copy + Ord> PatternIndex<T> {
         }
     }
 
-    /// How many (pattern, holder) pairs there are.
+    /// Returns how many (pattern, holder) pairs there are.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether nobody holds any pattern.
+    /// Whether no pattern has a holder.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -197,7 +197,7 @@ struct Walk<'a, T, F> {
 }
 
 impl<T: Copy + Ord, F: FnMut(&[T])> Walk<'_, T, F> {
-    /// Goes on behind the first `at` tokens, of which those with a bit in `stars` were met by `*`.
+    /// Continues after the first `at` tokens. Those with a bit in `stars` were matched by `*`.
     fn go_on(&mut self, at: usize, tokens: u64, stars: u8) {
         let [star, rest] = self.index.wildcards;
         self.step(at, and_token(tokens, self.tokens[at].hash), stars);
@@ -210,7 +210,7 @@ impl<T: Copy + Ord, F: FnMut(&[T])> Walk<'_, T, F> {
 
     fn step(&mut self, at: usize, tokens: u64, stars: u8) {
         if at + 1 == self.tokens.len() {
-            // The literal pattern was found by the whole subject.
+            // The literal pattern was found by the text of the whole subject.
             if stars > 0 {
                 self.look(at + 1, tokens, stars, false);
             }
@@ -219,7 +219,7 @@ impl<T: Copy + Ord, F: FnMut(&[T])> Walk<'_, T, F> {
         }
     }
 
-    /// Looks for the pattern of the first `count` tokens, with `>` behind them if `rest`.
+    /// Looks up the pattern of the first `count` tokens, followed by `>` if `rest`.
     fn look(&mut self, count: usize, hash: u64, stars: u8, rest: bool) {
         let tokens = &self.tokens[..count];
         let entry = self.index.patterns.find(hash, |entry| {
@@ -269,7 +269,7 @@ mod tests {
         })
     }
 
-    /// How many patterns and beginnings the index holds.
+    /// Returns how many patterns and beginnings the index holds.
     fn entries(index: &PatternIndex<u8>) -> (usize, usize) {
         (index.patterns.len(), index.beginnings.len())
     }

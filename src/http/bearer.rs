@@ -2,7 +2,7 @@
 
 use hyper::header::{AUTHORIZATION, HeaderMap};
 
-/// The token of `Authorization: Bearer …`; none unless the header stands once.
+/// Returns the token of `Authorization: Bearer …`. Returns none unless the header is given once.
 pub(super) fn bearer_of(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().filter(|_| values.next().is_none())?;

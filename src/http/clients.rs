@@ -29,14 +29,14 @@ use crate::session::{ConnectionContext, SessionPermits, Upgraded, serve_upgraded
 use crate::socket::{self, HttpWaits};
 use crate::telemetry::LogThrottle;
 
-/// How long to wait after the listener refused, when the process is out of file descriptors.
+/// How long to wait after an accept failed because the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Where a WebSocket is opened; everything else is the HTTP API's.
+/// Where a WebSocket is opened. Everything else belongs to the HTTP API.
 const WEBSOCKET_PATH: &str = "/v1/ws";
 
-/// When an address that has too many connections may try again: nobody knows when one of them ends,
-/// so this only keeps the attempts apart.
+/// When an address that has too many connections may try again. Nothing tells when one of them
+/// ends, so this only keeps the attempts apart.
 const CROWDED_RETRY: Duration = Duration::from_secs(10);
 
 /// The bounds of the clients' listener.
@@ -65,20 +65,20 @@ pub struct ClientPort {
     api: Api,
 }
 
-/// Places of the whole node.
+/// The permits of the whole node.
 #[derive(Debug, Clone)]
 pub struct PortPermits {
-    /// For connections, and those that have not shown a token among them.
+    /// For connections, and for those among them that have shown no token.
     pub connections: Arc<Connections>,
     /// For connections, by address.
     pub addresses: Arc<Addresses>,
-    /// For connections that users show their tokens on over HTTP, by user.
+    /// For connections on which users show their tokens over HTTP, by user.
     pub users: Arc<KeyedPermits<UserId>>,
     /// The log of connections that could not be accepted.
     pub accept_log: Arc<LogThrottle>,
 }
 
-/// A connection that was let in.
+/// A connection that was admitted.
 struct Accepted {
     stream: TcpStream,
     peer: IpAddr,
@@ -86,7 +86,8 @@ struct Accepted {
 }
 
 impl ClientPort {
-    /// What accepts becomes part of `front`, or asks workers by `worker_calls`.
+    /// Makes one worker's end. Accepted sessions become part of `front`; API requests go to workers
+    /// by `worker_calls`.
     pub fn new(
         front: Rc<ConnectionContext>,
         readiness: Arc<Readiness>,
@@ -111,13 +112,14 @@ impl ClientPort {
         Self { front, readiness, places, origins, waits, api }
     }
 
-    /// Accepts for ever.
+    /// Accepts connections until it is dropped.
     pub async fn run(self: Rc<Self>, listener: TcpListener) {
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     if self.begin(stream, peer.ip()) {
-                        // The one that ends for it closes its socket before the next one is accepted.
+                        // The connection that was ended for it closes its socket before the next
+                        // one is accepted.
                         tokio::task::yield_now().await;
                     }
                 }
@@ -132,8 +134,9 @@ impl ClientPort {
         }
     }
 
-    /// Begins a connection, unless there is no place for it. One whose address has too many is told
-    /// so, in the time and place of a handshake. Whether another connection ends for it.
+    /// Begins a connection, unless there is no permit for it. One whose address has too many gets
+    /// an error within the time and permit of a handshake. Returns whether another connection is
+    /// ended for it.
     fn begin(self: &Rc<Self>, stream: TcpStream, peer: IpAddr) -> bool {
         let Some(admitted) = self.places.connections.admit(peer) else { return false };
         let Admitted { connection, handshake, in_place } = admitted;
@@ -153,8 +156,8 @@ impl ClientPort {
         in_place
     }
 
-    /// Speaks HTTP until the upgrade. The session gets a task of its own, so that nothing of
-    /// this one is kept.
+    /// Speaks HTTP until the upgrade. The session gets its own task, so that nothing of this one is
+    /// kept.
     async fn upgrade(self: Rc<Self>, accepted: Accepted, permit: HandshakePermit) {
         let Accepted { stream, peer, place } = accepted;
         let bearer: RefCell<Option<Box<str>>> = RefCell::new(None);
@@ -164,7 +167,7 @@ impl ClientPort {
                 return handshake.bound(response);
             }
             if request.uri().path() != WEBSOCKET_PATH {
-                // In a box, since most connections only open a WebSocket and need no room for it.
+                // In a box, because most connections only open a WebSocket and need no room for it.
                 let response = Box::pin(self.api.respond(request, &handshake)).await;
                 return handshake.bound(response);
             }
@@ -191,8 +194,8 @@ impl ClientPort {
         }
     }
 
-    /// Answers one request: a balancer's for the health as always, since its address is that of all
-    /// its clients.
+    /// Answers one request. A load balancer's health check is answered as always, because its
+    /// address is that of all its clients.
     async fn turn_away(self: Rc<Self>, accepted: Accepted, permit: HandshakePermit) {
         let Accepted { stream, place: _held, .. } = accepted;
         let handshake = Handshake::new(permit);
@@ -209,13 +212,14 @@ impl ClientPort {
         }
     }
 
-    /// The answer to a request for the node's health.
+    /// Answers a request for the node's health; none if it is another request.
     fn health<B>(&self, request: &Request<B>) -> Option<Response<Full<Bytes>>> {
         let (method, path) = (request.method(), request.uri().path());
         health::answer(method, path, &self.readiness, Asker::Anybody)
     }
 
-    /// A token that no `hello` could be let in by is refused at once, not kept until then.
+    /// Opens a WebSocket. A token that no `hello` could use is refused at once and not kept until
+    /// then.
     fn switch<B>(&self, request: &Request<B>, token: Option<&str>) -> Response<Full<Bytes>> {
         if let Some(Err(error)) = token.map(auth::check_length) {
             let refusal = ErrorReply::new(Code::Unauthorized, error.to_string());

@@ -1,4 +1,4 @@
-//! Browsers' pages of other origins (the Fetch standard, section 3.3).
+//! Requests from browsers' pages of other origins (the Fetch standard, section 3.3).
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -17,7 +17,8 @@ const ALLOWED_HEADERS: &str = "authorization, content-type, idempotency-key";
 /// Response headers that a page may read, beyond those that it always may.
 const EXPOSED_HEADERS: &str = "retry-after, allow";
 
-/// Seconds that a browser may remember the answer to a preflight: origins change with a restart.
+/// Seconds for which a browser may remember the answer to a preflight. Origins change with a
+/// restart.
 const MAX_AGE: &str = "600";
 
 /// The origins that may connect.
@@ -25,17 +26,18 @@ const MAX_AGE: &str = "600";
 pub(super) struct Origins(Vec<String>);
 
 impl Origins {
-    /// These; `*` is any.
+    /// Allows these origins; `*` is any.
     pub(super) const fn new(origins: Vec<String>) -> Self {
         Self(origins)
     }
 
-    /// Whether a request comes from one of them. One without an origin comes from no browser.
+    /// Whether a request comes from an allowed origin. One without an origin does not come from a
+    /// browser.
     pub(super) fn allow(&self, headers: &HeaderMap) -> bool {
         headers.get_all(ORIGIN).iter().all(|origin| self.allows(origin))
     }
 
-    /// What the others are told.
+    /// Returns the error for other origins.
     pub(super) fn refusal() -> ErrorReply {
         let message = "this origin may not connect: `listen.origins` does not name it";
         ErrorReply::new(Code::Forbidden, message)
@@ -45,7 +47,7 @@ impl Origins {
         self.0.iter().any(|known| known == "*" || known.as_bytes() == origin.as_bytes())
     }
 
-    /// Lets the page that a request came from read the answer.
+    /// Lets the page that sent a request read the answer.
     pub(super) fn dress(&self, origin: Option<&HeaderValue>, answer: &mut Response<Full<Bytes>>) {
         let Some(origin) = origin.filter(|origin| self.allows(origin)) else { return };
         let headers = answer.headers_mut();
@@ -56,7 +58,7 @@ impl Origins {
     }
 }
 
-/// What may be done with a path: the answer to OPTIONS, a browser's preflight included.
+/// Returns what may be done with a path: the answer to OPTIONS, including a browser's preflight.
 pub(super) fn options(allowed: &[&'static Method]) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -69,7 +71,7 @@ pub(super) fn options(allowed: &[&'static Method]) -> Response<Full<Bytes>> {
     response
 }
 
-/// The methods as one header's value.
+/// Returns the methods as the value of one header.
 pub(super) fn list(methods: &[&'static Method]) -> HeaderValue {
     let names: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
     HeaderValue::from_str(&names.join(", ")).expect("methods are visible ASCII")

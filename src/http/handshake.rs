@@ -1,5 +1,5 @@
-//! What a connection holds while it speaks HTTP: its place among those that have shown no token,
-//! until it has; then its place among those of its user.
+//! The permits of a connection while it speaks HTTP. At first it holds one of those for connections
+//! without a token. Once it has shown a token, it holds one of its user's.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::domain::UserId;
 use crate::limiter::{HandshakePermit, KeyedPermit, KeyedPermits};
 use crate::protocol::Code;
 
-/// When a user with too many connections may try again: nobody knows when one of them ends.
+/// When a user with too many connections may try again. Nothing tells when one of them ends.
 const FULL_PAUSE: Duration = Duration::from_secs(10);
 
-/// What a connection holds while it speaks HTTP.
+/// The permits of a connection while it speaks HTTP.
 #[derive(Debug)]
 pub(super) struct Handshake {
     /// None once a token was shown.
@@ -32,21 +32,21 @@ impl Handshake {
         Self { permit: RefCell::new(Some(permit)), user: RefCell::default() }
     }
 
-    /// Something was read from the client.
+    /// Notes that something was read from the client.
     pub(super) fn speak(&self) {
         if let Some(permit) = &mut *self.permit.borrow_mut() {
             permit.speak();
         }
     }
 
-    /// Whether the connection is to be ended, to make room for another one.
+    /// Resolves when the connection must end, to make room for another one.
     pub(super) fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut permit = self.permit.borrow_mut();
         permit.as_mut().map_or(Poll::Pending, |permit| permit.poll_ended(cx))
     }
 
-    /// A token was shown: the connection counts among those of its user. Services act for many
-    /// users and keep as many connections as they like.
+    /// Notes that a token was shown: the connection counts among those of its user. Services act
+    /// for many users, so their connections are not counted.
     pub(super) fn identify(
         &self,
         principal: &Principal,
@@ -65,8 +65,8 @@ impl Handshake {
         Ok(())
     }
 
-    /// Lets the connection end behind an answer that leaves it without a token: a place is good for
-    /// one request, or whoever asks again and again would keep it for ever.
+    /// Ends the connection after an answer that leaves it without a token. A permit without a token
+    /// is for one request; otherwise a client that asks again and again would keep it without end.
     pub(super) fn bound<B>(&self, mut response: Response<B>) -> Response<B> {
         let goes_on = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         if !goes_on && self.permit.borrow().is_some() {
@@ -75,7 +75,7 @@ impl Handshake {
         response
     }
 
-    /// The place among those without a token, if none was shown.
+    /// Returns the permit for a connection without a token, if no token was shown.
     pub(super) fn into_permit(self) -> Option<HandshakePermit> {
         self.permit.into_inner()
     }
@@ -122,10 +122,10 @@ mod tests {
             handshake.bound(response).headers().get(CONNECTION).is_some_and(|it| it == "close")
         };
         assert!(closes(StatusCode::UNAUTHORIZED) && closes(StatusCode::NO_CONTENT));
-        assert!(!closes(StatusCode::SWITCHING_PROTOCOLS), "a socket says hello next");
+        assert!(!closes(StatusCode::SWITCHING_PROTOCOLS), "a socket sends hello next");
         handshake.identify(&principal("a", TokenRole::User), &KeyedPermits::new(1)).unwrap();
-        assert!(!closes(StatusCode::UNAUTHORIZED), "it has shown one before");
-        assert!(handshake.into_permit().is_none(), "the place was given back");
+        assert!(!closes(StatusCode::UNAUTHORIZED), "it showed one before");
+        assert!(handshake.into_permit().is_none(), "the permit was given back");
     }
 
     #[test]
@@ -139,10 +139,10 @@ mod tests {
         first.identify(&alice, &users).unwrap();
         first.identify(&alice, &users).unwrap();
         assert!(second.identify(&alice, &users).is_err());
-        assert!(second.into_permit().is_some(), "who was refused has shown nothing");
+        assert!(second.into_permit().is_some(), "a refused token does not count as shown");
         first.identify(&bob, &users).unwrap();
         assert!(users.take(&alice.user).is_some(), "alice has hers back");
         first.identify(&principal("alice", TokenRole::Service), &users).unwrap();
-        assert!(users.take(&bob.user).is_some(), "a service has no need of one");
+        assert!(users.take(&bob.user).is_some(), "a service needs none");
     }
 }

@@ -1,4 +1,4 @@
-//! `/healthz` and `/readyz`: how the node is, as balancers and monitors ask for it.
+//! `/healthz` and `/readyz`: the node's health, for load balancers and monitors.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -9,19 +9,19 @@ use super::problem::{Problem, body, json};
 use super::readiness::{Readiness, ReadyState};
 use crate::protocol::Code;
 
-/// What can be done with a path that is only looked at.
+/// The methods of a path that can only be read.
 const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
-/// Who asks, which decides how much is told.
+/// Who asks, which decides how much the answer contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asker {
-    /// The operator: the reasons too, which name shards and files.
+    /// The operator. The answer has the reasons too, which name shards and files.
     Operator,
-    /// Whoever reaches the clients' listener: the status alone.
+    /// A client of the clients' listener. The answer has the status alone.
     Anybody,
 }
 
-/// The answer to a request for the node's health; none if the path is another.
+/// Answers a request for the node's health; none if the path is another.
 pub(super) fn answer(
     method: &Method,
     path: &str,
@@ -36,8 +36,8 @@ pub(super) fn answer(
     Some(looked_at(method, look))
 }
 
-/// Answers GET and HEAD by `look`, OPTIONS by the methods, and refuses every other one. Of an answer
-/// to HEAD the connection leaves the body out.
+/// Answers GET and HEAD by `look` and OPTIONS by the methods, and refuses all others. The
+/// connection omits the body of an answer to HEAD.
 pub(super) fn looked_at(
     method: &Method,
     look: impl FnOnce() -> Response<Full<Bytes>>,
@@ -58,8 +58,8 @@ pub(super) fn looked_at(
     }
 }
 
-/// The verdict. Degraded is still ready: sends are stored, and the load balancer has nowhere better
-/// to go.
+/// Returns the readiness. Degraded still counts as ready: sends are stored, and the load balancer
+/// has no better node.
 fn ready(readiness: &Readiness, asker: Asker) -> Response<Full<Bytes>> {
     let (verdict, reasons) = readiness.verdict();
     let status = match verdict {

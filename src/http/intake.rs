@@ -16,14 +16,14 @@ const JSON: &str = "application/json";
 /// How large and how slow a body may be.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct IntakeBounds {
-    /// Bytes.
+    /// In bytes.
     pub(super) bytes: usize,
     /// From the end of the header to the end of the body.
     pub(super) time: Duration,
 }
 
-/// Reads a body of JSON text; one that is not there is an empty text. One that announces too much
-/// is refused before anything of it is read, and its sender is not even told to go on.
+/// Reads a body of JSON text; a missing one is an empty text. One that announces too much is
+/// refused before anything of it is read, and its sender gets no `100 Continue`.
 pub(super) async fn read(
     headers: &HeaderMap,
     body: Incoming,
@@ -49,12 +49,12 @@ pub(super) async fn read(
         .map_err(|error| malformed(format!("the body is not UTF-8: {}", error.utf8_error())))
 }
 
-/// Refuses a body where none belongs.
+/// Refuses a body for a route that has none.
 pub(super) fn refuse(body: &Incoming) -> Result<(), Problem> {
     if body.is_end_stream() {
         return Ok(());
     }
-    Err(malformed("the body: this request has none").closing())
+    Err(malformed("the body: this request must not have one").closing())
 }
 
 fn check_type(headers: &HeaderMap) -> Result<(), Problem> {

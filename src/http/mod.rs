@@ -1,5 +1,5 @@
-//! The listeners: clients upgrade to a WebSocket or use the HTTP API, operators ask how the node
-//! is.
+//! The listeners. Clients upgrade to a WebSocket or use the HTTP API. Operators ask for the node's
+//! health.
 //!
 //! | file | owns |
 //! | --- | --- |
@@ -7,10 +7,10 @@
 //! | `health` | `/healthz` and `/readyz`, on both |
 //! | `readiness` | whether the node is fit for clients |
 //! | `route`, `query`, `percent` | from a request's line to a route and its parameters |
-//! | `handshake` | what a connection holds: a place of those without a token, or of its user |
-//! | `bearer`, `cors` | what is judged by headers |
+//! | `handshake` | the permit of a connection: one for connections without a token, or its user's |
+//! | `bearer`, `cors` | checks of headers: tokens and origins |
 //! | `intake` | the body of a request |
-//! | `api` | the routes, one file a resource |
+//! | `api` | the routes, one file per resource |
 //! | `problem` | answers, errors among them |
 
 mod api;

@@ -24,11 +24,11 @@ use crate::telemetry::LogThrottle;
 /// How long an operator's request may take to arrive, and its answer to be taken.
 const REQUEST: Duration = Duration::from_secs(5);
 
-/// How long to wait after the listener refused: below what a probe of the health waits.
+/// How long to wait after an accept failed: less than what a health check waits.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// Connections at once: some for each scraper, each load balancer that asks for the health, and
-/// people. One more ends the one that has asked for nothing for the longest time.
+/// Connections at once: some for each scraper and for each load balancer that checks the health,
+/// and some for people. One more ends the one that has asked for nothing for the longest time.
 pub const OPERATOR_CONNECTIONS_MAX: usize = 256;
 
 /// The operator's listener.
@@ -42,14 +42,14 @@ pub struct OperatorPort {
 
 /// A connection that was accepted.
 struct Accepted {
-    /// When it was accepted, or asked for something last.
+    /// When it was accepted, or last asked for something.
     asked: Rc<Cell<Instant>>,
     task: JoinHandle<()>,
 }
 
 impl OperatorPort {
-    /// At most so many connections at once, and never more than [`OPERATOR_CONNECTIONS_MAX`]; each
-    /// may wait for so long for its next request.
+    /// Allows at most `max` connections at once, and never more than [`OPERATOR_CONNECTIONS_MAX`].
+    /// Each may wait for `keep_alive` for its next request.
     pub fn new(
         readiness: Arc<Readiness>,
         services: Arc<Services>,
@@ -60,7 +60,7 @@ impl OperatorPort {
         Self { readiness, services, max: max.clamp(1, OPERATOR_CONNECTIONS_MAX), waits }
     }
 
-    /// Serves for ever.
+    /// Serves until it is dropped.
     pub async fn run(self: Rc<Self>, listener: TcpListener) {
         let (mut accepted, log) = (Vec::new(), LogThrottle::default());
         loop {
@@ -97,7 +97,7 @@ impl OperatorPort {
     }
 }
 
-/// Makes room for one connection: whoever holds many and asks nothing must not silence the port.
+/// Makes room for one connection, so that idle connections cannot block the port.
 async fn make_room(accepted: &mut Vec<Accepted>, max: usize) {
     accepted.retain(|connection| !connection.task.is_finished());
     if accepted.len() < max {
@@ -122,7 +122,7 @@ fn respond<B>(
         return response;
     }
     if path != "/metrics" {
-        let detail = "there are /healthz, /readyz and /metrics here";
+        let detail = "this port serves /healthz, /readyz and /metrics";
         return Problem::from(ErrorReply::new(Code::NotFound, detail)).response();
     }
     health::looked_at(method, || {
@@ -131,7 +131,7 @@ fn respond<B>(
     })
 }
 
-/// All metrics; what is a state and no count is looked up now.
+/// Returns all metrics. Those that are a state and not a count are computed now.
 fn metrics(readiness: &Readiness, services: &Services) -> String {
     let metrics = &services.metrics;
     for class in Class::ALL {
@@ -144,7 +144,7 @@ fn metrics(readiness: &Readiness, services: &Services) -> String {
     metrics.outbox_bytes.set(services.budget.used() as i64);
     let watermark = Micros(metrics.watermark.get() as u64);
     let lag = services.wall.now().since(watermark).as_secs_f64();
-    // There is none before the first: no alarm that compares is raised by that.
+    // There is no lag before the first watermark. NaN raises no alarm that compares.
     metrics.watermark_lag.set(if watermark == Micros(0) { f64::NAN } else { lag });
     if let Some(figures) = services.store.figures() {
         metrics.show_store(&figures);

@@ -1,4 +1,4 @@
-//! Percent-encoding of paths and queries (RFC 3986, section 2.1), taken off exactly once.
+//! Percent-encoding of paths and queries (RFC 3986, section 2.1), decoded exactly once.
 
 /// Why a text is not percent-encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -9,12 +9,12 @@ pub(super) enum PercentError {
         /// The place of the `%`.
         at: usize,
     },
-    /// What it stands for is no text.
-    #[error("it does not stand for UTF-8")]
+    /// The decoded bytes are not text.
+    #[error("it does not decode to UTF-8")]
     Utf8,
 }
 
-/// What a text stands for. `+` is itself: it is a letter of ids.
+/// Decodes a text. `+` stays as it is, because ids may contain it.
 pub(super) fn decode(text: &str) -> Result<String, PercentError> {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());

@@ -22,7 +22,7 @@ const fn status_of(code: Code) -> StatusCode {
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        // What was asked may have happened: whoever was asked gave no answer in time.
+        // The request may have been carried out: the answer did not come in time.
         Code::OutcomeUnknown => StatusCode::GATEWAY_TIMEOUT,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -53,7 +53,8 @@ impl From<ErrorReply> for Problem {
         let ErrorReply { code, message, retry_after } = refusal;
         let problem = Self::new(status_of(code), code, message);
         match retry_after {
-            // In whole seconds, rounded up: who waits for so long does not come too early.
+            // In whole seconds, rounded up, so that a client that waits for so long does not come
+            // too early.
             Some(wait) => {
                 problem.retry_after(Duration::from_secs(wait.as_millis().div_ceil(1000) as u64))
             }
@@ -63,7 +64,7 @@ impl From<ErrorReply> for Problem {
 }
 
 impl Problem {
-    /// A problem whose status says more than its code.
+    /// Makes a problem whose status is more specific than its code.
     pub(super) fn new(
         status: StatusCode,
         code: Code,
@@ -73,24 +74,24 @@ impl Problem {
         Self { status, code, retry, detail: detail.into(), headers }
     }
 
-    /// The same problem, with a header.
+    /// Adds a header.
     pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 
-    /// The same problem, which goes away after a while.
+    /// Adds when to try again.
     pub(super) fn retry_after(mut self, wait: Duration) -> Self {
         self.retry = Retry::Later;
         self.with(RETRY_AFTER, HeaderValue::from(wait.as_secs()))
     }
 
-    /// The same problem, after which nothing more is read from the connection.
+    /// Ends the connection after the answer: nothing more is read from it.
     pub(super) fn closing(self) -> Self {
         self.with(CONNECTION, HeaderValue::from_static("close"))
     }
 
-    /// The answer.
+    /// Returns the answer.
     pub(super) fn response(self) -> Response<Full<Bytes>> {
         let document = Document {
             r#type: "about:blank",
@@ -106,7 +107,7 @@ impl Problem {
     }
 }
 
-/// A JSON document.
+/// Makes an answer of a JSON document.
 pub(super) fn json(status: StatusCode, document: &impl Serialize) -> Response<Full<Bytes>> {
     json_as("application/json", status, document)
 }
@@ -121,7 +122,7 @@ fn json_as(
     body(status, content_type, text)
 }
 
-/// A body of a type.
+/// Makes an answer with a body of this type.
 pub(super) fn body(
     status: StatusCode,
     content_type: &'static str,

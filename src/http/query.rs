@@ -1,5 +1,5 @@
-//! The query of a request: typed on demand like the fields of a frame, and like them without
-//! repeats and strangers.
+//! The query of a request. Parameters are read by type on demand, like the fields of a frame. As
+//! there, repeated and unknown ones are refused.
 
 use super::percent::decode;
 use crate::domain::{MessageId, UserId};
@@ -8,7 +8,7 @@ use crate::protocol::ErrorReply;
 /// More parameters than any route has.
 const PARAMETERS_MAX: usize = 8;
 
-/// The longest value that is repeated in a refusal, in characters.
+/// The longest value that an error repeats, in characters.
 const SHOWN_CHARS: usize = 40;
 
 /// The parameters of a query.
@@ -29,7 +29,7 @@ impl Query {
             };
             let (name, value) = (read(name)?, read(value)?);
             if list.iter().any(|(known, _)| *known == name) {
-                return Err(ErrorReply::bad_request(format!("`{}` stands twice", clip(&name))));
+                return Err(ErrorReply::bad_request(format!("`{}` is given twice", clip(&name))));
             }
             if list.len() == PARAMETERS_MAX {
                 let message = format!("the query has more than {PARAMETERS_MAX} parameters");
@@ -40,26 +40,26 @@ impl Query {
         Ok(Self { list })
     }
 
-    /// A parameter's text.
+    /// Takes a parameter's text.
     pub(super) fn text(&mut self, name: &str) -> Option<String> {
         let at = self.list.iter().position(|(known, _)| known == name)?;
         Some(self.list.swap_remove(at).1)
     }
 
-    /// A parameter that is a message id.
+    /// Takes a parameter that is a message id.
     pub(super) fn message_id(&mut self, name: &str) -> Result<Option<MessageId>, ErrorReply> {
         let Some(text) = self.text(name) else { return Ok(None) };
         text.parse().map(Some).map_err(|error| ErrorReply::bad_request(format!("`{name}` {error}")))
     }
 
-    /// A parameter that is an encoded user id.
+    /// Takes a parameter that is an encoded user id.
     pub(super) fn user_id(&mut self, name: &str) -> Result<Option<UserId>, ErrorReply> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let read = UserId::parse(&text);
         read.map(Some).map_err(|error| ErrorReply::bad_request(format!("`{name}`: {error}")))
     }
 
-    /// The parameter `limit`: 1 to `max`, and `default` when it is not there.
+    /// Takes the parameter `limit`: 1 to `max`, and `default` if it is missing.
     pub(super) fn limit(&mut self, default: usize, max: usize) -> Result<usize, ErrorReply> {
         let Some(text) = self.text("limit") else { return Ok(default.min(max)) };
         let limit = text.parse().ok().filter(|limit| (1..=max).contains(limit));
@@ -74,7 +74,7 @@ impl Query {
         match self.list.first() {
             None => Ok(()),
             Some((name, _)) => {
-                let message = format!("`{}` is not a parameter of it", clip(name));
+                let message = format!("`{}` is not a parameter of this route", clip(name));
                 Err(ErrorReply::bad_request(message))
             }
         }
@@ -123,8 +123,8 @@ mod tests {
         let wanted = "`before` must be a message id: a UUID of version 7 in its 36-character form";
         assert_eq!(message(query("before=x").message_id("before")), wanted);
         assert_eq!(message(query("after=").user_id("after")), "`after`: an empty token at byte 0");
-        assert_eq!(message(query("x=1").finish()), "`x` is not a parameter of it");
-        assert_eq!(message(Query::read(Some("a=1&%61=2"))), "`a` stands twice");
+        assert_eq!(message(query("x=1").finish()), "`x` is not a parameter of this route");
+        assert_eq!(message(Query::read(Some("a=1&%61=2"))), "`a` is given twice");
         let many: Vec<String> = (0..9).map(|n| format!("p{n}")).collect();
         let many = message(Query::read(Some(&many.join("&"))));
         assert_eq!(many, "the query has more than 8 parameters");

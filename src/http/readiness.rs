@@ -8,32 +8,34 @@ use crate::clock::{ClockStatus as Time, WallClock};
 use crate::shards::{Health, LinkState};
 use crate::store::Store;
 
-/// What a node says of itself.
+/// The status that a node reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReadyState {
-    /// Some link has not been up yet, or the node does not fit the others: no sessions are taken.
+    /// Some shard connection has not been up yet, or the node does not fit the others. It takes no
+    /// sessions.
     Starting,
     /// All is well.
     Ready,
-    /// Some link is down, so that live delivery is not whole, or the store or the time is away, so
-    /// that sends are refused: likely for all nodes, and topics and sessions go on.
+    /// Some shard connection is down, so that live delivery is incomplete. Or the store or the time
+    /// is not available, so that sends are refused. That is likely so for all nodes; topics and
+    /// sessions go on.
     Degraded,
-    /// Its store takes no writes until a restart, it has lost a shard that others reach, or its clock
-    /// is off and there are others: no sessions are taken.
+    /// The store takes no writes until a restart, or only this node has lost a shard. Or its clock is
+    /// off and there are other nodes. It takes no sessions.
     Unready,
-    /// It is being stopped: no sessions are taken.
+    /// It is being stopped. It takes no sessions.
     Draining,
 }
 
 impl ReadyState {
-    /// Whether sessions are taken.
+    /// Whether the node takes sessions.
     pub const fn takes_sessions(self) -> bool {
         matches!(self, Self::Ready | Self::Degraded)
     }
 }
 
-/// How a node is.
+/// The state of a node, as its parts report it.
 #[derive(Debug)]
 pub struct Readiness {
     health: Arc<Health>,
@@ -46,8 +48,8 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Judges by the links, the store, its clock, and how the node stands among the others, of whom
-    /// `nodes` live with it.
+    /// Decides by the shard connections, the store, the clock, and the node's health among the
+    /// others. `nodes` counts the live nodes.
     pub const fn new(
         health: Arc<Health>,
         store: Arc<dyn Store>,
@@ -58,18 +60,18 @@ impl Readiness {
         Self { health, store, standing, clock, nodes, draining: AtomicBool::new(false) }
     }
 
-    /// Whether the node's clock is off and there are others, who serve its users better. Where the
-    /// time is only not known, the store is likely to be away for all.
+    /// Whether the node's clock is off and there are other nodes, which serve its users better. If
+    /// the time is only not known, the store is likely not available for any node.
     pub fn is_worse_timed(&self) -> bool {
         matches!(self.clock.verdict(), Time::Off(_)) && self.nodes.load(Ordering::Relaxed) > 1
     }
 
-    /// The node is being stopped.
+    /// Notes that the node is being stopped.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
     }
 
-    /// How many links are up, down, and have not been up yet.
+    /// Returns how many shard connections are up, down, and not up yet.
     pub fn links_by_state(&self) -> [i64; 3] {
         let mut counts = [0; 3];
         for link in self.health.report() {
@@ -83,7 +85,7 @@ impl Readiness {
         counts
     }
 
-    /// The verdict, and what speaks against the node.
+    /// Returns the status, and the reasons against the node.
     pub fn verdict(&self) -> (ReadyState, Vec<String>) {
         let links = self.health.report();
         let (serving, troubles) = self.standing.look();

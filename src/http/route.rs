@@ -1,4 +1,4 @@
-//! Which route a request is for.
+//! Finds the route of a request.
 
 use hyper::Method;
 
@@ -6,32 +6,33 @@ use super::percent::decode;
 use crate::domain::{RoomId, UserId};
 use crate::protocol::{ErrorReply, MEMBERS_BYTES_MAX};
 
-/// What a request asks for. Ids are encoded ones: a path's own percent-encoding is taken off once.
+/// What a request asks for. Ids are encoded ones: the percent-encoding of the path is decoded once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ApiRoute {
     /// Sends a message.
     Send,
-    /// Reads a page of a conversation, which is still a text: whose it is decides how it reads.
+    /// Reads a page of a conversation. It is still a text, because its meaning depends on the
+    /// caller.
     History(String),
     /// Publishes events.
     Publish,
-    /// Makes a room under an id of the server's choice.
+    /// Makes a room with an id that the server chooses.
     CreateRoom,
-    /// Makes a room under an id of a service's choice, or changes it.
+    /// Makes a room with an id that a service chooses, or changes it.
     PutRoom(RoomId),
-    /// Looks at a room.
+    /// Returns a room.
     Room(RoomId),
     /// Lists a room's members.
     Members(RoomId),
     /// Adds members or changes their roles.
     PutMembers(RoomId),
-    /// Adds a member or changes his role.
+    /// Adds a member or changes the member's role.
     PutMember(RoomId, UserId),
     /// Removes a member.
     RemoveMember(RoomId, UserId),
     /// Lists a user's conversations.
     Inbox(UserId),
-    /// Describes all of this.
+    /// Returns the `OpenAPI` document.
     OpenApi,
 }
 
@@ -46,7 +47,7 @@ pub(super) enum Misroute {
     Id(ErrorReply),
 }
 
-/// What makes a route of the ids in a path.
+/// Makes a route of the ids in a path.
 type Make = fn(&mut Ids<'_>) -> Result<ApiRoute, ErrorReply>;
 
 /// A method, a path in which `{…}` is an id, and the route.
@@ -73,8 +74,8 @@ pub(super) static ENDPOINTS: [Endpoint; 12] = [
 ];
 
 impl ApiRoute {
-    /// The route of a request. HEAD asks for what GET would answer, of which the connection leaves
-    /// the body out.
+    /// Returns the route of a request. HEAD has the route of GET; the connection omits the body of
+    /// the answer.
     pub(super) fn find(method: &Method, path: &str) -> Result<Self, Misroute> {
         let method = if method == Method::HEAD { &Method::GET } else { method };
         let found = ENDPOINTS.iter().find(|(m, template, _)| m == method && fits(template, path));
@@ -90,8 +91,8 @@ impl ApiRoute {
             .map_err(Misroute::Id)
     }
 
-    /// How long the body of its requests may be, where most may be as long as a frame; none if they
-    /// have no body.
+    /// Returns the bound on the body of a request; none if it has no body. `frame` is the bound of
+    /// most routes.
     pub(super) const fn body_max(&self, frame: usize) -> Option<usize> {
         match self {
             Self::Send
@@ -105,7 +106,7 @@ impl ApiRoute {
     }
 }
 
-/// The methods of a path; none if there is no such path.
+/// Returns the methods of a path; none if there is no such path.
 pub(super) fn allowed(path: &str) -> Vec<&'static Method> {
     let fitting = ENDPOINTS.iter().filter(|(_, template, _)| fits(template, path));
     let mut methods: Vec<&Method> = fitting.map(|(method, ..)| method).collect();
@@ -122,7 +123,7 @@ fn is_id(part: &str) -> bool {
     part.starts_with('{')
 }
 
-/// Whether a path is of a template. Its fixed parts are compared as they are: they have one
+/// Whether a path fits a template. Fixed parts are compared as they are, because they have one
 /// spelling.
 fn fits(template: &str, path: &str) -> bool {
     let (mut parts, mut found) = (template.split('/'), path.split('/'));
@@ -136,7 +137,7 @@ fn fits(template: &str, path: &str) -> bool {
     }
 }
 
-/// The ids of a path, in their order.
+/// The ids of a path, in order.
 pub(super) struct Ids<'a> {
     template: std::str::Split<'static, char>,
     path: std::str::Split<'a, char>,
@@ -251,7 +252,7 @@ mod tests {
             ("/v1/rooms/a%25", "the room's id in the path: `%` at byte 1"),
             ("/v1/rooms/a%252e", "the room's id in the path: `%` at byte 1"),
             ("/v1/rooms/a%", "the path: `%` at byte 1 must be followed by two hex digits"),
-            ("/v1/rooms/%ff", "the path: it does not stand for UTF-8"),
+            ("/v1/rooms/%ff", "the path: it does not decode to UTF-8"),
             ("/v1/rooms/..", "the room's id in the path: byte 0x2E at 0"),
             ("/v1/users/a.b/inbox", "the user's id in the path: byte 0x2E at 1"),
         ];

@@ -1,11 +1,12 @@
-//! The rule of one shard's interest. Time is a number of milliseconds that the caller knows.
+//! The subscriptions to one shard's buckets. Time is a number of milliseconds that the caller
+//! knows.
 //!
 //! Invariants worth naming:
 //! - A bucket is confirmed only by the answer to the *last* subscribe sent for it, with no
-//!   unsubscribe after it: each command has a generation, and an older answer counts for nothing.
-//! - A bucket stands in a batch of one kind at most, so the order of buckets is free and only the
+//!   unsubscribe after it. Each command has a generation, and an older answer counts for nothing.
+//! - A bucket is in a batch of one kind at most. So the order of buckets is free, and only the
 //!   order of batches matters.
-//! - After a disconnect nothing is confirmed, and nothing lingers.
+//! - After a disconnect no bucket is confirmed and none lingers.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -14,59 +15,60 @@ use ahash::AHashMap;
 use crate::cluster::{Safeguard, Safeguards};
 use crate::layout::Bucket;
 
-/// Lingering buckets are at most this part of the held ones, plus [`LINGER_FREE`]: beyond it they
-/// would be traffic for nobody.
+/// Lingering buckets are at most this part of the held ones, plus [`LINGER_FREE`]. More would be
+/// traffic without receivers.
 const LINGER_PART: usize = 10;
 
 /// Lingering buckets that are always allowed.
 const LINGER_FREE: usize = 1000;
 
-/// Waits for one bucket that are not looked through for those who gave up.
+/// Waits for one bucket that may accumulate before those that were given up are removed.
 const TICKETS_UNSWEPT: usize = 16;
 
-/// How a bucket stands with the server.
+/// The state of a bucket at the server, compared with what is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubscriptionState {
-    /// It is heard.
+    /// The node receives from it.
     Confirmed,
-    /// It will be.
+    /// The node will receive from it.
     Awaited,
-    /// Nobody needs it.
+    /// No holder needs it.
     Unneeded,
 }
 
-/// Names a wait for a confirmation.
+/// Identifies a wait for a confirmation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct WaiterId(pub u64);
 
-/// How long a bucket that nobody needs is still heard: sessions that reconnect find it warm.
+/// How long a bucket without holders stays subscribed, so that a session that reconnects needs no
+/// round trip.
 #[derive(Debug, Clone, Copy)]
 pub struct Linger {
-    /// At least this long, in milliseconds; up to a quarter more by jitter.
+    /// At least this long, in milliseconds. Jitter adds up to a quarter.
     pub ms: u64,
 }
 
-/// What to command.
+/// The kind of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InterestAction {
-    /// Hear.
+    /// Start receiving.
     Subscribe,
-    /// Hear no longer.
+    /// Stop receiving.
     Unsubscribe,
 }
 
 /// One command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// Its place in the order of commands; it wraps, since only the last ones are compared.
+    /// Its number in the order of commands. It wraps, because only recent ones are compared.
     generation: u32,
-    /// What it does.
+    /// Its kind.
     pub action: InterestAction,
-    /// To which buckets.
+    /// The buckets that it is for.
     pub buckets: Vec<Bucket>,
 }
 
-/// What the server was last told of a bucket.
+/// What the server was last commanded about a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wire {
     Absent,
@@ -75,8 +77,8 @@ enum Wire {
     Leaving,
 }
 
-/// What is known of a bucket. There is one for nearly every session, so what few buckets have
-/// (waits, and the end of a linger) is kept beside it.
+/// What is known of a bucket. There is one for nearly every session. So what few buckets have
+/// (waits, and the end of a linger) is kept outside it.
 #[derive(Debug)]
 struct Entry {
     holders: u32,
@@ -92,7 +94,7 @@ impl Entry {
         self.holders > 0 || self.lingers
     }
 
-    /// What must be commanded for the server to know what is wanted.
+    /// Returns what must be commanded so that the server matches what is needed.
     const fn due(&self) -> Option<InterestAction> {
         match (self.is_wanted(), self.wire) {
             (true, Wire::Absent | Wire::Leaving) => Some(InterestAction::Subscribe),
@@ -102,7 +104,7 @@ impl Entry {
     }
 }
 
-/// The interest in one shard's buckets.
+/// The subscriptions to one shard's buckets.
 #[derive(Debug)]
 pub struct BucketSubscriptions {
     linger: Linger,
@@ -120,12 +122,12 @@ pub struct BucketSubscriptions {
 }
 
 impl BucketSubscriptions {
-    /// Nothing is needed, nothing is connected.
+    /// Starts with no bucket needed, and without a connection.
     pub fn new(linger: Linger) -> Self {
         Self::under(linger, Safeguards::default())
     }
 
-    /// The same under other rules, for the simulation.
+    /// The same with some safeguards switched off, for the simulation.
     pub(crate) fn under(linger: Linger, rules: Safeguards) -> Self {
         Self {
             rules,
@@ -141,7 +143,7 @@ impl BucketSubscriptions {
         }
     }
 
-    /// One more holder needs a bucket; true if it is the first.
+    /// Adds a holder of a bucket. Returns true if it is the first.
     pub fn acquire(&mut self, bucket: Bucket) -> bool {
         let entry = self.entries.entry(bucket).or_insert(Entry {
             holders: 0,
@@ -163,8 +165,8 @@ impl BucketSubscriptions {
         first
     }
 
-    /// A holder is gone. The last one leaves the bucket lingering; only then comes back with the
-    /// tickets that are void now.
+    /// Removes a holder of a bucket. The last one leaves the bucket lingering, and its waits end:
+    /// they are returned. Otherwise returns none.
     pub fn release(&mut self, bucket: Bucket, now: u64, jitter: u64) -> Option<Vec<WaiterId>> {
         let entry = self.entries.get_mut(&bucket)?;
         debug_assert!(entry.holders > 0, "a release follows an acquire");
@@ -186,7 +188,7 @@ impl BucketSubscriptions {
         Some(void)
     }
 
-    /// Oldest out first, down to the bound.
+    /// Ends the oldest lingering first, down to the bound.
     fn shed_lingering(&mut self) {
         while self.lingering.len() > self.held / LINGER_PART + LINGER_FREE {
             self.end_oldest_linger();
@@ -225,19 +227,19 @@ impl BucketSubscriptions {
         }
     }
 
-    /// Whether everything that is published to a bucket from now on is heard.
+    /// Whether the node receives everything that is published to a bucket from now on.
     pub fn is_confirmed(&self, bucket: Bucket) -> bool {
         self.entries.get(&bucket).is_some_and(|entry| entry.wire == Wire::Confirmed)
     }
 
-    /// Whether a bucket is heard for nobody.
+    /// Whether a bucket is subscribed without a holder.
     pub fn is_lingering(&self, bucket: Bucket) -> bool {
         self.entries.get(&bucket).is_some_and(|entry| entry.lingers)
     }
 
-    /// Asks for the confirmation of a bucket; if it is still to come, `waiter` comes back with it.
-    /// `is_live` says which earlier tickets somebody still waits for: the others are dropped from
-    /// time to time, so that a shard that is down does not collect those who gave up.
+    /// Asks for the confirmation of a bucket. If it is still to come, `waiter` is among the waits
+    /// that it ends. `is_live` states which earlier waits still have a receiver. The others are
+    /// dropped from time to time, so that they do not collect while a shard is down.
     pub fn confirmation(
         &mut self,
         bucket: Bucket,
@@ -258,7 +260,7 @@ impl BucketSubscriptions {
         }
     }
 
-    /// The next command: up to `max` buckets of one kind.
+    /// Takes the next command: up to `max` buckets of one kind.
     pub fn next_batch(&mut self, max: usize) -> Option<Batch> {
         let mut buckets = Vec::new();
         let mut action = None;
@@ -293,7 +295,7 @@ impl BucketSubscriptions {
         due
     }
 
-    /// A command was answered: the tickets of the buckets that it confirmed.
+    /// Takes the answer to a command. Returns the waits for the buckets that it confirmed.
     pub fn answered(&mut self, batch: &Batch) -> Vec<WaiterId> {
         let mut tickets = Vec::new();
         for bucket in &batch.buckets {
@@ -314,17 +316,18 @@ impl BucketSubscriptions {
         tickets
     }
 
-    /// A connection is there that knows of nothing yet. How many buckets are to be commanded.
+    /// Notes a new connection, on which nothing is subscribed. Returns how many buckets must be
+    /// commanded.
     pub fn connected(&mut self) -> usize {
         self.connected = true;
         let mut all: Vec<Bucket> = self.entries.keys().copied().collect();
-        // In one order: a simulated schedule must be the same again.
+        // In a fixed order, so that a simulated schedule can be repeated.
         all.sort_unstable();
         all.into_iter().for_each(|bucket| self.enqueue(bucket));
         self.queue.len()
     }
 
-    /// The connection is gone.
+    /// Notes that the connection is gone.
     pub fn disconnected(&mut self) {
         self.connected = false;
         self.queue.clear();

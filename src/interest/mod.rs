@@ -1,11 +1,11 @@
-//! What a node hears: the buckets that its sessions need, a shard each.
+//! What a node subscribes to: the buckets that its sessions need, each on its shard.
 //!
-//! A key stands for its bucket in every layout that the node listens by: all of them are needed
-//! together, and the key is heard when all of them are.
+//! A key has one bucket in every layout that the node subscribes by. All of them are needed
+//! together, and the key is confirmed when all of them are.
 //!
-//! [`BucketSubscriptions`] is the pure rule; [`Interest`] shares it between the workers, who acquire and
-//! release, and the one owner of each shard's link, who orders the commands. [`WildcardFeed`] does the same
-//! for the one channel beside the buckets that sessions may need.
+//! [`BucketSubscriptions`] is the pure rule. [`Interest`] shares it between the workers, which
+//! acquire and release, and the one owner of each shard's connection, which orders the commands.
+//! [`WildcardFeed`] does the same for the channel of wide patterns.
 
 mod bucket_subscriptions;
 mod wildcard_feed;
@@ -33,8 +33,8 @@ pub use wildcard_feed::{OwnFeed, WildcardFeed};
 pub struct Interest {
     layouts: Arc<Layouts>,
     shards: Vec<Shard>,
-    /// Buckets of the published layout that sessions here need, by class: what the plan asks on
-    /// every publish.
+    /// Buckets of the published layout that sessions here need, by class. The publish plan asks for
+    /// these on every publish.
     held: [AtomicU32; Class::ALL.len()],
     began: Instant,
     batch_max: usize,
@@ -53,20 +53,20 @@ struct State {
     next_waiter: u64,
 }
 
-/// Whether a key, or what wide patterns need, is heard already, or when it will be.
+/// Whether the node already receives a key, or a wide pattern, or when it will.
 #[derive(Debug)]
 pub enum Confirmation {
-    /// Everything published from now on is heard, by whichever layout.
+    /// The node receives everything published from now on, by all layouts.
     Done,
-    /// It is when all of these, one a bucket, have come to `Ok`. An `Err` says that nobody needs
-    /// the key any more.
+    /// It does once all of these, one per bucket, have resolved to `Ok`. An `Err` states that no
+    /// session needs the key any more.
     Awaited(SmallVec<[oneshot::Receiver<()>; 2]>),
-    /// It is once this node's tap is confirmed.
+    /// It does once this node's wildcard feed is confirmed.
     OfTap(watch::Receiver<OwnFeed>),
 }
 
 impl Confirmation {
-    /// Waits at most `bound`; false if the confirmation did not come.
+    /// Waits at most `bound`. Returns false if the confirmation did not come.
     pub async fn within(self, bound: Duration) -> bool {
         match self {
             Self::Done => true,
@@ -92,7 +92,7 @@ async fn all_come(answers: SmallVec<[oneshot::Receiver<()>; 2]>) -> bool {
 }
 
 impl Interest {
-    /// Nothing is needed yet.
+    /// Starts with no key needed.
     pub fn new(layouts: Arc<Layouts>, linger: Linger, batch_max: usize) -> Self {
         let shard = |_| Shard {
             state: Mutex::new(State {
@@ -114,7 +114,7 @@ impl Interest {
         &self.shards[shard.0 as usize]
     }
 
-    /// Runs `act` on a shard's machine, then tells the owner.
+    /// Runs `act` on a shard's subscriptions, then notifies the owner.
     fn change<T>(
         &self,
         shard: ShardIndex,
@@ -127,7 +127,7 @@ impl Interest {
         result
     }
 
-    /// A worker's first session needs a key.
+    /// Notes that a worker's first session needs a key.
     pub fn acquire(&self, key: &RoutingKey) {
         let routes = self.layouts.interest(key);
         for route in &routes {
@@ -138,7 +138,7 @@ impl Interest {
         }
     }
 
-    /// A worker's last session that needed a key is gone.
+    /// Notes that a worker's last session that needed a key is gone.
     pub fn release(&self, key: &RoutingKey) {
         let routes = self.layouts.interest(key);
         let jitter = rand::random();
@@ -154,14 +154,14 @@ impl Interest {
         }
     }
 
-    /// When a key that is acquired is heard.
+    /// Returns when the node receives an acquired key.
     pub fn confirmation(&self, key: &RoutingKey) -> Confirmation {
         let routes = self.layouts.interest(key);
         let awaited: SmallVec<_> = routes.iter().filter_map(|route| self.awaited(route)).collect();
         if awaited.is_empty() { Confirmation::Done } else { Confirmation::Awaited(awaited) }
     }
 
-    /// What comes when a bucket is heard; nothing if it is.
+    /// Returns what resolves when a bucket is confirmed; none if it is already.
     fn awaited(&self, route: &BucketRoute) -> Option<oneshot::Receiver<()>> {
         let mut state = self.shard(route.shard).state.lock();
         let State { machine, waiters, next_waiter } = &mut *state;
@@ -185,7 +185,7 @@ impl Interest {
         Some(answer)
     }
 
-    /// Whether everything published for a key is heard already.
+    /// Whether the node already receives everything published for a key.
     pub fn is_confirmed(&self, key: &RoutingKey) -> bool {
         let routes = self.layouts.interest(key);
         routes
@@ -193,18 +193,18 @@ impl Interest {
             .all(|route| self.shard(route.shard).state.lock().machine.is_confirmed(route.bucket))
     }
 
-    /// The share of a class's buckets, in the published layout, that sessions here need.
+    /// Returns the share of a class's buckets, in the published layout, that sessions here need.
     pub fn held_share(&self, class: Class) -> f64 {
         let buckets = self.layouts.published().buckets();
         f64::from(self.held(class)) / f64::from(buckets.of(class).get())
     }
 
-    /// How many buckets of a class, in the published layout, sessions here need.
+    /// Returns how many buckets of a class, in the published layout, sessions here need.
     pub fn held(&self, class: Class) -> u32 {
         self.held[class as usize].load(Ordering::Relaxed)
     }
 
-    /// Whether a bucket of a key is heard only because it lingers.
+    /// Whether a bucket of a key is subscribed only because it lingers.
     pub fn is_lingering(&self, key: &RoutingKey) -> bool {
         let lingers = |route: &BucketRoute| {
             self.shard(route.shard).state.lock().machine.is_lingering(route.bucket)
@@ -217,7 +217,7 @@ impl Interest {
         self.shard(shard).changed.notified().await;
     }
 
-    /// What to command next on a shard's connection.
+    /// Takes the next command for a shard's connection.
     pub fn next_batch(&self, shard: ShardIndex) -> Option<Batch> {
         self.shard(shard).state.lock().machine.next_batch(self.batch_max)
     }
@@ -227,24 +227,24 @@ impl Interest {
         self.change(shard, BucketSubscriptions::expire);
     }
 
-    /// A command was answered.
+    /// Notes that a command was answered.
     pub fn answered(&self, shard: ShardIndex, batch: &Batch) {
         let mut state = self.shard(shard).state.lock();
         let tickets = state.machine.answered(batch);
         let waiters: Vec<_> = tickets.iter().filter_map(|t| state.waiters.remove(t)).collect();
         drop(state);
         for waiter in waiters {
-            // Whoever gave up waiting needs no answer.
+            // A receiver that gave up waiting needs no answer.
             let _gave_up = waiter.send(());
         }
     }
 
-    /// The shard's connection is new: so many buckets are needed and to be commanded again.
+    /// Notes that the shard's connection is new. Returns how many buckets must be commanded again.
     pub fn connected(&self, shard: ShardIndex) -> usize {
         self.change(shard, |machine, _| machine.connected())
     }
 
-    /// The shard's connection is gone, and nothing is heard.
+    /// Notes that the shard's connection is gone, and with it all subscriptions.
     pub fn disconnected(&self, shard: ShardIndex) {
         self.change(shard, |machine, _| machine.disconnected());
     }

@@ -129,7 +129,7 @@ struct Server {
     unanswered: VecDeque<Batch>,
 }
 
-/// Nodes' layouts, their shards, and who holds what, all looked up the long way.
+/// Nodes' layouts, their shards, and the holders, all found by searching from end to end.
 struct Model {
     layouts: Vec<Layout>,
     interest: Interest,
@@ -149,7 +149,7 @@ impl Model {
         held.map(|(number, _)| key(&format!("user.{number}")))
     }
 
-    /// The shard of a number, where any layout has it.
+    /// Returns the shard of a number, if any layout has it.
     fn at(&mut self, shard: usize) -> Option<(ShardIndex, &mut Server, &Interest)> {
         let place = self.interest.layouts.shards().iter().position(|it| it == SHARDS[shard])?;
         let server = self.servers.get_mut(SHARDS[shard])?;
@@ -216,7 +216,7 @@ impl Model {
         }
     }
 
-    /// The (shard, bucket) of a key in each layout.
+    /// Returns the (shard, bucket) of a key in each layout.
     fn wanted_for(&self, key: &RoutingKey) -> HashSet<(String, Bucket)> {
         let place = |layout: &Layout| {
             let bucket = layout.bucket_of(key);
@@ -273,7 +273,7 @@ proptest! {
             .flat_map(|(name, server)| server.subscribed.iter().map(|it| (name.clone(), *it)))
             .collect();
         let wanted: HashSet<_> = model.held().flat_map(|key| model.wanted_for(&key)).collect();
-        prop_assert_eq!(subscribed, wanted, "once quiet, what is heard is what is held");
+        prop_assert_eq!(subscribed, wanted, "once quiet, the subscribed buckets are the held ones");
         prop_assert!(model.held().all(|key| is_done(&model.interest, &key)));
     }
 }

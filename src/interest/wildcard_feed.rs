@@ -1,11 +1,13 @@
-//! Taps: nodes that hear every event of class `topic`, since a session there holds a wide
-//! pattern. Whoever publishes such an event sends a copy for them while there are any.
+//! The wildcard feed. A node whose sessions hold a wide pattern receives every event of class
+//! `topic`. While there are such nodes, each node that publishes such an event sends a copy for
+//! them, on the channel `tap`.
 //!
 //! Invariants worth naming:
-//! - A worker's bit is set *before* the tap channel is commanded and cleared after the worker's
-//!   last wide pattern is gone: what is heard finds whom it is for.
-//! - The tap of this node is confirmed when every shard has answered and a reading of the roster
-//!   that ended *after* the tap began showed that every live node copies.
+//! - A worker's bit is set *before* the subscription of the channel is commanded, and cleared after
+//!   the worker's last wide pattern is gone. So what arrives finds its worker.
+//! - The feed of this node is confirmed when two things hold. Every shard has answered, and a read
+//!   of the cluster table that ended *after* the feed began showed that every live node sends
+//!   copies.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,52 +18,52 @@ use tokio::time::Instant;
 use super::{Confirmation, InterestAction};
 use crate::layout::ShardIndex;
 
-/// How long copies are sent for a notice alone: seven turns of the roster, which is written and
-/// read every 2 s and decides from then on.
+/// How long copies are sent because of a notice alone: seven turns of the cluster table. It is
+/// written and read every 2 s, and decides from then on.
 const NOTICE_HOLDS: Duration = Duration::from_secs(15);
 
-/// What a node knows of taps: of its own, and whether there are others.
+/// What a node knows of wildcard feeds: of its own, and whether other nodes have one.
 #[derive(Debug)]
 pub struct WildcardFeed {
-    /// Workers whose sessions hold wide patterns, a bit each; changed under the lock of `own`.
+    /// Workers whose sessions hold wide patterns, one bit each. Changed under the lock of `own`.
     workers: AtomicU64,
-    /// Whether a live row of another node has `tap`.
+    /// Whether a live heartbeat of another node has `tap`.
     others: AtomicBool,
-    /// Until when the last notice holds, in milliseconds since `began`; zero before the first.
+    /// Until when the last notice holds, in milliseconds since `began`. Zero before the first.
     noticed_until: AtomicU64,
     began: Instant,
     own: watch::Sender<OwnFeed>,
 }
 
-/// How the tap of this node stands.
+/// The state of this node's own wildcard feed.
 #[derive(Debug)]
 pub struct OwnFeed {
     wanted: bool,
-    /// How often this node became a tap.
+    /// How often this node's feed began.
     begins: u64,
-    /// Every live node sends copies.
+    /// Whether every live node sends copies.
     copied: bool,
-    /// The shards on which the channel is heard.
+    /// The shards on which the channel is subscribed.
     heard: Vec<bool>,
 }
 
 impl OwnFeed {
-    /// Whether every event published from now on is heard.
+    /// Whether the node receives every event published from now on.
     pub fn is_confirmed(&self) -> bool {
         self.wanted && self.copied && self.heard.iter().all(|heard| *heard)
     }
 
-    /// Whether a wait for the confirmation is over: it came, or nobody needs the tap any more.
+    /// Whether a wait for the confirmation is over: it came, or no session needs the feed any more.
     pub(super) fn is_settled(&self) -> bool {
         !self.wanted || self.is_confirmed()
     }
 }
 
 impl WildcardFeed {
-    /// What the notice of a new tap is about.
+    /// The text of the notice that a feed began.
     pub const NOTICE: &'static str = "tap";
 
-    /// Of a node with so many shards: it is no tap, and knows of none.
+    /// Starts for a node with so many shards: no node has a feed.
     pub fn new(shards: usize) -> Self {
         let own = OwnFeed { wanted: false, begins: 0, copied: false, heard: vec![false; shards] };
         Self {
@@ -73,8 +75,8 @@ impl WildcardFeed {
         }
     }
 
-    /// A worker's first session holds a wide pattern; true if that makes the node a tap, which
-    /// the others are to be told.
+    /// Notes that a worker's first session holds a wide pattern. Returns true if the node's feed
+    /// begins with it; then the other nodes must be notified.
     pub fn begin(&self, worker: u32) -> bool {
         self.own.send_if_modified(|own| {
             let first = self.workers.fetch_or(1 << worker, Ordering::Relaxed) == 0;
@@ -87,7 +89,7 @@ impl WildcardFeed {
         })
     }
 
-    /// A worker's last wide pattern is gone.
+    /// Notes that a worker's last wide pattern is gone.
     pub fn end(&self, worker: u32) {
         self.own.send_if_modified(|own| {
             let before = self.workers.fetch_and(!(1 << worker), Ordering::Relaxed);
@@ -97,18 +99,18 @@ impl WildcardFeed {
         });
     }
 
-    /// The workers whose sessions hold wide patterns, a bit each.
+    /// Returns the workers whose sessions hold wide patterns, one bit each.
     pub fn workers(&self) -> u64 {
         self.workers.load(Ordering::Relaxed)
     }
 
-    /// Whether this node is a tap: `tap` in its row of the roster.
+    /// Whether this node has a feed: `tap` in its heartbeat.
     pub fn is_tap(&self) -> bool {
         self.workers() != 0
     }
 
-    /// Whether this node sends copies: `copies` in its row of the roster. Some live node taps,
-    /// itself included: who reads the row may rely on it.
+    /// Whether this node sends copies: `copies` in its heartbeat. That is so while any live node
+    /// has a feed, itself included. A node that reads the heartbeat may rely on it.
     pub fn copies(&self) -> bool {
         self.is_tap() || self.others.load(Ordering::Relaxed) || self.is_noticed()
     }
@@ -122,8 +124,8 @@ impl WildcardFeed {
         self.began.elapsed().as_millis() as u64
     }
 
-    /// Another node said that it is a tap: copies are sent from now on, and go on being sent if
-    /// the roster says so in time.
+    /// Notes that another node announced its feed. Copies are sent from now on, and continue if the
+    /// cluster table confirms it in time.
     pub fn heard(&self) {
         let new = !self.copies();
         let until = self.now() + NOTICE_HOLDS.as_millis() as u64;
@@ -133,39 +135,39 @@ impl WildcardFeed {
         }
     }
 
-    /// What a reading of the roster says: whether a live row of another node has `tap`, and
-    /// whether every live row, this node's own included, has `copies`.
+    /// Applies a read of the cluster table. It states whether a live heartbeat of another node has
+    /// `tap`, and whether every live heartbeat, this node's own included, has `copies`.
     pub fn roster(&self, others_tap: bool, all_copy: bool) {
         self.others.store(others_tap, Ordering::Relaxed);
         self.own.send_if_modified(|own| std::mem::replace(&mut own.copied, all_copy) != all_copy);
     }
 
-    /// How often this node became a tap: a reading of the roster that began before the last time
-    /// says nothing of it.
+    /// Returns how often this node's feed began. A read of the cluster table that began before the
+    /// last time does not count for it.
     pub fn begins(&self) -> u64 {
         self.own.borrow().begins
     }
 
-    /// Whether somebody may wait for this node's tap.
+    /// Whether a session may wait for this node's feed.
     pub fn is_awaited(&self) -> bool {
         let own = self.own.borrow();
         own.wanted && !own.is_confirmed()
     }
 
-    /// When the tap of this node is confirmed.
+    /// Returns when the feed of this node is confirmed.
     pub fn confirmation(&self) -> Confirmation {
         let own = self.own.subscribe();
         let confirmed = own.borrow().is_confirmed();
         if confirmed { Confirmation::Done } else { Confirmation::OfTap(own) }
     }
 
-    /// Tells of changes: of what is to be commanded, and of what this node's row says.
+    /// Returns a receiver of changes: of what must be commanded, and of this node's heartbeat.
     pub fn changes(&self) -> watch::Receiver<OwnFeed> {
         self.own.subscribe()
     }
 
-    /// What to command next for the tap channel on a shard's connection. An unsubscribe counts
-    /// from here on, so that nobody is told of a confirmation that is about to end.
+    /// Takes the next command for the feed's channel on a shard's connection. An unsubscribe counts
+    /// from here on, so that no session gets a confirmation that is about to end.
     pub fn next_action(&self, shard: ShardIndex) -> Option<InterestAction> {
         let mut action = None;
         self.own.send_if_modified(|own| {
@@ -181,12 +183,12 @@ impl WildcardFeed {
         action
     }
 
-    /// The command was answered.
+    /// Notes that the command was answered.
     pub fn answered(&self, shard: ShardIndex, action: InterestAction) {
         self.note_heard(shard, action == InterestAction::Subscribe);
     }
 
-    /// The shard's connection is gone, and the channel is not heard there.
+    /// Notes that the shard's connection is gone, and with it the subscription there.
     pub fn disconnected(&self, shard: ShardIndex) {
         self.note_heard(shard, false);
     }
@@ -212,7 +214,7 @@ mod tests {
         Some(action)
     }
 
-    /// Begins a tap that every live node copies for.
+    /// Begins a feed for which every live node sends copies.
     fn begin(feed: &WildcardFeed) {
         feed.begin(0);
         feed.roster(false, true);
@@ -226,15 +228,15 @@ mod tests {
     async fn the_node_taps_while_any_worker_does() {
         let feed = WildcardFeed::new(1);
         assert!(!feed.is_tap() && !feed.copies());
-        assert!(feed.begin(0) && !feed.begin(63) && !feed.begin(0), "told once");
+        assert!(feed.begin(0) && !feed.begin(63) && !feed.begin(0), "notified once");
         feed.end(0);
         assert_eq!(feed.workers(), 1 << 63);
         assert!(feed.is_tap() && feed.copies());
         feed.end(0);
-        assert!(feed.is_tap(), "who has ended does not end the others");
+        assert!(feed.is_tap(), "a worker that ended does not end the others");
         feed.end(63);
         assert!(!feed.is_tap() && !feed.copies());
-        assert!(feed.begin(1), "told again");
+        assert!(feed.begin(1), "notified again");
     }
 
     #[tokio::test]
@@ -285,13 +287,13 @@ mod tests {
         feed.roster(true, true);
         feed.begin(0);
         command(&feed, SHARDS[0]);
-        assert!(!is_confirmed(&feed), "what was read before does not count");
+        assert!(!is_confirmed(&feed), "an earlier read does not count");
         feed.roster(false, false);
         assert!(!is_confirmed(&feed));
         let confirmation = feed.confirmation();
         feed.roster(false, true);
         assert!(confirmation.within(LONG).await && is_confirmed(&feed));
-        assert!(!feed.begin(1) && is_confirmed(&feed), "the node taps already");
+        assert!(!feed.begin(1) && is_confirmed(&feed), "the node has a feed already");
     }
 
     #[tokio::test(start_paused = true)]
@@ -300,18 +302,18 @@ mod tests {
         let mut changes = feed.changes();
         feed.heard();
         assert!(feed.copies() && !feed.is_tap());
-        assert!(changes.has_changed().unwrap(), "the row says `copies` now");
+        assert!(changes.has_changed().unwrap(), "the heartbeat has `copies` now");
         changes.mark_unchanged();
         feed.roster(false, false);
         tokio::time::advance(NOTICE_HOLDS.mul_f64(0.9)).await;
-        assert!(feed.copies(), "the roster may not know yet");
+        assert!(feed.copies(), "the cluster table may not have it yet");
         feed.heard();
         assert!(!changes.has_changed().unwrap());
         tokio::time::advance(NOTICE_HOLDS).await;
         assert!(!feed.copies());
         feed.roster(true, false);
         tokio::time::advance(NOTICE_HOLDS).await;
-        assert!(feed.copies(), "the roster says so");
+        assert!(feed.copies(), "the cluster table states it");
         feed.roster(false, false);
         assert!(!feed.copies());
     }

@@ -1,33 +1,33 @@
-//! Connections of one address.
+//! Limits the connections of one address.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::keyed_permits::{KeyedPermit, KeyedPermits};
 
-/// The bits of an IPv6 address that name a network: whoever has one has all 2^64 addresses in it.
+/// The bits of an IPv6 address that name a network. Its owner has all 2^64 addresses in it.
 const NETWORK_BITS: u32 = 64;
 
-/// How many connections each address has. There are no more addresses than connections.
+/// Counts the connections of each address. There are no more addresses than connections.
 #[derive(Debug)]
 pub struct Addresses {
-    /// Nothing is kept without a limit.
+    /// None if there is no limit; then nothing is kept.
     permits: Option<Arc<KeyedPermits<IpAddr>>>,
 }
 
-/// A connection's place among those of its address, given back when it is dropped.
+/// Permission for one connection of an address, given back when it is dropped.
 #[derive(Debug)]
 pub struct AddressPermit {
     _taken: Option<Box<KeyedPermit<IpAddr>>>,
 }
 
 impl Addresses {
-    /// At most so many connections an address; none is no limit.
+    /// Allows at most `max` connections per address. None is no limit.
     pub fn new(max: Option<u32>) -> Self {
         Self { permits: max.map(|max| KeyedPermits::new(max as usize)) }
     }
 
-    /// Takes a place, if the address has one left.
+    /// Takes a permit, if the address has one left.
     pub fn take(&self, address: IpAddr) -> Option<AddressPermit> {
         let Some(permits) = &self.permits else { return Some(AddressPermit { _taken: None }) };
         let taken = permits.take(&network(address))?;
@@ -35,7 +35,7 @@ impl Addresses {
     }
 }
 
-/// What counts as one address.
+/// Returns what counts as one address.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
@@ -60,12 +60,12 @@ mod tests {
         let second = take(&addresses, "::ffff:10.0.0.1");
         assert!(first.is_some() && second.is_some(), "the same address, mapped");
         assert!(take(&addresses, "10.0.0.1").is_none());
-        assert!(take(&addresses, "10.0.0.2").is_some(), "another one has its own");
+        assert!(take(&addresses, "10.0.0.2").is_some(), "another address has its own");
         drop(first);
         assert!(take(&addresses, "10.0.0.1").is_some());
         drop(second);
         let permits = addresses.permits.expect("there is a limit");
-        assert_eq!(permits.keys(), 0, "nothing is kept of those that have left");
+        assert_eq!(permits.keys(), 0, "nothing is kept of addresses without connections");
     }
 
     #[test]

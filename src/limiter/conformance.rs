@@ -1,5 +1,5 @@
-//! What every limiter must do, run on each backend: a function a behaviour, against what several
-//! nodes see of one count.
+//! What every limiter must do, run on each backend: one function per behaviour. Several nodes share
+//! one count.
 
 mod behaviours;
 mod garbled;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::{Charge, LimitDecision, LimitedCall, Limiter, Local, RateLimit};
 use crate::domain::UserId;
 
-/// How long anything may take before the test gives it up.
+/// How long anything may take before the test gives up.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Nodes that share a count.
@@ -34,18 +34,18 @@ const fn policy(name: &'static str, burst: u32, per_s: u32) -> RateLimit {
     RateLimit { name, burst, per_s }
 }
 
-/// A call of Alice's under these policies, with their costs.
+/// A call of Alice under these policies, with their costs.
 fn call(charges: &[(RateLimit, u32)]) -> LimitedCall {
     let charge = |&(policy, cost): &(RateLimit, u32)| Charge { policy, cost };
     LimitedCall { user: user("alice"), charges: charges.iter().map(charge).collect() }
 }
 
-/// The verdict on a call, which there must be.
+/// Returns the decision on a call, which there must be.
 async fn verdict(limiter: &Arc<dyn Limiter>, call: LimitedCall) -> LimitDecision {
-    limiter.check(call).await.expect("there is a verdict")
+    limiter.check(call).await.expect("there is a decision")
 }
 
-/// How many of so many calls are allowed, one after the other, on all nodes in turn.
+/// Returns how many of so many calls are allowed, one after the other, on all nodes in turn.
 async fn allowed(nodes: &Nodes, calls: usize, call: &LimitedCall) -> usize {
     let mut allowed = 0;
     for limiter in nodes.iter().cycle().take(calls) {

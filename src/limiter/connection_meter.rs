@@ -1,17 +1,17 @@
-//! Frames and bytes of one connection.
+//! Limits the frames and bytes of one connection.
 
 use super::gcra::Check;
 use super::{Rate, RateLimit, RateLimited};
 use crate::config::Rates;
 
-/// What frames of a connection are held to.
+/// The limits on frames of a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct FrameRates {
     frames: Limit,
     bytes: Limit,
 }
 
-/// A policy, in nanoseconds: bytes are too many for less.
+/// A policy in nanoseconds: at a rate of bytes, microseconds are too coarse.
 #[derive(Debug, Clone, Copy)]
 struct Limit {
     policy: RateLimit,
@@ -25,7 +25,7 @@ impl Limit {
 }
 
 impl FrameRates {
-    /// As configured.
+    /// Converts the configured rates.
     pub const fn new(rates: &Rates) -> Self {
         let frames = Limit::new(RateLimit::new("frames of a connection", rates.frames));
         let bytes = Limit::new(RateLimit::new("bytes of a connection", rates.bytes));
@@ -33,13 +33,13 @@ impl FrameRates {
     }
 }
 
-/// Items of lists that count as another frame of their connection. A ping takes 5 microseconds of a
-/// worker, and an item about one. A fifth of that is for reading it, which is paid even where the
-/// user's own limit refuses what was read.
+/// Items of lists that count as one more frame of their connection. A ping takes 5 microseconds of
+/// a worker, and an item about one. A fifth of that is for reading the item, which is paid even
+/// where the user's own limit refuses it.
 const ITEMS_A_FRAME: usize = 10;
 
-/// What a connection used up. A frame that is refused is charged half: a connection that stays
-/// above twice its rate runs further and further ahead, one that slows down comes back.
+/// What a connection used up. A frame that is refused is charged half. So a connection that stays
+/// above twice its rate runs further and further ahead, and one that slows down comes back.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ConnectionMeter {
     frames: u64,
@@ -51,14 +51,14 @@ pub struct ConnectionMeter {
 pub enum Metered {
     /// Take it.
     Taken,
-    /// Tell the client.
+    /// Send the client the error.
     Refused(RateLimited),
-    /// End the connection: it is ahead by twice what it may be, so it does not listen.
+    /// End the connection. It is ahead by twice what it may be, so it ignores the errors.
     Abuse,
 }
 
 impl ConnectionMeter {
-    /// Judges a frame of so many bytes. `now` is in nanoseconds of a monotonic clock.
+    /// Checks a frame of `bytes` bytes. `now` is in nanoseconds of a monotonic clock.
     pub fn take(&mut self, rates: &FrameRates, now: u64, bytes: usize) -> Metered {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let FrameRates { frames: by_count, bytes: by_size } = rates;
@@ -81,15 +81,15 @@ impl ConnectionMeter {
         })
     }
 
-    /// Charges what the frame that was taken last turned out to name. The next frames wait for it.
+    /// Charges the items that the last accepted frame named. The next frames wait for it.
     pub fn owe_items(&mut self, rates: &FrameRates, now: u64, items: usize) {
         let frames = u32::try_from(items / ITEMS_A_FRAME).unwrap_or(u32::MAX);
         self.frames = self.frames.max(now) + rates.frames.rate.ticks(frames);
     }
 }
 
-/// Nanoseconds until a cost fits, if it does not. A frame that is larger than the burst, which no
-/// configuration allows, waits for all of it.
+/// Returns the nanoseconds until a cost fits; none if it fits now. A frame larger than the burst
+/// waits for all of the burst; no configuration allows such a frame.
 fn wait(limit: &Limit, tat: u64, now: u64, cost: u32) -> Option<u64> {
     match limit.rate.check(tat, now, cost) {
         Check::Fits { .. } => None,
@@ -117,8 +117,8 @@ mod tests {
         FrameRates::new(&Config::load(Some(&toml), []).unwrap().rates)
     }
 
-    /// Sends a frame every so many nanoseconds for a time: how many were taken and refused, and
-    /// whether it was closed.
+    /// Sends a frame every so many nanoseconds for a time. Returns how many were taken and refused,
+    /// and whether the connection was closed.
     fn drive(rates: &FrameRates, every: u64, time: u64) -> (u64, u64, bool) {
         let (mut meter, mut taken, mut refused) = (ConnectionMeter::default(), 0, 0);
         for now in (0..time).step_by(every as usize) {

@@ -1,4 +1,4 @@
-//! Connections of the node's clients, and among them those that have not shown a token.
+//! Limits the connections of the node's clients, and those among them that have shown no token.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -12,8 +12,9 @@ use super::addresses::network;
 use super::handshakes::{HandshakeId, Handshakes, Progress};
 use crate::telemetry::{Dropped, LogThrottle, Metrics};
 
-/// The part of the handshakes that an address may hold before it alone pays for its newcomers: four
-/// addresses are needed to fill all places, and a balancer still has all while nobody else comes.
+/// The part of the handshakes that an address may hold before it alone pays for its newcomers. So
+/// it takes four addresses to fill all places, and a load balancer may use all while no other
+/// address connects.
 const SHARES: usize = 4;
 
 /// Bounds on the connections of a node.
@@ -21,13 +22,13 @@ const SHARES: usize = 4;
 pub struct ConnectionBounds {
     /// Connections at once.
     pub connections: usize,
-    /// Those among them that have not shown a token.
+    /// How many of them may not have shown a token.
     pub handshakes: usize,
-    /// Handshakes that were ended to make room and hold their sockets still, beyond `connections`.
+    /// Handshakes that were ended to make room and still hold their sockets, beyond `connections`.
     pub ending: usize,
 }
 
-/// Who is connected to a node, on all its workers.
+/// The connections of a node, on all its workers.
 #[derive(Debug)]
 pub struct Connections {
     bounds: ConnectionBounds,
@@ -39,18 +40,18 @@ pub struct Connections {
 #[derive(Debug)]
 struct State {
     handshakes: Handshakes<oneshot::Sender<()>>,
-    /// Connections, those that are ending included.
+    /// Connections, including those that are ending.
     open: usize,
     ending: usize,
 }
 
-/// A connection counts until this is dropped.
+/// Permission for a connection. It counts until this is dropped.
 #[derive(Debug)]
 pub struct ConnectionPermit {
     connections: Arc<Connections>,
 }
 
-/// The connection has not shown a token until this is dropped, and may be ended to make room.
+/// Permission for a connection without a token. It may be ended to make room until this is dropped.
 #[derive(Debug)]
 pub struct HandshakePermit {
     connections: Arc<Connections>,
@@ -58,27 +59,28 @@ pub struct HandshakePermit {
     ended: oneshot::Receiver<()>,
 }
 
-/// A connection that was let in.
+/// The permits of a connection that was admitted.
 #[derive(Debug)]
 pub struct Admitted {
-    /// Its place among all.
+    /// Its permit among all connections.
     pub connection: ConnectionPermit,
-    /// Its place among those without a token.
+    /// Its permit among those without a token.
     pub handshake: HandshakePermit,
-    /// Whether another one was ended to make room: it holds its socket until its task had a turn.
+    /// Whether another connection was ended to make room. That one holds its socket until its task
+    /// has run.
     pub in_place: bool,
 }
 
 impl Connections {
-    /// Nobody is connected.
+    /// Starts without connections.
     pub fn new(bounds: ConnectionBounds, metrics: Arc<Metrics>) -> Self {
         let handshakes = Handshakes::new((bounds.handshakes / SHARES).max(1));
         let state = Mutex::new(State { handshakes, open: 0, ending: 0 });
         Self { bounds, state, metrics, log: LogThrottle::default() }
     }
 
-    /// Lets a connection in. While all places are taken another one without a token ends for it; it
-    /// is turned away if there is none.
+    /// Admits a connection. While all places are taken, another connection without a token is ended
+    /// for it. Returns none if there is no such connection.
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Admitted> {
         let mut state = self.state.lock();
         let is_full = state.open - state.ending >= self.bounds.connections;
@@ -93,13 +95,13 @@ impl Connections {
         Some(Admitted { connection, handshake, in_place })
     }
 
-    /// The handshake of a connection that was let in and has shown a token before.
+    /// Begins another handshake of a connection that was admitted and has shown a token.
     pub fn begin_again(self: &Arc<Self>, address: IpAddr) -> Option<HandshakePermit> {
         let begun = self.begin(&mut self.state.lock(), false, address);
         self.told(begun).map(|(handshake, _)| handshake)
     }
 
-    /// Begins a handshake: with it, why another one ended for it.
+    /// Begins a handshake. If another one was ended for it, the reason is returned too.
     fn begin(
         self: &Arc<Self>,
         state: &mut State,
@@ -121,7 +123,7 @@ impl Connections {
         }
         if let Some(end) = state.handshakes.remove(id) {
             state.ending += 1;
-            // Its task may have just ended by itself; then the permit is on its way back.
+            // If its task has just ended by itself, the permit is already on its way back.
             let _gone = end.send(());
         }
         Ok(match id.progress {
@@ -130,7 +132,7 @@ impl Connections {
         })
     }
 
-    /// Counts and logs who was dropped: what was begun, and whether another one ended for it.
+    /// Counts and logs which connection was dropped: another one for this, or this one.
     fn told<T>(&self, begun: Result<(T, Option<Dropped>), Dropped>) -> Option<(T, bool)> {
         let (begun, dropped) = match begun {
             Ok((begun, dropped)) => (Some((begun, dropped.is_some())), dropped),
@@ -146,7 +148,7 @@ impl Connections {
                     reason,
                     connections,
                     handshakes,
-                    "all places for connections are taken: some without a token were dropped"
+                    "all places for connections are taken: connections without a token were dropped"
                 );
             }
         }
@@ -155,19 +157,20 @@ impl Connections {
 }
 
 impl HandshakePermit {
-    /// Something was read: silent ones are ended before this one.
+    /// Notes that something was read: silent connections are ended before this one.
     pub fn speak(&mut self) {
         if self.id.progress == Progress::Silent {
             self.advance(Progress::Unfinished);
         }
     }
 
-    /// The request was answered by an upgrade: the connection is silent until it says something.
+    /// Notes that the request was answered by an upgrade. The connection is silent until its next
+    /// byte.
     pub fn upgrade(&mut self) {
         self.advance(Progress::Silent);
     }
 
-    /// Whether the connection is to be ended, to make room.
+    /// Resolves when the connection must end, to make room.
     pub fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match Pin::new(&mut self.ended).poll(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(()),
@@ -177,7 +180,7 @@ impl HandshakePermit {
 
     fn advance(&mut self, progress: Progress) {
         let mut state = self.connections.state.lock();
-        // One that is being ended has none to make.
+        // One that is being ended has no progress to make.
         self.id = state.handshakes.advance(self.id, progress).unwrap_or(self.id);
     }
 }
@@ -254,7 +257,7 @@ mod tests {
         sessions.pop();
         let mut stranger = connections.admit(ip("10.0.0.2")).unwrap();
         let other = connections.admit(ip("10.0.0.3")).unwrap();
-        assert!(is_ended(&mut stranger), "the last place of all is a stranger's");
+        assert!(is_ended(&mut stranger), "the last permit of all was one without a token");
         drop((stranger, other));
         let again = connections.begin_again(ip("10.0.0.1")).unwrap();
         assert_eq!(counts(&connections), (1, 5, 0));
@@ -274,7 +277,7 @@ mod tests {
         assert!(admit().is_some());
     }
 
-    /// Whoever shows his token while he is being ended is let in.
+    /// A client that shows its token while its connection is being ended is let in.
     #[test]
     fn a_token_in_the_last_moment_counts() {
         let connections = connections();

@@ -1,4 +1,4 @@
-//! What a limiter says.
+//! What a limiter returns.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,25 +6,26 @@ use std::time::Duration;
 use super::RateLimit;
 use crate::protocol::{Code, ErrorReply};
 
-/// What became of a call.
+/// The outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitDecision {
     /// All its policies were charged.
     Allowed {
-        /// Calls of cost 1 that would fit behind it, under the tightest policy.
+        /// Calls of cost 1 that would fit after it, under the tightest policy.
         remaining: u64,
     },
     /// Nothing was charged.
     Refused(RateLimited),
 }
 
-/// A call that was refused. If several policies refuse it, the one that does so for longest.
+/// A call that was refused. If several policies refuse it, this is the one that does so for
+/// longest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimited {
-    /// Under which policy.
+    /// The policy that refuses it.
     pub policy: RateLimit,
-    /// When it would be allowed if nothing else comes, in whole milliseconds, rounded up; none if
-    /// never, since it costs more than the burst.
+    /// When it would be allowed if no other call comes, in whole milliseconds, rounded up. None if
+    /// it never would, because it costs more than the burst.
     pub retry_after: Option<Duration>,
 }
 
@@ -37,7 +38,7 @@ impl RateLimited {
         Self { policy, retry_after: None }
     }
 
-    /// What the client is told.
+    /// Returns the error for the client.
     pub fn refusal(&self) -> ErrorReply {
         match self.retry_after {
             Some(retry_after) => ErrorReply::rate_limited(self.to_string(), retry_after),
@@ -55,19 +56,19 @@ impl fmt::Display for RateLimited {
     }
 }
 
-/// Why there is no verdict.
+/// Why there is no decision.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LimiterError {
     /// Too many calls wait.
     #[error("{0} calls wait already")]
     Full(usize),
-    /// The shard did not answer in time, or was given up a moment ago.
+    /// The shard did not answer in time, or was given up on a moment ago.
     #[error("the shard does not answer")]
     Unavailable,
     /// It answered with an error: a key of another type, a replica, no memory.
     #[error("the shard refused: {0}")]
     Refused(String),
-    /// It answered what is no verdict.
-    #[error("the shard's answer is no verdict: {0}")]
+    /// Its answer is not a decision.
+    #[error("the shard's answer is not a decision: {0}")]
     Malformed(String),
 }

@@ -1,11 +1,13 @@
-//! The generic cell rate algorithm: one time a limit.
+//! The generic cell rate algorithm: one stored time per limit.
 //!
-//! A limit of a burst and a rate is kept as its *theoretical arrival time* (TAT): when everything
-//! that was let in would have come at the rate alone. A call may run ahead of the clock by the
-//! burst's time, the tolerance. Times are whole ticks of any unit; the caller keeps to one.
+//! A limit of a burst and a rate is kept as its *theoretical arrival time* (TAT). That is when
+//! everything that was let in would have come at the rate alone. A call may run ahead of the clock
+//! by the tolerance, the time of the burst. Times are whole ticks of any unit; the caller keeps to
+//! one.
 
-/// How much further ahead than the tolerance a stored time may be, in microseconds. More is no
-/// usage but a clock that stepped back, or garbage: the burst then counts as used up, no more.
+/// How much further ahead than the tolerance a stored time may be, in microseconds. More is not
+/// usage but a clock that stepped back, or garbage. The burst then counts as used up, and nothing
+/// beyond.
 pub(super) const WINDOW_MICROS: u64 = 1_000_000;
 
 /// A burst and a rate, in ticks.
@@ -15,33 +17,33 @@ pub struct Rate {
     tolerance: u64,
 }
 
-/// What a limit says of a call.
+/// What a limit decides about a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Check {
-    /// It fits, and would leave the limit so.
+    /// It fits.
     Fits {
         /// The TAT once it is charged.
         tat: u64,
-        /// How many calls of cost 1 would fit behind it.
+        /// How many calls of cost 1 would fit after it.
         remaining: u64,
     },
     /// It does not fit.
     Over {
-        /// In how many ticks it would.
+        /// In how many ticks it would fit.
         retry: u64,
     },
-    /// It never will: it costs more than the burst.
+    /// It never fits: it costs more than the burst.
     Never,
 }
 
 impl Rate {
-    /// In ticks of a microsecond. `burst` and `per_s` are at least 1; the time between two calls is
-    /// rounded up.
+    /// Makes a rate in ticks of a microsecond. `burst` and `per_s` are at least 1. The time between
+    /// two calls is rounded up.
     pub const fn micros(burst: u32, per_s: u32) -> Self {
         Self::of(burst, 1_000_000_u64.div_ceil(per_s as u64))
     }
 
-    /// In ticks of a nanosecond, for rates above a call a microsecond.
+    /// Makes a rate in ticks of a nanosecond, for rates above one call per microsecond.
     pub const fn nanos(burst: u32, per_s: u32) -> Self {
         Self::of(burst, 1_000_000_000_u64.div_ceil(per_s as u64))
     }
@@ -50,8 +52,9 @@ impl Rate {
         Self { interval, tolerance: burst as u64 * interval }
     }
 
-    /// The share of one among many, so that all of them together keep to the limit. At least
-    /// `cost` stays possible at once: a call is not refused for ever because there are many.
+    /// Returns the share of one among many, so that all of them together keep to the limit. At
+    /// least `cost` stays possible at once, so a call is never refused for good because there are
+    /// many.
     #[must_use]
     pub(super) fn shared(self, among: u32, cost: u32) -> Self {
         let among = u64::from(among.max(1));
@@ -80,13 +83,13 @@ impl Rate {
         self.interval * cost as u64
     }
 
-    /// A stored TAT as it counts at `now`; in microseconds.
+    /// Returns a stored TAT as it counts at `now`, in microseconds.
     pub(super) const fn healed(self, stored: u64, now: u64) -> u64 {
         let full = now + self.tolerance;
         if stored > full + WINDOW_MICROS { full } else { stored }
     }
 
-    /// Judges a call.
+    /// Checks a call.
     pub(super) fn check(self, stored: u64, now: u64, cost: u32) -> Check {
         let ticks = self.ticks(cost);
         if ticks > self.tolerance {
@@ -99,8 +102,8 @@ impl Rate {
         Check::Fits { tat, remaining: (bound - tat) / self.interval }
     }
 
-    /// The TAT once something was charged that happened whatever the limit said: beyond a burst
-    /// that is used up by no more ticks than a debt may have.
+    /// Returns the TAT after an unconditional charge. It is at most the time of the burst and
+    /// `debt` ticks ahead.
     pub(super) fn charged(self, stored: u64, now: u64, cost: u32, debt: u64) -> u64 {
         (stored.max(now) + self.ticks(cost)).min(now + self.tolerance + debt)
     }
@@ -111,8 +114,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The slow exact model: a bucket of `burst` tokens that refills by one token an interval,
-    /// kept in whole ticks' worth of tokens and walked tick by tick.
+    /// The slow exact model: a bucket of `burst` tokens that refills by one token per interval. It
+    /// is kept in ticks' worth of tokens and walked tick by tick.
     struct Bucket {
         interval: u64,
         full: u64,
@@ -140,7 +143,7 @@ mod tests {
             fits
         }
 
-        /// Walks until a cost fits: how far that was.
+        /// Walks until a cost fits. Returns how far that was.
         fn wait_for(&mut self, cost: u32) -> u64 {
             let (from, wanted) = (self.at, u64::from(cost) * self.interval);
             while self.held < wanted {
@@ -174,7 +177,7 @@ mod tests {
                         prop_assert_eq!(retry, bucket.wait_for(cost));
                         now += retry;
                         let fits = matches!(rate.check(tat, now, cost), Check::Fits { .. });
-                        prop_assert!(fits, "who waits is let in");
+                        prop_assert!(fits, "a user who waited is let in");
                         let early = rate.check(tat, now - 1, cost);
                         prop_assert_eq!(early, Check::Over { retry: 1 }, "and no earlier");
                     }

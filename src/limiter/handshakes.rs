@@ -5,20 +5,20 @@ use std::net::IpAddr;
 
 use ahash::AHashMap;
 
-/// How far a handshake is. The first kind is ended before the second.
+/// The progress of a handshake. The first kind is ended before the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Progress {
     /// Nothing was read since the connection was accepted, or since its upgrade.
     Silent,
-    /// Something was read, but neither a request nor a `hello` is whole.
+    /// Something was read, but neither a request nor a `hello` is complete.
     Unfinished,
 }
 
-/// Names a handshake. The least id is ended first: silent ones, and among those the oldest.
+/// Identifies a handshake. The least id is ended first: silent ones, and among those the oldest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct HandshakeId {
     pub(super) progress: Progress,
-    /// Rises with every handshake, and whenever one makes progress.
+    /// Rises with every handshake, and when one makes progress.
     number: u64,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Handshakes<T> {
     share: usize,
     under_way: BTreeMap<HandshakeId, Handshake<T>>,
     by_address: AHashMap<IpAddr, BTreeSet<HandshakeId>>,
-    /// Addresses with more than their share. There are few, since each holds more than a share.
+    /// Addresses with more than their share. There are few, because each holds more than a share.
     crowded: Vec<IpAddr>,
     last: u64,
 }
@@ -60,7 +60,8 @@ impl<T> Handshakes<T> {
         self.place(Progress::Silent, Handshake { address, value })
     }
 
-    /// Gives one its new progress, behind all others of it: its new name. None if it was removed.
+    /// Gives one its new progress, after all others with that progress. Returns its new id, or none
+    /// if it was removed.
     pub(super) fn advance(&mut self, id: HandshakeId, progress: Progress) -> Option<HandshakeId> {
         let handshake = self.take(id)?;
         Some(self.place(progress, handshake))
@@ -70,8 +71,8 @@ impl<T> Handshakes<T> {
         self.take(id).map(|handshake| handshake.value)
     }
 
-    /// The one that is ended for a newcomer of an address. An address that has its share or more
-    /// pays for itself; otherwise those with more than their share pay, and then everybody.
+    /// Returns the one that is ended for a newcomer of an address. An address that has its share or
+    /// more pays for itself. Otherwise those with more than their share pay, and then all.
     pub(super) fn next_to_end(&self, newcomer: IpAddr) -> Option<HandshakeId> {
         let own = self.by_address.get(&newcomer).filter(|held| held.len() >= self.share);
         let first = |address: &IpAddr| self.by_address.get(address)?.first();

@@ -1,4 +1,4 @@
-//! One limit of many, in memory, that counts what happened as well as what was let in.
+//! One limit per key, in memory. It counts what happened as well as what was let in.
 
 use std::cell::RefCell;
 use std::hash::Hash;
@@ -8,12 +8,12 @@ use super::gcra::Check;
 use super::tat_cache::TatCache;
 use super::{Rate, RateLimit, RateLimited};
 
-/// The longest wait that anybody is told, where the debt is longer: it may be forgotten meanwhile,
-/// and nobody should stay away for longer on one node's word.
+/// The longest wait that a caller is given where the debt is longer. The debt may be forgotten
+/// meanwhile, and no caller should stay away for longer because of one node's count.
 const TOLD_MAX: Duration = Duration::from_mins(1);
 
-/// What each of many used up of one limit. What is charged after the fact may go beyond it: a debt,
-/// which what comes later waits for.
+/// How much of one limit each key has used up. A charge after the fact may go beyond the limit.
+/// That is a debt, which later calls wait for.
 #[derive(Debug)]
 pub(super) struct KeyedGcra<K> {
     policy: RateLimit,
@@ -23,14 +23,14 @@ pub(super) struct KeyedGcra<K> {
 }
 
 impl<K: Clone + Eq + Hash + Ord> KeyedGcra<K> {
-    /// Remembers so many, each with the time of a debt of at most so long.
+    /// Remembers `remembered` keys. `debt` bounds the time of a debt.
     pub(super) fn new(policy: RateLimit, debt: Duration, remembered: usize) -> Self {
         let debt_micros = debt.as_micros() as u64;
         let cache = RefCell::new(TatCache::new(remembered));
         Self { policy, rate: policy.rate(), debt_micros, cache }
     }
 
-    /// Whether a cost would be let in; a cost of 0 is, unless there is a debt. `now` is in
+    /// Checks whether a cost would be let in. A cost of 0 is, unless there is a debt. `now` is in
     /// microseconds of a monotonic clock, here and below.
     pub(super) fn check(&self, key: &K, now: u64, cost: u32) -> Result<(), RateLimited> {
         match self.rate.check(self.cache.borrow().get(key), now, cost) {
@@ -43,7 +43,7 @@ impl<K: Clone + Eq + Hash + Ord> KeyedGcra<K> {
         }
     }
 
-    /// Charges what happens whatever the limit says.
+    /// Charges what happened, even beyond the limit.
     pub(super) fn charge(&self, key: &K, now: u64, cost: u32) {
         let mut cache = self.cache.borrow_mut();
         let tat = self.rate.charged(cache.get(key), now, cost, self.debt_micros);

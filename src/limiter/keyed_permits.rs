@@ -1,4 +1,4 @@
-//! So many at once of each key.
+//! A bounded number of permits for each key.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ahash::AHashMap;
 use parking_lot::Mutex;
 
-/// How many permits each key has taken. Nothing is kept of a key without any.
+/// How many permits each key has taken. A key without permits is not listed.
 #[derive(Debug)]
 pub struct KeyedPermits<K> {
     max: usize,
@@ -21,7 +21,7 @@ pub struct KeyedPermit<K: Eq + Hash> {
 }
 
 impl<K: Eq + Hash + Clone> KeyedPermits<K> {
-    /// At most so many permits of each key.
+    /// Allows at most `max` permits of each key.
     pub fn new(max: usize) -> Arc<Self> {
         Arc::new(Self { max, taken: Mutex::default() })
     }
@@ -41,12 +41,12 @@ impl<K: Eq + Hash + Clone> KeyedPermits<K> {
         Some(KeyedPermit { permits: Arc::clone(self), key: key.clone() })
     }
 
-    /// How many permits each key may have.
+    /// Returns how many permits each key may have.
     pub const fn max(&self) -> usize {
         self.max
     }
 
-    /// Keys with permits.
+    /// Returns how many keys have permits.
     #[cfg(test)]
     pub(super) fn keys(&self) -> usize {
         self.taken.lock().len()
@@ -54,7 +54,7 @@ impl<K: Eq + Hash + Clone> KeyedPermits<K> {
 }
 
 impl<K: Eq + Hash> KeyedPermit<K> {
-    /// Whose it is.
+    /// Returns the key of this permit.
     pub const fn key(&self) -> &K {
         &self.key
     }

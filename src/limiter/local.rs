@@ -1,4 +1,4 @@
-//! The backend in memory: exact for what passes here, blind to everything else.
+//! The backend in memory: exact for the calls that pass here, blind to all others.
 
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -25,7 +25,7 @@ impl Local {
         Self { since: Instant::now(), users: Mutex::new(TatCache::new(remembered)) }
     }
 
-    /// Judges a call by the share of one among many nodes.
+    /// Checks a call against the share of one among `among` nodes.
     pub fn decide(&self, call: &LimitedCall, among: u32) -> LimitDecision {
         let now = self.since.elapsed().as_micros() as u64;
         let mut users = self.users.lock();

@@ -1,4 +1,4 @@
-//! How often anybody may do anything.
+//! Limits how often a user, an address or a connection may do something.
 //!
 //! ```text
 //! send  -> cached refusal? -> conversation (this worker's count) -> user -> Redis, or this node's share
@@ -8,19 +8,19 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | this one | [`Limiter`], the port to whatever counts |
+//! | this one | [`Limiter`], the port to what counts |
 //! | `gcra` | the arithmetic: pure |
 //! | `policy` | what is limited, and what a call asks for |
 //! | `decision` | answers and errors |
 //! | `tat_cache` | a bounded memory of theoretical arrival times |
 //! | `shares` | what one member gets of a conversation's rate while others want some |
-//! | `keyed_gcra` | one limit of many that may run into debt |
+//! | `keyed_gcra` | one limit per key, which may run into debt |
 //! | `local` | the backend in memory |
 //! | `redis` | the backend that all nodes share, and its script |
-//! | `worker_limiter` | what a worker's calls pass |
+//! | `worker_limiter` | the limits that a worker's calls pass |
 //! | `user_concurrency` | how many calls of a user are with the store at once |
 //! | `connection_meter` | frames and bytes of one connection |
-//! | `keyed_permits` | so many at once of each key |
+//! | `keyed_permits` | a bounded number of permits for each key |
 //! | `addresses` | connections of one address |
 //! | `connections` | those of the node, with or without a token |
 //! | `handshakes` | which one without a token makes room for a new one |
@@ -30,11 +30,12 @@
 //!
 //! - All policies of a call are checked before any is charged: a refusal consumes nothing.
 //! - What a list names is charged before anything is done with it, granted or not.
-//! - What is only known once it happened is charged then, as a debt that what comes later waits for:
-//!   messages of other nodes, and what a read took beyond its first. Every debt is bounded.
-//! - Whatever goes wrong with Redis, a call is judged: by this node's share of the limit.
-//! - Every rounding is against the caller by less than a microsecond a call, so no limit is ever
-//!   exceeded by it, and who waits as long as he was told is let in.
+//! - A cost that is known only afterwards is charged then, as a debt that later calls wait for. That
+//!   holds for messages of other nodes, and for what a read took beyond its first. Every debt is
+//!   bounded.
+//! - If Redis fails in any way, a call is still decided: by this node's share of the limit.
+//! - Every rounding is against the caller by less than a microsecond per call, so it never exceeds a
+//!   limit. A caller that waits for the time it was given is let in.
 
 mod addresses;
 #[cfg(test)]
@@ -69,11 +70,11 @@ pub use shares::MemberShares;
 pub use user_concurrency::UserPermit;
 pub use worker_limiter::{SHELVES, WorkerLimiter, WorkerLimiterOptions};
 
-/// A verdict on its way. The call is on its way as well when this is returned; if this is dropped
-/// it may be charged nevertheless.
+/// A decision that is pending. The call is already under way when this is returned. If this is
+/// dropped, the call may be charged nevertheless.
 pub type PendingDecision<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What counts the calls of users.
+/// Counts the calls of users.
 pub trait Limiter: std::fmt::Debug + Send + Sync {
     /// Checks all policies of a call, then charges all of them, or none.
     fn check(&self, call: LimitedCall) -> PendingDecision<Result<LimitDecision, LimiterError>>;

@@ -14,21 +14,21 @@ pub const CHARGES_MAX: usize = 4;
 /// A limit with a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// What it counts, in the plural: part of keys and of what clients are told.
+    /// What it counts, in the plural. It is part of keys and of errors for clients.
     pub name: &'static str,
-    /// At once.
+    /// How many at once.
     pub burst: u32,
-    /// A second, from then on.
+    /// How many per second, from then on.
     pub per_s: u32,
 }
 
 impl RateLimit {
-    /// A policy as it is configured.
+    /// Makes a policy from its configuration.
     pub(super) const fn new(name: &'static str, rate: RateConfig) -> Self {
         Self { name, burst: rate.burst, per_s: rate.per_s }
     }
 
-    /// The same in microseconds.
+    /// Returns the same limit in microseconds.
     pub(super) const fn rate(&self) -> Rate {
         Rate::micros(self.burst, self.per_s)
     }
@@ -41,26 +41,26 @@ impl fmt::Display for RateLimit {
     }
 }
 
-/// What a call costs under one policy.
+/// The cost of a call under one policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Charge {
     /// The policy.
     pub policy: RateLimit,
-    /// How much, in its units.
+    /// The cost, in units of the policy.
     pub cost: u32,
 }
 
 /// A call of a user.
 #[derive(Debug, Clone)]
 pub struct LimitedCall {
-    /// Whose.
+    /// The user.
     pub user: UserId,
-    /// What it costs: 1 to [`CHARGES_MAX`], each policy once.
+    /// Its costs: 1 to [`CHARGES_MAX`], each policy once.
     pub charges: SmallVec<[Charge; 1]>,
 }
 
 impl LimitedCall {
-    /// A call under one policy.
+    /// Makes a call under one policy.
     pub fn one(user: &UserId, policy: RateLimit, cost: u32) -> Self {
         Self { user: user.clone(), charges: SmallVec::from_buf([Charge { policy, cost }]) }
     }

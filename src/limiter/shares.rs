@@ -3,7 +3,7 @@
 //! The rate of a conversation is served first come, first served, so one member who sends without a
 //! pause takes all of it. A member who was refused makes the conversation *contested* for one
 //! window; until then each other member gets at most half of the rate in that window. A
-//! conversation that refuses nobody costs one atomic load.
+//! conversation that refuses no member costs one atomic load.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +27,7 @@ const COUNTED_MAX: usize = 64;
 /// The shortest window, and the time for which a refusal makes a conversation contested.
 const WINDOW_MIN_MICROS: u64 = 1_000_000;
 
-/// Contested conversations that are looked at for having calmed down each time that one is added:
+/// How many contested conversations are checked for having calmed down each time one is added. It is
 /// more than are added, so that the memory shrinks when it can.
 const RELEASED_AN_ADD: usize = 2;
 

@@ -1,16 +1,16 @@
-//! A bounded memory of times by key.
+//! A bounded memory of theoretical arrival times by key.
 
 use std::collections::BTreeSet;
 use std::hash::Hash;
 
 use ahash::AHashMap;
 
-/// Times that lie in the past are forgotten by so many at a time: more than are added, so that
-/// the memory shrinks when it can.
+/// How many times in the past are forgotten at each put. It is more than are added, so that the
+/// memory shrinks when it can.
 const FORGOTTEN_A_PUT: usize = 2;
 
-/// A time for each key. A time in the past means nothing, and is forgotten; when there are too
-/// many the earliest goes first, since forgetting it gives back least.
+/// A time for each key. A time in the past means nothing and is forgotten. If there are too many,
+/// the earliest goes first, because forgetting it gives back least.
 #[derive(Debug)]
 pub(super) struct TatCache<K> {
     times: AHashMap<K, u64>,
@@ -23,7 +23,7 @@ impl<K: Clone + Eq + Hash + Ord> TatCache<K> {
         Self { times: AHashMap::new(), order: BTreeSet::new(), max }
     }
 
-    /// The time of a key; 0 if there is none.
+    /// Returns the time of a key; 0 if there is none.
     pub(super) fn get(&self, key: &K) -> u64 {
         self.times.get(key).copied().unwrap_or_default()
     }

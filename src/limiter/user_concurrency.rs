@@ -1,4 +1,4 @@
-//! A bound by user on calls that run at once. Further calls of the user wait in order.
+//! Bounds the calls of a user that run at once. Further calls of the user wait in order.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -39,8 +39,8 @@ impl UserConcurrency {
         };
         // Made before the wait, so that its drop cleans up if the wait is given up.
         let mut permit = UserPermit { owner: self, user: user.clone(), permit: None };
-        // A free permit is taken in this step: waiting for one may yield, and sends go at once. None is
-        // free while others wait.
+        // A free permit is taken in this step: waiting for one may yield, and sends go at once.
+        // None is free while others wait.
         permit.permit = match Arc::clone(&semaphore).try_acquire_owned() {
             Ok(free) => Some(free),
             Err(_none) => semaphore.acquire_owned().await.ok(),
@@ -79,12 +79,12 @@ mod tests {
         {
             let (mut third, mut fourth) = (pin!(calls.acquire(&many)), pin!(calls.acquire(&many)));
             assert!(!is_ready(third.as_mut()) && !is_ready(fourth.as_mut()));
-            assert!(is_ready(pin!(calls.acquire(&other))), "another user has his own");
+            assert!(is_ready(pin!(calls.acquire(&other))), "another user has its own permits");
             drop(first);
             assert!(!is_ready(fourth.as_mut()), "it came later");
             assert!(is_ready(third.as_mut()));
         }
         drop(second);
-        assert!(calls.users.borrow().is_empty(), "nobody is remembered");
+        assert!(calls.users.borrow().is_empty(), "no user is remembered");
     }
 }

@@ -1,4 +1,4 @@
-//! What the calls of a worker's users pass.
+//! The limits that the calls of a worker's users pass.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -16,23 +16,23 @@ use crate::config::{Rates, UserRates};
 use crate::domain::{Conversation, UserId};
 use crate::telemetry::{Limited, Metrics};
 
-/// Between two log lines that say the same.
+/// Between two log lines with the same text.
 const WARN_PAUSE: Duration = Duration::from_secs(10);
 
-/// Policies that a user is held to in memory without debts: sends, events.
+/// Policies of a user that are counted in memory without debts: sends, events.
 const USER_POLICIES: usize = 2;
 
-/// What a gate remembers `rates.remembered` times: those policies, reads, refusals, and both kinds of
-/// conversations.
+/// How many caches of `rates.remembered` entries a worker's limiter has: those policies, reads,
+/// refusals, and both kinds of conversations.
 pub const SHELVES: usize = USER_POLICIES + 4;
 
 /// How far a conversation may be in debt. All nodes may let a message in at the same time, and what
-/// they sent while the bus was slow is heard at once: at one message a second this is what 600 nodes
-/// let in together, and it bounds how long a conversation is silent afterwards.
+/// they sent while the bus was slow is received at once. At one message per second this is what 600
+/// nodes let in together. It bounds how long a conversation is silent afterwards.
 pub(super) const CONVERSATION_DEBT: Duration = Duration::from_mins(10);
 
-/// How far the reads of a user may be in debt: what a page took is known when it was read, and one
-/// of an inbox of 5,000 rooms takes minutes of the rate. Nobody waits for longer than this.
+/// How far the reads of a user may be in debt. What a page took is known once it was read, and a
+/// page of an inbox of 5,000 rooms takes minutes of the rate. No user waits for longer than this.
 const READS_DEBT: Duration = Duration::from_secs(30);
 
 /// What is limited of a direct conversation, and of one member while the other is refused.
@@ -46,31 +46,31 @@ const ROOM_LIMITS: [&str; 2] =
     ["messages of a room", "messages of one member of a room while another one waits"];
 
 /// Pages of history and inbox of one user that are read at once, over all sessions and requests. An
-/// inbox has 16 reads under way, so 8 have 128: half of `store.reads_in_flight` by default. The store
-/// refuses what is above its bound, and would refuse other users.
+/// inbox has 16 reads under way, so 8 have 128: half of `store.reads_in_flight` by default. The
+/// store refuses what is above its bound, and would refuse other users.
 const PAGES_AT_ONCE: usize = 8;
 
-/// Messages of one user that are stored at once: a quarter of `store.writes_in_flight` by default, and
-/// as many as four sessions send.
+/// Messages of one user that are stored at once. It is a quarter of `store.writes_in_flight` by
+/// default, and as many as four sessions send.
 const SENDS_AT_ONCE: usize = 64;
 
-/// What a gate is made from.
+/// The inputs of a worker's limiter.
 #[derive(Debug, Clone)]
 pub struct WorkerLimiterOptions {
-    /// As configured.
+    /// The configured rates.
     pub rates: Rates,
-    /// What all nodes count sends by; none where there is nothing.
+    /// The count of sends that all nodes share. None if there is none.
     pub shared: Option<Arc<dyn Limiter>>,
     /// How many nodes live.
     pub nodes: Arc<AtomicU32>,
-    /// Shares of contested conversations, of all workers of the node.
+    /// Shares of contested conversations, for all workers of the node.
     pub shares: Arc<MemberShares>,
-    /// What is counted.
+    /// The node's metrics.
     pub metrics: Arc<Metrics>,
 }
 
-/// What the calls of a worker's users pass. All sessions of a user are on one worker, so that what
-/// is counted here is all that the user does on this node.
+/// The limits that the calls of a worker's users pass. All sessions of a user are on one worker, so
+/// this counts all calls of the user on this node.
 #[derive(Debug)]
 pub struct WorkerLimiter {
     users: Option<Users>,
@@ -99,14 +99,14 @@ struct Users {
     items: KeyedGcra<UserId>,
     shared: Option<Arc<dyn Limiter>>,
     here: Local,
-    /// Until when the sends of a user are refused without asking: a refusal costs no round trip
-    /// until it is over.
+    /// Until when the sends of a user are refused without asking. Until then a refusal costs no
+    /// round trip.
     refused: RefCell<TatCache<UserId>>,
     warned: Cell<Option<Instant>>,
 }
 
 impl WorkerLimiter {
-    /// Nobody has done anything yet.
+    /// Starts with nothing charged.
     pub fn new(plan: WorkerLimiterOptions) -> Self {
         let WorkerLimiterOptions { rates, shared, nodes, shares, metrics } = plan;
         let rate = |[name, share]: [&'static str; 2], rate| {
@@ -127,9 +127,9 @@ impl WorkerLimiter {
         }
     }
 
-    /// A user sends a message to a conversation. Both limits are looked at before either is
-    /// charged. Sends that are judged at the same time may overrun the conversation's by as many:
-    /// a partition has room for that.
+    /// Lets a user send a message to a conversation. Both limits are checked before either is
+    /// charged. Sends that are checked at the same time may overrun the conversation's limit by as
+    /// many. A partition has room for that.
     pub async fn send(
         &self,
         user: &UserId,
@@ -140,7 +140,7 @@ impl WorkerLimiter {
         self.counted(judged)
     }
 
-    /// A user changes a room, or who is in it: it counts as one of his sends.
+    /// Lets a user change a room, or its members. It counts as one of the user's sends.
     pub async fn change(&self, user: &UserId) -> Result<(), RateLimited> {
         let Some(users) = &self.users else { return Ok(()) };
         self.cached(user)?;
@@ -148,19 +148,19 @@ impl WorkerLimiter {
         self.counted(judged(verdict))
     }
 
-    /// A user publishes an event.
+    /// Lets a user publish an event.
     pub fn event(&self, user: &UserId) -> Result<(), RateLimited> {
         self.events(user, 1)
     }
 
-    /// A user publishes so many events at once: all are charged, or none.
+    /// Lets a user publish so many events at once: all are charged, or none.
     pub fn events(&self, user: &UserId, count: u32) -> Result<(), RateLimited> {
         let Some(users) = &self.users else { return Ok(()) };
         self.counted(judged(users.here.decide(&LimitedCall::one(user, users.events, count), 1)))
     }
 
-    /// A user asks for something that reads the store: let in and charged as one read. What it takes
-    /// besides is owed ([`Self::owe_reads`]) as soon as it is known.
+    /// Lets a user start something that reads the store, and charges one read. Further reads are
+    /// owed ([`Self::owe_reads`]) as soon as they are known.
     pub fn read(&self, user: &UserId) -> Result<(), RateLimited> {
         let Some(users) = &self.users else { return Ok(()) };
         let checked = users.reads.check(user, self.now(), 1);
@@ -170,8 +170,8 @@ impl WorkerLimiter {
         self.counted(checked)
     }
 
-    /// A user names so many items in a list: patterns, events, members. Charged before anything is
-    /// done with them, all or none.
+    /// Charges the items that a user names in a list: patterns, events, members. All are charged
+    /// before anything is done with them, or none.
     pub fn items(&self, user: &UserId, count: usize) -> Result<(), RateLimited> {
         let Some(users) = self.users.as_ref().filter(|_| count > 0) else { return Ok(()) };
         let (now, count) = (self.now(), u32::try_from(count).unwrap_or(u32::MAX));
@@ -182,15 +182,16 @@ impl WorkerLimiter {
         self.counted(checked)
     }
 
-    /// Before the dear part of something that was let in: refuses a user who is in debt by then. One
-    /// who asks for many things at once would have them all before any is charged.
+    /// Refuses a user who is in debt by now, before the expensive part of a call that was let in.
+    /// Otherwise a user who asks for many things at once would get them all before any is charged.
     pub fn read_on(&self, user: &UserId) -> Result<(), RateLimited> {
         let Some(users) = &self.users else { return Ok(()) };
         let checked = users.reads.check(user, self.now(), 0);
         if checked.is_ok() { checked } else { self.counted(checked) }
     }
 
-    /// What a user was let in for takes so many reads more: his next ones wait for it.
+    /// Charges a user the further reads of a call that was let in. The user's next calls wait for
+    /// it.
     pub fn owe_reads(&self, user: &UserId, units: usize) {
         if let Some(users) = &self.users {
             let units = u32::try_from(units).unwrap_or(u32::MAX);
@@ -208,13 +209,13 @@ impl WorkerLimiter {
         self.stored_sends.acquire(user).await
     }
 
-    /// A message of a conversation was heard that did not pass this gate: from another node, or
-    /// another worker. It is charged, and never refused.
+    /// Charges a message of a conversation that came from another node or another worker. It is
+    /// never refused.
     pub fn heard(&self, conversation: &Conversation) {
         self.rate_of(conversation).shelf.charge(conversation, self.now(), 1);
     }
 
-    /// Refuses a user who was refused by all nodes' count, until it is over.
+    /// Refuses a user who was refused by the shared count, until the wait is over.
     fn cached(&self, user: &UserId) -> Result<(), RateLimited> {
         let refused = self.users.as_ref().and_then(|users| users.cached(user, self.now()));
         let Some(refused) = refused else { return Ok(()) };
@@ -238,8 +239,8 @@ impl WorkerLimiter {
         Ok(())
     }
 
-    /// Refuses what a conversation's rate has no room for, and a member who has a whole share of it
-    /// while another one wants to send.
+    /// Refuses a message for which a conversation's rate has no room. Also refuses a member who has
+    /// a whole share of it while another one wants to send.
     fn check_conversation(
         &self,
         user: &UserId,
@@ -268,7 +269,7 @@ impl WorkerLimiter {
         }
     }
 
-    /// Microseconds since the gate was made.
+    /// Microseconds since the limiter was made.
     fn now(&self) -> u64 {
         self.since.elapsed().as_micros() as u64
     }
@@ -299,13 +300,13 @@ impl Users {
         }
     }
 
-    /// The refusal of a user whose time is not over.
+    /// Returns the refusal of a user whose wait is not over.
     fn cached(&self, user: &UserId, now: u64) -> Option<RateLimited> {
         let left = self.refused.borrow().get(user).saturating_sub(now);
         (left > 0).then(|| RateLimited::after_micros(self.sends, left))
     }
 
-    /// By what all nodes count, or else by this node's share.
+    /// Decides by the shared count, or else by this node's share.
     async fn decide_send(&self, user: &UserId, gate: &WorkerLimiter) -> LimitDecision {
         let call = LimitedCall::one(user, self.sends, 1);
         let Some(shared) = &self.shared else {
@@ -333,7 +334,7 @@ impl Users {
     fn warn(&self, error: &LimiterError) {
         if self.warned.get().is_none_or(|at| at.elapsed() >= WARN_PAUSE) {
             self.warned.set(Some(Instant::now()));
-            tracing::warn!(%error, "sends are held to this node's share of the limit");
+            tracing::warn!(%error, "the shard did not decide: sends are limited to this node's share");
         }
     }
 }

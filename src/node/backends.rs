@@ -18,7 +18,7 @@ use crate::store::{
 };
 use crate::worker::LimitOptions;
 
-/// Why a backend cannot be had.
+/// Why a backend cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendError {
     /// The embedded store does not open.
@@ -29,8 +29,8 @@ pub enum BackendError {
     Cql(#[from] CqlOpenError),
 }
 
-/// Opens the store of a configuration; the embedded one in a directory. Blocks, for some seconds
-/// at most where servers are asked.
+/// Opens the store of a configuration; `path` is the directory of the embedded one. It blocks, for
+/// at most some seconds if servers are asked.
 pub fn open_store(config: &Config, path: &Path) -> Result<Arc<dyn Store>, BackendError> {
     match config.store.backend {
         StoreBackend::Embedded => {
@@ -71,7 +71,7 @@ fn cql_options(config: &Config) -> CqlOptions {
     }
 }
 
-/// Looks through the embedded store of a configuration, without changing it.
+/// Checks the embedded store of a configuration, without changing it.
 pub fn check_store(config: &Config) -> Result<Inventory, BackendError> {
     Ok(check_embedded(&config.store.path)?)
 }
@@ -81,7 +81,7 @@ pub fn salvage_store(config: &Config, to: &Path) -> Result<Inventory, BackendErr
     Ok(salvage_embedded(&config.store.path, to)?)
 }
 
-/// The schema of the CQL store as text, for a kind of server.
+/// Returns the schema of the CQL store as text, for a kind of server.
 pub fn print_schema(config: &Config, kind: ServerKind) -> String {
     crate::store::print_schema(&cql_options(config), kind)
 }
@@ -91,27 +91,27 @@ pub async fn apply_schema(config: &Config) -> Result<SchemaChange, BackendError>
     Ok(crate::store::apply_schema(&cql_options(config)).await?)
 }
 
-/// Everything in which the CQL store differs from its schema.
+/// Returns all differences between the CQL store and its schema.
 pub async fn check_schema(config: &Config) -> Result<Vec<String>, BackendError> {
     Ok(crate::store::check_schema(&cql_options(config)).await?)
 }
 
-/// Between two looks whether a store that failed could be opened again.
+/// Between two checks whether a store that failed could be opened again.
 const RESTART_POLL: Duration = Duration::from_millis(500);
 
-/// Waits until a store has failed and could be opened again, which only a process that starts anew
-/// does: what failed may hold threads and locks for good.
+/// Waits until a store has failed and could be opened again. Only a new process can open it,
+/// because the failed one may hold threads and locks for good.
 pub async fn until_worth_a_restart(store: &Arc<dyn Store>) {
     while !store.is_worth_a_restart() {
         tokio::time::sleep(RESTART_POLL).await;
     }
 }
 
-/// What a store has for its end even if the nodes took all the time there was.
+/// The time that a store has for its end, even if the nodes took all the time there was.
 const CLOSE_MIN: Duration = Duration::from_secs(1);
 
-/// Closes a store by a time: an engine whose flusher died would never be done, and nothing
-/// acknowledged waits for it.
+/// Closes a store, until a time at most. An engine whose flusher died would never be done, and
+/// nothing acknowledged waits for it.
 pub async fn close_store(store: &Arc<dyn Store>, until: Instant) {
     let bound = until.saturating_duration_since(Instant::now()).max(CLOSE_MIN);
     if tokio::time::timeout(bound, store.close()).await.is_err() {
@@ -119,24 +119,24 @@ pub async fn close_store(store: &Arc<dyn Store>, until: Instant) {
     }
 }
 
-/// The bus of the nodes of this process.
+/// Returns the bus of the nodes of this process.
 pub fn memory_bus(config: &Config) -> Arc<dyn Bus> {
     Arc::new(MemoryBus::new(layouts(config).shards().len() as u32))
 }
 
-/// The bus of a node that has its process for itself: on its Redis shards, or in memory, alone.
+/// Returns the bus of a node that is alone in its process: on its Redis shards, or else in memory.
 pub fn own_bus(config: &Config) -> Arc<dyn Bus> {
     if config.published().shards.is_empty() { memory_bus(config) } else { redis_bus(config) }
 }
 
-/// The bus on the Redis shards of a node's layouts, of which each name is one.
+/// Returns the bus on the Redis shards of a node's layouts, each name once.
 pub fn redis_bus(config: &Config) -> Arc<dyn Bus> {
     let shard = |name: &String| RedisShard { name: name.clone(), url: url(config, name) };
     let shards = layouts(config).shards().iter().map(shard).collect();
     Arc::new(RedisBus::new(shards, connect_options(&config.bus)))
 }
 
-/// What the calls of a node's users are held to: where there are shards, by a count on them.
+/// Returns the limits for a node's users: counted on the shards if there are any.
 pub(super) fn limits(config: &Config, layouts: &Arc<Layouts>, store: StoreTag) -> LimitOptions {
     let has_redis = !config.published().shards.is_empty();
     let shared = has_redis.then(|| RedisLimiterOptions {
@@ -156,7 +156,7 @@ fn url(config: &Config, shard: &str) -> String {
     found.expect("the names are those of these shards").url.expose().to_owned()
 }
 
-/// How connections to a Redis are made.
+/// Returns how connections to a Redis are made.
 pub const fn connect_options(bounds: &BusConfig) -> ConnectOptions {
     ConnectOptions {
         connect: bounds.connect,

@@ -1,4 +1,4 @@
-//! Several nodes in one process, on one store: to play with and to measure.
+//! Several nodes in one process, on one store: for trying things out and for measurements.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -14,11 +14,11 @@ use crate::clock::MachineClock;
 use crate::config::{Config, ConfigErrors};
 use crate::store::Store;
 
-/// How long nodes may take to be ready. Whoever waits for a line of `demo` waits longer, and so
-/// reads the reason.
+/// How long nodes may take to be ready. A reader that waits for a line of `demo` waits longer, and
+/// so gets the reason.
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Between two looks at whether they are.
+/// Between two checks whether they are ready.
 const READY_POLL: Duration = Duration::from_millis(20);
 
 /// Keys of the environment that cannot be the same for all nodes of a process.
@@ -31,7 +31,7 @@ pub enum ClusterError {
     /// The configuration of a node is refused.
     #[error("{0}")]
     Config(#[from] ConfigErrors),
-    /// A backend cannot be had.
+    /// A backend cannot be opened.
     #[error("{0}")]
     Backend(#[from] BackendError),
     /// A node does not start.
@@ -42,7 +42,7 @@ pub enum ClusterError {
     NotReady(String),
 }
 
-/// Which nodes.
+/// The nodes to start.
 #[derive(Debug, Clone, Default)]
 pub struct ClusterOptions {
     /// How many.
@@ -50,12 +50,12 @@ pub struct ClusterOptions {
     /// Buckets of each class, unless the configuration decides.
     pub buckets: Option<u32>,
     /// Redis shards of layout `a`; none joins the nodes in memory. `{node}` in a URL stands for the
-    /// number of the node, from 1 on: where a shard is, is each node's own affair.
+    /// number of the node, from 1 on, because a shard's address may differ between nodes.
     pub redis: Vec<String>,
-    /// More tables of the nodes' configurations, as TOML, in the order of the nodes, which may
-    /// differ: in the middle of a change of layout they do. Nodes beyond the list have none.
+    /// More tables of the nodes' configurations, as TOML, in the order of the nodes. They may
+    /// differ, as they do in the middle of a change of layout. Nodes beyond the list have none.
     pub tables: Vec<String>,
-    /// Whether users send, publish and read as fast as they can: a load generator is few of them.
+    /// Whether users send, publish and read without limits: a load generator has few users.
     pub unlimited: bool,
 }
 
@@ -69,8 +69,8 @@ pub struct Cluster {
 }
 
 impl ClusterOptions {
-    /// The configuration of the node of a number, from 1 on: the process's environment over what
-    /// the plan says, over the defaults.
+    /// Returns the configuration of the node of a number, from 1 on. The process's environment wins
+    /// over these options, and they win over the defaults.
     pub fn config(&self, number: u32) -> Result<Config, ConfigErrors> {
         let shard = |(index, url): (usize, &String)| {
             let url = url.replace("{node}", &number.to_string());
@@ -99,8 +99,8 @@ impl ClusterOptions {
     }
 }
 
-/// What keeps a node from being ready. One that takes sessions and has all of its links is, whatever
-/// others do on its shards.
+/// Returns what keeps a node from being ready. A node is ready if it takes sessions and has all of
+/// its shard connections; what other clients do on its shards does not matter.
 fn reasons_against(node: &Node) -> Vec<String> {
     let (verdict, reasons) = node.readiness().verdict();
     let [_up, down, starting] = node.readiness().links_by_state();
@@ -109,7 +109,7 @@ fn reasons_against(node: &Node) -> Vec<String> {
 
 impl Cluster {
     /// Starts the nodes on the store of the first one's configuration, an embedded one in
-    /// `directory`; their links come up afterwards.
+    /// `directory`. Their shard connections come up afterwards.
     pub fn start(plan: &ClusterOptions, directory: &Path) -> Result<Self, ClusterError> {
         let first = plan.config(1)?;
         let store = open_store(&first, directory)?;
@@ -132,7 +132,7 @@ impl Cluster {
         Ok(Self { nodes, store, drain: first.timeouts.drain })
     }
 
-    /// Waits until all nodes are ready; an error says what keeps them from it.
+    /// Waits until all nodes are ready. An error states what keeps them from it.
     pub async fn ready(&self) -> Result<(), ClusterError> {
         let until = Instant::now() + READY_TIMEOUT;
         loop {
@@ -147,7 +147,7 @@ impl Cluster {
         }
     }
 
-    /// What keeps the nodes from being ready, each reason once.
+    /// Returns what keeps the nodes from being ready, each reason once.
     fn reasons(&self) -> Vec<String> {
         let mut reasons: Vec<String> = self.nodes.iter().flat_map(reasons_against).collect();
         let known = |node: &&Node| node.live_nodes() as usize == self.nodes.len();
@@ -158,7 +158,7 @@ impl Cluster {
         reasons
     }
 
-    /// Where clients of a node connect.
+    /// Returns where clients of a node connect.
     pub fn url(&self, node: usize) -> String {
         format!("ws://{}/v1/ws", self.nodes[node].clients())
     }

@@ -1,4 +1,4 @@
-//! The process's file descriptors, and who may take them.
+//! Divides the process's file descriptors among their users.
 
 use std::collections::BTreeSet;
 
@@ -8,54 +8,55 @@ use crate::limiter::ConnectionBounds;
 use crate::redis::POOL_CONNECTIONS_MAX;
 use crate::store::OPEN_FILES_MAX;
 
-/// Standard streams, signals, listeners, the log and what the runtime of the process has.
+/// Standard streams, signals, listeners, the log, and the runtime of the process.
 const PROCESS_FILES: usize = 24;
 
 /// What an event loop has for itself, its listener included.
 const LOOP_FILES: usize = 5;
 
-/// Threads with an event loop beside the workers: the operator's and the steward's.
+/// Threads with an event loop beside the workers: the operator's and the node agent's.
 const OTHER_LOOPS: usize = 2;
 
 /// What the embedded store opens beside its cache of files: journals, the files that a flush or a
 /// compaction writes and reads, the manifest.
 const STORE_WORKING_FILES: usize = 32;
 
-/// The least cache of files: below it each read opens its file.
+/// The smallest cache of files: below it each read opens its file.
 const OPEN_FILES_MIN: usize = 16;
 
-/// What the CQL store may open beside twice the connections that it has at the start: others are made
-/// before those that failed are closed, and for servers that come.
+/// What the CQL store may open beyond twice its connections at the start. New ones are made before
+/// failed ones are closed, and for servers that are added.
 const CQL_SPARE_FILES: usize = 32;
 
-/// The least connections of the operator's port.
+/// The least connections of the operator's listener.
 const OPERATOR_MIN: usize = 8;
 
 /// Sockets that are being closed to make room for others.
 const ENDING_MAX: usize = 64;
 
-/// The same where there are few descriptors.
+/// The same if there are few descriptors.
 const ENDING_MIN: usize = 4;
 
-/// Raises the process's limit as far as it may be: a soft limit of 1,024 would end a node at its
+/// Raises the process's limit as far as allowed. A soft limit of 1,024 would end a node at its
 /// thousandth session.
 pub fn raise_descriptors() -> std::io::Result<()> {
     rlimit::increase_nofile_limit(u64::MAX).map(drop)
 }
 
-/// The process's limit.
+/// Returns the process's limit.
 pub(super) fn limit_of_process() -> std::io::Result<usize> {
     let soft = rlimit::Resource::NOFILE.get_soft()?;
     Ok(usize::try_from(soft).unwrap_or(usize::MAX))
 }
 
-/// Files that the embedded store keeps open: an eighth of the limit, if that is less than it wants.
+/// Returns how many files the embedded store keeps open: what it wants, but at most an eighth of
+/// the limit.
 pub(super) fn store_files(limit: usize) -> usize {
     (limit / 8).clamp(OPEN_FILES_MIN, OPEN_FILES_MAX)
 }
 
-/// How the descriptors of the process are divided, so that clients who take all of theirs leave the
-/// node able to store, to publish and to say how it is.
+/// The division of the process's descriptors. Clients that take all of theirs leave the node able
+/// to store, to publish and to report its health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Descriptors {
     /// The process's limit.
@@ -64,15 +65,15 @@ pub(super) struct Descriptors {
     store: usize,
     /// Connections to Redis: publishers, subscribers and the limiter's.
     redis: usize,
-    /// Connections of the operator's port.
+    /// Connections of the operator's listener.
     pub(super) operator: usize,
     /// Sockets of clients that were ended to make room.
     ending: usize,
 }
 
 impl Descriptors {
-    /// For a node by a configuration, in a process with this limit, whose store has so many
-    /// connections to servers now.
+    /// Divides for a node with this configuration, in a process with this limit. `cql` counts the
+    /// store's connections to servers now.
     pub(super) fn divide(limit: usize, config: &Config, cql: usize) -> Self {
         let (workers, shards) = (config.workers, redis_shards(config));
         let store = match config.store.backend {
@@ -94,7 +95,7 @@ impl Descriptors {
         self.process + self.store + self.redis + self.operator + self.ending
     }
 
-    /// The bounds of the clients' connections, at least one.
+    /// Returns the bounds of the clients' connections, at least one.
     pub(super) fn clients(&self, config: &Config) -> ConnectionBounds {
         let left = self.limit.saturating_sub(self.kept());
         let connections = config.listen.connections.min(left).max(1);
@@ -114,18 +115,18 @@ impl Descriptors {
             redis,
             operator,
             ending,
-            "the files that this process may open are divided"
+            "this process may open a limited number of files, divided like this"
         );
         if connections < wanted {
             let kept = self.kept();
             tracing::warn!(
-                "listen.connections: {wanted} cannot be held, since the process may open {limit} files and keeps {kept} for itself: at most {connections} are"
+                "listen.connections: {wanted} do not fit, because the process may open {limit} files and keeps {kept} for other uses: at most {connections} are accepted; raise the limit of open files"
             );
         }
     }
 }
 
-/// The shards that a node connects to; without Redis there is none.
+/// Returns how many shards a node connects to; none without Redis.
 pub(super) fn redis_shards(config: &Config) -> usize {
     let names = config.subscribed().flat_map(|layout| &layout.shards).map(|shard| &shard.name);
     names.collect::<BTreeSet<_>>().len()
@@ -152,7 +153,7 @@ mod tests {
         assert_eq!(divided(1024), (633, 128));
         assert_eq!(divided(65_536), (65_017, 256));
         assert_eq!(divided(usize::MAX), (100_000, 256));
-        assert_eq!(divided(16), (1, 8), "a node that cannot run says why");
+        assert_eq!(divided(16), (1, 8), "a node that cannot run reports why");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// The least of what the machine has and of what its control groups allow; none if nothing tells.
+/// Returns the least of the machine's memory and of the limits of its control groups; none if
+/// neither is known.
 pub(super) fn allowed_memory() -> Option<u64> {
     allowed_below(Path::new("/"))
 }
@@ -19,8 +20,8 @@ fn total(root: &Path) -> Option<u64> {
     kib.checked_mul(1024)
 }
 
-/// The limits of the process's groups and of those around them, of either version. A container may
-/// see its own group as the root.
+/// Returns the limits of the process's groups and of those around them, of either version. A
+/// container may see its own group as the root.
 fn group_limits(root: &Path) -> Vec<u64> {
     let text = std::fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let mut limits = Vec::new();
@@ -40,7 +41,7 @@ fn group_limits(root: &Path) -> Vec<u64> {
     limits
 }
 
-/// The number in a file; `max` is none.
+/// Returns the number in a file; `max` is none.
 fn limit(file: &Path) -> Option<u64> {
     std::fs::read_to_string(file).ok()?.trim().parse().ok()
 }

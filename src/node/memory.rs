@@ -1,9 +1,9 @@
 //! What all bounds of a configuration together let a node hold in memory.
 //!
-//! There are two sums. The first is what a node holds when every bound is reached at once by
-//! messages of usual size. The second is what it holds if each client also uses all that it may. A
-//! machine should have the first, so a node warns if it has less. No traffic reaches the second: it
-//! only shows which bounds are large.
+//! There are two sums. The first is what a node holds if every bound is reached at once by messages
+//! of usual size. The second is what it holds if each client also uses all that it may. A machine
+//! should have the first, so a node warns if it has less. No traffic reaches the second: it only
+//! shows which bounds are large.
 
 use super::descriptors::{Descriptors, limit_of_process, redis_shards};
 use super::machine::allowed_memory;
@@ -23,7 +23,7 @@ const CONNECTION_BYTES: u64 = 5 << 10;
 /// A message with its envelope, as most are.
 const USUAL_BYTES: u64 = 1 << 10;
 
-/// What a message has beside its body: ids, names, a nonce.
+/// The fields of a message beside its body: ids, names, a nonce.
 const MESSAGE_FIELDS_BYTES: u64 = 2 << 10;
 
 /// A handshake as most are: a header, a token and a `hello`.
@@ -32,16 +32,16 @@ const USUAL_HANDSHAKE_BYTES: u64 = 4 << 10;
 /// A page of history as most are.
 const USUAL_PAGE_BYTES: u64 = 16 << 10;
 
-/// One in so many connections has a half frame, or waits for its user's rooms, at a time.
+/// One in so many connections has half a frame, or waits for its user's rooms, at a time.
 const BUSY_PART: u64 = 100;
 
-/// A pattern in the session, the index and the node's interest beside its text, and that text where
-/// it is short.
+/// A pattern in the session, the index and the node's interest, without its text. A short text is
+/// included.
 const PATTERN_BYTES: u64 = 256;
 const PATTERN_TEXT_BYTES_MAX: u64 = 512;
 const USUAL_PATTERNS: u64 = 4;
 
-/// A message that a worker remembers to have handed over.
+/// A message that a worker remembers as delivered.
 const REMEMBERED_MESSAGE_BYTES: u64 = 100;
 
 /// A user or conversation that a limit remembers.
@@ -67,7 +67,8 @@ pub struct MemoryBounds {
 }
 
 impl MemoryBounds {
-    /// Of a node by a configuration that holds so many connections, with so many shards.
+    /// Makes the terms for a node with this configuration that holds so many connections and
+    /// shards.
     pub(super) fn of(config: &Config, clients: ConnectionBounds, shards: usize) -> Self {
         let mut terms = vec![Term {
             name: "the process",
@@ -82,33 +83,33 @@ impl MemoryBounds {
         Self { terms }
     }
 
-    /// Of this process, if it becomes a node by a configuration.
+    /// Makes the terms for this process, if it becomes a node with a configuration.
     ///
     /// # Errors
     ///
-    /// The system does not tell the limit of open files, by which connections are bounded too.
+    /// The system does not report the limit of open files, which also bounds the connections.
     pub fn of_process(config: &Config) -> std::io::Result<Self> {
         let nodes = config.store.cql.nodes.len() * config.store.cql.connections;
         let divided = Descriptors::divide(limit_of_process()?, config, nodes);
         Ok(Self::of(config, divided.clients(config), redis_shards(config)))
     }
 
-    /// What to warn of in this process.
+    /// Returns the warning for this process, if there is one.
     pub fn warning_here(&self) -> Option<String> {
         self.warning(allowed_memory()?)
     }
 
-    /// With usual traffic.
+    /// Returns the sum with usual traffic.
     pub fn usual(&self) -> u64 {
         self.terms.iter().map(|term| term.usual).fold(0, u64::saturating_add)
     }
 
-    /// If each client uses all that it may.
+    /// Returns the sum if each client uses all that it may.
     pub fn most(&self) -> u64 {
         self.terms.iter().map(|term| term.most).fold(0, u64::saturating_add)
     }
 
-    /// The sums and the largest terms of the second.
+    /// Returns the sums and the largest terms of the second.
     pub fn summary(&self) -> String {
         let (usual, most) = (shown(self.usual()), shown(self.most()));
         let largest = self.largest(|term| term.most);
@@ -117,7 +118,7 @@ impl MemoryBounds {
         )
     }
 
-    /// What to warn of on a machine that allows so much.
+    /// Returns the warning for a machine that allows so much memory, if there is one.
     pub fn warning(&self, allowed: u64) -> Option<String> {
         let usual = self.usual();
         let (here, wanted) = (shown(allowed), shown(usual));
@@ -138,7 +139,7 @@ impl MemoryBounds {
     }
 }
 
-/// Terms that are named.
+/// How many terms are named.
 const LARGEST: usize = 4;
 
 fn of_clients(config: &Config, clients: ConnectionBounds) -> Vec<Term> {
@@ -231,7 +232,7 @@ fn of_workers(config: &Config, shards: u64) -> Vec<Term> {
             most: published * message,
         },
         Term {
-            name: "messages handed over",
+            name: "messages remembered as delivered",
             formula: format!("workers * repair.remembered * {REMEMBERED_MESSAGE_BYTES}"),
             usual: handed,
             most: handed,
@@ -289,7 +290,7 @@ fn largest_message(config: &Config) -> u64 {
     config.limits.body_bytes.max(config.limits.data_bytes) as u64 + MESSAGE_FIELDS_BYTES
 }
 
-/// A size for people.
+/// Formats a size for people.
 pub(super) fn shown(bytes: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     let unit = UNITS.iter().find(|(unit, _)| bytes >= *unit);

@@ -1,4 +1,4 @@
-//! What a node is made from.
+//! The inputs of a node.
 
 use std::sync::Arc;
 
@@ -20,12 +20,12 @@ use crate::worker::ReadRates;
 /// The shard of a layout without Redis: the memory of this process.
 const MEMORY_SHARD: &str = "memory";
 
-/// What a node is made from.
+/// The inputs of a node.
 #[derive(Debug, Clone)]
 pub struct NodeOptions {
-    /// Everything an operator may say.
+    /// The configuration.
     pub config: Arc<Config>,
-    /// What carries publishes.
+    /// The bus that carries publishes.
     pub bus: Arc<dyn Bus>,
     /// Where messages live.
     pub store: Arc<dyn Store>,
@@ -138,7 +138,7 @@ impl NodeOptions {
         }
     }
 
-    /// The node's rates, shared out among its workers.
+    /// Returns the node's read rates, divided among its workers.
     pub(super) fn read_rates(&self) -> ReadRates {
         let share = |per_second: u64| per_second as f64 / self.config.workers as f64;
         let Config { repair, audit, .. } = &*self.config;
@@ -163,12 +163,12 @@ impl NodeOptions {
     }
 }
 
-/// The layouts that a configuration publishes and listens by.
+/// Returns the layouts that a configuration publishes and subscribes by.
 pub(super) fn layouts(config: &Config) -> Layouts {
     Layouts::new(layout(config.published()), config.subscribed().map(layout))
 }
 
-/// The keys that sign tokens, in the configuration's order.
+/// Returns the keys that sign tokens, in the configuration's order.
 pub fn token_keys(auth: &AuthConfig) -> Vec<TokenKey> {
     auth.keys.iter().map(|key| TokenKey::hs256(&key.kid, key.secret.expose())).collect()
 }

@@ -1,4 +1,4 @@
-//! The life of a node: started, stopped, gone.
+//! The life of a node: its start and its end.
 
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
@@ -35,23 +35,23 @@ use crate::telemetry::Metrics;
 use crate::watermark::WatermarkState;
 use crate::worker::Worker;
 
-/// Sessions on their way from one worker to another: each waits for a place.
+/// Most sessions under way from one worker to another. Each waits for a permit.
 const ARRIVALS_MAX: usize = 1024;
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A listener cannot be had.
+    /// A listener cannot be opened.
     #[error("{key}: cannot listen on {address}: {error}")]
     Listen {
         /// The configuration's key.
         key: &'static str,
         /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The reason.
         error: std::io::Error,
     },
-    /// The system gives no thread, or does not tell the limit of open files.
+    /// The system gives no thread, or does not report the limit of open files.
     #[error("the system refuses what a node is started with: {0}")]
     System(#[from] std::io::Error),
 }
@@ -73,7 +73,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node: its listeners are bound when this returns, its links come up afterwards.
+    /// Starts a node. Its listeners are bound when this returns; its shard connections come up
+    /// afterwards.
     pub fn start(plan: &NodeOptions) -> Result<Self, StartError> {
         let listen = &plan.config.listen;
         let clients = bind("listen.clients", listen.clients)?;
@@ -110,39 +111,39 @@ impl Node {
         &self.name
     }
 
-    /// Where clients connect.
+    /// Returns where clients connect.
     pub const fn clients(&self) -> SocketAddr {
         self.clients
     }
 
-    /// Where the operator asks.
+    /// Returns where the operator's listener is.
     pub const fn operator(&self) -> SocketAddr {
         self.operator
     }
 
-    /// How the node is.
+    /// Returns the readiness of the node.
     pub fn readiness(&self) -> &Readiness {
         &self.readiness
     }
 
-    /// How many nodes live, as this one knows it.
+    /// Returns how many nodes live, as this one knows it.
     pub fn live_nodes(&self) -> u32 {
         self.nodes.load(Ordering::Relaxed)
     }
 
-    /// What it counted.
+    /// Returns the node's metrics.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// Begins to stop: not ready, nothing accepted, sessions asked to leave.
+    /// Begins to stop: the node is not ready, accepts nothing, and asks sessions to leave.
     pub fn drain(&self) {
         self.readiness.drain();
         self.stop.cancel();
     }
 
-    /// Stops: drains, finishes what is in flight, and is gone. Takes at most `timeouts.drain`
-    /// and a little.
+    /// Stops: drains, finishes what is in flight, and ends. It takes at most `timeouts.drain` and a
+    /// little more.
     pub async fn stop(self) {
         self.drain();
         let gone = tokio::task::spawn_blocking(move || {
@@ -169,8 +170,8 @@ fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartErro
     listen(address).map_err(|error| StartError::Listen { key, address, error })
 }
 
-/// The clocks of the node: those that it shares with all others on its store, or its own, which the
-/// store's coordinators set.
+/// Returns the clocks of the node. They are those that all nodes on its store share, or its own,
+/// which the store's coordinators set.
 fn clocks(plan: &NodeOptions) -> SharedClocks {
     let own =
         || SharedClocks { wall: WallClock::to_be_set(plan.machine.clone()), ids: Arc::default() };
@@ -182,14 +183,14 @@ struct End {
     stop: CancellationToken,
     /// Held by every worker that is not drained.
     busy: Arc<()>,
-    /// Cancelled when the last row is written.
+    /// Cancelled when the last heartbeat is written.
     left: CancellationToken,
 }
 
-/// Between two looks at whether all workers are drained.
+/// Between two checks whether all workers are drained.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 
-/// Waits until the node is to stop and its workers are drained, or took too long.
+/// Waits until the node must stop and its workers are drained, or took too long.
 async fn drained(stop: &CancellationToken, busy: &Weak<()>, bound: Duration) {
     stop.cancelled().await;
     let until = Instant::now() + bound;
@@ -283,7 +284,7 @@ impl Parts {
         Self { services, health, readiness, dispatcher, standing, reconnect, events }
     }
 
-    /// How the files that the process may open are divided.
+    /// Divides the files that the process may open.
     fn descriptors(&self, config: &Config) -> std::io::Result<Descriptors> {
         let servers = self.services.store.figures().map_or(0, |figures| figures.connections);
         let divided = Descriptors::divide(limit_of_process()?, config, servers as usize);
@@ -346,7 +347,7 @@ impl Parts {
         };
         let (stop, busy, left) = (end.stop.clone(), Arc::downgrade(&end.busy), end.left.clone());
         let drain = plan.config.timeouts.drain;
-        std::thread::Builder::new().name("nc-steward".into()).spawn(move || {
+        std::thread::Builder::new().name("nc-agent".into()).spawn(move || {
             let runtime =
                 Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
             runtime.block_on(async {
@@ -419,7 +420,7 @@ impl Parts {
         Ok(threads)
     }
 
-    /// The shards whose subscriber connections a worker owns: every so many-th.
+    /// Returns the shards whose subscriber connections a worker owns: every so many-th.
     fn subscribers(&self, plan: &NodeOptions, worker: u32) -> Vec<Subscriber> {
         let services = &self.services;
         let shards = services.layouts.shards().iter().enumerate();

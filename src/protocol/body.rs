@@ -154,7 +154,7 @@ impl MembersBody {
             let of_member = |refusal: ErrorReply| refusal.of_op(&format!("`members[{at}]`"));
             let (user, role) = read_member(raw.get(), bounds).map_err(of_member)?;
             if !seen.insert(user.clone()) {
-                let twice = ErrorReply::bad_request(format!("`{user}` stands twice"));
+                let twice = ErrorReply::bad_request(format!("`{user}` is given twice"));
                 return Err(of_member(twice));
             }
             members.push((user, role));
@@ -228,7 +228,10 @@ mod tests {
             ("", "not a body: EOF while parsing a value at line 1 column 0"),
             ("[]", "not a body: invalid type: sequence, expected an object at line 1 column 0"),
             (r#"{"body":1} x"#, "not a body: trailing characters at line 1 column 12"),
-            (r#"{"body":1,"b\u006fdy":2}"#, "not a body: `body` stands twice at line 1 column 21"),
+            (
+                r#"{"body":1,"b\u006fdy":2}"#,
+                "not a body: `body` is given twice at line 1 column 21",
+            ),
             (r#"{"body":1}"#, "`conversation` is missing"),
             (r#"{"conversation":"room.a"}"#, "`body` is missing"),
             (r#"{"conversation":"room.a","body":1,"op":"send"}"#, "`op` is not a field of it"),

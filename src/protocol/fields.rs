@@ -164,7 +164,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
         let mut list = SmallVec::<[(Cow<'de, str>, &'de RawValue); 8]>::new();
         while let Some(Text(key)) = map.next_key()? {
             if list.iter().any(|(known, _)| *known == key) {
-                return Err(A::Error::custom(format!("`{}` stands twice", clip(&key))));
+                return Err(A::Error::custom(format!("`{}` is given twice", clip(&key))));
             }
             if list.len() == FIELDS_MAX {
                 return Err(A::Error::custom(format!("more than {FIELDS_MAX} fields")));
@@ -216,8 +216,8 @@ mod tests {
 
     #[test]
     fn refuses_a_field_that_stands_twice_however_it_is_spelled() {
-        assert!(refusal(r#"{"op":"a","op":"b"}"#).contains("`op` stands twice"));
-        assert!(refusal(r#"{"op":"a","\u006fp":"b"}"#).contains("`op` stands twice"));
+        assert!(refusal(r#"{"op":"a","op":"b"}"#).contains("`op` is given twice"));
+        assert!(refusal(r#"{"op":"a","\u006fp":"b"}"#).contains("`op` is given twice"));
     }
 
     #[test]

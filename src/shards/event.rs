@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use crate::cluster::ServerRun;
 use crate::layout::ShardIndex;
 
-/// Most events that may wait. A connection waits for space; a canary that finds none counts as
+/// Most events that may wait. A connection waits for space. A canary that finds none counts as
 /// late.
 pub const HAPPENINGS_MAX: usize = 1024;
 

@@ -1,4 +1,4 @@
-//! A node's connections to its shards: made, watched and made again, for as long as the node lives.
+//! A node's connections to its shards. They are made, watched, and made again until the node ends.
 
 mod backoff;
 mod event;
@@ -23,9 +23,10 @@ pub use subscriber::Subscriber;
 pub struct LinkBounds {
     /// How long an answer may take before the connection counts as lost.
     pub reply: Duration,
-    /// How often an idle connection is tested by what it is for. A subscriber subscribes to a
+    /// How often an idle connection is tested by its own operation. A subscriber subscribes to a
     /// channel once more; a publisher publishes to a channel without subscribers. A server that
-    /// does so is up. Its snapshots, replicas or memory may make it refuse a `PING` all the same.
+    /// does so is up. It may refuse a `PING` all the same, because of its snapshots, replicas or
+    /// memory.
     pub ping: Duration,
     /// The first wait after a failed attempt; each further one doubles it.
     pub backoff_min: Duration,

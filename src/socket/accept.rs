@@ -1,4 +1,4 @@
-//! HTTP/1.1 on an accepted stream, until a request was answered with 101 or the client is done.
+//! HTTP/1.1 on an accepted stream, until a request is answered with 101 or the client is done.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -19,8 +19,8 @@ use super::closing::{CLOSE_WAIT, DISCARD_BYTES_MAX};
 use super::handshake::UpgradeRejected;
 use super::requests::{Answering, Requests};
 
-/// Bytes of a request's line and headers, above which it is answered with 431: room for a large
-/// token and the cookies of a browser.
+/// Bytes of a request's line and headers. A request with more is answered with 431. There is room
+/// for a large token and the cookies of a browser.
 pub const HEADER_BYTES_MAX: usize = 16 * 1024;
 
 /// Headers of one request.
@@ -41,14 +41,15 @@ pub struct HttpWaits {
 }
 
 /// Answers requests with `respond` until the client is done, or until one answer is a 101 and has
-/// been written. Then the stream is given back, with what was read behind the request: the first
+/// been written. Then the stream is returned, with the bytes that were read after the request: the
+/// first frames may be among them. Nothing of the requests is kept.
 /// frames may be in it. Nothing of the requests is kept.
 ///
-/// This future is about nine times the size of a [`super::Connection`], and a task keeps the size of the
-/// largest future it awaits: run the connection in a task of its own.
+/// This future is about nine times the size of a [`super::Connection`], and a task keeps the size of
+/// the largest future that it awaits. So the connection must run in a task of its own.
 ///
-/// A connection that ends with something unread behind its last answer is read on for a little,
-/// so that the answer is not destroyed by a reset.
+/// If something is unread when the connection ends, it is read on for a little after the last
+/// answer. Otherwise a reset could destroy that answer.
 pub async fn serve_http1<F, R>(
     stream: TcpStream,
     waits: HttpWaits,
@@ -61,7 +62,7 @@ where
     serve_heard_http1(stream, waits, &|| {}, respond).await
 }
 
-/// As [`serve_http1`]; `heard` is called whenever bytes of the client were read.
+/// Does the same as [`serve_http1`], and calls `heard` after each read of bytes from the client.
 pub async fn serve_heard_http1<F, R>(
     stream: TcpStream,
     waits: HttpWaits,
@@ -74,7 +75,8 @@ where
 {
     let (switched, answering) = (Cell::new(false), Answering::default());
     let service = service_fn(|request| {
-        // In the step that parsed the head: the next one is not shown before its answer is made.
+        // In the step that parsed the head, so that the next head is not shown before this answer
+        // is made.
         let flaw = answering.begin();
         let (switched, answering, respond) = (&switched, &answering, &respond);
         async move {
@@ -102,14 +104,14 @@ where
     Ok(None)
 }
 
-/// Says that nothing more comes, and drops what the peer still sends until it ends too, within the
-/// bounds of every other end.
+/// Shuts the write side down, and drops what the peer still sends until it ends too. The bounds are
+/// those of every other end.
 async fn linger(mut stream: TcpStream) {
     let discard = async {
         stream.shutdown().await?;
         tokio::io::copy(&mut stream.take(DISCARD_BYTES_MAX as u64), &mut sink()).await
     };
-    // Whether it ended well or not, it is over.
+    // The connection is over, no matter how this ended.
     let _ended = timeout(CLOSE_WAIT, discard).await;
 }
 
@@ -148,7 +150,7 @@ mod tests {
         }
     }
 
-    /// The status line of the next answer; headers and the body are read with it.
+    /// Returns the status line of the next answer; headers and the body are read with it.
     async fn status(peer: &mut TestPeer, body_end: &str) -> String {
         let mut answer = Vec::new();
         while !answer.ends_with(body_end.as_bytes()) {
@@ -244,7 +246,7 @@ mod tests {
         });
     }
 
-    /// Whatever came before is answered first.
+    /// Requests that came before are answered first.
     #[test]
     fn a_flaw_behind_a_good_request_is_refused_in_its_turn() {
         on_event_loop(async {
@@ -268,7 +270,7 @@ mod tests {
             assert!(served.expect("no error").is_none());
             assert_eq!(answers.matches("\r\n\r\na\n\nb").count(), 3, "{answers}");
             let (_, refused) = answers.rsplit_once("HTTP/1.1 400").expect("it is the last");
-            assert!(refused.ends_with("CRLF is wanted\n"), "{answers}");
+            assert!(refused.ends_with("must end with CRLF\n"), "{answers}");
         });
     }
 

@@ -1,4 +1,4 @@
-//! Messages out of frames (RFC 6455, section 5.4): order, totals, UTF-8.
+//! Messages from frames (RFC 6455, section 5.4): order, totals, UTF-8.
 
 use fastwebsockets::{Frame, OpCode, Payload};
 
@@ -7,7 +7,7 @@ use super::frame::FrameHead;
 use super::limits::FrameLimits;
 use super::violation::ProtocolViolation;
 
-/// A whole message of the client.
+/// A complete message of the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientMessage<'a> {
     /// Valid UTF-8.
@@ -16,7 +16,7 @@ pub enum ClientMessage<'a> {
     Binary(&'a [u8]),
 }
 
-/// A message that came in several frames, and so could not be left in the read buffer.
+/// A message that came in several frames, so it could not stay in the read buffer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Assembled {
     Text(String),
@@ -32,24 +32,24 @@ impl Assembled {
     }
 }
 
-/// What a frame amounts to.
+/// The meaning of a frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Part<'a> {
     /// A fragment that is not the last one of its message.
     Fragment,
-    /// A message in one frame, where it lies.
+    /// A message in one frame, still in the read buffer.
     Message(ClientMessage<'a>),
     /// The last frame of a fragmented message.
     Assembled(Assembled),
-    /// To be answered with the same payload.
+    /// Must be answered with the same payload.
     Ping(&'a [u8]),
     /// A sign of life.
     Pong(&'a [u8]),
-    /// The peer is done; see [`peer_code`].
+    /// The peer closes; see [`peer_code`].
     Close(u16),
 }
 
-/// The message that is being assembled, if any: without one it is a null pointer.
+/// The message that is being assembled, if any. Without one it is a null pointer.
 #[derive(Debug, Default)]
 pub(super) struct Assembly {
     partial: Option<Box<Partial>>,
@@ -59,7 +59,7 @@ pub(super) struct Assembly {
 struct Partial {
     is_text: bool,
     bytes: Vec<u8>,
-    /// Length of the prefix of `bytes` that is known to be whole characters.
+    /// Length of the prefix of `bytes` that is known to be complete characters.
     checked: usize,
     fragments: u32,
 }
@@ -133,7 +133,8 @@ impl Partial {
         if self.is_text { self.check_text() } else { Ok(()) }
     }
 
-    /// Refuses bytes that no continuation can turn into UTF-8; a character may still be open.
+    /// Refuses bytes that no continuation can turn into UTF-8. The last character may be
+    /// incomplete.
     fn check_text(&mut self) -> Result<(), ProtocolViolation> {
         match std::str::from_utf8(&self.bytes[self.checked..]) {
             Ok(_) => self.checked = self.bytes.len(),
@@ -178,7 +179,7 @@ mod tests {
 
     const LIMITS: FrameLimits = FrameLimits { frame_bytes: 64, message_bytes: 8, fragments: 3 };
 
-    /// Feeds frames with a zero mask; messages and pings come back as owned text.
+    /// Feeds frames with a zero mask. Returns messages and pings as owned text.
     fn run(frames: &[(bool, OpCode, &[u8])]) -> Result<Vec<String>, ProtocolViolation> {
         let mut assembly = Assembly::default();
         let mut seen = Vec::new();

@@ -1,4 +1,4 @@
-//! What may wait for all peers together.
+//! Bounds what may wait for all peers together.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-/// Bytes that wait for peers whose sockets are full, on all event loops of a node. Each outbox has a
-/// bound of its own; this one is on their sum.
+/// Bytes that wait for peers whose sockets are full, on all event loops of a node. Each outbox has
+/// its own bound; this one is on their sum.
 ///
-/// Above it those loops free some that hold more than their [`WorkerShare`], each down to that. There
-/// always is one, and nobody goes for what waits on another loop.
+/// Above it, loops that hold more than their [`WorkerShare`] free some, each down to its share.
+/// There always is such a loop. No loop frees what waits on another.
 #[derive(Debug)]
 pub struct Budget {
     bound: usize,
@@ -19,7 +19,7 @@ pub struct Budget {
     freeing: Mutex<()>,
 }
 
-/// What one event loop holds of it.
+/// The part of one event loop.
 #[derive(Debug, Default)]
 struct EventLoop {
     used: AtomicUsize,
@@ -27,36 +27,36 @@ struct EventLoop {
 }
 
 impl Budget {
-    /// At most `bound` bytes on so many event loops, beyond what one turn of each adds.
+    /// Allows `bound` bytes on `loops` event loops, plus what one turn of each adds.
     pub fn new(bound: usize, loops: usize) -> Self {
         let loops = (0..loops.max(1)).map(|_| EventLoop::default()).collect();
         Self { bound, used: AtomicUsize::new(0), loops, freeing: Mutex::new(()) }
     }
 
-    /// The share of one of the event loops.
+    /// Returns the share of one of the event loops.
     pub fn share(self: &Arc<Self>, number: usize) -> WorkerShare {
         assert!(number < self.loops.len(), "there are {} event loops", self.loops.len());
         WorkerShare { budget: Arc::clone(self), number }
     }
 
-    /// Bytes that wait.
+    /// Returns how many bytes wait.
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Whether more waits than may: somebody has to go.
+    /// Whether more waits than may: some peer must be closed.
     fn is_over(&self) -> bool {
         self.used() > self.bound
     }
 
-    /// Whether a loop holds more than its part. If all together are over, one is.
+    /// Whether a loop holds more than its part. If all together are over, one loop is.
     fn exceeds_share(&self, event_loop: &EventLoop) -> bool {
         event_loop.used.load(Ordering::Relaxed) > self.bound / self.loops.len()
     }
 }
 
-/// One event loop's part of a [`Budget`]: the bound by the number of loops. It may hold more, as
-/// long as all together do not.
+/// One event loop's part of a [`Budget`]: the bound divided by the number of loops. It may hold
+/// more while all together hold less than the bound.
 #[derive(Debug)]
 pub struct WorkerShare {
     budget: Arc<Budget>,
@@ -64,7 +64,7 @@ pub struct WorkerShare {
 }
 
 impl WorkerShare {
-    /// All of a bound, for an event loop that is alone.
+    /// Makes a share that is all of a bound, for an event loop that is alone.
     pub fn alone(bound: usize) -> Self {
         Arc::new(Budget::new(bound, 1)).share(0)
     }
@@ -73,28 +73,28 @@ impl WorkerShare {
         &self.budget.loops[self.number]
     }
 
-    /// Whether somebody on this loop has to go.
+    /// Whether some peer on this loop must be closed.
     pub fn is_over(&self) -> bool {
         self.budget.is_over() && self.budget.exceeds_share(self.event_loop())
     }
 
-    /// Held by a loop while it looks whether it is over and frees one outbox: two that looked at the
-    /// same time would free twice for the same bytes.
+    /// Held by a loop while it checks whether it is over and frees one outbox. Two loops that
+    /// checked at the same time would free twice for the same bytes.
     pub fn turn(&self) -> MutexGuard<'_, ()> {
         self.budget.freeing.lock()
     }
 
-    /// Whether what can be shed is to be shed: from half the bound of all loops on.
+    /// Whether what may be dropped must be dropped: from half of the bound on.
     pub fn is_tight(&self) -> bool {
         self.budget.used() > self.budget.bound / 2
     }
 
-    /// Notified when this loop is to look whether it is over, though it may have nothing to write.
+    /// Notified when this loop must check whether it is over, even if it has nothing to write.
     pub fn call(&self) -> Arc<Notify> {
         Arc::clone(&self.event_loop().call)
     }
 
-    /// Has the other loops look that hold more than their share, if somebody has to go.
+    /// Makes the other loops with more than their share check, if some peer must be closed.
     pub fn call_others(&self) {
         if !self.budget.is_over() {
             return;
@@ -106,7 +106,7 @@ impl WorkerShare {
         }
     }
 
-    /// A connection of this loop that was charged `was` bytes is charged `is`.
+    /// Charges a connection of this loop `is` bytes instead of `was`.
     pub(super) fn charge(&self, was: usize, is: usize) {
         for used in [&self.budget.used, &self.event_loop().used] {
             if is >= was {
@@ -151,7 +151,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the loops hold: if it is too much, those that free down to their shares end it.
+        /// If the loops hold too much in any distribution, it ends when those above their share
+        /// free down to it.
         #[test]
         fn down_to_their_shares_is_enough(
             bound in 0..1000_usize,
@@ -169,7 +170,7 @@ mod tests {
                     share.charge(left, left - 1);
                     left -= 1;
                 }
-                prop_assert!(left >= (*held).min(bound / shares.len()), "nobody goes for others");
+                prop_assert!(left >= (*held).min(bound / shares.len()), "no loop frees for others");
             }
             prop_assert!(shares[0].budget.used() <= bound);
         }

@@ -16,7 +16,7 @@ pub mod code {
     pub const PROTOCOL: u16 = 1002;
     /// The peer sent a kind of data that is not accepted.
     pub const UNSUPPORTED: u16 = 1003;
-    /// Stands for a close frame without a code; never on the wire.
+    /// Stands for a close frame without a code. It is never on the wire.
     pub const ABSENT: u16 = 1005;
     /// A text that is not UTF-8.
     pub const INVALID_TEXT: u16 = 1007;
@@ -26,7 +26,7 @@ pub mod code {
     pub const BAD_GATEWAY: u16 = 1014;
 }
 
-/// Bytes of a reason: a control frame's payload less the two of the code.
+/// Most bytes of a reason: a control frame's payload less the two of the code.
 const REASON_BYTES_MAX: usize = CONTROL_BYTES_MAX - 2;
 
 /// A close frame to send: a code and a short reason.
@@ -37,8 +37,8 @@ pub struct CloseFrame {
 }
 
 impl CloseFrame {
-    /// A close frame; a reason above 123 bytes is cut at the last whole character that fits.
-    /// With [`code::ABSENT`] the frame is empty.
+    /// Makes a close frame. A reason above 123 bytes is cut at the last complete character that
+    /// fits. With [`code::ABSENT`] the frame is empty.
     pub fn new(code: u16, reason: impl Into<Cow<'static, str>>) -> Self {
         Self { code, reason: cut(reason.into()) }
     }
@@ -70,7 +70,8 @@ fn cut(reason: Cow<'static, str>) -> Cow<'static, str> {
     Cow::Owned(reason[..end].to_owned())
 }
 
-/// The code in the unmasked payload of a peer's close frame; [`code::ABSENT`] if it is empty.
+/// Returns the code in the unmasked payload of a peer's close frame; [`code::ABSENT`] if it is
+/// empty.
 pub(super) fn peer_code(payload: &[u8]) -> Result<u16, ProtocolViolation> {
     let (code, reason) = match payload {
         [] => return Ok(code::ABSENT),

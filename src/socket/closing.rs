@@ -1,8 +1,8 @@
-//! The end of a connection after a close frame was queued: the one phase with a timer.
+//! The end of a connection after a close frame was queued. Only this phase has a timer.
 //!
-//! A socket that is closed with unread data in it resets the connection, which can destroy a close
-//! frame that the peer has not read yet. So the write side is shut down first, and what the peer
-//! still sends is read and dropped until it ends too, up to a bound.
+//! If a socket is closed with unread data in it, the connection is reset. That can destroy a close
+//! frame that the peer has not read yet. So the write side is shut down first. What the peer still
+//! sends is read and dropped until it ends too, up to a bound.
 
 use std::io;
 use std::pin::Pin;
@@ -18,12 +18,12 @@ use super::limits::FrameLimits;
 use super::link::Link;
 use super::violation::ProtocolViolation;
 
-/// How long the whole end may take: a round trip and a write of what was queued, not a second
-/// chance for a peer that does not answer.
+/// How long the whole end may take: a round trip and a write of what was queued. A peer that does
+/// not answer gets no second chance.
 pub const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
-/// Bytes of a peer that are dropped after its last frame counted: what can be under way on a
-/// window of usual size.
+/// Bytes of a peer that are dropped after its last frame that counts: as many as can be under way
+/// on a window of usual size.
 pub const DISCARD_BYTES_MAX: usize = 256 * 1024;
 
 /// A connection that is ending.
@@ -31,7 +31,7 @@ pub const DISCARD_BYTES_MAX: usize = 256 * 1024;
 pub(super) struct Closing {
     deadline: Pin<Box<Sleep>>,
     end: Option<End>,
-    /// The peer's close frame is still to come, so frames are still told apart.
+    /// The peer's close frame is still to come, so frames are still parsed.
     awaiting: bool,
     discarded: usize,
 }
@@ -46,12 +46,13 @@ impl From<ProtocolViolation> for Over {
 }
 
 impl Closing {
-    /// Begins to end with `end`, which says whether the peer owes a close frame; `intake` holds
-    /// frames that were not handed out.
+    /// Begins to end with `end`, which states whether the peer still has to send a close frame.
+    /// `intake` holds frames that were not delivered.
     pub(super) fn new(end: End, intake: &mut FrameReader, limits: &FrameLimits) -> Self {
         let awaiting = matches!(end, End::ClosedHere { .. });
         if !awaiting {
-            // Up to a whole read is kept behind a breach: not for the seconds that an end takes.
+            // After a violation the kept bytes may be as long as a whole read. They are not needed
+            // for the seconds that an end takes.
             *intake = FrameReader::default();
         }
         let deadline = Box::pin(sleep(CLOSE_WAIT));
@@ -60,8 +61,8 @@ impl Closing {
         closing
     }
 
-    /// Flushes, and shuts the write side down when nothing more is to be said. `Some` when the
-    /// time is over or the socket is broken.
+    /// Flushes, and shuts the write side down when everything is sent. Returns `Some` when the time
+    /// is over or the socket is broken.
     pub(super) fn write(&mut self, link: &Link, cx: &mut Context<'_>) -> Option<End> {
         if self.deadline.as_mut().poll(cx).is_ready() {
             return Some(self.finish());
@@ -74,7 +75,7 @@ impl Closing {
         None
     }
 
-    /// Takes one read of the peer's bytes. `Some` when it is over.
+    /// Reads once from the peer. Returns `Some` when the connection is over.
     pub(super) fn take(
         &mut self,
         read: io::Result<&mut [u8]>,

@@ -1,8 +1,8 @@
 //! One connection: a hand-written future that owns the reading side.
 //!
-//! It is polled when the peer sent something, when the socket takes more, or when its [`Link`]
-//! asks for it. A poll flushes, reads into the thread's buffer, handles what is whole, and flushes
-//! again before it waits, so the answers to one read leave in one write.
+//! It is polled when the peer sent something, when the socket takes more, or when its [`Link`] asks
+//! for it. A poll flushes, reads into the thread's buffer, handles the complete frames, and flushes
+//! again before it waits. So the answers to one read leave in one write.
 
 use std::cell::Cell;
 use std::io;
@@ -36,34 +36,34 @@ pub const TURN_FRAMES_MAX: u32 = 64;
 pub const TURN_BYTES_MAX: usize = READ_BYTES_MAX;
 
 thread_local! {
-    /// Taken for the length of a read and the handling of what it brought.
+    /// Taken for the length of a read and the handling of its frames.
     static READ_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// Why a connection ended.
 #[derive(Debug)]
 pub enum End {
-    /// The peer closed, with this code, [`super::code::ABSENT`] if it gave none.
+    /// The peer closed with this code; [`super::code::ABSENT`] if it gave none.
     PeerClosed {
         /// Its close code.
         code: u16,
     },
-    /// This side closed, through a verdict or the link.
+    /// This side closed, by an action of the handler or by the link.
     ClosedHere {
         /// The code that was sent.
         code: u16,
     },
-    /// The peer broke a rule and was told so.
+    /// The peer broke a rule and received the close frame.
     Breach(ProtocolViolation),
     /// The peer ended the stream without closing.
     Eof,
     /// Reading or writing failed.
     Io(io::Error),
-    /// A verdict asked for the stream; everything queued before was written.
+    /// An action of the handler asked for the stream. Everything queued before was written.
     Detached {
         /// Still registered with this event loop.
         stream: TcpStream,
-        /// What was read and not handed out: it comes before what the stream has.
+        /// What was read and not delivered. It comes before what the stream has.
         unread: Bytes,
     },
 }
@@ -71,7 +71,7 @@ pub enum End {
 /// The task's side of a connection. Dropping it ends the connection at once.
 #[derive(Debug)]
 pub struct Connection<H> {
-    /// Absent once the stream was given back.
+    /// Absent once the stream was returned.
     read: Option<OwnedReadHalf>,
     link: Rc<Link>,
     intake: FrameReader,
@@ -95,9 +95,9 @@ struct Turn {
     bytes: usize,
 }
 
-/// Why frames are not handed out any further.
+/// Why no more frames are delivered.
 enum Stop {
-    /// Look again at what the link says.
+    /// Check the state of the link again.
     Look,
     End(End),
 }
@@ -109,8 +109,8 @@ impl From<ProtocolViolation> for Stop {
 }
 
 impl<H: Handler> Connection<H> {
-    /// A connection over the two sides that [`Link::open`] made. `unread` is what was read behind
-    /// the handshake, or given back by a connection that was detached: it is handled first.
+    /// Makes a connection over the two sides that [`Link::open`] made. `unread` is handled first.
+    /// It was read after the handshake, or returned by a connection that was detached.
     pub fn new(
         read: OwnedReadHalf,
         link: Rc<Link>,
@@ -123,7 +123,7 @@ impl<H: Handler> Connection<H> {
         Self { read: Some(read), link, intake: FrameReader::new(unread), receiver, closing: None }
     }
 
-    /// Holds the first message to so many bytes, if the limits allow as many.
+    /// Limits the first message to so many bytes, if the limits allow as many.
     #[must_use]
     pub fn bound_first(mut self, bytes: u32) -> Self {
         self.receiver.first_bytes = bytes;
@@ -174,7 +174,7 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    /// Hands out what is at hand, or else what one read brings.
+    /// Delivers the frames that are complete, or else those that one read brings.
     fn receive(&mut self, cx: &mut Context<'_>, turn: &mut Turn) -> Poll<Result<(), Stop>> {
         if self.intake.is_ready(&self.receiver.limits()) {
             return Poll::Ready(self.feed(&mut [], turn));
@@ -214,7 +214,7 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    /// Queues the close frame that `end` calls for. Whether there is one.
+    /// Queues the close frame that `end` calls for. Returns whether there is one.
     fn announce(&self, end: &End) -> bool {
         let close = match end {
             End::PeerClosed { code } => CloseFrame::new(*code, ""),
@@ -222,7 +222,7 @@ impl<H: Handler> Connection<H> {
             End::ClosedHere { .. } => return true,
             End::Eof | End::Io(_) | End::Detached { .. } => return false,
         };
-        // Refused when another close frame is queued already, which says enough.
+        // Refused if another close frame is queued already; that one is enough.
         let _ = self.link.push(OutboxItem::Close(close));
         true
     }
@@ -246,7 +246,7 @@ impl<H: Handler> Connection<H> {
 }
 
 impl<H: Handler> Receiver<H> {
-    /// Those of the message that is under way.
+    /// Returns the limits of the message that is under way.
     fn limits(&self) -> FrameLimits {
         let FrameLimits { frame_bytes, message_bytes, fragments } = self.limits;
         let first = self.first_bytes;
@@ -257,7 +257,7 @@ impl<H: Handler> Receiver<H> {
         }
     }
 
-    /// Takes one frame and does what is decided about it.
+    /// Takes one frame and carries out what the handler decides.
     fn take(&mut self, link: &Link, head: &FrameHead, payload: &mut [u8]) -> Result<(), Stop> {
         let limits = self.limits();
         let verdict = match self.assembly.accept(head, payload, &limits)? {
@@ -266,7 +266,7 @@ impl<H: Handler> Receiver<H> {
             Part::Message(message) => self.hand_over(message),
             Part::Assembled(whole) => self.hand_over(whole.message()),
             Part::Ping(payload) => {
-                // Without room the answer is left out: the peer reads none of it now.
+                // Without space the answer is omitted: the peer reads none of it now.
                 let _ = link.push(OutboxItem::Pong(Bytes::copy_from_slice(payload)));
                 self.handler.other(payload.len())
             }
@@ -306,7 +306,7 @@ impl<H: Handler> Future for Connection<H> {
     }
 }
 
-/// Nothing in it is pinned.
+/// No field is pinned.
 impl<H> Unpin for Connection<H> {}
 
 impl<H> Drop for Connection<H> {
@@ -315,7 +315,7 @@ impl<H> Drop for Connection<H> {
     }
 }
 
-/// Lends the thread's read buffer; a nested loan would get a new one.
+/// Lends the thread's read buffer. A nested loan would get a new one.
 fn with_read_buffer<T>(lend: impl FnOnce(&mut [u8]) -> T) -> T {
     let mut buffer = READ_BUFFER.take();
     buffer.resize(READ_BYTES_MAX, 0);
@@ -324,8 +324,9 @@ fn with_read_buffer<T>(lend: impl FnOnce(&mut [u8]) -> T) -> T {
     result
 }
 
-/// One read; empty at the end of the stream. `poll_read` rather than `try_read`, since it takes a
-/// short read as a sign that the socket is empty and saves the call that would say so.
+/// Reads once. The result is empty at the end of the stream. `poll_read` is better here than
+/// `try_read`: it takes a short read as a sign that the socket is empty. That saves the call that
+/// would find out.
 fn poll_read<'a>(
     read: Option<&mut OwnedReadHalf>,
     cx: &mut Context<'_>,

@@ -17,7 +17,7 @@ const RESERVED: u8 = 0x70;
 const OPCODE: u8 = 0x0f;
 const MASKED: u8 = 0x80;
 const SHORT_LENGTH: u8 = 0x7f;
-/// Short lengths that announce a longer field instead.
+/// Short lengths that announce a longer field.
 const LENGTH_IN_2: u8 = 126;
 const LENGTH_IN_8: u8 = 127;
 
@@ -43,21 +43,21 @@ impl FrameHead {
     }
 }
 
-/// What the start of a slice holds.
+/// The content of the start of a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scan {
     /// Not a whole frame yet.
     Incomplete {
-        /// Bytes from the start of the frame without which nothing more can be said: of the
-        /// header while its length is open, then of the frame. Never above the frame's bound.
+        /// Bytes from the start of the frame that are needed to continue: those of the header while
+        /// its length is open, then those of the frame. Never above the frame's bound.
         need: usize,
     },
     /// A whole frame; its payload is still masked.
     Frame(FrameHead),
 }
 
-/// Looks at the frame that starts at `bytes[0]`. Each rule is checked as soon as its bits are
-/// there, so a bad frame is refused before its payload is waited for, let alone kept.
+/// Scans the frame that starts at `bytes[0]`. Each rule is checked as soon as its bits are there.
+/// So a bad frame is refused before its payload is awaited or kept.
 pub fn scan(bytes: &[u8], limits: &FrameLimits) -> Result<Scan, ProtocolViolation> {
     let Some(&first) = bytes.first() else {
         return Ok(Scan::Incomplete { need: PREFIX_BYTES });
@@ -118,7 +118,7 @@ fn extended_bytes(second: u8) -> usize {
     }
 }
 
-/// The length in the header, in whichever of its three forms it comes.
+/// Returns the length in the header, in any of its three forms.
 fn length(second: u8, extended: &[u8]) -> Result<u64, ProtocolViolation> {
     let least = match extended.len() {
         0 => return Ok(u64::from(second & SHORT_LENGTH)),
@@ -135,8 +135,8 @@ fn length(second: u8, extended: &[u8]) -> Result<u64, ProtocolViolation> {
     Ok(length)
 }
 
-/// The length as a size, if it is within its bound. A control frame has its own, already checked:
-/// it must pass whatever the bound on data is.
+/// Returns the length as a size, if it is within its bound. A control frame has its own bound,
+/// already checked: it must pass with any bound on data.
 fn bounded(length: u64, opcode: OpCode, limits: &FrameLimits) -> Result<usize, ProtocolViolation> {
     let bound = if is_control(opcode) { CONTROL_BYTES_MAX as u32 } else { limits.frame_bytes };
     usize::try_from(length)

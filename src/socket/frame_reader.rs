@@ -1,38 +1,40 @@
-//! Frames out of reads of any size: whole ones where they lie, the start of the next one kept.
+//! Frames from reads of any size. Complete ones are handled in place; the start of the next one is
+//! kept.
 
 use super::frame::{FrameHead, Scan, scan};
 use super::limits::FrameLimits;
 use super::violation::ProtocolViolation;
 
-/// First capacity of a kept start, so that a trickled header does not reallocate at each byte.
+/// First capacity of a kept start, so that a header that arrives in single bytes does not
+/// reallocate at each.
 const TAIL_BYTES_MIN: usize = 64;
 
-/// The bytes that were read and not handed out. Empty, and without memory, unless a frame is under
-/// way or its taker stopped early.
+/// The bytes that were read and not delivered. Empty, and without memory, unless a frame is under
+/// way or its receiver stopped early.
 ///
-/// A frame under way is kept in at most its own length, which the scanner bounded before; the
-/// memory grows with what arrived, never with what a header announces, and at most doubles, so a
-/// trickled byte is copied a constant number of times.
+/// A frame under way is kept in at most its own length, which the scanner bounded before. The
+/// memory grows with what arrived, never with what a header announces, and at most doubles. So each
+/// byte is copied a constant number of times.
 #[derive(Debug, Default)]
 pub(super) struct FrameReader {
     tail: Vec<u8>,
 }
 
 impl FrameReader {
-    /// Starts with bytes that were read by somebody else.
+    /// Starts with bytes that were read elsewhere.
     pub(super) fn new(unread: &[u8]) -> Self {
         Self { tail: unread.to_vec() }
     }
 
-    /// Whether there is something to hand out without another read. A breach counts: it is
-    /// [`FrameReader::feed`] that reports it.
+    /// Whether there is something to deliver without another read. A violation counts, because
+    /// [`FrameReader::feed`] reports it.
     pub(super) fn is_ready(&self, limits: &FrameLimits) -> bool {
         !self.tail.is_empty() && !matches!(scan(&self.tail, limits), Ok(Scan::Incomplete { .. }))
     }
 
-    /// Hands every whole frame in what was kept and in `data` to `take`: header and masked
-    /// payload. An error of `take` stops it after that frame; the rest is kept and is handed out
-    /// by the next call. After a breach what is kept means nothing.
+    /// Delivers every complete frame in the kept bytes and in `data` to `take`: header and masked
+    /// payload. An error of `take` stops it after that frame, and the next call delivers the rest.
+    /// After a violation the kept bytes mean nothing.
     pub(super) fn feed<S: From<ProtocolViolation>>(
         &mut self,
         data: &mut [u8],
@@ -55,7 +57,7 @@ impl FrameReader {
         outcome
     }
 
-    /// The bytes not handed out.
+    /// Returns the bytes that were not delivered.
     pub(super) fn into_unread(self) -> Vec<u8> {
         self.tail
     }
@@ -93,7 +95,7 @@ impl FrameReader {
     }
 }
 
-/// Hands out the whole frames at the start of `bytes`; how many bytes they took.
+/// Delivers the complete frames at the start of `bytes`. Returns how many bytes they took.
 fn hand_out<S: From<ProtocolViolation>>(
     bytes: &mut [u8],
     limits: &FrameLimits,

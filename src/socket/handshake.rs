@@ -1,4 +1,4 @@
-//! Whether an HTTP request asks for a WebSocket, and the answer (RFC 6455, section 4.2).
+//! Checks whether an HTTP request asks for a WebSocket, and answers it (RFC 6455, section 4.2).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,7 @@ use hyper::header::{
 use hyper::{Method, Request, Response, StatusCode, Version};
 use sha1::{Digest, Sha1};
 
-/// What the key is hashed with (RFC 6455, section 1.3).
+/// The suffix that is hashed with the key (RFC 6455, section 1.3).
 const KEY_SUFFIX: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Bytes of a decoded key.
@@ -33,7 +33,7 @@ impl Accept {
         self.protocol
     }
 
-    /// The answer: 101, after which the stream speaks WebSocket.
+    /// Returns the answer: 101, after which the stream speaks WebSocket.
     pub fn response(&self) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::default());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -54,7 +54,7 @@ impl Accept {
 pub struct UpgradeRejected {
     status: StatusCode,
     message: String,
-    /// The header by which the client learns what would be accepted.
+    /// The header that states what would be accepted.
     remedy: Option<(HeaderName, &'static str)>,
 }
 
@@ -69,7 +69,7 @@ impl UpgradeRejected {
         &self.message
     }
 
-    /// The answer, with the message as its text.
+    /// Returns the answer, with the message as its text.
     pub fn response(&self) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::from(format!("{}\n", self.message)));
         *response.status_mut() = self.status;
@@ -95,8 +95,8 @@ impl UpgradeRejected {
     }
 }
 
-/// Checks a request for a WebSocket. Of the subprotocols that the client offers, the first one
-/// that is in `supported` is agreed; without one the connection goes on with none.
+/// Checks a request for a WebSocket. The first subprotocol of the client that is in `supported` is
+/// agreed. If there is none, the connection goes on without one.
 pub fn check<B>(
     request: &Request<B>,
     supported: &[&'static str],
@@ -148,7 +148,7 @@ fn check_version(headers: &HeaderMap) -> Result<(), UpgradeRejected> {
     Err(refusal.with(SEC_WEBSOCKET_VERSION, VERSION))
 }
 
-/// A body would be taken for the first frames.
+/// Refuses a body, because it would be taken for the first frames.
 fn check_body(headers: &HeaderMap) -> Result<(), UpgradeRejected> {
     let has_length = headers.get_all(CONTENT_LENGTH).iter().any(|value| value != "0");
     if has_length || headers.contains_key(TRANSFER_ENCODING) {
@@ -178,13 +178,14 @@ fn choose(headers: &HeaderMap, supported: &[&'static str]) -> Option<&'static st
         .find_map(|offered| supported.iter().find(|&&known| known == offered).copied())
 }
 
-/// The value of a header that must come exactly once.
+/// Returns the value of a header that must be given exactly once.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
 }
 
-/// The tokens of a comma-separated header over all its lines; a line that is not ASCII has none.
+/// Returns the tokens of a comma-separated header over all its lines. A line that is not ASCII has
+/// none.
 fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let lines = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     lines.flat_map(|line| line.split(',')).map(str::trim)

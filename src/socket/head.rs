@@ -1,15 +1,15 @@
-//! The head of an HTTP/1.1 request as it stands on the wire, checked where the parser behind it is
-//! lenient (RFC 9112): a peer in front of this node might read such a head another way, and take
+//! The head of an HTTP/1.1 request as it is on the wire. It is checked where the parser after it is
+//! lenient (RFC 9112). A peer in front of this node might read such a head differently, and take
 //! one request for two.
 
 use hyper::StatusCode;
 
 use super::handshake::UpgradeRejected;
 
-/// Bytes of a transfer coding that a refusal repeats.
+/// Bytes of a transfer coding that an error repeats.
 const CODING_BYTES_SHOWN: usize = 64;
 
-/// The only transfer coding that is known.
+/// The only known transfer coding.
 const CHUNKED: &str = "chunked";
 
 /// Why a head is refused.
@@ -17,9 +17,9 @@ const CHUNKED: &str = "chunked";
 pub(super) enum Flaw {
     /// A line ends with LF alone.
     BareLf,
-    /// The header `Host` stands so many times.
+    /// The header `Host` is given so many times.
     Hosts(usize),
-    /// The body's length is told in two ways.
+    /// The body's length is given in two ways.
     TwoLengths,
     /// A transfer coding is not known.
     Coding(String),
@@ -29,7 +29,7 @@ impl From<Flaw> for UpgradeRejected {
     fn from(flaw: Flaw) -> Self {
         let bad = |message: String| Self::new(StatusCode::BAD_REQUEST, message);
         match flaw {
-            Flaw::BareLf => bad("head: a line ends with LF alone, CRLF is wanted".into()),
+            Flaw::BareLf => bad("head: a line ends with LF alone, must end with CRLF".into()),
             Flaw::Hosts(found) => {
                 bad(format!("header Host: must be there once, not {found} times"))
             }
@@ -47,15 +47,15 @@ impl From<Flaw> for UpgradeRejected {
 /// Finds the end of a head that arrives in pieces.
 #[derive(Debug, Default)]
 pub(super) struct HeadScan {
-    /// Where the line begins that is not whole.
+    /// Where the incomplete line begins.
     line: usize,
-    /// Whether a line that is not empty was seen: empty ones before the request's are skipped.
+    /// Whether a line that is not empty was seen. Empty ones before the request's line are skipped.
     begun: bool,
 }
 
 impl HeadScan {
-    /// Where the head ends in `bytes`, which are those of the last call and more; none if it does
-    /// not.
+    /// Returns where the head ends in `bytes`, which are those of the last call and more; none if
+    /// it does not.
     pub(super) fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, Flaw> {
         while let Some(length) = bytes[self.line..].iter().position(|byte| *byte == b'\n') {
             let line = &bytes[self.line..self.line + length];
@@ -80,8 +80,8 @@ pub(super) enum Body {
     Chunks(Chunks),
 }
 
-/// The body that a whole head announces. What it does not understand it leaves to the parser to
-/// refuse.
+/// Returns the body that a complete head announces. What it does not understand it leaves to the
+/// parser to refuse.
 pub(super) fn body_of(head: &[u8]) -> Result<Body, Flaw> {
     let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
     let line = lines.by_ref().find(|line| !line.is_empty()).unwrap_or_default();
@@ -110,14 +110,14 @@ pub(super) fn body_of(head: &[u8]) -> Result<Body, Flaw> {
     if lengths.is_empty() { Ok(Body::Chunks(Chunks::default())) } else { Err(Flaw::TwoLengths) }
 }
 
-/// The name and the value of a header's line.
+/// Returns the name and the value of a header's line.
 fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = line.iter().position(|byte| *byte == b':')?;
     Some((&line[..colon], line[colon + 1..].trim_ascii()))
 }
 
 impl Body {
-    /// How many of these bytes are of the body, and whether it ends with them.
+    /// Returns how many of these bytes belong to the body, and whether it ends with them.
     pub(super) fn take(&mut self, bytes: &[u8]) -> (usize, bool) {
         match self {
             Self::Length(left) => {
@@ -130,20 +130,20 @@ impl Body {
     }
 }
 
-/// Finds the end of a chunked body. The parser checks what stands in it: where the two disagree, this
-/// misses a flaw or finds one too many, but what is a request is the parser's word alone.
+/// Finds the end of a chunked body. The parser checks its content. If the two disagree, this misses
+/// a flaw or finds one too many; the parser alone decides what is a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Chunks {
     /// In the line of a chunk's size.
     Size {
-        /// What was read of it.
+        /// The size as read so far.
         value: u64,
         /// Whether its digits are over.
         over: bool,
     },
     /// So many bytes before the next such line.
     Data(u64),
-    /// In the lines behind the last chunk.
+    /// In the lines after the last chunk.
     Trailer {
         /// Whether the line is empty so far.
         empty: bool,
@@ -177,7 +177,7 @@ impl Chunks {
         (at, false)
     }
 
-    /// Takes a byte of a line; whether it is the last of the body.
+    /// Takes a byte of a line. Returns whether it is the last of the body.
     fn step(&mut self, byte: u8) -> bool {
         *self = match *self {
             Self::Trailer { empty: true } if byte == b'\n' => return true,
@@ -185,7 +185,7 @@ impl Chunks {
                 Self::Trailer { empty: byte == b'\n' || (empty && byte == b'\r') }
             }
             Self::Size { value: 0, .. } if byte == b'\n' => Self::Trailer { empty: true },
-            // The line end behind the data is skipped with it.
+            // The line end after the data is skipped with it.
             Self::Size { value, .. } if byte == b'\n' => Self::Data(value.saturating_add(2)),
             Self::Size { value, over } => match char::from(byte).to_digit(16) {
                 Some(digit) if !over => {

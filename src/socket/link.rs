@@ -14,7 +14,7 @@ use super::budget::WorkerShare;
 use super::close::CloseFrame;
 use super::outbox::{Flush, Outbox, OutboxItem, PushError};
 
-/// What keeps a connection from handing out messages.
+/// What keeps a connection from delivering messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hold {
     None,
@@ -22,13 +22,13 @@ pub(super) enum Hold {
     Paused,
     /// Until the outbox is empty.
     Drain,
-    /// For good, and once the outbox is empty the stream is given back.
+    /// For good. Once the outbox is empty the stream is returned.
     Detach,
 }
 
 /// The write side of a connection and what is known about its peer.
 ///
-/// It may outlive its connection: then every push is refused and everything else does nothing.
+/// It may outlive its connection. Then every push is refused and all other calls do nothing.
 pub struct Link {
     outgoing: RefCell<Outgoing>,
     /// Of the task that runs the connection.
@@ -37,7 +37,7 @@ pub struct Link {
     blocked_since: Cell<Option<Instant>>,
     hold: Cell<Hold>,
     heard: Cell<bool>,
-    /// What a write by somebody else than the task failed with.
+    /// The error of a write by another task.
     failure: Cell<Option<io::ErrorKind>>,
     share: Rc<WorkerShare>,
     /// Bytes that the share was charged: none unless the socket is full.
@@ -52,8 +52,8 @@ struct Outgoing {
 
 impl Link {
     /// Splits a stream, after its handshake, into the handle and the half that
-    /// [`super::Connection::new`] reads from. At most `outbox_bytes` wait for the peer, and what
-    /// waits because its socket is full counts in `share`.
+    /// [`super::Connection::new`] reads from. At most `outbox_bytes` wait for the peer. What waits
+    /// because its socket is full counts in `share`.
     pub fn open(
         stream: TcpStream,
         outbox_bytes: usize,
@@ -75,7 +75,7 @@ impl Link {
         (Rc::new(link), read)
     }
 
-    /// Queues an item. It leaves at the next [`Link::flush`], or when the connection is next
+    /// Queues an item. It is sent at the next [`Link::flush`], or when the connection is next
     /// polled.
     pub fn push(&self, item: OutboxItem) -> Result<(), PushError> {
         let mut outgoing = self.outgoing.borrow_mut();
@@ -85,8 +85,8 @@ impl Link {
         outgoing.outbox.push(item)
     }
 
-    /// Writes what the socket takes now; for the rest the connection's task waits. A dead
-    /// connection counts as empty: its task is told, and nothing is kept for it.
+    /// Writes what the socket takes now; the connection's task waits for the rest. A dead
+    /// connection counts as empty: its task is notified, and nothing is kept for it.
     pub fn flush(&self) -> Flush {
         match self.try_flush() {
             Ok(Flush::Empty) => Flush::Empty,
@@ -103,15 +103,15 @@ impl Link {
         }
     }
 
-    /// Sends what is queued, then this, and ends the connection; the first close counts.
+    /// Sends what is queued, then this, and ends the connection. The first close counts.
     pub fn close(&self, close: CloseFrame) {
-        // Refused means that it is closed already.
+        // A refusal means that it is closed already.
         let _ = self.push(OutboxItem::Close(close));
         self.flush();
         self.wake();
     }
 
-    /// As [`Link::close`], but drops what is queued and frees its memory at once: for a peer that
+    /// Like [`Link::close`], but drops what is queued and frees its memory at once: for a peer that
     /// does not keep up.
     pub fn evict(&self, close: CloseFrame) {
         if self.is_open() {
@@ -121,7 +121,7 @@ impl Link {
         self.close(close);
     }
 
-    /// Ends a [`super::Verdict::Pause`].
+    /// Ends a [`super::HandlerAction::Pause`].
     pub fn resume(&self) {
         if self.hold.get() == Hold::Paused {
             self.hold.set(Hold::None);
@@ -135,22 +135,22 @@ impl Link {
         outgoing.write.is_some() && outgoing.outbox.close_code().is_none()
     }
 
-    /// Bytes that wait for the peer, frame headers included.
+    /// Returns the bytes that wait for the peer, frame headers included.
     pub fn bytes(&self) -> usize {
         self.outgoing.borrow().outbox.bytes()
     }
 
-    /// The bound on [`Link::bytes`].
+    /// Returns the bound on [`Link::bytes`].
     pub fn bound(&self) -> usize {
         self.outgoing.borrow().outbox.bound()
     }
 
-    /// The bound that it shares with others.
+    /// Returns the share of the bound on all connections together.
     pub const fn share(&self) -> &Rc<WorkerShare> {
         &self.share
     }
 
-    /// When the peer was last heard, at first when the link was opened.
+    /// Returns when something was last received from the peer, at first when the link was opened.
     pub fn last_seen(&self) -> Instant {
         self.last_seen.get()
     }
@@ -160,7 +160,7 @@ impl Link {
         self.heard.get()
     }
 
-    /// Since when something has been waiting that the socket did not take.
+    /// Returns since when something waits that the socket did not take.
     pub fn blocked_since(&self) -> Option<Instant> {
         self.blocked_since.get()
     }
@@ -177,20 +177,20 @@ impl Link {
         self.hold.set(hold);
     }
 
-    /// Notes that the peer was heard.
+    /// Notes that something was received from the peer.
     pub(super) fn touch(&self) {
         self.last_seen.set(Instant::now());
         self.heard.set(true);
     }
 
-    /// Makes `waker` the one to tell.
+    /// Sets the waker to notify.
     pub(super) fn listen(&self, waker: &Waker) {
         let known = self.waker.take().filter(|known| known.will_wake(waker));
         self.waker.set(Some(known.unwrap_or_else(|| waker.clone())));
     }
 
-    /// Flushes as far as the socket allows, and registers the task for the rest. Whether the
-    /// outbox is empty.
+    /// Flushes as far as the socket allows, and registers the task for the rest. Returns whether
+    /// the outbox is empty.
     pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> io::Result<bool> {
         if let Some(kind) = self.failure.take() {
             return Err(kind.into());
@@ -214,13 +214,13 @@ impl Link {
         outgoing.write.take()
     }
 
-    /// Ends the write side: a write half that is dropped shuts its direction down.
+    /// Ends the write side: dropping the write half shuts its direction down.
     pub(super) fn release(&self) {
         drop(self.take_write());
         self.blocked_since.set(None);
     }
 
-    /// Leaves nothing of the connection behind in a handle that outlives it.
+    /// Frees everything of the connection, because the handle may outlive it.
     pub(super) fn end(&self) {
         self.release();
         self.waker.set(None);

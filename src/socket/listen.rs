@@ -5,15 +5,15 @@ use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Socket, Type};
 
-/// Connections that wait to be accepted. Beyond it the kernel drops what comes, and the peer tries
-/// again a second later at the earliest, as long as probes of the health wait; the kernel's own bound
-/// (`net.core.somaxconn`) may be lower.
+/// Connections that wait to be accepted. Beyond it the kernel drops newcomers. A peer then tries
+/// again a second later at the earliest, which is as long as health checks wait. The kernel's own
+/// bound (`net.core.somaxconn`) may be lower.
 const BACKLOG: i32 = 4096;
 
 /// Listens on an address, for an event loop.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    // A restarted node has its address back while connections of the last one linger.
+    // A restarted node has its address back while connections of the previous process linger.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -28,7 +28,7 @@ mod tests {
 
     use super::*;
 
-    /// Far above the 128 of the standard library, and what every kernel allows.
+    /// Far above the 128 of the standard library, and allowed by every kernel.
     const WAVE: usize = 512;
 
     #[test]

@@ -1,10 +1,9 @@
 //! The server side of a WebSocket (RFC 6455) on a plain TCP stream, for one event loop.
 //!
 //! An idle connection is one task, one small future and the kernel's socket: there is no read
-//! buffer, no write buffer and no timer. What arrives is read into a buffer that belongs to the
-//! thread, whole frames are handled where they lie, and only the start of an unfinished frame is
-//! kept. What leaves waits in a byte-bounded [`Outbox`] that is empty, and owns nothing, most of
-//! the time.
+//! buffer, no write buffer and no timer. Bytes are read into a buffer that belongs to the thread.
+//! Complete frames are handled in place, and only the start of an unfinished frame is kept. Frames
+//! to send wait in a byte-bounded [`Outbox`] that is mostly empty and then owns no memory.
 //!
 //! | file | owns |
 //! | --- | --- |

@@ -1,4 +1,4 @@
-//! The queue towards one peer: bounded in bytes, written many frames at a time.
+//! The queue of frames for one peer: bounded in bytes, written many frames at a time.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -11,12 +11,12 @@ use tokio::net::tcp::OwnedWriteHalf;
 use super::close::CloseFrame;
 use super::frame::CONTROL_BYTES_MAX;
 
-/// Pongs that may wait at once. Beyond it the newest replaces the last one, which RFC 6455, 5.5.3
-/// allows: so a client that pings and never reads cannot grow the queue two bytes at a time.
+/// Pongs that may wait at once. Beyond it the newest replaces the last one, as RFC 6455, 5.5.3
+/// allows. So a client that pings and never reads cannot grow the queue two bytes at a time.
 pub const PONGS_QUEUED_MAX: usize = 16;
 
-/// Bytes of the thread's write buffer, the most that one write takes: enough for a full batch of
-/// small frames, and about what a default send buffer accepts at once.
+/// Bytes of the thread's write buffer, the most that one write takes. That is enough for a full
+/// batch of small frames, and about what a default send buffer accepts at once.
 const SCRATCH_BYTES: usize = 64 * 1024;
 
 /// Bytes of the longest header of an unmasked frame.
@@ -27,23 +27,23 @@ thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Something to send. Payloads carry no header: it is written at the flush, so one `Bytes` serves
+/// Something to send. Payloads carry no header: it is written at the flush. So one `Bytes` serves
 /// every connection that it goes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutboxItem {
-    /// A text message; the caller vouches that it is UTF-8.
+    /// A text message. The caller guarantees that it is UTF-8.
     Text(Bytes),
     /// A binary message.
     Binary(Bytes),
     /// A ping without payload.
     Ping,
-    /// The answer to a ping, with its payload; cut at 125 bytes, which no ping exceeds.
+    /// The answer to a ping, with its payload. It is cut at 125 bytes, which no ping exceeds.
     Pong(Bytes),
-    /// The last thing to send; it is accepted whatever the bound.
+    /// The last item. It is accepted even above the bound.
     Close(CloseFrame),
 }
 
-/// Why an item was not taken.
+/// Why an item was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PushError {
     /// The queue would exceed its bound.
@@ -80,7 +80,7 @@ impl OutboxSink for OwnedWriteHalf {
     }
 }
 
-/// The frames that wait for the socket. Empty, it owns no memory.
+/// The frames that wait for the socket. An empty outbox owns no memory.
 #[derive(Debug)]
 pub struct Outbox {
     queue: VecDeque<Queued>,
@@ -100,7 +100,7 @@ struct Queued {
 }
 
 impl Outbox {
-    /// An outbox in which at most `bound` bytes wait, frame headers included.
+    /// Makes an outbox in which at most `bound` bytes wait, frame headers included.
     pub fn new(bound: usize) -> Self {
         Self {
             queue: VecDeque::new(),
@@ -112,22 +112,22 @@ impl Outbox {
         }
     }
 
-    /// Bytes that wait, frame headers included.
+    /// Returns the bytes that wait, frame headers included.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The bound on [`Outbox::bytes`].
+    /// Returns the bound on [`Outbox::bytes`].
     pub fn bound(&self) -> usize {
         self.bound
     }
 
-    /// The code of the close frame, once there is one.
+    /// Returns the code of the close frame, once there is one.
     pub fn close_code(&self) -> Option<u16> {
         self.close_code
     }
 
-    /// Queues an item, whole or not at all.
+    /// Queues all of an item, or none of it.
     pub fn push(&mut self, item: OutboxItem) -> Result<(), PushError> {
         if self.close_code.is_some() {
             return Err(PushError::Closed);
@@ -145,7 +145,7 @@ impl Outbox {
         }
     }
 
-    /// Drops everything but a frame that is partly written; frees its memory at once.
+    /// Drops everything except a frame that is partly written. Frees its memory at once.
     pub fn discard(&mut self) {
         let kept = self.queue.pop_front().filter(|_| self.front_written > 0);
         self.queue = VecDeque::new();
@@ -157,8 +157,8 @@ impl Outbox {
         }
     }
 
-    /// Writes until the queue is empty or the socket takes no more. After an error the stream is
-    /// of no further use.
+    /// Writes until the queue is empty or the socket takes no more. After an error the stream is of
+    /// no further use.
     pub fn flush(&mut self, sink: &impl OutboxSink) -> io::Result<Flush> {
         if self.queue.is_empty() {
             return Ok(Flush::Empty);
@@ -211,7 +211,7 @@ impl Outbox {
         self.queue.push_back(Queued { opcode, payload });
     }
 
-    /// Copies the next bytes of the stream into `scratch`; how many.
+    /// Copies the next bytes of the stream into `scratch`. Returns how many.
     fn fill(&self, scratch: &mut [u8]) -> usize {
         let mut filled = 0;
         let mut skip = self.front_written;
@@ -248,7 +248,7 @@ impl Outbox {
 }
 
 impl Queued {
-    /// The header, in the first bytes of the array.
+    /// Returns the header, in the first bytes of the array.
     fn head(&self) -> ([u8; HEAD_BYTES_MAX], usize) {
         let mut head = [0; HEAD_BYTES_MAX];
         let payload = Payload::Borrowed(&self.payload);

@@ -51,7 +51,7 @@ pub async fn pair() -> (TcpStream, TestPeer) {
     (server.expect("accepted").0, TestPeer { stream: client.expect("connected") })
 }
 
-/// A client that says exactly what it is told to.
+/// A client that sends exactly what the test gives it.
 pub struct TestPeer {
     pub stream: TcpStream,
 }
@@ -61,7 +61,7 @@ impl TestPeer {
         self.stream.write_all(bytes).await.expect("the server reads");
     }
 
-    /// The next frame of the server: final, unmasked.
+    /// Receives the next frame of the server: final, unmasked.
     pub async fn receive(&mut self) -> (OpCode, Vec<u8>) {
         let mut head = [0; 2];
         self.stream.read_exact(&mut head).await.expect("a frame");
@@ -82,7 +82,7 @@ impl TestPeer {
         String::from_utf8(payload).expect("a text")
     }
 
-    /// The close frame, then the end of the stream: code and reason.
+    /// Receives the close frame, then the end of the stream. Returns code and reason.
     pub async fn receive_close(&mut self) -> (u16, String) {
         let (opcode, payload) = self.receive().await;
         assert_eq!(opcode, OpCode::Close, "{payload:?}");

@@ -1,5 +1,5 @@
-//! A stream of requests that shows the parser behind it one checked head at a time, and ends when
-//! none comes.
+//! A stream of requests for an HTTP parser. It shows the parser one checked head at a time, and
+//! ends when none comes.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -17,11 +17,11 @@ use super::write_timeout::WriteTimeout;
 /// Bytes of one read.
 const READ_BYTES: usize = 4096;
 
-/// What the parser is shown in place of a head that has a flaw, so that the refusal is written
-/// behind the answers to the requests before it.
+/// What the parser is shown in place of a head with a flaw. So the refusal is written after the
+/// answers to the requests before it.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
 
-/// How the requests of a connection are being answered.
+/// The progress of the answers of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Answering {
     under_way: Cell<bool>,
@@ -31,13 +31,13 @@ pub(super) struct Answering {
 }
 
 impl Answering {
-    /// A head was parsed. What is wrong with it, if it stands in for one that has a flaw.
+    /// Notes that a head was parsed. Returns its flaw if it stands in for one with a flaw.
     pub(super) fn begin(&self) -> Option<Flaw> {
         self.under_way.set(true);
         self.flaw.borrow_mut().take()
     }
 
-    /// Its answer is made, and the stream goes on with requests.
+    /// Notes that its answer is made. The stream goes on with requests.
     pub(super) fn end(&self) {
         self.under_way.set(false);
         if let Some(reader) = self.reader.take() {
@@ -56,9 +56,9 @@ impl Answering {
 enum Part {
     Head(HeadScan),
     Body(Body),
-    /// A head that is too long, which the parser refuses.
+    /// A head that is too long. The parser refuses it.
     Endless,
-    /// Nothing: what came was refused.
+    /// Nothing: the last request was refused.
     Over,
 }
 
@@ -67,21 +67,21 @@ pub(super) struct Requests<'a> {
     stream: WriteTimeout,
     waits: HttpWaits,
     answering: &'a Answering,
-    /// Called whenever something was read.
+    /// Called after each read of something.
     heard: &'a dyn Fn(),
     part: Part,
-    /// What was read and not handed out.
+    /// What was read and not passed on.
     held: Vec<u8>,
-    /// How much of it may be.
+    /// How much of it may be passed on.
     passed: usize,
-    /// The end of the time for what is waited for.
+    /// The end of the time for what is awaited.
     timer: Option<Pin<Box<Sleep>>>,
     /// Whether there was a request before.
     kept: bool,
 }
 
 impl<'a> Requests<'a> {
-    /// None of the stream was read.
+    /// Starts with a stream of which nothing was read.
     pub(super) fn new(
         stream: TcpStream,
         waits: HttpWaits,
@@ -101,7 +101,7 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// The stream, and what was read behind the last request.
+    /// Returns the stream, and what was read after the last request.
     pub(super) fn into_parts(self) -> (TcpStream, Vec<u8>) {
         (self.stream.into_inner(), self.held)
     }
@@ -110,11 +110,11 @@ impl<'a> Requests<'a> {
         let bytes = self.passed.min(out.remaining());
         out.put_slice(&self.held[..bytes]);
         self.passed -= bytes;
-        // A new one, so that an idle connection owns nothing.
+        // A new buffer, so that an idle connection owns none.
         self.held = self.held[bytes..].to_vec();
     }
 
-    /// Reads more; nothing at the stream's end.
+    /// Reads more. Returns 0 at the end of the stream.
     fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut space = [0; READ_BYTES];
         let mut read = ReadBuf::new(&mut space);
@@ -126,7 +126,7 @@ impl<'a> Requests<'a> {
         Poll::Ready(Ok(read.filled().len()))
     }
 
-    /// Decides how much of what is held may be handed out.
+    /// Decides how much of what is held may be passed on.
     fn judge(&mut self) {
         match &mut self.part {
             Part::Head(_) if self.held.is_empty() => {}
@@ -171,8 +171,8 @@ impl<'a> Requests<'a> {
         (self.part, self.timer) = (Part::Over, None);
     }
 
-    /// Waits for an answer with what follows its request. As long as nothing does the stream is read,
-    /// since its end tells that the client has gone.
+    /// Waits for an answer while holding what follows its request. While nothing follows, the
+    /// stream is read, because its end shows that the client is gone.
     fn wait_for_answer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         *self.answering.reader.borrow_mut() = Some(cx.waker().clone());
         if self.held.is_empty() && ready!(self.fill(cx))? == 0 {
@@ -181,12 +181,13 @@ impl<'a> Requests<'a> {
         Poll::Pending
     }
 
-    /// Reads what is waited for: whether there was something, before the stream or the time ended.
+    /// Reads what is awaited. Returns whether there was something, before the stream or the time
+    /// ended.
     fn more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let is_between = self.is_between_requests();
         if let Poll::Ready(read) = self.fill(cx)? {
             if is_between {
-                // From here on it is the time for a head.
+                // From here on the timer is for a head.
                 self.timer = None;
             }
             return Poll::Ready(Ok(read > 0));
@@ -209,7 +210,7 @@ impl<'a> Requests<'a> {
         self.kept && self.is_before_head() && self.held.is_empty()
     }
 
-    /// The client took something of an answer: it is idle from the last of it on.
+    /// Notes that the client took some of an answer: it is idle from the last of it on.
     fn written<T>(&mut self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         let until = Instant::now() + self.waits.keep_alive;
         if written.is_ready()

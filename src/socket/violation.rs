@@ -2,8 +2,8 @@
 
 use super::close::{CloseFrame, code};
 
-/// Why a connection is closed on its client. The text names the bound and the value, and goes out
-/// as the reason of the close frame.
+/// Why a connection is closed because of its client. The text names the bound and the value, and is
+/// the reason in the close frame.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProtocolViolation {
     /// A reserved bit is set though no extension was agreed.
@@ -27,7 +27,7 @@ pub enum ProtocolViolation {
     /// A 64-bit length with its top bit set.
     #[error("the top bit of a 64-bit length must be 0")]
     LengthTopBit,
-    /// A frame above [`super::Limits::frame_bytes`].
+    /// A frame above [`super::FrameLimits::frame_bytes`].
     #[error("frame of {length} bytes, at most {bound} allowed")]
     FrameLength {
         /// Bytes that the header announces.
@@ -35,7 +35,7 @@ pub enum ProtocolViolation {
         /// The bound in bytes.
         bound: u32,
     },
-    /// A message above [`super::Limits::message_bytes`].
+    /// A message above [`super::FrameLimits::message_bytes`].
     #[error("message of {length} bytes, at most {bound} allowed")]
     MessageLength {
         /// Bytes up to and including the frame that broke the bound.
@@ -43,7 +43,7 @@ pub enum ProtocolViolation {
         /// The bound in bytes.
         bound: u32,
     },
-    /// A message in more frames than [`super::Limits::fragments`].
+    /// A message in more frames than [`super::FrameLimits::fragments`].
     #[error("message of {count} fragments, at most {bound} allowed")]
     Fragments {
         /// Frames up to and including the one that broke the bound.
@@ -60,7 +60,7 @@ pub enum ProtocolViolation {
     /// A text message that is not UTF-8, or that ends inside a character.
     #[error("the text is not UTF-8")]
     Text,
-    /// A binary message where only text is spoken; raised by handlers, never by the socket.
+    /// A binary message where only text is accepted. Handlers raise it, the socket never does.
     #[error("binary messages are not accepted")]
     Binary,
     /// A close frame of one byte.

@@ -1,4 +1,4 @@
-//! A stream that gives up a peer who takes nothing of what is written to it.
+//! A stream that gives up on a peer that takes nothing of what is written to it.
 
 use std::io;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ pub(super) struct WriteTimeout {
 }
 
 impl WriteTimeout {
-    /// Waits `bound` for the peer to take any byte.
+    /// Waits at most `bound` for the peer to take any byte.
     pub(super) const fn new(stream: TcpStream, bound: Duration) -> Self {
         Self { stream, bound, stuck: None }
     }

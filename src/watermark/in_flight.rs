@@ -1,5 +1,5 @@
 //! The pending table: the ids of one incarnation on one worker, from their issue until they are
-//! settled. A worker issues in rising order, so the table is a queue.
+//! settled. A worker issues ids in rising order, so the table is a queue.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! The watermark: what a node can guarantee about live delivery, and what it does when it cannot.
-//! Pure state machines: they are told what happened and when, and return what follows.
+//! Pure state machines: they take what happened and when, and return what follows.
 //!
 //! | file | holds | belongs to |
 //! | --- | --- | --- |

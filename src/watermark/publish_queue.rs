@@ -1,7 +1,7 @@
 //! The publishers' side. Each publish of a message is answered, repeated, detoured to `all` of
 //! another shard, or given up on under an announced gap. Events are tried once.
 //!
-//! `settle` is called with a ticket for each of its publishes that is confirmed or given up on.
+//! `settle` is called with the send id of each publish that is confirmed or given up on.
 
 use std::collections::VecDeque;
 use std::time::Duration;

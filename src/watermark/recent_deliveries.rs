@@ -1,10 +1,10 @@
-//! Which messages a worker delivered to the sessions of a key. So a client gets a message once,
-//! even if it is read again, repeated or detoured.
+//! Which messages a worker delivered to the sessions of a key. With it a client gets a message
+//! once, even if the message is read again, repeated or detoured.
 //!
-//! A message is recorded with the *number* of its delivery, and a session with the number that was
-//! next when it was registered. The session has the message if it was registered before the
-//! delivery. So one entry serves all sessions of a key, and no session counts as having what only
-//! others received.
+//! A message is recorded with the *number* of its delivery. A session is recorded with the number
+//! that was next when it was registered. The session has the message if it was registered before
+//! the delivery. So one entry serves all sessions of a key, and no session counts as having what
+//! only others received.
 
 use std::collections::VecDeque;
 
@@ -13,7 +13,7 @@ use ahash::AHashMap;
 use crate::cluster::{Safeguard, Safeguards};
 use crate::domain::{MessageId, Micros};
 
-/// A session's place in the order of deliveries.
+/// A session's position in the order of deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct DeliverySeq(u64);
 
@@ -46,7 +46,7 @@ impl RecentDeliveries {
         }
     }
 
-    /// The place of a session that is registered now.
+    /// The position of a session that is registered now.
     pub const fn place(&self) -> DeliverySeq {
         DeliverySeq(self.deliveries)
     }
@@ -118,7 +118,7 @@ mod tests {
         assert!(!recent.had(id(1), KEY, late));
         assert!(!recent.had(id(1), KEY + 1, early), "another key's sessions have not");
         recent.note(id(1), KEY);
-        assert!(recent.had(id(1), KEY, late), "it was handed again, to those who lacked it");
+        assert!(recent.had(id(1), KEY, late), "it was delivered again, to sessions without it");
     }
 
     #[test]

@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use crate::cluster::{UnknownWindow, UnknownWindows};
 use crate::domain::{Micros, MonotonicTime};
 
-/// The bits of a lease's end; the rest of the word is the tenure. 48 bits of microseconds are nine
-/// years of running.
+/// The bits of a lease's end; the rest of the word is the generation. 48 bits of microseconds are
+/// nine years of running.
 const UNTIL_BITS: u32 = 48;
 
 const UNTIL_MASK: u64 = (1 << UNTIL_BITS) - 1;
@@ -107,7 +107,7 @@ impl WatermarkState {
         self.unknown.lock().0.note(time);
     }
 
-    /// When sends of this node were answered so lately.
+    /// Returns the windows of time in which sends of this node were answered so.
     pub fn unknown_here(&self) -> Vec<UnknownWindow> {
         self.unknown.lock().0.all().to_vec()
     }

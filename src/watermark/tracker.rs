@@ -26,8 +26,8 @@ const PULL_EVERY: Duration = Duration::from_secs(10);
 /// The least time from one repair to the next, begin to begin: delivery gaps may come faster.
 const REPAIR_PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest time between the begins of two reads of the cluster table. Beyond it a row may have
-/// come and gone unseen.
+/// The longest time between the begins of two reads of the cluster table. Beyond it a heartbeat may
+/// have come and gone unseen.
 const READS_APART: Duration = Duration::from_mins(1);
 
 /// How long others may publish to another run until this node resolves its shard's address again:

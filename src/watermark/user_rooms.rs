@@ -1,12 +1,12 @@
 //! One user's rooms, as one worker knows them.
 //!
 //! Memberships arrive in any order, by notices, resumes and repairs, and merge register by register
-//! ([`MemberState`]). A membership in which the user is out is therefore kept: an older add that
-//! comes late must not bring the user back.
+//! ([`MemberState`]). A membership in which the user is out is kept: an older add that comes late
+//! must not bring the user back.
 //!
 //! A user may be added to a room while having sessions. Then messages above the stamp are owed, and
-//! those from before the notice were not delivered. Until they are read, the room is *pending*: it
-//! has a session position of its own, and no cursor of the user's sessions goes above it.
+//! those from before the notice were not delivered. Until they are read, the room is *pending*. It
+//! has its own session position, and no cursor of the user's sessions goes above that.
 
 use super::{CatchUpRead, DeliverySeq, RoundKind, SessionPosition, WatermarkSnapshot};
 use crate::cluster::{Safeguard, Safeguards};
@@ -42,7 +42,7 @@ pub struct RoomState {
     pub room: RoomId,
     /// Its membership.
     pub state: MemberState,
-    /// The place in the order of deliveries from which on the user has what is delivered to the
+    /// The position in the order of deliveries from which on the user has what is delivered to the
     /// room.
     place: DeliverySeq,
 }
@@ -72,7 +72,7 @@ struct Pending {
 pub struct PendingRoomRead {
     /// The room.
     pub room: RoomId,
-    /// The joining that it is for.
+    /// The join that it is for.
     pub joined: MessageId,
     /// Messages up to this id need not be read.
     pub above: Micros,
@@ -117,7 +117,8 @@ impl UserRooms {
         self.rooms.is_empty()
     }
 
-    /// Applies a membership of this user. `place` is the worker's next in the order of deliveries.
+    /// Applies a membership of this user. `place` is the worker's next position in the order of
+    /// deliveries.
     pub fn apply(
         &mut self,
         news: &Membership,
@@ -172,8 +173,8 @@ impl UserRooms {
         self.get(room).is_some_and(|known| known.is_inside() && (id > known.joined() || !bounded))
     }
 
-    /// The place from which on a session of the user has what is delivered to a room. `session` is
-    /// the place at which it was registered.
+    /// Returns the position from which on a session of the user has what is delivered to a room.
+    /// `session` is the position at which the session was registered.
     pub fn place(&self, room: &str, session: DeliverySeq) -> DeliverySeq {
         let known = self.get(room).filter(|_| self.rules.on(Safeguard::PlaceByRoom));
         known.map_or(session, |known| known.place.max(session))
@@ -194,7 +195,7 @@ impl UserRooms {
         })
     }
 
-    /// What a room waits for, if it still does for that joining.
+    /// Returns the read that a room waits for, if it still waits for that join.
     pub fn due_of(&self, room: &RoomId, joined: MessageId) -> Option<PendingRoomRead> {
         self.due().find(|due| due.room == *room && due.joined == joined)
     }
@@ -283,7 +284,7 @@ mod tests {
         assert_eq!(apply(&mut rooms, &added(10)), RoomChange::Stale);
         assert_eq!(apply(&mut rooms, &added(15)), RoomChange::Kept, "it was removed since");
         assert!(!rooms.is_owed("r", id(30)));
-        assert_eq!(rooms.cap(), None, "who left waits for nothing");
+        assert_eq!(rooms.cap(), None, "a user that left waits for nothing");
         assert_eq!(apply(&mut rooms, &added_again(10, 20, 40)), RoomChange::Joined);
         assert!(!rooms.is_owed("r", id(40)) && rooms.is_owed("r", id(41)));
     }
@@ -296,8 +297,8 @@ mod tests {
         assert_eq!(rooms.inside().count(), 0);
     }
 
-    /// Two nodes add the same user at once. Both are answered, so what is sent behind the first
-    /// answer is owed, whichever notice comes first.
+    /// Two nodes add the same user at once. Both are answered. So a message that is sent after the
+    /// first answer is owed, in any order of the notices.
     #[test]
     fn of_two_equal_adds_the_smaller_stamp_is_when_the_user_joined() {
         for order in [[10, 20], [20, 10]] {
@@ -320,7 +321,7 @@ mod tests {
         assert!(!rooms.read(&due, frozen, view.look(), Micros(500)), "the view is frozen");
         assert_eq!(rooms.cap(), Some(Micros(99)));
         assert!(!rooms.round(&due, RoundKind::Pull, Some(Micros(300)), true));
-        assert_eq!(rooms.cap(), Some(Micros(300)), "a pull round brings it on");
+        assert_eq!(rooms.cap(), Some(Micros(300)), "a pull round raises it");
         view.heal(view.breaks());
         let reading = CatchUpRead::begin(Micros(400), view.look(), true);
         assert!(rooms.read(&due, reading, view.look(), Micros(500)));

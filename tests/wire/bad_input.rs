@@ -80,11 +80,11 @@ async fn what_is_no_frame_is_refused() {
         (r#"{"op":"\ud800"}"#, bad, "`op`"),
         ("{\"op\":\"pi\nng\"}", bad, "control character"),
         ("\u{feff}{\"op\":\"ping\"}", bad, "not a frame"),
-        (r#"{"op":"ping","op":"ping"}"#, bad, "`op` stands twice"),
+        (r#"{"op":"ping","op":"ping"}"#, bad, "`op` is given twice"),
         (
             r#"{"op":"send","conversation":"user.bob","body":1,"b\u006fdy":2}"#,
             bad,
-            "`body` stands twice",
+            "`body` is given twice",
         ),
         ("{}", bad, "`op` is missing"),
         (r#"{"op":null}"#, bad, "`op` is missing"),

@@ -54,7 +54,7 @@ async fn malformed_bodies_are_named() {
             r#"{"conversation":"user.bob","body":1,"b\u006fdy":2}"#,
             400,
             bad,
-            "`body` stands twice",
+            "`body` is given twice",
         ),
         (
             &user,
@@ -116,7 +116,7 @@ async fn an_idempotency_key_is_1_to_64_bytes_once() {
     let table = [
         ("", "must be of 1 to 64 bytes, not 0"),
         (&*long, "must be of 1 to 64 bytes, not 65"),
-        ("a\r\nidempotency-key: b", "stands twice"),
+        ("a\r\nidempotency-key: b", "is given twice"),
         ("ä", "visible ASCII"),
     ];
     for (key, part) in table {
@@ -153,7 +153,7 @@ async fn a_request_without_a_body_has_none() {
         [("GET", "/v1/openapi.json"), ("GET", "/v1/rooms/r"), ("DELETE", "/v1/rooms/r/members/u")]
     {
         let request = bearing(&token, method, path, "{}");
-        refused(url(&demo), &request, 400, "bad_request", "this request has none").await;
+        refused(url(&demo), &request, 400, "bad_request", "this request must not have one").await;
     }
     let empty = bearing(&token, "GET", "/v1/openapi.json", "")
         .replace("host: a", "host: a\r\ncontent-length: 0");

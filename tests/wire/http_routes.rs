@@ -32,13 +32,13 @@ async fn every_route_wants_a_token() {
         ("Bearer nonsense", "not valid"),
         (&format!("Bearer {}x", &good[..good.len() - 4]), "not valid"),
         (&format!("Bearer {expired}"), "the token ended"),
-        (&format!("Basic {good}"), "`Authorization: Bearer <token>` is wanted"),
+        (&format!("Basic {good}"), "`Authorization: Bearer <token>` is required"),
         (&twice, "one header"),
-        ("Bearer", "`Authorization: Bearer <token>` is wanted"),
+        ("Bearer", "`Authorization: Bearer <token>` is required"),
     ];
     for (method, path) in ROUTES {
         let bare = request(method, path, &[], "");
-        let answer = refused(url(&demo), &bare, 401, "unauthorized", "is wanted").await;
+        let answer = refused(url(&demo), &bare, 401, "unauthorized", "is required").await;
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
         for (value, part) in table {
             let request = request(method, path, &[("authorization", value)], "");
@@ -144,11 +144,11 @@ async fn queries_are_checked() {
         ("/v1/conversations/user.bob/messages?limit=201", "`limit` must be from 1 to 200, not 201"),
         ("/v1/conversations/user.bob/messages?before=x", "`before` must be a message id"),
         (&both, "`before` and `after` exclude each other"),
-        ("/v1/conversations/user.bob/messages?next=1", "`next` is not a parameter of it"),
+        ("/v1/conversations/user.bob/messages?next=1", "`next` is not a parameter of this route"),
         ("/v1/rooms/r/members?limit=1001", "`limit` must be from 1 to 1000, not 1001"),
         ("/v1/rooms/r/members?after=a.b", "`after`: byte 0x2E at 1"),
-        ("/v1/rooms/r/members?after=a&after=b", "`after` stands twice"),
-        ("/v1/rooms/r?x=1", "`x` is not a parameter of it"),
+        ("/v1/rooms/r/members?after=a&after=b", "`after` is given twice"),
+        ("/v1/rooms/r?x=1", "`x` is not a parameter of this route"),
         ("/v1/users/alice/inbox?limit=101", "`limit` must be from 1 to 100, not 101"),
         ("/v1/users/alice/inbox?next=%zz", "the query: `%` at byte 0"),
     ];
@@ -210,7 +210,7 @@ async fn pages_of_allowed_origins_may_ask() {
     }
     // An error must be readable too, or the page sees nothing but a failed request.
     let unauthorized = from("GET", "https://chat.example.com");
-    let answer = refused(&served.url, &unauthorized, 401, "unauthorized", "wanted").await;
+    let answer = refused(&served.url, &unauthorized, 401, "unauthorized", "required").await;
     let allowed = answer.header("access-control-allow-origin");
     assert_eq!(allowed, Some("https://chat.example.com"));
     for method in ["OPTIONS", "GET"] {

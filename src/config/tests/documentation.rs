@@ -1,4 +1,4 @@
-//! `default.toml` is the reference: it holds every key that is read, and says of each what the
+//! `default.toml` is the reference: it holds every key that is read, and states for each what the
 //! reader does.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::*;
 use crate::config::layers::DEFAULT_TOML;
 
-/// Every key that is no table, by its path.
+/// Every key that is not a table, by its path.
 fn leaves(table: &Table, at: &str, into: &mut BTreeMap<String, Value>) {
     for (key, value) in table {
         match value {

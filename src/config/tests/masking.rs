@@ -1,4 +1,4 @@
-//! No secret leaves but by `expose`.
+//! No secret leaves except by `expose`.
 
 use super::*;
 

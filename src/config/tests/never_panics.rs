@@ -1,4 +1,4 @@
-//! Whatever is said, the answer is a configuration or its mistakes.
+//! For any input, the answer is a configuration or its mistakes.
 
 use proptest::prelude::*;
 

@@ -1,11 +1,11 @@
-//! What is refused, and how it is said.
+//! What is refused, and the text of each mistake.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use super::*;
 
-/// Loads `text` and holds its one mistake against `start`.
+/// Loads `text` and checks that its one mistake begins with `start`.
 fn assert_one(text: &str, start: &str) {
     let all = mistakes(load(text));
     assert!(all.len() == 1 && all[0].starts_with(start), "{text}\nwanted {start}\ngiven {all:#?}");
@@ -23,13 +23,13 @@ fn five_mistakes_are_five() {
         json_depth = 1000
     "#;
     assert_eq!(
-        mistakes(load_env(text, &[("NARROWCAST__POLICY__DIRECT", "nobody")])),
+        mistakes(load_env(text, &[("NARROWCAST__POLICY__DIRECT", "none")])),
         [
             r#"namespace = "Main": 1 to 32 of a-z, 0-9, _ and - are allowed (from the file)"#,
-            r#"listen.clients = "localhost": an IP address and port such as "127.0.0.1:8080" is wanted (from the file)"#,
-            r#"policy.direct = "nobody": "anyone" or "service" is wanted (from NARROWCAST__POLICY__DIRECT)"#,
-            r#"limits.patterns = "many": an integer, 1 to 10000, is wanted (from the file)"#,
-            "limits.json_depth = 1000: an integer, 2 to 64, is wanted (from the file)",
+            r#"listen.clients = "localhost": an IP address and port such as "127.0.0.1:8080" is required (from the file)"#,
+            r#"policy.direct = "none": "anyone" or "service" is required (from NARROWCAST__POLICY__DIRECT)"#,
+            r#"limits.patterns = "many": an integer, 1 to 10000, is required (from the file)"#,
+            "limits.json_depth = 1000: an integer, 2 to 64, is required (from the file)",
             "wrokers: unknown key; did you mean workers? (from the file)",
         ]
     );
@@ -76,18 +76,18 @@ fn what_is_no_toml_is_one_mistake_with_its_line() {
 #[test]
 fn wrong_types_are_refused_once() {
     for (text, start) in [
-        ("workers = 1.5", "workers = 1.5: an integer, 1 to 64, is wanted"),
-        ("workers = {}", "workers = a table: an integer, 1 to 64, is wanted"),
-        ("node = 5", "node: a table is wanted, an integer was given"),
-        ("layouts = 5", "layouts: a table is wanted, an integer was given"),
-        ("layouts.a = []", "layouts.a: a table is wanted, a list was given"),
-        ("layouts.a.buckets = 5", "layouts.a.buckets: a table is wanted, an integer was given"),
-        ("layouts.a.redis = {}", "layouts.a.redis: a list is wanted, a table was given"),
-        ("layouts.a.redis = [1]", "layouts.a.redis[0]: a table is wanted, an integer was given"),
-        ("auth.keys = 5", "auth.keys: a list is wanted, an integer was given"),
-        ("listen.origins = \"*\"", "listen.origins: a list is wanted, a string was given"),
+        ("workers = 1.5", "workers = 1.5: an integer, 1 to 64, is required"),
+        ("workers = {}", "workers = a table: an integer, 1 to 64, is required"),
+        ("node = 5", "node: a table is required, an integer was given"),
+        ("layouts = 5", "layouts: a table is required, an integer was given"),
+        ("layouts.a = []", "layouts.a: a table is required, a list was given"),
+        ("layouts.a.buckets = 5", "layouts.a.buckets: a table is required, an integer was given"),
+        ("layouts.a.redis = {}", "layouts.a.redis: a list is required, a table was given"),
+        ("layouts.a.redis = [1]", "layouts.a.redis[0]: a table is required, an integer was given"),
+        ("auth.keys = 5", "auth.keys: a list is required, an integer was given"),
+        ("listen.origins = \"*\"", "listen.origins: a list is required, a string was given"),
         ("listen.origins = [5]", "listen.origins[0] = 5: "),
-        ("auth.issuer = 5", "auth.issuer = 5: a string of 0 to 256 bytes is wanted"),
+        ("auth.issuer = 5", "auth.issuer = 5: a string of 0 to 256 bytes is required"),
     ] {
         assert_one(text, start);
     }
@@ -98,16 +98,16 @@ fn bounds_are_held() {
     let nine = (0..9).map(|i| format!("[layouts.l{i}]")).collect::<Vec<_>>().join("\n");
     for (text, start) in [
         ("workers = -1", "workers = -1: "),
-        ("layouts.a.buckets.user = 3", "layouts.a.buckets.user = 3: a power of two is wanted"),
+        ("layouts.a.buckets.user = 3", "layouts.a.buckets.user = 3: a power of two is required"),
         (
             "layouts.a.buckets.room = 33554432",
             "layouts.a.buckets.room = 33554432: an integer, 1 to 16777216,",
         ),
-        ("auth.keys = []", "auth.keys: 1 to 16 are wanted, 0 were given"),
+        ("auth.keys = []", "auth.keys: 1 to 16 are required, 0 were given"),
         ("store.path = \"\"", "store.path = \"\": a string of 1 to 4096 bytes"),
-        ("store.backend = \"sql\"", "store.backend = \"sql\": \"embedded\" or \"cql\" is wanted"),
-        ("store.nodes = []", "store.nodes: 1 to 64 are wanted, 0"),
-        ("store.nodes = [\"h:0\"]", "store.nodes[0] = \"h:0\": host or host:port is wanted"),
+        ("store.backend = \"sql\"", "store.backend = \"sql\": \"embedded\" or \"cql\" is required"),
+        ("store.nodes = []", "store.nodes: 1 to 64 are required, 0"),
+        ("store.nodes = [\"h:0\"]", "store.nodes[0] = \"h:0\": host or host:port is required"),
         ("store.nodes = [\"h\", \"h\"]", "store.nodes: node \"h\" is given twice"),
         ("store.keyspace = \"K\"", "store.keyspace = \"K\": 1 to 48 of a-z, 0-9 and _"),
         ("store.write_ms = 2000", "store.write_ms = 2000: an integer, 2100 to 4900,"),
@@ -116,14 +116,14 @@ fn bounds_are_held() {
         ("store.username = \"u\"", "store.password: missing, since username is given"),
         ("store.password = \"p\"", "store.username: missing, since password is given"),
         ("store.tls = \"on\"", "store.tls_ca: missing, since tls is on"),
-        ("rates.users = \"no\"", "rates.users = \"no\": \"on\" or \"off\" is wanted"),
+        ("rates.users = \"no\"", "rates.users = \"no\": \"on\" or \"off\" is required"),
         ("rates.connections_per_address = -1", "rates.connections_per_address = -1: an integer"),
         ("node.name = \"a b\"", "node.name = \"a b\": 1 to 63 of a-z, A-Z, 0-9, _, - and . are"),
         ("telemetry.log = \"a=b=c\"", "telemetry.log = \"a=b=c\": a level or tracing directives"),
         ("layouts.a = {}\n[layouts.\"A B\"]", "layouts.\"A B\": as a name, 1 to 32"),
         (
             &format!("{nine}\n[layout]\npublish = \"l0\"\nsubscribe = [\"l0\"]"),
-            "layouts: 1 to 8 are wanted, 9",
+            "layouts: 1 to 8 are required, 9",
         ),
         ("listen.origins = [\"https://a/\"]", "listen.origins[0] = \"https://a/\": "),
     ] {
@@ -136,37 +136,37 @@ fn relations_are_held() {
     for (text, start) in [
         (
             "timeouts.subscribe_ms = 999",
-            "timeouts.subscribe_ms = 999: at least 1000 is wanted, timeouts.interest_ms",
+            "timeouts.subscribe_ms = 999: at least 1000 is required, timeouts.interest_ms",
         ),
         (
             "limits.body_bytes = 14337",
-            "limits.frame_bytes = 16384: at least 16385 is wanted, limits.body_bytes + 2048",
+            "limits.frame_bytes = 16384: at least 16385 is required, limits.body_bytes + 2048",
         ),
         (
             "limits.data_bytes = 14337",
-            "limits.frame_bytes = 16384: at least 16385 is wanted, limits.data_bytes + 2048",
+            "limits.frame_bytes = 16384: at least 16385 is required, limits.data_bytes + 2048",
         ),
         (
             "limits.frame_bytes = 262145",
-            "limits.outbox_bytes = 524288: at least 524290 is wanted, 2 * limits.frame_",
+            "limits.outbox_bytes = 524288: at least 524290 is required, 2 * limits.frame_",
         ),
         (
             "limits.history_bytes = 260097",
-            "limits.outbox_bytes = 524288: at least 524290 is wanted, reads_in_flight (2) * \
+            "limits.outbox_bytes = 524288: at least 524290 is required, reads_in_flight (2) * \
              (limits.history_bytes + 2048)",
         ),
         (
             "limits.reads_in_flight = 4",
-            "limits.outbox_bytes = 524288: at least 532480 is wanted, reads_in_flight (4) * (lim",
+            "limits.outbox_bytes = 524288: at least 532480 is required, reads_in_flight (4) * (lim",
         ),
         (
             "limits.body_bytes = 262144\nlimits.frame_bytes = 264192\nlimits.outbox_bytes = 530000",
-            "limits.outbox_bytes = 530000: at least 536576 is wanted, reads_in_flight (2) * \
+            "limits.outbox_bytes = 530000: at least 536576 is required, reads_in_flight (2) * \
              (limits.body_bytes + 6144)",
         ),
         (
             "bus.backoff_max_ms = 49",
-            "bus.backoff_max_ms = 49: at least 50 is wanted, bus.backoff_min_ms",
+            "bus.backoff_max_ms = 49: at least 50 is required, bus.backoff_min_ms",
         ),
         (
             "listen.operator = \"127.0.0.1:8080\"",
@@ -175,22 +175,22 @@ fn relations_are_held() {
         ("listen.origins = [\"*\", \"https://a\"]", "listen.origins: \"*\" allows every origin"),
         (
             "rates.dm_burst = 8601",
-            "rates.dm_burst = 8601: dm_burst + 86400 * dm_per_s of at most 95000 is wanted, the \
+            "rates.dm_burst = 8601: dm_burst + 86400 * dm_per_s of at most 95000 is required, the \
              rows of a partition; dm_per_s = 1 makes 95001",
         ),
         ("rates.dm_per_s = 2", "rates.dm_burst = 8600: dm_burst + 86400 * dm_per_s of at most"),
         ("rates.room_burst = 5001", "rates.room_burst = 5001: room_burst + 3600 * room_per_s of"),
         (
             "rates.byte_burst = 16383",
-            "rates.byte_burst = 16383: at least 16384 is wanted, limits.frame_bytes",
+            "rates.byte_burst = 16383: at least 16384 is required, limits.frame_bytes",
         ),
         (
             "rates.item_burst = 100\nlimits.patterns = 101",
-            "rates.item_burst = 100: at least 101 is wanted, limits.patterns: one frame may name",
+            "rates.item_burst = 100: at least 101 is required, limits.patterns: one frame may name",
         ),
         (
             "limits.node_pattern_bytes = 32767999",
-            "limits.node_pattern_bytes = 32767999: at least 32768000 is wanted, 1000 * \
+            "limits.node_pattern_bytes = 32767999: at least 32768000 is required, 1000 * \
              limits.pattern_bytes",
         ),
     ] {
@@ -224,29 +224,29 @@ fn relations_hold_at_their_edge() {
 fn relations_of_mistaken_keys_are_not_judged() {
     assert_one("limits.frame_bytes = 1", "limits.frame_bytes = 1: an integer, 1024 to");
     assert_one("limits.body_bytes = -1", "limits.body_bytes = -1: ");
-    assert_one("rates.dm_per_s = 0", "rates.dm_per_s = 0: an integer, 1 to 10000, is wanted");
-    assert_one("rates.dm_burst = 0", "rates.dm_burst = 0: an integer, 1 to 100000, is wanted");
+    assert_one("rates.dm_per_s = 0", "rates.dm_per_s = 0: an integer, 1 to 10000, is required");
+    assert_one("rates.dm_burst = 0", "rates.dm_burst = 0: an integer, 1 to 100000, is required");
     assert_one("layout.subscribe = [5]", "layout.subscribe[0] = 5: ");
 }
 
 #[test]
 fn layouts_in_use_exist_and_the_published_one_is_heard() {
     for (text, start) in [
-        ("layout.publish = \"b\"", "layout.publish = \"b\": one of [layouts] is wanted: a"),
-        ("layout.subscribe = [\"b\"]", "layout.subscribe = \"b\": one of [layouts] is wanted: a"),
-        ("layout.subscribe = []", "layout.subscribe: 1 to 4 are wanted, 0 were given"),
+        ("layout.publish = \"b\"", "layout.publish = \"b\": one of [layouts] is required: a"),
+        ("layout.subscribe = [\"b\"]", "layout.subscribe = \"b\": one of [layouts] is required: a"),
+        ("layout.subscribe = []", "layout.subscribe: 1 to 4 are required, 0 were given"),
         (
             "[layout]\nsubscribe = [\"b\"]\n[layouts.a]\n[layouts.b]",
-            "layout.publish = \"a\": one of layout.subscribe is wanted: b",
+            "layout.publish = \"a\": one of layout.subscribe is required: b",
         ),
         (
             "[layout]\npublish = \"c\"\nsubscribe = [\"a\", \"b\"]\n[layouts.a]\n[layouts.b]\n[layouts.c]",
-            "layout.publish = \"c\": one of layout.subscribe is wanted: a, b",
+            "layout.publish = \"c\": one of layout.subscribe is required: a, b",
         ),
         ("layout.subscribe = [\"a\", \"a\"]", "layout.subscribe: layout \"a\" is given twice"),
         (
             "layout.subscribe = [\"a\", \"b\", \"c\", \"d\", \"e\"]",
-            "layout.subscribe: 1 to 4 are wanted, 5 were given",
+            "layout.subscribe: 1 to 4 are required, 5 were given",
         ),
     ] {
         assert_one(text, start);
@@ -274,18 +274,18 @@ fn layouts_in_use_agree_on_their_shards() {
     for (text, start) in [
         (
             two(&r1, ""),
-            "layout.subscribe = [\"a\", \"b\"]: shards in all of them or in none are wanted, \
+            "layout.subscribe = [\"a\", \"b\"]: shards in all of them or in none are required, \
              layouts.a.redis has some, layouts.b.redis has none",
         ),
         (
             two(&format!("{r1}, {r2}"), &moved),
             "layouts.b.redis[0].url = \"redis://:MASKED@h3\": shard \"r2\" has one address, \
-             layouts.a.redis[1].url = \"redis://:MASKED@h2\" is wanted",
+             layouts.a.redis[1].url = \"redis://:MASKED@h2\" is required",
         ),
         (
             two(&r1, &format!("{r2}, {twin}")),
-            "layouts.b.redis[1].url = \"redis://:MASKED@h1/4\": another server is wanted than that \
-             of layouts.a.redis[0], \"r1\"",
+            "layouts.b.redis[1].url = \"redis://:MASKED@h1/4\": a server other than that of \
+             layouts.a.redis[0], \"r1\", is required",
         ),
         (two(&format!("{r1}, {twin}"), &r2), "layouts.a.redis[1].url = "),
     ] {
@@ -300,9 +300,9 @@ fn layouts_in_use_agree_on_their_shards() {
 fn shards_of_mistaken_layouts_are_not_judged() {
     let (r1, bad) = (shard("r1", "redis://h1"), shard("r1", "rediss://h"));
     assert_one(&two(&r1, &bad), "layouts.b.redis[0].url: only redis://");
-    assert_one(&two(&r1, "5"), "layouts.b.redis[0]: a table is wanted");
+    assert_one(&two(&r1, "5"), "layouts.b.redis[0]: a table is required");
     let unknown = two(&r1, &shard("r1", "redis://h2")).replace("[\"a\", \"b\"]", "[\"a\", \"x\"]");
-    assert_one(&unknown, "layout.subscribe = \"x\": one of [layouts] is wanted: a, b, unused");
+    assert_one(&unknown, "layout.subscribe = \"x\": one of [layouts] is required: a, b, unused");
 }
 
 #[test]
@@ -317,7 +317,10 @@ fn shards_are_named_once_and_addressed() {
         "layouts.a.redis[0].url: only redis://",
     );
     let many: Vec<String> = (0..1025).map(|i| one.replace("\"r\"", &format!("\"r{i}\""))).collect();
-    assert_one(&shards(&many.join(",")), "layouts.a.redis: 0 to 1024 are wanted, 1025 were given");
+    assert_one(
+        &shards(&many.join(",")),
+        "layouts.a.redis: 0 to 1024 are required, 1025 were given",
+    );
 }
 
 #[test]
@@ -327,26 +330,26 @@ fn keys_are_sound() {
     for (fields, start) in [
         (
             r#"secret = "short""#,
-            "auth.keys[0].secret: a secret of 32 to 4096 bytes is wanted, this one has 5",
+            "auth.keys[0].secret: a secret of 32 to 4096 bytes is required, this one has 5",
         ),
-        ("secret = 5", "auth.keys[0].secret: a string is wanted, an integer was given"),
+        ("secret = 5", "auth.keys[0].secret: a string is required, an integer was given"),
         (
             r#"file = "/nonexistent/key""#,
             "auth.keys[0].file = \"/nonexistent/key\": cannot be read: ",
         ),
         (
             r#"file = "/dev/null""#,
-            "auth.keys[0].file: a secret of 32 to 4096 bytes is wanted, this one has 0",
+            "auth.keys[0].file: a secret of 32 to 4096 bytes is required, this one has 0",
         ),
         (
             r#"file = "/dev/zero""#,
-            "auth.keys[0].file: a secret of 32 to 4096 bytes is wanted, this one has ",
+            "auth.keys[0].file: a secret of 32 to 4096 bytes is required, this one has ",
         ),
         (
             &format!("file = \"f\", {secret}"),
-            "auth.keys[0].secret: either secret or file is wanted, both",
+            "auth.keys[0].secret: either secret or file is required, both",
         ),
-        ("", "auth.keys[0].secret: either secret or file is wanted, neither"),
+        ("", "auth.keys[0].secret: either secret or file is required, neither"),
     ] {
         assert_one(&key(fields.trim_end_matches(", ")).replace(",  }", " }"), start);
     }
@@ -355,7 +358,7 @@ fn keys_are_sound() {
     let rs256 = one.replace("HS256", "RS256");
     assert_one(
         &format!("auth.keys = [{rs256}]"),
-        "auth.keys[0].alg = \"RS256\": \"HS256\" is wanted",
+        "auth.keys[0].alg = \"RS256\": \"HS256\" is required",
     );
     let nameless = one.replace("\"k\"", "\"\"");
     assert_one(
@@ -371,12 +374,12 @@ fn variables_that_are_not_utf_8_are_refused() {
         (
             "NARROWCAST__NAMESPACE".into(),
             broken("hunter2"),
-            "\"NARROWCAST__NAMESPACE\": a value in UTF-8 is wanted",
+            "\"NARROWCAST__NAMESPACE\": a value in UTF-8 is required",
         ),
         (
             broken("NARROWCAST__WORKERS"),
             "1".into(),
-            "\"NARROWCAST__WORKERS\u{fffd}\": a name in UTF-8 is wanted",
+            "\"NARROWCAST__WORKERS\u{fffd}\": a name in UTF-8 is required",
         ),
     ] {
         assert_eq!(mistakes(Config::load(None, [(name, value)])), [told]);
@@ -388,15 +391,15 @@ fn variables_that_are_not_utf_8_are_refused() {
 #[test]
 fn variables_that_make_no_sense_are_refused() {
     for (variables, start) in [
-        (vec![("NARROWCAST__", "1")], "NARROWCAST__: NARROWCAST__SECTION__KEY is wanted"),
+        (vec![("NARROWCAST__", "1")], "NARROWCAST__: NARROWCAST__SECTION__KEY is required"),
         (vec![("NARROWCAST__BUS____BATCH", "1")], "NARROWCAST__BUS____BATCH: "),
         (
             vec![("NARROWCAST__BUS", "1")],
-            "bus: a table is wanted, an integer was given (from NARROWCAST__BUS)",
+            "bus: a table is required, an integer was given (from NARROWCAST__BUS)",
         ),
         (
             vec![("NARROWCAST__WORKERS__X", "1")],
-            "workers = a table: an integer, 1 to 64, is wanted (from NARROW",
+            "workers = a table: an integer, 1 to 64, is required (from NARROW",
         ),
         (
             vec![("NARROWCAST__WORKERS", "1"), ("NARROWCAST__workers", "2")],

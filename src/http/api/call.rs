@@ -13,21 +13,21 @@ use crate::http::query::Query;
 use crate::protocol::{ErrorReply, RequestBounds};
 use crate::router::{Admission, Caller, Effect, Router};
 
-/// The header that a send is told from others by.
+/// The header with the idempotency key of a send.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// A request that was let in and has arrived whole.
+/// A request that was admitted and has arrived whole.
 #[derive(Debug)]
 pub(super) struct ApiCall<'a> {
     pub(super) api: &'a Api,
-    /// Whom the token made known.
+    /// The caller that the token identifies.
     pub(super) principal: Principal,
     pub(super) admission: Admission,
     pub(super) effect: Effect,
     pub(super) query: Query,
     /// The body; empty if there is none.
     pub(super) text: String,
-    /// The sender's mark against repeats.
+    /// The idempotency key that the client gave.
     pub(super) key: Option<Box<str>>,
 }
 
@@ -40,8 +40,9 @@ impl ApiCall<'_> {
         &self.api.services.bounds
     }
 
-    /// Whose worker does what is asked of a room: a user's own, which counts all that he does on
-    /// this node, or for a service that of the room.
+    /// Returns the key whose worker handles a request about a room. For a user it is the user's
+    /// own, because that worker counts all calls of the user on this node. For a service it is the
+    /// room's.
     pub(super) fn key_for(&self, room: &RoomId) -> RoutingKey {
         match self.caller() {
             Caller::User(user) => RoutingKey::user(&user),
@@ -49,7 +50,7 @@ impl ApiCall<'_> {
         }
     }
 
-    /// Has the worker of a key do the work.
+    /// Runs the work on the worker of a key.
     pub(super) async fn ask<T, F>(
         self,
         key: &RoutingKey,
@@ -63,17 +64,17 @@ impl ApiCall<'_> {
     }
 }
 
-/// What a route does by its method: RFC 9110 calls those safe that ask for no change.
+/// Returns the effect of a method: RFC 9110 calls a method safe if it asks for no change.
 pub(super) fn effect_of(method: &Method) -> Effect {
     if method.is_safe() { Effect::Reads } else { Effect::Changes }
 }
 
-/// The `Idempotency-RoutingKey` of a request: a nonce, as a frame's.
+/// Reads the `Idempotency-Key` of a request, which is the `nonce` of a frame.
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Box<str>>, ErrorReply> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(ErrorReply::bad_request("Idempotency-Key stands twice"));
+        return Err(ErrorReply::bad_request("Idempotency-Key is given twice"));
     }
     let text = value.to_str().map_err(|_| {
         ErrorReply::bad_request("Idempotency-Key must be of visible ASCII characters")
@@ -116,7 +117,7 @@ mod tests {
         let wrong = |values: &[&[u8]]| read(values).unwrap_err();
         assert_eq!(wrong(&[&[b'k'; 65]]), "Idempotency-Key must be of 1 to 64 bytes, not 65");
         assert_eq!(wrong(&[b""]), "Idempotency-Key must be of 1 to 64 bytes, not 0");
-        assert_eq!(wrong(&[b"a", b"b"]), "Idempotency-Key stands twice");
+        assert_eq!(wrong(&[b"a", b"b"]), "Idempotency-Key is given twice");
         assert!(wrong(&["ä".as_bytes()]).contains("visible ASCII"));
     }
 }

@@ -49,13 +49,13 @@ pub(super) async fn history(mut call: ApiCall<'_>, text: &str) -> Answer {
     Ok(json(StatusCode::OK, &history))
 }
 
-/// The conversation that a caller names, and the key of the worker that reads it.
+/// Returns the conversation that a caller names, and the key of the worker that reads it.
 fn named(text: &str, caller: &Caller) -> Result<(Conversation, RoutingKey), ErrorReply> {
     let refused =
         |error: String| ErrorReply::bad_request(format!("the conversation in the path: {error}"));
     let (Caller::User(me) | Caller::Service(me)) = caller;
     if matches!(caller, Caller::Service(_)) && text.starts_with("user.") {
-        let message = "`user.<id>` is short for one's own, a service writes `dm.<a>.<b>`";
+        let message = "`user.<id>` is for users, a service writes `dm.<a>.<b>`";
         return Err(refused(message.to_owned()));
     }
     let conversation = Conversation::parse(text, me).map_err(|error| refused(error.to_string()))?;

@@ -10,13 +10,13 @@ use crate::http::problem::json;
 use crate::protocol::{Code, ErrorReply, MessageText};
 use crate::router::{Caller, InboxEntry};
 
-/// Conversations in a page, at most.
+/// Most conversations in a page.
 const LIMIT_MAX: usize = 100;
 
-/// Conversations in a page when the caller does not say.
+/// Conversations in a page if the caller gives no limit.
 const LIMIT_DEFAULT: usize = 50;
 
-/// The longest `next` that is looked at, in bytes: above any that is given out.
+/// The longest `next` that is read, in bytes: above any that a page returns.
 const NEXT_BYTES_MAX: usize = 1024;
 
 #[derive(Serialize)]

@@ -10,10 +10,10 @@ use crate::domain::{MemberRole, Membership, RoomId, UserId};
 use crate::http::problem::json;
 use crate::protocol::{Code, ErrorReply, MemberBody, MembersBody, Retry};
 
-/// Members in a page, at most.
+/// Most members in a page.
 const LIMIT_MAX: usize = 1000;
 
-/// Members in a page when the caller does not say.
+/// Members in a page if the caller gives no limit.
 const LIMIT_DEFAULT: usize = 100;
 
 #[derive(Serialize)]
@@ -34,7 +34,7 @@ struct Outcomes<'a> {
     members: Vec<Outcome<'a>>,
 }
 
-/// What became of one of several members.
+/// The outcome for one of several members.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Outcome<'a> {
@@ -73,7 +73,7 @@ pub(super) async fn list(mut call: ApiCall<'_>, room: RoomId) -> Answer {
     Ok(json(StatusCode::OK, &Members { members, next }))
 }
 
-/// Adds a member, or changes his role.
+/// Adds a member, or changes the member's role.
 pub(super) async fn put(call: ApiCall<'_>, room: RoomId, user: UserId) -> Answer {
     call.query.finish()?;
     let MemberBody { role } = MemberBody::read(&call.text, call.bounds())?;
@@ -82,7 +82,7 @@ pub(super) async fn put(call: ApiCall<'_>, room: RoomId, user: UserId) -> Answer
     Ok(json(StatusCode::OK, &MemberDocument::from(&member)))
 }
 
-/// Adds members, or changes their roles: each is answered for itself.
+/// Adds members, or changes their roles: each has its own answer.
 pub(super) async fn put_all(call: ApiCall<'_>, room: RoomId) -> Answer {
     call.query.finish()?;
     let MembersBody { members } = MembersBody::read(&call.text, call.bounds())?;

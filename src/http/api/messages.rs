@@ -16,7 +16,7 @@ struct Sent<'a> {
     message: &'a RawValue,
 }
 
-/// Sends a message: stored and published when this is answered.
+/// Sends a message. It is stored and published when this is answered.
 pub(super) async fn send(call: ApiCall<'_>) -> Answer {
     call.query.finish()?;
     let order = order(&call)?;

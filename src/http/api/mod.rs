@@ -1,4 +1,4 @@
-//! The HTTP API: what a request goes through before and after its route, one file a resource.
+//! The HTTP API: what a request passes before and after its route, one file per resource.
 
 mod call;
 mod conversations;
@@ -85,8 +85,8 @@ impl Api {
         dispatch(route, call).await
     }
 
-    /// A request holds its place from its header to the end of its work: the bodies under way are
-    /// bounded by it too.
+    /// Admits a request. It holds its permit from its header to the end of its work, so this also
+    /// bounds the bodies that are arriving.
     async fn admit(
         &self,
         route: &ApiRoute,
@@ -121,7 +121,7 @@ impl Api {
             Problem::from(refusal).with(WWW_AUTHENTICATE, HeaderValue::from_static(value))
         };
         let Some(token) = bearer_of(headers) else {
-            let detail = "one header `Authorization: Bearer <token>` is wanted";
+            let detail = "one header `Authorization: Bearer <token>` is required";
             return Err(challenge(ErrorReply::new(Code::Unauthorized, detail), "Bearer"));
         };
         let identified = self.services.identify(token);
@@ -129,7 +129,8 @@ impl Api {
     }
 }
 
-/// The caller has all the places for requests that he may have, or the node has none left.
+/// Refuses a caller who has all the requests that it may have, or any caller if the node has no
+/// permit left.
 fn full(refusal: ErrorReply) -> Problem {
     let status = match refusal.code {
         Code::LimitReached => StatusCode::TOO_MANY_REQUESTS,
@@ -160,7 +161,7 @@ impl From<Misroute> for Problem {
         match misroute {
             Misroute::Path => {
                 let detail =
-                    "there are /healthz, /readyz, /v1/ws and the routes of /v1/openapi.json here";
+                    "this port serves /healthz, /readyz, /v1/ws and the routes of /v1/openapi.json";
                 ErrorReply::new(Code::NotFound, detail).into()
             }
             Misroute::Method(allowed) => {
@@ -199,8 +200,8 @@ mod tests {
         assert_eq!(described, there);
     }
 
-    /// The code declared behind another one: a walk over all of them, which does not compile when
-    /// one is missing.
+    /// Returns the code declared after another one. It walks over all codes and does not compile
+    /// when one is missing.
     const fn behind(code: Code) -> Option<Code> {
         Some(match code {
             Code::BadRequest => Code::UnknownOp,

@@ -30,7 +30,7 @@ impl<'a> From<&'a Room> for RoomDocument<'a> {
     }
 }
 
-/// Makes a room under an id of the server's choice.
+/// Makes a room with an id that the server chooses.
 pub(super) async fn create(call: ApiCall<'_>) -> Answer {
     call.query.finish()?;
     let (wish, caller) = (wish(&call)?, call.caller());
@@ -39,17 +39,17 @@ pub(super) async fn create(call: ApiCall<'_>) -> Answer {
     Ok(json(StatusCode::CREATED, &RoomDocument::from(&room)))
 }
 
-/// What the body says that the room is to be.
+/// Reads from the body what the room is to be.
 fn wish(call: &ApiCall<'_>) -> Result<RoomWish, ErrorReply> {
     let RoomBody { title, past, owner } = RoomBody::read(&call.text, call.bounds())?;
     if owner.is_some() && matches!(call.caller(), Caller::User(_)) {
-        let message = "`owner` is for services: a user owns the rooms that he makes";
+        let message = "`owner` is for services: users own the rooms that they make";
         return Err(ErrorReply::new(Code::Forbidden, message));
     }
     Ok(RoomWish { title, past, owner })
 }
 
-/// Makes a room under an id of a service's choice, or changes one.
+/// Makes a room with an id that a service chooses, or changes one.
 pub(super) async fn put(call: ApiCall<'_>, room: RoomId) -> Answer {
     call.query.finish()?;
     let (wish, caller) = (wish(&call)?, call.caller());
@@ -59,7 +59,7 @@ pub(super) async fn put(call: ApiCall<'_>, room: RoomId) -> Answer {
     Ok(json(status, &RoomDocument::from(&room)))
 }
 
-/// Looks at a room.
+/// Returns a room.
 pub(super) async fn look(call: ApiCall<'_>, room: RoomId) -> Answer {
     call.query.finish()?;
     let (key, caller) = (call.key_for(&room), call.caller());

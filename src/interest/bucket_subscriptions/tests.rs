@@ -35,7 +35,7 @@ fn waits_end_with_the_last_holder_and_those_who_gave_up_are_swept() {
     }
     let void = machine.release(bucket(1), 0, 0).expect("it was the last holder");
     assert!(void.len() <= TICKETS_UNSWEPT, "{} waits are left", void.len());
-    assert_eq!(ask(&mut machine, 1, 1), SubscriptionState::Unneeded, "it lingers for nobody");
+    assert_eq!(ask(&mut machine, 1, 1), SubscriptionState::Unneeded, "it lingers without a holder");
 }
 
 #[test]
@@ -191,7 +191,7 @@ proptest! {
                 probe += 1;
                 let standing = machine.confirmation(*bucket, WaiterId(probe), |_| false);
                 if *count > 0 && standing == SubscriptionState::Confirmed {
-                    prop_assert!(server.subscribed.contains(bucket), "confirmed means heard");
+                    prop_assert!(server.subscribed.contains(bucket), "confirmed means subscribed");
                 }
             }
             let held = holders.values().filter(|count| **count > 0).count();
@@ -202,11 +202,11 @@ proptest! {
         while let Some(batch) = machine.next_batch(3) { server.take(batch); }
         let wanted: HashSet<Bucket> =
             holders.iter().filter(|(_, count)| **count > 0).map(|(bucket, _)| *bucket).collect();
-        prop_assert_eq!(&server.subscribed, &wanted, "once quiet, what is heard is what is held");
+        prop_assert_eq!(&server.subscribed, &wanted, "once quiet, the subscribed buckets are the held ones");
         while let Some(batch) = server.unanswered.pop_front() { machine.answered(&batch); }
         prop_assert_eq!(machine.entries.len(), wanted.len(), "no entry outlives its use");
         let beside = (machine.tickets.len(), machine.linger_until.len());
-        prop_assert_eq!(beside, (0, machine.lingering.len()), "nor what is kept beside it");
+        prop_assert_eq!(beside, (0, machine.lingering.len()), "nor does what is kept outside it");
     }
 }
 

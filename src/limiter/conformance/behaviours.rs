@@ -1,5 +1,5 @@
-//! The behaviours. Rates of one a second and less are as good as none for the time of a test;
-//! every test that counts by time takes the time that it took.
+//! The behaviours. A rate of one per second or less gives nothing within the time of a test. A test
+//! that counts by time uses the time that it took.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use super::*;
 use crate::limiter::RateLimited;
 use crate::limiter::conformance::on_redis::SharedRedis;
 
-/// Makes a test of a behaviour on each backend.
+/// Makes a test of each behaviour on each backend.
 macro_rules! on_each_backend {
     ($($behaviour:ident),+ $(,)?) => {
         mod on_local {
@@ -38,7 +38,7 @@ on_each_backend!(
     many_at_once_never_exceed_the_limit,
 );
 
-/// So slow that no call comes back within a test, but where time is what is tested.
+/// So slow that no call comes back within a test. Tests of time use other rates.
 const SLOW: RateLimit = policy("sends", 8, 1);
 
 async fn a_burst_is_let_in_and_no_more(nodes: &Nodes) {
@@ -57,7 +57,8 @@ async fn who_waits_as_told_is_let_in(nodes: &Nodes) {
             LimitDecision::Allowed { .. } => {}
             LimitDecision::Refused(RateLimited { retry_after, .. }) => {
                 waits += 1;
-                // Not the runtime's timer, which is a millisecond late and would hide one too early.
+                // The runtime's timer is a millisecond late and would hide a wait that is too
+                // short.
                 std::thread::sleep(retry_after.expect("it is possible"));
                 let again = verdict(limiter, call(&[(quick, 1)])).await;
                 assert!(matches!(again, LimitDecision::Allowed { .. }), "round {round}: {again:?}");
@@ -77,8 +78,8 @@ async fn users_and_policies_are_apart(nodes: &Nodes) {
     assert!(matches!(refused, LimitDecision::Refused(refused) if refused.policy == one));
 }
 
-/// With charges made while it is still being checked, the wide policy would be used up by calls
-/// that the tight one refused.
+/// If charges were made while the call is still being checked, the wide policy would be used up by
+/// calls that the tight one refused.
 async fn all_policies_or_none_are_charged(nodes: &Nodes) {
     let (wide, tight) = (policy("wide", 40, 1), policy("tight", 2, 1));
     let begun = Instant::now();

@@ -9,7 +9,7 @@ use crate::limiter::{LimiterError, PendingDecision};
 
 const GREETING: &str = "%1\r\n$6\r\nserver\r\n$5\r\nredis\r\n";
 
-/// Serves any number of clients; the script is answered by `answer`, which is nothing if empty.
+/// Serves any number of clients. `answer` is the reply to the script; if it is empty there is none.
 async fn serve(listener: TcpListener, answer: &'static str) {
     loop {
         let (stream, _) = listener.accept().await.expect("it listens");
@@ -30,7 +30,7 @@ async fn talk(mut client: BufStream<TcpStream>, script: &'static str) -> std::io
     }
 }
 
-/// The name of the next command, whose arguments are passed over.
+/// Returns the name of the next command and skips its arguments.
 async fn read_command(client: &mut BufStream<TcpStream>) -> std::io::Result<String> {
     let count = read_number(client).await?;
     let mut name = String::new();
@@ -111,13 +111,13 @@ async fn a_replica_and_no_protocol_at_all_are_no_verdict() {
     }
 }
 
-/// What waits is bounded, and nobody waits for longer than he should.
+/// The queue is bounded, and no call waits longer than the answer may take.
 #[tokio::test]
 async fn silence_is_bounded() {
     const WAITING: usize = 16;
     let node = garbled("", Duration::from_millis(300), WAITING).await;
     let first = tokio::spawn(node.check(one()));
-    // So that the first is on its way, and not among those that wait.
+    // Now the first call is under way and not among those that wait.
     tokio::task::yield_now().await;
     let of_user = |number| LimitedCall { user: user(&format!("u{number}")), ..one() };
     let rest = (0..WAITING + 5).map(|number| node.check(of_user(number))).collect();
@@ -125,7 +125,7 @@ async fn silence_is_bounded() {
     assert_eq!(first.await.expect("no panic"), Err(LimiterError::Unavailable));
 }
 
-/// One user waits for a quarter of what may wait: the others find room.
+/// One user may fill a quarter of the queue: other users find room.
 #[tokio::test]
 async fn one_user_takes_a_quarter_of_the_queue() {
     const WAITING: usize = 16;
@@ -136,7 +136,7 @@ async fn one_user_takes_a_quarter_of_the_queue() {
     assert_eq!(other.await, Err(LimiterError::Unavailable), "it waited");
 }
 
-/// How many were refused since so many wait; the others got no verdict.
+/// Returns how many calls were refused because so many wait. The others got no decision.
 async fn refused_by(
     calls: Vec<PendingDecision<Result<LimitDecision, LimiterError>>>,
     bound: usize,

@@ -1,4 +1,4 @@
-//! What only a server beyond a network can do.
+//! What only a server across a network can do.
 
 use std::time::Instant;
 
@@ -10,10 +10,10 @@ use crate::layout::{BucketCount, BucketCounts, Layout, Layouts};
 use crate::limiter::{LimiterError, RedisLimiter, RedisLimiterOptions};
 use crate::redis::{ConnectOptions, Keys};
 
-/// How long a call waits in these tests: long where the server is well.
+/// How long a call waits in these tests, where the server is well.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// The same where it is not.
+/// How long a call waits where the server is not well.
 const SHORT: Duration = Duration::from_millis(200);
 
 /// A real server, and nodes that count on it.
@@ -44,7 +44,7 @@ impl SharedRedis {
     }
 }
 
-/// Alice's, under [`SENDS`].
+/// Alice's key under [`SENDS`].
 const KEY: &str = "nc:suite:l:0000000000000007:{202}:sends:alice";
 
 const SENDS: RateLimit = policy("sends", 5, 2);
@@ -67,7 +67,7 @@ fn one() -> LimitedCall {
     call(&[(SENDS, 1)])
 }
 
-/// Asks until there is a verdict again.
+/// Asks until there is a decision again.
 async fn comes_back(limiter: &Arc<dyn Limiter>) -> LimitDecision {
     let asking = async {
         loop {
@@ -119,7 +119,7 @@ async fn what_waits_goes_in_one_pipeline() {
     let before = reads(shared.0.ask("INFO stats"));
     let tasks: Vec<_> = (0..1000).map(|_| tokio::spawn(node.check(one()))).collect();
     for task in tasks {
-        task.await.expect("no panic").expect("a verdict");
+        task.await.expect("no panic").expect("a decision");
     }
     let taken = reads(shared.0.ask("INFO stats")) - before;
     assert!(taken < 100, "1000 calls took {taken} reads of the server");
@@ -132,7 +132,7 @@ async fn a_key_of_another_type_is_an_error_of_its_call_alone() {
     let node = &shared.nodes()[0];
     shared.0.ask(&format!("RPUSH {KEY} 1"));
     let bob = LimitedCall { user: user("bob"), ..one() };
-    // Her other policy is not charged either: all is read before anything is written.
+    // The user's other policy is not charged either: all are read before any is written.
     let both = call(&[(policy("events", 5, 1), 1), (SENDS, 1)]);
     let (alice, bob, two) = tokio::join!(node.check(one()), node.check(bob), node.check(both));
     for error in [alice, two] {
@@ -212,7 +212,7 @@ async fn a_server_that_stands_still_is_waited_for_once() {
     comes_back(&node).await;
     shared.0.signal("STOP");
     assert_eq!(node.check(one()).await, Err(LimiterError::Unavailable));
-    // The lane has given the server up by now, or does so within the time of an answer.
+    // The batcher has given the server up by now, or does so within the time of an answer.
     tokio::time::sleep(SHORT).await;
     let begun = Instant::now();
     for _ in 0..100 {

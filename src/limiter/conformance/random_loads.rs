@@ -1,4 +1,4 @@
-//! Many clients of one user on several nodes at once, under whatever limit.
+//! Many clients of one user on several nodes at once, under any limit.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
@@ -11,13 +11,13 @@ use tokio::task::JoinSet;
 use super::on_redis::SharedRedis;
 use super::*;
 
-/// Loads that are tried, each for [`PRESSED`]: five seconds together.
+/// Loads that are tried, each for [`PRESSED`]: five seconds in all.
 const CASES: u32 = 10;
 
 /// How long the clients of one load ask.
 const PRESSED: Duration = Duration::from_millis(500);
 
-/// What became of a load.
+/// The outcome of a load.
 struct Pressed {
     calls: u32,
     allowed: u32,
@@ -25,8 +25,7 @@ struct Pressed {
     took: Duration,
 }
 
-/// So many clients of a user who was never seen ask as fast as they are answered, on all nodes in
-/// turn.
+/// So many clients of a new user ask as fast as they are answered, on all nodes in turn.
 async fn press(nodes: &Nodes, policy: RateLimit, clients: usize) -> Pressed {
     static USERS: AtomicU32 = AtomicU32::new(0);
     let user = user(&format!("user-{}", USERS.fetch_add(1, Ordering::Relaxed)));

@@ -1,4 +1,4 @@
-//! The queue beside a list that is looked through.
+//! Compares the queue with a list that is searched from end to end.
 
 use std::net::Ipv4Addr;
 
@@ -13,7 +13,7 @@ fn address(number: u8) -> IpAddr {
     Ipv4Addr::new(10, 0, 0, number).into()
 }
 
-/// A handshake as the list has it: when it came or made progress, and how far it is.
+/// A handshake in the list: when it came or made progress, and its progress.
 #[derive(Debug, Clone, Copy)]
 struct Known {
     id: HandshakeId,
@@ -34,8 +34,8 @@ impl Model {
         self.known.iter().filter(|known| known.address == address).count()
     }
 
-    /// As the rule is written: of the addresses that pay, the silent one that came first, or else
-    /// the unfinished one whose request began first.
+    /// The rule as it is written. Of the addresses that pay, it is the silent one that came first.
+    /// Otherwise it is the unfinished one whose request began first.
     fn next_to_end(&self, newcomer: u8) -> Option<HandshakeId> {
         let mut payers: Vec<u8> = vec![newcomer];
         if self.held(newcomer) < self.share {
@@ -55,9 +55,9 @@ impl Model {
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// One comes from an address.
+    /// A connection comes from an address.
     Come(u8),
-    /// Of one of those that are there something was read.
+    /// Something was read from one of those that are there.
     Speak(usize),
     /// One was upgraded, and is silent again.
     Upgrade(usize),
@@ -83,7 +83,7 @@ fn advance(queue: &mut Handshakes<u8>, known: &mut Known, progress: Progress, at
     (known.progress, known.at) = (progress, at);
 }
 
-/// Does a step on both. Whoever ends is the one that the list names.
+/// Does a step on both. The one that the queue ends is the one that the list names.
 fn take(queue: &mut Handshakes<u8>, model: &mut Model, step: Step, at: usize) {
     let count = model.known.len();
     match step {

@@ -1,4 +1,4 @@
-//! Nodes that each count one conversation, and hear each other late.
+//! Nodes that each count one conversation, and receive each other's messages late.
 
 use std::collections::VecDeque;
 
@@ -13,18 +13,18 @@ const fn policy(burst: u32, per_s: u32) -> RateLimit {
     RateLimit { name: "messages", burst, per_s }
 }
 
-/// Many nodes with one conversation, on which somebody always wants to send.
+/// Many nodes with one conversation. On each of them a session always wants to send.
 struct Crowd {
     policy: RateLimit,
     nodes: usize,
     /// Between two tries on a node.
     step: u64,
-    /// From a send until the others have heard of it.
+    /// From a send until the other nodes have received it.
     delay: u64,
 }
 
 impl Crowd {
-    /// How many messages are sent within a time.
+    /// Returns how many messages are sent within a time.
     fn sends(&self, time: u64) -> u64 {
         let nodes: Vec<KeyedGcra<u8>> =
             (0..self.nodes).map(|_| KeyedGcra::new(self.policy, CONVERSATION_DEBT, 8)).collect();
@@ -46,13 +46,13 @@ impl Crowd {
         sent
     }
 
-    /// What the limit lets in within a time, on one node that hears of everything at once.
+    /// Returns what the limit lets in within a time, on one node that receives everything at once.
     fn limit(&self, time: u64) -> u64 {
         u64::from(self.policy.burst) + u64::from(self.policy.per_s) * time / SECOND
     }
 
-    /// What all nodes may let in besides, each one message and what it would before it hears of the
-    /// others'.
+    /// Returns what all nodes may let in besides. Each may let in one message, and what it would
+    /// before it receives those of others.
     fn overshoot(&self) -> u64 {
         self.nodes as u64 * (1 + self.delay.div_ceil(self.step))
     }
@@ -67,7 +67,7 @@ fn twenty_saturated_nodes_keep_to_one_limit() {
         let crowd = Crowd { policy, nodes: 20, step: SECOND / 10, delay: SECOND / 10 };
         let (sent, limit) = (crowd.sends(hour), crowd.limit(hour));
         assert!(sent <= limit + limit / 1000 + 20, "{sent} of {limit}");
-        assert!(sent >= limit - limit / 1000, "{sent} of {limit}: a debt locks nobody out");
+        assert!(sent >= limit - limit / 1000, "{sent} of {limit}: a debt does not lock users out");
     }
 }
 
@@ -101,5 +101,5 @@ fn a_debt_and_what_is_told_of_it_are_bounded() {
     assert!(shelf.check(&'x', 300 * SECOND - 1, 0).is_err());
     assert_eq!(shelf.check(&'x', 300 * SECOND, 0), Ok(()));
     assert_eq!(shelf.check(&'x', 301 * SECOND, 1), Ok(()));
-    assert_eq!(shelf.check(&'y', 0, 1), Ok(()), "another one has its own");
+    assert_eq!(shelf.check(&'y', 0, 1), Ok(()), "another key has its own");
 }

@@ -1,4 +1,4 @@
-//! The script's answer, believed as far as it can be true.
+//! Reads the script's answer, and trusts it only as far as it can be true.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use ::redis::{ServerErrorKind, Value};
 use crate::limiter::gcra::WINDOW_MICROS;
 use crate::limiter::{LimitDecision, LimitedCall, LimiterError, RateLimit, RateLimited};
 
-/// How much of an answer that makes no sense is repeated.
+/// How many characters of an answer that makes no sense are repeated.
 const REPEATED_CHARS: usize = 120;
 
-/// Whether the server does not know the script; then nothing was run.
+/// Whether the server does not know the script. Then nothing was run.
 pub(super) fn is_unknown_script(answer: &Value) -> bool {
     matches!(answer, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::NoScript))
 }
 
-/// Reads the verdict on a call.
+/// Reads the decision on a call.
 pub(super) fn verdict(call: &LimitedCall, answer: &Value) -> Result<LimitDecision, LimiterError> {
     if let Value::ServerError(error) = answer {
         return Err(LimiterError::Refused(shortened(error.to_string())));
@@ -39,7 +39,7 @@ fn refused(call: &LimitedCall, number: i64, retry: i64) -> Option<RateLimited> {
     let charge = call.charges.get(index)?;
     match retry {
         -1 => Some(RateLimited::never(charge.policy)),
-        // Believed, a longer one would shut the user out for as long.
+        // A longer wait would shut the user out for as long, so it is not trusted.
         1.. if retry as u64 <= longest(charge.policy, charge.cost) => {
             let retry_after = Some(Duration::from_millis(retry as u64));
             Some(RateLimited { policy: charge.policy, retry_after })
@@ -48,8 +48,8 @@ fn refused(call: &LimitedCall, number: i64, retry: i64) -> Option<RateLimited> {
     }
 }
 
-/// The longest wait that there can be, in milliseconds: for the cost behind a burst that is used up
-/// and the window.
+/// Returns the longest wait that is possible, in milliseconds: for the cost after a burst that is
+/// used up, and the window.
 fn longest(policy: RateLimit, cost: u32) -> u64 {
     (policy.rate().ticks(cost) + WINDOW_MICROS).div_ceil(1000)
 }
@@ -114,7 +114,7 @@ mod tests {
             list(&[Value::Double(1.0), Value::Int(0), Value::Int(8), Value::Int(0)]),
         ] {
             let Err(LimiterError::Malformed(told)) = verdict(&call(), &answer) else {
-                panic!("{answer:?} is a verdict")
+                panic!("{answer:?} is a decision")
             };
             assert!(told.len() <= 4 * REPEATED_CHARS);
         }

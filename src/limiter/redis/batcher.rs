@@ -1,4 +1,4 @@
-//! The way of a worker's calls to one shard.
+//! Brings a worker's calls to one shard.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use super::{Answered, answer, script};
 use crate::limiter::{LimitedCall, LimiterError};
 use crate::redis::{Pool, PoolError};
 
-/// Calls in one pipeline: a millisecond of the shard's time, during which it serves nobody else.
+/// Calls in one pipeline. It takes a millisecond of the shard, during which other clients wait.
 const BATCH_MAX: usize = 256;
 
-/// Between two looks at whether a shard that failed is back.
+/// Between two checks whether a shard that failed is back.
 const PROBE_PAUSE: Duration = Duration::from_millis(250);
 
-/// A call, and who waits for its verdict.
+/// A call, and the receiver of its decision.
 #[derive(Debug)]
 pub(super) struct Ask {
     pub(super) call: LimitedCall,
@@ -31,7 +31,7 @@ pub(super) struct Ask {
 
 impl Ask {
     fn answer(self, answered: Answered) {
-        // Who waited too long has gone.
+        // The receiver is gone if it waited too long.
         let _gone = self.reply.send(answered);
     }
 }
@@ -44,22 +44,22 @@ pub(super) struct ScriptBatcher {
 }
 
 impl ScriptBatcher {
-    /// Runs until nobody can ask any more.
+    /// Runs until all senders of calls are gone.
     pub(super) async fn run(mut self) {
         let mut batch = Vec::new();
         while self.asks.recv_many(&mut batch, BATCH_MAX).await > 0 {
-            // A call that nobody waits for any more is judged already, elsewhere.
+            // If no receiver waits for a call any more, it was decided elsewhere.
             batch.retain(|ask| !ask.reply.is_closed());
             let mut asks = std::mem::take(&mut batch);
             if let Err(error) = serve(&self.pool, &mut asks).await {
-                tracing::debug!(%error, "a shard gives no verdicts");
+                tracing::debug!(%error, "a shard does not decide calls");
                 asks.into_iter().for_each(|ask| ask.answer(Err(LimiterError::Unavailable)));
                 self.recover().await;
             }
         }
     }
 
-    /// Lets nobody wait for the shard until it answers again.
+    /// Answers every call with an error until the shard answers again.
     async fn recover(&mut self) {
         let mut back = pin!(answers_again(&self.pool));
         loop {
@@ -74,7 +74,7 @@ impl ScriptBatcher {
     }
 }
 
-/// Brings all calls to the shard, and those again whose script it did not know: these were not
+/// Sends all calls to the shard. Those whose script it did not know are sent again: they were not
 /// run, so nothing is counted twice. What is left in `asks` after an error was not answered.
 async fn serve(pool: &Pool, asks: &mut Vec<Ask>) -> Result<(), PoolError> {
     if asks.is_empty() {

@@ -22,7 +22,7 @@ use crate::redis::{ConnectOptions, Keys, Pool, PoolError};
 /// What the backend is made from.
 #[derive(Debug, Clone)]
 pub struct RedisLimiterOptions {
-    /// Which shard a user is on.
+    /// Where to find the shard of a user.
     pub layouts: Arc<Layouts>,
     /// How keys are named.
     pub keys: Keys,
@@ -30,13 +30,13 @@ pub struct RedisLimiterOptions {
     pub urls: Vec<String>,
     /// How connections are made.
     pub connect: ConnectOptions,
-    /// How long a call waits for its verdict.
+    /// How long a call waits for its decision.
     pub answer: Duration,
     /// Calls that may wait for one shard.
     pub waiting: usize,
 }
 
-/// Counts in Redis. Calls that come while a pipeline is on its way go together in the next one.
+/// Counts in Redis. Calls that come while a pipeline is under way go together in the next one.
 #[derive(Debug)]
 pub struct RedisLimiter {
     layouts: Arc<Layouts>,
@@ -49,8 +49,8 @@ pub struct RedisLimiter {
 }
 
 impl RedisLimiter {
-    /// Begins a task a shard on the current runtime; they end with the value. Connects when it is
-    /// first asked.
+    /// Starts one task per shard on the current runtime. They end with the value. A task connects
+    /// at its first call.
     pub fn start(plan: RedisLimiterOptions) -> Result<Self, PoolError> {
         let mut lanes = Vec::with_capacity(plan.urls.len());
         for url in &plan.urls {

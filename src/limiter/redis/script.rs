@@ -11,7 +11,7 @@ use crate::limiter::gcra::WINDOW_MICROS;
 
 const TEXT: &str = include_str!("gcra.lua");
 
-/// The name that a server knows it by: the SHA-1 of its text, in hexadecimal.
+/// The name by which a server knows the script: the SHA-1 of its text, in hexadecimal.
 static NAME: LazyLock<String> = LazyLock::new(|| {
     Sha1::digest(TEXT).iter().fold(String::new(), |mut name, byte| {
         write!(name, "{byte:02x}").expect("writing to a String cannot fail");
@@ -19,12 +19,12 @@ static NAME: LazyLock<String> = LazyLock::new(|| {
     })
 });
 
-/// Makes it known to a server.
+/// Makes the command that loads the script into a server.
 pub(super) fn load() -> Cmd {
     cmd("SCRIPT").arg("LOAD").arg(TEXT).clone()
 }
 
-/// Runs it for a call whose policies have these keys.
+/// Makes the command that runs the script for a call whose policies have these keys.
 pub(super) fn run(call: &LimitedCall, keys: &[String]) -> Cmd {
     let mut command = cmd("EVALSHA");
     command.arg(&*NAME).arg(keys.len()).arg(keys).arg(WINDOW_MICROS);

@@ -1,4 +1,4 @@
-//! A bound by user on what waits in a queue.
+//! Bounds how much of a queue one user may fill.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::domain::UserId;
 
-/// One user may fill a queue to this part: a quarter.
+/// One user may fill this part of a queue: a quarter.
 const USER_PART: usize = 4;
 
 /// How many calls of each user wait. A user with none is not listed.
@@ -25,7 +25,7 @@ pub(super) struct QueuePermit {
 }
 
 impl UserQuota {
-    /// Bounds the users of a queue that holds so many calls.
+    /// Bounds the users of a queue that holds `bound` calls.
     pub(super) fn of_queue(bound: usize) -> Arc<Self> {
         Arc::new(Self { max: (bound / USER_PART).max(1), held: Mutex::default() })
     }

@@ -15,7 +15,7 @@ fn share(per_s: u32) -> MemberShare {
     MemberShare::half_of("shares", &RateLimit { name: "rates", burst: 1, per_s })
 }
 
-/// A conversation at its rate, without a burst, and members who try at times of their own.
+/// A conversation at its rate, without a burst, and members who try at their own times.
 struct Busy {
     rate: Rate,
     share: MemberShare,
@@ -30,7 +30,7 @@ impl Busy {
         Self { rate, share, tat: 0, contests: Contests::default(), is_shared }
     }
 
-    /// As the gate does it.
+    /// Does what the worker's limiter does.
     fn is_let_in(&mut self, who: &UserId, now: u64) -> bool {
         let (share, here) = (self.share, room("x"));
         let waits = self.contests.wait(&share, &here, who, now).filter(|_| self.is_shared);
@@ -44,13 +44,14 @@ impl Busy {
         true
     }
 
-    /// Tries of two members in so many seconds, one each `periods` microseconds: how many were let in.
+    /// Tries of two members in so many seconds, one each `periods` microseconds. Returns how many
+    /// were let in.
     fn run(&mut self, seconds: u64, periods: [u64; 2]) -> [u32; 2] {
         let users = [user("greedy"), user("modest")];
         let mut let_in = [0; 2];
         for now in 0..seconds * 1_000_000 {
             for at in [0, 1] {
-                // The second one is a little late, always: the first has each turn that comes up.
+                // The second member is always a little late: the first has each turn that comes up.
                 if (now + at as u64) % periods[at] == 0 && self.is_let_in(&users[at], now) {
                     let_in[at] += 1;
                 }

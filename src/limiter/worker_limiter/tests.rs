@@ -1,4 +1,4 @@
-//! The gate, on a clock that only moves when it is told to.
+//! A worker's limiter, on a clock that moves only when the test advances it.
 
 use std::sync::atomic::AtomicUsize;
 
@@ -13,7 +13,7 @@ use crate::limiter::PendingDecision;
 const SMALL: &str = "[rates]\nsend_burst = 4\nsends_per_s = 2\nevent_burst = 2\nevents_per_s = 1\n\
                      read_burst = 5\nreads_per_s = 1\nroom_burst = 3\nroom_per_s = 1";
 
-/// A limiter that says what it is told to, and counts how often it was asked.
+/// A limiter with a fixed answer that counts how often it was asked.
 #[derive(Debug)]
 struct Scripted {
     answer: Mutex<Result<LimitDecision, LimiterError>>,
@@ -44,7 +44,7 @@ fn gate(toml: &str, shared: Option<Arc<dyn Limiter>>, nodes: u32) -> WorkerLimit
     WorkerLimiter::new(WorkerLimiterOptions { rates, shared, nodes, shares, metrics })
 }
 
-/// The gate of another worker of the same node.
+/// The limiter of another worker of the same node.
 fn gate_beside(toml: &str, other: &WorkerLimiter) -> WorkerLimiter {
     WorkerLimiter { shares: Arc::clone(&other.shares), ..gate(toml, None, 1) }
 }
@@ -87,7 +87,10 @@ async fn a_refusal_is_remembered_until_it_is_over() {
     *shared.answer.lock() = Ok(ALLOWED);
     assert!(gate.send(&user("bob"), &dm()).await.is_ok(), "another user is asked for");
     advance(Duration::from_millis(1)).await;
-    assert!(gate.send(&user("alice"), &dm()).await.is_ok(), "who waited exactly is asked for");
+    assert!(
+        gate.send(&user("alice"), &dm()).await.is_ok(),
+        "a user who waited exactly is asked for"
+    );
     assert_eq!(shared.asked(), 3);
 }
 
@@ -110,24 +113,33 @@ async fn without_a_verdict_a_node_has_its_share() {
 async fn a_conversation_is_charged_by_what_is_heard() {
     let gate = gate(SMALL, Some(Scripted::saying(Ok(ALLOWED)) as _), 1);
     gate.heard(&room());
-    assert_eq!(allowed(&gate, &room()).await, 2, "of three one was heard");
+    assert_eq!(allowed(&gate, &room()).await, 2, "one of three was received");
     let refused = gate.send(&user("alice"), &room()).await.unwrap_err();
     assert_eq!(refused.policy.name, "messages of a room");
     advance(refused.retry_after.unwrap()).await;
-    assert!(gate.send(&user("alice"), &room()).await.is_ok(), "who waits as told is let in");
-    // At one a second, fifty more are a debt of fifty seconds.
+    assert!(
+        gate.send(&user("alice"), &room()).await.is_ok(),
+        "a user who waited as required is let in"
+    );
+    // At one per second, fifty more are a debt of fifty seconds.
     for _ in 0..50 {
         gate.heard(&room());
     }
     let refused = gate.send(&user("alice"), &room()).await.unwrap_err();
     let wait = refused.retry_after.unwrap();
-    assert_eq!(wait, Duration::from_secs(51), "what was heard counts fully");
+    assert_eq!(wait, Duration::from_secs(51), "what was received counts fully");
     advance(wait).await;
-    assert!(gate.send(&user("alice"), &room()).await.is_ok(), "who waits as told is let in");
-    assert!(gate.send(&user("alice"), &dm()).await.is_ok(), "another one has its own");
+    assert!(
+        gate.send(&user("alice"), &room()).await.is_ok(),
+        "a user who waited as required is let in"
+    );
+    assert!(
+        gate.send(&user("alice"), &dm()).await.is_ok(),
+        "another conversation has its own limit"
+    );
 }
 
-/// Neither limit is charged by what the other one refuses.
+/// A refusal by either limit leaves the other one uncharged.
 #[tokio::test(start_paused = true)]
 async fn a_refused_send_consumes_nothing() {
     let lone = gate(SMALL, None, 1);
@@ -152,11 +164,12 @@ async fn events_and_reads_have_limits_of_their_own() {
     let wait = gate.read(&alice).unwrap_err().retry_after.unwrap();
     assert_eq!(wait, Duration::from_secs(1));
     advance(wait).await;
-    assert!(gate.read(&alice).is_ok(), "who waits as told is let in");
+    assert!(gate.read(&alice).is_ok(), "a user who waited as required is let in");
     assert!(gate.event(&user("bob")).is_ok());
 }
 
-/// Whoever waits as he was told has the whole list let in, however often he tried before.
+/// A user who waits as long as required has the whole list let in, no matter how often it was tried
+/// before.
 #[tokio::test(start_paused = true)]
 async fn a_list_of_events_is_charged_whole_or_not_at_all() {
     let gate = gate(&SMALL.replace("event_burst = 2", "event_burst = 5"), None, 1);
@@ -172,7 +185,7 @@ async fn a_list_of_events_is_charged_whole_or_not_at_all() {
     assert_eq!(gate.events(&alice, 6).unwrap_err().retry_after, None, "no wait is long enough");
 }
 
-/// A burst of five reads, and one a second.
+/// A burst of five reads, and one per second.
 #[tokio::test(start_paused = true)]
 async fn what_a_read_took_is_paid_by_the_next() {
     let gate = gate(SMALL, None, 1);
@@ -237,7 +250,8 @@ async fn a_refusal_tells_the_client_when_to_come_back() {
     assert_eq!(refusal.frame(None).text(), text);
 }
 
-/// On one worker and on two of a node alike: what others want is known to all of them.
+/// The result is the same on one worker and on two of a node: each knows what users of the other
+/// want.
 #[tokio::test(start_paused = true)]
 async fn a_member_gets_half_of_a_rooms_rate_while_another_one_is_refused() {
     let toml = "[rates]\nusers = \"off\"\nroom_burst = 10\nroom_per_s = 10";
@@ -245,7 +259,7 @@ async fn a_member_gets_half_of_a_rooms_rate_while_another_one_is_refused() {
     let second = gate_beside(toml, &first);
     for theirs in [&first, &second] {
         advance(Duration::from_mins(1)).await;
-        assert_eq!(allowed(&first, &room()).await, 10, "nobody else wants any");
+        assert_eq!(allowed(&first, &room()).await, 10, "no other member wants any");
         let send = async |gate: &WorkerLimiter, who: &str| gate.send(&user(who), &room()).await;
         (0..10).for_each(|_| second.heard(&room()));
         assert!(send(theirs, "bob").await.is_err(), "the burst is used up");
@@ -257,11 +271,11 @@ async fn a_member_gets_half_of_a_rooms_rate_while_another_one_is_refused() {
         (0..5).for_each(|_| second.heard(&room()));
         assert!(send(theirs, "bob").await.is_ok(), "the rest is for others");
         advance(Duration::from_millis(2100)).await;
-        assert_eq!(allowed(&first, &room()).await, 10, "nobody else wanted any for a second");
+        assert_eq!(allowed(&first, &room()).await, 10, "no other member wanted any for a second");
     }
 }
 
-/// A user's sends wait for each other where they are stored, and for nobody else's.
+/// A user's sends wait for each other where they are stored, and not for those of other users.
 #[tokio::test]
 async fn so_many_messages_of_a_user_are_stored_at_once() {
     let gate = gate(SMALL, None, 1);
@@ -293,5 +307,5 @@ async fn the_items_of_a_list_are_charged_whole_or_not_at_all() {
     assert!(gate.items(&user("bob"), 100).is_ok());
     assert_eq!(gate.items(&user("bob"), 101).unwrap_err().retry_after, None);
     advance(Duration::from_secs(6)).await;
-    assert!(gate.items(&alice, 60).is_ok(), "who waits is let in");
+    assert!(gate.items(&alice, 60).is_ok(), "a user who waited is let in");
 }

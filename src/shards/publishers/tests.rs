@@ -29,7 +29,7 @@ fn publishers(clock: &WallClock) -> Publishers {
     })
 }
 
-/// What becomes of a send whose lease holds by the monotonic clock.
+/// Returns the decision on a send whose lease holds by the monotonic clock.
 fn judged(publishers: &Publishers, clock: &WallClock) -> AckDecision {
     let until = clock.moment() + Duration::from_secs(8);
     let lease = Some(Lease { generation: publishers.generation(), until });
@@ -43,7 +43,7 @@ async fn what_a_machine_had_in_hand_when_it_slept_is_not_published() {
     let machine = MachineClock::default();
     let clock = WallClock::to_be_set(machine.clone());
     let publishers = publishers(&clock);
-    assert_eq!(judged(&publishers, &clock), AckDecision::Passed, "nothing is looked for yet");
+    assert_eq!(judged(&publishers, &clock), AckDecision::Passed, "there is nothing to compare yet");
     let (lead, at) = (clock.machine_lead(), clock.moment());
     clock.set(Interval { low: lead.low, high: lead.high, at }, lead);
     assert_eq!(judged(&publishers, &clock), AckDecision::Passed, "nothing stepped");

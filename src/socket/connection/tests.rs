@@ -23,7 +23,7 @@ const ENDING_BYTES: usize = 99;
 
 type Seen = Rc<RefCell<Vec<String>>>;
 
-/// Echoes every text, and obeys those that name a verdict.
+/// Echoes every text, and obeys those that name an action.
 struct Obedient {
     link: Rc<Link>,
     seen: Seen,
@@ -74,7 +74,7 @@ impl Served {
         Self { peer, link, seen, task: spawn_local(connection) }
     }
 
-    /// A served connection of which the kernel buffers little.
+    /// A served connection with small kernel buffers.
     async fn narrow() -> Self {
         let (stream, peer) = pair().await;
         SockRef::from(&stream).set_send_buffer_size(4096).expect("a smaller buffer");
@@ -82,7 +82,7 @@ impl Served {
         Self { peer, link, seen, task: spawn_local(connection) }
     }
 
-    /// Lets the event loop run until exactly these were handed out.
+    /// Lets the event loop run until exactly these messages were delivered.
     async fn until_seen(&self, expected: &[&str]) {
         while self.seen.borrow().len() < expected.len() {
             yield_now().await;
@@ -90,7 +90,7 @@ impl Served {
         assert_eq!(*self.seen.borrow(), expected);
     }
 
-    /// Why it ended, after the client is gone.
+    /// Returns why it ended, after the client is gone.
     async fn end(self) -> End {
         drop(self.peer);
         self.task.await.expect("the task does not panic")

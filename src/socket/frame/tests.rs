@@ -64,7 +64,7 @@ fn a_control_frame_passes_a_smaller_bound_on_data() {
     assert_eq!(scan(&text, &tiny), Err(ProtocolViolation::FrameLength { length: 4, bound: 3 }));
 }
 
-/// A reading of RFC 6455, 5.2, bit by bit, for a slice that holds a whole header.
+/// Reads a slice that holds a complete header by RFC 6455, 5.2, bit by bit.
 fn model(bytes: &[u8; 14], limits: &FrameLimits) -> Option<(bool, u8, usize, usize)> {
     let bit = |at: usize| bytes[at / 8] >> (7 - at % 8) & 1;
     let number =

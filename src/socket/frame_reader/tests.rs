@@ -28,7 +28,7 @@ impl From<ProtocolViolation> for Stop {
     }
 }
 
-/// An intake and an assembly over it, recording.
+/// A reader and an assembly on top of it, recording.
 #[derive(Default)]
 struct Session {
     intake: FrameReader,
@@ -47,7 +47,7 @@ impl Session {
         })
     }
 
-    /// Feeds one read, and what was kept while the taker stops every `step` frames.
+    /// Feeds one read, and what was kept while the receiver stops every `step` frames.
     fn read(&mut self, data: &[u8], step: usize) -> Result<(), ProtocolViolation> {
         let mut outcome = self.feed(data, step);
         while outcome == Err(Stop::Wanted) && self.intake.is_ready(&LIMITS) {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::socket::close::code;
 
-/// A socket that takes at most `chunk` bytes a write, and `room` bytes in all.
+/// A socket that takes at most `chunk` bytes per write, and `room` bytes in all.
 #[derive(Default)]
 struct Socket {
     written: RefCell<Vec<u8>>,

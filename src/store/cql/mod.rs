@@ -26,7 +26,8 @@
 //!    a write that timed out is applied later, and every attempt is counted.
 //! 3. **Nothing is acknowledged before all its rows are**, and a window of a conversation is in
 //!    `windows` before any message in it is acknowledged.
-//! 4. **Nothing is deleted**: rows stay or expire.
+//! 4. **Rows stay or expire**, with one exception. Rows of `memberships` are deleted if the user
+//!    left the room over 35 days ago. The deletion has the removal's timestamp.
 
 mod attempts;
 mod codec;

@@ -18,7 +18,7 @@ struct Parcel {
     number: u64,
     /// Whether it goes to `all`.
     detoured: bool,
-    /// It makes sense on its own shard only.
+    /// It is valid on its own shard only.
     stays: bool,
 }
 
@@ -32,7 +32,7 @@ const fn parcel(number: u64) -> Parcel {
     Parcel { number, detoured: false, stays: false }
 }
 
-/// What happens to publishes, each of a message under a ticket of its own.
+/// What happens to publishes, each of a message with its own send id.
 struct Scene {
     queue: PublishQueue<Parcel>,
     settled: Vec<u64>,
@@ -219,7 +219,7 @@ fn what_falls_out_of_a_ring_is_settled_under_a_gap_and_gaps_are_20_s_apart() {
     assert_eq!(scene.tick(20.1), Publishes { dropped: 3, ..NOTHING });
     assert_eq!((scene.settled(), scene.gap_no(0)), (vec![4, 1, 2], 2), "one gap covers them all");
     assert_eq!(scene.tick(60.0), NOTHING);
-    assert_eq!(scene.gap_no(0), 2, "nothing is announced for nothing");
+    assert_eq!(scene.gap_no(0), 2, "a gap is announced only for a loss");
 }
 
 #[test]

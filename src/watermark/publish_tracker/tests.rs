@@ -16,13 +16,13 @@ fn wall(seconds: f64) -> Micros {
     WALL + Duration::from_secs_f64(seconds)
 }
 
-/// Both clocks, the wall clock so far ahead of the other.
+/// Both clocks; the wall clock is so far ahead of the other.
 fn now(seconds: f64, ahead: f64) -> ClockReading {
     let ahead = (ahead * 1e6).round() as i64;
     ClockReading { wall: Micros(wall(seconds).0.saturating_add_signed(ahead)), moment: at(seconds) }
 }
 
-/// A publish by its number, that may go anywhere.
+/// A publish by its number. It may go to any shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Parcel(u64);
 
@@ -197,7 +197,7 @@ fn each_tenure_has_its_own_numbers() {
     assert_eq!([0, 1].map(|generation| tracker.is_settled(generation)), [false, true]);
     assert_eq!(numbers(&mut tracker, 0, 9.0), (below(2.0), below(2.0)));
     let judgement = tracker.check_ack(undecided, now(4.0, 0.0), Some(lease(1, 60.0)), 1);
-    assert_eq!(judgement, AckDecision::Unknown(UnknownReason::Fenced), "its tenure is over");
+    assert_eq!(judgement, AckDecision::Unknown(UnknownReason::Fenced), "its generation is over");
     assert!(tracker.is_settled(0));
 }
 
@@ -221,7 +221,7 @@ fn a_fresh_tenure_counts_from_nought() {
     send(&mut tracker, 21.0);
     tracker.tick(at(40.0));
     assert_eq!(counts(&mut tracker, 1), (None, 2, 1), "another run, and away for long");
-    assert_eq!(counts(&mut tracker, 0), (None, 3, 2), "an old row tells it too");
+    assert_eq!(counts(&mut tracker, 0), (None, 3, 2), "an old heartbeat shows it too");
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn a_forgotten_tenure_is_fenced_and_its_answers_settle_nothing_else() {
     let (old, writing) = (send(&mut tracker, 1.0), enter(&mut tracker, 2.0));
     tracker.succeed(1);
     let fresh = enter(&mut tracker, 3.0);
-    assert_eq!(old.number, fresh.number, "each tenure numbers its own sends");
+    assert_eq!(old.number, fresh.number, "each generation numbers its own sends");
     tracker.check_ack(fresh, now(3.0, 0.0), Some(lease(1, 60.0)), 1);
     tracker.forget(0);
     assert_eq!(tracker.generations().collect::<Vec<_>>(), [1]);

@@ -79,7 +79,7 @@ fn a_read_without_proof_gives_a_cursor_of_its_own() {
     let broken = WatermarkSnapshot { frozen: true, breaks: 4, ..LIVE };
     let repaired = WatermarkSnapshot { frozen: false, breaks: 4, ..LIVE };
     let cases = [
-        (reading(LIVE, false), LIVE, "what comes live was not heard"),
+        (reading(LIVE, false), LIVE, "live messages were not received"),
         (reading(LIVE, true).unconfirmed(), LIVE, "nor was it kept"),
         (reading(FROZEN, true), FROZEN, "frozen all along"),
         (reading(FROZEN, true), LIVE, "frozen when it began"),

@@ -18,7 +18,7 @@ fn wall(seconds: f64) -> Micros {
     WALL + Duration::from_secs_f64(seconds)
 }
 
-/// A row of an incarnation that publishes to these runs and bounds nothing.
+/// A heartbeat of an incarnation that publishes to these runs and bounds nothing.
 fn row(x: u128, counter: u64, runs: [ServerRun; 2]) -> Heartbeat {
     let shard = |index: usize| ShardRow {
         shard: SHARDS[index],
@@ -70,7 +70,7 @@ impl Scene {
         std::iter::from_fn(|| self.watch.poll(at(seconds))).collect()
     }
 
-    /// The one order is a round of a kind.
+    /// The only action is a round of a kind.
     fn round(&mut self, kind: RoundKind, seconds: f64) -> RecoveryRound {
         let orders = self.orders(seconds);
         match <[WatermarkAction; 1]>::try_from(orders) {
@@ -121,9 +121,9 @@ fn the_first_repair_waits_for_the_roster_and_for_everything_to_be_heard() {
     let mut scene = Scene::new();
     scene.read(&[], 0.0);
     scene.hear(0);
-    assert_eq!(scene.orders(1.0), [], "one shard is not heard");
+    assert_eq!(scene.orders(1.0), [], "one shard is not subscribed");
     scene.watch.connected(1, HERE);
-    assert_eq!(scene.orders(2.0), [], "not everything is heard there");
+    assert_eq!(scene.orders(2.0), [], "not everything is subscribed there");
     scene.watch.whole(1);
     let round = scene.repairs(3.0);
     assert_eq!((round.above, round.decided), (Micros(0), Some(wall(0.0) - READ_CAP)));
@@ -187,7 +187,7 @@ fn a_late_canary_breaks_the_links_that_did_not_answer() {
     assert_eq!(scene.breaks(), [DeliveryGap::CanaryLate]);
     assert!(scene.is_frozen());
     scene.watch.canary_back(1, 1);
-    assert_eq!(scene.orders(5.2), [], "nor is anything repaired on a link that is to be broken");
+    assert_eq!(scene.orders(5.2), [], "nothing is repaired on a connection that is to be closed");
     scene.watch.lost(1);
     scene.hear(1);
     scene.repairs(6.0);
@@ -401,7 +401,7 @@ fn over_a_minute_between_two_reads_is_a_break() {
     scene.watch.read_fails();
     scene.watch.read_begins(ClockReading { wall: wall(120.1), moment: at(120.1) });
     scene.watch.read_ends(Vec::new(), at(120.2));
-    assert_eq!(scene.breaks(), [DeliveryGap::ReadGap], "one that failed showed nothing");
+    assert_eq!(scene.breaks(), [DeliveryGap::ReadGap], "a failed read showed nothing");
     assert!(scene.is_frozen());
 }
 

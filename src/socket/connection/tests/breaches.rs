@@ -6,7 +6,7 @@ use tokio::io::AsyncWriteExt;
 use super::*;
 use crate::socket::peer::client_frame;
 
-/// Sends `bytes`; the peer must be told why, and the connection must end with it.
+/// Sends `bytes`. The peer must receive the reason, and the connection must end with it.
 async fn expect_violation(bytes: &[u8], code: u16, reason: &str) {
     let mut served = Served::new().await;
     served.peer.send(bytes).await;

@@ -113,7 +113,7 @@ fn a_close_from_outside_waits_for_the_peers() {
     });
 }
 
-/// How long a close takes, behind a message of `bytes`, if the peer does nothing.
+/// Returns how long a close takes, after a message of `bytes`, if the peer does nothing.
 async fn unanswered(served: Served, bytes: usize) -> Duration {
     let start = Instant::now();
     served.link.push(OutboxItem::Binary(vec![0; bytes].into())).unwrap();

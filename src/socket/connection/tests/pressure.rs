@@ -11,7 +11,7 @@ fn chunk(number: usize) -> Bytes {
     vec![number as u8; CHUNK_BYTES].into()
 }
 
-/// Pushes and flushes numbered chunks until the outbox is full; how many it took.
+/// Pushes and flushes numbered chunks until the outbox is full. Returns how many it took.
 fn fill(link: &Link) -> usize {
     for number in 0.. {
         match link.push(OutboxItem::Binary(chunk(number))) {

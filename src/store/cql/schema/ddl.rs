@@ -10,9 +10,13 @@ use crate::store::cql::options::CqlOptions;
 /// stay for up to a thirtieth longer than their life, and a read of all rows reads thirty files.
 const FILES: u64 = 30;
 
-/// How long expired rows stay as tombstones, in seconds: three hours, as long as nodes keep writes
-/// for one that is down. Rows end only by expiry, which every replica applies by itself. So with
-/// the usual ten days reads would only skip more tombstones.
+/// How long ended rows stay as tombstones, in seconds: three hours, as long as nodes keep writes
+/// for one that is down. Nearly all rows end by expiry, which every replica applies by itself. So
+/// with the usual ten days reads would only skip more tombstones.
+///
+/// Only rows of `memberships` are deleted, those of rooms that the user left over 35 days ago. A
+/// replica that was away for longer than this may bring such a row back. It still states that the
+/// user is out.
 const GRACE: u32 = 10_800;
 
 const HOUR: Duration = Duration::from_hours(1);

@@ -9,7 +9,9 @@
 //! | `apply` | making it all, from several places at once |
 //!
 //! No counters, no conditional statements, no views or secondary indexes: tables may be on tablets.
-//! No row is deleted and no null is bound, so the only tombstones are those of expired rows.
+//! No null is bound, and only rows of `memberships` are deleted: those of rooms that the user left
+//! over 35 days ago. The deletion has the removal's timestamp. All other tombstones are those of
+//! expired rows.
 
 mod apply;
 mod ddl;

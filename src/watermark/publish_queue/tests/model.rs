@@ -1,4 +1,4 @@
-//! Random schedules on two shards, against a ledger that notes what became of each publish.
+//! Random schedules on two shards, compared with a model that notes the outcome of each publish.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Random sends of one or two publishes on two shards, against a list of what became of each.
+//! Random sends of one or two publishes on two shards, compared with a list of the outcome of each.
 
 use proptest::prelude::*;
 
@@ -11,7 +11,7 @@ const GIVE_UP: Duration = Duration::from_secs(10);
 enum Step {
     /// A send is entered and passes, with publishes on these shards.
     Send(Vec<usize>),
-    /// A send is entered, and is in doubt.
+    /// A send is entered, and its outcome is unknown.
     Doubt,
     Up(usize),
     Down(usize),
@@ -62,7 +62,7 @@ struct Witness {
 
 impl Witness {
     fn new() -> Self {
-        // Nothing falls out of the ring: the young are never given up on.
+        // Nothing falls out of the ring: young publishes are never given up on.
         let bounds = PublishBounds { pending: usize::MAX, ring: usize::MAX };
         Self {
             tracker: PublishTracker::new(SHARDS, bounds, at(0.0), Safeguards::default()),
