@@ -1,8 +1,15 @@
 //! The rules of the house, held by a test: rooms import only rooms above them, as `src/lib.rs`
-//! lists them, files stay small, no room is a drawer for odds and ends, and the README is short.
+//! lists them, files stay small, no room is a drawer for odds and ends, and the README is short. Names
+//! of types stand once, their methods stand with them, and prose is plain.
+
+mod names;
+mod prose;
+mod source;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use source::Source;
 
 const LINES_MAX: usize = 500;
 
@@ -83,6 +90,83 @@ fn files_are_small_and_have_a_noun() {
         let name = file.file_stem().and_then(|name| name.to_str()).expect("a name");
         assert!(!DRAWERS.contains(&name), "{} names no thing", file.display());
     }
+}
+
+/// The fields that a struct may have. Those of `WIDE` have more, and may not grow.
+const FIELDS_MAX: usize = 12;
+
+/// Structs that are to be taken apart, each with the fields that it has.
+const WIDE: [(&str, usize); 19] = [
+    ("Config", 17),
+    ("CqlConfig", 14),
+    ("CqlOptions", 13),
+    ("FanoutArguments", 13),
+    ("LimitsConfig", 20),
+    ("Metrics", 46),
+    ("NodeAgentOptions", 18),
+    ("Router", 18),
+    ("RowText", 19),
+    ("Services", 30),
+    ("Session", 21),
+    ("SimNode", 17),
+    ("SimOptions", 14),
+    ("SimSession", 23),
+    ("Tables", 13),
+    ("WatermarkTracker", 18),
+    ("Worker", 23),
+    ("World", 29),
+    ("Written", 21),
+];
+
+fn code() -> Vec<Source> {
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).expect("it is text");
+        Source::new(path.strip_prefix(root()).expect("it is below").to_owned(), &text)
+    };
+    sources(&root().join("src")).into_iter().map(read).collect()
+}
+
+#[test]
+fn no_type_name_stands_in_two_rooms() {
+    let sources = code();
+    let repeated = names::repeated(&sources);
+    assert!(repeated.is_empty(), "{repeated:#?}");
+    assert!(names::homes(&sources).len() > 500, "types are found");
+}
+
+#[test]
+fn methods_stand_in_the_room_of_their_type() {
+    let sources = code();
+    let homes = names::homes(&sources);
+    let mut found = Vec::new();
+    for source in sources.iter().filter(|source| !source.is_test()) {
+        for name in names::adopted(source, &homes) {
+            found.push((source.room.clone(), name));
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn structs_are_narrow() {
+    let mut found: Vec<(String, usize)> = Vec::new();
+    for source in code().iter().filter(|source| !source.is_test()) {
+        found.extend(names::wide(&source.code(), FIELDS_MAX));
+    }
+    found.sort();
+    let known: Vec<_> = WIDE.map(|(name, fields)| (name.to_owned(), fields)).to_vec();
+    assert_eq!(found, known, "a struct that got narrower is corrected in `WIDE`");
+}
+
+#[test]
+fn prose_does_without_the_banned_words() {
+    let mut found = Vec::new();
+    for source in code().iter().filter(|source| !source.is_test()) {
+        for (word, text) in prose::of(source) {
+            found.push(format!("{}: `{word}` in {text}", source.path.display()));
+        }
+    }
+    assert!(found.is_empty(), "{} of them: {found:#?}", found.len());
 }
 
 /// What is wrong with the length of a README.

@@ -62,12 +62,12 @@ impl PatternBudget {
 
 /// The bytes that a session has taken from the budget. They are given back when this is dropped.
 #[derive(Debug)]
-struct PatternRoom {
+struct PatternPermit {
     budget: Arc<PatternBudget>,
     bytes: usize,
 }
 
-impl PatternRoom {
+impl PatternPermit {
     fn take(&mut self, more: usize) -> Result<(), PatternLimit> {
         let (bytes, max) = (self.bytes + more, self.budget.session_max);
         if bytes > max {
@@ -87,7 +87,7 @@ impl PatternRoom {
     }
 }
 
-impl Drop for PatternRoom {
+impl Drop for PatternPermit {
     fn drop(&mut self) {
         self.give_back(self.bytes);
     }
@@ -108,7 +108,7 @@ pub(super) struct Subscriptions {
     /// The unconfirmed ones of them, hardly ever any. Boxed, since every session has this field.
     #[expect(clippy::box_collection, reason = "a vector would make every session larger")]
     unconfirmed: Option<Box<Vec<Unconfirmed>>>,
-    room: PatternRoom,
+    room: PatternPermit,
     claims: u32,
 }
 
@@ -118,7 +118,7 @@ fn room_of(patterns: &[Pattern]) -> usize {
 
 impl Subscriptions {
     pub(super) const fn new(budget: Arc<PatternBudget>) -> Self {
-        let room = PatternRoom { budget, bytes: 0 };
+        let room = PatternPermit { budget, bytes: 0 };
         Self { held: Vec::new(), unconfirmed: None, room, claims: 0 }
     }
 

@@ -10,7 +10,7 @@ pub enum CloseReason {
     Unauthorized,
     /// The token has expired.
     TokenExpired,
-    /// The user has begun more sessions on the node than he may have.
+    /// The user has begun more sessions on the node than `limits.sessions_per_user_here` allows.
     TooManySessions,
     /// The node is over its bounds.
     Overloaded,

@@ -131,7 +131,7 @@ pub struct SimOptions {
     pub insiders: [u8; ROOMS_MAX as usize],
     /// Whether workers know the heads of rooms that they subscribe to.
     pub known_heads: bool,
-    /// Whether sessions of a user with a worker share reads of his memberships.
+    /// Whether the sessions of a user at a worker share reads of the user's memberships.
     pub shared_reads: bool,
     /// Connections that come without a cursor, of a thousand.
     pub fresh_in: u32,

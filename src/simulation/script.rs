@@ -30,7 +30,7 @@ pub enum StoreHold {
     Memberships(u8),
     /// Results of its rounds' reads of memberships.
     RoundMemberships(u8),
-    /// Results of its reads for rooms that somebody joined.
+    /// Results of its reads for rooms that a user joined.
     JoinReads(u8),
     /// Results of its rounds' reads.
     RoundReads(u8),

@@ -32,8 +32,8 @@ pub struct SimUserRooms {
     pub user_rooms: UserRooms,
     /// Whether a session of the user has read them.
     pub loaded: bool,
-    /// The read of his memberships that is under way, if his sessions share it. It goes with his
-    /// last session: nobody hears of what it may lack any more.
+    /// The read of the user's memberships that is under way, if the user's sessions share it. It ends
+    /// with the last session, since the user's rooms are then no longer kept up to date.
     pub loading: Option<Load>,
     sessions: u8,
     reads: Vec<JoinRead>,
@@ -57,7 +57,7 @@ pub struct Load {
     pub works: bool,
 }
 
-/// A read for a room that he joined.
+/// A read for a room that the user joined.
 #[derive(Debug)]
 struct JoinRead {
     number: u16,

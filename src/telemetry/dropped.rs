@@ -7,7 +7,7 @@ pub enum Dropped {
     Silent,
     /// It had the oldest unfinished request, and no other one was silent.
     Unfinished,
-    /// It came when every connection belonged to somebody with a token.
+    /// It came when all connections belonged to clients with tokens.
     Full,
     /// It came while too many sockets were being closed to make room.
     Ending,

@@ -198,9 +198,9 @@ fn with_shared_reads() -> SimOptions {
     plan
 }
 
-/// The memberships of the reader are read for one session. Before that is over his node is cut from
-/// Redis, and he joins a room. Later he comes with another device, whose session shares the read: it
-/// must claim no more than the first one.
+/// The memberships of the reader are read for one session. Before that read ends, the node is cut from
+/// Redis and the reader joins a room. Later another device of the reader comes, whose session shares
+/// the read: it must claim no more than the first one.
 fn joins_while_memberships_are_read(world: &mut World) {
     connect_both(world);
     world.leave(READER);
@@ -214,7 +214,7 @@ fn joins_while_memberships_are_read(world: &mut World) {
     world.pass(2.1);
     let join = world.changes(SENDER, READER, ROOM, true).expect("the lease holds");
     world.pass(0.1);
-    let message = world.says(SENDER, ROOM).expect("he is in it");
+    let message = world.says(SENDER, ROOM).expect("the sender is a member");
     world.pass(20.0);
     assert!(world.is_acked(join) && world.is_acked(message) && world.is_frozen(R));
     world.connects(READER, R);

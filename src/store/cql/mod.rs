@@ -192,7 +192,7 @@ struct Opened {
 async fn open(options: &CqlOptions) -> Result<Opened, CqlOpenError> {
     let profiles = Profiles::new(options);
     let session = connect(options, &profiles).await?;
-    let found = schema::Found::read(&session, options).await?;
+    let found = schema::FoundSchema::read(&session, options).await?;
     if let Some(difference) = found.differences(options).into_iter().next() {
         return Err(CqlOpenError::Schema { keyspace: options.keyspace.clone(), difference });
     }

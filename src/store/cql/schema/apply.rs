@@ -9,7 +9,7 @@ use scylla::statement::Statement;
 use tokio::time::{Instant, sleep};
 
 use super::ddl::{self, ServerKind};
-use super::introspect::Found;
+use super::introspect::FoundSchema;
 use super::meta::{self, Meta};
 use crate::store::cql::connect::{Profiles, connect, nodes_in_order, one_node};
 use crate::store::cql::error::CqlOpenError;
@@ -52,11 +52,11 @@ pub struct SchemaChange {
 pub async fn apply(options: &CqlOptions) -> Result<SchemaChange, CqlOpenError> {
     let session = connect_for_schema(options).await?;
     let kind = kind_of(&session);
-    let mut before = Found::read(&session, options).await?;
+    let mut before = FoundSchema::read(&session, options).await?;
     if !before.is_there() {
         // If the keyspace exists, no right to create one is needed.
         change(&session, options, &ddl::keyspace(options)).await?;
-        before = Found::read(&session, options).await?;
+        before = FoundSchema::read(&session, options).await?;
     }
     if before.has("meta") {
         let meta = Meta::read(&session, options).await?;
@@ -68,7 +68,7 @@ pub async fn apply(options: &CqlOptions) -> Result<SchemaChange, CqlOpenError> {
         change(&session, options, &create).await?;
         applied.made.push(name);
     }
-    let found = Found::read(&session, options).await?;
+    let found = FoundSchema::read(&session, options).await?;
     for (name, _, _) in found.other_lives(options) {
         if let Some(keep) = ddl::keep(options, kind, name) {
             change(&session, options, &keep).await?;
@@ -90,7 +90,7 @@ pub async fn apply(options: &CqlOptions) -> Result<SchemaChange, CqlOpenError> {
 /// If the schema cannot be read.
 pub async fn check(options: &CqlOptions) -> Result<Vec<String>, CqlOpenError> {
     let session = connect_for_schema(options).await?;
-    let found = Found::read(&session, options).await?;
+    let found = FoundSchema::read(&session, options).await?;
     let mut all = found.differences(options);
     let kept = |(name, found, wanted)| {
         format!("table `{name}` keeps rows for {found} s, not {wanted} s (0 means without end)")

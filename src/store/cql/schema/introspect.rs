@@ -18,14 +18,14 @@ type Row = (String, String, String, String, i32, String);
 
 /// What a keyspace holds.
 #[derive(Debug, Default)]
-pub(in super::super) struct Found {
+pub(in super::super) struct FoundSchema {
     /// None if there is no such keyspace.
     replication: Option<HashMap<String, String>>,
     tables: BTreeMap<String, Columns>,
     lives: BTreeMap<String, i32>,
 }
 
-impl Found {
+impl FoundSchema {
     pub(in super::super) async fn read(
         session: &Session,
         options: &CqlOptions,
@@ -154,8 +154,8 @@ mod tests {
     use crate::store::cql::tests::options;
 
     /// The schema as a server reports it, which spells orders in its own way.
-    fn found(ascending: &str, descending: &str) -> Found {
-        let mut found = Found::default();
+    fn found(ascending: &str, descending: &str) -> FoundSchema {
+        let mut found = FoundSchema::default();
         for table in &TABLES {
             let mut places = [0, 0];
             for Column(name, cql_type, part) in table.columns {
@@ -187,7 +187,7 @@ mod tests {
         let said = |class: &str, datacenter: &str, number: &str| {
             let told = [("class", class), (datacenter, number)];
             let told = told.map(|(key, value)| (key.to_owned(), value.to_owned()));
-            let found = Found { replication: Some(told.into()), ..found("asc", "desc") };
+            let found = FoundSchema { replication: Some(told.into()), ..found("asc", "desc") };
             found.differences(&options).first().cloned().unwrap_or_default()
         };
         let class = "org.apache.cassandra.locator.NetworkTopologyStrategy";

@@ -20,7 +20,7 @@ mod meta;
 
 pub use apply::{SchemaChange, apply, check};
 pub use ddl::{ServerKind, print};
-pub(super) use introspect::Found;
+pub(super) use introspect::FoundSchema;
 pub(super) use meta::admitted;
 
 use std::time::Duration;
