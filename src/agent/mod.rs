@@ -273,7 +273,7 @@ impl NodeAgent {
                 self.plan.reconnect.break_links(shard);
             }
             WatermarkAction::Advance(watermark) => {
-                self.plan.worker_queues.tell_all(&WorkerCommand::Advance(watermark))
+                self.plan.worker_queues.tell_all(&WorkerCommand::Advance(watermark));
             }
             WatermarkAction::Read(round) => {
                 tracing::debug!(?round, "a recovery round begins");

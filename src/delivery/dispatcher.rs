@@ -57,7 +57,7 @@ impl PushSink for Dispatcher {
         let own = envelope.boot == self.boot;
         match envelope.kind {
             EnvelopeKind::Message | EnvelopeKind::Event if own => {
-                self.metrics.received(Received::Echo)
+                self.metrics.received(Received::Echo);
             }
             EnvelopeKind::Message | EnvelopeKind::Event => self.dispatch(envelope),
             EnvelopeKind::Membership if !own => {
@@ -65,7 +65,7 @@ impl PushSink for Dispatcher {
                 self.worker_queues.push(workers, &Arc::new(InboundPublish::notice(envelope)));
             }
             EnvelopeKind::Notice if !own && *envelope.about == *WildcardFeed::NOTICE => {
-                self.feed.heard()
+                self.feed.heard();
             }
             EnvelopeKind::Canary if own => self.canary_back(shard, &envelope),
             EnvelopeKind::Notice | EnvelopeKind::Canary | EnvelopeKind::Membership => {}

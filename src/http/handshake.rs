@@ -57,7 +57,7 @@ impl Handshake {
         match principal.role {
             TokenRole::User if is_known => {}
             TokenRole::User => {
-                *held = Some(users.take(&principal.user).ok_or_else(|| full(users))?)
+                *held = Some(users.take(&principal.user).ok_or_else(|| full(users))?);
             }
             TokenRole::Service | TokenRole::Admin => *held = None,
         }

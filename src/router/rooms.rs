@@ -86,8 +86,8 @@ impl Router {
         let mut added = None;
         if let Some(owner) = owner {
             // The owner is added first, so that a room that exists has its owner.
-            let adder = caller.adder();
-            added = Some(self.add_unanswered(adder, &room.id, &owner, MemberRole::Owner).await?);
+            let by = caller.adder();
+            added = Some(self.add_unanswered(by, &room.id, &owner, MemberRole::Owner).await?);
         }
         self.services.written(self.services.store.put_room(room.clone())).await?;
         if let Some(owner) = added {

@@ -14,6 +14,9 @@ use super::logging::dropped_lines;
 use super::store::{StoreFamilies, StoreFigures};
 use crate::cluster::DeliveryGap;
 
+/// A gauge that is no whole number.
+type FractionGauge = Gauge<f64, std::sync::atomic::AtomicU64>;
+
 /// What a push of the bus was for this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Received {
@@ -83,7 +86,7 @@ pub struct Metrics {
     http_answers: [Counter; 3],
     dropped: [Counter; Dropped::ALL.len()],
     store: StoreFamilies,
-    useful_share: Gauge<f64, std::sync::atomic::AtomicU64>,
+    useful_share: FractionGauge,
     /// Pushes that are not an envelope of a known version.
     pub malformed_pushes: Counter,
     /// Pushes of nodes with another store.
@@ -129,7 +132,7 @@ pub struct Metrics {
     /// The watermark, in microseconds of the Unix epoch.
     pub watermark: Gauge,
     /// How far the watermark is behind the clock, in seconds; NaN before the first.
-    pub watermark_lag: Gauge<f64, std::sync::atomic::AtomicU64>,
+    pub watermark_lag: FractionGauge,
     /// Whether the watermark stands still.
     pub frozen: Gauge,
     /// What is known of the time.
@@ -176,19 +179,16 @@ impl Metrics {
         let outcomes = ["sent", "unknown", "unavailable", "refused"];
         let sends = by_outcome(&mut registry, "sends", "Sends of messages", outcomes);
         let outcomes = ["allowed", "refused", "cached"];
-        let limited =
-            by_outcome(&mut registry, "limiter_verdicts", "Decisions of limits", outcomes);
+        let limited = by_outcome(&mut registry, "limiter_verdicts", "Limit decisions", outcomes);
         let closes = Family::default();
         registry.register("closes", "Sessions closed by the server, by code", closes.clone());
         let classes = ["2xx", "4xx", "5xx"];
         let http_answers =
             by(&mut registry, "http_answers", "Answers of the HTTP API", "class", classes);
-        let useful_share = Gauge::default();
         let help = "Useful pushes among those received, echoes left out";
-        registry.register("bus_useful_share", help, useful_share.clone());
-        let watermark_lag = Gauge::default();
+        let useful_share = fraction(&mut registry, "bus_useful_share", help);
         let help = "How far the watermark is behind the clock, NaN before the first";
-        registry.register("watermark_lag_seconds", help, watermark_lag.clone());
+        let watermark_lag = fraction(&mut registry, "watermark_lag_seconds", help);
         let store_seconds = Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
         let help = "Seconds from a send's id to its acknowledgement by the store";
         registry.register("store_append_seconds", help, store_seconds.clone());
@@ -221,10 +221,7 @@ impl Metrics {
             deliveries: counter("deliveries", "Frames delivered to sessions"),
             shed_events: counter("events_shed", "Events not delivered to slow sessions"),
             client_frames: counter("client_frames", "Frames of clients"),
-            unshared_limits: counter(
-                "limiter_unshared",
-                "Sends decided by this node's share alone",
-            ),
+            unshared_limits: counter("limiter_unshared", "Sends decided by this node alone"),
             refused_frames: counter("frames_refused", "Frames of connections above their rates"),
             refused_addresses: counter("addresses_refused", "Connections above an address's bound"),
             accept_errors: counter("accept_errors", "Failures to accept a connection"),
@@ -233,11 +230,7 @@ impl Metrics {
             rows_written: counter("roster_rows_written", "Heartbeats written to the cluster table"),
             rows_failed: counter("roster_rows_failed", "Heartbeats not acknowledged in time"),
             roster_reads: counter("roster_reads", "Reads of the cluster table"),
-            canaries: counter(
-                "canaries",
-                "Publishes that only show whether a shard connection \
-                works",
-            ),
+            canaries: counter("canaries", "Publishes that probe shard connections"),
             proof_reads: counter("proof_reads", "Reads of resumes, rounds and audits"),
             caught_up: counter("caught_up", "Messages delivered by resumes"),
             audit_found: counter("audit_found", "Messages below the watermark, not delivered"),
@@ -370,6 +363,13 @@ fn connections_dropped(registry: &mut Registry) -> [Counter; Dropped::ALL.len()]
 
 fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
     let gauge = Gauge::default();
+    registry.register(name, help, gauge.clone());
+    gauge
+}
+
+/// A gauge of a fraction, or of seconds.
+fn fraction(registry: &mut Registry, name: &str, help: &str) -> FractionGauge {
+    let gauge = FractionGauge::default();
     registry.register(name, help, gauge.clone());
     gauge
 }

@@ -161,7 +161,7 @@ impl Device {
             }
             ConnectionStep::Read(Ok(None)) => self.machine.heard(now),
             ConnectionStep::Read(Err(error)) => {
-                self.machine.lost(ConnectionLoss::Broke(error.to_string()), now)
+                self.machine.lost(ConnectionLoss::Broke(error.to_string()), now);
             }
             ConnectionStep::Wrote => {}
         }

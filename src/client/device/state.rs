@@ -117,7 +117,7 @@ impl DeviceState {
             KeepaliveAction::Alive => {}
             KeepaliveAction::Ask => self.writes.push_back(json!({"op": "ping"}).to_string()),
             KeepaliveAction::Gone => {
-                self.lost(ConnectionLoss::Broke("the node is silent".into()), now)
+                self.lost(ConnectionLoss::Broke("the node is silent".into()), now);
             }
         }
     }
@@ -163,7 +163,7 @@ impl DeviceState {
             Ok(ServerText::Known(known)) => self.known(known, now),
             Ok(ServerText::Other(value)) => self.seen.push_back(Seen::Event(value)),
             Err(error) => {
-                self.lost(ConnectionLoss::Broke(format!("not part of the protocol: {error}")), now)
+                self.lost(ConnectionLoss::Broke(format!("not part of the protocol: {error}")), now);
             }
         }
     }

@@ -52,7 +52,8 @@ impl Busy {
         for now in 0..seconds * 1_000_000 {
             for at in [0, 1] {
                 // The second member is always a little late: the first has each turn that comes up.
-                if (now + at as u64) % periods[at] == 0 && self.is_let_in(&users[at], now) {
+                if (now + at as u64).is_multiple_of(periods[at]) && self.is_let_in(&users[at], now)
+                {
                     let_in[at] += 1;
                 }
             }

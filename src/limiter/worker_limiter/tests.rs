@@ -38,10 +38,13 @@ impl Limiter for Scripted {
 }
 
 fn gate(toml: &str, shared: Option<Arc<dyn Limiter>>, nodes: u32) -> WorkerLimiter {
-    let rates = Config::load(Some(toml), []).unwrap().rates;
-    let nodes = Arc::new(AtomicU32::new(nodes));
-    let (shares, metrics) = (Arc::default(), Arc::new(Metrics::new()));
-    WorkerLimiter::new(WorkerLimiterOptions { rates, shared, nodes, shares, metrics })
+    WorkerLimiter::new(WorkerLimiterOptions {
+        rates: Config::load(Some(toml), []).unwrap().rates,
+        shared,
+        nodes: Arc::new(AtomicU32::new(nodes)),
+        shares: Arc::default(),
+        metrics: Arc::new(Metrics::new()),
+    })
 }
 
 /// The limiter of another worker of the same node.
