@@ -137,7 +137,7 @@ impl HeartbeatWriter {
         // Read once the acknowledgement is there, and before it is applied.
         let now = self.plan.clock.moment();
         if !acknowledged {
-            self.plan.metrics.rows_failed.inc();
+            self.plan.metrics.heartbeats_failed.inc();
             return;
         }
         if self.keeper.acknowledged(number, counter, now) {
@@ -283,7 +283,7 @@ impl HeartbeatWriter {
     fn write(&mut self, number: u32, row: Heartbeat) {
         let counter = row.counter;
         let write = self.plan.store.write_row(row);
-        self.plan.metrics.rows_written.inc();
+        self.plan.metrics.heartbeats_written.inc();
         self.writes.spawn(async move {
             let answer = tokio::time::timeout(LEASE, write).await;
             (number, counter, matches!(answer, Ok(Ok(()))))

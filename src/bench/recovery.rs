@@ -40,7 +40,7 @@ pub struct RecoveryRow {
     /// Sessions.
     pub sessions: u32,
     /// Reads of the cluster table per second, while nothing is wrong.
-    pub roster_reads_per_s: f64,
+    pub cluster_reads_per_s: f64,
     /// Other reads per second, while nothing is wrong: the audit's.
     pub other_reads_per_s: f64,
     /// Reads from the gap until the watermark moved again.
@@ -56,7 +56,7 @@ impl TableRow for RecoveryRow {
     fn cells(&self) -> Vec<String> {
         vec![
             self.sessions.to_string(),
-            format!("{:.2}", self.roster_reads_per_s),
+            format!("{:.2}", self.cluster_reads_per_s),
             format!("{:.2}", self.other_reads_per_s),
             self.reads.to_string(),
             format!("{:.2}", self.seconds),
@@ -87,21 +87,21 @@ impl Recovery {
 
     async fn measure(&self, metrics: &Metrics) -> Result<RecoveryRow, BenchError> {
         until(|| metrics.frozen.get() == 0).await?;
-        let (roster, other) = (metrics.roster_reads.get(), metrics.proof_reads.get());
+        let (roster, other) = (metrics.cluster_reads.get(), metrics.recovery_reads.get());
         tokio::time::sleep(STEADY).await;
         let steady = |before: u64, now: u64| (now - before) as f64 / STEADY.as_secs_f64();
-        let roster_reads_per_s = steady(roster, metrics.roster_reads.get());
-        let other_reads_per_s = steady(other, metrics.proof_reads.get());
-        let (reads, rounds) = (metrics.proof_reads.get(), metrics.rounds[0].get());
+        let cluster_reads_per_s = steady(roster, metrics.cluster_reads.get());
+        let other_reads_per_s = steady(other, metrics.recovery_reads.get());
+        let (reads, rounds) = (metrics.recovery_reads.get(), metrics.rounds[0].get());
         let bounds = Config::default().bus;
         let pool = Pool::new(&self.redis, &connect_options(&bounds), bounds.reply)?;
         pool.kill_subscribers().await?;
         let began = Instant::now();
         until(|| metrics.rounds[0].get() > rounds && metrics.frozen.get() == 0).await?;
         let seconds = began.elapsed().as_secs_f64();
-        let reads = metrics.proof_reads.get() - reads;
+        let reads = metrics.recovery_reads.get() - reads;
         let sessions = self.sessions;
-        Ok(RecoveryRow { sessions, roster_reads_per_s, other_reads_per_s, reads, seconds })
+        Ok(RecoveryRow { sessions, cluster_reads_per_s, other_reads_per_s, reads, seconds })
     }
 
     fn roles(&self, url: &str) -> Vec<ClientRole> {

@@ -219,7 +219,7 @@ mod tests {
         let message = Envelope { kind: EnvelopeKind::Message, ..event };
         push(&dispatcher, message.encode_for(&message.keys, &seal()));
         assert_eq!(dispatcher.view.breaks(), breaks + 1);
-        assert_eq!(dispatcher.metrics.inbox_overflows.get(), 2);
+        assert_eq!(dispatcher.metrics.worker_queue_overflows.get(), 2);
     }
 
     #[tokio::test]

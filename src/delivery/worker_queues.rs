@@ -54,7 +54,7 @@ impl WorkerQueues {
                     self.view.raise();
                     self.metrics.breaks[DeliveryGap::Overflow as usize].inc();
                 }
-                self.metrics.inbox_overflows.inc();
+                self.metrics.worker_queue_overflows.inc();
                 push.done(false);
                 lost |= 1 << worker;
             }

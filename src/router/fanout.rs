@@ -35,10 +35,10 @@ impl Router {
         let held = self.services.interest.held_share(keys[0].class());
         match plan(targets.len(), self.services.live_nodes(), held) {
             PublishPlan::Buckets => {
-                self.services.metrics.plans_buckets.inc();
+                self.services.metrics.publishes_to_buckets.inc();
             }
             PublishPlan::All => {
-                self.services.metrics.plans_all.inc();
+                self.services.metrics.publishes_to_all.inc();
                 targets.truncate(1);
                 targets[0].bucket = None;
                 targets[0].keys = keys.into();

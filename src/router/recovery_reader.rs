@@ -222,7 +222,7 @@ impl RecoveryReader<'_> {
     }
 
     async fn attempt<T>(&self, issue: impl Fn() -> Pending<Result<T, ReadError>>) -> Option<T> {
-        self.metrics.proof_reads.inc();
+        self.metrics.recovery_reads.inc();
         match tokio::time::timeout(self.bound, issue()).await {
             Ok(Ok(answer)) => return Some(answer),
             Ok(Err(error)) => tracing::debug!(%error, "a read failed and is tried again"),

@@ -257,7 +257,7 @@ impl Router {
     }
 
     fn deliver_frame(&self, session: &Rc<Session>, frame: bytes::Bytes) {
-        self.services.metrics.caught_up.inc();
+        self.services.metrics.resumed_messages.inc();
         self.reply_text(session, frame);
     }
 

@@ -92,11 +92,11 @@ pub struct Metrics {
     /// Pushes of nodes with another store.
     pub foreign_pushes: Counter,
     /// Pushes lost because a worker's queue was full.
-    pub inbox_overflows: Counter,
+    pub worker_queue_overflows: Counter,
     /// Publishes that went to the buckets of their keys.
-    pub plans_buckets: Counter,
+    pub publishes_to_buckets: Counter,
     /// Publishes that went to all at once.
-    pub plans_all: Counter,
+    pub publishes_to_all: Counter,
     /// Frames delivered to sessions.
     pub deliveries: Counter,
     /// Events not delivered to a session whose outbox was full.
@@ -140,17 +140,17 @@ pub struct Metrics {
     /// Leases that ran out.
     pub fences: Counter,
     /// Heartbeats that were written.
-    pub rows_written: Counter,
+    pub heartbeats_written: Counter,
     /// Heartbeats that were not acknowledged in time.
-    pub rows_failed: Counter,
+    pub heartbeats_failed: Counter,
     /// Canaries sent, one per shard and round.
     pub canaries: Counter,
     /// Reads of the cluster table.
-    pub roster_reads: Counter,
+    pub cluster_reads: Counter,
     /// Reads of resumes, rounds and audits.
-    pub proof_reads: Counter,
+    pub recovery_reads: Counter,
     /// Messages delivered by resumes.
-    pub caught_up: Counter,
+    pub resumed_messages: Counter,
     /// Messages delivered by repairs and by pull rounds that had not come live.
     pub repaired: [Counter; 2],
     /// Messages below the watermark that were not delivered: a bug, or a part that reports falsely.
@@ -179,7 +179,7 @@ impl Metrics {
         let outcomes = ["sent", "unknown", "unavailable", "refused"];
         let sends = by_outcome(&mut registry, "sends", "Sends of messages", outcomes);
         let outcomes = ["allowed", "refused", "cached"];
-        let limited = by_outcome(&mut registry, "limiter_verdicts", "Limit decisions", outcomes);
+        let limited = by_outcome(&mut registry, "limit_decisions", "Limit decisions", outcomes);
         let closes = Family::default();
         registry.register("closes", "Sessions closed by the server, by code", closes.clone());
         let classes = ["2xx", "4xx", "5xx"];
@@ -189,21 +189,19 @@ impl Metrics {
         let useful_share = fraction(&mut registry, "bus_useful_share", help);
         let help = "How far the watermark is behind the clock, NaN before the first";
         let watermark_lag = fraction(&mut registry, "watermark_lag_seconds", help);
-        let store_seconds = Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
-        let help = "Seconds from a send's id to its acknowledgement by the store";
-        registry.register("store_append_seconds", help, store_seconds.clone());
+        let store_seconds = append_seconds(&mut registry);
         let help = "Buckets of the published layout that sessions here need";
         let buckets_held =
             gauges(&mut registry, "buckets_held", help, "class", ["user", "room", "topic"]);
         let states = ["up", "down", "starting"];
-        let links = gauges(&mut registry, "links", "Connections to shards", "state", states);
-        let help = "Causes for which the watermark froze";
-        let breaks =
-            by(&mut registry, "breaks", help, "cause", DeliveryGap::ALL.map(DeliveryGap::name));
+        let links = gauges(&mut registry, "shard_connections", "To shards", "state", states);
+        let help = "Gaps that froze the watermark";
+        let causes = DeliveryGap::ALL.map(DeliveryGap::name);
+        let breaks = by(&mut registry, "delivery_gaps", help, "cause", causes);
         let help = "Rounds of reads for all sessions here";
-        let rounds = by(&mut registry, "rounds", help, "kind", ["repair", "pull"]);
+        let rounds = by(&mut registry, "recovery_rounds", help, "kind", ["repair", "pull"]);
         let help = "Messages delivered by rounds that had not come live";
-        let repaired = by(&mut registry, "repaired", help, "kind", ["repair", "pull"]);
+        let repaired = by(&mut registry, "recovered_messages", help, "kind", ["repair", "pull"]);
         let store = StoreFamilies::new(&mut registry);
         let help = "Lines of this process's log that were not written";
         registry.register("log_lines_dropped", help, dropped_lines());
@@ -215,9 +213,9 @@ impl Metrics {
         Self {
             malformed_pushes: counter("bus_malformed", "Pushes that no node of this store made"),
             foreign_pushes: counter("bus_foreign", "Pushes of nodes with another store"),
-            inbox_overflows: counter("inbox_overflows", "Pushes lost in a worker's full queue"),
-            plans_buckets: counter("plans_buckets", "Publishes by buckets"),
-            plans_all: counter("plans_all", "Publishes to all at once"),
+            worker_queue_overflows: counter("worker_queue_overflows", "Pushes lost in full queues"),
+            publishes_to_buckets: counter("publishes_to_buckets", "Publishes by buckets"),
+            publishes_to_all: counter("publishes_to_all", "Publishes to all at once"),
             deliveries: counter("deliveries", "Frames delivered to sessions"),
             shed_events: counter("events_shed", "Events not delivered to slow sessions"),
             client_frames: counter("client_frames", "Frames of clients"),
@@ -227,12 +225,12 @@ impl Metrics {
             accept_errors: counter("accept_errors", "Failures to accept a connection"),
             refused_times: counter("clock_refused", "Ids seen too far ahead of the clock"),
             fences: counter("fences", "Leases that ran out"),
-            rows_written: counter("roster_rows_written", "Heartbeats written to the cluster table"),
-            rows_failed: counter("roster_rows_failed", "Heartbeats not acknowledged in time"),
-            roster_reads: counter("roster_reads", "Reads of the cluster table"),
+            heartbeats_written: counter("heartbeats_written", "Heartbeats that were stored"),
+            heartbeats_failed: counter("heartbeats_failed", "Heartbeats not stored in time"),
+            cluster_reads: counter("cluster_reads", "Reads of the cluster table"),
             canaries: counter("canaries", "Publishes that probe shard connections"),
-            proof_reads: counter("proof_reads", "Reads of resumes, rounds and audits"),
-            caught_up: counter("caught_up", "Messages delivered by resumes"),
+            recovery_reads: counter("recovery_reads", "Reads of resumes, rounds and audits"),
+            resumed_messages: counter("resumed_messages", "Messages delivered by resumes"),
             audit_found: counter("audit_found", "Messages below the watermark, not delivered"),
             audit_unknown: counter(
                 "audit_unknown",
@@ -365,6 +363,14 @@ fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
     let gauge = Gauge::default();
     registry.register(name, help, gauge.clone());
     gauge
+}
+
+/// How long appends take: 16 buckets from 250 us on, each twice as long.
+fn append_seconds(registry: &mut Registry) -> Histogram {
+    let histogram = Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
+    let help = "Seconds from a send's id to its acknowledgement by the store";
+    registry.register("store_append_seconds", help, histogram.clone());
+    histogram
 }
 
 /// A gauge of a fraction, or of seconds.

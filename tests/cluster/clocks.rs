@@ -25,7 +25,7 @@ use crate::wire::tokens::{claims, now, sign};
 const KNOWN: &str = "narrowcast_clock_known";
 const FROZEN: &str = "narrowcast_watermark_frozen";
 const WATERMARK: &str = "narrowcast_watermark_micros";
-const READS: &str = "narrowcast_roster_reads_total";
+const READS: &str = "narrowcast_cluster_reads_total";
 
 /// Nodes of this process, each of which sees the store's clock in its own way.
 struct Scene {
@@ -242,7 +242,7 @@ async fn a_node_that_never_knew_the_time_takes_nobody_in() {
     let (status, verdict, reasons) = operator.readiness();
     assert_eq!((status, verdict.as_str()), (503, "starting"), "{reasons}");
     assert!(reasons.contains("clock: this node's clock is not known to be right"), "{reasons}");
-    assert_eq!(operator.metric("narrowcast_roster_rows_written_total"), 0, "nobody hears of it");
+    assert_eq!(operator.metric("narrowcast_heartbeats_written_total"), 0, "nobody hears of it");
     assert!(Client::login(&scene.url(0), &token("alice")).await.is_err());
 
     scene.skew(0, 0).await;

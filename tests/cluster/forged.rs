@@ -56,7 +56,7 @@ async fn who_may_publish_in_redis_is_not_believed_and_breaks_nothing() {
     let mut eve = login(&there, &token("eve")).await;
     let [mut ear, mut mouth] = [(); 2].map(|()| Resp::connect(redis.port()));
     ear.ask(&["SSUBSCRIBE", "nc:main:u1:{0}:0"]);
-    let before = demo.nodes[1].operator.metric("narrowcast_breaks_total");
+    let before = demo.nodes[1].operator.metric("narrowcast_delivery_gaps_total");
 
     send(&mut alice, "bob", json!("send me 10")).await;
     assert_eq!(frame(&mut bob).await["message"]["body"], "send me 10");
@@ -76,7 +76,7 @@ async fn who_may_publish_in_redis_is_not_believed_and_breaks_nothing() {
     let refused = say(&mut eve, "r", json!("let me in")).await;
     assert_eq!(refused["code"], "not_found", "{refused}");
     let operator = &demo.nodes[1].operator;
-    assert_eq!(operator.metric("narrowcast_breaks_total"), before, "garbage is no break");
+    assert_eq!(operator.metric("narrowcast_delivery_gaps_total"), before, "garbage is no break");
     assert_eq!(operator.metric("narrowcast_watermark_frozen"), 0);
     assert_eq!(operator.readiness().1, "ready");
 }

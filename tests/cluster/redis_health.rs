@@ -35,7 +35,7 @@ async fn a_redis_that_refuses_a_ping_and_publishes_is_up() {
     let looks = operator.metric(PROBES);
     eventually("links are looked at", || operator.metric(PROBES) > looks + 50).await;
     assert_eq!([0, 1].map(|node| verdict(&demo, node).0), ["ready", "ready"]);
-    assert_eq!(operator.metric("narrowcast_breaks_total"), 0);
+    assert_eq!(operator.metric("narrowcast_delivery_gaps_total"), 0);
     let mut alice = login(&demo.nodes[0].url, &demo.alice).await;
     let mut bob = login(&demo.nodes[1].url, &demo.bob).await;
     send(&mut alice, "bob", json!("it goes on")).await;

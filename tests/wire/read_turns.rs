@@ -25,7 +25,7 @@ const MANY: usize = 300;
 const FAIR: u64 = 6;
 
 fn reads(demo: &Demo) -> u64 {
-    demo.nodes[0].operator.metric("narrowcast_proof_reads_total")
+    demo.nodes[0].operator.metric("narrowcast_recovery_reads_total")
 }
 
 /// Reads between a user's `hello` and the cursor.
