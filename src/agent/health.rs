@@ -14,7 +14,7 @@ pub const UNREAD: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HealthIssue {
     /// Its own heartbeat was not read back yet.
-    NotInRoster,
+    NotReadBack,
     /// It does not subscribe to the layout that an older node publishes by.
     Deaf {
         /// The older node.
@@ -52,7 +52,7 @@ pub enum HealthIssue {
 impl fmt::Display for HealthIssue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotInRoster => f.write_str(
+            Self::NotReadBack => f.write_str(
                 "store: this node's own heartbeat was not read back \
                 yet",
             ),
@@ -106,7 +106,7 @@ struct State {
 
 impl Default for NodeHealth {
     fn default() -> Self {
-        let (told, kept) = (vec![HealthIssue::NotInRoster], Vec::new());
+        let (told, kept) = (vec![HealthIssue::NotReadBack], Vec::new());
         Self { state: Mutex::new(State { serving: false, told, kept }) }
     }
 }
@@ -144,11 +144,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_roster_says_and_what_the_store_does_are_told_together() {
+    fn what_the_cluster_table_says_and_what_the_store_does_are_told_together() {
         let standing = NodeHealth::default();
-        assert_eq!(standing.look(), (false, vec![HealthIssue::NotInRoster]));
+        assert_eq!(standing.look(), (false, vec![HealthIssue::NotReadBack]));
         standing.keep(vec![HealthIssue::Unread]);
-        assert_eq!(standing.look(), (false, vec![HealthIssue::NotInRoster, HealthIssue::Unread]));
+        assert_eq!(standing.look(), (false, vec![HealthIssue::NotReadBack, HealthIssue::Unread]));
         standing.note(true, Vec::new());
         assert_eq!(standing.look(), (true, vec![HealthIssue::Unread]), "the store's issue stays");
         standing.keep(vec![HealthIssue::NoLease]);

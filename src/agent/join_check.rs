@@ -57,7 +57,7 @@ impl JoinCheck<'_> {
         }
         let says = if troubles.is_empty() { NodeState::Serving } else { NodeState::Starting };
         if !self.serving && !own.iter().any(|row| row.about.state != NodeState::Starting) {
-            troubles.push(HealthIssue::NotInRoster);
+            troubles.push(HealthIssue::NotReadBack);
         }
         let serving = troubles.is_empty();
         if serving {

@@ -65,7 +65,7 @@ impl PeerReader {
         let every = if waited_for { READ_EVERY / 10 } else { READ_EVERY };
         self.due = begun.moment + every;
         self.tap_begins = self.plan.feed.begins();
-        let (read, bound) = (self.plan.store.roster(), self.plan.read);
+        let (read, bound) = (self.plan.store.heartbeats(), self.plan.read);
         self.plan.metrics.cluster_reads.inc();
         self.reading = Some(Box::pin(async move {
             match tokio::time::timeout(bound, read).await {
@@ -127,7 +127,7 @@ impl PeerReader {
         self.serving = verdict.serving;
         plan.nodes.store(verdict.nodes, Ordering::Relaxed);
         let fresh = self.tap_begins == plan.feed.begins();
-        plan.feed.roster(verdict.others_tap, fresh && verdict.all_copy);
+        plan.feed.cluster_read(verdict.others_tap, fresh && verdict.all_copy);
         let now = plan.clock.moment();
         plan.standing.note(verdict.serving, lasting(&mut self.cut_off, verdict.troubles, now));
         verdict.says
@@ -165,7 +165,7 @@ mod tests {
         let at = |seconds: u64| MonotonicTime(seconds * 1_000_000);
         let mut known = Vec::new();
         let mut told = |troubles: &[HealthIssue], now| lasting(&mut known, troubles.to_vec(), now);
-        let other = HealthIssue::NotInRoster;
+        let other = HealthIssue::NotReadBack;
         assert_eq!(told(&[cut("a"), other.clone()], at(0)), [other]);
         assert_eq!(told(&[cut("a"), cut("b")], at(4)), []);
         assert_eq!(told(&[cut("a"), cut("b")], at(6)), [cut("a")]);

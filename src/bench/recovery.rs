@@ -87,10 +87,10 @@ impl Recovery {
 
     async fn measure(&self, metrics: &Metrics) -> Result<RecoveryRow, BenchError> {
         until(|| metrics.frozen.get() == 0).await?;
-        let (roster, other) = (metrics.cluster_reads.get(), metrics.recovery_reads.get());
+        let (cluster, other) = (metrics.cluster_reads.get(), metrics.recovery_reads.get());
         tokio::time::sleep(STEADY).await;
         let steady = |before: u64, now: u64| (now - before) as f64 / STEADY.as_secs_f64();
-        let cluster_reads_per_s = steady(roster, metrics.cluster_reads.get());
+        let cluster_reads_per_s = steady(cluster, metrics.cluster_reads.get());
         let other_reads_per_s = steady(other, metrics.recovery_reads.get());
         let (reads, rounds) = (metrics.recovery_reads.get(), metrics.rounds[0].get());
         let bounds = Config::default().bus;

@@ -137,7 +137,7 @@ impl WildcardFeed {
 
     /// Applies a read of the cluster table. It states whether a live heartbeat of another node has
     /// `tap`, and whether every live heartbeat, this node's own included, has `copies`.
-    pub fn roster(&self, others_tap: bool, all_copy: bool) {
+    pub fn cluster_read(&self, others_tap: bool, all_copy: bool) {
         self.others.store(others_tap, Ordering::Relaxed);
         self.own.send_if_modified(|own| std::mem::replace(&mut own.copied, all_copy) != all_copy);
     }
@@ -217,7 +217,7 @@ mod tests {
     /// Begins a feed for which every live node sends copies.
     fn begin(feed: &WildcardFeed) {
         feed.begin(0);
-        feed.roster(false, true);
+        feed.cluster_read(false, true);
     }
 
     fn is_confirmed(feed: &WildcardFeed) -> bool {
@@ -282,39 +282,39 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn among_others_the_roster_read_since_the_beginning_confirms() {
+    async fn among_others_the_cluster_table_read_since_the_beginning_confirms() {
         let feed = WildcardFeed::new(1);
-        feed.roster(true, true);
+        feed.cluster_read(true, true);
         feed.begin(0);
         command(&feed, SHARDS[0]);
         assert!(!is_confirmed(&feed), "an earlier read does not count");
-        feed.roster(false, false);
+        feed.cluster_read(false, false);
         assert!(!is_confirmed(&feed));
         let confirmation = feed.confirmation();
-        feed.roster(false, true);
+        feed.cluster_read(false, true);
         assert!(confirmation.within(LONG).await && is_confirmed(&feed));
         assert!(!feed.begin(1) && is_confirmed(&feed), "the node has a feed already");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn copies_are_sent_on_a_notice_until_the_roster_could_tell() {
+    async fn copies_are_sent_on_a_notice_until_the_cluster_table_could_tell() {
         let feed = WildcardFeed::new(1);
         let mut changes = feed.changes();
         feed.heard();
         assert!(feed.copies() && !feed.is_tap());
         assert!(changes.has_changed().unwrap(), "the heartbeat has `copies` now");
         changes.mark_unchanged();
-        feed.roster(false, false);
+        feed.cluster_read(false, false);
         tokio::time::advance(NOTICE_HOLDS.mul_f64(0.9)).await;
         assert!(feed.copies(), "the cluster table may not have it yet");
         feed.heard();
         assert!(!changes.has_changed().unwrap());
         tokio::time::advance(NOTICE_HOLDS).await;
         assert!(!feed.copies());
-        feed.roster(true, false);
+        feed.cluster_read(true, false);
         tokio::time::advance(NOTICE_HOLDS).await;
         assert!(feed.copies(), "the cluster table states it");
-        feed.roster(false, false);
+        feed.cluster_read(false, false);
         assert!(!feed.copies());
     }
 }

@@ -406,7 +406,7 @@ pub(crate) async fn of_a_row_the_highest_counter_stays(store: Arc<dyn Store>) {
     for row in [row(one, 2), row(two, 1), row(one, 3), row(one, 1)] {
         store.write_row(row).await.unwrap();
     }
-    let mut rows = store.roster().await.unwrap();
+    let mut rows = store.heartbeats().await.unwrap();
     rows.retain(|row| [one, two].contains(&row.incarnation.0));
     rows.sort_by_key(|row| row.counter);
     assert_eq!(rows, [row(two, 1), row(one, 3)]);

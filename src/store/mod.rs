@@ -45,7 +45,7 @@ pub use page::{HistoryRange, Page, PageLimit};
 pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// How long a row of the cluster table is kept after the last write of its incarnation.
-pub const ROSTER_KEPT: Duration = Duration::from_hours(1);
+pub const HEARTBEATS_KEPT: Duration = Duration::from_hours(1);
 
 /// A day of the Unix epoch, UTC, counted from 0: the unit that activity is kept by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -256,8 +256,8 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// counter stays, in any order of arrival.
     fn write_row(&self, row: Heartbeat) -> Pending<Result<(), RowError>>;
 
-    /// Reads every row of the cluster table whose incarnation was written within [`ROSTER_KEPT`].
-    fn roster(&self) -> Pending<Result<Vec<Heartbeat>, ReadError>>;
+    /// Reads every row of the cluster table whose incarnation was written within [`HEARTBEATS_KEPT`].
+    fn heartbeats(&self) -> Pending<Result<Vec<Heartbeat>, ReadError>>;
 
     /// Why nothing can be written until the process is restarted; none while all is well.
     fn failure(&self) -> Option<String>;

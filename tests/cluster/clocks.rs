@@ -85,11 +85,11 @@ impl Scene {
         eventually("the node has checked its clock", || operator.metric(KNOWN) == known).await;
     }
 
-    /// Waits until a node has read the roster a few times: cursors had their chance to move.
+    /// Waits until a node has read the cluster table a few times: cursors had their chance to move.
     async fn some_reads(&self, node: usize) {
         let operator = self.operator(node);
         let before = operator.metric(READS);
-        eventually("the roster is read", || operator.metric(READS) >= before + 4).await;
+        eventually("the cluster table is read", || operator.metric(READS) >= before + 4).await;
     }
 
     async fn strike(self) {

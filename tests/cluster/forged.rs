@@ -109,7 +109,7 @@ fn other_node(own: &Heartbeat, counter: u64, form: EnvelopeForm) -> Heartbeat {
 async fn lives_until(store: &dyn Store, form: Option<EnvelopeForm>, holds: impl Fn() -> bool) {
     let until = tokio::time::Instant::now() + PATIENCE;
     for counter in 1.. {
-        let rows = store.roster().await.expect("a roster");
+        let rows = store.heartbeats().await.expect("heartbeats");
         let own = rows.iter().find(|row| row.about.node == "n1").expect("its own row");
         let form = form.unwrap_or(own.about.envelopes);
         store.write_row(other_node(own, counter, form)).await.expect("it is written");

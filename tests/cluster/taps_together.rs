@@ -1,4 +1,4 @@
-//! Wide patterns across nodes: for tests/cluster, once the roster calls `Taps::roster`.
+//! Wide patterns across nodes: for tests/cluster, once the node agent calls `WildcardFeed::cluster_read`.
 
 use serde_json::{Value, json};
 

@@ -17,7 +17,7 @@ use crate::harness::{Operator, RedisServer, eventually_within, token};
 const FROZEN: &str = "narrowcast_watermark_frozen";
 
 /// What a node reads and writes for itself.
-const UPKEEP: [&str; 3] = ["read_roster", "read_time", "write_roster_row"];
+const UPKEEP: [&str; 3] = ["read_heartbeats", "read_time", "write_heartbeat"];
 
 type Counts = BTreeMap<String, u64>;
 

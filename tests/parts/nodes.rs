@@ -22,7 +22,7 @@ const FROZEN: Duration = Duration::from_secs(20);
 const DOWN: Duration = Duration::from_secs(10);
 
 /// How long there are two primaries, and how long a node that alone is cut off stays so: a few
-/// rows of the roster (one in 2 s).
+/// heartbeats (one in 2 s).
 const PARTED: Duration = Duration::from_secs(5);
 
 /// Acknowledgements around a fault.

@@ -59,7 +59,7 @@ fn a_node_is_let_in_once_it_has_read_back_that_it_fits() {
     for rows in [&[][..], &[row(1, says_nothing)]] {
         let alone = starting.assess(rows);
         assert_eq!((alone.says, alone.serving), (NodeState::Serving, false));
-        assert_eq!(alone.troubles, [HealthIssue::NotInRoster]);
+        assert_eq!(alone.troubles, [HealthIssue::NotReadBack]);
     }
     let back = starting.assess(&[own()]);
     assert_eq!((back.serving, back.troubles, back.nodes), (true, vec![], 1));

@@ -109,13 +109,13 @@ async fn the_tap_channel_is_heard_on_every_shard_while_the_node_taps() {
     assert!(rig.interest.confirmation(&key).within(PATIENCE).await);
     assert_eq!([rig.hearing(SHARDS[0]).await, rig.hearing(SHARDS[1]).await], [0, 0]);
     rig.feed.begin(0);
-    rig.feed.roster(false, true);
+    rig.feed.cluster_read(false, true);
     assert!(rig.feed.confirmation().within(PATIENCE).await);
     assert_eq!([rig.hearing(SHARDS[0]).await, rig.hearing(SHARDS[1]).await], [1, 1]);
     rig.feed.end(0);
     rig.until_hearing([0, 0]).await;
     rig.feed.begin(0);
-    rig.feed.roster(false, true);
+    rig.feed.cluster_read(false, true);
     assert!(rig.feed.confirmation().within(PATIENCE).await);
     rig.until_hearing([1, 1]).await;
 }
@@ -124,7 +124,7 @@ async fn the_tap_channel_is_heard_on_every_shard_while_the_node_taps() {
 async fn a_new_connection_hears_the_tap_channel_again() {
     let rig = Rig::start();
     rig.feed.begin(0);
-    rig.feed.roster(false, true);
+    rig.feed.cluster_read(false, true);
     assert!(rig.feed.confirmation().within(PATIENCE).await);
     let mut changes = rig.feed.changes();
     rig.bus.cut(SHARDS[1]);

@@ -34,10 +34,10 @@ mod codec;
 mod connect;
 mod error;
 mod executor;
+mod heartbeats;
 mod history;
 mod options;
 mod reads;
-mod roster;
 mod schema;
 mod statements;
 #[cfg(test)]
@@ -375,8 +375,9 @@ impl Store for Cql {
 
     fn write_row(&self, row: Heartbeat) -> Pending<Result<(), RowError>> {
         let namespace = self.identity.namespace.clone();
-        let work =
-            |wire: Arc<Executor>| async move { Ok(roster::write(&wire, &namespace, &row).await) };
+        let work = |wire: Arc<Executor>| async move {
+            Ok(heartbeats::write(&wire, &namespace, &row).await)
+        };
         let written = self.ask(&self.upkeep, work);
         Box::pin(async move {
             match written.await {
@@ -386,9 +387,9 @@ impl Store for Cql {
         })
     }
 
-    fn roster(&self) -> Pending<Result<Vec<Heartbeat>, ReadError>> {
+    fn heartbeats(&self) -> Pending<Result<Vec<Heartbeat>, ReadError>> {
         let namespace = self.identity.namespace.clone();
-        self.ask(&self.upkeep, |wire| async move { roster::read(&wire, &namespace).await })
+        self.ask(&self.upkeep, |wire| async move { heartbeats::read(&wire, &namespace).await })
     }
 
     /// None: it recovers by itself.

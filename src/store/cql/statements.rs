@@ -31,7 +31,7 @@ pub(super) enum StatementKind {
     Room,
     ReadMark,
     Nonce,
-    RosterRow,
+    HeartbeatRow,
     MessagesBelow,
     MessagesAbove,
     WindowsBelow,
@@ -46,7 +46,7 @@ pub(super) enum StatementKind {
     RoomOf,
     ReadMarkOf,
     NonceOf,
-    RosterRows,
+    HeartbeatRows,
     Time,
 }
 
@@ -144,10 +144,10 @@ const TEXTS: [(StatementKind, &str, &str); StatementKind::COUNT] = [
          USING TTL {sends} AND TIMESTAMP ?",
     ),
     (
-        StatementKind::RosterRow,
-        "write_roster_row",
-        "INSERT INTO {k}.roster (namespace, incarnation, row) VALUES (?, ?, ?) \
-         USING TTL {roster} AND TIMESTAMP ?",
+        StatementKind::HeartbeatRow,
+        "write_heartbeat",
+        "INSERT INTO {k}.heartbeats (namespace, incarnation, row) VALUES (?, ?, ?) \
+         USING TTL {heartbeats} AND TIMESTAMP ?",
     ),
     (
         StatementKind::MessagesBelow,
@@ -219,9 +219,9 @@ const TEXTS: [(StatementKind, &str, &str); StatementKind::COUNT] = [
         "SELECT record FROM {k}.sends WHERE sender = ? AND nonce = ?",
     ),
     (
-        StatementKind::RosterRows,
-        "read_roster",
-        "SELECT incarnation, row FROM {k}.roster WHERE namespace = ? LIMIT ?",
+        StatementKind::HeartbeatRows,
+        "read_heartbeats",
+        "SELECT incarnation, row FROM {k}.heartbeats WHERE namespace = ? LIMIT ?",
     ),
     // Each node has its own such table, so that the coordinator answers at once.
     (
@@ -245,12 +245,12 @@ impl StatementKind {
     }
 
     const fn is_write(self) -> bool {
-        (self as usize) <= Self::RosterRow as usize
+        (self as usize) <= Self::HeartbeatRow as usize
     }
 
     fn text(self, options: &CqlOptions) -> String {
         let text = TEXTS[self as usize].2.replace("{k}", &options.keyspace);
-        ["messages", "windows", "sends", "roster"].iter().fold(text, |text, table| {
+        ["messages", "windows", "sends", "heartbeats"].iter().fold(text, |text, table| {
             let kept = seconds_kept(table, options.retention);
             text.replace(&format!("{{{table}}}"), &kept.to_string())
         })

@@ -45,6 +45,7 @@ mod entry;
 mod expiry;
 mod failure;
 mod files;
+mod heartbeats;
 mod journal;
 mod keys;
 mod meta;
@@ -52,7 +53,6 @@ mod open;
 mod options;
 mod query;
 mod reader;
-mod roster;
 mod row;
 mod salvage;
 mod tables;
@@ -79,9 +79,9 @@ use crate::telemetry::StoreFigures;
 use batch::BatchBuilder;
 use entry::BatchEntry;
 use failure::EngineFailure;
+use heartbeats::HeartbeatTable;
 use query::rooms;
 use reader::ReadThread;
-use roster::Roster;
 use tables::Tables;
 use watch::FileWatch;
 use writer::{BatchLimit, WriteThread};
@@ -103,7 +103,7 @@ pub struct Embedded {
     reader: ReadThread,
     watch: FileWatch,
     failure: EngineFailure,
-    roster: Roster,
+    heartbeats: HeartbeatTable,
 }
 
 impl Embedded {
@@ -123,7 +123,7 @@ impl Embedded {
             reader: ReadThread::start(options.read_queue, Arc::clone(&tables))?,
             watch: FileWatch::start(tables, failure.clone())?,
             failure,
-            roster: Roster::default(),
+            heartbeats: HeartbeatTable::default(),
         }))
     }
 }
@@ -276,12 +276,12 @@ impl Store for Embedded {
     }
 
     fn write_row(&self, row: Heartbeat) -> Pending<Result<(), RowError>> {
-        self.roster.write(row, Instant::now());
+        self.heartbeats.write(row, Instant::now());
         Box::pin(ready(Ok(())))
     }
 
-    fn roster(&self) -> Pending<Result<Vec<Heartbeat>, ReadError>> {
-        Box::pin(ready(Ok(self.roster.read(Instant::now()))))
+    fn heartbeats(&self) -> Pending<Result<Vec<Heartbeat>, ReadError>> {
+        Box::pin(ready(Ok(self.heartbeats.read(Instant::now()))))
     }
 
     fn failure(&self) -> Option<String> {

@@ -110,7 +110,7 @@ impl Scene {
 }
 
 #[test]
-fn the_first_repair_waits_for_the_roster_and_for_everything_to_be_heard() {
+fn the_first_repair_waits_for_the_cluster_table_and_for_everything_to_be_heard() {
     let mut scene = Scene::new();
     assert!(scene.is_frozen());
     scene.hear(0);

@@ -213,8 +213,8 @@ impl Store for Skewed {
         self.inner.write_row(row)
     }
 
-    fn roster(&self) -> Pending<Result<Vec<Heartbeat>, ReadError>> {
-        self.inner.roster()
+    fn heartbeats(&self) -> Pending<Result<Vec<Heartbeat>, ReadError>> {
+        self.inner.heartbeats()
     }
 
     fn failure(&self) -> Option<String> {

@@ -184,7 +184,7 @@ impl Store for Held {
             sender: &UserId, nonce: &str, record: NonceRecord
         ) -> Pending<Result<(), AppendError>>;
         write_row(row: Heartbeat) -> Pending<Result<(), RowError>>;
-        roster() -> Pending<Result<Vec<Heartbeat>, ReadError>>;
+        heartbeats() -> Pending<Result<Vec<Heartbeat>, ReadError>>;
         failure() -> Option<String>;
         figures() -> Option<StoreFigures>;
         close() -> Pending<()>;

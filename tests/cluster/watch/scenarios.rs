@@ -26,7 +26,7 @@ const CUT: Duration = Duration::from_secs(5);
 /// How long nodes are frozen: beyond the lease of an incarnation (8 s).
 const NODES_FROZEN: Duration = Duration::from_secs(12);
 
-/// How long there are two primaries: a few rows of the roster (one in 2 s).
+/// How long there are two primaries: a few heartbeats (one in 2 s).
 const PARTED: Duration = Duration::from_secs(5);
 
 /// The same faults in a row, with other ones before and after.

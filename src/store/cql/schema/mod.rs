@@ -25,7 +25,7 @@ pub(super) use meta::admitted;
 
 use std::time::Duration;
 
-use crate::store::{ACTIVITY_KEPT, NONCE_KEPT, ROSTER_KEPT};
+use crate::store::{ACTIVITY_KEPT, HEARTBEATS_KEPT, NONCE_KEPT};
 
 /// How much longer a row of `windows` is kept than the messages of its window. A node writes it
 /// once, early in a window of up to a day, and it must outlive the last of them. The second day is
@@ -217,13 +217,13 @@ const TABLES: [Table; 13] = [
         comment: "schema version, namespace, identity",
     },
     Table {
-        name: "roster",
+        name: "heartbeats",
         columns: &[
             Column("namespace", "text", Partition),
             Column("incarnation", "uuid", Rising),
             Column("row", "text", Value),
         ],
-        life: Life::For(ROSTER_KEPT),
+        life: Life::For(HEARTBEATS_KEPT),
         is_series: false,
         comment: "the live nodes; the write timestamp is the row's counter",
     },

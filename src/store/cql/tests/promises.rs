@@ -88,7 +88,7 @@ async fn the_newest_row_of_an_incarnation_stays_among_many_nodes() {
         written.await.unwrap();
     }
     for store in &stores {
-        let mut rows = store.roster().await.unwrap();
+        let mut rows = store.heartbeats().await.unwrap();
         rows.retain(|row| row.incarnation.0 == incarnation);
         assert_eq!(rows, [row(incarnation, 9)]);
     }

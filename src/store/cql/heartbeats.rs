@@ -89,22 +89,22 @@ pub(super) async fn write(
     let incarnation = Uuid::from_u128(row.incarnation.0);
     let counter = i64::try_from(row.counter).unwrap_or(i64::MAX);
     let text = spell(row);
-    wire.write(StatementKind::RosterRow, (namespace, incarnation, text.as_str(), counter)).await
+    wire.write(StatementKind::HeartbeatRow, (namespace, incarnation, text.as_str(), counter)).await
 }
 
 /// Reads all rows.
 pub(super) async fn read(wire: &Executor, namespace: &str) -> Result<Vec<Heartbeat>, ReadError> {
-    let answer = wire.read(StatementKind::RosterRows, (namespace, limit(ROWS_MAX))).await?;
+    let answer = wire.read(StatementKind::HeartbeatRows, (namespace, limit(ROWS_MAX))).await?;
     if answer.rows_num() >= ROWS_MAX {
         // Leaving out a row would make its node count as dead.
         let reason = format!("the cluster table has {ROWS_MAX} rows or more");
         return Err(ReadError::Unavailable { reason });
     }
     let mut rows = Vec::with_capacity(answer.rows_num());
-    for row in rows_of::<(Uuid, Option<&str>)>(&answer, "roster")? {
+    for row in rows_of::<(Uuid, Option<&str>)>(&answer, "heartbeats")? {
         let (incarnation, Some(text)) = row? else { continue };
         let read = unspell(Incarnation(incarnation.as_u128()), text);
-        rows.push(read.map_err(|reason| corrupt("roster", incarnation.to_string(), reason))?);
+        rows.push(read.map_err(|reason| corrupt("heartbeats", incarnation.to_string(), reason))?);
     }
     Ok(rows)
 }

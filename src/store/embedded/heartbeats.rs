@@ -7,18 +7,18 @@ use ahash::AHashMap;
 use parking_lot::Mutex;
 
 use crate::cluster::{Heartbeat, Incarnation};
-use crate::store::ROSTER_KEPT;
+use crate::store::HEARTBEATS_KEPT;
 
 /// The rows, and when their incarnations were last written.
 #[derive(Debug, Default)]
-pub(super) struct Roster {
+pub(super) struct HeartbeatTable {
     rows: Mutex<AHashMap<Incarnation, (Heartbeat, Instant)>>,
 }
 
-impl Roster {
+impl HeartbeatTable {
     pub(super) fn write(&self, row: Heartbeat, now: Instant) {
         let mut rows = self.rows.lock();
-        rows.retain(|_, (_, written)| now.saturating_duration_since(*written) <= ROSTER_KEPT);
+        rows.retain(|_, (_, written)| now.saturating_duration_since(*written) <= HEARTBEATS_KEPT);
         let (kept, written) = rows.entry(row.incarnation).or_insert_with(|| (row.clone(), now));
         *written = now;
         if row.counter > kept.counter {
@@ -28,7 +28,7 @@ impl Roster {
 
     pub(super) fn read(&self, now: Instant) -> Vec<Heartbeat> {
         let rows = self.rows.lock();
-        let fresh = |written: Instant| now.saturating_duration_since(written) <= ROSTER_KEPT;
+        let fresh = |written: Instant| now.saturating_duration_since(written) <= HEARTBEATS_KEPT;
         rows.values().filter(|(_, written)| fresh(*written)).map(|(row, _)| row.clone()).collect()
     }
 }
@@ -42,13 +42,13 @@ mod tests {
 
     #[test]
     fn rows_are_gone_an_hour_after_the_last_write() {
-        let roster = Roster::default();
+        let table = HeartbeatTable::default();
         let start = Instant::now();
-        roster.write(row(1, 1), start);
-        roster.write(row(2, 1), start + Duration::from_secs(1));
-        assert_eq!(roster.read(start + ROSTER_KEPT).len(), 2);
-        assert_eq!(roster.read(start + ROSTER_KEPT + Duration::from_millis(1)), [row(2, 1)]);
-        roster.write(row(3, 1), start + ROSTER_KEPT * 3);
-        assert_eq!(roster.rows.lock().len(), 1, "rows of nodes that are gone are dropped");
+        table.write(row(1, 1), start);
+        table.write(row(2, 1), start + Duration::from_secs(1));
+        assert_eq!(table.read(start + HEARTBEATS_KEPT).len(), 2);
+        assert_eq!(table.read(start + HEARTBEATS_KEPT + Duration::from_millis(1)), [row(2, 1)]);
+        table.write(row(3, 1), start + HEARTBEATS_KEPT * 3);
+        assert_eq!(table.rows.lock().len(), 1, "rows of nodes that are gone are dropped");
     }
 }
