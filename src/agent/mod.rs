@@ -8,10 +8,10 @@
 //! | `heartbeats` | the node's own heartbeats: snapshots, writes, leases, fences |
 //! | `peers` | reads of the cluster table, and what follows from them |
 //! | `join_check` | how the node is checked against the live heartbeats |
-//! | `clock_sync` | checks of the node's time against the store's |
+//! | `clock_check` | checks of the node's time against the store's |
 //! | `health` | the node's health issues |
 
-mod clock_sync;
+mod clock_check;
 mod health;
 mod heartbeats;
 mod join_check;
@@ -36,7 +36,7 @@ use crate::shards::{ReconnectSignal, ShardEvent};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::watermark::{RecoveryRound, WatermarkAction, WatermarkState, WatermarkTracker};
-use clock_sync::ClockSync;
+use clock_check::ClockSync;
 use heartbeats::HeartbeatWriter;
 use peers::PeerReader;
 

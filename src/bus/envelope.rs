@@ -6,7 +6,7 @@
 //! ```
 //! Integers are big-endian. Flags: bit 0 marks a copy for the channel `tap`, unknown ones are
 //! ignored. An envelope without keys has the number after the last class. The tag is that of
-//! [`Seal`] over all bytes before it. The previous version stays readable when there is one. Bytes
+//! [`EnvelopeMac`] over all bytes before it. The previous version stays readable when there is one. Bytes
 //! without a tag are not an envelope.
 
 use std::fmt;
@@ -14,7 +14,7 @@ use std::fmt;
 use bytes::{BufMut, Bytes, BytesMut};
 use smallvec::SmallVec;
 
-use super::seal::{Seal, TAG_BYTES};
+use super::envelope_mac::{EnvelopeMac, TAG_BYTES};
 use crate::domain::{Class, MessageId, RoutingKey};
 
 /// The version that this program writes and reads.
@@ -150,16 +150,16 @@ impl Envelope {
     }
 
     /// The bytes of a copy for the channel `tap`.
-    pub fn encode_tap_copy(&self, seal: &Seal) -> Bytes {
+    pub fn encode_tap_copy(&self, seal: &EnvelopeMac) -> Bytes {
         self.encode(&self.keys, true, seal)
     }
 
     /// The bytes of a copy for `keys`, which are some of its own.
-    pub fn encode_for(&self, keys: &[RoutingKey], seal: &Seal) -> Bytes {
+    pub fn encode_for(&self, keys: &[RoutingKey], seal: &EnvelopeMac) -> Bytes {
         self.encode(keys, self.tap_copy, seal)
     }
 
-    fn encode(&self, keys: &[RoutingKey], tap_copy: bool, seal: &Seal) -> Bytes {
+    fn encode(&self, keys: &[RoutingKey], tap_copy: bool, seal: &EnvelopeMac) -> Bytes {
         let names: usize = keys.iter().map(|key| 2 + key.as_str().len()).sum();
         let length = FIXED_BYTES + 1 + names + 2 + self.about.len() + self.frame.len();
         let mut bytes = BytesMut::with_capacity(length + TAG_BYTES);
@@ -188,7 +188,7 @@ impl Envelope {
     }
 
     /// Reads a copy that a node of the same store made; the frame shares the bytes.
-    pub fn decode(bytes: &Bytes, seal: &Seal) -> Result<Self, EnvelopeError> {
+    pub fn decode(bytes: &Bytes, seal: &EnvelopeMac) -> Result<Self, EnvelopeError> {
         let version = *bytes.first().ok_or(EnvelopeError::Malformed("too short"))?;
         if version != ENVELOPE_VERSION {
             return Err(EnvelopeError::Version(version));
@@ -265,8 +265,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn seal() -> Seal {
-        Seal::of_store(&[3; 32])
+    fn seal() -> EnvelopeMac {
+        EnvelopeMac::of_store(&[3; 32])
     }
 
     /// These bytes with their tag.
@@ -369,7 +369,7 @@ mod tests {
         for end in 0..bytes.len() - 2 {
             assert!(Envelope::decode(&sealed(&bytes[..end]), &seal()).is_err(), "cut at {end}");
         }
-        let other = Seal::of_store(&[4; 32]);
+        let other = EnvelopeMac::of_store(&[4; 32]);
         assert_eq!(Envelope::decode(&whole, &other), Err(EnvelopeError::Unsealed));
         assert_eq!(Envelope::decode(&bytes, &seal()), Err(EnvelopeError::Unsealed), "no tag");
         assert_eq!(Envelope::claimed_store(&whole), Some(envelope().store));

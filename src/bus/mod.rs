@@ -10,7 +10,7 @@ pub(crate) mod conformance;
 mod envelope;
 mod memory;
 mod redis;
-mod seal;
+mod envelope_mac;
 
 use std::fmt;
 use std::future::Future;
@@ -25,7 +25,7 @@ use crate::redis::{Channel, RunId};
 pub use envelope::{BootId, ENVELOPE_VERSION, Envelope, EnvelopeError, EnvelopeKind, StoreTag};
 pub use memory::MemoryBus;
 pub use redis::{RedisBus, RedisShard};
-pub use seal::Seal;
+pub use envelope_mac::EnvelopeMac;
 
 /// A future of the bus.
 pub type PendingReply<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -6,18 +6,18 @@
 //! | `lease` | an incarnation's lease, its begin and its fence |
 //! | `failure_detector` | what follows from the heartbeats read: delivery gaps, deaths, how far all are |
 //! | `generations` | a node's incarnations one after the other, and when their heartbeats are due |
-//! | `unknown_windows` | when sends were answered `outcome_unknown`: what an audit finds there is no bug |
-//! | `rules` | which rules hold; all, outside of the simulation |
+//! | `unknown_outcomes` | when sends were answered `outcome_unknown`: what an audit finds there is no bug |
+//! | `safeguards` | which rules hold; all, outside of the simulation |
 //! | `sample` | heartbeats for tests |
 
 mod failure_detector;
 mod generations;
 mod heartbeat;
 mod lease;
-mod rules;
+mod safeguards;
 #[cfg(test)]
 pub(crate) mod sample;
-mod unknown_windows;
+mod unknown_outcomes;
 
 pub use failure_detector::{DEAD_AFTER, DeliveryGap, FailureDetector, ProgressBounds, READ_CAP};
 pub use generations::{Generations, WRITE_EVERY};
@@ -26,6 +26,6 @@ pub use heartbeat::{
     ShardTag, WorkerProgress,
 };
 pub use lease::{LEASE, LeaseState, NodeLease};
-pub(crate) use rules::Safeguard;
-pub use rules::Safeguards;
-pub use unknown_windows::{UnknownWindow, UnknownWindows};
+pub(crate) use safeguards::Safeguard;
+pub use safeguards::Safeguards;
+pub use unknown_outcomes::{UnknownWindow, UnknownWindows};

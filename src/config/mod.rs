@@ -19,7 +19,7 @@ mod auth;
 mod bus;
 mod choice;
 mod error;
-mod exposure;
+mod known_secrets;
 mod interest;
 mod key_path;
 mod layers;

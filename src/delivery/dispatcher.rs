@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{InboundPublish, WorkerInterest, WorkerQueues};
-use crate::bus::{BootId, Envelope, EnvelopeKind, PushSink, Seal, StoreTag};
+use super::{QueuedPublish, WorkerInterest, WorkerQueues};
+use crate::bus::{BootId, Envelope, EnvelopeKind, PushSink, EnvelopeMac, StoreTag};
 use crate::interest::{Interest, WildcardFeed};
 use crate::layout::ShardIndex;
 use crate::shards::{ShardEvent, ShardEvents};
@@ -20,7 +20,7 @@ pub struct Dispatcher {
     /// This node's store.
     pub store: StoreTag,
     /// Opens the envelopes that its nodes publish.
-    pub seal: Seal,
+    pub seal: EnvelopeMac,
     /// Which workers want which key.
     pub wants: Arc<WorkerInterest>,
     /// Wide patterns, here and on other nodes.
@@ -62,7 +62,7 @@ impl PushSink for Dispatcher {
             EnvelopeKind::Message | EnvelopeKind::Event => self.dispatch(envelope),
             EnvelopeKind::Membership if !own => {
                 let workers = self.wants.workers(&envelope.keys);
-                self.worker_queues.push(workers, &Arc::new(InboundPublish::notice(envelope)));
+                self.worker_queues.push(workers, &Arc::new(QueuedPublish::notice(envelope)));
             }
             EnvelopeKind::Notice if !own && *envelope.about == *WildcardFeed::NOTICE => {
                 self.feed.heard();
@@ -89,7 +89,7 @@ impl Dispatcher {
             return;
         }
         let push =
-            InboundPublish::from_bus(envelope, Arc::clone(&self.metrics), workers.count_ones());
+            QueuedPublish::from_bus(envelope, Arc::clone(&self.metrics), workers.count_ones());
         self.worker_queues.push(workers, &Arc::new(push));
     }
 
@@ -119,8 +119,8 @@ mod tests {
     /// A byte of the id.
     const ID_AT: usize = 30;
 
-    fn seal() -> Seal {
-        Seal::of_store(&[3; 32])
+    fn seal() -> EnvelopeMac {
+        EnvelopeMac::of_store(&[3; 32])
     }
 
     fn dispatcher() -> Dispatcher {
@@ -231,7 +231,7 @@ mod tests {
         let genuine = message.encode_for(&message.keys, &seal());
         let mut changed = genuine.to_vec();
         changed[ID_AT] ^= 1;
-        let forged = message.encode_for(&message.keys, &Seal::of_store(&[4; 32]));
+        let forged = message.encode_for(&message.keys, &EnvelopeMac::of_store(&[4; 32]));
         let bare = genuine.slice(..genuine.len() - 16);
         for payload in [changed.into(), forged, bare, Bytes::from_static(b"garbage"), Bytes::new()]
         {

@@ -2,14 +2,14 @@
 
 mod command;
 mod dispatcher;
-mod inbound_publish;
+mod queued_publish;
 mod worker_interest;
 mod worker_queue;
 mod worker_queues;
 
 pub use command::{Report, RoundPart, WorkerCommand};
 pub use dispatcher::Dispatcher;
-pub use inbound_publish::{CopyKind, InboundPublish};
+pub use queued_publish::{CopyKind, QueuedPublish};
 pub use worker_interest::{WORKERS_MAX, WorkerInterest};
 pub use worker_queue::{Work, WorkerQueue};
 pub use worker_queues::WorkerQueues;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{InboundPublish, WorkerCommand};
+use super::{QueuedPublish, WorkerCommand};
 
 /// One thing in a worker's queue.
 #[derive(Debug)]
 pub enum Work {
     /// A push to deliver.
-    Push(Arc<InboundPublish>),
+    Push(Arc<QueuedPublish>),
     /// A command to carry out.
     Command(WorkerCommand),
 }
@@ -32,7 +32,7 @@ impl WorkerQueue {
 
     /// Adds a push; false if the queue is full and the push is lost here.
     #[must_use]
-    pub fn push(&self, push: Arc<InboundPublish>) -> bool {
+    pub fn push(&self, push: Arc<QueuedPublish>) -> bool {
         let mut queue = self.queue.lock();
         let fits = queue.len() < self.max;
         if fits {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{InboundPublish, WORKERS_MAX, WorkerCommand, WorkerQueue};
+use super::{QueuedPublish, WORKERS_MAX, WorkerCommand, WorkerQueue};
 use crate::cluster::DeliveryGap;
 use crate::telemetry::Metrics;
 use crate::watermark::WatermarkState;
@@ -46,7 +46,7 @@ impl WorkerQueues {
     /// Adds a push to the queues of these workers, one bit each, and returns the workers that lost
     /// it because their queue is full. For a message or a membership the delivery gap is raised in
     /// that step, since no cursor may pass what is lost.
-    pub fn push(&self, workers: u64, push: &Arc<InboundPublish>) -> u64 {
+    pub fn push(&self, workers: u64, push: &Arc<QueuedPublish>) -> u64 {
         let mut lost = 0;
         for (worker, inbox) in self.queues.iter().enumerate() {
             if workers & 1 << worker != 0 && !inbox.push(Arc::clone(push)) {

@@ -2,7 +2,7 @@
 //!
 //! Everything here is pure: no I/O, no clock is read, nothing waits.
 
-mod canonical;
+mod canonical_json;
 mod clock;
 mod conversation;
 mod holders;
@@ -14,7 +14,7 @@ mod pattern_index;
 mod subject;
 mod token;
 
-pub use canonical::canonical;
+pub use canonical_json::canonical;
 pub use clock::{HybridClock, Micros, Observed};
 pub use conversation::{Conversation, ConversationError};
 pub use membership::{

@@ -3,7 +3,7 @@
 //!
 //! | file | owns |
 //! | --- | --- |
-//! | `clients`, `operator` | a listener each |
+//! | `client_listener`, `operator_listener` | a listener each |
 //! | `health` | `/healthz` and `/readyz`, on both |
 //! | `readiness` | whether the node is fit for clients |
 //! | `route`, `query`, `percent` | from a request's line to a route and its parameters |
@@ -15,18 +15,18 @@
 
 mod api;
 mod bearer;
-mod clients;
+mod client_listener;
 mod cors;
 mod handshake;
 mod health;
 mod intake;
-mod operator;
+mod operator_listener;
 mod percent;
 mod problem;
 mod query;
 mod readiness;
 mod route;
 
-pub use clients::{ClientPort, ClientPortBounds, PortPermits};
-pub use operator::{OPERATOR_CONNECTIONS_MAX, OperatorPort};
+pub use client_listener::{ClientPort, ClientPortBounds, PortPermits};
+pub use operator_listener::{OPERATOR_CONNECTIONS_MAX, OperatorPort};
 pub use readiness::{Readiness, ReadyState};

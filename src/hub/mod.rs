@@ -8,13 +8,13 @@
 //! - An event reaches a session once, however many of its patterns match and copies arrive.
 
 mod audience;
-mod deferred;
-mod delivered;
+mod deferred_frames;
+mod delivery_counts;
 mod read_ops;
 mod recent;
 mod recovery_state;
 mod room_load;
-mod sequencer;
+mod fifo_gate;
 mod session;
 mod subscription_index;
 mod subscriptions;
@@ -42,13 +42,13 @@ use crate::watermark::{
 };
 
 pub use audience::Audience;
-pub use deferred::{NotDeferred, USER_DEFERRED_BYTES_MAX};
-pub use delivered::Delivered;
+pub use deferred_frames::{NotDeferred, USER_DEFERRED_BYTES_MAX};
+pub use delivery_counts::Delivered;
 pub use read_ops::{ReadOpLimit, ReadOpPermit, USER_READS_MAX};
 pub use recent::RecentNonces;
 pub use recovery_state::{BufferedMessage, RecoveryState};
 pub use room_load::{LoadEnd, LoadGuard, LoadShare, RoomLoad};
-pub use sequencer::{Sequencer, Slot};
+pub use fifo_gate::{FifoGate, Slot};
 pub use session::{DEFERRED_BYTES_MAX, Priority, PushOutcome, Session, SessionBounds};
 pub use subscriptions::{PatternBudget, PatternLimit};
 

@@ -13,7 +13,7 @@ use crate::domain::{Membership, RoomId, UserId};
 use crate::watermark::{DeliverySeq, KnowledgeSource, RoomChange, RoomState, UserRooms};
 
 /// A user's slot among the users of a worker.
-type PersonId = u32;
+type UserSlot = u32;
 
 /// A user with sessions here.
 #[derive(Debug)]
@@ -38,8 +38,8 @@ pub(super) struct UserEntry {
 #[derive(Debug, Default)]
 pub(super) struct UserIndex {
     places: Slab<UserEntry>,
-    by_user: AHashMap<UserId, PersonId>,
-    by_room: AHashMap<RoomId, Vec<PersonId>>,
+    by_user: AHashMap<UserId, UserSlot>,
+    by_room: AHashMap<RoomId, Vec<UserSlot>>,
 }
 
 impl UserIndex {
@@ -51,7 +51,7 @@ impl UserIndex {
             let rooms = UserRooms::new(Safeguards::default());
             let (loaded, loading, reads) = (false, None, Rc::default());
             let person = UserEntry { user, sessions, rooms, loaded, loading, reads, deferred: 0 };
-            places.insert(person) as PersonId
+            places.insert(person) as UserSlot
         });
         places[id as usize].sessions.push(session);
     }
@@ -72,7 +72,7 @@ impl UserIndex {
         rooms
     }
 
-    fn strike(&mut self, room: &RoomId, id: PersonId) {
+    fn strike(&mut self, room: &RoomId, id: UserSlot) {
         if let Some(members) = self.by_room.get_mut(room) {
             members.retain(|member| *member != id);
             if members.is_empty() {

@@ -59,7 +59,7 @@ pub enum InterestAction {
 
 /// One command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Batch {
+pub struct SubscribeCommand {
     /// Its number in the order of commands. It wraps, because only recent ones are compared.
     generation: u32,
     /// Its kind.
@@ -261,7 +261,7 @@ impl BucketSubscriptions {
     }
 
     /// Takes the next command: up to `max` buckets of one kind.
-    pub fn next_batch(&mut self, max: usize) -> Option<Batch> {
+    pub fn next_batch(&mut self, max: usize) -> Option<SubscribeCommand> {
         let mut buckets = Vec::new();
         let mut action = None;
         while buckets.len() < max
@@ -279,7 +279,7 @@ impl BucketSubscriptions {
         }
         let action = action?;
         self.generation = self.generation.wrapping_add(1);
-        Some(Batch { generation: self.generation, action, buckets })
+        Some(SubscribeCommand { generation: self.generation, action, buckets })
     }
 
     /// Marks a bucket as commanded in the batch that is being made.
@@ -296,7 +296,7 @@ impl BucketSubscriptions {
     }
 
     /// Takes the answer to a command. Returns the waits for the buckets that it confirmed.
-    pub fn answered(&mut self, batch: &Batch) -> Vec<WaiterId> {
+    pub fn answered(&mut self, batch: &SubscribeCommand) -> Vec<WaiterId> {
         let mut tickets = Vec::new();
         for bucket in &batch.buckets {
             let Some(entry) = self.entries.get_mut(bucket) else { continue };

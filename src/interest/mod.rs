@@ -24,7 +24,7 @@ use crate::domain::{Class, RoutingKey};
 use crate::layout::{BucketRoute, Layouts, ShardIndex};
 
 pub use bucket_subscriptions::{
-    Batch, BucketSubscriptions, InterestAction, Linger, SubscriptionState, WaiterId,
+    SubscribeCommand, BucketSubscriptions, InterestAction, Linger, SubscriptionState, WaiterId,
 };
 pub use wildcard_feed::{OwnFeed, WildcardFeed};
 
@@ -218,7 +218,7 @@ impl Interest {
     }
 
     /// Takes the next command for a shard's connection.
-    pub fn next_batch(&self, shard: ShardIndex) -> Option<Batch> {
+    pub fn next_batch(&self, shard: ShardIndex) -> Option<SubscribeCommand> {
         self.shard(shard).state.lock().machine.next_batch(self.batch_max)
     }
 
@@ -228,7 +228,7 @@ impl Interest {
     }
 
     /// Notes that a command was answered.
-    pub fn answered(&self, shard: ShardIndex, batch: &Batch) {
+    pub fn answered(&self, shard: ShardIndex, batch: &SubscribeCommand) {
         let mut state = self.shard(shard).state.lock();
         let tickets = state.machine.answered(batch);
         let waiters: Vec<_> = tickets.iter().filter_map(|t| state.waiters.remove(t)).collect();

@@ -126,7 +126,7 @@ const KEYS: usize = 8;
 struct Server {
     up: bool,
     subscribed: HashSet<Bucket>,
-    unanswered: VecDeque<Batch>,
+    unanswered: VecDeque<SubscribeCommand>,
 }
 
 /// Nodes' layouts, their shards, and the holders, all found by searching from end to end.
@@ -233,7 +233,7 @@ impl Model {
 }
 
 impl Server {
-    fn take(&mut self, batch: Batch) {
+    fn take(&mut self, batch: SubscribeCommand) {
         assert!(self.up, "nothing is commanded without a connection");
         for bucket in &batch.buckets {
             match batch.action {

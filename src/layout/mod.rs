@@ -2,14 +2,14 @@
 //!
 //! Everything here is pure arithmetic, and every node must compute the same.
 
-mod advice;
+mod cost_model;
 mod bucket;
 mod jump;
 mod plan;
 mod set;
 mod table;
 
-pub use advice::{Placement, Prediction, TopicLoad, Workload};
+pub use cost_model::{Placement, Prediction, TopicLoad, Workload};
 pub use bucket::{BUCKETS_MAX, Bucket, BucketCount, BucketCountError, key_hash};
 pub use jump::jump;
 pub use plan::{PublishPlan, plan};

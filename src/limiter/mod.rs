@@ -13,7 +13,7 @@
 //! | `policy` | what is limited, and what a call asks for |
 //! | `decision` | answers and errors |
 //! | `tat_cache` | a bounded memory of theoretical arrival times |
-//! | `shares` | what one member gets of a conversation's rate while others want some |
+//! | `member_shares` | what one member gets of a conversation's rate while others want some |
 //! | `keyed_gcra` | one limit per key, which may run into debt |
 //! | `local` | the backend in memory |
 //! | `redis` | the backend that all nodes share, and its script |
@@ -50,7 +50,7 @@ mod keyed_permits;
 mod local;
 mod policy;
 mod redis;
-mod shares;
+mod member_shares;
 mod tat_cache;
 mod user_concurrency;
 mod worker_limiter;
@@ -66,7 +66,7 @@ pub use keyed_permits::{KeyedPermit, KeyedPermits};
 pub use local::Local;
 pub use policy::{CHARGES_MAX, Charge, LimitedCall, RateLimit};
 pub use redis::{RedisLimiter, RedisLimiterOptions};
-pub use shares::MemberShares;
+pub use member_shares::MemberShares;
 pub use user_concurrency::UserPermit;
 pub use worker_limiter::{SHELVES, WorkerLimiter, WorkerLimiterOptions};
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::keyed_gcra::KeyedGcra;
-use super::shares::{MemberShare, MemberShares};
+use super::member_shares::{MemberShare, MemberShares};
 use super::tat_cache::TatCache;
 use super::user_concurrency::{UserConcurrency, UserPermit};
 use super::{LimitDecision, LimitedCall, Limiter, LimiterError, Local, RateLimit, RateLimited};

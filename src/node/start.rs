@@ -16,7 +16,7 @@ use super::backends::limits;
 use super::descriptors::{Descriptors, limit_of_process};
 use super::plan::NodeOptions;
 use crate::agent::{NodeAgent, NodeAgentOptions, NodeHealth};
-use crate::bus::{BootId, ENVELOPE_VERSION, Seal, StoreTag};
+use crate::bus::{BootId, ENVELOPE_VERSION, EnvelopeMac, StoreTag};
 use crate::clock::{SharedClocks, WallClock};
 use crate::cluster::EnvelopeForm;
 use crate::config::Config;
@@ -231,7 +231,7 @@ impl Parts {
             node: config.node.name.clone(),
             boot: BootId::random(),
             store_tag: StoreTag(identity.id.0),
-            bus_seal: Seal::of_store(identity.cursor_key.expose()),
+            bus_seal: EnvelopeMac::of_store(identity.cursor_key.expose()),
             store: Arc::clone(&plan.store),
             clock: ids,
             wall,

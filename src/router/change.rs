@@ -28,7 +28,7 @@ use super::Router;
 use super::access::append_refusal;
 use super::membership::MEMBERSHIPS_MAX;
 use super::pipeline::doubt;
-use super::places::Places;
+use super::room_quota::RoomQuota;
 use crate::bus::{Envelope, EnvelopeKind};
 use crate::clock::PASSING_MAX;
 use crate::domain::{
@@ -141,7 +141,7 @@ impl Router {
             self.services.answer(self.services.store.memberships(user, MEMBERSHIPS_MAX)).await?;
         self.services.unlist_old(&rows);
         let others = rows.iter().filter(|row| row.room != *room);
-        let places = Places::count(user, adder, others);
+        let places = RoomQuota::count(user, adder, others);
         places.check(self.services.places_by_adder)
     }
 

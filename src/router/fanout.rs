@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::{Router, Services};
 use crate::bus::{Envelope, EnvelopeKind, OutboundPublish};
-use crate::delivery::{CopyKind, InboundPublish};
+use crate::delivery::{CopyKind, QueuedPublish};
 use crate::domain::{Conversation, Membership, RoutingKey};
 use crate::hub::Delivered;
 use crate::layout::{Bucket, PublishPlan, ShardIndex, plan};
@@ -109,7 +109,7 @@ impl Router {
             self.deliver(&envelope, CopyKind::Here, except);
         }
         if queued != 0 {
-            let push = Arc::new(InboundPublish::local(envelope, self.worker, except));
+            let push = Arc::new(QueuedPublish::local(envelope, self.worker, except));
             if self.services.worker_queues.push(queued, &push) & own != 0 {
                 self.sliced.leave(&push.envelope.keys);
             }
@@ -134,7 +134,7 @@ impl Router {
     }
 
     /// Delivers a publish to this worker's sessions in slices, so that other tasks run in between.
-    pub async fn take_push(self: &Rc<Self>, push: &InboundPublish) {
+    pub async fn take_push(self: &Rc<Self>, push: &QueuedPublish) {
         self.charge(push);
         let handed = self.deliver_in_slices(push).await;
         if push.worker == Some(self.worker) {
@@ -156,7 +156,7 @@ impl Router {
     /// counts as delivered to all of them from then on. A session that has since left the room is
     /// skipped; its `left` was delivered separately. Publishes are taken one by one, so each
     /// session gets two of them in order, and a cursor behind what it covers.
-    async fn deliver_in_slices(self: &Rc<Self>, push: &InboundPublish) -> u64 {
+    async fn deliver_in_slices(self: &Rc<Self>, push: &QueuedPublish) -> u64 {
         let (envelope, via) = (&push.envelope, push.via());
         self.heard(envelope);
         let audience = self.hub.borrow_mut().audience(envelope, via, push.except);
@@ -181,7 +181,7 @@ impl Router {
 
     /// Charges a received message to this worker's limiter although it was not sent here. The limit
     /// of a conversation is on what all nodes send to it.
-    fn charge(&self, push: &InboundPublish) {
+    fn charge(&self, push: &QueuedPublish) {
         if push.worker != Some(self.worker)
             && push.envelope.kind == EnvelopeKind::Message
             && let Ok(conversation) = Conversation::parse_full(&push.envelope.about)

@@ -16,7 +16,7 @@ const TOKEN_ITEMS: usize = 50;
 
 /// What a `hello` asks for beside its authentication.
 #[derive(Debug, Default)]
-pub struct Wishes {
+pub struct HelloOptions {
     /// The frame's id.
     pub id: Option<RequestId>,
     /// Patterns to begin with.
@@ -43,14 +43,14 @@ impl Router {
     /// Charges a `hello`: its patterns, and one read of its user. What its resume reads is not
     /// charged: it is paced by the budget of resumes, which users share fairly. So a user whose
     /// many devices reconnect at once can still read history and inbox.
-    pub fn charge_hello(&self, user: &UserId, wishes: &Wishes) -> Result<(), ErrorReply> {
+    pub fn charge_hello(&self, user: &UserId, wishes: &HelloOptions) -> Result<(), ErrorReply> {
         let items = self.limiter.items(user, wishes.subscribe.len());
         let charged = items.and_then(|()| self.limiter.read(user));
         charged.map_err(|refused| refused.refusal().of_op("hello"))
     }
 
     /// Opens a session: it gets `ready`, then live messages, then a `cursor`.
-    pub fn open(self: &Rc<Self>, session: &Rc<Session>, wishes: &Wishes) {
+    pub fn open(self: &Rc<Self>, session: &Rc<Session>, wishes: &HelloOptions) {
         self.services.metrics.sessions.inc();
         let (granted, mut refused) = Self::sort_wishes(session, &wishes.subscribe);
         session.recovery.begin_catch_up(self.hub.borrow().place());

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use ahash::AHashMap;
 
 use super::access::{hidden_upto, within};
-use super::at_once::at_once;
+use super::bounded_concurrency::at_once;
 use super::inbox_order::{DIRECTS_MAX, InboxLine, InboxOrder};
 use super::inbox_place::InboxCursor;
 use super::membership::MEMBERSHIPS_MAX;

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::fair_queue::{BudgetFull, FairQueue, QueueBounds, QueueEntryId};
-use super::pacer::Pace;
+use super::read_pacer::Pace;
 use crate::domain::UserId;
 
 /// Reads of one worker that may wait. A session waits for one at a time, and so does a room that a

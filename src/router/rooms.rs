@@ -5,7 +5,7 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use super::access::no_such_conversation;
-use super::at_once::at_once;
+use super::bounded_concurrency::at_once;
 use super::change::Added;
 use super::{Caller, Router};
 use crate::domain::{

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::ResumeBounds;
 use crate::auth::Verifier;
-use crate::bus::{BootId, Seal, StoreTag};
+use crate::bus::{BootId, EnvelopeMac, StoreTag};
 use crate::clock::WallClock;
 use crate::delivery::{WorkerInterest, WorkerQueues};
 use crate::domain::{HybridClock, MessageId, Micros, Observed};
@@ -57,7 +57,7 @@ pub struct Services {
     /// The tag of the node's store, by which other nodes recognise it.
     pub store_tag: StoreTag,
     /// Seals what the node publishes.
-    pub bus_seal: Seal,
+    pub bus_seal: EnvelopeMac,
     /// The store.
     pub store: Arc<dyn Store>,
     /// The clock of ids.

@@ -65,14 +65,14 @@ pub struct ConnectionContext {
     pub workers: Vec<mpsc::Sender<Handoff>>,
     /// The bounds.
     pub bounds: ContextBounds,
-    pub(super) handshakes: RefCell<Slab<Handshaking>>,
+    pub(super) handshakes: RefCell<Slab<HelloDeadline>>,
     draining: Cell<bool>,
     since: Instant,
 }
 
 /// A connection that has not sent `hello`.
 #[derive(Debug)]
-pub(super) struct Handshaking {
+pub(super) struct HelloDeadline {
     pub(super) link: Rc<Link>,
     pub(super) until: Instant,
 }
@@ -128,7 +128,7 @@ impl ConnectionContext {
     /// Starts the deadline of a connection's `hello`.
     pub(super) fn begin_handshake(&self, link: &Rc<Link>) -> usize {
         let until = Instant::now() + self.bounds.hello;
-        self.handshakes.borrow_mut().insert(Handshaking { link: Rc::clone(link), until })
+        self.handshakes.borrow_mut().insert(HelloDeadline { link: Rc::clone(link), until })
     }
 
     pub(super) fn end_handshake(&self, place: usize) {

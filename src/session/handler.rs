@@ -10,14 +10,14 @@ use crate::hub::Session;
 use crate::layout::worker_of;
 use crate::limiter::{ConnectionMeter, HandshakePermit, Metered};
 use crate::protocol::{CloseReason, Code, ErrorReply, Hello, Op, Request, RequestId};
-use crate::router::Wishes;
+use crate::router::HelloOptions;
 use crate::socket::{ClientMessage, Handler, HandlerAction, Link, OutboxItem};
 
 /// The stage of a connection.
 #[derive(Debug)]
 pub(super) enum Stage {
     /// It has not sent `hello`. In a box, so that a session does not keep its size.
-    Handshaking(Box<Stranger>),
+    Handshaking(Box<HelloPending>),
     /// It is a session here.
     Open(Rc<Session>),
     /// It is to become a session on another worker.
@@ -28,7 +28,7 @@ pub(super) enum Stage {
 
 /// What is kept for a connection that has not sent `hello`.
 #[derive(Debug)]
-pub(super) struct Stranger {
+pub(super) struct HelloPending {
     /// Its slot among the handshakes.
     pub(super) place: usize,
     /// The token that the upgrade carried.
@@ -144,7 +144,7 @@ impl SessionHandler {
         Ok(PendingSession {
             principal,
             device: hello.device.as_deref().map(Into::into),
-            wishes: Wishes {
+            wishes: HelloOptions {
                 id,
                 subscribe: hello.subscribe,
                 cursor: hello.cursor.as_deref().map(Into::into),

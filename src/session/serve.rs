@@ -12,12 +12,12 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 
 use super::context::{ConnectionContext, HELLO_BYTES_MAX, SessionPermits};
-use super::handler::{SessionHandler, SharedStage, Stage, Stranger, leave};
+use super::handler::{SessionHandler, SharedStage, Stage, HelloPending, leave};
 use crate::auth::Principal;
 use crate::hub::Session;
 use crate::limiter::{ConnectionMeter, HandshakePermit};
 use crate::protocol::CloseReason;
-use crate::router::Wishes;
+use crate::router::HelloOptions;
 use crate::socket::{Connection, End, Link};
 
 /// An accepted `hello` whose session is not open yet.
@@ -25,7 +25,7 @@ use crate::socket::{Connection, End, Link};
 pub(super) struct PendingSession {
     pub(super) principal: Principal,
     pub(super) device: Option<Box<str>>,
-    pub(super) wishes: Wishes,
+    pub(super) wishes: HelloOptions,
 }
 
 /// A connection that moves from one worker to another.
@@ -105,7 +105,7 @@ pub fn serve_upgraded(
     }
     let (link, read) = open_link(&front, stream);
     let place = front.begin_handshake(&link);
-    let stranger = Box::new(Stranger { place, bearer, handshake });
+    let stranger = Box::new(HelloPending { place, bearer, handshake });
     let stage: SharedStage = Rc::new(RefCell::new(Stage::Handshaking(stranger)));
     if front.is_draining() {
         front.send_away(&link);

@@ -13,7 +13,7 @@ use super::worker::QueueItem;
 use super::world::World;
 use crate::cluster::Safeguards;
 use crate::domain::Class;
-use crate::interest::{Batch, BucketSubscriptions, InterestAction, Linger};
+use crate::interest::{SubscribeCommand, BucketSubscriptions, InterestAction, Linger};
 use crate::layout::{Bucket, BucketCount};
 
 /// The longest wait until a connection is tried again.
@@ -36,7 +36,7 @@ pub struct Hearing {
     begun: bool,
     /// Buckets that were needed then and are not confirmed yet, one bit each.
     missing: Option<u64>,
-    commands: VecDeque<Batch>,
+    commands: VecDeque<SubscribeCommand>,
     /// When the last command was sent or answered.
     asked: Time,
 }
@@ -68,7 +68,7 @@ pub fn bucket(index: u8) -> Bucket {
     Bucket { class: Class::User, of, index: u32::from(index) }
 }
 
-fn channels(batch: &Batch) -> u64 {
+fn channels(batch: &SubscribeCommand) -> u64 {
     batch.buckets.iter().fold(0, |mask, bucket| mask | 1 << bucket.index)
 }
 
@@ -129,7 +129,7 @@ impl World {
         self.command(at, shard);
     }
 
-    fn confirm(&mut self, at: At, shard: u8, batch: &Batch) {
+    fn confirm(&mut self, at: At, shard: u8, batch: &SubscribeCommand) {
         let hearing = self.hearing(at.life, shard);
         let tickets = hearing.machine.answered(batch);
         if let Some(missing) = &mut hearing.missing {

@@ -91,7 +91,7 @@ fn mark(message: &Shown) -> Option<Mark> {
 }
 
 #[cfg(test)]
-mod tries;
+mod retried_sends;
 
 #[cfg(test)]
 mod tests {

@@ -16,7 +16,7 @@ fn connected() -> BucketSubscriptions {
     machine
 }
 
-fn batch(machine: &mut BucketSubscriptions) -> Batch {
+fn batch(machine: &mut BucketSubscriptions) -> SubscribeCommand {
     machine.next_batch(512).expect("something is due")
 }
 
@@ -140,11 +140,11 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Default)]
 struct Server {
     subscribed: HashSet<Bucket>,
-    unanswered: VecDeque<Batch>,
+    unanswered: VecDeque<SubscribeCommand>,
 }
 
 impl Server {
-    fn take(&mut self, batch: Batch) {
+    fn take(&mut self, batch: SubscribeCommand) {
         for bucket in &batch.buckets {
             match batch.action {
                 InterestAction::Subscribe => self.subscribed.insert(*bucket),

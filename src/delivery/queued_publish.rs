@@ -20,7 +20,7 @@ pub enum CopyKind {
 
 /// An envelope that several workers share.
 #[derive(Debug)]
-pub struct InboundPublish {
+pub struct QueuedPublish {
     /// What is delivered.
     pub envelope: Envelope,
     /// The worker of this node that published it, if one did.
@@ -39,7 +39,7 @@ struct Account {
     outstanding: AtomicU32,
 }
 
-impl InboundPublish {
+impl QueuedPublish {
     /// A publish of this node. It is not a push of the bus, hence not classified.
     pub const fn local(envelope: Envelope, worker: u32, except: Option<u64>) -> Self {
         Self { envelope, worker: Some(worker), except, account: None }

@@ -17,11 +17,11 @@ struct Place {
 /// Lets tasks pass in the order in which they entered. An empty line takes one word, and no task
 /// waits in it.
 #[derive(Default)]
-pub struct Sequencer {
+pub struct FifoGate {
     last: Cell<Option<Rc<Place>>>,
 }
 
-impl fmt::Debug for Sequencer {
+impl fmt::Debug for FifoGate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sequencer").finish_non_exhaustive()
     }
@@ -31,12 +31,12 @@ impl fmt::Debug for Sequencer {
 /// come: tasks behind it check no position before it.
 #[derive(Debug)]
 pub struct Slot<'a> {
-    line: &'a Sequencer,
+    line: &'a FifoGate,
     before: Option<Rc<Place>>,
     own: Rc<Place>,
 }
 
-impl Sequencer {
+impl FifoGate {
     /// Takes the position behind all others.
     pub fn enter(&self) -> Slot<'_> {
         let own = Rc::<Place>::default();
@@ -78,14 +78,14 @@ mod tests {
 
     #[test]
     fn nobody_waits_where_nobody_stands() {
-        let line = Sequencer::default();
+        let line = FifoGate::default();
         for _ in 0..3 {
             let turn = line.enter();
             let comes = pin!(turn.comes()).poll(&mut Context::from_waker(Waker::noop()));
             assert!(comes.is_ready());
         }
         assert!(line.last.take().is_none(), "nothing is kept of tasks that passed");
-        assert_eq!(size_of::<Sequencer>(), size_of::<usize>());
+        assert_eq!(size_of::<FifoGate>(), size_of::<usize>());
     }
 
     proptest! {
@@ -94,7 +94,7 @@ mod tests {
             waits in prop::collection::vec(0..5_u8, 1..20),
         ) {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            let (line, passed) = (Rc::new(Sequencer::default()), Rc::new(RefCell::new(Vec::new())));
+            let (line, passed) = (Rc::new(FifoGate::default()), Rc::new(RefCell::new(Vec::new())));
             let local = LocalSet::new();
             for (number, wait) in waits.iter().copied().enumerate() {
                 let (line, passed) = (Rc::clone(&line), Rc::clone(&passed));

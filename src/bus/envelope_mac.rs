@@ -15,18 +15,18 @@ const CONTEXT: &str = "narrowcast 2026-11 tags of envelopes";
 
 /// The key of a store's envelopes.
 #[derive(Clone)]
-pub struct Seal {
+pub struct EnvelopeMac {
     key: [u8; 32],
     id: u32,
 }
 
-impl std::fmt::Debug for Seal {
+impl std::fmt::Debug for EnvelopeMac {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Seal").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
-impl Seal {
+impl EnvelopeMac {
     /// Derives the key from the store's, and a number that identifies it.
     pub fn of_store(store_key: &[u8; 32]) -> Self {
         let key = blake3::derive_key(CONTEXT, store_key);
@@ -62,15 +62,15 @@ impl Seal {
 mod tests {
     use super::*;
 
-    fn sealed(seal: &Seal, bytes: &[u8]) -> Bytes {
+    fn sealed(seal: &EnvelopeMac, bytes: &[u8]) -> Bytes {
         [bytes, &seal.tag(bytes)].concat().into()
     }
 
     #[test]
     fn what_a_store_sealed_only_that_store_opens() {
-        let (seal, other) = (Seal::of_store(&[1; 32]), Seal::of_store(&[2; 32]));
+        let (seal, other) = (EnvelopeMac::of_store(&[1; 32]), EnvelopeMac::of_store(&[2; 32]));
         assert_ne!(seal.id(), other.id());
-        assert_eq!(seal.id(), Seal::of_store(&[1; 32]).id(), "on every node");
+        assert_eq!(seal.id(), EnvelopeMac::of_store(&[1; 32]).id(), "on every node");
         let bytes = sealed(&seal, b"an envelope");
         assert_eq!(seal.open(&bytes).unwrap(), &b"an envelope"[..]);
         assert_eq!(other.open(&bytes), None);
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn no_byte_can_be_changed_and_none_cut_off() {
-        let seal = Seal::of_store(&[1; 32]);
+        let seal = EnvelopeMac::of_store(&[1; 32]);
         let bytes = sealed(&seal, b"an envelope");
         for at in 0..bytes.len() {
             let mut changed = bytes.to_vec();
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn it_prints_no_key() {
-        let text = format!("{:?}", Seal::of_store(&[7; 32]));
+        let text = format!("{:?}", EnvelopeMac::of_store(&[7; 32]));
         assert!(text.starts_with("Seal { id: ") && text.ends_with(", .. }"), "{text}");
     }
 }

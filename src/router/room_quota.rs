@@ -30,7 +30,7 @@ const DAY_HOURS: u64 = 24;
 
 /// The contents of a user's list of rooms, as counted for one adder.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Places {
+pub(super) struct RoomQuota {
     /// Whether the adder is another user.
     is_by_another: bool,
     /// Rooms that the user is in.
@@ -43,7 +43,7 @@ pub(super) struct Places {
     by_adder: usize,
 }
 
-impl Places {
+impl RoomQuota {
     pub(super) fn count<'a>(
         user: &UserId,
         adder: Adder,
@@ -137,7 +137,7 @@ mod tests {
     }
 
     fn refused(adder: Adder, lists: &[Vec<Membership>]) -> Option<String> {
-        let places = Places::count(&user("bob"), adder, lists.iter().flatten());
+        let places = RoomQuota::count(&user("bob"), adder, lists.iter().flatten());
         places.check(BY_ADDER_MAX).err().map(|refusal| refusal.message.into_owned())
     }
 
