@@ -158,7 +158,7 @@ impl HeartbeatWriter {
             LeaseState::Holds(until) => Some(Lease { generation: self.keeper.number(), until }),
             LeaseState::Unborn | LeaseState::Over => None,
         };
-        self.plan.view.grant(lease);
+        self.plan.watermark_state.grant(lease);
     }
 
     /// Does what is due: fences, asks, writes.
@@ -193,8 +193,8 @@ impl HeartbeatWriter {
     /// Fences the current incarnation: what it acknowledges from here on is not published.
     fn fence(&mut self, now: MonotonicTime, why: &str) {
         self.stuck = false;
-        self.plan.view.grant(None);
-        let given_up = self.keeper.succeed(Incarnation::random(), now);
+        self.plan.watermark_state.grant(None);
+        let given_up = self.keeper.begin_incarnation(Incarnation::random(), now);
         let number = self.keeper.number();
         self.plan.metrics.fences.inc();
         tracing::warn!(number, "{why}: a new incarnation of this node begins");
@@ -275,7 +275,7 @@ impl HeartbeatWriter {
         let written = self.plan.clock.now();
         let about = Arc::clone(&self.about);
         // Read after the snapshots: they cover no id that was given up on and is missing here.
-        let unknown = self.plan.view.unknown_here();
+        let unknown = self.plan.watermark_state.unknown_here();
         let row = Heartbeat::gather(incarnation, (counter, written), &self.tags, snapshots, about);
         Heartbeat { unknown, ..row }
     }
@@ -293,7 +293,7 @@ impl HeartbeatWriter {
     /// Writes `left` once everything is settled. Without a lease nothing more is published, so the
     /// workers' reports from here on are final.
     pub(super) async fn leave(&mut self) {
-        self.plan.view.grant(None);
+        self.plan.watermark_state.grant(None);
         self.await_reports().await;
         if !self.plan.clock.is_known() {
             // No other node knows the incarnation.

@@ -80,7 +80,7 @@ pub struct NodeAgentOptions {
     /// The node's clock.
     pub clock: WallClock,
     /// The watermark's state, shared by all threads.
-    pub view: Arc<WatermarkState>,
+    pub watermark_state: Arc<WatermarkState>,
     /// The workers' queues.
     pub worker_queues: Arc<WorkerQueues>,
     /// Asks shard connections to reconnect.
@@ -118,7 +118,8 @@ impl NodeAgent {
     pub fn new(plan: NodeAgentOptions) -> Self {
         let plan = Arc::new(plan);
         let tags = plan.shards.iter().map(|name| ShardTag::of(name));
-        let mut watch = WatermarkTracker::new(tags, Arc::clone(&plan.view), Safeguards::default());
+        let mut watch =
+            WatermarkTracker::new(tags, Arc::clone(&plan.watermark_state), Safeguards::default());
         // First, since the other steps depend on it.
         let time = ClockSync::new(Arc::clone(&plan));
         let (rows, reads) =
@@ -199,14 +200,14 @@ impl NodeAgent {
 
     /// Returns whether the watermark cannot move.
     fn stands_still(&self, now: MonotonicTime) -> bool {
-        self.plan.view.look().frozen
+        self.plan.watermark_state.look().frozen
             || !self.plan.clock.is_known()
             || self.reads.are_late(now)
             || self.has_lost_its_lease()
     }
 
     fn has_lost_its_lease(&self) -> bool {
-        self.reads.is_serving() && self.plan.view.lease().is_none()
+        self.reads.is_serving() && self.plan.watermark_state.lease().is_none()
     }
 
     /// Records whether another store's publishes came since the last turn.
@@ -321,7 +322,7 @@ impl NodeAgent {
                 "the envelopes of this node have another version or key than this \
                 process's, so they cannot be read"
             );
-            self.plan.view.raise();
+            self.plan.watermark_state.raise();
         }
     }
 

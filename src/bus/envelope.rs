@@ -120,7 +120,7 @@ pub enum EnvelopeError {
 
 impl Envelope {
     /// Whether no cursor may pass it if it is lost.
-    pub const fn is_proved(&self) -> bool {
+    pub const fn is_durable(&self) -> bool {
         matches!(self.kind, EnvelopeKind::Message | EnvelopeKind::Membership)
     }
 

@@ -8,9 +8,9 @@
 #[cfg(test)]
 pub(crate) mod conformance;
 mod envelope;
+mod envelope_mac;
 mod memory;
 mod redis;
-mod envelope_mac;
 
 use std::fmt;
 use std::future::Future;
@@ -23,9 +23,9 @@ use crate::layout::ShardIndex;
 use crate::redis::{Channel, RunId};
 
 pub use envelope::{BootId, ENVELOPE_VERSION, Envelope, EnvelopeError, EnvelopeKind, StoreTag};
+pub use envelope_mac::EnvelopeMac;
 pub use memory::MemoryBus;
 pub use redis::{RedisBus, RedisShard};
-pub use envelope_mac::EnvelopeMac;
 
 /// A future of the bus.
 pub type PendingReply<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

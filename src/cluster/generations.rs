@@ -92,7 +92,7 @@ impl Generations {
     /// Replaces the current incarnation, whose lease ran out or must not be used any longer, by
     /// `fresh`. The old one retires. Returns the number of an older one that is not waited for any
     /// longer.
-    pub fn succeed(&mut self, fresh: Incarnation, now: MonotonicTime) -> Option<u32> {
+    pub fn begin_incarnation(&mut self, fresh: Incarnation, now: MonotonicTime) -> Option<u32> {
         #[cfg(test)]
         if !self.rules.on(Safeguard::FreshIncarnation) {
             self.current = self.current.clone().revived();
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(keeper.standing(at(7)), LeaseState::Holds(at(8)));
         let (_, late) = keeper.begin(at(2));
         assert_eq!(keeper.standing(at(8)), LeaseState::Over);
-        assert_eq!(keeper.succeed(Incarnation(2), at(8)), None);
+        assert_eq!(keeper.begin_incarnation(Incarnation(2), at(8)), None);
         assert_eq!((keeper.number(), keeper.due()), (1, at(8)));
         assert_eq!(keeper.standing(at(8)), LeaseState::Unborn);
         assert!(!keeper.acknowledged(0, late, at(9)), "an ordinary row that was slow");
@@ -148,7 +148,7 @@ mod tests {
     fn few_retire_at_once() {
         let mut keeper = Generations::new(Incarnation(0), at(0), Safeguards::default());
         let dropped: Vec<Option<u32>> =
-            (1..=20).map(|n| keeper.succeed(Incarnation(n), at(0))).collect();
+            (1..=20).map(|n| keeper.begin_incarnation(Incarnation(n), at(0))).collect();
         assert_eq!(dropped[7..10], [None, Some(0), Some(1)]);
         let retiring: Vec<u32> = keeper.retiring().collect();
         assert_eq!(retiring, (12..20).collect::<Vec<_>>());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{QueuedPublish, WorkerInterest, WorkerQueues};
-use crate::bus::{BootId, Envelope, EnvelopeKind, PushSink, EnvelopeMac, StoreTag};
+use crate::bus::{BootId, Envelope, EnvelopeKind, EnvelopeMac, PushSink, StoreTag};
 use crate::interest::{Interest, WildcardFeed};
 use crate::layout::ShardIndex;
 use crate::shards::{ShardEvent, ShardEvents};
@@ -22,7 +22,7 @@ pub struct Dispatcher {
     /// Opens the envelopes that its nodes publish.
     pub seal: EnvelopeMac,
     /// Which workers want which key.
-    pub wants: Arc<WorkerInterest>,
+    pub worker_interest: Arc<WorkerInterest>,
     /// Wide patterns, here and on other nodes.
     pub feed: Arc<WildcardFeed>,
     /// The workers' queues.
@@ -30,7 +30,7 @@ pub struct Dispatcher {
     /// What the node subscribes to.
     pub interest: Arc<Interest>,
     /// The watermark's state, shared by all threads.
-    pub view: Arc<WatermarkState>,
+    pub watermark_state: Arc<WatermarkState>,
     /// Receives canaries.
     pub events: ShardEvents,
     /// The node's metrics.
@@ -61,7 +61,7 @@ impl PushSink for Dispatcher {
             }
             EnvelopeKind::Message | EnvelopeKind::Event => self.dispatch(envelope),
             EnvelopeKind::Membership if !own => {
-                let workers = self.wants.workers(&envelope.keys);
+                let workers = self.worker_interest.workers(&envelope.keys);
                 self.worker_queues.push(workers, &Arc::new(QueuedPublish::notice(envelope)));
             }
             EnvelopeKind::Notice if !own && *envelope.about == *WildcardFeed::NOTICE => {
@@ -94,7 +94,11 @@ impl Dispatcher {
     }
 
     fn workers(&self, envelope: &Envelope) -> u64 {
-        if envelope.tap_copy { self.feed.workers() } else { self.wants.workers(&envelope.keys) }
+        if envelope.tap_copy {
+            self.feed.workers()
+        } else {
+            self.worker_interest.workers(&envelope.keys)
+        }
     }
 
     /// The channel `tap` does not linger, even if the event's bucket does.
@@ -132,20 +136,21 @@ mod tests {
         let buckets = BucketCounts::all(BucketCount::new(16).unwrap());
         let layouts = Arc::new(Layouts::from(Layout::new(buckets, vec!["r1".into()])));
         let (events, happened) = mpsc::channel(16);
-        let (view, metrics) = (Arc::<WatermarkState>::default(), Arc::new(Metrics::new()));
+        let (watermark_state, metrics) =
+            (Arc::<WatermarkState>::default(), Arc::new(Metrics::new()));
         let dispatcher = Dispatcher {
             boot: OWN,
             store: StoreTag(0),
             seal: seal(),
-            wants: Arc::default(),
+            worker_interest: Arc::default(),
             feed: Arc::new(WildcardFeed::new(1)),
             worker_queues: Arc::new(WorkerQueues::new(
                 3,
                 room,
-                Arc::clone(&view),
+                Arc::clone(&watermark_state),
                 Arc::clone(&metrics),
             )),
-            view,
+            watermark_state,
             events,
             interest: Arc::new(Interest::new(layouts, Linger { ms: 10 }, 8)),
             metrics,
@@ -181,8 +186,8 @@ mod tests {
     async fn each_copy_goes_to_the_workers_that_it_is_for() {
         let dispatcher = dispatcher();
         let event = event(OTHER);
-        dispatcher.wants.add(&event.keys[0], 0);
-        dispatcher.wants.add(&event.keys[0], 1);
+        dispatcher.worker_interest.add(&event.keys[0], 0);
+        dispatcher.worker_interest.add(&event.keys[0], 1);
         dispatcher.feed.begin(1);
         dispatcher.feed.begin(2);
         push(&dispatcher, event.encode_for(&event.keys, &seal()));
@@ -203,7 +208,7 @@ mod tests {
         push(&dispatcher, own.encode_tap_copy(&seal()));
         assert_eq!(dispatcher.metrics.received_so_far(Received::Echo), 2);
         dispatcher.feed.end(0);
-        dispatcher.wants.add(&own.keys[0], 0);
+        dispatcher.worker_interest.add(&own.keys[0], 0);
         push(&dispatcher, event(OTHER).encode_tap_copy(&seal()));
         assert_eq!(dispatcher.metrics.received_so_far(Received::Wasted), 1);
     }
@@ -212,13 +217,13 @@ mod tests {
     fn a_message_that_finds_no_room_raises_a_break_and_an_event_does_not() {
         let (dispatcher, _happened) = dispatcher_with(0);
         let event = event(OTHER);
-        dispatcher.wants.add(&event.keys[0], 0);
-        let breaks = dispatcher.view.breaks();
+        dispatcher.worker_interest.add(&event.keys[0], 0);
+        let breaks = dispatcher.watermark_state.breaks();
         push(&dispatcher, event.encode_for(&event.keys, &seal()));
-        assert_eq!(dispatcher.view.breaks(), breaks);
+        assert_eq!(dispatcher.watermark_state.breaks(), breaks);
         let message = Envelope { kind: EnvelopeKind::Message, ..event };
         push(&dispatcher, message.encode_for(&message.keys, &seal()));
-        assert_eq!(dispatcher.view.breaks(), breaks + 1);
+        assert_eq!(dispatcher.watermark_state.breaks(), breaks + 1);
         assert_eq!(dispatcher.metrics.worker_queue_overflows.get(), 2);
     }
 
@@ -226,8 +231,8 @@ mod tests {
     async fn what_no_node_made_is_counted_and_is_no_break() {
         let dispatcher = dispatcher();
         let message = Envelope { kind: EnvelopeKind::Message, ..event(OTHER) };
-        dispatcher.wants.add(&message.keys[0], 0);
-        let breaks = dispatcher.view.breaks();
+        dispatcher.worker_interest.add(&message.keys[0], 0);
+        let breaks = dispatcher.watermark_state.breaks();
         let genuine = message.encode_for(&message.keys, &seal());
         let mut changed = genuine.to_vec();
         changed[ID_AT] ^= 1;
@@ -238,7 +243,7 @@ mod tests {
             push(&dispatcher, payload);
         }
         assert_eq!(dispatcher.metrics.malformed_pushes.get(), 5);
-        assert_eq!(dispatcher.view.breaks(), breaks);
+        assert_eq!(dispatcher.watermark_state.breaks(), breaks);
         push(&dispatcher, genuine);
         assert_eq!(taken(&dispatcher, 0).await, [CopyKind::Bucket], "the genuine one alone");
     }

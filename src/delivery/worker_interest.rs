@@ -63,16 +63,18 @@ mod tests {
 
     #[test]
     fn bits_come_and_go() {
-        let wants = WorkerInterest::default();
+        let worker_interest = WorkerInterest::default();
         let [a, b] = ["user.a", "user.b"].map(|key| RoutingKey::parse(key).unwrap());
-        wants.add(&a, 0);
-        wants.add(&a, 63);
-        wants.add(&b, 2);
-        assert_eq!(wants.workers(&[a.clone(), b.clone()]), 1 << 63 | 0b101);
-        wants.remove(&a, 63);
-        wants.remove(&a, 0);
-        wants.remove(&a, 5);
-        assert_eq!(wants.workers(&[a]), 0);
-        assert!(wants.stripes.iter().map(|stripe| stripe.read().len()).sum::<usize>() == 1);
+        worker_interest.add(&a, 0);
+        worker_interest.add(&a, 63);
+        worker_interest.add(&b, 2);
+        assert_eq!(worker_interest.workers(&[a.clone(), b.clone()]), 1 << 63 | 0b101);
+        worker_interest.remove(&a, 63);
+        worker_interest.remove(&a, 0);
+        worker_interest.remove(&a, 5);
+        assert_eq!(worker_interest.workers(&[a]), 0);
+        assert!(
+            worker_interest.stripes.iter().map(|stripe| stripe.read().len()).sum::<usize>() == 1
+        );
     }
 }

@@ -11,21 +11,21 @@ use crate::watermark::WatermarkState;
 #[derive(Debug)]
 pub struct WorkerQueues {
     queues: Vec<Arc<WorkerQueue>>,
-    view: Arc<WatermarkState>,
+    watermark_state: Arc<WatermarkState>,
     metrics: Arc<Metrics>,
 }
 
 impl WorkerQueues {
     /// Makes the queues of `workers` workers, each of at most `max` pushes. A loss is reported to
-    /// `view`.
+    /// `watermark_state`.
     pub fn new(
         workers: usize,
         max: usize,
-        view: Arc<WatermarkState>,
+        watermark_state: Arc<WatermarkState>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let queues = (0..workers).map(|_| Arc::new(WorkerQueue::new(max))).collect();
-        Self { queues, view, metrics }
+        Self { queues, watermark_state, metrics }
     }
 
     /// How many workers there are.
@@ -50,8 +50,8 @@ impl WorkerQueues {
         let mut lost = 0;
         for (worker, inbox) in self.queues.iter().enumerate() {
             if workers & 1 << worker != 0 && !inbox.push(Arc::clone(push)) {
-                if push.envelope.is_proved() {
-                    self.view.raise();
+                if push.envelope.is_durable() {
+                    self.watermark_state.raise();
                     self.metrics.breaks[DeliveryGap::Overflow as usize].inc();
                 }
                 self.metrics.worker_queue_overflows.inc();

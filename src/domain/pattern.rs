@@ -43,7 +43,7 @@ impl Pattern {
     }
 
     /// Returns how much the pattern can match.
-    pub fn reach(&self) -> PatternScope {
+    pub fn scope(&self) -> PatternScope {
         if self.is_wide() {
             PatternScope::Wide
         } else {
@@ -155,11 +155,11 @@ mod tests {
     #[test]
     fn two_literal_tokens_need_one_bucket() {
         assert_eq!(
-            pattern("topic.a.>").reach(),
+            pattern("topic.a.>").scope(),
             PatternScope::Key(RoutingKey::parse("topic.a").unwrap())
         );
-        assert_eq!(pattern("topic.*.b").reach(), PatternScope::Wide);
-        assert_eq!(pattern("presence.*").reach(), PatternScope::Wide);
+        assert_eq!(pattern("topic.*.b").scope(), PatternScope::Wide);
+        assert_eq!(pattern("presence.*").scope(), PatternScope::Wide);
     }
 
     fn any_pattern() -> impl Strategy<Value = Pattern> {

@@ -80,11 +80,11 @@ impl Hub {
             EnvelopeKind::Event => self.listening(envelope),
             _ => 0,
         };
-        for person in envelope.keys.iter().flat_map(|key| self.users_of(key)) {
+        for user_entry in envelope.keys.iter().flat_map(|key| self.users_of(key)) {
             if count > max {
                 break;
             }
-            count += person.sessions.len();
+            count += user_entry.sessions.len();
         }
         count > max
     }
@@ -158,7 +158,7 @@ impl Hub {
     pub fn floor(&self, key: &RoutingKey, watermark: Micros) -> Option<Micros> {
         let users = self.users_of(key);
         let sessions =
-            users.flat_map(|person| &person.sessions).map(|id| &self.sessions[id.place()]);
+            users.flat_map(|user_entry| &user_entry.sessions).map(|id| &self.sessions[id.place()]);
         let listed = sessions.filter(|session| session.recovery.takes_rounds());
         listed.map(|session| self.floor_of(session, key, watermark)).min()
     }
@@ -167,16 +167,16 @@ impl Hub {
     /// delivery.
     fn claim(&mut self, key: &RoutingKey, id: MessageId, except: Option<u64>) -> Audience {
         let hash = key_hash(key);
-        let known = self.memory.knows(id, hash);
+        let known = self.recent_deliveries.knows(id, hash);
         let mut audience = Audience::new();
         let mut anybody = false;
-        let mut add = |person: &UserEntry| {
+        let mut add = |user_entry: &UserEntry| {
             anybody = true;
-            for place in &person.sessions {
+            for place in &user_entry.sessions {
                 let session = &self.sessions[place.place()];
                 let since = session.recovery.place();
-                let since = key.as_room().map_or(since, |room| person.rooms.place(room, since));
-                let had = known && self.memory.had(id, hash, since);
+                let since = key.as_room().map_or(since, |room| user_entry.rooms.place(room, since));
+                let had = known && self.recent_deliveries.had(id, hash, since);
                 if !had && Some(session.number) != except {
                     audience.push(Rc::clone(session));
                 }
@@ -188,7 +188,7 @@ impl Hub {
             self.users.of(user).into_iter().for_each(&mut add);
         }
         if anybody {
-            self.memory.note(id, hash);
+            self.recent_deliveries.note(id, hash);
         }
         audience
     }
@@ -201,13 +201,13 @@ impl Hub {
             return Audience::new();
         };
         let (Some(room), hash) = (key.as_room(), key_hash(key)) else { return Audience::new() };
-        if self.memory.knows(stamp, hash) {
+        if self.recent_deliveries.knows(stamp, hash) {
             return Audience::new();
         }
-        let others = self.users.members(room).filter(|person| person.user != news.user);
-        let sessions = others.flat_map(|person| &person.sessions);
+        let others = self.users.members(room).filter(|user_entry| user_entry.user != news.user);
+        let sessions = others.flat_map(|user_entry| &user_entry.sessions);
         let audience = sessions.map(|id| Rc::clone(&self.sessions[id.place()])).collect();
-        self.memory.note(stamp, hash);
+        self.recent_deliveries.note(stamp, hash);
         audience
     }
 
@@ -216,7 +216,7 @@ impl Hub {
         let mut found = Found::new();
         for key in &envelope.keys {
             let users = self.users_of(key);
-            found.extend(users.flat_map(|person| person.sessions.iter().copied()));
+            found.extend(users.flat_map(|user_entry| user_entry.sessions.iter().copied()));
         }
         if let Ok(subject) = Subject::parse(&envelope.about) {
             self.subscriptions.find(&subject, via, &mut found);
@@ -258,7 +258,7 @@ impl Hub {
         let held = |id: &SessionId| Rc::clone(&self.sessions[id.place()]);
         self.users
             .of(user)
-            .map(|person| person.sessions.iter().map(held).collect())
+            .map(|user_entry| user_entry.sessions.iter().map(held).collect())
             .unwrap_or_default()
     }
 }

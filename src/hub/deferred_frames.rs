@@ -18,24 +18,24 @@ pub enum NotDeferred {
 impl Hub {
     /// Keeps a frame until the rooms are known.
     pub fn defer(&mut self, session: &Session, text: &str) -> Result<(), NotDeferred> {
-        let person = session.id().and_then(|_| self.users.of_mut(session.user.as_str()));
+        let user_entry = session.id().and_then(|_| self.users.of_mut(session.user.as_str()));
         // The session has left, so its frames are not executed.
-        let Some(person) = person else { return Ok(()) };
-        if person.deferred + text.len() > USER_DEFERRED_BYTES_MAX {
+        let Some(user_entry) = user_entry else { return Ok(()) };
+        if user_entry.deferred + text.len() > USER_DEFERRED_BYTES_MAX {
             return Err(NotDeferred::User(USER_DEFERRED_BYTES_MAX));
         }
         if !session.defer(text) {
             return Err(NotDeferred::Session(DEFERRED_BYTES_MAX));
         }
-        person.deferred += text.len();
+        user_entry.deferred += text.len();
         Ok(())
     }
 
     /// Returns the kept frames of a session in order, and frees their bytes.
     pub fn take_deferred(&mut self, session: &Session) -> Vec<Box<str>> {
         let texts = session.take_deferred();
-        if let Some(person) = self.users.of_mut(session.user.as_str()) {
-            person.deferred -= texts.iter().map(|text| text.len()).sum::<usize>();
+        if let Some(user_entry) = self.users.of_mut(session.user.as_str()) {
+            user_entry.deferred -= texts.iter().map(|text| text.len()).sum::<usize>();
         }
         texts
     }

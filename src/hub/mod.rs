@@ -2,7 +2,7 @@
 //!
 //! Invariants worth naming:
 //! - `users`, `subscriptions` and `wanted` change together. They change only in
-//!   [`Hub::join`], [`Hub::leave`], [`Hub::learn`], [`Hub::subscribe`] and [`Hub::unsubscribe`].
+//!   [`Hub::join`], [`Hub::leave`], [`Hub::apply_membership`], [`Hub::subscribe`] and [`Hub::unsubscribe`].
 //!   `wanted` also changes with temporary interest. Each of these returns what became wanted or
 //!   unwanted by this worker.
 //! - An event reaches a session once, however many of its patterns match and copies arrive.
@@ -10,11 +10,11 @@
 mod audience;
 mod deferred_frames;
 mod delivery_counts;
+mod fifo_gate;
 mod read_ops;
 mod recent;
 mod recovery_state;
 mod room_load;
-mod fifo_gate;
 mod session;
 mod subscription_index;
 mod subscriptions;
@@ -44,17 +44,17 @@ use crate::watermark::{
 pub use audience::Audience;
 pub use deferred_frames::{NotDeferred, USER_DEFERRED_BYTES_MAX};
 pub use delivery_counts::Delivered;
+pub use fifo_gate::{FifoGate, Slot};
 pub use read_ops::{ReadOpLimit, ReadOpPermit, USER_READS_MAX};
 pub use recent::RecentNonces;
 pub use recovery_state::{BufferedMessage, RecoveryState};
 pub use room_load::{LoadEnd, LoadGuard, LoadShare, RoomLoad};
-pub use fifo_gate::{FifoGate, Slot};
 pub use session::{DEFERRED_BYTES_MAX, Priority, PushOutcome, Session, SessionBounds};
 pub use subscriptions::{PatternBudget, PatternLimit};
 
 /// How far the queue for cursors may exceed twice the number of sessions before closed sessions are
 /// removed from it.
-const OWED_UNSWEPT: usize = 1024;
+const CURSOR_QUEUE_SLACK: usize = 1024;
 
 /// A session's slot in its hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,9 +75,9 @@ pub struct Hub {
     /// How many sessions, members and patterns need a key, or the wildcard feed. A pattern that is
     /// a key itself, as nearly all are, counts by its entry in `subscriptions`.
     wanted: AHashMap<PatternScope, u32>,
-    overheard: TemporaryInterest,
+    temporary_interest: TemporaryInterest,
     touched: Vec<Rc<Session>>,
-    memory: watermark::RecentDeliveries,
+    recent_deliveries: watermark::RecentDeliveries,
     /// Sessions that got messages since their last cursor.
     awaiting_cursor: VecDeque<Rc<Session>>,
     /// How many of them, from the front, are to be checked since the watermark moved.
@@ -92,9 +92,9 @@ impl Hub {
             users: UserIndex::default(),
             subscriptions: SubscriptionIndex::default(),
             wanted: AHashMap::new(),
-            overheard: TemporaryInterest::default(),
+            temporary_interest: TemporaryInterest::default(),
             touched: Vec::new(),
-            memory: watermark::RecentDeliveries::new(remembered, Safeguards::default()),
+            recent_deliveries: watermark::RecentDeliveries::new(remembered, Safeguards::default()),
             awaiting_cursor: VecDeque::new(),
             due: 0,
         }
@@ -138,21 +138,21 @@ impl Hub {
     }
 
     fn add_pattern(&mut self, pattern: &Pattern, id: SessionId) -> Option<PatternScope> {
-        let reach = pattern.reach();
-        let wanted = self.is_wanted(&reach);
+        let scope = pattern.scope();
+        let wanted = self.is_wanted(&scope);
         let new = self.subscriptions.insert(pattern, id);
         debug_assert!(new, "the session's list and the index have the same patterns");
-        if !is_its_key(pattern, &reach) {
-            *self.wanted.entry(reach.clone()).or_default() += 1;
+        if !is_its_key(pattern, &scope) {
+            *self.wanted.entry(scope.clone()).or_default() += 1;
         }
-        (!wanted).then_some(reach)
+        (!wanted).then_some(scope)
     }
 
     /// Marks these patterns as subscribed. From now on the session gets their events by the copies
     /// of their buckets, even if one of its wide patterns matches too.
-    pub fn settle(&mut self, session: &Session, patterns: &[Pattern]) {
+    pub fn activate(&mut self, session: &Session, patterns: &[Pattern]) {
         let Some(id) = session.id() else { return };
-        patterns.iter().for_each(|pattern| self.subscriptions.settle(pattern, id));
+        patterns.iter().for_each(|pattern| self.subscriptions.activate(pattern, id));
     }
 
     /// Removes patterns of a session. Returns the scopes that became unwanted.
@@ -165,50 +165,50 @@ impl Hub {
     fn drop_pattern(&mut self, pattern: &Pattern, id: SessionId) -> Option<PatternScope> {
         let removed = self.subscriptions.remove(pattern, id);
         debug_assert!(removed, "the session's list and the index have the same patterns");
-        let reach = pattern.reach();
-        if is_its_key(pattern, &reach) {
-            return (!self.is_wanted(&reach)).then_some(reach);
+        let scope = pattern.scope();
+        if is_its_key(pattern, &scope) {
+            return (!self.is_wanted(&scope)).then_some(scope);
         }
-        self.unwant(reach)
+        self.unwant(scope)
     }
 
-    fn is_wanted(&self, reach: &PatternScope) -> bool {
-        let is_named = || match reach {
+    fn is_wanted(&self, scope: &PatternScope) -> bool {
+        let is_named = || match scope {
             PatternScope::Key(key) => self.subscriptions.holds(key.as_str()),
             PatternScope::Wide => false,
         };
-        self.wanted.contains_key(reach) || is_named()
+        self.wanted.contains_key(scope) || is_named()
     }
 
-    fn want(&mut self, reach: PatternScope) -> bool {
-        let wanted = self.is_wanted(&reach);
-        *self.wanted.entry(reach).or_default() += 1;
+    fn want(&mut self, scope: PatternScope) -> bool {
+        let wanted = self.is_wanted(&scope);
+        *self.wanted.entry(scope).or_default() += 1;
         !wanted
     }
 
-    fn unwant(&mut self, reach: PatternScope) -> Option<PatternScope> {
-        let count = self.wanted.get_mut(&reach)?;
+    fn unwant(&mut self, scope: PatternScope) -> Option<PatternScope> {
+        let count = self.wanted.get_mut(&scope)?;
         *count -= 1;
         if *count > 0 {
             return None;
         }
-        self.wanted.remove(&reach);
-        (!self.is_wanted(&reach)).then_some(reach)
+        self.wanted.remove(&scope);
+        (!self.is_wanted(&scope)).then_some(scope)
     }
 
     /// Applies news of a user's membership. Returns what it changed, and the scope of the room's
     /// key if that became wanted or unwanted.
-    pub fn learn(
+    pub fn apply_membership(
         &mut self,
         news: &Membership,
         learned: KnowledgeSource,
     ) -> (RoomChange, Option<PatternScope>) {
         let was = self.is_inside(&news.user, &news.room);
-        let applied = self.users.learn(news, self.memory.place(), learned);
-        let reach = PatternScope::Key(RoutingKey::room(&news.room));
+        let applied = self.users.apply_membership(news, self.recent_deliveries.place(), learned);
+        let scope = PatternScope::Key(RoutingKey::room(&news.room));
         let changed = match applied {
-            RoomChange::Joined if !was => self.want(reach.clone()).then_some(reach),
-            RoomChange::Left => self.unwant(reach),
+            RoomChange::Joined if !was => self.want(scope.clone()).then_some(scope),
+            RoomChange::Left => self.unwant(scope),
             RoomChange::Joined | RoomChange::Stale | RoomChange::Kept => None,
         };
         (applied, changed)
@@ -222,19 +222,19 @@ impl Hub {
 
     /// Returns the rooms of a user with sessions here.
     pub fn user_rooms(&self, user: &UserId) -> Option<&UserRooms> {
-        self.users.of(user.as_str()).map(|person| &person.rooms)
+        self.users.of(user.as_str()).map(|user_entry| &user_entry.rooms)
     }
 
     /// Returns whether the rooms of a user with sessions here were read.
     pub fn is_loaded(&self, user: &UserId) -> bool {
-        self.users.of(user.as_str()).is_some_and(|person| person.loaded)
+        self.users.of(user.as_str()).is_some_and(|user_entry| user_entry.loaded)
     }
 
     /// Records that the rooms of a user were read, and returns the user's sessions.
     pub fn loaded(&mut self, user: &UserId) -> SmallVec<[Rc<Session>; 2]> {
-        let Some(person) = self.users.of_mut(user.as_str()) else { return SmallVec::new() };
-        person.loaded = true;
-        person.sessions.iter().map(|id| Rc::clone(&self.sessions[id.place()])).collect()
+        let Some(user_entry) = self.users.of_mut(user.as_str()) else { return SmallVec::new() };
+        user_entry.loaded = true;
+        user_entry.sessions.iter().map(|id| Rc::clone(&self.sessions[id.place()])).collect()
     }
 
     /// Returns the oldest session of a user with more than `max` sessions.
@@ -258,8 +258,8 @@ impl Hub {
         now: WatermarkSnapshot,
         watermark: Micros,
     ) -> bool {
-        let person = self.users.of_mut(user.as_str());
-        person.is_none_or(|person| person.rooms.read(due, reading, now, watermark))
+        let user_entry = self.users.of_mut(user.as_str());
+        user_entry.is_none_or(|user_entry| user_entry.rooms.read(due, reading, now, watermark))
     }
 
     /// Applies a round that read for a room that a user joined.
@@ -271,8 +271,8 @@ impl Hub {
         decided: Option<Micros>,
         confirmed: bool,
     ) {
-        if let Some(person) = self.users.of_mut(user.as_str()) {
-            person.rooms.round(due, kind, decided, confirmed);
+        if let Some(user_entry) = self.users.of_mut(user.as_str()) {
+            user_entry.rooms.round(due, kind, decided, confirmed);
         }
     }
 
@@ -286,7 +286,7 @@ impl Hub {
             }
             None => session.recovery.place(),
         };
-        self.memory.had(id, key_hash(key), place)
+        self.recent_deliveries.had(id, key_hash(key), place)
     }
 
     /// Returns the rooms that users with sessions here are in.
@@ -296,17 +296,17 @@ impl Hub {
 
     /// Returns up to which time deliveries may have been forgotten.
     pub const fn forgotten(&self) -> Micros {
-        self.memory.forgotten()
+        self.recent_deliveries.forgotten()
     }
 
     /// Returns the position, in the order of deliveries, of a session that is registered now.
     pub const fn place(&self) -> DeliverySeq {
-        self.memory.place()
+        self.recent_deliveries.place()
     }
 
     /// Forgets deliveries at or below the watermark: no read asks for them again.
     pub fn prune(&mut self, watermark: Micros) {
-        self.memory.prune(watermark);
+        self.recent_deliveries.prune(watermark);
     }
 
     /// Makes all sessions that await a cursor due, since the watermark moved.
@@ -326,7 +326,7 @@ impl Hub {
     /// Records that a session awaits a cursor.
     pub fn mark_cursor_due(&mut self, session: &Rc<Session>) {
         if session.recovery.mark_cursor_due() {
-            if self.awaiting_cursor.len() > 2 * self.sessions.len() + OWED_UNSWEPT {
+            if self.awaiting_cursor.len() > 2 * self.sessions.len() + CURSOR_QUEUE_SLACK {
                 self.awaiting_cursor.retain(|session| session.link().is_open());
             }
             self.awaiting_cursor.push_back(Rc::clone(session));
@@ -344,7 +344,9 @@ impl Hub {
         let mut users: Vec<(UserId, SmallVec<[Rc<Session>; 2]>)> = self
             .users
             .iter()
-            .map(|person| (person.user.clone(), person.sessions.iter().map(held).collect()))
+            .map(|user_entry| {
+                (user_entry.user.clone(), user_entry.sessions.iter().map(held).collect())
+            })
             .collect();
         let active = |sessions: &[Rc<Session>]| {
             sessions.iter().map(|session| session.recovery.active()).max()
@@ -384,8 +386,8 @@ impl Hub {
 }
 
 /// Returns whether a pattern matches exactly the subject that is its key.
-fn is_its_key(pattern: &Pattern, reach: &PatternScope) -> bool {
-    matches!(reach, PatternScope::Key(key) if key.as_str() == pattern.as_str())
+fn is_its_key(pattern: &Pattern, scope: &PatternScope) -> bool {
+    matches!(scope, PatternScope::Key(key) if key.as_str() == pattern.as_str())
 }
 
 #[cfg(test)]

@@ -28,8 +28,9 @@ pub enum ReadOpLimit {
 impl Hub {
     /// Takes a permit for a read of a session.
     pub fn begin_read(&self, session: &Rc<Session>) -> Result<ReadOpPermit, ReadOpLimit> {
-        let person = self.users.of(session.user.as_str());
-        let of_user = person.map_or_else(Rc::default, |person| Rc::clone(&person.reads));
+        let user_entry = self.users.of(session.user.as_str());
+        let of_user =
+            user_entry.map_or_else(Rc::default, |user_entry| Rc::clone(&user_entry.reads));
         if !session.begin_read() {
             return Err(ReadOpLimit::Session(session.bounds().reads_in_flight));
         }

@@ -83,7 +83,7 @@ impl RecoveryState {
     }
 
     /// Sets the position.
-    pub fn stand(&self, position: SessionPosition) {
+    pub fn set_position(&self, position: SessionPosition) {
         self.position.set(position);
     }
 
@@ -209,7 +209,7 @@ impl RecoveryState {
         if cursor <= self.cursor.get() {
             return None;
         }
-        self.told(cursor, now);
+        self.cursor_sent(cursor, now);
         self.awaiting_cursor.set(false);
         Some(cursor)
     }
@@ -227,7 +227,7 @@ impl RecoveryState {
     }
 
     /// Records that the session gets a cursor.
-    pub fn told(&self, cursor: Micros, now: u64) {
+    pub fn cursor_sent(&self, cursor: Micros, now: u64) {
         self.cursor.set(self.cursor.get().max(cursor));
         self.cursor_at.set(now);
     }
@@ -291,13 +291,13 @@ mod tests {
         // What was read counts, and the session reads again: its cursor must not go ahead
         // meanwhile.
         let mut position = recovery.position();
-        let view = crate::watermark::WatermarkState::default().look();
+        let watermark_state = crate::watermark::WatermarkState::default().look();
         position.read(
-            crate::watermark::CatchUpRead::begin(Micros(0), view, false),
-            view,
+            crate::watermark::CatchUpRead::begin(Micros(0), watermark_state, false),
+            watermark_state,
             Micros(9),
         );
-        recovery.stand(position);
+        recovery.set_position(position);
         assert!(recovery.takes_rounds(), "it has no buffered messages");
         recovery.begin_catch_up(DeliverySeq::default());
         assert_eq!(recovery.take_in(id(2), None, &FRAME, 100), Buffering::Kept);
@@ -317,12 +317,12 @@ mod tests {
             "the first cursor is not sent here"
         );
         position.skipped(Micros(0));
-        let view = crate::watermark::WatermarkState::default();
-        view.heal(view.breaks());
-        let reading = crate::watermark::CatchUpRead::begin(Micros(0), view.look(), true);
-        assert_eq!(position.read(reading, view.look(), Micros(5)), Micros(5));
-        recovery.stand(position);
-        recovery.told(Micros(5), 100);
+        let watermark_state = crate::watermark::WatermarkState::default();
+        watermark_state.heal(watermark_state.breaks());
+        let reading = crate::watermark::CatchUpRead::begin(Micros(0), watermark_state.look(), true);
+        assert_eq!(position.read(reading, watermark_state.look(), Micros(5)), Micros(5));
+        recovery.set_position(position);
+        recovery.cursor_sent(Micros(5), 100);
         assert!(recovery.mark_cursor_due() && !recovery.mark_cursor_due());
         assert_eq!(recovery.next_cursor(Micros(9), any, 114, 15), None);
         assert_eq!(recovery.next_cursor(Micros(5), any, 115, 15), None);

@@ -66,12 +66,12 @@ impl Hub {
     /// Joins the read that is in progress for a user, or begins one. Returns `None` for a user
     /// without sessions here.
     pub fn share_load(&mut self, user: &UserId) -> Option<LoadShare> {
-        let person = self.users.of_mut(user.as_str())?;
-        if let Some(load) = person.loading.as_ref().filter(|load| load.end.get().is_none()) {
+        let user_entry = self.users.of_mut(user.as_str())?;
+        if let Some(load) = user_entry.loading.as_ref().filter(|load| load.end.get().is_none()) {
             return Some(LoadShare::Follows(Rc::clone(load)));
         }
         let load = Rc::default();
-        person.loading = Some(Rc::clone(&load));
+        user_entry.loading = Some(Rc::clone(&load));
         Some(LoadShare::Leads(LoadGuard(load)))
     }
 
@@ -79,16 +79,17 @@ impl Hub {
     pub fn finish_load(&mut self, user: &UserId, guard: LoadGuard, end: LoadEnd) {
         guard.0.end.set(Some(end));
         if self.is_loading(user, &guard)
-            && let Some(person) = self.users.of_mut(user.as_str())
+            && let Some(user_entry) = self.users.of_mut(user.as_str())
         {
-            person.loading = None;
+            user_entry.loading = None;
         }
     }
 
     /// Returns whether a read is still the current one of its user. It is not if all sessions left
     /// since, even if others joined: the read began too early for them.
     pub fn is_loading(&self, user: &UserId, guard: &LoadGuard) -> bool {
-        let current = self.users.of(user.as_str()).and_then(|person| person.loading.as_ref());
+        let current =
+            self.users.of(user.as_str()).and_then(|user_entry| user_entry.loading.as_ref());
         current.is_some_and(|current| Rc::ptr_eq(current, &guard.0))
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::recovery_state::Buffering;
 use super::subscriptions::{PatternBudget, PatternLimit, Subscriptions};
-use super::{RecentNonces, RecoveryState, FifoGate, SessionId};
+use super::{FifoGate, RecentNonces, RecoveryState, SessionId};
 use crate::auth::Principal;
 use crate::delivery::CopyKind;
 use crate::domain::{MessageId, Pattern, RoutingKey, Subject, UserId};
@@ -67,7 +67,7 @@ pub struct Session {
     /// Which messages it has got.
     pub recovery: RecoveryState,
     /// The order of its sends until they have ids.
-    pub sequencer: FifoGate,
+    pub fifo_gate: FifoGate,
     /// The nonces of its last sends.
     pub nonces: RecentNonces,
     link: Rc<Link>,
@@ -105,7 +105,7 @@ impl Session {
             user: principal.user.clone(),
             device,
             recovery: RecoveryState::default(),
-            sequencer: FifoGate::default(),
+            fifo_gate: FifoGate::default(),
             nonces: RecentNonces::default(),
             link,
             bounds,

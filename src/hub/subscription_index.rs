@@ -27,7 +27,7 @@ pub(super) struct SubscriptionIndex {
 impl SubscriptionIndex {
     /// Adds a pattern of a session as fresh. Returns false if it is here already.
     pub(super) fn insert(&mut self, pattern: &Pattern, id: SessionId) -> bool {
-        match pattern.reach() {
+        match pattern.scope() {
             PatternScope::Key(_) => self.fresh.insert(pattern, id),
             PatternScope::Wide => self.wide.insert(pattern, id),
         }
@@ -35,7 +35,7 @@ impl SubscriptionIndex {
 
     /// Removes a pattern of a session. Returns false if it is not here.
     pub(super) fn remove(&mut self, pattern: &Pattern, id: SessionId) -> bool {
-        match pattern.reach() {
+        match pattern.scope() {
             PatternScope::Key(_) => {
                 self.settled.remove(pattern, id) || self.fresh.remove(pattern, id)
             }
@@ -44,7 +44,7 @@ impl SubscriptionIndex {
     }
 
     /// Settles a fresh pattern of a session; any other pattern stays as it is.
-    pub(super) fn settle(&mut self, pattern: &Pattern, id: SessionId) {
+    pub(super) fn activate(&mut self, pattern: &Pattern, id: SessionId) {
         if self.fresh.remove(pattern, id) {
             self.settled.insert(pattern, id);
         }

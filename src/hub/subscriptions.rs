@@ -177,8 +177,8 @@ impl Subscriptions {
     pub(super) fn hears(&self, subject: &Subject, via: CopyKind) -> bool {
         let serves = |pattern: &Pattern| match via {
             CopyKind::Here => true,
-            CopyKind::Bucket => pattern.reach() != PatternScope::Wide,
-            CopyKind::Tap => pattern.reach() == PatternScope::Wide,
+            CopyKind::Bucket => pattern.scope() != PatternScope::Wide,
+            CopyKind::Tap => pattern.scope() == PatternScope::Wide,
         };
         self.held.iter().any(|pattern| pattern.matches(subject) && serves(pattern))
     }

@@ -9,7 +9,7 @@ use crate::domain::{MonotonicTime, PatternScope, RoutingKey};
 
 /// The most such keys of a worker. Further ones are not subscribed to, so their limits count the
 /// sends of this node alone.
-const OVERHEARD_MAX: usize = 10_000;
+const TEMPORARY_INTEREST_MAX: usize = 10_000;
 
 /// Keys, each with the end of its time.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ impl TemporaryInterest {
             *end = until;
             return false;
         }
-        if self.until.len() >= OVERHEARD_MAX {
+        if self.until.len() >= TEMPORARY_INTEREST_MAX {
             return false;
         }
         self.until.insert(key.clone(), until);
@@ -55,12 +55,12 @@ impl Hub {
     /// Subscribes to a key until a time, even if no session here needs it. Returns true if it
     /// became wanted by that.
     pub fn temporary_interest(&mut self, key: &RoutingKey, until: MonotonicTime) -> bool {
-        self.overheard.hear(key, until) && self.want(PatternScope::Key(key.clone()))
+        self.temporary_interest.hear(key, until) && self.want(PatternScope::Key(key.clone()))
     }
 
     /// Ends the keys whose time is over. Returns what became unwanted.
     pub fn end_temporary_interest(&mut self, now: MonotonicTime) -> Vec<PatternScope> {
-        let ended = self.overheard.end(now);
+        let ended = self.temporary_interest.end(now);
         ended.into_iter().filter_map(|key| self.unwant(PatternScope::Key(key))).collect()
     }
 }
@@ -96,9 +96,9 @@ mod tests {
     #[test]
     fn no_more_are_heard_than_may_be() {
         let mut hub = Hub::new(16);
-        let heard = (0..=OVERHEARD_MAX)
+        let heard = (0..=TEMPORARY_INTEREST_MAX)
             .filter(|number| hub.temporary_interest(&key(*number), MonotonicTime(1)));
-        assert_eq!(heard.count(), OVERHEARD_MAX);
-        assert_eq!(hub.end_temporary_interest(MonotonicTime(1)).len(), OVERHEARD_MAX);
+        assert_eq!(heard.count(), TEMPORARY_INTEREST_MAX);
+        assert_eq!(hub.end_temporary_interest(MonotonicTime(1)).len(), TEMPORARY_INTEREST_MAX);
     }
 }

@@ -193,7 +193,7 @@ fn a_literal_pattern_takes_a_session_from_its_tap_once_it_is_settled() {
         assert_eq!(handed(&mut hub), [1, 0, 1]);
         subscribe(&mut hub, &bob, &literal);
         assert_eq!(handed(&mut hub), [1, 0, 1], "its bucket is not subscribed to yet");
-        hub.settle(&bob, &[wide.clone(), literal.clone()]);
+        hub.activate(&bob, &[wide.clone(), literal.clone()]);
         assert_eq!(handed(&mut hub), [1, 1, 0]);
         hub.unsubscribe(&bob, std::slice::from_ref(&wide));
         assert_eq!(handed(&mut hub), [1, 1, 0]);
@@ -274,18 +274,18 @@ impl Twins {
                 let Some((session, held)) = self.sessions.get_mut(s) else { return };
                 let new = !subscribe(&mut self.hub, session, &pattern(PATTERNS[*p])).is_empty();
                 held.entry(*p).or_insert(false);
-                assert_eq!(new, self.wanted.insert(pattern(PATTERNS[*p]).reach()));
+                assert_eq!(new, self.wanted.insert(pattern(PATTERNS[*p]).scope()));
             }
             Step::Settle(s, p) => {
                 let Some((session, held)) = self.sessions.get_mut(s) else { return };
-                self.hub.settle(session, &[pattern(PATTERNS[*p])]);
+                self.hub.activate(session, &[pattern(PATTERNS[*p])]);
                 held.entry(*p).and_modify(|settled| *settled = true);
             }
             Step::Unsubscribe(s, p) => {
                 let Some((session, held)) = self.sessions.get_mut(s) else { return };
                 let unwanted = self.hub.unsubscribe(session, &[pattern(PATTERNS[*p])]);
                 held.remove(p);
-                unwanted.iter().for_each(|reach| assert!(self.wanted.remove(reach), "{reach:?}"));
+                unwanted.iter().for_each(|scope| assert!(self.wanted.remove(scope), "{scope:?}"));
             }
         }
     }
@@ -293,7 +293,7 @@ impl Twins {
     fn leave(&mut self, number: usize) {
         let Some((session, _)) = self.sessions.remove(&number) else { return };
         let unwanted = self.hub.leave(&session);
-        unwanted.iter().for_each(|reach| assert!(self.wanted.remove(reach), "{reach:?}"));
+        unwanted.iter().for_each(|scope| assert!(self.wanted.remove(scope), "{scope:?}"));
     }
 
     fn compare(&self, about: &str) {
@@ -327,7 +327,7 @@ impl Twins {
 /// Returns whether a session is to get an event by a copy.
 fn hears((session, held): &Naive, subject: &Subject, via: CopyKind) -> bool {
     let matching = |p: &usize| pattern(PATTERNS[*p]).matches(subject);
-    let wide = |p: &usize| pattern(PATTERNS[*p]).reach() == PatternScope::Wide;
+    let wide = |p: &usize| pattern(PATTERNS[*p]).scope() == PatternScope::Wide;
     let matches: Vec<(bool, bool)> =
         held.iter().filter(|(p, _)| matching(p)).map(|(p, settled)| (wide(p), *settled)).collect();
     let own = subject.key() == session.key();
@@ -387,17 +387,24 @@ fn a_rooms_message_reaches_members_above_their_joining_until_they_leave() {
         hub.join(&bob);
         let key = PatternScope::Key(RoutingKey::parse("room.r").unwrap());
         let news = |user, inside, joined, stamp| membership("r", user, inside, joined, stamp);
-        let learn = |hub: &mut Hub, news: &Membership| hub.learn(news, KnowledgeSource::News);
-        let first = learn(&mut hub, &news("ann", true, 10, 10));
+        let apply_membership =
+            |hub: &mut Hub, news: &Membership| hub.apply_membership(news, KnowledgeSource::News);
+        let first = apply_membership(&mut hub, &news("ann", true, 10, 10));
         assert_eq!(first, (RoomChange::Joined, Some(key.clone())));
-        let second = learn(&mut hub, &news("bob", true, 20, 20));
+        let second = apply_membership(&mut hub, &news("bob", true, 20, 20));
         assert_eq!(second, (RoomChange::Joined, None), "the room is wanted already");
         let handed =
             |hub: &mut Hub, time| hub.deliver(&room_message(time), CopyKind::Here, None).handed;
         assert_eq!([5, 15, 25].map(|time| handed(&mut hub, time)), [0, 1, 2]);
         assert_eq!(handed(&mut hub, 25), 0, "a repeat");
-        assert_eq!(learn(&mut hub, &news("bob", false, 20, 30)), (RoomChange::Left, None));
-        assert_eq!(learn(&mut hub, &news("bob", true, 20, 20)), (RoomChange::Stale, None));
+        assert_eq!(
+            apply_membership(&mut hub, &news("bob", false, 20, 30)),
+            (RoomChange::Left, None)
+        );
+        assert_eq!(
+            apply_membership(&mut hub, &news("bob", true, 20, 20)),
+            (RoomChange::Stale, None)
+        );
         assert_eq!(handed(&mut hub, 35), 1, "a user who left gets nothing more");
         assert_eq!(hub.leave(&ann), [key, PatternScope::Key(ann.key())], "the user's last session");
         assert_eq!(handed(&mut hub, 45), 0);
@@ -411,9 +418,9 @@ fn a_new_member_has_not_had_what_the_others_had_before_and_is_capped_until_it_is
         let (ann, bob) = (peers.session("ann").await, peers.session("bob").await);
         hub.join(&ann);
         hub.join(&bob);
-        hub.learn(&membership("r", "ann", true, 10, 10), KnowledgeSource::First);
+        hub.apply_membership(&membership("r", "ann", true, 10, 10), KnowledgeSource::First);
         assert_eq!(hub.deliver(&room_message(25), CopyKind::Here, None).handed, 1);
-        hub.learn(&membership("r", "bob", true, 20, 20), KnowledgeSource::News);
+        hub.apply_membership(&membership("r", "bob", true, 20, 20), KnowledgeSource::News);
         let key = RoutingKey::parse("room.r").unwrap();
         let id = MessageId::first_of(Micros(25));
         assert!(hub.had(&ann, &key, id) && !hub.had(&bob, &key, id));
@@ -429,7 +436,7 @@ fn a_change_is_news_to_the_other_members_once() {
         hub.join(&ann);
         hub.join(&bob);
         for user in ["ann", "bob"] {
-            hub.learn(&membership("r", user, true, 10, 10), KnowledgeSource::First);
+            hub.apply_membership(&membership("r", user, true, 10, 10), KnowledgeSource::First);
         }
         let news = membership("r", "bob", false, 10, 20);
         let about = news.to_string();
@@ -450,7 +457,7 @@ fn who_left_between_two_slices_has_neither_messages_nor_events_nor_news_of_the_r
         let (mut hub, mut peers) = (Hub::new(16), Peers::new().await);
         for user in ["ann", "bob", "cat"] {
             hub.join(&peers.session(user).await);
-            hub.learn(&membership("r", user, true, 10, 10), KnowledgeSource::First);
+            hub.apply_membership(&membership("r", user, true, 10, 10), KnowledgeSource::First);
         }
         let news = membership("r", "dan", true, 10, 21);
         let id = news.stamp().to_bytes();
@@ -464,7 +471,7 @@ fn who_left_between_two_slices_has_neither_messages_nor_events_nor_news_of_the_r
         let audiences = copies.each_ref().map(|copy| hub.audience(copy, CopyKind::Here, None));
         let whole: Vec<usize> = audiences.iter().map(Audience::len).collect();
         assert_eq!(whole, [3, 3, 3, 1]);
-        hub.learn(&membership("r", "bob", false, 10, 30), KnowledgeSource::News);
+        hub.apply_membership(&membership("r", "bob", false, 10, 30), KnowledgeSource::News);
         let rest = audiences.iter().zip(&copies).map(|(audience, copy)| {
             hub.take_touched(9);
             let handed = hub.deliver_rest(audience, copy, CopyKind::Here).handed;

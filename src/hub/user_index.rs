@@ -50,8 +50,9 @@ impl UserIndex {
             let (user, sessions) = (user.clone(), SmallVec::new());
             let rooms = UserRooms::new(Safeguards::default());
             let (loaded, loading, reads) = (false, None, Rc::default());
-            let person = UserEntry { user, sessions, rooms, loaded, loading, reads, deferred: 0 };
-            places.insert(person) as UserSlot
+            let user_entry =
+                UserEntry { user, sessions, rooms, loaded, loading, reads, deferred: 0 };
+            places.insert(user_entry) as UserSlot
         });
         places[id as usize].sessions.push(session);
     }
@@ -60,14 +61,15 @@ impl UserIndex {
     /// session.
     pub(super) fn leave(&mut self, user: &UserId, session: SessionId) -> Vec<RoomId> {
         let Some(&id) = self.by_user.get(user) else { return Vec::new() };
-        let person = &mut self.places[id as usize];
-        person.sessions.retain(|held| *held != session);
-        if !person.sessions.is_empty() {
+        let user_entry = &mut self.places[id as usize];
+        user_entry.sessions.retain(|held| *held != session);
+        if !user_entry.sessions.is_empty() {
             return Vec::new();
         }
-        let person = self.places.remove(id as usize);
+        let user_entry = self.places.remove(id as usize);
         self.by_user.remove(user);
-        let rooms: Vec<RoomId> = person.rooms.inside().map(|known| known.room.clone()).collect();
+        let rooms: Vec<RoomId> =
+            user_entry.rooms.inside().map(|known| known.room.clone()).collect();
         rooms.iter().for_each(|room| self.strike(room, id));
         rooms
     }
@@ -82,7 +84,7 @@ impl UserIndex {
     }
 
     /// Applies news of a user's membership. Nothing is recorded for a user without sessions here.
-    pub(super) fn learn(
+    pub(super) fn apply_membership(
         &mut self,
         news: &Membership,
         place: DeliverySeq,
@@ -107,7 +109,7 @@ impl UserIndex {
         self.by_user.get(user).map(|id| &self.places[*id as usize])
     }
 
-    /// Returns a user, to be changed. The `rooms` of a user change by [`UserIndex::learn`] alone.
+    /// Returns a user, to be changed. The `rooms` of a user change by [`UserIndex::apply_membership`] alone.
     pub(super) fn of_mut(&mut self, user: &str) -> Option<&mut UserEntry> {
         self.by_user.get(user).map(|id| &mut self.places[*id as usize])
     }
@@ -120,7 +122,7 @@ impl UserIndex {
 
     /// Returns every user.
     pub(super) fn iter(&self) -> impl Iterator<Item = &UserEntry> {
-        self.places.iter().map(|(_, person)| person)
+        self.places.iter().map(|(_, user_entry)| user_entry)
     }
 
     /// Returns the rooms that users here are in.

@@ -24,7 +24,7 @@ use crate::domain::{Class, RoutingKey};
 use crate::layout::{BucketRoute, Layouts, ShardIndex};
 
 pub use bucket_subscriptions::{
-    SubscribeCommand, BucketSubscriptions, InterestAction, Linger, SubscriptionState, WaiterId,
+    BucketSubscriptions, InterestAction, Linger, SubscribeCommand, SubscriptionState, WaiterId,
 };
 pub use wildcard_feed::{OwnFeed, WildcardFeed};
 
@@ -48,7 +48,7 @@ struct Shard {
 
 #[derive(Debug)]
 struct State {
-    machine: BucketSubscriptions,
+    subscriptions: BucketSubscriptions,
     waiters: AHashMap<WaiterId, oneshot::Sender<()>>,
     next_waiter: u64,
 }
@@ -96,7 +96,7 @@ impl Interest {
     pub fn new(layouts: Arc<Layouts>, linger: Linger, batch_max: usize) -> Self {
         let shard = |_| Shard {
             state: Mutex::new(State {
-                machine: BucketSubscriptions::new(linger),
+                subscriptions: BucketSubscriptions::new(linger),
                 waiters: AHashMap::new(),
                 next_waiter: 0,
             }),
@@ -122,7 +122,7 @@ impl Interest {
     ) -> T {
         let now = self.now();
         let shard = self.shard(shard);
-        let result = act(&mut shard.state.lock().machine, now);
+        let result = act(&mut shard.state.lock().subscriptions, now);
         shard.changed.notify_one();
         result
     }
@@ -131,7 +131,8 @@ impl Interest {
     pub fn acquire(&self, key: &RoutingKey) {
         let routes = self.layouts.interest(key);
         for route in &routes {
-            let first = self.change(route.shard, |machine, _| machine.acquire(route.bucket));
+            let first =
+                self.change(route.shard, |subscriptions, _| subscriptions.acquire(route.bucket));
             if first && *route == routes[0] {
                 self.held[key.class() as usize].fetch_add(1, Ordering::Relaxed);
             }
@@ -143,8 +144,9 @@ impl Interest {
         let routes = self.layouts.interest(key);
         let jitter = rand::random();
         for route in &routes {
-            let last =
-                self.change(route.shard, |machine, now| machine.release(route.bucket, now, jitter));
+            let last = self.change(route.shard, |subscriptions, now| {
+                subscriptions.release(route.bucket, now, jitter)
+            });
             let Some(void) = last else { continue };
             if *route == routes[0] {
                 self.held[key.class() as usize].fetch_sub(1, Ordering::Relaxed);
@@ -164,7 +166,7 @@ impl Interest {
     /// Returns what resolves when a bucket is confirmed; none if it is already.
     fn awaited(&self, route: &BucketRoute) -> Option<oneshot::Receiver<()>> {
         let mut state = self.shard(route.shard).state.lock();
-        let State { machine, waiters, next_waiter } = &mut *state;
+        let State { subscriptions, waiters, next_waiter } = &mut *state;
         let waiter = WaiterId(*next_waiter);
         let is_live = |waiter| {
             let live = waiters.get(&waiter).is_some_and(|waiter| !waiter.is_closed());
@@ -174,7 +176,7 @@ impl Interest {
             live
         };
         let (sender, answer) = oneshot::channel();
-        match machine.confirmation(route.bucket, waiter, is_live) {
+        match subscriptions.confirmation(route.bucket, waiter, is_live) {
             SubscriptionState::Confirmed => return None,
             SubscriptionState::Awaited => {
                 *next_waiter += 1;
@@ -188,9 +190,9 @@ impl Interest {
     /// Whether the node already receives everything published for a key.
     pub fn is_confirmed(&self, key: &RoutingKey) -> bool {
         let routes = self.layouts.interest(key);
-        routes
-            .iter()
-            .all(|route| self.shard(route.shard).state.lock().machine.is_confirmed(route.bucket))
+        routes.iter().all(|route| {
+            self.shard(route.shard).state.lock().subscriptions.is_confirmed(route.bucket)
+        })
     }
 
     /// Returns the share of a class's buckets, in the published layout, that sessions here need.
@@ -207,7 +209,7 @@ impl Interest {
     /// Whether a bucket of a key is subscribed only because it lingers.
     pub fn is_lingering(&self, key: &RoutingKey) -> bool {
         let lingers = |route: &BucketRoute| {
-            self.shard(route.shard).state.lock().machine.is_lingering(route.bucket)
+            self.shard(route.shard).state.lock().subscriptions.is_lingering(route.bucket)
         };
         self.layouts.interest(key).iter().any(lingers)
     }
@@ -219,7 +221,7 @@ impl Interest {
 
     /// Takes the next command for a shard's connection.
     pub fn next_batch(&self, shard: ShardIndex) -> Option<SubscribeCommand> {
-        self.shard(shard).state.lock().machine.next_batch(self.batch_max)
+        self.shard(shard).state.lock().subscriptions.next_batch(self.batch_max)
     }
 
     /// Ends the lingering whose time is over.
@@ -230,7 +232,7 @@ impl Interest {
     /// Notes that a command was answered.
     pub fn answered(&self, shard: ShardIndex, batch: &SubscribeCommand) {
         let mut state = self.shard(shard).state.lock();
-        let tickets = state.machine.answered(batch);
+        let tickets = state.subscriptions.answered(batch);
         let waiters: Vec<_> = tickets.iter().filter_map(|t| state.waiters.remove(t)).collect();
         drop(state);
         for waiter in waiters {
@@ -241,12 +243,12 @@ impl Interest {
 
     /// Notes that the shard's connection is new. Returns how many buckets must be commanded again.
     pub fn connected(&self, shard: ShardIndex) -> usize {
-        self.change(shard, |machine, _| machine.connected())
+        self.change(shard, |subscriptions, _| subscriptions.connected())
     }
 
     /// Notes that the shard's connection is gone, and with it all subscriptions.
     pub fn disconnected(&self, shard: ShardIndex) {
-        self.change(shard, |machine, _| machine.disconnected());
+        self.change(shard, |subscriptions, _| subscriptions.disconnected());
     }
 }
 

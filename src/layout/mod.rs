@@ -2,15 +2,15 @@
 //!
 //! Everything here is pure arithmetic, and every node must compute the same.
 
-mod cost_model;
 mod bucket;
+mod cost_model;
 mod jump;
 mod plan;
 mod set;
 mod table;
 
-pub use cost_model::{Placement, Prediction, TopicLoad, Workload};
 pub use bucket::{BUCKETS_MAX, Bucket, BucketCount, BucketCountError, key_hash};
+pub use cost_model::{Placement, Prediction, TopicLoad, Workload};
 pub use jump::jump;
 pub use plan::{PublishPlan, plan};
 pub use set::{BucketRoute, Layouts, ShardIndex};

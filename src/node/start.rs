@@ -218,11 +218,12 @@ impl Parts {
         let linger = Linger { ms: config.interest.linger.as_millis() as u64 };
         let feed = WildcardFeed::new(layouts.shards().len());
         let interest = Interest::new(Arc::clone(&layouts), linger, config.interest.batch);
-        let (view, metrics) = (Arc::<WatermarkState>::default(), Arc::new(Metrics::new()));
+        let (watermark_state, metrics) =
+            (Arc::<WatermarkState>::default(), Arc::new(Metrics::new()));
         let worker_queues = WorkerQueues::new(
             config.workers,
             config.limits.worker_queue,
-            Arc::clone(&view),
+            Arc::clone(&watermark_state),
             Arc::clone(&metrics),
         );
         let SharedClocks { wall, ids } = clocks(plan);
@@ -238,11 +239,11 @@ impl Parts {
             layouts,
             channels: Channels::new(&config.namespace),
             interest: Arc::new(interest),
-            wants: Arc::new(WorkerInterest::default()),
+            worker_interest: Arc::new(WorkerInterest::default()),
             feed: Arc::new(feed),
             worker_queues: Arc::new(worker_queues),
             nodes: Arc::new(AtomicU32::new(1)),
-            view,
+            watermark_state,
             metrics,
             verifier: plan.verifier(),
             direct: plan.direct(),
@@ -263,11 +264,11 @@ impl Parts {
             boot: services.boot,
             store: services.store_tag,
             seal: services.bus_seal.clone(),
-            wants: Arc::clone(&services.wants),
+            worker_interest: Arc::clone(&services.worker_interest),
             feed: Arc::clone(&services.feed),
             worker_queues: Arc::clone(&services.worker_queues),
             interest: Arc::clone(&services.interest),
-            view: Arc::clone(&services.view),
+            watermark_state: Arc::clone(&services.watermark_state),
             events: events.clone(),
             metrics: Arc::clone(&services.metrics),
         });
@@ -336,7 +337,7 @@ impl Parts {
             envelopes: EnvelopeForm { version: ENVELOPE_VERSION, key: services.bus_seal.id() },
             store: Arc::clone(&services.store),
             clock: services.wall.clone(),
-            view: Arc::clone(&services.view),
+            watermark_state: Arc::clone(&services.watermark_state),
             worker_queues: Arc::clone(&services.worker_queues),
             reconnect: Arc::clone(&self.reconnect),
             standing: Arc::clone(&self.standing),

@@ -34,7 +34,7 @@ impl Router {
         loop {
             let session = self.somebody();
             match session {
-                Some(session) if !self.services.view.look().frozen => {
+                Some(session) if !self.services.watermark_state.look().frozen => {
                     self.audit_one(session, &pacer).await;
                 }
                 _ => tokio::time::sleep(IDLE).await,
@@ -88,7 +88,7 @@ impl Router {
     /// Counts a finding. A message that was not acknowledged need not be published, and no
     /// watermark waits for it: it is no bug if it is found.
     fn count_finding(&self, message: &Message) {
-        if self.services.view.may_be_unknown(message.id.time()) {
+        if self.services.watermark_state.may_be_unknown(message.id.time()) {
             self.services.metrics.audit_unknown.inc();
             tracing::debug!(id = %message.id, "a send of unknown outcome is stored; no error");
         } else {

@@ -212,7 +212,7 @@ impl Router {
             [RoutingKey::user(&membership.user), RoutingKey::room(&membership.room)].map(envelope);
         let targets = [0, 1].map(|which: usize| self.targets(&copies[which].keys));
         let publishes = targets.iter().map(SmallVec::len).sum::<usize>();
-        let lease = self.services.view.lease();
+        let lease = self.services.watermark_state.lease();
         match self.publishers.check_ack(send_id, lease, publishes as u8) {
             AckDecision::Passed => {}
             AckDecision::Unknown(why) => return Err(doubt(why)),

@@ -22,7 +22,7 @@ impl Router {
                 // all.
                 let _late = answer.try_send(self.report());
             }
-            WorkerCommand::Succeed(generation) => self.publishers.succeed(generation),
+            WorkerCommand::Succeed(generation) => self.publishers.begin_incarnation(generation),
             WorkerCommand::Forget(generation) => self.publishers.forget(generation),
             WorkerCommand::Canaries(number) => self.send_canaries(number),
             WorkerCommand::Advance(watermark) => self.advance(watermark),

@@ -128,9 +128,9 @@ impl Router {
 
     /// Returns the workers of this node whose sessions a publish may be for, as a bit set.
     fn workers(&self, envelope: &Envelope) -> u64 {
-        let Services { wants, feed, .. } = &*self.services;
+        let Services { worker_interest, feed, .. } = &*self.services;
         let tapping = if envelope.concerns_feed() { feed.workers() } else { 0 };
-        wants.workers(&envelope.keys) | tapping
+        worker_interest.workers(&envelope.keys) | tapping
     }
 
     /// Delivers a publish to this worker's sessions in slices, so that other tasks run in between.
@@ -194,20 +194,21 @@ impl Router {
     /// Returns whether this is the first copy of a message here. Each user's bucket carries a copy
     /// of a direct message, and a worker that receives both must count one of them.
     fn is_first_copy(&self, conversation: &Conversation, keys: &[RoutingKey]) -> bool {
-        let is_heard =
-            |key: &RoutingKey| self.services.wants.workers(from_ref(key)) >> self.worker & 1 == 1;
+        let is_heard = |key: &RoutingKey| {
+            self.services.worker_interest.workers(from_ref(key)) >> self.worker & 1 == 1
+        };
         conversation.keys().find(is_heard).is_none_or(|first| keys.contains(&first))
     }
 
     /// Applies what a publish means for this worker itself, beside its delivery.
     fn heard(self: &Rc<Self>, envelope: &Envelope) {
-        if let Some(id) = envelope.message_id().filter(|_| envelope.is_proved()) {
+        if let Some(id) = envelope.message_id().filter(|_| envelope.is_durable()) {
             self.services.observe(id.time());
         }
         if envelope.kind == EnvelopeKind::Membership
             && let Ok(news) = envelope.about.parse::<Membership>()
         {
-            self.learn(&news);
+            self.apply_membership(&news);
         }
     }
 

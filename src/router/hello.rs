@@ -43,19 +43,19 @@ impl Router {
     /// Charges a `hello`: its patterns, and one read of its user. What its resume reads is not
     /// charged: it is paced by the budget of resumes, which users share fairly. So a user whose
     /// many devices reconnect at once can still read history and inbox.
-    pub fn charge_hello(&self, user: &UserId, wishes: &HelloOptions) -> Result<(), ErrorReply> {
-        let items = self.limiter.items(user, wishes.subscribe.len());
+    pub fn charge_hello(&self, user: &UserId, options: &HelloOptions) -> Result<(), ErrorReply> {
+        let items = self.limiter.items(user, options.subscribe.len());
         let charged = items.and_then(|()| self.limiter.read(user));
         charged.map_err(|refused| refused.refusal().of_op("hello"))
     }
 
     /// Opens a session: it gets `ready`, then live messages, then a `cursor`.
-    pub fn open(self: &Rc<Self>, session: &Rc<Session>, wishes: &HelloOptions) {
+    pub fn open(self: &Rc<Self>, session: &Rc<Session>, options: &HelloOptions) {
         self.services.metrics.sessions.inc();
-        let (granted, mut refused) = Self::sort_wishes(session, &wishes.subscribe);
+        let (granted, mut refused) = Self::sort_wishes(session, &options.subscribe);
         session.recovery.begin_catch_up(self.hub.borrow().place());
         if self.hub.borrow_mut().join(session) {
-            self.wanted(&PatternScope::Key(session.key()));
+            self.add_interest(&PatternScope::Key(session.key()));
         }
         if self.hub.borrow().is_loaded(&session.user) {
             session.load();
@@ -65,17 +65,17 @@ impl Router {
         session.confirm(&granted);
         // `ready` does not confirm any pattern. Literal patterns serve events from now on, since
         // their subscription is confirmed sooner than that of wide ones.
-        self.hub.borrow_mut().settle(session, &granted);
-        self.ready(session, wishes.id.as_ref(), &ServerFrame::refused(&refused));
-        let claim = self.claim(session, wishes.cursor.as_deref());
+        self.hub.borrow_mut().activate(session, &granted);
+        self.ready(session, options.id.as_ref(), &ServerFrame::refused(&refused));
+        let claim = self.claim(session, options.cursor.as_deref());
         let position = SessionPosition::new(self.begins_at(claim), Safeguards::default());
-        session.recovery.stand(position);
+        session.recovery.set_position(position);
         self.begin_resume(session, claim);
     }
 
-    fn sort_wishes(session: &Session, wishes: &[Pattern]) -> (Vec<Pattern>, Vec<Pattern>) {
+    fn sort_wishes(session: &Session, options: &[Pattern]) -> (Vec<Pattern>, Vec<Pattern>) {
         let principal = session.principal();
-        let lacking = session.lacking(wishes);
+        let lacking = session.lacking(options);
         lacking.into_iter().partition(|pattern| principal.may_subscribe(pattern))
     }
 

@@ -23,7 +23,7 @@ impl Router {
     ) -> Result<(), ErrorReply> {
         let of_op = |refusal: ErrorReply| refusal.of_op("history");
         let conversation = self.member_of(session, &history.conversation).map_err(of_op)?;
-        let permit = self.take_place_for_read(session).map_err(of_op)?;
+        let permit = self.acquire_read_permit(session).map_err(of_op)?;
         let (side, limit) = (history.side, history.limit);
         let (router, session) = (Rc::clone(self), Rc::clone(session));
         tokio::task::spawn_local(async move {

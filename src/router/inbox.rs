@@ -58,7 +58,7 @@ impl Router {
         id: Option<RequestId>,
         inbox: &InboxRequest<'_>,
     ) -> Result<(), ErrorReply> {
-        let permit = self.take_place_for_read(session).map_err(|refusal| refusal.of_op("inbox"))?;
+        let permit = self.acquire_read_permit(session).map_err(|refusal| refusal.of_op("inbox"))?;
         let (next, limit) = (inbox.next.as_deref().map(str::to_owned), inbox.limit);
         let (router, session) = (Rc::clone(self), Rc::clone(session));
         tokio::task::spawn_local(async move {

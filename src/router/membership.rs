@@ -24,15 +24,15 @@ impl Router {
     /// removal takes effect at once. Until a user's rooms are loaded, all that is learned is part
     /// of that load. Each of the user's sessions then reads the rooms itself, and no read from the
     /// joining on is started.
-    pub(super) fn learn(self: &Rc<Self>, news: &Membership) {
+    pub(super) fn apply_membership(self: &Rc<Self>, news: &Membership) {
         let loaded = self.hub.borrow().is_loaded(&news.user);
         let learned = if loaded { KnowledgeSource::News } else { KnowledgeSource::First };
-        let (applied, changed) = self.hub.borrow_mut().learn(news, learned);
+        let (applied, changed) = self.hub.borrow_mut().apply_membership(news, learned);
         let Some(known) = self.known(news).filter(|_| applied != RoomChange::Stale) else { return };
         match applied {
             RoomChange::Joined => {
-                if let Some(reach) = &changed {
-                    self.wanted(reach);
+                if let Some(scope) = &changed {
+                    self.add_interest(scope);
                 }
                 if learned == KnowledgeSource::News {
                     self.tell_member(&known);
@@ -40,8 +40,8 @@ impl Router {
                 }
             }
             RoomChange::Left => {
-                if let Some(reach) = &changed {
-                    self.unwanted(reach);
+                if let Some(scope) = &changed {
+                    self.remove_interest(scope);
                 }
                 self.tell_member(&known);
             }
@@ -80,10 +80,13 @@ impl Router {
         loop {
             let confirmed = self.services.interest.confirmation(&key).within(patience).await;
             let Some(due) = self.due(&news) else { return };
-            let reading =
-                CatchUpRead::begin(self.services.wall.sure(), self.services.view.look(), confirmed);
+            let reading = CatchUpRead::begin(
+                self.services.wall.sure(),
+                self.services.watermark_state.look(),
+                confirmed,
+            );
             let read = self.read_due(&news.user, &due).await;
-            let (now, watermark) = (self.services.view.look(), self.watermark.get());
+            let (now, watermark) = (self.services.watermark_state.look(), self.watermark.get());
             if read && self.hub.borrow_mut().joining_read(&news.user, &due, reading, now, watermark)
             {
                 return;
@@ -99,7 +102,7 @@ impl Router {
         while self.due(news).is_some() {
             let moved = self.watermark_moved.notified();
             let heard = self.services.interest.confirmation(key).within(LOOK_AGAIN).await;
-            if heard && !self.services.view.look().frozen {
+            if heard && !self.services.watermark_state.look().frozen {
                 return;
             }
             let _moved = tokio::time::timeout(LOOK_AGAIN, moved).await;
@@ -130,7 +133,7 @@ impl Router {
     }
 
     /// Applies the memberships that a read of a user's rooms returned.
-    pub(super) fn learn_all(self: &Rc<Self>, user: &UserId, rows: &[Membership]) {
+    pub(super) fn apply_memberships(self: &Rc<Self>, user: &UserId, rows: &[Membership]) {
         if rows.len() >= MEMBERSHIPS_MAX {
             tracing::warn!(
                 %user,
@@ -140,7 +143,7 @@ impl Router {
         }
         self.services.unlist_old(rows);
         for row in rows {
-            self.learn(row);
+            self.apply_membership(row);
         }
     }
 

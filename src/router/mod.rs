@@ -2,8 +2,8 @@
 
 mod access;
 mod admission;
-mod bounded_concurrency;
 mod audit;
+mod bounded_concurrency;
 mod caller;
 mod change;
 mod command;
@@ -18,18 +18,18 @@ mod inbox_order;
 mod inbox_place;
 mod membership;
 mod nonces;
-mod read_pacer;
 mod pipeline;
-mod room_quota;
 mod publish;
 mod read;
 mod read_budget;
 mod read_ops;
+mod read_pacer;
 mod recovery_reader;
+mod recovery_round;
 mod resume;
 mod room_load;
+mod room_quota;
 mod rooms;
-mod recovery_round;
 mod send;
 mod services;
 mod sliced_fanouts;
@@ -63,17 +63,17 @@ pub use hello::HelloOptions;
 pub(crate) use history::collapse;
 pub use inbox::{InboxEntry, InboxPage};
 pub use nonces::Nonces;
-pub use read_pacer::Pacer;
-pub use room_quota::ROOMS_MAX;
 pub use read_budget::ReadBudget;
-pub use resume::ResumeBounds;
-pub use rooms::RoomWish;
+pub use read_pacer::Pacer;
 pub use recovery_round::RoundState;
+pub use resume::ResumeBounds;
+pub use room_quota::ROOMS_MAX;
+pub use rooms::RoomWish;
 pub use send::SendOrder;
 pub use services::{Direct, Services, Waits};
 pub use sliced_fanouts::SlicedFanouts;
 pub use worker_call::{
-    ERRANDS_MAX, Effect, WorkerCall, WorkerCallBounds, WorkerCalls, worker_call_wait,
+    Effect, WORKER_CALLS_MAX, WorkerCall, WorkerCallBounds, WorkerCalls, worker_call_wait,
 };
 
 /// A worker's part of every op.
@@ -154,7 +154,7 @@ impl Router {
     }
 
     /// Refuses a frame without executing it; only its id is read.
-    pub fn turn_down(&self, session: &Rc<Session>, text: &str, refusal: &ErrorReply) {
+    pub fn reject(&self, session: &Rc<Session>, text: &str, refusal: &ErrorReply) {
         self.services.metrics.refused_frames.inc();
         let id = Request::read_id(text, &self.services.bounds);
         self.refuse(session, id.as_ref(), refusal);
@@ -185,10 +185,10 @@ impl Router {
 
     /// A key, or the wildcard feed, is wanted here now. The bit is set before the subscribe can go
     /// out.
-    fn wanted(&self, reach: &PatternScope) {
-        match reach {
+    fn add_interest(&self, scope: &PatternScope) {
+        match scope {
             PatternScope::Key(key) => {
-                self.services.wants.add(key, self.worker);
+                self.services.worker_interest.add(key, self.worker);
                 self.services.interest.acquire(key);
             }
             PatternScope::Wide if self.services.feed.begin(self.worker) => self.announce_tap(),
@@ -197,10 +197,10 @@ impl Router {
     }
 
     /// A key, or the wildcard feed, is no longer wanted here.
-    fn unwanted(&self, reach: &PatternScope) {
-        match reach {
+    fn remove_interest(&self, scope: &PatternScope) {
+        match scope {
             PatternScope::Key(key) => {
-                self.services.wants.remove(key, self.worker);
+                self.services.worker_interest.remove(key, self.worker);
                 self.services.interest.release(key);
             }
             PatternScope::Wide => self.services.feed.end(self.worker),
@@ -222,8 +222,8 @@ impl Router {
             return;
         }
         session.stop_reading();
-        let unwanted = self.hub.borrow_mut().leave(session);
-        unwanted.iter().for_each(|reach| self.unwanted(reach));
+        let remove_interest = self.hub.borrow_mut().leave(session);
+        remove_interest.iter().for_each(|scope| self.remove_interest(scope));
         self.services.metrics.sessions.dec();
     }
 

@@ -96,8 +96,8 @@ impl Router {
         sending: &Sending,
         look_for: Option<SendContent>,
     ) -> Result<Acknowledged, ErrorReply> {
-        let turn = sending.session.as_ref().map(|session| session.sequencer.enter());
-        let found = self.let_in(&sending.order, look_for).await;
+        let turn = sending.session.as_ref().map(|session| session.fifo_gate.enter());
+        let found = self.admit_and_look_up(&sending.order, look_for).await;
         if let Some(turn) = &turn {
             turn.comes().await;
         }
@@ -116,7 +116,7 @@ impl Router {
         let announced = stored.and_then(|()| self.announce_message(sending, &message, send_id));
         if let Err(refusal) = &announced {
             if refusal.code == Code::OutcomeUnknown {
-                self.services.view.outcome_unknown(id.time());
+                self.services.watermark_state.outcome_unknown(id.time());
                 self.look_for_late(Arc::clone(&message));
             }
             self.publishers.abandon(send_id);
@@ -135,7 +135,7 @@ impl Router {
 
     /// Does what comes before the id: decides whether the sender may send now, and returns the id
     /// that the sender's nonce was acknowledged with.
-    async fn let_in(
+    async fn admit_and_look_up(
         &self,
         order: &SendOrder,
         look_for: Option<SendContent>,
@@ -163,7 +163,7 @@ impl Router {
     /// Issues an id, if this worker's incarnation holds the lease.
     pub(super) fn issue(&self) -> Result<(MessageId, SendId), ErrorReply> {
         let now = self.services.wall.moment();
-        let lease = self.services.view.lease();
+        let lease = self.services.watermark_state.lease();
         let holds = lease.is_some_and(|lease| lease.holds(self.publishers.generation(), now));
         let issued = if holds { self.publishers.issue(|| self.services.issue_id()) } else { None };
         if let Some(issued) = issued {
@@ -234,7 +234,7 @@ impl Router {
         let text = MessageText::new(message);
         let envelope = self.envelope(message, &text);
         let targets = self.targets(&envelope.keys);
-        let lease = self.services.view.lease();
+        let lease = self.services.watermark_state.lease();
         match self.publishers.check_ack(send_id, lease, targets.len() as u8) {
             AckDecision::Passed => {}
             AckDecision::Unknown(why) => return Err(doubt(why)),

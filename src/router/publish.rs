@@ -69,7 +69,7 @@ impl Router {
         let announced = Announced::Conversation { conversation: &about, event, from, data };
         let frame = ServerFrame::Event(announced).text();
         if self.services.is_for_services_to_start(&conversation) {
-            let permit = self.take_place_for_read(session)?;
+            let permit = self.acquire_read_permit(session)?;
             let (router, session, id) = (Rc::clone(self), Rc::clone(session), id.cloned());
             run(Box::pin(router.announce_if_started(permit, session, id, conversation, frame)));
             return Ok(());
@@ -89,7 +89,7 @@ impl Router {
         conversation: Conversation,
         frame: Bytes,
     ) {
-        let turn = session.sequencer.enter();
+        let turn = session.fifo_gate.enter();
         let started = self.services.must_be_started(&session.user, &conversation).await;
         drop(permit);
         turn.comes().await;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use super::Router;
-use super::send::take_place_for_send;
+use super::send::acquire_send_permit;
 use crate::clock::MARK_AHEAD_MAX;
 use crate::domain::{Conversation, MessageId, Micros, RoutingKey};
 use crate::hub::Session;
@@ -49,7 +49,7 @@ impl Router {
     ) -> Result<Conversation, ErrorReply> {
         let conversation = self.member_of(session, &mark.conversation)?;
         check_ahead(mark.upto, self.services.wall.now())?;
-        take_place_for_send(session)?;
+        acquire_send_permit(session)?;
         if let Err(refused) = self.limiter.event(&session.user) {
             session.end_send();
             return Err(refused.refusal());

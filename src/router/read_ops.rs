@@ -8,7 +8,7 @@ use crate::protocol::{Code, ErrorReply};
 
 impl Router {
     /// Takes a permit for an op that reads, or refuses the op.
-    pub(super) fn take_place_for_read(
+    pub(super) fn acquire_read_permit(
         &self,
         session: &Rc<Session>,
     ) -> Result<ReadOpPermit, ErrorReply> {

@@ -266,8 +266,9 @@ impl RecoveryReader<'_> {
         let mut after = MessageId::last_of(above);
         loop {
             // Asks for one more than fits, to see whether there are more.
-            let wanted = max + 1 - messages.len();
-            let page = self.page(conversation, HistoryRange::After(Some(after)), wanted).await?;
+            let add_interest = max + 1 - messages.len();
+            let page =
+                self.page(conversation, HistoryRange::After(Some(after)), add_interest).await?;
             messages.extend(page.messages);
             if messages.len() > max {
                 drop(messages);
@@ -290,8 +291,8 @@ impl RecoveryReader<'_> {
         let mut messages = Vec::new();
         let mut before: Option<MessageId> = None;
         while messages.len() < max {
-            let wanted = max - messages.len();
-            let page = self.page(conversation, HistoryRange::Before(before), wanted).await?;
+            let add_interest = max - messages.len();
+            let page = self.page(conversation, HistoryRange::Before(before), add_interest).await?;
             messages.extend(page.messages);
             before = page.next;
             if before.is_none() {

@@ -180,7 +180,7 @@ impl Router {
             sessions.iter().map(|session| session.recovery.position().above(watermark)).min()?;
         let reader = self.reader(Turns::Node(&self.repairs), TRIES, Recipient::Anybody);
         let memberships = reader.memberships(user, MEMBERSHIPS_MAX).await?;
-        self.learn_all(user, &memberships);
+        self.apply_memberships(user, &memberships);
         let changed = reader.changed(user, &[], above).await?;
         let key = RoutingKey::user(user);
         for conversation in &changed.conversations {
@@ -239,10 +239,10 @@ impl Router {
             } else {
                 position.skipped(before);
             }
-            session.recovery.stand(position);
+            session.recovery.set_position(position);
             if !read {
                 // The session takes part again once its own reads succeed.
-                self.settle(&session);
+                self.ensure_caught_up(&session);
             }
         }
         self.proof_advanced();

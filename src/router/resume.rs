@@ -94,12 +94,12 @@ impl Router {
                         self.deliver_frame(&session, frame);
                     }
                 }
-                self.conclude(&session, reading, &outcome.gaps, whole);
+                self.finish_catch_up(&session, reading, &outcome.gaps, whole);
                 break;
             }
             // The live buffer was too small for the messages that came meanwhile. What was read
             // counts, and the next round begins there: even a slow client always makes progress.
-            self.conclude(&session, reading.unconfirmed(), &outcome.gaps, whole);
+            self.finish_catch_up(&session, reading.unconfirmed(), &outcome.gaps, whole);
             session.recovery.begin_catch_up(self.hub.borrow().place());
             patience = Duration::ZERO;
         }
@@ -123,7 +123,7 @@ impl Router {
     }
 
     /// Starts a task that reads for a session which does not share the watermark, unless one runs.
-    pub(super) fn settle(self: &Rc<Self>, session: &Rc<Session>) {
+    pub(super) fn ensure_caught_up(self: &Rc<Self>, session: &Rc<Session>) {
         if !session.is_read_for() {
             let task = Rc::clone(self).read_until_shared(Rc::clone(session));
             session.read_by(&tokio::task::spawn_local(task));
@@ -135,7 +135,9 @@ impl Router {
     async fn read_until_shared(self: Rc<Self>, session: Rc<Session>) {
         while session.link().is_open() && !session.recovery.position().is_shared() {
             let moved = self.watermark_moved.notified();
-            if self.services.view.look().frozen || !self.hears(&session, LOOK_AGAIN).await {
+            if self.services.watermark_state.look().frozen
+                || !self.hears(&session, LOOK_AGAIN).await
+            {
                 let _moved = tokio::time::timeout(LOOK_AGAIN, moved).await;
                 continue;
             }
@@ -144,13 +146,13 @@ impl Router {
             let Some(outcome) = self.catch_up(&session, ResumeFrom::Cursor(above)).await else {
                 return;
             };
-            self.conclude(&session, reading, &outcome.gaps, outcome.whole);
+            self.finish_catch_up(&session, reading, &outcome.gaps, outcome.whole);
         }
         session.end_reading();
     }
 
     /// Ends a catch-up: its messages are in the session's queue, and its cursor goes behind them.
-    fn conclude(
+    fn finish_catch_up(
         &self,
         session: &Rc<Session>,
         reading: CatchUpRead,
@@ -158,11 +160,12 @@ impl Router {
         complete: bool,
     ) {
         let mut position = session.recovery.position();
-        let cursor = position.read(reading, self.services.view.look(), self.watermark.get());
+        let cursor =
+            position.read(reading, self.services.watermark_state.look(), self.watermark.get());
         let cursor = cursor.min(self.hub.borrow().cap(&session.user));
-        session.recovery.stand(position);
+        session.recovery.set_position(position);
         session.recovery.begin(self.services.wall.now());
-        session.recovery.told(cursor, self.services.wall.seconds());
+        session.recovery.cursor_sent(cursor, self.services.wall.seconds());
         let named = gaps.len() <= GAPS_MAX;
         let gaps: Vec<String> = gaps.iter().take(GAPS_MAX).map(Conversation::to_string).collect();
         let gaps: Vec<&str> = gaps.iter().filter(|_| named).map(String::as_str).collect();
@@ -268,7 +271,7 @@ impl Router {
             ResumeFrom::Cursor(time) => time,
             ResumeFrom::Nothing | ResumeFrom::Useless => {
                 let began = self.services.wall.sure_before(READ_MARGIN);
-                began.unwrap_or_else(|| self.services.view.look().decided)
+                began.unwrap_or_else(|| self.services.watermark_state.look().decided)
             }
         }
     }

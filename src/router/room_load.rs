@@ -48,7 +48,7 @@ impl Router {
         });
         let end = match read.await.zip(begun.get()) {
             Some((rows, reading)) if self.hub.borrow().is_loading(user, &guard) => {
-                self.learn_all(user, &rows);
+                self.apply_memberships(user, &rows);
                 let sessions = self.hub.borrow_mut().loaded(user);
                 sessions.iter().for_each(|session| self.take_deferred(session));
                 let heard = self.hears_all(user, patience).await;
@@ -63,8 +63,9 @@ impl Router {
 
     /// Records what is known before the next read is issued.
     fn look_before_reading(&self, session: &Session) -> CatchUpRead {
-        let (wall, view) = (self.services.wall.sure(), self.services.view.look());
+        let (wall, watermark_state) =
+            (self.services.wall.sure(), self.services.watermark_state.look());
         let confirmed = self.services.interest.is_confirmed(&session.key());
-        CatchUpRead::begin(wall, view, confirmed)
+        CatchUpRead::begin(wall, watermark_state, confirmed)
     }
 }

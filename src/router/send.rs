@@ -73,7 +73,7 @@ impl Router {
         conversation: &str,
     ) -> Result<Conversation, ErrorReply> {
         let conversation = self.member_of(session, conversation)?;
-        take_place_for_send(session)?;
+        acquire_send_permit(session)?;
         Ok(conversation)
     }
 
@@ -108,7 +108,7 @@ impl Router {
 }
 
 /// Takes one of the session's permits for sends in flight.
-pub(super) fn take_place_for_send(session: &Session) -> Result<(), ErrorReply> {
+pub(super) fn acquire_send_permit(session: &Session) -> Result<(), ErrorReply> {
     if session.is_leaving() {
         return Err(ErrorReply::new(Code::Unavailable, "the node is being stopped"));
     }

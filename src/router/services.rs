@@ -71,7 +71,7 @@ pub struct Services {
     /// The buckets that the node subscribes to.
     pub interest: Arc<Interest>,
     /// Which workers want which keys.
-    pub wants: Arc<WorkerInterest>,
+    pub worker_interest: Arc<WorkerInterest>,
     /// Which workers and which other nodes take the wildcard feed.
     pub feed: Arc<WildcardFeed>,
     /// The workers' queues.
@@ -79,7 +79,7 @@ pub struct Services {
     /// How many nodes are alive, for the choice between publishing to buckets and to nodes.
     pub nodes: Arc<AtomicU32>,
     /// The state of the watermark that all threads share.
-    pub view: Arc<WatermarkState>,
+    pub watermark_state: Arc<WatermarkState>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// Verifies tokens.

@@ -97,8 +97,8 @@ impl Router {
         session: &Session,
         patterns: &[Pattern],
     ) -> Result<(), PatternLimit> {
-        let wanted = self.hub.borrow_mut().subscribe(session, patterns)?;
-        wanted.iter().for_each(|reach| self.wanted(reach));
+        let add_interest = self.hub.borrow_mut().subscribe(session, patterns)?;
+        add_interest.iter().for_each(|scope| self.add_interest(scope));
         Ok(())
     }
 
@@ -118,7 +118,7 @@ impl Router {
     }
 
     fn confirmation(&self, pattern: &Pattern) -> Confirmation {
-        match pattern.reach() {
+        match pattern.scope() {
             PatternScope::Key(key) => self.services.interest.confirmation(&key),
             PatternScope::Wide => self.services.feed.confirmation(),
         }
@@ -126,20 +126,20 @@ impl Router {
 
     fn confirmed(&self, session: &Session, patterns: &[Pattern]) {
         session.confirm(patterns);
-        self.hub.borrow_mut().settle(session, patterns);
+        self.hub.borrow_mut().activate(session, patterns);
     }
 
     /// Returns how long the confirmation of these patterns may take: a wide one waits for other
     /// nodes.
     fn patience(&self, patterns: &[Pattern]) -> Duration {
-        let wide = patterns.iter().any(|pattern| pattern.reach() == PatternScope::Wide);
+        let wide = patterns.iter().any(|pattern| pattern.scope() == PatternScope::Wide);
         let waits = &self.services.waits;
         if wide { waits.tap } else { waits.subscribe }
     }
 
     pub(super) fn drop_patterns(&self, session: &Session, patterns: &[Pattern]) {
-        let unwanted = self.hub.borrow_mut().unsubscribe(session, patterns);
-        unwanted.iter().for_each(|reach| self.unwanted(reach));
+        let remove_interest = self.hub.borrow_mut().unsubscribe(session, patterns);
+        remove_interest.iter().for_each(|scope| self.remove_interest(scope));
     }
 
     /// Waits for every confirmation. If one does not come, takes back the patterns that no other

@@ -14,13 +14,13 @@ impl Router {
         };
         let until = self.services.wall.moment() + self.services.waits.temporary_interest;
         if self.hub.borrow_mut().temporary_interest(&key, until) {
-            self.wanted(&PatternScope::Key(key));
+            self.add_interest(&PatternScope::Key(key));
         }
     }
 
     /// Ends the subscriptions whose time is over.
     pub fn end_temporary_interest(&self) {
         let ended = self.hub.borrow_mut().end_temporary_interest(self.services.wall.moment());
-        ended.iter().for_each(|reach| self.unwanted(reach));
+        ended.iter().for_each(|scope| self.remove_interest(scope));
     }
 }

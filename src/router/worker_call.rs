@@ -19,7 +19,7 @@ use crate::watermark::ACK_LIMIT;
 
 /// Calls that wait for one worker. Each begins at once in its turn, so they wait for no more than
 /// that.
-pub const ERRANDS_MAX: usize = 1024;
+pub const WORKER_CALLS_MAX: usize = 1024;
 
 /// The most answers of the store that a message, or a change of a room or a member, waits for one
 /// after the other. What is stored under the lease is not counted. An add of a member has the most:
@@ -86,7 +86,8 @@ impl<R: 'static> WorkerCalls<R> {
         bounds: WorkerCallBounds,
     ) -> (Self, Vec<mpsc::Receiver<WorkerCall<R>>>) {
         let WorkerCallBounds { requests, user_requests, wait } = bounds;
-        let (queues, ends): (Vec<_>, _) = (0..workers).map(|_| mpsc::channel(ERRANDS_MAX)).unzip();
+        let (queues, ends): (Vec<_>, _) =
+            (0..workers).map(|_| mpsc::channel(WORKER_CALLS_MAX)).unzip();
         (
             Self {
                 queues: queues.into(),
@@ -152,7 +153,7 @@ impl<R: 'static> WorkerCalls<R> {
 fn unavailable<R>(refused: &mpsc::error::TrySendError<WorkerCall<R>>) -> ErrorReply {
     let message = match refused {
         mpsc::error::TrySendError::Full(_) => {
-            format!("{ERRANDS_MAX} requests wait for the worker, no more are allowed")
+            format!("{WORKER_CALLS_MAX} requests wait for the worker, no more are allowed")
         }
         mpsc::error::TrySendError::Closed(_) => "the node is being stopped".to_owned(),
     };

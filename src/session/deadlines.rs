@@ -20,86 +20,86 @@ const SWEEP_MIN: Duration = Duration::from_millis(10);
 const EXPIRY_NOTICE: u64 = 60;
 
 /// Watches the deadlines of a worker's connections, without end.
-pub async fn watch_deadlines(front: Rc<ConnectionContext>) {
-    let bounds = &front.bounds;
-    let ping = front.router.services.waits.ping;
+pub async fn watch_deadlines(context: Rc<ConnectionContext>) {
+    let bounds = &context.bounds;
+    let ping = context.router.services.waits.ping;
     let shortest = ping.min(bounds.hello).min(bounds.write_stall);
     let mut ticks = tokio::time::interval((shortest / 4).clamp(SWEEP_MIN, SWEEP_MAX));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        check_deadlines(&front);
+        check_deadlines(&context);
     }
 }
 
-fn check_deadlines(front: &ConnectionContext) {
-    end_handshakes(front);
-    front.router.end_temporary_interest();
+fn check_deadlines(context: &ConnectionContext) {
+    end_handshakes(context);
+    context.router.end_temporary_interest();
     let now = Instant::now();
-    let sessions: Vec<Rc<Session>> = front.router.hub.borrow().sessions().cloned().collect();
+    let sessions: Vec<Rc<Session>> = context.router.hub.borrow().sessions().cloned().collect();
     for session in &sessions {
-        if let Some(close) = overdue(front, session, now) {
-            end(front, session, close);
+        if let Some(close) = overdue(context, session, now) {
+            end(context, session, close);
         } else {
-            ping(front, session, now);
-            tell_expiry(front, session);
-            front.router.send_idle_cursor(session);
+            ping(context, session, now);
+            tell_expiry(context, session);
+            context.router.send_idle_cursor(session);
         }
     }
-    front.router.flush();
+    context.router.flush();
 }
 
-fn end(front: &ConnectionContext, session: &Session, close: CloseReason) {
+fn end(context: &ConnectionContext, session: &Session, close: CloseReason) {
     if !session.link().is_open() {
         return;
     }
-    front.router.services.metrics.closes(close.code());
+    context.router.services.metrics.closes(close.code());
     match close {
         CloseReason::SlowConsumer => session.evict(),
         close => session.close(close),
     }
 }
 
-fn ping(front: &ConnectionContext, session: &Rc<Session>, now: Instant) {
-    let due = session.ping_is_due(now, front.router.services.waits.ping);
+fn ping(context: &ConnectionContext, session: &Rc<Session>, now: Instant) {
+    let due = session.ping_is_due(now, context.router.services.waits.ping);
     if due && session.link().push(OutboxItem::Ping).is_ok() {
-        front.router.hub.borrow_mut().touch(session);
+        context.router.hub.borrow_mut().touch(session);
     }
 }
 
-fn overdue(front: &ConnectionContext, session: &Session, now: Instant) -> Option<CloseReason> {
-    let services = &front.router.services;
+fn overdue(context: &ConnectionContext, session: &Session, now: Instant) -> Option<CloseReason> {
+    let services = &context.router.services;
     let link = session.link();
     let silent = now.saturating_duration_since(link.last_seen());
     let blocked = link.blocked_since().map(|since| now.saturating_duration_since(since));
     let ends = session.principal().expires_at.saturating_add(services.verifier.leeway().as_secs());
     if services.wall.machine_seconds() >= ends {
         Some(CloseReason::TokenExpired)
-    } else if blocked.is_some_and(|blocked| blocked > front.bounds.write_stall) {
+    } else if blocked.is_some_and(|blocked| blocked > context.bounds.write_stall) {
         Some(CloseReason::SlowConsumer)
-    } else if silent > services.waits.ping + front.bounds.pong_grace {
+    } else if silent > services.waits.ping + context.bounds.pong_grace {
         Some(CloseReason::PongMissing)
     } else {
         None
     }
 }
 
-fn tell_expiry(front: &ConnectionContext, session: &Rc<Session>) {
+fn tell_expiry(context: &ConnectionContext, session: &Rc<Session>) {
     let at = session.principal().expires_at;
-    let soon = at.saturating_sub(front.router.services.wall.machine_seconds()) <= EXPIRY_NOTICE;
+    let soon = at.saturating_sub(context.router.services.wall.machine_seconds()) <= EXPIRY_NOTICE;
     if soon && session.tell_expiry() {
         let frame = ServerFrame::Expiring { at: at * 1000 };
         // A client that has no room for it is about to be closed anyway.
         let _handed = session.deliver_frame(frame.text(), crate::hub::Priority::Event);
-        front.router.hub.borrow_mut().touch(session);
+        context.router.hub.borrow_mut().touch(session);
     }
 }
 
-fn end_handshakes(front: &ConnectionContext) {
+fn end_handshakes(context: &ConnectionContext) {
     let now = Instant::now();
-    for (_, handshake) in front.handshakes.borrow().iter() {
+    for (_, handshake) in context.handshakes.borrow().iter() {
         if handshake.until <= now && handshake.link.is_open() {
-            front.router.services.metrics.closes(CloseReason::HelloTimeout.code());
+            context.router.services.metrics.closes(CloseReason::HelloTimeout.code());
             handshake.link.close(CloseReason::HelloTimeout.frame());
         }
     }

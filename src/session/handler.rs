@@ -41,7 +41,7 @@ pub(super) struct HelloPending {
 pub(super) type SharedStage = Rc<RefCell<Stage>>;
 
 pub(super) struct SessionHandler {
-    pub(super) front: Rc<ConnectionContext>,
+    pub(super) context: Rc<ConnectionContext>,
     pub(super) link: Rc<Link>,
     pub(super) stage: SharedStage,
     pub(super) meter: ConnectionMeter,
@@ -80,13 +80,13 @@ impl SessionHandler {
     /// Handles a frame of a session, if its connection has not sent too many.
     fn handle_frame(&mut self, session: &Rc<Session>, text: &str) -> HandlerAction {
         let metered = self.measure(text.len());
-        let router = Rc::clone(&self.front.router);
+        let router = Rc::clone(&self.context.router);
         match metered {
             Metered::Taken => {
                 let items = router.handle(session, text);
                 self.owe(items);
             }
-            Metered::Refused(refused) => router.turn_down(session, text, &refused.refusal()),
+            Metered::Refused(refused) => router.reject(session, text, &refused.refusal()),
             Metered::Abuse => return self.end_abuse(),
         }
         HandlerAction::Continue
@@ -94,24 +94,24 @@ impl SessionHandler {
 
     /// Charges the connection for a frame.
     fn measure(&mut self, bytes: usize) -> Metered {
-        let now = self.front.nanos(self.link.last_seen());
-        self.meter.take(&self.front.bounds.rates, now, bytes)
+        let now = self.context.nanos(self.link.last_seen());
+        self.meter.take(&self.context.bounds.rates, now, bytes)
     }
 
     /// Charges the connection for the items that a frame named.
     fn owe(&mut self, items: usize) {
-        let now = self.front.nanos(self.link.last_seen());
-        self.meter.owe_items(&self.front.bounds.rates, now, items);
+        let now = self.context.nanos(self.link.last_seen());
+        self.meter.owe_items(&self.context.bounds.rates, now, items);
     }
 
     fn end_abuse(&self) -> HandlerAction {
-        self.front.router.services.metrics.closes(CloseReason::RateAbuse.code());
+        self.context.router.services.metrics.closes(CloseReason::RateAbuse.code());
         HandlerAction::Close(CloseReason::RateAbuse.frame())
     }
 
     /// The first frame must be a `hello` that is accepted; anything else ends the connection.
     fn handshake(&self, text: &str) -> HandlerAction {
-        let services = &self.front.router.services;
+        let services = &self.context.router.services;
         services.metrics.client_frames.inc();
         let Request { id, op } = Request::read(text, &services.bounds);
         let hello = match op {
@@ -140,11 +140,11 @@ impl SessionHandler {
         };
         let missing = || ErrorReply::new(Code::Unauthorized, "hello: `token` is missing");
         let token = hello.token.as_deref().or(bearer).ok_or_else(missing)?;
-        let principal = self.front.router.services.authenticate(token)?;
+        let principal = self.context.router.services.authenticate(token)?;
         Ok(PendingSession {
             principal,
             device: hello.device.as_deref().map(Into::into),
-            wishes: HelloOptions {
+            options: HelloOptions {
                 id,
                 subscribe: hello.subscribe,
                 cursor: hello.cursor.as_deref().map(Into::into),
@@ -156,19 +156,19 @@ impl SessionHandler {
     /// moves to it.
     fn accept(&self, pending: PendingSession) -> HandlerAction {
         self.end_handshake();
-        let router = &self.front.router;
+        let router = &self.context.router;
         let key = RoutingKey::user(&pending.principal.user);
-        if worker_of(&key, self.front.workers.len() as u32) != router.worker {
+        if worker_of(&key, self.context.workers.len() as u32) != router.worker {
             *self.stage.borrow_mut() = Stage::Moving(Box::new(pending));
             return HandlerAction::Detach;
         }
-        pending.open(&self.front, &self.link, &self.stage);
+        pending.open(&self.context, &self.link, &self.stage);
         HandlerAction::Continue
     }
 
     fn end_handshake(&self) {
         if let Stage::Handshaking(stranger) = self.stage.replace(Stage::Ended) {
-            self.front.end_handshake(stranger.place);
+            self.context.end_handshake(stranger.place);
         }
     }
 
@@ -180,17 +180,17 @@ impl SessionHandler {
     ) -> HandlerAction {
         // Nothing was queued before, so an error always fits.
         let _queued = self.link.push(OutboxItem::Text(refusal.frame(id).text()));
-        self.front.router.services.metrics.closes(close.code());
+        self.context.router.services.metrics.closes(close.code());
         HandlerAction::Close(close.frame())
     }
 }
 
 /// Removes all traces of an ended connection. Returns the session that is to move on, if there is
 /// one.
-pub(super) fn leave(front: &ConnectionContext, stage: &SharedStage) -> Option<PendingSession> {
+pub(super) fn leave(context: &ConnectionContext, stage: &SharedStage) -> Option<PendingSession> {
     match stage.replace(Stage::Ended) {
-        Stage::Handshaking(stranger) => front.end_handshake(stranger.place),
-        Stage::Open(session) => front.router.leave(&session),
+        Stage::Handshaking(stranger) => context.end_handshake(stranger.place),
+        Stage::Open(session) => context.router.leave(&session),
         Stage::Moving(pending) => return Some(*pending),
         Stage::Ended => {}
     }

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 
 use super::context::{ConnectionContext, HELLO_BYTES_MAX, SessionPermits};
-use super::handler::{SessionHandler, SharedStage, Stage, HelloPending, leave};
+use super::handler::{HelloPending, SessionHandler, SharedStage, Stage, leave};
 use crate::auth::Principal;
 use crate::hub::Session;
 use crate::limiter::{ConnectionMeter, HandshakePermit};
@@ -25,7 +25,7 @@ use crate::socket::{Connection, End, Link};
 pub(super) struct PendingSession {
     pub(super) principal: Principal,
     pub(super) device: Option<Box<str>>,
-    pub(super) wishes: HelloOptions,
+    pub(super) options: HelloOptions,
 }
 
 /// A connection that moves from one worker to another.
@@ -39,19 +39,19 @@ pub struct Handoff {
 
 impl PendingSession {
     /// Becomes a session of this worker, which charges its user for the `hello`.
-    pub(super) fn open(self, front: &ConnectionContext, link: &Rc<Link>, stage: &SharedStage) {
-        if front.is_draining() {
-            return front.send_away(link);
+    pub(super) fn open(self, context: &ConnectionContext, link: &Rc<Link>, stage: &SharedStage) {
+        if context.is_draining() {
+            return context.send_away(link);
         }
-        if let Err(refusal) = front.router.charge_hello(&self.principal.user, &self.wishes) {
-            return front.turn_away(
+        if let Err(refusal) = context.router.charge_hello(&self.principal.user, &self.options) {
+            return context.turn_away(
                 link,
-                self.wishes.id.as_ref(),
+                self.options.id.as_ref(),
                 &refusal,
                 CloseReason::RateAbuse,
             );
         }
-        let services = &front.router.services;
+        let services = &context.router.services;
         let session = Rc::new(Session::new(
             services.next_session(),
             self.principal,
@@ -61,20 +61,20 @@ impl PendingSession {
             Arc::clone(&services.patterns),
         ));
         *stage.borrow_mut() = Stage::Open(Rc::clone(&session));
-        front.router.open(&session, &self.wishes);
-        close_surplus(front, &session);
+        context.router.open(&session, &self.options);
+        close_surplus(context, &session);
     }
 }
 
 /// Closes the oldest session of a user who has too many with the new one. All sessions of a user
 /// are on one worker.
-fn close_surplus(front: &ConnectionContext, newest: &Session) {
-    let max = front.bounds.sessions_per_user;
-    let surplus = front.router.hub.borrow().surplus_session(&newest.user, max);
+fn close_surplus(context: &ConnectionContext, newest: &Session) {
+    let max = context.bounds.sessions_per_user;
+    let surplus = context.router.hub.borrow().surplus_session(&newest.user, max);
     if let Some(session) = surplus {
-        front.router.services.metrics.closes(CloseReason::TooManySessions.code());
+        context.router.services.metrics.closes(CloseReason::TooManySessions.code());
         // It receives nothing more, even if its client never answers the close frame.
-        front.router.leave(&session);
+        context.router.leave(&session);
         session.close(CloseReason::TooManySessions);
     }
 }
@@ -96,45 +96,45 @@ pub struct Upgraded {
 
 /// Starts a new connection, and serves it here from its upgrade to its end.
 pub fn serve_upgraded(
-    front: Rc<ConnectionContext>,
+    context: Rc<ConnectionContext>,
     upgraded: Upgraded,
 ) -> impl Future<Output = ()> {
     let Upgraded { stream, unread, bearer, mut handshake, place: held } = upgraded;
     if !unread.is_empty() {
         handshake.speak();
     }
-    let (link, read) = open_link(&front, stream);
-    let place = front.begin_handshake(&link);
+    let (link, read) = open_link(&context, stream);
+    let place = context.begin_handshake(&link);
     let stranger = Box::new(HelloPending { place, bearer, handshake });
     let stage: SharedStage = Rc::new(RefCell::new(Stage::Handshaking(stranger)));
-    if front.is_draining() {
-        front.send_away(&link);
+    if context.is_draining() {
+        context.send_away(&link);
     }
-    run(Served { front, stage, place: held }, read, link, &unread, HELLO_BYTES_MAX)
+    run(Served { context, stage, place: held }, read, link, &unread, HELLO_BYTES_MAX)
 }
 
 /// Starts a session that another worker accepted, and serves it.
 pub fn arrive(
-    front: Rc<ConnectionContext>,
+    context: Rc<ConnectionContext>,
     handoff: Handoff,
 ) -> std::io::Result<impl Future<Output = ()>> {
     let stream = TcpStream::from_std(handoff.stream)?;
-    let (link, read) = open_link(&front, stream);
+    let (link, read) = open_link(&context, stream);
     let stage: SharedStage = Rc::new(RefCell::new(Stage::Ended));
-    handoff.pending.open(&front, &link, &stage);
-    let first_bytes = front.bounds.frames.frame_bytes;
-    let served = Served { front, stage, place: handoff.place };
+    handoff.pending.open(&context, &link, &stage);
+    let first_bytes = context.bounds.frames.frame_bytes;
+    let served = Served { context, stage, place: handoff.place };
     Ok(run(served, read, link, &handoff.unread, first_bytes))
 }
 
-fn open_link(front: &ConnectionContext, stream: TcpStream) -> (Rc<Link>, OwnedReadHalf) {
-    let router = &front.router;
+fn open_link(context: &ConnectionContext, stream: TcpStream) -> (Rc<Link>, OwnedReadHalf) {
+    let router = &context.router;
     Link::open(stream, router.services.session_bounds.outbox_bytes, &router.share)
 }
 
 /// What a connection's task has beside the connection.
 struct Served {
-    front: Rc<ConnectionContext>,
+    context: Rc<ConnectionContext>,
     stage: SharedStage,
     place: SessionPermits,
 }
@@ -150,12 +150,12 @@ fn run(
     first_bytes: u32,
 ) -> impl Future<Output = ()> + use<> {
     let peer = SessionHandler {
-        front: Rc::clone(&served.front),
+        context: Rc::clone(&served.context),
         link: Rc::clone(&link),
         stage: Rc::clone(&served.stage),
         meter: ConnectionMeter::default(),
     };
-    let limits = served.front.bounds.frames;
+    let limits = served.context.bounds.frames;
     let mut connection = Connection::new(read, link, limits, peer, unread).bound_first(first_bytes);
     async move {
         let end = poll_fn(|cx| served.poll(&mut connection, cx)).await;
@@ -172,7 +172,7 @@ impl Served {
         cx: &mut Context<'_>,
     ) -> Poll<Option<End>> {
         if self.is_ended(cx) {
-            self.front.router.services.metrics.closes(CloseReason::Overloaded.code());
+            self.context.router.services.metrics.closes(CloseReason::Overloaded.code());
             connection.link().close(CloseReason::Overloaded.frame());
             return Poll::Ready(None);
         }
@@ -194,21 +194,21 @@ impl Served {
 }
 
 async fn finish(served: Served, end: Option<End>) {
-    let Served { front, stage, place } = served;
-    let moving = leave(&front, &stage);
+    let Served { context, stage, place } = served;
+    let moving = leave(&context, &stage);
     match end {
         Some(End::Detached { stream, unread }) => {
             if let (Some(pending), Ok(stream)) = (moving, stream.into_std()) {
-                hand_on(&front, Handoff { stream, unread, pending, place }).await;
+                hand_on(&context, Handoff { stream, unread, pending, place }).await;
             }
         }
         end => tracing::debug!(?end, "connection ended"),
     }
 }
 
-async fn hand_on(front: &ConnectionContext, handoff: Handoff) {
+async fn hand_on(context: &ConnectionContext, handoff: Handoff) {
     let key = crate::domain::RoutingKey::user(&handoff.pending.principal.user);
-    let worker = crate::layout::worker_of(&key, front.workers.len() as u32);
+    let worker = crate::layout::worker_of(&key, context.workers.len() as u32);
     // If that worker is gone, the node is stopping, and the client reconnects to another node.
-    let _ending = front.workers[worker as usize].send(handoff).await;
+    let _ending = context.workers[worker as usize].send(handoff).await;
 }

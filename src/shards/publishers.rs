@@ -104,7 +104,7 @@ impl Publishers {
     /// Starts a task per shard, and one that watches the time, on the calling thread's runtime.
     pub fn start(plan: PublishersOptions<'_>) -> Self {
         let PublishersOptions { shards, clock, bounds, .. } = plan;
-        let tracker = PublishBounds { pending: bounds.pending, ring: bounds.queue };
+        let tracker = PublishBounds { pending: bounds.pending, queue_max: bounds.queue };
         let tracker =
             PublishTracker::new(shards.len(), tracker, clock.moment(), Safeguards::default());
         let shared = Rc::new(Shared {
@@ -213,8 +213,8 @@ impl Publishers {
     }
 
     /// Starts a new incarnation of the node.
-    pub fn succeed(&self, generation: u32) {
-        self.shared.tracker.borrow_mut().succeed(generation);
+    pub fn begin_incarnation(&self, generation: u32) {
+        self.shared.tracker.borrow_mut().begin_incarnation(generation);
     }
 
     /// Drops an earlier incarnation of the node, which is over.
@@ -318,7 +318,7 @@ impl Link {
             let shared = Rc::clone(&self.shared);
             tokio::select! {
                 () = publisher.closed() => return BusError::Closed,
-                () = self.reconnect_wanted.blown() => return BusError::LookAgain,
+                () = self.reconnect_wanted.reconnect_requested() => return BusError::LookAgain,
                 () = shared.filled[self.shard.0 as usize].notified() => {}
                 () = tokio::time::sleep(self.bounds.ping) => {
                     if let Err(error) = self.probe(publisher).await {

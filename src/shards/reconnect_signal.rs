@@ -42,7 +42,7 @@ impl ReconnectReceiver {
     }
 
     /// Resolves when the connection must close.
-    pub(super) async fn blown(&mut self) {
+    pub(super) async fn reconnect_requested(&mut self) {
         if self.0.changed().await.is_err() {
             // No sender of signals is left.
             std::future::pending::<()>().await;

@@ -108,7 +108,7 @@ impl Subscriber {
             }
             tokio::select! {
                 () = subscription.closed() => return BusError::Closed,
-                () = self.reconnect_wanted.blown() => return BusError::LookAgain,
+                () = self.reconnect_wanted.reconnect_requested() => return BusError::LookAgain,
                 () = self.interest.changed(self.shard) => {}
                 _changed = feed.changed() => {}
                 () = tokio::time::sleep_until(next_ping) => {

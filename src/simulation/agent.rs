@@ -368,7 +368,7 @@ impl World {
         let fresh = self.next_incarnation();
         let node = &mut self.nodes[usize::from(at.life.node)];
         let old = node.agent.keeper.number();
-        node.agent.keeper.succeed(fresh, moment);
+        node.agent.keeper.begin_incarnation(fresh, moment);
         let number = node.agent.keeper.number();
         node.view.grant(None);
         node.agent.chain += 1;

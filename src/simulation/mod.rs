@@ -1,7 +1,7 @@
 //! The watermark in simulation: the real cores in a simulated environment, millions of schedules.
 //!
-//! Real are [`Keeper`](crate::cluster::Keeper), the census and the heartbeats, all of
-//! [`watermark`](crate::watermark), the interest's [`Machine`](crate::interest::Machine) and the clock of
+//! Real are [`Keeper`](crate::cluster::Generations), the failure detector and the heartbeats, all of
+//! [`watermark`](crate::watermark), the interest's [`Machine`](crate::interest::BucketSubscriptions) and the clock of
 //! ids. The loops between them are short here and long in the product, in the order of steps that
 //! the rules prescribe. Simulated are the store, Redis, clocks, threads and clients. Users write to
 //! each other and to rooms, which they join and leave meanwhile. A referee who knows everything

@@ -69,7 +69,7 @@ pub struct SimBounds {
     /// Deliveries that a worker's queue holds.
     pub inbox: usize,
     /// Publishes that wait for a shard.
-    pub ring: usize,
+    pub queue_max: usize,
     /// Sends that are pending at a worker.
     pub pending: usize,
     /// Deliveries that are remembered.
@@ -175,7 +175,7 @@ impl SimOptions {
             },
             bounds: SimBounds {
                 inbox: 1000,
-                ring: 1000,
+                queue_max: 1000,
                 pending: 1000,
                 recent: 1000,
                 buffer: 1000,
@@ -266,7 +266,7 @@ impl SimOptions {
         let mut tight = |tight: usize| if rng.chance(250) { tight } else { 1000 };
         let bounds = &mut self.bounds;
         bounds.inbox = tight(2);
-        bounds.ring = tight(2);
+        bounds.queue_max = tight(2);
         bounds.pending = tight(3);
         bounds.recent = tight(2);
         bounds.buffer = tight(1) as u32;

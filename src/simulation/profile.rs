@@ -316,7 +316,7 @@ impl Profile {
                 plan.slow.roster = Delay { usual: SECOND, slow_in: 400, slow: 17 * SECOND };
             }
             LostPublishes => {
-                plan.bounds.ring = 1 + rng.below(3) as usize;
+                plan.bounds.queue_max = 1 + rng.below(3) as usize;
                 plan.slow.bus = Delay { usual: 200 * MILLI, slow_in: 200, slow: 3 * SECOND };
             }
             SlowStore => {

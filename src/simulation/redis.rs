@@ -81,7 +81,7 @@ impl Redis {
     }
 
     /// Gives a shard's name to a fresh server while the old one lives on, and returns the old one.
-    pub fn succeed(&mut self, shard: u8) -> u8 {
+    pub fn begin_incarnation(&mut self, shard: u8) -> u8 {
         let fresh = self.start(shard);
         std::mem::replace(&mut self.primaries[usize::from(shard)], fresh)
     }
@@ -288,7 +288,7 @@ impl World {
     /// Gives a shard's name to a fresh server while the old one lives on for `span`; some nodes
     /// still find the old one.
     pub fn fail_over(&mut self, shard: u8, span: Time) {
-        let old = self.redis.succeed(shard);
+        let old = self.redis.begin_incarnation(shard);
         for node in 0..self.nodes.len() {
             if self.rng.chance(300) {
                 let until = self.now + self.rng.below(span + 1);

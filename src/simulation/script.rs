@@ -252,7 +252,7 @@ impl World {
     /// Gives a shard's name to a fresh server while the old one lives on. Connections stay where
     /// they are; these nodes find the old server from now on.
     pub fn fails_over(&mut self, shard: u8, misled: &[u8]) {
-        let old = self.redis.succeed(shard);
+        let old = self.redis.begin_incarnation(shard);
         for node in misled {
             self.redis.mislead(self.life(*node), shard, old, Time::MAX);
         }

@@ -13,7 +13,7 @@ use super::worker::QueueItem;
 use super::world::World;
 use crate::cluster::Safeguards;
 use crate::domain::Class;
-use crate::interest::{SubscribeCommand, BucketSubscriptions, InterestAction, Linger};
+use crate::interest::{BucketSubscriptions, InterestAction, Linger, SubscribeCommand};
 use crate::layout::{Bucket, BucketCount};
 
 /// The longest wait until a connection is tried again.

@@ -83,7 +83,7 @@ pub struct SimWorker {
 impl SimWorker {
     /// Makes a worker without sessions.
     pub fn new(shards: u8, bounds: &SimBounds, now: MonotonicTime, rules: Safeguards) -> Self {
-        let tracker = PublishBounds { pending: bounds.pending, ring: bounds.ring };
+        let tracker = PublishBounds { pending: bounds.pending, queue_max: bounds.queue_max };
         Self {
             tracker: PublishTracker::new(usize::from(shards), tracker, now, rules),
             recent: RecentDeliveries::new(bounds.recent, rules),
@@ -151,7 +151,7 @@ impl World {
                 self.deliver(at, message, keys);
             }
             QueueItem::Ask(ask) => self.answer(at, ask),
-            QueueItem::Succeed(number) => self.worker(at).tracker.succeed(number),
+            QueueItem::Succeed(number) => self.worker(at).tracker.begin_incarnation(number),
             QueueItem::Forget(number) => self.worker(at).tracker.forget(number),
             QueueItem::Advance(watermark) => self.advance(at, watermark),
             QueueItem::Read(number) => self.begin_round(at, number),

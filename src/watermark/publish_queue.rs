@@ -48,7 +48,7 @@ impl std::ops::AddAssign for Publishes {
 
 #[derive(Debug, Clone)]
 struct Item<T> {
-    cargo: T,
+    payload: T,
     /// None for an event, and for a message that a gap covers already.
     send_id: Option<SendId>,
     since: MonotonicTime,
@@ -76,13 +76,18 @@ struct Link<T> {
 #[derive(Debug)]
 pub(super) struct PublishQueue<T> {
     links: Vec<Link<T>>,
-    ring: usize,
+    queue_max: usize,
     rules: Safeguards,
 }
 
 impl<T: Reroutable> PublishQueue<T> {
-    /// Starts with no shard connected since `now`. `ring` publishes may wait for a shard.
-    pub(super) fn new(shards: usize, ring: usize, now: MonotonicTime, rules: Safeguards) -> Self {
+    /// Starts with no shard connected since `now`. `queue_max` publishes may wait for a shard.
+    pub(super) fn new(
+        shards: usize,
+        queue_max: usize,
+        now: MonotonicTime,
+        rules: Safeguards,
+    ) -> Self {
         let link = |_| Link {
             up: false,
             run: None,
@@ -95,7 +100,7 @@ impl<T: Reroutable> PublishQueue<T> {
             sent: VecDeque::new(),
             lost: Vec::new(),
         };
-        Self { links: (0..shards).map(link).collect(), ring, rules }
+        Self { links: (0..shards).map(link).collect(), queue_max, rules }
     }
 
     pub(super) fn snapshot(&self) -> impl Iterator<Item = LinkSnapshot> {
@@ -112,12 +117,12 @@ impl<T: Reroutable> PublishQueue<T> {
     pub(super) fn publish(
         &mut self,
         shard: usize,
-        cargo: T,
+        payload: T,
         send_id: Option<SendId>,
         now: MonotonicTime,
         settle: &mut impl FnMut(SendId),
     ) -> Publishes {
-        self.route(shard, Item { cargo, send_id, since: now }, settle)
+        self.route(shard, Item { payload, send_id, since: now }, settle)
     }
 
     /// Puts a publish where it can go: its own shard, `all` of another, or the ring of its own.
@@ -130,10 +135,10 @@ impl<T: Reroutable> PublishQueue<T> {
         let mut done = Publishes::default();
         let other = self.links.iter().position(|link| link.up).filter(|_| !self.links[shard].up);
         if let Some(other) = other
-            && let Some(cargo) = item.cargo.detoured()
+            && let Some(payload) = item.payload.detoured()
         {
             done.detoured = 1;
-            item.cargo = cargo;
+            item.payload = payload;
             if !self.rules.on(Safeguard::AwaitDetours) {
                 item.send_id.take().into_iter().for_each(settle);
             }
@@ -148,7 +153,7 @@ impl<T: Reroutable> PublishQueue<T> {
 
     fn append(&mut self, shard: usize, item: Item<T>, done: &mut Publishes) {
         let link = &mut self.links[shard];
-        if link.waiting.len() < self.ring {
+        if link.waiting.len() < self.queue_max {
             link.waiting.push_back(item);
             return;
         }
@@ -218,7 +223,7 @@ impl<T: Reroutable> PublishQueue<T> {
                 link.sent.extend(link.waiting.drain(..count));
             }
         }
-        link.sent.iter().take(if fresh { max } else { 0 }).map(|item| &item.cargo)
+        link.sent.iter().take(if fresh { max } else { 0 }).map(|item| &item.payload)
     }
 
     /// Takes the answers to the pipeline in flight. Refused messages wait again, in front.

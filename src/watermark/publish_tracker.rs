@@ -23,7 +23,7 @@ pub struct PublishBounds {
     /// Sends that may be unsettled.
     pub pending: usize,
     /// Publishes that may wait for a shard.
-    pub ring: usize,
+    pub queue_max: usize,
 }
 
 /// What a send may do after the acknowledgement of the store.
@@ -71,14 +71,14 @@ impl<T: Reroutable> PublishTracker<T> {
         now: MonotonicTime,
         rules: Safeguards,
     ) -> Self {
-        let queue = PublishQueue::new(shards, bounds.ring, now, rules);
+        let queue = PublishQueue::new(shards, bounds.queue_max, now, rules);
         let base = queue.snapshot().collect();
         let books = vec![Book { generation: 0, in_flight: InFlightSends::default(), base }];
         Self { books, queue, bounds, rules }
     }
 
     /// Starts the incarnation with the number `generation`; the sends of earlier ones drain.
-    pub fn succeed(&mut self, generation: u32) {
+    pub fn begin_incarnation(&mut self, generation: u32) {
         let base = self.queue.snapshot().collect();
         self.books.push(Book { generation, in_flight: InFlightSends::default(), base });
     }
@@ -154,12 +154,12 @@ impl<T: Reroutable> PublishTracker<T> {
     pub fn publish(
         &mut self,
         shard: usize,
-        cargo: T,
+        payload: T,
         send_id: Option<SendId>,
         now: MonotonicTime,
     ) -> Publishes {
         let Self { books, queue, .. } = self;
-        queue.publish(shard, cargo, send_id, now, &mut |send_id| settle(books, send_id))
+        queue.publish(shard, payload, send_id, now, &mut |send_id| settle(books, send_id))
     }
 
     /// Notes that a connection to a shard is up.

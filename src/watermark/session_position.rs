@@ -60,7 +60,7 @@ impl CatchUpRead {
 pub struct SessionPosition {
     base: Base,
     /// Whether its first cursor was sent: no watermark may reach it before.
-    told: bool,
+    cursor_sent: bool,
     rules: Safeguards,
 }
 
@@ -68,7 +68,7 @@ impl SessionPosition {
     /// Starts a session that comes with a cursor. One without a cursor starts as if it came with
     /// one of [`READ_MARGIN`] ago: it is owed nothing that was acknowledged before.
     pub const fn new(cursor: Micros, rules: Safeguards) -> Self {
-        Self { base: Base::Own(cursor), told: false, rules }
+        Self { base: Base::Own(cursor), cursor_sent: false, rules }
     }
 
     /// The id above which a read for this session begins: the worker's watermark if the session
@@ -87,7 +87,7 @@ impl SessionPosition {
 
     /// Whether its first cursor was sent.
     pub const fn is_told(&self) -> bool {
-        self.told
+        self.cursor_sent
     }
 
     /// Ends the session's own read; what it found is in the session's queue. Returns the cursor to
@@ -106,7 +106,7 @@ impl SessionPosition {
         let unbroken = !viewed.frozen && viewed.breaks == now.breaks;
         let unbroken = unbroken || !self.rules.on(Safeguard::ResumeUnbroken);
         let confirmed = confirmed || !self.rules.on(Safeguard::ResumeConfirmed);
-        self.told = true;
+        self.cursor_sent = true;
         if confirmed && unbroken {
             self.base = Base::Shared;
             return own.max(watermark);
@@ -150,11 +150,11 @@ impl SessionPosition {
             Base::Own(own) => own,
             Base::Shared => watermark,
         };
-        self.may_hear().then_some(cursor)
+        self.may_send_cursor().then_some(cursor)
     }
 
-    fn may_hear(&self) -> bool {
-        self.told || !self.rules.on(Safeguard::CursorInQueue)
+    fn may_send_cursor(&self) -> bool {
+        self.cursor_sent || !self.rules.on(Safeguard::CursorInQueue)
     }
 }
 

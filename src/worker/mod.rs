@@ -195,7 +195,7 @@ impl Worker {
         tokio::task::spawn_local(flush(Rc::clone(&router)));
         tokio::task::spawn_local(Rc::clone(&router).send_cursors());
         tokio::task::spawn_local(watch_deadlines(Rc::clone(&front)));
-        tokio::task::spawn_local(deliver_elsewhere(Rc::clone(&router), self.readiness));
+        tokio::task::spawn_local(shed_sessions_on_bad_clock(Rc::clone(&router), self.readiness));
         if self.reads.audit > 0.0 {
             let pacer = Pacer::new(self.reads.audit);
             tokio::task::spawn_local(Rc::clone(&router).audit(pacer));
@@ -281,7 +281,7 @@ async fn drain(router: &Rc<Router>, worker_calls: &WorkerCalls, bound: Duration)
 
 /// Closes sessions in waves while the node's clock is wrong and there are other nodes. Such a node
 /// sends no cursors and accepts no sends, so its sessions are better served by other nodes.
-async fn deliver_elsewhere(router: Rc<Router>, readiness: Arc<Readiness>) {
+async fn shed_sessions_on_bad_clock(router: Rc<Router>, readiness: Arc<Readiness>) {
     let mut ticks = tokio::time::interval(AWAY_PAUSE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut wave = 0;

@@ -107,6 +107,6 @@ fn what_a_user_defers_is_bounded_over_all_sessions() {
         assert_eq!(hub.take_deferred(&more).len(), 1);
         assert_eq!(hub.defer(&more, "x"), Ok(()));
         full.iter().for_each(|session| drop(hub.leave(session)));
-        assert!(hub.users.of("a").is_some_and(|person| person.deferred == 1));
+        assert!(hub.users.of("a").is_some_and(|user_entry| user_entry.deferred == 1));
     });
 }

@@ -8,10 +8,10 @@ impl Twins {
     fn holds(&self, session: &Rc<Session>, subject: &Subject, via: CopyKind) -> bool {
         let held = self.sessions.values().find(|(known, _)| Rc::ptr_eq(known, session));
         held.is_some_and(|(_, held)| {
-            let serves = |p: &usize| match (via, pattern(PATTERNS[*p]).reach()) {
+            let serves = |p: &usize| match (via, pattern(PATTERNS[*p]).scope()) {
                 (CopyKind::Here, _) => true,
-                (CopyKind::Bucket, reach) => reach != PatternScope::Wide,
-                (CopyKind::Tap, reach) => reach == PatternScope::Wide,
+                (CopyKind::Bucket, scope) => scope != PatternScope::Wide,
+                (CopyKind::Tap, scope) => scope == PatternScope::Wide,
             };
             let matches = |p: &usize| pattern(PATTERNS[*p]).matches(subject);
             subject.key() == session.key() || held.keys().any(|p| matches(p) && serves(p))
@@ -69,7 +69,7 @@ fn who_left_a_room_before_his_turn_gets_nothing_of_it() {
         let (ann, bob) = (peers.session("ann").await, peers.session("bob").await);
         for session in [&ann, &bob] {
             hub.join(session);
-            hub.learn(
+            hub.apply_membership(
                 &membership("r", session.user.as_str(), true, 10, 10),
                 KnowledgeSource::First,
             );
@@ -80,7 +80,7 @@ fn who_left_a_room_before_his_turn_gets_nothing_of_it() {
         let all = [room_message(30), event, told];
         let audiences = all.clone().map(|envelope| hub.audience(&envelope, CopyKind::Here, None));
         assert!(audiences.iter().all(|audience| audience.len() == 2));
-        hub.learn(&membership("r", "bob", false, 10, 40), KnowledgeSource::News);
+        hub.apply_membership(&membership("r", "bob", false, 10, 40), KnowledgeSource::News);
         for (envelope, audience) in all.iter().zip(&audiences) {
             assert_eq!(
                 hub.deliver_rest(audience, envelope, CopyKind::Here).handed,

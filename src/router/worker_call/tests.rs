@@ -146,7 +146,7 @@ async fn a_worker_that_ends_leaves_in_doubt_what_it_had_begun() {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_refuses_at_once() {
-    let (worker_calls, _ends) = worker_calls(1, ERRANDS_MAX + 1);
+    let (worker_calls, _ends) = worker_calls(1, WORKER_CALLS_MAX + 1);
     while worker_calls.queues[0].try_send(Box::new(|()| ())).is_ok() {}
     let asked = Instant::now();
     let refusal = ask(&worker_calls, Effect::Changes, async |()| Ok(())).await.unwrap_err();

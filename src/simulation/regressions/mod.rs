@@ -46,7 +46,7 @@ fn two_nodes() -> SimOptions {
 /// The same, where so few publishes wait for a shard that those of one message fill its ring.
 fn small_rings() -> SimOptions {
     let mut plan = two_nodes();
-    plan.bounds.ring = 2;
+    plan.bounds.queue_max = 2;
     plan
 }
 

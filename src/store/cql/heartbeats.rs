@@ -82,19 +82,24 @@ struct LayoutText {
 
 /// Writes a row with its counter as the timestamp: the highest stays, in any order of arrival.
 pub(super) async fn write(
-    wire: &Executor,
+    executor: &Executor,
     namespace: &str,
     row: &Heartbeat,
 ) -> Result<(), WriteFailure> {
     let incarnation = Uuid::from_u128(row.incarnation.0);
     let counter = i64::try_from(row.counter).unwrap_or(i64::MAX);
     let text = spell(row);
-    wire.write(StatementKind::HeartbeatRow, (namespace, incarnation, text.as_str(), counter)).await
+    executor
+        .write(StatementKind::HeartbeatRow, (namespace, incarnation, text.as_str(), counter))
+        .await
 }
 
 /// Reads all rows.
-pub(super) async fn read(wire: &Executor, namespace: &str) -> Result<Vec<Heartbeat>, ReadError> {
-    let answer = wire.read(StatementKind::HeartbeatRows, (namespace, limit(ROWS_MAX))).await?;
+pub(super) async fn read(
+    executor: &Executor,
+    namespace: &str,
+) -> Result<Vec<Heartbeat>, ReadError> {
+    let answer = executor.read(StatementKind::HeartbeatRows, (namespace, limit(ROWS_MAX))).await?;
     if answer.rows_num() >= ROWS_MAX {
         // Leaving out a row would make its node count as dead.
         let reason = format!("the cluster table has {ROWS_MAX} rows or more");

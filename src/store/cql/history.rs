@@ -36,7 +36,7 @@ const ROWS_A_READ: usize = 128;
 
 /// The reading of one page.
 struct Reading {
-    wire: Arc<Executor>,
+    executor: Arc<Executor>,
     conversation: Conversation,
     range: HistoryRange,
     limit: PageLimit,
@@ -47,13 +47,13 @@ struct Reading {
 
 /// Reads a page of a conversation's messages.
 pub(super) async fn history(
-    wire: Arc<Executor>,
+    executor: Arc<Executor>,
     conversation: Conversation,
     range: HistoryRange,
     limit: PageLimit,
 ) -> Result<Page, ReadError> {
     let reading =
-        Reading { wire, conversation, range, limit, rows: Vec::new(), bytes: 0, reads: 0 };
+        Reading { executor, conversation, range, limit, rows: Vec::new(), bytes: 0, reads: 0 };
     reading.page().await
 }
 
@@ -69,7 +69,7 @@ impl Reading {
     /// The windows of a range that begins recently; none for any other range.
     fn straight(&self) -> Option<Vec<MessageWindow>> {
         let HistoryRange::After(Some(bound)) = self.range else { return None };
-        let last = MessageWindow::of(&self.conversation, self.wire.present.latest() + AHEAD);
+        let last = MessageWindow::of(&self.conversation, self.executor.present.latest() + AHEAD);
         let first = MessageWindow::of(&self.conversation, bound.time());
         // A bound further ahead than any clock may be is left to `windows`.
         if first > last {
@@ -111,7 +111,7 @@ impl Reading {
         let name = self.conversation.to_string();
         let values = (name.as_str(), CqlTimestamp(from), limit(WINDOWS_A_PAGE));
         self.reads += 1;
-        let rows = self.wire.read(kind, values).await?;
+        let rows = self.executor.read(kind, values).await?;
         let windows = rows_of::<(CqlTimestamp,)>(&rows, "windows")?;
         windows.map(|row| row.map(|(window,)| MessageWindow::from_millis(window.0))).collect()
     }
@@ -187,11 +187,11 @@ impl Reading {
             HistoryRange::Before(_) => StatementKind::MessagesBelow,
             HistoryRange::After(_) => StatementKind::MessagesAbove,
         };
-        let (wire, conversation) = (Arc::clone(&self.wire), self.conversation.clone());
+        let (executor, conversation) = (Arc::clone(&self.executor), self.conversation.clone());
         async move {
             let name = conversation.to_string();
             let values = (name.as_str(), CqlTimestamp(window.millis()), bound, limit(wanted));
-            let answer = wire.read(kind, values).await?;
+            let answer = executor.read(kind, values).await?;
             let (mut rows, mut last) = (Vec::new(), None);
             let is_whole = answer.rows_num() < wanted;
             for row in rows_of::<Row>(&answer, "messages")? {

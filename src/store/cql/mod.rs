@@ -83,7 +83,7 @@ const UPKEEP_IN_FLIGHT: usize = 32;
 pub struct Cql {
     identity: Identity,
     retention: Option<Duration>,
-    wire: Arc<Executor>,
+    executor: Arc<Executor>,
     thread: StoreThread,
     writes: ThreadGate,
     reads: ThreadGate,
@@ -110,11 +110,11 @@ impl Cql {
     }
 
     fn new(options: &CqlOptions, thread: StoreThread, opened: Opened) -> Arc<Self> {
-        let Opened { wire, identity, retention } = opened;
+        let Opened { executor, identity, retention } = opened;
         Arc::new(Self {
             identity,
             retention,
-            wire: Arc::new(wire),
+            executor: Arc::new(executor),
             thread,
             writes: ThreadGate::new(options.writes_in_flight),
             reads: ThreadGate::new(options.reads_in_flight),
@@ -134,7 +134,7 @@ impl Cql {
                 return Box::pin(ready(Err(refused.into())));
             }
         };
-        let work = work(Arc::clone(&self.wire));
+        let work = work(Arc::clone(&self.executor));
         let written = self.thread.spawn(async move {
             let _place = place;
             work.await
@@ -171,7 +171,7 @@ impl Cql {
                 return Box::pin(ready(Err(ReadError::Unavailable { reason })));
             }
         };
-        let work = work(Arc::clone(&self.wire));
+        let work = work(Arc::clone(&self.executor));
         let read: JoinHandle<_> = self.thread.spawn(async move {
             let _place = place;
             work.await
@@ -183,7 +183,7 @@ impl Cql {
 
 /// A session that is ready, with the store's identity.
 struct Opened {
-    wire: Executor,
+    executor: Executor,
     identity: Identity,
     retention: Option<Duration>,
 }
@@ -198,8 +198,8 @@ async fn open(options: &CqlOptions) -> Result<Opened, CqlOpenError> {
     }
     let identity = schema::admitted(&session, options).await?;
     let statements = Statements::prepare(&session, options, &profiles).await?;
-    let wire = Executor::new(session, statements, &options.datacenter);
-    Ok(Opened { wire, identity, retention: retention(options, found.retention()) })
+    let executor = Executor::new(session, statements, &options.datacenter);
+    Ok(Opened { executor, identity, retention: retention(options, found.retention()) })
 }
 
 /// The guaranteed retention: the smaller of this node's setting and the tables'.
@@ -222,12 +222,12 @@ impl Store for Cql {
     }
 
     fn coordinators(&self) -> Vec<Arc<str>> {
-        self.wire.coordinators()
+        self.executor.coordinators()
     }
 
     fn time(&self, coordinator: &str) -> Pending<Result<Micros, ReadError>> {
         let coordinator = coordinator.to_owned();
-        self.ask(&self.upkeep, |wire| async move { reads::time(&wire, &coordinator).await })
+        self.ask(&self.upkeep, |executor| async move { reads::time(&executor, &coordinator).await })
     }
 
     fn retention(&self) -> Option<Duration> {
@@ -235,7 +235,7 @@ impl Store for Cql {
     }
 
     fn append(&self, message: Arc<Message>) -> Pending<Result<(), AppendError>> {
-        self.write(|wire| async move { writes::append(&wire, &message).await })
+        self.write(|executor| async move { writes::append(&executor, &message).await })
     }
 
     fn history(
@@ -245,7 +245,7 @@ impl Store for Cql {
         limit: PageLimit,
     ) -> Pending<Result<Page, ReadError>> {
         let conversation = conversation.clone();
-        self.read(move |wire| history::history(wire, conversation, range, limit))
+        self.read(move |executor| history::history(executor, conversation, range, limit))
     }
 
     fn activity(
@@ -255,7 +255,9 @@ impl Store for Cql {
         limit: usize,
     ) -> Pending<Result<Vec<Activity>, ReadError>> {
         let user = user.clone();
-        self.read(move |wire| async move { reads::activity(&wire, &user, day, limit).await })
+        self.read(
+            move |executor| async move { reads::activity(&executor, &user, day, limit).await },
+        )
     }
 
     fn directs(
@@ -265,9 +267,9 @@ impl Store for Cql {
         limit: usize,
     ) -> Pending<Result<Vec<Conversation>, ReadError>> {
         let (user, after) = (user.clone(), after.cloned());
-        self.read(
-            move |wire| async move { reads::directs(&wire, &user, after.as_ref(), limit).await },
-        )
+        self.read(move |executor| async move {
+            reads::directs(&executor, &user, after.as_ref(), limit).await
+        })
     }
 
     fn is_member(
@@ -276,20 +278,22 @@ impl Store for Cql {
         conversation: &Conversation,
     ) -> Pending<Result<bool, ReadError>> {
         let (user, conversation) = (user.clone(), conversation.clone());
-        self.read(move |wire| async move { reads::is_member(&wire, &user, &conversation).await })
+        self.read(
+            move |executor| async move { reads::is_member(&executor, &user, &conversation).await },
+        )
     }
 
     fn put_room(&self, room: Room) -> Pending<Result<(), AppendError>> {
-        self.write(|wire| async move { writes::put_room(&wire, &room).await })
+        self.write(|executor| async move { writes::put_room(&executor, &room).await })
     }
 
     fn room(&self, room: &RoomId) -> Pending<Result<Option<Room>, ReadError>> {
         let room = room.clone();
-        self.read(move |wire| async move { reads::room(&wire, &room).await })
+        self.read(move |executor| async move { reads::room(&executor, &room).await })
     }
 
     fn put_membership(&self, membership: Membership) -> Pending<Result<(), AppendError>> {
-        self.write(|wire| async move { writes::put_membership(&wire, &membership).await })
+        self.write(|executor| async move { writes::put_membership(&executor, &membership).await })
     }
 
     fn membership(
@@ -298,7 +302,7 @@ impl Store for Cql {
         user: &UserId,
     ) -> Pending<Result<Option<Membership>, ReadError>> {
         let (room, user) = (room.clone(), user.clone());
-        self.read(move |wire| async move { reads::membership(&wire, &room, &user).await })
+        self.read(move |executor| async move { reads::membership(&executor, &room, &user).await })
     }
 
     fn members(
@@ -308,9 +312,9 @@ impl Store for Cql {
         limit: usize,
     ) -> Pending<Result<MembersPage, ReadError>> {
         let (room, after) = (room.clone(), after.cloned());
-        self.read(
-            move |wire| async move { reads::members(&wire, &room, after.as_ref(), limit).await },
-        )
+        self.read(move |executor| async move {
+            reads::members(&executor, &room, after.as_ref(), limit).await
+        })
     }
 
     fn memberships(
@@ -319,16 +323,16 @@ impl Store for Cql {
         limit: usize,
     ) -> Pending<Result<Vec<Membership>, ReadError>> {
         let user = user.clone();
-        self.read(move |wire| async move { reads::memberships(&wire, &user, limit).await })
+        self.read(move |executor| async move { reads::memberships(&executor, &user, limit).await })
     }
 
     fn unlist(&self, left: Membership) -> Pending<Result<(), AppendError>> {
-        self.write(|wire| async move { writes::unlist(&wire, &left).await })
+        self.write(|executor| async move { writes::unlist(&executor, &left).await })
     }
 
     fn head(&self, room: &RoomId) -> Pending<Result<Option<MessageId>, ReadError>> {
         let room = room.clone();
-        self.read(move |wire| async move { reads::head(&wire, &room).await })
+        self.read(move |executor| async move { reads::head(&executor, &room).await })
     }
 
     fn mark_read(
@@ -338,9 +342,9 @@ impl Store for Cql {
         upto: MessageId,
     ) -> Pending<Result<(), AppendError>> {
         let (user, conversation) = (user.clone(), conversation.clone());
-        self.write(
-            move |wire| async move { writes::mark_read(&wire, &user, &conversation, upto).await },
-        )
+        self.write(move |executor| async move {
+            writes::mark_read(&executor, &user, &conversation, upto).await
+        })
     }
 
     fn read_mark(
@@ -349,7 +353,9 @@ impl Store for Cql {
         conversation: &Conversation,
     ) -> Pending<Result<Option<MessageId>, ReadError>> {
         let (user, conversation) = (user.clone(), conversation.clone());
-        self.read(move |wire| async move { reads::read_mark(&wire, &user, &conversation).await })
+        self.read(
+            move |executor| async move { reads::read_mark(&executor, &user, &conversation).await },
+        )
     }
 
     fn note_nonce(
@@ -359,9 +365,9 @@ impl Store for Cql {
         record: NonceRecord,
     ) -> Pending<Result<(), AppendError>> {
         let (sender, nonce) = (sender.clone(), nonce.to_owned());
-        self.write(
-            move |wire| async move { writes::note_nonce(&wire, &sender, &nonce, record).await },
-        )
+        self.write(move |executor| async move {
+            writes::note_nonce(&executor, &sender, &nonce, record).await
+        })
     }
 
     fn nonce(
@@ -370,13 +376,13 @@ impl Store for Cql {
         nonce: &str,
     ) -> Pending<Result<Option<NonceRecord>, ReadError>> {
         let (sender, nonce) = (sender.clone(), nonce.to_owned());
-        self.read(move |wire| async move { reads::nonce(&wire, &sender, &nonce).await })
+        self.read(move |executor| async move { reads::nonce(&executor, &sender, &nonce).await })
     }
 
     fn write_row(&self, row: Heartbeat) -> Pending<Result<(), RowError>> {
         let namespace = self.identity.namespace.clone();
-        let work = |wire: Arc<Executor>| async move {
-            Ok(heartbeats::write(&wire, &namespace, &row).await)
+        let work = |executor: Arc<Executor>| async move {
+            Ok(heartbeats::write(&executor, &namespace, &row).await)
         };
         let written = self.ask(&self.upkeep, work);
         Box::pin(async move {
@@ -389,7 +395,10 @@ impl Store for Cql {
 
     fn heartbeats(&self) -> Pending<Result<Vec<Heartbeat>, ReadError>> {
         let namespace = self.identity.namespace.clone();
-        self.ask(&self.upkeep, |wire| async move { heartbeats::read(&wire, &namespace).await })
+        self.ask(
+            &self.upkeep,
+            |executor| async move { heartbeats::read(&executor, &namespace).await },
+        )
     }
 
     /// None: it recovers by itself.
@@ -398,7 +407,7 @@ impl Store for Cql {
     }
 
     fn figures(&self) -> Option<StoreFigures> {
-        Some(self.wire.figures())
+        Some(self.executor.figures())
     }
 
     fn close(&self) -> Pending<()> {

@@ -32,18 +32,18 @@ pub(super) fn message_id(table: &'static str, key: &str, id: Uuid) -> Result<Mes
 }
 
 /// Reads a coordinator's clock.
-pub(super) async fn time(wire: &Executor, coordinator: &str) -> Result<Micros, ReadError> {
-    let told = wire.read_at::<(i64,)>(StatementKind::Time, coordinator).await?;
+pub(super) async fn time(executor: &Executor, coordinator: &str) -> Result<Micros, ReadError> {
+    let told = executor.read_at::<(i64,)>(StatementKind::Time, coordinator).await?;
     let millis = told.and_then(|(millis,)| u64::try_from(millis).ok());
     let none = || corrupt("system.local", "local", "it reports no time");
     let time = Micros(millis.ok_or_else(none)?.saturating_mul(1000));
-    wire.present.note(time);
+    executor.present.note(time);
     Ok(time)
 }
 
 /// Reads the first conversations that a user was active in on a day.
 pub(super) async fn activity(
-    wire: &Executor,
+    executor: &Executor,
     user: &UserId,
     day: Day,
     most: usize,
@@ -52,7 +52,7 @@ pub(super) async fn activity(
         return Ok(Vec::new());
     }
     let rows =
-        wire.read(StatementKind::ActivityOf, (user.as_str(), date(day), limit(most))).await?;
+        executor.read(StatementKind::ActivityOf, (user.as_str(), date(day), limit(most))).await?;
     let mut active = Vec::new();
     for row in rows_of::<(&str, Option<Uuid>)>(&rows, "activity")? {
         let (name, Some(last)) = row? else { continue };
@@ -66,7 +66,7 @@ pub(super) async fn activity(
 
 /// Reads the first direct conversations of a user above one.
 pub(super) async fn directs(
-    wire: &Executor,
+    executor: &Executor,
     user: &UserId,
     after: Option<&Conversation>,
     most: usize,
@@ -76,7 +76,7 @@ pub(super) async fn directs(
     }
     let above = after.map_or_else(|| DIRECTS.0.to_owned(), Conversation::to_string);
     let values = (user.as_str(), above.as_str(), DIRECTS.1, limit(most));
-    let rows = wire.read(StatementKind::DirectsOf, values).await?;
+    let rows = executor.read(StatementKind::DirectsOf, values).await?;
     let named = |row: Result<(&str,), ReadError>| {
         let (name,) = row?;
         Conversation::parse_full(name)
@@ -87,7 +87,7 @@ pub(super) async fn directs(
 
 /// Whether a user is one of the two of a direct conversation that exists.
 pub(super) async fn is_member(
-    wire: &Executor,
+    executor: &Executor,
     user: &UserId,
     conversation: &Conversation,
 ) -> Result<bool, ReadError> {
@@ -95,14 +95,14 @@ pub(super) async fn is_member(
         return Ok(false);
     }
     let name = conversation.to_string();
-    let row = wire.read(StatementKind::MembershipOf, (user.as_str(), name.as_str())).await?;
+    let row = executor.read(StatementKind::MembershipOf, (user.as_str(), name.as_str())).await?;
     let row = rows_of::<MembershipCells<'_>>(&row, "memberships")?.next().transpose()?;
     Ok(row.is_some_and(|(.., kind)| kind.is_some()))
 }
 
 /// Reads a room's row.
-pub(super) async fn room(wire: &Executor, id: &RoomId) -> Result<Option<Room>, ReadError> {
-    let row = wire.read_one::<(Option<String>,)>(StatementKind::RoomOf, (id.as_str(),)).await?;
+pub(super) async fn room(executor: &Executor, id: &RoomId) -> Result<Option<Room>, ReadError> {
+    let row = executor.read_one::<(Option<String>,)>(StatementKind::RoomOf, (id.as_str(),)).await?;
     let Some((Some(text),)) = row else { return Ok(None) };
     let room =
         read_room(id.clone(), &text).map_err(|error| corrupt("rooms", id.as_str(), error))?;
@@ -116,14 +116,14 @@ type MembershipCells<'a> =
 /// Reads the state of a user in a room. Both sides are read and merged, since a change may have
 /// reached only one: the next change must be above it.
 pub(super) async fn membership(
-    wire: &Executor,
+    executor: &Executor,
     room: &RoomId,
     user: &UserId,
 ) -> Result<Option<Membership>, ReadError> {
     let name = room_name(room);
     let (of_room, of_user) = tokio::join!(
-        wire.read(StatementKind::MemberOf, (room.as_str(), user.as_str())),
-        wire.read(StatementKind::MembershipOf, (user.as_str(), name.as_str())),
+        executor.read(StatementKind::MemberOf, (room.as_str(), user.as_str())),
+        executor.read(StatementKind::MembershipOf, (user.as_str(), name.as_str())),
     );
     let (of_room, of_user) = (of_room?, of_user?);
     let of_room = rows_of::<StateCells<'_>>(&of_room, "members")?.next().transpose()?;
@@ -148,7 +148,7 @@ type RowCells<'a> = (&'a str, Option<Uuid>, Option<Uuid>, Option<&'a str>, Optio
 /// Reads a page of a room's members. It checks whether one more row follows, but does not read its
 /// content.
 pub(super) async fn members(
-    wire: &Executor,
+    executor: &Executor,
     room: &RoomId,
     after: Option<&UserId>,
     most: usize,
@@ -156,7 +156,7 @@ pub(super) async fn members(
     let most = most.max(1);
     let above = after.map_or(FIRST, UserId::as_str);
     let values = (room.as_str(), above, limit(most.saturating_add(1)));
-    let rows = wire.read(StatementKind::MembersOf, values).await?;
+    let rows = executor.read(StatementKind::MembersOf, values).await?;
     let mut page = MembersPage::default();
     let mut last = None;
     for (place, row) in rows_of::<RowCells<'_>>(&rows, "members")?.enumerate() {
@@ -177,7 +177,7 @@ pub(super) async fn members(
 
 /// Reads the first rooms that a user is or was in.
 pub(super) async fn memberships(
-    wire: &Executor,
+    executor: &Executor,
     user: &UserId,
     most: usize,
 ) -> Result<Vec<Membership>, ReadError> {
@@ -185,7 +185,7 @@ pub(super) async fn memberships(
         return Ok(Vec::new());
     }
     let values = (user.as_str(), ROOMS.0, ROOMS.1, limit(most));
-    let rows = wire.read(StatementKind::MembershipsOf, values).await?;
+    let rows = executor.read(StatementKind::MembershipsOf, values).await?;
     let mut memberships = Vec::new();
     for row in rows_of::<RowCells<'_>>(&rows, "memberships")? {
         let (name, added, removed, joined, role) = row?;
@@ -199,21 +199,24 @@ pub(super) async fn memberships(
 }
 
 /// Reads the id of a room's newest message.
-pub(super) async fn head(wire: &Executor, room: &RoomId) -> Result<Option<MessageId>, ReadError> {
-    let row = wire.read_one::<(Option<Uuid>,)>(StatementKind::HeadOf, (room.as_str(),)).await?;
+pub(super) async fn head(
+    executor: &Executor,
+    room: &RoomId,
+) -> Result<Option<MessageId>, ReadError> {
+    let row = executor.read_one::<(Option<Uuid>,)>(StatementKind::HeadOf, (room.as_str(),)).await?;
     let last = row.and_then(|(last,)| last);
     last.map(|id| message_id("heads", room.as_str(), id)).transpose()
 }
 
 /// Reads the newest message that a user has read in a conversation.
 pub(super) async fn read_mark(
-    wire: &Executor,
+    executor: &Executor,
     user: &UserId,
     conversation: &Conversation,
 ) -> Result<Option<MessageId>, ReadError> {
     let name = conversation.to_string();
     let values = (user.as_str(), name.as_str());
-    let row = wire.read_one::<(Option<Uuid>,)>(StatementKind::ReadMarkOf, values).await?;
+    let row = executor.read_one::<(Option<Uuid>,)>(StatementKind::ReadMarkOf, values).await?;
     let read = row.and_then(|(read,)| read);
     read.map(|id| message_id("reads", &format!("{user} {name}"), id)).transpose()
 }
@@ -221,7 +224,7 @@ pub(super) async fn read_mark(
 /// Reads what was sent under a nonce and is remembered. The row's TTL counts from when it was
 /// written, the guarantee from the time of the id.
 pub(super) async fn nonce(
-    wire: &Executor,
+    executor: &Executor,
     sender: &UserId,
     nonce: &str,
 ) -> Result<Option<NonceRecord>, ReadError> {
@@ -229,9 +232,9 @@ pub(super) async fn nonce(
         return Ok(None);
     }
     let values = (sender.as_str(), nonce);
-    let row = wire.read_one::<(Option<Vec<u8>>,)>(StatementKind::NonceOf, values).await?;
+    let row = executor.read_one::<(Option<Vec<u8>>,)>(StatementKind::NonceOf, values).await?;
     let Some((Some(cell),)) = row else { return Ok(None) };
     let key = || format!("{sender} {}", nonce.escape_debug());
     let record = read_record(&cell).map_err(|error| corrupt("sends", key(), error))?;
-    Ok(Some(record).filter(|record| record.id.time() >= wire.present.oldest_nonce()))
+    Ok(Some(record).filter(|record| record.id.time() >= executor.present.oldest_nonce()))
 }

@@ -35,14 +35,14 @@ pub(super) const fn date(day: Day) -> CqlDate {
 
 /// Writes a message: its row, its window, and the activity of both users or the head of the room.
 /// Rows that this node knows to be there are not written again.
-pub(super) async fn append(wire: &Executor, message: &Message) -> Result<(), AppendError> {
+pub(super) async fn append(executor: &Executor, message: &Message) -> Result<(), AppendError> {
     let Message { id, conversation, .. } = message;
     let Ok(body) = std::str::from_utf8(&message.body) else {
         return Err(WriteFailure::unsent("the body is not text").into());
     };
     let window = MessageWindow::of(conversation, id.time());
     let name = conversation.to_string();
-    let row = wire.write(
+    let row = executor.write(
         StatementKind::Message,
         (
             name.as_str(),
@@ -54,17 +54,17 @@ pub(super) async fn append(wire: &Executor, message: &Message) -> Result<(), App
             timestamp(*id),
         ),
     );
-    let in_window = once(wire, wire.written.mark(&name, Some(window)), async {
+    let in_window = once(executor, executor.written.mark(&name, Some(window)), async {
         // By the id, so that a node with a longer retention prevails.
         let values = (name.as_str(), CqlTimestamp(window.millis()), timestamp(*id));
-        wire.write(StatementKind::Window, values).await
+        executor.write(StatementKind::Window, values).await
     });
     let newest = async {
         match conversation {
-            Conversation::Dm(one, other) => direct(wire, (one, other), &name, *id).await,
+            Conversation::Dm(one, other) => direct(executor, (one, other), &name, *id).await,
             Conversation::Room(room) => {
                 let head =
-                    wire.write(StatementKind::Head, (room.as_str(), uuid(*id), timestamp(*id)));
+                    executor.write(StatementKind::Head, (room.as_str(), uuid(*id), timestamp(*id)));
                 [Some(head.await), None, None, None]
             }
         }
@@ -78,66 +78,67 @@ pub(super) type WriteOutcome = Option<Result<(), WriteFailure>>;
 
 /// Writes a direct message's activity for its one or two users.
 async fn direct(
-    wire: &Executor,
+    executor: &Executor,
     (one, other): (&UserId, &UserId),
     name: &str,
     id: MessageId,
 ) -> [WriteOutcome; 4] {
     let day = date(Day::of(id.time()));
     let active = async |user: &UserId| {
-        wire.write(StatementKind::Activity, (user.as_str(), day, name, uuid(id), timestamp(id)))
+        executor
+            .write(StatementKind::Activity, (user.as_str(), day, name, uuid(id), timestamp(id)))
             .await
     };
     let is_two = one != other;
     let first = async { Some(active(one).await) };
     let second = async { if is_two { Some(active(other).await) } else { None } };
-    let members = become_members(wire, (one, other), name);
+    let members = become_members(executor, (one, other), name);
     let (first, second, [third, fourth]) = tokio::join!(first, second, members);
     [first, second, third, fourth]
 }
 
 /// Both memberships of a direct conversation, unless this node has written them.
 async fn become_members(
-    wire: &Executor,
+    executor: &Executor,
     (one, other): (&UserId, &UserId),
     name: &str,
 ) -> [WriteOutcome; 2] {
-    let mark = wire.written.mark(name, None);
-    if wire.written.has(mark) {
+    let mark = executor.written.mark(name, None);
+    if executor.written.has(mark) {
         return [None, None];
     }
     let member = async |user: &UserId| {
-        wire.write(StatementKind::Direct, (user.as_str(), name, codec::DIRECT, ONCE)).await
+        executor.write(StatementKind::Direct, (user.as_str(), name, codec::DIRECT, ONCE)).await
     };
     let first = async { Some(member(one).await) };
     let second = async { if one == other { None } else { Some(member(other).await) } };
     let both: [WriteOutcome; 2] = tokio::join!(first, second).into();
     if both.iter().flatten().all(Result::is_ok) {
-        wire.written.note(mark);
+        executor.written.note(mark);
     }
     both
 }
 
 /// Writes what this node has not written yet.
 async fn once(
-    wire: &Executor,
+    executor: &Executor,
     mark: WriteMark,
     write: impl Future<Output = Result<(), WriteFailure>>,
 ) -> WriteOutcome {
-    if wire.written.has(mark) {
+    if executor.written.has(mark) {
         return None;
     }
     let written = write.await;
     if written.is_ok() {
-        wire.written.note(mark);
+        executor.written.note(mark);
     }
     Some(written)
 }
 
 /// Writes a room.
-pub(super) async fn put_room(wire: &Executor, room: &Room) -> Result<(), AppendError> {
+pub(super) async fn put_room(executor: &Executor, room: &Room) -> Result<(), AppendError> {
     let values = (room.id.as_str(), codec::room(room), timestamp(room.stamp));
-    Ok(wire.write(StatementKind::Room, values).await?)
+    Ok(executor.write(StatementKind::Room, values).await?)
 }
 
 /// The statements of a side of a membership, one per register.
@@ -166,14 +167,14 @@ pub(super) const OF_USER: MembershipSide = MembershipSide {
 
 /// Writes a user's state in a room, on both sides.
 pub(super) async fn put_membership(
-    wire: &Executor,
+    executor: &Executor,
     membership: &Membership,
 ) -> Result<(), AppendError> {
     let Membership { room, user, state } = membership;
     let conversation = room_name(room);
     let (of_room, of_user) = tokio::join!(
-        put_state(wire, &OF_ROOM, (room.as_str(), user.as_str()), state),
-        put_state(wire, &OF_USER, (user.as_str(), conversation.as_str()), state),
+        put_state(executor, &OF_ROOM, (room.as_str(), user.as_str()), state),
+        put_state(executor, &OF_USER, (user.as_str(), conversation.as_str()), state),
     );
     together(of_room.into_iter().chain(of_user).flatten())
 }
@@ -181,7 +182,7 @@ pub(super) async fn put_membership(
 /// Writes one side of a membership: a cell for each register that was ever set, each at a time of
 /// its own, by which the server merges it. See `cells`.
 pub(super) async fn put_state(
-    wire: &Executor,
+    executor: &Executor,
     side: &MembershipSide,
     (first, second): (&str, &str),
     state: &MemberState,
@@ -190,10 +191,10 @@ pub(super) async fn put_state(
         if stamp == NEVER {
             return None;
         }
-        Some(wire.write(kind, (first, second, uuid(stamp), timestamp(stamp))).await)
+        Some(executor.write(kind, (first, second, uuid(stamp), timestamp(stamp))).await)
     };
     let text = async |kind, text: Option<String>, at: i64| {
-        Some(wire.write(kind, (first, second, text?, at)).await)
+        Some(executor.write(kind, (first, second, text?, at)).await)
     };
     let above_removal = timestamp(state.joined_after) + 1;
     tokio::join!(
@@ -208,10 +209,12 @@ pub(super) async fn put_state(
 /// Removes a room that a user left from the user's side. The deletion has the time of the removal:
 /// it deletes everything that the removal followed. A joining that follows the removal stays, since
 /// it is written one microsecond above. The room's side keeps the stamp that a joining must follow.
-pub(super) async fn unlist(wire: &Executor, left: &Membership) -> Result<(), AppendError> {
+pub(super) async fn unlist(executor: &Executor, left: &Membership) -> Result<(), AppendError> {
     let conversation = room_name(&left.room);
     let at = timestamp(left.state.removed);
-    Ok(wire.write(StatementKind::Unlist, (at, left.user.as_str(), conversation.as_str())).await?)
+    Ok(executor
+        .write(StatementKind::Unlist, (at, left.user.as_str(), conversation.as_str()))
+        .await?)
 }
 
 /// A room as a conversation.
@@ -221,20 +224,20 @@ pub(super) fn room_name(room: &RoomId) -> String {
 
 /// Writes the newest message that a user has read.
 pub(super) async fn mark_read(
-    wire: &Executor,
+    executor: &Executor,
     user: &UserId,
     conversation: &Conversation,
     upto: MessageId,
 ) -> Result<(), AppendError> {
     let name = conversation.to_string();
     let values = (user.as_str(), name.as_str(), uuid(upto), timestamp(upto));
-    Ok(wire.write(StatementKind::ReadMark, values).await?)
+    Ok(executor.write(StatementKind::ReadMark, values).await?)
 }
 
 /// Writes what was sent under a nonce. The record's timestamp is its id's time, so the largest id
 /// stays.
 pub(super) async fn note_nonce(
-    wire: &Executor,
+    executor: &Executor,
     sender: &UserId,
     nonce: &str,
     record: NonceRecord,
@@ -244,10 +247,10 @@ pub(super) async fn note_nonce(
         let reason = format!("the nonce has {bytes} bytes, at most {NONCE_BYTES_MAX} are allowed");
         return Err(AppendError::Unavailable { reason });
     }
-    if record.id.time() < wire.present.oldest_nonce() {
+    if record.id.time() < executor.present.oldest_nonce() {
         return Ok(());
     }
     let cell = codec::record(&record);
     let values = (sender.as_str(), nonce, cell.as_slice(), timestamp(record.id));
-    Ok(wire.write(StatementKind::Nonce, values).await?)
+    Ok(executor.write(StatementKind::Nonce, values).await?)
 }

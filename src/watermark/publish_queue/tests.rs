@@ -40,8 +40,8 @@ struct Scene {
 
 impl Scene {
     /// Shards by what they are connected to at moment zero.
-    fn new(runs: &[Option<ServerRun>], ring: usize) -> Self {
-        let queue = PublishQueue::new(runs.len(), ring, at(0.0), Safeguards::default());
+    fn new(runs: &[Option<ServerRun>], queue_max: usize) -> Self {
+        let queue = PublishQueue::new(runs.len(), queue_max, at(0.0), Safeguards::default());
         let mut scene = Self { queue, settled: Vec::new() };
         for (shard, run) in runs.iter().enumerate() {
             run.map(|run| scene.up(shard, run));

@@ -3,7 +3,7 @@ use super::*;
 mod model;
 
 const HERE: ServerRun = ServerRun(1);
-const BOUNDS: PublishBounds = PublishBounds { pending: 4, ring: 100 };
+const BOUNDS: PublishBounds = PublishBounds { pending: 4, queue_max: 100 };
 
 /// Where the wall clock is at moment zero.
 const WALL: Micros = Micros(1_000_000_000);
@@ -172,7 +172,7 @@ fn pending_sends_are_bounded_over_all_tenures() {
     let mut tracker = tracker();
     let first = enter(&mut tracker, 0.0);
     enter(&mut tracker, 1.0);
-    tracker.succeed(1);
+    tracker.begin_incarnation(1);
     enter(&mut tracker, 2.0);
     assert!(tracker.has_room());
     enter(&mut tracker, 3.0);
@@ -186,7 +186,7 @@ fn each_tenure_has_its_own_numbers() {
     let mut tracker = tracker();
     send(&mut tracker, 1.0);
     let undecided = enter(&mut tracker, 2.0);
-    tracker.succeed(1);
+    tracker.begin_incarnation(1);
     assert_eq!((tracker.generation(), tracker.generations().collect::<Vec<_>>()), (1, vec![0, 1]));
     send(&mut tracker, 3.0);
     assert_eq!(numbers(&mut tracker, 0, 9.0), (below(1.0), below(2.0)));
@@ -213,7 +213,7 @@ fn a_fresh_tenure_counts_from_nought() {
     send(&mut tracker, 2.0);
     tracker.tick(at(13.0));
     assert_eq!(counts(&mut tracker, 0), (None, 1, 1));
-    tracker.succeed(1);
+    tracker.begin_incarnation(1);
     assert_eq!(counts(&mut tracker, 1), (None, 0, 0));
     assert_eq!(counts(&mut tracker, 0), (None, 1, 1));
     tracker.up(0, ServerRun(2));
@@ -228,7 +228,7 @@ fn a_fresh_tenure_counts_from_nought() {
 fn a_forgotten_tenure_is_fenced_and_its_answers_settle_nothing_else() {
     let mut tracker = tracker();
     let (old, writing) = (send(&mut tracker, 1.0), enter(&mut tracker, 2.0));
-    tracker.succeed(1);
+    tracker.begin_incarnation(1);
     let fresh = enter(&mut tracker, 3.0);
     assert_eq!(old.number, fresh.number, "each generation numbers its own sends");
     tracker.check_ack(fresh, now(3.0, 0.0), Some(lease(1, 60.0)), 1);
@@ -247,6 +247,6 @@ fn a_send_that_is_unsettled_for_over_a_minute_is_stuck() {
     enter(&mut tracker, 1.0);
     assert!(!tracker.is_stuck(at(61.0)));
     assert!(tracker.is_stuck(at(61.1)));
-    tracker.succeed(1);
+    tracker.begin_incarnation(1);
     assert!(!tracker.is_stuck(at(99.0)), "the fence was for that");
 }

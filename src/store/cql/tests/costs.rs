@@ -5,14 +5,15 @@ use crate::store::conformance::{START, direct};
 use crate::store::cql::statements::StatementKind;
 
 /// The statements that were issued since a count of them, by kind, those of none left out.
-fn since(wire: &Executor, before: &[u64]) -> Vec<(StatementKind, u64)> {
-    let counts =
-        StatementKind::all().zip(before).map(|(kind, before)| (kind, wire.issued(kind) - before));
+fn since(executor: &Executor, before: &[u64]) -> Vec<(StatementKind, u64)> {
+    let counts = StatementKind::all()
+        .zip(before)
+        .map(|(kind, before)| (kind, executor.issued(kind) - before));
     counts.filter(|(_, count)| *count > 0).collect()
 }
 
-fn counts(wire: &Executor) -> Vec<u64> {
-    StatementKind::all().map(|kind| wire.issued(kind)).collect()
+fn counts(executor: &Executor) -> Vec<u64> {
+    StatementKind::all().map(|kind| executor.issued(kind)).collect()
 }
 
 #[tokio::test]
@@ -21,11 +22,11 @@ async fn a_message_costs_what_was_promised() {
     let store = open().await;
     let (one, two) = (unique("a"), unique("b"));
     let minutes = |n: u64| START + Duration::from_mins(n);
-    let mut before = counts(&store.wire);
+    let mut before = counts(&store.executor);
     let mut cost = async |message: Arc<Message>| {
         store.append(message).await.unwrap();
-        let cost = since(&store.wire, &before);
-        before = counts(&store.wire);
+        let cost = since(&store.executor, &before);
+        before = counts(&store.executor);
         cost
     };
     // The first of a conversation writes six rows, any later one three, and the first of a day one
@@ -77,11 +78,11 @@ async fn history_reads_the_windows_that_there_are_and_few_where_few_can_be() {
     for message in [Arc::clone(&bound), ago(5), ago(1)] {
         store.append(message).await.unwrap();
     }
-    let before = counts(&store.wire);
+    let before = counts(&store.executor);
     let above = HistoryRange::After(Some(bound.id));
     let page = store.history(&bound.conversation, above, limit).await.unwrap();
     assert_eq!(page.messages.len(), 2);
-    let cost = since(&store.wire, &before);
+    let cost = since(&store.executor, &before);
     // One window, or two and the next where a day ends about now.
     assert!(matches!(cost[..], [(StatementKind::MessagesAbove, 1..=3)]), "{cost:?}");
     assert_eq!(page.reads as u64, cost[0].1, "and it says so");
@@ -91,17 +92,19 @@ async fn history_reads_the_windows_that_there_are_and_few_where_few_can_be() {
     for message in &years {
         store.append(Arc::clone(message)).await.unwrap();
     }
-    let before = counts(&store.wire);
+    let before = counts(&store.executor);
     let newest = HistoryRange::Before(None);
     let page = store.history(&years[0].conversation, newest, limit).await.unwrap();
     assert_eq!(page.messages.len(), 10);
     // Rounds of 1, 2, 4 and 8 windows: the last is begun for the eleventh message.
     let expected = [(StatementKind::MessagesBelow, 15), (StatementKind::WindowsBelow, 1)];
-    assert_eq!(since(&store.wire, &before), expected);
+    assert_eq!(since(&store.executor, &before), expected);
     assert_eq!(page.reads, 16);
     let figures = store.figures().unwrap();
     assert!(figures.attempts > 100 && figures.connections >= 2, "{figures:?}");
     assert!(
-        figures.statements.contains(&("write_window", store.wire.issued(StatementKind::Window)))
+        figures
+            .statements
+            .contains(&("write_window", store.executor.issued(StatementKind::Window)))
     );
 }

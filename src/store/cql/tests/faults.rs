@@ -89,7 +89,7 @@ async fn what_a_frozen_server_was_told_is_unknown_and_turns_up() {
 /// Waits until more messages than these were issued.
 async fn issued_beyond(store: &Cql, messages: u64) {
     let until = Instant::now() + HEAL_TIMEOUT;
-    while store.wire.issued(StatementKind::Message) <= messages {
+    while store.executor.issued(StatementKind::Message) <= messages {
         assert!(Instant::now() < until, "they are issued");
         tokio::time::sleep(POLL).await;
     }
@@ -113,7 +113,7 @@ async fn a_killed_server_loses_nothing_that_was_acknowledged() {
         acked.push(message);
     }
     server.signal("STOP");
-    let before = store.wire.issued(StatementKind::Message);
+    let before = store.executor.issued(StatementKind::Message);
     under_way.extend((60..200).map(nth).map(send));
     issued_beyond(&store, before).await;
     server.kill();

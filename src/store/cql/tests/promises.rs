@@ -59,9 +59,9 @@ async fn a_change_that_reached_one_side_alone_is_seen() {
         } else {
             (who.to_string(), conversation)
         };
-        let wire = Arc::clone(&store.wire);
+        let executor = Arc::clone(&store.executor);
         let written = store.thread.spawn(async move {
-            let cells = writes::put_state(&wire, side, (&first, &second), &removal).await;
+            let cells = writes::put_state(&executor, side, (&first, &second), &removal).await;
             cells.into_iter().flatten().for_each(|cell| cell.unwrap());
         });
         written.await.unwrap();
@@ -117,7 +117,7 @@ async fn what_finds_its_bound_reached_is_refused_before_it_is_issued() {
     let message = direct(&a, &b, START);
     let conversation = &message.conversation;
     let issued =
-        |store: &Cql| StatementKind::all().map(|kind| store.wire.issued(kind)).sum::<u64>();
+        |store: &Cql| StatementKind::all().map(|kind| store.executor.issued(kind)).sum::<u64>();
     let before = issued(&store);
     let under_way = [store.writes.enter().unwrap(), store.writes.enter().unwrap()];
     let refused = store.append(Arc::clone(&message)).await.unwrap_err();

@@ -53,9 +53,9 @@ struct Witness {
 }
 
 impl Witness {
-    fn new(ring: usize) -> Self {
+    fn new(queue_max: usize) -> Self {
         Self {
-            scene: Scene::new(&[None; SHARDS], ring),
+            scene: Scene::new(&[None; SHARDS], queue_max),
             now: 0.0,
             next: 0,
             open: BTreeMap::new(),
@@ -187,10 +187,10 @@ impl Witness {
 proptest! {
     #[test]
     fn each_publish_is_answered_or_given_up_on_under_a_gap(
-        ring in 1..12_usize,
+        queue_max in 1..12_usize,
         steps in prop::collection::vec(step(), 1..120),
     ) {
-        let mut witness = Witness::new(ring);
+        let mut witness = Witness::new(queue_max);
         for step in &steps {
             witness.step(step)?;
         }
