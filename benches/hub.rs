@@ -76,7 +76,7 @@ fn crowd(members: usize, links: &[Rc<Link>]) -> Outcome<(Hub, Vec<Rc<Session>>)>
         let stamp = MessageId::first_of(Micros(1));
         let state = MemberState::UNKNOWN.add(domain::MemberRole::Member, stamp);
         let joined = Membership { room: RoomId::parse("crowd")?, user, state };
-        hub.learn(&joined, KnowledgeSource::First);
+        hub.apply_membership(&joined, KnowledgeSource::First);
     }
     Ok((hub, sessions))
 }

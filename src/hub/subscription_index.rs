@@ -2,7 +2,7 @@
 //!
 //! A session gets each event by one copy. It is the copy of the wildcard feed if all its matching
 //! patterns are wide, and the copy of the bucket otherwise. A literal pattern counts for that only
-//! once it is *settled*. Before its bucket is subscribed to, a session with a confirmed wide
+//! once it is *active*. Before its bucket is subscribed to, a session with a confirmed wide
 //! pattern would get such an event by neither copy.
 
 use smallvec::SmallVec;
@@ -17,9 +17,9 @@ pub(super) type Found = SmallVec<[SessionId; 8]>;
 /// The patterns of a worker's sessions.
 #[derive(Debug, Default)]
 pub(super) struct SubscriptionIndex {
-    /// Patterns whose first two tokens are literal, settled.
-    settled: PatternIndex<SessionId>,
-    /// The same, not settled.
+    /// Patterns whose first two tokens are literal, active.
+    active: PatternIndex<SessionId>,
+    /// The same, not active yet.
     fresh: PatternIndex<SessionId>,
     wide: PatternIndex<SessionId>,
 }
@@ -37,7 +37,7 @@ impl SubscriptionIndex {
     pub(super) fn remove(&mut self, pattern: &Pattern, id: SessionId) -> bool {
         match pattern.scope() {
             PatternScope::Key(_) => {
-                self.settled.remove(pattern, id) || self.fresh.remove(pattern, id)
+                self.active.remove(pattern, id) || self.fresh.remove(pattern, id)
             }
             PatternScope::Wide => self.wide.remove(pattern, id),
         }
@@ -46,34 +46,34 @@ impl SubscriptionIndex {
     /// Settles a fresh pattern of a session; any other pattern stays as it is.
     pub(super) fn activate(&mut self, pattern: &Pattern, id: SessionId) {
         if self.fresh.remove(pattern, id) {
-            self.settled.insert(pattern, id);
+            self.active.insert(pattern, id);
         }
     }
 
     /// Returns whether any session has exactly this literal pattern.
     pub(super) fn holds(&self, literal: &str) -> bool {
-        self.settled.holds(literal) || self.fresh.holds(literal)
+        self.active.holds(literal) || self.fresh.holds(literal)
     }
 
     /// Returns how many patterns of all sessions match: at least as many as
     /// [`SubscriptionIndex::find`] adds.
     pub(super) fn count(&self, subject: &Subject) -> usize {
-        [&self.settled, &self.fresh, &self.wide].map(|index| index.count(subject)).iter().sum()
+        [&self.active, &self.fresh, &self.wide].map(|index| index.count(subject)).iter().sum()
     }
 
     /// Adds the sessions that a copy of an event is for; a session may be added several times.
     pub(super) fn find(&self, subject: &Subject, via: CopyKind, found: &mut Found) {
         match via {
             CopyKind::Here => {
-                for index in [&self.settled, &self.fresh, &self.wide] {
+                for index in [&self.active, &self.fresh, &self.wide] {
                     index.matches(subject, |id| found.push(id));
                 }
             }
             CopyKind::Bucket => {
-                self.settled.matches(subject, |id| found.push(id));
+                self.active.matches(subject, |id| found.push(id));
                 found.extend(only(&self.fresh, &self.wide, subject));
             }
-            CopyKind::Tap => found.extend(only(&self.wide, &self.settled, subject)),
+            CopyKind::Tap => found.extend(only(&self.wide, &self.active, subject)),
         }
     }
 }

@@ -14,7 +14,7 @@ pub struct Life {
 pub struct At {
     /// The node.
     pub life: Life,
-    /// The thread: see [`Role`].
+    /// The thread: a worker or the node agent.
     pub thread: u8,
 }
 

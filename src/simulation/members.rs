@@ -1,4 +1,4 @@
-//! Which user is in which room, as the referee knows it: what is owed to each user, and who is
+//! Which user is in which room, as the oracle knows it: what is owed to each user, and who is
 //! outside.
 
 use super::change::Change;

@@ -1,10 +1,10 @@
 //! The watermark in simulation: the real cores in a simulated environment, millions of schedules.
 //!
-//! Real are [`Keeper`](crate::cluster::Generations), the failure detector and the heartbeats, all of
-//! [`watermark`](crate::watermark), the interest's [`Machine`](crate::interest::BucketSubscriptions) and the clock of
+//! Real are [`Generations`](crate::cluster::Generations), the failure detector and the heartbeats, all of
+//! [`watermark`](crate::watermark), the interest's [`BucketSubscriptions`](crate::interest::BucketSubscriptions) and the clock of
 //! ids. The loops between them are short here and long in the product, in the order of steps that
 //! the rules prescribe. Simulated are the store, Redis, clocks, threads and clients. Users write to
-//! each other and to rooms, which they join and leave meanwhile. A referee who knows everything
+//! each other and to rooms, which they join and leave meanwhile. An oracle that knows everything
 //! checks each cursor, each `sent` and each message of a room at once.
 //!
 //! | file | holds |
@@ -23,7 +23,7 @@
 //! | `subscriber` | the owner of a subscriber connection, interest and dispatch |
 //! | `session`, `round` | resumes, delivery, cursors; a worker's part of a round |
 //! | `client`, `oracle` | devices, and the check of what they hold |
-//! | `members` | the members of rooms, as the referee knows them |
+//! | `members` | the members of rooms, as the oracle knows them |
 //! | `mutations` | mistakes that the loops could make |
 //! | `script`, `regressions` | scripted schedules, and the holes of earlier wordings |
 //! | `runner` | seeds in the suite and on demand: `scripts/simulate` |
@@ -54,12 +54,12 @@
 //! world.strikes(kind, node, which, s)       any fault of `fault::Kind`
 //! world.cursor(device)  watermark(node)  is_frozen(node)  lease_left(node)  last_row(node)
 //! world.has_passed(msg)  is_acked(msg)  has_everything(user)   by now
-//! world.objection                           what the referee objects to; time stands still then
+//! world.objection                           what the oracle objects to; time stands still then
 //! ```
 //!
 //! Connections that are cut break at once, and a client that leaves is noticed soon. A thread that
 //! goes on takes what came meanwhile before its own timers. `world.mutation` makes the loops err.
-//! [`World::scripted_with`](world::World::scripted_with) takes any [`plan::Plan`], for more
+//! [`World::scripted_with`](world::World::scripted_with) takes any [`plan::SimOptions`], for more
 //! workers, shards or commands in flight; a script may change its `slow` and `bounds`.
 
 macro_rules! trace {

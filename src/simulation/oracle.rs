@@ -1,4 +1,4 @@
-//! The referee, who knows everything.
+//! The oracle, who knows everything.
 
 use super::event::{Dev, Msg};
 use super::queue::{SECOND, Time};
@@ -36,7 +36,7 @@ impl Broken {
     }
 }
 
-/// What the referee objects to.
+/// What the oracle objects to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Objection {
     /// The broken promise.

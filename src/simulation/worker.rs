@@ -74,7 +74,7 @@ pub struct SimWorker {
     pub rounding: Rounding,
     /// The heads of rooms that it knows.
     pub heads: Heads,
-    /// Which leaves it learned of, for the referee.
+    /// Which leaves it learned of, for the oracle.
     pub left: Stamps,
     queue: VecDeque<QueueItem>,
     deliveries: usize,

@@ -71,13 +71,13 @@ pub struct World {
     pub rooms: Vec<RoomId>,
     /// The one user id that stands for every user in the product's types.
     pub anybody: UserId,
-    /// The members of rooms, as the referee knows them.
+    /// The members of rooms, as the oracle knows them.
     pub members: Members,
     /// The messages that passed the check.
     pub passed: Messages,
     /// The messages that were answered with `sent`.
     pub acked: Messages,
-    /// What the referee objects to.
+    /// What the oracle objects to.
     pub objection: Option<Objection>,
     /// How far the watermarks are behind, for each second, if that is measured.
     pub lags: Option<Vec<u64>>,
@@ -146,7 +146,7 @@ impl World {
         }
     }
 
-    /// Runs the schedule of a seed, and returns what the referee objects to.
+    /// Runs the schedule of a seed, and returns what the oracle objects to.
     pub fn run(&mut self, profile: Profile, seed: u64) -> Option<Objection> {
         self.rng = Rng::new(seed ^ (profile as u64) << 56);
         self.plan = SimOptions::draw(profile, &mut self.rng);
@@ -253,7 +253,7 @@ impl World {
         }
     }
 
-    /// Runs until a time, or until the referee objects.
+    /// Runs until a time, or until the oracle objects.
     pub fn go_until(&mut self, end: Time) {
         while self.objection.is_none()
             && let Some((at, event)) = self.queue.pop(end)
