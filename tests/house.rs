@@ -169,6 +169,38 @@ fn prose_does_without_the_banned_words() {
     assert!(found.is_empty(), "{} of them: {found:#?}", found.len());
 }
 
+/// Links of a document to files that do not exist, as seen from its folder.
+fn dead_links(text: &str, folder: &Path) -> Vec<String> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+    let is_file = |target: &&str| !target.is_empty() && !target.contains("://");
+    let dead = targets.filter(is_file).filter(|target| !folder.join(target).exists());
+    dead.map(str::to_owned).collect()
+}
+
+#[test]
+fn links_of_documents_lead_somewhere() {
+    let folders = ["", "config", "benches", "tests", ".github", "src/protocol", "src/http"];
+    let mut links = 0;
+    for folder in folders.iter().chain(&["src/store", "src/watermark"]) {
+        let folder = root().join(folder);
+        for entry in fs::read_dir(&folder).expect("the folder is there") {
+            let path = entry.expect("it can be read").path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                let text = fs::read_to_string(&path).expect("it is text");
+                links += text.matches("](").count();
+                assert_eq!(dead_links(&text, &folder), [""; 0], "{}", path.display());
+            }
+        }
+    }
+    assert!(links > 50, "links are found");
+}
+
+#[test]
+fn a_dead_link_is_found() {
+    let text = "[a](src/lib.rs) [b](#part) [c](https://example.org) [d](src/none.rs#x)";
+    assert_eq!(dead_links(text, root()), ["src/none.rs"]);
+}
+
 /// What is wrong with the length of a README.
 fn readme_defect(text: &str) -> Option<String> {
     let bytes = text.len();

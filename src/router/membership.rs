@@ -10,7 +10,7 @@ use crate::protocol::ServerFrame;
 use crate::watermark::{CatchUpRead, KnowledgeSource, PendingRoomRead, RoomChange, UserRooms};
 
 /// The most memberships of one user that are read, those that the user left included: they stay for
-/// [`LEFT_KEPT`](crate::store::LEFT_KEPT). See [`super::places`] for who may fill how many.
+/// [`LEFT_KEPT`](crate::store::LEFT_KEPT). See [`super::room_quota`] for who may fill how many.
 pub(super) const MEMBERSHIPS_MAX: usize = 20_000;
 
 /// How often a read for a new member is tried before the room's state is checked again.
