@@ -3,6 +3,7 @@
 //! everyday run needs none; `scripts/test` runs them all.
 
 mod cluster;
+mod fuzz;
 mod harness;
 mod house;
 mod parts;
