@@ -25,12 +25,14 @@ const BOUNDS: RequestBounds = RequestBounds {
 const LIMITS: FrameLimits =
     FrameLimits { frame_bytes: 16_384, message_bytes: 16_384, fragments: 16 };
 
+/// Reads an input: whether it is accepted.
+type Read = Box<dyn Fn(&[u8]) -> bool>;
+
 /// A parser of bytes that strangers send.
 pub struct Target {
     pub name: &'static str,
     pub samples: Vec<Vec<u8>>,
-    /// Whether an input is accepted.
-    pub read: Box<dyn Fn(&[u8]) -> bool>,
+    pub read: Read,
 }
 
 pub fn targets() -> Vec<Target> {
