@@ -104,7 +104,7 @@ async fn node_cut(world: &World, load: &Load, time: Duration) {
     proxy.point(0..1, NOBODY);
     let is_unready = || {
         let (status, verdict, reasons) = node.readiness();
-        (status, verdict.as_str()) == (503, "unready") && reasons.contains("out of reach")
+        (status, verdict.as_str()) == (503, "unready") && reasons.contains("cannot reach it")
     };
     // It waits until the others' rows can only mean that, 13 s.
     eventually_within(NOTICED, "the node says that it alone is cut off", is_unready).await;
