@@ -99,8 +99,8 @@ fn bad_claims() -> Vec<(String, &'static str)> {
         (sign(&claims(&"a".repeat(251))), "the token's `sub`: 251 bytes"),
         (sign(&Claims { subscribe: wide.clone(), ..alice() }), "the token's `subscribe`: `*.x`"),
         (sign(&Claims { publish: wide, ..alice() }), "the token's `publish`: `*.x`"),
-        (sign(&Claims { role: Some(TokenRole::Service), ..alice() }), "acts over"),
-        (sign(&Claims { role: Some(TokenRole::Admin), ..alice() }), "acts over"),
+        (sign(&Claims { role: Some(TokenRole::Service), ..alice() }), "are for HTTP only"),
+        (sign(&Claims { role: Some(TokenRole::Admin), ..alice() }), "are for HTTP only"),
     ]
 }
 
