@@ -291,12 +291,9 @@ mod tests {
         // What was read counts, and the session reads again: its cursor must not go ahead
         // meanwhile.
         let mut position = recovery.position();
-        let watermark_state = crate::watermark::WatermarkState::default().look();
-        position.read(
-            crate::watermark::CatchUpRead::begin(Micros(0), watermark_state, false),
-            watermark_state,
-            Micros(9),
-        );
+        let snapshot = crate::watermark::WatermarkState::default().look();
+        let reading = crate::watermark::CatchUpRead::begin(Micros(0), snapshot, false);
+        position.read(reading, snapshot, Micros(9));
         recovery.set_position(position);
         assert!(recovery.takes_rounds(), "it has no buffered messages");
         recovery.begin_catch_up(DeliverySeq::default());

@@ -387,24 +387,18 @@ fn a_rooms_message_reaches_members_above_their_joining_until_they_leave() {
         hub.join(&bob);
         let key = PatternScope::Key(RoutingKey::parse("room.r").unwrap());
         let news = |user, inside, joined, stamp| membership("r", user, inside, joined, stamp);
-        let apply_membership =
+        let apply =
             |hub: &mut Hub, news: &Membership| hub.apply_membership(news, KnowledgeSource::News);
-        let first = apply_membership(&mut hub, &news("ann", true, 10, 10));
+        let first = apply(&mut hub, &news("ann", true, 10, 10));
         assert_eq!(first, (RoomChange::Joined, Some(key.clone())));
-        let second = apply_membership(&mut hub, &news("bob", true, 20, 20));
+        let second = apply(&mut hub, &news("bob", true, 20, 20));
         assert_eq!(second, (RoomChange::Joined, None), "the room is wanted already");
         let handed =
             |hub: &mut Hub, time| hub.deliver(&room_message(time), CopyKind::Here, None).handed;
         assert_eq!([5, 15, 25].map(|time| handed(&mut hub, time)), [0, 1, 2]);
         assert_eq!(handed(&mut hub, 25), 0, "a repeat");
-        assert_eq!(
-            apply_membership(&mut hub, &news("bob", false, 20, 30)),
-            (RoomChange::Left, None)
-        );
-        assert_eq!(
-            apply_membership(&mut hub, &news("bob", true, 20, 20)),
-            (RoomChange::Stale, None)
-        );
+        assert_eq!(apply(&mut hub, &news("bob", false, 20, 30)), (RoomChange::Left, None));
+        assert_eq!(apply(&mut hub, &news("bob", true, 20, 20)), (RoomChange::Stale, None));
         assert_eq!(handed(&mut hub, 35), 1, "a user who left gets nothing more");
         assert_eq!(hub.leave(&ann), [key, PatternScope::Key(ann.key())], "the user's last session");
         assert_eq!(handed(&mut hub, 45), 0);

@@ -23,7 +23,7 @@ const LINGER_PART: usize = 10;
 const LINGER_FREE: usize = 1000;
 
 /// Waits for one bucket that may accumulate before those that were given up are removed.
-const TICKETS_UNSWEPT: usize = 16;
+const WAITERS_UNSWEPT: usize = 16;
 
 /// The state of a bucket at the server, compared with what is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +113,7 @@ pub struct BucketSubscriptions {
     lingering: BTreeSet<(u64, Bucket)>,
     linger_until: AHashMap<Bucket, u64>,
     /// The waits for buckets that are not confirmed.
-    tickets: AHashMap<Bucket, Vec<WaiterId>>,
+    waiters: AHashMap<Bucket, Vec<WaiterId>>,
     /// Buckets that have holders.
     held: usize,
     generation: u32,
@@ -136,7 +136,7 @@ impl BucketSubscriptions {
             queue: VecDeque::new(),
             lingering: BTreeSet::new(),
             linger_until: AHashMap::new(),
-            tickets: AHashMap::new(),
+            waiters: AHashMap::new(),
             held: 0,
             generation: 0,
             connected: false,
@@ -175,7 +175,7 @@ impl BucketSubscriptions {
             return None;
         }
         self.held -= 1;
-        let void = self.tickets.remove(&bucket).unwrap_or_default();
+        let void = self.waiters.remove(&bucket).unwrap_or_default();
         if self.connected {
             let until = now + self.linger.ms + jitter % (self.linger.ms / 4 + 1);
             entry.lingers = true;
@@ -249,11 +249,11 @@ impl BucketSubscriptions {
         match self.entries.get(&bucket) {
             Some(entry) if entry.wire == Wire::Confirmed => SubscriptionState::Confirmed,
             Some(entry) if entry.holders > 0 => {
-                let tickets = self.tickets.entry(bucket).or_default();
-                if tickets.len() >= TICKETS_UNSWEPT && tickets.len().is_power_of_two() {
-                    tickets.retain(|waiter| is_live(*waiter));
+                let waiters = self.waiters.entry(bucket).or_default();
+                if waiters.len() >= WAITERS_UNSWEPT && waiters.len().is_power_of_two() {
+                    waiters.retain(|waiter| is_live(*waiter));
                 }
-                tickets.push(waiter);
+                waiters.push(waiter);
                 SubscriptionState::Awaited
             }
             _ => SubscriptionState::Unneeded,
@@ -297,7 +297,7 @@ impl BucketSubscriptions {
 
     /// Takes the answer to a command. Returns the waits for the buckets that it confirmed.
     pub fn answered(&mut self, batch: &SubscribeCommand) -> Vec<WaiterId> {
-        let mut tickets = Vec::new();
+        let mut waiters = Vec::new();
         for bucket in &batch.buckets {
             let Some(entry) = self.entries.get_mut(bucket) else { continue };
             let any = !self.rules.on(Safeguard::LastSubscribe)
@@ -305,7 +305,7 @@ impl BucketSubscriptions {
             let newest = entry.generation == batch.generation;
             if entry.wire == Wire::Subscribing && (newest || any) {
                 entry.wire = Wire::Confirmed;
-                tickets.extend(self.tickets.remove(bucket).unwrap_or_default());
+                waiters.extend(self.waiters.remove(bucket).unwrap_or_default());
             } else if entry.wire == Wire::Leaving && newest {
                 entry.wire = Wire::Absent;
                 if !entry.is_wanted() {
@@ -313,7 +313,7 @@ impl BucketSubscriptions {
                 }
             }
         }
-        tickets
+        waiters
     }
 
     /// Notes a new connection, on which nothing is subscribed. Returns how many buckets must be

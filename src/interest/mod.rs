@@ -232,8 +232,8 @@ impl Interest {
     /// Notes that a command was answered.
     pub fn answered(&self, shard: ShardIndex, batch: &SubscribeCommand) {
         let mut state = self.shard(shard).state.lock();
-        let tickets = state.subscriptions.answered(batch);
-        let waiters: Vec<_> = tickets.iter().filter_map(|t| state.waiters.remove(t)).collect();
+        let answered = state.subscriptions.answered(batch);
+        let waiters: Vec<_> = answered.iter().filter_map(|id| state.waiters.remove(id)).collect();
         drop(state);
         for waiter in waiters {
             // A receiver that gave up waiting needs no answer.

@@ -29,7 +29,9 @@ use crate::protocol::CursorSeal;
 use crate::redis::Channels;
 use crate::router::{Services, WorkerCalls};
 use crate::session::Handoff;
-use crate::shards::{HAPPENINGS_MAX, Health, ReconnectSignal, ShardEvent, ShardEvents, Subscriber};
+use crate::shards::{
+    Health, ReconnectSignal, SHARD_EVENTS_MAX, ShardEvent, ShardEvents, Subscriber,
+};
 use crate::socket::{Budget, listen};
 use crate::telemetry::Metrics;
 use crate::watermark::WatermarkState;
@@ -80,7 +82,7 @@ impl Node {
         let clients = bind("listen.clients", listen.clients)?;
         let operator = bind("listen.operator", listen.operator)?;
         let (clients_at, operator_at) = (clients.local_addr()?, operator.local_addr()?);
-        let (events, happened) = mpsc::channel(HAPPENINGS_MAX);
+        let (events, happened) = mpsc::channel(SHARD_EVENTS_MAX);
         let parts = Parts::new(plan, events);
         let stop = CancellationToken::new();
         let end = End { stop: stop.clone(), busy: Arc::default(), left: CancellationToken::new() };

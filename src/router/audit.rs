@@ -118,10 +118,10 @@ impl Router {
             let had = hub.had(&session, &key, message.id);
             // Rooms that the user joined since are not covered by the watermark yet, and rooms that
             // the user left no longer count.
-            let his = hub.is_still_for(&session, key.as_room(), message.id)
+            let is_recipient = hub.is_still_for(&session, key.as_room(), message.id)
                 && message.id.time() <= hub.cap(&session.user);
             drop(hub);
-            if !shared || !known || had || !his {
+            if !shared || !known || had || !is_recipient {
                 continue;
             }
             if !session.recovery.has_caught(message.id) {

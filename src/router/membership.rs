@@ -122,11 +122,11 @@ impl Router {
         let conversation = Conversation::Room(due.room.clone());
         // Delivered to the member's sessions alone, by the memory of each. Other members may have
         // these messages already, or may still wait for them.
-        let deliver_frame = |message: &Message| {
+        let deliver = |message: &Message| {
             let sessions = self.hub.borrow().sessions_of_user(user.as_str());
             sessions.iter().for_each(|session| self.deliver_missed(session, message));
         };
-        let read = reader.each_above(&conversation, due.above, deliver_frame).await.is_some();
+        let read = reader.each_above(&conversation, due.above, deliver).await.is_some();
         self.flush_wanted.notify_one();
         tracing::debug!(%user, room = %due.room, read, "a joined room was read for its new member");
         read

@@ -222,8 +222,8 @@ impl Router {
             return;
         }
         session.stop_reading();
-        let remove_interest = self.hub.borrow_mut().leave(session);
-        remove_interest.iter().for_each(|scope| self.remove_interest(scope));
+        let unwanted = self.hub.borrow_mut().leave(session);
+        unwanted.iter().for_each(|scope| self.remove_interest(scope));
         self.services.metrics.sessions.dec();
     }
 

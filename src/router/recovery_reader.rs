@@ -176,8 +176,8 @@ impl RecoveryReader<'_> {
         let mut changed = Vec::new();
         for (room, joined) in rooms {
             let head = self.read(|| self.store.head(room)).await?;
-            let his = head.filter(|head| head.time() > above && head > joined);
-            changed.extend(his.map(|head| (head, Conversation::Room(room.clone()))));
+            let owed = head.filter(|head| head.time() > above && head > joined);
+            changed.extend(owed.map(|head| (head, Conversation::Room(room.clone()))));
         }
         Some(changed)
     }
@@ -266,9 +266,8 @@ impl RecoveryReader<'_> {
         let mut after = MessageId::last_of(above);
         loop {
             // Asks for one more than fits, to see whether there are more.
-            let add_interest = max + 1 - messages.len();
-            let page =
-                self.page(conversation, HistoryRange::After(Some(after)), add_interest).await?;
+            let wanted = max + 1 - messages.len();
+            let page = self.page(conversation, HistoryRange::After(Some(after)), wanted).await?;
             messages.extend(page.messages);
             if messages.len() > max {
                 drop(messages);
@@ -291,8 +290,8 @@ impl RecoveryReader<'_> {
         let mut messages = Vec::new();
         let mut before: Option<MessageId> = None;
         while messages.len() < max {
-            let add_interest = max - messages.len();
-            let page = self.page(conversation, HistoryRange::Before(before), add_interest).await?;
+            let wanted = max - messages.len();
+            let page = self.page(conversation, HistoryRange::Before(before), wanted).await?;
             messages.extend(page.messages);
             before = page.next;
             if before.is_none() {

@@ -89,8 +89,8 @@ impl Router {
             if let Some(behind) = session.recovery.end_catch_up() {
                 for BufferedMessage { id, room, frame } in behind {
                     let room = room.as_ref().map(RoomId::as_str);
-                    let his = self.hub.borrow().is_still_for(&session, room, id);
-                    if his {
+                    let is_recipient = self.hub.borrow().is_still_for(&session, room, id);
+                    if is_recipient {
                         self.deliver_frame(&session, frame);
                     }
                 }
@@ -243,10 +243,10 @@ impl Router {
             !session.recovery.is_catching_up() && !self.sliced.meet(std::slice::from_ref(&key));
         let hub = self.hub.borrow();
         // The user may have left the room since it was listed.
-        let his = hub.is_still_for(session, key.as_room(), message.id);
+        let is_recipient = hub.is_still_for(session, key.as_room(), message.id);
         let had = live && hub.had(session, &key, message.id);
         drop(hub);
-        if his && !had && session.recovery.catch(message.id) {
+        if is_recipient && !had && session.recovery.catch(message.id) {
             self.services.observe(message.id.time());
             self.deliver_frame(session, MessageText::new(message).frame());
         }

@@ -97,8 +97,8 @@ impl Router {
         session: &Session,
         patterns: &[Pattern],
     ) -> Result<(), PatternLimit> {
-        let add_interest = self.hub.borrow_mut().subscribe(session, patterns)?;
-        add_interest.iter().for_each(|scope| self.add_interest(scope));
+        let wanted = self.hub.borrow_mut().subscribe(session, patterns)?;
+        wanted.iter().for_each(|scope| self.add_interest(scope));
         Ok(())
     }
 
@@ -138,8 +138,8 @@ impl Router {
     }
 
     pub(super) fn drop_patterns(&self, session: &Session, patterns: &[Pattern]) {
-        let remove_interest = self.hub.borrow_mut().unsubscribe(session, patterns);
-        remove_interest.iter().for_each(|scope| self.remove_interest(scope));
+        let unwanted = self.hub.borrow_mut().unsubscribe(session, patterns);
+        unwanted.iter().for_each(|scope| self.remove_interest(scope));
     }
 
     /// Waits for every confirmation. If one does not come, takes back the patterns that no other

@@ -7,7 +7,7 @@ use crate::layout::ShardIndex;
 
 /// Most events that may wait. A connection waits for space. A canary that finds none counts as
 /// late.
-pub const HAPPENINGS_MAX: usize = 1024;
+pub const SHARD_EVENTS_MAX: usize = 1024;
 
 /// Something that concerns the watermark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::bus::BusError;
 
 pub(crate) use backoff::Backoff;
-pub use event::{HAPPENINGS_MAX, ShardEvent, ShardEvents};
+pub use event::{SHARD_EVENTS_MAX, ShardEvent, ShardEvents};
 pub use health::{Health, LinkReport, LinkRole, LinkState};
 pub use publishers::{Publishers, PublishersOptions};
 pub use reconnect_signal::{ReconnectReceiver, ReconnectSignal};

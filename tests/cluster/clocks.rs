@@ -242,7 +242,7 @@ async fn a_node_that_never_knew_the_time_takes_nobody_in() {
     let (status, verdict, reasons) = operator.readiness();
     assert_eq!((status, verdict.as_str()), (503, "starting"), "{reasons}");
     assert!(reasons.contains("clock: this node's clock is not known to be right"), "{reasons}");
-    assert_eq!(operator.metric("narrowcast_heartbeats_written_total"), 0, "nobody hears of it");
+    assert_eq!(operator.metric("narrowcast_heartbeats_written_total"), 0, "no node learns of it");
     assert!(Client::login(&scene.url(0), &token("alice")).await.is_err());
 
     scene.skew(0, 0).await;

@@ -65,7 +65,7 @@ async fn two_nodes_share_the_sends_of_a_user() {
     assert!(first + second <= BURST + refilled, "{first} and {second}: and nothing more there");
     let (status, refused) = send(&there.url, "alice").await;
     assert_eq!(status, 429, "{refused}");
-    assert_eq!(send(&there.url, "carol").await.0, 201, "another user has his own");
+    assert_eq!(send(&there.url, "carol").await.0, 201, "another user has their own");
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ async fn ping(client: &mut Client) {
     assert_eq!(client.ask(json!({"op": "ping"})).await.expect("it answers")["op"], "pong");
 }
 
-/// The others wait for those before them, and nobody else does.
+/// The further reads of this user wait for those in progress. Reads of other users do not wait.
 #[tokio::test]
 async fn many_sessions_of_a_user_leave_the_store_to_others() {
     let scene = Scene::set().await;

@@ -95,7 +95,7 @@ async fn a_list_is_charged_whatever_comes_of_it_and_all_connections_of_a_user_sh
         assert_eq!(
             answer(&mut bystander, own).await["op"],
             "ok",
-            "another user has a limit of his own"
+            "another user has a limit of their own"
         );
     }
 }

@@ -138,7 +138,7 @@ async fn hellos_count_as_reads_of_their_user() {
         assert!(told.starts_with("hello: ") && told.contains("reads: "), "{told}");
         let wait = refused["retry_after_ms"].as_u64().expect("a time");
         assert!((1..=1000).contains(&wait), "{refused}");
-        Client::login(url(&demo), &token("bob")).await.expect("another user has his own");
+        Client::login(url(&demo), &token("bob")).await.expect("another user has their own");
         let operator = &demo.nodes[0].operator;
         assert_eq!(operator.metric("narrowcast_closes_total{code=\"4101\"}"), 1);
     }
@@ -167,7 +167,7 @@ async fn a_refused_renewal_leaves_the_session() {
 /// Devices of one user that come back at once.
 const DEVICES: usize = 20;
 
-/// What resumes read is not charged: behind them a user still has reads for what he looks at.
+/// The reads of resumes are not charged: after them a user can still read history and inbox.
 #[tokio::test]
 async fn who_comes_back_with_many_devices_still_reads() {
     let rates = [("RATES__USERS", "on"), ("RATES__READ_BURST", "25"), ("RATES__READS_PER_S", "1")];

@@ -66,7 +66,7 @@ async fn every_op_that_costs_is_refused_until_the_time_it_was_told() {
             assert_ne!(answer["op"], "error", "who waits is let in: {answer}");
             let mut carol = Client::login(url(&demo), &token("carol")).await.unwrap();
             let answer = carol.ask(request.clone()).await.unwrap();
-            assert_ne!(answer["op"], "error", "another user has his own: {answer}");
+            assert_ne!(answer["op"], "error", "another user has their own: {answer}");
         }
     }
 }
@@ -86,7 +86,7 @@ async fn an_inbox_is_paid_for_by_what_it_took() {
     assert_eq!(taken, 1);
     assert!((13_100..=14_250).contains(&wait.as_millis()), "{wait:?}");
     let mut bob = Client::login(url(&demo), &token("bob")).await.unwrap();
-    assert_eq!(bob.ask(inbox).await.unwrap()["op"], "inbox", "another user has his own");
+    assert_eq!(bob.ask(inbox).await.unwrap()["op"], "inbox", "another user has their own");
 }
 
 /// Asks over HTTP until it is refused: how often it was not, and the refusal.

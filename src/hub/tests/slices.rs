@@ -36,9 +36,13 @@ async fn hand_out(before: &[Step], between: &[Step], about: &str, via: CopyKind)
             0 => twins.hub.deliver_all(slice, &event),
             _ => twins.hub.deliver_rest(slice, &event, via),
         };
-        let his = number == 0 || twins.holds(&slice[0], &subject, via);
+        let is_recipient = number == 0 || twins.holds(&slice[0], &subject, via);
         let handed = slice[0].link().bytes() > waiting;
-        assert_eq!((delivered.handed, handed), (u64::from(his), his), "number {number}, {via:?}");
+        assert_eq!(
+            (delivered.handed, handed),
+            (u64::from(is_recipient), is_recipient),
+            "number {number}, {via:?}"
+        );
         for step in between.by_ref().take(2) {
             twins.take(step).await;
         }

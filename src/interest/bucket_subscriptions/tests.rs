@@ -34,7 +34,7 @@ fn waits_end_with_the_last_holder_and_those_who_gave_up_are_swept() {
         assert_eq!(standing, SubscriptionState::Awaited);
     }
     let void = subscriptions.release(bucket(1), 0, 0).expect("it was the last holder");
-    assert!(void.len() <= TICKETS_UNSWEPT, "{} waits are left", void.len());
+    assert!(void.len() <= WAITERS_UNSWEPT, "{} waits are left", void.len());
     assert_eq!(
         ask(&mut subscriptions, 1, 1),
         SubscriptionState::Unneeded,
@@ -210,7 +210,7 @@ proptest! {
         prop_assert_eq!(&server.subscribed, &wanted, "once quiet, the subscribed buckets are the held ones");
         while let Some(batch) = server.unanswered.pop_front() { subscriptions.answered(&batch); }
         prop_assert_eq!(subscriptions.entries.len(), wanted.len(), "no entry outlives its use");
-        let beside = (subscriptions.tickets.len(), subscriptions.linger_until.len());
+        let beside = (subscriptions.waiters.len(), subscriptions.linger_until.len());
         prop_assert_eq!(beside, (0, subscriptions.lingering.len()), "nor does what is kept outside it");
     }
 }

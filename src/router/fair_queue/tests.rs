@@ -121,8 +121,8 @@ proptest! {
             match step {
                 Step::Push(number) => {
                     let pushed = queue.push(&user(number), (number, item));
-                    let (add_interest, place) = (model.push(number, item), pushed.as_ref().ok());
-                    prop_assert_eq!(pushed.as_ref().err(), add_interest.as_ref().err());
+                    let (expected, place) = (model.push(number, item), pushed.as_ref().ok());
+                    prop_assert_eq!(pushed.as_ref().err(), expected.as_ref().err());
                     places.extend(place.map(|place| (place.clone(), number, item)));
                 }
                 Step::Pop => {

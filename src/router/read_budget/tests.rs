@@ -27,9 +27,9 @@ fn wait(budget: &Rc<ReadBudget>, id: &'static str, log: &Log) -> JoinHandle<()> 
 
 type Log = Rc<RefCell<Vec<&'static str>>>;
 
-/// Waits until `add_interest` reads are queued.
-async fn until_waiting(budget: &Rc<ReadBudget>, add_interest: usize) {
-    while budget.queue.borrow().len() != add_interest {
+/// Waits until `count` reads are queued.
+async fn until_waiting(budget: &Rc<ReadBudget>, count: usize) {
+    while budget.queue.borrow().len() != count {
         yield_now().await;
     }
 }

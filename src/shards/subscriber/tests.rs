@@ -8,7 +8,7 @@ use crate::bus::{MemoryBus, OutboundPublish};
 use crate::domain::RoutingKey;
 use crate::interest::{Confirmation, Linger};
 use crate::layout::{BucketCount, BucketCounts, Layout, Layouts};
-use crate::shards::{HAPPENINGS_MAX, ReconnectSignal};
+use crate::shards::{ReconnectSignal, SHARD_EVENTS_MAX};
 
 const SHARDS: [ShardIndex; 2] = [ShardIndex(0), ShardIndex(1)];
 
@@ -46,7 +46,7 @@ impl Rig {
         let names = ["r1", "r2"].map(String::from).to_vec();
         let buckets = BucketCounts::all(BucketCount::new(16).unwrap());
         let layouts = Arc::new(Layouts::from(Layout::new(buckets, names.clone())));
-        let (events, mut happened) = mpsc::channel(HAPPENINGS_MAX);
+        let (events, mut happened) = mpsc::channel(SHARD_EVENTS_MAX);
         tokio::spawn(async move { while happened.recv().await.is_some() {} });
         let rig = Self {
             events,

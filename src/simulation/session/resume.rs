@@ -320,13 +320,13 @@ impl World {
     /// The messages of a set that are owed to a session's user by now.
     fn his_among(&mut self, at: At, sid: Sid, found: Messages) -> Messages {
         let user = self.session(sid).user;
-        let mut his = 0;
+        let mut owed = 0;
         self.each_message(found, |world, message| {
             if world.may_be_handed(at, user, message) {
-                his |= crate::simulation::store::one(message);
+                owed |= crate::simulation::store::one(message);
             }
         });
-        his
+        owed
     }
 
     /// Ends a session's read. What it found is in the session's queue, and its cursor follows.

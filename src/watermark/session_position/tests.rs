@@ -18,7 +18,7 @@ fn reading(viewed: WatermarkSnapshot, confirmed: bool) -> CatchUpRead {
 }
 
 /// A session that was sent its cursor, and takes no part in the watermark.
-fn cursor_sent() -> SessionPosition {
+fn past_first_cursor() -> SessionPosition {
     let mut position = position(OWN);
     position.read(reading(FROZEN, true), FROZEN, Micros(0));
     position
@@ -35,9 +35,9 @@ fn shared() -> SessionPosition {
 /// whether it takes part in the watermark.
 fn read(cursor: Micros, reading: CatchUpRead, now: WatermarkSnapshot) -> (Micros, bool) {
     let mut position = position(cursor);
-    let cursor_sent = position.read(reading, now, Micros(200_000_000));
+    let cursor = position.read(reading, now, Micros(200_000_000));
     assert!(position.is_told());
-    (cursor_sent, position.is_shared())
+    (cursor, position.is_shared())
 }
 
 #[test]
@@ -61,8 +61,8 @@ fn a_read_gives_the_largest_of_three_bounds() {
     ];
     for (own, before, expected, why) in cases {
         let now = decided(99_000_000);
-        let cursor_sent = read(Micros(own), reading(decided(before), true), now);
-        assert_eq!(cursor_sent, (Micros(expected), false), "{why}");
+        let cursor = read(Micros(own), reading(decided(before), true), now);
+        assert_eq!(cursor, (Micros(expected), false), "{why}");
     }
 }
 
@@ -94,20 +94,16 @@ fn a_read_without_proof_gives_a_cursor_of_its_own() {
 #[test]
 fn a_read_takes_nobody_out_of_the_watermark() {
     let mut position = shared();
-    let cursor_sent = position.read(reading(FROZEN, false), FROZEN, Micros(95_000_000));
-    assert_eq!((cursor_sent, position.is_shared()), (Micros(95_000_000), true));
+    let cursor = position.read(reading(FROZEN, false), FROZEN, Micros(95_000_000));
+    assert_eq!((cursor, position.is_shared()), (Micros(95_000_000), true));
 }
 
 #[test]
 fn a_second_read_begins_at_the_first_ones_cursor() {
     let mut position = position(Micros(10));
-    let cursor_sent = position.read(reading(FROZEN, true), FROZEN, Micros(0));
-    assert_eq!(position.above(Micros(200_000_000)), cursor_sent);
-    assert_eq!(
-        position.cursor(Micros(200_000_000)),
-        Some(cursor_sent),
-        "the watermark is not its own"
-    );
+    let cursor = position.read(reading(FROZEN, true), FROZEN, Micros(0));
+    assert_eq!(position.above(Micros(200_000_000)), cursor);
+    assert_eq!(position.cursor(Micros(200_000_000)), Some(cursor), "the watermark is not its own");
 }
 
 #[test]
@@ -131,7 +127,7 @@ fn a_round_by_kind_and_confirmation() {
         (Pull, None, true, OWN, false),
     ];
     for (kind, decided, confirmed, expected, shares) in cases {
-        let mut position = cursor_sent();
+        let mut position = past_first_cursor();
         let cursor = position.round(kind, decided, confirmed, watermark);
         let what = format!("{kind:?} {decided:?} {confirmed}");
         assert_eq!((cursor, position.is_shared()), (Some(expected), shares), "{what}");
@@ -143,7 +139,7 @@ fn a_round_by_kind_and_confirmation() {
 
 #[test]
 fn who_was_skipped_keeps_what_he_had() {
-    let mut own = cursor_sent();
+    let mut own = past_first_cursor();
     own.skipped(Micros(200_000_000));
     assert_eq!(own.cursor(Micros(300_000_000)), Some(OWN));
     let mut shared = shared();
