@@ -48,7 +48,7 @@ impl<K: Eq + Hash + Clone> KeyedPermits<K> {
 
     /// Returns how many keys have permits.
     #[cfg(test)]
-    pub(super) fn keys(&self) -> usize {
+    pub(crate) fn keys(&self) -> usize {
         self.taken.lock().len()
     }
 }

@@ -75,18 +75,14 @@ impl MemberShares {
         conversation: &Conversation,
         user: &UserId,
     ) -> Result<(), RateLimited> {
-        let now = self.now();
-        if self.is_calm(now) {
-            return Ok(());
-        }
+        let Some(now) = self.contested_at() else { return Ok(()) };
         let wait = self.contests.lock().wait(share, conversation, user, now);
         wait.map_or(Ok(()), |wait| Err(RateLimited::after_micros(share.rate, wait)))
     }
 
     /// Counts a message that was let in.
     pub(super) fn charge(&self, share: &MemberShare, conversation: &Conversation, user: &UserId) {
-        let now = self.now();
-        if !self.is_calm(now) {
+        if let Some(now) = self.contested_at() {
             self.contests.lock().charge(share, conversation, user, now);
         }
     }
@@ -98,8 +94,10 @@ impl MemberShares {
         self.calm_from.fetch_max(now + share.window_micros, Ordering::Relaxed);
     }
 
-    fn is_calm(&self, now: u64) -> bool {
-        self.calm_from.load(Ordering::Relaxed) <= now
+    /// The time, while any conversation may be contested. The clock is read only after a refusal.
+    fn contested_at(&self) -> Option<u64> {
+        let calm_from = self.calm_from.load(Ordering::Relaxed);
+        (calm_from > 0).then(|| self.now()).filter(|now| calm_from > *now)
     }
 
     fn now(&self) -> u64 {

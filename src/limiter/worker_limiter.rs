@@ -1,6 +1,6 @@
 //! The limits that the calls of a worker's users pass.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::user_concurrency::{UserConcurrency, UserPermit};
 use super::{LimitDecision, LimitedCall, Limiter, LimiterError, Local, RateLimit, RateLimited};
 use crate::config::{Rates, UserRates};
 use crate::domain::{Conversation, UserId};
-use crate::telemetry::{Limited, Metrics};
+use crate::telemetry::{Limited, LogThrottle, Metrics};
 
 /// Between two log lines with the same text.
 const WARN_PAUSE: Duration = Duration::from_secs(10);
@@ -102,7 +102,7 @@ struct Users {
     /// Until when the sends of a user are refused without asking. Until then a refusal costs no
     /// round trip.
     refused: RefCell<TatCache<UserId>>,
-    warned: Cell<Option<Instant>>,
+    warnings: LogThrottle,
 }
 
 impl WorkerLimiter {
@@ -296,7 +296,7 @@ impl Users {
             shared,
             here: Local::new(remembered * USER_POLICIES),
             refused: RefCell::new(TatCache::new(remembered)),
-            warned: Cell::default(),
+            warnings: LogThrottle::every(WARN_PAUSE),
         }
     }
 
@@ -332,8 +332,7 @@ impl Users {
     }
 
     fn warn(&self, error: &LimiterError) {
-        if self.warned.get().is_none_or(|at| at.elapsed() >= WARN_PAUSE) {
-            self.warned.set(Some(Instant::now()));
+        if self.warnings.count().is_some() {
             tracing::warn!(%error, "the shard did not decide: sends are limited to this node's share");
         }
     }

@@ -62,7 +62,7 @@ pub fn worker_call_wait(store: Duration, limiter: Duration) -> Duration {
 #[derive(Debug, Clone)]
 pub struct WorkerCalls<R = Rc<Router>> {
     queues: Arc<[mpsc::Sender<WorkerCall<R>>]>,
-    places: Arc<RequestPermits>,
+    permits: Arc<RequestPermits>,
     wait: Duration,
 }
 
@@ -91,7 +91,7 @@ impl<R: 'static> WorkerCalls<R> {
         (
             Self {
                 queues: queues.into(),
-                places: RequestPermits::new(requests, user_requests),
+                permits: RequestPermits::new(requests, user_requests),
                 wait,
             },
             ends,
@@ -100,12 +100,12 @@ impl<R: 'static> WorkerCalls<R> {
 
     /// Takes a permit for a request, if one is free for its caller.
     pub fn admit(&self, caller: &Caller) -> Result<Admission, ErrorReply> {
-        self.places.take(caller)
+        self.permits.take(caller)
     }
 
     /// Returns whether no request is in flight.
     pub fn is_idle(&self) -> bool {
-        self.places.is_idle()
+        self.permits.is_idle()
     }
 
     /// Executes work on the worker of a key. Work that was begun goes on even if the caller stops

@@ -7,9 +7,9 @@ use ::redis::{Pipeline, Value};
 use smallvec::SmallVec;
 use tokio::sync::{mpsc, oneshot};
 
-use super::user_quota::QueuePermit;
 use super::{Answered, answer, script};
-use crate::limiter::{LimitedCall, LimiterError};
+use crate::domain::UserId;
+use crate::limiter::{KeyedPermit, LimitedCall, LimiterError};
 use crate::redis::{Pool, PoolError};
 
 /// Calls in one pipeline. It takes a millisecond of the shard, during which other clients wait.
@@ -26,7 +26,7 @@ pub(super) struct Ask {
     pub(super) keys: SmallVec<[String; 1]>,
     pub(super) reply: oneshot::Sender<Answered>,
     /// Its user's share of the queue.
-    pub(super) _permit: QueuePermit,
+    pub(super) _permit: KeyedPermit<UserId>,
 }
 
 impl Ask {

@@ -3,7 +3,6 @@
 mod answer;
 mod batcher;
 mod script;
-mod user_quota;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +11,15 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use batcher::{Ask, ScriptBatcher};
-use user_quota::UserQuota;
 
+use super::keyed_permits::KeyedPermits;
 use super::{LimitDecision, LimitedCall, Limiter, LimiterError, PendingDecision};
-use crate::domain::RoutingKey;
+use crate::domain::{RoutingKey, UserId};
 use crate::layout::Layouts;
 use crate::redis::{ConnectOptions, Keys, Pool, PoolError};
+
+/// One user may fill this part of a queue: a quarter.
+const USER_PART: usize = 4;
 
 /// What the backend is made from.
 #[derive(Debug, Clone)]
@@ -44,7 +46,7 @@ pub struct RedisLimiter {
     lanes: Vec<mpsc::Sender<Ask>>,
     waiting: usize,
     /// Keeps one user from filling a queue: all calls of a user go to one shard.
-    quota: Arc<UserQuota>,
+    quota: Arc<KeyedPermits<UserId>>,
     answer: Duration,
 }
 
@@ -60,7 +62,7 @@ impl RedisLimiter {
             lanes.push(sender);
         }
         let RedisLimiterOptions { layouts, keys, answer, waiting, .. } = plan;
-        let quota = UserQuota::of_queue(waiting);
+        let quota = quota_in_queue(waiting);
         Ok(Self { layouts, keys, lanes, waiting, quota, answer })
     }
 
@@ -69,7 +71,8 @@ impl RedisLimiter {
         let lane = self.lanes.get(shard).ok_or(LimiterError::Unavailable)?;
         let name = |policy| self.keys.limit(&self.layouts, policy, &call.user);
         let keys = call.charges.iter().map(|charge| name(charge.policy.name)).collect();
-        let permit = self.quota.acquire(&call.user).map_err(LimiterError::Full)?;
+        let full = || LimiterError::Full(self.quota.max());
+        let permit = self.quota.take(&call.user).ok_or_else(full)?;
         let (reply, answered) = oneshot::channel();
         match lane.try_send(Ask { call, keys, reply, _permit: permit }) {
             Ok(()) => Ok(answered),
@@ -77,6 +80,11 @@ impl RedisLimiter {
             Err(TrySendError::Closed(_)) => Err(LimiterError::Unavailable),
         }
     }
+}
+
+/// Bounds how much of a queue for `bound` calls one user may fill.
+fn quota_in_queue(bound: usize) -> Arc<KeyedPermits<UserId>> {
+    KeyedPermits::new((bound / USER_PART).max(1))
 }
 
 type Answered = Result<LimitDecision, LimiterError>;
@@ -90,5 +98,25 @@ impl Limiter for RedisLimiter {
                 Ok(Err(_)) | Err(_) => Err(LimiterError::Unavailable),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_holds_a_part_of_a_queue_and_gives_it_back() {
+        let user = |id: &str| UserId::parse(id).unwrap();
+        let quota = quota_in_queue(16);
+        let mut held: Vec<_> = (0..4).map(|_| quota.take(&user("many")).unwrap()).collect();
+        assert!(quota.take(&user("many")).is_none());
+        assert_eq!(quota.max(), 4);
+        let other = quota.take(&user("other")).unwrap();
+        held.pop();
+        held.push(quota.take(&user("many")).unwrap());
+        drop((held, other));
+        assert_eq!(quota.keys(), 0);
+        assert!(quota_in_queue(1).take(&user("a")).is_some());
     }
 }
