@@ -41,6 +41,18 @@ pub struct LinkBounds {
 }
 
 impl LinkBounds {
+    /// What tests bound connections by.
+    #[cfg(test)]
+    const SMALL: Self = Self {
+        reply: Duration::from_secs(3),
+        ping: Duration::from_secs(5),
+        backoff_min: Duration::from_millis(50),
+        backoff_max: Duration::from_secs(1),
+        queue: 16,
+        pending: 16,
+        batch: 16,
+    };
+
     /// A connection whose answer does not come in time counts as gone.
     async fn answered<T>(
         &self,

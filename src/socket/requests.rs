@@ -64,7 +64,8 @@ enum Part {
 
 /// A stream of requests.
 pub(super) struct Requests<'a> {
-    stream: WriteTimeout,
+    stream: TcpStream,
+    write_timeout: WriteTimeout,
     waits: HttpWaits,
     answering: &'a Answering,
     /// Called after each read of something.
@@ -89,7 +90,8 @@ impl<'a> Requests<'a> {
         heard: &'a dyn Fn(),
     ) -> Self {
         Self {
-            stream: WriteTimeout::new(stream, waits.write_stall),
+            stream,
+            write_timeout: WriteTimeout::new(waits.write_stall),
             waits,
             answering,
             heard,
@@ -103,7 +105,7 @@ impl<'a> Requests<'a> {
 
     /// Returns the stream, and what was read after the last request.
     pub(super) fn into_parts(self) -> (TcpStream, Vec<u8>) {
-        (self.stream.into_inner(), self.held)
+        (self.stream, self.held)
     }
 
     fn hand_out(&mut self, out: &mut ReadBuf<'_>) {
@@ -210,8 +212,14 @@ impl<'a> Requests<'a> {
         self.kept && self.is_before_head() && self.held.is_empty()
     }
 
-    /// Notes that the client took some of an answer: it is idle from the last of it on.
-    fn written<T>(&mut self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    /// Notes that the client took some of an answer: it is idle from the last of it on. Fails once the
+    /// client took nothing for too long.
+    fn written<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let written = self.write_timeout.check(cx, written);
         let until = Instant::now() + self.waits.keep_alive;
         if written.is_ready()
             && self.is_between_requests()
@@ -253,7 +261,7 @@ impl AsyncWrite for Requests<'_> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.written(written)
+        self.written(cx, written)
     }
 
     fn poll_write_vectored(
@@ -262,7 +270,7 @@ impl AsyncWrite for Requests<'_> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.written(written)
+        self.written(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

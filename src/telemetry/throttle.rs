@@ -4,12 +4,15 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// From one line to the next.
+/// From one line to the next, by default.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Allows a line a second at most, and counts what goes without one.
-#[derive(Debug, Default)]
-pub struct LogThrottle(Mutex<State>);
+/// Allows at most one line in a time, and counts what goes without one.
+#[derive(Debug)]
+pub struct LogThrottle {
+    pause: Duration,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -17,16 +20,28 @@ struct State {
     since: u64,
 }
 
+impl Default for LogThrottle {
+    /// At most one line per second.
+    fn default() -> Self {
+        Self::every(PAUSE)
+    }
+}
+
 impl LogThrottle {
+    /// At most one line in each such time.
+    pub fn every(pause: Duration) -> Self {
+        Self { pause, state: Mutex::default() }
+    }
+
     /// Counts one; if a line is due, how many there were since the last one.
     pub fn count(&self) -> Option<u64> {
         self.count_at(Instant::now())
     }
 
     fn count_at(&self, now: Instant) -> Option<u64> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.since += 1;
-        if state.last.is_some_and(|last| now.saturating_duration_since(last) < PAUSE) {
+        if state.last.is_some_and(|last| now.saturating_duration_since(last) < self.pause) {
             return None;
         }
         state.last = Some(now);

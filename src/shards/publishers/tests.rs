@@ -17,15 +17,7 @@ fn publishers(clock: &WallClock) -> Publishers {
         probe: Channels::new("main").probe(),
         clock: clock.clone(),
         reconnect: &ReconnectSignal::new(1),
-        bounds: LinkBounds {
-            reply: Duration::from_secs(3),
-            ping: Duration::from_secs(5),
-            backoff_min: Duration::from_millis(50),
-            backoff_max: Duration::from_secs(1),
-            queue: 16,
-            pending: 16,
-            batch: 16,
-        },
+        bounds: LinkBounds::SMALL,
     })
 }
 

@@ -16,16 +16,6 @@ const SHARDS: [ShardIndex; 2] = [ShardIndex(0), ShardIndex(1)];
 const PATIENCE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(1);
 
-const BOUNDS: LinkBounds = LinkBounds {
-    reply: Duration::from_secs(3),
-    ping: Duration::from_secs(5),
-    backoff_min: Duration::from_millis(50),
-    backoff_max: Duration::from_secs(1),
-    queue: 16,
-    pending: 16,
-    batch: 16,
-};
-
 struct Deaf;
 
 impl PushSink for Deaf {
@@ -75,7 +65,7 @@ impl Rig {
             health: Arc::clone(health),
             events: self.events.clone(),
             reconnect_wanted: self.reconnect.reconnect_wanted(shard.0 as usize),
-            bounds: BOUNDS,
+            bounds: LinkBounds::SMALL,
         }
     }
 

@@ -13,6 +13,15 @@ use crate::simulation::world::World;
 const ROOM: SimKey = USERS_MAX;
 const OTHER: u8 = 2;
 
+/// The sender adds the reader to the room and writes to it at once. Both are acknowledged.
+fn adds_the_reader_and_says_something(world: &mut World) {
+    let join = world.changes(SENDER, READER, ROOM, true).expect("the lease holds");
+    world.pass(0.1);
+    let message = world.says(SENDER, ROOM).expect("the sender is a member");
+    world.pass(0.1);
+    assert!(world.is_acked(join) && world.is_acked(message));
+}
+
 fn with_a_room() -> SimOptions {
     let mut plan = two_nodes();
     plan.size.rooms = 1;
@@ -31,11 +40,7 @@ fn with_small_buffers() -> SimOptions {
 /// acknowledged.
 fn joins_and_misses_something(world: &mut World) {
     world.hold(StoreHold::Pushes(R));
-    let join = world.changes(SENDER, READER, ROOM, true).expect("the lease holds");
-    world.pass(0.1);
-    let message = world.says(SENDER, ROOM).expect("the sender is a member");
-    world.pass(0.1);
-    assert!(world.is_acked(join) && world.is_acked(message));
+    adds_the_reader_and_says_something(world);
     world.let_go_of(StoreHold::Pushes(R));
 }
 
@@ -122,11 +127,7 @@ fn joins_before_he_is_heard(world: &mut World) {
     world.hold(StoreHold::Subscribes(R));
     world.connects(READER, R);
     world.pass(0.1);
-    let join = world.changes(SENDER, READER, ROOM, true).expect("the lease holds");
-    world.pass(0.1);
-    let message = world.says(SENDER, ROOM).expect("the sender is a member");
-    world.pass(0.1);
-    assert!(world.is_acked(join) && world.is_acked(message));
+    adds_the_reader_and_says_something(world);
     world.let_go_of(StoreHold::Subscribes(R));
     world.pass(20.0);
 }
@@ -171,11 +172,7 @@ fn what_is_read_for_a_room_is_kept_for_a_session_that_missed_something() {
 fn a_notice_that_is_lost(world: &mut World) {
     connect_both(world);
     world.hold(StoreHold::Pushes(R));
-    let join = world.changes(SENDER, READER, ROOM, true).expect("the lease holds");
-    world.pass(0.1);
-    let message = world.says(SENDER, ROOM).expect("the sender is a member");
-    world.pass(0.1);
-    assert!(world.is_acked(join) && world.is_acked(message));
+    adds_the_reader_and_says_something(world);
     world.strikes(FaultKind::CutSubscriber, R, 0, 0.0);
     // It reconnects within two seconds.
     world.pass(2.1);
