@@ -26,7 +26,12 @@
 //! | [`delivery`] | from the bus to the queues of the workers that need a publish |
 //! | [`agent`] | the node agent, which controls the node: heartbeats, lease, watermark |
 //! | [`hub`] | the sessions of a worker, by user, room and pattern |
-//! | [`router`] | what each op does |
+//! | [`services`] | what the workers of a node share |
+//! | [`fanout`] | one publish: to the bus, to other workers, to the sessions of this one |
+//! | [`send`] | what is stored and acknowledged: messages, changes of memberships |
+//! | [`recovery`] | what did not come live: resumes, rounds, cursors, the audit |
+//! | [`worker_call`] | HTTP requests, carried to the worker of their key |
+//! | [`router`] | dispatch, and one file an op |
 //! | [`session`] | the life of one connection |
 //! | [`http`] | the listeners and the HTTP API |
 //! | [`worker`] | one event loop |
@@ -93,6 +98,7 @@ pub mod cluster;
 pub mod config;
 pub mod delivery;
 pub mod domain;
+pub mod fanout;
 pub mod http;
 pub mod hub;
 pub mod interest;
@@ -100,8 +106,11 @@ pub mod layout;
 pub mod limiter;
 pub mod node;
 pub mod protocol;
+pub mod recovery;
 pub mod redis;
 pub mod router;
+pub mod send;
+pub mod services;
 pub mod session;
 pub mod shards;
 #[cfg(test)]
@@ -111,3 +120,4 @@ pub mod store;
 pub mod telemetry;
 pub mod watermark;
 pub mod worker;
+pub mod worker_call;

@@ -1,31 +1,40 @@
 //! One event loop: a thread with its own sessions, hub and publisher connections.
 
-use std::cell::{Cell, RefCell};
+mod assembly;
+mod control;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
+
+use assembly::{RouterParts, router};
+use control::WorkerControl;
 
 use crate::bus::Bus;
 use crate::config::Rates;
 use crate::delivery::Work;
+use crate::fanout::{Fanout, Sessions};
 use crate::http::{ClientPort, ClientPortBounds, PortPermits, Readiness};
-use crate::hub::{Hub, Session};
+use crate::hub::Session;
 use crate::limiter::{
     MemberShares, RedisLimiter, RedisLimiterOptions, WorkerLimiter, WorkerLimiterOptions,
 };
 use crate::protocol::CloseReason;
+use crate::recovery::{Pacer, ReadRates};
 use crate::redis::PoolError;
-use crate::router::{Pacer, ReadBudget, Router, Services, SlicedFanouts, WorkerCall, WorkerCalls};
+use crate::router::Router;
+use crate::services::Services;
 use crate::session::{ConnectionContext, ContextBounds, Handoff, arrive, watch_deadlines};
 use crate::shards::{
     Health, LinkBounds, Publishers, PublishersOptions, ReconnectSignal, Subscriber,
 };
+use crate::worker_call::{WorkerCall, WorkerCalls};
 
 /// The time between two waves of a drain.
 const WAVE_PAUSE: Duration = Duration::from_millis(50);
@@ -45,17 +54,6 @@ const AWAY_PAUSE: Duration = Duration::from_millis(500);
 /// Number of those waves. They take 10 s, in which a client that lost one node finds another.
 const AWAY_WAVES: usize = 20;
 
-/// Reads of the store per second, of one worker.
-#[derive(Debug, Clone, Copy)]
-pub struct ReadRates {
-    /// For repairs and pull rounds.
-    pub repairs: f64,
-    /// For resumes.
-    pub resumes: f64,
-    /// For audits; 0 disables them.
-    pub audit: f64,
-}
-
 /// The limits on calls of a worker's users.
 #[derive(Debug, Clone)]
 pub struct LimitOptions {
@@ -74,7 +72,7 @@ impl LimitOptions {
         Ok(WorkerLimiter::new(WorkerLimiterOptions {
             rates: self.rates,
             shared: shared.map(|shared| Arc::new(shared) as _),
-            nodes: Arc::clone(&services.nodes),
+            nodes: Arc::clone(&services.cluster.nodes),
             shares: self.shares,
             metrics: Arc::clone(&services.metrics),
         }))
@@ -117,9 +115,9 @@ pub struct Worker {
     /// Connections that other workers send here.
     pub handoffs: mpsc::Receiver<Handoff>,
     /// Senders of HTTP requests to all workers.
-    pub worker_calls: WorkerCalls,
+    pub worker_calls: WorkerCalls<Rc<Router>>,
     /// HTTP requests to this worker.
-    pub wanted: mpsc::Receiver<WorkerCall>,
+    pub wanted: mpsc::Receiver<WorkerCall<Rc<Router>>>,
     /// Cancelled when the node is to end.
     pub stop: CancellationToken,
     /// How long a drain may take.
@@ -147,36 +145,23 @@ impl Worker {
         let listener = TcpListener::from_std(self.listener)?;
         let publishers = Publishers::start(PublishersOptions {
             worker: self.index,
-            shards: self.services.layouts.shards(),
+            shards: self.services.cluster.layouts.shards(),
             bus: &self.bus,
             health: &self.health,
             metrics: &self.services.metrics,
-            all: self.services.channels.all(),
-            probe: self.services.channels.probe(),
-            clock: self.services.wall.clone(),
+            all: self.services.cluster.channels.all(),
+            probe: self.services.cluster.channels.probe(),
+            clock: self.services.clocks.wall.clone(),
             reconnect: &self.reconnect,
             bounds: self.link_bounds,
         });
         let limiter = self.limits.limiter(&self.services).map_err(std::io::Error::other)?;
-        let share = Rc::new(self.services.budget.share(self.index as usize));
-        let router = Rc::new(Router {
+        let router = router(RouterParts {
             services: Arc::clone(&self.services),
             worker: self.index,
-            hub: RefCell::new(Hub::new(self.remembered)),
+            remembered: self.remembered,
+            reads: self.reads,
             publishers,
-            sliced: SlicedFanouts::default(),
-            flush_wanted: share.call(),
-            share,
-            sends: Cell::new(0),
-            late: Cell::new(0),
-            nonces: Rc::default(),
-            watermark: Cell::default(),
-            round: RefCell::default(),
-            unconfirmed: RefCell::default(),
-            watermark_moved: Notify::new(),
-            cursors_wanted: Notify::new(),
-            repairs: Pacer::new(self.reads.repairs),
-            resumes: ReadBudget::new(self.reads.resumes),
             limiter,
         });
         let front = Rc::new(ConnectionContext::new(
@@ -191,14 +176,22 @@ impl Worker {
             self.worker_calls.clone(),
             self.port_bounds,
         ));
-        tokio::task::spawn_local(deliver(Rc::clone(&router)));
-        tokio::task::spawn_local(flush(Rc::clone(&router)));
-        tokio::task::spawn_local(Rc::clone(&router).send_cursors());
+        let control = WorkerControl {
+            services: Arc::clone(&self.services),
+            worker: self.index,
+            publishers: Rc::clone(&router.fanout.publishers),
+            recovery: Rc::clone(&router.recovery),
+        };
+        tokio::task::spawn_local(deliver(Rc::clone(&router.fanout), control));
+        tokio::task::spawn_local(flush(Rc::clone(&router.sessions)));
+        tokio::task::spawn_local(Rc::clone(&router.recovery).send_cursors());
+        tokio::task::spawn_local(Rc::clone(&router.recovery).read_joined_rooms());
+        tokio::task::spawn_local(Rc::clone(&router).execute_deferred());
         tokio::task::spawn_local(watch_deadlines(Rc::clone(&front)));
         tokio::task::spawn_local(shed_sessions_on_bad_clock(Rc::clone(&router), self.readiness));
         if self.reads.audit > 0.0 {
             let pacer = Pacer::new(self.reads.audit);
-            tokio::task::spawn_local(Rc::clone(&router).audit(pacer));
+            tokio::task::spawn_local(Rc::clone(&router.recovery).audit(pacer));
         }
         tokio::task::spawn_local(take_arrivals(Rc::clone(&front), self.handoffs));
         tokio::task::spawn_local(run_worker_calls(Rc::clone(&router), self.wanted));
@@ -220,31 +213,32 @@ impl Worker {
 }
 
 /// Delivers the queued publishes of this worker to its sessions, all that are there at once.
-async fn deliver(router: Rc<Router>) {
-    let inbox = Arc::clone(router.services.worker_queues.of(router.worker));
+async fn deliver(fanout: Rc<Fanout>, control: WorkerControl) {
+    let sessions = &fanout.sessions;
+    let queue = Arc::clone(fanout.services.cluster.worker_queues.of(sessions.worker));
     let mut batch = Vec::new();
     loop {
-        inbox.take(&mut batch).await;
+        queue.take(&mut batch).await;
         for (number, work) in batch.drain(..).enumerate() {
             match work {
-                Work::Push(push) => router.take_push(&push).await,
-                Work::Command(command) => router.command(command),
+                Work::Push(push) => fanout.take_push(&push).await,
+                Work::Command(command) => control.execute(command),
             }
             if number % PUSHES_A_TURN == PUSHES_A_TURN - 1 {
-                router.flush();
+                sessions.flush();
                 tokio::task::yield_now().await;
             }
         }
-        router.flush();
+        sessions.flush();
         tokio::task::yield_now().await;
     }
 }
 
 /// Writes each socket once for everything that was queued for it since the last turn.
-async fn flush(router: Rc<Router>) {
+async fn flush(sessions: Rc<Sessions>) {
     loop {
-        router.flush_wanted.notified().await;
-        router.flush();
+        sessions.flush_wanted.notified().await;
+        sessions.flush();
         tokio::task::yield_now().await;
     }
 }
@@ -259,7 +253,7 @@ async fn take_arrivals(front: Rc<ConnectionContext>, mut handoffs: mpsc::Receive
     }
 }
 
-async fn run_worker_calls(router: Rc<Router>, mut wanted: mpsc::Receiver<WorkerCall>) {
+async fn run_worker_calls(router: Rc<Router>, mut wanted: mpsc::Receiver<WorkerCall<Rc<Router>>>) {
     while let Some(worker_call) = wanted.recv().await {
         worker_call(Rc::clone(&router));
     }
@@ -268,11 +262,12 @@ async fn run_worker_calls(router: Rc<Router>, mut wanted: mpsc::Receiver<WorkerC
 /// Asks the sessions to leave, in waves, so that they do not all reconnect at once. A session that
 /// waits for an answer may send no further request, and leaves when it has the answer. Then waits
 /// for what is in flight.
-async fn drain(router: &Rc<Router>, worker_calls: &WorkerCalls, bound: Duration) {
+async fn drain(router: &Rc<Router>, worker_calls: &WorkerCalls<Rc<Router>>, bound: Duration) {
     let until = Instant::now() + bound;
     let waves = (bound.mul_f64(WAVES_PART).as_millis() / WAVE_PAUSE.as_millis()).max(1);
-    let wave = router.hub.borrow().len().div_ceil(waves as usize).max(1);
-    let is_over = || router.hub.borrow().is_empty() && router.is_quiet() && worker_calls.is_idle();
+    let wave = router.sessions.hub.borrow().len().div_ceil(waves as usize).max(1);
+    let is_over =
+        || router.sessions.hub.borrow().is_empty() && is_quiet(router) && worker_calls.is_idle();
     while Instant::now() < until && !is_over() {
         close_wave(router, wave);
         tokio::time::sleep(WAVE_PAUSE).await;
@@ -288,7 +283,7 @@ async fn shed_sessions_on_bad_clock(router: Rc<Router>, readiness: Arc<Readiness
     loop {
         ticks.tick().await;
         if readiness.is_worse_timed() {
-            wave = router.hub.borrow().len().div_ceil(AWAY_WAVES).max(wave);
+            wave = router.sessions.hub.borrow().len().div_ceil(AWAY_WAVES).max(wave);
             close_wave(&router, wave);
         } else {
             wave = 0;
@@ -297,7 +292,7 @@ async fn shed_sessions_on_bad_clock(router: Rc<Router>, readiness: Arc<Readiness
 }
 
 fn close_wave(router: &Router, wave: usize) {
-    let hub = router.hub.borrow();
+    let hub = router.sessions.hub.borrow();
     let waits = |s: &Session| s.is_sending() && s.is_leaving();
     let due = hub.sessions().filter(|s| s.link().is_open() && !waits(s));
     for session in due.take(wave) {
@@ -308,4 +303,9 @@ fn close_wave(router: &Router, wave: usize) {
         router.services.metrics.closes(CloseReason::Draining.code());
         session.close(CloseReason::Draining);
     }
+}
+
+/// Returns whether no send waits for its answer or its record, and nothing waits to be published.
+fn is_quiet(router: &Router) -> bool {
+    router.sends.in_flight.is_empty() && router.fanout.publishers.are_drained()
 }

@@ -4,12 +4,13 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::Router;
-use super::membership::MEMBERSHIPS_MAX;
+use super::Recovery;
 use crate::hub::{LoadEnd, LoadGuard, LoadShare, Session};
+use crate::protocol::{Code, ErrorReply, Request};
+use crate::send::MEMBERSHIPS_MAX;
 use crate::watermark::CatchUpRead;
 
-impl Router {
+impl Recovery {
     /// Reads the rooms of a session's user and waits up to `patience` for their buckets, or waits
     /// for another session that does. Returns `None` if the session ended. Deferred frames are
     /// executed once the rooms are read, and refused whenever a read fails.
@@ -19,7 +20,7 @@ impl Router {
         patience: Duration,
     ) -> Option<CatchUpRead> {
         while session.link().is_open() {
-            let share = self.hub.borrow_mut().share_load(&session.user)?;
+            let share = self.sessions.hub.borrow_mut().share_load(&session.user)?;
             let end = match share {
                 LoadShare::Leads(guard) => self.lead_load(session, guard, patience).await,
                 LoadShare::Follows(load) => load.end().await,
@@ -47,25 +48,39 @@ impl Router {
             self.services.store.memberships(user, MEMBERSHIPS_MAX)
         });
         let end = match read.await.zip(begun.get()) {
-            Some((rows, reading)) if self.hub.borrow().is_loading(user, &guard) => {
+            Some((rows, reading)) if self.sessions.hub.borrow().is_loading(user, &guard) => {
                 self.apply_memberships(user, &rows);
-                let sessions = self.hub.borrow_mut().loaded(user);
-                sessions.iter().for_each(|session| self.take_deferred(session));
+                let sessions = self.sessions.hub.borrow_mut().loaded(user);
+                sessions.into_iter().for_each(|session| self.loaded.add(session));
                 let heard = self.hears_all(user, patience).await;
                 LoadEnd::Read(if heard { reading } else { reading.unconfirmed() })
             }
             None if session.link().is_open() => LoadEnd::Failed,
             _ => LoadEnd::Abandoned,
         };
-        self.hub.borrow_mut().finish_load(user, guard, end);
+        self.sessions.hub.borrow_mut().finish_load(user, guard, end);
         end
     }
 
     /// Records what is known before the next read is issued.
     fn look_before_reading(&self, session: &Session) -> CatchUpRead {
         let (wall, watermark_state) =
-            (self.services.wall.sure(), self.services.watermark_state.look());
-        let confirmed = self.services.interest.is_confirmed(&session.key());
+            (self.services.clocks.wall.sure(), self.services.cluster.watermark_state.look());
+        let confirmed = self.services.cluster.interest.is_confirmed(&session.key());
         CatchUpRead::begin(wall, watermark_state, confirmed)
+    }
+
+    /// Refuses the deferred frames, since the rooms could not be read; more may be deferred then.
+    fn refuse_deferred(&self, session: &Rc<Session>) {
+        let texts = self.sessions.hub.borrow_mut().take_deferred(session);
+        for text in texts {
+            let id = Request::read_id(&text, &self.services.limits.bounds);
+            let message = "your rooms could not be read from the store";
+            self.sessions.refuse(
+                session,
+                id.as_ref(),
+                &ErrorReply::new(Code::Unavailable, message),
+            );
+        }
     }
 }

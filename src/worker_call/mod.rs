@@ -1,7 +1,9 @@
 //! What one worker does for an HTTP request that another worker accepted. A user's requests are
 //! executed by the worker of the user's sessions, a room's by the worker of the room's key.
 
-use std::rc::Rc;
+mod admission;
+mod caller;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,13 +11,16 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::admission::{Admission, RequestPermits};
-use super::{Caller, Router};
 use crate::clock::PASSING_MAX;
 use crate::domain::RoutingKey;
 use crate::layout::worker_of;
 use crate::protocol::{Code, ErrorReply};
 use crate::watermark::ACK_LIMIT;
+
+use admission::RequestPermits;
+
+pub use admission::Admission;
+pub use caller::Caller;
 
 /// Calls that wait for one worker. Each begins at once in its turn, so they wait for no more than
 /// that.
@@ -28,7 +33,7 @@ pub const WORKER_CALLS_MAX: usize = 1024;
 const STORE_ANSWERS_MAX: u32 = 6;
 
 /// Work for a worker, with the router that it works with as its argument.
-pub type WorkerCall<R = Rc<Router>> = Box<dyn FnOnce(R) + Send>;
+pub type WorkerCall<R> = Box<dyn FnOnce(R) + Send>;
 
 /// Whether a call without an answer may have changed something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +65,7 @@ pub fn worker_call_wait(store: Duration, limiter: Duration) -> Duration {
 
 /// The queues of a node's workers, and the permits for requests.
 #[derive(Debug, Clone)]
-pub struct WorkerCalls<R = Rc<Router>> {
+pub struct WorkerCalls<R> {
     queues: Arc<[mpsc::Sender<WorkerCall<R>>]>,
     permits: Arc<RequestPermits>,
     wait: Duration,

@@ -24,9 +24,9 @@ use ahash::AHashMap;
 use tokio::sync::Notify;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::Services;
 use crate::domain::{Conversation, Message, MessageId, UserId, canonical};
 use crate::protocol::{Code, ErrorReply};
+use crate::services::Services;
 use crate::store::NonceRecord;
 
 /// Sends with nonces in flight on one worker: those of a thousand sessions with all their sends in
@@ -39,13 +39,14 @@ const USER_UNDER_WAY_MAX: usize = 1024;
 /// What a nonce stands for: the hash of a conversation and of the value of a body. Its first byte
 /// is the version of the hash's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SendContent(pub(super) u128);
+pub struct SendContent(pub u128);
 
 /// The version of [`SendContent`].
 const CONTENT_VERSION: u8 = 2;
 
 impl SendContent {
-    pub(super) fn of(conversation: &Conversation, body: &[u8]) -> Self {
+    /// Hashes a conversation and a body.
+    pub fn of(conversation: &Conversation, body: &[u8]) -> Self {
         let mut hash = Xxh3::new();
         hash.update(conversation.to_string().as_bytes());
         // No name of a conversation contains it, so no two pairs have the same hash input.
@@ -195,20 +196,18 @@ impl Flight {
     }
 }
 
-impl Services {
-    /// Returns the id under which a nonce was acknowledged. If it cannot be looked up, the send
-    /// fails: it is certain then that nothing happened.
-    pub(super) async fn look_up(
-        &self,
-        user: &UserId,
-        nonce: &str,
-        content: SendContent,
-    ) -> Result<Option<MessageId>, ErrorReply> {
-        match self.answer(self.store.nonce(user, nonce)).await? {
-            Some(record) if content.is_recorded_by(&record) => Ok(Some(record.id)),
-            Some(_other) => Err(reused()),
-            None => Ok(None),
-        }
+/// Returns the id under which a nonce was acknowledged. If it cannot be looked up, the send
+/// fails: it is certain then that nothing happened.
+pub(super) async fn look_up(
+    services: &Services,
+    user: &UserId,
+    nonce: &str,
+    content: SendContent,
+) -> Result<Option<MessageId>, ErrorReply> {
+    match services.answer(services.store.nonce(user, nonce)).await? {
+        Some(record) if content.is_recorded_by(&record) => Ok(Some(record.id)),
+        Some(_other) => Err(reused()),
+        None => Ok(None),
     }
 }
 

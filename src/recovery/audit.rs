@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use rand::seq::IndexedRandom;
 
-use super::recovery_reader::{Recipient, Turns};
-use super::{Pacer, Router};
+use super::reader::{Recipient, Turns};
+use super::{Pacer, Recovery};
 use crate::domain::{Message, Micros};
 use crate::hub::Session;
 
 /// Messages that wait for the watermark to pass them; further ones are not checked.
-const SUSPECTS_MAX: usize = 10_000;
+const UNCONFIRMED_MAX: usize = 10_000;
 
 /// How long the audit waits before it looks for a session again, after it found none.
 const IDLE: Duration = Duration::from_secs(1);
@@ -23,18 +23,18 @@ const OWED_AFTER: Duration = Duration::from_secs(10);
 
 /// A message that a session had not received when the message was read.
 #[derive(Debug)]
-pub struct UnconfirmedDelivery {
+pub(super) struct UnconfirmedDelivery {
     session: Rc<Session>,
     message: Message,
 }
 
-impl Router {
+impl Recovery {
     /// Audits randomly chosen sessions, without end.
     pub async fn audit(self: Rc<Self>, pacer: Pacer) {
         loop {
-            let session = self.somebody();
+            let session = self.random_session();
             match session {
-                Some(session) if !self.services.watermark_state.look().frozen => {
+                Some(session) if !self.services.cluster.watermark_state.look().frozen => {
                     self.audit_one(session, &pacer).await;
                 }
                 _ => tokio::time::sleep(IDLE).await,
@@ -42,8 +42,8 @@ impl Router {
         }
     }
 
-    fn somebody(&self) -> Option<Rc<Session>> {
-        let hub = self.hub.borrow();
+    fn random_session(&self) -> Option<Rc<Session>> {
+        let hub = self.sessions.hub.borrow();
         let places: Vec<&Rc<Session>> = hub.sessions().collect();
         let chosen = places.choose(&mut rand::rng()).map(|session| Rc::clone(session));
         chosen.filter(|session| session.recovery.position().is_shared())
@@ -53,14 +53,15 @@ impl Router {
     async fn audit_one(self: &Rc<Self>, session: Rc<Session>, pacer: &Pacer) {
         let above = self.watermark.get();
         let reader = self.reader(Turns::Node(pacer), 1, Recipient::Session(&session));
-        let Some(changed) = reader.changed(&session.user, &self.rooms_of(&session), above).await
+        let Some(changed) =
+            reader.changed(&session.user, &self.sessions.rooms_of(&session), above).await
         else {
             return;
         };
         for conversation in &changed.conversations {
             let suspect = |message: &Message| {
                 let mut unconfirmed = self.unconfirmed.borrow_mut();
-                let full = unconfirmed.len() >= SUSPECTS_MAX;
+                let full = unconfirmed.len() >= UNCONFIRMED_MAX;
                 if !full && self.may_decide(&session, message) {
                     let (session, message) = (Rc::clone(&session), message.clone());
                     unconfirmed.push(UnconfirmedDelivery { session, message });
@@ -76,7 +77,7 @@ impl Router {
     /// than the session, the watermark has yet to pass it, and no delivery was forgotten meanwhile.
     fn may_decide(&self, session: &Session, message: &Message) -> bool {
         let time = message.id.time();
-        let hub = self.hub.borrow();
+        let hub = self.sessions.hub.borrow();
         let key = message.conversation.key_of(&session.user);
         time > session.recovery.since() + OWED_AFTER
             && time > self.watermark.get()
@@ -88,7 +89,7 @@ impl Router {
     /// Counts a finding. A message that was not acknowledged need not be published, and no
     /// watermark waits for it: it is no bug if it is found.
     fn count_finding(&self, message: &Message) {
-        if self.services.watermark_state.may_be_unknown(message.id.time()) {
+        if self.services.cluster.watermark_state.may_be_unknown(message.id.time()) {
             self.services.metrics.audit_unknown.inc();
             tracing::debug!(id = %message.id, "a send of unknown outcome is stored; no error");
         } else {
@@ -102,7 +103,7 @@ impl Router {
 
     /// Checks the messages that the watermark has passed: those that are still not delivered are
     /// findings.
-    pub(super) fn check_suspects(&self, watermark: Micros) {
+    pub(super) fn check_unconfirmed(&self, watermark: Micros) {
         let mut unconfirmed = self.unconfirmed.borrow_mut();
         if unconfirmed.is_empty() {
             return;
@@ -112,7 +113,7 @@ impl Router {
         drop(unconfirmed);
         for UnconfirmedDelivery { session, message } in due {
             let shared = session.link().is_open() && session.recovery.position().is_shared();
-            let hub = self.hub.borrow();
+            let hub = self.sessions.hub.borrow();
             let key = message.conversation.key_of(&session.user);
             let known = message.id.time() > hub.forgotten();
             let had = hub.had(&session, &key, message.id);

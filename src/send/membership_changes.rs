@@ -19,23 +19,24 @@
 //! whether the first call was ever announced.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Router;
-use super::access::append_refusal;
-use super::membership::MEMBERSHIPS_MAX;
-use super::pipeline::doubt;
-use super::room_quota::RoomQuota;
+use super::SendIds;
+use super::room_quota::{MEMBERSHIPS_MAX, RoomQuota, unlist_old};
+use super::send_ids::outcome_unknown;
 use crate::bus::{Envelope, EnvelopeKind};
 use crate::clock::PASSING_MAX;
 use crate::domain::{
     Adder, MemberRole, MemberState, Membership, MessageId, NEVER, RoomId, RoutingKey, UserId,
 };
+use crate::fanout::Fanout;
 use crate::protocol::{Code, ErrorReply, ServerFrame};
-use crate::watermark::{ACK_LIMIT, AckDecision, SendId, UnknownReason};
+use crate::services::{Services, append_refusal};
+use crate::watermark::{ACK_LIMIT, SendId, UnknownReason};
 
 /// Removals that an add may find one after the other before it gives up.
 const REMOVALS_MAX: usize = 4;
@@ -44,18 +45,31 @@ const REMOVALS_MAX: usize = 4;
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A member who was added, and whose request is not answered yet.
-pub(super) struct Added {
-    pub(super) member: Membership,
+#[derive(Debug)]
+pub struct Added {
+    /// The member.
+    pub member: Membership,
     /// The stamp that the clock has to pass first.
-    pub(super) stamp: MessageId,
+    pub stamp: MessageId,
 }
 
-impl Router {
+/// The changes of memberships that a worker makes.
+#[derive(Debug)]
+pub struct MembershipChanges {
+    /// What the workers of the node share.
+    pub services: Arc<Services>,
+    /// Publishes the changes.
+    pub fanout: Rc<Fanout>,
+    /// Issues their stamps.
+    pub ids: Rc<SendIds>,
+}
+
+impl MembershipChanges {
     /// Adds a member with a role, or changes a member's role. Answers once every id issued later,
     /// on any node, is above the stamp. Repeating a call writes all rows again, which completes an
     /// earlier call that failed halfway.
-    pub(super) async fn add_member(
-        self: &Rc<Self>,
+    pub async fn add_member(
+        &self,
         adder: Adder,
         room: &RoomId,
         user: &UserId,
@@ -67,16 +81,16 @@ impl Router {
     }
 
     /// The same, announced; it must not be answered before [`Self::until_passed`] its stamp.
-    pub(super) async fn add_unanswered(
-        self: &Rc<Self>,
+    pub async fn add_unanswered(
+        &self,
         adder: Adder,
         room: &RoomId,
         user: &UserId,
         role: MemberRole,
     ) -> Result<Added, ErrorReply> {
-        self.services.must_know_the_time()?;
+        self.services.clocks.must_know_the_time()?;
         let known = self.state_before_an_add(adder, room, user).await?;
-        let (stamp, send_id) = self.issue()?;
+        let (stamp, send_id) = self.ids.issue()?;
         let member = |state| Membership { room: room.clone(), user: user.clone(), state };
         let own = if known.is_inside() { known.joined() } else { stamp };
         let storing = self.store_add(member(known.add_by(adder, role, stamp)), own);
@@ -86,15 +100,11 @@ impl Router {
 
     /// Removes a member. It is announced and answered at once: a user who is out sees no
     /// message, whichever its id.
-    pub(super) async fn take_out(
-        self: &Rc<Self>,
-        room: &RoomId,
-        user: &UserId,
-    ) -> Result<(), ErrorReply> {
-        self.services.must_know_the_time()?;
+    pub async fn remove_member(&self, room: &RoomId, user: &UserId) -> Result<(), ErrorReply> {
+        self.services.clocks.must_know_the_time()?;
         let known = self.services.member_state(room, user).await?;
-        self.merge(known.stamp())?;
-        let (stamp, send_id) = self.issue()?;
+        self.services.clocks.follow(known.stamp())?;
+        let (stamp, send_id) = self.ids.issue()?;
         let member = |state| Membership { room: room.clone(), user: user.clone(), state };
         let storing = async {
             self.store_membership(member(MemberState::removal(stamp))).await?;
@@ -119,7 +129,7 @@ impl Router {
             let head = self.services.answer(self.services.store.head(room));
             let (known, head) = tokio::try_join!(self.services.member_state(room, user), head)?;
             if known.is_inside() || known.removed == confirmed {
-                self.merge(known.stamp().max(head.unwrap_or(NEVER)))?;
+                self.services.clocks.follow(known.stamp().max(head.unwrap_or(NEVER)))?;
                 return Ok(known);
             }
             confirmed = known.removed;
@@ -139,10 +149,10 @@ impl Router {
     ) -> Result<(), ErrorReply> {
         let rows =
             self.services.answer(self.services.store.memberships(user, MEMBERSHIPS_MAX)).await?;
-        self.services.unlist_old(&rows);
+        unlist_old(&self.services, &rows);
         let others = rows.iter().filter(|row| row.room != *room);
         let places = RoomQuota::count(user, adder, others);
-        places.check(self.services.places_by_adder)
+        places.check(self.services.limits.places_by_adder)
     }
 
     /// Stores an add whose joining is `own`, and checks whether it follows the newest removal.
@@ -169,20 +179,21 @@ impl Router {
 
     /// Announces a change that is stored in time; otherwise nothing is published.
     async fn announced(
-        self: &Rc<Self>,
+        &self,
         storing: impl Future<Output = Result<Membership, ErrorReply>>,
         stamp: MessageId,
         send_id: SendId,
     ) -> Result<Membership, ErrorReply> {
         // The writes go on after the timeout, so the outcome is unknown.
-        let stored =
-            timeout(ACK_LIMIT, storing).await.unwrap_or_else(|_| Err(doubt(UnknownReason::Late)));
+        let stored = timeout(ACK_LIMIT, storing)
+            .await
+            .unwrap_or_else(|_| Err(outcome_unknown(UnknownReason::Late)));
         let announced = stored.and_then(|membership| {
             self.announce_membership(&membership, stamp, send_id)?;
             Ok(membership)
         });
         if announced.is_err() {
-            self.publishers.abandon(send_id);
+            self.ids.abandon(send_id);
         }
         announced
     }
@@ -190,7 +201,7 @@ impl Router {
     /// Publishes the change to the room's bucket for its members, and to the user's bucket for the
     /// user's sessions. Both publishes must be answered before its id counts as settled.
     fn announce_membership(
-        self: &Rc<Self>,
+        &self,
         membership: &Membership,
         stamp: MessageId,
         send_id: SendId,
@@ -200,8 +211,8 @@ impl Router {
         let envelope = |key: RoutingKey| Envelope {
             kind: EnvelopeKind::Membership,
             tap_copy: false,
-            boot: self.services.boot,
-            store: self.services.store_tag,
+            boot: self.services.identity.boot,
+            store: self.services.identity.store_tag,
             // Not the merged stamp: each change is announced once.
             id: stamp.to_bytes(),
             keys: [key].into_iter().collect(),
@@ -210,27 +221,23 @@ impl Router {
         };
         let copies =
             [RoutingKey::user(&membership.user), RoutingKey::room(&membership.room)].map(envelope);
-        let targets = [0, 1].map(|which: usize| self.targets(&copies[which].keys));
+        let targets = [0, 1].map(|which: usize| self.fanout.targets(&copies[which].keys));
         let publishes = targets.iter().map(SmallVec::len).sum::<usize>();
-        let lease = self.services.watermark_state.lease();
-        match self.publishers.check_ack(send_id, lease, publishes as u8) {
-            AckDecision::Passed => {}
-            AckDecision::Unknown(why) => return Err(doubt(why)),
-        }
+        self.ids.check(send_id, publishes)?;
         for (copy, targets) in copies.into_iter().zip(&targets) {
-            self.fan_out(copy, targets, Some(send_id), None);
+            self.fanout.fan_out(copy, targets, Some(send_id), None);
         }
         Ok(())
     }
 
     /// Waits until the lower bound of this node's clock has passed a stamp: every id issued later,
     /// on any node, is then above it. It holds no send id, so no watermark waits for it.
-    pub(super) async fn until_passed(&self, stamp: MessageId) -> Result<(), ErrorReply> {
-        let wall = &self.services.wall;
+    pub async fn until_passed(&self, stamp: MessageId) -> Result<(), ErrorReply> {
+        let wall = &self.services.clocks.wall;
         let until = Instant::now() + PASSING_MAX;
         loop {
             if !wall.is_known() {
-                return Err(outcome_unknown("this node's clock became unreliable during the add"));
+                return Err(not_passed("this node's clock became unreliable during the add"));
             }
             let left = stamp.time().since(wall.lower());
             if left.is_zero() {
@@ -239,13 +246,13 @@ impl Router {
             if Instant::now() >= until {
                 let message =
                     format!("this node's clock did not pass the stamp in {PASSING_MAX:?}");
-                return Err(outcome_unknown(message));
+                return Err(not_passed(message));
             }
             sleep(left.clamp(Duration::from_millis(1), LOOK_AGAIN)).await;
         }
     }
 }
 
-fn outcome_unknown(message: impl Into<std::borrow::Cow<'static, str>>) -> ErrorReply {
+fn not_passed(message: impl Into<std::borrow::Cow<'static, str>>) -> ErrorReply {
     ErrorReply::new(Code::OutcomeUnknown, message)
 }

@@ -2,30 +2,22 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::time::timeout;
 
-use super::Router;
-use super::access::{append_refusal, no_such_conversation};
-use super::nonces::{First, NonceEntry, SendContent};
-use super::send::{SendOrder, Sending};
-use crate::bus::{Envelope, EnvelopeKind};
+use super::late::LateMessages;
+use super::nonces::{First, NonceEntry, Nonces, SendContent, look_up};
+use super::send_ids::outcome_unknown;
+use super::{InFlight, SendIds, SendOrder, Sending};
 use crate::domain::{Conversation, Message, MessageId};
+use crate::fanout::Fanout;
+use crate::limiter::WorkerLimiter;
 use crate::protocol::{Code, ErrorReply, MessageText};
-use crate::store::{HistoryRange, NonceRecord, PageLimit};
+use crate::services::{Services, append_refusal, no_such_conversation};
+use crate::store::NonceRecord;
 use crate::telemetry::SendOutcome;
-use crate::watermark::{ACK_LIMIT, AckDecision, SendId, UnknownReason};
-
-/// How long after a send was answered `outcome_unknown` its message is looked up. The servers give
-/// up on a write after 2 s, and the clients of the store after 3 s.
-const LOOK_FOR_LATE: Duration = Duration::from_secs(10);
-
-/// Messages that are looked up concurrently. Further ones are found by resumes and by history.
-const LATE_MAX: usize = 1000;
-
-/// The most messages of one microsecond in one conversation that are looked through.
-const AT_ONE_TIME: PageLimit = PageLimit { messages: 16, bytes: 1 << 20 };
+use crate::watermark::{ACK_LIMIT, SendId, UnknownReason};
 
 /// A message that is acknowledged.
 struct Acknowledged {
@@ -35,15 +27,31 @@ struct Acknowledged {
     again: bool,
 }
 
-impl Router {
+/// The pipeline of a worker's sends.
+#[derive(Debug)]
+pub struct SendPipeline {
+    /// What the workers of the node share.
+    pub services: Arc<Services>,
+    /// Publishes what is acknowledged.
+    pub fanout: Rc<Fanout>,
+    /// Issues ids.
+    pub ids: Rc<SendIds>,
+    /// The limits on sends.
+    pub limiter: Rc<WorkerLimiter>,
+    /// Sends with nonces in flight.
+    pub nonces: Rc<Nonces>,
+    /// Sends that are not answered yet, and nonces that are not recorded yet.
+    pub in_flight: InFlight,
+    /// Messages of unknown outcome that are yet to be looked up in the store.
+    pub late: LateMessages,
+}
+
+impl SendPipeline {
     /// Processes a send, and counts its outcome.
-    pub(super) async fn take_send(
-        self: &Rc<Self>,
-        sending: &Sending,
-    ) -> Result<MessageText, ErrorReply> {
-        self.sends.set(self.sends.get() + 1);
+    pub async fn process(&self, sending: &Sending) -> Result<MessageText, ErrorReply> {
+        let permit = self.in_flight.enter();
         let outcome = self.send_under_nonce(sending).await;
-        self.sends.set(self.sends.get() - 1);
+        drop(permit);
         self.services.metrics.sends(match &outcome {
             Ok(_) => SendOutcome::Sent,
             Err(refusal) => match refusal.code {
@@ -55,14 +63,11 @@ impl Router {
         outcome
     }
 
-    async fn send_under_nonce(
-        self: &Rc<Self>,
-        sending: &Sending,
-    ) -> Result<MessageText, ErrorReply> {
-        self.services.must_know_the_time()?;
+    async fn send_under_nonce(&self, sending: &Sending) -> Result<MessageText, ErrorReply> {
+        self.services.clocks.must_know_the_time()?;
         let Sending { order, session } = sending;
         if let Some(seen) = order.after {
-            self.services.observe_claim(seen.time());
+            self.services.clocks.observe_claim(seen.time());
         }
         let Some(nonce) = &order.nonce else {
             return self.send_once(sending, None).await.map(|sent| sent.text);
@@ -92,7 +97,7 @@ impl Router {
     /// Sends a message, or finds that it was sent before. Of two sends of a session the first has
     /// the smaller id, however long either waits; their waits overlap.
     async fn send_once(
-        self: &Rc<Self>,
+        &self,
         sending: &Sending,
         look_for: Option<SendContent>,
     ) -> Result<Acknowledged, ErrorReply> {
@@ -108,18 +113,18 @@ impl Router {
         // block the send before it.
         let _permit = self.limiter.send_permit(&sending.order.from).await;
         self.must_still_be_in(&sending.order)?;
-        let (id, send_id) = self.issue()?;
+        let (id, send_id) = self.ids.issue()?;
         let issued = Instant::now();
         drop(turn);
-        let message = Arc::new(message(&sending.order, id));
+        let message = Arc::new(sending.order.message(id));
         let stored = self.store_message(&message, issued).await;
         let announced = stored.and_then(|()| self.announce_message(sending, &message, send_id));
         if let Err(refusal) = &announced {
             if refusal.code == Code::OutcomeUnknown {
-                self.services.watermark_state.outcome_unknown(id.time());
-                self.look_for_late(Arc::clone(&message));
+                self.services.cluster.watermark_state.outcome_unknown(id.time());
+                self.late.look_for(&self.fanout, Arc::clone(&message));
             }
-            self.publishers.abandon(send_id);
+            self.ids.abandon(send_id);
         }
         announced.map(|text| Acknowledged { message, text, again: false })
     }
@@ -128,7 +133,7 @@ impl Router {
     /// send if this worker has received the sender's removal meanwhile.
     fn must_still_be_in(&self, order: &SendOrder) -> Result<(), ErrorReply> {
         let Conversation::Room(room) = &order.conversation else { return Ok(()) };
-        let hub = self.hub.borrow();
+        let hub = self.fanout.sessions.hub.borrow();
         let is_out = hub.is_loaded(&order.from) && !hub.is_inside(&order.from, room);
         if is_out { Err(no_such_conversation()) } else { Ok(()) }
     }
@@ -143,7 +148,7 @@ impl Router {
         self.admit(order).await?;
         match (&order.nonce, look_for) {
             (Some(nonce), Some(content)) => {
-                self.services.look_up(&order.from, nonce, content).await
+                look_up(&self.services, &order.from, nonce, content).await
             }
             _ => Ok(None),
         }
@@ -160,22 +165,6 @@ impl Router {
         self.services.must_be_started(&order.from, &order.conversation).await
     }
 
-    /// Issues an id, if this worker's incarnation holds the lease.
-    pub(super) fn issue(&self) -> Result<(MessageId, SendId), ErrorReply> {
-        let now = self.services.wall.moment();
-        let lease = self.services.watermark_state.lease();
-        let holds = lease.is_some_and(|lease| lease.holds(self.publishers.generation(), now));
-        let issued = if holds { self.publishers.issue(|| self.services.issue_id()) } else { None };
-        if let Some(issued) = issued {
-            return Ok(issued);
-        }
-        // A wrong clock also ends the lease. It is reported first, since the operator can correct
-        // it.
-        self.services.must_know_the_time()?;
-        let message = "this node has no lease for ids now, or too many sends are unsettled";
-        Err(ErrorReply::new(Code::Unavailable, message))
-    }
-
     async fn store_message(
         &self,
         message: &Arc<Message>,
@@ -184,63 +173,27 @@ impl Router {
         let append = self.services.store.append(Arc::clone(message));
         let left = ACK_LIMIT.saturating_sub(issued.elapsed());
         // The write goes on after the timeout, so the outcome is unknown.
-        let stored = timeout(left, append).await.map_err(|_elapsed| doubt(UnknownReason::Late))?;
+        let stored =
+            timeout(left, append).await.map_err(|_elapsed| outcome_unknown(UnknownReason::Late))?;
         stored.map_err(append_refusal)?;
         self.services.metrics.store_seconds.observe(issued.elapsed().as_secs_f64());
         Ok(())
     }
 
-    /// Checks later whether a message is stored whose send was answered `outcome_unknown`.
-    /// Publishes it if it is.
-    fn look_for_late(self: &Rc<Self>, message: Arc<Message>) {
-        if self.late.get() >= LATE_MAX {
-            return;
-        }
-        self.late.set(self.late.get() + 1);
-        let router = Rc::clone(self);
-        tokio::task::spawn_local(async move {
-            tokio::time::sleep(LOOK_FOR_LATE).await;
-            let just_below = MessageId::first_of(message.id.time() - Duration::from_micros(1));
-            let range = HistoryRange::After(Some(just_below));
-            let read = router.services.store.history(&message.conversation, range, AT_ONE_TIME);
-            let is_it = |stored: &Message| stored.id == message.id;
-            if let Ok(page) = router.services.answer(read).await
-                && page.messages.iter().any(is_it)
-            {
-                router.publish_late(&message);
-            }
-            router.late.set(router.late.get() - 1);
-        });
-    }
-
-    /// Publishes a message that is stored though its send was answered `outcome_unknown`, so that
-    /// connected devices have it as history has. Like an event, it may be lost: no watermark waits
-    /// for it.
-    fn publish_late(self: &Rc<Self>, message: &Message) {
-        self.services.metrics.published_late.inc();
-        let envelope = self.envelope(message, &MessageText::new(message));
-        let targets = self.targets(&envelope.keys);
-        self.fan_out(envelope, &targets, None, None);
-    }
-
     /// Announces an acknowledged message, if its acknowledgement still counts. The shard
     /// connections come first, then the sessions here, then, in the same step, the sender's answer.
     fn announce_message(
-        self: &Rc<Self>,
+        &self,
         sending: &Sending,
         message: &Message,
         send_id: SendId,
     ) -> Result<MessageText, ErrorReply> {
         let text = MessageText::new(message);
-        let envelope = self.envelope(message, &text);
-        let targets = self.targets(&envelope.keys);
-        let lease = self.services.watermark_state.lease();
-        match self.publishers.check_ack(send_id, lease, targets.len() as u8) {
-            AckDecision::Passed => {}
-            AckDecision::Unknown(why) => return Err(doubt(why)),
-        }
+        let envelope = self.fanout.envelope(message, &text);
+        let targets = self.fanout.targets(&envelope.keys);
+        self.ids.check(send_id, targets.len())?;
         let except = sending.session.as_ref().map(|session| session.number);
-        self.fan_out(envelope, &targets, Some(send_id), except);
+        self.fanout.fan_out(envelope, &targets, Some(send_id), except);
         Ok(text)
     }
 
@@ -251,63 +204,30 @@ impl Router {
     /// tracked its id, and every watermark above it waited for those publishes or for a repair.
     /// This publish only makes delivery faster, so it may be lost like an event if its shard is
     /// down.
-    fn acknowledge_again(self: &Rc<Self>, sending: &Sending, id: MessageId) -> Acknowledged {
-        self.services.observe(id.time());
-        let message = Arc::new(message(&sending.order, id));
+    fn acknowledge_again(&self, sending: &Sending, id: MessageId) -> Acknowledged {
+        self.services.clocks.observe(id.time());
+        let message = Arc::new(sending.order.message(id));
         let text = MessageText::new(&message);
-        let envelope = self.envelope(&message, &text);
-        let targets = self.targets(&envelope.keys);
+        let envelope = self.fanout.envelope(&message, &text);
+        let targets = self.fanout.targets(&envelope.keys);
         let except = sending.session.as_ref().map(|session| session.number);
-        self.fan_out(envelope, &targets, None, except);
+        self.fanout.fan_out(envelope, &targets, None, except);
         Acknowledged { message, text, again: true }
-    }
-
-    fn envelope(&self, message: &Message, text: &MessageText) -> Envelope {
-        Envelope {
-            kind: EnvelopeKind::Message,
-            tap_copy: false,
-            boot: self.services.boot,
-            store: self.services.store_tag,
-            id: message.id.to_bytes(),
-            keys: message.conversation.keys().collect(),
-            about: message.conversation.to_string().into(),
-            frame: text.frame(),
-        }
     }
 
     /// Records an acknowledged nonce in the background. If that fails, a retry of the send is
     /// stored as another row, which readers collapse.
-    fn record(self: &Rc<Self>, first: First, message: &Message, nonce: &str, content: SendContent) {
+    fn record(&self, first: First, message: &Message, nonce: &str, content: SendContent) {
         let record = NonceRecord { id: message.id, content: content.0 };
         let written = self.services.store.note_nonce(&message.from, nonce, record);
-        self.sends.set(self.sends.get() + 1);
-        let router = Rc::clone(self);
+        let (permit, bound) = (self.in_flight.enter(), self.services.limits.waits.store);
         tokio::task::spawn_local(async move {
-            match timeout(router.services.waits.store, written).await {
+            match timeout(bound, written).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::debug!(%error, "the store did not record a nonce"),
                 Err(_elapsed) => tracing::debug!("the store did not record a nonce in time"),
             }
-            drop(first);
-            router.sends.set(router.sends.get() - 1);
+            drop((first, permit));
         });
     }
-}
-
-fn message(order: &SendOrder, id: MessageId) -> Message {
-    Message {
-        id,
-        conversation: order.conversation.clone(),
-        from: order.from.clone(),
-        nonce: order.nonce.clone(),
-        body: order.body.clone(),
-    }
-}
-
-pub(super) fn doubt(why: UnknownReason) -> ErrorReply {
-    let message = match why {
-        UnknownReason::Late => format!("the store took longer than {ACK_LIMIT:?}"),
-        UnknownReason::Fenced => "the node lost its lease during the send".into(),
-    };
-    ErrorReply::new(Code::OutcomeUnknown, message)
 }

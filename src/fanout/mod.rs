@@ -1,4 +1,21 @@
 //! How a publish leaves a worker: to the bus, to the node's other workers, to its own sessions.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | this one | [`Fanout`]: one publish |
+//! | `targets` | the shards and buckets that a publish goes to |
+//! | `sessions` | [`Sessions`]: the worker's sessions, and what is queued and written for them |
+//! | `key_interest` | the keys that they need |
+//! | `memberships` | what the worker learns of its users' rooms |
+//! | `sliced_fanouts` | publishes that are delivered in slices |
+//! | `backlog` | what one task leaves for another |
+
+mod backlog;
+mod key_interest;
+mod memberships;
+mod sessions;
+mod sliced_fanouts;
+mod targets;
 
 use std::rc::Rc;
 use std::slice::from_ref;
@@ -6,66 +23,84 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::{Router, Services};
+use bytes::Bytes;
+
 use crate::bus::{Envelope, EnvelopeKind, OutboundPublish};
 use crate::delivery::{CopyKind, QueuedPublish};
-use crate::domain::{Conversation, Membership, RoutingKey};
-use crate::hub::Delivered;
-use crate::layout::{Bucket, PublishPlan, ShardIndex, plan};
-use crate::protocol::CloseReason;
+use crate::domain::{Conversation, Membership, Message, RoutingKey};
+use crate::limiter::WorkerLimiter;
+use crate::protocol::MessageText;
+use crate::services::{ClusterView, Services};
+use crate::shards::Publishers;
 use crate::watermark::SendId;
+
+pub use backlog::Backlog;
+pub use key_interest::KeyInterest;
+pub use memberships::Memberships;
+pub use sessions::Sessions;
+pub use sliced_fanouts::SlicedFanouts;
+pub use targets::PublishTarget;
 
 /// Sessions that a publish is delivered to in one step, and sockets that are written to in one
 /// step. The first takes some hundred microseconds, the second a few milliseconds.
-pub(super) const SLICE: usize = 512;
+pub const SLICE: usize = 512;
 
-/// One publish to the bus, and the keys that it is for.
+/// How a publish leaves a worker, and how one that comes is delivered.
 #[derive(Debug)]
-pub(super) struct PublishTarget {
-    shard: ShardIndex,
-    /// The bucket; `None` publishes to all of them.
-    bucket: Option<Bucket>,
-    keys: SmallVec<[RoutingKey; 2]>,
+pub struct Fanout {
+    /// What the workers of the node share.
+    pub services: Arc<Services>,
+    /// The worker's sessions.
+    pub sessions: Rc<Sessions>,
+    /// The worker's shard connections for publishes.
+    pub publishers: Rc<Publishers>,
+    /// What is learned of the users' rooms.
+    pub memberships: Rc<Memberships>,
+    /// The limits, which are charged for what other nodes send.
+    pub limiter: Rc<WorkerLimiter>,
+    /// Publishes that are being delivered in slices.
+    pub sliced: SlicedFanouts,
 }
 
-impl Router {
-    /// Returns how a publish for these keys, all of one class, goes to the bus.
-    pub(super) fn targets(&self, keys: &[RoutingKey]) -> SmallVec<[PublishTarget; 2]> {
-        let mut targets = self.buckets(keys);
-        let held = self.services.interest.held_share(keys[0].class());
-        match plan(targets.len(), self.services.live_nodes(), held) {
-            PublishPlan::Buckets => {
-                self.services.metrics.publishes_to_buckets.inc();
-            }
-            PublishPlan::All => {
-                self.services.metrics.publishes_to_all.inc();
-                targets.truncate(1);
-                targets[0].bucket = None;
-                targets[0].keys = keys.into();
-            }
+impl Fanout {
+    /// Returns a message as it is published.
+    pub fn envelope(&self, message: &Message, text: &MessageText) -> Envelope {
+        Envelope {
+            kind: EnvelopeKind::Message,
+            tap_copy: false,
+            boot: self.services.identity.boot,
+            store: self.services.identity.store_tag,
+            id: message.id.to_bytes(),
+            keys: message.conversation.keys().collect(),
+            about: message.conversation.to_string().into(),
+            frame: text.frame(),
         }
-        targets
     }
 
-    /// Returns one target per bucket: keys that share a bucket share a publish.
-    fn buckets(&self, keys: &[RoutingKey]) -> SmallVec<[PublishTarget; 2]> {
-        let mut targets = SmallVec::<[PublishTarget; 2]>::new();
-        for key in keys {
-            let route = self.services.layouts.route(key);
-            match targets.iter_mut().find(|way| way.bucket == Some(route.bucket)) {
-                Some(way) => way.keys.push(key.clone()),
-                None => targets.push(PublishTarget {
-                    shard: route.shard,
-                    bucket: Some(route.bucket),
-                    keys: SmallVec::from_iter([key.clone()]),
-                }),
-            }
-        }
-        targets
+    /// Publishes an event with this frame to the sessions of these keys, but `except`. `about` is
+    /// what patterns are matched with.
+    pub fn announce(
+        &self,
+        keys: SmallVec<[RoutingKey; 2]>,
+        about: &str,
+        frame: Bytes,
+        except: Option<u64>,
+    ) {
+        let envelope = Envelope {
+            kind: EnvelopeKind::Event,
+            tap_copy: false,
+            boot: self.services.identity.boot,
+            store: self.services.identity.store_tag,
+            id: [0; 16],
+            keys,
+            about: about.into(),
+            frame,
+        };
+        self.fan_out_event(envelope, except);
     }
 
     /// Publishes an event.
-    pub(super) fn fan_out_event(self: &Rc<Self>, envelope: Envelope, except: Option<u64>) {
+    fn fan_out_event(&self, envelope: Envelope, except: Option<u64>) {
         let targets = self.targets(&envelope.keys);
         self.fan_out(envelope, &targets, None, except);
     }
@@ -73,18 +108,18 @@ impl Router {
     /// Publishes. The shard connections come first, so that they are flushed first. All of it
     /// happens in one step: a full queue records its delivery gap before the publish can be
     /// confirmed.
-    pub(super) fn fan_out(
-        self: &Rc<Self>,
+    pub fn fan_out(
+        &self,
         envelope: Envelope,
         targets: &[PublishTarget],
         send_id: Option<SendId>,
         except: Option<u64>,
     ) {
         for way in targets {
-            let payload = envelope.encode_for(&way.keys, &self.services.bus_seal);
+            let payload = envelope.encode_for(&way.keys, &self.services.identity.bus_seal);
             match way.bucket {
                 Some(bucket) => {
-                    let channel = self.services.channels.bucket(bucket);
+                    let channel = self.services.cluster.channels.bucket(bucket);
                     self.publishers.publish(
                         way.shard,
                         OutboundPublish { channel, payload },
@@ -94,12 +129,12 @@ impl Router {
                 None => self.publishers.publish_to_all(way.shard, payload, send_id),
             }
         }
-        if envelope.concerns_feed() && self.services.feed.copies() {
-            let channel = self.services.channels.tap();
-            let payload = envelope.encode_tap_copy(&self.services.bus_seal);
+        if envelope.concerns_feed() && self.services.cluster.feed.copies() {
+            let channel = self.services.cluster.channels.tap();
+            let payload = envelope.encode_tap_copy(&self.services.identity.bus_seal);
             self.publishers.publish(targets[0].shard, OutboundPublish { channel, payload }, None);
         }
-        let own = 1 << self.worker;
+        let own = 1 << self.sessions.worker;
         let mut queued = self.workers(&envelope) & !own;
         if self.must_wait(&envelope) {
             // In slices, through the worker queue: a later cursor is queued behind it.
@@ -109,8 +144,8 @@ impl Router {
             self.deliver(&envelope, CopyKind::Here, except);
         }
         if queued != 0 {
-            let push = Arc::new(QueuedPublish::local(envelope, self.worker, except));
-            if self.services.worker_queues.push(queued, &push) & own != 0 {
+            let push = Arc::new(QueuedPublish::local(envelope, self.sessions.worker, except));
+            if self.services.cluster.worker_queues.push(queued, &push) & own != 0 {
                 self.sliced.leave(&push.envelope.keys);
             }
         }
@@ -123,32 +158,33 @@ impl Router {
         let is_own_copy = envelope.kind == EnvelopeKind::Membership
             && envelope.keys.iter().all(|key| key.as_user().is_some());
         !is_own_copy
-            && (self.sliced.meet(&envelope.keys) || self.hub.borrow().may_exceed(envelope, SLICE))
+            && (self.sliced.meet(&envelope.keys)
+                || self.sessions.hub.borrow().may_exceed(envelope, SLICE))
     }
 
     /// Returns the workers of this node whose sessions a publish may be for, as a bit set.
     fn workers(&self, envelope: &Envelope) -> u64 {
-        let Services { worker_interest, feed, .. } = &*self.services;
+        let ClusterView { worker_interest, feed, .. } = &self.services.cluster;
         let tapping = if envelope.concerns_feed() { feed.workers() } else { 0 };
         worker_interest.workers(&envelope.keys) | tapping
     }
 
     /// Delivers a publish to this worker's sessions in slices, so that other tasks run in between.
-    pub async fn take_push(self: &Rc<Self>, push: &QueuedPublish) {
+    pub async fn take_push(&self, push: &QueuedPublish) {
         self.charge(push);
         let handed = self.deliver_in_slices(push).await;
-        if push.worker == Some(self.worker) {
+        if push.worker == Some(self.sessions.worker) {
             self.sliced.leave(&push.envelope.keys);
         }
         push.done(handed > 0);
     }
 
     /// Delivers a publish to all sessions that it is for, and returns how many received it.
-    fn deliver(self: &Rc<Self>, envelope: &Envelope, via: CopyKind, except: Option<u64>) -> u64 {
+    fn deliver(&self, envelope: &Envelope, via: CopyKind, except: Option<u64>) -> u64 {
         self.heard(envelope);
-        let delivered = self.hub.borrow_mut().deliver(envelope, via, except);
-        self.flush_wanted.notify_one();
-        self.count(delivered);
+        let delivered = self.sessions.hub.borrow_mut().deliver(envelope, via, except);
+        self.sessions.flush_wanted.notify_one();
+        self.sessions.count(delivered);
         delivered.handed
     }
 
@@ -156,33 +192,33 @@ impl Router {
     /// counts as delivered to all of them from then on. A session that has since left the room is
     /// skipped; its `left` was delivered separately. Publishes are taken one by one, so each
     /// session gets two of them in order, and a cursor behind what it covers.
-    async fn deliver_in_slices(self: &Rc<Self>, push: &QueuedPublish) -> u64 {
+    async fn deliver_in_slices(&self, push: &QueuedPublish) -> u64 {
         let (envelope, via) = (&push.envelope, push.via());
         self.heard(envelope);
-        let audience = self.hub.borrow_mut().audience(envelope, via, push.except);
+        let audience = self.sessions.hub.borrow_mut().audience(envelope, via, push.except);
         let (first, rest) = audience.split_at(audience.len().min(SLICE));
-        let delivered = self.hub.borrow_mut().deliver_all(first, envelope);
+        let delivered = self.sessions.hub.borrow_mut().deliver_all(first, envelope);
         let mut handed = delivered.handed;
-        self.count(delivered);
+        self.sessions.count(delivered);
         if !rest.is_empty() {
             self.sliced.enter(&envelope.keys);
             for slice in rest.chunks(SLICE) {
-                self.flush();
+                self.sessions.flush();
                 tokio::task::yield_now().await;
-                let delivered = self.hub.borrow_mut().deliver_rest(slice, envelope, via);
+                let delivered = self.sessions.hub.borrow_mut().deliver_rest(slice, envelope, via);
                 handed += delivered.handed;
-                self.count(delivered);
+                self.sessions.count(delivered);
             }
             self.sliced.leave(&envelope.keys);
         }
-        self.flush_wanted.notify_one();
+        self.sessions.flush_wanted.notify_one();
         handed
     }
 
     /// Charges a received message to this worker's limiter although it was not sent here. The limit
     /// of a conversation is on what all nodes send to it.
     fn charge(&self, push: &QueuedPublish) {
-        if push.worker != Some(self.worker)
+        if push.worker != Some(self.sessions.worker)
             && push.envelope.kind == EnvelopeKind::Message
             && let Ok(conversation) = Conversation::parse_full(&push.envelope.about)
             && self.is_first_copy(&conversation, &push.envelope.keys)
@@ -195,28 +231,21 @@ impl Router {
     /// of a direct message, and a worker that receives both must count one of them.
     fn is_first_copy(&self, conversation: &Conversation, keys: &[RoutingKey]) -> bool {
         let is_heard = |key: &RoutingKey| {
-            self.services.worker_interest.workers(from_ref(key)) >> self.worker & 1 == 1
+            self.services.cluster.worker_interest.workers(from_ref(key)) >> self.sessions.worker & 1
+                == 1
         };
         conversation.keys().find(is_heard).is_none_or(|first| keys.contains(&first))
     }
 
     /// Applies what a publish means for this worker itself, beside its delivery.
-    fn heard(self: &Rc<Self>, envelope: &Envelope) {
+    fn heard(&self, envelope: &Envelope) {
         if let Some(id) = envelope.message_id().filter(|_| envelope.is_durable()) {
-            self.services.observe(id.time());
+            self.services.clocks.observe(id.time());
         }
         if envelope.kind == EnvelopeKind::Membership
             && let Ok(news) = envelope.about.parse::<Membership>()
         {
-            self.apply_membership(&news);
-        }
-    }
-
-    pub(super) fn count(&self, delivered: Delivered) {
-        self.services.metrics.deliveries.inc_by(delivered.handed);
-        self.services.metrics.shed_events.inc_by(delivered.shed);
-        for _ in 0..delivered.evicted {
-            self.services.metrics.closes(CloseReason::SlowConsumer.code());
+            self.memberships.apply(&news);
         }
     }
 }

@@ -9,10 +9,12 @@ use std::sync::Arc;
 
 use crate::domain::{Adder, Membership, UserId};
 use crate::protocol::{Code, ErrorReply};
+use crate::services::Services;
 use crate::store::LEFT_KEPT;
 
-use super::Services;
-use super::membership::MEMBERSHIPS_MAX;
+/// The most memberships of one user that are read, those that the user left included: they stay for
+/// [`LEFT_KEPT`].
+pub const MEMBERSHIPS_MAX: usize = 20_000;
 
 /// Rooms that a user may be in. They are held by the worker of the user's sessions, and each takes
 /// a bucket, and a read after a delivery gap.
@@ -90,26 +92,24 @@ impl RoomQuota {
     }
 }
 
-impl Services {
-    /// Removes rooms that a user left long ago from the user's list, in the background. A row that
-    /// is not removed is found again by the next read of the list.
-    pub(super) fn unlist_old(&self, rows: &[Membership]) {
-        let now = self.wall.lower();
-        let is_old =
-            |row: &&Membership| !row.is_inside() && now.since(row.state.removed.time()) > LEFT_KEPT;
-        let old: Vec<_> = rows.iter().filter(is_old).take(UNLISTED_AT_ONCE).cloned().collect();
-        if old.is_empty() {
-            return;
-        }
-        let store = Arc::clone(&self.store);
-        tokio::task::spawn_local(async move {
-            for left in old {
-                if let Err(error) = store.unlist(left).await {
-                    tracing::debug!(%error, "a room that was left is still listed");
-                }
-            }
-        });
+/// Removes rooms that a user left long ago from the user's list, in the background. A row that
+/// is not removed is found again by the next read of the list.
+pub fn unlist_old(services: &Services, rows: &[Membership]) {
+    let now = services.clocks.wall.lower();
+    let is_old =
+        |row: &&Membership| !row.is_inside() && now.since(row.state.removed.time()) > LEFT_KEPT;
+    let old: Vec<_> = rows.iter().filter(is_old).take(UNLISTED_AT_ONCE).cloned().collect();
+    if old.is_empty() {
+        return;
     }
+    let store = Arc::clone(&services.store);
+    tokio::task::spawn_local(async move {
+        for left in old {
+            if let Err(error) = store.unlist(left).await {
+                tracing::debug!(%error, "a room that was left is still listed");
+            }
+        }
+    });
 }
 
 #[cfg(test)]

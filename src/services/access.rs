@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Direct, Router, Services};
+use super::{Direct, Services};
 use crate::domain::{
     Conversation, HistoryVisibility, MemberState, Membership, MessageId, Room, RoomId, UserId,
 };
@@ -11,51 +11,22 @@ use crate::store::{AppendError, Pending, ReadError};
 
 /// What a user is shown of a conversation.
 #[derive(Debug, Default)]
-pub(super) struct Visibility {
+pub struct Visibility {
     /// Messages up to this id are hidden; `None` shows the conversation from its beginning.
-    pub(super) hidden: Option<MessageId>,
+    pub hidden: Option<MessageId>,
     /// The user's membership in the room; `None` where it was not read.
-    membership: Option<Membership>,
-}
-
-impl Router {
-    /// Checks the membership again after a read, in the step that answers. Refuses the read if this
-    /// worker has received the user's removal meanwhile: nothing of the room may follow the `left`.
-    /// Returns up to which id all is hidden from the user.
-    pub(super) fn still_hidden(
-        &self,
-        visibility: &Visibility,
-    ) -> Result<Option<MessageId>, ErrorReply> {
-        let Some(seen) = &visibility.membership else { return Ok(None) };
-        let joined = self.still_inside(seen)?;
-        Ok(visibility.hidden.map(|_| joined))
-    }
-
-    /// Returns when a member joined, by a read that showed the user inside and by what is known
-    /// now. Refuses a user whose removal is newer than that read.
-    pub(super) fn still_inside(&self, seen: &Membership) -> Result<MessageId, ErrorReply> {
-        let hub = self.hub.borrow();
-        let known = hub.user_rooms(&seen.user).and_then(|rooms| rooms.get(seen.room.as_str()));
-        let state = known.map_or(seen.state, |known| seen.state.merge(known.state));
-        if state.is_inside() { Ok(state.joined()) } else { Err(no_such_conversation()) }
-    }
+    pub membership: Option<Membership>,
 }
 
 impl Services {
     /// Returns the answer of a read, within the store's time limit.
-    pub(super) async fn answer<T>(
-        &self,
-        read: Pending<Result<T, ReadError>>,
-    ) -> Result<T, ErrorReply> {
-        within(self.waits.store, read).await
+    pub async fn answer<T>(&self, read: Pending<Result<T, ReadError>>) -> Result<T, ErrorReply> {
+        within(self.limits.waits.store, read).await
     }
 
     /// Waits for the acknowledgement of a write, within the store's time limit.
-    pub(super) async fn written(
-        &self,
-        write: Pending<Result<(), AppendError>>,
-    ) -> Result<(), ErrorReply> {
-        let bound = self.waits.store;
+    pub async fn written(&self, write: Pending<Result<(), AppendError>>) -> Result<(), ErrorReply> {
+        let bound = self.limits.waits.store;
         match tokio::time::timeout(bound, write).await {
             Ok(written) => written.map_err(append_refusal),
             Err(_elapsed) => {
@@ -66,7 +37,7 @@ impl Services {
     }
 
     /// Refuses a user who is not in a conversation.
-    pub(super) async fn must_be_in(
+    pub async fn must_be_in(
         &self,
         user: &UserId,
         conversation: &Conversation,
@@ -79,13 +50,13 @@ impl Services {
     }
 
     /// Returns whether users may write into a conversation only once a service has.
-    pub(super) fn is_for_services_to_start(&self, conversation: &Conversation) -> bool {
-        self.direct == Direct::Service && matches!(conversation, Conversation::Dm(..))
+    pub fn is_for_services_to_start(&self, conversation: &Conversation) -> bool {
+        self.limits.direct == Direct::Service && matches!(conversation, Conversation::Dm(..))
     }
 
     /// Refuses a user's write into a conversation that a service must start and that none has
     /// started.
-    pub(super) async fn must_be_started(
+    pub async fn must_be_started(
         &self,
         user: &UserId,
         conversation: &Conversation,
@@ -98,7 +69,7 @@ impl Services {
     }
 
     /// Returns what a user is shown of a conversation. Refuses a user who is not in it.
-    pub(super) async fn visibility(
+    pub async fn visibility(
         &self,
         user: &UserId,
         conversation: &Conversation,
@@ -113,7 +84,7 @@ impl Services {
     }
 
     /// Returns the state of a user's membership in a room; `UNKNOWN` if the store has none.
-    pub(super) async fn member_state(
+    pub async fn member_state(
         &self,
         room: &RoomId,
         user: &UserId,
@@ -123,11 +94,7 @@ impl Services {
     }
 
     /// Returns a user's membership in a room. Refuses a user who is not in it.
-    pub(super) async fn place_in(
-        &self,
-        room: &RoomId,
-        user: &UserId,
-    ) -> Result<Membership, ErrorReply> {
+    pub async fn place_in(&self, room: &RoomId, user: &UserId) -> Result<Membership, ErrorReply> {
         let membership = self.answer(self.store.membership(room, user)).await?;
         membership.filter(Membership::is_inside).ok_or_else(no_such_conversation)
     }
@@ -135,7 +102,7 @@ impl Services {
 
 /// Returns the answer of a read, within a time limit. A read changes nothing, so one without an
 /// answer is `unavailable`.
-pub(super) async fn within<T>(
+pub async fn within<T>(
     bound: Duration,
     read: Pending<Result<T, ReadError>>,
 ) -> Result<T, ErrorReply> {
@@ -150,7 +117,7 @@ pub(super) async fn within<T>(
 }
 
 /// Returns the error that the caller gets for a write that is not acknowledged.
-pub(super) fn append_refusal(error: AppendError) -> ErrorReply {
+pub fn append_refusal(error: AppendError) -> ErrorReply {
     let code = match error {
         AppendError::Unavailable { .. } => Code::Unavailable,
         AppendError::OutcomeUnknown { .. } => Code::OutcomeUnknown,
@@ -159,11 +126,11 @@ pub(super) fn append_refusal(error: AppendError) -> ErrorReply {
 }
 
 /// Returns up to which id a room's history is hidden from a member, if any of it is.
-pub(super) fn hidden_upto(room: &Room, membership: &Membership) -> Option<MessageId> {
+pub fn hidden_upto(room: &Room, membership: &Membership) -> Option<MessageId> {
     (room.past == HistoryVisibility::Joined).then_some(membership.joined())
 }
 
 /// The same answer for a conversation that does not exist and for one that is not the caller's.
-pub(super) fn no_such_conversation() -> ErrorReply {
+pub fn no_such_conversation() -> ErrorReply {
     ErrorReply::new(Code::NotFound, "no such conversation")
 }

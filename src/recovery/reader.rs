@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::fair_queue::BudgetFull;
 use super::read_budget::ReadPermit;
-use super::{Pacer, ReadBudget, Router};
+use super::{Pacer, ReadBudget, Recovery};
 use crate::clock::{IDS_AHEAD_MAX, WallClock};
 use crate::domain::{Conversation, Membership, Message, MessageId, Micros, RoomId, UserId};
 use crate::hub::{Hub, Session};
@@ -19,14 +19,14 @@ use crate::telemetry::Metrics;
 
 /// Days of activity that are looked through: as long as its rows are kept. No cursor is that old;
 /// the watermark of a node that has no verified time yet may be.
-pub(super) const ACTIVITY_DAYS: u32 = (ACTIVITY_KEPT.as_secs() / (24 * 60 * 60)) as u32;
+pub const ACTIVITY_DAYS: u32 = (ACTIVITY_KEPT.as_secs() / (24 * 60 * 60)) as u32;
 
 /// Rows of a user's activity that are read per day. A full read may miss some.
-pub(super) const ACTIVITY_MAX: usize = 2000;
+pub const ACTIVITY_MAX: usize = 2000;
 
 /// How far ahead of this node's time an id may be. It is the lead that the ids of a correct node
 /// may have, and twice the 5 s that the watermark allows a clock to be off.
-pub(super) const AHEAD: Duration = IDS_AHEAD_MAX.saturating_add(Duration::from_secs(10));
+pub const AHEAD: Duration = IDS_AHEAD_MAX.saturating_add(Duration::from_secs(10));
 
 /// Messages per read of a repair.
 const PAGE: usize = 200;
@@ -102,7 +102,7 @@ pub(super) struct RecoveryReader<'a> {
     pub(super) recipient: Recipient<'a>,
 }
 
-impl Router {
+impl Recovery {
     /// Returns a reader for a session, paced by the budget of resumes.
     pub(super) fn session_reader<'a>(
         &'a self,
@@ -114,7 +114,11 @@ impl Router {
 
     /// Returns a reader for all sessions of a user, paced by the budget of resumes.
     pub(super) fn user_reader<'a>(&'a self, user: &'a UserId, tries: u32) -> RecoveryReader<'a> {
-        self.reader(Turns::User(&self.resumes, user), tries, Recipient::User(&self.hub, user))
+        self.reader(
+            Turns::User(&self.resumes, user),
+            tries,
+            Recipient::User(&self.sessions.hub, user),
+        )
     }
 
     /// Returns a reader with its pace, its tries and its recipient.
@@ -127,11 +131,11 @@ impl Router {
         let services = &self.services;
         RecoveryReader {
             store: &*services.store,
-            wall: &services.wall,
+            wall: &services.clocks.wall,
             metrics: &services.metrics,
             turns,
-            bound: services.waits.store,
-            bytes: services.history_bytes,
+            bound: services.limits.waits.store,
+            bytes: services.limits.history_bytes,
             tries,
             recipient,
         }

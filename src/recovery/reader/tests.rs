@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::auth::{Grants, Principal, TokenRole};
 use crate::hub::{PatternBudget, SessionBounds};
-use crate::router::fair_queue::QueueBounds;
+use crate::recovery::fair_queue::QueueBounds;
 use crate::socket::{Link, WorkerShare};
 use crate::store::{Embedded, EmbeddedOptions};
 

@@ -8,13 +8,13 @@ use smallvec::SmallVec;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::Router;
-use super::membership::MEMBERSHIPS_MAX;
-use super::recovery_reader::{ACTIVITY_MAX, Recipient, Turns};
+use super::Recovery;
+use super::reader::{ACTIVITY_MAX, Recipient, Turns};
 use crate::delivery::RoundPart;
 use crate::domain::{Conversation, Message, Micros, RoomId, RoutingKey, UserId};
 use crate::hub::Session;
 use crate::protocol::MessageText;
+use crate::send::MEMBERSHIPS_MAX;
 use crate::watermark::{PendingRoomRead, RecoveryRound, RoundKind, UserRooms};
 
 /// Users that are read for concurrently, so that the latency of a read does not bound the rate.
@@ -22,20 +22,6 @@ const AT_ONCE: usize = 16;
 
 /// How often a read of a round is tried. After that the round skips the user's sessions.
 const TRIES: u32 = 2;
-
-/// The least time between two cursors of a session, in seconds.
-const CURSOR_EVERY: u64 = 15;
-
-/// The longest time between two cursors of a session, in seconds, less the jitter.
-const CURSOR_EVERY_IDLE: u64 = 50 * 60;
-
-/// By how many seconds that time differs between sessions at most: sessions that connected
-/// together must not get their cursors together.
-const CURSOR_JITTER: u64 = 10 * 60;
-
-/// Sessions that get a cursor in one step. Each cursor is sealed, written and queued, which takes
-/// some microseconds.
-const CURSORS_A_STEP: usize = 256;
 
 /// A session in a round.
 #[derive(Debug)]
@@ -47,7 +33,7 @@ struct Listed {
 
 /// A round in progress.
 #[derive(Debug)]
-pub struct RoundState {
+pub(super) struct RoundState {
     number: u64,
     listed: Vec<Listed>,
     /// Rooms whose new members waited for a read when the round began.
@@ -66,22 +52,18 @@ struct Joining {
     confirmed: bool,
 }
 
-impl Router {
+impl Recovery {
     /// Reads for the sessions that are registered now. A session that does not take part in rounds
     /// yet reads for itself.
-    pub(super) fn begin_round(
-        self: &Rc<Self>,
-        round: RecoveryRound,
-        done: mpsc::Sender<RoundPart>,
-    ) {
-        let mut users = self.hub.borrow().by_user();
+    pub fn begin_round(self: &Rc<Self>, round: RecoveryRound, done: mpsc::Sender<RoundPart>) {
+        let mut users = self.sessions.hub.borrow().by_user();
         for (_, sessions) in &mut users {
             sessions.retain(|session| session.recovery.takes_rounds());
         }
         users.retain(|(_, sessions)| !sessions.is_empty());
         let listed = users.iter().flat_map(|(user, sessions)| {
-            let keys = self.keys_of(user);
-            let confirmed = keys.iter().all(|key| self.services.interest.is_confirmed(key));
+            let keys = self.sessions.keys_of(user);
+            let confirmed = keys.iter().all(|key| self.services.cluster.interest.is_confirmed(key));
             sessions.iter().map(move |session| Listed { session: Rc::clone(session), confirmed })
         });
         let state = RoundState {
@@ -97,10 +79,11 @@ impl Router {
 
     /// Returns the rooms that a user joined and whose reads are not complete.
     fn joining(&self, user: &UserId) -> Vec<Joining> {
-        let hub = self.hub.borrow();
+        let hub = self.sessions.hub.borrow();
         let due = hub.user_rooms(user).into_iter().flat_map(UserRooms::due);
         due.map(|due| {
-            let confirmed = self.services.interest.is_confirmed(&RoutingKey::room(&due.room));
+            let confirmed =
+                self.services.cluster.interest.is_confirmed(&RoutingKey::room(&due.room));
             Joining { user: user.clone(), due, confirmed }
         })
         .collect()
@@ -117,34 +100,35 @@ impl Router {
             if reads.len() >= AT_ONCE {
                 reads.join_next().await;
             }
-            let router = Rc::clone(&self);
+            let recovery = Rc::clone(&self);
             reads.spawn_local(async move {
-                if router.repair(&user, &sessions, round.kind).await.is_some() {
-                    router.was_read_for(round.number, user);
+                if recovery.repair(&user, &sessions, round.kind).await.is_some() {
+                    recovery.was_read_for(round.number, user);
                 }
             });
         }
         while reads.join_next().await.is_some() {}
         self.repair_rooms(&round).await;
-        self.flush();
+        self.sessions.flush();
         // The receiver ends with the node.
-        let _ending = done.send(RoundPart { worker: self.worker, round: round.number }).await;
+        let _ending =
+            done.send(RoundPart { worker: self.sessions.worker, round: round.number }).await;
     }
 
     /// Reads each room once for all its members here. Its members were read before.
     async fn repair_rooms(self: &Rc<Self>, round: &RecoveryRound) {
-        let rooms = self.hub.borrow().rooms();
+        let rooms = self.sessions.hub.borrow().rooms();
         let mut reads = JoinSet::new();
         for room in rooms {
             if reads.len() >= AT_ONCE {
                 reads.join_next().await;
             }
-            let (router, number, kind) = (Rc::clone(self), round.number, round.kind);
+            let (recovery, number, kind) = (Rc::clone(self), round.number, round.kind);
             reads.spawn_local(async move {
                 let (key, conversation) =
                     (RoutingKey::room(&room), Conversation::Room(room.clone()));
-                if router.repair_conversation(&key, &conversation, kind).await.is_none() {
-                    router.was_not_read(number, room);
+                if recovery.repair_conversation(&key, &conversation, kind).await.is_none() {
+                    recovery.was_not_read(number, room);
                 }
             });
         }
@@ -206,13 +190,14 @@ impl Router {
     ) -> Option<()> {
         let watermark = self.watermark.get();
         // No session is left that the read would be for.
-        let Some(above) = self.hub.borrow().floor(key, watermark) else { return Some(()) };
+        let Some(above) = self.sessions.hub.borrow().floor(key, watermark) else { return Some(()) };
         let offer = |message: &Message| {
-            self.services.observe(message.id.time());
+            self.services.clocks.observe(message.id.time());
             let frame = MessageText::new(message).frame();
-            let delivered = self.hub.borrow_mut().offer(key, message.id, &frame, watermark);
+            let delivered =
+                self.sessions.hub.borrow_mut().offer(key, message.id, &frame, watermark);
             self.services.metrics.repaired[kind as usize].inc_by(delivered.handed);
-            self.count(delivered);
+            self.sessions.count(delivered);
         };
         self.reader(Turns::Node(&self.repairs), TRIES, Recipient::Anybody)
             .each_above(conversation, above, offer)
@@ -220,20 +205,24 @@ impl Router {
     }
 
     /// Ends a round once all workers have read: its sessions have what was in the store before it.
-    pub(super) fn end_round(self: &Rc<Self>, round: &RecoveryRound, watermark: Micros) {
+    pub fn end_round(self: &Rc<Self>, round: &RecoveryRound, watermark: Micros) {
         let before = self.watermark.get();
         self.watermark.set(before.max(watermark));
         let Some(state) = self.round.borrow_mut().take() else { return };
         for Joining { user, due, confirmed } in &state.joining {
             if state.read.contains(user) && !state.unread.contains(&due.room) {
                 let (kind, decided) = (round.kind, round.decided);
-                self.hub.borrow_mut().joining_round(user, due, kind, decided, *confirmed);
+                self.sessions.hub.borrow_mut().joining_round(user, due, kind, decided, *confirmed);
             }
         }
         for Listed { session, confirmed } in state.listed {
             let mut position = session.recovery.position();
             let read = state.read.contains(&session.user)
-                && !self.rooms_of(&session).iter().any(|(room, _)| state.unread.contains(room));
+                && !self
+                    .sessions
+                    .rooms_of(&session)
+                    .iter()
+                    .any(|(room, _)| state.unread.contains(room));
             if read {
                 position.round(round.kind, round.decided, confirmed, self.watermark.get());
             } else {
@@ -245,79 +234,22 @@ impl Router {
                 self.ensure_caught_up(&session);
             }
         }
-        self.proof_advanced();
+        self.watermark_advanced();
     }
 
     /// Sets the watermark. Everything queued before this command is delivered, so it holds for this
     /// worker.
-    pub(super) fn advance(&self, watermark: Micros) {
+    pub fn advance(&self, watermark: Micros) {
         self.watermark.set(self.watermark.get().max(watermark));
-        self.proof_advanced();
+        self.watermark_advanced();
     }
 
-    fn proof_advanced(&self) {
+    fn watermark_advanced(&self) {
         let watermark = self.watermark.get();
-        self.check_suspects(watermark);
-        self.hub.borrow_mut().prune(watermark);
-        self.hub.borrow_mut().call_cursors_due();
+        self.check_unconfirmed(watermark);
+        self.sessions.hub.borrow_mut().prune(watermark);
+        self.sessions.hub.borrow_mut().call_cursors_due();
         self.cursors_wanted.notify_one();
         self.watermark_moved.notify_waiters();
-    }
-
-    /// Sends a cursor to a session that got none for long since nothing was delivered to it: an old
-    /// cursor may become useless.
-    pub fn send_idle_cursor(&self, session: &Rc<Session>) {
-        let every = CURSOR_EVERY_IDLE + session.number % CURSOR_JITTER;
-        let (watermark, now) = (self.watermark.get(), self.services.wall.seconds());
-        let cap = self.hub.borrow().cap(&session.user);
-        if session.recovery.position().is_told()
-            && let Some(cursor) = session.recovery.next_cursor(watermark, cap, now, every)
-        {
-            self.send_cursor(session, cursor, true, &[]);
-        }
-    }
-
-    /// Sends cursors whenever the watermark has moved, without end. A step sends a bounded number,
-    /// so that other tasks run in between.
-    ///
-    /// A step may come long after the watermark moved, and is as sound as one at that moment. A
-    /// cursor needs this: all messages up to it that the session must get are in its queue before.
-    /// - The step reads the worker's watermark itself. That rises by commands alone. Each command
-    ///   comes behind all publishes that it covers in the worker's queue, and none is executed
-    ///   while a publish is delivered in slices. So in every step everything at or below the
-    ///   watermark has been delivered, and what arrives between two steps lies above it. A cursor
-    ///   then covers at most what the session has.
-    /// - It reads the session's position and the cap of the rooms that its user joined in the same
-    ///   step. So all that holds back cursors by then holds this one back. The cursor of an idle
-    ///   session also comes at any time, and relies on the same.
-    /// - A session that waits stays due, and what it has caught up stays remembered: nothing that
-    ///   its cursor would cover is forgotten before.
-    pub async fn send_cursors(self: Rc<Self>) {
-        loop {
-            self.cursors_wanted.notified().await;
-            while self.send_some_cursors() {
-                tokio::task::yield_now().await;
-            }
-        }
-    }
-
-    /// Sends cursors to sessions that are due and whose last cursor is old enough. Returns whether
-    /// any session was due.
-    fn send_some_cursors(&self) -> bool {
-        let (watermark, now) = (self.watermark.get(), self.services.wall.seconds());
-        let due = self.hub.borrow_mut().take_due(CURSORS_A_STEP);
-        let any = !due.is_empty();
-        for session in due {
-            if !session.link().is_open() {
-                continue;
-            }
-            session.recovery.prune(watermark);
-            let cap = self.hub.borrow().cap(&session.user);
-            match session.recovery.next_cursor(watermark, cap, now, CURSOR_EVERY) {
-                Some(cursor) => self.send_cursor(&session, cursor, true, &[]),
-                None => self.hub.borrow_mut().requeue(session),
-            }
-        }
-        any
     }
 }

@@ -18,7 +18,7 @@ pub struct SlicedFanouts {
 
 impl SlicedFanouts {
     /// Records a publish to these keys.
-    pub(super) fn enter(&self, keys: &[RoutingKey]) {
+    pub fn enter(&self, keys: &[RoutingKey]) {
         let mut under_way = self.under_way.borrow_mut();
         for key in keys {
             *under_way.entry(key.clone()).or_default() += 1;
@@ -26,7 +26,7 @@ impl SlicedFanouts {
     }
 
     /// Removes a publish that was delivered or lost.
-    pub(super) fn leave(&self, keys: &[RoutingKey]) {
+    pub fn leave(&self, keys: &[RoutingKey]) {
         let mut under_way = self.under_way.borrow_mut();
         for key in keys {
             let Some(count) = under_way.get_mut(key) else { continue };
@@ -38,7 +38,7 @@ impl SlicedFanouts {
     }
 
     /// Returns whether a publish to any of these keys is in progress.
-    pub(super) fn meet(&self, keys: &[RoutingKey]) -> bool {
+    pub fn meet(&self, keys: &[RoutingKey]) -> bool {
         let under_way = self.under_way.borrow();
         !under_way.is_empty() && keys.iter().any(|key| under_way.contains_key(key))
     }

@@ -1,6 +1,5 @@
 //! Who sent an HTTP request, and for which user it acts.
 
-use super::Services;
 use crate::auth::{Principal, TokenRole};
 use crate::domain::{Adder, UserId};
 use crate::protocol::{Code, ErrorReply};
@@ -53,14 +52,6 @@ impl Caller {
                 Err(ErrorReply::bad_request("`from` is missing: a service must name a user"))
             }
         }
-    }
-}
-
-impl Services {
-    /// Verifies a token and returns whom it names, with any role.
-    pub fn identify(&self, token: &str) -> Result<Principal, ErrorReply> {
-        let verified = self.verifier.verify(token, self.wall.machine_seconds());
-        verified.map_err(|error| ErrorReply::new(Code::Unauthorized, error.to_string()))
     }
 }
 

@@ -4,11 +4,11 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::Router;
-use crate::domain::{Conversation, Message, MessageId, Micros, RoomId};
+use super::Recovery;
+use crate::cluster::Safeguards;
+use crate::domain::{Conversation, Micros, RoomId};
 use crate::hub::{BufferedMessage, Session};
-use crate::protocol::{MessageText, ServerFrame};
-use crate::watermark::{CatchUpRead, READ_MARGIN, UserRooms};
+use crate::watermark::{CatchUpRead, READ_MARGIN, SessionPosition};
 
 /// The greatest age of a cursor that a session may resume from.
 const CURSOR_AGE_MAX: Duration = Duration::from_hours(7 * 24);
@@ -35,7 +35,7 @@ const TRIES: u32 = u32::MAX;
 
 /// Where a session resumes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ResumeFrom {
+enum ResumeFrom {
     /// The client has no cursor: it gets what is acknowledged after its first one.
     Nothing,
     /// The client's cursor is of no use. It is treated like none, and the client is told to load
@@ -52,12 +52,21 @@ struct Outcome {
     whole: bool,
 }
 
-impl Router {
+impl Recovery {
+    /// Starts a new session: it resumes from its cursor, if that is of use.
+    pub fn start(self: &Rc<Self>, session: &Rc<Session>, cursor: Option<&str>) {
+        let from = self.resume_from(session, cursor);
+        let position = SessionPosition::new(self.begins_at(from), Safeguards::default());
+        session.recovery.set_position(position);
+        let task = Rc::clone(self).resume(Rc::clone(session), from);
+        session.read_by(&tokio::task::spawn_local(task));
+    }
+
     /// Decides whether a cursor can be resumed from.
-    pub(super) fn claim(&self, session: &Session, cursor: Option<&str>) -> ResumeFrom {
+    fn resume_from(&self, session: &Session, cursor: Option<&str>) -> ResumeFrom {
         let Some(text) = cursor else { return ResumeFrom::Nothing };
-        let now = self.services.wall.now();
-        match self.services.seal.open(&session.user, text) {
+        let now = self.services.clocks.wall.now();
+        match self.services.identity.cursor_seal.open(&session.user, text) {
             Ok(time) if is_resumed_from(time, now, self.services.store.retention()) => {
                 ResumeFrom::Cursor(time)
             }
@@ -72,26 +81,20 @@ impl Router {
         }
     }
 
-    /// Starts the task that reads for a new session until it shares the watermark.
-    pub(super) fn begin_resume(self: &Rc<Self>, session: &Rc<Session>, claim: ResumeFrom) {
-        let task = Rc::clone(self).resume(Rc::clone(session), claim);
-        session.read_by(&tokio::task::spawn_local(task));
-    }
-
     /// Runs from `ready`, with live messages kept back, to the first cursor, and on until the
     /// session shares the watermark.
-    async fn resume(self: Rc<Self>, session: Rc<Session>, claim: ResumeFrom) {
-        let mut patience = self.services.waits.interest;
+    async fn resume(self: Rc<Self>, session: Rc<Session>, from: ResumeFrom) {
+        let mut patience = self.services.limits.waits.interest;
         loop {
             let Some(reading) = self.begin_reading(&session, patience).await else { return };
-            let Some(outcome) = self.catch_up(&session, claim).await else { return };
-            let whole = outcome.whole && claim != ResumeFrom::Useless;
+            let Some(outcome) = self.catch_up(&session, from).await else { return };
+            let whole = outcome.whole && from != ResumeFrom::Useless;
             if let Some(behind) = session.recovery.end_catch_up() {
                 for BufferedMessage { id, room, frame } in behind {
                     let room = room.as_ref().map(RoomId::as_str);
-                    let is_recipient = self.hub.borrow().is_still_for(&session, room, id);
+                    let is_recipient = self.sessions.hub.borrow().is_still_for(&session, room, id);
                     if is_recipient {
-                        self.deliver_frame(&session, frame);
+                        self.deliver_recovered(&session, frame);
                     }
                 }
                 self.finish_catch_up(&session, reading, &outcome.gaps, whole);
@@ -100,14 +103,14 @@ impl Router {
             // The live buffer was too small for the messages that came meanwhile. What was read
             // counts, and the next round begins there: even a slow client always makes progress.
             self.finish_catch_up(&session, reading.unconfirmed(), &outcome.gaps, whole);
-            session.recovery.begin_catch_up(self.hub.borrow().place());
+            session.recovery.begin_catch_up(self.sessions.hub.borrow().place());
             patience = Duration::ZERO;
         }
         self.read_until_shared(session).await;
     }
 
     async fn hears(&self, session: &Session, bound: Duration) -> bool {
-        self.services.interest.confirmation(&session.key()).within(bound).await
+        self.services.cluster.interest.confirmation(&session.key()).within(bound).await
     }
 
     /// Reads the rooms of a session's user, and waits for their buckets. The catch-up begins with
@@ -135,7 +138,7 @@ impl Router {
     async fn read_until_shared(self: Rc<Self>, session: Rc<Session>) {
         while session.link().is_open() && !session.recovery.position().is_shared() {
             let moved = self.watermark_moved.notified();
-            if self.services.watermark_state.look().frozen
+            if self.services.cluster.watermark_state.look().frozen
                 || !self.hears(&session, LOOK_AGAIN).await
             {
                 let _moved = tokio::time::timeout(LOOK_AGAIN, moved).await;
@@ -160,12 +163,15 @@ impl Router {
         complete: bool,
     ) {
         let mut position = session.recovery.position();
-        let cursor =
-            position.read(reading, self.services.watermark_state.look(), self.watermark.get());
-        let cursor = cursor.min(self.hub.borrow().cap(&session.user));
+        let cursor = position.read(
+            reading,
+            self.services.cluster.watermark_state.look(),
+            self.watermark.get(),
+        );
+        let cursor = cursor.min(self.sessions.hub.borrow().cap(&session.user));
         session.recovery.set_position(position);
-        session.recovery.begin(self.services.wall.now());
-        session.recovery.cursor_sent(cursor, self.services.wall.seconds());
+        session.recovery.begin(self.services.clocks.wall.now());
+        session.recovery.cursor_sent(cursor, self.services.clocks.wall.seconds());
         let named = gaps.len() <= GAPS_MAX;
         let gaps: Vec<String> = gaps.iter().take(GAPS_MAX).map(Conversation::to_string).collect();
         let gaps: Vec<&str> = gaps.iter().filter(|_| named).map(String::as_str).collect();
@@ -173,36 +179,22 @@ impl Router {
         session.recovery.prune(self.watermark.get());
         // The next cursor is behind what was delivered, and releases what is remembered of it.
         if session.recovery.remembers() {
-            self.hub.borrow_mut().mark_cursor_due(session);
+            self.sessions.hub.borrow_mut().mark_cursor_due(session);
         }
     }
 
-    pub(super) fn send_cursor(
-        &self,
-        session: &Rc<Session>,
-        cursor: Micros,
-        complete: bool,
-        gaps: &[&str],
-    ) {
-        let text = self.services.seal.seal(&session.user, cursor);
-        self.reply(session, &ServerFrame::Cursor { cursor: Some(&text), complete, gaps });
-    }
-
     /// Reads and delivers what lies above a cursor. Returns `None` if the session ended meanwhile.
-    async fn catch_up(
-        self: &Rc<Self>,
-        session: &Rc<Session>,
-        claim: ResumeFrom,
-    ) -> Option<Outcome> {
-        let ResumeFrom::Cursor(_) = claim else {
+    async fn catch_up(self: &Rc<Self>, session: &Rc<Session>, from: ResumeFrom) -> Option<Outcome> {
+        let ResumeFrom::Cursor(_) = from else {
             return Some(Outcome { gaps: Vec::new(), whole: true });
         };
         // A round may have advanced the session beyond the cursor that it came with.
         let above = session.recovery.position().above(self.watermark.get());
         let reader = self.session_reader(session, TRIES);
-        let changed = reader.changed(&session.user, &self.rooms_of(session), above).await?;
+        let changed =
+            reader.changed(&session.user, &self.sessions.rooms_of(session), above).await?;
         let mut outcome = Outcome { gaps: Vec::new(), whole: changed.whole };
-        let bounds = self.services.resume;
+        let bounds = self.services.limits.resume;
         let mut left = bounds.messages;
         for conversation in changed.conversations {
             let max = left.min(bounds.conversation);
@@ -226,64 +218,23 @@ impl Router {
     /// Waits until the outbox is less than half full: the catch-up goes at the client's pace.
     async fn has_room(&self, session: &Session) -> Option<()> {
         while session.link().is_open() && session.link().bytes() > session.link().bound() / 2 {
-            self.flush();
+            self.sessions.flush();
             tokio::time::sleep(OUTBOX_POLL).await;
         }
         session.link().is_open().then_some(())
     }
 
-    /// Delivers a message that was read, unless it came live before. Live messages that come during
-    /// a catch-up are kept back and may be dropped, so they do not count as delivered.
-    pub(super) fn deliver_missed(&self, session: &Rc<Session>, message: &Message) {
-        let key = message.conversation.key_of(&session.user);
-        // A message that is delivered in slices counts as delivered to sessions whose slice is
-        // still to come, and no cursor may cover it before. So it is delivered here. The later
-        // slice skips a message that was read here; a session of an earlier slice gets it twice.
-        let live =
-            !session.recovery.is_catching_up() && !self.sliced.meet(std::slice::from_ref(&key));
-        let hub = self.hub.borrow();
-        // The user may have left the room since it was listed.
-        let is_recipient = hub.is_still_for(session, key.as_room(), message.id);
-        let had = live && hub.had(session, &key, message.id);
-        drop(hub);
-        if is_recipient && !had && session.recovery.catch(message.id) {
-            self.services.observe(message.id.time());
-            self.deliver_frame(session, MessageText::new(message).frame());
-        }
-    }
-
-    /// Returns the rooms that a session's user is in, each with the stamp of the joining.
-    pub(super) fn rooms_of(&self, session: &Session) -> Vec<(RoomId, MessageId)> {
-        let hub = self.hub.borrow();
-        let rooms = hub.user_rooms(&session.user).into_iter().flat_map(UserRooms::inside);
-        rooms.map(|known| (known.room.clone(), known.joined())).collect()
-    }
-
-    fn deliver_frame(&self, session: &Rc<Session>, frame: bytes::Bytes) {
-        self.services.metrics.resumed_messages.inc();
-        self.reply_text(session, frame);
-    }
-
-    /// Returns where a session with this claim begins. While the time is not known, one without a
+    /// Returns where a session that resumes from there begins. While the time is not known, one without a
     /// cursor begins at the last time by which everything was in the store.
-    pub(super) fn begins_at(&self, claim: ResumeFrom) -> Micros {
-        match claim {
+    fn begins_at(&self, from: ResumeFrom) -> Micros {
+        match from {
             ResumeFrom::Cursor(time) => time,
             ResumeFrom::Nothing | ResumeFrom::Useless => {
-                let began = self.services.wall.sure_before(READ_MARGIN);
-                began.unwrap_or_else(|| self.services.watermark_state.look().decided)
+                let began = self.services.clocks.wall.sure_before(READ_MARGIN);
+                began.unwrap_or_else(|| self.services.cluster.watermark_state.look().decided)
             }
         }
     }
-}
-
-/// The most that a resume sends.
-#[derive(Debug, Clone, Copy)]
-pub struct ResumeBounds {
-    /// Messages per conversation.
-    pub conversation: usize,
-    /// Messages in all.
-    pub messages: usize,
 }
 
 /// Returns whether all messages above a cursor may still be stored. `kept` is how long messages are
