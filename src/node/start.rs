@@ -35,7 +35,7 @@ use crate::shards::{
 use crate::socket::listen;
 use crate::telemetry::Metrics;
 use crate::watermark::WatermarkState;
-use crate::worker::Worker;
+use crate::worker::{Worker, WorkerEnd, WorkerListener, WorkerShards};
 use crate::worker_call::WorkerCalls;
 
 /// Most sessions under way from one worker to another. Each waits for a permit.
@@ -370,7 +370,7 @@ impl Parts {
         let (senders, receivers): (Vec<mpsc::Sender<Handoff>>, Vec<_>) =
             (0..config.workers).map(|_| mpsc::channel(ARRIVALS_MAX)).unzip();
         let (worker_calls, wanted) = WorkerCalls::new(config.workers, plan.worker_call_bounds());
-        let places = PortPermits {
+        let permits = PortPermits {
             connections: Arc::new(Connections::new(
                 connections,
                 Arc::clone(&self.services.metrics),
@@ -387,33 +387,39 @@ impl Parts {
             let worker = Worker {
                 index,
                 services: Arc::clone(&self.services),
-                bus: Arc::clone(&plan.bus),
-                health: Arc::clone(&self.health),
-                link_bounds: plan.link_bounds(),
+                shards: WorkerShards {
+                    bus: Arc::clone(&plan.bus),
+                    health: Arc::clone(&self.health),
+                    bounds: plan.link_bounds(),
+                    reconnect: Arc::clone(&self.reconnect),
+                    subscribers: self.subscribers(plan, index),
+                },
+                clients: WorkerListener {
+                    listener: listener.try_clone()?,
+                    bounds: ClientPortBounds {
+                        origins: config.listen.origins.clone(),
+                        header: config.timeouts.header,
+                        keep_alive: config.timeouts.keep_alive,
+                        body: config.timeouts.body,
+                        write_stall: config.timeouts.write_stall,
+                    },
+                    readiness: Arc::clone(&self.readiness),
+                    permits: permits.clone(),
+                    connection_bounds: plan.connection_bounds(),
+                    workers: senders.clone(),
+                    handoffs,
+                },
                 remembered: config.repair.remembered,
                 reads: plan.read_rates(),
-                subscribers: self.subscribers(plan, index),
-                listener: listener.try_clone()?,
-                readiness: Arc::clone(&self.readiness),
-                places: places.clone(),
                 limits: limits.clone(),
-                port_bounds: ClientPortBounds {
-                    origins: config.listen.origins.clone(),
-                    header: config.timeouts.header,
-                    keep_alive: config.timeouts.keep_alive,
-                    body: config.timeouts.body,
-                    write_stall: config.timeouts.write_stall,
-                },
-                connection_bounds: plan.connection_bounds(),
-                workers: senders.clone(),
-                handoffs,
                 worker_calls: worker_calls.clone(),
                 wanted,
-                stop: end.stop.clone(),
-                drain: config.timeouts.drain,
-                reconnect: Arc::clone(&self.reconnect),
-                busy: Arc::clone(&end.busy),
-                left: end.left.clone(),
+                end: WorkerEnd {
+                    stop: end.stop.clone(),
+                    drain: config.timeouts.drain,
+                    busy: Arc::clone(&end.busy),
+                    left: end.left.clone(),
+                },
             };
             let thread = std::thread::Builder::new().name(format!("nc-worker-{index}"));
             threads.push(thread.spawn(move || worker.run())?);
