@@ -2,6 +2,7 @@
 //! lists them, files stay small, no room is a drawer for odds and ends, and the README is short. Names
 //! of types stand once, their methods stand with them, and prose is plain.
 
+mod calls;
 mod names;
 mod prose;
 mod source;
@@ -141,6 +142,14 @@ fn methods_stand_in_the_room_of_their_type() {
             found.push((source.room.clone(), name));
         }
     }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn no_two_files_call_each_other() {
+    let is_product = |source: &Source| !source.is_test() && source.room != "simulation";
+    let sources: Vec<Source> = code().into_iter().filter(is_product).collect();
+    let found = calls::mutual(&sources);
     assert!(found.is_empty(), "{found:#?}");
 }
 
