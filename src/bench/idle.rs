@@ -32,7 +32,7 @@ impl Large {
         let (conversation, body) = (format!("user.{user}"), "x".repeat(LARGE_BODY_BYTES));
         match self {
             Self::Event => json!({
-                "op": "publish", "conversation": conversation, "event": "large", "data": body,
+                "op": "signal", "conversation": conversation, "name": "large", "data": body,
             }),
             Self::Message => json!({"op": "send", "conversation": conversation, "body": body}),
         }
@@ -40,7 +40,7 @@ impl Large {
 
     const fn op(self) -> &'static str {
         match self {
-            Self::Event => "event",
+            Self::Event => "signal",
             Self::Message => "message",
         }
     }

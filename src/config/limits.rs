@@ -209,7 +209,7 @@ mod tests {
             kind: "room",
             title: Some(&title),
             last: Some(last.as_raw()),
-            read: Some(id.to_string()),
+            read_upto: Some(id.to_string()),
         };
         let bytes = item.bytes();
         assert!((3000..=ITEM_FIELDS_BYTES).contains(&bytes), "{bytes}");

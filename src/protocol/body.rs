@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::fields::{Fields, missing};
 use super::op::{bounded, json, message_id, required};
-use super::{ErrorReply, PublishRequest, RequestBounds};
+use super::{ErrorReply, PublishRequest, RequestBounds, SignalRequest};
 use crate::domain::{HistoryVisibility, MemberRole, MessageId, UserId};
 
 /// Events of one request: as many as are published in one step of a worker's loop.
@@ -28,35 +28,35 @@ pub struct MessageBody<'a> {
     /// Any JSON value.
     pub body: &'a RawValue,
     /// The newest id that the sender has seen.
-    pub after: Option<MessageId>,
+    pub seen: Option<MessageId>,
 }
 
 impl<'a> MessageBody<'a> {
-    /// Reads `{from?, conversation, body, after?}`.
+    /// Reads `{from?, conversation, body, seen?}`.
     pub fn read(text: &'a str, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
         let mut fields = Fields::read_body(text, bounds.json_depth)?;
         let body = Self {
             from: user_id(&mut fields, "from")?,
             conversation: required(&mut fields, "conversation")?,
             body: json(&mut fields, "body", bounds.body_bytes)?,
-            after: message_id(&mut fields, "after")?,
+            seen: message_id(&mut fields, "seen")?,
         };
         fields.finish()?;
         Ok(body)
     }
 }
 
-/// An event to be published.
+/// An event or a signal to be published.
 #[derive(Debug)]
-pub struct EventBody<'a> {
-    /// The user who publishes it, if it names one.
-    pub from: Option<UserId>,
-    /// The event.
-    pub publish: PublishRequest<'a>,
+pub enum EventBody<'a> {
+    /// An event about a subject.
+    Event(PublishRequest<'a>),
+    /// A signal, and the user who sends it, if it names one.
+    Signal(SignalRequest<'a>, Option<UserId>),
 }
 
 impl<'a> EventBody<'a> {
-    /// Reads `{events: [{subject, data} | {conversation, event, data, from?}]}` of 1 to
+    /// Reads `{events: [{subject, data} | {conversation, name, data, from?}]}` of 1 to
     /// [`EVENTS_MAX`] events; a refusal names the event by its index.
     pub fn read_list(text: &'a str, bounds: &RequestBounds) -> Result<Vec<Self>, ErrorReply> {
         let list = read_entries(text, "events", EVENTS_MAX, bounds)?;
@@ -69,14 +69,14 @@ impl<'a> EventBody<'a> {
 
     fn read(text: &'a str, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
         let mut fields = Fields::read_body(text, bounds.json_depth)?;
-        let from = user_id(&mut fields, "from")?;
-        let publish = PublishRequest::read(&mut fields, bounds)?;
+        let body = if fields.has("conversation") {
+            let from = user_id(&mut fields, "from")?;
+            Self::Signal(SignalRequest::read(&mut fields, bounds)?, from)
+        } else {
+            Self::Event(PublishRequest::read(&mut fields, bounds)?)
+        };
         fields.finish()?;
-        if from.is_some() && matches!(publish, PublishRequest::Subject { .. }) {
-            let message = "`from` belongs to `conversation` and `event`, not to `subject`";
-            return Err(ErrorReply::bad_request(message));
-        }
-        Ok(Self { from, publish })
+        Ok(body)
     }
 }
 

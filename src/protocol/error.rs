@@ -91,7 +91,7 @@ impl ErrorReply {
         ServerFrame::Error {
             id,
             code: self.code,
-            message: &self.message,
+            detail: &self.message,
             retry: self.code.retry(),
             retry_after_ms: self.retry_after.map(millis),
         }

@@ -46,6 +46,11 @@ impl<'a> Fields<'a> {
         Some(self.list.swap_remove(at).1)
     }
 
+    /// Whether a field is given.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.list.iter().any(|(key, _)| key == name)
+    }
+
     /// An optional field's raw JSON; `null` is a value like any other.
     pub(super) fn raw(&mut self, name: &str) -> Option<&'a RawValue> {
         self.take(name)

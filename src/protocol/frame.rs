@@ -125,30 +125,6 @@ pub struct ReadyLimits {
     pub sends_in_flight: usize,
 }
 
-/// What an event is about, with the fields of its kind.
-#[derive(Debug, Clone, Copy, Serialize)]
-#[serde(untagged)]
-pub enum Announced<'a> {
-    /// An event about a subject.
-    Subject {
-        /// The subject.
-        subject: &'a str,
-        /// Any JSON value.
-        data: &'a RawValue,
-    },
-    /// An event of a conversation.
-    Conversation {
-        /// The conversation.
-        conversation: &'a str,
-        /// Its name.
-        event: &'a str,
-        /// Who published it.
-        from: &'a str,
-        /// Any JSON value.
-        data: &'a RawValue,
-    },
-}
-
 /// A change of one user's membership of a room.
 #[derive(Debug, Clone, Serialize)]
 pub struct MemberNews<'a> {
@@ -171,11 +147,14 @@ pub struct InboxItem<'a> {
     /// `dm` or `room`.
     pub kind: &'static str,
     /// The room's title; a direct one has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<&'a str>,
     /// The newest message that the user is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<&'a RawValue>,
     /// The newest message that the user has read.
-    pub read: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_upto: Option<String>,
 }
 
 impl InboxItem<'_> {
@@ -210,11 +189,22 @@ pub enum ServerFrame<'a> {
         /// Patterns of `hello` that were refused.
         refused: &'a [String],
         /// The node's time in milliseconds.
-        time: u64,
+        now: u64,
+    },
+    /// The answer to a `renew`.
+    Renewed {
+        /// The request's id.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a RequestId>,
+        /// When the new token ends, in milliseconds.
+        expires_at: u64,
+        /// Patterns that ended, since the new token does not grant them.
+        refused: &'a [String],
     },
     /// The session is live from here on.
     Cursor {
-        /// What the client resumes from; none while the node issues none.
+        /// What the client resumes from; absent while the node issues none.
+        #[serde(skip_serializing_if = "Option::is_none")]
         cursor: Option<&'a str>,
         /// Whether nothing before this is missing.
         complete: bool,
@@ -232,7 +222,7 @@ pub enum ServerFrame<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a RequestId>,
         /// The node's time in milliseconds.
-        time: u64,
+        now: u64,
     },
     /// A page of history.
     History {
@@ -243,7 +233,8 @@ pub enum ServerFrame<'a> {
         conversation: &'a str,
         /// The messages.
         messages: &'a [&'a RawValue],
-        /// What to pass on to get the next page.
+        /// The `page` of the request for the next page; absent at the end.
+        #[serde(skip_serializing_if = "Option::is_none")]
         next: Option<String>,
     },
     /// A page of the inbox.
@@ -253,7 +244,8 @@ pub enum ServerFrame<'a> {
         id: Option<&'a RequestId>,
         /// The conversations, the recently active first.
         conversations: &'a [InboxItem<'a>],
-        /// What to pass on to get the next page.
+        /// The `page` of the request for the next page; absent at the end.
+        #[serde(skip_serializing_if = "Option::is_none")]
         next: Option<&'a str>,
     },
     /// Another device of the user has read a conversation.
@@ -262,24 +254,49 @@ pub enum ServerFrame<'a> {
         conversation: &'a str,
         /// The newest message that was read.
         upto: String,
+        /// The user who read it.
+        user: &'a str,
+        /// When, in milliseconds.
+        at: u64,
     },
-    /// An event.
-    Event(Announced<'a>),
+    /// An event about a subject.
+    Event {
+        /// The subject.
+        subject: &'a str,
+        /// Any JSON value.
+        data: &'a RawValue,
+        /// When it was published, in milliseconds.
+        at: u64,
+    },
+    /// A signal to the members of a conversation.
+    Signal {
+        /// The conversation.
+        conversation: &'a str,
+        /// Its name.
+        name: &'a str,
+        /// Who sent it.
+        from: &'a str,
+        /// Any JSON value.
+        data: &'a RawValue,
+        /// When it was sent, in milliseconds.
+        at: u64,
+    },
     /// A user joined a room: this user or another one.
     Joined(MemberNews<'a>),
     /// A user left a room: this user or another one.
     Left(MemberNews<'a>),
     /// A room was renamed.
-    Room {
+    RoomChanged {
         /// The room's conversation.
         conversation: &'a str,
-        /// Its title; none if it has no title any more.
+        /// Its title; absent if it has no title any more.
+        #[serde(skip_serializing_if = "Option::is_none")]
         title: Option<&'a str>,
     },
     /// The token ends soon.
-    Expiring {
+    TokenExpiring {
         /// When, in milliseconds.
-        at: u64,
+        expires_at: u64,
     },
     /// A refusal.
     Error {
@@ -289,7 +306,7 @@ pub enum ServerFrame<'a> {
         /// For programs.
         code: Code,
         /// For people.
-        message: &'a str,
+        detail: &'a str,
         /// Whether to try again.
         retry: Retry,
         /// In how many milliseconds the same request would be taken, where that is known.
@@ -391,8 +408,8 @@ mod tests {
         let table = [
             (ServerFrame::Ok { id: &id }, r#"{"op":"ok","id":"x"}"#),
             (
-                ServerFrame::Read { conversation: "dm.a.b", upto: "x".into() },
-                r#"{"op":"read","conversation":"dm.a.b","upto":"x"}"#,
+                ServerFrame::Read { conversation: "dm.a.b", upto: "x".into(), user: "a", at: 5 },
+                r#"{"op":"read","conversation":"dm.a.b","upto":"x","user":"a","at":5}"#,
             ),
             (
                 ServerFrame::Inbox {
@@ -402,28 +419,28 @@ mod tests {
                         kind: "room",
                         title: Some("R"),
                         last: None,
-                        read: None,
+                        read_upto: None,
                     }],
                     next: None,
                 },
-                r#"{"op":"inbox","id":"x","conversations":[{"conversation":"room.r","kind":"room","title":"R","last":null,"read":null}],"next":null}"#,
+                r#"{"op":"inbox","id":"x","conversations":[{"conversation":"room.r","kind":"room","title":"R"}]}"#,
             ),
-            (ServerFrame::Pong { id: None, time: 5 }, r#"{"op":"pong","time":5}"#),
+            (ServerFrame::Pong { id: None, now: 5 }, r#"{"op":"pong","now":5}"#),
             (
                 ServerFrame::Cursor { cursor: None, complete: true, gaps: &[] },
-                r#"{"op":"cursor","cursor":null,"complete":true,"gaps":[]}"#,
+                r#"{"op":"cursor","complete":true,"gaps":[]}"#,
             ),
             (
-                ServerFrame::Event(Announced::Subject { subject: "presence.bob", data }),
-                r#"{"op":"event","subject":"presence.bob","data":{"online":true}}"#,
+                ServerFrame::Event { subject: "presence.bob", data, at: 5 },
+                r#"{"op":"event","subject":"presence.bob","data":{"online":true},"at":5}"#,
             ),
             (
                 unknown.frame(None),
-                r#"{"op":"error","code":"outcome_unknown","message":"m","retry":"same_nonce"}"#,
+                r#"{"op":"error","code":"outcome_unknown","detail":"m","retry":"same_nonce"}"#,
             ),
             (
                 limited.frame(Some(&id)),
-                r#"{"op":"error","id":"x","code":"rate_limited","message":"m","retry":"later","retry_after_ms":2}"#,
+                r#"{"op":"error","id":"x","code":"rate_limited","detail":"m","retry":"later","retry_after_ms":2}"#,
             ),
         ];
         for (frame, text) in table {

@@ -17,11 +17,11 @@ pub use close::CloseReason;
 pub use cursor::{CursorError, CursorSeal};
 pub use error::{Code, ErrorReply, Retry};
 pub use frame::{
-    Announced, InboxItem, MemberNews, MessageText, ReadyLimits, RequestId, ServerFrame,
+    InboxItem, MemberNews, MessageText, ReadyLimits, RequestId, ServerFrame,
 };
 pub use op::{
     HISTORY_LIMIT_DEFAULT, Hello, History, HistorySide, INBOX_LIMIT_MAX, InboxRequest, MarkRequest,
-    Op, PublishRequest, Request, Send,
+    Op, PublishRequest, Request, Send, SignalRequest,
 };
 
 /// The subprotocol that a client may offer.

@@ -12,8 +12,8 @@ use crate::domain::{MessageId, NONCE_BYTES_MAX, Pattern};
 /// The longest name of a device, in bytes.
 const DEVICE_BYTES_MAX: usize = 64;
 
-/// The longest name of a conversation's event, in bytes.
-const EVENT_BYTES_MAX: usize = 64;
+/// The longest name of a signal, in bytes.
+const SIGNAL_NAME_BYTES_MAX: usize = 64;
 
 /// Most conversations in a page of the inbox: a page costs up to three reads for each.
 pub const INBOX_LIMIT_MAX: usize = 100;
@@ -36,8 +36,10 @@ pub struct Request<'a> {
 /// The ops of a client.
 #[derive(Debug)]
 pub enum Op<'a> {
-    /// Begins a session, or brings a fresh token.
+    /// Begins a session.
     Hello(Hello<'a>),
+    /// Brings a fresh token.
+    Renew(Cow<'a, str>),
     /// Sends a message.
     Send(Send<'a>),
     /// Reads a page of a conversation.
@@ -45,9 +47,11 @@ pub enum Op<'a> {
     /// Lists conversations.
     Inbox(InboxRequest<'a>),
     /// Moves the mark up to which a conversation is read.
-    Read(MarkRequest<'a>),
-    /// Publishes an event.
+    MarkRead(MarkRequest<'a>),
+    /// Publishes an event about a subject.
     Publish(PublishRequest<'a>),
+    /// Sends a signal to the members of a conversation.
+    Signal(SignalRequest<'a>),
     /// Adds patterns.
     Subscribe(Vec<Pattern>),
     /// Removes patterns.
@@ -81,7 +85,7 @@ pub struct Send<'a> {
     /// Whether it may have been sent before under its nonce.
     pub retry: bool,
     /// The newest id that the client has seen.
-    pub after: Option<MessageId>,
+    pub seen: Option<MessageId>,
 }
 
 /// Which side of an id a page lies on.
@@ -92,6 +96,47 @@ pub enum HistorySide {
     /// Above the id; oldest first.
     After(MessageId),
 }
+
+impl HistorySide {
+    /// The side that a request asks for: where an earlier page ended, or a message to jump to.
+    pub fn of(
+        page: Option<&str>,
+        before: Option<MessageId>,
+        after: Option<MessageId>,
+    ) -> Result<Self, ErrorReply> {
+        match (page, before, after) {
+            (Some(page), None, None) => Self::of_page(page).ok_or_else(|| {
+                ErrorReply::bad_request("`page` must be the `next` of an earlier page")
+            }),
+            (None, before, None) => Ok(Self::Before(before)),
+            (None, None, Some(after)) => Ok(Self::After(after)),
+            _ => {
+                let message = "`page`, `before` and `after` exclude each other";
+                Err(ErrorReply::bad_request(message))
+            }
+        }
+    }
+
+    /// The token of the page that begins beyond a message, on the same side.
+    pub fn page(self, next: MessageId) -> String {
+        match self {
+            Self::Before(_) => format!("{PAGE_BEFORE}{next}"),
+            Self::After(_) => format!("{PAGE_AFTER}{next}"),
+        }
+    }
+
+    fn of_page(page: &str) -> Option<Self> {
+        let id = |text: &str| text.parse::<MessageId>().ok();
+        match page.strip_prefix(PAGE_BEFORE) {
+            Some(before) => Some(Self::Before(Some(id(before)?))),
+            None => Some(Self::After(id(page.strip_prefix(PAGE_AFTER)?)?)),
+        }
+    }
+}
+
+/// What the token of a page begins with, by its side.
+const PAGE_BEFORE: char = 'b';
+const PAGE_AFTER: char = 'a';
 
 /// A page to be read.
 #[derive(Debug)]
@@ -108,7 +153,7 @@ pub struct History<'a> {
 #[derive(Debug)]
 pub struct InboxRequest<'a> {
     /// The `next` of an earlier page.
-    pub next: Option<Cow<'a, str>>,
+    pub page: Option<Cow<'a, str>>,
     /// Most conversations of the page.
     pub limit: usize,
 }
@@ -122,25 +167,24 @@ pub struct MarkRequest<'a> {
     pub upto: MessageId,
 }
 
-/// An event to be published.
+/// An event to be published, for the sessions that subscribe to its subject.
 #[derive(Debug)]
-pub enum PublishRequest<'a> {
-    /// To the sessions that subscribe to a subject.
-    Subject {
-        /// What it is about.
-        subject: Cow<'a, str>,
-        /// Any JSON value.
-        data: &'a RawValue,
-    },
-    /// To the members of a conversation.
-    Conversation {
-        /// The conversation.
-        conversation: Cow<'a, str>,
-        /// The event's name, `typing` for example.
-        event: Cow<'a, str>,
-        /// Any JSON value.
-        data: &'a RawValue,
-    },
+pub struct PublishRequest<'a> {
+    /// What it is about.
+    pub subject: Cow<'a, str>,
+    /// Any JSON value.
+    pub data: &'a RawValue,
+}
+
+/// A signal for the members of a conversation.
+#[derive(Debug)]
+pub struct SignalRequest<'a> {
+    /// The conversation.
+    pub conversation: Cow<'a, str>,
+    /// Its name, `typing` for example.
+    pub name: Cow<'a, str>,
+    /// Any JSON value.
+    pub data: &'a RawValue,
 }
 
 impl<'a> Request<'a> {
@@ -184,8 +228,10 @@ impl<'a> Op<'a> {
                 "send" => Self::Send(Send::read(&mut fields, bounds)?),
                 "history" => Self::History(History::read(&mut fields, bounds)?),
                 "inbox" => Self::Inbox(InboxRequest::read(&mut fields)?),
-                "read" => Self::Read(MarkRequest::read(&mut fields)?),
+                "renew" => Self::Renew(required(&mut fields, "token")?),
+                "mark_read" => Self::MarkRead(MarkRequest::read(&mut fields)?),
                 "publish" => Self::Publish(PublishRequest::read(&mut fields, bounds)?),
+                "signal" => Self::Signal(SignalRequest::read(&mut fields, bounds)?),
                 "subscribe" => Self::Subscribe(required_patterns(&mut fields, bounds)?),
                 "unsubscribe" => Self::Unsubscribe(required_patterns(&mut fields, bounds)?),
                 "ping" => Self::Ping,
@@ -222,7 +268,7 @@ impl<'a> Send<'a> {
             body: json(fields, "body", bounds.body_bytes)?,
             nonce,
             retry,
-            after: message_id(fields, "after")?,
+            seen: message_id(fields, "seen")?,
         })
     }
 }
@@ -230,13 +276,9 @@ impl<'a> Send<'a> {
 impl<'a> History<'a> {
     fn read(fields: &mut Fields<'a>, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
         let conversation = required(fields, "conversation")?;
-        let side = match (message_id(fields, "before")?, message_id(fields, "after")?) {
-            (Some(_), Some(_)) => {
-                return Err(ErrorReply::bad_request("`before` and `after` exclude each other"));
-            }
-            (_, Some(after)) => HistorySide::After(after),
-            (before, None) => HistorySide::Before(before),
-        };
+        let page = fields.string("page")?;
+        let (before, after) = (message_id(fields, "before")?, message_id(fields, "after")?);
+        let side = HistorySide::of(page.as_deref(), before, after)?;
         let limit = limit(fields, HISTORY_LIMIT_DEFAULT, bounds.history_messages)?;
         Ok(Self { conversation, side, limit })
     }
@@ -244,8 +286,8 @@ impl<'a> History<'a> {
 
 impl<'a> InboxRequest<'a> {
     fn read(fields: &mut Fields<'a>) -> Result<Self, ErrorReply> {
-        let next = fields.string("next")?;
-        Ok(Self { next, limit: limit(fields, INBOX_LIMIT_DEFAULT, INBOX_LIMIT_MAX)? })
+        let page = fields.string("page")?;
+        Ok(Self { page, limit: limit(fields, INBOX_LIMIT_DEFAULT, INBOX_LIMIT_MAX)? })
     }
 }
 
@@ -263,21 +305,21 @@ impl<'a> PublishRequest<'a> {
         fields: &mut Fields<'a>,
         bounds: &RequestBounds,
     ) -> Result<Self, ErrorReply> {
-        let subject = fields.string("subject")?;
-        let conversation = fields.string("conversation")?;
-        let event = bounded(fields, "event", EVENT_BYTES_MAX)?;
-        let data = json(fields, "data", bounds.data_bytes)?;
-        match (subject, conversation, event) {
-            (Some(subject), None, None) => Ok(Self::Subject { subject, data }),
-            (None, Some(conversation), Some(event)) => {
-                Ok(Self::Conversation { conversation, event, data })
-            }
-            (None, Some(_), None) => Err(missing("event")),
-            (None, None, _) => Err(missing("subject")),
-            (Some(_), ..) => Err(ErrorReply::bad_request(
-                "`subject` and `conversation` with `event` exclude each other",
-            )),
-        }
+        let subject = required(fields, "subject")?;
+        Ok(Self { subject, data: json(fields, "data", bounds.data_bytes)? })
+    }
+}
+
+impl<'a> SignalRequest<'a> {
+    pub(super) fn read(
+        fields: &mut Fields<'a>,
+        bounds: &RequestBounds,
+    ) -> Result<Self, ErrorReply> {
+        Ok(Self {
+            conversation: required(fields, "conversation")?,
+            name: bounded(fields, "name", SIGNAL_NAME_BYTES_MAX)?.ok_or_else(|| missing("name"))?,
+            data: json(fields, "data", bounds.data_bytes)?,
+        })
     }
 }
 

@@ -3,13 +3,12 @@
 use std::rc::Rc;
 
 use serde_json::value::RawValue;
-use smallvec::SmallVec;
 
 use super::Router;
-use super::publish::check_event;
+use super::signal::check_name;
 use crate::auth::Principal;
 use crate::domain::{Conversation, Subject, UserId};
-use crate::protocol::{Announced, Code, ErrorReply, ServerFrame};
+use crate::protocol::{Code, ErrorReply};
 use crate::services::no_such_conversation;
 use crate::worker_call::Caller;
 
@@ -23,13 +22,13 @@ pub enum EventOrder {
         /// Any JSON value.
         data: Box<RawValue>,
     },
-    /// To the members of a conversation.
-    Conversation {
+    /// A signal to the members of a conversation.
+    Signal {
         /// The conversation.
         conversation: Conversation,
-        /// The event's name.
-        event: Box<str>,
-        /// The user who published it.
+        /// Its name.
+        name: Box<str>,
+        /// The user who sent it.
         from: UserId,
         /// Any JSON value.
         data: Box<RawValue>,
@@ -102,15 +101,11 @@ impl Router {
     fn publish_event(self: &Rc<Self>, event: &EventOrder) {
         match event {
             EventOrder::Subject { subject, data } => {
-                let announced = Announced::Subject { subject: subject.as_str(), data };
-                let frame = ServerFrame::Event(announced).text();
-                let keys = SmallVec::from_iter([subject.key()]);
-                self.fanout.announce(keys, subject.as_str(), frame, None);
+                self.announce_event(subject, data);
             }
-            EventOrder::Conversation { conversation, event, from, data } => {
-                let (about, from) = (conversation.to_string(), from.as_str());
-                let announced = Announced::Conversation { conversation: &about, event, from, data };
-                let frame = ServerFrame::Event(announced).text();
+            EventOrder::Signal { conversation, name, from, data } => {
+                let about = conversation.to_string();
+                let frame = self.signal_frame(&about, name, from, data);
                 self.fanout.announce(conversation.keys().collect(), &about, frame, None);
             }
         }
@@ -132,7 +127,7 @@ struct About<'a> {
 fn conversations(events: &[EventOrder]) -> Vec<About<'_>> {
     let mut found: Vec<About<'_>> = Vec::new();
     for (at, event) in events.iter().enumerate() {
-        let EventOrder::Conversation { conversation, from, .. } = event else { continue };
+        let EventOrder::Signal { conversation, from, .. } = event else { continue };
         let is_known = |known: &About<'_>| (known.from, known.conversation) == (from, conversation);
         if !found.iter().any(is_known) {
             found.push(About { at, from, conversation });
@@ -157,12 +152,12 @@ fn may_publish(
             }
             Err(ErrorReply::new(Code::Forbidden, format!("`{subject}` is not granted")))
         }
-        EventOrder::Conversation { conversation, event, from, .. } => {
+        EventOrder::Signal { conversation, name, from, .. } => {
             let is_room = matches!(conversation, Conversation::Room(_));
             if !(conversation.is_direct_of(from) || is_room) {
                 return Err(no_such_conversation());
             }
-            check_event(event)
+            check_name(name)
         }
     }
 }
@@ -219,9 +214,9 @@ mod tests {
         ];
         for (conversation, name, role, code) in table {
             let me = UserId::parse("me").unwrap();
-            let event = EventOrder::Conversation {
+            let event = EventOrder::Signal {
                 conversation: Conversation::parse(conversation, &me).unwrap(),
-                event: name.into(),
+                name: name.into(),
                 from: me,
                 data: data(),
             };

@@ -1,15 +1,11 @@
-//! `hello`: opens a session, or renews its token.
+//! `hello`: opens a session.
 
 use std::rc::Rc;
 
 use super::Router;
 use crate::domain::{Pattern, PatternScope, UserId};
 use crate::hub::Session;
-use crate::protocol::{Code, ErrorReply, Hello, RequestId, ServerFrame};
-
-/// Items that the check of a token counts as. It takes 10 to 100 microseconds for its signature,
-/// its claims and up to 200 grants, where a pattern takes about one.
-const TOKEN_ITEMS: usize = 50;
+use crate::protocol::{ErrorReply, RequestId, ServerFrame};
 
 /// What a `hello` asks for beside its authentication.
 #[derive(Debug, Default)]
@@ -81,35 +77,8 @@ impl Router {
             ping_ms: services.limits.waits.ping.as_millis() as u64,
             limits: services.limits.ready_limits,
             refused,
-            time: services.clocks.wall.now().millis(),
+            now: services.clocks.wall.now().millis(),
         };
         self.sessions.reply(session, &frame);
-    }
-
-    /// Handles a second `hello`, which brings a fresh token of the same user; everything
-    /// else in it is ignored. Patterns that the new token does not grant end at once, and `refused`
-    /// names them. It counts as a read, like the first one.
-    pub(super) fn renew(
-        &self,
-        session: &Rc<Session>,
-        id: Option<&RequestId>,
-        hello: &Hello<'_>,
-    ) -> Result<(), ErrorReply> {
-        let items = hello.subscribe.len().max(hello.token.as_ref().map_or(0, |_| TOKEN_ITEMS));
-        self.charge_items(session, items).map_err(|refusal| refusal.of_op("hello"))?;
-        self.limiter.read(&session.user).map_err(|refused| refused.refusal().of_op("hello"))?;
-        if let Some(token) = &hello.token {
-            let principal = self.services.authenticate(token)?;
-            if principal.user != session.user {
-                let message = "hello: the token is of another user than the session";
-                return Err(ErrorReply::new(Code::Unauthorized, message));
-            }
-            session.renew(principal);
-        }
-        let principal = session.principal();
-        let lost = session.patterns(|pattern| !principal.may_subscribe(pattern));
-        self.drop_patterns(session, &lost);
-        self.ready(session, id, &ServerFrame::refused(&lost));
-        Ok(())
     }
 }

@@ -31,7 +31,7 @@ impl Router {
             let read = router.read_page(Some(&session.user), &conversation, side, limit).await;
             drop(permit);
             match read {
-                Ok(page) => router.reply_page(&session, id.as_ref(), &conversation, &page),
+                Ok(page) => router.reply_page(&session, id.as_ref(), &conversation, (side, &page)),
                 Err(refusal) => router.sessions.refuse(&session, id.as_ref(), &of_op(refusal)),
             }
         });
@@ -88,7 +88,7 @@ impl Router {
         session: &Rc<Session>,
         id: Option<&RequestId>,
         conversation: &Conversation,
-        page: &Page,
+        (side, page): (HistorySide, &Page),
     ) {
         let texts: Vec<MessageText> = page.messages.iter().map(MessageText::new).collect();
         let messages: Vec<&RawValue> = texts.iter().map(MessageText::as_raw).collect();
@@ -96,7 +96,7 @@ impl Router {
             id,
             conversation: &conversation.to_string(),
             messages: &messages,
-            next: page.next.map(|next| next.to_string()),
+            next: page.next.map(|next| side.page(next)),
         };
         self.sessions.reply(session, &frame);
     }

@@ -60,7 +60,7 @@ impl Router {
         inbox: &InboxRequest<'_>,
     ) -> Result<(), ErrorReply> {
         let permit = self.acquire_read_permit(session).map_err(|refusal| refusal.of_op("inbox"))?;
-        let (next, limit) = (inbox.next.as_deref().map(str::to_owned), inbox.limit);
+        let (next, limit) = (inbox.page.as_deref().map(str::to_owned), inbox.limit);
         let (router, session) = (Rc::clone(self), Rc::clone(session));
         tokio::task::spawn_local(async move {
             let read = Rc::clone(&router).inbox_for(session.user.clone(), next, limit).await;
@@ -142,7 +142,7 @@ impl InboxEntry {
             },
             title: self.title.as_deref(),
             last: self.last.as_ref().map(MessageText::as_raw),
-            read: self.read.map(|id| id.to_string()),
+            read_upto: self.read.map(|id| id.to_string()),
         }
     }
 }

@@ -62,10 +62,10 @@ impl InboxCursor {
 
     /// Reads a token. A client may make one up: it only selects where a page begins.
     pub(super) fn read(token: &str, me: &UserId) -> Result<Self, ErrorReply> {
-        let malformed = || ErrorReply::bad_request("`next` must be what an `inbox` before gave");
+        let malformed = || ErrorReply::bad_request("`page` must be the `next` of an earlier page");
         if token.len() > TEXT_MAX {
             let message =
-                format!("`next` has {} bytes, at most {TEXT_MAX} are allowed", token.len());
+                format!("`page` has {} bytes, at most {TEXT_MAX} are allowed", token.len());
             return Err(ErrorReply::bad_request(message));
         }
         let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| malformed())?;
@@ -116,7 +116,7 @@ mod tests {
         for text in ["", "x", "?", &wrong_version, &no_name, &no_text, &"A".repeat(5000)] {
             let refusal = InboxCursor::read(text, &user("me")).unwrap_err();
             assert_eq!(refusal.code, Code::BadRequest, "{text}");
-            assert!(refusal.message.starts_with("`next` "), "{text}: {}", refusal.message);
+            assert!(refusal.message.starts_with("`page` "), "{text}: {}", refusal.message);
         }
     }
 

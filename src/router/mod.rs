@@ -8,11 +8,13 @@ mod history;
 mod inbox;
 mod inbox_order;
 mod inbox_place;
+mod mark_read;
 mod publish;
-mod read;
 mod read_ops;
+mod renew;
 mod rooms;
 mod send;
+mod signal;
 mod subscribe;
 
 use std::rc::Rc;
@@ -71,17 +73,21 @@ impl Router {
             return items;
         }
         let result = op.and_then(|op| match op {
-            Op::Hello(hello) => self.renew(session, id.as_ref(), &hello),
+            Op::Hello(_) => Err(ErrorReply::bad_request(
+                "hello: the session has begun; a fresh token is brought by `renew`",
+            )),
+            Op::Renew(token) => self.renew(session, id.as_ref(), &token),
             Op::Send(send) => self.send(session, id.clone(), &send),
             Op::History(history) => self.history(session, id.clone(), &history),
             Op::Inbox(inbox) => self.inbox(session, id.clone(), &inbox),
-            Op::Read(mark) => self.read(session, id.clone(), &mark),
+            Op::MarkRead(mark) => self.mark_read(session, id.clone(), &mark),
             Op::Publish(publish) => self.publish(session, id.as_ref(), publish),
+            Op::Signal(signal) => self.signal(session, id.as_ref(), &signal),
             Op::Subscribe(patterns) => self.subscribe(session, id.clone(), patterns),
             Op::Unsubscribe(patterns) => self.unsubscribe(session, id.as_ref(), &patterns),
             Op::Ping => {
-                let time = self.services.clocks.wall.now().millis();
-                self.sessions.reply(session, &ServerFrame::Pong { id: id.as_ref(), time });
+                let now = self.services.clocks.wall.now().millis();
+                self.sessions.reply(session, &ServerFrame::Pong { id: id.as_ref(), now });
                 Ok(())
             }
         });

@@ -2,19 +2,13 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use super::Router;
-use super::send::run;
-use crate::domain::{Conversation, Subject, UserId};
-use crate::hub::{ReadOpPermit, Session};
-use crate::protocol::{Announced, Code, ErrorReply, PublishRequest, RequestId, ServerFrame};
-use crate::worker_call::Caller;
-
-/// The prefix of events that only the server may publish, in any case of its letters.
-const RESERVED_PREFIX: &str = "nc.";
+use crate::domain::Subject;
+use crate::hub::Session;
+use crate::protocol::{Code, ErrorReply, PublishRequest, RequestId, ServerFrame};
 
 impl Router {
     /// Publishes an event and answers at once: nothing is stored.
@@ -25,15 +19,11 @@ impl Router {
         publish: PublishRequest<'_>,
     ) -> Result<(), ErrorReply> {
         self.limiter.event(&session.user).map_err(|refused| refused.refusal().of_op("publish"))?;
-        let published = match publish {
-            PublishRequest::Subject { subject, data } => self
-                .publish_subject(session, &subject, data)
-                .map(|()| self.sessions.ok(session, id)),
-            PublishRequest::Conversation { conversation, event, data } => {
-                self.publish_conversation(session, id, &conversation, &event, data)
-            }
-        };
-        published.map_err(|refusal| refusal.of_op("publish"))
+        let PublishRequest { subject, data } = publish;
+        let published = self.publish_subject(session, &subject, data);
+        published.map_err(|refusal| refusal.of_op("publish"))?;
+        self.sessions.ok(session, id);
+        Ok(())
     }
 
     fn publish_subject(
@@ -47,121 +37,14 @@ impl Router {
         if !session.principal().may_publish(&subject) {
             return Err(ErrorReply::new(Code::Forbidden, format!("`{subject}` is not granted")));
         }
-        let announced = Announced::Subject { subject: subject.as_str(), data };
-        let frame = ServerFrame::Event(announced).text();
+        self.announce_event(&subject, data);
+        Ok(())
+    }
+
+    /// Publishes an event to the sessions that subscribe to its subject.
+    pub(super) fn announce_event(self: &Rc<Self>, subject: &Subject, data: &RawValue) {
+        let at = self.services.clocks.wall.now().millis();
+        let frame = ServerFrame::Event { subject: subject.as_str(), data, at }.text();
         self.fanout.announce(SmallVec::from_iter([subject.key()]), subject.as_str(), frame, None);
-        Ok(())
-    }
-
-    fn publish_conversation(
-        self: &Rc<Self>,
-        session: &Rc<Session>,
-        id: Option<&RequestId>,
-        conversation: &str,
-        event: &str,
-        data: &RawValue,
-    ) -> Result<(), ErrorReply> {
-        let conversation = self.sessions.conversation_of(session, conversation)?;
-        check_event(event)?;
-        let about = conversation.to_string();
-        let from = session.user.as_str();
-        let announced = Announced::Conversation { conversation: &about, event, from, data };
-        let frame = ServerFrame::Event(announced).text();
-        if self.services.is_for_services_to_start(&conversation) {
-            let permit = self.acquire_read_permit(session)?;
-            let (router, session, id) = (Rc::clone(self), Rc::clone(session), id.cloned());
-            run(Box::pin(router.announce_if_started(permit, session, id, conversation, frame)));
-            return Ok(());
-        }
-        self.fanout.announce(conversation.keys().collect(), &about, frame, Some(session.number));
-        self.sessions.ok(session, id);
-        Ok(())
-    }
-
-    /// Publishes an event once the store has answered whether its conversation was started.
-    /// Publishes of a session keep their order among its sends.
-    async fn announce_if_started(
-        self: Rc<Self>,
-        permit: ReadOpPermit,
-        session: Rc<Session>,
-        id: Option<RequestId>,
-        conversation: Conversation,
-        frame: Bytes,
-    ) {
-        let turn = session.fifo_gate.enter();
-        let started = self.services.must_be_started(&session.user, &conversation).await;
-        drop(permit);
-        turn.comes().await;
-        match started {
-            Ok(()) => {
-                let (keys, about) = (conversation.keys().collect(), conversation.to_string());
-                self.fanout.announce(keys, &about, frame, Some(session.number));
-                self.sessions.ok(&session, id.as_ref());
-            }
-            Err(refusal) => self.sessions.refuse(&session, id.as_ref(), &refusal.of_op("publish")),
-        }
-    }
-
-    /// Refuses an event over HTTP from a user who is not in the conversation, or may not write into
-    /// it yet. A service may publish in the user's name before it is started.
-    pub(super) async fn may_announce(
-        &self,
-        caller: &Caller,
-        from: &UserId,
-        conversation: &Conversation,
-    ) -> Result<(), ErrorReply> {
-        self.services.must_be_in(from, conversation).await?;
-        match caller {
-            Caller::User(_) => self.services.must_be_started(from, conversation).await,
-            Caller::Service(_) => Ok(()),
-        }
-    }
-}
-
-/// Refuses the names of events that only the server may publish, and all that could be shown or
-/// trimmed to look like one. A name therefore consists of visible ASCII characters.
-pub(super) fn check_event(event: &str) -> Result<(), ErrorReply> {
-    if let Some((at, found)) = event.char_indices().find(|(_, it)| !it.is_ascii_graphic()) {
-        let message =
-            format!("`event` must be of visible ASCII characters, not {found:?} at byte {at}");
-        return Err(ErrorReply::bad_request(message));
-    }
-    let start = event.get(..RESERVED_PREFIX.len());
-    if start.is_some_and(|start| start.eq_ignore_ascii_case(RESERVED_PREFIX)) {
-        let message = format!("`event` must not start with `{RESERVED_PREFIX}`, in any case");
-        return Err(ErrorReply::new(Code::Forbidden, message));
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_name_looks_like_one_of_the_servers() {
-        for name in ["nc.left", "NC.left", "Nc.", "nC.x"] {
-            let refusal = check_event(name).unwrap_err();
-            assert_eq!(refusal.code, Code::Forbidden, "{name}");
-        }
-        let hidden = [
-            (" nc.left", "' ' at byte 0"),
-            ("nc.left ", "' ' at byte 7"),
-            ("\u{200b}nc.left", "'\\u{200b}' at byte 0"),
-            ("n\u{ad}c.left", "'\\u{ad}' at byte 1"),
-            ("\u{feff}nc.x", "'\\u{feff}' at byte 0"),
-            ("n\u{441}.left", "at byte 1"),
-            ("nc\u{2024}left", "at byte 2"),
-            ("\tnc.x", "'\\t' at byte 0"),
-            ("nc\0.x", "'\\0' at byte 2"),
-        ];
-        for (name, part) in hidden {
-            let refusal = check_event(name).unwrap_err();
-            assert_eq!(refusal.code, Code::BadRequest, "{name:?}");
-            assert!(refusal.message.contains(part), "{name:?}: {}", refusal.message);
-        }
-        for name in ["typing", "nc", "nca.x", "n", "x.nc.y", "a:b/c#1", "~"] {
-            assert!(check_event(name).is_ok(), "{name}");
-        }
     }
 }

@@ -110,7 +110,7 @@ impl Router {
         let room = Room { title: Some(title), stamp: self.services.clocks.issue_id(), ..known };
         self.services.written(self.services.store.put_room(room.clone())).await?;
         let about = Conversation::Room(room.id.clone()).to_string();
-        let frame = ServerFrame::Room { conversation: &about, title: room.title.as_deref() };
+        let frame = ServerFrame::RoomChanged { conversation: &about, title: room.title.as_deref() };
         let keys = SmallVec::from_iter([RoutingKey::room(&room.id)]);
         self.fanout.announce(keys, &about, frame.text(), None);
         Ok(room)

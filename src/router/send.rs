@@ -32,7 +32,7 @@ impl Router {
             body: Bytes::copy_from_slice(send.body.get().as_bytes()),
             nonce: send.nonce.as_deref().map(Into::into),
             retry: send.retry,
-            after: send.after,
+            seen: send.seen,
             by_service: false,
         };
         let sending = Sending { order, session: Some(Rc::clone(session)) };

@@ -21,7 +21,7 @@ pub struct SendOrder {
     /// Whether it may have been sent before with its nonce.
     pub retry: bool,
     /// The newest id that the sender has seen.
-    pub after: Option<MessageId>,
+    pub seen: Option<MessageId>,
     /// Whether a service sends in the sender's name. It may start conversations that users may not.
     pub by_service: bool,
 }

@@ -66,7 +66,7 @@ impl SendPipeline {
     async fn send_under_nonce(&self, sending: &Sending) -> Result<MessageText, ErrorReply> {
         self.services.clocks.must_know_the_time()?;
         let Sending { order, session } = sending;
-        if let Some(seen) = order.after {
+        if let Some(seen) = order.seen {
             self.services.clocks.observe_claim(seen.time());
         }
         let Some(nonce) = &order.nonce else {

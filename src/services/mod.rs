@@ -61,11 +61,11 @@ impl Services {
 
     /// Verifies a token and returns whom it names; only a user's token may open a session.
     pub fn authenticate(&self, token: &str) -> Result<Principal, ErrorReply> {
-        let principal = self.identify(token).map_err(|refusal| refusal.of_op("hello"))?;
+        let principal = self.identify(token)?;
         match principal.role {
             TokenRole::User => Ok(principal),
             TokenRole::Service | TokenRole::Admin => {
-                let message = "hello: tokens of services and admins are for HTTP only";
+                let message = "tokens of services and admins are for HTTP only";
                 Err(ErrorReply::new(Code::Unauthorized, message))
             }
         }

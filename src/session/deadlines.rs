@@ -94,7 +94,7 @@ fn tell_expiry(context: &ConnectionContext, session: &Rc<Session>) {
     let soon =
         at.saturating_sub(context.router.services.clocks.wall.machine_seconds()) <= EXPIRY_NOTICE;
     if soon && session.tell_expiry() {
-        let frame = ServerFrame::Expiring { at: at * 1000 };
+        let frame = ServerFrame::TokenExpiring { expires_at: at * 1000 };
         // A client that has no room for it is about to be closed anyway.
         let _handed = session.deliver_frame(frame.text(), crate::hub::Priority::Event);
         context.router.sessions.hub.borrow_mut().touch(session);

@@ -140,7 +140,8 @@ impl SessionHandler {
         };
         let missing = || ErrorReply::new(Code::Unauthorized, "hello: `token` is missing");
         let token = hello.token.as_deref().or(bearer).ok_or_else(missing)?;
-        let principal = self.context.router.services.authenticate(token)?;
+        let verified = self.context.router.services.authenticate(token);
+        let principal = verified.map_err(|refusal| refusal.of_op("hello"))?;
         Ok(PendingSession {
             principal,
             device: hello.device.as_deref().map(Into::into),

@@ -23,7 +23,7 @@ pub(super) enum KnownFrame {
     Cursor { cursor: Option<Cursor>, complete: bool, gaps: Vec<String> },
     Message { message: Shown },
     Sent { message: Shown },
-    Error { id: Option<Value>, code: String, message: String },
+    Error { id: Option<Value>, code: String, detail: String },
     Pong {},
 }
 
@@ -80,7 +80,7 @@ mod tests {
         let error = |text: &str| ServerText::read(text).unwrap_err();
         assert!(error("[]").contains("`op` is missing"));
         assert!(error("{").contains("EOF"));
-        assert!(error(r#"{"op":"cursor","cursor":null,"gaps":[]}"#).starts_with("cursor: missing"));
+        assert!(error(r#"{"op":"cursor","cursor":"x","gaps":[]}"#).starts_with("cursor: missing"));
         let message =
             r#"{"op":"message","message":{"id":"7","conversation":"c","from":"f","body":1}}"#;
         assert!(error(message).starts_with("message: must be a message id"));

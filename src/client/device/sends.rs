@@ -34,7 +34,7 @@ impl Pending {
             "op": "send", "id": nonce, "nonce": nonce, "conversation": conversation, "body": body,
         });
         if let Some(after) = after {
-            frame["after"] = json!(after.to_string());
+            frame["seen"] = json!(after.to_string());
         }
         if *resends > 0 {
             frame["retry"] = json!(true);

@@ -185,7 +185,7 @@ impl DeviceState {
             }
             KnownFrame::Message { message } => self.message(message),
             KnownFrame::Sent { message } => self.sent(&message),
-            KnownFrame::Error { id, code, message } => self.error(id.as_ref(), code, message),
+            KnownFrame::Error { id, code, detail } => self.error(id.as_ref(), code, detail),
             KnownFrame::Pong {} => {}
         }
     }

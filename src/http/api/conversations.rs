@@ -14,18 +14,15 @@ use crate::worker_call::Caller;
 struct History<'a> {
     conversation: String,
     messages: Vec<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
 
 /// Reads a page: the newest first, or with `after` the oldest first.
 pub(super) async fn history(mut call: ApiCall<'_>, text: &str) -> Answer {
-    let side = match (call.query.message_id("before")?, call.query.message_id("after")?) {
-        (Some(_), Some(_)) => {
-            return Err(ErrorReply::bad_request("`before` and `after` exclude each other").into());
-        }
-        (_, Some(after)) => HistorySide::After(after),
-        (before, None) => HistorySide::Before(before),
-    };
+    let page = call.query.text("page");
+    let (before, after) = (call.query.message_id("before")?, call.query.message_id("after")?);
+    let side = HistorySide::of(page.as_deref(), before, after)?;
     let max = call.bounds().history_messages;
     let limit = call.query.limit(HISTORY_LIMIT_DEFAULT as usize, max)?;
     call.query.finish()?;
@@ -44,7 +41,7 @@ pub(super) async fn history(mut call: ApiCall<'_>, text: &str) -> Answer {
     let history = History {
         conversation: conversation.to_string(),
         messages: texts.iter().map(MessageText::as_raw).collect(),
-        next: page.next.map(|next| next.to_string()),
+        next: page.next.map(|next| side.page(next)),
     };
     Ok(json(StatusCode::OK, &history))
 }

@@ -17,21 +17,25 @@ const LIMIT_MAX: usize = 100;
 /// Conversations in a page if the caller gives no limit.
 const LIMIT_DEFAULT: usize = 50;
 
-/// The longest `next` that is read, in bytes: above any that a page returns.
+/// The longest `page` that is read, in bytes: above any that a page returns.
 const NEXT_BYTES_MAX: usize = 1024;
 
 #[derive(Serialize)]
 struct EntryDocument<'a> {
     conversation: String,
     kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     last: Option<&'a RawValue>,
-    read: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_upto: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Inbox<'a> {
     conversations: Vec<EntryDocument<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<&'a str>,
 }
 
@@ -46,16 +50,16 @@ impl<'a> From<&'a InboxEntry> for EntryDocument<'a> {
             kind,
             title: entry.title.as_deref(),
             last: entry.last.as_ref().map(MessageText::as_raw),
-            read: entry.read.map(|read| read.to_string()),
+            read_upto: entry.read.map(|read| read.to_string()),
         }
     }
 }
 
 /// Lists a page of a user's conversations, the recently active first.
 pub(super) async fn list(mut call: ApiCall<'_>, user: UserId) -> Answer {
-    let next = call.query.text("next");
-    if let Some(found) = next.as_ref().map(String::len).filter(|bytes| *bytes > NEXT_BYTES_MAX) {
-        let message = format!("`next` has {found} bytes, at most {NEXT_BYTES_MAX} are allowed");
+    let page_token = call.query.text("page");
+    if let Some(found) = page_token.as_ref().map(String::len).filter(|bytes| *bytes > NEXT_BYTES_MAX) {
+        let message = format!("`page` has {found} bytes, at most {NEXT_BYTES_MAX} are allowed");
         return Err(ErrorReply::bad_request(message).into());
     }
     let limit = call.query.limit(LIMIT_DEFAULT, LIMIT_MAX)?;
@@ -64,7 +68,7 @@ pub(super) async fn list(mut call: ApiCall<'_>, user: UserId) -> Answer {
         return Err(ErrorReply::new(Code::NotFound, "no such user").into());
     }
     let key = RoutingKey::user(&user);
-    let page = call.ask(&key, move |router| router.inbox_for(user, next, limit)).await?;
+    let page = call.ask(&key, move |router| router.inbox_for(user, page_token, limit)).await?;
     let conversations = page.entries.iter().map(EntryDocument::from).collect();
     Ok(json(StatusCode::OK, &Inbox { conversations, next: page.next.as_deref() }))
 }
@@ -89,9 +93,9 @@ mod tests {
         let inbox = Inbox { conversations, next: Some("n") };
         let golden = format!(
             "{}{}{}{}",
-            r#"{"conversations":[{"conversation":"room.x","kind":"room","title":"X","last":null,"#,
-            format_args!(r#""read":"{id}"}},"#),
-            r#"{"conversation":"dm.bob.me","kind":"dm","title":null,"last":null,"read":null}],"#,
+            r#"{"conversations":[{"conversation":"room.x","kind":"room","title":"X","#,
+            format_args!(r#""read_upto":"{id}"}},"#),
+            r#"{"conversation":"dm.bob.me","kind":"dm"}],"#,
             r#""next":"n"}"#,
         );
         assert_eq!(serde_json::to_string(&inbox).unwrap(), golden);

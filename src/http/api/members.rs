@@ -26,6 +26,7 @@ struct MemberDocument<'a> {
 #[derive(Serialize)]
 struct Members<'a> {
     members: Vec<MemberDocument<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<&'a str>,
 }
 
@@ -62,7 +63,7 @@ impl<'a> From<&'a Membership> for MemberDocument<'a> {
 
 /// Lists a page of members, in the order of their ids.
 pub(super) async fn list(mut call: ApiCall<'_>, room: RoomId) -> Answer {
-    let after = call.query.user_id("after")?;
+    let after = call.query.user_id("page")?;
     let limit = call.query.limit(LIMIT_DEFAULT, LIMIT_MAX)?;
     call.query.finish()?;
     let (key, caller) = (call.key_for(&room), call.caller());
@@ -119,7 +120,7 @@ mod tests {
         let page = Members { members, next: None };
         assert_eq!(
             serde_json::to_string(&page).unwrap(),
-            r#"{"members":[{"user":"bob","role":"owner","joined_at":1795492901650}],"next":null}"#
+            r#"{"members":[{"user":"bob","role":"owner","joined_at":1795492901650}]}"#
         );
         let refused = Err(ErrorReply::new(Code::LimitReached, "too many"));
         let added = Ok(membership.clone());

@@ -38,7 +38,7 @@ fn order(call: &ApiCall<'_>) -> Result<SendOrder, ErrorReply> {
         body: Bytes::copy_from_slice(body.body.get().as_bytes()),
         nonce: call.key.clone(),
         retry: call.key.is_some(),
-        after: body.after,
+        seen: body.seen,
         by_service: matches!(caller, Caller::Service(_)),
     })
 }

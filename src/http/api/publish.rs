@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Answer, ApiCall};
 use crate::domain::{Conversation, RoutingKey, Subject};
 use crate::http::problem::json;
-use crate::protocol::{ErrorReply, EventBody, PublishRequest};
+use crate::protocol::{ErrorReply, EventBody, PublishRequest, SignalRequest};
 use crate::router::EventOrder;
 use crate::worker_call::Caller;
 
@@ -36,18 +36,18 @@ fn events(call: &ApiCall<'_>) -> Result<Vec<EventOrder>, ErrorReply> {
 }
 
 fn order(body: EventBody<'_>, caller: &Caller) -> Result<EventOrder, ErrorReply> {
-    match body.publish {
-        PublishRequest::Subject { subject, data } => {
+    match body {
+        EventBody::Event(PublishRequest { subject, data }) => {
             let subject = Subject::parse(&subject)
                 .map_err(|error| ErrorReply::bad_request(format!("`subject`: {error}")))?;
             Ok(EventOrder::Subject { subject, data: data.to_owned() })
         }
-        PublishRequest::Conversation { conversation, event, data } => {
-            let from = caller.speaks_for(body.from)?;
+        EventBody::Signal(SignalRequest { conversation, name, data }, from) => {
+            let from = caller.speaks_for(from)?;
             let conversation = Conversation::parse(&conversation, &from)
                 .map_err(|error| ErrorReply::bad_request(format!("`conversation`: {error}")))?;
-            let (event, data) = (event.into(), data.to_owned());
-            Ok(EventOrder::Conversation { conversation, event, from, data })
+            let (name, data) = (name.into(), data.to_owned());
+            Ok(EventOrder::Signal { conversation, name, from, data })
         }
     }
 }

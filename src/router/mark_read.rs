@@ -1,4 +1,4 @@
-//! `read`: up to where a user has read a conversation.
+//! `mark_read`: up to where a user has read a conversation.
 
 use std::rc::Rc;
 
@@ -17,17 +17,17 @@ const ABOUT: &str = "read";
 
 impl Router {
     /// Moves a mark, answers once it is stored, and notifies the user's other sessions.
-    pub(super) fn read(
+    pub(super) fn mark_read(
         self: &Rc<Self>,
         session: &Rc<Session>,
         id: Option<RequestId>,
         mark: &MarkRequest<'_>,
     ) -> Result<(), ErrorReply> {
-        let of_op = |refusal: ErrorReply| refusal.of_op("read");
+        let of_op = |refusal: ErrorReply| refusal.of_op("mark_read");
         let conversation = self.check_mark(session, mark).map_err(of_op)?;
         let (router, session, upto) = (Rc::clone(self), Rc::clone(session), mark.upto);
         tokio::task::spawn_local(async move {
-            let marked = router.mark_read(&session, &conversation, upto).await;
+            let marked = router.store_mark(&session, &conversation, upto).await;
             session.end_send();
             match marked {
                 Ok(()) => {
@@ -59,7 +59,7 @@ impl Router {
 
     /// Stores a mark. A mark with an unknown outcome is answered `unavailable` too: moving it again
     /// is harmless.
-    async fn mark_read(
+    async fn store_mark(
         &self,
         session: &Session,
         conversation: &Conversation,
@@ -77,7 +77,12 @@ impl Router {
 
     fn tell_read(self: &Rc<Self>, session: &Session, conversation: &Conversation, upto: MessageId) {
         let conversation = conversation.to_string();
-        let frame = ServerFrame::Read { conversation: &conversation, upto: upto.to_string() };
+        let frame = ServerFrame::Read {
+            conversation: &conversation,
+            upto: upto.to_string(),
+            user: session.user.as_str(),
+            at: self.services.clocks.wall.now().millis(),
+        };
         let keys = SmallVec::from_iter([RoutingKey::user(&session.user)]);
         self.fanout.announce(keys, ABOUT, frame.text(), Some(session.number));
     }

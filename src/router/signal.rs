@@ -1,0 +1,150 @@
+//! `signal`: a named event for the members of a conversation, at most once.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use super::Router;
+use super::send::run;
+use crate::domain::{Conversation, UserId};
+use crate::hub::{ReadOpPermit, Session};
+use crate::protocol::{Code, ErrorReply, RequestId, ServerFrame, SignalRequest};
+use crate::worker_call::Caller;
+
+/// The prefix of signals that only the server may publish, in any case of its letters.
+const RESERVED_PREFIX: &str = "nc.";
+
+impl Router {
+    /// Sends a signal and answers at once: nothing is stored.
+    pub(super) fn signal(
+        self: &Rc<Self>,
+        session: &Rc<Session>,
+        id: Option<&RequestId>,
+        signal: &SignalRequest<'_>,
+    ) -> Result<(), ErrorReply> {
+        let of_op = |refusal: ErrorReply| refusal.of_op("signal");
+        self.limiter.event(&session.user).map_err(|refused| of_op(refused.refusal()))?;
+        self.signal_conversation(session, id, signal).map_err(of_op)
+    }
+
+    fn signal_conversation(
+        self: &Rc<Self>,
+        session: &Rc<Session>,
+        id: Option<&RequestId>,
+        signal: &SignalRequest<'_>,
+    ) -> Result<(), ErrorReply> {
+        let conversation = self.sessions.conversation_of(session, &signal.conversation)?;
+        check_name(&signal.name)?;
+        let about = conversation.to_string();
+        let frame = self.signal_frame(&about, &signal.name, &session.user, signal.data);
+        if self.services.is_for_services_to_start(&conversation) {
+            let permit = self.acquire_read_permit(session)?;
+            let (router, session, id) = (Rc::clone(self), Rc::clone(session), id.cloned());
+            run(Box::pin(router.announce_if_started(permit, session, id, conversation, frame)));
+            return Ok(());
+        }
+        self.fanout.announce(conversation.keys().collect(), &about, frame, Some(session.number));
+        self.sessions.ok(session, id);
+        Ok(())
+    }
+
+    /// Returns a signal's frame.
+    pub(super) fn signal_frame(
+        &self,
+        conversation: &str,
+        name: &str,
+        from: &UserId,
+        data: &RawValue,
+    ) -> Bytes {
+        let (from, at) = (from.as_str(), self.services.clocks.wall.now().millis());
+        ServerFrame::Signal { conversation, name, from, data, at }.text()
+    }
+
+    /// Sends a signal once the store has answered whether its conversation was started. Signals
+    /// of a session keep their order among its sends.
+    async fn announce_if_started(
+        self: Rc<Self>,
+        permit: ReadOpPermit,
+        session: Rc<Session>,
+        id: Option<RequestId>,
+        conversation: Conversation,
+        frame: Bytes,
+    ) {
+        let turn = session.fifo_gate.enter();
+        let started = self.services.must_be_started(&session.user, &conversation).await;
+        drop(permit);
+        turn.comes().await;
+        match started {
+            Ok(()) => {
+                let (keys, about) = (conversation.keys().collect(), conversation.to_string());
+                self.fanout.announce(keys, &about, frame, Some(session.number));
+                self.sessions.ok(&session, id.as_ref());
+            }
+            Err(refusal) => self.sessions.refuse(&session, id.as_ref(), &refusal.of_op("signal")),
+        }
+    }
+
+    /// Refuses a signal over HTTP from a user who is not in the conversation, or may not write into
+    /// it yet. A service may publish in the user's name before it is started.
+    pub(super) async fn may_announce(
+        &self,
+        caller: &Caller,
+        from: &UserId,
+        conversation: &Conversation,
+    ) -> Result<(), ErrorReply> {
+        self.services.must_be_in(from, conversation).await?;
+        match caller {
+            Caller::User(_) => self.services.must_be_started(from, conversation).await,
+            Caller::Service(_) => Ok(()),
+        }
+    }
+}
+
+/// Refuses the names of signals that only the server may publish, and all that could be shown or
+/// trimmed to look like one. A name therefore consists of visible ASCII characters.
+pub(super) fn check_name(name: &str) -> Result<(), ErrorReply> {
+    if let Some((at, found)) = name.char_indices().find(|(_, it)| !it.is_ascii_graphic()) {
+        let message =
+            format!("`name` must be of visible ASCII characters, not {found:?} at byte {at}");
+        return Err(ErrorReply::bad_request(message));
+    }
+    let start = name.get(..RESERVED_PREFIX.len());
+    if start.is_some_and(|start| start.eq_ignore_ascii_case(RESERVED_PREFIX)) {
+        let message = format!("`name` must not start with `{RESERVED_PREFIX}`, in any case");
+        return Err(ErrorReply::new(Code::Forbidden, message));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_looks_like_one_of_the_servers() {
+        for name in ["nc.left", "NC.left", "Nc.", "nC.x"] {
+            let refusal = check_name(name).unwrap_err();
+            assert_eq!(refusal.code, Code::Forbidden, "{name}");
+        }
+        let hidden = [
+            (" nc.left", "' ' at byte 0"),
+            ("nc.left ", "' ' at byte 7"),
+            ("\u{200b}nc.left", "'\\u{200b}' at byte 0"),
+            ("n\u{ad}c.left", "'\\u{ad}' at byte 1"),
+            ("\u{feff}nc.x", "'\\u{feff}' at byte 0"),
+            ("n\u{441}.left", "at byte 1"),
+            ("nc\u{2024}left", "at byte 2"),
+            ("\tnc.x", "'\\t' at byte 0"),
+            ("nc\0.x", "'\\0' at byte 2"),
+        ];
+        for (name, part) in hidden {
+            let refusal = check_name(name).unwrap_err();
+            assert_eq!(refusal.code, Code::BadRequest, "{name:?}");
+            assert!(refusal.message.contains(part), "{name:?}: {}", refusal.message);
+        }
+        for name in ["typing", "nc", "nca.x", "n", "x.nc.y", "a:b/c#1", "~"] {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+    }
+}
