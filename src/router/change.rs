@@ -35,6 +35,7 @@ use crate::domain::{
     Adder, MemberRole, MemberState, Membership, MessageId, NEVER, RoomId, RoutingKey, UserId,
 };
 use crate::protocol::{Code, ErrorReply, ServerFrame};
+use crate::store::MembershipsQuery;
 use crate::watermark::{ACK_LIMIT, AckDecision, SendId, UnknownReason};
 
 /// Removals that an add may find one after the other before it gives up.
@@ -116,7 +117,7 @@ impl Router {
         }
         let mut confirmed = NEVER;
         for _try in 0..REMOVALS_MAX {
-            let head = self.services.answer(self.services.store.head(room));
+            let head = self.services.answer(self.services.store.head(room.clone()));
             let (known, head) = tokio::try_join!(self.services.member_state(room, user), head)?;
             if known.is_inside() || known.removed == confirmed {
                 self.merge(known.stamp().max(head.unwrap_or(NEVER)))?;
@@ -137,8 +138,8 @@ impl Router {
         room: &RoomId,
         user: &UserId,
     ) -> Result<(), ErrorReply> {
-        let rows =
-            self.services.answer(self.services.store.memberships(user, MEMBERSHIPS_MAX)).await?;
+        let query = MembershipsQuery { user: user.clone(), limit: MEMBERSHIPS_MAX };
+        let rows = self.services.answer(self.services.store.memberships(query)).await?;
         self.services.unlist_old(&rows);
         let others = rows.iter().filter(|row| row.room != *room);
         let places = RoomQuota::count(user, adder, others);

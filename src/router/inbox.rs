@@ -16,7 +16,10 @@ use crate::hub::Session;
 use crate::protocol::{
     ErrorReply, INBOX_LIMIT_MAX, InboxItem, InboxRequest, MessageText, RequestId, ServerFrame,
 };
-use crate::store::{Day, HistoryRange, PageLimit};
+use crate::store::{
+    ActivityQuery, Day, DirectsQuery, HistoryQuery, HistoryRange, MembershipsQuery, PageLimit,
+    Participant,
+};
 
 /// Reads per conversation that is shown: its newest message, its read mark, and a third. The third
 /// is the row of a room, or the list of windows in which a message is found.
@@ -162,7 +165,8 @@ fn fitting(entries: &[InboxEntry], bytes: usize) -> usize {
 
 impl Services {
     async fn rooms(&self, user: &UserId) -> Result<Rooms, ErrorReply> {
-        let rows = self.answer(self.store.memberships(user, MEMBERSHIPS_MAX)).await?;
+        let query = MembershipsQuery { user: user.clone(), limit: MEMBERSHIPS_MAX };
+        let rows = self.answer(self.store.memberships(query)).await?;
         let inside = rows.into_iter().filter(Membership::is_inside);
         Ok(inside.map(|membership| (membership.room.clone(), membership)).collect())
     }
@@ -171,7 +175,7 @@ impl Services {
     async fn active_rooms(&self, rooms: &Rooms) -> Result<Vec<InboxCursor>, ErrorReply> {
         let heads = rooms.values().map(|member| (member.room.clone(), member.joined()));
         let read = |(room, joined): (RoomId, MessageId)| {
-            let head = self.store.head(&room);
+            let head = self.store.head(room.clone());
             let bound = self.waits.store;
             async move {
                 let head = within(bound, head).await?;
@@ -188,15 +192,17 @@ impl Services {
         let last = Day::of(self.wall.now() + AHEAD).0;
         let mut reads = 0;
         for day in (last.saturating_sub(ACTIVITY_DAYS)..=last).rev().map(Day) {
-            let rows = self.answer(self.store.activity(user, day, ACTIVITY_MAX)).await?;
+            let query = ActivityQuery { user: user.clone(), day, limit: ACTIVITY_MAX };
+            let rows = self.answer(self.store.activity(query)).await?;
             reads += 1;
             if order.day(day, rows) {
                 break;
             }
         }
         if !order.is_full() {
-            let after = order.behind_dormant();
-            let rows = self.answer(self.store.directs(user, after, DIRECTS_MAX)).await?;
+            let (user, after) = (user.clone(), order.behind_dormant().cloned());
+            let query = DirectsQuery { user, after, limit: DIRECTS_MAX };
+            let rows = self.answer(self.store.directs(query)).await?;
             reads += 1;
             order.directs(rows, DIRECTS_MAX);
         }
@@ -213,14 +219,18 @@ impl Services {
             Conversation::Room(room) => self.room_shown(room, rooms.get(room)).await?,
             Conversation::Dm(..) => (None, None),
         };
-        let limit = PageLimit { messages: 1, bytes: self.history_bytes };
-        let newest = self.store.history(&conversation, HistoryRange::Before(None), limit);
-        let newest = self.answer(newest).await?.messages.pop();
+        let query = HistoryQuery {
+            conversation: conversation.clone(),
+            range: HistoryRange::Before(None),
+            limit: PageLimit { messages: 1, bytes: self.history_bytes },
+        };
+        let newest = self.answer(self.store.history(query)).await?.messages.pop();
         let last = newest.filter(|newest| Some(newest.id) > hidden);
         if let Some(last) = &last {
             self.observe(last.id.time());
         }
-        let read = self.answer(self.store.read_mark(user, &conversation)).await?;
+        let participant = Participant { user: user.clone(), conversation: conversation.clone() };
+        let read = self.answer(self.store.read_mark(participant)).await?;
         Ok(InboxEntry { conversation, title, last: last.as_ref().map(MessageText::new), read })
     }
 
@@ -230,7 +240,7 @@ impl Services {
         room: &RoomId,
         membership: Option<&Membership>,
     ) -> Result<(Option<Box<str>>, Option<MessageId>), ErrorReply> {
-        let row = self.answer(self.store.room(room)).await?;
+        let row = self.answer(self.store.room(room.clone())).await?;
         let hidden =
             row.as_ref().zip(membership).and_then(|(row, member)| hidden_upto(row, member));
         Ok((row.and_then(|row| row.title), hidden))

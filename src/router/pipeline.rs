@@ -13,7 +13,9 @@ use super::send::{SendOrder, Sending};
 use crate::bus::{Envelope, EnvelopeKind};
 use crate::domain::{Conversation, Message, MessageId};
 use crate::protocol::{Code, ErrorReply, MessageText};
-use crate::store::{HistoryRange, NonceRecord, PageLimit};
+use crate::store::{
+    HistoryQuery, HistoryRange, IdempotencyEntry, IdempotencyKey, IdempotencyRecord, PageLimit,
+};
 use crate::telemetry::SendOutcome;
 use crate::watermark::{ACK_LIMIT, AckDecision, SendId, UnknownReason};
 
@@ -201,8 +203,12 @@ impl Router {
         tokio::task::spawn_local(async move {
             tokio::time::sleep(LOOK_FOR_LATE).await;
             let just_below = MessageId::first_of(message.id.time() - Duration::from_micros(1));
-            let range = HistoryRange::After(Some(just_below));
-            let read = router.services.store.history(&message.conversation, range, AT_ONE_TIME);
+            let query = HistoryQuery {
+                conversation: message.conversation.clone(),
+                range: HistoryRange::After(Some(just_below)),
+                limit: AT_ONE_TIME,
+            };
+            let read = router.services.store.history(query);
             let is_it = |stored: &Message| stored.id == message.id;
             if let Ok(page) = router.services.answer(read).await
                 && page.messages.iter().any(is_it)
@@ -278,8 +284,9 @@ impl Router {
     /// Records an acknowledged nonce in the background. If that fails, a retry of the send is
     /// stored as another row, which readers collapse.
     fn record(self: &Rc<Self>, first: First, message: &Message, nonce: &str, content: SendContent) {
-        let record = NonceRecord { id: message.id, content: content.0 };
-        let written = self.services.store.note_nonce(&message.from, nonce, record);
+        let record = IdempotencyRecord { id: message.id, content: content.0 };
+        let key = IdempotencyKey { sender: message.from.clone(), nonce: nonce.into() };
+        let written = self.services.store.put_idempotency(IdempotencyEntry { key, record });
         self.sends.set(self.sends.get() + 1);
         let router = Rc::clone(self);
         tokio::task::spawn_local(async move {

@@ -13,7 +13,8 @@ use crate::domain::{Conversation, Membership, Message, MessageId, Micros, RoomId
 use crate::hub::{Hub, Session};
 use crate::protocol::CloseReason;
 use crate::store::{
-    ACTIVITY_KEPT, Activity, Day, HistoryRange, Page, PageLimit, Pending, ReadError, Store,
+    ACTIVITY_KEPT, Activity, ActivityQuery, Day, HistoryQuery, HistoryRange, MembershipsQuery,
+    Page, PageLimit, PendingRead, Store,
 };
 use crate::telemetry::Metrics;
 
@@ -152,7 +153,8 @@ impl RecoveryReader<'_> {
         let mut whole = true;
         let first = Day::of(above).0.max(last.0.saturating_sub(ACTIVITY_DAYS));
         for day in first..=last.0 {
-            let rows = self.read(|| self.store.activity(user, Day(day), ACTIVITY_MAX)).await?;
+            let query = || ActivityQuery { user: user.clone(), day: Day(day), limit: ACTIVITY_MAX };
+            let rows = self.read(|| self.store.activity(query())).await?;
             whole &= rows.len() < ACTIVITY_MAX;
             // The last day counts: it has the newest activity.
             newest.retain(|known| rows.iter().all(|row| row.conversation != known.conversation));
@@ -175,7 +177,7 @@ impl RecoveryReader<'_> {
     ) -> Option<Vec<(MessageId, Conversation)>> {
         let mut changed = Vec::new();
         for (room, joined) in rooms {
-            let head = self.read(|| self.store.head(room)).await?;
+            let head = self.read(|| self.store.head(room.clone())).await?;
             let owed = head.filter(|head| head.time() > above && head > joined);
             changed.extend(owed.map(|head| (head, Conversation::Room(room.clone()))));
         }
@@ -184,7 +186,8 @@ impl RecoveryReader<'_> {
 
     /// Returns at most `max` memberships of a user.
     pub(super) async fn memberships(&self, user: &UserId, max: usize) -> Option<Vec<Membership>> {
-        self.read(|| self.store.memberships(user, max)).await
+        let query = || MembershipsQuery { user: user.clone(), limit: max };
+        self.read(|| self.store.memberships(query())).await
     }
 
     /// Returns a page of a conversation.
@@ -195,15 +198,13 @@ impl RecoveryReader<'_> {
         messages: usize,
     ) -> Option<Page> {
         let limit = PageLimit { messages, bytes: self.bytes };
-        self.read(|| self.store.history(conversation, range, limit)).await
+        let query = || HistoryQuery { conversation: conversation.clone(), range, limit };
+        self.read(|| self.store.history(query())).await
     }
 
     /// Waits for a turn, then calls `issue`, up to [`RecoveryReader::tries`] times. Returns `None`
     /// if all tries failed or the recipient is gone.
-    pub(super) async fn read<T>(
-        &self,
-        issue: impl Fn() -> Pending<Result<T, ReadError>>,
-    ) -> Option<T> {
+    pub(super) async fn read<T>(&self, issue: impl Fn() -> PendingRead<T>) -> Option<T> {
         for _ in 0..self.tries {
             match self.turns.next().await {
                 // Dropping the permit gives the turn to another read.
@@ -221,7 +222,7 @@ impl RecoveryReader<'_> {
         None
     }
 
-    async fn attempt<T>(&self, issue: impl Fn() -> Pending<Result<T, ReadError>>) -> Option<T> {
+    async fn attempt<T>(&self, issue: impl Fn() -> PendingRead<T>) -> Option<T> {
         self.metrics.recovery_reads.inc();
         match tokio::time::timeout(self.bound, issue()).await {
             Ok(Ok(answer)) => return Some(answer),

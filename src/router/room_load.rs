@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Router;
 use super::membership::MEMBERSHIPS_MAX;
 use crate::hub::{LoadEnd, LoadGuard, LoadShare, Session};
+use crate::store::MembershipsQuery;
 use crate::watermark::CatchUpRead;
 
 impl Router {
@@ -44,7 +45,8 @@ impl Router {
         let reader = self.session_reader(session, 1);
         let read = reader.read(|| {
             begun.set(Some(self.look_before_reading(session)));
-            self.services.store.memberships(user, MEMBERSHIPS_MAX)
+            let query = MembershipsQuery { user: user.clone(), limit: MEMBERSHIPS_MAX };
+            self.services.store.memberships(query)
         });
         let end = match read.await.zip(begun.get()) {
             Some((rows, reading)) if self.hub.borrow().is_loading(user, &guard) => {

@@ -11,7 +11,7 @@ use crate::auth::{Grants, Principal, TokenRole};
 use crate::hub::{PatternBudget, SessionBounds};
 use crate::router::fair_queue::QueueBounds;
 use crate::socket::{Link, WorkerShare};
-use crate::store::{Embedded, EmbeddedOptions};
+use crate::store::{Embedded, EmbeddedOptions, MessageStore};
 
 mod model;
 

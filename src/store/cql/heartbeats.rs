@@ -96,10 +96,11 @@ pub(super) async fn write(
 
 /// Reads all rows.
 pub(super) async fn read(
-    executor: &Executor,
-    namespace: &str,
+    executor: Arc<Executor>,
+    namespace: String,
 ) -> Result<Vec<Heartbeat>, ReadError> {
-    let answer = executor.read(StatementKind::HeartbeatRows, (namespace, limit(ROWS_MAX))).await?;
+    let answer =
+        executor.read(StatementKind::HeartbeatRows, (namespace.as_str(), limit(ROWS_MAX))).await?;
     if answer.rows_num() >= ROWS_MAX {
         // Leaving out a row would make its node count as dead.
         let reason = format!("the cluster table has {ROWS_MAX} rows or more");

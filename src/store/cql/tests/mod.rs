@@ -14,7 +14,11 @@ use scylla::statement::Statement;
 use tokio::sync::OnceCell;
 
 use super::*;
+use crate::domain::{Conversation, Membership, Message, MessageId, Micros, RoomId, UserId};
 use crate::store::conformance;
+use crate::store::{
+    HeartbeatStore, HistoryRange, IdempotencyRecord, MessageStore, ReceiptStore, RoomStore, Store,
+};
 use server::address;
 
 /// What the tests open a keyspace with.
