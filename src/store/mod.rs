@@ -39,7 +39,7 @@ use crate::telemetry::StoreFigures;
 
 pub use activity::{ACTIVITY_KEPT, Activity, ActivityQuery, Day, DirectsQuery};
 pub use cql::{
-    Cql, CqlOpenError, CqlOptions, Credentials, SchemaChange, ServerKind, apply_schema,
+    Cql, CqlLimits, CqlOpenError, CqlOptions, Credentials, SchemaChange, ServerKind, apply_schema,
     check_schema, print_schema,
 };
 pub use embedded::{

@@ -64,7 +64,7 @@ use statements::Statements;
 use thread::{StoreThread, ThreadBusy, ThreadGate};
 
 pub use error::CqlOpenError;
-pub use options::{CqlOptions, Credentials};
+pub use options::{CqlLimits, CqlOptions, Credentials};
 pub use schema::{
     SchemaChange, ServerKind, apply as apply_schema, check as check_schema, print as print_schema,
 };
@@ -112,8 +112,8 @@ impl Cql {
             retention,
             executor: Arc::new(executor),
             thread,
-            writes: ThreadGate::new(options.writes_in_flight),
-            reads: ThreadGate::new(options.reads_in_flight),
+            writes: ThreadGate::new(options.limits.writes_in_flight),
+            reads: ThreadGate::new(options.limits.reads_in_flight),
             upkeep: ThreadGate::new(UPKEEP_IN_FLIGHT),
         })
     }

@@ -156,7 +156,7 @@ impl BatchBuilder {
         let merged = stored.map_or(state, |stored| stored.merge(state));
         if stored != Some(merged) {
             let there = keys::membership(user, &Conversation::Room(room.clone()));
-            batch.insert(&self.tables.members, key, row::member(&merged));
+            batch.insert(&self.tables.rooms.members, key, row::member(&merged));
             batch.insert(&self.tables.memberships, there, row::membership(&merged));
         }
         Ok(())

@@ -85,18 +85,18 @@ mod tests {
         let key = |nonce: &str| keys::nonce(&UserId::parse("me").unwrap(), nonce);
         let put = |nonce: &str, age: Duration| {
             let record = IdempotencyRecord { id: MessageId::first_of(now - age), content: 7 };
-            tables.sends.insert(key(nonce), row::nonce(&record)).unwrap();
+            tables.receipts.sends.insert(key(nonce), row::nonce(&record)).unwrap();
         };
         put("twice", IDEMPOTENCY_KEPT * 2);
         put("old", IDEMPOTENCY_KEPT + Duration::from_secs(1));
         put("fresh", IDEMPOTENCY_KEPT / 2);
-        tables.sends.insert(key("junk"), b"junk").unwrap();
-        tables.sends.rotate_memtable_and_wait().unwrap();
+        tables.receipts.sends.insert(key("junk"), b"junk").unwrap();
+        tables.receipts.sends.rotate_memtable_and_wait().unwrap();
         put("twice", Duration::ZERO);
-        tables.sends.rotate_memtable_and_wait().unwrap();
-        assert_eq!(tables.sends.len().unwrap(), 4);
-        tables.sends.major_compact().unwrap();
-        let is_there = |nonce: &str| tables.sends.contains_key(key(nonce)).unwrap();
+        tables.receipts.sends.rotate_memtable_and_wait().unwrap();
+        assert_eq!(tables.receipts.sends.len().unwrap(), 4);
+        tables.receipts.sends.major_compact().unwrap();
+        let is_there = |nonce: &str| tables.receipts.sends.contains_key(key(nonce)).unwrap();
         assert_eq!(["twice", "old", "fresh", "junk"].map(is_there), [true, false, true, true]);
     }
 }

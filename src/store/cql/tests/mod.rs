@@ -31,10 +31,12 @@ pub(super) fn options(keyspace: &str) -> CqlOptions {
         credentials: None,
         tls_ca: None,
         namespace: "main".to_owned(),
-        writes_in_flight: 1024,
-        reads_in_flight: 256,
-        write: Duration::from_secs(3),
-        read: Duration::from_secs(6),
+        limits: CqlLimits {
+            writes_in_flight: 1024,
+            reads_in_flight: 256,
+            write: Duration::from_secs(3),
+            read: Duration::from_secs(6),
+        },
         retention: None,
         connections: 2,
     }

@@ -114,7 +114,9 @@ async fn the_store_tells_the_time() {
 #[tokio::test]
 #[ignore = "needs a CQL server"]
 async fn what_finds_its_bound_reached_is_refused_before_it_is_issued() {
-    let narrow = CqlOptions { writes_in_flight: 2, reads_in_flight: 1, ..shared().await };
+    let shared = shared().await;
+    let limits = CqlLimits { writes_in_flight: 2, reads_in_flight: 1, ..shared.limits };
+    let narrow = CqlOptions { limits, ..shared };
     let store = Cql::open(&narrow).await.unwrap();
     let (a, b) = (unique("a"), unique("b"));
     let message = direct(&a, &b, START);

@@ -38,7 +38,7 @@ pub(in super::super) fn member_state(
     tables: &Tables,
     key: &[u8],
 ) -> Result<Option<MemberState>, ReadError> {
-    let row = tables.members.get(key)?;
+    let row = tables.rooms.members.get(key)?;
     row.map(|row| row::read_member(&row).map_err(|defect| corrupt("members", key, &defect)))
         .transpose()
 }
@@ -49,7 +49,7 @@ pub(in super::super) fn members(
     tables: &Tables,
     MembersQuery { room, after, limit }: &MembersQuery,
 ) -> Result<MembersPage, ReadError> {
-    let mut rows = tables.members.range(keys::members(room, after.as_ref()));
+    let mut rows = tables.rooms.members.range(keys::members(room, after.as_ref()));
     let mut page = MembersPage::default();
     let mut last = None;
     for row in rows.by_ref().take((*limit).max(1)) {

@@ -101,14 +101,14 @@ async fn corrupt_registers_are_errors_that_name_their_table() {
     let tables = Tables::open(home.path()).unwrap();
     open::admit(&tables, &options(home.path()), WALL).unwrap();
     let conversation = Conversation::Room(lobby());
-    tables.rooms.insert("lobby", b"\x01").unwrap();
-    tables.heads.insert("lobby", b"").unwrap();
-    tables.members.insert("lobby\0alice", b"\x02").unwrap();
-    tables.members.insert("other\0b.b", b"").unwrap();
+    tables.rooms.rows.insert("lobby", b"\x01").unwrap();
+    tables.rooms.heads.insert("lobby", b"").unwrap();
+    tables.rooms.members.insert("lobby\0alice", b"\x02").unwrap();
+    tables.rooms.members.insert("other\0b.b", b"").unwrap();
     tables.memberships.insert("alice\0room.lobby", b"\x01\x01").unwrap();
     tables.memberships.insert("bob\0room.a.b", b"").unwrap();
-    tables.reads.insert("alice\0room.lobby", b"\x01short").unwrap();
-    tables.sends.insert("alice\0n", b"\x01short").unwrap();
+    tables.receipts.reads.insert("alice\0room.lobby", b"\x01short").unwrap();
+    tables.receipts.sends.insert("alice\0n", b"\x01short").unwrap();
     drop(tables);
 
     let (store, alice, other) = (open(home.path()), alice(), RoomId::parse("other").unwrap());
