@@ -1,5 +1,7 @@
 //! Reads what a user's conversations hold above an id; resumes, repairs and audits share it.
 
+mod pager;
+
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::rc::Rc;
@@ -9,7 +11,7 @@ use super::fair_queue::BudgetFull;
 use super::read_budget::ReadPermit;
 use super::{Pacer, ReadBudget, Router};
 use crate::clock::{IDS_AHEAD_MAX, WallClock};
-use crate::domain::{Conversation, Membership, Message, MessageId, Micros, RoomId, UserId};
+use crate::domain::{Conversation, Membership, MessageId, Micros, RoomId, UserId};
 use crate::hub::{Hub, Session};
 use crate::protocol::CloseReason;
 use crate::store::{
@@ -28,9 +30,6 @@ pub(super) const ACTIVITY_MAX: usize = 2000;
 /// How far ahead of this node's time an id may be. It is the lead that the ids of a correct node
 /// may have, and twice the 5 s that the watermark allows a clock to be off.
 pub(super) const AHEAD: Duration = IDS_AHEAD_MAX.saturating_add(Duration::from_secs(10));
-
-/// Messages per read of a repair.
-const PAGE: usize = 200;
 
 /// How long to wait before a failed read is tried again.
 const READ_AGAIN: Duration = Duration::from_secs(1);
@@ -242,85 +241,6 @@ impl RecoveryReader<'_> {
             session.close(CloseReason::Overloaded);
         }
         None
-    }
-}
-
-/// The newest messages of a conversation above a time, oldest first.
-#[derive(Debug, Default)]
-pub(super) struct Newest {
-    pub(super) messages: Vec<Message>,
-    /// Whether these are all messages above the time.
-    pub(super) whole: bool,
-}
-
-impl RecoveryReader<'_> {
-    /// Returns at most `max` messages above a time. It reads upwards from `above`, since a session
-    /// seldom missed more than that, and so reads no older message. Only if there are more, it
-    /// reads again, downwards from the newest.
-    pub(super) async fn newest(
-        &self,
-        conversation: &Conversation,
-        above: Micros,
-        max: usize,
-    ) -> Option<Newest> {
-        let mut messages = Vec::new();
-        let mut after = MessageId::last_of(above);
-        loop {
-            // Asks for one more than fits, to see whether there are more.
-            let wanted = max + 1 - messages.len();
-            let page = self.page(conversation, HistoryRange::After(Some(after)), wanted).await?;
-            messages.extend(page.messages);
-            if messages.len() > max {
-                drop(messages);
-                return self.last_of(conversation, above, max).await;
-            }
-            match page.next {
-                Some(next) => after = next,
-                None => return Some(Newest { messages, whole: true }),
-            }
-        }
-    }
-
-    /// Returns the last `max` messages above a time, of more.
-    async fn last_of(
-        &self,
-        conversation: &Conversation,
-        above: Micros,
-        max: usize,
-    ) -> Option<Newest> {
-        let mut messages = Vec::new();
-        let mut before: Option<MessageId> = None;
-        while messages.len() < max {
-            let wanted = max - messages.len();
-            let page = self.page(conversation, HistoryRange::Before(before), wanted).await?;
-            messages.extend(page.messages);
-            before = page.next;
-            if before.is_none() {
-                break;
-            }
-        }
-        // Some may have expired since it was found that there are more.
-        messages.retain(|message| message.id.time() > above);
-        messages.reverse();
-        Some(Newest { messages, whole: false })
-    }
-
-    /// Calls `take` with every message of a conversation above a time, oldest first.
-    pub(super) async fn each_above(
-        &self,
-        conversation: &Conversation,
-        above: Micros,
-        mut take: impl FnMut(&Message),
-    ) -> Option<()> {
-        let mut after = MessageId::last_of(above);
-        loop {
-            let page = self.page(conversation, HistoryRange::After(Some(after)), PAGE).await?;
-            page.messages.iter().for_each(&mut take);
-            match page.next {
-                Some(next) => after = next,
-                None => return Some(()),
-            }
-        }
     }
 }
 

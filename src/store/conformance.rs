@@ -200,10 +200,9 @@ async fn walk(
         let page = store.history(page_of(conversation, range, limit)).await.unwrap();
         let next = page.next;
         pages.push(page);
-        match (next, range) {
-            (None, _) => return pages,
-            (next, HistoryRange::Before(_)) => range = HistoryRange::Before(next),
-            (next, HistoryRange::After(_)) => range = HistoryRange::After(next),
+        match next {
+            Some(last) => range = range.beyond(last),
+            None => return pages,
         }
     }
 }

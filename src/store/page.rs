@@ -12,6 +12,17 @@ pub enum HistoryRange {
     After(Option<MessageId>),
 }
 
+impl HistoryRange {
+    /// What is left of the range beyond the last message of a page.
+    #[must_use]
+    pub const fn beyond(self, last: MessageId) -> Self {
+        match self {
+            Self::Before(_) => Self::Before(Some(last)),
+            Self::After(_) => Self::After(Some(last)),
+        }
+    }
+}
+
 /// Asks for a page of a conversation's messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryQuery {

@@ -6,8 +6,10 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
+use super::pager::PAGE;
 use super::*;
 use crate::auth::{Grants, Principal, TokenRole};
+use crate::domain::Message;
 use crate::hub::{PatternBudget, SessionBounds};
 use crate::router::fair_queue::QueueBounds;
 use crate::socket::{Link, WorkerShare};
