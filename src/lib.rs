@@ -18,7 +18,7 @@
 //! | [`telemetry`] | logs and metrics |
 //! | [`auth`] | from a token to the caller and its permissions: pure |
 //! | [`redis`] | Redis connections and pools, the names of keys and channels |
-//! | [`store`] | the port to durable messages; an embedded store, and one on CQL |
+//! | [`store`] | the ports to what is durable: messages, rooms, receipts, heartbeats; two backends |
 //! | [`bus`] | the port to what carries publishes: Redis, or memory |
 //! | [`limiter`] | how often and how much at once: the port, the arithmetic, the permits |
 //! | [`interest`] | what a node subscribes to: holders, linger, confirmations, the wildcard feed |

@@ -14,8 +14,8 @@ use crate::layout::Layouts;
 use crate::limiter::{RedisLimiter, RedisLimiterOptions};
 use crate::redis::{ConnectOptions, Keys};
 use crate::store::{
-    Cql, CqlOpenError, CqlOptions, Credentials, Embedded, EmbeddedOptions, Inventory, OpenError,
-    SchemaChange, ServerKind, Store, check_embedded, salvage_embedded,
+    Cql, CqlLimits, CqlOpenError, CqlOptions, Credentials, Embedded, EmbeddedOptions, Inventory,
+    OpenError, SchemaChange, ServerKind, Store, check_embedded, salvage_embedded,
 };
 use crate::worker::{LimitOptions, StartLimiter};
 
@@ -63,10 +63,12 @@ fn cql_options(config: &Config) -> CqlOptions {
         credentials,
         tls_ca: cql.tls.then(|| cql.tls_ca.clone()),
         namespace: config.namespace.clone(),
-        writes_in_flight: cql.writes_in_flight,
-        reads_in_flight: cql.reads_in_flight,
-        write: cql.write,
-        read: cql.read,
+        limits: CqlLimits {
+            writes_in_flight: cql.writes_in_flight,
+            reads_in_flight: cql.reads_in_flight,
+            write: cql.write,
+            read: cql.read,
+        },
         retention: cql.retention,
         connections: cql.connections,
     }

@@ -22,6 +22,17 @@ pub struct CqlOptions {
     pub tls_ca: Option<PathBuf>,
     /// The namespace: made with the schema, and compared ever after.
     pub namespace: String,
+    /// How much at once, and how long.
+    pub limits: CqlLimits,
+    /// How long messages are kept; none means without end.
+    pub retention: Option<Duration>,
+    /// Connections per shard of a server; per node for Cassandra, which has no shards.
+    pub connections: usize,
+}
+
+/// The bounds of the requests of a node.
+#[derive(Debug, Clone, Copy)]
+pub struct CqlLimits {
     /// Messages and other rows being written at once; more are refused.
     pub writes_in_flight: usize,
     /// Reads under way at once; more are refused.
@@ -30,10 +41,6 @@ pub struct CqlOptions {
     pub write: Duration,
     /// The longest wait for the answer to a read.
     pub read: Duration,
-    /// How long messages are kept; none means without end.
-    pub retention: Option<Duration>,
-    /// Connections per shard of a server; per node for Cassandra, which has no shards.
-    pub connections: usize,
 }
 
 /// The credentials of a connection.

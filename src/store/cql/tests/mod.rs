@@ -14,7 +14,11 @@ use scylla::statement::Statement;
 use tokio::sync::OnceCell;
 
 use super::*;
+use crate::domain::{Conversation, Membership, Message, MessageId, Micros, RoomId, UserId};
 use crate::store::conformance;
+use crate::store::{
+    HeartbeatStore, HistoryRange, IdempotencyRecord, MessageStore, ReceiptStore, RoomStore, Store,
+};
 use server::address;
 
 /// What the tests open a keyspace with.
@@ -27,10 +31,12 @@ pub(super) fn options(keyspace: &str) -> CqlOptions {
         credentials: None,
         tls_ca: None,
         namespace: "main".to_owned(),
-        writes_in_flight: 1024,
-        reads_in_flight: 256,
-        write: Duration::from_secs(3),
-        read: Duration::from_secs(6),
+        limits: CqlLimits {
+            writes_in_flight: 1024,
+            reads_in_flight: 256,
+            write: Duration::from_secs(3),
+            read: Duration::from_secs(6),
+        },
         retention: None,
         connections: 2,
     }
