@@ -30,7 +30,7 @@ pub enum PatternLimit {
     /// The bound of the node.
     #[error(
         "the patterns of all sessions of this node would take {bytes} bytes, at most \
-         `limits.node_pattern_bytes` = {max} are allowed"
+         `limits.node.pattern_bytes` = {max} are allowed"
     )]
     Node {
         /// The bytes that the patterns would take.
@@ -265,7 +265,7 @@ mod tests {
         assert!(one.add(&patterns(&["topic.a", "topic.b"])).is_ok());
         let limit = two.add(&patterns(&["topic.a"])).unwrap_err();
         assert_eq!(limit, PatternLimit::Node { bytes: 621, max: 414 });
-        assert!(limit.to_string().contains("limits.node_pattern_bytes"), "{limit}");
+        assert!(limit.to_string().contains("limits.node.pattern_bytes"), "{limit}");
         assert_eq!((two.len(), budget.taken()), (0, 414), "a refusal takes nothing");
         drop(one);
         assert_eq!(budget.taken(), 0);
@@ -277,12 +277,12 @@ mod tests {
     #[test]
     fn by_default_a_hundred_patterns_of_125_bytes_fit() {
         let limits = Config::default().limits;
-        let budget = PatternBudget::new(limits.pattern_bytes, limits.node_pattern_bytes);
+        let budget = PatternBudget::new(limits.pattern_bytes, limits.node.pattern_bytes);
         let mut held = Subscriptions::new(Arc::new(budget));
         let texts: Vec<String> = (0..100).map(|n| format!("topic.{n:0>119}")).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         assert!(texts.iter().all(|text| text.len() == 125));
-        assert_eq!(held.add(&patterns(&texts)).unwrap().len(), limits.patterns);
+        assert_eq!(held.add(&patterns(&texts)).unwrap().len(), limits.requests.patterns);
     }
 
     #[test]

@@ -145,13 +145,13 @@ const LARGEST: usize = 4;
 fn of_clients(config: &Config, clients: ConnectionBounds) -> Vec<Term> {
     let limits = &config.limits;
     let connections = clients.connections as u64;
-    let (frame, outbox) = (limits.frame_bytes as u64, limits.outbox_bytes as u64);
+    let (frame, outbox) = (u64::from(limits.frame_bytes), limits.session.outbox_bytes as u64);
     let busy = connections.div_ceil(BUSY_PART);
     let handshakes = clients.handshakes as u64;
     let http = (HEADER_BYTES_MAX + 2 * HTTP_BUFFER_BYTES_MAX) as u64;
     let handshake = http.max(HEADER_BYTES_MAX as u64 + 2 * u64::from(HELLO_BYTES_MAX));
     let pattern = PATTERN_BYTES + PATTERN_TEXT_BYTES_MAX;
-    let patterns = limits.patterns as u64;
+    let patterns = limits.requests.patterns as u64;
     vec![
         Term {
             name: "connections",
@@ -174,8 +174,8 @@ fn of_clients(config: &Config, clients: ConnectionBounds) -> Vec<Term> {
         Term {
             name: "outboxes",
             formula: "limits.node_outbox_bytes".to_owned(),
-            usual: limits.node_outbox_bytes as u64,
-            most: limits.node_outbox_bytes as u64,
+            usual: limits.node.outbox_bytes as u64,
+            most: limits.node.outbox_bytes as u64,
         },
         Term {
             name: "patterns",
@@ -196,26 +196,27 @@ fn of_clients(config: &Config, clients: ConnectionBounds) -> Vec<Term> {
 
 fn of_requests(config: &Config) -> [Term; 1] {
     let limits = &config.limits;
-    let requests = limits.requests_in_flight as u64;
+    let requests = limits.node.requests_in_flight as u64;
     [Term {
         name: "HTTP requests",
         formula: "limits.requests_in_flight * (limits.frame_bytes + limits.history_bytes)"
             .to_owned(),
         usual: requests * USUAL_PAGE_BYTES,
-        most: requests * (limits.frame_bytes + limits.history_bytes) as u64,
+        most: requests * (u64::from(limits.frame_bytes) + limits.history_bytes as u64),
     }]
 }
 
 fn of_workers(config: &Config, shards: u64) -> Vec<Term> {
-    let Config { limits, rates, repair, bus, .. } = config;
+    let Config { limits, rates, delivery, .. } = config;
+    let (repair, links) = (&delivery.repair, &delivery.bus.links);
     let workers = config.workers as u64;
     let message = largest_message(config);
-    let delivered = workers * limits.worker_queue as u64;
-    let published = workers * (shards * bus.publish_queue as u64 + repair.pending as u64);
+    let delivered = workers * limits.node.worker_queue as u64;
+    let published = workers * (shards * links.publish_queue as u64 + repair.pending as u64);
     let handed = workers * repair.remembered as u64 * REMEMBERED_MESSAGE_BYTES;
     let tats = workers * SHELVES as u64 * rates.remembered as u64 * REMEMBERED_TAT_BYTES;
-    let resumed = repair.resume_reads_per_s;
-    let resumed_most = repair.conversation_messages as u64 * message;
+    let resumed = u64::from(repair.resume_reads_per_s);
+    let resumed_most = repair.resume.conversation as u64 * message;
     vec![
         Term {
             name: "worker queues",
@@ -287,7 +288,8 @@ fn of_store(config: &Config) -> Vec<Term> {
 
 /// A message or event of the largest size, with its envelope.
 fn largest_message(config: &Config) -> u64 {
-    config.limits.body_bytes.max(config.limits.data_bytes) as u64 + MESSAGE_FIELDS_BYTES
+    let requests = &config.limits.requests;
+    requests.body_bytes.max(requests.data_bytes) as u64 + MESSAGE_FIELDS_BYTES
 }
 
 /// Formats a size for people.

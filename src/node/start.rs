@@ -21,7 +21,8 @@ use crate::clock::{SharedClocks, WallClock};
 use crate::cluster::EnvelopeForm;
 use crate::config::Config;
 use crate::delivery::{Dispatcher, WorkerInterest, WorkerQueues};
-use crate::http::{ClientPortBounds, OperatorPort, PortPermits, Readiness};
+use crate::http::{OperatorPort, PortPermits, Readiness};
+use crate::hub::PatternBudget;
 use crate::interest::{Interest, Linger, WildcardFeed};
 use crate::layout::ShardIndex;
 use crate::limiter::{Addresses, ConnectionBounds, Connections, KeyedPermits};
@@ -32,7 +33,7 @@ use crate::session::Handoff;
 use crate::shards::{
     Health, ReconnectSignal, SHARD_EVENTS_MAX, ShardEvent, ShardEvents, Subscriber,
 };
-use crate::socket::listen;
+use crate::socket::{Budget, listen};
 use crate::telemetry::Metrics;
 use crate::watermark::WatermarkState;
 use crate::worker::Worker;
@@ -218,19 +219,19 @@ impl Parts {
         let config = &plan.config;
         let layouts = Arc::new(plan.layouts());
         let health = Arc::new(Health::new(layouts.shards(), config.workers as u32));
-        let linger = Linger { ms: config.interest.linger.as_millis() as u64 };
+        let linger = Linger { ms: config.delivery.interest.linger.as_millis() as u64 };
         let feed = WildcardFeed::new(layouts.shards().len());
-        let interest = Interest::new(Arc::clone(&layouts), linger, config.interest.batch);
+        let interest = Interest::new(Arc::clone(&layouts), linger, config.delivery.interest.batch);
         let (watermark_state, metrics) =
             (Arc::<WatermarkState>::default(), Arc::new(Metrics::new()));
         let worker_queues = WorkerQueues::new(
             config.workers,
-            config.limits.worker_queue,
+            config.limits.node.worker_queue,
             Arc::clone(&watermark_state),
             Arc::clone(&metrics),
         );
         let SharedClocks { wall, ids } = clocks(plan);
-        let identity = plan.store.identity();
+        let (identity, limits) = (plan.store.identity(), &config.limits);
         let services = Arc::new(Services {
             identity: NodeIdentity {
                 node: config.node.name.clone(),
@@ -243,7 +244,7 @@ impl Parts {
             clocks: NodeClocks { ids, wall, metrics: Arc::clone(&metrics) },
             cluster: ClusterView {
                 layouts,
-                channels: Channels::new(&config.namespace),
+                channels: Channels::new(&config.node.namespace),
                 interest: Arc::new(interest),
                 worker_interest: Arc::new(WorkerInterest::default()),
                 feed: Arc::new(feed),
@@ -251,7 +252,9 @@ impl Parts {
                 nodes: Arc::new(AtomicU32::new(1)),
                 watermark_state,
             },
-            limits: plan.node_limits(),
+            config: Arc::clone(config),
+            patterns: Arc::new(PatternBudget::new(limits.pattern_bytes, limits.node.pattern_bytes)),
+            budget: Arc::new(Budget::new(limits.node.outbox_bytes, config.workers)),
             store: Arc::clone(&plan.store),
             metrics,
             session_numbers: AtomicU64::new(0),
@@ -298,7 +301,7 @@ impl Parts {
     ) -> std::io::Result<JoinHandle<std::io::Result<()>>> {
         let readiness = Arc::clone(&self.readiness);
         let services = Arc::clone(&self.services);
-        let keep_alive = plan.config.timeouts.keep_alive;
+        let keep_alive = plan.config.timeouts.http.keep_alive;
         std::thread::Builder::new().name("nc-operator".into()).spawn(move || {
             let runtime =
                 Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
@@ -369,14 +372,14 @@ impl Parts {
         let config = &plan.config;
         let (senders, receivers): (Vec<mpsc::Sender<Handoff>>, Vec<_>) =
             (0..config.workers).map(|_| mpsc::channel(ARRIVALS_MAX)).unzip();
-        let (worker_calls, wanted) = WorkerCalls::new(config.workers, plan.worker_call_bounds());
+        let (worker_calls, wanted) = WorkerCalls::new(config);
         let places = PortPermits {
             connections: Arc::new(Connections::new(
                 connections,
                 Arc::clone(&self.services.metrics),
             )),
             addresses: Arc::new(Addresses::new(config.rates.connections_per_address)),
-            users: KeyedPermits::new(config.limits.http_connections_per_user),
+            users: KeyedPermits::new(config.limits.user.http_connections),
             accept_log: Arc::default(),
         };
         let limits =
@@ -389,28 +392,16 @@ impl Parts {
                 services: Arc::clone(&self.services),
                 bus: Arc::clone(&plan.bus),
                 health: Arc::clone(&self.health),
-                link_bounds: plan.link_bounds(),
-                remembered: config.repair.remembered,
-                reads: plan.read_rates(),
                 subscribers: self.subscribers(plan, index),
                 listener: listener.try_clone()?,
                 readiness: Arc::clone(&self.readiness),
                 places: places.clone(),
                 limits: limits.clone(),
-                port_bounds: ClientPortBounds {
-                    origins: config.listen.origins.clone(),
-                    header: config.timeouts.header,
-                    keep_alive: config.timeouts.keep_alive,
-                    body: config.timeouts.body,
-                    write_stall: config.timeouts.write_stall,
-                },
-                connection_bounds: plan.connection_bounds(),
                 workers: senders.clone(),
                 handoffs,
                 worker_calls: worker_calls.clone(),
                 wanted,
                 stop: end.stop.clone(),
-                drain: config.timeouts.drain,
                 reconnect: Arc::clone(&self.reconnect),
                 busy: Arc::clone(&end.busy),
                 left: end.left.clone(),
@@ -443,7 +434,7 @@ impl Parts {
                 health: Arc::clone(&self.health),
                 events: self.events.clone(),
                 reconnect_wanted: self.reconnect.reconnect_wanted(shard),
-                bounds: plan.link_bounds(),
+                bounds: plan.config.delivery.bus.links,
             })
             .collect()
     }

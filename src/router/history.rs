@@ -69,7 +69,7 @@ impl Router {
             Some(user) => services.visibility(user, conversation).await?,
             None => Visibility::default(),
         };
-        let limit = PageLimit { messages: limit, bytes: services.limits.history_bytes };
+        let limit = PageLimit { messages: limit, bytes: services.config.limits.history_bytes };
         let read = services.store.history(conversation, range(side, visibility.hidden), limit);
         let page = services.answer(read).await?;
         if let Some(user) = user {

@@ -65,7 +65,7 @@ impl Router {
         conversation: &Conversation,
         upto: MessageId,
     ) -> Result<(), ErrorReply> {
-        let bound = self.services.limits.waits.store;
+        let bound = self.services.config.timeouts.store;
         let marked = self.services.store.mark_read(&session.user, conversation, upto);
         let why = match tokio::time::timeout(bound, marked).await {
             Ok(Ok(())) => return Ok(()),

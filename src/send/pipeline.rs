@@ -220,7 +220,7 @@ impl SendPipeline {
     fn record(&self, first: First, message: &Message, nonce: &str, content: SendContent) {
         let record = NonceRecord { id: message.id, content: content.0 };
         let written = self.services.store.note_nonce(&message.from, nonce, record);
-        let (permit, bound) = (self.in_flight.enter(), self.services.limits.waits.store);
+        let (permit, bound) = (self.in_flight.enter(), self.services.config.timeouts.store);
         tokio::task::spawn_local(async move {
             match timeout(bound, written).await {
                 Ok(Ok(())) => {}

@@ -28,8 +28,8 @@ use crate::domain::{Conversation, Membership, Message, MessageId, Micros, Room, 
 use crate::telemetry::StoreFigures;
 
 pub use cql::{
-    Cql, CqlOpenError, CqlOptions, Credentials, SchemaChange, ServerKind, apply_schema,
-    check_schema, print_schema,
+    Cql, CqlOpenError, CqlOptions, SchemaChange, ServerKind, apply_schema, check_schema,
+    print_schema,
 };
 pub use embedded::{
     BATCH_BYTES_MAX, BATCH_ROWS, Embedded, EmbeddedOptions, Inventory,

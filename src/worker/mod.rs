@@ -17,10 +17,9 @@ use assembly::{RouterParts, router};
 use control::WorkerControl;
 
 use crate::bus::Bus;
-use crate::config::Rates;
 use crate::delivery::Work;
 use crate::fanout::{Fanout, Sessions};
-use crate::http::{ClientPort, ClientPortBounds, PortPermits, Readiness};
+use crate::http::{ClientPort, PortPermits, Readiness};
 use crate::hub::Session;
 use crate::limiter::{
     MemberShares, RedisLimiter, RedisLimiterOptions, WorkerLimiter, WorkerLimiterOptions,
@@ -30,10 +29,8 @@ use crate::recovery::{Pacer, ReadRates};
 use crate::redis::PoolError;
 use crate::router::Router;
 use crate::services::Services;
-use crate::session::{ConnectionContext, ContextBounds, Handoff, arrive, watch_deadlines};
-use crate::shards::{
-    Health, LinkBounds, Publishers, PublishersOptions, ReconnectSignal, Subscriber,
-};
+use crate::session::{ConnectionContext, Handoff, arrive, watch_deadlines};
+use crate::shards::{Health, Publishers, PublishersOptions, ReconnectSignal, Subscriber};
 use crate::worker_call::{WorkerCall, WorkerCalls};
 
 /// The time between two waves of a drain.
@@ -57,8 +54,6 @@ const AWAY_WAVES: usize = 20;
 /// The limits on calls of a worker's users.
 #[derive(Debug, Clone)]
 pub struct LimitOptions {
-    /// The configured rates.
-    pub rates: Rates,
     /// The connection to Redis, if there is one.
     pub shared: Option<RedisLimiterOptions>,
     /// Shares of contested conversations, of all workers of the node.
@@ -70,7 +65,7 @@ impl LimitOptions {
     fn limiter(self, services: &Services) -> Result<WorkerLimiter, PoolError> {
         let shared = self.shared.map(RedisLimiter::start).transpose()?;
         Ok(WorkerLimiter::new(WorkerLimiterOptions {
-            rates: self.rates,
+            rates: services.config.rates.clone(),
             shared: shared.map(|shared| Arc::new(shared) as _),
             nodes: Arc::clone(&services.cluster.nodes),
             shares: self.shares,
@@ -90,12 +85,6 @@ pub struct Worker {
     pub bus: Arc<dyn Bus>,
     /// Where shard connections record their states.
     pub health: Arc<Health>,
-    /// The bounds of shard connections.
-    pub link_bounds: LinkBounds,
-    /// The most deliveries that are remembered.
-    pub remembered: usize,
-    /// The rates of its reads.
-    pub reads: ReadRates,
     /// The subscriber connections that this worker owns.
     pub subscribers: Vec<Subscriber>,
     /// The clients' listener.
@@ -106,10 +95,6 @@ pub struct Worker {
     pub places: PortPermits,
     /// The limits of its users' calls.
     pub limits: LimitOptions,
-    /// The listener's bounds.
-    pub port_bounds: ClientPortBounds,
-    /// The connections' bounds.
-    pub connection_bounds: ContextBounds,
     /// Senders of connections to all workers.
     pub workers: Vec<mpsc::Sender<Handoff>>,
     /// Connections that other workers send here.
@@ -120,8 +105,6 @@ pub struct Worker {
     pub wanted: mpsc::Receiver<WorkerCall<Rc<Router>>>,
     /// Cancelled when the node is to end.
     pub stop: CancellationToken,
-    /// How long a drain may take.
-    pub drain: Duration,
     /// Signals shard connections to close.
     pub reconnect: Arc<ReconnectSignal>,
     /// Held by every worker of the node that is not drained.
@@ -143,6 +126,7 @@ impl Worker {
 
     async fn serve(self) -> std::io::Result<()> {
         let listener = TcpListener::from_std(self.listener)?;
+        let config = Arc::clone(&self.services.config);
         let publishers = Publishers::start(PublishersOptions {
             worker: self.index,
             shards: self.services.cluster.layouts.shards(),
@@ -153,28 +137,22 @@ impl Worker {
             probe: self.services.cluster.channels.probe(),
             clock: self.services.clocks.wall.clone(),
             reconnect: &self.reconnect,
-            bounds: self.link_bounds,
+            bounds: config.delivery.bus.links,
+            pending: config.delivery.repair.pending,
         });
         let limiter = self.limits.limiter(&self.services).map_err(std::io::Error::other)?;
         let router = router(RouterParts {
             services: Arc::clone(&self.services),
             worker: self.index,
-            remembered: self.remembered,
-            reads: self.reads,
             publishers,
             limiter,
         });
-        let front = Rc::new(ConnectionContext::new(
-            Rc::clone(&router),
-            self.workers,
-            self.connection_bounds,
-        ));
+        let front = Rc::new(ConnectionContext::new(Rc::clone(&router), self.workers));
         let port = Rc::new(ClientPort::new(
             Rc::clone(&front),
             Arc::clone(&self.readiness),
             self.places,
             self.worker_calls.clone(),
-            self.port_bounds,
         ));
         let control = WorkerControl {
             services: Arc::clone(&self.services),
@@ -189,8 +167,9 @@ impl Worker {
         tokio::task::spawn_local(Rc::clone(&router).execute_deferred());
         tokio::task::spawn_local(watch_deadlines(Rc::clone(&front)));
         tokio::task::spawn_local(shed_sessions_on_bad_clock(Rc::clone(&router), self.readiness));
-        if self.reads.audit > 0.0 {
-            let pacer = Pacer::new(self.reads.audit);
+        let audit = ReadRates::of_worker(&config).audit;
+        if audit > 0.0 {
+            let pacer = Pacer::new(audit);
             tokio::task::spawn_local(Rc::clone(&router.recovery).audit(pacer));
         }
         tokio::task::spawn_local(take_arrivals(Rc::clone(&front), self.handoffs));
@@ -202,8 +181,9 @@ impl Worker {
         self.stop.cancelled().await;
         accepting.abort();
         front.drain();
-        let until = Instant::now() + self.drain;
-        drain(&router, &self.worker_calls, self.drain).await;
+        let bound = config.timeouts.drain;
+        let until = Instant::now() + bound;
+        drain(&router, &self.worker_calls, bound).await;
         // Other workers may receive through a subscriber connection of this one, and the last
         // heartbeat reports on its sends.
         drop(self.busy);

@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::auth::{Grants, Principal, TokenRole};
-use crate::hub::{PatternBudget, SessionBounds};
+use crate::config::SessionBounds;
+use crate::hub::PatternBudget;
 use crate::recovery::fair_queue::QueueBounds;
 use crate::socket::{Link, WorkerShare};
 use crate::store::{Embedded, EmbeddedOptions};
