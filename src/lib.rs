@@ -87,7 +87,7 @@
     reason = "both panic without a reader: commands print by `cli`, the rest logs"
 )]
 
-pub mod agent;
+pub(crate) mod agent;
 pub mod auth;
 pub mod bench;
 pub mod bus;
@@ -98,26 +98,26 @@ pub mod cluster;
 pub mod config;
 pub mod delivery;
 pub mod domain;
-pub mod fanout;
-pub mod http;
+pub(crate) mod fanout;
+pub(crate) mod http;
 pub mod hub;
-pub mod interest;
+pub(crate) mod interest;
 pub mod layout;
-pub mod limiter;
+pub(crate) mod limiter;
 pub mod node;
 pub mod protocol;
-pub mod recovery;
+pub(crate) mod recovery;
 pub mod redis;
-pub mod router;
-pub mod send;
-pub mod services;
-pub mod session;
-pub mod shards;
+pub(crate) mod router;
+pub(crate) mod send;
+pub(crate) mod services;
+pub(crate) mod session;
+pub(crate) mod shards;
 #[cfg(test)]
 mod simulation;
 pub mod socket;
 pub mod store;
 pub mod telemetry;
 pub mod watermark;
-pub mod worker;
-pub mod worker_call;
+pub(crate) mod worker;
+pub(crate) mod worker_call;

@@ -30,7 +30,7 @@ pub enum PatternLimit {
     /// The bound of the node.
     #[error(
         "the patterns of all sessions of this node would take {bytes} bytes, at most \
-         `limits.node.pattern_bytes` = {max} are allowed"
+         `limits.node_pattern_bytes` = {max} are allowed"
     )]
     Node {
         /// The bytes that the patterns would take.
@@ -265,7 +265,7 @@ mod tests {
         assert!(one.add(&patterns(&["topic.a", "topic.b"])).is_ok());
         let limit = two.add(&patterns(&["topic.a"])).unwrap_err();
         assert_eq!(limit, PatternLimit::Node { bytes: 621, max: 414 });
-        assert!(limit.to_string().contains("limits.node.pattern_bytes"), "{limit}");
+        assert!(limit.to_string().contains("limits.node_pattern_bytes"), "{limit}");
         assert_eq!((two.len(), budget.taken()), (0, 414), "a refusal takes nothing");
         drop(one);
         assert_eq!(budget.taken(), 0);

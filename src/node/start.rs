@@ -36,7 +36,7 @@ use crate::shards::{
 use crate::socket::{Budget, listen};
 use crate::telemetry::Metrics;
 use crate::watermark::WatermarkState;
-use crate::worker::Worker;
+use crate::worker::{Worker, WorkerEnd, WorkerListener, WorkerShards};
 use crate::worker_call::WorkerCalls;
 
 /// Most sessions under way from one worker to another. Each waits for a permit.
@@ -87,7 +87,8 @@ impl Node {
         let (events, happened) = mpsc::channel(SHARD_EVENTS_MAX);
         let parts = Parts::new(plan, events);
         let stop = CancellationToken::new();
-        let end = End { stop: stop.clone(), busy: Arc::default(), left: CancellationToken::new() };
+        let end =
+            WorkerEnd { stop: stop.clone(), busy: Arc::default(), left: CancellationToken::new() };
         let operator_stop = CancellationToken::new();
         let descriptors = parts.descriptors(&plan.config)?;
         let operator_thread =
@@ -180,15 +181,6 @@ fn clocks(plan: &NodeOptions) -> SharedClocks {
     let own =
         || SharedClocks { wall: WallClock::to_be_set(plan.machine.clone()), ids: Arc::default() };
     plan.store.shared_clocks().unwrap_or_else(own)
-}
-
-/// How a node's threads end together.
-struct End {
-    stop: CancellationToken,
-    /// Held by every worker that is not drained.
-    busy: Arc<()>,
-    /// Cancelled when the last heartbeat is written.
-    left: CancellationToken,
 }
 
 /// Between two checks whether all workers are drained.
@@ -322,7 +314,7 @@ impl Parts {
         plan: &NodeOptions,
         address: SocketAddr,
         happened: mpsc::Receiver<ShardEvent>,
-        end: &End,
+        end: &WorkerEnd,
     ) -> std::io::Result<JoinHandle<std::io::Result<()>>> {
         let services = &self.services;
         let agent = NodeAgentOptions {
@@ -367,13 +359,13 @@ impl Parts {
         plan: &NodeOptions,
         listener: &TcpListener,
         connections: ConnectionBounds,
-        end: End,
+        end: WorkerEnd,
     ) -> Result<Vec<JoinHandle<std::io::Result<()>>>, StartError> {
         let config = &plan.config;
         let (senders, receivers): (Vec<mpsc::Sender<Handoff>>, Vec<_>) =
             (0..config.workers).map(|_| mpsc::channel(ARRIVALS_MAX)).unzip();
         let (worker_calls, wanted) = WorkerCalls::new(config);
-        let places = PortPermits {
+        let permits = PortPermits {
             connections: Arc::new(Connections::new(
                 connections,
                 Arc::clone(&self.services.metrics),
@@ -390,21 +382,23 @@ impl Parts {
             let worker = Worker {
                 index,
                 services: Arc::clone(&self.services),
-                bus: Arc::clone(&plan.bus),
-                health: Arc::clone(&self.health),
-                subscribers: self.subscribers(plan, index),
-                listener: listener.try_clone()?,
-                readiness: Arc::clone(&self.readiness),
-                places: places.clone(),
+                shards: WorkerShards {
+                    bus: Arc::clone(&plan.bus),
+                    health: Arc::clone(&self.health),
+                    reconnect: Arc::clone(&self.reconnect),
+                    subscribers: self.subscribers(plan, index),
+                },
+                clients: WorkerListener {
+                    listener: listener.try_clone()?,
+                    readiness: Arc::clone(&self.readiness),
+                    permits: permits.clone(),
+                    workers: senders.clone(),
+                    handoffs,
+                },
                 limits: limits.clone(),
-                workers: senders.clone(),
-                handoffs,
                 worker_calls: worker_calls.clone(),
                 wanted,
-                stop: end.stop.clone(),
-                reconnect: Arc::clone(&self.reconnect),
-                busy: Arc::clone(&end.busy),
-                left: end.left.clone(),
+                end: end.clone(),
             };
             let thread = std::thread::Builder::new().name(format!("nc-worker-{index}"));
             threads.push(thread.spawn(move || worker.run())?);

@@ -36,17 +36,4 @@ impl Router {
             self.sessions.refuse(session, id, &ErrorReply::new(Code::LimitReached, message));
         }
     }
-
-    /// Executes the deferred frames of sessions whose rooms are known now, without end.
-    pub async fn execute_deferred(self: Rc<Self>) {
-        loop {
-            for session in self.recovery.loaded().await {
-                session.load();
-                let texts = self.sessions.hub.borrow_mut().take_deferred(&session);
-                for text in texts {
-                    self.take_frame(&session, &text);
-                }
-            }
-        }
-    }
 }

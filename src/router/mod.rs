@@ -32,7 +32,7 @@ pub use events::EventOrder;
 pub use hello::HelloOptions;
 #[cfg(test)]
 pub(crate) use history::collapse;
-pub use inbox::{InboxEntry, InboxPage};
+pub use inbox::InboxEntry;
 pub use rooms::RoomWish;
 
 /// A worker's part of every op.
@@ -89,6 +89,19 @@ impl Router {
             self.sessions.refuse(session, id.as_ref(), &refusal);
         }
         items
+    }
+
+    /// Executes the deferred frames of sessions whose rooms are known now, without end.
+    pub async fn execute_deferred(self: Rc<Self>) {
+        loop {
+            for session in self.recovery.loaded().await {
+                session.load();
+                let texts = self.sessions.hub.borrow_mut().take_deferred(&session);
+                for text in texts {
+                    self.take_frame(&session, &text);
+                }
+            }
+        }
     }
 
     /// Refuses a frame without executing it; only its id is read.

@@ -22,12 +22,12 @@ mod room_quota;
 mod send_ids;
 mod temporary_interest;
 
-pub use in_flight::{InFlight, InFlightPermit};
+pub use in_flight::InFlight;
 pub use late::LateMessages;
 pub use membership_changes::{Added, MembershipChanges};
-pub use nonces::{Nonces, SendContent};
+pub use nonces::SendContent;
 pub use order::{SendOrder, Sending};
 pub use pipeline::SendPipeline;
-pub use room_quota::{MEMBERSHIPS_MAX, ROOMS_MAX, unlist_old};
+pub use room_quota::{MEMBERSHIPS_MAX, unlist_old};
 pub use send_ids::SendIds;
 pub use temporary_interest::{begin_temporary_interest, end_temporary_interest};

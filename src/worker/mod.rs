@@ -2,76 +2,73 @@
 
 mod assembly;
 mod control;
+mod drain;
+mod limits;
+mod tasks;
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::task::spawn_local;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use assembly::{RouterParts, router};
 use control::WorkerControl;
+use drain::{drain, shed_sessions_on_bad_clock};
+use tasks::{deliver, flush, run_worker_calls, take_arrivals};
 
 use crate::bus::Bus;
-use crate::delivery::Work;
-use crate::fanout::{Fanout, Sessions};
 use crate::http::{ClientPort, PortPermits, Readiness};
-use crate::hub::Session;
-use crate::limiter::{
-    MemberShares, RedisLimiter, RedisLimiterOptions, WorkerLimiter, WorkerLimiterOptions,
-};
-use crate::protocol::CloseReason;
 use crate::recovery::{Pacer, ReadRates};
-use crate::redis::PoolError;
 use crate::router::Router;
 use crate::services::Services;
-use crate::session::{ConnectionContext, Handoff, arrive, watch_deadlines};
+use crate::session::{ConnectionContext, Handoff, watch_deadlines};
 use crate::shards::{Health, Publishers, PublishersOptions, ReconnectSignal, Subscriber};
 use crate::worker_call::{WorkerCall, WorkerCalls};
 
-/// The time between two waves of a drain.
-const WAVE_PAUSE: Duration = Duration::from_millis(50);
+pub use limits::{LimitOptions, StartLimiter};
 
-/// Publishes that are delivered before the sockets get a turn: senders that keep the queue full
-/// must not keep the sockets from being read.
-const PUSHES_A_TURN: usize = 64;
-
-/// The part of the drain time in which sessions are asked to leave; the rest is left for them to do
-/// it.
-const WAVES_PART: f64 = 0.5;
-
-/// The time between two waves of a node that sends its sessions away without being stopped. It is
-/// also how often the node checks whether it must.
-const AWAY_PAUSE: Duration = Duration::from_millis(500);
-
-/// Number of those waves. They take 10 s, in which a client that lost one node finds another.
-const AWAY_WAVES: usize = 20;
-
-/// The limits on calls of a worker's users.
-#[derive(Debug, Clone)]
-pub struct LimitOptions {
-    /// The connection to Redis, if there is one.
-    pub shared: Option<RedisLimiterOptions>,
-    /// Shares of contested conversations, of all workers of the node.
-    pub shares: Arc<MemberShares>,
+/// A worker's connections to the shards.
+#[derive(Debug)]
+pub struct WorkerShards {
+    /// Makes the connections.
+    pub bus: Arc<dyn Bus>,
+    /// Where they record their states.
+    pub health: Arc<Health>,
+    /// Signals them to close.
+    pub reconnect: Arc<ReconnectSignal>,
+    /// The subscriber connections that this worker owns.
+    pub subscribers: Vec<Subscriber>,
 }
 
-impl LimitOptions {
-    /// Creates the limiter on the worker's own event loop, to which its connections belong.
-    fn limiter(self, services: &Services) -> Result<WorkerLimiter, PoolError> {
-        let shared = self.shared.map(RedisLimiter::start).transpose()?;
-        Ok(WorkerLimiter::new(WorkerLimiterOptions {
-            rates: services.config.rates.clone(),
-            shared: shared.map(|shared| Arc::new(shared) as _),
-            nodes: Arc::clone(&services.cluster.nodes),
-            shares: self.shares,
-            metrics: Arc::clone(&services.metrics),
-        }))
-    }
+/// A worker's part of the clients' listener.
+#[derive(Debug)]
+pub struct WorkerListener {
+    /// The listener.
+    pub listener: std::net::TcpListener,
+    /// Whether the node takes sessions.
+    pub readiness: Arc<Readiness>,
+    /// Permits for connections.
+    pub permits: PortPermits,
+    /// Senders of connections to all workers.
+    pub workers: Vec<mpsc::Sender<Handoff>>,
+    /// Connections that other workers send here.
+    pub handoffs: mpsc::Receiver<Handoff>,
+}
+
+/// How a worker ends together with the others.
+#[derive(Debug, Clone)]
+pub struct WorkerEnd {
+    /// Cancelled when the node is to end.
+    pub stop: CancellationToken,
+    /// Held by every worker of the node that is not drained.
+    pub busy: Arc<()>,
+    /// Cancelled when the node's last heartbeat is written.
+    pub left: CancellationToken,
 }
 
 /// The parts of a worker.
@@ -81,36 +78,18 @@ pub struct Worker {
     pub index: u32,
     /// What the workers of the node share.
     pub services: Arc<Services>,
-    /// Makes the connections to shards.
-    pub bus: Arc<dyn Bus>,
-    /// Where shard connections record their states.
-    pub health: Arc<Health>,
-    /// The subscriber connections that this worker owns.
-    pub subscribers: Vec<Subscriber>,
-    /// The clients' listener.
-    pub listener: std::net::TcpListener,
-    /// Whether the node takes sessions.
-    pub readiness: Arc<Readiness>,
-    /// Permits for connections.
-    pub places: PortPermits,
+    /// Its connections to the shards.
+    pub shards: WorkerShards,
+    /// Its part of the clients' listener.
+    pub clients: WorkerListener,
     /// The limits of its users' calls.
     pub limits: LimitOptions,
-    /// Senders of connections to all workers.
-    pub workers: Vec<mpsc::Sender<Handoff>>,
-    /// Connections that other workers send here.
-    pub handoffs: mpsc::Receiver<Handoff>,
     /// Senders of HTTP requests to all workers.
     pub worker_calls: WorkerCalls<Rc<Router>>,
     /// HTTP requests to this worker.
     pub wanted: mpsc::Receiver<WorkerCall<Rc<Router>>>,
-    /// Cancelled when the node is to end.
-    pub stop: CancellationToken,
-    /// Signals shard connections to close.
-    pub reconnect: Arc<ReconnectSignal>,
-    /// Held by every worker of the node that is not drained.
-    pub busy: Arc<()>,
-    /// Cancelled when the node's last heartbeat is written.
-    pub left: CancellationToken,
+    /// How it ends.
+    pub end: WorkerEnd,
 }
 
 impl Worker {
@@ -125,167 +104,77 @@ impl Worker {
     }
 
     async fn serve(self) -> std::io::Result<()> {
-        let listener = TcpListener::from_std(self.listener)?;
-        let config = Arc::clone(&self.services.config);
-        let publishers = Publishers::start(PublishersOptions {
-            worker: self.index,
-            shards: self.services.cluster.layouts.shards(),
-            bus: &self.bus,
-            health: &self.health,
-            metrics: &self.services.metrics,
-            all: self.services.cluster.channels.all(),
-            probe: self.services.cluster.channels.probe(),
-            clock: self.services.clocks.wall.clone(),
-            reconnect: &self.reconnect,
-            bounds: config.delivery.bus.links,
-            pending: config.delivery.repair.pending,
-        });
-        let limiter = self.limits.limiter(&self.services).map_err(std::io::Error::other)?;
+        let Self { services, shards, clients, end, .. } = self;
+        let listener = TcpListener::from_std(clients.listener)?;
         let router = router(RouterParts {
-            services: Arc::clone(&self.services),
             worker: self.index,
-            publishers,
-            limiter,
+            publishers: shards.publishers(self.index, &services),
+            limiter: self.limits.limiter(&services)?,
+            services,
         });
-        let front = Rc::new(ConnectionContext::new(Rc::clone(&router), self.workers));
+        let context = Rc::new(ConnectionContext::new(Rc::clone(&router), clients.workers));
         let port = Rc::new(ClientPort::new(
-            Rc::clone(&front),
-            Arc::clone(&self.readiness),
-            self.places,
+            Rc::clone(&context),
+            Arc::clone(&clients.readiness),
+            clients.permits,
             self.worker_calls.clone(),
         ));
-        let control = WorkerControl {
-            services: Arc::clone(&self.services),
-            worker: self.index,
-            publishers: Rc::clone(&router.fanout.publishers),
-            recovery: Rc::clone(&router.recovery),
-        };
-        tokio::task::spawn_local(deliver(Rc::clone(&router.fanout), control));
-        tokio::task::spawn_local(flush(Rc::clone(&router.sessions)));
-        tokio::task::spawn_local(Rc::clone(&router.recovery).send_cursors());
-        tokio::task::spawn_local(Rc::clone(&router.recovery).read_joined_rooms());
-        tokio::task::spawn_local(Rc::clone(&router).execute_deferred());
-        tokio::task::spawn_local(watch_deadlines(Rc::clone(&front)));
-        tokio::task::spawn_local(shed_sessions_on_bad_clock(Rc::clone(&router), self.readiness));
-        let audit = ReadRates::of_worker(&config).audit;
-        if audit > 0.0 {
-            let pacer = Pacer::new(audit);
-            tokio::task::spawn_local(Rc::clone(&router.recovery).audit(pacer));
+        spawn_upkeep(&router);
+        spawn_local(watch_deadlines(Rc::clone(&context)));
+        spawn_local(shed_sessions_on_bad_clock(Rc::clone(&router), clients.readiness));
+        spawn_local(take_arrivals(Rc::clone(&context), clients.handoffs));
+        spawn_local(run_worker_calls(Rc::clone(&router), self.wanted));
+        for subscriber in shards.subscribers {
+            spawn_local(subscriber.run());
         }
-        tokio::task::spawn_local(take_arrivals(Rc::clone(&front), self.handoffs));
-        tokio::task::spawn_local(run_worker_calls(Rc::clone(&router), self.wanted));
-        for subscriber in self.subscribers {
-            tokio::task::spawn_local(subscriber.run());
-        }
-        let accepting = tokio::task::spawn_local(port.run(listener));
-        self.stop.cancelled().await;
+        let accepting = spawn_local(port.run(listener));
+        end.stop.cancelled().await;
         accepting.abort();
-        front.drain();
-        let bound = config.timeouts.drain;
+        context.drain();
+        let bound = router.services.config.timeouts.drain;
         let until = Instant::now() + bound;
         drain(&router, &self.worker_calls, bound).await;
         // Other workers may receive through a subscriber connection of this one, and the last
         // heartbeat reports on its sends.
-        drop(self.busy);
-        let _in_time = tokio::time::timeout_at(until, self.left.cancelled()).await;
+        drop(end.busy);
+        let _in_time = tokio::time::timeout_at(until, end.left.cancelled()).await;
         Ok(())
     }
 }
 
-/// Delivers the queued publishes of this worker to its sessions, all that are there at once.
-async fn deliver(fanout: Rc<Fanout>, control: WorkerControl) {
-    let sessions = &fanout.sessions;
-    let queue = Arc::clone(fanout.services.cluster.worker_queues.of(sessions.worker));
-    let mut batch = Vec::new();
-    loop {
-        queue.take(&mut batch).await;
-        for (number, work) in batch.drain(..).enumerate() {
-            match work {
-                Work::Push(push) => fanout.take_push(&push).await,
-                Work::Command(command) => control.execute(command),
-            }
-            if number % PUSHES_A_TURN == PUSHES_A_TURN - 1 {
-                sessions.flush();
-                tokio::task::yield_now().await;
-            }
-        }
-        sessions.flush();
-        tokio::task::yield_now().await;
+impl WorkerShards {
+    fn publishers(&self, worker: u32, services: &Services) -> Publishers {
+        Publishers::start(PublishersOptions {
+            worker,
+            shards: services.cluster.layouts.shards(),
+            bus: &self.bus,
+            health: &self.health,
+            metrics: &services.metrics,
+            all: services.cluster.channels.all(),
+            probe: services.cluster.channels.probe(),
+            clock: services.clocks.wall.clone(),
+            reconnect: &self.reconnect,
+            bounds: services.config.delivery.bus.links,
+            pending: services.config.delivery.repair.pending,
+        })
     }
 }
 
-/// Writes each socket once for everything that was queued for it since the last turn.
-async fn flush(sessions: Rc<Sessions>) {
-    loop {
-        sessions.flush_wanted.notified().await;
-        sessions.flush();
-        tokio::task::yield_now().await;
+/// Starts what a router does by itself.
+fn spawn_upkeep(router: &Rc<Router>) {
+    let audits_per_second = ReadRates::of_worker(&router.services.config).audit;
+    let control = WorkerControl {
+        services: Arc::clone(&router.services),
+        worker: router.sessions.worker,
+        publishers: Rc::clone(&router.fanout.publishers),
+        recovery: Rc::clone(&router.recovery),
+    };
+    spawn_local(deliver(Rc::clone(&router.fanout), control));
+    spawn_local(flush(Rc::clone(&router.sessions)));
+    spawn_local(Rc::clone(&router.recovery).send_cursors());
+    spawn_local(Rc::clone(&router.recovery).read_joined_rooms());
+    spawn_local(Rc::clone(router).execute_deferred());
+    if audits_per_second > 0.0 {
+        spawn_local(Rc::clone(&router.recovery).audit(Pacer::new(audits_per_second)));
     }
-}
-
-async fn take_arrivals(front: Rc<ConnectionContext>, mut handoffs: mpsc::Receiver<Handoff>) {
-    while let Some(handoff) = handoffs.recv().await {
-        match arrive(Rc::clone(&front), handoff) {
-            Ok(session) => drop(tokio::task::spawn_local(session)),
-            Err(error) => tracing::warn!(%error, "a connection from another worker could not be \
-                taken over"),
-        }
-    }
-}
-
-async fn run_worker_calls(router: Rc<Router>, mut wanted: mpsc::Receiver<WorkerCall<Rc<Router>>>) {
-    while let Some(worker_call) = wanted.recv().await {
-        worker_call(Rc::clone(&router));
-    }
-}
-
-/// Asks the sessions to leave, in waves, so that they do not all reconnect at once. A session that
-/// waits for an answer may send no further request, and leaves when it has the answer. Then waits
-/// for what is in flight.
-async fn drain(router: &Rc<Router>, worker_calls: &WorkerCalls<Rc<Router>>, bound: Duration) {
-    let until = Instant::now() + bound;
-    let waves = (bound.mul_f64(WAVES_PART).as_millis() / WAVE_PAUSE.as_millis()).max(1);
-    let wave = router.sessions.hub.borrow().len().div_ceil(waves as usize).max(1);
-    let is_over =
-        || router.sessions.hub.borrow().is_empty() && is_quiet(router) && worker_calls.is_idle();
-    while Instant::now() < until && !is_over() {
-        close_wave(router, wave);
-        tokio::time::sleep(WAVE_PAUSE).await;
-    }
-}
-
-/// Closes sessions in waves while the node's clock is wrong and there are other nodes. Such a node
-/// sends no cursors and accepts no sends, so its sessions are better served by other nodes.
-async fn shed_sessions_on_bad_clock(router: Rc<Router>, readiness: Arc<Readiness>) {
-    let mut ticks = tokio::time::interval(AWAY_PAUSE);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut wave = 0;
-    loop {
-        ticks.tick().await;
-        if readiness.is_worse_timed() {
-            wave = router.sessions.hub.borrow().len().div_ceil(AWAY_WAVES).max(wave);
-            close_wave(&router, wave);
-        } else {
-            wave = 0;
-        }
-    }
-}
-
-fn close_wave(router: &Router, wave: usize) {
-    let hub = router.sessions.hub.borrow();
-    let waits = |s: &Session| s.is_sending() && s.is_leaving();
-    let due = hub.sessions().filter(|s| s.link().is_open() && !waits(s));
-    for session in due.take(wave) {
-        if session.is_sending() {
-            session.take_no_sends();
-            continue;
-        }
-        router.services.metrics.closes(CloseReason::Draining.code());
-        session.close(CloseReason::Draining);
-    }
-}
-
-/// Returns whether no send waits for its answer or its record, and nothing waits to be published.
-fn is_quiet(router: &Router) -> bool {
-    router.sends.in_flight.is_empty() && router.fanout.publishers.are_drained()
 }
