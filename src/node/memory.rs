@@ -152,6 +152,7 @@ fn of_clients(config: &Config, clients: ConnectionBounds) -> Vec<Term> {
     let handshake = http.max(HEADER_BYTES_MAX as u64 + 2 * u64::from(HELLO_BYTES_MAX));
     let pattern = PATTERN_BYTES + PATTERN_TEXT_BYTES_MAX;
     let patterns = limits.requests.patterns as u64;
+    let budget = limits.node.pattern_bytes as u64;
     vec![
         Term {
             name: "connections",
@@ -179,9 +180,12 @@ fn of_clients(config: &Config, clients: ConnectionBounds) -> Vec<Term> {
         },
         Term {
             name: "patterns",
-            formula: format!("{connections} connections * limits.patterns * {pattern}"),
-            usual: connections * patterns.min(USUAL_PATTERNS) * PATTERN_BYTES,
-            most: connections * patterns * pattern,
+            formula: format!(
+                "{connections} connections * limits.patterns * {pattern}, at most \
+                 limits.node_pattern_bytes"
+            ),
+            usual: (connections * patterns.min(USUAL_PATTERNS) * PATTERN_BYTES).min(budget),
+            most: (connections * patterns * pattern).min(budget),
         },
         Term {
             name: "sessions that catch up",
@@ -338,7 +342,7 @@ mod tests {
             "listen.handshakes = 8192",
             "limits.frame_bytes = 32768",
             "limits.node_outbox_bytes = 536870912",
-            "limits.patterns = 200",
+            "limits.node_pattern_bytes = 536870912",
             "limits.outbox_bytes = 1048576",
             "limits.requests_in_flight = 2048",
             "limits.history_bytes = 200000",
@@ -354,6 +358,22 @@ mod tests {
         ] {
             assert!(bounds(key).most() > default.most(), "{key}");
         }
+    }
+
+    fn patterns(text: &str) -> (u64, u64) {
+        let MemoryBounds { terms } = bounds(text);
+        let term = terms.iter().find(|term| term.name == "patterns").expect("it is there");
+        (term.usual, term.most)
+    }
+
+    #[test]
+    fn patterns_take_no_more_than_the_node_allows_for_all_of_them() {
+        let (usual, most) = patterns("");
+        assert_eq!((usual, most), (100_000 * USUAL_PATTERNS * PATTERN_BYTES, 256 * MIB));
+        assert_eq!(patterns("listen.connections = 1000000"), (256 * MIB, 256 * MIB));
+        let few =
+            |count: u64| patterns(&format!("limits.patterns = {count}\nlisten.connections = 9"));
+        assert_eq!(few(200).1, 9 * 200 * (PATTERN_BYTES + PATTERN_TEXT_BYTES_MAX));
     }
 
     #[test]
