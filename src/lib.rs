@@ -14,10 +14,10 @@
 //! | [`watermark`] | what live delivery guarantees: settled sends, delivery gaps, cursors: pure |
 //! | [`socket`] | the server side of a WebSocket on one event loop |
 //! | [`protocol`] | frames of clients and servers, error and close codes: no I/O |
-//! | [`config`] | what an operator can configure |
 //! | [`telemetry`] | logs and metrics |
+//! | [`redis`] | Redis addresses, connections and pools, the names of keys and channels |
+//! | [`config`] | what an operator can configure |
 //! | [`auth`] | from a token to the caller and its permissions: pure |
-//! | [`redis`] | Redis connections and pools, the names of keys and channels |
 //! | [`store`] | the ports to what is durable: messages, rooms, receipts, heartbeats; two backends |
 //! | [`bus`] | the port to what carries publishes: Redis, or memory |
 //! | [`limiter`] | how often and how much at once: the port, the arithmetic, the permits |

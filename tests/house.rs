@@ -97,11 +97,8 @@ fn files_are_small_and_have_a_noun() {
 const FIELDS_MAX: usize = 12;
 
 /// Structs that are to be taken apart, each with the fields that it has.
-const WIDE: [(&str, usize); 16] = [
-    ("Config", 17),
-    ("CqlConfig", 14),
+const WIDE: &[(&str, usize)] = &[
     ("FanoutArguments", 13),
-    ("LimitsConfig", 20),
     ("Metrics", 46),
     ("NodeAgentOptions", 18),
     ("Session", 21),
@@ -110,7 +107,6 @@ const WIDE: [(&str, usize); 16] = [
     ("SimSession", 23),
     ("WatermarkTracker", 18),
     ("World", 29),
-    ("Written", 21),
 ];
 
 fn code() -> Vec<Source> {
@@ -157,7 +153,7 @@ fn structs_are_narrow() {
         found.extend(names::wide(&source.code(), FIELDS_MAX));
     }
     found.sort();
-    let known: Vec<_> = WIDE.map(|(name, fields)| (name.to_owned(), fields)).to_vec();
+    let known: Vec<_> = WIDE.iter().map(|(name, fields)| ((*name).to_owned(), *fields)).collect();
     assert_eq!(found, known, "a struct that got narrower is corrected in `WIDE`");
 }
 

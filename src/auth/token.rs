@@ -6,6 +6,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
 use super::{Grants, Principal, TokenRole};
+use crate::config::{AuthConfig, TokenRules};
 use crate::domain::{GrammarError, Pattern, UserId};
 
 /// Most grants of a token, of each kind: they are memory of its session. Their bytes are part of
@@ -138,17 +139,9 @@ impl TokenKey {
     }
 }
 
-/// What a token must satisfy.
-#[derive(Debug, Clone)]
-pub struct TokenRules {
-    /// The audience that it must name, if any.
-    pub audience: Option<String>,
-    /// The issuer that it must name, if any.
-    pub issuer: Option<String>,
-    /// How far clocks may differ.
-    pub leeway: Duration,
-    /// The longest life of a token.
-    pub max_life: Duration,
+/// Returns the keys that sign tokens, in the configuration's order.
+pub fn token_keys(auth: &AuthConfig) -> Vec<TokenKey> {
+    auth.keys.iter().map(|key| TokenKey::hs256(&key.kid, key.secret.expose())).collect()
 }
 
 /// Checks tokens.

@@ -11,8 +11,8 @@ use super::clients::{ClientRole, LoadTokens, assemble};
 use super::delivery_log::DeliveryLog;
 use super::error::BenchError;
 use super::report::TableRow;
-use crate::config::Config;
-use crate::node::{Cluster, ClusterOptions, connect_options};
+use crate::config::{BusConfig, Config};
+use crate::node::{Cluster, ClusterOptions};
 use crate::redis::Pool;
 use crate::telemetry::Metrics;
 
@@ -93,8 +93,8 @@ impl RecoveryBench {
         let cluster_reads_per_s = steady(cluster, metrics.cluster_reads.get());
         let other_reads_per_s = steady(other, metrics.recovery_reads.get());
         let (reads, rounds) = (metrics.recovery_reads.get(), metrics.rounds[0].get());
-        let bounds = Config::default().bus;
-        let pool = Pool::new(&self.redis, &connect_options(&bounds), bounds.reply)?;
+        let BusConfig { connect, links } = Config::default().delivery.bus;
+        let pool = Pool::new(&self.redis, &connect, links.reply)?;
         pool.kill_subscribers().await?;
         let began = Instant::now();
         until(|| metrics.rounds[0].get() > rounds && metrics.frozen.get() == 0).await?;

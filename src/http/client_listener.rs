@@ -40,21 +40,6 @@ const WEBSOCKET_PATH: &str = "/v1/ws";
 /// ends, so this only keeps the attempts apart.
 const CROWDED_RETRY: Duration = Duration::from_secs(10);
 
-/// The bounds of the clients' listener.
-#[derive(Debug, Clone)]
-pub struct ClientPortBounds {
-    /// Browsers' origins that may connect; `*` is any.
-    pub origins: Vec<String>,
-    /// How long a request's header may take.
-    pub header: Duration,
-    /// How long a connection may wait for the next request.
-    pub keep_alive: Duration,
-    /// How long a request's body may take.
-    pub body: Duration,
-    /// How long a client may leave a full socket unread.
-    pub write_stall: Duration,
-}
-
 /// One worker's end of the clients' listener.
 #[derive(Debug)]
 pub struct ClientPort {
@@ -94,22 +79,18 @@ impl ClientPort {
         readiness: Arc<Readiness>,
         places: PortPermits,
         worker_calls: WorkerCalls<Rc<Router>>,
-        bounds: ClientPortBounds,
     ) -> Self {
-        let origins = Origins::new(bounds.origins);
+        let config = &front.router.services.config;
+        let origins = Origins::new(config.listen.origins.clone());
         let api = Api {
             services: Arc::clone(&front.router.services),
             readiness: Arc::clone(&readiness),
             worker_calls,
             origins: origins.clone(),
             users: Arc::clone(&places.users),
-            body: bounds.body,
+            body: config.timeouts.body,
         };
-        let waits = HttpWaits {
-            header: bounds.header,
-            keep_alive: bounds.keep_alive,
-            write_stall: bounds.write_stall,
-        };
+        let waits = config.timeouts.http;
         Self { front, readiness, places, origins, waits, api }
     }
 

@@ -27,6 +27,6 @@ mod query;
 mod readiness;
 mod route;
 
-pub use client_listener::{ClientPort, ClientPortBounds, PortPermits};
+pub use client_listener::{ClientPort, PortPermits};
 pub use operator_listener::{OPERATOR_CONNECTIONS_MAX, OperatorPort};
 pub use readiness::Readiness;

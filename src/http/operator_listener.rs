@@ -141,7 +141,7 @@ fn metrics(readiness: &Readiness, services: &Services) -> String {
     for (gauge, count) in metrics.links.iter().zip(readiness.links_by_state()) {
         gauge.set(count);
     }
-    metrics.outbox_bytes.set(services.limits.budget.used() as i64);
+    metrics.outbox_bytes.set(services.budget.used() as i64);
     let watermark = Micros(metrics.watermark.get() as u64);
     let lag = services.clocks.wall.now().since(watermark).as_secs_f64();
     // There is no lag before the first watermark. NaN raises no alarm that compares.

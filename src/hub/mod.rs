@@ -49,7 +49,7 @@ pub use read_ops::{ReadOpLimit, ReadOpPermit, USER_READS_MAX};
 pub use recent::RecentNonces;
 pub use recovery_state::{BufferedMessage, RecoveryState};
 pub use room_load::{LoadEnd, LoadGuard, LoadShare, RoomLoad};
-pub use session::{DEFERRED_BYTES_MAX, Priority, PushOutcome, Session, SessionBounds};
+pub use session::{DEFERRED_BYTES_MAX, Priority, PushOutcome, Session};
 pub use subscriptions::{PatternBudget, PatternLimit};
 
 /// How far the queue for cursors may exceed twice the number of sessions before closed sessions are

@@ -13,6 +13,7 @@ use super::recovery_state::Buffering;
 use super::subscriptions::{PatternBudget, PatternLimit, Subscriptions};
 use super::{FifoGate, RecentNonces, RecoveryState, SessionId};
 use crate::auth::Principal;
+use crate::config::SessionBounds;
 use crate::delivery::CopyKind;
 use crate::domain::{MessageId, Pattern, RoutingKey, Subject, UserId};
 use crate::protocol::CloseReason;
@@ -42,17 +43,6 @@ pub enum PushOutcome {
     Evicted,
     /// The session is being closed already.
     Closed,
-}
-
-/// The bounds of a session.
-#[derive(Debug, Clone, Copy)]
-pub struct SessionBounds {
-    /// Bytes that may wait for the client.
-    pub outbox_bytes: usize,
-    /// Sends that may be unanswered.
-    pub sends_in_flight: usize,
-    /// Reads of the store that may be unanswered.
-    pub reads_in_flight: usize,
 }
 
 /// A session: its user, its patterns, and its connection.

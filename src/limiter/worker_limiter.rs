@@ -115,7 +115,7 @@ impl WorkerLimiter {
             ConversationRate { shelf, share: MemberShare::half_of(share, &policy) }
         };
         Self {
-            users: rates.users.map(|users| Users::new(users, shared, rates.remembered)),
+            users: rates.of_users().map(|users| Users::new(users, shared, rates.remembered)),
             dms: rate(DM_LIMITS, rates.dm),
             rooms: rate(ROOM_LIMITS, rates.room),
             shares,

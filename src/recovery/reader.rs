@@ -134,8 +134,8 @@ impl Recovery {
             wall: &services.clocks.wall,
             metrics: &services.metrics,
             turns,
-            bound: services.limits.waits.store,
-            bytes: services.limits.history_bytes,
+            bound: services.config.timeouts.store,
+            bytes: services.config.limits.history_bytes,
             tries,
             recipient,
         }

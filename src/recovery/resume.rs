@@ -84,7 +84,7 @@ impl Recovery {
     /// Runs from `ready`, with live messages kept back, to the first cursor, and on until the
     /// session shares the watermark.
     async fn resume(self: Rc<Self>, session: Rc<Session>, from: ResumeFrom) {
-        let mut patience = self.services.limits.waits.interest;
+        let mut patience = self.services.config.timeouts.interest;
         loop {
             let Some(reading) = self.begin_reading(&session, patience).await else { return };
             let Some(outcome) = self.catch_up(&session, from).await else { return };
@@ -194,7 +194,7 @@ impl Recovery {
         let changed =
             reader.changed(&session.user, &self.sessions.rooms_of(session), above).await?;
         let mut outcome = Outcome { gaps: Vec::new(), whole: changed.whole };
-        let bounds = self.services.limits.resume;
+        let bounds = self.services.config.delivery.repair.resume;
         let mut left = bounds.messages;
         for conversation in changed.conversations {
             let max = left.min(bounds.conversation);

@@ -76,7 +76,7 @@ impl Recovery {
     fn refuse_deferred(&self, session: &Rc<Session>) {
         let texts = self.sessions.hub.borrow_mut().take_deferred(session);
         for text in texts {
-            let id = Request::read_id(&text, &self.services.limits.bounds);
+            let id = Request::read_id(&text, &self.services.config.limits.requests);
             let message = "your rooms could not be read from the store";
             self.sessions.refuse(
                 session,

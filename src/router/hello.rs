@@ -78,8 +78,8 @@ impl Router {
             user: session.user.as_str(),
             device: session.device.as_deref(),
             node: &services.identity.node,
-            ping_ms: services.limits.waits.ping.as_millis() as u64,
-            limits: services.limits.ready_limits,
+            ping_ms: services.config.timeouts.ping.as_millis() as u64,
+            limits: services.config.limits.ready(),
             refused,
             time: services.clocks.wall.now().millis(),
         };

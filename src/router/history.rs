@@ -69,7 +69,7 @@ impl Router {
             Some(user) => services.visibility(user, conversation).await?,
             None => Visibility::default(),
         };
-        let limit = PageLimit { messages: limit, bytes: services.limits.history_bytes };
+        let limit = PageLimit { messages: limit, bytes: services.config.limits.history_bytes };
         let range = range(side, visibility.hidden);
         let query = HistoryQuery { conversation: conversation.clone(), range, limit };
         let page = services.answer(services.store.history(query)).await?;

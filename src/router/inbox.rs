@@ -106,7 +106,7 @@ impl Router {
             async move { InboxReader(&router.services).entry(&user, &rooms, conversation).await }
         });
         let entries = entries.await?;
-        let fits = fitting(&entries, services.limits.history_bytes);
+        let fits = fitting(&entries, services.config.limits.history_bytes);
         let next = if fits < entries.len() { places.get(fits - 1) } else { next.as_ref() };
         let next = next.map(InboxCursor::token);
         let mut entries = kept(entries.into_iter().zip(places).take(fits));
@@ -183,7 +183,7 @@ impl InboxReader<'_> {
         let heads = rooms.values().map(|member| (member.room.clone(), member.joined()));
         let read = |(room, joined): (RoomId, MessageId)| {
             let head = self.0.store.head(room.clone());
-            let bound = self.0.limits.waits.store;
+            let bound = self.0.config.timeouts.store;
             async move {
                 let head = within(bound, head).await?;
                 let active = head.map_or(joined, |head| head.max(joined));
@@ -229,7 +229,7 @@ impl InboxReader<'_> {
         let query = HistoryQuery {
             conversation: conversation.clone(),
             range: HistoryRange::Before(None),
-            limit: PageLimit { messages: 1, bytes: self.0.limits.history_bytes },
+            limit: PageLimit { messages: 1, bytes: self.0.config.limits.history_bytes },
         };
         let newest = self.0.answer(self.0.store.history(query)).await?.messages.pop();
         let last = newest.filter(|newest| Some(newest.id) > hidden);

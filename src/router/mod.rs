@@ -64,7 +64,7 @@ impl Router {
     }
 
     fn take_frame(self: &Rc<Self>, session: &Rc<Session>, text: &str) -> usize {
-        let Request { id, op } = Request::read(text, &self.services.limits.bounds);
+        let Request { id, op } = Request::read(text, &self.services.config.limits.requests);
         let items = op.as_ref().map_or(0, Op::items);
         if !session.is_loaded() && op.as_ref().is_ok_and(needs_rooms) {
             self.defer(session, id.as_ref(), text);
@@ -107,7 +107,7 @@ impl Router {
     /// Refuses a frame without executing it; only its id is read.
     pub fn reject(&self, session: &Rc<Session>, text: &str, refusal: &ErrorReply) {
         self.services.metrics.refused_frames.inc();
-        let id = Request::read_id(text, &self.services.limits.bounds);
+        let id = Request::read_id(text, &self.services.config.limits.requests);
         self.sessions.refuse(session, id.as_ref(), refusal);
     }
 }

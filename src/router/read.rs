@@ -66,7 +66,7 @@ impl Router {
         conversation: &Conversation,
         upto: MessageId,
     ) -> Result<(), ErrorReply> {
-        let bound = self.services.limits.waits.store;
+        let bound = self.services.config.timeouts.store;
         let (user, conversation) = (session.user.clone(), conversation.clone());
         let marked = self.services.store.mark_read(ReadMark { user, conversation, upto });
         let why = match tokio::time::timeout(bound, marked).await {

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use super::Router;
 use super::bounded_concurrency::at_once;
+use crate::config::Initiator;
 use crate::domain::{
     Conversation, HistoryVisibility, MemberRole, Membership, Room, RoomId, RoutingKey, UserId,
 };
@@ -37,7 +38,9 @@ impl Router {
         wish: RoomWish,
     ) -> Result<Room, ErrorReply> {
         self.services.clocks.must_know_the_time()?;
-        if matches!(caller, Caller::User(_)) && !self.services.limits.users_create {
+        if matches!(caller, Caller::User(_))
+            && self.services.config.policy.create == Initiator::Service
+        {
             let message = "only services create rooms: `policy.create` is not \"anyone\"";
             return Err(ErrorReply::new(Code::Forbidden, message));
         }

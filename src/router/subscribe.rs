@@ -62,7 +62,7 @@ impl Router {
             }
         }
         let (held, new) = (session.pattern_count(), session.lacking(patterns).len());
-        let max = self.services.limits.bounds.patterns;
+        let max = self.services.config.limits.requests.patterns;
         if held + new > max {
             let message = format!("`patterns` would be {}, at most {max} are allowed", held + new);
             return Err(ErrorReply::new(Code::LimitReached, message));
@@ -120,7 +120,7 @@ impl Router {
     /// nodes.
     fn patience(&self, patterns: &[Pattern]) -> Duration {
         let wide = patterns.iter().any(|pattern| pattern.scope() == PatternScope::Wide);
-        let waits = &self.services.limits.waits;
+        let waits = &self.services.config.timeouts;
         if wide { waits.tap } else { waits.subscribe }
     }
 

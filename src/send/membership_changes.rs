@@ -153,7 +153,7 @@ impl MembershipChanges {
         unlist_old(&self.services, &rows);
         let others = rows.iter().filter(|row| row.room != *room);
         let places = RoomQuota::count(user, adder, others);
-        places.check(self.services.limits.places_by_adder)
+        places.check(self.services.config.limits.user.places_by_adder)
     }
 
     /// Stores an add whose joining is `own`, and checks whether it follows the newest removal.

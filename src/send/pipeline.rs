@@ -221,7 +221,7 @@ impl SendPipeline {
         let record = IdempotencyRecord { id: message.id, content: content.0 };
         let key = IdempotencyKey { sender: message.from.clone(), nonce: nonce.into() };
         let written = self.services.store.put_idempotency(IdempotencyEntry { key, record });
-        let (permit, bound) = (self.in_flight.enter(), self.services.limits.waits.store);
+        let (permit, bound) = (self.in_flight.enter(), self.services.config.timeouts.store);
         tokio::task::spawn_local(async move {
             match timeout(bound, written).await {
                 Ok(Ok(())) => {}

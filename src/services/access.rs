@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Direct, Services};
+use super::Services;
+use crate::config::Initiator;
 use crate::domain::{
     Conversation, HistoryVisibility, MemberState, Membership, MessageId, Room, RoomId, UserId,
 };
@@ -21,12 +22,12 @@ pub struct Visibility {
 impl Services {
     /// Returns the answer of a read, within the store's time limit.
     pub async fn answer<T>(&self, read: PendingRead<T>) -> Result<T, ErrorReply> {
-        within(self.limits.waits.store, read).await
+        within(self.config.timeouts.store, read).await
     }
 
     /// Waits for the acknowledgement of a write, within the store's time limit.
     pub async fn written(&self, write: PendingWrite) -> Result<(), ErrorReply> {
-        let bound = self.limits.waits.store;
+        let bound = self.config.timeouts.store;
         match tokio::time::timeout(bound, write).await {
             Ok(written) => written.map_err(append_refusal),
             Err(_elapsed) => {
@@ -51,7 +52,8 @@ impl Services {
 
     /// Returns whether users may write into a conversation only once a service has.
     pub fn is_for_services_to_start(&self, conversation: &Conversation) -> bool {
-        self.limits.direct == Direct::Service && matches!(conversation, Conversation::Dm(..))
+        self.config.policy.direct == Initiator::Service
+            && matches!(conversation, Conversation::Dm(..))
     }
 
     /// Refuses a user's write into a conversation that a service must start and that none has

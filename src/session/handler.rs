@@ -95,13 +95,13 @@ impl SessionHandler {
     /// Charges the connection for a frame.
     fn measure(&mut self, bytes: usize) -> Metered {
         let now = self.context.nanos(self.link.last_seen());
-        self.meter.take(&self.context.bounds.rates, now, bytes)
+        self.meter.take(&self.context.rates, now, bytes)
     }
 
     /// Charges the connection for the items that a frame named.
     fn owe(&mut self, items: usize) {
         let now = self.context.nanos(self.link.last_seen());
-        self.meter.owe_items(&self.context.bounds.rates, now, items);
+        self.meter.owe_items(&self.context.rates, now, items);
     }
 
     fn end_abuse(&self) -> HandlerAction {
@@ -113,7 +113,7 @@ impl SessionHandler {
     fn handshake(&self, text: &str) -> HandlerAction {
         let services = &self.context.router.services;
         services.metrics.client_frames.inc();
-        let Request { id, op } = Request::read(text, &services.limits.bounds);
+        let Request { id, op } = Request::read(text, &services.config.limits.requests);
         let hello = match op {
             Ok(Op::Hello(hello)) => hello,
             Ok(_) => {

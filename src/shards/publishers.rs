@@ -12,13 +12,14 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::LinkBounds;
+use super::answered;
 use super::backoff::Backoff;
 use super::health::{Health, LinkRole};
 use super::reconnect_signal::{ReconnectReceiver, ReconnectSignal};
 use crate::bus::{Bus, BusError, OutboundPublish, Publisher};
 use crate::clock::WallClock;
 use crate::cluster::{Safeguards, ServerRun, WorkerProgress};
+use crate::config::LinkBounds;
 use crate::domain::{MessageId, Micros};
 use crate::layout::ShardIndex;
 use crate::redis::Channel;
@@ -69,6 +70,8 @@ pub struct PublishersOptions<'a> {
     pub reconnect: &'a ReconnectSignal,
     /// The bounds.
     pub bounds: LinkBounds,
+    /// Sends that may be unsettled.
+    pub pending: usize,
 }
 
 /// The publisher connections of one worker, one per shard, and the ids that it issued.
@@ -104,7 +107,7 @@ impl Publishers {
     /// Starts a task per shard, and one that watches the time, on the calling thread's runtime.
     pub fn start(plan: PublishersOptions<'_>) -> Self {
         let PublishersOptions { shards, clock, bounds, .. } = plan;
-        let tracker = PublishBounds { pending: bounds.pending, queue_max: bounds.queue };
+        let tracker = PublishBounds { pending: plan.pending, queue_max: bounds.publish_queue };
         let tracker =
             PublishTracker::new(shards.len(), tracker, clock.moment(), Safeguards::default());
         let shared = Rc::new(Shared {
@@ -333,7 +336,10 @@ impl Link {
     async fn probe(&self, publisher: &dyn Publisher) -> Result<(), BusError> {
         self.shared.metrics.canaries.inc();
         let answers = publisher.publish(std::slice::from_ref(&self.probe));
-        self.bounds.answered(answers).await?.into_iter().try_for_each(|answer| answer.map(drop))
+        answered(self.bounds.reply, answers)
+            .await?
+            .into_iter()
+            .try_for_each(|answer| answer.map(drop))
     }
 
     fn take_batch(&self) -> Option<Vec<OutboundPublish>> {
@@ -352,7 +358,7 @@ impl Link {
         batch: &[OutboundPublish],
     ) -> Result<(), BusError> {
         let metrics = &self.shared.metrics;
-        let answers = match self.bounds.answered(publisher.publish(batch)).await {
+        let answers = match answered(self.bounds.reply, publisher.publish(batch)).await {
             Ok(answers) => answers,
             Err(error) => {
                 metrics.publishes(PublishOutcome::Failed, batch.len() as u64);

@@ -39,8 +39,8 @@ use crate::telemetry::StoreFigures;
 
 pub use activity::{ACTIVITY_KEPT, Activity, ActivityQuery, Day, DirectsQuery};
 pub use cql::{
-    Cql, CqlLimits, CqlOpenError, CqlOptions, Credentials, SchemaChange, ServerKind, apply_schema,
-    check_schema, print_schema,
+    Cql, CqlOpenError, CqlOptions, SchemaChange, ServerKind, apply_schema, check_schema,
+    print_schema,
 };
 pub use embedded::{
     BATCH_BYTES_MAX, BATCH_ROWS, Embedded, EmbeddedOptions, Inventory,

@@ -10,7 +10,7 @@ mod throttle;
 
 pub use clock::ClockFigures;
 pub use dropped::Dropped;
-pub use logging::{LogFormat, flush_errors, init_logging, report_panics, say_error};
+pub use logging::{LogFormat, check_filter, flush_errors, init_logging, report_panics, say_error};
 pub use metrics::{Limited, Metrics, PublishOutcome, Received, SendOutcome};
 pub use store::StoreFigures;
 pub use throttle::LogThrottle;

@@ -2,9 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use narrowcast::auth::token_keys;
 use narrowcast::auth::{Claims, Mint, TokenKey};
 use narrowcast::config::Config;
-use narrowcast::node::token_keys;
 
 /// The time in seconds since the Unix epoch.
 pub fn now() -> u64 {

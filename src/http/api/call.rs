@@ -38,7 +38,7 @@ impl ApiCall<'_> {
     }
 
     pub(super) fn bounds(&self) -> &RequestBounds {
-        &self.api.services.limits.bounds
+        &self.api.services.config.limits.requests
     }
 
     /// Returns the key whose worker handles a request about a room. For a user it is the user's

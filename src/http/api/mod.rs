@@ -105,7 +105,7 @@ impl Api {
         let query = Query::read(head.uri.query())?;
         let admission = self.worker_calls.admit(&Caller::of(&principal)).map_err(full)?;
         let text =
-            if let Some(bytes) = route.body_max(self.services.limits.ready_limits.frame_bytes) {
+            if let Some(bytes) = route.body_max(self.services.config.limits.frame_bytes as usize) {
                 let bounds = IntakeBounds { bytes, time: self.body };
                 intake::read(&head.headers, body, bounds).await?
             } else {

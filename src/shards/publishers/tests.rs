@@ -2,6 +2,7 @@ use super::*;
 use crate::bus::MemoryBus;
 use crate::clock::{Interval, MachineClock};
 use crate::redis::Channels;
+use crate::shards::SMALL;
 use crate::watermark::UnknownReason;
 
 /// A worker's publishers on a bus in memory, by a clock.
@@ -17,7 +18,8 @@ fn publishers(clock: &WallClock) -> Publishers {
         probe: Channels::new("main").probe(),
         clock: clock.clone(),
         reconnect: &ReconnectSignal::new(1),
-        bounds: LinkBounds::SMALL,
+        bounds: SMALL,
+        pending: 16,
     })
 }
 

@@ -64,7 +64,7 @@ use statements::Statements;
 use thread::{StoreThread, ThreadBusy, ThreadGate};
 
 pub use error::CqlOpenError;
-pub use options::{CqlLimits, CqlOptions, Credentials};
+pub use options::CqlOptions;
 pub use schema::{
     SchemaChange, ServerKind, apply as apply_schema, check as check_schema, print as print_schema,
 };
@@ -112,8 +112,8 @@ impl Cql {
             retention,
             executor: Arc::new(executor),
             thread,
-            writes: ThreadGate::new(options.limits.writes_in_flight),
-            reads: ThreadGate::new(options.limits.reads_in_flight),
+            writes: ThreadGate::new(options.cql.writes_in_flight),
+            reads: ThreadGate::new(options.cql.reads_in_flight),
             upkeep: ThreadGate::new(UPKEEP_IN_FLIGHT),
         })
     }
@@ -186,17 +186,17 @@ async fn open(options: &CqlOptions) -> Result<Opened, CqlOpenError> {
     let session = connect(options, &profiles).await?;
     let found = schema::FoundSchema::read(&session, options).await?;
     if let Some(difference) = found.differences(options).into_iter().next() {
-        return Err(CqlOpenError::Schema { keyspace: options.keyspace.clone(), difference });
+        return Err(CqlOpenError::Schema { keyspace: options.cql.keyspace.clone(), difference });
     }
     let identity = schema::admitted(&session, options).await?;
     let statements = Statements::prepare(&session, options, &profiles).await?;
-    let executor = Executor::new(session, statements, &options.datacenter);
+    let executor = Executor::new(session, statements, &options.cql.datacenter);
     Ok(Opened { executor, identity, retention: retention(options, found.retention()) })
 }
 
 /// The guaranteed retention: the smaller of this node's setting and the tables'.
 fn retention(options: &CqlOptions, of_tables: Option<Duration>) -> Option<Duration> {
-    let own = options.retention;
+    let own = options.cql.retention;
     if own != of_tables {
         tracing::warn!(
             ?own,

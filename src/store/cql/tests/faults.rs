@@ -15,7 +15,7 @@ const HEAL_TIMEOUT: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(50);
 
 async fn own(server: &CqlTestServer) -> (CqlOptions, Arc<Cql>) {
-    let options = CqlOptions { nodes: vec![server.address()], ..options("nc_faults") };
+    let options = with(options("nc_faults"), |cql| cql.nodes = vec![server.address()]);
     apply_schema(&options).await.unwrap();
     let store = Cql::open(&options).await.unwrap();
     (options, store)

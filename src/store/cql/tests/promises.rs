@@ -114,9 +114,10 @@ async fn the_store_tells_the_time() {
 #[tokio::test]
 #[ignore = "needs a CQL server"]
 async fn what_finds_its_bound_reached_is_refused_before_it_is_issued() {
-    let shared = shared().await;
-    let limits = CqlLimits { writes_in_flight: 2, reads_in_flight: 1, ..shared.limits };
-    let narrow = CqlOptions { limits, ..shared };
+    let narrow = with(shared().await, |cql| {
+        cql.writes_in_flight = 2;
+        cql.reads_in_flight = 1;
+    });
     let store = Cql::open(&narrow).await.unwrap();
     let (a, b) = (unique("a"), unique("b"));
     let message = direct(&a, &b, START);
@@ -159,8 +160,8 @@ async fn forgotten(store: &Cql, conversation: &Conversation) {
 #[ignore = "needs a CQL server"]
 async fn what_is_kept_for_a_time_is_gone_after_it() {
     let kept = Some(Duration::from_secs(1));
-    let fresh = CqlOptions { nodes: vec![address()], ..options(&unique("short")) };
-    let options = CqlOptions { retention: kept, ..fresh };
+    let fresh = with(options(&unique("short")), |cql| cql.nodes = vec![address()]);
+    let options = with(fresh, |cql| cql.retention = kept);
     apply_schema(&options).await.unwrap();
     let store = Cql::open(&options).await.unwrap();
     let message = direct("alice", "bob", START);
@@ -169,7 +170,7 @@ async fn what_is_kept_for_a_time_is_gone_after_it() {
     assert_eq!(store.retention(), kept);
     // A node with another setting keeps its own without end, and goes by the tables for the rows of
     // others.
-    let other = CqlOptions { retention: None, ..options.clone() };
+    let other = with(options.clone(), |cql| cql.retention = None);
     let other = Cql::open(&other).await.unwrap();
     assert_eq!(other.retention(), kept);
     let (ours, theirs) = (direct("alice", "carol", START), direct("alice", "dave", START));
@@ -183,7 +184,7 @@ async fn what_is_kept_for_a_time_is_gone_after_it() {
 /// A row of `windows` that a node wrote which keeps messages for a second.
 async fn list_briefly(conversation: &Conversation) {
     let (keyspace, window) =
-        (shared().await.keyspace, window::MessageWindow::of(conversation, START));
+        (shared().await.cql.keyspace, window::MessageWindow::of(conversation, START));
     let insert = format!(
         "INSERT INTO {keyspace}.windows (conversation, window) VALUES ('{conversation}', {}) \
          USING TTL 1 AND TIMESTAMP {}",
@@ -205,7 +206,7 @@ async fn a_window_is_listed_as_long_as_who_wrote_to_it_last_says() {
     let insert = format!(
         "INSERT INTO {}.messages (conversation, window, id, sender, nonce, body) \
          VALUES ('{}', {}, {}, 'alice', '', '1')",
-        shared().await.keyspace,
+        shared().await.cql.keyspace,
         brief.conversation,
         window::MessageWindow::of(&brief.conversation, START).millis(),
         brief.id,
@@ -240,7 +241,7 @@ async fn a_row_without_its_cells_is_absent() {
     let store = open().await;
     let message = direct(&unique("a"), &unique("b"), START);
     store.append(Arc::clone(&message)).await.unwrap();
-    let (keyspace, conversation) = (shared().await.keyspace, &message.conversation);
+    let (keyspace, conversation) = (shared().await.cql.keyspace, &message.conversation);
     let erase = format!(
         "DELETE sender, nonce, body FROM {keyspace}.messages WHERE conversation = '{conversation}' \
          AND window = {} AND id = {}",
@@ -255,13 +256,13 @@ async fn a_row_without_its_cells_is_absent() {
 #[tokio::test]
 #[ignore = "needs a CQL server"]
 async fn without_enough_replicas_nothing_was_written_and_that_is_certain() {
-    let options = CqlOptions { nodes: vec![address()], ..options(&unique("three")) };
+    let options = with(options(&unique("three")), |cql| cql.nodes = vec![address()]);
     apply_schema(&options).await.unwrap();
     let store = Cql::open(&options).await.unwrap();
     let before = direct("alice", "bob", START);
     store.append(Arc::clone(&before)).await.unwrap();
     let more = "{'class': 'NetworkTopologyStrategy', 'datacenter1': 3}";
-    let keyspace = &options.keyspace;
+    let keyspace = &options.cql.keyspace;
     raw(&options, &format!("ALTER KEYSPACE {keyspace} WITH replication = {more}")).await;
     for n in 1..20 {
         let refused = store.append(direct("alice", &format!("b{n}"), START)).await;
