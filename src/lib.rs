@@ -28,6 +28,7 @@
 //! | [`hub`] | the sessions of a worker, by user, room and pattern |
 //! | [`router`] | what each op does |
 //! | [`session`] | the life of one connection |
+//! | [`health`] | the health of the node: its parts' states in one status |
 //! | [`http`] | the listeners and the HTTP API |
 //! | [`worker`] | one event loop |
 //! | [`node`] | composition, start and stop |
@@ -93,6 +94,7 @@ pub mod cluster;
 pub mod config;
 pub mod delivery;
 pub mod domain;
+pub mod health;
 pub mod http;
 pub mod hub;
 pub mod interest;

@@ -13,7 +13,7 @@ use crate::bus::BusError;
 
 pub(crate) use backoff::Backoff;
 pub use event::{SHARD_EVENTS_MAX, ShardEvent, ShardEvents};
-pub use health::{Health, LinkReport, LinkRole, LinkState};
+pub use health::{LinkReport, LinkRole, LinkState, LinkStates};
 pub use publishers::{Publishers, PublishersOptions};
 pub use reconnect_signal::{ReconnectReceiver, ReconnectSignal};
 pub use subscriber::Subscriber;

@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use crate::bus::Bus;
 use crate::config::Rates;
 use crate::delivery::Work;
-use crate::http::{ClientPort, ClientPortBounds, PortPermits, Readiness};
+use crate::health::Readiness;
+use crate::http::{ClientPort, ClientPortBounds, PortPermits};
 use crate::hub::{Hub, Session};
 use crate::limiter::{
     MemberShares, RedisLimiter, RedisLimiterOptions, WorkerLimiter, WorkerLimiterOptions,
@@ -24,7 +25,7 @@ use crate::redis::PoolError;
 use crate::router::{Pacer, ReadBudget, Router, Services, SlicedFanouts, WorkerCall, WorkerCalls};
 use crate::session::{ConnectionContext, ContextBounds, Handoff, arrive, watch_deadlines};
 use crate::shards::{
-    Health, LinkBounds, Publishers, PublishersOptions, ReconnectSignal, Subscriber,
+    LinkBounds, LinkStates, Publishers, PublishersOptions, ReconnectSignal, Subscriber,
 };
 
 /// The time between two waves of a drain.
@@ -91,7 +92,7 @@ pub struct Worker {
     /// Makes the connections to shards.
     pub bus: Arc<dyn Bus>,
     /// Where shard connections record their states.
-    pub health: Arc<Health>,
+    pub health: Arc<LinkStates>,
     /// The bounds of shard connections.
     pub link_bounds: LinkBounds,
     /// The most deliveries that are remembered.
@@ -287,7 +288,7 @@ async fn shed_sessions_on_bad_clock(router: Rc<Router>, readiness: Arc<Readiness
     let mut wave = 0;
     loop {
         ticks.tick().await;
-        if readiness.is_worse_timed() {
+        if readiness.should_shed_sessions() {
             wave = router.hub.borrow().len().div_ceil(AWAY_WAVES).max(wave);
             close_wave(&router, wave);
         } else {
