@@ -33,6 +33,7 @@
 //! | [`worker_call`] | HTTP requests, carried to the worker of their key |
 //! | [`router`] | dispatch, and one file an op |
 //! | [`session`] | the life of one connection |
+//! | [`health`] | the health of the node: its parts' states in one status |
 //! | [`http`] | the listeners and the HTTP API |
 //! | [`worker`] | one event loop |
 //! | [`node`] | composition, start and stop |
@@ -99,6 +100,7 @@ pub mod config;
 pub mod delivery;
 pub mod domain;
 pub(crate) mod fanout;
+pub(crate) mod health;
 pub(crate) mod http;
 pub mod hub;
 pub(crate) mod interest;

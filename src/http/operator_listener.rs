@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use super::health::{self, Asker};
 use super::problem::{Problem, body};
-use super::readiness::Readiness;
 use crate::domain::{Class, Micros};
+use crate::health::Readiness;
 use crate::protocol::{Code, ErrorReply};
 use crate::services::Services;
 use crate::socket::{self, HttpWaits};

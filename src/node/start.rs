@@ -21,7 +21,8 @@ use crate::clock::{SharedClocks, WallClock};
 use crate::cluster::EnvelopeForm;
 use crate::config::Config;
 use crate::delivery::{Dispatcher, WorkerInterest, WorkerQueues};
-use crate::http::{OperatorPort, PortPermits, Readiness};
+use crate::health::Readiness;
+use crate::http::{OperatorPort, PortPermits};
 use crate::hub::PatternBudget;
 use crate::interest::{Interest, Linger, WildcardFeed};
 use crate::layout::ShardIndex;
@@ -31,7 +32,7 @@ use crate::redis::Channels;
 use crate::services::{ClusterView, NodeClocks, NodeIdentity, Services};
 use crate::session::Handoff;
 use crate::shards::{
-    Health, ReconnectSignal, SHARD_EVENTS_MAX, ShardEvent, ShardEvents, Subscriber,
+    LinkStates, ReconnectSignal, SHARD_EVENTS_MAX, ShardEvent, ShardEvents, Subscriber,
 };
 use crate::socket::{Budget, listen};
 use crate::telemetry::Metrics;
@@ -198,7 +199,7 @@ async fn drained(stop: &CancellationToken, busy: &Weak<()>, bound: Duration) {
 /// What a node's threads share.
 struct Parts {
     services: Arc<Services>,
-    health: Arc<Health>,
+    health: Arc<LinkStates>,
     readiness: Arc<Readiness>,
     dispatcher: Arc<Dispatcher>,
     standing: Arc<NodeHealth>,
@@ -210,7 +211,7 @@ impl Parts {
     fn new(plan: &NodeOptions, events: ShardEvents) -> Self {
         let config = &plan.config;
         let layouts = Arc::new(plan.layouts());
-        let health = Arc::new(Health::new(layouts.shards(), config.workers as u32));
+        let health = Arc::new(LinkStates::new(layouts.shards(), config.workers as u32));
         let linger = Linger { ms: config.delivery.interest.linger.as_millis() as u64 };
         let feed = WildcardFeed::new(layouts.shards().len());
         let interest = Interest::new(Arc::clone(&layouts), linger, config.delivery.interest.batch);

@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::answered;
 use super::backoff::Backoff;
-use super::health::{Health, LinkRole};
+use super::link_states::{LinkRole, LinkStates};
 use super::reconnect_signal::{ReconnectReceiver, ReconnectSignal};
 use crate::bus::{Bus, BusError, OutboundPublish, Publisher};
 use crate::clock::WallClock;
@@ -57,7 +57,7 @@ pub struct PublishersOptions<'a> {
     /// Makes the connections.
     pub bus: &'a Arc<dyn Bus>,
     /// Where the states are recorded.
-    pub health: &'a Arc<Health>,
+    pub health: &'a Arc<LinkStates>,
     /// The node's metrics.
     pub metrics: &'a Arc<Metrics>,
     /// The channel that every node receives.
@@ -98,7 +98,7 @@ struct Link {
     role: LinkRole,
     probe: OutboundPublish,
     bus: Arc<dyn Bus>,
-    health: Arc<Health>,
+    health: Arc<LinkStates>,
     reconnect_wanted: ReconnectReceiver,
     bounds: LinkBounds,
 }

@@ -100,7 +100,7 @@ async fn until_owed(pair: &Pair) {
 #[tokio::test]
 async fn what_a_bus_loses_and_says_it_did_not_is_found() {
     let directory = tempfile::tempdir().expect("a directory");
-    let pair = Pair::ready(directory.path(), 1000).await;
+    let pair = Pair::ready(directory.path(), 100).await;
     let (mut alice, mut bob) = (pair.login(0, "alice").await, pair.login(1, "bob").await);
     until_owed(&pair).await;
     send(&mut alice, "bob", json!("heard")).await;
@@ -139,7 +139,7 @@ async fn a_send_whose_outcome_was_unknown_is_published_by_its_node_if_it_is_stor
 #[tokio::test]
 async fn a_send_whose_outcome_was_unknown_is_counted_apart() {
     let directory = tempfile::tempdir().expect("a directory");
-    let mut pair = Pair::ready(directory.path(), 1000).await;
+    let mut pair = Pair::ready(directory.path(), 100).await;
     let (mut alice, mut bob) = (pair.login(0, "alice").await, pair.login(1, "bob").await);
     until_owed(&pair).await;
     sends_in_doubt(&pair, &mut alice).await;
