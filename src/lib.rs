@@ -18,7 +18,7 @@
 //! | [`redis`] | Redis addresses, connections and pools, the names of keys and channels |
 //! | [`config`] | what an operator can configure |
 //! | [`auth`] | from a token to the caller and its permissions: pure |
-//! | [`store`] | the port to durable messages; an embedded store, and one on CQL |
+//! | [`store`] | the ports to what is durable: messages, rooms, receipts, heartbeats; two backends |
 //! | [`bus`] | the port to what carries publishes: Redis, or memory |
 //! | [`limiter`] | how often and how much at once: the port, the arithmetic, the permits |
 //! | [`interest`] | what a node subscribes to: holders, linger, confirmations, the wildcard feed |

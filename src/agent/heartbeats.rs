@@ -282,7 +282,7 @@ impl HeartbeatWriter {
 
     fn write(&mut self, number: u32, row: Heartbeat) {
         let counter = row.counter;
-        let write = self.plan.store.write_row(row);
+        let write = self.plan.store.write_heartbeat(row);
         self.plan.metrics.heartbeats_written.inc();
         self.writes.spawn(async move {
             let answer = tokio::time::timeout(LEASE, write).await;

@@ -8,6 +8,7 @@ use super::Recovery;
 use crate::hub::{LoadEnd, LoadGuard, LoadShare, Session};
 use crate::protocol::{Code, ErrorReply, Request};
 use crate::send::MEMBERSHIPS_MAX;
+use crate::store::MembershipsQuery;
 use crate::watermark::CatchUpRead;
 
 impl Recovery {
@@ -45,7 +46,8 @@ impl Recovery {
         let reader = self.session_reader(session, 1);
         let read = reader.read(|| {
             begun.set(Some(self.look_before_reading(session)));
-            self.services.store.memberships(user, MEMBERSHIPS_MAX)
+            let query = MembershipsQuery { user: user.clone(), limit: MEMBERSHIPS_MAX };
+            self.services.store.memberships(query)
         });
         let end = match read.await.zip(begun.get()) {
             Some((rows, reading)) if self.sessions.hub.borrow().is_loading(user, &guard) => {

@@ -10,6 +10,7 @@ use crate::clock::MARK_AHEAD_MAX;
 use crate::domain::{Conversation, MessageId, Micros, RoutingKey};
 use crate::hub::Session;
 use crate::protocol::{Code, ErrorReply, MarkRequest, RequestId, ServerFrame};
+use crate::store::ReadMark;
 
 /// The `about` of the event of a moved mark. It is no subject, so that no pattern matches it: only
 /// the user's own key decides who receives it.
@@ -66,7 +67,8 @@ impl Router {
         upto: MessageId,
     ) -> Result<(), ErrorReply> {
         let bound = self.services.config.timeouts.store;
-        let marked = self.services.store.mark_read(&session.user, conversation, upto);
+        let (user, conversation) = (session.user.clone(), conversation.clone());
+        let marked = self.services.store.mark_read(ReadMark { user, conversation, upto });
         let why = match tokio::time::timeout(bound, marked).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => error.to_string(),

@@ -13,7 +13,7 @@ use crate::domain::{
 use crate::protocol::{Code, ErrorReply, ServerFrame};
 use crate::send::Added;
 use crate::services::no_such_conversation;
-use crate::store::MembersPage;
+use crate::store::{MembersPage, MembersQuery, MembershipKey};
 use crate::worker_call::Caller;
 
 /// Rows of members that cost as much as the read of one row.
@@ -60,7 +60,7 @@ impl Router {
         self.services.clocks.must_know_the_time()?;
         self.may_change(&caller).await?;
         self.must_own(&caller, &room).await?;
-        match self.services.answer(self.services.store.room(&room)).await? {
+        match self.services.answer(self.services.store.room(room.clone())).await? {
             Some(known) => Ok((self.rename(known, &wish).await?, false)),
             None if matches!(caller, Caller::User(_)) => Err(no_such_conversation()),
             None => Ok((self.make(&caller, room, wish).await?, true)),
@@ -128,7 +128,7 @@ impl Router {
         self.may_read(&caller, 1)?;
         self.must_be_in(&caller, &room).await?;
         self.services
-            .answer(self.services.store.room(&room))
+            .answer(self.services.store.room(room.clone()))
             .await?
             .ok_or_else(no_such_conversation)
     }
@@ -144,7 +144,8 @@ impl Router {
         self.may_read(&caller, 2 + limit / MEMBERS_A_READ)?;
         self.must_exist(&room).await?;
         self.must_be_in(&caller, &room).await?;
-        self.services.answer(self.services.store.members(&room, after.as_ref(), limit)).await
+        let query = MembersQuery { room, after, limit };
+        self.services.answer(self.services.store.members(query)).await
     }
 
     /// Adds a member, or changes the member's role.
@@ -217,7 +218,8 @@ impl Router {
         if !himself {
             self.must_own(&caller, &room).await?;
         }
-        let known = self.services.answer(self.services.store.membership(&room, &user)).await?;
+        let key = MembershipKey { room: room.clone(), user: user.clone() };
+        let known = self.services.answer(self.services.store.membership(key)).await?;
         if known.is_none() {
             let no_such_member = || ErrorReply::new(Code::NotFound, "no such member");
             return Err(if himself { no_such_conversation() } else { no_such_member() });
@@ -240,7 +242,7 @@ impl Router {
     }
 
     async fn must_exist(&self, room: &RoomId) -> Result<(), ErrorReply> {
-        let known = self.services.answer(self.services.store.room(room)).await?;
+        let known = self.services.answer(self.services.store.room(room.clone())).await?;
         known.map(drop).ok_or_else(no_such_conversation)
     }
 

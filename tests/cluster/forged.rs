@@ -112,7 +112,7 @@ async fn lives_until(store: &dyn Store, form: Option<EnvelopeForm>, holds: impl 
         let rows = store.heartbeats().await.expect("heartbeats");
         let own = rows.iter().find(|row| row.about.node == "n1").expect("its own row");
         let form = form.unwrap_or(own.about.envelopes);
-        store.write_row(other_node(own, counter, form)).await.expect("it is written");
+        store.write_heartbeat(other_node(own, counter, form)).await.expect("it is written");
         if holds() {
             return;
         }

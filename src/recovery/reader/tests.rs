@@ -6,13 +6,15 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
+use super::pager::PAGE;
 use super::*;
 use crate::auth::{Grants, Principal, TokenRole};
 use crate::config::SessionBounds;
+use crate::domain::Message;
 use crate::hub::PatternBudget;
 use crate::recovery::fair_queue::QueueBounds;
 use crate::socket::{Link, WorkerShare};
-use crate::store::{Embedded, EmbeddedOptions};
+use crate::store::{Embedded, EmbeddedOptions, MessageStore};
 
 mod model;
 

@@ -15,7 +15,11 @@ use tokio::sync::OnceCell;
 
 use super::*;
 use crate::config::{Config, CqlConfig};
+use crate::domain::{Conversation, Membership, Message, MessageId, Micros, RoomId, UserId};
 use crate::store::conformance;
+use crate::store::{
+    HeartbeatStore, HistoryRange, IdempotencyRecord, MessageStore, ReceiptStore, RoomStore, Store,
+};
 use server::address;
 
 /// What the tests open a keyspace with.

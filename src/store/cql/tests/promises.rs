@@ -4,6 +4,9 @@ use super::*;
 use crate::clock::WallClock;
 use crate::cluster::sample::row;
 use crate::domain::{MemberRole, MemberState};
+use crate::store::conformance::queries::{
+    members_of, membership_of, page_of, rooms_of, send_key, sent_under,
+};
 use crate::store::conformance::{START, WIDE, direct};
 use crate::store::cql::statements::StatementKind;
 
@@ -21,7 +24,7 @@ async fn of_one_nonce_sent_through_two_nodes_the_largest_id_stays() {
     let now = WallClock::system();
     for n in 0..20 {
         let (sender, nonce) = (user(&unique("u")), format!("n{n}"));
-        let record = |content| NonceRecord {
+        let record = |content| IdempotencyRecord {
             id: MessageId::new(Micros(now.0 + rand::random_range(0..5_000_000)), rand::random()),
             content,
         };
@@ -29,14 +32,14 @@ async fn of_one_nonce_sent_through_two_nodes_the_largest_id_stays() {
         let noting: Vec<_> = records
             .iter()
             .zip([&one, &other].into_iter().cycle())
-            .map(|(record, store)| store.note_nonce(&sender, &nonce, *record))
+            .map(|(record, store)| store.put_idempotency(sent_under(&sender, &nonce, *record)))
             .collect();
         for noted in noting {
             noted.await.unwrap();
         }
         let largest = records.iter().max_by_key(|record| record.id).copied();
         for store in [&one, &other] {
-            assert_eq!(store.nonce(&sender, &nonce).await.unwrap(), largest);
+            assert_eq!(store.idempotency(send_key(&sender, &nonce)).await.unwrap(), largest);
         }
     }
 }
@@ -65,12 +68,12 @@ async fn a_change_that_reached_one_side_alone_is_seen() {
             cells.into_iter().flatten().for_each(|cell| cell.unwrap());
         });
         written.await.unwrap();
-        assert_eq!(store.membership(&room, &who).await.unwrap(), Some(half.clone()));
+        assert_eq!(store.membership(membership_of(&room, &who)).await.unwrap(), Some(half.clone()));
         // Repeating the call repairs it, and the earlier change does not come back.
         store.put_membership(of(removal)).await.unwrap();
         store.put_membership(whole).await.unwrap();
-        assert_eq!(store.memberships(&who, 9).await.unwrap(), [half]);
-        assert_eq!(store.members(&room, None, 9).await.unwrap().members, []);
+        assert_eq!(store.memberships(rooms_of(&who, 9)).await.unwrap(), [half]);
+        assert_eq!(store.members(members_of(&room, None, 9)).await.unwrap().members, []);
     }
 }
 
@@ -82,7 +85,7 @@ async fn the_newest_row_of_an_incarnation_stays_among_many_nodes() {
     let writing: Vec<_> = [5, 2, 9, 1, 7, 3]
         .into_iter()
         .zip(stores.iter().cycle())
-        .map(|(counter, store)| store.write_row(row(incarnation, counter)))
+        .map(|(counter, store)| store.write_heartbeat(row(incarnation, counter)))
         .collect();
     for written in writing {
         written.await.unwrap();
@@ -102,7 +105,7 @@ async fn the_store_tells_the_time() {
     let coordinators = store.coordinators();
     assert!(!coordinators.is_empty());
     let before = WallClock::system();
-    let told = store.time(&coordinators[0]).await.unwrap();
+    let told = store.time(Arc::clone(&coordinators[0])).await.unwrap();
     let after = WallClock::system();
     // It is this machine's, to the millisecond.
     assert!(told.millis() >= before.millis() && told <= after, "{before} {told} {after}");
@@ -130,18 +133,18 @@ async fn what_finds_its_bound_reached_is_refused_before_it_is_issued() {
     );
     drop(under_way);
     let under_way = store.reads.enter().unwrap();
-    let refused = store.history(conversation, HistoryRange::After(None), WIDE).await;
+    let refused = store.history(page_of(conversation, HistoryRange::After(None), WIDE)).await;
     assert_eq!(refused, Err(ReadError::Overloaded { waiting: 1 }));
     drop(under_way);
     assert_eq!(issued(&store), before, "nothing left the node");
     store.append(Arc::clone(&message)).await.unwrap();
-    let read = store.history(conversation, HistoryRange::After(None), WIDE).await.unwrap();
+    let read = store.history(page_of(conversation, HistoryRange::After(None), WIDE)).await.unwrap();
     assert_eq!(read.messages, [Message::clone(&message)]);
 }
 
 /// Everything of a conversation, by the windows that are listed.
 async fn listed(store: &Cql, conversation: &Conversation) -> Vec<Message> {
-    store.history(conversation, HistoryRange::Before(None), WIDE).await.unwrap().messages
+    store.history(page_of(conversation, HistoryRange::Before(None), WIDE)).await.unwrap().messages
 }
 
 /// Waits until nothing of a conversation is listed.
@@ -225,7 +228,10 @@ async fn work_goes_on_when_its_answer_is_dropped() {
     drop(store.append(Arc::clone(&message)));
     store.close().await;
     let again = open().await;
-    let page = again.history(&message.conversation, HistoryRange::After(None), WIDE).await.unwrap();
+    let page = again
+        .history(page_of(&message.conversation, HistoryRange::After(None), WIDE))
+        .await
+        .unwrap();
     assert_eq!(page.messages, [Message::clone(&message)]);
 }
 
@@ -243,7 +249,7 @@ async fn a_row_without_its_cells_is_absent() {
         message.id,
     );
     raw(&shared().await, &erase).await;
-    let page = store.history(conversation, HistoryRange::After(None), WIDE).await.unwrap();
+    let page = store.history(page_of(conversation, HistoryRange::After(None), WIDE)).await.unwrap();
     assert_eq!((page.messages.len(), page.next), (0, None));
 }
 
@@ -262,7 +268,7 @@ async fn without_enough_replicas_nothing_was_written_and_that_is_certain() {
         let refused = store.append(direct("alice", &format!("b{n}"), START)).await;
         assert!(matches!(refused, Err(AppendError::Unavailable { .. })), "{refused:?}");
     }
-    let read = store.history(&before.conversation, HistoryRange::After(None), WIDE).await;
+    let read = store.history(page_of(&before.conversation, HistoryRange::After(None), WIDE)).await;
     assert!(matches!(read, Err(ReadError::Unavailable { .. })), "{read:?}");
     drop_keyspace(&options).await;
 }
