@@ -5,6 +5,8 @@
 //!                              |
 //!                           section       typed reading: unknown, type, bound, relation
 //!                              |
+//!                            keys         one declaration a key: its struct, reader and printer
+//!                              |
 //!                 Config, or all mistakes at once
 //! ```
 //!
@@ -54,7 +56,7 @@ pub use policy::{Initiator, PolicyConfig};
 pub use rates::{RateConfig, Rates, UserRates};
 pub use secret::Secret;
 pub use settings::Config;
-pub use store::{CqlConfig, Credentials, StoreBackend, StoreConfig, TlsConfig};
+pub use store::{CqlConfig, Credentials, EmbeddedBounds, StoreBackend, StoreConfig, TlsConfig};
 pub use telemetry::TelemetryConfig;
 pub use timeouts::Timeouts;
 

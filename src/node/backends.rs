@@ -38,9 +38,7 @@ pub fn open_store(config: &Config, path: &Path) -> Result<Arc<dyn Store>, Backen
             let options = EmbeddedOptions {
                 path: path.to_owned(),
                 namespace: config.node.namespace.clone(),
-                write_queue: config.store.write_queue,
-                batch_rows: config.store.batch_rows,
-                read_queue: config.store.read_queue,
+                bounds: config.store.embedded,
                 open_files: store_files(limit_of_process().unwrap_or(usize::MAX)),
             };
             Ok(Embedded::open(&options, WallClock::system())?)

@@ -265,8 +265,8 @@ fn of_store(config: &Config) -> Vec<Term> {
     let embedded = store.backend == StoreBackend::Embedded;
     let (writes, reads, keys) = if embedded {
         (
-            store.write_queue as u64,
-            store.read_queue as u64,
+            store.embedded.write_queue as u64,
+            store.embedded.read_queue as u64,
             ["store.write_queue", "store.read_queue"],
         )
     } else {

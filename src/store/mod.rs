@@ -43,9 +43,8 @@ pub use cql::{
     print_schema,
 };
 pub use embedded::{
-    BATCH_BYTES_MAX, BATCH_ROWS, Embedded, EmbeddedOptions, Inventory,
-    MEMORY_BYTES as EMBEDDED_MEMORY_BYTES, OPEN_FILES_MAX, OpenError, READ_QUEUE, SalvageLoss,
-    WRITE_QUEUE, check as check_embedded, salvage as salvage_embedded,
+    BATCH_BYTES_MAX, Embedded, EmbeddedOptions, Inventory, MEMORY_BYTES as EMBEDDED_MEMORY_BYTES,
+    OPEN_FILES_MAX, OpenError, SalvageLoss, check as check_embedded, salvage as salvage_embedded,
 };
 pub use error::{AppendError, HeartbeatError, ReadError};
 pub use heartbeats::{HEARTBEATS_KEPT, HeartbeatStore};

@@ -79,9 +79,7 @@ use watch::FileWatch;
 use writer::{BatchLimit, WriteThread};
 
 pub use open_error::OpenError;
-pub use options::{
-    BATCH_BYTES_MAX, BATCH_ROWS, EmbeddedOptions, OPEN_FILES_MAX, READ_QUEUE, WRITE_QUEUE,
-};
+pub use options::{BATCH_BYTES_MAX, EmbeddedOptions, OPEN_FILES_MAX};
 pub use salvage::{Inventory, SalvageLoss, check, salvage};
 pub use tables::MEMORY_BYTES;
 
@@ -104,15 +102,20 @@ impl Embedded {
     pub fn open(options: &EmbeddedOptions, wall: Micros) -> Result<Arc<Self>, OpenError> {
         let tables = Arc::new(Tables::open_within(&options.path, options.open_files)?);
         let (identity, floor) = open::admit(&tables, options, wall)?;
-        let limit = BatchLimit { rows: options.batch_rows, bytes: BATCH_BYTES_MAX };
+        let limit = BatchLimit { rows: options.bounds.batch_rows, bytes: BATCH_BYTES_MAX };
         let builder = BatchBuilder::new(Arc::clone(&tables), floor);
         let ids = Arc::new(HybridClock::starting_at(floor));
         let failure = EngineFailure::default();
         Ok(Arc::new(Self {
             identity,
             clocks: SharedClocks { wall: WallClock::starting_at(floor), ids },
-            writer: WriteThread::start(options.write_queue, limit, builder, failure.clone())?,
-            reader: ReadThread::start(options.read_queue, Arc::clone(&tables))?,
+            writer: WriteThread::start(
+                options.bounds.write_queue,
+                limit,
+                builder,
+                failure.clone(),
+            )?,
+            reader: ReadThread::start(options.bounds.read_queue, Arc::clone(&tables))?,
             watch: FileWatch::start(tables, failure.clone())?,
             failure,
             heartbeats: HeartbeatTable::default(),
