@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bus::BootId;
 use crate::clock::WallClock;
-use crate::cluster::{EnvelopeForm, Heartbeat, Safeguards, ShardTag};
+use crate::cluster::{DeliveryGap, EnvelopeForm, Heartbeat, Safeguards, ShardTag};
 use crate::delivery::{RoundPart, WorkerCommand, WorkerQueues};
 use crate::domain::{Micros, MonotonicTime};
 use crate::interest::WildcardFeed;
@@ -117,6 +117,7 @@ impl NodeAgent {
     /// A loop that has not begun.
     pub fn new(plan: NodeAgentOptions) -> Self {
         let plan = Arc::new(plan);
+        plan.metrics.watermark.show_gaps(DeliveryGap::ALL.map(DeliveryGap::name));
         let tags = plan.shards.iter().map(|name| ShardTag::of(name));
         let mut watch =
             WatermarkTracker::new(tags, Arc::clone(&plan.watermark_state), Safeguards::default());
@@ -191,11 +192,11 @@ impl NodeAgent {
             self.carry_out(order);
         }
         for what in self.watch.take_breaks() {
-            self.plan.metrics.breaks[what as usize].inc();
+            self.plan.metrics.watermark.gaps(what.name()).inc();
             tracing::warn!(cause = what.name(), "the watermark is frozen");
         }
-        self.plan.metrics.watermark.set(self.watch.watermark().0 as i64);
-        self.plan.metrics.frozen.set(self.stands_still(now).into());
+        self.plan.metrics.watermark.micros.set(self.watch.watermark().0 as i64);
+        self.plan.metrics.watermark.frozen.set(self.stands_still(now).into());
     }
 
     /// Returns whether the watermark cannot move.
@@ -212,7 +213,7 @@ impl NodeAgent {
 
     /// Records whether another store's publishes came since the last turn.
     fn look_for_foreigners(&mut self, now: MonotonicTime) {
-        let count = self.plan.metrics.foreign_pushes.get();
+        let count = self.plan.metrics.bus.foreign.get();
         if count > self.foreign.0 {
             self.foreign = (count, Some(now));
         }
@@ -284,7 +285,7 @@ impl NodeAgent {
                 self.round = Some((round, self.plan.worker_queues.all()));
             }
             WatermarkAction::Done { round, watermark } => {
-                self.plan.metrics.rounds[round.kind as usize].inc();
+                self.plan.metrics.recovery.rounds[round.kind as usize].inc();
                 self.plan.worker_queues.tell_all(&WorkerCommand::Done(round, watermark));
             }
         }

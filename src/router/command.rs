@@ -50,7 +50,7 @@ impl Router {
         if number.is_multiple_of(PRESENCE_EVERY) {
             let notice = Envelope::notice(self.services.boot, self.services.store_tag, "");
             let shard = (number / PRESENCE_EVERY) % u64::from(shards);
-            self.services.metrics.canaries.inc();
+            self.services.metrics.shards.canaries.inc();
             let payload = notice.encode_for(&[], &self.services.bus_seal);
             self.publishers.publish_to_all(ShardIndex(shard as u32), payload, None);
         }
@@ -68,7 +68,7 @@ impl Router {
         let channel = self.services.channels.node(&self.services.node);
         for shard in 0..shards {
             let publish = OutboundPublish { channel: channel.clone(), payload: payload.clone() };
-            self.services.metrics.canaries.inc();
+            self.services.metrics.shards.canaries.inc();
             self.publishers.publish_here(ShardIndex(shard), publish);
         }
     }

@@ -35,10 +35,10 @@ impl Router {
         let held = self.services.interest.held_share(keys[0].class());
         match plan(targets.len(), self.services.live_nodes(), held) {
             PublishPlan::Buckets => {
-                self.services.metrics.publishes_to_buckets.inc();
+                self.services.metrics.shards.publishes_to_buckets.inc();
             }
             PublishPlan::All => {
-                self.services.metrics.publishes_to_all.inc();
+                self.services.metrics.shards.publishes_to_all.inc();
                 targets.truncate(1);
                 targets[0].bucket = None;
                 targets[0].keys = keys.into();
@@ -213,10 +213,10 @@ impl Router {
     }
 
     pub(super) fn count(&self, delivered: Delivered) {
-        self.services.metrics.deliveries.inc_by(delivered.handed);
-        self.services.metrics.shed_events.inc_by(delivered.shed);
+        self.services.metrics.sessions.deliveries.inc_by(delivered.handed);
+        self.services.metrics.sessions.shed_events.inc_by(delivered.shed);
         for _ in 0..delivered.evicted {
-            self.services.metrics.closes(CloseReason::SlowConsumer.code());
+            self.services.metrics.sessions.closes(CloseReason::SlowConsumer.code());
         }
     }
 }

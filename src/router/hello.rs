@@ -51,7 +51,7 @@ impl Router {
 
     /// Opens a session: it gets `ready`, then live messages, then a `cursor`.
     pub fn open(self: &Rc<Self>, session: &Rc<Session>, options: &HelloOptions) {
-        self.services.metrics.sessions.inc();
+        self.services.metrics.sessions.open.inc();
         let (granted, mut refused) = Self::sort_wishes(session, &options.subscribe);
         session.recovery.begin_catch_up(self.hub.borrow().place());
         if self.hub.borrow_mut().join(session) {

@@ -121,7 +121,7 @@ pub struct Router {
 impl Router {
     /// Handles one frame of a session, and returns how many list items it named.
     pub fn handle(self: &Rc<Self>, session: &Rc<Session>, text: &str) -> usize {
-        self.services.metrics.client_frames.inc();
+        self.services.metrics.sessions.client_frames.inc();
         self.take_frame(session, text)
     }
 
@@ -155,7 +155,7 @@ impl Router {
 
     /// Refuses a frame without executing it; only its id is read.
     pub fn reject(&self, session: &Rc<Session>, text: &str, refusal: &ErrorReply) {
-        self.services.metrics.refused_frames.inc();
+        self.services.metrics.limits.refused_frames.inc();
         let id = Request::read_id(text, &self.services.bounds);
         self.refuse(session, id.as_ref(), refusal);
     }
@@ -167,7 +167,7 @@ impl Router {
 
     fn reply_text(&self, session: &Rc<Session>, text: bytes::Bytes) {
         if session.deliver_frame(text, Priority::Message) == PushOutcome::Evicted {
-            self.services.metrics.closes(CloseReason::SlowConsumer.code());
+            self.services.metrics.sessions.closes(CloseReason::SlowConsumer.code());
         }
         self.hub.borrow_mut().touch(session);
         self.flush_wanted.notify_one();
@@ -224,7 +224,7 @@ impl Router {
         session.stop_reading();
         let unwanted = self.hub.borrow_mut().leave(session);
         unwanted.iter().for_each(|scope| self.remove_interest(scope));
-        self.services.metrics.sessions.dec();
+        self.services.metrics.sessions.open.dec();
     }
 
     /// Returns whether no send waits for its answer or its record, and nothing waits to be
@@ -264,7 +264,7 @@ impl Router {
             if !self.share.is_over() {
                 break;
             }
-            self.services.metrics.closes(CloseReason::SlowConsumer.code());
+            self.services.metrics.sessions.closes(CloseReason::SlowConsumer.code());
             fullest.evict();
         }
     }

@@ -44,7 +44,7 @@ impl Router {
         self.sends.set(self.sends.get() + 1);
         let outcome = self.send_under_nonce(sending).await;
         self.sends.set(self.sends.get() - 1);
-        self.services.metrics.sends(match &outcome {
+        self.services.metrics.sends.count(match &outcome {
             Ok(_) => SendOutcome::Sent,
             Err(refusal) => match refusal.code {
                 Code::OutcomeUnknown => SendOutcome::Unknown,
@@ -186,7 +186,7 @@ impl Router {
         // The write goes on after the timeout, so the outcome is unknown.
         let stored = timeout(left, append).await.map_err(|_elapsed| doubt(UnknownReason::Late))?;
         stored.map_err(append_refusal)?;
-        self.services.metrics.store_seconds.observe(issued.elapsed().as_secs_f64());
+        self.services.metrics.sends.append_seconds.observe(issued.elapsed().as_secs_f64());
         Ok(())
     }
 
@@ -217,7 +217,7 @@ impl Router {
     /// connected devices have it as history has. Like an event, it may be lost: no watermark waits
     /// for it.
     fn publish_late(self: &Rc<Self>, message: &Message) {
-        self.services.metrics.published_late.inc();
+        self.services.metrics.sends.published_late.inc();
         let envelope = self.envelope(message, &MessageText::new(message));
         let targets = self.targets(&envelope.keys);
         self.fan_out(envelope, &targets, None, None);

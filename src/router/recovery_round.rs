@@ -211,7 +211,7 @@ impl Router {
             self.services.observe(message.id.time());
             let frame = MessageText::new(message).frame();
             let delivered = self.hub.borrow_mut().offer(key, message.id, &frame, watermark);
-            self.services.metrics.repaired[kind as usize].inc_by(delivered.handed);
+            self.services.metrics.recovery.repaired[kind as usize].inc_by(delivered.handed);
             self.count(delivered);
         };
         self.reader(Turns::Node(&self.repairs), TRIES, Recipient::Anybody)

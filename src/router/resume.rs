@@ -260,7 +260,7 @@ impl Router {
     }
 
     fn deliver_frame(&self, session: &Rc<Session>, frame: bytes::Bytes) {
-        self.services.metrics.resumed_messages.inc();
+        self.services.metrics.recovery.resumed_messages.inc();
         self.reply_text(session, frame);
     }
 

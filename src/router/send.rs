@@ -48,7 +48,7 @@ impl Router {
         send: &Send<'_>,
     ) -> Result<(), ErrorReply> {
         let conversation = self.check_send(session, &send.conversation).map_err(|refusal| {
-            self.services.metrics.sends(SendOutcome::Refused);
+            self.services.metrics.sends.count(SendOutcome::Refused);
             refusal.of_op("send")
         })?;
         let order = SendOrder {

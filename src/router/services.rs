@@ -130,7 +130,7 @@ impl Services {
 
     fn believe(&self, seen: Micros, most: Micros) {
         if self.clock.observe(seen, most) == Observed::Refused {
-            self.metrics.refused_times.inc();
+            self.metrics.clock.refused.inc();
         }
     }
 
