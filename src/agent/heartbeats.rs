@@ -56,19 +56,19 @@ impl HeartbeatWriter {
         let keeper =
             Generations::new(Incarnation::random(), plan.clock.moment(), Safeguards::default());
         let about = Arc::new(NodeInfo {
-            node: plan.node.clone(),
-            boot: plan.boot.0,
-            started: plan.started,
-            address: plan.address.clone(),
+            node: plan.identity.node.clone(),
+            boot: plan.identity.boot.0,
+            started: plan.identity.started,
+            address: plan.identity.address.clone(),
             state: NodeState::Starting,
-            publish: plan.publish.clone(),
-            subscribe: plan.subscribe.clone(),
+            publish: plan.identity.publish.clone(),
+            subscribe: plan.identity.subscribe.clone(),
             tap: false,
             copies: false,
-            envelopes: plan.envelopes,
+            envelopes: plan.identity.envelopes,
         });
         Self {
-            tags: plan.shards.iter().map(|name| ShardTag::of(name)).collect(),
+            tags: plan.identity.shards.iter().map(|name| ShardTag::of(name)).collect(),
             keeper,
             about,
             gathering: None,

@@ -115,11 +115,11 @@ impl PeerReader {
     ) -> NodeState {
         let plan = &self.plan;
         let candidate = JoinCheck {
-            boot: plan.boot.0,
-            started: plan.started,
-            publish: &plan.publish,
-            subscribe: &plan.subscribe,
-            shards: &plan.shards,
+            boot: plan.identity.boot.0,
+            started: plan.identity.started,
+            publish: &plan.identity.publish,
+            subscribe: &plan.identity.subscribe,
+            shards: &plan.identity.shards,
             lost,
             serving: self.serving,
         };

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::backends::limits;
 use super::descriptors::{Descriptors, limit_of_process};
 use super::plan::NodeOptions;
-use crate::agent::{NodeAgent, NodeAgentOptions, NodeHealth};
+use crate::agent::{NodeAgent, NodeAgentOptions, NodeHealth, NodeIdentity};
 use crate::bus::{BootId, ENVELOPE_VERSION, EnvelopeMac, StoreTag};
 use crate::clock::{SharedClocks, WallClock};
 use crate::cluster::EnvelopeForm;
@@ -329,14 +329,16 @@ impl Parts {
     ) -> std::io::Result<JoinHandle<std::io::Result<()>>> {
         let services = &self.services;
         let agent = NodeAgentOptions {
-            node: services.node.clone(),
-            boot: services.boot,
-            started: services.wall.now(),
-            address: address.to_string(),
-            shards: services.layouts.shards().to_vec(),
-            publish: services.layouts.published().clone(),
-            subscribe: services.layouts.subscribed().cloned().collect(),
-            envelopes: EnvelopeForm { version: ENVELOPE_VERSION, key: services.bus_seal.id() },
+            identity: NodeIdentity {
+                node: services.node.clone(),
+                boot: services.boot,
+                started: services.wall.now(),
+                address: address.to_string(),
+                shards: services.layouts.shards().to_vec(),
+                publish: services.layouts.published().clone(),
+                subscribe: services.layouts.subscribed().cloned().collect(),
+                envelopes: EnvelopeForm { version: ENVELOPE_VERSION, key: services.bus_seal.id() },
+            },
             store: Arc::clone(&services.store),
             clock: services.wall.clone(),
             watermark_state: Arc::clone(&services.watermark_state),
