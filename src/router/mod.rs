@@ -221,7 +221,7 @@ impl Router {
         if session.id().is_none() {
             return;
         }
-        session.stop_reading();
+        session.recovery.reader.abort();
         let unwanted = self.hub.borrow_mut().leave(session);
         unwanted.iter().for_each(|scope| self.remove_interest(scope));
         self.services.metrics.sessions.open.dec();

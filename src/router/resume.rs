@@ -75,7 +75,7 @@ impl Router {
     /// Starts the task that reads for a new session until it shares the watermark.
     pub(super) fn begin_resume(self: &Rc<Self>, session: &Rc<Session>, claim: ResumeFrom) {
         let task = Rc::clone(self).resume(Rc::clone(session), claim);
-        session.read_by(&tokio::task::spawn_local(task));
+        session.recovery.reader.begin(&tokio::task::spawn_local(task));
     }
 
     /// Runs from `ready`, with live messages kept back, to the first cursor, and on until the
@@ -124,9 +124,9 @@ impl Router {
 
     /// Starts a task that reads for a session which does not share the watermark, unless one runs.
     pub(super) fn ensure_caught_up(self: &Rc<Self>, session: &Rc<Session>) {
-        if !session.is_read_for() {
+        if !session.recovery.reader.is_running() {
             let task = Rc::clone(self).read_until_shared(Rc::clone(session));
-            session.read_by(&tokio::task::spawn_local(task));
+            session.recovery.reader.begin(&tokio::task::spawn_local(task));
         }
     }
 
@@ -148,7 +148,7 @@ impl Router {
             };
             self.finish_catch_up(&session, reading, &outcome.gaps, outcome.whole);
         }
-        session.end_reading();
+        session.recovery.reader.forget();
     }
 
     /// Ends a catch-up: its messages are in the session's queue, and its cursor goes behind them.
