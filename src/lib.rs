@@ -26,7 +26,12 @@
 //! | [`delivery`] | from the bus to the queues of the workers that need a publish |
 //! | [`agent`] | the node agent, which controls the node: heartbeats, lease, watermark |
 //! | [`hub`] | the sessions of a worker, by user, room and pattern |
-//! | [`router`] | what each op does |
+//! | [`services`] | what the workers of a node share |
+//! | [`fanout`] | one publish: to the bus, to other workers, to the sessions of this one |
+//! | [`send`] | what is stored and acknowledged: messages, changes of memberships |
+//! | [`recovery`] | what did not come live: resumes, rounds, cursors, the audit |
+//! | [`worker_call`] | HTTP requests, carried to the worker of their key |
+//! | [`router`] | dispatch, and one file an op |
 //! | [`session`] | the life of one connection |
 //! | [`http`] | the listeners and the HTTP API |
 //! | [`worker`] | one event loop |
@@ -82,7 +87,7 @@
     reason = "both panic without a reader: commands print by `cli`, the rest logs"
 )]
 
-pub mod agent;
+pub(crate) mod agent;
 pub mod auth;
 pub mod bench;
 pub mod bus;
@@ -93,21 +98,26 @@ pub mod cluster;
 pub mod config;
 pub mod delivery;
 pub mod domain;
-pub mod http;
+pub(crate) mod fanout;
+pub(crate) mod http;
 pub mod hub;
-pub mod interest;
+pub(crate) mod interest;
 pub mod layout;
-pub mod limiter;
+pub(crate) mod limiter;
 pub mod node;
 pub mod protocol;
+pub(crate) mod recovery;
 pub mod redis;
-pub mod router;
-pub mod session;
-pub mod shards;
+pub(crate) mod router;
+pub(crate) mod send;
+pub(crate) mod services;
+pub(crate) mod session;
+pub(crate) mod shards;
 #[cfg(test)]
 mod simulation;
 pub mod socket;
 pub mod store;
 pub mod telemetry;
 pub mod watermark;
-pub mod worker;
+pub(crate) mod worker;
+pub(crate) mod worker_call;

@@ -56,19 +56,19 @@ impl HeartbeatWriter {
         let keeper =
             Generations::new(Incarnation::random(), plan.clock.moment(), Safeguards::default());
         let about = Arc::new(NodeInfo {
-            node: plan.identity.node.clone(),
-            boot: plan.identity.boot.0,
-            started: plan.identity.started,
-            address: plan.identity.address.clone(),
+            node: plan.about.node.clone(),
+            boot: plan.about.boot.0,
+            started: plan.about.started,
+            address: plan.about.address.clone(),
             state: NodeState::Starting,
-            publish: plan.identity.publish.clone(),
-            subscribe: plan.identity.subscribe.clone(),
+            publish: plan.about.publish.clone(),
+            subscribe: plan.about.subscribe.clone(),
             tap: false,
             copies: false,
-            envelopes: plan.identity.envelopes,
+            envelopes: plan.about.envelopes,
         });
         Self {
-            tags: plan.identity.shards.iter().map(|name| ShardTag::of(name)).collect(),
+            tags: plan.about.shards.iter().map(|name| ShardTag::of(name)).collect(),
             keeper,
             about,
             gathering: None,

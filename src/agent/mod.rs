@@ -58,7 +58,7 @@ const LAST_ROW: Duration = Duration::from_secs(2);
 
 /// What the node says of itself in its heartbeats, and compares with those of others.
 #[derive(Debug)]
-pub struct NodeIdentity {
+pub struct NodeDescription {
     /// The node's name.
     pub node: String,
     /// This start of the node.
@@ -81,7 +81,7 @@ pub struct NodeIdentity {
 #[derive(Debug)]
 pub struct NodeAgentOptions {
     /// The node.
-    pub identity: NodeIdentity,
+    pub about: NodeDescription,
     /// The store of the cluster table.
     pub store: Arc<dyn Store>,
     /// The node's clock.
@@ -125,7 +125,7 @@ impl NodeAgent {
     pub fn new(plan: NodeAgentOptions) -> Self {
         let plan = Arc::new(plan);
         plan.metrics.watermark.show_gaps(DeliveryGap::ALL.map(DeliveryGap::name));
-        let tags = plan.identity.shards.iter().map(|name| ShardTag::of(name));
+        let tags = plan.about.shards.iter().map(|name| ShardTag::of(name));
         let mut watch =
             WatermarkTracker::new(tags, Arc::clone(&plan.watermark_state), Safeguards::default());
         // First, since the other steps depend on it.
@@ -133,7 +133,7 @@ impl NodeAgent {
         let (rows, reads) =
             (HeartbeatWriter::new(Arc::clone(&plan)), PeerReader::new(Arc::clone(&plan)));
         let parts = mpsc::channel(plan.worker_queues.count());
-        let lost = vec![None; plan.identity.shards.len()];
+        let lost = vec![None; plan.about.shards.len()];
         watch.clock_is_known(plan.clock.is_known());
         let foreign = (0, None);
         Self { plan, watch, rows, reads, time, lost, foreign, round: None, parts }
@@ -275,7 +275,7 @@ impl NodeAgent {
             }
             WatermarkAction::BreakLinks(shard) => {
                 tracing::warn!(
-                    shard = self.plan.identity.shards[shard],
+                    shard = self.plan.about.shards[shard],
                     "resolving the shard's address \
                     again"
                 );
@@ -321,7 +321,7 @@ impl NodeAgent {
     /// A live node whose envelopes cannot be read here counts like one that publishes to another
     /// server. It is a delivery gap with every read, which nothing heals while that node lives.
     fn look_for_unreadable(&mut self) {
-        let is_other = |row: &&Heartbeat| row.about.envelopes != self.plan.identity.envelopes;
+        let is_other = |row: &&Heartbeat| row.about.envelopes != self.plan.about.envelopes;
         if let Some(row) = self.watch.rows().find(is_other) {
             let (node, form) = (&row.about.node, row.about.envelopes);
             tracing::warn!(

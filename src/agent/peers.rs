@@ -115,11 +115,11 @@ impl PeerReader {
     ) -> NodeState {
         let plan = &self.plan;
         let candidate = JoinCheck {
-            boot: plan.identity.boot.0,
-            started: plan.identity.started,
-            publish: &plan.identity.publish,
-            subscribe: &plan.identity.subscribe,
-            shards: &plan.identity.shards,
+            boot: plan.about.boot.0,
+            started: plan.about.started,
+            publish: &plan.about.publish,
+            subscribe: &plan.about.subscribe,
+            shards: &plan.about.shards,
             lost,
             serving: self.serving,
         };

@@ -26,7 +26,7 @@ const IN_FLIGHT: usize = 64;
 
 /// A measurement.
 #[derive(Debug, Clone)]
-pub struct Fanout {
+pub struct FanoutBench {
     /// Nodes.
     pub nodes: u32,
     /// Redis shards; without one the nodes are joined in memory.
@@ -118,7 +118,7 @@ struct Crew {
     topics: Vec<Vec<u32>>,
 }
 
-impl Fanout {
+impl FanoutBench {
     /// Measures one bucket count, on fresh nodes unless running ones are given.
     pub async fn run(&self, buckets: u32) -> Result<FanoutRow, BenchError> {
         let fleet = self.fleet(buckets).await?;

@@ -17,11 +17,11 @@ mod rooms;
 
 pub use baseline::plain_loop;
 pub use error::BenchError;
-pub use fanout::{Fanout, FanoutRow};
+pub use fanout::{FanoutBench, FanoutRow};
 pub use idle::{Idle, IdleRow, Large};
 pub use large_room::{LargeRoom, LargeRoomRow};
 pub use nodes::RunningNode;
-pub use recovery::{Recovery, RecoveryRow};
+pub use recovery::{RecoveryBench, RecoveryRow};
 pub use relay::{Payload, Relay, RelayRow};
 pub use report::{Table, TableRow};
 pub use rooms::{Rooms, RoomsRow};

@@ -27,7 +27,7 @@ const POLL: Duration = Duration::from_millis(5);
 
 /// A measurement.
 #[derive(Debug, Clone)]
-pub struct Recovery {
+pub struct RecoveryBench {
     /// Sessions, each of another user, on one node.
     pub sessions: u32,
     /// A Redis shard.
@@ -64,7 +64,7 @@ impl TableRow for RecoveryRow {
     }
 }
 
-impl Recovery {
+impl RecoveryBench {
     /// Measures a healthy node, then one delivery gap: Redis closes the node's subscriber
     /// connection.
     pub async fn run(&self) -> Result<RecoveryRow, BenchError> {

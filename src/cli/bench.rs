@@ -9,7 +9,7 @@ use super::output::output_failure;
 use super::signals::StopRequests;
 use super::{CliFailure, settings};
 use crate::bench::{
-    Fanout, FanoutRow, Idle, IdleRow, Large, LargeRoom, LargeRoomRow, Payload, Recovery,
+    FanoutBench, FanoutRow, Idle, IdleRow, Large, LargeRoom, LargeRoomRow, Payload, RecoveryBench,
     RecoveryRow, Relay, RelayRow, Rooms, RoomsRow, RunningNode, Table, plain_loop,
 };
 use crate::config::Config;
@@ -142,7 +142,7 @@ impl FanoutArguments {
                 nodes",
             ));
         }
-        let fanout = Arc::new(Fanout {
+        let fanout = Arc::new(FanoutBench {
             nodes: match self.running.len() {
                 0 => self.nodes,
                 running => running as u32,
@@ -290,7 +290,7 @@ pub(super) struct HealArguments {
 impl HealArguments {
     async fn run(self) -> Result<(), CliFailure> {
         let table = Table::begin::<RecoveryRow>(self.json).map_err(output_failure)?;
-        let heal = Recovery { sessions: self.sessions, redis: self.redis };
+        let heal = RecoveryBench { sessions: self.sessions, redis: self.redis };
         table.row(&heal.run().await.map_err(CliFailure::failed)?).map_err(output_failure)?;
         Ok(())
     }

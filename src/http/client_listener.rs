@@ -24,10 +24,11 @@ use crate::auth;
 use crate::domain::UserId;
 use crate::limiter::{Addresses, Admitted, Connections, HandshakePermit, KeyedPermits};
 use crate::protocol::{Code, ErrorReply, SUBPROTOCOL};
-use crate::router::WorkerCalls;
+use crate::router::Router;
 use crate::session::{ConnectionContext, SessionPermits, Upgraded, serve_upgraded};
 use crate::socket::{self, HttpWaits};
 use crate::telemetry::LogThrottle;
+use crate::worker_call::WorkerCalls;
 
 /// How long to wait after an accept failed because the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -92,7 +93,7 @@ impl ClientPort {
         front: Rc<ConnectionContext>,
         readiness: Arc<Readiness>,
         places: PortPermits,
-        worker_calls: WorkerCalls,
+        worker_calls: WorkerCalls<Rc<Router>>,
         bounds: ClientPortBounds,
     ) -> Self {
         let origins = Origins::new(bounds.origins);

@@ -29,4 +29,4 @@ mod route;
 
 pub use client_listener::{ClientPort, ClientPortBounds, PortPermits};
 pub use operator_listener::{OPERATOR_CONNECTIONS_MAX, OperatorPort};
-pub use readiness::{Readiness, ReadyState};
+pub use readiness::Readiness;

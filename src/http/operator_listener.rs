@@ -17,7 +17,7 @@ use super::problem::{Problem, body};
 use super::readiness::Readiness;
 use crate::domain::{Class, Micros};
 use crate::protocol::{Code, ErrorReply};
-use crate::router::Services;
+use crate::services::Services;
 use crate::socket::{self, HttpWaits};
 use crate::telemetry::LogThrottle;
 
@@ -135,15 +135,15 @@ fn respond<B>(
 fn metrics(readiness: &Readiness, services: &Services) -> String {
     let metrics = &services.metrics;
     for class in Class::ALL {
-        let held = services.interest.held(class);
+        let held = services.cluster.interest.held(class);
         metrics.bus.buckets_held[class as usize].set(held.into());
     }
     for (gauge, count) in metrics.shards.connections.iter().zip(readiness.links_by_state()) {
         gauge.set(count);
     }
-    metrics.sessions.outbox_bytes.set(services.budget.used() as i64);
+    metrics.sessions.outbox_bytes.set(services.limits.budget.used() as i64);
     let watermark = Micros(metrics.watermark.micros.get() as u64);
-    let lag = services.wall.now().since(watermark).as_secs_f64();
+    let lag = services.clocks.wall.now().since(watermark).as_secs_f64();
     // There is no lag before the first watermark. NaN raises no alarm that compares.
     metrics.watermark.lag.set(if watermark == Micros(0) { f64::NAN } else { lag });
     if let Some(figures) = services.store.figures() {

@@ -81,6 +81,17 @@ impl Confirmation {
     }
 }
 
+/// Returns whether every confirmation comes within a time limit.
+pub async fn all_within(confirmations: Vec<Confirmation>, bound: Duration) -> bool {
+    let until = Instant::now() + bound;
+    for confirmation in confirmations {
+        if !confirmation.within(until.saturating_duration_since(Instant::now())).await {
+            return false;
+        }
+    }
+    true
+}
+
 /// Whether every answer comes.
 async fn all_come(answers: SmallVec<[oneshot::Receiver<()>; 2]>) -> bool {
     for answer in answers {

@@ -67,7 +67,6 @@ pub use local::Local;
 pub use member_shares::MemberShares;
 pub use policy::{CHARGES_MAX, Charge, LimitedCall, RateLimit};
 pub use redis::{RedisLimiter, RedisLimiterOptions};
-pub use user_concurrency::UserPermit;
 pub use worker_limiter::{SHELVES, WorkerLimiter, WorkerLimiterOptions};
 
 /// A decision that is pending. The call is already under way when this is returned. If this is

@@ -1,5 +1,6 @@
 //! The composition root: the one place that names concrete backends.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,13 +11,13 @@ use crate::bus::{Bus, MemoryBus, RedisBus, RedisShard, StoreTag};
 use crate::clock::WallClock;
 use crate::config::{BusConfig, Config, StoreBackend};
 use crate::layout::Layouts;
-use crate::limiter::RedisLimiterOptions;
+use crate::limiter::{RedisLimiter, RedisLimiterOptions};
 use crate::redis::{ConnectOptions, Keys};
 use crate::store::{
     Cql, CqlOpenError, CqlOptions, Credentials, Embedded, EmbeddedOptions, Inventory, OpenError,
     SchemaChange, ServerKind, Store, check_embedded, salvage_embedded,
 };
-use crate::worker::LimitOptions;
+use crate::worker::{LimitOptions, StartLimiter};
 
 /// Why a backend cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +140,7 @@ pub fn redis_bus(config: &Config) -> Arc<dyn Bus> {
 /// Returns the limits for a node's users: counted on the shards if there are any.
 pub(super) fn limits(config: &Config, layouts: &Arc<Layouts>, store: StoreTag) -> LimitOptions {
     let has_redis = !config.published().shards.is_empty();
-    let shared = has_redis.then(|| RedisLimiterOptions {
+    let options = has_redis.then(|| RedisLimiterOptions {
         layouts: Arc::clone(layouts),
         keys: Keys::new(&config.namespace, store.0),
         urls: layouts.shards().iter().map(|name| url(config, name)).collect(),
@@ -147,7 +148,13 @@ pub(super) fn limits(config: &Config, layouts: &Arc<Layouts>, store: StoreTag) -
         answer: config.rates.answer,
         waiting: config.rates.waiting,
     });
-    LimitOptions { rates: config.rates.clone(), shared, shares: Arc::default() }
+    let start = |options: RedisLimiterOptions| -> Arc<StartLimiter> {
+        Arc::new(move || {
+            let limiter = RedisLimiter::start(options.clone()).map_err(io::Error::other)?;
+            Ok(Arc::new(limiter) as _)
+        })
+    };
+    LimitOptions { rates: config.rates.clone(), shared: options.map(start), shares: Arc::default() }
 }
 
 fn url(config: &Config, shard: &str) -> String {

@@ -10,12 +10,13 @@ use crate::hub::{PatternBudget, SessionBounds};
 use crate::layout::{BucketCount, BucketCounts, Layout, Layouts};
 use crate::limiter::FrameRates;
 use crate::protocol::{ReadyLimits, RequestBounds};
-use crate::router::{Direct, ResumeBounds, Waits, WorkerCallBounds, worker_call_wait};
+use crate::recovery::ReadRates;
+use crate::services::{Direct, NodeLimits, ResumeBounds, Waits};
 use crate::session::ContextBounds;
 use crate::shards::LinkBounds;
-use crate::socket::FrameLimits;
+use crate::socket::{Budget, FrameLimits};
 use crate::store::Store;
-use crate::worker::ReadRates;
+use crate::worker_call::{WorkerCallBounds, worker_call_wait};
 
 /// The shard of a layout without Redis: the memory of this process.
 const MEMORY_SHARD: &str = "memory";
@@ -49,18 +50,35 @@ impl NodeOptions {
         Verifier::new(&token_keys(auth), rules)
     }
 
-    pub(super) fn users_create(&self) -> bool {
+    pub(super) fn node_limits(&self) -> NodeLimits {
+        let limits = &self.config.limits;
+        NodeLimits {
+            direct: self.direct(),
+            users_create: self.users_create(),
+            places_by_adder: limits.places_by_adder,
+            bounds: self.frame_bounds(),
+            history_bytes: limits.history_bytes,
+            ready_limits: self.ready_limits(),
+            session_bounds: self.session_bounds(),
+            patterns: self.pattern_budget(),
+            budget: Arc::new(Budget::new(limits.node_outbox_bytes, self.config.workers)),
+            waits: self.waits(),
+            resume: self.resume_bounds(),
+        }
+    }
+
+    fn users_create(&self) -> bool {
         self.config.policy.create == CreatePolicy::Anyone
     }
 
-    pub(super) fn direct(&self) -> Direct {
+    fn direct(&self) -> Direct {
         match self.config.policy.direct {
             DirectPolicy::Anyone => Direct::Anyone,
             DirectPolicy::Service => Direct::Service,
         }
     }
 
-    pub(super) fn frame_bounds(&self) -> RequestBounds {
+    fn frame_bounds(&self) -> RequestBounds {
         let limits = &self.config.limits;
         RequestBounds {
             body_bytes: limits.body_bytes,
@@ -71,7 +89,7 @@ impl NodeOptions {
         }
     }
 
-    pub(super) fn ready_limits(&self) -> ReadyLimits {
+    fn ready_limits(&self) -> ReadyLimits {
         let limits = &self.config.limits;
         ReadyLimits {
             frame_bytes: limits.frame_bytes,
@@ -81,7 +99,7 @@ impl NodeOptions {
         }
     }
 
-    pub(super) fn session_bounds(&self) -> SessionBounds {
+    fn session_bounds(&self) -> SessionBounds {
         let limits = &self.config.limits;
         SessionBounds {
             outbox_bytes: limits.outbox_bytes,
@@ -90,12 +108,12 @@ impl NodeOptions {
         }
     }
 
-    pub(super) fn pattern_budget(&self) -> Arc<PatternBudget> {
+    fn pattern_budget(&self) -> Arc<PatternBudget> {
         let limits = &self.config.limits;
         Arc::new(PatternBudget::new(limits.pattern_bytes, limits.node_pattern_bytes))
     }
 
-    pub(super) fn waits(&self) -> Waits {
+    fn waits(&self) -> Waits {
         let timeouts = &self.config.timeouts;
         Waits {
             subscribe: timeouts.subscribe,
@@ -130,7 +148,7 @@ impl NodeOptions {
         }
     }
 
-    pub(super) fn resume_bounds(&self) -> ResumeBounds {
+    fn resume_bounds(&self) -> ResumeBounds {
         let repair = &self.config.repair;
         ResumeBounds {
             conversation: repair.conversation_messages,

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::backends::limits;
 use super::descriptors::{Descriptors, limit_of_process};
 use super::plan::NodeOptions;
-use crate::agent::{NodeAgent, NodeAgentOptions, NodeHealth, NodeIdentity};
+use crate::agent::{NodeAgent, NodeAgentOptions, NodeDescription, NodeHealth};
 use crate::bus::{BootId, ENVELOPE_VERSION, EnvelopeMac, StoreTag};
 use crate::clock::{SharedClocks, WallClock};
 use crate::cluster::EnvelopeForm;
@@ -27,15 +27,16 @@ use crate::layout::ShardIndex;
 use crate::limiter::{Addresses, ConnectionBounds, Connections, KeyedPermits};
 use crate::protocol::CursorSeal;
 use crate::redis::Channels;
-use crate::router::{Services, WorkerCalls};
+use crate::services::{ClusterView, NodeClocks, NodeIdentity, Services};
 use crate::session::Handoff;
 use crate::shards::{
     Health, ReconnectSignal, SHARD_EVENTS_MAX, ShardEvent, ShardEvents, Subscriber,
 };
-use crate::socket::{Budget, listen};
+use crate::socket::listen;
 use crate::telemetry::Metrics;
 use crate::watermark::WatermarkState;
-use crate::worker::Worker;
+use crate::worker::{Worker, WorkerEnd, WorkerListener, WorkerShards};
+use crate::worker_call::WorkerCalls;
 
 /// Most sessions under way from one worker to another. Each waits for a permit.
 const ARRIVALS_MAX: usize = 1024;
@@ -99,7 +100,7 @@ impl Node {
             operator: operator_at,
             readiness: parts.readiness,
             metrics: Arc::clone(&parts.services.metrics),
-            nodes: Arc::clone(&parts.services.nodes),
+            nodes: Arc::clone(&parts.services.cluster.nodes),
             stop,
             operator_stop,
             workers,
@@ -231,57 +232,50 @@ impl Parts {
         let SharedClocks { wall, ids } = clocks(plan);
         let identity = plan.store.identity();
         let services = Arc::new(Services {
-            node: config.node.name.clone(),
-            boot: BootId::random(),
-            store_tag: StoreTag(identity.id.0),
-            bus_seal: EnvelopeMac::of_store(identity.cursor_key.expose()),
+            identity: NodeIdentity {
+                node: config.node.name.clone(),
+                boot: BootId::random(),
+                store_tag: StoreTag(identity.id.0),
+                bus_seal: EnvelopeMac::of_store(identity.cursor_key.expose()),
+                cursor_seal: CursorSeal::new(identity.cursor_key.expose(), identity.id.0),
+                verifier: plan.verifier(),
+            },
+            clocks: NodeClocks { ids, wall, metrics: Arc::clone(&metrics) },
+            cluster: ClusterView {
+                layouts,
+                channels: Channels::new(&config.namespace),
+                interest: Arc::new(interest),
+                worker_interest: Arc::new(WorkerInterest::default()),
+                feed: Arc::new(feed),
+                worker_queues: Arc::new(worker_queues),
+                nodes: Arc::new(AtomicU32::new(1)),
+                watermark_state,
+            },
+            limits: plan.node_limits(),
             store: Arc::clone(&plan.store),
-            clock: ids,
-            wall,
-            layouts,
-            channels: Channels::new(&config.namespace),
-            interest: Arc::new(interest),
-            worker_interest: Arc::new(WorkerInterest::default()),
-            feed: Arc::new(feed),
-            worker_queues: Arc::new(worker_queues),
-            nodes: Arc::new(AtomicU32::new(1)),
-            watermark_state,
             metrics,
-            verifier: plan.verifier(),
-            direct: plan.direct(),
-            places_by_adder: config.limits.places_by_adder,
-            users_create: plan.users_create(),
-            budget: Arc::new(Budget::new(config.limits.node_outbox_bytes, config.workers)),
-            bounds: plan.frame_bounds(),
-            history_bytes: config.limits.history_bytes,
-            ready_limits: plan.ready_limits(),
-            session_bounds: plan.session_bounds(),
-            patterns: plan.pattern_budget(),
-            waits: plan.waits(),
-            resume: plan.resume_bounds(),
-            seal: CursorSeal::new(identity.cursor_key.expose(), identity.id.0),
             session_numbers: AtomicU64::new(0),
         });
         let dispatcher = Arc::new(Dispatcher {
-            boot: services.boot,
-            store: services.store_tag,
-            seal: services.bus_seal.clone(),
-            worker_interest: Arc::clone(&services.worker_interest),
-            feed: Arc::clone(&services.feed),
-            worker_queues: Arc::clone(&services.worker_queues),
-            interest: Arc::clone(&services.interest),
-            watermark_state: Arc::clone(&services.watermark_state),
+            boot: services.identity.boot,
+            store: services.identity.store_tag,
+            seal: services.identity.bus_seal.clone(),
+            worker_interest: Arc::clone(&services.cluster.worker_interest),
+            feed: Arc::clone(&services.cluster.feed),
+            worker_queues: Arc::clone(&services.cluster.worker_queues),
+            interest: Arc::clone(&services.cluster.interest),
+            watermark_state: Arc::clone(&services.cluster.watermark_state),
             events: events.clone(),
             metrics: Arc::clone(&services.metrics),
         });
         let standing = Arc::<NodeHealth>::default();
-        let reconnect = Arc::new(ReconnectSignal::new(services.layouts.shards().len()));
+        let reconnect = Arc::new(ReconnectSignal::new(services.cluster.layouts.shards().len()));
         let readiness = Readiness::new(
             Arc::clone(&health),
             Arc::clone(&plan.store),
             Arc::clone(&standing),
-            services.wall.clone(),
-            Arc::clone(&services.nodes),
+            services.clocks.wall.clone(),
+            Arc::clone(&services.cluster.nodes),
         );
         let readiness = Arc::new(readiness);
         Self { services, health, readiness, dispatcher, standing, reconnect, events }
@@ -329,24 +323,27 @@ impl Parts {
     ) -> std::io::Result<JoinHandle<std::io::Result<()>>> {
         let services = &self.services;
         let agent = NodeAgentOptions {
-            identity: NodeIdentity {
-                node: services.node.clone(),
-                boot: services.boot,
-                started: services.wall.now(),
+            about: NodeDescription {
+                node: services.identity.node.clone(),
+                boot: services.identity.boot,
+                started: services.clocks.wall.now(),
                 address: address.to_string(),
-                shards: services.layouts.shards().to_vec(),
-                publish: services.layouts.published().clone(),
-                subscribe: services.layouts.subscribed().cloned().collect(),
-                envelopes: EnvelopeForm { version: ENVELOPE_VERSION, key: services.bus_seal.id() },
+                shards: services.cluster.layouts.shards().to_vec(),
+                publish: services.cluster.layouts.published().clone(),
+                subscribe: services.cluster.layouts.subscribed().cloned().collect(),
+                envelopes: EnvelopeForm {
+                    version: ENVELOPE_VERSION,
+                    key: services.identity.bus_seal.id(),
+                },
             },
             store: Arc::clone(&services.store),
-            clock: services.wall.clone(),
-            watermark_state: Arc::clone(&services.watermark_state),
-            worker_queues: Arc::clone(&services.worker_queues),
+            clock: services.clocks.wall.clone(),
+            watermark_state: Arc::clone(&services.cluster.watermark_state),
+            worker_queues: Arc::clone(&services.cluster.worker_queues),
             reconnect: Arc::clone(&self.reconnect),
             standing: Arc::clone(&self.standing),
-            feed: Arc::clone(&services.feed),
-            nodes: Arc::clone(&services.nodes),
+            feed: Arc::clone(&services.cluster.feed),
+            nodes: Arc::clone(&services.cluster.nodes),
             metrics: Arc::clone(&services.metrics),
             read: plan.config.timeouts.store,
         };
@@ -375,7 +372,7 @@ impl Parts {
         let (senders, receivers): (Vec<mpsc::Sender<Handoff>>, Vec<_>) =
             (0..config.workers).map(|_| mpsc::channel(ARRIVALS_MAX)).unzip();
         let (worker_calls, wanted) = WorkerCalls::new(config.workers, plan.worker_call_bounds());
-        let places = PortPermits {
+        let permits = PortPermits {
             connections: Arc::new(Connections::new(
                 connections,
                 Arc::clone(&self.services.metrics),
@@ -384,40 +381,47 @@ impl Parts {
             users: KeyedPermits::new(config.limits.http_connections_per_user),
             accept_log: Arc::default(),
         };
-        let limits = limits(config, &self.services.layouts, self.services.store_tag);
+        let limits =
+            limits(config, &self.services.cluster.layouts, self.services.identity.store_tag);
         let mut threads = Vec::new();
         for (index, (handoffs, wanted)) in receivers.into_iter().zip(wanted).enumerate() {
             let index = index as u32;
             let worker = Worker {
                 index,
                 services: Arc::clone(&self.services),
-                bus: Arc::clone(&plan.bus),
-                health: Arc::clone(&self.health),
-                link_bounds: plan.link_bounds(),
+                shards: WorkerShards {
+                    bus: Arc::clone(&plan.bus),
+                    health: Arc::clone(&self.health),
+                    bounds: plan.link_bounds(),
+                    reconnect: Arc::clone(&self.reconnect),
+                    subscribers: self.subscribers(plan, index),
+                },
+                clients: WorkerListener {
+                    listener: listener.try_clone()?,
+                    bounds: ClientPortBounds {
+                        origins: config.listen.origins.clone(),
+                        header: config.timeouts.header,
+                        keep_alive: config.timeouts.keep_alive,
+                        body: config.timeouts.body,
+                        write_stall: config.timeouts.write_stall,
+                    },
+                    readiness: Arc::clone(&self.readiness),
+                    permits: permits.clone(),
+                    connection_bounds: plan.connection_bounds(),
+                    workers: senders.clone(),
+                    handoffs,
+                },
                 remembered: config.repair.remembered,
                 reads: plan.read_rates(),
-                subscribers: self.subscribers(plan, index),
-                listener: listener.try_clone()?,
-                readiness: Arc::clone(&self.readiness),
-                places: places.clone(),
                 limits: limits.clone(),
-                port_bounds: ClientPortBounds {
-                    origins: config.listen.origins.clone(),
-                    header: config.timeouts.header,
-                    keep_alive: config.timeouts.keep_alive,
-                    body: config.timeouts.body,
-                    write_stall: config.timeouts.write_stall,
-                },
-                connection_bounds: plan.connection_bounds(),
-                workers: senders.clone(),
-                handoffs,
                 worker_calls: worker_calls.clone(),
                 wanted,
-                stop: end.stop.clone(),
-                drain: config.timeouts.drain,
-                reconnect: Arc::clone(&self.reconnect),
-                busy: Arc::clone(&end.busy),
-                left: end.left.clone(),
+                end: WorkerEnd {
+                    stop: end.stop.clone(),
+                    drain: config.timeouts.drain,
+                    busy: Arc::clone(&end.busy),
+                    left: end.left.clone(),
+                },
             };
             let thread = std::thread::Builder::new().name(format!("nc-worker-{index}"));
             threads.push(thread.spawn(move || worker.run())?);
@@ -428,7 +432,7 @@ impl Parts {
     /// Returns the shards whose subscriber connections a worker owns: every so many-th.
     fn subscribers(&self, plan: &NodeOptions, worker: u32) -> Vec<Subscriber> {
         let services = &self.services;
-        let shards = services.layouts.shards().iter().enumerate();
+        let shards = services.cluster.layouts.shards().iter().enumerate();
         let owned =
             shards.filter(|(shard, _)| *shard as u32 % plan.config.workers as u32 == worker);
         owned
@@ -437,10 +441,13 @@ impl Parts {
                 name: name.clone(),
                 bus: Arc::clone(&plan.bus),
                 sink: Arc::clone(&self.dispatcher) as _,
-                interest: Arc::clone(&services.interest),
-                feed: Arc::clone(&services.feed),
-                channels: services.channels.clone(),
-                always: vec![services.channels.all(), services.channels.node(&services.node)],
+                interest: Arc::clone(&services.cluster.interest),
+                feed: Arc::clone(&services.cluster.feed),
+                channels: services.cluster.channels.clone(),
+                always: vec![
+                    services.cluster.channels.all(),
+                    services.cluster.channels.node(&services.identity.node),
+                ],
                 health: Arc::clone(&self.health),
                 events: self.events.clone(),
                 reconnect_wanted: self.reconnect.reconnect_wanted(shard),

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::Router;
 use crate::hub::{NotDeferred, Session};
-use crate::protocol::{Code, ErrorReply, Op, Request, RequestId};
+use crate::protocol::{Code, ErrorReply, Op, RequestId};
 
 /// Returns whether an op depends on the rooms of its user.
 pub(super) const fn needs_rooms(op: &Op<'_>) -> bool {
@@ -22,7 +22,7 @@ pub(super) const fn needs_rooms(op: &Op<'_>) -> bool {
 impl Router {
     /// Keeps a frame until the rooms are known.
     pub(super) fn defer(&self, session: &Rc<Session>, id: Option<&RequestId>, text: &str) {
-        let deferred = self.hub.borrow_mut().defer(session, text);
+        let deferred = self.sessions.hub.borrow_mut().defer(session, text);
         if let Err(full) = deferred {
             let message = match full {
                 NotDeferred::Session(max) => {
@@ -33,26 +33,7 @@ impl Router {
                      wait for that"
                 ),
             };
-            self.refuse(session, id, &ErrorReply::new(Code::LimitReached, message));
-        }
-    }
-
-    /// Executes the deferred frames in their order, now that the rooms are known.
-    pub(super) fn take_deferred(self: &Rc<Self>, session: &Rc<Session>) {
-        session.load();
-        let texts = self.hub.borrow_mut().take_deferred(session);
-        for text in texts {
-            self.take_frame(session, &text);
-        }
-    }
-
-    /// Refuses the deferred frames, since the rooms could not be read; more may be deferred then.
-    pub(super) fn refuse_deferred(&self, session: &Rc<Session>) {
-        let texts = self.hub.borrow_mut().take_deferred(session);
-        for text in texts {
-            let id = Request::read_id(&text, &self.services.bounds);
-            let message = "your rooms could not be read from the store";
-            self.refuse(session, id.as_ref(), &ErrorReply::new(Code::Unavailable, message));
+            self.sessions.refuse(session, id, &ErrorReply::new(Code::LimitReached, message));
         }
     }
 }

@@ -5,12 +5,13 @@ use std::rc::Rc;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-use super::access::no_such_conversation;
+use super::Router;
 use super::publish::check_event;
-use super::{Caller, Router};
 use crate::auth::Principal;
 use crate::domain::{Conversation, Subject, UserId};
 use crate::protocol::{Announced, Code, ErrorReply, ServerFrame};
+use crate::services::no_such_conversation;
+use crate::worker_call::Caller;
 
 /// An event to be published.
 #[derive(Debug)]
@@ -104,13 +105,13 @@ impl Router {
                 let announced = Announced::Subject { subject: subject.as_str(), data };
                 let frame = ServerFrame::Event(announced).text();
                 let keys = SmallVec::from_iter([subject.key()]);
-                self.announce(keys, subject.as_str(), frame, None);
+                self.fanout.announce(keys, subject.as_str(), frame, None);
             }
             EventOrder::Conversation { conversation, event, from, data } => {
                 let (about, from) = (conversation.to_string(), from.as_str());
                 let announced = Announced::Conversation { conversation: &about, event, from, data };
                 let frame = ServerFrame::Event(announced).text();
-                self.announce(conversation.keys().collect(), &about, frame, None);
+                self.fanout.announce(conversation.keys().collect(), &about, frame, None);
             }
         }
     }

@@ -3,12 +3,9 @@
 use std::rc::Rc;
 
 use super::Router;
-use crate::auth::{Principal, TokenRole};
-use crate::cluster::Safeguards;
 use crate::domain::{Pattern, PatternScope, UserId};
 use crate::hub::Session;
 use crate::protocol::{Code, ErrorReply, Hello, RequestId, ServerFrame};
-use crate::watermark::SessionPosition;
 
 /// Items that the check of a token counts as. It takes 10 to 100 microseconds for its signature,
 /// its claims and up to 200 grants, where a pattern takes about one.
@@ -25,20 +22,6 @@ pub struct HelloOptions {
     pub cursor: Option<Box<str>>,
 }
 
-impl super::Services {
-    /// Verifies a token and returns whom it names; only a user's token may open a session.
-    pub fn authenticate(&self, token: &str) -> Result<Principal, ErrorReply> {
-        let principal = self.identify(token).map_err(|refusal| refusal.of_op("hello"))?;
-        match principal.role {
-            TokenRole::User => Ok(principal),
-            TokenRole::Service | TokenRole::Admin => {
-                let message = "hello: tokens of services and admins are for HTTP only";
-                Err(ErrorReply::new(Code::Unauthorized, message))
-            }
-        }
-    }
-}
-
 impl Router {
     /// Charges a `hello`: its patterns, and one read of its user. What its resume reads is not
     /// charged: it is paced by the budget of resumes, which users share fairly. So a user whose
@@ -53,11 +36,11 @@ impl Router {
     pub fn open(self: &Rc<Self>, session: &Rc<Session>, options: &HelloOptions) {
         self.services.metrics.sessions.open.inc();
         let (granted, mut refused) = Self::sort_wishes(session, &options.subscribe);
-        session.recovery.begin_catch_up(self.hub.borrow().place());
-        if self.hub.borrow_mut().join(session) {
-            self.add_interest(&PatternScope::Key(session.key()));
+        session.recovery.begin_catch_up(self.sessions.hub.borrow().place());
+        if self.sessions.hub.borrow_mut().join(session) {
+            self.interest.acquire(&PatternScope::Key(session.key()));
         }
-        if self.hub.borrow().is_loaded(&session.user) {
+        if self.sessions.hub.borrow().is_loaded(&session.user) {
             session.load();
         }
         refused.extend(self.add_those_that_fit(session, &granted));
@@ -65,12 +48,20 @@ impl Router {
         session.confirm(&granted);
         // `ready` does not confirm any pattern. Literal patterns serve events from now on, since
         // their subscription is confirmed sooner than that of wide ones.
-        self.hub.borrow_mut().activate(session, &granted);
+        self.sessions.hub.borrow_mut().activate(session, &granted);
         self.ready(session, options.id.as_ref(), &ServerFrame::refused(&refused));
-        let claim = self.claim(session, options.cursor.as_deref());
-        let position = SessionPosition::new(self.begins_at(claim), Safeguards::default());
-        session.recovery.set_position(position);
-        self.begin_resume(session, claim);
+        self.recovery.start(session, options.cursor.as_deref());
+    }
+
+    /// Ends a session; a second call does nothing.
+    pub fn leave(&self, session: &Session) {
+        if session.id().is_none() {
+            return;
+        }
+        session.recovery.reader.abort();
+        let unwanted = self.sessions.hub.borrow_mut().leave(session);
+        unwanted.iter().for_each(|scope| self.interest.release(scope));
+        self.services.metrics.sessions.open.dec();
     }
 
     fn sort_wishes(session: &Session, options: &[Pattern]) -> (Vec<Pattern>, Vec<Pattern>) {
@@ -86,13 +77,13 @@ impl Router {
             session: &format!("s-{:x}", session.number),
             user: session.user.as_str(),
             device: session.device.as_deref(),
-            node: &services.node,
-            ping_ms: services.waits.ping.as_millis() as u64,
-            limits: services.ready_limits,
+            node: &services.identity.node,
+            ping_ms: services.limits.waits.ping.as_millis() as u64,
+            limits: services.limits.ready_limits,
             refused,
-            time: services.wall.now().millis(),
+            time: services.clocks.wall.now().millis(),
         };
-        self.reply(session, &frame);
+        self.sessions.reply(session, &frame);
     }
 
     /// Handles a second `hello`, which brings a fresh token of the same user; everything

@@ -6,11 +6,11 @@ use ahash::{AHashMap, AHashSet};
 use serde_json::value::RawValue;
 
 use super::Router;
-use super::access::Visibility;
-use super::nonces::SendContent;
 use crate::domain::{Conversation, Message, MessageId, UserId};
 use crate::hub::Session;
 use crate::protocol::{ErrorReply, History, HistorySide, MessageText, RequestId, ServerFrame};
+use crate::send::SendContent;
+use crate::services::Visibility;
 use crate::store::{HistoryRange, Page, PageLimit};
 
 impl Router {
@@ -22,7 +22,8 @@ impl Router {
         history: &History<'_>,
     ) -> Result<(), ErrorReply> {
         let of_op = |refusal: ErrorReply| refusal.of_op("history");
-        let conversation = self.member_of(session, &history.conversation).map_err(of_op)?;
+        let conversation =
+            self.sessions.conversation_of(session, &history.conversation).map_err(of_op)?;
         let permit = self.acquire_read_permit(session).map_err(of_op)?;
         let (side, limit) = (history.side, history.limit);
         let (router, session) = (Rc::clone(self), Rc::clone(session));
@@ -31,7 +32,7 @@ impl Router {
             drop(permit);
             match read {
                 Ok(page) => router.reply_page(&session, id.as_ref(), &conversation, &page),
-                Err(refusal) => router.refuse(&session, id.as_ref(), &of_op(refusal)),
+                Err(refusal) => router.sessions.refuse(&session, id.as_ref(), &of_op(refusal)),
             }
         });
         Ok(())
@@ -68,16 +69,16 @@ impl Router {
             Some(user) => services.visibility(user, conversation).await?,
             None => Visibility::default(),
         };
-        let limit = PageLimit { messages: limit, bytes: services.history_bytes };
+        let limit = PageLimit { messages: limit, bytes: services.limits.history_bytes };
         let read = services.store.history(conversation, range(side, visibility.hidden), limit);
         let page = services.answer(read).await?;
         if let Some(user) = user {
             self.limiter
                 .owe_reads(user, page.reads.saturating_sub(1) + reads_of_place(conversation));
         }
-        let page = shown(page, self.still_hidden(&visibility)?);
+        let page = shown(page, self.sessions.still_hidden(&visibility)?);
         if let Some(newest) = page.messages.iter().map(|message| message.id.time()).max() {
-            services.observe(newest);
+            services.clocks.observe(newest);
         }
         Ok(Page { messages: collapse(page.messages), ..page })
     }
@@ -97,7 +98,7 @@ impl Router {
             messages: &messages,
             next: page.next.map(|next| next.to_string()),
         };
-        self.reply(session, &frame);
+        self.sessions.reply(session, &frame);
     }
 }
 

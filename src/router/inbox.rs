@@ -4,18 +4,19 @@ use std::rc::Rc;
 
 use ahash::AHashMap;
 
-use super::access::{hidden_upto, within};
+use super::Router;
 use super::bounded_concurrency::at_once;
 use super::inbox_order::{DIRECTS_MAX, InboxLine, InboxOrder};
 use super::inbox_place::InboxCursor;
-use super::membership::MEMBERSHIPS_MAX;
-use super::recovery_reader::{ACTIVITY_DAYS, ACTIVITY_MAX, AHEAD};
-use super::{Router, Services};
 use crate::domain::{Conversation, Membership, MessageId, RoomId, UserId};
 use crate::hub::Session;
 use crate::protocol::{
     ErrorReply, INBOX_LIMIT_MAX, InboxItem, InboxRequest, MessageText, RequestId, ServerFrame,
 };
+use crate::recovery::{ACTIVITY_DAYS, ACTIVITY_MAX, AHEAD};
+use crate::send::MEMBERSHIPS_MAX;
+use crate::services::Services;
+use crate::services::{hidden_upto, within};
 use crate::store::{Day, HistoryRange, PageLimit};
 
 /// Reads per conversation that is shown: its newest message, its read mark, and a third. The third
@@ -66,7 +67,9 @@ impl Router {
             drop(permit);
             match read {
                 Ok(page) => router.reply_inbox(&session, id.as_ref(), &page),
-                Err(refusal) => router.refuse(&session, id.as_ref(), &refusal.of_op("inbox")),
+                Err(refusal) => {
+                    router.sessions.refuse(&session, id.as_ref(), &refusal.of_op("inbox"))
+                }
             }
         });
         Ok(())
@@ -84,23 +87,24 @@ impl Router {
         self.limiter.read(&user).map_err(|refused| refused.refusal())?;
         let behind = next.map(|token| InboxCursor::read(&token, &user)).transpose()?;
         let services = &self.services;
+        let reader = InboxReader(services);
         let _permit = self.limiter.page_permit(&user).await;
-        let rooms = Rc::new(services.rooms(&user).await?);
+        let rooms = Rc::new(reader.rooms(&user).await?);
         self.limiter.read_on(&user).map_err(|refused| refused.refusal())?;
         self.limiter.owe_reads(&user, rooms.len());
         let mut order = InboxOrder::new(behind, limit);
-        order.rooms(services.active_rooms(&rooms).await?);
-        let reads = services.add_direct(&user, &mut order).await?;
+        order.rooms(reader.active_rooms(&rooms).await?);
+        let reads = reader.add_direct(&user, &mut order).await?;
         let InboxLine { places, next } = order.line();
         let shown: Vec<Conversation> =
             places.iter().map(|place| place.conversation.clone()).collect();
         self.limiter.owe_reads(&user, reads + ENTRY_READS * shown.len());
         let entries = at_once(shown, |conversation| {
             let (router, rooms, user) = (Rc::clone(&self), Rc::clone(&rooms), user.clone());
-            async move { router.services.entry(&user, &rooms, conversation).await }
+            async move { InboxReader(&router.services).entry(&user, &rooms, conversation).await }
         });
         let entries = entries.await?;
-        let fits = fitting(&entries, services.history_bytes);
+        let fits = fitting(&entries, services.limits.history_bytes);
         let next = if fits < entries.len() { places.get(fits - 1) } else { next.as_ref() };
         let next = next.map(InboxCursor::token);
         let mut entries = kept(entries.into_iter().zip(places).take(fits));
@@ -114,7 +118,7 @@ impl Router {
     fn still_shows(&self, entry: &mut InboxEntry, rooms: &Rooms) -> bool {
         let Conversation::Room(room) = &entry.conversation else { return true };
         let Some(seen) = rooms.get(room) else { return true };
-        let Ok(joined) = self.still_inside(seen) else { return false };
+        let Ok(joined) = self.sessions.still_inside(seen) else { return false };
         entry.last.take_if(|_| joined > seen.joined());
         true
     }
@@ -122,7 +126,8 @@ impl Router {
     fn reply_inbox(&self, session: &Rc<Session>, id: Option<&RequestId>, page: &InboxPage) {
         let conversations: Vec<InboxItem<'_>> = page.entries.iter().map(InboxEntry::item).collect();
         let next = page.next.as_deref();
-        self.reply(session, &ServerFrame::Inbox { id, conversations: &conversations, next });
+        self.sessions
+            .reply(session, &ServerFrame::Inbox { id, conversations: &conversations, next });
     }
 }
 
@@ -160,9 +165,12 @@ fn fitting(entries: &[InboxEntry], bytes: usize) -> usize {
     fits.count().max(1)
 }
 
-impl Services {
+/// The reads of an inbox.
+struct InboxReader<'a>(&'a Services);
+
+impl InboxReader<'_> {
     async fn rooms(&self, user: &UserId) -> Result<Rooms, ErrorReply> {
-        let rows = self.answer(self.store.memberships(user, MEMBERSHIPS_MAX)).await?;
+        let rows = self.0.answer(self.0.store.memberships(user, MEMBERSHIPS_MAX)).await?;
         let inside = rows.into_iter().filter(Membership::is_inside);
         Ok(inside.map(|membership| (membership.room.clone(), membership)).collect())
     }
@@ -171,8 +179,8 @@ impl Services {
     async fn active_rooms(&self, rooms: &Rooms) -> Result<Vec<InboxCursor>, ErrorReply> {
         let heads = rooms.values().map(|member| (member.room.clone(), member.joined()));
         let read = |(room, joined): (RoomId, MessageId)| {
-            let head = self.store.head(&room);
-            let bound = self.waits.store;
+            let head = self.0.store.head(&room);
+            let bound = self.0.limits.waits.store;
             async move {
                 let head = within(bound, head).await?;
                 let active = head.map_or(joined, |head| head.max(joined));
@@ -185,10 +193,10 @@ impl Services {
     /// Adds direct conversations, day by day backwards, until the page is certain, and then the
     /// dormant ones. Returns how many reads it took.
     async fn add_direct(&self, user: &UserId, order: &mut InboxOrder) -> Result<usize, ErrorReply> {
-        let last = Day::of(self.wall.now() + AHEAD).0;
+        let last = Day::of(self.0.clocks.wall.now() + AHEAD).0;
         let mut reads = 0;
         for day in (last.saturating_sub(ACTIVITY_DAYS)..=last).rev().map(Day) {
-            let rows = self.answer(self.store.activity(user, day, ACTIVITY_MAX)).await?;
+            let rows = self.0.answer(self.0.store.activity(user, day, ACTIVITY_MAX)).await?;
             reads += 1;
             if order.day(day, rows) {
                 break;
@@ -196,7 +204,7 @@ impl Services {
         }
         if !order.is_full() {
             let after = order.behind_dormant();
-            let rows = self.answer(self.store.directs(user, after, DIRECTS_MAX)).await?;
+            let rows = self.0.answer(self.0.store.directs(user, after, DIRECTS_MAX)).await?;
             reads += 1;
             order.directs(rows, DIRECTS_MAX);
         }
@@ -213,14 +221,14 @@ impl Services {
             Conversation::Room(room) => self.room_shown(room, rooms.get(room)).await?,
             Conversation::Dm(..) => (None, None),
         };
-        let limit = PageLimit { messages: 1, bytes: self.history_bytes };
-        let newest = self.store.history(&conversation, HistoryRange::Before(None), limit);
-        let newest = self.answer(newest).await?.messages.pop();
+        let limit = PageLimit { messages: 1, bytes: self.0.limits.history_bytes };
+        let newest = self.0.store.history(&conversation, HistoryRange::Before(None), limit);
+        let newest = self.0.answer(newest).await?.messages.pop();
         let last = newest.filter(|newest| Some(newest.id) > hidden);
         if let Some(last) = &last {
-            self.observe(last.id.time());
+            self.0.clocks.observe(last.id.time());
         }
-        let read = self.answer(self.store.read_mark(user, &conversation)).await?;
+        let read = self.0.answer(self.0.store.read_mark(user, &conversation)).await?;
         Ok(InboxEntry { conversation, title, last: last.as_ref().map(MessageText::new), read })
     }
 
@@ -230,7 +238,7 @@ impl Services {
         room: &RoomId,
         membership: Option<&Membership>,
     ) -> Result<(Option<Box<str>>, Option<MessageId>), ErrorReply> {
-        let row = self.answer(self.store.room(room)).await?;
+        let row = self.0.answer(self.0.store.room(room)).await?;
         let hidden =
             row.as_ref().zip(membership).and_then(|(row, member)| hidden_upto(row, member));
         Ok((row.and_then(|row| row.title), hidden))

@@ -6,13 +6,12 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-use super::access::no_such_conversation;
+use super::Router;
 use super::send::run;
-use super::{Caller, Router};
-use crate::bus::{Envelope, EnvelopeKind};
-use crate::domain::{Conversation, RoutingKey, Subject, UserId};
+use crate::domain::{Conversation, Subject, UserId};
 use crate::hub::{ReadOpPermit, Session};
 use crate::protocol::{Announced, Code, ErrorReply, PublishRequest, RequestId, ServerFrame};
+use crate::worker_call::Caller;
 
 /// The prefix of events that only the server may publish, in any case of its letters.
 const RESERVED_PREFIX: &str = "nc.";
@@ -27,9 +26,9 @@ impl Router {
     ) -> Result<(), ErrorReply> {
         self.limiter.event(&session.user).map_err(|refused| refused.refusal().of_op("publish"))?;
         let published = match publish {
-            PublishRequest::Subject { subject, data } => {
-                self.publish_subject(session, &subject, data).map(|()| self.ok(session, id))
-            }
+            PublishRequest::Subject { subject, data } => self
+                .publish_subject(session, &subject, data)
+                .map(|()| self.sessions.ok(session, id)),
             PublishRequest::Conversation { conversation, event, data } => {
                 self.publish_conversation(session, id, &conversation, &event, data)
             }
@@ -50,7 +49,7 @@ impl Router {
         }
         let announced = Announced::Subject { subject: subject.as_str(), data };
         let frame = ServerFrame::Event(announced).text();
-        self.announce(SmallVec::from_iter([subject.key()]), subject.as_str(), frame, None);
+        self.fanout.announce(SmallVec::from_iter([subject.key()]), subject.as_str(), frame, None);
         Ok(())
     }
 
@@ -62,7 +61,7 @@ impl Router {
         event: &str,
         data: &RawValue,
     ) -> Result<(), ErrorReply> {
-        let conversation = self.member_of(session, conversation)?;
+        let conversation = self.sessions.conversation_of(session, conversation)?;
         check_event(event)?;
         let about = conversation.to_string();
         let from = session.user.as_str();
@@ -74,8 +73,8 @@ impl Router {
             run(Box::pin(router.announce_if_started(permit, session, id, conversation, frame)));
             return Ok(());
         }
-        self.announce(conversation.keys().collect(), &about, frame, Some(session.number));
-        self.ok(session, id);
+        self.fanout.announce(conversation.keys().collect(), &about, frame, Some(session.number));
+        self.sessions.ok(session, id);
         Ok(())
     }
 
@@ -96,10 +95,10 @@ impl Router {
         match started {
             Ok(()) => {
                 let (keys, about) = (conversation.keys().collect(), conversation.to_string());
-                self.announce(keys, &about, frame, Some(session.number));
-                self.ok(&session, id.as_ref());
+                self.fanout.announce(keys, &about, frame, Some(session.number));
+                self.sessions.ok(&session, id.as_ref());
             }
-            Err(refusal) => self.refuse(&session, id.as_ref(), &refusal.of_op("publish")),
+            Err(refusal) => self.sessions.refuse(&session, id.as_ref(), &refusal.of_op("publish")),
         }
     }
 
@@ -116,42 +115,6 @@ impl Router {
             Caller::User(_) => self.services.must_be_started(from, conversation).await,
             Caller::Service(_) => Ok(()),
         }
-    }
-
-    pub(super) fn announce(
-        self: &Rc<Self>,
-        keys: SmallVec<[RoutingKey; 2]>,
-        about: &str,
-        frame: Bytes,
-        except: Option<u64>,
-    ) {
-        let envelope = Envelope {
-            kind: EnvelopeKind::Event,
-            tap_copy: false,
-            boot: self.services.boot,
-            store: self.services.store_tag,
-            id: [0; 16],
-            keys,
-            about: about.into(),
-            frame,
-        };
-        self.fan_out_event(envelope, except);
-    }
-
-    /// Returns the conversation that a session names, if its user is in it. A conversation that
-    /// does not exist and one that the user is not in get the same answer.
-    pub(super) fn member_of(
-        &self,
-        session: &Session,
-        text: &str,
-    ) -> Result<Conversation, ErrorReply> {
-        let conversation = Conversation::parse(text, &session.user)
-            .map_err(|error| ErrorReply::bad_request(format!("`conversation`: {error}")))?;
-        let inside = match &conversation {
-            Conversation::Dm(..) => conversation.is_direct_of(&session.user),
-            Conversation::Room(room) => self.hub.borrow().is_inside(&session.user, room),
-        };
-        if inside { Ok(conversation) } else { Err(no_such_conversation()) }
     }
 }
 

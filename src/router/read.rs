@@ -32,9 +32,9 @@ impl Router {
             match marked {
                 Ok(()) => {
                     router.tell_read(&session, &conversation, upto);
-                    router.ok(&session, id.as_ref());
+                    router.sessions.ok(&session, id.as_ref());
                 }
-                Err(refusal) => router.refuse(&session, id.as_ref(), &of_op(refusal)),
+                Err(refusal) => router.sessions.refuse(&session, id.as_ref(), &of_op(refusal)),
             }
         });
         Ok(())
@@ -47,8 +47,8 @@ impl Router {
         session: &Rc<Session>,
         mark: &MarkRequest<'_>,
     ) -> Result<(Conversation, SendOpPermit), ErrorReply> {
-        let conversation = self.member_of(session, &mark.conversation)?;
-        check_ahead(mark.upto, self.services.wall.now())?;
+        let conversation = self.sessions.conversation_of(session, &mark.conversation)?;
+        check_ahead(mark.upto, self.services.clocks.wall.now())?;
         let permit = acquire_send_permit(session)?;
         self.limiter.event(&session.user).map_err(|refused| refused.refusal())?;
         Ok((conversation, permit))
@@ -62,7 +62,7 @@ impl Router {
         conversation: &Conversation,
         upto: MessageId,
     ) -> Result<(), ErrorReply> {
-        let bound = self.services.waits.store;
+        let bound = self.services.limits.waits.store;
         let marked = self.services.store.mark_read(&session.user, conversation, upto);
         let why = match tokio::time::timeout(bound, marked).await {
             Ok(Ok(())) => return Ok(()),
@@ -76,7 +76,7 @@ impl Router {
         let conversation = conversation.to_string();
         let frame = ServerFrame::Read { conversation: &conversation, upto: upto.to_string() };
         let keys = SmallVec::from_iter([RoutingKey::user(&session.user)]);
-        self.announce(keys, ABOUT, frame.text(), Some(session.number));
+        self.fanout.announce(keys, ABOUT, frame.text(), Some(session.number));
     }
 }
 

@@ -12,7 +12,7 @@ impl Router {
         &self,
         session: &Rc<Session>,
     ) -> Result<ReadOpPermit, ErrorReply> {
-        self.hub.borrow().begin_read(session).map_err(|none| {
+        self.sessions.hub.borrow().begin_read(session).map_err(|none| {
             let message = match none {
                 ReadOpLimit::Session(max) => {
                     format!("{max} reads are unanswered, no more are allowed")

@@ -4,16 +4,16 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
-use super::access::no_such_conversation;
+use super::Router;
 use super::bounded_concurrency::at_once;
-use super::change::Added;
-use super::{Caller, Router};
 use crate::domain::{
-    Conversation, HistoryVisibility, MemberRole, Membership, MessageId, Room, RoomId, RoutingKey,
-    UserId,
+    Conversation, HistoryVisibility, MemberRole, Membership, Room, RoomId, RoutingKey, UserId,
 };
 use crate::protocol::{Code, ErrorReply, ServerFrame};
+use crate::send::Added;
+use crate::services::no_such_conversation;
 use crate::store::MembersPage;
+use crate::worker_call::Caller;
 
 /// Rows of members that cost as much as the read of one row.
 const MEMBERS_A_READ: usize = 100;
@@ -36,8 +36,8 @@ impl Router {
         caller: Caller,
         wish: RoomWish,
     ) -> Result<Room, ErrorReply> {
-        self.services.must_know_the_time()?;
-        if matches!(caller, Caller::User(_)) && !self.services.users_create {
+        self.services.clocks.must_know_the_time()?;
+        if matches!(caller, Caller::User(_)) && !self.services.limits.users_create {
             let message = "only services create rooms: `policy.create` is not \"anyone\"";
             return Err(ErrorReply::new(Code::Forbidden, message));
         }
@@ -54,7 +54,7 @@ impl Router {
         room: RoomId,
         wish: RoomWish,
     ) -> Result<(Room, bool), ErrorReply> {
-        self.services.must_know_the_time()?;
+        self.services.clocks.must_know_the_time()?;
         self.may_change(&caller).await?;
         self.must_own(&caller, &room).await?;
         match self.services.answer(self.services.store.room(&room)).await? {
@@ -74,7 +74,7 @@ impl Router {
             Caller::User(user) => Some(user.clone()),
             Caller::Service(_) => wish.owner.clone(),
         };
-        let stamp = self.services.issue_id();
+        let stamp = self.services.clocks.issue_id();
         let room = Room {
             id,
             title: wish.title,
@@ -87,11 +87,12 @@ impl Router {
         if let Some(owner) = owner {
             // The owner is added first, so that a room that exists has its owner.
             let by = caller.adder();
-            added = Some(self.add_unanswered(by, &room.id, &owner, MemberRole::Owner).await?);
+            added =
+                Some(self.changes.add_unanswered(by, &room.id, &owner, MemberRole::Owner).await?);
         }
         self.services.written(self.services.store.put_room(room.clone())).await?;
         if let Some(owner) = added {
-            self.until_passed(owner.stamp).await?;
+            self.changes.until_passed(owner.stamp).await?;
         }
         Ok(room)
     }
@@ -105,13 +106,13 @@ impl Router {
         else {
             return Ok(known);
         };
-        self.merge(known.stamp)?;
-        let room = Room { title: Some(title), stamp: self.services.issue_id(), ..known };
+        self.services.clocks.follow(known.stamp)?;
+        let room = Room { title: Some(title), stamp: self.services.clocks.issue_id(), ..known };
         self.services.written(self.services.store.put_room(room.clone())).await?;
         let about = Conversation::Room(room.id.clone()).to_string();
         let frame = ServerFrame::Room { conversation: &about, title: room.title.as_deref() };
         let keys = SmallVec::from_iter([RoutingKey::room(&room.id)]);
-        self.announce(keys, &about, frame.text(), None);
+        self.fanout.announce(keys, &about, frame.text(), None);
         Ok(room)
     }
 
@@ -154,7 +155,7 @@ impl Router {
         self.may_change(&caller).await?;
         self.must_own(&caller, &room).await?;
         self.must_exist(&room).await?;
-        self.add_member(caller.adder(), &room, &user, role).await
+        self.changes.add_member(caller.adder(), &room, &user, role).await
     }
 
     /// Adds members, or changes their roles. Each has its own outcome, in the order of the request;
@@ -178,7 +179,7 @@ impl Router {
         let added = at_once(members, add).await?;
         let last = added.iter().filter_map(|(_, it)| Some(it.as_ref().ok()?.stamp)).max();
         let passed = match last {
-            Some(last) => self.until_passed(last).await,
+            Some(last) => self.changes.until_passed(last).await,
             None => Ok(()),
         };
         let answer = |(user, it): (UserId, Result<Added, ErrorReply>)| {
@@ -197,7 +198,7 @@ impl Router {
         role: MemberRole,
     ) -> Result<Added, ErrorReply> {
         self.may_change(caller).await?;
-        self.add_unanswered(caller.adder(), room, user, role).await
+        self.changes.add_unanswered(caller.adder(), room, user, role).await
     }
 
     /// Removes a member. A user may always leave, and repeat that. A repeated removal completes one
@@ -218,7 +219,7 @@ impl Router {
             let no_such_member = || ErrorReply::new(Code::NotFound, "no such member");
             return Err(if himself { no_such_conversation() } else { no_such_member() });
         }
-        self.take_out(&room, &user).await
+        self.changes.remove_member(&room, &user).await
     }
 
     /// Charges a change as one of the user's sends; a service is not charged.
@@ -251,15 +252,5 @@ impl Router {
     async fn must_be_in(&self, caller: &Caller, room: &RoomId) -> Result<(), ErrorReply> {
         let Caller::User(user) = caller else { return Ok(()) };
         self.services.place_in(room, user).await.map(drop)
-    }
-
-    /// Advances the clock to a stamp that a change must be above.
-    pub(super) fn merge(&self, stamp: MessageId) -> Result<(), ErrorReply> {
-        self.services.observe(stamp.time());
-        if self.services.clock.read(self.services.wall.now()) >= stamp.time() {
-            return Ok(());
-        }
-        let message = "the last change was stamped by a clock that is far ahead of this node's";
-        Err(ErrorReply::new(Code::Unavailable, message))
     }
 }

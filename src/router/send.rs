@@ -1,4 +1,4 @@
-//! `send`: who may send what, and its answer. How a send is processed is in `pipeline`.
+//! `send`: who may send what, and its answer. How a send is processed is in the room `send`.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -7,36 +7,11 @@ use std::task::{Context, Waker};
 use bytes::Bytes;
 
 use super::Router;
-use crate::domain::{Conversation, MessageId, UserId};
+use crate::domain::Conversation;
 use crate::hub::{SendOpPermit, Session};
 use crate::protocol::{Code, ErrorReply, MessageText, RequestId, Send};
+use crate::send::{SendOrder, Sending, begin_temporary_interest};
 use crate::telemetry::SendOutcome;
-
-/// A message to send.
-#[derive(Debug)]
-pub struct SendOrder {
-    /// The sender.
-    pub from: UserId,
-    /// The conversation to send to.
-    pub conversation: Conversation,
-    /// Any JSON value, as text.
-    pub body: Bytes,
-    /// Identifies repeats of this send.
-    pub nonce: Option<Box<str>>,
-    /// Whether it may have been sent before with its nonce.
-    pub retry: bool,
-    /// The newest id that the sender has seen.
-    pub after: Option<MessageId>,
-    /// Whether a service sends in the sender's name. It may start conversations that users may not.
-    pub by_service: bool,
-}
-
-/// A send and its session, if it has one.
-#[derive(Debug)]
-pub(super) struct Sending {
-    pub(super) order: SendOrder,
-    pub(super) session: Option<Rc<Session>>,
-}
 
 impl Router {
     /// Handles a send of a session. As far as nothing must be waited for, its id is issued and the
@@ -73,7 +48,7 @@ impl Router {
         session: &Rc<Session>,
         conversation: &str,
     ) -> Result<(Conversation, SendOpPermit), ErrorReply> {
-        let conversation = self.member_of(session, conversation)?;
+        let conversation = self.sessions.conversation_of(session, conversation)?;
         Ok((conversation, acquire_send_permit(session)?))
     }
 
@@ -84,12 +59,14 @@ impl Router {
         id: Option<RequestId>,
         sending: Sending,
     ) {
-        let outcome = self.take_send(&sending).await;
+        let outcome = self.sends.process(&sending).await;
         drop(permit);
         match (outcome, id) {
-            (Ok(text), Some(id)) => self.reply_text(&session, text.sent(&id)),
+            (Ok(text), Some(id)) => self.sessions.reply_text(&session, text.sent(&id)),
             (Ok(_), None) => {}
-            (Err(refusal), id) => self.refuse(&session, id.as_ref(), &refusal.of_op("send")),
+            (Err(refusal), id) => {
+                self.sessions.refuse(&session, id.as_ref(), &refusal.of_op("send"))
+            }
         }
     }
 
@@ -97,9 +74,9 @@ impl Router {
     /// sessions get the message. The caller may stop waiting: a send that has an id goes on.
     pub async fn send_for(self: Rc<Self>, order: SendOrder) -> Result<MessageText, ErrorReply> {
         self.services.must_be_in(&order.from, &order.conversation).await?;
-        self.temporary_interest(&order);
+        begin_temporary_interest(&self.fanout.memberships, &order);
         let send = tokio::task::spawn_local(async move {
-            self.take_send(&Sending { order, session: None }).await
+            self.sends.process(&Sending { order, session: None }).await
         });
         send.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a send ended without an outcome");

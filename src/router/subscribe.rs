@@ -3,12 +3,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::Router;
 use crate::domain::{Pattern, PatternScope};
 use crate::hub::{PatternLimit, PatternWait, Session};
-use crate::interest::Confirmation;
+use crate::interest::{Confirmation, all_within};
 use crate::protocol::{Code, ErrorReply, RequestId};
 
 /// A subscribe whose patterns are not confirmed yet.
@@ -18,17 +16,6 @@ struct Waiting {
     claim: u32,
     confirmations: Vec<Confirmation>,
     wait: PatternWait,
-}
-
-/// Returns whether every confirmation comes within a time limit.
-pub(super) async fn all_within(confirmations: Vec<Confirmation>, bound: Duration) -> bool {
-    let until = Instant::now() + bound;
-    for confirmation in confirmations {
-        if !confirmation.within(until.saturating_duration_since(Instant::now())).await {
-            return false;
-        }
-    }
-    true
 }
 
 fn limit_reached(limit: &PatternLimit) -> ErrorReply {
@@ -53,7 +40,7 @@ impl Router {
             patterns.iter().map(|pattern| self.confirmation(pattern)).collect();
         if confirmations.iter().all(|one| matches!(one, Confirmation::Done)) {
             self.confirmed(session, &patterns);
-            self.ok(session, id.as_ref());
+            self.sessions.ok(session, id.as_ref());
         } else {
             let wait = session.begin_wait(patterns.len());
             let waiting = Waiting { id, patterns, claim, confirmations, wait };
@@ -76,7 +63,7 @@ impl Router {
             }
         }
         let (held, new) = (session.pattern_count(), session.lacking(patterns).len());
-        let max = self.services.bounds.patterns;
+        let max = self.services.limits.bounds.patterns;
         if held + new > max {
             let message = format!("`patterns` would be {}, at most {max} are allowed", held + new);
             return Err(ErrorReply::new(Code::LimitReached, message));
@@ -98,8 +85,8 @@ impl Router {
         session: &Session,
         patterns: &[Pattern],
     ) -> Result<(), PatternLimit> {
-        let wanted = self.hub.borrow_mut().subscribe(session, patterns)?;
-        wanted.iter().for_each(|scope| self.add_interest(scope));
+        let wanted = self.sessions.hub.borrow_mut().subscribe(session, patterns)?;
+        wanted.iter().for_each(|scope| self.interest.acquire(scope));
         Ok(())
     }
 
@@ -120,27 +107,27 @@ impl Router {
 
     fn confirmation(&self, pattern: &Pattern) -> Confirmation {
         match pattern.scope() {
-            PatternScope::Key(key) => self.services.interest.confirmation(&key),
-            PatternScope::Wide => self.services.feed.confirmation(),
+            PatternScope::Key(key) => self.services.cluster.interest.confirmation(&key),
+            PatternScope::Wide => self.services.cluster.feed.confirmation(),
         }
     }
 
     fn confirmed(&self, session: &Session, patterns: &[Pattern]) {
         session.confirm(patterns);
-        self.hub.borrow_mut().activate(session, patterns);
+        self.sessions.hub.borrow_mut().activate(session, patterns);
     }
 
     /// Returns how long the confirmation of these patterns may take: a wide one waits for other
     /// nodes.
     fn patience(&self, patterns: &[Pattern]) -> Duration {
         let wide = patterns.iter().any(|pattern| pattern.scope() == PatternScope::Wide);
-        let waits = &self.services.waits;
+        let waits = &self.services.limits.waits;
         if wide { waits.tap } else { waits.subscribe }
     }
 
     pub(super) fn drop_patterns(&self, session: &Session, patterns: &[Pattern]) {
-        let unwanted = self.hub.borrow_mut().unsubscribe(session, patterns);
-        unwanted.iter().for_each(|scope| self.remove_interest(scope));
+        let unwanted = self.sessions.hub.borrow_mut().unsubscribe(session, patterns);
+        unwanted.iter().for_each(|scope| self.interest.release(scope));
     }
 
     /// Waits for every confirmation. If one does not come, takes back the patterns that no other
@@ -153,16 +140,24 @@ impl Router {
         if !confirmed {
             self.drop_patterns(&session, &session.unconfirmed(claim));
             let message = format!("subscribe: no confirmation within {bound:?}");
-            self.refuse(&session, id.as_ref(), &ErrorReply::new(Code::Unavailable, message));
+            self.sessions.refuse(
+                &session,
+                id.as_ref(),
+                &ErrorReply::new(Code::Unavailable, message),
+            );
             return;
         }
         if let Some(lost) = session.lacking(&patterns).first() {
             let message = format!("subscribe: `{lost}` was unsubscribed meanwhile");
-            self.refuse(&session, id.as_ref(), &ErrorReply::new(Code::Unavailable, message));
+            self.sessions.refuse(
+                &session,
+                id.as_ref(),
+                &ErrorReply::new(Code::Unavailable, message),
+            );
             return;
         }
         self.confirmed(&session, &patterns);
-        self.ok(&session, id.as_ref());
+        self.sessions.ok(&session, id.as_ref());
     }
 
     /// Removes patterns; a pattern that the session does not have changes nothing.
@@ -174,7 +169,7 @@ impl Router {
     ) -> Result<(), ErrorReply> {
         self.charge_items(session, patterns.len()).map_err(|it| it.of_op("unsubscribe"))?;
         self.drop_patterns(session, patterns);
-        self.ok(session, id);
+        self.sessions.ok(session, id);
         Ok(())
     }
 }

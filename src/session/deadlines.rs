@@ -8,6 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::context::ConnectionContext;
 use crate::hub::Session;
 use crate::protocol::{CloseReason, ServerFrame};
+use crate::send::end_temporary_interest;
 use crate::socket::OutboxItem;
 
 /// The longest time between two sweeps, which is how late a deadline may be noticed.
@@ -22,7 +23,7 @@ const EXPIRY_NOTICE: u64 = 60;
 /// Watches the deadlines of a worker's connections, without end.
 pub async fn watch_deadlines(context: Rc<ConnectionContext>) {
     let bounds = &context.bounds;
-    let ping = context.router.services.waits.ping;
+    let ping = context.router.services.limits.waits.ping;
     let shortest = ping.min(bounds.hello).min(bounds.write_stall);
     let mut ticks = tokio::time::interval((shortest / 4).clamp(SWEEP_MIN, SWEEP_MAX));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -34,19 +35,20 @@ pub async fn watch_deadlines(context: Rc<ConnectionContext>) {
 
 fn check_deadlines(context: &ConnectionContext) {
     end_handshakes(context);
-    context.router.end_temporary_interest();
+    end_temporary_interest(&context.router.fanout.memberships);
     let now = Instant::now();
-    let sessions: Vec<Rc<Session>> = context.router.hub.borrow().sessions().cloned().collect();
+    let sessions: Vec<Rc<Session>> =
+        context.router.sessions.hub.borrow().sessions().cloned().collect();
     for session in &sessions {
         if let Some(close) = overdue(context, session, now) {
             end(context, session, close);
         } else {
             ping(context, session, now);
             tell_expiry(context, session);
-            context.router.send_idle_cursor(session);
+            context.router.recovery.send_idle_cursor(session);
         }
     }
-    context.router.flush();
+    context.router.sessions.flush();
 }
 
 fn end(context: &ConnectionContext, session: &Session, close: CloseReason) {
@@ -61,9 +63,9 @@ fn end(context: &ConnectionContext, session: &Session, close: CloseReason) {
 }
 
 fn ping(context: &ConnectionContext, session: &Rc<Session>, now: Instant) {
-    let due = session.ping_is_due(now, context.router.services.waits.ping);
+    let due = session.ping_is_due(now, context.router.services.limits.waits.ping);
     if due && session.link().push(OutboxItem::Ping).is_ok() {
-        context.router.hub.borrow_mut().touch(session);
+        context.router.sessions.hub.borrow_mut().touch(session);
     }
 }
 
@@ -72,12 +74,15 @@ fn overdue(context: &ConnectionContext, session: &Session, now: Instant) -> Opti
     let link = session.link();
     let silent = now.saturating_duration_since(link.last_seen());
     let blocked = link.blocked_since().map(|since| now.saturating_duration_since(since));
-    let ends = session.principal().expires_at.saturating_add(services.verifier.leeway().as_secs());
-    if services.wall.machine_seconds() >= ends {
+    let ends = session
+        .principal()
+        .expires_at
+        .saturating_add(services.identity.verifier.leeway().as_secs());
+    if services.clocks.wall.machine_seconds() >= ends {
         Some(CloseReason::TokenExpired)
     } else if blocked.is_some_and(|blocked| blocked > context.bounds.write_stall) {
         Some(CloseReason::SlowConsumer)
-    } else if silent > services.waits.ping + context.bounds.pong_grace {
+    } else if silent > services.limits.waits.ping + context.bounds.pong_grace {
         Some(CloseReason::PongMissing)
     } else {
         None
@@ -86,12 +91,13 @@ fn overdue(context: &ConnectionContext, session: &Session, now: Instant) -> Opti
 
 fn tell_expiry(context: &ConnectionContext, session: &Rc<Session>) {
     let at = session.principal().expires_at;
-    let soon = at.saturating_sub(context.router.services.wall.machine_seconds()) <= EXPIRY_NOTICE;
+    let soon =
+        at.saturating_sub(context.router.services.clocks.wall.machine_seconds()) <= EXPIRY_NOTICE;
     if soon && session.tell_expiry() {
         let frame = ServerFrame::Expiring { at: at * 1000 };
         // A client that has no room for it is about to be closed anyway.
         let _handed = session.deliver_frame(frame.text(), crate::hub::Priority::Event);
-        context.router.hub.borrow_mut().touch(session);
+        context.router.sessions.hub.borrow_mut().touch(session);
     }
 }
 

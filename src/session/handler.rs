@@ -113,7 +113,7 @@ impl SessionHandler {
     fn handshake(&self, text: &str) -> HandlerAction {
         let services = &self.context.router.services;
         services.metrics.sessions.client_frames.inc();
-        let Request { id, op } = Request::read(text, &services.bounds);
+        let Request { id, op } = Request::read(text, &services.limits.bounds);
         let hello = match op {
             Ok(Op::Hello(hello)) => hello,
             Ok(_) => {
@@ -158,7 +158,7 @@ impl SessionHandler {
         self.end_handshake();
         let router = &self.context.router;
         let key = RoutingKey::user(&pending.principal.user);
-        if worker_of(&key, self.context.workers.len() as u32) != router.worker {
+        if worker_of(&key, self.context.workers.len() as u32) != router.sessions.worker {
             *self.stage.borrow_mut() = Stage::Moving(Box::new(pending));
             return HandlerAction::Detach;
         }

@@ -57,8 +57,8 @@ impl PendingSession {
             self.principal,
             self.device,
             Rc::clone(link),
-            services.session_bounds,
-            Arc::clone(&services.patterns),
+            services.limits.session_bounds,
+            Arc::clone(&services.limits.patterns),
         ));
         *stage.borrow_mut() = Stage::Open(Rc::clone(&session));
         context.router.open(&session, &self.options);
@@ -70,7 +70,7 @@ impl PendingSession {
 /// are on one worker.
 fn close_surplus(context: &ConnectionContext, newest: &Session) {
     let max = context.bounds.sessions_per_user;
-    let surplus = context.router.hub.borrow().surplus_session(&newest.user, max);
+    let surplus = context.router.sessions.hub.borrow().surplus_session(&newest.user, max);
     if let Some(session) = surplus {
         context.router.services.metrics.sessions.closes(CloseReason::TooManySessions.code());
         // It receives nothing more, even if its client never answers the close frame.
@@ -129,7 +129,7 @@ pub fn arrive(
 
 fn open_link(context: &ConnectionContext, stream: TcpStream) -> (Rc<Link>, OwnedReadHalf) {
     let router = &context.router;
-    Link::open(stream, router.services.session_bounds.outbox_bytes, &router.share)
+    Link::open(stream, router.services.limits.session_bounds.outbox_bytes, &router.sessions.share)
 }
 
 /// What a connection's task has beside the connection.

@@ -13,9 +13,9 @@ use crate::bus::BusError;
 
 pub(crate) use backoff::Backoff;
 pub use event::{SHARD_EVENTS_MAX, ShardEvent, ShardEvents};
-pub use health::{Health, LinkReport, LinkRole, LinkState};
+pub use health::{Health, LinkState};
 pub use publishers::{Publishers, PublishersOptions};
-pub use reconnect_signal::{ReconnectReceiver, ReconnectSignal};
+pub use reconnect_signal::ReconnectSignal;
 pub use subscriber::Subscriber;
 
 /// The bounds of shard connections.

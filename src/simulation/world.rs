@@ -54,9 +54,9 @@ pub struct World {
     /// The clients.
     pub clients: Clients,
     /// What happened to messages and memberships.
-    pub history: History,
+    pub history: SimHistory,
     /// What is reported of the schedule.
-    pub report: Report,
+    pub report: SimReport,
     /// Names in the product's types.
     pub names: Names,
 }
@@ -89,7 +89,7 @@ pub struct Clients {
 
 /// What happened to messages and memberships, as the oracle knows it.
 #[derive(Debug, Default)]
-pub struct History {
+pub struct SimHistory {
     /// All messages that got an id.
     pub messages: Vec<WriteKnown>,
     /// Each key's messages: the direct ones of a user, those of a room.
@@ -104,7 +104,7 @@ pub struct History {
 
 /// What is reported of a schedule.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct SimReport {
     /// What the oracle objects to.
     pub objection: Option<Objection>,
     /// How far the watermarks are behind, for each second, if that is measured.
@@ -169,8 +169,8 @@ impl World {
             redis: Redis::default(),
             nodes: Vec::new(),
             clients: Clients::default(),
-            history: History::default(),
-            report: Report::default(),
+            history: SimHistory::default(),
+            report: SimReport::default(),
             names: Names::new(),
         }
     }

@@ -11,7 +11,8 @@ use crate::domain::{NONCE_BYTES_MAX, RoomId, RoutingKey};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::protocol::{ErrorReply, RequestBounds};
-use crate::router::{Admission, Caller, Effect, Router};
+use crate::router::Router;
+use crate::worker_call::{Admission, Caller, Effect};
 
 /// The header with the idempotency key of a send.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -37,7 +38,7 @@ impl ApiCall<'_> {
     }
 
     pub(super) fn bounds(&self) -> &RequestBounds {
-        &self.api.services.bounds
+        &self.api.services.limits.bounds
     }
 
     /// Returns the key whose worker handles a request about a room. For a user it is the user's

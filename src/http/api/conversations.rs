@@ -8,7 +8,7 @@ use super::{Answer, ApiCall};
 use crate::domain::{Conversation, RoutingKey};
 use crate::http::problem::json;
 use crate::protocol::{ErrorReply, HISTORY_LIMIT_DEFAULT, HistorySide, MessageText};
-use crate::router::Caller;
+use crate::worker_call::Caller;
 
 #[derive(Serialize)]
 struct History<'a> {

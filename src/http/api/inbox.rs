@@ -8,7 +8,8 @@ use super::{Answer, ApiCall};
 use crate::domain::{Conversation, RoutingKey, UserId};
 use crate::http::problem::json;
 use crate::protocol::{Code, ErrorReply, MessageText};
-use crate::router::{Caller, InboxEntry};
+use crate::router::InboxEntry;
+use crate::worker_call::Caller;
 
 /// Most conversations in a page.
 const LIMIT_MAX: usize = 100;

@@ -9,7 +9,8 @@ use super::{Answer, ApiCall};
 use crate::domain::{Conversation, RoutingKey};
 use crate::http::problem::json;
 use crate::protocol::{ErrorReply, MessageBody};
-use crate::router::{Caller, SendOrder};
+use crate::send::SendOrder;
+use crate::worker_call::Caller;
 
 #[derive(Serialize)]
 struct Sent<'a> {

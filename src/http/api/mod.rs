@@ -8,6 +8,7 @@ mod messages;
 mod publish;
 mod rooms;
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +32,9 @@ use crate::auth::Principal;
 use crate::domain::UserId;
 use crate::limiter::KeyedPermits;
 use crate::protocol::{Code, ErrorReply};
-use crate::router::{Caller, Services, WorkerCalls};
+use crate::router::Router;
+use crate::services::Services;
+use crate::worker_call::{Caller, WorkerCalls};
 
 /// The description of every route.
 const OPENAPI: &str = include_str!("../openapi.json");
@@ -47,7 +50,7 @@ type Answer = Result<Response<Full<Bytes>>, Problem>;
 pub(super) struct Api {
     pub(super) services: Arc<Services>,
     pub(super) readiness: Arc<Readiness>,
-    pub(super) worker_calls: WorkerCalls,
+    pub(super) worker_calls: WorkerCalls<Rc<Router>>,
     pub(super) origins: Origins,
     pub(super) users: Arc<KeyedPermits<UserId>>,
     pub(super) body: Duration,
@@ -101,13 +104,14 @@ impl Api {
         }
         let query = Query::read(head.uri.query())?;
         let admission = self.worker_calls.admit(&Caller::of(&principal)).map_err(full)?;
-        let text = if let Some(bytes) = route.body_max(self.services.ready_limits.frame_bytes) {
-            let bounds = IntakeBounds { bytes, time: self.body };
-            intake::read(&head.headers, body, bounds).await?
-        } else {
-            intake::refuse(&body)?;
-            String::new()
-        };
+        let text =
+            if let Some(bytes) = route.body_max(self.services.limits.ready_limits.frame_bytes) {
+                let bounds = IntakeBounds { bytes, time: self.body };
+                intake::read(&head.headers, body, bounds).await?
+            } else {
+                intake::refuse(&body)?;
+                String::new()
+            };
         let key = match route {
             ApiRoute::Send => call::idempotency_key(&head.headers)?,
             _ => None,

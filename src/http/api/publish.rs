@@ -7,7 +7,8 @@ use super::{Answer, ApiCall};
 use crate::domain::{Conversation, RoutingKey, Subject};
 use crate::http::problem::json;
 use crate::protocol::{ErrorReply, EventBody, PublishRequest};
-use crate::router::{Caller, EventOrder};
+use crate::router::EventOrder;
+use crate::worker_call::Caller;
 
 #[derive(Serialize)]
 struct Published {

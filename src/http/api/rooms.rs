@@ -7,7 +7,8 @@ use super::{Answer, ApiCall};
 use crate::domain::{HistoryVisibility, Room, RoomId, RoutingKey};
 use crate::http::problem::json;
 use crate::protocol::{Code, ErrorReply, RoomBody};
-use crate::router::{Caller, RoomWish};
+use crate::router::RoomWish;
+use crate::worker_call::Caller;
 
 #[derive(Serialize)]
 struct RoomDocument<'a> {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::journal::{self, Inspected, JournalTail};
-use super::open::OpenError;
+use super::open_error::OpenError;
 
 /// The manifest, and its temporary name while it is written.
 const MANIFEST: &str = "manifest";

@@ -50,6 +50,7 @@ mod journal;
 mod keys;
 mod meta;
 mod open;
+mod open_error;
 mod options;
 mod query;
 mod reader;
@@ -86,7 +87,7 @@ use tables::Tables;
 use watch::FileWatch;
 use writer::{BatchLimit, WriteThread};
 
-pub use open::OpenError;
+pub use open_error::OpenError;
 pub use options::{
     BATCH_BYTES_MAX, BATCH_ROWS, EmbeddedOptions, OPEN_FILES_MAX, READ_QUEUE, WRITE_QUEUE,
 };

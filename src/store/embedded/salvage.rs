@@ -9,7 +9,7 @@ use std::path::Path;
 use super::files::{self, Files};
 use super::journal::{self, Inspected, JournalTail};
 use super::meta;
-use super::open::OpenError;
+use super::open_error::OpenError;
 use super::tables::Tables;
 
 /// A part of a store that is missing or damaged.

@@ -13,7 +13,7 @@ use super::directory;
 use super::entry::RegisterKind;
 use super::expiry::Expiry;
 use super::files::{self, Files};
-use super::open::OpenError;
+use super::open_error::OpenError;
 use super::options::OPEN_FILES_MAX;
 use super::row::Defect;
 use crate::clock::WallClock;

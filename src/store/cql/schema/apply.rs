@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use scylla::client::session::Session;
-use scylla::deserialize::row::DeserializeRow;
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 use scylla::statement::Statement;
 use tokio::time::{Instant, sleep};
@@ -11,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::ddl::{self, ServerKind};
 use super::introspect::FoundSchema;
 use super::meta::{self, Meta};
+use super::query::statement_failed;
 use crate::store::cql::connect::{Profiles, connect, nodes_in_order, one_node};
 use crate::store::cql::error::CqlOpenError;
 use crate::store::cql::options::CqlOptions;
@@ -187,34 +187,5 @@ fn may_pass(error: &ExecutionError) -> bool {
         ),
         ExecutionError::BadQuery(_) | ExecutionError::EmptyPlan => false,
         _ => true,
-    }
-}
-
-/// Runs a query about the schema.
-pub(super) async fn ask<R>(
-    session: &Session,
-    options: &CqlOptions,
-    text: &str,
-) -> Result<Vec<R>, CqlOpenError>
-where
-    R: for<'f> DeserializeRow<'f, 'f> + 'static,
-{
-    let failed = |error: &dyn std::fmt::Display| statement_failed(options, text, error);
-    let answer = session.query_unpaged(text, ()).await.map_err(|error| failed(&error))?;
-    let rows = answer.into_rows_result().map_err(|error| failed(&error))?;
-    let rows = rows.rows::<R>().map_err(|error| failed(&error))?;
-    rows.collect::<Result<_, _>>().map_err(|error| failed(&error))
-}
-
-/// The error of a failed statement; its first line names it.
-pub(super) fn statement_failed(
-    options: &CqlOptions,
-    text: &str,
-    error: &dyn std::fmt::Display,
-) -> CqlOpenError {
-    CqlOpenError::Statement {
-        keyspace: options.keyspace.clone(),
-        statement: text.lines().next().unwrap_or_default().to_owned(),
-        reason: error.to_string(),
     }
 }

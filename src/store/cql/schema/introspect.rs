@@ -8,7 +8,7 @@ use scylla::client::session::Session;
 use super::{Column, Part, TABLES, Table, ddl};
 use crate::store::cql::error::CqlOpenError;
 use crate::store::cql::options::CqlOptions;
-use crate::store::cql::schema::apply::ask;
+use crate::store::cql::schema::query::ask;
 
 /// The columns of a table that was found: type, kind, and position in the key.
 type Columns = BTreeMap<String, (String, String, i32)>;

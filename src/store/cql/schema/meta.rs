@@ -13,7 +13,7 @@
 
 use scylla::client::session::Session;
 
-use super::apply::{ask, statement_failed};
+use super::query::{ask, statement_failed};
 use crate::store::cql::error::CqlOpenError;
 use crate::store::cql::options::CqlOptions;
 use crate::store::{CursorKey, Identity, StoreId};

@@ -17,6 +17,7 @@ mod apply;
 mod ddl;
 mod introspect;
 mod meta;
+mod query;
 
 pub use apply::{SchemaChange, apply, check};
 pub use ddl::{ServerKind, print};

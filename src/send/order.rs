@@ -1,0 +1,49 @@
+//! A message to send.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use crate::domain::{Conversation, Message, MessageId, UserId};
+use crate::hub::Session;
+
+/// A message to send.
+#[derive(Debug)]
+pub struct SendOrder {
+    /// The sender.
+    pub from: UserId,
+    /// The conversation to send to.
+    pub conversation: Conversation,
+    /// Any JSON value, as text.
+    pub body: Bytes,
+    /// Identifies repeats of this send.
+    pub nonce: Option<Box<str>>,
+    /// Whether it may have been sent before with its nonce.
+    pub retry: bool,
+    /// The newest id that the sender has seen.
+    pub after: Option<MessageId>,
+    /// Whether a service sends in the sender's name. It may start conversations that users may not.
+    pub by_service: bool,
+}
+
+impl SendOrder {
+    /// Returns the message that this becomes under an id.
+    pub(super) fn message(&self, id: MessageId) -> Message {
+        Message {
+            id,
+            conversation: self.conversation.clone(),
+            from: self.from.clone(),
+            nonce: self.nonce.clone(),
+            body: self.body.clone(),
+        }
+    }
+}
+
+/// A send and its session, if it has one.
+#[derive(Debug)]
+pub struct Sending {
+    /// What is sent.
+    pub order: SendOrder,
+    /// The session that sends.
+    pub session: Option<Rc<Session>>,
+}

@@ -1,0 +1,233 @@
+//! The pipeline of a send: admission, nonce, id, store, publish, record.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::time::timeout;
+
+use super::late::LateMessages;
+use super::nonces::{First, NonceEntry, Nonces, SendContent, look_up};
+use super::send_ids::outcome_unknown;
+use super::{InFlight, SendIds, SendOrder, Sending};
+use crate::domain::{Conversation, Message, MessageId};
+use crate::fanout::Fanout;
+use crate::limiter::WorkerLimiter;
+use crate::protocol::{Code, ErrorReply, MessageText};
+use crate::services::{Services, append_refusal, no_such_conversation};
+use crate::store::NonceRecord;
+use crate::telemetry::SendOutcome;
+use crate::watermark::{ACK_LIMIT, SendId, UnknownReason};
+
+/// A message that is acknowledged.
+struct Acknowledged {
+    message: Arc<Message>,
+    text: MessageText,
+    /// Whether it was acknowledged before, with the same nonce.
+    again: bool,
+}
+
+/// The pipeline of a worker's sends.
+#[derive(Debug)]
+pub struct SendPipeline {
+    /// What the workers of the node share.
+    pub services: Arc<Services>,
+    /// Publishes what is acknowledged.
+    pub fanout: Rc<Fanout>,
+    /// Issues ids.
+    pub ids: Rc<SendIds>,
+    /// The limits on sends.
+    pub limiter: Rc<WorkerLimiter>,
+    /// Sends with nonces in flight.
+    pub nonces: Rc<Nonces>,
+    /// Sends that are not answered yet, and nonces that are not recorded yet.
+    pub in_flight: InFlight,
+    /// Messages of unknown outcome that are yet to be looked up in the store.
+    pub late: LateMessages,
+}
+
+impl SendPipeline {
+    /// Processes a send, and counts its outcome.
+    pub async fn process(&self, sending: &Sending) -> Result<MessageText, ErrorReply> {
+        let permit = self.in_flight.enter();
+        let outcome = self.send_under_nonce(sending).await;
+        drop(permit);
+        self.services.metrics.sends.count(match &outcome {
+            Ok(_) => SendOutcome::Sent,
+            Err(refusal) => match refusal.code {
+                Code::OutcomeUnknown => SendOutcome::Unknown,
+                Code::Unavailable => SendOutcome::Unavailable,
+                _ => SendOutcome::Refused,
+            },
+        });
+        outcome
+    }
+
+    async fn send_under_nonce(&self, sending: &Sending) -> Result<MessageText, ErrorReply> {
+        self.services.clocks.must_know_the_time()?;
+        let Sending { order, session } = sending;
+        if let Some(seen) = order.after {
+            self.services.clocks.observe_claim(seen.time());
+        }
+        let Some(nonce) = &order.nonce else {
+            return self.send_once(sending, None).await.map(|sent| sent.text);
+        };
+        let recent = session.as_ref().is_some_and(|session| session.nonces.note(nonce));
+        let content = SendContent::of(&order.conversation, &order.body);
+        match self.nonces.enter(&order.from, nonce, content)? {
+            NonceEntry::Repeat(flight) => {
+                self.admit(order).await?;
+                flight.outcome().await.map(|message| MessageText::new(&message))
+            }
+            NonceEntry::First(first) => {
+                let known = (order.retry || recent).then_some(content);
+                let sent = self.send_once(sending, known).await;
+                first.tell(
+                    sent.as_ref().map(|sent| Arc::clone(&sent.message)).map_err(Clone::clone),
+                );
+                let Acknowledged { message, text, again } = sent?;
+                if !again {
+                    self.record(first, &message, nonce, content);
+                }
+                Ok(text)
+            }
+        }
+    }
+
+    /// Sends a message, or finds that it was sent before. Of two sends of a session the first has
+    /// the smaller id, however long either waits; their waits overlap.
+    async fn send_once(
+        &self,
+        sending: &Sending,
+        look_for: Option<SendContent>,
+    ) -> Result<Acknowledged, ErrorReply> {
+        let turn = sending.session.as_ref().map(|session| session.fifo_gate.enter());
+        let found = self.admit_and_look_up(&sending.order, look_for).await;
+        if let Some(turn) = &turn {
+            turn.comes().await;
+        }
+        if let Some(id) = found? {
+            return Ok(self.acknowledge_again(sending, id));
+        }
+        // Taken after the session's turn has come: a send that held a permit during that wait could
+        // block the send before it.
+        let _permit = self.limiter.send_permit(&sending.order.from).await;
+        self.must_still_be_in(&sending.order)?;
+        let (id, send_id) = self.ids.issue()?;
+        let issued = Instant::now();
+        drop(turn);
+        let message = Arc::new(sending.order.message(id));
+        let stored = self.store_message(&message, issued).await;
+        let announced = stored.and_then(|()| self.announce_message(sending, &message, send_id));
+        if let Err(refusal) = &announced {
+            if refusal.code == Code::OutcomeUnknown {
+                self.services.cluster.watermark_state.outcome_unknown(id.time());
+                self.late.look_for(&self.fanout, Arc::clone(&message));
+            }
+            self.ids.abandon(send_id);
+        }
+        announced.map(|text| Acknowledged { message, text, again: false })
+    }
+
+    /// Checks the membership again after the waits, in the step that issues the id. Refuses the
+    /// send if this worker has received the sender's removal meanwhile.
+    fn must_still_be_in(&self, order: &SendOrder) -> Result<(), ErrorReply> {
+        let Conversation::Room(room) = &order.conversation else { return Ok(()) };
+        let hub = self.fanout.sessions.hub.borrow();
+        let is_out = hub.is_loaded(&order.from) && !hub.is_inside(&order.from, room);
+        if is_out { Err(no_such_conversation()) } else { Ok(()) }
+    }
+
+    /// Does what comes before the id: decides whether the sender may send now, and returns the id
+    /// that the sender's nonce was acknowledged with.
+    async fn admit_and_look_up(
+        &self,
+        order: &SendOrder,
+        look_for: Option<SendContent>,
+    ) -> Result<Option<MessageId>, ErrorReply> {
+        self.admit(order).await?;
+        match (&order.nonce, look_for) {
+            (Some(nonce), Some(content)) => {
+                look_up(&self.services, &order.from, nonce, content).await
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Decides whether a sender may send now. Every send passes here once, a retry like a first
+    /// try, and before it has an id. It waits only where the store or the limiter must be asked.
+    async fn admit(&self, order: &SendOrder) -> Result<(), ErrorReply> {
+        let passed = self.limiter.send(&order.from, &order.conversation).await;
+        passed.map_err(|refused| refused.refusal())?;
+        if order.by_service {
+            return Ok(());
+        }
+        self.services.must_be_started(&order.from, &order.conversation).await
+    }
+
+    async fn store_message(
+        &self,
+        message: &Arc<Message>,
+        issued: Instant,
+    ) -> Result<(), ErrorReply> {
+        let append = self.services.store.append(Arc::clone(message));
+        let left = ACK_LIMIT.saturating_sub(issued.elapsed());
+        // The write goes on after the timeout, so the outcome is unknown.
+        let stored =
+            timeout(left, append).await.map_err(|_elapsed| outcome_unknown(UnknownReason::Late))?;
+        stored.map_err(append_refusal)?;
+        self.services.metrics.sends.append_seconds.observe(issued.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// Announces an acknowledged message, if its acknowledgement still counts. The shard
+    /// connections come first, then the sessions here, then, in the same step, the sender's answer.
+    fn announce_message(
+        &self,
+        sending: &Sending,
+        message: &Message,
+        send_id: SendId,
+    ) -> Result<MessageText, ErrorReply> {
+        let text = MessageText::new(message);
+        let envelope = self.fanout.envelope(message, &text);
+        let targets = self.fanout.targets(&envelope.keys);
+        self.ids.check(send_id, targets.len())?;
+        let except = sending.session.as_ref().map(|session| session.number);
+        self.fanout.fan_out(envelope, &targets, Some(send_id), except);
+        Ok(text)
+    }
+
+    /// Answers a send that was acknowledged before with its nonce: the same message, published
+    /// again.
+    ///
+    /// It has no send id, since no delivery depends on it. The node that acknowledged the message
+    /// tracked its id, and every watermark above it waited for those publishes or for a repair.
+    /// This publish only makes delivery faster, so it may be lost like an event if its shard is
+    /// down.
+    fn acknowledge_again(&self, sending: &Sending, id: MessageId) -> Acknowledged {
+        self.services.clocks.observe(id.time());
+        let message = Arc::new(sending.order.message(id));
+        let text = MessageText::new(&message);
+        let envelope = self.fanout.envelope(&message, &text);
+        let targets = self.fanout.targets(&envelope.keys);
+        let except = sending.session.as_ref().map(|session| session.number);
+        self.fanout.fan_out(envelope, &targets, None, except);
+        Acknowledged { message, text, again: true }
+    }
+
+    /// Records an acknowledged nonce in the background. If that fails, a retry of the send is
+    /// stored as another row, which readers collapse.
+    fn record(&self, first: First, message: &Message, nonce: &str, content: SendContent) {
+        let record = NonceRecord { id: message.id, content: content.0 };
+        let written = self.services.store.note_nonce(&message.from, nonce, record);
+        let (permit, bound) = (self.in_flight.enter(), self.services.limits.waits.store);
+        tokio::task::spawn_local(async move {
+            match timeout(bound, written).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "the store did not record a nonce"),
+                Err(_elapsed) => tracing::debug!("the store did not record a nonce in time"),
+            }
+            drop((first, permit));
+        });
+    }
+}

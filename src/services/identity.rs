@@ -1,0 +1,22 @@
+//! What a node is known by, and the keys that it seals and verifies with.
+
+use crate::auth::Verifier;
+use crate::bus::{BootId, EnvelopeMac, StoreTag};
+use crate::protocol::CursorSeal;
+
+/// What a node is known by, and its keys. It is fixed when the node starts.
+#[derive(Debug)]
+pub struct NodeIdentity {
+    /// The node's name.
+    pub node: String,
+    /// The id of this start of the node.
+    pub boot: BootId,
+    /// The tag of the node's store, by which other nodes recognise it.
+    pub store_tag: StoreTag,
+    /// Seals what the node publishes.
+    pub bus_seal: EnvelopeMac,
+    /// Seals cursors.
+    pub cursor_seal: CursorSeal,
+    /// Verifies tokens.
+    pub verifier: Verifier,
+}

@@ -1,0 +1,79 @@
+//! The parts of a worker's router, put together.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::fanout::{Backlog, Fanout, KeyInterest, Memberships, Sessions, SlicedFanouts};
+use crate::hub::Hub;
+use crate::limiter::WorkerLimiter;
+use crate::recovery::{ReadRates, Recovery};
+use crate::router::Router;
+use crate::send::{InFlight, LateMessages, MembershipChanges, SendIds, SendPipeline};
+use crate::services::Services;
+use crate::shards::Publishers;
+
+/// What a worker's router is made of.
+pub(super) struct RouterParts {
+    pub(super) services: Arc<Services>,
+    pub(super) worker: u32,
+    /// The most deliveries that are remembered.
+    pub(super) remembered: usize,
+    pub(super) reads: ReadRates,
+    pub(super) publishers: Publishers,
+    pub(super) limiter: WorkerLimiter,
+}
+
+/// Puts a worker's router together.
+pub(super) fn router(parts: RouterParts) -> Rc<Router> {
+    let RouterParts { services, worker, remembered, reads, publishers, limiter } = parts;
+    let (publishers, limiter) = (Rc::new(publishers), Rc::new(limiter));
+    let share = Rc::new(services.limits.budget.share(worker as usize));
+    let sessions = Rc::new(Sessions {
+        services: Arc::clone(&services),
+        worker,
+        hub: RefCell::new(Hub::new(remembered)),
+        flush_wanted: share.call(),
+        share,
+    });
+    let interest = Rc::new(KeyInterest {
+        services: Arc::clone(&services),
+        worker,
+        publishers: Rc::clone(&publishers),
+    });
+    let fanout = Rc::new(Fanout {
+        services: Arc::clone(&services),
+        sessions: Rc::clone(&sessions),
+        publishers: Rc::clone(&publishers),
+        memberships: Rc::new(Memberships {
+            sessions: Rc::clone(&sessions),
+            interest: Rc::clone(&interest),
+            joined: Backlog::default(),
+        }),
+        limiter: Rc::clone(&limiter),
+        sliced: SlicedFanouts::default(),
+    });
+    let ids = Rc::new(SendIds { services: Arc::clone(&services), publishers });
+    Rc::new(Router {
+        changes: MembershipChanges {
+            services: Arc::clone(&services),
+            fanout: Rc::clone(&fanout),
+            ids: Rc::clone(&ids),
+        },
+        sends: Rc::new(SendPipeline {
+            services: Arc::clone(&services),
+            fanout: Rc::clone(&fanout),
+            ids,
+            limiter: Rc::clone(&limiter),
+            nonces: Rc::default(),
+            in_flight: InFlight::default(),
+            late: LateMessages::default(),
+        }),
+        recovery: Recovery::new(Rc::clone(&fanout), reads),
+        services,
+        sessions,
+        interest,
+        fanout,
+        limiter,
+    })
+}

@@ -1,0 +1,44 @@
+//! The limits on the calls of a worker's users.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use crate::config::Rates;
+use crate::limiter::{Limiter, MemberShares, WorkerLimiter, WorkerLimiterOptions};
+use crate::services::Services;
+
+/// Starts a limiter that all nodes share, on the event loop that calls it: its connections belong
+/// to that loop.
+pub type StartLimiter = dyn Fn() -> io::Result<Arc<dyn Limiter>> + Send + Sync;
+
+/// The limits on calls of a worker's users.
+#[derive(Clone)]
+pub struct LimitOptions {
+    /// The configured rates.
+    pub rates: Rates,
+    /// Starts the shared limiter, if there is one.
+    pub shared: Option<Arc<StartLimiter>>,
+    /// Shares of contested conversations, of all workers of the node.
+    pub shares: Arc<MemberShares>,
+}
+
+impl fmt::Debug for LimitOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LimitOptions").field("rates", &self.rates).finish_non_exhaustive()
+    }
+}
+
+impl LimitOptions {
+    /// Creates the limiter on the worker's own event loop.
+    pub(super) fn limiter(self, services: &Services) -> io::Result<WorkerLimiter> {
+        let shared = self.shared.map(|start| start()).transpose()?;
+        Ok(WorkerLimiter::new(WorkerLimiterOptions {
+            rates: self.rates,
+            shared,
+            nodes: Arc::clone(&services.cluster.nodes),
+            shares: self.shares,
+            metrics: Arc::clone(&services.metrics),
+        }))
+    }
+}
