@@ -113,9 +113,9 @@ impl Counts {
         let sum = |count: fn(&Node) -> u64| nodes.iter().map(count).sum();
         Self {
             // A room message is one publish, to its bucket or to all.
-            publishes: sum(|node| node.metrics().publishes_to_buckets.get())
-                + sum(|node| node.metrics().publishes_to_all.get()),
-            node_events: sum(|node| node.metrics().node_events()),
+            publishes: sum(|node| node.metrics().shards.publishes_to_buckets.get())
+                + sum(|node| node.metrics().shards.publishes_to_all.get()),
+            node_events: sum(|node| node.metrics().bus.node_events()),
         }
     }
 }

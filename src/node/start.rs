@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::backends::limits;
 use super::descriptors::{Descriptors, limit_of_process};
 use super::plan::NodeOptions;
-use crate::agent::{NodeAgent, NodeAgentOptions, NodeHealth};
+use crate::agent::{NodeAgent, NodeAgentOptions, NodeDescription, NodeHealth};
 use crate::bus::{BootId, ENVELOPE_VERSION, EnvelopeMac, StoreTag};
 use crate::clock::{SharedClocks, WallClock};
 use crate::cluster::EnvelopeForm;
@@ -319,16 +319,18 @@ impl Parts {
     ) -> std::io::Result<JoinHandle<std::io::Result<()>>> {
         let services = &self.services;
         let agent = NodeAgentOptions {
-            node: services.identity.node.clone(),
-            boot: services.identity.boot,
-            started: services.clocks.wall.now(),
-            address: address.to_string(),
-            shards: services.cluster.layouts.shards().to_vec(),
-            publish: services.cluster.layouts.published().clone(),
-            subscribe: services.cluster.layouts.subscribed().cloned().collect(),
-            envelopes: EnvelopeForm {
-                version: ENVELOPE_VERSION,
-                key: services.identity.bus_seal.id(),
+            about: NodeDescription {
+                node: services.identity.node.clone(),
+                boot: services.identity.boot,
+                started: services.clocks.wall.now(),
+                address: address.to_string(),
+                shards: services.cluster.layouts.shards().to_vec(),
+                publish: services.cluster.layouts.published().clone(),
+                subscribe: services.cluster.layouts.subscribed().cloned().collect(),
+                envelopes: EnvelopeForm {
+                    version: ENVELOPE_VERSION,
+                    key: services.identity.bus_seal.id(),
+                },
             },
             store: Arc::clone(&services.store),
             clock: services.clocks.wall.clone(),

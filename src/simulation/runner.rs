@@ -36,7 +36,7 @@ const BROKE: &[(Profile, u64)] = &[
 /// The profiles with faults, those that aim at one interleaving, and the exact ones.
 fn profiles() -> [Vec<Profile>; 3] {
     let (exact, wrong): (Vec<_>, Vec<_>) =
-        Profile::ALL.into_iter().partition(|profile| profile.is_exact());
+        Profile::ALL.iter().copied().partition(|profile| profile.is_exact());
     let (focused, wide) = wrong.into_iter().partition(|profile| profile.is_focused());
     [wide, focused, exact]
 }
@@ -140,7 +140,7 @@ fn run_many(profiles: &[Profile], from: u64, seeds: u64, limit: Duration) -> usi
     let work = || {
         let mut world = World::new();
         off.apply(&mut world);
-        world.lags = ask("LAGS").map(|_| Vec::new());
+        world.report.lags = ask("LAGS").map(|_| Vec::new());
         while begun.elapsed() < limit {
             let index = next.fetch_add(1, Ordering::Relaxed);
             if index >= seeds * count {
@@ -149,7 +149,7 @@ fn run_many(profiles: &[Profile], from: u64, seeds: u64, limit: Duration) -> usi
             let profile = profiles[(index % count) as usize];
             tally.run(&mut world, profile, from + index / count);
         }
-        tally.lags.lock().append(&mut world.lags.unwrap_or_default());
+        tally.lags.lock().append(&mut world.report.lags.unwrap_or_default());
     };
     std::thread::scope(|scope| (0..cores()).for_each(|_| drop(scope.spawn(work))));
     tally.print(begun.elapsed().as_secs_f64())
@@ -190,9 +190,9 @@ fn replay_one(replay: &str) {
     let profile = Profile::named(name).expect("a profile");
     let mut world = World::new();
     control().apply(&mut world);
-    world.tracing = true;
+    world.report.tracing = true;
     let objection = world.run(profile, seed.parse().expect("a number"));
     println!("{:#?}", world.plan);
-    world.trace.iter().for_each(|line| println!("{line}"));
+    world.report.trace.iter().for_each(|line| println!("{line}"));
     println!("{objection:?}");
 }

@@ -71,7 +71,7 @@ fn close_wave(router: &Router, wave: usize) {
             session.take_no_sends();
             continue;
         }
-        router.services.metrics.closes(CloseReason::Draining.code());
+        router.services.metrics.sessions.closes(CloseReason::Draining.code());
         session.close(CloseReason::Draining);
     }
 }

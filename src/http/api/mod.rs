@@ -69,7 +69,7 @@ impl Api {
         let no_store = HeaderValue::from_static("no-store");
         response.headers_mut().insert(CACHE_CONTROL, no_store);
         self.origins.dress(head.headers.get(ORIGIN), &mut response);
-        self.services.metrics.http_answer(response.status().as_u16());
+        self.services.metrics.listeners.http_answer(response.status().as_u16());
         response
     }
 
