@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::Handoff;
 use crate::auth::TOKEN_BYTES_MAX;
 use crate::limiter::{AddressPermit, ConnectionPermit, FrameRates};
+use crate::ops::Router;
 use crate::protocol::{CloseReason, ErrorReply, RequestId};
-use crate::router::Router;
 use crate::socket::{Link, OutboxItem};
 
 /// Bytes that a `hello` may have beside its token. They are for an id and the name of a device of

@@ -9,8 +9,8 @@ use crate::domain::RoutingKey;
 use crate::hub::Session;
 use crate::layout::worker_of;
 use crate::limiter::{ConnectionMeter, HandshakePermit, Metered};
+use crate::ops::HelloOptions;
 use crate::protocol::{CloseReason, Code, ErrorReply, Hello, Op, Request, RequestId};
-use crate::router::HelloOptions;
 use crate::socket::{ClientMessage, Handler, HandlerAction, Link, OutboxItem};
 
 /// The stage of a connection.

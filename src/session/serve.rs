@@ -16,8 +16,8 @@ use super::handler::{HelloPending, SessionHandler, SharedStage, Stage, leave};
 use crate::auth::Principal;
 use crate::hub::Session;
 use crate::limiter::{ConnectionMeter, HandshakePermit};
+use crate::ops::HelloOptions;
 use crate::protocol::CloseReason;
-use crate::router::HelloOptions;
 use crate::socket::{Connection, End, Link};
 
 /// An accepted `hello` whose session is not open yet.

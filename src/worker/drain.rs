@@ -8,8 +8,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::health::Readiness;
 use crate::hub::Session;
+use crate::ops::Router;
 use crate::protocol::CloseReason;
-use crate::router::Router;
 use crate::worker_call::WorkerCalls;
 
 /// The time between two waves of a drain.

@@ -31,8 +31,8 @@ use crate::auth::Principal;
 use crate::domain::UserId;
 use crate::health::Readiness;
 use crate::limiter::KeyedPermits;
+use crate::ops::Router;
 use crate::protocol::{Code, ErrorReply};
-use crate::router::Router;
 use crate::services::Services;
 use crate::worker_call::{Caller, WorkerCalls};
 
