@@ -12,12 +12,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use narrowcast::auth::{Claims, Mint};
+use narrowcast::auth::{Claims, Mint, token_keys};
 use narrowcast::client::Client;
 use narrowcast::clock::WallClock;
 use narrowcast::config::Config;
 use narrowcast::domain::{Conversation, Message, MessageId, Micros, RoomId, UserId};
-use narrowcast::node::{Cluster, ClusterOptions, apply_schema, open_store, token_keys};
+use narrowcast::node::{Cluster, ClusterOptions, apply_schema, open_store};
 use narrowcast::store::Store;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;

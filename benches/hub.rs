@@ -15,11 +15,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use narrowcast::auth::{Grants, Principal, TokenRole};
 use narrowcast::bus::{BootId, Envelope, EnvelopeKind, StoreTag};
+use narrowcast::config::SessionBounds;
 use narrowcast::delivery::CopyKind;
 use narrowcast::domain::{
     self, MemberState, Membership, MessageId, Micros, RoomId, RoutingKey, UserId,
 };
-use narrowcast::hub::{Hub, PatternBudget, Session, SessionBounds};
+use narrowcast::hub::{Hub, PatternBudget, Session};
 use narrowcast::socket::{Link, WorkerShare};
 use narrowcast::watermark::KnowledgeSource;
 

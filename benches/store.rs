@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use narrowcast::domain::{Conversation, Message, MessageId, Micros, UserId};
-use narrowcast::store::{Embedded, EmbeddedOptions, HistoryRange, PageLimit, Store};
+use narrowcast::store::{Embedded, EmbeddedOptions, HistoryQuery, HistoryRange, PageLimit, Store};
 
 const BODY_BYTES: usize = 200;
 const CONVERSATIONS: u64 = 100;
@@ -99,8 +99,10 @@ fn append_bare(path: &Path, blocks: u64, block_bytes: usize) -> Outcome<()> {
 
 async fn read_pages(store: &dyn Store) -> Outcome<()> {
     for n in 0..READS {
+        let conversation = conversation(n % CONVERSATIONS)?;
         let newest_first = HistoryRange::Before(None);
-        let page = store.history(&conversation(n % CONVERSATIONS)?, newest_first, PAGE).await?;
+        let query = HistoryQuery { conversation, range: newest_first, limit: PAGE };
+        let page = store.history(query).await?;
         black_box(page);
     }
     Ok(())

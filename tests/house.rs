@@ -39,8 +39,9 @@ fn root() -> &'static Path {
 /// The rooms in the order of the table in `src/lib.rs`.
 fn rooms() -> Vec<String> {
     let text = fs::read_to_string(root().join("src/lib.rs")).expect("it is there");
-    let row = |line: &str| Some(line.strip_prefix("//! | [`")?.split_once('`')?.0.to_owned());
-    text.lines().filter_map(row).collect()
+    let map = text.split("//! # ").find(|part| part.starts_with("Layout")).expect("the map");
+    let row = |line: &str| Some(line.strip_prefix("//! | `")?.split_once('`')?.0.to_owned());
+    map.lines().filter_map(row).collect()
 }
 
 /// The rooms that a text imports or names.
@@ -93,28 +94,8 @@ fn files_are_small_and_have_a_noun() {
     }
 }
 
-/// The fields that a struct may have. Those of `WIDE` have more, and may not grow.
+/// The fields that a struct may have.
 const FIELDS_MAX: usize = 12;
-
-/// Structs that are to be taken apart, each with the fields that it has.
-const WIDE: [(&str, usize); 16] = [
-    ("Config", 17),
-    ("CqlConfig", 14),
-    ("CqlOptions", 13),
-    ("FanoutArguments", 13),
-    ("LimitsConfig", 20),
-    ("Metrics", 46),
-    ("NodeAgentOptions", 18),
-    ("RowText", 19),
-    ("Session", 21),
-    ("SimNode", 17),
-    ("SimOptions", 14),
-    ("SimSession", 23),
-    ("Tables", 13),
-    ("WatermarkTracker", 18),
-    ("World", 29),
-    ("Written", 21),
-];
 
 fn code() -> Vec<Source> {
     let read = |path: PathBuf| {
@@ -159,9 +140,7 @@ fn structs_are_narrow() {
     for source in code().iter().filter(|source| !source.is_test()) {
         found.extend(names::wide(&source.code(), FIELDS_MAX));
     }
-    found.sort();
-    let known: Vec<_> = WIDE.map(|(name, fields)| (name.to_owned(), fields)).to_vec();
-    assert_eq!(found, known, "a struct that got narrower is corrected in `WIDE`");
+    assert!(found.is_empty(), "{found:#?}");
 }
 
 #[test]

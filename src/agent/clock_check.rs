@@ -65,7 +65,7 @@ impl ClockSync {
         for coordinator in coordinators.iter().cycle().take(questions) {
             let (clock, coordinator) = (self.plan.clock.clone(), Arc::clone(coordinator));
             let before = clock.moment();
-            let asked = self.plan.store.time(&coordinator);
+            let asked = self.plan.store.time(Arc::clone(&coordinator));
             self.asked.spawn(async move {
                 let answer = tokio::time::timeout(ROUND_TRIP_MAX, asked).await.ok()?.ok()?;
                 Some(Sample { coordinator, before, answer, after: clock.moment() })

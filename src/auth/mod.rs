@@ -7,5 +7,5 @@ mod token;
 pub use grants::Grants;
 pub use principal::{Principal, TokenRole};
 pub use token::{
-    Claims, Mint, TOKEN_BYTES_MAX, TokenError, TokenKey, TokenRules, Verifier, check_length,
+    Claims, Mint, TOKEN_BYTES_MAX, TokenError, TokenKey, Verifier, check_length, token_keys,
 };

@@ -6,6 +6,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
 use super::{Grants, Principal, TokenRole};
+use crate::config::{AuthConfig, TokenRules};
 use crate::domain::{GrammarError, Pattern, UserId};
 
 /// Most grants of a token, of each kind: they are memory of its session. Their bytes are part of
@@ -138,18 +139,13 @@ impl TokenKey {
     }
 }
 
-/// What a token must satisfy.
-#[derive(Debug, Clone)]
-pub struct TokenRules {
-    /// The audience that it must name, if any.
-    pub audience: Option<String>,
-    /// The issuer that it must name, if any.
-    pub issuer: Option<String>,
-    /// How far clocks may differ.
-    pub leeway: Duration,
-    /// The longest life of a token.
-    pub max_life: Duration,
+/// Returns the keys that sign tokens, in the configuration's order.
+pub fn token_keys(auth: &AuthConfig) -> Vec<TokenKey> {
+    auth.keys.iter().map(|key| TokenKey::hs256(&key.kid, key.secret.expose())).collect()
 }
+
+/// The configuration accepts no secret without bytes.
+const NOT_EMPTY: &str = "a secret is not empty";
 
 /// Checks tokens.
 pub struct Verifier {
@@ -183,7 +179,8 @@ impl Verifier {
             validation.set_issuer(&[issuer]);
             validation.required_spec_claims.insert("iss".into());
         }
-        let key = |key: &TokenKey| (key.kid.clone(), DecodingKey::from_secret(&key.secret));
+        let secret = |key: &TokenKey| DecodingKey::from_secret(&key.secret).expect(NOT_EMPTY);
+        let key = |key: &TokenKey| (key.kid.clone(), secret(key));
         Self { keys: keys.iter().map(key).collect(), validation, rules }
     }
 
@@ -304,7 +301,7 @@ impl Mint {
     /// Makes a mint that signs with a key.
     pub fn new(key: &TokenKey) -> Self {
         let header = Header { kid: Some(key.kid.clone()), ..Header::new(Algorithm::HS256) };
-        Self { header, key: EncodingKey::from_secret(&key.secret) }
+        Self { header, key: EncodingKey::from_secret(&key.secret).expect(NOT_EMPTY) }
     }
 
     /// Makes a token with these claims.

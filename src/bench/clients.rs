@@ -10,11 +10,11 @@ use tokio::time::Instant;
 
 use super::delivery_log::DeliveryLog;
 use super::error::BenchError;
+use crate::auth::token_keys;
 use crate::auth::{self, Claims, Mint};
 use crate::client::{Client, FrameSink, FrameSource, Incoming};
 use crate::clock::WallClock;
 use crate::config::Config;
-use crate::node::token_keys;
 
 /// Most clients that connect at once.
 const CONNECTING_MAX: usize = 64;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use serde::Serialize;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -17,8 +17,7 @@ use super::error::BenchError;
 use super::fanout::{finish_all, finish_one};
 use super::process::ServerProcess;
 use super::report::TableRow;
-use crate::config::Config;
-use crate::node::connect_options;
+use crate::config::{BusConfig, Config};
 use crate::redis::Pool;
 
 /// Most publishes that are unanswered at once, when the rate is not limited.
@@ -148,8 +147,8 @@ impl Relay {
     }
 
     fn pools(&self) -> Result<Vec<Pool>, BenchError> {
-        let bounds = Config::default().bus;
-        let pool = |url: &String| Pool::new(url, &connect_options(&bounds), bounds.reply);
+        let BusConfig { connect, links } = Config::default().delivery.bus;
+        let pool = |url: &String| Pool::new(url, &connect, links.reply);
         Ok(self.redis.iter().map(pool).collect::<Result<_, _>>()?)
     }
 

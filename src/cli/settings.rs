@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::CliFailure;
 use super::output::{print_line, print_text};
-use crate::config::{Config, LogFormatConfig};
+use crate::config::Config;
 use crate::node::MemoryBounds;
 use crate::telemetry::{self, say_error};
 
@@ -22,11 +22,8 @@ pub(super) fn load(path: Option<&Path>) -> Result<Config, CliFailure> {
 
 /// Starts the log by the configuration.
 pub(super) fn begin_log(config: &Config) -> Result<(), CliFailure> {
-    let format = match config.telemetry.format {
-        LogFormatConfig::Text => telemetry::LogFormat::Text,
-        LogFormatConfig::Json => telemetry::LogFormat::Json,
-    };
-    telemetry::init_logging(&config.telemetry.log, format).map_err(CliFailure::usage)
+    telemetry::init_logging(&config.telemetry.log, config.telemetry.format)
+        .map_err(CliFailure::usage)
 }
 
 /// Warns once, when nodes start, of secrets that are publicly known.

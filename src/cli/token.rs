@@ -6,10 +6,10 @@ use clap::{Args, ValueEnum};
 
 use super::output::print_line;
 use super::{CliFailure, settings};
+use crate::auth::token_keys;
 use crate::auth::{Claims, Mint, TokenRole};
 use crate::clock::WallClock;
 use crate::config::Config;
-use crate::node::token_keys;
 
 /// Most tokens of one call.
 const TOKENS_MAX: u64 = 1_000_000;
@@ -89,8 +89,8 @@ impl Signer {
         let auth = &config.auth;
         Self {
             mint: Mint::new(&token_keys(auth)[0]),
-            audience: auth.audience.clone(),
-            issuer: auth.issuer.clone(),
+            audience: auth.rules.audience.clone(),
+            issuer: auth.rules.issuer.clone(),
         }
     }
 
@@ -165,20 +165,13 @@ fn range(user: &str) -> Result<Option<Range<'_>>, CliFailure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{TokenRules, Verifier};
-    use std::time::Duration;
+    use crate::auth::Verifier;
 
     #[test]
     fn a_configurations_own_tokens_are_good_at_its_nodes() {
         let text = "[auth]\naudience = \"chat\"\nissuer = \"shop\"\n";
         let config = Config::load(Some(text), std::iter::empty()).unwrap();
-        let rules = TokenRules {
-            audience: config.auth.audience.clone(),
-            issuer: config.auth.issuer.clone(),
-            leeway: Duration::from_secs(30),
-            max_life: Duration::from_hours(1),
-        };
-        let verifier = Verifier::new(&token_keys(&config.auth), rules);
+        let verifier = Verifier::new(&token_keys(&config.auth), config.auth.rules.clone());
         let now = WallClock::system().seconds();
         let good = everything(&Signer::of(&config), "alice");
         assert!(verifier.verify(&good, now).is_ok());

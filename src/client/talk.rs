@@ -46,7 +46,7 @@ impl Client {
     /// The node's error frame before it closed, if there was one.
     fn why(&mut self, error: ClientError) -> ClientError {
         let said = self.waiting.iter().find(|frame| frame["op"] == "error");
-        match (error, said.and_then(|frame| frame["message"].as_str())) {
+        match (error, said.and_then(|frame| frame["detail"].as_str())) {
             (ClientError::Closed { code, .. }, Some(message)) => {
                 ClientError::Closed { code, reason: message.to_owned() }
             }

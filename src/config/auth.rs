@@ -9,42 +9,43 @@ use std::time::Duration;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use super::Secret;
 use super::error::quoted;
+use super::key_type::{Choice, Group, Items, KeyType, Seconds, Text};
+use super::keys::keys;
 use super::section::Section;
-use super::{Secret, print};
-
-const KEYS: RangeInclusive<usize> = 1..=16;
-const KID_BYTES: RangeInclusive<usize> = 1..=64;
 
 /// From what RFC 7518 (3.2) requires of HS256, to more than any key has. The upper bound ends the
 /// reading of a device that is given as a file.
 const SECRET_BYTES: RangeInclusive<usize> = 32..=4096;
-const FILE_BYTES: RangeInclusive<usize> = 1..=4096;
 
 /// `aud` and `iss` are short names or URLs; every token repeats them.
 const CLAIM_BYTES: RangeInclusive<usize> = 0..=256;
-const LEEWAY_S: RangeInclusive<u64> = 0..=300;
 
-/// From a minute to a week: every node remembers revocations for as long.
-const MAX_LIFE_S: RangeInclusive<u64> = 60..=604_800;
+keys! {
+    /// Which tokens are trusted.
+    pub struct AuthConfig {
+        /// The keys that tokens may be signed with.
+        pub keys: Vec<KeyConfig> = Items(1..=16, KeyConfig::read),
+        /// What a token must satisfy.
+        pub rules: TokenRules = Group,
+    }
+    relate Self::relate;
+}
 
-/// Which tokens are trusted.
-#[derive(Clone, Debug, Serialize)]
-pub struct AuthConfig {
-    /// The keys that tokens may be signed with.
-    pub keys: Vec<KeyConfig>,
-    /// What `aud` must name; none if it is not checked.
-    #[serde(serialize_with = "print::or_empty")]
-    pub audience: Option<String>,
-    /// What `iss` must be; none if it is not checked.
-    #[serde(serialize_with = "print::or_empty")]
-    pub issuer: Option<String>,
-    /// How far the issuer's clock may be off.
-    #[serde(rename = "leeway_s", serialize_with = "print::seconds")]
-    pub leeway: Duration,
-    /// The longest `exp - iat`.
-    #[serde(rename = "max_life_s", serialize_with = "print::seconds")]
-    pub max_life: Duration,
+keys! {
+    /// What a token must satisfy.
+    pub struct TokenRules {
+        /// What `aud` must name; none if it is not checked.
+        pub audience: Option<String> = Text(CLAIM_BYTES),
+        /// What `iss` must be; none if it is not checked.
+        pub issuer: Option<String> = Text(CLAIM_BYTES),
+        /// How far the issuer's clock may be off.
+        pub leeway: Duration = Seconds(0..=300) => "leeway_s",
+        /// The longest `exp - iat`: from a minute to a week, since every node remembers revocations
+        /// for as long.
+        pub max_life: Duration = Seconds(60..=604_800) => "max_life_s",
+    }
 }
 
 /// A key that tokens may be signed with.
@@ -69,23 +70,15 @@ pub enum Algorithm {
 }
 
 impl AuthConfig {
-    pub(super) fn read(s: &mut Section) -> Self {
-        let keys = s.items("keys", &KEYS, KeyConfig::read);
-        s.unique("keys", "kid", keys.iter().map(|key| key.kid.as_str()));
-        Self {
-            keys,
-            audience: claim(s, "audience"),
-            issuer: claim(s, "issuer"),
-            leeway: s.seconds("leeway_s", &LEEWAY_S),
-            max_life: s.seconds("max_life_s", &MAX_LIFE_S),
-        }
+    fn relate(&self, s: &mut Section) {
+        s.unique("keys", "kid", self.keys.iter().map(|key| key.kid.as_str()));
     }
 }
 
 impl KeyConfig {
     fn read(s: &mut Section) -> Option<Self> {
-        let kid = s.sized("kid", &KID_BYTES);
-        let alg = s.choice("alg", &[("HS256", Algorithm::Hs256)]);
+        let kid = Text(1..=64).read(s, "kid");
+        let alg = Choice([("HS256", Algorithm::Hs256)]).read(s, "alg");
         let (secret, file) = read_secret(s)?;
         Some(Self { kid, alg, secret: Secret::new(secret), file })
     }
@@ -103,10 +96,6 @@ impl Serialize for KeyConfig {
         }
         key.end()
     }
-}
-
-fn claim(s: &mut Section, key: &'static str) -> Option<String> {
-    Some(s.sized(key, &CLAIM_BYTES)).filter(|claim| !claim.is_empty())
 }
 
 fn read_secret(s: &mut Section) -> Option<(Vec<u8>, Option<PathBuf>)> {
@@ -132,7 +121,7 @@ fn secret_given(s: &mut Section) -> Option<(Vec<u8>, Option<PathBuf>)> {
 
 fn secret_of_file(s: &mut Section) -> Option<(Vec<u8>, Option<PathBuf>)> {
     s.skip("secret");
-    let file = s.sized("file", &FILE_BYTES);
+    let file: String = Text(1..=4096).read(s, "file");
     if s.is_mistaken("file") {
         return None;
     }

@@ -1,70 +1,54 @@
 //! `[bus]`: the connections to the Redis shards.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use serde::Serialize;
-
-use super::print;
+use super::key_type::{Group, Integer, Millis, Seconds};
+use super::keys::keys;
 use super::section::Section;
+use crate::redis::ConnectOptions;
 
-const PUBLISH_QUEUE: RangeInclusive<u64> = 16..=1 << 20;
-
-/// Redis serves no other client while it works on a batch.
-const BATCH: RangeInclusive<u64> = 1..=4096;
-const ANSWER: RangeInclusive<u64> = 10..=60_000;
-const PING: RangeInclusive<u64> = 10..=60_000;
-const KEEPALIVE_S: RangeInclusive<u64> = 1..=3600;
-const USER_TIMEOUT: RangeInclusive<u64> = 100..=600_000;
-const BACKOFF: RangeInclusive<u64> = 1..=60_000;
-
-/// The connections to the Redis shards.
-#[derive(Clone, Debug, Serialize)]
-pub struct BusConfig {
-    /// Publishes that may wait for one shard.
-    pub publish_queue: usize,
-    /// Publishes in one pipeline.
-    pub batch: usize,
-    /// For TCP and the Redis handshake.
-    #[serde(rename = "connect_ms", serialize_with = "print::millis")]
-    pub connect: Duration,
-    /// For the answer to a command.
-    #[serde(rename = "reply_ms", serialize_with = "print::millis")]
-    pub reply: Duration,
-    /// Between checks of an idle connection.
-    #[serde(rename = "ping_ms", serialize_with = "print::millis")]
-    pub ping: Duration,
-    /// TCP keepalive.
-    #[serde(rename = "keepalive_s", serialize_with = "print::seconds")]
-    pub keepalive: Duration,
-    /// `TCP_USER_TIMEOUT`.
-    #[serde(rename = "user_timeout_ms", serialize_with = "print::millis")]
-    pub user_timeout: Duration,
-    /// The first wait before connecting again.
-    #[serde(rename = "backoff_min_ms", serialize_with = "print::millis")]
-    pub backoff_min: Duration,
-    /// The longest wait before connecting again.
-    #[serde(rename = "backoff_max_ms", serialize_with = "print::millis")]
-    pub backoff_max: Duration,
+keys! {
+    /// The connections to the Redis shards.
+    pub struct BusConfig {
+        /// How they are made.
+        pub connect: ConnectOptions = Group,
+        /// What they carry, and when they are made again.
+        pub links: LinkBounds = Group,
+    }
 }
 
-impl BusConfig {
-    pub(super) fn read(s: &mut Section) -> Self {
-        let bus = Self {
-            publish_queue: s.count("publish_queue", &PUBLISH_QUEUE),
-            batch: s.count("batch", &BATCH),
-            connect: s.millis("connect_ms", &ANSWER),
-            reply: s.millis("reply_ms", &ANSWER),
-            ping: s.millis("ping_ms", &PING),
-            keepalive: s.seconds("keepalive_s", &KEEPALIVE_S),
-            user_timeout: s.millis("user_timeout_ms", &USER_TIMEOUT),
-            backoff_min: s.millis("backoff_min_ms", &BACKOFF),
-            backoff_max: s.millis("backoff_max_ms", &BACKOFF),
-        };
-        bus.relate(s);
-        bus
+keys! {
+    for ConnectOptions {
+        connect = Millis(10..=60_000) => "connect_ms",
+        keepalive = Seconds(1..=3600) => "keepalive_s",
+        user_timeout = Millis(100..=600_000) => "user_timeout_ms",
     }
+}
 
+keys! {
+    /// The bounds of shard connections.
+    #[derive(Copy)]
+    pub struct LinkBounds {
+        /// Publishes of a worker that may wait for one shard.
+        pub publish_queue: usize = Integer(16..=1 << 20),
+        /// Publishes in one pipeline. Redis serves no other client while it works on them.
+        pub batch: usize = Integer(1..=4096),
+        /// How long an answer may take before the connection counts as lost.
+        pub reply: Duration = Millis(10..=60_000) => "reply_ms",
+        /// How often an idle connection is tested by its own operation. A subscriber subscribes to a
+        /// channel once more; a publisher publishes to a channel without subscribers. A server that
+        /// does so is up. It may refuse a `PING` all the same, because of its snapshots, replicas or
+        /// memory.
+        pub ping: Duration = Millis(10..=60_000) => "ping_ms",
+        /// The first wait after a failed attempt; each further one doubles it.
+        pub backoff_min: Duration = Millis(1..=60_000) => "backoff_min_ms",
+        /// The longest wait between attempts. They never end.
+        pub backoff_max: Duration = Millis(1..=60_000) => "backoff_max_ms",
+    }
+    relate Self::relate;
+}
+
+impl LinkBounds {
     fn relate(&self, s: &mut Section) {
         let longest = ("backoff_max_ms", self.backoff_max.as_millis());
         s.at_least(longest, ("backoff_min_ms", self.backoff_min.as_millis()), "{}");

@@ -1,26 +1,37 @@
-//! `[layout]`: which layouts are in use, and how they must fit each other.
+//! `[layouts]` and `[layout]`: the layouts, which of them are in use, and how those must fit each
+//! other.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 
-use serde::Serialize;
+use serde::ser::SerializeMap;
 
 use super::key_path::KeyPath;
-use super::name::{NAME, is_name};
+use super::key_type::{NAME, Strings, is_name};
+use super::keys::{KeyGroup, Printed, keys};
 use super::section::Section;
 use super::{LayoutConfig, ShardConfig};
 
-/// A change of layout takes two, and a change of plan in its middle a few more. Each is one more
-/// subscription per key.
-const SUBSCRIBED: RangeInclusive<usize> = 1..=4;
+/// Why a layout that is in use exists.
+const IN_USE: &str = "a loaded configuration has the layouts that it names";
 
-/// The layouts in use.
-#[derive(Clone, Debug, Serialize)]
-pub struct LayoutChoice {
-    /// The one that this node publishes by.
-    pub publish: String,
-    /// Those that it subscribes by, including the published one.
-    pub subscribe: Vec<String>,
+/// The layouts, and which of them are in use.
+#[derive(Clone, Debug)]
+pub struct LayoutsConfig {
+    /// All of them, by name in byte order.
+    pub all: Vec<LayoutConfig>,
+    /// Those in use.
+    pub choice: LayoutChoice,
+}
+
+keys! {
+    /// The layouts in use.
+    pub struct LayoutChoice {
+        /// The one that this node publishes by.
+        pub publish: String = NAME,
+        /// Those that it subscribes by, including the published one. A change of layout takes two,
+        /// and a change of plan in its middle a few more. Each is one more subscription per key.
+        pub subscribe: Vec<String> = Strings(1..=4, NAME),
+    }
 }
 
 /// A shard of a subscribed layout, and the path of its key.
@@ -29,15 +40,44 @@ struct Written<'a> {
     shard: &'a ShardConfig,
 }
 
-impl LayoutChoice {
-    pub(super) fn read(s: &mut Section, layouts: &[LayoutConfig]) -> Self {
-        let publish = s.name("publish");
-        let subscribe = s.strings("subscribe", &SUBSCRIBED, NAME, is_name);
-        let choice = Self { publish, subscribe };
-        choice.relate(s, layouts);
-        choice
+impl LayoutsConfig {
+    /// Returns the layout of this name.
+    pub fn named(&self, name: &str) -> Option<&LayoutConfig> {
+        self.all.iter().find(|layout| layout.name == name)
     }
 
+    /// Returns the layout that this node publishes by.
+    pub fn published(&self) -> &LayoutConfig {
+        self.named(&self.choice.publish).expect(IN_USE)
+    }
+
+    /// Returns the layouts that this node subscribes by.
+    pub fn subscribed(&self) -> impl Iterator<Item = &LayoutConfig> {
+        self.choice.subscribe.iter().map(|name| self.named(name).expect(IN_USE))
+    }
+}
+
+/// The tables `layouts` and `layout`.
+impl KeyGroup for LayoutsConfig {
+    fn read(s: &mut Section) -> Self {
+        let all = s.named("layouts", &(1..=8), LayoutConfig::read);
+        let choice = s.section("layout", |s| {
+            let choice = LayoutChoice::read(s);
+            choice.relate(s, &all);
+            choice
+        });
+        choice.relate_shards(s, &all);
+        Self { all, choice }
+    }
+
+    fn print<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        let all: BTreeMap<&str, _> = self.all.iter().map(|it| (it.name.as_str(), it)).collect();
+        map.serialize_entry("layouts", &all)?;
+        map.serialize_entry("layout", &Printed(&self.choice))
+    }
+}
+
+impl LayoutChoice {
     fn relate(&self, s: &mut Section, layouts: &[LayoutConfig]) {
         let missing = |name: &str| !layouts.iter().any(|layout| layout.name == name);
         if !s.is_mistaken("publish") && missing(&self.publish) {
@@ -65,7 +105,7 @@ impl LayoutChoice {
 
     /// Checks that the shards of the subscribed layouts fit each other, because they share their
     /// connections. `s` is the whole document.
-    pub(super) fn relate_shards(&self, s: &mut Section, layouts: &[LayoutConfig]) {
+    fn relate_shards(&self, s: &mut Section, layouts: &[LayoutConfig]) {
         let subscribe = KeyPath::from_iter(["layout", "subscribe"]);
         if s.is_mistaken_at(&subscribe) {
             return;

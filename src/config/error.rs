@@ -4,7 +4,7 @@ use std::fmt;
 
 use toml::Value;
 
-use super::secret::MASKED;
+use crate::redis::MASKED;
 
 /// The shortest secret there is, a key for tokens. A text of this length may be one in a wrong
 /// place.

@@ -34,8 +34,9 @@ impl Config {
     fn written_secrets(&self) -> impl Iterator<Item = &[u8]> {
         let keys = self.auth.keys.iter().filter(|key| key.file.is_none());
         let keys = keys.map(|key| key.secret.expose());
-        let password = self.store.cql.password.iter().map(super::Secret::expose);
-        let shards = self.layouts.iter().flat_map(|layout| &layout.shards);
+        let credentials = self.store.cql.credentials.iter();
+        let password = credentials.map(|credentials| credentials.password.expose());
+        let shards = self.layouts.all.iter().flat_map(|layout| &layout.shards);
         let urls = shards.filter(|shard| shard.url.has_password());
         keys.chain(password).chain(urls.map(|shard| shard.url.expose().as_bytes()))
     }

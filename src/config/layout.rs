@@ -1,37 +1,31 @@
 //! `[layouts]`: how keys become buckets and buckets become shards.
 
-use std::ops::RangeInclusive;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 
-use serde::Serialize;
-
-use super::RedisUrl;
+use super::key_type::{Entry, KeyType, NAME};
+use super::keys::{KeyGroup, Printed, keys};
 use super::section::Section;
-
-const BUCKETS: RangeInclusive<u64> = 1..=1 << 24;
-const SHARDS: RangeInclusive<usize> = 0..=1024;
+use crate::layout::{BucketCount, BucketCounts};
+use crate::redis::{RedisUrl, RedisUrlError};
 
 /// Bucket counts and shards.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct LayoutConfig {
     /// Its name in `layout.publish` and `layout.subscribe`.
-    #[serde(skip)]
     pub name: String,
     /// Buckets of each class.
-    pub buckets: BucketsConfig,
+    pub buckets: BucketCounts,
     /// The Redis shards, in order. None: this node is alone, on the in-memory bus, as one shard.
-    #[serde(rename = "redis")]
     pub shards: Vec<ShardConfig>,
 }
 
-/// Buckets of each class of key, powers of two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct BucketsConfig {
-    /// Class `u`: users' own sessions.
-    pub user: u32,
-    /// Class `c`: rooms.
-    pub room: u32,
-    /// Class `t`: topics and presence.
-    pub topic: u32,
+keys! {
+    for BucketCounts {
+        user = Buckets,
+        room = Buckets,
+        topic = Buckets,
+    }
 }
 
 /// One Redis primary.
@@ -45,33 +39,45 @@ pub struct ShardConfig {
 
 impl LayoutConfig {
     pub(super) fn read(s: &mut Section, name: String) -> Self {
-        let buckets = s.section("buckets", BucketsConfig::read);
-        let shards = s.items("redis", &SHARDS, ShardConfig::read);
+        let buckets = s.section("buckets", BucketCounts::read);
+        let shards = s.items("redis", &(0..=1024), ShardConfig::read);
         s.unique("redis", "name", shards.iter().map(|shard| shard.name.as_str()));
         Self { name, buckets, shards }
     }
 }
 
-impl BucketsConfig {
-    fn read(s: &mut Section) -> Self {
-        Self { user: buckets(s, "user"), room: buckets(s, "room"), topic: buckets(s, "topic") }
+impl Serialize for LayoutConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut layout = serializer.serialize_map(Some(2))?;
+        layout.serialize_entry("buckets", &Printed(&self.buckets))?;
+        layout.serialize_entry("redis", &self.shards)?;
+        layout.end()
     }
 }
 
 impl ShardConfig {
     fn read(s: &mut Section) -> Option<Self> {
-        let name = s.name("name");
-        let url = s.sealed("url")?.parse().map_err(|error: super::RedisUrlError| {
+        let name = NAME.read(s, "name");
+        let url = s.sealed("url")?.parse().map_err(|error: RedisUrlError| {
             s.report("url", error.to_string());
         });
         Some(Self { name, url: url.ok()? })
     }
 }
 
-fn buckets(s: &mut Section, key: &'static str) -> u32 {
-    let buckets = s.integer(key, &BUCKETS);
-    if !buckets.is_power_of_two() {
-        s.refuse(key, buckets, "a power of two is required");
+/// A number of buckets.
+struct Buckets;
+
+impl KeyType<BucketCount> for Buckets {
+    fn read(&self, s: &mut Section, key: &'static str) -> BucketCount {
+        let buckets = s.integer(key, &(1..=1 << 24));
+        BucketCount::new(buckets).unwrap_or_else(|_| {
+            s.refuse(key, buckets, "a power of two is required");
+            BucketCount::ONE
+        })
     }
-    u32::try_from(buckets).unwrap_or(u32::MAX)
+
+    fn print<M: SerializeMap>(&self, value: &BucketCount, to: Entry<M>) -> Result<(), M::Error> {
+        to.put(&value.get())
+    }
 }

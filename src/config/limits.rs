@@ -1,32 +1,10 @@
 //! `[limits]`: how much one client may ask for, and how much may wait.
 
-use std::ops::RangeInclusive;
-
-use serde::Serialize;
-
+use super::key_type::{Group, Integer};
+use super::keys::keys;
 use super::section::Section;
-
-const FRAME_BYTES: RangeInclusive<u64> = 1024..=16 << 20;
-const FRAGMENTS: RangeInclusive<u64> = 1..=1024;
-const BODY_BYTES: RangeInclusive<u64> = 64..=1 << 20;
-const PATTERNS: RangeInclusive<u64> = 1..=10_000;
-const PATTERN_BYTES: RangeInclusive<u64> = 1024..=16 << 20;
-const NODE_PATTERN_BYTES: RangeInclusive<u64> = 1 << 20..=64 << 30;
-
-/// Half of what `serde_json` recurses to (128) before it refuses.
-const JSON_DEPTH: RangeInclusive<u64> = 2..=64;
-const PLACES_BY_ADDER: RangeInclusive<u64> = 1..=2500;
-const SENDS_IN_FLIGHT: RangeInclusive<u64> = 1..=1024;
-const READS_IN_FLIGHT: RangeInclusive<u64> = 1..=64;
-const REQUESTS_IN_FLIGHT: RangeInclusive<u64> = 1..=65_536;
-const USER_REQUESTS_IN_FLIGHT: RangeInclusive<u64> = 1..=1024;
-const HISTORY_MESSAGES: RangeInclusive<u64> = 1..=1000;
-const HISTORY_BYTES: RangeInclusive<u64> = 1024..=16 << 20;
-const OUTBOX_BYTES: RangeInclusive<u64> = 4096..=256 << 20;
-const NODE_OUTBOX_BYTES: RangeInclusive<u64> = 1 << 20..=64 << 30;
-const SESSIONS_PER_USER: RangeInclusive<u64> = 1..=100_000;
-const HTTP_CONNECTIONS_PER_USER: RangeInclusive<u64> = 1..=100_000;
-const WORKER_QUEUE: RangeInclusive<u64> = 16..=1 << 20;
+use crate::protocol::{ReadyLimits, RequestBounds};
+use crate::socket::FrameLimits;
 
 /// What a frame needs besides its body or data: a subject of up to 512 bytes, a conversation of
 /// about as many, a nonce, ids and the names of the fields.
@@ -50,94 +28,118 @@ const PAGE_FIELDS_BYTES: usize = 2048;
 /// message ids and the names of the fields. A page holds one conversation of any size.
 const ITEM_FIELDS_BYTES: usize = 4096;
 
-/// How much one client may ask for, and how much may wait.
-#[derive(Clone, Debug, Serialize)]
-pub struct LimitsConfig {
-    /// Bytes of a frame from a client, all fragments together.
-    pub frame_bytes: usize,
-    /// Fragments of one frame.
-    pub fragments: usize,
-    /// Bytes of a message's body, as JSON text.
-    pub body_bytes: usize,
-    /// Bytes of an event's data, as JSON text.
-    pub data_bytes: usize,
-    /// Patterns of one session.
-    pub patterns: usize,
-    /// Rooms that one user may add another user to.
-    pub places_by_adder: usize,
-    /// Memory of the patterns of one session in bytes: for each its length and 200.
-    pub pattern_bytes: usize,
-    /// Memory of the patterns of all sessions, in bytes.
-    pub node_pattern_bytes: usize,
-    /// Nesting of a frame's JSON, the frame included.
-    pub json_depth: usize,
-    /// Sends of one session without an answer.
-    pub sends_in_flight: usize,
-    /// Reads of history and inbox of one session without an answer.
-    pub reads_in_flight: usize,
-    /// HTTP requests of all clients without an answer.
-    pub requests_in_flight: usize,
-    /// Those of one user.
-    pub user_requests_in_flight: usize,
-    /// Messages in one page of history.
-    pub history_messages: usize,
-    /// Bytes in one page of history.
-    pub history_bytes: usize,
-    /// Bytes that may wait for one session's socket.
-    pub outbox_bytes: usize,
-    /// Bytes that may wait for the sockets of all sessions together.
-    pub node_outbox_bytes: usize,
-    /// Sessions of one user on this node.
-    pub sessions_per_user_here: usize,
-    /// HTTP connections of one user on this node.
-    pub http_connections_per_user: usize,
-    /// Deliveries that may wait for one worker.
-    pub worker_queue: usize,
+keys! {
+    /// How much one client may ask for, and how much may wait.
+    #[derive(Copy)]
+    pub struct LimitsConfig {
+        /// Bytes of a frame from a client, all fragments together.
+        pub frame_bytes: u32 = Integer(1024..=16 << 20),
+        /// Fragments of one frame.
+        pub fragments: u32 = Integer(1..=1024),
+        /// What one request may hold.
+        pub requests: RequestBounds = Group,
+        /// Bytes in one page of history.
+        pub history_bytes: usize = Integer(1024..=16 << 20),
+        /// What one session may have under way.
+        pub session: SessionBounds = Group,
+        /// Memory of the patterns of one session in bytes: for each its length and 200.
+        pub pattern_bytes: usize = Integer(1024..=16 << 20),
+        /// What one user may have.
+        pub user: UserLimits = Group,
+        /// What all clients of this node may have together.
+        pub node: SharedLimits = Group,
+    }
+    relate Self::relate;
+}
+
+keys! {
+    for RequestBounds {
+        body_bytes = Integer(64..=1 << 20),
+        data_bytes = Integer(64..=1 << 20),
+        patterns = Integer(1..=10_000),
+        // Half of what `serde_json` recurses to (128) before it refuses.
+        json_depth = Integer(2..=64),
+        history_messages = Integer(1..=1000),
+    }
+}
+
+keys! {
+    /// What one session may have under way.
+    #[derive(Copy)]
+    pub struct SessionBounds {
+        /// Bytes that may wait for its socket.
+        pub outbox_bytes: usize = Integer(4096..=256 << 20),
+        /// Sends without an answer.
+        pub sends_in_flight: usize = Integer(1..=1024),
+        /// Reads of history and inbox without an answer.
+        pub reads_in_flight: usize = Integer(1..=64),
+    }
+}
+
+keys! {
+    /// What one user may have.
+    #[derive(Copy)]
+    pub struct UserLimits {
+        /// Sessions on this node.
+        pub sessions: usize = Integer(1..=100_000) => "sessions_per_user_here",
+        /// HTTP connections on this node.
+        pub http_connections: usize = Integer(1..=100_000) => "http_connections_per_user",
+        /// HTTP requests without an answer.
+        pub requests_in_flight: usize = Integer(1..=1024) => "user_requests_in_flight",
+        /// Rooms that the user may add another user to.
+        pub places_by_adder: usize = Integer(1..=2500),
+    }
+}
+
+keys! {
+    /// What all clients of this node may have together.
+    #[derive(Copy)]
+    pub struct SharedLimits {
+        /// HTTP requests without an answer.
+        pub requests_in_flight: usize = Integer(1..=65_536),
+        /// Bytes that may wait for the sockets of all sessions.
+        pub outbox_bytes: usize = Integer(1 << 20..=64 << 30) => "node_outbox_bytes",
+        /// Memory of the patterns of all sessions, in bytes.
+        pub pattern_bytes: usize = Integer(1 << 20..=64 << 30) => "node_pattern_bytes",
+        /// Deliveries that may wait for one worker.
+        pub worker_queue: usize = Integer(16..=1 << 20),
+    }
 }
 
 impl LimitsConfig {
-    pub(super) fn read(s: &mut Section) -> Self {
-        let limits = Self {
-            frame_bytes: s.count("frame_bytes", &FRAME_BYTES),
-            fragments: s.count("fragments", &FRAGMENTS),
-            body_bytes: s.count("body_bytes", &BODY_BYTES),
-            data_bytes: s.count("data_bytes", &BODY_BYTES),
-            patterns: s.count("patterns", &PATTERNS),
-            places_by_adder: s.count("places_by_adder", &PLACES_BY_ADDER),
-            pattern_bytes: s.count("pattern_bytes", &PATTERN_BYTES),
-            node_pattern_bytes: s.count("node_pattern_bytes", &NODE_PATTERN_BYTES),
-            json_depth: s.count("json_depth", &JSON_DEPTH),
-            sends_in_flight: s.count("sends_in_flight", &SENDS_IN_FLIGHT),
-            reads_in_flight: s.count("reads_in_flight", &READS_IN_FLIGHT),
-            requests_in_flight: s.count("requests_in_flight", &REQUESTS_IN_FLIGHT),
-            user_requests_in_flight: s.count("user_requests_in_flight", &USER_REQUESTS_IN_FLIGHT),
-            history_messages: s.count("history_messages", &HISTORY_MESSAGES),
-            history_bytes: s.count("history_bytes", &HISTORY_BYTES),
-            outbox_bytes: s.count("outbox_bytes", &OUTBOX_BYTES),
-            node_outbox_bytes: s.count("node_outbox_bytes", &NODE_OUTBOX_BYTES),
-            sessions_per_user_here: s.count("sessions_per_user_here", &SESSIONS_PER_USER),
-            http_connections_per_user: s
-                .count("http_connections_per_user", &HTTP_CONNECTIONS_PER_USER),
-            worker_queue: s.count("worker_queue", &WORKER_QUEUE),
-        };
-        limits.relate(s);
-        limits
+    /// Returns the bounds of what a client may send as one frame or message.
+    pub const fn frames(&self) -> FrameLimits {
+        let Self { frame_bytes, fragments, .. } = *self;
+        FrameLimits { frame_bytes, message_bytes: frame_bytes, fragments }
+    }
+
+    /// Returns the limits that clients are told.
+    pub const fn ready(&self) -> ReadyLimits {
+        ReadyLimits {
+            frame_bytes: self.frame_bytes as usize,
+            body_bytes: self.requests.body_bytes,
+            patterns: self.requests.patterns,
+            sends_in_flight: self.session.sends_in_flight,
+        }
     }
 
     fn relate(&self, s: &mut Section) {
-        for (key, bytes) in [("body_bytes", self.body_bytes), ("data_bytes", self.data_bytes)] {
+        let frame_bytes = self.frame_bytes as usize;
+        for (key, bytes) in
+            [("body_bytes", self.requests.body_bytes), ("data_bytes", self.requests.data_bytes)]
+        {
             let floor = (key, bytes + OTHER_FIELDS_BYTES);
             let formula = format!("{{}} + {OTHER_FIELDS_BYTES}");
-            s.at_least(("frame_bytes", self.frame_bytes), floor, &formula);
+            s.at_least(("frame_bytes", frame_bytes), floor, &formula);
         }
-        let outbox = ("outbox_bytes", self.outbox_bytes);
-        let floor = ("frame_bytes", self.frame_bytes * OUTBOX_HOLDS);
+        let outbox = ("outbox_bytes", self.session.outbox_bytes);
+        let floor = ("frame_bytes", frame_bytes * OUTBOX_HOLDS);
         s.at_least(outbox, floor, &format!("{OUTBOX_HOLDS} * {{}}"));
         self.relate_pages(s);
         let floor = ("pattern_bytes", self.pattern_bytes * FULL_SESSIONS);
-        let node = ("node_pattern_bytes", self.node_pattern_bytes);
+        let node = ("node_pattern_bytes", self.node.pattern_bytes);
         s.at_least(node, floor, &format!("{FULL_SESSIONS} * {{}}"));
-        let node = ("node_outbox_bytes", self.node_outbox_bytes);
+        let node = ("node_outbox_bytes", self.node.outbox_bytes);
         s.at_least(node, outbox, "{}");
     }
 
@@ -146,12 +148,13 @@ impl LimitsConfig {
     fn relate_pages(&self, s: &mut Section) {
         let largest = [
             ("history_bytes", self.history_bytes, PAGE_FIELDS_BYTES),
-            ("body_bytes", self.body_bytes, ITEM_FIELDS_BYTES + PAGE_FIELDS_BYTES),
+            ("body_bytes", self.requests.body_bytes, ITEM_FIELDS_BYTES + PAGE_FIELDS_BYTES),
         ];
         for (key, bytes, fields) in largest {
-            let floor = (key, self.reads_in_flight * (bytes + fields));
-            let formula = format!("reads_in_flight ({}) * ({{}} + {fields})", self.reads_in_flight);
-            s.at_least(("outbox_bytes", self.outbox_bytes), floor, &formula);
+            let floor = (key, self.session.reads_in_flight * (bytes + fields));
+            let formula =
+                format!("reads_in_flight ({}) * ({{}} + {fields})", self.session.reads_in_flight);
+            s.at_least(("outbox_bytes", self.session.outbox_bytes), floor, &formula);
         }
     }
 }

@@ -1,47 +1,38 @@
 //! `[listen]`: where this node listens, and for how many.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::ops::RangeInclusive;
 
-use serde::Serialize;
+use serde::ser::SerializeMap;
 
+use super::key_type::{Checked, Entry, Integer, KeyType, Strings};
+use super::keys::keys;
 use super::section::Section;
 
-const ORIGINS: RangeInclusive<usize> = 0..=64;
+const ORIGIN: Checked = Checked(
+    "\"*\" or a lower-case origin such as \"https://chat.example.com\", without a path, is required",
+    is_origin,
+);
 const ORIGIN_BYTES_MAX: usize = 300;
-const ORIGIN: &str = "\"*\" or a lower-case origin such as \"https://chat.example.com\", without a path, is required";
 const ANY_ORIGIN: &str = "*";
-const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
-const HANDSHAKES: RangeInclusive<u64> = 1..=65_536;
 
-/// Where to listen.
-#[derive(Clone, Debug, Serialize)]
-pub struct ListenConfig {
-    /// For clients: WebSocket and HTTP API.
-    pub clients: SocketAddr,
-    /// For operators: metrics and health.
-    pub operator: SocketAddr,
-    /// The `Origin` headers of browsers that may connect, matched exactly; a lone `*` is any.
-    pub origins: Vec<String>,
-    /// Client connections at once.
-    pub connections: usize,
-    /// Connections at once that have not finished their HTTP upgrade.
-    pub handshakes: usize,
+keys! {
+    /// Where to listen.
+    pub struct ListenConfig {
+        /// For clients: WebSocket and HTTP API.
+        pub clients: SocketAddr = Address,
+        /// For operators: metrics and health.
+        pub operator: SocketAddr = Address,
+        /// The `Origin` headers of browsers that may connect, matched exactly; a lone `*` is any.
+        pub origins: Vec<String> = Strings(0..=64, ORIGIN),
+        /// Client connections at once.
+        pub connections: usize = Integer(1..=1_000_000),
+        /// Connections at once that have not finished their HTTP upgrade.
+        pub handshakes: usize = Integer(1..=65_536),
+    }
+    relate Self::relate;
 }
 
 impl ListenConfig {
-    pub(super) fn read(s: &mut Section) -> Self {
-        let listen = Self {
-            clients: address(s, "clients"),
-            operator: address(s, "operator"),
-            origins: s.strings("origins", &ORIGINS, ORIGIN, is_origin),
-            connections: s.count("connections", &CONNECTIONS),
-            handshakes: s.count("handshakes", &HANDSHAKES),
-        };
-        listen.relate(s);
-        listen
-    }
-
     /// Whether pages of any origin may connect.
     pub(super) fn allows_any_origin(&self) -> bool {
         self.origins.iter().any(|origin| origin == ANY_ORIGIN)
@@ -61,10 +52,19 @@ impl ListenConfig {
     }
 }
 
-fn address(s: &mut Section, key: &'static str) -> SocketAddr {
-    let wanted = "an IP address and port such as \"127.0.0.1:8080\" is required";
-    let stand_in = (Ipv4Addr::UNSPECIFIED, 0).into();
-    s.string(key, wanted, |text| text.parse().ok()).unwrap_or(stand_in)
+/// An IP address and port.
+struct Address;
+
+impl KeyType<SocketAddr> for Address {
+    fn read(&self, s: &mut Section, key: &'static str) -> SocketAddr {
+        let wanted = "an IP address and port such as \"127.0.0.1:8080\" is required";
+        let stand_in = (Ipv4Addr::UNSPECIFIED, 0).into();
+        s.string(key, wanted, |text| text.parse().ok()).unwrap_or(stand_in)
+    }
+
+    fn print<M: SerializeMap>(&self, value: &SocketAddr, to: Entry<M>) -> Result<(), M::Error> {
+        to.put(value)
+    }
 }
 
 /// What a browser sends: scheme, host and perhaps a port. Anything more would never match.

@@ -5,6 +5,8 @@
 //!                              |
 //!                           section       typed reading: unknown, type, bound, relation
 //!                              |
+//!                            keys         one declaration a key: its struct, reader and printer
+//!                              |
 //!                 Config, or all mistakes at once
 //! ```
 //!
@@ -18,22 +20,20 @@
 mod auth;
 mod bus;
 mod choice;
+mod delivery;
 mod error;
-mod interest;
 mod key_path;
+mod key_type;
+mod keys;
 mod known_secrets;
 mod layers;
 mod layout;
 mod limits;
 mod listen;
-mod name;
 mod node;
 mod policy;
-mod print;
 mod provenance;
 mod rates;
-mod redis_url;
-mod repair;
 mod secret;
 mod section;
 mod serve;
@@ -43,23 +43,21 @@ mod suggestion;
 mod telemetry;
 mod timeouts;
 
-pub use auth::{Algorithm, AuthConfig, KeyConfig};
-pub use bus::BusConfig;
-pub use choice::LayoutChoice;
+pub use auth::{Algorithm, AuthConfig, KeyConfig, TokenRules};
+pub use bus::{BusConfig, LinkBounds};
+pub use choice::{LayoutChoice, LayoutsConfig};
+pub use delivery::{DeliveryConfig, InterestConfig, RepairConfig, ResumeBounds};
 pub use error::{ConfigError, ConfigErrors, Origin};
-pub use interest::InterestConfig;
-pub use layout::{BucketsConfig, LayoutConfig, ShardConfig};
-pub use limits::LimitsConfig;
+pub use layout::{LayoutConfig, ShardConfig};
+pub use limits::{LimitsConfig, SessionBounds, SharedLimits, UserLimits};
 pub use listen::ListenConfig;
 pub use node::NodeConfig;
-pub use policy::{CreatePolicy, DirectPolicy, PolicyConfig};
+pub use policy::{Initiator, PolicyConfig};
 pub use rates::{RateConfig, Rates, UserRates};
-pub use redis_url::{RedisUrl, RedisUrlError};
-pub use repair::{AuditConfig, RepairConfig};
 pub use secret::Secret;
 pub use settings::Config;
-pub use store::{CqlConfig, StoreBackend, StoreConfig};
-pub use telemetry::{LogFormatConfig, TelemetryConfig};
+pub use store::{CqlConfig, Credentials, EmbeddedBounds, StoreBackend, StoreConfig, TlsConfig};
+pub use telemetry::TelemetryConfig;
 pub use timeouts::Timeouts;
 
 #[cfg(test)]

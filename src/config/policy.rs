@@ -1,42 +1,27 @@
 //! `[policy]`: who may do what.
 
-use serde::Serialize;
+use super::key_type::Choice;
+use super::keys::keys;
 
-use super::section::Section;
-
-/// Who may do what.
-#[derive(Clone, Debug, Serialize)]
-pub struct PolicyConfig {
-    /// Who may start a direct conversation.
-    pub direct: DirectPolicy,
-    /// Who may make rooms.
-    pub create: CreatePolicy,
+keys! {
+    /// Who may do what.
+    #[derive(Copy)]
+    pub struct PolicyConfig {
+        /// Who may start a direct conversation. One that exists is open to both of its users.
+        pub direct: Initiator = Choice(INITIATORS),
+        /// Who may make rooms. Of a user's room the server chooses the id.
+        pub create: Initiator = Choice(INITIATORS),
+    }
 }
 
-/// Who may make rooms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CreatePolicy {
-    /// Any user. The server chooses the room's id.
-    Anyone,
-    /// Services alone.
-    Service,
-}
-
-/// Who may start a direct conversation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DirectPolicy {
-    /// Any user, with any other user.
+/// Who may begin something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Initiator {
+    /// Any user.
     Anyone,
     /// Services alone, on behalf of users.
     Service,
 }
 
-impl PolicyConfig {
-    pub(super) fn read(s: &mut Section) -> Self {
-        let choices = [("anyone", DirectPolicy::Anyone), ("service", DirectPolicy::Service)];
-        let makers = [("anyone", CreatePolicy::Anyone), ("service", CreatePolicy::Service)];
-        Self { direct: s.choice("direct", &choices), create: s.choice("create", &makers) }
-    }
-}
+const INITIATORS: [(&str, Initiator); 2] =
+    [("anyone", Initiator::Anyone), ("service", Initiator::Service)];

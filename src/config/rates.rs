@@ -3,9 +3,10 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::ser::SerializeMap;
 
-use super::print;
+use super::key_type::{Choice, Entry, Group, Integer, KeyType, Millis};
+use super::keys::keys;
 use super::section::Section;
 
 /// A limit keeps whole microseconds between two calls. Above 10,000 per second the rounding would
@@ -20,12 +21,6 @@ const ITEM_BURST: RangeInclusive<u64> = 100..=100_000;
 const BYTES_PER_S: RangeInclusive<u64> = 1024..=16 << 20;
 const BYTE_BURST: RangeInclusive<u64> = 1024..=1 << 30;
 
-/// 0 is no limit.
-const CONNECTIONS_AN_ADDRESS: RangeInclusive<u64> = 0..=1_000_000;
-const REMEMBERED: RangeInclusive<u64> = 1024..=1 << 24;
-const WAITING: RangeInclusive<u64> = 16..=1 << 20;
-const ANSWER: RangeInclusive<u64> = 10..=60_000;
-
 /// Rows that a partition of messages may have by its conversation's limit. That is below the
 /// 100,000 from which `ScyllaDB` warns, with space for the sends that several nodes let in at once.
 const PARTITION_ROWS: u64 = 95_000;
@@ -36,6 +31,48 @@ const DM_WINDOW_S: u64 = 86_400;
 /// The time that a partition of a room holds: one hour.
 const ROOM_WINDOW_S: u64 = 3600;
 
+keys! {
+    /// How often.
+    pub struct Rates {
+        /// Whether the limits of users apply.
+        pub limits_users: bool = Choice([("on", true), ("off", false)]) => "users",
+        /// The limits of a user.
+        pub user: UserRates = Group,
+        /// Messages of a direct conversation.
+        pub dm: RateConfig = Rate(("dm_burst", BURST), ("dm_per_s", PER_S)),
+        /// Messages of a room.
+        pub room: RateConfig = Rate(("room_burst", BURST), ("room_per_s", PER_S)),
+        /// Frames of a connection.
+        pub frames: RateConfig = Rate(("frame_burst", BURST), ("frames_per_s", PER_S)),
+        /// Bytes of a connection.
+        pub bytes: RateConfig = Rate(("byte_burst", BYTE_BURST), ("bytes_per_s", BYTES_PER_S)),
+        /// Connections of an address; none is no limit.
+        pub connections_per_address: Option<u32> = Integer(0..=1_000_000),
+        /// Users, and conversations of each kind, that a worker remembers.
+        pub remembered: usize = Integer(1024..=1 << 24),
+        /// Sends of a worker that may wait for one shard.
+        pub waiting: usize = Integer(16..=1 << 20),
+        /// For the answer of a shard.
+        pub answer: Duration = Millis(10..=60_000) => "answer_ms",
+    }
+    relate Self::relate;
+}
+
+keys! {
+    /// The limits of a user.
+    #[derive(Copy)]
+    pub struct UserRates {
+        /// Sends of messages.
+        pub sends: RateConfig = Rate(("send_burst", BURST), ("sends_per_s", PER_S)),
+        /// Events.
+        pub events: RateConfig = Rate(("event_burst", BURST), ("events_per_s", PER_S)),
+        /// Reads of the store.
+        pub reads: RateConfig = Rate(("read_burst", BURST), ("reads_per_s", PER_S)),
+        /// Items of lists that frames and requests name.
+        pub items: RateConfig = Rate(("item_burst", ITEM_BURST), ("items_per_s", PER_S)),
+    }
+}
+
 /// So many at once, and so many per second from then on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateConfig {
@@ -45,136 +82,32 @@ pub struct RateConfig {
     pub per_s: u32,
 }
 
-/// How often.
-#[derive(Clone, Debug)]
-pub struct Rates {
-    /// Sends, events, reads and list items of a user; none if users are not limited.
-    pub users: Option<UserRates>,
-    /// Messages of a direct conversation.
-    pub dm: RateConfig,
-    /// Messages of a room.
-    pub room: RateConfig,
-    /// Frames of a connection.
-    pub frames: RateConfig,
-    /// Bytes of a connection.
-    pub bytes: RateConfig,
-    /// Connections of an address; none is no limit.
-    pub connections_per_address: Option<u32>,
-    /// Users, and conversations of each kind, that a worker remembers.
-    pub remembered: usize,
-    /// Sends of a worker that may wait for one shard.
-    pub waiting: usize,
-    /// For the answer of a shard.
-    pub answer: Duration,
-    written: Written,
-}
+/// The keys of a rate: the burst, and what is allowed per second.
+struct Rate((&'static str, RangeInclusive<u64>), (&'static str, RangeInclusive<u64>));
 
-/// The limits of a user.
-#[derive(Clone, Copy, Debug)]
-pub struct UserRates {
-    /// Sends of messages.
-    pub sends: RateConfig,
-    /// Events.
-    pub events: RateConfig,
-    /// Reads of the store.
-    pub reads: RateConfig,
-    /// Items of lists that frames and requests name.
-    pub items: RateConfig,
-}
+impl KeyType<RateConfig> for Rate {
+    fn read(&self, s: &mut Section, _key: &'static str) -> RateConfig {
+        let Self((burst, bursts), (per_s, rates)) = self;
+        let mut number = |key, allowed| s.integer(key, allowed) as u32;
+        RateConfig { burst: number(burst, bursts), per_s: number(per_s, rates) }
+    }
 
-/// The keys as they are spelled.
-#[derive(Clone, Debug, Serialize)]
-struct Written {
-    users: Switch,
-    send_burst: u32,
-    sends_per_s: u32,
-    event_burst: u32,
-    events_per_s: u32,
-    read_burst: u32,
-    reads_per_s: u32,
-    item_burst: u32,
-    items_per_s: u32,
-    dm_burst: u32,
-    dm_per_s: u32,
-    room_burst: u32,
-    room_per_s: u32,
-    frame_burst: u32,
-    frames_per_s: u32,
-    byte_burst: u32,
-    bytes_per_s: u32,
-    connections_per_address: u32,
-    remembered: usize,
-    waiting: usize,
-    #[serde(rename = "answer_ms", serialize_with = "print::millis")]
-    answer: Duration,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Switch {
-    On,
-    Off,
-}
-
-impl Rates {
-    pub(super) fn read(s: &mut Section) -> Self {
-        let mut number = |key, allowed: &RangeInclusive<u64>| s.integer(key, allowed) as u32;
-        let written = Written {
-            send_burst: number("send_burst", &BURST),
-            sends_per_s: number("sends_per_s", &PER_S),
-            event_burst: number("event_burst", &BURST),
-            events_per_s: number("events_per_s", &PER_S),
-            read_burst: number("read_burst", &BURST),
-            reads_per_s: number("reads_per_s", &PER_S),
-            item_burst: number("item_burst", &ITEM_BURST),
-            items_per_s: number("items_per_s", &PER_S),
-            dm_burst: number("dm_burst", &BURST),
-            dm_per_s: number("dm_per_s", &PER_S),
-            room_burst: number("room_burst", &BURST),
-            room_per_s: number("room_per_s", &PER_S),
-            frame_burst: number("frame_burst", &BURST),
-            frames_per_s: number("frames_per_s", &PER_S),
-            byte_burst: number("byte_burst", &BYTE_BURST),
-            bytes_per_s: number("bytes_per_s", &BYTES_PER_S),
-            connections_per_address: number("connections_per_address", &CONNECTIONS_AN_ADDRESS),
-            users: s.choice("users", &[("on", Switch::On), ("off", Switch::Off)]),
-            remembered: s.count("remembered", &REMEMBERED),
-            waiting: s.count("waiting", &WAITING),
-            answer: s.millis("answer_ms", &ANSWER),
-        };
-        written.relate(s);
-        written.resolve()
+    fn print<M: SerializeMap>(&self, value: &RateConfig, to: Entry<M>) -> Result<(), M::Error> {
+        to.map.serialize_entry(self.0.0, &value.burst)?;
+        to.map.serialize_entry(self.1.0, &value.per_s)
     }
 }
 
-impl Written {
-    fn resolve(self) -> Rates {
-        let rate = |burst, per_s| RateConfig { burst, per_s };
-        let users = UserRates {
-            sends: rate(self.send_burst, self.sends_per_s),
-            events: rate(self.event_burst, self.events_per_s),
-            reads: rate(self.read_burst, self.reads_per_s),
-            items: rate(self.item_burst, self.items_per_s),
-        };
-        let addresses = self.connections_per_address;
-        Rates {
-            users: (self.users == Switch::On).then_some(users),
-            dm: rate(self.dm_burst, self.dm_per_s),
-            room: rate(self.room_burst, self.room_per_s),
-            frames: rate(self.frame_burst, self.frames_per_s),
-            bytes: rate(self.byte_burst, self.bytes_per_s),
-            connections_per_address: (addresses > 0).then_some(addresses),
-            remembered: self.remembered,
-            waiting: self.waiting,
-            answer: self.answer,
-            written: self,
-        }
+impl Rates {
+    /// Returns the limits of a user, if users are limited.
+    pub fn of_users(&self) -> Option<UserRates> {
+        self.limits_users.then_some(self.user)
     }
 
     /// What a conversation's limit lets in is stored in one partition per window.
     fn relate(&self, s: &mut Section) {
-        let dm = ("dm_burst", self.dm_burst, "dm_per_s", self.dm_per_s, DM_WINDOW_S);
-        let room = ("room_burst", self.room_burst, "room_per_s", self.room_per_s, ROOM_WINDOW_S);
+        let dm = ("dm_burst", self.dm.burst, "dm_per_s", self.dm.per_s, DM_WINDOW_S);
+        let room = ("room_burst", self.room.burst, "room_per_s", self.room.per_s, ROOM_WINDOW_S);
         for (burst_key, burst, rate_key, per_s, window) in [dm, room] {
             let rows = u64::from(burst) + u64::from(per_s) * window;
             if rows > PARTITION_ROWS && !s.is_mistaken(burst_key) && !s.is_mistaken(rate_key) {
@@ -185,11 +118,5 @@ impl Written {
                 s.refuse(burst_key, burst, &wanted);
             }
         }
-    }
-}
-
-impl Serialize for Rates {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.written.serialize(serializer)
     }
 }

@@ -4,8 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// The text that replaces a secret wherever a configuration is printed.
-pub(super) const MASKED: &str = "MASKED";
+use crate::redis::MASKED;
 
 /// Bytes that only [`Secret::expose`] shows.
 #[derive(Clone, PartialEq, Eq)]

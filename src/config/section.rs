@@ -7,13 +7,12 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
 use toml::{Table, Value};
 
 use super::error::{ConfigError, kind, quoted, shown};
 use super::key_path::KeyPath;
-use super::name::{NAME, is_name};
+use super::key_type::{NAME, is_name};
 use super::provenance::Provenance;
 use super::suggestion::nearest;
 
@@ -125,21 +124,6 @@ impl<'l> Section<'l> {
         })
     }
 
-    /// Reads the integer `key`, as a number of things or bytes.
-    pub(super) fn count(&mut self, key: &'static str, allowed: &RangeInclusive<u64>) -> usize {
-        usize::try_from(self.integer(key, allowed)).unwrap_or(usize::MAX)
-    }
-
-    /// Reads the integer `key`, in milliseconds.
-    pub(super) fn millis(&mut self, key: &'static str, allowed: &RangeInclusive<u64>) -> Duration {
-        Duration::from_millis(self.integer(key, allowed))
-    }
-
-    /// Reads the integer `key`, in seconds.
-    pub(super) fn seconds(&mut self, key: &'static str, allowed: &RangeInclusive<u64>) -> Duration {
-        Duration::from_secs(self.integer(key, allowed))
-    }
-
     /// Reads the string `key`, converted. Returns none, with a mistake, if it is not a string or
     /// `convert` fails.
     pub(super) fn string<T>(
@@ -154,27 +138,6 @@ impl<'l> Section<'l> {
             self.refuse(key, shown(&value), wanted);
         }
         converted
-    }
-
-    /// Reads the string `key` of so many bytes.
-    pub(super) fn sized(&mut self, key: &'static str, bytes: &RangeInclusive<usize>) -> String {
-        let wanted = format!("a string of {} to {} bytes is required", bytes.start(), bytes.end());
-        let fits = |text: &str| bytes.contains(&text.len()).then(|| text.to_owned());
-        self.string(key, &wanted, fits).unwrap_or_default()
-    }
-
-    /// Reads the name `key`.
-    pub(super) fn name(&mut self, key: &'static str) -> String {
-        let named = |text: &str| is_name(text).then(|| text.to_owned());
-        self.string(key, NAME, named).unwrap_or_default()
-    }
-
-    /// Reads the string `key`, one of a few. The first replaces a mistaken one.
-    pub(super) fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)]) -> T {
-        let spelled: Vec<String> = choices.iter().map(|(text, _)| format!("{text:?}")).collect();
-        let wanted = format!("{} is required", spelled.join(" or "));
-        let chosen = |text: &str| choices.iter().find(|choice| choice.0 == text).map(|it| it.1);
-        self.string(key, &wanted, chosen).unwrap_or(choices[0].1)
     }
 
     /// Reads the string `key`, which is or holds a secret: no mistake repeats it.
@@ -311,7 +274,7 @@ impl<'l> Section<'l> {
     fn check_name(&mut self, path: &KeyPath, name: &str) {
         if !is_name(name) {
             self.provenance
-                .mistake(path.clone(), ConfigError::new(path, format!("as a name, {NAME}")));
+                .mistake(path.clone(), ConfigError::new(path, format!("as a name, {}", NAME.0)));
         }
     }
 

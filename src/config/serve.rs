@@ -2,7 +2,7 @@
 //! one process on loopback, refuse less.
 
 use super::error::{ConfigError, ConfigErrors};
-use super::{Config, StoreBackend};
+use super::{Config, LayoutChoice, StoreBackend};
 
 /// The secret in `default.toml`, which anyone with this source knows.
 const DEVELOPMENT_SECRET: &[u8] = b"narrowcast-development-key-do-not-deploy";
@@ -47,8 +47,10 @@ impl Config {
     }
 
     fn lonely_store(&self) -> Option<ConfigError> {
-        let used = self.layout.subscribe.iter().chain([&self.layout.publish]);
-        let sharded = |name: &&String| self.layout(name).is_some_and(|it| !it.shards.is_empty());
+        let LayoutChoice { publish, subscribe } = &self.layouts.choice;
+        let used = subscribe.iter().chain([publish]);
+        let layout = |name: &str| self.layouts.named(name);
+        let sharded = |name: &&String| layout(name).is_some_and(|it| !it.shards.is_empty());
         let layout = used.into_iter().find(sharded)?;
         let complaint = format!(
             "the embedded store belongs to one process; use another backend, or no shards in \

@@ -1,65 +1,47 @@
 //! The whole configuration.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::ops::RangeInclusive;
-
-use serde::{Serialize, Serializer};
 
 use super::key_path::KeyPath;
+use super::key_type::{Group, Integer, SubTable};
+use super::keys::{KeyGroup, Printed, keys};
 use super::layers::Layers;
 use super::section::Section;
 use super::{
-    AuditConfig, AuthConfig, BusConfig, ConfigErrors, InterestConfig, LayoutChoice, LayoutConfig,
-    LimitsConfig, ListenConfig, NodeConfig, PolicyConfig, Rates, RepairConfig, StoreConfig,
-    TelemetryConfig, Timeouts,
+    AuthConfig, ConfigErrors, DeliveryConfig, LayoutConfig, LayoutsConfig, LimitsConfig,
+    ListenConfig, NodeConfig, PolicyConfig, Rates, StoreConfig, TelemetryConfig, Timeouts,
 };
 
-const WORKERS: RangeInclusive<u64> = 1..=64;
-const LAYOUTS: RangeInclusive<usize> = 1..=8;
-
-/// Why a layout that is in use exists.
-const IN_USE: &str = "a loaded configuration has the layouts that it names";
-
-/// A resolved configuration. `config/default.toml` states the meaning, bound and reason of each
-/// key. The fields here have the names of the keys there, durations without their unit.
-#[derive(Clone, Debug, Serialize)]
-pub struct Config {
-    /// The deployment; part of every Redis channel.
-    pub namespace: String,
-    /// Event loops.
-    pub workers: usize,
-    /// This node.
-    pub node: NodeConfig,
-    /// Where it listens, and for how many.
-    pub listen: ListenConfig,
-    /// The layouts, by name in byte order.
-    #[serde(serialize_with = "by_name")]
-    pub layouts: Vec<LayoutConfig>,
-    /// Which of them this node uses.
-    pub layout: LayoutChoice,
-    /// Where messages live.
-    pub store: StoreConfig,
-    /// Which tokens are trusted.
-    pub auth: AuthConfig,
-    /// Who may do what.
-    pub policy: PolicyConfig,
-    /// How long to wait.
-    pub timeouts: Timeouts,
-    /// How much to take.
-    pub limits: LimitsConfig,
-    /// How often.
-    pub rates: Rates,
-    /// Which buckets to subscribe to.
-    pub interest: InterestConfig,
-    /// Reads of the store for what live delivery may have missed.
-    pub repair: RepairConfig,
-    /// Looking for messages that should not be missing.
-    pub audit: AuditConfig,
-    /// The connections to Redis.
-    pub bus: BusConfig,
-    /// What to log.
-    pub telemetry: TelemetryConfig,
+keys! {
+    /// A resolved configuration. `config/default.toml` states the meaning, default, bound and
+    /// reason of each key.
+    pub struct Config {
+        /// This node, and its deployment.
+        pub node: NodeConfig = Group,
+        /// Event loops.
+        pub workers: usize = Integer(1..=64),
+        /// Where it listens, and for how many.
+        pub listen: ListenConfig = SubTable,
+        /// The layouts, and which of them this node uses.
+        pub layouts: LayoutsConfig = Group,
+        /// Where messages live.
+        pub store: StoreConfig = SubTable,
+        /// Which tokens are trusted.
+        pub auth: AuthConfig = SubTable,
+        /// Who may do what.
+        pub policy: PolicyConfig = SubTable,
+        /// How long to wait.
+        pub timeouts: Timeouts = SubTable,
+        /// How much to take.
+        pub limits: LimitsConfig = SubTable,
+        /// How often.
+        pub rates: Rates = SubTable,
+        /// How messages reach the nodes that need them.
+        pub delivery: DeliveryConfig = Group,
+        /// What to log.
+        pub telemetry: TelemetryConfig = SubTable,
+    }
+    relate Self::relate_rates;
 }
 
 impl Config {
@@ -81,62 +63,42 @@ impl Config {
         layers.read(Self::read)
     }
 
-    /// Returns the layout of this name.
-    pub fn layout(&self, name: &str) -> Option<&LayoutConfig> {
-        self.layouts.iter().find(|layout| layout.name == name)
-    }
-
     /// Returns the layout that this node publishes by.
     pub fn published(&self) -> &LayoutConfig {
-        self.layout(&self.layout.publish).expect(IN_USE)
+        self.layouts.published()
     }
 
     /// Returns the layouts that this node subscribes by.
     pub fn subscribed(&self) -> impl Iterator<Item = &LayoutConfig> {
-        self.layout.subscribe.iter().map(|name| self.layout(name).expect(IN_USE))
+        self.layouts.subscribed()
     }
 
-    fn read(s: &mut Section) -> Self {
-        let layouts = s.named("layouts", &LAYOUTS, LayoutConfig::read);
-        let config = Self {
-            namespace: s.name("namespace"),
-            workers: s.count("workers", &WORKERS),
-            node: s.section("node", NodeConfig::read),
-            listen: s.section("listen", ListenConfig::read),
-            layout: s.section("layout", |s| LayoutChoice::read(s, &layouts)),
-            layouts,
-            store: s.section("store", StoreConfig::read),
-            auth: s.section("auth", AuthConfig::read),
-            policy: s.section("policy", PolicyConfig::read),
-            timeouts: s.section("timeouts", Timeouts::read),
-            limits: s.section("limits", LimitsConfig::read),
-            rates: s.section("rates", Rates::read),
-            interest: s.section("interest", InterestConfig::read),
-            repair: s.section("repair", RepairConfig::read),
-            audit: s.section("audit", AuditConfig::read),
-            bus: s.section("bus", BusConfig::read),
-            telemetry: s.section("telemetry", TelemetryConfig::read),
-        };
-        config.layout.relate_shards(s, &config.layouts);
-        config.relate_rates(s);
-        config
+    /// Returns the whole configuration as TOML that can be loaded again. Secrets and the passwords
+    /// in URLs are the exception: they print masked.
+    pub fn print(&self) -> String {
+        toml::to_string(&Printed(self))
+            .expect("tables, strings and integers within their bounds are TOML")
     }
-}
 
-impl Config {
     /// A frame that is allowed must be possible by the rates: its bytes, and its patterns.
     fn relate_rates(&self, s: &mut Section) {
         let Self { rates, limits, .. } = self;
-        let items = rates.users.map_or(u32::MAX, |users| users.items.burst);
+        let items = rates.of_users().map_or(u32::MAX, |user| user.items.burst);
         let floors = [
             (
                 "byte_burst",
                 rates.bytes.burst,
                 "frame_bytes",
-                limits.frame_bytes,
+                limits.frame_bytes as usize,
                 "a frame is one piece",
             ),
-            ("item_burst", items, "patterns", limits.patterns, "one frame may name as many"),
+            (
+                "item_burst",
+                items,
+                "patterns",
+                limits.requests.patterns,
+                "one frame may name as many",
+            ),
         ];
         for (burst, held, bound, floor, why) in floors {
             let [burst, bound] = [("rates", burst), ("limits", bound)]
@@ -153,9 +115,4 @@ impl Default for Config {
     fn default() -> Self {
         Self::load(None, []).expect("default.toml is within its own bounds: a test loads it")
     }
-}
-
-fn by_name<S: Serializer>(layouts: &[LayoutConfig], serializer: S) -> Result<S::Ok, S::Error> {
-    let named: BTreeMap<&str, _> = layouts.iter().map(|it| (it.name.as_str(), it)).collect();
-    named.serialize(serializer)
 }

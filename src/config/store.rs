@@ -2,105 +2,120 @@
 
 use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::ser::SerializeMap;
 
+use super::Secret;
+use super::key_type::{
+    Checked, Choice, Days, Entry, Group, Integer, KeyType, Millis, Strings, Text,
+};
+use super::keys::keys;
 use super::section::Section;
-use super::{Secret, print};
+use crate::redis::MASKED;
 
 /// The longest path that Linux takes (`PATH_MAX`).
-const PATH_BYTES: RangeInclusive<usize> = 1..=4096;
-const CA_BYTES: RangeInclusive<usize> = 0..=4096;
+const PATH_BYTES_MAX: usize = 4096;
 const QUEUE: RangeInclusive<u64> = 1..=1_048_576;
-const BATCH_ROWS: RangeInclusive<u64> = 1..=65_536;
-
-const NODES: RangeInclusive<usize> = 1..=64;
-const NODE: &str = "host or host:port is required, an IPv6 address in brackets";
+const IN_FLIGHT: RangeInclusive<u64> = 1..=65_536;
 
 /// A DNS name has 253 bytes, and a port six with its colon.
 const NODE_BYTES_MAX: usize = 259;
-const KEYSPACE: &str = "1 to 48 of a-z, 0-9 and _ are required, beginning with a letter";
+const NODE: Checked =
+    Checked("host or host:port is required, an IPv6 address in brackets", is_node);
 const KEYSPACE_BYTES_MAX: usize = 48;
-const DATACENTER_BYTES: RangeInclusive<usize> = 1..=64;
-const REPLICATION: RangeInclusive<u64> = 1..=9;
-const USERNAME_BYTES: RangeInclusive<usize> = 0..=128;
+const KEYSPACE: Checked =
+    Checked("1 to 48 of a-z, 0-9 and _ are required, beginning with a letter", is_keyspace);
+const USERNAME: Text = Text(0..=128);
 const PASSWORD_BYTES_MAX: usize = 1024;
-const IN_FLIGHT: RangeInclusive<u64> = 1..=65_536;
 
-/// Above the time that the servers wait for their replicas, 2 s, and below the lease of a write, 5
-/// s.
-const WRITE_MS: RangeInclusive<u64> = 2100..=4900;
-
-/// Above the time that the servers wait for their replicas, 5 s.
-const READ_MS: RangeInclusive<u64> = 5100..=60_000;
-
-/// None, or from a day to ten years.
-const RETENTION_DAYS: RangeInclusive<u64> = 0..=3650;
-const CONNECTIONS: RangeInclusive<u64> = 1..=16;
-
-/// The store.
-#[derive(Clone, Debug, Serialize)]
-pub struct StoreConfig {
-    /// Which one.
-    pub backend: StoreBackend,
-    /// The embedded store's directory.
-    #[serde(serialize_with = "print::path")]
-    pub path: PathBuf,
-    /// Writes that may wait.
-    pub write_queue: usize,
-    /// Rows that one fsync commits at most.
-    pub batch_rows: usize,
-    /// Reads that may wait.
-    pub read_queue: usize,
-    /// The CQL store.
-    #[serde(flatten)]
-    pub cql: CqlConfig,
+keys! {
+    /// The store. The keys of the CQL store are beside the others in `[store]`.
+    pub struct StoreConfig {
+        /// Which one.
+        pub backend: StoreBackend =
+            Choice([("embedded", StoreBackend::Embedded), ("cql", StoreBackend::Cql)]),
+        /// The embedded store's directory.
+        pub path: PathBuf = Text(1..=PATH_BYTES_MAX),
+        /// How much may wait for the embedded store.
+        pub embedded: EmbeddedBounds = Group,
+        /// The CQL store.
+        pub cql: CqlConfig = Group,
+    }
 }
 
-/// The keys of the CQL store alone. They are beside the others in `[store]`.
-#[derive(Clone, Debug, Serialize)]
-pub struct CqlConfig {
-    /// Nodes to connect to first.
-    pub nodes: Vec<String>,
-    /// The keyspace.
-    pub keyspace: String,
-    /// The datacenter whose nodes are queried.
-    pub datacenter: String,
-    /// Replicas in that datacenter.
-    pub replication: u32,
-    /// The user of the CQL store; empty without authentication.
-    pub username: String,
-    /// The password of `username`.
-    #[serde(serialize_with = "print::masked_or_empty")]
-    pub password: Option<Secret>,
+keys! {
+    /// How much may wait for the embedded store.
+    #[derive(Copy, PartialEq, Eq)]
+    pub struct EmbeddedBounds {
+        /// Writes that may wait; more are refused. The default is four commits: a disk that takes
+        /// 100 ms per fsync still works them off well within the lease of 5 s.
+        pub write_queue: usize = Integer(QUEUE),
+        /// Most writes of a commit. Measured per message, a commit of 1,000 costs little more than
+        /// half of one of 100. A larger one only makes the first message wait for the last.
+        pub batch_rows: usize = Integer(1..=65_536),
+        /// Reads that may wait; more are refused. At 80 us per page of 50, measured through the
+        /// port, the default is a tenth of a second of work.
+        pub read_queue: usize = Integer(QUEUE),
+    }
+}
+
+keys! {
+    /// How to reach a CQL store.
+    pub struct CqlConfig {
+        /// Nodes to connect to first, `host` or `host:port`; they name the others.
+        pub nodes: Vec<String> = Strings(1..=64, NODE),
+        /// The keyspace, a name that needs no quotes.
+        pub keyspace: String = KEYSPACE,
+        /// The datacenter whose nodes are used, and no others.
+        pub datacenter: String = Text(1..=64),
+        /// Replicas there: `schema apply` makes the keyspace with so many.
+        pub replication: u32 = Integer(1..=9),
+        /// The credentials; none without authentication.
+        pub credentials: Option<Credentials> = UsernameAndPassword,
+        /// Whether connections are encrypted.
+        pub tls: TlsConfig = Group,
+        /// Messages and other rows being written at once; more are refused.
+        pub writes_in_flight: usize = Integer(IN_FLIGHT),
+        /// Reads under way at once; more are refused.
+        pub reads_in_flight: usize = Integer(IN_FLIGHT),
+        /// The longest wait for the answer to a write: above the time that the servers wait for their
+        /// replicas, 2 s, and below the lease of a write, 5 s.
+        pub write: Duration = Millis(2100..=4900) => "write_ms",
+        /// The longest wait for the answer to a read: above the time that the servers wait for their
+        /// replicas, 5 s.
+        pub read: Duration = Millis(5100..=60_000) => "read_ms",
+        /// How long messages are kept, from a day to ten years; none means without end.
+        pub retention: Option<Duration> = Days(0..=3650) => "retention_days",
+        /// Connections per shard of a server; per node for Cassandra, which has no shards.
+        pub connections: usize = Integer(1..=16),
+    }
+    relate Self::relate;
+}
+
+keys! {
     /// Whether connections are encrypted.
-    #[serde(serialize_with = "print::on_or_off")]
-    pub tls: bool,
-    /// The certificate authorities that may sign the certificates of nodes.
-    #[serde(serialize_with = "print::path")]
-    pub tls_ca: PathBuf,
-    /// Writes under way at once.
-    pub writes_in_flight: usize,
-    /// Reads under way at once.
-    pub reads_in_flight: usize,
-    /// For the answer to a write.
-    #[serde(rename = "write_ms", serialize_with = "print::millis")]
-    pub write: Duration,
-    /// For the answer to a read.
-    #[serde(rename = "read_ms", serialize_with = "print::millis")]
-    pub read: Duration,
-    /// How long messages are kept; none keeps them without end.
-    #[serde(rename = "retention_days", serialize_with = "print::days_or_nought")]
-    pub retention: Option<Duration>,
-    /// Connections per shard, or per node without shards.
-    pub connections: usize,
+    pub struct TlsConfig {
+        /// Whether they are.
+        pub is_on: bool = Choice([("off", false), ("on", true)]) => "tls",
+        /// The file of the certificate authorities that may sign the certificates of nodes.
+        pub authorities: PathBuf = Text(0..=PATH_BYTES_MAX) => "tls_ca",
+    }
+    relate Self::relate;
+}
+
+/// The credentials of a connection.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The role.
+    pub username: String,
+    /// Its password.
+    pub password: Secret,
 }
 
 /// The kinds of store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreBackend {
     /// In this process's own directory.
     Embedded,
@@ -108,57 +123,56 @@ pub enum StoreBackend {
     Cql,
 }
 
-impl StoreConfig {
-    pub(super) fn read(s: &mut Section) -> Self {
-        let backends = [("embedded", StoreBackend::Embedded), ("cql", StoreBackend::Cql)];
-        Self {
-            backend: s.choice("backend", &backends),
-            path: s.sized("path", &PATH_BYTES).into(),
-            write_queue: s.count("write_queue", &QUEUE),
-            batch_rows: s.count("batch_rows", &BATCH_ROWS),
-            read_queue: s.count("read_queue", &QUEUE),
-            cql: CqlConfig::read(s),
+impl CqlConfig {
+    fn relate(&self, s: &mut Section) {
+        s.unique("nodes", "node", self.nodes.iter().map(String::as_str));
+    }
+}
+
+impl TlsConfig {
+    /// Returns the file of the certificate authorities, if connections are encrypted.
+    pub fn trusted(&self) -> Option<&Path> {
+        self.is_on.then_some(&self.authorities)
+    }
+
+    fn relate(&self, s: &mut Section) {
+        let mistaken = ["tls", "tls_ca"].iter().any(|key| s.is_mistaken(key));
+        if self.is_on && self.authorities.as_os_str().is_empty() && !mistaken {
+            s.report("tls_ca", "missing, since tls is on");
         }
     }
 }
 
-impl CqlConfig {
-    fn read(s: &mut Section) -> Self {
-        let nodes = s.strings("nodes", &NODES, NODE, is_node);
-        s.unique("nodes", "node", nodes.iter().map(String::as_str));
-        let named = |text: &str| is_keyspace(text).then(|| text.to_owned());
-        let cql = Self {
-            nodes,
-            keyspace: s.string("keyspace", KEYSPACE, named).unwrap_or_default(),
-            datacenter: s.sized("datacenter", &DATACENTER_BYTES),
-            replication: s.count("replication", &REPLICATION) as u32,
-            username: s.sized("username", &USERNAME_BYTES),
-            password: read_password(s),
-            tls: s.choice("tls", &[("off", false), ("on", true)]),
-            tls_ca: s.sized("tls_ca", &CA_BYTES).into(),
-            writes_in_flight: s.count("writes_in_flight", &IN_FLIGHT),
-            reads_in_flight: s.count("reads_in_flight", &IN_FLIGHT),
-            write: s.millis("write_ms", &WRITE_MS),
-            read: s.millis("read_ms", &READ_MS),
-            retention: read_retention(s),
-            connections: s.count("connections", &CONNECTIONS),
-        };
-        cql.relate(s);
-        cql
+/// The keys `username` and `password`: both, or neither.
+struct UsernameAndPassword;
+
+impl KeyType<Option<Credentials>> for UsernameAndPassword {
+    fn read(&self, s: &mut Section, _key: &'static str) -> Option<Credentials> {
+        let username: Option<String> = USERNAME.read(s, "username");
+        let password = read_password(s);
+        let mistaken = ["username", "password"].iter().any(|key| s.is_mistaken(key));
+        match (username, password) {
+            (Some(username), Some(password)) => return Some(Credentials { username, password }),
+            (Some(_), None) if !mistaken => {
+                s.report("password", "missing, since username is given");
+            }
+            (None, Some(_)) if !mistaken => {
+                s.report("username", "missing, since password is given");
+            }
+            _ => {}
+        }
+        None
     }
 
-    fn relate(&self, s: &mut Section) {
-        let is_anonymous = self.username.is_empty();
-        let mistaken = ["username", "password"].iter().any(|key| s.is_mistaken(key));
-        if is_anonymous != self.password.is_none() && !mistaken {
-            let (given, missing) =
-                if is_anonymous { ("password", "username") } else { ("username", "password") };
-            s.report(missing, format!("missing, since {given} is given"));
-        }
-        let mistaken = ["tls", "tls_ca"].iter().any(|key| s.is_mistaken(key));
-        if self.tls && self.tls_ca.as_os_str().is_empty() && !mistaken {
-            s.report("tls_ca", "missing, since tls is on");
-        }
+    fn print<M: SerializeMap>(
+        &self,
+        value: &Option<Credentials>,
+        to: Entry<M>,
+    ) -> Result<(), M::Error> {
+        let username = value.as_ref().map_or("", |credentials| &credentials.username);
+        let password = value.as_ref().map_or("", |_| MASKED);
+        to.map.serialize_entry("username", username)?;
+        to.map.serialize_entry("password", password)
     }
 }
 
@@ -172,11 +186,6 @@ fn read_password(s: &mut Section) -> Option<Secret> {
         );
     }
     (!text.is_empty()).then(|| Secret::new(text))
-}
-
-fn read_retention(s: &mut Section) -> Option<Duration> {
-    let days = s.integer("retention_days", &RETENTION_DAYS);
-    (days > 0).then(|| Duration::from_hours(24 * days))
 }
 
 /// Whether CQL takes this name without quotes, and unchanged.

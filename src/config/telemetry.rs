@@ -1,57 +1,43 @@
 //! `[telemetry]`: what to log, and how.
 
-use std::ops::RangeInclusive;
-
-use serde::Serialize;
-use tracing_subscriber::EnvFilter;
+use serde::ser::SerializeMap;
 
 use super::error::{may_be_secret, quoted};
+use super::key_type::{Choice, Entry, KeyType, Text};
+use super::keys::keys;
 use super::section::Section;
+use crate::telemetry::{LogFormat, check_filter};
 
-const LOG_BYTES: RangeInclusive<usize> = 1..=1024;
-
-/// What to log, and how.
-#[derive(Clone, Debug, Serialize)]
-pub struct TelemetryConfig {
-    /// Directives of `tracing_subscriber::EnvFilter`, checked.
-    pub log: String,
-    /// How lines are written.
-    pub format: LogFormatConfig,
-}
-
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormatConfig {
-    /// For people.
-    Text,
-    /// One object per line.
-    Json,
-}
-
-impl TelemetryConfig {
-    pub(super) fn read(s: &mut Section) -> Self {
-        let telemetry = Self {
-            log: s.sized("log", &LOG_BYTES),
-            format: s.choice(
-                "format",
-                &[("text", LogFormatConfig::Text), ("json", LogFormatConfig::Json)],
-            ),
-        };
-        telemetry.check_log(s);
-        telemetry
+keys! {
+    /// What to log, and how.
+    pub struct TelemetryConfig {
+        /// What to log, as [`check_filter`] accepts it.
+        pub log: String = LogFilter,
+        /// How lines are written.
+        pub format: LogFormat = Choice([("text", LogFormat::Text), ("json", LogFormat::Json)]),
     }
+}
 
-    fn check_log(&self, s: &mut Section) {
-        if s.is_mistaken("log") {
-            return;
-        }
-        if let Err(error) = EnvFilter::try_new(&self.log) {
+/// A level or directives.
+struct LogFilter;
+
+const TEXT: Text = Text(1..=1024);
+
+impl KeyType<String> for LogFilter {
+    fn read(&self, s: &mut Section, key: &'static str) -> String {
+        let log: String = TEXT.read(s, key);
+        if !s.is_mistaken(key)
+            && let Err(error) = check_filter(&log)
+        {
             let wanted = "a level or tracing directives are required";
             // The error repeats parts of the text.
-            let reason =
-                if may_be_secret(&self.log) { String::new() } else { format!(": {error}") };
-            s.refuse("log", quoted(&self.log), &format!("{wanted}{reason}"));
+            let reason = if may_be_secret(&log) { String::new() } else { format!(": {error}") };
+            s.refuse(key, quoted(&log), &format!("{wanted}{reason}"));
         }
+        log
+    }
+
+    fn print<M: SerializeMap>(&self, value: &String, to: Entry<M>) -> Result<(), M::Error> {
+        TEXT.print(value, to)
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Config, ConfigErrors, Origin};
+use crate::layout::{BucketCount, BucketCounts};
 
 mod documentation;
 mod masking;
@@ -26,20 +27,20 @@ fn mistakes(loaded: Result<Config, ConfigErrors>) -> Vec<String> {
 #[test]
 fn the_default_is_what_it_says() {
     let config = Config::default();
-    assert_eq!((config.namespace.as_str(), config.workers), ("main", 1));
-    assert_eq!(config.layouts.len(), 1);
-    assert_eq!(config.layout("a").unwrap().buckets.room, 1 << 20);
-    assert!(config.layout("a").unwrap().shards.is_empty());
-    assert_eq!(config.timeouts.header, Duration::from_secs(5));
-    assert_eq!(config.bus.keepalive, Duration::from_secs(10));
-    assert_eq!(config.auth.audience, None);
+    assert_eq!((config.node.namespace.as_str(), config.workers), ("main", 1));
+    assert_eq!(config.layouts.all.len(), 1);
+    assert_eq!(config.layouts.named("a").unwrap().buckets.room.get(), 1 << 20);
+    assert!(config.layouts.named("a").unwrap().shards.is_empty());
+    assert_eq!(config.timeouts.http.header, Duration::from_secs(5));
+    assert_eq!(config.delivery.bus.connect.keepalive, Duration::from_secs(10));
+    assert_eq!(config.auth.rules.audience, None);
 }
 
 #[test]
 fn a_file_merges_key_by_key() {
     let config = load("[limits]\npatterns = 7\n[auth]\nissuer = \"me\"").unwrap();
-    assert_eq!((config.limits.patterns, config.limits.fragments), (7, 16));
-    assert_eq!(config.auth.issuer.as_deref(), Some("me"));
+    assert_eq!((config.limits.requests.patterns, config.limits.fragments), (7, 16));
+    assert_eq!(config.auth.rules.issuer.as_deref(), Some("me"));
     assert_eq!(config.auth.keys[0].kid, "dev");
 }
 
@@ -58,9 +59,10 @@ fn layouts_and_keys_are_replaced() {
         secret = "0123456789012345678901234567890123456789"
     "#;
     let config = load(text).unwrap();
-    assert!(config.layout("a").is_none());
-    let layout = config.layout("b").unwrap();
-    assert_eq!((layout.buckets.user, layout.buckets.room, layout.buckets.topic), (1, 2, 4));
+    assert!(config.layouts.named("a").is_none());
+    let layout = config.layouts.named("b").unwrap();
+    let BucketCounts { user, room, topic } = layout.buckets;
+    assert_eq!([user, room, topic].map(BucketCount::get), [1, 2, 4]);
     let shards: Vec<&str> = layout.shards.iter().map(|shard| shard.name.as_str()).collect();
     assert_eq!(shards, ["r2", "r1"], "the order is the operator's");
     assert_eq!(layout.shards[1].url.expose(), "redis://h1:1/1");
@@ -80,15 +82,16 @@ fn several_layouts_may_be_heard() {
     "#;
     let config = load(text).unwrap();
     assert_eq!(config.published().name, "old");
-    let heard: Vec<_> = config.subscribed().map(|it| (it.name.as_str(), it.buckets.user)).collect();
+    let heard: Vec<_> =
+        config.subscribed().map(|it| (it.name.as_str(), it.buckets.user.get())).collect();
     assert_eq!(heard, [("new", 2), ("old", 1 << 20)], "the order is the operator's");
 }
 
 #[test]
 fn a_layout_may_leave_out_what_the_default_has() {
     let config = load("[layouts.a.buckets]\nuser = 4").unwrap();
-    let buckets = config.layout("a").unwrap().buckets;
-    assert_eq!((buckets.user, buckets.room), (4, 1 << 20));
+    let buckets = config.layouts.named("a").unwrap().buckets;
+    assert_eq!((buckets.user.get(), buckets.room.get()), (4, 1 << 20));
 }
 
 #[test]
@@ -106,12 +109,12 @@ fn the_environment_wins_over_the_file() {
         ],
     );
     let config = config.unwrap();
-    assert_eq!((config.namespace.as_str(), config.workers), ("env", 2));
+    assert_eq!((config.node.namespace.as_str(), config.workers), ("env", 2));
     assert_eq!(config.listen.clients.to_string(), "0.0.0.0:80");
-    assert_eq!((config.limits.body_bytes, config.limits.patterns), (1000, 7));
+    assert_eq!((config.limits.requests.body_bytes, config.limits.requests.patterns), (1000, 7));
     assert_eq!(config.listen.origins, ["https://a.example"]);
-    let buckets = config.layout("a").unwrap().buckets;
-    assert_eq!((buckets.user, buckets.room), (8, 1 << 20));
+    let buckets = config.layouts.named("a").unwrap().buckets;
+    assert_eq!((buckets.user.get(), buckets.room.get()), (8, 1 << 20));
 }
 
 #[test]
@@ -136,7 +139,10 @@ fn a_table_in_a_variable_comes_before_the_keys_in_it() {
     let batch = ("NARROWCAST__BUS__BATCH", "2");
     for order in [[bus, batch], [batch, bus]] {
         let config = load_env("", &order).unwrap();
-        assert_eq!((config.bus.batch, config.bus.ping), (2, Duration::from_millis(20)));
+        assert_eq!(
+            (config.delivery.bus.links.batch, config.delivery.bus.links.ping),
+            (2, Duration::from_millis(20))
+        );
     }
 }
 
@@ -146,7 +152,7 @@ fn layouts_in_a_variable_replace_those_of_the_file() {
         [("NARROWCAST__LAYOUTS", "{ c = { redis = [] } }"), ("NARROWCAST__LAYOUT__PUBLISH", "c")];
     let both = [variables[0], variables[1], ("NARROWCAST__LAYOUT__SUBSCRIBE", "['c']")];
     let config = load_env("[layouts.a]\n[layouts.b]", &both).unwrap();
-    let names: Vec<&str> = config.layouts.iter().map(|layout| layout.name.as_str()).collect();
+    let names: Vec<&str> = config.layouts.all.iter().map(|layout| layout.name.as_str()).collect();
     assert_eq!(names, ["c"]);
 }
 

@@ -19,12 +19,12 @@ use super::cors::Origins;
 use super::handshake::Handshake;
 use super::health::{self, Asker};
 use super::problem::Problem;
-use super::readiness::Readiness;
 use crate::auth;
 use crate::domain::UserId;
+use crate::health::Readiness;
 use crate::limiter::{Addresses, Admitted, Connections, HandshakePermit, KeyedPermits};
+use crate::ops::Router;
 use crate::protocol::{Code, ErrorReply, SUBPROTOCOL};
-use crate::router::Router;
 use crate::session::{ConnectionContext, SessionPermits, Upgraded, serve_upgraded};
 use crate::socket::{self, HttpWaits};
 use crate::telemetry::LogThrottle;
@@ -39,21 +39,6 @@ const WEBSOCKET_PATH: &str = "/v1/ws";
 /// When an address that has too many connections may try again. Nothing tells when one of them
 /// ends, so this only keeps the attempts apart.
 const CROWDED_RETRY: Duration = Duration::from_secs(10);
-
-/// The bounds of the clients' listener.
-#[derive(Debug, Clone)]
-pub struct ClientPortBounds {
-    /// Browsers' origins that may connect; `*` is any.
-    pub origins: Vec<String>,
-    /// How long a request's header may take.
-    pub header: Duration,
-    /// How long a connection may wait for the next request.
-    pub keep_alive: Duration,
-    /// How long a request's body may take.
-    pub body: Duration,
-    /// How long a client may leave a full socket unread.
-    pub write_stall: Duration,
-}
 
 /// One worker's end of the clients' listener.
 #[derive(Debug)]
@@ -94,22 +79,18 @@ impl ClientPort {
         readiness: Arc<Readiness>,
         places: PortPermits,
         worker_calls: WorkerCalls<Rc<Router>>,
-        bounds: ClientPortBounds,
     ) -> Self {
-        let origins = Origins::new(bounds.origins);
+        let config = &front.router.services.config;
+        let origins = Origins::new(config.listen.origins.clone());
         let api = Api {
             services: Arc::clone(&front.router.services),
             readiness: Arc::clone(&readiness),
             worker_calls,
             origins: origins.clone(),
             users: Arc::clone(&places.users),
-            body: bounds.body,
+            body: config.timeouts.body,
         };
-        let waits = HttpWaits {
-            header: bounds.header,
-            keep_alive: bounds.keep_alive,
-            write_stall: bounds.write_stall,
-        };
+        let waits = config.timeouts.http;
         Self { front, readiness, places, origins, waits, api }
     }
 
@@ -125,7 +106,7 @@ impl ClientPort {
                     }
                 }
                 Err(error) => {
-                    self.front.router.services.metrics.accept_errors.inc();
+                    self.front.router.services.metrics.listeners.accept_errors.inc();
                     if let Some(count) = self.places.accept_log.count() {
                         tracing::warn!(%error, count, "cannot accept connections of clients");
                     }
@@ -149,7 +130,7 @@ impl ClientPort {
         }
         let accepted = Accepted { stream, peer, place };
         if is_crowded {
-            self.front.router.services.metrics.refused_addresses.inc();
+            self.front.router.services.metrics.listeners.refused_addresses.inc();
             tokio::task::spawn_local(Rc::clone(self).turn_away(accepted, handshake));
         } else {
             tokio::task::spawn_local(Rc::clone(self).upgrade(accepted, handshake));

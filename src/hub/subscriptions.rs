@@ -277,12 +277,12 @@ mod tests {
     #[test]
     fn by_default_a_hundred_patterns_of_125_bytes_fit() {
         let limits = Config::default().limits;
-        let budget = PatternBudget::new(limits.pattern_bytes, limits.node_pattern_bytes);
+        let budget = PatternBudget::new(limits.pattern_bytes, limits.node.pattern_bytes);
         let mut held = Subscriptions::new(Arc::new(budget));
         let texts: Vec<String> = (0..100).map(|n| format!("topic.{n:0>119}")).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         assert!(texts.iter().all(|text| text.len() == 125));
-        assert_eq!(held.add(&patterns(&texts)).unwrap().len(), limits.patterns);
+        assert_eq!(held.add(&patterns(&texts)).unwrap().len(), limits.requests.patterns);
     }
 
     #[test]

@@ -9,10 +9,12 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::auth::{Grants, Principal, TokenRole};
 use crate::bus::{BootId, Envelope, EnvelopeKind, StoreTag};
+use crate::config::SessionBounds;
 use crate::delivery::CopyKind;
 use crate::domain::{Class, MemberState, RoutingKey, Subject};
 use crate::socket::{Link, WorkerShare};
 
+mod permits;
 mod reads;
 mod slices;
 

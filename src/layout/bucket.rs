@@ -27,6 +27,9 @@ pub struct BucketCount(u8);
 pub struct BucketCountError(pub u64);
 
 impl BucketCount {
+    /// One bucket, which has all keys.
+    pub const ONE: Self = Self(0);
+
     /// Reads a count.
     pub const fn new(count: u64) -> Result<Self, BucketCountError> {
         if count.is_power_of_two() && count <= BUCKETS_MAX as u64 {

@@ -9,13 +9,13 @@ use super::descriptors::{limit_of_process, store_files};
 use super::plan::layouts;
 use crate::bus::{Bus, MemoryBus, RedisBus, RedisShard, StoreTag};
 use crate::clock::WallClock;
-use crate::config::{BusConfig, Config, StoreBackend};
+use crate::config::{Config, StoreBackend};
 use crate::layout::Layouts;
 use crate::limiter::{RedisLimiter, RedisLimiterOptions};
-use crate::redis::{ConnectOptions, Keys};
+use crate::redis::Keys;
 use crate::store::{
-    Cql, CqlOpenError, CqlOptions, Credentials, Embedded, EmbeddedOptions, Inventory, OpenError,
-    SchemaChange, ServerKind, Store, check_embedded, salvage_embedded,
+    Cql, CqlOpenError, CqlOptions, Embedded, EmbeddedOptions, Inventory, OpenError, SchemaChange,
+    ServerKind, Store, check_embedded, salvage_embedded,
 };
 use crate::worker::{LimitOptions, StartLimiter};
 
@@ -37,10 +37,8 @@ pub fn open_store(config: &Config, path: &Path) -> Result<Arc<dyn Store>, Backen
         StoreBackend::Embedded => {
             let options = EmbeddedOptions {
                 path: path.to_owned(),
-                namespace: config.namespace.clone(),
-                write_queue: config.store.write_queue,
-                batch_rows: config.store.batch_rows,
-                read_queue: config.store.read_queue,
+                namespace: config.node.namespace.clone(),
+                bounds: config.store.embedded,
                 open_files: store_files(limit_of_process().unwrap_or(usize::MAX)),
             };
             Ok(Embedded::open(&options, WallClock::system())?)
@@ -50,26 +48,7 @@ pub fn open_store(config: &Config, path: &Path) -> Result<Arc<dyn Store>, Backen
 }
 
 fn cql_options(config: &Config) -> CqlOptions {
-    let cql = &config.store.cql;
-    let credentials = cql.password.clone().map(|password| {
-        let username = cql.username.clone();
-        Credentials { username, password }
-    });
-    CqlOptions {
-        nodes: cql.nodes.clone(),
-        keyspace: cql.keyspace.clone(),
-        datacenter: cql.datacenter.clone(),
-        replication: cql.replication,
-        credentials,
-        tls_ca: cql.tls.then(|| cql.tls_ca.clone()),
-        namespace: config.namespace.clone(),
-        writes_in_flight: cql.writes_in_flight,
-        reads_in_flight: cql.reads_in_flight,
-        write: cql.write,
-        read: cql.read,
-        retention: cql.retention,
-        connections: cql.connections,
-    }
+    CqlOptions { namespace: config.node.namespace.clone(), cql: config.store.cql.clone() }
 }
 
 /// Checks the embedded store of a configuration, without changing it.
@@ -134,7 +113,7 @@ pub fn own_bus(config: &Config) -> Arc<dyn Bus> {
 pub fn redis_bus(config: &Config) -> Arc<dyn Bus> {
     let shard = |name: &String| RedisShard { name: name.clone(), url: url(config, name) };
     let shards = layouts(config).shards().iter().map(shard).collect();
-    Arc::new(RedisBus::new(shards, connect_options(&config.bus)))
+    Arc::new(RedisBus::new(shards, config.delivery.bus.connect))
 }
 
 /// Returns the limits for a node's users: counted on the shards if there are any.
@@ -142,9 +121,9 @@ pub(super) fn limits(config: &Config, layouts: &Arc<Layouts>, store: StoreTag) -
     let has_redis = !config.published().shards.is_empty();
     let options = has_redis.then(|| RedisLimiterOptions {
         layouts: Arc::clone(layouts),
-        keys: Keys::new(&config.namespace, store.0),
+        keys: Keys::new(&config.node.namespace, store.0),
         urls: layouts.shards().iter().map(|name| url(config, name)).collect(),
-        connect: connect_options(&config.bus),
+        connect: config.delivery.bus.connect,
         answer: config.rates.answer,
         waiting: config.rates.waiting,
     });
@@ -154,20 +133,11 @@ pub(super) fn limits(config: &Config, layouts: &Arc<Layouts>, store: StoreTag) -
             Ok(Arc::new(limiter) as _)
         })
     };
-    LimitOptions { rates: config.rates.clone(), shared: options.map(start), shares: Arc::default() }
+    LimitOptions { shared: options.map(start), shares: Arc::default() }
 }
 
 fn url(config: &Config, shard: &str) -> String {
     let mut shards = config.subscribed().flat_map(|layout| &layout.shards);
     let found = shards.find(|known| known.name == shard);
     found.expect("the names are those of these shards").url.expose().to_owned()
-}
-
-/// Returns how connections to a Redis are made.
-pub const fn connect_options(bounds: &BusConfig) -> ConnectOptions {
-    ConnectOptions {
-        connect: bounds.connect,
-        keepalive: bounds.keepalive,
-        user_timeout: bounds.user_timeout,
-    }
 }

@@ -145,13 +145,14 @@ const LARGEST: usize = 4;
 fn of_clients(config: &Config, clients: ConnectionBounds) -> Vec<Term> {
     let limits = &config.limits;
     let connections = clients.connections as u64;
-    let (frame, outbox) = (limits.frame_bytes as u64, limits.outbox_bytes as u64);
+    let (frame, outbox) = (u64::from(limits.frame_bytes), limits.session.outbox_bytes as u64);
     let busy = connections.div_ceil(BUSY_PART);
     let handshakes = clients.handshakes as u64;
     let http = (HEADER_BYTES_MAX + 2 * HTTP_BUFFER_BYTES_MAX) as u64;
     let handshake = http.max(HEADER_BYTES_MAX as u64 + 2 * u64::from(HELLO_BYTES_MAX));
     let pattern = PATTERN_BYTES + PATTERN_TEXT_BYTES_MAX;
-    let patterns = limits.patterns as u64;
+    let patterns = limits.requests.patterns as u64;
+    let budget = limits.node.pattern_bytes as u64;
     vec![
         Term {
             name: "connections",
@@ -174,14 +175,17 @@ fn of_clients(config: &Config, clients: ConnectionBounds) -> Vec<Term> {
         Term {
             name: "outboxes",
             formula: "limits.node_outbox_bytes".to_owned(),
-            usual: limits.node_outbox_bytes as u64,
-            most: limits.node_outbox_bytes as u64,
+            usual: limits.node.outbox_bytes as u64,
+            most: limits.node.outbox_bytes as u64,
         },
         Term {
             name: "patterns",
-            formula: format!("{connections} connections * limits.patterns * {pattern}"),
-            usual: connections * patterns.min(USUAL_PATTERNS) * PATTERN_BYTES,
-            most: connections * patterns * pattern,
+            formula: format!(
+                "{connections} connections * limits.patterns * {pattern}, at most \
+                 limits.node_pattern_bytes"
+            ),
+            usual: (connections * patterns.min(USUAL_PATTERNS) * PATTERN_BYTES).min(budget),
+            most: (connections * patterns * pattern).min(budget),
         },
         Term {
             name: "sessions that catch up",
@@ -196,26 +200,27 @@ fn of_clients(config: &Config, clients: ConnectionBounds) -> Vec<Term> {
 
 fn of_requests(config: &Config) -> [Term; 1] {
     let limits = &config.limits;
-    let requests = limits.requests_in_flight as u64;
+    let requests = limits.node.requests_in_flight as u64;
     [Term {
         name: "HTTP requests",
         formula: "limits.requests_in_flight * (limits.frame_bytes + limits.history_bytes)"
             .to_owned(),
         usual: requests * USUAL_PAGE_BYTES,
-        most: requests * (limits.frame_bytes + limits.history_bytes) as u64,
+        most: requests * (u64::from(limits.frame_bytes) + limits.history_bytes as u64),
     }]
 }
 
 fn of_workers(config: &Config, shards: u64) -> Vec<Term> {
-    let Config { limits, rates, repair, bus, .. } = config;
+    let Config { limits, rates, delivery, .. } = config;
+    let (repair, links) = (&delivery.repair, &delivery.bus.links);
     let workers = config.workers as u64;
     let message = largest_message(config);
-    let delivered = workers * limits.worker_queue as u64;
-    let published = workers * (shards * bus.publish_queue as u64 + repair.pending as u64);
+    let delivered = workers * limits.node.worker_queue as u64;
+    let published = workers * (shards * links.publish_queue as u64 + repair.pending as u64);
     let handed = workers * repair.remembered as u64 * REMEMBERED_MESSAGE_BYTES;
     let tats = workers * SHELVES as u64 * rates.remembered as u64 * REMEMBERED_TAT_BYTES;
-    let resumed = repair.resume_reads_per_s;
-    let resumed_most = repair.conversation_messages as u64 * message;
+    let resumed = u64::from(repair.resume_reads_per_s);
+    let resumed_most = repair.resume.conversation as u64 * message;
     vec![
         Term {
             name: "worker queues",
@@ -260,8 +265,8 @@ fn of_store(config: &Config) -> Vec<Term> {
     let embedded = store.backend == StoreBackend::Embedded;
     let (writes, reads, keys) = if embedded {
         (
-            store.write_queue as u64,
-            store.read_queue as u64,
+            store.embedded.write_queue as u64,
+            store.embedded.read_queue as u64,
             ["store.write_queue", "store.read_queue"],
         )
     } else {
@@ -287,7 +292,8 @@ fn of_store(config: &Config) -> Vec<Term> {
 
 /// A message or event of the largest size, with its envelope.
 fn largest_message(config: &Config) -> u64 {
-    config.limits.body_bytes.max(config.limits.data_bytes) as u64 + MESSAGE_FIELDS_BYTES
+    let requests = &config.limits.requests;
+    requests.body_bytes.max(requests.data_bytes) as u64 + MESSAGE_FIELDS_BYTES
 }
 
 /// Formats a size for people.
@@ -336,7 +342,7 @@ mod tests {
             "listen.handshakes = 8192",
             "limits.frame_bytes = 32768",
             "limits.node_outbox_bytes = 536870912",
-            "limits.patterns = 200",
+            "limits.node_pattern_bytes = 536870912",
             "limits.outbox_bytes = 1048576",
             "limits.requests_in_flight = 2048",
             "limits.history_bytes = 200000",
@@ -352,6 +358,22 @@ mod tests {
         ] {
             assert!(bounds(key).most() > default.most(), "{key}");
         }
+    }
+
+    fn patterns(text: &str) -> (u64, u64) {
+        let MemoryBounds { terms } = bounds(text);
+        let term = terms.iter().find(|term| term.name == "patterns").expect("it is there");
+        (term.usual, term.most)
+    }
+
+    #[test]
+    fn patterns_take_no_more_than_the_node_allows_for_all_of_them() {
+        let (usual, most) = patterns("");
+        assert_eq!((usual, most), (100_000 * USUAL_PATTERNS * PATTERN_BYTES, 256 * MIB));
+        assert_eq!(patterns("listen.connections = 1000000"), (256 * MIB, 256 * MIB));
+        let few =
+            |count: u64| patterns(&format!("limits.patterns = {count}\nlisten.connections = 9"));
+        assert_eq!(few(200).1, 9 * 200 * (PATTERN_BYTES + PATTERN_TEXT_BYTES_MAX));
     }
 
     #[test]

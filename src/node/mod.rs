@@ -10,11 +10,11 @@ mod plan;
 mod start;
 
 pub use backends::{
-    BackendError, apply_schema, check_schema, check_store, close_store, connect_options,
-    memory_bus, open_store, own_bus, print_schema, redis_bus, salvage_store, until_worth_a_restart,
+    BackendError, apply_schema, check_schema, check_store, close_store, memory_bus, open_store,
+    own_bus, print_schema, redis_bus, salvage_store, until_worth_a_restart,
 };
 pub use cluster::{Cluster, ClusterError, ClusterOptions};
 pub use descriptors::raise_descriptors;
 pub use memory::MemoryBounds;
-pub use plan::{NodeOptions, token_keys};
+pub use plan::NodeOptions;
 pub use start::{Node, StartError};

@@ -15,13 +15,15 @@ use tokio_util::sync::CancellationToken;
 use super::backends::limits;
 use super::descriptors::{Descriptors, limit_of_process};
 use super::plan::NodeOptions;
-use crate::agent::{NodeAgent, NodeAgentOptions, NodeHealth};
+use crate::agent::{NodeAgent, NodeAgentOptions, NodeDescription, NodeHealth};
 use crate::bus::{BootId, ENVELOPE_VERSION, EnvelopeMac, StoreTag};
 use crate::clock::{SharedClocks, WallClock};
 use crate::cluster::EnvelopeForm;
 use crate::config::Config;
 use crate::delivery::{Dispatcher, WorkerInterest, WorkerQueues};
-use crate::http::{ClientPortBounds, OperatorPort, PortPermits, Readiness};
+use crate::health::Readiness;
+use crate::http::{OperatorPort, PortPermits};
+use crate::hub::PatternBudget;
 use crate::interest::{Interest, Linger, WildcardFeed};
 use crate::layout::ShardIndex;
 use crate::limiter::{Addresses, ConnectionBounds, Connections, KeyedPermits};
@@ -30,9 +32,9 @@ use crate::redis::Channels;
 use crate::services::{ClusterView, NodeClocks, NodeIdentity, Services};
 use crate::session::Handoff;
 use crate::shards::{
-    Health, ReconnectSignal, SHARD_EVENTS_MAX, ShardEvent, ShardEvents, Subscriber,
+    LinkStates, ReconnectSignal, SHARD_EVENTS_MAX, ShardEvent, ShardEvents, Subscriber,
 };
-use crate::socket::listen;
+use crate::socket::{Budget, listen};
 use crate::telemetry::Metrics;
 use crate::watermark::WatermarkState;
 use crate::worker::{Worker, WorkerEnd, WorkerListener, WorkerShards};
@@ -86,7 +88,8 @@ impl Node {
         let (events, happened) = mpsc::channel(SHARD_EVENTS_MAX);
         let parts = Parts::new(plan, events);
         let stop = CancellationToken::new();
-        let end = End { stop: stop.clone(), busy: Arc::default(), left: CancellationToken::new() };
+        let end =
+            WorkerEnd { stop: stop.clone(), busy: Arc::default(), left: CancellationToken::new() };
         let operator_stop = CancellationToken::new();
         let descriptors = parts.descriptors(&plan.config)?;
         let operator_thread =
@@ -181,15 +184,6 @@ fn clocks(plan: &NodeOptions) -> SharedClocks {
     plan.store.shared_clocks().unwrap_or_else(own)
 }
 
-/// How a node's threads end together.
-struct End {
-    stop: CancellationToken,
-    /// Held by every worker that is not drained.
-    busy: Arc<()>,
-    /// Cancelled when the last heartbeat is written.
-    left: CancellationToken,
-}
-
 /// Between two checks whether all workers are drained.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 
@@ -205,7 +199,7 @@ async fn drained(stop: &CancellationToken, busy: &Weak<()>, bound: Duration) {
 /// What a node's threads share.
 struct Parts {
     services: Arc<Services>,
-    health: Arc<Health>,
+    health: Arc<LinkStates>,
     readiness: Arc<Readiness>,
     dispatcher: Arc<Dispatcher>,
     standing: Arc<NodeHealth>,
@@ -217,20 +211,20 @@ impl Parts {
     fn new(plan: &NodeOptions, events: ShardEvents) -> Self {
         let config = &plan.config;
         let layouts = Arc::new(plan.layouts());
-        let health = Arc::new(Health::new(layouts.shards(), config.workers as u32));
-        let linger = Linger { ms: config.interest.linger.as_millis() as u64 };
+        let health = Arc::new(LinkStates::new(layouts.shards(), config.workers as u32));
+        let linger = Linger { ms: config.delivery.interest.linger.as_millis() as u64 };
         let feed = WildcardFeed::new(layouts.shards().len());
-        let interest = Interest::new(Arc::clone(&layouts), linger, config.interest.batch);
+        let interest = Interest::new(Arc::clone(&layouts), linger, config.delivery.interest.batch);
         let (watermark_state, metrics) =
             (Arc::<WatermarkState>::default(), Arc::new(Metrics::new()));
         let worker_queues = WorkerQueues::new(
             config.workers,
-            config.limits.worker_queue,
+            config.limits.node.worker_queue,
             Arc::clone(&watermark_state),
             Arc::clone(&metrics),
         );
         let SharedClocks { wall, ids } = clocks(plan);
-        let identity = plan.store.identity();
+        let (identity, limits) = (plan.store.identity(), &config.limits);
         let services = Arc::new(Services {
             identity: NodeIdentity {
                 node: config.node.name.clone(),
@@ -243,7 +237,7 @@ impl Parts {
             clocks: NodeClocks { ids, wall, metrics: Arc::clone(&metrics) },
             cluster: ClusterView {
                 layouts,
-                channels: Channels::new(&config.namespace),
+                channels: Channels::new(&config.node.namespace),
                 interest: Arc::new(interest),
                 worker_interest: Arc::new(WorkerInterest::default()),
                 feed: Arc::new(feed),
@@ -251,7 +245,9 @@ impl Parts {
                 nodes: Arc::new(AtomicU32::new(1)),
                 watermark_state,
             },
-            limits: plan.node_limits(),
+            config: Arc::clone(config),
+            patterns: Arc::new(PatternBudget::new(limits.pattern_bytes, limits.node.pattern_bytes)),
+            budget: Arc::new(Budget::new(limits.node.outbox_bytes, config.workers)),
             store: Arc::clone(&plan.store),
             metrics,
             session_numbers: AtomicU64::new(0),
@@ -298,7 +294,7 @@ impl Parts {
     ) -> std::io::Result<JoinHandle<std::io::Result<()>>> {
         let readiness = Arc::clone(&self.readiness);
         let services = Arc::clone(&self.services);
-        let keep_alive = plan.config.timeouts.keep_alive;
+        let keep_alive = plan.config.timeouts.http.keep_alive;
         std::thread::Builder::new().name("nc-operator".into()).spawn(move || {
             let runtime =
                 Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
@@ -319,20 +315,22 @@ impl Parts {
         plan: &NodeOptions,
         address: SocketAddr,
         happened: mpsc::Receiver<ShardEvent>,
-        end: &End,
+        end: &WorkerEnd,
     ) -> std::io::Result<JoinHandle<std::io::Result<()>>> {
         let services = &self.services;
         let agent = NodeAgentOptions {
-            node: services.identity.node.clone(),
-            boot: services.identity.boot,
-            started: services.clocks.wall.now(),
-            address: address.to_string(),
-            shards: services.cluster.layouts.shards().to_vec(),
-            publish: services.cluster.layouts.published().clone(),
-            subscribe: services.cluster.layouts.subscribed().cloned().collect(),
-            envelopes: EnvelopeForm {
-                version: ENVELOPE_VERSION,
-                key: services.identity.bus_seal.id(),
+            about: NodeDescription {
+                node: services.identity.node.clone(),
+                boot: services.identity.boot,
+                started: services.clocks.wall.now(),
+                address: address.to_string(),
+                shards: services.cluster.layouts.shards().to_vec(),
+                publish: services.cluster.layouts.published().clone(),
+                subscribe: services.cluster.layouts.subscribed().cloned().collect(),
+                envelopes: EnvelopeForm {
+                    version: ENVELOPE_VERSION,
+                    key: services.identity.bus_seal.id(),
+                },
             },
             store: Arc::clone(&services.store),
             clock: services.clocks.wall.clone(),
@@ -364,19 +362,19 @@ impl Parts {
         plan: &NodeOptions,
         listener: &TcpListener,
         connections: ConnectionBounds,
-        end: End,
+        end: WorkerEnd,
     ) -> Result<Vec<JoinHandle<std::io::Result<()>>>, StartError> {
         let config = &plan.config;
         let (senders, receivers): (Vec<mpsc::Sender<Handoff>>, Vec<_>) =
             (0..config.workers).map(|_| mpsc::channel(ARRIVALS_MAX)).unzip();
-        let (worker_calls, wanted) = WorkerCalls::new(config.workers, plan.worker_call_bounds());
+        let (worker_calls, wanted) = WorkerCalls::new(config);
         let permits = PortPermits {
             connections: Arc::new(Connections::new(
                 connections,
                 Arc::clone(&self.services.metrics),
             )),
             addresses: Arc::new(Addresses::new(config.rates.connections_per_address)),
-            users: KeyedPermits::new(config.limits.http_connections_per_user),
+            users: KeyedPermits::new(config.limits.user.http_connections),
             accept_log: Arc::default(),
         };
         let limits =
@@ -390,36 +388,20 @@ impl Parts {
                 shards: WorkerShards {
                     bus: Arc::clone(&plan.bus),
                     health: Arc::clone(&self.health),
-                    bounds: plan.link_bounds(),
                     reconnect: Arc::clone(&self.reconnect),
                     subscribers: self.subscribers(plan, index),
                 },
                 clients: WorkerListener {
                     listener: listener.try_clone()?,
-                    bounds: ClientPortBounds {
-                        origins: config.listen.origins.clone(),
-                        header: config.timeouts.header,
-                        keep_alive: config.timeouts.keep_alive,
-                        body: config.timeouts.body,
-                        write_stall: config.timeouts.write_stall,
-                    },
                     readiness: Arc::clone(&self.readiness),
                     permits: permits.clone(),
-                    connection_bounds: plan.connection_bounds(),
                     workers: senders.clone(),
                     handoffs,
                 },
-                remembered: config.repair.remembered,
-                reads: plan.read_rates(),
                 limits: limits.clone(),
-                worker_calls: worker_calls.clone(),
+                calls: worker_calls.clone(),
                 wanted,
-                end: WorkerEnd {
-                    stop: end.stop.clone(),
-                    drain: config.timeouts.drain,
-                    busy: Arc::clone(&end.busy),
-                    left: end.left.clone(),
-                },
+                end: end.clone(),
             };
             let thread = std::thread::Builder::new().name(format!("nc-worker-{index}"));
             threads.push(thread.spawn(move || worker.run())?);
@@ -449,7 +431,7 @@ impl Parts {
                 health: Arc::clone(&self.health),
                 events: self.events.clone(),
                 reconnect_wanted: self.reconnect.reconnect_wanted(shard),
-                bounds: plan.link_bounds(),
+                bounds: plan.config.delivery.bus.links,
             })
             .collect()
     }

@@ -29,7 +29,7 @@ impl Recovery {
     /// do not come live. No cursor of the member goes above the stamp before.
     async fn read_joined_room(self: Rc<Self>, news: Membership) {
         let key = RoutingKey::room(&news.room);
-        let mut patience = self.services.limits.waits.interest;
+        let mut patience = self.services.config.timeouts.interest;
         loop {
             let confirmed =
                 self.services.cluster.interest.confirmation(&key).within(patience).await;

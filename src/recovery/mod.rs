@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use crate::config::{Config, DeliveryConfig};
 use crate::domain::Micros;
 use crate::fanout::{Backlog, Fanout, Sessions};
 use crate::hub::Session;
@@ -51,6 +52,19 @@ pub struct ReadRates {
     pub resumes: f64,
     /// For audits; 0 disables them.
     pub audit: f64,
+}
+
+impl ReadRates {
+    /// Returns the share of one worker in the rates of its node.
+    pub fn of_worker(config: &Config) -> Self {
+        let share = |per_second: u32| f64::from(per_second) / config.workers as f64;
+        let DeliveryConfig { repair, audit_reads_per_s, .. } = &config.delivery;
+        Self {
+            repairs: share(repair.reads_per_s),
+            resumes: share(repair.resume_reads_per_s),
+            audit: share(*audit_reads_per_s),
+        }
+    }
 }
 
 /// How the sessions of a worker get what did not come live.

@@ -1,5 +1,7 @@
 //! Reads what a user's conversations hold above an id; resumes, repairs and audits share it.
 
+mod pager;
+
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::rc::Rc;
@@ -9,11 +11,12 @@ use super::fair_queue::BudgetFull;
 use super::read_budget::ReadPermit;
 use super::{Pacer, ReadBudget, Recovery};
 use crate::clock::{IDS_AHEAD_MAX, WallClock};
-use crate::domain::{Conversation, Membership, Message, MessageId, Micros, RoomId, UserId};
+use crate::domain::{Conversation, Membership, MessageId, Micros, RoomId, UserId};
 use crate::hub::{Hub, Session};
 use crate::protocol::CloseReason;
 use crate::store::{
-    ACTIVITY_KEPT, Activity, Day, HistoryRange, Page, PageLimit, Pending, ReadError, Store,
+    ACTIVITY_KEPT, Activity, ActivityQuery, Day, HistoryQuery, HistoryRange, MembershipsQuery,
+    Page, PageLimit, PendingRead, Store,
 };
 use crate::telemetry::Metrics;
 
@@ -27,9 +30,6 @@ pub const ACTIVITY_MAX: usize = 2000;
 /// How far ahead of this node's time an id may be. It is the lead that the ids of a correct node
 /// may have, and twice the 5 s that the watermark allows a clock to be off.
 pub const AHEAD: Duration = IDS_AHEAD_MAX.saturating_add(Duration::from_secs(10));
-
-/// Messages per read of a repair.
-const PAGE: usize = 200;
 
 /// How long to wait before a failed read is tried again.
 const READ_AGAIN: Duration = Duration::from_secs(1);
@@ -134,8 +134,8 @@ impl Recovery {
             wall: &services.clocks.wall,
             metrics: &services.metrics,
             turns,
-            bound: services.limits.waits.store,
-            bytes: services.limits.history_bytes,
+            bound: services.config.timeouts.store,
+            bytes: services.config.limits.history_bytes,
             tries,
             recipient,
         }
@@ -156,7 +156,8 @@ impl RecoveryReader<'_> {
         let mut whole = true;
         let first = Day::of(above).0.max(last.0.saturating_sub(ACTIVITY_DAYS));
         for day in first..=last.0 {
-            let rows = self.read(|| self.store.activity(user, Day(day), ACTIVITY_MAX)).await?;
+            let query = || ActivityQuery { user: user.clone(), day: Day(day), limit: ACTIVITY_MAX };
+            let rows = self.read(|| self.store.activity(query())).await?;
             whole &= rows.len() < ACTIVITY_MAX;
             // The last day counts: it has the newest activity.
             newest.retain(|known| rows.iter().all(|row| row.conversation != known.conversation));
@@ -179,7 +180,7 @@ impl RecoveryReader<'_> {
     ) -> Option<Vec<(MessageId, Conversation)>> {
         let mut changed = Vec::new();
         for (room, joined) in rooms {
-            let head = self.read(|| self.store.head(room)).await?;
+            let head = self.read(|| self.store.head(room.clone())).await?;
             let owed = head.filter(|head| head.time() > above && head > joined);
             changed.extend(owed.map(|head| (head, Conversation::Room(room.clone()))));
         }
@@ -188,7 +189,8 @@ impl RecoveryReader<'_> {
 
     /// Returns at most `max` memberships of a user.
     pub(super) async fn memberships(&self, user: &UserId, max: usize) -> Option<Vec<Membership>> {
-        self.read(|| self.store.memberships(user, max)).await
+        let query = || MembershipsQuery { user: user.clone(), limit: max };
+        self.read(|| self.store.memberships(query())).await
     }
 
     /// Returns a page of a conversation.
@@ -199,15 +201,13 @@ impl RecoveryReader<'_> {
         messages: usize,
     ) -> Option<Page> {
         let limit = PageLimit { messages, bytes: self.bytes };
-        self.read(|| self.store.history(conversation, range, limit)).await
+        let query = || HistoryQuery { conversation: conversation.clone(), range, limit };
+        self.read(|| self.store.history(query())).await
     }
 
     /// Waits for a turn, then calls `issue`, up to [`RecoveryReader::tries`] times. Returns `None`
     /// if all tries failed or the recipient is gone.
-    pub(super) async fn read<T>(
-        &self,
-        issue: impl Fn() -> Pending<Result<T, ReadError>>,
-    ) -> Option<T> {
+    pub(super) async fn read<T>(&self, issue: impl Fn() -> PendingRead<T>) -> Option<T> {
         for _ in 0..self.tries {
             match self.turns.next().await {
                 // Dropping the permit gives the turn to another read.
@@ -225,8 +225,8 @@ impl RecoveryReader<'_> {
         None
     }
 
-    async fn attempt<T>(&self, issue: impl Fn() -> Pending<Result<T, ReadError>>) -> Option<T> {
-        self.metrics.recovery_reads.inc();
+    async fn attempt<T>(&self, issue: impl Fn() -> PendingRead<T>) -> Option<T> {
+        self.metrics.recovery.reads.inc();
         match tokio::time::timeout(self.bound, issue()).await {
             Ok(Ok(answer)) => return Some(answer),
             Ok(Err(error)) => tracing::debug!(%error, "a read failed and is tried again"),
@@ -241,89 +241,10 @@ impl RecoveryReader<'_> {
         tracing::debug!(%full, "too many reads wait for the store; a read for a user is refused");
         let Recipient::Session(session) = self.recipient else { return Some(()) };
         if session.link().is_open() {
-            self.metrics.closes(CloseReason::Overloaded.code());
+            self.metrics.sessions.closes(CloseReason::Overloaded.code());
             session.close(CloseReason::Overloaded);
         }
         None
-    }
-}
-
-/// The newest messages of a conversation above a time, oldest first.
-#[derive(Debug, Default)]
-pub(super) struct Newest {
-    pub(super) messages: Vec<Message>,
-    /// Whether these are all messages above the time.
-    pub(super) whole: bool,
-}
-
-impl RecoveryReader<'_> {
-    /// Returns at most `max` messages above a time. It reads upwards from `above`, since a session
-    /// seldom missed more than that, and so reads no older message. Only if there are more, it
-    /// reads again, downwards from the newest.
-    pub(super) async fn newest(
-        &self,
-        conversation: &Conversation,
-        above: Micros,
-        max: usize,
-    ) -> Option<Newest> {
-        let mut messages = Vec::new();
-        let mut after = MessageId::last_of(above);
-        loop {
-            // Asks for one more than fits, to see whether there are more.
-            let wanted = max + 1 - messages.len();
-            let page = self.page(conversation, HistoryRange::After(Some(after)), wanted).await?;
-            messages.extend(page.messages);
-            if messages.len() > max {
-                drop(messages);
-                return self.last_of(conversation, above, max).await;
-            }
-            match page.next {
-                Some(next) => after = next,
-                None => return Some(Newest { messages, whole: true }),
-            }
-        }
-    }
-
-    /// Returns the last `max` messages above a time, of more.
-    async fn last_of(
-        &self,
-        conversation: &Conversation,
-        above: Micros,
-        max: usize,
-    ) -> Option<Newest> {
-        let mut messages = Vec::new();
-        let mut before: Option<MessageId> = None;
-        while messages.len() < max {
-            let wanted = max - messages.len();
-            let page = self.page(conversation, HistoryRange::Before(before), wanted).await?;
-            messages.extend(page.messages);
-            before = page.next;
-            if before.is_none() {
-                break;
-            }
-        }
-        // Some may have expired since it was found that there are more.
-        messages.retain(|message| message.id.time() > above);
-        messages.reverse();
-        Some(Newest { messages, whole: false })
-    }
-
-    /// Calls `take` with every message of a conversation above a time, oldest first.
-    pub(super) async fn each_above(
-        &self,
-        conversation: &Conversation,
-        above: Micros,
-        mut take: impl FnMut(&Message),
-    ) -> Option<()> {
-        let mut after = MessageId::last_of(above);
-        loop {
-            let page = self.page(conversation, HistoryRange::After(Some(after)), PAGE).await?;
-            page.messages.iter().for_each(&mut take);
-            match page.next {
-                Some(next) => after = next,
-                None => return Some(()),
-            }
-        }
     }
 }
 

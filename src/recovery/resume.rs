@@ -59,7 +59,7 @@ impl Recovery {
         let position = SessionPosition::new(self.begins_at(from), Safeguards::default());
         session.recovery.set_position(position);
         let task = Rc::clone(self).resume(Rc::clone(session), from);
-        session.read_by(&tokio::task::spawn_local(task));
+        session.recovery.reader.begin(&tokio::task::spawn_local(task));
     }
 
     /// Decides whether a cursor can be resumed from.
@@ -84,7 +84,7 @@ impl Recovery {
     /// Runs from `ready`, with live messages kept back, to the first cursor, and on until the
     /// session shares the watermark.
     async fn resume(self: Rc<Self>, session: Rc<Session>, from: ResumeFrom) {
-        let mut patience = self.services.limits.waits.interest;
+        let mut patience = self.services.config.timeouts.interest;
         loop {
             let Some(reading) = self.begin_reading(&session, patience).await else { return };
             let Some(outcome) = self.catch_up(&session, from).await else { return };
@@ -127,9 +127,9 @@ impl Recovery {
 
     /// Starts a task that reads for a session which does not share the watermark, unless one runs.
     pub(super) fn ensure_caught_up(self: &Rc<Self>, session: &Rc<Session>) {
-        if !session.is_read_for() {
+        if !session.recovery.reader.is_running() {
             let task = Rc::clone(self).read_until_shared(Rc::clone(session));
-            session.read_by(&tokio::task::spawn_local(task));
+            session.recovery.reader.begin(&tokio::task::spawn_local(task));
         }
     }
 
@@ -151,7 +151,7 @@ impl Recovery {
             };
             self.finish_catch_up(&session, reading, &outcome.gaps, outcome.whole);
         }
-        session.end_reading();
+        session.recovery.reader.forget();
     }
 
     /// Ends a catch-up: its messages are in the session's queue, and its cursor goes behind them.
@@ -194,7 +194,7 @@ impl Recovery {
         let changed =
             reader.changed(&session.user, &self.sessions.rooms_of(session), above).await?;
         let mut outcome = Outcome { gaps: Vec::new(), whole: changed.whole };
-        let bounds = self.services.limits.resume;
+        let bounds = self.services.config.delivery.repair.resume;
         let mut left = bounds.messages;
         for conversation in changed.conversations {
             let max = left.min(bounds.conversation);

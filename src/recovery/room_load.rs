@@ -8,6 +8,7 @@ use super::Recovery;
 use crate::hub::{LoadEnd, LoadGuard, LoadShare, Session};
 use crate::protocol::{Code, ErrorReply, Request};
 use crate::send::MEMBERSHIPS_MAX;
+use crate::store::MembershipsQuery;
 use crate::watermark::CatchUpRead;
 
 impl Recovery {
@@ -45,7 +46,8 @@ impl Recovery {
         let reader = self.session_reader(session, 1);
         let read = reader.read(|| {
             begun.set(Some(self.look_before_reading(session)));
-            self.services.store.memberships(user, MEMBERSHIPS_MAX)
+            let query = MembershipsQuery { user: user.clone(), limit: MEMBERSHIPS_MAX };
+            self.services.store.memberships(query)
         });
         let end = match read.await.zip(begun.get()) {
             Some((rows, reading)) if self.sessions.hub.borrow().is_loading(user, &guard) => {
@@ -74,7 +76,7 @@ impl Recovery {
     fn refuse_deferred(&self, session: &Rc<Session>) {
         let texts = self.sessions.hub.borrow_mut().take_deferred(session);
         for text in texts {
-            let id = Request::read_id(&text, &self.services.limits.bounds);
+            let id = Request::read_id(&text, &self.services.config.limits.requests);
             let message = "your rooms could not be read from the store";
             self.sessions.refuse(
                 session,

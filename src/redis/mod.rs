@@ -6,9 +6,11 @@ mod connect;
 mod keys;
 mod pool;
 mod server;
+mod url;
 
 pub use channels::{Channel, Channels};
 pub use connect::{ConnectError, ConnectOptions, RedisConnection, connect};
 pub use keys::Keys;
 pub use pool::{POOL_CONNECTIONS_MAX, Pool, PoolError};
 pub use server::{RunId, ServerInfo};
+pub use url::{MASKED, RedisUrl, RedisUrlError};

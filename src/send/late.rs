@@ -8,7 +8,7 @@ use super::InFlight;
 use crate::domain::{Message, MessageId};
 use crate::fanout::Fanout;
 use crate::protocol::MessageText;
-use crate::store::{HistoryRange, PageLimit};
+use crate::store::{HistoryQuery, HistoryRange, PageLimit};
 
 /// How long after a send was answered `outcome_unknown` its message is looked up. The servers give
 /// up on a write after 2 s, and the clients of the store after 3 s.
@@ -34,7 +34,7 @@ impl LateMessages {
         tokio::task::spawn_local(async move {
             tokio::time::sleep(LOOK_FOR_LATE).await;
             if is_stored(&fanout, &message).await {
-                fanout.services.metrics.published_late.inc();
+                fanout.services.metrics.sends.published_late.inc();
                 let envelope = fanout.envelope(&message, &MessageText::new(&message));
                 let targets = fanout.targets(&envelope.keys);
                 fanout.fan_out(envelope, &targets, None, None);
@@ -46,8 +46,11 @@ impl LateMessages {
 
 async fn is_stored(fanout: &Fanout, message: &Message) -> bool {
     let just_below = MessageId::first_of(message.id.time() - Duration::from_micros(1));
-    let range = HistoryRange::After(Some(just_below));
-    let read = fanout.services.store.history(&message.conversation, range, AT_ONE_TIME);
-    let page = fanout.services.answer(read).await;
+    let query = HistoryQuery {
+        conversation: message.conversation.clone(),
+        range: HistoryRange::After(Some(just_below)),
+        limit: AT_ONE_TIME,
+    };
+    let page = fanout.services.answer(fanout.services.store.history(query)).await;
     page.is_ok_and(|page| page.messages.iter().any(|stored| stored.id == message.id))
 }

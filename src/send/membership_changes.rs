@@ -36,6 +36,7 @@ use crate::domain::{
 use crate::fanout::Fanout;
 use crate::protocol::{Code, ErrorReply, ServerFrame};
 use crate::services::{Services, append_refusal};
+use crate::store::MembershipsQuery;
 use crate::watermark::{ACK_LIMIT, SendId, UnknownReason};
 
 /// Removals that an add may find one after the other before it gives up.
@@ -126,7 +127,7 @@ impl MembershipChanges {
         }
         let mut confirmed = NEVER;
         for _try in 0..REMOVALS_MAX {
-            let head = self.services.answer(self.services.store.head(room));
+            let head = self.services.answer(self.services.store.head(room.clone()));
             let (known, head) = tokio::try_join!(self.services.member_state(room, user), head)?;
             if known.is_inside() || known.removed == confirmed {
                 self.services.clocks.follow(known.stamp().max(head.unwrap_or(NEVER)))?;
@@ -147,12 +148,12 @@ impl MembershipChanges {
         room: &RoomId,
         user: &UserId,
     ) -> Result<(), ErrorReply> {
-        let rows =
-            self.services.answer(self.services.store.memberships(user, MEMBERSHIPS_MAX)).await?;
+        let query = MembershipsQuery { user: user.clone(), limit: MEMBERSHIPS_MAX };
+        let rows = self.services.answer(self.services.store.memberships(query)).await?;
         unlist_old(&self.services, &rows);
         let others = rows.iter().filter(|row| row.room != *room);
         let places = RoomQuota::count(user, adder, others);
-        places.check(self.services.limits.places_by_adder)
+        places.check(self.services.config.limits.user.places_by_adder)
     }
 
     /// Stores an add whose joining is `own`, and checks whether it follows the newest removal.

@@ -27,7 +27,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::domain::{Conversation, Message, MessageId, UserId, canonical};
 use crate::protocol::{Code, ErrorReply};
 use crate::services::Services;
-use crate::store::NonceRecord;
+use crate::store::{IdempotencyKey, IdempotencyRecord};
 
 /// Sends with nonces in flight on one worker: those of a thousand sessions with all their sends in
 /// flight. Further ones are refused.
@@ -59,7 +59,7 @@ impl SendContent {
 
     /// Returns whether a record is of this content. A record that another version of the program
     /// wrote cannot be compared, and counts as a match.
-    fn is_recorded_by(self, record: &NonceRecord) -> bool {
+    fn is_recorded_by(self, record: &IdempotencyRecord) -> bool {
         let [version, ..] = record.content.to_be_bytes();
         version != CONTENT_VERSION || record.content == self.0
     }
@@ -204,7 +204,8 @@ pub(super) async fn look_up(
     nonce: &str,
     content: SendContent,
 ) -> Result<Option<MessageId>, ErrorReply> {
-    match services.answer(services.store.nonce(user, nonce)).await? {
+    let key = IdempotencyKey { sender: user.clone(), nonce: nonce.into() };
+    match services.answer(services.store.idempotency(key)).await? {
         Some(record) if content.is_recorded_by(&record) => Ok(Some(record.id)),
         Some(_other) => Err(reused()),
         None => Ok(None),
@@ -271,7 +272,8 @@ mod tests {
     fn a_record_of_another_version_is_believed() {
         let id = MessageId::first_of(Micros(1));
         let content = SendContent::of(&dm("bob"), b"1");
-        let stands = |record: u128| content.is_recorded_by(&NonceRecord { id, content: record });
+        let stands =
+            |record: u128| content.is_recorded_by(&IdempotencyRecord { id, content: record });
         assert!(stands(content.0) && stands(7));
         assert!(!stands(SendContent::of(&dm("bob"), b"2").0));
     }

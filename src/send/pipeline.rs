@@ -15,7 +15,7 @@ use crate::fanout::Fanout;
 use crate::limiter::WorkerLimiter;
 use crate::protocol::{Code, ErrorReply, MessageText};
 use crate::services::{Services, append_refusal, no_such_conversation};
-use crate::store::NonceRecord;
+use crate::store::{IdempotencyEntry, IdempotencyKey, IdempotencyRecord};
 use crate::telemetry::SendOutcome;
 use crate::watermark::{ACK_LIMIT, SendId, UnknownReason};
 
@@ -52,7 +52,7 @@ impl SendPipeline {
         let permit = self.in_flight.enter();
         let outcome = self.send_under_nonce(sending).await;
         drop(permit);
-        self.services.metrics.sends(match &outcome {
+        self.services.metrics.sends.count(match &outcome {
             Ok(_) => SendOutcome::Sent,
             Err(refusal) => match refusal.code {
                 Code::OutcomeUnknown => SendOutcome::Unknown,
@@ -176,7 +176,7 @@ impl SendPipeline {
         let stored =
             timeout(left, append).await.map_err(|_elapsed| outcome_unknown(UnknownReason::Late))?;
         stored.map_err(append_refusal)?;
-        self.services.metrics.store_seconds.observe(issued.elapsed().as_secs_f64());
+        self.services.metrics.sends.append_seconds.observe(issued.elapsed().as_secs_f64());
         Ok(())
     }
 
@@ -218,9 +218,10 @@ impl SendPipeline {
     /// Records an acknowledged nonce in the background. If that fails, a retry of the send is
     /// stored as another row, which readers collapse.
     fn record(&self, first: First, message: &Message, nonce: &str, content: SendContent) {
-        let record = NonceRecord { id: message.id, content: content.0 };
-        let written = self.services.store.note_nonce(&message.from, nonce, record);
-        let (permit, bound) = (self.in_flight.enter(), self.services.limits.waits.store);
+        let record = IdempotencyRecord { id: message.id, content: content.0 };
+        let key = IdempotencyKey { sender: message.from.clone(), nonce: nonce.into() };
+        let written = self.services.store.put_idempotency(IdempotencyEntry { key, record });
+        let (permit, bound) = (self.in_flight.enter(), self.services.config.timeouts.store);
         tokio::task::spawn_local(async move {
             match timeout(bound, written).await {
                 Ok(Ok(())) => {}

@@ -12,7 +12,7 @@ pub fn begin_temporary_interest(at: &Memberships, order: &SendOrder) {
         Conversation::Room(room) => RoutingKey::room(room),
     };
     let services = &at.sessions.services;
-    let until = services.clocks.wall.moment() + services.limits.waits.temporary_interest;
+    let until = services.clocks.wall.moment() + services.config.delivery.interest.linger;
     if at.sessions.hub.borrow_mut().temporary_interest(&key, until) {
         at.interest.acquire(&PatternScope::Key(key));
     }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Direct, Services};
+use super::Services;
+use crate::config::Initiator;
 use crate::domain::{
     Conversation, HistoryVisibility, MemberState, Membership, MessageId, Room, RoomId, UserId,
 };
 use crate::protocol::{Code, ErrorReply};
-use crate::store::{AppendError, Pending, ReadError};
+use crate::store::{AppendError, MembershipKey, Participant, PendingRead, PendingWrite};
 
 /// What a user is shown of a conversation.
 #[derive(Debug, Default)]
@@ -20,13 +21,13 @@ pub struct Visibility {
 
 impl Services {
     /// Returns the answer of a read, within the store's time limit.
-    pub async fn answer<T>(&self, read: Pending<Result<T, ReadError>>) -> Result<T, ErrorReply> {
-        within(self.limits.waits.store, read).await
+    pub async fn answer<T>(&self, read: PendingRead<T>) -> Result<T, ErrorReply> {
+        within(self.config.timeouts.store, read).await
     }
 
     /// Waits for the acknowledgement of a write, within the store's time limit.
-    pub async fn written(&self, write: Pending<Result<(), AppendError>>) -> Result<(), ErrorReply> {
-        let bound = self.limits.waits.store;
+    pub async fn written(&self, write: PendingWrite) -> Result<(), ErrorReply> {
+        let bound = self.config.timeouts.store;
         match tokio::time::timeout(bound, write).await {
             Ok(written) => written.map_err(append_refusal),
             Err(_elapsed) => {
@@ -51,7 +52,8 @@ impl Services {
 
     /// Returns whether users may write into a conversation only once a service has.
     pub fn is_for_services_to_start(&self, conversation: &Conversation) -> bool {
-        self.limits.direct == Direct::Service && matches!(conversation, Conversation::Dm(..))
+        self.config.policy.direct == Initiator::Service
+            && matches!(conversation, Conversation::Dm(..))
     }
 
     /// Refuses a user's write into a conversation that a service must start and that none has
@@ -64,7 +66,8 @@ impl Services {
         if !self.is_for_services_to_start(conversation) {
             return Ok(());
         }
-        let started = self.answer(self.store.is_member(user, conversation)).await?;
+        let participant = Participant { user: user.clone(), conversation: conversation.clone() };
+        let started = self.answer(self.store.is_member(participant)).await?;
         started.then_some(()).ok_or_else(no_such_conversation)
     }
 
@@ -77,7 +80,7 @@ impl Services {
         let Conversation::Room(room) = conversation else {
             return self.must_be_in(user, conversation).await.map(|()| Visibility::default());
         };
-        let row = self.answer(self.store.room(room));
+        let row = self.answer(self.store.room(room.clone()));
         let (membership, row) = tokio::try_join!(self.place_in(room, user), row)?;
         let row = row.ok_or_else(no_such_conversation)?;
         Ok(Visibility { hidden: hidden_upto(&row, &membership), membership: Some(membership) })
@@ -89,23 +92,22 @@ impl Services {
         room: &RoomId,
         user: &UserId,
     ) -> Result<MemberState, ErrorReply> {
-        let known = self.answer(self.store.membership(room, user)).await?;
+        let key = MembershipKey { room: room.clone(), user: user.clone() };
+        let known = self.answer(self.store.membership(key)).await?;
         Ok(known.map_or(MemberState::UNKNOWN, |known| known.state))
     }
 
     /// Returns a user's membership in a room. Refuses a user who is not in it.
     pub async fn place_in(&self, room: &RoomId, user: &UserId) -> Result<Membership, ErrorReply> {
-        let membership = self.answer(self.store.membership(room, user)).await?;
+        let key = MembershipKey { room: room.clone(), user: user.clone() };
+        let membership = self.answer(self.store.membership(key)).await?;
         membership.filter(Membership::is_inside).ok_or_else(no_such_conversation)
     }
 }
 
 /// Returns the answer of a read, within a time limit. A read changes nothing, so one without an
 /// answer is `unavailable`.
-pub async fn within<T>(
-    bound: Duration,
-    read: Pending<Result<T, ReadError>>,
-) -> Result<T, ErrorReply> {
+pub async fn within<T>(bound: Duration, read: PendingRead<T>) -> Result<T, ErrorReply> {
     match tokio::time::timeout(bound, read).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(ErrorReply::new(Code::Unavailable, error.to_string())),

@@ -1,24 +1,25 @@
-//! What the workers of a node share: four handles, the store and the metrics.
+//! What the workers of a node share: three handles, the configuration, the store and the metrics.
 //!
 //! | file | holds |
 //! | --- | --- |
 //! | `identity` | what the node is known by, and its keys |
 //! | `clocks` | the wall clock and the clock of ids |
 //! | `cluster_view` | layouts, interest, queues, live nodes, the shared state of the watermark |
-//! | `limits` | policies, bounds, time limits |
 //! | `access` | what a user may see, as the store has it; the store's time limit |
 
 mod access;
 mod clocks;
 mod cluster_view;
 mod identity;
-mod limits;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::auth::{Principal, TokenRole};
+use crate::config::Config;
+use crate::hub::PatternBudget;
 use crate::protocol::{Code, ErrorReply};
+use crate::socket::Budget;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
@@ -26,7 +27,6 @@ pub use access::{Visibility, append_refusal, hidden_upto, no_such_conversation, 
 pub use clocks::NodeClocks;
 pub use cluster_view::ClusterView;
 pub use identity::NodeIdentity;
-pub use limits::{Direct, NodeLimits, ResumeBounds, Waits};
 
 /// What the workers of a node share.
 #[derive(Debug)]
@@ -37,8 +37,12 @@ pub struct Services {
     pub clocks: NodeClocks,
     /// The cluster, as this node knows it.
     pub cluster: ClusterView,
-    /// What the node allows.
-    pub limits: NodeLimits,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The bytes that the patterns of all sessions take.
+    pub patterns: Arc<PatternBudget>,
+    /// The bytes that may wait for all clients together.
+    pub budget: Arc<Budget>,
     /// The store.
     pub store: Arc<dyn Store>,
     /// The metrics.

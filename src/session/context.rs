@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Duration;
 
 use slab::Slab;
 use tokio::sync::mpsc;
@@ -11,9 +10,9 @@ use tokio::time::Instant;
 use super::Handoff;
 use crate::auth::TOKEN_BYTES_MAX;
 use crate::limiter::{AddressPermit, ConnectionPermit, FrameRates};
+use crate::ops::Router;
 use crate::protocol::{CloseReason, ErrorReply, RequestId};
-use crate::router::Router;
-use crate::socket::{FrameLimits, Link, OutboxItem};
+use crate::socket::{Link, OutboxItem};
 
 /// Bytes that a `hello` may have beside its token. They are for an id and the name of a device of
 /// 64 bytes each, six times that as JSON, a cursor, the names of the fields, and 3 KiB for
@@ -22,23 +21,6 @@ const HELLO_FIELDS_BYTES: usize = 4096;
 
 /// The most bytes of a `hello`, since it comes before any token.
 pub const HELLO_BYTES_MAX: u32 = (TOKEN_BYTES_MAX + HELLO_FIELDS_BYTES) as u32;
-
-/// The bounds of connections.
-#[derive(Debug, Clone, Copy)]
-pub struct ContextBounds {
-    /// The size limits of what a client may send.
-    pub frames: FrameLimits,
-    /// The rates at which one connection may send frames.
-    pub rates: FrameRates,
-    /// Sessions of one user on this node.
-    pub sessions_per_user: usize,
-    /// How long a connection may take to send `hello`.
-    pub hello: Duration,
-    /// How long a full socket may stay unread by its client.
-    pub write_stall: Duration,
-    /// How long a client may be silent, beyond the time between pings.
-    pub pong_grace: Duration,
-}
 
 /// The permits of a connection, from the node and from its address; given back when this is
 /// dropped.
@@ -63,8 +45,8 @@ pub struct ConnectionContext {
     pub router: Rc<Router>,
     /// Senders of connections to all workers of the node, this one included.
     pub workers: Vec<mpsc::Sender<Handoff>>,
-    /// The bounds.
-    pub bounds: ContextBounds,
+    /// The rates at which one connection may send frames.
+    pub rates: FrameRates,
     pub(super) handshakes: RefCell<Slab<HelloDeadline>>,
     draining: Cell<bool>,
     since: Instant,
@@ -79,13 +61,10 @@ pub(super) struct HelloDeadline {
 
 impl ConnectionContext {
     /// Creates the context without connections.
-    pub fn new(
-        router: Rc<Router>,
-        workers: Vec<mpsc::Sender<Handoff>>,
-        bounds: ContextBounds,
-    ) -> Self {
+    pub fn new(router: Rc<Router>, workers: Vec<mpsc::Sender<Handoff>>) -> Self {
+        let rates = FrameRates::new(&router.services.config.rates);
         let (handshakes, draining) = (RefCell::default(), Cell::default());
-        Self { router, workers, bounds, handshakes, draining, since: Instant::now() }
+        Self { router, workers, rates, handshakes, draining, since: Instant::now() }
     }
 
     /// Returns the nanoseconds from the creation of this context to `at`, for the meters.
@@ -107,7 +86,7 @@ impl ConnectionContext {
     }
 
     pub(super) fn send_away(&self, link: &Link) {
-        self.router.services.metrics.closes(CloseReason::Draining.code());
+        self.router.services.metrics.sessions.closes(CloseReason::Draining.code());
         link.close(CloseReason::Draining.frame());
     }
 
@@ -121,13 +100,13 @@ impl ConnectionContext {
     ) {
         // Nothing was queued before, so an error always fits.
         let _queued = link.push(OutboxItem::Text(refusal.frame(id).text()));
-        self.router.services.metrics.closes(close.code());
+        self.router.services.metrics.sessions.closes(close.code());
         link.close(close.frame());
     }
 
     /// Starts the deadline of a connection's `hello`.
     pub(super) fn begin_handshake(&self, link: &Rc<Link>) -> usize {
-        let until = Instant::now() + self.bounds.hello;
+        let until = Instant::now() + self.router.services.config.timeouts.hello;
         self.handshakes.borrow_mut().insert(HelloDeadline { link: Rc::clone(link), until })
     }
 

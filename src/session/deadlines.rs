@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::context::ConnectionContext;
+use crate::config::Timeouts;
 use crate::hub::Session;
 use crate::protocol::{CloseReason, ServerFrame};
 use crate::send::end_temporary_interest;
@@ -22,9 +23,8 @@ const EXPIRY_NOTICE: u64 = 60;
 
 /// Watches the deadlines of a worker's connections, without end.
 pub async fn watch_deadlines(context: Rc<ConnectionContext>) {
-    let bounds = &context.bounds;
-    let ping = context.router.services.limits.waits.ping;
-    let shortest = ping.min(bounds.hello).min(bounds.write_stall);
+    let Timeouts { ping, hello, http, .. } = context.router.services.config.timeouts;
+    let shortest = ping.min(hello).min(http.write_stall);
     let mut ticks = tokio::time::interval((shortest / 4).clamp(SWEEP_MIN, SWEEP_MAX));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -55,7 +55,7 @@ fn end(context: &ConnectionContext, session: &Session, close: CloseReason) {
     if !session.link().is_open() {
         return;
     }
-    context.router.services.metrics.closes(close.code());
+    context.router.services.metrics.sessions.closes(close.code());
     match close {
         CloseReason::SlowConsumer => session.evict(),
         close => session.close(close),
@@ -63,7 +63,7 @@ fn end(context: &ConnectionContext, session: &Session, close: CloseReason) {
 }
 
 fn ping(context: &ConnectionContext, session: &Rc<Session>, now: Instant) {
-    let due = session.ping_is_due(now, context.router.services.limits.waits.ping);
+    let due = session.ping_is_due(now, context.router.services.config.timeouts.ping);
     if due && session.link().push(OutboxItem::Ping).is_ok() {
         context.router.sessions.hub.borrow_mut().touch(session);
     }
@@ -80,9 +80,9 @@ fn overdue(context: &ConnectionContext, session: &Session, now: Instant) -> Opti
         .saturating_add(services.identity.verifier.leeway().as_secs());
     if services.clocks.wall.machine_seconds() >= ends {
         Some(CloseReason::TokenExpired)
-    } else if blocked.is_some_and(|blocked| blocked > context.bounds.write_stall) {
+    } else if blocked.is_some_and(|blocked| blocked > services.config.timeouts.http.write_stall) {
         Some(CloseReason::SlowConsumer)
-    } else if silent > services.limits.waits.ping + context.bounds.pong_grace {
+    } else if silent > services.config.timeouts.ping + services.config.timeouts.pong_grace {
         Some(CloseReason::PongMissing)
     } else {
         None
@@ -105,7 +105,7 @@ fn end_handshakes(context: &ConnectionContext) {
     let now = Instant::now();
     for (_, handshake) in context.handshakes.borrow().iter() {
         if handshake.until <= now && handshake.link.is_open() {
-            context.router.services.metrics.closes(CloseReason::HelloTimeout.code());
+            context.router.services.metrics.sessions.closes(CloseReason::HelloTimeout.code());
             handshake.link.close(CloseReason::HelloTimeout.frame());
         }
     }

@@ -5,7 +5,7 @@ mod deadlines;
 mod handler;
 mod serve;
 
-pub use context::{ConnectionContext, ContextBounds, HELLO_BYTES_MAX, SessionPermits};
+pub use context::{ConnectionContext, HELLO_BYTES_MAX, SessionPermits};
 pub use deadlines::watch_deadlines;
 pub use serve::{Handoff, Upgraded, arrive, serve_upgraded};
 

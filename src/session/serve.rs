@@ -16,8 +16,8 @@ use super::handler::{HelloPending, SessionHandler, SharedStage, Stage, leave};
 use crate::auth::Principal;
 use crate::hub::Session;
 use crate::limiter::{ConnectionMeter, HandshakePermit};
+use crate::ops::HelloOptions;
 use crate::protocol::CloseReason;
-use crate::router::HelloOptions;
 use crate::socket::{Connection, End, Link};
 
 /// An accepted `hello` whose session is not open yet.
@@ -57,8 +57,8 @@ impl PendingSession {
             self.principal,
             self.device,
             Rc::clone(link),
-            services.limits.session_bounds,
-            Arc::clone(&services.limits.patterns),
+            services.config.limits.session,
+            Arc::clone(&services.patterns),
         ));
         *stage.borrow_mut() = Stage::Open(Rc::clone(&session));
         context.router.open(&session, &self.options);
@@ -69,10 +69,10 @@ impl PendingSession {
 /// Closes the oldest session of a user who has too many with the new one. All sessions of a user
 /// are on one worker.
 fn close_surplus(context: &ConnectionContext, newest: &Session) {
-    let max = context.bounds.sessions_per_user;
+    let max = context.router.services.config.limits.user.sessions;
     let surplus = context.router.sessions.hub.borrow().surplus_session(&newest.user, max);
     if let Some(session) = surplus {
-        context.router.services.metrics.closes(CloseReason::TooManySessions.code());
+        context.router.services.metrics.sessions.closes(CloseReason::TooManySessions.code());
         // It receives nothing more, even if its client never answers the close frame.
         context.router.leave(&session);
         session.close(CloseReason::TooManySessions);
@@ -122,14 +122,14 @@ pub fn arrive(
     let (link, read) = open_link(&context, stream);
     let stage: SharedStage = Rc::new(RefCell::new(Stage::Ended));
     handoff.pending.open(&context, &link, &stage);
-    let first_bytes = context.bounds.frames.frame_bytes;
+    let first_bytes = context.router.services.config.limits.frame_bytes;
     let served = Served { context, stage, place: handoff.place };
     Ok(run(served, read, link, &handoff.unread, first_bytes))
 }
 
 fn open_link(context: &ConnectionContext, stream: TcpStream) -> (Rc<Link>, OwnedReadHalf) {
     let router = &context.router;
-    Link::open(stream, router.services.limits.session_bounds.outbox_bytes, &router.sessions.share)
+    Link::open(stream, router.services.config.limits.session.outbox_bytes, &router.sessions.share)
 }
 
 /// What a connection's task has beside the connection.
@@ -155,7 +155,7 @@ fn run(
         stage: Rc::clone(&served.stage),
         meter: ConnectionMeter::default(),
     };
-    let limits = served.context.bounds.frames;
+    let limits = served.context.router.services.config.limits.frames();
     let mut connection = Connection::new(read, link, limits, peer, unread).bound_first(first_bytes);
     async move {
         let end = poll_fn(|cx| served.poll(&mut connection, cx)).await;
@@ -172,7 +172,7 @@ impl Served {
         cx: &mut Context<'_>,
     ) -> Poll<Option<End>> {
         if self.is_ended(cx) {
-            self.context.router.services.metrics.closes(CloseReason::Overloaded.code());
+            self.context.router.services.metrics.sessions.closes(CloseReason::Overloaded.code());
             connection.link().close(CloseReason::Overloaded.frame());
             return Poll::Ready(None);
         }

@@ -12,13 +12,14 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::LinkBounds;
+use super::answered;
 use super::backoff::Backoff;
-use super::health::{Health, LinkRole};
+use super::link_states::{LinkRole, LinkStates};
 use super::reconnect_signal::{ReconnectReceiver, ReconnectSignal};
 use crate::bus::{Bus, BusError, OutboundPublish, Publisher};
 use crate::clock::WallClock;
 use crate::cluster::{Safeguards, ServerRun, WorkerProgress};
+use crate::config::LinkBounds;
 use crate::domain::{MessageId, Micros};
 use crate::layout::ShardIndex;
 use crate::redis::Channel;
@@ -56,7 +57,7 @@ pub struct PublishersOptions<'a> {
     /// Makes the connections.
     pub bus: &'a Arc<dyn Bus>,
     /// Where the states are recorded.
-    pub health: &'a Arc<Health>,
+    pub health: &'a Arc<LinkStates>,
     /// The node's metrics.
     pub metrics: &'a Arc<Metrics>,
     /// The channel that every node receives.
@@ -69,6 +70,8 @@ pub struct PublishersOptions<'a> {
     pub reconnect: &'a ReconnectSignal,
     /// The bounds.
     pub bounds: LinkBounds,
+    /// Sends that may be unsettled.
+    pub pending: usize,
 }
 
 /// The publisher connections of one worker, one per shard, and the ids that it issued.
@@ -95,7 +98,7 @@ struct Link {
     role: LinkRole,
     probe: OutboundPublish,
     bus: Arc<dyn Bus>,
-    health: Arc<Health>,
+    health: Arc<LinkStates>,
     reconnect_wanted: ReconnectReceiver,
     bounds: LinkBounds,
 }
@@ -104,7 +107,7 @@ impl Publishers {
     /// Starts a task per shard, and one that watches the time, on the calling thread's runtime.
     pub fn start(plan: PublishersOptions<'_>) -> Self {
         let PublishersOptions { shards, clock, bounds, .. } = plan;
-        let tracker = PublishBounds { pending: bounds.pending, queue_max: bounds.queue };
+        let tracker = PublishBounds { pending: plan.pending, queue_max: bounds.publish_queue };
         let tracker =
             PublishTracker::new(shards.len(), tracker, clock.moment(), Safeguards::default());
         let shared = Rc::new(Shared {
@@ -246,9 +249,9 @@ impl Publishers {
 
 impl Shared {
     fn count(&self, done: Publishes) {
-        self.metrics.publishes(PublishOutcome::Detoured, done.detoured);
-        self.metrics.publishes(PublishOutcome::Repeated, done.repeated);
-        self.metrics.publishes(PublishOutcome::Dropped, done.dropped);
+        self.metrics.shards.publishes(PublishOutcome::Detoured, done.detoured);
+        self.metrics.shards.publishes(PublishOutcome::Repeated, done.repeated);
+        self.metrics.shards.publishes(PublishOutcome::Dropped, done.dropped);
     }
 
     fn wake_all(&self) {
@@ -331,9 +334,12 @@ impl Link {
 
     /// Publishes to the channel without subscribers.
     async fn probe(&self, publisher: &dyn Publisher) -> Result<(), BusError> {
-        self.shared.metrics.canaries.inc();
+        self.shared.metrics.shards.canaries.inc();
         let answers = publisher.publish(std::slice::from_ref(&self.probe));
-        self.bounds.answered(answers).await?.into_iter().try_for_each(|answer| answer.map(drop))
+        answered(self.bounds.reply, answers)
+            .await?
+            .into_iter()
+            .try_for_each(|answer| answer.map(drop))
     }
 
     fn take_batch(&self) -> Option<Vec<OutboundPublish>> {
@@ -352,10 +358,10 @@ impl Link {
         batch: &[OutboundPublish],
     ) -> Result<(), BusError> {
         let metrics = &self.shared.metrics;
-        let answers = match self.bounds.answered(publisher.publish(batch)).await {
+        let answers = match answered(self.bounds.reply, publisher.publish(batch)).await {
             Ok(answers) => answers,
             Err(error) => {
-                metrics.publishes(PublishOutcome::Failed, batch.len() as u64);
+                metrics.shards.publishes(PublishOutcome::Failed, batch.len() as u64);
                 return Err(error);
             }
         };
@@ -364,8 +370,8 @@ impl Link {
         self.shared.count(done);
         let refused = answers.iter().filter_map(|answer| answer.as_ref().err());
         let count = refused.clone().count() as u64;
-        metrics.publishes(PublishOutcome::Failed, count);
-        metrics.publishes(PublishOutcome::Answered, answers.len() as u64 - count);
+        metrics.shards.publishes(PublishOutcome::Failed, count);
+        metrics.shards.publishes(PublishOutcome::Answered, answers.len() as u64 - count);
         refused.clone().next().map_or(Ok(()), |error| {
             tracing::warn!(shard = self.name, %error, "a publish was refused");
             Err(error.clone())

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::LinkBounds;
+use super::answered;
 use super::backoff::Backoff;
 use super::event::{ShardEvent, ShardEvents};
-use super::health::{Health, LinkRole};
+use super::link_states::{LinkRole, LinkStates};
 use super::reconnect_signal::ReconnectReceiver;
 use crate::bus::{Bus, BusError, PushSink, Subscription};
 use crate::cluster::ServerRun;
+use crate::config::LinkBounds;
 use crate::interest::{Interest, InterestAction, WildcardFeed};
 use crate::layout::ShardIndex;
 use crate::redis::{Channel, Channels};
@@ -35,7 +36,7 @@ pub struct Subscriber {
     /// Channels that are always subscribed: `all` and the node's own.
     pub always: Vec<Channel>,
     /// Where the state is recorded.
-    pub health: Arc<Health>,
+    pub health: Arc<LinkStates>,
     /// Receives the connection's events.
     pub events: ShardEvents,
     /// Signals the connection to close.
@@ -73,7 +74,7 @@ impl Subscriber {
 
     async fn connect(&self) -> Result<Arc<dyn Subscription>, BusError> {
         let subscription = self.bus.subscriber(self.shard, Arc::clone(&self.sink)).await?;
-        self.bounds.answered(subscription.subscribe(&self.always)).await?;
+        answered(self.bounds.reply, subscription.subscribe(&self.always)).await?;
         Ok(subscription)
     }
 
@@ -115,7 +116,7 @@ impl Subscriber {
                     next_ping = Instant::now() + self.bounds.ping;
                     self.interest.expire(self.shard);
                     let answer = subscription.subscribe(&self.always);
-                    if let Err(error) = self.bounds.answered(answer).await {
+                    if let Err(error) = answered(self.bounds.reply, answer).await {
                         return error;
                     }
                 }
@@ -185,7 +186,7 @@ impl Subscriber {
             InterestAction::Subscribe => subscription.subscribe(channels),
             InterestAction::Unsubscribe => subscription.unsubscribe(channels),
         };
-        self.bounds.answered(answer).await
+        answered(self.bounds.reply, answer).await
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod marks;
 mod model;
+pub(crate) mod queries;
 mod rooms;
 mod standing;
 mod windows;
@@ -17,6 +18,8 @@ use super::{AppendError, Day, HistoryRange, Page, PageLimit, ReadError, Store};
 use crate::cluster::sample::row;
 use crate::domain::{Conversation, Message, MessageId, Micros, RoomId, UserId};
 use crate::protocol::MessageText;
+
+use queries::{active_on, directs_of, page_of, participant};
 
 pub(crate) use marks::{
     a_head_is_the_newest_whatever_the_order, a_mark_does_not_bring_a_member_back,
@@ -182,7 +185,7 @@ fn seconds_of(page: &Page) -> Vec<u64> {
 }
 
 async fn read(store: &dyn Store, conversation: &Conversation, range: HistoryRange) -> Page {
-    store.history(conversation, range, WIDE).await.unwrap()
+    store.history(page_of(conversation, range, WIDE)).await.unwrap()
 }
 
 /// Follows `next` to the end.
@@ -194,13 +197,12 @@ async fn walk(
 ) -> Vec<Page> {
     let mut pages = Vec::new();
     loop {
-        let page = store.history(conversation, range, limit).await.unwrap();
+        let page = store.history(page_of(conversation, range, limit)).await.unwrap();
         let next = page.next;
         pages.push(page);
-        match (next, range) {
-            (None, _) => return pages,
-            (next, HistoryRange::Before(_)) => range = HistoryRange::Before(next),
-            (next, HistoryRange::After(_)) => range = HistoryRange::After(next),
+        match next {
+            Some(last) => range = range.beyond(last),
+            None => return pages,
         }
     }
 }
@@ -298,9 +300,9 @@ pub(crate) async fn names_that_begin_alike_are_apart(store: Arc<dyn Store>) {
             assert_eq!((seconds_of(&page), page.next), (vec![*at], None), "{conversation}");
         }
     }
-    let active = store.activity(&user(&one), Day::of(START), 99).await.unwrap();
+    let active = store.activity(active_on(&user(&one), Day::of(START), 99)).await.unwrap();
     assert_eq!(active.len(), tails.len(), "the other users' names begin alike too");
-    let active = store.activity(&user(&other), Day::of(START), 99).await.unwrap();
+    let active = store.activity(active_on(&user(&other), Day::of(START), 99)).await.unwrap();
     assert_eq!(active.len(), 1);
 }
 
@@ -311,7 +313,7 @@ pub(crate) async fn storing_again_changes_nothing(store: Arc<dyn Store>) {
     store_all(&*store, std::slice::from_ref(&sent)).await;
     let page = read(&*store, &conversation, OLDEST_FIRST).await;
     assert_eq!(page.messages, [Message::clone(&sent)]);
-    let active = store.activity(&sent.from, Day::of(START), 9).await.unwrap();
+    let active = store.activity(active_on(&sent.from, Day::of(START), 9)).await.unwrap();
     assert_eq!(active.len(), 1);
 }
 
@@ -324,12 +326,12 @@ pub(crate) async fn activity_keeps_the_newest_of_each_day(store: Arc<dyn Store>)
     let day = Day::of(START);
     for (day, expected) in [(day, &together[1]), (Day(day.0 + 1), &together[3])] {
         for who in [one, other] {
-            let active = store.activity(who, day, 9).await.unwrap();
+            let active = store.activity(active_on(who, day, 9)).await.unwrap();
             let found: Vec<_> = active.iter().map(|a| (&a.conversation, a.last)).collect();
             assert_eq!(found, [(&conversation, expected.id)], "{who} on {day:?}");
         }
     }
-    let before = store.activity(one, Day(day.0 - 1), 9).await.unwrap();
+    let before = store.activity(active_on(one, Day(day.0 - 1), 9)).await.unwrap();
     assert_eq!(before, []);
 }
 
@@ -344,7 +346,7 @@ pub(crate) async fn activity_is_bounded(store: Arc<dyn Store>) {
     }
     names.sort_by_key(ToString::to_string);
     for limit in [0, 3, 5, 6] {
-        let active = store.activity(&me, Day::of(START), limit).await.unwrap();
+        let active = store.activity(active_on(&me, Day::of(START), limit)).await.unwrap();
         let found: Vec<_> = active.into_iter().map(|active| active.conversation).collect();
         assert_eq!(found, names[..limit.min(5)]);
     }
@@ -355,14 +357,14 @@ pub(crate) async fn rooms_leave_no_activity(store: Arc<dyn Store>) {
     let sent = message(&fresh_room(), START, "1");
     let sent = Arc::new(Message { from: sender.clone(), ..Message::clone(&sent) });
     store.append(sent).await.unwrap();
-    assert_eq!(store.activity(&sender, Day::of(START), 9).await, Ok(Vec::new()));
+    assert_eq!(store.activity(active_on(&sender, Day::of(START), 9)).await, Ok(Vec::new()));
 }
 
 pub(crate) async fn both_become_members_with_the_first_message(store: Arc<dyn Store>) {
     let conversation = fresh_dm();
     let Conversation::Dm(one, other) = &conversation else { unreachable!("it is direct") };
     let stranger = user(&unique("c"));
-    let is_member = async |who| store.is_member(who, &conversation).await.unwrap();
+    let is_member = async |who| store.is_member(participant(who, &conversation)).await.unwrap();
     assert!(!is_member(one).await && !is_member(other).await);
     store_at(&*store, &conversation, &[(0, 1)]).await;
     assert!(is_member(one).await && is_member(other).await);
@@ -370,7 +372,7 @@ pub(crate) async fn both_become_members_with_the_first_message(store: Arc<dyn St
     store_at(&*store, &conversation, &[(86_400, 1)]).await;
     assert!(is_member(one).await && is_member(other).await);
     let elsewhere = Conversation::between(one, &stranger);
-    assert_eq!(store.is_member(one, &elsewhere).await, Ok(false));
+    assert_eq!(store.is_member(participant(one, &elsewhere)).await, Ok(false));
 }
 
 /// Names sort as text: `+` sorts below the `.` that ends an id.
@@ -392,19 +394,23 @@ pub(crate) async fn directs_are_there_for_ever_by_name(store: Arc<dyn Store>) {
     names.sort_by_key(ToString::to_string);
     for (limit, first) in (0..8).flat_map(|limit| [0_usize, 1, 3, 6].map(|first| (limit, first))) {
         let after = first.checked_sub(1).map(|last| &names[last]);
-        let found = store.directs(&me, after, limit).await.unwrap();
+        let found = store.directs(directs_of(&me, after, limit)).await.unwrap();
         assert_eq!(found, names[first..(first + limit).min(6)], "{limit} after {after:?}");
     }
     let between = Conversation::between(&me, &user("b"));
     let above = names.iter().filter(|name| name.to_string() > between.to_string());
     let above: Vec<_> = above.cloned().collect();
-    assert_eq!(store.directs(&me, Some(&between), 9).await, Ok(above), "a bound need not be there");
+    assert_eq!(
+        store.directs(directs_of(&me, Some(&between), 9)).await,
+        Ok(above),
+        "a bound need not be there"
+    );
 }
 
 pub(crate) async fn of_a_row_the_highest_counter_stays(store: Arc<dyn Store>) {
     let (one, two) = (rand::random(), rand::random());
     for row in [row(one, 2), row(two, 1), row(one, 3), row(one, 1)] {
-        store.write_row(row).await.unwrap();
+        store.write_heartbeat(row).await.unwrap();
     }
     let mut rows = store.heartbeats().await.unwrap();
     rows.retain(|row| [one, two].contains(&row.incarnation.0));
@@ -417,7 +423,7 @@ pub(crate) async fn a_closed_store_refuses(store: Arc<dyn Store>) {
     store.close().await;
     let append = store.append(message(&conversation, START, "1")).await;
     assert!(matches!(append, Err(AppendError::Unavailable { .. })), "{append:?}");
-    let read = store.history(&conversation, OLDEST_FIRST, WIDE).await;
+    let read = store.history(page_of(&conversation, OLDEST_FIRST, WIDE)).await;
     assert!(matches!(read, Err(ReadError::Unavailable { .. })), "{read:?}");
     store.close().await;
 }

@@ -20,7 +20,7 @@ pub enum AppendError {
 /// Why a heartbeat was not acknowledged. It may have been written or not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a heartbeat in the cluster table was not acknowledged: {reason}")]
-pub struct RowError {
+pub struct HeartbeatError {
     /// What went wrong.
     pub reason: String,
 }

@@ -1,6 +1,6 @@
 //! Ranges of a conversation's history, and the pages that they are read in.
 
-use crate::domain::{Message, MessageId};
+use crate::domain::{Conversation, Message, MessageId};
 use crate::protocol::MessageText;
 
 /// Which messages to read and from which end. Bounds are exclusive.
@@ -10,6 +10,28 @@ pub enum HistoryRange {
     Before(Option<MessageId>),
     /// Messages above an id, or all: the oldest first.
     After(Option<MessageId>),
+}
+
+impl HistoryRange {
+    /// What is left of the range beyond the last message of a page.
+    #[must_use]
+    pub const fn beyond(self, last: MessageId) -> Self {
+        match self {
+            Self::Before(_) => Self::Before(Some(last)),
+            Self::After(_) => Self::After(Some(last)),
+        }
+    }
+}
+
+/// Asks for a page of a conversation's messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryQuery {
+    /// The conversation.
+    pub conversation: Conversation,
+    /// Which of its messages.
+    pub range: HistoryRange,
+    /// The limits of the page.
+    pub limit: PageLimit,
 }
 
 /// The limits of a page. A page holds one message if there is any: zero counts as one, and a
@@ -65,7 +87,7 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Conversation, Micros, UserId};
+    use crate::domain::{Micros, UserId};
 
     fn message(time: u64, body: &'static str) -> Message {
         let me = UserId::parse("me").unwrap();

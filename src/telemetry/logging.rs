@@ -37,6 +37,11 @@ pub enum LogFormat {
 #[error("telemetry.log: {0}")]
 pub struct BadFilter(#[from] tracing_subscriber::filter::ParseError);
 
+/// Checks that a text is a level or directives by which the log can be filtered.
+pub fn check_filter(filter: &str) -> Result<(), impl Display + use<>> {
+    EnvFilter::try_new(filter).map(drop)
+}
+
 /// Sends this process's log to its standard error. Only the first call of a process takes effect.
 pub fn init_logging(filter: &str, format: LogFormat) -> Result<(), BadFilter> {
     let filter = EnvFilter::try_new(filter)?;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::fanout::{Backlog, Fanout, KeyInterest, Memberships, Sessions, SlicedFanouts};
 use crate::hub::Hub;
 use crate::limiter::WorkerLimiter;
+use crate::ops::Router;
 use crate::recovery::{ReadRates, Recovery};
-use crate::router::Router;
 use crate::send::{InFlight, LateMessages, MembershipChanges, SendIds, SendPipeline};
 use crate::services::Services;
 use crate::shards::Publishers;
@@ -17,22 +17,19 @@ use crate::shards::Publishers;
 pub(super) struct RouterParts {
     pub(super) services: Arc<Services>,
     pub(super) worker: u32,
-    /// The most deliveries that are remembered.
-    pub(super) remembered: usize,
-    pub(super) reads: ReadRates,
     pub(super) publishers: Publishers,
     pub(super) limiter: WorkerLimiter,
 }
 
 /// Puts a worker's router together.
 pub(super) fn router(parts: RouterParts) -> Rc<Router> {
-    let RouterParts { services, worker, remembered, reads, publishers, limiter } = parts;
+    let RouterParts { services, worker, publishers, limiter } = parts;
     let (publishers, limiter) = (Rc::new(publishers), Rc::new(limiter));
-    let share = Rc::new(services.limits.budget.share(worker as usize));
+    let share = Rc::new(services.budget.share(worker as usize));
     let sessions = Rc::new(Sessions {
         services: Arc::clone(&services),
         worker,
-        hub: RefCell::new(Hub::new(remembered)),
+        hub: RefCell::new(Hub::new(services.config.delivery.repair.remembered)),
         flush_wanted: share.call(),
         share,
     });
@@ -69,7 +66,7 @@ pub(super) fn router(parts: RouterParts) -> Rc<Router> {
             in_flight: InFlight::default(),
             late: LateMessages::default(),
         }),
-        recovery: Recovery::new(Rc::clone(&fanout), reads),
+        recovery: Recovery::new(Rc::clone(&fanout), ReadRates::of_worker(&services.config)),
         services,
         sessions,
         interest,

@@ -4,7 +4,6 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use crate::config::Rates;
 use crate::limiter::{Limiter, MemberShares, WorkerLimiter, WorkerLimiterOptions};
 use crate::services::Services;
 
@@ -15,8 +14,6 @@ pub type StartLimiter = dyn Fn() -> io::Result<Arc<dyn Limiter>> + Send + Sync;
 /// The limits on calls of a worker's users.
 #[derive(Clone)]
 pub struct LimitOptions {
-    /// The configured rates.
-    pub rates: Rates,
     /// Starts the shared limiter, if there is one.
     pub shared: Option<Arc<StartLimiter>>,
     /// Shares of contested conversations, of all workers of the node.
@@ -25,7 +22,7 @@ pub struct LimitOptions {
 
 impl fmt::Debug for LimitOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LimitOptions").field("rates", &self.rates).finish_non_exhaustive()
+        f.debug_struct("LimitOptions").finish_non_exhaustive()
     }
 }
 
@@ -34,7 +31,7 @@ impl LimitOptions {
     pub(super) fn limiter(self, services: &Services) -> io::Result<WorkerLimiter> {
         let shared = self.shared.map(|start| start()).transpose()?;
         Ok(WorkerLimiter::new(WorkerLimiterOptions {
-            rates: self.rates,
+            rates: services.config.rates.clone(),
             shared,
             nodes: Arc::clone(&services.cluster.nodes),
             shares: self.shares,

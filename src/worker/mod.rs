@@ -8,7 +8,6 @@ mod tasks;
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
@@ -23,14 +22,13 @@ use drain::{drain, shed_sessions_on_bad_clock};
 use tasks::{deliver, flush, run_worker_calls, take_arrivals};
 
 use crate::bus::Bus;
-use crate::http::{ClientPort, ClientPortBounds, PortPermits, Readiness};
+use crate::health::Readiness;
+use crate::http::{ClientPort, PortPermits};
+use crate::ops::Router;
 use crate::recovery::{Pacer, ReadRates};
-use crate::router::Router;
 use crate::services::Services;
-use crate::session::{ConnectionContext, ContextBounds, Handoff, watch_deadlines};
-use crate::shards::{
-    Health, LinkBounds, Publishers, PublishersOptions, ReconnectSignal, Subscriber,
-};
+use crate::session::{ConnectionContext, Handoff, watch_deadlines};
+use crate::shards::{LinkStates, Publishers, PublishersOptions, ReconnectSignal, Subscriber};
 use crate::worker_call::{WorkerCall, WorkerCalls};
 
 pub use limits::{LimitOptions, StartLimiter};
@@ -41,9 +39,7 @@ pub struct WorkerShards {
     /// Makes the connections.
     pub bus: Arc<dyn Bus>,
     /// Where they record their states.
-    pub health: Arc<Health>,
-    /// Their bounds.
-    pub bounds: LinkBounds,
+    pub health: Arc<LinkStates>,
     /// Signals them to close.
     pub reconnect: Arc<ReconnectSignal>,
     /// The subscriber connections that this worker owns.
@@ -55,14 +51,10 @@ pub struct WorkerShards {
 pub struct WorkerListener {
     /// The listener.
     pub listener: std::net::TcpListener,
-    /// Its bounds.
-    pub bounds: ClientPortBounds,
     /// Whether the node takes sessions.
     pub readiness: Arc<Readiness>,
     /// Permits for connections.
     pub permits: PortPermits,
-    /// The connections' bounds.
-    pub connection_bounds: ContextBounds,
     /// Senders of connections to all workers.
     pub workers: Vec<mpsc::Sender<Handoff>>,
     /// Connections that other workers send here.
@@ -70,12 +62,10 @@ pub struct WorkerListener {
 }
 
 /// How a worker ends together with the others.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct WorkerEnd {
     /// Cancelled when the node is to end.
     pub stop: CancellationToken,
-    /// How long a drain may take.
-    pub drain: Duration,
     /// Held by every worker of the node that is not drained.
     pub busy: Arc<()>,
     /// Cancelled when the node's last heartbeat is written.
@@ -93,14 +83,10 @@ pub struct Worker {
     pub shards: WorkerShards,
     /// Its part of the clients' listener.
     pub clients: WorkerListener,
-    /// The most deliveries that are remembered.
-    pub remembered: usize,
-    /// The rates of its reads.
-    pub reads: ReadRates,
     /// The limits of its users' calls.
     pub limits: LimitOptions,
     /// Senders of HTTP requests to all workers.
-    pub worker_calls: WorkerCalls<Rc<Router>>,
+    pub calls: WorkerCalls<Rc<Router>>,
     /// HTTP requests to this worker.
     pub wanted: mpsc::Receiver<WorkerCall<Rc<Router>>>,
     /// How it ends.
@@ -123,25 +109,18 @@ impl Worker {
         let listener = TcpListener::from_std(clients.listener)?;
         let router = router(RouterParts {
             worker: self.index,
-            remembered: self.remembered,
-            reads: self.reads,
             publishers: shards.publishers(self.index, &services),
             limiter: self.limits.limiter(&services)?,
             services,
         });
-        let context = Rc::new(ConnectionContext::new(
-            Rc::clone(&router),
-            clients.workers,
-            clients.connection_bounds,
-        ));
+        let context = Rc::new(ConnectionContext::new(Rc::clone(&router), clients.workers));
         let port = Rc::new(ClientPort::new(
             Rc::clone(&context),
             Arc::clone(&clients.readiness),
             clients.permits,
-            self.worker_calls.clone(),
-            clients.bounds,
+            self.calls.clone(),
         ));
-        spawn_upkeep(&router, self.reads.audit);
+        spawn_upkeep(&router);
         spawn_local(watch_deadlines(Rc::clone(&context)));
         spawn_local(shed_sessions_on_bad_clock(Rc::clone(&router), clients.readiness));
         spawn_local(take_arrivals(Rc::clone(&context), clients.handoffs));
@@ -153,8 +132,9 @@ impl Worker {
         end.stop.cancelled().await;
         accepting.abort();
         context.drain();
-        let until = Instant::now() + end.drain;
-        drain(&router, &self.worker_calls, end.drain).await;
+        let bound = router.services.config.timeouts.drain;
+        let until = Instant::now() + bound;
+        drain(&router, &self.calls, bound).await;
         // Other workers may receive through a subscriber connection of this one, and the last
         // heartbeat reports on its sends.
         drop(end.busy);
@@ -175,13 +155,15 @@ impl WorkerShards {
             probe: services.cluster.channels.probe(),
             clock: services.clocks.wall.clone(),
             reconnect: &self.reconnect,
-            bounds: self.bounds,
+            bounds: services.config.delivery.bus.links,
+            pending: services.config.delivery.repair.pending,
         })
     }
 }
 
 /// Starts what a router does by itself.
-fn spawn_upkeep(router: &Rc<Router>, audits_per_second: f64) {
+fn spawn_upkeep(router: &Rc<Router>) {
+    let audits_per_second = ReadRates::of_worker(&router.services.config).audit;
     let control = WorkerControl {
         services: Arc::clone(&router.services),
         worker: router.sessions.worker,

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::clock::PASSING_MAX;
+use crate::config::Config;
 use crate::domain::RoutingKey;
 use crate::layout::worker_of;
 use crate::protocol::{Code, ErrorReply};
@@ -44,22 +45,11 @@ pub enum Effect {
     Changes,
 }
 
-/// The bounds of a node's worker calls.
-#[derive(Debug, Clone, Copy)]
-pub struct WorkerCallBounds {
-    /// Requests in flight.
-    pub requests: usize,
-    /// Requests in flight of one user.
-    pub user_requests: usize,
-    /// How long the caller waits for the worker.
-    pub wait: Duration,
-}
-
 /// Returns how long a caller waits: longer than the steps of a call may take together, so that a
 /// step's own error comes first. It follows from the time limits of the store and of the limiter.
 /// Pages and lists of events wait for more answers of the store than are counted here, and are
 /// given up if those are slow.
-pub fn worker_call_wait(store: Duration, limiter: Duration) -> Duration {
+fn worker_call_wait(store: Duration, limiter: Duration) -> Duration {
     store * STORE_ANSWERS_MAX + limiter + ACK_LIMIT + PASSING_MAX
 }
 
@@ -84,23 +74,23 @@ impl Slot {
 }
 
 impl<R: 'static> WorkerCalls<R> {
-    /// Creates the queues of `workers` workers. Returns their receivers too, in the order of the
+    /// Creates the queues of a node's workers. Returns their receivers too, in the order of the
     /// workers.
-    pub fn new(
+    pub fn new(config: &Config) -> (Self, Vec<mpsc::Receiver<WorkerCall<R>>>) {
+        let Config { limits, timeouts, rates, .. } = config;
+        let permits =
+            RequestPermits::new(limits.node.requests_in_flight, limits.user.requests_in_flight);
+        Self::bounded(config.workers, permits, worker_call_wait(timeouts.store, rates.answer))
+    }
+
+    fn bounded(
         workers: usize,
-        bounds: WorkerCallBounds,
+        permits: Arc<RequestPermits>,
+        wait: Duration,
     ) -> (Self, Vec<mpsc::Receiver<WorkerCall<R>>>) {
-        let WorkerCallBounds { requests, user_requests, wait } = bounds;
         let (queues, ends): (Vec<_>, _) =
             (0..workers).map(|_| mpsc::channel(WORKER_CALLS_MAX)).unzip();
-        (
-            Self {
-                queues: queues.into(),
-                permits: RequestPermits::new(requests, user_requests),
-                wait,
-            },
-            ends,
-        )
+        (Self { queues: queues.into(), permits, wait }, ends)
     }
 
     /// Takes a permit for a request, if one is free for its caller.

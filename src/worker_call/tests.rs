@@ -18,7 +18,7 @@ fn worker_calls(
     workers: usize,
     requests: usize,
 ) -> (WorkerCalls<()>, Vec<mpsc::Receiver<WorkerCall<()>>>) {
-    WorkerCalls::new(workers, WorkerCallBounds { requests, user_requests: requests, wait: WAIT })
+    WorkerCalls::bounded(workers, RequestPermits::new(requests, requests), WAIT)
 }
 
 fn admit(worker_calls: &WorkerCalls<()>) -> Admission {

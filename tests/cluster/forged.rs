@@ -112,7 +112,7 @@ async fn lives_until(store: &dyn Store, form: Option<EnvelopeForm>, holds: impl 
         let rows = store.heartbeats().await.expect("heartbeats");
         let own = rows.iter().find(|row| row.about.node == "n1").expect("its own row");
         let form = form.unwrap_or(own.about.envelopes);
-        store.write_row(other_node(own, counter, form)).await.expect("it is written");
+        store.write_heartbeat(other_node(own, counter, form)).await.expect("it is written");
         if holds() {
             return;
         }
@@ -133,13 +133,13 @@ async fn a_live_node_whose_envelopes_cannot_be_read_is_a_break() {
         let node = node.expect("it starts");
         eventually("it is ready", || node.readiness().verdict().1.is_empty()).await;
         let metrics = node.metrics();
-        eventually("its watermark moves", || metrics.frozen.get() == 0).await;
+        eventually("its watermark moves", || metrics.watermark.frozen.get() == 0).await;
         let is_known = || node.live_nodes() == 2;
         lives_until(&*store, form, is_known).await;
-        let now = Micros(metrics.watermark.get() as u64);
+        let now = Micros(metrics.watermark.micros.get() as u64);
         let is_judged = || {
-            let frozen = metrics.frozen.get() == 1;
-            if is_read { Micros(metrics.watermark.get() as u64) > now } else { frozen }
+            let frozen = metrics.watermark.frozen.get() == 1;
+            if is_read { Micros(metrics.watermark.micros.get() as u64) > now } else { frozen }
         };
         lives_until(&*store, form, is_judged).await;
         node.stop().await;

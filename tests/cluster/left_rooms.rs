@@ -6,7 +6,7 @@ use std::time::Duration;
 use narrowcast::clock::{MachineClock, WallClock};
 use narrowcast::domain::{MemberRole, MemberState, Membership, MessageId, RoomId, UserId};
 use narrowcast::node::{ClusterOptions, Node, NodeOptions, memory_bus, open_store};
-use narrowcast::store::Store;
+use narrowcast::store::{MembershipsQuery, Store};
 
 use super::chat::login;
 use crate::harness::{PATIENCE, eventually, token};
@@ -25,8 +25,9 @@ async fn keep(store: &dyn Store, room: &str, left: Option<u64>) {
 }
 
 async fn listed(store: &dyn Store) -> Vec<String> {
-    let mia = UserId::parse("mia").expect("an id");
-    let listed = store.memberships(&mia, 99).await.expect("they are read");
+    let user = UserId::parse("mia").expect("an id");
+    let listed =
+        store.memberships(MembershipsQuery { user, limit: 99 }).await.expect("they are read");
     listed.into_iter().map(|membership| membership.room.to_string()).collect()
 }
 

@@ -3,6 +3,7 @@
 pub mod chat;
 mod clocks;
 mod dormant;
+mod doubles;
 mod faults;
 mod forged;
 mod kill;

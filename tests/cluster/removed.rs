@@ -7,7 +7,7 @@ use std::sync::Arc;
 use narrowcast::client::Client;
 use narrowcast::domain::{MemberRole, MemberState, Membership, MessageId, RoomId, UserId};
 use narrowcast::node::{ClusterOptions, Node, NodeOptions, memory_bus, open_store};
-use narrowcast::store::Store;
+use narrowcast::store::{MembershipKey, MembershipsQuery, RoomStore, Store};
 use serde_json::{Value, json};
 
 use self::held::Held;
@@ -181,8 +181,10 @@ async fn a_member_whose_leaving_ended_in_doubt_leaves_by_asking_again() {
     let bens = token("ben");
     let mut ben = login(&scene.url, &bens).await;
     let user = UserId::parse("ben").expect("an id");
-    let of_user = async || scene.store.memberships(&user, 9).await.expect("rows").remove(0);
-    let of_room = async |room: &RoomId| scene.store.membership(room, &user).await.expect("a row");
+    let rooms = MembershipsQuery { user: user.clone(), limit: 9 };
+    let of_user = async || scene.store.memberships(rooms.clone()).await.expect("rows").remove(0);
+    let key = |room: &RoomId| MembershipKey { room: room.clone(), user: user.clone() };
+    let of_room = async |room: &RoomId| scene.store.membership(key(room)).await.expect("a row");
     let path = "/v1/rooms/r/members/ben";
     scene.store.tear();
     let (status, problem) = as_user(&scene.url, &bens, "DELETE", path, &Value::Null).await;

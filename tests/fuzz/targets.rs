@@ -4,8 +4,9 @@ use std::fs;
 use std::time::Duration;
 
 use bytes::Bytes;
-use narrowcast::auth::{Claims, Mint, TokenKey, TokenRules, Verifier};
+use narrowcast::auth::{Claims, Mint, TokenKey, Verifier};
 use narrowcast::bus::{BootId, Envelope, EnvelopeKind, EnvelopeMac, StoreTag};
+use narrowcast::config::TokenRules;
 use narrowcast::domain::{Micros, RoutingKey, UserId};
 use narrowcast::protocol::{CursorSeal, Request, RequestBounds};
 use narrowcast::socket::{FrameLimits, Scan, scan};

@@ -26,7 +26,9 @@ fn definitions(code: &str) -> impl Iterator<Item = (&str, bool)> {
         let (keyword, rest) = rest.trim_start().split_once(' ')?;
         let name = identifier(rest);
         let is_type = ["struct", "enum", "trait", "type"].contains(&keyword);
-        (is_type && !FOREIGN.contains(&name)).then_some((name, shown.is_some()))
+        // A type whose name is an argument of a macro has none here.
+        let has_name = !name.is_empty() && !FOREIGN.contains(&name);
+        (is_type && has_name).then_some((name, shown.is_some()))
     })
 }
 

@@ -26,13 +26,13 @@ use super::handshake::Handshake;
 use super::intake::{self, IntakeBounds};
 use super::problem::{Problem, body};
 use super::query::Query;
-use super::readiness::Readiness;
 use super::route::{ApiRoute, Misroute, allowed};
 use crate::auth::Principal;
 use crate::domain::UserId;
+use crate::health::Readiness;
 use crate::limiter::KeyedPermits;
+use crate::ops::Router;
 use crate::protocol::{Code, ErrorReply};
-use crate::router::Router;
 use crate::services::Services;
 use crate::worker_call::{Caller, WorkerCalls};
 
@@ -69,7 +69,7 @@ impl Api {
         let no_store = HeaderValue::from_static("no-store");
         response.headers_mut().insert(CACHE_CONTROL, no_store);
         self.origins.dress(head.headers.get(ORIGIN), &mut response);
-        self.services.metrics.http_answer(response.status().as_u16());
+        self.services.metrics.listeners.http_answer(response.status().as_u16());
         response
     }
 
@@ -105,7 +105,7 @@ impl Api {
         let query = Query::read(head.uri.query())?;
         let admission = self.worker_calls.admit(&Caller::of(&principal)).map_err(full)?;
         let text =
-            if let Some(bytes) = route.body_max(self.services.limits.ready_limits.frame_bytes) {
+            if let Some(bytes) = route.body_max(self.services.config.limits.frame_bytes as usize) {
                 let bounds = IntakeBounds { bytes, time: self.body };
                 intake::read(&head.headers, body, bounds).await?
             } else {

@@ -6,12 +6,15 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
+use super::pager::PAGE;
 use super::*;
 use crate::auth::{Grants, Principal, TokenRole};
-use crate::hub::{PatternBudget, SessionBounds};
+use crate::config::SessionBounds;
+use crate::domain::Message;
+use crate::hub::PatternBudget;
 use crate::recovery::fair_queue::QueueBounds;
 use crate::socket::{Link, WorkerShare};
-use crate::store::{Embedded, EmbeddedOptions};
+use crate::store::{Embedded, EmbeddedOptions, MessageStore};
 
 mod model;
 
@@ -120,7 +123,7 @@ impl Library {
     }
 
     fn reads(&self) -> u64 {
-        self.metrics.recovery_reads.get()
+        self.metrics.recovery.reads.get()
     }
 }
 

@@ -2,6 +2,7 @@ use super::*;
 use crate::bus::MemoryBus;
 use crate::clock::{Interval, MachineClock};
 use crate::redis::Channels;
+use crate::shards::SMALL;
 use crate::watermark::UnknownReason;
 
 /// A worker's publishers on a bus in memory, by a clock.
@@ -11,13 +12,14 @@ fn publishers(clock: &WallClock) -> Publishers {
         worker: 0,
         shards: &shards,
         bus: &(Arc::new(MemoryBus::new(1)) as Arc<dyn Bus>),
-        health: &Arc::new(Health::new(&shards, 1)),
+        health: &Arc::new(LinkStates::new(&shards, 1)),
         metrics: &Arc::default(),
         all: Channels::new("main").all(),
         probe: Channels::new("main").probe(),
         clock: clock.clone(),
         reconnect: &ReconnectSignal::new(1),
-        bounds: LinkBounds::SMALL,
+        bounds: SMALL,
+        pending: 16,
     })
 }
 

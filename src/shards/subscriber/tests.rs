@@ -8,7 +8,7 @@ use crate::bus::{MemoryBus, OutboundPublish};
 use crate::domain::RoutingKey;
 use crate::interest::{Confirmation, Linger};
 use crate::layout::{BucketCount, BucketCounts, Layout, Layouts};
-use crate::shards::{ReconnectSignal, SHARD_EVENTS_MAX};
+use crate::shards::{ReconnectSignal, SHARD_EVENTS_MAX, SMALL};
 
 const SHARDS: [ShardIndex; 2] = [ShardIndex(0), ShardIndex(1)];
 
@@ -45,14 +45,14 @@ impl Rig {
             interest: Arc::new(Interest::new(layouts, Linger { ms: 10 }, 8)),
             feed: Arc::new(WildcardFeed::new(SHARDS.len())),
         };
-        let health = Arc::new(Health::new(&names, 1));
+        let health = Arc::new(LinkStates::new(&names, 1));
         for (shard, name) in SHARDS.into_iter().zip(names) {
             tokio::spawn(rig.subscriber(shard, name, &health).run());
         }
         rig
     }
 
-    fn subscriber(&self, shard: ShardIndex, name: String, health: &Arc<Health>) -> Subscriber {
+    fn subscriber(&self, shard: ShardIndex, name: String, health: &Arc<LinkStates>) -> Subscriber {
         Subscriber {
             shard,
             name,
@@ -65,7 +65,7 @@ impl Rig {
             health: Arc::clone(health),
             events: self.events.clone(),
             reconnect_wanted: self.reconnect.reconnect_wanted(shard.0 as usize),
-            bounds: LinkBounds::SMALL,
+            bounds: SMALL,
         }
     }
 

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
+use super::queries::page_of;
 use super::{
     Arc, Conversation, HistoryRange, Message, MessageId, PageLimit, START, Store, fresh_dm,
     fresh_room, message, store_all,
@@ -128,7 +129,7 @@ async fn check(store: &dyn Store, sent: &[Sent], queries: &[Query]) {
     store_all(store, &messages).await;
     for query in queries {
         let (conversation, range) = (&conversations[query.conversation], query.range(&messages));
-        let page = store.history(conversation, range, query.limit).await.unwrap();
+        let page = store.history(page_of(conversation, range, query.limit)).await.unwrap();
         let expected = expected(&messages, conversation, range, query.limit);
         assert!(page.reads >= 1);
         assert_eq!((page.messages, page.next), expected, "{query:?} of {sent:?}");

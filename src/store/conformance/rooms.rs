@@ -2,6 +2,7 @@
 
 use std::slice::from_ref;
 
+use super::queries::{members_of, membership_of, participant, read_upto, rooms_of, send_key};
 use super::{Arc, START, Store, after, fresh_dm, store_at, unique, user};
 use crate::domain::{
     Adder, Conversation, HistoryVisibility, MemberRole, MemberState, Membership, MessageId, Room,
@@ -46,7 +47,7 @@ pub(super) async fn walk_members(
 ) -> Vec<Vec<Membership>> {
     let (mut pages, mut next) = (Vec::new(), None);
     loop {
-        let page = store.members(room, next.as_ref(), limit).await.unwrap();
+        let page = store.members(members_of(room, next.as_ref(), limit)).await.unwrap();
         assert!(page.next.is_none() || page.next > next, "a walk goes on");
         pages.push(page.members);
         next = page.next;
@@ -76,7 +77,7 @@ pub(crate) async fn of_a_rooms_rows_the_larger_stamp_stays(store: Arc<dyn Store>
         [(&first, &first), (&made, &first), (&last, &last), (&first, &last), (&last, &last)]
     {
         store.put_room(put.clone()).await.unwrap();
-        assert_eq!(store.room(&id).await.unwrap().as_ref(), Some(expected));
+        assert_eq!(store.room(id.clone()).await.unwrap().as_ref(), Some(expected));
     }
 }
 
@@ -95,7 +96,7 @@ pub(crate) async fn one_batch_may_hold_a_room_twice(store: Arc<dyn Store>) {
     for put in pending {
         put.await.unwrap();
     }
-    assert_eq!(store.room(&id).await, Ok(Some(rows[1].clone())));
+    assert_eq!(store.room(id.clone()).await, Ok(Some(rows[1].clone())));
 }
 
 pub(crate) async fn a_membership_is_read_from_both_sides(store: Arc<dyn Store>) {
@@ -105,9 +106,9 @@ pub(crate) async fn a_membership_is_read_from_both_sides(store: Arc<dyn Store>) 
     let left = with(&owner, owner.state.remove(stamp(6)));
     for (put, members) in [(&owner, vec![owner.clone()]), (&left, vec![])] {
         store.put_membership(put.clone()).await.unwrap();
-        assert_eq!(store.membership(&room, &who).await.unwrap().as_ref(), Some(put));
-        assert_eq!(store.memberships(&who, 9).await.unwrap(), from_ref(put));
-        let page = store.members(&room, None, 9).await.unwrap();
+        assert_eq!(store.membership(membership_of(&room, &who)).await.unwrap().as_ref(), Some(put));
+        assert_eq!(store.memberships(rooms_of(&who, 9)).await.unwrap(), from_ref(put));
+        let page = store.members(members_of(&room, None, 9)).await.unwrap();
         assert_eq!((page.members, page.next), (members, None));
     }
 }
@@ -131,9 +132,12 @@ pub(crate) async fn memberships_only_move_forward(store: Arc<dyn Store>) {
         (&again, &whole),
     ] {
         store.put_membership(put.clone()).await.unwrap();
-        assert_eq!(store.membership(&room, &who).await.unwrap().as_ref(), Some(expected));
-        assert_eq!(store.memberships(&who, 9).await.unwrap(), from_ref(expected));
-        let page = store.members(&room, None, 9).await.unwrap();
+        assert_eq!(
+            store.membership(membership_of(&room, &who)).await.unwrap().as_ref(),
+            Some(expected)
+        );
+        assert_eq!(store.memberships(rooms_of(&who, 9)).await.unwrap(), from_ref(expected));
+        let page = store.members(members_of(&room, None, 9)).await.unwrap();
         assert_eq!(page.members.len(), usize::from(expected.is_inside()));
     }
     assert_eq!(whole.joined(), again.state.joined, "the late removal lies below");
@@ -155,17 +159,20 @@ pub(crate) async fn a_room_that_was_left_goes_off_the_list(store: Arc<dyn Store>
         } else {
             store.unlist(out.clone()).await.unwrap();
             store.unlist(out.clone()).await.unwrap();
-            assert_eq!(store.memberships(&who, 9).await.unwrap(), []);
-            assert_eq!(store.membership(&room, &who).await.unwrap(), Some(out.clone()));
+            assert_eq!(store.memberships(rooms_of(&who, 9)).await.unwrap(), []);
+            assert_eq!(
+                store.membership(membership_of(&room, &who)).await.unwrap(),
+                Some(out.clone())
+            );
             store.put_membership(out.clone()).await.unwrap();
-            assert_eq!(store.memberships(&who, 9).await.unwrap(), [], "it is no news");
+            assert_eq!(store.memberships(rooms_of(&who, 9)).await.unwrap(), [], "it is no news");
             is_back().await.unwrap();
         }
-        let listed = store.memberships(&who, 9).await.unwrap();
+        let listed = store.memberships(rooms_of(&who, 9)).await.unwrap();
         assert!(listed.len() == 1 && listed[0].is_inside(), "{listed:?}");
         assert_eq!(listed[0].joined(), back.joined());
         assert_eq!(listed[0].state.adder, Adder::user(&who));
-        assert_eq!(store.membership(&room, &who).await.unwrap(), Some(back));
+        assert_eq!(store.membership(membership_of(&room, &who)).await.unwrap(), Some(back));
     }
 }
 
@@ -189,11 +196,11 @@ pub(crate) async fn of_equal_adds_the_smallest_is_when_the_member_joined(store: 
         for state in order.map(|at| states[at]) {
             merged = merged.merge(state);
             store.put_membership(put(state)).await.unwrap();
-            let found = store.membership(&room, &who).await.unwrap().unwrap().state;
+            let found = store.membership(membership_of(&room, &who)).await.unwrap().unwrap().state;
             assert_eq!(found, merged, "{order:?}");
         }
         assert_eq!(merged.joined(), states[4].joined);
-        assert_eq!(store.memberships(&who, 9).await.unwrap(), [put(merged)]);
+        assert_eq!(store.memberships(rooms_of(&who, 9)).await.unwrap(), [put(merged)]);
     }
 }
 
@@ -209,9 +216,9 @@ pub(crate) async fn members_are_walked_once_past_those_who_left(store: Arc<dyn S
         assert!(pages.iter().all(|page| page.len() <= limit.max(1)), "by {limit}");
         assert_eq!(pages.concat(), inside, "by {limit}");
     }
-    let two = store.members(&room, Some(&user("u2")), 2).await.unwrap();
+    let two = store.members(members_of(&room, Some(&user("u2")), 2)).await.unwrap();
     assert_eq!((two.members, two.next), (vec![], Some(user("u4"))), "leavers are looked at");
-    let between = store.members(&room, Some(&user("u6x")), 9).await.unwrap();
+    let between = store.members(members_of(&room, Some(&user("u6x")), 9)).await.unwrap();
     assert_eq!(between.members, inside[3..], "the bound need not be a member's id");
 }
 
@@ -224,27 +231,31 @@ pub(crate) async fn memberships_are_rooms_alone_and_bounded(store: Arc<dyn Store
     let direct = Conversation::between(&who, &user("z"));
     store_at(&*store, &direct, &[(0, 1)]).await;
     for limit in [0, 3, 5, 6] {
-        let found = store.memberships(&who, limit).await.unwrap();
+        let found = store.memberships(rooms_of(&who, limit)).await.unwrap();
         let found: Vec<_> = found.into_iter().map(|membership| membership.room).collect();
         assert_eq!(found, rooms[..limit.min(5)]);
     }
     let room = Conversation::Room(rooms[0].clone());
-    assert_eq!(store.is_member(&who, &direct).await, Ok(true));
-    assert_eq!(store.is_member(&who, &room).await, Ok(false), "it asks for direct ones");
+    assert_eq!(store.is_member(participant(&who, &direct)).await, Ok(true));
+    assert_eq!(
+        store.is_member(participant(&who, &room)).await,
+        Ok(false),
+        "it asks for direct ones"
+    );
 }
 
 pub(crate) async fn rooms_that_were_never_there_are_empty(store: Arc<dyn Store>) {
     let (room, who) = (fresh_room_id(), user(&unique("u")));
-    assert_eq!(store.room(&room).await, Ok(None));
-    assert_eq!(store.head(&room).await, Ok(None));
-    assert_eq!(store.membership(&room, &who).await, Ok(None));
-    assert_eq!(store.memberships(&who, 9).await, Ok(vec![]));
-    let page = store.members(&room, None, 9).await.unwrap();
+    assert_eq!(store.room(room.clone()).await, Ok(None));
+    assert_eq!(store.head(room.clone()).await, Ok(None));
+    assert_eq!(store.membership(membership_of(&room, &who)).await, Ok(None));
+    assert_eq!(store.memberships(rooms_of(&who, 9)).await, Ok(vec![]));
+    let page = store.members(members_of(&room, None, 9)).await.unwrap();
     assert_eq!((page.members, page.next), (vec![], None));
     for conversation in [Conversation::Room(room), fresh_dm()] {
-        assert_eq!(store.read_mark(&who, &conversation).await, Ok(None));
+        assert_eq!(store.read_mark(participant(&who, &conversation)).await, Ok(None));
     }
-    assert_eq!(store.nonce(&who, "n").await, Ok(None));
+    assert_eq!(store.idempotency(send_key(&who, "n")).await, Ok(None));
 }
 
 pub(crate) async fn rooms_and_users_that_begin_alike_are_apart(store: Arc<dyn Store>) {
@@ -261,15 +272,15 @@ pub(crate) async fn rooms_and_users_that_begin_alike_are_apart(store: Arc<dyn St
     for (n, (room, user)) in (0..).zip(rooms.iter().zip(&users)) {
         let conversation = Conversation::Room(room.clone());
         let sent = store_at(&*store, &conversation, &[(n, 1)]).await;
-        store.mark_read(user, &conversation, sent[0].id).await.unwrap();
+        store.mark_read(read_upto(user, &conversation, sent[0].id)).await.unwrap();
     }
     for (n, (room, user)) in (0..).zip(rooms.iter().zip(&users)) {
         let mine: &Membership = &own[n as usize];
-        assert_eq!(store.members(room, None, 9).await.unwrap().members, from_ref(mine));
-        assert_eq!(store.memberships(user, 9).await.unwrap(), from_ref(mine));
+        assert_eq!(store.members(members_of(room, None, 9)).await.unwrap().members, from_ref(mine));
+        assert_eq!(store.memberships(rooms_of(user, 9)).await.unwrap(), from_ref(mine));
         let conversation = Conversation::Room(room.clone());
-        let newest = store.head(room).await.unwrap().unwrap();
+        let newest = store.head(room.clone()).await.unwrap().unwrap();
         assert_eq!(newest.time(), after(START, n));
-        assert_eq!(store.read_mark(user, &conversation).await, Ok(Some(newest)));
+        assert_eq!(store.read_mark(participant(user, &conversation)).await, Ok(Some(newest)));
     }
 }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
+use super::queries::{membership_of, rooms_of};
 use super::rooms::{fresh_room_id, put_all, walk_members};
 use super::{Arc, START, Store, after, unique, user};
 use crate::domain::{MemberRole, MemberState, Membership, MessageId, RoomId, UserId};
@@ -85,12 +86,15 @@ async fn compare(
         assert_eq!(walked, members.cloned().collect::<Vec<_>>());
         for user in users {
             let expected = standing.get(&(room.clone(), user.clone()));
-            assert_eq!(store.membership(room, user).await.unwrap().as_ref(), expected);
+            assert_eq!(
+                store.membership(membership_of(room, user)).await.unwrap().as_ref(),
+                expected
+            );
         }
     }
     for user in users {
         let expected = standing.values().filter(|one| one.user == *user);
-        let found = store.memberships(user, 99).await.unwrap();
+        let found = store.memberships(rooms_of(user, 99)).await.unwrap();
         assert_eq!(found, expected.cloned().collect::<Vec<_>>());
     }
 }

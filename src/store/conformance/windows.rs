@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::queries::{active_on, page_of};
 use super::{
     Arc, HistoryRange, Message, MessageId, Micros, NEWEST_FIRST, OLDEST_FIRST, PageLimit, START,
     Store, WIDE, after, fresh_dm, fresh_room, message, read, store_all, walk,
@@ -60,7 +61,7 @@ pub(crate) async fn edges_of_hours_and_days_part_nothing(store: Arc<dyn Store>) 
     let first = message(&conversation, midnight, "1");
     store_all(&*store, &[first.clone(), last.clone()]).await;
     for (day, expected) in [(Day::of(START), last), (Day::of(midnight), first)] {
-        assert_eq!(store.activity(one, day, 9).await.unwrap()[0].last, expected.id);
+        assert_eq!(store.activity(active_on(one, day, 9)).await.unwrap()[0].last, expected.id);
     }
 }
 
@@ -120,7 +121,8 @@ pub(crate) async fn what_goes_on_is_read_above_any_bound(store: Arc<dyn Store>) 
         store_all(&*store, &sent).await;
         store_all(&*store, std::slice::from_ref(&ahead)).await;
         for (place, bound) in sent.iter().enumerate() {
-            let page = store.history(&conversation, HistoryRange::After(Some(bound.id)), WIDE);
+            let page =
+                store.history(page_of(&conversation, HistoryRange::After(Some(bound.id)), WIDE));
             let found: Vec<_> = page.await.unwrap().messages.iter().map(|m| m.id).collect();
             let rest = sent[place + 1..].iter().chain([&ahead]);
             assert_eq!(found, rest.map(|m| m.id).collect::<Vec<_>>(), "{place}");
@@ -139,12 +141,12 @@ pub(crate) async fn a_repeated_append_moves_nothing_back(store: Arc<dyn Store>) 
         match &conversation {
             Conversation::Dm(one, other) => {
                 for who in [one, other] {
-                    let active = store.activity(who, Day::of(START), 9).await.unwrap();
+                    let active = store.activity(active_on(who, Day::of(START), 9)).await.unwrap();
                     assert_eq!(active[0].last, sent[2].id);
                 }
             }
             Conversation::Room(room) => {
-                assert_eq!(store.head(room).await, Ok(Some(sent[2].id)));
+                assert_eq!(store.head(room.clone()).await, Ok(Some(sent[2].id)));
             }
         }
         assert_eq!(read(&*store, &conversation, OLDEST_FIRST).await.messages.len(), 3);

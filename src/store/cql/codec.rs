@@ -25,7 +25,7 @@ use uuid::Uuid;
 use crate::domain::{
     Adder, HistoryVisibility, MemberRole, MemberState, MessageId, NEVER, Room, RoomId, UserId,
 };
-use crate::store::NonceRecord;
+use crate::store::IdempotencyRecord;
 
 /// The kind of a direct conversation.
 pub(super) const DIRECT: &str = "dm";
@@ -164,7 +164,7 @@ pub(super) fn read_room(id: RoomId, text: &str) -> Result<Room, Misspelt> {
 }
 
 /// The cell of what was sent under a nonce.
-pub(super) fn record(record: &NonceRecord) -> [u8; 32] {
+pub(super) fn record(record: &IdempotencyRecord) -> [u8; 32] {
     let mut cell = [0; 32];
     cell[..16].copy_from_slice(&record.id.to_bytes());
     cell[16..].copy_from_slice(&record.content.to_be_bytes());
@@ -172,11 +172,11 @@ pub(super) fn record(record: &NonceRecord) -> [u8; 32] {
 }
 
 /// Reads the record of a cell.
-pub(super) fn read_record(cell: &[u8]) -> Result<NonceRecord, Misspelt> {
+pub(super) fn read_record(cell: &[u8]) -> Result<IdempotencyRecord, Misspelt> {
     let record = (|| {
         let (id, content) = cell.split_at_checked(16)?;
         let id = MessageId::from_bytes(id.try_into().ok()?)?;
-        Some(NonceRecord { id, content: u128::from_be_bytes(content.try_into().ok()?) })
+        Some(IdempotencyRecord { id, content: u128::from_be_bytes(content.try_into().ok()?) })
     })();
     record.ok_or(Misspelt("record"))
 }
@@ -255,7 +255,7 @@ mod tests {
                 role_stamp: id(stamp, random),
             };
             prop_assert_eq!(back(&state), Ok(state));
-            let note = NonceRecord { id: id(stamp, random), content };
+            let note = IdempotencyRecord { id: id(stamp, random), content };
             prop_assert_eq!(read_record(&record(&note)), Ok(note));
         }
 

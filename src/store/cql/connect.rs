@@ -82,7 +82,7 @@ impl Profiles {
     pub(super) fn new(options: &CqlOptions) -> Self {
         let base = ExecutionProfile::builder()
             .consistency(Consistency::LocalQuorum)
-            .load_balancing_policy(nodes_of(&options.datacenter));
+            .load_balancing_policy(nodes_of(&options.cql.datacenter));
         let speculative = SimpleSpeculativeExecutionPolicy {
             max_retry_count: 1,
             retry_interval: SPECULATE_AFTER,
@@ -96,8 +96,8 @@ impl Profiles {
             .speculative_execution_policy(None);
         let within = |timeout| Some(timeout);
         Self {
-            write: steady.clone().request_timeout(within(options.write)).build().into_handle(),
-            read: steady.request_timeout(within(options.read)).build().into_handle(),
+            write: steady.clone().request_timeout(within(options.cql.write)).build().into_handle(),
+            read: steady.request_timeout(within(options.cql.read)).build().into_handle(),
             time: single
                 .clone()
                 .consistency(Consistency::One)
@@ -142,23 +142,23 @@ pub(super) async fn connect(
     profiles: &Profiles,
 ) -> Result<Session, CqlOpenError> {
     let refused =
-        |reason: String| CqlOpenError::Connect { nodes: options.nodes.join(", "), reason };
+        |reason: String| CqlOpenError::Connect { nodes: options.cql.nodes.join(", "), reason };
     let builder = builder(options, profiles)?;
     let built = tokio::time::timeout(CONNECT_TIMEOUT, builder.build()).await;
     let session = built
         .map_err(|_| refused(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs())))?
         .map_err(|error: NewSessionError| refused(error.to_string()))?;
-    check_datacenter(&session, &options.datacenter)?;
+    check_datacenter(&session, &options.cql.datacenter)?;
     Ok(session)
 }
 
 fn builder(options: &CqlOptions, profiles: &Profiles) -> Result<SessionBuilder, CqlOpenError> {
-    let connections = NonZeroUsize::new(options.connections).unwrap_or(NonZeroUsize::MIN);
+    let connections = NonZeroUsize::new(options.cql.connections).unwrap_or(NonZeroUsize::MIN);
     let identity = SelfIdentity::new()
         .with_application_name("narrowcast")
         .with_application_version(env!("CARGO_PKG_VERSION"));
     let mut builder = SessionBuilder::new()
-        .known_nodes(&options.nodes)
+        .known_nodes(&options.cql.nodes)
         .default_execution_profile_handle(profiles.read.clone())
         .pool_size(PoolSize::PerShard(connections))
         .compression(None)
@@ -170,15 +170,15 @@ fn builder(options: &CqlOptions, profiles: &Profiles) -> Result<SessionBuilder, 
         .cluster_metadata_refresh_interval(METADATA_EVERY)
         .schema_agreement_timeout(AGREEMENT_TIMEOUT)
         // The schema is needed only for the replicas of this keyspace.
-        .keyspaces_to_fetch([options.keyspace.as_str()])
+        .keyspaces_to_fetch([options.cql.keyspace.as_str()])
         // Operators find this program's connections, with these settings, in `system.clients`.
         .custom_identity(identity)
         .driver_config_reporting(true);
-    if let Some(who) = &options.credentials {
+    if let Some(who) = &options.cql.credentials {
         let password = String::from_utf8_lossy(who.password.expose());
         builder = builder.user(&who.username, password);
     }
-    if let Some(path) = &options.tls_ca {
+    if let Some(path) = options.cql.tls.trusted() {
         builder = builder.tls_context(Some(trusting(path)?));
     }
     Ok(builder)

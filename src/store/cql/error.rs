@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 
-use crate::store::{AppendError, ReadError, RowError};
+use crate::store::{AppendError, HeartbeatError, ReadError};
 
 /// Why a CQL store was not opened, or its schema not applied or checked.
 #[derive(Debug, thiserror::Error)]
@@ -109,7 +109,7 @@ impl From<WriteFailure> for AppendError {
     }
 }
 
-impl From<WriteFailure> for RowError {
+impl From<WriteFailure> for HeartbeatError {
     fn from(failure: WriteFailure) -> Self {
         Self { reason: failure.reason }
     }

@@ -26,9 +26,19 @@ const VERSION: u32 = 1;
 /// are kept.
 const ROWS_MAX: usize = 10_000;
 
+/// A row. Its parts are spelled in one object.
 #[derive(Serialize, Deserialize)]
 struct RowText {
     version: u32,
+    #[serde(flatten)]
+    progress: ProgressText,
+    #[serde(flatten)]
+    about: NodeText,
+}
+
+/// How far the incarnation is.
+#[derive(Serialize, Deserialize)]
+struct ProgressText {
     counter: u64,
     /// Absent in rows of older programs, which count as written just now.
     #[serde(default = "never_old")]
@@ -40,6 +50,11 @@ struct RowText {
     /// Absent in rows of older programs.
     #[serde(default)]
     unknown: Vec<(u64, u64)>,
+}
+
+/// Which node it is of, and how the node publishes and subscribes.
+#[derive(Serialize, Deserialize)]
+struct NodeText {
     node: String,
     boot: Uuid,
     started: u64,
@@ -96,10 +111,11 @@ pub(super) async fn write(
 
 /// Reads all rows.
 pub(super) async fn read(
-    executor: &Executor,
-    namespace: &str,
+    executor: Arc<Executor>,
+    namespace: String,
 ) -> Result<Vec<Heartbeat>, ReadError> {
-    let answer = executor.read(StatementKind::HeartbeatRows, (namespace, limit(ROWS_MAX))).await?;
+    let answer =
+        executor.read(StatementKind::HeartbeatRows, (namespace.as_str(), limit(ROWS_MAX))).await?;
     if answer.rows_num() >= ROWS_MAX {
         // Leaving out a row would make its node count as dead.
         let reason = format!("the cluster table has {ROWS_MAX} rows or more");
@@ -115,45 +131,8 @@ pub(super) async fn read(
 }
 
 fn spell(row: &Heartbeat) -> String {
-    let NodeInfo {
-        node,
-        boot,
-        started,
-        address,
-        state,
-        publish,
-        subscribe,
-        tap,
-        copies,
-        envelopes,
-    } = &*row.about;
-    let shard = |shard: &ShardRow| ShardText {
-        shard: hex(shard.shard.0),
-        runs: shard.runs.iter().map(|run| hex(run.0)).collect(),
-        epoch: shard.epoch,
-        gap_no: shard.gap_no,
-    };
-    let text = RowText {
-        version: VERSION,
-        counter: row.counter,
-        written: row.written.0,
-        settled: row.settled.0,
-        decided: row.decided.0,
-        left: row.left,
-        shards: row.shards.iter().map(shard).collect(),
-        unknown: row.unknown.iter().map(|window| (window.from.0, window.to.0)).collect(),
-        node: node.clone(),
-        boot: Uuid::from_bytes(*boot),
-        started: started.0,
-        address: address.clone(),
-        state: *state,
-        publish: LayoutText::of(publish),
-        subscribe: subscribe.iter().map(LayoutText::of).collect(),
-        tap: *tap,
-        copies: *copies,
-        envelope_version: envelopes.version,
-        envelope_key: envelopes.key,
-    };
+    let (progress, about) = (ProgressText::of(row), NodeText::of(&row.about));
+    let text = RowText { version: VERSION, progress, about };
     serde_json::to_string(&text).expect("texts and numbers are JSON")
 }
 
@@ -162,30 +141,68 @@ fn unspell(incarnation: Incarnation, text: &str) -> Result<Heartbeat, String> {
     if text.version != VERSION {
         return Err(format!("version {}, only {VERSION} is known", text.version));
     }
-    let shards = text.shards.iter().map(ShardText::read).collect::<Result<_, _>>()?;
-    let subscribe = text.subscribe.iter().map(LayoutText::read).collect::<Result<_, _>>()?;
-    Ok(Heartbeat {
-        incarnation,
-        counter: text.counter,
-        written: Micros(text.written),
-        settled: Micros(text.settled),
-        decided: Micros(text.decided),
-        left: text.left,
-        shards,
-        unknown: text.unknown.into_iter().map(window).collect(),
-        about: Arc::new(NodeInfo {
-            node: text.node,
-            boot: text.boot.into_bytes(),
-            started: Micros(text.started),
-            address: text.address,
-            state: text.state,
-            publish: text.publish.read()?,
-            subscribe,
-            tap: text.tap,
-            copies: text.copies,
-            envelopes: EnvelopeForm { version: text.envelope_version, key: text.envelope_key },
-        }),
-    })
+    text.progress.read(incarnation, Arc::new(text.about.read()?))
+}
+
+impl ProgressText {
+    fn of(row: &Heartbeat) -> Self {
+        Self {
+            counter: row.counter,
+            written: row.written.0,
+            settled: row.settled.0,
+            decided: row.decided.0,
+            left: row.left,
+            shards: row.shards.iter().map(ShardText::of).collect(),
+            unknown: row.unknown.iter().map(|window| (window.from.0, window.to.0)).collect(),
+        }
+    }
+
+    fn read(self, incarnation: Incarnation, about: Arc<NodeInfo>) -> Result<Heartbeat, String> {
+        Ok(Heartbeat {
+            incarnation,
+            counter: self.counter,
+            written: Micros(self.written),
+            settled: Micros(self.settled),
+            decided: Micros(self.decided),
+            left: self.left,
+            shards: self.shards.iter().map(ShardText::read).collect::<Result<_, _>>()?,
+            unknown: self.unknown.into_iter().map(window).collect(),
+            about,
+        })
+    }
+}
+
+impl NodeText {
+    fn of(about: &NodeInfo) -> Self {
+        Self {
+            node: about.node.clone(),
+            boot: Uuid::from_bytes(about.boot),
+            started: about.started.0,
+            address: about.address.clone(),
+            state: about.state,
+            publish: LayoutText::of(&about.publish),
+            subscribe: about.subscribe.iter().map(LayoutText::of).collect(),
+            tap: about.tap,
+            copies: about.copies,
+            envelope_version: about.envelopes.version,
+            envelope_key: about.envelopes.key,
+        }
+    }
+
+    fn read(self) -> Result<NodeInfo, String> {
+        Ok(NodeInfo {
+            node: self.node,
+            boot: self.boot.into_bytes(),
+            started: Micros(self.started),
+            address: self.address,
+            state: self.state,
+            publish: self.publish.read()?,
+            subscribe: self.subscribe.iter().map(LayoutText::read).collect::<Result<_, _>>()?,
+            tap: self.tap,
+            copies: self.copies,
+            envelopes: EnvelopeForm { version: self.envelope_version, key: self.envelope_key },
+        })
+    }
 }
 
 fn hex(tag: u64) -> String {
@@ -202,6 +219,15 @@ fn unhex(text: &str) -> Result<u64, String> {
 }
 
 impl ShardText {
+    fn of(shard: &ShardRow) -> Self {
+        Self {
+            shard: hex(shard.shard.0),
+            runs: shard.runs.iter().map(|run| hex(run.0)).collect(),
+            epoch: shard.epoch,
+            gap_no: shard.gap_no,
+        }
+    }
+
     fn read(&self) -> Result<ShardRow, String> {
         let runs =
             self.runs.iter().map(|run| unhex(run).map(ServerRun)).collect::<Result<_, _>>()?;
@@ -255,6 +281,21 @@ mod tests {
         for row in [plain, full] {
             assert_eq!(unspell(row.incarnation, &spell(&row)), Ok(row));
         }
+    }
+
+    #[test]
+    fn the_text_is_flat_in_a_known_order() {
+        let text = concat!(
+            r#"{"version":1,"counter":9,"written":9,"settled":9,"decided":10,"left":false,"#,
+            r#""shards":[{"shard":"c082ff223c116753","runs":[],"epoch":0,"gap_no":0}],"unknown":[],"#,
+            r#""node":"n1","boot":"07070707-0707-0707-0707-070707070707","started":1,"#,
+            r#""address":"127.0.0.1:1","state":"serving","#,
+            r#""publish":{"user":1,"room":1,"topic":1,"shards":["r1"]},"#,
+            r#""subscribe":[{"user":1,"room":1,"topic":1,"shards":["r1"]}],"#,
+            r#""tap":false,"copies":false,"envelope_version":0,"envelope_key":0}"#,
+        );
+        assert_eq!(spell(&row(7, 9)), text);
+        assert_eq!(unspell(Incarnation(7), text), Ok(row(7, 9)));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::window::{AHEAD, MessageWindow};
 use super::writes::uuid;
 use crate::domain::{Conversation, Message, MessageId, UserId};
 use crate::protocol::MessageText;
-use crate::store::{HistoryRange, Page, PageLimit, ReadError};
+use crate::store::{HistoryQuery, HistoryRange, Page, PageLimit, ReadError};
 
 /// Windows that are read without looking which exist: the one that a client left in, the one since,
 /// and the one that begins within [`AHEAD`].
@@ -48,9 +48,7 @@ struct Reading {
 /// Reads a page of a conversation's messages.
 pub(super) async fn history(
     executor: Arc<Executor>,
-    conversation: Conversation,
-    range: HistoryRange,
-    limit: PageLimit,
+    HistoryQuery { conversation, range, limit }: HistoryQuery,
 ) -> Result<Page, ReadError> {
     let reading =
         Reading { executor, conversation, range, limit, rows: Vec::new(), bytes: 0, reads: 0 };

@@ -3,7 +3,8 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | this one | [`Cql`]: the bounds, and the port in front of them |
+//! | this one | [`Cql`]: how it is opened, and the bounds |
+//! | `ports` | the ports in front of the bounds |
 //! | `options` | what an operator may choose |
 //! | `thread` | the driver's thread, and the bounds before it |
 //! | `connect` | the session, and how requests of each kind are run |
@@ -16,7 +17,7 @@
 //! | `codec` | the format of cells that hold more than one value |
 //! | `writes` | the rows of each call |
 //! | `reads`, `history` | the queries |
-//! | `cluster` | the heartbeats of the live nodes |
+//! | `heartbeats` | the heartbeats of the live nodes |
 //!
 //! Invariants worth naming:
 //!
@@ -37,6 +38,7 @@ mod executor;
 mod heartbeats;
 mod history;
 mod options;
+mod ports;
 mod reads;
 mod schema;
 mod statements;
@@ -54,13 +56,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::{
-    Activity, AppendError, Day, HistoryRange, Identity, MembersPage, NonceRecord, Page, PageLimit,
-    Pending, ReadError, RowError, Store,
-};
-use crate::cluster::Heartbeat;
-use crate::domain::{Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId};
-use crate::telemetry::StoreFigures;
+use super::{AppendError, Identity, PendingRead, PendingWrite, ReadError};
 use connect::{Profiles, connect};
 use error::WriteFailure;
 use executor::Executor;
@@ -68,7 +64,7 @@ use statements::Statements;
 use thread::{StoreThread, ThreadBusy, ThreadGate};
 
 pub use error::CqlOpenError;
-pub use options::{CqlOptions, Credentials};
+pub use options::CqlOptions;
 pub use schema::{
     SchemaChange, ServerKind, apply as apply_schema, check as check_schema, print as print_schema,
 };
@@ -116,14 +112,14 @@ impl Cql {
             retention,
             executor: Arc::new(executor),
             thread,
-            writes: ThreadGate::new(options.writes_in_flight),
-            reads: ThreadGate::new(options.reads_in_flight),
+            writes: ThreadGate::new(options.cql.writes_in_flight),
+            reads: ThreadGate::new(options.cql.reads_in_flight),
             upkeep: ThreadGate::new(UPKEEP_IN_FLIGHT),
         })
     }
 
     /// Starts a write on the driver's thread.
-    fn write<F>(&self, work: impl FnOnce(Arc<Executor>) -> F) -> Pending<Result<(), AppendError>>
+    fn write<F>(&self, work: impl FnOnce(Arc<Executor>) -> F) -> PendingWrite
     where
         F: Future<Output = Result<(), AppendError>> + Send + 'static,
     {
@@ -144,7 +140,7 @@ impl Cql {
     }
 
     /// Starts a read on the driver's thread.
-    fn read<T, F>(&self, work: impl FnOnce(Arc<Executor>) -> F) -> Pending<Result<T, ReadError>>
+    fn read<T, F>(&self, work: impl FnOnce(Arc<Executor>) -> F) -> PendingRead<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, ReadError>> + Send + 'static,
@@ -152,11 +148,7 @@ impl Cql {
         self.ask(&self.reads, work)
     }
 
-    fn ask<T, F>(
-        &self,
-        gate: &ThreadGate,
-        work: impl FnOnce(Arc<Executor>) -> F,
-    ) -> Pending<Result<T, ReadError>>
+    fn ask<T, F>(&self, gate: &ThreadGate, work: impl FnOnce(Arc<Executor>) -> F) -> PendingRead<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, ReadError>> + Send + 'static,
@@ -194,17 +186,17 @@ async fn open(options: &CqlOptions) -> Result<Opened, CqlOpenError> {
     let session = connect(options, &profiles).await?;
     let found = schema::FoundSchema::read(&session, options).await?;
     if let Some(difference) = found.differences(options).into_iter().next() {
-        return Err(CqlOpenError::Schema { keyspace: options.keyspace.clone(), difference });
+        return Err(CqlOpenError::Schema { keyspace: options.cql.keyspace.clone(), difference });
     }
     let identity = schema::admitted(&session, options).await?;
     let statements = Statements::prepare(&session, options, &profiles).await?;
-    let executor = Executor::new(session, statements, &options.datacenter);
+    let executor = Executor::new(session, statements, &options.cql.datacenter);
     Ok(Opened { executor, identity, retention: retention(options, found.retention()) })
 }
 
 /// The guaranteed retention: the smaller of this node's setting and the tables'.
 fn retention(options: &CqlOptions, of_tables: Option<Duration>) -> Option<Duration> {
-    let own = options.retention;
+    let own = options.cql.retention;
     if own != of_tables {
         tracing::warn!(
             ?own,
@@ -214,210 +206,4 @@ fn retention(options: &CqlOptions, of_tables: Option<Duration>) -> Option<Durati
         );
     }
     own.into_iter().chain(of_tables).min()
-}
-
-impl Store for Cql {
-    fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    fn coordinators(&self) -> Vec<Arc<str>> {
-        self.executor.coordinators()
-    }
-
-    fn time(&self, coordinator: &str) -> Pending<Result<Micros, ReadError>> {
-        let coordinator = coordinator.to_owned();
-        self.ask(&self.upkeep, |executor| async move { reads::time(&executor, &coordinator).await })
-    }
-
-    fn retention(&self) -> Option<Duration> {
-        self.retention
-    }
-
-    fn append(&self, message: Arc<Message>) -> Pending<Result<(), AppendError>> {
-        self.write(|executor| async move { writes::append(&executor, &message).await })
-    }
-
-    fn history(
-        &self,
-        conversation: &Conversation,
-        range: HistoryRange,
-        limit: PageLimit,
-    ) -> Pending<Result<Page, ReadError>> {
-        let conversation = conversation.clone();
-        self.read(move |executor| history::history(executor, conversation, range, limit))
-    }
-
-    fn activity(
-        &self,
-        user: &UserId,
-        day: Day,
-        limit: usize,
-    ) -> Pending<Result<Vec<Activity>, ReadError>> {
-        let user = user.clone();
-        self.read(
-            move |executor| async move { reads::activity(&executor, &user, day, limit).await },
-        )
-    }
-
-    fn directs(
-        &self,
-        user: &UserId,
-        after: Option<&Conversation>,
-        limit: usize,
-    ) -> Pending<Result<Vec<Conversation>, ReadError>> {
-        let (user, after) = (user.clone(), after.cloned());
-        self.read(move |executor| async move {
-            reads::directs(&executor, &user, after.as_ref(), limit).await
-        })
-    }
-
-    fn is_member(
-        &self,
-        user: &UserId,
-        conversation: &Conversation,
-    ) -> Pending<Result<bool, ReadError>> {
-        let (user, conversation) = (user.clone(), conversation.clone());
-        self.read(
-            move |executor| async move { reads::is_member(&executor, &user, &conversation).await },
-        )
-    }
-
-    fn put_room(&self, room: Room) -> Pending<Result<(), AppendError>> {
-        self.write(|executor| async move { writes::put_room(&executor, &room).await })
-    }
-
-    fn room(&self, room: &RoomId) -> Pending<Result<Option<Room>, ReadError>> {
-        let room = room.clone();
-        self.read(move |executor| async move { reads::room(&executor, &room).await })
-    }
-
-    fn put_membership(&self, membership: Membership) -> Pending<Result<(), AppendError>> {
-        self.write(|executor| async move { writes::put_membership(&executor, &membership).await })
-    }
-
-    fn membership(
-        &self,
-        room: &RoomId,
-        user: &UserId,
-    ) -> Pending<Result<Option<Membership>, ReadError>> {
-        let (room, user) = (room.clone(), user.clone());
-        self.read(move |executor| async move { reads::membership(&executor, &room, &user).await })
-    }
-
-    fn members(
-        &self,
-        room: &RoomId,
-        after: Option<&UserId>,
-        limit: usize,
-    ) -> Pending<Result<MembersPage, ReadError>> {
-        let (room, after) = (room.clone(), after.cloned());
-        self.read(move |executor| async move {
-            reads::members(&executor, &room, after.as_ref(), limit).await
-        })
-    }
-
-    fn memberships(
-        &self,
-        user: &UserId,
-        limit: usize,
-    ) -> Pending<Result<Vec<Membership>, ReadError>> {
-        let user = user.clone();
-        self.read(move |executor| async move { reads::memberships(&executor, &user, limit).await })
-    }
-
-    fn unlist(&self, left: Membership) -> Pending<Result<(), AppendError>> {
-        self.write(|executor| async move { writes::unlist(&executor, &left).await })
-    }
-
-    fn head(&self, room: &RoomId) -> Pending<Result<Option<MessageId>, ReadError>> {
-        let room = room.clone();
-        self.read(move |executor| async move { reads::head(&executor, &room).await })
-    }
-
-    fn mark_read(
-        &self,
-        user: &UserId,
-        conversation: &Conversation,
-        upto: MessageId,
-    ) -> Pending<Result<(), AppendError>> {
-        let (user, conversation) = (user.clone(), conversation.clone());
-        self.write(move |executor| async move {
-            writes::mark_read(&executor, &user, &conversation, upto).await
-        })
-    }
-
-    fn read_mark(
-        &self,
-        user: &UserId,
-        conversation: &Conversation,
-    ) -> Pending<Result<Option<MessageId>, ReadError>> {
-        let (user, conversation) = (user.clone(), conversation.clone());
-        self.read(
-            move |executor| async move { reads::read_mark(&executor, &user, &conversation).await },
-        )
-    }
-
-    fn note_nonce(
-        &self,
-        sender: &UserId,
-        nonce: &str,
-        record: NonceRecord,
-    ) -> Pending<Result<(), AppendError>> {
-        let (sender, nonce) = (sender.clone(), nonce.to_owned());
-        self.write(move |executor| async move {
-            writes::note_nonce(&executor, &sender, &nonce, record).await
-        })
-    }
-
-    fn nonce(
-        &self,
-        sender: &UserId,
-        nonce: &str,
-    ) -> Pending<Result<Option<NonceRecord>, ReadError>> {
-        let (sender, nonce) = (sender.clone(), nonce.to_owned());
-        self.read(move |executor| async move { reads::nonce(&executor, &sender, &nonce).await })
-    }
-
-    fn write_row(&self, row: Heartbeat) -> Pending<Result<(), RowError>> {
-        let namespace = self.identity.namespace.clone();
-        let work = |executor: Arc<Executor>| async move {
-            Ok(heartbeats::write(&executor, &namespace, &row).await)
-        };
-        let written = self.ask(&self.upkeep, work);
-        Box::pin(async move {
-            match written.await {
-                Ok(written) => written.map_err(RowError::from),
-                Err(refused) => Err(RowError { reason: refused.to_string() }),
-            }
-        })
-    }
-
-    fn heartbeats(&self) -> Pending<Result<Vec<Heartbeat>, ReadError>> {
-        let namespace = self.identity.namespace.clone();
-        self.ask(
-            &self.upkeep,
-            |executor| async move { heartbeats::read(&executor, &namespace).await },
-        )
-    }
-
-    /// None: it recovers by itself.
-    fn failure(&self) -> Option<String> {
-        None
-    }
-
-    fn figures(&self) -> Option<StoreFigures> {
-        Some(self.executor.figures())
-    }
-
-    fn close(&self) -> Pending<()> {
-        let gates = [&self.writes, &self.reads, &self.upkeep].map(ThreadGate::close);
-        let end = self.thread.end();
-        Box::pin(async move {
-            for closed in gates {
-                closed.await;
-            }
-            end.await;
-        })
-    }
 }

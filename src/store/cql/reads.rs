@@ -1,5 +1,7 @@
 //! The queries, except for history.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::codec::{StateCells, read_record, read_room, read_state};
@@ -10,7 +12,10 @@ use super::writes::{date, room_name};
 use crate::domain::{
     Conversation, MemberState, Membership, MessageId, Micros, NONCE_BYTES_MAX, Room, RoomId, UserId,
 };
-use crate::store::{Activity, Day, MembersPage, NonceRecord, ReadError};
+use crate::store::{
+    Activity, ActivityQuery, DirectsQuery, IdempotencyKey, IdempotencyRecord, MembersPage,
+    MembersQuery, MembershipKey, MembershipsQuery, Participant, ReadError,
+};
 
 /// The rooms among a user's conversations: `/` is the byte after `.`.
 const ROOMS: (&str, &str) = ("room.", "room/");
@@ -32,8 +37,11 @@ pub(super) fn message_id(table: &'static str, key: &str, id: Uuid) -> Result<Mes
 }
 
 /// Reads a coordinator's clock.
-pub(super) async fn time(executor: &Executor, coordinator: &str) -> Result<Micros, ReadError> {
-    let told = executor.read_at::<(i64,)>(StatementKind::Time, coordinator).await?;
+pub(super) async fn time(
+    executor: Arc<Executor>,
+    coordinator: Arc<str>,
+) -> Result<Micros, ReadError> {
+    let told = executor.read_at::<(i64,)>(StatementKind::Time, &coordinator).await?;
     let millis = told.and_then(|(millis,)| u64::try_from(millis).ok());
     let none = || corrupt("system.local", "local", "it reports no time");
     let time = Micros(millis.ok_or_else(none)?.saturating_mul(1000));
@@ -43,10 +51,8 @@ pub(super) async fn time(executor: &Executor, coordinator: &str) -> Result<Micro
 
 /// Reads the first conversations that a user was active in on a day.
 pub(super) async fn activity(
-    executor: &Executor,
-    user: &UserId,
-    day: Day,
-    most: usize,
+    executor: Arc<Executor>,
+    ActivityQuery { user, day, limit: most }: ActivityQuery,
 ) -> Result<Vec<Activity>, ReadError> {
     if most == 0 {
         return Ok(Vec::new());
@@ -66,15 +72,13 @@ pub(super) async fn activity(
 
 /// Reads the first direct conversations of a user above one.
 pub(super) async fn directs(
-    executor: &Executor,
-    user: &UserId,
-    after: Option<&Conversation>,
-    most: usize,
+    executor: Arc<Executor>,
+    DirectsQuery { user, after, limit: most }: DirectsQuery,
 ) -> Result<Vec<Conversation>, ReadError> {
     if most == 0 {
         return Ok(Vec::new());
     }
-    let above = after.map_or_else(|| DIRECTS.0.to_owned(), Conversation::to_string);
+    let above = after.as_ref().map_or_else(|| DIRECTS.0.to_owned(), Conversation::to_string);
     let values = (user.as_str(), above.as_str(), DIRECTS.1, limit(most));
     let rows = executor.read(StatementKind::DirectsOf, values).await?;
     let named = |row: Result<(&str,), ReadError>| {
@@ -87,11 +91,10 @@ pub(super) async fn directs(
 
 /// Whether a user is one of the two of a direct conversation that exists.
 pub(super) async fn is_member(
-    executor: &Executor,
-    user: &UserId,
-    conversation: &Conversation,
+    executor: Arc<Executor>,
+    Participant { user, conversation }: Participant,
 ) -> Result<bool, ReadError> {
-    if !conversation.is_direct_of(user) {
+    if !conversation.is_direct_of(&user) {
         return Ok(false);
     }
     let name = conversation.to_string();
@@ -101,12 +104,11 @@ pub(super) async fn is_member(
 }
 
 /// Reads a room's row.
-pub(super) async fn room(executor: &Executor, id: &RoomId) -> Result<Option<Room>, ReadError> {
+pub(super) async fn room(executor: Arc<Executor>, id: RoomId) -> Result<Option<Room>, ReadError> {
     let row = executor.read_one::<(Option<String>,)>(StatementKind::RoomOf, (id.as_str(),)).await?;
     let Some((Some(text),)) = row else { return Ok(None) };
-    let room =
-        read_room(id.clone(), &text).map_err(|error| corrupt("rooms", id.as_str(), error))?;
-    Ok(Some(room))
+    let room = read_room(id.clone(), &text);
+    Ok(Some(room.map_err(|error| corrupt("rooms", id.as_str(), error))?))
 }
 
 /// The cells of a row of `memberships`: those of a state, and the kind.
@@ -116,11 +118,10 @@ type MembershipCells<'a> =
 /// Reads the state of a user in a room. Both sides are read and merged, since a change may have
 /// reached only one: the next change must be above it.
 pub(super) async fn membership(
-    executor: &Executor,
-    room: &RoomId,
-    user: &UserId,
+    executor: Arc<Executor>,
+    MembershipKey { room, user }: MembershipKey,
 ) -> Result<Option<Membership>, ReadError> {
-    let name = room_name(room);
+    let name = room_name(&room);
     let (of_room, of_user) = tokio::join!(
         executor.read(StatementKind::MemberOf, (room.as_str(), user.as_str())),
         executor.read(StatementKind::MembershipOf, (user.as_str(), name.as_str())),
@@ -148,13 +149,11 @@ type RowCells<'a> = (&'a str, Option<Uuid>, Option<Uuid>, Option<&'a str>, Optio
 /// Reads a page of a room's members. It checks whether one more row follows, but does not read its
 /// content.
 pub(super) async fn members(
-    executor: &Executor,
-    room: &RoomId,
-    after: Option<&UserId>,
-    most: usize,
+    executor: Arc<Executor>,
+    MembersQuery { room, after, limit: most }: MembersQuery,
 ) -> Result<MembersPage, ReadError> {
     let most = most.max(1);
-    let above = after.map_or(FIRST, UserId::as_str);
+    let above = after.as_ref().map_or(FIRST, UserId::as_str);
     let values = (room.as_str(), above, limit(most.saturating_add(1)));
     let rows = executor.read(StatementKind::MembersOf, values).await?;
     let mut page = MembersPage::default();
@@ -177,9 +176,8 @@ pub(super) async fn members(
 
 /// Reads the first rooms that a user is or was in.
 pub(super) async fn memberships(
-    executor: &Executor,
-    user: &UserId,
-    most: usize,
+    executor: Arc<Executor>,
+    MembershipsQuery { user, limit: most }: MembershipsQuery,
 ) -> Result<Vec<Membership>, ReadError> {
     if most == 0 {
         return Ok(Vec::new());
@@ -200,8 +198,8 @@ pub(super) async fn memberships(
 
 /// Reads the id of a room's newest message.
 pub(super) async fn head(
-    executor: &Executor,
-    room: &RoomId,
+    executor: Arc<Executor>,
+    room: RoomId,
 ) -> Result<Option<MessageId>, ReadError> {
     let row = executor.read_one::<(Option<Uuid>,)>(StatementKind::HeadOf, (room.as_str(),)).await?;
     let last = row.and_then(|(last,)| last);
@@ -210,9 +208,8 @@ pub(super) async fn head(
 
 /// Reads the newest message that a user has read in a conversation.
 pub(super) async fn read_mark(
-    executor: &Executor,
-    user: &UserId,
-    conversation: &Conversation,
+    executor: Arc<Executor>,
+    Participant { user, conversation }: Participant,
 ) -> Result<Option<MessageId>, ReadError> {
     let name = conversation.to_string();
     let values = (user.as_str(), name.as_str());
@@ -221,17 +218,16 @@ pub(super) async fn read_mark(
     read.map(|id| message_id("reads", &format!("{user} {name}"), id)).transpose()
 }
 
-/// Reads what was sent under a nonce and is remembered. The row's TTL counts from when it was
+/// Reads what was sent under a key and is remembered. The row's TTL counts from when it was
 /// written, the guarantee from the time of the id.
-pub(super) async fn nonce(
-    executor: &Executor,
-    sender: &UserId,
-    nonce: &str,
-) -> Result<Option<NonceRecord>, ReadError> {
+pub(super) async fn idempotency(
+    executor: Arc<Executor>,
+    IdempotencyKey { sender, nonce }: IdempotencyKey,
+) -> Result<Option<IdempotencyRecord>, ReadError> {
     if nonce.len() > NONCE_BYTES_MAX {
         return Ok(None);
     }
-    let values = (sender.as_str(), nonce);
+    let values = (sender.as_str(), &*nonce);
     let row = executor.read_one::<(Option<Vec<u8>>,)>(StatementKind::NonceOf, values).await?;
     let Some((Some(cell),)) = row else { return Ok(None) };
     let key = || format!("{sender} {}", nonce.escape_debug());

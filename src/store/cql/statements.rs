@@ -249,9 +249,9 @@ impl StatementKind {
     }
 
     fn text(self, options: &CqlOptions) -> String {
-        let text = TEXTS[self as usize].2.replace("{k}", &options.keyspace);
+        let text = TEXTS[self as usize].2.replace("{k}", &options.cql.keyspace);
         ["messages", "windows", "sends", "heartbeats"].iter().fold(text, |text, table| {
-            let kept = seconds_kept(table, options.retention);
+            let kept = seconds_kept(table, options.cql.retention);
             text.replace(&format!("{{{table}}}"), &kept.to_string())
         })
     }
@@ -272,7 +272,7 @@ impl Statements {
             let text = kind.text(options);
             let statement = session.prepare(text.as_str()).await;
             let mut statement = statement.map_err(|error| CqlOpenError::Statement {
-                keyspace: options.keyspace.clone(),
+                keyspace: options.cql.keyspace.clone(),
                 statement: text,
                 reason: error.to_string(),
             })?;

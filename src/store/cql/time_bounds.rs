@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::clock::WallClock;
 use crate::domain::Micros;
-use crate::store::NONCE_KEPT;
+use crate::store::IDEMPOTENCY_KEPT;
 
 /// The present, between two bounds.
 #[derive(Debug, Default)]
@@ -43,7 +43,7 @@ impl TimeBounds {
 
     /// The smallest time of an id whose nonce is still remembered.
     pub(super) fn oldest_nonce(&self) -> Micros {
-        self.earliest() - NONCE_KEPT
+        self.earliest() - IDEMPOTENCY_KEPT
     }
 
     fn told(&self) -> Option<Micros> {

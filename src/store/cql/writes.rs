@@ -1,6 +1,8 @@
 //! The rows of each call. All of a call's rows are written at once, and it is answered when all
 //! are.
 
+use std::sync::Arc;
+
 use scylla::value::{CqlDate, CqlTimestamp};
 use uuid::Uuid;
 
@@ -14,7 +16,7 @@ use crate::domain::{
     Conversation, MemberState, Membership, Message, MessageId, NEVER, NONCE_BYTES_MAX, Room,
     RoomId, UserId,
 };
-use crate::store::{AppendError, Day, NonceRecord};
+use crate::store::{AppendError, Day, IdempotencyEntry, IdempotencyKey, ReadMark};
 
 /// The timestamp of rows that only state that they exist.
 const ONCE: i64 = 1;
@@ -35,8 +37,11 @@ pub(super) const fn date(day: Day) -> CqlDate {
 
 /// Writes a message: its row, its window, and the activity of both users or the head of the room.
 /// Rows that this node knows to be there are not written again.
-pub(super) async fn append(executor: &Executor, message: &Message) -> Result<(), AppendError> {
-    let Message { id, conversation, .. } = message;
+pub(super) async fn append(
+    executor: Arc<Executor>,
+    message: Arc<Message>,
+) -> Result<(), AppendError> {
+    let Message { id, conversation, .. } = &*message;
     let Ok(body) = std::str::from_utf8(&message.body) else {
         return Err(WriteFailure::unsent("the body is not text").into());
     };
@@ -54,14 +59,14 @@ pub(super) async fn append(executor: &Executor, message: &Message) -> Result<(),
             timestamp(*id),
         ),
     );
-    let in_window = once(executor, executor.written.mark(&name, Some(window)), async {
+    let in_window = once(&executor, executor.written.mark(&name, Some(window)), async {
         // By the id, so that a node with a longer retention prevails.
         let values = (name.as_str(), CqlTimestamp(window.millis()), timestamp(*id));
         executor.write(StatementKind::Window, values).await
     });
     let newest = async {
         match conversation {
-            Conversation::Dm(one, other) => direct(executor, (one, other), &name, *id).await,
+            Conversation::Dm(one, other) => direct(&executor, (one, other), &name, *id).await,
             Conversation::Room(room) => {
                 let head =
                     executor.write(StatementKind::Head, (room.as_str(), uuid(*id), timestamp(*id)));
@@ -136,8 +141,8 @@ async fn once(
 }
 
 /// Writes a room.
-pub(super) async fn put_room(executor: &Executor, room: &Room) -> Result<(), AppendError> {
-    let values = (room.id.as_str(), codec::room(room), timestamp(room.stamp));
+pub(super) async fn put_room(executor: Arc<Executor>, room: Room) -> Result<(), AppendError> {
+    let values = (room.id.as_str(), codec::room(&room), timestamp(room.stamp));
     Ok(executor.write(StatementKind::Room, values).await?)
 }
 
@@ -167,14 +172,14 @@ pub(super) const OF_USER: MembershipSide = MembershipSide {
 
 /// Writes a user's state in a room, on both sides.
 pub(super) async fn put_membership(
-    executor: &Executor,
-    membership: &Membership,
+    executor: Arc<Executor>,
+    membership: Membership,
 ) -> Result<(), AppendError> {
-    let Membership { room, user, state } = membership;
+    let Membership { room, user, state } = &membership;
     let conversation = room_name(room);
     let (of_room, of_user) = tokio::join!(
-        put_state(executor, &OF_ROOM, (room.as_str(), user.as_str()), state),
-        put_state(executor, &OF_USER, (user.as_str(), conversation.as_str()), state),
+        put_state(&executor, &OF_ROOM, (room.as_str(), user.as_str()), state),
+        put_state(&executor, &OF_USER, (user.as_str(), conversation.as_str()), state),
     );
     together(of_room.into_iter().chain(of_user).flatten())
 }
@@ -209,7 +214,7 @@ pub(super) async fn put_state(
 /// Removes a room that a user left from the user's side. The deletion has the time of the removal:
 /// it deletes everything that the removal followed. A joining that follows the removal stays, since
 /// it is written one microsecond above. The room's side keeps the stamp that a joining must follow.
-pub(super) async fn unlist(executor: &Executor, left: &Membership) -> Result<(), AppendError> {
+pub(super) async fn unlist(executor: Arc<Executor>, left: Membership) -> Result<(), AppendError> {
     let conversation = room_name(&left.room);
     let at = timestamp(left.state.removed);
     Ok(executor
@@ -224,23 +229,19 @@ pub(super) fn room_name(room: &RoomId) -> String {
 
 /// Writes the newest message that a user has read.
 pub(super) async fn mark_read(
-    executor: &Executor,
-    user: &UserId,
-    conversation: &Conversation,
-    upto: MessageId,
+    executor: Arc<Executor>,
+    ReadMark { user, conversation, upto }: ReadMark,
 ) -> Result<(), AppendError> {
     let name = conversation.to_string();
     let values = (user.as_str(), name.as_str(), uuid(upto), timestamp(upto));
     Ok(executor.write(StatementKind::ReadMark, values).await?)
 }
 
-/// Writes what was sent under a nonce. The record's timestamp is its id's time, so the largest id
+/// Writes what was sent under a key. The record's timestamp is its id's time, so the largest id
 /// stays.
-pub(super) async fn note_nonce(
-    executor: &Executor,
-    sender: &UserId,
-    nonce: &str,
-    record: NonceRecord,
+pub(super) async fn put_idempotency(
+    executor: Arc<Executor>,
+    IdempotencyEntry { key: IdempotencyKey { sender, nonce }, record }: IdempotencyEntry,
 ) -> Result<(), AppendError> {
     if nonce.len() > NONCE_BYTES_MAX {
         let bytes = nonce.len();
@@ -251,6 +252,6 @@ pub(super) async fn note_nonce(
         return Ok(());
     }
     let cell = codec::record(&record);
-    let values = (sender.as_str(), nonce, cell.as_slice(), timestamp(record.id));
+    let values = (sender.as_str(), &*nonce, cell.as_slice(), timestamp(record.id));
     Ok(executor.write(StatementKind::Nonce, values).await?)
 }

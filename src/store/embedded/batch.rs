@@ -156,7 +156,7 @@ impl BatchBuilder {
         let merged = stored.map_or(state, |stored| stored.merge(state));
         if stored != Some(merged) {
             let there = keys::membership(user, &Conversation::Room(room.clone()));
-            batch.insert(&self.tables.members, key, row::member(&merged));
+            batch.insert(&self.tables.rooms.members, key, row::member(&merged));
             batch.insert(&self.tables.memberships, there, row::membership(&merged));
         }
         Ok(())
@@ -236,7 +236,8 @@ fn has_expired(kind: RegisterKind, rank: MessageId, wall: Micros) -> bool {
 mod tests {
     use super::*;
     use crate::domain::MemberRole;
-    use crate::store::{HistoryRange, NonceRecord, PageLimit};
+    use crate::store::conformance::queries::{page_of, participant, read_upto, sent_under};
+    use crate::store::{HistoryRange, IdempotencyRecord, PageLimit};
 
     fn entry(conversation: &Conversation, time: u64) -> BatchEntry {
         let message = Message {
@@ -265,7 +266,8 @@ mod tests {
         builder.commit(&batch).unwrap();
         let limit = PageLimit { messages: 9, bytes: 9999 };
         let page =
-            query::history(&builder.tables, &dm(), HistoryRange::After(None), limit).unwrap();
+            query::history(&builder.tables, &page_of(&dm(), HistoryRange::After(None), limit))
+                .unwrap();
         let times: Vec<_> = page.messages.iter().map(|message| message.id.time().0).collect();
         assert_eq!(times, [5, 9]);
         for user in ["a", "b"].map(|id| UserId::parse(id).unwrap()) {
@@ -293,12 +295,12 @@ mod tests {
             user: user.clone(),
             state: MemberState::UNKNOWN.add(MemberRole::Member, at(time)),
         };
-        let nonce = NonceRecord { id: at(50), content: 0 };
+        let nonce = IdempotencyRecord { id: at(50), content: 0 };
         for (entry, mark) in [
             (entry(&dm(), 7), 7),
             (BatchEntry::membership(said(8)), 8),
-            (BatchEntry::read_mark(&user, &dm(), at(99)), 8),
-            (BatchEntry::nonce(&user, "n", &nonce).unwrap(), 8),
+            (BatchEntry::read_mark(&read_upto(&user, &dm(), at(99))), 8),
+            (BatchEntry::idempotency(&sent_under(&user, "n", nonce)).unwrap(), 8),
             (BatchEntry::membership(said(5)), 8),
         ] {
             builder.commit(&[entry]).unwrap();
@@ -312,9 +314,9 @@ mod tests {
         let at = |time| MessageId::first_of(Micros(time));
         for order in [[1, 2, 3], [3, 2, 1], [2, 3, 1], [3, 1, 2]] {
             let (mut builder, _home) = builder();
-            let batch = order.map(|time| BatchEntry::read_mark(&user, &dm(), at(time)));
+            let batch = order.map(|time| BatchEntry::read_mark(&read_upto(&user, &dm(), at(time))));
             builder.commit(&batch).unwrap();
-            let mark = query::read_mark(&builder.tables, &user, &dm()).unwrap();
+            let mark = query::read_mark(&builder.tables, &participant(&user, &dm())).unwrap();
             assert_eq!(mark, Some(at(3)), "{order:?}");
         }
     }
@@ -330,7 +332,8 @@ mod tests {
         assert!(reason.contains("`a\\x00\\x00\\x00\\x00\\x00dm.a.b` of `activity`"), "{reason}");
         let limit = PageLimit { messages: 9, bytes: 9999 };
         let page =
-            query::history(&builder.tables, &dm(), HistoryRange::After(None), limit).unwrap();
+            query::history(&builder.tables, &page_of(&dm(), HistoryRange::After(None), limit))
+                .unwrap();
         assert_eq!(page.messages.len(), 1);
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::keys::{self, RowKey};
 use super::row::{self, Defect};
-use crate::domain::{Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId};
-use crate::store::NonceRecord;
+use crate::domain::{Membership, Message, MessageId, Micros, Room, RoomId};
+use crate::store::{IdempotencyEntry, IdempotencyKey, ReadMark};
 
 /// Bytes of the two rows of a membership: five ids each, an adder, and up to three bytes more.
 const MEMBERSHIP_BYTES: usize = 2 * (5 * 16 + 8 + 3);
@@ -60,15 +60,13 @@ impl BatchEntry {
         Self::Unlist(Box::new(left))
     }
 
-    pub(super) fn read_mark(user: &UserId, of: &Conversation, upto: MessageId) -> Self {
-        let row = row::id(upto).to_vec();
-        Self::register(RegisterKind::ReadMark, keys::read_mark(user, of), upto, row)
+    pub(super) fn read_mark(ReadMark { user, conversation, upto }: &ReadMark) -> Self {
+        let (key, row) = (keys::read_mark(user, conversation), row::id(*upto).to_vec());
+        Self::register(RegisterKind::ReadMark, key, *upto, row)
     }
 
-    pub(super) fn nonce(
-        sender: &UserId,
-        nonce: &str,
-        record: &NonceRecord,
+    pub(super) fn idempotency(
+        IdempotencyEntry { key: IdempotencyKey { sender, nonce }, record }: &IdempotencyEntry,
     ) -> Result<Self, Defect> {
         row::check_nonce(nonce.len())?;
         let row = row::nonce(record).to_vec();

@@ -3,7 +3,7 @@
 //! Its age is that of its message's id, so it goes by a clock like the one of ids. If the machine's
 //! clock is set forward by days, nothing is forgotten that was sent a moment ago.
 //!
-//! Reads and the ledger ignore a record older than [`NONCE_KEPT`]. Its row is dropped when the
+//! Reads and the ledger ignore a record older than [`IDEMPOTENCY_KEPT`]. Its row is dropped when the
 //! engine next merges the files of `sends`, which it rewrites in the background anyway. So the
 //! write thread pays nothing, and no index by time is needed. Rows are merged as new ones push them
 //! down. So the old ones that remain are bounded by what the engine holds back between two merges:
@@ -19,11 +19,11 @@ use fjall::compaction::filter::{
 use super::row;
 use crate::clock::WallClock;
 use crate::domain::{MessageId, Micros};
-use crate::store::NONCE_KEPT;
+use crate::store::IDEMPOTENCY_KEPT;
 
 /// Whether the nonce of a message is still remembered.
 pub(super) fn is_kept(id: MessageId, wall: Micros) -> bool {
-    wall.since(id.time()) <= NONCE_KEPT
+    wall.since(id.time()) <= IDEMPOTENCY_KEPT
 }
 
 /// Makes a filter for each merge of `sends`. A panic leaves a clock as it was.
@@ -67,12 +67,12 @@ mod tests {
     use super::super::tables::Tables;
     use super::*;
     use crate::domain::UserId;
-    use crate::store::NonceRecord;
+    use crate::store::IdempotencyRecord;
 
     #[test]
     fn a_nonce_is_kept_for_a_day_to_the_microsecond() {
         let id = MessageId::first_of(Micros(1_795_492_901_650_123));
-        let end = id.time() + NONCE_KEPT;
+        let end = id.time() + IDEMPOTENCY_KEPT;
         assert!(is_kept(id, end) && is_kept(id, Micros(0)));
         assert!(!is_kept(id, end + Duration::from_micros(1)));
     }
@@ -84,19 +84,19 @@ mod tests {
         let now = WallClock::system();
         let key = |nonce: &str| keys::nonce(&UserId::parse("me").unwrap(), nonce);
         let put = |nonce: &str, age: Duration| {
-            let record = NonceRecord { id: MessageId::first_of(now - age), content: 7 };
-            tables.sends.insert(key(nonce), row::nonce(&record)).unwrap();
+            let record = IdempotencyRecord { id: MessageId::first_of(now - age), content: 7 };
+            tables.receipts.sends.insert(key(nonce), row::nonce(&record)).unwrap();
         };
-        put("twice", NONCE_KEPT * 2);
-        put("old", NONCE_KEPT + Duration::from_secs(1));
-        put("fresh", NONCE_KEPT / 2);
-        tables.sends.insert(key("junk"), b"junk").unwrap();
-        tables.sends.rotate_memtable_and_wait().unwrap();
+        put("twice", IDEMPOTENCY_KEPT * 2);
+        put("old", IDEMPOTENCY_KEPT + Duration::from_secs(1));
+        put("fresh", IDEMPOTENCY_KEPT / 2);
+        tables.receipts.sends.insert(key("junk"), b"junk").unwrap();
+        tables.receipts.sends.rotate_memtable_and_wait().unwrap();
         put("twice", Duration::ZERO);
-        tables.sends.rotate_memtable_and_wait().unwrap();
-        assert_eq!(tables.sends.len().unwrap(), 4);
-        tables.sends.major_compact().unwrap();
-        let is_there = |nonce: &str| tables.sends.contains_key(key(nonce)).unwrap();
+        tables.receipts.sends.rotate_memtable_and_wait().unwrap();
+        assert_eq!(tables.receipts.sends.len().unwrap(), 4);
+        tables.receipts.sends.major_compact().unwrap();
+        let is_there = |nonce: &str| tables.receipts.sends.contains_key(key(nonce)).unwrap();
         assert_eq!(["twice", "old", "fresh", "junk"].map(is_there), [true, false, true, true]);
     }
 }

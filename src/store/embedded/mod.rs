@@ -2,7 +2,8 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | this one | [`Embedded`]: the two threads, and the port in front of them |
+//! | this one | [`Embedded`]: its threads, and how it is opened |
+//! | `ports` | the ports in front of them |
 //! | `options` | what an operator may choose, and the bounds |
 //! | `open` | the checks between a directory and a store |
 //! | `meta` | what a store states about itself |
@@ -13,11 +14,11 @@
 //! | `worker_thread` | a thread with a bounded queue before it |
 //! | `writer` | group commit: one thread, one fsync for all writes that wait |
 //! | `batch` | the rows of a batch |
-//! | `expiry` | how nonces are forgotten |
+//! | `expiry` | how idempotency keys are forgotten |
 //! | `files`, `journal` | which files must exist, and what may be cut off from a journal |
 //! | `salvage` | what an operator can do with a damaged store |
 //! | `watch`, `failure` | a thread that checks whether the store can be written, and its result |
-//! | `cluster` | the nodes of this process: a map, never on disk |
+//! | `heartbeats` | the nodes of this process: a map, never on disk |
 //! | `reader`, `query` | the read thread, and the queries |
 //!
 //! Invariants worth naming:
@@ -52,6 +53,7 @@ mod meta;
 mod open;
 mod open_error;
 mod options;
+mod ports;
 mod query;
 mod reader;
 mod row;
@@ -63,34 +65,21 @@ mod watch;
 mod worker_thread;
 mod writer;
 
-use std::future::ready;
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::{
-    Activity, AppendError, Day, HistoryRange, Identity, MembersPage, NonceRecord, Page, PageLimit,
-    Pending, ReadError, RowError, Store,
-};
+use super::Identity;
 use crate::clock::{SharedClocks, WallClock};
-use crate::cluster::Heartbeat;
-use crate::domain::{
-    Conversation, HybridClock, Membership, Message, MessageId, Micros, Room, RoomId, UserId,
-};
-use crate::telemetry::StoreFigures;
+use crate::domain::{HybridClock, Micros};
 use batch::BatchBuilder;
-use entry::BatchEntry;
 use failure::EngineFailure;
 use heartbeats::HeartbeatTable;
-use query::rooms;
 use reader::ReadThread;
 use tables::Tables;
 use watch::FileWatch;
 use writer::{BatchLimit, WriteThread};
 
 pub use open_error::OpenError;
-pub use options::{
-    BATCH_BYTES_MAX, BATCH_ROWS, EmbeddedOptions, OPEN_FILES_MAX, READ_QUEUE, WRITE_QUEUE,
-};
+pub use options::{BATCH_BYTES_MAX, EmbeddedOptions, OPEN_FILES_MAX};
 pub use salvage::{Inventory, SalvageLoss, check, salvage};
 pub use tables::MEMORY_BYTES;
 
@@ -113,197 +102,23 @@ impl Embedded {
     pub fn open(options: &EmbeddedOptions, wall: Micros) -> Result<Arc<Self>, OpenError> {
         let tables = Arc::new(Tables::open_within(&options.path, options.open_files)?);
         let (identity, floor) = open::admit(&tables, options, wall)?;
-        let limit = BatchLimit { rows: options.batch_rows, bytes: BATCH_BYTES_MAX };
+        let limit = BatchLimit { rows: options.bounds.batch_rows, bytes: BATCH_BYTES_MAX };
         let builder = BatchBuilder::new(Arc::clone(&tables), floor);
         let ids = Arc::new(HybridClock::starting_at(floor));
         let failure = EngineFailure::default();
         Ok(Arc::new(Self {
             identity,
             clocks: SharedClocks { wall: WallClock::starting_at(floor), ids },
-            writer: WriteThread::start(options.write_queue, limit, builder, failure.clone())?,
-            reader: ReadThread::start(options.read_queue, Arc::clone(&tables))?,
+            writer: WriteThread::start(
+                options.bounds.write_queue,
+                limit,
+                builder,
+                failure.clone(),
+            )?,
+            reader: ReadThread::start(options.bounds.read_queue, Arc::clone(&tables))?,
             watch: FileWatch::start(tables, failure.clone())?,
             failure,
             heartbeats: HeartbeatTable::default(),
         }))
-    }
-}
-
-impl Store for Embedded {
-    fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    fn shared_clocks(&self) -> Option<SharedClocks> {
-        Some(self.clocks.clone())
-    }
-
-    fn coordinators(&self) -> Vec<Arc<str>> {
-        Vec::new()
-    }
-
-    fn time(&self, coordinator: &str) -> Pending<Result<Micros, ReadError>> {
-        let reason = format!("an embedded store has no coordinator {coordinator}");
-        Box::pin(ready(Err(ReadError::Unavailable { reason })))
-    }
-
-    fn append(&self, message: Arc<Message>) -> Pending<Result<(), AppendError>> {
-        self.writer.append(message)
-    }
-
-    fn history(
-        &self,
-        conversation: &Conversation,
-        range: HistoryRange,
-        limit: PageLimit,
-    ) -> Pending<Result<Page, ReadError>> {
-        let conversation = conversation.clone();
-        self.reader.ask(move |tables| query::history(tables, &conversation, range, limit))
-    }
-
-    fn activity(
-        &self,
-        user: &UserId,
-        day: Day,
-        limit: usize,
-    ) -> Pending<Result<Vec<Activity>, ReadError>> {
-        let user = user.clone();
-        self.reader.ask(move |tables| query::activity(tables, &user, day, limit))
-    }
-
-    fn directs(
-        &self,
-        user: &UserId,
-        after: Option<&Conversation>,
-        limit: usize,
-    ) -> Pending<Result<Vec<Conversation>, ReadError>> {
-        let (user, after) = (user.clone(), after.cloned());
-        self.reader.ask(move |tables| query::directs(tables, &user, after.as_ref(), limit))
-    }
-
-    fn is_member(
-        &self,
-        user: &UserId,
-        conversation: &Conversation,
-    ) -> Pending<Result<bool, ReadError>> {
-        let (user, conversation) = (user.clone(), conversation.clone());
-        self.reader.ask(move |tables| query::is_member(tables, &user, &conversation))
-    }
-
-    fn put_room(&self, room: Room) -> Pending<Result<(), AppendError>> {
-        self.writer.write(Ok(BatchEntry::room(&room)))
-    }
-
-    fn room(&self, room: &RoomId) -> Pending<Result<Option<Room>, ReadError>> {
-        let room = room.clone();
-        self.reader.ask(move |tables| rooms::room(tables, &room))
-    }
-
-    fn put_membership(&self, membership: Membership) -> Pending<Result<(), AppendError>> {
-        self.writer.write(Ok(BatchEntry::membership(membership)))
-    }
-
-    fn membership(
-        &self,
-        room: &RoomId,
-        user: &UserId,
-    ) -> Pending<Result<Option<Membership>, ReadError>> {
-        let (room, user) = (room.clone(), user.clone());
-        self.reader.ask(move |tables| rooms::membership(tables, &room, &user))
-    }
-
-    fn members(
-        &self,
-        room: &RoomId,
-        after: Option<&UserId>,
-        limit: usize,
-    ) -> Pending<Result<MembersPage, ReadError>> {
-        let (room, after) = (room.clone(), after.cloned());
-        self.reader.ask(move |tables| rooms::members(tables, &room, after.as_ref(), limit))
-    }
-
-    fn memberships(
-        &self,
-        user: &UserId,
-        limit: usize,
-    ) -> Pending<Result<Vec<Membership>, ReadError>> {
-        let user = user.clone();
-        self.reader.ask(move |tables| rooms::memberships(tables, &user, limit))
-    }
-
-    fn unlist(&self, left: Membership) -> Pending<Result<(), AppendError>> {
-        self.writer.write(Ok(BatchEntry::unlist(left)))
-    }
-
-    fn head(&self, room: &RoomId) -> Pending<Result<Option<MessageId>, ReadError>> {
-        let room = room.clone();
-        self.reader.ask(move |tables| rooms::head(tables, &room))
-    }
-
-    fn mark_read(
-        &self,
-        user: &UserId,
-        conversation: &Conversation,
-        upto: MessageId,
-    ) -> Pending<Result<(), AppendError>> {
-        self.writer.write(Ok(BatchEntry::read_mark(user, conversation, upto)))
-    }
-
-    fn read_mark(
-        &self,
-        user: &UserId,
-        conversation: &Conversation,
-    ) -> Pending<Result<Option<MessageId>, ReadError>> {
-        let (user, conversation) = (user.clone(), conversation.clone());
-        self.reader.ask(move |tables| query::read_mark(tables, &user, &conversation))
-    }
-
-    fn note_nonce(
-        &self,
-        sender: &UserId,
-        nonce: &str,
-        record: NonceRecord,
-    ) -> Pending<Result<(), AppendError>> {
-        self.writer.write(BatchEntry::nonce(sender, nonce, &record))
-    }
-
-    fn nonce(
-        &self,
-        sender: &UserId,
-        nonce: &str,
-    ) -> Pending<Result<Option<NonceRecord>, ReadError>> {
-        let (sender, nonce) = (sender.clone(), nonce.to_owned());
-        self.reader.ask(move |tables| query::nonce(tables, &sender, &nonce))
-    }
-
-    fn write_row(&self, row: Heartbeat) -> Pending<Result<(), RowError>> {
-        self.heartbeats.write(row, Instant::now());
-        Box::pin(ready(Ok(())))
-    }
-
-    fn heartbeats(&self) -> Pending<Result<Vec<Heartbeat>, ReadError>> {
-        Box::pin(ready(Ok(self.heartbeats.read(Instant::now()))))
-    }
-
-    fn failure(&self) -> Option<String> {
-        self.failure.reason()
-    }
-
-    fn is_worth_a_restart(&self) -> bool {
-        self.failure.is_over()
-    }
-
-    fn figures(&self) -> Option<StoreFigures> {
-        None
-    }
-
-    fn close(&self) -> Pending<()> {
-        let (written, read, watched) =
-            (self.writer.close(), self.reader.close(), self.watch.close());
-        Box::pin(async move {
-            written.await;
-            read.await;
-            watched.await;
-        })
     }
 }

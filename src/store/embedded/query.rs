@@ -9,20 +9,21 @@ use super::row::{self, Defect};
 use super::tables::{Tables, corrupt};
 use super::{expiry, keys};
 use crate::domain::{Conversation, Message, MessageId, UserId};
-use crate::store::{Activity, Day, HistoryRange, NonceRecord, Page, PageLimit, ReadError};
+use crate::store::{
+    Activity, ActivityQuery, Day, DirectsQuery, HistoryQuery, HistoryRange, IdempotencyKey,
+    IdempotencyRecord, Page, Participant, ReadError,
+};
 
 /// Reads a page of a conversation.
 pub(super) fn history(
     tables: &Tables,
-    conversation: &Conversation,
-    range: HistoryRange,
-    limit: PageLimit,
+    HistoryQuery { conversation, range, limit }: &HistoryQuery,
 ) -> Result<Page, ReadError> {
-    let rows = tables.messages.range(keys::span(conversation, range));
+    let rows = tables.messages.range(keys::span(conversation, *range));
     let read = |row| message(conversation, row);
     match range {
-        HistoryRange::Before(_) => Page::fill(rows.rev().map(read), limit),
-        HistoryRange::After(_) => Page::fill(rows.map(read), limit),
+        HistoryRange::Before(_) => Page::fill(rows.rev().map(read), *limit),
+        HistoryRange::After(_) => Page::fill(rows.map(read), *limit),
     }
 }
 
@@ -37,12 +38,10 @@ fn message(conversation: &Conversation, row: Guard) -> Result<Message, ReadError
 /// Reads the first conversations that a user was active in on a day.
 pub(super) fn activity(
     tables: &Tables,
-    user: &UserId,
-    day: Day,
-    limit: usize,
+    ActivityQuery { user, day, limit }: &ActivityQuery,
 ) -> Result<Vec<Activity>, ReadError> {
-    let prefix = keys::activity_day(user, day);
-    let rows = tables.activity.prefix(&prefix).take(limit);
+    let prefix = keys::activity_day(user, *day);
+    let rows = tables.activity.prefix(&prefix).take(*limit);
     rows.map(|row| active(user, prefix.len(), row)).collect()
 }
 
@@ -73,11 +72,9 @@ pub(super) fn last_active(
 /// Reads the first direct conversations of a user above one.
 pub(super) fn directs(
     tables: &Tables,
-    user: &UserId,
-    after: Option<&Conversation>,
-    limit: usize,
+    DirectsQuery { user, after, limit }: &DirectsQuery,
 ) -> Result<Vec<Conversation>, ReadError> {
-    let rows = tables.memberships.range(keys::directs(user, after)).take(limit);
+    let rows = tables.memberships.range(keys::directs(user, after.as_ref())).take(*limit);
     rows.map(|row| direct(user, row)).collect()
 }
 
@@ -91,8 +88,7 @@ fn direct(user: &UserId, row: Guard) -> Result<Conversation, ReadError> {
 /// has a state beside its row: read it with [`rooms::membership`].
 pub(super) fn is_member(
     tables: &Tables,
-    user: &UserId,
-    conversation: &Conversation,
+    Participant { user, conversation }: &Participant,
 ) -> Result<bool, ReadError> {
     let is_direct = matches!(conversation, Conversation::Dm(..));
     Ok(is_direct && tables.memberships.contains_key(keys::membership(user, conversation))?)
@@ -101,18 +97,16 @@ pub(super) fn is_member(
 /// Reads the newest message that a user has read in a conversation.
 pub(super) fn read_mark(
     tables: &Tables,
-    user: &UserId,
-    conversation: &Conversation,
+    Participant { user, conversation }: &Participant,
 ) -> Result<Option<MessageId>, ReadError> {
     register(tables, RegisterKind::ReadMark, &keys::read_mark(user, conversation), row::read_id)
 }
 
-/// Reads what was sent under a nonce and is remembered.
-pub(super) fn nonce(
+/// Reads what was sent under a key and is remembered.
+pub(super) fn idempotency(
     tables: &Tables,
-    sender: &UserId,
-    nonce: &str,
-) -> Result<Option<NonceRecord>, ReadError> {
+    IdempotencyKey { sender, nonce }: &IdempotencyKey,
+) -> Result<Option<IdempotencyRecord>, ReadError> {
     if row::check_nonce(nonce.len()).is_err() {
         return Ok(None);
     }

@@ -11,7 +11,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::tables::Tables;
 use super::worker_thread::{QueueFull, WorkerThread};
-use crate::store::{Pending, ReadError};
+use crate::store::{PendingRead, ReadError};
 
 const THREAD: &str = "nc-store-read";
 
@@ -30,7 +30,7 @@ impl ReadThread {
     pub(super) fn ask<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Tables) -> Result<T, ReadError> + Send + 'static,
-    ) -> Pending<Result<T, ReadError>> {
+    ) -> PendingRead<T> {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |tables| {
             if !reply.is_closed() {

@@ -54,16 +54,26 @@ const FILTER_BITS: f32 = 10.0;
 /// The table whose rows expire.
 const SENDS: &str = "sends";
 
+/// What is kept of rooms, beside their messages and the memberships of users.
+pub(super) struct RoomTables {
+    pub(super) rows: Keyspace,
+    pub(super) members: Keyspace,
+    pub(super) heads: Keyspace,
+}
+
+/// What is kept of messages after they were sent.
+pub(super) struct ReceiptTables {
+    pub(super) reads: Keyspace,
+    pub(super) sends: Keyspace,
+}
+
 /// The tables of one directory, which is locked while any handle to them lives.
 pub(super) struct Tables {
     pub(super) messages: Keyspace,
     pub(super) activity: Keyspace,
     pub(super) memberships: Keyspace,
-    pub(super) rooms: Keyspace,
-    pub(super) members: Keyspace,
-    pub(super) heads: Keyspace,
-    pub(super) reads: Keyspace,
-    pub(super) sends: Keyspace,
+    pub(super) rooms: RoomTables,
+    pub(super) receipts: ReceiptTables,
     pub(super) meta: Keyspace,
     /// Whether the store is new.
     pub(super) is_new: bool,
@@ -118,11 +128,15 @@ impl Tables {
             messages: database.keyspace("messages", messages)?,
             activity: database.keyspace("activity", registers)?,
             memberships: database.keyspace("memberships", registers)?,
-            rooms: database.keyspace("rooms", registers)?,
-            members: database.keyspace("members", registers)?,
-            heads: database.keyspace("heads", registers)?,
-            reads: database.keyspace("reads", registers)?,
-            sends: database.keyspace(SENDS, registers)?,
+            rooms: RoomTables {
+                rows: database.keyspace("rooms", registers)?,
+                members: database.keyspace("members", registers)?,
+                heads: database.keyspace("heads", registers)?,
+            },
+            receipts: ReceiptTables {
+                reads: database.keyspace("reads", registers)?,
+                sends: database.keyspace(SENDS, registers)?,
+            },
             meta: database.keyspace("meta", registers)?,
             is_new,
             clock,
@@ -148,11 +162,11 @@ impl Tables {
             ("messages", &self.messages),
             ("activity", &self.activity),
             ("memberships", &self.memberships),
-            ("rooms", &self.rooms),
-            ("members", &self.members),
-            ("heads", &self.heads),
-            ("reads", &self.reads),
-            (SENDS, &self.sends),
+            ("rooms", &self.rooms.rows),
+            ("members", &self.rooms.members),
+            ("heads", &self.rooms.heads),
+            ("reads", &self.receipts.reads),
+            (SENDS, &self.receipts.sends),
             ("meta", &self.meta),
         ]
     }
@@ -160,10 +174,10 @@ impl Tables {
     /// The table of a kind of registers, and its name.
     pub(super) const fn of(&self, kind: RegisterKind) -> (&'static str, &Keyspace) {
         match kind {
-            RegisterKind::Room => ("rooms", &self.rooms),
-            RegisterKind::Head => ("heads", &self.heads),
-            RegisterKind::ReadMark => ("reads", &self.reads),
-            RegisterKind::Nonce => (SENDS, &self.sends),
+            RegisterKind::Room => ("rooms", &self.rooms.rows),
+            RegisterKind::Head => ("heads", &self.rooms.heads),
+            RegisterKind::ReadMark => ("reads", &self.receipts.reads),
+            RegisterKind::Nonce => (SENDS, &self.receipts.sends),
         }
     }
 

@@ -11,8 +11,12 @@ use tempfile::TempDir;
 use super::entry::BatchEntry;
 use super::writer::{Commit, CommitError};
 use super::*;
-use crate::domain::MessageId;
+use crate::domain::{Conversation, Membership, MessageId, Room, RoomId};
 use crate::store::conformance;
+use crate::store::conformance::queries::{active_on, page_of, send_key, sent_under};
+use crate::store::{
+    AppendError, Day, HistoryRange, IdempotencyRecord, MessageStore, ReceiptStore, RoomStore, Store,
+};
 
 const WALL: Micros = conformance::START;
 
@@ -41,8 +45,10 @@ fn floor(store: &Embedded) -> Micros {
 }
 
 async fn times(store: &dyn Store, conversation: &Conversation) -> Vec<Micros> {
-    let page =
-        store.history(conversation, HistoryRange::After(None), conformance::WIDE).await.unwrap();
+    let page = store
+        .history(page_of(conversation, HistoryRange::After(None), conformance::WIDE))
+        .await
+        .unwrap();
     page.messages.iter().map(|message| message.id.time()).collect()
 }
 
@@ -60,7 +66,7 @@ async fn a_store_opened_again_is_the_same_store() {
     assert_eq!(store.identity(), &identity);
     assert_eq!(floor(&store), WALL, "time never runs back");
     assert_eq!(times(&*store, &message.conversation).await, [WALL]);
-    let activity = store.activity(&message.from, Day::of(WALL), 9).await.unwrap();
+    let activity = store.activity(active_on(&message.from, Day::of(WALL), 9)).await.unwrap();
     assert_eq!(activity.len(), 1);
 }
 
@@ -123,13 +129,16 @@ async fn a_nonce_is_remembered_by_the_time_of_ids() {
     let mut builder = BatchBuilder::new(Arc::clone(&tables), Micros(0));
     let sender = crate::domain::UserId::parse("alice").unwrap();
     let note = |ago: Duration| {
-        let record = NonceRecord { id: MessageId::first_of(id.time() - ago), content: 1 };
-        BatchEntry::nonce(&sender, &format!("{}", ago.as_secs()), &record).unwrap()
+        let record = IdempotencyRecord { id: MessageId::first_of(id.time() - ago), content: 1 };
+        BatchEntry::idempotency(&sent_under(&sender, &format!("{}", ago.as_secs()), record))
+            .unwrap()
     };
     let (fresh, old) = (Duration::from_hours(1), Duration::from_hours(25));
     builder.commit(&[note(fresh), note(old)]).unwrap();
     let is_known = |ago: Duration| {
-        query::nonce(&tables, &sender, &ago.as_secs().to_string()).unwrap().is_some()
+        query::idempotency(&tables, &send_key(&sender, &ago.as_secs().to_string()))
+            .unwrap()
+            .is_some()
     };
     assert_eq!((is_known(fresh), is_known(old)), (true, false));
 }
@@ -149,13 +158,14 @@ async fn a_corrupt_row_is_an_error_that_names_it() {
 
     let store = open(home.path());
     let range = HistoryRange::Before(None);
-    let error = store.history(&message.conversation, range, conformance::WIDE).await.unwrap_err();
+    let error =
+        store.history(page_of(&message.conversation, range, conformance::WIDE)).await.unwrap_err();
     assert!(error.to_string().starts_with("row `dm.alice.bob\\x00\\x01"), "{error}");
     assert!(error.to_string().ends_with("has version 7, only 1 is known"), "{error}");
     let carol = conformance::direct("alice", "carol", WALL).conversation.clone();
-    let error = store.history(&carol, range, conformance::WIDE).await.unwrap_err();
+    let error = store.history(page_of(&carol, range, conformance::WIDE)).await.unwrap_err();
     assert!(error.to_string().contains("`dm.alice.carol\\x00short`"), "{error}");
-    let error = store.activity(&message.from, Day::of(WALL), 9).await.unwrap_err();
+    let error = store.activity(active_on(&message.from, Day::of(WALL), 9)).await.unwrap_err();
     assert!(error.to_string().contains(&key.escape_ascii().to_string()), "{error}");
 }
 
@@ -260,6 +270,6 @@ async fn a_note_to_oneself_has_one_activity_row() {
     let (store, _home) = fresh();
     let note = conformance::direct("alice", "alice", WALL);
     store.append(Arc::clone(&note)).await.unwrap();
-    let activity = store.activity(&note.from, Day::of(WALL), 9).await.unwrap();
+    let activity = store.activity(active_on(&note.from, Day::of(WALL), 9)).await.unwrap();
     assert_eq!(activity.iter().map(|row| row.last).collect::<Vec<MessageId>>(), [note.id]);
 }

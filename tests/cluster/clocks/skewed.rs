@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use narrowcast::clock::{SharedClocks, WallClock};
 use narrowcast::cluster::Heartbeat;
-use narrowcast::domain::{
-    Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId,
-};
+use narrowcast::domain::{Conversation, Membership, Message, MessageId, Micros, Room, RoomId};
 use narrowcast::store::{
-    Activity, AppendError, Day, HistoryRange, Identity, MembersPage, NonceRecord, Page, PageLimit,
-    Pending, ReadError, RowError, Store,
+    Activity, ActivityQuery, DirectsQuery, HeartbeatError, HeartbeatStore, HistoryQuery,
+    IdempotencyEntry, IdempotencyKey, IdempotencyRecord, Identity, MembersPage, MembersQuery,
+    MembershipKey, MembershipsQuery, MessageStore, Page, Participant, Pending, PendingRead,
+    PendingWrite, ReadError, ReadMark, ReceiptStore, RoomStore, Store,
 };
 use narrowcast::telemetry::StoreFigures;
+
+use crate::cluster::doubles::pass_on;
 
 /// The store's clock cannot be read.
 pub const MUTE: i64 = i64::MAX;
@@ -57,18 +59,18 @@ impl Skewed {
     }
 }
 
-impl Store for Skewed {
-    fn figures(&self) -> Option<StoreFigures> {
-        self.inner.figures()
+impl HeartbeatStore for Skewed {
+    fn shared_clocks(&self) -> Option<SharedClocks> {
+        self.inner.shared_clocks().filter(|_| !self.is_heeded)
     }
 
     fn coordinators(&self) -> Vec<Arc<str>> {
         COORDINATORS.map(Arc::from).into()
     }
 
-    fn time(&self, coordinator: &str) -> Pending<Result<Micros, ReadError>> {
-        let which = COORDINATORS.iter().position(|name| *name == coordinator).expect("one of them");
-        let ahead = self.ahead[which].load(Ordering::SeqCst);
+    fn time(&self, coordinator: Arc<str>) -> PendingRead<Micros> {
+        let which = COORDINATORS.iter().position(|name| *name == &*coordinator);
+        let ahead = self.ahead[which.expect("one of them")].load(Ordering::SeqCst);
         let now = WallClock::system();
         Box::pin(async move {
             if ahead == MUTE {
@@ -79,149 +81,53 @@ impl Store for Skewed {
         })
     }
 
-    fn shared_clocks(&self) -> Option<SharedClocks> {
-        self.inner.shared_clocks().filter(|_| !self.is_heeded)
+    pass_on! {
+        write_heartbeat(row: Heartbeat) -> Pending<Result<(), HeartbeatError>>;
+        heartbeats() -> PendingRead<Vec<Heartbeat>>;
     }
+}
 
-    fn identity(&self) -> &Identity {
-        self.inner.identity()
+impl MessageStore for Skewed {
+    pass_on! {
+        append(message: Arc<Message>) -> PendingWrite;
+        history(query: HistoryQuery) -> PendingRead<Page>;
+        activity(query: ActivityQuery) -> PendingRead<Vec<Activity>>;
+        directs(query: DirectsQuery) -> PendingRead<Vec<Conversation>>;
+        is_member(participant: Participant) -> PendingRead<bool>;
     }
+}
 
+impl RoomStore for Skewed {
+    pass_on! {
+        put_room(room: Room) -> PendingWrite;
+        room(room: RoomId) -> PendingRead<Option<Room>>;
+        head(room: RoomId) -> PendingRead<Option<MessageId>>;
+        put_membership(membership: Membership) -> PendingWrite;
+        membership(key: MembershipKey) -> PendingRead<Option<Membership>>;
+        members(query: MembersQuery) -> PendingRead<MembersPage>;
+        memberships(query: MembershipsQuery) -> PendingRead<Vec<Membership>>;
+        unlist(left: Membership) -> PendingWrite;
+    }
+}
+
+impl ReceiptStore for Skewed {
+    pass_on! {
+        mark_read(mark: ReadMark) -> PendingWrite;
+        read_mark(participant: Participant) -> PendingRead<Option<MessageId>>;
+        put_idempotency(entry: IdempotencyEntry) -> PendingWrite;
+        idempotency(key: IdempotencyKey) -> PendingRead<Option<IdempotencyRecord>>;
+    }
+}
+
+impl Store for Skewed {
     fn retention(&self) -> Option<Duration> {
         self.retention
     }
 
-    fn append(&self, message: Arc<Message>) -> Pending<Result<(), AppendError>> {
-        self.inner.append(message)
-    }
-
-    fn history(
-        &self,
-        conversation: &Conversation,
-        range: HistoryRange,
-        limit: PageLimit,
-    ) -> Pending<Result<Page, ReadError>> {
-        self.inner.history(conversation, range, limit)
-    }
-
-    fn activity(
-        &self,
-        user: &UserId,
-        day: Day,
-        limit: usize,
-    ) -> Pending<Result<Vec<Activity>, ReadError>> {
-        self.inner.activity(user, day, limit)
-    }
-
-    fn is_member(
-        &self,
-        user: &UserId,
-        conversation: &Conversation,
-    ) -> Pending<Result<bool, ReadError>> {
-        self.inner.is_member(user, conversation)
-    }
-
-    fn put_room(&self, room: Room) -> Pending<Result<(), AppendError>> {
-        self.inner.put_room(room)
-    }
-
-    fn room(&self, room: &RoomId) -> Pending<Result<Option<Room>, ReadError>> {
-        self.inner.room(room)
-    }
-
-    fn put_membership(&self, membership: Membership) -> Pending<Result<(), AppendError>> {
-        self.inner.put_membership(membership)
-    }
-
-    fn unlist(&self, left: Membership) -> Pending<Result<(), AppendError>> {
-        self.inner.unlist(left)
-    }
-
-    fn membership(
-        &self,
-        room: &RoomId,
-        user: &UserId,
-    ) -> Pending<Result<Option<Membership>, ReadError>> {
-        self.inner.membership(room, user)
-    }
-
-    fn members(
-        &self,
-        room: &RoomId,
-        after: Option<&UserId>,
-        limit: usize,
-    ) -> Pending<Result<MembersPage, ReadError>> {
-        self.inner.members(room, after, limit)
-    }
-
-    fn directs(
-        &self,
-        user: &UserId,
-        after: Option<&Conversation>,
-        limit: usize,
-    ) -> Pending<Result<Vec<Conversation>, ReadError>> {
-        self.inner.directs(user, after, limit)
-    }
-
-    fn memberships(
-        &self,
-        user: &UserId,
-        limit: usize,
-    ) -> Pending<Result<Vec<Membership>, ReadError>> {
-        self.inner.memberships(user, limit)
-    }
-
-    fn head(&self, room: &RoomId) -> Pending<Result<Option<MessageId>, ReadError>> {
-        self.inner.head(room)
-    }
-
-    fn mark_read(
-        &self,
-        user: &UserId,
-        conversation: &Conversation,
-        upto: MessageId,
-    ) -> Pending<Result<(), AppendError>> {
-        self.inner.mark_read(user, conversation, upto)
-    }
-
-    fn read_mark(
-        &self,
-        user: &UserId,
-        conversation: &Conversation,
-    ) -> Pending<Result<Option<MessageId>, ReadError>> {
-        self.inner.read_mark(user, conversation)
-    }
-
-    fn note_nonce(
-        &self,
-        sender: &UserId,
-        nonce: &str,
-        record: NonceRecord,
-    ) -> Pending<Result<(), AppendError>> {
-        self.inner.note_nonce(sender, nonce, record)
-    }
-
-    fn nonce(
-        &self,
-        sender: &UserId,
-        nonce: &str,
-    ) -> Pending<Result<Option<NonceRecord>, ReadError>> {
-        self.inner.nonce(sender, nonce)
-    }
-
-    fn write_row(&self, row: Heartbeat) -> Pending<Result<(), RowError>> {
-        self.inner.write_row(row)
-    }
-
-    fn heartbeats(&self) -> Pending<Result<Vec<Heartbeat>, ReadError>> {
-        self.inner.heartbeats()
-    }
-
-    fn failure(&self) -> Option<String> {
-        self.inner.failure()
-    }
-
-    fn close(&self) -> Pending<()> {
-        self.inner.close()
+    pass_on! {
+        identity() -> &Identity;
+        failure() -> Option<String>;
+        figures() -> Option<StoreFigures>;
+        close() -> Pending<()>;
     }
 }

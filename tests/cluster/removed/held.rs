@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use narrowcast::clock::SharedClocks;
 use narrowcast::cluster::Heartbeat;
-use narrowcast::domain::{
-    Conversation, Membership, Message, MessageId, Micros, Room, RoomId, UserId,
-};
+use narrowcast::domain::{Conversation, Membership, Message, MessageId, Micros, Room, RoomId};
 use narrowcast::store::{
-    Activity, AppendError, Day, HistoryRange, Identity, MembersPage, NonceRecord, Page, PageLimit,
-    Pending, ReadError, RowError, Store,
+    Activity, ActivityQuery, AppendError, DirectsQuery, HeartbeatError, HeartbeatStore,
+    HistoryQuery, HistoryRange, IdempotencyEntry, IdempotencyKey, IdempotencyRecord, Identity,
+    MembersPage, MembersQuery, MembershipKey, MembershipsQuery, MessageStore, Page, Participant,
+    Pending, PendingRead, PendingWrite, ReadMark, ReceiptStore, RoomStore, Store,
 };
 use narrowcast::telemetry::StoreFigures;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+
+use crate::cluster::doubles::pass_on;
 
 /// What becomes of the changes of membership.
 #[derive(Debug, Default)]
@@ -85,43 +87,18 @@ impl Held {
         self.doubted.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn left_over(&self, room: &RoomId, user: &UserId) -> Option<Membership> {
+    fn left_over(&self, key: &MembershipKey) -> Option<Membership> {
         match &*self.changes.lock() {
-            Changes::Left(torn) if torn.room == *room && torn.user == *user => Some(torn.clone()),
+            Changes::Left(torn) if torn.room == key.room && torn.user == key.user => {
+                Some(torn.clone())
+            }
             _ => None,
         }
     }
 }
 
-/// Methods that ask the store behind.
-macro_rules! pass_on {
-    ($($name:ident($($given:ident: $type:ty),*) -> $answer:ty;)*) => {
-        $(fn $name(&self, $($given: $type),*) -> $answer {
-            self.inner.$name($($given),*)
-        })*
-    };
-}
-
-impl Store for Held {
-    fn history(
-        &self,
-        conversation: &Conversation,
-        range: HistoryRange,
-        limit: PageLimit,
-    ) -> Pending<Result<Page, ReadError>> {
-        let page = self.inner.history(conversation, range, limit);
-        if matches!(range, HistoryRange::After(_)) { page } else { self.held(page) }
-    }
-
-    fn nonce(
-        &self,
-        sender: &UserId,
-        nonce: &str,
-    ) -> Pending<Result<Option<NonceRecord>, ReadError>> {
-        self.held(self.inner.nonce(sender, nonce))
-    }
-
-    fn append(&self, message: Arc<Message>) -> Pending<Result<(), AppendError>> {
+impl MessageStore for Held {
+    fn append(&self, message: Arc<Message>) -> PendingWrite {
         let append = self.inner.append(message);
         let less = |doubted: usize| doubted.checked_sub(1);
         if self.doubted.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_err() {
@@ -133,7 +110,21 @@ impl Store for Held {
         })
     }
 
-    fn put_membership(&self, membership: Membership) -> Pending<Result<(), AppendError>> {
+    fn history(&self, query: HistoryQuery) -> PendingRead<Page> {
+        let waits = matches!(query.range, HistoryRange::Before(_));
+        let page = self.inner.history(query);
+        if waits { self.held(page) } else { page }
+    }
+
+    pass_on! {
+        activity(query: ActivityQuery) -> PendingRead<Vec<Activity>>;
+        directs(query: DirectsQuery) -> PendingRead<Vec<Conversation>>;
+        is_member(participant: Participant) -> PendingRead<bool>;
+    }
+}
+
+impl RoomStore for Held {
+    fn put_membership(&self, membership: Membership) -> PendingWrite {
         let mut changes = self.changes.lock();
         if matches!(*changes, Changes::Torn) {
             *changes = Changes::Left(membership);
@@ -143,12 +134,8 @@ impl Store for Held {
         self.inner.put_membership(membership)
     }
 
-    fn membership(
-        &self,
-        room: &RoomId,
-        user: &UserId,
-    ) -> Pending<Result<Option<Membership>, ReadError>> {
-        let (inner, torn) = (self.inner.membership(room, user), self.left_over(room, user));
+    fn membership(&self, key: MembershipKey) -> PendingRead<Option<Membership>> {
+        let (torn, inner) = (self.left_over(&key), self.inner.membership(key));
         let merged = |one: Membership, other: Membership| {
             let state = one.state.merge(other.state);
             Membership { state, ..one }
@@ -157,34 +144,41 @@ impl Store for Held {
     }
 
     pass_on! {
-        identity() -> &Identity;
+        put_room(room: Room) -> PendingWrite;
+        room(room: RoomId) -> PendingRead<Option<Room>>;
+        head(room: RoomId) -> PendingRead<Option<MessageId>>;
+        members(query: MembersQuery) -> PendingRead<MembersPage>;
+        memberships(query: MembershipsQuery) -> PendingRead<Vec<Membership>>;
+        unlist(left: Membership) -> PendingWrite;
+    }
+}
+
+impl ReceiptStore for Held {
+    fn idempotency(&self, key: IdempotencyKey) -> PendingRead<Option<IdempotencyRecord>> {
+        self.held(self.inner.idempotency(key))
+    }
+
+    pass_on! {
+        mark_read(mark: ReadMark) -> PendingWrite;
+        read_mark(participant: Participant) -> PendingRead<Option<MessageId>>;
+        put_idempotency(entry: IdempotencyEntry) -> PendingWrite;
+    }
+}
+
+impl HeartbeatStore for Held {
+    pass_on! {
+        write_heartbeat(row: Heartbeat) -> Pending<Result<(), HeartbeatError>>;
+        heartbeats() -> PendingRead<Vec<Heartbeat>>;
         shared_clocks() -> Option<SharedClocks>;
         coordinators() -> Vec<Arc<str>>;
-        time(coordinator: &str) -> Pending<Result<Micros, ReadError>>;
+        time(coordinator: Arc<str>) -> PendingRead<Micros>;
+    }
+}
+
+impl Store for Held {
+    pass_on! {
+        identity() -> &Identity;
         retention() -> Option<Duration>;
-        activity(user: &UserId, day: Day, limit: usize) -> Pending<Result<Vec<Activity>, ReadError>>;
-        is_member(user: &UserId, dm: &Conversation) -> Pending<Result<bool, ReadError>>;
-        put_room(room: Room) -> Pending<Result<(), AppendError>>;
-        unlist(left: Membership) -> Pending<Result<(), AppendError>>;
-        room(room: &RoomId) -> Pending<Result<Option<Room>, ReadError>>;
-        members(
-            room: &RoomId, after: Option<&UserId>, limit: usize
-        ) -> Pending<Result<MembersPage, ReadError>>;
-        directs(user: &UserId, after: Option<&Conversation>, limit: usize)
-            -> Pending<Result<Vec<Conversation>, ReadError>>;
-        memberships(user: &UserId, limit: usize) -> Pending<Result<Vec<Membership>, ReadError>>;
-        head(room: &RoomId) -> Pending<Result<Option<MessageId>, ReadError>>;
-        mark_read(
-            user: &UserId, of: &Conversation, upto: MessageId
-        ) -> Pending<Result<(), AppendError>>;
-        read_mark(
-            user: &UserId, of: &Conversation
-        ) -> Pending<Result<Option<MessageId>, ReadError>>;
-        note_nonce(
-            sender: &UserId, nonce: &str, record: NonceRecord
-        ) -> Pending<Result<(), AppendError>>;
-        write_row(row: Heartbeat) -> Pending<Result<(), RowError>>;
-        heartbeats() -> Pending<Result<Vec<Heartbeat>, ReadError>>;
         failure() -> Option<String>;
         figures() -> Option<StoreFigures>;
         close() -> Pending<()>;

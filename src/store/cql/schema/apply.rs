@@ -76,7 +76,7 @@ pub async fn apply(options: &CqlOptions) -> Result<SchemaChange, CqlOpenError> {
         }
     }
     if let Some(difference) = found.differences(options).into_iter().next() {
-        return Err(CqlOpenError::Schema { keyspace: options.keyspace.clone(), difference });
+        return Err(CqlOpenError::Schema { keyspace: options.cql.keyspace.clone(), difference });
     }
     settle_identity(&session, options).await?;
     meta::finish(&session, options).await?;
@@ -163,7 +163,7 @@ async fn change(session: &Session, options: &CqlOptions, text: &str) -> Result<(
     statement.set_execution_profile_handle(Some(Profiles::new(options).schema));
     let mut tries = 1;
     loop {
-        let nodes = nodes_in_order(session, &options.datacenter);
+        let nodes = nodes_in_order(session, &options.cql.datacenter);
         let first = nodes.into_iter().find(|node| node.is_connected());
         statement.set_load_balancing_policy(first.map(one_node));
         match session.query_unpaged(statement.clone(), ()).await {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::{Column, Part, TABLES, Table};
+use crate::config::CqlConfig;
 use crate::store::cql::options::CqlOptions;
 
 /// About how many files hold the rows of a series until they expire. Each is dropped whole, so rows
@@ -40,7 +41,7 @@ pub fn print(options: &CqlOptions, kind: ServerKind) -> String {
 
 /// The keyspace.
 pub(super) fn keyspace(options: &CqlOptions) -> String {
-    let CqlOptions { keyspace, datacenter, replication, .. } = options;
+    let CqlConfig { keyspace, datacenter, replication, .. } = &options.cql;
     let datacenter = quoted(datacenter);
     format!(
         "CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = \
@@ -58,14 +59,14 @@ pub(super) fn tables(
 
 /// How long each table's rows must be kept, in seconds.
 pub(super) fn lives(options: &CqlOptions) -> impl Iterator<Item = (&'static str, i32)> {
-    TABLES.iter().map(|table| (table.name, table.life.seconds(options.retention)))
+    TABLES.iter().map(|table| (table.name, table.life.seconds(options.cql.retention)))
 }
 
 /// A change of a table's TTL, for rows written from then on.
 pub(super) fn keep(options: &CqlOptions, kind: ServerKind, name: &str) -> Option<String> {
     let table = TABLES.iter().find(|table| table.name == name)?;
     let mut text =
-        format!("ALTER TABLE {}.{name} WITH {}", options.keyspace, life(table, options, kind));
+        format!("ALTER TABLE {}.{name} WITH {}", options.cql.keyspace, life(table, options, kind));
     if !text.contains("compaction") {
         // The table may have been made with a strategy for rows that expire, which stays unless it
         // is replaced.
@@ -75,7 +76,8 @@ pub(super) fn keep(options: &CqlOptions, kind: ServerKind, name: &str) -> Option
 }
 
 fn create(table: &Table, options: &CqlOptions, kind: ServerKind) -> String {
-    let mut text = format!("CREATE TABLE IF NOT EXISTS {}.{} (\n", options.keyspace, table.name);
+    let mut text =
+        format!("CREATE TABLE IF NOT EXISTS {}.{} (\n", options.cql.keyspace, table.name);
     for Column(name, kind, _) in table.columns {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "    {name} {kind},");
@@ -112,7 +114,7 @@ fn names(table: &Table, wanted: Part) -> String {
 
 /// The TTL of a table, and the settings that follow from it.
 fn life(table: &Table, options: &CqlOptions, kind: ServerKind) -> String {
-    let seconds = table.life.seconds(options.retention);
+    let seconds = table.life.seconds(options.cql.retention);
     let mut text = format!("default_time_to_live = {seconds}\n    AND gc_grace_seconds = {GRACE}");
     if let Some(compaction) = compaction(table, seconds, kind) {
         let _ = write!(text, "\n    AND compaction = {{{compaction}}}");
@@ -136,11 +138,11 @@ fn compaction(table: &Table, seconds: i32, kind: ServerKind) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::cql::tests::options;
+    use crate::store::cql::tests::{options, with};
 
     #[test]
     fn a_table_is_printed_for_its_server() {
-        let kept = CqlOptions { retention: Some(Duration::from_hours(24 * 30)), ..options("k") };
+        let kept = with(options("k"), |cql| cql.retention = Some(Duration::from_hours(24 * 30)));
         let messages = |options: &CqlOptions, kind| {
             tables(options, kind).find(|table| table.0 == "messages").unwrap().1
         };

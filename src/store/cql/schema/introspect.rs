@@ -6,6 +6,7 @@ use std::time::Duration;
 use scylla::client::session::Session;
 
 use super::{Column, Part, TABLES, Table, ddl};
+use crate::config::CqlConfig;
 use crate::store::cql::error::CqlOpenError;
 use crate::store::cql::options::CqlOptions;
 use crate::store::cql::schema::query::ask;
@@ -31,7 +32,7 @@ impl FoundSchema {
         options: &CqlOptions,
     ) -> Result<Self, CqlOpenError> {
         let mut found = Self::default();
-        let of = format!("WHERE keyspace_name = '{}'", options.keyspace);
+        let of = format!("WHERE keyspace_name = '{}'", options.cql.keyspace);
         let columns = format!(
             "SELECT table_name, column_name, type, kind, position, clustering_order \
              FROM system_schema.columns {of}"
@@ -88,7 +89,7 @@ impl FoundSchema {
     /// `sent` relies on the replicas.
     fn too_few_replicas(&self, options: &CqlOptions) -> Option<String> {
         let replication = self.replication.as_ref()?;
-        let CqlOptions { datacenter, replication: wanted, .. } = options;
+        let CqlConfig { datacenter, replication: wanted, .. } = &options.cql;
         let class = replication.get("class").map_or("", String::as_str);
         if !class.ends_with("NetworkTopologyStrategy") {
             return Some(format!(
@@ -151,7 +152,7 @@ fn column(cql_type: String, kind: String, place: i32, order: &str) -> (String, S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::cql::tests::options;
+    use crate::store::cql::tests::{options, with};
 
     /// The schema as a server reports it, which spells orders in its own way.
     fn found(ascending: &str, descending: &str) -> FoundSchema {
@@ -183,7 +184,7 @@ mod tests {
 
     #[test]
     fn replicas_are_counted_where_they_are_asked_for() {
-        let options = CqlOptions { replication: 3, ..options("k") };
+        let options = with(options("k"), |cql| cql.replication = 3);
         let said = |class: &str, datacenter: &str, number: &str| {
             let told = [("class", class), (datacenter, number)];
             let told = told.map(|(key, value)| (key.to_owned(), value.to_owned()));

@@ -44,7 +44,7 @@ impl Meta {
         session: &Session,
         options: &CqlOptions,
     ) -> Result<Self, CqlOpenError> {
-        let all = format!("SELECT key, value FROM {}.meta LIMIT 100", options.keyspace);
+        let all = format!("SELECT key, value FROM {}.meta LIMIT 100", options.cql.keyspace);
         let mut meta = Self::default();
         for (key, value) in ask::<(String, Option<String>)>(session, options, &all).await? {
             match key.as_str() {
@@ -59,7 +59,7 @@ impl Meta {
 
     /// The version; none if the schema is not complete.
     pub(super) fn version(&self, options: &CqlOptions) -> Result<Option<u32>, CqlOpenError> {
-        let keyspace = options.keyspace.clone();
+        let keyspace = options.cql.keyspace.clone();
         let Some(text) = &self.version else { return Ok(None) };
         match text.parse() {
             Ok(found) if found > VERSION => {
@@ -77,7 +77,7 @@ impl Meta {
     pub(super) fn check_namespace(&self, options: &CqlOptions) -> Result<(), CqlOpenError> {
         match &self.namespace {
             Some(stored) if *stored != options.namespace => Err(CqlOpenError::Namespace {
-                keyspace: options.keyspace.clone(),
+                keyspace: options.cql.keyspace.clone(),
                 stored: stored.clone(),
                 configured: options.namespace.clone(),
             }),
@@ -149,7 +149,7 @@ async fn write(
 ) -> Result<(), CqlOpenError> {
     let insert = format!(
         "INSERT INTO {}.meta (key, value) VALUES (?, ?) USING TIMESTAMP {timestamp}",
-        options.keyspace
+        options.cql.keyspace
     );
     let written = session.query_unpaged(insert, (key, value)).await;
     written
@@ -163,7 +163,7 @@ pub(in super::super) async fn admitted(
     options: &CqlOptions,
 ) -> Result<Identity, CqlOpenError> {
     let refused = |difference: String| CqlOpenError::Schema {
-        keyspace: options.keyspace.clone(),
+        keyspace: options.cql.keyspace.clone(),
         difference,
     };
     let meta = Meta::read(session, options).await?;

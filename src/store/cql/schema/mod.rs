@@ -26,7 +26,7 @@ pub(super) use meta::admitted;
 
 use std::time::Duration;
 
-use crate::store::{ACTIVITY_KEPT, HEARTBEATS_KEPT, NONCE_KEPT};
+use crate::store::{ACTIVITY_KEPT, HEARTBEATS_KEPT, IDEMPOTENCY_KEPT};
 
 /// How much longer a row of `windows` is kept than the messages of its window. A node writes it
 /// once, early in a window of up to a day, and it must outlive the last of them. The second day is
@@ -185,7 +185,7 @@ const TABLES: [Table; 13] = [
             Column("nonce", "text", Partition),
             Column("record", "blob", Value),
         ],
-        life: Life::For(NONCE_KEPT),
+        life: Life::For(IDEMPOTENCY_KEPT),
         is_series: true,
         comment: "what was sent under a nonce: id, hash of its content",
     },

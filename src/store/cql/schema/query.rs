@@ -29,7 +29,7 @@ pub(super) fn statement_failed(
     error: &dyn std::fmt::Display,
 ) -> CqlOpenError {
     CqlOpenError::Statement {
-        keyspace: options.keyspace.clone(),
+        keyspace: options.cql.keyspace.clone(),
         statement: text.lines().next().unwrap_or_default().to_owned(),
         reason: error.to_string(),
     }

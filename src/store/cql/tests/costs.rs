@@ -1,6 +1,7 @@
 //! How many statements calls are.
 
 use super::*;
+use crate::store::conformance::queries::page_of;
 use crate::store::conformance::{START, direct};
 use crate::store::cql::statements::StatementKind;
 
@@ -80,7 +81,7 @@ async fn history_reads_the_windows_that_there_are_and_few_where_few_can_be() {
     }
     let before = counts(&store.executor);
     let above = HistoryRange::After(Some(bound.id));
-    let page = store.history(&bound.conversation, above, limit).await.unwrap();
+    let page = store.history(page_of(&bound.conversation, above, limit)).await.unwrap();
     assert_eq!(page.messages.len(), 2);
     let cost = since(&store.executor, &before);
     // One window, or two and the next where a day ends about now.
@@ -94,7 +95,7 @@ async fn history_reads_the_windows_that_there_are_and_few_where_few_can_be() {
     }
     let before = counts(&store.executor);
     let newest = HistoryRange::Before(None);
-    let page = store.history(&years[0].conversation, newest, limit).await.unwrap();
+    let page = store.history(page_of(&years[0].conversation, newest, limit)).await.unwrap();
     assert_eq!(page.messages.len(), 10);
     // Rounds of 1, 2, 4 and 8 windows: the last is begun for the eleventh message.
     let expected = [(StatementKind::MessagesBelow, 15), (StatementKind::WindowsBelow, 1)];

@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use super::*;
+use crate::store::conformance::queries::page_of;
 use crate::store::conformance::{START, WIDE, direct};
 use crate::store::cql::statements::StatementKind;
 use server::CqlTestServer;
@@ -14,7 +15,7 @@ const HEAL_TIMEOUT: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(50);
 
 async fn own(server: &CqlTestServer) -> (CqlOptions, Arc<Cql>) {
-    let options = CqlOptions { nodes: vec![server.address()], ..options("nc_faults") };
+    let options = with(options("nc_faults"), |cql| cql.nodes = vec![server.address()]);
     apply_schema(&options).await.unwrap();
     let store = Cql::open(&options).await.unwrap();
     (options, store)
@@ -28,7 +29,8 @@ fn nth(n: u64) -> Arc<Message> {
 async fn all_there(store: &Cql, sent: &[Arc<Message>]) -> Vec<Message> {
     let until = Instant::now() + HEAL_TIMEOUT;
     loop {
-        let read = store.history(&sent[0].conversation, HistoryRange::After(None), WIDE).await;
+        let read =
+            store.history(page_of(&sent[0].conversation, HistoryRange::After(None), WIDE)).await;
         let is_missing = |one: &&Arc<Message>| match &read {
             Ok(page) => !page.messages.contains(one),
             Err(_) => true,
@@ -133,7 +135,7 @@ async fn a_killed_server_loses_nothing_that_was_acknowledged() {
         assert!(matches!(told, Err(AppendError::Unavailable { .. })), "{told:?}");
         refused.push(message);
     }
-    let read = store.time(&coordinator).await;
+    let read = store.time(Arc::clone(&coordinator)).await;
     assert!(matches!(read, Err(ReadError::Unavailable { .. })), "{read:?}");
     server.restart().await;
     let stored = all_there(&store, &acked).await;

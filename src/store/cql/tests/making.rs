@@ -4,7 +4,7 @@ use super::*;
 
 /// A keyspace that does not exist yet.
 fn absent() -> CqlOptions {
-    CqlOptions { nodes: vec![address()], ..options(&unique("made")) }
+    with(options(&unique("made")), |cql| cql.nodes = vec![address()])
 }
 
 /// The error of opening.
@@ -43,7 +43,7 @@ async fn a_schema_that_is_absent_or_not_finished_is_refused_with_the_command() {
     assert!(error.contains("table `messages` is missing"), "{error}");
     assert!(error.contains("`narrowcast schema apply --config FILE`"), "{error}");
     apply_schema(&options).await.unwrap();
-    let unfinished = format!("DELETE FROM {}.meta WHERE key = 'version'", options.keyspace);
+    let unfinished = format!("DELETE FROM {}.meta WHERE key = 'version'", options.cql.keyspace);
     raw(&options, &unfinished).await;
     let error = refusal(&options).await.to_string();
     assert!(error.contains("schema version not finished, it must be 1"), "{error}");
@@ -56,7 +56,7 @@ async fn a_schema_that_is_absent_or_not_finished_is_refused_with_the_command() {
 async fn what_is_another_schema_is_named() {
     let options = absent();
     apply_schema(&options).await.unwrap();
-    let keyspace = &options.keyspace;
+    let keyspace = &options.cql.keyspace;
     raw(&options, &format!("ALTER TABLE {keyspace}.heads DROP last_id")).await;
     raw(&options, &format!("DROP TABLE {keyspace}.users")).await;
     raw(&options, &format!("DROP TABLE {keyspace}.reads")).await;
@@ -90,7 +90,7 @@ async fn a_newer_version_and_another_namespace_are_refused() {
         assert!(error.starts_with("namespace `other`: keyspace `"), "{error}");
         assert!(error.ends_with("belongs to namespace `main`"), "{error}");
     }
-    let keyspace = &options.keyspace;
+    let keyspace = &options.cql.keyspace;
     raw(&options, &format!("INSERT INTO {keyspace}.meta (key, value) VALUES ('version', '2')"))
         .await;
     for error in [refusal(&options).await, apply_schema(&options).await.unwrap_err()] {
@@ -103,9 +103,9 @@ async fn a_newer_version_and_another_namespace_are_refused() {
 #[ignore = "needs a CQL server"]
 async fn another_retention_is_told_and_applied() {
     let days = |days: u64| Some(Duration::from_hours(24 * days));
-    let options = CqlOptions { retention: days(7), ..absent() };
+    let options = with(absent(), |cql| cql.retention = days(7));
     apply_schema(&options).await.unwrap();
-    let longer = CqlOptions { retention: days(8), ..options.clone() };
+    let longer = with(options.clone(), |cql| cql.retention = days(8));
     let all = check_schema(&longer).await.unwrap();
     assert_eq!(
         all[0],
@@ -114,7 +114,7 @@ async fn another_retention_is_told_and_applied() {
     );
     assert_eq!(apply_schema(&longer).await.unwrap().altered, ["messages", "windows"]);
     assert_eq!(check_schema(&longer).await.unwrap(), Vec::<String>::new());
-    let ever = CqlOptions { retention: None, ..options };
+    let ever = with(options, |cql| cql.retention = None);
     assert_eq!(apply_schema(&ever).await.unwrap().altered, ["messages", "windows"]);
     assert_eq!(check_schema(&ever).await.unwrap(), Vec::<String>::new());
     drop_keyspace(&ever).await;
@@ -125,10 +125,10 @@ async fn another_retention_is_told_and_applied() {
 async fn where_nobody_is_ours_opening_says_so_at_once() {
     let shared = shared().await;
     let begun = std::time::Instant::now();
-    let elsewhere = CqlOptions { datacenter: "dc7".to_owned(), ..shared.clone() };
+    let elsewhere = with(shared.clone(), |cql| cql.datacenter = "dc7".to_owned());
     let error = refusal(&elsewhere).await.to_string();
     assert_eq!(error, "store.datacenter `dc7`: the nodes are in `datacenter1`");
-    let nobody = CqlOptions { nodes: vec!["127.0.0.1:1".to_owned()], ..shared };
+    let nobody = with(shared, |cql| cql.nodes = vec!["127.0.0.1:1".to_owned()]);
     let error = refusal(&nobody).await.to_string();
     assert!(error.starts_with("store.nodes 127.0.0.1:1: not connected: "), "{error}");
     assert!(begun.elapsed() < Duration::from_secs(10));

@@ -14,26 +14,30 @@ use scylla::statement::Statement;
 use tokio::sync::OnceCell;
 
 use super::*;
+use crate::config::{Config, CqlConfig};
+use crate::domain::{Conversation, Membership, Message, MessageId, Micros, RoomId, UserId};
 use crate::store::conformance;
+use crate::store::{
+    HeartbeatStore, HistoryRange, IdempotencyRecord, MessageStore, ReceiptStore, RoomStore, Store,
+};
 use server::address;
 
 /// What the tests open a keyspace with.
 pub(super) fn options(keyspace: &str) -> CqlOptions {
-    CqlOptions {
+    let cql = CqlConfig {
         nodes: Vec::new(),
         keyspace: keyspace.to_owned(),
-        datacenter: "datacenter1".to_owned(),
         replication: 1,
-        credentials: None,
-        tls_ca: None,
-        namespace: "main".to_owned(),
         writes_in_flight: 1024,
-        reads_in_flight: 256,
-        write: Duration::from_secs(3),
-        read: Duration::from_secs(6),
-        retention: None,
-        connections: 2,
-    }
+        ..Config::default().store.cql
+    };
+    CqlOptions { namespace: "main".to_owned(), cql }
+}
+
+/// Options of which some are changed.
+pub(super) fn with(mut options: CqlOptions, change: impl FnOnce(&mut CqlConfig)) -> CqlOptions {
+    change(&mut options.cql);
+    options
 }
 
 /// A name that no other run has.
@@ -45,12 +49,12 @@ fn unique(name: &str) -> String {
 async fn shared() -> CqlOptions {
     static KEYSPACE: OnceCell<String> = OnceCell::const_new();
     let fresh = || async {
-        let options = CqlOptions { nodes: vec![address()], ..options(&unique("suite")) };
+        let options = with(options(&unique("suite")), |cql| cql.nodes = vec![address()]);
         apply_schema(&options).await.unwrap();
-        options.keyspace
+        options.cql.keyspace
     };
     let keyspace = KEYSPACE.get_or_init(fresh).await;
-    CqlOptions { nodes: vec![address()], ..options(keyspace) }
+    with(options(keyspace), |cql| cql.nodes = vec![address()])
 }
 
 /// Runs a statement that the port has none for.
@@ -64,7 +68,7 @@ async fn raw(options: &CqlOptions, statement: &str) {
 
 /// Keyspaces cost the server memory.
 async fn drop_keyspace(options: &CqlOptions) {
-    raw(options, &format!("DROP KEYSPACE {}", options.keyspace)).await;
+    raw(options, &format!("DROP KEYSPACE {}", options.cql.keyspace)).await;
 }
 
 async fn open() -> Arc<Cql> {

@@ -4,6 +4,9 @@ use super::*;
 use crate::clock::WallClock;
 use crate::cluster::sample::row;
 use crate::domain::{MemberRole, MemberState};
+use crate::store::conformance::queries::{
+    members_of, membership_of, page_of, rooms_of, send_key, sent_under,
+};
 use crate::store::conformance::{START, WIDE, direct};
 use crate::store::cql::statements::StatementKind;
 
@@ -21,7 +24,7 @@ async fn of_one_nonce_sent_through_two_nodes_the_largest_id_stays() {
     let now = WallClock::system();
     for n in 0..20 {
         let (sender, nonce) = (user(&unique("u")), format!("n{n}"));
-        let record = |content| NonceRecord {
+        let record = |content| IdempotencyRecord {
             id: MessageId::new(Micros(now.0 + rand::random_range(0..5_000_000)), rand::random()),
             content,
         };
@@ -29,14 +32,14 @@ async fn of_one_nonce_sent_through_two_nodes_the_largest_id_stays() {
         let noting: Vec<_> = records
             .iter()
             .zip([&one, &other].into_iter().cycle())
-            .map(|(record, store)| store.note_nonce(&sender, &nonce, *record))
+            .map(|(record, store)| store.put_idempotency(sent_under(&sender, &nonce, *record)))
             .collect();
         for noted in noting {
             noted.await.unwrap();
         }
         let largest = records.iter().max_by_key(|record| record.id).copied();
         for store in [&one, &other] {
-            assert_eq!(store.nonce(&sender, &nonce).await.unwrap(), largest);
+            assert_eq!(store.idempotency(send_key(&sender, &nonce)).await.unwrap(), largest);
         }
     }
 }
@@ -65,12 +68,12 @@ async fn a_change_that_reached_one_side_alone_is_seen() {
             cells.into_iter().flatten().for_each(|cell| cell.unwrap());
         });
         written.await.unwrap();
-        assert_eq!(store.membership(&room, &who).await.unwrap(), Some(half.clone()));
+        assert_eq!(store.membership(membership_of(&room, &who)).await.unwrap(), Some(half.clone()));
         // Repeating the call repairs it, and the earlier change does not come back.
         store.put_membership(of(removal)).await.unwrap();
         store.put_membership(whole).await.unwrap();
-        assert_eq!(store.memberships(&who, 9).await.unwrap(), [half]);
-        assert_eq!(store.members(&room, None, 9).await.unwrap().members, []);
+        assert_eq!(store.memberships(rooms_of(&who, 9)).await.unwrap(), [half]);
+        assert_eq!(store.members(members_of(&room, None, 9)).await.unwrap().members, []);
     }
 }
 
@@ -82,7 +85,7 @@ async fn the_newest_row_of_an_incarnation_stays_among_many_nodes() {
     let writing: Vec<_> = [5, 2, 9, 1, 7, 3]
         .into_iter()
         .zip(stores.iter().cycle())
-        .map(|(counter, store)| store.write_row(row(incarnation, counter)))
+        .map(|(counter, store)| store.write_heartbeat(row(incarnation, counter)))
         .collect();
     for written in writing {
         written.await.unwrap();
@@ -102,7 +105,7 @@ async fn the_store_tells_the_time() {
     let coordinators = store.coordinators();
     assert!(!coordinators.is_empty());
     let before = WallClock::system();
-    let told = store.time(&coordinators[0]).await.unwrap();
+    let told = store.time(Arc::clone(&coordinators[0])).await.unwrap();
     let after = WallClock::system();
     // It is this machine's, to the millisecond.
     assert!(told.millis() >= before.millis() && told <= after, "{before} {told} {after}");
@@ -111,7 +114,10 @@ async fn the_store_tells_the_time() {
 #[tokio::test]
 #[ignore = "needs a CQL server"]
 async fn what_finds_its_bound_reached_is_refused_before_it_is_issued() {
-    let narrow = CqlOptions { writes_in_flight: 2, reads_in_flight: 1, ..shared().await };
+    let narrow = with(shared().await, |cql| {
+        cql.writes_in_flight = 2;
+        cql.reads_in_flight = 1;
+    });
     let store = Cql::open(&narrow).await.unwrap();
     let (a, b) = (unique("a"), unique("b"));
     let message = direct(&a, &b, START);
@@ -127,18 +133,18 @@ async fn what_finds_its_bound_reached_is_refused_before_it_is_issued() {
     );
     drop(under_way);
     let under_way = store.reads.enter().unwrap();
-    let refused = store.history(conversation, HistoryRange::After(None), WIDE).await;
+    let refused = store.history(page_of(conversation, HistoryRange::After(None), WIDE)).await;
     assert_eq!(refused, Err(ReadError::Overloaded { waiting: 1 }));
     drop(under_way);
     assert_eq!(issued(&store), before, "nothing left the node");
     store.append(Arc::clone(&message)).await.unwrap();
-    let read = store.history(conversation, HistoryRange::After(None), WIDE).await.unwrap();
+    let read = store.history(page_of(conversation, HistoryRange::After(None), WIDE)).await.unwrap();
     assert_eq!(read.messages, [Message::clone(&message)]);
 }
 
 /// Everything of a conversation, by the windows that are listed.
 async fn listed(store: &Cql, conversation: &Conversation) -> Vec<Message> {
-    store.history(conversation, HistoryRange::Before(None), WIDE).await.unwrap().messages
+    store.history(page_of(conversation, HistoryRange::Before(None), WIDE)).await.unwrap().messages
 }
 
 /// Waits until nothing of a conversation is listed.
@@ -154,8 +160,8 @@ async fn forgotten(store: &Cql, conversation: &Conversation) {
 #[ignore = "needs a CQL server"]
 async fn what_is_kept_for_a_time_is_gone_after_it() {
     let kept = Some(Duration::from_secs(1));
-    let fresh = CqlOptions { nodes: vec![address()], ..options(&unique("short")) };
-    let options = CqlOptions { retention: kept, ..fresh };
+    let fresh = with(options(&unique("short")), |cql| cql.nodes = vec![address()]);
+    let options = with(fresh, |cql| cql.retention = kept);
     apply_schema(&options).await.unwrap();
     let store = Cql::open(&options).await.unwrap();
     let message = direct("alice", "bob", START);
@@ -164,7 +170,7 @@ async fn what_is_kept_for_a_time_is_gone_after_it() {
     assert_eq!(store.retention(), kept);
     // A node with another setting keeps its own without end, and goes by the tables for the rows of
     // others.
-    let other = CqlOptions { retention: None, ..options.clone() };
+    let other = with(options.clone(), |cql| cql.retention = None);
     let other = Cql::open(&other).await.unwrap();
     assert_eq!(other.retention(), kept);
     let (ours, theirs) = (direct("alice", "carol", START), direct("alice", "dave", START));
@@ -178,7 +184,7 @@ async fn what_is_kept_for_a_time_is_gone_after_it() {
 /// A row of `windows` that a node wrote which keeps messages for a second.
 async fn list_briefly(conversation: &Conversation) {
     let (keyspace, window) =
-        (shared().await.keyspace, window::MessageWindow::of(conversation, START));
+        (shared().await.cql.keyspace, window::MessageWindow::of(conversation, START));
     let insert = format!(
         "INSERT INTO {keyspace}.windows (conversation, window) VALUES ('{conversation}', {}) \
          USING TTL 1 AND TIMESTAMP {}",
@@ -200,7 +206,7 @@ async fn a_window_is_listed_as_long_as_who_wrote_to_it_last_says() {
     let insert = format!(
         "INSERT INTO {}.messages (conversation, window, id, sender, nonce, body) \
          VALUES ('{}', {}, {}, 'alice', '', '1')",
-        shared().await.keyspace,
+        shared().await.cql.keyspace,
         brief.conversation,
         window::MessageWindow::of(&brief.conversation, START).millis(),
         brief.id,
@@ -222,7 +228,10 @@ async fn work_goes_on_when_its_answer_is_dropped() {
     drop(store.append(Arc::clone(&message)));
     store.close().await;
     let again = open().await;
-    let page = again.history(&message.conversation, HistoryRange::After(None), WIDE).await.unwrap();
+    let page = again
+        .history(page_of(&message.conversation, HistoryRange::After(None), WIDE))
+        .await
+        .unwrap();
     assert_eq!(page.messages, [Message::clone(&message)]);
 }
 
@@ -232,7 +241,7 @@ async fn a_row_without_its_cells_is_absent() {
     let store = open().await;
     let message = direct(&unique("a"), &unique("b"), START);
     store.append(Arc::clone(&message)).await.unwrap();
-    let (keyspace, conversation) = (shared().await.keyspace, &message.conversation);
+    let (keyspace, conversation) = (shared().await.cql.keyspace, &message.conversation);
     let erase = format!(
         "DELETE sender, nonce, body FROM {keyspace}.messages WHERE conversation = '{conversation}' \
          AND window = {} AND id = {}",
@@ -240,26 +249,26 @@ async fn a_row_without_its_cells_is_absent() {
         message.id,
     );
     raw(&shared().await, &erase).await;
-    let page = store.history(conversation, HistoryRange::After(None), WIDE).await.unwrap();
+    let page = store.history(page_of(conversation, HistoryRange::After(None), WIDE)).await.unwrap();
     assert_eq!((page.messages.len(), page.next), (0, None));
 }
 
 #[tokio::test]
 #[ignore = "needs a CQL server"]
 async fn without_enough_replicas_nothing_was_written_and_that_is_certain() {
-    let options = CqlOptions { nodes: vec![address()], ..options(&unique("three")) };
+    let options = with(options(&unique("three")), |cql| cql.nodes = vec![address()]);
     apply_schema(&options).await.unwrap();
     let store = Cql::open(&options).await.unwrap();
     let before = direct("alice", "bob", START);
     store.append(Arc::clone(&before)).await.unwrap();
     let more = "{'class': 'NetworkTopologyStrategy', 'datacenter1': 3}";
-    let keyspace = &options.keyspace;
+    let keyspace = &options.cql.keyspace;
     raw(&options, &format!("ALTER KEYSPACE {keyspace} WITH replication = {more}")).await;
     for n in 1..20 {
         let refused = store.append(direct("alice", &format!("b{n}"), START)).await;
         assert!(matches!(refused, Err(AppendError::Unavailable { .. })), "{refused:?}");
     }
-    let read = store.history(&before.conversation, HistoryRange::After(None), WIDE).await;
+    let read = store.history(page_of(&before.conversation, HistoryRange::After(None), WIDE)).await;
     assert!(matches!(read, Err(ReadError::Unavailable { .. })), "{read:?}");
     drop_keyspace(&options).await;
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::Secret;
+use crate::config::{Credentials, Secret, TlsConfig};
 use crate::store::conformance::{START, direct};
 use server::CqlTestServer;
 
@@ -52,21 +52,20 @@ async fn who_shows_no_password_or_believes_another_authority_is_not_connected() 
         assert!(Instant::now() < until, "{}", server.log());
         tokio::time::sleep(POLL).await;
     }
-    let with = |password: &str| CqlOptions {
-        nodes: vec![server.address()],
-        credentials: Some(Credentials {
-            username: "cassandra".to_owned(),
-            password: Secret::new(password),
-        }),
-        tls_ca: Some(ours.clone()),
-        ..options("nc_secured")
+    let credentials = |password: &str| Credentials {
+        username: "cassandra".to_owned(),
+        password: Secret::new(password),
     };
-    let right = with("cassandra");
+    let right = with(options("nc_secured"), |cql| {
+        cql.nodes = vec![server.address()];
+        cql.credentials = Some(credentials("cassandra"));
+        cql.tls = TlsConfig { is_on: true, authorities: ours.clone() };
+    });
     for refused in [
-        CqlOptions { credentials: None, ..right.clone() },
-        with("wrong-hunter2"),
-        CqlOptions { tls_ca: None, ..right.clone() },
-        CqlOptions { tls_ca: Some(other), ..right.clone() },
+        with(right.clone(), |cql| cql.credentials = None),
+        with(right.clone(), |cql| cql.credentials = Some(credentials("wrong-hunter2"))),
+        with(right.clone(), |cql| cql.tls.is_on = false),
+        with(right.clone(), |cql| cql.tls.authorities = other),
     ] {
         let error = Cql::open(&refused).await.unwrap_err();
         assert!(matches!(error, CqlOpenError::Connect { .. }), "{error}");
@@ -83,11 +82,10 @@ async fn certificates_that_are_none_are_refused_with_their_file() {
     let (absent, empty) = (home.path().join("absent.pem"), home.path().join("empty.pem"));
     std::fs::write(&empty, "no certificate").unwrap();
     for path in [absent, empty] {
-        let options = CqlOptions {
-            nodes: vec!["127.0.0.1:1".to_owned()],
-            tls_ca: Some(path.clone()),
-            ..options("k")
-        };
+        let options = with(options("k"), |cql| {
+            cql.nodes = vec!["127.0.0.1:1".to_owned()];
+            cql.tls = TlsConfig { is_on: true, authorities: path.clone() };
+        });
         let error = Cql::open(&options).await.unwrap_err();
         assert!(matches!(&error, CqlOpenError::Certificates { .. }), "{error}");
         assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");

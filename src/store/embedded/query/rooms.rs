@@ -8,7 +8,7 @@ use crate::store::embedded::entry::RegisterKind;
 use crate::store::embedded::keys;
 use crate::store::embedded::row::{self, Defect};
 use crate::store::embedded::tables::{Tables, corrupt};
-use crate::store::{MembersPage, ReadError};
+use crate::store::{MembersPage, MembersQuery, MembershipKey, MembershipsQuery, ReadError};
 
 /// Reads a room's row.
 pub(in super::super) fn room(tables: &Tables, room: &RoomId) -> Result<Option<Room>, ReadError> {
@@ -26,8 +26,7 @@ pub(in super::super) fn head(
 /// Reads a user's state in a room.
 pub(in super::super) fn membership(
     tables: &Tables,
-    room: &RoomId,
-    user: &UserId,
+    MembershipKey { room, user }: &MembershipKey,
 ) -> Result<Option<Membership>, ReadError> {
     let key = keys::member(room, user);
     let state = member_state(tables, &key)?;
@@ -39,7 +38,7 @@ pub(in super::super) fn member_state(
     tables: &Tables,
     key: &[u8],
 ) -> Result<Option<MemberState>, ReadError> {
-    let row = tables.members.get(key)?;
+    let row = tables.rooms.members.get(key)?;
     row.map(|row| row::read_member(&row).map_err(|defect| corrupt("members", key, &defect)))
         .transpose()
 }
@@ -48,14 +47,12 @@ pub(in super::super) fn member_state(
 /// content.
 pub(in super::super) fn members(
     tables: &Tables,
-    room: &RoomId,
-    after: Option<&UserId>,
-    limit: usize,
+    MembersQuery { room, after, limit }: &MembersQuery,
 ) -> Result<MembersPage, ReadError> {
-    let mut rows = tables.members.range(keys::members(room, after));
+    let mut rows = tables.rooms.members.range(keys::members(room, after.as_ref()));
     let mut page = MembersPage::default();
     let mut last = None;
-    for row in rows.by_ref().take(limit.max(1)) {
+    for row in rows.by_ref().take((*limit).max(1)) {
         let member = member(room, row)?;
         last = Some(member.user.clone());
         page.members.extend(member.is_inside().then_some(member));
@@ -78,11 +75,10 @@ fn member(room: &RoomId, row: Guard) -> Result<Membership, ReadError> {
 /// Reads the first rooms that a user is or was in.
 pub(in super::super) fn memberships(
     tables: &Tables,
-    user: &UserId,
-    limit: usize,
+    MembershipsQuery { user, limit }: &MembershipsQuery,
 ) -> Result<Vec<Membership>, ReadError> {
     let prefix = keys::rooms_of(user);
-    let rows = tables.memberships.prefix(&prefix).take(limit);
+    let rows = tables.memberships.prefix(&prefix).take(*limit);
     rows.map(|row| membership_of(user, prefix.len(), row)).collect()
 }
 

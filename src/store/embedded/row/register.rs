@@ -2,7 +2,7 @@
 
 use super::{Defect, VERSION, take, take_byte, take_user, versioned};
 use crate::domain::{Adder, HistoryVisibility, MemberRole, MemberState, MessageId, Room, RoomId};
-use crate::store::NonceRecord;
+use crate::store::IdempotencyRecord;
 
 const KIND_DIRECT: u8 = 1;
 const KIND_ROOM: u8 = 2;
@@ -150,7 +150,7 @@ fn take_adder(rest: &mut &[u8]) -> Result<Adder, Defect> {
 }
 
 /// A row of `sends`.
-pub(in super::super) fn nonce(record: &NonceRecord) -> [u8; 1 + 2 * ID_BYTES] {
+pub(in super::super) fn nonce(record: &IdempotencyRecord) -> [u8; 1 + 2 * ID_BYTES] {
     let mut row = [VERSION; 1 + 2 * ID_BYTES];
     row[1..=ID_BYTES].copy_from_slice(&record.id.to_bytes());
     row[1 + ID_BYTES..].copy_from_slice(&record.content.to_be_bytes());
@@ -158,11 +158,11 @@ pub(in super::super) fn nonce(record: &NonceRecord) -> [u8; 1 + 2 * ID_BYTES] {
 }
 
 /// Reads a row of `sends`.
-pub(in super::super) fn read_nonce(row: &[u8]) -> Result<NonceRecord, Defect> {
+pub(in super::super) fn read_nonce(row: &[u8]) -> Result<IdempotencyRecord, Defect> {
     let mut rest = versioned(row)?;
     let id = take_id(&mut rest, "id")?;
     let content = u128::from_be_bytes(take_chunk(&mut rest, "hash of the content")?);
-    at_end(rest).map(|()| NonceRecord { id, content })
+    at_end(rest).map(|()| IdempotencyRecord { id, content })
 }
 
 fn take_id(rest: &mut &[u8], part: &'static str) -> Result<MessageId, Defect> {
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(row, expected(&[b"\x01", &stamps, b"\x02\0\0\0\0\0\0\xAB\xCD"]));
         assert_eq!(direct_membership(), [1, 1]);
         assert_eq!(id(STAMP)[..], expected(&[b"\x01", STAMP_BYTES]));
-        let row = nonce(&NonceRecord { id: STAMP, content: 0xABCD });
+        let row = nonce(&IdempotencyRecord { id: STAMP, content: 0xABCD });
         let hash = [[0; 14].as_slice(), b"\xAB\xCD"].concat();
         assert_eq!(row[..], expected(&[b"\x01", STAMP_BYTES, &hash]));
     }
@@ -317,7 +317,7 @@ mod tests {
             prop_assert_eq!(read_member(&member(&said)), Ok(said));
             prop_assert_eq!(read_membership(&membership(&said)), Ok(said));
 
-            let record = NonceRecord { id: stamp, content };
+            let record = IdempotencyRecord { id: stamp, content };
             prop_assert_eq!(rank(&nonce(&record)), Ok(stamp));
             prop_assert_eq!(read_nonce(&nonce(&record)), Ok(record));
             prop_assert_eq!(rank(&id(stamp)), Ok(stamp));
@@ -332,7 +332,7 @@ mod tests {
             let _: Result<Room, Defect> = read_room(&room_id(), &row);
             let _: Result<MemberState, Defect> = read_member(&row);
             let _: Result<MemberState, Defect> = read_membership(&row);
-            let _: Result<NonceRecord, Defect> = read_nonce(&row);
+            let _: Result<IdempotencyRecord, Defect> = read_nonce(&row);
             let _: Result<MessageId, Defect> = rank(&row);
         }
     }

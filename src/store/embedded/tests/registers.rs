@@ -6,6 +6,9 @@ use super::super::files::{self, Files};
 use super::*;
 use crate::clock::WallClock;
 use crate::domain::{HistoryVisibility, MemberRole, MemberState, UserId};
+use crate::store::conformance::queries::{
+    active_on, members_of, membership_of, participant, read_upto, rooms_of, send_key, sent_under,
+};
 
 fn stamp(seconds: u64) -> MessageId {
     MessageId::first_of(WALL + Duration::from_secs(seconds))
@@ -60,36 +63,36 @@ async fn a_store_without_rooms_is_opened_and_takes_them() {
     let direct = Conversation::between(&alice(), &bob);
     assert_eq!(floor(&store), WALL);
     assert_eq!(times(&*store, &direct).await, [WALL]);
-    assert_eq!(store.is_member(&bob, &direct).await, Ok(true));
-    assert_eq!(store.activity(&bob, Day::of(WALL), 9).await.unwrap()[0].last, id);
-    assert_eq!(store.memberships(&alice(), 9).await, Ok(vec![]));
-    assert_eq!(store.room(&lobby()).await, Ok(None));
+    assert_eq!(store.is_member(participant(&bob, &direct)).await, Ok(true));
+    assert_eq!(store.activity(active_on(&bob, Day::of(WALL), 9)).await.unwrap()[0].last, id);
+    assert_eq!(store.memberships(rooms_of(&alice(), 9)).await, Ok(vec![]));
+    assert_eq!(store.room(lobby()).await, Ok(None));
     store.put_room(a_room()).await.unwrap();
     store.put_membership(said(true, 2)).await.unwrap();
-    assert_eq!(store.memberships(&alice(), 9).await, Ok(vec![said(true, 2)]));
+    assert_eq!(store.memberships(rooms_of(&alice(), 9)).await, Ok(vec![said(true, 2)]));
 }
 
 #[tokio::test]
 async fn registers_outlive_the_store_and_stay_ahead_of_what_is_late() {
     let home = TempDir::new().unwrap();
     let conversation = Conversation::Room(lobby());
-    let sent = NonceRecord { id: MessageId::first_of(WallClock::system()), content: 5 };
+    let sent = IdempotencyRecord { id: MessageId::first_of(WallClock::system()), content: 5 };
     let store = open(home.path());
     store.put_room(a_room()).await.unwrap();
     store.put_membership(said(true, 2)).await.unwrap();
     store.put_membership(said(false, 4)).await.unwrap();
-    store.mark_read(&alice(), &conversation, stamp(9)).await.unwrap();
-    store.note_nonce(&alice(), "n", sent).await.unwrap();
+    store.mark_read(read_upto(&alice(), &conversation, stamp(9))).await.unwrap();
+    store.put_idempotency(sent_under(&alice(), "n", sent)).await.unwrap();
     store.close().await;
 
     let store = open(home.path());
     assert_eq!(floor(&store), stamp(4).time(), "of stamps, and not of marks");
     store.put_membership(said(true, 2)).await.unwrap();
-    store.mark_read(&alice(), &conversation, stamp(8)).await.unwrap();
-    assert_eq!(store.room(&lobby()).await, Ok(Some(a_room())));
-    assert_eq!(store.membership(&lobby(), &alice()).await, Ok(Some(said(false, 4))));
-    assert_eq!(store.read_mark(&alice(), &conversation).await, Ok(Some(stamp(9))));
-    assert_eq!(store.nonce(&alice(), "n").await, Ok(Some(sent)));
+    store.mark_read(read_upto(&alice(), &conversation, stamp(8))).await.unwrap();
+    assert_eq!(store.room(lobby()).await, Ok(Some(a_room())));
+    assert_eq!(store.membership(membership_of(&lobby(), &alice())).await, Ok(Some(said(false, 4))));
+    assert_eq!(store.read_mark(participant(&alice(), &conversation)).await, Ok(Some(stamp(9))));
+    assert_eq!(store.idempotency(send_key(&alice(), "n")).await, Ok(Some(sent)));
 }
 
 #[tokio::test]
@@ -98,28 +101,28 @@ async fn corrupt_registers_are_errors_that_name_their_table() {
     let tables = Tables::open(home.path()).unwrap();
     open::admit(&tables, &options(home.path()), WALL).unwrap();
     let conversation = Conversation::Room(lobby());
-    tables.rooms.insert("lobby", b"\x01").unwrap();
-    tables.heads.insert("lobby", b"").unwrap();
-    tables.members.insert("lobby\0alice", b"\x02").unwrap();
-    tables.members.insert("other\0b.b", b"").unwrap();
+    tables.rooms.rows.insert("lobby", b"\x01").unwrap();
+    tables.rooms.heads.insert("lobby", b"").unwrap();
+    tables.rooms.members.insert("lobby\0alice", b"\x02").unwrap();
+    tables.rooms.members.insert("other\0b.b", b"").unwrap();
     tables.memberships.insert("alice\0room.lobby", b"\x01\x01").unwrap();
     tables.memberships.insert("bob\0room.a.b", b"").unwrap();
-    tables.reads.insert("alice\0room.lobby", b"\x01short").unwrap();
-    tables.sends.insert("alice\0n", b"\x01short").unwrap();
+    tables.receipts.reads.insert("alice\0room.lobby", b"\x01short").unwrap();
+    tables.receipts.sends.insert("alice\0n", b"\x01short").unwrap();
     drop(tables);
 
     let (store, alice, other) = (open(home.path()), alice(), RoomId::parse("other").unwrap());
     let bob = UserId::parse("bob").unwrap();
     let errors = [
-        store.room(&lobby()).await.unwrap_err(),
-        store.head(&lobby()).await.unwrap_err(),
-        store.membership(&lobby(), &alice).await.unwrap_err(),
-        store.members(&lobby(), None, 9).await.unwrap_err(),
-        store.members(&other, None, 9).await.unwrap_err(),
-        store.memberships(&alice, 9).await.unwrap_err(),
-        store.memberships(&bob, 9).await.unwrap_err(),
-        store.read_mark(&alice, &conversation).await.unwrap_err(),
-        store.nonce(&alice, "n").await.unwrap_err(),
+        store.room(lobby()).await.unwrap_err(),
+        store.head(lobby()).await.unwrap_err(),
+        store.membership(membership_of(&lobby(), &alice)).await.unwrap_err(),
+        store.members(members_of(&lobby(), None, 9)).await.unwrap_err(),
+        store.members(members_of(&other, None, 9)).await.unwrap_err(),
+        store.memberships(rooms_of(&alice, 9)).await.unwrap_err(),
+        store.memberships(rooms_of(&bob, 9)).await.unwrap_err(),
+        store.read_mark(participant(&alice, &conversation)).await.unwrap_err(),
+        store.idempotency(send_key(&alice, "n")).await.unwrap_err(),
     ];
     let expected = [
         "row `lobby` of `rooms` is corrupt: it ends within its stamp",
@@ -148,8 +151,9 @@ async fn no_reader_sees_a_register_before_its_commit_and_then_both_its_sides() {
     let writer = WriteThread::start(2, limit, builder, EngineFailure::default()).unwrap();
     let put = writer.write(Ok(BatchEntry::membership(said(true, 2))));
     busy.recv().unwrap();
-    let from_the_room = || rooms::membership(&tables, &lobby(), &alice()).unwrap();
-    let from_the_user = || rooms::memberships(&tables, &alice(), 9).unwrap();
+    let from_the_room =
+        || query::rooms::membership(&tables, &membership_of(&lobby(), &alice())).unwrap();
+    let from_the_user = || query::rooms::memberships(&tables, &rooms_of(&alice(), 9)).unwrap();
     assert_eq!((from_the_room(), from_the_user()), (None, vec![]));
     drop(hold);
     assert_eq!(put.await, Ok(()));

@@ -11,7 +11,7 @@ use crate::hub::Session;
 use crate::protocol::{ErrorReply, History, HistorySide, MessageText, RequestId, ServerFrame};
 use crate::send::SendContent;
 use crate::services::Visibility;
-use crate::store::{HistoryRange, Page, PageLimit};
+use crate::store::{HistoryQuery, HistoryRange, Page, PageLimit};
 
 impl Router {
     /// Reads a page, and answers once the store has answered.
@@ -69,9 +69,10 @@ impl Router {
             Some(user) => services.visibility(user, conversation).await?,
             None => Visibility::default(),
         };
-        let limit = PageLimit { messages: limit, bytes: services.limits.history_bytes };
-        let read = services.store.history(conversation, range(side, visibility.hidden), limit);
-        let page = services.answer(read).await?;
+        let limit = PageLimit { messages: limit, bytes: services.config.limits.history_bytes };
+        let range = range(side, visibility.hidden);
+        let query = HistoryQuery { conversation: conversation.clone(), range, limit };
+        let page = services.answer(services.store.history(query)).await?;
         if let Some(user) = user {
             self.limiter
                 .owe_reads(user, page.reads.saturating_sub(1) + reads_of_place(conversation));

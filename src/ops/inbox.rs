@@ -15,9 +15,11 @@ use crate::protocol::{
 };
 use crate::recovery::{ACTIVITY_DAYS, ACTIVITY_MAX, AHEAD};
 use crate::send::MEMBERSHIPS_MAX;
-use crate::services::Services;
-use crate::services::{hidden_upto, within};
-use crate::store::{Day, HistoryRange, PageLimit};
+use crate::services::{Services, hidden_upto, within};
+use crate::store::{
+    ActivityQuery, Day, DirectsQuery, HistoryQuery, HistoryRange, MembershipsQuery, PageLimit,
+    Participant,
+};
 
 /// Reads per conversation that is shown: its newest message, its read mark, and a third. The third
 /// is the row of a room, or the list of windows in which a message is found.
@@ -68,7 +70,7 @@ impl Router {
             match read {
                 Ok(page) => router.reply_inbox(&session, id.as_ref(), &page),
                 Err(refusal) => {
-                    router.sessions.refuse(&session, id.as_ref(), &refusal.of_op("inbox"))
+                    router.sessions.refuse(&session, id.as_ref(), &refusal.of_op("inbox"));
                 }
             }
         });
@@ -104,7 +106,7 @@ impl Router {
             async move { InboxReader(&router.services).entry(&user, &rooms, conversation).await }
         });
         let entries = entries.await?;
-        let fits = fitting(&entries, services.limits.history_bytes);
+        let fits = fitting(&entries, services.config.limits.history_bytes);
         let next = if fits < entries.len() { places.get(fits - 1) } else { next.as_ref() };
         let next = next.map(InboxCursor::token);
         let mut entries = kept(entries.into_iter().zip(places).take(fits));
@@ -170,7 +172,8 @@ struct InboxReader<'a>(&'a Services);
 
 impl InboxReader<'_> {
     async fn rooms(&self, user: &UserId) -> Result<Rooms, ErrorReply> {
-        let rows = self.0.answer(self.0.store.memberships(user, MEMBERSHIPS_MAX)).await?;
+        let query = MembershipsQuery { user: user.clone(), limit: MEMBERSHIPS_MAX };
+        let rows = self.0.answer(self.0.store.memberships(query)).await?;
         let inside = rows.into_iter().filter(Membership::is_inside);
         Ok(inside.map(|membership| (membership.room.clone(), membership)).collect())
     }
@@ -179,8 +182,8 @@ impl InboxReader<'_> {
     async fn active_rooms(&self, rooms: &Rooms) -> Result<Vec<InboxCursor>, ErrorReply> {
         let heads = rooms.values().map(|member| (member.room.clone(), member.joined()));
         let read = |(room, joined): (RoomId, MessageId)| {
-            let head = self.0.store.head(&room);
-            let bound = self.0.limits.waits.store;
+            let head = self.0.store.head(room.clone());
+            let bound = self.0.config.timeouts.store;
             async move {
                 let head = within(bound, head).await?;
                 let active = head.map_or(joined, |head| head.max(joined));
@@ -196,15 +199,17 @@ impl InboxReader<'_> {
         let last = Day::of(self.0.clocks.wall.now() + AHEAD).0;
         let mut reads = 0;
         for day in (last.saturating_sub(ACTIVITY_DAYS)..=last).rev().map(Day) {
-            let rows = self.0.answer(self.0.store.activity(user, day, ACTIVITY_MAX)).await?;
+            let query = ActivityQuery { user: user.clone(), day, limit: ACTIVITY_MAX };
+            let rows = self.0.answer(self.0.store.activity(query)).await?;
             reads += 1;
             if order.day(day, rows) {
                 break;
             }
         }
         if !order.is_full() {
-            let after = order.behind_dormant();
-            let rows = self.0.answer(self.0.store.directs(user, after, DIRECTS_MAX)).await?;
+            let (user, after) = (user.clone(), order.behind_dormant().cloned());
+            let query = DirectsQuery { user, after, limit: DIRECTS_MAX };
+            let rows = self.0.answer(self.0.store.directs(query)).await?;
             reads += 1;
             order.directs(rows, DIRECTS_MAX);
         }
@@ -221,14 +226,18 @@ impl InboxReader<'_> {
             Conversation::Room(room) => self.room_shown(room, rooms.get(room)).await?,
             Conversation::Dm(..) => (None, None),
         };
-        let limit = PageLimit { messages: 1, bytes: self.0.limits.history_bytes };
-        let newest = self.0.store.history(&conversation, HistoryRange::Before(None), limit);
-        let newest = self.0.answer(newest).await?.messages.pop();
+        let query = HistoryQuery {
+            conversation: conversation.clone(),
+            range: HistoryRange::Before(None),
+            limit: PageLimit { messages: 1, bytes: self.0.config.limits.history_bytes },
+        };
+        let newest = self.0.answer(self.0.store.history(query)).await?.messages.pop();
         let last = newest.filter(|newest| Some(newest.id) > hidden);
         if let Some(last) = &last {
             self.0.clocks.observe(last.id.time());
         }
-        let read = self.0.answer(self.0.store.read_mark(user, &conversation)).await?;
+        let participant = Participant { user: user.clone(), conversation: conversation.clone() };
+        let read = self.0.answer(self.0.store.read_mark(participant)).await?;
         Ok(InboxEntry { conversation, title, last: last.as_ref().map(MessageText::new), read })
     }
 
@@ -238,7 +247,7 @@ impl InboxReader<'_> {
         room: &RoomId,
         membership: Option<&Membership>,
     ) -> Result<(Option<Box<str>>, Option<MessageId>), ErrorReply> {
-        let row = self.0.answer(self.0.store.room(room)).await?;
+        let row = self.0.answer(self.0.store.room(room.clone())).await?;
         let hidden =
             row.as_ref().zip(membership).and_then(|(row, member)| hidden_upto(row, member));
         Ok((row.and_then(|row| row.title), hidden))

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use redis::IntoConnectionInfo;
+use ::redis::IntoConnectionInfo;
 use serde::{Serialize, Serializer};
 
-use super::secret::MASKED;
+/// The text that replaces a secret wherever one would be printed.
+pub const MASKED: &str = "MASKED";
 
 const SCHEME: &str = "redis://";
 
@@ -52,12 +53,12 @@ impl RedisUrl {
     }
 
     /// Whether there is a password.
-    pub(super) fn has_password(&self) -> bool {
+    pub fn has_password(&self) -> bool {
         parts(&self.0).0.contains('@')
     }
 
     /// Returns the server, without user and database: publish/subscribe ignores both.
-    pub(super) fn server(&self) -> String {
+    pub fn server(&self) -> String {
         let info = self.0.as_str().into_connection_info();
         info.expect("it was one when it was read").addr().to_string()
     }

@@ -6,13 +6,14 @@ use smallvec::SmallVec;
 
 use super::Router;
 use super::bounded_concurrency::at_once;
+use crate::config::Initiator;
 use crate::domain::{
     Conversation, HistoryVisibility, MemberRole, Membership, Room, RoomId, RoutingKey, UserId,
 };
 use crate::protocol::{Code, ErrorReply, ServerFrame};
 use crate::send::Added;
 use crate::services::no_such_conversation;
-use crate::store::MembersPage;
+use crate::store::{MembersPage, MembersQuery, MembershipKey};
 use crate::worker_call::Caller;
 
 /// Rows of members that cost as much as the read of one row.
@@ -37,7 +38,9 @@ impl Router {
         wish: RoomWish,
     ) -> Result<Room, ErrorReply> {
         self.services.clocks.must_know_the_time()?;
-        if matches!(caller, Caller::User(_)) && !self.services.limits.users_create {
+        if matches!(caller, Caller::User(_))
+            && self.services.config.policy.create == Initiator::Service
+        {
             let message = "only services create rooms: `policy.create` is not \"anyone\"";
             return Err(ErrorReply::new(Code::Forbidden, message));
         }
@@ -57,7 +60,7 @@ impl Router {
         self.services.clocks.must_know_the_time()?;
         self.may_change(&caller).await?;
         self.must_own(&caller, &room).await?;
-        match self.services.answer(self.services.store.room(&room)).await? {
+        match self.services.answer(self.services.store.room(room.clone())).await? {
             Some(known) => Ok((self.rename(known, &wish).await?, false)),
             None if matches!(caller, Caller::User(_)) => Err(no_such_conversation()),
             None => Ok((self.make(&caller, room, wish).await?, true)),
@@ -125,7 +128,7 @@ impl Router {
         self.may_read(&caller, 1)?;
         self.must_be_in(&caller, &room).await?;
         self.services
-            .answer(self.services.store.room(&room))
+            .answer(self.services.store.room(room.clone()))
             .await?
             .ok_or_else(no_such_conversation)
     }
@@ -141,7 +144,8 @@ impl Router {
         self.may_read(&caller, 2 + limit / MEMBERS_A_READ)?;
         self.must_exist(&room).await?;
         self.must_be_in(&caller, &room).await?;
-        self.services.answer(self.services.store.members(&room, after.as_ref(), limit)).await
+        let query = MembersQuery { room, after, limit };
+        self.services.answer(self.services.store.members(query)).await
     }
 
     /// Adds a member, or changes the member's role.
@@ -214,7 +218,8 @@ impl Router {
         if !himself {
             self.must_own(&caller, &room).await?;
         }
-        let known = self.services.answer(self.services.store.membership(&room, &user)).await?;
+        let key = MembershipKey { room: room.clone(), user: user.clone() };
+        let known = self.services.answer(self.services.store.membership(key)).await?;
         if known.is_none() {
             let no_such_member = || ErrorReply::new(Code::NotFound, "no such member");
             return Err(if himself { no_such_conversation() } else { no_such_member() });
@@ -237,7 +242,7 @@ impl Router {
     }
 
     async fn must_exist(&self, room: &RoomId) -> Result<(), ErrorReply> {
-        let known = self.services.answer(self.services.store.room(room)).await?;
+        let known = self.services.answer(self.services.store.room(room.clone())).await?;
         known.map(drop).ok_or_else(no_such_conversation)
     }
 

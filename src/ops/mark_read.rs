@@ -8,8 +8,9 @@ use super::Router;
 use super::send::acquire_send_permit;
 use crate::clock::MARK_AHEAD_MAX;
 use crate::domain::{Conversation, MessageId, Micros, RoutingKey};
-use crate::hub::Session;
+use crate::hub::{SendOpPermit, Session};
 use crate::protocol::{Code, ErrorReply, MarkRequest, RequestId, ServerFrame};
+use crate::store::ReadMark;
 
 /// The `about` of the event of a moved mark. It is no subject, so that no pattern matches it: only
 /// the user's own key decides who receives it.
@@ -23,12 +24,21 @@ impl Router {
         id: Option<RequestId>,
         mark: &MarkRequest<'_>,
     ) -> Result<(), ErrorReply> {
+<<<<<<<< HEAD:src/ops/mark_read.rs
         let of_op = |refusal: ErrorReply| refusal.of_op("mark_read");
         let conversation = self.check_mark(session, mark).map_err(of_op)?;
         let (router, session, upto) = (Rc::clone(self), Rc::clone(session), mark.upto);
         tokio::task::spawn_local(async move {
             let marked = router.store_mark(&session, &conversation, upto).await;
             session.end_send();
+========
+        let of_op = |refusal: ErrorReply| refusal.of_op("mark_read");
+        let (conversation, permit) = self.check_mark(session, mark).map_err(of_op)?;
+        let (router, session, upto) = (Rc::clone(self), Rc::clone(session), mark.upto);
+        tokio::task::spawn_local(async move {
+            let marked = router.store_mark(&session, &conversation, upto).await;
+            drop(permit);
+>>>>>>>> main:src/ops/read.rs
             match marked {
                 Ok(()) => {
                     router.tell_read(&session, &conversation, upto);
@@ -44,17 +54,14 @@ impl Router {
     /// user's other sessions like an event, and counts as one.
     fn check_mark(
         &self,
-        session: &Session,
+        session: &Rc<Session>,
         mark: &MarkRequest<'_>,
-    ) -> Result<Conversation, ErrorReply> {
+    ) -> Result<(Conversation, SendOpPermit), ErrorReply> {
         let conversation = self.sessions.conversation_of(session, &mark.conversation)?;
         check_ahead(mark.upto, self.services.clocks.wall.now())?;
-        acquire_send_permit(session)?;
-        if let Err(refused) = self.limiter.event(&session.user) {
-            session.end_send();
-            return Err(refused.refusal());
-        }
-        Ok(conversation)
+        let permit = acquire_send_permit(session)?;
+        self.limiter.event(&session.user).map_err(|refused| refused.refusal())?;
+        Ok((conversation, permit))
     }
 
     /// Stores a mark. A mark with an unknown outcome is answered `unavailable` too: moving it again
@@ -65,8 +72,9 @@ impl Router {
         conversation: &Conversation,
         upto: MessageId,
     ) -> Result<(), ErrorReply> {
-        let bound = self.services.limits.waits.store;
-        let marked = self.services.store.mark_read(&session.user, conversation, upto);
+        let bound = self.services.config.timeouts.store;
+        let (user, conversation) = (session.user.clone(), conversation.clone());
+        let marked = self.services.store.mark_read(ReadMark { user, conversation, upto });
         let why = match tokio::time::timeout(bound, marked).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => error.to_string(),

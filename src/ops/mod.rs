@@ -61,12 +61,12 @@ pub struct Router {
 impl Router {
     /// Handles one frame of a session, and returns how many list items it named.
     pub fn handle(self: &Rc<Self>, session: &Rc<Session>, text: &str) -> usize {
-        self.services.metrics.client_frames.inc();
+        self.services.metrics.sessions.client_frames.inc();
         self.take_frame(session, text)
     }
 
     fn take_frame(self: &Rc<Self>, session: &Rc<Session>, text: &str) -> usize {
-        let Request { id, op } = Request::read(text, &self.services.limits.bounds);
+        let Request { id, op } = Request::read(text, &self.services.config.limits.requests);
         let items = op.as_ref().map_or(0, Op::items);
         if !session.is_loaded() && op.as_ref().is_ok_and(needs_rooms) {
             self.defer(session, id.as_ref(), text);
@@ -112,8 +112,8 @@ impl Router {
 
     /// Refuses a frame without executing it; only its id is read.
     pub fn reject(&self, session: &Rc<Session>, text: &str, refusal: &ErrorReply) {
-        self.services.metrics.refused_frames.inc();
-        let id = Request::read_id(text, &self.services.limits.bounds);
+        self.services.metrics.limits.refused_frames.inc();
+        let id = Request::read_id(text, &self.services.config.limits.requests);
         self.sessions.refuse(session, id.as_ref(), refusal);
     }
 }
