@@ -24,21 +24,12 @@ impl Router {
         id: Option<RequestId>,
         mark: &MarkRequest<'_>,
     ) -> Result<(), ErrorReply> {
-<<<<<<<< HEAD:src/ops/mark_read.rs
-        let of_op = |refusal: ErrorReply| refusal.of_op("mark_read");
-        let conversation = self.check_mark(session, mark).map_err(of_op)?;
-        let (router, session, upto) = (Rc::clone(self), Rc::clone(session), mark.upto);
-        tokio::task::spawn_local(async move {
-            let marked = router.store_mark(&session, &conversation, upto).await;
-            session.end_send();
-========
         let of_op = |refusal: ErrorReply| refusal.of_op("mark_read");
         let (conversation, permit) = self.check_mark(session, mark).map_err(of_op)?;
         let (router, session, upto) = (Rc::clone(self), Rc::clone(session), mark.upto);
         tokio::task::spawn_local(async move {
             let marked = router.store_mark(&session, &conversation, upto).await;
             drop(permit);
->>>>>>>> main:src/ops/read.rs
             match marked {
                 Ok(()) => {
                     router.tell_read(&session, &conversation, upto);
