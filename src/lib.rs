@@ -31,8 +31,9 @@
 //! | [`send`] | what is stored and acknowledged: messages, changes of memberships |
 //! | [`recovery`] | what did not come live: resumes, rounds, cursors, the audit |
 //! | [`worker_call`] | HTTP requests, carried to the worker of their key |
-//! | [`router`] | dispatch, and one file an op |
+//! | [`ops`] | dispatch, and one file an op |
 //! | [`session`] | the life of one connection |
+//! | [`health`] | the health of the node: its parts' states in one status |
 //! | [`http`] | the listeners and the HTTP API |
 //! | [`worker`] | one event loop |
 //! | [`node`] | composition, start and stop |
@@ -44,7 +45,7 @@
 //! # The road of one message
 //!
 //! ```text
-//! client frame -> session -> router: authorise -> limits, nonce -> id from the clock, entered
+//! client frame -> session -> ops: authorise -> limits, nonce -> id from the clock, entered
 //!    -> store (all rows acknowledged) -> is it in time, and is the lease held?
 //!    -> shards: publish by the plan -> hub: sessions of this worker -> `sent`
 //! bus -> delivery: queues of the workers that need the key -> hub -> outbox (bounded) -> socket
@@ -99,16 +100,17 @@ pub mod config;
 pub mod delivery;
 pub mod domain;
 pub(crate) mod fanout;
+pub(crate) mod health;
 pub(crate) mod http;
 pub mod hub;
 pub(crate) mod interest;
 pub mod layout;
 pub(crate) mod limiter;
 pub mod node;
+pub(crate) mod ops;
 pub mod protocol;
 pub(crate) mod recovery;
 pub mod redis;
-pub(crate) mod router;
 pub(crate) mod send;
 pub(crate) mod services;
 pub(crate) mod session;

@@ -93,21 +93,8 @@ fn files_are_small_and_have_a_noun() {
     }
 }
 
-/// The fields that a struct may have. Those of `WIDE` have more, and may not grow.
+/// The fields that a struct may have.
 const FIELDS_MAX: usize = 12;
-
-/// Structs that are to be taken apart, each with the fields that it has.
-const WIDE: &[(&str, usize)] = &[
-    ("FanoutArguments", 13),
-    ("Metrics", 46),
-    ("NodeAgentOptions", 18),
-    ("Session", 21),
-    ("SimNode", 17),
-    ("SimOptions", 14),
-    ("SimSession", 23),
-    ("WatermarkTracker", 18),
-    ("World", 29),
-];
 
 fn code() -> Vec<Source> {
     let read = |path: PathBuf| {
@@ -152,9 +139,7 @@ fn structs_are_narrow() {
     for source in code().iter().filter(|source| !source.is_test()) {
         found.extend(names::wide(&source.code(), FIELDS_MAX));
     }
-    found.sort();
-    let known: Vec<_> = WIDE.iter().map(|(name, fields)| ((*name).to_owned(), *fields)).collect();
-    assert_eq!(found, known, "a struct that got narrower is corrected in `WIDE`");
+    assert!(found.is_empty(), "{found:#?}");
 }
 
 #[test]

@@ -56,19 +56,19 @@ impl HeartbeatWriter {
         let keeper =
             Generations::new(Incarnation::random(), plan.clock.moment(), Safeguards::default());
         let about = Arc::new(NodeInfo {
-            node: plan.node.clone(),
-            boot: plan.boot.0,
-            started: plan.started,
-            address: plan.address.clone(),
+            node: plan.about.node.clone(),
+            boot: plan.about.boot.0,
+            started: plan.about.started,
+            address: plan.about.address.clone(),
             state: NodeState::Starting,
-            publish: plan.publish.clone(),
-            subscribe: plan.subscribe.clone(),
+            publish: plan.about.publish.clone(),
+            subscribe: plan.about.subscribe.clone(),
             tap: false,
             copies: false,
-            envelopes: plan.envelopes,
+            envelopes: plan.about.envelopes,
         });
         Self {
-            tags: plan.shards.iter().map(|name| ShardTag::of(name)).collect(),
+            tags: plan.about.shards.iter().map(|name| ShardTag::of(name)).collect(),
             keeper,
             about,
             gathering: None,
@@ -137,7 +137,7 @@ impl HeartbeatWriter {
         // Read once the acknowledgement is there, and before it is applied.
         let now = self.plan.clock.moment();
         if !acknowledged {
-            self.plan.metrics.heartbeats_failed.inc();
+            self.plan.metrics.agent.heartbeats_failed.inc();
             return;
         }
         if self.keeper.acknowledged(number, counter, now) {
@@ -196,7 +196,7 @@ impl HeartbeatWriter {
         self.plan.watermark_state.grant(None);
         let given_up = self.keeper.begin_incarnation(Incarnation::random(), now);
         let number = self.keeper.number();
-        self.plan.metrics.fences.inc();
+        self.plan.metrics.agent.fences.inc();
         tracing::warn!(number, "{why}: a new incarnation of this node begins");
         self.last.clear();
         self.gathering = None;
@@ -283,7 +283,7 @@ impl HeartbeatWriter {
     fn write(&mut self, number: u32, row: Heartbeat) {
         let counter = row.counter;
         let write = self.plan.store.write_heartbeat(row);
-        self.plan.metrics.heartbeats_written.inc();
+        self.plan.metrics.agent.heartbeats_written.inc();
         self.writes.spawn(async move {
             let answer = tokio::time::timeout(LEASE, write).await;
             (number, counter, matches!(answer, Ok(Ok(()))))

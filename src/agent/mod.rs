@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bus::BootId;
 use crate::clock::WallClock;
-use crate::cluster::{EnvelopeForm, Heartbeat, Safeguards, ShardTag};
+use crate::cluster::{DeliveryGap, EnvelopeForm, Heartbeat, Safeguards, ShardTag};
 use crate::delivery::{RoundPart, WorkerCommand, WorkerQueues};
 use crate::domain::{Micros, MonotonicTime};
 use crate::interest::WildcardFeed;
@@ -56,9 +56,9 @@ const LOST_FOR: Duration = Duration::from_secs(5);
 /// How long a clean end may take to write the last heartbeat, beside what `timeouts.drain` leaves.
 const LAST_ROW: Duration = Duration::from_secs(2);
 
-/// The inputs of the node agent.
+/// What the node says of itself in its heartbeats, and compares with those of others.
 #[derive(Debug)]
-pub struct NodeAgentOptions {
+pub struct NodeDescription {
     /// The node's name.
     pub node: String,
     /// This start of the node.
@@ -75,6 +75,13 @@ pub struct NodeAgentOptions {
     pub subscribe: Vec<Layout>,
     /// The form of the node's envelopes.
     pub envelopes: EnvelopeForm,
+}
+
+/// The inputs of the node agent.
+#[derive(Debug)]
+pub struct NodeAgentOptions {
+    /// The node.
+    pub about: NodeDescription,
     /// The store of the cluster table.
     pub store: Arc<dyn Store>,
     /// The node's clock.
@@ -117,7 +124,8 @@ impl NodeAgent {
     /// A loop that has not begun.
     pub fn new(plan: NodeAgentOptions) -> Self {
         let plan = Arc::new(plan);
-        let tags = plan.shards.iter().map(|name| ShardTag::of(name));
+        plan.metrics.watermark.show_gaps(DeliveryGap::ALL.map(DeliveryGap::name));
+        let tags = plan.about.shards.iter().map(|name| ShardTag::of(name));
         let mut watch =
             WatermarkTracker::new(tags, Arc::clone(&plan.watermark_state), Safeguards::default());
         // First, since the other steps depend on it.
@@ -125,7 +133,7 @@ impl NodeAgent {
         let (rows, reads) =
             (HeartbeatWriter::new(Arc::clone(&plan)), PeerReader::new(Arc::clone(&plan)));
         let parts = mpsc::channel(plan.worker_queues.count());
-        let lost = vec![None; plan.shards.len()];
+        let lost = vec![None; plan.about.shards.len()];
         watch.clock_is_known(plan.clock.is_known());
         let foreign = (0, None);
         Self { plan, watch, rows, reads, time, lost, foreign, round: None, parts }
@@ -191,11 +199,11 @@ impl NodeAgent {
             self.carry_out(order);
         }
         for what in self.watch.take_breaks() {
-            self.plan.metrics.breaks[what as usize].inc();
+            self.plan.metrics.watermark.gaps(what.name()).inc();
             tracing::warn!(cause = what.name(), "the watermark is frozen");
         }
-        self.plan.metrics.watermark.set(self.watch.watermark().0 as i64);
-        self.plan.metrics.frozen.set(self.stands_still(now).into());
+        self.plan.metrics.watermark.micros.set(self.watch.watermark().0 as i64);
+        self.plan.metrics.watermark.frozen.set(self.stands_still(now).into());
     }
 
     /// Returns whether the watermark cannot move.
@@ -212,7 +220,7 @@ impl NodeAgent {
 
     /// Records whether another store's publishes came since the last turn.
     fn look_for_foreigners(&mut self, now: MonotonicTime) {
-        let count = self.plan.metrics.foreign_pushes.get();
+        let count = self.plan.metrics.bus.foreign.get();
         if count > self.foreign.0 {
             self.foreign = (count, Some(now));
         }
@@ -267,7 +275,7 @@ impl NodeAgent {
             }
             WatermarkAction::BreakLinks(shard) => {
                 tracing::warn!(
-                    shard = self.plan.shards[shard],
+                    shard = self.plan.about.shards[shard],
                     "resolving the shard's address \
                     again"
                 );
@@ -284,7 +292,7 @@ impl NodeAgent {
                 self.round = Some((round, self.plan.worker_queues.all()));
             }
             WatermarkAction::Done { round, watermark } => {
-                self.plan.metrics.rounds[round.kind as usize].inc();
+                self.plan.metrics.recovery.rounds[round.kind as usize].inc();
                 self.plan.worker_queues.tell_all(&WorkerCommand::Done(round, watermark));
             }
         }
@@ -313,7 +321,7 @@ impl NodeAgent {
     /// A live node whose envelopes cannot be read here counts like one that publishes to another
     /// server. It is a delivery gap with every read, which nothing heals while that node lives.
     fn look_for_unreadable(&mut self) {
-        let is_other = |row: &&Heartbeat| row.about.envelopes != self.plan.envelopes;
+        let is_other = |row: &&Heartbeat| row.about.envelopes != self.plan.about.envelopes;
         if let Some(row) = self.watch.rows().find(is_other) {
             let (node, form) = (&row.about.node, row.about.envelopes);
             tracing::warn!(

@@ -66,7 +66,7 @@ impl PeerReader {
         self.due = begun.moment + every;
         self.tap_begins = self.plan.feed.begins();
         let (read, bound) = (self.plan.store.heartbeats(), self.plan.read);
-        self.plan.metrics.cluster_reads.inc();
+        self.plan.metrics.agent.cluster_reads.inc();
         self.reading = Some(Box::pin(async move {
             match tokio::time::timeout(bound, read).await {
                 Ok(Ok(rows)) => Some(rows),
@@ -115,11 +115,11 @@ impl PeerReader {
     ) -> NodeState {
         let plan = &self.plan;
         let candidate = JoinCheck {
-            boot: plan.boot.0,
-            started: plan.started,
-            publish: &plan.publish,
-            subscribe: &plan.subscribe,
-            shards: &plan.shards,
+            boot: plan.about.boot.0,
+            started: plan.about.started,
+            publish: &plan.about.publish,
+            subscribe: &plan.about.subscribe,
+            shards: &plan.about.shards,
             lost,
             serving: self.serving,
         };

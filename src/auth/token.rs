@@ -144,6 +144,9 @@ pub fn token_keys(auth: &AuthConfig) -> Vec<TokenKey> {
     auth.keys.iter().map(|key| TokenKey::hs256(&key.kid, key.secret.expose())).collect()
 }
 
+/// The configuration accepts no secret without bytes.
+const NOT_EMPTY: &str = "a secret is not empty";
+
 /// Checks tokens.
 pub struct Verifier {
     keys: Vec<(String, DecodingKey)>,
@@ -176,7 +179,8 @@ impl Verifier {
             validation.set_issuer(&[issuer]);
             validation.required_spec_claims.insert("iss".into());
         }
-        let key = |key: &TokenKey| (key.kid.clone(), DecodingKey::from_secret(&key.secret));
+        let secret = |key: &TokenKey| DecodingKey::from_secret(&key.secret).expect(NOT_EMPTY);
+        let key = |key: &TokenKey| (key.kid.clone(), secret(key));
         Self { keys: keys.iter().map(key).collect(), validation, rules }
     }
 
@@ -297,7 +301,7 @@ impl Mint {
     /// Makes a mint that signs with a key.
     pub fn new(key: &TokenKey) -> Self {
         let header = Header { kid: Some(key.kid.clone()), ..Header::new(Algorithm::HS256) };
-        Self { header, key: EncodingKey::from_secret(&key.secret) }
+        Self { header, key: EncodingKey::from_secret(&key.secret).expect(NOT_EMPTY) }
     }
 
     /// Makes a token with these claims.

@@ -70,9 +70,9 @@ impl Counts {
     fn of(nodes: &[Node]) -> Self {
         let sum = |count: &dyn Fn(&Node) -> u64| nodes.iter().map(count).sum();
         Self {
-            all: sum(&|node| node.metrics().node_events()),
-            echo: sum(&|node| node.metrics().received_so_far(Received::Echo)),
-            useful: sum(&|node| node.metrics().received_so_far(Received::Useful)),
+            all: sum(&|node| node.metrics().bus.node_events()),
+            echo: sum(&|node| node.metrics().bus.received_so_far(Received::Echo)),
+            useful: sum(&|node| node.metrics().bus.received_so_far(Received::Useful)),
         }
     }
 }

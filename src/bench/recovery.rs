@@ -86,20 +86,21 @@ impl RecoveryBench {
     }
 
     async fn measure(&self, metrics: &Metrics) -> Result<RecoveryRow, BenchError> {
-        until(|| metrics.frozen.get() == 0).await?;
-        let (cluster, other) = (metrics.cluster_reads.get(), metrics.recovery_reads.get());
+        until(|| metrics.watermark.frozen.get() == 0).await?;
+        let (cluster, other) = (metrics.agent.cluster_reads.get(), metrics.recovery.reads.get());
         tokio::time::sleep(STEADY).await;
         let steady = |before: u64, now: u64| (now - before) as f64 / STEADY.as_secs_f64();
-        let cluster_reads_per_s = steady(cluster, metrics.cluster_reads.get());
-        let other_reads_per_s = steady(other, metrics.recovery_reads.get());
-        let (reads, rounds) = (metrics.recovery_reads.get(), metrics.rounds[0].get());
+        let cluster_reads_per_s = steady(cluster, metrics.agent.cluster_reads.get());
+        let other_reads_per_s = steady(other, metrics.recovery.reads.get());
+        let (reads, rounds) = (metrics.recovery.reads.get(), metrics.recovery.rounds[0].get());
         let BusConfig { connect, links } = Config::default().delivery.bus;
         let pool = Pool::new(&self.redis, &connect, links.reply)?;
         pool.kill_subscribers().await?;
         let began = Instant::now();
-        until(|| metrics.rounds[0].get() > rounds && metrics.frozen.get() == 0).await?;
+        until(|| metrics.recovery.rounds[0].get() > rounds && metrics.watermark.frozen.get() == 0)
+            .await?;
         let seconds = began.elapsed().as_secs_f64();
-        let reads = metrics.recovery_reads.get() - reads;
+        let reads = metrics.recovery.reads.get() - reads;
         let sessions = self.sessions;
         Ok(RecoveryRow { sessions, cluster_reads_per_s, other_reads_per_s, reads, seconds })
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rand::rngs::StdRng;
 use rand::seq::index::sample;
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use serde::Serialize;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -113,9 +113,9 @@ impl Counts {
         let sum = |count: fn(&Node) -> u64| nodes.iter().map(count).sum();
         Self {
             // A room message is one publish, to its bucket or to all.
-            publishes: sum(|node| node.metrics().publishes_to_buckets.get())
-                + sum(|node| node.metrics().publishes_to_all.get()),
-            node_events: sum(|node| node.metrics().node_events()),
+            publishes: sum(|node| node.metrics().shards.publishes_to_buckets.get())
+                + sum(|node| node.metrics().shards.publishes_to_all.get()),
+            node_events: sum(|node| node.metrics().bus.node_events()),
         }
     }
 }

@@ -61,6 +61,16 @@ pub(super) struct FanoutArguments {
     /// How users reach nodes.
     #[arg(long, default_value = "random")]
     placement: PlacementName,
+    #[command(flatten)]
+    load: FanoutLoad,
+    /// One JSON object per row.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Who receives what.
+#[derive(Debug, Args)]
+struct FanoutLoad {
     /// Users.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..=100_000))]
     users: u32,
@@ -82,9 +92,6 @@ pub(super) struct FanoutArguments {
     /// Seed of every random draw.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// One JSON object per row.
-    #[arg(long)]
-    json: bool,
 }
 
 impl Bench {
@@ -146,13 +153,13 @@ impl FanoutArguments {
                 PlacementName::Random => Placement::Random,
                 PlacementName::Bucket => Placement::Bucket,
             },
-            users: self.users,
-            devices: self.devices,
-            topics: self.topics,
-            subscribers: self.subscribers,
-            messages: self.messages,
-            events: self.events,
-            seed: self.seed,
+            users: self.load.users,
+            devices: self.load.devices,
+            topics: self.load.topics,
+            subscribers: self.load.subscribers,
+            messages: self.load.messages,
+            events: self.load.events,
+            seed: self.load.seed,
         });
         let table = Table::begin::<FanoutRow>(self.json).map_err(output_failure)?;
         for buckets in self.buckets {

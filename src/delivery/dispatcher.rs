@@ -40,7 +40,7 @@ pub struct Dispatcher {
 impl PushSink for Dispatcher {
     fn push(&self, shard: ShardIndex, channel: &[u8], payload: Bytes) {
         if Envelope::claimed_store(&payload).is_some_and(|store| store != self.store) {
-            self.metrics.foreign_pushes.inc();
+            self.metrics.bus.foreign.inc();
             return;
         }
         let envelope = match Envelope::decode(&payload, &self.seal) {
@@ -48,7 +48,7 @@ impl PushSink for Dispatcher {
             Err(error) => {
                 // It belongs to no known node. Nodes whose envelopes cannot be read state that in
                 // their heartbeats, and that is the delivery gap.
-                self.metrics.malformed_pushes.inc();
+                self.metrics.bus.malformed.inc();
                 let channel = String::from_utf8_lossy(channel);
                 tracing::debug!(%channel, %error, "a push is not an envelope");
                 return;
@@ -57,7 +57,7 @@ impl PushSink for Dispatcher {
         let own = envelope.boot == self.boot;
         match envelope.kind {
             EnvelopeKind::Message | EnvelopeKind::Event if own => {
-                self.metrics.received(Received::Echo);
+                self.metrics.bus.received(Received::Echo);
             }
             EnvelopeKind::Message | EnvelopeKind::Event => self.dispatch(envelope),
             EnvelopeKind::Membership if !own => {
@@ -85,7 +85,11 @@ impl Dispatcher {
         let workers = self.workers(&envelope);
         if workers == 0 {
             let lingering = self.is_lingering(&envelope);
-            self.metrics.received(if lingering { Received::Lingering } else { Received::Wasted });
+            self.metrics.bus.received(if lingering {
+                Received::Lingering
+            } else {
+                Received::Wasted
+            });
             return;
         }
         let push =
@@ -195,8 +199,8 @@ mod tests {
         assert_eq!(taken(&dispatcher, 0).await, [CopyKind::Bucket]);
         assert_eq!(taken(&dispatcher, 1).await, [CopyKind::Bucket, CopyKind::Tap]);
         assert_eq!(taken(&dispatcher, 2).await, [CopyKind::Tap]);
-        let useful = dispatcher.metrics.received_so_far(Received::Useful);
-        assert_eq!((useful, dispatcher.metrics.node_events()), (2, 2));
+        let useful = dispatcher.metrics.bus.received_so_far(Received::Useful);
+        assert_eq!((useful, dispatcher.metrics.bus.node_events()), (2, 2));
     }
 
     #[test]
@@ -206,11 +210,11 @@ mod tests {
         let own = event(OWN);
         push(&dispatcher, own.encode_for(&own.keys, &seal()));
         push(&dispatcher, own.encode_tap_copy(&seal()));
-        assert_eq!(dispatcher.metrics.received_so_far(Received::Echo), 2);
+        assert_eq!(dispatcher.metrics.bus.received_so_far(Received::Echo), 2);
         dispatcher.feed.end(0);
         dispatcher.worker_interest.add(&own.keys[0], 0);
         push(&dispatcher, event(OTHER).encode_tap_copy(&seal()));
-        assert_eq!(dispatcher.metrics.received_so_far(Received::Wasted), 1);
+        assert_eq!(dispatcher.metrics.bus.received_so_far(Received::Wasted), 1);
     }
 
     #[test]
@@ -224,7 +228,7 @@ mod tests {
         let message = Envelope { kind: EnvelopeKind::Message, ..event };
         push(&dispatcher, message.encode_for(&message.keys, &seal()));
         assert_eq!(dispatcher.watermark_state.breaks(), breaks + 1);
-        assert_eq!(dispatcher.metrics.worker_queue_overflows.get(), 2);
+        assert_eq!(dispatcher.metrics.bus.worker_queue_overflows.get(), 2);
     }
 
     #[tokio::test]
@@ -242,7 +246,7 @@ mod tests {
         {
             push(&dispatcher, payload);
         }
-        assert_eq!(dispatcher.metrics.malformed_pushes.get(), 5);
+        assert_eq!(dispatcher.metrics.bus.malformed.get(), 5);
         assert_eq!(dispatcher.watermark_state.breaks(), breaks);
         push(&dispatcher, genuine);
         assert_eq!(taken(&dispatcher, 0).await, [CopyKind::Bucket], "the genuine one alone");
@@ -277,6 +281,6 @@ mod tests {
         assert!(!dispatcher.feed.copies());
         push(&dispatcher, notice(OTHER, WildcardFeed::NOTICE).encode_for(&[], &seal()));
         assert!(dispatcher.feed.copies());
-        assert_eq!(dispatcher.metrics.node_events(), 0);
+        assert_eq!(dispatcher.metrics.bus.node_events(), 0);
     }
 }

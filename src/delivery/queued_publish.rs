@@ -72,7 +72,7 @@ impl QueuedPublish {
         account.handed.fetch_or(handed, Ordering::AcqRel);
         if account.outstanding.fetch_sub(1, Ordering::AcqRel) == 1 {
             let useful = account.handed.load(Ordering::Acquire);
-            account.metrics.received(if useful { Received::Useful } else { Received::Wasted });
+            account.metrics.bus.received(if useful { Received::Useful } else { Received::Wasted });
         }
     }
 }

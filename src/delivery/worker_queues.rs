@@ -52,9 +52,9 @@ impl WorkerQueues {
             if workers & 1 << worker != 0 && !inbox.push(Arc::clone(push)) {
                 if push.envelope.is_durable() {
                     self.watermark_state.raise();
-                    self.metrics.breaks[DeliveryGap::Overflow as usize].inc();
+                    self.metrics.watermark.gaps(DeliveryGap::Overflow.name()).inc();
                 }
-                self.metrics.worker_queue_overflows.inc();
+                self.metrics.bus.worker_queue_overflows.inc();
                 push.done(false);
                 lost |= 1 << worker;
             }

@@ -40,7 +40,7 @@ impl Sessions {
     /// Queues a reply that is text already.
     pub fn reply_text(&self, session: &Rc<Session>, text: Bytes) {
         if session.deliver_frame(text, Priority::Message) == PushOutcome::Evicted {
-            self.services.metrics.closes(CloseReason::SlowConsumer.code());
+            self.services.metrics.sessions.closes(CloseReason::SlowConsumer.code());
         }
         self.hub.borrow_mut().touch(session);
         self.flush_wanted.notify_one();
@@ -60,10 +60,10 @@ impl Sessions {
 
     /// Counts what a step of deliveries did.
     pub fn count(&self, delivered: Delivered) {
-        self.services.metrics.deliveries.inc_by(delivered.handed);
-        self.services.metrics.shed_events.inc_by(delivered.shed);
+        self.services.metrics.sessions.deliveries.inc_by(delivered.handed);
+        self.services.metrics.sessions.shed_events.inc_by(delivered.shed);
         for _ in 0..delivered.evicted {
-            self.services.metrics.closes(CloseReason::SlowConsumer.code());
+            self.services.metrics.sessions.closes(CloseReason::SlowConsumer.code());
         }
     }
 
@@ -98,7 +98,7 @@ impl Sessions {
             if !self.share.is_over() {
                 break;
             }
-            self.services.metrics.closes(CloseReason::SlowConsumer.code());
+            self.services.metrics.sessions.closes(CloseReason::SlowConsumer.code());
             fullest.evict();
         }
     }

@@ -22,10 +22,10 @@ impl Fanout {
         let held = self.services.cluster.interest.held_share(keys[0].class());
         match plan(targets.len(), self.services.cluster.live_nodes(), held) {
             PublishPlan::Buckets => {
-                self.services.metrics.publishes_to_buckets.inc();
+                self.services.metrics.shards.publishes_to_buckets.inc();
             }
             PublishPlan::All => {
-                self.services.metrics.publishes_to_all.inc();
+                self.services.metrics.shards.publishes_to_all.inc();
                 targets.truncate(1);
                 targets[0].bucket = None;
                 targets[0].keys = keys.into();

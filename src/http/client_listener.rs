@@ -19,12 +19,12 @@ use super::cors::Origins;
 use super::handshake::Handshake;
 use super::health::{self, Asker};
 use super::problem::Problem;
-use super::readiness::Readiness;
 use crate::auth;
 use crate::domain::UserId;
+use crate::health::Readiness;
 use crate::limiter::{Addresses, Admitted, Connections, HandshakePermit, KeyedPermits};
+use crate::ops::Router;
 use crate::protocol::{Code, ErrorReply, SUBPROTOCOL};
-use crate::router::Router;
 use crate::session::{ConnectionContext, SessionPermits, Upgraded, serve_upgraded};
 use crate::socket::{self, HttpWaits};
 use crate::telemetry::LogThrottle;
@@ -106,7 +106,7 @@ impl ClientPort {
                     }
                 }
                 Err(error) => {
-                    self.front.router.services.metrics.accept_errors.inc();
+                    self.front.router.services.metrics.listeners.accept_errors.inc();
                     if let Some(count) = self.places.accept_log.count() {
                         tracing::warn!(%error, count, "cannot accept connections of clients");
                     }
@@ -130,7 +130,7 @@ impl ClientPort {
         }
         let accepted = Accepted { stream, peer, place };
         if is_crowded {
-            self.front.router.services.metrics.refused_addresses.inc();
+            self.front.router.services.metrics.listeners.refused_addresses.inc();
             tokio::task::spawn_local(Rc::clone(self).turn_away(accepted, handshake));
         } else {
             tokio::task::spawn_local(Rc::clone(self).upgrade(accepted, handshake));

@@ -6,7 +6,7 @@ use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 
 use super::problem::{Problem, body, json};
-use super::readiness::{Readiness, ReadyState};
+use crate::health::{Readiness, ReadyState};
 use crate::protocol::Code;
 
 /// The methods of a path that can only be read.

@@ -5,7 +5,6 @@
 //! | --- | --- |
 //! | `client_listener`, `operator_listener` | a listener each |
 //! | `health` | `/healthz` and `/readyz`, on both |
-//! | `readiness` | whether the node is fit for clients |
 //! | `route`, `query`, `percent` | from a request's line to a route and its parameters |
 //! | `handshake` | the permit of a connection: one for connections without a token, or its user's |
 //! | `bearer`, `cors` | checks of headers: tokens and origins |
@@ -24,9 +23,7 @@ mod operator_listener;
 mod percent;
 mod problem;
 mod query;
-mod readiness;
 mod route;
 
 pub use client_listener::{ClientPort, PortPermits};
 pub use operator_listener::{OPERATOR_CONNECTIONS_MAX, OperatorPort};
-pub use readiness::Readiness;

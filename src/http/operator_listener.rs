@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use super::health::{self, Asker};
 use super::problem::{Problem, body};
-use super::readiness::Readiness;
 use crate::domain::{Class, Micros};
+use crate::health::Readiness;
 use crate::protocol::{Code, ErrorReply};
 use crate::services::Services;
 use crate::socket::{self, HttpWaits};
@@ -67,7 +67,7 @@ impl OperatorPort {
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    self.services.metrics.accept_errors.inc();
+                    self.services.metrics.listeners.accept_errors.inc();
                     if let Some(count) = log.count() {
                         tracing::warn!(%error, count, "cannot accept connections of operators");
                     }
@@ -136,18 +136,18 @@ fn metrics(readiness: &Readiness, services: &Services) -> String {
     let metrics = &services.metrics;
     for class in Class::ALL {
         let held = services.cluster.interest.held(class);
-        metrics.buckets_held[class as usize].set(held.into());
+        metrics.bus.buckets_held[class as usize].set(held.into());
     }
-    for (gauge, count) in metrics.links.iter().zip(readiness.links_by_state()) {
+    for (gauge, count) in metrics.shards.connections.iter().zip(readiness.links_by_state()) {
         gauge.set(count);
     }
-    metrics.outbox_bytes.set(services.budget.used() as i64);
-    let watermark = Micros(metrics.watermark.get() as u64);
+    metrics.sessions.outbox_bytes.set(services.budget.used() as i64);
+    let watermark = Micros(metrics.watermark.micros.get() as u64);
     let lag = services.clocks.wall.now().since(watermark).as_secs_f64();
     // There is no lag before the first watermark. NaN raises no alarm that compares.
-    metrics.watermark_lag.set(if watermark == Micros(0) { f64::NAN } else { lag });
+    metrics.watermark.lag.set(if watermark == Micros(0) { f64::NAN } else { lag });
     if let Some(figures) = services.store.figures() {
-        metrics.show_store(&figures);
+        metrics.store.show(&figures);
     }
     metrics.render()
 }

@@ -11,7 +11,8 @@ mod audience;
 mod deferred_frames;
 mod delivery_counts;
 mod fifo_gate;
-mod read_ops;
+mod op_permits;
+mod reader_task;
 mod recent;
 mod recovery_state;
 mod room_load;
@@ -42,14 +43,15 @@ use crate::watermark::{
 };
 
 pub use audience::Audience;
-pub use deferred_frames::{NotDeferred, USER_DEFERRED_BYTES_MAX};
+pub use deferred_frames::{DEFERRED_BYTES_MAX, NotDeferred, USER_DEFERRED_BYTES_MAX};
 pub use delivery_counts::Delivered;
 pub use fifo_gate::{FifoGate, Slot};
-pub use read_ops::{ReadOpLimit, ReadOpPermit, USER_READS_MAX};
+pub use op_permits::{PatternWait, ReadOpLimit, ReadOpPermit, SendOpPermit, USER_READS_MAX};
+pub use reader_task::ReaderTask;
 pub use recent::RecentNonces;
 pub use recovery_state::{BufferedMessage, RecoveryState};
 pub use room_load::{LoadEnd, LoadGuard, LoadShare, RoomLoad};
-pub use session::{DEFERRED_BYTES_MAX, Priority, PushOutcome, Session};
+pub use session::{Priority, PushOutcome, Session};
 pub use subscriptions::{PatternBudget, PatternLimit};
 
 /// How far the queue for cursors may exceed twice the number of sessions before closed sessions are

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use bytes::Bytes;
 
+use super::ReaderTask;
 use crate::cluster::Safeguards;
 use crate::domain::{MessageId, Micros, RoomId};
 use crate::watermark::{DeliverySeq, SessionPosition};
@@ -47,6 +48,8 @@ pub struct RecoveryState {
     awaiting_cursor: Cell<bool>,
     /// The time of the newest message that was for the session.
     active: Cell<Micros>,
+    /// The task that reads for the session until the session shares the watermark.
+    pub reader: ReaderTask,
 }
 
 impl Default for RecoveryState {
@@ -61,6 +64,7 @@ impl Default for RecoveryState {
             cursor_at: Cell::default(),
             awaiting_cursor: Cell::default(),
             active: Cell::default(),
+            reader: ReaderTask::default(),
         }
     }
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
+use super::deferred_frames::DeferredFrames;
+use super::op_permits::OpsInFlight;
 use super::recovery_state::Buffering;
 use super::subscriptions::{PatternBudget, PatternLimit, Subscriptions};
 use super::{FifoGate, RecentNonces, RecoveryState, SessionId};
@@ -18,10 +19,6 @@ use crate::delivery::CopyKind;
 use crate::domain::{MessageId, Pattern, RoutingKey, Subject, UserId};
 use crate::protocol::CloseReason;
 use crate::socket::{Link, OutboxItem};
-
-/// Bytes of frames that may wait until a user's rooms are known. It holds as many sends of usual
-/// size as may be in flight by default, and more than a client sends before its first answer.
-pub const DEFERRED_BYTES_MAX: usize = 64 * 1024;
 
 /// How a frame is treated if its client is slow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,24 +57,31 @@ pub struct Session {
     pub fifo_gate: FifoGate,
     /// The nonces of its last sends.
     pub nonces: RecentNonces,
-    link: Rc<Link>,
-    bounds: SessionBounds,
-    principal: RefCell<Rc<Principal>>,
+    pub(super) ops: OpsInFlight,
+    pub(super) deferred: DeferredFrames,
+    connection: SessionConnection,
+    token: SessionToken,
     patterns: RefCell<Subscriptions>,
     id: Cell<Option<SessionId>>,
-    touched: Cell<bool>,
-    expiry_told: Cell<bool>,
-    leaving: Cell<bool>,
+}
+
+/// What a session writes to.
+#[derive(Debug)]
+struct SessionConnection {
+    link: Rc<Link>,
+    outbox_bytes: usize,
+    /// When it was pinged last.
     pinged: Cell<Instant>,
-    sends: Cell<u32>,
-    reads: Cell<u32>,
-    awaited: Cell<u32>,
-    /// Whether the rooms of its user are known.
-    loaded: Cell<bool>,
-    /// Frames that wait until they are known.
-    deferred: RefCell<Vec<Box<str>>>,
-    /// The task that reads for the session until the session shares the watermark.
-    reader: RefCell<Option<AbortHandle>>,
+    /// Whether it is to be flushed.
+    touched: Cell<bool>,
+}
+
+/// What the last token of a session said.
+#[derive(Debug)]
+struct SessionToken {
+    principal: RefCell<Rc<Principal>>,
+    /// Whether the client was told that it expires.
+    expiry_told: Cell<bool>,
 }
 
 impl Session {
@@ -97,21 +101,20 @@ impl Session {
             recovery: RecoveryState::default(),
             fifo_gate: FifoGate::default(),
             nonces: RecentNonces::default(),
-            link,
-            bounds,
-            principal: RefCell::new(Rc::new(principal)),
+            ops: OpsInFlight::new(bounds),
+            deferred: DeferredFrames::default(),
+            connection: SessionConnection {
+                link,
+                outbox_bytes: bounds.outbox_bytes,
+                pinged: Cell::new(Instant::now()),
+                touched: Cell::default(),
+            },
+            token: SessionToken {
+                principal: RefCell::new(Rc::new(principal)),
+                expiry_told: Cell::default(),
+            },
             patterns: RefCell::new(Subscriptions::new(patterns)),
             id: Cell::default(),
-            touched: Cell::default(),
-            expiry_told: Cell::default(),
-            leaving: Cell::default(),
-            pinged: Cell::new(Instant::now()),
-            sends: Cell::default(),
-            reads: Cell::default(),
-            awaited: Cell::default(),
-            loaded: Cell::default(),
-            deferred: RefCell::default(),
-            reader: RefCell::default(),
         }
     }
 
@@ -122,30 +125,30 @@ impl Session {
 
     /// Returns its connection to the client.
     pub const fn link(&self) -> &Rc<Link> {
-        &self.link
+        &self.connection.link
     }
 
     /// Returns its user and that user's rights.
     pub fn principal(&self) -> Rc<Principal> {
-        Rc::clone(&self.principal.borrow())
+        Rc::clone(&self.token.principal.borrow())
     }
 
     /// Accepts a fresh token.
     pub fn renew(&self, principal: Principal) {
-        self.expiry_told.set(false);
-        *self.principal.borrow_mut() = Rc::new(principal);
+        self.token.expiry_told.set(false);
+        *self.token.principal.borrow_mut() = Rc::new(principal);
     }
 
     /// Returns true once per token: the client is to be told that the token expires.
     pub fn tell_expiry(&self) -> bool {
-        !self.expiry_told.replace(true)
+        !self.token.expiry_told.replace(true)
     }
 
     /// Returns whether a ping is due, and records it as sent.
     pub fn ping_is_due(&self, now: Instant, interval: Duration) -> bool {
-        let due = now.saturating_duration_since(self.pinged.get()) >= interval;
+        let due = now.saturating_duration_since(self.connection.pinged.get()) >= interval;
         if due {
-            self.pinged.set(now);
+            self.connection.pinged.set(now);
         }
         due
     }
@@ -219,15 +222,15 @@ impl Session {
     /// Queues a frame. Events are shed once the session or the node has used half of its bound, so
     /// that the other half is left for messages. A message that does not fit closes the session.
     pub fn deliver_frame(&self, frame: Bytes, urgency: Priority) -> PushOutcome {
-        if !self.link.is_open() {
+        if !self.connection.link.is_open() {
             return PushOutcome::Closed;
         }
-        let waiting = self.link.bytes() + frame.len();
-        let tight = self.link.bytes() > 0 && self.link.share().is_tight();
-        if urgency == Priority::Event && (waiting > self.bounds.outbox_bytes / 2 || tight) {
+        let waiting = self.connection.link.bytes() + frame.len();
+        let tight = self.connection.link.bytes() > 0 && self.connection.link.share().is_tight();
+        if urgency == Priority::Event && (waiting > self.connection.outbox_bytes / 2 || tight) {
             return PushOutcome::Shed;
         }
-        if self.link.push(OutboxItem::Text(frame)).is_ok() {
+        if self.connection.link.push(OutboxItem::Text(frame)).is_ok() {
             return PushOutcome::Yes;
         }
         self.evict();
@@ -241,7 +244,7 @@ impl Session {
         room: Option<&str>,
         frame: &Bytes,
     ) -> Option<PushOutcome> {
-        match self.recovery.take_in(id, room, frame, self.bounds.outbox_bytes / 2) {
+        match self.recovery.take_in(id, room, frame, self.connection.outbox_bytes / 2) {
             Buffering::Hand(frame) => Some(self.deliver_frame(frame, Priority::Message)),
             Buffering::Kept => Some(PushOutcome::Yes),
             Buffering::Had => None,
@@ -250,130 +253,34 @@ impl Session {
 
     /// Closes the session, behind what is queued.
     pub fn close(&self, close: CloseReason) {
-        self.link.close(close.frame());
+        self.connection.link.close(close.frame());
     }
 
     /// Closes the session of a client that does not read, and frees what waited for it.
     pub fn evict(&self) {
-        self.link.evict(CloseReason::SlowConsumer.frame());
+        self.connection.link.evict(CloseReason::SlowConsumer.frame());
     }
 
     pub(super) fn touch(&self) -> bool {
-        !self.touched.replace(true)
+        !self.connection.touched.replace(true)
     }
 
     /// Writes what is queued, as far as the socket accepts it.
     pub fn flush(&self) {
-        self.touched.set(false);
-        self.link.flush();
-    }
-
-    /// Records the task that reads for the session until the session shares the watermark.
-    pub fn read_by<T>(&self, reader: &JoinHandle<T>) {
-        *self.reader.borrow_mut() = Some(reader.abort_handle());
-    }
-
-    /// Returns whether a task reads for the session.
-    pub fn is_read_for(&self) -> bool {
-        self.reader.borrow().is_some()
-    }
-
-    /// Forgets the task, which is about to end: its memory is kept as long as the handle is.
-    pub fn end_reading(&self) {
-        self.reader.take();
-    }
-
-    /// Aborts the task, since the session is over.
-    pub fn stop_reading(&self) {
-        if let Some(reader) = self.reader.take() {
-            reader.abort();
-        }
-    }
-
-    /// Takes a permit for a send in flight. Returns whether one was free.
-    pub fn begin_send(&self) -> bool {
-        begin(&self.sends, self.bounds.sends_in_flight)
-    }
-
-    /// Accepts no more sends: the session is to be closed once its sends are answered.
-    pub fn take_no_sends(&self) {
-        self.leaving.set(true);
-    }
-
-    /// Returns whether no more sends are accepted.
-    pub const fn is_leaving(&self) -> bool {
-        self.leaving.get()
-    }
-
-    /// Returns whether a send waits for its answer.
-    pub const fn is_sending(&self) -> bool {
-        self.sends.get() > 0
-    }
-
-    /// Gives the permit back.
-    pub fn end_send(&self) {
-        self.sends.set(self.sends.get() - 1);
-    }
-
-    /// Takes a permit for a read in flight. Returns whether one was free.
-    pub(super) fn begin_read(&self) -> bool {
-        begin(&self.reads, self.bounds.reads_in_flight)
-    }
-
-    /// Gives the permit back.
-    pub(super) fn end_read(&self) {
-        self.reads.set(self.reads.get() - 1);
-    }
-
-    /// Returns how many patterns of subscribes wait for their confirmation.
-    pub const fn awaited(&self) -> usize {
-        self.awaited.get() as usize
-    }
-
-    /// Records that a subscribe to this number of patterns waits.
-    pub fn begin_wait(&self, patterns: usize) {
-        self.awaited.set(self.awaited.get() + patterns as u32);
-    }
-
-    /// Records that it no longer waits.
-    pub fn end_wait(&self, patterns: usize) {
-        self.awaited.set(self.awaited.get() - patterns as u32);
-    }
-
-    /// Returns whether the rooms of its user are known.
-    pub const fn is_loaded(&self) -> bool {
-        self.loaded.get()
-    }
-
-    /// Records that the rooms of its user are known.
-    pub fn load(&self) {
-        self.loaded.set(true);
-    }
-
-    /// Keeps a frame until the rooms of its user are known. Returns false if it does not fit.
-    pub(super) fn defer(&self, text: &str) -> bool {
-        let mut waiting = self.deferred.borrow_mut();
-        let bytes: usize = waiting.iter().map(|text| text.len()).sum();
-        let fits = bytes + text.len() <= DEFERRED_BYTES_MAX;
-        if fits {
-            waiting.push(text.into());
-        }
-        fits
-    }
-
-    /// Takes the deferred frames, in their order.
-    pub(super) fn take_deferred(&self) -> Vec<Box<str>> {
-        self.deferred.take()
-    }
-
-    /// Returns the session's bounds.
-    pub const fn bounds(&self) -> &SessionBounds {
-        &self.bounds
+        self.connection.touched.set(false);
+        self.connection.link.flush();
     }
 }
 
-fn begin(count: &Cell<u32>, max: usize) -> bool {
-    let free = (count.get() as usize) < max;
-    count.set(count.get() + u32::from(free));
-    free
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Safeguards;
+
+    /// The safeguards can be switched off in tests alone, and take no space elsewhere.
+    #[test]
+    fn a_session_is_small() {
+        let size = size_of::<Session>() - size_of::<Safeguards>();
+        assert!(size <= 344, "{size}");
+    }
 }

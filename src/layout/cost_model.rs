@@ -134,7 +134,7 @@ mod tests {
     use crate::domain::RoutingKey;
     use crate::layout::{Bucket, BucketCount};
     use proptest::prelude::*;
-    use rand::{Rng, SeedableRng, rngs::StdRng};
+    use rand::{RngExt, SeedableRng, rngs::StdRng};
     use std::collections::HashSet;
 
     fn crowd(nodes: u32, keys: u32, sessions: u32, buckets: u32) -> TopicLoad {

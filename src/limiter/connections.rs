@@ -90,7 +90,7 @@ impl Connections {
         }
         drop(state);
         let (handshake, in_place) = self.told(admitted)?;
-        self.metrics.connections.inc();
+        self.metrics.listeners.connections.inc();
         let connection = ConnectionPermit { connections: Arc::clone(self) };
         Some(Admitted { connection, handshake, in_place })
     }
@@ -139,7 +139,7 @@ impl Connections {
             Err(dropped) => (None, Some(dropped)),
         };
         if let Some(dropped) = dropped {
-            self.metrics.dropped(dropped);
+            self.metrics.listeners.dropped(dropped);
             if let Some(count) = self.log.count() {
                 let ConnectionBounds { connections, handshakes, .. } = self.bounds;
                 let reason = dropped.name();
@@ -197,7 +197,7 @@ impl Drop for HandshakePermit {
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.connections.state.lock().open -= 1;
-        self.connections.metrics.connections.dec();
+        self.connections.metrics.listeners.connections.dec();
     }
 }
 
@@ -253,7 +253,7 @@ mod tests {
             sessions.push(connection);
         }
         assert!(connections.admit(ip("10.0.0.2")).is_none(), "all belong to sessions");
-        assert_eq!(connections.metrics.dropped_so_far(Dropped::Full), 1);
+        assert_eq!(connections.metrics.listeners.dropped_so_far(Dropped::Full), 1);
         sessions.pop();
         let mut stranger = connections.admit(ip("10.0.0.2")).unwrap();
         let other = connections.admit(ip("10.0.0.3")).unwrap();
@@ -271,8 +271,8 @@ mod tests {
         let mut held: Vec<Admitted> = (0..6).map(|_| admit().unwrap()).collect();
         assert_eq!(counts(&connections), (4, 6, 2));
         assert!(admit().is_none());
-        assert_eq!(connections.metrics.dropped_so_far(Dropped::Ending), 1);
-        assert_eq!(connections.metrics.dropped_so_far(Dropped::Silent), 2);
+        assert_eq!(connections.metrics.listeners.dropped_so_far(Dropped::Ending), 1);
+        assert_eq!(connections.metrics.listeners.dropped_so_far(Dropped::Silent), 2);
         held.remove(0);
         assert!(admit().is_some());
     }

@@ -219,7 +219,7 @@ impl WorkerLimiter {
     fn cached(&self, user: &UserId) -> Result<(), RateLimited> {
         let refused = self.users.as_ref().and_then(|users| users.cached(user, self.now()));
         let Some(refused) = refused else { return Ok(()) };
-        self.metrics.limited(Limited::Cached);
+        self.metrics.limits.count(Limited::Cached);
         Err(refused)
     }
 
@@ -258,7 +258,7 @@ impl WorkerLimiter {
 
     fn counted(&self, judged: Result<(), RateLimited>) -> Result<(), RateLimited> {
         let verdict = if judged.is_ok() { Limited::Allowed } else { Limited::Refused };
-        self.metrics.limited(verdict);
+        self.metrics.limits.count(verdict);
         judged
     }
 
@@ -318,7 +318,7 @@ impl Users {
                 verdict
             }
             Err(error) => {
-                gate.metrics.unshared_limits.inc();
+                gate.metrics.limits.unshared.inc();
                 self.warn(&error);
                 self.here.decide(&call, gate.nodes.load(Ordering::Relaxed))
             }

@@ -15,13 +15,14 @@ use tokio_util::sync::CancellationToken;
 use super::backends::limits;
 use super::descriptors::{Descriptors, limit_of_process};
 use super::plan::NodeOptions;
-use crate::agent::{NodeAgent, NodeAgentOptions, NodeHealth};
+use crate::agent::{NodeAgent, NodeAgentOptions, NodeDescription, NodeHealth};
 use crate::bus::{BootId, ENVELOPE_VERSION, EnvelopeMac, StoreTag};
 use crate::clock::{SharedClocks, WallClock};
 use crate::cluster::EnvelopeForm;
 use crate::config::Config;
 use crate::delivery::{Dispatcher, WorkerInterest, WorkerQueues};
-use crate::http::{OperatorPort, PortPermits, Readiness};
+use crate::health::Readiness;
+use crate::http::{OperatorPort, PortPermits};
 use crate::hub::PatternBudget;
 use crate::interest::{Interest, Linger, WildcardFeed};
 use crate::layout::ShardIndex;
@@ -31,7 +32,7 @@ use crate::redis::Channels;
 use crate::services::{ClusterView, NodeClocks, NodeIdentity, Services};
 use crate::session::Handoff;
 use crate::shards::{
-    Health, ReconnectSignal, SHARD_EVENTS_MAX, ShardEvent, ShardEvents, Subscriber,
+    LinkStates, ReconnectSignal, SHARD_EVENTS_MAX, ShardEvent, ShardEvents, Subscriber,
 };
 use crate::socket::{Budget, listen};
 use crate::telemetry::Metrics;
@@ -198,7 +199,7 @@ async fn drained(stop: &CancellationToken, busy: &Weak<()>, bound: Duration) {
 /// What a node's threads share.
 struct Parts {
     services: Arc<Services>,
-    health: Arc<Health>,
+    health: Arc<LinkStates>,
     readiness: Arc<Readiness>,
     dispatcher: Arc<Dispatcher>,
     standing: Arc<NodeHealth>,
@@ -210,7 +211,7 @@ impl Parts {
     fn new(plan: &NodeOptions, events: ShardEvents) -> Self {
         let config = &plan.config;
         let layouts = Arc::new(plan.layouts());
-        let health = Arc::new(Health::new(layouts.shards(), config.workers as u32));
+        let health = Arc::new(LinkStates::new(layouts.shards(), config.workers as u32));
         let linger = Linger { ms: config.delivery.interest.linger.as_millis() as u64 };
         let feed = WildcardFeed::new(layouts.shards().len());
         let interest = Interest::new(Arc::clone(&layouts), linger, config.delivery.interest.batch);
@@ -318,16 +319,18 @@ impl Parts {
     ) -> std::io::Result<JoinHandle<std::io::Result<()>>> {
         let services = &self.services;
         let agent = NodeAgentOptions {
-            node: services.identity.node.clone(),
-            boot: services.identity.boot,
-            started: services.clocks.wall.now(),
-            address: address.to_string(),
-            shards: services.cluster.layouts.shards().to_vec(),
-            publish: services.cluster.layouts.published().clone(),
-            subscribe: services.cluster.layouts.subscribed().cloned().collect(),
-            envelopes: EnvelopeForm {
-                version: ENVELOPE_VERSION,
-                key: services.identity.bus_seal.id(),
+            about: NodeDescription {
+                node: services.identity.node.clone(),
+                boot: services.identity.boot,
+                started: services.clocks.wall.now(),
+                address: address.to_string(),
+                shards: services.cluster.layouts.shards().to_vec(),
+                publish: services.cluster.layouts.published().clone(),
+                subscribe: services.cluster.layouts.subscribed().cloned().collect(),
+                envelopes: EnvelopeForm {
+                    version: ENVELOPE_VERSION,
+                    key: services.identity.bus_seal.id(),
+                },
             },
             store: Arc::clone(&services.store),
             clock: services.clocks.wall.clone(),

@@ -90,10 +90,10 @@ impl Recovery {
     /// watermark waits for it: it is no bug if it is found.
     fn count_finding(&self, message: &Message) {
         if self.services.cluster.watermark_state.may_be_unknown(message.id.time()) {
-            self.services.metrics.audit_unknown.inc();
+            self.services.metrics.recovery.audit_unknown.inc();
             tracing::debug!(id = %message.id, "a send of unknown outcome is stored; no error");
         } else {
-            self.services.metrics.audit_found.inc();
+            self.services.metrics.recovery.audit_found.inc();
             tracing::error!(
                 id = %message.id,
                 "the watermark passed a message that a session did not get; report this bug"

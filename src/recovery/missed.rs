@@ -32,7 +32,7 @@ impl Recovery {
 
     /// Delivers a frame that did not come live.
     pub(super) fn deliver_recovered(&self, session: &Rc<Session>, frame: Bytes) {
-        self.services.metrics.resumed_messages.inc();
+        self.services.metrics.recovery.resumed_messages.inc();
         self.sessions.reply_text(session, frame);
     }
 }

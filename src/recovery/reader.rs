@@ -226,7 +226,7 @@ impl RecoveryReader<'_> {
     }
 
     async fn attempt<T>(&self, issue: impl Fn() -> PendingRead<T>) -> Option<T> {
-        self.metrics.recovery_reads.inc();
+        self.metrics.recovery.reads.inc();
         match tokio::time::timeout(self.bound, issue()).await {
             Ok(Ok(answer)) => return Some(answer),
             Ok(Err(error)) => tracing::debug!(%error, "a read failed and is tried again"),
@@ -241,7 +241,7 @@ impl RecoveryReader<'_> {
         tracing::debug!(%full, "too many reads wait for the store; a read for a user is refused");
         let Recipient::Session(session) = self.recipient else { return Some(()) };
         if session.link().is_open() {
-            self.metrics.closes(CloseReason::Overloaded.code());
+            self.metrics.sessions.closes(CloseReason::Overloaded.code());
             session.close(CloseReason::Overloaded);
         }
         None

@@ -59,7 +59,7 @@ impl Recovery {
         let position = SessionPosition::new(self.begins_at(from), Safeguards::default());
         session.recovery.set_position(position);
         let task = Rc::clone(self).resume(Rc::clone(session), from);
-        session.read_by(&tokio::task::spawn_local(task));
+        session.recovery.reader.begin(&tokio::task::spawn_local(task));
     }
 
     /// Decides whether a cursor can be resumed from.
@@ -127,9 +127,9 @@ impl Recovery {
 
     /// Starts a task that reads for a session which does not share the watermark, unless one runs.
     pub(super) fn ensure_caught_up(self: &Rc<Self>, session: &Rc<Session>) {
-        if !session.is_read_for() {
+        if !session.recovery.reader.is_running() {
             let task = Rc::clone(self).read_until_shared(Rc::clone(session));
-            session.read_by(&tokio::task::spawn_local(task));
+            session.recovery.reader.begin(&tokio::task::spawn_local(task));
         }
     }
 
@@ -151,7 +151,7 @@ impl Recovery {
             };
             self.finish_catch_up(&session, reading, &outcome.gaps, outcome.whole);
         }
-        session.end_reading();
+        session.recovery.reader.forget();
     }
 
     /// Ends a catch-up: its messages are in the session's queue, and its cursor goes behind them.

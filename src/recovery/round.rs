@@ -196,7 +196,7 @@ impl Recovery {
             let frame = MessageText::new(message).frame();
             let delivered =
                 self.sessions.hub.borrow_mut().offer(key, message.id, &frame, watermark);
-            self.services.metrics.repaired[kind as usize].inc_by(delivered.handed);
+            self.services.metrics.recovery.repaired[kind as usize].inc_by(delivered.handed);
             self.sessions.count(delivered);
         };
         self.reader(Turns::Node(&self.repairs), TRIES, Recipient::Anybody)

@@ -34,7 +34,7 @@ impl LateMessages {
         tokio::task::spawn_local(async move {
             tokio::time::sleep(LOOK_FOR_LATE).await;
             if is_stored(&fanout, &message).await {
-                fanout.services.metrics.published_late.inc();
+                fanout.services.metrics.sends.published_late.inc();
                 let envelope = fanout.envelope(&message, &MessageText::new(&message));
                 let targets = fanout.targets(&envelope.keys);
                 fanout.fan_out(envelope, &targets, None, None);

@@ -52,7 +52,7 @@ impl SendPipeline {
         let permit = self.in_flight.enter();
         let outcome = self.send_under_nonce(sending).await;
         drop(permit);
-        self.services.metrics.sends(match &outcome {
+        self.services.metrics.sends.count(match &outcome {
             Ok(_) => SendOutcome::Sent,
             Err(refusal) => match refusal.code {
                 Code::OutcomeUnknown => SendOutcome::Unknown,
@@ -176,7 +176,7 @@ impl SendPipeline {
         let stored =
             timeout(left, append).await.map_err(|_elapsed| outcome_unknown(UnknownReason::Late))?;
         stored.map_err(append_refusal)?;
-        self.services.metrics.store_seconds.observe(issued.elapsed().as_secs_f64());
+        self.services.metrics.sends.append_seconds.observe(issued.elapsed().as_secs_f64());
         Ok(())
     }
 

@@ -36,7 +36,7 @@ impl NodeClocks {
 
     fn believe(&self, seen: Micros, most: Micros) {
         if self.ids.observe(seen, most) == Observed::Refused {
-            self.metrics.refused_times.inc();
+            self.metrics.clock.refused.inc();
         }
     }
 

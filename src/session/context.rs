@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::Handoff;
 use crate::auth::TOKEN_BYTES_MAX;
 use crate::limiter::{AddressPermit, ConnectionPermit, FrameRates};
+use crate::ops::Router;
 use crate::protocol::{CloseReason, ErrorReply, RequestId};
-use crate::router::Router;
 use crate::socket::{Link, OutboxItem};
 
 /// Bytes that a `hello` may have beside its token. They are for an id and the name of a device of
@@ -86,7 +86,7 @@ impl ConnectionContext {
     }
 
     pub(super) fn send_away(&self, link: &Link) {
-        self.router.services.metrics.closes(CloseReason::Draining.code());
+        self.router.services.metrics.sessions.closes(CloseReason::Draining.code());
         link.close(CloseReason::Draining.frame());
     }
 
@@ -100,7 +100,7 @@ impl ConnectionContext {
     ) {
         // Nothing was queued before, so an error always fits.
         let _queued = link.push(OutboxItem::Text(refusal.frame(id).text()));
-        self.router.services.metrics.closes(close.code());
+        self.router.services.metrics.sessions.closes(close.code());
         link.close(close.frame());
     }
 

@@ -55,7 +55,7 @@ fn end(context: &ConnectionContext, session: &Session, close: CloseReason) {
     if !session.link().is_open() {
         return;
     }
-    context.router.services.metrics.closes(close.code());
+    context.router.services.metrics.sessions.closes(close.code());
     match close {
         CloseReason::SlowConsumer => session.evict(),
         close => session.close(close),
@@ -105,7 +105,7 @@ fn end_handshakes(context: &ConnectionContext) {
     let now = Instant::now();
     for (_, handshake) in context.handshakes.borrow().iter() {
         if handshake.until <= now && handshake.link.is_open() {
-            context.router.services.metrics.closes(CloseReason::HelloTimeout.code());
+            context.router.services.metrics.sessions.closes(CloseReason::HelloTimeout.code());
             handshake.link.close(CloseReason::HelloTimeout.frame());
         }
     }

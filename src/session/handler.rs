@@ -9,8 +9,8 @@ use crate::domain::RoutingKey;
 use crate::hub::Session;
 use crate::layout::worker_of;
 use crate::limiter::{ConnectionMeter, HandshakePermit, Metered};
+use crate::ops::HelloOptions;
 use crate::protocol::{CloseReason, Code, ErrorReply, Hello, Op, Request, RequestId};
-use crate::router::HelloOptions;
 use crate::socket::{ClientMessage, Handler, HandlerAction, Link, OutboxItem};
 
 /// The stage of a connection.
@@ -105,14 +105,14 @@ impl SessionHandler {
     }
 
     fn end_abuse(&self) -> HandlerAction {
-        self.context.router.services.metrics.closes(CloseReason::RateAbuse.code());
+        self.context.router.services.metrics.sessions.closes(CloseReason::RateAbuse.code());
         HandlerAction::Close(CloseReason::RateAbuse.frame())
     }
 
     /// The first frame must be a `hello` that is accepted; anything else ends the connection.
     fn handshake(&self, text: &str) -> HandlerAction {
         let services = &self.context.router.services;
-        services.metrics.client_frames.inc();
+        services.metrics.sessions.client_frames.inc();
         let Request { id, op } = Request::read(text, &services.config.limits.requests);
         let hello = match op {
             Ok(Op::Hello(hello)) => hello,
@@ -180,7 +180,7 @@ impl SessionHandler {
     ) -> HandlerAction {
         // Nothing was queued before, so an error always fits.
         let _queued = self.link.push(OutboxItem::Text(refusal.frame(id).text()));
-        self.context.router.services.metrics.closes(close.code());
+        self.context.router.services.metrics.sessions.closes(close.code());
         HandlerAction::Close(close.frame())
     }
 }

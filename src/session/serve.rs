@@ -16,8 +16,8 @@ use super::handler::{HelloPending, SessionHandler, SharedStage, Stage, leave};
 use crate::auth::Principal;
 use crate::hub::Session;
 use crate::limiter::{ConnectionMeter, HandshakePermit};
+use crate::ops::HelloOptions;
 use crate::protocol::CloseReason;
-use crate::router::HelloOptions;
 use crate::socket::{Connection, End, Link};
 
 /// An accepted `hello` whose session is not open yet.
@@ -72,7 +72,7 @@ fn close_surplus(context: &ConnectionContext, newest: &Session) {
     let max = context.router.services.config.limits.user.sessions;
     let surplus = context.router.sessions.hub.borrow().surplus_session(&newest.user, max);
     if let Some(session) = surplus {
-        context.router.services.metrics.closes(CloseReason::TooManySessions.code());
+        context.router.services.metrics.sessions.closes(CloseReason::TooManySessions.code());
         // It receives nothing more, even if its client never answers the close frame.
         context.router.leave(&session);
         session.close(CloseReason::TooManySessions);
@@ -172,7 +172,7 @@ impl Served {
         cx: &mut Context<'_>,
     ) -> Poll<Option<End>> {
         if self.is_ended(cx) {
-            self.context.router.services.metrics.closes(CloseReason::Overloaded.code());
+            self.context.router.services.metrics.sessions.closes(CloseReason::Overloaded.code());
             connection.link().close(CloseReason::Overloaded.frame());
             return Poll::Ready(None);
         }

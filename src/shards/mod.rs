@@ -2,7 +2,7 @@
 
 mod backoff;
 mod event;
-mod health;
+mod link_states;
 mod publishers;
 mod reconnect_signal;
 mod subscriber;
@@ -15,7 +15,9 @@ use crate::config::LinkBounds;
 
 pub(crate) use backoff::Backoff;
 pub use event::{SHARD_EVENTS_MAX, ShardEvent, ShardEvents};
-pub use health::{Health, LinkState};
+#[cfg(test)]
+pub(crate) use link_states::LinkRole;
+pub use link_states::{LinkReport, LinkState, LinkStates};
 pub use publishers::{Publishers, PublishersOptions};
 pub use reconnect_signal::ReconnectSignal;
 pub use subscriber::Subscriber;

@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::answered;
 use super::backoff::Backoff;
-use super::health::{Health, LinkRole};
+use super::link_states::{LinkRole, LinkStates};
 use super::reconnect_signal::{ReconnectReceiver, ReconnectSignal};
 use crate::bus::{Bus, BusError, OutboundPublish, Publisher};
 use crate::clock::WallClock;
@@ -57,7 +57,7 @@ pub struct PublishersOptions<'a> {
     /// Makes the connections.
     pub bus: &'a Arc<dyn Bus>,
     /// Where the states are recorded.
-    pub health: &'a Arc<Health>,
+    pub health: &'a Arc<LinkStates>,
     /// The node's metrics.
     pub metrics: &'a Arc<Metrics>,
     /// The channel that every node receives.
@@ -98,7 +98,7 @@ struct Link {
     role: LinkRole,
     probe: OutboundPublish,
     bus: Arc<dyn Bus>,
-    health: Arc<Health>,
+    health: Arc<LinkStates>,
     reconnect_wanted: ReconnectReceiver,
     bounds: LinkBounds,
 }
@@ -249,9 +249,9 @@ impl Publishers {
 
 impl Shared {
     fn count(&self, done: Publishes) {
-        self.metrics.publishes(PublishOutcome::Detoured, done.detoured);
-        self.metrics.publishes(PublishOutcome::Repeated, done.repeated);
-        self.metrics.publishes(PublishOutcome::Dropped, done.dropped);
+        self.metrics.shards.publishes(PublishOutcome::Detoured, done.detoured);
+        self.metrics.shards.publishes(PublishOutcome::Repeated, done.repeated);
+        self.metrics.shards.publishes(PublishOutcome::Dropped, done.dropped);
     }
 
     fn wake_all(&self) {
@@ -334,7 +334,7 @@ impl Link {
 
     /// Publishes to the channel without subscribers.
     async fn probe(&self, publisher: &dyn Publisher) -> Result<(), BusError> {
-        self.shared.metrics.canaries.inc();
+        self.shared.metrics.shards.canaries.inc();
         let answers = publisher.publish(std::slice::from_ref(&self.probe));
         answered(self.bounds.reply, answers)
             .await?
@@ -361,7 +361,7 @@ impl Link {
         let answers = match answered(self.bounds.reply, publisher.publish(batch)).await {
             Ok(answers) => answers,
             Err(error) => {
-                metrics.publishes(PublishOutcome::Failed, batch.len() as u64);
+                metrics.shards.publishes(PublishOutcome::Failed, batch.len() as u64);
                 return Err(error);
             }
         };
@@ -370,8 +370,8 @@ impl Link {
         self.shared.count(done);
         let refused = answers.iter().filter_map(|answer| answer.as_ref().err());
         let count = refused.clone().count() as u64;
-        metrics.publishes(PublishOutcome::Failed, count);
-        metrics.publishes(PublishOutcome::Answered, answers.len() as u64 - count);
+        metrics.shards.publishes(PublishOutcome::Failed, count);
+        metrics.shards.publishes(PublishOutcome::Answered, answers.len() as u64 - count);
         refused.clone().next().map_or(Ok(()), |error| {
             tracing::warn!(shard = self.name, %error, "a publish was refused");
             Err(error.clone())

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::answered;
 use super::backoff::Backoff;
 use super::event::{ShardEvent, ShardEvents};
-use super::health::{Health, LinkRole};
+use super::link_states::{LinkRole, LinkStates};
 use super::reconnect_signal::ReconnectReceiver;
 use crate::bus::{Bus, BusError, PushSink, Subscription};
 use crate::cluster::ServerRun;
@@ -36,7 +36,7 @@ pub struct Subscriber {
     /// Channels that are always subscribed: `all` and the node's own.
     pub always: Vec<Channel>,
     /// Where the state is recorded.
-    pub health: Arc<Health>,
+    pub health: Arc<LinkStates>,
     /// Receives the connection's events.
     pub events: ShardEvents,
     /// Signals the connection to close.

@@ -182,11 +182,11 @@ impl World {
     }
 
     fn hear_clock(&mut self, at: At, known: bool) {
-        if self.mutation == Some(Mutation::ClockIgnored) {
+        if self.makes(Mutation::ClockIgnored) {
             return;
         }
         self.agent(at.life).watch.clock_is_known(known);
-        self.nodes[usize::from(at.life.node)].refused = !known;
+        self.nodes[usize::from(at.life.node)].faults.refused = !known;
         if !known {
             self.fence(at);
             self.close_sessions(at.life, SECOND);
@@ -258,7 +258,7 @@ impl World {
     fn write_row(&mut self, at: At) {
         let (shards, moment) = (self.plan.size.shards, self.moment(at.life));
         let node = &mut self.nodes[usize::from(at.life.node)];
-        if node.refused {
+        if node.faults.refused {
             return;
         }
         let agent = &mut node.agent;
@@ -286,14 +286,15 @@ impl World {
             keeper.begin_last(number, now.moment)
         };
         let Some((incarnation, counter)) = begun else { return };
-        let about = Arc::clone(&self.about);
-        let mut row = Heartbeat::gather(incarnation, (counter, now.wall), &self.tags, parts, about);
+        let about = Arc::clone(&self.names.about);
+        let mut row =
+            Heartbeat::gather(incarnation, (counter, now.wall), &self.names.tags, parts, about);
         row.left = left;
-        let key = match self.mutation {
+        let key = match self.controls.mutation {
             Some(Mutation::RowsByName) => u128::from(at.life.node),
             _ => incarnation.0,
         };
-        let stamp = if self.mutation == Some(Mutation::RowsByWall) { now.wall.0 } else { counter };
+        let stamp = if self.makes(Mutation::RowsByWall) { now.wall.0 } else { counter };
         trace!(self, "{at:?} row {row:?}");
         let write = self.store.prepare(row, number, key, stamp);
         self.then(at, ThreadStep::IssueRow(write));
@@ -316,7 +317,8 @@ impl World {
     /// Draws which replicas a heartbeat of a node reaches, and whether its acknowledgement arrives.
     fn draw_row(&mut self, life: Life) -> (Replicas, bool) {
         let node = &self.nodes[usize::from(life.node)];
-        let ((late_until, late_by), flickers) = (node.rows_late, node.rows_flicker > self.now);
+        let ((late_until, late_by), flickers) =
+            (node.faults.rows_late, node.faults.rows_flicker > self.now);
         if late_until > self.now {
             let there = self.now + late_by + self.rng.below(LATE_SPREAD);
             return (Replicas([there; 3]), true);
@@ -325,7 +327,7 @@ impl World {
             return (Replicas([self.now + 1, NEVER, NEVER]), false);
         }
         let mut writing = self.plan.slow.rows;
-        if node.rows_lost > self.now {
+        if node.faults.rows_lost > self.now {
             writing = Writing { lost_in: 900, ..writing };
         }
         let unheard = self.rng.chance(writing.unheard_in);
@@ -357,7 +359,7 @@ impl World {
             LeaseState::Holds(until) => {
                 node.view.grant(Some(Lease { generation: keeper.number(), until }));
             }
-            LeaseState::Over if !node.refused => self.fence(at),
+            LeaseState::Over if !node.faults.refused => self.fence(at),
             _ => {}
         }
     }
@@ -387,7 +389,7 @@ impl World {
         self.queue.push(self.now + SECOND, Event::Thread(at, Job::Tick));
         let moment = self.moment(at.life);
         let node = &mut self.nodes[usize::from(at.life.node)];
-        if node.agent.keeper.standing(moment) == LeaseState::Over && !node.refused {
+        if node.agent.keeper.standing(moment) == LeaseState::Over && !node.faults.refused {
             self.fence(at);
         }
         self.then(at, ThreadStep::Orders);
@@ -453,7 +455,7 @@ impl World {
                 self.post(owner, Job::SubCut(shard));
                 (0..workers).for_each(|worker| self.put(life, worker, QueueItem::Cut(shard)));
             }
-            WatermarkAction::Advance(_) if self.mutation == Some(Mutation::SharedWatermark) => {
+            WatermarkAction::Advance(_) if self.makes(Mutation::SharedWatermark) => {
                 for worker in 0..usize::from(workers) {
                     let at = self.nodes[usize::from(life.node)].worker_at(worker);
                     self.post(at, Job::Watermark);

@@ -65,12 +65,12 @@ impl World {
     }
 
     fn put_inside(&mut self, user: u8, room: SimKey) {
-        let message = self.messages.len() as Msg;
+        let message = self.history.messages.len() as Msg;
         let long_ago = Micros(super::clocks::EPOCH - SECOND);
         let id = MessageId::new(long_ago, u64::from(message));
         let state = MemberState::UNKNOWN.add(MemberRole::Member, id);
         let change = Change { user, room, inside: true, own: id, written: state, state };
-        self.messages.push(WriteKnown {
+        self.history.messages.push(WriteKnown {
             id,
             content: SimContent::Change(change),
             session: Sid::MAX,
@@ -81,20 +81,20 @@ impl World {
         });
         self.file(message);
         self.pass_check(message);
-        self.acked |= one(message);
-        self.members.acked(message, 0);
+        self.history.acked |= one(message);
+        self.history.members.acked(message, 0);
     }
 
     /// Begins a change with a read of the member's state.
     pub(super) fn begin_change(&mut self, at: At, index: u16) {
-        self.wishes[usize::from(index)].acked = self.acked;
+        self.clients.wishes[usize::from(index)].acked = self.history.acked;
         self.read_member(at, index);
     }
 
     fn read_member(&mut self, at: At, index: u16) {
         let end = self.now + 1 + self.plan.slow.reads.draw(&mut self.rng);
         let touches = self.draw_touches(end);
-        self.wishes[usize::from(index)].touches = touches;
+        self.clients.wishes[usize::from(index)].touches = touches;
         let works = !self.rng.chance(self.plan.slow.reads_fail_in);
         self.queue.push(end, Event::Thread(at, Job::Member(index, works)));
     }
@@ -109,21 +109,22 @@ impl World {
     /// Draws the touch of a read between two times.
     pub(super) fn draw_touch(&mut self, begin: u64, end: u64) -> Touch {
         let touch = Touch::draw(&mut self.rng, begin, end);
-        let unread = self.script.as_ref().and_then(|script| script.unread);
+        let unread = self.controls.script.as_ref().and_then(|script| script.unread);
         unread.map_or(touch, |replica| touch.without(replica))
     }
 
     /// Handles that the member's state was read. The change is stamped above it, and an add above
     /// the newest message of the room.
     pub fn member_read(&mut self, at: At, index: u16, works: bool) {
-        let Wish { session, want, after, touches, confirmed, .. } = self.wishes[usize::from(index)];
+        let Wish { session, want, after, touches, confirmed, .. } =
+            self.clients.wishes[usize::from(index)];
         let Want::Change { user, room, inside } = want else { return };
         if !works || !self.may_send(at, session) {
             return self.answer_nothing(session);
         }
         let known = self.member_state(user, room, &touches);
         let comes_back = inside && !known.is_inside() && known.removed != confirmed;
-        if comes_back && self.mutation != Some(Mutation::RemovalUnconfirmed) {
+        if comes_back && !self.makes(Mutation::RemovalUnconfirmed) {
             return self.confirm_removal(at, index, known.removed);
         }
         let head = if inside { self.head_of(room, &touches.head) } else { NEVER };
@@ -146,14 +147,14 @@ impl World {
 
     /// Writes the removal that an add follows once more; the row is then read again.
     fn confirm_removal(&mut self, at: At, index: u16, removed: MessageId) {
-        let Wish { session, want, .. } = self.wishes[usize::from(index)];
+        let Wish { session, want, .. } = self.clients.wishes[usize::from(index)];
         let Want::Change { user, room, .. } = want else { return };
         let stored = self.rewrite(user, room, MemberState::removal(removed));
         let quorum = stored.quorum();
         if quorum == NEVER_STORED || quorum > self.now + self.plan.slow.write_timeout {
             return self.answer_nothing(session);
         }
-        self.wishes[usize::from(index)].confirmed = removed;
+        self.clients.wishes[usize::from(index)].confirmed = removed;
         self.queue.push(quorum + 1, Event::Thread(at, Job::MemberAgain(index)));
     }
 
@@ -165,7 +166,7 @@ impl World {
     fn rewrite(&mut self, user: u8, room: SimKey, state: MemberState) -> Stored {
         let writing = self.plan.slow.messages;
         let stored = Stored::draw_two(&writing, &mut self.rng, self.now);
-        self.rewrites.push(Rewrite { user, room, state, stored });
+        self.clients.rewrites.push(Rewrite { user, room, state, stored });
         stored
     }
 
@@ -180,7 +181,7 @@ impl World {
 
     /// The newest message of a room, as a read sees it.
     fn head_of(&self, room: SimKey, touch: &Touch) -> MessageId {
-        if self.mutation == Some(Mutation::HeadUnread) {
+        if self.makes(Mutation::HeadUnread) {
             return NEVER;
         }
         let mut newest = NEVER;
@@ -225,7 +226,7 @@ impl World {
     /// How the store merges two writes.
     fn merged(&self, one: MemberState, other: MemberState) -> MemberState {
         let merged = one.merge(other);
-        if self.mutation != Some(Mutation::LastJoining) {
+        if !self.makes(Mutation::LastJoining) {
             return merged;
         }
         // One cell holds all: the last joining stays.
@@ -235,15 +236,15 @@ impl World {
 
     /// All writes of a user's memberships that were tried.
     fn each_write(&self, user: u8, mut act: impl FnMut(SimKey, &MemberState, &Stored)) {
-        for message in self.members.tried() {
-            let WriteKnown { content, stored, .. } = &self.messages[usize::from(message)];
+        for message in self.history.members.tried() {
+            let WriteKnown { content, stored, .. } = self.message(message);
             if let SimContent::Change(change) = content
                 && change.user == user
             {
                 act(change.room, &change.written, stored);
             }
         }
-        for rewrite in self.rewrites.iter().filter(|rewrite| rewrite.user == user) {
+        for rewrite in self.clients.rewrites.iter().filter(|rewrite| rewrite.user == user) {
             act(rewrite.room, &rewrite.state, &rewrite.stored);
         }
     }
@@ -253,15 +254,15 @@ impl World {
         let end = self.now + 1 + self.plan.slow.reads.draw(&mut self.rng);
         let touches = self.draw_touches(end);
         let works = !self.rng.chance(self.plan.slow.reads_fail_in);
-        self.reads_back.push((message, touches));
-        let read = self.reads_back.len() as u16 - 1;
+        self.clients.reads_back.push((message, touches));
+        let read = self.clients.reads_back.len() as u16 - 1;
         self.queue.push(end, Event::Thread(at, Job::ReadBack(read, works)));
     }
 
     /// If it follows a removal that it had not seen, its joining is written as one that does.
     pub fn was_read_back(&mut self, at: At, read: u16, works: bool) {
-        let (message, touches) = self.reads_back[usize::from(read)];
-        let SimContent::Change(change) = self.messages[usize::from(message)].content else {
+        let (message, touches) = self.clients.reads_back[usize::from(read)];
+        let SimContent::Change(change) = self.message(message).content else {
             return;
         };
         if !works {
@@ -271,7 +272,7 @@ impl World {
         let state = change.state.merge(self.member_state(user, room, &touches));
         let joining = state.joining_behind_removal(own);
         let state = joining.map_or(state, |joining| state.merge(joining));
-        self.messages[usize::from(message)].content =
+        self.history.messages[usize::from(message)].content =
             SimContent::Change(Change { state, ..change });
         let Some(joining) = joining else { return self.then(at, ThreadStep::Judge(message)) };
         let stored = self.rewrite(user, room, joining);
@@ -292,9 +293,9 @@ impl World {
     /// Checks whether it has.
     pub fn look_at_passing(&mut self, at: At, message: Msg, until: Time) {
         let node = &self.nodes[usize::from(at.life.node)];
-        let stamp = self.messages[usize::from(message)].id.time();
+        let stamp = self.message(message).id.time();
         let left = stamp.since(node.clocks.lower(self.now));
-        if node.refused || self.now > until {
+        if node.faults.refused || self.now > until {
             return self.answer_unknown(message);
         }
         if left.is_zero() {
@@ -307,7 +308,7 @@ impl World {
     /// Decides about a change that was never entered, by its age alone.
     pub(super) fn judge_unentered(&mut self, at: At, message: Msg) {
         let wall = self.nodes[usize::from(at.life.node)].clocks.wall(self.now);
-        if wall.since(self.messages[usize::from(message)].id.time()) > ACK_LIMIT {
+        if wall.since(self.message(message).id.time()) > ACK_LIMIT {
             return self.answer_unknown(message);
         }
         self.pass_check(message);
@@ -318,22 +319,22 @@ impl World {
 
     /// A membership in the form of the product.
     pub fn membership(&self, room: SimKey, state: MemberState) -> Membership {
-        let room = self.rooms[usize::from(room - USERS_MAX)].clone();
-        Membership { room, user: self.anybody.clone(), state }
+        let room = self.names.rooms[usize::from(room - USERS_MAX)].clone();
+        Membership { room, user: self.names.anybody.clone(), state }
     }
 
     /// Adds a message that has an id to those of its keys.
     pub(super) fn file(&mut self, message: Msg) {
-        let keys = match self.messages[usize::from(message)].content {
+        let keys = match self.message(message).content {
             SimContent::Direct([a, b]) => only(a) | only(b),
             SimContent::Room(room) => only(room),
             SimContent::Change(change) => {
-                let id = self.messages[usize::from(message)].id;
-                return self.members.try_change(message, id, change);
+                let id = self.message(message).id;
+                return self.history.members.try_change(message, id, change);
             }
         };
         for key in super::event::each_key(keys) {
-            self.key_messages[usize::from(key)] |= one(message);
+            self.history.key_messages[usize::from(key)] |= one(message);
         }
     }
 }

@@ -51,13 +51,13 @@ impl SimDevice {
 impl World {
     /// The device of a session, if it listens.
     pub fn listener(&self, sid: Sid) -> Option<Dev> {
-        let session = &self.sessions[usize::from(sid)];
-        session.attached.then_some(session.device)
+        let session = &self.clients.sessions[usize::from(sid)];
+        session.link.attached.then_some(session.device)
     }
 
     /// Carries out an act of a client.
     pub fn act(&mut self, device: Dev, act: Act) {
-        let it = &self.devices[usize::from(device)];
+        let it = &self.clients.devices[usize::from(device)];
         match act {
             Act::Pump(sid) => self.pump(device, sid),
             Act::Lost(sid) => {
@@ -91,7 +91,7 @@ impl World {
     }
 
     fn come_back(&mut self, device: Dev) {
-        let it = &mut self.devices[usize::from(device)];
+        let it = &mut self.clients.devices[usize::from(device)];
         (it.session, it.waiting) = (None, false);
         let wait = self.rng.below(BACK);
         self.queue.push(self.now + wait, Event::Client(device, Act::Connect));
@@ -99,16 +99,16 @@ impl World {
 
     /// Makes a client leave its session, whose node notices at some time.
     pub fn leave(&mut self, device: Dev) {
-        let it = &mut self.devices[usize::from(device)];
+        let it = &mut self.clients.devices[usize::from(device)];
         it.waiting = false;
         let Some(sid) = it.session.take() else { return };
-        let wait = if self.script.is_some() || self.rng.chance(700) {
+        let wait = if self.controls.script.is_some() || self.rng.chance(700) {
             self.rng.below(20 * MILLI)
         } else {
             self.rng.below(20 * SECOND)
         };
         let session = self.session(sid);
-        session.attached = false;
+        session.link.attached = false;
         let close = Event::Thread(session.at, Job::Close(sid));
         self.queue.push(self.now + wait, close);
     }
@@ -123,7 +123,7 @@ impl World {
             return self.come_back(device);
         }
         let node = self.rng.bit_of(nodes) as usize;
-        let fresh = self.rng.chance(self.plan.fresh_in);
+        let fresh = self.rng.chance(self.plan.chances.fresh_in);
         self.connect_to(device, node, fresh);
     }
 
@@ -137,7 +137,7 @@ impl World {
 
     /// Connects a client to a node, with its cursor or as if it were new.
     pub fn connect_to(&mut self, device: Dev, node: usize, fresh: bool) -> Sid {
-        let it = &mut self.devices[usize::from(device)];
+        let it = &mut self.clients.devices[usize::from(device)];
         if fresh {
             (it.cursor, it.received, it.exempt) = (None, 0, 0);
         }
@@ -148,7 +148,7 @@ impl World {
         let at = self.nodes[node].worker_at(worker);
         let sid = self.open_session(device, user, at, cursor);
         trace!(self, "device {device} of {user} connects to {node} as {sid} from {cursor:?}");
-        self.devices[usize::from(device)].session = Some(sid);
+        self.clients.devices[usize::from(device)].session = Some(sid);
         let way = self.rng.below(5 * MILLI);
         self.queue.push(self.now + way, Event::Thread(at, Job::Hello(sid)));
         sid
@@ -156,7 +156,7 @@ impl World {
 
     /// Makes a client send a message to a random user or room.
     fn wish(&mut self, device: Dev) {
-        let user = self.devices[usize::from(device)].user;
+        let user = self.clients.devices[usize::from(device)].user;
         if let Some(room) = self.draw_room_of(user) {
             return self.wish_for(device, Want::Room(room));
         }
@@ -180,18 +180,18 @@ impl World {
             return None;
         }
         let room = USERS_MAX + self.rng.below(rooms) as SimKey;
-        self.members.owed_above(user, room).map(|_| room)
+        self.history.members.owed_above(user, room).map(|_| room)
     }
 
     /// Makes a client send something, unless its last send is unanswered.
     pub fn wish_for(&mut self, device: Dev, want: Want) {
-        let it = &mut self.devices[usize::from(device)];
+        let it = &mut self.clients.devices[usize::from(device)];
         let Some(session) = it.session else { return };
         if std::mem::replace(&mut it.waiting, true) {
             return;
         }
-        self.wishes.push(Wish::new(session, want, it.seen));
-        let job = Job::Send(self.wishes.len() as u16 - 1);
+        self.clients.wishes.push(Wish::new(session, want, it.seen));
+        let job = Job::Send(self.clients.wishes.len() as u16 - 1);
         let at = self.session(session).at;
         let way = self.rng.below(2 * MILLI);
         self.queue.push(self.now + way, Event::Thread(at, job));
@@ -199,17 +199,17 @@ impl World {
 
     /// Shows a client what a session sent it.
     pub fn receive(&mut self, device: Dev, sid: Sid, frame: SimFrame) {
-        let it = &mut self.devices[usize::from(device)];
+        let it = &mut self.clients.devices[usize::from(device)];
         if it.session != Some(sid) {
             return;
         }
         match frame {
             SimFrame::Message(message) => {
                 it.received |= one(message);
-                it.seen = it.seen.max(self.messages[usize::from(message)].id.time());
+                it.seen = it.seen.max(self.history.messages[usize::from(message)].id.time());
             }
             SimFrame::Sent(message) => {
-                let id = self.messages[usize::from(message)].id.time();
+                let id = self.history.messages[usize::from(message)].id.time();
                 it.received |= one(message);
                 it.waiting = false;
                 let rises = id > it.sent;
@@ -233,7 +233,7 @@ impl World {
     /// Tells a session's client that the session is gone.
     pub fn tell_lost(&mut self, sid: Sid) {
         let session = self.session(sid);
-        if std::mem::take(&mut session.attached) {
+        if std::mem::take(&mut session.link.attached) {
             let device = session.device;
             let way = self.rng.below(SECOND);
             self.queue.push(self.now + way, Event::Client(device, Act::Lost(sid)));
@@ -242,7 +242,7 @@ impl World {
 
     /// Ends the sessions of a node that is gone.
     pub fn lose_sessions(&mut self, life: Life) {
-        for sid in 0..self.sessions.len() as Sid {
+        for sid in 0..self.clients.sessions.len() as Sid {
             if self.session(sid).at.life == life {
                 self.tell_lost(sid);
             }
@@ -251,7 +251,7 @@ impl World {
 
     /// Ends a node's sessions in waves.
     pub fn close_sessions(&mut self, life: Life, within: Time) {
-        for sid in 0..self.sessions.len() as Sid {
+        for sid in 0..self.clients.sessions.len() as Sid {
             let at = self.session(sid).at;
             if at.life == life {
                 let wait = self.rng.below(within);

@@ -45,7 +45,7 @@ impl Off {
 
     /// Applies it to a world.
     pub fn apply(self, world: &mut World) {
-        (world.rules, world.mutation) = match self {
+        (world.controls.rules, world.controls.mutation) = match self {
             Nothing => (Safeguards::default(), None),
             Without(rule) => (Safeguards::without(rule), None),
             WithoutBoth(one, other) => (Safeguards::without_both(one, other), None),
@@ -216,7 +216,7 @@ fn search() {
     let flawed = |control: &&Control| shows(&mut World::new(), **control).is_err();
     for (off, profile, _) in CONTROLS.iter().filter(flawed) {
         let wrong = |other: &Profile| other != profile && !other.is_exact();
-        let others = Profile::ALL.into_iter().filter(wrong);
+        let others = Profile::ALL.iter().copied().filter(wrong);
         let mut profiles = std::iter::once(*profile).chain(others);
         let line = profiles.find_map(|profile| first_of(*off, profile, from, seeds));
         println!("{}", line.unwrap_or_else(|| format!("nothing shows {off:?}")));

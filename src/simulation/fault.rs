@@ -130,14 +130,14 @@ impl World {
             FaultKind::CutPublisher => self.hurt_links(life, shard, false, false),
             FaultKind::Deafen => self.hurt_links(life, shard, fault.which < 12, true),
             FaultKind::LoseRows => {
-                self.nodes[usize::from(life.node)].rows_lost = self.now + fault.span;
+                self.nodes[usize::from(life.node)].faults.rows_lost = self.now + fault.span;
             }
             FaultKind::DelayRows => {
                 let by = Time::from(fault.which) * SECOND / 10;
-                self.nodes[usize::from(life.node)].rows_late = (self.now + fault.span, by);
+                self.nodes[usize::from(life.node)].faults.rows_late = (self.now + fault.span, by);
             }
             FaultKind::FlickerRows => {
-                self.nodes[usize::from(life.node)].rows_flicker = self.now + fault.span;
+                self.nodes[usize::from(life.node)].faults.rows_flicker = self.now + fault.span;
             }
             FaultKind::Unreachable => self.cut_off(life, shard, fault),
             FaultKind::RefuseClock => {
@@ -150,7 +150,7 @@ impl World {
     }
 
     fn cut_off(&mut self, life: Life, shard: u8, fault: &Fault) {
-        self.nodes[usize::from(life.node)].unreachable = self.now + fault.span;
+        self.nodes[usize::from(life.node)].faults.unreachable = self.now + fault.span;
         self.hurt_links(life, shard, false, false);
         if fault.which >= 8 {
             self.sever_node(life);
@@ -165,8 +165,8 @@ impl World {
         self.plan.calm_down();
         for node in 0..self.nodes.len() {
             let it = &mut self.nodes[node];
-            (it.rows_lost, it.rows_flicker, it.unreachable) = (0, 0, 0);
-            it.rows_late = (0, 0);
+            (it.faults.rows_lost, it.faults.rows_flicker, it.faults.unreachable) = (0, 0, 0);
+            it.faults.rows_late = (0, 0);
             let life = it.life;
             for thread in 0..self.threads() {
                 self.release(At { life, thread });

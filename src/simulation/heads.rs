@@ -47,7 +47,7 @@ impl World {
 
     /// Records that a message was delivered to a room.
     pub(super) fn note_head(&mut self, at: At, message: Msg) {
-        let known = &self.messages[usize::from(message)];
+        let known = self.message(message);
         if let SimContent::Room(room) = known.content {
             let time = known.id.time();
             let head = self.head(at, room);
@@ -59,7 +59,7 @@ impl World {
     pub(super) fn known_head(&mut self, at: At, room: SimKey) -> Option<Micros> {
         let viewed = self.viewed(at.life);
         let is_heard = self.plan.known_heads && self.is_confirmed(at.life, room) && !viewed.frozen;
-        let unbroken = self.mutation != Some(Mutation::HeadsForgetBreaks);
+        let unbroken = !self.makes(Mutation::HeadsForgetBreaks);
         let head = self.head(at, room);
         let whole = head.whole.is_some_and(|breaks| breaks == viewed.breaks || !unbroken);
         (is_heard && whole).then_some(head.newest)
@@ -75,10 +75,10 @@ impl World {
 
     /// Records a head that was read.
     pub(super) fn learn_head(&mut self, at: At, read: HeadRead, looks: &Looks) {
-        let mut rest = self.key_messages[usize::from(read.room)];
+        let mut rest = self.history.key_messages[usize::from(read.room)];
         let mut newest = Micros(0);
         while rest != 0 {
-            let known = &self.messages[rest.trailing_zeros() as usize];
+            let known = &self.history.messages[rest.trailing_zeros() as usize];
             rest &= rest - 1;
             if known.stored.activity[0].seen(&looks.activity) {
                 newest = known.id.time().max(newest);
@@ -100,7 +100,7 @@ impl World {
             if let Some(newest) = self.known_head(at, key) {
                 let looks = Looks { key, heads_known: true, ..looks };
                 let fresh = (newest > above).then_some(looks);
-                let earns = self.mutation == Some(Mutation::HeadsEarnReads);
+                let earns = self.makes(Mutation::HeadsEarnReads);
                 self.session(sid).add_known(fresh, earns);
             } else {
                 let head = self.read_head(at, key);

@@ -92,9 +92,9 @@ impl fmt::Display for Lag {
 fn measure(off: Off, profile: Profile) -> Option<Lag> {
     let lags = in_parallel(SEEDS as usize, |world, seed| {
         off.apply(world);
-        world.lags = Some(Vec::new());
+        world.report.lags = Some(Vec::new());
         let objection = world.run(profile, seed as u64);
-        world.lags.take().filter(|_| objection.is_none())
+        world.report.lags.take().filter(|_| objection.is_none())
     });
     let lags: Option<Vec<Vec<u64>>> = lags.into_iter().collect();
     Lag::of(lags?.concat())

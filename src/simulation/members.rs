@@ -121,13 +121,13 @@ impl Members {
 impl World {
     /// Records that a message passed the check.
     pub(super) fn pass_check(&mut self, message: Msg) {
-        self.passed |= one(message);
-        let SimContent::Change(change) = self.messages[usize::from(message)].content else {
+        self.history.passed |= one(message);
+        let SimContent::Change(change) = self.message(message).content else {
             return;
         };
-        self.members.pass(message);
-        for device in 0..self.devices.len() as Dev {
-            if self.devices[usize::from(device)].user == change.user {
+        self.history.members.pass(message);
+        for device in 0..self.clients.devices.len() as Dev {
+            if self.clients.devices[usize::from(device)].user == change.user {
                 self.judge_cursor(device);
             }
         }
@@ -135,14 +135,14 @@ impl World {
 
     /// Checks the id of a message: it is above all adds that are answered.
     pub(super) fn judge_issue(&mut self, message: Msg) {
-        let WriteKnown { id, content, session, .. } = self.messages[usize::from(message)];
+        let WriteKnown { id, content, session, .. } = *self.message(message);
         let SimContent::Room(room) = content else { return };
         if !self.is_in_order() {
             return;
         }
         for user in 0..self.plan.size.users {
-            if self.members.answered(user, room).is_some_and(|begin| id <= begin) {
-                let device = self.sessions[usize::from(session)].device;
+            if self.history.members.answered(user, room).is_some_and(|begin| id <= begin) {
+                let device = self.clients.sessions[usize::from(session)].device;
                 self.object(Broken::BehindAnswer, device, Some(message));
             }
         }
@@ -151,17 +151,18 @@ impl World {
     /// Checks the stamp of an add: it is above everything that was acknowledged before the add was
     /// requested.
     pub(super) fn judge_joining(&mut self, wish: u16) {
-        let Wish { session, want, acked, .. } = self.wishes[usize::from(wish)];
-        let Some(WriteKnown { id, content: SimContent::Change(change), .. }) = self.messages.last()
+        let Wish { session, want, acked, .. } = self.clients.wishes[usize::from(wish)];
+        let Some(WriteKnown { id, content: SimContent::Change(change), .. }) =
+            self.history.messages.last()
         else {
             return;
         };
         let Want::Change { room, .. } = want else { return };
         let joins = change.inside && change.state.joined == *id;
         if joins && self.is_in_order() {
-            let above = self.newer(*id, acked & self.key_messages[usize::from(room)]);
+            let above = self.newer(*id, acked & self.history.key_messages[usize::from(room)]);
             if above != 0 {
-                let device = self.sessions[usize::from(session)].device;
+                let device = self.clients.sessions[usize::from(session)].device;
                 let message = above.trailing_zeros() as Msg;
                 self.object(Broken::BeforeAdd, device, Some(message));
             }
@@ -175,13 +176,13 @@ impl World {
 
     /// Handles the answer of an add: its caller may have a service send at once, through any node.
     pub(super) fn speak_behind(&mut self, message: Msg) {
-        let SimContent::Change(change) = self.messages[usize::from(message)].content else {
+        let SimContent::Change(change) = self.message(message).content else {
             return;
         };
-        if !change.inside || self.script.is_some() || !self.rng.chance(500) {
+        if !change.inside || self.controls.script.is_some() || !self.rng.chance(500) {
             return;
         }
-        let device = self.rng.below(self.devices.len() as u64) as Dev;
+        let device = self.rng.below(self.clients.devices.len() as u64) as Dev;
         let way = self.rng.below(3 * MILLI);
         let act = Act::Serve(change.room);
         self.queue.push(self.now + way, Event::Client(device, act));
@@ -189,11 +190,11 @@ impl World {
 
     /// The messages of a set that a user is owed.
     pub fn owed_to(&self, user: u8, among: Messages) -> Messages {
-        let mut owed = among & self.key_messages[usize::from(user)];
+        let mut owed = among & self.history.key_messages[usize::from(user)];
         for room in (0..self.plan.size.rooms).map(|room| USERS_MAX + room) {
-            let said = among & self.key_messages[usize::from(room)];
+            let said = among & self.history.key_messages[usize::from(room)];
             if said != 0
-                && let Some(begin) = self.members.owed_above(user, room)
+                && let Some(begin) = self.history.members.owed_above(user, room)
             {
                 owed |= self.newer(begin, said);
             }
@@ -208,7 +209,7 @@ impl World {
         while rest != 0 {
             let message = rest.trailing_zeros() as Msg;
             rest &= rest - 1;
-            if self.messages[usize::from(message)].id > than {
+            if self.message(message).id > than {
                 newer |= one(message);
             }
         }
@@ -225,7 +226,7 @@ impl World {
     /// before `begun`.
     pub(super) fn knows_leaves(&mut self, at: At, user: u8, begun: Time) {
         let leaves: smallvec::SmallVec<[(SimKey, MessageId); 4]> =
-            self.members.left_before(user, begun).collect();
+            self.history.members.left_before(user, begun).collect();
         for (room, stamp) in leaves {
             self.heard_leave(at, user, room, stamp);
         }
@@ -233,12 +234,12 @@ impl World {
 
     /// Checks that a message delivered to a session is for the session's user.
     pub(super) fn judge_handed(&mut self, sid: Sid, message: Msg) {
-        let known = &self.messages[usize::from(message)];
+        let known = self.message(message);
         let SimContent::Room(room) = known.content else { return };
         let id = known.id;
-        let SimSession { user, at, device, .. } = self.sessions[usize::from(sid)];
+        let SimSession { user, at, device, .. } = self.clients.sessions[usize::from(sid)];
         let left = self.worker(at).left[usize::from(user)][usize::from(room - USERS_MAX)];
-        if !self.members.may_have(user, room, id, left) {
+        if !self.history.members.may_have(user, room, id, left) {
             self.object(Broken::Outsider, device, Some(message));
         }
     }

@@ -54,17 +54,18 @@
 //! world.strikes(kind, node, which, s)       any fault of `fault::Kind`
 //! world.cursor(device)  watermark(node)  is_frozen(node)  lease_left(node)  last_row(node)
 //! world.has_passed(msg)  is_acked(msg)  has_everything(user)   by now
-//! world.objection                           what the oracle objects to; time stands still then
+//! world.report.objection                    what the oracle objects to; time stands still then
 //! ```
 //!
 //! Connections that are cut break at once, and a client that leaves is noticed soon. A thread that
-//! goes on takes what came meanwhile before its own timers. `world.mutation` makes the loops err.
+//! goes on takes what came meanwhile before its own timers. `world.controls.mutation` makes the loops
+//! err.
 //! [`World::scripted_with`](world::World::scripted_with) takes any [`plan::SimOptions`], for more
 //! workers, shards or commands in flight; a script may change its `slow` and `bounds`.
 
 macro_rules! trace {
     ($world:expr, $($part:tt)*) => {
-        if $world.tracing {
+        if $world.report.tracing {
             let line = format!($($part)*);
             $world.note(line);
         }

@@ -31,8 +31,6 @@ pub struct SimNode {
     pub alive: bool,
     /// Whether it is being stopped: it takes no sessions and no sends.
     pub draining: bool,
-    /// Whether it does not know the time.
-    pub refused: bool,
     /// Its clocks.
     pub clocks: Clocks,
     /// What its ids come from.
@@ -45,10 +43,26 @@ pub struct SimNode {
     pub agent: SimAgent,
     /// The workers' states.
     pub workers: SmallVec<[SimWorker; 1]>,
-    /// The subscriber connections, one per shard, and the interest.
+    /// What it subscribes to.
+    pub interest: SimInterest,
+    /// What is wrong with it.
+    pub faults: NodeFaults,
+}
+
+/// What a node subscribes to.
+#[derive(Debug)]
+pub struct SimInterest {
+    /// The subscriber connections, one per shard, and the buckets.
     pub hearing: SmallVec<[Hearing; 2]>,
     /// Which workers want a key, one bit each.
     pub wants: [u8; KEYS_MAX],
+}
+
+/// What is wrong with a node.
+#[derive(Debug, Default)]
+pub struct NodeFaults {
+    /// Whether it does not know the time.
+    pub refused: bool,
     /// Its heartbeat writes are lost until then.
     pub rows_lost: Time,
     /// Its heartbeat writes are late until then, and by how much.
@@ -90,7 +104,7 @@ impl World {
 
     /// Whether a node cannot connect to Redis.
     pub fn is_unreachable(&self, life: Life) -> bool {
-        self.now < self.nodes[usize::from(life.node)].unreachable
+        self.now < self.nodes[usize::from(life.node)].faults.unreachable
     }
 
     fn make_node(&mut self, life: Life) -> SimNode {
@@ -111,7 +125,6 @@ impl World {
             born: self.now,
             alive: true,
             draining: false,
-            refused: false,
             clocks,
             ids: HybridClock::default(),
             threads: (0..self.threads()).map(|_| Thread::default()).collect(),
@@ -121,18 +134,19 @@ impl World {
                 shards,
                 workers,
                 Arc::clone(&view),
-                self.rules,
+                self.controls.rules,
             ),
             workers: (0..workers)
-                .map(|_| SimWorker::new(shards, &bounds, moment, self.rules))
+                .map(|_| SimWorker::new(shards, &bounds, moment, self.controls.rules))
                 .collect(),
-            hearing: (0..shards).map(|_| Hearing::new(bounds.linger, self.rules)).collect(),
+            interest: SimInterest {
+                hearing: (0..shards)
+                    .map(|_| Hearing::new(bounds.linger, self.controls.rules))
+                    .collect(),
+                wants: [0; KEYS_MAX],
+            },
             view,
-            wants: [0; KEYS_MAX],
-            rows_lost: 0,
-            rows_late: (0, 0),
-            rows_flicker: 0,
-            unreachable: 0,
+            faults: NodeFaults::default(),
         }
     }
 

@@ -54,13 +54,13 @@ impl World {
     pub fn object(&mut self, broken: Broken, device: Dev, message: Option<Msg>) {
         let objection = Objection { broken, at: self.now, device, message };
         trace!(self, "OBJECTION {objection:?}");
-        self.objection.get_or_insert(objection);
+        self.report.objection.get_or_insert(objection);
     }
 
     /// Checks that a device with a cursor has everything that was acknowledged up to there.
     pub fn judge_cursor(&mut self, device: Dev) {
-        let it = &self.devices[usize::from(device)];
-        let missing = self.owed_to(it.user, self.acked & !it.received & !it.exempt);
+        let it = &self.clients.devices[usize::from(device)];
+        let missing = self.owed_to(it.user, self.history.acked & !it.received & !it.exempt);
         let Some(cursor) = it.cursor.filter(|_| missing != 0) else { return };
         let hole = missing & !self.above(cursor.0, missing);
         if hole != 0 {
@@ -70,9 +70,9 @@ impl World {
 
     /// Checks an acknowledged message: every device with a cursor above it has it.
     pub fn judge_ack(&mut self, message: Msg) {
-        let content = self.messages[usize::from(message)].content;
-        for device in 0..self.devices.len() {
-            if content.may_concern(self.devices[device].user) {
+        let content = self.message(message).content;
+        for device in 0..self.clients.devices.len() {
+            if content.may_concern(self.clients.devices[device].user) {
                 self.judge_cursor(device as Dev);
             }
         }
@@ -81,13 +81,13 @@ impl World {
     /// Checks the end, when everything has been well for long: every device has everything, and
     /// cursors are near.
     pub fn judge_end(&mut self) {
-        for device in 0..self.devices.len() as Dev {
-            let it = &self.devices[usize::from(device)];
+        for device in 0..self.clients.devices.len() as Dev {
+            let it = &self.clients.devices[usize::from(device)];
             let Some(cursor) = it.cursor else {
                 self.object(Broken::Lag, device, None);
                 continue;
             };
-            let missing = self.owed_to(it.user, self.acked & !it.received & !it.exempt);
+            let missing = self.owed_to(it.user, self.history.acked & !it.received & !it.exempt);
             if missing != 0 {
                 self.object(Broken::Missing, device, Some(missing.trailing_zeros() as Msg));
             }

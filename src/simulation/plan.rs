@@ -125,17 +125,24 @@ pub struct SimOptions {
     pub clocks: Trust,
     /// The nodes whose lag is measured, one bit each.
     pub watched: u8,
-    /// Messages that go out as one publish to all, of a thousand.
-    pub to_all_in: u32,
+    /// How often something is special.
+    pub chances: Chances,
     /// The members of each room from the beginning, one bit each.
     pub insiders: [u8; ROOMS_MAX as usize],
     /// Whether workers know the heads of rooms that they subscribe to.
     pub known_heads: bool,
     /// Whether the sessions of a user at a worker share reads of the user's memberships.
     pub shared_reads: bool,
-    /// Connections that come without a cursor, of a thousand.
+}
+
+/// How often something is special, of a thousand.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Chances {
+    /// Messages that go out as one publish to all.
+    pub to_all_in: u32,
+    /// Connections that come without a cursor.
     pub fresh_in: u32,
-    /// Connections that are slow, of a thousand.
+    /// Connections that are slow.
     pub slow_in: u32,
 }
 
@@ -190,12 +197,10 @@ impl SimOptions {
             acts: Vec::new(),
             clocks: Trust::Exact,
             watched: u8::MAX,
-            to_all_in: 0,
+            chances: Chances::default(),
             known_heads: false,
             shared_reads: false,
             insiders: [0; ROOMS_MAX as usize],
-            fresh_in: 0,
-            slow_in: 0,
         }
     }
 
@@ -230,9 +235,9 @@ impl SimOptions {
         size.acts = rng.below(16) as u8;
         size.active = (40 + rng.below(35)) * SECOND;
         size.quiet = if rng.chance(120) { 70 * SECOND } else { 0 };
-        self.to_all_in = [0, 0, 300][rng.below(3) as usize];
-        self.fresh_in = [0, 100, 500][rng.below(3) as usize];
-        self.slow_in = [0, 0, 400][rng.below(3) as usize];
+        self.chances.to_all_in = [0, 0, 300][rng.below(3) as usize];
+        self.chances.fresh_in = [0, 100, 500][rng.below(3) as usize];
+        self.chances.slow_in = [0, 0, 400][rng.below(3) as usize];
     }
 
     fn draw_slowness(&mut self, rng: &mut Rng) {

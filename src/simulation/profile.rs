@@ -9,9 +9,23 @@ use super::rng::Rng;
 use super::rooms;
 use super::store::Delay;
 
-/// A profile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Profile {
+/// Lists the profiles once. Their order is part of what a seed means.
+macro_rules! profiles {
+    ($($(#[$doc:meta])+ $profile:ident,)+) => {
+        /// A profile.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Profile {
+            $($(#[$doc])+ $profile,)+
+        }
+
+        impl Profile {
+            /// All.
+            pub const ALL: &[Self] = &[$(Self::$profile),+];
+        }
+    };
+}
+
+profiles! {
     /// A little of everything.
     Mix,
     /// Primaries that crash, come back empty, or live side by side.
@@ -100,14 +114,7 @@ pub enum Profile {
     RoomsShared,
 }
 
-use Profile::{
-    Adders, Births, CutOff, Departures, Expiry, Failovers, Fences, Fencing, Flappers,
-    FlickeringDeath, Heartbeats, JoinOverflows, Joiners, Leases, Leavers, LostPublishes, Margins,
-    Mix, OldPrimary, OneKilled, OneStopped, Overflows, PublisherAway, PublisherCut, RedisDown,
-    Removals, Resumes, Returners, RollingRestart, Rooms, RoomsChurn, RoomsClocks, RoomsHeads,
-    RoomsShared, ShardDown, SlowOperations, SlowRoster, SlowStore, Steady, StepsBack, Strangers,
-    Vanishings, Workers,
-};
+use Profile::*;
 
 // All faults, and how often each occurs.
 
@@ -190,53 +197,6 @@ const EXPIRY: &[(FaultKind, u64)] =
     &[(FaultKind::StopNode, 2), (FaultKind::StopThread, 2), (FaultKind::Kill, 2)];
 
 impl Profile {
-    /// All.
-    pub const ALL: [Self; 43] = [
-        Mix,
-        Failovers,
-        Heartbeats,
-        SlowRoster,
-        LostPublishes,
-        PublisherCut,
-        SlowStore,
-        Resumes,
-        Expiry,
-        Workers,
-        Births,
-        Leases,
-        Fences,
-        Returners,
-        Leavers,
-        Departures,
-        Strangers,
-        Vanishings,
-        Margins,
-        Flappers,
-        Overflows,
-        StepsBack,
-        Steady,
-        SlowOperations,
-        RollingRestart,
-        OneKilled,
-        OneStopped,
-        ShardDown,
-        RedisDown,
-        OldPrimary,
-        CutOff,
-        PublisherAway,
-        Fencing,
-        FlickeringDeath,
-        Rooms,
-        RoomsChurn,
-        RoomsClocks,
-        RoomsHeads,
-        RoomsShared,
-        Joiners,
-        Removals,
-        JoinOverflows,
-        Adders,
-    ];
-
     /// Its name on the command line: that of the variant, in small letters.
     pub fn name(self) -> String {
         let variant = format!("{self:?}");
@@ -249,7 +209,7 @@ impl Profile {
 
     /// The profile of a name.
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|profile| profile.name() == name)
+        Self::ALL.iter().copied().find(|profile| profile.name() == name)
     }
 
     /// Most faults.

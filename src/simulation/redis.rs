@@ -346,7 +346,7 @@ impl World {
     /// How long a connection that is being lost still works, and how long its node does not notice.
     /// In a script it breaks at once.
     fn draw_severance(&mut self) -> (Time, Time) {
-        if self.script.is_some() {
+        if self.controls.script.is_some() {
             return (1, 1);
         }
         let grace = if self.rng.chance(500) { 1 } else { 1 + self.rng.below(20 * MILLI) };

@@ -78,7 +78,7 @@ impl World {
         rounding.dues.clear();
         rounding.reads.clear();
         self.each_session(at, |world, sid| world.list(at, sid, watermark));
-        if self.plan.size.rooms == 0 || self.mutation == Some(Mutation::RoundsForgetMemberships) {
+        if self.plan.size.rooms == 0 || self.makes(Mutation::RoundsForgetMemberships) {
             return self.read_round(at);
         }
         let mut users: SmallVec<[u8; 4]> = SmallVec::new();

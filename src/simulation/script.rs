@@ -156,8 +156,8 @@ impl World {
     /// The same for a plan.
     pub fn scripted_with(plan: SimOptions, rules: Safeguards) -> Self {
         let mut world = Self::new();
-        (world.plan, world.rules) = (plan, rules);
-        world.script = Some(Script::default());
+        (world.plan, world.controls.rules) = (plan, rules);
+        world.controls.script = Some(Script::default());
         world.set_up();
         world.pass(20.0);
         world
@@ -172,7 +172,7 @@ impl World {
     /// Lets time pass until a condition holds, or for `seconds` at most. Returns whether it holds.
     pub fn pass_until(&mut self, seconds: f64, mut is: impl FnMut(&Self) -> bool) -> bool {
         let end = self.now + (seconds * SECOND as f64) as Time;
-        while !is(self) && self.now < end && self.objection.is_none() {
+        while !is(self) && self.now < end && self.report.objection.is_none() {
             let next = (self.now + MILLI).min(end);
             self.go_until(next);
         }
@@ -198,7 +198,7 @@ impl World {
 
     /// When a node last wrote a heartbeat, in seconds of true time; zero means never.
     pub fn last_row(&self, node: u8) -> f64 {
-        let mut wrote = self.script.iter().flat_map(|script| &script.wrote);
+        let mut wrote = self.controls.script.iter().flat_map(|script| &script.wrote);
         let last = wrote.find(|(other, _)| *other == node);
         last.map_or(0, |(_, at)| *at) as f64 / SECOND as f64
     }
@@ -224,8 +224,8 @@ impl World {
 
     /// Adds one more device of a user.
     pub fn add_device(&mut self, user: u8) -> Dev {
-        self.devices.push(SimDevice::new(user));
-        self.devices.len() as Dev - 1
+        self.clients.devices.push(SimDevice::new(user));
+        self.clients.devices.len() as Dev - 1
     }
 
     /// Starts one more node, and returns its index.
@@ -265,32 +265,32 @@ impl World {
 
     /// Makes a node lose its publisher connections to a shard, and unable to connect to Redis.
     pub fn cannot_publish(&mut self, node: u8, shard: u8) {
-        self.nodes[usize::from(node)].unreachable = Time::MAX;
+        self.nodes[usize::from(node)].faults.unreachable = Time::MAX;
         self.hurt_links(self.life(node), shard, false, false);
     }
 
     /// Ends that.
     pub fn can_publish(&mut self, node: u8) {
-        self.nodes[usize::from(node)].unreachable = 0;
+        self.nodes[usize::from(node)].faults.unreachable = 0;
     }
 
     /// Makes reads of messages avoid this replica from now on; none: they touch random ones.
     pub fn reads_leave_out(&mut self, replica: Option<u8>) {
-        self.script.get_or_insert_default().unread = replica;
+        self.controls.script.get_or_insert_default().unread = replica;
     }
 
     /// Moves a device's session to another worker of its node: as a resume from the client's
     /// cursor, or as it is where the loops err so.
     pub fn moves(&mut self, device: Dev, worker: u8) {
-        let it = &self.devices[usize::from(device)];
+        let it = &self.clients.devices[usize::from(device)];
         let (Some(sid), cursor) = (it.session, it.cursor.unwrap_or_default()) else { return };
-        let (from, rules) = (self.session(sid).at, self.rules);
+        let (from, rules) = (self.session(sid).at, self.controls.rules);
         let to = At { thread: 1 + worker, ..from };
         self.forget_session(from, sid);
         let place = self.worker(to).recent.place();
         let session = self.session(sid);
         (session.at, session.place) = (to, place);
-        if self.mutation == Some(Mutation::MovedUndrained) {
+        if self.makes(Mutation::MovedUndrained) {
             self.session(sid).phase = Phase::Live;
             return self.join_worker(to, sid);
         }
@@ -321,37 +321,37 @@ impl World {
     }
 
     fn wants(&mut self, device: Dev, want: Want) -> Option<Msg> {
-        let before = self.messages.len();
+        let before = self.history.messages.len();
         self.wish_for(device, want);
-        self.pass_until(1.0, |world| world.messages.len() > before).then_some(before as Msg)
+        self.pass_until(1.0, |world| world.history.messages.len() > before).then_some(before as Msg)
     }
 
     /// Whether a message passed the check.
     pub fn has_passed(&self, message: Msg) -> bool {
-        self.passed & super::store::one(message) != 0
+        self.history.passed & super::store::one(message) != 0
     }
 
     /// Whether a message was answered with `sent`.
     pub fn is_acked(&self, message: Msg) -> bool {
-        self.acked & super::store::one(message) != 0
+        self.history.acked & super::store::one(message) != 0
     }
 
     /// Whether something was acknowledged to a user, and all the user's connected devices have all
     /// of it, and cursors above.
     pub fn has_everything(&self, user: u8) -> bool {
-        let owed = self.owed_to(user, self.acked);
+        let owed = self.owed_to(user, self.history.acked);
         let has = |device: &SimDevice| {
             let above = |cursor: Micros| self.above(cursor.0, owed);
             owed & !device.received == 0 && device.cursor.is_some_and(|cursor| above(cursor) == 0)
         };
         let mine = |device: &&SimDevice| device.user == user && device.session.is_some();
-        owed != 0 && self.devices.iter().filter(mine).all(has)
+        owed != 0 && self.clients.devices.iter().filter(mine).all(has)
     }
 
     /// The cursor that a device holds, in seconds of true time.
     pub fn cursor(&self, device: Dev) -> Option<f64> {
         let of = |cursor: Micros| (cursor.0 as f64 - super::clocks::EPOCH as f64) / SECOND as f64;
-        self.devices[usize::from(device)].cursor.map(of)
+        self.clients.devices[usize::from(device)].cursor.map(of)
     }
 
     /// A node's watermark, in seconds of true time.
@@ -409,12 +409,12 @@ impl World {
 
     /// Holds something back from now on.
     pub fn hold(&mut self, hold: StoreHold) {
-        self.script.get_or_insert_default().holds.push(hold);
+        self.controls.script.get_or_insert_default().holds.push(hold);
     }
 
     /// Releases everything that was held back so, now and from now on.
     pub fn let_go_of(&mut self, hold: StoreHold) {
-        let script = self.script.get_or_insert_default();
+        let script = self.controls.script.get_or_insert_default();
         script.holds.retain(|other| *other != hold);
         let all = std::mem::take(&mut script.held);
         let (free, rest) = all.into_iter().partition(|(by, _)| *by == hold);
@@ -426,7 +426,7 @@ impl World {
 
     /// Releases the first thing that was held back so; what comes from now on is still held back.
     pub fn let_one_go_of(&mut self, hold: StoreHold) {
-        let script = self.script.get_or_insert_default();
+        let script = self.controls.script.get_or_insert_default();
         let first = script.held.iter().position(|(by, _)| *by == hold);
         if let Some((_, event)) = first.map(|first| script.held.remove(first)) {
             self.happen(event);
@@ -435,27 +435,27 @@ impl World {
 
     /// How much is held back so.
     pub fn held(&self, hold: StoreHold) -> usize {
-        let script = self.script.as_ref();
+        let script = self.controls.script.as_ref();
         script.map_or(0, |script| script.held.iter().filter(|(by, _)| *by == hold).count())
     }
 
     /// Decides the fate of a node's heartbeats from now on; none: they are written.
     pub fn rows_are(&mut self, node: u8, fate: Option<Fate>) {
-        let rows = &mut self.script.get_or_insert_default().rows;
+        let rows = &mut self.controls.script.get_or_insert_default().rows;
         rows.retain(|(other, _)| *other != node);
         rows.extend(fate.map(|fate| (node, fate)));
     }
 
     /// The same for a node's messages.
     pub fn messages_are(&mut self, node: u8, fate: Option<Fate>) {
-        let messages = &mut self.script.get_or_insert_default().messages;
+        let messages = &mut self.controls.script.get_or_insert_default().messages;
         messages.retain(|(other, _)| *other != node);
         messages.extend(fate.map(|fate| (node, fate)));
     }
 
     /// Whether an event is held back.
     pub fn holds(&mut self, event: &Event) -> bool {
-        let Some(script) = &mut self.script else { return false };
+        let Some(script) = &mut self.controls.script else { return false };
         let at = match *event {
             Event::Thread(at, _) => at,
             Event::Server(conn, _) => self.redis.conn(conn).owner,
@@ -469,7 +469,7 @@ impl World {
 
     /// The script's decision about a heartbeat.
     pub fn row_fate(&mut self, life: Life) -> Option<(Replicas, bool)> {
-        let script = self.script.as_mut()?;
+        let script = self.controls.script.as_mut()?;
         script.wrote.retain(|(node, _)| *node != life.node);
         script.wrote.push((life.node, self.now));
         let (_, fate) = script.rows.iter().find(|(node, _)| *node == life.node)?;
@@ -478,7 +478,7 @@ impl World {
 
     /// The script's decision about a message.
     pub fn message_fate(&self, life: Life) -> Option<(Stored, bool)> {
-        let script = self.script.as_ref()?;
+        let script = self.controls.script.as_ref()?;
         let (_, fate) = script.messages.iter().find(|(node, _)| *node == life.node)?;
         let (row, heard) = fate.replicas(self.now);
         Some((Stored { row, activity: [row, row] }, heard))

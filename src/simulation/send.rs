@@ -133,11 +133,11 @@ pub struct WriteKnown {
 impl World {
     /// Handles a client's send at its session.
     pub fn send(&mut self, at: At, index: u16) {
-        let Wish { session, want, after, .. } = self.wishes[usize::from(index)];
+        let Wish { session, want, after, .. } = self.clients.wishes[usize::from(index)];
         if !self.may_send(at, session) {
             return self.answer_nothing(session);
         }
-        let user = self.sessions[usize::from(session)].user;
+        let user = self.clients.sessions[usize::from(session)].user;
         let content = match want {
             Want::Direct(to) => SimContent::Direct([user, to]),
             Want::Room(room) if self.is_inside(at, user, room) => SimContent::Room(room),
@@ -157,9 +157,9 @@ impl World {
         let may = node.view.lease().is_some_and(|lease| {
             lease.generation == worker.tracker.generation() && moment < lease.until
         });
-        let session = &self.sessions[usize::from(session)];
-        let is_open = session.phase == Phase::Live && !node.refused && !node.draining;
-        may && is_open && worker.tracker.has_room() && self.messages.len() < MESSAGES_MAX
+        let session = &self.clients.sessions[usize::from(session)];
+        let is_open = session.phase == Phase::Live && !node.faults.refused && !node.draining;
+        may && is_open && worker.tracker.has_room() && self.history.messages.len() < MESSAGES_MAX
     }
 
     /// Issues an id above `after` and enters it.
@@ -175,20 +175,21 @@ impl World {
         let wall = node.clocks.wall(self.now);
         let worker = &mut node.workers[usize::from(at.thread - 1)];
         node.ids.observe(after, most_claimed(&node.clocks, self.now));
-        let below = self.mutation == Some(Mutation::IdsFromLowerEnd);
+        let mutation = self.controls.mutation;
+        let below = mutation == Some(Mutation::IdsFromLowerEnd);
         let end = if below { node.clocks.lower(self.now) } else { wall };
         let time = node.ids.issue(end);
-        let message = self.messages.len() as Msg;
+        let message = self.history.messages.len() as Msg;
         let id = MessageId::new(time, u64::from(message));
         let content = content(id);
         let is_change = matches!(content, SimContent::Change(_));
-        let unentered = is_change && self.mutation == Some(Mutation::ChangeUnentered);
-        let late = self.mutation == Some(Mutation::LateEntry);
+        let unentered = is_change && mutation == Some(Mutation::ChangeUnentered);
+        let late = mutation == Some(Mutation::LateEntry);
         let send_id = (!late && !unentered).then(|| worker.tracker.enter(time, moment));
         let stored = Stored::NOWHERE;
         let known =
             WriteKnown { id, content, session, by_service, stored, send_id, answered: false };
-        self.messages.push(known);
+        self.history.messages.push(known);
         self.file(message);
         trace!(self, "{at:?} issues {message} {time}: {content:?}");
         self.judge_issue(message);
@@ -201,23 +202,23 @@ impl World {
 
     /// Enters a message long after its id was issued, which must never happen.
     pub fn enter_late(&mut self, at: At, message: Msg) {
-        let (time, moment) = (self.messages[usize::from(message)].id.time(), self.moment(at.life));
+        let (time, moment) = (self.message(message).id.time(), self.moment(at.life));
         let send_id = self.worker(at).tracker.enter(time, moment);
-        self.messages[usize::from(message)].send_id = Some(send_id);
+        self.history.messages[usize::from(message)].send_id = Some(send_id);
         self.then(at, ThreadStep::Write(message));
     }
 
     /// Issues an entered message to the store.
     pub fn write_message(&mut self, at: At, message: Msg) {
         let writing = self.plan.slow.messages;
-        let direct = matches!(self.messages[usize::from(message)].content, SimContent::Direct(_));
+        let direct = matches!(self.message(message).content, SimContent::Direct(_));
         let draw = if direct { Stored::draw } else { Stored::draw_two };
         let mut stored = draw(&writing, &mut self.rng, self.now);
         let mut heard = !self.rng.chance(writing.unheard_in);
         if let Some(fate) = self.message_fate(at.life) {
             (stored, heard) = fate;
         }
-        self.messages[usize::from(message)].stored = stored;
+        self.history.messages[usize::from(message)].stored = stored;
         let quorum = stored.quorum();
         let answer: Time = 1 + self.rng.below(1000);
         let limit = self.now + self.plan.slow.write_timeout;
@@ -230,10 +231,8 @@ impl World {
 
     /// Handles the store's acknowledgement of a message.
     pub fn store_acked(&mut self, at: At, message: Msg) {
-        match self.messages[usize::from(message)].content {
-            SimContent::Change(change)
-                if change.inside && self.mutation != Some(Mutation::AddUnread) =>
-            {
+        match self.message(message).content {
+            SimContent::Change(change) if change.inside && !self.makes(Mutation::AddUnread) => {
                 self.read_back(at, message);
             }
             _ => self.then(at, ThreadStep::Judge(message)),
@@ -243,11 +242,10 @@ impl World {
     /// Decides about a message once the acknowledgement is there: the clocks are read, and the
     /// message passes or not.
     pub fn check_ack(&mut self, at: At, message: Msg) {
-        let WriteKnown { send_id, content, .. } = self.messages[usize::from(message)];
+        let WriteKnown { send_id, content, .. } = *self.message(message);
         let Some(send_id) = send_id else { return self.judge_unentered(at, message) };
         let publishes = self.publishes(message, &content);
-        let time =
-            if self.mutation == Some(Mutation::CachedTime) { self.began(at) } else { self.now };
+        let time = if self.makes(Mutation::CachedTime) { self.began(at) } else { self.now };
         let node = &mut self.nodes[usize::from(at.life.node)];
         let worker = &mut node.workers[usize::from(at.thread - 1)];
         let now = node.clocks.now(time);
@@ -266,10 +264,8 @@ impl World {
 
     /// The step that answers a message that passed.
     fn last_step(&self, message: Msg) -> ThreadStep {
-        match self.messages[usize::from(message)].content {
-            SimContent::Change(change)
-                if change.inside && self.mutation != Some(Mutation::AnswerAtOnce) =>
-            {
+        match self.message(message).content {
+            SimContent::Change(change) if change.inside && !self.makes(Mutation::AnswerAtOnce) => {
                 ThreadStep::AwaitPassing(message)
             }
             _ => ThreadStep::Reply(message),
@@ -278,7 +274,7 @@ impl World {
 
     /// Handles that the store gave no answer in time.
     pub fn store_failed(&mut self, at: At, message: Msg) {
-        if let Some(send_id) = self.messages[usize::from(message)].send_id {
+        if let Some(send_id) = self.message(message).send_id {
             self.worker(at).tracker.abandon(send_id);
         }
         self.answer_unknown(message);
@@ -304,14 +300,13 @@ impl World {
 
     /// Whether a message goes out as one publish to all. The answer is always the same.
     fn goes_to_all(&self, message: Msg) -> bool {
-        u32::from(message) * 389 % 1000 < self.plan.to_all_in
+        u32::from(message) * 389 % 1000 < self.plan.chances.to_all_in
     }
 
     /// Appends a message that passed to the shard connections, and delivers it to the sessions
     /// here, in one step.
     pub fn append(&mut self, at: At, message: Msg) {
-        let WriteKnown { send_id, content, session, by_service, .. } =
-            self.messages[usize::from(message)];
+        let WriteKnown { send_id, content, session, by_service, .. } = *self.message(message);
         let moment = self.moment(at.life);
         let mut keys = 0;
         for (channel, shard, part) in self.publishes(message, &content) {
@@ -329,13 +324,13 @@ impl World {
 
     /// Sends `sent` to the sender: from now on every recipient is owed the message.
     pub fn reply(&mut self, message: Msg) {
-        let known = &mut self.messages[usize::from(message)];
+        let known = &mut self.history.messages[usize::from(message)];
         if !std::mem::replace(&mut known.answered, true) {
             let WriteKnown { session, content, by_service, .. } = *known;
             trace!(self, "sent {message}");
-            self.acked |= one(message);
+            self.history.acked |= one(message);
             if let SimContent::Change(_) = content {
-                self.members.acked(message, self.now);
+                self.history.members.acked(message, self.now);
                 self.answer_nothing(session);
                 self.speak_behind(message);
             } else if by_service {
@@ -348,7 +343,7 @@ impl World {
     }
 
     pub(super) fn answer_unknown(&mut self, message: Msg) {
-        let known = &mut self.messages[usize::from(message)];
+        let known = &mut self.history.messages[usize::from(message)];
         known.answered = true;
         let session = known.session;
         self.answer_nothing(session);
@@ -356,7 +351,7 @@ impl World {
 
     pub(super) fn answer_nothing(&mut self, session: Sid) {
         let Some(device) = self.listener(session) else { return };
-        self.devices[usize::from(device)].waiting = false;
+        self.clients.devices[usize::from(device)].waiting = false;
     }
 
     /// The messages that a read finds: of a user's direct conversations, or of a room.
@@ -421,11 +416,11 @@ impl World {
         above: MessageId,
         mut act: impl FnMut(Msg, &WriteKnown),
     ) {
-        let mut rest = self.key_messages[usize::from(looks.key)];
+        let mut rest = self.history.key_messages[usize::from(looks.key)];
         while rest != 0 {
             let message = rest.trailing_zeros() as Msg;
             rest &= rest - 1;
-            let known = &self.messages[usize::from(message)];
+            let known = self.message(message);
             if known.id > above {
                 act(message, known);
             }
@@ -443,7 +438,7 @@ impl World {
         while rest != 0 {
             let message = rest.trailing_zeros() as Msg;
             rest &= rest - 1;
-            messages.push((self.messages[usize::from(message)].id, message));
+            messages.push((self.message(message).id, message));
         }
         messages.sort_unstable();
         messages.truncate(range as usize);
@@ -458,7 +453,7 @@ impl World {
         while rest != 0 {
             let message = rest.trailing_zeros() as Msg;
             rest &= rest - 1;
-            if self.messages[usize::from(message)].id.time().0 > time {
+            if self.message(message).id.time().0 > time {
                 above |= one(message);
             }
         }
@@ -485,9 +480,9 @@ impl World {
         while rest != 0 {
             let message = rest.trailing_zeros() as Msg;
             rest &= rest - 1;
-            let known = &self.messages[usize::from(message)];
-            let newer = (0..self.messages.len() as Msg).filter(|other| {
-                let it = &self.messages[usize::from(*other)];
+            let known = self.message(message);
+            let newer = (0..self.history.messages.len() as Msg).filter(|other| {
+                let it = self.message(*other);
                 let same = it.content.is_beside(&known.content);
                 found & one(*other) != 0 && same && it.id > known.id
             });

@@ -61,10 +61,15 @@ pub struct SimSession {
     pub own: Messages,
     /// How often it missed live deliveries.
     pub missed: u16,
-    /// Whether the client is connected and listens.
-    pub attached: bool,
-    /// Whether its connection is slow.
-    pub slow: bool,
+    /// Its reads, and what waits for them.
+    catch_up: SimCatchUp,
+    /// Its connection.
+    pub link: SimLink,
+}
+
+/// The reads for a session, and what waits for them.
+#[derive(Debug)]
+struct SimCatchUp {
     /// What was delivered while it is read for.
     buffer: Messages,
     /// What rounds found for it meanwhile. A buffer that overflows must not drop that as well,
@@ -83,7 +88,18 @@ pub struct SimSession {
     /// The heads that its read shows.
     heads: SmallVec<[HeadRead; 1]>,
     read_no: u16,
+}
+
+/// A session's connection to its client.
+#[derive(Debug)]
+pub struct SimLink {
+    /// Whether the client is connected and listens.
+    pub attached: bool,
+    /// Whether it is slow.
+    pub slow: bool,
+    /// The last cursor that was sent.
     told_to: Micros,
+    /// What the client is not owed from the next cursor on.
     gaps: Messages,
     pipe: VecDeque<SimFrame>,
 }
@@ -91,45 +107,45 @@ pub struct SimSession {
 impl SimSession {
     /// Whether cursors may be sent to it: what is buffered comes first.
     pub const fn may_be_told(&self) -> bool {
-        let behind = self.buffering && self.position.is_told();
+        let behind = self.catch_up.buffering && self.position.is_told();
         matches!(self.phase, Phase::Live) && !behind
     }
 
     /// Whether live deliveries wait for a read.
     pub const fn is_buffering(&self) -> bool {
-        self.buffering
+        self.catch_up.buffering
     }
 
     /// Begins a read with a user's own part.
     pub fn begin_parts(&mut self, looks: Looks) {
-        self.pages.clear();
-        self.heads.clear();
-        self.pages.push(looks);
+        self.catch_up.pages.clear();
+        self.catch_up.heads.clear();
+        self.catch_up.pages.push(looks);
     }
 
     /// Adds a room to the read, and its head with it.
     pub fn add_part(&mut self, looks: Looks, head: Option<HeadRead>) {
-        self.pages.push(looks);
-        self.heads.extend(head);
+        self.catch_up.pages.push(looks);
+        self.catch_up.heads.extend(head);
     }
 
     /// Adds a room whose head is known, and so whether there is anything to read.
     pub fn add_known(&mut self, fresh: Option<Looks>, earns: bool) {
-        self.pages.extend(fresh);
+        self.catch_up.pages.extend(fresh);
         if !earns {
-            self.reading = self.reading.map(CatchUpRead::by_known_heads);
+            self.catch_up.reading = self.catch_up.reading.map(CatchUpRead::by_known_heads);
         }
     }
 
     /// Keeps messages until after the read.
     pub const fn put_aside(&mut self, messages: Messages) {
-        self.aside |= messages;
+        self.catch_up.aside |= messages;
     }
 }
 
 impl World {
     pub(super) fn session(&mut self, sid: Sid) -> &mut SimSession {
-        &mut self.sessions[usize::from(sid)]
+        &mut self.clients.sessions[usize::from(sid)]
     }
 
     pub(super) fn viewed(&self, life: Life) -> WatermarkSnapshot {
@@ -140,17 +156,18 @@ impl World {
     pub fn is_confirmed(&self, life: Life, key: SimKey) -> bool {
         let index = self.bucket_of(key);
         let hearing =
-            &self.nodes[usize::from(life.node)].hearing[usize::from(self.shard_of(index))];
+            &self.nodes[usize::from(life.node)].interest.hearing[usize::from(self.shard_of(index))];
         hearing.machine.is_confirmed(bucket(index))
     }
 
     /// Makes a session for a client that connects.
     pub fn open_session(&mut self, device: Dev, user: u8, at: At, cursor: Option<Micros>) -> Sid {
         let wall = self.nodes[usize::from(at.life.node)].clocks.wall(self.now);
-        let position = SessionPosition::new(cursor.unwrap_or(wall - READ_MARGIN), self.rules);
+        let position =
+            SessionPosition::new(cursor.unwrap_or(wall - READ_MARGIN), self.controls.rules);
         // In the end no client is slow: the check then is how far a node is behind.
-        let slow = self.rng.chance(self.plan.slow_in) && self.now < self.plan.size.active;
-        self.sessions.push(SimSession {
+        let slow = self.rng.chance(self.plan.chances.slow_in) && self.now < self.plan.size.active;
+        self.clients.sessions.push(SimSession {
             device,
             user,
             at,
@@ -159,33 +176,37 @@ impl World {
             place: DeliverySeq::default(),
             own: 0,
             missed: 0,
-            attached: true,
-            slow,
-            buffer: 0,
-            aside: 0,
-            buffering: true,
-            reading: None,
-            memberships: None,
-            awaits_rooms: None,
-            above: Micros(0),
-            pages: SmallVec::new(),
-            heads: SmallVec::new(),
-            read_no: 0,
-            told_to: Micros(0),
-            gaps: 0,
-            pipe: VecDeque::new(),
+            catch_up: SimCatchUp {
+                buffer: 0,
+                aside: 0,
+                buffering: true,
+                reading: None,
+                memberships: None,
+                awaits_rooms: None,
+                above: Micros(0),
+                pages: SmallVec::new(),
+                heads: SmallVec::new(),
+                read_no: 0,
+            },
+            link: SimLink {
+                attached: true,
+                slow,
+                told_to: Micros(0),
+                gaps: 0,
+                pipe: VecDeque::new(),
+            },
         });
-        self.sessions.len() as Sid - 1
+        self.clients.sessions.len() as Sid - 1
     }
 
     fn session_ref(&self, sid: Sid) -> &SimSession {
-        &self.sessions[usize::from(sid)]
+        &self.clients.sessions[usize::from(sid)]
     }
 
     /// Whether a session has a message.
     pub fn had(&mut self, at: At, sid: Sid, message: Msg) -> bool {
         let SimSession { user, place, own, .. } = *self.session_ref(sid);
-        let (id, content) = (self.messages[usize::from(message)].id, self.content(message));
+        let (id, content) = (self.message(message).id, self.content(message));
         let (key, place) = match content {
             SimContent::Room(room) => (room, self.place_in(at, user, room, place)),
             _ => (user, place),
@@ -200,9 +221,9 @@ impl World {
             let session = self.session(sid);
             session.own |= one(message);
             self.hand(sid, SimFrame::Message(message));
-            if self.mutation == Some(Mutation::ReadsNoted) {
+            if self.makes(Mutation::ReadsNoted) {
                 let SimSession { at, user, .. } = *self.session_ref(sid);
-                let id = self.messages[usize::from(message)].id;
+                let id = self.message(message).id;
                 self.worker(at).recent.note(id, user.into());
             }
         }
@@ -210,7 +231,7 @@ impl World {
 
     /// Delivers a message to the sessions of a worker that do not have it.
     pub fn deliver(&mut self, at: At, message: Msg, keys: SimKeys) {
-        let known = &self.messages[usize::from(message)];
+        let known = self.message(message);
         let (id, content) = (known.id, known.content);
         let from = (!known.by_service).then_some(known.session);
         let node = &self.nodes[usize::from(at.life.node)];
@@ -235,18 +256,18 @@ impl World {
     }
 
     fn content(&self, message: Msg) -> SimContent {
-        self.messages[usize::from(message)].content
+        self.message(message).content
     }
 
     fn deliver_to(&mut self, at: At, sid: Sid, message: Msg) {
         let max = self.plan.bounds.buffer;
         let watermark = self.worker(at).watermark;
         let session = self.session(sid);
-        if !session.buffering {
+        if !session.catch_up.buffering {
             return self.hand(sid, SimFrame::Message(message));
         }
-        if session.buffer.count_ones() < max {
-            session.buffer |= one(message);
+        if session.catch_up.buffer.count_ones() < max {
+            session.catch_up.buffer |= one(message);
             return;
         }
         // What is buffered stays: a watermark that passed meanwhile counts on it.
@@ -261,10 +282,10 @@ impl World {
         let cap = self.user_rooms(at, user).and_then(|it| it.user_rooms.cap());
         let cursor = cap.map_or(cursor, |cap| cap.min(cursor));
         let session = self.session(sid);
-        if cursor > session.told_to {
-            session.told_to = cursor;
-            let gaps = std::mem::take(&mut session.gaps);
-            let passed = self.passed;
+        if cursor > session.link.told_to {
+            session.link.told_to = cursor;
+            let gaps = std::mem::take(&mut session.link.gaps);
+            let passed = self.history.passed;
             self.hand(sid, SimFrame::Cursor(cursor, passed, gaps));
         }
     }
@@ -273,7 +294,7 @@ impl World {
     pub fn hand(&mut self, sid: Sid, frame: SimFrame) {
         let max = self.plan.bounds.outbox;
         let session = self.session(sid);
-        if !session.attached {
+        if !session.link.attached {
             return;
         }
         let (device, at) = (session.device, session.at);
@@ -281,14 +302,14 @@ impl World {
             self.judge_handed(sid, message);
         }
         let session = self.session(sid);
-        if !session.slow && session.pipe.is_empty() {
+        if !session.link.slow && session.link.pipe.is_empty() {
             return self.receive(device, sid, frame);
         }
-        session.pipe.push_back(frame);
-        if session.pipe.len() > max {
+        session.link.pipe.push_back(frame);
+        if session.link.pipe.len() > max {
             return self.end_session(at, sid);
         }
-        if session.pipe.len() == 1 {
+        if session.link.pipe.len() == 1 {
             self.pump_later(sid);
         }
     }
@@ -303,22 +324,22 @@ impl World {
     pub fn pump(&mut self, device: Dev, sid: Sid) {
         for _ in 0..=self.rng.below(3) {
             let session = self.session(sid);
-            if !session.attached {
+            if !session.link.attached {
                 return;
             }
-            let Some(frame) = session.pipe.pop_front() else { return };
+            let Some(frame) = session.link.pipe.pop_front() else { return };
             self.receive(device, sid, frame);
         }
-        if !self.session(sid).pipe.is_empty() {
+        if !self.session(sid).link.pipe.is_empty() {
             self.pump_later(sid);
         }
     }
 
     /// Makes a client read everything; it is no longer slow.
     pub fn read_all(&mut self, sid: Sid) {
-        self.session(sid).slow = false;
+        self.session(sid).link.slow = false;
         while let Some(device) = self.listener(sid)
-            && let Some(frame) = self.session(sid).pipe.pop_front()
+            && let Some(frame) = self.session(sid).link.pipe.pop_front()
         {
             self.receive(device, sid, frame);
         }
@@ -365,7 +386,7 @@ impl World {
         let shard = self.shard_of(index);
         let jitter = self.rng.bits();
         let node = &mut self.nodes[usize::from(at.life.node)];
-        node.wants[usize::from(key)] &= !(1 << (at.thread - 1));
+        node.interest.wants[usize::from(key)] &= !(1 << (at.thread - 1));
         self.hearing(at.life, shard).machine.release(bucket(index), now, jitter);
         let owner = super::node::owner_of(at.life, shard, self.plan.size.workers);
         self.post(owner, Job::Command(shard));

@@ -74,7 +74,7 @@ fn channels(batch: &SubscribeCommand) -> u64 {
 
 impl World {
     pub(super) fn hearing(&mut self, life: Life, shard: u8) -> &mut Hearing {
-        &mut self.nodes[usize::from(life.node)].hearing[usize::from(shard)]
+        &mut self.nodes[usize::from(life.node)].interest.hearing[usize::from(shard)]
     }
 
     /// Makes a connection.
@@ -144,7 +144,8 @@ impl World {
     /// The buckets of a shard that sessions on a node need.
     fn needed(&self, life: Life, shard: u8) -> u64 {
         let node = &self.nodes[usize::from(life.node)];
-        let keys = (0..KEYS_MAX as SimKey).filter(|key| node.wants[usize::from(*key)] != 0);
+        let keys =
+            (0..KEYS_MAX as SimKey).filter(|key| node.interest.wants[usize::from(*key)] != 0);
         let buckets = keys.map(|key| self.bucket_of(key));
         buckets.filter(|bucket| self.shard_of(*bucket) == shard).fold(0, |mask, b| mask | 1 << b)
     }
@@ -223,7 +224,7 @@ impl World {
 
     /// Puts a message into the queues of the workers that want it, except those of `but`.
     pub fn dispatch(&mut self, life: Life, message: u8, keys: SimKeys, but: u8) {
-        let wants = &self.nodes[usize::from(life.node)].wants;
+        let wants = &self.nodes[usize::from(life.node)].interest.wants;
         let wanted = each_key(keys).fold(0, |mask, key| mask | wants[usize::from(key)]);
         let workers = wanted & !but;
         for worker in (0..self.plan.size.workers).filter(|worker| workers & 1 << worker != 0) {

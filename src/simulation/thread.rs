@@ -178,7 +178,7 @@ impl World {
             thread.began = now;
         }
         // A loop that wakes may handle its timers first, or what has come meanwhile.
-        let timers_last = self.script.is_some() || self.rng.chance(500);
+        let timers_last = self.controls.script.is_some() || self.rng.chance(500);
         if let Some(thread) = self.thread(at).filter(|_| timers_last) {
             thread.waiting.make_contiguous().sort_by_key(Job::is_timer);
         }

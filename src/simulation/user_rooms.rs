@@ -79,11 +79,11 @@ impl SimUserRooms {
 impl World {
     /// The room's id in the product.
     pub fn room_id(&self, room: SimKey) -> &RoomId {
-        &self.rooms[usize::from(room - USERS_MAX)]
+        &self.names.rooms[usize::from(room - USERS_MAX)]
     }
 
     fn room_of(&self, room: &RoomId) -> SimKey {
-        let at = self.rooms.iter().position(|known| known == room);
+        let at = self.names.rooms.iter().position(|known| known == room);
         USERS_MAX + at.expect("a room of this world") as SimKey
     }
 
@@ -103,7 +103,7 @@ impl World {
             return;
         }
         if self.user_rooms(at, user).is_none() {
-            let fresh = SimUserRooms::new(user, self.rules);
+            let fresh = SimUserRooms::new(user, self.controls.rules);
             self.worker(at).belongings.push(fresh);
         }
         if let Some(it) = self.user_rooms(at, user) {
@@ -140,7 +140,7 @@ impl World {
 
     /// Whether a message is owed to a user, as a worker knows it.
     pub fn is_his(&self, at: At, user: u8, message: Msg) -> bool {
-        let known = &self.messages[usize::from(message)];
+        let known = self.message(message);
         match known.content {
             SimContent::Direct(_) => true,
             SimContent::Room(room) => self
@@ -152,9 +152,9 @@ impl World {
 
     /// Whether a message that was read or kept may be delivered to a user's session now.
     pub fn may_be_handed(&self, at: At, user: u8, message: Msg) -> bool {
-        let known = &self.messages[usize::from(message)];
+        let known = self.message(message);
         match known.content {
-            SimContent::Room(room) if self.mutation == Some(Mutation::StaleList) => {
+            SimContent::Room(room) if self.makes(Mutation::StaleList) => {
                 let it = self.belonging_ref(at, user);
                 let room_state = it.and_then(|it| it.user_rooms.get(self.room_id(room).as_str()));
                 room_state.is_none_or(|room_state| known.id > room_state.joined())
@@ -195,7 +195,7 @@ impl World {
         let row = self.membership(room, state);
         let place = self.worker(at).recent.place();
         let was_inside = self.is_inside(at, user, room);
-        let mutation = self.mutation;
+        let mutation = self.controls.mutation;
         let Some(it) = self.user_rooms(at, user) else { return };
         let learned = if it.loaded && mutation != Some(Mutation::NewsTakenForFirst) {
             KnowledgeSource::News
@@ -268,7 +268,7 @@ impl World {
     /// Handles that a room of a user is confirmed.
     pub fn room_heard(&mut self, at: At, user: u8) {
         self.each_session(at, |world, sid| {
-            if world.sessions[usize::from(sid)].user == user {
+            if world.clients.sessions[usize::from(sid)].user == user {
                 world.go_on_if_heard(at, sid);
             }
         });
@@ -349,7 +349,7 @@ impl World {
     /// Offers messages of a room to all sessions of a user.
     pub(super) fn offer_to_all(&mut self, at: At, user: u8, found: Messages) {
         self.each_session(at, |world, sid| {
-            if world.sessions[usize::from(sid)].user == user {
+            if world.clients.sessions[usize::from(sid)].user == user {
                 world.each_message(found, |world, message| world.offer(at, sid, message));
             }
         });
@@ -358,8 +358,8 @@ impl World {
     /// Offers a message that was read to a session, unless it has the message. A session's own read
     /// comes first. What the session missed meanwhile does not change what was read.
     pub(super) fn offer(&mut self, at: At, sid: Sid, message: Msg) {
-        let SimSession { phase, .. } = self.sessions[usize::from(sid)];
-        let forgets = self.mutation == Some(Mutation::MissingForgotten);
+        let SimSession { phase, .. } = self.clients.sessions[usize::from(sid)];
+        let forgets = self.makes(Mutation::MissingForgotten);
         match phase {
             // The memory lacks what the session missed.
             Phase::Missing if !forgets => self.session(sid).put_aside(one(message)),

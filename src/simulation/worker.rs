@@ -165,7 +165,7 @@ impl World {
 
     fn answer(&mut self, at: At, ask: u16) {
         let node = &mut self.nodes[usize::from(at.life.node)];
-        let reading = if node.refused {
+        let reading = if node.faults.refused {
             Micros::default()
         } else {
             node.ids.issue(node.clocks.wall(self.now))

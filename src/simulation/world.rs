@@ -43,50 +43,85 @@ pub struct World {
     pub rng: Rng,
     /// The plan of this schedule.
     pub plan: SimOptions,
-    /// Which rules hold.
-    pub rules: Safeguards,
-    /// The mistake that the loops make.
-    pub mutation: Option<Mutation>,
+    /// What this schedule is run for.
+    pub controls: Controls,
     /// The store.
     pub store: SimStore,
     /// Redis.
     pub redis: Redis,
     /// The nodes.
     pub nodes: Vec<SimNode>,
+    /// The clients.
+    pub clients: Clients,
+    /// What happened to messages and memberships.
+    pub history: SimHistory,
+    /// What is reported of the schedule.
+    pub report: SimReport,
+    /// Names in the product's types.
+    pub names: Names,
+}
+
+/// What a schedule is run for. It outlives the schedule.
+#[derive(Debug, Default)]
+pub struct Controls {
+    /// Which rules hold.
+    pub rules: Safeguards,
+    /// The mistake that the loops make.
+    pub mutation: Option<Mutation>,
+    /// What a script holds back.
+    pub script: Option<Script>,
+}
+
+/// The clients, and what they asked for.
+#[derive(Debug, Default)]
+pub struct Clients {
+    /// Their devices.
+    pub devices: Vec<SimDevice>,
     /// All sessions there ever were.
     pub sessions: Vec<SimSession>,
-    /// The clients' devices.
-    pub devices: Vec<SimDevice>,
-    /// What clients wanted to send.
+    /// What they wanted to send.
     pub wishes: Vec<Wish>,
     /// Writes of memberships beside those of changes.
     pub rewrites: Vec<Rewrite>,
     /// Reads of the rows of adds.
     pub reads_back: Vec<(Msg, Touches)>,
+}
+
+/// What happened to messages and memberships, as the oracle knows it.
+#[derive(Debug, Default)]
+pub struct SimHistory {
     /// All messages that got an id.
     pub messages: Vec<WriteKnown>,
     /// Each key's messages: the direct ones of a user, those of a room.
     pub key_messages: [Messages; KEYS_MAX],
-    /// The rooms' ids in the product.
-    pub rooms: Vec<RoomId>,
-    /// The one user id that stands for every user in the product's types.
-    pub anybody: UserId,
-    /// The members of rooms, as the oracle knows them.
+    /// The members of rooms.
     pub members: Members,
     /// The messages that passed the check.
     pub passed: Messages,
     /// The messages that were answered with `sent`.
     pub acked: Messages,
+}
+
+/// What is reported of a schedule.
+#[derive(Debug, Default)]
+pub struct SimReport {
     /// What the oracle objects to.
     pub objection: Option<Objection>,
     /// How far the watermarks are behind, for each second, if that is measured.
     pub lags: Option<Vec<u64>>,
-    /// What a script holds back.
-    pub script: Option<Script>,
     /// Whether events are recorded.
     pub tracing: bool,
     /// The recorded events.
     pub trace: Vec<String>,
+}
+
+/// Names in the product's types.
+#[derive(Debug)]
+pub struct Names {
+    /// The rooms' ids.
+    pub rooms: Vec<RoomId>,
+    /// The one user id that stands for every user.
+    pub anybody: UserId,
     /// The shards in the form of heartbeats.
     pub tags: SmallVec<[ShardTag; 4]>,
     /// The part of heartbeats beside the watermark's numbers.
@@ -94,9 +129,8 @@ pub struct World {
     incarnations: u128,
 }
 
-impl World {
-    /// A world whose memory is used for one schedule after the other.
-    pub fn new() -> Self {
+impl Names {
+    fn new() -> Self {
         let layout =
             Layout::new(BucketCounts::all(BucketCount::new(1).expect("a count")), vec!["r".into()]);
         let about = NodeInfo {
@@ -111,38 +145,33 @@ impl World {
             copies: false,
             envelopes: EnvelopeForm::default(),
         };
+        let room = |room| RoomId::parse(&format!("r{room}")).expect("a name");
+        Self {
+            rooms: (0..ROOMS_MAX).map(room).collect(),
+            anybody: UserId::parse("u").expect("a name"),
+            tags: SmallVec::new(),
+            about: Arc::new(about),
+            incarnations: 0,
+        }
+    }
+}
+
+impl World {
+    /// A world whose memory is used for one schedule after the other.
+    pub fn new() -> Self {
         Self {
             now: 0,
             queue: Queue::default(),
             rng: Rng::new(0),
             plan: SimOptions::calm(1, 1, 1),
-            rules: Safeguards::default(),
-            mutation: None,
+            controls: Controls::default(),
             store: SimStore::default(),
             redis: Redis::default(),
             nodes: Vec::new(),
-            sessions: Vec::new(),
-            devices: Vec::new(),
-            wishes: Vec::new(),
-            rewrites: Vec::new(),
-            reads_back: Vec::new(),
-            messages: Vec::new(),
-            key_messages: [0; KEYS_MAX],
-            rooms: (0..ROOMS_MAX)
-                .map(|room| RoomId::parse(&format!("r{room}")).expect("a name"))
-                .collect(),
-            anybody: UserId::parse("u").expect("a name"),
-            members: Members::default(),
-            passed: 0,
-            acked: 0,
-            objection: None,
-            lags: None,
-            script: None,
-            tracing: false,
-            trace: Vec::new(),
-            tags: SmallVec::new(),
-            about: Arc::new(about),
-            incarnations: 0,
+            clients: Clients::default(),
+            history: SimHistory::default(),
+            report: SimReport::default(),
+            names: Names::new(),
         }
     }
 
@@ -156,19 +185,19 @@ impl World {
             self.queue.push(self.plan.faults[fault].0, Event::Fault(fault as u16));
         }
         let active = self.plan.size.active;
-        if self.lags.is_some() {
+        if self.report.lags.is_some() {
             self.queue.push(START, Event::Sample);
         }
         self.go_until(active);
-        if self.plan.size.quiet > 0 && self.objection.is_none() {
+        if self.plan.size.quiet > 0 && self.report.objection.is_none() {
             self.heal_all();
             self.gather_clients();
             self.go_until(active + self.plan.size.quiet);
-            if self.objection.is_none() {
+            if self.report.objection.is_none() {
                 self.judge_end();
             }
         }
-        self.objection
+        self.report.objection
     }
 
     /// Empties the world and starts the plan's nodes.
@@ -178,21 +207,22 @@ impl World {
         self.store.clear();
         self.redis.reset(self.plan.size.shards);
         self.nodes.clear();
-        self.sessions.clear();
-        self.wishes.clear();
-        self.rewrites.clear();
-        self.reads_back.clear();
-        self.messages.clear();
-        (self.key_messages, self.objection) = ([0; KEYS_MAX], None);
-        (self.passed, self.acked) = (0, 0);
-        self.members = Members::default();
-        self.trace.clear();
-        self.incarnations = 0;
-        self.tags.clear();
-        self.tags.extend((0..self.plan.size.shards).map(|shard| ShardTag(u64::from(shard))));
-        self.devices.clear();
+        self.clients.sessions.clear();
+        self.clients.wishes.clear();
+        self.clients.rewrites.clear();
+        self.clients.reads_back.clear();
+        self.history.messages.clear();
+        (self.history.key_messages, self.report.objection) = ([0; KEYS_MAX], None);
+        (self.history.passed, self.history.acked) = (0, 0);
+        self.history.members = Members::default();
+        self.report.trace.clear();
+        self.names.incarnations = 0;
+        self.names.tags.clear();
+        self.names.tags.extend((0..self.plan.size.shards).map(|shard| ShardTag(u64::from(shard))));
+        self.clients.devices.clear();
         let users = self.plan.size.users;
-        self.devices
+        self.clients
+            .devices
             .extend((0..self.plan.size.devices).map(|device| SimDevice::new(device % users)));
         for _ in 0..self.plan.size.nodes {
             self.join();
@@ -242,11 +272,11 @@ impl World {
 
     /// Connects every device for good; it reads everything that waits for it.
     fn gather_clients(&mut self) {
-        for sid in 0..self.sessions.len() {
+        for sid in 0..self.clients.sessions.len() {
             self.read_all(sid as super::event::Sid);
         }
-        for device in 0..self.devices.len() as Dev {
-            if self.devices[usize::from(device)].session.is_none() {
+        for device in 0..self.clients.devices.len() as Dev {
+            if self.clients.devices[usize::from(device)].session.is_none() {
                 let at = self.now + self.rng.below(SECOND);
                 self.queue.push(at, Event::Client(device, Act::Connect));
             }
@@ -255,7 +285,7 @@ impl World {
 
     /// Runs until a time, or until the oracle objects.
     pub fn go_until(&mut self, end: Time) {
-        while self.objection.is_none()
+        while self.report.objection.is_none()
             && let Some((at, event)) = self.queue.pop(end)
         {
             self.now = at;
@@ -366,10 +396,20 @@ impl World {
         }
     }
 
+    /// Whether the loops make a mistake.
+    pub fn makes(&self, mutation: Mutation) -> bool {
+        self.controls.mutation == Some(mutation)
+    }
+
+    /// What is known of a message.
+    pub fn message(&self, message: Msg) -> &WriteKnown {
+        &self.history.messages[usize::from(message)]
+    }
+
     /// The next incarnation's name.
     pub fn next_incarnation(&mut self) -> Incarnation {
-        self.incarnations += 1;
-        Incarnation(self.incarnations)
+        self.names.incarnations += 1;
+        Incarnation(self.names.incarnations)
     }
 
     /// A key's bucket. Rooms have other buckets than users.
@@ -393,7 +433,7 @@ impl World {
         for node in self.nodes.iter().filter(counts) {
             let truth = super::clocks::EPOCH + self.now;
             let watermark = node.agent.watch.watermark().0;
-            if let Some(lags) = &mut self.lags {
+            if let Some(lags) = &mut self.report.lags {
                 lags.push(truth.saturating_sub(watermark));
             }
         }
@@ -403,6 +443,6 @@ impl World {
     /// Records an event.
     pub fn note(&mut self, line: String) {
         let (seconds, micros) = (self.now / SECOND, self.now % SECOND);
-        self.trace.push(format!("{seconds:3}.{micros:06} {line}"));
+        self.report.trace.push(format!("{seconds:3}.{micros:06} {line}"));
     }
 }

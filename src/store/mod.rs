@@ -70,8 +70,8 @@ pub type PendingWrite = Pending<Result<(), AppendError>>;
 /// A store: its four ports, and what belongs to the whole of it.
 ///
 /// - **Stored means durable.** A write is answered with `Ok` when all its rows would survive the
-///   loss of power (embedded) or of a minority of replicas (CQL), and no read shows a row before
-///   that.
+///   loss of power (embedded) or of a minority of replicas (CQL). No read of the embedded store
+///   shows a row before that. Its heartbeats are in memory alone.
 /// - **An answered write is seen** by every read that begins afterwards.
 /// - **No call waits for a queue.** A call that finds its queue full is refused at once.
 /// - **Queries are owned values**, since the work outlives the call that starts it.

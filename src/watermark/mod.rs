@@ -32,7 +32,5 @@ pub use publish_tracker::{ACK_LIMIT, AckDecision, PublishBounds, PublishTracker,
 pub use recent_deliveries::{DeliverySeq, RecentDeliveries};
 pub use session_position::{CatchUpRead, READ_MARGIN, SessionPosition};
 pub use state::{Lease, WatermarkSnapshot, WatermarkState};
-pub use tracker::{
-    CANARY_LATE, Heard, RecoveryRound, RoundKind, WatermarkAction, WatermarkTracker,
-};
+pub use tracker::{CANARY_LATE, RecoveryRound, RoundKind, WatermarkAction, WatermarkTracker};
 pub use user_rooms::{KnowledgeSource, PendingRoomRead, RoomChange, RoomState, UserRooms};

@@ -4,6 +4,10 @@
 //! The node agent drives this. It reads and writes the cluster table, reports events of the
 //! subscriber connections, and carries out the [`WatermarkAction`]s that [`WatermarkTracker::poll`] gives.
 
+mod canaries;
+mod rounds;
+mod subscribers;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,40 +20,14 @@ use crate::cluster::{
     ShardTag,
 };
 use crate::domain::{ClockReading, Micros, MonotonicTime};
-
-/// How long a canary may be under way.
-pub const CANARY_LATE: Duration = Duration::from_secs(3);
-
-/// From one pull round to the next, begin to begin.
-const PULL_EVERY: Duration = Duration::from_secs(10);
-
-/// The least time from one repair to the next, begin to begin: delivery gaps may come faster.
-const REPAIR_PAUSE: Duration = Duration::from_secs(1);
+pub use canaries::CANARY_LATE;
+use canaries::CanaryRounds;
+use rounds::RecoveryRounds;
+use subscribers::Subscribers;
 
 /// The longest time between the begins of two reads of the cluster table. Beyond it a heartbeat may
 /// have come and gone unseen.
 const READS_APART: Duration = Duration::from_mins(1);
-
-/// How long others may publish to another run until this node resolves its shard's address again:
-/// it may still be connected to a demoted primary. The wait doubles while that does not help.
-const DISAGREE: Duration = Duration::from_secs(10);
-
-/// The longest such wait.
-const DISAGREE_MAX: Duration = Duration::from_mins(5);
-
-/// A subscriber connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Heard {
-    /// There is none.
-    Down,
-    /// It is there.
-    Up {
-        /// The run it is connected to.
-        run: ServerRun,
-        /// Whether everything that was needed when it came up is subscribed and confirmed.
-        whole: bool,
-    },
-}
 
 /// Why a round reads for sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,21 +74,22 @@ pub enum WatermarkAction {
     },
 }
 
-#[derive(Debug)]
-struct Canaries {
-    number: u64,
-    breaks: u64,
-    sent: MonotonicTime,
-    /// None only where the simulation sends them too early.
-    watermark: Option<Micros>,
-    /// Shards whose canary has not come back.
-    waiting: SmallVec<[usize; 4]>,
+/// The reads of the cluster table.
+#[derive(Debug, Default)]
+struct TableReads {
+    /// When the one under way began.
+    begun: Option<ClockReading>,
+    /// When the last one that succeeded began.
+    last: Option<MonotonicTime>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Disagreement {
-    since: MonotonicTime,
-    wait: Duration,
+impl TableReads {
+    /// Ends the read under way. Returns when it began, and whether the one before was too long ago.
+    fn end(&mut self) -> Option<(ClockReading, bool)> {
+        let begin = self.begun.take()?;
+        let last = self.last.replace(begin.moment);
+        Some((begin, last.is_some_and(|last| begin.moment.since(last) > READS_APART)))
+    }
 }
 
 /// A node's watermark.
@@ -118,19 +97,12 @@ struct Disagreement {
 pub struct WatermarkTracker {
     view: Arc<WatermarkState>,
     detector: FailureDetector,
-    shards: Vec<(ShardTag, Heard)>,
+    subscribers: Subscribers,
     watermark: Micros,
     decided: Option<Micros>,
-    reading: Option<ClockReading>,
-    last_read: Option<MonotonicTime>,
-    canaries: Option<Canaries>,
-    canary_rounds: u64,
-    round: Option<RecoveryRound>,
-    rounds: u64,
-    /// Since when it is frozen, or when the last round began.
-    pull_since: Option<MonotonicTime>,
-    last_repair: Option<MonotonicTime>,
-    disagreement: Option<Disagreement>,
+    reads: TableReads,
+    canaries: CanaryRounds,
+    rounds: RecoveryRounds,
     orders: VecDeque<WatermarkAction>,
     broken: Vec<DeliveryGap>,
     clock_known: bool,
@@ -147,18 +119,12 @@ impl WatermarkTracker {
         Self {
             view,
             detector: FailureDetector::new(rules),
-            shards: shards.into_iter().map(|shard| (shard, Heard::Down)).collect(),
+            subscribers: Subscribers::new(shards),
             watermark: Micros::default(),
             decided: None,
-            reading: None,
-            last_read: None,
-            canaries: None,
-            canary_rounds: 0,
-            round: None,
-            rounds: 0,
-            pull_since: None,
-            last_repair: None,
-            disagreement: None,
+            reads: TableReads::default(),
+            canaries: CanaryRounds::default(),
+            rounds: RecoveryRounds::default(),
             orders: VecDeque::new(),
             broken: Vec::new(),
             clock_known: true,
@@ -194,8 +160,8 @@ impl WatermarkTracker {
     /// Begins a read of the cluster table; `now` was read before it was issued. Reads do not
     /// overlap.
     pub fn read_begins(&mut self, now: ClockReading) {
-        debug_assert!(self.reading.is_none(), "reads do not overlap");
-        self.reading = Some(now);
+        debug_assert!(self.reads.begun.is_none(), "reads do not overlap");
+        self.reads.begun = Some(now);
         let viewed = self.view.look();
         if !self.rules.on(Safeguard::CanaryAfterRead) && !viewed.frozen {
             self.send_canaries(None, viewed, now.moment);
@@ -204,18 +170,17 @@ impl WatermarkTracker {
 
     /// Ends the read without an answer.
     pub const fn read_fails(&mut self) {
-        self.reading = None;
+        self.reads.begun = None;
     }
 
     /// Ends the read, which returned these rows.
     pub fn read_ends(&mut self, rows: Vec<Heartbeat>, end: MonotonicTime) {
-        let Some(begin) = self.reading.take() else { return };
-        let apart = self.last_read.replace(begin.moment).map(|last| begin.moment.since(last));
-        if apart.is_some_and(|apart| apart > READS_APART) && self.rules.on(Safeguard::ReadGap) {
+        let Some((begin, is_gap)) = self.reads.end() else { return };
+        if is_gap && self.rules.on(Safeguard::ReadGap) {
             self.raise(DeliveryGap::ReadGap);
         }
-        let shards = &self.shards;
-        let breaks = self.detector.read(rows, begin, end, |tag| run_heard(shards, tag));
+        let subscribers = &self.subscribers;
+        let breaks = self.detector.read(rows, begin, end, |tag| subscribers.run(tag));
         breaks.into_iter().for_each(|what| self.raise(what));
         // Before the watermark may pass the ids that they cover.
         self.view.set_unknown(self.detector.unknown());
@@ -237,12 +202,10 @@ impl WatermarkTracker {
         if !self.rules.on(Safeguard::Canary) {
             return self.advance(watermark);
         }
-        match &mut self.canaries {
-            Some(early) if early.watermark.is_none() => {
-                early.watermark = Some(watermark);
-                self.conclude_canaries();
-            }
-            _ => self.send_canaries(Some(watermark), viewed, now),
+        if self.canaries.complete_early(watermark) {
+            self.conclude_canaries();
+        } else {
+            self.send_canaries(Some(watermark), viewed, now);
         }
     }
 
@@ -252,37 +215,21 @@ impl WatermarkTracker {
         viewed: WatermarkSnapshot,
         now: MonotonicTime,
     ) {
-        if self.canaries.is_some() {
-            // The round under way is checked first: if it were replaced, it could never be late.
-            return;
+        let shards = self.subscribers.count();
+        if let Some(number) = self.canaries.start(watermark, viewed.breaks, shards, now) {
+            self.orders.push_back(WatermarkAction::Canaries(number));
         }
-        self.canary_rounds += 1;
-        self.canaries = Some(Canaries {
-            number: self.canary_rounds,
-            breaks: viewed.breaks,
-            sent: now,
-            watermark,
-            waiting: (0..self.shards.len()).collect(),
-        });
-        self.orders.push_back(WatermarkAction::Canaries(self.canary_rounds));
     }
 
     /// Notes that a canary came back over the subscriber connection to a shard.
     pub fn canary_back(&mut self, shard: usize, number: u64) {
-        if let Some(canaries) = &mut self.canaries
-            && canaries.number == number
-        {
-            canaries.waiting.retain(|waiting| *waiting != shard);
-            self.conclude_canaries();
-        }
+        self.canaries.back(shard, number);
+        self.conclude_canaries();
     }
 
     fn conclude_canaries(&mut self) {
-        let is_done = |canaries: &mut Canaries| canaries.waiting.is_empty();
-        let done = self.canaries.take_if(|c| c.watermark.is_some() && is_done(c));
-        if let Some(canaries) = done
-            && canaries.breaks == self.view.breaks()
-            && let Some(watermark) = canaries.watermark
+        if let Some((watermark, breaks)) = self.canaries.take_complete()
+            && breaks == self.view.breaks()
         {
             self.advance(watermark);
         }
@@ -296,19 +243,17 @@ impl WatermarkTracker {
 
     /// Notes that a subscriber connection to this run is up; nothing is subscribed yet.
     pub fn connected(&mut self, shard: usize, run: ServerRun) {
-        self.shards[shard].1 = Heard::Up { run, whole: false };
+        self.subscribers.connected(shard, run);
     }
 
     /// Notes that everything that was needed when the connection came up is subscribed.
     pub fn whole(&mut self, shard: usize) {
-        if let Heard::Up { whole, .. } = &mut self.shards[shard].1 {
-            *whole = true;
-        }
+        self.subscribers.set_whole(shard, true);
     }
 
     /// Notes that a subscriber connection is gone.
     pub fn lost(&mut self, shard: usize) {
-        self.shards[shard].1 = Heard::Down;
+        self.subscribers.lost(shard);
         self.raise(DeliveryGap::LinkLost);
     }
 
@@ -321,99 +266,74 @@ impl WatermarkTracker {
     }
 
     fn check_canaries(&mut self, now: MonotonicTime) {
-        let breaks = self.view.breaks();
-        self.canaries.take_if(|canaries| canaries.breaks != breaks);
-        let late = self.canaries.take_if(|canaries| now.since(canaries.sent) > CANARY_LATE);
-        if let Some(canaries) = late {
+        if let Some(shards) = self.canaries.take_late(self.view.breaks(), now) {
             self.raise(DeliveryGap::CanaryLate);
-            canaries.waiting.into_iter().for_each(|shard| self.break_links(shard));
+            shards.into_iter().for_each(|shard| self.break_links(shard));
         }
     }
 
     /// Nothing is repaired on a connection that is to be closed.
     fn break_links(&mut self, shard: usize) {
-        if let Heard::Up { whole, .. } = &mut self.shards[shard].1 {
-            *whole = false;
-        }
+        self.subscribers.set_whole(shard, false);
         self.orders.push_back(WatermarkAction::BreakLinks(shard));
     }
 
     /// Resolves the address of a shard again when other nodes publish to another run for too long.
     /// A node still connected to a demoted primary sees no error.
     fn check_disagreement(&mut self, now: MonotonicTime) {
-        let settled = !self.view.look().frozen || self.agrees();
-        if settled {
-            // While its address is resolved a shard is down and agrees with every node, since
-            // nothing is known.
-            let all_up = self.shards.iter().all(|(_, heard)| *heard != Heard::Down);
-            self.disagreement.take_if(|_| all_up);
-            return;
+        if !self.view.look().frozen || self.agrees() {
+            self.subscribers.agree();
+        } else if self.subscribers.disagree_for_long(now) {
+            for shard in self.subscribers.differing(&self.detector) {
+                self.break_links(shard);
+            }
         }
-        let fresh = Disagreement { since: now, wait: DISAGREE };
-        let Disagreement { since, wait } = *self.disagreement.get_or_insert(fresh);
-        if now.since(since) < wait {
-            return;
-        }
-        self.disagreement = Some(Disagreement { since: now, wait: (wait * 2).min(DISAGREE_MAX) });
-        let shards = &self.shards;
-        let differs = |index: &usize| {
-            let only = |tag| if tag == shards[*index].0 { run_heard(shards, tag) } else { None };
-            !self.detector.agrees(only)
-        };
-        let differing: SmallVec<[usize; 4]> = (0..shards.len()).filter(differs).collect();
-        differing.into_iter().for_each(|shard| self.break_links(shard));
     }
 
     fn agrees(&self) -> bool {
-        self.detector.agrees(|tag| run_heard(&self.shards, tag))
+        self.detector.agrees(|tag| self.subscribers.run(tag))
     }
 
     fn begin_round(&mut self, now: MonotonicTime) {
         let viewed = self.view.look();
         if !viewed.frozen {
-            self.pull_since = None;
+            self.rounds.thaw();
             return;
         }
-        let pull_since = *self.pull_since.get_or_insert(now);
-        if self.round.is_some() || self.last_read.is_none() {
+        self.rounds.freeze(now);
+        if self.rounds.is_under_way() || self.reads.last.is_none() {
             return;
         }
         let kind = if self.is_repairable(now) {
-            self.last_repair = Some(now);
             RoundKind::Repair
-        } else if now.since(pull_since) >= PULL_EVERY && self.rules.on(Safeguard::PullRounds) {
+        } else if self.rounds.pull_is_due(now) && self.rules.on(Safeguard::PullRounds) {
             RoundKind::Pull
         } else {
             return;
         };
-        self.pull_since = Some(now);
-        self.rounds += 1;
         let round = RecoveryRound {
-            number: self.rounds,
+            number: self.rounds.next_number(),
             kind,
             above: self.watermark,
             decided: self.decided,
             breaks: viewed.breaks,
             dying: self.detector.dying(),
         };
-        self.round = Some(round.clone());
+        self.rounds.begin(round.clone(), now);
         self.orders.push_back(WatermarkAction::Read(round));
     }
 
     fn is_repairable(&self, now: MonotonicTime) -> bool {
-        let is_whole = |(_, heard): &(ShardTag, Heard)| match heard {
-            Heard::Up { whole, .. } => *whole || !self.rules.on(Safeguard::RepairAfterConfirmed),
-            Heard::Down => false,
-        };
-        self.shards.iter().all(is_whole)
+        let is_confirmed = self.subscribers.all_up(self.rules.on(Safeguard::RepairAfterConfirmed));
+        is_confirmed
             && (self.agrees() || !self.rules.on(Safeguard::RepairAfterAgreement))
-            && self.last_repair.is_none_or(|last| now.since(last) >= REPAIR_PAUSE)
+            && self.rounds.repair_may_begin(now)
     }
 
     /// Ends the round under way. Every session that was registered when it began was read for, or
     /// keeps its own cursor.
     pub fn round_done(&mut self, number: u64) {
-        let Some(round) = self.round.take_if(|round| round.number == number) else { return };
+        let Some(round) = self.rounds.end(number) else { return };
         self.watermark = self.watermark.max(round.decided.unwrap_or_default());
         if round.kind == RoundKind::Repair {
             if self.view.breaks() == round.breaks {
@@ -424,14 +344,6 @@ impl WatermarkTracker {
         }
         let watermark = self.watermark;
         self.orders.push_back(WatermarkAction::Done { round, watermark });
-    }
-}
-
-fn run_heard(shards: &[(ShardTag, Heard)], tag: ShardTag) -> Option<ServerRun> {
-    let (_, heard) = shards.iter().find(|(shard, _)| *shard == tag)?;
-    match heard {
-        Heard::Up { run, .. } => Some(*run),
-        Heard::Down => None,
     }
 }
 

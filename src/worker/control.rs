@@ -63,7 +63,7 @@ impl WorkerControl {
             let notice =
                 Envelope::notice(self.services.identity.boot, self.services.identity.store_tag, "");
             let shard = (number / PRESENCE_EVERY) % u64::from(shards);
-            self.services.metrics.canaries.inc();
+            self.services.metrics.shards.canaries.inc();
             let payload = notice.encode_for(&[], &self.services.identity.bus_seal);
             self.publishers.publish_to_all(ShardIndex(shard as u32), payload, None);
         }
@@ -81,7 +81,7 @@ impl WorkerControl {
         let channel = self.services.cluster.channels.node(&self.services.identity.node);
         for shard in 0..shards {
             let publish = OutboundPublish { channel: channel.clone(), payload: payload.clone() };
-            self.services.metrics.canaries.inc();
+            self.services.metrics.shards.canaries.inc();
             self.publishers.publish_here(ShardIndex(shard), publish);
         }
     }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::http::Readiness;
+use crate::health::Readiness;
 use crate::hub::Session;
+use crate::ops::Router;
 use crate::protocol::CloseReason;
-use crate::router::Router;
 use crate::worker_call::WorkerCalls;
 
 /// The time between two waves of a drain.
@@ -53,7 +53,7 @@ pub(super) async fn shed_sessions_on_bad_clock(router: Rc<Router>, readiness: Ar
     let mut wave = 0;
     loop {
         ticks.tick().await;
-        if readiness.is_worse_timed() {
+        if readiness.should_shed_sessions() {
             wave = router.sessions.hub.borrow().len().div_ceil(AWAY_WAVES).max(wave);
             close_wave(&router, wave);
         } else {
@@ -71,7 +71,7 @@ fn close_wave(router: &Router, wave: usize) {
             session.take_no_sends();
             continue;
         }
-        router.services.metrics.closes(CloseReason::Draining.code());
+        router.services.metrics.sessions.closes(CloseReason::Draining.code());
         session.close(CloseReason::Draining);
     }
 }

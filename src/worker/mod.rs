@@ -22,12 +22,13 @@ use drain::{drain, shed_sessions_on_bad_clock};
 use tasks::{deliver, flush, run_worker_calls, take_arrivals};
 
 use crate::bus::Bus;
-use crate::http::{ClientPort, PortPermits, Readiness};
+use crate::health::Readiness;
+use crate::http::{ClientPort, PortPermits};
+use crate::ops::Router;
 use crate::recovery::{Pacer, ReadRates};
-use crate::router::Router;
 use crate::services::Services;
 use crate::session::{ConnectionContext, Handoff, watch_deadlines};
-use crate::shards::{Health, Publishers, PublishersOptions, ReconnectSignal, Subscriber};
+use crate::shards::{LinkStates, Publishers, PublishersOptions, ReconnectSignal, Subscriber};
 use crate::worker_call::{WorkerCall, WorkerCalls};
 
 pub use limits::{LimitOptions, StartLimiter};
@@ -38,7 +39,7 @@ pub struct WorkerShards {
     /// Makes the connections.
     pub bus: Arc<dyn Bus>,
     /// Where they record their states.
-    pub health: Arc<Health>,
+    pub health: Arc<LinkStates>,
     /// Signals them to close.
     pub reconnect: Arc<ReconnectSignal>,
     /// The subscriber connections that this worker owns.

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::control::WorkerControl;
 use crate::delivery::Work;
 use crate::fanout::{Fanout, Sessions};
-use crate::router::Router;
+use crate::ops::Router;
 use crate::session::{ConnectionContext, Handoff, arrive};
 use crate::worker_call::WorkerCall;
 

@@ -19,8 +19,8 @@ use self::skewed::{MUTE, Skewed};
 use super::chat::{login, send};
 use super::resume::resume;
 use super::rooms::{as_user, backend, room};
+use crate::harness::tokens::{claims, now, sign};
 use crate::harness::{Operator, eventually, token};
-use crate::wire::tokens::{claims, now, sign};
 
 const KNOWN: &str = "narrowcast_clock_known";
 const FROZEN: &str = "narrowcast_watermark_frozen";

@@ -133,13 +133,13 @@ async fn a_live_node_whose_envelopes_cannot_be_read_is_a_break() {
         let node = node.expect("it starts");
         eventually("it is ready", || node.readiness().verdict().1.is_empty()).await;
         let metrics = node.metrics();
-        eventually("its watermark moves", || metrics.frozen.get() == 0).await;
+        eventually("its watermark moves", || metrics.watermark.frozen.get() == 0).await;
         let is_known = || node.live_nodes() == 2;
         lives_until(&*store, form, is_known).await;
-        let now = Micros(metrics.watermark.get() as u64);
+        let now = Micros(metrics.watermark.micros.get() as u64);
         let is_judged = || {
-            let frozen = metrics.frozen.get() == 1;
-            if is_read { Micros(metrics.watermark.get() as u64) > now } else { frozen }
+            let frozen = metrics.watermark.frozen.get() == 1;
+            if is_read { Micros(metrics.watermark.micros.get() as u64) > now } else { frozen }
         };
         lives_until(&*store, form, is_judged).await;
         node.stop().await;

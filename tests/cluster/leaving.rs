@@ -17,14 +17,14 @@ async fn who_says_that_it_left_is_not_waited_for() {
     eventually("the others know", || counts(2)).await;
     // One that was only found dead would hold the watermark back for 15 s.
     for _part in 0..2 {
-        let watermarks = || cluster.nodes.iter().map(|node| node.metrics().watermark.get());
+        let watermarks = || cluster.nodes.iter().map(|node| node.metrics().watermark.micros.get());
         let begun: Vec<i64> = watermarks().collect();
         let moved = || watermarks().zip(&begun).all(|(now, then)| now > then + 6_000_000);
         eventually("the watermark goes on", moved).await;
     }
     for node in &cluster.nodes {
-        assert_eq!(node.metrics().breaks[DeliveryGap::Dead as usize].get(), 0);
-        assert_eq!(node.metrics().frozen.get(), 0);
+        assert_eq!(node.metrics().watermark.gaps(DeliveryGap::Dead.name()).get(), 0);
+        assert_eq!(node.metrics().watermark.frozen.get(), 0);
     }
     cluster.stop().await;
 }

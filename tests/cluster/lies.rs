@@ -65,7 +65,7 @@ impl Pair {
 
     async fn until_ready(&self) {
         let is_ready = |node: &Node| node.readiness().verdict().1.is_empty();
-        let moves = |node: &Node| node.metrics().frozen.get() == 0;
+        let moves = |node: &Node| node.metrics().watermark.frozen.get() == 0;
         eventually("both are there", || {
             self.nodes.iter().all(|node| is_ready(node) && moves(node) && node.live_nodes() == 2)
         })
@@ -90,7 +90,7 @@ impl Pair {
 
 /// Bob's session is new to the audit until it has had its first cursor for 10 s.
 async fn until_owed(pair: &Pair) {
-    let watermark = || pair.nodes[1].metrics().watermark.get();
+    let watermark = || pair.nodes[1].metrics().watermark.micros.get();
     for _half in 0..2 {
         let begun = watermark();
         eventually("the watermark moves on", || watermark() > begun + 6_000_000).await;
@@ -100,7 +100,7 @@ async fn until_owed(pair: &Pair) {
 #[tokio::test]
 async fn what_a_bus_loses_and_says_it_did_not_is_found() {
     let directory = tempfile::tempdir().expect("a directory");
-    let pair = Pair::ready(directory.path(), 1000).await;
+    let pair = Pair::ready(directory.path(), 100).await;
     let (mut alice, mut bob) = (pair.login(0, "alice").await, pair.login(1, "bob").await);
     until_owed(&pair).await;
     send(&mut alice, "bob", json!("heard")).await;
@@ -109,8 +109,8 @@ async fn what_a_bus_loses_and_says_it_did_not_is_found() {
     pair.bus.drop_next(SHARD, 2);
     send(&mut alice, "bob", json!("lost")).await;
     assert_eq!(body(&mut bob).await, "lost", "the audit hands it over");
-    assert_eq!(pair.nodes[1].metrics().audit_found.get(), 1);
-    assert_eq!(pair.nodes[0].metrics().audit_found.get(), 0);
+    assert_eq!(pair.nodes[1].metrics().recovery.audit_found.get(), 1);
+    assert_eq!(pair.nodes[0].metrics().recovery.audit_found.get(), 0);
     drop((alice, bob));
     pair.stop().await;
 }
@@ -130,7 +130,7 @@ async fn a_send_whose_outcome_was_unknown_is_published_by_its_node_if_it_is_stor
     let (mut alice, mut bob) = (pair.login(0, "alice").await, pair.login(1, "bob").await);
     sends_in_doubt(&pair, &mut alice).await;
     assert_eq!(body(&mut bob).await, "in doubt", "there is no audit, and no break");
-    assert_eq!(pair.nodes[0].metrics().published_late.get(), 1);
+    assert_eq!(pair.nodes[0].metrics().sends.published_late.get(), 1);
     drop((alice, bob));
     pair.stop().await;
 }
@@ -139,7 +139,7 @@ async fn a_send_whose_outcome_was_unknown_is_published_by_its_node_if_it_is_stor
 #[tokio::test]
 async fn a_send_whose_outcome_was_unknown_is_counted_apart() {
     let directory = tempfile::tempdir().expect("a directory");
-    let mut pair = Pair::ready(directory.path(), 1000).await;
+    let mut pair = Pair::ready(directory.path(), 100).await;
     let (mut alice, mut bob) = (pair.login(0, "alice").await, pair.login(1, "bob").await);
     until_owed(&pair).await;
     sends_in_doubt(&pair, &mut alice).await;
@@ -147,8 +147,8 @@ async fn a_send_whose_outcome_was_unknown_is_counted_apart() {
     pair.nodes.remove(0).stop().await;
     assert_eq!(body(&mut bob).await, "in doubt", "the audit hands it over");
     // By way of the other node's rows, which told of the time of its id.
-    assert_eq!(pair.nodes[0].metrics().audit_unknown.get(), 1);
-    assert_eq!(pair.nodes[0].metrics().audit_found.get(), 0);
+    assert_eq!(pair.nodes[0].metrics().recovery.audit_unknown.get(), 1);
+    assert_eq!(pair.nodes[0].metrics().recovery.audit_found.get(), 0);
     drop(bob);
     pair.stop().await;
 }
@@ -169,8 +169,10 @@ async fn a_retry_is_the_message_whatever_turns_up_of_the_first_try() {
     let sent = alice.ask(request).await.expect("an answer");
     assert_eq!(sent["op"], "sent", "{sent}");
     let id = sent["message"]["id"].as_str().expect("an id").to_owned();
-    eventually("the first try is found", || pair.nodes[0].metrics().published_late.get() == 1)
-        .await;
+    eventually("the first try is found", || {
+        pair.nodes[0].metrics().sends.published_late.get() == 1
+    })
+    .await;
     send(&mut alice, "bob", json!("end")).await;
     // Live: the retry first. Its device takes what turns up for a repeat, by its smaller id.
     let mut ids = Vec::new();

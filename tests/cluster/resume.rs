@@ -58,6 +58,21 @@ async fn send_all(client: &mut Client, to: &str, bodies: &[Value]) {
     }
 }
 
+/// Sends a few messages at once, all of which must be acknowledged.
+async fn send_together(client: &mut Client, to: &str, bodies: &[Value]) {
+    for body in bodies {
+        let request =
+            json!({"op": "send", "id": 1, "conversation": format!("user.{to}"), "body": body});
+        client.send(&request.to_string()).await.expect("it reads");
+    }
+    let mut sent = 0;
+    while sent < bodies.len() {
+        let frame = next(client).await;
+        assert!(frame["op"] == "sent" || frame["op"] == "cursor", "{frame}");
+        sent += usize::from(frame["op"] == "sent");
+    }
+}
+
 async fn what_was_missed_comes_in_order_then_the_cursor(workers: &str) {
     let demo = Demo::start(2, &[], &[("WORKERS", workers)]);
     let [here, there] = [0, 1].map(|node| demo.nodes[node].url.clone());
@@ -141,9 +156,13 @@ async fn a_cursor_of_somebody_else_is_of_no_use() {
 #[tokio::test]
 async fn a_catch_up_that_is_given_up_half_way_begins_again() {
     const MESSAGES: u64 = 1500;
+    /// Their acknowledgements fit the outbox.
+    const AT_ONCE: usize = 4;
     let keys = [
         ("LIMITS__OUTBOX_BYTES", "65536"),
         ("LIMITS__HISTORY_BYTES", "16384"),
+        ("RATES__FRAME_BURST", "100000"),
+        ("RATES__BYTE_BURST", "1073741824"),
         ("REPAIR__CONVERSATION_MESSAGES", "10000"),
         ("REPAIR__RESUME_MESSAGES", "10000"),
     ];
@@ -153,8 +172,9 @@ async fn a_catch_up_that_is_given_up_half_way_begins_again() {
     let mut alice = login(url, &demo.alice).await;
     let filler = "x".repeat(7000);
     let body = |number: u64| json!({"number": number, "filler": filler});
-    for number in 0..MESSAGES {
-        send(&mut alice, "bob", body(number)).await;
+    let bodies: Vec<Value> = (0..MESSAGES).map(body).collect();
+    for few in bodies.chunks(AT_ONCE) {
+        send_together(&mut alice, "bob", few).await;
     }
     let mut half = Client::connect(url).await.expect("the node is there");
     let hello = json!({"op": "hello", "token": demo.bob, "cursor": cursor});

@@ -1,7 +1,7 @@
 //! Samples with random edits.
 
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 
 /// Edits of one input, at most.
 const EDITS_MAX: usize = 4;

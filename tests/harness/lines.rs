@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use super::PATIENCE;
 
 /// Lines that wait to be looked at: more than any test leaves unread.
-const LINES_MAX: usize = 65_536;
+const LINES_MAX: usize = 16_384;
 
 pub struct Lines {
     incoming: Receiver<String>,

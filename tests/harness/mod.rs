@@ -8,6 +8,7 @@ mod process;
 mod redis_server;
 mod resp;
 mod served;
+pub mod tokens;
 
 use std::time::{Duration, Instant};
 
@@ -41,7 +42,5 @@ pub async fn eventually_within(bound: Duration, what: &str, mut holds: impl FnMu
 
 /// A token of a user with the demo's grants.
 pub fn token(user: &str) -> String {
-    let mut command = Process::narrowcast();
-    command.args(["token", user, "--publish", "topic.>", "--subscribe", "topic.>"]);
-    Process::start(&mut command).line().trim_end().to_owned()
+    tokens::granting(user, &["topic.>"], &["topic.>"])
 }

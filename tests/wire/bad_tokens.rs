@@ -17,7 +17,8 @@ const LONG_AGO: u64 = 600;
 
 fn signed_with(algorithm: Algorithm, kid: &str, secret: &[u8]) -> String {
     let header = Header { kid: Some(kid.to_owned()), ..Header::new(algorithm) };
-    jsonwebtoken::encode(&header, &claims("alice"), &EncodingKey::from_secret(secret)).unwrap()
+    let key = EncodingKey::from_secret(secret).unwrap();
+    jsonwebtoken::encode(&header, &claims("alice"), &key).unwrap()
 }
 
 fn unsigned(algorithm: &str) -> String {
@@ -39,7 +40,7 @@ fn without(claim: &str) -> String {
     let mut all = serde_json::to_value(claims("alice")).unwrap();
     all.as_object_mut().unwrap().remove(claim);
     let header = Header { kid: Some("dev".into()), ..Header::new(Algorithm::HS256) };
-    let key = EncodingKey::from_secret(&development_secret());
+    let key = EncodingKey::from_secret(&development_secret()).unwrap();
     jsonwebtoken::encode(&header, &all, &key).unwrap()
 }
 
@@ -74,7 +75,7 @@ fn bad_signatures() -> Vec<(String, &'static str)> {
 fn bad_headers() -> Vec<(String, &'static str)> {
     let good = || Header { kid: Some("dev".into()), ..Header::new(Algorithm::HS256) };
     let sign = |header: &Header| {
-        let key = EncodingKey::from_secret(&development_secret());
+        let key = EncodingKey::from_secret(&development_secret()).unwrap();
         jsonwebtoken::encode(header, &claims("alice"), &key).unwrap()
     };
     let critical = Header { crit: Some(vec!["x".into()]), ..good() };

@@ -179,7 +179,8 @@ fn what_is_no_command_is_refused() {
 
 #[tokio::test]
 async fn tokens_for_load_are_one_object_a_line_and_good() {
-    let made = narrowcast(&["token", "load-{0..9}", "--json", "--subscribe", "topic.a"]);
+    let grants = ["--subscribe", "topic.a", "--publish", "topic.a"];
+    let made = narrowcast(&[&["token", "load-{0..9}", "--json"], &grants[..]].concat());
     assert_eq!(made.code, Some(0), "{}", made.errors);
     let lines: Vec<Value> =
         made.output.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -194,6 +195,8 @@ async fn tokens_for_load_are_one_object_a_line_and_good() {
         let mut client = Client::login(url(&demo), token).await.expect("it is let in");
         let subscribe = serde_json::json!({"op": "subscribe", "patterns": ["topic.a"]});
         assert_eq!(client.ask(subscribe).await.unwrap()["op"], "ok");
+        let publish = serde_json::json!({"op": "publish", "subject": "topic.a", "data": 1});
+        assert_eq!(client.ask(publish).await.unwrap()["op"], "ok");
     }
 }
 

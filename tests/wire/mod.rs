@@ -37,7 +37,6 @@ mod sockets;
 mod store_commands;
 mod strangers;
 mod talk_commands;
-pub mod tokens;
 mod transcripts;
 mod user_rates;
 mod users_connections;
@@ -46,7 +45,7 @@ mod wide_patterns;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::harness::{Demo, Operator, Served, eventually};
+use crate::harness::{Demo, Operator, Served, eventually, tokens};
 
 /// Every behaviour is the same on one event loop and when sessions move between several.
 const WORKERS: [&str; 2] = ["1", "3"];

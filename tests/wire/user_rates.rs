@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use narrowcast::client::Client;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use super::http::{ask, bearing, problem, service};
 use super::raw::Answer;
@@ -121,25 +122,28 @@ fn routes(user: &str) -> [(&'static str, &'static str, String, &'static str); 9]
     ]
 }
 
+/// Asks one of the routes, by a user of its own.
+async fn is_refused_until_the_time_it_was_told(node: String, number: usize) {
+    let user = format!("alice-{number}");
+    let wish = json!({"owner": user});
+    assert_eq!(backend(&node, "PUT", &format!("/v1/rooms/{user}-r"), &wish).await.0, 201);
+    let (policy, method, path, body) = &routes(&user)[number];
+    let request = bearing(&token(&user), method, path, body);
+    let (taken, refused) = until_429(&node, &request, policy).await;
+    assert!(taken >= 1, "{taken} of {request}");
+    let wait = refused.header("retry-after").expect("a time to wait").parse().unwrap();
+    assert!((1..=4).contains(&wait), "{refused:?}");
+    tokio::time::sleep(Duration::from_secs(wait)).await;
+    assert_ne!(ask(&node, &request).await.status, 429, "who waits is let in: {request}");
+}
+
 #[tokio::test]
 async fn every_route_that_costs_is_refused_until_the_time_it_was_told() {
     for workers in WORKERS {
         let demo = node_with(workers, &FEW);
-        let node = url(&demo);
-        for number in 0..9 {
-            let user = format!("alice-{number}");
-            let made = format!("/v1/rooms/{user}-r");
-            let wish = json!({"owner": user});
-            assert_eq!(backend(node, "PUT", &made, &wish).await.0, 201);
-            let (policy, method, path, body) = &routes(&user)[number];
-            let request = bearing(&token(&user), method, path, body);
-            let (taken, refused) = until_429(node, &request, policy).await;
-            assert!(taken >= 1, "{taken} of {request}");
-            let wait = refused.header("retry-after").expect("a time to wait").parse().unwrap();
-            assert!((1..=4).contains(&wait), "{refused:?}");
-            tokio::time::sleep(Duration::from_secs(wait)).await;
-            assert_ne!(ask(node, &request).await.status, 429, "who waits is let in: {request}");
-        }
+        let asked = |number| is_refused_until_the_time_it_was_told(url(&demo).to_owned(), number);
+        let all_at_once: JoinSet<()> = (0..9).map(asked).collect();
+        all_at_once.join_all().await;
     }
 }
 

@@ -55,7 +55,7 @@ fn the_signature_and_the_algorithm_are_pinned() {
     assert!(matches!(verifier.verify(&forged, NOW), Err(TokenError::Invalid(_))));
     let unknown = Mint::new(&TokenKey::hs256("k2", b"x")).token(&claims());
     assert_eq!(verifier.verify(&unknown, NOW).unwrap_err(), TokenError::UnknownKey);
-    let secret = EncodingKey::from_secret(&key().secret);
+    let secret = EncodingKey::from_secret(&key().secret).unwrap();
     let header = Header { kid: Some("k1".into()), ..Header::new(Algorithm::HS512) };
     let wrong = jsonwebtoken::encode(&header, &claims(), &secret).unwrap();
     assert!(matches!(verifier.verify(&wrong, NOW), Err(TokenError::Algorithm { .. })));
@@ -69,7 +69,7 @@ fn with_header(more: &str) -> String {
     let header = format!(r#"{{"alg":"HS256","kid":"k1"{more}}}"#);
     let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
     let signed = format!("{}.{}", part(&header), part(&serde_json::to_string(&claims()).unwrap()));
-    let secret = EncodingKey::from_secret(&key().secret);
+    let secret = EncodingKey::from_secret(&key().secret).unwrap();
     let signature =
         jsonwebtoken::crypto::sign(signed.as_bytes(), &secret, Algorithm::HS256).unwrap();
     format!("{signed}.{signature}")

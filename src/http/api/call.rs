@@ -10,8 +10,8 @@ use crate::auth::Principal;
 use crate::domain::{NONCE_BYTES_MAX, RoomId, RoutingKey};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
+use crate::ops::Router;
 use crate::protocol::{ErrorReply, RequestBounds};
-use crate::router::Router;
 use crate::worker_call::{Admission, Caller, Effect};
 
 /// The header with the idempotency key of a send.

@@ -36,9 +36,8 @@ pub(super) async fn history(mut call: ApiCall<'_>, text: &str) -> Answer {
         Caller::User(user) => Some(user),
         Caller::Service(_) => None,
     };
-    let read = move |router: std::rc::Rc<crate::router::Router>| {
-        router.history_for(reader, of, side, limit)
-    };
+    let read =
+        move |router: std::rc::Rc<crate::ops::Router>| router.history_for(reader, of, side, limit);
     let page = call.ask(&key, read).await?;
     let texts: Vec<MessageText> = page.messages.iter().map(MessageText::new).collect();
     let history = History {

@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use super::{Answer, ApiCall};
 use crate::domain::{Conversation, RoutingKey, UserId};
 use crate::http::problem::json;
+use crate::ops::InboxEntry;
 use crate::protocol::{Code, ErrorReply, MessageText};
-use crate::router::InboxEntry;
 use crate::worker_call::Caller;
 
 /// Most conversations in a page.

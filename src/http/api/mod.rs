@@ -26,13 +26,13 @@ use super::handshake::Handshake;
 use super::intake::{self, IntakeBounds};
 use super::problem::{Problem, body};
 use super::query::Query;
-use super::readiness::Readiness;
 use super::route::{ApiRoute, Misroute, allowed};
 use crate::auth::Principal;
 use crate::domain::UserId;
+use crate::health::Readiness;
 use crate::limiter::KeyedPermits;
+use crate::ops::Router;
 use crate::protocol::{Code, ErrorReply};
-use crate::router::Router;
 use crate::services::Services;
 use crate::worker_call::{Caller, WorkerCalls};
 
@@ -69,7 +69,7 @@ impl Api {
         let no_store = HeaderValue::from_static("no-store");
         response.headers_mut().insert(CACHE_CONTROL, no_store);
         self.origins.dress(head.headers.get(ORIGIN), &mut response);
-        self.services.metrics.http_answer(response.status().as_u16());
+        self.services.metrics.listeners.http_answer(response.status().as_u16());
         response
     }
 

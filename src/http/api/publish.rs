@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::{Answer, ApiCall};
 use crate::domain::{Conversation, RoutingKey, Subject};
 use crate::http::problem::json;
+use crate::ops::EventOrder;
 use crate::protocol::{ErrorReply, EventBody, PublishRequest};
-use crate::router::EventOrder;
 use crate::worker_call::Caller;
 
 #[derive(Serialize)]

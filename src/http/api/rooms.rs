@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::{Answer, ApiCall};
 use crate::domain::{HistoryVisibility, Room, RoomId, RoutingKey};
 use crate::http::problem::json;
+use crate::ops::RoomWish;
 use crate::protocol::{Code, ErrorReply, RoomBody};
-use crate::router::RoomWish;
 use crate::worker_call::Caller;
 
 #[derive(Serialize)]

@@ -86,7 +86,7 @@ async fn a_refusal_is_remembered_until_it_is_over() {
         assert_eq!(refused.retry_after, Some(Duration::from_millis(wait)));
     }
     assert_eq!(shared.asked(), 1, "the shard was asked once");
-    assert_eq!(gate.metrics.limited_so_far(Limited::Cached), 2);
+    assert_eq!(gate.metrics.limits.count_so_far(Limited::Cached), 2);
     *shared.answer.lock() = Ok(ALLOWED);
     assert!(gate.send(&user("bob"), &dm()).await.is_ok(), "another user is asked for");
     advance(Duration::from_millis(1)).await;
@@ -103,7 +103,7 @@ async fn without_a_verdict_a_node_has_its_share() {
     for (nodes, burst) in [(1, 4), (2, 2), (4, 1), (9, 1)] {
         let gate = gate(SMALL, Some(Arc::clone(&shared) as _), nodes);
         assert_eq!(allowed(&gate, &dm()).await, burst, "{nodes} nodes");
-        assert_eq!(gate.metrics.unshared_limits.get(), 20, "each is counted");
+        assert_eq!(gate.metrics.limits.unshared.get(), 20, "each is counted");
         advance(Duration::from_millis(500) * nodes).await;
         assert_eq!(allowed(&gate, &dm()).await, 1);
         *shared.answer.lock() = Ok(ALLOWED);

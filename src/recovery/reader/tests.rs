@@ -123,7 +123,7 @@ impl Library {
     }
 
     fn reads(&self) -> u64 {
-        self.metrics.recovery_reads.get()
+        self.metrics.recovery.reads.get()
     }
 }
 

@@ -12,7 +12,7 @@ fn publishers(clock: &WallClock) -> Publishers {
         worker: 0,
         shards: &shards,
         bus: &(Arc::new(MemoryBus::new(1)) as Arc<dyn Bus>),
-        health: &Arc::new(Health::new(&shards, 1)),
+        health: &Arc::new(LinkStates::new(&shards, 1)),
         metrics: &Arc::default(),
         all: Channels::new("main").all(),
         probe: Channels::new("main").probe(),

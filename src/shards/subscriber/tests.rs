@@ -45,14 +45,14 @@ impl Rig {
             interest: Arc::new(Interest::new(layouts, Linger { ms: 10 }, 8)),
             feed: Arc::new(WildcardFeed::new(SHARDS.len())),
         };
-        let health = Arc::new(Health::new(&names, 1));
+        let health = Arc::new(LinkStates::new(&names, 1));
         for (shard, name) in SHARDS.into_iter().zip(names) {
             tokio::spawn(rig.subscriber(shard, name, &health).run());
         }
         rig
     }
 
-    fn subscriber(&self, shard: ShardIndex, name: String, health: &Arc<Health>) -> Subscriber {
+    fn subscriber(&self, shard: ShardIndex, name: String, health: &Arc<LinkStates>) -> Subscriber {
         Subscriber {
             shard,
             name,

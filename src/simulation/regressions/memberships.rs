@@ -71,7 +71,11 @@ fn delivered_to_another_member(world: &mut World) {
 
 /// The same, where the room is subscribed: the message comes first, and then the notice.
 fn joins_and_misses_something_here(world: &mut World) {
-    world.stops_before(X, ScriptPart::Worker(0), ThreadStep::Append(world.messages.len() as u8));
+    world.stops_before(
+        X,
+        ScriptPart::Worker(0),
+        ThreadStep::Append(world.history.messages.len() as u8),
+    );
     let join = world.changes(SENDER, READER, ROOM, true).expect("the lease holds");
     world.pass(0.1);
     assert!(world.has_passed(join));
@@ -95,7 +99,7 @@ fn a_row_before_the_notice(world: &mut World) {
     connect_both(world);
     world.hold(StoreHold::StoreAcks(X));
     let before = world.last_row(X);
-    let join = world.messages.len() as u8;
+    let join = world.history.messages.len() as u8;
     world.stops_before(X, ScriptPart::Worker(0), ThreadStep::Append(join));
     assert_eq!(world.changes(SENDER, READER, ROOM, true), Some(join), "the lease holds");
     let message = world.says(OTHER, ROOM).expect("the other user is a member");

@@ -64,7 +64,7 @@ fn overflow(world: &mut World, x: u8) {
 
 fn world(plan: &SimOptions, rules: Safeguards, mutation: Option<Mutation>) -> World {
     let mut world = World::scripted_with(plan.clone(), rules);
-    world.mutation = mutation;
+    world.controls.mutation = mutation;
     world
 }
 
@@ -72,13 +72,13 @@ fn world(plan: &SimOptions, rules: Safeguards, mutation: Option<Mutation>) -> Wo
 fn holds(mut world: World, script: Script) {
     script(&mut world);
     let has_everything = world.pass_until(60.0, |world| world.has_everything(READER));
-    assert_eq!(world.objection, None);
+    assert_eq!(world.report.objection, None);
     assert!(has_everything, "the reader's cursor stays at {:?}", world.cursor(READER));
 }
 
 fn leaves_a_hole(mut world: World, script: Script) {
     script(&mut world);
-    assert_eq!(world.objection.map(|objection| objection.broken), Some(Broken::Hole));
+    assert_eq!(world.report.objection.map(|objection| objection.broken), Some(Broken::Hole));
 }
 
 fn is_closed_by(rule: Safeguard, plan: &SimOptions, script: Script) {
@@ -110,7 +110,7 @@ fn reads_roster_at(world: &mut World, node: u8, second: f64) {
 
 /// A message of the sender passes the check, and its worker is stopped before the next step.
 fn stops_past_the_check(world: &mut World, node: u8) {
-    let message = world.messages.len() as u8;
+    let message = world.history.messages.len() as u8;
     world.stops_before(node, ScriptPart::Worker(0), ThreadStep::Append(message));
     assert_eq!(world.sends(SENDER, 1), Some(message), "the lease holds");
     world.pass(0.1);
@@ -121,5 +121,5 @@ fn stops_past_the_check(world: &mut World, node: u8) {
 fn goes_on_past_the_check(world: &mut World, node: u8) {
     world.goes_on(node, ScriptPart::Worker(0));
     world.pass(5.0);
-    assert!(world.is_acked(world.messages.len() as u8 - 1));
+    assert!(world.is_acked(world.history.messages.len() as u8 - 1));
 }

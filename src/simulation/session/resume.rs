@@ -25,13 +25,13 @@ impl World {
     pub fn hello(&mut self, at: At, sid: Sid) {
         let node = &self.nodes[usize::from(at.life.node)];
         let SimSession { user, phase, .. } = *self.session_ref(sid);
-        if node.draining || node.refused || phase == Phase::Closed {
+        if node.draining || node.faults.refused || phase == Phase::Closed {
             return self.refuse_session(sid);
         }
-        if self.mutation == Some(Mutation::MembershipsFirst) {
+        if self.makes(Mutation::MembershipsFirst) {
             let end = self.now + 1 + self.plan.slow.reads.draw(&mut self.rng);
             let touch = self.draw_touch(self.now, end);
-            self.session(sid).memberships = Some((touch, self.now));
+            self.session(sid).catch_up.memberships = Some((touch, self.now));
         }
         self.join_worker(at, sid);
         let index = self.bucket_of(user);
@@ -60,7 +60,8 @@ impl World {
         let it = self.worker(at);
         it.holds[usize::from(key)] += 1;
         if it.holds[usize::from(key)] == 1 {
-            self.nodes[usize::from(at.life.node)].wants[usize::from(key)] |= 1 << (at.thread - 1);
+            self.nodes[usize::from(at.life.node)].interest.wants[usize::from(key)] |=
+                1 << (at.thread - 1);
             self.hearing(at.life, shard).machine.acquire(bucket(index));
             let owner = crate::simulation::node::owner_of(at.life, shard, self.plan.size.workers);
             self.post(owner, Job::Command(shard));
@@ -86,10 +87,10 @@ impl World {
     /// Registers a session for live delivery, and begins to read for it.
     fn register(&mut self, at: At, sid: Sid, confirmed: bool) {
         let place = self.worker(at).recent.place();
-        let late = self.mutation == Some(Mutation::LiveAfterReads);
+        let late = self.makes(Mutation::LiveAfterReads);
         let session = self.session(sid);
         session.phase = if late { Phase::Missing } else { Phase::Live };
-        (session.place, session.buffering, session.buffer) = (place, true, 0);
+        (session.place, session.catch_up.buffering, session.catch_up.buffer) = (place, true, 0);
         self.begin_read(at, sid, confirmed);
     }
 
@@ -98,10 +99,14 @@ impl World {
         let wall = self.nodes[usize::from(at.life.node)].clocks.wall(self.now);
         let viewed = self.viewed(at.life);
         let session = self.session(sid);
-        session.reading = Some(CatchUpRead::begin(wall, viewed, confirmed));
-        session.read_no += 1;
-        session.above = session.position.above(watermark);
-        trace!(self, "{at:?} session {sid} reads above {} ({confirmed})", self.session(sid).above);
+        session.catch_up.reading = Some(CatchUpRead::begin(wall, viewed, confirmed));
+        session.catch_up.read_no += 1;
+        session.catch_up.above = session.position.above(watermark);
+        trace!(
+            self,
+            "{at:?} session {sid} reads above {} ({confirmed})",
+            self.session(sid).catch_up.above
+        );
         let has_rooms = self.plan.size.rooms > 0;
         self.then(
             at,
@@ -121,14 +126,14 @@ impl World {
     }
 
     fn share_load(&mut self, at: At, sid: Sid, load: Load) {
-        let fresh = self.mutation == Some(Mutation::SharedReadFresh);
+        let fresh = self.makes(Mutation::SharedReadFresh);
         let end = load.end.max(self.now);
         let session = self.session(sid);
-        session.memberships = Some((load.touch, load.begun));
+        session.catch_up.memberships = Some((load.touch, load.begun));
         if !fresh {
-            session.reading = Some(load.reading);
+            session.catch_up.reading = Some(load.reading);
         }
-        let job = Job::Memberships(sid, session.read_no, load.works);
+        let job = Job::Memberships(sid, session.catch_up.read_no, load.works);
         trace!(self, "session {sid} shares the read of {}", load.begun);
         self.queue.push(end, Event::Thread(at, job));
     }
@@ -139,10 +144,10 @@ impl World {
         let works = !self.rng.chance(self.plan.slow.reads_fail_in);
         let now = self.now;
         let session = self.session(sid);
-        let (touch, begun) = session.memberships.take().unwrap_or((touch, now));
-        session.memberships = Some((touch, begun));
-        let (user, reading) = (session.user, session.reading);
-        let job = Job::Memberships(sid, session.read_no, works);
+        let (touch, begun) = session.catch_up.memberships.take().unwrap_or((touch, now));
+        session.catch_up.memberships = Some((touch, begun));
+        let (user, reading) = (session.user, session.catch_up.reading);
+        let job = Job::Memberships(sid, session.catch_up.read_no, works);
         self.queue.push(end, Event::Thread(at, job));
         if let Some(it) = self.user_rooms(at, user) {
             let load = |reading| Load { leader: sid, reading, touch, begun, end, works };
@@ -161,16 +166,16 @@ impl World {
     /// Handles its result: the user's rooms must be subscribed.
     pub fn memberships_read(&mut self, at: At, sid: Sid, read_no: u16, works: bool) {
         let session = self.session(sid);
-        if session.phase == Phase::Closed || session.read_no != read_no {
+        if session.phase == Phase::Closed || session.catch_up.read_no != read_no {
             return self.end_load(at, sid);
         }
-        let Some((touch, begun)) = session.memberships.take().filter(|_| works) else {
+        let Some((touch, begun)) = session.catch_up.memberships.take().filter(|_| works) else {
             self.end_load(at, sid);
             return self.read_failed(at, sid);
         };
         let user = session.user;
         let rows = self.membership_rows(user, &touch);
-        if self.mutation != Some(Mutation::MembershipsFirst) {
+        if !self.makes(Mutation::MembershipsFirst) {
             self.knows_leaves(at, user, begun);
         }
         self.learn_all(at, user, &rows);
@@ -180,7 +185,7 @@ impl World {
         if awaited == 0 {
             return self.go_on_with_rooms(at, sid);
         }
-        self.session(sid).awaits_rooms = Some(read_no);
+        self.session(sid).catch_up.awaits_rooms = Some(read_no);
         let job = Job::RoomsTimeout(sid, read_no);
         self.queue.push(self.now + ROOMS_WAIT, Event::Thread(at, job));
     }
@@ -188,7 +193,7 @@ impl World {
     /// Handles that one more room of a session's user is confirmed.
     pub fn go_on_if_heard(&mut self, at: At, sid: Sid) {
         let user = self.session(sid).user;
-        if self.session(sid).awaits_rooms.is_some() && self.are_heard(at, user) {
+        if self.session(sid).catch_up.awaits_rooms.is_some() && self.are_heard(at, user) {
             self.go_on_with_rooms(at, sid);
         }
     }
@@ -196,7 +201,7 @@ impl World {
     /// Stops waiting for the rooms of a session.
     pub fn rooms_timed_out(&mut self, at: At, sid: Sid, read_no: u16) {
         let session = self.session(sid);
-        if session.phase != Phase::Closed && session.awaits_rooms == Some(read_no) {
+        if session.phase != Phase::Closed && session.catch_up.awaits_rooms == Some(read_no) {
             self.go_on_with_rooms(at, sid);
         }
     }
@@ -204,9 +209,9 @@ impl World {
     fn go_on_with_rooms(&mut self, at: At, sid: Sid) {
         let heard = self.are_heard(at, self.session_ref(sid).user);
         let session = self.session(sid);
-        session.awaits_rooms = None;
+        session.catch_up.awaits_rooms = None;
         if !heard {
-            session.reading = session.reading.map(CatchUpRead::unconfirmed);
+            session.catch_up.reading = session.catch_up.reading.map(CatchUpRead::unconfirmed);
         }
         self.end_load(at, sid);
         self.then(at, ThreadStep::IssueRead(sid));
@@ -217,11 +222,11 @@ impl World {
         let user = self.session(sid).user;
         let (looks, end, works) = self.draw_looks(user);
         let session = self.session(sid);
-        let looks = looks.above(session.above);
-        let above = session.above;
+        let looks = looks.above(session.catch_up.above);
+        let above = session.catch_up.above;
         self.parts(at, sid, looks, above);
         let session = self.session(sid);
-        let job = Job::Read(sid, session.read_no, works);
+        let job = Job::Read(sid, session.catch_up.read_no, works);
         self.queue.push(end, Event::Thread(at, job));
     }
 
@@ -239,14 +244,14 @@ impl World {
     /// Handles the end of a session's read.
     pub fn session_read(&mut self, at: At, sid: Sid, read_no: u16, works: bool) {
         let session = self.session(sid);
-        if session.phase == Phase::Closed || session.read_no != read_no {
+        if session.phase == Phase::Closed || session.catch_up.read_no != read_no {
             return;
         }
         if !works {
             return self.read_failed(at, sid);
         }
-        let pages = std::mem::take(&mut session.pages);
-        let heads = std::mem::take(&mut session.heads);
+        let pages = std::mem::take(&mut session.catch_up.pages);
+        let heads = std::mem::take(&mut session.catch_up.heads);
         for head in heads {
             self.learn_head(at, head, &pages[0]);
         }
@@ -255,10 +260,10 @@ impl World {
             let (page, last) = self.first_page(self.found(&looks));
             found |= page;
             if let Some(above) = last {
-                self.session(sid).pages.push(Looks { above, ..looks });
+                self.session(sid).catch_up.pages.push(Looks { above, ..looks });
             }
         }
-        if self.session(sid).pages.is_empty() {
+        if self.session(sid).catch_up.pages.is_empty() {
             self.hand_over(at, sid, found);
             return self.conclude_read(at, sid);
         }
@@ -272,13 +277,13 @@ impl World {
         let ranges = self.draw_touch(self.now, end);
         let works = !self.rng.chance(self.plan.slow.reads_fail_in);
         let session = self.session(sid);
-        session.pages.iter_mut().for_each(|looks| looks.ranges = ranges);
-        let job = Job::Read(sid, session.read_no, works);
+        session.catch_up.pages.iter_mut().for_each(|looks| looks.ranges = ranges);
+        let job = Job::Read(sid, session.catch_up.read_no, works);
         self.queue.push(end, Event::Thread(at, job));
     }
 
     fn read_failed(&mut self, at: At, sid: Sid) {
-        self.session(sid).reading = None;
+        self.session(sid).catch_up.reading = None;
         let again = self.now + self.rng.below(SECOND);
         self.queue.push(again, Event::Thread(at, Job::ReadAgain(sid)));
     }
@@ -286,7 +291,7 @@ impl World {
     /// Begins a session's failed read again.
     pub fn read_again(&mut self, at: At, sid: Sid) {
         let SimSession { phase, user, .. } = *self.session_ref(sid);
-        if phase != Phase::Closed && self.session(sid).reading.is_none() {
+        if phase != Phase::Closed && self.session(sid).catch_up.reading.is_none() {
             let confirmed = self.is_confirmed(at.life, user);
             self.begin_read(at, sid, confirmed);
         }
@@ -294,14 +299,15 @@ impl World {
 
     fn hand_over(&mut self, at: At, sid: Sid, found: Messages) {
         let session = self.session(sid);
-        let (buffering, buffer) = (session.buffering, session.buffer | session.aside);
-        (session.buffer, session.aside) = (0, 0);
+        let (buffering, buffer) =
+            (session.catch_up.buffering, session.catch_up.buffer | session.catch_up.aside);
+        (session.catch_up.buffer, session.catch_up.aside) = (0, 0);
         let fresh = self.his_among(at, sid, found) & !self.session(sid).own;
         let gaps = if buffering { self.too_many(fresh) } else { 0 };
-        self.session(sid).gaps |= gaps;
+        self.session(sid).link.gaps |= gaps;
         self.hand_page(at, sid, found & !gaps);
         self.each_message(buffer, |world, message| world.deliver_own(sid, message));
-        if self.mutation == Some(Mutation::LiveAfterReads) && self.session(sid).missed == 0 {
+        if self.makes(Mutation::LiveAfterReads) && self.session(sid).missed == 0 {
             let place = self.worker(at).recent.place();
             let session = self.session(sid);
             (session.phase, session.place) = (Phase::Live, place);
@@ -309,7 +315,7 @@ impl World {
     }
 
     fn hand_page(&mut self, at: At, sid: Sid, found: Messages) {
-        let buffering = self.session(sid).buffering;
+        let buffering = self.session(sid).catch_up.buffering;
         self.each_message(found, |world, message| {
             if buffering || !world.had(at, sid, message) {
                 world.deliver_own(sid, message);
@@ -334,13 +340,13 @@ impl World {
         let watermark = self.worker(at).watermark;
         let mut viewed = self.viewed(at.life);
         let session = self.session(sid);
-        let Some(reading) = session.reading.take() else { return };
+        let Some(reading) = session.catch_up.reading.take() else { return };
         if session.phase == Phase::Missing {
             // It counts as having a delivery gap: it did not receive what came meanwhile.
             viewed.breaks = u64::MAX;
         }
         let cursor = session.position.read(reading, viewed, watermark);
-        session.buffering = false;
+        session.catch_up.buffering = false;
         trace!(self, "session {sid} read: {cursor:?} {:?}", self.session(sid).position);
         self.send_cursor(sid, cursor);
         if self.session(sid).phase == Phase::Missing {
@@ -354,7 +360,7 @@ impl World {
         let frozen = self.viewed(at.life).frozen;
         let SimSession { user, phase, .. } = *self.session_ref(sid);
         let session = self.session(sid);
-        let idle = session.reading.is_none() && session.position.is_told();
+        let idle = session.catch_up.reading.is_none() && session.position.is_told();
         if phase == Phase::Live
             && idle
             && !session.position.is_shared()

@@ -19,13 +19,25 @@ pub(super) struct WriteMark(u64, u64);
 
 /// The marks of a node that are in use. There are two generations: the older is dropped when the
 /// younger is full, and a mark that is looked up moves to the younger.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct WriteCache {
     secrets: [RandomState; 2],
+    /// The most marks of a generation.
+    most: usize,
     generations: Mutex<[AHashSet<WriteMark>; 2]>,
 }
 
+impl Default for WriteCache {
+    fn default() -> Self {
+        Self::bounded(GENERATION)
+    }
+}
+
 impl WriteCache {
+    fn bounded(most: usize) -> Self {
+        Self { secrets: Default::default(), most, generations: Mutex::default() }
+    }
+
     /// The mark of a conversation's window, or of the memberships in it.
     pub(super) fn mark(&self, conversation: &str, window: Option<MessageWindow>) -> WriteMark {
         let [one, other] = &self.secrets;
@@ -39,23 +51,23 @@ impl WriteCache {
         }
         let is_old = generations[1].contains(&mark);
         if is_old {
-            remember(&mut generations, mark);
+            self.remember(&mut generations, mark);
         }
         is_old
     }
 
     /// Remembers a row that was acknowledged.
     pub(super) fn note(&self, mark: WriteMark) {
-        remember(&mut self.generations.lock(), mark);
+        self.remember(&mut self.generations.lock(), mark);
     }
-}
 
-fn remember(generations: &mut [AHashSet<WriteMark>; 2], mark: WriteMark) {
-    if generations[0].len() >= GENERATION {
-        generations.swap(0, 1);
-        generations[0].clear();
+    fn remember(&self, generations: &mut [AHashSet<WriteMark>; 2], mark: WriteMark) {
+        if generations[0].len() >= self.most {
+            generations.swap(0, 1);
+            generations[0].clear();
+        }
+        generations[0].insert(mark);
     }
-    generations[0].insert(mark);
 }
 
 #[cfg(test)]
@@ -65,14 +77,15 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded_and_what_is_in_use_stays() {
-        let written = WriteCache::default();
+        const MOST: usize = 512;
+        let written = WriteCache::bounded(MOST);
         let nth = |n: usize| written.mark(&format!("room.r{n}"), None);
-        for n in 0..2 * GENERATION + 10 {
+        for n in 0..2 * MOST + 10 {
             written.note(nth(n));
             assert!(written.has(nth(n)) && written.has(nth(0)), "{n}");
         }
         let kept: usize = written.generations.lock().iter().map(|one| one.len()).sum();
-        assert!(kept <= 2 * GENERATION);
+        assert!(kept <= 2 * MOST);
         assert!(!written.has(nth(1)), "it was not looked up");
     }
 

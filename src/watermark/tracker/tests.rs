@@ -311,12 +311,11 @@ fn the_dead_hold_the_watermark_until_a_whole_repair_excludes_them() {
     let (rows, read) = (std::slice::from_ref(&dead), [2.0, 10.0, 17.0]);
     read.into_iter().for_each(|seconds| scene.read(rows, seconds));
     assert_eq!(scene.breaks(), [DeliveryGap::Dead]);
-    assert_eq!(
-        scene.orders(17.0).first(),
-        Some(&WatermarkAction::Canaries(1)),
-        "those of the first read"
-    );
-    let number = scene.watch.round.as_ref().unwrap().number;
+    let orders = scene.orders(17.0);
+    let [WatermarkAction::Canaries(1), WatermarkAction::Read(first)] = &*orders else {
+        panic!("{orders:?} are not the canaries of the first read, and a repair");
+    };
+    let number = first.number;
     scene.view.raise();
     scene.watch.round_done(number);
     scene.orders(17.5);

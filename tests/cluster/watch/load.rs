@@ -5,7 +5,7 @@ use std::time::Duration;
 use narrowcast::client::{ClientError, Device, DeviceOptions, Seen, SendOutcomeSeen};
 use narrowcast::domain::{Conversation, UserId};
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;

@@ -8,7 +8,7 @@ use proptest::test_runner::TestRunner;
 use super::*;
 use crate::client::Nonce;
 use crate::domain::{Conversation, Message, Micros, UserId};
-use crate::router::collapse;
+use crate::ops::collapse;
 
 /// The outcome of one try.
 #[derive(Debug, Clone, Copy)]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use rand::rngs::StdRng;
-use rand::{Rng, RngCore, SeedableRng};
+use rand::{Rng, RngExt, SeedableRng};
 
 use super::super::journal::{self, JournalTail};
 use super::super::salvage::{SalvageLoss, check, salvage};

@@ -59,13 +59,13 @@ pub struct LinkReport {
     pub state: LinkState,
 }
 
-/// The shard connections of a node.
+/// The states of all shard connections of a node. The connections record them.
 #[derive(Debug)]
-pub struct Health {
+pub struct LinkStates {
     links: Mutex<Vec<LinkReport>>,
 }
 
-impl Health {
+impl LinkStates {
     /// All shard connections of a node of `workers`, none of them connected.
     pub fn new(shards: &[String], workers: u32) -> Self {
         let roles = |shard: &String| {

@@ -1,10 +1,14 @@
 //! Tokens by the development key, with whatever claims a test needs.
 
+use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use narrowcast::auth::token_keys;
 use narrowcast::auth::{Claims, Mint, TokenKey};
 use narrowcast::config::Config;
+
+/// Reading the defaults takes longer than signing.
+static DEVELOPMENT_MINT: LazyLock<Mint> = LazyLock::new(|| Mint::new(&development_key()));
 
 /// The time in seconds since the Unix epoch.
 pub fn now() -> u64 {
@@ -26,7 +30,7 @@ pub fn development_secret() -> Vec<u8> {
 }
 
 pub fn sign(claims: &Claims) -> String {
-    Mint::new(&development_key()).token(claims)
+    DEVELOPMENT_MINT.token(claims)
 }
 
 /// A token with these grants.

@@ -34,7 +34,7 @@ impl Router {
 
     /// Opens a session: it gets `ready`, then live messages, then a `cursor`.
     pub fn open(self: &Rc<Self>, session: &Rc<Session>, options: &HelloOptions) {
-        self.services.metrics.sessions.inc();
+        self.services.metrics.sessions.open.inc();
         let (granted, mut refused) = Self::sort_wishes(session, &options.subscribe);
         session.recovery.begin_catch_up(self.sessions.hub.borrow().place());
         if self.sessions.hub.borrow_mut().join(session) {
@@ -58,10 +58,10 @@ impl Router {
         if session.id().is_none() {
             return;
         }
-        session.stop_reading();
+        session.recovery.reader.abort();
         let unwanted = self.sessions.hub.borrow_mut().leave(session);
         unwanted.iter().for_each(|scope| self.interest.release(scope));
-        self.services.metrics.sessions.dec();
+        self.services.metrics.sessions.open.dec();
     }
 
     fn sort_wishes(session: &Session, options: &[Pattern]) -> (Vec<Pattern>, Vec<Pattern>) {

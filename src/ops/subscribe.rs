@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Router;
 use crate::domain::{Pattern, PatternScope};
-use crate::hub::{PatternLimit, Session};
+use crate::hub::{PatternLimit, PatternWait, Session};
 use crate::interest::{Confirmation, all_within};
 use crate::protocol::{Code, ErrorReply, RequestId};
 
@@ -15,6 +15,7 @@ struct Waiting {
     patterns: Vec<Pattern>,
     claim: u32,
     confirmations: Vec<Confirmation>,
+    wait: PatternWait,
 }
 
 fn limit_reached(limit: &PatternLimit) -> ErrorReply {
@@ -41,8 +42,8 @@ impl Router {
             self.confirmed(session, &patterns);
             self.sessions.ok(session, id.as_ref());
         } else {
-            session.begin_wait(patterns.len());
-            let waiting = Waiting { id, patterns, claim, confirmations };
+            let wait = session.begin_wait(patterns.len());
+            let waiting = Waiting { id, patterns, claim, confirmations, wait };
             tokio::task::spawn_local(Rc::clone(self).confirm(Rc::clone(session), waiting));
         }
         Ok(())
@@ -132,10 +133,10 @@ impl Router {
     /// Waits for every confirmation. If one does not come, takes back the patterns that no other
     /// request has confirmed or claimed.
     async fn confirm(self: Rc<Self>, session: Rc<Session>, waiting: Waiting) {
-        let Waiting { id, patterns, claim, confirmations } = waiting;
+        let Waiting { id, patterns, claim, confirmations, wait } = waiting;
         let bound = self.patience(&patterns);
         let confirmed = all_within(confirmations, bound).await;
-        session.end_wait(patterns.len());
+        drop(wait);
         if !confirmed {
             self.drop_patterns(&session, &session.unconfirmed(claim));
             let message = format!("subscribe: no confirmation within {bound:?}");

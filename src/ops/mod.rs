@@ -59,7 +59,7 @@ pub struct Router {
 impl Router {
     /// Handles one frame of a session, and returns how many list items it named.
     pub fn handle(self: &Rc<Self>, session: &Rc<Session>, text: &str) -> usize {
-        self.services.metrics.client_frames.inc();
+        self.services.metrics.sessions.client_frames.inc();
         self.take_frame(session, text)
     }
 
@@ -106,7 +106,7 @@ impl Router {
 
     /// Refuses a frame without executing it; only its id is read.
     pub fn reject(&self, session: &Rc<Session>, text: &str, refusal: &ErrorReply) {
-        self.services.metrics.refused_frames.inc();
+        self.services.metrics.limits.refused_frames.inc();
         let id = Request::read_id(text, &self.services.config.limits.requests);
         self.sessions.refuse(session, id.as_ref(), refusal);
     }

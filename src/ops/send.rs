@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::Router;
 use crate::domain::Conversation;
-use crate::hub::Session;
+use crate::hub::{SendOpPermit, Session};
 use crate::protocol::{Code, ErrorReply, MessageText, RequestId, Send};
 use crate::send::{SendOrder, Sending, begin_temporary_interest};
 use crate::telemetry::SendOutcome;
@@ -22,10 +22,11 @@ impl Router {
         id: Option<RequestId>,
         send: &Send<'_>,
     ) -> Result<(), ErrorReply> {
-        let conversation = self.check_send(session, &send.conversation).map_err(|refusal| {
-            self.services.metrics.sends(SendOutcome::Refused);
-            refusal.of_op("send")
-        })?;
+        let (conversation, permit) =
+            self.check_send(session, &send.conversation).map_err(|refusal| {
+                self.services.metrics.sends.count(SendOutcome::Refused);
+                refusal.of_op("send")
+            })?;
         let order = SendOrder {
             from: session.user.clone(),
             conversation,
@@ -36,7 +37,7 @@ impl Router {
             by_service: false,
         };
         let sending = Sending { order, session: Some(Rc::clone(session)) };
-        run(Box::pin(Rc::clone(self).serve_send(Rc::clone(session), id, sending)));
+        run(Box::pin(Rc::clone(self).serve_send(permit, Rc::clone(session), id, sending)));
         Ok(())
     }
 
@@ -44,22 +45,22 @@ impl Router {
     /// conversation.
     fn check_send(
         &self,
-        session: &Session,
+        session: &Rc<Session>,
         conversation: &str,
-    ) -> Result<Conversation, ErrorReply> {
+    ) -> Result<(Conversation, SendOpPermit), ErrorReply> {
         let conversation = self.sessions.conversation_of(session, conversation)?;
-        acquire_send_permit(session)?;
-        Ok(conversation)
+        Ok((conversation, acquire_send_permit(session)?))
     }
 
     async fn serve_send(
         self: Rc<Self>,
+        permit: SendOpPermit,
         session: Rc<Session>,
         id: Option<RequestId>,
         sending: Sending,
     ) {
         let outcome = self.sends.process(&sending).await;
-        session.end_send();
+        drop(permit);
         match (outcome, id) {
             (Ok(text), Some(id)) => self.sessions.reply_text(&session, text.sent(&id)),
             (Ok(_), None) => {}
@@ -85,16 +86,14 @@ impl Router {
 }
 
 /// Takes one of the session's permits for sends in flight.
-pub(super) fn acquire_send_permit(session: &Session) -> Result<(), ErrorReply> {
+pub(super) fn acquire_send_permit(session: &Rc<Session>) -> Result<SendOpPermit, ErrorReply> {
     if session.is_leaving() {
         return Err(ErrorReply::new(Code::Unavailable, "the node is being stopped"));
     }
-    if session.begin_send() {
-        return Ok(());
-    }
-    let max = session.bounds().sends_in_flight;
-    let message = format!("{max} sends are unanswered, no more are allowed");
-    Err(ErrorReply::new(Code::LimitReached, message))
+    session.begin_send().map_err(|max| {
+        let message = format!("{max} sends are unanswered, no more are allowed");
+        ErrorReply::new(Code::LimitReached, message)
+    })
 }
 
 /// Polls a task once here, and leaves the rest to the event loop. So tasks that need no wait

@@ -8,7 +8,7 @@ use super::Router;
 use super::send::acquire_send_permit;
 use crate::clock::MARK_AHEAD_MAX;
 use crate::domain::{Conversation, MessageId, Micros, RoutingKey};
-use crate::hub::Session;
+use crate::hub::{SendOpPermit, Session};
 use crate::protocol::{Code, ErrorReply, MarkRequest, RequestId, ServerFrame};
 use crate::store::ReadMark;
 
@@ -25,11 +25,11 @@ impl Router {
         mark: &MarkRequest<'_>,
     ) -> Result<(), ErrorReply> {
         let of_op = |refusal: ErrorReply| refusal.of_op("read");
-        let conversation = self.check_mark(session, mark).map_err(of_op)?;
+        let (conversation, permit) = self.check_mark(session, mark).map_err(of_op)?;
         let (router, session, upto) = (Rc::clone(self), Rc::clone(session), mark.upto);
         tokio::task::spawn_local(async move {
             let marked = router.mark_read(&session, &conversation, upto).await;
-            session.end_send();
+            drop(permit);
             match marked {
                 Ok(()) => {
                     router.tell_read(&session, &conversation, upto);
@@ -45,17 +45,14 @@ impl Router {
     /// user's other sessions like an event, and counts as one.
     fn check_mark(
         &self,
-        session: &Session,
+        session: &Rc<Session>,
         mark: &MarkRequest<'_>,
-    ) -> Result<Conversation, ErrorReply> {
+    ) -> Result<(Conversation, SendOpPermit), ErrorReply> {
         let conversation = self.sessions.conversation_of(session, &mark.conversation)?;
         check_ahead(mark.upto, self.services.clocks.wall.now())?;
-        acquire_send_permit(session)?;
-        if let Err(refused) = self.limiter.event(&session.user) {
-            session.end_send();
-            return Err(refused.refusal());
-        }
-        Ok(conversation)
+        let permit = acquire_send_permit(session)?;
+        self.limiter.event(&session.user).map_err(|refused| refused.refusal())?;
+        Ok((conversation, permit))
     }
 
     /// Stores a mark. A mark with an unknown outcome is answered `unavailable` too: moving it again

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+
+use super::registration::{Label, metrics};
 
 /// What a store reports of the servers that it asks, since it was opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,37 +28,23 @@ pub struct StoreFigures {
     pub statements: Vec<(&'static str, u64)>,
 }
 
-type Label = [(&'static str, &'static str); 1];
-
-/// The metric families of the figures; empty for a store that has none.
-#[derive(Debug)]
-pub(super) struct StoreFamilies {
-    attempts: Family<Label, Counter>,
-    statements: Family<Label, Counter>,
-    connections: Family<Label, Gauge>,
-    latency: Family<Label, Gauge>,
+metrics! {
+    /// The figures; nothing is shown for a store that has none.
+    pub struct StoreMetrics {
+        /// Attempts at the store's servers, by outcome.
+        attempts: Family<Label, Counter> = named("store_attempts");
+        /// Statements issued to the store's servers.
+        statements: Family<Label, Counter> = named("store_statements");
+        /// Connections to the store's servers.
+        connections: Family<Label, Gauge> = named("store_connections");
+        /// Milliseconds that attempts at the store's servers took.
+        latency: Family<Label, Gauge> = named("store_latency_milliseconds");
+    }
 }
 
-impl StoreFamilies {
-    pub(super) fn new(registry: &mut Registry) -> Self {
-        let families = Self {
-            attempts: Family::default(),
-            statements: Family::default(),
-            connections: Family::default(),
-            latency: Family::default(),
-        };
-        let help = "Attempts at the store's servers, by outcome";
-        registry.register("store_attempts", help, families.attempts.clone());
-        let help = "Statements issued to the store's servers";
-        registry.register("store_statements", help, families.statements.clone());
-        let help = "Connections to the store's servers";
-        registry.register("store_connections", help, families.connections.clone());
-        let help = "Milliseconds that attempts at the store's servers took";
-        registry.register("store_latency_milliseconds", help, families.latency.clone());
-        families
-    }
-
-    pub(super) fn show(&self, figures: &StoreFigures) {
+impl StoreMetrics {
+    /// Sets what a store reports.
+    pub fn show(&self, figures: &StoreFigures) {
         let StoreFigures { attempts, errors, retries, timeouts, .. } = *figures;
         let events =
             [("made", attempts), ("failed", errors), ("again", retries), ("timed_out", timeouts)];

@@ -1,0 +1,82 @@
+//! Whether a node is fit for clients.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use super::observation::{Observation, ReadyState};
+use crate::agent::NodeHealth;
+use crate::clock::{ClockStatus, WallClock};
+use crate::shards::{LinkState, LinkStates};
+use crate::store::Store;
+
+/// Whether a node is fit for clients, as its parts report it.
+#[derive(Debug)]
+pub struct Readiness {
+    links: Arc<LinkStates>,
+    store: Arc<dyn Store>,
+    agent: Arc<NodeHealth>,
+    clock: WallClock,
+    /// How many nodes live.
+    nodes: Arc<AtomicU32>,
+    draining: AtomicBool,
+}
+
+impl Readiness {
+    /// Decides by the shard connections, the store, what the node agent found, and the clock.
+    /// `nodes` counts the live nodes.
+    pub const fn new(
+        links: Arc<LinkStates>,
+        store: Arc<dyn Store>,
+        agent: Arc<NodeHealth>,
+        clock: WallClock,
+        nodes: Arc<AtomicU32>,
+    ) -> Self {
+        Self { links, store, agent, clock, nodes, draining: AtomicBool::new(false) }
+    }
+
+    /// Whether the node's clock is off and there are other nodes, which serve its users better. If
+    /// the time is only not known, the store is likely not available for any node.
+    pub fn should_shed_sessions(&self) -> bool {
+        matches!(self.clock.verdict(), ClockStatus::Off(_))
+            && self.nodes.load(Ordering::Relaxed) > 1
+    }
+
+    /// Notes that the node is being stopped.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Returns how many shard connections are up, down, and not up yet.
+    pub fn links_by_state(&self) -> [i64; 3] {
+        let mut counts = [0; 3];
+        for link in self.links.report() {
+            let state = match link.state {
+                LinkState::Up { .. } => 0,
+                LinkState::Down { .. } => 1,
+                LinkState::Starting { .. } => 2,
+            };
+            counts[state] += 1;
+        }
+        counts
+    }
+
+    /// Returns the status, and the reasons against the node.
+    pub fn verdict(&self) -> (ReadyState, Vec<String>) {
+        let observation = self.observe();
+        (observation.state(), observation.reasons())
+    }
+
+    fn observe(&self) -> Observation {
+        let links = self.links.report();
+        let (is_admitted, issues) = self.agent.look();
+        Observation {
+            is_draining: self.draining.load(Ordering::Acquire),
+            links,
+            is_admitted,
+            issues,
+            store_failure: self.store.failure(),
+            clock_complaint: self.clock.complaint(),
+            should_shed: self.should_shed_sessions(),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Metrics of what clients do, and of what they are refused.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+
+use super::registration::metrics;
+use crate::telemetry::Dropped;
+
+/// The outcome of a send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SendOutcome {
+    /// Stored and acknowledged.
+    Sent,
+    /// It may have been stored.
+    Unknown,
+    /// Not stored.
+    Unavailable,
+    /// Refused because of its content.
+    Refused,
+}
+
+/// What the limits decided on a send, an event or a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Limited {
+    /// It was allowed.
+    Allowed,
+    /// It was refused.
+    Refused,
+    /// It was refused since an earlier one was, whose waiting time is not over.
+    Cached,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CloseLabels {
+    code: u32,
+}
+
+metrics! {
+    /// Connections that the listeners accept, and what the HTTP API answers on them.
+    pub struct ListenerMetrics {
+        /// Open connections of clients.
+        pub connections: Gauge = named("connections");
+        /// Connections without a token that were dropped since places were taken.
+        dropped: [Counter; Dropped::ALL.len()] =
+            labelled("connections_dropped", "reason", Dropped::ALL.map(Dropped::name));
+        /// Connections above an address's bound.
+        pub refused_addresses: Counter = named("addresses_refused");
+        /// Failures to accept a connection.
+        pub accept_errors: Counter = named("accept_errors");
+        /// Answers of the HTTP API.
+        http_answers: [Counter; 3] = labelled("http_answers", "class", ["2xx", "4xx", "5xx"]);
+    }
+
+    /// Sessions, and the frames on their connections.
+    pub struct SessionMetrics {
+        /// Sessions after their hello.
+        pub open: Gauge = named("sessions");
+        /// Sessions closed by the server, by code.
+        closes: Family<CloseLabels, Counter> = named("closes");
+        /// Frames of clients.
+        pub client_frames: Counter = named("client_frames");
+        /// Frames delivered to sessions.
+        pub deliveries: Counter = named("deliveries");
+        /// Events not delivered to slow sessions.
+        pub shed_events: Counter = named("events_shed");
+        /// Bytes that wait for slow clients.
+        pub outbox_bytes: Gauge = named("outbox_bytes");
+    }
+
+    /// Sends of messages.
+    pub struct SendMetrics {
+        /// Sends of messages.
+        outcomes: [Counter; 4] =
+            labelled("sends", "outcome", ["sent", "unknown", "unavailable", "refused"]);
+        /// Seconds from a send's id to its acknowledgement by the store.
+        pub append_seconds: Histogram =
+            bounded("store_append_seconds", exponential_buckets(0.000_25, 2.0, 16));
+        /// Messages published after their sends were answered outcome_unknown.
+        pub published_late: Counter = named("published_late");
+    }
+
+    /// What the limits decide.
+    pub struct LimitMetrics {
+        /// Limit decisions.
+        decisions: [Counter; 3] =
+            labelled("limit_decisions", "outcome", ["allowed", "refused", "cached"]);
+        /// Sends decided by this node alone.
+        pub unshared: Counter = named("limiter_unshared");
+        /// Frames of connections above their rates.
+        pub refused_frames: Counter = named("frames_refused");
+    }
+}
+
+impl ListenerMetrics {
+    /// Counts a connection that was dropped.
+    pub fn dropped(&self, why: Dropped) {
+        self.dropped[why as usize].inc();
+    }
+
+    /// Connections that were dropped for one reason so far.
+    pub fn dropped_so_far(&self, why: Dropped) -> u64 {
+        self.dropped[why as usize].get()
+    }
+
+    /// Counts an answer of the HTTP API by the class of its status.
+    pub fn http_answer(&self, status: u16) {
+        let class = match status {
+            ..400 => 0,
+            400..500 => 1,
+            500.. => 2,
+        };
+        self.http_answers[class].inc();
+    }
+}
+
+impl SessionMetrics {
+    /// Counts a session that the server closed.
+    pub fn closes(&self, code: u16) {
+        self.closes.get_or_create(&CloseLabels { code: code.into() }).inc();
+    }
+}
+
+impl SendMetrics {
+    /// Counts a send.
+    pub fn count(&self, outcome: SendOutcome) {
+        self.outcomes[outcome as usize].inc();
+    }
+}
+
+impl LimitMetrics {
+    /// Counts a decision.
+    pub fn count(&self, decision: Limited) {
+        self.decisions[decision as usize].inc();
+    }
+
+    /// Decisions of one kind so far.
+    pub fn count_so_far(&self, decision: Limited) -> u64 {
+        self.decisions[decision as usize].get()
+    }
+}
