@@ -7,40 +7,40 @@
 //!
 //! | room | owns |
 //! | --- | --- |
-//! | [`domain`] | ids, subjects, patterns, conversations, messages: pure |
-//! | [`clock`] | the time of the node, and whether it is known to be right |
-//! | [`layout`] | from keys to buckets to shards, the plan of a publish, its cost: pure |
-//! | [`cluster`] | the live nodes: heartbeats, leases, failure detection: pure |
-//! | [`watermark`] | what live delivery guarantees: settled sends, delivery gaps, cursors: pure |
-//! | [`socket`] | the server side of a WebSocket on one event loop |
-//! | [`protocol`] | frames of clients and servers, error and close codes: no I/O |
-//! | [`telemetry`] | logs and metrics |
-//! | [`redis`] | Redis addresses, connections and pools, the names of keys and channels |
-//! | [`config`] | what an operator can configure |
-//! | [`auth`] | from a token to the caller and its permissions: pure |
-//! | [`store`] | the ports to what is durable: messages, rooms, receipts, heartbeats; two backends |
-//! | [`bus`] | the port to what carries publishes: Redis, or memory |
-//! | [`limiter`] | how often and how much at once: the port, the arithmetic, the permits |
-//! | [`interest`] | what a node subscribes to: holders, linger, confirmations, the wildcard feed |
-//! | [`shards`] | the shard connections, which are made again whenever they are lost |
-//! | [`delivery`] | from the bus to the queues of the workers that need a publish |
-//! | [`agent`] | the node agent, which controls the node: heartbeats, lease, watermark |
-//! | [`hub`] | the sessions of a worker, by user, room and pattern |
-//! | [`services`] | what the workers of a node share |
-//! | [`fanout`] | one publish: to the bus, to other workers, to the sessions of this one |
-//! | [`send`] | what is stored and acknowledged: messages, changes of memberships |
-//! | [`recovery`] | what did not come live: resumes, rounds, cursors, the audit |
-//! | [`worker_call`] | HTTP requests, carried to the worker of their key |
-//! | [`ops`] | dispatch, and one file an op |
-//! | [`session`] | the life of one connection |
-//! | [`health`] | the health of the node: its parts' states in one status |
-//! | [`http`] | the listeners and the HTTP API |
-//! | [`worker`] | one event loop |
-//! | [`node`] | composition, start and stop |
-//! | [`client`] | a WebSocket client, for commands, load and tests |
-//! | [`bench`](mod@bench) | the load generator |
-//! | [`cli`] | commands and exit codes |
-//! | [`simulation`](self) | in tests only: the watermark on simulated schedules |
+//! | `domain` | ids, subjects, patterns, conversations, messages: pure |
+//! | `clock` | the time of the node, and whether it is known to be right |
+//! | `layout` | from keys to buckets to shards, the plan of a publish, its cost: pure |
+//! | `cluster` | the live nodes: heartbeats, leases, failure detection: pure |
+//! | `watermark` | what live delivery guarantees: settled sends, delivery gaps, cursors: pure |
+//! | `socket` | the server side of a WebSocket on one event loop |
+//! | `protocol` | frames of clients and servers, error and close codes: no I/O |
+//! | `telemetry` | logs and metrics |
+//! | `redis` | Redis addresses, connections and pools, the names of keys and channels |
+//! | `config` | what an operator can configure |
+//! | `auth` | from a token to the caller and its permissions: pure |
+//! | `store` | the ports to what is durable: messages, rooms, receipts, heartbeats; two backends |
+//! | `bus` | the port to what carries publishes: Redis, or memory |
+//! | `limiter` | how often and how much at once: the port, the arithmetic, the permits |
+//! | `interest` | what a node subscribes to: holders, linger, confirmations, the wildcard feed |
+//! | `shards` | the shard connections, which are made again whenever they are lost |
+//! | `delivery` | from the bus to the queues of the workers that need a publish |
+//! | `agent` | the node agent, which controls the node: heartbeats, lease, watermark |
+//! | `hub` | the sessions of a worker, by user, room and pattern |
+//! | `services` | what the workers of a node share |
+//! | `fanout` | one publish: to the bus, to other workers, to the sessions of this one |
+//! | `send` | what is stored and acknowledged: messages, changes of memberships |
+//! | `recovery` | what did not come live: resumes, rounds, cursors, the audit |
+//! | `worker_call` | HTTP requests, carried to the worker of their key |
+//! | `ops` | dispatch, and one file an op |
+//! | `session` | the life of one connection |
+//! | `health` | the health of the node: its parts' states in one status |
+//! | `http` | the listeners and the HTTP API |
+//! | `worker` | one event loop |
+//! | `node` | composition, start and stop |
+//! | `client` | a WebSocket client, for commands, load and tests |
+//! | `bench` | the load generator |
+//! | `cli` | commands and exit codes |
+//! | `simulation` | in tests only: the watermark on simulated schedules |
 //!
 //! # The road of one message
 //!

@@ -39,8 +39,9 @@ fn root() -> &'static Path {
 /// The rooms in the order of the table in `src/lib.rs`.
 fn rooms() -> Vec<String> {
     let text = fs::read_to_string(root().join("src/lib.rs")).expect("it is there");
-    let row = |line: &str| Some(line.strip_prefix("//! | [`")?.split_once('`')?.0.to_owned());
-    text.lines().filter_map(row).collect()
+    let map = text.split("//! # ").find(|part| part.starts_with("Layout")).expect("the map");
+    let row = |line: &str| Some(line.strip_prefix("//! | `")?.split_once('`')?.0.to_owned());
+    map.lines().filter_map(row).collect()
 }
 
 /// The rooms that a text imports or names.

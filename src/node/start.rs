@@ -399,7 +399,7 @@ impl Parts {
                     handoffs,
                 },
                 limits: limits.clone(),
-                worker_calls: worker_calls.clone(),
+                calls: worker_calls.clone(),
                 wanted,
                 end: end.clone(),
             };

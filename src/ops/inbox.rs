@@ -70,7 +70,7 @@ impl Router {
             match read {
                 Ok(page) => router.reply_inbox(&session, id.as_ref(), &page),
                 Err(refusal) => {
-                    router.sessions.refuse(&session, id.as_ref(), &refusal.of_op("inbox"))
+                    router.sessions.refuse(&session, id.as_ref(), &refusal.of_op("inbox"));
                 }
             }
         });

@@ -65,7 +65,7 @@ impl Router {
             (Ok(text), Some(id)) => self.sessions.reply_text(&session, text.sent(&id)),
             (Ok(_), None) => {}
             (Err(refusal), id) => {
-                self.sessions.refuse(&session, id.as_ref(), &refusal.of_op("send"))
+                self.sessions.refuse(&session, id.as_ref(), &refusal.of_op("send"));
             }
         }
     }

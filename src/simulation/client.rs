@@ -123,7 +123,7 @@ impl World {
             return self.come_back(device);
         }
         let node = self.rng.bit_of(nodes) as usize;
-        let fresh = self.rng.chance(self.plan.chances.fresh_in);
+        let fresh = self.rng.chance(self.plan.chances.fresh);
         self.connect_to(device, node, fresh);
     }
 

@@ -65,8 +65,8 @@ pub fn set_the_stage(plan: &mut SimOptions, nodes: u8, rng: &mut Rng) {
     (size.nodes, size.shards, size.users) = (nodes, 1, 2);
     size.devices = 2 + rng.below(2) as u8;
     (size.sends, size.acts, size.active) = (4, 0, 60 * SECOND);
-    plan.chances.to_all_in = 0;
-    plan.chances.fresh_in = 0;
+    plan.chances.to_all = 0;
+    plan.chances.fresh = 0;
     plan.act(8 * SECOND, SENDER, Act::To(X));
     plan.act(8 * SECOND, READER, Act::To(R));
     plan.act(9 * SECOND, SENDER, Act::Send);

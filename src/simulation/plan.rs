@@ -139,11 +139,11 @@ pub struct SimOptions {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Chances {
     /// Messages that go out as one publish to all.
-    pub to_all_in: u32,
+    pub to_all: u32,
     /// Connections that come without a cursor.
-    pub fresh_in: u32,
+    pub fresh: u32,
     /// Connections that are slow.
-    pub slow_in: u32,
+    pub slow: u32,
 }
 
 impl SimOptions {
@@ -235,9 +235,9 @@ impl SimOptions {
         size.acts = rng.below(16) as u8;
         size.active = (40 + rng.below(35)) * SECOND;
         size.quiet = if rng.chance(120) { 70 * SECOND } else { 0 };
-        self.chances.to_all_in = [0, 0, 300][rng.below(3) as usize];
-        self.chances.fresh_in = [0, 100, 500][rng.below(3) as usize];
-        self.chances.slow_in = [0, 0, 400][rng.below(3) as usize];
+        self.chances.to_all = [0, 0, 300][rng.below(3) as usize];
+        self.chances.fresh = [0, 100, 500][rng.below(3) as usize];
+        self.chances.slow = [0, 0, 400][rng.below(3) as usize];
     }
 
     fn draw_slowness(&mut self, rng: &mut Rng) {

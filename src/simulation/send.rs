@@ -300,7 +300,7 @@ impl World {
 
     /// Whether a message goes out as one publish to all. The answer is always the same.
     fn goes_to_all(&self, message: Msg) -> bool {
-        u32::from(message) * 389 % 1000 < self.plan.chances.to_all_in
+        u32::from(message) * 389 % 1000 < self.plan.chances.to_all
     }
 
     /// Appends a message that passed to the shard connections, and delivers it to the sessions

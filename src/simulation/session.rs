@@ -166,7 +166,7 @@ impl World {
         let position =
             SessionPosition::new(cursor.unwrap_or(wall - READ_MARGIN), self.controls.rules);
         // In the end no client is slow: the check then is how far a node is behind.
-        let slow = self.rng.chance(self.plan.chances.slow_in) && self.now < self.plan.size.active;
+        let slow = self.rng.chance(self.plan.chances.slow) && self.now < self.plan.size.active;
         self.clients.sessions.push(SimSession {
             device,
             user,

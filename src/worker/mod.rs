@@ -86,7 +86,7 @@ pub struct Worker {
     /// The limits of its users' calls.
     pub limits: LimitOptions,
     /// Senders of HTTP requests to all workers.
-    pub worker_calls: WorkerCalls<Rc<Router>>,
+    pub calls: WorkerCalls<Rc<Router>>,
     /// HTTP requests to this worker.
     pub wanted: mpsc::Receiver<WorkerCall<Rc<Router>>>,
     /// How it ends.
@@ -118,7 +118,7 @@ impl Worker {
             Rc::clone(&context),
             Arc::clone(&clients.readiness),
             clients.permits,
-            self.worker_calls.clone(),
+            self.calls.clone(),
         ));
         spawn_upkeep(&router);
         spawn_local(watch_deadlines(Rc::clone(&context)));
@@ -134,7 +134,7 @@ impl Worker {
         context.drain();
         let bound = router.services.config.timeouts.drain;
         let until = Instant::now() + bound;
-        drain(&router, &self.worker_calls, bound).await;
+        drain(&router, &self.calls, bound).await;
         // Other workers may receive through a subscriber connection of this one, and the last
         // heartbeat reports on its sends.
         drop(end.busy);

@@ -78,7 +78,7 @@ metrics! {
         /// Seconds from a send's id to its acknowledgement by the store.
         pub append_seconds: Histogram =
             bounded("store_append_seconds", exponential_buckets(0.000_25, 2.0, 16));
-        /// Messages published after their sends were answered outcome_unknown.
+        /// Messages published after their sends had an unknown outcome.
         pub published_late: Counter = named("published_late");
     }
 

@@ -58,7 +58,7 @@ metrics! {
         pub resumed_messages: Counter = named("resumed_messages");
         /// Messages below the watermark, not delivered.
         pub audit_found: Counter = named("audit_found");
-        /// The same for sends that were answered outcome_unknown, or died with their node.
+        /// The same for sends of unknown outcome, or those that died with their node.
         pub audit_unknown: Counter = named("audit_unknown");
     }
 }
