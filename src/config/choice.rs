@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use serde::ser::SerializeMap;
 
 use super::key_path::KeyPath;
-use super::key_type::{NAME, Strings, is_name};
+use super::key_type::{NAME, Strings};
 use super::keys::{KeyGroup, Printed, keys};
+use super::name::is_name;
 use super::section::Section;
 use super::{LayoutConfig, ShardConfig};
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::error::may_be_secret;
-use super::key_type::is_name;
+use super::name::is_name;
 use crate::redis::MASKED;
 
 /// The path of a key: `limits.frame_bytes`, `auth.keys[0].kid`.

@@ -12,7 +12,7 @@ use toml::{Table, Value};
 
 use super::error::{ConfigError, kind, quoted, shown};
 use super::key_path::KeyPath;
-use super::key_type::{NAME, is_name};
+use super::name::{NAME_RULE, is_name};
 use super::provenance::Provenance;
 use super::suggestion::nearest;
 
@@ -274,7 +274,7 @@ impl<'l> Section<'l> {
     fn check_name(&mut self, path: &KeyPath, name: &str) {
         if !is_name(name) {
             self.provenance
-                .mistake(path.clone(), ConfigError::new(path, format!("as a name, {}", NAME.0)));
+                .mistake(path.clone(), ConfigError::new(path, format!("as a name, {NAME_RULE}")));
         }
     }
 

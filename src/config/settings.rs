@@ -3,13 +3,14 @@
 use std::ffi::OsString;
 
 use super::key_path::KeyPath;
-use super::key_type::{Group, Integer, SubTable};
+use super::key_type::{Checked, Group, Integer, LoneKey, NAME, SubTable};
 use super::keys::{KeyGroup, Printed, keys};
 use super::layers::Layers;
+use super::name::{NODE_NAME_RULE, is_node_name};
 use super::section::Section;
 use super::{
     AuthConfig, ConfigErrors, DeliveryConfig, LayoutConfig, LayoutsConfig, LimitsConfig,
-    ListenConfig, NodeConfig, PolicyConfig, Rates, StoreConfig, TelemetryConfig, Timeouts,
+    ListenConfig, PolicyConfig, Rates, StoreConfig, TelemetryConfig, Timeouts,
 };
 
 keys! {
@@ -42,6 +43,16 @@ keys! {
         pub telemetry: TelemetryConfig = SubTable,
     }
     relate Self::relate_rates;
+}
+
+keys! {
+    /// The identity of this process.
+    pub struct NodeConfig {
+        /// The deployment; part of every Redis channel.
+        pub namespace: String = NAME,
+        /// Its name in the cluster table, the logs and its own Redis channel.
+        pub name: String = LoneKey("name", Checked(NODE_NAME_RULE, is_node_name)) => "node",
+    }
 }
 
 impl Config {

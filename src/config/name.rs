@@ -1,0 +1,50 @@
+//! The names that an operator gives. Those of namespaces, layouts and shards have one rule; a
+//! node's name may be a host's.
+
+/// The rule for a name. Names become parts of Redis channels and metric labels, so they are short
+/// and plain.
+pub(super) const NAME_RULE: &str = "1 to 32 of a-z, 0-9, _ and - are allowed";
+
+const NAME_BYTES_MAX: usize = 32;
+
+/// The rule for the name of a node: it may be that of its host, with dots and capitals, or of its
+/// pod.
+pub(super) const NODE_NAME_RULE: &str = "1 to 63 of a-z, A-Z, 0-9, _, - and . are allowed";
+
+/// As long as a label of DNS, and so as long as the name of a host or of a pod.
+const NODE_NAME_BYTES_MAX: usize = 63;
+
+/// Whether `text` is a name.
+pub(super) fn is_name(text: &str) -> bool {
+    let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+    (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain)
+}
+
+/// Whether `text` is a node's name.
+pub(super) fn is_node_name(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    (1..=NODE_NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_short_and_plain() {
+        assert!(is_name("a") && is_name("node_1-b") && is_name(&"n".repeat(32)));
+        for bad in ["", "A", "a.b", "ä", "a b", "{a}", &"n".repeat(33)] {
+            assert!(!is_name(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_node_is_named_as_its_host() {
+        for good in ["a", "Chat-7.eu_west.example.com", &"N".repeat(63)] {
+            assert!(is_node_name(good), "{good}");
+        }
+        for bad in ["", "ä", "a b", "a:b", "{a}", "a/b", &"n".repeat(64)] {
+            assert!(!is_node_name(bad), "{bad}");
+        }
+    }
+}
