@@ -267,7 +267,7 @@ mod tests {
             ),
             (
                 r#"{"events":[{"subject":"topic.a","data":1,"from":"bob"}]}"#,
-                "`events[0]`: `from` belongs to `conversation` and `event`, not to `subject`",
+                "`events[0]`: `from` is not a field of it",
             ),
             (
                 r#"{"events":[7]}"#,

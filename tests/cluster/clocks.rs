@@ -123,7 +123,7 @@ async fn a_node_whose_clock_is_off_takes_no_sends_and_moves_no_cursor_until_it_i
     let refused = try_send(&mut alice).await;
     let is = |refused: &Value| (refused["code"].clone(), refused["retry"].clone());
     assert_eq!(is(&refused), (json!("unavailable"), json!("later")), "{refused}");
-    assert_names_the_clock(refused["message"].as_str().expect("a text"));
+    assert_names_the_clock(refused["detail"].as_str().expect("a text"));
     for (path, body) in [("/v1/rooms/r/members/bob", json!({})), ("/v1/rooms/r2", json!({}))] {
         let (status, problem) = backend(&url, "PUT", path, &body).await;
         assert_eq!((status, &problem["code"]), (503, &json!("unavailable")), "{problem}");

@@ -84,7 +84,7 @@ async fn what_a_member_asked_for_is_not_answered_behind_his_left() {
     let mut ben = login(&scene.url, &token("ben")).await;
     let history = json!({"op": "history", "id": 1, "conversation": "room.r"});
     let answer = scene.removed_meanwhile(&mut ben, &history, 1).await;
-    let told = (&answer["code"], &answer["message"], &answer["id"]);
+    let told = (&answer["code"], &answer["detail"], &answer["id"]);
     let as_for_all = json!("history: no such conversation");
     assert_eq!(told, (&json!("not_found"), &as_for_all, &json!(1)), "{answer}");
 
@@ -266,7 +266,7 @@ async fn who_leaves_a_crowd_has_none_of_its_events_behind_his_left() {
     let leaving = clients.split_off(CROWD - REMOVED);
     let mut typist = clients.swap_remove(0);
     let typing = json!({
-        "op": "publish", "id": 1, "conversation": "room.r", "event": "typing", "data": 1,
+        "op": "signal", "id": 1, "conversation": "room.r", "name": "typing", "data": 1,
     });
     let begun = tokio::sync::Notify::new();
     let types = async {

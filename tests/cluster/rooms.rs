@@ -107,7 +107,7 @@ async fn members_hear_each_other(workers: &str) {
         assert_eq!(message["message"]["body"], "three", "{message}");
         assert_eq!(message["message"]["conversation"], "room.r1");
     }
-    let typing = json!({"op": "publish", "conversation": "room.r1", "event": "typing", "data": 1});
+    let typing = json!({"op": "signal", "conversation": "room.r1", "name": "typing", "data": 1});
     assert_eq!(cat.ask(typing).await.expect("an answer")["op"], "ok");
     for client in [&mut ann, &mut ben] {
         let event = frame(client).await;
@@ -201,8 +201,8 @@ async fn a_removed_member_receives_nothing_and_comes_back_by_nothing() {
     let asked = [
         json!({"op": "send", "conversation": "room.r", "body": 1}),
         json!({"op": "history", "conversation": "room.r"}),
-        json!({"op": "read", "conversation": "room.r", "upto": "01a20bb7-7312-71f7-8000-000000000005"}),
-        json!({"op": "publish", "conversation": "room.r", "event": "typing", "data": 1}),
+        json!({"op": "mark_read", "conversation": "room.r", "upto": "01a20bb7-7312-71f7-8000-000000000005"}),
+        json!({"op": "signal", "conversation": "room.r", "name": "typing", "data": 1}),
     ];
     for request in asked {
         let answer = ben.ask(request.clone()).await.expect("an answer");

@@ -102,7 +102,7 @@ async fn a_user_with_very_many_sessions_has_his_messages_on_each() {
         for number in 0..5 {
             let send = json!({"op": "send", "conversation": "user.alice", "body": number});
             assert_eq!(bob.ask(send).await.unwrap()["op"], "sent");
-            let event = json!({"op": "publish", "conversation": "user.alice", "event": "typing",
+            let event = json!({"op": "signal", "conversation": "user.alice", "name": "typing",
                 "data": number});
             assert_eq!(bob.ask(event).await.unwrap()["op"], "ok");
         }

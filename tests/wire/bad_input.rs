@@ -50,7 +50,7 @@ async fn refused(rows: &[(String, &str, &str)]) {
                 (&json!("error"), &json!(code)),
                 "{shown}: {error}"
             );
-            let message = error["message"].as_str().expect("a text");
+            let message = error["detail"].as_str().expect("a text");
             assert!(message.contains(part), "{shown}: {message}");
             assert!(message.len() < 400, "it does not repeat what is long: {message}");
             others.check(&shown).await;
@@ -309,7 +309,7 @@ async fn what_is_too_much_is_refused_with_its_bound() {
     let many = json!({"op": "subscribe", "patterns": patterns});
     let name = "n".repeat(65);
     let nonce = json!({"op": "send", "conversation": "user.bob", "body": 1, "nonce": name});
-    let event = json!({"op": "publish", "conversation": "user.bob", "event": name, "data": 1});
+    let event = json!({"op": "signal", "conversation": "user.bob", "name": name, "data": 1});
     refused(&[
         (body.to_string(), "too_large", "`body` has 8193 bytes, at most 8192 are allowed"),
         (data.to_string(), "too_large", "`data` has 8193 bytes, at most 8192 are allowed"),

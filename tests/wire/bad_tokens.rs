@@ -114,7 +114,7 @@ async fn refused(table: &[(String, &str)]) {
             let mut raw = Raw::upgraded(node).await;
             raw.send(&hello(token)).await;
             let error = raw.receive_json().await;
-            let message = error["message"].as_str().unwrap_or_default();
+            let message = error["detail"].as_str().unwrap_or_default();
             assert_eq!(error["code"], "unauthorized", "{part}: {error}");
             assert!(message.starts_with("hello: ") && message.contains(part), "{part}: {message}");
             assert!(token.len() < 9 || !message.contains(token.as_str()), "no token is repeated");

@@ -17,7 +17,7 @@ fn node(workers: &str, direct: &str) -> Demo {
 fn ops(conversation: &str) -> [Value; 2] {
     [
         json!({"op": "send", "conversation": conversation, "body": "hi"}),
-        json!({"op": "publish", "conversation": conversation, "event": "typing", "data": 1}),
+        json!({"op": "signal", "conversation": conversation, "name": "typing", "data": 1}),
     ]
 }
 
@@ -41,7 +41,7 @@ async fn refusals(node: &str, alice: &mut Client, conversation: &str) -> Vec<Val
     for op in ops(conversation) {
         let answer = alice.ask(op).await.unwrap();
         assert_eq!(answer["op"], "error", "{answer}");
-        told.push(json!([answer["code"], answer["message"], answer["retry"]]));
+        told.push(json!([answer["code"], answer["detail"], answer["retry"]]));
     }
     for post in posts(&token("alice"), None, conversation) {
         let answer = ask(node, &post).await;

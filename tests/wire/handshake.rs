@@ -165,7 +165,7 @@ async fn a_bad_token_of_the_upgrade_is_refused_at_hello() {
     ];
     for (value, part) in table {
         let (error, mut raw) = greeting(url(&demo), &value, r#"{"op":"hello"}"#).await;
-        assert!(error["message"].as_str().unwrap().contains(part), "{value}: {error}");
+        assert!(error["detail"].as_str().unwrap().contains(part), "{value}: {error}");
         assert_eq!(raw.receive_close().await.0, 4001);
     }
 }

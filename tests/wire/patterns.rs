@@ -27,7 +27,7 @@ async fn answer(client: &mut Client, request: Value) -> Value {
 }
 
 fn is_limited_by_items(answer: &Value) -> bool {
-    let told = answer["message"].as_str().unwrap_or_default();
+    let told = answer["detail"].as_str().unwrap_or_default();
     answer["code"] == "rate_limited" && told.contains("list items: 1 a second and 100 at once")
 }
 
@@ -40,7 +40,7 @@ async fn patterns_have_so_many_bytes_of_a_session_and_give_them_back() {
         assert_eq!(answer(&mut alice, four.clone()).await["op"], "ok");
         let refused = answer(&mut alice, subscribe(&["topic.e"])).await;
         assert_eq!(refused["code"], "limit_reached", "{refused}");
-        let told = refused["message"].as_str().unwrap();
+        let told = refused["detail"].as_str().unwrap();
         for part in ["subscribe: ", "1035 bytes", "`limits.pattern_bytes` = 1024"] {
             assert!(told.contains(part), "{told}");
         }
@@ -161,7 +161,7 @@ async fn a_list_counts_as_several_frames_of_its_connection() {
         };
         assert!((2..=3).contains(&taken), "{taken}");
         assert_eq!(refused["code"], "rate_limited");
-        let told = refused["message"].as_str().unwrap();
+        let told = refused["detail"].as_str().unwrap();
         assert!(told.starts_with("frames of a connection"), "{told}");
     }
 }

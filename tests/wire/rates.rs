@@ -25,7 +25,7 @@ async fn a_frame_too_many_is_refused_until_the_time_it_was_told() {
         }
         assert_eq!(answer["code"], "rate_limited", "{answer}");
         assert_eq!(answer["retry"], "later");
-        let told = answer["message"].as_str().unwrap();
+        let told = answer["detail"].as_str().unwrap();
         assert!(told.starts_with("frames of a connection: 2 a second and 5 at once"), "{told}");
         let wait = answer["retry_after_ms"].as_u64().unwrap();
         assert!((1..=750).contains(&wait), "{wait} for one and a half frames");
@@ -43,7 +43,7 @@ async fn bytes_are_counted_as_well() {
     assert_ne!(alice.ask(large.clone()).await.unwrap()["code"], "rate_limited");
     let answer = alice.ask(large).await.unwrap();
     assert_eq!(answer["code"], "rate_limited");
-    assert!(answer["message"].as_str().unwrap().starts_with("bytes of a connection"), "{answer}");
+    assert!(answer["detail"].as_str().unwrap().starts_with("bytes of a connection"), "{answer}");
 }
 
 #[tokio::test]

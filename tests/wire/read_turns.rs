@@ -134,7 +134,7 @@ async fn hellos_count_as_reads_of_their_user() {
             (&refused["code"], &refused["retry"]),
             (&json!("rate_limited"), &json!("later"))
         );
-        let told = refused["message"].as_str().expect("a text");
+        let told = refused["detail"].as_str().expect("a text");
         assert!(told.starts_with("hello: ") && told.contains("reads: "), "{told}");
         let wait = refused["retry_after_ms"].as_u64().expect("a time");
         assert!((1..=1000).contains(&wait), "{refused}");

@@ -38,8 +38,8 @@ fn ops(conversation: &str) -> [Value; 4] {
     [
         json!({"op": "send", "conversation": conversation, "body": 1}),
         json!({"op": "history", "conversation": conversation}),
-        json!({"op": "read", "conversation": conversation, "upto": upto}),
-        json!({"op": "publish", "conversation": conversation, "event": "typing", "data": 1}),
+        json!({"op": "mark_read", "conversation": conversation, "upto": upto}),
+        json!({"op": "signal", "conversation": conversation, "name": "typing", "data": 1}),
     ]
 }
 
@@ -67,7 +67,7 @@ async fn every_op_says_which_byte_of_a_rooms_id_is_wrong() {
         for op in ops(&format!("room.x{}", char::from(byte))) {
             let answer = alice.ask(op).await.unwrap();
             assert_eq!(answer["code"], "bad_request", "{answer}");
-            let told = answer["message"].as_str().unwrap();
+            let told = answer["detail"].as_str().unwrap();
             assert!(told.contains(&part), "{told}: {part}");
         }
     }
@@ -164,7 +164,7 @@ async fn answers(alice: &mut Client, node: &str, id: &str) -> Vec<Value> {
     for op in ops(&format!("room.{id}")) {
         let answer = alice.ask(op).await.unwrap();
         assert_eq!(answer["code"], "not_found", "{answer}");
-        answers.push(json!([answer["code"], answer["message"]]));
+        answers.push(json!([answer["code"], answer["detail"]]));
     }
     let looks = routes(id).map(|(method, path, body)| (method, path, body.to_owned()));
     for (method, path, body) in looks.into_iter().chain(posts(id)) {

@@ -147,7 +147,7 @@ async fn events_are_shed_and_memory_stays_bounded() {
         for count in 1..=EVENTS {
             let data = json!({"n": count, "filler": filler()});
             let publish =
-                json!({"op": "publish", "conversation": "user.bob", "event": "e", "data": data});
+                json!({"op": "signal", "conversation": "user.bob", "name": "e", "data": data});
             ok(&mut alice, publish).await;
             let heard = next(&mut reading).await;
             assert_eq!(heard["data"]["n"], count);
@@ -174,7 +174,7 @@ async fn who_reads_nothing_for_too_long_is_closed() {
         for count in 1.. {
             let data = json!({"n": count, "filler": filler()});
             let publish =
-                json!({"op": "publish", "conversation": "user.bob", "event": "e", "data": data});
+                json!({"op": "signal", "conversation": "user.bob", "name": "e", "data": data});
             ok(&mut alice, publish).await;
             if closes(operator, SLOW) > 0 {
                 break;

@@ -33,7 +33,7 @@ async fn until_refused(client: &mut Client, request: &Value, policy: &str) -> (u
         let answer = client.ask(request.clone()).await.unwrap();
         if answer["code"] == "rate_limited" {
             assert_eq!(answer["retry"], "later");
-            let told = answer["message"].as_str().unwrap();
+            let told = answer["detail"].as_str().unwrap();
             assert!(told.contains(&format!("{policy}: ")), "{told}");
             let wait = answer["retry_after_ms"].as_u64().expect("a time to wait");
             return (taken, Duration::from_millis(wait));
@@ -49,7 +49,7 @@ async fn every_op_that_costs_is_refused_until_the_time_it_was_told() {
     let ops = [
         ("sends", json!({"op": "send", "conversation": "user.bob", "body": 1})),
         ("events", json!({"op": "publish", "subject": "topic.x", "data": 1})),
-        ("events", json!({"op": "read", "conversation": "user.bob", "upto": upto})),
+        ("events", json!({"op": "mark_read", "conversation": "user.bob", "upto": upto})),
         ("reads", json!({"op": "history", "conversation": "user.bob"})),
     ];
     for workers in WORKERS {

@@ -249,7 +249,7 @@ async fn a_refusal_tells_the_client_when_to_come_back() {
     let gate = gate(SMALL, None, 1);
     allowed(&gate, &dm()).await;
     let refusal = gate.send(&user("alice"), &dm()).await.unwrap_err().refusal();
-    let text = r#"{"op":"error","code":"rate_limited","message":"sends: 2 a second and 4 at once are allowed; again in 500 ms","retry":"later","retry_after_ms":500}"#;
+    let text = r#"{"op":"error","code":"rate_limited","detail":"sends: 2 a second and 4 at once are allowed; again in 500 ms","retry":"later","retry_after_ms":500}"#;
     assert_eq!(refusal.frame(None).text(), text);
 }
 

@@ -50,7 +50,22 @@ fn refusals_name_the_op_the_field_the_bound_and_the_value() {
             Code::BadRequest,
             "send: `retry` needs a `nonce`",
         ),
-        (r#"{"op":"read","conversation":"user.b"}"#, Code::BadRequest, "read: `upto` is missing"),
+        (
+            r#"{"op":"mark_read","conversation":"user.b"}"#,
+            Code::BadRequest,
+            "mark_read: `upto` is missing",
+        ),
+        (r#"{"op":"renew"}"#, Code::BadRequest, "renew: `token` is missing"),
+        (
+            r#"{"op":"history","conversation":"user.b","page":"x"}"#,
+            Code::BadRequest,
+            "history: `page` must be the `next` of an earlier page",
+        ),
+        (
+            r#"{"op":"history","conversation":"user.b","page":"x","before":"01a20bb7-7312-71f7-8000-000000000005"}"#,
+            Code::BadRequest,
+            "history: `page`, `before` and `after` exclude each other",
+        ),
         (
             r#"{"op":"inbox","limit":101}"#,
             Code::BadRequest,
@@ -83,9 +98,9 @@ fn refusals_name_the_op_the_field_the_bound_and_the_value() {
         ),
         (r#"{"op":"publish","data":1}"#, Code::BadRequest, "publish: `subject` is missing"),
         (
-            r#"{"op":"publish","conversation":"user.b","data":1}"#,
+            r#"{"op":"signal","conversation":"user.b","data":1}"#,
             Code::BadRequest,
-            "publish: `event` is missing",
+            "signal: `name` is missing",
         ),
         (r#"{"op":"dance"}"#, Code::UnknownOp, "dance: no such op"),
         (r#"{"id":1}"#, Code::BadRequest, "`op` is missing"),
@@ -117,7 +132,7 @@ fn escapes_are_read() {
 
 proptest! {
     #[test]
-    fn any_frame_is_answered(op in "hello|send|history|inbox|read|publish|subscribe|ping", tail in ".*") {
+    fn any_frame_is_answered(op in "hello|renew|send|history|inbox|mark_read|publish|signal|subscribe|ping", tail in ".*") {
         let _answered = Request::read(&format!(r#"{{"op":"{op}",{tail}}}"#), &BOUNDS).op;
     }
 }

@@ -107,7 +107,7 @@ fn sends_say_what_was_seen_and_are_not_shown_as_messages() {
     seen(&mut machine);
     let nonce = machine.send("user.bob", json!("Hi")).unwrap();
     let frame = read(machine.write());
-    assert_eq!(frame["after"], id(5).to_string());
+    assert_eq!(frame["seen"], id(5).to_string());
     let sent = json!({"op": "sent", "id": frame["id"], "message": message(9, nonce.as_str())});
     machine.text(&sent.to_string(), now);
     let copy = json!({"op": "message", "message": message(9, nonce.as_str())});
@@ -156,7 +156,7 @@ fn a_refusal_is_an_answer() {
     let nonce = machine.send("user.bob", json!("Hi")).unwrap();
     let id = read(machine.write())["id"].clone();
     let error =
-        json!({"op": "error", "id": id, "code": "too_large", "message": "no", "retry": "never"});
+        json!({"op": "error", "id": id, "code": "too_large", "detail": "no", "retry": "never"});
     machine.text(&error.to_string(), now);
     let outcome = SendOutcomeSeen::Refused { code: "too_large".into(), message: "no".into() };
     assert_eq!(seen(&mut machine), [Seen::Answered { nonce, outcome }]);
@@ -169,7 +169,7 @@ fn stops_where_coming_back_is_of_no_use() {
     let nonce = machine.send("user.bob", json!("Hi")).unwrap();
     assert!(machine.calls(now));
     machine.connected(now);
-    let error = r#"{"op":"error","code":"unauthorized","message":"hello: old","retry":"never"}"#;
+    let error = r#"{"op":"error","code":"unauthorized","detail":"hello: old","retry":"never"}"#;
     machine.text(error, now);
     machine.lost(closed(4001), now);
     assert_eq!(seen(&mut machine), [Seen::Answered { nonce, outcome: SendOutcomeSeen::Unknown }]);
