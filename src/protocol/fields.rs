@@ -92,6 +92,11 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// The names of the fields that were not read, clipped.
+    pub(super) fn rest(&mut self) -> Vec<String> {
+        self.list.drain(..).map(|(name, _)| clip(&name).into_owned()).collect()
+    }
+
     /// Refuses fields that the op does not have.
     pub(super) fn finish(self) -> Result<(), ErrorReply> {
         match self.list.first() {
