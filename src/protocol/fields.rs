@@ -92,9 +92,12 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// The names of the fields that were not read, clipped.
+    /// The names of the fields that were not read, clipped, in the order of the alphabet.
     pub(super) fn rest(&mut self) -> Vec<String> {
-        self.list.drain(..).map(|(name, _)| clip(&name).into_owned()).collect()
+        let mut names: Vec<String> =
+            self.list.drain(..).map(|(name, _)| clip(&name).into_owned()).collect();
+        names.sort_unstable();
+        names
     }
 
     /// Refuses fields that the op does not have.

@@ -60,7 +60,7 @@ metrics! {
         /// Sessions after their hello.
         pub open: Gauge = named("sessions");
         /// Sessions by the client program that their hello named.
-        pub programs: ClientPrograms = by_program("sessions_by_client");
+        pub programs: ClientPrograms = by_program("client_programs");
         /// Sessions closed by the server, by code.
         closes: Family<CloseLabels, Counter> = named("closes");
         /// Frames of clients.
