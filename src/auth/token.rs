@@ -286,7 +286,7 @@ fn grants(claim: &'static str, texts: &[String]) -> Result<Grants, TokenError> {
     }
     let read = |text: &String| {
         let reason = |error: GrammarError| format!("`{text}`: {error}");
-        Pattern::parse(text).map_err(|error| TokenError::Claim { claim, reason: reason(error) })
+        Pattern::read(text).map_err(|error| TokenError::Claim { claim, reason: reason(error) })
     };
     Ok(Grants::new(texts.iter().map(read).collect::<Result<_, _>>()?))
 }

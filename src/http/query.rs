@@ -52,10 +52,10 @@ impl Query {
         text.parse().map(Some).map_err(|error| ErrorReply::bad_request(format!("`{name}` {error}")))
     }
 
-    /// Takes a parameter that is an encoded user id.
+    /// Takes a parameter that is a user id, in any spelling.
     pub(super) fn user_id(&mut self, name: &str) -> Result<Option<UserId>, ErrorReply> {
         let Some(text) = self.text(name) else { return Ok(None) };
-        let read = UserId::parse(&text);
+        let read = UserId::read(&text);
         read.map(Some).map_err(|error| ErrorReply::bad_request(format!("`{name}`: {error}")))
     }
 

@@ -30,6 +30,8 @@ const ENTRY_READS: usize = 3;
 pub struct InboxEntry {
     /// The conversation.
     pub conversation: Conversation,
+    /// The raw id of the other user; a room has none.
+    pub peer: Option<Box<str>>,
     /// The room's title; a direct conversation has none.
     pub title: Option<Box<str>>,
     /// The newest message that the user is shown.
@@ -138,10 +140,8 @@ impl InboxEntry {
     pub fn item(&self) -> InboxItem<'_> {
         InboxItem {
             conversation: self.conversation.to_string(),
-            kind: match self.conversation {
-                Conversation::Dm(..) => "dm",
-                Conversation::Room(_) => "room",
-            },
+            kind: self.conversation.kind(),
+            peer: self.peer.as_deref(),
             title: self.title.as_deref(),
             last: self.last.as_ref().map(MessageText::as_raw),
             read_upto: self.read.map(|id| id.to_string()),
@@ -238,7 +238,9 @@ impl InboxReader<'_> {
         }
         let participant = Participant { user: user.clone(), conversation: conversation.clone() };
         let read = self.0.answer(self.0.store.read_mark(participant)).await?;
-        Ok(InboxEntry { conversation, title, last: last.as_ref().map(MessageText::new), read })
+        let peer = conversation.peer_of(user).map(|peer| peer.raw_text().into());
+        let last = last.as_ref().map(MessageText::new);
+        Ok(InboxEntry { conversation, peer, title, last, read })
     }
 
     /// Returns a room's title, and up to which id its history is hidden from a member.
@@ -271,6 +273,7 @@ mod tests {
         };
         let entry = |body: String| InboxEntry {
             conversation: conversation.clone(),
+            peer: None,
             title: None,
             last: Some(MessageText::new(&message(body))),
             read: None,

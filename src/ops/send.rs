@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::Router;
 use crate::domain::Conversation;
 use crate::hub::{SendOpPermit, Session};
-use crate::protocol::{Code, ErrorReply, MessageText, RequestId, Send};
+use crate::protocol::{Code, ConversationRef, ErrorReply, MessageText, RequestId, Send};
 use crate::send::{SendOrder, Sending, begin_temporary_interest};
 use crate::telemetry::SendOutcome;
 
@@ -46,7 +46,7 @@ impl Router {
     fn check_send(
         &self,
         session: &Rc<Session>,
-        conversation: &str,
+        conversation: &ConversationRef<'_>,
     ) -> Result<(Conversation, SendOpPermit), ErrorReply> {
         let conversation = self.sessions.conversation_of(session, conversation)?;
         Ok((conversation, acquire_send_permit(session)?))

@@ -1,12 +1,10 @@
 //! The bodies of HTTP requests: objects of fields, read like those of frames.
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 
 use super::fields::{Fields, missing};
-use super::op::{bounded, json, message_id, required};
-use super::{ErrorReply, PublishRequest, RequestBounds, SignalRequest};
+use super::op::{bounded, json, message_id};
+use super::{ConversationRef, ErrorReply, PublishRequest, RequestBounds, SignalRequest};
 use crate::domain::{HistoryVisibility, MemberRole, MessageId, UserId};
 
 /// Events of one request: as many as are published in one step of a worker's loop.
@@ -24,7 +22,7 @@ pub struct MessageBody<'a> {
     /// The user who sends it, if it names one.
     pub from: Option<UserId>,
     /// The conversation that it goes to.
-    pub conversation: Cow<'a, str>,
+    pub conversation: ConversationRef<'a>,
     /// Any JSON value.
     pub body: &'a RawValue,
     /// The newest id that the sender has seen.
@@ -32,12 +30,12 @@ pub struct MessageBody<'a> {
 }
 
 impl<'a> MessageBody<'a> {
-    /// Reads `{from?, conversation, body, seen?}`.
+    /// Reads `{from?, conversation or user, body, seen?}`.
     pub fn read(text: &'a str, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
         let mut fields = Fields::read_body(text, bounds.json_depth)?;
         let body = Self {
             from: user_id(&mut fields, "from")?,
-            conversation: required(&mut fields, "conversation")?,
+            conversation: ConversationRef::read(&mut fields)?,
             body: json(&mut fields, "body", bounds.body_bytes)?,
             seen: message_id(&mut fields, "seen")?,
         };
@@ -56,7 +54,7 @@ pub enum EventBody<'a> {
 }
 
 impl<'a> EventBody<'a> {
-    /// Reads `{events: [{subject, data} | {conversation, name, data, from?}]}` of 1 to
+    /// Reads `{events: [{subject, data} | {conversation or user, name, data, from?}]}` of 1 to
     /// [`EVENTS_MAX`] events; a refusal names the event by its index.
     pub fn read_list(text: &'a str, bounds: &RequestBounds) -> Result<Vec<Self>, ErrorReply> {
         let list = read_entries(text, "events", EVENTS_MAX, bounds)?;
@@ -69,7 +67,7 @@ impl<'a> EventBody<'a> {
 
     fn read(text: &'a str, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
         let mut fields = Fields::read_body(text, bounds.json_depth)?;
-        let body = if fields.has("conversation") {
+        let body = if fields.has("conversation") || fields.has("user") {
             let from = user_id(&mut fields, "from")?;
             Self::Signal(SignalRequest::read(&mut fields, bounds)?, from)
         } else {
@@ -178,10 +176,10 @@ fn role(fields: &mut Fields<'_>) -> Result<MemberRole, ErrorReply> {
     Ok(role.unwrap_or(MemberRole::Member))
 }
 
-/// An optional encoded id of a user.
+/// An optional id of a user, in any spelling.
 fn user_id(fields: &mut Fields<'_>, name: &str) -> Result<Option<UserId>, ErrorReply> {
     let Some(text) = fields.string(name)? else { return Ok(None) };
-    let read = UserId::parse(&text);
+    let read = UserId::read(&text);
     read.map(Some).map_err(|error| ErrorReply::bad_request(format!("`{name}`: {error}")))
 }
 
@@ -232,12 +230,12 @@ mod tests {
                 r#"{"body":1,"b\u006fdy":2}"#,
                 "not a body: `body` is given twice at line 1 column 21",
             ),
-            (r#"{"body":1}"#, "`conversation` is missing"),
+            (r#"{"body":1}"#, "`conversation` or `user` is missing"),
             (r#"{"conversation":"room.a"}"#, "`body` is missing"),
             (r#"{"conversation":"room.a","body":1,"op":"send"}"#, "`op` is not a field of it"),
             (
-                r#"{"conversation":"room.a","body":1,"from":"a b"}"#,
-                "`from`: byte 0x20 at 1 is not allowed in a token; write it as %20",
+                r#"{"conversation":"room.a","body":1,"from":"a%b"}"#,
+                "`from`: `%` at byte 1 must be followed by two hex digits; write a plain `%` as %25",
             ),
             (
                 r#"{"conversation":"room.a","body":"0123456789012345678"}"#,

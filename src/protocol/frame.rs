@@ -146,6 +146,9 @@ pub struct InboxItem<'a> {
     pub conversation: String,
     /// `dm` or `room`.
     pub kind: &'static str,
+    /// The other user of a direct one, by the raw id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<&'a str>,
     /// The room's title; a direct one has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<&'a str>,
@@ -417,6 +420,7 @@ mod tests {
                     conversations: &[InboxItem {
                         conversation: "room.r".into(),
                         kind: "room",
+                        peer: None,
                         title: Some("R"),
                         last: None,
                         read_upto: None,

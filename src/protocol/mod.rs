@@ -2,6 +2,7 @@
 
 mod body;
 mod close;
+mod conversation_ref;
 mod cursor;
 mod error;
 mod fields;
@@ -14,6 +15,7 @@ pub use body::{
     RoomBody, TITLE_BYTES_MAX,
 };
 pub use close::CloseReason;
+pub use conversation_ref::ConversationRef;
 pub use cursor::{CursorError, CursorSeal};
 pub use error::{Code, ErrorReply, Retry};
 pub use frame::{

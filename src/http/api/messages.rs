@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Answer, ApiCall};
-use crate::domain::{Conversation, RoutingKey};
+use crate::domain::RoutingKey;
 use crate::http::problem::json;
 use crate::protocol::{ErrorReply, MessageBody};
 use crate::send::SendOrder;
@@ -30,8 +30,7 @@ fn order(call: &ApiCall<'_>) -> Result<SendOrder, ErrorReply> {
     let body = MessageBody::read(&call.text, call.bounds())?;
     let caller = call.caller();
     let from = caller.speaks_for(body.from)?;
-    let conversation = Conversation::parse(&body.conversation, &from)
-        .map_err(|error| ErrorReply::bad_request(format!("`conversation`: {error}")))?;
+    let conversation = body.conversation.resolve(&from)?;
     Ok(SendOrder {
         from,
         conversation,

@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 
 use super::{Answer, ApiCall};
-use crate::domain::{HistoryVisibility, Room, RoomId, RoutingKey};
+use crate::domain::{Conversation, HistoryVisibility, Room, RoomId, RoutingKey};
 use crate::http::problem::json;
 use crate::ops::RoomWish;
 use crate::protocol::{Code, ErrorReply, RoomBody};
@@ -13,6 +13,9 @@ use crate::worker_call::Caller;
 #[derive(Serialize)]
 struct RoomDocument<'a> {
     id: &'a str,
+    conversation: String,
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<&'a str>,
     history: HistoryVisibility,
     creator: &'a str,
@@ -21,8 +24,11 @@ struct RoomDocument<'a> {
 
 impl<'a> From<&'a Room> for RoomDocument<'a> {
     fn from(room: &'a Room) -> Self {
+        let conversation = Conversation::Room(room.id.clone());
         Self {
             id: room.id.as_str(),
+            conversation: conversation.to_string(),
+            kind: conversation.kind(),
             title: room.title.as_deref(),
             history: room.past,
             creator: room.creator.as_str(),
@@ -86,10 +92,10 @@ mod tests {
         let text = |room| serde_json::to_string(&RoomDocument::from(&room)).unwrap();
         assert_eq!(
             text(room(Some("T"), HistoryVisibility::Joined)),
-            r#"{"id":"r%2F1","title":"T","history":"joined","creator":"alice","created_at":1795492901650}"#
+            r#"{"id":"r%2F1","conversation":"room.r%2F1","kind":"room","title":"T","history":"joined","creator":"alice","created_at":1795492901650}"#
         );
         assert!(
-            text(room(None, HistoryVisibility::All)).contains(r#""title":null,"history":"all""#)
+            text(room(None, HistoryVisibility::All)).contains(r#""kind":"room","history":"all""#)
         );
     }
 }
