@@ -24,8 +24,8 @@ const OUTBOX_HOLDS: usize = 2;
 const PAGE_FIELDS_BYTES: usize = 2048;
 
 /// What a conversation of an inbox needs besides the body of its message. That is four ids, or
-/// names of two (250 bytes each), a title and a nonce (256 and 64 bytes, six times that as JSON),
-/// message ids and the names of the fields. A page holds one conversation of any size.
+/// names of two (250 bytes each), a peer, a title and a nonce (83, 256 and 64 bytes, six times that
+/// as JSON), message ids and the names of the fields. A page holds one conversation of any size.
 const ITEM_FIELDS_BYTES: usize = 4096;
 
 keys! {
@@ -210,6 +210,7 @@ mod tests {
         let item = InboxItem {
             conversation: longest().to_string(),
             kind: "room",
+            peer: Some(&controls(ID_BYTES_MAX / 3)),
             title: Some(&title),
             last: Some(last.as_raw()),
             read_upto: Some(id.to_string()),

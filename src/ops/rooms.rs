@@ -59,10 +59,12 @@ impl Router {
     ) -> Result<(Room, bool), ErrorReply> {
         self.services.clocks.must_know_the_time()?;
         self.may_change(&caller).await?;
-        self.must_own(&caller, &room).await?;
+        self.must_own(&caller, &room).await.map_err(no_room_to_change)?;
         match self.services.answer(self.services.store.room(room.clone())).await? {
             Some(known) => Ok((self.rename(known, &wish).await?, false)),
-            None if matches!(caller, Caller::User(_)) => Err(no_such_conversation()),
+            None if matches!(caller, Caller::User(_)) => {
+                Err(no_room_to_change(no_such_conversation()))
+            }
             None => Ok((self.make(&caller, room, wish).await?, true)),
         }
     }
@@ -102,8 +104,11 @@ impl Router {
 
     async fn rename(self: &Rc<Self>, known: Room, wish: &RoomWish) -> Result<Room, ErrorReply> {
         if wish.past.is_some_and(|past| past != known.past) {
-            let message = "`history` is set when a room is created and never changed";
+            let message = "`history_visibility` is set when a room is created and never changed";
             return Err(ErrorReply::bad_request(message));
+        }
+        if let Some(owner) = &wish.owner {
+            self.must_be_an_owner(&known.id, owner).await?;
         }
         let Some(title) = wish.title.clone().filter(|title| Some(title) != known.title.as_ref())
         else {
@@ -117,6 +122,20 @@ impl Router {
         let keys = SmallVec::from_iter([RoutingKey::room(&room.id)]);
         self.fanout.announce(keys, &about, frame.text(), None);
         Ok(room)
+    }
+
+    /// Refuses an `owner` for a room that exists, unless that user owns it: a repeated request
+    /// changes nothing.
+    async fn must_be_an_owner(&self, room: &RoomId, owner: &UserId) -> Result<(), ErrorReply> {
+        let state = self.services.member_state(room, owner).await?;
+        if state.is_inside() && state.role == MemberRole::Owner {
+            return Ok(());
+        }
+        let message = format!(
+            "`owner` is set when a room is created, and `{owner}` does not own this one: `PUT` the \
+             member with the role `owner`"
+        );
+        Err(ErrorReply::bad_request(message))
     }
 
     /// Returns a room, to its members and to services.
@@ -258,4 +277,15 @@ impl Router {
         let Caller::User(user) = caller else { return Ok(()) };
         self.services.place_in(room, user).await.map(drop)
     }
+}
+
+/// The answer to a user who puts a room without owning it. Whether there is such a room, it does
+/// not say.
+fn no_room_to_change(refusal: ErrorReply) -> ErrorReply {
+    if refusal.code != Code::NotFound {
+        return refusal;
+    }
+    let message = "no such room is the user's: users create rooms by POST, where `policy.create` \
+                   is \"anyone\"";
+    ErrorReply::new(Code::Forbidden, message)
 }

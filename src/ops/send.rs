@@ -73,7 +73,12 @@ impl Router {
     /// Sends in the name of a user without a session: it is processed alike, and all the user's
     /// sessions get the message. The caller may stop waiting: a send that has an id goes on.
     pub async fn send_for(self: Rc<Self>, order: SendOrder) -> Result<MessageText, ErrorReply> {
-        self.services.must_be_in(&order.from, &order.conversation).await?;
+        let (from, conversation) = (&order.from, &order.conversation);
+        if order.by_service {
+            self.services.must_be_in_for_service(from, conversation).await?;
+        } else {
+            self.services.must_be_in(from, conversation).await?;
+        }
         begin_temporary_interest(&self.fanout.memberships, &order);
         let send = tokio::task::spawn_local(async move {
             self.sends.process(&Sending { order, session: None }).await

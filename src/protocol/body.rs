@@ -90,7 +90,7 @@ pub struct RoomBody {
 }
 
 impl RoomBody {
-    /// Reads `{title?, history?, owner?}`; an empty body counts as `{}`.
+    /// Reads `{title?, history_visibility?, owner?}`; an empty body counts as `{}`.
     pub fn read(text: &str, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
         if text.is_empty() {
             return Ok(Self::default());
@@ -98,7 +98,7 @@ impl RoomBody {
         let mut fields = Fields::read_body(text, bounds.json_depth)?;
         let body = Self {
             title: bounded(&mut fields, "title", TITLE_BYTES_MAX)?.map(Into::into),
-            past: fields.typed("history", "\"all\" or \"joined\"", |raw| {
+            past: fields.typed("history_visibility", "\"all\" or \"joined\"", |raw| {
                 serde_json::from_str(raw.get()).ok()
             })?,
             owner: user_id(&mut fields, "owner")?,
@@ -295,7 +295,7 @@ mod tests {
         for text in ["", "{}", r#"{"role":"member"}"#] {
             assert_eq!(MemberBody::read(text, &BOUNDS).unwrap().role, MemberRole::Member, "{text}");
         }
-        let text = r#"{"title":"T","history":"joined","owner":"o"}"#;
+        let text = r#"{"title":"T","history_visibility":"joined","owner":"o"}"#;
         let room = RoomBody::read(text, &BOUNDS).unwrap();
         assert_eq!(
             (room.title.as_deref(), room.past),
@@ -310,8 +310,8 @@ mod tests {
         assert_eq!(room(r#"{"title":""}"#), "`title` must be of 1 to 256 bytes, not 0");
         let long = format!(r#"{{"title":"{}"}}"#, "t".repeat(257));
         assert_eq!(room(&long), "`title` must be of 1 to 256 bytes, not 257");
-        let history = r#"{"history":"some"}"#;
-        assert_eq!(room(history), "`history` must be \"all\" or \"joined\", not \"some\"");
+        let history = r#"{"history_visibility":"some"}"#;
+        assert_eq!(room(history), "`history_visibility` must be \"all\" or \"joined\", not \"some\"");
         let member = MemberBody::read(r#"{"role":"king"}"#, &BOUNDS).unwrap_err();
         assert_eq!(message(member), "`role` must be \"owner\" or \"member\", not \"king\"");
     }

@@ -17,7 +17,7 @@ pub use body::{
 pub use close::CloseReason;
 pub use conversation_ref::ConversationRef;
 pub use cursor::{CursorError, CursorSeal};
-pub use error::{Code, ErrorReply, Retry};
+pub use error::{Code, ErrorReply, Retry, whole_millis};
 pub use frame::{
     InboxItem, MemberNews, MessageText, ReadyLimits, RequestId, ServerFrame,
 };

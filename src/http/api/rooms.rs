@@ -17,7 +17,7 @@ struct RoomDocument<'a> {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<&'a str>,
-    history: HistoryVisibility,
+    history_visibility: HistoryVisibility,
     creator: &'a str,
     created_at: u64,
 }
@@ -30,7 +30,7 @@ impl<'a> From<&'a Room> for RoomDocument<'a> {
             conversation: conversation.to_string(),
             kind: conversation.kind(),
             title: room.title.as_deref(),
-            history: room.past,
+            history_visibility: room.past,
             creator: room.creator.as_str(),
             created_at: room.created.time().millis(),
         }
@@ -92,10 +92,10 @@ mod tests {
         let text = |room| serde_json::to_string(&RoomDocument::from(&room)).unwrap();
         assert_eq!(
             text(room(Some("T"), HistoryVisibility::Joined)),
-            r#"{"id":"r%2F1","conversation":"room.r%2F1","kind":"room","title":"T","history":"joined","creator":"alice","created_at":1795492901650}"#
+            r#"{"id":"r%2F1","conversation":"room.r%2F1","kind":"room","title":"T","history_visibility":"joined","creator":"alice","created_at":1795492901650}"#
         );
         assert!(
-            text(room(None, HistoryVisibility::All)).contains(r#""kind":"room","history":"all""#)
+            text(room(None, HistoryVisibility::All)).contains(r#""kind":"room","history_visibility":"all""#)
         );
     }
 }
