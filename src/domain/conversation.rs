@@ -172,7 +172,8 @@ mod tests {
         let error = |text: &str| Conversation::read(text, &me).unwrap_err();
         assert_eq!(error("dm.a.b.c"), ConversationError::Dots);
         assert!(matches!(error("dm.b.a"), ConversationError::Order { .. }));
-        assert_eq!([error("dm.a"), error("topic.x")], [ConversationError::Form; 2]);
+        assert_eq!(error("dm.a"), ConversationError::Form);
+        assert_eq!(error("topic.x"), ConversationError::Form);
     }
 
     #[test]

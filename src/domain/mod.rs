@@ -19,7 +19,8 @@ pub use canonical_json::canonical;
 pub use clock::{HybridClock, Micros, Observed};
 pub use conversation::{Conversation, ConversationError};
 pub use membership::{
-    Adder, HistoryVisibility, MemberRole, MemberState, Membership, NEVER, NotAMembership, Room,
+    Adder, HistoryVisibility, MemberRole, MemberState, Membership, NEVER, NotAMembership,
+    ROOM_DATA_BYTES_MAX, Room,
 };
 pub use message::{Message, MessageId, NONCE_BYTES_MAX};
 pub use monotonic::{ClockReading, MonotonicTime};

@@ -241,6 +241,30 @@ id!(
     RoomId
 );
 
+impl UserId {
+    /// Returns the sender of a room's own messages, which nobody sent. No user can have this id,
+    /// since an id has no dot. It is stored and counted like a sender, and never shown.
+    pub fn of_room(room: &RoomId) -> Self {
+        Self(format!("{ROOM_SENDER}{room}").into())
+    }
+
+    /// Whether this is the sender of a room's own messages.
+    pub fn is_of_room(&self) -> bool {
+        self.0.starts_with(ROOM_SENDER)
+    }
+
+    /// Reads a sender as it is stored: a user, or a room.
+    pub fn parse_sender(text: &str) -> Result<Self, GrammarError> {
+        match text.strip_prefix(ROOM_SENDER) {
+            Some(room) => RoomId::parse(room).map(|room| Self::of_room(&room)),
+            None => Self::parse(text),
+        }
+    }
+}
+
+/// What the sender of a room's own messages begins with.
+const ROOM_SENDER: &str = "room.";
+
 impl RoomId {
     /// Makes an id of random bits, which no other node can guess or draw again.
     pub fn of_bits(bits: u128) -> Self {
@@ -300,6 +324,18 @@ mod tests {
         assert_eq!(error("%ff"), "the id does not decode to UTF-8");
         assert_eq!(error(""), "an empty token at byte 0");
         assert_eq!(error(&"ä".repeat(42)), "252 bytes, at most 250 are allowed");
+    }
+
+    #[test]
+    fn a_room_sends_under_an_id_that_no_user_has() {
+        let sender = UserId::of_room(&RoomId::parse("r").unwrap());
+        assert!(sender.is_of_room() && UserId::parse(sender.as_str()).is_err());
+        assert_eq!(UserId::parse_sender("room.r"), Ok(sender.clone()));
+        assert!(!UserId::parse_sender("bob").unwrap().is_of_room());
+        assert!(
+            UserId::parse_sender("room.").is_err() && UserId::parse_sender("room.a.b").is_err()
+        );
+        assert_ne!(UserId::from_raw(b"room.r").unwrap(), sender);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use hyper::Method;
 
 use super::percent::decode;
 use crate::domain::{RoomId, UserId};
-use crate::protocol::{ErrorReply, MEMBERS_BYTES_MAX};
+use crate::protocol::{ErrorReply, MEMBERS_BYTES_MAX, MESSAGES_BYTES_MAX};
 
 /// What a request asks for. A segment of the path is percent-decoded once, and is the raw id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub(super) enum ApiRoute {
     RemoveMember(RoomId, UserId),
     /// Lists a user's conversations.
     Inbox(UserId),
+    /// Lists the rooms that a user is in.
+    UserRooms(UserId),
     /// Returns the `OpenAPI` document.
     OpenApi,
 }
@@ -54,7 +56,7 @@ type Make = fn(&mut Ids<'_>) -> Result<ApiRoute, ErrorReply>;
 type Endpoint = (Method, &'static str, Make);
 
 /// Every route.
-pub(super) static ENDPOINTS: [Endpoint; 12] = [
+pub(super) static ENDPOINTS: [Endpoint; 13] = [
     (Method::POST, "/v1/messages", |_| Ok(ApiRoute::Send)),
     (Method::GET, "/v1/conversations/{id}/messages", |ids| Ok(ApiRoute::History(ids.text()?))),
     (Method::POST, "/v1/publish", |_| Ok(ApiRoute::Publish)),
@@ -70,6 +72,7 @@ pub(super) static ENDPOINTS: [Endpoint; 12] = [
         Ok(ApiRoute::RemoveMember(ids.room()?, ids.user()?))
     }),
     (Method::GET, "/v1/users/{id}/inbox", |ids| Ok(ApiRoute::Inbox(ids.user()?))),
+    (Method::GET, "/v1/users/{id}/rooms", |ids| Ok(ApiRoute::UserRooms(ids.user()?))),
     (Method::GET, "/v1/openapi.json", |_| Ok(ApiRoute::OpenApi)),
 ];
 
@@ -95,11 +98,10 @@ impl ApiRoute {
     /// most routes.
     pub(super) const fn body_max(&self, frame: usize) -> Option<usize> {
         match self {
-            Self::Send
-            | Self::Publish
-            | Self::CreateRoom
-            | Self::PutRoom(_)
-            | Self::PutMember(..) => Some(frame),
+            Self::Send => Some(MESSAGES_BYTES_MAX),
+            Self::Publish | Self::CreateRoom | Self::PutRoom(_) | Self::PutMember(..) => {
+                Some(frame)
+            }
             Self::PutMembers(_) => Some(MEMBERS_BYTES_MAX),
             _ => None,
         }
@@ -195,6 +197,7 @@ mod tests {
             ("PUT", "/v1/rooms/r/members/u+1", ApiRoute::PutMember(room("r"), user("u+1"))),
             ("DELETE", "/v1/rooms/r/members/u", ApiRoute::RemoveMember(room("r"), user("u"))),
             ("GET", "/v1/users/u%7C/inbox", ApiRoute::Inbox(user("u|"))),
+            ("GET", "/v1/users/me/rooms", ApiRoute::UserRooms(user("me"))),
             ("GET", "/v1/openapi.json", ApiRoute::OpenApi),
         ];
         for (method, path, route) in table {

@@ -23,7 +23,9 @@ use crate::socket::Budget;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
-pub use access::{Visibility, append_refusal, hidden_upto, no_such_conversation, not_a_member, within};
+pub use access::{
+    Visibility, append_refusal, hidden_upto, no_such_conversation, not_a_member, within,
+};
 pub use clocks::NodeClocks;
 pub use cluster_view::ClusterView;
 pub use identity::NodeIdentity;

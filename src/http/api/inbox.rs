@@ -28,7 +28,9 @@ struct Inbox<'a> {
 /// Lists a page of a user's conversations, the recently active first.
 pub(super) async fn list(mut call: ApiCall<'_>, user: UserId) -> Answer {
     let page_token = call.query.text("page");
-    if let Some(found) = page_token.as_ref().map(String::len).filter(|bytes| *bytes > NEXT_BYTES_MAX) {
+    if let Some(found) =
+        page_token.as_ref().map(String::len).filter(|bytes| *bytes > NEXT_BYTES_MAX)
+    {
         let message = format!("`page` has {found} bytes, at most {NEXT_BYTES_MAX} are allowed");
         return Err(ErrorReply::bad_request(message).into());
     }
@@ -53,6 +55,7 @@ mod tests {
             conversation: Conversation::parse(name, &me).unwrap(),
             peer: name.strip_prefix("user.").map(Into::into),
             title: title.map(Into::into),
+            data: title.map(|_| "[1]".into()),
             last: None,
             read,
         };
@@ -62,7 +65,7 @@ mod tests {
         let inbox = Inbox { conversations, next: Some("n") };
         let golden = format!(
             "{}{}{}{}",
-            r#"{"conversations":[{"conversation":"room.x","kind":"room","title":"X","#,
+            r#"{"conversations":[{"conversation":"room.x","kind":"room","title":"X","data":[1],"#,
             format_args!(r#""read_upto":"{id}"}},"#),
             r#"{"conversation":"dm.bob.me","kind":"dm","peer":"bob"}],"#,
             r#""next":"n"}"#,

@@ -158,6 +158,7 @@ async fn dispatch(route: ApiRoute, call: ApiCall<'_>) -> Answer {
         ApiRoute::PutMember(room, user) => members::put(call, room, user).await,
         ApiRoute::RemoveMember(room, user) => members::remove(call, room, user).await,
         ApiRoute::Inbox(user) => inbox::list(call, user).await,
+        ApiRoute::UserRooms(user) => rooms::list_of(call, user).await,
         ApiRoute::OpenApi => Ok(openapi::document()),
     }
 }
