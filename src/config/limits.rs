@@ -3,7 +3,7 @@
 use super::key_type::{Group, Integer};
 use super::keys::keys;
 use super::section::Section;
-use crate::protocol::{ReadyLimits, RequestBounds};
+use crate::protocol::RequestBounds;
 use crate::socket::FrameLimits;
 
 /// What a frame needs besides its body or data: a subject of up to 512 bytes, a conversation of
@@ -73,6 +73,10 @@ keys! {
         pub sends_in_flight: usize = Integer(1..=1024),
         /// Reads of history and inbox without an answer.
         pub reads_in_flight: usize = Integer(1..=64),
+        /// Frames that are held back until they may start.
+        pub held_frames: usize = Integer(1..=65_536),
+        /// Bytes of these frames.
+        pub held_bytes: usize = Integer(2048..=64 << 20),
     }
 }
 
@@ -113,16 +117,6 @@ impl LimitsConfig {
         FrameLimits { frame_bytes, message_bytes: frame_bytes, fragments }
     }
 
-    /// Returns the limits that clients are told.
-    pub const fn ready(&self) -> ReadyLimits {
-        ReadyLimits {
-            frame_bytes: self.frame_bytes as usize,
-            body_bytes: self.requests.body_bytes,
-            patterns: self.requests.patterns,
-            sends_in_flight: self.session.sends_in_flight,
-        }
-    }
-
     fn relate(&self, s: &mut Section) {
         let frame_bytes = self.frame_bytes as usize;
         for (key, bytes) in
@@ -135,6 +129,8 @@ impl LimitsConfig {
         let outbox = ("outbox_bytes", self.session.outbox_bytes);
         let floor = ("frame_bytes", frame_bytes * OUTBOX_HOLDS);
         s.at_least(outbox, floor, &format!("{OUTBOX_HOLDS} * {{}}"));
+        let held = ("held_bytes", self.session.held_bytes);
+        s.at_least(held, floor, &format!("{OUTBOX_HOLDS} * {{}}"));
         self.relate_pages(s);
         let floor = ("pattern_bytes", self.pattern_bytes * FULL_SESSIONS);
         let node = ("node_pattern_bytes", self.node.pattern_bytes);

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::error::{Code, Retry};
+use super::ready_limits::ReadyLimits;
 use crate::domain::{Conversation, MemberRole, Membership, Message, Pattern};
 
 /// The longest id of a client frame, in bytes of its text.
@@ -110,19 +111,6 @@ impl MessageText {
 
 fn to_text(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("frames have string keys and finite numbers")
-}
-
-/// The limits in `ready`.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct ReadyLimits {
-    /// Bytes of a frame.
-    pub frame_bytes: usize,
-    /// Bytes of a body.
-    pub body_bytes: usize,
-    /// Patterns of a session.
-    pub patterns: usize,
-    /// Sends that may be unanswered.
-    pub sends_in_flight: usize,
 }
 
 /// A change of one user's membership of a room.

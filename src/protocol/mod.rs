@@ -8,6 +8,7 @@ mod fields;
 mod frame;
 mod op;
 mod readable;
+mod ready_limits;
 
 pub use body::{
     EVENTS_MAX, EventBody, MEMBERS_BYTES_MAX, MEMBERS_MAX, MemberBody, MembersBody, MessageBody,
@@ -16,12 +17,13 @@ pub use body::{
 pub use close::CloseReason;
 pub use cursor::{CursorError, CursorSeal};
 pub use error::{Code, ErrorReply, Retry};
-pub use frame::{
-    InboxItem, MemberNews, MessageText, ReadyLimits, RequestId, ServerFrame,
-};
+pub use frame::{InboxItem, MemberNews, MessageText, RequestId, ServerFrame};
 pub use op::{
     HISTORY_LIMIT_DEFAULT, Hello, History, HistorySide, INBOX_LIMIT_MAX, InboxRequest, MarkRequest,
     Op, PublishRequest, Request, Send, SignalRequest,
+};
+pub use ready_limits::{
+    ConnectionRateLimits, FrameBounds, PageBounds, ReadyLimits, SessionLimits, UserRateLimits,
 };
 
 /// The subprotocol that a client may offer.
