@@ -129,8 +129,6 @@ impl LimitsConfig {
         let outbox = ("outbox_bytes", self.session.outbox_bytes);
         let floor = ("frame_bytes", frame_bytes * OUTBOX_HOLDS);
         s.at_least(outbox, floor, &format!("{OUTBOX_HOLDS} * {{}}"));
-        let held = ("held_bytes", self.session.held_bytes);
-        s.at_least(held, floor, &format!("{OUTBOX_HOLDS} * {{}}"));
         self.relate_pages(s);
         let floor = ("pattern_bytes", self.pattern_bytes * FULL_SESSIONS);
         let node = ("node_pattern_bytes", self.node.pattern_bytes);

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Session;
+use crate::config::SessionBounds;
 use crate::limiter::{RateLimited, UserRate};
 
 /// How long a frame may be held back. What would wait for longer is refused.
@@ -49,15 +50,13 @@ pub enum Lane {
     Reads,
 }
 
-/// How much a session may hold back.
-#[derive(Debug, Clone, Copy)]
-pub struct HeldBounds {
-    /// Frames.
-    pub frames: usize,
-    /// Bytes of all these frames.
-    pub bytes: usize,
-    /// Bytes of the largest frame. Space for one is left before each frame is read.
-    pub frame_bytes: usize,
+/// Which frames of a lane are refused because one was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// New ones: the first that was refused stood behind all that are held.
+    New,
+    /// Held ones too: the first of them was refused.
+    All,
 }
 
 /// A frame that is held back.
@@ -82,8 +81,8 @@ pub(super) struct HeldFrames {
 #[derive(Debug, Default)]
 struct HeldQueue {
     lanes: [VecDeque<HeldFrame>; Lane::ALL.len()],
-    /// Until when new frames of each lane are refused.
-    closed: [Option<Instant>; Lane::ALL.len()],
+    /// Which frames of each lane are refused, and until when.
+    closed: [Option<(Closed, Instant)>; Lane::ALL.len()],
     frames: usize,
     bytes: usize,
     /// The latest refusal of a send that waits for its user's rate.
@@ -147,12 +146,13 @@ impl HeldQueue {
         self.bytes -= frames.iter().map(|frame| frame.text.len()).sum::<usize>();
     }
 
-    const fn is_full(&self, bounds: &HeldBounds) -> bool {
-        self.frames >= bounds.frames || self.bytes + bounds.frame_bytes > bounds.bytes
+    /// The last frame may exceed the bound of bytes: its length is known once it was read.
+    const fn is_full(&self, bounds: &SessionBounds) -> bool {
+        self.frames >= bounds.held_frames || self.bytes >= bounds.held_bytes
     }
 
-    const fn is_half_empty(&self, bounds: &HeldBounds) -> bool {
-        self.frames <= bounds.frames / 2 && self.bytes <= bounds.bytes / 2
+    const fn is_half_empty(&self, bounds: &SessionBounds) -> bool {
+        self.frames <= bounds.held_frames / 2 && self.bytes <= bounds.held_bytes / 2
     }
 
     /// Takes the frames of a lane from the first on that would wait for too long, if the frame
@@ -262,7 +262,7 @@ impl Session {
     ) -> Option<(Duration, Vec<HeldFrame>)> {
         let taken = self.held.with(|queue| queue.take_overdue(lane, rate, refused, ahead));
         let (wait, frames) = taken.flatten()?;
-        self.close_lane(lane, wait);
+        self.close_lane(lane, Closed::New, wait);
         Some((wait, frames))
     }
 
@@ -277,29 +277,33 @@ impl Session {
         frames
     }
 
-    /// Refuses new frames of a lane for a time, because one before them was refused.
-    pub fn close_lane(&self, lane: Lane, wait: Duration) {
-        let until = Some(Instant::now() + wait);
-        self.held.with_new(|queue| queue.closed[lane as usize] = until);
+    /// Refuses frames of a lane for a time, because one before them was refused.
+    pub fn close_lane(&self, lane: Lane, closed: Closed, wait: Duration) {
+        let until = Instant::now() + wait;
+        self.held.with_new(|queue| queue.closed[lane as usize] = Some((closed, until)));
     }
 
-    /// Returns for how long new frames of a lane are refused.
-    pub fn closed_for(&self, lane: Lane) -> Option<Duration> {
-        let until = self.held.with(|queue| queue.closed[lane as usize]).flatten()?;
+    /// Returns which frames of a lane are refused, and for how long.
+    pub fn closed_for(&self, lane: Lane) -> Option<(Closed, Duration)> {
+        let (closed, until) = self.held.with(|queue| queue.closed[lane as usize]).flatten()?;
         let left = until.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then_some(left)
+        (!left.is_zero()).then_some((closed, left))
+    }
+
+    /// Returns for how long the frames of a lane are refused that came before.
+    pub fn held_closed_for(&self, lane: Lane) -> Option<Duration> {
+        self.closed_for(lane).filter(|(closed, _)| *closed == Closed::All).map(|(_, left)| left)
     }
 
     /// Returns how long the session's first send is to wait for its user's rate, at most until a
-    /// time. If that is not long enough, or the session is leaving, the send is refused, and so are
-    /// those that follow.
+    /// time. If that is not long enough, the send is refused, and so are those that follow.
     pub fn wait_for_rate(&self, refused: RateLimited, until: Instant) -> Option<Duration> {
         let wait = refused.retry_after?;
-        if self.closed_for(Lane::Writes).is_some() || self.is_leaving() {
+        if self.held_closed_for(Lane::Writes).is_some() {
             return None;
         }
         if Instant::now() + wait > until {
-            self.close_lane(Lane::Writes, wait);
+            self.close_lane(Lane::Writes, Closed::All, wait);
             return None;
         }
         self.held.with(|queue| queue.delay = Some(refused));
@@ -313,12 +317,12 @@ impl Session {
     }
 
     /// Returns whether no further frame may be read.
-    pub fn is_held_full(&self, bounds: &HeldBounds) -> bool {
+    pub fn is_held_full(&self, bounds: &SessionBounds) -> bool {
         self.held.with(|queue| queue.is_full(bounds)).unwrap_or_default()
     }
 
     /// Returns whether so much is free that frames may be read again.
-    pub fn has_held_room(&self, bounds: &HeldBounds) -> bool {
+    pub fn has_held_room(&self, bounds: &SessionBounds) -> bool {
         self.held.with(|queue| queue.is_half_empty(bounds)).unwrap_or(true)
     }
 

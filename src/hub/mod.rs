@@ -45,7 +45,7 @@ use crate::watermark::{
 pub use audience::Audience;
 pub use delivery_counts::Delivered;
 pub use fifo_gate::{FifoGate, Slot};
-pub use held_frames::{HELD_FRAME_BYTES, HELD_MAX, HeldBounds, HeldFrame, HeldOp, Lane};
+pub use held_frames::{Closed, HELD_FRAME_BYTES, HELD_MAX, HeldFrame, HeldOp, Lane};
 pub use op_permits::{OpLimit, OpPermit, PatternWait, USER_READS_MAX};
 pub use reader_task::ReaderTask;
 pub use recent::RecentNonces;

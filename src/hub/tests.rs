@@ -14,6 +14,7 @@ use crate::delivery::CopyKind;
 use crate::domain::{Class, MemberState, RoutingKey, Subject};
 use crate::socket::{Link, WorkerShare};
 
+mod held;
 mod permits;
 mod reads;
 mod slices;

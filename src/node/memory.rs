@@ -197,11 +197,11 @@ fn of_clients(config: &Config, clients: ConnectionBounds) -> Vec<Term> {
         Term {
             name: "frames held back",
             formula: format!(
-                "{connections} connections * (limits.held_bytes + limits.held_frames * \
-                 {HELD_FRAME_BYTES} + {READ_BYTES_MAX})"
+                "{connections} connections * (limits.held_bytes + limits.frame_bytes + \
+                 limits.held_frames * {HELD_FRAME_BYTES} + {READ_BYTES_MAX})"
             ),
             usual: busy * USUAL_PAGE_BYTES,
-            most: connections * (held + READ_BYTES_MAX as u64),
+            most: connections * (held + frame + READ_BYTES_MAX as u64),
         },
     ]
 }

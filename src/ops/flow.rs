@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::Router;
-use crate::hub::{HELD_MAX, HeldBounds, HeldFrame, HeldOp, Lane, OpLimit, OpPermit, Session};
+use super::start::Start;
+use crate::hub::{Closed, HELD_MAX, HeldFrame, HeldOp, Lane, OpLimit, OpPermit, Session};
 use crate::limiter::RateLimited;
 use crate::protocol::{Code, ErrorReply, Op, Request};
 
@@ -15,15 +16,6 @@ const STARTS_A_TURN: usize = 64;
 
 /// When a client may come back after a frame that waited for answers to earlier ones.
 const UNANSWERED_RETRY: Duration = Duration::from_secs(1);
-
-/// An op that starts.
-#[derive(Debug)]
-pub(super) struct Start {
-    /// What it counts as until its reply is queued. A control op has none.
-    pub(super) _permit: Option<OpPermit>,
-    /// When it came.
-    pub(super) since: Instant,
-}
 
 /// Whether an op may start.
 enum Admission {
@@ -54,16 +46,7 @@ pub(super) const fn held_op(op: &Op<'_>) -> Option<HeldOp> {
 impl Router {
     /// Returns whether a session holds back so much that nothing more may be read from its client.
     pub fn holds_enough(&self, session: &Session) -> bool {
-        session.is_held_full(&self.held_bounds())
-    }
-
-    fn held_bounds(&self) -> HeldBounds {
-        let limits = &self.services.config.limits;
-        HeldBounds {
-            frames: limits.session.held_frames,
-            bytes: limits.session.held_bytes,
-            frame_bytes: limits.frame_bytes as usize,
-        }
+        session.is_held_full(&self.services.config.limits.session)
     }
 
     /// Starts an op, holds it back, or refuses it.
@@ -75,7 +58,7 @@ impl Router {
         text: &str,
     ) {
         let since = session.link().last_seen();
-        let admission = if let Some(wait) = session.closed_for(op.lane()) {
+        let admission = if let Some((_, wait)) = session.closed_for(op.lane()) {
             Admission::Refused(refused_with_earlier(wait))
         } else if session.is_holding(op.lane()) {
             Admission::Later { at: since + HELD_MAX, refused: None }
@@ -114,7 +97,7 @@ impl Router {
                 return Admission::Later { at: until, refused: None };
             }
             Some(OpLimit::Session) => {
-                session.close_lane(op.lane(), UNANSWERED_RETRY);
+                session.close_lane(op.lane(), Closed::All, UNANSWERED_RETRY);
                 return Admission::Refused(waited_for_answers());
             }
             Some(OpLimit::User(max)) => {
@@ -130,7 +113,8 @@ impl Router {
         match refused.retry_after.filter(|wait| now + *wait <= until) {
             Some(wait) => Admission::Later { at: now + wait, refused: Some(refused) },
             None => {
-                session.close_lane(op.lane(), refused.retry_after.unwrap_or_default());
+                let wait = refused.retry_after.unwrap_or_default();
+                session.close_lane(op.lane(), Closed::All, wait);
                 let counted = self.limiter.counted(Err(refused));
                 Admission::Refused(counted.map_or_else(|it| it.refusal(), |()| refused.refusal()))
             }
@@ -142,7 +126,7 @@ impl Router {
         while let Some(wake) = session.held_wake() {
             let mut starts = 0;
             let next = self.start_held(&session, &mut starts);
-            if session.has_held_room(&self.held_bounds()) {
+            if session.has_held_room(&self.services.config.limits.session) {
                 session.link().resume();
             }
             if session.stop_serving_held() {
@@ -176,7 +160,10 @@ impl Router {
     ) -> Option<Instant> {
         while *starts < STARTS_A_TURN {
             let (op, since) = session.first_held(lane)?;
-            let admission = self.admit(session, op, since);
+            let admission = match session.held_closed_for(lane) {
+                Some(wait) => Admission::Refused(refused_with_earlier(wait)),
+                None => self.admit(session, op, since),
+            };
             if let Admission::Later { at, refused } = admission {
                 if let Some(refused) = refused {
                     self.refuse_overdue(session, op, &refused, 0);

@@ -6,7 +6,7 @@ use ahash::{AHashMap, AHashSet};
 use serde_json::value::RawValue;
 
 use super::Router;
-use super::flow::Start;
+use super::start::Start;
 use crate::domain::{Conversation, Message, MessageId, UserId};
 use crate::hub::Session;
 use crate::protocol::{ErrorReply, History, HistorySide, MessageText, RequestId, ServerFrame};

@@ -6,9 +6,9 @@ use ahash::AHashMap;
 
 use super::Router;
 use super::bounded_concurrency::at_once;
-use super::flow::Start;
 use super::inbox_order::{DIRECTS_MAX, InboxLine, InboxOrder};
 use super::inbox_place::InboxCursor;
+use super::start::Start;
 use crate::domain::{Conversation, Membership, MessageId, RoomId, UserId};
 use crate::hub::Session;
 use crate::protocol::{

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use super::Router;
-use super::flow::Start;
+use super::start::Start;
 use crate::clock::MARK_AHEAD_MAX;
 use crate::domain::{Conversation, MessageId, Micros, RoutingKey};
 use crate::hub::Session;

@@ -1,6 +1,7 @@
 //! What each op means: one file per op, over the services of a node and the hub of a worker.
 
 mod bounded_concurrency;
+mod dispatch;
 mod events;
 mod flow;
 mod hello;
@@ -15,6 +16,7 @@ mod renew;
 mod rooms;
 mod send;
 mod signal;
+mod start;
 mod subscribe;
 
 use std::rc::Rc;
@@ -23,12 +25,13 @@ use std::sync::Arc;
 use crate::fanout::{Fanout, KeyInterest, Sessions};
 use crate::hub::Session;
 use crate::limiter::WorkerLimiter;
-use crate::protocol::{ErrorReply, Op, Request, ServerFrame};
+use crate::protocol::{ErrorReply, Op, Request};
 use crate::recovery::Recovery;
 use crate::send::{MembershipChanges, SendPipeline};
 use crate::services::Services;
 
-use flow::{Start, held_op};
+use flow::held_op;
+use start::Start;
 
 pub use events::EventOrder;
 pub use hello::HelloOptions;
@@ -72,32 +75,6 @@ impl Router {
             }
         }
         items
-    }
-
-    fn execute(self: &Rc<Self>, session: &Rc<Session>, request: Request<'_>, start: Start) {
-        let Request { id, op } = request;
-        let result = op.and_then(|op| match op {
-            Op::Hello(_) => Err(ErrorReply::bad_request(
-                "hello: the session has begun; a fresh token is brought by `renew`",
-            )),
-            Op::Renew(token) => self.renew(session, id.as_ref(), &token),
-            Op::Send(send) => self.send(session, id.clone(), &send, start),
-            Op::History(history) => self.history(session, id.clone(), &history, start),
-            Op::Inbox(inbox) => self.inbox(session, id.clone(), &inbox, start),
-            Op::MarkRead(mark) => self.mark_read(session, id.clone(), &mark, start),
-            Op::Publish(publish) => self.publish(session, id.as_ref(), publish),
-            Op::Signal(signal) => self.signal(session, id.as_ref(), &signal, start),
-            Op::Subscribe(patterns) => self.subscribe(session, id.clone(), patterns),
-            Op::Unsubscribe(patterns) => self.unsubscribe(session, id.as_ref(), &patterns),
-            Op::Ping => {
-                let now = self.services.clocks.wall.now().millis();
-                self.sessions.reply(session, &ServerFrame::Pong { id: id.as_ref(), now });
-                Ok(())
-            }
-        });
-        if let Err(refusal) = result {
-            self.sessions.refuse(session, id.as_ref(), &refusal);
-        }
     }
 
     /// Refuses a frame without executing it; only its id is read.

@@ -7,7 +7,7 @@ use std::task::{Context, Waker};
 use bytes::Bytes;
 
 use super::Router;
-use super::flow::Start;
+use super::start::Start;
 use crate::hub::{HELD_MAX, Session};
 use crate::protocol::{Code, ErrorReply, MessageText, RequestId, Send};
 use crate::send::{SendOrder, Sending, begin_temporary_interest};

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::Router;
-use super::flow::Start;
 use super::send::run;
+use super::start::Start;
 use crate::domain::{Conversation, UserId};
 use crate::hub::Session;
 use crate::protocol::{Code, ErrorReply, RequestId, ServerFrame, SignalRequest};

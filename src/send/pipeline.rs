@@ -199,6 +199,7 @@ impl SendPipeline {
         }
         while let Err(refused) = asked
             && refused.is_of(UserRate::Sends)
+            && !session.is_leaving()
             && let Some(wait) = session.wait_for_rate(refused, until)
         {
             tokio::time::sleep(wait).await;
