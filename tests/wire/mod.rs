@@ -11,6 +11,8 @@ mod draining;
 mod expected;
 mod exposure;
 mod few_files;
+mod flow;
+mod flow_pressure;
 mod full_disk;
 mod handshake;
 mod health;
