@@ -2,6 +2,7 @@
 
 mod body;
 mod close;
+mod conversation_ref;
 mod cursor;
 mod error;
 mod fields;
@@ -10,14 +11,16 @@ mod op;
 mod readable;
 
 pub use body::{
-    EVENTS_MAX, EventBody, MEMBERS_BYTES_MAX, MEMBERS_MAX, MemberBody, MembersBody, MessageBody,
-    RoomBody, TITLE_BYTES_MAX,
+    EVENTS_MAX, EventBody, MEMBERS_BYTES_MAX, MEMBERS_MAX, MESSAGES_BYTES_MAX, MESSAGES_MAX,
+    MemberBody, MembersBody, MessageBody, RoomBody, SendBody, TITLE_BYTES_MAX,
 };
 pub use close::CloseReason;
+pub use conversation_ref::ConversationRef;
 pub use cursor::{CursorError, CursorSeal};
-pub use error::{Code, ErrorReply, Retry};
+pub use error::{Code, ErrorReply, Retry, whole_millis};
 pub use frame::{
     InboxItem, MemberNews, MessageText, ReadyLimits, RequestId, ServerFrame, ServerInfo,
+    stored_json,
 };
 pub use op::{
     HISTORY_LIMIT_DEFAULT, Hello, History, HistorySide, INBOX_LIMIT_MAX, InboxRequest, MarkRequest,

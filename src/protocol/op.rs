@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::fields::{Fields, missing};
 use super::readable::unreadable;
-use super::{Code, ErrorReply, RequestBounds, RequestId};
+use super::{Code, ConversationRef, ErrorReply, RequestBounds, RequestId};
 use crate::domain::{MessageId, NONCE_BYTES_MAX, Pattern};
 
 /// The longest name of a device, in bytes.
@@ -85,7 +85,7 @@ pub struct Hello<'a> {
 #[derive(Debug)]
 pub struct Send<'a> {
     /// The conversation that it goes to.
-    pub conversation: Cow<'a, str>,
+    pub conversation: ConversationRef<'a>,
     /// Any JSON value.
     pub body: &'a RawValue,
     /// The sender's idempotency key.
@@ -150,7 +150,7 @@ const PAGE_AFTER: char = 'a';
 #[derive(Debug)]
 pub struct History<'a> {
     /// The conversation.
-    pub conversation: Cow<'a, str>,
+    pub conversation: ConversationRef<'a>,
     /// The side of an id.
     pub side: HistorySide,
     /// Most messages of the page.
@@ -170,7 +170,7 @@ pub struct InboxRequest<'a> {
 #[derive(Debug)]
 pub struct MarkRequest<'a> {
     /// The conversation.
-    pub conversation: Cow<'a, str>,
+    pub conversation: ConversationRef<'a>,
     /// The new mark.
     pub upto: MessageId,
 }
@@ -188,7 +188,7 @@ pub struct PublishRequest<'a> {
 #[derive(Debug)]
 pub struct SignalRequest<'a> {
     /// The conversation.
-    pub conversation: Cow<'a, str>,
+    pub conversation: ConversationRef<'a>,
     /// Its name, `typing` for example.
     pub name: Cow<'a, str>,
     /// Any JSON value.
@@ -274,7 +274,7 @@ impl<'a> Send<'a> {
             return Err(ErrorReply::bad_request("`retry` needs a `nonce`"));
         }
         Ok(Self {
-            conversation: required(fields, "conversation")?,
+            conversation: ConversationRef::read(fields)?,
             body: json(fields, "body", bounds.body_bytes)?,
             nonce,
             retry,
@@ -285,7 +285,7 @@ impl<'a> Send<'a> {
 
 impl<'a> History<'a> {
     fn read(fields: &mut Fields<'a>, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
-        let conversation = required(fields, "conversation")?;
+        let conversation = ConversationRef::read(fields)?;
         let page = fields.string("page")?;
         let (before, after) = (message_id(fields, "before")?, message_id(fields, "after")?);
         let side = HistorySide::of(page.as_deref(), before, after)?;
@@ -304,7 +304,7 @@ impl<'a> InboxRequest<'a> {
 impl<'a> MarkRequest<'a> {
     fn read(fields: &mut Fields<'a>) -> Result<Self, ErrorReply> {
         Ok(Self {
-            conversation: required(fields, "conversation")?,
+            conversation: ConversationRef::read(fields)?,
             upto: message_id(fields, "upto")?.ok_or_else(|| missing("upto"))?,
         })
     }
@@ -326,7 +326,7 @@ impl<'a> SignalRequest<'a> {
         bounds: &RequestBounds,
     ) -> Result<Self, ErrorReply> {
         Ok(Self {
-            conversation: required(fields, "conversation")?,
+            conversation: ConversationRef::read(fields)?,
             name: bounded(fields, "name", SIGNAL_NAME_BYTES_MAX)?.ok_or_else(|| missing("name"))?,
             data: json(fields, "data", bounds.data_bytes)?,
         })
@@ -416,7 +416,7 @@ fn patterns(
         return Err(ErrorReply::new(Code::LimitReached, message));
     }
     let read = |text: &Cow<'_, str>| {
-        Pattern::parse(text).map_err(|error| {
+        Pattern::read(text).map_err(|error| {
             let shown: String = text.chars().take(64).collect();
             ErrorReply::bad_request(format!("`{name}`: `{shown}`: {error}"))
         })
