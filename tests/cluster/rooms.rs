@@ -35,9 +35,9 @@ pub async fn as_user(
 
 /// A room with these members.
 pub async fn room(url: &str, id: &str, history: &str, members: &[&str]) {
-    let wish = json!({"title": "Room", "history": history});
+    let wish = json!({"title": "Room", "history_visibility": history});
     let (status, made) = backend(url, "PUT", &format!("/v1/rooms/{id}"), &wish).await;
-    assert_eq!((status, &made["history"]), (201, &json!(history)), "{made}");
+    assert_eq!((status, &made["history_visibility"]), (201, &json!(history)), "{made}");
     for member in members {
         add(url, id, member).await;
     }

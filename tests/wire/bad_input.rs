@@ -130,7 +130,7 @@ async fn fields_of_a_send_are_refused_by_name() {
         "send",
         &[
             (r#""conversation":7,"body":1"#, "`conversation` must be a string, not 7"),
-            (r#""body":1"#, "`conversation` is missing"),
+            (r#""body":1"#, "`conversation` or `user` is missing"),
             (r#""conversation":"user.bob""#, "`body` is missing"),
             (&number, "`nonce` must be a string, not 1"),
             (&empty, "`nonce` must be of 1 to 64 bytes, not 0"),
@@ -148,7 +148,7 @@ async fn fields_of_a_history_are_refused_by_name() {
     bad_requests(
         "history",
         &[
-            (r#""limit":1"#, "`conversation` is missing"),
+            (r#""limit":1"#, "`conversation` or `user` is missing"),
             (r#""conversation":"user.bob","limit":0"#, "`limit` must be from 1 to 200, not 0"),
             (r#""conversation":"user.bob","limit":201"#, "`limit` must be from 1 to 200, not 201"),
             (r#""conversation":"user.bob","limit":-1"#, number),
@@ -164,7 +164,10 @@ async fn fields_of_a_read_and_an_inbox_are_refused_by_name() {
     bad_requests(
         "mark_read",
         &[
-            (r#""upto":"01a20bb7-7312-71f7-8000-000000000005""#, "`conversation` is missing"),
+            (
+                r#""upto":"01a20bb7-7312-71f7-8000-000000000005""#,
+                "`conversation` or `user` is missing",
+            ),
             (r#""conversation":"user.bob""#, "`upto` is missing"),
             (r#""conversation":"user.bob","upto":7"#, "`upto` must be a string, not 7"),
             (

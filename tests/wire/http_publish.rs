@@ -142,13 +142,7 @@ async fn all_or_nothing() {
                 "no such conversation",
             ),
             (&service, typing(json!({})), 400, "bad_request", "`from` is missing"),
-            (
-                &service,
-                typing(json!({"from": "a.b"})),
-                400,
-                "bad_request",
-                "`from`: byte 0x2E at 1",
-            ),
+            (&service, typing(json!({"from": "a%b"})), 400, "bad_request", "`from`: `%` at byte 1"),
             (&service, typing(json!({"from": "bob", "name": "nc.x"})), 403, "forbidden", "`nc.`"),
             (
                 &user,
@@ -156,6 +150,13 @@ async fn all_or_nothing() {
                 400,
                 "bad_request",
                 "`subject`: 1 tokens",
+            ),
+            (
+                &service,
+                typing(json!({"from": "carol", "conversation": "dm.alice.bob"})),
+                403,
+                "forbidden",
+                "`from`: `carol` is not a member of `dm.alice.bob`",
             ),
             (&user, json!({"data": 1}), 400, "bad_request", "`subject` is missing"),
             (&user, json!({"subject": "topic.a.b"}), 400, "bad_request", "`data` is missing"),

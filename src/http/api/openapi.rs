@@ -1,4 +1,5 @@
-//! `/v1/openapi.json`: open to everybody, so that generators can read it.
+//! `/v1/openapi.json`: it needs no token, so that generators can read it. One that is given is
+//! checked.
 
 use bytes::Bytes;
 use http_body_util::Full;

@@ -307,7 +307,10 @@ mod tests {
         assert_eq!(read(b"\x03"), Defect::Byte { part: "past", found: 3 });
         assert_eq!(read(b"\x01\x04bob"), Defect::Short { part: "creator" });
         assert!(matches!(read(b"\x01\x03b.b\0"), Defect::User { part: "creator", .. }));
-        assert_eq!(read(b"\x01\x03bob\x02"), Defect::Byte { part: "title", found: 2 });
+        assert_eq!(read(b"\x01\x03bob\x04"), Defect::Byte { part: "title", found: 4 });
+        assert_eq!(read(b"\x01\x03bob\x02\0"), Defect::Short { part: "data" });
+        assert_eq!(read(b"\x01\x03bob\x02\0\x02["), Defect::Short { part: "data" });
+        assert_eq!(read(b"\x01\x03bob\x02\0\x01[x"), Defect::Trailing { bytes: 1 });
         assert_eq!(read(b"\x01\x03bob\0x"), Defect::Trailing { bytes: 1 });
         assert!(matches!(read(b"\x01\x03bob\x01\xFF"), Defect::Text { part: "title", .. }));
     }
