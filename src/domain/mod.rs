@@ -11,6 +11,7 @@ mod message;
 mod monotonic;
 mod pattern;
 mod pattern_index;
+mod send_content;
 mod subject;
 mod token;
 
@@ -24,5 +25,6 @@ pub use message::{Message, MessageId, NONCE_BYTES_MAX};
 pub use monotonic::{ClockReading, MonotonicTime};
 pub use pattern::{Pattern, PatternScope};
 pub use pattern_index::PatternIndex;
+pub use send_content::SendContent;
 pub use subject::{Class, RoutingKey, SUBJECT_BYTES_MAX, Subject};
 pub use token::{GrammarError, ID_BYTES_MAX, RoomId, TOKEN_BYTES_MAX, UserId};

@@ -238,7 +238,9 @@ impl InboxReader<'_> {
         }
         let participant = Participant { user: user.clone(), conversation: conversation.clone() };
         let read = self.0.answer(self.0.store.read_mark(participant)).await?;
-        Ok(InboxEntry { conversation, title, last: last.as_ref().map(MessageText::new), read })
+        let key = &self.0.identity.dedup_key;
+        let last = last.as_ref().map(|message| MessageText::new(message, key));
+        Ok(InboxEntry { conversation, title, last, read })
     }
 
     /// Returns a room's title, and up to which id its history is hidden from a member.
@@ -258,6 +260,7 @@ impl InboxReader<'_> {
 mod tests {
     use super::*;
     use crate::domain::{Message, Micros};
+    use crate::protocol::DedupKey;
 
     fn entry(bytes: usize) -> InboxEntry {
         let me = UserId::parse("me").unwrap();
@@ -272,7 +275,7 @@ mod tests {
         let entry = |body: String| InboxEntry {
             conversation: conversation.clone(),
             title: None,
-            last: Some(MessageText::new(&message(body))),
+            last: Some(MessageText::new(&message(body), &DedupKey::of_store(&[7; 32]))),
             read: None,
         };
         let empty = entry("\"\"".into()).item().bytes();

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use super::Router;
 use crate::domain::Conversation;
 use crate::hub::{SendOpPermit, Session};
-use crate::protocol::{Code, ErrorReply, MessageText, RequestId, Send};
-use crate::send::{SendOrder, Sending, begin_temporary_interest};
+use crate::protocol::{Code, ErrorReply, RequestId, Send};
+use crate::send::{SendOrder, Sending, SentMessage, begin_temporary_interest};
 use crate::telemetry::SendOutcome;
 
 impl Router {
@@ -32,7 +32,7 @@ impl Router {
             conversation,
             body: Bytes::copy_from_slice(send.body.get().as_bytes()),
             nonce: send.nonce.as_deref().map(Into::into),
-            retry: send.retry,
+            fresh: send.fresh,
             seen: send.seen,
             by_service: false,
         };
@@ -62,7 +62,10 @@ impl Router {
         let outcome = self.sends.process(&sending).await;
         drop(permit);
         match (outcome, id) {
-            (Ok(text), Some(id)) => self.sessions.reply_text(&session, text.sent(&id)),
+            (Ok(sent), Some(id)) => {
+                let nonce = sending.order.nonce.as_deref();
+                self.sessions.reply_text(&session, sent.text.sent(&id, nonce));
+            }
             (Ok(_), None) => {}
             (Err(refusal), id) => {
                 self.sessions.refuse(&session, id.as_ref(), &refusal.of_op("send"));
@@ -72,7 +75,7 @@ impl Router {
 
     /// Sends in the name of a user without a session: it is processed alike, and all the user's
     /// sessions get the message. The caller may stop waiting: a send that has an id goes on.
-    pub async fn send_for(self: Rc<Self>, order: SendOrder) -> Result<MessageText, ErrorReply> {
+    pub async fn send_for(self: Rc<Self>, order: SendOrder) -> Result<SentMessage, ErrorReply> {
         self.services.must_be_in(&order.from, &order.conversation).await?;
         begin_temporary_interest(&self.fanout.memberships, &order);
         let send = tokio::task::spawn_local(async move {

@@ -3,6 +3,7 @@
 mod body;
 mod close;
 mod cursor;
+mod dedup;
 mod error;
 mod fields;
 mod frame;
@@ -15,6 +16,7 @@ pub use body::{
 };
 pub use close::CloseReason;
 pub use cursor::{CursorError, CursorSeal};
+pub use dedup::DedupKey;
 pub use error::{Code, ErrorReply, Retry};
 pub use frame::{
     InboxItem, MemberNews, MessageText, ReadyLimits, RequestId, ServerFrame,

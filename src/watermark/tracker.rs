@@ -236,9 +236,14 @@ impl WatermarkTracker {
     }
 
     fn advance(&mut self, watermark: Micros) {
-        self.watermark = self.watermark.max(watermark);
+        self.raise_to(watermark);
         self.detector.exclude_left();
         self.orders.push_back(WatermarkAction::Advance(self.watermark));
+    }
+
+    fn raise_to(&mut self, watermark: Micros) {
+        self.watermark = self.watermark.max(watermark);
+        self.view.pass(self.watermark);
     }
 
     /// Notes that a subscriber connection to this run is up; nothing is subscribed yet.
@@ -334,7 +339,7 @@ impl WatermarkTracker {
     /// keeps its own cursor.
     pub fn round_done(&mut self, number: u64) {
         let Some(round) = self.rounds.end(number) else { return };
-        self.watermark = self.watermark.max(round.decided.unwrap_or_default());
+        self.raise_to(round.decided.unwrap_or_default());
         if round.kind == RoundKind::Repair {
             if self.view.breaks() == round.breaks {
                 self.detector.exclude(&round.dying);

@@ -22,7 +22,7 @@ pub(super) enum KnownFrame {
     Ready { node: String, ping_ms: u64, limits: KnownLimits },
     Cursor { cursor: Option<Cursor>, complete: bool, gaps: Vec<String> },
     Message { message: Shown },
-    Sent { message: Shown },
+    Sent { nonce: Option<Nonce>, message: Shown },
     Error { id: Option<Value>, code: String, detail: String },
     Pong {},
 }
@@ -42,7 +42,7 @@ pub(super) struct Shown {
     pub(super) id: MessageId,
     pub(super) conversation: String,
     pub(super) from: String,
-    pub(super) nonce: Option<Nonce>,
+    pub(super) dedup: Option<Box<str>>,
     pub(super) body: Value,
 }
 
