@@ -8,3 +8,6 @@ mod talk;
 pub use connect::{ClientError, FrameSink, FrameSource, Incoming, connect};
 pub use device::{Cursor, Device, DeviceOptions, Nonce, Seen, SendOutcomeSeen};
 pub use talk::Client;
+
+/// What `hello` calls this program.
+const CLIENT: &str = concat!("narrowcast/", env!("CARGO_PKG_VERSION"));

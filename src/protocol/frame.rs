@@ -114,6 +114,26 @@ fn to_text(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("frames have string keys and finite numbers")
 }
 
+/// What a node says of itself in `ready`.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct ServerInfo {
+    /// The version of this protocol. A frame or field that breaks a client of it makes a new one.
+    protocol: u32,
+    /// The program and its version.
+    server: &'static str,
+    /// What this node can do beside the base of the protocol, by name.
+    features: &'static [&'static str],
+}
+
+impl ServerInfo {
+    /// This program.
+    pub const CURRENT: Self = Self {
+        protocol: 1,
+        server: concat!("narrowcast/", env!("CARGO_PKG_VERSION")),
+        features: &[],
+    };
+}
+
 /// The limits in `ready`.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct ReadyLimits {
@@ -172,6 +192,9 @@ impl InboxItem<'_> {
 pub enum ServerFrame<'a> {
     /// The session has begun.
     Ready {
+        /// What speaks to the client.
+        #[serde(flatten)]
+        server: ServerInfo,
         /// The request's id.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a RequestId>,
@@ -190,6 +213,9 @@ pub enum ServerFrame<'a> {
         limits: ReadyLimits,
         /// Patterns of `hello` that were refused.
         refused: &'a [String],
+        /// Fields of `hello` that this version does not know; absent if there are none.
+        #[serde(skip_serializing_if = "<[String]>::is_empty")]
+        ignored: &'a [String],
         /// The node's time in milliseconds.
         now: u64,
     },

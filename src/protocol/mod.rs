@@ -19,7 +19,7 @@ pub use cursor::{CursorError, CursorSeal};
 pub use dedup::DedupKey;
 pub use error::{Code, ErrorReply, Retry};
 pub use frame::{
-    InboxItem, MemberNews, MessageText, ReadyLimits, RequestId, ServerFrame,
+    InboxItem, MemberNews, MessageText, ReadyLimits, RequestId, ServerFrame, ServerInfo,
 };
 pub use op::{
     HISTORY_LIMIT_DEFAULT, Hello, History, HistorySide, INBOX_LIMIT_MAX, InboxRequest, MarkRequest,

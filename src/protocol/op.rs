@@ -12,6 +12,9 @@ use crate::domain::{MessageId, NONCE_BYTES_MAX, Pattern};
 /// The longest name of a device, in bytes.
 const DEVICE_BYTES_MAX: usize = 64;
 
+/// The longest name of a client program, in bytes.
+const CLIENT_BYTES_MAX: usize = 64;
+
 /// The longest name of a signal, in bytes.
 const SIGNAL_NAME_BYTES_MAX: usize = 64;
 
@@ -67,10 +70,15 @@ pub struct Hello<'a> {
     pub token: Option<Cow<'a, str>>,
     /// A name for the device, for humans.
     pub device: Option<Cow<'a, str>>,
+    /// The client program and its version, such as `web/2.3`.
+    pub client: Option<Cow<'a, str>>,
     /// The cursor at which an earlier session of the device ended.
     pub cursor: Option<Cow<'a, str>>,
     /// Patterns to begin with.
     pub subscribe: Vec<Pattern>,
+    /// Fields that this version does not know. They are ignored, so that a newer client can talk to
+    /// an older node.
+    pub ignored: Vec<String>,
 }
 
 /// A message to be sent.
@@ -250,8 +258,10 @@ impl<'a> Hello<'a> {
         Ok(Self {
             token: fields.string("token")?,
             device: bounded(fields, "device", DEVICE_BYTES_MAX)?,
+            client: bounded(fields, "client", CLIENT_BYTES_MAX)?,
             cursor: fields.string("cursor")?,
             subscribe: patterns(fields, "subscribe", bounds)?.unwrap_or_default(),
+            ignored: fields.rest(),
         })
     }
 }

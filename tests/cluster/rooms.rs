@@ -111,7 +111,7 @@ async fn members_hear_each_other(workers: &str) {
     assert_eq!(cat.ask(typing).await.expect("an answer")["op"], "ok");
     for client in [&mut ann, &mut ben] {
         let event = frame(client).await;
-        assert_eq!((&event["event"], &event["from"]), (&json!("typing"), &json!("cat")), "{event}");
+        assert_eq!((&event["name"], &event["from"]), (&json!("typing"), &json!("cat")), "{event}");
     }
     // Who is no member heard nothing of all this.
     assert_eq!(dan.ask(json!({"op": "ping"})).await.expect("an answer")["op"], "pong");
@@ -274,7 +274,8 @@ async fn owners_and_members_may_do_what_their_roles_say() {
     let mut session = login(url, &ben).await;
     assert_eq!(put(&ann, json!({"title": "Our club"})).await.0, 200);
     let renamed = frame(&mut session).await;
-    let expected = json!({"op": "room", "conversation": format!("room.{id}"), "title": "Our club"});
+    let expected =
+        json!({"op": "room_changed", "conversation": format!("room.{id}"), "title": "Our club"});
     assert_eq!(renamed, expected);
     assert_eq!(put(&ann, json!({"history": "joined"})).await.0, 400, "it never changes");
     assert_eq!(as_user(url, &ben, "DELETE", &of("ben"), &Value::Null).await.0, 204, "himself");

@@ -4,7 +4,7 @@ use narrowcast::auth::Claims;
 use narrowcast::client::Client;
 use serde_json::json;
 
-use super::raw::{FIN, PING, PONG, Raw, frame, hello, text};
+use super::raw::{FIN, PING, PONG, Raw, frame, hello, renew, text};
 use super::tokens::{claims, now, sign, token};
 use super::{WORKERS, closes, node_with, url};
 
@@ -74,7 +74,7 @@ async fn a_token_that_ends_is_announced_then_closes_the_session() {
         let exp = now() + SHORT_LIFE;
         let mut raw = Raw::upgraded(url(&demo)).await;
         raw.send(&hello(&ending_at("alice", exp))).await;
-        assert_eq!(raw.receive_op("expiring").await["at"], exp * 1000);
+        assert_eq!(raw.receive_op("token_expiring").await["expires_at"], exp * 1000);
         assert_eq!(raw.receive_close().await, (4002, "token expired".to_owned()));
         assert!(now() >= exp, "not before its time");
     }
@@ -89,10 +89,10 @@ async fn a_fresh_token_in_time_keeps_the_session() {
         let short = ending_at("alice", now() + SHORT_LIFE);
         let mut renewed = Raw::greeted(url(&demo), &short).await;
         let mut ended = Raw::greeted(url(&demo), &short).await;
-        renewed.receive_op("expiring").await;
-        renewed.send(&hello(&token("alice"))).await;
-        assert_eq!(renewed.receive_json().await["op"], "ready");
-        ended.receive_op("expiring").await;
+        renewed.receive_op("token_expiring").await;
+        renewed.send(&renew(&token("alice"))).await;
+        assert_eq!(renewed.receive_json().await["op"], "renewed");
+        ended.receive_op("token_expiring").await;
         assert_eq!(ended.receive_close().await.0, 4002);
         renewed.send(&text(r#"{"op":"ping","id":1}"#)).await;
         assert_eq!(renewed.receive_json().await["id"], 1, "and nothing else was said");
@@ -105,9 +105,9 @@ async fn a_fresh_token_that_ends_soon_is_announced_again() {
     let mut raw = Raw::upgraded(url(&demo)).await;
     let (first, second) = (now() + 30, now() + 40);
     raw.send(&hello(&ending_at("alice", first))).await;
-    assert_eq!(raw.receive_op("expiring").await["at"], first * 1000);
-    raw.send(&hello(&ending_at("alice", second))).await;
-    assert_eq!(raw.receive_op("expiring").await["at"], second * 1000);
+    assert_eq!(raw.receive_op("token_expiring").await["expires_at"], first * 1000);
+    raw.send(&renew(&ending_at("alice", second))).await;
+    assert_eq!(raw.receive_op("token_expiring").await["expires_at"], second * 1000);
 }
 
 /// The leeway is for clocks that differ: a token in it is still good for a session.

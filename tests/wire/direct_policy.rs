@@ -24,7 +24,7 @@ fn ops(conversation: &str) -> [Value; 2] {
 /// The same over HTTP.
 fn posts(token: &str, from: Option<&str>, conversation: &str) -> [String; 2] {
     let mut message = json!({"conversation": conversation, "body": "hi"});
-    let mut event = json!({"conversation": conversation, "event": "typing", "data": 1});
+    let mut event = json!({"conversation": conversation, "name": "typing", "data": 1});
     if let Some(from) = from {
         (message["from"], event["from"]) = (from.into(), from.into());
     }
@@ -57,7 +57,7 @@ async fn write(from: &mut Client, conversation: &str, to: &mut Client) {
         let answer = from.ask(op).await.unwrap();
         assert_eq!(answer["op"], accepted, "{answer}");
     }
-    for heard in ["message", "event"] {
+    for heard in ["message", "signal"] {
         assert_eq!(frame(to).await["op"], heard);
     }
 }
@@ -124,7 +124,7 @@ async fn where_anybody_may_start_the_first_event_and_the_first_send_pass() {
         let mut bob = Client::login(node, &token("bob")).await.unwrap();
         let [_, typing] = ops("user.bob");
         assert_eq!(alice.ask(typing).await.unwrap()["op"], "ok", "before anything was sent");
-        assert_eq!(frame(&mut bob).await["op"], "event");
+        assert_eq!(frame(&mut bob).await["op"], "signal");
         write(&mut alice, "user.bob", &mut bob).await;
         write(&mut bob, "user.alice", &mut alice).await;
     }

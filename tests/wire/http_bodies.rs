@@ -75,10 +75,10 @@ async fn malformed_bodies_are_named() {
         (
             &user,
             post,
-            r#"{"conversation":"user.bob","body":1,"after":"x"}"#,
+            r#"{"conversation":"user.bob","body":1,"seen":"x"}"#,
             400,
             bad,
-            "`after` must be a message id",
+            "`seen` must be a message id",
         ),
         (
             &user,

@@ -146,11 +146,11 @@ async fn queries_are_checked() {
         (&both, "`before` and `after` exclude each other"),
         ("/v1/conversations/user.bob/messages?next=1", "`next` is not a parameter of this route"),
         ("/v1/rooms/r/members?limit=1001", "`limit` must be from 1 to 1000, not 1001"),
-        ("/v1/rooms/r/members?after=a.b", "`after`: byte 0x2E at 1"),
-        ("/v1/rooms/r/members?after=a&after=b", "`after` is given twice"),
+        ("/v1/rooms/r/members?page=a.b", "`page`: byte 0x2E at 1"),
+        ("/v1/rooms/r/members?page=a&page=b", "`page` is given twice"),
         ("/v1/rooms/r?x=1", "`x` is not a parameter of this route"),
         ("/v1/users/alice/inbox?limit=101", "`limit` must be from 1 to 100, not 101"),
-        ("/v1/users/alice/inbox?next=%zz", "the query: `%` at byte 0"),
+        ("/v1/users/alice/inbox?page=%zz", "the query: `%` at byte 0"),
     ];
     for (path, part) in table {
         refused(url(&demo), &bearing(&user, "GET", path, ""), 400, "bad_request", part).await;

@@ -153,11 +153,11 @@ async fn a_refused_renewal_leaves_the_session() {
     let mut renewed = 0;
     let refused = loop {
         assert!(renewed < TRIES, "never refused");
-        let answer = alice.ask(json!({"op": "hello", "token": token})).await.unwrap();
+        let answer = alice.ask(json!({"op": "renew", "token": token})).await.unwrap();
         if answer["op"] == "error" {
             break answer;
         }
-        assert_eq!(answer["op"], "ready");
+        assert_eq!(answer["op"], "renewed");
         renewed += 1;
     };
     assert!(renewed >= 2 && refused["code"] == "rate_limited", "{renewed} then {refused}");

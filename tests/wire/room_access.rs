@@ -76,7 +76,7 @@ async fn every_op_says_which_byte_of_a_rooms_id_is_wrong() {
 /// Writing into a room over HTTP.
 fn posts(id: &str) -> [(&'static str, String, String); 2] {
     let conversation = format!("room.{id}");
-    let event = json!({"conversation": conversation, "event": "typing", "data": 1});
+    let event = json!({"conversation": conversation, "name": "typing", "data": 1});
     let message = json!({"conversation": conversation, "body": 1});
     [
         ("POST", "/v1/messages".into(), message.to_string()),

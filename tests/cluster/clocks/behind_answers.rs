@@ -247,14 +247,15 @@ async fn no_client_runs_ahead_with_the_clock_of_ids() {
         let before = WallClock::system();
         let seen = MessageId::first_of(before + ahead).to_string();
         let ahead_of_time =
-            json!({"op": "send", "conversation": "room.r", "body": 1, "after": seen});
+            json!({"op": "send", "conversation": "room.r", "body": 1, "seen": seen});
         let sent = owner.ask(ahead_of_time).await.expect("the node answers");
         assert_eq!(sent["op"], "sent", "{sent}");
         let id: MessageId =
             sent["message"]["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
         let moved = id.time().since(WallClock::system());
         assert!(moved <= CLAIMED_MAX + Duration::from_millis(500), "{ahead:?}: {moved:?}");
-        let mark = json!({"op": "mark_read", "id": 1, "conversation": "room.r", "upto": id.to_string()});
+        let mark =
+            json!({"op": "mark_read", "id": 1, "conversation": "room.r", "upto": id.to_string()});
         let marked = owner.ask(mark).await.expect("the node answers");
         assert_eq!(marked["op"], "ok", "{marked}");
         add(&scene.url(1), "r", "bob").await;
