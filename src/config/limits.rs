@@ -162,10 +162,10 @@ impl LimitsConfig {
 #[cfg(test)]
 mod tests {
     use super::{ITEM_FIELDS_BYTES, PAGE_FIELDS_BYTES};
-    use crate::domain::{
-        Conversation, ID_BYTES_MAX, Message, MessageId, Micros, UserId,
+    use crate::domain::{Conversation, ID_BYTES_MAX, Message, MessageId, Micros, UserId};
+    use crate::protocol::{
+        DedupKey, InboxItem, MessageText, RequestId, ServerFrame, TITLE_BYTES_MAX,
     };
-    use crate::protocol::{DedupKey, InboxItem, MessageText, RequestId, ServerFrame, TITLE_BYTES_MAX};
 
     /// The worst of so many bytes: six each as JSON.
     fn controls(bytes: usize) -> String {

@@ -75,7 +75,8 @@ mod tests {
         let later = Message { id: MessageId::first_of(Micros(2)), ..message("alice", "n", "1") };
         assert_eq!(of(&later), first);
         assert_eq!(of(&message("alice", "n", " 1.0")), first, "the value counts");
-        for other in [message("bob", "n", "1"), message("alice", "m", "1"), message("alice", "n", "2")]
+        for other in
+            [message("bob", "n", "1"), message("alice", "m", "1"), message("alice", "n", "2")]
         {
             assert_ne!(of(&other), first, "{other:?}");
         }

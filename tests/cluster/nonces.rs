@@ -9,8 +9,7 @@ use crate::harness::{Demo, PATIENCE};
 
 /// Sends under a nonce: the answer.
 async fn try_to_send(client: &mut Client, nonce: &str, body: &str) -> Value {
-    let request =
-        json!({"op": "send", "conversation": "user.bob", "body": body, "nonce": nonce});
+    let request = json!({"op": "send", "conversation": "user.bob", "body": body, "nonce": nonce});
     client.ask(request).await.expect("the node answers")
 }
 
@@ -89,9 +88,8 @@ async fn another_try_on_any_node_is_the_same_message() {
 
 /// Sends a body as it is spelled here.
 async fn send_spelled(client: &mut Client, body: &str) -> Value {
-    let request = format!(
-        r#"{{"op":"send","id":9,"conversation":"user.bob","nonce":"s","body":{body}}}"#
-    );
+    let request =
+        format!(r#"{{"op":"send","id":9,"conversation":"user.bob","nonce":"s","body":{body}}}"#);
     client.send(&request).await.expect("it reads");
     loop {
         let answer = client.next_within(PATIENCE).await.expect("the node answers");

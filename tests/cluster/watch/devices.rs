@@ -37,8 +37,7 @@ async fn a_device_goes_on_at_another_node() {
         begins(&mut bob, ["n1", "n2"][node]).await;
         let nonce = alice.send("user.bob", json!(round)).expect("there is room");
         let answer = next(&mut alice).await.unwrap();
-        let Seen::Message { id, conversation, from, body, .. } =
-            next(&mut bob).await.unwrap()
+        let Seen::Message { id, conversation, from, body, .. } = next(&mut bob).await.unwrap()
         else {
             panic!("no message")
         };
