@@ -34,7 +34,7 @@ pub enum Priority {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PushOutcome {
     /// It is queued.
-    Yes,
+    Queued,
     /// It was shed, and is to be counted.
     Shed,
     /// It did not fit: it closed the session, and that is to be counted.
@@ -240,7 +240,7 @@ impl Session {
             return PushOutcome::Shed;
         }
         if self.connection.link.push(OutboxItem::Text(frame)).is_ok() {
-            return PushOutcome::Yes;
+            return PushOutcome::Queued;
         }
         self.evict();
         PushOutcome::Evicted
@@ -255,7 +255,7 @@ impl Session {
     ) -> Option<PushOutcome> {
         match self.recovery.take_in(id, room, frame, self.connection.outbox_bytes / 2) {
             Buffering::Hand(frame) => Some(self.deliver_frame(frame, Priority::Message)),
-            Buffering::Kept => Some(PushOutcome::Yes),
+            Buffering::Kept => Some(PushOutcome::Queued),
             Buffering::Had => None,
         }
     }

@@ -29,8 +29,8 @@ pub(super) async fn send(call: ApiCall<'_>) -> Answer {
     call.query.finish()?;
     let order = order(&call)?;
     let key = RoutingKey::user(&order.from);
-    let send = async move |router: Rc<Router>| router.send_for(order).await.map_err(of_header);
-    let sent = call.ask(&key, send).await?;
+    let work = async move |router: Rc<Router>| router.send_for(order).await.map_err(of_header);
+    let sent = call.ask(&key, work).await?;
     let mut answer = json(StatusCode::CREATED, &Sent { message: sent.text.as_raw() });
     if sent.is_replay {
         answer.headers_mut().insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));

@@ -46,11 +46,6 @@ fn refusals_name_the_op_the_field_the_bound_and_the_value() {
             "send: `bdoy` is not a field of it",
         ),
         (
-            r#"{"op":"send","conversation":"user.b","body":1,"nonce":"n","retry":true}"#,
-            Code::BadRequest,
-            "send: `retry` is not a field of it",
-        ),
-        (
             r#"{"op":"send","conversation":"user.b","body":1,"fresh":1}"#,
             Code::BadRequest,
             "send: `fresh` must be true or false, not 1",
