@@ -105,7 +105,7 @@ impl WatermarkState {
 
     /// Raises the watermark. It is called before the workers' queues get it, and after they got
     /// everything that it covers.
-    pub fn pass(&self, watermark: Micros) {
+    pub fn advance_watermark(&self, watermark: Micros) {
         self.watermark.fetch_max(watermark.0, Ordering::SeqCst);
     }
 
@@ -208,8 +208,8 @@ mod tests {
     fn the_watermark_never_runs_back() {
         let view = WatermarkState::default();
         assert_eq!(view.watermark(), Micros(0));
-        view.pass(Micros(9));
-        view.pass(Micros(5));
+        view.advance_watermark(Micros(9));
+        view.advance_watermark(Micros(5));
         assert_eq!(view.watermark(), Micros(9));
     }
 }
