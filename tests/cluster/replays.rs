@@ -22,12 +22,12 @@ async fn send_to_bob(pair: &Pair, node: usize, road: Road, nonce: Option<&str>) 
     let url = pair.url(node);
     match road {
         Road::Socket => {
-            let mut send = json!({"op": "send", "conversation": "user.bob", "body": "Hi!"});
+            let mut frame = json!({"op": "send", "conversation": "user.bob", "body": "Hi!"});
             if let Some(nonce) = nonce {
-                send["nonce"] = json!(nonce);
+                frame["nonce"] = json!(nonce);
             }
             let mut alice = pair.login(node, "alice").await;
-            let sent = alice.ask(send).await.expect("the node answers");
+            let sent = alice.ask(frame).await.expect("the node answers");
             assert_eq!((&sent["op"], &sent["nonce"]), (&json!("sent"), &json!(nonce)), "{sent}");
             sent["message"].clone()
         }
