@@ -90,6 +90,7 @@ impl Change {
             buckets: Some(OLD),
             redis: redis.iter().take(1).map(RedisServer::url).collect(),
             tables: rolls.iter().map(|roll| roll.tables(&shards, wait_ms)).collect(),
+            addresses: Vec::new(),
         };
         let directory = tempfile::tempdir().expect("a directory");
         let cluster = Cluster::start(&plan, directory.path()).expect("it starts");

@@ -44,7 +44,7 @@ impl Demo {
 
     pub fn command(nodes: usize, redis: &[&str], keys: &[(&str, &str)]) -> Command {
         let mut command = Process::narrowcast();
-        command.args(["demo", "--json", "--nodes", &nodes.to_string()]);
+        command.args(["demo", "--json", "--listen", "127.0.0.1:0", "--nodes", &nodes.to_string()]);
         redis.iter().for_each(|url| {
             command.args(["--redis", url]);
         });

@@ -177,6 +177,39 @@ fn what_is_no_command_is_refused() {
     assert_eq!(narrowcast(&["--version"]).code, Some(0));
 }
 
+/// A command is learnt from its help: what to type, and what its exit code says.
+#[test]
+fn every_command_has_an_example() {
+    let commands = narrowcast(&["--help"]).output;
+    let (_, list) = commands.split_once("Commands:\n").expect("it lists them");
+    let names = list.lines().take_while(|line| !line.is_empty());
+    let names: Vec<_> = names.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.len() > 10, "{commands}");
+    for name in names.into_iter().filter(|name| *name != "help") {
+        let help = narrowcast(&[name, "--help"]).output;
+        for part in [&format!("Example:\n  narrowcast {name} "), "Exit codes: 0 done"] {
+            assert!(help.replace("demo\n", "demo \n").contains(part), "{part}: {help}");
+        }
+    }
+}
+
+/// The ports of the documents may be those of another program.
+#[test]
+fn a_demo_passes_over_ports_that_are_taken() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address");
+    let mut command = Process::narrowcast();
+    command.args(["demo", "--json", "--listen", &address.to_string()]);
+    let mut process = Process::start(&mut command);
+    let told = format!("port {} is taken: the next one is tried", address.port());
+    process.error_line(|line| line.starts_with(&told).then_some(()));
+    let demo = Demo::of(process);
+    assert_ne!(demo.nodes[0].url, format!("ws://{address}/v1/ws"));
+    let open = narrowcast(&["demo", "--listen", "0.0.0.0:0"]);
+    assert_eq!(open.code, Some(2), "{}", open.errors);
+    assert!(open.errors.contains("--listen: 0.0.0.0:0 is not on loopback"), "{}", open.errors);
+}
+
 #[tokio::test]
 async fn tokens_for_load_are_one_object_a_line_and_good() {
     let grants = ["--subscribe", "topic.a", "--publish", "topic.a"];
@@ -230,7 +263,7 @@ async fn the_demo_says_what_to_type() {
         "n2: ws://",
         "operator http://",
         "narrowcast tail user.alice --as bob",
-        "narrowcast pub user.bob",
+        "narrowcast send user.bob 'Hi!' --as alice --url ws://",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }

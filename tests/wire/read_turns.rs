@@ -94,9 +94,7 @@ async fn sessions_of_one_user_share_the_read_of_the_rooms() {
     let before = reads(&demo);
     let mut sessions = Vec::new();
     for _ in 0..20 {
-        sessions.push(
-            Client::serve_upgraded(url(&demo), &token("shared")).await.expect("it is let in"),
-        );
+        sessions.push(Client::begin(url(&demo), &token("shared")).await.expect("it is let in"));
     }
     for session in &mut sessions {
         let frame = session.next_within(crate::harness::PATIENCE).await.expect("a cursor");
