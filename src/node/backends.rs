@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::descriptors::{limit_of_process, store_files};
 use super::plan::layouts;
 use crate::bus::{Bus, MemoryBus, RedisBus, RedisShard, StoreTag};
-use crate::clock::WallClock;
+use crate::clock::{Readable, WallClock};
 use crate::config::{Config, StoreBackend};
 use crate::layout::Layouts;
 use crate::limiter::{RedisLimiter, RedisLimiterOptions};
@@ -95,7 +95,7 @@ const CLOSE_MIN: Duration = Duration::from_secs(1);
 pub async fn close_store(store: &Arc<dyn Store>, until: Instant) {
     let bound = until.saturating_duration_since(Instant::now()).max(CLOSE_MIN);
     if tokio::time::timeout(bound, store.close()).await.is_err() {
-        tracing::warn!(?bound, "the store did not close in time");
+        tracing::warn!("the store did not close within {}", Readable(bound));
     }
 }
 
@@ -133,7 +133,7 @@ pub(super) fn limits(config: &Config, layouts: &Arc<Layouts>, store: StoreTag) -
             Ok(Arc::new(limiter) as _)
         })
     };
-    LimitOptions { shared: options.map(start), shares: Arc::default() }
+    LimitOptions { shared: options.map(start), shares: Arc::default(), outage: Arc::default() }
 }
 
 fn url(config: &Config, shard: &str) -> String {

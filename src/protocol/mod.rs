@@ -16,9 +16,7 @@ pub use body::{
 pub use close::CloseReason;
 pub use cursor::{CursorError, CursorSeal};
 pub use error::{Code, ErrorReply, Retry};
-pub use frame::{
-    InboxItem, MemberNews, MessageText, ReadyLimits, RequestId, ServerFrame,
-};
+pub use frame::{InboxItem, MemberNews, MessageText, ReadyLimits, RequestId, ServerFrame};
 pub use op::{
     HISTORY_LIMIT_DEFAULT, Hello, History, HistorySide, INBOX_LIMIT_MAX, InboxRequest, MarkRequest,
     Op, PublishRequest, Request, Send, SignalRequest,

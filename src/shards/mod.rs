@@ -5,11 +5,13 @@ mod event;
 mod link_states;
 mod publishers;
 mod reconnect_signal;
+mod shard_log;
 mod subscriber;
 
 use std::time::Duration;
 
 use crate::bus::BusError;
+use crate::clock::Readable;
 #[cfg(test)]
 use crate::config::LinkBounds;
 
@@ -38,6 +40,6 @@ async fn answered<T>(
     bound: Duration,
     answer: impl Future<Output = Result<T, BusError>>,
 ) -> Result<T, BusError> {
-    let late = || BusError::Unreachable(format!("no answer within {bound:?}"));
+    let late = || BusError::Unreachable(format!("no answer within {}", Readable(bound)));
     tokio::time::timeout(bound, answer).await.map_err(|_elapsed| late())?
 }

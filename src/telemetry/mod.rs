@@ -1,12 +1,15 @@
 //! Logs and metrics.
 
 mod dropped;
+mod format;
 mod lines;
 mod logging;
 mod metrics;
+mod node_name;
 mod throttle;
 
 pub use dropped::Dropped;
 pub use logging::{LogFormat, check_filter, flush_errors, init_logging, report_panics, say_error};
 pub use metrics::{Limited, Metrics, PublishOutcome, Received, SendOutcome, StoreFigures};
+pub use node_name::{name_process, name_thread};
 pub use throttle::LogThrottle;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::clock::PASSING_MAX;
+use crate::clock::{PASSING_MAX, Readable};
 use crate::config::Config;
 use crate::domain::RoutingKey;
 use crate::layout::worker_of;
@@ -137,7 +137,7 @@ impl<R: 'static> WorkerCalls<R> {
         let why = match timeout(self.wait, answered).await {
             Ok(Ok(result)) => return result,
             Ok(Err(_dropped)) => "the node is being stopped".to_owned(),
-            Err(_elapsed) => format!("the worker did not answer within {:?}", self.wait),
+            Err(_elapsed) => format!("the worker did not answer within {}", Readable(self.wait)),
         };
         let begun = !slot.take();
         let in_doubt = begun && effect == Effect::Changes;

@@ -108,7 +108,7 @@ async fn a_redis_that_dies_under_load_costs_no_message() {
     let load = Load::start(alice);
     assert_eq!(body(&mut bob).await, json!(0));
     redis.kill();
-    noticed(&demo, "r1", &["Subscriber", "Publisher"]).await;
+    noticed(&demo, "r1", &["subscriber", "publisher"]).await;
     load.more(50).await;
     redis.restart();
     ready(&demo).await;
@@ -173,7 +173,7 @@ async fn a_redis_that_freezes_is_noticed_and_comes_back() {
     // A publisher notices when it publishes.
     let mut acked = vec![(send(&mut alice, "bob", json!("frozen")).await, json!("frozen"))];
     send(&mut bob, "alice", json!("frozen too")).await;
-    noticed(&demo, "r1", &["Subscriber", "Publisher"]).await;
+    noticed(&demo, "r1", &["subscriber", "publisher"]).await;
     acked.push((send(&mut alice, "bob", json!("down")).await, json!("down")));
     redis.process().signal("CONT");
     ready(&demo).await;
@@ -205,7 +205,7 @@ async fn an_ok_after_an_outage_is_kept() {
     let mut keeper = login(&demo.nodes[1].url, &token("carol")).await;
     subscribe(&mut keeper, "topic.scores.kept").await;
     redis.kill();
-    noticed(&demo, "r1", &["Subscriber"]).await;
+    noticed(&demo, "r1", &["subscriber"]).await;
     let request = |id| json!({"op": "subscribe", "id": id, "patterns": ["topic.scores.goal"]});
     bob.send(&request("first").to_string()).await.expect("it reads");
     // So that the second one's time is over well after the first one's.
@@ -242,7 +242,7 @@ async fn what_belongs_on_a_dead_shard_takes_a_detour() {
     let mut far_one = login(&demo.nodes[1].url, &token(&far)).await;
     subscribe(&mut far_one, &format!("topic.{topic}.>")).await;
     dying.kill();
-    noticed(&demo, "r2", &["Subscriber", "Publisher"]).await;
+    noticed(&demo, "r2", &["subscriber", "publisher"]).await;
     let mut new_one = Client::connect(&demo.nodes[1].url).await.expect("it takes sessions");
     let hello = json!({"op": "hello", "token": token(&newcomer)});
     new_one.send(&hello.to_string()).await.expect("it reads");

@@ -23,6 +23,7 @@ mod idempotency;
 mod in_flight;
 mod log_reader;
 mod node_budget;
+mod node_log;
 mod output_reader;
 mod patterns;
 mod rates;
