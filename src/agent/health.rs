@@ -59,12 +59,12 @@ impl fmt::Display for HealthIssue {
             ),
             Self::Deaf { node, layout } => write!(
                 f,
-                "layout.subscribe: node {node} publishes by {layout}, which is not among this \
+                "routing.subscribe: node {node} publishes by {layout}, which is not among this \
                  node's layouts"
             ),
             Self::Unheard { node, layout } => write!(
                 f,
-                "layout.publish: node {node} does not subscribe to {layout}, by which this node \
+                "routing.publish: node {node} does not subscribe to {layout}, by which this node \
                  would publish"
             ),
             Self::CutOff { shard } => {

@@ -92,10 +92,10 @@ enum Command {
     #[command(after_help = example!("tail user.alice --as bob", "tail room.lobby --history 50"))]
     Tail(talk::TailCommand),
     /// Reads a configuration and reports all its mistakes.
-    #[command(after_help = example!("check-config --config /etc/narrowcast.toml"))]
+    #[command(after_help = example!("check-config --config /etc/narrowcast.toml", "check-config n1.toml n2.toml n3.toml"))]
     CheckConfig(settings::CheckConfig),
     /// Prints a configuration with defaults and environment, secrets masked.
-    #[command(after_help = example!("print-config --config /etc/narrowcast.toml"))]
+    #[command(after_help = example!("print-config --changed --config /etc/narrowcast.toml"))]
     PrintConfig(settings::PrintConfig),
     /// The tables of a CQL store.
     #[command(subcommand, after_help = example!("schema apply --config /etc/narrowcast.toml"))]

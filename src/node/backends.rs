@@ -48,7 +48,11 @@ pub fn open_store(config: &Config, path: &Path) -> Result<Arc<dyn Store>, Backen
 }
 
 fn cql_options(config: &Config) -> CqlOptions {
-    CqlOptions { namespace: config.node.namespace.clone(), cql: config.store.cql.clone() }
+    CqlOptions {
+        namespace: config.node.namespace.clone(),
+        cql: config.store.cql.clone(),
+        waits: config.timeouts.cql,
+    }
 }
 
 /// Checks the embedded store of a configuration, without changing it.
@@ -113,7 +117,7 @@ pub fn own_bus(config: &Config) -> Arc<dyn Bus> {
 pub fn redis_bus(config: &Config) -> Arc<dyn Bus> {
     let shard = |name: &String| RedisShard { name: name.clone(), url: url(config, name) };
     let shards = layouts(config).shards().iter().map(shard).collect();
-    Arc::new(RedisBus::new(shards, config.delivery.bus.connect))
+    Arc::new(RedisBus::new(shards, config.timeouts.redis.connect))
 }
 
 /// Returns the limits for a node's users: counted on the shards if there are any.
@@ -123,8 +127,8 @@ pub(super) fn limits(config: &Config, layouts: &Arc<Layouts>, store: StoreTag) -
         layouts: Arc::clone(layouts),
         keys: Keys::new(&config.node.namespace, store.0),
         urls: layouts.shards().iter().map(|name| url(config, name)).collect(),
-        connect: config.delivery.bus.connect,
-        answer: config.rates.answer,
+        connect: config.timeouts.redis.connect,
+        answer: config.timeouts.redis.limiter,
         waiting: config.rates.waiting,
     });
     let start = |options: RedisLimiterOptions| -> Arc<StartLimiter> {

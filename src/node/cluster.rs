@@ -88,9 +88,9 @@ impl ClusterOptions {
         let text = format!(
             "[node]\nname = \"n{number}\"\n\
              [listen]\nclients = \"{clients}\"\noperator = \"{operator}\"\n\
-             [rates]\nusers = {:?}\n\
+             [rates]\nlimit_users = {}\n\
              [layouts.a]\n{buckets}redis = [{}]\n{}",
-            if self.unlimited { "off" } else { "on" },
+            !self.unlimited,
             shards.join(", "),
             self.tables_of(number),
         );

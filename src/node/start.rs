@@ -439,7 +439,7 @@ impl Parts {
                 health: Arc::clone(&self.health),
                 events: self.events.clone(),
                 reconnect_wanted: self.reconnect.reconnect_wanted(shard),
-                bounds: plan.config.delivery.bus.links,
+                waits: plan.config.timeouts.redis.links,
             })
             .collect()
     }

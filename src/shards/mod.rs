@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::bus::BusError;
 use crate::clock::Readable;
 #[cfg(test)]
-use crate::config::LinkBounds;
+use crate::config::{LinkBounds, LinkTimeouts};
 
 pub(crate) use backoff::Backoff;
 pub use event::{SHARD_EVENTS_MAX, ShardEvent, ShardEvents};
@@ -26,9 +26,11 @@ pub use subscriber::Subscriber;
 
 /// What tests bound connections by.
 #[cfg(test)]
-const SMALL: LinkBounds = LinkBounds {
-    publish_queue: 16,
-    batch: 16,
+const SMALL: LinkBounds = LinkBounds { publish_queue: 16, batch: 16 };
+
+/// How long tests wait.
+#[cfg(test)]
+const PATIENT: LinkTimeouts = LinkTimeouts {
     reply: Duration::from_secs(3),
     ping: Duration::from_secs(5),
     backoff_min: Duration::from_millis(50),

@@ -77,10 +77,14 @@ impl<R: 'static> WorkerCalls<R> {
     /// Creates the queues of a node's workers. Returns their receivers too, in the order of the
     /// workers.
     pub fn new(config: &Config) -> (Self, Vec<mpsc::Receiver<WorkerCall<R>>>) {
-        let Config { limits, timeouts, rates, .. } = config;
+        let Config { limits, timeouts, .. } = config;
         let permits =
             RequestPermits::new(limits.node.requests_in_flight, limits.user.requests_in_flight);
-        Self::bounded(config.workers, permits, worker_call_wait(timeouts.store, rates.answer))
+        Self::bounded(
+            config.workers,
+            permits,
+            worker_call_wait(timeouts.store, timeouts.redis.limiter),
+        )
     }
 
     fn bounded(

@@ -166,7 +166,11 @@ fn swap([first, second]: [Value; 2]) -> [Value; 2] {
 #[ignore = "needs redis-server"]
 async fn a_redis_that_freezes_is_noticed_and_comes_back() {
     let redis = RedisServer::start(&[]);
-    let short = [("BUS__REPLY_MS", "300"), ("BUS__PING_MS", "100"), ("BUS__CONNECT_MS", "300")];
+    let short = [
+        ("TIMEOUTS__REDIS_REPLY_TIMEOUT_MS", "300"),
+        ("TIMEOUTS__REDIS_PING_MS", "100"),
+        ("TIMEOUTS__REDIS_CONNECT_TIMEOUT_MS", "300"),
+    ];
     let demo = start(&[&redis], &[&PATIENT[..], &short].concat());
     let (mut alice, mut bob) = alice_and_bob(&demo).await;
     redis.process().signal("STOP");
@@ -198,7 +202,8 @@ async fn a_redis_that_freezes_is_noticed_and_comes_back() {
 async fn an_ok_after_an_outage_is_kept() {
     const SUBSCRIBE: Duration = Duration::from_secs(3);
     let mut redis = RedisServer::start(&[]);
-    let keys = [("TIMEOUTS__SUBSCRIBE_MS", "3000"), ("BUS__BACKOFF_MAX_MS", "50")];
+    let keys =
+        [("TIMEOUTS__SUBSCRIBE_TIMEOUT_MS", "3000"), ("TIMEOUTS__REDIS_BACKOFF_MAX_MS", "50")];
     let demo = start(&[&redis], &keys);
     let (mut alice, mut bob) = alice_and_bob(&demo).await;
     // Keeps the bucket needed, whatever becomes of Bob's patterns.

@@ -6,7 +6,7 @@ use super::chat::{body, login, next, publish, send, subscribe};
 use crate::harness::{Demo, RedisServer, Reply, Resp, eventually, token};
 
 /// Links that are idle are looked at often.
-const LOOKS: (&str, &str) = ("BUS__PING_MS", "50");
+const LOOKS: (&str, &str) = ("TIMEOUTS__REDIS_PING_MS", "50");
 
 const PROBES: &str = "narrowcast_canaries_total";
 
@@ -115,7 +115,7 @@ async fn the_documented_user_may_do_all_that_is_needed() {
     let user = documented_user();
     resp.ask(&user.iter().map(String::as_str).collect::<Vec<_>>());
     let url = redis.url().replace("redis://", "redis://narrowcast:secret@") + "/1";
-    let demo = Demo::start(2, &[&url], &[LOOKS, ("RATES__USERS", "on")]);
+    let demo = Demo::start(2, &[&url], &[LOOKS, ("RATES__LIMIT_USERS", "true")]);
     let [here, there] = [0, 1].map(|node| &demo.nodes[node].url);
     let mut alice = login(here, &demo.alice).await;
     let mut bob = login(there, &demo.bob).await;
@@ -142,7 +142,8 @@ async fn the_documented_user_may_do_all_that_is_needed() {
 #[ignore = "needs redis-server"]
 async fn two_deployments_by_one_name_say_so_and_share_no_limits() {
     let redis = RedisServer::start(&[]);
-    let keys = [("RATES__SENDS_PER_S", "1"), ("RATES__SEND_BURST", "30"), ("RATES__USERS", "on")];
+    let keys =
+        [("RATES__SENDS_PER_S", "1"), ("RATES__SEND_BURST", "30"), ("RATES__LIMIT_USERS", "true")];
     let [here, there] = [0, 1].map(|_| Demo::start(1, &[&redis.url()], &keys));
     for demo in [&here, &there] {
         tells(demo, "namespace: nodes of another store publish under the same name").await;

@@ -7,7 +7,8 @@ use super::stage::ECHO;
 use crate::harness::{Demo, RedisServer, Resp, eventually};
 
 const TAP: &str = "nc:main:tap";
-const PATIENT: [(&str, &str); 2] = [("TIMEOUTS__TAP_MS", "15000"), ("WORKERS", "3")];
+const PATIENT: [(&str, &str); 2] =
+    [("TIMEOUTS__WIDE_SUBSCRIBE_TIMEOUT_MS", "15000"), ("WORKERS", "3")];
 
 /// How many connections hear the tap channel of each shard.
 fn hearing(shards: &[RedisServer]) -> Vec<u64> {
@@ -43,7 +44,7 @@ async fn the_channel_is_heard_on_every_shard_while_anybody_needs_it() {
 #[ignore = "needs redis-server"]
 async fn the_channel_is_heard_again_by_a_new_connection() {
     let mut shards = [RedisServer::start(&[])];
-    let keys = [&PATIENT[..], &[("BUS__BACKOFF_MAX_MS", "50")]].concat();
+    let keys = [&PATIENT[..], &[("TIMEOUTS__REDIS_BACKOFF_MAX_MS", "50")]].concat();
     let demo = Demo::start(1, &[&shards[0].url()], &keys);
     let mut bob = login(&demo.nodes[0].url, &demo.bob).await;
     subscribe(&mut bob, "topic.>").await;
@@ -57,9 +58,9 @@ async fn the_channel_is_heard_again_by_a_new_connection() {
 async fn without_its_confirmation_none_of_the_patterns_is_held() {
     let mut shards = [RedisServer::start(&[])];
     let keys = [
-        ("TIMEOUTS__TAP_MS", "300"),
-        ("TIMEOUTS__SUBSCRIBE_MS", "15000"),
-        ("BUS__BACKOFF_MAX_MS", "50"),
+        ("TIMEOUTS__WIDE_SUBSCRIBE_TIMEOUT_MS", "300"),
+        ("TIMEOUTS__SUBSCRIBE_TIMEOUT_MS", "15000"),
+        ("TIMEOUTS__REDIS_BACKOFF_MAX_MS", "50"),
     ];
     let demo = Demo::start(1, &[&shards[0].url()], &keys);
     let node = &demo.nodes[0];

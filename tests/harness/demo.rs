@@ -49,7 +49,7 @@ impl Demo {
             command.args(["--redis", url]);
         });
         // Tests send as fast as they can; those of the rates say so.
-        command.env("NARROWCAST__RATES__USERS", "off");
+        command.env("NARROWCAST__RATES__LIMIT_USERS", "false");
         command.envs(keys.iter().map(|(key, value)| (format!("NARROWCAST__{key}"), value)));
         command
     }

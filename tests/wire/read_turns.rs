@@ -105,7 +105,7 @@ async fn sessions_of_one_user_share_the_read_of_the_rooms() {
 }
 
 const FEW: [(&str, &str); 3] =
-    [("RATES__USERS", "on"), ("RATES__READ_BURST", "3"), ("RATES__READS_PER_S", "1")];
+    [("RATES__LIMIT_USERS", "true"), ("RATES__READ_BURST", "3"), ("RATES__READS_PER_S", "1")];
 
 /// More than the burst and what comes back while they are said.
 const TRIES: usize = 60;
@@ -168,7 +168,8 @@ const DEVICES: usize = 20;
 /// The reads of resumes are not charged: after them a user can still read history and inbox.
 #[tokio::test]
 async fn who_comes_back_with_many_devices_still_reads() {
-    let rates = [("RATES__USERS", "on"), ("RATES__READ_BURST", "25"), ("RATES__READS_PER_S", "1")];
+    let rates =
+        [("RATES__LIMIT_USERS", "true"), ("RATES__READ_BURST", "25"), ("RATES__READS_PER_S", "1")];
     let demo = node_with("1", &rates);
     let alice = token("alice");
     let cursor = resume(url(&demo), &alice, None).await.text();
