@@ -220,7 +220,7 @@ fn of_requests(config: &Config) -> [Term; 1] {
 
 fn of_workers(config: &Config, shards: u64) -> Vec<Term> {
     let Config { limits, rates, delivery, .. } = config;
-    let (repair, links) = (&delivery.repair, &delivery.bus.links);
+    let (repair, links) = (&delivery.repair, &delivery.bus);
     let workers = config.workers as u64;
     let message = largest_message(config);
     let delivered = workers * limits.node.worker_queue as u64;

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::Router;
 use super::start::Start;
-use crate::clock::MARK_AHEAD_MAX;
+use crate::clock::{MARK_AHEAD_MAX, Readable};
 use crate::domain::{Conversation, MessageId, Micros, RoutingKey};
 use crate::hub::Session;
 use crate::protocol::{Code, ErrorReply, MarkRequest, RequestId, ServerFrame};
@@ -67,7 +67,7 @@ impl Router {
         let why = match tokio::time::timeout(bound, marked).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => error.to_string(),
-            Err(_elapsed) => format!("the store did not answer within {bound:?}"),
+            Err(_elapsed) => format!("the store did not answer within {}", Readable(bound)),
         };
         Err(ErrorReply::new(Code::Unavailable, why))
     }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Router;
+use crate::clock::Readable;
 use crate::domain::{Pattern, PatternScope};
 use crate::hub::{PatternLimit, PatternWait, Session};
 use crate::interest::{Confirmation, all_within};
@@ -139,7 +140,7 @@ impl Router {
         drop(wait);
         if !confirmed {
             self.drop_patterns(&session, &session.unconfirmed(claim));
-            let message = format!("subscribe: no confirmation within {bound:?}");
+            let message = format!("subscribe: no confirmation within {}", Readable(bound));
             self.sessions.refuse(
                 &session,
                 id.as_ref(),

@@ -155,7 +155,8 @@ impl WorkerShards {
             probe: services.cluster.channels.probe(),
             clock: services.clocks.wall.clone(),
             reconnect: &self.reconnect,
-            bounds: services.config.delivery.bus.links,
+            bounds: services.config.delivery.bus,
+            waits: services.config.timeouts.redis.links,
             pending: services.config.delivery.repair.pending,
         })
     }

@@ -30,6 +30,7 @@ mod in_flight;
 mod log_reader;
 mod message_lists;
 mod node_budget;
+mod node_log;
 mod output_reader;
 mod patterns;
 mod rates;

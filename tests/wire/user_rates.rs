@@ -14,7 +14,7 @@ use crate::cluster::rooms::{backend, room};
 
 /// Three at once of each kind, and then one each 500 ms; reads one each 250 ms.
 const FEW: [(&str, &str); 8] = [
-    ("RATES__USERS", "on"),
+    ("RATES__LIMIT_USERS", "true"),
     ("RATES__SEND_BURST", "3"),
     ("RATES__SENDS_PER_S", "2"),
     ("RATES__EVENT_BURST", "3"),

@@ -109,7 +109,7 @@ impl Api {
     ) -> Result<ApiCall<'_>, Problem> {
         let (verdict, _) = self.readiness.verdict();
         if !verdict.takes_sessions() {
-            let detail = format!("the node takes no requests: {verdict:?}").to_lowercase();
+            let detail = format!("the node takes no requests: it is {verdict}");
             return Err(Problem::from(ErrorReply::new(Code::Unavailable, detail)).closing());
         }
         let query = Query::read(head.uri.query())?;

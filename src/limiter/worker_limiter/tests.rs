@@ -8,6 +8,7 @@ use tokio::time::advance;
 use super::*;
 use crate::config::Config;
 use crate::domain::RoomId;
+use crate::limiter::LimiterError;
 use crate::limiter::PendingDecision;
 
 const SMALL: &str = "[rates]\nsend_burst = 4\nsends_per_s = 2\nevent_burst = 2\nevents_per_s = 1\n\
@@ -43,6 +44,7 @@ fn gate(toml: &str, shared: Option<Arc<dyn Limiter>>, nodes: u32) -> WorkerLimit
         shared,
         nodes: Arc::new(AtomicU32::new(nodes)),
         shares: Arc::default(),
+        outage: Arc::default(),
         metrics: Arc::new(Metrics::new()),
     })
 }
@@ -234,7 +236,7 @@ async fn a_change_of_a_room_is_a_send() {
 #[tokio::test(start_paused = true)]
 async fn users_may_be_let_off_and_conversations_not() {
     let shared = Scripted::saying(Err(LimiterError::Unavailable));
-    let text = format!("{SMALL}\nusers = \"off\"");
+    let text = format!("{SMALL}\nlimit_users = false");
     let gate = gate(&text, Some(Arc::clone(&shared) as _), 1);
     assert_eq!(allowed(&gate, &dm()).await, 20);
     assert_eq!(allowed(&gate, &room()).await, 3);
@@ -257,7 +259,7 @@ async fn a_refusal_tells_the_client_when_to_come_back() {
 /// want.
 #[tokio::test(start_paused = true)]
 async fn a_member_gets_half_of_a_rooms_rate_while_another_one_is_refused() {
-    let toml = "[rates]\nusers = \"off\"\nroom_burst = 10\nroom_per_s = 10";
+    let toml = "[rates]\nlimit_users = false\nroom_burst = 10\nroom_per_s = 10";
     let first = gate(toml, None, 1);
     let second = gate_beside(toml, &first);
     for theirs in [&first, &second] {
