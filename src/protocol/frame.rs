@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::error::{Code, Retry};
+use super::resume::ResumeReport;
 use crate::domain::{Conversation, MemberRole, Membership, Message, Pattern};
 
 /// The longest id of a client frame, in bytes of its text.
@@ -201,15 +202,13 @@ pub enum ServerFrame<'a> {
         /// Patterns that ended, since the new token does not grant them.
         refused: &'a [String],
     },
-    /// The session is live from here on.
+    /// Everything before this was sent, but what the report names.
     Cursor {
-        /// What the client resumes from; absent while the node issues none.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cursor: Option<&'a str>,
-        /// Whether nothing before this is missing.
-        complete: bool,
-        /// Conversations with missing messages.
-        gaps: &'a [&'a str],
+        /// What the client resumes from.
+        cursor: &'a str,
+        /// What a resume brought; none for a session that goes on.
+        #[serde(flatten)]
+        report: Option<&'a ResumeReport<'a>>,
     },
     /// The request succeeded.
     Ok {
@@ -350,7 +349,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{MessageId, Micros, RoomId, UserId};
-    use crate::protocol::ErrorReply;
+    use crate::protocol::{ErrorReply, ResumeReason};
 
     fn message(nonce: Option<&str>) -> Message {
         let user = |id| UserId::parse(id).unwrap();
@@ -427,8 +426,19 @@ mod tests {
             ),
             (ServerFrame::Pong { id: None, now: 5 }, r#"{"op":"pong","now":5}"#),
             (
-                ServerFrame::Cursor { cursor: None, complete: true, gaps: &[] },
-                r#"{"op":"cursor","complete":true,"gaps":[]}"#,
+                ServerFrame::Cursor { cursor: "x", report: None },
+                r#"{"op":"cursor","cursor":"x"}"#,
+            ),
+            (
+                ServerFrame::Cursor {
+                    cursor: "x",
+                    report: Some(&ResumeReport::not_resumed(ResumeReason::TooMuch)),
+                },
+                r#"{"op":"cursor","cursor":"x","resumed":false,"reason":"too_much","gaps":[],"reload":["inbox","history"]}"#,
+            ),
+            (
+                ServerFrame::Cursor { cursor: "x", report: Some(&ResumeReport::resumed(&[])) },
+                r#"{"op":"cursor","cursor":"x","resumed":true,"gaps":[],"reload":["inbox"]}"#,
             ),
             (
                 ServerFrame::Event { subject: "presence.bob", data, at: 5 },

@@ -8,13 +8,14 @@ mod fields;
 mod frame;
 mod op;
 mod readable;
+mod resume;
 
 pub use body::{
     EVENTS_MAX, EventBody, MEMBERS_BYTES_MAX, MEMBERS_MAX, MemberBody, MembersBody, MessageBody,
     RoomBody, TITLE_BYTES_MAX,
 };
 pub use close::CloseReason;
-pub use cursor::{CursorError, CursorSeal};
+pub use cursor::CursorSeal;
 pub use error::{Code, ErrorReply, Retry};
 pub use frame::{
     InboxItem, MemberNews, MessageText, ReadyLimits, RequestId, ServerFrame,
@@ -23,6 +24,7 @@ pub use op::{
     HISTORY_LIMIT_DEFAULT, Hello, History, HistorySide, INBOX_LIMIT_MAX, InboxRequest, MarkRequest,
     Op, PublishRequest, Request, Send, SignalRequest,
 };
+pub use resume::{MessageGap, ResumeReason, ResumeReport};
 
 /// The subprotocol that a client may offer.
 pub const SUBPROTOCOL: &str = "narrowcast.v1";

@@ -171,7 +171,7 @@ async fn what_was_missed_in_rooms_comes_back_but_nothing_from_before_he_joined()
     for url in [here, there] {
         let (_, missed, told) = back(url, &bens, &cursor).await;
         assert_eq!(missed, ["one", "two"], "on {url}");
-        assert_eq!((&told["complete"], &told["gaps"]), (&json!(true), &json!([])), "{told}");
+        assert_eq!((&told["resumed"], &told["gaps"]), (&json!(true), &json!([])), "{told}");
     }
     let (mut ben, ..) = back(there, &bens, &cursor).await;
     // `history: all` shows what came before, on demand.
@@ -210,7 +210,7 @@ async fn a_removed_member_receives_nothing_and_comes_back_by_nothing() {
     }
     for url in [here, there] {
         let (_, missed, told) = back(url, &bens, &cursor).await;
-        assert_eq!((missed, &told["complete"]), (vec![], &json!(true)), "on {url}: {told}");
+        assert_eq!((missed, &told["resumed"]), (vec![], &json!(true)), "on {url}: {told}");
     }
     // Added again he has what comes from then on, and history begins there.
     add(here, "r", "ben").await;

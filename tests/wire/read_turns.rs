@@ -100,7 +100,7 @@ async fn sessions_of_one_user_share_the_read_of_the_rooms() {
     }
     for session in &mut sessions {
         let frame = session.next_within(crate::harness::PATIENCE).await.expect("a cursor");
-        assert_eq!((&frame["op"], &frame["complete"]), (&json!("cursor"), &json!(true)));
+        assert_eq!((&frame["op"], &frame["reason"]), (&json!("cursor"), &json!("no_cursor")));
     }
     let reads = reads(&demo) - before;
     assert!(reads <= 6, "{reads} reads for 20 sessions");
