@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::Router;
 use crate::hub::{NotDeferred, Session};
-use crate::protocol::{Code, ErrorReply, Op, RequestId};
+use crate::protocol::{Code, ErrorReply, Op};
 
 /// Returns whether an op depends on the rooms of its user.
 pub(super) const fn needs_rooms(op: &Op<'_>) -> bool {
@@ -20,7 +20,7 @@ pub(super) const fn needs_rooms(op: &Op<'_>) -> bool {
 
 impl Router {
     /// Keeps a frame until the rooms are known.
-    pub(super) fn defer(&self, session: &Rc<Session>, id: Option<&RequestId>, text: &str) {
+    pub(super) fn defer(&self, session: &Rc<Session>, text: &str) {
         let deferred = self.sessions.hub.borrow_mut().defer(session, text);
         if let Err(full) = deferred {
             let message = match full {
@@ -32,7 +32,7 @@ impl Router {
                      wait for that"
                 ),
             };
-            self.sessions.refuse(session, id, &ErrorReply::new(Code::LimitReached, message));
+            self.reject(session, text, ErrorReply::new(Code::LimitReached, message));
         }
     }
 }

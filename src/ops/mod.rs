@@ -23,7 +23,7 @@ use std::sync::Arc;
 use crate::fanout::{Fanout, KeyInterest, Sessions};
 use crate::hub::Session;
 use crate::limiter::WorkerLimiter;
-use crate::protocol::{ErrorReply, Op, Request, ServerFrame};
+use crate::protocol::{ErrorReply, Op, Request, RequestHead, ServerFrame};
 use crate::recovery::Recovery;
 use crate::send::{MembershipChanges, SendPipeline};
 use crate::services::Services;
@@ -69,13 +69,14 @@ impl Router {
         let Request { id, op } = Request::read(text, &self.services.config.limits.requests);
         let items = op.as_ref().map_or(0, Op::items);
         if !session.is_loaded() && op.as_ref().is_ok_and(needs_rooms) {
-            self.defer(session, id.as_ref(), text);
+            self.defer(session, text);
             return items;
         }
         let result = op.and_then(|op| match op {
             Op::Hello(_) => Err(ErrorReply::bad_request(
-                "hello: the session has begun; a fresh token is brought by `renew`",
-            )),
+                "the session has begun; a fresh token is brought by `renew`",
+            )
+            .of_op("hello")),
             Op::Renew(token) => self.renew(session, id.as_ref(), &token),
             Op::Send(send) => self.send(session, id.clone(), &send),
             Op::History(history) => self.history(session, id.clone(), &history),
@@ -110,10 +111,10 @@ impl Router {
         }
     }
 
-    /// Refuses a frame without executing it; only its id is read.
-    pub fn reject(&self, session: &Rc<Session>, text: &str, refusal: &ErrorReply) {
+    /// Refuses a frame without executing it; only its id and its op are read.
+    pub fn reject(&self, session: &Rc<Session>, text: &str, refusal: ErrorReply) {
         self.services.metrics.limits.refused_frames.inc();
-        let id = Request::read_id(text, &self.services.config.limits.requests);
-        self.sessions.refuse(session, id.as_ref(), refusal);
+        let head = RequestHead::scan(text);
+        self.sessions.refuse(session, head.id.as_ref(), &head.refusal(refusal));
     }
 }

@@ -302,6 +302,9 @@ pub enum ServerFrame<'a> {
         /// The request's id.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a RequestId>,
+        /// The op that is refused.
+        #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+        about: Option<&'a str>,
         /// For programs.
         code: Code,
         /// For people.
@@ -403,7 +406,7 @@ mod tests {
         let id = RequestId::read_text(r#""x""#).unwrap();
         let data = raw(r#"{"online":true}"#);
         let unknown = ErrorReply::new(Code::OutcomeUnknown, "m");
-        let limited = ErrorReply::rate_limited("m", Duration::from_micros(1001));
+        let limited = ErrorReply::rate_limited("m", Duration::from_micros(1001)).of_op("send");
         let table = [
             (ServerFrame::Ok { id: &id }, r#"{"op":"ok","id":"x"}"#),
             (
@@ -450,7 +453,7 @@ mod tests {
             ),
             (
                 limited.frame(Some(&id)),
-                r#"{"op":"error","id":"x","code":"rate_limited","detail":"m","retry":"later","retry_after_ms":2}"#,
+                r#"{"op":"error","id":"x","for":"send","code":"rate_limited","detail":"m","retry":"later","retry_after_ms":2}"#,
             ),
         ];
         for (frame, text) in table {

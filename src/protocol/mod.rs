@@ -6,6 +6,7 @@ mod cursor;
 mod error;
 mod fields;
 mod frame;
+mod head;
 mod op;
 mod readable;
 mod resume;
@@ -20,6 +21,7 @@ pub use error::{Code, ErrorReply, Retry};
 pub use frame::{
     InboxItem, MemberNews, MessageText, ReadyLimits, RequestId, ServerFrame,
 };
+pub use head::RequestHead;
 pub use op::{
     HISTORY_LIMIT_DEFAULT, Hello, History, HistorySide, INBOX_LIMIT_MAX, InboxRequest, MarkRequest,
     Op, PublishRequest, Request, Send, SignalRequest,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Recovery;
 use crate::hub::{LoadEnd, LoadGuard, LoadShare, Session};
-use crate::protocol::{Code, ErrorReply, Request};
+use crate::protocol::{Code, ErrorReply, RequestHead};
 use crate::send::MEMBERSHIPS_MAX;
 use crate::store::MembershipsQuery;
 use crate::watermark::CatchUpRead;
@@ -76,13 +76,10 @@ impl Recovery {
     fn refuse_deferred(&self, session: &Rc<Session>) {
         let texts = self.sessions.hub.borrow_mut().take_deferred(session);
         for text in texts {
-            let id = Request::read_id(&text, &self.services.config.limits.requests);
+            let head = RequestHead::scan(&text);
             let message = "your rooms could not be read from the store";
-            self.sessions.refuse(
-                session,
-                id.as_ref(),
-                &ErrorReply::new(Code::Unavailable, message),
-            );
+            let refusal = head.refusal(ErrorReply::new(Code::Unavailable, message));
+            self.sessions.refuse(session, head.id.as_ref(), &refusal);
         }
     }
 }
