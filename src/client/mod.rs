@@ -6,5 +6,7 @@ mod device;
 mod talk;
 
 pub use connect::{ClientError, FrameSink, FrameSource, Incoming, connect};
-pub use device::{Cursor, Device, DeviceOptions, GapSeen, Nonce, ResumeSeen, Seen, SendOutcomeSeen};
+pub use device::{
+    Cursor, Device, DeviceOptions, GapSeen, Nonce, ResumeSeen, Seen, SendOutcomeSeen,
+};
 pub use talk::Client;

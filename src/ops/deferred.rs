@@ -9,12 +9,13 @@ use crate::protocol::{Code, ErrorReply, Op};
 /// Returns whether an op depends on the rooms of its user.
 pub(super) const fn needs_rooms(op: &Op<'_>) -> bool {
     match op {
-        Op::Send(_)
-        | Op::History(_)
-        | Op::MarkRead(_)
-        | Op::Inbox(_)
-        | Op::Signal(_) => true,
-        Op::Hello(_) | Op::Renew(_) | Op::Publish(_) | Op::Subscribe(_) | Op::Unsubscribe(_) | Op::Ping => false,
+        Op::Send(_) | Op::History(_) | Op::MarkRead(_) | Op::Inbox(_) | Op::Signal(_) => true,
+        Op::Hello(_)
+        | Op::Renew(_)
+        | Op::Publish(_)
+        | Op::Subscribe(_)
+        | Op::Unsubscribe(_)
+        | Op::Ping => false,
     }
 }
 

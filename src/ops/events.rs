@@ -88,7 +88,8 @@ impl Router {
             && reads > 0
         {
             let passed = self.limiter.read(user);
-            passed.map_err(|refused| refused.refusal().of_item(&format!("{reads} conversations")))?;
+            passed
+                .map_err(|refused| refused.refusal().of_item(&format!("{reads} conversations")))?;
             self.limiter.owe_reads(user, reads - 1);
         }
         for About { at, from, conversation } in conversations {

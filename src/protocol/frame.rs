@@ -5,8 +5,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::error::{Code, Retry};
+use super::member_news::MemberNews;
 use super::resume::ResumeReport;
-use crate::domain::{Conversation, MemberRole, Membership, Message, Pattern};
+use crate::domain::{Conversation, Message, Pattern};
 
 /// The longest id of a client frame, in bytes of its text.
 const REQUEST_ID_BYTES_MAX: usize = 64;
@@ -124,20 +125,6 @@ pub struct ReadyLimits {
     pub patterns: usize,
     /// Sends that may be unanswered.
     pub sends_in_flight: usize,
-}
-
-/// A change of one user's membership of a room.
-#[derive(Debug, Clone, Serialize)]
-pub struct MemberNews<'a> {
-    /// The room's conversation.
-    conversation: String,
-    /// The user.
-    user: &'a str,
-    /// The member's role, while in the room.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<MemberRole>,
-    /// When, in milliseconds.
-    at: u64,
 }
 
 /// One conversation of an inbox.
@@ -284,6 +271,8 @@ pub enum ServerFrame<'a> {
     Joined(MemberNews<'a>),
     /// A user left a room: this user or another one.
     Left(MemberNews<'a>),
+    /// A member has another role: this user or another one.
+    Member(MemberNews<'a>),
     /// A room was renamed.
     RoomChanged {
         /// The room's conversation.
@@ -291,6 +280,11 @@ pub enum ServerFrame<'a> {
         /// Its title; absent if it has no title any more.
         #[serde(skip_serializing_if = "Option::is_none")]
         title: Option<&'a str>,
+        /// The user who renamed it; absent if a service did.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<&'a str>,
+        /// When, in milliseconds.
+        at: u64,
     },
     /// The token ends soon.
     TokenExpiring {
@@ -315,21 +309,6 @@ pub enum ServerFrame<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
     },
-}
-
-impl<'a> ServerFrame<'a> {
-    /// The frame of a membership.
-    pub fn of_membership(news: &'a Membership) -> Self {
-        let Membership { room, user, state } = news;
-        let is_inside = state.is_inside();
-        let news = MemberNews {
-            conversation: format!("room.{room}"),
-            user: user.as_str(),
-            role: is_inside.then_some(state.role),
-            at: state.stamp().time().millis(),
-        };
-        if is_inside { Self::Joined(news) } else { Self::Left(news) }
-    }
 }
 
 impl ServerFrame<'_> {
@@ -428,10 +407,7 @@ mod tests {
                 r#"{"op":"inbox","id":"x","conversations":[{"conversation":"room.r","kind":"room","title":"R"}]}"#,
             ),
             (ServerFrame::Pong { id: None, now: 5 }, r#"{"op":"pong","now":5}"#),
-            (
-                ServerFrame::Cursor { cursor: "x", report: None },
-                r#"{"op":"cursor","cursor":"x"}"#,
-            ),
+            (ServerFrame::Cursor { cursor: "x", report: None }, r#"{"op":"cursor","cursor":"x"}"#),
             (
                 ServerFrame::Cursor {
                     cursor: "x",

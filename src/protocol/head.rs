@@ -88,7 +88,10 @@ mod tests {
         let deep = format!(r#"{{"body":{}{},"op":"send","id":7}}"#, "[".repeat(99), "]".repeat(99));
         assert_eq!(scan(&deep), (id("7"), Some("send".into())));
         for (text, expected) in [
-            (r#" { "id" : "a,}\"b" , "x" : {"id":1} , "\u006fp" : "ping" } "#, (id(r#""a,}\"b""#), Some("ping"))),
+            (
+                r#" { "id" : "a,}\"b" , "x" : {"id":1} , "\u006fp" : "ping" } "#,
+                (id(r#""a,}\"b""#), Some("ping")),
+            ),
             (r#"{"id":1,"id":2,"op":"a","op":"b"}"#, (id("1"), Some("a"))),
             (r#"{"id":1,"op":"send","body":nonsense,"#, (id("1"), Some("send"))),
             (r#"{"id":1,"body":"not ended"#, (id("1"), None)),

@@ -7,6 +7,7 @@ mod error;
 mod fields;
 mod frame;
 mod head;
+mod member_news;
 mod op;
 mod readable;
 mod resume;
@@ -18,10 +19,9 @@ pub use body::{
 pub use close::CloseReason;
 pub use cursor::CursorSeal;
 pub use error::{Code, ErrorReply, Retry};
-pub use frame::{
-    InboxItem, MemberNews, MessageText, ReadyLimits, RequestId, ServerFrame,
-};
+pub use frame::{InboxItem, MessageText, ReadyLimits, RequestId, ServerFrame};
 pub use head::RequestHead;
+pub use member_news::{JoinedRoom, MemberChange, MemberNews};
 pub use op::{
     HISTORY_LIMIT_DEFAULT, Hello, History, HistorySide, INBOX_LIMIT_MAX, InboxRequest, MarkRequest,
     Op, PublishRequest, Request, Send, SignalRequest,

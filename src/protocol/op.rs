@@ -235,8 +235,9 @@ impl<'a> Op<'a> {
                 _ => return Err(ErrorReply::new(Code::UnknownOp, "no such op")),
             })
         };
-        let op =
-            parse().map_err(|refusal| refusal.of_op(name.chars().take(OP_CHARS_MAX).collect::<String>()))?;
+        let op = parse().map_err(|refusal| {
+            refusal.of_op(name.chars().take(OP_CHARS_MAX).collect::<String>())
+        })?;
         fields.finish().map_err(|refusal| refusal.of_op(name.into_owned()))?;
         Ok(op)
     }

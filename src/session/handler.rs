@@ -10,12 +10,8 @@ use crate::hub::Session;
 use crate::layout::worker_of;
 use crate::limiter::{ConnectionMeter, HandshakePermit, Metered};
 use crate::ops::HelloOptions;
-use crate::protocol::{
-    CloseReason, Code, ErrorReply, Hello, Op, Request, RequestHead, RequestId,
-};
-use crate::socket::{
-    ClientMessage, Handler, HandlerAction, Link, OutboxItem, ProtocolViolation,
-};
+use crate::protocol::{CloseReason, Code, ErrorReply, Hello, Op, Request, RequestHead, RequestId};
+use crate::socket::{ClientMessage, Handler, HandlerAction, Link, OutboxItem, ProtocolViolation};
 
 /// The stage of a connection.
 #[derive(Debug)]

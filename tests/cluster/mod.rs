@@ -18,6 +18,7 @@ mod redis_health;
 mod refusals;
 mod removed;
 pub mod resume;
+mod room_news;
 pub mod rooms;
 pub mod shards;
 mod stage;

@@ -274,7 +274,10 @@ async fn owners_and_members_may_do_what_their_roles_say() {
     let mut session = login(url, &ben).await;
     assert_eq!(put(&ann, json!({"title": "Our club"})).await.0, 200);
     let renamed = frame(&mut session).await;
-    let expected = json!({"op": "room", "conversation": format!("room.{id}"), "title": "Our club"});
+    let expected = json!({
+        "op": "room_changed", "conversation": format!("room.{id}"), "title": "Our club",
+        "by": "ann", "at": renamed["at"],
+    });
     assert_eq!(renamed, expected);
     assert_eq!(put(&ann, json!({"history": "joined"})).await.0, 400, "it never changes");
     assert_eq!(as_user(url, &ben, "DELETE", &of("ben"), &Value::Null).await.0, 204, "himself");

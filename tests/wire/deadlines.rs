@@ -67,6 +67,10 @@ async fn who_is_heard_stays() {
     }
 }
 
+fn renew(token: &str) -> Vec<u8> {
+    text(&serde_json::json!({"op": "renew", "token": token}).to_string())
+}
+
 #[tokio::test]
 async fn a_token_that_ends_is_announced_then_closes_the_session() {
     for workers in WORKERS {
@@ -74,7 +78,7 @@ async fn a_token_that_ends_is_announced_then_closes_the_session() {
         let exp = now() + SHORT_LIFE;
         let mut raw = Raw::upgraded(url(&demo)).await;
         raw.send(&hello(&ending_at("alice", exp))).await;
-        assert_eq!(raw.receive_op("expiring").await["at"], exp * 1000);
+        assert_eq!(raw.receive_op("token_expiring").await["expires_at"], exp * 1000);
         assert_eq!(raw.receive_close().await, (4002, "token expired".to_owned()));
         assert!(now() >= exp, "not before its time");
     }
@@ -89,10 +93,10 @@ async fn a_fresh_token_in_time_keeps_the_session() {
         let short = ending_at("alice", now() + SHORT_LIFE);
         let mut renewed = Raw::greeted(url(&demo), &short).await;
         let mut ended = Raw::greeted(url(&demo), &short).await;
-        renewed.receive_op("expiring").await;
-        renewed.send(&hello(&token("alice"))).await;
-        assert_eq!(renewed.receive_json().await["op"], "ready");
-        ended.receive_op("expiring").await;
+        renewed.receive_op("token_expiring").await;
+        renewed.send(&renew(&token("alice"))).await;
+        assert_eq!(renewed.receive_json().await["op"], "renewed");
+        ended.receive_op("token_expiring").await;
         assert_eq!(ended.receive_close().await.0, 4002);
         renewed.send(&text(r#"{"op":"ping","id":1}"#)).await;
         assert_eq!(renewed.receive_json().await["id"], 1, "and nothing else was said");
@@ -105,9 +109,9 @@ async fn a_fresh_token_that_ends_soon_is_announced_again() {
     let mut raw = Raw::upgraded(url(&demo)).await;
     let (first, second) = (now() + 30, now() + 40);
     raw.send(&hello(&ending_at("alice", first))).await;
-    assert_eq!(raw.receive_op("expiring").await["at"], first * 1000);
-    raw.send(&hello(&ending_at("alice", second))).await;
-    assert_eq!(raw.receive_op("expiring").await["at"], second * 1000);
+    assert_eq!(raw.receive_op("token_expiring").await["expires_at"], first * 1000);
+    raw.send(&renew(&ending_at("alice", second))).await;
+    assert_eq!(raw.receive_op("token_expiring").await["expires_at"], second * 1000);
 }
 
 /// The leeway is for clocks that differ: a token in it is still good for a session.
@@ -121,7 +125,7 @@ async fn a_token_within_the_leeway_is_not_closed_at_once() {
         match raw.receive().await {
             (PING, _) => break,
             (opcode, payload) => {
-                let expiring = String::from_utf8_lossy(&payload).contains("expiring");
+                let expiring = String::from_utf8_lossy(&payload).contains("token_expiring");
                 assert!(expiring, "{opcode:#x}: {}", String::from_utf8_lossy(&payload));
             }
         }

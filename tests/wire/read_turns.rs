@@ -135,7 +135,7 @@ async fn hellos_count_as_reads_of_their_user() {
             (&json!("rate_limited"), &json!("later"))
         );
         let told = refused["detail"].as_str().expect("a text");
-        assert!(told.starts_with("hello: ") && told.contains("reads: "), "{told}");
+        assert!(refused["for"] == "hello" && told.contains("reads: "), "{refused}");
         let wait = refused["retry_after_ms"].as_u64().expect("a time");
         assert!((1..=1000).contains(&wait), "{refused}");
         Client::login(url(&demo), &token("bob")).await.expect("another user has their own");
@@ -153,11 +153,11 @@ async fn a_refused_renewal_leaves_the_session() {
     let mut renewed = 0;
     let refused = loop {
         assert!(renewed < TRIES, "never refused");
-        let answer = alice.ask(json!({"op": "hello", "token": token})).await.unwrap();
+        let answer = alice.ask(json!({"op": "renew", "token": token})).await.unwrap();
         if answer["op"] == "error" {
             break answer;
         }
-        assert_eq!(answer["op"], "ready");
+        assert_eq!(answer["op"], "renewed");
         renewed += 1;
     };
     assert!(renewed >= 2 && refused["code"] == "rate_limited", "{renewed} then {refused}");

@@ -58,7 +58,9 @@ impl<'a> From<&'a InboxEntry> for EntryDocument<'a> {
 /// Lists a page of a user's conversations, the recently active first.
 pub(super) async fn list(mut call: ApiCall<'_>, user: UserId) -> Answer {
     let page_token = call.query.text("page");
-    if let Some(found) = page_token.as_ref().map(String::len).filter(|bytes| *bytes > NEXT_BYTES_MAX) {
+    if let Some(found) =
+        page_token.as_ref().map(String::len).filter(|bytes| *bytes > NEXT_BYTES_MAX)
+    {
         let message = format!("`page` has {found} bytes, at most {NEXT_BYTES_MAX} are allowed");
         return Err(ErrorReply::bad_request(message).into());
     }

@@ -89,7 +89,7 @@ fn refusals_name_the_op_the_field_the_bound_and_the_value() {
         ),
         (
             r#"{"op":"subscribe","patterns":["topic.a","topic.b","topic.c"]}"#,
-            Code::LimitReached,
+            Code::BadRequest,
             "subscribe: `patterns` has 3 patterns, at most 2 are allowed",
         ),
         (

@@ -254,7 +254,8 @@ async fn no_client_runs_ahead_with_the_clock_of_ids() {
             sent["message"]["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
         let moved = id.time().since(WallClock::system());
         assert!(moved <= CLAIMED_MAX + Duration::from_millis(500), "{ahead:?}: {moved:?}");
-        let mark = json!({"op": "mark_read", "id": 1, "conversation": "room.r", "upto": id.to_string()});
+        let mark =
+            json!({"op": "mark_read", "id": 1, "conversation": "room.r", "upto": id.to_string()});
         let marked = owner.ask(mark).await.expect("the node answers");
         assert_eq!(marked["op"], "ok", "{marked}");
         add(&scene.url(1), "r", "bob").await;

@@ -83,12 +83,8 @@ fn tells_what_is_missing() {
         machine.text(frame, now);
     }
     let gap = GapSeen { conversation: "dm.a.b".into(), after: "y".into(), before: None };
-    let resumed = ResumeSeen {
-        resumed: true,
-        reason: None,
-        gaps: vec![gap],
-        reload: vec!["inbox".into()],
-    };
+    let resumed =
+        ResumeSeen { resumed: true, reason: None, gaps: vec![gap], reload: vec!["inbox".into()] };
     let not = ResumeSeen {
         resumed: false,
         reason: Some("expired".into()),
