@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use narrowcast::auth::{Grants, Principal, TokenRole};
+use narrowcast::auth::{Grants, Principal, TokenScope};
 use narrowcast::bus::{BootId, Envelope, EnvelopeKind, StoreTag};
 use narrowcast::config::SessionBounds;
 use narrowcast::delivery::CopyKind;
@@ -64,7 +64,7 @@ fn crowd(members: usize, links: &[Rc<Link>]) -> Outcome<(Hub, Vec<Rc<Session>>)>
         let (publish, subscribe) = (Grants::default(), Grants::default());
         let principal = Principal {
             user: user.clone(),
-            role: TokenRole::User,
+            scope: TokenScope::User,
             publish,
             subscribe,
             expires_at: 0,

@@ -150,7 +150,7 @@ impl HeartbeatWriter {
     /// Forgets an incarnation that is over.
     fn forget(&mut self, number: u32) {
         self.last.retain(|(of, _), _| *of != number);
-        self.plan.worker_queues.tell_all(&WorkerCommand::Forget(number));
+        self.plan.worker_queues.tell_all(&WorkerCommand::DropGeneration(number));
     }
 
     fn grant(&mut self, now: MonotonicTime) {
@@ -200,7 +200,7 @@ impl HeartbeatWriter {
         tracing::warn!(number, "{why}: a new incarnation of this node begins");
         self.last.clear();
         self.gathering = None;
-        self.plan.worker_queues.tell_all(&WorkerCommand::Succeed(number));
+        self.plan.worker_queues.tell_all(&WorkerCommand::StartGeneration(number));
         given_up.into_iter().for_each(|number| self.forget(number));
     }
 

@@ -198,7 +198,7 @@ impl NodeAgent {
         while let Some(order) = self.watch.poll(now) {
             self.carry_out(order);
         }
-        for what in self.watch.take_breaks() {
+        for what in self.watch.take_gaps() {
             self.plan.metrics.watermark.gaps(what.name()).inc();
             tracing::warn!(cause = what.name(), "the watermark is frozen");
         }
@@ -279,21 +279,21 @@ impl NodeAgent {
                     "resolving the shard's address \
                     again"
                 );
-                self.plan.reconnect.break_links(shard);
+                self.plan.reconnect.request_reconnect(shard);
             }
             WatermarkAction::Advance(watermark) => {
-                self.plan.worker_queues.tell_all(&WorkerCommand::Advance(watermark));
+                self.plan.worker_queues.tell_all(&WorkerCommand::AdvanceWatermark(watermark));
             }
             WatermarkAction::Read(round) => {
                 tracing::debug!(?round, "a recovery round begins");
                 self.plan
                     .worker_queues
-                    .tell_all(&WorkerCommand::Read(round.clone(), self.parts.0.clone()));
+                    .tell_all(&WorkerCommand::StartRound(round.clone(), self.parts.0.clone()));
                 self.round = Some((round, self.plan.worker_queues.all()));
             }
             WatermarkAction::Done { round, watermark } => {
                 self.plan.metrics.recovery.rounds[round.kind as usize].inc();
-                self.plan.worker_queues.tell_all(&WorkerCommand::Done(round, watermark));
+                self.plan.worker_queues.tell_all(&WorkerCommand::FinishRound(round, watermark));
             }
         }
     }

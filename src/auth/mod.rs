@@ -5,7 +5,8 @@ mod principal;
 mod token;
 
 pub use grants::Grants;
-pub use principal::{Principal, TokenRole};
+pub use principal::{Principal, TokenScope};
 pub use token::{
-    Claims, Mint, TOKEN_BYTES_MAX, TokenError, TokenKey, Verifier, check_length, token_keys,
+    Claims, Mint, TOKEN_BYTES_MAX, TokenError, TokenKey, TokenPermissions, Verifier, check_length,
+    token_keys,
 };

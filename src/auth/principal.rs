@@ -3,10 +3,10 @@
 use super::Grants;
 use crate::domain::{Pattern, Subject, UserId};
 
-/// The kind of a caller.
+/// For whom a token acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum TokenRole {
+pub enum TokenScope {
     /// A user, by sessions and over HTTP.
     User,
     /// A backend that acts for any user, over HTTP only.
@@ -20,8 +20,8 @@ pub enum TokenRole {
 pub struct Principal {
     /// The user.
     pub user: UserId,
-    /// The kind of caller.
-    pub role: TokenRole,
+    /// For whom it acts.
+    pub scope: TokenScope,
     /// Patterns that it may publish to.
     pub publish: Grants,
     /// Patterns that it may subscribe to.
@@ -66,7 +66,7 @@ mod tests {
             |list: &[&str]| Grants::new(list.iter().map(|p| Pattern::parse(p).unwrap()).collect());
         Principal {
             user: UserId::parse("me").unwrap(),
-            role: TokenRole::User,
+            scope: TokenScope::User,
             publish: patterns(publish),
             subscribe: patterns(subscribe),
             expires_at: 0,

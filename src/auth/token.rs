@@ -5,7 +5,7 @@ use std::time::Duration;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
-use super::{Grants, Principal, TokenRole};
+use super::{Grants, Principal, TokenScope};
 use crate::config::{AuthConfig, TokenRules};
 use crate::domain::{GrammarError, Pattern, UserId};
 
@@ -34,15 +34,31 @@ pub struct Claims {
     /// Its issuer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iss: Option<String>,
-    /// The caller's role.
+    /// What the caller may do: the one claim of this server's own.
+    #[serde(default, skip_serializing_if = "TokenPermissions::is_default")]
+    pub nc: TokenPermissions,
+}
+
+/// The claim `nc`. It is one object, so that it meets no claim of another issuer. Its fields are
+/// known, so that a misspelled one is noticed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenPermissions {
+    /// For whom the caller acts; a plain user if it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub role: Option<TokenRole>,
+    pub scope: Option<TokenScope>,
     /// Patterns that the caller may publish to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub publish: Vec<String>,
     /// Patterns that the caller may subscribe to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subscribe: Vec<String>,
+}
+
+impl TokenPermissions {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Claims {
@@ -56,9 +72,7 @@ impl Claims {
             nbf: None,
             aud: None,
             iss: None,
-            role: None,
-            publish: Vec::new(),
-            subscribe: Vec::new(),
+            nc: TokenPermissions::default(),
         }
     }
 }
@@ -272,9 +286,9 @@ fn principal(claims: &Claims) -> Result<Principal, TokenError> {
     let sub = |error: GrammarError| TokenError::Claim { claim: "sub", reason: error.to_string() };
     Ok(Principal {
         user: UserId::from_raw(claims.sub.as_bytes()).map_err(sub)?,
-        role: claims.role.unwrap_or(TokenRole::User),
-        publish: grants("publish", &claims.publish)?,
-        subscribe: grants("subscribe", &claims.subscribe)?,
+        scope: claims.nc.scope.unwrap_or(TokenScope::User),
+        publish: grants("nc.publish", &claims.nc.publish)?,
+        subscribe: grants("nc.subscribe", &claims.nc.subscribe)?,
         expires_at: claims.exp,
     })
 }
@@ -286,7 +300,7 @@ fn grants(claim: &'static str, texts: &[String]) -> Result<Grants, TokenError> {
     }
     let read = |text: &String| {
         let reason = |error: GrammarError| format!("`{text}`: {error}");
-        Pattern::parse(text).map_err(|error| TokenError::Claim { claim, reason: reason(error) })
+        Pattern::read(text).map_err(|error| TokenError::Claim { claim, reason: reason(error) })
     };
     Ok(Grants::new(texts.iter().map(read).collect::<Result<_, _>>()?))
 }

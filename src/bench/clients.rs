@@ -132,12 +132,14 @@ impl LoadTokens {
     pub(super) fn of(&self, user: &str) -> String {
         let now = WallClock::system().seconds();
         let (publish, subscribe) = (vec!["topic.>".to_owned()], vec!["topic.>".to_owned()]);
-        self.0.token(&Claims { publish, subscribe, ..Claims::of_user(user, now, TOKEN_LIFE) })
+        let nc = auth::TokenPermissions { scope: None, publish, subscribe };
+        self.0.token(&Claims { nc, ..Claims::of_user(user, now, TOKEN_LIFE) })
     }
 
     pub(super) fn of_service(&self) -> String {
         let now = WallClock::system().seconds();
-        let role = Some(auth::TokenRole::Service);
-        self.0.token(&Claims { role, ..Claims::of_user("load", now, TOKEN_LIFE) })
+        let scope = Some(auth::TokenScope::Service);
+        let nc = auth::TokenPermissions { scope, ..Default::default() };
+        self.0.token(&Claims { nc, ..Claims::of_user("load", now, TOKEN_LIFE) })
     }
 }

@@ -143,7 +143,7 @@ fn answered(answer: Result<Value, ClientError>) -> Result<Value, CliFailure> {
     let answer = answer.map_err(CliFailure::failed)?;
     if answer["op"] == "error" {
         let text = |field: &str| answer[field].as_str().unwrap_or_default().to_owned();
-        return Err(CliFailure::Failed(format!("{} ({})", text("message"), text("code"))));
+        return Err(CliFailure::Failed(format!("{} ({})", text("detail"), text("code"))));
     }
     Ok(answer)
 }

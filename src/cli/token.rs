@@ -6,8 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::output::print_line;
 use super::{CliFailure, settings};
-use crate::auth::token_keys;
-use crate::auth::{Claims, Mint, TokenRole};
+use crate::auth::{Claims, Mint, TokenPermissions, TokenScope, token_keys};
 use crate::clock::WallClock;
 use crate::config::Config;
 
@@ -15,7 +14,7 @@ use crate::config::Config;
 const TOKENS_MAX: u64 = 1_000_000;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum RoleName {
+enum ScopeName {
     User,
     Service,
     Admin,
@@ -36,10 +35,10 @@ pub(super) struct Token {
     /// A pattern that the user may subscribe to; may be given several times.
     #[arg(long)]
     subscribe: Vec<String>,
-    /// The caller's role.
+    /// For whom the caller acts: itself, or as a backend for any user, over HTTP alone.
     #[arg(long)]
-    role: Option<RoleName>,
-    /// Its life in seconds.
+    scope: Option<ScopeName>,
+    /// Its life in seconds, at most the configuration's `auth.max_life_s`.
     #[arg(long, default_value_t = 3600)]
     life: u64,
     /// One JSON object per line, `{"user":…,"token":…}`.
@@ -50,15 +49,16 @@ pub(super) struct Token {
 impl Token {
     pub(super) fn run(self) -> Result<(), CliFailure> {
         let config = settings::load(self.config.as_deref())?;
-        let role = self.role.map(|role| match role {
-            RoleName::User => TokenRole::User,
-            RoleName::Service => TokenRole::Service,
-            RoleName::Admin => TokenRole::Admin,
+        check_life(self.life, config.auth.rules.max_life.as_secs())?;
+        let scope = self.scope.map(|scope| match scope {
+            ScopeName::User => TokenScope::User,
+            ScopeName::Service => TokenScope::Service,
+            ScopeName::Admin => TokenScope::Admin,
         });
         let signer = Signer::of(&config);
         for user in expand(&self.users)? {
             let grants = TokenGrants { publish: &self.publish, subscribe: &self.subscribe };
-            let token = signer.token(claims(&user, self.life, grants, role));
+            let token = signer.token(claims(&user, self.life, grants, scope));
             if self.json {
                 print_line(serde_json::json!({"user": user, "token": token}))?;
             } else {
@@ -67,6 +67,15 @@ impl Token {
         }
         Ok(())
     }
+}
+
+/// Refuses a token that no node of the configuration would accept.
+fn check_life(life: u64, max: u64) -> Result<(), CliFailure> {
+    if life <= max {
+        return Ok(());
+    }
+    let message = format!("`--life` is {life} s, nodes accept at most {max} (`auth.max_life_s`)");
+    Err(CliFailure::Usage(message))
 }
 
 /// Patterns that a token grants.
@@ -105,11 +114,12 @@ pub(crate) fn claims(
     user: &str,
     life: u64,
     grants: TokenGrants<'_>,
-    role: Option<TokenRole>,
+    scope: Option<TokenScope>,
 ) -> Claims {
     let now = WallClock::system().seconds();
     let (publish, subscribe) = (grants.publish.to_vec(), grants.subscribe.to_vec());
-    Claims { role, publish, subscribe, ..Claims::of_user(user, now, life) }
+    let nc = TokenPermissions { scope, publish, subscribe };
+    Claims { nc, ..Claims::of_user(user, now, life) }
 }
 
 /// The token to use: the given one, or a fresh one signed with the configuration's key.
@@ -177,6 +187,14 @@ mod tests {
         assert!(verifier.verify(&good, now).is_ok());
         let other = everything(&Signer::of(&Config::default()), "alice");
         assert!(verifier.verify(&other, now).is_err());
+    }
+
+    #[test]
+    fn a_life_that_nodes_refuse_is_refused_at_making() {
+        assert!(check_life(86_400, 86_400).is_ok());
+        let refusal = check_life(86_401, 86_400).unwrap_err();
+        let message = "`--life` is 86401 s, nodes accept at most 86400 (`auth.max_life_s`)";
+        assert!(matches!(&refusal, CliFailure::Usage(found) if found == message), "{refusal:?}");
     }
 
     #[test]

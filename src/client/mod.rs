@@ -10,3 +10,6 @@ pub use device::{
     Cursor, Device, DeviceOptions, GapSeen, Nonce, ResumeSeen, Seen, SendOutcomeSeen,
 };
 pub use talk::Client;
+
+/// What `hello` calls this program.
+const CLIENT: &str = concat!("narrowcast/", env!("CARGO_PKG_VERSION"));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::CLIENT;
 use super::connect::{ClientError, FrameSink, FrameSource, Incoming, connect};
 
 /// How long an answer may take.
@@ -31,7 +32,10 @@ impl Client {
     /// It is live later, or not at all while the store is away.
     pub async fn serve_upgraded(url: &str, token: &str) -> Result<Self, ClientError> {
         let mut client = Self::connect(url).await?;
-        client.writer.send(&json!({"op": "hello", "token": token}).to_string()).await?;
+        client
+            .writer
+            .send(&json!({"op": "hello", "token": token, "client": CLIENT}).to_string())
+            .await?;
         client.until(|frame| frame["op"] == "ready").await.map_err(|error| client.why(error))?;
         Ok(client)
     }

@@ -28,9 +28,10 @@ const OUTBOX_HOLDS: usize = 2;
 const PAGE_FIELDS_BYTES: usize = 2048;
 
 /// What a conversation of an inbox needs besides the body of its message. That is four ids, or
-/// names of two (250 bytes each), a title and a nonce (256 and 64 bytes, six times that as JSON),
-/// message ids and the names of the fields. A page holds one conversation of any size.
-const ITEM_FIELDS_BYTES: usize = 4096;
+/// names of two (250 bytes each), a peer, a title and a nonce (83, 256 and 64 bytes, six times that
+/// as JSON), a room's data (1,024 bytes), message ids and the names of the fields. A page holds one
+/// conversation of any size.
+const ITEM_FIELDS_BYTES: usize = 5632;
 
 keys! {
     /// How much one client may ask for, and how much may wait.
@@ -167,7 +168,8 @@ impl LimitsConfig {
 mod tests {
     use super::{ITEM_FIELDS_BYTES, PAGE_FIELDS_BYTES};
     use crate::domain::{
-        Conversation, ID_BYTES_MAX, Message, MessageId, Micros, NONCE_BYTES_MAX, UserId,
+        Conversation, ID_BYTES_MAX, Message, MessageId, Micros, NONCE_BYTES_MAX,
+        ROOM_DATA_BYTES_MAX, UserId,
     };
     use crate::protocol::{InboxItem, MessageText, RequestId, ServerFrame, TITLE_BYTES_MAX};
 
@@ -211,10 +213,13 @@ mod tests {
         };
         let last = MessageText::new(&message);
         let title = controls(TITLE_BYTES_MAX);
+        let data = format!("\"{}\"", "d".repeat(ROOM_DATA_BYTES_MAX - 2));
         let item = InboxItem {
             conversation: longest().to_string(),
             kind: "room",
+            peer: Some(&controls(ID_BYTES_MAX / 3)),
             title: Some(&title),
+            data: serde_json::from_str(&data).ok(),
             last: Some(last.as_raw()),
             read_upto: Some(id.to_string()),
         };

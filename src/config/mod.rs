@@ -19,7 +19,6 @@
 
 mod auth;
 mod bus;
-mod choice;
 mod delivery;
 mod error;
 mod key_path;
@@ -28,6 +27,7 @@ mod keys;
 mod known_secrets;
 mod layers;
 mod layout;
+mod layout_choice;
 mod limits;
 mod listen;
 mod name;
@@ -45,10 +45,10 @@ mod timeouts;
 
 pub use auth::{Algorithm, AuthConfig, KeyConfig, TokenRules};
 pub use bus::{BusConfig, LinkBounds};
-pub use choice::{LayoutChoice, LayoutsConfig};
 pub use delivery::{DeliveryConfig, InterestConfig, RepairConfig, ResumeBounds};
 pub use error::{ConfigError, ConfigErrors, Origin};
 pub use layout::{LayoutConfig, ShardConfig};
+pub use layout_choice::{LayoutChoice, LayoutsConfig};
 pub use limits::{LimitsConfig, SessionBounds, SharedLimits, UserLimits};
 pub use listen::ListenConfig;
 pub use policy::{Initiator, PolicyConfig};

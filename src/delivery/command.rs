@@ -33,15 +33,15 @@ pub enum WorkerCommand {
     /// Report on its sends.
     Report(mpsc::Sender<Report>),
     /// Issue ids in a new incarnation.
-    Succeed(u32),
+    StartGeneration(u32),
     /// Drop an incarnation that is over.
-    Forget(u32),
+    DropGeneration(u32),
     /// Publish a canary of this number through every shard.
     Canaries(u64),
     /// Advance the watermark, after everything that was queued before.
-    Advance(Micros),
+    AdvanceWatermark(Micros),
     /// Read the store for all sessions that are registered now.
-    Read(RecoveryRound, mpsc::Sender<RoundPart>),
+    StartRound(RecoveryRound, mpsc::Sender<RoundPart>),
     /// Finish a round that is done on every worker; this is the watermark.
-    Done(RecoveryRound, Micros),
+    FinishRound(RecoveryRound, Micros),
 }

@@ -222,12 +222,12 @@ mod tests {
         let (dispatcher, _happened) = dispatcher_with(0);
         let event = event(OTHER);
         dispatcher.worker_interest.add(&event.keys[0], 0);
-        let breaks = dispatcher.watermark_state.breaks();
+        let gaps = dispatcher.watermark_state.gaps();
         push(&dispatcher, event.encode_for(&event.keys, &seal()));
-        assert_eq!(dispatcher.watermark_state.breaks(), breaks);
+        assert_eq!(dispatcher.watermark_state.gaps(), gaps);
         let message = Envelope { kind: EnvelopeKind::Message, ..event };
         push(&dispatcher, message.encode_for(&message.keys, &seal()));
-        assert_eq!(dispatcher.watermark_state.breaks(), breaks + 1);
+        assert_eq!(dispatcher.watermark_state.gaps(), gaps + 1);
         assert_eq!(dispatcher.metrics.bus.worker_queue_overflows.get(), 2);
     }
 
@@ -236,7 +236,7 @@ mod tests {
         let dispatcher = dispatcher();
         let message = Envelope { kind: EnvelopeKind::Message, ..event(OTHER) };
         dispatcher.worker_interest.add(&message.keys[0], 0);
-        let breaks = dispatcher.watermark_state.breaks();
+        let gaps = dispatcher.watermark_state.gaps();
         let genuine = message.encode_for(&message.keys, &seal());
         let mut changed = genuine.to_vec();
         changed[ID_AT] ^= 1;
@@ -247,7 +247,7 @@ mod tests {
             push(&dispatcher, payload);
         }
         assert_eq!(dispatcher.metrics.bus.malformed.get(), 5);
-        assert_eq!(dispatcher.watermark_state.breaks(), breaks);
+        assert_eq!(dispatcher.watermark_state.gaps(), gaps);
         push(&dispatcher, genuine);
         assert_eq!(taken(&dispatcher, 0).await, [CopyKind::Bucket], "the genuine one alone");
     }

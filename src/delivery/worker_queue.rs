@@ -51,7 +51,10 @@ impl WorkerQueue {
     pub fn command(&self, command: WorkerCommand) {
         let mut queue = self.queue.lock();
         match (queue.last_mut(), &command) {
-            (Some(Work::Command(last @ WorkerCommand::Advance(_))), WorkerCommand::Advance(_)) => {
+            (
+                Some(Work::Command(last @ WorkerCommand::AdvanceWatermark(_))),
+                WorkerCommand::AdvanceWatermark(_),
+            ) => {
                 *last = command;
             }
             _ => queue.push(Work::Command(command)),
@@ -81,11 +84,11 @@ mod tests {
     #[tokio::test]
     async fn commands_pass_a_full_queue_and_keep_their_place() {
         let inbox = WorkerQueue::new(0);
-        inbox.command(WorkerCommand::Succeed(1));
-        inbox.command(WorkerCommand::Advance(Micros(1)));
-        inbox.command(WorkerCommand::Advance(Micros(2)));
-        inbox.command(WorkerCommand::Forget(0));
-        inbox.command(WorkerCommand::Advance(Micros(3)));
+        inbox.command(WorkerCommand::StartGeneration(1));
+        inbox.command(WorkerCommand::AdvanceWatermark(Micros(1)));
+        inbox.command(WorkerCommand::AdvanceWatermark(Micros(2)));
+        inbox.command(WorkerCommand::DropGeneration(0));
+        inbox.command(WorkerCommand::AdvanceWatermark(Micros(3)));
         let mut batch = Vec::new();
         inbox.take(&mut batch).await;
         let seen: Vec<String> = batch.iter().map(|work| format!("{work:?}")).collect();

@@ -27,6 +27,9 @@ pub enum ConversationError {
         /// The id that must come second.
         b: UserId,
     },
+    /// More than one dot between the ids of a direct conversation.
+    #[error("`dm.` is followed by two ids with one dot between them; a dot in an id is %2E")]
+    Dots,
     /// Neither `dm.<a>.<b>` nor `room.<id>` nor `user.<id>`.
     #[error("must be `dm.<a>.<b>`, `room.<id>` or `user.<id>`")]
     Form,
@@ -42,7 +45,25 @@ impl Conversation {
         }
     }
 
-    /// Reads a conversation as `me` writes it: `user.<id>` is the direct one with that user.
+    /// Reads a conversation as a client of `me` spells it. The ids in it may have any spelling. A
+    /// plain dot is read as part of an id, except in `dm.`, where it separates two.
+    pub fn read(text: &str, me: &UserId) -> Result<Self, ConversationError> {
+        if let Some(other) = text.strip_prefix("user.") {
+            return Ok(Self::between(me, &UserId::read(other)?));
+        }
+        if let Some(room) = text.strip_prefix("room.") {
+            return Ok(Self::Room(RoomId::read(room)?));
+        }
+        let ids = text.strip_prefix("dm.").ok_or(ConversationError::Form)?;
+        let (a, b) = ids.split_once('.').ok_or(ConversationError::Form)?;
+        if b.contains('.') {
+            return Err(ConversationError::Dots);
+        }
+        Self::ordered(UserId::read(a)?, UserId::read(b)?)
+    }
+
+    /// Reads a conversation in the canonical spelling. `user.<id>` is the direct one of `me` and
+    /// that user.
     pub fn parse(text: &str, me: &UserId) -> Result<Self, ConversationError> {
         match text.strip_prefix("user.") {
             Some(other) => Ok(Self::between(me, &UserId::parse(other)?)),
@@ -59,7 +80,10 @@ impl Conversation {
             .strip_prefix("dm.")
             .and_then(|ids| ids.split_once('.'))
             .ok_or(ConversationError::Form)?;
-        let (a, b) = (UserId::parse(a)?, UserId::parse(b)?);
+        Self::ordered(UserId::parse(a)?, UserId::parse(b)?)
+    }
+
+    fn ordered(a: UserId, b: UserId) -> Result<Self, ConversationError> {
         if a > b { Err(ConversationError::Order { a: b, b: a }) } else { Ok(Self::Dm(a, b)) }
     }
 
@@ -78,6 +102,22 @@ impl Conversation {
         match self {
             Self::Dm(..) => RoutingKey::user(user),
             Self::Room(room) => RoutingKey::room(room),
+        }
+    }
+
+    /// The kind of conversation, as clients read it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Dm(..) => "dm",
+            Self::Room(_) => "room",
+        }
+    }
+
+    /// The other user of a direct conversation; the user of a note to oneself.
+    pub fn peer_of(&self, user: &UserId) -> Option<&UserId> {
+        match self {
+            Self::Dm(a, b) => Some(if a == user { b } else { a }),
+            Self::Room(_) => None,
         }
     }
 
@@ -112,6 +152,37 @@ mod tests {
         assert_eq!(dm.to_string(), "dm.alice.bob");
         assert_eq!(Conversation::parse("dm.alice.bob", &me).unwrap(), dm);
         assert!(dm.is_direct_of(&me) && !dm.is_direct_of(&user("carol")));
+    }
+
+    #[test]
+    fn any_spelling_is_the_same_conversation() {
+        let me = user("me");
+        let table = [
+            ("user.bob@example.com", "dm.bob@example%2Ecom.me"),
+            ("user.bob%40example%2ecom", "dm.bob@example%2Ecom.me"),
+            ("dm.bob%40example%2Ecom.%6De", "dm.bob@example%2Ecom.me"),
+            ("room.a.b c", "room.a%2Eb%20c"),
+            ("room.%61%2eb%20c", "room.a%2Eb%20c"),
+        ];
+        for (text, canonical) in table {
+            let read = Conversation::read(text, &me).unwrap();
+            assert_eq!(read.to_string(), canonical, "{text}");
+            assert_eq!(Conversation::parse_full(canonical).unwrap(), read);
+        }
+        let error = |text: &str| Conversation::read(text, &me).unwrap_err();
+        assert_eq!(error("dm.a.b.c"), ConversationError::Dots);
+        assert!(matches!(error("dm.b.a"), ConversationError::Order { .. }));
+        assert_eq!(error("dm.a"), ConversationError::Form);
+        assert_eq!(error("topic.x"), ConversationError::Form);
+    }
+
+    #[test]
+    fn the_peer_is_the_other_one() {
+        let (me, bob) = (user("me"), user("bob"));
+        assert_eq!(Conversation::between(&me, &bob).peer_of(&me), Some(&bob));
+        assert_eq!(Conversation::between(&me, &me).peer_of(&me), Some(&me));
+        let room = Conversation::Room(RoomId::parse("r").unwrap());
+        assert_eq!((room.peer_of(&me), room.kind()), (None, "room"));
     }
 
     #[test]

@@ -44,6 +44,9 @@ pub enum HistoryVisibility {
     Joined,
 }
 
+/// The most bytes of a room's data: every list of rooms carries it.
+pub const ROOM_DATA_BYTES_MAX: usize = 1024;
+
 /// A room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Room {
@@ -51,6 +54,8 @@ pub struct Room {
     pub id: RoomId,
     /// What people call it.
     pub title: Option<Box<str>>,
+    /// What its clients keep with it: any JSON value, as text.
+    pub data: Option<Box<str>>,
     /// Who made it.
     pub creator: UserId,
     /// Whether members see the time before they joined.

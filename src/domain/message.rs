@@ -95,7 +95,7 @@ pub struct Message {
     pub id: MessageId,
     /// What it belongs to.
     pub conversation: Conversation,
-    /// Who sent it.
+    /// Who sent it: a user, or the room itself.
     pub from: UserId,
     /// The sender's idempotency key, up to [`NONCE_BYTES_MAX`] bytes.
     pub nonce: Option<Box<str>>,

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::spelling::respelled;
 use super::subject::{self, Class, RoutingKey, Subject};
 use super::token::{self, GrammarError};
 
@@ -22,7 +23,12 @@ pub enum PatternScope {
 pub struct Pattern(Arc<str>);
 
 impl Pattern {
-    /// Reads a pattern: 2 to 8 tokens, the first of which is literal and names a kind.
+    /// Reads a pattern as a client spells it.
+    pub fn read(text: &str) -> Result<Self, GrammarError> {
+        Self::parse(&respelled(text))
+    }
+
+    /// Reads a pattern in the canonical spelling: 2 to 8 tokens, the first of which is literal and names a kind.
     pub fn parse(text: &str) -> Result<Self, GrammarError> {
         subject::check_size(text)?;
         for (at, token) in subject::tokens(text) {

@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
+use super::spelling::respelled;
 use super::token::{self, GrammarError};
 use super::{RoomId, UserId};
 
@@ -130,6 +131,11 @@ impl Subject {
     pub fn parse(text: &str) -> Result<Self, GrammarError> {
         check_text(text)?;
         Ok(Self(text.into()))
+    }
+
+    /// Reads a subject as a client spells it.
+    pub fn read(text: &str) -> Result<Self, GrammarError> {
+        Self::parse(&respelled(text))
     }
 
     /// The key that routes the subject.

@@ -7,6 +7,8 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
+use super::spelling::{BadEscape, is_plain, percent_decode, push_encoded};
+
 /// The longest token, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 255;
 
@@ -44,6 +46,12 @@ pub enum GrammarError {
         /// The place of its `%`.
         at: usize,
     },
+    /// `%` without two hex digits behind it, where any spelling is accepted.
+    #[error("{0}; write a plain `%` as %25")]
+    Percent(#[from] BadEscape),
+    /// An id that is not text.
+    #[error("the id does not decode to UTF-8")]
+    Utf8,
     /// More bytes than allowed.
     #[error("{bytes} bytes, at most {max} are allowed")]
     TooLong {
@@ -76,12 +84,6 @@ pub enum GrammarError {
         /// The first token.
         found: String,
     },
-}
-
-/// Whether a byte may be written as it is in a token.
-const fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'_' | b'-' | b'@' | b':' | b'~' | b'+' | b'=' | b'|')
 }
 
 const fn hex(digit: u8) -> Option<u8> {
@@ -137,15 +139,8 @@ impl GrammarError {
 
 /// Encodes a raw id as a token; the inverse of [`decode`].
 fn encode(raw: &[u8]) -> String {
-    use fmt::Write;
     let mut token = String::with_capacity(raw.len());
-    for &byte in raw {
-        if is_plain(byte) {
-            token.push(char::from(byte));
-        } else {
-            write!(token, "%{byte:02X}").expect("writing to a String cannot fail");
-        }
-    }
+    raw.iter().for_each(|byte| push_encoded(&mut token, *byte));
     token
 }
 
@@ -181,7 +176,7 @@ macro_rules! id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Reads an encoded id, as in frames and paths.
+            /// Reads an id in its canonical spelling, as it is stored.
             pub fn parse(text: &str) -> Result<Self, GrammarError> {
                 check_id(text)?;
                 Ok(Self(text.into()))
@@ -194,9 +189,21 @@ macro_rules! id {
                 Ok(Self(text.into()))
             }
 
+            /// Reads an id as a client spells it: any spelling that decodes to it.
+            pub fn read(text: &str) -> Result<Self, GrammarError> {
+                let raw = percent_decode(text)?;
+                std::str::from_utf8(&raw).map_err(|_| GrammarError::Utf8)?;
+                Self::from_raw(&raw)
+            }
+
             /// The raw id: the inverse of [`Self::from_raw`].
             pub fn to_raw(&self) -> Vec<u8> {
                 decode(&self.0)
+            }
+
+            /// The raw id as text, for clients. Every id that [`Self::read`] accepts is text.
+            pub fn raw_text(&self) -> String {
+                String::from_utf8_lossy(&self.to_raw()).into_owned()
             }
 
             /// The encoded id.
@@ -234,6 +241,30 @@ id!(
     RoomId
 );
 
+impl UserId {
+    /// Returns the sender of a room's own messages, which nobody sent. No user can have this id,
+    /// since an id has no dot. It is stored and counted like a sender, and never shown.
+    pub fn of_room(room: &RoomId) -> Self {
+        Self(format!("{ROOM_SENDER}{room}").into())
+    }
+
+    /// Whether this is the sender of a room's own messages.
+    pub fn is_of_room(&self) -> bool {
+        self.0.starts_with(ROOM_SENDER)
+    }
+
+    /// Reads a sender as it is stored: a user, or a room.
+    pub fn parse_sender(text: &str) -> Result<Self, GrammarError> {
+        match text.strip_prefix(ROOM_SENDER) {
+            Some(room) => RoomId::parse(room).map(|room| Self::of_room(&room)),
+            None => Self::parse(text),
+        }
+    }
+}
+
+/// What the sender of a room's own messages begins with.
+const ROOM_SENDER: &str = "room.";
+
 impl RoomId {
     /// Makes an id of random bits, which no other node can guess or draw again.
     pub fn of_bits(bits: u128) -> Self {
@@ -265,6 +296,49 @@ mod tests {
     }
 
     #[test]
+    fn the_test_vectors_of_the_documentation_hold() {
+        let page = include_str!("../protocol/README.md");
+        let rows = page.split("| raw | canonical | accepted as well |").nth(1).unwrap();
+        let rows = rows.lines().skip(2).take_while(|row| row.starts_with('|'));
+        let mut found = 0;
+        for row in rows {
+            let mut texts = row.split('`').skip(1).step_by(2);
+            let (raw, canonical) = (texts.next().unwrap(), texts.next().unwrap());
+            let id = UserId::from_raw(raw.as_bytes()).unwrap();
+            assert_eq!((id.as_str(), id.raw_text().as_str()), (canonical, raw));
+            for spelling in texts.chain([canonical]) {
+                assert_eq!(UserId::read(spelling).as_ref(), Ok(&id), "{spelling}");
+                found += 1;
+            }
+        }
+        assert!(found > 8, "they are found: {found}");
+    }
+
+    #[test]
+    fn what_decodes_to_no_id_is_refused() {
+        let error = |text: &str| UserId::read(text).unwrap_err().to_string();
+        assert_eq!(
+            error("100%"),
+            "`%` at byte 3 must be followed by two hex digits; write a plain `%` as %25"
+        );
+        assert_eq!(error("%ff"), "the id does not decode to UTF-8");
+        assert_eq!(error(""), "an empty token at byte 0");
+        assert_eq!(error(&"ä".repeat(42)), "252 bytes, at most 250 are allowed");
+    }
+
+    #[test]
+    fn a_room_sends_under_an_id_that_no_user_has() {
+        let sender = UserId::of_room(&RoomId::parse("r").unwrap());
+        assert!(sender.is_of_room() && UserId::parse(sender.as_str()).is_err());
+        assert_eq!(UserId::parse_sender("room.r"), Ok(sender.clone()));
+        assert!(!UserId::parse_sender("bob").unwrap().is_of_room());
+        assert!(
+            UserId::parse_sender("room.").is_err() && UserId::parse_sender("room.a.b").is_err()
+        );
+        assert_ne!(UserId::from_raw(b"room.r").unwrap(), sender);
+    }
+
+    #[test]
     fn separators_and_wildcards_are_encoded() {
         assert_eq!(
             UserId::from_raw("a.b*>%/ü".as_bytes()).unwrap().as_str(),
@@ -288,7 +362,23 @@ mod tests {
         }
 
         #[test]
+        fn every_spelling_is_the_same_id(raw in "[ -~é]{1,60}", odd in any::<u64>(), upper: bool) {
+            let spell = |(at, byte): (usize, u8)| match odd >> (at % 64) & 1 {
+                _ if byte == b'%' || !byte.is_ascii() => format!("%{byte:02x}").into_bytes(),
+                0 => vec![byte],
+                _ if upper => format!("%{byte:02X}").into_bytes(),
+                _ => format!("%{byte:02x}").into_bytes(),
+            };
+            let text: Vec<u8> = raw.bytes().enumerate().flat_map(spell).collect();
+            let id = UserId::from_raw(raw.as_bytes()).unwrap();
+            prop_assert_eq!(UserId::read(std::str::from_utf8(&text).unwrap()).unwrap(), id.clone());
+            prop_assert_eq!(UserId::read(id.as_str()).unwrap(), id.clone());
+            prop_assert_eq!(id.raw_text(), raw);
+        }
+
+        #[test]
         fn any_text_is_answered(text in ".*") {
+            let _read = UserId::read(&text);
             let _: Result<UserId, GrammarError> = UserId::parse(&text);
         }
     }

@@ -115,18 +115,18 @@ impl Fanout {
         send_id: Option<SendId>,
         except: Option<u64>,
     ) {
-        for way in targets {
-            let payload = envelope.encode_for(&way.keys, &self.services.identity.bus_seal);
-            match way.bucket {
+        for target in targets {
+            let payload = envelope.encode_for(&target.keys, &self.services.identity.bus_seal);
+            match target.bucket {
                 Some(bucket) => {
                     let channel = self.services.cluster.channels.bucket(bucket);
                     self.publishers.publish(
-                        way.shard,
+                        target.shard,
                         OutboundPublish { channel, payload },
                         send_id,
                     );
                 }
-                None => self.publishers.publish_to_all(way.shard, payload, send_id),
+                None => self.publishers.publish_to_all(target.shard, payload, send_id),
             }
         }
         if envelope.concerns_feed() && self.services.cluster.feed.copies() {
@@ -181,7 +181,7 @@ impl Fanout {
 
     /// Delivers a publish to all sessions that it is for, and returns how many received it.
     fn deliver(&self, envelope: &Envelope, via: CopyKind, except: Option<u64>) -> u64 {
-        self.heard(envelope);
+        self.apply_received(envelope);
         let delivered = self.sessions.hub.borrow_mut().deliver(envelope, via, except);
         self.sessions.flush_wanted.notify_one();
         self.sessions.count(delivered);
@@ -194,7 +194,7 @@ impl Fanout {
     /// session gets two of them in order, and a cursor behind what it covers.
     async fn deliver_in_slices(&self, push: &QueuedPublish) -> u64 {
         let (envelope, via) = (&push.envelope, push.via());
-        self.heard(envelope);
+        self.apply_received(envelope);
         let audience = self.sessions.hub.borrow_mut().audience(envelope, via, push.except);
         let (first, rest) = audience.split_at(audience.len().min(SLICE));
         let delivered = self.sessions.hub.borrow_mut().deliver_all(first, envelope);
@@ -223,7 +223,7 @@ impl Fanout {
             && let Ok(conversation) = Conversation::parse_full(&push.envelope.about)
             && self.is_first_copy(&conversation, &push.envelope.keys)
         {
-            self.limiter.heard(&conversation);
+            self.limiter.charge_received(&conversation);
         }
     }
 
@@ -238,7 +238,7 @@ impl Fanout {
     }
 
     /// Applies what a publish means for this worker itself, beside its delivery.
-    fn heard(&self, envelope: &Envelope) {
+    fn apply_received(&self, envelope: &Envelope) {
         if let Some(id) = envelope.message_id().filter(|_| envelope.is_durable()) {
             self.services.clocks.observe(id.time());
         }

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::domain::{Conversation, Membership, MessageId, RoomId, RoutingKey, UserId};
 use crate::hub::{Delivered, Hub, Priority, PushOutcome, Session};
-use crate::protocol::{CloseReason, ErrorReply, RequestId, ServerFrame};
+use crate::protocol::{CloseReason, ConversationRef, ErrorReply, RequestId, ServerFrame};
 use crate::services::{Services, Visibility, no_such_conversation};
 use crate::socket::WorkerShare;
 use crate::watermark::UserRooms;
@@ -108,10 +108,9 @@ impl Sessions {
     pub fn conversation_of(
         &self,
         session: &Session,
-        text: &str,
+        named: &ConversationRef<'_>,
     ) -> Result<Conversation, ErrorReply> {
-        let conversation = Conversation::parse(text, &session.user)
-            .map_err(|error| ErrorReply::bad_request(format!("`conversation`: {error}")))?;
+        let conversation = named.resolve(&session.user)?;
         let inside = match &conversation {
             Conversation::Dm(..) => conversation.is_direct_of(&session.user),
             Conversation::Room(room) => self.hub.borrow().is_inside(&session.user, room),

@@ -39,8 +39,8 @@ impl Fanout {
         let mut targets = SmallVec::<[PublishTarget; 2]>::new();
         for key in keys {
             let route = self.services.cluster.layouts.route(key);
-            match targets.iter_mut().find(|way| way.bucket == Some(route.bucket)) {
-                Some(way) => way.keys.push(key.clone()),
+            match targets.iter_mut().find(|target| target.bucket == Some(route.bucket)) {
+                Some(target) => target.keys.push(key.clone()),
                 None => targets.push(PublishTarget {
                     shard: route.shard,
                     bucket: Some(route.bucket),

@@ -10,7 +10,7 @@ use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use super::problem::Problem;
-use crate::auth::{Principal, TokenRole};
+use crate::auth::{Principal, TokenScope};
 use crate::domain::UserId;
 use crate::limiter::{HandshakePermit, KeyedPermit, KeyedPermits};
 use crate::protocol::Code;
@@ -54,12 +54,12 @@ impl Handshake {
     ) -> Result<(), Problem> {
         let mut held = self.user.borrow_mut();
         let is_known = held.as_ref().is_some_and(|permit| *permit.key() == principal.user);
-        match principal.role {
-            TokenRole::User if is_known => {}
-            TokenRole::User => {
+        match principal.scope {
+            TokenScope::User if is_known => {}
+            TokenScope::User => {
                 *held = Some(users.take(&principal.user).ok_or_else(|| full(users))?);
             }
-            TokenRole::Service | TokenRole::Admin => *held = None,
+            TokenScope::Service | TokenScope::Admin => *held = None,
         }
         self.permit.borrow_mut().take();
         Ok(())
@@ -101,10 +101,10 @@ mod tests {
 
     const BOUNDS: ConnectionBounds = ConnectionBounds { connections: 9, handshakes: 9, ending: 1 };
 
-    fn principal(user: &str, role: TokenRole) -> Principal {
+    fn principal(user: &str, scope: TokenScope) -> Principal {
         let user = UserId::parse(user).unwrap();
         let [publish, subscribe] = [(); 2].map(|()| Grants::new(Vec::new()));
-        Principal { user, role, publish, subscribe, expires_at: 0 }
+        Principal { user, scope, publish, subscribe, expires_at: 0 }
     }
 
     fn begin() -> (ConnectionPermit, Handshake) {
@@ -123,7 +123,7 @@ mod tests {
         };
         assert!(closes(StatusCode::UNAUTHORIZED) && closes(StatusCode::NO_CONTENT));
         assert!(!closes(StatusCode::SWITCHING_PROTOCOLS), "a socket sends hello next");
-        handshake.identify(&principal("a", TokenRole::User), &KeyedPermits::new(1)).unwrap();
+        handshake.identify(&principal("a", TokenScope::User), &KeyedPermits::new(1)).unwrap();
         assert!(!closes(StatusCode::UNAUTHORIZED), "it showed one before");
         assert!(handshake.into_permit().is_none(), "the permit was given back");
     }
@@ -135,14 +135,14 @@ mod tests {
             let (one, two) = (begin(), begin());
             ([one.0, two.0], [one.1, two.1])
         };
-        let [alice, bob] = ["alice", "bob"].map(|user| principal(user, TokenRole::User));
+        let [alice, bob] = ["alice", "bob"].map(|user| principal(user, TokenScope::User));
         first.identify(&alice, &users).unwrap();
         first.identify(&alice, &users).unwrap();
         assert!(second.identify(&alice, &users).is_err());
         assert!(second.into_permit().is_some(), "a refused token does not count as shown");
         first.identify(&bob, &users).unwrap();
         assert!(users.take(&alice.user).is_some(), "alice has hers back");
-        first.identify(&principal("alice", TokenRole::Service), &users).unwrap();
+        first.identify(&principal("alice", TokenScope::Service), &users).unwrap();
         assert!(users.take(&bob.user).is_some(), "a service needs none");
     }
 }

@@ -9,7 +9,7 @@ use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFT
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
-use crate::protocol::{Code, ErrorReply, Retry};
+use crate::protocol::{Code, ErrorReply, Retry, whole_millis};
 
 /// The status of each code.
 const fn status_of(code: Code) -> StatusCode {
@@ -35,6 +35,7 @@ pub(super) struct Problem {
     code: Code,
     retry: Retry,
     detail: Cow<'static, str>,
+    retry_after: Option<Duration>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -46,6 +47,8 @@ struct Document<'a> {
     detail: &'a str,
     code: Code,
     retry: Retry,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
 }
 
 impl From<ErrorReply> for Problem {
@@ -53,11 +56,7 @@ impl From<ErrorReply> for Problem {
         let ErrorReply { code, message, retry_after, .. } = refusal;
         let problem = Self::new(status_of(code), code, message);
         match retry_after {
-            // In whole seconds, rounded up, so that a client that waits for so long does not come
-            // too early.
-            Some(wait) => {
-                problem.retry_after(Duration::from_secs(wait.as_millis().div_ceil(1000) as u64))
-            }
+            Some(wait) => problem.retry_after(wait),
             None => problem,
         }
     }
@@ -71,7 +70,7 @@ impl Problem {
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
         let (retry, headers) = (code.retry(), Vec::new());
-        Self { status, code, retry, detail: detail.into(), headers }
+        Self { status, code, retry, detail: detail.into(), retry_after: None, headers }
     }
 
     /// Adds a header.
@@ -80,10 +79,13 @@ impl Problem {
         self
     }
 
-    /// Adds when to try again.
+    /// Adds when to try again: in whole seconds in the header, in milliseconds in the document.
+    /// Both are rounded up, so that a client that waits for so long does not come too early.
     pub(super) fn retry_after(mut self, wait: Duration) -> Self {
         self.retry = Retry::Later;
-        self.with(RETRY_AFTER, HeaderValue::from(wait.as_secs()))
+        self.retry_after = Some(wait);
+        let seconds = wait.as_micros().div_ceil(1_000_000) as u64;
+        self.with(RETRY_AFTER, HeaderValue::from(seconds))
     }
 
     /// Ends the connection after the answer: nothing more is read from it.
@@ -100,6 +102,7 @@ impl Problem {
             detail: &self.detail,
             code: self.code,
             retry: self.retry,
+            retry_after_ms: self.retry_after.map(whole_millis),
         };
         let mut response = json_as("application/problem+json", self.status, &document);
         response.headers_mut().extend(self.headers);
@@ -161,6 +164,11 @@ mod tests {
         let problem = Problem::new(StatusCode::TOO_EARLY, Code::BadRequest, "early");
         let (_, headers, text) = document(problem.retry_after(Duration::from_secs(3))).await;
         assert_eq!(headers[RETRY_AFTER], "3");
-        assert!(text.ends_with(r#""code":"bad_request","retry":"later"}"#), "{text}");
+        let end = r#""code":"bad_request","retry":"later","retry_after_ms":3000}"#;
+        assert!(text.ends_with(end), "{text}");
+        let refusal = ErrorReply::rate_limited("often", Duration::from_micros(17_001));
+        let (_, headers, text) = document(Problem::from(refusal)).await;
+        assert_eq!(headers[RETRY_AFTER], "1");
+        assert!(text.ends_with(r#""retry":"later","retry_after_ms":18}"#), "{text}");
     }
 }

@@ -2,7 +2,7 @@
 //! there, repeated and unknown ones are refused.
 
 use super::percent::decode;
-use crate::domain::{MessageId, UserId};
+use crate::domain::{MessageId, RoomId, UserId};
 use crate::protocol::ErrorReply;
 
 /// More parameters than any route has.
@@ -52,10 +52,17 @@ impl Query {
         text.parse().map(Some).map_err(|error| ErrorReply::bad_request(format!("`{name}` {error}")))
     }
 
-    /// Takes a parameter that is an encoded user id.
+    /// Takes a parameter that is a user id, in any spelling.
     pub(super) fn user_id(&mut self, name: &str) -> Result<Option<UserId>, ErrorReply> {
         let Some(text) = self.text(name) else { return Ok(None) };
-        let read = UserId::parse(&text);
+        let read = UserId::read(&text);
+        read.map(Some).map_err(|error| ErrorReply::bad_request(format!("`{name}`: {error}")))
+    }
+
+    /// Takes a parameter that is a room id, in any spelling.
+    pub(super) fn room_id(&mut self, name: &str) -> Result<Option<RoomId>, ErrorReply> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let read = RoomId::read(&text);
         read.map(Some).map_err(|error| ErrorReply::bad_request(format!("`{name}`: {error}")))
     }
 

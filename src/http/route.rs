@@ -4,9 +4,9 @@ use hyper::Method;
 
 use super::percent::decode;
 use crate::domain::{RoomId, UserId};
-use crate::protocol::{ErrorReply, MEMBERS_BYTES_MAX};
+use crate::protocol::{ErrorReply, MEMBERS_BYTES_MAX, MESSAGES_BYTES_MAX};
 
-/// What a request asks for. Ids are encoded ones: the percent-encoding of the path is decoded once.
+/// What a request asks for. A segment of the path is percent-decoded once, and is the raw id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ApiRoute {
     /// Sends a message.
@@ -32,6 +32,8 @@ pub(super) enum ApiRoute {
     RemoveMember(RoomId, UserId),
     /// Lists a user's conversations.
     Inbox(UserId),
+    /// Lists the rooms that a user is in.
+    UserRooms(UserId),
     /// Returns the `OpenAPI` document.
     OpenApi,
 }
@@ -54,7 +56,7 @@ type Make = fn(&mut Ids<'_>) -> Result<ApiRoute, ErrorReply>;
 type Endpoint = (Method, &'static str, Make);
 
 /// Every route.
-pub(super) static ENDPOINTS: [Endpoint; 12] = [
+pub(super) static ENDPOINTS: [Endpoint; 13] = [
     (Method::POST, "/v1/messages", |_| Ok(ApiRoute::Send)),
     (Method::GET, "/v1/conversations/{id}/messages", |ids| Ok(ApiRoute::History(ids.text()?))),
     (Method::POST, "/v1/publish", |_| Ok(ApiRoute::Publish)),
@@ -70,6 +72,7 @@ pub(super) static ENDPOINTS: [Endpoint; 12] = [
         Ok(ApiRoute::RemoveMember(ids.room()?, ids.user()?))
     }),
     (Method::GET, "/v1/users/{id}/inbox", |ids| Ok(ApiRoute::Inbox(ids.user()?))),
+    (Method::GET, "/v1/users/{id}/rooms", |ids| Ok(ApiRoute::UserRooms(ids.user()?))),
     (Method::GET, "/v1/openapi.json", |_| Ok(ApiRoute::OpenApi)),
 ];
 
@@ -95,11 +98,10 @@ impl ApiRoute {
     /// most routes.
     pub(super) const fn body_max(&self, frame: usize) -> Option<usize> {
         match self {
-            Self::Send
-            | Self::Publish
-            | Self::CreateRoom
-            | Self::PutRoom(_)
-            | Self::PutMember(..) => Some(frame),
+            Self::Send => Some(MESSAGES_BYTES_MAX),
+            Self::Publish | Self::CreateRoom | Self::PutRoom(_) | Self::PutMember(..) => {
+                Some(frame)
+            }
             Self::PutMembers(_) => Some(MEMBERS_BYTES_MAX),
             _ => None,
         }
@@ -152,13 +154,13 @@ impl Ids<'_> {
 
     fn room(&mut self) -> Result<RoomId, ErrorReply> {
         let id = self.text()?;
-        RoomId::parse(&id)
+        RoomId::from_raw(id.as_bytes())
             .map_err(|error| ErrorReply::bad_request(format!("the room's id in the path: {error}")))
     }
 
     fn user(&mut self) -> Result<UserId, ErrorReply> {
         let id = self.text()?;
-        UserId::parse(&id)
+        UserId::from_raw(id.as_bytes())
             .map_err(|error| ErrorReply::bad_request(format!("the user's id in the path: {error}")))
     }
 }
@@ -186,13 +188,16 @@ mod tests {
             ("POST", "/v1/rooms", ApiRoute::CreateRoom),
             ("PUT", "/v1/rooms/r", ApiRoute::PutRoom(room("r"))),
             ("GET", "/v1/rooms/members", ApiRoute::Room(room("members"))),
-            ("GET", "/v1/rooms/a%2525", ApiRoute::Room(room("a%25"))),
+            ("GET", "/v1/rooms/a%25", ApiRoute::Room(room("a%25"))),
+            ("GET", "/v1/rooms/a%2fb", ApiRoute::Room(room("a%2Fb"))),
+            ("GET", "/v1/users/a.b%40c/inbox", ApiRoute::Inbox(user("a%2Eb@c"))),
             ("GET", "/v1/rooms/%61b", ApiRoute::Room(room("ab"))),
             ("GET", "/v1/rooms/r/members", ApiRoute::Members(room("r"))),
             ("PUT", "/v1/rooms/r/members", ApiRoute::PutMembers(room("r"))),
             ("PUT", "/v1/rooms/r/members/u+1", ApiRoute::PutMember(room("r"), user("u+1"))),
             ("DELETE", "/v1/rooms/r/members/u", ApiRoute::RemoveMember(room("r"), user("u"))),
             ("GET", "/v1/users/u%7C/inbox", ApiRoute::Inbox(user("u|"))),
+            ("GET", "/v1/users/me/rooms", ApiRoute::UserRooms(user("me"))),
             ("GET", "/v1/openapi.json", ApiRoute::OpenApi),
         ];
         for (method, path, route) in table {
@@ -247,14 +252,11 @@ mod tests {
 
     #[test]
     fn a_bad_id_says_why() {
+        let long = format!("/v1/rooms/{}", "%00".repeat(84));
         let table = [
-            ("/v1/rooms/a%2Fb", "the room's id in the path: byte 0x2F at 1"),
-            ("/v1/rooms/a%25", "the room's id in the path: `%` at byte 1"),
-            ("/v1/rooms/a%252e", "the room's id in the path: `%` at byte 1"),
             ("/v1/rooms/a%", "the path: `%` at byte 1 must be followed by two hex digits"),
             ("/v1/rooms/%ff", "the path: it does not decode to UTF-8"),
-            ("/v1/rooms/..", "the room's id in the path: byte 0x2E at 0"),
-            ("/v1/users/a.b/inbox", "the user's id in the path: byte 0x2E at 1"),
+            (&long, "the room's id in the path: 252 bytes, at most 250 are allowed"),
         ];
         for (path, part) in table {
             match ApiRoute::find(&Method::GET, path) {

@@ -16,7 +16,7 @@ pub struct Delivered {
 impl Delivered {
     pub(super) const fn count(&mut self, handed: PushOutcome) {
         match handed {
-            PushOutcome::Yes => self.handed += 1,
+            PushOutcome::Queued => self.handed += 1,
             PushOutcome::Shed => self.shed += 1,
             PushOutcome::Evicted => self.evicted += 1,
             PushOutcome::Closed => {}

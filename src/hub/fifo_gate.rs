@@ -23,7 +23,7 @@ pub struct FifoGate {
 
 impl fmt::Debug for FifoGate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sequencer").finish_non_exhaustive()
+        f.debug_struct("FifoGate").finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,6 @@
 //! One client connection as the hub knows it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use crate::delivery::CopyKind;
 use crate::domain::{MessageId, Pattern, RoutingKey, Subject, UserId};
 use crate::protocol::CloseReason;
 use crate::socket::{Link, OutboxItem};
+use crate::telemetry::ClientPermit;
 
 /// How a frame is treated if its client is slow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub enum Priority {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PushOutcome {
     /// It is queued.
-    Yes,
+    Queued,
     /// It was shed, and is to be counted.
     Shed,
     /// It did not fit: it closed the session, and that is to be counted.
@@ -74,6 +75,8 @@ struct SessionConnection {
     pinged: Cell<Instant>,
     /// Whether it is to be flushed.
     touched: Cell<bool>,
+    /// Counts it by its client's program.
+    counted: OnceCell<ClientPermit>,
 }
 
 /// What the last token of a session said.
@@ -108,6 +111,7 @@ impl Session {
                 outbox_bytes: bounds.outbox_bytes,
                 pinged: Cell::new(Instant::now()),
                 touched: Cell::default(),
+                counted: OnceCell::default(),
             },
             token: SessionToken {
                 principal: RefCell::new(Rc::new(principal)),
@@ -116,6 +120,11 @@ impl Session {
             patterns: RefCell::new(Subscriptions::new(patterns)),
             id: Cell::default(),
         }
+    }
+
+    /// Counts it by its client's program, until it ends.
+    pub fn count_as(&self, permit: ClientPermit) {
+        let _first = self.connection.counted.set(permit);
     }
 
     /// Returns the key of its user.
@@ -231,7 +240,7 @@ impl Session {
             return PushOutcome::Shed;
         }
         if self.connection.link.push(OutboxItem::Text(frame)).is_ok() {
-            return PushOutcome::Yes;
+            return PushOutcome::Queued;
         }
         self.evict();
         PushOutcome::Evicted
@@ -246,7 +255,7 @@ impl Session {
     ) -> Option<PushOutcome> {
         match self.recovery.take_in(id, room, frame, self.connection.outbox_bytes / 2) {
             Buffering::Hand(frame) => Some(self.deliver_frame(frame, Priority::Message)),
-            Buffering::Kept => Some(PushOutcome::Yes),
+            Buffering::Kept => Some(PushOutcome::Queued),
             Buffering::Had => None,
         }
     }
@@ -281,6 +290,6 @@ mod tests {
     #[test]
     fn a_session_is_small() {
         let size = size_of::<Session>() - size_of::<Safeguards>();
-        assert!(size <= 344, "{size}");
+        assert!(size <= 352, "{size}");
     }
 }

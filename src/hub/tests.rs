@@ -7,7 +7,7 @@ use proptest::test_runner::{Config, TestRunner};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::auth::{Grants, Principal, TokenRole};
+use crate::auth::{Grants, Principal, TokenScope};
 use crate::bus::{BootId, Envelope, EnvelopeKind, StoreTag};
 use crate::config::SessionBounds;
 use crate::delivery::CopyKind;
@@ -46,7 +46,7 @@ impl Peers {
         let user = UserId::parse(user).unwrap();
         let (publish, subscribe) = (Grants::default(), Grants::default());
         let principal =
-            Principal { user, role: TokenRole::User, publish, subscribe, expires_at: 0 };
+            Principal { user, scope: TokenScope::User, publish, subscribe, expires_at: 0 };
         self.made += 1;
         Rc::new(Session::new(self.made, principal, None, link, BOUNDS, Arc::clone(&self.patterns)))
     }

@@ -211,7 +211,7 @@ impl WorkerLimiter {
 
     /// Charges a message of a conversation that came from another node or another worker. It is
     /// never refused.
-    pub fn heard(&self, conversation: &Conversation) {
+    pub fn charge_received(&self, conversation: &Conversation) {
         self.rate_of(conversation).shelf.charge(conversation, self.now(), 1);
     }
 

@@ -9,7 +9,7 @@ use super::signal::check_name;
 use crate::auth::Principal;
 use crate::domain::{Conversation, Subject, UserId};
 use crate::protocol::{Code, ErrorReply};
-use crate::services::no_such_conversation;
+use crate::services::{no_such_conversation, not_a_member};
 use crate::worker_call::Caller;
 
 /// An event to be published.
@@ -156,7 +156,11 @@ fn may_publish(
         EventOrder::Signal { conversation, name, from, .. } => {
             let is_room = matches!(conversation, Conversation::Room(_));
             if !(conversation.is_direct_of(from) || is_room) {
-                return Err(no_such_conversation());
+                return Err(if is_service {
+                    not_a_member(from, conversation)
+                } else {
+                    no_such_conversation()
+                });
             }
             check_name(name)
         }
@@ -166,13 +170,13 @@ fn may_publish(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{Grants, TokenRole};
+    use crate::auth::{Grants, TokenScope};
     use crate::domain::Pattern;
 
-    fn principal(user: &str, role: TokenRole) -> Principal {
+    fn principal(user: &str, scope: TokenScope) -> Principal {
         let publish = Grants::new(vec![Pattern::parse("topic.mine.>").unwrap()]);
         let user = UserId::parse(user).unwrap();
-        Principal { user, role, publish, subscribe: Grants::default(), expires_at: 0 }
+        Principal { user, scope, publish, subscribe: Grants::default(), expires_at: 0 }
     }
 
     fn data() -> Box<RawValue> {
@@ -196,7 +200,7 @@ mod tests {
                 may_publish(&principal, &Caller::of(&principal), &event).is_ok()
             };
             assert_eq!(
-                (may(TokenRole::User), may(TokenRole::Service)),
+                (may(TokenScope::User), may(TokenScope::Service)),
                 (granted, true),
                 "{event:?}"
             );
@@ -206,12 +210,12 @@ mod tests {
     #[test]
     fn conversations_by_those_who_are_in_them() {
         let table = [
-            ("dm.bob.me", "typing", TokenRole::User, None),
-            ("dm.bob.me", "nc.joined", TokenRole::User, Some(Code::Forbidden)),
-            ("dm.bob.me", "nc.joined", TokenRole::Service, Some(Code::Forbidden)),
-            ("dm.bob.carol", "typing", TokenRole::User, Some(Code::NotFound)),
-            ("dm.bob.carol", "typing", TokenRole::Service, Some(Code::NotFound)),
-            ("room.x", "nc.joined", TokenRole::User, Some(Code::Forbidden)),
+            ("dm.bob.me", "typing", TokenScope::User, None),
+            ("dm.bob.me", "nc.joined", TokenScope::User, Some(Code::Forbidden)),
+            ("dm.bob.me", "nc.joined", TokenScope::Service, Some(Code::Forbidden)),
+            ("dm.bob.carol", "typing", TokenScope::User, Some(Code::NotFound)),
+            ("dm.bob.carol", "typing", TokenScope::Service, Some(Code::Forbidden)),
+            ("room.x", "nc.joined", TokenScope::User, Some(Code::Forbidden)),
         ];
         for (conversation, name, role, code) in table {
             let me = UserId::parse("me").unwrap();

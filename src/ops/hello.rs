@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::Router;
 use crate::domain::{Pattern, PatternScope, UserId};
 use crate::hub::Session;
-use crate::protocol::{ErrorReply, RequestId, ServerFrame};
+use crate::protocol::{ErrorReply, RequestId, ServerFrame, ServerInfo};
 
 /// What a `hello` asks for beside its authentication.
 #[derive(Debug, Default)]
@@ -16,6 +16,10 @@ pub struct HelloOptions {
     pub subscribe: Vec<Pattern>,
     /// The cursor of an earlier session.
     pub cursor: Option<Box<str>>,
+    /// The client's program.
+    pub client: Option<Box<str>>,
+    /// Fields of the frame that are not known.
+    pub ignored: Vec<String>,
 }
 
 impl Router {
@@ -30,7 +34,9 @@ impl Router {
 
     /// Opens a session: it gets `ready`, then live messages, then a `cursor`.
     pub fn open(self: &Rc<Self>, session: &Rc<Session>, options: &HelloOptions) {
-        self.services.metrics.sessions.open.inc();
+        let metrics = &self.services.metrics.sessions;
+        metrics.open.inc();
+        session.count_as(metrics.programs.enter(options.client.as_deref()));
         let (granted, mut refused) = Self::sort_wishes(session, &options.subscribe);
         session.recovery.begin_catch_up(self.sessions.hub.borrow().place());
         if self.sessions.hub.borrow_mut().join(session) {
@@ -45,7 +51,7 @@ impl Router {
         // `ready` does not confirm any pattern. Literal patterns serve events from now on, since
         // their subscription is confirmed sooner than that of wide ones.
         self.sessions.hub.borrow_mut().activate(session, &granted);
-        self.ready(session, options.id.as_ref(), &ServerFrame::refused(&refused));
+        self.ready(session, options, &ServerFrame::refused(&refused));
         self.recovery.start(session, options.cursor.as_deref());
     }
 
@@ -66,10 +72,11 @@ impl Router {
         lacking.into_iter().partition(|pattern| principal.may_subscribe(pattern))
     }
 
-    fn ready(&self, session: &Rc<Session>, id: Option<&RequestId>, refused: &[String]) {
+    fn ready(&self, session: &Rc<Session>, options: &HelloOptions, refused: &[String]) {
         let services = &self.services;
         let frame = ServerFrame::Ready {
-            id,
+            server: ServerInfo::CURRENT,
+            id: options.id.as_ref(),
             session: &format!("s-{:x}", session.number),
             user: session.user.as_str(),
             device: session.device.as_deref(),
@@ -77,6 +84,7 @@ impl Router {
             ping_ms: services.config.timeouts.ping.as_millis() as u64,
             limits: services.config.limits.ready(),
             refused,
+            ignored: &options.ignored,
             now: services.clocks.wall.now().millis(),
         };
         self.sessions.reply(session, &frame);

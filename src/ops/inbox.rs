@@ -8,10 +8,11 @@ use super::Router;
 use super::bounded_concurrency::at_once;
 use super::inbox_order::{DIRECTS_MAX, InboxLine, InboxOrder};
 use super::inbox_place::InboxCursor;
-use crate::domain::{Conversation, Membership, MessageId, RoomId, UserId};
+use crate::domain::{Conversation, Membership, MessageId, Room, RoomId, UserId};
 use crate::hub::Session;
 use crate::protocol::{
     ErrorReply, INBOX_LIMIT_MAX, InboxItem, InboxRequest, MessageText, RequestId, ServerFrame,
+    stored_json,
 };
 use crate::recovery::{ACTIVITY_DAYS, ACTIVITY_MAX, AHEAD};
 use crate::send::MEMBERSHIPS_MAX;
@@ -30,8 +31,12 @@ const ENTRY_READS: usize = 3;
 pub struct InboxEntry {
     /// The conversation.
     pub conversation: Conversation,
+    /// The raw id of the other user; a room has none.
+    pub peer: Option<Box<str>>,
     /// The room's title; a direct conversation has none.
     pub title: Option<Box<str>>,
+    /// The room's data, as JSON; a direct conversation has none.
+    pub data: Option<Box<str>>,
     /// The newest message that the user is shown.
     pub last: Option<MessageText>,
     /// Up to which message the user has read it.
@@ -138,11 +143,10 @@ impl InboxEntry {
     pub fn item(&self) -> InboxItem<'_> {
         InboxItem {
             conversation: self.conversation.to_string(),
-            kind: match self.conversation {
-                Conversation::Dm(..) => "dm",
-                Conversation::Room(_) => "room",
-            },
+            kind: self.conversation.kind(),
+            peer: self.peer.as_deref(),
             title: self.title.as_deref(),
+            data: self.data.as_deref().and_then(stored_json),
             last: self.last.as_ref().map(MessageText::as_raw),
             read_upto: self.read.map(|id| id.to_string()),
         }
@@ -222,10 +226,11 @@ impl InboxReader<'_> {
         rooms: &Rooms,
         conversation: Conversation,
     ) -> Result<InboxEntry, ErrorReply> {
-        let (title, hidden) = match &conversation {
+        let (room, hidden) = match &conversation {
             Conversation::Room(room) => self.room_shown(room, rooms.get(room)).await?,
             Conversation::Dm(..) => (None, None),
         };
+        let (title, data) = room.map_or((None, None), |room| (room.title, room.data));
         let query = HistoryQuery {
             conversation: conversation.clone(),
             range: HistoryRange::Before(None),
@@ -238,19 +243,21 @@ impl InboxReader<'_> {
         }
         let participant = Participant { user: user.clone(), conversation: conversation.clone() };
         let read = self.0.answer(self.0.store.read_mark(participant)).await?;
-        Ok(InboxEntry { conversation, title, last: last.as_ref().map(MessageText::new), read })
+        let peer = conversation.peer_of(user).map(|peer| peer.raw_text().into());
+        let last = last.as_ref().map(MessageText::new);
+        Ok(InboxEntry { conversation, peer, title, data, last, read })
     }
 
-    /// Returns a room's title, and up to which id its history is hidden from a member.
+    /// Returns a room, and up to which id its history is hidden from a member.
     async fn room_shown(
         &self,
         room: &RoomId,
         membership: Option<&Membership>,
-    ) -> Result<(Option<Box<str>>, Option<MessageId>), ErrorReply> {
+    ) -> Result<(Option<Room>, Option<MessageId>), ErrorReply> {
         let row = self.0.answer(self.0.store.room(room.clone())).await?;
         let hidden =
             row.as_ref().zip(membership).and_then(|(row, member)| hidden_upto(row, member));
-        Ok((row.and_then(|row| row.title), hidden))
+        Ok((row, hidden))
     }
 }
 
@@ -271,7 +278,9 @@ mod tests {
         };
         let entry = |body: String| InboxEntry {
             conversation: conversation.clone(),
+            peer: None,
             title: None,
+            data: None,
             last: Some(MessageText::new(&message(body))),
             read: None,
         };

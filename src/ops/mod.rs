@@ -16,6 +16,7 @@ mod rooms;
 mod send;
 mod signal;
 mod subscribe;
+mod user_rooms;
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -32,7 +32,7 @@ impl Router {
         subject: &str,
         data: &RawValue,
     ) -> Result<(), ErrorReply> {
-        let subject = Subject::parse(subject)
+        let subject = Subject::read(subject)
             .map_err(|error| ErrorReply::bad_request(format!("`subject`: {error}")))?;
         if !session.principal().may_publish(&subject) {
             return Err(ErrorReply::new(Code::Forbidden, format!("`{subject}` is not granted")));

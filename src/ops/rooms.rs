@@ -10,7 +10,7 @@ use crate::config::Initiator;
 use crate::domain::{
     Conversation, HistoryVisibility, MemberRole, Membership, Room, RoomId, RoutingKey, UserId,
 };
-use crate::protocol::{Code, ErrorReply, ServerFrame};
+use crate::protocol::{Code, ErrorReply, ServerFrame, stored_json};
 use crate::send::{Added, ChangedRoom};
 use crate::services::no_such_conversation;
 use crate::store::{MembersPage, MembersQuery, MembershipKey};
@@ -24,6 +24,8 @@ const MEMBERS_A_READ: usize = 100;
 pub struct RoomWish {
     /// The room's title; `None` leaves it unchanged.
     pub title: Option<Box<str>>,
+    /// The room's data, as JSON; `None` leaves it unchanged.
+    pub data: Option<Box<str>>,
     /// What members see of the time before they joined; set only when the room is created.
     pub past: Option<HistoryVisibility>,
     /// The owner of a new room; only a service may choose it.
@@ -59,10 +61,12 @@ impl Router {
     ) -> Result<(Room, bool), ErrorReply> {
         self.services.clocks.must_know_the_time()?;
         self.may_change(&caller).await?;
-        self.must_own(&caller, &room).await?;
+        self.must_own(&caller, &room).await.map_err(no_room_to_change)?;
         match self.services.answer(self.services.store.room(room.clone())).await? {
-            Some(known) => Ok((self.rename(&caller, known, &wish).await?, false)),
-            None if matches!(caller, Caller::User(_)) => Err(no_such_conversation()),
+            Some(known) => Ok((self.change_room(&caller, known, wish).await?, false)),
+            None if matches!(caller, Caller::User(_)) => {
+                Err(no_room_to_change(no_such_conversation()))
+            }
             None => Ok((self.make(&caller, room, wish).await?, true)),
         }
     }
@@ -81,6 +85,7 @@ impl Router {
         let room = Room {
             id,
             title: wish.title,
+            data: wish.data,
             creator: caller.user().clone(),
             past: wish.past.unwrap_or(HistoryVisibility::All),
             created: stamp,
@@ -99,33 +104,57 @@ impl Router {
         Ok(room)
     }
 
-    async fn rename(
+    async fn change_room(
         self: &Rc<Self>,
         caller: &Caller,
         known: Room,
-        wish: &RoomWish,
+        wish: RoomWish,
     ) -> Result<Room, ErrorReply> {
         if wish.past.is_some_and(|past| past != known.past) {
-            let message = "`history` is set when a room is created and never changed";
+            let message = "`history_visibility` is set when a room is created and never changed";
             return Err(ErrorReply::bad_request(message));
         }
-        let Some(title) = wish.title.clone().filter(|title| Some(title) != known.title.as_ref())
-        else {
+        if let Some(owner) = &wish.owner {
+            self.must_be_an_owner(&known.id, owner).await?;
+        }
+        let title = wish.title.or_else(|| known.title.clone());
+        let data = wish.data.or_else(|| known.data.clone());
+        if (&title, &data) == (&known.title, &known.data) {
             return Ok(known);
-        };
+        }
         self.services.clocks.follow(known.stamp)?;
-        let room = Room { title: Some(title), stamp: self.services.clocks.issue_id(), ..known };
+        let room = Room { title, data, stamp: self.services.clocks.issue_id(), ..known };
         self.services.written(self.services.store.put_room(room.clone())).await?;
+        self.announce_room(caller, &room);
+        Ok(room)
+    }
+
+    /// Tells the members what a room is like now.
+    fn announce_room(self: &Rc<Self>, caller: &Caller, room: &Room) {
         let about = Conversation::Room(room.id.clone()).to_string();
         let frame = ServerFrame::RoomChanged {
             conversation: &about,
             title: room.title.as_deref(),
+            data: room.data.as_deref().and_then(stored_json),
             by: caller.by().map(UserId::as_str),
             at: room.stamp.time().millis(),
         };
         let keys = SmallVec::from_iter([RoutingKey::room(&room.id)]);
         self.fanout.announce(keys, &about, frame.text(), None);
-        Ok(room)
+    }
+
+    /// Refuses an `owner` for a room that exists, unless that user owns it: a repeated request
+    /// changes nothing.
+    async fn must_be_an_owner(&self, room: &RoomId, owner: &UserId) -> Result<(), ErrorReply> {
+        let state = self.services.member_state(room, owner).await?;
+        if state.is_inside() && state.role == MemberRole::Owner {
+            return Ok(());
+        }
+        let message = format!(
+            "`owner` is set when a room is created, and `{owner}` does not own this one: `PUT` the \
+             member with the role `owner`"
+        );
+        Err(ErrorReply::bad_request(message))
     }
 
     /// Returns a room, to its members and to services.
@@ -244,14 +273,14 @@ impl Router {
     }
 
     /// Charges one read and `more` further ones to a user. A service is not charged.
-    fn may_read(&self, caller: &Caller, more: usize) -> Result<(), ErrorReply> {
+    pub(super) fn may_read(&self, caller: &Caller, more: usize) -> Result<(), ErrorReply> {
         let Caller::User(user) = caller else { return Ok(()) };
         self.limiter.read(user).map_err(|refused| refused.refusal())?;
         self.limiter.owe_reads(user, more);
         Ok(())
     }
 
-    async fn must_exist(&self, room: &RoomId) -> Result<Room, ErrorReply> {
+    pub(super) async fn must_exist(&self, room: &RoomId) -> Result<Room, ErrorReply> {
         let known = self.services.answer(self.services.store.room(room.clone())).await?;
         known.ok_or_else(no_such_conversation)
     }
@@ -273,4 +302,15 @@ impl Router {
 /// A room whose members this caller changes.
 fn changed_room<'a>(caller: &'a Caller, room: &'a Room) -> ChangedRoom<'a> {
     ChangedRoom { id: &room.id, title: room.title.as_deref(), by: caller.by() }
+}
+
+/// The answer to a user who puts a room without owning it. Whether there is such a room, it does
+/// not say.
+fn no_room_to_change(refusal: ErrorReply) -> ErrorReply {
+    if refusal.code != Code::NotFound {
+        return refusal;
+    }
+    let message = "no such room is the user's: users create rooms by POST, where `policy.create` \
+                   is \"anyone\"";
+    ErrorReply::new(Code::Forbidden, message)
 }

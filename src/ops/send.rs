@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::Router;
 use crate::domain::Conversation;
 use crate::hub::{SendOpPermit, Session};
-use crate::protocol::{Code, ErrorReply, MessageText, RequestId, Send};
+use crate::protocol::{Code, ConversationRef, ErrorReply, MessageText, RequestId, Retry, Send};
 use crate::send::{SendOrder, Sending, begin_temporary_interest};
 use crate::telemetry::SendOutcome;
 
@@ -46,7 +46,7 @@ impl Router {
     fn check_send(
         &self,
         session: &Rc<Session>,
-        conversation: &str,
+        conversation: &ConversationRef<'_>,
     ) -> Result<(Conversation, SendOpPermit), ErrorReply> {
         let conversation = self.sessions.conversation_of(session, conversation)?;
         Ok((conversation, acquire_send_permit(session)?))
@@ -73,7 +73,7 @@ impl Router {
     /// Sends in the name of a user without a session: it is processed alike, and all the user's
     /// sessions get the message. The caller may stop waiting: a send that has an id goes on.
     pub async fn send_for(self: Rc<Self>, order: SendOrder) -> Result<MessageText, ErrorReply> {
-        self.services.must_be_in(&order.from, &order.conversation).await?;
+        self.must_be_let_in(&order).await?;
         begin_temporary_interest(&self.fanout.memberships, &order);
         let send = tokio::task::spawn_local(async move {
             self.sends.process(&Sending { order, session: None }).await
@@ -83,6 +83,42 @@ impl Router {
             Err(ErrorReply::new(Code::OutcomeUnknown, "the send ended without an outcome"))
         })
     }
+}
+
+impl Router {
+    /// Refuses a sender who is not in the conversation. A room itself may always write into it.
+    async fn must_be_let_in(&self, order: &SendOrder) -> Result<(), ErrorReply> {
+        let SendOrder { from, conversation, .. } = order;
+        match conversation {
+            Conversation::Room(room) if from.is_of_room() => self.must_exist(room).await.map(drop),
+            _ if order.by_service => self.services.must_be_in_for_service(from, conversation).await,
+            _ => self.services.must_be_in(from, conversation).await,
+        }
+    }
+
+    /// Sends the messages of one sender, each behind the one before. After one that may pass later
+    /// the rest is not tried, so that their order holds.
+    pub async fn send_all_for(
+        self: Rc<Self>,
+        orders: Vec<SendOrder>,
+    ) -> Vec<Result<MessageText, ErrorReply>> {
+        let (mut outcomes, mut is_stopped) = (Vec::with_capacity(orders.len()), false);
+        for order in orders {
+            if is_stopped {
+                outcomes.push(Err(not_tried()));
+                continue;
+            }
+            let outcome = Rc::clone(&self).send_for(order).await;
+            is_stopped = outcome.as_ref().is_err_and(|it| it.code.retry() != Retry::Never);
+            outcomes.push(outcome);
+        }
+        outcomes
+    }
+}
+
+fn not_tried() -> ErrorReply {
+    let message = "not tried, since an earlier message of the sender in the list was not sent";
+    ErrorReply::new(Code::Unavailable, message)
 }
 
 /// Takes one of the session's permits for sends in flight.

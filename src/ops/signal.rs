@@ -93,10 +93,12 @@ impl Router {
         from: &UserId,
         conversation: &Conversation,
     ) -> Result<(), ErrorReply> {
-        self.services.must_be_in(from, conversation).await?;
         match caller {
-            Caller::User(_) => self.services.must_be_started(from, conversation).await,
-            Caller::Service(_) => Ok(()),
+            Caller::User(_) => {
+                self.services.must_be_in(from, conversation).await?;
+                self.services.must_be_started(from, conversation).await
+            }
+            Caller::Service(_) => self.services.must_be_in_for_service(from, conversation).await,
         }
     }
 }

@@ -1,13 +1,13 @@
 //! The bodies of HTTP requests: objects of fields, read like those of frames.
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 
 use super::fields::{Fields, missing};
-use super::op::{bounded, json, message_id, required};
-use super::{ErrorReply, PublishRequest, RequestBounds, SignalRequest};
-use crate::domain::{HistoryVisibility, MemberRole, MessageId, UserId};
+use super::op::{bounded, json, message_id};
+use super::{ConversationRef, ErrorReply, PublishRequest, RequestBounds, SignalRequest};
+use crate::domain::{
+    HistoryVisibility, MemberRole, MessageId, NONCE_BYTES_MAX, ROOM_DATA_BYTES_MAX, UserId,
+};
 
 /// Events of one request: as many as are published in one step of a worker's loop.
 pub const EVENTS_MAX: usize = 100;
@@ -24,25 +24,73 @@ pub struct MessageBody<'a> {
     /// The user who sends it, if it names one.
     pub from: Option<UserId>,
     /// The conversation that it goes to.
-    pub conversation: Cow<'a, str>,
+    pub conversation: ConversationRef<'a>,
     /// Any JSON value.
     pub body: &'a RawValue,
     /// The newest id that the sender has seen.
     pub seen: Option<MessageId>,
+    /// The sender's idempotency key, for a message of a list.
+    pub key: Option<Box<str>>,
 }
 
 impl<'a> MessageBody<'a> {
-    /// Reads `{from?, conversation, body, seen?}`.
+    /// Reads `{from?, conversation or user, body, seen?}`.
     pub fn read(text: &'a str, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
         let mut fields = Fields::read_body(text, bounds.json_depth)?;
-        let body = Self {
-            from: user_id(&mut fields, "from")?,
-            conversation: required(&mut fields, "conversation")?,
-            body: json(&mut fields, "body", bounds.body_bytes)?,
-            seen: message_id(&mut fields, "seen")?,
-        };
+        let body = Self::take(&mut fields, bounds)?;
         fields.finish()?;
         Ok(body)
+    }
+
+    /// Reads the same with `idempotency_key?`.
+    fn read_entry(text: &'a str, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
+        let mut fields = Fields::read_body(text, bounds.json_depth)?;
+        let key = bounded(&mut fields, "idempotency_key", NONCE_BYTES_MAX)?.map(Into::into);
+        let body = Self { key, ..Self::take(&mut fields, bounds)? };
+        fields.finish()?;
+        Ok(body)
+    }
+
+    fn take(fields: &mut Fields<'a>, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
+        Ok(Self {
+            from: user_id(fields, "from")?,
+            conversation: ConversationRef::read(fields)?,
+            body: json(fields, "body", bounds.body_bytes)?,
+            seen: message_id(fields, "seen")?,
+            key: None,
+        })
+    }
+}
+
+/// Messages of one request.
+pub const MESSAGES_MAX: usize = 100;
+
+/// The longest body with messages, in bytes: a hundred of about 1,300 bytes each.
+pub const MESSAGES_BYTES_MAX: usize = 131_072;
+
+/// One message to be sent, or several.
+#[derive(Debug)]
+pub enum SendBody<'a> {
+    /// The body is the message.
+    One(MessageBody<'a>),
+    /// The body lists messages, each with its own idempotency key.
+    Many(Vec<MessageBody<'a>>),
+}
+
+impl<'a> SendBody<'a> {
+    /// Reads a message, or `{messages: [...]}` of 1 to [`MESSAGES_MAX`] messages; a refusal names
+    /// the message by its index.
+    pub fn read(text: &'a str, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
+        // Only names are read here, so that the depth does not matter yet.
+        if !Fields::read_body(text, usize::MAX)?.has("messages") {
+            return MessageBody::read(text, bounds).map(Self::One);
+        }
+        let list = read_entries(text, "messages", MESSAGES_MAX, bounds)?;
+        let read = |(at, raw): (usize, &&'a RawValue)| {
+            let message = MessageBody::read_entry(raw.get(), bounds);
+            message.map_err(|refusal| refusal.of_item(&format!("`messages[{at}]`")))
+        };
+        list.iter().enumerate().map(read).collect::<Result<_, _>>().map(Self::Many)
     }
 }
 
@@ -56,7 +104,7 @@ pub enum EventBody<'a> {
 }
 
 impl<'a> EventBody<'a> {
-    /// Reads `{events: [{subject, data} | {conversation, name, data, from?}]}` of 1 to
+    /// Reads `{events: [{subject, data} | {conversation or user, name, data, from?}]}` of 1 to
     /// [`EVENTS_MAX`] events; a refusal names the event by its index.
     pub fn read_list(text: &'a str, bounds: &RequestBounds) -> Result<Vec<Self>, ErrorReply> {
         let list = read_entries(text, "events", EVENTS_MAX, bounds)?;
@@ -69,7 +117,7 @@ impl<'a> EventBody<'a> {
 
     fn read(text: &'a str, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
         let mut fields = Fields::read_body(text, bounds.json_depth)?;
-        let body = if fields.has("conversation") {
+        let body = if fields.has("conversation") || fields.has("user") {
             let from = user_id(&mut fields, "from")?;
             Self::Signal(SignalRequest::read(&mut fields, bounds)?, from)
         } else {
@@ -85,6 +133,8 @@ impl<'a> EventBody<'a> {
 pub struct RoomBody {
     /// Its title, in 1 to [`TITLE_BYTES_MAX`] bytes.
     pub title: Option<Box<str>>,
+    /// What its clients keep with it, in at most [`ROOM_DATA_BYTES_MAX`] bytes of JSON.
+    pub data: Option<Box<str>>,
     /// How much of the past its members see.
     pub past: Option<HistoryVisibility>,
     /// Its owner.
@@ -92,7 +142,7 @@ pub struct RoomBody {
 }
 
 impl RoomBody {
-    /// Reads `{title?, history?, owner?}`; an empty body counts as `{}`.
+    /// Reads `{title?, data?, history_visibility?, owner?}`; an empty body counts as `{}`.
     pub fn read(text: &str, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
         if text.is_empty() {
             return Ok(Self::default());
@@ -100,7 +150,8 @@ impl RoomBody {
         let mut fields = Fields::read_body(text, bounds.json_depth)?;
         let body = Self {
             title: bounded(&mut fields, "title", TITLE_BYTES_MAX)?.map(Into::into),
-            past: fields.typed("history", "\"all\" or \"joined\"", |raw| {
+            data: room_data(&mut fields)?,
+            past: fields.typed("history_visibility", "\"all\" or \"joined\"", |raw| {
                 serde_json::from_str(raw.get()).ok()
             })?,
             owner: user_id(&mut fields, "owner")?,
@@ -108,6 +159,15 @@ impl RoomBody {
         fields.finish()?;
         Ok(body)
     }
+}
+
+/// The data of a room. `null` counts as absent, as for every other field of a room.
+fn room_data(fields: &mut Fields<'_>) -> Result<Option<Box<str>>, ErrorReply> {
+    if !fields.has("data") {
+        return Ok(None);
+    }
+    let data = json(fields, "data", ROOM_DATA_BYTES_MAX)?.get();
+    Ok((data != "null").then(|| data.into()))
 }
 
 /// The settings of a member.
@@ -178,10 +238,10 @@ fn role(fields: &mut Fields<'_>) -> Result<MemberRole, ErrorReply> {
     Ok(role.unwrap_or(MemberRole::Member))
 }
 
-/// An optional encoded id of a user.
+/// An optional id of a user, in any spelling.
 fn user_id(fields: &mut Fields<'_>, name: &str) -> Result<Option<UserId>, ErrorReply> {
     let Some(text) = fields.string(name)? else { return Ok(None) };
-    let read = UserId::parse(&text);
+    let read = UserId::read(&text);
     read.map(Some).map_err(|error| ErrorReply::bad_request(format!("`{name}`: {error}")))
 }
 
@@ -232,12 +292,12 @@ mod tests {
                 r#"{"body":1,"b\u006fdy":2}"#,
                 "not a body: `body` is given twice at line 1 column 21",
             ),
-            (r#"{"body":1}"#, "`conversation` is missing"),
+            (r#"{"body":1}"#, "`conversation` or `user` is missing"),
             (r#"{"conversation":"room.a"}"#, "`body` is missing"),
             (r#"{"conversation":"room.a","body":1,"op":"send"}"#, "`op` is not a field of it"),
             (
-                r#"{"conversation":"room.a","body":1,"from":"a b"}"#,
-                "`from`: byte 0x20 at 1 is not allowed in a token; write it as %20",
+                r#"{"conversation":"room.a","body":1,"from":"a%b"}"#,
+                "`from`: `%` at byte 1 must be followed by two hex digits; write a plain `%` as %25",
             ),
             (
                 r#"{"conversation":"room.a","body":"0123456789012345678"}"#,
@@ -250,6 +310,40 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(message(MessageBody::read(text, &BOUNDS).unwrap_err()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn messages_come_alone_or_as_a_list_with_keys() {
+        let SendBody::One(one) = SendBody::read(r#"{"user":"bob","body":1}"#, &BOUNDS).unwrap()
+        else {
+            panic!("one message")
+        };
+        assert_eq!(one.key, None);
+        let text = r#"{"messages":[{"user":"bob","body":[[1]],"idempotency_key":"k"},{"user":"bob","body":2}]}"#;
+        let SendBody::Many(many) = SendBody::read(text, &BOUNDS).unwrap() else { panic!("a list") };
+        let keys: Vec<Option<&str>> = many.iter().map(|message| message.key.as_deref()).collect();
+        assert_eq!(keys, [Some("k"), None]);
+        let many = vec![r#"{"user":"b","body":1}"#; MESSAGES_MAX + 1].join(",");
+        let table = [
+            (
+                r#"{"user":"bob","body":1,"idempotency_key":"k"}"#,
+                "`idempotency_key` is not a field of it",
+            ),
+            (r#"{"messages":[],"from":"a"}"#, "`from` is not a field of it"),
+            (r#"{"messages":[]}"#, "`messages` must be 1 to 100, not 0"),
+            (&format!(r#"{{"messages":[{many}]}}"#), "`messages` must be 1 to 100, not 101"),
+            (
+                r#"{"messages":[{"user":"b","body":1},{"user":"b","body":1,"idempotency_key":""}]}"#,
+                "`messages[1]`: `idempotency_key` must be of 1 to 64 bytes, not 0",
+            ),
+            (
+                r#"{"messages":[{"user":"b","body":[[[1]]]}]}"#,
+                "the body nests 6 levels, at most 5 are allowed",
+            ),
+        ];
+        for (text, expected) in table {
+            assert_eq!(message(SendBody::read(text, &BOUNDS).unwrap_err()), expected, "{text}");
         }
     }
 
@@ -291,18 +385,19 @@ mod tests {
 
     #[test]
     fn rooms_and_members_may_leave_everything_out() {
-        for text in ["", "{}", r#"{"title":null}"#] {
+        for text in ["", "{}", r#"{"title":null,"data":null}"#] {
             assert_eq!(RoomBody::read(text, &BOUNDS).unwrap(), RoomBody::default(), "{text}");
         }
         for text in ["", "{}", r#"{"role":"member"}"#] {
             assert_eq!(MemberBody::read(text, &BOUNDS).unwrap().role, MemberRole::Member, "{text}");
         }
-        let text = r#"{"title":"T","history":"joined","owner":"o"}"#;
+        let text = r#"{"title":"T","data":{"a":1},"history_visibility":"joined","owner":"o"}"#;
         let room = RoomBody::read(text, &BOUNDS).unwrap();
         assert_eq!(
             (room.title.as_deref(), room.past),
             (Some("T"), Some(HistoryVisibility::Joined))
         );
+        assert_eq!(room.data.as_deref(), Some(r#"{"a":1}"#));
         assert_eq!(room.owner, Some(UserId::parse("o").unwrap()));
     }
 
@@ -312,8 +407,13 @@ mod tests {
         assert_eq!(room(r#"{"title":""}"#), "`title` must be of 1 to 256 bytes, not 0");
         let long = format!(r#"{{"title":"{}"}}"#, "t".repeat(257));
         assert_eq!(room(&long), "`title` must be of 1 to 256 bytes, not 257");
-        let history = r#"{"history":"some"}"#;
-        assert_eq!(room(history), "`history` must be \"all\" or \"joined\", not \"some\"");
+        let large = format!(r#"{{"data":"{}"}}"#, "d".repeat(1023));
+        assert_eq!(room(&large), "`data` has 1025 bytes, at most 1024 are allowed");
+        let history = r#"{"history_visibility":"some"}"#;
+        assert_eq!(
+            room(history),
+            "`history_visibility` must be \"all\" or \"joined\", not \"some\""
+        );
         let member = MemberBody::read(r#"{"role":"king"}"#, &BOUNDS).unwrap_err();
         assert_eq!(message(member), "`role` must be \"owner\" or \"member\", not \"king\"");
     }
@@ -322,6 +422,7 @@ mod tests {
         #[test]
         fn any_body_is_answered(text in ".*") {
             let _message = MessageBody::read(&text, &BOUNDS);
+            let _messages = SendBody::read(&text, &BOUNDS);
             let _events = EventBody::read_list(&text, &BOUNDS);
             let _room = RoomBody::read(&text, &BOUNDS);
             let _member = MemberBody::read(&text, &BOUNDS);

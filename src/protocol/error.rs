@@ -64,6 +64,11 @@ impl Code {
     }
 }
 
+/// A wait in whole milliseconds, rounded up: a client that waits for so long is not too early.
+pub const fn whole_millis(wait: Duration) -> u64 {
+    wait.as_micros().div_ceil(1000) as u64
+}
+
 /// A refused request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorReply {
@@ -88,17 +93,15 @@ impl ErrorReply {
         Self { retry_after: Some(retry_after), ..Self::new(Code::RateLimited, message) }
     }
 
-    /// The frame of the refusal. The time is in whole milliseconds, rounded up, so that a client
-    /// that waits for so long is not too early.
+    /// The frame of the refusal.
     pub fn frame<'a>(&'a self, id: Option<&'a RequestId>) -> ServerFrame<'a> {
-        let millis = |time: Duration| time.as_micros().div_ceil(1000) as u64;
         ServerFrame::Error {
             id,
             about: self.op.as_deref(),
             code: self.code,
             detail: &self.message,
             retry: self.code.retry(),
-            retry_after_ms: self.retry_after.map(millis),
+            retry_after_ms: self.retry_after.map(whole_millis),
         }
     }
 

@@ -92,6 +92,14 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// The names of the fields that were not read, clipped, in the order of the alphabet.
+    pub(super) fn rest(&mut self) -> Vec<String> {
+        let mut names: Vec<String> =
+            self.list.drain(..).map(|(name, _)| clip(&name).into_owned()).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Refuses fields that the op does not have.
     pub(super) fn finish(self) -> Result<(), ErrorReply> {
         match self.list.first() {

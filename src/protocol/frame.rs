@@ -44,6 +44,11 @@ fn raw(text: &str) -> &RawValue {
     serde_json::from_str(text).expect("checked JSON text stays valid")
 }
 
+/// JSON text from the store; none if it is not JSON, which no write path accepts.
+pub fn stored_json(text: &str) -> Option<&RawValue> {
+    serde_json::from_str(text).ok()
+}
+
 /// A message as a JSON object: made once, shared by every frame that carries it.
 #[derive(Debug, Clone)]
 pub struct MessageText(Box<str>);
@@ -56,11 +61,17 @@ const OBJECT_BYTES_MAX: usize =
 /// Most bytes of JSON that one byte of a text becomes: `\u0000`.
 const ESCAPE_BYTES_MAX: usize = 6;
 
+/// The kind of a message that nobody sent.
+const SYSTEM: &str = "system";
+
 #[derive(Serialize)]
 struct MessageObject<'a> {
     id: String,
     conversation: String,
-    from: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     nonce: Option<&'a str>,
     body: &'a RawValue,
@@ -72,10 +83,12 @@ impl MessageText {
     /// null.
     pub fn new(message: &Message) -> Self {
         let body = serde_json::from_slice(&message.body).unwrap_or(RawValue::NULL);
+        let is_system = message.from.is_of_room();
         let object = MessageObject {
             id: message.id.to_string(),
             conversation: message.conversation.to_string(),
-            from: message.from.as_str(),
+            kind: is_system.then_some(SYSTEM),
+            from: (!is_system).then_some(message.from.as_str()),
             nonce: message.nonce.as_deref(),
             body,
             sent_at: message.id.time().millis(),
@@ -114,6 +127,26 @@ fn to_text(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("frames have string keys and finite numbers")
 }
 
+/// What a node says of itself in `ready`.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct ServerInfo {
+    /// The version of this protocol. A frame or field that breaks a client of it makes a new one.
+    protocol: u32,
+    /// The program and its version.
+    server: &'static str,
+    /// What this node can do beside the base of the protocol, by name.
+    features: &'static [&'static str],
+}
+
+impl ServerInfo {
+    /// This program.
+    pub const CURRENT: Self = Self {
+        protocol: 1,
+        server: concat!("narrowcast/", env!("CARGO_PKG_VERSION")),
+        features: &[],
+    };
+}
+
 /// The limits in `ready`.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct ReadyLimits {
@@ -134,9 +167,15 @@ pub struct InboxItem<'a> {
     pub conversation: String,
     /// `dm` or `room`.
     pub kind: &'static str,
+    /// The other user of a direct one, by the raw id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<&'a str>,
     /// The room's title; a direct one has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<&'a str>,
+    /// The room's data; a direct one has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<&'a RawValue>,
     /// The newest message that the user is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<&'a RawValue>,
@@ -158,6 +197,9 @@ impl InboxItem<'_> {
 pub enum ServerFrame<'a> {
     /// The session has begun.
     Ready {
+        /// What speaks to the client.
+        #[serde(flatten)]
+        server: ServerInfo,
         /// The request's id.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a RequestId>,
@@ -176,6 +218,9 @@ pub enum ServerFrame<'a> {
         limits: ReadyLimits,
         /// Patterns of `hello` that were refused.
         refused: &'a [String],
+        /// Fields of `hello` that this version does not know; absent if there are none.
+        #[serde(skip_serializing_if = "<[String]>::is_empty")]
+        ignored: &'a [String],
         /// The node's time in milliseconds.
         now: u64,
     },
@@ -273,14 +318,17 @@ pub enum ServerFrame<'a> {
     Left(MemberNews<'a>),
     /// A member has another role: this user or another one.
     Member(MemberNews<'a>),
-    /// A room was renamed.
+    /// A room's title or data was changed: both as they are now.
     RoomChanged {
         /// The room's conversation.
         conversation: &'a str,
-        /// Its title; absent if it has no title any more.
+        /// Its title; absent if it has none.
         #[serde(skip_serializing_if = "Option::is_none")]
         title: Option<&'a str>,
-        /// The user who renamed it; absent if a service did.
+        /// Its data; absent if it has none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        data: Option<&'a RawValue>,
+        /// The user who changed it; absent if a service did.
         #[serde(skip_serializing_if = "Option::is_none")]
         by: Option<&'a str>,
         /// When, in milliseconds.
@@ -355,6 +403,17 @@ mod tests {
         assert!(!MessageText::new(&message(None)).as_raw().get().contains("nonce"));
     }
 
+    #[test]
+    fn a_message_that_nobody_sent_has_a_kind_and_no_sender() {
+        let room = RoomId::parse("r").unwrap();
+        let from = UserId::of_room(&room);
+        let said = Message { conversation: Conversation::Room(room), from, ..message(None) };
+        let text = MessageText::new(&said);
+        let object = text.as_raw().get();
+        assert!(object.contains(r#""conversation":"room.r","kind":"system","body""#), "{object}");
+        assert!(object.len() < MessageText::bytes_at_most(&said));
+    }
+
     proptest! {
         #[test]
         fn the_bytes_of_a_message_are_bounded_without_making_it(
@@ -398,7 +457,9 @@ mod tests {
                     conversations: &[InboxItem {
                         conversation: "room.r".into(),
                         kind: "room",
+                        peer: None,
                         title: Some("R"),
+                        data: None,
                         last: None,
                         read_upto: None,
                     }],

@@ -2,6 +2,7 @@
 
 mod body;
 mod close;
+mod conversation_ref;
 mod cursor;
 mod error;
 mod fields;
@@ -13,13 +14,16 @@ mod readable;
 mod resume;
 
 pub use body::{
-    EVENTS_MAX, EventBody, MEMBERS_BYTES_MAX, MEMBERS_MAX, MemberBody, MembersBody, MessageBody,
-    RoomBody, TITLE_BYTES_MAX,
+    EVENTS_MAX, EventBody, MEMBERS_BYTES_MAX, MEMBERS_MAX, MESSAGES_BYTES_MAX, MESSAGES_MAX,
+    MemberBody, MembersBody, MessageBody, RoomBody, SendBody, TITLE_BYTES_MAX,
 };
 pub use close::CloseReason;
+pub use conversation_ref::ConversationRef;
 pub use cursor::CursorSeal;
-pub use error::{Code, ErrorReply, Retry};
-pub use frame::{InboxItem, MessageText, ReadyLimits, RequestId, ServerFrame};
+pub use error::{Code, ErrorReply, Retry, whole_millis};
+pub use frame::{
+    InboxItem, MessageText, ReadyLimits, RequestId, ServerFrame, ServerInfo, stored_json,
+};
 pub use head::RequestHead;
 pub use member_news::{JoinedRoom, MemberChange, MemberNews};
 pub use op::{

@@ -7,11 +7,14 @@ use serde_json::value::RawValue;
 use super::fields::{Fields, missing};
 use super::head::{OP_CHARS_MAX, RequestHead};
 use super::readable::unreadable;
-use super::{Code, ErrorReply, RequestBounds, RequestId};
+use super::{Code, ConversationRef, ErrorReply, RequestBounds, RequestId};
 use crate::domain::{MessageId, NONCE_BYTES_MAX, Pattern};
 
 /// The longest name of a device, in bytes.
 const DEVICE_BYTES_MAX: usize = 64;
+
+/// The longest name of a client program, in bytes.
+const CLIENT_BYTES_MAX: usize = 64;
 
 /// The longest name of a signal, in bytes.
 const SIGNAL_NAME_BYTES_MAX: usize = 64;
@@ -68,17 +71,22 @@ pub struct Hello<'a> {
     pub token: Option<Cow<'a, str>>,
     /// A name for the device, for humans.
     pub device: Option<Cow<'a, str>>,
+    /// The client program and its version, such as `web/2.3`.
+    pub client: Option<Cow<'a, str>>,
     /// The cursor at which an earlier session of the device ended.
     pub cursor: Option<Cow<'a, str>>,
     /// Patterns to begin with.
     pub subscribe: Vec<Pattern>,
+    /// Fields that this version does not know. They are ignored, so that a newer client can talk to
+    /// an older node.
+    pub ignored: Vec<String>,
 }
 
 /// A message to be sent.
 #[derive(Debug)]
 pub struct Send<'a> {
     /// The conversation that it goes to.
-    pub conversation: Cow<'a, str>,
+    pub conversation: ConversationRef<'a>,
     /// Any JSON value.
     pub body: &'a RawValue,
     /// The sender's idempotency key.
@@ -143,7 +151,7 @@ const PAGE_AFTER: char = 'a';
 #[derive(Debug)]
 pub struct History<'a> {
     /// The conversation.
-    pub conversation: Cow<'a, str>,
+    pub conversation: ConversationRef<'a>,
     /// The side of an id.
     pub side: HistorySide,
     /// Most messages of the page.
@@ -163,7 +171,7 @@ pub struct InboxRequest<'a> {
 #[derive(Debug)]
 pub struct MarkRequest<'a> {
     /// The conversation.
-    pub conversation: Cow<'a, str>,
+    pub conversation: ConversationRef<'a>,
     /// The new mark.
     pub upto: MessageId,
 }
@@ -181,7 +189,7 @@ pub struct PublishRequest<'a> {
 #[derive(Debug)]
 pub struct SignalRequest<'a> {
     /// The conversation.
-    pub conversation: Cow<'a, str>,
+    pub conversation: ConversationRef<'a>,
     /// Its name, `typing` for example.
     pub name: Cow<'a, str>,
     /// Any JSON value.
@@ -248,8 +256,10 @@ impl<'a> Hello<'a> {
         Ok(Self {
             token: fields.string("token")?,
             device: bounded(fields, "device", DEVICE_BYTES_MAX)?,
+            client: bounded(fields, "client", CLIENT_BYTES_MAX)?,
             cursor: fields.string("cursor")?,
             subscribe: patterns(fields, "subscribe", bounds)?.unwrap_or_default(),
+            ignored: fields.rest(),
         })
     }
 }
@@ -262,7 +272,7 @@ impl<'a> Send<'a> {
             return Err(ErrorReply::bad_request("`retry` needs a `nonce`"));
         }
         Ok(Self {
-            conversation: required(fields, "conversation")?,
+            conversation: ConversationRef::read(fields)?,
             body: json(fields, "body", bounds.body_bytes)?,
             nonce,
             retry,
@@ -273,7 +283,7 @@ impl<'a> Send<'a> {
 
 impl<'a> History<'a> {
     fn read(fields: &mut Fields<'a>, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
-        let conversation = required(fields, "conversation")?;
+        let conversation = ConversationRef::read(fields)?;
         let page = fields.string("page")?;
         let (before, after) = (message_id(fields, "before")?, message_id(fields, "after")?);
         let side = HistorySide::of(page.as_deref(), before, after)?;
@@ -292,7 +302,7 @@ impl<'a> InboxRequest<'a> {
 impl<'a> MarkRequest<'a> {
     fn read(fields: &mut Fields<'a>) -> Result<Self, ErrorReply> {
         Ok(Self {
-            conversation: required(fields, "conversation")?,
+            conversation: ConversationRef::read(fields)?,
             upto: message_id(fields, "upto")?.ok_or_else(|| missing("upto"))?,
         })
     }
@@ -314,7 +324,7 @@ impl<'a> SignalRequest<'a> {
         bounds: &RequestBounds,
     ) -> Result<Self, ErrorReply> {
         Ok(Self {
-            conversation: required(fields, "conversation")?,
+            conversation: ConversationRef::read(fields)?,
             name: bounded(fields, "name", SIGNAL_NAME_BYTES_MAX)?.ok_or_else(|| missing("name"))?,
             data: json(fields, "data", bounds.data_bytes)?,
         })
@@ -404,7 +414,7 @@ fn patterns(
         return Err(ErrorReply::bad_request(message));
     }
     let read = |text: &Cow<'_, str>| {
-        Pattern::parse(text).map_err(|error| {
+        Pattern::read(text).map_err(|error| {
             let shown: String = text.chars().take(64).collect();
             ErrorReply::bad_request(format!("`{name}`: `{shown}`: {error}"))
         })

@@ -14,7 +14,7 @@ use crate::domain::{Conversation, Message, MessageId};
 use crate::fanout::Fanout;
 use crate::limiter::WorkerLimiter;
 use crate::protocol::{Code, ErrorReply, MessageText};
-use crate::services::{Services, append_refusal, no_such_conversation};
+use crate::services::{Services, append_refusal, no_such_conversation, not_a_member};
 use crate::store::{IdempotencyEntry, IdempotencyKey, IdempotencyRecord};
 use crate::telemetry::SendOutcome;
 use crate::watermark::{ACK_LIMIT, SendId, UnknownReason};
@@ -135,7 +135,11 @@ impl SendPipeline {
         let Conversation::Room(room) = &order.conversation else { return Ok(()) };
         let hub = self.fanout.sessions.hub.borrow();
         let is_out = hub.is_loaded(&order.from) && !hub.is_inside(&order.from, room);
-        if is_out { Err(no_such_conversation()) } else { Ok(()) }
+        match (is_out, order.by_service) {
+            (false, _) => Ok(()),
+            (true, true) => Err(not_a_member(&order.from, &order.conversation)),
+            (true, false) => Err(no_such_conversation()),
+        }
     }
 
     /// Does what comes before the id: decides whether the sender may send now, and returns the id

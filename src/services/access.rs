@@ -68,7 +68,28 @@ impl Services {
         }
         let participant = Participant { user: user.clone(), conversation: conversation.clone() };
         let started = self.answer(self.store.is_member(participant)).await?;
-        started.then_some(()).ok_or_else(no_such_conversation)
+        started.then_some(()).ok_or_else(|| {
+            let message = "a service has to write first: `policy.direct` is not \"anyone\"";
+            ErrorReply::new(Code::Forbidden, message)
+        })
+    }
+
+    /// Refuses a service that writes in the name of a user who is not in a conversation. A service
+    /// may know what there is, so it is told what is wrong.
+    pub async fn must_be_in_for_service(
+        &self,
+        user: &UserId,
+        conversation: &Conversation,
+    ) -> Result<(), ErrorReply> {
+        let Err(refusal) = self.must_be_in(user, conversation).await else { return Ok(()) };
+        if refusal.code != Code::NotFound {
+            return Err(refusal);
+        }
+        if let Conversation::Room(room) = conversation {
+            let known = self.answer(self.store.room(room.clone())).await?;
+            known.ok_or(refusal)?;
+        }
+        Err(not_a_member(user, conversation))
     }
 
     /// Returns what a user is shown of a conversation. Refuses a user who is not in it.
@@ -130,6 +151,12 @@ pub fn append_refusal(error: AppendError) -> ErrorReply {
 /// Returns up to which id a room's history is hidden from a member, if any of it is.
 pub fn hidden_upto(room: &Room, membership: &Membership) -> Option<MessageId> {
     (room.past == HistoryVisibility::Joined).then_some(membership.joined())
+}
+
+/// The answer to a service that writes in the name of a user who is not in a conversation.
+pub fn not_a_member(user: &UserId, conversation: &Conversation) -> ErrorReply {
+    let message = format!("`from`: `{user}` is not a member of `{conversation}`");
+    ErrorReply::new(Code::Forbidden, message)
 }
 
 /// The same answer for a conversation that does not exist and for one that is not the caller's.

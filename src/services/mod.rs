@@ -15,7 +15,7 @@ mod identity;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::auth::{Principal, TokenError, TokenRole};
+use crate::auth::{Principal, TokenError, TokenScope};
 use crate::config::Config;
 use crate::hub::PatternBudget;
 use crate::protocol::{Code, ErrorReply};
@@ -23,7 +23,9 @@ use crate::socket::Budget;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
-pub use access::{Visibility, append_refusal, hidden_upto, no_such_conversation, within};
+pub use access::{
+    Visibility, append_refusal, hidden_upto, no_such_conversation, not_a_member, within,
+};
 pub use clocks::NodeClocks;
 pub use cluster_view::ClusterView;
 pub use identity::NodeIdentity;
@@ -57,7 +59,7 @@ impl Services {
         self.session_numbers.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Verifies a token and returns whom it names, with any role.
+    /// Verifies a token and returns whom it names, with any scope.
     pub fn identify(&self, token: &str) -> Result<Principal, ErrorReply> {
         let verified = self.identity.verifier.verify(token, self.clocks.wall.machine_seconds());
         verified.map_err(|error| {
@@ -72,9 +74,9 @@ impl Services {
     /// Verifies a token and returns whom it names; only a user's token may open a session.
     pub fn authenticate(&self, token: &str) -> Result<Principal, ErrorReply> {
         let principal = self.identify(token)?;
-        match principal.role {
-            TokenRole::User => Ok(principal),
-            TokenRole::Service | TokenRole::Admin => {
+        match principal.scope {
+            TokenScope::User => Ok(principal),
+            TokenScope::Service | TokenScope::Admin => {
                 let message = "tokens of services and admins are for HTTP only";
                 Err(ErrorReply::new(Code::Unauthorized, message))
             }

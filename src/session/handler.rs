@@ -157,6 +157,8 @@ impl SessionHandler {
                 id,
                 subscribe: hello.subscribe,
                 cursor: hello.cursor.as_deref().map(Into::into),
+                client: hello.client.as_deref().map(Into::into),
+                ignored: hello.ignored,
             },
         })
     }

@@ -319,7 +319,7 @@ impl Link {
                 if let Err(error) = self.send(publisher, &batch).await {
                     return error;
                 }
-                if self.reconnect_wanted.is_blown() {
+                if self.reconnect_wanted.is_requested() {
                     return BusError::LookAgain;
                 }
             }

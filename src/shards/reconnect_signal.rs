@@ -20,7 +20,7 @@ impl ReconnectSignal {
     }
 
     /// Asks every connection of this node to a shard to close.
-    pub fn break_links(&self, shard: usize) {
+    pub fn request_reconnect(&self, shard: usize) {
         self.shards[shard].send_modify(|breaks| *breaks += 1);
     }
 
@@ -37,7 +37,7 @@ impl ReconnectReceiver {
     }
 
     /// Whether the connection must close.
-    pub(super) fn is_blown(&self) -> bool {
+    pub(super) fn is_requested(&self) -> bool {
         self.0.has_changed().unwrap_or(false)
     }
 

@@ -423,9 +423,9 @@ impl World {
         } else {
             watch.read_fails();
         }
-        let breaks = watch.take_breaks();
-        if !breaks.is_empty() {
-            trace!(self, "{at:?} breaks {breaks:?}");
+        let gaps = watch.take_gaps();
+        if !gaps.is_empty() {
+            trace!(self, "{at:?} gaps {gaps:?}");
         }
         let next = (begun + EVERY).max(self.now);
         self.queue.push(next, Event::Thread(at, Job::ReadDue));

@@ -29,7 +29,7 @@ pub type Heads = [Head; ROOMS_MAX as usize];
 pub struct HeadRead {
     room: SimKey,
     term: u16,
-    breaks: u64,
+    gaps: u64,
 }
 
 impl World {
@@ -61,7 +61,7 @@ impl World {
         let is_heard = self.plan.known_heads && self.is_confirmed(at.life, room) && !viewed.frozen;
         let unbroken = !self.makes(Mutation::HeadsForgetBreaks);
         let head = self.head(at, room);
-        let whole = head.whole.is_some_and(|breaks| breaks == viewed.breaks || !unbroken);
+        let whole = head.whole.is_some_and(|gaps| gaps == viewed.gaps || !unbroken);
         (is_heard && whole).then_some(head.newest)
     }
 
@@ -70,7 +70,7 @@ impl World {
         let viewed = self.viewed(at.life);
         let heard = self.is_confirmed(at.life, room) && !viewed.frozen;
         let term = self.head(at, room).term;
-        heard.then_some(HeadRead { room, term, breaks: viewed.breaks })
+        heard.then_some(HeadRead { room, term, gaps: viewed.gaps })
     }
 
     /// Records a head that was read.
@@ -87,7 +87,7 @@ impl World {
         let head = self.head(at, read.room);
         if head.term == read.term {
             head.newest = newest.max(head.newest);
-            head.whole = Some(read.breaks);
+            head.whole = Some(read.gaps);
         }
     }
 

@@ -1,6 +1,7 @@
 //! All metrics, by what they are about. Labels are small closed sets: no user, conversation or subject.
 
 mod bus;
+mod client_programs;
 mod clients;
 mod guarantees;
 mod registration;
@@ -11,6 +12,7 @@ use prometheus_client::registry::Registry;
 
 use super::logging::dropped_lines;
 pub use bus::{BusMetrics, PublishOutcome, Received, ShardMetrics};
+pub use client_programs::ClientPermit;
 pub use clients::{
     LimitMetrics, Limited, ListenerMetrics, SendMetrics, SendOutcome, SessionMetrics,
 };

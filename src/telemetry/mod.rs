@@ -8,5 +8,7 @@ mod throttle;
 
 pub use dropped::Dropped;
 pub use logging::{LogFormat, check_filter, flush_errors, init_logging, report_panics, say_error};
-pub use metrics::{Limited, Metrics, PublishOutcome, Received, SendOutcome, StoreFigures};
+pub use metrics::{
+    ClientPermit, Limited, Metrics, PublishOutcome, Received, SendOutcome, StoreFigures,
+};
 pub use throttle::LogThrottle;

@@ -103,7 +103,7 @@ impl SessionPosition {
         let margin = if exact { READ_MARGIN } else { READ_MARGIN_SHORT };
         let had = self.above(watermark);
         let own = if by_known_heads { had } else { had.max(begun - margin).max(viewed.decided) };
-        let unbroken = !viewed.frozen && viewed.breaks == now.breaks;
+        let unbroken = !viewed.frozen && viewed.gaps == now.gaps;
         let unbroken = unbroken || !self.rules.on(Safeguard::ResumeUnbroken);
         let confirmed = confirmed || !self.rules.on(Safeguard::ResumeConfirmed);
         self.cursor_sent = true;

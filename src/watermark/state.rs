@@ -19,7 +19,7 @@ pub struct WatermarkSnapshot {
     /// Whether the watermark is frozen.
     pub frozen: bool,
     /// How many delivery gaps there were.
-    pub breaks: u64,
+    pub gaps: u64,
     /// Every acknowledged message up to this id was in the store before the last successful read of
     /// the cluster table. Zero before the first.
     pub decided: Micros,
@@ -47,7 +47,7 @@ impl Lease {
 /// comparison, so that no thread can see it unfrozen with an unrepaired gap.
 #[derive(Debug)]
 pub struct WatermarkState {
-    breaks: AtomicU64,
+    gaps: AtomicU64,
     healed: AtomicU64,
     decided: AtomicU64,
     lease: AtomicU64,
@@ -61,7 +61,7 @@ impl Default for WatermarkState {
     fn default() -> Self {
         let zero = AtomicU64::default;
         Self {
-            breaks: AtomicU64::new(1),
+            gaps: AtomicU64::new(1),
             healed: zero(),
             decided: zero(),
             lease: zero(),
@@ -75,25 +75,25 @@ impl WatermarkState {
     pub fn look(&self) -> WatermarkSnapshot {
         // In this order: a number of gaps is reached before it is healed.
         let healed = self.healed.load(Ordering::SeqCst);
-        let breaks = self.breaks();
+        let gaps = self.gaps();
         let decided = Micros(self.decided.load(Ordering::SeqCst));
-        WatermarkSnapshot { frozen: healed != breaks, breaks, decided }
+        WatermarkSnapshot { frozen: healed != gaps, gaps, decided }
     }
 
     /// Raises a delivery gap. It is called in the step that lost something, on any thread.
     pub fn raise(&self) {
-        self.breaks.fetch_add(1, Ordering::SeqCst);
+        self.gaps.fetch_add(1, Ordering::SeqCst);
     }
 
     /// How many delivery gaps there were.
-    pub fn breaks(&self) -> u64 {
-        self.breaks.load(Ordering::SeqCst)
+    pub fn gaps(&self) -> u64 {
+        self.gaps.load(Ordering::SeqCst)
     }
 
-    /// Marks the first `breaks` gaps as repaired: the watermark moves again, unless there was
+    /// Marks the first so many gaps as repaired: the watermark moves again, unless there was
     /// another since.
-    pub fn heal(&self, breaks: u64) {
-        self.healed.store(breaks, Ordering::SeqCst);
+    pub fn heal(&self, gaps: u64) {
+        self.healed.store(gaps, Ordering::SeqCst);
     }
 
     /// Records a successful read of the cluster table.
@@ -151,11 +151,11 @@ mod tests {
     fn a_break_during_a_repair_keeps_it_frozen() {
         let view = WatermarkState::default();
         assert!(view.look().frozen, "nothing was read yet");
-        let repaired = view.breaks();
+        let repaired = view.gaps();
         view.raise();
         view.heal(repaired);
         assert!(view.look().frozen);
-        view.heal(view.breaks());
+        view.heal(view.gaps());
         assert!(!view.look().frozen);
         view.raise();
         assert!(view.look().frozen);

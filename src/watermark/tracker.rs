@@ -50,7 +50,7 @@ pub struct RecoveryRound {
     pub above: Micros,
     /// Up to which id the sessions have everything when it is done, if the clock is known.
     pub decided: Option<Micros>,
-    breaks: u64,
+    gaps: u64,
     dying: SmallVec<[Incarnation; 2]>,
 }
 
@@ -143,7 +143,7 @@ impl WatermarkTracker {
     }
 
     /// The delivery gaps that were detected here since the last call.
-    pub fn take_breaks(&mut self) -> Vec<DeliveryGap> {
+    pub fn take_gaps(&mut self) -> Vec<DeliveryGap> {
         std::mem::take(&mut self.broken)
     }
 
@@ -180,8 +180,8 @@ impl WatermarkTracker {
             self.raise(DeliveryGap::ReadGap);
         }
         let subscribers = &self.subscribers;
-        let breaks = self.detector.read(rows, begin, end, |tag| subscribers.run(tag));
-        breaks.into_iter().for_each(|what| self.raise(what));
+        let gaps = self.detector.read(rows, begin, end, |tag| subscribers.run(tag));
+        gaps.into_iter().for_each(|what| self.raise(what));
         // Before the watermark may pass the ids that they cover.
         self.view.set_unknown(self.detector.unknown());
         if !self.clock_known {
@@ -216,7 +216,7 @@ impl WatermarkTracker {
         now: MonotonicTime,
     ) {
         let shards = self.subscribers.count();
-        if let Some(number) = self.canaries.start(watermark, viewed.breaks, shards, now) {
+        if let Some(number) = self.canaries.start(watermark, viewed.gaps, shards, now) {
             self.orders.push_back(WatermarkAction::Canaries(number));
         }
     }
@@ -228,8 +228,8 @@ impl WatermarkTracker {
     }
 
     fn conclude_canaries(&mut self) {
-        if let Some((watermark, breaks)) = self.canaries.take_complete()
-            && breaks == self.view.breaks()
+        if let Some((watermark, gaps)) = self.canaries.take_complete()
+            && gaps == self.view.gaps()
         {
             self.advance(watermark);
         }
@@ -266,14 +266,14 @@ impl WatermarkTracker {
     }
 
     fn check_canaries(&mut self, now: MonotonicTime) {
-        if let Some(shards) = self.canaries.take_late(self.view.breaks(), now) {
+        if let Some(shards) = self.canaries.take_late(self.view.gaps(), now) {
             self.raise(DeliveryGap::CanaryLate);
-            shards.into_iter().for_each(|shard| self.break_links(shard));
+            shards.into_iter().for_each(|shard| self.request_reconnect(shard));
         }
     }
 
     /// Nothing is repaired on a connection that is to be closed.
-    fn break_links(&mut self, shard: usize) {
+    fn request_reconnect(&mut self, shard: usize) {
         self.subscribers.set_whole(shard, false);
         self.orders.push_back(WatermarkAction::BreakLinks(shard));
     }
@@ -285,7 +285,7 @@ impl WatermarkTracker {
             self.subscribers.agree();
         } else if self.subscribers.disagree_for_long(now) {
             for shard in self.subscribers.differing(&self.detector) {
-                self.break_links(shard);
+                self.request_reconnect(shard);
             }
         }
     }
@@ -316,7 +316,7 @@ impl WatermarkTracker {
             kind,
             above: self.watermark,
             decided: self.decided,
-            breaks: viewed.breaks,
+            gaps: viewed.gaps,
             dying: self.detector.dying(),
         };
         self.rounds.begin(round.clone(), now);
@@ -336,11 +336,11 @@ impl WatermarkTracker {
         let Some(round) = self.rounds.end(number) else { return };
         self.watermark = self.watermark.max(round.decided.unwrap_or_default());
         if round.kind == RoundKind::Repair {
-            if self.view.breaks() == round.breaks {
+            if self.view.gaps() == round.gaps {
                 self.detector.exclude(&round.dying);
             }
             let whole = self.rules.on(Safeguard::NoBreakSince);
-            self.view.heal(if whole { round.breaks } else { self.view.breaks() });
+            self.view.heal(if whole { round.gaps } else { self.view.gaps() });
         }
         let watermark = self.watermark;
         self.orders.push_back(WatermarkAction::Done { round, watermark });

@@ -34,12 +34,16 @@ impl WorkerControl {
                 // all.
                 let _late = answer.try_send(self.report());
             }
-            WorkerCommand::Succeed(generation) => self.publishers.begin_incarnation(generation),
-            WorkerCommand::Forget(generation) => self.publishers.forget(generation),
+            WorkerCommand::StartGeneration(generation) => {
+                self.publishers.begin_incarnation(generation)
+            }
+            WorkerCommand::DropGeneration(generation) => self.publishers.forget(generation),
             WorkerCommand::Canaries(number) => self.send_canaries(number),
-            WorkerCommand::Advance(watermark) => self.recovery.advance(watermark),
-            WorkerCommand::Read(round, done) => self.recovery.begin_round(round, done),
-            WorkerCommand::Done(round, watermark) => self.recovery.end_round(&round, watermark),
+            WorkerCommand::AdvanceWatermark(watermark) => self.recovery.advance(watermark),
+            WorkerCommand::StartRound(round, done) => self.recovery.begin_round(round, done),
+            WorkerCommand::FinishRound(round, watermark) => {
+                self.recovery.end_round(&round, watermark)
+            }
         }
     }
 

@@ -18,9 +18,14 @@ pub(super) struct RequestPermits {
     users: Arc<KeyedPermits<UserId>>,
 }
 
-/// A request's permit, kept until all of its work is done.
-#[derive(Debug)]
+/// A request's permit, kept until all of its work is done. Each part of the work has a copy.
+#[derive(Debug, Clone)]
 pub struct Admission {
+    _held: Arc<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
     _of_all: OwnedSemaphorePermit,
     _of_user: Option<KeyedPermit<UserId>>,
 }
@@ -40,7 +45,7 @@ impl RequestPermits {
             Caller::Service(_) => None,
         };
         let of_all = Arc::clone(&self.all).try_acquire_owned().map_err(|_| self.is_full())?;
-        Ok(Admission { _of_all: of_all, _of_user: of_user })
+        Ok(Admission { _held: Arc::new(Held { _of_all: of_all, _of_user: of_user }) })
     }
 
     fn user_is_full(&self) -> ErrorReply {

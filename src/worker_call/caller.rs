@@ -1,6 +1,6 @@
 //! Who sent an HTTP request, and for which user it acts.
 
-use crate::auth::{Principal, TokenRole};
+use crate::auth::{Principal, TokenScope};
 use crate::domain::UserId;
 use crate::protocol::{Code, ErrorReply};
 
@@ -32,9 +32,9 @@ impl Caller {
     /// Returns the caller that a token names.
     pub fn of(principal: &Principal) -> Self {
         let user = principal.user.clone();
-        match principal.role {
-            TokenRole::User => Self::User(user),
-            TokenRole::Service | TokenRole::Admin => Self::Service(user),
+        match principal.scope {
+            TokenScope::User => Self::User(user),
+            TokenScope::Service | TokenScope::Admin => Self::Service(user),
         }
     }
 

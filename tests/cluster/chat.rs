@@ -61,11 +61,11 @@ pub async fn bodies_until(client: &mut Client, last: &Value) -> Vec<Value> {
 /// Every message of a conversation, (id, body), oldest first, page by page.
 pub async fn history(client: &mut Client, with: &str) -> Vec<(String, Value)> {
     let mut newest_first = Vec::new();
-    let mut before = Value::Null;
+    let mut page_token = Value::Null;
     loop {
         let mut request = json!({"op": "history", "conversation": format!("user.{with}")});
-        if !before.is_null() {
-            request["before"] = before;
+        if !page_token.is_null() {
+            request["page"] = page_token;
         }
         let page = client.ask(request).await.expect("the node answers");
         assert_eq!(page["op"], "history", "{page}");
@@ -73,8 +73,8 @@ pub async fn history(client: &mut Client, with: &str) -> Vec<(String, Value)> {
             let id = message["id"].as_str().expect("an id").to_owned();
             newest_first.push((id, message["body"].clone()));
         }
-        before = page["next"].clone();
-        if before.is_null() {
+        page_token = page["next"].clone();
+        if page_token.is_null() {
             newest_first.reverse();
             return newest_first;
         }

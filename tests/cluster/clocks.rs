@@ -153,7 +153,7 @@ async fn a_node_whose_clock_is_off_takes_no_sends_and_moves_no_cursor_until_it_i
 async fn ahead(scene: &Scene) -> i64 {
     let mut alice = login(&scene.url(0), &token("alice")).await;
     let pong = alice.ask(json!({"op": "ping"})).await.expect("an answer");
-    pong["time"].as_i64().expect("a time") - WallClock::system().millis() as i64
+    pong["now"].as_i64().expect("a time") - WallClock::system().millis() as i64
 }
 
 #[tokio::test]

@@ -248,7 +248,7 @@ async fn heard_until_he_left(client: &mut Client, user: &str) {
         let frame = frame(client).await;
         match frame["op"].as_str() {
             Some("left") if frame["user"] == user => break,
-            Some("event") => events += 1,
+            Some("signal") => events += 1,
             _ => {}
         }
     }

@@ -35,9 +35,9 @@ pub async fn as_user(
 
 /// A room with these members.
 pub async fn room(url: &str, id: &str, history: &str, members: &[&str]) {
-    let wish = json!({"title": "Room", "history": history});
+    let wish = json!({"title": "Room", "history_visibility": history});
     let (status, made) = backend(url, "PUT", &format!("/v1/rooms/{id}"), &wish).await;
-    assert_eq!((status, &made["history"]), (201, &json!(history)), "{made}");
+    assert_eq!((status, &made["history_visibility"]), (201, &json!(history)), "{made}");
     for member in members {
         add(url, id, member).await;
     }
@@ -111,7 +111,7 @@ async fn members_hear_each_other(workers: &str) {
     assert_eq!(cat.ask(typing).await.expect("an answer")["op"], "ok");
     for client in [&mut ann, &mut ben] {
         let event = frame(client).await;
-        assert_eq!((&event["event"], &event["from"]), (&json!("typing"), &json!("cat")), "{event}");
+        assert_eq!((&event["name"], &event["from"]), (&json!("typing"), &json!("cat")), "{event}");
     }
     // Who is no member heard nothing of all this.
     assert_eq!(dan.ask(json!({"op": "ping"})).await.expect("an answer")["op"], "pong");

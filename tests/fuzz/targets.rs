@@ -120,7 +120,7 @@ fn tokens() -> Target {
     let key = TokenKey::hs256("k1", &KEY);
     let mut claims = Claims::of_user("alice", NOW, 3600);
     let plain = Mint::new(&key).token(&claims);
-    claims.subscribe = vec!["topic.>".into(), "presence.*".into()];
+    claims.nc.subscribe = vec!["topic.>".into(), "presence.*".into()];
     let samples = [plain, Mint::new(&key).token(&claims)].map(String::into_bytes).to_vec();
     let rules = TokenRules {
         audience: None,

@@ -44,3 +44,10 @@ pub async fn eventually_within(bound: Duration, what: &str, mut holds: impl FnMu
 pub fn token(user: &str) -> String {
     tokens::granting(user, &["topic.>"], &["topic.>"])
 }
+
+/// A pushed frame without its time, which it must have.
+pub fn untimed(mut frame: serde_json::Value) -> serde_json::Value {
+    let at = frame.as_object_mut().and_then(|frame| frame.remove("at"));
+    assert!(at.is_some_and(|at| at.is_u64()), "a time in {frame}");
+    frame
+}

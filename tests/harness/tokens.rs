@@ -3,8 +3,7 @@
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use narrowcast::auth::token_keys;
-use narrowcast::auth::{Claims, Mint, TokenKey};
+use narrowcast::auth::{Claims, Mint, TokenKey, TokenPermissions, token_keys};
 use narrowcast::config::Config;
 
 /// Reading the defaults takes longer than signing.
@@ -36,7 +35,8 @@ pub fn sign(claims: &Claims) -> String {
 /// A token with these grants.
 pub fn granting(user: &str, publish: &[&str], subscribe: &[&str]) -> String {
     let texts = |list: &[&str]| list.iter().map(ToString::to_string).collect();
-    sign(&Claims { publish: texts(publish), subscribe: texts(subscribe), ..claims(user) })
+    let (publish, subscribe) = (texts(publish), texts(subscribe));
+    sign(&Claims { nc: TokenPermissions { scope: None, publish, subscribe }, ..claims(user) })
 }
 
 /// A token with all that the demo's tokens grant.

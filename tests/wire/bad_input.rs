@@ -124,18 +124,18 @@ async fn fields_that_any_op_may_have_are_refused_by_name() {
 async fn fields_of_a_send_are_refused_by_name() {
     let to_bob = |field: &str| format!(r#""conversation":"user.bob","body":1,{field}"#);
     let [number, empty, word, id, unknown] =
-        [r#""nonce":1"#, r#""nonce":"""#, r#""retry":"yes""#, r#""after":"x""#, r#""to":"bob""#]
+        [r#""nonce":1"#, r#""nonce":"""#, r#""retry":"yes""#, r#""seen":"x""#, r#""to":"bob""#]
             .map(to_bob);
     bad_requests(
         "send",
         &[
             (r#""conversation":7,"body":1"#, "`conversation` must be a string, not 7"),
-            (r#""body":1"#, "`conversation` is missing"),
+            (r#""body":1"#, "`conversation` or `user` is missing"),
             (r#""conversation":"user.bob""#, "`body` is missing"),
             (&number, "`nonce` must be a string, not 1"),
             (&empty, "`nonce` must be of 1 to 64 bytes, not 0"),
             (&word, "`retry` must be true or false, not \"yes\""),
-            (&id, "`after` must be a message id"),
+            (&id, "`seen` must be a message id"),
             (&unknown, "`to` is not a field of it"),
         ],
     )
@@ -148,7 +148,7 @@ async fn fields_of_a_history_are_refused_by_name() {
     bad_requests(
         "history",
         &[
-            (r#""limit":1"#, "`conversation` is missing"),
+            (r#""limit":1"#, "`conversation` or `user` is missing"),
             (r#""conversation":"user.bob","limit":0"#, "`limit` must be from 1 to 200, not 0"),
             (r#""conversation":"user.bob","limit":201"#, "`limit` must be from 1 to 200, not 201"),
             (r#""conversation":"user.bob","limit":-1"#, number),
@@ -162,9 +162,12 @@ async fn fields_of_a_history_are_refused_by_name() {
 #[tokio::test]
 async fn fields_of_a_read_and_an_inbox_are_refused_by_name() {
     bad_requests(
-        "read",
+        "mark_read",
         &[
-            (r#""upto":"01a20bb7-7312-71f7-8000-000000000005""#, "`conversation` is missing"),
+            (
+                r#""upto":"01a20bb7-7312-71f7-8000-000000000005""#,
+                "`conversation` or `user` is missing",
+            ),
             (r#""conversation":"user.bob""#, "`upto` is missing"),
             (r#""conversation":"user.bob","upto":7"#, "`upto` must be a string, not 7"),
             (
@@ -178,8 +181,8 @@ async fn fields_of_a_read_and_an_inbox_are_refused_by_name() {
         "inbox",
         &[
             (r#""limit":0"#, "`limit` must be from 1 to 100, not 0"),
-            (r#""next":5"#, "`next` must be a string, not 5"),
-            (r#""next":"""#, "`next` must be what an `inbox` before gave"),
+            (r#""page":5"#, "`page` must be a string, not 5"),
+            (r#""page":"""#, "`page` must be the `next` of an earlier page"),
         ],
     )
     .await;
@@ -187,16 +190,22 @@ async fn fields_of_a_read_and_an_inbox_are_refused_by_name() {
 
 #[tokio::test]
 async fn fields_of_a_publish_are_refused_by_name() {
-    let both = r#""subject":"topic.a","conversation":"user.bob","event":"x","data":1"#;
-    let nameless = r#""conversation":"user.bob","event":"","data":1"#;
+    let nameless = r#""conversation":"user.bob","name":"","data":1"#;
     bad_requests(
         "publish",
         &[
             (r#""data":1"#, "`subject` is missing"),
             (r#""subject":"topic.a""#, "`data` is missing"),
-            (r#""conversation":"user.bob","data":1"#, "`event` is missing"),
-            (nameless, "`event` must be of 1 to 64 bytes, not 0"),
-            (both, "exclude each other"),
+            (r#""subject":"topic.a","name":"x","data":1"#, "`name` is not a field of it"),
+        ],
+    )
+    .await;
+    bad_requests(
+        "signal",
+        &[
+            (r#""name":"x","data":1"#, "`conversation` is missing"),
+            (r#""conversation":"user.bob","data":1"#, "`name` is missing"),
+            (nameless, "`name` must be of 1 to 64 bytes, not 0"),
         ],
     )
     .await;
@@ -227,7 +236,7 @@ async fn both_sides_of_a_page_exclude_each_other() {
     let old = "01a20bb7-7312-41f7-8000-000000000005";
     let fourth = json!({"op": "history", "conversation": "user.bob", "before": old});
     refused(&[
-        (both.to_string(), "bad_request", "`before` and `after` exclude each other"),
+        (both.to_string(), "bad_request", "`page`, `before` and `after` exclude each other"),
         (fourth.to_string(), "bad_request", "`before` must be a message id"),
     ])
     .await;
@@ -315,7 +324,7 @@ async fn what_is_too_much_is_refused_with_its_bound() {
         (data.to_string(), "too_large", "`data` has 8193 bytes, at most 8192 are allowed"),
         (many.to_string(), "bad_request", "101 patterns, at most 100 are allowed"),
         (nonce.to_string(), "bad_request", "`nonce` must be of 1 to 64 bytes, not 65"),
-        (event.to_string(), "bad_request", "`event` must be of 1 to 64 bytes, not 65"),
+        (event.to_string(), "bad_request", "`name` must be of 1 to 64 bytes, not 65"),
         (json!({"op": "ping", "id": name}).to_string(), "bad_request", "`id` must be"),
         (json!({"op": name.repeat(100)}).to_string(), "unknown_op", "no such op"),
         (json!({"op": "ping", name.repeat(100): 1}).to_string(), "bad_request", "is not a field"),
@@ -358,7 +367,7 @@ async fn a_foreign_conversation_answers_as_one_that_is_not_there() {
         let secret = json!({"op": "send", "conversation": "user.carol", "body": "secret"});
         assert_eq!(bob.ask(secret).await.unwrap()["op"], "sent");
         let mut alice = Client::login(node, &token("alice")).await.unwrap();
-        for op in ["history", "send", "publish"] {
+        for op in ["history", "send", "signal"] {
             let mut answers = Vec::new();
             for conversation in ["dm.bob.carol", "dm.x.y", "room.nowhere"] {
                 let mut answer = alice.ask(naming(op, conversation)).await.unwrap();
@@ -375,7 +384,7 @@ fn naming(op: &str, conversation: &str) -> Value {
     match op {
         "history" => json!({"op": op, "conversation": conversation}),
         "send" => json!({"op": op, "conversation": conversation, "body": 1}),
-        _ => json!({"op": op, "conversation": conversation, "event": "typing", "data": 1}),
+        _ => json!({"op": op, "conversation": conversation, "name": "typing", "data": 1}),
     }
 }
 

@@ -4,7 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use narrowcast::auth::{Claims, Mint, TokenKey, TokenRole};
+use narrowcast::auth::{Claims, Mint, TokenKey, TokenPermissions, TokenScope};
 use narrowcast::client::Client;
 use serde_json::json;
 
@@ -91,16 +91,19 @@ fn bad_headers() -> Vec<(String, &'static str)> {
 fn bad_claims() -> Vec<(String, &'static str)> {
     let alice = || claims("alice");
     let wide = vec!["*.x".to_owned()];
+    let subscribe = TokenPermissions { subscribe: wide.clone(), ..Default::default() };
+    let publish = TokenPermissions { publish: wide, ..Default::default() };
+    let scope = |scope| TokenPermissions { scope: Some(scope), ..Default::default() };
     vec![
         (without("sub"), "missing field `sub`"),
         (without("exp"), "missing field `exp`"),
         (without("iat"), "missing field `iat`"),
         (sign(&claims("")), "the token's `sub`"),
         (sign(&claims(&"a".repeat(251))), "the token's `sub`: 251 bytes"),
-        (sign(&Claims { subscribe: wide.clone(), ..alice() }), "the token's `subscribe`: `*.x`"),
-        (sign(&Claims { publish: wide, ..alice() }), "the token's `publish`: `*.x`"),
-        (sign(&Claims { role: Some(TokenRole::Service), ..alice() }), "are for HTTP only"),
-        (sign(&Claims { role: Some(TokenRole::Admin), ..alice() }), "are for HTTP only"),
+        (sign(&Claims { nc: subscribe, ..alice() }), "the token's `nc.subscribe`: `*.x`"),
+        (sign(&Claims { nc: publish, ..alice() }), "the token's `nc.publish`: `*.x`"),
+        (sign(&Claims { nc: scope(TokenScope::Service), ..alice() }), "are for HTTP only"),
+        (sign(&Claims { nc: scope(TokenScope::Admin), ..alice() }), "are for HTTP only"),
     ]
 }
 

@@ -24,7 +24,7 @@ fn ops(conversation: &str) -> [Value; 2] {
 /// The same over HTTP.
 fn posts(token: &str, from: Option<&str>, conversation: &str) -> [String; 2] {
     let mut message = json!({"conversation": conversation, "body": "hi"});
-    let mut event = json!({"conversation": conversation, "event": "typing", "data": 1});
+    let mut event = json!({"conversation": conversation, "name": "typing", "data": 1});
     if let Some(from) = from {
         (message["from"], event["from"]) = (from.into(), from.into());
     }
@@ -35,21 +35,33 @@ fn posts(token: &str, from: Option<&str>, conversation: &str) -> [String; 2] {
     ]
 }
 
-/// What Alice is told who writes somewhere in all ways: codes and texts.
-async fn refusals(node: &str, alice: &mut Client, conversation: &str) -> Vec<Value> {
-    let mut told = Vec::new();
+/// Alice writes somewhere in all ways, and is always told this.
+async fn refusals(
+    node: &str,
+    alice: &mut Client,
+    conversation: &str,
+    (status, code, part): (u16, &str, &str),
+) {
     for op in ops(conversation) {
         let answer = alice.ask(op).await.unwrap();
-        assert_eq!(answer["op"], "error", "{answer}");
-        told.push(json!([answer["code"], answer["detail"], answer["retry"]]));
+        assert_eq!(
+            (&answer["code"], &answer["retry"]),
+            (&json!(code), &json!("never")),
+            "{answer}"
+        );
+        assert!(answer["detail"].as_str().unwrap().contains(part), "{answer}");
     }
     for post in posts(&token("alice"), None, conversation) {
         let answer = ask(node, &post).await;
-        assert_eq!(answer.status, 404, "{answer:?}");
-        told.push(json!(problem(&answer)));
+        assert_eq!(answer.status, status, "{answer:?}");
+        let (found, detail) = problem(&answer);
+        assert!(found == code && detail.contains(part), "{answer:?}");
     }
-    told
 }
+
+/// What is told of a conversation of others, and of one that a service has to start.
+const UNKNOWN: (u16, &str, &str) = (404, "not_found", "no such conversation");
+const NOT_STARTED: (u16, &str, &str) = (403, "forbidden", "`policy.direct` is not \"anyone\"");
 
 /// A session's send and event are accepted, and the other one has both.
 async fn write(from: &mut Client, conversation: &str, to: &mut Client) {
@@ -57,7 +69,7 @@ async fn write(from: &mut Client, conversation: &str, to: &mut Client) {
         let answer = from.ask(op).await.unwrap();
         assert_eq!(answer["op"], accepted, "{answer}");
     }
-    for heard in ["message", "event"] {
+    for heard in ["message", "signal"] {
         assert_eq!(frame(to).await["op"], heard);
     }
 }
@@ -69,8 +81,8 @@ async fn only_a_service_starts_where_users_may_not_and_then_it_is_open_to_both()
         let node = url(&demo);
         let mut alice = Client::login(node, &token("alice")).await.unwrap();
         let mut bob = Client::login(node, &token("bob")).await.unwrap();
-        let unknown = refusals(node, &mut alice, "dm.bob.carol").await;
-        assert_eq!(refusals(node, &mut alice, "user.bob").await, unknown);
+        refusals(node, &mut alice, "dm.bob.carol", UNKNOWN).await;
+        refusals(node, &mut alice, "user.bob", NOT_STARTED).await;
         assert_eq!(
             bob.ask(json!({"op": "ping"})).await.unwrap()["op"],
             "pong",
@@ -91,7 +103,7 @@ async fn only_a_service_starts_where_users_may_not_and_then_it_is_open_to_both()
             assert_eq!(ask(node, &post).await.status, status);
         }
         // That one alone.
-        assert_eq!(refusals(node, &mut alice, "user.carol").await, unknown);
+        refusals(node, &mut alice, "user.carol", NOT_STARTED).await;
     }
 }
 
@@ -124,7 +136,7 @@ async fn where_anybody_may_start_the_first_event_and_the_first_send_pass() {
         let mut bob = Client::login(node, &token("bob")).await.unwrap();
         let [_, typing] = ops("user.bob");
         assert_eq!(alice.ask(typing).await.unwrap()["op"], "ok", "before anything was sent");
-        assert_eq!(frame(&mut bob).await["op"], "event");
+        assert_eq!(frame(&mut bob).await["op"], "signal");
         write(&mut alice, "user.bob", &mut bob).await;
         write(&mut bob, "user.alice", &mut alice).await;
     }

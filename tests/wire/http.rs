@@ -28,8 +28,9 @@ pub async fn ask(node: &str, request: &str) -> Answer {
 
 /// A token of a backend.
 pub fn service() -> String {
-    let role = Some(narrowcast::auth::TokenRole::Service);
-    sign(&narrowcast::auth::Claims { role, ..claims("shop") })
+    let scope = Some(narrowcast::auth::TokenScope::Service);
+    let nc = narrowcast::auth::TokenPermissions { scope, ..Default::default() };
+    sign(&narrowcast::auth::Claims { nc, ..claims("shop") })
 }
 
 /// An answer must be a whole problem document: its code and detail.

@@ -35,6 +35,7 @@ async fn malformed_bodies_are_named() {
     let demo = node_with("3", &[]);
     let (user, service) = (token("alice"), service());
     let long_title = json!({"title": "t".repeat(257)}).to_string();
+    let large_data = json!({"data": "d".repeat(1023)}).to_string();
     let large = json!({"conversation": "user.bob", "body": "b".repeat(8192)}).to_string();
     let deep =
         format!(r#"{{"conversation":"user.bob","body":{}{}}}"#, "[".repeat(16), "]".repeat(16));
@@ -46,7 +47,7 @@ async fn malformed_bodies_are_named() {
         (&user, post, "", 400, bad, "not a body: EOF"),
         (&user, post, "nonsense", 400, bad, "not a body"),
         (&user, post, "[]", 400, bad, "expected an object"),
-        (&user, post, "{}", 400, bad, "`conversation` is missing"),
+        (&user, post, "{}", 400, bad, "`conversation` or `user` is missing"),
         (&user, post, r#"{"conversation":"user.bob"}"#, 400, bad, "`body` is missing"),
         (
             &user,
@@ -75,10 +76,10 @@ async fn malformed_bodies_are_named() {
         (
             &user,
             post,
-            r#"{"conversation":"user.bob","body":1,"after":"x"}"#,
+            r#"{"conversation":"user.bob","body":1,"seen":"x"}"#,
             400,
             bad,
-            "`after` must be a message id",
+            "`seen` must be a message id",
         ),
         (
             &user,
@@ -93,9 +94,10 @@ async fn malformed_bodies_are_named() {
         (&user, post, &deep, 400, bad, "the body nests 17 levels, at most 16"),
         (&user, room, r#"{"title":""}"#, 400, bad, "`title` must be of 1 to 256 bytes, not 0"),
         (&user, room, &long_title, 400, bad, "`title` must be of 1 to 256 bytes, not 257"),
-        (&user, room, r#"{"history":"none"}"#, 400, bad, "`history` must be"),
+        (&user, room, r#"{"history_visibility":"none"}"#, 400, bad, "`history_visibility` must be"),
         (&user, room, r#"{"owner":"bob"}"#, 403, "forbidden", "`owner` is for services"),
-        (&service, room, r#"{"owner":"a b"}"#, 400, bad, "`owner`: byte 0x20 at 1"),
+        (&service, room, r#"{"owner":"a%b"}"#, 400, bad, "`owner`: `%` at byte 1"),
+        (&service, room, &large_data, 413, "too_large", "`data` has 1025 bytes, at most 1024"),
         (&user, member, r#"{"role":"king"}"#, 400, bad, "`role` must be"),
     ];
     for (token, (method, path), body, status, code, part) in table {

@@ -7,7 +7,7 @@ use super::raw::Raw;
 use super::tokens::{claims, now, sign, token};
 use super::{WORKERS, node_with, serve_with, url};
 
-const ROUTES: [(&str, &str); 12] = [
+const ROUTES: [(&str, &str); 13] = [
     ("POST", "/v1/messages"),
     ("GET", "/v1/conversations/user.bob/messages"),
     ("POST", "/v1/publish"),
@@ -19,8 +19,12 @@ const ROUTES: [(&str, &str); 12] = [
     ("PUT", "/v1/rooms/r/members/bob"),
     ("DELETE", "/v1/rooms/r/members/bob"),
     ("GET", "/v1/users/alice/inbox"),
+    ("GET", "/v1/users/alice/rooms"),
     ("GET", "/v1/openapi.json"),
 ];
+
+/// The route that needs no token; one that is given is checked.
+const OPEN: &str = "/v1/openapi.json";
 
 #[tokio::test]
 async fn every_route_wants_a_token() {
@@ -37,8 +41,10 @@ async fn every_route_wants_a_token() {
     ];
     for (method, path) in ROUTES {
         let bare = request(method, path, &[], "");
-        let answer = refused(url(&demo), &bare, 401, "unauthorized", "is required").await;
-        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        if path != OPEN {
+            let answer = refused(url(&demo), &bare, 401, "unauthorized", "is required").await;
+            assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        }
         for (value, part) in table {
             let request = request(method, path, &[("authorization", value)], "");
             let answer = refused(url(&demo), &request, 401, "unauthorized", part).await;
@@ -116,13 +122,13 @@ async fn ids_in_paths_are_decoded_once() {
     let demo = node_with("1", &[]);
     let token = token("alice");
     let table = [
-        ("/v1/rooms/a%252", "`%` at byte 1 must be followed by two upper-case hex digits"),
-        ("/v1/rooms/a%25", "`%` at byte 1"),
-        ("/v1/rooms/a%2Fb", "byte 0x2F at 1"),
         ("/v1/rooms/a%zz", "the path: `%` at byte 1 must be followed by two hex digits"),
         ("/v1/rooms/%ff", "UTF-8"),
-        ("/v1/rooms/%2541", "must be written plainly as `A`"),
-        ("/v1/users/a.b/inbox", "the user's id in the path: byte 0x2E at 1"),
+        (
+            "/v1/conversations/user.a%25/messages",
+            "`%` at byte 1 must be followed by two hex digits",
+        ),
+        ("/v1/conversations/dm.a.b.c/messages", "one dot between them"),
         ("/v1/conversations/dm.b.a/messages", "must stand in byte order"),
         ("/v1/conversations/topic.x/messages", "must be `dm.<a>.<b>`"),
     ];
@@ -146,31 +152,45 @@ async fn queries_are_checked() {
         ("/v1/conversations/user.bob/messages?before=x", "`before` must be a message id"),
         (&both, "`before` and `after` exclude each other"),
         ("/v1/conversations/user.bob/messages?next=1", "`next` is not a parameter of this route"),
+        (
+            "/v1/conversations/user.bob/messages?page=1",
+            "`page` must be the `next` of an earlier page",
+        ),
         ("/v1/rooms/r/members?limit=1001", "`limit` must be from 1 to 1000, not 1001"),
-        ("/v1/rooms/r/members?after=a.b", "`after`: byte 0x2E at 1"),
-        ("/v1/rooms/r/members?after=a&after=b", "`after` is given twice"),
+        ("/v1/rooms/r/members?page=a%25b", "`page`: `%` at byte 1"),
+        ("/v1/rooms/r/members?page=a&page=b", "`page` is given twice"),
+        ("/v1/users/me/rooms?limit=101", "`limit` must be from 1 to 100, not 101"),
+        ("/v1/users/me/rooms?page=", "`page`: an empty token"),
         ("/v1/rooms/r?x=1", "`x` is not a parameter of this route"),
         ("/v1/users/alice/inbox?limit=101", "`limit` must be from 1 to 100, not 101"),
-        ("/v1/users/alice/inbox?next=%zz", "the query: `%` at byte 0"),
+        ("/v1/users/alice/inbox?page=%zz", "the query: `%` at byte 0"),
     ];
     for (path, part) in table {
         refused(url(&demo), &bearing(&user, "GET", path, ""), 400, "bad_request", part).await;
     }
     let own = bearing(&service, "GET", "/v1/conversations/user.bob/messages", "");
     refused(url(&demo), &own, 400, "bad_request", "a service writes `dm.<a>.<b>`").await;
-    let others = bearing(&user, "GET", "/v1/users/bob/inbox", "");
-    refused(url(&demo), &others, 404, "not_found", "no such user").await;
+    for path in ["/v1/users/bob/inbox", "/v1/users/bob/rooms"] {
+        let others = bearing(&user, "GET", path, "");
+        refused(url(&demo), &others, 404, "not_found", "no such user").await;
+    }
 }
 
 #[tokio::test]
 async fn the_description_is_served_on_every_worker() {
     for workers in WORKERS {
         let demo = node_with(workers, &[]);
-        let answer =
-            ask(url(&demo), &bearing(&token("alice"), "GET", "/v1/openapi.json", "")).await;
+        let answer = ask(url(&demo), &request("GET", "/v1/openapi.json", &[], "")).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_eq!(answer.header("content-type"), Some("application/json"));
-        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert_eq!(answer.header("cache-control"), Some("no-cache"));
+        let tag = answer.header("etag").expect("a tag");
+        for (known, status) in [(tag, 304), ("\"other\"", 200)] {
+            let headers = [("if-none-match", known)];
+            let again = ask(url(&demo), &request("GET", OPEN, &headers, "")).await;
+            assert_eq!((again.status, again.header("etag")), (status, Some(tag)), "{known}");
+            assert_eq!(again.body.is_empty(), status == 304);
+        }
         let document: Value = serde_json::from_str(&answer.body).expect("JSON");
         assert_eq!(document["openapi"], "3.1.0");
         for (method, path) in ROUTES {

@@ -30,7 +30,7 @@ fn verify(claims: &Claims) -> Result<Principal, TokenError> {
 fn a_raw_id_is_encoded_once() {
     let principal = verify(&Claims { sub: "a.b%".into(), ..claims() }).unwrap();
     assert_eq!(principal.user.as_str(), "a%2Eb%25");
-    assert_eq!(principal.role, TokenRole::User);
+    assert_eq!(principal.scope, TokenScope::User);
 }
 
 #[test]
@@ -113,9 +113,38 @@ fn audience_and_issuer_are_checked_if_configured() {
 fn claims_are_bounded_and_named() {
     let error = |claims: Claims| verify(&claims).unwrap_err().to_string();
     assert!(error(Claims { sub: String::new(), ..claims() }).starts_with("the token's `sub`: "));
-    let grant = error(Claims { publish: vec!["*.x".into()], ..claims() });
-    assert!(grant.starts_with("the token's `publish`: `*.x`: "), "{grant}");
+    let publishing = TokenPermissions { publish: vec!["*.x".into()], ..Default::default() };
+    let grant = error(Claims { nc: publishing, ..claims() });
+    assert!(grant.starts_with("the token's `nc.publish`: `*.x`: "), "{grant}");
     let many = vec!["topic.a".to_owned(); 101];
-    let many = error(Claims { subscribe: many, ..claims() });
-    assert_eq!(many, "the token's `subscribe`: 101 patterns, at most 100 are allowed");
+    let many = TokenPermissions { subscribe: many, ..Default::default() };
+    let many = error(Claims { nc: many, ..claims() });
+    assert_eq!(many, "the token's `nc.subscribe`: 101 patterns, at most 100 are allowed");
+}
+
+/// A token with these claims beside the times and the user.
+fn with_claims(more: &str) -> String {
+    let exp = NOW + 600;
+    let payload = format!(r#"{{"sub":"alice","iat":{NOW},"exp":{exp}{more}}}"#);
+    let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    let signed = format!("{}.{}", part(r#"{"alg":"HS256","kid":"k1"}"#), part(&payload));
+    let secret = EncodingKey::from_secret(&key().secret).unwrap();
+    let signature =
+        jsonwebtoken::crypto::sign(signed.as_bytes(), &secret, Algorithm::HS256).unwrap();
+    format!("{signed}.{signature}")
+}
+
+#[test]
+fn other_issuers_claims_mean_nothing_here() {
+    let verify = |more: &str| Verifier::new(&[key()], rules()).verify(&with_claims(more), NOW);
+    let foreign =
+        r#","role":"admin","scope":"openid service","publish":true,"subscribe":["topic.>"]"#;
+    let principal = verify(foreign).unwrap();
+    assert_eq!(principal.scope, TokenScope::User);
+    assert!(!principal.may_subscribe(&Pattern::parse("topic.a").unwrap()));
+    let own = verify(r#","nc":{"scope":"service","subscribe":["topic.%41.>"]}"#).unwrap();
+    assert_eq!(own.scope, TokenScope::Service);
+    assert!(own.may_subscribe(&Pattern::parse("topic.A.>").unwrap()), "in any spelling");
+    let misspelled = verify(r#","nc":{"role":"service"}"#).unwrap_err().to_string();
+    assert!(misspelled.contains("unknown field `role`"), "{misspelled}");
 }

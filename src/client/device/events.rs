@@ -112,7 +112,7 @@ pub enum Seen {
         replaces: Option<MessageId>,
         /// What it belongs to.
         conversation: String,
-        /// Who sent it.
+        /// Who sent it; empty if nobody did.
         from: String,
         /// The sender's mark.
         nonce: Option<Nonce>,

@@ -61,6 +61,8 @@ pub(super) struct Shown {
     #[serde(deserialize_with = "message_id")]
     pub(super) id: MessageId,
     pub(super) conversation: String,
+    /// Empty for a message that nobody sent.
+    #[serde(default)]
     pub(super) from: String,
     pub(super) nonce: Option<Nonce>,
     pub(super) body: Value,

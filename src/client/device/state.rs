@@ -14,7 +14,7 @@ use super::frame::{KnownFrame, ServerText, Shown};
 use super::keepalive::{Keepalive, KeepaliveAction};
 use super::reconnect::{ConnectionLoss, Reconnect};
 use super::sends::Sends;
-use crate::client::ClientError;
+use crate::client::{CLIENT, ClientError};
 
 #[derive(Debug)]
 enum Phase {
@@ -132,7 +132,7 @@ impl DeviceState {
 
     fn hello(&self) -> String {
         let DeviceOptions { token, device, cursor, subscribe, .. } = &self.plan;
-        let mut hello = json!({"op": "hello", "token": token, "device": device});
+        let mut hello = json!({"op": "hello", "token": token, "device": device, "client": CLIENT});
         if let Some(cursor) = cursor {
             hello["cursor"] = json!(cursor.as_str());
         }

@@ -161,8 +161,8 @@ fn relations_are_held() {
         ),
         (
             "limits.body_bytes = 262144\nlimits.frame_bytes = 264192\nlimits.outbox_bytes = 530000",
-            "limits.outbox_bytes = 530000: at least 536576 is required, reads_in_flight (2) * \
-             (limits.body_bytes + 6144)",
+            "limits.outbox_bytes = 530000: at least 539648 is required, reads_in_flight (2) * \
+             (limits.body_bytes + 7680)",
         ),
         (
             "bus.backoff_max_ms = 49",

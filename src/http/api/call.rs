@@ -7,15 +7,18 @@ use hyper::header::HeaderMap;
 
 use super::Api;
 use crate::auth::Principal;
-use crate::domain::{NONCE_BYTES_MAX, RoomId, RoutingKey};
+use crate::domain::{NONCE_BYTES_MAX, RoomId, RoutingKey, UserId};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::ops::Router;
-use crate::protocol::{ErrorReply, RequestBounds};
+use crate::protocol::{Code, ErrorReply, RequestBounds};
 use crate::worker_call::{Admission, Caller, Effect};
 
 /// The header with the idempotency key of a send.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// How a user names himself in a path.
+const ME: &str = "me";
 
 /// A request that was admitted and has arrived whole.
 #[derive(Debug)]
@@ -35,6 +38,11 @@ pub(super) struct ApiCall<'a> {
 impl ApiCall<'_> {
     pub(super) fn caller(&self) -> Caller {
         Caller::of(&self.principal)
+    }
+
+    /// Returns the user whom a path names. A user may write `me`, and may name nobody else.
+    pub(super) fn user_in_path(&self, named: UserId) -> Result<UserId, ErrorReply> {
+        user_named(self.caller(), named)
     }
 
     pub(super) fn bounds(&self) -> &RequestBounds {
@@ -62,6 +70,14 @@ impl ApiCall<'_> {
         F: Future<Output = Result<T, ErrorReply>> + 'static,
     {
         Ok(self.api.worker_calls.ask(self.admission, key, self.effect, work).await?)
+    }
+}
+
+fn user_named(caller: Caller, named: UserId) -> Result<UserId, ErrorReply> {
+    match caller {
+        Caller::Service(_) => Ok(named),
+        Caller::User(me) if me == named || named.as_str() == ME => Ok(me),
+        Caller::User(_) => Err(ErrorReply::new(Code::NotFound, "no such user")),
     }
 }
 
@@ -101,6 +117,17 @@ mod tests {
             let changes = ["POST", "PUT", "DELETE"].contains(&method.as_str());
             assert_eq!(effect_of(method) == Effect::Changes, changes, "{method} {path}");
         }
+    }
+
+    #[test]
+    fn users_are_me_and_services_name_users() {
+        let id = |text: &str| UserId::parse(text).unwrap();
+        let named = |caller: &Caller, text| user_named(caller.clone(), id(text));
+        let (user, service) = (Caller::User(id("alice")), Caller::Service(id("shop")));
+        assert_eq!(named(&user, "me"), Ok(id("alice")));
+        assert_eq!(named(&user, "alice"), Ok(id("alice")));
+        assert_eq!(named(&user, "bob").unwrap_err().code, Code::NotFound);
+        assert_eq!(named(&service, "me"), Ok(id("me")), "a service has no inbox of its own");
     }
 
     #[test]

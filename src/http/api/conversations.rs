@@ -54,7 +54,7 @@ fn named(text: &str, caller: &Caller) -> Result<(Conversation, RoutingKey), Erro
         let message = "`user.<id>` is for users, a service writes `dm.<a>.<b>`";
         return Err(refused(message.to_owned()));
     }
-    let conversation = Conversation::parse(text, me).map_err(|error| refused(error.to_string()))?;
+    let conversation = Conversation::read(text, me).map_err(|error| refused(error.to_string()))?;
     let key = match (caller, conversation.keys().next()) {
         (Caller::Service(_), Some(key)) => key,
         _ => RoutingKey::user(me),

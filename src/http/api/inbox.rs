@@ -2,14 +2,12 @@
 
 use hyper::StatusCode;
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::{Answer, ApiCall};
-use crate::domain::{Conversation, RoutingKey, UserId};
+use crate::domain::{RoutingKey, UserId};
 use crate::http::problem::json;
 use crate::ops::InboxEntry;
-use crate::protocol::{Code, ErrorReply, MessageText};
-use crate::worker_call::Caller;
+use crate::protocol::{ErrorReply, InboxItem};
 
 /// Most conversations in a page.
 const LIMIT_MAX: usize = 100;
@@ -21,38 +19,10 @@ const LIMIT_DEFAULT: usize = 50;
 const NEXT_BYTES_MAX: usize = 1024;
 
 #[derive(Serialize)]
-struct EntryDocument<'a> {
-    conversation: String,
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    title: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    read_upto: Option<String>,
-}
-
-#[derive(Serialize)]
 struct Inbox<'a> {
-    conversations: Vec<EntryDocument<'a>>,
+    conversations: Vec<InboxItem<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<&'a str>,
-}
-
-impl<'a> From<&'a InboxEntry> for EntryDocument<'a> {
-    fn from(entry: &'a InboxEntry) -> Self {
-        let kind = match entry.conversation {
-            Conversation::Dm(..) => "dm",
-            Conversation::Room(_) => "room",
-        };
-        Self {
-            conversation: entry.conversation.to_string(),
-            kind,
-            title: entry.title.as_deref(),
-            last: entry.last.as_ref().map(MessageText::as_raw),
-            read_upto: entry.read.map(|read| read.to_string()),
-        }
-    }
 }
 
 /// Lists a page of a user's conversations, the recently active first.
@@ -66,38 +36,38 @@ pub(super) async fn list(mut call: ApiCall<'_>, user: UserId) -> Answer {
     }
     let limit = call.query.limit(LIMIT_DEFAULT, LIMIT_MAX)?;
     call.query.finish()?;
-    if matches!(call.caller(), Caller::User(me) if me != user) {
-        return Err(ErrorReply::new(Code::NotFound, "no such user").into());
-    }
+    let user = call.user_in_path(user)?;
     let key = RoutingKey::user(&user);
     let page = call.ask(&key, move |router| router.inbox_for(user, page_token, limit)).await?;
-    let conversations = page.entries.iter().map(EntryDocument::from).collect();
+    let conversations = page.entries.iter().map(InboxEntry::item).collect();
     Ok(json(StatusCode::OK, &Inbox { conversations, next: page.next.as_deref() }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{MessageId, Micros};
+    use crate::domain::{Conversation, MessageId, Micros};
 
     #[test]
     fn golden_document() {
         let me = UserId::parse("me").unwrap();
         let entry = |name: &str, title: Option<&str>, read| InboxEntry {
             conversation: Conversation::parse(name, &me).unwrap(),
+            peer: name.strip_prefix("user.").map(Into::into),
             title: title.map(Into::into),
+            data: title.map(|_| "[1]".into()),
             last: None,
             read,
         };
         let id = MessageId::first_of(Micros(1_795_492_901_650_123));
         let entries = [entry("room.x", Some("X"), Some(id)), entry("user.bob", None, None)];
-        let conversations = entries.iter().map(EntryDocument::from).collect();
+        let conversations = entries.iter().map(InboxEntry::item).collect();
         let inbox = Inbox { conversations, next: Some("n") };
         let golden = format!(
             "{}{}{}{}",
-            r#"{"conversations":[{"conversation":"room.x","kind":"room","title":"X","#,
+            r#"{"conversations":[{"conversation":"room.x","kind":"room","title":"X","data":[1],"#,
             format_args!(r#""read_upto":"{id}"}},"#),
-            r#"{"conversation":"dm.bob.me","kind":"dm"}],"#,
+            r#"{"conversation":"dm.bob.me","kind":"dm","peer":"bob"}],"#,
             r#""next":"n"}"#,
         );
         assert_eq!(serde_json::to_string(&inbox).unwrap(), golden);

@@ -40,15 +40,15 @@ struct Outcomes<'a> {
 #[serde(untagged)]
 enum Outcome<'a> {
     Added(MemberDocument<'a>),
-    Refused { user: &'a str, code: Code, message: &'a str, retry: Retry },
+    Refused { user: &'a str, code: Code, detail: &'a str, retry: Retry },
 }
 
 impl<'a> Outcome<'a> {
     fn of(user: &'a UserId, outcome: &'a Result<Membership, ErrorReply>) -> Self {
         match outcome {
             Ok(membership) => Self::Added(membership.into()),
-            Err(ErrorReply { code, message, .. }) => {
-                Self::Refused { user: user.as_str(), code: *code, message, retry: code.retry() }
+            Err(ErrorReply { code, message: detail, .. }) => {
+                Self::Refused { user: user.as_str(), code: *code, detail, retry: code.retry() }
             }
         }
     }
@@ -128,7 +128,7 @@ mod tests {
             [&added, &refused].map(|outcome| Outcome::of(&membership.user, outcome)).into();
         assert_eq!(
             serde_json::to_string(&Outcomes { members }).unwrap(),
-            r#"{"members":[{"user":"bob","role":"owner","joined_at":1795492901650},{"user":"bob","code":"limit_reached","message":"too many","retry":"later"}]}"#
+            r#"{"members":[{"user":"bob","role":"owner","joined_at":1795492901650},{"user":"bob","code":"limit_reached","detail":"too many","retry":"later"}]}"#
         );
     }
 }

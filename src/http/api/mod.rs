@@ -5,6 +5,7 @@ mod conversations;
 mod inbox;
 mod members;
 mod messages;
+mod openapi;
 mod publish;
 mod rooms;
 
@@ -15,7 +16,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
+use hyper::header::{
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue, ORIGIN, WWW_AUTHENTICATE,
+};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 
@@ -24,7 +27,7 @@ use super::bearer::bearer_of;
 use super::cors::{Origins, list, options};
 use super::handshake::Handshake;
 use super::intake::{self, IntakeBounds};
-use super::problem::{Problem, body};
+use super::problem::Problem;
 use super::query::Query;
 use super::route::{ApiRoute, Misroute, allowed};
 use crate::auth::Principal;
@@ -35,9 +38,6 @@ use crate::ops::Router;
 use crate::protocol::{Code, ErrorReply};
 use crate::services::Services;
 use crate::worker_call::{Caller, WorkerCalls};
-
-/// The description of every route.
-const OPENAPI: &str = include_str!("../openapi.json");
 
 /// When a request that found all places taken may come again.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
@@ -67,7 +67,7 @@ impl Api {
         let answered = self.answer(&head, body, handshake).await;
         let mut response = answered.unwrap_or_else(Problem::response);
         let no_store = HeaderValue::from_static("no-store");
-        response.headers_mut().insert(CACHE_CONTROL, no_store);
+        response.headers_mut().entry(CACHE_CONTROL).or_insert(no_store);
         self.origins.dress(head.headers.get(ORIGIN), &mut response);
         self.services.metrics.listeners.http_answer(response.status().as_u16());
         response
@@ -82,8 +82,14 @@ impl Api {
             return Ok(options(&allowed(path)));
         }
         let route = ApiRoute::find(&head.method, path)?;
+        if route == ApiRoute::OpenApi && !head.headers.contains_key(AUTHORIZATION) {
+            return openapi::answer(head, &body);
+        }
         let principal = self.authenticate(&head.headers)?;
         handshake.identify(&principal, &self.users)?;
+        if route == ApiRoute::OpenApi {
+            return openapi::answer(head, &body);
+        }
         let call = self.admit(&route, head, body, principal).await?;
         dispatch(route, call).await
     }
@@ -156,7 +162,8 @@ async fn dispatch(route: ApiRoute, call: ApiCall<'_>) -> Answer {
         ApiRoute::PutMember(room, user) => members::put(call, room, user).await,
         ApiRoute::RemoveMember(room, user) => members::remove(call, room, user).await,
         ApiRoute::Inbox(user) => inbox::list(call, user).await,
-        ApiRoute::OpenApi => Ok(body(StatusCode::OK, "application/json", OPENAPI)),
+        ApiRoute::UserRooms(user) => rooms::list_of(call, user).await,
+        ApiRoute::OpenApi => Ok(openapi::document()),
     }
 }
 
@@ -181,6 +188,7 @@ impl From<Misroute> for Problem {
 
 #[cfg(test)]
 mod tests {
+    use super::openapi::OPENAPI;
     use super::*;
     use crate::http::route::ENDPOINTS;
 

@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 
 use super::{Answer, ApiCall};
-use crate::domain::{Conversation, RoutingKey, Subject};
+use crate::domain::{RoutingKey, Subject};
 use crate::http::problem::json;
 use crate::ops::EventOrder;
 use crate::protocol::{ErrorReply, EventBody, PublishRequest, SignalRequest};
@@ -38,14 +38,13 @@ fn events(call: &ApiCall<'_>) -> Result<Vec<EventOrder>, ErrorReply> {
 fn order(body: EventBody<'_>, caller: &Caller) -> Result<EventOrder, ErrorReply> {
     match body {
         EventBody::Event(PublishRequest { subject, data }) => {
-            let subject = Subject::parse(&subject)
+            let subject = Subject::read(&subject)
                 .map_err(|error| ErrorReply::bad_request(format!("`subject`: {error}")))?;
             Ok(EventOrder::Subject { subject, data: data.to_owned() })
         }
         EventBody::Signal(SignalRequest { conversation, name, data }, from) => {
             let from = caller.speaks_for(from)?;
-            let conversation = Conversation::parse(&conversation, &from)
-                .map_err(|error| ErrorReply::bad_request(format!("`conversation`: {error}")))?;
+            let conversation = conversation.resolve(&from)?;
             let (name, data) = (name.into(), data.to_owned());
             Ok(EventOrder::Signal { conversation, name, from, data })
         }

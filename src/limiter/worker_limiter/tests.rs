@@ -115,7 +115,7 @@ async fn without_a_verdict_a_node_has_its_share() {
 #[tokio::test(start_paused = true)]
 async fn a_conversation_is_charged_by_what_is_heard() {
     let gate = gate(SMALL, Some(Scripted::saying(Ok(ALLOWED)) as _), 1);
-    gate.heard(&room());
+    gate.charge_received(&room());
     assert_eq!(allowed(&gate, &room()).await, 2, "one of three was received");
     let refused = gate.send(&user("alice"), &room()).await.unwrap_err();
     assert_eq!(refused.policy.name, "messages of a room");
@@ -126,7 +126,7 @@ async fn a_conversation_is_charged_by_what_is_heard() {
     );
     // At one per second, fifty more are a debt of fifty seconds.
     for _ in 0..50 {
-        gate.heard(&room());
+        gate.charge_received(&room());
     }
     let refused = gate.send(&user("alice"), &room()).await.unwrap_err();
     let wait = refused.retry_after.unwrap();
@@ -264,14 +264,14 @@ async fn a_member_gets_half_of_a_rooms_rate_while_another_one_is_refused() {
         advance(Duration::from_mins(1)).await;
         assert_eq!(allowed(&first, &room()).await, 10, "no other member wants any");
         let send = async |gate: &WorkerLimiter, who: &str| gate.send(&user(who), &room()).await;
-        (0..10).for_each(|_| second.heard(&room()));
+        (0..10).for_each(|_| second.charge_received(&room()));
         assert!(send(theirs, "bob").await.is_err(), "the burst is used up");
         advance(Duration::from_millis(900)).await;
         assert_eq!(allowed(&first, &room()).await, 5);
         let refused = send(&first, "alice").await.unwrap_err();
         assert_eq!(refused.policy.name, ROOM_LIMITS[1]);
         assert_eq!(refused.policy.per_s, 5);
-        (0..5).for_each(|_| second.heard(&room()));
+        (0..5).for_each(|_| second.charge_received(&room()));
         assert!(send(theirs, "bob").await.is_ok(), "the rest is for others");
         advance(Duration::from_millis(2100)).await;
         assert_eq!(allowed(&first, &room()).await, 10, "no other member wanted any for a second");

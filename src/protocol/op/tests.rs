@@ -19,7 +19,11 @@ fn refusal(text: &str) -> (Code, String) {
 fn refusals_name_the_op_the_field_the_bound_and_the_value() {
     let table = [
         (r#"{"op":"send","conversation":"room.x"}"#, Code::BadRequest, "send: `body` is missing"),
-        (r#"{"op":"send","body":1}"#, Code::BadRequest, "send: `conversation` is missing"),
+        (
+            r#"{"op":"send","body":1}"#,
+            Code::BadRequest,
+            "send: `conversation` or `user` is missing",
+        ),
         (
             r#"{"op":"send","conversation":1,"body":1}"#,
             Code::BadRequest,
@@ -131,7 +135,7 @@ fn a_refusal_keeps_the_id_and_the_op() {
 fn escapes_are_read() {
     let text = r#"{"op":"send","conversation":"user.\u0062ob","body":{"a":1}}"#;
     let Ok(Op::Send(send)) = Request::read(text, &BOUNDS).op else { panic!("a send") };
-    assert_eq!(send.conversation, "user.bob");
+    assert_eq!(send.conversation, ConversationRef::Id("user.bob".into()));
     assert_eq!(send.body.get(), r#"{"a":1}"#);
 }
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::pager::PAGE;
 use super::*;
-use crate::auth::{Grants, Principal, TokenRole};
+use crate::auth::{Grants, Principal, TokenScope};
 use crate::config::SessionBounds;
 use crate::domain::Message;
 use crate::hub::PatternBudget;
@@ -278,9 +278,9 @@ async fn session() -> (Session, TcpStream) {
     let (other, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
     let share = Rc::new(WorkerShare::alone(1 << 20));
     let (link, _read) = Link::open(accepted.unwrap().0, 4096, &share);
-    let (user, role) = (user(ALICE), TokenRole::User);
+    let (user, scope) = (user(ALICE), TokenScope::User);
     let [publish, subscribe] = [(); 2].map(|()| Grants::new(Vec::new()));
-    let principal = Principal { user, role, publish, subscribe, expires_at: 0 };
+    let principal = Principal { user, scope, publish, subscribe, expires_at: 0 };
     let patterns = Arc::new(PatternBudget::new(1 << 20, 1 << 20));
     let bounds = SessionBounds { outbox_bytes: 4096, sends_in_flight: 1, reads_in_flight: 1 };
     (Session::new(1, principal, None, link, bounds, patterns), other.unwrap())

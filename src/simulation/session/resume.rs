@@ -343,7 +343,7 @@ impl World {
         let Some(reading) = session.catch_up.reading.take() else { return };
         if session.phase == Phase::Missing {
             // It counts as having a delivery gap: it did not receive what came meanwhile.
-            viewed.breaks = u64::MAX;
+            viewed.gaps = u64::MAX;
         }
         let cursor = session.position.read(reading, viewed, watermark);
         session.catch_up.buffering = false;

@@ -62,6 +62,7 @@ pub(crate) async fn of_a_rooms_rows_the_larger_stamp_stays(store: Arc<dyn Store>
     let made = Room {
         id: id.clone(),
         title: None,
+        data: None,
         creator: user("alice"),
         past: HistoryVisibility::Joined,
         created: stamp(1),
@@ -69,6 +70,7 @@ pub(crate) async fn of_a_rooms_rows_the_larger_stamp_stays(store: Arc<dyn Store>
     };
     let named = |title: &str, seconds| Room {
         title: Some(title.into()),
+        data: Some(format!("{{\"n\": {seconds}}}").into()),
         stamp: stamp(seconds),
         ..made.clone()
     };
@@ -86,6 +88,7 @@ pub(crate) async fn one_batch_may_hold_a_room_twice(store: Arc<dyn Store>) {
     let room = |past, seconds| Room {
         id: id.clone(),
         title: Some(format!("{seconds}").into()),
+        data: None,
         creator: creator.clone(),
         past,
         created: stamp(0),

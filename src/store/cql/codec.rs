@@ -6,7 +6,7 @@
 //! | members, memberships `joined` | `<the removal that it follows> <the stamp, each bit inverted>` |
 //! | members, memberships `role` | `<stamp> owner\|member`, and of a user's add ` <adder>` |
 //! | memberships `kind` | of a direct conversation `dm` |
-//! | rooms `room` | `<stamp> {"title":…,"creator":…,"past":…,"created":…}` |
+//! | rooms `room` | `<stamp> {"title":…,"data":…,"creator":…,"past":…,"created":…}` |
 //! | sends `record` | id of the message (16 bytes), hash of its content (16 bytes, big-endian) |
 //!
 //! Stamps and ids in texts are 32 hexadecimal digits, so that texts sort as the stamps do. Of two
@@ -20,6 +20,7 @@
 //! *smaller* stamp.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::domain::{
@@ -45,6 +46,8 @@ pub(super) struct Misspelt(&'static str);
 struct RoomText<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<std::borrow::Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<Box<RawValue>>,
     creator: std::borrow::Cow<'a, str>,
     past: HistoryVisibility,
     created: std::borrow::Cow<'a, str>,
@@ -138,6 +141,7 @@ pub(super) fn room(room: &Room) -> String {
     let created = spell(room.created);
     let text = RoomText {
         title: room.title.as_deref().map(Into::into),
+        data: room.data.as_deref().and_then(|data| RawValue::from_string(data.into()).ok()),
         creator: room.creator.as_str().into(),
         past: room.past,
         created: created.into(),
@@ -150,10 +154,11 @@ pub(super) fn room(room: &Room) -> String {
 pub(super) fn read_room(id: RoomId, text: &str) -> Result<Room, Misspelt> {
     let room = (|| {
         let (stamp, json) = text.split_once(' ')?;
-        let RoomText { title, creator, past, created } = serde_json::from_str(json).ok()?;
+        let RoomText { title, data, creator, past, created } = serde_json::from_str(json).ok()?;
         Some(Room {
             id,
             title: title.map(|title| title.into_owned().into()),
+            data: data.map(|data| data.get().into()),
             creator: UserId::parse(&creator).ok()?,
             past,
             created: read(&created)?,
@@ -223,6 +228,7 @@ mod tests {
         let named = Room {
             id: room_id.clone(),
             title: Some("Küche \"1\"".into()),
+            data: None,
             creator: UserId::parse("alice").unwrap(),
             past: HistoryVisibility::Joined,
             created: id(0, 0),
@@ -234,6 +240,9 @@ mod tests {
              \"past\":\"joined\",\"created\":\"00000000000070008000000000000000\"}"
         );
         assert_eq!(read_room(room_id.clone(), &room(&named)), Ok(named.clone()));
+        let kept = Room { data: Some("{ \"a\" :[1]}".into()), ..named.clone() };
+        assert!(room(&kept).contains(r#","data":{ "a" :[1]},"creator""#), "{}", room(&kept));
+        assert_eq!(read_room(room_id.clone(), &room(&kept)), Ok(kept));
         let plain = Room { title: None, ..named };
         assert_eq!(read_room(room_id, &room(&plain)), Ok(plain));
     }

@@ -221,7 +221,7 @@ fn message(
 ) -> Result<Option<Message>, ReadError> {
     let Some(sender) = sender else { return Ok(None) };
     let key = format!("{name} {id}");
-    let from = UserId::parse(sender).map_err(|error| corrupt("messages", &key, error))?;
+    let from = UserId::parse_sender(sender).map_err(|error| corrupt("messages", &key, error))?;
     Ok(Some(Message {
         id: message_id("messages", &key, id)?,
         conversation: conversation.clone(),

@@ -5,7 +5,7 @@
 //! | messages | length of the sender, sender, length of the nonce (0xFF: none), nonce, body |
 //! | activity | id of the newest message |
 //! | heads | id of the newest message |
-//! | rooms | stamp, id of its creation, past (1 all, 2 joined), length of the creator, creator, 0 or 1, title after a 1 |
+//! | rooms | stamp, id of its creation, past (1 all, 2 joined), length of the creator, creator, 0 or 1, title after a 1; or 2 or 3, length of the data (2 bytes), data, title after a 3 |
 //! | members | stamps: added, removed, joined after, joined, role; role (1 owner, 2 member); the adder (8 bytes) if a user |
 //! | memberships | kind (1 direct, 2 room); of a room the value in `members` |
 //! | reads | id that was read up to |
@@ -76,7 +76,7 @@ pub(super) fn read_message(
     row: &[u8],
 ) -> Result<Message, Defect> {
     let mut rest = versioned(row)?;
-    let from = take_user(&mut rest, "sender")?;
+    let from = take_sender(&mut rest)?;
     let nonce = take_nonce(&mut rest)?;
     Ok(Message {
         id,
@@ -121,6 +121,12 @@ fn take_user(rest: &mut &[u8], part: &'static str) -> Result<UserId, Defect> {
     UserId::parse(take_text(rest, bytes, part)?).map_err(|error| Defect::User { part, error })
 }
 
+fn take_sender(rest: &mut &[u8]) -> Result<UserId, Defect> {
+    let bytes = take_byte(rest, "sender")?;
+    let text = take_text(rest, bytes, "sender")?;
+    UserId::parse_sender(text).map_err(|error| Defect::User { part: "sender", error })
+}
+
 fn take_nonce(rest: &mut &[u8]) -> Result<Option<Box<str>>, Defect> {
     let bytes = take_byte(rest, "nonce")?;
     if bytes == NO_NONCE {
@@ -133,7 +139,7 @@ fn take_nonce(rest: &mut &[u8]) -> Result<Option<Box<str>>, Defect> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Micros;
+    use crate::domain::{Micros, RoomId};
     use proptest::prelude::*;
 
     fn sample(nonce: Option<&str>, body: &[u8]) -> Message {
@@ -171,6 +177,16 @@ mod tests {
         assert!(matches!(read(b"\x01\x03bob\x01\xFF"), Err(Defect::Text { part: "nonce", .. })));
         assert_eq!(read_id(&[1; 17]), Err(Defect::Id));
         assert_eq!(read_id(&[1; 16]), Err(Defect::Id));
+    }
+
+    #[test]
+    fn a_rooms_own_message_has_the_longest_sender_that_fits() {
+        let room = RoomId::parse(&"r".repeat(crate::domain::ID_BYTES_MAX)).unwrap();
+        let from = UserId::of_room(&room);
+        let sent = Message { from, ..sample(None, b"1") };
+        let row = message(&sent).unwrap();
+        assert_eq!(row[1], 0xFF);
+        assert_eq!(read(&row), Ok(sent));
     }
 
     #[test]

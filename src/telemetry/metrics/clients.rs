@@ -6,6 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
+use super::client_programs::ClientPrograms;
 use super::registration::metrics;
 use crate::telemetry::Dropped;
 
@@ -58,6 +59,8 @@ metrics! {
     pub struct SessionMetrics {
         /// Sessions after their hello.
         pub open: Gauge = named("sessions");
+        /// Sessions by the client program that their hello named.
+        pub programs: ClientPrograms = by_program("client_programs");
         /// Sessions closed by the server, by code.
         closes: Family<CloseLabels, Counter> = named("closes");
         /// Frames of clients.

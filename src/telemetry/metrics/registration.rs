@@ -1,5 +1,6 @@
 //! How a metric is declared: its field, its name, its help and its registration in one place.
 
+use super::client_programs::{ClientPrograms, ProgramFamily};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
@@ -82,6 +83,11 @@ impl Registration<'_> {
     {
         let family = self.add(name, Family::<Label, M>::default());
         values.map(|value| family.get_or_create_owned(&[(label, value)]))
+    }
+
+    /// Registers the sessions of each client program.
+    pub fn by_program(self, name: &str) -> ClientPrograms {
+        ClientPrograms::new(self.add(name, ProgramFamily::default()))
     }
 
     /// Registers a histogram with these upper bounds.

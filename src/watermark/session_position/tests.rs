@@ -3,7 +3,7 @@ use super::*;
 /// When the reads of these tests begin, by the wall clock.
 const BEGUN: Micros = Micros(100_000_000);
 
-const LIVE: WatermarkSnapshot = WatermarkSnapshot { frozen: false, breaks: 3, decided: Micros(0) };
+const LIVE: WatermarkSnapshot = WatermarkSnapshot { frozen: false, gaps: 3, decided: Micros(0) };
 const FROZEN: WatermarkSnapshot = WatermarkSnapshot { frozen: true, ..LIVE };
 
 /// The cursor that a session came with: above [`BEGUN`] less the margin.
@@ -76,8 +76,8 @@ fn a_read_that_was_heard_beside_and_unbroken_shares_the_watermark() {
 
 #[test]
 fn a_read_without_proof_gives_a_cursor_of_its_own() {
-    let broken = WatermarkSnapshot { frozen: true, breaks: 4, ..LIVE };
-    let repaired = WatermarkSnapshot { frozen: false, breaks: 4, ..LIVE };
+    let broken = WatermarkSnapshot { frozen: true, gaps: 4, ..LIVE };
+    let repaired = WatermarkSnapshot { frozen: false, gaps: 4, ..LIVE };
     let cases = [
         (reading(LIVE, false), LIVE, "live messages were not received"),
         (reading(LIVE, true).unconfirmed(), LIVE, "nor was it kept"),
@@ -155,6 +155,6 @@ fn a_read_by_known_heads_gives_the_watermark_or_nothing() {
     let known = |confirmed| CatchUpRead::begin(BEGUN, ahead, confirmed).by_known_heads();
     assert_eq!(read(Micros(10), known(true), ahead), (Micros(200_000_000), true));
     assert_eq!(read(Micros(10), known(false), ahead), (Micros(10), false));
-    let broken = WatermarkSnapshot { breaks: 4, ..ahead };
+    let broken = WatermarkSnapshot { gaps: 4, ..ahead };
     assert_eq!(read(Micros(10), known(true), broken), (Micros(10), false));
 }

@@ -20,7 +20,7 @@ pub(super) struct CanaryRounds {
 #[derive(Debug)]
 struct Canaries {
     number: u64,
-    breaks: u64,
+    gaps: u64,
     sent: MonotonicTime,
     /// None only where the simulation sends them too early.
     watermark: Option<Micros>,
@@ -34,7 +34,7 @@ impl CanaryRounds {
     pub fn start(
         &mut self,
         watermark: Option<Micros>,
-        breaks: u64,
+        gaps: u64,
         shards: usize,
         now: MonotonicTime,
     ) -> Option<u64> {
@@ -43,7 +43,7 @@ impl CanaryRounds {
         }
         self.count += 1;
         let (number, waiting) = (self.count, (0..shards).collect());
-        self.under_way = Some(Canaries { number, breaks, sent: now, watermark, waiting });
+        self.under_way = Some(Canaries { number, gaps, sent: now, watermark, waiting });
         Some(number)
     }
 
@@ -65,13 +65,13 @@ impl CanaryRounds {
     pub fn take_complete(&mut self) -> Option<(Micros, u64)> {
         let watermark = self.under_way.as_ref()?.watermark?;
         let complete = self.under_way.take_if(|canaries| canaries.waiting.is_empty())?;
-        Some((watermark, complete.breaks))
+        Some((watermark, complete.gaps))
     }
 
     /// Drops the round if there was a delivery gap since it began. Ends it if it is late, and
     /// returns the shards that it waits for.
-    pub fn take_late(&mut self, breaks: u64, now: MonotonicTime) -> Option<SmallVec<[usize; 4]>> {
-        self.under_way.take_if(|canaries| canaries.breaks != breaks);
+    pub fn take_late(&mut self, gaps: u64, now: MonotonicTime) -> Option<SmallVec<[usize; 4]>> {
+        self.under_way.take_if(|canaries| canaries.gaps != gaps);
         let late = self.under_way.take_if(|canaries| now.since(canaries.sent) > CANARY_LATE);
         late.map(|canaries| canaries.waiting)
     }

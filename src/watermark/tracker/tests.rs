@@ -104,8 +104,8 @@ impl Scene {
         self.view.look().frozen
     }
 
-    fn breaks(&mut self) -> Vec<DeliveryGap> {
-        self.watch.take_breaks()
+    fn gaps(&mut self) -> Vec<DeliveryGap> {
+        self.watch.take_gaps()
     }
 }
 
@@ -130,7 +130,7 @@ fn the_first_repair_waits_for_the_cluster_table_and_for_everything_to_be_heard()
     assert!(scene.is_frozen());
     assert_eq!(scene.ends(&round, 4.0), wall(0.0) - READ_CAP);
     assert!(!scene.is_frozen());
-    assert_eq!(scene.breaks(), [], "that was none");
+    assert_eq!(scene.gaps(), [], "that was none");
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_late_canary_breaks_the_links_that_did_not_answer() {
     assert_eq!(scene.orders(5.0), [WatermarkAction::Canaries(1)], "3 s are not over");
     scene.watch.canary_back(0, 1);
     assert_eq!(scene.orders(5.1), [WatermarkAction::BreakLinks(1)]);
-    assert_eq!(scene.breaks(), [DeliveryGap::CanaryLate]);
+    assert_eq!(scene.gaps(), [DeliveryGap::CanaryLate]);
     assert!(scene.is_frozen());
     scene.watch.canary_back(1, 1);
     assert_eq!(scene.orders(5.2), [], "nothing is repaired on a connection that is to be closed");
@@ -195,12 +195,12 @@ fn a_late_canary_breaks_the_links_that_did_not_answer() {
 
 #[test]
 fn a_break_drops_the_canaries_wherever_it_was_found() {
-    let breaks: [fn(&mut Scene); 3] = [
+    let gaps: [fn(&mut Scene); 3] = [
         |scene| scene.watch.lost(0),
         |scene| scene.view.raise(),
         |scene| scene.read(&[Heartbeat { shards: moved(), ..row(1, 1, [HERE; 2]) }], 2.1),
     ];
-    for raise in breaks {
+    for raise in gaps {
         let mut scene = Scene::live();
         let before = scene.watch.watermark();
         scene.read(&[], 2.0);
@@ -225,7 +225,7 @@ fn moved() -> smallvec::SmallVec<[ShardRow; 2]> {
 fn a_break_in_the_rows_freezes_before_the_watermark_could_move() {
     let mut scene = Scene::live();
     scene.read(&[Heartbeat { shards: moved(), ..row(1, 1, [HERE; 2]) }], 2.0);
-    assert_eq!(scene.breaks(), [DeliveryGap::EpochMoved]);
+    assert_eq!(scene.gaps(), [DeliveryGap::EpochMoved]);
     scene.repairs(2.0);
 }
 
@@ -233,7 +233,7 @@ fn a_break_in_the_rows_freezes_before_the_watermark_could_move() {
 fn a_lost_link_freezes_until_all_is_heard_again_and_pulls_meanwhile() {
     let mut scene = Scene::live();
     scene.watch.lost(1);
-    assert_eq!(scene.breaks(), [DeliveryGap::LinkLost]);
+    assert_eq!(scene.gaps(), [DeliveryGap::LinkLost]);
     assert_eq!(scene.orders(2.0), []);
     scene.read(&[], 3.0);
     assert_eq!(scene.orders(11.9), [], "frozen, so no canary either");
@@ -310,7 +310,7 @@ fn the_dead_hold_the_watermark_until_a_whole_repair_excludes_them() {
     let dead = Heartbeat { settled: wall(1.0), decided: wall(2.0), ..row(1, 1, [HERE; 2]) };
     let (rows, read) = (std::slice::from_ref(&dead), [2.0, 10.0, 17.0]);
     read.into_iter().for_each(|seconds| scene.read(rows, seconds));
-    assert_eq!(scene.breaks(), [DeliveryGap::Dead]);
+    assert_eq!(scene.gaps(), [DeliveryGap::Dead]);
     let orders = scene.orders(17.0);
     let [WatermarkAction::Canaries(1), WatermarkAction::Read(first)] = &*orders else {
         panic!("{orders:?} are not the canaries of the first read, and a repair");
@@ -326,7 +326,7 @@ fn the_dead_hold_the_watermark_until_a_whole_repair_excludes_them() {
     scene.ends(&round, 18.0);
     scene.read(rows, 20.0);
     assert_eq!(scene.view.look().decided, wall(20.0) - READ_CAP);
-    assert_eq!((scene.breaks(), scene.is_frozen()), (vec![], false));
+    assert_eq!((scene.gaps(), scene.is_frozen()), (vec![], false));
 }
 
 #[test]
@@ -348,7 +348,7 @@ fn no_repair_begins_while_somebody_publishes_elsewhere() {
     let mut scene = Scene::live();
     let astray = row(1, 1, [HERE, ELSEWHERE]);
     scene.read(&[astray], 2.0);
-    assert_eq!(scene.breaks(), [DeliveryGap::RunDiffers]);
+    assert_eq!(scene.gaps(), [DeliveryGap::RunDiffers]);
     assert_eq!(scene.orders(2.0), []);
     scene.watch.lost(1);
     assert_eq!(scene.orders(3.0), []);
@@ -395,12 +395,12 @@ fn a_shard_that_others_publish_to_elsewhere_is_looked_up_ever_less_often() {
 fn over_a_minute_between_two_reads_is_a_break() {
     let mut scene = Scene::live();
     scene.read(&[], 60.0);
-    assert_eq!(scene.breaks(), []);
+    assert_eq!(scene.gaps(), []);
     scene.watch.read_begins(ClockReading { wall: wall(62.0), moment: at(62.0) });
     scene.watch.read_fails();
     scene.watch.read_begins(ClockReading { wall: wall(120.1), moment: at(120.1) });
     scene.watch.read_ends(Vec::new(), at(120.2));
-    assert_eq!(scene.breaks(), [DeliveryGap::ReadGap], "a failed read showed nothing");
+    assert_eq!(scene.gaps(), [DeliveryGap::ReadGap], "a failed read showed nothing");
     assert!(scene.is_frozen());
 }
 
@@ -410,7 +410,7 @@ fn a_slow_read_counts_from_its_begin() {
     scene.watch.read_begins(ClockReading { wall: wall(30.0), moment: at(30.0) });
     scene.watch.read_ends(Vec::new(), at(89.0));
     scene.read(&[], 90.0);
-    assert_eq!(scene.breaks(), []);
+    assert_eq!(scene.gaps(), []);
     assert_eq!(scene.orders(90.0).len(), 1);
     scene.canaries_back(1);
     assert_eq!(scene.orders(90.0), [WatermarkAction::Advance(wall(30.0) - READ_CAP)]);
@@ -439,7 +439,7 @@ fn with_the_own_clock_unknown_breaks_are_found_all_the_same() {
     let mut scene = Scene::live();
     scene.watch.clock_is_known(false);
     scene.read(&[row(1, 1, [HERE, ELSEWHERE])], 2.0);
-    assert_eq!(scene.breaks(), [DeliveryGap::RunDiffers]);
+    assert_eq!(scene.gaps(), [DeliveryGap::RunDiffers]);
 }
 
 #[test]

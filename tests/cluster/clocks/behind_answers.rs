@@ -247,7 +247,7 @@ async fn no_client_runs_ahead_with_the_clock_of_ids() {
         let before = WallClock::system();
         let seen = MessageId::first_of(before + ahead).to_string();
         let ahead_of_time =
-            json!({"op": "send", "conversation": "room.r", "body": 1, "after": seen});
+            json!({"op": "send", "conversation": "room.r", "body": 1, "seen": seen});
         let sent = owner.ask(ahead_of_time).await.expect("the node answers");
         assert_eq!(sent["op"], "sent", "{sent}");
         let id: MessageId =

@@ -136,7 +136,7 @@ const TABLES: [Table; 13] = [
         columns: &[Column("id", "text", Partition), Column("room", "text", Value)],
         life: Life::Ever,
         is_series: false,
-        comment: "rooms: stamp, then title, creator, past, created",
+        comment: "rooms: stamp, then title, data, creator, past, created",
     },
     Table {
         name: "members",

@@ -1,7 +1,9 @@
 //! The rows of registers: rooms, members, marks and nonces.
 
 use super::{Defect, VERSION, take, take_byte, take_user, versioned};
-use crate::domain::{Adder, HistoryVisibility, MemberRole, MemberState, MessageId, Room, RoomId};
+use crate::domain::{
+    Adder, HistoryVisibility, MemberRole, MemberState, MessageId, ROOM_DATA_BYTES_MAX, Room, RoomId,
+};
 use crate::store::IdempotencyRecord;
 
 const KIND_DIRECT: u8 = 1;
@@ -15,6 +17,10 @@ const ROLE_MEMBER: u8 = 2;
 
 const UNTITLED: u8 = 0;
 const TITLED: u8 = 1;
+const UNTITLED_WITH_DATA: u8 = 2;
+const TITLED_WITH_DATA: u8 = 3;
+
+const _: () = assert!(ROOM_DATA_BYTES_MAX <= u16::MAX as usize, "its length must fit its bytes");
 
 const ID_BYTES: usize = 16;
 
@@ -53,7 +59,16 @@ pub(in super::super) fn room(room: &Room) -> Vec<u8> {
     });
     row.push(creator.len() as u8);
     row.extend_from_slice(creator);
-    row.push(if title.is_some() { TITLED } else { UNTITLED });
+    row.push(match (&room.data, title) {
+        (None, None) => UNTITLED,
+        (None, Some(_)) => TITLED,
+        (Some(_), None) => UNTITLED_WITH_DATA,
+        (Some(_), Some(_)) => TITLED_WITH_DATA,
+    });
+    if let Some(data) = &room.data {
+        row.extend_from_slice(&(data.len() as u16).to_be_bytes());
+        row.extend_from_slice(data.as_bytes());
+    }
     row.extend_from_slice(title.unwrap_or_default().as_bytes());
     row
 }
@@ -61,28 +76,48 @@ pub(in super::super) fn room(room: &Room) -> Vec<u8> {
 /// The room of a row.
 pub(in super::super) fn read_room(id: &RoomId, row: &[u8]) -> Result<Room, Defect> {
     let mut rest = versioned(row)?;
-    Ok(Room {
-        id: id.clone(),
-        stamp: take_id(&mut rest, "stamp")?,
-        created: take_id(&mut rest, "time of creation")?,
-        past: match take_byte(&mut rest, "past")? {
-            PAST_ALL => HistoryVisibility::All,
-            PAST_JOINED => HistoryVisibility::Joined,
-            found => return Err(Defect::Byte { part: "past", found }),
-        },
-        creator: take_user(&mut rest, "creator")?,
-        title: take_title(rest)?,
-    })
+    let stamp = take_id(&mut rest, "stamp")?;
+    let created = take_id(&mut rest, "time of creation")?;
+    let past = match take_byte(&mut rest, "past")? {
+        PAST_ALL => HistoryVisibility::All,
+        PAST_JOINED => HistoryVisibility::Joined,
+        found => return Err(Defect::Byte { part: "past", found }),
+    };
+    let creator = take_user(&mut rest, "creator")?;
+    let (title, data) = take_title_and_data(rest)?;
+    Ok(Room { id: id.clone(), title, data, creator, past, created, stamp })
 }
 
-fn take_title(mut rest: &[u8]) -> Result<Option<Box<str>>, Defect> {
-    match take_byte(&mut rest, "title")? {
-        UNTITLED => at_end(rest).map(|()| None),
-        TITLED => std::str::from_utf8(rest)
-            .map(|title| Some(title.into()))
-            .map_err(|error| Defect::Text { part: "title", error }),
-        found => Err(Defect::Byte { part: "title", found }),
+type Texts = (Option<Box<str>>, Option<Box<str>>);
+
+fn take_title_and_data(mut rest: &[u8]) -> Result<Texts, Defect> {
+    let (titled, with_data) = match take_byte(&mut rest, "title")? {
+        UNTITLED => (false, false),
+        TITLED => (true, false),
+        UNTITLED_WITH_DATA => (false, true),
+        TITLED_WITH_DATA => (true, true),
+        found => return Err(Defect::Byte { part: "title", found }),
+    };
+    let data = if with_data { Some(take_data(&mut rest)?) } else { None };
+    if !titled {
+        return at_end(rest).map(|()| (None, data));
     }
+    let title = text(rest, "title")?;
+    Ok((Some(title), data))
+}
+
+fn take_data(rest: &mut &[u8]) -> Result<Box<str>, Defect> {
+    let short = Defect::Short { part: "data" };
+    let Some((length, tail)) = rest.split_first_chunk() else { return Err(short) };
+    let bytes = u16::from_be_bytes(*length).into();
+    let Some((data, tail)) = tail.split_at_checked(bytes) else { return Err(short) };
+    *rest = tail;
+    text(data, "data")
+}
+
+fn text(bytes: &[u8], part: &'static str) -> Result<Box<str>, Defect> {
+    let text = std::str::from_utf8(bytes).map_err(|error| Defect::Text { part, error })?;
+    Ok(text.into())
 }
 
 /// A row of `members`.
@@ -204,7 +239,7 @@ mod tests {
 
     fn a_room(title: Option<&str>, past: HistoryVisibility) -> Room {
         let (id, creator, title) = (room_id(), bob(), title.map(Into::into));
-        Room { id, title, creator, past, created: CREATED, stamp: STAMP }
+        Room { id, title, data: None, creator, past, created: CREATED, stamp: STAMP }
     }
 
     fn a_member(role: MemberRole) -> MemberState {
@@ -230,6 +265,12 @@ mod tests {
         assert_eq!(row, expected(&[&ids, b"\x01\x03bob\0"]));
         let row = room(&a_room(Some("Caf\u{e9}"), HistoryVisibility::Joined));
         assert_eq!(row, expected(&[&ids, b"\x02\x03bob\x01Caf\xC3\xA9"]));
+        let kept =
+            |title| Room { data: Some("[1]".into()), ..a_room(title, HistoryVisibility::All) };
+        let row = room(&kept(None));
+        assert_eq!(row, expected(&[&ids, b"\x01\x03bob\x02\0\x03[1]"]));
+        let row = room(&kept(Some("T")));
+        assert_eq!(row, expected(&[&ids, b"\x01\x03bob\x03\0\x03[1]T"]));
         let stamps = [STAMP_BYTES, CREATED_BYTES, CREATED_BYTES, STAMP_BYTES, CREATED_BYTES];
         let stamps = expected(&stamps);
         assert_eq!(member(&a_member(MemberRole::Owner)), expected(&[b"\x01", &stamps, b"\x01"]));
@@ -266,7 +307,10 @@ mod tests {
         assert_eq!(read(b"\x03"), Defect::Byte { part: "past", found: 3 });
         assert_eq!(read(b"\x01\x04bob"), Defect::Short { part: "creator" });
         assert!(matches!(read(b"\x01\x03b.b\0"), Defect::User { part: "creator", .. }));
-        assert_eq!(read(b"\x01\x03bob\x02"), Defect::Byte { part: "title", found: 2 });
+        assert_eq!(read(b"\x01\x03bob\x04"), Defect::Byte { part: "title", found: 4 });
+        assert_eq!(read(b"\x01\x03bob\x02\0"), Defect::Short { part: "data" });
+        assert_eq!(read(b"\x01\x03bob\x02\0\x02["), Defect::Short { part: "data" });
+        assert_eq!(read(b"\x01\x03bob\x02\0\x01[x"), Defect::Trailing { bytes: 1 });
         assert_eq!(read(b"\x01\x03bob\0x"), Defect::Trailing { bytes: 1 });
         assert!(matches!(read(b"\x01\x03bob\x01\xFF"), Defect::Text { part: "title", .. }));
     }
@@ -302,11 +346,13 @@ mod tests {
         fn rows_give_back_what_was_written_and_begin_with_their_rank(
             (stamp, other) in (an_id(), an_id()),
             title in prop::option::of(".{0,20}"),
+            data in prop::option::of(".{0,400}"),
             (all, owner) in any::<(bool, bool)>(),
             (content, adder) in any::<(u128, u64)>(),
         ) {
             let past = if all { HistoryVisibility::All } else { HistoryVisibility::Joined };
-            let written = Room { stamp, created: other, ..a_room(title.as_deref(), past) };
+            let data = data.map(Into::into);
+            let written = Room { stamp, created: other, data, ..a_room(title.as_deref(), past) };
             let row = room(&written);
             prop_assert_eq!(rank(&row), Ok(stamp));
             prop_assert_eq!(read_room(&room_id(), &row), Ok(written));

@@ -30,7 +30,15 @@ fn said(inside: bool, seconds: u64) -> Membership {
 
 fn a_room() -> Room {
     let (creator, title, stamp) = (alice(), Some("Lobby".into()), stamp(1));
-    Room { id: lobby(), title, creator, past: HistoryVisibility::Joined, created: stamp, stamp }
+    Room {
+        id: lobby(),
+        title,
+        data: None,
+        creator,
+        past: HistoryVisibility::Joined,
+        created: stamp,
+        stamp,
+    }
 }
 
 /// A store as it was before there were rooms in it, spelled out.
