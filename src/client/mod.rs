@@ -6,7 +6,9 @@ mod device;
 mod talk;
 
 pub use connect::{ClientError, FrameSink, FrameSource, Incoming, connect};
-pub use device::{Cursor, Device, DeviceOptions, Nonce, Seen, SendOutcomeSeen};
+pub use device::{
+    Cursor, Device, DeviceOptions, GapSeen, Nonce, ResumeSeen, Seen, SendOutcomeSeen,
+};
 pub use talk::Client;
 
 /// What `hello` calls this program.

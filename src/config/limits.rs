@@ -10,6 +10,10 @@ use crate::socket::FrameLimits;
 /// about as many, a nonce, ids and the names of the fields.
 const OTHER_FIELDS_BYTES: usize = 2048;
 
+/// How many times their bound frames are read, so that their id can be answered with `too_large`. A
+/// longer one ends its connection.
+const FRAME_READ_FACTOR: u32 = 2;
+
 /// How many sessions full of patterns a node can hold at least. A user has at most a tenth as many,
 /// so the patterns of one user leave space for those of all others.
 const FULL_SESSIONS: usize = 1000;
@@ -112,10 +116,10 @@ keys! {
 }
 
 impl LimitsConfig {
-    /// Returns the bounds of what a client may send as one frame or message.
+    /// Returns the bounds of what is read of a client as one frame or message.
     pub const fn frames(&self) -> FrameLimits {
-        let Self { frame_bytes, fragments, .. } = *self;
-        FrameLimits { frame_bytes, message_bytes: frame_bytes, fragments }
+        let (bytes, fragments) = (self.frame_bytes * FRAME_READ_FACTOR, self.fragments);
+        FrameLimits { frame_bytes: bytes, message_bytes: bytes, fragments }
     }
 
     fn relate(&self, s: &mut Section) {

@@ -7,6 +7,7 @@ mod clock;
 mod conversation;
 mod holders;
 mod membership;
+mod membership_notice;
 mod message;
 mod monotonic;
 mod pattern;
@@ -23,6 +24,7 @@ pub use membership::{
     Adder, HistoryVisibility, MemberRole, MemberState, Membership, NEVER, NotAMembership,
     ROOM_DATA_BYTES_MAX, Room,
 };
+pub use membership_notice::MembershipNotice;
 pub use message::{Message, MessageId, NONCE_BYTES_MAX};
 pub use monotonic::{ClockReading, MonotonicTime};
 pub use pattern::{Pattern, PatternScope};

@@ -27,7 +27,7 @@ use bytes::Bytes;
 
 use crate::bus::{Envelope, EnvelopeKind, OutboundPublish};
 use crate::delivery::{CopyKind, QueuedPublish};
-use crate::domain::{Conversation, Membership, Message, RoutingKey};
+use crate::domain::{Conversation, MembershipNotice, Message, RoutingKey};
 use crate::limiter::WorkerLimiter;
 use crate::protocol::MessageText;
 use crate::services::{ClusterView, Services};
@@ -243,9 +243,9 @@ impl Fanout {
             self.services.clocks.observe(id.time());
         }
         if envelope.kind == EnvelopeKind::Membership
-            && let Ok(news) = envelope.about.parse::<Membership>()
+            && let Ok(news) = envelope.about.parse::<MembershipNotice>()
         {
-            self.memberships.apply(&news);
+            self.memberships.apply_notice(&news);
         }
     }
 }

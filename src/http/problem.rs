@@ -15,7 +15,7 @@ use crate::protocol::{Code, ErrorReply, Retry, whole_millis};
 const fn status_of(code: Code) -> StatusCode {
     match code {
         Code::BadRequest | Code::UnknownOp => StatusCode::BAD_REQUEST,
-        Code::Unauthorized => StatusCode::UNAUTHORIZED,
+        Code::Unauthorized | Code::TokenExpired => StatusCode::UNAUTHORIZED,
         Code::Forbidden => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::LimitReached | Code::NonceReused => StatusCode::CONFLICT,
@@ -53,7 +53,7 @@ struct Document<'a> {
 
 impl From<ErrorReply> for Problem {
     fn from(refusal: ErrorReply) -> Self {
-        let ErrorReply { code, message, retry_after } = refusal;
+        let ErrorReply { code, message, retry_after, .. } = refusal;
         let problem = Self::new(status_of(code), code, message);
         match retry_after {
             Some(wait) => problem.retry_after(wait),

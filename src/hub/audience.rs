@@ -10,7 +10,7 @@ use super::user_index::UserEntry;
 use super::{Delivered, Hub, Priority, Session, SessionId};
 use crate::bus::{Envelope, EnvelopeKind};
 use crate::delivery::CopyKind;
-use crate::domain::{Membership, MessageId, Micros, RoutingKey, Subject};
+use crate::domain::{MembershipNotice, MessageId, Micros, RoutingKey, Subject};
 use crate::layout::key_hash;
 use crate::watermark::RoomState;
 
@@ -196,7 +196,8 @@ impl Hub {
     /// Returns the sessions of a room's members that get news of another user's membership. Only
     /// the first copy of the news has any.
     fn news_audience(&mut self, envelope: &Envelope, stamp: MessageId) -> Audience {
-        let (Some(key), Ok(news)) = (envelope.keys.first(), envelope.about.parse::<Membership>())
+        let (Some(key), Ok(news)) =
+            (envelope.keys.first(), envelope.about.parse::<MembershipNotice>())
         else {
             return Audience::new();
         };
@@ -204,7 +205,8 @@ impl Hub {
         if self.recent_deliveries.knows(stamp, hash) {
             return Audience::new();
         }
-        let others = self.users.members(room).filter(|user_entry| user_entry.user != news.user);
+        let others =
+            self.users.members(room).filter(|user_entry| user_entry.user != news.membership.user);
         let sessions = others.flat_map(|user_entry| &user_entry.sessions);
         let audience = sessions.map(|id| Rc::clone(&self.sessions[id.place()])).collect();
         self.recent_deliveries.note(stamp, hash);

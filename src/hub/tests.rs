@@ -441,7 +441,7 @@ fn a_change_is_news_to_the_other_members_once() {
             hub.apply_membership(&membership("r", user, true, 10, 10), KnowledgeSource::First);
         }
         let news = membership("r", "bob", false, 10, 20);
-        let about = news.to_string();
+        let about = format!("{news} .");
         let copy = |key| {
             let id = news.stamp().to_bytes();
             Envelope { id, ..envelope(EnvelopeKind::Membership, &[key], &about) }
@@ -467,7 +467,7 @@ fn who_left_between_two_slices_has_neither_messages_nor_events_nor_news_of_the_r
         let copies = [
             room_message(20),
             of_room(EnvelopeKind::Event, "room.r"),
-            of_room(EnvelopeKind::Membership, &news.to_string()),
+            of_room(EnvelopeKind::Membership, &format!("{news} .")),
             envelope(EnvelopeKind::Event, &["user.bob"], "user.bob.x"),
         ];
         let audiences = copies.each_ref().map(|copy| hub.audience(copy, CopyKind::Here, None));

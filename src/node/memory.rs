@@ -169,9 +169,9 @@ fn of_clients(config: &Config, clients: ConnectionBounds) -> Vec<Term> {
         },
         Term {
             name: "frames under way",
-            formula: format!("{connections} connections * 2 * limits.frame_bytes"),
+            formula: format!("{connections} connections * 4 * limits.frame_bytes"),
             usual: busy * frame,
-            most: connections * 2 * frame,
+            most: connections * 2 * u64::from(limits.frames().message_bytes),
         },
         Term {
             name: "outboxes",

@@ -17,9 +17,10 @@ impl Router {
     ) {
         let Request { id, op } = request;
         let result = op.and_then(|op| match op {
-            Op::Hello(_) => Err(ErrorReply::bad_request(
-                "hello: the session has begun; a fresh token is brought by `renew`",
-            )),
+            Op::Hello(_) => {
+                let message = "the session has begun; a fresh token is brought by `renew`";
+                Err(ErrorReply::bad_request(message).of_op("hello"))
+            }
             Op::Renew(token) => self.renew(session, id.as_ref(), &token),
             Op::Send(send) => self.send(session, id.clone(), &send, start),
             Op::History(history) => self.history(session, id.clone(), &history, start),

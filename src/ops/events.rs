@@ -52,7 +52,7 @@ impl Router {
             // After all that may refuse or wait: what is charged is published.
             let count = events.len();
             let passed = self.limiter.events(user, count as u32);
-            passed.map_err(|refused| refused.refusal().of_op(&format!("{count} `events`")))?;
+            passed.map_err(|refused| refused.refusal().of_item(&format!("{count} `events`")))?;
         }
         events.iter().for_each(|event| self.publish_event(event));
         Ok(())
@@ -68,7 +68,7 @@ impl Router {
     ) -> Result<(), ErrorReply> {
         let Caller::User(user) = caller else { return Ok(()) };
         let charged = self.limiter.items(user, items);
-        charged.map_err(|refused| refused.refusal().of_op(&format!("{items} `{name}`")))
+        charged.map_err(|refused| refused.refusal().of_item(&format!("{items} `{name}`")))
     }
 
     /// Checks that the user is in each conversation and that it is started; each is checked once.
@@ -88,7 +88,8 @@ impl Router {
             && reads > 0
         {
             let passed = self.limiter.read(user);
-            passed.map_err(|refused| refused.refusal().of_op(&format!("{reads} conversations")))?;
+            passed
+                .map_err(|refused| refused.refusal().of_item(&format!("{reads} conversations")))?;
             self.limiter.owe_reads(user, reads - 1);
         }
         for About { at, from, conversation } in conversations {
@@ -113,7 +114,7 @@ impl Router {
 }
 
 fn of_event(at: usize, refusal: ErrorReply) -> ErrorReply {
-    refusal.of_op(&format!("`events[{at}]`"))
+    refusal.of_item(&format!("`events[{at}]`"))
 }
 
 /// A conversation that an event is for.

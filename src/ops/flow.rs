@@ -9,7 +9,7 @@ use super::Router;
 use super::start::Start;
 use crate::hub::{Closed, HELD_MAX, HeldFrame, HeldOp, Lane, OpLimit, OpPermit, Session};
 use crate::limiter::RateLimited;
-use crate::protocol::{Code, ErrorReply, Op, Request};
+use crate::protocol::{Code, ErrorReply, Op, Request, RequestHead};
 
 /// Held frames that start before other tasks have their turn.
 const STARTS_A_TURN: usize = 64;
@@ -203,7 +203,7 @@ impl Router {
     }
 
     fn refuse_held(&self, session: &Rc<Session>, frame: &HeldFrame, refusal: &ErrorReply) {
-        let id = Request::read_id(&frame.text, &self.services.config.limits.requests);
+        let id = RequestHead::scan(&frame.text).id;
         self.sessions.refuse(session, id.as_ref(), &refusal.clone().of_op(frame.op.name()));
     }
 }

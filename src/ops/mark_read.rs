@@ -10,15 +10,16 @@ use crate::clock::{MARK_AHEAD_MAX, Readable};
 use crate::domain::{Conversation, MessageId, Micros, RoutingKey};
 use crate::hub::Session;
 use crate::protocol::{Code, ErrorReply, MarkRequest, RequestId, ServerFrame};
-use crate::store::ReadMark;
+use crate::store::{Participant, ReadMark};
 
 /// The `about` of the event of a moved mark. It is no subject, so that no pattern matches it: only
 /// the user's own key decides who receives it.
 const ABOUT: &str = "read";
 
 impl Router {
-    /// Moves a mark, answers once it is stored, and notifies the user's other sessions. It counts as
-    /// an event of the user, since the sessions get it like one.
+    /// Moves a mark, answers once it is stored, and notifies the user's other sessions. A mark that
+    /// does not move forward changes nothing, and no session is notified. It counts as an event of
+    /// the user, since the sessions get it like one.
     pub(super) fn mark_read(
         self: &Rc<Self>,
         session: &Rc<Session>,
@@ -32,8 +33,10 @@ impl Router {
         tokio::task::spawn_local(async move {
             let marked = router.store_mark(&session, &conversation, upto).await;
             match marked {
-                Ok(()) => {
-                    router.tell_read(&session, &conversation, upto);
+                Ok(moved) => {
+                    if moved {
+                        router.tell_read(&session, &conversation, upto);
+                    }
                     router.sessions.ok(&session, id.as_ref());
                 }
                 Err(refusal) => router.sessions.refuse(&session, id.as_ref(), &of_op(refusal)),
@@ -53,19 +56,24 @@ impl Router {
         Ok(conversation)
     }
 
-    /// Stores a mark. A mark with an unknown outcome is answered `unavailable` too: moving it again
-    /// is harmless.
+    /// Stores a mark, and returns whether it moved forward. A mark with an unknown outcome is
+    /// answered `unavailable` too: moving it again is harmless.
     async fn store_mark(
         &self,
         session: &Session,
         conversation: &Conversation,
         upto: MessageId,
-    ) -> Result<(), ErrorReply> {
+    ) -> Result<bool, ErrorReply> {
         let bound = self.services.config.timeouts.store;
         let (user, conversation) = (session.user.clone(), conversation.clone());
+        let participant = Participant { user: user.clone(), conversation: conversation.clone() };
+        let held = self.services.answer(self.services.store.read_mark(participant)).await?;
+        if held.is_some_and(|held| held >= upto) {
+            return Ok(false);
+        }
         let marked = self.services.store.mark_read(ReadMark { user, conversation, upto });
         let why = match tokio::time::timeout(bound, marked).await {
-            Ok(Ok(())) => return Ok(()),
+            Ok(Ok(())) => return Ok(true),
             Ok(Err(error)) => error.to_string(),
             Err(_elapsed) => format!("the store did not answer within {}", Readable(bound)),
         };

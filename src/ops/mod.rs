@@ -26,7 +26,7 @@ use std::sync::Arc;
 use crate::fanout::{Fanout, KeyInterest, Sessions};
 use crate::hub::Session;
 use crate::limiter::WorkerLimiter;
-use crate::protocol::{ErrorReply, Op, Request};
+use crate::protocol::{ErrorReply, Op, Request, RequestHead};
 use crate::recovery::Recovery;
 use crate::send::{MembershipChanges, SendPipeline};
 use crate::services::Services;
@@ -78,10 +78,10 @@ impl Router {
         items
     }
 
-    /// Refuses a frame without executing it; only its id is read.
-    pub fn reject(&self, session: &Rc<Session>, text: &str, refusal: &ErrorReply) {
+    /// Refuses a frame without executing it; only its id and its op are read.
+    pub fn reject(&self, session: &Rc<Session>, text: &str, refusal: ErrorReply) {
         self.services.metrics.limits.refused_frames.inc();
-        let id = Request::read_id(text, &self.services.config.limits.requests);
-        self.sessions.refuse(session, id.as_ref(), refusal);
+        let head = RequestHead::scan(text);
+        self.sessions.refuse(session, head.id.as_ref(), &head.refusal(refusal));
     }
 }

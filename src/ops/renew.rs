@@ -24,8 +24,8 @@ impl Router {
         self.limiter.read(&session.user).map_err(|refused| of_op(refused.refusal()))?;
         let principal = self.services.authenticate(token).map_err(of_op)?;
         if principal.user != session.user {
-            let message = "renew: the token is of another user than the session";
-            return Err(ErrorReply::new(Code::Unauthorized, message));
+            let message = "the token is of another user than the session";
+            return Err(of_op(ErrorReply::new(Code::Unauthorized, message)));
         }
         let expires_at = principal.expires_at * 1000;
         session.renew(principal);

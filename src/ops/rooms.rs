@@ -11,7 +11,7 @@ use crate::domain::{
     Conversation, HistoryVisibility, MemberRole, Membership, Room, RoomId, RoutingKey, UserId,
 };
 use crate::protocol::{Code, ErrorReply, ServerFrame, stored_json};
-use crate::send::Added;
+use crate::send::{Added, ChangedRoom};
 use crate::services::no_such_conversation;
 use crate::store::{MembersPage, MembersQuery, MembershipKey};
 use crate::worker_call::Caller;
@@ -63,7 +63,7 @@ impl Router {
         self.may_change(&caller).await?;
         self.must_own(&caller, &room).await.map_err(no_room_to_change)?;
         match self.services.answer(self.services.store.room(room.clone())).await? {
-            Some(known) => Ok((self.change_room(known, wish).await?, false)),
+            Some(known) => Ok((self.change_room(&caller, known, wish).await?, false)),
             None if matches!(caller, Caller::User(_)) => {
                 Err(no_room_to_change(no_such_conversation()))
             }
@@ -94,9 +94,8 @@ impl Router {
         let mut added = None;
         if let Some(owner) = owner {
             // The owner is added first, so that a room that exists has its owner.
-            let by = caller.adder();
-            added =
-                Some(self.changes.add_unanswered(by, &room.id, &owner, MemberRole::Owner).await?);
+            let (room, role) = (changed_room(caller, &room), MemberRole::Owner);
+            added = Some(self.changes.add_unanswered(room, &owner, role).await?);
         }
         self.services.written(self.services.store.put_room(room.clone())).await?;
         if let Some(owner) = added {
@@ -105,7 +104,12 @@ impl Router {
         Ok(room)
     }
 
-    async fn change_room(self: &Rc<Self>, known: Room, wish: RoomWish) -> Result<Room, ErrorReply> {
+    async fn change_room(
+        self: &Rc<Self>,
+        caller: &Caller,
+        known: Room,
+        wish: RoomWish,
+    ) -> Result<Room, ErrorReply> {
         if wish.past.is_some_and(|past| past != known.past) {
             let message = "`history_visibility` is set when a room is created and never changed";
             return Err(ErrorReply::bad_request(message));
@@ -121,17 +125,19 @@ impl Router {
         self.services.clocks.follow(known.stamp)?;
         let room = Room { title, data, stamp: self.services.clocks.issue_id(), ..known };
         self.services.written(self.services.store.put_room(room.clone())).await?;
-        self.announce_room(&room);
+        self.announce_room(caller, &room);
         Ok(room)
     }
 
     /// Tells the members what a room is like now.
-    fn announce_room(self: &Rc<Self>, room: &Room) {
+    fn announce_room(self: &Rc<Self>, caller: &Caller, room: &Room) {
         let about = Conversation::Room(room.id.clone()).to_string();
         let frame = ServerFrame::RoomChanged {
             conversation: &about,
             title: room.title.as_deref(),
             data: room.data.as_deref().and_then(stored_json),
+            by: caller.by().map(UserId::as_str),
+            at: room.stamp.time().millis(),
         };
         let keys = SmallVec::from_iter([RoutingKey::room(&room.id)]);
         self.fanout.announce(keys, &about, frame.text(), None);
@@ -190,8 +196,8 @@ impl Router {
     ) -> Result<Membership, ErrorReply> {
         self.may_change(&caller).await?;
         self.must_own(&caller, &room).await?;
-        self.must_exist(&room).await?;
-        self.changes.add_member(caller.adder(), &room, &user, role).await
+        let room = self.must_exist(&room).await?;
+        self.changes.add_member(changed_room(&caller, &room), &user, role).await
     }
 
     /// Adds members, or changes their roles. Each has its own outcome, in the order of the request;
@@ -204,7 +210,7 @@ impl Router {
     ) -> Result<Vec<(UserId, Result<Membership, ErrorReply>)>, ErrorReply> {
         self.charge_list(&caller, "members", members.len())?;
         self.must_own(&caller, &room).await?;
-        self.must_exist(&room).await?;
+        let room = self.must_exist(&room).await?;
         let add = |(user, role): (UserId, MemberRole)| {
             let (router, caller, room) = (Rc::clone(&self), caller.clone(), room.clone());
             async move {
@@ -229,12 +235,12 @@ impl Router {
     async fn add_one(
         self: &Rc<Self>,
         caller: &Caller,
-        room: &RoomId,
+        room: &Room,
         user: &UserId,
         role: MemberRole,
     ) -> Result<Added, ErrorReply> {
         self.may_change(caller).await?;
-        self.changes.add_unanswered(caller.adder(), room, user, role).await
+        self.changes.add_unanswered(changed_room(caller, room), user, role).await
     }
 
     /// Removes a member. A user may always leave, and repeat that. A repeated removal completes one
@@ -256,7 +262,8 @@ impl Router {
             let no_such_member = || ErrorReply::new(Code::NotFound, "no such member");
             return Err(if himself { no_such_conversation() } else { no_such_member() });
         }
-        self.changes.remove_member(&room, &user).await
+        let changed = ChangedRoom { id: &room, title: None, by: caller.by() };
+        self.changes.remove_member(changed, &user).await
     }
 
     /// Charges a change as one of the user's sends; a service is not charged.
@@ -273,9 +280,9 @@ impl Router {
         Ok(())
     }
 
-    pub(super) async fn must_exist(&self, room: &RoomId) -> Result<(), ErrorReply> {
+    pub(super) async fn must_exist(&self, room: &RoomId) -> Result<Room, ErrorReply> {
         let known = self.services.answer(self.services.store.room(room.clone())).await?;
-        known.map(drop).ok_or_else(no_such_conversation)
+        known.ok_or_else(no_such_conversation)
     }
 
     /// Refuses a user who does not own the room; services may change every room. A room that does
@@ -290,6 +297,11 @@ impl Router {
         let Caller::User(user) = caller else { return Ok(()) };
         self.services.place_in(room, user).await.map(drop)
     }
+}
+
+/// A room whose members this caller changes.
+fn changed_room<'a>(caller: &'a Caller, room: &'a Room) -> ChangedRoom<'a> {
+    ChangedRoom { id: &room.id, title: room.title.as_deref(), by: caller.by() }
 }
 
 /// The answer to a user who puts a room without owning it. Whether there is such a room, it does

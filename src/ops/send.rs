@@ -85,7 +85,7 @@ impl Router {
     async fn must_be_let_in(&self, order: &SendOrder) -> Result<(), ErrorReply> {
         let SendOrder { from, conversation, .. } = order;
         match conversation {
-            Conversation::Room(room) if from.is_of_room() => self.must_exist(room).await,
+            Conversation::Room(room) if from.is_of_room() => self.must_exist(room).await.map(drop),
             _ if order.by_service => self.services.must_be_in_for_service(from, conversation).await,
             _ => self.services.must_be_in(from, conversation).await,
         }

@@ -131,6 +131,11 @@ impl Router {
         unwanted.iter().for_each(|scope| self.interest.release(scope));
     }
 
+    fn refuse_subscribe(&self, session: &Rc<Session>, id: Option<&RequestId>, message: String) {
+        let refusal = ErrorReply::new(Code::Unavailable, message).of_op("subscribe");
+        self.sessions.refuse(session, id, &refusal);
+    }
+
     /// Waits for every confirmation. If one does not come, takes back the patterns that no other
     /// request has confirmed or claimed.
     async fn confirm(self: Rc<Self>, session: Rc<Session>, waiting: Waiting) {
@@ -140,22 +145,12 @@ impl Router {
         drop(wait);
         if !confirmed {
             self.drop_patterns(&session, &session.unconfirmed(claim));
-            let message = format!("subscribe: no confirmation within {}", Readable(bound));
-            self.sessions.refuse(
-                &session,
-                id.as_ref(),
-                &ErrorReply::new(Code::Unavailable, message),
-            );
-            return;
+            let message = format!("no confirmation within {}", Readable(bound));
+            return self.refuse_subscribe(&session, id.as_ref(), message);
         }
         if let Some(lost) = session.lacking(&patterns).first() {
-            let message = format!("subscribe: `{lost}` was unsubscribed meanwhile");
-            self.sessions.refuse(
-                &session,
-                id.as_ref(),
-                &ErrorReply::new(Code::Unavailable, message),
-            );
-            return;
+            let message = format!("`{lost}` was unsubscribed meanwhile");
+            return self.refuse_subscribe(&session, id.as_ref(), message);
         }
         self.confirmed(&session, &patterns);
         self.sessions.ok(&session, id.as_ref());

@@ -88,7 +88,7 @@ impl<'a> SendBody<'a> {
         let list = read_entries(text, "messages", MESSAGES_MAX, bounds)?;
         let read = |(at, raw): (usize, &&'a RawValue)| {
             let message = MessageBody::read_entry(raw.get(), bounds);
-            message.map_err(|refusal| refusal.of_op(&format!("`messages[{at}]`")))
+            message.map_err(|refusal| refusal.of_item(&format!("`messages[{at}]`")))
         };
         list.iter().enumerate().map(read).collect::<Result<_, _>>().map(Self::Many)
     }
@@ -110,7 +110,7 @@ impl<'a> EventBody<'a> {
         let list = read_entries(text, "events", EVENTS_MAX, bounds)?;
         let read = |(at, raw): (usize, &&'a RawValue)| {
             let event = Self::read(raw.get(), bounds);
-            event.map_err(|refusal| refusal.of_op(&format!("`events[{at}]`")))
+            event.map_err(|refusal| refusal.of_item(&format!("`events[{at}]`")))
         };
         list.iter().enumerate().map(read).collect()
     }
@@ -211,7 +211,7 @@ impl MembersBody {
         let mut seen = ahash::AHashSet::with_capacity(list.len());
         let mut members = Vec::with_capacity(list.len());
         for (at, raw) in list.iter().enumerate() {
-            let of_member = |refusal: ErrorReply| refusal.of_op(&format!("`members[{at}]`"));
+            let of_member = |refusal: ErrorReply| refusal.of_item(&format!("`members[{at}]`"));
             let (user, role) = read_member(raw.get(), bounds).map_err(of_member)?;
             if !seen.insert(user.clone()) {
                 let twice = ErrorReply::bad_request(format!("`{user}` is given twice"));

@@ -1,6 +1,8 @@
 //! Close codes. Their range tells the client whether to reconnect: 4000-4099 not unchanged,
 //! 4100-4199 with back-off, 4200-4299 at once. A number is never used again.
 
+use super::error::Code;
+
 /// Why the server ends a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CloseReason {
@@ -27,6 +29,14 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// Why a session ends whose `hello` is refused with this code.
+    pub const fn of_refused_hello(code: Code) -> Self {
+        match code {
+            Code::TokenExpired => Self::TokenExpired,
+            _ => Self::Unauthorized,
+        }
+    }
+
     /// The number on the wire.
     pub const fn code(self) -> u16 {
         match self {

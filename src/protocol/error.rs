@@ -17,6 +17,8 @@ pub enum Code {
     UnknownOp,
     /// The token is missing or not accepted.
     Unauthorized,
+    /// The token has expired.
+    TokenExpired,
     /// The caller has no right to do that.
     Forbidden,
     /// It does not exist, or does not belong to the caller: the answer is the same.
@@ -74,6 +76,8 @@ pub struct ErrorReply {
     pub code: Code,
     /// The same for humans: the field, the bound and the value.
     pub message: Cow<'static, str>,
+    /// The op that is refused, if it is one of a frame.
+    pub op: Option<Cow<'static, str>>,
     /// When the same request would be accepted; none if that is not known.
     pub retry_after: Option<Duration>,
 }
@@ -81,7 +85,7 @@ pub struct ErrorReply {
 impl ErrorReply {
     /// Makes a refusal.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), retry_after: None }
+        Self { code, message: message.into(), op: None, retry_after: None }
     }
 
     /// Refuses a request: too many came in too short a time.
@@ -93,6 +97,7 @@ impl ErrorReply {
     pub fn frame<'a>(&'a self, id: Option<&'a RequestId>) -> ServerFrame<'a> {
         ServerFrame::Error {
             id,
+            about: self.op.as_deref(),
             code: self.code,
             detail: &self.message,
             retry: self.code.retry(),
@@ -105,9 +110,15 @@ impl ErrorReply {
         Self::new(Code::BadRequest, message)
     }
 
-    /// The same refusal, with its op in front of the message.
+    /// The same refusal, of this op.
     #[must_use]
-    pub fn of_op(self, op: &str) -> Self {
-        Self { message: format!("{op}: {}", self.message).into(), ..self }
+    pub fn of_op(self, op: impl Into<Cow<'static, str>>) -> Self {
+        Self { op: Some(op.into()), ..self }
+    }
+
+    /// The same refusal, with the item of a request that it is about in front of the message.
+    #[must_use]
+    pub fn of_item(self, item: &str) -> Self {
+        Self { message: format!("{item}: {}", self.message).into(), ..self }
     }
 }

@@ -6,8 +6,10 @@ use serde_json::value::RawValue;
 
 use super::dedup::{DEDUP_BYTES, DedupKey};
 use super::error::{Code, Retry};
+use super::member_news::MemberNews;
 use super::ready_limits::ReadyLimits;
-use crate::domain::{Conversation, MemberRole, Membership, Message, Pattern};
+use super::resume::ResumeReport;
+use crate::domain::{Conversation, Message, Pattern};
 
 /// The longest id of a client frame, in bytes of its text.
 const REQUEST_ID_BYTES_MAX: usize = 64;
@@ -148,20 +150,6 @@ impl ServerInfo {
     };
 }
 
-/// A change of one user's membership of a room.
-#[derive(Debug, Clone, Serialize)]
-pub struct MemberNews<'a> {
-    /// The room's conversation.
-    conversation: String,
-    /// The user.
-    user: &'a str,
-    /// The member's role, while in the room.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<MemberRole>,
-    /// When, in milliseconds.
-    at: u64,
-}
-
 /// One conversation of an inbox.
 #[derive(Debug, Serialize)]
 pub struct InboxItem<'a> {
@@ -236,15 +224,13 @@ pub enum ServerFrame<'a> {
         /// Patterns that ended, since the new token does not grant them.
         refused: &'a [String],
     },
-    /// The session is live from here on.
+    /// Everything before this was sent, but what the report names.
     Cursor {
-        /// What the client resumes from; absent while the node issues none.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cursor: Option<&'a str>,
-        /// Whether nothing before this is missing.
-        complete: bool,
-        /// Conversations with missing messages.
-        gaps: &'a [&'a str],
+        /// What the client resumes from.
+        cursor: &'a str,
+        /// What a resume brought; none for a session that goes on.
+        #[serde(flatten)]
+        report: Option<&'a ResumeReport<'a>>,
     },
     /// The request succeeded.
     Ok {
@@ -320,6 +306,8 @@ pub enum ServerFrame<'a> {
     Joined(MemberNews<'a>),
     /// A user left a room: this user or another one.
     Left(MemberNews<'a>),
+    /// A member has another role: this user or another one.
+    Member(MemberNews<'a>),
     /// A room's title or data was changed: both as they are now.
     RoomChanged {
         /// The room's conversation.
@@ -330,6 +318,11 @@ pub enum ServerFrame<'a> {
         /// Its data; absent if it has none.
         #[serde(skip_serializing_if = "Option::is_none")]
         data: Option<&'a RawValue>,
+        /// The user who changed it; absent if a service did.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<&'a str>,
+        /// When, in milliseconds.
+        at: u64,
     },
     /// The token ends soon.
     TokenExpiring {
@@ -341,6 +334,9 @@ pub enum ServerFrame<'a> {
         /// The request's id.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a RequestId>,
+        /// The op that is refused.
+        #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+        about: Option<&'a str>,
         /// For programs.
         code: Code,
         /// For people.
@@ -351,21 +347,6 @@ pub enum ServerFrame<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
     },
-}
-
-impl<'a> ServerFrame<'a> {
-    /// The frame of a membership.
-    pub fn of_membership(news: &'a Membership) -> Self {
-        let Membership { room, user, state } = news;
-        let is_inside = state.is_inside();
-        let news = MemberNews {
-            conversation: format!("room.{room}"),
-            user: user.as_str(),
-            role: is_inside.then_some(state.role),
-            at: state.stamp().time().millis(),
-        };
-        if is_inside { Self::Joined(news) } else { Self::Left(news) }
-    }
 }
 
 impl ServerFrame<'_> {
@@ -388,7 +369,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{MessageId, Micros, RoomId, UserId};
-    use crate::protocol::ErrorReply;
+    use crate::protocol::{ErrorReply, ResumeReason};
 
     fn message(nonce: Option<&str>) -> Message {
         let user = |id| UserId::parse(id).unwrap();
@@ -462,7 +443,7 @@ mod tests {
         let id = RequestId::read_text(r#""x""#).unwrap();
         let data = raw(r#"{"online":true}"#);
         let unknown = ErrorReply::new(Code::OutcomeUnknown, "m");
-        let limited = ErrorReply::rate_limited("m", Duration::from_micros(1001));
+        let limited = ErrorReply::rate_limited("m", Duration::from_micros(1001)).of_op("send");
         let table = [
             (ServerFrame::Ok { id: &id }, r#"{"op":"ok","id":"x"}"#),
             (
@@ -486,9 +467,17 @@ mod tests {
                 r#"{"op":"inbox","id":"x","conversations":[{"conversation":"room.r","kind":"room","title":"R"}]}"#,
             ),
             (ServerFrame::Pong { id: None, now: 5 }, r#"{"op":"pong","now":5}"#),
+            (ServerFrame::Cursor { cursor: "x", report: None }, r#"{"op":"cursor","cursor":"x"}"#),
             (
-                ServerFrame::Cursor { cursor: None, complete: true, gaps: &[] },
-                r#"{"op":"cursor","complete":true,"gaps":[]}"#,
+                ServerFrame::Cursor {
+                    cursor: "x",
+                    report: Some(&ResumeReport::not_resumed(ResumeReason::TooMuch)),
+                },
+                r#"{"op":"cursor","cursor":"x","resumed":false,"reason":"too_much","gaps":[],"reload":["inbox","history"]}"#,
+            ),
+            (
+                ServerFrame::Cursor { cursor: "x", report: Some(&ResumeReport::resumed(&[])) },
+                r#"{"op":"cursor","cursor":"x","resumed":true,"gaps":[],"reload":["inbox"]}"#,
             ),
             (
                 ServerFrame::Event { subject: "presence.bob", data, at: 5 },
@@ -500,7 +489,7 @@ mod tests {
             ),
             (
                 limited.frame(Some(&id)),
-                r#"{"op":"error","id":"x","code":"rate_limited","detail":"m","retry":"later","retry_after_ms":2}"#,
+                r#"{"op":"error","id":"x","for":"send","code":"rate_limited","detail":"m","retry":"later","retry_after_ms":2}"#,
             ),
         ];
         for (frame, text) in table {

@@ -8,9 +8,12 @@ mod dedup;
 mod error;
 mod fields;
 mod frame;
+mod head;
+mod member_news;
 mod op;
 mod readable;
 mod ready_limits;
+mod resume;
 
 pub use body::{
     EVENTS_MAX, EventBody, MEMBERS_BYTES_MAX, MEMBERS_MAX, MESSAGES_BYTES_MAX, MESSAGES_MAX,
@@ -18,12 +21,12 @@ pub use body::{
 };
 pub use close::CloseReason;
 pub use conversation_ref::ConversationRef;
-pub use cursor::{CursorError, CursorSeal};
+pub use cursor::CursorSeal;
 pub use dedup::DedupKey;
 pub use error::{Code, ErrorReply, Retry, whole_millis};
-pub use frame::{
-    InboxItem, MemberNews, MessageText, RequestId, ServerFrame, ServerInfo, stored_json,
-};
+pub use frame::{InboxItem, MessageText, RequestId, ServerFrame, ServerInfo, stored_json};
+pub use head::RequestHead;
+pub use member_news::{JoinedRoom, MemberChange, MemberNews};
 pub use op::{
     HISTORY_LIMIT_DEFAULT, Hello, History, HistorySide, INBOX_LIMIT_MAX, InboxRequest, MarkRequest,
     Op, PublishRequest, Request, Send, SignalRequest,
@@ -31,6 +34,7 @@ pub use op::{
 pub use ready_limits::{
     ConnectionRateLimits, FrameBounds, PageBounds, ReadyLimits, SessionLimits, UserRateLimits,
 };
+pub use resume::{MessageGap, ResumeReason, ResumeReport};
 
 /// The subprotocol that a client may offer.
 pub const SUBPROTOCOL: &str = "narrowcast.v1";

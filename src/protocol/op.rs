@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::fields::{Fields, missing};
+use super::head::{OP_CHARS_MAX, RequestHead};
 use super::readable::unreadable;
 use super::{Code, ConversationRef, ErrorReply, RequestBounds, RequestId};
 use crate::domain::{MessageId, NONCE_BYTES_MAX, Pattern};
@@ -196,21 +197,17 @@ pub struct SignalRequest<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Reads a frame. The id is read first, so that a refusal of anything else carries it.
+    /// Reads a frame. A refusal carries its id and its op wherever they can be read.
     pub fn read(text: &'a str, bounds: &RequestBounds) -> Self {
-        let mut fields = match Fields::read(text, bounds.json_depth) {
-            Ok(fields) => fields,
-            Err(refusal) => return Self { id: None, op: Err(refusal) },
-        };
-        match read_id(&mut fields) {
-            Ok(id) => Self { id, op: Op::read(fields, bounds) },
-            Err(refusal) => Self { id: None, op: Err(refusal) },
+        let read = Fields::read(text, bounds.json_depth)
+            .and_then(|mut fields| Ok((read_id(&mut fields)?, fields)));
+        match read {
+            Ok((id, fields)) => Self { id, op: Op::read(fields, bounds) },
+            Err(refusal) => {
+                let head = RequestHead::scan(text);
+                Self { op: Err(head.refusal(refusal)), id: head.id }
+            }
         }
-    }
-
-    /// Reads no more of a frame than its id.
-    pub fn read_id(text: &'a str, bounds: &RequestBounds) -> Option<RequestId> {
-        read_id(&mut Fields::read(text, bounds.json_depth).ok()?).ok()?
     }
 }
 
@@ -246,9 +243,10 @@ impl<'a> Op<'a> {
                 _ => return Err(ErrorReply::new(Code::UnknownOp, "no such op")),
             })
         };
-        let op =
-            parse().map_err(|refusal| refusal.of_op(&name.chars().take(32).collect::<String>()))?;
-        fields.finish().map_err(|refusal| refusal.of_op(&name))?;
+        let op = parse().map_err(|refusal| {
+            refusal.of_op(name.chars().take(OP_CHARS_MAX).collect::<String>())
+        })?;
+        fields.finish().map_err(|refusal| refusal.of_op(name.into_owned()))?;
         Ok(op)
     }
 }
@@ -408,7 +406,7 @@ fn patterns(
     if texts.len() > bounds.patterns {
         let (found, max) = (texts.len(), bounds.patterns);
         let message = format!("`{name}` has {found} patterns, at most {max} are allowed");
-        return Err(ErrorReply::new(Code::LimitReached, message));
+        return Err(ErrorReply::bad_request(message));
     }
     let read = |text: &Cow<'_, str>| {
         Pattern::read(text).map_err(|error| {

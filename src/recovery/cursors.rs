@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::Recovery;
 use crate::domain::Micros;
 use crate::hub::Session;
-use crate::protocol::ServerFrame;
+use crate::protocol::{ResumeReport, ServerFrame};
 
 /// The least time between two cursors of a session, in seconds.
 const CURSOR_EVERY: u64 = 15;
@@ -22,16 +22,15 @@ const CURSOR_JITTER: u64 = 10 * 60;
 const CURSORS_A_STEP: usize = 256;
 
 impl Recovery {
-    /// Seals and queues a cursor.
+    /// Seals and queues a cursor. Behind a resume it reports what that brought.
     pub(super) fn send_cursor(
         &self,
         session: &Rc<Session>,
         cursor: Micros,
-        complete: bool,
-        gaps: &[&str],
+        report: Option<&ResumeReport<'_>>,
     ) {
         let text = self.services.identity.cursor_seal.seal(&session.user, cursor);
-        self.sessions.reply(session, &ServerFrame::Cursor { cursor: Some(&text), complete, gaps });
+        self.sessions.reply(session, &ServerFrame::Cursor { cursor: &text, report });
     }
 
     /// Sends a cursor to a session that got none for long since nothing was delivered to it: an old
@@ -43,7 +42,7 @@ impl Recovery {
         if session.recovery.position().is_told()
             && let Some(cursor) = session.recovery.next_cursor(watermark, cap, now, every)
         {
-            self.send_cursor(session, cursor, true, &[]);
+            self.send_cursor(session, cursor, None);
         }
     }
 
@@ -84,7 +83,7 @@ impl Recovery {
             session.recovery.prune(watermark);
             let cap = self.sessions.hub.borrow().cap(&session.user);
             match session.recovery.next_cursor(watermark, cap, now, CURSOR_EVERY) {
-                Some(cursor) => self.send_cursor(&session, cursor, true, &[]),
+                Some(cursor) => self.send_cursor(&session, cursor, None),
                 None => self.sessions.hub.borrow_mut().requeue(session),
             }
         }

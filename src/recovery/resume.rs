@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::Recovery;
 use crate::cluster::Safeguards;
-use crate::domain::{Conversation, Micros, RoomId};
+use crate::domain::{Conversation, MessageId, Micros, RoomId};
 use crate::hub::{BufferedMessage, Session};
+use crate::protocol::{MessageGap, ResumeReason, ResumeReport};
 use crate::watermark::{CatchUpRead, READ_MARGIN, SessionPosition};
 
 /// The greatest age of a cursor that a session may resume from.
@@ -20,9 +21,9 @@ const EXPIRY_MARGIN: Duration = Duration::from_mins(10);
 /// How far ahead of this node's clock a cursor may be.
 const CURSOR_AHEAD_MAX: Duration = Duration::from_secs(10);
 
-/// The most conversations that a cursor's `gaps` may name; with more, none is named and anything
-/// may be missing.
-const GAPS_MAX: usize = 1000;
+/// The part of a session's outbox that the gaps of a report may fill: the catch-up fills up to half
+/// of it before. If they need more, none is named and anything may be missing.
+const GAPS_SHARE: usize = 4;
 
 /// How often to check whether a slow client has read half of its queue.
 const OUTBOX_POLL: Duration = Duration::from_millis(20);
@@ -36,11 +37,9 @@ const TRIES: u32 = u32::MAX;
 /// Where a session resumes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ResumeFrom {
-    /// The client has no cursor: it gets what is acknowledged after its first one.
-    Nothing,
-    /// The client's cursor is of no use. It is treated like none, and the client is told to load
-    /// what it missed.
-    Useless,
+    /// The client has no cursor of use. It gets what is acknowledged after its first one, and is
+    /// told to load the rest.
+    Nothing(ResumeReason),
     /// The client has everything up to here.
     Cursor(Micros),
 }
@@ -48,8 +47,28 @@ enum ResumeFrom {
 /// What a catch-up found, beside the messages.
 #[derive(Debug, Default)]
 struct Outcome {
-    gaps: Vec<Conversation>,
+    gaps: Vec<MessageGap>,
+    /// Whether all changed conversations were found.
     whole: bool,
+}
+
+impl Outcome {
+    /// Nothing is missing.
+    const fn whole() -> Self {
+        Self { gaps: Vec::new(), whole: true }
+    }
+
+    /// What the client is told, if the gaps may take so many bytes.
+    fn report(&self, from: ResumeFrom, bytes_max: usize) -> ResumeReport<'_> {
+        let bytes: usize = self.gaps.iter().map(MessageGap::bytes_at_most).sum();
+        match from {
+            ResumeFrom::Nothing(reason) => ResumeReport::not_resumed(reason),
+            ResumeFrom::Cursor(_) if !self.whole || bytes > bytes_max => {
+                ResumeReport::not_resumed(ResumeReason::TooMuch)
+            }
+            ResumeFrom::Cursor(_) => ResumeReport::resumed(&self.gaps),
+        }
+    }
 }
 
 impl Recovery {
@@ -64,19 +83,14 @@ impl Recovery {
 
     /// Decides whether a cursor can be resumed from.
     fn resume_from(&self, session: &Session, cursor: Option<&str>) -> ResumeFrom {
-        let Some(text) = cursor else { return ResumeFrom::Nothing };
-        let now = self.services.clocks.wall.now();
-        match self.services.identity.cursor_seal.open(&session.user, text) {
-            Ok(time) if is_resumed_from(time, now, self.services.store.retention()) => {
-                ResumeFrom::Cursor(time)
-            }
-            Ok(time) => {
-                tracing::debug!(%time, "a cursor is too old or too far ahead");
-                ResumeFrom::Useless
-            }
-            Err(error) => {
-                tracing::debug!(%error, "a cursor is refused");
-                ResumeFrom::Useless
+        let Some(text) = cursor else { return ResumeFrom::Nothing(ResumeReason::NoCursor) };
+        let (now, kept) = (self.services.clocks.wall.now(), self.services.store.retention());
+        let opened = self.services.identity.cursor_seal.open(&session.user, text);
+        match opened.and_then(|time| check_age(time, now, kept).map(|()| time)) {
+            Ok(time) => ResumeFrom::Cursor(time),
+            Err(reason) => {
+                tracing::debug!(%reason, "a cursor is refused");
+                ResumeFrom::Nothing(reason)
             }
         }
     }
@@ -88,7 +102,6 @@ impl Recovery {
         loop {
             let Some(reading) = self.begin_reading(&session, patience).await else { return };
             let Some(outcome) = self.catch_up(&session, from).await else { return };
-            let whole = outcome.whole && from != ResumeFrom::Useless;
             if let Some(behind) = session.recovery.end_catch_up() {
                 for BufferedMessage { id, room, frame } in behind {
                     let room = room.as_ref().map(RoomId::as_str);
@@ -97,12 +110,12 @@ impl Recovery {
                         self.deliver_recovered(&session, frame);
                     }
                 }
-                self.finish_catch_up(&session, reading, &outcome.gaps, whole);
+                self.finish_catch_up(&session, reading, from, &outcome);
                 break;
             }
             // The live buffer was too small for the messages that came meanwhile. What was read
             // counts, and the next round begins there: even a slow client always makes progress.
-            self.finish_catch_up(&session, reading.unconfirmed(), &outcome.gaps, whole);
+            self.finish_catch_up(&session, reading.unconfirmed(), from, &outcome);
             session.recovery.begin_catch_up(self.sessions.hub.borrow().place());
             patience = Duration::ZERO;
         }
@@ -146,10 +159,9 @@ impl Recovery {
             }
             let Some(reading) = self.begin_reading(&session, LOOK_AGAIN).await else { return };
             let above = session.recovery.position().above(self.watermark.get());
-            let Some(outcome) = self.catch_up(&session, ResumeFrom::Cursor(above)).await else {
-                return;
-            };
-            self.finish_catch_up(&session, reading, &outcome.gaps, outcome.whole);
+            let from = ResumeFrom::Cursor(above);
+            let Some(outcome) = self.catch_up(&session, from).await else { return };
+            self.finish_catch_up(&session, reading, from, &outcome);
         }
         session.recovery.reader.forget();
     }
@@ -159,8 +171,8 @@ impl Recovery {
         &self,
         session: &Rc<Session>,
         reading: CatchUpRead,
-        gaps: &[Conversation],
-        complete: bool,
+        from: ResumeFrom,
+        outcome: &Outcome,
     ) {
         let mut position = session.recovery.position();
         let cursor = position.read(
@@ -172,10 +184,8 @@ impl Recovery {
         session.recovery.set_position(position);
         session.recovery.begin(self.services.clocks.wall.now());
         session.recovery.cursor_sent(cursor, self.services.clocks.wall.seconds());
-        let named = gaps.len() <= GAPS_MAX;
-        let gaps: Vec<String> = gaps.iter().take(GAPS_MAX).map(Conversation::to_string).collect();
-        let gaps: Vec<&str> = gaps.iter().filter(|_| named).map(String::as_str).collect();
-        self.send_cursor(session, cursor, complete && named, &gaps);
+        let report = outcome.report(from, session.link().bound() / GAPS_SHARE);
+        self.send_cursor(session, cursor, Some(&report));
         session.recovery.prune(self.watermark.get());
         // The next cursor is behind what was delivered, and releases what is remembered of it.
         if session.recovery.remembers() {
@@ -186,7 +196,7 @@ impl Recovery {
     /// Reads and delivers what lies above a cursor. Returns `None` if the session ended meanwhile.
     async fn catch_up(self: &Rc<Self>, session: &Rc<Session>, from: ResumeFrom) -> Option<Outcome> {
         let ResumeFrom::Cursor(_) = from else {
-            return Some(Outcome { gaps: Vec::new(), whole: true });
+            return Some(Outcome::whole());
         };
         // A round may have advanced the session beyond the cursor that it came with.
         let above = session.recovery.position().above(self.watermark.get());
@@ -199,7 +209,7 @@ impl Recovery {
         for conversation in changed.conversations {
             let max = left.min(bounds.conversation);
             if max == 0 {
-                outcome.gaps.push(conversation);
+                outcome.gaps.push(gap_above(&conversation, above, None));
                 continue;
             }
             let newest = reader.newest(&conversation, above, max).await?;
@@ -209,7 +219,8 @@ impl Recovery {
                 self.deliver_missed(session, message);
             }
             if !newest.whole {
-                outcome.gaps.push(conversation);
+                let oldest = newest.messages.first().map(|message| message.id);
+                outcome.gaps.push(gap_above(&conversation, above, oldest));
             }
         }
         Some(outcome)
@@ -229,7 +240,7 @@ impl Recovery {
     fn begins_at(&self, from: ResumeFrom) -> Micros {
         match from {
             ResumeFrom::Cursor(time) => time,
-            ResumeFrom::Nothing | ResumeFrom::Useless => {
+            ResumeFrom::Nothing(_) => {
                 let began = self.services.clocks.wall.sure_before(READ_MARGIN);
                 began.unwrap_or_else(|| self.services.cluster.watermark_state.look().decided)
             }
@@ -237,11 +248,25 @@ impl Recovery {
     }
 }
 
-/// Returns whether all messages above a cursor may still be stored. `kept` is how long messages are
-/// kept.
-fn is_resumed_from(cursor: Micros, now: Micros, kept: Option<Duration>) -> bool {
-    let kept = kept.map_or(CURSOR_AGE_MAX, |kept| kept.saturating_sub(EXPIRY_MARGIN));
-    now.since(cursor) <= kept.min(CURSOR_AGE_MAX) && cursor <= now + CURSOR_AHEAD_MAX
+/// Returns what lies between a cursor and the oldest message that was sent.
+fn gap_above(conversation: &Conversation, above: Micros, oldest: Option<MessageId>) -> MessageGap {
+    MessageGap::new(conversation, MessageId::last_of(above), oldest)
+}
+
+/// Refuses a cursor above which messages may be missing from the store. `kept` is how long messages
+/// are kept.
+fn check_age(cursor: Micros, now: Micros, kept: Option<Duration>) -> Result<(), ResumeReason> {
+    let (age, kept) = (now.since(cursor), kept.map(|kept| kept.saturating_sub(EXPIRY_MARGIN)));
+    if cursor > now + CURSOR_AHEAD_MAX {
+        return Err(ResumeReason::Unreadable);
+    }
+    if age > CURSOR_AGE_MAX {
+        return Err(ResumeReason::Expired);
+    }
+    if kept.is_some_and(|kept| age > kept) {
+        return Err(ResumeReason::Retention);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -252,18 +277,32 @@ mod tests {
     fn a_cursor_is_good_as_long_as_what_lies_above_it_is_kept() {
         let days = |days: u64| Duration::from_hours(24 * days);
         let now = Micros(0) + days(20_000);
-        let is_good = |age, kept| is_resumed_from(now - age, now, kept);
-        for (kept, oldest) in [
-            (None, days(7)),
-            (Some(days(30)), days(7)),
-            (Some(days(7)), Duration::from_mins(7 * 24 * 60 - 10)),
-            (Some(days(1)), Duration::from_mins(24 * 60 - 10)),
-            (Some(Duration::ZERO), Duration::ZERO),
+        let check = |age, kept| check_age(now - age, now, kept);
+        let (expired, retention) = (Err(ResumeReason::Expired), Err(ResumeReason::Retention));
+        for (kept, oldest, refused) in [
+            (None, days(7), expired),
+            (Some(days(30)), days(7), expired),
+            (Some(days(7)), Duration::from_mins(7 * 24 * 60 - 10), retention),
+            (Some(days(1)), Duration::from_mins(24 * 60 - 10), retention),
+            (Some(Duration::ZERO), Duration::ZERO, retention),
         ] {
-            assert!(is_good(oldest, kept), "{kept:?}");
-            assert!(!is_good(oldest + Duration::from_micros(1), kept), "{kept:?}");
+            assert_eq!(check(oldest, kept), Ok(()), "{kept:?}");
+            assert_eq!(check(oldest + Duration::from_micros(1), kept), refused, "{kept:?}");
         }
-        assert!(is_resumed_from(now + CURSOR_AHEAD_MAX, now, None));
-        assert!(!is_resumed_from(now + CURSOR_AHEAD_MAX + Duration::from_micros(1), now, None));
+        let ahead = now + CURSOR_AHEAD_MAX;
+        assert_eq!(check_age(ahead, now, None), Ok(()));
+        let refused = check_age(ahead + Duration::from_micros(1), now, None);
+        assert_eq!(refused, Err(ResumeReason::Unreadable));
+    }
+
+    #[test]
+    fn more_gaps_than_fit_are_not_named() {
+        let room = Conversation::Room(RoomId::parse("r").unwrap());
+        let outcome = Outcome { gaps: vec![gap_above(&room, Micros(5), None)], whole: true };
+        let (from, bytes) = (ResumeFrom::Cursor(Micros(5)), outcome.gaps[0].bytes_at_most());
+        assert_eq!(outcome.report(from, bytes), ResumeReport::resumed(&outcome.gaps));
+        let too_much = ResumeReport::not_resumed(ResumeReason::TooMuch);
+        assert_eq!(outcome.report(from, bytes - 1), too_much);
+        assert_eq!(Outcome { whole: false, ..outcome }.report(from, bytes), too_much);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Recovery;
 use crate::hub::{LoadEnd, LoadGuard, LoadShare, Session};
-use crate::protocol::{Code, ErrorReply, Request};
+use crate::protocol::{Code, ErrorReply, RequestHead};
 use crate::send::MEMBERSHIPS_MAX;
 use crate::store::MembershipsQuery;
 use crate::watermark::CatchUpRead;
@@ -75,13 +75,10 @@ impl Recovery {
     /// Refuses what is held back, since the rooms could not be read; more may be held back then.
     fn refuse_held(&self, session: &Rc<Session>) {
         for frame in session.take_all_held() {
-            let id = Request::read_id(&frame.text, &self.services.config.limits.requests);
+            let head = RequestHead::scan(&frame.text);
             let message = "your rooms could not be read from the store";
-            self.sessions.refuse(
-                session,
-                id.as_ref(),
-                &ErrorReply::new(Code::Unavailable, message),
-            );
+            let refusal = head.refusal(ErrorReply::new(Code::Unavailable, message));
+            self.sessions.refuse(session, head.id.as_ref(), &refusal);
         }
     }
 }

@@ -16,7 +16,8 @@
 //! 4. Notices go out, and the answer waits until the lower bound of the clock has passed the stamp.
 //!
 //! A repeat finds the user inside and does all of this except a new joining. The rows do not show
-//! whether the first call was ever announced.
+//! whether the first call was ever announced. A worker that announced it itself, and whose publishes
+//! were all confirmed, does nothing.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,15 +27,17 @@ use smallvec::SmallVec;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::SendIds;
+use super::announced::AnnouncedChanges;
 use super::room_quota::{MEMBERSHIPS_MAX, RoomQuota, unlist_old};
 use super::send_ids::outcome_unknown;
 use crate::bus::{Envelope, EnvelopeKind};
 use crate::clock::PASSING_MAX;
 use crate::domain::{
-    Adder, MemberRole, MemberState, Membership, MessageId, NEVER, RoomId, RoutingKey, UserId,
+    Adder, MemberRole, MemberState, Membership, MembershipNotice, MessageId, NEVER, RoomId,
+    RoutingKey, UserId,
 };
 use crate::fanout::Fanout;
-use crate::protocol::{Code, ErrorReply, ServerFrame};
+use crate::protocol::{Code, ErrorReply, MemberChange, MemberNews};
 use crate::services::{Services, append_refusal};
 use crate::store::MembershipsQuery;
 use crate::watermark::{ACK_LIMIT, SendId, UnknownReason};
@@ -54,6 +57,41 @@ pub struct Added {
     pub stamp: MessageId,
 }
 
+/// The room whose members are changed, and who changes them.
+#[derive(Debug, Clone, Copy)]
+pub struct ChangedRoom<'a> {
+    /// The room.
+    pub id: &'a RoomId,
+    /// Its title, which a new member is told.
+    pub title: Option<&'a str>,
+    /// The user who changes it; none if a service does.
+    pub by: Option<&'a UserId>,
+}
+
+impl ChangedRoom<'_> {
+    /// Whose bound counts the members that are added.
+    fn adder(&self) -> Adder {
+        self.by.map_or(Adder::SERVICE, Adder::user)
+    }
+
+    fn member(&self, user: &UserId, state: MemberState) -> Membership {
+        Membership { room: self.id.clone(), user: user.clone(), state }
+    }
+
+    fn notice(&self, membership: &Membership) -> MembershipNotice {
+        let (membership, by) = (membership.clone(), self.by.cloned());
+        MembershipNotice { membership, by, title: self.title.map(Into::into) }
+    }
+}
+
+/// A change that was issued and is not announced yet.
+#[derive(Debug, Clone, Copy)]
+struct IssuedChange {
+    stamp: MessageId,
+    send_id: SendId,
+    kind: MemberChange,
+}
+
 /// The changes of memberships that a worker makes.
 #[derive(Debug)]
 pub struct MembershipChanges {
@@ -63,6 +101,8 @@ pub struct MembershipChanges {
     pub fanout: Rc<Fanout>,
     /// Issues their stamps.
     pub ids: Rc<SendIds>,
+    /// What was announced here: a repeat of it changes nothing.
+    pub announced: AnnouncedChanges<SendId>,
 }
 
 impl MembershipChanges {
@@ -71,12 +111,11 @@ impl MembershipChanges {
     /// earlier call that failed halfway.
     pub async fn add_member(
         &self,
-        adder: Adder,
-        room: &RoomId,
+        room: ChangedRoom<'_>,
         user: &UserId,
         role: MemberRole,
     ) -> Result<Membership, ErrorReply> {
-        let Added { member, stamp } = self.add_unanswered(adder, room, user, role).await?;
+        let Added { member, stamp } = self.add_unanswered(room, user, role).await?;
         self.until_passed(stamp).await?;
         Ok(member)
     }
@@ -84,34 +123,53 @@ impl MembershipChanges {
     /// The same, announced; it must not be answered before [`Self::until_passed`] its stamp.
     pub async fn add_unanswered(
         &self,
-        adder: Adder,
-        room: &RoomId,
+        room: ChangedRoom<'_>,
         user: &UserId,
         role: MemberRole,
     ) -> Result<Added, ErrorReply> {
         self.services.clocks.must_know_the_time()?;
-        let known = self.state_before_an_add(adder, room, user).await?;
+        let known = self.state_before_an_add(room.adder(), room.id, user).await?;
+        let inside = known.is_inside();
+        let member = room.member(user, known);
+        if inside && known.role == role && self.is_known_to_all(&member) {
+            return Ok(Added { stamp: member.stamp(), member });
+        }
         let (stamp, send_id) = self.ids.issue()?;
-        let member = |state| Membership { room: room.clone(), user: user.clone(), state };
-        let own = if known.is_inside() { known.joined() } else { stamp };
-        let storing = self.store_add(member(known.add_by(adder, role, stamp)), own);
-        let member = self.announced(storing, stamp, send_id).await?;
+        let own = if inside { known.joined() } else { stamp };
+        let kind =
+            if inside && known.role != role { MemberChange::Role } else { MemberChange::Joined };
+        let added = room.member(user, known.add_by(room.adder(), role, stamp));
+        let issued = IssuedChange { stamp, send_id, kind };
+        let member = self.announced(room, self.store_add(added, own), issued).await?;
         Ok(Added { member, stamp })
+    }
+
+    /// Returns whether a membership is as this worker announced it, and every publish of that was
+    /// confirmed. Then all rows are written, and every node knows it.
+    fn is_known_to_all(&self, known: &Membership) -> bool {
+        self.announced.of(known).is_some_and(|send_id| self.ids.is_settled(send_id))
     }
 
     /// Removes a member. It is announced and answered at once: a user who is out sees no
     /// message, whichever its id.
-    pub async fn remove_member(&self, room: &RoomId, user: &UserId) -> Result<(), ErrorReply> {
+    pub async fn remove_member(
+        &self,
+        room: ChangedRoom<'_>,
+        user: &UserId,
+    ) -> Result<(), ErrorReply> {
         self.services.clocks.must_know_the_time()?;
-        let known = self.services.member_state(room, user).await?;
+        let known = self.services.member_state(room.id, user).await?;
+        if !known.is_inside() && self.is_known_to_all(&room.member(user, known)) {
+            return Ok(());
+        }
         self.services.clocks.follow(known.stamp())?;
         let (stamp, send_id) = self.ids.issue()?;
-        let member = |state| Membership { room: room.clone(), user: user.clone(), state };
         let storing = async {
-            self.store_membership(member(MemberState::removal(stamp))).await?;
-            Ok(member(known.remove(stamp)))
+            self.store_membership(room.member(user, MemberState::removal(stamp))).await?;
+            Ok(room.member(user, known.remove(stamp)))
         };
-        self.announced(storing, stamp, send_id).await.map(drop)
+        let issued = IssuedChange { stamp, send_id, kind: MemberChange::Left };
+        self.announced(room, storing, issued).await.map(drop)
     }
 
     /// Returns a user's membership before an add, once the clock is above everything that the stamp
@@ -181,20 +239,21 @@ impl MembershipChanges {
     /// Announces a change that is stored in time; otherwise nothing is published.
     async fn announced(
         &self,
+        room: ChangedRoom<'_>,
         storing: impl Future<Output = Result<Membership, ErrorReply>>,
-        stamp: MessageId,
-        send_id: SendId,
+        issued: IssuedChange,
     ) -> Result<Membership, ErrorReply> {
         // The writes go on after the timeout, so the outcome is unknown.
         let stored = timeout(ACK_LIMIT, storing)
             .await
             .unwrap_or_else(|_| Err(outcome_unknown(UnknownReason::Late)));
         let announced = stored.and_then(|membership| {
-            self.announce_membership(&membership, stamp, send_id)?;
+            self.announce_membership(&room.notice(&membership), issued)?;
+            self.announced.note(&membership, issued.send_id);
             Ok(membership)
         });
         if announced.is_err() {
-            self.ids.abandon(send_id);
+            self.ids.abandon(issued.send_id);
         }
         announced
     }
@@ -203,12 +262,11 @@ impl MembershipChanges {
     /// user's sessions. Both publishes must be answered before its id counts as settled.
     fn announce_membership(
         &self,
-        membership: &Membership,
-        stamp: MessageId,
-        send_id: SendId,
+        notice: &MembershipNotice,
+        IssuedChange { stamp, send_id, kind }: IssuedChange,
     ) -> Result<(), ErrorReply> {
-        let about = membership.to_string();
-        let frame = ServerFrame::of_membership(membership).text();
+        let (about, membership) = (notice.to_string(), &notice.membership);
+        let frame = MemberNews::of(notice, kind).frame(kind).text();
         let envelope = |key: RoutingKey| Envelope {
             kind: EnvelopeKind::Membership,
             tap_copy: false,

@@ -8,10 +8,12 @@
 //! | `send_ids` | ids under the lease |
 //! | `late` | messages of unknown outcome, looked up later |
 //! | `membership_changes` | a change of a membership, which is a send without a body |
+//! | `announced` | the changes that were announced, so that a repeat changes nothing |
 //! | `room_quota` | who may fill how many places of a user |
 //! | `temporary_interest` | the bucket of a conversation to which a user without sessions sends |
 //! | `in_flight` | what is under way |
 
+mod announced;
 mod in_flight;
 mod late;
 mod membership_changes;
@@ -22,9 +24,10 @@ mod room_quota;
 mod send_ids;
 mod temporary_interest;
 
+pub use announced::AnnouncedChanges;
 pub use in_flight::InFlight;
 pub use late::LateMessages;
-pub use membership_changes::{Added, MembershipChanges};
+pub use membership_changes::{Added, ChangedRoom, MembershipChanges};
 pub use order::{SendOrder, Sending};
 pub use pipeline::{SendPipeline, SentMessage};
 pub use room_quota::{MEMBERSHIPS_MAX, unlist_old};

@@ -45,6 +45,11 @@ impl SendIds {
         }
     }
 
+    /// Returns whether every publish of a send that passed is confirmed.
+    pub fn is_settled(&self, send_id: SendId) -> bool {
+        self.publishers.is_settled(send_id)
+    }
+
     /// Gives up a send that is not acknowledged: nothing is published for it.
     pub fn abandon(&self, send_id: SendId) {
         self.publishers.abandon(send_id);

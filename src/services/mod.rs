@@ -15,7 +15,7 @@ mod identity;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::auth::{Principal, TokenScope};
+use crate::auth::{Principal, TokenError, TokenScope};
 use crate::config::Config;
 use crate::hub::PatternBudget;
 use crate::protocol::{Code, ErrorReply};
@@ -62,7 +62,13 @@ impl Services {
     /// Verifies a token and returns whom it names, with any scope.
     pub fn identify(&self, token: &str) -> Result<Principal, ErrorReply> {
         let verified = self.identity.verifier.verify(token, self.clocks.wall.machine_seconds());
-        verified.map_err(|error| ErrorReply::new(Code::Unauthorized, error.to_string()))
+        verified.map_err(|error| {
+            let code = match error {
+                TokenError::Expired { .. } => Code::TokenExpired,
+                _ => Code::Unauthorized,
+            };
+            ErrorReply::new(code, error.to_string())
+        })
     }
 
     /// Verifies a token and returns whom it names; only a user's token may open a session.

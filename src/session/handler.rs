@@ -10,8 +10,8 @@ use crate::hub::Session;
 use crate::layout::worker_of;
 use crate::limiter::{ConnectionMeter, HandshakePermit, Metered};
 use crate::ops::HelloOptions;
-use crate::protocol::{CloseReason, Code, ErrorReply, Hello, Op, Request, RequestId};
-use crate::socket::{ClientMessage, Handler, HandlerAction, Link, OutboxItem};
+use crate::protocol::{CloseReason, Code, ErrorReply, Hello, Op, Request, RequestHead, RequestId};
+use crate::socket::{ClientMessage, Handler, HandlerAction, Link, OutboxItem, ProtocolViolation};
 
 /// The stage of a connection.
 #[derive(Debug)]
@@ -50,11 +50,7 @@ pub(super) struct SessionHandler {
 impl Handler for SessionHandler {
     fn message(&mut self, message: ClientMessage<'_>) -> HandlerAction {
         let ClientMessage::Text(text) = message else {
-            let reason = "binary frames are not part of the protocol";
-            return HandlerAction::Close(crate::socket::CloseFrame::new(
-                CloseReason::BadProtocol.code(),
-                reason,
-            ));
+            return HandlerAction::Close((&ProtocolViolation::Binary).into());
         };
         let open = match &*self.stage.borrow() {
             Stage::Open(session) => Some(Rc::clone(session)),
@@ -82,6 +78,9 @@ impl SessionHandler {
         let metered = self.measure(text.len());
         let router = Rc::clone(&self.context.router);
         match metered {
+            Metered::Taken if text.len() > self.frame_bytes() => {
+                router.reject(session, text, too_large(text.len(), self.frame_bytes()));
+            }
             Metered::Taken => {
                 let items = router.handle(session, text);
                 self.owe(items);
@@ -89,10 +88,15 @@ impl SessionHandler {
                     return HandlerAction::Pause;
                 }
             }
-            Metered::Refused(refused) => router.reject(session, text, &refused.refusal()),
+            Metered::Refused(refused) => router.reject(session, text, refused.refusal()),
             Metered::Abuse => return self.end_abuse(),
         }
         HandlerAction::Continue
+    }
+
+    /// Returns the bytes that a frame may have.
+    fn frame_bytes(&self) -> usize {
+        self.context.router.services.config.limits.frame_bytes as usize
     }
 
     /// Charges the connection for a frame.
@@ -121,13 +125,17 @@ impl SessionHandler {
             Ok(Op::Hello(hello)) => hello,
             Ok(_) => {
                 let refusal = ErrorReply::bad_request("the first frame must be `hello`");
+                let refusal = RequestHead::scan(text).refusal(refusal);
                 return self.turn_away(id.as_ref(), &refusal, CloseReason::BadProtocol);
             }
             Err(refusal) => return self.turn_away(id.as_ref(), &refusal, CloseReason::BadProtocol),
         };
         match self.pending(id.clone(), hello) {
             Ok(pending) => self.accept(pending),
-            Err(refusal) => self.turn_away(id.as_ref(), &refusal, CloseReason::Unauthorized),
+            Err(refusal) => {
+                let close = CloseReason::of_refused_hello(refusal.code);
+                self.turn_away(id.as_ref(), &refusal, close)
+            }
         }
     }
 
@@ -141,9 +149,9 @@ impl SessionHandler {
             Stage::Handshaking(stranger) => stranger.bearer.as_deref(),
             _ => None,
         };
-        let missing = || ErrorReply::new(Code::Unauthorized, "hello: `token` is missing");
-        let token = hello.token.as_deref().or(bearer).ok_or_else(missing)?;
-        let verified = self.context.router.services.authenticate(token);
+        let missing = || ErrorReply::new(Code::Unauthorized, "`token` is missing");
+        let token = hello.token.as_deref().or(bearer).ok_or_else(missing);
+        let verified = token.and_then(|token| self.context.router.services.authenticate(token));
         let principal = verified.map_err(|refusal| refusal.of_op("hello"))?;
         Ok(PendingSession {
             principal,
@@ -189,6 +197,11 @@ impl SessionHandler {
         self.context.router.services.metrics.sessions.closes(close.code());
         HandlerAction::Close(close.frame())
     }
+}
+
+fn too_large(bytes: usize, max: usize) -> ErrorReply {
+    let message = format!("the frame has {bytes} bytes, at most {max} are allowed");
+    ErrorReply::new(Code::TooLarge, message)
 }
 
 /// Removes all traces of an ended connection. Returns the session that is to move on, if there is

@@ -110,7 +110,8 @@ pub fn serve_upgraded(
     if context.is_draining() {
         context.send_away(&link);
     }
-    run(Served { context, stage, place: held }, read, link, &unread, HELLO_BYTES_MAX)
+    let first_bytes = HELLO_BYTES_MAX.min(context.router.services.config.limits.frame_bytes);
+    run(Served { context, stage, place: held }, read, link, &unread, first_bytes)
 }
 
 /// Starts a session that another worker accepted, and serves it.
@@ -122,7 +123,7 @@ pub fn arrive(
     let (link, read) = open_link(&context, stream);
     let stage: SharedStage = Rc::new(RefCell::new(Stage::Ended));
     handoff.pending.open(&context, &link, &stage);
-    let first_bytes = context.router.services.config.limits.frame_bytes;
+    let first_bytes = context.router.services.config.limits.frames().message_bytes;
     let served = Served { context, stage, place: handoff.place };
     Ok(run(served, read, link, &handoff.unread, first_bytes))
 }

@@ -102,6 +102,12 @@ impl<T: Reroutable> PublishTracker<T> {
         self.books.last().map_or(0, |book| book.generation)
     }
 
+    /// Whether a send is settled, and all that its incarnation issued before it.
+    pub fn is_done(&self, send_id: SendId) -> bool {
+        let book = self.books.iter().find(|book| book.generation == send_id.generation);
+        book.is_none_or(|book| book.in_flight.issued(send_id.number).is_none())
+    }
+
     /// Whether one more send may be pending.
     pub fn has_room(&self) -> bool {
         self.books.iter().map(|book| book.in_flight.len()).sum::<usize>() < self.bounds.pending

@@ -9,7 +9,9 @@ use crate::hub::Hub;
 use crate::limiter::WorkerLimiter;
 use crate::ops::Router;
 use crate::recovery::{ReadRates, Recovery};
-use crate::send::{InFlight, LateMessages, MembershipChanges, SendIds, SendPipeline};
+use crate::send::{
+    AnnouncedChanges, InFlight, LateMessages, MembershipChanges, SendIds, SendPipeline,
+};
 use crate::services::Services;
 use crate::shards::Publishers;
 
@@ -53,6 +55,7 @@ pub(super) fn router(parts: RouterParts) -> Rc<Router> {
     let ids = Rc::new(SendIds { services: Arc::clone(&services), publishers });
     Rc::new(Router {
         changes: MembershipChanges {
+            announced: AnnouncedChanges::default(),
             services: Arc::clone(&services),
             fanout: Rc::clone(&fanout),
             ids: Rc::clone(&ids),

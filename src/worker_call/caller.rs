@@ -1,7 +1,7 @@
 //! Who sent an HTTP request, and for which user it acts.
 
 use crate::auth::{Principal, TokenScope};
-use crate::domain::{Adder, UserId};
+use crate::domain::UserId;
 use crate::protocol::{Code, ErrorReply};
 
 /// Who sent an HTTP request.
@@ -21,11 +21,11 @@ impl Caller {
         }
     }
 
-    /// Returns the adder whose bound counts the rooms that this caller adds to a user's list.
-    pub fn adder(&self) -> Adder {
+    /// Returns the user by whom a room is changed; none for a service, which is no user.
+    pub const fn by(&self) -> Option<&UserId> {
         match self {
-            Self::User(user) => Adder::user(user),
-            Self::Service(_) => Adder::SERVICE,
+            Self::User(user) => Some(user),
+            Self::Service(_) => None,
         }
     }
 

@@ -277,15 +277,16 @@ async fn a_node_that_is_off_hands_its_sessions_to_the_others() {
 /// What a device missed may have expired: it loads its inbox.
 #[tokio::test]
 async fn a_cursor_that_is_older_than_what_is_kept_is_of_no_use() {
-    for (kept, complete) in [(Duration::ZERO, false), (Duration::from_hours(24), true)] {
+    for (kept, resumed) in [(Duration::ZERO, false), (Duration::from_hours(24), true)] {
         let scene = Scene::ready(1, |skew| skew.keeping(kept)).await;
         let (url, bob) = (scene.url(0), token("bob"));
         let cursor = resume(&url, &bob, None).await.text();
         let mut alice = login(&url, &token("alice")).await;
         send(&mut alice, "bob", json!("missed")).await;
         let back = resume(&url, &bob, Some(&cursor)).await;
-        assert_eq!(back.cursor["complete"], complete, "{kept:?}: {}", back.cursor);
-        assert_eq!(back.missed.contains(&json!("missed")), complete, "{:?}", back.missed);
+        assert_eq!(back.cursor["resumed"], resumed, "{kept:?}: {}", back.cursor);
+        assert_eq!(back.cursor["reason"] == "retention", !resumed, "{kept:?}: {}", back.cursor);
+        assert_eq!(back.missed.contains(&json!("missed")), resumed, "{:?}", back.missed);
         drop((alice, back));
         scene.strike().await;
     }

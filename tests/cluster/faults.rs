@@ -253,7 +253,7 @@ async fn what_belongs_on_a_dead_shard_takes_a_detour() {
     new_one.send(&hello.to_string()).await.expect("it reads");
     assert_eq!(next(&mut new_one).await["op"], "ready");
     let cursor = next(&mut new_one).await;
-    assert_eq!((&cursor["op"], &cursor["complete"]), (&json!("cursor"), &json!(true)));
+    assert_eq!((&cursor["op"], &cursor["reason"]), (&json!("cursor"), &json!("no_cursor")));
     for number in 0..20 {
         for to in [&near, &far, &newcomer] {
             send(&mut alice, to, json!(number)).await;

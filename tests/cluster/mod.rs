@@ -19,6 +19,7 @@ mod refusals;
 mod removed;
 mod replays;
 pub mod resume;
+mod room_news;
 pub mod rooms;
 pub mod shards;
 mod stage;

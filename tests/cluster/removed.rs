@@ -85,7 +85,7 @@ async fn what_a_member_asked_for_is_not_answered_behind_his_left() {
     let history = json!({"op": "history", "id": 1, "conversation": "room.r"});
     let answer = scene.removed_meanwhile(&mut ben, &history, 1).await;
     let told = (&answer["code"], &answer["detail"], &answer["id"]);
-    let as_for_all = json!("history: no such conversation");
+    let as_for_all = json!("no such conversation");
     assert_eq!(told, (&json!("not_found"), &as_for_all, &json!(1)), "{answer}");
 
     add(&scene.url, "r", "ben").await;

@@ -42,10 +42,34 @@ impl Resumed {
         self.cursor["cursor"].as_str().expect("a cursor").to_owned()
     }
 
+    /// All that was missed came before the cursor. What changed beside messages is to be loaded.
     pub fn assert_whole(&self) {
-        let told = (&self.cursor["complete"], &self.cursor["gaps"]);
+        assert_eq!(self.cursor["reload"], json!(["inbox"]), "{}", self.cursor);
+        let told = (&self.cursor["resumed"], &self.cursor["gaps"]);
         assert_eq!(told, (&json!(true), &json!([])), "{}", self.cursor);
     }
+}
+
+impl Resumed {
+    /// Anything may be missing, and all is to be loaded.
+    pub fn assert_not_resumed(&self, reason: &str) {
+        let told = ["resumed", "reason", "gaps", "reload"].map(|name| &self.cursor[name]);
+        let expected = [json!(false), json!(reason), json!([]), json!(["inbox", "history"])];
+        assert_eq!(told, expected.each_ref(), "{}", self.cursor);
+    }
+
+    /// The gaps: for each its conversation, and whether it has an end.
+    fn gaps(&self) -> Vec<(&str, bool)> {
+        let gaps = self.cursor["gaps"].as_array().expect("a list").iter();
+        gaps.map(|gap| (gap["conversation"].as_str().expect("a name"), gap["before"].is_string()))
+            .collect()
+    }
+}
+
+/// Changes something as a backend.
+async fn backend(url: &str, method: &str, path: &str, body: Value) {
+    let (status, answer) = super::rooms::backend(url, method, path, &body).await;
+    assert!((200..300).contains(&status), "{path}: {status} {answer}");
 }
 
 fn numbers(range: std::ops::Range<u64>) -> Vec<Value> {
@@ -79,7 +103,7 @@ async fn what_was_missed_comes_in_order_then_the_cursor(workers: &str) {
     let mut alice = login(&here, &demo.alice).await;
     let fresh = resume(&here, &demo.bob, None).await;
     assert_eq!(fresh.missed, Vec::<Value>::new());
-    fresh.assert_whole();
+    fresh.assert_not_resumed("no_cursor");
     let cursor = fresh.text();
     drop(fresh);
     send_all(&mut alice, "bob", &numbers(0..10)).await;
@@ -123,12 +147,107 @@ async fn more_than_is_sent_is_named() {
     send_all(&mut alice, "bob", &numbers(0..8)).await;
     let back = resume(url, &demo.bob, Some(&cursor)).await;
     assert_eq!(back.missed, [&numbers(3..8)[..], &[json!("first")]].concat());
-    let told = (&back.cursor["complete"], &back.cursor["gaps"]);
-    assert_eq!(told, (&json!(true), &json!(["dm.alice.bob"])), "{}", back.cursor);
+    assert_eq!(back.cursor["resumed"], true, "{}", back.cursor);
+    assert_eq!(back.gaps(), [("dm.alice.bob", true)]);
     send_all(&mut carol, "bob", &numbers(10..15)).await;
     let back = resume(url, &demo.bob, Some(&cursor)).await;
     assert_eq!(back.missed, [&numbers(10..15)[..], &numbers(6..8)[..]].concat());
-    assert_eq!(back.cursor["gaps"], json!(["dm.alice.bob", "dm.bob.dave"]));
+    assert_eq!(back.gaps(), [("dm.alice.bob", true), ("dm.bob.dave", false)]);
+}
+
+/// Asks for what lies in a gap, page by page: everything after its beginning and before its end.
+async fn fill(client: &mut Client, gap: &Value) -> Vec<Value> {
+    let mut found = Vec::new();
+    let mut request = json!({
+        "op": "history", "conversation": gap["conversation"], "after": gap["after"], "limit": 2,
+    });
+    loop {
+        let page = client.ask(request.clone()).await.expect("a page");
+        for message in page["messages"].as_array().expect("a list") {
+            if gap["before"].as_str().is_some_and(|before| message["id"].as_str() >= Some(before)) {
+                return found;
+            }
+            found.push(message["body"].clone());
+        }
+        let Some(next) = page["next"].as_str() else { return found };
+        request = json!({
+            "op": "history", "conversation": gap["conversation"], "page": next, "limit": 2,
+        });
+    }
+}
+
+/// The device holds nothing but its cursor.
+#[tokio::test]
+async fn a_gap_is_filled_by_its_edges_alone() {
+    let keys = [("REPAIR__CONVERSATION_MESSAGES", "3"), ("REPAIR__RESUME_MESSAGES", "3")];
+    let demo = Demo::start(1, &[], &keys);
+    let url = &demo.nodes[0].url;
+    let mut alice = login(url, &demo.alice).await;
+    let mut dave = login(url, &token("dave")).await;
+    send_all(&mut alice, "bob", &[json!("had")]).await;
+    let mut first = resume(url, &demo.bob, None).await;
+    send_all(&mut alice, "bob", &[json!("live")]).await;
+    assert_eq!(next(&mut first.client).await["message"]["body"], "live");
+    let cursor = first.text();
+    drop(first);
+    send_all(&mut dave, "bob", &numbers(20..23)).await;
+    send_all(&mut alice, "bob", &numbers(0..8)).await;
+    let mut back = resume(url, &demo.bob, Some(&cursor)).await;
+    assert_eq!(back.missed, numbers(5..8));
+    let gaps = back.cursor["gaps"].as_array().expect("a list").clone();
+    let [alices, daves] = &gaps[..] else { panic!("{gaps:?}") };
+    let all = [vec![json!("live")], numbers(0..5)].concat();
+    // A cursor may lie a little before the newest message that its device has.
+    let filled = fill(&mut back.client, alices).await;
+    assert!(filled.ends_with(&all), "{filled:?}");
+    assert_eq!(fill(&mut back.client, daves).await, numbers(20..23));
+}
+
+/// Marks, titles and memberships are not sent again: the frame names the inbox, which has them.
+#[tokio::test]
+async fn what_changed_beside_messages_is_in_what_the_cursor_names() {
+    let demo = Demo::start(1, &[], &[]);
+    let url = &demo.nodes[0].url;
+    let put = |path: &'static str, body: Value| backend(url, "PUT", path, body);
+    for (path, body) in [
+        ("/v1/rooms/old", json!({"title": "Old"})),
+        ("/v1/rooms/gone", json!({})),
+        ("/v1/rooms/old/members/bob", json!({})),
+        ("/v1/rooms/gone/members/bob", json!({})),
+    ] {
+        put(path, body).await;
+    }
+    let mut alice = login(url, &demo.alice).await;
+    let had = send(&mut alice, "bob", json!("had")).await;
+    let away = resume(url, &demo.bob, None).await;
+    let cursor = away.text();
+    let mut phone = away.client;
+    for (path, body) in [
+        ("/v1/rooms/old", json!({"title": "New"})),
+        ("/v1/rooms/fresh", json!({"title": "Fresh"})),
+        ("/v1/rooms/fresh/members/bob", json!({})),
+    ] {
+        put(path, body).await;
+    }
+    backend(url, "DELETE", "/v1/rooms/gone/members/bob", Value::Null).await;
+    let mark = json!({"op": "mark_read", "conversation": "user.alice", "upto": had});
+    while phone.ask(mark.clone()).await.expect("an answer")["op"] != "ok" {}
+    drop(phone);
+    let mut back = resume(url, &demo.bob, Some(&cursor)).await;
+    assert_eq!(back.cursor["reload"], json!(["inbox"]), "{}", back.cursor);
+    let inbox = back.client.ask(json!({"op": "inbox"})).await.expect("an inbox");
+    let entries = inbox["conversations"].as_array().expect("a list");
+    let mut held: Vec<_> = entries
+        .iter()
+        .map(|it| ["conversation", "title", "read_upto"].map(|name| it[name].as_str()))
+        .collect();
+    held.sort_unstable();
+    let expected = [
+        [Some("dm.alice.bob"), None, Some(had.as_str())],
+        [Some("room.fresh"), Some("Fresh"), None],
+        [Some("room.old"), Some("New"), None],
+    ];
+    assert_eq!(held, expected);
 }
 
 #[tokio::test]
@@ -139,9 +258,16 @@ async fn a_cursor_of_somebody_else_is_of_no_use() {
     let foreign_store = resume(&other.nodes[0].url, &demo.bob, None).await.text();
     let mut alice = login(url, &demo.alice).await;
     send(&mut alice, "bob", json!("missed")).await;
-    for cursor in [foreign_user.as_str(), &foreign_store, "", "no cursor", &"A".repeat(5000)] {
+    let long = "A".repeat(5000);
+    for (cursor, reason) in [
+        (foreign_user.as_str(), "other_user"),
+        (&foreign_store, "other_store"),
+        ("", "unreadable"),
+        ("no cursor", "unreadable"),
+        (&long, "unreadable"),
+    ] {
         let mut back = resume(url, &demo.bob, Some(cursor)).await;
-        assert_eq!(back.cursor["complete"], false, "{cursor}: {}", back.cursor);
+        back.assert_not_resumed(reason);
         assert_eq!(back.missed, Vec::<Value>::new(), "it loads its inbox");
         let cursor = back.text();
         send(&mut alice, "bob", json!("after")).await;

@@ -171,7 +171,7 @@ async fn what_was_missed_in_rooms_comes_back_but_nothing_from_before_he_joined()
     for url in [here, there] {
         let (_, missed, told) = back(url, &bens, &cursor).await;
         assert_eq!(missed, ["one", "two"], "on {url}");
-        assert_eq!((&told["complete"], &told["gaps"]), (&json!(true), &json!([])), "{told}");
+        assert_eq!((&told["resumed"], &told["gaps"]), (&json!(true), &json!([])), "{told}");
     }
     let (mut ben, ..) = back(there, &bens, &cursor).await;
     // `history: all` shows what came before, on demand.
@@ -210,7 +210,7 @@ async fn a_removed_member_receives_nothing_and_comes_back_by_nothing() {
     }
     for url in [here, there] {
         let (_, missed, told) = back(url, &bens, &cursor).await;
-        assert_eq!((missed, &told["complete"]), (vec![], &json!(true)), "on {url}: {told}");
+        assert_eq!((missed, &told["resumed"]), (vec![], &json!(true)), "on {url}: {told}");
     }
     // Added again he has what comes from then on, and history begins there.
     add(here, "r", "ben").await;
@@ -274,8 +274,10 @@ async fn owners_and_members_may_do_what_their_roles_say() {
     let mut session = login(url, &ben).await;
     assert_eq!(put(&ann, json!({"title": "Our club"})).await.0, 200);
     let renamed = frame(&mut session).await;
-    let expected =
-        json!({"op": "room_changed", "conversation": format!("room.{id}"), "title": "Our club"});
+    let expected = json!({
+        "op": "room_changed", "conversation": format!("room.{id}"), "title": "Our club",
+        "by": "ann", "at": renamed["at"],
+    });
     assert_eq!(renamed, expected);
     assert_eq!(put(&ann, json!({"history": "joined"})).await.0, 400, "it never changes");
     assert_eq!(as_user(url, &ben, "DELETE", &of("ben"), &Value::Null).await.0, 204, "himself");

@@ -74,7 +74,7 @@ async fn without_its_confirmation_none_of_the_patterns_is_held() {
     let both = json!({"op": "subscribe", "patterns": ["topic.a", "topic.>"]});
     let answer = bob.ask(both).await.expect("the node answers");
     assert_eq!(answer["code"], "unavailable", "{answer}");
-    assert_eq!(answer["detail"], "subscribe: no confirmation within 300 ms");
+    assert_eq!(answer["detail"], "no confirmation within 300 ms");
     shards[0].restart();
     subscribe(&mut bob, "topic.b").await;
     publish(&mut alice, "topic.a", json!(1)).await;

@@ -8,7 +8,7 @@ use narrowcast::auth::{Claims, Mint, TokenKey, Verifier};
 use narrowcast::bus::{BootId, Envelope, EnvelopeKind, EnvelopeMac, StoreTag};
 use narrowcast::config::TokenRules;
 use narrowcast::domain::{Micros, RoutingKey, UserId};
-use narrowcast::protocol::{CursorSeal, Request, RequestBounds};
+use narrowcast::protocol::{CursorSeal, Request, RequestBounds, RequestHead};
 use narrowcast::socket::{FrameLimits, Scan, scan};
 
 const KEY: [u8; 32] = [7; 32];
@@ -76,7 +76,7 @@ fn requests() -> Target {
         let text = String::from_utf8_lossy(bytes);
         let request = Request::read(&text, &BOUNDS);
         if request.op.is_ok() {
-            assert_eq!(Request::read_id(&text, &BOUNDS), request.id);
+            assert_eq!(RequestHead::scan(&text).id, request.id);
         }
         request.op.is_ok()
     };

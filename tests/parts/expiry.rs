@@ -78,7 +78,7 @@ async fn what_expired_is_gone_and_conversations_go_on() {
     // Who comes back for them is told that he may have missed something.
     let bob = resume(&url, &token("bob"), Some(&away)).await;
     assert_eq!(bob.missed, Vec::<Value>::new());
-    assert_eq!(bob.cursor["complete"], false, "{}", bob.cursor);
+    assert_eq!(bob.cursor["reason"], "retention", "{}", bob.cursor);
     let inbox = alice.ask(json!({"op": "inbox"})).await.expect("an answer");
     let listed = inbox["conversations"].as_array().expect("a list");
     let names: Vec<&Value> = listed.iter().map(|one| &one["conversation"]).collect();

@@ -174,7 +174,9 @@ async fn a_device_whose_node_was_killed_goes_on_at_another() {
         match next(&mut bob).await {
             Seen::Message { body, .. } => heard.push(body),
             Seen::Connected { node } => nodes.push(node),
-            Seen::Cursor { complete, gaps } => assert!(complete && gaps.is_empty(), "{gaps:?}"),
+            Seen::Cursor { resume: Some(resume) } => {
+                assert!(resume.resumed && resume.gaps.is_empty(), "{resume:?}");
+            }
             _ => {}
         }
     }

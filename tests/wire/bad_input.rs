@@ -4,7 +4,7 @@
 use narrowcast::client::Client;
 use serde_json::{Value, json};
 
-use super::raw::{BINARY, FIN, Raw, frame, text};
+use super::raw::{BINARY, CONTINUATION, FIN, Raw, TEXT, frame, text};
 use super::tokens::{granting, token};
 use super::{WORKERS, node_with, url};
 use crate::harness::PATIENCE;
@@ -89,7 +89,7 @@ async fn what_is_no_frame_is_refused() {
         ("{}", bad, "`op` is missing"),
         (r#"{"op":null}"#, bad, "`op` is missing"),
         (r#"{"op":["ping"]}"#, bad, "`op` must be a string, not [\"ping\"]"),
-        (r#"{"op":"Ping"}"#, "unknown_op", "Ping: no such op"),
+        (r#"{"op":"Ping"}"#, "unknown_op", "no such op"),
         (r#"{"op":""}"#, "unknown_op", "no such op"),
     ]))
     .await;
@@ -113,7 +113,7 @@ async fn fields_that_any_op_may_have_are_refused_by_name() {
             (r#""id":true"#, id),
             (r#""id":{}"#, id),
             (r#""id":18446744073709551616"#, id),
-            (r#""extra":1"#, "ping: `extra` is not a field of it"),
+            (r#""extra":1"#, "`extra` is not a field of it"),
         ],
     )
     .await;
@@ -136,7 +136,7 @@ async fn fields_of_a_send_are_refused_by_name() {
             (&empty, "`nonce` must be of 1 to 64 bytes, not 0"),
             (&word, "`fresh` must be true or false, not \"yes\""),
             (&id, "`seen` must be a message id"),
-            (&unknown, "send: `to` is not a field of it"),
+            (&unknown, "`to` is not a field of it"),
         ],
     )
     .await;
@@ -322,7 +322,7 @@ async fn what_is_too_much_is_refused_with_its_bound() {
     refused(&[
         (body.to_string(), "too_large", "`body` has 8193 bytes, at most 8192 are allowed"),
         (data.to_string(), "too_large", "`data` has 8193 bytes, at most 8192 are allowed"),
-        (many.to_string(), "limit_reached", "101 patterns, at most 100 are allowed"),
+        (many.to_string(), "bad_request", "101 patterns, at most 100 are allowed"),
         (nonce.to_string(), "bad_request", "`nonce` must be of 1 to 64 bytes, not 65"),
         (event.to_string(), "bad_request", "`name` must be of 1 to 64 bytes, not 65"),
         (json!({"op": "ping", "id": name}).to_string(), "bad_request", "`id` must be"),
@@ -393,7 +393,7 @@ async fn binary_frames_end_the_connection_and_nothing_else() {
     for workers in WORKERS {
         let demo = node_with(workers, &[]);
         let mut others = Witnesses::of(url(&demo)).await;
-        let expected = (4000, "binary frames are not part of the protocol".to_owned());
+        let expected = (1003, "binary messages are not accepted".to_owned());
         let mut fresh = Raw::upgraded(url(&demo)).await;
         fresh.send(&frame(FIN | BINARY, br#"{"op":"ping"}"#)).await;
         assert_eq!(fresh.receive_close().await, expected);
@@ -401,5 +401,34 @@ async fn binary_frames_end_the_connection_and_nothing_else() {
         greeted.send(&frame(FIN | BINARY, b"")).await;
         assert_eq!(greeted.receive_close().await, expected);
         others.check("binary frames").await;
+    }
+}
+
+/// A frame above the bound is answered, with its id, and costs its sender nothing else.
+#[tokio::test]
+async fn a_frame_above_the_bound_is_refused_up_to_twice_the_bound() {
+    const BOUND: usize = 16_384;
+    for workers in WORKERS {
+        let demo = node_with(workers, &[]);
+        let mut raw = Raw::greeted(url(&demo), &token("alice")).await;
+        let of_bytes = |bytes: usize| {
+            let frame = json!({"op": "send", "conversation": "user.bob", "body": "", "id": "a"});
+            let filled = "x".repeat(bytes - frame.to_string().len());
+            json!({"op": "send", "conversation": "user.bob", "body": filled, "id": "a"}).to_string()
+        };
+        for bytes in [BOUND + 1, 2 * BOUND] {
+            raw.send(&text(&of_bytes(bytes))).await;
+            let error = raw.receive_json().await;
+            let told = ["id", "for", "code", "retry"].map(|name| error[name].as_str().unwrap());
+            assert_eq!(told, ["a", "send", "too_large", "never"], "{error}");
+            let detail = format!("the frame has {bytes} bytes, at most {BOUND} are allowed");
+            assert_eq!(error["detail"], detail);
+        }
+        let (space, rest) = (vec![b' '; BOUND], of_bytes(BOUND));
+        let halves = [frame(TEXT, &space), frame(FIN | CONTINUATION, rest.as_bytes())].concat();
+        raw.send(&halves).await;
+        assert_eq!(raw.receive_json().await["code"], "too_large", "in fragments too");
+        raw.send(&text(&of_bytes(2 * BOUND + 1))).await;
+        assert_eq!(raw.receive_close().await.0, 1009);
     }
 }

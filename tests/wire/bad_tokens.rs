@@ -45,10 +45,9 @@ fn without(claim: &str) -> String {
 }
 
 fn bad_times() -> Vec<(String, &'static str)> {
-    let (then, soon) = (now() - LONG_AGO, now() + LONG_AGO);
+    let soon = now() + LONG_AGO;
     let alice = || claims("alice");
     vec![
-        (sign(&Claims { iat: then, exp: then + 60, ..alice() }), "the token ended at"),
         (sign(&Claims { iat: soon, exp: soon + 60, ..alice() }), "the token's `iat`"),
         (sign(&Claims { nbf: Some(soon), ..alice() }), "the token's `nbf`"),
         (sign(&Claims { exp: now() + 86_500, ..alice() }), "at most 86400 s are allowed"),
@@ -119,7 +118,8 @@ async fn refused(table: &[(String, &str)]) {
             let error = raw.receive_json().await;
             let message = error["detail"].as_str().unwrap_or_default();
             assert_eq!(error["code"], "unauthorized", "{part}: {error}");
-            assert!(message.starts_with("hello: ") && message.contains(part), "{part}: {message}");
+            assert_eq!(error["for"], "hello", "{part}: {error}");
+            assert!(message.contains(part), "{part}: {message}");
             assert!(token.len() < 9 || !message.contains(token.as_str()), "no token is repeated");
             assert_eq!(raw.receive_close().await, (4001, "unauthorized".to_owned()), "{part}");
             let send = json!({"op": "send", "conversation": "user.will", "body": 1});
@@ -131,6 +131,28 @@ async fn refused(table: &[(String, &str)]) {
 #[tokio::test]
 async fn tokens_out_of_their_time_are_refused() {
     refused(&bad_times()).await;
+}
+
+/// A laptop that slept needs a fresh token, and nobody has to log in again.
+#[tokio::test]
+async fn a_token_that_has_ended_says_so_by_its_own_code() {
+    let then = now() - LONG_AGO;
+    let ended = sign(&Claims { iat: then, exp: then + 60, ..claims("alice") });
+    for workers in WORKERS {
+        let demo = node_with(workers, &[]);
+        let mut raw = Raw::upgraded(url(&demo)).await;
+        raw.send(&hello(&ended)).await;
+        let error = raw.receive_json().await;
+        let told = (&error["for"], &error["code"], &error["retry"]);
+        assert_eq!(told, (&json!("hello"), &json!("token_expired"), &json!("never")), "{error}");
+        assert!(error["detail"].as_str().unwrap().starts_with("the token ended at"), "{error}");
+        assert_eq!(raw.receive_close().await, (4002, "token expired".to_owned()));
+        // A session whose renewal brings such a token goes on with the one that it has.
+        let mut alice = Client::login(url(&demo), &token("alice")).await.unwrap();
+        let refused = alice.ask(json!({"op": "renew", "token": ended})).await.unwrap();
+        assert_eq!((&refused["for"], &refused["code"]), (&json!("renew"), &json!("token_expired")));
+        assert_eq!(alice.ask(json!({"op": "ping"})).await.unwrap()["op"], "pong");
+    }
 }
 
 #[tokio::test]

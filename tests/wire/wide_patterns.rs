@@ -115,7 +115,7 @@ async fn they_take_a_grant_of_their_own() {
         let request = json!({"op": "subscribe", "patterns": ["topic.a.b", refused]});
         let answer = ask(&mut carol, request).await;
         assert_eq!(answer["code"], "forbidden", "{answer}");
-        assert_eq!(answer["detail"], format!("subscribe: `{refused}` is not granted"));
+        assert_eq!(answer["detail"], format!("`{refused}` is not granted"));
     }
     for unknown in ["user.*", "room.>", "*.a", ">"] {
         let answer = ask(&mut carol, json!({"op": "subscribe", "patterns": [unknown]})).await;

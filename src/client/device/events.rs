@@ -66,6 +66,30 @@ pub enum SendOutcomeSeen {
     },
 }
 
+/// What a resume brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResumeSeen {
+    /// Whether every missed message was shown, but for the gaps. Otherwise anything may be missing.
+    pub resumed: bool,
+    /// Why it was not resumed.
+    pub reason: Option<String>,
+    /// Where messages are missing.
+    pub gaps: Vec<GapSeen>,
+    /// What has to be loaded: `inbox`, `history`.
+    pub reload: Vec<String>,
+}
+
+/// Messages of a conversation that were not shown.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct GapSeen {
+    /// The conversation.
+    pub conversation: String,
+    /// Nothing is missing up to this id.
+    pub after: String,
+    /// Nothing is missing from this id on; none if all above `after` is missing.
+    pub before: Option<String>,
+}
+
 /// What an application sees.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Seen {
@@ -95,13 +119,10 @@ pub enum Seen {
         /// Any JSON value.
         body: Value,
     },
-    /// Everything up to here has been shown, except what the fields name.
+    /// Everything up to here has been shown, except what a resume names.
     Cursor {
-        /// Whether nothing is missing. If it is false and `gaps` is empty, anything may be missing,
-        /// and the inbox and history have to be loaded.
-        complete: bool,
-        /// Conversations whose history has to be loaded.
-        gaps: Vec<String>,
+        /// What the resume before it brought; none for a session that goes on.
+        resume: Option<ResumeSeen>,
     },
     /// An event or news, as the protocol has them.
     Event(Value),

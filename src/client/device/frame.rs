@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::events::{Cursor, Nonce};
+use super::events::{Cursor, GapSeen, Nonce, ResumeSeen};
 use crate::domain::MessageId;
 
 /// A server frame.
@@ -20,7 +20,7 @@ pub(super) enum ServerText {
 #[serde(tag = "op", rename_all = "snake_case")]
 pub(super) enum KnownFrame {
     Ready { node: String, ping_ms: u64, limits: KnownLimits },
-    Cursor { cursor: Option<Cursor>, complete: bool, gaps: Vec<String> },
+    Cursor(CursorText),
     Message { message: Shown },
     Sent { nonce: Option<Nonce>, message: Shown },
     Error { id: Option<Value>, code: String, detail: String },
@@ -28,6 +28,26 @@ pub(super) enum KnownFrame {
 }
 
 const KNOWN: [&str; 6] = ["ready", "cursor", "message", "sent", "error", "pong"];
+
+/// A cursor, and what the resume before it brought.
+#[derive(Debug, Deserialize)]
+pub(super) struct CursorText {
+    pub(super) cursor: Cursor,
+    resumed: Option<bool>,
+    reason: Option<String>,
+    #[serde(default)]
+    gaps: Vec<GapSeen>,
+    #[serde(default)]
+    reload: Vec<String>,
+}
+
+impl CursorText {
+    /// What the resume brought, if there was one.
+    pub(super) fn resume(self) -> Option<ResumeSeen> {
+        let Self { resumed, reason, gaps, reload, .. } = self;
+        Some(ResumeSeen { resumed: resumed?, reason, gaps, reload })
+    }
+}
 
 /// The node's limits in `ready`.
 #[derive(Debug, Deserialize)]
@@ -82,7 +102,7 @@ mod tests {
         let error = |text: &str| ServerText::read(text).unwrap_err();
         assert!(error("[]").contains("`op` is missing"));
         assert!(error("{").contains("EOF"));
-        assert!(error(r#"{"op":"cursor","cursor":"x","gaps":[]}"#).starts_with("cursor: missing"));
+        assert!(error(r#"{"op":"cursor","gaps":[]}"#).starts_with("cursor: missing"));
         let message =
             r#"{"op":"message","message":{"id":"7","conversation":"c","from":"f","body":1}}"#;
         assert!(error(message).starts_with("message: must be a message id"));

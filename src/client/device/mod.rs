@@ -20,7 +20,7 @@ use connection::{ConnectionStep, DeviceConnection};
 use reconnect::ConnectionLoss;
 use state::DeviceState;
 
-pub use events::{Cursor, Nonce, Seen, SendOutcomeSeen};
+pub use events::{Cursor, GapSeen, Nonce, ResumeSeen, Seen, SendOutcomeSeen};
 
 /// What a device is made from.
 #[derive(Clone)]
@@ -123,8 +123,7 @@ impl Device {
         self.machine.lost(ConnectionLoss::Left, Instant::now());
     }
 
-    /// The newest cursor: after [`Seen::Cursor`] the one that came with it, unless the node had
-    /// none to give.
+    /// The newest cursor: after [`Seen::Cursor`] the one that came with it.
     pub const fn cursor(&self) -> Option<&Cursor> {
         self.machine.cursor()
     }

@@ -177,11 +177,10 @@ impl DeviceState {
                 self.sends.bound(limits.sends_in_flight);
                 self.seen.push_back(Seen::Connected { node });
             }
-            KnownFrame::Cursor { cursor, complete, gaps } => {
+            KnownFrame::Cursor(text) => {
                 self.comeback.succeeded();
-                // A node may have none to give: the last one is still valid.
-                self.plan.cursor = cursor.or(self.plan.cursor.take());
-                self.seen.push_back(Seen::Cursor { complete, gaps });
+                self.plan.cursor = Some(text.cursor.clone());
+                self.seen.push_back(Seen::Cursor { resume: text.resume() });
             }
             KnownFrame::Message { message } => self.message(message),
             KnownFrame::Sent { nonce, message } => self.sent(nonce.as_ref(), &message),

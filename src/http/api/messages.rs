@@ -60,7 +60,7 @@ impl<'a> From<&'a SentOrRefused> for Outcome<'a> {
     fn from(sending: &'a SentOrRefused) -> Self {
         match sending {
             Ok(sent) => Self::Sent { message: sent.text.as_raw(), replayed: sent.is_replay },
-            Err(ErrorReply { code, message, retry_after }) => Self::Refused {
+            Err(ErrorReply { code, message, retry_after, .. }) => Self::Refused {
                 code: *code,
                 detail: message,
                 retry: code.retry(),
@@ -163,7 +163,7 @@ fn by_sender(orders: Vec<SendOrder>) -> Vec<Group> {
 fn orders(caller: &Caller, bodies: Vec<MessageBody<'_>>) -> Result<Vec<SendOrder>, ErrorReply> {
     let order = |(at, body)| {
         let order = order(caller, body);
-        order.map_err(|refusal| refusal.of_op(&format!("`messages[{at}]`")))
+        order.map_err(|refusal| refusal.of_item(&format!("`messages[{at}]`")))
     };
     bodies.into_iter().enumerate().map(order).collect()
 }

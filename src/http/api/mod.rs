@@ -222,7 +222,8 @@ mod tests {
         Some(match code {
             Code::BadRequest => Code::UnknownOp,
             Code::UnknownOp => Code::Unauthorized,
-            Code::Unauthorized => Code::Forbidden,
+            Code::Unauthorized => Code::TokenExpired,
+            Code::TokenExpired => Code::Forbidden,
             Code::Forbidden => Code::NotFound,
             Code::NotFound => Code::TooLarge,
             Code::TooLarge => Code::NonceReused,

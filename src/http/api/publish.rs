@@ -30,7 +30,7 @@ fn events(call: &ApiCall<'_>) -> Result<Vec<EventOrder>, ErrorReply> {
     let caller = call.caller();
     let order = |(at, body)| {
         let order = order(body, &caller);
-        order.map_err(|refusal| refusal.of_op(&format!("`events[{at}]`")))
+        order.map_err(|refusal| refusal.of_item(&format!("`events[{at}]`")))
     };
     bodies.into_iter().enumerate().map(order).collect()
 }

@@ -80,7 +80,7 @@ fn who_left_a_room_before_his_turn_gets_nothing_of_it() {
         }
         let news = membership("r", "eve", true, 20, 20);
         let event = envelope(EnvelopeKind::Event, &["room.r"], "room.r");
-        let told = envelope(EnvelopeKind::Membership, &["room.r"], &news.to_string());
+        let told = envelope(EnvelopeKind::Membership, &["room.r"], &format!("{news} ."));
         let all = [room_message(30), event, told];
         let audiences = all.clone().map(|envelope| hub.audience(&envelope, CopyKind::Here, None));
         assert!(audiences.iter().all(|audience| audience.len() == 2));

@@ -11,7 +11,8 @@ const BOUNDS: RequestBounds = RequestBounds {
 
 fn refusal(text: &str) -> (Code, String) {
     let refusal = Request::read(text, &BOUNDS).op.unwrap_err();
-    (refusal.code, refusal.message.into_owned())
+    let ErrorReply { code, message, op, .. } = refusal;
+    (code, op.map_or_else(|| message.to_string(), |op| format!("{op}: {message}")))
 }
 
 #[test]
@@ -92,7 +93,7 @@ fn refusals_name_the_op_the_field_the_bound_and_the_value() {
         ),
         (
             r#"{"op":"subscribe","patterns":["topic.a","topic.b","topic.c"]}"#,
-            Code::LimitReached,
+            Code::BadRequest,
             "subscribe: `patterns` has 3 patterns, at most 2 are allowed",
         ),
         (
@@ -111,7 +112,7 @@ fn refusals_name_the_op_the_field_the_bound_and_the_value() {
         (
             r#"{"op":"ping","id":1.5}"#,
             Code::BadRequest,
-            "`id` must be an integer or a string of at most 64 bytes, not 1.5",
+            "ping: `id` must be an integer or a string of at most 64 bytes, not 1.5",
         ),
     ];
     for (text, code, message) in table {
@@ -120,10 +121,14 @@ fn refusals_name_the_op_the_field_the_bound_and_the_value() {
 }
 
 #[test]
-fn a_refusal_keeps_the_id() {
-    let request = Request::read(r#"{"op":"dance","id":"x1"}"#, &BOUNDS);
-    assert_eq!(request.id, RequestId::read_text(r#""x1""#));
-    assert!(request.op.is_err());
+fn a_refusal_keeps_the_id_and_the_op() {
+    let deep = "[".repeat(20) + &"]".repeat(20);
+    for body in ["1", &deep, "nonsense"] {
+        let text = format!(r#"{{"op":"dance","id":"x1","body":{body}}}"#);
+        let request = Request::read(&text, &BOUNDS);
+        assert_eq!(request.id, RequestId::read_text(r#""x1""#), "{body}");
+        assert_eq!(request.op.unwrap_err().op.as_deref(), Some("dance"), "{body}");
+    }
 }
 
 #[test]

@@ -244,9 +244,9 @@ impl Witness {
             Seen::Message { id, conversation, from, dedup, body, .. } => {
                 Fact::Saw { id, conversation, from, dedup, body }
             }
-            Seen::Cursor { complete, gaps } => {
+            Seen::Cursor { resume } => {
                 let cursor = self.device.cursor().cloned();
-                Fact::Held { cursor, claim: Claim { complete, gaps } }
+                Fact::Held { cursor, claim: Claim::of(resume) }
             }
             Seen::Answered { nonce, outcome: SendOutcomeSeen::Sent { id } } => {
                 Fact::Acked { nonce, id }
@@ -269,7 +269,7 @@ pub async fn come_back(plan: DeviceOptions, node: usize) -> (Claim, Vec<Seen>) {
     let all = async {
         loop {
             match device.next().await.expect("the node lets it in") {
-                Seen::Cursor { complete, gaps } => return Claim { complete, gaps },
+                Seen::Cursor { resume } => return Claim::of(resume),
                 other => seen.push(other),
             }
         }

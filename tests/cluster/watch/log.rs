@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use narrowcast::client::{Cursor, Nonce};
+use narrowcast::client::{Cursor, Nonce, ResumeSeen};
 use narrowcast::domain::MessageId;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -21,6 +21,13 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// The claim of a `cursor` frame. A session without a cursor is owed nothing from before.
+    pub fn of(resume: Option<ResumeSeen>) -> Self {
+        let Some(resume) = resume else { return Self { complete: true, gaps: Vec::new() } };
+        let complete = resume.resumed || resume.reason.as_deref() == Some("no_cursor");
+        Self { complete, gaps: resume.gaps.into_iter().map(|gap| gap.conversation).collect() }
+    }
+
     /// Whether it says that messages of a conversation may be missing.
     pub fn excuses(&self, conversation: &str) -> bool {
         let anything = !self.complete && self.gaps.is_empty();

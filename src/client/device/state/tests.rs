@@ -1,4 +1,5 @@
 use super::*;
+use crate::client::device::events::{GapSeen, ResumeSeen};
 use crate::domain::{MessageId, Micros};
 
 fn plan() -> DeviceOptions {
@@ -61,10 +62,8 @@ fn resumes_from_the_newest_cursor_that_it_was_given() {
     let hello = json!({"op": "hello", "token": "t", "device": "phone", "subscribe": ["topic.x"]});
     assert_eq!(read(machine.write()), hello);
     ready(&mut machine, now);
-    let cursor =
-        |cursor: Value| json!({"op": "cursor", "cursor": cursor, "complete": true, "gaps": []});
-    for given in [json!("one"), json!("two"), Value::Null] {
-        machine.text(&cursor(given).to_string(), now);
+    for given in ["one", "two"] {
+        machine.text(&json!({"op": "cursor", "cursor": given}).to_string(), now);
     }
     machine.lost(closed(4200), now);
     assert!(machine.calls(now), "at once");
@@ -76,10 +75,24 @@ fn resumes_from_the_newest_cursor_that_it_was_given() {
 fn tells_what_is_missing() {
     let now = Instant::now();
     let mut machine = open(plan(), now);
-    let frame = r#"{"op":"cursor","cursor":null,"complete":false,"gaps":["dm.a.b"]}"#;
-    machine.text(frame, now);
-    let told = Seen::Cursor { complete: false, gaps: vec!["dm.a.b".into()] };
-    assert_eq!((seen(&mut machine), machine.cursor()), (vec![told], None));
+    for frame in [
+        r#"{"op":"cursor","cursor":"x","resumed":true,"gaps":[{"conversation":"dm.a.b","after":"y"}],"reload":["inbox"]}"#,
+        r#"{"op":"cursor","cursor":"x","resumed":false,"reason":"expired","gaps":[],"reload":["inbox","history"]}"#,
+        r#"{"op":"cursor","cursor":"x"}"#,
+    ] {
+        machine.text(frame, now);
+    }
+    let gap = GapSeen { conversation: "dm.a.b".into(), after: "y".into(), before: None };
+    let resumed =
+        ResumeSeen { resumed: true, reason: None, gaps: vec![gap], reload: vec!["inbox".into()] };
+    let not = ResumeSeen {
+        resumed: false,
+        reason: Some("expired".into()),
+        gaps: vec![],
+        reload: vec!["inbox".into(), "history".into()],
+    };
+    let told = [Some(resumed), Some(not), None].map(|resume| Seen::Cursor { resume });
+    assert_eq!(seen(&mut machine), told);
 }
 
 #[test]
