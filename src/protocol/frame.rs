@@ -59,7 +59,7 @@ const OBJECT_BYTES_MAX: usize =
 /// Most bytes of JSON that one byte of a text becomes: `\u0000`.
 const ESCAPE_BYTES_MAX: usize = 6;
 
-/// The kind of a message that nobody sent.
+/// The kind of a message that no user sent.
 const SYSTEM: &str = "system";
 
 #[derive(Serialize)]

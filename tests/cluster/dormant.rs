@@ -90,7 +90,7 @@ async fn an_inbox_lists_dormant_conversations_last_and_once() {
         };
         assert_eq!(walk(asked).await, expected, "{limit} a page");
         let asked = async |next: Option<String>| {
-            let next = next.map(|next| format!("&next={next}")).unwrap_or_default();
+            let next = next.map(|next| format!("&page={next}")).unwrap_or_default();
             let path = format!("/v1/users/mia/inbox?limit={limit}{next}");
             let (status, page) = as_user(&url, &token("mia"), "GET", &path, &Value::Null).await;
             assert_eq!(status, 200, "{page}");

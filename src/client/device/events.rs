@@ -88,7 +88,7 @@ pub enum Seen {
         replaces: Option<MessageId>,
         /// What it belongs to.
         conversation: String,
-        /// Who sent it; empty if nobody did.
+        /// Who sent it; empty if no user did.
         from: String,
         /// The sender's mark.
         nonce: Option<Nonce>,
