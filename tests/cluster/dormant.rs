@@ -85,7 +85,7 @@ async fn an_inbox_lists_dormant_conversations_last_and_once() {
         .collect();
     for limit in [1, 2, 5, 50] {
         let asked = async |next| {
-            let request = json!({"op": "inbox", "limit": limit, "next": next});
+            let request = json!({"op": "inbox", "limit": limit, "page": next});
             mia.ask(request).await.expect("the node answers")
         };
         assert_eq!(walk(asked).await, expected, "{limit} a page");
