@@ -63,7 +63,7 @@ const OBJECT_BYTES_MAX: usize =
         + DEDUP_BYTES
         + 20;
 
-/// The kind of a message that nobody sent.
+/// The kind of a message that no user sent.
 const SYSTEM: &str = "system";
 
 #[derive(Serialize)]

@@ -241,14 +241,15 @@ async fn a_draining_node_takes_no_requests_and_finishes_those_it_took() {
         crowd.push(Raw::greeted(url(&demo), &token("alice")).await);
     }
     let mut kept = Raw::connect(url(&demo)).await;
-    assert_eq!(kept.http(&description()).await.status, 200);
+    let inbox = bearing(&token("alice"), "GET", "/v1/users/me/inbox", "");
+    assert_eq!(kept.http(&inbox).await.status, 200);
     let mut sending = Raw::connect(url(&demo)).await;
     let request = publish(1).replace("host: a", "host: a\r\nexpect: 100-continue");
     let at = request.find("{\"events").expect("the body");
     assert_eq!(sending.http(&request[..at]).await.status, 100);
     demo.process.signal("TERM");
     assert_eq!(crowd[0].receive_close().await.0, 4200);
-    let answer = kept.http(&description()).await;
+    let answer = kept.http(&inbox).await;
     assert_eq!((answer.status, problem(&answer).0.as_str()), (503, "unavailable"));
     assert_eq!(answer.header("connection"), Some("close"));
     assert_eq!(sending.http(&request[at..]).await.status, 202);

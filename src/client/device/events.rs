@@ -112,7 +112,7 @@ pub enum Seen {
         replaces: Option<MessageId>,
         /// What it belongs to.
         conversation: String,
-        /// Who sent it; empty if nobody did.
+        /// Who sent it; empty if no user did.
         from: String,
         /// What all tries of one send share, if its sender gave it a mark.
         dedup: Option<Box<str>>,

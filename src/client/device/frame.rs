@@ -61,7 +61,7 @@ pub(super) struct Shown {
     #[serde(deserialize_with = "message_id")]
     pub(super) id: MessageId,
     pub(super) conversation: String,
-    /// Empty for a message that nobody sent.
+    /// Empty for a message that no user sent.
     #[serde(default)]
     pub(super) from: String,
     pub(super) dedup: Option<Box<str>>,
