@@ -115,8 +115,8 @@ impl Router {
             None => {
                 let wait = refused.retry_after.unwrap_or_default();
                 session.close_lane(op.lane(), Closed::All, wait);
-                let counted = self.limiter.counted(Err(refused));
-                Admission::Refused(counted.map_or_else(|it| it.refusal(), |()| refused.refusal()))
+                let _counted = self.limiter.counted(Err(refused));
+                Admission::Refused(refused.refusal())
             }
         }
     }
@@ -196,7 +196,6 @@ impl Router {
         let Some((wait, frames)) = overdue else { return };
         let refusal = RateLimited { retry_after: Some(wait), ..*refused }.refusal();
         for frame in &frames {
-            // An error for the client tells the same for all of them.
             let _counted = self.limiter.counted(Err(*refused));
             self.refuse_held(session, frame, &refusal);
         }
