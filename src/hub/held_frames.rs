@@ -219,7 +219,7 @@ impl Session {
         self.wake_held();
     }
 
-    /// Holds a frame back. Returns whether nobody serves the queue yet; the caller begins then.
+    /// Holds a frame back. Returns whether the caller has to begin to serve the queue.
     pub fn hold(&self, frame: HeldFrame) -> bool {
         self.held.with_new(|queue| {
             queue.push(frame);

@@ -24,7 +24,10 @@ impl Router {
             Op::Renew(token) => self.renew(session, id.as_ref(), &token),
             Op::Send(send) => self.send(session, id.clone(), &send, start),
             Op::History(history) => self.history(session, id.clone(), &history, start),
-            Op::Inbox(inbox) => self.inbox(session, id.clone(), &inbox, start),
+            Op::Inbox(inbox) => {
+                self.inbox(session, id.clone(), &inbox, start);
+                Ok(())
+            }
             Op::MarkRead(mark) => self.mark_read(session, id.clone(), &mark, start),
             Op::Publish(publish) => self.publish(session, id.as_ref(), publish),
             Op::Signal(signal) => self.signal(session, id.as_ref(), &signal, start),

@@ -110,15 +110,12 @@ impl Router {
         let Err(refused) = self.limiter.start(&session.user, op.rate()) else {
             return Admission::Now(self.sessions.hub.borrow().begin_op(session, op.lane()));
         };
-        match refused.retry_after.filter(|wait| now + *wait <= until) {
-            Some(wait) => Admission::Later { at: now + wait, refused: Some(refused) },
-            None => {
-                let wait = refused.retry_after.unwrap_or_default();
-                session.close_lane(op.lane(), Closed::All, wait);
-                let counted = self.limiter.counted(Err(refused));
-                Admission::Refused(counted.map_or_else(|it| it.refusal(), |()| refused.refusal()))
-            }
+        if let Some(wait) = refused.retry_after.filter(|wait| now + *wait <= until) {
+            return Admission::Later { at: now + wait, refused: Some(refused) };
         }
+        session.close_lane(op.lane(), Closed::All, refused.retry_after.unwrap_or_default());
+        let _counted = self.limiter.counted(Err(refused));
+        Admission::Refused(refused.refusal())
     }
 
     /// Starts the held frames of a session, each as soon as it may. Ends when none is left.
@@ -196,7 +193,6 @@ impl Router {
         let Some((wait, frames)) = overdue else { return };
         let refusal = RateLimited { retry_after: Some(wait), ..*refused }.refusal();
         for frame in &frames {
-            // An error for the client tells the same for all of them.
             let _counted = self.limiter.counted(Err(*refused));
             self.refuse_held(session, frame, &refusal);
         }

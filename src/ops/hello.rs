@@ -83,7 +83,7 @@ impl Router {
             device: session.device.as_deref(),
             node: &services.identity.node,
             ping_ms: services.config.timeouts.ping.as_millis() as u64,
-            limits: ready_limits(&services.config),
+            limits: &ready_limits(&services.config),
             refused,
             ignored: &options.ignored,
             now: services.clocks.wall.now().millis(),

@@ -67,7 +67,7 @@ impl Router {
         id: Option<RequestId>,
         inbox: &InboxRequest<'_>,
         start: Start,
-    ) -> Result<(), ErrorReply> {
+    ) {
         let (next, limit) = (inbox.page.as_deref().map(str::to_owned), inbox.limit);
         let (router, session) = (Rc::clone(self), Rc::clone(session));
         tokio::task::spawn_local(async move {
@@ -80,7 +80,6 @@ impl Router {
             }
             drop(start);
         });
-        Ok(())
     }
 
     /// Reads a page of a user's inbox: 1 to 100 conversations, fewer if their last messages fill

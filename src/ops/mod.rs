@@ -68,12 +68,11 @@ impl Router {
         self.services.metrics.sessions.client_frames.inc();
         let request = Request::read(text, &self.services.config.limits.requests);
         let items = request.op.as_ref().map_or(0, Op::items);
-        match request.op.as_ref().ok().and_then(held_op) {
-            Some(op) => self.start_or_hold(session, op, request, text),
-            None => {
-                let start = Start { _permit: None, since: session.link().last_seen() };
-                self.execute(session, request, start);
-            }
+        if let Some(op) = request.op.as_ref().ok().and_then(held_op) {
+            self.start_or_hold(session, op, request, text);
+        } else {
+            let start = Start { _permit: None, since: session.link().last_seen() };
+            self.execute(session, request, start);
         }
         items
     }

@@ -205,7 +205,7 @@ pub enum ServerFrame<'a> {
         /// Milliseconds between the server's pings.
         ping_ms: u64,
         /// The limits.
-        limits: ReadyLimits,
+        limits: &'a ReadyLimits,
         /// Patterns of `hello` that were refused.
         refused: &'a [String],
         /// Fields of `hello` that this version does not know; absent if there are none.

@@ -23,7 +23,7 @@ fn lanes_keep_their_order_and_nothing_is_left_of_an_empty_queue() {
     on_event_loop(async {
         let session = Peers::new().await.session("a").await;
         assert!(session.held_wake().is_none());
-        assert!(session.hold(frame(HeldOp::Send, "1")), "nobody serves it yet");
+        assert!(session.hold(frame(HeldOp::Send, "1")), "it is not served yet");
         assert!(!session.hold(frame(HeldOp::History, "2")));
         assert!(!session.hold(frame(HeldOp::Publish, "3")));
         assert!(session.is_sending() && !session.stop_serving_held());
