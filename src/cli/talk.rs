@@ -20,7 +20,7 @@ pub(super) struct SendCommand {
     /// `user.<id>`, `room.<id>` or `dm.<a>.<b>`; the id behind `user.` and `room.` may be raw.
     #[arg(required_unless_present = "user", conflicts_with = "user")]
     conversation: Option<String>,
-    /// What the message says: a text, whatever is in it.
+    /// What the message says, as a text.
     #[arg(required = true)]
     text: String,
     /// The user to write to, by the raw id.

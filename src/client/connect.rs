@@ -23,7 +23,7 @@ use crate::protocol::SUBPROTOCOL;
 /// How long connecting and the handshake may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where a node opens WebSockets.
+/// The path of a node's `WebSocket`.
 const PATH: &str = "/v1/ws";
 
 /// The largest message that is accepted from a server: a page of history and its frame.

@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 use super::error::{ConfigError, ConfigErrors, Origin, kind};
 use super::key_path::KeyPath;
-use super::provenance::{Origins, Provenance};
+use super::provenance::{Provenance, ValueOrigins};
 use super::section::Section;
 
 /// The reference documentation, and every default.
@@ -88,7 +88,7 @@ impl Layers {
     pub(super) fn read<T>(
         mut self,
         read: impl FnOnce(&mut Section) -> T,
-    ) -> Result<(T, Origins), ConfigErrors> {
+    ) -> Result<(T, ValueOrigins), ConfigErrors> {
         let resolved = Section::document(&mut self.provenance, self.table, read);
         self.provenance.close().map(|origins| (resolved, origins))
     }

@@ -7,9 +7,9 @@ use super::key_path::KeyPath;
 
 /// Where the values come from that are not defaults.
 #[derive(Default)]
-pub(super) struct Origins(BTreeMap<KeyPath, Origin>);
+pub(super) struct ValueOrigins(BTreeMap<KeyPath, Origin>);
 
-impl Origins {
+impl ValueOrigins {
     /// Returns where the value of a key comes from: the key's own origin, or that of the nearest
     /// table around it.
     pub(super) fn of(&self, path: &KeyPath) -> Origin {
@@ -22,7 +22,7 @@ impl Origins {
 /// text may be a secret.
 #[derive(Default)]
 pub(super) struct Provenance {
-    origins: Origins,
+    origins: ValueOrigins,
     texts: BTreeMap<KeyPath, String>,
     mistaken: Vec<KeyPath>,
     mistakes: Vec<ConfigError>,
@@ -65,7 +65,7 @@ impl Provenance {
     }
 
     /// Returns where the values come from, if nothing was wrong.
-    pub(super) fn close(self) -> Result<Origins, ConfigErrors> {
+    pub(super) fn close(self) -> Result<ValueOrigins, ConfigErrors> {
         ConfigErrors::check(self.mistakes).map(|()| self.origins)
     }
 

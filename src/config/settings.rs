@@ -11,7 +11,7 @@ use super::keys::{KeyGroup, Printed, keys};
 use super::layers::Layers;
 use super::leaves::leaves;
 use super::name::{NODE_NAME_RULE, is_node_name};
-use super::provenance::Origins;
+use super::provenance::ValueOrigins;
 use super::section::Section;
 use super::{
     AuthConfig, ConfigErrors, DeliveryConfig, LayoutConfig, LayoutsConfig, LimitsConfig,
@@ -86,7 +86,7 @@ impl Config {
     ) -> Result<String, ConfigErrors> {
         let (config, origins) = Self::load_with_origins(user_toml, env)?;
         let line = |(path, value): (String, Value)| match origins
-            .of(&KeyPath::from_iter(path.split('.')))
+            .of(&path.split('.').collect::<KeyPath>())
         {
             Origin::Default => None,
             origin => Some(format!("{path} = {value}  # {origin}\n")),
@@ -97,7 +97,7 @@ impl Config {
     fn load_with_origins(
         user_toml: Option<&str>,
         env: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<(Self, Origins), ConfigErrors> {
+    ) -> Result<(Self, ValueOrigins), ConfigErrors> {
         let mut layers = Layers::defaults();
         if let Some(text) = user_toml {
             layers.file(text)?;

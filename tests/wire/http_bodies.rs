@@ -207,7 +207,7 @@ async fn a_body_that_trickles_is_given_up() {
             };
             let answer: Answer = trickle.await;
             assert_eq!(answer.status, 408, "{answer:?}");
-            assert!(problem(&answer).1.contains("within 200ms"), "{answer:?}");
+            assert!(problem(&answer).1.contains("within 200 ms"), "{answer:?}");
             assert_eq!(answer.header("connection"), Some("close"));
         }
     }
