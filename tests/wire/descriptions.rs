@@ -50,6 +50,25 @@ fn every_op_and_frame_of_the_codec_is_described_and_no_other() {
 }
 
 #[test]
+fn what_both_transports_carry_is_described_alike() {
+    let document = Document::read();
+    let routes = include_str!("../../src/http/openapi.json");
+    let routes: Value = serde_json::from_str(routes).expect("JSON");
+    let schemas = &routes["components"]["schemas"];
+    for schema in ["Message", "InboxEntry"] {
+        let properties = schemas[schema]["properties"].as_object().expect("properties");
+        let properties: BTreeSet<String> = properties.keys().cloned().collect();
+        assert_eq!(document.properties(schema), properties, "{schema}");
+    }
+    let problem = &schemas["Problem"]["properties"];
+    for (field, schema) in [("code", "ErrorCode"), ("retry", "Retry")] {
+        let values = problem[field]["enum"].as_array().expect("constants").iter();
+        let values = values.map(|value| value.as_str().expect("a text").to_owned());
+        assert_eq!(document.constants(schema), values.collect(), "{field}");
+    }
+}
+
+#[test]
 fn every_example_is_a_frame_of_its_schema() {
     let document = Document::read();
     for side in [Side::Client, Side::Server] {
