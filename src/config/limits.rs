@@ -3,7 +3,7 @@
 use super::key_type::{Group, Integer};
 use super::keys::keys;
 use super::section::Section;
-use crate::protocol::{ReadyLimits, RequestBounds};
+use crate::protocol::RequestBounds;
 use crate::socket::FrameLimits;
 
 /// What a frame needs besides its body or data: a subject of up to 512 bytes, a conversation of
@@ -74,6 +74,10 @@ keys! {
         pub sends_in_flight: usize = Integer(1..=1024),
         /// Reads of history and inbox without an answer.
         pub reads_in_flight: usize = Integer(1..=64),
+        /// Frames that are held back until they may start.
+        pub held_frames: usize = Integer(1..=65_536),
+        /// Bytes of these frames.
+        pub held_bytes: usize = Integer(2048..=64 << 20),
     }
 }
 
@@ -112,16 +116,6 @@ impl LimitsConfig {
     pub const fn frames(&self) -> FrameLimits {
         let Self { frame_bytes, fragments, .. } = *self;
         FrameLimits { frame_bytes, message_bytes: frame_bytes, fragments }
-    }
-
-    /// Returns the limits that clients are told.
-    pub const fn ready(&self) -> ReadyLimits {
-        ReadyLimits {
-            frame_bytes: self.frame_bytes as usize,
-            body_bytes: self.requests.body_bytes,
-            patterns: self.requests.patterns,
-            sends_in_flight: self.session.sends_in_flight,
-        }
     }
 
     fn relate(&self, s: &mut Section) {

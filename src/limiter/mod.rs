@@ -65,7 +65,7 @@ pub use gcra::Rate;
 pub use keyed_permits::{KeyedPermit, KeyedPermits};
 pub use local::Local;
 pub use member_shares::MemberShares;
-pub use policy::{CHARGES_MAX, Charge, LimitedCall, RateLimit};
+pub use policy::{CHARGES_MAX, Charge, LimitedCall, RateLimit, UserRate};
 pub use redis::{RedisLimiter, RedisLimiterOptions};
 pub use worker_limiter::{SHELVES, WorkerLimiter, WorkerLimiterOptions};
 

@@ -11,7 +11,9 @@ use super::keyed_gcra::KeyedGcra;
 use super::member_shares::{MemberShare, MemberShares};
 use super::tat_cache::TatCache;
 use super::user_concurrency::{UserConcurrency, UserPermit};
-use super::{LimitDecision, LimitedCall, Limiter, LimiterError, Local, RateLimit, RateLimited};
+use super::{
+    LimitDecision, LimitedCall, Limiter, LimiterError, Local, RateLimit, RateLimited, UserRate,
+};
 use crate::config::{Rates, UserRates};
 use crate::domain::{Conversation, UserId};
 use crate::telemetry::{Limited, LogThrottle, Metrics};
@@ -140,6 +142,19 @@ impl WorkerLimiter {
         self.counted(judged)
     }
 
+    /// Does the same without counting the decision: the caller may wait and ask again, and counts
+    /// the last one.
+    pub async fn ask_send(
+        &self,
+        user: &UserId,
+        conversation: &Conversation,
+    ) -> Result<(), RateLimited> {
+        match self.users.as_ref().and_then(|users| users.cached(user, self.now())) {
+            Some(refused) => Err(refused),
+            None => self.decide_send(user, conversation).await,
+        }
+    }
+
     /// Lets a user change a room, or its members. It counts as one of the user's sends.
     pub async fn change(&self, user: &UserId) -> Result<(), RateLimited> {
         let Some(users) = &self.users else { return Ok(()) };
@@ -148,9 +163,21 @@ impl WorkerLimiter {
         self.counted(judged(verdict))
     }
 
-    /// Lets a user publish an event.
-    pub fn event(&self, user: &UserId) -> Result<(), RateLimited> {
-        self.events(user, 1)
+    /// Lets a session start an op, or says how long it has to wait. What waits is not counted. A send
+    /// may always start: it is limited by [`Self::ask_send`].
+    pub fn start(&self, user: &UserId, rate: UserRate) -> Result<(), RateLimited> {
+        let Some(users) = &self.users else { return Ok(()) };
+        match rate {
+            UserRate::Sends => return Ok(()),
+            UserRate::Events => {
+                judged(users.here.decide(&LimitedCall::one(user, users.events, 1), 1))?;
+            }
+            UserRate::Reads => {
+                users.reads.check(user, self.now(), 1)?;
+                users.reads.charge(user, self.now(), 1);
+            }
+        }
+        self.counted(Ok(()))
     }
 
     /// Lets a user publish so many events at once: all are charged, or none.
@@ -256,7 +283,8 @@ impl WorkerLimiter {
         checked
     }
 
-    fn counted(&self, judged: Result<(), RateLimited>) -> Result<(), RateLimited> {
+    /// Counts a decision.
+    pub fn counted(&self, judged: Result<(), RateLimited>) -> Result<(), RateLimited> {
         let verdict = if judged.is_ok() { Limited::Allowed } else { Limited::Refused };
         self.metrics.limits.count(verdict);
         judged
@@ -285,9 +313,13 @@ fn judged(verdict: LimitDecision) -> Result<(), RateLimited> {
 impl Users {
     fn new(rates: UserRates, shared: Option<Arc<dyn Limiter>>, remembered: usize) -> Self {
         Self {
-            sends: RateLimit::new("sends", rates.sends),
-            events: RateLimit::new("events", rates.events),
-            reads: KeyedGcra::new(RateLimit::new("reads", rates.reads), READS_DEBT, remembered),
+            sends: RateLimit::new(UserRate::Sends.name(), rates.sends),
+            events: RateLimit::new(UserRate::Events.name(), rates.events),
+            reads: KeyedGcra::new(
+                RateLimit::new(UserRate::Reads.name(), rates.reads),
+                READS_DEBT,
+                remembered,
+            ),
             items: KeyedGcra::new(
                 RateLimit::new("list items", rates.items),
                 Duration::ZERO,

@@ -8,6 +8,7 @@ use super::Router;
 use super::bounded_concurrency::at_once;
 use super::inbox_order::{DIRECTS_MAX, InboxLine, InboxOrder};
 use super::inbox_place::InboxCursor;
+use super::start::Start;
 use crate::domain::{Conversation, Membership, MessageId, Room, RoomId, UserId};
 use crate::hub::Session;
 use crate::protocol::{
@@ -65,19 +66,19 @@ impl Router {
         session: &Rc<Session>,
         id: Option<RequestId>,
         inbox: &InboxRequest<'_>,
+        start: Start,
     ) -> Result<(), ErrorReply> {
-        let permit = self.acquire_read_permit(session).map_err(|refusal| refusal.of_op("inbox"))?;
         let (next, limit) = (inbox.page.as_deref().map(str::to_owned), inbox.limit);
         let (router, session) = (Rc::clone(self), Rc::clone(session));
         tokio::task::spawn_local(async move {
-            let read = Rc::clone(&router).inbox_for(session.user.clone(), next, limit).await;
-            drop(permit);
+            let read = Rc::clone(&router).read_inbox(session.user.clone(), next, limit).await;
             match read {
                 Ok(page) => router.reply_inbox(&session, id.as_ref(), &page),
                 Err(refusal) => {
                     router.sessions.refuse(&session, id.as_ref(), &refusal.of_op("inbox"));
                 }
             }
+            drop(start);
         });
         Ok(())
     }
@@ -90,8 +91,18 @@ impl Router {
         next: Option<String>,
         limit: usize,
     ) -> Result<InboxPage, ErrorReply> {
-        let limit = limit.clamp(1, INBOX_LIMIT_MAX);
         self.limiter.read(&user).map_err(|refused| refused.refusal())?;
+        self.read_inbox(user, next, limit).await
+    }
+
+    /// Reads a page. The user was charged its first read.
+    async fn read_inbox(
+        self: Rc<Self>,
+        user: UserId,
+        next: Option<String>,
+        limit: usize,
+    ) -> Result<InboxPage, ErrorReply> {
+        let limit = limit.clamp(1, INBOX_LIMIT_MAX);
         let behind = next.map(|token| InboxCursor::read(&token, &user)).transpose()?;
         let services = &self.services;
         let reader = InboxReader(services);

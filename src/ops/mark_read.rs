@@ -5,10 +5,10 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use super::Router;
-use super::send::acquire_send_permit;
+use super::start::Start;
 use crate::clock::MARK_AHEAD_MAX;
 use crate::domain::{Conversation, MessageId, Micros, RoutingKey};
-use crate::hub::{SendOpPermit, Session};
+use crate::hub::Session;
 use crate::protocol::{Code, ErrorReply, MarkRequest, RequestId, ServerFrame};
 use crate::store::ReadMark;
 
@@ -17,19 +17,20 @@ use crate::store::ReadMark;
 const ABOUT: &str = "read";
 
 impl Router {
-    /// Moves a mark, answers once it is stored, and notifies the user's other sessions.
+    /// Moves a mark, answers once it is stored, and notifies the user's other sessions. It counts as
+    /// an event of the user, since the sessions get it like one.
     pub(super) fn mark_read(
         self: &Rc<Self>,
         session: &Rc<Session>,
         id: Option<RequestId>,
         mark: &MarkRequest<'_>,
+        start: Start,
     ) -> Result<(), ErrorReply> {
         let of_op = |refusal: ErrorReply| refusal.of_op("mark_read");
-        let (conversation, permit) = self.check_mark(session, mark).map_err(of_op)?;
+        let conversation = self.check_mark(session, mark).map_err(of_op)?;
         let (router, session, upto) = (Rc::clone(self), Rc::clone(session), mark.upto);
         tokio::task::spawn_local(async move {
             let marked = router.store_mark(&session, &conversation, upto).await;
-            drop(permit);
             match marked {
                 Ok(()) => {
                     router.tell_read(&session, &conversation, upto);
@@ -37,22 +38,19 @@ impl Router {
                 }
                 Err(refusal) => router.sessions.refuse(&session, id.as_ref(), &of_op(refusal)),
             }
+            drop(start);
         });
         Ok(())
     }
 
-    /// A mark is written like a message, so it takes a permit for sends. It is published to the
-    /// user's other sessions like an event, and counts as one.
     fn check_mark(
         &self,
         session: &Rc<Session>,
         mark: &MarkRequest<'_>,
-    ) -> Result<(Conversation, SendOpPermit), ErrorReply> {
+    ) -> Result<Conversation, ErrorReply> {
         let conversation = self.sessions.conversation_of(session, &mark.conversation)?;
         check_ahead(mark.upto, self.services.clocks.wall.now())?;
-        let permit = acquire_send_permit(session)?;
-        self.limiter.event(&session.user).map_err(|refused| refused.refusal())?;
-        Ok((conversation, permit))
+        Ok(conversation)
     }
 
     /// Stores a mark. A mark with an unknown outcome is answered `unavailable` too: moving it again

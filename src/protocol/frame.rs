@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::error::{Code, Retry};
+use super::ready_limits::ReadyLimits;
 use crate::domain::{Conversation, MemberRole, Membership, Message, Pattern};
 
 /// The longest id of a client frame, in bytes of its text.
@@ -143,19 +144,6 @@ impl ServerInfo {
         server: concat!("narrowcast/", env!("CARGO_PKG_VERSION")),
         features: &[],
     };
-}
-
-/// The limits in `ready`.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct ReadyLimits {
-    /// Bytes of a frame.
-    pub frame_bytes: usize,
-    /// Bytes of a body.
-    pub body_bytes: usize,
-    /// Patterns of a session.
-    pub patterns: usize,
-    /// Sends that may be unanswered.
-    pub sends_in_flight: usize,
 }
 
 /// A change of one user's membership of a room.

@@ -9,6 +9,7 @@ mod fields;
 mod frame;
 mod op;
 mod readable;
+mod ready_limits;
 
 pub use body::{
     EVENTS_MAX, EventBody, MEMBERS_BYTES_MAX, MEMBERS_MAX, MESSAGES_BYTES_MAX, MESSAGES_MAX,
@@ -19,12 +20,14 @@ pub use conversation_ref::ConversationRef;
 pub use cursor::{CursorError, CursorSeal};
 pub use error::{Code, ErrorReply, Retry, whole_millis};
 pub use frame::{
-    InboxItem, MemberNews, MessageText, ReadyLimits, RequestId, ServerFrame, ServerInfo,
-    stored_json,
+    InboxItem, MemberNews, MessageText, RequestId, ServerFrame, ServerInfo, stored_json,
 };
 pub use op::{
     HISTORY_LIMIT_DEFAULT, Hello, History, HistorySide, INBOX_LIMIT_MAX, InboxRequest, MarkRequest,
     Op, PublishRequest, Request, Send, SignalRequest,
+};
+pub use ready_limits::{
+    ConnectionRateLimits, FrameBounds, PageBounds, ReadyLimits, SessionLimits, UserRateLimits,
 };
 
 /// The subprotocol that a client may offer.

@@ -12,7 +12,8 @@ use super::send_ids::outcome_unknown;
 use super::{InFlight, SendIds, SendOrder, Sending};
 use crate::domain::{Conversation, Message, MessageId};
 use crate::fanout::Fanout;
-use crate::limiter::WorkerLimiter;
+use crate::hub::{Session, Slot};
+use crate::limiter::{RateLimited, UserRate, WorkerLimiter};
 use crate::protocol::{Code, ErrorReply, MessageText};
 use crate::services::{Services, append_refusal, no_such_conversation, not_a_member};
 use crate::store::{IdempotencyEntry, IdempotencyKey, IdempotencyRecord};
@@ -65,18 +66,24 @@ impl SendPipeline {
 
     async fn send_under_nonce(&self, sending: &Sending) -> Result<MessageText, ErrorReply> {
         self.services.clocks.must_know_the_time()?;
-        let Sending { order, session } = sending;
+        let order = &sending.order;
         if let Some(seen) = order.seen {
             self.services.clocks.observe_claim(seen.time());
         }
         let Some(nonce) = &order.nonce else {
             return self.send_once(sending, None).await.map(|sent| sent.text);
         };
-        let recent = session.as_ref().is_some_and(|session| session.nonces.note(nonce));
+        let recent = sending.session().is_some_and(|session| session.nonces.note(nonce));
         let content = SendContent::of(&order.conversation, &order.body);
         match self.nonces.enter(&order.from, nonce, content)? {
             NonceEntry::Repeat(flight) => {
-                self.admit(order).await?;
+                let turn = sending.session().map(|session| session.fifo_gate.enter());
+                let admitted = self.admit(sending, turn.as_ref()).await;
+                if let Some(turn) = &turn {
+                    turn.comes().await;
+                }
+                admitted?;
+                drop(turn);
                 flight.outcome().await.map(|message| MessageText::new(&message))
             }
             NonceEntry::First(first) => {
@@ -101,8 +108,8 @@ impl SendPipeline {
         sending: &Sending,
         look_for: Option<SendContent>,
     ) -> Result<Acknowledged, ErrorReply> {
-        let turn = sending.session.as_ref().map(|session| session.fifo_gate.enter());
-        let found = self.admit_and_look_up(&sending.order, look_for).await;
+        let turn = sending.session().map(|session| session.fifo_gate.enter());
+        let found = self.admit_and_look_up(sending, turn.as_ref(), look_for).await;
         if let Some(turn) = &turn {
             turn.comes().await;
         }
@@ -146,10 +153,12 @@ impl SendPipeline {
     /// that the sender's nonce was acknowledged with.
     async fn admit_and_look_up(
         &self,
-        order: &SendOrder,
+        sending: &Sending,
+        turn: Option<&Slot<'_>>,
         look_for: Option<SendContent>,
     ) -> Result<Option<MessageId>, ErrorReply> {
-        self.admit(order).await?;
+        self.admit(sending, turn).await?;
+        let order = &sending.order;
         match (&order.nonce, look_for) {
             (Some(nonce), Some(content)) => {
                 look_up(&self.services, &order.from, nonce, content).await
@@ -159,14 +168,48 @@ impl SendPipeline {
     }
 
     /// Decides whether a sender may send now. Every send passes here once, a retry like a first
-    /// try, and before it has an id. It waits only where the store or the limiter must be asked.
-    async fn admit(&self, order: &SendOrder) -> Result<(), ErrorReply> {
-        let passed = self.limiter.send(&order.from, &order.conversation).await;
+    /// try, and before it has an id. It waits only where the store or the limiter must be asked, or
+    /// for its user's rate.
+    async fn admit(&self, sending: &Sending, turn: Option<&Slot<'_>>) -> Result<(), ErrorReply> {
+        let order = &sending.order;
+        let passed = match (&sending.session, turn) {
+            (Some((session, until)), Some(turn)) => {
+                let passed = self.wait_for_rate(order, session, *until, turn).await;
+                self.limiter.counted(passed)
+            }
+            _ => self.limiter.send(&order.from, &order.conversation).await,
+        };
         passed.map_err(|refused| refused.refusal())?;
         if order.by_service {
             return Ok(());
         }
         self.services.must_be_started(&order.from, &order.conversation).await
+    }
+
+    /// Lets a session's send pass the limits. If it is over its user's rate, it waits for its turn
+    /// and then for the rate. So one send of a session waits for the rate at a time, and those
+    /// behind it wait for their turn.
+    async fn wait_for_rate(
+        &self,
+        order: &SendOrder,
+        session: &Session,
+        until: tokio::time::Instant,
+        turn: &Slot<'_>,
+    ) -> Result<(), RateLimited> {
+        let mut asked = self.limiter.ask_send(&order.from, &order.conversation).await;
+        if asked.is_err_and(|refused| refused.is_of(UserRate::Sends)) {
+            turn.comes().await;
+            asked = self.limiter.ask_send(&order.from, &order.conversation).await;
+        }
+        while let Err(refused) = asked
+            && refused.is_of(UserRate::Sends)
+            && !session.is_leaving()
+            && let Some(wait) = session.wait_for_rate(refused, until)
+        {
+            tokio::time::sleep(wait).await;
+            asked = self.limiter.ask_send(&order.from, &order.conversation).await;
+        }
+        asked
     }
 
     async fn store_message(
@@ -196,7 +239,7 @@ impl SendPipeline {
         let envelope = self.fanout.envelope(message, &text);
         let targets = self.fanout.targets(&envelope.keys);
         self.ids.check(send_id, targets.len())?;
-        let except = sending.session.as_ref().map(|session| session.number);
+        let except = sending.session().map(|session| session.number);
         self.fanout.fan_out(envelope, &targets, Some(send_id), except);
         Ok(text)
     }
@@ -214,7 +257,7 @@ impl SendPipeline {
         let text = MessageText::new(&message);
         let envelope = self.fanout.envelope(&message, &text);
         let targets = self.fanout.targets(&envelope.keys);
-        let except = sending.session.as_ref().map(|session| session.number);
+        let except = sending.session().map(|session| session.number);
         self.fanout.fan_out(envelope, &targets, None, except);
         Acknowledged { message, text, again: true }
     }

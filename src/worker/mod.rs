@@ -174,7 +174,6 @@ fn spawn_upkeep(router: &Rc<Router>) {
     spawn_local(flush(Rc::clone(&router.sessions)));
     spawn_local(Rc::clone(&router.recovery).send_cursors());
     spawn_local(Rc::clone(&router.recovery).read_joined_rooms());
-    spawn_local(Rc::clone(router).execute_deferred());
     if audits_per_second > 0.0 {
         spawn_local(Rc::clone(&router.recovery).audit(Pacer::new(audits_per_second)));
     }

@@ -12,6 +12,8 @@ mod draining;
 mod expected;
 mod exposure;
 mod few_files;
+mod flow;
+mod flow_pressure;
 mod full_disk;
 mod fuzzed_routes;
 mod generated_types;

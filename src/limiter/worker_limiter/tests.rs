@@ -160,7 +160,7 @@ async fn a_refused_send_consumes_nothing() {
 async fn events_and_reads_have_limits_of_their_own() {
     let gate = gate(SMALL, None, 3);
     let alice = user("alice");
-    let events = (0..20).filter(|_| gate.event(&alice).is_ok()).count();
+    let events = (0..20).filter(|_| gate.events(&alice, 1).is_ok()).count();
     assert_eq!(events, 2, "on this node by itself, however many there are");
     let reads = (0..20).filter(|_| gate.read(&alice).is_ok()).count();
     assert_eq!(reads, 5);
@@ -168,7 +168,7 @@ async fn events_and_reads_have_limits_of_their_own() {
     assert_eq!(wait, Duration::from_secs(1));
     advance(wait).await;
     assert!(gate.read(&alice).is_ok(), "a user who waited as required is let in");
-    assert!(gate.event(&user("bob")).is_ok());
+    assert!(gate.events(&user("bob"), 1).is_ok());
 }
 
 /// A user who waits as long as required has the whole list let in, no matter how often it was tried
@@ -238,7 +238,7 @@ async fn users_may_be_let_off_and_conversations_not() {
     let gate = gate(&text, Some(Arc::clone(&shared) as _), 1);
     assert_eq!(allowed(&gate, &dm()).await, 20);
     assert_eq!(allowed(&gate, &room()).await, 3);
-    assert!((0..50).all(|_| gate.event(&user("a")).is_ok() && gate.read(&user("a")).is_ok()));
+    assert!((0..50).all(|_| gate.events(&user("a"), 1).is_ok() && gate.read(&user("a")).is_ok()));
     gate.owe_reads(&user("a"), 99);
     assert!(gate.read_on(&user("a")).is_ok() && gate.change(&user("a")).await.is_ok());
     assert_eq!(shared.asked(), 0);
