@@ -8,6 +8,10 @@ use super::http::service;
 use super::tokens::token;
 use super::{node_with, url};
 
+/// What is asked of an answer: no server error, and nothing that the description does not say.
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
+                      response_schema_conformance";
+
 /// Random requests to each route. With those that the tool makes by rule they take some 15 s.
 const EXAMPLES: &str = "10";
 
@@ -21,7 +25,7 @@ fn tried(base: &str, description: &Path, token: &str, phases: &str) -> String {
     let mut command = Command::new(program);
     command.current_dir(&directory).arg("run").arg(description);
     command.args(["--url", base, "--header", &format!("Authorization: Bearer {token}")]);
-    command.args(["--checks", "not_a_server_error", "--phases", phases]);
+    command.args(["--checks", CHECKS, "--phases", phases]);
     command.args(["--max-examples", EXAMPLES, "--seed", "1", "--request-timeout", "10"]);
     command.args(["--no-shrink", "--no-color", "--warnings", "off"]);
     let run = command.output().expect("it is started");
