@@ -24,9 +24,9 @@ const OUTBOX_HOLDS: usize = 2;
 const PAGE_FIELDS_BYTES: usize = 2048;
 
 /// What a conversation of an inbox needs besides the body of its message. That is four ids, or
-/// names of two (250 bytes each), a peer, a title and a nonce (83, 256 and 64 bytes, six times that
-/// as JSON), a room's data (1,024 bytes), message ids and the names of the fields. A page holds one
-/// conversation of any size.
+/// names of two (250 bytes each), a peer and a title (83 and 256 bytes, six times that as JSON), a
+/// room's data (1,024 bytes), message ids and the names of the fields. A page holds one conversation
+/// of any size.
 const ITEM_FIELDS_BYTES: usize = 5632;
 
 keys! {
@@ -158,10 +158,11 @@ impl LimitsConfig {
 mod tests {
     use super::{ITEM_FIELDS_BYTES, PAGE_FIELDS_BYTES};
     use crate::domain::{
-        Conversation, ID_BYTES_MAX, Message, MessageId, Micros, NONCE_BYTES_MAX,
-        ROOM_DATA_BYTES_MAX, UserId,
+        Conversation, ID_BYTES_MAX, Message, MessageId, Micros, ROOM_DATA_BYTES_MAX, UserId,
     };
-    use crate::protocol::{InboxItem, MessageText, RequestId, ServerFrame, TITLE_BYTES_MAX};
+    use crate::protocol::{
+        DedupKey, InboxItem, MessageText, RequestId, ServerFrame, TITLE_BYTES_MAX,
+    };
 
     /// The worst of so many bytes: six each as JSON.
     fn controls(bytes: usize) -> String {
@@ -198,10 +199,10 @@ mod tests {
             id,
             conversation: longest(),
             from: UserId::parse(&"a".repeat(ID_BYTES_MAX)).unwrap(),
-            nonce: Some(controls(NONCE_BYTES_MAX).as_str().into()),
+            nonce: Some("n".into()),
             body: "1".into(),
         };
-        let last = MessageText::new(&message);
+        let last = MessageText::new(&message, &DedupKey::of_store(&[7; 32]));
         let title = controls(TITLE_BYTES_MAX);
         let data = format!("\"{}\"", "d".repeat(ROOM_DATA_BYTES_MAX - 2));
         let item = InboxItem {

@@ -27,7 +27,7 @@ use crate::hub::PatternBudget;
 use crate::interest::{Interest, Linger, WildcardFeed};
 use crate::layout::ShardIndex;
 use crate::limiter::{Addresses, ConnectionBounds, Connections, KeyedPermits};
-use crate::protocol::CursorSeal;
+use crate::protocol::{CursorSeal, DedupKey};
 use crate::redis::Channels;
 use crate::services::{ClusterView, NodeClocks, NodeIdentity, Services};
 use crate::session::Handoff;
@@ -232,6 +232,7 @@ impl Parts {
                 store_tag: StoreTag(identity.id.0),
                 bus_seal: EnvelopeMac::of_store(identity.cursor_key.expose()),
                 cursor_seal: CursorSeal::new(identity.cursor_key.expose(), identity.id.0),
+                dedup_key: DedupKey::of_store(identity.cursor_key.expose()),
                 verifier: plan.verifier(),
             },
             clocks: NodeClocks { ids, wall, metrics: Arc::clone(&metrics) },

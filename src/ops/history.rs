@@ -7,10 +7,9 @@ use serde_json::value::RawValue;
 
 use super::Router;
 use super::start::Start;
-use crate::domain::{Conversation, Message, MessageId, UserId};
+use crate::domain::{Conversation, Message, MessageId, SendContent, UserId};
 use crate::hub::Session;
 use crate::protocol::{ErrorReply, History, HistorySide, MessageText, RequestId, ServerFrame};
-use crate::send::SendContent;
 use crate::services::Visibility;
 use crate::store::{HistoryQuery, HistoryRange, Page, PageLimit};
 
@@ -93,7 +92,9 @@ impl Router {
         conversation: &Conversation,
         (side, page): (HistorySide, &Page),
     ) {
-        let texts: Vec<MessageText> = page.messages.iter().map(MessageText::new).collect();
+        let key = &self.services.identity.dedup_key;
+        let texts: Vec<MessageText> =
+            page.messages.iter().map(|message| MessageText::new(message, key)).collect();
         let messages: Vec<&RawValue> = texts.iter().map(MessageText::as_raw).collect();
         let frame = ServerFrame::History {
             id,

@@ -255,7 +255,8 @@ impl InboxReader<'_> {
         let participant = Participant { user: user.clone(), conversation: conversation.clone() };
         let read = self.0.answer(self.0.store.read_mark(participant)).await?;
         let peer = conversation.peer_of(user).map(|peer| peer.raw_text().into());
-        let last = last.as_ref().map(MessageText::new);
+        let key = &self.0.identity.dedup_key;
+        let last = last.as_ref().map(|message| MessageText::new(message, key));
         Ok(InboxEntry { conversation, peer, title, data, last, read })
     }
 
@@ -276,6 +277,7 @@ impl InboxReader<'_> {
 mod tests {
     use super::*;
     use crate::domain::{Message, Micros};
+    use crate::protocol::DedupKey;
 
     fn entry(bytes: usize) -> InboxEntry {
         let me = UserId::parse("me").unwrap();
@@ -292,7 +294,7 @@ mod tests {
             peer: None,
             title: None,
             data: None,
-            last: Some(MessageText::new(&message(body))),
+            last: Some(MessageText::new(&message(body), &DedupKey::of_store(&[7; 32]))),
             read: None,
         };
         let empty = entry("\"\"".into()).item().bytes();

@@ -10,8 +10,8 @@ use super::Router;
 use super::start::Start;
 use crate::domain::Conversation;
 use crate::hub::{HELD_MAX, Session};
-use crate::protocol::{Code, ErrorReply, MessageText, RequestId, Retry, Send};
-use crate::send::{SendOrder, Sending, begin_temporary_interest};
+use crate::protocol::{Code, ErrorReply, RequestId, Retry, Send};
+use crate::send::{SendOrder, Sending, SentMessage, begin_temporary_interest};
 use crate::telemetry::SendOutcome;
 
 impl Router {
@@ -34,7 +34,7 @@ impl Router {
             conversation,
             body: Bytes::copy_from_slice(send.body.get().as_bytes()),
             nonce: send.nonce.as_deref().map(Into::into),
-            retry: send.retry,
+            fresh: send.fresh,
             seen: send.seen,
             by_service: false,
         };
@@ -53,7 +53,10 @@ impl Router {
     ) {
         let outcome = self.sends.process(&sending).await;
         match (outcome, id) {
-            (Ok(text), Some(id)) => self.sessions.reply_text(&session, text.sent(&id)),
+            (Ok(sent), Some(id)) => {
+                let nonce = sending.order.nonce.as_deref();
+                self.sessions.reply_text(&session, sent.text.sent(&id, nonce));
+            }
             (Ok(_), None) => {}
             (Err(refusal), id) => {
                 self.sessions.refuse(&session, id.as_ref(), &refusal.of_op("send"));
@@ -64,7 +67,7 @@ impl Router {
 
     /// Sends in the name of a user without a session: it is processed alike, and all the user's
     /// sessions get the message. The caller may stop waiting: a send that has an id goes on.
-    pub async fn send_for(self: Rc<Self>, order: SendOrder) -> Result<MessageText, ErrorReply> {
+    pub async fn send_for(self: Rc<Self>, order: SendOrder) -> Result<SentMessage, ErrorReply> {
         self.must_be_let_in(&order).await?;
         begin_temporary_interest(&self.fanout.memberships, &order);
         let send = tokio::task::spawn_local(async move {
@@ -93,7 +96,7 @@ impl Router {
     pub async fn send_all_for(
         self: Rc<Self>,
         orders: Vec<SendOrder>,
-    ) -> Vec<Result<MessageText, ErrorReply>> {
+    ) -> Vec<Result<SentMessage, ErrorReply>> {
         let (mut outcomes, mut is_stopped) = (Vec::with_capacity(orders.len()), false);
         for order in orders {
             if is_stopped {

@@ -4,6 +4,7 @@ mod body;
 mod close;
 mod conversation_ref;
 mod cursor;
+mod dedup;
 mod error;
 mod fields;
 mod frame;
@@ -18,6 +19,7 @@ pub use body::{
 pub use close::CloseReason;
 pub use conversation_ref::ConversationRef;
 pub use cursor::{CursorError, CursorSeal};
+pub use dedup::DedupKey;
 pub use error::{Code, ErrorReply, Retry, whole_millis};
 pub use frame::{
     InboxItem, MemberNews, MessageText, RequestId, ServerFrame, ServerInfo, stored_json,

@@ -19,8 +19,8 @@ pub struct SendOrder {
     pub body: Bytes,
     /// Identifies repeats of this send.
     pub nonce: Option<Box<str>>,
-    /// Whether it may have been sent before with its nonce.
-    pub retry: bool,
+    /// Whether it is known to be the first try with its nonce.
+    pub fresh: bool,
     /// The newest id that the sender has seen.
     pub seen: Option<MessageId>,
     /// Whether a service sends in the sender's name. It may start conversations that users may not.

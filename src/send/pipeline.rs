@@ -7,10 +7,10 @@ use std::time::Instant;
 use tokio::time::timeout;
 
 use super::late::LateMessages;
-use super::nonces::{First, NonceEntry, Nonces, SendContent, look_up};
+use super::nonces::{First, NonceEntry, Nonces, look_up};
 use super::send_ids::outcome_unknown;
 use super::{InFlight, SendIds, SendOrder, Sending};
-use crate::domain::{Conversation, Message, MessageId};
+use crate::domain::{Conversation, Message, MessageId, SendContent};
 use crate::fanout::Fanout;
 use crate::hub::{Session, Slot};
 use crate::limiter::{RateLimited, UserRate, WorkerLimiter};
@@ -19,6 +19,15 @@ use crate::services::{Services, append_refusal, no_such_conversation, not_a_memb
 use crate::store::{IdempotencyEntry, IdempotencyKey, IdempotencyRecord};
 use crate::telemetry::SendOutcome;
 use crate::watermark::{ACK_LIMIT, SendId, UnknownReason};
+
+/// A send that succeeded.
+#[derive(Debug)]
+pub struct SentMessage {
+    /// The message, as every reader gets it.
+    pub text: MessageText,
+    /// Whether an earlier try of the send became this message.
+    pub is_replay: bool,
+}
 
 /// A message that is acknowledged.
 struct Acknowledged {
@@ -49,7 +58,7 @@ pub struct SendPipeline {
 
 impl SendPipeline {
     /// Processes a send, and counts its outcome.
-    pub async fn process(&self, sending: &Sending) -> Result<MessageText, ErrorReply> {
+    pub async fn process(&self, sending: &Sending) -> Result<SentMessage, ErrorReply> {
         let permit = self.in_flight.enter();
         let outcome = self.send_under_nonce(sending).await;
         drop(permit);
@@ -64,14 +73,15 @@ impl SendPipeline {
         outcome
     }
 
-    async fn send_under_nonce(&self, sending: &Sending) -> Result<MessageText, ErrorReply> {
+    async fn send_under_nonce(&self, sending: &Sending) -> Result<SentMessage, ErrorReply> {
         self.services.clocks.must_know_the_time()?;
         let order = &sending.order;
         if let Some(seen) = order.seen {
             self.services.clocks.observe_claim(seen.time());
         }
         let Some(nonce) = &order.nonce else {
-            return self.send_once(sending, None).await.map(|sent| sent.text);
+            let sent = self.send_once(sending, None).await?;
+            return Ok(SentMessage { text: sent.text, is_replay: false });
         };
         let recent = sending.session().is_some_and(|session| session.nonces.note(nonce));
         let content = SendContent::of(&order.conversation, &order.body);
@@ -84,11 +94,12 @@ impl SendPipeline {
                 }
                 admitted?;
                 drop(turn);
-                flight.outcome().await.map(|message| MessageText::new(&message))
+                let message = flight.outcome().await?;
+                Ok(SentMessage { text: self.text_of(&message), is_replay: true })
             }
             NonceEntry::First(first) => {
-                let known = (order.retry || recent).then_some(content);
-                let sent = self.send_once(sending, known).await;
+                let look_for = (!order.fresh || recent).then_some(content);
+                let sent = self.send_once(sending, look_for).await;
                 first.tell(
                     sent.as_ref().map(|sent| Arc::clone(&sent.message)).map_err(Clone::clone),
                 );
@@ -96,7 +107,7 @@ impl SendPipeline {
                 if !again {
                     self.record(first, &message, nonce, content);
                 }
-                Ok(text)
+                Ok(SentMessage { text, is_replay: again })
             }
         }
     }
@@ -235,7 +246,7 @@ impl SendPipeline {
         message: &Message,
         send_id: SendId,
     ) -> Result<MessageText, ErrorReply> {
-        let text = MessageText::new(message);
+        let text = self.text_of(message);
         let envelope = self.fanout.envelope(message, &text);
         let targets = self.fanout.targets(&envelope.keys);
         self.ids.check(send_id, targets.len())?;
@@ -244,22 +255,33 @@ impl SendPipeline {
         Ok(text)
     }
 
-    /// Answers a send that was acknowledged before with its nonce: the same message, published
-    /// again.
+    /// Answers a send that was acknowledged before with its nonce: the same message. It is published
+    /// again only while its id is above the node's watermark.
     ///
-    /// It has no send id, since no delivery depends on it. The node that acknowledged the message
-    /// tracked its id, and every watermark above it waited for those publishes or for a repair.
-    /// This publish only makes delivery faster, so it may be lost like an event if its shard is
-    /// down.
+    /// No delivery depends on that publish, so it has no send id, and may be lost like an event if
+    /// its shard is down. The node that acknowledged the message tracked its id, and every watermark
+    /// above it waited for those publishes or for a repair. The publish only makes delivery faster
+    /// where the first one was lost.
+    ///
+    /// At or below the watermark every session here has the message, and the worker has forgotten
+    /// that it delivered it. A publish would show it to all of them again. Other nodes have
+    /// watermarks of their own, which keep the same promise there. The node's watermark is enough:
+    /// a worker that has yet to reach it has the delivery in its queue, before the watermark.
     fn acknowledge_again(&self, sending: &Sending, id: MessageId) -> Acknowledged {
         self.services.clocks.observe(id.time());
         let message = Arc::new(sending.order.message(id));
-        let text = MessageText::new(&message);
-        let envelope = self.fanout.envelope(&message, &text);
-        let targets = self.fanout.targets(&envelope.keys);
-        let except = sending.session().map(|session| session.number);
-        self.fanout.fan_out(envelope, &targets, None, except);
+        let text = self.text_of(&message);
+        if id.time() > self.services.cluster.watermark_state.watermark() {
+            let envelope = self.fanout.envelope(&message, &text);
+            let targets = self.fanout.targets(&envelope.keys);
+            let except = sending.session().map(|session| session.number);
+            self.fanout.fan_out(envelope, &targets, None, except);
+        }
         Acknowledged { message, text, again: true }
+    }
+
+    fn text_of(&self, message: &Message) -> MessageText {
+        MessageText::new(message, &self.services.identity.dedup_key)
     }
 
     /// Records an acknowledged nonce in the background. If that fails, a retry of the send is

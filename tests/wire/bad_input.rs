@@ -124,7 +124,7 @@ async fn fields_that_any_op_may_have_are_refused_by_name() {
 async fn fields_of_a_send_are_refused_by_name() {
     let to_bob = |field: &str| format!(r#""conversation":"user.bob","body":1,{field}"#);
     let [number, empty, word, id, unknown] =
-        [r#""nonce":1"#, r#""nonce":"""#, r#""retry":"yes""#, r#""seen":"x""#, r#""to":"bob""#]
+        [r#""nonce":1"#, r#""nonce":"""#, r#""fresh":"yes""#, r#""seen":"x""#, r#""to":"bob""#]
             .map(to_bob);
     bad_requests(
         "send",
@@ -134,7 +134,7 @@ async fn fields_of_a_send_are_refused_by_name() {
             (r#""conversation":"user.bob""#, "`body` is missing"),
             (&number, "`nonce` must be a string, not 1"),
             (&empty, "`nonce` must be of 1 to 64 bytes, not 0"),
-            (&word, "`retry` must be true or false, not \"yes\""),
+            (&word, "`fresh` must be true or false, not \"yes\""),
             (&id, "`seen` must be a message id"),
             (&unknown, "send: `to` is not a field of it"),
         ],

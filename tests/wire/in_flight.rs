@@ -54,16 +54,16 @@ async fn sends_with_one_nonce_in_flight_at_once_are_one_message() {
     for workers in WORKERS {
         let demo = node_with(workers, &[]);
         let mut raw = Raw::greeted(url(&demo), &token("alice")).await;
-        let request = |id: u64, body: &str, retry: bool| {
+        let request = |id: u64, body: &str, fresh: bool| {
             json!({
                 "op": "send", "id": id, "conversation": "user.bob", "body": body, "nonce": "n",
-                "retry": retry,
+                "fresh": fresh,
             })
         };
-        let tries = [(1, "a", false), (2, "a", true), (3, "b", true), (4, "a", false)];
+        let tries = [(1, "a", true), (2, "a", false), (3, "b", false), (4, "a", true)];
         let packet: Vec<u8> = tries
             .iter()
-            .flat_map(|(id, body, retry)| text(&request(*id, body, *retry).to_string()))
+            .flat_map(|(id, body, fresh)| text(&request(*id, body, *fresh).to_string()))
             .collect();
         raw.send(&packet).await;
         let (mut ids, mut refused) = (Vec::new(), Vec::new());
@@ -105,7 +105,6 @@ async fn ids_follow_the_order_of_arrival_whatever_is_looked_up() {
         let mut send = json!({"op": "send", "id": id, "conversation": "user.bob", "body": id});
         if id % 3 == 1 {
             send["nonce"] = json!(id.to_string());
-            send["retry"] = json!(true);
         }
         send
     };

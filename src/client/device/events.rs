@@ -90,8 +90,8 @@ pub enum Seen {
         conversation: String,
         /// Who sent it; empty if nobody did.
         from: String,
-        /// The sender's mark.
-        nonce: Option<Nonce>,
+        /// What all tries of one send share, if its sender gave it a mark.
+        dedup: Option<Box<str>>,
         /// Any JSON value.
         body: Value,
     },

@@ -22,7 +22,7 @@ pub(super) enum KnownFrame {
     Ready { node: String, ping_ms: u64, limits: KnownLimits },
     Cursor { cursor: Option<Cursor>, complete: bool, gaps: Vec<String> },
     Message { message: Shown },
-    Sent { message: Shown },
+    Sent { nonce: Option<Nonce>, message: Shown },
     Error { id: Option<Value>, code: String, detail: String },
     Pong {},
 }
@@ -44,7 +44,7 @@ pub(super) struct Shown {
     /// Empty for a message that nobody sent.
     #[serde(default)]
     pub(super) from: String,
-    pub(super) nonce: Option<Nonce>,
+    pub(super) dedup: Option<Box<str>>,
     pub(super) body: Value,
 }
 
