@@ -104,6 +104,12 @@ impl Document {
         if errors.is_empty() { Ok(()) } else { Err(errors.join("; ")) }
     }
 
+    /// The fields of an object.
+    pub fn properties(&self, schema: &str) -> BTreeSet<String> {
+        let properties = self.value["components"]["schemas"][schema]["properties"].as_object();
+        properties.expect("properties").keys().cloned().collect()
+    }
+
     /// The constants that a schema lists.
     pub fn constants(&self, schema: &str) -> BTreeSet<String> {
         let values = self.value["components"]["schemas"][schema]["oneOf"].as_array();
