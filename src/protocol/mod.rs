@@ -8,6 +8,7 @@ mod error;
 mod fields;
 mod frame;
 mod head;
+mod inbox_item;
 mod member_news;
 mod op;
 mod readable;
@@ -21,11 +22,10 @@ pub use close::CloseReason;
 pub use conversation_ref::ConversationRef;
 pub use cursor::CursorSeal;
 pub use error::{Code, ErrorReply, Retry, whole_millis};
-pub use frame::{
-    InboxItem, MessageText, ReadyLimits, RequestId, ServerFrame, ServerInfo, stored_json,
-};
+pub use frame::{MessageText, ReadyLimits, RequestId, ServerFrame, ServerInfo, stored_json};
 pub use head::RequestHead;
-pub use member_news::{JoinedRoom, MemberChange, MemberNews};
+pub use inbox_item::InboxItem;
+pub use member_news::{MemberChange, MemberNews};
 pub use op::{
     HISTORY_LIMIT_DEFAULT, Hello, History, HistorySide, INBOX_LIMIT_MAX, InboxRequest, MarkRequest,
     Op, PublishRequest, Request, Send, SignalRequest,
