@@ -4,7 +4,7 @@ use narrowcast::auth::Claims;
 use narrowcast::client::Client;
 use serde_json::json;
 
-use super::raw::{FIN, PING, PONG, Raw, frame, hello, text};
+use super::raw::{FIN, PING, PONG, Raw, frame, hello, renew, text};
 use super::tokens::{claims, now, sign, token};
 use super::{WORKERS, closes, node_with, url};
 

@@ -58,6 +58,11 @@ pub fn hello(token: &str) -> Vec<u8> {
     text(&json!({"op": "hello", "token": token}).to_string())
 }
 
+/// A frame that brings a fresh token.
+pub fn renew(token: &str) -> Vec<u8> {
+    text(&json!({"op": "renew", "token": token}).to_string())
+}
+
 /// The answer to an HTTP request.
 #[derive(Debug)]
 pub struct Answer {
