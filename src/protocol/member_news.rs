@@ -52,7 +52,7 @@ impl<'a> MemberNews<'a> {
             conversation: format!("room.{}", notice.membership.room),
             user: notice.membership.user.as_str(),
             role: (change != MemberChange::Left).then_some(state.role),
-            by: notice.by.as_ref().map(|by| by.as_str()),
+            by: notice.by.as_ref().map(crate::domain::UserId::as_str),
             at: at.time().millis(),
             entry: None,
         }

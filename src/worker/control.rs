@@ -35,14 +35,14 @@ impl WorkerControl {
                 let _late = answer.try_send(self.report());
             }
             WorkerCommand::StartGeneration(generation) => {
-                self.publishers.begin_incarnation(generation)
+                self.publishers.begin_incarnation(generation);
             }
             WorkerCommand::DropGeneration(generation) => self.publishers.forget(generation),
             WorkerCommand::Canaries(number) => self.send_canaries(number),
             WorkerCommand::AdvanceWatermark(watermark) => self.recovery.advance(watermark),
             WorkerCommand::StartRound(round, done) => self.recovery.begin_round(round, done),
             WorkerCommand::FinishRound(round, watermark) => {
-                self.recovery.end_round(&round, watermark)
+                self.recovery.end_round(&round, watermark);
             }
         }
     }

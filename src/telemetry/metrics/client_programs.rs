@@ -1,8 +1,7 @@
 //! Which client programs are connected, so that an operator sees who still uses an old one.
 
-use std::sync::{Mutex, PoisonError};
-
 use ahash::AHashSet;
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -42,7 +41,7 @@ impl ClientPrograms {
     }
 
     fn label<'a>(&self, program: &'a str) -> &'a str {
-        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut named = self.named.lock();
         if named.contains(program) {
             return program;
         }
