@@ -29,8 +29,13 @@ const MESSAGES: u64 = 50;
 const SOCKETS: usize = 256;
 /// As many as the router hands over before it yields.
 const SLICE: usize = 512;
-const BOUNDS: SessionBounds =
-    SessionBounds { outbox_bytes: 1 << 26, sends_in_flight: 16, reads_in_flight: 8 };
+const BOUNDS: SessionBounds = SessionBounds {
+    outbox_bytes: 1 << 26,
+    sends_in_flight: 16,
+    reads_in_flight: 8,
+    held_frames: 1024,
+    held_bytes: 1 << 18,
+};
 const REMEMBERED: usize = 262_144;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;

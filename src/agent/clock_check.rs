@@ -1,11 +1,12 @@
 //! Checks of the node's time against the store's, and reports of their results.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::task::JoinSet;
 
 use super::NodeAgentOptions;
-use crate::clock::{QUESTIONS, ROUND_TRIP_MAX, Reference, Sample};
+use crate::clock::{QUESTIONS, ROUND_TRIP_MAX, Readable, Reference, Sample};
 
 /// Decides whether the node's time is right, and sets the node's clock.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(super) struct ClockSync {
     apart: Vec<Arc<str>>,
     /// Whether the last report was that the time is known.
     known: bool,
+    /// Since when it is known no longer, if that was logged.
+    unknown_since: Option<Instant>,
 }
 
 impl ClockSync {
@@ -41,6 +44,7 @@ impl ClockSync {
             samples: Vec::new(),
             apart: Vec::new(),
             known,
+            unknown_since: None,
         }
     }
 
@@ -120,9 +124,11 @@ impl ClockSync {
         let known = clock.is_known();
         if !before.is_like(verdict) {
             if let Some(complaint) = clock.complaint() {
-                tracing::warn!("sends are refused and cursors do not advance: {complaint}");
-            } else {
-                tracing::info!("this node's clock is known to be right");
+                self.unknown_since.get_or_insert_with(Instant::now);
+                tracing::warn!("sends are refused and cursors stand still: {complaint}");
+            } else if let Some(since) = self.unknown_since.take() {
+                let after = Readable(since.elapsed());
+                tracing::info!("sends are taken again after {after}: this node's clock is right");
             }
         }
         self.plan.metrics.clock.known.set(known.into());

@@ -1,10 +1,11 @@
 //! The health of a node among the others.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::clock::Readable;
 use crate::layout::Layout;
 
 /// How old the last read of the cluster table may be; one is begun every 2 s.
@@ -58,12 +59,12 @@ impl fmt::Display for HealthIssue {
             ),
             Self::Deaf { node, layout } => write!(
                 f,
-                "layout.subscribe: node {node} publishes by {layout}, which is not among this \
+                "routing.subscribe: node {node} publishes by {layout}, which is not among this \
                  node's layouts"
             ),
             Self::Unheard { node, layout } => write!(
                 f,
-                "layout.publish: node {node} does not subscribe to {layout}, by which this node \
+                "routing.publish: node {node} does not subscribe to {layout}, by which this node \
                  would publish"
             ),
             Self::CutOff { shard } => {
@@ -99,14 +100,26 @@ pub struct NodeHealth {
 struct State {
     serving: bool,
     /// The issues among the other nodes.
-    told: Vec<HealthIssue>,
+    told: Vec<KnownIssue>,
     /// The issues with the store that holds the cluster table.
-    kept: Vec<HealthIssue>,
+    kept: Vec<KnownIssue>,
+}
+
+#[derive(Debug)]
+struct KnownIssue {
+    issue: HealthIssue,
+    since: Instant,
+}
+
+impl KnownIssue {
+    fn new(issue: HealthIssue) -> Self {
+        Self { issue, since: Instant::now() }
+    }
 }
 
 impl Default for NodeHealth {
     fn default() -> Self {
-        let (told, kept) = (vec![HealthIssue::NotReadBack], Vec::new());
+        let (told, kept) = (vec![KnownIssue::new(HealthIssue::NotReadBack)], Vec::new());
         Self { state: Mutex::new(State { serving: false, told, kept }) }
     }
 }
@@ -127,16 +140,29 @@ impl NodeHealth {
     /// Returns whether the node was admitted, and its health issues.
     pub fn look(&self) -> (bool, Vec<HealthIssue>) {
         let state = self.state.lock();
-        (state.serving, state.told.iter().chain(&state.kept).cloned().collect())
+        let known = state.told.iter().chain(&state.kept);
+        (state.serving, known.map(|known| known.issue.clone()).collect())
     }
 }
 
-/// Replaces the known issues and logs the new ones.
-fn replace(known: &mut Vec<HealthIssue>, troubles: Vec<HealthIssue>) {
-    for trouble in troubles.iter().filter(|trouble| !known.contains(trouble)) {
-        tracing::warn!(%trouble, "the node has a health issue");
+/// Replaces the known issues. Logs those that are new and those that are over.
+fn replace(known: &mut Vec<KnownIssue>, found: Vec<HealthIssue>) {
+    for issue in found.iter().filter(|issue| !known.iter().any(|it| it.issue == **issue)) {
+        tracing::warn!("{issue}");
     }
-    *known = troubles;
+    known.retain(|it| {
+        let lasts = found.contains(&it.issue);
+        // A node that starts has read nothing yet, which is no issue that would have been logged.
+        if !lasts && it.issue != HealthIssue::NotReadBack {
+            tracing::info!("over after {}: {}", Readable(it.since.elapsed()), it.issue);
+        }
+        lasts
+    });
+    for issue in found {
+        if !known.iter().any(|it| it.issue == issue) {
+            known.push(KnownIssue::new(issue));
+        }
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! | `peers` | reads of the cluster table, and what follows from them |
 //! | `join_check` | how the node is checked against the live heartbeats |
 //! | `clock_check` | checks of the node's time against the store's |
+//! | `standstill` | what the log says when cursors stand still |
 //! | `health` | the node's health issues |
 
 mod clock_check;
@@ -16,6 +17,7 @@ mod health;
 mod heartbeats;
 mod join_check;
 mod peers;
+mod standstill;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -26,7 +28,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::BootId;
-use crate::clock::WallClock;
+use crate::clock::{Readable, WallClock};
 use crate::cluster::{DeliveryGap, EnvelopeForm, Heartbeat, Safeguards, ShardTag};
 use crate::delivery::{RoundPart, WorkerCommand, WorkerQueues};
 use crate::domain::{Micros, MonotonicTime};
@@ -39,6 +41,7 @@ use crate::watermark::{RecoveryRound, WatermarkAction, WatermarkState, Watermark
 use clock_check::ClockSync;
 use heartbeats::HeartbeatWriter;
 use peers::PeerReader;
+use standstill::{CursorNews, Standstill, explained};
 
 pub use health::{HealthIssue, NodeHealth};
 
@@ -117,6 +120,9 @@ pub struct NodeAgent {
     /// How many publishes of another store were counted, and when the last one came.
     foreign: (u64, Option<MonotonicTime>),
     round: Option<(RecoveryRound, u64)>,
+    standstill: Standstill,
+    /// The node whose envelopes could not be read, which is logged once.
+    unreadable: Option<String>,
     parts: (mpsc::Sender<RoundPart>, mpsc::Receiver<RoundPart>),
 }
 
@@ -136,7 +142,20 @@ impl NodeAgent {
         let lost = vec![None; plan.about.shards.len()];
         watch.clock_is_known(plan.clock.is_known());
         let foreign = (0, None);
-        Self { plan, watch, rows, reads, time, lost, foreign, round: None, parts }
+        let standstill = Standstill::default();
+        Self {
+            plan,
+            watch,
+            rows,
+            reads,
+            time,
+            lost,
+            foreign,
+            round: None,
+            standstill,
+            unreadable: None,
+            parts,
+        }
     }
 
     /// Runs until `end` resolves, then writes the last heartbeat. From `stop` on the node states
@@ -198,12 +217,36 @@ impl NodeAgent {
         while let Some(order) = self.watch.poll(now) {
             self.carry_out(order);
         }
+        let mut why = None;
         for what in self.watch.take_gaps() {
             self.plan.metrics.watermark.gaps(what.name()).inc();
-            tracing::warn!(cause = what.name(), "the watermark is frozen");
+            tracing::debug!(cause = what.name(), "a delivery gap");
+            why = Some(explained(what));
         }
         self.plan.metrics.watermark.micros.set(self.watch.watermark().0 as i64);
-        self.plan.metrics.watermark.frozen.set(self.stands_still(now).into());
+        let stands_still = self.stands_still(now);
+        self.plan.metrics.watermark.frozen.set(stands_still.into());
+        if let Some(news) = self.standstill.note(stands_still, now) {
+            self.log_cursors(news, why, now);
+        }
+    }
+
+    /// Logs that cursors stand still or move again: each standstill has one line at both ends.
+    fn log_cursors(&self, news: CursorNews, gap: Option<&str>, now: MonotonicTime) {
+        let why = match news {
+            CursorNews::Moves(after) => {
+                tracing::info!("cursors move again after {}", Readable(after));
+                return;
+            }
+            CursorNews::Stopped if !self.plan.clock.is_known() => "the time is not known",
+            CursorNews::Stopped if self.reads.are_late(now) => "the cluster table cannot be read",
+            CursorNews::Stopped if self.has_lost_its_lease() => "this node has no lease",
+            CursorNews::Stopped => gap.unwrap_or("live delivery may have missed a message"),
+        };
+        tracing::warn!(
+            "cursors stand still ({why}): sessions go on, what live delivery misses is read from \
+             the store, and a client that resumes meanwhile gets more messages again"
+        );
     }
 
     /// Returns whether the watermark cannot move.
@@ -275,9 +318,9 @@ impl NodeAgent {
             }
             WatermarkAction::BreakLinks(shard) => {
                 tracing::warn!(
-                    shard = self.plan.about.shards[shard],
-                    "resolving the shard's address \
-                    again"
+                    "shard {} does not deliver, or nodes use different servers for it: it is \
+                     connected to again",
+                    self.plan.about.shards[shard]
                 );
                 self.plan.reconnect.request_reconnect(shard);
             }
@@ -285,7 +328,7 @@ impl NodeAgent {
                 self.plan.worker_queues.tell_all(&WorkerCommand::AdvanceWatermark(watermark));
             }
             WatermarkAction::Read(round) => {
-                tracing::debug!(?round, "a recovery round begins");
+                tracing::debug!(number = round.number, "a recovery round begins");
                 self.plan
                     .worker_queues
                     .tell_all(&WorkerCommand::StartRound(round.clone(), self.parts.0.clone()));
@@ -324,12 +367,15 @@ impl NodeAgent {
         let is_other = |row: &&Heartbeat| row.about.envelopes != self.plan.about.envelopes;
         if let Some(row) = self.watch.rows().find(is_other) {
             let (node, form) = (&row.about.node, row.about.envelopes);
-            tracing::warn!(
-                node,
-                ?form,
-                "the envelopes of this node have another version or key than this \
-                process's, so they cannot be read"
-            );
+            if self.unreadable.as_ref() != Some(node) {
+                self.unreadable = Some(node.clone());
+                tracing::warn!(
+                    "node {node} publishes envelopes of version {}, and this node reads version {}, or \
+                 their keys differ: what it publishes arrives late, read from the store",
+                    form.version,
+                    self.plan.about.envelopes.version,
+                );
+            }
             self.plan.watermark_state.raise();
         }
     }

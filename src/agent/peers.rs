@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::NodeAgentOptions;
 use super::health::{HealthIssue, UNREAD};
 use super::join_check::JoinCheck;
+use crate::clock::Readable;
 use crate::cluster::{Heartbeat, NodeState};
 use crate::domain::{ClockReading, MonotonicTime};
 
@@ -18,7 +19,7 @@ const READ_EVERY: Duration = Duration::from_secs(2);
 /// reconnect, their heartbeats show it up to two writes and a read apart.
 const CUT_OFF_FOR: Duration = Duration::from_secs(6);
 
-type Reading = Pin<Box<dyn Future<Output = Option<Vec<Heartbeat>>> + Send>>;
+type Reading = Pin<Box<dyn Future<Output = Result<Vec<Heartbeat>, String>> + Send>>;
 
 /// The reads of the cluster table.
 pub(super) struct PeerReader {
@@ -27,6 +28,8 @@ pub(super) struct PeerReader {
     due: MonotonicTime,
     /// When the last one that succeeded returned, or the first was due.
     read: MonotonicTime,
+    /// Whether the last one failed, which is logged once.
+    is_failing: bool,
     serving: bool,
     /// How often this node had begun to hold wide patterns when the read began.
     tap_begins: u64,
@@ -48,6 +51,7 @@ impl PeerReader {
             reading: None,
             due,
             read: due,
+            is_failing: false,
             serving: false,
             tap_begins: 0,
             cut_off: Vec::new(),
@@ -69,12 +73,8 @@ impl PeerReader {
         self.plan.metrics.agent.cluster_reads.inc();
         self.reading = Some(Box::pin(async move {
             match tokio::time::timeout(bound, read).await {
-                Ok(Ok(rows)) => Some(rows),
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, "the cluster table cannot be read");
-                    None
-                }
-                Err(_elapsed) => None,
+                Ok(rows) => rows.map_err(|error| error.to_string()),
+                Err(_elapsed) => Err(format!("no answer within {}", Readable(bound))),
             }
         }));
         Some(begun)
@@ -90,10 +90,19 @@ impl PeerReader {
         let Some(reading) = &mut self.reading else { return std::future::pending().await };
         let rows = reading.await;
         self.reading = None;
-        if rows.is_some() {
-            self.read = self.plan.clock.moment();
+        match rows {
+            Ok(rows) => {
+                self.is_failing = false;
+                self.read = self.plan.clock.moment();
+                Some(rows)
+            }
+            Err(why) => {
+                if !std::mem::replace(&mut self.is_failing, true) {
+                    tracing::warn!("the cluster table cannot be read, and is tried again: {why}");
+                }
+                None
+            }
         }
-        rows
     }
 
     /// Returns whether what is known of the others is old.

@@ -145,6 +145,7 @@ impl FanoutBench {
             redis: self.redis.clone(),
             unlimited: true,
             tables: Vec::new(),
+            addresses: Vec::new(),
         };
         Nodes::start(&plan).await
     }

@@ -175,7 +175,7 @@ impl Idle {
     }
 
     async fn server(&self, keys: &[(&str, String)]) -> Result<ServerProcess, BenchError> {
-        let arguments = ["demo".to_owned(), "--json".to_owned()];
+        let arguments = ["demo", "--json", "--listen", "127.0.0.1:0"].map(String::from);
         let mut keys = keys.to_vec();
         keys.push(("WORKERS", self.workers.to_string()));
         ServerProcess::start(&arguments, &keys).await

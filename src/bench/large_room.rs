@@ -87,7 +87,7 @@ impl TableRow for LargeRoomRow {
 impl LargeRoom {
     /// Measures without the crowd's messages, then with them.
     pub async fn run(&self) -> Result<Vec<LargeRoomRow>, BenchError> {
-        let arguments = ["demo".to_owned(), "--json".to_owned()];
+        let arguments = ["demo", "--json", "--listen", "127.0.0.1:0"].map(String::from);
         let server =
             ServerProcess::start(&arguments, &[("WORKERS", self.workers.to_string())]).await?;
         let url = server.urls[0].clone();

@@ -43,7 +43,7 @@ impl ServerProcess {
         command.env("TMPDIR", directory.path());
         command.args(arguments).env("NARROWCAST__TELEMETRY__LOG", LOG);
         // The load consists of few users that send as fast as they can.
-        command.env("NARROWCAST__RATES__USERS", "off");
+        command.env("NARROWCAST__RATES__LIMIT_USERS", "false");
         command.envs(keys.iter().map(|(key, value)| (format!("NARROWCAST__{key}"), value)));
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;

@@ -11,7 +11,7 @@ use super::clients::{ClientRole, LoadTokens, assemble};
 use super::delivery_log::DeliveryLog;
 use super::error::BenchError;
 use super::report::TableRow;
-use crate::config::{BusConfig, Config};
+use crate::config::{Config, RedisTimeouts};
 use crate::node::{Cluster, ClusterOptions};
 use crate::redis::Pool;
 use crate::telemetry::Metrics;
@@ -93,7 +93,7 @@ impl RecoveryBench {
         let cluster_reads_per_s = steady(cluster, metrics.agent.cluster_reads.get());
         let other_reads_per_s = steady(other, metrics.recovery.reads.get());
         let (reads, rounds) = (metrics.recovery.reads.get(), metrics.recovery.rounds[0].get());
-        let BusConfig { connect, links } = Config::default().delivery.bus;
+        let RedisTimeouts { connect, links, .. } = Config::default().timeouts.redis;
         let pool = Pool::new(&self.redis, &connect, links.reply)?;
         pool.kill_subscribers().await?;
         let began = Instant::now();

@@ -17,7 +17,7 @@ use super::error::BenchError;
 use super::fanout::{finish_all, finish_one};
 use super::process::ServerProcess;
 use super::report::TableRow;
-use crate::config::{BusConfig, Config};
+use crate::config::{Config, RedisTimeouts};
 use crate::redis::Pool;
 
 /// Most publishes that are unanswered at once, when the rate is not limited.
@@ -137,17 +137,17 @@ impl Relay {
         if self.nodes == 0 {
             return ServerProcess::start(&["bench".into(), "plain-loop".into()], &[]).await;
         }
-        let mut arguments = vec!["demo".to_owned(), "--json".into(), "--nodes".into()];
+        let mut arguments =
+            ["demo", "--json", "--listen", "127.0.0.1:0", "--nodes"].map(String::from).to_vec();
         arguments.push(self.nodes.to_string());
         for url in &self.redis {
             arguments.extend(["--redis".into(), url.clone()]);
         }
-        let limits = if self.limits { "on" } else { "off" };
-        ServerProcess::start(&arguments, &[("RATES__USERS", limits.to_owned())]).await
+        ServerProcess::start(&arguments, &[("RATES__LIMIT_USERS", self.limits.to_string())]).await
     }
 
     fn pools(&self) -> Result<Vec<Pool>, BenchError> {
-        let BusConfig { connect, links } = Config::default().delivery.bus;
+        let RedisTimeouts { connect, links, .. } = Config::default().timeouts.redis;
         let pool = |url: &String| Pool::new(url, &connect, links.reply);
         Ok(self.redis.iter().map(pool).collect::<Result<_, _>>()?)
     }

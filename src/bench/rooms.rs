@@ -130,6 +130,7 @@ impl Rooms {
             redis: self.redis.clone(),
             unlimited: true,
             tables: Vec::new(),
+            addresses: Vec::new(),
         };
         let cluster = Cluster::start(&plan, directory.path())?;
         cluster.ready().await?;

@@ -3,6 +3,8 @@
 
 mod bench;
 mod demo;
+mod display;
+mod help;
 mod output;
 mod schema;
 mod serve;
@@ -10,6 +12,7 @@ mod settings;
 mod signals;
 mod store;
 mod talk;
+mod target;
 mod token;
 
 use std::process::ExitCode;
@@ -18,6 +21,7 @@ use clap::{Parser, Subcommand};
 use rustix::fs::Mode;
 use rustix::process::umask;
 
+use self::help::example;
 use crate::telemetry::{flush_errors, report_panics, say_error};
 
 /// What ends a command early.
@@ -58,7 +62,7 @@ impl CliFailure {
 
 /// A realtime messaging broker: an event travels only to the nodes that hold someone it is for.
 #[derive(Debug, Parser)]
-#[command(name = "narrowcast", version, about)]
+#[command(name = "narrowcast", version, about, after_help = example!("demo", "COMMAND --help"))]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -67,29 +71,40 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Runs a node.
+    #[command(after_help = example!("serve --config /etc/narrowcast.toml"))]
     Serve(serve::Serve),
     /// Runs nodes to try out, in this process, with a store that is deleted at the end.
+    #[command(after_help = example!("demo", "demo --nodes 3 --redis redis://127.0.0.1:6379"))]
     Demo(demo::Demo),
     /// Makes tokens with the configuration's first key.
+    #[command(after_help = example!("token alice --subscribe 'topic.>' --publish 'topic.>'"))]
     Token(token::Token),
-    /// Sends a message to a conversation, or publishes an event to a subject.
-    Pub(talk::Pub),
-    /// Prints the events of patterns as they come.
+    /// Sends a message to a conversation.
+    #[command(after_help = example!("send user.bob 'Hello there' --as alice", "send --user bob@example.com Hi"))]
+    Send(talk::SendCommand),
+    /// Publishes an event to a subject.
+    #[command(after_help = example!("publish topic.scores.goal '{\"home\":1}'"))]
+    Publish(talk::PublishCommand),
+    /// Prints the events of patterns as they come, and what else comes for the user.
+    #[command(after_help = example!("sub 'topic.scores.>' --as bob"))]
     Sub(talk::Sub),
-    /// Prints a conversation, its history first.
+    /// Prints a conversation, its history first, until the connection ends.
+    #[command(after_help = example!("tail user.alice --as bob", "tail room.lobby --history 50"))]
     Tail(talk::TailCommand),
     /// Reads a configuration and reports all its mistakes.
+    #[command(after_help = example!("check-config --config /etc/narrowcast.toml", "check-config n1.toml n2.toml n3.toml"))]
     CheckConfig(settings::CheckConfig),
     /// Prints a configuration with defaults and environment, secrets masked.
+    #[command(after_help = example!("print-config --changed --config /etc/narrowcast.toml"))]
     PrintConfig(settings::PrintConfig),
     /// The tables of a CQL store.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = example!("schema apply --config /etc/narrowcast.toml"))]
     Schema(schema::Schema),
     /// The files of an embedded store that no node has open.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = example!("store check --config /etc/narrowcast.toml"))]
     Store(store::StoreCommand),
     /// Measures.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = example!("bench fanout --nodes 8"))]
     Bench(bench::Bench),
 }
 
@@ -107,7 +122,8 @@ pub fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Demo(demo) => demo.run(),
         Command::Token(token) => token.run(),
-        Command::Pub(publish) => publish.run(),
+        Command::Send(send) => send.run(),
+        Command::Publish(publish) => publish.run(),
         Command::Sub(subscribe) => subscribe.run(),
         Command::Tail(tail) => tail.run(),
         Command::CheckConfig(check) => check.run(),

@@ -12,6 +12,7 @@ use crate::clock::MachineClock;
 use crate::config::Config;
 use crate::node::{Node, NodeOptions, close_store, open_store, own_bus, until_worth_a_restart};
 use crate::store::Store;
+use crate::telemetry::name_process;
 
 /// Runs a node.
 #[derive(Debug, Args)]
@@ -25,6 +26,7 @@ impl Serve {
     pub(super) fn run(self) -> Result<(), CliFailure> {
         let config = settings::load(self.config.as_deref())?;
         config.check_serve().map_err(CliFailure::usage)?;
+        name_process(&config.node.name);
         settings::begin_log(&config)?;
         settings::warn_of_exposed_secrets(&config, self.config.as_deref());
         settings::tell_memory(&config)?;
@@ -44,12 +46,13 @@ async fn serve(config: Arc<Config>) -> Result<(), CliFailure> {
         NodeOptions { config, bus, store: Arc::clone(&store), machine: MachineClock::default() };
     let node = Node::start(&plan).map_err(CliFailure::failed)?;
     let (clients, operator) = (node.clients(), node.operator());
-    tracing::info!(node = node.name(), %clients, %operator, "serving");
+    tracing::info!(%clients, %operator, "serving");
     let is_asked = tokio::select! {
         () = requests.next() => true,
         () = until_worth_a_restart(&store) => false,
     };
-    tracing::info!(is_asked, "stopping");
+    let why = if is_asked { "it was asked to" } else { "the store failed and can be opened again" };
+    tracing::info!("stopping: {why}");
     let until = Instant::now() + drain;
     let stopping = async {
         node.stop().await;

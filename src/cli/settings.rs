@@ -6,18 +6,19 @@ use clap::Args;
 
 use super::CliFailure;
 use super::output::{print_line, print_text};
-use crate::config::Config;
+use crate::config::{Config, NamedConfig, misfits};
 use crate::node::MemoryBounds;
 use crate::telemetry::{self, say_error};
 
 /// Reads a configuration file, or the defaults, with the process's environment.
 pub(super) fn load(path: Option<&Path>) -> Result<Config, CliFailure> {
-    let read = |path: &Path| {
-        let why = |error| CliFailure::Usage(format!("cannot read {}: {error}", path.display()));
-        std::fs::read_to_string(path).map_err(why)
-    };
     let text = path.map(read).transpose()?;
     Config::load(text.as_deref(), std::env::vars_os()).map_err(CliFailure::usage)
+}
+
+fn read(path: &Path) -> Result<String, CliFailure> {
+    let why = |error| CliFailure::Usage(format!("cannot read {}: {error}", path.display()));
+    std::fs::read_to_string(path).map_err(why)
 }
 
 /// Starts the log by the configuration.
@@ -46,20 +47,49 @@ pub(super) fn tell_memory(config: &Config) -> Result<(), CliFailure> {
 /// Reads a configuration and tells all its mistakes.
 #[derive(Debug, Args)]
 pub(super) struct CheckConfig {
-    /// The configuration file.
+    /// The files of several nodes: each is checked, and whether they fit each other.
+    #[arg(conflicts_with = "config")]
+    files: Vec<PathBuf>,
+    /// The configuration file of one node.
     #[arg(long)]
     config: Option<PathBuf>,
 }
 
 impl CheckConfig {
     pub(super) fn run(self) -> Result<(), CliFailure> {
-        let config = load(self.config.as_deref())?;
-        config.check_serve().map_err(CliFailure::usage)?;
-        let bounds = MemoryBounds::of_process(&config).map_err(CliFailure::failed)?;
-        if let Some(warning) = bounds.warning_here() {
-            say_error(format_args!("warning: memory: {warning}"));
+        if self.files.is_empty() {
+            check(&load(self.config.as_deref())?)?;
+            return print_line("the configuration is fine");
         }
-        print_line("the configuration is fine")
+        let nodes: Vec<NamedConfig> =
+            self.files.iter().map(|file| checked(file)).collect::<Result<_, _>>()?;
+        let misfits = misfits(&nodes);
+        if !misfits.is_empty() {
+            let message = format!("the nodes do not fit each other:\n  {}", misfits.join("\n  "));
+            return Err(CliFailure::Usage(message));
+        }
+        print_line("the configurations are fine, and fit each other")
+    }
+}
+
+/// Refuses a configuration that `serve` would refuse, and warns of bounds beyond the memory.
+fn check(config: &Config) -> Result<(), CliFailure> {
+    config.check_serve().map_err(CliFailure::usage)?;
+    let bounds = MemoryBounds::of_process(config).map_err(CliFailure::failed)?;
+    if let Some(warning) = bounds.warning_here() {
+        say_error(format_args!("warning: memory: {warning}"));
+    }
+    Ok(())
+}
+
+/// Reads and checks one file of several. A mistake names the file.
+fn checked(file: &Path) -> Result<NamedConfig, CliFailure> {
+    let name = file.display().to_string();
+    let config = load(Some(file)).and_then(|config| check(&config).map(|()| config));
+    match config {
+        Ok(config) => Ok(NamedConfig { name, config }),
+        Err(CliFailure::Usage(mistakes)) => Err(CliFailure::Usage(format!("{name}: {mistakes}"))),
+        Err(other) => Err(other),
     }
 }
 
@@ -69,10 +99,18 @@ pub(super) struct PrintConfig {
     /// The configuration file.
     #[arg(long)]
     config: Option<PathBuf>,
+    /// Only what is not the default, one key a line, each with where its value comes from.
+    #[arg(long)]
+    changed: bool,
 }
 
 impl PrintConfig {
     pub(super) fn run(self) -> Result<(), CliFailure> {
-        print_text(&load(self.config.as_deref())?.print())
+        if !self.changed {
+            return print_text(&load(self.config.as_deref())?.print());
+        }
+        let text = self.config.as_deref().map(read).transpose()?;
+        let changed = Config::print_changed(text.as_deref(), std::env::vars_os());
+        print_text(&changed.map_err(CliFailure::usage)?)
     }
 }

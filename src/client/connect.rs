@@ -17,10 +17,14 @@ use tokio::io::{ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
+use crate::clock::Readable;
 use crate::protocol::SUBPROTOCOL;
 
 /// How long connecting and the handshake may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The path of a node's `WebSocket`.
+const PATH: &str = "/v1/ws";
 
 /// The largest message that is accepted from a server: a page of history and its frame.
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
@@ -29,7 +33,7 @@ const MESSAGE_BYTES_MAX: usize = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The address cannot be a node's.
-    #[error("`{0}` is not an address like ws://127.0.0.1:8080/v1/ws")]
+    #[error("`{0}` is not an address like ws://127.0.0.1:8080")]
     Url(String),
     /// The node cannot be reached.
     #[error("cannot connect: {0}")]
@@ -38,7 +42,7 @@ pub enum ClientError {
     #[error("{0}")]
     Socket(#[from] WebSocketError),
     /// Nothing came in time.
-    #[error("no answer within {0:?}")]
+    #[error("no answer within {}", Readable(*.0))]
     Timeout(Duration),
     /// The node closed the connection.
     #[error("closed by the node: {code} {reason}")]
@@ -109,7 +113,7 @@ where
     }
 }
 
-/// Connects to `ws://host:port/path`.
+/// Connects to `ws://host:port/path`. An address without a path is that of a node.
 pub async fn connect(url: &str) -> Result<(FrameSource, FrameSink), ClientError> {
     let (address, request) = request(url)?;
     let attempt = async {
@@ -144,6 +148,7 @@ fn request(url: &str) -> Result<(String, Request<Empty<Bytes>>), ClientError> {
         None => format!("{authority}:80"),
     };
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let path = if path == "/" { PATH } else { path };
     let request = Request::get(path)
         .header(HOST, authority.as_str())
         .header(UPGRADE, "websocket")

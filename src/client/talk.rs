@@ -30,7 +30,7 @@ impl Client {
 
     /// Connects and sends `hello`. When this returns the session is accepted and may send requests.
     /// It is live later, or not at all while the store is away.
-    pub async fn serve_upgraded(url: &str, token: &str) -> Result<Self, ClientError> {
+    pub async fn begin(url: &str, token: &str) -> Result<Self, ClientError> {
         let mut client = Self::connect(url).await?;
         client
             .writer
@@ -42,7 +42,7 @@ impl Client {
 
     /// Connects and sends `hello`; the session is live when this returns.
     pub async fn login(url: &str, token: &str) -> Result<Self, ClientError> {
-        let mut client = Self::serve_upgraded(url, token).await?;
+        let mut client = Self::begin(url, token).await?;
         client.until(|frame| frame["op"] == "cursor").await.map_err(|error| client.why(error))?;
         Ok(client)
     }

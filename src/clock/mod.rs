@@ -5,6 +5,7 @@
 //! | this one | [`WallClock`], the node's time |
 //! | `interval` | an interval that contains the reference time |
 //! | `reference` | how it is kept: checks against a clock that all nodes share |
+//! | `readable` | durations in words |
 //! | `status` | whether the time is known, in words |
 //! | `bounds` | how far times may differ |
 //!
@@ -63,6 +64,7 @@
 mod bounds;
 mod interval;
 mod machine;
+mod readable;
 mod reference;
 mod status;
 
@@ -80,6 +82,7 @@ pub use bounds::{
 };
 pub use interval::{DRIFT_PART, Interval};
 pub use machine::MachineClock;
+pub use readable::Readable;
 pub use reference::{
     CHECK_AGAIN, CHECK_EVERY, COORDINATORS_MAX, Conclusion, QUESTIONS, ROUND_TRIP_MAX, Reference,
     Sample, VALID_FOR,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::BusConfig;
+use super::LinkBounds;
 use super::key_type::{Group, Integer, LoneKey, Millis, SubTable};
 use super::keys::keys;
 use super::section::Section;
@@ -20,8 +20,8 @@ keys! {
         /// Reads per second that look for messages that should not be missing, on one node; 0 is
         /// none.
         pub audit_reads_per_s: u32 = LoneKey("reads_per_s", Integer(0..=READS_PER_S_MAX)) => "audit",
-        /// The connections to Redis.
-        pub bus: BusConfig = SubTable,
+        /// What the connections to Redis carry.
+        pub bus: LinkBounds = SubTable,
     }
 }
 

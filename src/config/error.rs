@@ -59,7 +59,7 @@ impl ConfigError {
         Self { origin: Some(origin), ..self }
     }
 
-    /// The key, as `limits.frame_bytes` or `auth.keys[0].kid`. It is `line N` where the text is not
+    /// The key, as `limits.frame_bytes` or `auth.keys[0].kid`. It is `line N, column M` where the text is not
     /// TOML, and the variable's name where that names no key.
     pub fn key(&self) -> &str {
         &self.key

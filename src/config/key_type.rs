@@ -130,6 +130,19 @@ impl KeyType<Option<u32>> for Integer {
     }
 }
 
+/// A boolean.
+pub(super) struct Flag;
+
+impl KeyType<bool> for Flag {
+    fn read(&self, s: &mut Section, key: &'static str) -> bool {
+        s.flag(key)
+    }
+
+    fn print<M: SerializeMap>(&self, value: &bool, to: Entry<M>) -> Result<(), M::Error> {
+        to.put(value)
+    }
+}
+
 /// A time in milliseconds.
 pub(super) struct Millis(pub RangeInclusive<u64>);
 

@@ -10,13 +10,15 @@ use toml::{Table, Value};
 
 use super::error::{ConfigError, ConfigErrors, Origin, kind};
 use super::key_path::KeyPath;
-use super::provenance::Provenance;
+use super::provenance::{Provenance, ValueOrigins};
 use super::section::Section;
 
 /// The reference documentation, and every default.
 pub(super) const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
 
 const VARIABLE_PREFIX: &str = "NARROWCAST__";
+/// What a variable begins with whose writer forgot an underscore.
+const SHORT_PREFIX: &str = "NARROWCAST_";
 const VARIABLE_SEPARATOR: &str = "__";
 
 /// The tables that a variable's name may go down; the deepest key has four. It bounds the recursion
@@ -31,6 +33,7 @@ const TEMPLATE: &str = "a";
 /// The values of all layers so far.
 pub(super) struct Layers {
     table: Table,
+    defaults: Table,
     template: Table,
     provenance: Provenance,
 }
@@ -40,7 +43,12 @@ impl Layers {
     pub(super) fn defaults() -> Self {
         let table: Table = DEFAULT_TOML.parse().expect("default.toml is TOML: every test loads it");
         let template = table[LAYOUTS][TEMPLATE].as_table().expect("default.toml has layouts.a");
-        Self { template: template.clone(), table, provenance: Provenance::default() }
+        Self {
+            template: template.clone(),
+            defaults: table.clone(),
+            table,
+            provenance: Provenance::default(),
+        }
     }
 
     /// Lays the operator's file on top. An error is the only mistake that is reported, because the
@@ -59,7 +67,9 @@ impl Layers {
     ) {
         let prefix = VARIABLE_PREFIX.as_bytes();
         let is_ours = |name: &OsString| name.as_encoded_bytes().starts_with(prefix);
-        let mut ours: Vec<_> = variables.into_iter().filter(|(name, _)| is_ours(name)).collect();
+        let (mut ours, others): (Vec<_>, Vec<_>) =
+            variables.into_iter().partition(|(name, _)| is_ours(name));
+        others.iter().filter_map(|(name, _)| name.to_str()).for_each(|name| self.near_miss(name));
         // The environment has no order. Sorted, a table comes before the keys in it, which refine
         // it.
         ours.sort();
@@ -78,9 +88,9 @@ impl Layers {
     pub(super) fn read<T>(
         mut self,
         read: impl FnOnce(&mut Section) -> T,
-    ) -> Result<T, ConfigErrors> {
+    ) -> Result<(T, ValueOrigins), ConfigErrors> {
         let resolved = Section::document(&mut self.provenance, self.table, read);
-        self.provenance.close().map(|()| resolved)
+        self.provenance.close().map(|origins| (resolved, origins))
     }
 
     fn variable(&mut self, name: String, text: String) {
@@ -101,6 +111,24 @@ impl Layers {
             self.make_room(over.get(LAYOUTS));
         }
         self.lay(over, Origin::Variable(name));
+    }
+
+    /// Reports a variable that names a key with single underscores. It would be ignored. Variables
+    /// of other programs, such as those of a container service of our name, name no key.
+    fn near_miss(&mut self, name: &str) {
+        let Some(rest) = name.strip_prefix(SHORT_PREFIX) else { return };
+        let rest = rest.to_lowercase();
+        let (table, key) = rest.split_once('_').unwrap_or((&rest, ""));
+        let key = key.trim_start_matches('_');
+        let meant = match self.defaults.get(table) {
+            Some(Value::Table(keys)) if keys.contains_key(key) => format!("{table}__{key}"),
+            Some(Value::Table(_)) | None => return,
+            Some(_) if key.is_empty() => table.to_owned(),
+            Some(_) => return,
+        };
+        let complaint =
+            format!("write {VARIABLE_PREFIX}{}, with two underscores", meant.to_uppercase());
+        self.provenance.unknown_keys(ConfigError::new(name, complaint));
     }
 
     /// Reports a variable that cannot be read.
@@ -179,11 +207,14 @@ fn nest(keys: Vec<String>, value: Value) -> Table {
     Table::from_iter([(first, keys.rev().fold(value, within))])
 }
 
-/// Reports the line and not its text, which may hold a secret.
+/// Reports the place and not its text, which may hold a secret.
 fn syntax_mistake(text: &str, error: &toml::de::Error) -> ConfigError {
     let start = error.span().map_or(0, |span| span.start);
-    let line = 1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count();
-    ConfigError::new(format_args!("line {line}"), error.message()).origin(Origin::File)
+    let before = text.get(..start).unwrap_or(text);
+    let line = 1 + before.matches('\n').count();
+    let column = 1 + before.rsplit('\n').next().map_or(0, |begun| begun.chars().count());
+    ConfigError::new(format_args!("line {line}, column {column}"), error.message())
+        .origin(Origin::File)
 }
 
 #[cfg(test)]
@@ -200,6 +231,25 @@ mod tests {
         let deep = keys("NARROWCAST__LAYOUTS__A__BUCKETS__USER").unwrap();
         assert_eq!(deep, ["layouts", "a", "buckets", "user"]);
         assert_eq!(keys("NARROWCAST__STORE__WRITE_QUEUE").unwrap(), ["store", "write_queue"]);
+    }
+
+    #[test]
+    fn a_variable_with_one_underscore_is_told_how_to_be_written() {
+        let told = |name: &str| {
+            let mut layers = Layers::defaults();
+            layers.environment([(name.into(), "1".into())]);
+            layers.provenance.close().err().map(|mistakes| mistakes.to_string())
+        };
+        for (name, meant) in [
+            ("NARROWCAST_LISTEN_CLIENTS", "write NARROWCAST__LISTEN__CLIENTS,"),
+            ("NARROWCAST_LIMITS__FRAME_BYTES", "write NARROWCAST__LIMITS__FRAME_BYTES,"),
+            ("NARROWCAST_WORKERS", "write NARROWCAST__WORKERS,"),
+        ] {
+            assert!(told(name).is_some_and(|said| said.contains(meant)), "{name}");
+        }
+        for other in ["NARROWCAST_TOKEN", "NARROWCAST_STORE_SERVICE_HOST", "NARROWCAST_PORT"] {
+            assert_eq!(told(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::redis::{RedisUrl, RedisUrlError};
 /// Bucket counts and shards.
 #[derive(Clone, Debug)]
 pub struct LayoutConfig {
-    /// Its name in `layout.publish` and `layout.subscribe`.
+    /// Its name in `routing.publish` and `routing.subscribe`.
     pub name: String,
     /// Buckets of each class.
     pub buckets: BucketCounts,

@@ -1,4 +1,4 @@
-//! `[layouts]` and `[layout]`: the layouts, which of them are in use, and how those must fit each
+//! `[layouts]` and `[routing]`: the layouts, which of them are in use, and how those must fit each
 //! other.
 
 use std::collections::BTreeMap;
@@ -58,11 +58,11 @@ impl LayoutsConfig {
     }
 }
 
-/// The tables `layouts` and `layout`.
+/// The tables `layouts` and `routing`.
 impl KeyGroup for LayoutsConfig {
     fn read(s: &mut Section) -> Self {
         let all = s.named("layouts", &(1..=8), LayoutConfig::read);
-        let choice = s.section("layout", |s| {
+        let choice = s.section("routing", |s| {
             let choice = LayoutChoice::read(s);
             choice.relate(s, &all);
             choice
@@ -74,7 +74,7 @@ impl KeyGroup for LayoutsConfig {
     fn print<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         let all: BTreeMap<&str, _> = self.all.iter().map(|it| (it.name.as_str(), it)).collect();
         map.serialize_entry("layouts", &all)?;
-        map.serialize_entry("layout", &Printed(&self.choice))
+        map.serialize_entry("routing", &Printed(&self.choice))
     }
 }
 
@@ -99,7 +99,7 @@ impl LayoutChoice {
     fn agree(&self, s: &mut Section) {
         if !self.subscribe.contains(&self.publish) {
             let wanted =
-                format!("one of layout.subscribe is required: {}", self.subscribe.join(", "));
+                format!("one of routing.subscribe is required: {}", self.subscribe.join(", "));
             s.refuse("publish", format_args!("{:?}", self.publish), &wanted);
         }
     }
@@ -107,7 +107,7 @@ impl LayoutChoice {
     /// Checks that the shards of the subscribed layouts fit each other, because they share their
     /// connections. `s` is the whole document.
     fn relate_shards(&self, s: &mut Section, layouts: &[LayoutConfig]) {
-        let subscribe = KeyPath::from_iter(["layout", "subscribe"]);
+        let subscribe = KeyPath::from_iter(["routing", "subscribe"]);
         if s.is_mistaken_at(&subscribe) {
             return;
         }

@@ -3,7 +3,7 @@
 use super::key_type::{Group, Integer};
 use super::keys::keys;
 use super::section::Section;
-use crate::protocol::{ReadyLimits, RequestBounds};
+use crate::protocol::RequestBounds;
 use crate::socket::FrameLimits;
 
 /// What a frame needs besides its body or data: a subject of up to 512 bytes, a conversation of
@@ -28,9 +28,9 @@ const OUTBOX_HOLDS: usize = 2;
 const PAGE_FIELDS_BYTES: usize = 2048;
 
 /// What a conversation of an inbox needs besides the body of its message. That is four ids, or
-/// names of two (250 bytes each), a peer, a title and a nonce (83, 256 and 64 bytes, six times that
-/// as JSON), a room's data (1,024 bytes), message ids and the names of the fields. A page holds one
-/// conversation of any size.
+/// names of two (250 bytes each), a peer and a title (83 and 256 bytes, six times that as JSON), a
+/// room's data (1,024 bytes), message ids and the names of the fields. A page holds one conversation
+/// of any size.
 const ITEM_FIELDS_BYTES: usize = 5632;
 
 keys! {
@@ -78,6 +78,10 @@ keys! {
         pub sends_in_flight: usize = Integer(1..=1024),
         /// Reads of history and inbox without an answer.
         pub reads_in_flight: usize = Integer(1..=64),
+        /// Frames that are held back until they may start.
+        pub held_frames: usize = Integer(1..=65_536),
+        /// Bytes of these frames.
+        pub held_bytes: usize = Integer(2048..=64 << 20),
     }
 }
 
@@ -116,16 +120,6 @@ impl LimitsConfig {
     pub const fn frames(&self) -> FrameLimits {
         let (bytes, fragments) = (self.frame_bytes * FRAME_READ_FACTOR, self.fragments);
         FrameLimits { frame_bytes: bytes, message_bytes: bytes, fragments }
-    }
-
-    /// Returns the limits that clients are told.
-    pub const fn ready(&self) -> ReadyLimits {
-        ReadyLimits {
-            frame_bytes: self.frame_bytes as usize,
-            body_bytes: self.requests.body_bytes,
-            patterns: self.requests.patterns,
-            sends_in_flight: self.session.sends_in_flight,
-        }
     }
 
     fn relate(&self, s: &mut Section) {
@@ -168,10 +162,11 @@ impl LimitsConfig {
 mod tests {
     use super::{ITEM_FIELDS_BYTES, PAGE_FIELDS_BYTES};
     use crate::domain::{
-        Conversation, ID_BYTES_MAX, Message, MessageId, Micros, NONCE_BYTES_MAX,
-        ROOM_DATA_BYTES_MAX, UserId,
+        Conversation, ID_BYTES_MAX, Message, MessageId, Micros, ROOM_DATA_BYTES_MAX, UserId,
     };
-    use crate::protocol::{InboxItem, MessageText, RequestId, ServerFrame, TITLE_BYTES_MAX};
+    use crate::protocol::{
+        DedupKey, InboxItem, MessageText, RequestId, ServerFrame, TITLE_BYTES_MAX,
+    };
 
     /// The worst of so many bytes: six each as JSON.
     fn controls(bytes: usize) -> String {
@@ -208,10 +203,10 @@ mod tests {
             id,
             conversation: longest(),
             from: UserId::parse(&"a".repeat(ID_BYTES_MAX)).unwrap(),
-            nonce: Some(controls(NONCE_BYTES_MAX).as_str().into()),
+            nonce: Some("n".into()),
             body: "1".into(),
         };
-        let last = MessageText::new(&message);
+        let last = MessageText::new(&message, &DedupKey::of_store(&[7; 32]));
         let title = controls(TITLE_BYTES_MAX);
         let data = format!("\"{}\"", "d".repeat(ROOM_DATA_BYTES_MAX - 2));
         let item = InboxItem {

@@ -19,6 +19,7 @@
 
 mod auth;
 mod bus;
+mod comparison;
 mod delivery;
 mod error;
 mod key_path;
@@ -28,6 +29,7 @@ mod known_secrets;
 mod layers;
 mod layout;
 mod layout_choice;
+mod leaves;
 mod limits;
 mod listen;
 mod name;
@@ -44,7 +46,8 @@ mod telemetry;
 mod timeouts;
 
 pub use auth::{Algorithm, AuthConfig, KeyConfig, TokenRules};
-pub use bus::{BusConfig, LinkBounds};
+pub use bus::LinkBounds;
+pub use comparison::{NamedConfig, misfits};
 pub use delivery::{DeliveryConfig, InterestConfig, RepairConfig, ResumeBounds};
 pub use error::{ConfigError, ConfigErrors, Origin};
 pub use layout::{LayoutConfig, ShardConfig};
@@ -57,7 +60,7 @@ pub use secret::Secret;
 pub use settings::{Config, NodeConfig};
 pub use store::{CqlConfig, Credentials, EmbeddedBounds, StoreBackend, StoreConfig, TlsConfig};
 pub use telemetry::TelemetryConfig;
-pub use timeouts::Timeouts;
+pub use timeouts::{CqlTimeouts, LinkTimeouts, RedisTimeouts, Timeouts};
 
 #[cfg(test)]
 mod tests;

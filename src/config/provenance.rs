@@ -5,11 +5,24 @@ use std::collections::BTreeMap;
 use super::error::{ConfigError, ConfigErrors, Origin};
 use super::key_path::KeyPath;
 
+/// Where the values come from that are not defaults.
+#[derive(Default)]
+pub(super) struct ValueOrigins(BTreeMap<KeyPath, Origin>);
+
+impl ValueOrigins {
+    /// Returns where the value of a key comes from: the key's own origin, or that of the nearest
+    /// table around it.
+    pub(super) fn of(&self, path: &KeyPath) -> Origin {
+        let nearest = path.upwards().find_map(|path| self.0.get(&path).cloned());
+        nearest.unwrap_or(Origin::Default)
+    }
+}
+
 /// Notes made while a configuration is put together and read. Not `Debug`, because a variable's
 /// text may be a secret.
 #[derive(Default)]
 pub(super) struct Provenance {
-    origins: BTreeMap<KeyPath, Origin>,
+    origins: ValueOrigins,
     texts: BTreeMap<KeyPath, String>,
     mistaken: Vec<KeyPath>,
     mistakes: Vec<ConfigError>,
@@ -18,7 +31,7 @@ pub(super) struct Provenance {
 impl Provenance {
     /// Notes where the value at `path` comes from.
     pub(super) fn said(&mut self, path: KeyPath, origin: Origin) {
-        self.origins.insert(path, origin);
+        self.origins.0.insert(path, origin);
     }
 
     /// Notes an environment variable as it was written. Returns false if another variable gave the
@@ -51,14 +64,13 @@ impl Provenance {
         self.mistaken.iter().any(|mistaken| mistaken.holds(path) || path.holds(mistaken))
     }
 
-    /// Returns `Ok` if nothing was wrong.
-    pub(super) fn close(self) -> Result<(), ConfigErrors> {
-        ConfigErrors::check(self.mistakes)
+    /// Returns where the values come from, if nothing was wrong.
+    pub(super) fn close(self) -> Result<ValueOrigins, ConfigErrors> {
+        ConfigErrors::check(self.mistakes).map(|()| self.origins)
     }
 
     fn origin(&self, path: &KeyPath) -> Origin {
-        let nearest = path.upwards().find_map(|path| self.origins.get(&path).cloned());
-        nearest.unwrap_or(Origin::Default)
+        self.origins.of(path)
     }
 }
 

@@ -1,11 +1,10 @@
 //! `[rates]`: how often.
 
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
 use serde::ser::SerializeMap;
 
-use super::key_type::{Choice, Entry, Group, Integer, KeyType, Millis};
+use super::key_type::{Entry, Flag, Group, Integer, KeyType};
 use super::keys::keys;
 use super::section::Section;
 
@@ -35,7 +34,7 @@ keys! {
     /// How often.
     pub struct Rates {
         /// Whether the limits of users apply.
-        pub limits_users: bool = Choice([("on", true), ("off", false)]) => "users",
+        pub limit_users: bool = Flag,
         /// The limits of a user.
         pub user: UserRates = Group,
         /// Messages of a direct conversation.
@@ -52,8 +51,6 @@ keys! {
         pub remembered: usize = Integer(1024..=1 << 24),
         /// Sends of a worker that may wait for one shard.
         pub waiting: usize = Integer(16..=1 << 20),
-        /// For the answer of a shard.
-        pub answer: Duration = Millis(10..=60_000) => "answer_ms",
     }
     relate Self::relate;
 }
@@ -101,7 +98,7 @@ impl KeyType<RateConfig> for Rate {
 impl Rates {
     /// Returns the limits of a user, if users are limited.
     pub fn of_users(&self) -> Option<UserRates> {
-        self.limits_users.then_some(self.user)
+        self.limit_users.then_some(self.user)
     }
 
     /// What a conversation's limit lets in is stored in one partition per window.

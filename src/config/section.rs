@@ -124,6 +124,15 @@ impl<'l> Section<'l> {
         })
     }
 
+    /// Reads the boolean `key`.
+    pub(super) fn flag(&mut self, key: &'static str) -> bool {
+        let Some(value) = self.take(key) else { return false };
+        value.as_bool().unwrap_or_else(|| {
+            self.refuse(key, shown(&value), "true or false is required, without quotes");
+            false
+        })
+    }
+
     /// Reads the string `key`, converted. Returns none, with a mistake, if it is not a string or
     /// `convert` fails.
     pub(super) fn string<T>(

@@ -1,16 +1,21 @@
 //! The whole configuration.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
+
+use toml::Value;
 
 use super::key_path::KeyPath;
 use super::key_type::{Checked, Group, Integer, LoneKey, NAME, SubTable};
 use super::keys::{KeyGroup, Printed, keys};
 use super::layers::Layers;
+use super::leaves::leaves;
 use super::name::{NODE_NAME_RULE, is_node_name};
+use super::provenance::ValueOrigins;
 use super::section::Section;
 use super::{
     AuthConfig, ConfigErrors, DeliveryConfig, LayoutConfig, LayoutsConfig, LimitsConfig,
-    ListenConfig, PolicyConfig, Rates, StoreConfig, TelemetryConfig, Timeouts,
+    ListenConfig, Origin, PolicyConfig, Rates, StoreConfig, TelemetryConfig, Timeouts,
 };
 
 keys! {
@@ -66,12 +71,44 @@ impl Config {
         user_toml: Option<&str>,
         env: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigErrors> {
+        Self::load_with_origins(user_toml, env).map(|(config, _)| config)
+    }
+
+    /// Returns the values that are not defaults, one a line, each with where it comes from.
+    /// Secrets are masked.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::load`].
+    pub fn print_changed(
+        user_toml: Option<&str>,
+        env: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<String, ConfigErrors> {
+        let (config, origins) = Self::load_with_origins(user_toml, env)?;
+        let line = |(path, value): (String, Value)| match origins
+            .of(&path.split('.').collect::<KeyPath>())
+        {
+            Origin::Default => None,
+            origin => Some(format!("{path} = {value}  # {origin}\n")),
+        };
+        Ok(config.leaves().into_iter().filter_map(line).collect())
+    }
+
+    fn load_with_origins(
+        user_toml: Option<&str>,
+        env: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<(Self, ValueOrigins), ConfigErrors> {
         let mut layers = Layers::defaults();
         if let Some(text) = user_toml {
             layers.file(text)?;
         }
         layers.environment(env);
         layers.read(Self::read)
+    }
+
+    /// Returns every value by the path of its key, secrets masked.
+    pub(super) fn leaves(&self) -> BTreeMap<String, Value> {
+        leaves(&self.print().parse().expect("what is printed is TOML"))
     }
 
     /// Returns the layout that this node publishes by.

@@ -8,9 +8,7 @@ use std::time::Duration;
 use serde::ser::SerializeMap;
 
 use super::Secret;
-use super::key_type::{
-    Checked, Choice, Days, Entry, Group, Integer, KeyType, Millis, Strings, Text,
-};
+use super::key_type::{Checked, Choice, Days, Entry, Flag, Group, Integer, KeyType, Strings, Text};
 use super::keys::keys;
 use super::section::Section;
 use crate::redis::MASKED;
@@ -80,12 +78,6 @@ keys! {
         pub writes_in_flight: usize = Integer(IN_FLIGHT),
         /// Reads under way at once; more are refused.
         pub reads_in_flight: usize = Integer(IN_FLIGHT),
-        /// The longest wait for the answer to a write: above the time that the servers wait for their
-        /// replicas, 2 s, and below the lease of a write, 5 s.
-        pub write: Duration = Millis(2100..=4900) => "write_ms",
-        /// The longest wait for the answer to a read: above the time that the servers wait for their
-        /// replicas, 5 s.
-        pub read: Duration = Millis(5100..=60_000) => "read_ms",
         /// How long messages are kept, from a day to ten years; none means without end.
         pub retention: Option<Duration> = Days(0..=3650) => "retention_days",
         /// Connections per shard of a server; per node for Cassandra, which has no shards.
@@ -98,7 +90,7 @@ keys! {
     /// Whether connections are encrypted.
     pub struct TlsConfig {
         /// Whether they are.
-        pub is_on: bool = Choice([("off", false), ("on", true)]) => "tls",
+        pub is_on: bool = Flag => "tls",
         /// The file of the certificate authorities that may sign the certificates of nodes.
         pub authorities: PathBuf = Text(0..=PATH_BYTES_MAX) => "tls_ca",
     }
@@ -138,7 +130,7 @@ impl TlsConfig {
     fn relate(&self, s: &mut Section) {
         let mistaken = ["tls", "tls_ca"].iter().any(|key| s.is_mistaken(key));
         if self.is_on && self.authorities.as_os_str().is_empty() && !mistaken {
-            s.report("tls_ca", "missing, since tls is on");
+            s.report("tls_ca", "missing, since tls is true");
         }
     }
 }

@@ -32,7 +32,7 @@ fn the_default_is_what_it_says() {
     assert_eq!(config.layouts.named("a").unwrap().buckets.room.get(), 1 << 20);
     assert!(config.layouts.named("a").unwrap().shards.is_empty());
     assert_eq!(config.timeouts.http.header, Duration::from_secs(5));
-    assert_eq!(config.delivery.bus.connect.keepalive, Duration::from_secs(10));
+    assert_eq!(config.timeouts.redis.connect.keepalive, Duration::from_secs(10));
     assert_eq!(config.auth.rules.audience, None);
 }
 
@@ -50,7 +50,7 @@ fn layouts_and_keys_are_replaced() {
         [layouts.b]
         buckets = { user = 1, room = 2, topic = 4 }
         redis = [{ name = "r2", url = "redis://h2" }, { name = "r1", url = "redis://h1:1/1" }]
-        [layout]
+        [routing]
         publish = "b"
         subscribe = ["b"]
         [[auth.keys]]
@@ -76,7 +76,7 @@ fn several_layouts_may_be_heard() {
         [layouts.old]
         [layouts.new]
         buckets.user = 2
-        [layout]
+        [routing]
         publish = "old"
         subscribe = ["new", "old"]
     "#;
@@ -135,22 +135,19 @@ fn a_variable_for_a_string_is_text_whatever_it_looks_like() {
 
 #[test]
 fn a_table_in_a_variable_comes_before_the_keys_in_it() {
-    let bus = ("NARROWCAST__BUS", "{ batch = 1, ping_ms = 20 }");
+    let bus = ("NARROWCAST__BUS", "{ batch = 1, publish_queue = 20 }");
     let batch = ("NARROWCAST__BUS__BATCH", "2");
     for order in [[bus, batch], [batch, bus]] {
         let config = load_env("", &order).unwrap();
-        assert_eq!(
-            (config.delivery.bus.links.batch, config.delivery.bus.links.ping),
-            (2, Duration::from_millis(20))
-        );
+        assert_eq!((config.delivery.bus.batch, config.delivery.bus.publish_queue), (2, 20));
     }
 }
 
 #[test]
 fn layouts_in_a_variable_replace_those_of_the_file() {
     let variables =
-        [("NARROWCAST__LAYOUTS", "{ c = { redis = [] } }"), ("NARROWCAST__LAYOUT__PUBLISH", "c")];
-    let both = [variables[0], variables[1], ("NARROWCAST__LAYOUT__SUBSCRIBE", "['c']")];
+        [("NARROWCAST__LAYOUTS", "{ c = { redis = [] } }"), ("NARROWCAST__ROUTING__PUBLISH", "c")];
+    let both = [variables[0], variables[1], ("NARROWCAST__ROUTING__SUBSCRIBE", "['c']")];
     let config = load_env("[layouts.a]\n[layouts.b]", &both).unwrap();
     let names: Vec<&str> = config.layouts.all.iter().map(|layout| layout.name.as_str()).collect();
     assert_eq!(names, ["c"]);
@@ -178,4 +175,23 @@ fn a_mistake_says_who_said_it() {
     let said: Vec<_> = all.iter().map(|it| (it.key(), it.said_by().unwrap().clone())).collect();
     let variable = Origin::Variable("NARROWCAST__BUS__BATCH".to_owned());
     assert_eq!(said, [("workers", Origin::File), ("bus.batch", variable)]);
+}
+
+#[test]
+fn changed_values_are_printed_with_where_they_come_from() {
+    let text =
+        "workers = 2\n[limits]\npatterns = 7\n[store]\nusername = \"u\"\npassword = \"hunter2\"";
+    let variables = [("NARROWCAST__LIMITS__PATTERNS".into(), "8".into())];
+    let printed = Config::print_changed(Some(text), variables).unwrap();
+    let lines: Vec<&str> = printed.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "limits.patterns = 8  # from NARROWCAST__LIMITS__PATTERNS",
+            "store.password = \"MASKED\"  # from the file",
+            "store.username = \"u\"  # from the file",
+            "workers = 2  # from the file",
+        ]
+    );
+    assert_eq!(Config::print_changed(None, []).unwrap(), "");
 }

@@ -242,7 +242,7 @@ id!(
 );
 
 impl UserId {
-    /// Returns the sender of a room's own messages, which nobody sent. No user can have this id,
+    /// Returns the sender of a room's own messages, which no user sent. No user can have this id,
     /// since an id has no dot. It is stored and counted like a sender, and never shown.
     pub fn of_room(room: &RoomId) -> Self {
         Self(format!("{ROOM_SENDER}{room}").into())

@@ -1,5 +1,7 @@
 //! What the parts of a node report at one moment, and the status that follows from it.
 
+use std::fmt;
+
 use crate::agent::HealthIssue;
 use crate::shards::{LinkReport, LinkState};
 
@@ -21,6 +23,18 @@ pub enum ReadyState {
     Unready,
     /// It is being stopped. It takes no sessions.
     Draining,
+}
+
+impl fmt::Display for ReadyState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Degraded => "degraded",
+            Self::Unready => "unready",
+            Self::Draining => "draining",
+        })
+    }
 }
 
 impl ReadyState {
@@ -86,7 +100,7 @@ impl Observation {
     pub(super) fn reasons(&self) -> Vec<String> {
         let links = self
             .links_not_up()
-            .map(|link| format!("shard {}: {:?} {}", link.shard, link.role, link.state));
+            .map(|link| format!("shard {}: {} {}", link.shard, link.role, link.state));
         let issues = self.issues.iter().map(HealthIssue::to_string);
         let store = self.store_failure.iter().map(|failure| format!("store: {failure}"));
         let clock = self.clock_complaint.iter().map(|complaint| format!("clock: {complaint}"));
@@ -128,9 +142,9 @@ mod tests {
         let reason = |text: &str| vec![text.to_owned()];
         assert_eq!(told(|_| ()), (ReadyState::Ready, Vec::new()));
         let down = told(|node| node.links[0] = link(LinkState::Down { reason: "cut".into() }));
-        assert_eq!(down, (ReadyState::Degraded, reason("shard r1: Subscriber down: cut")));
+        assert_eq!(down, (ReadyState::Degraded, reason("shard r1: subscriber down: cut")));
         let begun = told(|node| node.links[0] = link(LinkState::Starting { reason: "no".into() }));
-        assert_eq!(begun, (ReadyState::Starting, reason("shard r1: Subscriber starting: no")));
+        assert_eq!(begun, (ReadyState::Starting, reason("shard r1: subscriber starting: no")));
         assert_eq!(told(|node| node.is_admitted = false), (ReadyState::Starting, Vec::new()));
         let failed = told(|node| node.store_failure = Some("full".into()));
         assert_eq!(failed, (ReadyState::Unready, reason("store: full")));

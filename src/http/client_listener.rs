@@ -209,7 +209,7 @@ impl ClientPort {
         }
         let (verdict, _) = self.readiness.verdict();
         if !verdict.takes_sessions() {
-            let detail = format!("the node takes no sessions: {verdict:?}").to_lowercase();
+            let detail = format!("the node takes no sessions: it is {verdict}");
             return Problem::from(ErrorReply::new(Code::Unavailable, detail)).response();
         }
         if !self.origins.allow(request.headers()) {

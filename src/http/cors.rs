@@ -15,7 +15,7 @@ use crate::protocol::{Code, ErrorReply};
 const ALLOWED_HEADERS: &str = "authorization, content-type, idempotency-key";
 
 /// Response headers that a page may read, beyond those that it always may.
-const EXPOSED_HEADERS: &str = "retry-after, allow";
+const EXPOSED_HEADERS: &str = "retry-after, allow, idempotent-replayed";
 
 /// Seconds for which a browser may remember the answer to a preflight. Origins change with a
 /// restart.

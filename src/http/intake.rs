@@ -9,6 +9,7 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use tokio::time::timeout;
 
 use super::problem::Problem;
+use crate::clock::Readable;
 use crate::protocol::{Code, ErrorReply};
 
 const JSON: &str = "application/json";
@@ -80,6 +81,6 @@ fn too_large(found: &str, max: usize) -> Problem {
 }
 
 fn late(bound: Duration) -> Problem {
-    let detail = format!("the body did not arrive within {bound:?}");
+    let detail = format!("the body did not arrive within {}", Readable(bound));
     Problem::new(StatusCode::REQUEST_TIMEOUT, Code::Unavailable, detail).closing()
 }

@@ -34,8 +34,10 @@ pub(super) enum ApiRoute {
     Inbox(UserId),
     /// Lists the rooms that a user is in.
     UserRooms(UserId),
-    /// Returns the `OpenAPI` document.
+    /// Returns the description of every route.
     OpenApi,
+    /// Returns the description of every op and frame of a session.
+    AsyncApi,
 }
 
 /// Why there is no route.
@@ -56,7 +58,7 @@ type Make = fn(&mut Ids<'_>) -> Result<ApiRoute, ErrorReply>;
 type Endpoint = (Method, &'static str, Make);
 
 /// Every route.
-pub(super) static ENDPOINTS: [Endpoint; 13] = [
+pub(super) static ENDPOINTS: [Endpoint; 14] = [
     (Method::POST, "/v1/messages", |_| Ok(ApiRoute::Send)),
     (Method::GET, "/v1/conversations/{id}/messages", |ids| Ok(ApiRoute::History(ids.text()?))),
     (Method::POST, "/v1/publish", |_| Ok(ApiRoute::Publish)),
@@ -74,6 +76,7 @@ pub(super) static ENDPOINTS: [Endpoint; 13] = [
     (Method::GET, "/v1/users/{id}/inbox", |ids| Ok(ApiRoute::Inbox(ids.user()?))),
     (Method::GET, "/v1/users/{id}/rooms", |ids| Ok(ApiRoute::UserRooms(ids.user()?))),
     (Method::GET, "/v1/openapi.json", |_| Ok(ApiRoute::OpenApi)),
+    (Method::GET, "/v1/asyncapi.yaml", |_| Ok(ApiRoute::AsyncApi)),
 ];
 
 impl ApiRoute {
@@ -199,6 +202,7 @@ mod tests {
             ("GET", "/v1/users/u%7C/inbox", ApiRoute::Inbox(user("u|"))),
             ("GET", "/v1/users/me/rooms", ApiRoute::UserRooms(user("me"))),
             ("GET", "/v1/openapi.json", ApiRoute::OpenApi),
+            ("GET", "/v1/asyncapi.yaml", ApiRoute::AsyncApi),
         ];
         for (method, path, route) in table {
             let method = Method::from_bytes(method.as_bytes()).unwrap();

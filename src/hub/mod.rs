@@ -8,9 +8,9 @@
 //! - An event reaches a session once, however many of its patterns match and copies arrive.
 
 mod audience;
-mod deferred_frames;
 mod delivery_counts;
 mod fifo_gate;
+mod held_frames;
 mod op_permits;
 mod reader_task;
 mod recent_nonces;
@@ -43,10 +43,10 @@ use crate::watermark::{
 };
 
 pub use audience::Audience;
-pub use deferred_frames::{DEFERRED_BYTES_MAX, NotDeferred, USER_DEFERRED_BYTES_MAX};
 pub use delivery_counts::Delivered;
 pub use fifo_gate::{FifoGate, Slot};
-pub use op_permits::{PatternWait, ReadOpLimit, ReadOpPermit, SendOpPermit, USER_READS_MAX};
+pub use held_frames::{Closed, HELD_FRAME_BYTES, HELD_MAX, HeldFrame, HeldOp, Lane};
+pub use op_permits::{OpLimit, OpPermit, PatternWait, USER_READS_MAX};
 pub use reader_task::ReaderTask;
 pub use recent_nonces::RecentNonces;
 pub use recovery_state::{BufferedMessage, RecoveryState};
@@ -112,7 +112,7 @@ impl Hub {
 
     /// Removes a session. Returns what became unwanted.
     pub fn leave(&mut self, session: &Session) -> Vec<PatternScope> {
-        self.take_deferred(session);
+        session.drop_held();
         let Some(id) = session.displace() else { return Vec::new() };
         self.sessions.remove(id.place());
         let mut unwanted: Vec<PatternScope> = session

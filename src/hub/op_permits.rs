@@ -1,10 +1,10 @@
-//! Permits for ops that wait for their answer: sends, reads, and subscribes. What a permit counts is
-//! given back when it is dropped.
+//! Permits for ops that wait for their answer, and for subscribes. What a permit counts is given back
+//! when it is dropped.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::{Hub, Session};
+use super::{Hub, Lane, Session};
 use crate::config::SessionBounds;
 
 /// The most unanswered reads of all sessions of one user on a worker. It is the most that
@@ -14,9 +14,9 @@ pub const USER_READS_MAX: usize = 64;
 /// The unanswered ops of a session.
 #[derive(Debug)]
 pub(super) struct OpsInFlight {
-    sends: Cell<u32>,
-    sends_max: u32,
-    reads: Cell<u32>,
+    lanes: [Cell<u32>; Lane::ALL.len()],
+    /// The bound of the writes, and of the marks.
+    writes_max: u32,
     reads_max: u32,
     /// Patterns of subscribes that wait for their confirmation.
     awaited: Cell<u32>,
@@ -25,15 +25,25 @@ pub(super) struct OpsInFlight {
 }
 
 impl OpsInFlight {
-    pub(super) const fn new(bounds: SessionBounds) -> Self {
+    pub(super) fn new(bounds: SessionBounds) -> Self {
         Self {
-            sends: Cell::new(0),
-            sends_max: bounds.sends_in_flight as u32,
-            reads: Cell::new(0),
+            lanes: Default::default(),
+            writes_max: bounds.sends_in_flight as u32,
             reads_max: bounds.reads_in_flight as u32,
             awaited: Cell::new(0),
             leaving: Cell::new(false),
         }
+    }
+
+    const fn max(&self, lane: Lane) -> u32 {
+        match lane {
+            Lane::Writes | Lane::Marks => self.writes_max,
+            Lane::Reads => self.reads_max,
+        }
+    }
+
+    const fn count(&self, lane: Lane) -> &Cell<u32> {
+        &self.lanes[lane as usize]
     }
 }
 
@@ -45,10 +55,6 @@ fn subtract(count: &Cell<u32>, less: u32) {
     count.set(count.get() - less);
 }
 
-/// Permission for one send.
-#[derive(Debug)]
-pub struct SendOpPermit(Rc<Session>);
-
 /// Patterns of one subscribe that wait for their confirmation.
 #[derive(Debug)]
 pub struct PatternWait {
@@ -56,40 +62,42 @@ pub struct PatternWait {
     patterns: u32,
 }
 
-/// Permission for one read.
+/// Permission for one op. When it is dropped, the next frame that is held back may start.
 #[derive(Debug)]
-pub struct ReadOpPermit {
+pub struct OpPermit {
     session: Rc<Session>,
-    of_user: Rc<Cell<usize>>,
+    lane: Lane,
+    /// The unanswered reads of its user, if it is one.
+    of_user: Option<Rc<Cell<usize>>>,
 }
 
 /// The bound that was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReadOpLimit {
+pub enum OpLimit {
     /// The bound of the session.
-    Session(usize),
-    /// The bound of its user.
+    Session,
+    /// The bound of all sessions of its user.
     User(usize),
 }
 
 impl Session {
-    /// Takes a permit for a send, or returns how many sends may be unanswered.
-    pub fn begin_send(self: &Rc<Self>) -> Result<SendOpPermit, u32> {
-        if self.ops.sends.get() >= self.ops.sends_max {
-            return Err(self.ops.sends_max);
-        }
-        add(&self.ops.sends, 1);
-        Ok(SendOpPermit(Rc::clone(self)))
+    /// Returns how many ops of a lane wait for their answer.
+    pub const fn in_flight(&self, lane: Lane) -> usize {
+        self.ops.count(lane).get() as usize
     }
 
-    /// Returns whether a send waits for its answer.
-    pub const fn is_sending(&self) -> bool {
-        self.ops.sends.get() > 0
+    /// Returns whether a send or a mark waits for its answer, or is held back.
+    pub fn is_sending(&self) -> bool {
+        [Lane::Writes, Lane::Marks]
+            .iter()
+            .any(|lane| self.in_flight(*lane) > 0 || self.is_holding(*lane))
     }
 
-    /// Accepts no more sends: the session is to be closed once its sends are answered.
+    /// Accepts no more sends: the session is to be closed once its sends are answered. Those that
+    /// are held back are refused.
     pub fn take_no_sends(&self) {
         self.ops.leaving.set(true);
+        self.wake_held();
     }
 
     /// Returns whether no more sends are accepted.
@@ -111,27 +119,28 @@ impl Session {
 }
 
 impl Hub {
-    /// Takes a permit for a read of a session.
-    pub fn begin_read(&self, session: &Rc<Session>) -> Result<ReadOpPermit, ReadOpLimit> {
-        let user_entry = self.users.of(session.user.as_str());
-        let of_user =
-            user_entry.map_or_else(Rc::default, |user_entry| Rc::clone(&user_entry.reads));
-        let ops = &session.ops;
-        if ops.reads.get() >= ops.reads_max {
-            return Err(ReadOpLimit::Session(ops.reads_max as usize));
+    /// Returns the bound that keeps an op of a session from beginning now, if there is one.
+    pub fn op_limit(&self, session: &Session, lane: Lane) -> Option<OpLimit> {
+        if session.ops.count(lane).get() >= session.ops.max(lane) {
+            return Some(OpLimit::Session);
         }
-        if of_user.get() >= USER_READS_MAX {
-            return Err(ReadOpLimit::User(USER_READS_MAX));
-        }
-        add(&ops.reads, 1);
-        of_user.set(of_user.get() + 1);
-        Ok(ReadOpPermit { session: Rc::clone(session), of_user })
+        let is_over = lane == Lane::Reads && self.reads_of_user(session).get() >= USER_READS_MAX;
+        is_over.then_some(OpLimit::User(USER_READS_MAX))
     }
-}
 
-impl Drop for SendOpPermit {
-    fn drop(&mut self) {
-        subtract(&self.0.ops.sends, 1);
+    /// Takes a permit for an op of a session that no bound keeps from beginning.
+    pub fn begin_op(&self, session: &Rc<Session>, lane: Lane) -> OpPermit {
+        let of_user = (lane == Lane::Reads).then(|| self.reads_of_user(session));
+        if let Some(reads) = &of_user {
+            reads.set(reads.get() + 1);
+        }
+        add(session.ops.count(lane), 1);
+        OpPermit { session: Rc::clone(session), lane, of_user }
+    }
+
+    fn reads_of_user(&self, session: &Session) -> Rc<Cell<usize>> {
+        let user_entry = self.users.of(session.user.as_str());
+        user_entry.map_or_else(Rc::default, |user_entry| Rc::clone(&user_entry.reads))
     }
 }
 
@@ -141,9 +150,12 @@ impl Drop for PatternWait {
     }
 }
 
-impl Drop for ReadOpPermit {
+impl Drop for OpPermit {
     fn drop(&mut self) {
-        subtract(&self.session.ops.reads, 1);
-        self.of_user.set(self.of_user.get() - 1);
+        subtract(self.session.ops.count(self.lane), 1);
+        if let Some(reads) = &self.of_user {
+            reads.set(reads.get() - 1);
+        }
+        self.session.wake_held();
     }
 }

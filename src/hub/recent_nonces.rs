@@ -6,7 +6,7 @@ use std::fmt;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// How many are known: several times what a client may have unanswered. So a retry is found even if
-/// the client does not mark it as one.
+/// the client says `fresh`.
 const KNOWN_MAX: usize = 64;
 
 /// Hashes of nonces. Two nonces with one hash cost a read of the store and nothing else.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::deferred_frames::DeferredFrames;
+use super::held_frames::HeldFrames;
 use super::op_permits::OpsInFlight;
 use super::recovery_state::Buffering;
 use super::subscriptions::{PatternBudget, PatternLimit, Subscriptions};
@@ -59,7 +59,7 @@ pub struct Session {
     /// The nonces of its last sends.
     pub nonces: RecentNonces,
     pub(super) ops: OpsInFlight,
-    pub(super) deferred: DeferredFrames,
+    pub(super) held: HeldFrames,
     connection: SessionConnection,
     token: SessionToken,
     patterns: RefCell<Subscriptions>,
@@ -105,7 +105,7 @@ impl Session {
             fifo_gate: FifoGate::default(),
             nonces: RecentNonces::default(),
             ops: OpsInFlight::new(bounds),
-            deferred: DeferredFrames::default(),
+            held: HeldFrames::default(),
             connection: SessionConnection {
                 link,
                 outbox_bytes: bounds.outbox_bytes,

@@ -14,12 +14,18 @@ use crate::delivery::CopyKind;
 use crate::domain::{Class, MemberState, RoutingKey, Subject};
 use crate::socket::{Link, WorkerShare};
 
+mod held;
 mod permits;
 mod reads;
 mod slices;
 
-const BOUNDS: SessionBounds =
-    SessionBounds { outbox_bytes: 1000, sends_in_flight: 1, reads_in_flight: 1 };
+const BOUNDS: SessionBounds = SessionBounds {
+    outbox_bytes: 1000,
+    sends_in_flight: 1,
+    reads_in_flight: 1,
+    held_frames: 4,
+    held_bytes: 4096,
+};
 
 /// Sessions on real sockets, whose other ends are not read.
 struct Peers {

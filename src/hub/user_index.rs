@@ -28,8 +28,6 @@ pub(super) struct UserEntry {
     pub(super) loading: Option<Rc<RoomLoad>>,
     /// Unanswered reads of the user's sessions.
     pub(super) reads: Rc<Cell<usize>>,
-    /// Bytes of deferred frames, of all sessions.
-    pub(super) deferred: usize,
 }
 
 /// The users of a worker's sessions.
@@ -50,8 +48,7 @@ impl UserIndex {
             let (user, sessions) = (user.clone(), SmallVec::new());
             let rooms = UserRooms::new(Safeguards::default());
             let (loaded, loading, reads) = (false, None, Rc::default());
-            let user_entry =
-                UserEntry { user, sessions, rooms, loaded, loading, reads, deferred: 0 };
+            let user_entry = UserEntry { user, sessions, rooms, loaded, loading, reads };
             places.insert(user_entry) as UserSlot
         });
         places[id as usize].sessions.push(session);

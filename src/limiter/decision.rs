@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::RateLimit;
+use super::{RateLimit, UserRate};
 use crate::protocol::{Code, ErrorReply};
 
 /// The outcome of a call.
@@ -36,6 +36,11 @@ impl RateLimited {
 
     pub(super) const fn never(policy: RateLimit) -> Self {
         Self { policy, retry_after: None }
+    }
+
+    /// Returns whether it is the limit of a user that refuses the call.
+    pub fn is_of(&self, rate: UserRate) -> bool {
+        self.policy.name == rate.name()
     }
 
     /// Returns the error for the client.

@@ -18,6 +18,7 @@
 //! | `local` | the backend in memory |
 //! | `redis` | the backend that all nodes share, and its script |
 //! | `worker_limiter` | the limits that a worker's calls pass |
+//! | `outage` | what the log says while the shards do not count |
 //! | `user_concurrency` | how many calls of a user are with the store at once |
 //! | `connection_meter` | frames and bytes of one connection |
 //! | `keyed_permits` | a bounded number of permits for each key |
@@ -49,6 +50,7 @@ mod keyed_gcra;
 mod keyed_permits;
 mod local;
 mod member_shares;
+mod outage;
 mod policy;
 mod redis;
 mod tat_cache;
@@ -65,7 +67,8 @@ pub use gcra::Rate;
 pub use keyed_permits::{KeyedPermit, KeyedPermits};
 pub use local::Local;
 pub use member_shares::MemberShares;
-pub use policy::{CHARGES_MAX, Charge, LimitedCall, RateLimit};
+pub use outage::LimiterOutage;
+pub use policy::{CHARGES_MAX, Charge, LimitedCall, RateLimit, UserRate};
 pub use redis::{RedisLimiter, RedisLimiterOptions};
 pub use worker_limiter::{SHELVES, WorkerLimiter, WorkerLimiterOptions};
 

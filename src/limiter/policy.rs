@@ -41,6 +41,28 @@ impl fmt::Display for RateLimit {
     }
 }
 
+/// A rate of each user that a session is held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserRate {
+    /// Sends of messages.
+    Sends,
+    /// Events, signals and read marks.
+    Events,
+    /// Reads of the store.
+    Reads,
+}
+
+impl UserRate {
+    /// Returns the name of its limit.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Sends => "sends",
+            Self::Events => "events",
+            Self::Reads => "reads",
+        }
+    }
+}
+
 /// The cost of a call under one policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Charge {

@@ -11,13 +11,12 @@ use super::keyed_gcra::KeyedGcra;
 use super::member_shares::{MemberShare, MemberShares};
 use super::tat_cache::TatCache;
 use super::user_concurrency::{UserConcurrency, UserPermit};
-use super::{LimitDecision, LimitedCall, Limiter, LimiterError, Local, RateLimit, RateLimited};
+use super::{
+    LimitDecision, LimitedCall, Limiter, LimiterOutage, Local, RateLimit, RateLimited, UserRate,
+};
 use crate::config::{Rates, UserRates};
 use crate::domain::{Conversation, UserId};
-use crate::telemetry::{Limited, LogThrottle, Metrics};
-
-/// Between two log lines with the same text.
-const WARN_PAUSE: Duration = Duration::from_secs(10);
+use crate::telemetry::{Limited, Metrics};
 
 /// Policies of a user that are counted in memory without debts: sends, events.
 const USER_POLICIES: usize = 2;
@@ -65,6 +64,8 @@ pub struct WorkerLimiterOptions {
     pub nodes: Arc<AtomicU32>,
     /// Shares of contested conversations, for all workers of the node.
     pub shares: Arc<MemberShares>,
+    /// What is logged when the shared count fails, for all workers of the node.
+    pub outage: Arc<LimiterOutage>,
     /// The node's metrics.
     pub metrics: Arc<Metrics>,
 }
@@ -102,20 +103,22 @@ struct Users {
     /// Until when the sends of a user are refused without asking. Until then a refusal costs no
     /// round trip.
     refused: RefCell<TatCache<UserId>>,
-    warnings: LogThrottle,
+    outage: Arc<LimiterOutage>,
 }
 
 impl WorkerLimiter {
     /// Starts with nothing charged.
     pub fn new(plan: WorkerLimiterOptions) -> Self {
-        let WorkerLimiterOptions { rates, shared, nodes, shares, metrics } = plan;
+        let WorkerLimiterOptions { rates, shared, nodes, shares, outage, metrics } = plan;
         let rate = |[name, share]: [&'static str; 2], rate| {
             let policy = RateLimit::new(name, rate);
             let shelf = KeyedGcra::new(policy, CONVERSATION_DEBT, rates.remembered);
             ConversationRate { shelf, share: MemberShare::half_of(share, &policy) }
         };
         Self {
-            users: rates.of_users().map(|users| Users::new(users, shared, rates.remembered)),
+            users: rates
+                .of_users()
+                .map(|users| Users::new(users, (shared, outage), rates.remembered)),
             dms: rate(DM_LIMITS, rates.dm),
             rooms: rate(ROOM_LIMITS, rates.room),
             shares,
@@ -140,6 +143,19 @@ impl WorkerLimiter {
         self.counted(judged)
     }
 
+    /// Does the same without counting the decision: the caller may wait and ask again, and counts
+    /// the last one.
+    pub async fn ask_send(
+        &self,
+        user: &UserId,
+        conversation: &Conversation,
+    ) -> Result<(), RateLimited> {
+        match self.users.as_ref().and_then(|users| users.cached(user, self.now())) {
+            Some(refused) => Err(refused),
+            None => self.decide_send(user, conversation).await,
+        }
+    }
+
     /// Lets a user change a room, or its members. It counts as one of the user's sends.
     pub async fn change(&self, user: &UserId) -> Result<(), RateLimited> {
         let Some(users) = &self.users else { return Ok(()) };
@@ -148,9 +164,21 @@ impl WorkerLimiter {
         self.counted(judged(verdict))
     }
 
-    /// Lets a user publish an event.
-    pub fn event(&self, user: &UserId) -> Result<(), RateLimited> {
-        self.events(user, 1)
+    /// Lets a session start an op, or says how long it has to wait. What waits is not counted. A send
+    /// may always start: it is limited by [`Self::ask_send`].
+    pub fn start(&self, user: &UserId, rate: UserRate) -> Result<(), RateLimited> {
+        let Some(users) = &self.users else { return Ok(()) };
+        match rate {
+            UserRate::Sends => return Ok(()),
+            UserRate::Events => {
+                judged(users.here.decide(&LimitedCall::one(user, users.events, 1), 1))?;
+            }
+            UserRate::Reads => {
+                users.reads.check(user, self.now(), 1)?;
+                users.reads.charge(user, self.now(), 1);
+            }
+        }
+        self.counted(Ok(()))
     }
 
     /// Lets a user publish so many events at once: all are charged, or none.
@@ -256,7 +284,8 @@ impl WorkerLimiter {
         checked
     }
 
-    fn counted(&self, judged: Result<(), RateLimited>) -> Result<(), RateLimited> {
+    /// Counts a decision.
+    pub fn counted(&self, judged: Result<(), RateLimited>) -> Result<(), RateLimited> {
         let verdict = if judged.is_ok() { Limited::Allowed } else { Limited::Refused };
         self.metrics.limits.count(verdict);
         judged
@@ -283,11 +312,19 @@ fn judged(verdict: LimitDecision) -> Result<(), RateLimited> {
 }
 
 impl Users {
-    fn new(rates: UserRates, shared: Option<Arc<dyn Limiter>>, remembered: usize) -> Self {
+    fn new(
+        rates: UserRates,
+        (shared, outage): (Option<Arc<dyn Limiter>>, Arc<LimiterOutage>),
+        remembered: usize,
+    ) -> Self {
         Self {
-            sends: RateLimit::new("sends", rates.sends),
-            events: RateLimit::new("events", rates.events),
-            reads: KeyedGcra::new(RateLimit::new("reads", rates.reads), READS_DEBT, remembered),
+            sends: RateLimit::new(UserRate::Sends.name(), rates.sends),
+            events: RateLimit::new(UserRate::Events.name(), rates.events),
+            reads: KeyedGcra::new(
+                RateLimit::new(UserRate::Reads.name(), rates.reads),
+                READS_DEBT,
+                remembered,
+            ),
             items: KeyedGcra::new(
                 RateLimit::new("list items", rates.items),
                 Duration::ZERO,
@@ -296,7 +333,7 @@ impl Users {
             shared,
             here: Local::new(remembered * USER_POLICIES),
             refused: RefCell::new(TatCache::new(remembered)),
-            warnings: LogThrottle::every(WARN_PAUSE),
+            outage,
         }
     }
 
@@ -314,12 +351,13 @@ impl Users {
         };
         match shared.check(call.clone()).await {
             Ok(verdict) => {
+                self.outage.answered();
                 self.remember(user, verdict, gate.now());
                 verdict
             }
             Err(error) => {
                 gate.metrics.limits.unshared.inc();
-                self.warn(&error);
+                self.outage.failed(&error);
                 self.here.decide(&call, gate.nodes.load(Ordering::Relaxed))
             }
         }
@@ -328,12 +366,6 @@ impl Users {
     fn remember(&self, user: &UserId, verdict: LimitDecision, now: u64) {
         if let LimitDecision::Refused(RateLimited { retry_after: Some(wait), .. }) = verdict {
             self.refused.borrow_mut().put(user, now + wait.as_micros() as u64, now);
-        }
-    }
-
-    fn warn(&self, error: &LimiterError) {
-        if self.warnings.count().is_some() {
-            tracing::warn!(%error, "the shard did not decide: sends are limited to this node's share");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::descriptors::{limit_of_process, store_files};
 use super::plan::layouts;
 use crate::bus::{Bus, MemoryBus, RedisBus, RedisShard, StoreTag};
-use crate::clock::WallClock;
+use crate::clock::{Readable, WallClock};
 use crate::config::{Config, StoreBackend};
 use crate::layout::Layouts;
 use crate::limiter::{RedisLimiter, RedisLimiterOptions};
@@ -48,7 +48,11 @@ pub fn open_store(config: &Config, path: &Path) -> Result<Arc<dyn Store>, Backen
 }
 
 fn cql_options(config: &Config) -> CqlOptions {
-    CqlOptions { namespace: config.node.namespace.clone(), cql: config.store.cql.clone() }
+    CqlOptions {
+        namespace: config.node.namespace.clone(),
+        cql: config.store.cql.clone(),
+        waits: config.timeouts.cql,
+    }
 }
 
 /// Checks the embedded store of a configuration, without changing it.
@@ -95,7 +99,7 @@ const CLOSE_MIN: Duration = Duration::from_secs(1);
 pub async fn close_store(store: &Arc<dyn Store>, until: Instant) {
     let bound = until.saturating_duration_since(Instant::now()).max(CLOSE_MIN);
     if tokio::time::timeout(bound, store.close()).await.is_err() {
-        tracing::warn!(?bound, "the store did not close in time");
+        tracing::warn!("the store did not close within {}", Readable(bound));
     }
 }
 
@@ -113,7 +117,7 @@ pub fn own_bus(config: &Config) -> Arc<dyn Bus> {
 pub fn redis_bus(config: &Config) -> Arc<dyn Bus> {
     let shard = |name: &String| RedisShard { name: name.clone(), url: url(config, name) };
     let shards = layouts(config).shards().iter().map(shard).collect();
-    Arc::new(RedisBus::new(shards, config.delivery.bus.connect))
+    Arc::new(RedisBus::new(shards, config.timeouts.redis.connect))
 }
 
 /// Returns the limits for a node's users: counted on the shards if there are any.
@@ -123,8 +127,8 @@ pub(super) fn limits(config: &Config, layouts: &Arc<Layouts>, store: StoreTag) -
         layouts: Arc::clone(layouts),
         keys: Keys::new(&config.node.namespace, store.0),
         urls: layouts.shards().iter().map(|name| url(config, name)).collect(),
-        connect: config.delivery.bus.connect,
-        answer: config.rates.answer,
+        connect: config.timeouts.redis.connect,
+        answer: config.timeouts.redis.limiter,
         waiting: config.rates.waiting,
     });
     let start = |options: RedisLimiterOptions| -> Arc<StartLimiter> {
@@ -133,7 +137,7 @@ pub(super) fn limits(config: &Config, layouts: &Arc<Layouts>, store: StoreTag) -
             Ok(Arc::new(limiter) as _)
         })
     };
-    LimitOptions { shared: options.map(start), shares: Arc::default() }
+    LimitOptions { shared: options.map(start), shares: Arc::default(), outage: Arc::default() }
 }
 
 fn url(config: &Config, shard: &str) -> String {

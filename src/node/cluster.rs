@@ -1,6 +1,7 @@
 //! Several nodes in one process, on one store: for trying things out and for measurements.
 
 use std::ffi::OsStr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +56,9 @@ pub struct ClusterOptions {
     /// More tables of the nodes' configurations, as TOML, in the order of the nodes. They may
     /// differ, as they do in the middle of a change of layout. Nodes beyond the list have none.
     pub tables: Vec<String>,
+    /// Where nodes listen, for clients and for the operator, in the order of the nodes. Nodes beyond
+    /// the list take free ports of loopback.
+    pub addresses: Vec<[SocketAddr; 2]>,
     /// Whether users send, publish and read without limits: a load generator has few users.
     pub unlimited: bool,
 }
@@ -80,17 +84,24 @@ impl ClusterOptions {
         let buckets = self.buckets.map_or_else(String::new, |count| {
             format!("buckets = {{ user = {count}, room = {count}, topic = {count} }}\n")
         });
+        let [clients, operator] = self.addresses_of(number);
         let text = format!(
             "[node]\nname = \"n{number}\"\n\
-             [listen]\nclients = \"127.0.0.1:0\"\noperator = \"127.0.0.1:0\"\n\
-             [rates]\nusers = {:?}\n\
+             [listen]\nclients = \"{clients}\"\noperator = \"{operator}\"\n\
+             [rates]\nlimit_users = {}\n\
              [layouts.a]\n{buckets}redis = [{}]\n{}",
-            if self.unlimited { "off" } else { "on" },
+            !self.unlimited,
             shards.join(", "),
             self.tables_of(number),
         );
         let of_all = |name: &OsStr| OWN_TO_A_NODE.iter().all(|own| name != *own);
         Config::load(Some(&text), std::env::vars_os().filter(|(name, _)| of_all(name)))
+    }
+
+    fn addresses_of(&self, number: u32) -> [SocketAddr; 2] {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let place = number.checked_sub(1).map(|place| place as usize);
+        place.and_then(|place| self.addresses.get(place)).copied().unwrap_or([any; 2])
     }
 
     fn tables_of(&self, number: u32) -> &str {

@@ -8,10 +8,10 @@
 use super::descriptors::{Descriptors, limit_of_process, redis_shards};
 use super::machine::allowed_memory;
 use crate::config::{Config, StoreBackend};
-use crate::hub::DEFERRED_BYTES_MAX;
+use crate::hub::HELD_FRAME_BYTES;
 use crate::limiter::{ConnectionBounds, SHELVES};
 use crate::session::HELLO_BYTES_MAX;
-use crate::socket::{HEADER_BYTES_MAX, HTTP_BUFFER_BYTES_MAX};
+use crate::socket::{HEADER_BYTES_MAX, HTTP_BUFFER_BYTES_MAX, READ_BYTES_MAX};
 use crate::store::EMBEDDED_MEMORY_BYTES;
 
 /// The process itself, and its log's queue.
@@ -32,7 +32,7 @@ const USUAL_HANDSHAKE_BYTES: u64 = 4 << 10;
 /// A page of history as most are.
 const USUAL_PAGE_BYTES: u64 = 16 << 10;
 
-/// One in so many connections has half a frame, or waits for its user's rooms, at a time.
+/// One in so many connections has half a frame, holds frames back, or catches up, at a time.
 const BUSY_PART: u64 = 100;
 
 /// A pattern in the session, the index and the node's interest, without its text. A short text is
@@ -153,6 +153,7 @@ fn of_clients(config: &Config, clients: ConnectionBounds) -> Vec<Term> {
     let pattern = PATTERN_BYTES + PATTERN_TEXT_BYTES_MAX;
     let patterns = limits.requests.patterns as u64;
     let budget = limits.node.pattern_bytes as u64;
+    let held = (limits.session.held_bytes + limits.session.held_frames * HELD_FRAME_BYTES) as u64;
     vec![
         Term {
             name: "connections",
@@ -189,11 +190,18 @@ fn of_clients(config: &Config, clients: ConnectionBounds) -> Vec<Term> {
         },
         Term {
             name: "sessions that catch up",
+            formula: format!("{connections} connections * limits.outbox_bytes / 2"),
+            usual: busy * USUAL_PAGE_BYTES,
+            most: connections * outbox / 2,
+        },
+        Term {
+            name: "frames held back",
             formula: format!(
-                "{connections} connections * (limits.outbox_bytes / 2 + {DEFERRED_BYTES_MAX})"
+                "{connections} connections * (limits.held_bytes + limits.frame_bytes + \
+                 limits.held_frames * {HELD_FRAME_BYTES} + {READ_BYTES_MAX})"
             ),
             usual: busy * USUAL_PAGE_BYTES,
-            most: connections * (outbox / 2 + DEFERRED_BYTES_MAX as u64),
+            most: connections * (held + frame + READ_BYTES_MAX as u64),
         },
     ]
 }
@@ -212,7 +220,7 @@ fn of_requests(config: &Config) -> [Term; 1] {
 
 fn of_workers(config: &Config, shards: u64) -> Vec<Term> {
     let Config { limits, rates, delivery, .. } = config;
-    let (repair, links) = (&delivery.repair, &delivery.bus.links);
+    let (repair, links) = (&delivery.repair, &delivery.bus);
     let workers = config.workers as u64;
     let message = largest_message(config);
     let delivered = workers * limits.node.worker_queue as u64;
@@ -344,6 +352,8 @@ mod tests {
             "limits.node_outbox_bytes = 536870912",
             "limits.node_pattern_bytes = 536870912",
             "limits.outbox_bytes = 1048576",
+            "limits.held_bytes = 1048576",
+            "limits.held_frames = 4096",
             "limits.requests_in_flight = 2048",
             "limits.history_bytes = 200000",
             "limits.worker_queue = 131072",

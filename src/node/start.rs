@@ -27,7 +27,7 @@ use crate::hub::PatternBudget;
 use crate::interest::{Interest, Linger, WildcardFeed};
 use crate::layout::ShardIndex;
 use crate::limiter::{Addresses, ConnectionBounds, Connections, KeyedPermits};
-use crate::protocol::CursorSeal;
+use crate::protocol::{CursorSeal, DedupKey};
 use crate::redis::Channels;
 use crate::services::{ClusterView, NodeClocks, NodeIdentity, Services};
 use crate::session::Handoff;
@@ -35,7 +35,7 @@ use crate::shards::{
     LinkStates, ReconnectSignal, SHARD_EVENTS_MAX, ShardEvent, ShardEvents, Subscriber,
 };
 use crate::socket::{Budget, listen};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, name_thread};
 use crate::watermark::WatermarkState;
 use crate::worker::{Worker, WorkerEnd, WorkerListener, WorkerShards};
 use crate::worker_call::WorkerCalls;
@@ -232,6 +232,7 @@ impl Parts {
                 store_tag: StoreTag(identity.id.0),
                 bus_seal: EnvelopeMac::of_store(identity.cursor_key.expose()),
                 cursor_seal: CursorSeal::new(identity.cursor_key.expose(), identity.id.0),
+                dedup_key: DedupKey::of_store(identity.cursor_key.expose()),
                 verifier: plan.verifier(),
             },
             clocks: NodeClocks { ids, wall, metrics: Arc::clone(&metrics) },
@@ -295,7 +296,9 @@ impl Parts {
         let readiness = Arc::clone(&self.readiness);
         let services = Arc::clone(&self.services);
         let keep_alive = plan.config.timeouts.http.keep_alive;
+        let name = plan.config.node.name.clone();
         std::thread::Builder::new().name("nc-operator".into()).spawn(move || {
+            name_thread(&name);
             let runtime =
                 Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
             runtime.block_on(async {
@@ -345,7 +348,9 @@ impl Parts {
         };
         let (stop, busy, left) = (end.stop.clone(), Arc::downgrade(&end.busy), end.left.clone());
         let drain = plan.config.timeouts.drain;
+        let name = plan.config.node.name.clone();
         std::thread::Builder::new().name("nc-agent".into()).spawn(move || {
+            name_thread(&name);
             let runtime =
                 Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
             runtime.block_on(async {
@@ -404,7 +409,11 @@ impl Parts {
                 end: end.clone(),
             };
             let thread = std::thread::Builder::new().name(format!("nc-worker-{index}"));
-            threads.push(thread.spawn(move || worker.run())?);
+            let name = config.node.name.clone();
+            threads.push(thread.spawn(move || {
+                name_thread(&name);
+                worker.run()
+            })?);
         }
         Ok(threads)
     }
@@ -431,7 +440,7 @@ impl Parts {
                 health: Arc::clone(&self.health),
                 events: self.events.clone(),
                 reconnect_wanted: self.reconnect.reconnect_wanted(shard),
-                bounds: plan.config.delivery.bus.links,
+                waits: plan.config.timeouts.redis.links,
             })
             .collect()
     }

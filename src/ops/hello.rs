@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::Router;
+use super::ready_limits::ready_limits;
 use crate::domain::{Pattern, PatternScope, UserId};
 use crate::hub::Session;
 use crate::protocol::{ErrorReply, RequestId, ServerFrame, ServerInfo};
@@ -82,7 +83,7 @@ impl Router {
             device: session.device.as_deref(),
             node: &services.identity.node,
             ping_ms: services.config.timeouts.ping.as_millis() as u64,
-            limits: services.config.limits.ready(),
+            limits: &ready_limits(&services.config),
             refused,
             ignored: &options.ignored,
             now: services.clocks.wall.now().millis(),

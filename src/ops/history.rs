@@ -6,10 +6,10 @@ use ahash::{AHashMap, AHashSet};
 use serde_json::value::RawValue;
 
 use super::Router;
-use crate::domain::{Conversation, Message, MessageId, UserId};
+use super::start::Start;
+use crate::domain::{Conversation, Message, MessageId, SendContent, UserId};
 use crate::hub::Session;
 use crate::protocol::{ErrorReply, History, HistorySide, MessageText, RequestId, ServerFrame};
-use crate::send::SendContent;
 use crate::services::Visibility;
 use crate::store::{HistoryQuery, HistoryRange, Page, PageLimit};
 
@@ -20,20 +20,20 @@ impl Router {
         session: &Rc<Session>,
         id: Option<RequestId>,
         history: &History<'_>,
+        start: Start,
     ) -> Result<(), ErrorReply> {
         let of_op = |refusal: ErrorReply| refusal.of_op("history");
         let conversation =
             self.sessions.conversation_of(session, &history.conversation).map_err(of_op)?;
-        let permit = self.acquire_read_permit(session).map_err(of_op)?;
         let (side, limit) = (history.side, history.limit);
         let (router, session) = (Rc::clone(self), Rc::clone(session));
         tokio::task::spawn_local(async move {
             let read = router.read_page(Some(&session.user), &conversation, side, limit).await;
-            drop(permit);
             match read {
                 Ok(page) => router.reply_page(&session, id.as_ref(), &conversation, (side, &page)),
                 Err(refusal) => router.sessions.refuse(&session, id.as_ref(), &of_op(refusal)),
             }
+            drop(start);
         });
         Ok(())
     }
@@ -47,9 +47,13 @@ impl Router {
         side: HistorySide,
         limit: usize,
     ) -> Result<Page, ErrorReply> {
+        if let Some(user) = &caller_user {
+            self.limiter.read(user).map_err(|refused| refused.refusal())?;
+        }
         self.read_page(caller_user.as_ref(), &conversation, side, limit).await
     }
 
+    /// Reads a page. The user was charged its first read.
     async fn read_page(
         &self,
         user: Option<&UserId>,
@@ -59,10 +63,7 @@ impl Router {
     ) -> Result<Page, ErrorReply> {
         let services = &self.services;
         let _permit = match user {
-            Some(user) => {
-                self.limiter.read(user).map_err(|refused| refused.refusal())?;
-                Some(self.limiter.page_permit(user).await)
-            }
+            Some(user) => Some(self.limiter.page_permit(user).await),
             None => None,
         };
         let visibility = match user {
@@ -91,7 +92,9 @@ impl Router {
         conversation: &Conversation,
         (side, page): (HistorySide, &Page),
     ) {
-        let texts: Vec<MessageText> = page.messages.iter().map(MessageText::new).collect();
+        let key = &self.services.identity.dedup_key;
+        let texts: Vec<MessageText> =
+            page.messages.iter().map(|message| MessageText::new(message, key)).collect();
         let messages: Vec<&RawValue> = texts.iter().map(MessageText::as_raw).collect();
         let frame = ServerFrame::History {
             id,

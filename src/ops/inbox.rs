@@ -8,6 +8,7 @@ use super::Router;
 use super::bounded_concurrency::at_once;
 use super::inbox_order::{DIRECTS_MAX, InboxLine, InboxOrder};
 use super::inbox_place::InboxCursor;
+use super::start::Start;
 use crate::domain::{Conversation, Membership, MessageId, Room, RoomId, UserId};
 use crate::hub::Session;
 use crate::protocol::{
@@ -65,21 +66,20 @@ impl Router {
         session: &Rc<Session>,
         id: Option<RequestId>,
         inbox: &InboxRequest<'_>,
-    ) -> Result<(), ErrorReply> {
-        let permit = self.acquire_read_permit(session).map_err(|refusal| refusal.of_op("inbox"))?;
+        start: Start,
+    ) {
         let (next, limit) = (inbox.page.as_deref().map(str::to_owned), inbox.limit);
         let (router, session) = (Rc::clone(self), Rc::clone(session));
         tokio::task::spawn_local(async move {
-            let read = Rc::clone(&router).inbox_for(session.user.clone(), next, limit).await;
-            drop(permit);
+            let read = Rc::clone(&router).read_inbox(session.user.clone(), next, limit).await;
             match read {
                 Ok(page) => router.reply_inbox(&session, id.as_ref(), &page),
                 Err(refusal) => {
                     router.sessions.refuse(&session, id.as_ref(), &refusal.of_op("inbox"));
                 }
             }
+            drop(start);
         });
-        Ok(())
     }
 
     /// Reads a page of a user's inbox: 1 to 100 conversations, fewer if their last messages fill
@@ -90,8 +90,18 @@ impl Router {
         next: Option<String>,
         limit: usize,
     ) -> Result<InboxPage, ErrorReply> {
-        let limit = limit.clamp(1, INBOX_LIMIT_MAX);
         self.limiter.read(&user).map_err(|refused| refused.refusal())?;
+        self.read_inbox(user, next, limit).await
+    }
+
+    /// Reads a page. The user was charged its first read.
+    async fn read_inbox(
+        self: Rc<Self>,
+        user: UserId,
+        next: Option<String>,
+        limit: usize,
+    ) -> Result<InboxPage, ErrorReply> {
+        let limit = limit.clamp(1, INBOX_LIMIT_MAX);
         let behind = next.map(|token| InboxCursor::read(&token, &user)).transpose()?;
         let services = &self.services;
         let reader = InboxReader(services);
@@ -244,7 +254,8 @@ impl InboxReader<'_> {
         let participant = Participant { user: user.clone(), conversation: conversation.clone() };
         let read = self.0.answer(self.0.store.read_mark(participant)).await?;
         let peer = conversation.peer_of(user).map(|peer| peer.raw_text().into());
-        let last = last.as_ref().map(MessageText::new);
+        let key = &self.0.identity.dedup_key;
+        let last = last.as_ref().map(|message| MessageText::new(message, key));
         Ok(InboxEntry { conversation, peer, title, data, last, read })
     }
 
@@ -265,6 +276,7 @@ impl InboxReader<'_> {
 mod tests {
     use super::*;
     use crate::domain::{Message, Micros};
+    use crate::protocol::DedupKey;
 
     fn entry(bytes: usize) -> InboxEntry {
         let me = UserId::parse("me").unwrap();
@@ -281,7 +293,7 @@ mod tests {
             peer: None,
             title: None,
             data: None,
-            last: Some(MessageText::new(&message(body))),
+            last: Some(MessageText::new(&message(body), &DedupKey::of_store(&[7; 32]))),
             read: None,
         };
         let empty = entry("\"\"".into()).item().bytes();

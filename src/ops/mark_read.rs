@@ -5,10 +5,10 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use super::Router;
-use super::send::acquire_send_permit;
-use crate::clock::MARK_AHEAD_MAX;
+use super::start::Start;
+use crate::clock::{MARK_AHEAD_MAX, Readable};
 use crate::domain::{Conversation, MessageId, Micros, RoutingKey};
-use crate::hub::{SendOpPermit, Session};
+use crate::hub::Session;
 use crate::protocol::{Code, ErrorReply, MarkRequest, RequestId, ServerFrame};
 use crate::store::{Participant, ReadMark};
 
@@ -18,19 +18,20 @@ const ABOUT: &str = "read";
 
 impl Router {
     /// Moves a mark, answers once it is stored, and notifies the user's other sessions. A mark that
-    /// does not move forward changes nothing, and nobody is notified.
+    /// does not move forward changes nothing, and no session is notified. It counts as an event of
+    /// the user, since the sessions get it like one.
     pub(super) fn mark_read(
         self: &Rc<Self>,
         session: &Rc<Session>,
         id: Option<RequestId>,
         mark: &MarkRequest<'_>,
+        start: Start,
     ) -> Result<(), ErrorReply> {
         let of_op = |refusal: ErrorReply| refusal.of_op("mark_read");
-        let (conversation, permit) = self.check_mark(session, mark).map_err(of_op)?;
+        let conversation = self.check_mark(session, mark).map_err(of_op)?;
         let (router, session, upto) = (Rc::clone(self), Rc::clone(session), mark.upto);
         tokio::task::spawn_local(async move {
             let marked = router.store_mark(&session, &conversation, upto).await;
-            drop(permit);
             match marked {
                 Ok(moved) => {
                     if moved {
@@ -40,22 +41,19 @@ impl Router {
                 }
                 Err(refusal) => router.sessions.refuse(&session, id.as_ref(), &of_op(refusal)),
             }
+            drop(start);
         });
         Ok(())
     }
 
-    /// A mark is written like a message, so it takes a permit for sends. It is published to the
-    /// user's other sessions like an event, and counts as one.
     fn check_mark(
         &self,
         session: &Rc<Session>,
         mark: &MarkRequest<'_>,
-    ) -> Result<(Conversation, SendOpPermit), ErrorReply> {
+    ) -> Result<Conversation, ErrorReply> {
         let conversation = self.sessions.conversation_of(session, &mark.conversation)?;
         check_ahead(mark.upto, self.services.clocks.wall.now())?;
-        let permit = acquire_send_permit(session)?;
-        self.limiter.event(&session.user).map_err(|refused| refused.refusal())?;
-        Ok((conversation, permit))
+        Ok(conversation)
     }
 
     /// Stores a mark, and returns whether it moved forward. A mark with an unknown outcome is
@@ -77,7 +75,7 @@ impl Router {
         let why = match tokio::time::timeout(bound, marked).await {
             Ok(Ok(())) => return Ok(true),
             Ok(Err(error)) => error.to_string(),
-            Err(_elapsed) => format!("the store did not answer within {bound:?}"),
+            Err(_elapsed) => format!("the store did not answer within {}", Readable(bound)),
         };
         Err(ErrorReply::new(Code::Unavailable, why))
     }

@@ -1,8 +1,9 @@
 //! What each op means: one file per op, over the services of a node and the hub of a worker.
 
 mod bounded_concurrency;
-mod deferred;
+mod dispatch;
 mod events;
+mod flow;
 mod hello;
 mod history;
 mod inbox;
@@ -10,11 +11,12 @@ mod inbox_order;
 mod inbox_place;
 mod mark_read;
 mod publish;
-mod read_ops;
+mod ready_limits;
 mod renew;
 mod rooms;
 mod send;
 mod signal;
+mod start;
 mod subscribe;
 mod user_rooms;
 
@@ -24,12 +26,13 @@ use std::sync::Arc;
 use crate::fanout::{Fanout, KeyInterest, Sessions};
 use crate::hub::Session;
 use crate::limiter::WorkerLimiter;
-use crate::protocol::{ErrorReply, Op, Request, RequestHead, ServerFrame};
+use crate::protocol::{ErrorReply, Op, Request, RequestHead};
 use crate::recovery::Recovery;
 use crate::send::{MembershipChanges, SendPipeline};
 use crate::services::Services;
 
-use deferred::needs_rooms;
+use flow::held_op;
+use start::Start;
 
 pub use events::EventOrder;
 pub use hello::HelloOptions;
@@ -63,53 +66,15 @@ impl Router {
     /// Handles one frame of a session, and returns how many list items it named.
     pub fn handle(self: &Rc<Self>, session: &Rc<Session>, text: &str) -> usize {
         self.services.metrics.sessions.client_frames.inc();
-        self.take_frame(session, text)
-    }
-
-    fn take_frame(self: &Rc<Self>, session: &Rc<Session>, text: &str) -> usize {
-        let Request { id, op } = Request::read(text, &self.services.config.limits.requests);
-        let items = op.as_ref().map_or(0, Op::items);
-        if !session.is_loaded() && op.as_ref().is_ok_and(needs_rooms) {
-            self.defer(session, text);
-            return items;
-        }
-        let result = op.and_then(|op| match op {
-            Op::Hello(_) => Err(ErrorReply::bad_request(
-                "the session has begun; a fresh token is brought by `renew`",
-            )
-            .of_op("hello")),
-            Op::Renew(token) => self.renew(session, id.as_ref(), &token),
-            Op::Send(send) => self.send(session, id.clone(), &send),
-            Op::History(history) => self.history(session, id.clone(), &history),
-            Op::Inbox(inbox) => self.inbox(session, id.clone(), &inbox),
-            Op::MarkRead(mark) => self.mark_read(session, id.clone(), &mark),
-            Op::Publish(publish) => self.publish(session, id.as_ref(), publish),
-            Op::Signal(signal) => self.signal(session, id.as_ref(), &signal),
-            Op::Subscribe(patterns) => self.subscribe(session, id.clone(), patterns),
-            Op::Unsubscribe(patterns) => self.unsubscribe(session, id.as_ref(), &patterns),
-            Op::Ping => {
-                let now = self.services.clocks.wall.now().millis();
-                self.sessions.reply(session, &ServerFrame::Pong { id: id.as_ref(), now });
-                Ok(())
-            }
-        });
-        if let Err(refusal) = result {
-            self.sessions.refuse(session, id.as_ref(), &refusal);
+        let request = Request::read(text, &self.services.config.limits.requests);
+        let items = request.op.as_ref().map_or(0, Op::items);
+        if let Some(op) = request.op.as_ref().ok().and_then(held_op) {
+            self.start_or_hold(session, op, request, text);
+        } else {
+            let start = Start { _permit: None, since: session.link().last_seen() };
+            self.execute(session, request, start);
         }
         items
-    }
-
-    /// Executes the deferred frames of sessions whose rooms are known now, without end.
-    pub async fn execute_deferred(self: Rc<Self>) {
-        loop {
-            for session in self.recovery.loaded().await {
-                session.load();
-                let texts = self.sessions.hub.borrow_mut().take_deferred(&session);
-                for text in texts {
-                    self.take_frame(&session, &text);
-                }
-            }
-        }
     }
 
     /// Refuses a frame without executing it; only its id and its op are read.

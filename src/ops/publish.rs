@@ -18,7 +18,6 @@ impl Router {
         id: Option<&RequestId>,
         publish: PublishRequest<'_>,
     ) -> Result<(), ErrorReply> {
-        self.limiter.event(&session.user).map_err(|refused| refused.refusal().of_op("publish"))?;
         let PublishRequest { subject, data } = publish;
         let published = self.publish_subject(session, &subject, data);
         published.map_err(|refusal| refusal.of_op("publish"))?;

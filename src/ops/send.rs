@@ -7,10 +7,11 @@ use std::task::{Context, Waker};
 use bytes::Bytes;
 
 use super::Router;
+use super::start::Start;
 use crate::domain::Conversation;
-use crate::hub::{SendOpPermit, Session};
-use crate::protocol::{Code, ConversationRef, ErrorReply, MessageText, RequestId, Retry, Send};
-use crate::send::{SendOrder, Sending, begin_temporary_interest};
+use crate::hub::{HELD_MAX, Session};
+use crate::protocol::{Code, ErrorReply, RequestId, Retry, Send};
+use crate::send::{SendOrder, Sending, SentMessage, begin_temporary_interest};
 use crate::telemetry::SendOutcome;
 
 impl Router {
@@ -21,58 +22,52 @@ impl Router {
         session: &Rc<Session>,
         id: Option<RequestId>,
         send: &Send<'_>,
+        start: Start,
     ) -> Result<(), ErrorReply> {
-        let (conversation, permit) =
-            self.check_send(session, &send.conversation).map_err(|refusal| {
-                self.services.metrics.sends.count(SendOutcome::Refused);
-                refusal.of_op("send")
-            })?;
+        let conversation = self.sessions.conversation_of(session, &send.conversation);
+        let conversation = conversation.map_err(|refusal| {
+            self.services.metrics.sends.count(SendOutcome::Refused);
+            refusal.of_op("send")
+        })?;
         let order = SendOrder {
             from: session.user.clone(),
             conversation,
             body: Bytes::copy_from_slice(send.body.get().as_bytes()),
             nonce: send.nonce.as_deref().map(Into::into),
-            retry: send.retry,
+            fresh: send.fresh,
             seen: send.seen,
             by_service: false,
         };
-        let sending = Sending { order, session: Some(Rc::clone(session)) };
-        run(Box::pin(Rc::clone(self).serve_send(permit, Rc::clone(session), id, sending)));
+        let until = start.since + HELD_MAX;
+        let sending = Sending { order, session: Some((Rc::clone(session), until)) };
+        run(Box::pin(Rc::clone(self).serve_send(start, Rc::clone(session), id, sending)));
         Ok(())
-    }
-
-    /// Takes one of the session's permits for sends in flight, if the session may send to the
-    /// conversation.
-    fn check_send(
-        &self,
-        session: &Rc<Session>,
-        conversation: &ConversationRef<'_>,
-    ) -> Result<(Conversation, SendOpPermit), ErrorReply> {
-        let conversation = self.sessions.conversation_of(session, conversation)?;
-        Ok((conversation, acquire_send_permit(session)?))
     }
 
     async fn serve_send(
         self: Rc<Self>,
-        permit: SendOpPermit,
+        start: Start,
         session: Rc<Session>,
         id: Option<RequestId>,
         sending: Sending,
     ) {
         let outcome = self.sends.process(&sending).await;
-        drop(permit);
         match (outcome, id) {
-            (Ok(text), Some(id)) => self.sessions.reply_text(&session, text.sent(&id)),
+            (Ok(sent), Some(id)) => {
+                let nonce = sending.order.nonce.as_deref();
+                self.sessions.reply_text(&session, sent.text.sent(&id, nonce));
+            }
             (Ok(_), None) => {}
             (Err(refusal), id) => {
                 self.sessions.refuse(&session, id.as_ref(), &refusal.of_op("send"));
             }
         }
+        drop(start);
     }
 
     /// Sends in the name of a user without a session: it is processed alike, and all the user's
     /// sessions get the message. The caller may stop waiting: a send that has an id goes on.
-    pub async fn send_for(self: Rc<Self>, order: SendOrder) -> Result<MessageText, ErrorReply> {
+    pub async fn send_for(self: Rc<Self>, order: SendOrder) -> Result<SentMessage, ErrorReply> {
         self.must_be_let_in(&order).await?;
         begin_temporary_interest(&self.fanout.memberships, &order);
         let send = tokio::task::spawn_local(async move {
@@ -101,7 +96,7 @@ impl Router {
     pub async fn send_all_for(
         self: Rc<Self>,
         orders: Vec<SendOrder>,
-    ) -> Vec<Result<MessageText, ErrorReply>> {
+    ) -> Vec<Result<SentMessage, ErrorReply>> {
         let (mut outcomes, mut is_stopped) = (Vec::with_capacity(orders.len()), false);
         for order in orders {
             if is_stopped {
@@ -119,17 +114,6 @@ impl Router {
 fn not_tried() -> ErrorReply {
     let message = "not tried, since an earlier message of the sender in the list was not sent";
     ErrorReply::new(Code::Unavailable, message)
-}
-
-/// Takes one of the session's permits for sends in flight.
-pub(super) fn acquire_send_permit(session: &Rc<Session>) -> Result<SendOpPermit, ErrorReply> {
-    if session.is_leaving() {
-        return Err(ErrorReply::new(Code::Unavailable, "the node is being stopped"));
-    }
-    session.begin_send().map_err(|max| {
-        let message = format!("{max} sends are unanswered, no more are allowed");
-        ErrorReply::new(Code::LimitReached, message)
-    })
 }
 
 /// Polls a task once here, and leaves the rest to the event loop. So tasks that need no wait

@@ -7,8 +7,9 @@ use serde_json::value::RawValue;
 
 use super::Router;
 use super::send::run;
+use super::start::Start;
 use crate::domain::{Conversation, UserId};
-use crate::hub::{ReadOpPermit, Session};
+use crate::hub::Session;
 use crate::protocol::{Code, ErrorReply, RequestId, ServerFrame, SignalRequest};
 use crate::worker_call::Caller;
 
@@ -22,10 +23,10 @@ impl Router {
         session: &Rc<Session>,
         id: Option<&RequestId>,
         signal: &SignalRequest<'_>,
+        start: Start,
     ) -> Result<(), ErrorReply> {
-        let of_op = |refusal: ErrorReply| refusal.of_op("signal");
-        self.limiter.event(&session.user).map_err(|refused| of_op(refused.refusal()))?;
-        self.signal_conversation(session, id, signal).map_err(of_op)
+        let signalled = self.signal_conversation(session, id, signal, start);
+        signalled.map_err(|refusal| refusal.of_op("signal"))
     }
 
     fn signal_conversation(
@@ -33,15 +34,15 @@ impl Router {
         session: &Rc<Session>,
         id: Option<&RequestId>,
         signal: &SignalRequest<'_>,
+        start: Start,
     ) -> Result<(), ErrorReply> {
         let conversation = self.sessions.conversation_of(session, &signal.conversation)?;
         check_name(&signal.name)?;
         let about = conversation.to_string();
         let frame = self.signal_frame(&about, &signal.name, &session.user, signal.data);
         if self.services.is_for_services_to_start(&conversation) {
-            let permit = self.acquire_read_permit(session)?;
             let (router, session, id) = (Rc::clone(self), Rc::clone(session), id.cloned());
-            run(Box::pin(router.announce_if_started(permit, session, id, conversation, frame)));
+            run(Box::pin(router.announce_if_started(start, session, id, conversation, frame)));
             return Ok(());
         }
         self.fanout.announce(conversation.keys().collect(), &about, frame, Some(session.number));
@@ -65,7 +66,7 @@ impl Router {
     /// of a session keep their order among its sends.
     async fn announce_if_started(
         self: Rc<Self>,
-        permit: ReadOpPermit,
+        start: Start,
         session: Rc<Session>,
         id: Option<RequestId>,
         conversation: Conversation,
@@ -73,7 +74,6 @@ impl Router {
     ) {
         let turn = session.fifo_gate.enter();
         let started = self.services.must_be_started(&session.user, &conversation).await;
-        drop(permit);
         turn.comes().await;
         match started {
             Ok(()) => {
@@ -83,6 +83,7 @@ impl Router {
             }
             Err(refusal) => self.sessions.refuse(&session, id.as_ref(), &refusal.of_op("signal")),
         }
+        drop(start);
     }
 
     /// Refuses a signal over HTTP from a user who is not in the conversation, or may not write into

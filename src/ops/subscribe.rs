@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Router;
+use crate::clock::Readable;
 use crate::domain::{Pattern, PatternScope};
 use crate::hub::{PatternLimit, PatternWait, Session};
 use crate::interest::{Confirmation, all_within};
@@ -144,7 +145,7 @@ impl Router {
         drop(wait);
         if !confirmed {
             self.drop_patterns(&session, &session.unconfirmed(claim));
-            let message = format!("no confirmation within {bound:?}");
+            let message = format!("no confirmation within {}", Readable(bound));
             return self.refuse_subscribe(&session, id.as_ref(), message);
         }
         if let Some(lost) = session.lacking(&patterns).first() {

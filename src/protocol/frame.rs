@@ -4,9 +4,11 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::dedup::{DEDUP_BYTES, DedupKey};
 use super::error::{Code, Retry};
 use super::inbox_item::InboxItem;
 use super::member_news::{MemberChange, MemberNews};
+use super::ready_limits::ReadyLimits;
 use super::resume::ResumeReport;
 use crate::domain::{Conversation, Message, Pattern};
 
@@ -54,15 +56,15 @@ pub fn stored_json(text: &str) -> Option<&RawValue> {
 #[derive(Debug, Clone)]
 pub struct MessageText(Box<str>);
 
-/// Bytes of a message's object without names, nonce and body. It is the rest of the object, an id,
-/// the longest time, and the comma after it.
+/// Bytes of a message's object without names and body. It is the rest of the object, an id, the
+/// `dedup`, the longest time, and the comma after it.
 const OBJECT_BYTES_MAX: usize =
-    r#"{"id":"","conversation":"room..","from":"","nonce":"","body":,"sent_at":},"#.len() + 36 + 20;
+    r#"{"id":"","conversation":"room..","from":"","dedup":"","body":,"sent_at":},"#.len()
+        + 36
+        + DEDUP_BYTES
+        + 20;
 
-/// Most bytes of JSON that one byte of a text becomes: `\u0000`.
-const ESCAPE_BYTES_MAX: usize = 6;
-
-/// The kind of a message that nobody sent.
+/// The kind of a message that no user sent.
 const SYSTEM: &str = "system";
 
 #[derive(Serialize)]
@@ -74,15 +76,15 @@ struct MessageObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    nonce: Option<&'a str>,
+    dedup: Option<String>,
     body: &'a RawValue,
     sent_at: u64,
 }
 
 impl MessageText {
-    /// Makes the object of a message. A body that is not JSON, which no write path accepts, becomes
-    /// null.
-    pub fn new(message: &Message) -> Self {
+    /// Makes the object of a message, without its nonce. A body that is not JSON, which no write
+    /// path accepts, becomes null.
+    pub fn new(message: &Message, key: &DedupKey) -> Self {
         let body = serde_json::from_slice(&message.body).unwrap_or(RawValue::NULL);
         let is_system = message.from.is_of_room();
         let object = MessageObject {
@@ -90,7 +92,7 @@ impl MessageText {
             conversation: message.conversation.to_string(),
             kind: is_system.then_some(SYSTEM),
             from: (!is_system).then_some(message.from.as_str()),
-            nonce: message.nonce.as_deref(),
+            dedup: key.dedup(message),
             body,
             sent_at: message.id.time().millis(),
         };
@@ -98,14 +100,13 @@ impl MessageText {
     }
 
     /// An upper bound of the bytes of a message's object and the separator after it, known without
-    /// making the object. Ids need no escapes; a nonce may consist of them.
+    /// making the object. Ids need no escapes.
     pub fn bytes_at_most(message: &Message) -> usize {
         let name = match &message.conversation {
             Conversation::Dm(a, b) => a.as_str().len() + b.as_str().len(),
             Conversation::Room(room) => room.as_str().len(),
         };
-        let nonce = message.nonce.as_ref().map_or(0, |nonce| ESCAPE_BYTES_MAX * nonce.len());
-        OBJECT_BYTES_MAX + name + message.from.as_str().len() + nonce + message.body.len()
+        OBJECT_BYTES_MAX + name + message.from.as_str().len() + message.body.len()
     }
 
     /// The finished `message` frame.
@@ -113,9 +114,11 @@ impl MessageText {
         format!(r#"{{"op":"message","message":{}}}"#, self.0).into()
     }
 
-    /// The finished `sent` frame.
-    pub fn sent(&self, id: &RequestId) -> Bytes {
-        format!(r#"{{"op":"sent","id":{},"message":{}}}"#, id.0, self.0).into()
+    /// The finished `sent` frame, with the nonce that the session gave.
+    pub fn sent(&self, id: &RequestId, nonce: Option<&str>) -> Bytes {
+        let nonce =
+            nonce.map_or_else(String::new, |nonce| format!(r#""nonce":{},"#, to_text(&nonce)));
+        format!(r#"{{"op":"sent","id":{},{nonce}"message":{}}}"#, id.0, self.0).into()
     }
 
     /// The object as JSON.
@@ -148,19 +151,6 @@ impl ServerInfo {
     };
 }
 
-/// The limits in `ready`.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct ReadyLimits {
-    /// Bytes of a frame.
-    pub frame_bytes: usize,
-    /// Bytes of a body.
-    pub body_bytes: usize,
-    /// Patterns of a session.
-    pub patterns: usize,
-    /// Sends that may be unanswered.
-    pub sends_in_flight: usize,
-}
-
 /// A frame to the client.
 #[derive(Debug, Serialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
@@ -185,7 +175,7 @@ pub enum ServerFrame<'a> {
         /// Milliseconds between the server's pings.
         ping_ms: u64,
         /// The limits.
-        limits: ReadyLimits,
+        limits: &'a ReadyLimits,
         /// Patterns of `hello` that were refused.
         refused: &'a [String],
         /// Fields of `hello` that this version does not know; absent if there are none.
@@ -375,13 +365,21 @@ mod tests {
 
     #[test]
     fn golden_message_frames() {
-        let text = MessageText::new(&message(Some("a\"1")));
-        let object = r#"{"id":"01a20bb7-7312-71f7-8000-000000000005","conversation":"dm.alice.bob","from":"alice","nonce":"a\"1","body":{"text": "Hi!"},"sent_at":1795492901650}"#;
+        let key = DedupKey::of_store(&[7; 32]);
+        let marked = message(Some("a\"1"));
+        let dedup = key.dedup(&marked).unwrap();
+        let text = MessageText::new(&marked, &key);
+        let object = format!(
+            r#"{{"id":"01a20bb7-7312-71f7-8000-000000000005","conversation":"dm.alice.bob","from":"alice","dedup":"{dedup}","body":{{"text": "Hi!"}},"sent_at":1795492901650}}"#
+        );
         assert_eq!(text.as_raw().get(), object);
         assert_eq!(text.frame(), format!(r#"{{"op":"message","message":{object}}}"#));
         let id = RequestId::read_text("7").unwrap();
-        assert_eq!(text.sent(&id), format!(r#"{{"op":"sent","id":7,"message":{object}}}"#));
-        assert!(!MessageText::new(&message(None)).as_raw().get().contains("nonce"));
+        let sent = format!(r#"{{"op":"sent","id":7,"nonce":"a\"1","message":{object}}}"#);
+        assert_eq!(text.sent(&id, Some("a\"1")), sent, "who sent it is given the nonce back");
+        let plain = MessageText::new(&message(None), &key);
+        assert!(!plain.as_raw().get().contains("dedup"));
+        assert!(plain.sent(&id, None).starts_with(br#"{"op":"sent","id":7,"message":{"#));
     }
 
     #[test]
@@ -389,7 +387,7 @@ mod tests {
         let room = RoomId::parse("r").unwrap();
         let from = UserId::of_room(&room);
         let said = Message { conversation: Conversation::Room(room), from, ..message(None) };
-        let text = MessageText::new(&said);
+        let text = MessageText::new(&said, &DedupKey::of_store(&[7; 32]));
         let object = text.as_raw().get();
         assert!(object.contains(r#""conversation":"room.r","kind":"system","body""#), "{object}");
         assert!(object.len() < MessageText::bytes_at_most(&said));
@@ -413,10 +411,11 @@ mod tests {
                 nonce: nonce.as_deref().map(Into::into),
                 body: serde_json::to_string(&body).unwrap().into(),
             };
-            let bytes = MessageText::new(&message).as_raw().get().len() + ",".len();
+            let key = DedupKey::of_store(&[7; 32]);
+            let bytes = MessageText::new(&message, &key).as_raw().get().len() + ",".len();
             let bound = MessageText::bytes_at_most(&message);
             prop_assert!(bytes <= bound, "{bytes} of {bound}");
-            prop_assert!(nonce.is_some() || bound <= bytes + 40, "{bytes} of {bound}");
+            prop_assert!(bound <= bytes + 50, "{bytes} of {bound}");
         }
     }
 

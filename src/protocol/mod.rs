@@ -4,6 +4,7 @@ mod body;
 mod close;
 mod conversation_ref;
 mod cursor;
+mod dedup;
 mod error;
 mod fields;
 mod frame;
@@ -12,6 +13,7 @@ mod inbox_item;
 mod member_news;
 mod op;
 mod readable;
+mod ready_limits;
 mod resume;
 
 pub use body::{
@@ -21,14 +23,18 @@ pub use body::{
 pub use close::CloseReason;
 pub use conversation_ref::ConversationRef;
 pub use cursor::CursorSeal;
+pub use dedup::DedupKey;
 pub use error::{Code, ErrorReply, Retry, whole_millis};
-pub use frame::{MessageText, ReadyLimits, RequestId, ServerFrame, ServerInfo, stored_json};
+pub use frame::{MessageText, RequestId, ServerFrame, ServerInfo, stored_json};
 pub use head::RequestHead;
 pub use inbox_item::InboxItem;
 pub use member_news::{MemberChange, MemberNews};
 pub use op::{
     HISTORY_LIMIT_DEFAULT, Hello, History, HistorySide, INBOX_LIMIT_MAX, InboxRequest, MarkRequest,
     Op, PublishRequest, Request, Send, SignalRequest,
+};
+pub use ready_limits::{
+    ConnectionRateLimits, FrameBounds, PageBounds, ReadyLimits, SessionLimits, UserRateLimits,
 };
 pub use resume::{MessageGap, ResumeReason, ResumeReport};
 

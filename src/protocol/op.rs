@@ -91,8 +91,8 @@ pub struct Send<'a> {
     pub body: &'a RawValue,
     /// The sender's idempotency key.
     pub nonce: Option<Cow<'a, str>>,
-    /// Whether it may have been sent before under its nonce.
-    pub retry: bool,
+    /// Whether the client knows that this is its first try: its nonce is not looked up.
+    pub fresh: bool,
     /// The newest id that the client has seen.
     pub seen: Option<MessageId>,
 }
@@ -266,16 +266,11 @@ impl<'a> Hello<'a> {
 
 impl<'a> Send<'a> {
     fn read(fields: &mut Fields<'a>, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
-        let retry = fields.boolean("retry")?.unwrap_or_default();
-        let nonce = bounded(fields, "nonce", NONCE_BYTES_MAX)?;
-        if retry && nonce.is_none() {
-            return Err(ErrorReply::bad_request("`retry` needs a `nonce`"));
-        }
         Ok(Self {
             conversation: ConversationRef::read(fields)?,
             body: json(fields, "body", bounds.body_bytes)?,
-            nonce,
-            retry,
+            nonce: bounded(fields, "nonce", NONCE_BYTES_MAX)?,
+            fresh: fields.boolean("fresh")?.unwrap_or_default(),
             seen: message_id(fields, "seen")?,
         })
     }

@@ -26,7 +26,8 @@ impl Recovery {
         drop(hub);
         if is_recipient && !had && session.recovery.catch(message.id) {
             self.services.clocks.observe(message.id.time());
-            self.deliver_recovered(session, MessageText::new(message).frame());
+            let text = MessageText::new(message, &self.services.identity.dedup_key);
+            self.deliver_recovered(session, text.frame());
         }
     }
 

@@ -32,8 +32,7 @@ use tokio::sync::Notify;
 
 use crate::config::{Config, DeliveryConfig};
 use crate::domain::Micros;
-use crate::fanout::{Backlog, Fanout, Sessions};
-use crate::hub::Session;
+use crate::fanout::{Fanout, Sessions};
 use crate::services::Services;
 
 use audit::UnconfirmedDelivery;
@@ -88,8 +87,6 @@ pub struct Recovery {
     repairs: Pacer,
     /// The budget of resumes.
     resumes: Rc<ReadBudget>,
-    /// Sessions whose rooms are known now, and whose deferred frames are to be executed.
-    loaded: Backlog<Rc<Session>>,
 }
 
 impl Recovery {
@@ -105,13 +102,7 @@ impl Recovery {
             cursors_wanted: Notify::new(),
             repairs: Pacer::new(rates.repairs),
             resumes: ReadBudget::new(rates.resumes),
-            loaded: Backlog::default(),
             fanout,
         })
-    }
-
-    /// Waits for sessions whose rooms are known now.
-    pub async fn loaded(&self) -> Vec<Rc<Session>> {
-        self.loaded.take().await
     }
 }

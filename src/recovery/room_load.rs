@@ -13,8 +13,8 @@ use crate::watermark::CatchUpRead;
 
 impl Recovery {
     /// Reads the rooms of a session's user and waits up to `patience` for their buckets, or waits
-    /// for another session that does. Returns `None` if the session ended. Deferred frames are
-    /// executed once the rooms are read, and refused whenever a read fails.
+    /// for another session that does. Returns `None` if the session ended. What is held
+    /// back starts once the rooms are read, and is refused whenever a read fails.
     pub(super) async fn load_rooms(
         self: &Rc<Self>,
         session: &Rc<Session>,
@@ -28,7 +28,7 @@ impl Recovery {
             };
             match end {
                 LoadEnd::Read(reading) => return Some(reading),
-                LoadEnd::Failed => self.refuse_deferred(session),
+                LoadEnd::Failed => self.refuse_held(session),
                 LoadEnd::Abandoned => {}
             }
         }
@@ -42,7 +42,7 @@ impl Recovery {
         patience: Duration,
     ) -> LoadEnd {
         let (begun, user) = (Cell::new(None), &session.user);
-        // Tried once: the caller tries again after it has refused the deferred frames.
+        // Tried once: the caller tries again after it has refused what is held back.
         let reader = self.session_reader(session, 1);
         let read = reader.read(|| {
             begun.set(Some(self.look_before_reading(session)));
@@ -53,7 +53,7 @@ impl Recovery {
             Some((rows, reading)) if self.sessions.hub.borrow().is_loading(user, &guard) => {
                 self.apply_memberships(user, &rows);
                 let sessions = self.sessions.hub.borrow_mut().loaded(user);
-                sessions.into_iter().for_each(|session| self.loaded.add(session));
+                sessions.into_iter().for_each(|session| session.load());
                 let heard = self.hears_all(user, patience).await;
                 LoadEnd::Read(if heard { reading } else { reading.unconfirmed() })
             }
@@ -72,11 +72,10 @@ impl Recovery {
         CatchUpRead::begin(wall, watermark_state, confirmed)
     }
 
-    /// Refuses the deferred frames, since the rooms could not be read; more may be deferred then.
-    fn refuse_deferred(&self, session: &Rc<Session>) {
-        let texts = self.sessions.hub.borrow_mut().take_deferred(session);
-        for text in texts {
-            let head = RequestHead::scan(&text);
+    /// Refuses what is held back, since the rooms could not be read; more may be held back then.
+    fn refuse_held(&self, session: &Rc<Session>) {
+        for frame in session.take_all_held() {
+            let head = RequestHead::scan(&frame.text);
             let message = "your rooms could not be read from the store";
             let refusal = head.refusal(ErrorReply::new(Code::Unavailable, message));
             self.sessions.refuse(session, head.id.as_ref(), &refusal);

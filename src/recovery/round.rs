@@ -193,7 +193,7 @@ impl Recovery {
         let Some(above) = self.sessions.hub.borrow().floor(key, watermark) else { return Some(()) };
         let offer = |message: &Message| {
             self.services.clocks.observe(message.id.time());
-            let frame = MessageText::new(message).frame();
+            let frame = MessageText::new(message, &self.services.identity.dedup_key).frame();
             let delivered =
                 self.sessions.hub.borrow_mut().offer(key, message.id, &frame, watermark);
             self.services.metrics.recovery.repaired[kind as usize].inc_by(delivered.handed);

@@ -1,5 +1,6 @@
 //! How a connection to a Redis is made.
 
+use crate::clock::Readable;
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
@@ -39,7 +40,7 @@ pub struct ConnectOptions {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ConnectError {
     /// Nothing answered in time.
-    #[error("no answer within {0:?}")]
+    #[error("no answer within {}", Readable(*.0))]
     Timeout(Duration),
     /// The server or the network refused.
     #[error("{0}")]

@@ -1,5 +1,6 @@
 //! A pool of connections for commands other than publish and subscribe.
 
+use crate::clock::Readable;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -35,10 +36,10 @@ fn demotion(answer: &Value) -> Option<ServerError> {
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
     /// No connection was free, or could be made, in time.
-    #[error("no connection within {0:?}")]
+    #[error("no connection within {}", Readable(*.0))]
     Exhausted(Duration),
     /// The answer did not come in time; the command may have taken effect.
-    #[error("no answer within {0:?}")]
+    #[error("no answer within {}", Readable(*.0))]
     Timeout(Duration),
     /// The server or the network refused.
     #[error("{0}")]

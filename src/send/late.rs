@@ -35,7 +35,8 @@ impl LateMessages {
             tokio::time::sleep(LOOK_FOR_LATE).await;
             if is_stored(&fanout, &message).await {
                 fanout.services.metrics.sends.published_late.inc();
-                let envelope = fanout.envelope(&message, &MessageText::new(&message));
+                let text = MessageText::new(&message, &fanout.services.identity.dedup_key);
+                let envelope = fanout.envelope(&message, &text);
                 let targets = fanout.targets(&envelope.keys);
                 fanout.fan_out(envelope, &targets, None, None);
             }

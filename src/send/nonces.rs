@@ -4,8 +4,10 @@
 //!    outcome and gets the same.
 //! 2. Once the send was acknowledged, a record tells every node. Until the record is stored, the
 //!    send counts as in flight: a node that asked the store earlier would not find the record.
-//! 3. A send that may be a retry looks for the record before it gets an id. If there is none, it is
-//!    a message of its own.
+//! 3. A send looks for the record before it gets an id. If there is none, it is a message of its
+//!    own. A look-up beside the write would leave a second row for every record that it finds.
+//! 4. A send whose client says `fresh` is not looked up, unless its session used the nonce lately.
+//!    Where that was wrong there are two rows, and readers collapse them like those below.
 //!
 //! Only acknowledged sends are recorded, and only a record is ever answered with. A send whose
 //! outcome is unknown has no record: its row may be stored, may become visible later, or never. To
@@ -22,12 +24,11 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 use tokio::sync::Notify;
-use xxhash_rust::xxh3::Xxh3;
 
-use crate::domain::{Conversation, Message, MessageId, UserId, canonical};
+use crate::domain::{Message, MessageId, SendContent, UserId};
 use crate::protocol::{Code, ErrorReply};
 use crate::services::Services;
-use crate::store::{IdempotencyKey, IdempotencyRecord};
+use crate::store::IdempotencyKey;
 
 /// Sends with nonces in flight on one worker: those of a thousand sessions with all their sends in
 /// flight. Further ones are refused.
@@ -35,35 +36,6 @@ const UNDER_WAY_MAX: usize = 16 * 1024;
 
 /// The same for one user: as many as 64 sessions send. Without it one user could take all of them.
 const USER_UNDER_WAY_MAX: usize = 1024;
-
-/// What a nonce stands for: the hash of a conversation and of the value of a body. Its first byte
-/// is the version of the hash's input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SendContent(pub u128);
-
-/// The version of [`SendContent`].
-const CONTENT_VERSION: u8 = 2;
-
-impl SendContent {
-    /// Hashes a conversation and a body.
-    pub fn of(conversation: &Conversation, body: &[u8]) -> Self {
-        let mut hash = Xxh3::new();
-        hash.update(conversation.to_string().as_bytes());
-        // No name of a conversation contains it, so no two pairs have the same hash input.
-        hash.update(&[0]);
-        hash.update(&canonical(body));
-        let mut bytes = hash.digest128().to_be_bytes();
-        bytes[0] = CONTENT_VERSION;
-        Self(u128::from_be_bytes(bytes))
-    }
-
-    /// Returns whether a record is of this content. A record that another version of the program
-    /// wrote cannot be compared, and counts as a match.
-    fn is_recorded_by(self, record: &IdempotencyRecord) -> bool {
-        let [version, ..] = record.content.to_be_bytes();
-        version != CONTENT_VERSION || record.content == self.0
-    }
-}
 
 /// The outcome of a send.
 type Outcome = Result<Arc<Message>, ErrorReply>;
@@ -137,14 +109,13 @@ impl Flights {
     fn must_have_room_for(&self, user: &UserId) -> Result<(), ErrorReply> {
         if self.users.get(user).is_some_and(|held| held.len() >= USER_UNDER_WAY_MAX) {
             let message = format!(
-                "{USER_UNDER_WAY_MAX} sends of the user with nonces are in flight, no more are \
-                 allowed"
+                "{USER_UNDER_WAY_MAX} marked sends of the user are in flight, no more are allowed"
             );
             return Err(ErrorReply::new(Code::LimitReached, message));
         }
         if self.len >= UNDER_WAY_MAX {
             let message =
-                format!("{UNDER_WAY_MAX} sends with nonces are in flight, no more are allowed");
+                format!("{UNDER_WAY_MAX} marked sends are in flight, no more are allowed");
             return Err(ErrorReply::new(Code::Unavailable, message));
         }
         Ok(())
@@ -177,7 +148,7 @@ impl Drop for First {
     /// A send that is dropped before it reported may have been stored or published, so its outcome
     /// is unknown.
     fn drop(&mut self) {
-        let message = "an earlier send with this nonce was abandoned";
+        let message = "an earlier try of this send was abandoned";
         self.tell(Err(ErrorReply::new(Code::OutcomeUnknown, message)));
         self.nonces.flights.borrow_mut().remove(&self.user, &self.nonce);
     }
@@ -206,7 +177,7 @@ pub(super) async fn look_up(
 ) -> Result<Option<MessageId>, ErrorReply> {
     let key = IdempotencyKey { sender: user.clone(), nonce: nonce.into() };
     match services.answer(services.store.idempotency(key)).await? {
-        Some(record) if content.is_recorded_by(&record) => Ok(Some(record.id)),
+        Some(record) if content.is_recorded_as(record.content) => Ok(Some(record.id)),
         Some(_other) => Err(reused()),
         None => Ok(None),
     }
@@ -220,7 +191,7 @@ fn reused() -> ErrorReply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Micros;
+    use crate::domain::{Conversation, Micros};
     use tokio::task::LocalSet;
 
     fn user(id: &str) -> UserId {
@@ -253,29 +224,6 @@ mod tests {
             Ok(NonceEntry::Repeat(flight)) => flight,
             other => panic!("{other:?}"),
         }
-    }
-
-    #[test]
-    fn content_is_conversation_and_body() {
-        let content = SendContent::of(&dm("bob"), b"1");
-        assert_eq!(content, SendContent::of(&dm("bob"), b"1"));
-        assert_ne!(content, SendContent::of(&dm("bob"), b"2"));
-        assert_ne!(content, SendContent::of(&dm("bob2"), b""));
-        assert_eq!(content, SendContent::of(&dm("bob"), b" 1.0"), "the value counts");
-        // Records outlive the program that wrote them: the version, then the hash of
-        // `dm.alice.bob`, NUL and the value.
-        let hash = xxhash_rust::xxh3::xxh3_128(b"dm.alice.bob\0#+1e0;");
-        assert_eq!(content.0, (hash << 8 >> 8) | 2 << 120);
-    }
-
-    #[test]
-    fn a_record_of_another_version_is_believed() {
-        let id = MessageId::first_of(Micros(1));
-        let content = SendContent::of(&dm("bob"), b"1");
-        let stands =
-            |record: u128| content.is_recorded_by(&IdempotencyRecord { id, content: record });
-        assert!(stands(content.0) && stands(7));
-        assert!(!stands(SendContent::of(&dm("bob"), b"2").0));
     }
 
     #[tokio::test]

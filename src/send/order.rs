@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::domain::{Conversation, Message, MessageId, UserId};
 use crate::hub::Session;
@@ -18,8 +19,8 @@ pub struct SendOrder {
     pub body: Bytes,
     /// Identifies repeats of this send.
     pub nonce: Option<Box<str>>,
-    /// Whether it may have been sent before with its nonce.
-    pub retry: bool,
+    /// Whether it is known to be the first try with its nonce.
+    pub fresh: bool,
     /// The newest id that the sender has seen.
     pub seen: Option<MessageId>,
     /// Whether a service sends in the sender's name. It may start conversations that users may not.
@@ -44,6 +45,13 @@ impl SendOrder {
 pub struct Sending {
     /// What is sent.
     pub order: SendOrder,
-    /// The session that sends.
-    pub session: Option<Rc<Session>>,
+    /// The session that sends, and until when the send may wait for its user's rate.
+    pub session: Option<(Rc<Session>, Instant)>,
+}
+
+impl Sending {
+    /// Returns the session that sends.
+    pub(super) fn session(&self) -> Option<&Rc<Session>> {
+        self.session.as_ref().map(|(session, _)| session)
+    }
 }

@@ -7,17 +7,27 @@ use std::time::Instant;
 use tokio::time::timeout;
 
 use super::late::LateMessages;
-use super::nonces::{First, NonceEntry, Nonces, SendContent, look_up};
+use super::nonces::{First, NonceEntry, Nonces, look_up};
 use super::send_ids::outcome_unknown;
 use super::{InFlight, SendIds, SendOrder, Sending};
-use crate::domain::{Conversation, Message, MessageId};
+use crate::domain::{Conversation, Message, MessageId, SendContent};
 use crate::fanout::Fanout;
-use crate::limiter::WorkerLimiter;
+use crate::hub::{Session, Slot};
+use crate::limiter::{RateLimited, UserRate, WorkerLimiter};
 use crate::protocol::{Code, ErrorReply, MessageText};
 use crate::services::{Services, append_refusal, no_such_conversation, not_a_member};
 use crate::store::{IdempotencyEntry, IdempotencyKey, IdempotencyRecord};
 use crate::telemetry::SendOutcome;
 use crate::watermark::{ACK_LIMIT, SendId, UnknownReason};
+
+/// A send that succeeded.
+#[derive(Debug)]
+pub struct SentMessage {
+    /// The message, as every reader gets it.
+    pub text: MessageText,
+    /// Whether an earlier try of the send became this message.
+    pub is_replay: bool,
+}
 
 /// A message that is acknowledged.
 struct Acknowledged {
@@ -48,7 +58,7 @@ pub struct SendPipeline {
 
 impl SendPipeline {
     /// Processes a send, and counts its outcome.
-    pub async fn process(&self, sending: &Sending) -> Result<MessageText, ErrorReply> {
+    pub async fn process(&self, sending: &Sending) -> Result<SentMessage, ErrorReply> {
         let permit = self.in_flight.enter();
         let outcome = self.send_under_nonce(sending).await;
         drop(permit);
@@ -63,25 +73,33 @@ impl SendPipeline {
         outcome
     }
 
-    async fn send_under_nonce(&self, sending: &Sending) -> Result<MessageText, ErrorReply> {
+    async fn send_under_nonce(&self, sending: &Sending) -> Result<SentMessage, ErrorReply> {
         self.services.clocks.must_know_the_time()?;
-        let Sending { order, session } = sending;
+        let order = &sending.order;
         if let Some(seen) = order.seen {
             self.services.clocks.observe_claim(seen.time());
         }
         let Some(nonce) = &order.nonce else {
-            return self.send_once(sending, None).await.map(|sent| sent.text);
+            let sent = self.send_once(sending, None).await?;
+            return Ok(SentMessage { text: sent.text, is_replay: false });
         };
-        let recent = session.as_ref().is_some_and(|session| session.nonces.note(nonce));
+        let recent = sending.session().is_some_and(|session| session.nonces.note(nonce));
         let content = SendContent::of(&order.conversation, &order.body);
         match self.nonces.enter(&order.from, nonce, content)? {
             NonceEntry::Repeat(flight) => {
-                self.admit(order).await?;
-                flight.outcome().await.map(|message| MessageText::new(&message))
+                let turn = sending.session().map(|session| session.fifo_gate.enter());
+                let admitted = self.admit(sending, turn.as_ref()).await;
+                if let Some(turn) = &turn {
+                    turn.comes().await;
+                }
+                admitted?;
+                drop(turn);
+                let message = flight.outcome().await?;
+                Ok(SentMessage { text: self.text_of(&message), is_replay: true })
             }
             NonceEntry::First(first) => {
-                let known = (order.retry || recent).then_some(content);
-                let sent = self.send_once(sending, known).await;
+                let look_for = (!order.fresh || recent).then_some(content);
+                let sent = self.send_once(sending, look_for).await;
                 first.tell(
                     sent.as_ref().map(|sent| Arc::clone(&sent.message)).map_err(Clone::clone),
                 );
@@ -89,7 +107,7 @@ impl SendPipeline {
                 if !again {
                     self.record(first, &message, nonce, content);
                 }
-                Ok(text)
+                Ok(SentMessage { text, is_replay: again })
             }
         }
     }
@@ -101,8 +119,8 @@ impl SendPipeline {
         sending: &Sending,
         look_for: Option<SendContent>,
     ) -> Result<Acknowledged, ErrorReply> {
-        let turn = sending.session.as_ref().map(|session| session.fifo_gate.enter());
-        let found = self.admit_and_look_up(&sending.order, look_for).await;
+        let turn = sending.session().map(|session| session.fifo_gate.enter());
+        let found = self.admit_and_look_up(sending, turn.as_ref(), look_for).await;
         if let Some(turn) = &turn {
             turn.comes().await;
         }
@@ -146,10 +164,12 @@ impl SendPipeline {
     /// that the sender's nonce was acknowledged with.
     async fn admit_and_look_up(
         &self,
-        order: &SendOrder,
+        sending: &Sending,
+        turn: Option<&Slot<'_>>,
         look_for: Option<SendContent>,
     ) -> Result<Option<MessageId>, ErrorReply> {
-        self.admit(order).await?;
+        self.admit(sending, turn).await?;
+        let order = &sending.order;
         match (&order.nonce, look_for) {
             (Some(nonce), Some(content)) => {
                 look_up(&self.services, &order.from, nonce, content).await
@@ -159,14 +179,48 @@ impl SendPipeline {
     }
 
     /// Decides whether a sender may send now. Every send passes here once, a retry like a first
-    /// try, and before it has an id. It waits only where the store or the limiter must be asked.
-    async fn admit(&self, order: &SendOrder) -> Result<(), ErrorReply> {
-        let passed = self.limiter.send(&order.from, &order.conversation).await;
+    /// try, and before it has an id. It waits only where the store or the limiter must be asked, or
+    /// for its user's rate.
+    async fn admit(&self, sending: &Sending, turn: Option<&Slot<'_>>) -> Result<(), ErrorReply> {
+        let order = &sending.order;
+        let passed = match (&sending.session, turn) {
+            (Some((session, until)), Some(turn)) => {
+                let passed = self.wait_for_rate(order, session, *until, turn).await;
+                self.limiter.counted(passed)
+            }
+            _ => self.limiter.send(&order.from, &order.conversation).await,
+        };
         passed.map_err(|refused| refused.refusal())?;
         if order.by_service {
             return Ok(());
         }
         self.services.must_be_started(&order.from, &order.conversation).await
+    }
+
+    /// Lets a session's send pass the limits. If it is over its user's rate, it waits for its turn
+    /// and then for the rate. So one send of a session waits for the rate at a time, and those
+    /// behind it wait for their turn.
+    async fn wait_for_rate(
+        &self,
+        order: &SendOrder,
+        session: &Session,
+        until: tokio::time::Instant,
+        turn: &Slot<'_>,
+    ) -> Result<(), RateLimited> {
+        let mut asked = self.limiter.ask_send(&order.from, &order.conversation).await;
+        if asked.is_err_and(|refused| refused.is_of(UserRate::Sends)) {
+            turn.comes().await;
+            asked = self.limiter.ask_send(&order.from, &order.conversation).await;
+        }
+        while let Err(refused) = asked
+            && refused.is_of(UserRate::Sends)
+            && !session.is_leaving()
+            && let Some(wait) = session.wait_for_rate(refused, until)
+        {
+            tokio::time::sleep(wait).await;
+            asked = self.limiter.ask_send(&order.from, &order.conversation).await;
+        }
+        asked
     }
 
     async fn store_message(
@@ -192,31 +246,42 @@ impl SendPipeline {
         message: &Message,
         send_id: SendId,
     ) -> Result<MessageText, ErrorReply> {
-        let text = MessageText::new(message);
+        let text = self.text_of(message);
         let envelope = self.fanout.envelope(message, &text);
         let targets = self.fanout.targets(&envelope.keys);
         self.ids.check(send_id, targets.len())?;
-        let except = sending.session.as_ref().map(|session| session.number);
+        let except = sending.session().map(|session| session.number);
         self.fanout.fan_out(envelope, &targets, Some(send_id), except);
         Ok(text)
     }
 
-    /// Answers a send that was acknowledged before with its nonce: the same message, published
-    /// again.
+    /// Answers a send that was acknowledged before with its nonce: the same message. It is published
+    /// again only while its id is above the node's watermark.
     ///
-    /// It has no send id, since no delivery depends on it. The node that acknowledged the message
-    /// tracked its id, and every watermark above it waited for those publishes or for a repair.
-    /// This publish only makes delivery faster, so it may be lost like an event if its shard is
-    /// down.
+    /// No delivery depends on that publish, so it has no send id, and may be lost like an event if
+    /// its shard is down. The node that acknowledged the message tracked its id, and every watermark
+    /// above it waited for those publishes or for a repair. The publish only makes delivery faster
+    /// where the first one was lost.
+    ///
+    /// At or below the watermark every session here has the message, and the worker has forgotten
+    /// that it delivered it. A publish would show it to all of them again. Other nodes have
+    /// watermarks of their own, which keep the same promise there. The node's watermark is enough:
+    /// a worker that has yet to reach it has the delivery in its queue, before the watermark.
     fn acknowledge_again(&self, sending: &Sending, id: MessageId) -> Acknowledged {
         self.services.clocks.observe(id.time());
         let message = Arc::new(sending.order.message(id));
-        let text = MessageText::new(&message);
-        let envelope = self.fanout.envelope(&message, &text);
-        let targets = self.fanout.targets(&envelope.keys);
-        let except = sending.session.as_ref().map(|session| session.number);
-        self.fanout.fan_out(envelope, &targets, None, except);
+        let text = self.text_of(&message);
+        if id.time() > self.services.cluster.watermark_state.watermark() {
+            let envelope = self.fanout.envelope(&message, &text);
+            let targets = self.fanout.targets(&envelope.keys);
+            let except = sending.session().map(|session| session.number);
+            self.fanout.fan_out(envelope, &targets, None, except);
+        }
         Acknowledged { message, text, again: true }
+    }
+
+    fn text_of(&self, message: &Message) -> MessageText {
+        MessageText::new(message, &self.services.identity.dedup_key)
     }
 
     /// Records an acknowledged nonce in the background. If that fails, a retry of the send is

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Services;
+use crate::clock::Readable;
 use crate::config::Initiator;
 use crate::domain::{
     Conversation, HistoryVisibility, MemberState, Membership, MessageId, Room, RoomId, UserId,
@@ -31,7 +32,7 @@ impl Services {
         match tokio::time::timeout(bound, write).await {
             Ok(written) => written.map_err(append_refusal),
             Err(_elapsed) => {
-                let message = format!("the store did not answer within {bound:?}");
+                let message = format!("the store did not answer within {}", Readable(bound));
                 Err(ErrorReply::new(Code::OutcomeUnknown, message))
             }
         }
@@ -133,7 +134,7 @@ pub async fn within<T>(bound: Duration, read: PendingRead<T>) -> Result<T, Error
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(ErrorReply::new(Code::Unavailable, error.to_string())),
         Err(_elapsed) => {
-            let message = format!("the store did not answer within {bound:?}");
+            let message = format!("the store did not answer within {}", Readable(bound));
             Err(ErrorReply::new(Code::Unavailable, message))
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::auth::Verifier;
 use crate::bus::{BootId, EnvelopeMac, StoreTag};
-use crate::protocol::CursorSeal;
+use crate::protocol::{CursorSeal, DedupKey};
 
 /// What a node is known by, and its keys. It is fixed when the node starts.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub struct NodeIdentity {
     pub bus_seal: EnvelopeMac,
     /// Seals cursors.
     pub cursor_seal: CursorSeal,
+    /// Makes what readers collapse the tries of a send by.
+    pub dedup_key: DedupKey,
     /// Verifies tokens.
     pub verifier: Verifier,
 }

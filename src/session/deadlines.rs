@@ -82,7 +82,9 @@ fn overdue(context: &ConnectionContext, session: &Session, now: Instant) -> Opti
         Some(CloseReason::TokenExpired)
     } else if blocked.is_some_and(|blocked| blocked > services.config.timeouts.http.write_stall) {
         Some(CloseReason::SlowConsumer)
-    } else if silent > services.config.timeouts.ping + services.config.timeouts.pong_grace {
+    } else if silent > services.config.timeouts.ping + services.config.timeouts.pong_grace
+        && !link.is_paused()
+    {
         Some(CloseReason::PongMissing)
     } else {
         None

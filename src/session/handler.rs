@@ -84,6 +84,9 @@ impl SessionHandler {
             Metered::Taken => {
                 let items = router.handle(session, text);
                 self.owe(items);
+                if router.holds_enough(session) {
+                    return HandlerAction::Pause;
+                }
             }
             Metered::Refused(refused) => router.reject(session, text, refused.refusal()),
             Metered::Abuse => return self.end_abuse(),

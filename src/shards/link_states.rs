@@ -1,9 +1,13 @@
 //! The states of a node's shard connections.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use super::shard_log::{ShardLog, ShardNews};
+use crate::clock::Readable;
 use crate::redis::RunId;
 
 /// What a shard connection is for.
@@ -38,6 +42,15 @@ pub enum LinkState {
     },
 }
 
+impl fmt::Display for LinkRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Subscriber => f.write_str("subscriber"),
+            Self::Publisher { worker } => write!(f, "publisher of worker {worker}"),
+        }
+    }
+}
+
 impl fmt::Display for LinkState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -62,7 +75,13 @@ pub struct LinkReport {
 /// The states of all shard connections of a node. The connections record them.
 #[derive(Debug)]
 pub struct LinkStates {
-    links: Mutex<Vec<LinkReport>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    links: Vec<LinkReport>,
+    shards: HashMap<String, ShardLog>,
 }
 
 impl LinkStates {
@@ -77,34 +96,52 @@ impl LinkStates {
                 state: LinkState::Starting { reason: "not tried yet".into() },
             })
         };
-        Self { links: Mutex::new(shards.iter().flat_map(roles).collect()) }
+        let links = shards.iter().flat_map(roles).collect();
+        let shards = shards.iter().map(|shard| (shard.clone(), ShardLog::default())).collect();
+        Self { state: Mutex::new(State { links, shards }) }
     }
 
-    /// Records a connection's state, and logs a change.
+    /// Records a connection's state, and logs what that changes about its shard.
     pub(super) fn note(&self, shard: &str, role: LinkRole, fresh: Result<RunId, String>) {
-        let mut links = self.links.lock();
-        let Some(link) = links.iter_mut().find(|link| link.shard == shard && link.role == role)
-        else {
-            return;
-        };
-        let state = match (fresh, &link.state) {
-            (Ok(run_id), _) => LinkState::Up { run_id },
-            (Err(reason), LinkState::Starting { .. }) => LinkState::Starting { reason },
-            (Err(reason), _) => LinkState::Down { reason },
-        };
-        if state == link.state {
-            return;
-        }
-        link.state = state.clone();
-        drop(links);
-        match state {
-            LinkState::Up { .. } => tracing::info!(shard, ?role, "shard connection is up"),
-            state => tracing::warn!(shard, ?role, %state, "shard connection is not up"),
+        let news = self.state.lock().note(shard, role, fresh);
+        match news {
+            Some(ShardNews::Connected) => tracing::info!("shard {shard} is connected"),
+            Some(ShardNews::Unreached(reason)) => {
+                tracing::warn!("shard {shard} cannot be reached yet ({role}: {reason})");
+            }
+            Some(ShardNews::Lost(reason)) => tracing::warn!(
+                "shard {shard} is lost ({role}: {reason}): its messages arrive late, read from \
+                 the store every 10 s, and its events may be lost; sends go on"
+            ),
+            Some(ShardNews::Back(outage)) => {
+                tracing::info!("shard {shard} is back after {}", Readable(outage));
+            }
+            None => {}
         }
     }
 
     /// Every shard connection.
     pub fn report(&self) -> Vec<LinkReport> {
-        self.links.lock().clone()
+        self.state.lock().links.clone()
+    }
+}
+
+impl State {
+    fn note(
+        &mut self,
+        shard: &str,
+        role: LinkRole,
+        fresh: Result<RunId, String>,
+    ) -> Option<ShardNews> {
+        let link = self.links.iter_mut().find(|link| link.shard == shard && link.role == role)?;
+        link.state = match (fresh, &link.state) {
+            (Ok(run_id), _) => LinkState::Up { run_id },
+            (Err(reason), LinkState::Starting { .. }) => LinkState::Starting { reason },
+            (Err(reason), _) => LinkState::Down { reason },
+        };
+        let state = link.state.clone();
+        let is_up = |link: &LinkReport| matches!(link.state, LinkState::Up { .. });
+        let is_whole = self.links.iter().filter(|link| link.shard == shard).all(is_up);
+        self.shards.get_mut(shard)?.note(state, is_whole, Instant::now())
     }
 }

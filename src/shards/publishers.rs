@@ -19,7 +19,7 @@ use super::reconnect_signal::{ReconnectReceiver, ReconnectSignal};
 use crate::bus::{Bus, BusError, OutboundPublish, Publisher};
 use crate::clock::WallClock;
 use crate::cluster::{Safeguards, ServerRun, WorkerProgress};
-use crate::config::LinkBounds;
+use crate::config::{LinkBounds, LinkTimeouts};
 use crate::domain::{MessageId, Micros};
 use crate::layout::ShardIndex;
 use crate::redis::Channel;
@@ -70,6 +70,8 @@ pub struct PublishersOptions<'a> {
     pub reconnect: &'a ReconnectSignal,
     /// The bounds.
     pub bounds: LinkBounds,
+    /// When connections count as lost, and are made again.
+    pub waits: LinkTimeouts,
     /// Sends that may be unsettled.
     pub pending: usize,
 }
@@ -101,12 +103,13 @@ struct Link {
     health: Arc<LinkStates>,
     reconnect_wanted: ReconnectReceiver,
     bounds: LinkBounds,
+    waits: LinkTimeouts,
 }
 
 impl Publishers {
     /// Starts a task per shard, and one that watches the time, on the calling thread's runtime.
     pub fn start(plan: PublishersOptions<'_>) -> Self {
-        let PublishersOptions { shards, clock, bounds, .. } = plan;
+        let PublishersOptions { shards, clock, bounds, waits, .. } = plan;
         let tracker = PublishBounds { pending: plan.pending, queue_max: bounds.publish_queue };
         let tracker =
             PublishTracker::new(shards.len(), tracker, clock.moment(), Safeguards::default());
@@ -130,6 +133,7 @@ impl Publishers {
                 health: Arc::clone(plan.health),
                 reconnect_wanted: plan.reconnect.reconnect_wanted(index),
                 bounds,
+                waits,
             };
             tokio::task::spawn_local(link.run());
         }
@@ -276,7 +280,7 @@ impl Shared {
 
 impl Link {
     async fn run(mut self) {
-        let mut backoff = Backoff::new(self.bounds.backoff_min, self.bounds.backoff_max);
+        let mut backoff = Backoff::new(self.waits.backoff_min, self.waits.backoff_max);
         loop {
             self.reconnect_wanted.renew();
             let error = match self.bus.publisher(self.shard).await {
@@ -328,7 +332,7 @@ impl Link {
                 () = publisher.closed() => return BusError::Closed,
                 () = self.reconnect_wanted.reconnect_requested() => return BusError::LookAgain,
                 () = shared.filled[self.shard.0 as usize].notified() => {}
-                () = tokio::time::sleep(self.bounds.ping) => {
+                () = tokio::time::sleep(self.waits.ping) => {
                     if let Err(error) = self.probe(publisher).await {
                         return error;
                     }
@@ -341,7 +345,7 @@ impl Link {
     async fn probe(&self, publisher: &dyn Publisher) -> Result<(), BusError> {
         self.shared.metrics.shards.canaries.inc();
         let answers = publisher.publish(std::slice::from_ref(&self.probe));
-        answered(self.bounds.reply, answers)
+        answered(self.waits.reply, answers)
             .await?
             .into_iter()
             .try_for_each(|answer| answer.map(drop))
@@ -363,7 +367,7 @@ impl Link {
         batch: &[OutboundPublish],
     ) -> Result<(), BusError> {
         let metrics = &self.shared.metrics;
-        let answers = match answered(self.bounds.reply, publisher.publish(batch)).await {
+        let answers = match answered(self.waits.reply, publisher.publish(batch)).await {
             Ok(answers) => answers,
             Err(error) => {
                 metrics.shards.publishes(PublishOutcome::Failed, batch.len() as u64);

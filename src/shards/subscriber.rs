@@ -12,7 +12,7 @@ use super::link_states::{LinkRole, LinkStates};
 use super::reconnect_signal::ReconnectReceiver;
 use crate::bus::{Bus, BusError, PushSink, Subscription};
 use crate::cluster::ServerRun;
-use crate::config::LinkBounds;
+use crate::config::LinkTimeouts;
 use crate::interest::{Interest, InterestAction, WildcardFeed};
 use crate::layout::ShardIndex;
 use crate::redis::{Channel, Channels};
@@ -41,8 +41,8 @@ pub struct Subscriber {
     pub events: ShardEvents,
     /// Signals the connection to close.
     pub reconnect_wanted: ReconnectReceiver,
-    /// The bounds.
-    pub bounds: LinkBounds,
+    /// When the connection counts as lost, and is made again.
+    pub waits: LinkTimeouts,
 }
 
 impl std::fmt::Debug for Subscriber {
@@ -54,7 +54,7 @@ impl std::fmt::Debug for Subscriber {
 impl Subscriber {
     /// Connects to the shard and serves it, again and again. It ends only by being dropped.
     pub async fn run(mut self) {
-        let mut backoff = Backoff::new(self.bounds.backoff_min, self.bounds.backoff_max);
+        let mut backoff = Backoff::new(self.waits.backoff_min, self.waits.backoff_max);
         loop {
             self.reconnect_wanted.renew();
             let error = match self.connect().await {
@@ -74,7 +74,7 @@ impl Subscriber {
 
     async fn connect(&self) -> Result<Arc<dyn Subscription>, BusError> {
         let subscription = self.bus.subscriber(self.shard, Arc::clone(&self.sink)).await?;
-        answered(self.bounds.reply, subscription.subscribe(&self.always)).await?;
+        answered(self.waits.reply, subscription.subscribe(&self.always)).await?;
         Ok(subscription)
     }
 
@@ -98,7 +98,7 @@ impl Subscriber {
     /// Carries out the commands of the interest and of wide patterns until the connection is gone.
     /// `needed` buckets were wanted when it came up, and they are commanded first.
     async fn serve(&mut self, subscription: &dyn Subscription, mut needed: usize) -> BusError {
-        let mut next_ping = Instant::now() + self.bounds.ping;
+        let mut next_ping = Instant::now() + self.waits.ping;
         let mut feed = self.feed.changes();
         if needed == 0 {
             self.tell(ShardEvent::Whole { shard: self.shard }).await;
@@ -113,10 +113,10 @@ impl Subscriber {
                 () = self.interest.changed(self.shard) => {}
                 _changed = feed.changed() => {}
                 () = tokio::time::sleep_until(next_ping) => {
-                    next_ping = Instant::now() + self.bounds.ping;
+                    next_ping = Instant::now() + self.waits.ping;
                     self.interest.expire(self.shard);
                     let answer = subscription.subscribe(&self.always);
-                    if let Err(error) = answered(self.bounds.reply, answer).await {
+                    if let Err(error) = answered(self.waits.reply, answer).await {
                         return error;
                     }
                 }
@@ -186,7 +186,7 @@ impl Subscriber {
             InterestAction::Subscribe => subscription.subscribe(channels),
             InterestAction::Unsubscribe => subscription.unsubscribe(channels),
         };
-        answered(self.bounds.reply, answer).await
+        answered(self.waits.reply, answer).await
     }
 }
 

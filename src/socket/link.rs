@@ -121,10 +121,12 @@ impl Link {
         self.close(close);
     }
 
-    /// Ends a [`super::HandlerAction::Pause`].
+    /// Ends a [`super::HandlerAction::Pause`]. The peer counts as seen now, since nothing was received
+    /// from it meanwhile.
     pub fn resume(&self) {
         if self.hold.get() == Hold::Paused {
             self.hold.set(Hold::None);
+            self.last_seen.set(Instant::now());
             self.wake();
         }
     }
@@ -163,6 +165,11 @@ impl Link {
     /// Returns since when something waits that the socket did not take.
     pub fn blocked_since(&self) -> Option<Instant> {
         self.blocked_since.get()
+    }
+
+    /// Returns whether nothing is received until [`Link::resume`].
+    pub fn is_paused(&self) -> bool {
+        self.hold.get() == Hold::Paused
     }
 
     pub(super) fn close_code(&self) -> Option<u16> {

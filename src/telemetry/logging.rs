@@ -16,6 +16,7 @@ use std::time::Duration;
 use prometheus_client::metrics::counter::Counter;
 use tracing_subscriber::EnvFilter;
 
+use super::format::{JsonLines, TextLines};
 use super::lines::Lines;
 
 /// How long the end of a process waits for its last lines to be written.
@@ -53,8 +54,11 @@ pub fn init_logging(filter: &str, format: LogFormat) -> Result<(), BadFilter> {
         .with_writer(|| Queued);
     // An error means that there is a subscriber already, which then stays.
     let _already_set = match format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Text => builder.event_format(TextLines).try_init(),
+        LogFormat::Json => {
+            let objects = JsonLines(tracing_subscriber::fmt::format().json());
+            builder.json().event_format(objects).try_init()
+        }
     };
     Ok(())
 }

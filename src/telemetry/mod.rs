@@ -1,9 +1,11 @@
 //! Logs and metrics.
 
 mod dropped;
+mod format;
 mod lines;
 mod logging;
 mod metrics;
+mod node_name;
 mod throttle;
 
 pub use dropped::Dropped;
@@ -11,4 +13,5 @@ pub use logging::{LogFormat, check_filter, flush_errors, init_logging, report_pa
 pub use metrics::{
     ClientPermit, Limited, Metrics, PublishOutcome, Received, SendOutcome, StoreFigures,
 };
+pub use node_name::{name_process, name_thread};
 pub use throttle::LogThrottle;

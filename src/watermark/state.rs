@@ -50,6 +50,7 @@ pub struct WatermarkState {
     gaps: AtomicU64,
     healed: AtomicU64,
     decided: AtomicU64,
+    watermark: AtomicU64,
     lease: AtomicU64,
     /// When sends of this node were answered `outcome_unknown`, and what is known of other nodes'
     /// sends.
@@ -64,6 +65,7 @@ impl Default for WatermarkState {
             gaps: AtomicU64::new(1),
             healed: zero(),
             decided: zero(),
+            watermark: zero(),
             lease: zero(),
             unknown: Mutex::default(),
         }
@@ -99,6 +101,18 @@ impl WatermarkState {
     /// Records a successful read of the cluster table.
     pub fn decide(&self, decided: Micros) {
         self.decided.fetch_max(decided.0, Ordering::SeqCst);
+    }
+
+    /// Raises the watermark. It is called before the workers' queues get it, and after they got
+    /// everything that it covers.
+    pub fn advance_watermark(&self, watermark: Micros) {
+        self.watermark.fetch_max(watermark.0, Ordering::SeqCst);
+    }
+
+    /// The node's watermark: every acknowledged message up to it was delivered to the sessions
+    /// here, or waits in the queue of their worker.
+    pub fn watermark(&self) -> Micros {
+        Micros(self.watermark.load(Ordering::SeqCst))
     }
 
     /// Records that a send of this node is answered `outcome_unknown`. It is called before its id
@@ -188,5 +202,14 @@ mod tests {
         view.decide(Micros(9));
         view.decide(Micros(5));
         assert_eq!(view.look().decided, Micros(9));
+    }
+
+    #[test]
+    fn the_watermark_never_runs_back() {
+        let view = WatermarkState::default();
+        assert_eq!(view.watermark(), Micros(0));
+        view.advance_watermark(Micros(9));
+        view.advance_watermark(Micros(5));
+        assert_eq!(view.watermark(), Micros(9));
     }
 }

@@ -236,9 +236,14 @@ impl WatermarkTracker {
     }
 
     fn advance(&mut self, watermark: Micros) {
-        self.watermark = self.watermark.max(watermark);
+        self.raise_watermark(watermark);
         self.detector.exclude_left();
         self.orders.push_back(WatermarkAction::Advance(self.watermark));
+    }
+
+    fn raise_watermark(&mut self, watermark: Micros) {
+        self.watermark = self.watermark.max(watermark);
+        self.view.advance_watermark(self.watermark);
     }
 
     /// Notes that a subscriber connection to this run is up; nothing is subscribed yet.
@@ -334,7 +339,7 @@ impl WatermarkTracker {
     /// keeps its own cursor.
     pub fn round_done(&mut self, number: u64) {
         let Some(round) = self.rounds.end(number) else { return };
-        self.watermark = self.watermark.max(round.decided.unwrap_or_default());
+        self.raise_watermark(round.decided.unwrap_or_default());
         if round.kind == RoundKind::Repair {
             if self.view.gaps() == round.gaps {
                 self.detector.exclude(&round.dying);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use crate::limiter::{Limiter, MemberShares, WorkerLimiter, WorkerLimiterOptions};
+use crate::limiter::{Limiter, LimiterOutage, MemberShares, WorkerLimiter, WorkerLimiterOptions};
 use crate::services::Services;
 
 /// Starts a limiter that all nodes share, on the event loop that calls it: its connections belong
@@ -18,6 +18,8 @@ pub struct LimitOptions {
     pub shared: Option<Arc<StartLimiter>>,
     /// Shares of contested conversations, of all workers of the node.
     pub shares: Arc<MemberShares>,
+    /// What is logged when the shared limiter fails, of all workers of the node.
+    pub outage: Arc<LimiterOutage>,
 }
 
 impl fmt::Debug for LimitOptions {
@@ -35,6 +37,7 @@ impl LimitOptions {
             shared,
             nodes: Arc::clone(&services.cluster.nodes),
             shares: self.shares,
+            outage: self.outage,
             metrics: Arc::clone(&services.metrics),
         }))
     }

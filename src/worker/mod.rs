@@ -155,7 +155,8 @@ impl WorkerShards {
             probe: services.cluster.channels.probe(),
             clock: services.clocks.wall.clone(),
             reconnect: &self.reconnect,
-            bounds: services.config.delivery.bus.links,
+            bounds: services.config.delivery.bus,
+            waits: services.config.timeouts.redis.links,
             pending: services.config.delivery.repair.pending,
         })
     }
@@ -174,7 +175,6 @@ fn spawn_upkeep(router: &Rc<Router>) {
     spawn_local(flush(Rc::clone(&router.sessions)));
     spawn_local(Rc::clone(&router.recovery).send_cursors());
     spawn_local(Rc::clone(&router.recovery).read_joined_rooms());
-    spawn_local(Rc::clone(router).execute_deferred());
     if audits_per_second > 0.0 {
         spawn_local(Rc::clone(&router.recovery).audit(Pacer::new(audits_per_second)));
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::clock::PASSING_MAX;
+use crate::clock::{PASSING_MAX, Readable};
 use crate::config::Config;
 use crate::domain::RoutingKey;
 use crate::layout::worker_of;
@@ -77,10 +77,14 @@ impl<R: 'static> WorkerCalls<R> {
     /// Creates the queues of a node's workers. Returns their receivers too, in the order of the
     /// workers.
     pub fn new(config: &Config) -> (Self, Vec<mpsc::Receiver<WorkerCall<R>>>) {
-        let Config { limits, timeouts, rates, .. } = config;
+        let Config { limits, timeouts, .. } = config;
         let permits =
             RequestPermits::new(limits.node.requests_in_flight, limits.user.requests_in_flight);
-        Self::bounded(config.workers, permits, worker_call_wait(timeouts.store, rates.answer))
+        Self::bounded(
+            config.workers,
+            permits,
+            worker_call_wait(timeouts.store, timeouts.redis.limiter),
+        )
     }
 
     fn bounded(
@@ -137,7 +141,7 @@ impl<R: 'static> WorkerCalls<R> {
         let why = match timeout(self.wait, answered).await {
             Ok(Ok(result)) => return result,
             Ok(Err(_dropped)) => "the node is being stopped".to_owned(),
-            Err(_elapsed) => format!("the worker did not answer within {:?}", self.wait),
+            Err(_elapsed) => format!("the worker did not answer within {}", Readable(self.wait)),
         };
         let begun = !slot.take();
         let in_doubt = begun && effect == Effect::Changes;

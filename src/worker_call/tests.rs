@@ -89,7 +89,7 @@ async fn what_was_begun_and_changes_something_may_have_done_so() {
         let (answer, waited) = begun(effect, async |()| pending().await).await;
         let refusal = answer.unwrap_err();
         assert_eq!((refusal.code, waited), (code, WAIT), "{effect:?}");
-        assert_eq!(refusal.message, "the worker did not answer within 10s");
+        assert_eq!(refusal.message, "the worker did not answer within 10 s");
     }
 }
 

@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 use crate::harness::PATIENCE;
 
 /// Keys for tests in which a slow machine must not make a confirmation late.
-pub const PATIENT: [(&str, &str); 2] =
-    [("TIMEOUTS__INTEREST_MS", "15000"), ("TIMEOUTS__SUBSCRIBE_MS", "15000")];
+pub const PATIENT: [(&str, &str); 2] = [
+    ("TIMEOUTS__BUCKET_SUBSCRIBE_TIMEOUT_MS", "15000"),
+    ("TIMEOUTS__SUBSCRIBE_TIMEOUT_MS", "15000"),
+];
 
 pub async fn login(url: &str, token: &str) -> Client {
     Client::login(url, token).await.expect("the node lets the user in")

@@ -108,7 +108,7 @@ async fn a_redis_that_dies_under_load_costs_no_message() {
     let load = Load::start(alice);
     assert_eq!(body(&mut bob).await, json!(0));
     redis.kill();
-    noticed(&demo, "r1", &["Subscriber", "Publisher"]).await;
+    noticed(&demo, "r1", &["subscriber", "publisher"]).await;
     load.more(50).await;
     redis.restart();
     ready(&demo).await;
@@ -166,14 +166,18 @@ fn swap([first, second]: [Value; 2]) -> [Value; 2] {
 #[ignore = "needs redis-server"]
 async fn a_redis_that_freezes_is_noticed_and_comes_back() {
     let redis = RedisServer::start(&[]);
-    let short = [("BUS__REPLY_MS", "300"), ("BUS__PING_MS", "100"), ("BUS__CONNECT_MS", "300")];
+    let short = [
+        ("TIMEOUTS__REDIS_REPLY_TIMEOUT_MS", "300"),
+        ("TIMEOUTS__REDIS_PING_MS", "100"),
+        ("TIMEOUTS__REDIS_CONNECT_TIMEOUT_MS", "300"),
+    ];
     let demo = start(&[&redis], &[&PATIENT[..], &short].concat());
     let (mut alice, mut bob) = alice_and_bob(&demo).await;
     redis.process().signal("STOP");
     // A publisher notices when it publishes.
     let mut acked = vec![(send(&mut alice, "bob", json!("frozen")).await, json!("frozen"))];
     send(&mut bob, "alice", json!("frozen too")).await;
-    noticed(&demo, "r1", &["Subscriber", "Publisher"]).await;
+    noticed(&demo, "r1", &["subscriber", "publisher"]).await;
     acked.push((send(&mut alice, "bob", json!("down")).await, json!("down")));
     redis.process().signal("CONT");
     ready(&demo).await;
@@ -198,14 +202,15 @@ async fn a_redis_that_freezes_is_noticed_and_comes_back() {
 async fn an_ok_after_an_outage_is_kept() {
     const SUBSCRIBE: Duration = Duration::from_secs(3);
     let mut redis = RedisServer::start(&[]);
-    let keys = [("TIMEOUTS__SUBSCRIBE_MS", "3000"), ("BUS__BACKOFF_MAX_MS", "50")];
+    let keys =
+        [("TIMEOUTS__SUBSCRIBE_TIMEOUT_MS", "3000"), ("TIMEOUTS__REDIS_BACKOFF_MAX_MS", "50")];
     let demo = start(&[&redis], &keys);
     let (mut alice, mut bob) = alice_and_bob(&demo).await;
     // Keeps the bucket needed, whatever becomes of Bob's patterns.
     let mut keeper = login(&demo.nodes[1].url, &token("carol")).await;
     subscribe(&mut keeper, "topic.scores.kept").await;
     redis.kill();
-    noticed(&demo, "r1", &["Subscriber"]).await;
+    noticed(&demo, "r1", &["subscriber"]).await;
     let request = |id| json!({"op": "subscribe", "id": id, "patterns": ["topic.scores.goal"]});
     bob.send(&request("first").to_string()).await.expect("it reads");
     // So that the second one's time is over well after the first one's.
@@ -242,7 +247,7 @@ async fn what_belongs_on_a_dead_shard_takes_a_detour() {
     let mut far_one = login(&demo.nodes[1].url, &token(&far)).await;
     subscribe(&mut far_one, &format!("topic.{topic}.>")).await;
     dying.kill();
-    noticed(&demo, "r2", &["Subscriber", "Publisher"]).await;
+    noticed(&demo, "r2", &["subscriber", "publisher"]).await;
     let mut new_one = Client::connect(&demo.nodes[1].url).await.expect("it takes sessions");
     let hello = json!({"op": "hello", "token": token(&newcomer)});
     new_one.send(&hello.to_string()).await.expect("it reads");

@@ -52,9 +52,9 @@ impl Roll {
         format!(
             "[layouts.b]\nbuckets = {{ user = {NEW}, room = {NEW}, topic = {NEW} }}\n\
              redis = [{}]\n\
-             [layout]\npublish = {publish:?}\nsubscribe = {subscribe:?}\n\
-             [timeouts]\ninterest_ms = {wait_ms}\nsubscribe_ms = {wait_ms}\n\
-             [bus]\nbackoff_max_ms = 50\n",
+             [routing]\npublish = {publish:?}\nsubscribe = {subscribe:?}\n\
+             [timeouts]\nbucket_subscribe_timeout_ms = {wait_ms}\nsubscribe_timeout_ms = {wait_ms}\n\
+             redis_backoff_max_ms = 50\n",
             shards.join(", "),
         )
     }
@@ -90,6 +90,7 @@ impl Change {
             buckets: Some(OLD),
             redis: redis.iter().take(1).map(RedisServer::url).collect(),
             tables: rolls.iter().map(|roll| roll.tables(&shards, wait_ms)).collect(),
+            addresses: Vec::new(),
         };
         let directory = tempfile::tempdir().expect("a directory");
         let cluster = Cluster::start(&plan, directory.path()).expect("it starts");
@@ -272,7 +273,7 @@ async fn a_roll_that_begins_too_early_stays_out_alone() {
     eventually("the two in step serve", || (0..2).all(|node| verdict(node).1 == "ready")).await;
     let says_why = || {
         let (status, verdict, reasons) = verdict(2);
-        let named = ["layout.subscribe", "n1"].iter().all(|text| reasons.contains(text));
+        let named = ["routing.subscribe", "n1"].iter().all(|text| reasons.contains(text));
         (status, verdict.as_str(), named) == (503, "starting", true)
     };
     eventually("the third names the key and the node", says_why).await;

@@ -17,6 +17,7 @@ mod overheard;
 mod redis_health;
 mod refusals;
 mod removed;
+mod replays;
 pub mod resume;
 mod room_news;
 pub mod rooms;

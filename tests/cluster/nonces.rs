@@ -8,9 +8,15 @@ use super::chat::{history, login, send};
 use crate::harness::{Demo, PATIENCE};
 
 /// Sends under a nonce: the answer.
-async fn try_to_send(client: &mut Client, nonce: &str, body: &str, retry: bool) -> Value {
+async fn try_to_send(client: &mut Client, nonce: &str, body: &str) -> Value {
+    let request = json!({"op": "send", "conversation": "user.bob", "body": body, "nonce": nonce});
+    client.ask(request).await.expect("the node answers")
+}
+
+/// The same of a client that says that it is the first try.
+async fn send_fresh(client: &mut Client, nonce: &str, body: &str) -> Value {
     let request = json!({
-        "op": "send", "conversation": "user.bob", "body": body, "nonce": nonce, "retry": retry,
+        "op": "send", "conversation": "user.bob", "body": body, "nonce": nonce, "fresh": true,
     });
     client.ask(request).await.expect("the node answers")
 }
@@ -64,14 +70,14 @@ async fn another_try_on_any_node_is_the_same_message() {
     let [url, other_url] = [0, 1].map(|node: usize| demo.nodes[node].url.as_str());
     let mut bobs = device(&demo, 1).await;
     let mut first = login(url, &demo.alice).await;
-    let sent = try_to_send(&mut first, "n", "Hi!", false).await;
+    let sent = try_to_send(&mut first, "n", "Hi!").await;
     // One writer stores in order: what is acknowledged later is behind the nonce's record.
     send(&mut first, "alice", json!("behind it")).await;
     drop(first);
     for node in [url, other_url] {
         let mut again = login(node, &demo.alice).await;
-        assert_eq!(id(&try_to_send(&mut again, "n", "Hi!", true).await), id(&sent));
-        let reused = try_to_send(&mut again, "n", "Ho!", true).await;
+        assert_eq!(id(&try_to_send(&mut again, "n", "Hi!").await), id(&sent));
+        let reused = try_to_send(&mut again, "n", "Ho!").await;
         assert_eq!((&reused["code"], &reused["retry"]), (&json!("nonce_reused"), &json!("never")));
     }
     let mut last = login(other_url, &demo.alice).await;
@@ -81,10 +87,9 @@ async fn another_try_on_any_node_is_the_same_message() {
 }
 
 /// Sends a body as it is spelled here.
-async fn send_spelled(client: &mut Client, body: &str, retry: bool) -> Value {
-    let request = format!(
-        r#"{{"op":"send","id":9,"conversation":"user.bob","nonce":"s","retry":{retry},"body":{body}}}"#
-    );
+async fn send_spelled(client: &mut Client, body: &str) -> Value {
+    let request =
+        format!(r#"{{"op":"send","id":9,"conversation":"user.bob","nonce":"s","body":{body}}}"#);
     client.send(&request).await.expect("it reads");
     loop {
         let answer = client.next_within(PATIENCE).await.expect("the node answers");
@@ -98,15 +103,15 @@ async fn send_spelled(client: &mut Client, body: &str, retry: bool) -> Value {
 async fn another_try_may_be_spelled_in_another_way() {
     let demo = Demo::start(1, &[], &[]);
     let mut alice = login(&demo.nodes[0].url, &demo.alice).await;
-    let sent = send_spelled(&mut alice, r#"{"a":9007199254740993,"b":"\u00e9"}"#, false).await;
+    let sent = send_spelled(&mut alice, r#"{"a":9007199254740993,"b":"\u00e9"}"#).await;
     send(&mut alice, "alice", json!("behind the record")).await;
-    let again = send_spelled(&mut alice, r#"{ "b": "é", "a": 9007199254740993.0 }"#, true).await;
+    let again = send_spelled(&mut alice, r#"{ "b": "é", "a": 9007199254740993.0 }"#).await;
     assert_eq!(id(&again), id(&sent));
-    let other = send_spelled(&mut alice, r#"{"a":9007199254740992,"b":"é"}"#, true).await;
+    let other = send_spelled(&mut alice, r#"{"a":9007199254740992,"b":"é"}"#).await;
     assert_eq!(other["code"], "nonce_reused", "{other}");
 }
 
-/// Two nodes that are asked for the same send, neither of which knows of the other's.
+/// Two nodes that are asked for the same send, each as if it were the first try.
 #[tokio::test]
 async fn a_send_that_became_two_messages_is_the_larger_everywhere() {
     let demo = Demo::start(2, &[], &[]);
@@ -117,9 +122,9 @@ async fn a_send_that_became_two_messages_is_the_larger_everywhere() {
     ];
     let mut ids = Vec::new();
     for alice in &mut alices {
-        ids.push(id(&try_to_send(alice, "n", "Hi!", false).await).to_owned());
+        ids.push(id(&send_fresh(alice, "n", "Hi!").await).to_owned());
     }
-    assert_ne!(ids[0], ids[1], "nobody said that it is another try");
+    assert_ne!(ids[0], ids[1], "it was said to be fresh");
     let [alice, other] = &mut alices;
     send(alice, "bob", json!("end")).await;
     let larger = ids.iter().max().expect("two");
@@ -136,10 +141,10 @@ async fn the_larger_of_two_messages_is_what_a_later_try_is_answered() {
     let mut ids = Vec::new();
     for node in &demo.nodes {
         let mut alice = login(&node.url, &demo.alice).await;
-        ids.push(id(&try_to_send(&mut alice, "n", "Hi!", false).await).to_owned());
+        ids.push(id(&send_fresh(&mut alice, "n", "Hi!").await).to_owned());
         send(&mut alice, "alice", json!("behind the record")).await;
     }
     ids.sort();
     let mut later = login(&demo.nodes[1].url, &demo.alice).await;
-    assert_eq!(id(&try_to_send(&mut later, "n", "Hi!", true).await), ids[1]);
+    assert_eq!(id(&try_to_send(&mut later, "n", "Hi!").await), ids[1]);
 }

@@ -6,7 +6,7 @@ use super::chat::{body, login, next, publish, send, subscribe};
 use crate::harness::{Demo, RedisServer, Reply, Resp, eventually, token};
 
 /// Links that are idle are looked at often.
-const LOOKS: (&str, &str) = ("BUS__PING_MS", "50");
+const LOOKS: (&str, &str) = ("TIMEOUTS__REDIS_PING_MS", "50");
 
 const PROBES: &str = "narrowcast_canaries_total";
 
@@ -50,8 +50,8 @@ async fn a_redis_that_answers_a_ping_and_refuses_to_publish_is_down() {
     let mut resp = Resp::connect(redis.port());
     resp.ask(&["ACL", "SETUSER", "default", "resetchannels"]);
     assert!(resp.try_ask(&["PING"]).is_ok());
-    tells(&demo, "shard r1: Publisher").await;
-    tells(&demo, "shard r1: Subscriber").await;
+    tells(&demo, "shard r1: publisher").await;
+    tells(&demo, "shard r1: subscriber").await;
     resp.ask(&["ACL", "SETUSER", "default", "allchannels"]);
     for node in 0..2 {
         eventually("it is up again", || verdict(&demo, node).0 == "ready").await;
@@ -69,6 +69,37 @@ async fn a_redis_that_takes_no_more_clients_is_told_as_that() {
     tells(&demo, "the server answered: ERR max number of clients reached").await;
 }
 
+/// An operator reads what stopped and when it is well again, once for each node.
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn the_log_tells_an_outage_once_at_both_ends() {
+    let mut redis = RedisServer::start(&[]);
+    let mut demo = Demo::start(2, &[&redis.url()], &[LOOKS, ("WORKERS", "2")]);
+    redis.kill();
+    tells(&demo, "shard r1: subscriber").await;
+    redis.restart();
+    for node in 0..2 {
+        let is_well = || verdict(&demo, node).0 == "ready";
+        eventually("it is up again", is_well).await;
+        let frozen = || demo.nodes[node].operator.metric("narrowcast_watermark_frozen") == 0;
+        eventually("cursors move again", frozen).await;
+    }
+    let said = demo.process.finish();
+    for node in ["n1", "n2"] {
+        for told in [
+            "WARN {node} shard r1 is lost (",
+            "INFO {node} shard r1 is back after ",
+            "WARN {node} cursors stand still (",
+            "INFO {node} cursors move again after ",
+        ] {
+            let told = told.replace("{node}", node);
+            let count = said.lines().filter(|line| line.contains(&told)).count();
+            assert_eq!(count, 1, "{told}: {said}");
+        }
+    }
+    assert!(!said.contains(" { "), "no line has the debugger's form: {said}");
+}
+
 /// The line of the operator's document, for the namespace of a demo.
 fn documented_user() -> Vec<String> {
     let document = include_str!("../../config/README.md");
@@ -84,7 +115,7 @@ async fn the_documented_user_may_do_all_that_is_needed() {
     let user = documented_user();
     resp.ask(&user.iter().map(String::as_str).collect::<Vec<_>>());
     let url = redis.url().replace("redis://", "redis://narrowcast:secret@") + "/1";
-    let demo = Demo::start(2, &[&url], &[LOOKS, ("RATES__USERS", "on")]);
+    let demo = Demo::start(2, &[&url], &[LOOKS, ("RATES__LIMIT_USERS", "true")]);
     let [here, there] = [0, 1].map(|node| &demo.nodes[node].url);
     let mut alice = login(here, &demo.alice).await;
     let mut bob = login(there, &demo.bob).await;
@@ -111,7 +142,8 @@ async fn the_documented_user_may_do_all_that_is_needed() {
 #[ignore = "needs redis-server"]
 async fn two_deployments_by_one_name_say_so_and_share_no_limits() {
     let redis = RedisServer::start(&[]);
-    let keys = [("RATES__SENDS_PER_S", "1"), ("RATES__SEND_BURST", "30"), ("RATES__USERS", "on")];
+    let keys =
+        [("RATES__SENDS_PER_S", "1"), ("RATES__SEND_BURST", "30"), ("RATES__LIMIT_USERS", "true")];
     let [here, there] = [0, 1].map(|_| Demo::start(1, &[&redis.url()], &keys));
     for demo in [&here, &there] {
         tells(demo, "namespace: nodes of another store publish under the same name").await;

@@ -69,7 +69,7 @@ async fn the_right_password() {
     send(&mut alice, "bob", "Hi!".into()).await;
     assert_eq!(bodies_until(&mut bob, &"Hi!".into()).await, ["Hi!"]);
     let said = demo.process.finish() + &demo.process.output();
-    assert!(said.contains("shard connection is up"), "{said}");
+    assert!(said.contains("shard r1 is connected"), "{said}");
     assert!(!said.contains("the-right-one"), "a password is in the log");
 }
 

@@ -104,7 +104,7 @@ async fn what_a_member_sends_is_not_stored_behind_his_left() {
     let mut ann = talk(&scene).await;
     let mut ben = login(&scene.url, &token("ben")).await;
     let send = json!({
-        "op": "send", "id": 1, "conversation": "room.r", "body": "late", "nonce": "n", "retry": true,
+        "op": "send", "id": 1, "conversation": "room.r", "body": "late", "nonce": "n",
     });
     let answer = scene.removed_meanwhile(&mut ben, &send, 1).await;
     assert_eq!((&answer["code"], &answer["id"]), (&json!("not_found"), &json!(1)), "{answer}");

@@ -252,14 +252,12 @@ async fn owners_and_members_may_do_what_their_roles_say() {
         );
     }
     for path in [path, "/v1/rooms/nothing", "/v1/rooms/club"] {
-        let answer = as_user(url, &eve, "PUT", path, &json!({"title": "Mine"})).await;
-        assert_eq!(
-            (answer.0, &answer.1["detail"]),
-            (404, &json!("no such conversation")),
-            "{path}"
-        );
+        let (status, answer) = as_user(url, &eve, "PUT", path, &json!({"title": "Mine"})).await;
+        assert_eq!((status, &answer["code"]), (403, &json!("forbidden")), "{path}");
+        let detail = answer["detail"].as_str().expect("a text");
+        assert!(detail.starts_with("no such room is the user's"), "{path}: {detail}");
     }
-    assert_eq!(put(&ben, json!({"title": "Ben's"})).await.0, 404, "a member is no owner");
+    assert_eq!(put(&ben, json!({"title": "Ben's"})).await.0, 403, "a member is no owner");
     assert_eq!(as_user(url, &ben, "PUT", &of("eve"), &json!({})).await.0, 404);
     let (_, members) = as_user(url, &ben, "GET", &format!("{path}/members"), &Value::Null).await;
     let roles: Vec<_> = members["members"]
@@ -279,7 +277,7 @@ async fn owners_and_members_may_do_what_their_roles_say() {
         "by": "ann", "at": renamed["at"],
     });
     assert_eq!(renamed, expected);
-    assert_eq!(put(&ann, json!({"history": "joined"})).await.0, 400, "it never changes");
+    assert_eq!(put(&ann, json!({"history_visibility": "joined"})).await.0, 400, "it never changes");
     assert_eq!(as_user(url, &ben, "DELETE", &of("ben"), &Value::Null).await.0, 204, "himself");
     assert_eq!(frame(&mut session).await["op"], "left");
     assert_eq!(as_user(url, &ben, "GET", path, &Value::Null).await.0, 404);
@@ -297,7 +295,7 @@ async fn a_backend_sends_reads_and_lists_for_users_without_sessions() {
     let heard = frame(&mut ben).await;
     assert_eq!(heard["message"]["id"], sent["message"]["id"]);
     let (status, refused) = backend(here, "POST", "/v1/messages", &order("eve")).await;
-    assert_eq!((status, &refused["code"]), (404, &json!("not_found")), "{refused}");
+    assert_eq!((status, &refused["code"]), (403, &json!("forbidden")), "{refused}");
     let path = "/v1/conversations/room.r/messages";
     let (_, page) = backend(there, "GET", path, &Value::Null).await;
     assert_eq!(page["messages"][0]["id"], sent["message"]["id"], "{page}");

@@ -8,7 +8,8 @@ use crate::harness::untimed;
 use crate::harness::{Demo, RedisServer, Resp, eventually};
 
 const TAP: &str = "nc:main:tap";
-const PATIENT: [(&str, &str); 2] = [("TIMEOUTS__TAP_MS", "15000"), ("WORKERS", "3")];
+const PATIENT: [(&str, &str); 2] =
+    [("TIMEOUTS__WIDE_SUBSCRIBE_TIMEOUT_MS", "15000"), ("WORKERS", "3")];
 
 /// How many connections hear the tap channel of each shard.
 fn hearing(shards: &[RedisServer]) -> Vec<u64> {
@@ -47,7 +48,7 @@ async fn the_channel_is_heard_on_every_shard_while_anybody_needs_it() {
 #[ignore = "needs redis-server"]
 async fn the_channel_is_heard_again_by_a_new_connection() {
     let mut shards = [RedisServer::start(&[])];
-    let keys = [&PATIENT[..], &[("BUS__BACKOFF_MAX_MS", "50")]].concat();
+    let keys = [&PATIENT[..], &[("TIMEOUTS__REDIS_BACKOFF_MAX_MS", "50")]].concat();
     let demo = Demo::start(1, &[&shards[0].url()], &keys);
     let mut bob = login(&demo.nodes[0].url, &demo.bob).await;
     subscribe(&mut bob, "topic.>").await;
@@ -61,9 +62,9 @@ async fn the_channel_is_heard_again_by_a_new_connection() {
 async fn without_its_confirmation_none_of_the_patterns_is_held() {
     let mut shards = [RedisServer::start(&[])];
     let keys = [
-        ("TIMEOUTS__TAP_MS", "300"),
-        ("TIMEOUTS__SUBSCRIBE_MS", "15000"),
-        ("BUS__BACKOFF_MAX_MS", "50"),
+        ("TIMEOUTS__WIDE_SUBSCRIBE_TIMEOUT_MS", "300"),
+        ("TIMEOUTS__SUBSCRIBE_TIMEOUT_MS", "15000"),
+        ("TIMEOUTS__REDIS_BACKOFF_MAX_MS", "50"),
     ];
     let demo = Demo::start(1, &[&shards[0].url()], &keys);
     let node = &demo.nodes[0];
@@ -73,7 +74,7 @@ async fn without_its_confirmation_none_of_the_patterns_is_held() {
     let both = json!({"op": "subscribe", "patterns": ["topic.a", "topic.>"]});
     let answer = bob.ask(both).await.expect("the node answers");
     assert_eq!(answer["code"], "unavailable", "{answer}");
-    assert_eq!(answer["detail"], "no confirmation within 300ms");
+    assert_eq!(answer["detail"], "no confirmation within 300 ms");
     shards[0].restart();
     subscribe(&mut bob, "topic.b").await;
     publish(&mut alice, "topic.a", json!(1)).await;

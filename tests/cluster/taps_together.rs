@@ -8,7 +8,7 @@ use crate::harness::untimed;
 use crate::harness::{Demo, eventually, token};
 
 const TAPS_PATIENT: [(&str, &str); 2] =
-    [("TIMEOUTS__TAP_MS", "60000"), ("TIMEOUTS__SUBSCRIBE_MS", "15000")];
+    [("TIMEOUTS__WIDE_SUBSCRIBE_TIMEOUT_MS", "60000"), ("TIMEOUTS__SUBSCRIBE_TIMEOUT_MS", "15000")];
 
 async fn each_hears_each_event_once(workers: &str) {
     let demo = Demo::start(3, &[], &[&TAPS_PATIENT[..], &[("WORKERS", workers)]].concat());

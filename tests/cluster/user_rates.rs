@@ -14,10 +14,10 @@ const UNSHARED: &str = "narrowcast_limiter_unshared_total";
 const BURST: usize = 40;
 
 const FEW: [(&str, &str); 3] =
-    [("RATES__USERS", "on"), ("RATES__SEND_BURST", "40"), ("RATES__SENDS_PER_S", "1")];
+    [("RATES__LIMIT_USERS", "true"), ("RATES__SEND_BURST", "40"), ("RATES__SENDS_PER_S", "1")];
 
 /// A verdict is waited for, however slow the machine is.
-const PATIENT: (&str, &str) = ("RATES__ANSWER_MS", "10000");
+const PATIENT: (&str, &str) = ("TIMEOUTS__LIMITER_TIMEOUT_MS", "10000");
 
 async fn send(url: &str, from: &str) -> (u16, Value) {
     let message = json!({"from": from, "conversation": "user.bob", "body": 1});

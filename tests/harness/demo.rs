@@ -44,12 +44,12 @@ impl Demo {
 
     pub fn command(nodes: usize, redis: &[&str], keys: &[(&str, &str)]) -> Command {
         let mut command = Process::narrowcast();
-        command.args(["demo", "--json", "--nodes", &nodes.to_string()]);
+        command.args(["demo", "--json", "--listen", "127.0.0.1:0", "--nodes", &nodes.to_string()]);
         redis.iter().for_each(|url| {
             command.args(["--redis", url]);
         });
         // Tests send as fast as they can; those of the rates say so.
-        command.env("NARROWCAST__RATES__USERS", "off");
+        command.env("NARROWCAST__RATES__LIMIT_USERS", "false");
         command.envs(keys.iter().map(|(key, value)| (format!("NARROWCAST__{key}"), value)));
         command
     }

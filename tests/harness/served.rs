@@ -37,7 +37,7 @@ impl Served {
     /// A node that a command starts.
     pub fn of(mut command: Command) -> Self {
         command.env("NARROWCAST__TELEMETRY__FORMAT", "json");
-        command.env("NARROWCAST__RATES__USERS", "off");
+        command.env("NARROWCAST__RATES__LIMIT_USERS", "false");
         Self::running(Process::start(&mut command))
     }
 

@@ -87,7 +87,7 @@ async fn a_newcomer_whom_nobody_would_hear_stays_out_alone() {
     let operators = plant.operators();
     let says_why = || {
         let (status, verdict, reasons) = operators[newcomer].readiness();
-        let named = reasons.contains("layout.subscribe")
+        let named = reasons.contains("routing.subscribe")
             && ["n1", "n2"].iter().any(|node| reasons.contains(node));
         (status, verdict.as_str(), named) == (503, "starting", true)
     };

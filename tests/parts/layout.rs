@@ -40,5 +40,5 @@ impl Named {
 pub fn layouts(publish: &Named, subscribe: &[&Named]) -> String {
     let names: Vec<&str> = subscribe.iter().map(|layout| layout.name).collect();
     let tables: String = subscribe.iter().map(|layout| layout.table.as_str()).collect();
-    format!("{tables}[layout]\npublish = {:?}\nsubscribe = {names:?}\n", publish.name)
+    format!("{tables}[routing]\npublish = {:?}\nsubscribe = {names:?}\n", publish.name)
 }

@@ -13,7 +13,7 @@ pub const READY: Duration = Duration::from_mins(1);
 
 /// For confirmations, on however slow a machine; and a run may leave more behind a cursor than a
 /// resume sends by default: what it would name as a gap is not what is judged.
-const PATIENT: &str = "[timeouts]\ninterest_ms = 15000\nsubscribe_ms = 15000\n\
+const PATIENT: &str = "[timeouts]\nbucket_subscribe_timeout_ms = 15000\nsubscribe_timeout_ms = 15000\n\
     [repair]\nconversation_messages = 10000\nresume_messages = 100000\n";
 
 pub struct Plant {

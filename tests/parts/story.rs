@@ -104,10 +104,8 @@ async fn a_room_speaks_to_its_members_on_all_nodes() {
     plant.end_all();
 }
 
-async fn try_to_send(client: &mut Client, retry: bool) -> String {
-    let request = json!({
-        "op": "send", "conversation": "user.bob", "body": "Hi!", "nonce": "n", "retry": retry,
-    });
+async fn try_to_send(client: &mut Client) -> String {
+    let request = json!({"op": "send", "conversation": "user.bob", "body": "Hi!", "nonce": "n"});
     let answer = client.ask(request).await.expect("the node answers");
     assert_eq!(answer["op"], "sent", "{answer}");
     answer["message"]["id"].as_str().expect("an id").to_owned()
@@ -120,11 +118,11 @@ async fn try_to_send(client: &mut Client, retry: bool) -> String {
 async fn another_try_on_another_node_is_the_same_message() {
     let (_redis, mut plant) = three_nodes().await;
     let alice = token("alice");
-    let mut last = try_to_send(&mut login(&plant.url(0), &alice).await, false).await;
+    let mut last = try_to_send(&mut login(&plant.url(0), &alice).await).await;
     let settle = async {
         let mut other = login(&plant.url(1), &alice).await;
         loop {
-            let again = try_to_send(&mut other, true).await;
+            let again = try_to_send(&mut other).await;
             if again == std::mem::replace(&mut last, again.clone()) {
                 return again;
             }
@@ -133,7 +131,7 @@ async fn another_try_on_another_node_is_the_same_message() {
     let last = tokio::time::timeout(READY, settle).await.expect("the record is found");
     for node in 0..NODES {
         let mut client = login(&plant.url(node), &alice).await;
-        assert_eq!(try_to_send(&mut client, true).await, last, "n{}", node + 1);
+        assert_eq!(try_to_send(&mut client).await, last, "n{}", node + 1);
         let shown = history(&mut client, "bob").await;
         assert_eq!(shown, [(last.clone(), json!("Hi!"))], "n{}", node + 1);
     }

@@ -131,6 +131,49 @@ fn print_config_masks_secrets_and_can_be_read_again() {
     assert_eq!(table["limits"]["frame_bytes"].as_integer(), Some(16_384));
 }
 
+#[test]
+fn check_config_compares_the_files_of_several_nodes() {
+    let node = |name: &str, more: &str| {
+        let keys = "keys = [{ kid = \"k\", alg = \"HS256\", secret = \"mine-mine-mine-mine-mine-mine-mine\" }]";
+        file(&format!(
+            "node.name = \"{name}\"\nstore.backend = \"cql\"\n{more}\n[auth]\n{keys}\n\
+             [layouts.a]\nredis = [{{ name = \"r1\", url = \"redis://10.0.0.1\" }}]\n"
+        ))
+    };
+    let check = |nodes: &[&tempfile::NamedTempFile]| {
+        let paths = nodes.iter().map(|node| node.path().to_str().expect("UTF-8"));
+        narrowcast(&[&["check-config"][..], &paths.collect::<Vec<_>>()].concat())
+    };
+    let [first, second] = [node("n1", ""), node("n2", "workers = 2")];
+    let fine = check(&[&first, &second]);
+    assert_eq!(fine.output, "the configurations are fine, and fit each other\n", "{}", fine.errors);
+    let third = node("n1", "namespace = \"other\"");
+    let misfit = check(&[&first, &second, &third]);
+    assert_eq!(misfit.code, Some(2), "{}", misfit.errors);
+    for part in ["namespace: \"main\" in ", "node.name: n1 in "] {
+        assert!(misfit.errors.contains(part), "{part}: {}", misfit.errors);
+    }
+    let bad = check(&[&first, &node("n2", "workers = 0")]);
+    assert!(bad.code == Some(2) && bad.errors.contains("workers = 0"), "{}", bad.errors);
+}
+
+#[test]
+fn print_config_tells_what_changed_and_where() {
+    let file = file("[limits]\npatterns = 7");
+    let path = file.path().to_str().expect("UTF-8");
+    let printed = narrowcast(&["print-config", "--changed", "--config", path]);
+    assert_eq!(printed.output, "limits.patterns = 7  # from the file\n", "{}", printed.errors);
+}
+
+#[test]
+fn a_variable_with_one_underscore_is_a_mistake() {
+    let mut command = Process::narrowcast();
+    command.arg("check-config").env("NARROWCAST_LISTEN_CLIENTS", "0.0.0.0:1");
+    let checked = Process::run(&mut command);
+    assert_eq!(checked.code, Some(2), "{}", checked.output);
+    assert!(checked.errors.contains("write NARROWCAST__LISTEN__CLIENTS"), "{}", checked.errors);
+}
+
 fn serve(clients: &str, operator: &str) -> (Finished, tempfile::TempDir) {
     let store = tempfile::tempdir().expect("a directory");
     let ended = Process::run(
@@ -175,6 +218,39 @@ fn what_is_no_command_is_refused() {
     }
     assert_eq!(narrowcast(&["--help"]).code, Some(0));
     assert_eq!(narrowcast(&["--version"]).code, Some(0));
+}
+
+/// A command is learnt from its help: what to type, and what its exit code says.
+#[test]
+fn every_command_has_an_example() {
+    let commands = narrowcast(&["--help"]).output;
+    let (_, list) = commands.split_once("Commands:\n").expect("it lists them");
+    let names = list.lines().take_while(|line| !line.is_empty());
+    let names: Vec<_> = names.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.len() > 10, "{commands}");
+    for name in names.into_iter().filter(|name| *name != "help") {
+        let help = narrowcast(&[name, "--help"]).output;
+        for part in [&format!("Example:\n  narrowcast {name} "), "Exit codes: 0 done"] {
+            assert!(help.replace("demo\n", "demo \n").contains(part), "{part}: {help}");
+        }
+    }
+}
+
+/// The ports of the documents may be those of another program.
+#[test]
+fn a_demo_passes_over_ports_that_are_taken() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address");
+    let mut command = Process::narrowcast();
+    command.args(["demo", "--json", "--listen", &address.to_string()]);
+    let mut process = Process::start(&mut command);
+    let told = format!("port {} is taken: the next one is tried", address.port());
+    process.error_line(|line| line.starts_with(&told).then_some(()));
+    let demo = Demo::of(process);
+    assert_ne!(demo.nodes[0].url, format!("ws://{address}/v1/ws"));
+    let open = narrowcast(&["demo", "--listen", "0.0.0.0:0"]);
+    assert_eq!(open.code, Some(2), "{}", open.errors);
+    assert!(open.errors.contains("--listen: 0.0.0.0:0 is not on loopback"), "{}", open.errors);
 }
 
 #[tokio::test]
@@ -230,7 +306,7 @@ async fn the_demo_says_what_to_type() {
         "n2: ws://",
         "operator http://",
         "narrowcast tail user.alice --as bob",
-        "narrowcast pub user.bob",
+        "narrowcast send user.bob 'Hi!' --as alice --url ws://",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }

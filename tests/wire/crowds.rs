@@ -49,7 +49,7 @@ async fn strangers_keep_no_handshake() {
     let bound = strangers.len().to_string();
     let good = bearing(&token("alice"), "GET", "/v1/openapi.json", "");
     for workers in WORKERS {
-        let keys = [("LISTEN__HANDSHAKES", &*bound), ("TIMEOUTS__HEADER_MS", "60000")];
+        let keys = [("LISTEN__HANDSHAKES", &*bound), ("TIMEOUTS__HEADER_TIMEOUT_MS", "60000")];
         let demo = node_with(workers, &keys);
         let mut crowd = Vec::new();
         for (request, status) in &strangers {
@@ -76,7 +76,8 @@ async fn strangers_keep_no_handshake() {
 #[tokio::test]
 async fn a_user_has_so_many_requests_in_flight() {
     for workers in WORKERS {
-        let keys = [("LIMITS__USER_REQUESTS_IN_FLIGHT", "2"), ("TIMEOUTS__BODY_MS", "60000")];
+        let keys =
+            [("LIMITS__USER_REQUESTS_IN_FLIGHT", "2"), ("TIMEOUTS__BODY_TIMEOUT_MS", "60000")];
         let demo = node_with(workers, &keys);
         let node = url(&demo);
         let (alice, shop) = (token("alice"), service());

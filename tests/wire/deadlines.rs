@@ -4,7 +4,7 @@ use narrowcast::auth::Claims;
 use narrowcast::client::Client;
 use serde_json::json;
 
-use super::raw::{FIN, PING, PONG, Raw, frame, hello, renew, text};
+use super::raw::{FIN, PING, PONG, Raw, frame, hello, text};
 use super::tokens::{claims, now, sign, token};
 use super::{WORKERS, closes, node_with, url};
 
@@ -24,7 +24,7 @@ fn ending_at(user: &str, exp: u64) -> String {
 #[tokio::test]
 async fn who_does_not_say_hello_is_closed() {
     for workers in WORKERS {
-        let demo = node_with(workers, &[("TIMEOUTS__HELLO_MS", "100")]);
+        let demo = node_with(workers, &[("TIMEOUTS__HELLO_TIMEOUT_MS", "100")]);
         let mut session = Client::login(url(&demo), &token("alice")).await.unwrap();
         let mut silent = Raw::upgraded(url(&demo)).await;
         let mut pinging = Raw::upgraded(url(&demo)).await;
@@ -42,7 +42,7 @@ async fn who_does_not_say_hello_is_closed() {
 #[tokio::test]
 async fn who_answers_no_ping_is_closed() {
     for workers in WORKERS {
-        let keys = [("TIMEOUTS__PING_MS", "100"), ("TIMEOUTS__PONG_GRACE_MS", "100")];
+        let keys = [("TIMEOUTS__PING_MS", "100"), ("TIMEOUTS__PONG_TIMEOUT_MS", "100")];
         let demo = node_with(workers, &keys);
         let mut raw = Raw::greeted(url(&demo), &token("alice")).await;
         assert_eq!(raw.receive().await, (PING, vec![]), "it is asked first");
@@ -54,7 +54,7 @@ async fn who_answers_no_ping_is_closed() {
 #[tokio::test]
 async fn who_is_heard_stays() {
     for workers in WORKERS {
-        let keys = [("TIMEOUTS__PING_MS", "250"), ("TIMEOUTS__PONG_GRACE_MS", "5000")];
+        let keys = [("TIMEOUTS__PING_MS", "250"), ("TIMEOUTS__PONG_TIMEOUT_MS", "5000")];
         let demo = node_with(workers, &keys);
         let mut ponging = Raw::greeted(url(&demo), &token("alice")).await;
         for _ in 0..PINGS {

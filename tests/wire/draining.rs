@@ -71,7 +71,7 @@ async fn what_was_asked_before_is_answered_first() {
 #[tokio::test]
 async fn nobody_is_let_in_while_the_node_drains() {
     for workers in WORKERS {
-        let mut demo = node_with(workers, &[("TIMEOUTS__DRAIN_MS", "4000")]);
+        let mut demo = node_with(workers, &[("TIMEOUTS__DRAIN_TIMEOUT_MS", "4000")]);
         let mut session = Client::login(url(&demo), &token("alice")).await.unwrap();
         let _mute = Raw::greeted(url(&demo), &token("alice")).await;
         let mut late = Raw::upgraded(url(&demo)).await;
@@ -87,7 +87,7 @@ async fn nobody_is_let_in_while_the_node_drains() {
 #[tokio::test]
 async fn connections_that_have_not_said_hello_do_not_keep_the_node() {
     for workers in WORKERS {
-        let mut demo = node_with(workers, &[("TIMEOUTS__HELLO_MS", "60000")]);
+        let mut demo = node_with(workers, &[("TIMEOUTS__HELLO_TIMEOUT_MS", "60000")]);
         let mut connected = Raw::connect(url(&demo)).await;
         let mut upgraded = Raw::upgraded(url(&demo)).await;
         demo.process.signal("TERM");

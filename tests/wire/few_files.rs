@@ -66,7 +66,7 @@ async fn send_all(session: &mut Raw) -> usize {
 async fn clients_that_take_all_files_leave_the_store_enough_to_flush() {
     let start = |config: &Path| Served::with_descriptors(config, FILES);
     let keys = [
-        ("timeouts.header_ms", "60000"),
+        ("timeouts.header_timeout_ms", "60000"),
         ("rates.byte_burst", "1073741824"),
         ("rates.frame_burst", "100000"),
     ];

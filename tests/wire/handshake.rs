@@ -207,7 +207,7 @@ async fn any_page_may_connect_only_where_the_operator_says_so() {
 #[tokio::test]
 async fn who_dawdles_over_the_header_is_dropped() {
     for workers in WORKERS {
-        let demo = node_with(workers, &[("TIMEOUTS__HEADER_MS", "100")]);
+        let demo = node_with(workers, &[("TIMEOUTS__HEADER_TIMEOUT_MS", "100")]);
         for begun in ["GET /v1/ws HTTP/1.1\r\nhost: a\r\nupg", ""] {
             let mut raw = Raw::connect(url(&demo)).await;
             raw.send(begun.as_bytes()).await;

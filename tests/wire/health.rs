@@ -88,7 +88,7 @@ async fn an_address_with_too_many_connections_may_ask_for_the_health() {
 #[tokio::test]
 async fn clients_that_take_all_descriptors_leave_the_operator_some() {
     let start = |config: &std::path::Path| Served::with_descriptors(config, DESCRIPTORS);
-    let (_store, served) = serve_by(start, &[("timeouts.header_ms", "60000")]).await;
+    let (_store, served) = serve_by(start, &[("timeouts.header_timeout_ms", "60000")]).await;
     let mut held = Vec::new();
     for _ in 0..2 * DESCRIPTORS {
         held.push(Raw::connect(&served.url).await);

@@ -187,7 +187,7 @@ async fn a_body_is_bounded_in_bytes() {
 #[tokio::test]
 async fn a_body_that_trickles_is_given_up() {
     for workers in WORKERS {
-        let demo = node_with(workers, &[("TIMEOUTS__BODY_MS", "200")]);
+        let demo = node_with(workers, &[("TIMEOUTS__BODY_TIMEOUT_MS", "200")]);
         for lines in ["content-length: 100\r\n", "transfer-encoding: chunked\r\n"] {
             let mut raw = Raw::connect(url(&demo)).await;
             raw.send(publish(lines, "").as_bytes()).await;
@@ -207,7 +207,7 @@ async fn a_body_that_trickles_is_given_up() {
             };
             let answer: Answer = trickle.await;
             assert_eq!(answer.status, 408, "{answer:?}");
-            assert!(problem(&answer).1.contains("within 200ms"), "{answer:?}");
+            assert!(problem(&answer).1.contains("within 200 ms"), "{answer:?}");
             assert_eq!(answer.header("connection"), Some("close"));
         }
     }

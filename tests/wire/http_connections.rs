@@ -88,7 +88,7 @@ async fn a_header_of_a_megabyte_is_refused_on_the_way() {
 #[tokio::test]
 async fn an_idle_connection_is_ended() {
     for workers in WORKERS {
-        let demo = node_with(workers, &[("TIMEOUTS__KEEP_ALIVE_MS", "200")]);
+        let demo = node_with(workers, &[("TIMEOUTS__KEEP_ALIVE_TIMEOUT_MS", "200")]);
         let mut raw = Raw::connect(url(&demo)).await;
         for _ in 0..3 {
             assert_eq!(raw.http(&description()).await.status, 200);
@@ -101,7 +101,7 @@ async fn an_idle_connection_is_ended() {
 /// take.
 #[tokio::test]
 async fn an_idle_connection_outlives_the_time_of_a_header() {
-    let demo = node_with("1", &[("TIMEOUTS__HEADER_MS", "50")]);
+    let demo = node_with("1", &[("TIMEOUTS__HEADER_TIMEOUT_MS", "50")]);
     let (clients, operator) = (url(&demo), demo.nodes[0].operator.address());
     let mut pooled = Raw::connect(clients).await;
     assert_eq!(pooled.http(&description()).await.status, 200);
@@ -166,8 +166,10 @@ async fn bodies_with_bare_line_feeds_are_passed_and_heads_behind_them_are_not() 
 
 #[tokio::test]
 async fn who_leaves_answers_unread_is_dropped() {
-    let demo =
-        node_with("1", &[("TIMEOUTS__WRITE_STALL_MS", "200"), ("TIMEOUTS__HEADER_MS", "60000")]);
+    let demo = node_with(
+        "1",
+        &[("TIMEOUTS__WRITE_STALL_TIMEOUT_MS", "200"), ("TIMEOUTS__HEADER_TIMEOUT_MS", "60000")],
+    );
     let mut raw = Raw::connect(url(&demo)).await;
     let packet = description().repeat(100);
     while raw.try_send(packet.as_bytes()).await {}
@@ -176,8 +178,11 @@ async fn who_leaves_answers_unread_is_dropped() {
 /// Who has shown a token is counted among the connections alone.
 #[tokio::test]
 async fn a_token_makes_room_for_another_handshake() {
-    let keys =
-        [("listen.handshakes", "1"), ("listen.connections", "3"), ("timeouts.header_ms", "60000")];
+    let keys = [
+        ("listen.handshakes", "1"),
+        ("listen.connections", "3"),
+        ("timeouts.header_timeout_ms", "60000"),
+    ];
     let (_store, served) = serve_with(&keys).await;
     let mut kept = Raw::connect(&served.url).await;
     assert_eq!(kept.http(&description()).await.status, 200);
@@ -230,20 +235,21 @@ async fn requests_in_flight_are_bounded() {
 
 #[tokio::test]
 async fn a_draining_node_takes_no_requests_and_finishes_those_it_took() {
-    let mut demo = node_with("3", &[("TIMEOUTS__HELLO_MS", "60000")]);
+    let mut demo = node_with("3", &[("TIMEOUTS__HELLO_TIMEOUT_MS", "60000")]);
     let mut crowd = Vec::new();
     for _ in 0..20 {
         crowd.push(Raw::greeted(url(&demo), &token("alice")).await);
     }
     let mut kept = Raw::connect(url(&demo)).await;
-    assert_eq!(kept.http(&description()).await.status, 200);
+    let inbox = bearing(&token("alice"), "GET", "/v1/users/me/inbox", "");
+    assert_eq!(kept.http(&inbox).await.status, 200);
     let mut sending = Raw::connect(url(&demo)).await;
     let request = publish(1).replace("host: a", "host: a\r\nexpect: 100-continue");
     let at = request.find("{\"events").expect("the body");
     assert_eq!(sending.http(&request[..at]).await.status, 100);
     demo.process.signal("TERM");
     assert_eq!(crowd[0].receive_close().await.0, 4200);
-    let answer = kept.http(&description()).await;
+    let answer = kept.http(&inbox).await;
     assert_eq!((answer.status, problem(&answer).0.as_str()), (503, "unavailable"));
     assert_eq!(answer.header("connection"), Some("close"));
     assert_eq!(sending.http(&request[at..]).await.status, 202);

@@ -211,7 +211,7 @@ async fn a_hundred_events_and_no_more() {
 
 /// Ten events at once, and one each 250 ms.
 const TEN: [(&str, &str); 3] =
-    [("RATES__USERS", "on"), ("RATES__EVENT_BURST", "10"), ("RATES__EVENTS_PER_S", "4")];
+    [("RATES__LIMIT_USERS", "true"), ("RATES__EVENT_BURST", "10"), ("RATES__EVENTS_PER_S", "4")];
 
 /// Were a part of a refused list charged, whoever tries again as he is told would never get in.
 #[tokio::test]
@@ -246,7 +246,8 @@ async fn a_list_is_charged_whole_or_not_at_all() {
 /// A room is a read of the store, whatever becomes of the list.
 #[tokio::test]
 async fn rooms_of_a_list_are_reads() {
-    let keys = [("RATES__USERS", "on"), ("RATES__READ_BURST", "3"), ("RATES__READS_PER_S", "1")];
+    let keys =
+        [("RATES__LIMIT_USERS", "true"), ("RATES__READ_BURST", "3"), ("RATES__READS_PER_S", "1")];
     let demo = node_with("3", &keys);
     let node = url(&demo);
     room(node, "mine", "all", &["alice"]).await;

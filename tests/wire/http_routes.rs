@@ -7,7 +7,7 @@ use super::raw::Raw;
 use super::tokens::{claims, now, sign, token};
 use super::{WORKERS, node_with, serve_with, url};
 
-const ROUTES: [(&str, &str); 13] = [
+const ROUTES: [(&str, &str); 14] = [
     ("POST", "/v1/messages"),
     ("GET", "/v1/conversations/user.bob/messages"),
     ("POST", "/v1/publish"),
@@ -21,10 +21,12 @@ const ROUTES: [(&str, &str); 13] = [
     ("GET", "/v1/users/alice/inbox"),
     ("GET", "/v1/users/alice/rooms"),
     ("GET", "/v1/openapi.json"),
+    ("GET", "/v1/asyncapi.yaml"),
 ];
 
-/// The route that needs no token; one that is given is checked.
-const OPEN: &str = "/v1/openapi.json";
+/// The routes that need no token, and their media types. A token that is given is checked.
+const OPEN: [(&str, &str); 2] =
+    [("/v1/openapi.json", "application/json"), ("/v1/asyncapi.yaml", "application/yaml")];
 
 #[tokio::test]
 async fn every_route_wants_a_token() {
@@ -41,7 +43,7 @@ async fn every_route_wants_a_token() {
     ];
     for (method, path) in ROUTES {
         let bare = request(method, path, &[], "");
-        if path != OPEN {
+        if OPEN.iter().all(|(open, _)| *open != path) {
             let answer = refused(url(&demo), &bare, 401, "unauthorized", "is required").await;
             assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
         }
@@ -176,22 +178,28 @@ async fn queries_are_checked() {
     }
 }
 
+/// Asks for a description without a token, and again with its tag: its text.
+async fn description(node: &str, path: &str, media_type: &str) -> String {
+    let answer = ask(node, &request("GET", path, &[], "")).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.header("content-type"), Some(media_type));
+    assert_eq!(answer.header("cache-control"), Some("no-cache"));
+    let tag = answer.header("etag").expect("a tag");
+    for (known, status) in [(tag, 304), ("\"other\"", 200)] {
+        let again = ask(node, &request("GET", path, &[("if-none-match", known)], "")).await;
+        assert_eq!((again.status, again.header("etag")), (status, Some(tag)), "{known}");
+        assert_eq!(again.body.is_empty(), status == 304);
+    }
+    answer.body
+}
+
 #[tokio::test]
-async fn the_description_is_served_on_every_worker() {
+async fn the_descriptions_are_served_on_every_worker() {
     for workers in WORKERS {
         let demo = node_with(workers, &[]);
-        let answer = ask(url(&demo), &request("GET", "/v1/openapi.json", &[], "")).await;
-        assert_eq!(answer.status, 200, "{answer:?}");
-        assert_eq!(answer.header("content-type"), Some("application/json"));
-        assert_eq!(answer.header("cache-control"), Some("no-cache"));
-        let tag = answer.header("etag").expect("a tag");
-        for (known, status) in [(tag, 304), ("\"other\"", 200)] {
-            let headers = [("if-none-match", known)];
-            let again = ask(url(&demo), &request("GET", OPEN, &headers, "")).await;
-            assert_eq!((again.status, again.header("etag")), (status, Some(tag)), "{known}");
-            assert_eq!(again.body.is_empty(), status == 304);
-        }
-        let document: Value = serde_json::from_str(&answer.body).expect("JSON");
+        let [routes, frames] = OPEN;
+        let text = description(url(&demo), routes.0, routes.1).await;
+        let document: Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(document["openapi"], "3.1.0");
         for (method, path) in ROUTES {
             let template = path
@@ -202,6 +210,8 @@ async fn the_description_is_served_on_every_worker() {
             let operation = &document["paths"][template][method.to_lowercase()];
             assert!(operation.is_object(), "{method} {path}");
         }
+        let text = description(url(&demo), frames.0, frames.1).await;
+        assert!(text.starts_with("asyncapi: 3.0.0\n"), "{text}");
     }
 }
 

@@ -52,12 +52,15 @@ async fn the_same_send_again_is_the_same_message() {
         let node = url(&demo);
         let again = send("order 7", &to("user.bob", "a"));
         let first = message(&ask(node, &again).await);
-        assert_eq!((&first["body"], &first["nonce"]), (&json!("a"), &json!("order 7")));
+        assert_eq!((&first["body"], &first["nonce"]), (&json!("a"), &Value::Null));
+        assert_eq!(first["dedup"].as_str().map(str::len), Some(11), "{first}");
         for _ in 0..TRIES {
             assert_eq!(message(&ask(node, &again).await), first, "its id among it");
             recorded(node).await;
         }
-        assert_eq!(history(node, "user.bob").await, [first]);
+        let read = history(node, "user.bob").await;
+        assert_eq!(read, [first]);
+        assert!(!json!(read).to_string().contains("order 7"), "no reader gets the key: {read:?}");
     }
 }
 
@@ -69,7 +72,7 @@ async fn another_send_under_the_key_is_refused() {
         let first = message(&ask(node, &send("k", &to("user.bob", "a"))).await);
         for _ in 0..2 {
             for other in [to("user.bob", "b"), to("user.dave", "a")] {
-                let told = "`nonce` was used for another conversation or body";
+                let told = "Idempotency-Key was used for another conversation or body";
                 refused(node, &send("k", &other), 409, "nonce_reused", told).await;
             }
             recorded(node).await;
@@ -94,6 +97,25 @@ async fn tries_on_two_connections_at_once_are_one_message() {
             sent.insert(0, first);
         }
         assert_eq!(history(url(&demo), "user.bob").await, sent, "the newest first, each once");
+    }
+}
+
+#[tokio::test]
+async fn only_the_first_answer_is_not_marked_as_replayed() {
+    for workers in WORKERS {
+        let demo = node_with(workers, &[]);
+        let node = url(&demo);
+        let request = send("k", &to("user.bob", "a"));
+        let is_marked = |answer: &Answer| match answer.header("idempotent-replayed") {
+            Some(mark) => mark == "true",
+            None => false,
+        };
+        let first = ask(node, &request).await;
+        let again = [ask(node, &request).await, ask(node, &request).await];
+        assert!(!is_marked(&first), "{first:?}");
+        assert!(again.iter().all(is_marked), "{again:?}");
+        let other = ask(node, &send("l", &to("user.bob", "a"))).await;
+        assert!(!is_marked(&other), "{other:?}");
     }
 }
 

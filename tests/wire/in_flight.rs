@@ -8,49 +8,44 @@ use super::{WORKERS, node_with, url};
 
 /// Twenty sends in one packet are read before the store has answered the first.
 #[tokio::test]
-async fn the_seventeenth_unanswered_send_is_refused_and_the_others_are_not() {
+async fn sends_above_those_in_flight_wait_and_keep_their_order() {
     for workers in WORKERS {
         let demo = node_with(workers, &[]);
         let mut raw = Raw::greeted(url(&demo), &token("alice")).await;
         let request = |id| json!({"op": "send", "id": id, "conversation": "user.bob", "body": id});
         let packet: Vec<u8> = (1..=20).flat_map(|id| text(&request(id).to_string())).collect();
         raw.send(&packet).await;
-        let (mut sent, mut refused) = (Vec::new(), Vec::new());
+        let mut sent = Vec::new();
         for _ in 0..20 {
             let answer = raw.receive_json().await;
-            let id = answer["id"].as_u64().expect("a number");
-            if answer["op"] == "sent" {
-                sent.push((answer["message"]["id"].as_str().expect("an id").to_owned(), id));
-            } else {
-                assert_eq!(answer["code"], "limit_reached", "{answer}");
-                assert_eq!(answer["retry"], "later");
-                refused.push(id);
-            }
+            assert_eq!(answer["op"], "sent", "{answer}");
+            let id = answer["message"]["id"].as_str().expect("an id").to_owned();
+            sent.push((id, answer["id"].as_u64().expect("a number")));
         }
         sent.sort();
         let order: Vec<u64> = sent.into_iter().map(|(_, id)| id).collect();
-        assert_eq!(order, (1..=16).collect::<Vec<_>>(), "message ids follow the order of arrival");
-        assert_eq!(refused, [17, 18, 19, 20]);
-        raw.send(&text(&request(21).to_string())).await;
-        assert_eq!(raw.receive_json().await["op"], "sent", "the places are given back");
+        assert_eq!(order, (1..=20).collect::<Vec<_>>(), "message ids follow the order of arrival");
+        let held = demo.nodes[0].operator.metric("narrowcast_frames_held_total");
+        assert_eq!(held, 4, "sixteen are in flight");
     }
 }
 
 #[tokio::test]
-async fn the_third_unanswered_read_is_refused() {
+async fn reads_above_those_in_flight_wait() {
     let demo = node_with("1", &[]);
     let mut raw = Raw::greeted(url(&demo), &token("alice")).await;
     let read = |id| json!({"op": "history", "id": id, "conversation": "user.bob"});
-    let packet: Vec<u8> = (1..=3).flat_map(|id| text(&read(id).to_string())).collect();
+    let packet: Vec<u8> = (1..=5).flat_map(|id| text(&read(id).to_string())).collect();
     raw.send(&packet).await;
-    let mut codes = Vec::new();
-    for _ in 0..3 {
+    let mut answered = Vec::new();
+    for _ in 0..5 {
         let answer = raw.receive_json().await;
-        codes.push((answer["id"].as_u64().expect("a number"), answer["code"].clone()));
+        assert_eq!(answer["op"], "history", "{answer}");
+        answered.push(answer["id"].as_u64().expect("a number"));
     }
-    codes.sort_by_key(|(id, _)| *id);
-    let refused: Vec<bool> = codes.iter().map(|(_, code)| code == "limit_reached").collect();
-    assert_eq!(refused, [false, false, true]);
+    answered.sort_unstable();
+    assert_eq!(answered, [1, 2, 3, 4, 5]);
+    assert_eq!(demo.nodes[0].operator.metric("narrowcast_frames_held_total"), 3);
 }
 
 /// Tries that overtake their answer are one message, and cannot become another.
@@ -59,16 +54,16 @@ async fn sends_with_one_nonce_in_flight_at_once_are_one_message() {
     for workers in WORKERS {
         let demo = node_with(workers, &[]);
         let mut raw = Raw::greeted(url(&demo), &token("alice")).await;
-        let request = |id: u64, body: &str, retry: bool| {
+        let request = |id: u64, body: &str, fresh: bool| {
             json!({
                 "op": "send", "id": id, "conversation": "user.bob", "body": body, "nonce": "n",
-                "retry": retry,
+                "fresh": fresh,
             })
         };
-        let tries = [(1, "a", false), (2, "a", true), (3, "b", true), (4, "a", false)];
+        let tries = [(1, "a", true), (2, "a", false), (3, "b", false), (4, "a", true)];
         let packet: Vec<u8> = tries
             .iter()
-            .flat_map(|(id, body, retry)| text(&request(*id, body, *retry).to_string()))
+            .flat_map(|(id, body, fresh)| text(&request(*id, body, *fresh).to_string()))
             .collect();
         raw.send(&packet).await;
         let (mut ids, mut refused) = (Vec::new(), Vec::new());
@@ -110,7 +105,6 @@ async fn ids_follow_the_order_of_arrival_whatever_is_looked_up() {
         let mut send = json!({"op": "send", "id": id, "conversation": "user.bob", "body": id});
         if id % 3 == 1 {
             send["nonce"] = json!(id.to_string());
-            send["retry"] = json!(true);
         }
         send
     };

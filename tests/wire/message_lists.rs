@@ -96,9 +96,9 @@ async fn a_malformed_list_is_refused_whole() {
     assert_eq!(inbox.body, r#"{"conversations":[]}"#, "nothing was sent");
 }
 
-/// One message at once, and one each ten seconds.
+/// One message at once, and one a second.
 const ONE: [(&str, &str); 3] =
-    [("RATES__USERS", "on"), ("RATES__SEND_BURST", "1"), ("RATES__SENDS_PER_S", "0.1")];
+    [("RATES__USERS", "on"), ("RATES__SEND_BURST", "1"), ("RATES__SENDS_PER_S", "1")];
 
 #[tokio::test]
 async fn behind_a_message_that_may_pass_later_the_senders_rest_is_not_tried() {
@@ -107,7 +107,7 @@ async fn behind_a_message_that_may_pass_later_the_senders_rest_is_not_tried() {
     let outcomes = outcomes(url(&demo), &token("alice"), &list.into()).await;
     assert_eq!(outcomes[0]["message"]["body"], 0, "{outcomes:?}");
     assert_eq!(outcomes[1]["code"], "rate_limited");
-    assert!(outcomes[1]["retry_after_ms"].as_u64().expect("it says when") > 1000);
+    assert!(outcomes[1]["retry_after_ms"].as_u64().expect("it says when") > 0);
     assert_eq!(outcomes[2]["code"], "unavailable");
     assert!(outcomes[2]["detail"].as_str().expect("a text").starts_with("not tried"));
 }

@@ -34,7 +34,7 @@ fn node(workers: &str, node_bytes: &str) -> Demo {
         ("LIMITS__NODE_OUTBOX_BYTES", node_bytes),
         ("LIMITS__BODY_BYTES", "16384"),
         ("LIMITS__FRAME_BYTES", "20480"),
-        ("TIMEOUTS__WRITE_STALL_MS", "300000"),
+        ("TIMEOUTS__WRITE_STALL_TIMEOUT_MS", "300000"),
         ("RATES__BYTE_BURST", "1073741824"),
     ];
     node_with(workers, &keys)

@@ -12,7 +12,7 @@ const FOUR_FIT: [(&str, &str); 1] = [("LIMITS__PATTERN_BYTES", "1024")];
 
 /// A hundred list items at once, and hardly any more during a test.
 const ITEMS: [(&str, &str); 3] =
-    [("RATES__USERS", "on"), ("RATES__ITEM_BURST", "100"), ("RATES__ITEMS_PER_S", "1")];
+    [("RATES__LIMIT_USERS", "true"), ("RATES__ITEM_BURST", "100"), ("RATES__ITEMS_PER_S", "1")];
 
 fn subscribe(patterns: &[&str]) -> Value {
     json!({"op": "subscribe", "patterns": patterns})

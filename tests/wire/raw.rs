@@ -1,6 +1,7 @@
 //! A client that says exactly what it is told to, right or wrong.
 
 use std::io::ErrorKind;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -55,11 +56,6 @@ pub fn text(payload: &str) -> Vec<u8> {
 
 pub fn hello(token: &str) -> Vec<u8> {
     text(&json!({"op": "hello", "token": token}).to_string())
-}
-
-/// A frame that brings a fresh token.
-pub fn renew(token: &str) -> Vec<u8> {
-    text(&json!({"op": "renew", "token": token}).to_string())
 }
 
 /// The answer to an HTTP request.
@@ -124,6 +120,17 @@ impl Raw {
         raw.send(&hello(token)).await;
         let cursor = raw.receive_op("cursor").await;
         (raw, cursor["cursor"].as_str().expect("a cursor").to_owned())
+    }
+
+    /// Another handle of the same connection, to write while the first one reads. The kernel keeps
+    /// next to nothing of what it writes and the node does not read.
+    pub fn writer(&self) -> Self {
+        let sizes =
+            socket2::SockRef::from(&self.stream).set_send_buffer_size(SMALL_BUFFER as usize);
+        sizes.expect("a size");
+        let handle = self.stream.as_fd().try_clone_to_owned().expect("a handle");
+        let stream = TcpStream::from_std(handle.into()).expect("a connection of the event loop");
+        Self { stream }
     }
 
     async fn upgrade(&mut self, request: &str) {

@@ -94,9 +94,7 @@ async fn sessions_of_one_user_share_the_read_of_the_rooms() {
     let before = reads(&demo);
     let mut sessions = Vec::new();
     for _ in 0..20 {
-        sessions.push(
-            Client::serve_upgraded(url(&demo), &token("shared")).await.expect("it is let in"),
-        );
+        sessions.push(Client::begin(url(&demo), &token("shared")).await.expect("it is let in"));
     }
     for session in &mut sessions {
         let frame = session.next_within(crate::harness::PATIENCE).await.expect("a cursor");
@@ -107,7 +105,7 @@ async fn sessions_of_one_user_share_the_read_of_the_rooms() {
 }
 
 const FEW: [(&str, &str); 3] =
-    [("RATES__USERS", "on"), ("RATES__READ_BURST", "3"), ("RATES__READS_PER_S", "1")];
+    [("RATES__LIMIT_USERS", "true"), ("RATES__READ_BURST", "3"), ("RATES__READS_PER_S", "1")];
 
 /// More than the burst and what comes back while they are said.
 const TRIES: usize = 60;
@@ -170,7 +168,8 @@ const DEVICES: usize = 20;
 /// The reads of resumes are not charged: after them a user can still read history and inbox.
 #[tokio::test]
 async fn who_comes_back_with_many_devices_still_reads() {
-    let rates = [("RATES__USERS", "on"), ("RATES__READ_BURST", "25"), ("RATES__READS_PER_S", "1")];
+    let rates =
+        [("RATES__LIMIT_USERS", "true"), ("RATES__READ_BURST", "25"), ("RATES__READS_PER_S", "1")];
     let demo = node_with("1", &rates);
     let alice = token("alice");
     let cursor = resume(url(&demo), &alice, None).await.text();

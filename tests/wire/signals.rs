@@ -54,7 +54,11 @@ fn a_demo_leaves_nothing_behind() {
 #[test]
 fn a_demo_outlives_hangups_where_it_is_asked_to() {
     let mut command = Command::new("sh");
-    command.args(["-c", r#"trap "" HUP; exec "$0" demo --json"#, env!("CARGO_BIN_EXE_narrowcast")]);
+    command.args([
+        "-c",
+        r#"trap "" HUP; exec "$0" demo --listen 127.0.0.1:0 --json"#,
+        env!("CARGO_BIN_EXE_narrowcast"),
+    ]);
     let mut demo = Demo::of(Process::start(&mut command));
     demo.process.signal("HUP");
     assert_eq!(demo.nodes[0].operator.get("/healthz").0, 200);

@@ -19,7 +19,7 @@ const SMALL: [(&str, &str); 5] = [
     ("LIMITS__OUTBOX_BYTES", "65536"),
     ("RATES__FRAME_BURST", "100000"),
     ("RATES__BYTE_BURST", "1073741824"),
-    ("TIMEOUTS__WRITE_STALL_MS", "300000"),
+    ("TIMEOUTS__WRITE_STALL_TIMEOUT_MS", "300000"),
 ];
 
 /// Messages or pages after which a client must have been closed: 8 MB, above the 4 MiB that a
@@ -165,7 +165,8 @@ async fn events_are_shed_and_memory_stays_bounded() {
 #[tokio::test]
 async fn who_reads_nothing_for_too_long_is_closed() {
     for workers in WORKERS {
-        let keys = [SMALL[0], SMALL[1], SMALL[2], SMALL[3], ("TIMEOUTS__WRITE_STALL_MS", "300")];
+        let keys =
+            [SMALL[0], SMALL[1], SMALL[2], SMALL[3], ("TIMEOUTS__WRITE_STALL_TIMEOUT_MS", "300")];
         let demo = node_with(workers, &keys);
         let (node, operator) = (url(&demo), &demo.nodes[0].operator);
         let mut slow = Raw::cramped(node, &token("bob")).await;

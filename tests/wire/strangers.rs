@@ -46,8 +46,8 @@ async fn the_oldest_silent_connections_make_room() {
         let keys = [
             ("workers", workers),
             ("listen.handshakes", &*places),
-            ("timeouts.header_ms", "60000"),
-            ("timeouts.hello_ms", "60000"),
+            ("timeouts.header_timeout_ms", "60000"),
+            ("timeouts.hello_timeout_ms", "60000"),
         ];
         let (_store, served) = serve_with(&keys).await;
         let mut held = Vec::new();
@@ -77,7 +77,7 @@ async fn the_oldest_silent_connections_make_room() {
 
 #[tokio::test]
 async fn strangers_make_room_after_their_upgrade_and_sessions_do_not() {
-    let keys = [("listen.handshakes", "2"), ("timeouts.hello_ms", "60000")];
+    let keys = [("listen.handshakes", "2"), ("timeouts.hello_timeout_ms", "60000")];
     let (_store, served) = serve_with(&keys).await;
     let node = &served.url;
     let mut session = Raw::greeted(node, &token("alice")).await;
@@ -157,7 +157,7 @@ async fn the_first_frame_is_as_large_as_a_hello() {
 /// A probe has no token either, and always finds a place.
 #[tokio::test]
 async fn health_is_told_whoever_is_silent() {
-    let keys = [("listen.handshakes", "2"), ("timeouts.header_ms", "60000")];
+    let keys = [("listen.handshakes", "2"), ("timeouts.header_timeout_ms", "60000")];
     let (_store, served) = serve_with(&keys).await;
     let _held = [silent(&served).await, silent(&served).await];
     for _ in 0..5 {

@@ -120,7 +120,7 @@ impl Play<'_> {
     }
 }
 
-fn transcripts() -> Vec<PathBuf> {
+pub fn transcripts() -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/transcripts");
     let files = std::fs::read_dir(directory).expect("the directory of transcripts");
     let files = files.map(|entry| entry.expect("an entry").path());

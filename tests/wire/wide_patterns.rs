@@ -10,7 +10,7 @@ use crate::harness::untimed;
 use crate::harness::{Demo, PATIENCE};
 
 /// A slow machine must not make a confirmation late.
-const PATIENT: [(&str, &str); 1] = [("TIMEOUTS__TAP_MS", "15000")];
+const PATIENT: [(&str, &str); 1] = [("TIMEOUTS__WIDE_SUBSCRIBE_TIMEOUT_MS", "15000")];
 
 /// So many that each of three workers has some, with high probability.
 const LISTENERS: usize = 9;

@@ -76,7 +76,7 @@ fn a_node_that_does_not_hear_an_older_one_is_deaf() {
     assert!(!serving);
     assert_eq!(troubles, [HealthIssue::Deaf { node: "n7".into(), layout: layout(2) }]);
     let text = troubles[0].to_string();
-    assert!(text.starts_with("layout.subscribe: node n7 publishes by { user = 2,"), "{text}");
+    assert!(text.starts_with("routing.subscribe: node n7 publishes by { user = 2,"), "{text}");
     let both = Node { subscribe: vec![layout(1), layout(2)], ..Node::new(false) };
     assert_eq!(both.assess(&rows).troubles, []);
 }
@@ -90,7 +90,7 @@ fn a_node_that_an_older_one_does_not_hear_is_unheard() {
     assert_eq!(troubles, [HealthIssue::Unheard { node: "n7".into(), layout: layout(2) }]);
     let text = troubles[0].to_string();
     assert!(
-        text.starts_with("layout.publish: node n7 does not subscribe to { user = 2,"),
+        text.starts_with("routing.publish: node n7 does not subscribe to { user = 2,"),
         "{text}"
     );
     let elder = NodeInfo { subscribe: vec![layout(1), layout(2)], ..about("n7") };

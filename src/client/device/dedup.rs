@@ -4,18 +4,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ahash::{AHashMap, AHashSet};
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::frame::Shown;
-use crate::domain::{MessageId, canonical};
+use crate::domain::MessageId;
 
 /// Messages remembered. A node repeats what it may not have delivered: the messages of one resume
 /// (1,000 at most) and some 20 s of live ones.
 const REMEMBERED_MAX: usize = 8192;
 
-/// A send as its recipients identify it: conversation, sender, nonce, and a hash of the body's
-/// value.
-type Mark = Arc<(String, String, Box<str>, u64)>;
+/// A send as its recipients identify it: the `dedup` that all its tries share.
+type Mark = Arc<str>;
 
 /// How a message is to be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +41,7 @@ impl Dedup {
     /// Remembers a message, and returns whether and how it is to be shown.
     pub(super) fn show(&mut self, message: &Shown) -> Showing {
         self.newest = self.newest.max(Some(message.id));
-        let mark = mark(message);
+        let mark = message.dedup.as_deref().map(Mark::from);
         let known = mark.as_ref().and_then(|mark| self.marks.get(mark).copied());
         if self.ids.contains(&message.id) || known.is_some_and(|known| known > message.id) {
             self.repeats += 1;
@@ -83,13 +81,6 @@ impl Dedup {
     }
 }
 
-fn mark(message: &Shown) -> Option<Mark> {
-    let Shown { conversation, from, nonce, body, .. } = message;
-    let nonce = nonce.as_ref()?.as_str().into();
-    let body = xxh3_64(&canonical(body.to_string().as_bytes()));
-    Some(Arc::new((conversation.clone(), from.clone(), nonce, body)))
-}
-
 #[cfg(test)]
 mod retried_sends;
 
@@ -101,15 +92,14 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::client::Nonce;
     use crate::domain::Micros;
 
-    fn message(number: u64, nonce: Option<u8>) -> Shown {
+    fn message(number: u64, send: Option<u8>) -> Shown {
         Shown {
             id: MessageId::new(Micros(1_000_000 + number), 0),
             conversation: "dm.a.b".into(),
             from: "a".into(),
-            nonce: nonce.map(|nonce| Nonce::new(&nonce.to_string())),
+            dedup: send.map(|send| send.to_string().into()),
             body: Value::Null,
         }
     }
@@ -133,8 +123,7 @@ mod tests {
         assert_eq!(show(&message(9, Some(1))), Showing::InPlaceOf(message(5, None).id));
         assert_eq!(show(&message(7, Some(1))), Showing::Repeat, "a larger one was shown");
         assert_eq!(show(&message(9, Some(1))), Showing::Repeat);
-        assert_eq!(show(&Shown { from: "b".into(), ..message(10, Some(1)) }), Showing::New);
-        assert_eq!(show(&Shown { body: true.into(), ..message(11, Some(1)) }), Showing::New);
+        assert_eq!(show(&message(11, Some(2))), Showing::New, "another send");
         assert_eq!(recall.newest(), Some(message(11, None).id));
     }
 
@@ -145,18 +134,18 @@ mod tests {
         ) {
             let (mut ids, mut sends) = (HashSet::new(), HashMap::new());
             let mut recall = Dedup::default();
-            for (number, nonce) in given {
-                let known = nonce.and_then(|nonce| sends.get(&nonce).copied());
+            for (number, send) in given {
+                let known = send.and_then(|send| sends.get(&send).copied());
                 let expected = match known {
                     _ if ids.contains(&number) => Showing::Repeat,
                     Some(known) if known > number => Showing::Repeat,
                     Some(known) => Showing::InPlaceOf(message(known, None).id),
                     None => Showing::New,
                 };
-                prop_assert_eq!(recall.show(&message(number, nonce)), expected);
+                prop_assert_eq!(recall.show(&message(number, send)), expected);
                 if expected != Showing::Repeat {
                     ids.insert(number);
-                    sends.extend(nonce.map(|nonce| (nonce, number)));
+                    sends.extend(send.map(|send| (send, number)));
                 }
             }
         }

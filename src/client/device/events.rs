@@ -112,10 +112,10 @@ pub enum Seen {
         replaces: Option<MessageId>,
         /// What it belongs to.
         conversation: String,
-        /// Who sent it; empty if nobody did.
+        /// Who sent it; empty if no user did.
         from: String,
-        /// The sender's mark.
-        nonce: Option<Nonce>,
+        /// What all tries of one send share, if its sender gave it a mark.
+        dedup: Option<Box<str>>,
         /// Any JSON value.
         body: Value,
     },

@@ -22,7 +22,7 @@ pub(super) enum KnownFrame {
     Ready { node: String, ping_ms: u64, limits: KnownLimits },
     Cursor(CursorText),
     Message { message: Shown },
-    Sent { message: Shown },
+    Sent { nonce: Option<Nonce>, message: Shown },
     Error { id: Option<Value>, code: String, detail: String },
     Pong {},
 }
@@ -61,10 +61,10 @@ pub(super) struct Shown {
     #[serde(deserialize_with = "message_id")]
     pub(super) id: MessageId,
     pub(super) conversation: String,
-    /// Empty for a message that nobody sent.
+    /// Empty for a message that no user sent.
     #[serde(default)]
     pub(super) from: String,
-    pub(super) nonce: Option<Nonce>,
+    pub(super) dedup: Option<Box<str>>,
     pub(super) body: Value,
 }
 

@@ -36,8 +36,8 @@ impl Pending {
         if let Some(after) = after {
             frame["seen"] = json!(after.to_string());
         }
-        if *resends > 0 {
-            frame["retry"] = json!(true);
+        if *resends == 0 {
+            frame["fresh"] = json!(true);
         }
         frame.to_string()
     }
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_send_goes_again_first_and_says_so() {
+    fn a_lost_send_goes_again_first_and_is_not_fresh() {
         let mut sends = Sends::new(7, true);
         for body in 0..3 {
             sends.push("user.bob", json!(body)).unwrap();
@@ -202,8 +202,9 @@ mod tests {
             std::iter::from_fn(|| sends.write(None)).map(|f| read(&f)).collect();
         let bodies: Vec<&Value> = frames.iter().map(|frame| &frame["body"]).collect();
         assert_eq!(bodies, [0, 1, 2]);
-        assert_eq!((&frames[0]["nonce"], &frames[0]["retry"]), (&json!(first[0]), &json!(true)));
-        assert!(frames[2].get("retry").is_none(), "it is the first try");
+        assert_eq!(frames[0]["nonce"], first[0]);
+        let fresh: Vec<Option<&Value>> = frames.iter().map(|frame| frame.get("fresh")).collect();
+        assert_eq!(fresh, [None, None, Some(&json!(true))], "the last one is a first try");
     }
 
     #[test]

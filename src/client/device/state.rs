@@ -183,7 +183,7 @@ impl DeviceState {
                 self.seen.push_back(Seen::Cursor { resume: text.resume() });
             }
             KnownFrame::Message { message } => self.message(message),
-            KnownFrame::Sent { message } => self.sent(&message),
+            KnownFrame::Sent { nonce, message } => self.sent(nonce.as_ref(), &message),
             KnownFrame::Error { id, code, detail } => self.error(id.as_ref(), code, detail),
             KnownFrame::Pong {} => {}
         }
@@ -195,14 +195,14 @@ impl DeviceState {
             Showing::InPlaceOf(earlier) => Some(earlier),
             Showing::Repeat => return,
         };
-        let Shown { id, conversation, from, nonce, body } = message;
-        self.seen.push_back(Seen::Message { id, replaces, conversation, from, nonce, body });
+        let Shown { id, conversation, from, dedup, body } = message;
+        self.seen.push_back(Seen::Message { id, replaces, conversation, from, dedup, body });
     }
 
     /// The application knows what it sent: no copy of it is shown.
-    fn sent(&mut self, message: &Shown) {
+    fn sent(&mut self, nonce: Option<&Nonce>, message: &Shown) {
         self.recall.show(message);
-        let nonce = message.nonce.as_ref().and_then(|nonce| self.sends.answered(nonce.as_str()));
+        let nonce = nonce.and_then(|nonce| self.sends.answered(nonce.as_str()));
         let outcome = SendOutcomeSeen::Sent { id: message.id };
         self.seen.extend(nonce.map(|nonce| Seen::Answered { nonce, outcome }));
     }

@@ -65,7 +65,7 @@ fn mistakes_do_not_repeat_secrets() {
         "namespace",
         "node.name",
         "listen.clients",
-        "layout.publish",
+        "routing.publish",
         "store.backend",
         "store.keyspace",
         "policy.direct",
@@ -78,7 +78,7 @@ fn mistakes_do_not_repeat_secrets() {
             assert!(!all.to_string().contains("hunter2"), "{all}");
         }
     }
-    for (lists, text) in [("listen.origins", URL), ("store.nodes", URL), ("layout.subscribe", URL)]
+    for (lists, text) in [("listen.origins", URL), ("store.nodes", URL), ("routing.subscribe", URL)]
     {
         let all = load(&format!("{lists} = [{text:?}, {text:?}]")).unwrap_err();
         assert!(!all.to_string().contains("hunter2"), "{all}");
@@ -93,7 +93,7 @@ fn mistakes_do_not_repeat_secrets() {
         let all = load(&format!("auth.keys = [{{ {key} }}, {{ {key} }}]")).unwrap_err();
         assert!(!all.to_string().contains("hunter2"), "{all}");
     }
-    let named = load(&format!("layout.publish = \"b\"\n[layouts.{URL:?}]")).unwrap_err();
+    let named = load(&format!("routing.publish = \"b\"\n[layouts.{URL:?}]")).unwrap_err();
     assert!(!named.to_string().contains("hunter2"), "{named}");
     let long = format!("store.username = \"bob\"\nstore.password = {:?}", "hunter2".repeat(200));
     assert!(!load(&long).unwrap_err().to_string().contains("hunter2"));

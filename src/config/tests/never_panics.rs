@@ -16,13 +16,13 @@ const KEYS: [&str; 18] = [
     "layouts.a",
     "layouts.a.buckets.user",
     "layouts.a.redis",
-    "layout.subscribe",
+    "routing.subscribe",
     "store.path",
     "store.nodes",
     "store.retention_days",
     "auth.keys",
     "limits.frame_bytes",
-    "bus.backoff_min_ms",
+    "timeouts.redis_backoff_min_ms",
     "telemetry.log",
 ];
 

@@ -63,10 +63,10 @@ fn unknown_keys_are_refused_wherever_they_are() {
 #[test]
 fn what_is_no_toml_is_one_mistake_with_its_line() {
     for (text, start) in [
-        ("workers = 1\nworkers = 2", "line 2: duplicate key"),
-        ("workers = 1\n\n[limits", "line 3: "),
-        ("workers = ", "line 1: "),
-        ("[auth]\nkeys = [{ secret = \"hunter2 }]", "line 2: "),
+        ("workers = 1\nworkers = 2", "line 2, column 1: duplicate key"),
+        ("workers = 1\n\n[limits", "line 3, column 8: "),
+        ("workers = ", "line 1, column 11: "),
+        ("[auth]\nkeys = [{ secret = \"hunter2 }]", "line 2, column 31: "),
     ] {
         assert_one(text, start);
         assert!(!load(text).unwrap_err().to_string().contains("hunter2"));
@@ -110,19 +110,28 @@ fn bounds_are_held() {
         ("store.nodes = [\"h:0\"]", "store.nodes[0] = \"h:0\": host or host:port is required"),
         ("store.nodes = [\"h\", \"h\"]", "store.nodes: node \"h\" is given twice"),
         ("store.keyspace = \"K\"", "store.keyspace = \"K\": 1 to 48 of a-z, 0-9 and _"),
-        ("store.write_ms = 2000", "store.write_ms = 2000: an integer, 2100 to 4900,"),
-        ("store.write_ms = 5000", "store.write_ms = 5000: an integer, 2100 to 4900,"),
-        ("store.read_ms = 5000", "store.read_ms = 5000: an integer, 5100 to 60000,"),
+        (
+            "timeouts.cql_write_timeout_ms = 2000",
+            "timeouts.cql_write_timeout_ms = 2000: an integer, 2100 to 4900,",
+        ),
+        (
+            "timeouts.cql_write_timeout_ms = 5000",
+            "timeouts.cql_write_timeout_ms = 5000: an integer, 2100 to 4900,",
+        ),
+        (
+            "timeouts.cql_read_timeout_ms = 5000",
+            "timeouts.cql_read_timeout_ms = 5000: an integer, 5100 to 60000,",
+        ),
         ("store.username = \"u\"", "store.password: missing, since username is given"),
         ("store.password = \"p\"", "store.username: missing, since password is given"),
-        ("store.tls = \"on\"", "store.tls_ca: missing, since tls is on"),
-        ("rates.users = \"no\"", "rates.users = \"no\": \"on\" or \"off\" is required"),
+        ("store.tls = true", "store.tls_ca: missing, since tls is true"),
+        ("rates.limit_users = \"on\"", "rates.limit_users = \"on\": true or false is required"),
         ("rates.connections_per_address = -1", "rates.connections_per_address = -1: an integer"),
         ("node.name = \"a b\"", "node.name = \"a b\": 1 to 63 of a-z, A-Z, 0-9, _, - and . are"),
         ("telemetry.log = \"a=b=c\"", "telemetry.log = \"a=b=c\": a level or tracing directives"),
         ("layouts.a = {}\n[layouts.\"A B\"]", "layouts.\"A B\": as a name, 1 to 32"),
         (
-            &format!("{nine}\n[layout]\npublish = \"l0\"\nsubscribe = [\"l0\"]"),
+            &format!("{nine}\n[routing]\npublish = \"l0\"\nsubscribe = [\"l0\"]"),
             "layouts: 1 to 8 are required, 9",
         ),
         ("listen.origins = [\"https://a/\"]", "listen.origins[0] = \"https://a/\": "),
@@ -135,8 +144,8 @@ fn bounds_are_held() {
 fn relations_are_held() {
     for (text, start) in [
         (
-            "timeouts.subscribe_ms = 999",
-            "timeouts.subscribe_ms = 999: at least 1000 is required, timeouts.interest_ms",
+            "timeouts.subscribe_timeout_ms = 999",
+            "timeouts.subscribe_timeout_ms = 999: at least 1000 is required, timeouts.bucket_subscribe_timeout_ms",
         ),
         (
             "limits.body_bytes = 14337",
@@ -165,8 +174,8 @@ fn relations_are_held() {
              (limits.body_bytes + 7680)",
         ),
         (
-            "bus.backoff_max_ms = 49",
-            "bus.backoff_max_ms = 49: at least 50 is required, bus.backoff_min_ms",
+            "timeouts.redis_backoff_max_ms = 49",
+            "timeouts.redis_backoff_max_ms = 49: at least 50 is required, timeouts.redis_backoff_min_ms",
         ),
         (
             "listen.operator = \"127.0.0.1:8080\"",
@@ -201,13 +210,13 @@ fn relations_are_held() {
 #[test]
 fn relations_hold_at_their_edge() {
     for text in [
-        "timeouts.subscribe_ms = 1000",
+        "timeouts.subscribe_timeout_ms = 1000",
         "limits.body_bytes = 14336",
         "limits.data_bytes = 14336",
         "limits.frame_bytes = 262144",
         "limits.history_bytes = 260096",
         "limits.reads_in_flight = 3",
-        "bus.backoff_max_ms = 50",
+        "timeouts.redis_backoff_max_ms = 50",
         "rates.byte_burst = 16384",
         "rates.item_burst = 100",
         "limits.node_pattern_bytes = 32768000",
@@ -226,27 +235,30 @@ fn relations_of_mistaken_keys_are_not_judged() {
     assert_one("limits.body_bytes = -1", "limits.body_bytes = -1: ");
     assert_one("rates.dm_per_s = 0", "rates.dm_per_s = 0: an integer, 1 to 10000, is required");
     assert_one("rates.dm_burst = 0", "rates.dm_burst = 0: an integer, 1 to 100000, is required");
-    assert_one("layout.subscribe = [5]", "layout.subscribe[0] = 5: ");
+    assert_one("routing.subscribe = [5]", "routing.subscribe[0] = 5: ");
 }
 
 #[test]
 fn layouts_in_use_exist_and_the_published_one_is_heard() {
     for (text, start) in [
-        ("layout.publish = \"b\"", "layout.publish = \"b\": one of [layouts] is required: a"),
-        ("layout.subscribe = [\"b\"]", "layout.subscribe = \"b\": one of [layouts] is required: a"),
-        ("layout.subscribe = []", "layout.subscribe: 1 to 4 are required, 0 were given"),
+        ("routing.publish = \"b\"", "routing.publish = \"b\": one of [layouts] is required: a"),
         (
-            "[layout]\nsubscribe = [\"b\"]\n[layouts.a]\n[layouts.b]",
-            "layout.publish = \"a\": one of layout.subscribe is required: b",
+            "routing.subscribe = [\"b\"]",
+            "routing.subscribe = \"b\": one of [layouts] is required: a",
+        ),
+        ("routing.subscribe = []", "routing.subscribe: 1 to 4 are required, 0 were given"),
+        (
+            "[routing]\nsubscribe = [\"b\"]\n[layouts.a]\n[layouts.b]",
+            "routing.publish = \"a\": one of routing.subscribe is required: b",
         ),
         (
-            "[layout]\npublish = \"c\"\nsubscribe = [\"a\", \"b\"]\n[layouts.a]\n[layouts.b]\n[layouts.c]",
-            "layout.publish = \"c\": one of layout.subscribe is required: a, b",
+            "[routing]\npublish = \"c\"\nsubscribe = [\"a\", \"b\"]\n[layouts.a]\n[layouts.b]\n[layouts.c]",
+            "routing.publish = \"c\": one of routing.subscribe is required: a, b",
         ),
-        ("layout.subscribe = [\"a\", \"a\"]", "layout.subscribe: layout \"a\" is given twice"),
+        ("routing.subscribe = [\"a\", \"a\"]", "routing.subscribe: layout \"a\" is given twice"),
         (
-            "layout.subscribe = [\"a\", \"b\", \"c\", \"d\", \"e\"]",
-            "layout.subscribe: 1 to 4 are required, 5 were given",
+            "routing.subscribe = [\"a\", \"b\", \"c\", \"d\", \"e\"]",
+            "routing.subscribe: 1 to 4 are required, 5 were given",
         ),
     ] {
         assert_one(text, start);
@@ -258,7 +270,7 @@ fn layouts_in_use_exist_and_the_published_one_is_heard() {
 /// Two layouts in use with these shards, and one that is not.
 fn two(a: &str, b: &str) -> String {
     format!(
-        "[layout]\nsubscribe = [\"a\", \"b\"]\n[layouts.a]\nredis = [{a}]\n[layouts.b]\nredis = [{b}]\n\
+        "[routing]\nsubscribe = [\"a\", \"b\"]\n[layouts.a]\nredis = [{a}]\n[layouts.b]\nredis = [{b}]\n\
          [layouts.unused]\nredis = [{{ name = \"r1\", url = \"redis://unused\" }}]"
     )
 }
@@ -274,7 +286,7 @@ fn layouts_in_use_agree_on_their_shards() {
     for (text, start) in [
         (
             two(&r1, ""),
-            "layout.subscribe = [\"a\", \"b\"]: shards in all of them or in none are required, \
+            "routing.subscribe = [\"a\", \"b\"]: shards in all of them or in none are required, \
              layouts.a.redis has some, layouts.b.redis has none",
         ),
         (
@@ -302,7 +314,7 @@ fn shards_of_mistaken_layouts_are_not_judged() {
     assert_one(&two(&r1, &bad), "layouts.b.redis[0].url: only redis://");
     assert_one(&two(&r1, "5"), "layouts.b.redis[0]: a table is required");
     let unknown = two(&r1, &shard("r1", "redis://h2")).replace("[\"a\", \"b\"]", "[\"a\", \"x\"]");
-    assert_one(&unknown, "layout.subscribe = \"x\": one of [layouts] is required: a, b, unused");
+    assert_one(&unknown, "routing.subscribe = \"x\": one of [layouts] is required: a, b, unused");
 }
 
 #[test]

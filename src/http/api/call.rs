@@ -17,7 +17,7 @@ use crate::worker_call::{Admission, Caller, Effect};
 /// The header with the idempotency key of a send.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// How a user names himself in a path.
+/// What stands for the caller's own id in a path.
 const ME: &str = "me";
 
 /// A request that was admitted and has arrived whole.
@@ -40,7 +40,7 @@ impl ApiCall<'_> {
         Caller::of(&self.principal)
     }
 
-    /// Returns the user whom a path names. A user may write `me`, and may name nobody else.
+    /// Returns the user whom a path names. A user may write `me`, and may name no other user.
     pub(super) fn user_in_path(&self, named: UserId) -> Result<UserId, ErrorReply> {
         user_named(self.caller(), named)
     }

@@ -35,8 +35,11 @@ pub(super) async fn history(mut call: ApiCall<'_>, text: &str) -> Answer {
     };
     let read =
         move |router: std::rc::Rc<crate::ops::Router>| router.history_for(reader, of, side, limit);
+    let services = std::sync::Arc::clone(&call.api.services);
     let page = call.ask(&key, read).await?;
-    let texts: Vec<MessageText> = page.messages.iter().map(MessageText::new).collect();
+    let key = &services.identity.dedup_key;
+    let texts: Vec<MessageText> =
+        page.messages.iter().map(|message| MessageText::new(message, key)).collect();
     let history = History {
         conversation: conversation.to_string(),
         messages: texts.iter().map(MessageText::as_raw).collect(),

@@ -1,7 +1,10 @@
 //! `/v1/messages`.
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 use hyper::StatusCode;
+use hyper::header::{HeaderName, HeaderValue};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::task::JoinSet;
@@ -9,11 +12,15 @@ use tokio::task::JoinSet;
 use super::{Answer, ApiCall};
 use crate::domain::{Conversation, RoutingKey, UserId};
 use crate::http::problem::json;
+use crate::ops::Router;
 use crate::protocol::{
-    Code, ConversationRef, ErrorReply, MessageBody, MessageText, Retry, SendBody, whole_millis,
+    Code, ConversationRef, ErrorReply, MessageBody, Retry, SendBody, whole_millis,
 };
-use crate::send::SendOrder;
+use crate::send::{SendOrder, SentMessage};
 use crate::worker_call::Caller;
+
+/// Marks the answer to a further try of a send: the message is the first one's.
+const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 #[derive(Serialize)]
 struct Sent<'a> {
@@ -29,7 +36,11 @@ struct Outcomes<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Outcome<'a> {
-    Sent(Sent<'a>),
+    Sent {
+        message: &'a RawValue,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        replayed: bool,
+    },
     Refused {
         code: Code,
         detail: &'a str,
@@ -40,7 +51,7 @@ enum Outcome<'a> {
 }
 
 /// What became of a message.
-type SentOrRefused = Result<MessageText, ErrorReply>;
+type SentOrRefused = Result<SentMessage, ErrorReply>;
 
 /// Messages of one sender, with their places in the list.
 type Group = (Vec<usize>, Vec<SendOrder>);
@@ -48,7 +59,7 @@ type Group = (Vec<usize>, Vec<SendOrder>);
 impl<'a> From<&'a SentOrRefused> for Outcome<'a> {
     fn from(sending: &'a SentOrRefused) -> Self {
         match sending {
-            Ok(message) => Self::Sent(Sent { message: message.as_raw() }),
+            Ok(sent) => Self::Sent { message: sent.text.as_raw(), replayed: sent.is_replay },
             Err(ErrorReply { code, message, retry_after, .. }) => Self::Refused {
                 code: *code,
                 detail: message,
@@ -81,8 +92,19 @@ pub(super) async fn send(call: ApiCall<'_>) -> Answer {
 
 async fn send_one(call: ApiCall<'_>, order: SendOrder) -> Answer {
     let key = key_of(&order);
-    let message = call.ask(&key, move |router| router.send_for(order)).await?;
-    Ok(json(StatusCode::CREATED, &Sent { message: message.as_raw() }))
+    let work = async move |router: Rc<Router>| router.send_for(order).await.map_err(of_header);
+    let sent = call.ask(&key, work).await?;
+    let mut answer = json(StatusCode::CREATED, &Sent { message: sent.text.as_raw() });
+    if sent.is_replay {
+        answer.headers_mut().insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(answer)
+}
+
+/// Names the header where a refusal names the `nonce`, which the caller did not send.
+fn of_header(refusal: ErrorReply) -> ErrorReply {
+    let message = refusal.message.replace("`nonce`", "Idempotency-Key");
+    ErrorReply { message: message.into(), ..refusal }
 }
 
 /// Sends messages, each sender's on the worker of that sender. Each message has its own outcome, in
@@ -102,7 +124,8 @@ async fn send_all(call: ApiCall<'_>, orders: Vec<SendOrder>) -> Answer {
     }
     while let Some(joined) = groups.join_next().await {
         let Ok((places, asked)) = joined else { continue };
-        let outcomes = asked.unwrap_or_else(|refusal| vec![Err(refusal); places.len()]);
+        let outcomes =
+            asked.unwrap_or_else(|refusal| places.iter().map(|_| Err(refusal.clone())).collect());
         places.into_iter().zip(outcomes).for_each(|(at, sent)| sendings[at] = Some(sent));
     }
     let unknown =
@@ -151,7 +174,7 @@ fn order(caller: &Caller, body: MessageBody<'_>) -> Result<SendOrder, ErrorReply
         from,
         conversation,
         body: Bytes::copy_from_slice(body.body.get().as_bytes()),
-        retry: body.key.is_some(),
+        fresh: false,
         nonce: body.key,
         seen: body.seen,
         by_service: matches!(caller, Caller::Service(_)),
@@ -190,7 +213,7 @@ mod tests {
             conversation: Conversation::between(&user(from), &user("z")),
             body: Bytes::from_static(b"1"),
             nonce: None,
-            retry: false,
+            fresh: false,
             seen: None,
             by_service: true,
         };

@@ -2,10 +2,10 @@
 
 mod call;
 mod conversations;
+mod descriptions;
 mod inbox;
 mod members;
 mod messages;
-mod openapi;
 mod publish;
 mod rooms;
 
@@ -23,6 +23,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 
 use self::call::ApiCall;
+use self::descriptions::{ASYNCAPI, Description, OPENAPI};
 use super::bearer::bearer_of;
 use super::cors::{Origins, list, options};
 use super::handshake::Handshake;
@@ -82,13 +83,16 @@ impl Api {
             return Ok(options(&allowed(path)));
         }
         let route = ApiRoute::find(&head.method, path)?;
-        if route == ApiRoute::OpenApi && !head.headers.contains_key(AUTHORIZATION) {
-            return openapi::answer(head, &body);
+        let description = Description::of(&route);
+        if let Some(description) = description
+            && !head.headers.contains_key(AUTHORIZATION)
+        {
+            return description.answer(head, &body);
         }
         let principal = self.authenticate(&head.headers)?;
         handshake.identify(&principal, &self.users)?;
-        if route == ApiRoute::OpenApi {
-            return openapi::answer(head, &body);
+        if let Some(description) = description {
+            return description.answer(head, &body);
         }
         let call = self.admit(&route, head, body, principal).await?;
         dispatch(route, call).await
@@ -105,7 +109,7 @@ impl Api {
     ) -> Result<ApiCall<'_>, Problem> {
         let (verdict, _) = self.readiness.verdict();
         if !verdict.takes_sessions() {
-            let detail = format!("the node takes no requests: {verdict:?}").to_lowercase();
+            let detail = format!("the node takes no requests: it is {verdict}");
             return Err(Problem::from(ErrorReply::new(Code::Unavailable, detail)).closing());
         }
         let query = Query::read(head.uri.query())?;
@@ -163,7 +167,8 @@ async fn dispatch(route: ApiRoute, call: ApiCall<'_>) -> Answer {
         ApiRoute::RemoveMember(room, user) => members::remove(call, room, user).await,
         ApiRoute::Inbox(user) => inbox::list(call, user).await,
         ApiRoute::UserRooms(user) => rooms::list_of(call, user).await,
-        ApiRoute::OpenApi => Ok(openapi::document()),
+        ApiRoute::OpenApi => Ok(OPENAPI.document()),
+        ApiRoute::AsyncApi => Ok(ASYNCAPI.document()),
     }
 }
 
@@ -188,13 +193,12 @@ impl From<Misroute> for Problem {
 
 #[cfg(test)]
 mod tests {
-    use super::openapi::OPENAPI;
     use super::*;
     use crate::http::route::ENDPOINTS;
 
     #[test]
     fn the_description_has_the_routes_that_there_are() {
-        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let document: serde_json::Value = serde_json::from_str(OPENAPI.text).unwrap();
         let mut described = Vec::new();
         for (path, item) in document["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
@@ -234,7 +238,7 @@ mod tests {
 
     #[test]
     fn the_description_has_the_codes_that_there_are() {
-        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let document: serde_json::Value = serde_json::from_str(OPENAPI.text).unwrap();
         let described = &document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"];
         let codes: Vec<Code> =
             std::iter::successors(Some(Code::BadRequest), |code| behind(*code)).collect();
@@ -243,7 +247,7 @@ mod tests {
 
     #[test]
     fn every_id_of_a_described_path_is_a_parameter() {
-        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let document: serde_json::Value = serde_json::from_str(OPENAPI.text).unwrap();
         for (path, item) in document["paths"].as_object().unwrap() {
             let ids = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
             let described = item["parameters"].as_array().map_or(&[][..], Vec::as_slice);
@@ -254,9 +258,9 @@ mod tests {
 
     #[test]
     fn every_reference_of_the_description_leads_somewhere() {
-        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let document: serde_json::Value = serde_json::from_str(OPENAPI.text).unwrap();
         let mut references = 0;
-        for reference in OPENAPI.split("\"$ref\": \"#").skip(1) {
+        for reference in OPENAPI.text.split("\"$ref\": \"#").skip(1) {
             let pointer = reference.split('"').next().unwrap();
             assert!(document.pointer(pointer).is_some(), "{pointer}");
             references += 1;

@@ -5,13 +5,14 @@ use super::*;
 #[test]
 fn a_send_gives_its_permit_back() {
     on_event_loop(async {
-        let session = Peers::new().await.session("a").await;
-        let permit = session.begin_send().unwrap();
+        let (hub, session) = (Hub::new(16), Peers::new().await.session("a").await);
+        let permit = hub.begin_op(&session, Lane::Writes);
         assert!(session.is_sending());
-        assert_eq!(session.begin_send().unwrap_err(), 1, "the bound");
+        assert_eq!(hub.op_limit(&session, Lane::Writes), Some(OpLimit::Session), "the bound");
+        assert_eq!(hub.op_limit(&session, Lane::Marks), None, "marks have a bound of their own");
         drop(permit);
         assert!(!session.is_sending());
-        assert!(session.begin_send().is_ok());
+        assert_eq!(hub.op_limit(&session, Lane::Writes), None);
     });
 }
 

@@ -69,44 +69,17 @@ fn a_user_has_so_many_reads_whatever_his_sessions() {
         for _ in 0..USER_READS_MAX {
             let session = peers.session("a").await;
             hub.join(&session);
-            places.push(hub.begin_read(&session).unwrap());
-            assert_eq!(hub.begin_read(&session).unwrap_err(), ReadOpLimit::Session(1));
+            assert_eq!(hub.op_limit(&session, Lane::Reads), None);
+            places.push(hub.begin_op(&session, Lane::Reads));
+            assert_eq!(hub.op_limit(&session, Lane::Reads), Some(OpLimit::Session));
         }
         let [more, other] = [peers.session("a").await, peers.session("b").await];
         hub.join(&more);
         hub.join(&other);
-        assert_eq!(hub.begin_read(&more).unwrap_err(), ReadOpLimit::User(USER_READS_MAX));
-        assert!(hub.begin_read(&other).is_ok(), "another user has a separate bound");
+        let by_user = Some(OpLimit::User(USER_READS_MAX));
+        assert_eq!(hub.op_limit(&more, Lane::Reads), by_user);
+        assert_eq!(hub.op_limit(&other, Lane::Reads), None, "another user has a separate bound");
         places.pop();
-        assert!(hub.begin_read(&more).is_ok(), "a permit was given back");
-    });
-}
-
-#[test]
-fn what_a_user_defers_is_bounded_over_all_sessions() {
-    on_event_loop(async {
-        let (mut hub, mut peers) = (Hub::new(16), Peers::new().await);
-        let text = "x".repeat(DEFERRED_BYTES_MAX);
-        let mut full = Vec::new();
-        for _ in 0..USER_DEFERRED_BYTES_MAX / DEFERRED_BYTES_MAX {
-            let session = peers.session("a").await;
-            hub.join(&session);
-            assert_eq!(hub.defer(&session, &text), Ok(()));
-            full.push(session);
-        }
-        let [more, other] = [peers.session("a").await, peers.session("b").await];
-        hub.join(&more);
-        hub.join(&other);
-        let by_user = Err(NotDeferred::User(USER_DEFERRED_BYTES_MAX));
-        assert_eq!(hub.defer(&more, "x"), by_user);
-        assert_eq!(hub.defer(&other, &text), Ok(()));
-        assert_eq!(hub.defer(&other, "x"), Err(NotDeferred::Session(DEFERRED_BYTES_MAX)));
-        hub.leave(&full.pop().unwrap());
-        assert_eq!(hub.defer(&more, &text), Ok(()), "a session that left gave its bytes back");
-        assert_eq!(hub.defer(&more, "x"), by_user);
-        assert_eq!(hub.take_deferred(&more).len(), 1);
-        assert_eq!(hub.defer(&more, "x"), Ok(()));
-        full.iter().for_each(|session| drop(hub.leave(session)));
-        assert!(hub.users.of("a").is_some_and(|user_entry| user_entry.deferred == 1));
+        assert_eq!(hub.op_limit(&more, Lane::Reads), None, "a permit was given back");
     });
 }

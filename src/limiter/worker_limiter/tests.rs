@@ -8,6 +8,7 @@ use tokio::time::advance;
 use super::*;
 use crate::config::Config;
 use crate::domain::RoomId;
+use crate::limiter::LimiterError;
 use crate::limiter::PendingDecision;
 
 const SMALL: &str = "[rates]\nsend_burst = 4\nsends_per_s = 2\nevent_burst = 2\nevents_per_s = 1\n\
@@ -43,6 +44,7 @@ fn gate(toml: &str, shared: Option<Arc<dyn Limiter>>, nodes: u32) -> WorkerLimit
         shared,
         nodes: Arc::new(AtomicU32::new(nodes)),
         shares: Arc::default(),
+        outage: Arc::default(),
         metrics: Arc::new(Metrics::new()),
     })
 }
@@ -160,7 +162,7 @@ async fn a_refused_send_consumes_nothing() {
 async fn events_and_reads_have_limits_of_their_own() {
     let gate = gate(SMALL, None, 3);
     let alice = user("alice");
-    let events = (0..20).filter(|_| gate.event(&alice).is_ok()).count();
+    let events = (0..20).filter(|_| gate.events(&alice, 1).is_ok()).count();
     assert_eq!(events, 2, "on this node by itself, however many there are");
     let reads = (0..20).filter(|_| gate.read(&alice).is_ok()).count();
     assert_eq!(reads, 5);
@@ -168,7 +170,7 @@ async fn events_and_reads_have_limits_of_their_own() {
     assert_eq!(wait, Duration::from_secs(1));
     advance(wait).await;
     assert!(gate.read(&alice).is_ok(), "a user who waited as required is let in");
-    assert!(gate.event(&user("bob")).is_ok());
+    assert!(gate.events(&user("bob"), 1).is_ok());
 }
 
 /// A user who waits as long as required has the whole list let in, no matter how often it was tried
@@ -234,11 +236,11 @@ async fn a_change_of_a_room_is_a_send() {
 #[tokio::test(start_paused = true)]
 async fn users_may_be_let_off_and_conversations_not() {
     let shared = Scripted::saying(Err(LimiterError::Unavailable));
-    let text = format!("{SMALL}\nusers = \"off\"");
+    let text = format!("{SMALL}\nlimit_users = false");
     let gate = gate(&text, Some(Arc::clone(&shared) as _), 1);
     assert_eq!(allowed(&gate, &dm()).await, 20);
     assert_eq!(allowed(&gate, &room()).await, 3);
-    assert!((0..50).all(|_| gate.event(&user("a")).is_ok() && gate.read(&user("a")).is_ok()));
+    assert!((0..50).all(|_| gate.events(&user("a"), 1).is_ok() && gate.read(&user("a")).is_ok()));
     gate.owe_reads(&user("a"), 99);
     assert!(gate.read_on(&user("a")).is_ok() && gate.change(&user("a")).await.is_ok());
     assert_eq!(shared.asked(), 0);
@@ -257,7 +259,7 @@ async fn a_refusal_tells_the_client_when_to_come_back() {
 /// want.
 #[tokio::test(start_paused = true)]
 async fn a_member_gets_half_of_a_rooms_rate_while_another_one_is_refused() {
-    let toml = "[rates]\nusers = \"off\"\nroom_burst = 10\nroom_per_s = 10";
+    let toml = "[rates]\nlimit_users = false\nroom_burst = 10\nroom_per_s = 10";
     let first = gate(toml, None, 1);
     let second = gate_beside(toml, &first);
     for theirs in [&first, &second] {

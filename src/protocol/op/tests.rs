@@ -20,11 +20,6 @@ fn refusals_name_the_op_the_field_the_bound_and_the_value() {
     let table = [
         (r#"{"op":"send","conversation":"room.x"}"#, Code::BadRequest, "send: `body` is missing"),
         (
-            r#"{"op":"send","body":1}"#,
-            Code::BadRequest,
-            "send: `conversation` or `user` is missing",
-        ),
-        (
             r#"{"op":"send","conversation":1,"body":1}"#,
             Code::BadRequest,
             "send: `conversation` must be a string, not 1",
@@ -51,9 +46,9 @@ fn refusals_name_the_op_the_field_the_bound_and_the_value() {
             "send: `bdoy` is not a field of it",
         ),
         (
-            r#"{"op":"send","conversation":"user.b","body":1,"retry":true}"#,
+            r#"{"op":"send","conversation":"user.b","body":1,"fresh":1}"#,
             Code::BadRequest,
-            "send: `retry` needs a `nonce`",
+            "send: `fresh` must be true or false, not 1",
         ),
         (
             r#"{"op":"mark_read","conversation":"user.b"}"#,

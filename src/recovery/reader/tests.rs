@@ -282,7 +282,13 @@ async fn session() -> (Session, TcpStream) {
     let [publish, subscribe] = [(); 2].map(|()| Grants::new(Vec::new()));
     let principal = Principal { user, scope, publish, subscribe, expires_at: 0 };
     let patterns = Arc::new(PatternBudget::new(1 << 20, 1 << 20));
-    let bounds = SessionBounds { outbox_bytes: 4096, sends_in_flight: 1, reads_in_flight: 1 };
+    let bounds = SessionBounds {
+        outbox_bytes: 4096,
+        sends_in_flight: 1,
+        reads_in_flight: 1,
+        held_frames: 4,
+        held_bytes: 4096,
+    };
     (Session::new(1, principal, None, link, bounds, patterns), other.unwrap())
 }
 

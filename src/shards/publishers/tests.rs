@@ -2,7 +2,7 @@ use super::*;
 use crate::bus::MemoryBus;
 use crate::clock::{Interval, MachineClock};
 use crate::redis::Channels;
-use crate::shards::SMALL;
+use crate::shards::{PATIENT, SMALL};
 use crate::watermark::UnknownReason;
 
 /// A worker's publishers on a bus in memory, by a clock.
@@ -19,6 +19,7 @@ fn publishers(clock: &WallClock) -> Publishers {
         clock: clock.clone(),
         reconnect: &ReconnectSignal::new(1),
         bounds: SMALL,
+        waits: PATIENT,
         pending: 16,
     })
 }

@@ -8,7 +8,7 @@ use crate::bus::{MemoryBus, OutboundPublish};
 use crate::domain::RoutingKey;
 use crate::interest::{Confirmation, Linger};
 use crate::layout::{BucketCount, BucketCounts, Layout, Layouts};
-use crate::shards::{ReconnectSignal, SHARD_EVENTS_MAX, SMALL};
+use crate::shards::{PATIENT, ReconnectSignal, SHARD_EVENTS_MAX};
 
 const SHARDS: [ShardIndex; 2] = [ShardIndex(0), ShardIndex(1)];
 
@@ -65,7 +65,7 @@ impl Rig {
             health: Arc::clone(health),
             events: self.events.clone(),
             reconnect_wanted: self.reconnect.reconnect_wanted(shard.0 as usize),
-            bounds: SMALL,
+            waits: PATIENT,
         }
     }
 

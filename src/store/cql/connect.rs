@@ -96,8 +96,12 @@ impl Profiles {
             .speculative_execution_policy(None);
         let within = |timeout| Some(timeout);
         Self {
-            write: steady.clone().request_timeout(within(options.cql.write)).build().into_handle(),
-            read: steady.request_timeout(within(options.cql.read)).build().into_handle(),
+            write: steady
+                .clone()
+                .request_timeout(within(options.waits.write))
+                .build()
+                .into_handle(),
+            read: steady.request_timeout(within(options.waits.read)).build().into_handle(),
             time: single
                 .clone()
                 .consistency(Consistency::One)

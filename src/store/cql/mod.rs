@@ -194,15 +194,21 @@ async fn open(options: &CqlOptions) -> Result<Opened, CqlOpenError> {
     Ok(Opened { executor, identity, retention: retention(options, found.retention()) })
 }
 
+fn days(retention: Option<Duration>) -> String {
+    const DAY_S: u64 = 86_400;
+    retention
+        .map_or_else(|| "0 (for good)".into(), |kept| format!("{} days", kept.as_secs() / DAY_S))
+}
+
 /// The guaranteed retention: the smaller of this node's setting and the tables'.
 fn retention(options: &CqlOptions, of_tables: Option<Duration>) -> Option<Duration> {
     let own = options.cql.retention;
     if own != of_tables {
         tracing::warn!(
-            ?own,
-            ?of_tables,
-            "store.retention_days differs from the TTL of the tables: run `narrowcast schema \
-             apply` to change the tables, then restart the nodes"
+            "store.retention_days is {}, and the tables keep rows for {}: run `narrowcast schema \
+             apply` to change the tables, then restart the nodes",
+            days(own),
+            days(of_tables),
         );
     }
     own.into_iter().chain(of_tables).min()

@@ -1,6 +1,6 @@
 //! What an operator may choose about a CQL store.
 
-use crate::config::CqlConfig;
+use crate::config::{CqlConfig, CqlTimeouts};
 
 /// A CQL store, and what it belongs to.
 #[derive(Debug, Clone)]
@@ -9,4 +9,6 @@ pub struct CqlOptions {
     pub namespace: String,
     /// How to reach it.
     pub cql: CqlConfig,
+    /// How long to wait for it.
+    pub waits: CqlTimeouts,
 }

@@ -6,6 +6,7 @@ use super::EmbeddedOptions;
 use super::meta;
 use super::open_error::OpenError;
 use super::tables::Tables;
+use crate::clock::Readable;
 use crate::domain::Micros;
 use crate::store::Identity;
 
@@ -54,8 +55,9 @@ fn tell_if_ahead(high_water: Micros, wall: Micros) {
     let ahead = high_water.since(wall);
     if ahead > CLOCK_AHEAD_TOLD {
         tracing::warn!(
-            ?ahead, newest_id = %high_water, wall = %wall,
-            "the store's newest id is ahead of the machine's clock; ids go on from there"
+            newest_id = %high_water, wall = %wall,
+            "the store's newest id is {} ahead of the machine's clock; ids go on from there",
+            Readable(ahead),
         );
     }
 }

@@ -1,5 +1,6 @@
 //! A thread with a bounded queue before it.
 
+use crate::clock::Readable;
 use std::fmt;
 use std::io;
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
@@ -79,8 +80,10 @@ impl<T> Drop for WorkerThread<T> {
         }
         let ended = self.running.get_mut().recv_timeout(STOP_WAIT);
         if ended == Err(mpsc::RecvTimeoutError::Timeout) {
-            tracing::warn!(waited = ?STOP_WAIT, "a thread of the store is still busy; the process \
-                does not wait for it");
+            tracing::warn!(
+                "a thread of the store is still busy after {}; the process does not wait for it",
+                Readable(STOP_WAIT)
+            );
         }
     }
 }

@@ -92,6 +92,8 @@ metrics! {
             labelled("limit_decisions", "outcome", ["allowed", "refused", "cached"]);
         /// Sends decided by this node alone.
         pub unshared: Counter = named("limiter_unshared");
+        /// Frames that were held back until they could start.
+        pub held_frames: Counter = named("frames_held");
         /// Frames of connections above their rates.
         pub refused_frames: Counter = named("frames_refused");
     }

@@ -39,6 +39,8 @@ pub struct Held {
     inner: Arc<dyn Store>,
     open: watch::Sender<bool>,
     waiting: Arc<AtomicUsize>,
+    /// Nonces that were looked up.
+    looked_up: AtomicUsize,
     changes: Mutex<Changes>,
     /// Messages to be stored and answered with `OutcomeUnknown`.
     doubted: AtomicUsize,
@@ -48,7 +50,8 @@ impl Held {
     pub fn new(inner: Arc<dyn Store>) -> Self {
         let (open, waiting) = (watch::Sender::new(true), Arc::default());
         let (changes, doubted) = (Mutex::default(), AtomicUsize::new(0));
-        Self { inner, open, waiting, changes, doubted }
+        let looked_up = AtomicUsize::new(0);
+        Self { inner, open, waiting, looked_up, changes, doubted }
     }
 
     /// From now on messages that are read wait.
@@ -75,6 +78,11 @@ impl Held {
 
     pub fn let_go(&self) {
         self.open.send_replace(true);
+    }
+
+    /// How many nonces were looked up so far.
+    pub fn looked_up(&self) -> usize {
+        self.looked_up.load(Ordering::SeqCst)
     }
 
     /// The next change of a membership reaches the room's side alone.
@@ -155,6 +163,7 @@ impl RoomStore for Held {
 
 impl ReceiptStore for Held {
     fn idempotency(&self, key: IdempotencyKey) -> PendingRead<Option<IdempotencyRecord>> {
+        self.looked_up.fetch_add(1, Ordering::SeqCst);
         self.held(self.inner.idempotency(key))
     }
 

@@ -19,6 +19,8 @@ struct Sent<'a> {
     line: usize,
     /// The newest id that its device had seen by then.
     newest: Option<MessageId>,
+    /// What its first sight has as its `dedup`.
+    dedup: Option<&'a str>,
     acked: Option<Acked>,
 }
 
@@ -75,6 +77,8 @@ pub struct Judge<'a> {
     log: &'a Log,
     sends: Vec<Sent<'a>>,
     by_nonce: HashMap<&'a Nonce, usize>,
+    /// Every send has a body of its own.
+    by_body: HashMap<String, usize>,
     views: Vec<View<'a>>,
     findings: Vec<Finding>,
     figures: Figures,
@@ -86,6 +90,7 @@ impl<'a> Judge<'a> {
             log,
             sends: Vec::new(),
             by_nonce: HashMap::new(),
+            by_body: HashMap::new(),
             views: log.users.iter().map(|_| View::default()).collect(),
             findings: Vec::new(),
             figures: Figures::default(),
@@ -110,7 +115,9 @@ impl<'a> Judge<'a> {
             Fact::Sending { nonce, conversation, body } => {
                 let (line, newest) = (number, view.newest);
                 self.by_nonce.insert(nonce, self.sends.len());
-                self.sends.push(Sent { device, conversation, body, line, newest, acked: None });
+                self.by_body.insert(body.to_string(), self.sends.len());
+                let (dedup, acked) = (None, None);
+                self.sends.push(Sent { device, conversation, body, line, newest, dedup, acked });
             }
             Fact::Acked { nonce, id } => {
                 self.figures.acked += 1;
@@ -120,7 +127,13 @@ impl<'a> Judge<'a> {
             }
             Fact::Unknown => self.figures.unknown += 1,
             Fact::Refused { .. } => self.figures.refused += 1,
-            Fact::Saw { id, .. } => self.saw(number, *id),
+            Fact::Saw { id, dedup, body, .. } => {
+                if let Some(send) = self.by_body.get(&body.to_string()) {
+                    let send = &mut self.sends[*send];
+                    send.dedup = send.dedup.or(dedup.as_deref());
+                }
+                self.saw(number, *id);
+            }
             Fact::Held { cursor, claim } => {
                 view.resuming = false;
                 self.figures.cursors += usize::from(cursor.is_some());
@@ -220,8 +233,8 @@ impl<'a> Judge<'a> {
     /// messages by the same ids, whose order is the order.
     fn misdeliveries(&self) -> Vec<Finding> {
         let sights = self.log.lines.iter().filter_map(|line| match &line.fact {
-            Fact::Saw { id, conversation, from, nonce, body } => {
-                self.misdelivery(line.device, *id, (conversation, from, nonce.as_ref(), body))
+            Fact::Saw { id, conversation, from, dedup, body } => {
+                self.misdelivery(line.device, *id, (conversation, from, dedup.as_deref(), body))
             }
             _ => None,
         });
@@ -232,18 +245,22 @@ impl<'a> Judge<'a> {
         &self,
         device: DeviceId,
         id: MessageId,
-        (conversation, from, nonce, body): (&str, &str, Option<&'a Nonce>, &Value),
+        (conversation, from, dedup, body): (&str, &str, Option<&str>, &Value),
     ) -> Option<Finding> {
         if !is_of(conversation, &self.log.users[device.0]) {
             return Some(Finding::Foreign { device, id });
         }
-        let known = nonce.and_then(|nonce| Some((nonce, &self.sends[*self.by_nonce.get(nonce)?])));
-        let Some((nonce, send)) = known else { return Some(Finding::Stranger { device, id }) };
+        let Some(send) = self.by_body.get(&body.to_string()) else {
+            return Some(Finding::Stranger { device, id });
+        };
+        let send = &self.sends[*send];
         let sender = &self.log.users[send.device.0];
-        let same = (conversation, from, body) == (send.conversation, sender, send.body);
+        let same = (conversation, from) == (send.conversation, sender)
+            && dedup.is_some()
+            && dedup == send.dedup;
         // An earlier try may turn up, and has the smaller id: then it is shown in place of none.
         let one = send.acked.is_none_or(|acked| id <= acked.id);
-        (!same || !one).then(|| Finding::Altered { device, nonce: nonce.clone() })
+        (!same || !one).then(|| Finding::Altered { device, body: send.body.clone() })
     }
 
     /// I4: holes below cursors, and how many messages were excused on a return.

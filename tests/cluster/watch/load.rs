@@ -100,7 +100,8 @@ impl Load {
     fn add_device(&mut self, user: &User, urls: &[String], node: usize) {
         let id = self.log.lock().add_device(&user.name);
         let plan = DeviceOptions::new(urls.to_vec(), user.token.clone(), format!("d{}", id.0));
-        // Nodes do not look for a nonce yet: a second try could be stored as a second message.
+        // Each send is tried once. A second try may become a second message: the record of the
+        // first may not be stored yet.
         let mut device = Device::new(DeviceOptions { resend: false, ..plan }).expect("addresses");
         device.reconnect(node);
         let (orders, taken) = mpsc::channel(ORDERS_MAX);
@@ -240,8 +241,8 @@ impl Witness {
         let fact = match seen {
             Seen::Connected { .. } => Fact::Connected,
             Seen::Lost { .. } => Fact::Lost,
-            Seen::Message { id, conversation, from, nonce, body, .. } => {
-                Fact::Saw { id, conversation, from, nonce, body }
+            Seen::Message { id, conversation, from, dedup, body, .. } => {
+                Fact::Saw { id, conversation, from, dedup, body }
             }
             Seen::Cursor { resume } => {
                 let cursor = self.device.cursor().cloned();

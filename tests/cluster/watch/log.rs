@@ -62,7 +62,7 @@ pub enum Fact {
         id: MessageId,
         conversation: String,
         from: String,
-        nonce: Option<Nonce>,
+        dedup: Option<Box<str>>,
         body: Value,
     },
     Held {

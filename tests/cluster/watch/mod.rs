@@ -13,7 +13,7 @@
 //! | I4 | what a device had when it got a cursor, and what a node returns from there, is all |
 //! | I5 | nobody else sees it |
 //! | I9 | the time from the end of a fault until everything is everywhere (told, bounded) |
-//! | I10 | what is seen under a nonce is what was sent under it, as one message |
+//! | I10 | what is seen is what was sent, as one message with one `dedup` |
 //!
 //! A device is owed what it, or anybody, begins to send once its first `cursor` has come. What a
 //! node names in `gaps`, or calls incomplete, is excused and counted: none of these faults may

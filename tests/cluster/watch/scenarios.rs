@@ -17,7 +17,7 @@ const QUIET: Duration = Duration::from_secs(8);
 /// How long a shard of two is down.
 const DOWN: Duration = Duration::from_mins(1);
 
-/// How long a Redis is frozen: beyond every wait of a link (`bus.reply_ms`, 3 s by default).
+/// How long a Redis is frozen: beyond every wait of a link (`timeouts.redis_reply_timeout_ms`, 3 s by default).
 const FROZEN: Duration = Duration::from_secs(10);
 
 /// How long a node stays cut off once it has said so.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use narrowcast::client::Nonce;
 use narrowcast::domain::MessageId;
+use serde_json::Value;
 
 use super::log::DeviceId;
 
@@ -31,8 +31,8 @@ pub enum Finding {
     Foreign { device: DeviceId, id: MessageId },
     /// Nobody sent it.
     Stranger { device: DeviceId, id: MessageId },
-    /// It is not what was sent under its nonce, or not the same message.
-    Altered { device: DeviceId, nonce: Nonce },
+    /// It is not as it was sent, or not one message.
+    Altered { device: DeviceId, body: Value },
 }
 
 impl Finding {

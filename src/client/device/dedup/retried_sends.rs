@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::*;
-use crate::client::Nonce;
 use crate::domain::{Conversation, Message, Micros, UserId};
 use crate::ops::collapse;
+use crate::protocol::DedupKey;
 
 /// The outcome of one try.
 #[derive(Debug, Clone, Copy)]
@@ -100,7 +100,7 @@ fn shown(message: &Message) -> Shown {
         id: message.id,
         conversation: message.conversation.to_string(),
         from: message.from.to_string(),
-        nonce: message.nonce.as_deref().map(Nonce::new),
+        dedup: DedupKey::of_store(&[7; 32]).dedup(message).map(Into::into),
         body: 1.into(),
     }
 }

@@ -32,10 +32,10 @@ fn id(number: u64) -> MessageId {
     MessageId::new(Micros(number), 0)
 }
 
-fn message(number: u64, nonce: &str) -> Value {
+fn message(number: u64, dedup: &str) -> Value {
     json!({
         "id": id(number).to_string(), "conversation": "dm.alice.bob", "from": "alice",
-        "nonce": nonce, "body": number, "sent_at": 0,
+        "dedup": dedup, "body": number, "sent_at": 0,
     })
 }
 
@@ -121,9 +121,11 @@ fn sends_say_what_was_seen_and_are_not_shown_as_messages() {
     let nonce = machine.send("user.bob", json!("Hi")).unwrap();
     let frame = read(machine.write());
     assert_eq!(frame["seen"], id(5).to_string());
-    let sent = json!({"op": "sent", "id": frame["id"], "message": message(9, nonce.as_str())});
+    let sent = json!({
+        "op": "sent", "id": frame["id"], "nonce": nonce.as_str(), "message": message(9, "d"),
+    });
     machine.text(&sent.to_string(), now);
-    let copy = json!({"op": "message", "message": message(9, nonce.as_str())});
+    let copy = json!({"op": "message", "message": message(9, "d")});
     machine.text(&copy.to_string(), now);
     let outcome = SendOutcomeSeen::Sent { id: id(9) };
     assert_eq!(seen(&mut machine), [Seen::Answered { nonce, outcome }]);

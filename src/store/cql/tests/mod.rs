@@ -31,7 +31,7 @@ pub(super) fn options(keyspace: &str) -> CqlOptions {
         writes_in_flight: 1024,
         ..Config::default().store.cql
     };
-    CqlOptions { namespace: "main".to_owned(), cql }
+    CqlOptions { namespace: "main".to_owned(), cql, waits: Config::default().timeouts.cql }
 }
 
 /// Options of which some are changed.

@@ -21,6 +21,10 @@ fn nonce(number: u64) -> Nonce {
     Nonce::new(&format!("n-{number}"))
 }
 
+fn dedup(number: u64) -> Box<str> {
+    format!("d-{number}").into()
+}
+
 /// A log of Alice's phone and tablet, Bob's one device and Carol's, written by hand: a line a
 /// second.
 struct Story {
@@ -72,8 +76,8 @@ impl Story {
 
     fn saw_as(&mut self, device: DeviceId, id: MessageId, number: u64, dm: &str) -> &mut Self {
         let (conversation, from) = (dm.to_owned(), "alice".to_owned());
-        let (nonce, body) = (Some(nonce(number)), json!(number));
-        self.note(device, Fact::Saw { id, conversation, from, nonce, body })
+        let (dedup, body) = (Some(dedup(number)), json!(number));
+        self.note(device, Fact::Saw { id, conversation, from, dedup, body })
     }
 
     /// Alice's phone sends, and everybody who must see it does.
@@ -259,19 +263,22 @@ fn i5_a_message_that_nobody_sent() {
 #[test]
 fn i10_a_message_that_is_not_what_was_sent() {
     let altered =
-        |story: &Story| story.assert_finds(&[Finding::Altered { device: BOB, nonce: nonce(1) }]);
+        |story: &Story| story.assert_finds(&[Finding::Altered { device: BOB, body: json!(1) }]);
+    let sight = |from: &str, dedup| Fact::Saw {
+        id: id(1),
+        conversation: DM.into(),
+        from: from.into(),
+        dedup,
+        body: json!(1),
+    };
+    for wrong in [sight("carol", Some(dedup(1))), sight("alice", None)] {
+        let mut story = Story::begin();
+        story.sends(PHONE, 1).note(PHONE, Fact::Unknown).note(BOB, wrong);
+        altered(&story);
+    }
     let mut story = Story::begin();
-    story.sends(PHONE, 1).note(PHONE, Fact::Unknown);
-    story.note(
-        BOB,
-        Fact::Saw {
-            id: id(1),
-            conversation: DM.into(),
-            from: "alice".into(),
-            nonce: Some(nonce(1)),
-            body: json!("something else"),
-        },
-    );
+    story.sends(PHONE, 1).note(PHONE, Fact::Unknown).saw(TABLET, 1);
+    story.note(BOB, sight("alice", Some(dedup(2))));
     altered(&story);
     let mut story = Story::begin();
     story.sends(PHONE, 1).note(PHONE, Fact::Unknown).saw_as(BOB, id(1), 1, "dm.bob.carol");
@@ -282,7 +289,7 @@ fn i10_a_message_that_is_not_what_was_sent() {
 fn i10_a_send_that_is_two_messages() {
     let mut story = Story::begin();
     story.message(1).saw_as(BOB, id(2), 1, DM);
-    story.assert_finds(&[Finding::Altered { device: BOB, nonce: nonce(1) }]);
+    story.assert_finds(&[Finding::Altered { device: BOB, body: json!(1) }]);
 }
 
 /// An earlier try whose outcome was unknown turns up: the later one counts.
