@@ -5,7 +5,7 @@
 //! ```
 //! The seal is the beginning of an HMAC-SHA256 of everything before it, under the store's key. The
 //! store and the user are HMACs under that key too. So a node can tell whose a cursor is, and
-//! nobody else learns that from it or can make one.
+//! no client learns that from it or can make one.
 
 use aws_lc_rs::hmac::{Context, HMAC_SHA256, Key};
 use base64::Engine;

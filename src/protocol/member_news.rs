@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::domain::{MemberRole, MembershipNotice};
+use crate::domain::{MemberRole, MembershipNotice, UserId};
 
 /// What changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl<'a> MemberNews<'a> {
             conversation: format!("room.{}", notice.membership.room),
             user: notice.membership.user.as_str(),
             role: (change != MemberChange::Left).then_some(state.role),
-            by: notice.by.as_ref().map(crate::domain::UserId::as_str),
+            by: notice.by.as_ref().map(UserId::as_str),
             at: at.time().millis(),
             entry: None,
         }
@@ -69,7 +69,7 @@ impl<'a> MemberNews<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{MemberState, Membership, MessageId, Micros, RoomId, UserId};
+    use crate::domain::{MemberState, Membership, MessageId, Micros, RoomId};
     use crate::protocol::ServerFrame;
 
     #[test]

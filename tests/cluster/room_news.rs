@@ -104,7 +104,7 @@ async fn an_equal_change_is_not_told() {
     let steps = [("PUT", json!({})), ("PUT", owner), ("DELETE", Value::Null)];
     for (method, body) in steps {
         backend(here, method, cats, &body).await;
-        let first = told_before(&mut ben, &mut ann, &body).await;
+        let first = told_before(&mut ben, &mut ann, &json!([0, body])).await;
         assert_eq!(first.len(), 1, "{method} {body}: {first:?}");
         let mut tries = 0;
         loop {

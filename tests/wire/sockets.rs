@@ -187,7 +187,7 @@ async fn a_frame_that_never_ends_blocks_nobody() {
         let mut other = Client::login(url(&demo), &token("alice")).await.unwrap();
         assert_eq!(other.ask(json!({"op": "ping"})).await.unwrap()["op"], "pong");
         stuck.send(&whole[whole.len() - 1..]).await;
-        assert_eq!(stuck.receive_json().await["code"], "bad_request", "it was a whole frame");
+        assert_eq!(stuck.receive_json().await["code"], "too_large", "it was a whole frame");
     }
 }
 

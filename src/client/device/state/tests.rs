@@ -59,7 +59,7 @@ fn resumes_from_the_newest_cursor_that_it_was_given() {
         DeviceState::new(DeviceOptions { subscribe: vec!["topic.x".into()], ..plan() }, now);
     assert!(machine.calls(now) && !machine.calls(now), "one connection is made");
     machine.connected(now);
-    let hello = json!({"op": "hello", "token": "t", "device": "phone", "subscribe": ["topic.x"]});
+    let hello = json!({"op": "hello", "token": "t", "device": "phone", "client": CLIENT, "subscribe": ["topic.x"]});
     assert_eq!(read(machine.write()), hello);
     ready(&mut machine, now);
     for given in ["one", "two"] {
