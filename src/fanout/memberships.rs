@@ -6,7 +6,7 @@ use super::backlog::Backlog;
 use super::{KeyInterest, Sessions};
 use crate::domain::{Membership, MembershipNotice};
 use crate::hub::Priority;
-use crate::protocol::{MemberChange, MemberNews};
+use crate::protocol::{MemberChange, MemberNews, ServerFrame};
 use crate::watermark::{KnowledgeSource, RoomChange};
 
 /// What a worker learns of its users' memberships.
@@ -84,7 +84,7 @@ impl Memberships {
         if change == MemberChange::Joined && notice.is_some() {
             news = news.with_entry(told.title.as_deref());
         }
-        let frame = news.frame(change).text();
+        let frame = ServerFrame::of_member(news, change).text();
         let hub = &self.sessions.hub;
         let sessions = hub.borrow().sessions_of_user(known.user.as_str());
         for session in &sessions {

@@ -6,7 +6,8 @@ use serde_json::value::RawValue;
 
 use super::dedup::{DEDUP_BYTES, DedupKey};
 use super::error::{Code, Retry};
-use super::member_news::MemberNews;
+use super::inbox_item::InboxItem;
+use super::member_news::{MemberChange, MemberNews};
 use super::ready_limits::ReadyLimits;
 use super::resume::ResumeReport;
 use crate::domain::{Conversation, Message, Pattern};
@@ -148,37 +149,6 @@ impl ServerInfo {
         server: concat!("narrowcast/", env!("CARGO_PKG_VERSION")),
         features: &[],
     };
-}
-
-/// One conversation of an inbox.
-#[derive(Debug, Serialize)]
-pub struct InboxItem<'a> {
-    /// The conversation.
-    pub conversation: String,
-    /// `dm` or `room`.
-    pub kind: &'static str,
-    /// The other user of a direct one, by the raw id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub peer: Option<&'a str>,
-    /// The room's title; a direct one has none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub title: Option<&'a str>,
-    /// The room's data; a direct one has none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<&'a RawValue>,
-    /// The newest message that the user is shown.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last: Option<&'a RawValue>,
-    /// The newest message that the user has read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub read_upto: Option<String>,
-}
-
-impl InboxItem<'_> {
-    /// Bytes of its text and the separator after it.
-    pub fn bytes(&self) -> usize {
-        to_text(self).len() + 1
-    }
 }
 
 /// A frame to the client.
@@ -347,6 +317,17 @@ pub enum ServerFrame<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
     },
+}
+
+impl<'a> ServerFrame<'a> {
+    /// The frame of a change of a membership.
+    pub const fn of_member(news: MemberNews<'a>, change: MemberChange) -> Self {
+        match change {
+            MemberChange::Joined => Self::Joined(news),
+            MemberChange::Left => Self::Left(news),
+            MemberChange::Role => Self::Member(news),
+        }
+    }
 }
 
 impl ServerFrame<'_> {

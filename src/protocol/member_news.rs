@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::frame::ServerFrame;
 use crate::domain::{MemberRole, MembershipNotice};
 
 /// What changed.
@@ -18,7 +17,7 @@ pub enum MemberChange {
 
 /// A room as an entry of its new member's inbox.
 #[derive(Debug, Clone, Serialize)]
-pub struct JoinedRoom<'a> {
+struct JoinedRoom<'a> {
     conversation: String,
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,21 +64,13 @@ impl<'a> MemberNews<'a> {
         let conversation = self.conversation.clone();
         Self { entry: Some(JoinedRoom { conversation, kind: "room", title }), ..self }
     }
-
-    /// The frame of the change.
-    pub const fn frame(self, change: MemberChange) -> ServerFrame<'a> {
-        match change {
-            MemberChange::Joined => ServerFrame::Joined(self),
-            MemberChange::Left => ServerFrame::Left(self),
-            MemberChange::Role => ServerFrame::Member(self),
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::{MemberState, Membership, MessageId, Micros, RoomId, UserId};
+    use crate::protocol::ServerFrame;
 
     #[test]
     fn golden_frames() {
@@ -94,7 +85,7 @@ mod tests {
         };
         let notice =
             MembershipNotice { membership, by: Some(user("ann")), title: Some("R".into()) };
-        let told = |change| MemberNews::of(&notice, change).frame(change).text();
+        let told = |change| ServerFrame::of_member(MemberNews::of(&notice, change), change).text();
         assert_eq!(
             told(MemberChange::Left),
             r#"{"op":"left","conversation":"room.r","user":"bob","by":"ann","at":3}"#
@@ -107,7 +98,7 @@ mod tests {
         let notice = MembershipNotice { membership: inside, by: None, ..notice };
         let news = MemberNews::of(&notice, MemberChange::Joined).with_entry(Some("R"));
         assert_eq!(
-            news.frame(MemberChange::Joined).text(),
+            ServerFrame::of_member(news, MemberChange::Joined).text(),
             r#"{"op":"joined","conversation":"room.r","user":"bob","role":"owner","at":1,"entry":{"conversation":"room.r","kind":"room","title":"R"}}"#
         );
     }

@@ -9,6 +9,7 @@ mod error;
 mod fields;
 mod frame;
 mod head;
+mod inbox_item;
 mod member_news;
 mod op;
 mod readable;
@@ -24,9 +25,10 @@ pub use conversation_ref::ConversationRef;
 pub use cursor::CursorSeal;
 pub use dedup::DedupKey;
 pub use error::{Code, ErrorReply, Retry, whole_millis};
-pub use frame::{InboxItem, MessageText, RequestId, ServerFrame, ServerInfo, stored_json};
+pub use frame::{MessageText, RequestId, ServerFrame, ServerInfo, stored_json};
 pub use head::RequestHead;
-pub use member_news::{JoinedRoom, MemberChange, MemberNews};
+pub use inbox_item::InboxItem;
+pub use member_news::{MemberChange, MemberNews};
 pub use op::{
     HISTORY_LIMIT_DEFAULT, Hello, History, HistorySide, INBOX_LIMIT_MAX, InboxRequest, MarkRequest,
     Op, PublishRequest, Request, Send, SignalRequest,

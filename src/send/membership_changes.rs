@@ -37,7 +37,7 @@ use crate::domain::{
     RoutingKey, UserId,
 };
 use crate::fanout::Fanout;
-use crate::protocol::{Code, ErrorReply, MemberChange, MemberNews};
+use crate::protocol::{Code, ErrorReply, MemberChange, MemberNews, ServerFrame};
 use crate::services::{Services, append_refusal};
 use crate::store::MembershipsQuery;
 use crate::watermark::{ACK_LIMIT, SendId, UnknownReason};
@@ -266,7 +266,7 @@ impl MembershipChanges {
         IssuedChange { stamp, send_id, kind }: IssuedChange,
     ) -> Result<(), ErrorReply> {
         let (about, membership) = (notice.to_string(), &notice.membership);
-        let frame = MemberNews::of(notice, kind).frame(kind).text();
+        let frame = ServerFrame::of_member(MemberNews::of(notice, kind), kind).text();
         let envelope = |key: RoutingKey| Envelope {
             kind: EnvelopeKind::Membership,
             tap_copy: false,

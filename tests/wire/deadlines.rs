@@ -67,10 +67,6 @@ async fn who_is_heard_stays() {
     }
 }
 
-fn renew(token: &str) -> Vec<u8> {
-    text(&serde_json::json!({"op": "renew", "token": token}).to_string())
-}
-
 #[tokio::test]
 async fn a_token_that_ends_is_announced_then_closes_the_session() {
     for workers in WORKERS {
@@ -125,7 +121,7 @@ async fn a_token_within_the_leeway_is_not_closed_at_once() {
         match raw.receive().await {
             (PING, _) => break,
             (opcode, payload) => {
-                let expiring = String::from_utf8_lossy(&payload).contains("token_expiring");
+                let expiring = String::from_utf8_lossy(&payload).contains("expiring");
                 assert!(expiring, "{opcode:#x}: {}", String::from_utf8_lossy(&payload));
             }
         }
