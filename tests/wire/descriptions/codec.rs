@@ -2,18 +2,30 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-fn source(file: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/protocol").join(file);
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/protocol")
+}
+
+/// A file without its tests.
+fn source(path: &Path) -> String {
     let text = fs::read_to_string(path).expect("a file of the codec");
     let tests = text.find("#[cfg(test)]").unwrap_or(text.len());
     text[..tests].to_owned()
 }
 
+/// All files of the codec.
+fn sources() -> String {
+    let entries = fs::read_dir(folder()).expect("the folder of the codec");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let code = paths.filter(|path| path.extension().is_some_and(|is| is == "rs"));
+    code.map(|path| source(&path)).collect()
+}
+
 /// The ops that a client may send.
 pub fn ops() -> BTreeSet<String> {
-    let text = source("op.rs");
+    let text = source(&folder().join("op.rs"));
     let arms = text.lines().filter(|line| line.contains("\" => "));
     let names = arms.filter_map(|line| line.trim().strip_prefix('"')?.split_once('"'));
     names.map(|(name, _)| name.to_owned()).collect()
@@ -21,15 +33,15 @@ pub fn ops() -> BTreeSet<String> {
 
 /// The frames that a server may send: the variants, and those that are written as text.
 pub fn frames() -> BTreeSet<String> {
-    let text = source("frame.rs");
+    let text = sources();
     let written = text.split(r#""{{"op":""#).skip(1);
     let written = written.map(|rest| rest.split('"').next().expect("a name").to_owned());
-    variants("frame.rs", "ServerFrame<'a>").into_iter().chain(written).collect()
+    variants("ServerFrame<'a>").into_iter().chain(written).collect()
 }
 
 /// The variants of an enum, as they are spelled on the wire.
-pub fn variants(file: &str, name: &str) -> BTreeSet<String> {
-    let text = source(file);
+pub fn variants(name: &str) -> BTreeSet<String> {
+    let text = sources();
     let (_, body) = text.split_once(&format!("pub enum {name} {{\n")).expect("the enum");
     let (body, _) = body.split_once("\n}").expect("its end");
     let begins = |line: &&str| {
@@ -52,7 +64,7 @@ fn snake(variant: &str) -> String {
 
 /// The codes by which a server closes.
 pub fn close_codes() -> BTreeSet<u64> {
-    let text = source("close.rs");
+    let text = source(&folder().join("close.rs"));
     let codes = text.lines().filter_map(|line| line.split_once(" => ")?.1.strip_suffix(','));
     codes.filter_map(|code| code.parse().ok()).collect()
 }
