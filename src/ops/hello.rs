@@ -6,7 +6,7 @@ use super::Router;
 use super::ready_limits::ready_limits;
 use crate::domain::{Pattern, PatternScope, UserId};
 use crate::hub::Session;
-use crate::protocol::{ErrorReply, RequestId, ServerFrame, ServerInfo};
+use crate::protocol::{ErrorReply, RequestId, ServerFrame, ServerVersion};
 
 /// What a `hello` asks for beside its authentication.
 #[derive(Debug, Default)]
@@ -76,7 +76,7 @@ impl Router {
     fn ready(&self, session: &Rc<Session>, options: &HelloOptions, refused: &[String]) {
         let services = &self.services;
         let frame = ServerFrame::Ready {
-            server: ServerInfo::CURRENT,
+            server: ServerVersion::CURRENT,
             id: options.id.as_ref(),
             session: &format!("s-{:x}", session.number),
             user: session.user.as_str(),

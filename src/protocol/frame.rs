@@ -133,7 +133,7 @@ fn to_text(value: &impl Serialize) -> String {
 
 /// What a node says of itself in `ready`.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct ServerInfo {
+pub struct ServerVersion {
     /// The version of this protocol. A frame or field that breaks a client of it makes a new one.
     protocol: u32,
     /// The program and its version.
@@ -142,7 +142,7 @@ pub struct ServerInfo {
     features: &'static [&'static str],
 }
 
-impl ServerInfo {
+impl ServerVersion {
     /// This program.
     pub const CURRENT: Self = Self {
         protocol: 1,
@@ -159,7 +159,7 @@ pub enum ServerFrame<'a> {
     Ready {
         /// What speaks to the client.
         #[serde(flatten)]
-        server: ServerInfo,
+        server: ServerVersion,
         /// The request's id.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a RequestId>,

@@ -25,7 +25,7 @@ pub use conversation_ref::ConversationRef;
 pub use cursor::CursorSeal;
 pub use dedup::DedupKey;
 pub use error::{Code, ErrorReply, Retry, whole_millis};
-pub use frame::{MessageText, RequestId, ServerFrame, ServerInfo, stored_json};
+pub use frame::{MessageText, RequestId, ServerFrame, ServerVersion, stored_json};
 pub use head::RequestHead;
 pub use inbox_item::InboxItem;
 pub use member_news::{MemberChange, MemberNews};

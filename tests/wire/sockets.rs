@@ -182,7 +182,7 @@ async fn a_frame_that_never_ends_blocks_nobody() {
     for workers in WORKERS {
         let demo = node_with(workers, &[]);
         let mut stuck = Raw::greeted(url(&demo), &token("alice")).await;
-        let whole = frame(FIN | TEXT, &[b'x'; FRAME_BYTES]);
+        let whole = frame(FIN | TEXT, &vec![b'x'; FRAME_BYTES]);
         stuck.send(&whole[..whole.len() - 1]).await;
         let mut other = Client::login(url(&demo), &token("alice")).await.unwrap();
         assert_eq!(other.ask(json!({"op": "ping"})).await.unwrap()["op"], "pong");
