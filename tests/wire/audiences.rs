@@ -109,7 +109,7 @@ async fn a_user_with_very_many_sessions_has_his_messages_on_each() {
         for one in &mut sessions {
             for number in 0..5 {
                 assert_eq!(one.receive_op("message").await["message"]["body"], number);
-                assert_eq!(one.receive_op("event").await["data"], number);
+                assert_eq!(one.receive_op("signal").await["data"], number);
             }
         }
     }

@@ -28,7 +28,7 @@ fn read_and_sent(operator: &Operator) -> (u64, u64) {
 #[tokio::test]
 async fn a_full_queue_stops_reading_until_there_is_room() {
     let keys = [
-        ("RATES__USERS", "on"),
+        ("RATES__LIMIT_USERS", "true"),
         ("RATES__SEND_BURST", "1"),
         ("RATES__SENDS_PER_S", "40"),
         ("LIMITS__SENDS_IN_FLIGHT", "2"),
@@ -55,12 +55,12 @@ async fn a_full_queue_stops_reading_until_there_is_room() {
 #[tokio::test]
 async fn no_pong_is_due_while_the_queue_is_full() {
     let keys = [
-        ("RATES__USERS", "on"),
+        ("RATES__LIMIT_USERS", "true"),
         ("RATES__EVENT_BURST", "1"),
         ("RATES__EVENTS_PER_S", "1"),
         ("LIMITS__HELD_FRAMES", "2"),
         ("TIMEOUTS__PING_MS", "100"),
-        ("TIMEOUTS__PONG_GRACE_MS", "200"),
+        ("TIMEOUTS__PONG_TIMEOUT_MS", "200"),
     ];
     let demo = node_with("1", &keys);
     let mut raw = Raw::greeted(url(&demo), &token("alice")).await;

@@ -61,7 +61,7 @@ async fn every_spelling_is_the_one_conversation() {
     }
     let both = json!({"op": "send", "user": RAW, "conversation": "user.bob", "body": 1});
     let refused = alice.ask(both).await.unwrap();
-    assert_eq!(refused["detail"], "send: `conversation` and `user` exclude each other");
+    assert_eq!(refused["detail"], "`conversation` and `user` exclude each other");
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn subjects_and_patterns_have_every_spelling_too() {
     assert_eq!(frame(&mut alice).await["subject"], "topic.a%2Eb.c");
     let forbidden = json!({"op": "subscribe", "patterns": ["presence.%61.%62"]});
     let refused = alice.ask(forbidden).await.unwrap();
-    assert_eq!(refused["detail"], "subscribe: `presence.a.b` is not granted");
+    assert_eq!(refused["detail"], "`presence.a.b` is not granted");
 }
 
 #[tokio::test]
