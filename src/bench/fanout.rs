@@ -144,6 +144,7 @@ impl FanoutBench {
             buckets: Some(buckets),
             redis: self.redis.clone(),
             unlimited: true,
+            unknown_frames: false,
             tables: Vec::new(),
             addresses: Vec::new(),
         };

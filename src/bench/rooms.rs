@@ -129,6 +129,7 @@ impl Rooms {
             buckets: Some(self.buckets),
             redis: self.redis.clone(),
             unlimited: true,
+            unknown_frames: false,
             tables: Vec::new(),
             addresses: Vec::new(),
         };

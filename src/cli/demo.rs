@@ -45,6 +45,7 @@ impl Demo {
             addresses: free_addresses(self.listen, self.nodes)?,
             nodes: self.nodes,
             redis: self.redis,
+            unknown_frames: !self.json,
             ..ClusterOptions::default()
         };
         let config = plan.config(1).map_err(CliFailure::usage)?;

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::ser::SerializeMap;
 
-use super::key_type::{Checked, Entry, Integer, KeyType, Strings};
+use super::key_type::{Checked, Entry, Flag, Integer, KeyType, Strings};
 use super::keys::keys;
 use super::section::Section;
 
@@ -28,6 +28,8 @@ keys! {
         pub connections: usize = Integer(1..=1_000_000),
         /// Connections at once that have not finished their HTTP upgrade.
         pub handshakes: usize = Integer(1..=65_536),
+        /// Whether each session gets a frame and a field that no client knows.
+        pub unknown_frames: bool = Flag,
     }
     relate Self::relate;
 }

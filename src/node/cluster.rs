@@ -61,6 +61,8 @@ pub struct ClusterOptions {
     pub addresses: Vec<[SocketAddr; 2]>,
     /// Whether users send, publish and read without limits: a load generator has few users.
     pub unlimited: bool,
+    /// Whether clients get frames that they do not know.
+    pub unknown_frames: bool,
 }
 
 /// Running nodes.
@@ -87,9 +89,10 @@ impl ClusterOptions {
         let [clients, operator] = self.addresses_of(number);
         let text = format!(
             "[node]\nname = \"n{number}\"\n\
-             [listen]\nclients = \"{clients}\"\noperator = \"{operator}\"\n\
+             [listen]\nclients = \"{clients}\"\noperator = \"{operator}\"\nunknown_frames = {}\n\
              [rates]\nlimit_users = {}\n\
              [layouts.a]\n{buckets}redis = [{}]\n{}",
+            self.unknown_frames,
             !self.unlimited,
             shards.join(", "),
             self.tables_of(number),

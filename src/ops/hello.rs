@@ -2,11 +2,19 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
+
 use super::Router;
 use super::ready_limits::ready_limits;
 use crate::domain::{Pattern, PatternScope, UserId};
 use crate::hub::Session;
 use crate::protocol::{ErrorReply, RequestId, ServerFrame, ServerVersion};
+
+/// The beginning of a `ready` with a field that no client knows.
+const UNKNOWN_FIELD: &str = r#"{"x_unknown":1,"#;
+
+/// A frame that no client knows.
+const UNKNOWN_FRAME: &[u8] = br#"{"op":"x_unknown","note":"clients ignore what they do not know"}"#;
 
 /// What a `hello` asks for beside its authentication.
 #[derive(Debug, Default)]
@@ -88,6 +96,11 @@ impl Router {
             ignored: &options.ignored,
             now: services.clocks.wall.now().millis(),
         };
-        self.sessions.reply(session, &frame);
+        if !services.config.listen.unknown_frames {
+            return self.sessions.reply(session, &frame);
+        }
+        let text = String::from_utf8_lossy(&frame.text()).replacen('{', UNKNOWN_FIELD, 1);
+        self.sessions.reply_text(session, text.into());
+        self.sessions.reply_text(session, Bytes::from_static(UNKNOWN_FRAME));
     }
 }

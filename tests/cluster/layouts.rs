@@ -86,6 +86,7 @@ impl Change {
         let shards: Vec<String> = redis.iter().enumerate().map(shard).collect();
         let plan = ClusterOptions {
             unlimited: true,
+            unknown_frames: false,
             nodes: rolls.len() as u32,
             buckets: Some(OLD),
             redis: redis.iter().take(1).map(RedisServer::url).collect(),

@@ -47,6 +47,7 @@ mod store_commands;
 mod strangers;
 mod talk_commands;
 mod transcripts;
+mod unknown_frames;
 mod user_rates;
 mod users_connections;
 mod wide_patterns;
