@@ -92,7 +92,12 @@ mod tests {
         let mut batch = Vec::new();
         inbox.take(&mut batch).await;
         let seen: Vec<String> = batch.iter().map(|work| format!("{work:?}")).collect();
-        let told = ["Succeed(1)", "Advance(Micros(2))", "Forget(0)", "Advance(Micros(3))"];
+        let told = [
+            "StartGeneration(1)",
+            "AdvanceWatermark(Micros(2))",
+            "DropGeneration(0)",
+            "AdvanceWatermark(Micros(3))",
+        ];
         assert_eq!(seen, told.map(|told| format!("Command({told})")));
     }
 }

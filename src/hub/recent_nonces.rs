@@ -5,8 +5,9 @@ use std::fmt;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// How many are known: several times what a client may have unanswered. So a retry is found even if
-/// the client says `fresh`.
+/// How many are known: several times what a session may have in flight. So a retry among them is
+/// found even if the client says `fresh`. A client that has more held back, and says `fresh` of a
+/// retry, costs itself a duplicate, which pages collapse.
 const KNOWN_MAX: usize = 64;
 
 /// Hashes of nonces. Two nonces with one hash cost a read of the store and nothing else.

@@ -13,6 +13,7 @@ use crate::hub::{HELD_MAX, Session};
 use crate::protocol::{Code, ErrorReply, RequestId, Retry, Send};
 use crate::send::{SendOrder, Sending, SentMessage, begin_temporary_interest};
 use crate::telemetry::SendOutcome;
+use crate::worker_call::Caller;
 
 impl Router {
     /// Handles a send of a session. As far as nothing must be waited for, its id is issued and the
@@ -91,12 +92,31 @@ impl Router {
         }
     }
 
+    /// Charges a user for a list of messages, and for the reads that check the rooms in it, before
+    /// anything is done with it.
+    fn charge_messages(&self, caller: &Caller, orders: &[SendOrder]) -> Result<(), ErrorReply> {
+        self.charge_list(caller, "messages", orders.len())?;
+        let is_room = |order: &&SendOrder| matches!(order.conversation, Conversation::Room(_));
+        match (caller, orders.iter().filter(is_room).count()) {
+            (Caller::User(user), rooms @ 1..) => {
+                self.limiter.read(user).map_err(|refused| refused.refusal())?;
+                self.limiter.owe_reads(user, rooms - 1);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Sends the messages of one sender, each behind the one before. After one that may pass later
     /// the rest is not tried, so that their order holds.
     pub async fn send_all_for(
         self: Rc<Self>,
+        caller: Caller,
         orders: Vec<SendOrder>,
     ) -> Vec<Result<SentMessage, ErrorReply>> {
+        if let Err(refusal) = self.charge_messages(&caller, &orders) {
+            return orders.iter().map(|_| Err(refusal.clone())).collect();
+        }
         let (mut outcomes, mut is_stopped) = (Vec::with_capacity(orders.len()), false);
         for order in orders {
             if is_stopped {

@@ -34,11 +34,17 @@ impl Router {
         limit: usize,
     ) -> Result<UserRoomsPage, ErrorReply> {
         self.may_read(&caller, 0)?;
+        // As many pages of a user are read at once as of history, so that others find room.
+        let _permit = match &caller {
+            Caller::User(user) => Some(self.limiter.page_permit(user).await),
+            Caller::Service(_) => None,
+        };
         let query = MembershipsQuery { user, limit: MEMBERSHIPS_MAX };
         let rows = self.services.answer(self.services.store.memberships(query)).await?;
         let read = rows.len() / MEMBERSHIPS_A_READ;
         let (members, next) = page(rows, after.as_ref(), limit);
         if let Caller::User(user) = &caller {
+            self.limiter.read_on(user).map_err(|refused| refused.refusal())?;
             self.limiter.owe_reads(user, read + members.len());
         }
         let room = |member: Membership| {

@@ -3,7 +3,7 @@
 //! Readers get no nonce: it may be an order number or an address. They get a hash of the sender,
 //! the nonce and the content, which is the same for every reader. Its key is derived from the
 //! store's key, so that a reader cannot find a nonce by trying. With the content in it a reader has
-//! nothing else to compare, and no sender can replace a message by another one under its nonce.
+//! nothing else to compare.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

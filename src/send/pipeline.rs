@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
@@ -28,6 +28,10 @@ pub struct SentMessage {
     /// Whether an earlier try of the send became this message.
     pub is_replay: bool,
 }
+
+/// The greatest age of a message that is published again for a further try of its send. Later its
+/// first publishes have been answered, or a repair has begun.
+const PUBLISHED_AGAIN_WITHIN: Duration = Duration::from_secs(30);
 
 /// A message that is acknowledged.
 struct Acknowledged {
@@ -215,6 +219,7 @@ impl SendPipeline {
         while let Err(refused) = asked
             && refused.is_of(UserRate::Sends)
             && !session.is_leaving()
+            && session.link().is_open()
             && let Some(wait) = session.wait_for_rate(refused, until)
         {
             tokio::time::sleep(wait).await;
@@ -264,14 +269,17 @@ impl SendPipeline {
     /// where the first one was lost.
     ///
     /// At or below the watermark every session here has the message, and the worker has forgotten
-    /// that it delivered it. A publish would show it to all of them again. Other nodes have
-    /// watermarks of their own, which keep the same promise there. The node's watermark is enough:
-    /// a worker that has yet to reach it has the delivery in its queue, before the watermark.
+    /// that it delivered it. A publish would show it to all of them again. The node's watermark is
+    /// enough: a worker that has yet to reach it has the delivery in its queue, before the
+    /// watermark. A node that has just begun, or whose watermark stands still, knows less than the
+    /// others. So nothing older than [`PUBLISHED_AGAIN_WITHIN`] is published again either.
     fn acknowledge_again(&self, sending: &Sending, id: MessageId) -> Acknowledged {
         self.services.clocks.observe(id.time());
         let message = Arc::new(sending.order.message(id));
         let text = self.text_of(&message);
-        if id.time() > self.services.cluster.watermark_state.watermark() {
+        let age = self.services.clocks.wall.now().since(id.time());
+        let is_above = id.time() > self.services.cluster.watermark_state.watermark();
+        if is_above && age <= PUBLISHED_AGAIN_WITHIN {
             let envelope = self.fanout.envelope(&message, &text);
             let targets = self.fanout.targets(&envelope.keys);
             let except = sending.session().map(|session| session.number);

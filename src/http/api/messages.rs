@@ -107,6 +107,12 @@ fn of_header(refusal: ErrorReply) -> ErrorReply {
     ErrorReply { message: message.into(), ..refusal }
 }
 
+/// Names the field where a refusal of one in a list names the `nonce`.
+fn of_field(refusal: ErrorReply) -> ErrorReply {
+    let message = refusal.message.replace("`nonce`", "`idempotency_key`");
+    ErrorReply { message: message.into(), ..refusal }
+}
+
 /// Sends messages, each sender's on the worker of that sender. Each message has its own outcome, in
 /// the order of the request.
 async fn send_all(call: ApiCall<'_>, orders: Vec<SendOrder>) -> Answer {
@@ -114,10 +120,10 @@ async fn send_all(call: ApiCall<'_>, orders: Vec<SendOrder>) -> Answer {
     let mut groups = JoinSet::new();
     for (places, orders) in by_sender(orders) {
         let (worker_calls, admission) = (call.api.worker_calls.clone(), call.admission.clone());
-        let (effect, key) = (call.effect, key_of(&orders[0]));
+        let (effect, key, caller) = (call.effect, key_of(&orders[0]), call.caller());
         groups.spawn_local(async move {
             let asked = worker_calls.ask(admission, &key, effect, move |router| async move {
-                Ok(router.send_all_for(orders).await)
+                Ok(router.send_all_for(caller, orders).await)
             });
             (places, asked.await)
         });
@@ -131,7 +137,7 @@ async fn send_all(call: ApiCall<'_>, orders: Vec<SendOrder>) -> Answer {
     let unknown =
         || Err(ErrorReply::new(Code::OutcomeUnknown, "the send ended without an outcome"));
     let sendings: Vec<SentOrRefused> =
-        sendings.into_iter().map(|it| it.unwrap_or_else(unknown)).collect();
+        sendings.into_iter().map(|it| it.unwrap_or_else(unknown).map_err(of_field)).collect();
     let messages = sendings.iter().map(Outcome::from).collect();
     Ok(json(StatusCode::OK, &Outcomes { messages }))
 }
