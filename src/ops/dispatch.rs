@@ -8,7 +8,8 @@ use crate::hub::Session;
 use crate::protocol::{ErrorReply, Op, Request, ServerFrame};
 
 impl Router {
-    /// Executes an op, and refuses it if it is at fault.
+    /// Executes an op, and refuses it if it is at fault. A refusal that comes at once is named by
+    /// its op here; what an op refuses later it names itself.
     pub(super) fn execute(
         self: &Rc<Self>,
         session: &Rc<Session>,
@@ -16,31 +17,38 @@ impl Router {
         start: Start,
     ) {
         let Request { id, op } = request;
-        let result = op.and_then(|op| match op {
-            Op::Hello(_) => {
+        let (name, result) = match op {
+            Ok(Op::Hello(_)) => {
                 let message = "the session has begun; a fresh token is brought by `renew`";
-                Err(ErrorReply::bad_request(message).of_op("hello"))
+                ("hello", Err(ErrorReply::bad_request(message)))
             }
-            Op::Renew(token) => self.renew(session, id.as_ref(), &token),
-            Op::Send(send) => self.send(session, id.clone(), &send, start),
-            Op::History(history) => self.history(session, id.clone(), &history, start),
-            Op::Inbox(inbox) => {
-                self.inbox(session, id.clone(), &inbox, start);
-                Ok(())
+            Ok(Op::Renew(token)) => ("renew", self.renew(session, id.as_ref(), &token)),
+            Ok(Op::Send(send)) => ("send", self.send(session, id.clone(), &send, start)),
+            Ok(Op::History(history)) => {
+                ("history", self.history(session, id.clone(), &history, start))
             }
-            Op::MarkRead(mark) => self.mark_read(session, id.clone(), &mark, start),
-            Op::Publish(publish) => self.publish(session, id.as_ref(), publish),
-            Op::Signal(signal) => self.signal(session, id.as_ref(), &signal, start),
-            Op::Subscribe(patterns) => self.subscribe(session, id.clone(), patterns),
-            Op::Unsubscribe(patterns) => self.unsubscribe(session, id.as_ref(), &patterns),
-            Op::Ping => {
+            Ok(Op::Inbox(inbox)) => return self.inbox(session, id, &inbox, start),
+            Ok(Op::MarkRead(mark)) => {
+                ("mark_read", self.mark_read(session, id.clone(), &mark, start))
+            }
+            Ok(Op::Publish(publish)) => ("publish", self.publish(session, id.as_ref(), &publish)),
+            Ok(Op::Signal(signal)) => ("signal", self.signal(session, id.as_ref(), &signal, start)),
+            Ok(Op::Subscribe(patterns)) => {
+                ("subscribe", self.subscribe(session, id.clone(), patterns))
+            }
+            Ok(Op::Unsubscribe(patterns)) => {
+                ("unsubscribe", self.unsubscribe(session, id.as_ref(), &patterns))
+            }
+            Ok(Op::Ping) => {
                 let now = self.services.clocks.wall.now().millis();
-                self.sessions.reply(session, &ServerFrame::Pong { id: id.as_ref(), now });
-                Ok(())
+                let pong = ServerFrame::Pong { id: id.as_ref(), now };
+                return self.sessions.reply(session, &pong);
             }
-        });
+            // It is named as far as it could be read.
+            Err(refusal) => return self.sessions.refuse(session, id.as_ref(), &refusal),
+        };
         if let Err(refusal) = result {
-            self.sessions.refuse(session, id.as_ref(), &refusal);
+            self.sessions.refuse(session, id.as_ref(), &refusal.of_op(name));
         }
     }
 }

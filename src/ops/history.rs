@@ -22,16 +22,16 @@ impl Router {
         history: &History<'_>,
         start: Start,
     ) -> Result<(), ErrorReply> {
-        let of_op = |refusal: ErrorReply| refusal.of_op("history");
-        let conversation =
-            self.sessions.conversation_of(session, &history.conversation).map_err(of_op)?;
+        let conversation = self.sessions.conversation_of(session, &history.conversation)?;
         let (side, limit) = (history.side, history.limit);
         let (router, session) = (Rc::clone(self), Rc::clone(session));
         tokio::task::spawn_local(async move {
             let read = router.read_page(Some(&session.user), &conversation, side, limit).await;
             match read {
                 Ok(page) => router.reply_page(&session, id.as_ref(), &conversation, (side, &page)),
-                Err(refusal) => router.sessions.refuse(&session, id.as_ref(), &of_op(refusal)),
+                Err(refusal) => {
+                    router.sessions.refuse(&session, id.as_ref(), &refusal.of_op("history"));
+                }
             }
             drop(start);
         });

@@ -27,8 +27,8 @@ impl Router {
         mark: &MarkRequest<'_>,
         start: Start,
     ) -> Result<(), ErrorReply> {
-        let of_op = |refusal: ErrorReply| refusal.of_op("mark_read");
-        let conversation = self.check_mark(session, mark).map_err(of_op)?;
+        let conversation = self.sessions.conversation_of(session, &mark.conversation)?;
+        check_ahead(mark.upto, self.services.clocks.wall.now())?;
         let (router, session, upto) = (Rc::clone(self), Rc::clone(session), mark.upto);
         tokio::task::spawn_local(async move {
             let marked = router.store_mark(&session, &conversation, upto).await;
@@ -39,21 +39,13 @@ impl Router {
                     }
                     router.sessions.ok(&session, id.as_ref());
                 }
-                Err(refusal) => router.sessions.refuse(&session, id.as_ref(), &of_op(refusal)),
+                Err(refusal) => {
+                    router.sessions.refuse(&session, id.as_ref(), &refusal.of_op("mark_read"));
+                }
             }
             drop(start);
         });
         Ok(())
-    }
-
-    fn check_mark(
-        &self,
-        session: &Rc<Session>,
-        mark: &MarkRequest<'_>,
-    ) -> Result<Conversation, ErrorReply> {
-        let conversation = self.sessions.conversation_of(session, &mark.conversation)?;
-        check_ahead(mark.upto, self.services.clocks.wall.now())?;
-        Ok(conversation)
     }
 
     /// Stores a mark, and returns whether it moved forward. A mark with an unknown outcome is

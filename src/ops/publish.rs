@@ -16,27 +16,15 @@ impl Router {
         self: &Rc<Self>,
         session: &Rc<Session>,
         id: Option<&RequestId>,
-        publish: PublishRequest<'_>,
+        publish: &PublishRequest<'_>,
     ) -> Result<(), ErrorReply> {
-        let PublishRequest { subject, data } = publish;
-        let published = self.publish_subject(session, &subject, data);
-        published.map_err(|refusal| refusal.of_op("publish"))?;
-        self.sessions.ok(session, id);
-        Ok(())
-    }
-
-    fn publish_subject(
-        self: &Rc<Self>,
-        session: &Session,
-        subject: &str,
-        data: &RawValue,
-    ) -> Result<(), ErrorReply> {
-        let subject = Subject::read(subject)
+        let subject = Subject::read(&publish.subject)
             .map_err(|error| ErrorReply::bad_request(format!("`subject`: {error}")))?;
         if !session.principal().may_publish(&subject) {
             return Err(ErrorReply::new(Code::Forbidden, format!("`{subject}` is not granted")));
         }
-        self.announce_event(&subject, data);
+        self.announce_event(&subject, publish.data);
+        self.sessions.ok(session, id);
         Ok(())
     }
 

@@ -19,13 +19,12 @@ impl Router {
         id: Option<&RequestId>,
         token: &str,
     ) -> Result<(), ErrorReply> {
-        let of_op = |refusal: ErrorReply| refusal.of_op("renew");
-        self.charge_items(session, TOKEN_ITEMS).map_err(of_op)?;
-        self.limiter.read(&session.user).map_err(|refused| of_op(refused.refusal()))?;
-        let principal = self.services.authenticate(token).map_err(of_op)?;
+        self.charge_items(session, TOKEN_ITEMS)?;
+        self.limiter.read(&session.user).map_err(|refused| refused.refusal())?;
+        let principal = self.services.authenticate(token)?;
         if principal.user != session.user {
             let message = "the token is of another user than the session";
-            return Err(of_op(ErrorReply::new(Code::Unauthorized, message)));
+            return Err(ErrorReply::new(Code::Unauthorized, message));
         }
         let expires_at = principal.expires_at * 1000;
         session.renew(principal);

@@ -25,11 +25,9 @@ impl Router {
         send: &Send<'_>,
         start: Start,
     ) -> Result<(), ErrorReply> {
-        let conversation = self.sessions.conversation_of(session, &send.conversation);
-        let conversation = conversation.map_err(|refusal| {
-            self.services.metrics.sends.count(SendOutcome::Refused);
-            refusal.of_op("send")
-        })?;
+        let named = self.sessions.conversation_of(session, &send.conversation);
+        let conversation =
+            named.inspect_err(|_| self.services.metrics.sends.count(SendOutcome::Refused))?;
         let order = SendOrder {
             from: session.user.clone(),
             conversation,

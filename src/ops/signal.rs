@@ -25,17 +25,6 @@ impl Router {
         signal: &SignalRequest<'_>,
         start: Start,
     ) -> Result<(), ErrorReply> {
-        let signalled = self.signal_conversation(session, id, signal, start);
-        signalled.map_err(|refusal| refusal.of_op("signal"))
-    }
-
-    fn signal_conversation(
-        self: &Rc<Self>,
-        session: &Rc<Session>,
-        id: Option<&RequestId>,
-        signal: &SignalRequest<'_>,
-        start: Start,
-    ) -> Result<(), ErrorReply> {
         let conversation = self.sessions.conversation_of(session, &signal.conversation)?;
         check_name(&signal.name)?;
         let about = conversation.to_string();

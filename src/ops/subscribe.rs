@@ -32,10 +32,9 @@ impl Router {
         id: Option<RequestId>,
         patterns: Vec<Pattern>,
     ) -> Result<(), ErrorReply> {
-        self.charge_items(session, patterns.len()).map_err(|it| it.of_op("subscribe"))?;
-        self.check_patterns(session, &patterns).map_err(|refusal| refusal.of_op("subscribe"))?;
-        let added = self.add_patterns(session, &patterns);
-        added.map_err(|limit| limit_reached(&limit).of_op("subscribe"))?;
+        self.charge_items(session, patterns.len())?;
+        self.check_patterns(session, &patterns)?;
+        self.add_patterns(session, &patterns).map_err(|limit| limit_reached(&limit))?;
         let claim = session.claim(&patterns);
         let confirmations: Vec<Confirmation> =
             patterns.iter().map(|pattern| self.confirmation(pattern)).collect();
@@ -163,7 +162,7 @@ impl Router {
         id: Option<&RequestId>,
         patterns: &[Pattern],
     ) -> Result<(), ErrorReply> {
-        self.charge_items(session, patterns.len()).map_err(|it| it.of_op("unsubscribe"))?;
+        self.charge_items(session, patterns.len())?;
         self.drop_patterns(session, patterns);
         self.sessions.ok(session, id);
         Ok(())
