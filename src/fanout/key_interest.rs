@@ -3,10 +3,9 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::bus::Envelope;
 use crate::domain::PatternScope;
 use crate::interest::WildcardFeed;
-use crate::services::{NodeIdentity, Services};
+use crate::services::Services;
 use crate::shards::Publishers;
 
 /// The keys that a worker's sessions need.
@@ -50,8 +49,9 @@ impl KeyInterest {
     /// Tells all nodes that this one takes the wildcard feed. A node that misses the notice reads
     /// it in the cluster table.
     fn announce_feed(&self) {
-        let NodeIdentity { boot, store_tag, bus_seal, .. } = &self.services.identity;
-        let notice = Envelope::notice(*boot, *store_tag, WildcardFeed::NOTICE);
-        self.publishers.publish_to_every_shard(&notice.encode_for(&notice.keys, bus_seal));
+        let identity = &self.services.identity;
+        let notice = identity.notice(WildcardFeed::NOTICE);
+        let payload = notice.encode_for(&notice.keys, &identity.bus_seal);
+        self.publishers.publish_to_every_shard(&payload);
     }
 }

@@ -21,9 +21,8 @@ use std::rc::Rc;
 use std::slice::from_ref;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::bus::{Envelope, EnvelopeKind, OutboundPublish};
 use crate::delivery::{CopyKind, QueuedPublish};
@@ -67,13 +66,10 @@ impl Fanout {
     pub fn envelope(&self, message: &Message, text: &MessageText) -> Envelope {
         Envelope {
             kind: EnvelopeKind::Message,
-            tap_copy: false,
-            boot: self.services.identity.boot,
-            store: self.services.identity.store_tag,
             id: message.id.to_bytes(),
             keys: message.conversation.keys().collect(),
-            about: message.conversation.to_string().into(),
             frame: text.frame(),
+            ..self.services.identity.notice(&message.conversation.to_string())
         }
     }
 
@@ -86,21 +82,13 @@ impl Fanout {
         frame: Bytes,
         except: Option<u64>,
     ) {
-        let envelope = Envelope {
-            kind: EnvelopeKind::Event,
-            tap_copy: false,
-            boot: self.services.identity.boot,
-            store: self.services.identity.store_tag,
-            id: [0; 16],
-            keys,
-            about: about.into(),
-            frame,
-        };
-        self.fan_out_event(envelope, except);
+        let notice = self.services.identity.notice(about);
+        let envelope = Envelope { kind: EnvelopeKind::Event, keys, frame, ..notice };
+        self.fan_out_untracked(envelope, except);
     }
 
-    /// Publishes an event.
-    fn fan_out_event(&self, envelope: Envelope, except: Option<u64>) {
+    /// Publishes what may be lost if a shard is down: no watermark waits for it.
+    pub fn fan_out_untracked(&self, envelope: Envelope, except: Option<u64>) {
         let targets = self.targets(&envelope.keys);
         self.fan_out(envelope, &targets, None, except);
     }

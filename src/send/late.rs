@@ -36,9 +36,7 @@ impl LateMessages {
             if is_stored(&fanout, &message).await {
                 fanout.services.metrics.sends.published_late.inc();
                 let text = MessageText::new(&message, &fanout.services.identity.dedup_key);
-                let envelope = fanout.envelope(&message, &text);
-                let targets = fanout.targets(&envelope.keys);
-                fanout.fan_out(envelope, &targets, None, None);
+                fanout.fan_out_untracked(fanout.envelope(&message, &text), None);
             }
             drop(permit);
         });

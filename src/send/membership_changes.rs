@@ -269,14 +269,11 @@ impl MembershipChanges {
         let frame = ServerFrame::of_member(MemberNews::of(notice, kind), kind).text();
         let envelope = |key: RoutingKey| Envelope {
             kind: EnvelopeKind::Membership,
-            tap_copy: false,
-            boot: self.services.identity.boot,
-            store: self.services.identity.store_tag,
             // Not the merged stamp: each change is announced once.
             id: stamp.to_bytes(),
             keys: [key].into_iter().collect(),
-            about: about.as_str().into(),
             frame: frame.clone(),
+            ..self.services.identity.notice(&about)
         };
         let copies =
             [RoutingKey::user(&membership.user), RoutingKey::room(&membership.room)].map(envelope);

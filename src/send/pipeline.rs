@@ -280,10 +280,8 @@ impl SendPipeline {
         let age = self.services.clocks.wall.now().since(id.time());
         let is_above = id.time() > self.services.cluster.watermark_state.watermark();
         if is_above && age <= PUBLISHED_AGAIN_WITHIN {
-            let envelope = self.fanout.envelope(&message, &text);
-            let targets = self.fanout.targets(&envelope.keys);
             let except = sending.session().map(|session| session.number);
-            self.fanout.fan_out(envelope, &targets, None, except);
+            self.fanout.fan_out_untracked(self.fanout.envelope(&message, &text), except);
         }
         Acknowledged { message, text, again: true }
     }

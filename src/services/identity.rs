@@ -1,7 +1,7 @@
 //! What a node is known by, and the keys that it seals and verifies with.
 
 use crate::auth::Verifier;
-use crate::bus::{BootId, EnvelopeMac, StoreTag};
+use crate::bus::{BootId, Envelope, EnvelopeMac, StoreTag};
 use crate::protocol::{CursorSeal, DedupKey};
 
 /// What a node is known by, and its keys. It is fixed when the node starts.
@@ -21,4 +21,11 @@ pub struct NodeIdentity {
     pub dedup_key: DedupKey,
     /// Verifies tokens.
     pub verifier: Verifier,
+}
+
+impl NodeIdentity {
+    /// Returns a notice of this node. Envelopes of other kinds are made of it.
+    pub fn notice(&self, about: &str) -> Envelope {
+        Envelope::notice(self.boot, self.store_tag, about)
+    }
 }

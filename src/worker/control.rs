@@ -3,9 +3,6 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use smallvec::SmallVec;
-
 use crate::bus::{Envelope, EnvelopeKind, OutboundPublish};
 use crate::delivery::{Report, WorkerCommand};
 use crate::layout::ShardIndex;
@@ -64,8 +61,7 @@ impl WorkerControl {
     fn send_canaries(&self, number: u64) {
         let shards = self.services.cluster.layouts.shards().len() as u32;
         if number.is_multiple_of(PRESENCE_EVERY) {
-            let notice =
-                Envelope::notice(self.services.identity.boot, self.services.identity.store_tag, "");
+            let notice = self.services.identity.notice("");
             let shard = (number / PRESENCE_EVERY) % u64::from(shards);
             self.services.metrics.shards.canaries.inc();
             let payload = notice.encode_for(&[], &self.services.identity.bus_seal);
@@ -73,13 +69,8 @@ impl WorkerControl {
         }
         let canary = Envelope {
             kind: EnvelopeKind::Canary,
-            tap_copy: false,
-            boot: self.services.identity.boot,
-            store: self.services.identity.store_tag,
             id: u128::from(number).to_be_bytes(),
-            keys: SmallVec::new(),
-            about: "".into(),
-            frame: Bytes::new(),
+            ..self.services.identity.notice("")
         };
         let payload = canary.encode_for(&[], &self.services.identity.bus_seal);
         let channel = self.services.cluster.channels.node(&self.services.identity.node);
