@@ -92,7 +92,10 @@ pub(super) async fn send(call: ApiCall<'_>) -> Answer {
 
 async fn send_one(call: ApiCall<'_>, order: SendOrder) -> Answer {
     let key = key_of(&order);
-    let work = async move |router: Rc<Router>| router.send_for(order).await.map_err(of_header);
+    let work = async move |router: Rc<Router>| {
+        let sent = router.send_for(order).await;
+        sent.map_err(|refusal| without_nonce(refusal, "Idempotency-Key"))
+    };
     let sent = call.ask(&key, work).await?;
     let mut answer = json(StatusCode::CREATED, &Sent { message: sent.text.as_raw() });
     if sent.is_replay {
@@ -101,15 +104,9 @@ async fn send_one(call: ApiCall<'_>, order: SendOrder) -> Answer {
     Ok(answer)
 }
 
-/// Names the header where a refusal names the `nonce`, which the caller did not send.
-fn of_header(refusal: ErrorReply) -> ErrorReply {
-    let message = refusal.message.replace("`nonce`", "Idempotency-Key");
-    ErrorReply { message: message.into(), ..refusal }
-}
-
-/// Names the field where a refusal of one in a list names the `nonce`.
-fn of_field(refusal: ErrorReply) -> ErrorReply {
-    let message = refusal.message.replace("`nonce`", "`idempotency_key`");
+/// Names what the caller sent where a refusal names the `nonce`, as frames have it.
+fn without_nonce(refusal: ErrorReply, sent_as: &str) -> ErrorReply {
+    let message = refusal.message.replace("`nonce`", sent_as);
     ErrorReply { message: message.into(), ..refusal }
 }
 
@@ -136,8 +133,9 @@ async fn send_all(call: ApiCall<'_>, orders: Vec<SendOrder>) -> Answer {
     }
     let unknown =
         || Err(ErrorReply::new(Code::OutcomeUnknown, "the send ended without an outcome"));
+    let named = |refusal| without_nonce(refusal, "`idempotency_key`");
     let sendings: Vec<SentOrRefused> =
-        sendings.into_iter().map(|it| it.unwrap_or_else(unknown).map_err(of_field)).collect();
+        sendings.into_iter().map(|it| it.unwrap_or_else(unknown).map_err(named)).collect();
     let messages = sendings.iter().map(Outcome::from).collect();
     Ok(json(StatusCode::OK, &Outcomes { messages }))
 }
