@@ -46,10 +46,7 @@ fn rooms() -> Vec<String> {
 
 /// The rooms that a text imports or names.
 fn imported(text: &str) -> impl Iterator<Item = &str> {
-    text.split("crate::").skip(1).map(|rest| {
-        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-        &rest[..end]
-    })
+    text.split("crate::").skip(1).map(names::identifier)
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! What is fed, with samples that it accepts.
 
 use std::fs;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
 use narrowcast::auth::{Claims, Mint, TokenKey, Verifier};
 use narrowcast::bus::{BootId, Envelope, EnvelopeKind, EnvelopeMac, StoreTag};
-use narrowcast::config::TokenRules;
+use narrowcast::config::{Config, TokenRules};
 use narrowcast::domain::{Micros, RoutingKey, UserId};
 use narrowcast::protocol::{CursorSeal, Request, RequestBounds, RequestHead};
 use narrowcast::socket::{FrameLimits, Scan, scan};
@@ -15,13 +16,8 @@ const KEY: [u8; 32] = [7; 32];
 
 const NOW: u64 = 1_795_492_901;
 
-const BOUNDS: RequestBounds = RequestBounds {
-    body_bytes: 8192,
-    data_bytes: 8192,
-    json_depth: 16,
-    patterns: 100,
-    history_messages: 200,
-};
+/// The bounds of the default configuration.
+static BOUNDS: LazyLock<RequestBounds> = LazyLock::new(|| Config::default().limits.requests);
 
 const LIMITS: FrameLimits =
     FrameLimits { frame_bytes: 16_384, message_bytes: 16_384, fragments: 16 };

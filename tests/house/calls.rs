@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::names::identifier;
 use super::source::Source;
 
 /// A method: the room and the name of its type, and its own name.
@@ -85,10 +86,7 @@ fn called<'a>(
 
 /// The identifiers that stand behind a text.
 fn names_behind<'a>(code: &'a str, before: &str) -> Vec<&'a str> {
-    let behind = code.split(before).skip(1);
-    behind
-        .map(|rest| &rest[..rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(0)])
-        .collect()
+    code.split(before).skip(1).map(identifier).collect()
 }
 
 /// The `impl` blocks of a file: the name of the type, and the body.
@@ -98,9 +96,7 @@ fn impls(code: &str) -> Vec<(&str, &str)> {
         let Some((head, body)) = block.split_once('{') else { continue };
         let head = head.rsplit(" for ").next().unwrap_or(head);
         let head = head.rsplit("> ").next().unwrap_or(head).trim_start();
-        let end = head.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(head.len());
-        let body = body.split("\n}").next().unwrap_or(body);
-        found.push((&head[..end], body));
+        found.push((identifier(head), body.split("\n}").next().unwrap_or(body)));
     }
     found
 }

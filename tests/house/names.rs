@@ -8,7 +8,7 @@ use super::source::Source;
 const FOREIGN: [&str; 1] = ["Item"];
 
 /// The identifier that a text begins with.
-fn identifier(text: &str) -> &str {
+pub fn identifier(text: &str) -> &str {
     let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
     &text[..end]
 }

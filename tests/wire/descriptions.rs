@@ -7,20 +7,17 @@ mod live;
 mod placeholders;
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
+use narrowcast::config::Config;
 use narrowcast::protocol::{Request, RequestBounds};
 use serde_json::{Value, json};
 
 use super::transcripts::transcripts;
 use document::{Document, Side};
 
-const BOUNDS: RequestBounds = RequestBounds {
-    body_bytes: 8192,
-    data_bytes: 8192,
-    json_depth: 16,
-    patterns: 100,
-    history_messages: 200,
-};
+/// The bounds of the default configuration.
+static BOUNDS: LazyLock<RequestBounds> = LazyLock::new(|| Config::default().limits.requests);
 
 /// Whether the codec takes a client frame, in JSON text.
 fn is_read(text: &str) -> bool {
