@@ -56,7 +56,8 @@ const FOREIGN_FOR: Duration = Duration::from_mins(1);
 /// not.
 const LOST_FOR: Duration = Duration::from_secs(5);
 
-/// How long a clean end may take to write the last heartbeat, beside what `timeouts.drain` leaves.
+/// How long a clean end may take to write the last heartbeat, beside what
+/// `timeouts.drain_timeout_ms` leaves.
 const LAST_ROW: Duration = Duration::from_secs(2);
 
 /// What the node says of itself in its heartbeats, and compares with those of others.

@@ -148,8 +148,8 @@ impl Node {
         self.stop.cancel();
     }
 
-    /// Stops: drains, finishes what is in flight, and ends. It takes at most `timeouts.drain` and a
-    /// little more.
+    /// Stops: drains, finishes what is in flight, and ends. It takes at most
+    /// `timeouts.drain_timeout_ms` and a little more.
     pub async fn stop(self) {
         self.drain();
         let gone = tokio::task::spawn_blocking(move || {

@@ -64,7 +64,7 @@ async fn every_change_says_who_made_it_and_when() {
     for client in [&mut ann, &mut ben, &mut cat] {
         assert_eq!(untimed(frame(client).await), left);
     }
-    // Leaving is told apart from a removal, and a service is nobody.
+    // `by` tells leaving from a removal, and a change by a service has none.
     let bens = "/v1/rooms/club/members/ben";
     let left = as_user(there, &token("ben"), "DELETE", bens, &Value::Null).await;
     assert_eq!(left.0, 204, "{}", left.1);

@@ -133,7 +133,7 @@ async fn tokens_out_of_their_time_are_refused() {
     refused(&bad_times()).await;
 }
 
-/// A laptop that slept needs a fresh token, and nobody has to log in again.
+/// A laptop that slept needs a fresh token, and its user need not log in again.
 #[tokio::test]
 async fn a_token_that_has_ended_says_so_by_its_own_code() {
     let then = now() - LONG_AGO;

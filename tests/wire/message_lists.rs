@@ -1,4 +1,4 @@
-//! Lists of messages over HTTP, and messages that nobody sent.
+//! Lists of messages over HTTP, and messages that a room itself sends.
 
 use narrowcast::client::Client;
 use serde_json::{Value, json};

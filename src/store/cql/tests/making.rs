@@ -128,8 +128,8 @@ async fn where_nobody_is_ours_opening_says_so_at_once() {
     let elsewhere = with(shared.clone(), |cql| cql.datacenter = "dc7".to_owned());
     let error = refusal(&elsewhere).await.to_string();
     assert_eq!(error, "store.datacenter `dc7`: the nodes are in `datacenter1`");
-    let nobody = with(shared, |cql| cql.nodes = vec!["127.0.0.1:1".to_owned()]);
-    let error = refusal(&nobody).await.to_string();
+    let away = with(shared, |cql| cql.nodes = vec!["127.0.0.1:1".to_owned()]);
+    let error = refusal(&away).await.to_string();
     assert!(error.starts_with("store.nodes 127.0.0.1:1: not connected: "), "{error}");
     assert!(begun.elapsed() < Duration::from_secs(10));
 }
