@@ -32,7 +32,7 @@
 //! | `recovery` | what did not come live: resumes, rounds, cursors, the audit |
 //! | `worker_call` | HTTP requests, carried to the worker of their key |
 //! | `ops` | dispatch, and one file an op |
-//! | `session` | the life of one connection |
+//! | `connection` | the life of one client connection |
 //! | `health` | the health of the node: its parts' states in one status |
 //! | `http` | the listeners and the HTTP API |
 //! | `worker` | one event loop |
@@ -45,7 +45,7 @@
 //! # The road of one message
 //!
 //! ```text
-//! client frame -> session -> ops: authorise -> limits, nonce -> id from the clock, entered
+//! client frame -> connection -> ops: authorise -> limits, nonce -> id from the clock, entered
 //!    -> store (all rows acknowledged) -> is it in time, and is the lease held?
 //!    -> shards: publish by the plan -> hub: sessions of this worker -> `sent`
 //! bus -> delivery: queues of the workers that need the key -> hub -> outbox (bounded) -> socket
@@ -97,6 +97,7 @@ pub mod client;
 pub mod clock;
 pub mod cluster;
 pub mod config;
+pub(crate) mod connection;
 pub mod delivery;
 pub mod domain;
 pub(crate) mod fanout;
@@ -113,7 +114,6 @@ pub(crate) mod recovery;
 pub mod redis;
 pub(crate) mod send;
 pub(crate) mod services;
-pub(crate) mod session;
 pub(crate) mod shards;
 #[cfg(test)]
 mod simulation;

@@ -25,7 +25,7 @@ use crate::health::Readiness;
 use crate::limiter::{Addresses, Admitted, Connections, HandshakePermit, KeyedPermits};
 use crate::ops::Router;
 use crate::protocol::{Code, ErrorReply, SUBPROTOCOL};
-use crate::session::{ConnectionContext, SessionPermits, Upgraded, serve_upgraded};
+use crate::connection::{ConnectionContext, SessionPermits, Upgraded, serve_upgraded};
 use crate::socket::{self, HttpWaits};
 use crate::telemetry::LogThrottle;
 use crate::worker_call::WorkerCalls;

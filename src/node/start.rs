@@ -30,7 +30,7 @@ use crate::limiter::{Addresses, ConnectionBounds, Connections, KeyedPermits};
 use crate::protocol::{CursorSeal, DedupKey};
 use crate::redis::Channels;
 use crate::services::{ClusterView, NodeClocks, NodeIdentity, Services};
-use crate::session::Handoff;
+use crate::connection::Handoff;
 use crate::shards::{
     LinkStates, ReconnectSignal, SHARD_EVENTS_MAX, ShardEvent, ShardEvents, Subscriber,
 };

@@ -27,7 +27,7 @@ use crate::http::{ClientPort, PortPermits};
 use crate::ops::Router;
 use crate::recovery::{Pacer, ReadRates};
 use crate::services::Services;
-use crate::session::{ConnectionContext, Handoff, watch_deadlines};
+use crate::connection::{ConnectionContext, Handoff, watch_deadlines};
 use crate::shards::{LinkStates, Publishers, PublishersOptions, ReconnectSignal, Subscriber};
 use crate::worker_call::{WorkerCall, WorkerCalls};
 

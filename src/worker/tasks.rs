@@ -9,7 +9,7 @@ use super::control::WorkerControl;
 use crate::delivery::Work;
 use crate::fanout::{Fanout, Sessions};
 use crate::ops::Router;
-use crate::session::{ConnectionContext, Handoff, arrive};
+use crate::connection::{ConnectionContext, Handoff, arrive};
 use crate::worker_call::WorkerCall;
 
 /// Publishes that are delivered before the sockets get a turn: senders that keep the queue full
