@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::bus::BootId;
 use crate::clock::Readable;
 use crate::layout::Layout;
 
@@ -44,6 +45,17 @@ pub enum HealthIssue {
         /// The other node.
         node: String,
     },
+    /// Another live node has its name.
+    SameName {
+        /// The name.
+        name: String,
+        /// Where clients connect to this node.
+        here: String,
+        /// Where they connect to the other one.
+        there: String,
+        /// The other node's boot, since two nodes may have one address too, of their own networks.
+        boot: BootId,
+    },
     /// Nodes of another store publish in its namespace on its shards.
     Foreign,
     /// None of its heartbeats is acknowledged: it has no lease, and sends are refused.
@@ -74,6 +86,11 @@ impl fmt::Display for HealthIssue {
                 f,
                 "shard {shard}: node {node} and this node publish to different servers, so no \
                  cursor moves: check the url in layouts.*.redis of both"
+            ),
+            Self::SameName { name, here, there, boot } => write!(
+                f,
+                "node.name: two nodes are called {name}, this one at {here} and one at {there} \
+                 (boot {boot}); both work, but give each a name of its own"
             ),
             Self::Unread => {
                 write!(f, "store: the cluster table was not read for over {} s", UNREAD.as_secs())

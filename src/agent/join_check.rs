@@ -1,8 +1,11 @@
 //! Decides whether a node is admitted among the live nodes, and finds the reasons against it.
 
+use std::time::Duration;
+
 use ahash::AHashSet;
 
 use super::health::HealthIssue;
+use crate::bus::BootId;
 use crate::cluster::{Heartbeat, NodeState, ServerRun, ShardTag};
 use crate::domain::Micros;
 use crate::layout::Layout;
@@ -11,9 +14,16 @@ use crate::layout::Layout;
 /// node is admitted by its first one, which was written before any connection was up.
 const LINKS_TRIED: u64 = 3;
 
+/// How long after this node's start a heartbeat must be written to be of a node beside it, and not
+/// of the process that it follows: their clocks may differ by less.
+const OUTLIVED_BY: Duration = Duration::from_secs(1);
+
 /// A node that is checked.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct JoinCheck<'a> {
+    pub(super) name: &'a str,
+    /// Where clients connect.
+    pub(super) address: &'a str,
     pub(super) boot: [u8; 16],
     pub(super) started: Micros,
     pub(super) publish: &'a Layout,
@@ -64,6 +74,7 @@ impl JoinCheck<'_> {
             troubles = self.cut_off(&own, &others);
             troubles.extend(self.elsewhere(&own, &others));
         }
+        troubles.extend(self.namesakes(&others));
         let copies = |row: &&Heartbeat| row.about.copies;
         JoinDecision {
             says,
@@ -90,6 +101,25 @@ impl JoinCheck<'_> {
         } else {
             None
         }
+    }
+
+    /// Returns the live nodes with this node's name. A heartbeat from before this node's start may be
+    /// of the process that it follows.
+    fn namesakes(&self, others: &[&Heartbeat]) -> Vec<HealthIssue> {
+        let lives_on = |row: &&&Heartbeat| {
+            row.about.state != NodeState::Draining && row.written > self.started + OUTLIVED_BY
+        };
+        let mut found: Vec<_> =
+            others.iter().filter(|row| row.about.node == self.name).filter(lives_on).collect();
+        found.sort_by_key(|row| row.about.boot);
+        found.dedup_by_key(|row| row.about.boot);
+        let issue = |row: &&Heartbeat| HealthIssue::SameName {
+            name: self.name.to_owned(),
+            here: self.address.to_owned(),
+            there: row.about.address.clone(),
+            boot: BootId(row.about.boot),
+        };
+        found.into_iter().map(issue).collect()
     }
 
     /// Returns the shards that this node has lost for subscribing or publishing, and that others

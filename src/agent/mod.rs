@@ -122,8 +122,8 @@ pub struct NodeAgent {
     foreign: (u64, Option<MonotonicTime>),
     round: Option<(RecoveryRound, u64)>,
     standstill: Standstill,
-    /// The node whose envelopes could not be read, which is logged once.
-    unreadable: Option<String>,
+    /// The boot whose envelopes could not be read, which is logged once.
+    unreadable: Option<[u8; 16]>,
     parts: (mpsc::Sender<RoundPart>, mpsc::Receiver<RoundPart>),
 }
 
@@ -367,9 +367,9 @@ impl NodeAgent {
     fn look_for_unreadable(&mut self) {
         let is_other = |row: &&Heartbeat| row.about.envelopes != self.plan.about.envelopes;
         if let Some(row) = self.watch.rows().find(is_other) {
-            let (node, form) = (&row.about.node, row.about.envelopes);
-            if self.unreadable.as_ref() != Some(node) {
-                self.unreadable = Some(node.clone());
+            let (node, boot, form) = (&row.about.node, row.about.boot, row.about.envelopes);
+            if self.unreadable != Some(boot) {
+                self.unreadable = Some(boot);
                 tracing::warn!(
                     "node {node} publishes envelopes of version {}, and this node reads version {}, or \
                  their keys differ: what it publishes arrives late, read from the store",

@@ -124,6 +124,8 @@ impl PeerReader {
     ) -> NodeState {
         let plan = &self.plan;
         let candidate = JoinCheck {
+            name: &plan.about.node,
+            address: &plan.about.address,
             boot: plan.about.boot.0,
             started: plan.about.started,
             publish: &plan.about.publish,
@@ -135,6 +137,9 @@ impl PeerReader {
         let verdict = candidate.assess(rows);
         self.serving = verdict.serving;
         plan.nodes.store(verdict.nodes, Ordering::Relaxed);
+        let is_same_name = |issue: &&HealthIssue| matches!(issue, HealthIssue::SameName { .. });
+        let namesakes = verdict.troubles.iter().filter(is_same_name).count();
+        plan.metrics.agent.namesakes.set(namesakes as i64);
         let fresh = self.tap_begins == plan.feed.begins();
         plan.feed.cluster_read(verdict.others_tap, fresh && verdict.all_copy);
         let now = plan.clock.moment();

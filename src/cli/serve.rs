@@ -10,7 +10,9 @@ use super::signals::{StopRequests, outlive_hangups};
 use super::{CliFailure, block_on, settings};
 use crate::clock::MachineClock;
 use crate::config::Config;
-use crate::node::{Node, NodeOptions, close_store, open_store, own_bus, until_worth_a_restart};
+use crate::node::{
+    Node, NodeOptions, close_store, host_name, open_store, own_bus, until_worth_a_restart,
+};
 use crate::store::Store;
 use crate::telemetry::name_process;
 
@@ -24,10 +26,16 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self) -> Result<(), CliFailure> {
-        let config = settings::load(self.config.as_deref())?;
+        let mut config = settings::load(self.config.as_deref())?;
         config.check_serve().map_err(CliFailure::usage)?;
+        let host = host_name();
+        let is_changed = config.node.name_after(&host);
         name_process(&config.node.name);
         settings::begin_log(&config)?;
+        if is_changed {
+            let name = &config.node.name;
+            tracing::warn!("node.name: the host is called {host:?}, so this node is {name:?}");
+        }
         settings::warn_of_exposed_secrets(&config, self.config.as_deref());
         settings::tell_memory(&config)?;
         block_on(serve(Arc::new(config)))

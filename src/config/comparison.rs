@@ -117,7 +117,8 @@ fn unheard(speaker: &NamedConfig, listener: &NamedConfig) -> Option<String> {
 
 fn shared_names(nodes: &[NamedConfig]) -> Vec<String> {
     let mut named: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for node in nodes {
+    // Those without a name are named by their hosts.
+    for node in nodes.iter().filter(|node| !node.config.node.name.is_empty()) {
         named.entry(&node.config.node.name).or_default().push(&node.name);
     }
     let shared = named.into_iter().filter(|(_, files)| files.len() > 1);
@@ -164,6 +165,11 @@ mod tests {
         }
         let twice = misfits(&[node("n1", ""), node("n2", ""), node("n1", "")]);
         assert!(twice.len() == 1 && twice[0].starts_with("node.name: n1 in "), "{twice:?}");
+        assert_eq!(
+            misfits(&[node("", ""), node("", "")]),
+            [""; 0],
+            "hosts have names of their own"
+        );
     }
 
     #[test]

@@ -7,12 +7,11 @@ pub(super) const NAME_RULE: &str = "1 to 32 of a-z, 0-9, _ and - are allowed";
 
 const NAME_BYTES_MAX: usize = 32;
 
-/// The rule for the name of a node: it may be that of its host, with dots and capitals, or of its
-/// pod.
-pub(super) const NODE_NAME_RULE: &str = "1 to 63 of a-z, A-Z, 0-9, _, - and . are allowed";
-
 /// As long as a label of DNS, and so as long as the name of a host or of a pod.
 const NODE_NAME_BYTES_MAX: usize = 63;
+
+/// The name of a node whose host has none.
+const UNNAMED_HOST: &str = "unnamed";
 
 /// Whether `text` is a name.
 pub(super) fn is_name(text: &str) -> bool {
@@ -20,10 +19,30 @@ pub(super) fn is_name(text: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain)
 }
 
+/// The rule for the name of a node in a configuration.
+pub(super) const GIVEN_NODE_NAME_RULE: &str =
+    "1 to 63 of a-z, A-Z, 0-9, _, - and . are allowed, or \"\" for the name of the host";
+
+/// Whether `text` names a node, or leaves that to its host.
+pub(super) fn is_given_node_name(text: &str) -> bool {
+    text.is_empty() || is_node_name(text)
+}
+
+/// Returns the name of a node on a host: the host's, cut to what the name of a node may be. Any
+/// other byte becomes a `-`.
+pub(super) fn node_name_of_host(host: &str) -> String {
+    let plain = |byte: u8| if is_plain(byte) { char::from(byte) } else { '-' };
+    let name: String = host.bytes().take(NODE_NAME_BYTES_MAX).map(plain).collect();
+    if name.is_empty() { UNNAMED_HOST.to_owned() } else { name }
+}
+
 /// Whether `text` is a node's name.
 pub(super) fn is_node_name(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    (1..=NODE_NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain)
+    (1..=NODE_NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_plain)
+}
+
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
 }
 
 #[cfg(test)]
@@ -35,6 +54,20 @@ mod tests {
         assert!(is_name("a") && is_name("node_1-b") && is_name(&"n".repeat(32)));
         for bad in ["", "A", "a.b", "ä", "a b", "{a}", &"n".repeat(33)] {
             assert!(!is_name(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_any_host_makes_one_of_a_node() {
+        for (host, name) in [
+            ("chat-7.eu.example.com", "chat-7.eu.example.com"),
+            (&"h".repeat(64), &*"h".repeat(63)),
+            ("(none)", "-none-"),
+            ("", "unnamed"),
+            ("z\u{fc}rich", "z--rich"),
+        ] {
+            assert_eq!(node_name_of_host(host), name);
+            assert!(is_node_name(name));
         }
     }
 

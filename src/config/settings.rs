@@ -10,7 +10,7 @@ use super::key_type::{Checked, Group, Integer, LoneKey, NAME, SubTable};
 use super::keys::{KeyGroup, Printed, keys};
 use super::layers::Layers;
 use super::leaves::leaves;
-use super::name::{NODE_NAME_RULE, is_node_name};
+use super::name::{GIVEN_NODE_NAME_RULE, is_given_node_name, node_name_of_host};
 use super::provenance::ValueOrigins;
 use super::section::Section;
 use super::{
@@ -55,8 +55,21 @@ keys! {
     pub struct NodeConfig {
         /// The deployment; part of every Redis channel.
         pub namespace: String = NAME,
-        /// Its name in the cluster table, the logs and its own Redis channel.
-        pub name: String = LoneKey("name", Checked(NODE_NAME_RULE, is_node_name)) => "node",
+        /// Its name in the cluster table, in logs and in `ready`; empty is the host's.
+        pub name: String =
+            LoneKey("name", Checked(GIVEN_NODE_NAME_RULE, is_given_node_name)) => "node",
+    }
+}
+
+impl NodeConfig {
+    /// Names the node after its host, unless the configuration names it. Returns whether the name of
+    /// the host had to be changed to be one of a node.
+    pub fn name_after(&mut self, host: &str) -> bool {
+        if !self.name.is_empty() {
+            return false;
+        }
+        self.name = node_name_of_host(host);
+        self.name != host
     }
 }
 

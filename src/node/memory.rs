@@ -8,9 +8,9 @@
 use super::descriptors::{Descriptors, limit_of_process, redis_shards};
 use super::machine::allowed_memory;
 use crate::config::{Config, StoreBackend};
+use crate::connection::HELLO_BYTES_MAX;
 use crate::hub::HELD_FRAME_BYTES;
 use crate::limiter::{ConnectionBounds, SHELVES};
-use crate::connection::HELLO_BYTES_MAX;
 use crate::socket::{HEADER_BYTES_MAX, HTTP_BUFFER_BYTES_MAX, READ_BYTES_MAX};
 use crate::store::EMBEDDED_MEMORY_BYTES;
 

@@ -4,6 +4,7 @@
 mod backends;
 mod cluster;
 mod descriptors;
+mod host;
 mod machine;
 mod memory;
 mod plan;
@@ -15,6 +16,7 @@ pub use backends::{
 };
 pub use cluster::{Cluster, ClusterError, ClusterOptions};
 pub use descriptors::raise_descriptors;
+pub use host::host_name;
 pub use memory::MemoryBounds;
 pub use plan::NodeOptions;
 pub use start::{Node, StartError};

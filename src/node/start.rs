@@ -14,12 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::backends::limits;
 use super::descriptors::{Descriptors, limit_of_process};
+use super::host::reached_at;
 use super::plan::NodeOptions;
 use crate::agent::{NodeAgent, NodeAgentOptions, NodeDescription, NodeHealth};
 use crate::bus::{BootId, ENVELOPE_VERSION, EnvelopeMac, StoreTag};
 use crate::clock::{SharedClocks, WallClock};
 use crate::cluster::EnvelopeForm;
 use crate::config::Config;
+use crate::connection::Handoff;
 use crate::delivery::{Dispatcher, WorkerInterest, WorkerQueues};
 use crate::health::Readiness;
 use crate::http::{OperatorPort, PortPermits};
@@ -30,7 +32,6 @@ use crate::limiter::{Addresses, ConnectionBounds, Connections, KeyedPermits};
 use crate::protocol::{CursorSeal, DedupKey};
 use crate::redis::Channels;
 use crate::services::{ClusterView, NodeClocks, NodeIdentity, Services};
-use crate::connection::Handoff;
 use crate::shards::{
     LinkStates, ReconnectSignal, SHARD_EVENTS_MAX, ShardEvent, ShardEvents, Subscriber,
 };
@@ -326,7 +327,7 @@ impl Parts {
                 node: services.identity.node.clone(),
                 boot: services.identity.boot,
                 started: services.clocks.wall.now(),
-                address: address.to_string(),
+                address: reached_at(address).to_string(),
                 shards: services.cluster.layouts.shards().to_vec(),
                 publish: services.cluster.layouts.published().clone(),
                 subscribe: services.cluster.layouts.subscribed().cloned().collect(),
@@ -433,10 +434,7 @@ impl Parts {
                 interest: Arc::clone(&services.cluster.interest),
                 feed: Arc::clone(&services.cluster.feed),
                 channels: services.cluster.channels.clone(),
-                always: vec![
-                    services.cluster.channels.all(),
-                    services.cluster.channels.node(&services.identity.node),
-                ],
+                always: vec![services.cluster.channels.all(), services.own_channel()],
                 health: Arc::clone(&self.health),
                 events: self.events.clone(),
                 reconnect_wanted: self.reconnect.reconnect_wanted(shard),

@@ -19,6 +19,7 @@ use crate::auth::{Principal, TokenError, TokenScope};
 use crate::config::Config;
 use crate::hub::PatternBudget;
 use crate::protocol::{Code, ErrorReply};
+use crate::redis::Channel;
 use crate::socket::Budget;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -54,6 +55,11 @@ pub struct Services {
 }
 
 impl Services {
+    /// Returns the channel that this node alone subscribes to.
+    pub fn own_channel(&self) -> Channel {
+        self.cluster.channels.node(&self.identity.boot.to_string())
+    }
+
     /// Returns a fresh number for a session.
     pub fn next_session(&self) -> u64 {
         self.session_numbers.fetch_add(1, Ordering::Relaxed) + 1

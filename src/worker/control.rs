@@ -73,7 +73,7 @@ impl WorkerControl {
             ..self.services.identity.notice("")
         };
         let payload = canary.encode_for(&[], &self.services.identity.bus_seal);
-        let channel = self.services.cluster.channels.node(&self.services.identity.node);
+        let channel = self.services.own_channel();
         for shard in 0..shards {
             let publish = OutboundPublish { channel: channel.clone(), payload: payload.clone() };
             self.services.metrics.shards.canaries.inc();

@@ -22,12 +22,12 @@ use drain::{drain, shed_sessions_on_bad_clock};
 use tasks::{deliver, flush, run_worker_calls, take_arrivals};
 
 use crate::bus::Bus;
+use crate::connection::{ConnectionContext, Handoff, watch_deadlines};
 use crate::health::Readiness;
 use crate::http::{ClientPort, PortPermits};
 use crate::ops::Router;
 use crate::recovery::{Pacer, ReadRates};
 use crate::services::Services;
-use crate::connection::{ConnectionContext, Handoff, watch_deadlines};
 use crate::shards::{LinkStates, Publishers, PublishersOptions, ReconnectSignal, Subscriber};
 use crate::worker_call::{WorkerCall, WorkerCalls};
 

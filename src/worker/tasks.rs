@@ -6,10 +6,10 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::control::WorkerControl;
+use crate::connection::{ConnectionContext, Handoff, arrive};
 use crate::delivery::Work;
 use crate::fanout::{Fanout, Sessions};
 use crate::ops::Router;
-use crate::connection::{ConnectionContext, Handoff, arrive};
 use crate::worker_call::WorkerCall;
 
 /// Publishes that are delivered before the sockets get a turn: senders that keep the queue full

@@ -28,7 +28,9 @@ impl Node {
         let Self { publish, subscribe, shards, serving, .. } = self;
         let (boot, started, serving) = (OWN, STARTED, *serving);
         let lost = &self.lost;
-        JoinCheck { boot, started, publish, subscribe, shards, lost, serving }.assess(rows.iter())
+        let (name, address) = ("own", "10.0.0.1:8080");
+        JoinCheck { name, address, boot, started, publish, subscribe, shards, lost, serving }
+            .assess(rows.iter())
     }
 }
 
@@ -237,4 +239,37 @@ fn a_node_that_publishes_to_another_server_is_named() {
     assert_eq!(assess(&[own(), before, led_to(others(), 7)]), []);
     let verdict = Node::new(true).assess(&[own(), led_to(others(), 7)]);
     assert!(verdict.serving, "it goes on: nothing is lost, only late");
+}
+
+/// The addresses of the nodes that are reported to have this node's name.
+fn namesakes(decision: &JoinDecision) -> Vec<&str> {
+    let address = |issue| match issue {
+        &HealthIssue::SameName { ref there, .. } => Some(there.as_str()),
+        _ => None,
+    };
+    decision.troubles.iter().filter_map(address).collect()
+}
+
+#[test]
+fn a_live_node_of_the_same_name_is_told_and_keeps_neither_out() {
+    let twin = |boot, state, written| Heartbeat {
+        written: Micros(STARTED.0 + written),
+        ..row(u128::from(boot), NodeInfo { node: "own".into(), ..other(boot, 1, state) })
+    };
+    let second = OUTLIVED_BY.as_micros() as u64;
+    let later = second + 1;
+    for serving in [false, true] {
+        let rows = [own(), twin(7, NodeState::Serving, later), twin(7, NodeState::Serving, later)];
+        let told = Node::new(serving).assess(&rows);
+        assert!(told.serving, "it is let in");
+        assert_eq!(namesakes(&told), [about("other").address], "a boot is told once");
+        let text = told.troubles[0].to_string();
+        assert!(text.contains("two nodes are called own, this one at 10.0.0.1:8080"), "{text}");
+    }
+    for gone in [twin(7, NodeState::Serving, second), twin(7, NodeState::Draining, later)] {
+        assert_eq!(namesakes(&Node::new(true).assess(&[own(), gone])), [""; 0]);
+    }
+    let stranger =
+        Heartbeat { written: Micros(u64::MAX), ..row(7, other(7, 1, NodeState::Serving)) };
+    assert_eq!(namesakes(&Node::new(true).assess(&[own(), stranger])), [""; 0]);
 }

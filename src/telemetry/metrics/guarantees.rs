@@ -31,6 +31,8 @@ metrics! {
         pub heartbeats_failed: Counter = named("heartbeats_failed");
         /// Reads of the cluster table.
         pub cluster_reads: Counter = named("cluster_reads");
+        /// Other live nodes with this node's name.
+        pub namesakes: Gauge = named("nodes_of_same_name");
     }
 
     /// How far live delivery is proven.
