@@ -37,8 +37,7 @@ impl Config {
         let credentials = self.store.cql.credentials.iter();
         let password = credentials.map(|credentials| credentials.password.expose());
         let shards = self.layouts.all.iter().flat_map(|layout| &layout.shards);
-        let urls = shards.filter(|shard| shard.url.has_password());
-        keys.chain(password).chain(urls.map(|shard| shard.url.expose().as_bytes()))
+        keys.chain(password).chain(shards.filter_map(|shard| shard.address.secret()))
     }
 }
 

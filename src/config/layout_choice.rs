@@ -137,12 +137,12 @@ fn one_address_a_name(s: &mut Section, written: &[Written]) {
     let mut seen: BTreeMap<&str, &Written> = BTreeMap::new();
     for one in written {
         let first = *seen.entry(&one.shard.name).or_insert(one);
-        let (name, path, url) = (&one.shard.name, one.url(), &one.shard.url);
-        if *url != first.shard.url {
-            let (other, wanted) = (first.url(), &first.shard.url);
+        let (name, path, address) = (&one.shard.name, one.url(), &one.shard.address);
+        if *address != first.shard.address {
+            let (other, wanted) = (first.url(), &first.shard.address);
             let wanted =
                 format!("shard {name:?} has one address, {other} = \"{wanted}\" is required");
-            s.note(path, format_args!("\"{url}\""), &wanted);
+            s.note(path, format_args!("\"{address}\""), &wanted);
         }
     }
 }
@@ -151,12 +151,12 @@ fn one_address_a_name(s: &mut Section, written: &[Written]) {
 fn one_name_a_server(s: &mut Section, written: &[Written]) {
     let mut seen: BTreeMap<String, &Written> = BTreeMap::new();
     for one in written {
-        let first = *seen.entry(one.shard.url.server()).or_insert(one);
+        let first = *seen.entry(one.shard.address.server()).or_insert(one);
         let (name, path) = (&first.shard.name, one.url());
         if *name != one.shard.name && !s.is_mistaken_at(&path) {
             let wanted =
                 format!("a server other than that of {}, {name:?}, is required", first.path);
-            s.note(path, format_args!("\"{}\"", one.shard.url), &wanted);
+            s.note(path, format_args!("\"{}\"", one.shard.address), &wanted);
         }
     }
 }

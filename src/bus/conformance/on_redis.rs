@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::redis_server::RedisServer;
 use super::{Listener, PATIENCE, Rig, SHARD, channel, publisher};
 use crate::bus::{Bus, BusError, RedisBus, RedisShard};
-use crate::redis::ConnectOptions;
+use crate::redis::{ConnectOptions, RedisUrl};
 
 pub(super) struct RedisRig(RedisServer);
 
@@ -37,7 +37,8 @@ impl Rig for RedisRig {
 
 fn bus(url: String, connect: Duration) -> Arc<dyn Bus> {
     let options = ConnectOptions { connect, keepalive: PATIENCE, user_timeout: PATIENCE };
-    Arc::new(RedisBus::new(vec![RedisShard { name: "r1".into(), url }], options))
+    let address = url.parse::<RedisUrl>().expect("a URL").into();
+    Arc::new(RedisBus::new(vec![RedisShard { name: "r1".into(), address }], options))
 }
 
 #[tokio::test]

@@ -9,21 +9,15 @@ use ::redis::RedisError;
 
 use super::{Bus, BusError, PendingReply, Publisher, PushSink, Subscription};
 use crate::layout::ShardIndex;
-use crate::redis::{ConnectError, ConnectOptions};
+use crate::redis::{ConnectError, ConnectOptions, RedisAddress};
 
 /// One primary.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct RedisShard {
     /// Its name in the layouts.
     pub name: String,
-    /// Its address, resolved again at every connection. May hold a password.
-    pub url: String,
-}
-
-impl std::fmt::Debug for RedisShard {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RedisShard").field("name", &self.name).finish_non_exhaustive()
-    }
+    /// Its address.
+    pub address: RedisAddress,
 }
 
 /// The shards of a node's layouts.
@@ -39,8 +33,8 @@ impl RedisBus {
         Self { shards, options }
     }
 
-    fn url(&self, shard: ShardIndex) -> &str {
-        &self.shards[shard.0 as usize].url
+    fn address(&self, shard: ShardIndex) -> &RedisAddress {
+        &self.shards[shard.0 as usize].address
     }
 }
 
@@ -52,7 +46,7 @@ impl Bus for RedisBus {
     ) -> PendingReply<'_, Result<Arc<dyn Subscription>, BusError>> {
         Box::pin(async move {
             let connected =
-                subscription::connect(self.url(shard), &self.options, shard, sink).await?;
+                subscription::connect(self.address(shard), &self.options, shard, sink).await?;
             Ok(Arc::new(connected) as Arc<dyn Subscription>)
         })
     }
@@ -62,7 +56,7 @@ impl Bus for RedisBus {
         shard: ShardIndex,
     ) -> PendingReply<'_, Result<Arc<dyn Publisher>, BusError>> {
         Box::pin(async move {
-            let connected = publisher::connect(self.url(shard), &self.options).await?;
+            let connected = publisher::connect(self.address(shard), &self.options).await?;
             Ok(Arc::new(connected) as Arc<dyn Publisher>)
         })
     }

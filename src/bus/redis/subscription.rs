@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, watch};
 use super::BusError;
 use crate::bus::{PendingReply, PushSink, Subscription};
 use crate::layout::ShardIndex;
-use crate::redis::{Channel, ConnectError, ConnectOptions, RedisConnection, RunId};
+use crate::redis::{Channel, ConnectError, ConnectOptions, RedisAddress, RedisConnection, RunId};
 
 pub(super) struct RedisSubscription {
     connection: RedisConnection,
@@ -23,7 +23,7 @@ pub(super) struct RedisSubscription {
 }
 
 pub(super) async fn connect(
-    url: &str,
+    address: &RedisAddress,
     options: &ConnectOptions,
     shard: ShardIndex,
     sink: Arc<dyn PushSink>,
@@ -37,7 +37,7 @@ pub(super) async fn connect(
             }
         }
     };
-    let connection = crate::redis::connect(url, options, on_push).await?;
+    let connection = crate::redis::connect(address, options, on_push).await?;
     Ok(RedisSubscription { connection, turn: Mutex::new(()), confirmations })
 }
 
