@@ -37,7 +37,7 @@ impl Config {
         let credentials = self.store.cql.credentials.iter();
         let password = credentials.map(|credentials| credentials.password.expose());
         let shards = self.layouts.all.iter().flat_map(|layout| &layout.shards);
-        keys.chain(password).chain(shards.filter_map(|shard| shard.address.secret()))
+        keys.chain(password).chain(shards.flat_map(|shard| shard.address.secrets()))
     }
 }
 

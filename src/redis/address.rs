@@ -6,6 +6,7 @@ use ::redis::io::tcp::TcpSettings;
 use ::redis::io::tcp::socket2::TcpKeepalive;
 use ::redis::{Client, IntoConnectionInfo, ProtocolVersion};
 
+use super::endpoint::Endpoint;
 use super::error::ConnectError;
 use super::options::ConnectOptions;
 use super::url::RedisUrl;
@@ -22,6 +23,11 @@ impl RedisAddress {
     /// both. Two addresses with one of these are one server.
     pub fn server(&self) -> String {
         self.url.server()
+    }
+
+    /// Returns the address of another server that one gets into in the same way.
+    pub(super) fn at(&self, endpoint: &Endpoint) -> Self {
+        Self { url: self.url.at(endpoint) }
     }
 
     /// Returns what of the address is secret, as its configuration spells it.

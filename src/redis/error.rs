@@ -24,6 +24,14 @@ pub enum ConnectError {
         /// The version that it reported.
         found: String,
     },
+    /// No sentinel names a primary that can be used.
+    #[error("no primary of master {master:?}: {reasons}")]
+    NoPrimary {
+        /// The name of the master at the sentinels.
+        master: String,
+        /// One reason for each sentinel.
+        reasons: String,
+    },
 }
 
 impl From<RedisError> for ConnectError {

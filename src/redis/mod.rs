@@ -2,21 +2,31 @@
 //! spelling of keys and channels.
 
 mod address;
+mod candidates;
 mod channels;
 mod connect;
+mod endpoint;
 mod error;
 mod keys;
 mod options;
 mod pool;
+mod primary_watch;
+mod sentinel_answer;
+mod sentinel_group;
+mod sentinel_link;
 mod server;
+mod shard_address;
 mod url;
 
 pub use address::RedisAddress;
 pub use channels::{Channel, Channels};
-pub use connect::{RedisConnection, connect};
+pub use endpoint::Endpoint;
 pub use error::ConnectError;
 pub use keys::Keys;
 pub use options::ConnectOptions;
 pub use pool::{POOL_CONNECTIONS_MAX, Pool, PoolError};
+pub use primary_watch::PrimaryWatch;
+pub use sentinel_group::{SentinelGroup, SentinelOptions};
 pub use server::{RunId, ServerInfo};
+pub use shard_address::{ShardAddress, ShardConnection};
 pub use url::{MASKED, RedisUrl, RedisUrlError};

@@ -11,9 +11,9 @@ use ::redis::{
 };
 use bb8::ManageConnection;
 
-use super::address::RedisAddress;
 use super::error::ConnectError;
 use super::options::ConnectOptions;
+use super::shard_address::{CommandConnection, ShardAddress};
 
 /// Connections a pool holds at most: commands are pipelined, so few are enough.
 pub const POOL_CONNECTIONS_MAX: u32 = 4;
@@ -55,13 +55,19 @@ pub enum PoolError {
 /// idle for minutes, unless each check-out paid a round trip.
 #[derive(Debug)]
 struct Manager {
-    address: RedisAddress,
+    address: ShardAddress,
     options: ConnectOptions,
 }
 
 struct Pooled {
-    connection: MultiplexedConnection,
+    connection: CommandConnection,
     broken: Arc<AtomicBool>,
+}
+
+impl Pooled {
+    fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed) || self.connection.is_outdated()
+    }
 }
 
 impl ManageConnection for Manager {
@@ -69,17 +75,16 @@ impl ManageConnection for Manager {
     type Error = PoolError;
 
     async fn connect(&self) -> Result<Pooled, PoolError> {
-        let client = self.address.resolve(&self.options).await?;
-        let connection = client.get_multiplexed_async_connection().await?;
+        let connection = self.address.connect_for_commands(&self.options).await?;
         Ok(Pooled { connection, broken: Arc::default() })
     }
 
     async fn is_valid(&self, pooled: &mut Pooled) -> Result<(), PoolError> {
-        Ok(cmd("PING").exec_async(&mut pooled.connection).await?)
+        Ok(cmd("PING").exec_async(&mut pooled.connection.commands).await?)
     }
 
     fn has_broken(&self, pooled: &mut Pooled) -> bool {
-        pooled.broken.load(Ordering::Relaxed)
+        pooled.is_broken()
     }
 }
 
@@ -99,7 +104,7 @@ impl std::fmt::Debug for Pool {
 
 impl Pool {
     /// Makes a pool that connects on its first use.
-    pub fn new(address: RedisAddress, options: &ConnectOptions, reply: Duration) -> Self {
+    pub fn new(address: ShardAddress, options: &ConnectOptions, reply: Duration) -> Self {
         let inner = bb8::Pool::builder()
             .max_size(POOL_CONNECTIONS_MAX)
             .test_on_check_out(false)
@@ -171,8 +176,10 @@ impl Pool {
         loop {
             match self.inner.get().await {
                 // It broke after it was given back, so it is dropped.
-                Ok(pooled) if pooled.broken.load(Ordering::Relaxed) => {}
-                Ok(pooled) => return Ok((pooled.connection.clone(), Arc::clone(&pooled.broken))),
+                Ok(pooled) if pooled.is_broken() => {}
+                Ok(pooled) => {
+                    return Ok((pooled.connection.commands.clone(), Arc::clone(&pooled.broken)));
+                }
                 Err(bb8::RunError::User(error)) => return Err(error),
                 Err(bb8::RunError::TimedOut) => return Err(PoolError::Exhausted(self.connect)),
             }

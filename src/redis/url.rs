@@ -6,6 +6,8 @@ use std::str::FromStr;
 use ::redis::IntoConnectionInfo;
 use serde::{Serialize, Serializer};
 
+use super::endpoint::Endpoint;
+
 /// The text that replaces a secret wherever one would be printed.
 pub const MASKED: &str = "MASKED";
 
@@ -63,6 +65,23 @@ impl RedisUrl {
         info.expect("it was one when it was read").addr().to_string()
     }
 
+    /// The URL of a server with these credentials. A user without a password has none.
+    pub fn of(endpoint: &Endpoint, user: &str, password: &[u8], database: u32) -> Self {
+        let credentials = match password {
+            [] => String::new(),
+            password => format!("{}:{}@", encoded(user.as_bytes()), encoded(password)),
+        };
+        Self(format!("{SCHEME}{credentials}{endpoint}/{database}"))
+    }
+
+    /// The URL of another server, with the same credentials and database.
+    pub(super) fn at(&self, endpoint: &Endpoint) -> Self {
+        let (authority, path) = parts(&self.0);
+        let credentials = authority.rsplit_once('@').map(|(credentials, _)| credentials);
+        let credentials = credentials.map_or(String::new(), |found| format!("{found}@"));
+        Self(format!("{SCHEME}{credentials}{endpoint}{path}"))
+    }
+
     /// The URL with its password masked.
     fn masked(&self) -> String {
         let (authority, path) = parts(&self.0);
@@ -78,6 +97,15 @@ impl RedisUrl {
 fn parts(url: &str) -> (&str, &str) {
     let rest = url.strip_prefix(SCHEME).unwrap_or_default();
     rest.split_at(rest.find('/').unwrap_or(rest.len()))
+}
+
+/// Percent-encodes all but letters and digits.
+fn encoded(text: &[u8]) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    text.iter().copied().map(byte).collect()
 }
 
 fn has_lone_user(url: &str) -> bool {
@@ -170,6 +198,25 @@ mod tests {
             (long.as_str(), RedisUrlError::Long),
         ] {
             assert_eq!(given.parse::<RedisUrl>(), Err(error), "{given}");
+        }
+    }
+
+    #[test]
+    fn parts_make_a_url_that_leads_elsewhere_too() {
+        let endpoint = |text| Endpoint::parse(text, 6379).unwrap();
+        for (user, password, database, made) in [
+            ("", "", 0, "redis://h:6379/0"),
+            ("bob", "", 2, "redis://h:6379/2"),
+            ("", "pw", 0, "redis://:pw@h:6379/0"),
+            ("bob", "p@w:/#%ä", 3, "redis://bob:p%40w%3A%2F%23%25%C3%A4@h:6379/3"),
+        ] {
+            let url = RedisUrl::of(&endpoint("h"), user, password.as_bytes(), database);
+            assert_eq!(url.expose(), made);
+            assert_eq!(url.expose().parse(), Ok(url.clone()));
+            assert_eq!(url.at(&endpoint("[::1]:7")).expose(), made.replace("h:6379", "[::1]:7"));
+            let info = url.expose().into_connection_info().unwrap();
+            let told = info.redis_settings().password().unwrap_or_default();
+            assert_eq!((told, info.redis_settings().db()), (password, i64::from(database)));
         }
     }
 

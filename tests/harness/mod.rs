@@ -2,11 +2,13 @@
 
 mod cql_server;
 mod demo;
+mod false_sentinel;
 mod lines;
 mod operator;
 mod process;
 mod redis_server;
 mod resp;
+pub mod sentinels;
 mod served;
 pub mod tokens;
 
@@ -14,10 +16,12 @@ use std::time::{Duration, Instant};
 
 pub use cql_server::CqlServer;
 pub use demo::{Demo, DemoNode};
+pub use false_sentinel::FalseSentinel;
 pub use operator::Operator;
 pub use process::{Finished, Process};
 pub use redis_server::{RedisServer, free_port};
 pub use resp::{Reply, Resp};
+pub use sentinels::{Sentinel, Sentinels};
 pub use served::Served;
 
 /// How long an event may take before a test gives it up.

@@ -9,7 +9,7 @@ use ::redis::RedisError;
 
 use super::{Bus, BusError, PendingReply, Publisher, PushSink, Subscription};
 use crate::layout::ShardIndex;
-use crate::redis::{ConnectError, ConnectOptions, RedisAddress};
+use crate::redis::{ConnectError, ConnectOptions, ShardAddress};
 
 /// One primary.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub struct RedisShard {
     /// Its name in the layouts.
     pub name: String,
     /// Its address.
-    pub address: RedisAddress,
+    pub address: ShardAddress,
 }
 
 /// The shards of a node's layouts.
@@ -33,7 +33,7 @@ impl RedisBus {
         Self { shards, options }
     }
 
-    fn address(&self, shard: ShardIndex) -> &RedisAddress {
+    fn address(&self, shard: ShardIndex) -> &ShardAddress {
         &self.shards[shard.0 as usize].address
     }
 }

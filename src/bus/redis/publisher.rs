@@ -5,17 +5,17 @@ use ::redis::{Pipeline, Value, cmd};
 
 use super::BusError;
 use crate::bus::{OutboundPublish, PendingReply, Publisher};
-use crate::redis::{ConnectError, ConnectOptions, RedisAddress, RedisConnection, RunId};
+use crate::redis::{ConnectError, ConnectOptions, RunId, ShardAddress, ShardConnection};
 
 pub(super) struct RedisPublisher {
-    connection: RedisConnection,
+    connection: ShardConnection,
 }
 
 pub(super) async fn connect(
-    address: &RedisAddress,
+    address: &ShardAddress,
     options: &ConnectOptions,
 ) -> Result<RedisPublisher, ConnectError> {
-    let connection = crate::redis::connect(address, options, |_push| ()).await?;
+    let connection = address.connect(options, |_push| ()).await?;
     Ok(RedisPublisher { connection })
 }
 
@@ -60,6 +60,6 @@ impl Publisher for RedisPublisher {
     }
 
     fn closed(&self) -> PendingReply<'_, ()> {
-        Box::pin(self.connection.closed.cancelled())
+        Box::pin(self.connection.closed())
     }
 }

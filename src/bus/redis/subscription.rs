@@ -13,17 +13,21 @@ use tokio::sync::{Mutex, watch};
 use super::BusError;
 use crate::bus::{PendingReply, PushSink, Subscription};
 use crate::layout::ShardIndex;
-use crate::redis::{Channel, ConnectError, ConnectOptions, RedisAddress, RedisConnection, RunId};
+use crate::redis::{
+    Channel, ConnectError, ConnectOptions, PrimaryWatch, RunId, ShardAddress, ShardConnection,
+};
 
 pub(super) struct RedisSubscription {
-    connection: RedisConnection,
+    connection: ShardConnection,
     turn: Mutex<()>,
+    /// Follows failovers of the shard, for all connections of the node.
+    _watch: Option<PrimaryWatch>,
     /// Confirmations so far.
     confirmations: watch::Receiver<u64>,
 }
 
 pub(super) async fn connect(
-    address: &RedisAddress,
+    address: &ShardAddress,
     options: &ConnectOptions,
     shard: ShardIndex,
     sink: Arc<dyn PushSink>,
@@ -37,8 +41,9 @@ pub(super) async fn connect(
             }
         }
     };
-    let connection = crate::redis::connect(address, options, on_push).await?;
-    Ok(RedisSubscription { connection, turn: Mutex::new(()), confirmations })
+    let connection = address.connect(options, on_push).await?;
+    let turn = Mutex::new(());
+    Ok(RedisSubscription { connection, turn, _watch: address.watch(options), confirmations })
 }
 
 /// The channel and payload of a push that is a message.
@@ -70,7 +75,7 @@ impl RedisSubscription {
             confirmed = confirmations.wait_for(|seen| *seen >= due) => {
                 confirmed.map(|_seen| ()).map_err(|_gone| BusError::Closed)
             }
-            () = self.connection.closed.cancelled() => Err(BusError::Closed),
+            () = self.connection.closed() => Err(BusError::Closed),
         }
     }
 }
@@ -92,6 +97,6 @@ impl Subscription for RedisSubscription {
     }
 
     fn closed(&self) -> PendingReply<'_, ()> {
-        Box::pin(self.connection.closed.cancelled())
+        Box::pin(self.connection.closed())
     }
 }
