@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use ::redis::aio::{ConnectionLike, MultiplexedConnection};
 use ::redis::{
-    ErrorKind, FromRedisValue, Pipeline, RedisError, ServerError, ServerErrorKind, Value, cmd, pipe,
+    AsyncConnectionConfig, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerError,
+    ServerErrorKind, Value, cmd, pipe,
 };
 use bb8::ManageConnection;
 
@@ -69,8 +70,16 @@ impl ManageConnection for Manager {
     type Error = PoolError;
 
     async fn connect(&self) -> Result<Pooled, PoolError> {
-        let client = self.address.resolve(&self.options).await?;
-        let connection = client.get_multiplexed_async_connection().await?;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.options.connect))
+            .set_response_timeout(None);
+        let attempt = async {
+            let client = self.address.resolve(&self.options).await?;
+            self.address.open(&client, &self.options, config).await
+        };
+        let late = |_elapsed| ConnectError::Timeout(self.options.connect);
+        let connection =
+            tokio::time::timeout(self.options.connect, attempt).await.map_err(late)??;
         Ok(Pooled { connection, broken: Arc::default() })
     }
 
