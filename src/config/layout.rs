@@ -8,6 +8,7 @@ use super::keys::{KeyGroup, Printed, keys};
 use super::section::Section;
 use super::shard::ShardConfig;
 use crate::layout::{BucketCount, BucketCounts};
+use crate::redis::RedisAccess;
 
 /// Bucket counts and shards.
 #[derive(Clone, Debug)]
@@ -29,9 +30,10 @@ keys! {
 }
 
 impl LayoutConfig {
-    pub(super) fn read(s: &mut Section, name: String) -> Self {
+    /// Reads a layout, whose shards have `access` in common.
+    pub(super) fn read(s: &mut Section, name: String, access: &RedisAccess) -> Self {
         let buckets = s.section("buckets", BucketCounts::read);
-        let shards = s.items("redis", &(0..=1024), ShardConfig::read);
+        let shards = s.items("redis", &(0..=1024), |s| ShardConfig::read(s, access));
         s.unique("redis", "name", shards.iter().map(|shard| shard.name.as_str()));
         Self { name, buckets, shards }
     }

@@ -11,7 +11,7 @@ use crate::clock::{Readable, WallClock};
 use crate::config::{Config, StoreBackend};
 use crate::layout::Layouts;
 use crate::limiter::{RedisLimiter, RedisLimiterOptions};
-use crate::redis::{Keys, ShardAddress};
+use crate::redis::{Channels, Keys, RightsTrial, ShardAddress};
 use crate::store::{
     Cql, CqlOpenError, CqlOptions, Embedded, EmbeddedOptions, Inventory, OpenError, SchemaChange,
     ServerKind, Store, check_embedded, salvage_embedded,
@@ -116,7 +116,13 @@ pub fn own_bus(config: &Config) -> Arc<dyn Bus> {
 pub fn redis_bus(config: &Config) -> Arc<dyn Bus> {
     let shard = |name: &String| RedisShard { name: name.clone(), address: address(config, name) };
     let shards = layouts(config).shards().iter().map(shard).collect();
-    Arc::new(RedisBus::new(shards, config.timeouts.redis.connect))
+    let namespace = &config.node.namespace;
+    let is_limited = config.rates.of_users().is_some();
+    let trial = RightsTrial {
+        channel: Channels::new(namespace).trial(),
+        key: is_limited.then(|| Keys::new(namespace, 0).trial()),
+    };
+    Arc::new(RedisBus::new(shards, config.timeouts.redis.connect, trial))
 }
 
 /// Returns the limits for a node's users: counted on the shards if there are any.

@@ -64,7 +64,7 @@ pub async fn connect(
         Ok(client) => client?,
     };
     let attempt = async {
-        let mut commands = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut commands = address.open(&client, options, config).await?;
         let server = ServerInfo::read(&mut commands).await?;
         Ok::<_, ConnectError>(RedisConnection { commands, server, closed })
     };
@@ -73,9 +73,7 @@ pub async fn connect(
         Ok(Err(error)) => return Err(said_at_once(&client).await.unwrap_or(error)),
         Ok(Ok(connection)) => connection,
     };
-    if connection.server.is_too_old() {
-        return Err(ConnectError::TooOld { found: connection.server.version });
-    }
+    connection.server.check()?;
     Ok(connection)
 }
 

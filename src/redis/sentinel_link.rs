@@ -47,7 +47,7 @@ impl SentinelLink {
             .set_push_sender(sender);
         let attempt = async {
             let client = sentinel.resolve(options).await?;
-            Ok(client.get_multiplexed_async_connection_with_config(&config).await?)
+            sentinel.open(&client, options, config).await
         };
         match tokio::time::timeout(options.connect, attempt).await {
             Err(_elapsed) => Err(ConnectError::Timeout(options.connect)),

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use ::redis::PushInfo;
 use ::redis::aio::MultiplexedConnection;
+use ::redis::{AsyncConnectionConfig, PushInfo};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::address::RedisAddress;
@@ -92,8 +93,15 @@ impl ShardAddress {
     ) -> Result<CommandConnection, ConnectError> {
         match self {
             Self::Server(address) => {
-                let client = address.resolve(options).await?;
-                let commands = client.get_multiplexed_async_connection().await?;
+                let config = AsyncConnectionConfig::new()
+                    .set_connection_timeout(Some(options.connect))
+                    .set_response_timeout(None);
+                let attempt = async {
+                    let client = address.resolve(options).await?;
+                    address.open(&client, options, config).await
+                };
+                let late = |_elapsed| ConnectError::Timeout(options.connect);
+                let commands = timeout(options.connect, attempt).await.map_err(late)??;
                 Ok(CommandConnection { commands, change: None })
             }
             Self::Sentinels(group) => {
@@ -134,6 +142,12 @@ impl ShardAddress {
             }
         };
         first.into_iter().chain(second).filter_map(RedisAddress::secret)
+    }
+}
+
+impl From<RedisAddress> for ShardAddress {
+    fn from(address: RedisAddress) -> Self {
+        Self::Server(address)
     }
 }
 

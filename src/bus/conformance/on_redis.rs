@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::redis_server::RedisServer;
 use super::{Listener, PATIENCE, Rig, SHARD, channel, publisher};
 use crate::bus::{Bus, BusError, RedisBus, RedisShard};
-use crate::redis::{ConnectOptions, RedisUrl};
+use crate::redis::{ConnectOptions, RedisUrl, RightsTrial};
 
 pub(super) struct RedisRig(RedisServer);
 
@@ -38,7 +38,8 @@ impl Rig for RedisRig {
 fn bus(url: String, connect: Duration) -> Arc<dyn Bus> {
     let options = ConnectOptions { connect, keepalive: PATIENCE, user_timeout: PATIENCE };
     let address = url.parse::<RedisUrl>().expect("a URL").into();
-    Arc::new(RedisBus::new(vec![RedisShard { name: "r1".into(), address }], options))
+    let trial = RightsTrial { channel: channel("trial"), key: None };
+    Arc::new(RedisBus::new(vec![RedisShard { name: "r1".into(), address }], options, trial))
 }
 
 #[tokio::test]
@@ -47,8 +48,9 @@ async fn a_batch_is_one_command() {
     let rig = RedisRig::start();
     let channels: Vec<_> = (0..512).map(|n| channel(&n.to_string())).collect();
     let _listener = Listener::of(&rig.bus(), &channels).await;
+    // The other one is that of the trial.
     let stats = rig.0.ask("INFO commandstats");
-    assert!(stats.contains("cmdstat_ssubscribe:calls=1,"), "{stats}");
+    assert!(stats.contains("cmdstat_ssubscribe:calls=2,"), "{stats}");
 }
 
 #[tokio::test]
@@ -67,10 +69,11 @@ async fn a_connection_that_the_server_ends_says_so() {
 #[ignore = "needs redis-server"]
 async fn a_refusal_is_told_with_its_reason() {
     let rig = RedisRig::start();
-    rig.0.ask("ACL SETUSER mute on >secret +@all resetchannels");
+    rig.0.ask("ACL SETUSER mute on >secret +@all allchannels");
     let url = rig.0.url().replace("redis://", "redis://mute:secret@");
     let bus = bus(url, PATIENCE);
     let listener = Listener::connect(&bus).await;
+    rig.0.ask("ACL SETUSER mute resetchannels");
     let channels = ["a", "b"].map(channel);
     let answer = timeout(PATIENCE, listener.subscription.subscribe(&channels)).await;
     let refused = answer.expect("one refusal answers a command of two channels");
@@ -106,6 +109,9 @@ async fn slow_motion(listener: TcpListener, go: oneshot::Receiver<()>) {
         let answer = match command[0].as_str() {
             "HELLO" => GREETING.to_owned(),
             "INFO" => "$42\r\nredis_version:7.0.15\r\nrun_id:slow-motion\r\n\r\n".to_owned(),
+            "SSUBSCRIBE" | "SUNSUBSCRIBE" if command[1].ends_with("trial") => {
+                push(&command[0].to_lowercase(), &command[1], ":1\r\n")
+            }
             "SSUBSCRIBE" => {
                 commands += 1;
                 if commands == 2 {

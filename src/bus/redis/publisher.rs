@@ -5,7 +5,9 @@ use ::redis::{Pipeline, Value, cmd};
 
 use super::BusError;
 use crate::bus::{OutboundPublish, PendingReply, Publisher};
-use crate::redis::{ConnectError, ConnectOptions, RunId, ShardAddress, ShardConnection};
+use crate::redis::{
+    ConnectError, ConnectOptions, RunId, ServerInfo, ShardAddress, ShardConnection,
+};
 
 pub(super) struct RedisPublisher {
     connection: ShardConnection,
@@ -20,6 +22,10 @@ pub(super) async fn connect(
 }
 
 impl RedisPublisher {
+    pub(super) const fn server(&self) -> &ServerInfo {
+        &self.connection.server
+    }
+
     async fn send(
         &self,
         batch: &[OutboundPublish],
