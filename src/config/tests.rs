@@ -9,6 +9,7 @@ mod documentation;
 mod masking;
 mod never_panics;
 mod refusals;
+mod sentinels;
 
 fn load(text: &str) -> Result<Config, ConfigErrors> {
     Config::load(Some(text), [])

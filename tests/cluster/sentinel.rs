@@ -5,7 +5,6 @@ mod refusals;
 use std::time::{Duration, Instant};
 
 use super::stage::USEFUL;
-use super::watch::fault::wait_for_listeners;
 use super::watch::trial::Trial;
 use super::watch::world::Nodes;
 use crate::harness::sentinels::{MASTER, info, shard};
@@ -21,7 +20,7 @@ const AROUND: usize = 60;
 const PROMOTED: Duration = Duration::from_mins(1);
 
 /// How often the primary is killed; `scripts/soak --sentinel` asks for more.
-const FAILOVERS: &str = "NARROWCAST_TEST_FAILOVERS";
+const FAILOVERS: &str = "NARROWCAST_SOAK_FAILOVERS";
 
 fn nodes(shard: &str) -> Demo {
     let shards = format!("[{shard}]");
@@ -44,6 +43,13 @@ async fn ready(demo: &Demo) {
     for node in &demo.nodes {
         eventually("the node is ready", || node.operator.readiness().1 == "ready").await;
     }
+}
+
+/// Waits until so many nodes subscribe at the server of a port.
+async fn until_heard_by(port: u16, nodes: usize) {
+    let mut resp = Resp::connect(port);
+    let heard = || resp.subscribers("nc:main:all") == nodes as u64;
+    eventually("the nodes subscribe", heard).await;
 }
 
 /// Waits until a sentinel names another primary: its port, and the moment.
@@ -106,13 +112,13 @@ async fn a_primary_that_is_demoted_is_left_at_once() {
     let trial = Trial::begin("a primary is demoted", &demo.urls()).await;
     trial.load.more(AROUND).await;
     let old = sentinels.primary();
-    wait_for_listeners(old, NODES).await;
+    until_heard_by(old, NODES).await;
     sentinels.sentinels[0].ask(&["SENTINEL", "FAILOVER", MASTER]);
     let (new, moment) = promoted(&sentinels, old).await;
-    wait_for_listeners(old, 0).await;
+    until_heard_by(old, 0).await;
     let left = moment.elapsed();
     assert!(info(old, "replication").contains("role:master"), "it is no replica yet: {left:?}");
-    wait_for_listeners(new, NODES).await;
+    until_heard_by(new, NODES).await;
     let time = live_again(&demo, moment).await;
     println!("left {} ms after the promotion, live after {}", left.as_millis(), time.as_millis());
     trial.log().lock().note_healed();
@@ -166,13 +172,12 @@ async fn a_sentinel_that_lies_and_one_that_is_down_do_no_harm() {
     sentinels.sentinels[1].kill();
     let [real, down] = [0, 1].map(|place: usize| sentinels.sentinels[place].address());
     let demo = nodes(&shard(&[liar.address(), down, real], ""));
-    let primary = sentinels.primary();
-    wait_for_listeners(primary, NODES).await;
-    wait_for_listeners(replica, 0).await;
-    let old = primary;
+    let old = sentinels.primary();
+    until_heard_by(old, NODES).await;
+    until_heard_by(replica, 0).await;
     sentinels.server(old).kill();
     let (new, moment) = promoted(&sentinels, old).await;
-    wait_for_listeners(new, NODES).await;
+    until_heard_by(new, NODES).await;
     println!("all listen {} ms after the promotion", moment.elapsed().as_millis());
     ready(&demo).await;
     Box::new(demo).end();

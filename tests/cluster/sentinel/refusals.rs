@@ -90,7 +90,7 @@ async fn each_sentinel_has_its_reason() {
         format!("{}: its answer is no address", garbage.address()),
         format!("{}: its answer is no address", address.address()),
         format!("{}: it knows no master \"{MASTER}\"", ignorant.address()),
-        format!("{}: the sentinel requires a password", guarded.address()),
+        format!("{}: \"NOAUTH\": HELLO must be called", guarded.address()),
         format!("{down}: Connection refused"),
         format!("{plain}: it is no sentinel"),
     ];

@@ -84,13 +84,9 @@ async fn subscribers_killed(redis: &RedisServer, load: &Load) {
     }
 }
 
+/// Waits until so many nodes have a subscriber connection to a server.
 async fn all_listen(redis: &RedisServer, nodes: usize) {
-    wait_for_listeners(redis.port(), nodes).await;
-}
-
-/// Waits until so many nodes have a subscriber connection to the server of a port.
-pub async fn wait_for_listeners(port: u16, nodes: usize) {
-    let mut resp = Resp::connect(port);
+    let mut resp = Resp::connect(redis.port());
     let mut listening = || match resp.ask(&["CLIENT", "LIST", "TYPE", "pubsub"]) {
         Reply::Text(list) => list.lines().count() == nodes,
         other => panic!("{other:?} is no text"),
