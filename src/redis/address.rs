@@ -32,6 +32,11 @@ impl RedisAddress {
         Self { url, access }
     }
 
+    /// What it needs beyond its URL.
+    pub const fn access(&self) -> &RedisAccess {
+        &self.access
+    }
+
     /// The server that the address means, without user and database: publish/subscribe ignores
     /// both. Two addresses with one of these are one server.
     pub fn server(&self) -> String {
