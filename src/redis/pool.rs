@@ -77,7 +77,7 @@ impl ManageConnection for Manager {
             let client = self.address.resolve(&self.options).await?;
             self.address.open(&client, &self.options, config).await
         };
-        let late = |_elapsed| ConnectError::Timeout(self.options.connect);
+        let late = |_elapsed| self.address.late(self.options.connect);
         let connection =
             tokio::time::timeout(self.options.connect, attempt).await.map_err(late)??;
         Ok(Pooled { connection, broken: Arc::default() })
