@@ -38,14 +38,15 @@ fn an_item_is_as_all_shards_unless_it_says_otherwise() {
     assert_eq!(access(1).server_name.as_deref(), Some("b"));
     assert_eq!((access(2).username, access(2).password_file), (None, None));
     let printed = config.print();
-    let again = load(&printed.replace(":MASKED@", ":pw@")).unwrap();
+    let unmasked = printed.replace(":MASKED@", ":pw@").replace("MASKED", &"k".repeat(32));
+    let again = load(&unmasked).unwrap();
     assert_eq!(again.print(), printed);
     assert!(!printed.contains("hunter2"), "{printed}");
 }
 
 #[test]
 fn what_does_not_fit_is_refused() {
-    let file = secret();
+    let (file, other) = (secret(), secret());
     let path = format!("{:?}", file.path());
     let both = "layouts.a.redis[0].url: a URL without user and password is required, since \
                 password_file is given";
@@ -82,7 +83,7 @@ fn what_does_not_fit_is_refused() {
             format!("redis.ca_file = {path}: it holds no certificate"),
         ),
         (
-            format!("redis.cert_file = {path}\nredis.key_file = {path}"),
+            format!("redis.cert_file = {path}\nredis.key_file = {:?}", other.path()),
             format!("redis.cert_file = {path}: it holds no certificate"),
         ),
         (
