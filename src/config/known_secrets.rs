@@ -116,6 +116,29 @@ mod tests {
     }
 
     #[test]
+    fn a_password_file_is_its_owners_alone() {
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        write(secret.path(), "pw").unwrap();
+        let path = format!("password_file = {:?}", secret.path());
+        let keys = [
+            (format!("redis.{path}"), "redis.password_file: "),
+            (
+                format!("layouts.a.redis = [{{ name = \"r\", url = \"redis://h\", {path} }}]"),
+                "layouts.a.redis[0].password_file: ",
+            ),
+            (format!("store = {{ username = \"u\", {path} }}"), "store.password_file: "),
+        ];
+        for (text, start) in keys {
+            for (mode, is_named) in [(0o600, false), (0o644, true)] {
+                set_permissions(secret.path(), Permissions::from_mode(mode)).unwrap();
+                let found = Config::load(Some(&text), []).unwrap().exposed_secrets(None);
+                let named: Vec<_> = found.iter().filter(|it| it.starts_with(start)).collect();
+                assert_eq!((named.len(), found.len()), (usize::from(is_named), 1 + named.len()));
+            }
+        }
+    }
+
+    #[test]
     fn a_configuration_with_secrets_is_its_owners_alone() {
         let own_key = key(&format!("secret = {OWN:?}"));
         assert_eq!(warnings(&own_key, 0o600), [""; 0]);

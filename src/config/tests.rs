@@ -8,6 +8,7 @@ use crate::layout::{BucketCount, BucketCounts};
 mod documentation;
 mod masking;
 mod never_panics;
+mod redis_access;
 mod refusals;
 mod sentinels;
 

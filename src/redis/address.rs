@@ -1,6 +1,7 @@
 //! Where a Redis is, and how to get in.
 
 use std::fmt;
+use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::io::tcp::TcpSettings;
@@ -33,6 +34,11 @@ impl RedisAddress {
         Self { url, access }
     }
 
+    /// What it needs beyond its URL.
+    pub const fn access(&self) -> &RedisAccess {
+        &self.access
+    }
+
     /// The server that the address means, without user and database: publish/subscribe ignores
     /// both. Two addresses with one of these are one server.
     pub fn server(&self) -> String {
@@ -47,6 +53,15 @@ impl RedisAddress {
     /// Returns what of the address is secret, as its configuration spells it.
     pub fn secret(&self) -> Option<&[u8]> {
         self.url.has_password().then(|| self.url.expose().as_bytes())
+    }
+
+    /// Returns what it means that no answer came in time.
+    pub(super) fn late(&self, bound: Duration) -> ConnectError {
+        if self.url.is_encrypted() {
+            ConnectError::SilentTls(bound)
+        } else {
+            ConnectError::Timeout(bound)
+        }
     }
 
     /// Returns a client for one connection, by what holds now.

@@ -69,7 +69,7 @@ pub async fn connect(
         Ok::<_, ConnectError>(RedisConnection { commands, server, closed })
     };
     let connection = match timeout_at(began + options.connect, attempt).await {
-        Err(_elapsed) => return Err(ConnectError::Timeout(options.connect)),
+        Err(_elapsed) => return Err(address.late(options.connect)),
         Ok(Err(error)) => return Err(said_at_once(&client).await.unwrap_or(error)),
         Ok(Ok(connection)) => connection,
     };

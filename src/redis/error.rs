@@ -16,6 +16,9 @@ pub enum ConnectError {
     /// Nothing answered in time.
     #[error("no answer within {}", Readable(*.0))]
     Timeout(Duration),
+    /// The same of a port that should speak TLS: a plain Redis waits for the end of a line.
+    #[error("no answer within {}; does the port speak TLS?", Readable(*.0))]
+    SilentTls(Duration),
     /// The server or the network refused.
     #[error("{0}")]
     Refused(String),

@@ -30,8 +30,11 @@ pub struct RightsTrial {
 impl MissingRights {
     /// Returns the right whose lack is the reason of an error.
     pub(super) fn of(error: &RedisError) -> Option<Self> {
-        let is_lack = error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm);
-        is_lack.then(|| Self(vec![named(error.detail().unwrap_or_default())]))
+        let text = error.detail().unwrap_or_default();
+        // The crate passes a refused SELECT on as a mistake of the configuration.
+        let is_lack = error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm)
+            || text.contains("has no permissions to run the 'select' command");
+        is_lack.then(|| Self(vec![named(text)]))
     }
 
     /// Returns all rights of some errors; none without one.

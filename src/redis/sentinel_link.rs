@@ -50,7 +50,7 @@ impl SentinelLink {
             sentinel.open(&client, options, config).await
         };
         match tokio::time::timeout(options.connect, attempt).await {
-            Err(_elapsed) => Err(ConnectError::Timeout(options.connect)),
+            Err(_elapsed) => Err(sentinel.late(options.connect)),
             Ok(commands) => commands.map(|commands| Self { commands, pushed }),
         }
     }

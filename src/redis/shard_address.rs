@@ -100,7 +100,7 @@ impl ShardAddress {
                     let client = address.resolve(options).await?;
                     address.open(&client, options, config).await
                 };
-                let late = |_elapsed| ConnectError::Timeout(options.connect);
+                let late = |_elapsed| address.late(options.connect);
                 let commands = timeout(options.connect, attempt).await.map_err(late)??;
                 Ok(CommandConnection { commands, change: None })
             }

@@ -15,7 +15,7 @@ fn start(url: &str) -> Process {
 }
 
 /// What the command says, on both its outputs, when it has failed.
-fn failure(mut process: Process) -> String {
+pub fn failure(mut process: Process) -> String {
     let (code, errors) = process.wait();
     let said = errors + &process.output();
     assert_eq!(code, Some(1), "{said}");
@@ -47,9 +47,11 @@ fn wrong_and_missing_passwords_and_permissions() {
     let wrong = start(&format!("redis://:the-wrong-one@{at}"));
     let missing = start(&redis.url());
     let mute = start(&format!("redis://mute:the-mute-one@{at}"));
-    for (process, reason) in
-        [(wrong, "invalid username-password pair"), (missing, "NOAUTH"), (mute, "no permissions")]
-    {
+    for (process, reason) in [
+        (wrong, "invalid username-password pair"),
+        (missing, "NOAUTH"),
+        (mute, "the user lacks &nc:<namespace>:*"),
+    ] {
         let said = failure(process);
         assert!(said.to_lowercase().contains(&reason.to_lowercase()), "{said}");
         for secret in ["the-wrong-one", "the-mute-one", "the-right-one"] {

@@ -49,7 +49,7 @@ fn mistakes_do_not_repeat_secrets() {
         r#"auth = "hunter2""#,
         r#"layouts.a.redis = "redis://:hunter2@h""#,
         r#"layouts.a.redis = ["redis://:hunter2@h"]"#,
-        r#"layouts.a.redis = [{ name = "r", url = "rediss://:hunter2@h" }]"#,
+        r#"layouts.a.redis = [{ name = "r", url = "redix://:hunter2@h" }]"#,
         r#"layouts.a.redis = [{ name = "r", url = "redis://:hunter2@h:port" }]"#,
         r#"layouts.a.redis = [{ name = "r", url = ["redis://:hunter2@h"] }]"#,
         r#"layouts.a = "redis://:hunter2@h""#,
