@@ -8,7 +8,9 @@ use narrowcast::node::{Node, NodeOptions, open_store, redis_bus};
 use narrowcast::store::Store;
 
 use crate::harness::sentinels::{MASTER, shard};
-use crate::harness::{FalseSentinel, RedisServer, Sentinel, eventually, free_port};
+use crate::harness::{
+    Authority, Certificate, FalseSentinel, RedisServer, Sentinel, eventually, free_port,
+};
 
 /// A node of this process on one shard.
 struct Lone {
@@ -125,6 +127,50 @@ async fn sentinels_and_servers_have_passwords_of_their_own() {
     }
     let directory = tempfile::tempdir().expect("a directory");
     let node = Lone::start(&with("sentinel@secret", "redis@:/#%secret"), directory.path());
+    node.is_ready().await;
+    node.stop().await;
+}
+
+/// The lines of a configuration, of a Redis or a sentinel, by which it takes TLS on a port.
+fn tls(port: u16, authority: &Authority) -> Vec<String> {
+    let Certificate { file, key } = authority.issue("127.0.0.1");
+    let ca = authority.file();
+    vec![
+        format!("tls-port {port}"),
+        format!("tls-cert-file {file}"),
+        format!("tls-key-file {key}"),
+        format!("tls-ca-cert-file {ca}"),
+        "tls-auth-clients no".to_owned(),
+    ]
+}
+
+#[tokio::test]
+#[ignore = "needs redis-sentinel"]
+async fn sentinels_and_servers_may_have_tls_and_their_passwords_in_files() {
+    let (authority, directory) = (Authority::new(), tempfile::tempdir().expect("a directory"));
+    let secret = |name: &str, text: &str| {
+        let file = directory.path().join(name);
+        std::fs::write(&file, format!("{text}\n")).expect("it can be written");
+        format!("tls = true, ca_file = {:?}, password_file = {file:?}", authority.file())
+    };
+    let [of_primary, of_sentinel] = [free_port(), free_port()];
+    let lines = tls(of_primary, &authority).join(" ");
+    let arguments: Vec<&str> = lines.split(' ').collect();
+    let options: Vec<String> = arguments
+        .chunks_exact(2)
+        .flat_map(|pair| [format!("--{}", pair[0]), pair[1].to_owned()])
+        .chain(["--requirepass", "redis-secret"].map(str::to_owned))
+        .collect();
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let _primary = RedisServer::start(&options);
+    let mut lines = tls(of_sentinel, &authority);
+    lines.push("tls-replication yes\nrequirepass sentinel-secret".to_owned());
+    lines.push(format!("sentinel auth-pass {MASTER} redis-secret"));
+    let _sentinel = Sentinel::of(of_primary, &lines.join("\n"));
+    let keys = format!(", {}", secret("sentinel", "sentinel-secret"));
+    let keys = shard(&[format!("127.0.0.1:{of_sentinel}")], &keys);
+    let own = format!("{{ {},", secret("primary", "redis-secret"));
+    let node = Lone::start(&keys.replacen('{', &own, 1), &directory.path().join("store"));
     node.is_ready().await;
     node.stop().await;
 }
