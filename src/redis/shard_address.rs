@@ -41,12 +41,18 @@ pub struct ShardConnection {
 impl ShardConnection {
     /// Resolves once the connection is gone, or leads to a server that is no longer the primary.
     pub async fn closed(&self) {
+        tokio::select! {
+            () = self.gone.cancelled() => {}
+            () = self.outdated() => {}
+        }
+    }
+
+    /// Resolves once the connection leads to a server that is no longer the primary. That one may be
+    /// frozen, so an answer of it is not worth waiting for.
+    pub async fn outdated(&self) {
         match &self.change {
-            None => self.gone.cancelled().await,
-            Some(change) => tokio::select! {
-                () = self.gone.cancelled() => {}
-                () = change.happened() => {}
-            },
+            None => std::future::pending().await,
+            Some(change) => change.happened().await,
         }
     }
 }

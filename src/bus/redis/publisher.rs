@@ -38,7 +38,11 @@ impl RedisPublisher {
         }
         // Not `query_async`: it would turn one refused publish into a failure of the batch.
         let mut connection = self.connection.commands.clone();
-        let replies = connection.req_packed_commands(&pipeline, 0, batch.len()).await?;
+        let replies = tokio::select! {
+            biased;
+            replies = connection.req_packed_commands(&pipeline, 0, batch.len()) => replies?,
+            () = self.connection.outdated() => return Err(BusError::Closed),
+        };
         Ok(replies.into_iter().map(answer).collect())
     }
 }

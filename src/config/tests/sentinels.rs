@@ -50,8 +50,7 @@ const KEY: &str = "secret = \"long-long-long-long-long-long-long\"";
 
 #[test]
 fn mistakes_name_the_key_and_its_bound() {
-    let many = vec![r#""h""#; 17].iter().enumerate();
-    let many: Vec<String> = many.map(|(n, _)| format!("\"h{n}\"")).collect();
+    let many: Vec<String> = (0..17).map(|number| format!("\"h{number}\"")).collect();
     let many = format!("master = \"m\", nodes = [{}]", many.join(", "));
     let long = format!("password = \"{}\"", "x".repeat(4097));
     for (text, mistake) in [
