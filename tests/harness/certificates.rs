@@ -10,6 +10,9 @@ use rcgen::{
 };
 use tempfile::TempDir;
 
+/// The number of the next authority.
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
 /// An authority, and the files of what it signed.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -34,7 +37,6 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         // A name of its own, or one authority would be looked for where another one signed.
-        static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         params.distinguished_name = common_name(&format!("authority {number}"));
         let key = KeyPair::generate().expect("a key");

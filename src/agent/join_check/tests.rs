@@ -243,11 +243,13 @@ fn a_node_that_publishes_to_another_server_is_named() {
 
 /// The addresses of the nodes that are reported to have this node's name.
 fn namesakes(decision: &JoinDecision) -> Vec<&str> {
-    let address = |issue| match issue {
-        &HealthIssue::SameName { ref there, .. } => Some(there.as_str()),
-        _ => None,
-    };
-    decision.troubles.iter().filter_map(address).collect()
+    let mut found = Vec::new();
+    for issue in &decision.troubles {
+        if let HealthIssue::SameName { there, .. } = issue {
+            found.push(there.as_str());
+        }
+    }
+    found
 }
 
 #[test]
