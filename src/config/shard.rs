@@ -25,7 +25,7 @@ enum Given {
     /// A URL, and the keys beside it that the item gives itself.
     Url(OwnKeys),
     /// The sentinels that name the server.
-    Sentinels(SentinelConfig),
+    Sentinels(Box<SentinelConfig>),
 }
 
 impl ShardConfig {
@@ -35,7 +35,7 @@ impl ShardConfig {
         if s.has("sentinel") {
             let sentinels = SentinelConfig::read(s, shared)?;
             let address = sentinels.options().into();
-            return Some(Self { name, address, given: Given::Sentinels(sentinels) });
+            return Some(Self { name, address, given: Given::Sentinels(Box::new(sentinels)) });
         }
         let (access, own) = read_own(s, shared);
         let url = s.sealed("url")?.parse::<RedisUrl>().map_err(|error: RedisUrlError| {

@@ -31,7 +31,7 @@ fn an_item_is_as_all_shards_unless_it_says_otherwise() {
     let config = load(&text).unwrap();
     let access = |place: usize| match &config.published().shards[place].address {
         ShardAddress::Server(address) => address.access().clone(),
-        other => panic!("{other:?} is no server"),
+        other @ ShardAddress::Sentinels(_) => panic!("{other} is no server"),
     };
     let all = access(0);
     assert_eq!(all, config.layouts.access);
