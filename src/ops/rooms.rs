@@ -123,6 +123,10 @@ impl Router {
         let title = changed_text(wish.title, known.title.as_deref());
         let data = changed_text(wish.data, known.data.as_deref());
         if (&title, &data) == (&known.title, &known.data) {
+            // A change is told. That a room was made is not.
+            if known.stamp != known.created {
+                self.announce_room(caller, &known);
+            }
             return Ok(known);
         }
         self.services.clocks.follow(known.stamp)?;
@@ -132,8 +136,12 @@ impl Router {
         Ok(room)
     }
 
-    /// Tells the members what a room is like now.
+    /// Tells the members what a room is like now, unless this worker told them of this or a later
+    /// change.
     fn announce_room(self: &Rc<Self>, caller: &Caller, room: &Room) {
+        if !self.told_rooms.advance(room.id.clone(), room.stamp) {
+            return;
+        }
         let about = Conversation::Room(room.id.clone()).to_string();
         let frame = ServerFrame::RoomChanged {
             conversation: &about,

@@ -11,6 +11,7 @@ mod layouts;
 mod leaving;
 mod left_rooms;
 mod lies;
+mod marks;
 mod memory;
 mod nonces;
 mod overheard;
