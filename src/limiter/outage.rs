@@ -1,5 +1,6 @@
 //! What the log says while the shards do not count the sends of users.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -13,6 +14,8 @@ const QUIET: Duration = Duration::from_secs(5);
 /// The time in which calls of a node's limiter failed, for all of its workers.
 #[derive(Debug, Default)]
 pub struct LimiterOutage {
+    /// Whether there are failures: every answered call looks at this alone while there are none.
+    is_failing: AtomicBool,
     failures: Mutex<Option<FailureSpan>>,
 }
 
@@ -45,14 +48,20 @@ impl LimiterOutage {
         let mut failures = self.failures.lock();
         let first = failures.map(|known| known.first);
         *failures = Some(FailureSpan { first: first.unwrap_or(now), last: now });
+        self.is_failing.store(true, Ordering::Relaxed);
         first.is_none()
     }
 
     /// Returns how long an outage was that is over now.
     fn answered_at(&self, now: Instant) -> Option<Duration> {
+        // It is written under the lock. An answer that comes too early to see it is followed by others.
+        if !self.is_failing.load(Ordering::Relaxed) {
+            return None;
+        }
         let mut failures = self.failures.lock();
         let over = failures.filter(|known| now.saturating_duration_since(known.last) >= QUIET)?;
         *failures = None;
+        self.is_failing.store(false, Ordering::Relaxed);
         Some(now.saturating_duration_since(over.first))
     }
 }
@@ -65,7 +74,9 @@ mod tests {
     fn an_outage_has_one_beginning_and_one_end() {
         let (outage, begun) = (LimiterOutage::default(), Instant::now());
         let at = |seconds| begun + Duration::from_secs(seconds);
-        assert_eq!(outage.answered_at(at(0)), None);
+        let held = outage.failures.lock();
+        assert_eq!(outage.answered_at(at(0)), None, "in the calm no lock is taken");
+        drop(held);
         assert!(outage.failed_at(at(1)));
         assert_eq!(outage.answered_at(at(2)), None, "others still fail");
         assert!(!outage.failed_at(at(30)));
