@@ -31,7 +31,7 @@ use super::announced::AnnouncedChanges;
 use super::room_quota::{MEMBERSHIPS_MAX, RoomQuota, unlist_old};
 use super::send_ids::outcome_unknown;
 use crate::bus::{Envelope, EnvelopeKind};
-use crate::clock::PASSING_MAX;
+use crate::clock::{PASSING_MAX, Readable};
 use crate::domain::{
     Adder, MemberRole, MemberState, Membership, MembershipNotice, MessageId, NEVER, RoomId,
     RoutingKey, UserId,
@@ -152,7 +152,7 @@ impl MembershipChanges {
     /// Returns whether a membership is as this worker announced it, and every publish of that was
     /// confirmed. Then all rows are written, and every node knows it.
     fn is_known_to_all(&self, known: &Membership) -> bool {
-        self.announced.of(known).is_some_and(|send_id| self.ids.is_settled(send_id))
+        self.announced.of(known).is_some_and(|send_id| self.ids.is_confirmed(send_id))
     }
 
     /// Removes a member. It is announced and answered at once: a user who is out sees no
@@ -305,8 +305,8 @@ impl MembershipChanges {
                 return Ok(());
             }
             if Instant::now() >= until {
-                let message =
-                    format!("this node's clock did not pass the stamp in {PASSING_MAX:?}");
+                let bound = Readable(PASSING_MAX);
+                let message = format!("this node's clock did not pass the stamp in {bound}");
                 return Err(not_passed(message));
             }
             sleep(left.clamp(Duration::from_millis(1), LOOK_AGAIN)).await;

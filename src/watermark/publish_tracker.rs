@@ -59,6 +59,8 @@ pub struct PublishTracker<T> {
     /// The log of the current incarnation is the last; the others drain.
     books: Vec<Book>,
     queue: PublishQueue<T>,
+    /// The newest send of which a publish was given up on under an announced gap.
+    last_given_up: Option<SendId>,
     bounds: PublishBounds,
     rules: Safeguards,
 }
@@ -74,7 +76,7 @@ impl<T: Reroutable> PublishTracker<T> {
         let queue = PublishQueue::new(shards, bounds.queue_max, now, rules);
         let base = queue.snapshot().collect();
         let books = vec![Book { generation: 0, in_flight: InFlightSends::default(), base }];
-        Self { books, queue, bounds, rules }
+        Self { books, queue, last_given_up: None, bounds, rules }
     }
 
     /// Starts the incarnation with the number `generation`; the sends of earlier ones drain.
@@ -102,8 +104,13 @@ impl<T: Reroutable> PublishTracker<T> {
         self.books.last().map_or(0, |book| book.generation)
     }
 
-    /// Whether a send is settled, and all that its incarnation issued before it.
-    pub fn is_done(&self, send_id: SendId) -> bool {
+    /// Whether every publish of a send was confirmed. It is false as well for every send up to the
+    /// newest of which a publish was given up on: all nodes repair that gap, but a repair does not
+    /// tell every session what was announced.
+    pub fn is_confirmed(&self, send_id: SendId) -> bool {
+        if self.last_given_up >= Some(send_id) {
+            return false;
+        }
         let book = self.books.iter().find(|book| book.generation == send_id.generation);
         book.is_none_or(|book| book.in_flight.issued(send_id.number).is_none())
     }
@@ -193,8 +200,11 @@ impl<T: Reroutable> PublishTracker<T> {
 
     /// Handles what depends on time alone. Once a second is often enough.
     pub fn tick(&mut self, now: MonotonicTime) -> Publishes {
-        let Self { books, queue, .. } = self;
-        let done = queue.tick(now, &mut |send_id| settle(books, send_id));
+        let Self { books, queue, last_given_up, .. } = self;
+        let done = queue.tick(now, &mut |send_id| {
+            *last_given_up = (*last_given_up).max(Some(send_id));
+            settle(books, send_id);
+        });
         #[cfg(test)]
         if done.dropped > 0 && !self.rules.on(Safeguard::GapAfterDrop) {
             self.books.iter_mut().for_each(|book| book.in_flight.settle_all());
