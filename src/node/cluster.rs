@@ -118,7 +118,10 @@ impl ClusterOptions {
 fn reasons_against(node: &Node) -> Vec<String> {
     let (verdict, reasons) = node.readiness().verdict();
     let [_up, down, starting] = node.readiness().links_by_state();
-    if verdict.takes_sessions() && down + starting == 0 { Vec::new() } else { reasons }
+    if verdict.takes_sessions() && down + starting == 0 {
+        return Vec::new();
+    }
+    reasons.into_iter().map(|reason| reason.detail).collect()
 }
 
 impl Cluster {
