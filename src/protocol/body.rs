@@ -168,7 +168,8 @@ fn room_title(fields: &mut Fields<'_>) -> Result<Option<Box<str>>, ErrorReply> {
     if title.len() <= TITLE_BYTES_MAX {
         return Ok(Some(title.into()));
     }
-    let message = format!("`title` has {} bytes, at most {TITLE_BYTES_MAX} are allowed", title.len());
+    let message =
+        format!("`title` has {} bytes, at most {TITLE_BYTES_MAX} are allowed", title.len());
     Err(ErrorReply::bad_request(message))
 }
 

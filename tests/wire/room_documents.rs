@@ -54,7 +54,11 @@ async fn an_empty_text_removes_title_and_data() {
         assert_eq!(changed["op"], "room_changed", "{changed}");
         assert_eq!(changed.get("title"), None, "{changed}");
         assert_eq!(changed.get("data").is_some(), has_data, "{changed}");
-        assert_eq!(backend(node, "PUT", path, &wish).await.1, left, "the same again changes nothing");
+        assert_eq!(
+            backend(node, "PUT", path, &wish).await.1,
+            left,
+            "the same again changes nothing"
+        );
         assert_eq!(backend(node, "GET", path, &Value::Null).await.1, left);
     }
     let inbox = alice.ask(json!({"op": "inbox"})).await.unwrap();
