@@ -31,9 +31,9 @@ enum Changes {
     Left(Membership),
 }
 
-/// What becomes of the next read mark. It is stored in any case.
+/// What becomes of the next read mark or row of a room. It is stored in any case.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub enum NextMark {
+pub enum NextWrite {
     #[default]
     Answered,
     /// Its answer waits until it is let go.
@@ -55,7 +55,7 @@ pub struct Held {
     changes: Mutex<Changes>,
     /// Messages to be stored and answered with `OutcomeUnknown`.
     doubted: AtomicUsize,
-    next_mark: Mutex<NextMark>,
+    next_write: Mutex<NextWrite>,
 }
 
 impl Held {
@@ -63,8 +63,8 @@ impl Held {
         let (open, waiting) = (watch::Sender::new(true), Arc::default());
         let (changes, doubted) = (Mutex::default(), AtomicUsize::new(0));
         let looked_up = AtomicUsize::new(0);
-        let next_mark = Mutex::default();
-        Self { inner, open, waiting, looked_up, changes, doubted, next_mark }
+        let next_write = Mutex::default();
+        Self { inner, open, waiting, looked_up, changes, doubted, next_write }
     }
 
     /// From now on messages that are read wait.
@@ -108,8 +108,19 @@ impl Held {
         self.doubted.fetch_add(1, Ordering::SeqCst);
     }
 
-    pub fn next_mark(&self, next: NextMark) {
-        *self.next_mark.lock() = next;
+    pub fn next_write(&self, next: NextWrite) {
+        *self.next_write.lock() = next;
+    }
+
+    fn as_next(&self, write: PendingWrite) -> PendingWrite {
+        match std::mem::take(&mut *self.next_write.lock()) {
+            NextWrite::Answered => write,
+            NextWrite::Held => self.held(write),
+            NextWrite::Doubted => Box::pin(async move {
+                write.await?;
+                Err(AppendError::OutcomeUnknown { reason: "the answer was lost".into() })
+            }),
+        }
     }
 
     fn left_over(&self, key: &MembershipKey) -> Option<Membership> {
@@ -168,8 +179,11 @@ impl RoomStore for Held {
         Box::pin(async move { Ok(inner.await?.into_iter().chain(torn).reduce(merged)) })
     }
 
+    fn put_room(&self, room: Room) -> PendingWrite {
+        self.as_next(self.inner.put_room(room))
+    }
+
     pass_on! {
-        put_room(room: Room) -> PendingWrite;
         room(room: RoomId) -> PendingRead<Option<Room>>;
         head(room: RoomId) -> PendingRead<Option<MessageId>>;
         members(query: MembersQuery) -> PendingRead<MembersPage>;
@@ -185,15 +199,7 @@ impl ReceiptStore for Held {
     }
 
     fn mark_read(&self, mark: ReadMark) -> PendingWrite {
-        let marked = self.inner.mark_read(mark);
-        match std::mem::take(&mut *self.next_mark.lock()) {
-            NextMark::Answered => marked,
-            NextMark::Held => self.held(marked),
-            NextMark::Doubted => Box::pin(async move {
-                marked.await?;
-                Err(AppendError::OutcomeUnknown { reason: "the answer was lost".into() })
-            }),
-        }
+        self.as_next(self.inner.mark_read(mark))
     }
 
     pass_on! {
