@@ -74,9 +74,7 @@ mod tests {
     fn an_outage_has_one_beginning_and_one_end() {
         let (outage, begun) = (LimiterOutage::default(), Instant::now());
         let at = |seconds| begun + Duration::from_secs(seconds);
-        let held = outage.failures.lock();
-        assert_eq!(outage.answered_at(at(0)), None, "in the calm no lock is taken");
-        drop(held);
+        assert_eq!(outage.answered_at(at(0)), None);
         assert!(outage.failed_at(at(1)));
         assert_eq!(outage.answered_at(at(2)), None, "others still fail");
         assert!(!outage.failed_at(at(30)));
@@ -84,5 +82,15 @@ mod tests {
         assert_eq!(outage.answered_at(at(35)), Some(Duration::from_secs(34)));
         assert_eq!(outage.answered_at(at(40)), None);
         assert!(outage.failed_at(at(41)));
+    }
+
+    #[test]
+    fn in_the_calm_no_answer_waits_for_another() {
+        let outage = std::sync::Arc::new(LimiterOutage::default());
+        let (told, heard) = std::sync::mpsc::channel();
+        let _held = outage.failures.lock();
+        let asked = std::sync::Arc::clone(&outage);
+        std::thread::spawn(move || told.send(asked.answered_at(Instant::now())));
+        assert_eq!(heard.recv_timeout(Duration::from_secs(5)), Ok(None));
     }
 }
