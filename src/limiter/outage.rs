@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn in_the_calm_no_answer_waits_for_another() {
         let outage = std::sync::Arc::new(LimiterOutage::default());
-        let (told, heard) = std::sync::mpsc::channel();
+        let (told, heard) = std::sync::mpsc::sync_channel(1);
         let _held = outage.failures.lock();
         let asked = std::sync::Arc::clone(&outage);
         std::thread::spawn(move || told.send(asked.answered_at(Instant::now())));

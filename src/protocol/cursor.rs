@@ -142,7 +142,7 @@ mod tests {
             // This character has bits of the store and of the user.
             let is_of_two_parts = at == 6;
             let reasons = [ResumeReason::Unreadable, ResumeReason::OtherStore];
-            let allowed = &reasons[..1 + usize::from(is_of_two_parts)];
+            let allowed = &reasons[..=usize::from(is_of_two_parts)];
             prop_assert!(refused.is_err_and(|reason| allowed.contains(&reason)), "{refused:?}");
         }
     }

@@ -89,14 +89,14 @@ async fn sends_above_those_in_flight_wait_and_keep_their_order() {
     };
     let (held, answers) = held_and_answers((1..=20).map(send), 16).await;
     assert_eq!(held, 4, "sixteen are in flight");
-    let mut sent = Vec::new();
+    let mut stored = Vec::new();
     for answer in answers {
         assert_eq!(answer["op"], "sent", "{answer}");
         let id = answer["message"]["id"].as_str().expect("an id").to_owned();
-        sent.push((id, answer["id"].as_u64().expect("a number")));
+        stored.push((id, answer["id"].as_u64().expect("a number")));
     }
-    sent.sort();
-    let order: Vec<u64> = sent.into_iter().map(|(_, id)| id).collect();
+    stored.sort();
+    let order: Vec<u64> = stored.into_iter().map(|(_, id)| id).collect();
     assert_eq!(order, (1..=20).collect::<Vec<_>>(), "message ids follow the order of arrival");
 }
 

@@ -64,9 +64,9 @@ impl ClientPrograms {
 
     /// Gives up a name that has no session. Returns whether there was one.
     fn forget_one(&self, named: &mut AHashSet<Box<str>>) -> bool {
-        let is_idle =
-            |name: &&Box<str>| self.sessions.get_or_create(&ProgramLabels::of(name)).get() == 0;
-        let Some(idle) = named.iter().find(is_idle).cloned() else { return false };
+        let sessions = |name: &str| self.sessions.get_or_create(&ProgramLabels::of(name)).get();
+        let idle = named.iter().find(|name| sessions(name) == 0).cloned();
+        let Some(idle) = idle else { return false };
         self.sessions.remove(&ProgramLabels::of(&idle));
         named.remove(&idle)
     }
