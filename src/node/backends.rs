@@ -1,6 +1,5 @@
 //! The composition root: the one place that names concrete backends.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +11,7 @@ use crate::clock::{Readable, WallClock};
 use crate::config::{Config, StoreBackend};
 use crate::layout::Layouts;
 use crate::limiter::{RedisLimiter, RedisLimiterOptions};
-use crate::redis::Keys;
+use crate::redis::{Channels, Keys, RedisAddress, RightsTrial};
 use crate::store::{
     Cql, CqlOpenError, CqlOptions, Embedded, EmbeddedOptions, Inventory, OpenError, SchemaChange,
     ServerKind, Store, check_embedded, salvage_embedded,
@@ -115,9 +114,15 @@ pub fn own_bus(config: &Config) -> Arc<dyn Bus> {
 
 /// Returns the bus on the Redis shards of a node's layouts, each name once.
 pub fn redis_bus(config: &Config) -> Arc<dyn Bus> {
-    let shard = |name: &String| RedisShard { name: name.clone(), url: url(config, name) };
+    let shard = |name: &String| RedisShard { name: name.clone(), address: address(config, name) };
     let shards = layouts(config).shards().iter().map(shard).collect();
-    Arc::new(RedisBus::new(shards, config.timeouts.redis.connect))
+    let namespace = &config.node.namespace;
+    let is_limited = config.rates.of_users().is_some();
+    let trial = RightsTrial {
+        channel: Channels::new(namespace).trial(),
+        key: is_limited.then(|| Keys::new(namespace, 0).trial()),
+    };
+    Arc::new(RedisBus::new(shards, config.timeouts.redis.connect, trial))
 }
 
 /// Returns the limits for a node's users: counted on the shards if there are any.
@@ -126,22 +131,19 @@ pub(super) fn limits(config: &Config, layouts: &Arc<Layouts>, store: StoreTag) -
     let options = has_redis.then(|| RedisLimiterOptions {
         layouts: Arc::clone(layouts),
         keys: Keys::new(&config.node.namespace, store.0),
-        urls: layouts.shards().iter().map(|name| url(config, name)).collect(),
+        addresses: layouts.shards().iter().map(|name| address(config, name)).collect(),
         connect: config.timeouts.redis.connect,
         answer: config.timeouts.redis.limiter,
         waiting: config.rates.waiting,
     });
     let start = |options: RedisLimiterOptions| -> Arc<StartLimiter> {
-        Arc::new(move || {
-            let limiter = RedisLimiter::start(options.clone()).map_err(io::Error::other)?;
-            Ok(Arc::new(limiter) as _)
-        })
+        Arc::new(move || Arc::new(RedisLimiter::start(options.clone())) as _)
     };
     LimitOptions { shared: options.map(start), shares: Arc::default(), outage: Arc::default() }
 }
 
-fn url(config: &Config, shard: &str) -> String {
+fn address(config: &Config, shard: &str) -> RedisAddress {
     let mut shards = config.subscribed().flat_map(|layout| &layout.shards);
     let found = shards.find(|known| known.name == shard);
-    found.expect("the names are those of these shards").url.expose().to_owned()
+    found.expect("the names are those of these shards").address.clone()
 }

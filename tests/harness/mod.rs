@@ -1,5 +1,6 @@
 //! Processes that a test starts, and ends by their ids; and what can be asked of them.
 
+mod certificates;
 mod cql_server;
 mod demo;
 mod lines;
@@ -8,10 +9,12 @@ mod process;
 mod redis_server;
 mod resp;
 mod served;
+mod stand_in;
 pub mod tokens;
 
 use std::time::{Duration, Instant};
 
+pub use certificates::{Authority, Certificate};
 pub use cql_server::CqlServer;
 pub use demo::{Demo, DemoNode};
 pub use operator::Operator;
@@ -19,6 +22,7 @@ pub use process::{Finished, Process};
 pub use redis_server::{RedisServer, free_port};
 pub use resp::{Reply, Resp};
 pub use served::Served;
+pub use stand_in::StandIn;
 
 /// How long an event may take before a test gives it up.
 pub const PATIENCE: Duration = Duration::from_secs(15);

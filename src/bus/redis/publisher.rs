@@ -5,21 +5,27 @@ use ::redis::{Pipeline, Value, cmd};
 
 use super::BusError;
 use crate::bus::{OutboundPublish, PendingReply, Publisher};
-use crate::redis::{ConnectError, ConnectOptions, RedisConnection, RunId};
+use crate::redis::{
+    ConnectError, ConnectOptions, RedisAddress, RedisConnection, RunId, ServerInfo,
+};
 
 pub(super) struct RedisPublisher {
     connection: RedisConnection,
 }
 
 pub(super) async fn connect(
-    url: &str,
+    address: &RedisAddress,
     options: &ConnectOptions,
 ) -> Result<RedisPublisher, ConnectError> {
-    let connection = crate::redis::connect(url, options, |_push| ()).await?;
+    let connection = crate::redis::connect(address, options, |_push| ()).await?;
     Ok(RedisPublisher { connection })
 }
 
 impl RedisPublisher {
+    pub(super) const fn server(&self) -> &ServerInfo {
+        &self.connection.server
+    }
+
     async fn send(
         &self,
         batch: &[OutboundPublish],
