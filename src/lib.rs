@@ -17,7 +17,7 @@
 //! | `telemetry` | logs and metrics |
 //! | `secret` | secrets: values that print masked, and files that hold one |
 //! | `tls` | the client side of TLS to Redis and to the CQL store |
-//! | `redis` | Redis addresses, connections and pools, the names of keys and channels |
+//! | `redis` | Redis addresses, sentinels, connections, pools, the names of keys and channels |
 //! | `config` | what an operator can configure |
 //! | `auth` | from a token to the caller and its permissions: pure |
 //! | `store` | the ports to what is durable: messages, rooms, receipts, heartbeats; two backends |

@@ -46,7 +46,7 @@ impl Config {
         let written = credentials.filter(|credentials| credentials.file.is_none());
         let password = written.map(|credentials| credentials.password.expose());
         let shards = self.layouts.all.iter().flat_map(|layout| &layout.shards);
-        keys.chain(password).chain(shards.filter_map(|shard| shard.address.secret()))
+        keys.chain(password).chain(shards.flat_map(|shard| shard.address.secrets()))
     }
 }
 
@@ -60,9 +60,7 @@ fn secret_files(access: &RedisAccess) -> [(&'static str, Option<&Path>); 2] {
 fn exposed_by_shards(layout: &LayoutConfig) -> Vec<String> {
     let mut found = Vec::new();
     for (place, shard) in layout.shards.iter().enumerate() {
-        for (key, file) in
-            shard.own_keys().filter(|(key, _)| ["password_file", "key_file"].contains(key))
-        {
+        for (key, file) in shard.secret_files() {
             let what = format!("layouts.{}.redis[{place}].{key}", layout.name);
             found.extend(exposed(&what, Path::new(file)));
         }

@@ -142,9 +142,9 @@ fn one_address_a_name(s: &mut Section, written: &[Written]) {
     let mut seen: BTreeMap<&str, &Written> = BTreeMap::new();
     for one in written {
         let first = *seen.entry(&one.shard.name).or_insert(one);
-        let (name, path, address) = (&one.shard.name, one.url(), &one.shard.address);
+        let (name, path, address) = (&one.shard.name, one.key(), &one.shard.address);
         if *address != first.shard.address {
-            let (other, wanted) = (first.url(), &first.shard.address);
+            let (other, wanted) = (first.key(), &first.shard.address);
             let is_alike = address.to_string() == wanted.to_string();
             let beside = if is_alike { " with the same keys beside it" } else { "" };
             let wanted = format!(
@@ -159,19 +159,22 @@ fn one_address_a_name(s: &mut Section, written: &[Written]) {
 fn one_name_a_server(s: &mut Section, written: &[Written]) {
     let mut seen: BTreeMap<String, &Written> = BTreeMap::new();
     for one in written {
-        let first = *seen.entry(one.shard.address.server()).or_insert(one);
-        let (name, path) = (&first.shard.name, one.url());
-        if *name != one.shard.name && !s.is_mistaken_at(&path) {
-            let wanted =
-                format!("a server other than that of {}, {name:?}, is required", first.path);
-            s.note(path, format_args!("\"{}\"", one.shard.address), &wanted);
+        for server in one.shard.address.servers() {
+            let first = *seen.entry(server).or_insert(one);
+            let (name, path) = (&first.shard.name, one.key());
+            if *name != one.shard.name && !s.is_mistaken_at(&path) {
+                let wanted =
+                    format!("a server other than that of {}, {name:?}, is required", first.path);
+                s.note(path, format_args!("\"{}\"", one.shard.address), &wanted);
+            }
         }
     }
 }
 
 impl Written<'_> {
-    fn url(&self) -> KeyPath {
-        self.path.child("url")
+    /// The key that says where the shard is.
+    fn key(&self) -> KeyPath {
+        self.path.child(self.shard.address_key())
     }
 }
 

@@ -38,6 +38,7 @@ mod provenance;
 mod rates;
 mod redis_access;
 mod section;
+mod sentinel;
 mod serve;
 mod settings;
 mod shard;

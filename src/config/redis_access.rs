@@ -29,11 +29,34 @@ keys! {
 /// The keys that need TLS.
 const TLS_KEYS: [&str; 4] = ["ca_file", "cert_file", "key_file", "server_name"];
 
+/// The keys of files that hold secrets.
+pub(super) const SECRET_FILES: [&str; 2] = ["password_file", "key_file"];
+
 /// The keys of an item that it gives itself, in the order of printing.
 pub(super) type OwnKeys = Vec<(&'static str, String)>;
 
 /// Reads the keys of one shard. What the item omits is that of all shards.
 pub(super) fn read_own(s: &mut Section, shared: &RedisAccess) -> (RedisAccess, OwnKeys) {
+    let (access, own) = read_keys(s, shared);
+    if !own.is_empty() {
+        relate(&access, s);
+    }
+    (access, own)
+}
+
+/// The same, for a user whose password is given beside these keys.
+pub(super) fn read_own_beside_password(
+    s: &mut Section,
+    shared: &RedisAccess,
+) -> (RedisAccess, OwnKeys) {
+    let (access, own) = read_keys(s, shared);
+    if !own.is_empty() {
+        relate(&RedisAccess { username: None, ..access.clone() }, s);
+    }
+    (access, own)
+}
+
+fn read_keys(s: &mut Section, shared: &RedisAccess) -> (RedisAccess, OwnKeys) {
     let mut own = OwnKeys::new();
     let mut access = shared.clone();
     let texts = [
@@ -57,9 +80,6 @@ pub(super) fn read_own(s: &mut Section, shared: &RedisAccess) -> (RedisAccess, O
             *field = Some(PathBuf::from(&given)).filter(|path| !path.as_os_str().is_empty());
             own.push((key, given));
         }
-    }
-    if !own.is_empty() {
-        relate(&access, s);
     }
     (access, own)
 }

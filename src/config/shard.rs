@@ -4,9 +4,10 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::key_type::{KeyType, NAME};
-use super::redis_access::{OwnKeys, read_own, tls_key};
+use super::redis_access::{OwnKeys, SECRET_FILES, read_own, tls_key};
 use super::section::Section;
-use crate::redis::{RedisAccess, RedisAddress, RedisUrl, RedisUrlError};
+use super::sentinel::SentinelConfig;
+use crate::redis::{RedisAccess, RedisAddress, RedisUrl, RedisUrlError, ShardAddress};
 
 /// One Redis primary.
 #[derive(Clone, Debug)]
@@ -14,27 +15,55 @@ pub struct ShardConfig {
     /// Its name, the same on every node; unique in its layout, and the same shard in every layout.
     pub name: String,
     /// Its address. It may differ between nodes.
-    pub address: RedisAddress,
-    /// The keys beside its URL that it gives itself.
-    own: OwnKeys,
+    pub address: ShardAddress,
+    given: Given,
+}
+
+/// The keys of an item that say where the shard is.
+#[derive(Clone, Debug)]
+enum Given {
+    /// A URL, and the keys beside it that the item gives itself.
+    Url(OwnKeys),
+    /// The sentinels that name the server.
+    Sentinels(SentinelConfig),
 }
 
 impl ShardConfig {
     /// Reads an item; what it omits is that of all shards.
     pub(super) fn read(s: &mut Section, shared: &RedisAccess) -> Option<Self> {
         let name = NAME.read(s, "name");
+        if s.has("sentinel") {
+            let sentinels = SentinelConfig::read(s, shared)?;
+            let address = sentinels.options().into();
+            return Some(Self { name, address, given: Given::Sentinels(sentinels) });
+        }
         let (access, own) = read_own(s, shared);
         let url = s.sealed("url")?.parse::<RedisUrl>().map_err(|error: RedisUrlError| {
             s.report("url", error.to_string());
         });
         let url = url.ok()?;
         relate(s, &url, &access, &own);
-        Some(Self { name, address: RedisAddress::new(url, access), own })
+        let address = RedisAddress::new(url, access).into();
+        Some(Self { name, address, given: Given::Url(own) })
     }
 
-    /// Returns the keys beside the URL that the item gives itself, as they are written.
-    pub(super) fn own_keys(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.own.iter().map(|(key, given)| (*key, given.as_str()))
+    /// The key that says where the shard is.
+    pub(super) const fn address_key(&self) -> &'static str {
+        match self.given {
+            Given::Url(_) => "url",
+            Given::Sentinels(_) => "sentinel",
+        }
+    }
+
+    /// The files of the item's own that hold secrets, each with the key that names it.
+    pub(super) fn secret_files(&self) -> Vec<(String, &str)> {
+        match &self.given {
+            Given::Url(own) => {
+                let secret = own.iter().filter(|(key, _)| SECRET_FILES.contains(key));
+                secret.map(|(key, file)| ((*key).to_owned(), file.as_str())).collect()
+            }
+            Given::Sentinels(sentinels) => sentinels.secret_files(),
+        }
     }
 }
 
@@ -54,9 +83,14 @@ impl Serialize for ShardConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut shard = serializer.serialize_map(None)?;
         shard.serialize_entry("name", &self.name)?;
-        shard.serialize_entry("url", &self.address.to_string())?;
-        for (key, given) in self.own_keys() {
-            shard.serialize_entry(key, given)?;
+        match &self.given {
+            Given::Url(own) => {
+                shard.serialize_entry("url", &self.address.to_string())?;
+                for (key, given) in own {
+                    shard.serialize_entry(key, given)?;
+                }
+            }
+            Given::Sentinels(sentinels) => sentinels.print(&mut shard)?,
         }
         shard.end()
     }

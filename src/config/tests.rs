@@ -10,6 +10,7 @@ mod masking;
 mod never_panics;
 mod redis_access;
 mod refusals;
+mod sentinels;
 
 fn load(text: &str) -> Result<Config, ConfigErrors> {
     Config::load(Some(text), [])

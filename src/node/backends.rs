@@ -11,7 +11,7 @@ use crate::clock::{Readable, WallClock};
 use crate::config::{Config, StoreBackend};
 use crate::layout::Layouts;
 use crate::limiter::{RedisLimiter, RedisLimiterOptions};
-use crate::redis::{Channels, Keys, RedisAddress, RightsTrial};
+use crate::redis::{Channels, Keys, RightsTrial, ShardAddress};
 use crate::store::{
     Cql, CqlOpenError, CqlOptions, Embedded, EmbeddedOptions, Inventory, OpenError, SchemaChange,
     ServerKind, Store, check_embedded, salvage_embedded,
@@ -142,7 +142,7 @@ pub(super) fn limits(config: &Config, layouts: &Arc<Layouts>, store: StoreTag) -
     LimitOptions { shared: options.map(start), shares: Arc::default(), outage: Arc::default() }
 }
 
-fn address(config: &Config, shard: &str) -> RedisAddress {
+fn address(config: &Config, shard: &str) -> ShardAddress {
     let mut shards = config.subscribed().flat_map(|layout| &layout.shards);
     let found = shards.find(|known| known.name == shard);
     found.expect("the names are those of these shards").address.clone()

@@ -14,6 +14,7 @@ use socket2::{SockRef, TcpKeepalive as Keepalive};
 use tokio::net::TcpStream;
 
 use super::access::RedisAccess;
+use super::endpoint::Endpoint;
 use super::error::ConnectError;
 use super::options::ConnectOptions;
 use super::url::RedisUrl;
@@ -42,6 +43,11 @@ impl RedisAddress {
     /// both. Two addresses with one of these are one server.
     pub fn server(&self) -> String {
         self.url.server()
+    }
+
+    /// Returns the address of another server that one gets into in the same way.
+    pub(super) fn at(&self, endpoint: &Endpoint) -> Self {
+        Self { url: self.url.at(endpoint), access: self.access.clone() }
     }
 
     /// Returns what of the address is secret, as its configuration spells it.

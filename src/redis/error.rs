@@ -31,6 +31,14 @@ pub enum ConnectError {
     /// The server cannot be a shard.
     #[error("{0}")]
     Unfit(#[from] UnfitServer),
+    /// No sentinel names a primary that can be used.
+    #[error("no primary of master {master:?}: {reasons}")]
+    NoPrimary {
+        /// The name of the master at the sentinels.
+        master: String,
+        /// One reason for each sentinel.
+        reasons: String,
+    },
     /// The user may not do all that is needed.
     #[error("{0}")]
     Rights(#[from] MissingRights),

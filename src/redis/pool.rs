@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use ::redis::aio::{ConnectionLike, MultiplexedConnection};
 use ::redis::{
-    AsyncConnectionConfig, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerError,
-    ServerErrorKind, Value, cmd, pipe,
+    ErrorKind, FromRedisValue, Pipeline, RedisError, ServerError, ServerErrorKind, Value, cmd, pipe,
 };
 use bb8::ManageConnection;
 
-use super::address::RedisAddress;
 use super::error::ConnectError;
 use super::options::ConnectOptions;
+use super::shard_address::{CommandConnection, ShardAddress};
 
 /// Connections a pool holds at most: commands are pipelined, so few are enough.
 pub const POOL_CONNECTIONS_MAX: u32 = 4;
@@ -56,13 +55,19 @@ pub enum PoolError {
 /// idle for minutes, unless each check-out paid a round trip.
 #[derive(Debug)]
 struct Manager {
-    address: RedisAddress,
+    address: ShardAddress,
     options: ConnectOptions,
 }
 
 struct Pooled {
-    connection: MultiplexedConnection,
+    connection: CommandConnection,
     broken: Arc<AtomicBool>,
+}
+
+impl Pooled {
+    fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed) || self.connection.is_outdated()
+    }
 }
 
 impl ManageConnection for Manager {
@@ -70,25 +75,16 @@ impl ManageConnection for Manager {
     type Error = PoolError;
 
     async fn connect(&self) -> Result<Pooled, PoolError> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.options.connect))
-            .set_response_timeout(None);
-        let attempt = async {
-            let client = self.address.resolve(&self.options).await?;
-            self.address.open(&client, &self.options, config).await
-        };
-        let late = |_elapsed| self.address.late(self.options.connect);
-        let connection =
-            tokio::time::timeout(self.options.connect, attempt).await.map_err(late)??;
+        let connection = self.address.connect_for_commands(&self.options).await?;
         Ok(Pooled { connection, broken: Arc::default() })
     }
 
     async fn is_valid(&self, pooled: &mut Pooled) -> Result<(), PoolError> {
-        Ok(cmd("PING").exec_async(&mut pooled.connection).await?)
+        Ok(cmd("PING").exec_async(&mut pooled.connection.commands).await?)
     }
 
     fn has_broken(&self, pooled: &mut Pooled) -> bool {
-        pooled.broken.load(Ordering::Relaxed)
+        pooled.is_broken()
     }
 }
 
@@ -108,7 +104,7 @@ impl std::fmt::Debug for Pool {
 
 impl Pool {
     /// Makes a pool that connects on its first use.
-    pub fn new(address: RedisAddress, options: &ConnectOptions, reply: Duration) -> Self {
+    pub fn new(address: ShardAddress, options: &ConnectOptions, reply: Duration) -> Self {
         let inner = bb8::Pool::builder()
             .max_size(POOL_CONNECTIONS_MAX)
             .test_on_check_out(false)
@@ -180,8 +176,10 @@ impl Pool {
         loop {
             match self.inner.get().await {
                 // It broke after it was given back, so it is dropped.
-                Ok(pooled) if pooled.broken.load(Ordering::Relaxed) => {}
-                Ok(pooled) => return Ok((pooled.connection.clone(), Arc::clone(&pooled.broken))),
+                Ok(pooled) if pooled.is_broken() => {}
+                Ok(pooled) => {
+                    return Ok((pooled.connection.commands.clone(), Arc::clone(&pooled.broken)));
+                }
                 Err(bb8::RunError::User(error)) => return Err(error),
                 Err(bb8::RunError::TimedOut) => return Err(PoolError::Exhausted(self.connect)),
             }

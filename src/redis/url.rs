@@ -6,6 +6,7 @@ use std::str::FromStr;
 use ::redis::IntoConnectionInfo;
 use serde::{Serialize, Serializer};
 
+use super::endpoint::Endpoint;
 use crate::secret::MASKED;
 
 /// The schemes: plain, and encrypted.
@@ -68,6 +69,31 @@ impl RedisUrl {
         info.expect("it was one when it was read").addr().to_string()
     }
 
+    /// The URL of a server, encrypted or not, with these credentials. A user without a password has
+    /// none.
+    pub fn of(
+        endpoint: &Endpoint,
+        is_encrypted: bool,
+        [user, password]: [&str; 2],
+        database: u32,
+    ) -> Self {
+        let credentials = match password {
+            "" => String::new(),
+            password => format!("{}:{}@", encoded(user), encoded(password)),
+        };
+        let scheme = SCHEMES[usize::from(is_encrypted)];
+        Self(format!("{scheme}{credentials}{endpoint}/{database}"))
+    }
+
+    /// The URL of another server, with the same credentials and database.
+    pub(super) fn at(&self, endpoint: &Endpoint) -> Self {
+        let (authority, path) = parts(&self.0);
+        let credentials = authority.rsplit_once('@').map(|(credentials, _)| credentials);
+        let credentials = credentials.map_or(String::new(), |found| format!("{found}@"));
+        let scheme = SCHEMES[usize::from(self.is_encrypted())];
+        Self(format!("{scheme}{credentials}{endpoint}{path}"))
+    }
+
     /// The URL with its password masked.
     fn masked(&self) -> String {
         let (authority, path) = parts(&self.0);
@@ -84,6 +110,15 @@ impl RedisUrl {
 fn parts(url: &str) -> (&str, &str) {
     let rest = SCHEMES.iter().find_map(|scheme| url.strip_prefix(scheme)).unwrap_or_default();
     rest.split_at(rest.find('/').unwrap_or(rest.len()))
+}
+
+/// Percent-encodes all but letters and digits.
+fn encoded(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    text.bytes().map(byte).collect()
 }
 
 fn has_lone_user(url: &str) -> bool {
@@ -179,6 +214,26 @@ mod tests {
             (long.as_str(), RedisUrlError::Long),
         ] {
             assert_eq!(given.parse::<RedisUrl>(), Err(error), "{given}");
+        }
+    }
+
+    #[test]
+    fn parts_make_a_url_that_leads_elsewhere_too() {
+        let endpoint = |text| Endpoint::parse(text, 6379).unwrap();
+        for (user, password, database, made) in [
+            ("", "", 0, "redis://h:6379/0"),
+            ("bob", "", 2, "rediss://h:6379/2"),
+            ("", "pw", 0, "redis://:pw@h:6379/0"),
+            ("bob", "p@w:/#%ä", 3, "rediss://bob:p%40w%3A%2F%23%25%C3%A4@h:6379/3"),
+        ] {
+            let is_encrypted = made.starts_with("rediss");
+            let url = RedisUrl::of(&endpoint("h"), is_encrypted, [user, password], database);
+            assert_eq!(url.expose(), made);
+            assert_eq!(url.expose().parse(), Ok(url.clone()));
+            assert_eq!(url.at(&endpoint("[::1]:7")).expose(), made.replace("h:6379", "[::1]:7"));
+            let info = url.expose().into_connection_info().unwrap();
+            let told = info.redis_settings().password().unwrap_or_default();
+            assert_eq!((told, info.redis_settings().db()), (password, i64::from(database)));
         }
     }
 

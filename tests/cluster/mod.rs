@@ -25,6 +25,7 @@ mod replays;
 pub mod resume;
 mod room_news;
 pub mod rooms;
+mod sentinel;
 pub mod shards;
 mod stage;
 mod story;

@@ -3,11 +3,13 @@
 mod certificates;
 mod cql_server;
 mod demo;
+mod false_sentinel;
 mod lines;
 mod operator;
 mod process;
 mod redis_server;
 mod resp;
+pub mod sentinels;
 mod served;
 mod stand_in;
 pub mod tokens;
@@ -17,10 +19,12 @@ use std::time::{Duration, Instant};
 pub use certificates::{Authority, Certificate};
 pub use cql_server::CqlServer;
 pub use demo::{Demo, DemoNode};
+pub use false_sentinel::FalseSentinel;
 pub use operator::Operator;
 pub use process::{Finished, Process};
 pub use redis_server::{RedisServer, free_port};
 pub use resp::{Reply, Resp};
+pub use sentinels::{Sentinel, Sentinels};
 pub use served::Served;
 pub use stand_in::StandIn;
 

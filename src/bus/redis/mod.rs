@@ -11,7 +11,7 @@ use subscription::RedisSubscription;
 
 use super::{Bus, BusError, PendingReply, Publisher, PushSink, Subscription};
 use crate::layout::ShardIndex;
-use crate::redis::{ConnectError, ConnectOptions, RedisAddress, RightsTrial, ServerInfo};
+use crate::redis::{ConnectError, ConnectOptions, RightsTrial, ServerInfo, ShardAddress};
 
 /// One primary.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub struct RedisShard {
     /// Its name in the layouts.
     pub name: String,
     /// Its address.
-    pub address: RedisAddress,
+    pub address: ShardAddress,
 }
 
 /// The shards of a node's layouts.
@@ -49,7 +49,7 @@ impl RedisBus {
         }
     }
 
-    fn address(&self, shard: ShardIndex) -> &RedisAddress {
+    fn address(&self, shard: ShardIndex) -> &ShardAddress {
         &self.shards[shard.0 as usize].address
     }
 }

@@ -15,14 +15,16 @@ use super::BusError;
 use crate::bus::{PendingReply, PushSink, Subscription};
 use crate::layout::ShardIndex;
 use crate::redis::{
-    Channel, ConnectError, ConnectOptions, MissingRights, RedisAddress, RedisConnection,
-    RightsTrial, RunId, ServerInfo, UnfitServer,
+    Channel, ConnectError, ConnectOptions, MissingRights, PrimaryWatch, RightsTrial, RunId,
+    ServerInfo, ShardAddress, ShardConnection, UnfitServer,
 };
 
 pub(super) struct RedisSubscription {
-    connection: RedisConnection,
+    connection: ShardConnection,
     turn: Mutex<()>,
     confirmations: watch::Receiver<Confirmations>,
+    /// Follows failovers of the shard, for all connections of the node.
+    _watch: Option<PrimaryWatch>,
 }
 
 /// What the server has confirmed.
@@ -67,7 +69,7 @@ fn message(info: PushInfo) -> Option<(Vec<u8>, Bytes)> {
 
 impl RedisSubscription {
     pub(super) async fn connect(
-        address: &RedisAddress,
+        address: &ShardAddress,
         options: &ConnectOptions,
         shard: ShardIndex,
         sink: Arc<dyn PushSink>,
@@ -86,8 +88,9 @@ impl RedisSubscription {
                 }
             }
         };
-        let connection = crate::redis::connect(address, options, on_push).await?;
-        Ok(Self { connection, turn: Mutex::new(()), confirmations })
+        let connection = address.connect(options, on_push).await?;
+        let turn = Mutex::new(());
+        Ok(Self { connection, turn, confirmations, _watch: address.watch(options) })
     }
 
     pub(super) const fn server(&self) -> &ServerInfo {
@@ -137,7 +140,7 @@ impl RedisSubscription {
                 Ok(_) => Ok(()),
                 Err(_gone) => Err(CommandError::Closed),
             },
-            () = self.connection.closed.cancelled() => Err(CommandError::Closed),
+            () = self.connection.closed() => Err(CommandError::Closed),
         }
     }
 }
@@ -159,6 +162,6 @@ impl Subscription for RedisSubscription {
     }
 
     fn closed(&self) -> PendingReply<'_, ()> {
-        Box::pin(self.connection.closed.cancelled())
+        Box::pin(self.connection.closed())
     }
 }

@@ -1,6 +1,7 @@
 //! What connections to Redis need beyond the URLs: for all shards, or for one.
 
 use super::*;
+use crate::redis::ShardAddress;
 
 /// A file with a password.
 fn secret() -> tempfile::NamedTempFile {
@@ -28,7 +29,10 @@ fn an_item_is_as_all_shards_unless_it_says_otherwise() {
         own.path()
     )) + &format!("[redis]\nusername = \"u\"\npassword_file = {:?}\n", shared.path());
     let config = load(&text).unwrap();
-    let access = |place: usize| config.published().shards[place].address.access().clone();
+    let access = |place: usize| match &config.published().shards[place].address {
+        ShardAddress::Server(address) => address.access().clone(),
+        other => panic!("{other:?} is no server"),
+    };
     let all = access(0);
     assert_eq!(all, config.layouts.access);
     assert_eq!(all.username.as_deref(), Some("u"));

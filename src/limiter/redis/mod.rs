@@ -16,7 +16,7 @@ use super::keyed_permits::KeyedPermits;
 use super::{LimitDecision, LimitedCall, Limiter, LimiterError, PendingDecision};
 use crate::domain::{RoutingKey, UserId};
 use crate::layout::Layouts;
-use crate::redis::{ConnectOptions, Keys, Pool, RedisAddress};
+use crate::redis::{ConnectOptions, Keys, Pool, ShardAddress};
 
 /// One user may fill this part of a queue: a quarter.
 const USER_PART: usize = 4;
@@ -29,7 +29,7 @@ pub struct RedisLimiterOptions {
     /// How keys are named.
     pub keys: Keys,
     /// The addresses of the shards, in the order of [`Layouts::shards`].
-    pub addresses: Vec<RedisAddress>,
+    pub addresses: Vec<ShardAddress>,
     /// How connections are made.
     pub connect: ConnectOptions,
     /// How long a call waits for its decision.
