@@ -1,0 +1,75 @@
+//! Nodes behind a load balancer. Each is alone, on a store of its own: what is tested is the way to
+//! a node.
+
+use std::path::{Path, PathBuf};
+
+use crate::harness::{Served, eventually, free_port};
+
+pub struct Fleet {
+    places: Vec<Place>,
+    _directory: tempfile::TempDir,
+}
+
+/// Where a node runs: its address is its own for as long as the fleet stands.
+struct Place {
+    address: String,
+    config: PathBuf,
+    served: Option<Served>,
+}
+
+impl Fleet {
+    /// So many nodes with these lines in their files, all ready.
+    pub async fn start(count: usize, lines: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let places = (1..=count).map(|number| Place::new(number, lines, directory.path()));
+        let mut fleet = Self { places: places.collect(), _directory: directory };
+        for node in 0..count {
+            fleet.launch(node);
+        }
+        for node in 0..count {
+            fleet.ready(node).await;
+        }
+        fleet
+    }
+
+    /// Starts a node that does not run.
+    pub fn launch(&mut self, node: usize) {
+        let place = &mut self.places[node];
+        place.served = Some(Served::start(&place.config));
+    }
+
+    /// Waits until a node is ready.
+    pub async fn ready(&self, node: usize) {
+        let operator = &self.served(node).operator;
+        eventually("the node is ready", || operator.get("/readyz").0 == 200).await;
+    }
+
+    pub fn served(&self, node: usize) -> &Served {
+        self.places[node].served.as_ref().expect("it runs")
+    }
+
+    /// A node that from now on does not belong to the fleet.
+    pub fn take(&mut self, node: usize) -> Served {
+        self.places[node].served.take().expect("it runs")
+    }
+
+    /// Where clients connect to each node, as `host:port`.
+    pub fn addresses(&self) -> Vec<String> {
+        self.places.iter().map(|place| place.address.clone()).collect()
+    }
+}
+
+impl Place {
+    /// A place for the node of a number, from 1 on.
+    fn new(number: usize, lines: &str, directory: &Path) -> Self {
+        let address = format!("127.0.0.1:{}", free_port());
+        let config = directory.join(format!("n{number}.toml"));
+        let store = directory.join(format!("n{number}"));
+        let text = format!(
+            "node.name = \"n{number}\"\nlisten.clients = \"{address}\"\n\
+             listen.operator = \"127.0.0.1:0\"\nstore.path = {store:?}\n{lines}"
+        );
+        std::fs::write(&config, text).expect("a file");
+        Self { address, config, served: None }
+    }
+}

@@ -1,0 +1,9 @@
+//! Real load balancers by the files that are shipped, in front of real nodes.
+
+mod cost;
+mod failures;
+mod files;
+mod fleet;
+mod hints;
+mod placement;
+mod session;
