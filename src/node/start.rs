@@ -382,6 +382,7 @@ impl Parts {
             addresses: Arc::new(Addresses::new(config.rates.connections_per_address)),
             users: KeyedPermits::new(config.limits.user.http_connections),
             accept_log: Arc::default(),
+            proxy_log: Arc::default(),
         };
         let limits =
             limits(config, &self.services.cluster.layouts, self.services.identity.store_tag);

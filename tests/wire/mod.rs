@@ -3,6 +3,7 @@
 mod audiences;
 mod bad_input;
 mod bad_tokens;
+mod balancers;
 mod commands;
 mod crowds;
 mod deadlines;

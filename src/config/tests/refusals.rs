@@ -87,6 +87,7 @@ fn wrong_types_are_refused_once() {
         ("auth.keys = 5", "auth.keys: a list is required, an integer was given"),
         ("listen.origins = \"*\"", "listen.origins: a list is required, a string was given"),
         ("listen.origins = [5]", "listen.origins[0] = 5: "),
+        ("listen.trusted = \"::1/128\"", "listen.trusted: a list is required, a string was given"),
         ("auth.issuer = 5", "auth.issuer = 5: a string of 0 to 256 bytes is required"),
     ] {
         assert_one(text, start);
