@@ -7,6 +7,10 @@ use crate::harness::{Balancer, Demo, Process, RedisServer};
 
 const NODES: usize = 8;
 
+/// [`super::fleet::BEHIND_HAPROXY`] for a demo.
+const BEHIND_HAPROXY: [(&str, &str); 2] =
+    [("LISTEN__TRUSTED", "[\"127.0.0.1/32\"]"), ("LISTEN__PROXY_PROTOCOL", "true")];
+
 /// The load of both runs.
 const LOAD: [&str; 11] = [
     "bench",
@@ -42,7 +46,7 @@ fn events_for_a_delivery(row: &Value) -> f64 {
 #[ignore = "needs haproxy and redis-server"]
 fn haproxy_places_users_as_well_as_the_arithmetic_does() {
     let [one, other] = [RedisServer::start(&[]), RedisServer::start(&[])];
-    let demo = Demo::start(NODES, &[&one.url()], &[]);
+    let demo = Demo::start(NODES, &[&one.url()], &BEHIND_HAPROXY);
     let addresses = demo.nodes.iter().map(|node| {
         let address = node.url.strip_prefix("ws://").and_then(|url| url.strip_suffix("/v1/ws"));
         address.expect("where clients connect").to_owned()

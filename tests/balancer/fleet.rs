@@ -5,6 +5,13 @@ use std::path::{Path, PathBuf};
 
 use crate::harness::{Served, eventually, free_port};
 
+/// Nodes that HAProxy tells by the PROXY protocol for whom a connection is.
+pub const BEHIND_HAPROXY: &str =
+    "listen.trusted = [\"127.0.0.1/32\"]\nlisten.proxy_protocol = true\n";
+
+/// Nodes that nginx tells the same by a header.
+pub const BEHIND_NGINX: &str = "listen.trusted = [\"127.0.0.1/32\"]\n";
+
 pub struct Fleet {
     places: Vec<Place>,
     _directory: tempfile::TempDir,

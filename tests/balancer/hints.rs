@@ -3,7 +3,7 @@
 use narrowcast::domain::UserId;
 use serde_json::json;
 
-use super::fleet::Fleet;
+use super::fleet::{BEHIND_HAPROXY, BEHIND_NGINX, Fleet};
 use super::session::Session;
 use crate::harness::Balancer;
 use crate::wire::raw::text;
@@ -41,13 +41,13 @@ async fn connects_and_grants_nothing(balancer: &Balancer) {
 #[tokio::test]
 #[ignore = "needs haproxy"]
 async fn any_hint_connects_through_haproxy_and_grants_nothing() {
-    let fleet = Fleet::start(3, "").await;
+    let fleet = Fleet::start(3, BEHIND_HAPROXY).await;
     connects_and_grants_nothing(&Balancer::haproxy(&fleet.addresses())).await;
 }
 
 #[tokio::test]
 #[ignore = "needs nginx"]
 async fn any_hint_connects_through_nginx_and_grants_nothing() {
-    let fleet = Fleet::start(3, "").await;
+    let fleet = Fleet::start(3, BEHIND_NGINX).await;
     connects_and_grants_nothing(&Balancer::nginx(&fleet.addresses())).await;
 }

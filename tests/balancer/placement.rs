@@ -1,11 +1,11 @@
-//! Where HAProxy places users.
+//! Where users come to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use narrowcast::domain::{RoutingKey, UserId};
 use narrowcast::layout::key_hash;
 
-use super::fleet::Fleet;
+use super::fleet::{BEHIND_HAPROXY, BEHIND_NGINX, Fleet};
 use super::session::{Session, open_all, users};
 use crate::harness::Balancer;
 
@@ -33,7 +33,7 @@ fn number(user: &UserId) -> u64 {
 #[tokio::test]
 #[ignore = "needs haproxy"]
 async fn haproxy_computes_the_number_of_a_users_key() {
-    let fleet = Fleet::start(1, "").await;
+    let fleet = Fleet::start(1, BEHIND_HAPROXY).await;
     let balancer = Balancer::haproxy_with(&fleet.addresses(), SHOW_NUMBER, same);
     let golden = [("42", Some(3029)), ("alice", Some(48_330))];
     let longest = "x".repeat(250);
@@ -50,8 +50,8 @@ async fn haproxy_computes_the_number_of_a_users_key() {
 
 #[tokio::test]
 #[ignore = "needs haproxy"]
-async fn all_devices_of_a_user_come_to_one_node() {
-    let fleet = Fleet::start(NODES, "").await;
+async fn haproxy_brings_all_devices_of_a_user_to_one_node() {
+    let fleet = Fleet::start(NODES, BEHIND_HAPROXY).await;
     let balancer = Balancer::haproxy(&fleet.addresses());
     let _others = open_all(&balancer, &users("other", OTHERS)).await;
     let users = users("user", 200);
@@ -73,7 +73,7 @@ async fn all_devices_of_a_user_come_to_one_node() {
 #[tokio::test]
 #[ignore = "needs haproxy"]
 async fn a_node_that_leaves_moves_its_own_users_and_few_others() {
-    let mut fleet = Fleet::start(NODES, "").await;
+    let mut fleet = Fleet::start(NODES, BEHIND_HAPROXY).await;
     let mut balancer = Balancer::haproxy(&fleet.addresses());
     let users = users("user", 400);
     let before = open_all(&balancer, &users).await;
@@ -90,4 +90,22 @@ async fn a_node_that_leaves_moves_its_own_users_and_few_others() {
     println!("of 400 users {stranded} were on the node that left; {moved} others moved");
     assert!(stranded <= 75, "the bound: 1.5 times the mean of 50");
     assert!(moved <= 20, "a twentieth for the bound, which parts the first ones: {moved}");
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn nginx_brings_all_devices_of_a_user_to_one_node() {
+    let fleet = Fleet::start(3, BEHIND_NGINX).await;
+    let balancer = Balancer::nginx(&fleet.addresses());
+    let users = users("user", 50);
+    let first = open_all(&balancer, &users).await;
+    let nodes = |sessions: &[Session]| -> Vec<String> {
+        sessions.iter().map(|session| session.node.clone()).collect()
+    };
+    for _device in 0..2 {
+        assert_eq!(nodes(&open_all(&balancer, &users).await), nodes(&first));
+    }
+    for node in ["n1", "n2", "n3"] {
+        assert!(first.iter().any(|session| session.node == node), "{node} has users");
+    }
 }

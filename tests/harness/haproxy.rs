@@ -37,8 +37,7 @@ pub fn file(nodes: &[String], port: u16, rules: &str) -> String {
     }
     let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
     lines.retain(|line| !line.contains(" 10.0.0.1"));
-    let text = lines.concat().replace(" send-proxy-v2", "");
-    replaced(&text, FRONTEND, &format!("{FRONTEND}{rules}\n"))
+    replaced(&lines.concat(), FRONTEND, &format!("{FRONTEND}{rules}\n"))
 }
 
 /// The arguments of the program.
