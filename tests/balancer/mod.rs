@@ -8,4 +8,5 @@ mod files;
 mod fleet;
 mod hints;
 mod placement;
+mod restarts;
 mod session;
