@@ -77,7 +77,7 @@ async fn serve(config: Arc<Config>) -> Result<(), CliFailure> {
     if signal.is_some() { Ok(()) } else { Err(CliFailure::Again) }
 }
 
-/// Serves on, while balancers learn from `/readyz` to send nobody here. A person at a terminal
+/// Serves on, while balancers learn from `/readyz` to send no client here. A person at a terminal
 /// presses Ctrl-C (SIGINT) and waits for nothing.
 async fn wait_for_balancers(node: &Node, wait: Duration) {
     if wait.is_zero() {
