@@ -127,7 +127,7 @@ async fn unless_stopped(
     let mut requests = StopRequests::of_terminal()?;
     tokio::select! {
         measured = measurement => measured,
-        () = requests.next() => Err(CliFailure::Failed("ended by a signal".into())),
+        _kind = requests.next() => Err(CliFailure::Failed("ended by a signal".into())),
     }
 }
 

@@ -260,9 +260,8 @@ impl ClientPort {
             let refusal = ErrorReply::new(Code::Unauthorized, error.to_string());
             return Problem::from(refusal).response();
         }
-        let (verdict, _) = self.readiness.verdict();
-        if !verdict.takes_sessions() {
-            let detail = format!("the node takes no sessions: it is {verdict}");
+        if let Some(state) = self.readiness.refusal() {
+            let detail = format!("the node takes no sessions: it is {state}");
             return Problem::from(ErrorReply::new(Code::Unavailable, detail)).response();
         }
         if !self.origins.allow(request.headers()) {

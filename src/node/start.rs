@@ -83,8 +83,8 @@ impl Node {
     /// afterwards.
     pub fn start(plan: &NodeOptions) -> Result<Self, StartError> {
         let listen = &plan.config.listen;
-        let clients = bind("listen.clients", listen.clients)?;
-        let operator = bind("listen.operator", listen.operator)?;
+        let clients = bound_listener("listen.clients", listen.clients)?;
+        let operator = bound_listener("listen.operator", listen.operator)?;
         let (clients_at, operator_at) = (clients.local_addr()?, operator.local_addr()?);
         let (events, happened) = mpsc::channel(SHARD_EVENTS_MAX);
         let parts = Parts::new(plan, events);
@@ -143,14 +143,19 @@ impl Node {
         &self.metrics
     }
 
+    /// Reports from now on that the node is draining, and goes on accepting and serving.
+    pub fn begin_lame_duck(&self) {
+        self.readiness.begin_lame_duck();
+    }
+
     /// Begins to stop: the node is not ready, accepts nothing, and asks sessions to leave.
     pub fn drain(&self) {
         self.readiness.drain();
         self.stop.cancel();
     }
 
-    /// Stops: drains, finishes what is in flight, and ends. It takes at most
-    /// `timeouts.drain_timeout_ms` and a little more.
+    /// Stops: drains, finishes what is in flight, and ends. It takes at most what
+    /// `timeouts.lame_duck_ms` leaves of `timeouts.drain_timeout_ms`, and a little more.
     pub async fn stop(self) {
         self.drain();
         let gone = tokio::task::spawn_blocking(move || {
@@ -173,7 +178,7 @@ fn join(thread: JoinHandle<std::io::Result<()>>) {
     }
 }
 
-fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+fn bound_listener(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
     listen(address).map_err(|error| StartError::Listen { key, address, error })
 }
 
@@ -348,7 +353,7 @@ impl Parts {
             read: plan.config.timeouts.store,
         };
         let (stop, busy, left) = (end.stop.clone(), Arc::downgrade(&end.busy), end.left.clone());
-        let drain = plan.config.timeouts.drain;
+        let drain = plan.config.timeouts.after_lame_duck();
         let name = plan.config.node.name.clone();
         std::thread::Builder::new().name("nc-agent".into()).spawn(move || {
             name_thread(&name);

@@ -145,7 +145,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a client sends, the address that the balancer appends is the client's.
+        /// No matter what a client sends, the address that the balancer appends counts.
         #[test]
         fn a_client_does_not_choose_its_address(
             lines in prop::collection::vec(prop::collection::vec(prop_oneof![

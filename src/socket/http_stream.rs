@@ -19,7 +19,7 @@ pub struct HttpStream {
     pub(super) unread: Vec<u8>,
     /// The end of the time for the first head, if it began before the first read of it.
     pub(super) until: Option<Instant>,
-    /// Why the first request is refused, whatever it is.
+    /// Why the first request is refused before it is read.
     pub(super) flaw: Option<Flaw>,
 }
 

@@ -22,7 +22,7 @@ pub use operator::Operator;
 pub use process::{Finished, Process};
 pub use redis_server::{RedisServer, free_port};
 pub use resp::{Reply, Resp};
-pub use served::Served;
+pub use served::{LAME_DUCK, Served};
 
 /// How long an event may take before a test gives it up.
 pub const PATIENCE: Duration = Duration::from_secs(15);

@@ -42,12 +42,16 @@ fn binary_of(client: [u8; 4]) -> Vec<u8> {
     binary(0x21, 0x11, &rest)
 }
 
-/// What a connection that begins with these bytes is answered to an upgrade.
-async fn upgrade_behind(served: &Served, header: &[u8]) -> (Raw, Answer) {
+/// What a connection that begins with these bytes is answered to a request.
+async fn answer_behind(served: &Served, header: &[u8], request: &str) -> (Raw, Answer) {
     let mut raw = Raw::connect(&served.url).await;
     raw.send(header).await;
-    let answer = raw.http(UPGRADE).await;
+    let answer = raw.http(request).await;
     (raw, answer)
+}
+
+async fn upgrade_behind(served: &Served, header: &[u8]) -> (Raw, Answer) {
+    answer_behind(served, header, UPGRADE).await
 }
 
 fn upgrade_for(list: &str) -> String {
@@ -56,9 +60,7 @@ fn upgrade_for(list: &str) -> String {
 
 /// A connection whose upgrade says for whom it is.
 async fn upgrade_forwarded(served: &Served, list: &str) -> (Raw, Answer) {
-    let mut raw = Raw::connect(&served.url).await;
-    let answer = raw.http(&upgrade_for(list)).await;
-    (raw, answer)
+    answer_behind(served, b"", &upgrade_for(list)).await
 }
 
 #[tokio::test]
@@ -124,17 +126,10 @@ async fn a_balancer_may_speak_for_itself() {
     }
     // What its clients write is not its word.
     let header = b"PROXY UNKNOWN\r\n";
-    let (_one, answer) = upgrade_with(&served, header, &upgrade_for("192.0.2.1")).await;
+    let (_one, answer) = answer_behind(&served, header, &upgrade_for("192.0.2.1")).await;
     assert_eq!(answer.status, 101, "{answer:?}");
-    let (_two, answer) = upgrade_with(&served, header, &upgrade_for("192.0.2.1")).await;
+    let (_two, answer) = answer_behind(&served, header, &upgrade_for("192.0.2.1")).await;
     assert_eq!(answer.status, 101, "{answer:?}");
-}
-
-async fn upgrade_with(served: &Served, header: &[u8], upgrade: &str) -> (Raw, Answer) {
-    let mut raw = Raw::connect(&served.url).await;
-    raw.send(header).await;
-    let answer = raw.http(upgrade).await;
-    (raw, answer)
 }
 
 #[tokio::test]
@@ -246,7 +241,7 @@ async fn a_kept_connection_counts_for_the_client_of_its_last_request() {
     let (_store, served) = node(LOOPBACK, "false", "1").await;
     let inbox = |client: &str| {
         let forwarded = format!("host: a\r\nx-forwarded-for: {client}\r\n");
-        bearing(&token("alice"), "GET", "/v1/inbox", "").replace("host: a\r\n", &forwarded)
+        bearing(&token("alice"), "GET", "/v1/users/me/inbox", "").replace("host: a\r\n", &forwarded)
     };
     let mut kept = Raw::connect(&served.url).await;
     assert_eq!(kept.http(&inbox("192.0.2.1")).await.status, 200);

@@ -28,6 +28,7 @@ mod http_routes;
 mod idempotency;
 mod ids;
 mod in_flight;
+mod lame_duck;
 mod log_reader;
 mod message_lists;
 mod node_budget;
