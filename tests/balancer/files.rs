@@ -64,4 +64,11 @@ fn balancers_wait_as_long_as_nodes_need() {
             assert!(answer > of_node(key), "{name} is above {key}");
         }
     }
+    let [check, answer] =
+        ["check inter", "timeout check"].map(|name| seconds_after(&haproxy, name)[0]);
+    assert!(haproxy.contains(" fall 2 "));
+    assert!(
+        2 * (check + answer) < of_node("lame_duck_ms"),
+        "a node that drains is noticed in time"
+    );
 }

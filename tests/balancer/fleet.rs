@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::harness::{Served, eventually, free_port};
+use crate::harness::{LAME_DUCK, Process, Served, eventually, free_port};
 
 /// Nodes that HAProxy tells by the PROXY protocol for whom a connection is.
 pub const BEHIND_HAPROXY: &str =
@@ -14,6 +14,7 @@ pub const BEHIND_NGINX: &str = "listen.trusted = [\"127.0.0.1/32\"]\n";
 
 pub struct Fleet {
     places: Vec<Place>,
+    lame_duck_ms: u32,
     _directory: tempfile::TempDir,
 }
 
@@ -27,9 +28,15 @@ struct Place {
 impl Fleet {
     /// So many nodes with these lines in their files, all ready.
     pub async fn start(count: usize, lines: &str) -> Self {
+        Self::with_lame_duck(count, lines, 0).await
+    }
+
+    /// The same, where a node goes on for so long after it was told to end.
+    pub async fn with_lame_duck(count: usize, lines: &str, lame_duck_ms: u32) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let places = (1..=count).map(|number| Place::new(number, lines, directory.path()));
-        let mut fleet = Self { places: places.collect(), _directory: directory };
+        let places = places.collect();
+        let mut fleet = Self { places, lame_duck_ms, _directory: directory };
         for node in 0..count {
             fleet.launch(node);
         }
@@ -42,7 +49,10 @@ impl Fleet {
     /// Starts a node that does not run.
     pub fn launch(&mut self, node: usize) {
         let place = &mut self.places[node];
-        place.served = Some(Served::start(&place.config));
+        let mut command = Process::narrowcast();
+        command.env(LAME_DUCK, self.lame_duck_ms.to_string());
+        command.args(["serve", "--config"]).arg(&place.config);
+        place.served = Some(Served::of(command));
     }
 
     /// Waits until a node is ready.
