@@ -133,6 +133,6 @@ async fn a_rolling_restart_refuses_and_resets_no_connect() {
             failed.len()
         );
         assert!(failed.is_empty(), "{with} retries: {failed:?}");
-        assert!(connected > 100 * told_to_move / 5, "{with} retries: {told_to_move} told to move");
+        assert!(told_to_move * 20 < connected, "{with} retries: {told_to_move} told to move");
     }
 }
