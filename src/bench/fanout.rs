@@ -34,7 +34,7 @@ pub struct FanoutBench {
     /// Running nodes: if there are any, they are measured and none is started.
     pub running: Vec<RunningNode>,
     /// Where clients connect instead: a load balancer in front of the running nodes, which places
-    /// users by the hint `?user=`.
+    /// users.
     pub through: Option<String>,
     /// How users reach nodes, or what a load balancer is compared with.
     pub placement: Placement,
@@ -185,7 +185,7 @@ impl FanoutBench {
             for (device, place) in places.iter().enumerate() {
                 let heard = if device == 0 { crew.topics[user].as_slice() } else { &[] };
                 roles.push(ClientRole {
-                    url: self.url(fleet, *place, user as u32),
+                    url: self.url(fleet, *place),
                     token: token.clone(),
                     patterns: heard.iter().map(|topic| format!("topic.t{topic}.>")).collect(),
                 });
@@ -194,12 +194,9 @@ impl FanoutBench {
         roles
     }
 
-    /// Returns where a device of a user connects. Ids of the load need no escape in a URL.
-    fn url(&self, fleet: &Nodes, place: usize, user: u32) -> String {
-        match &self.through {
-            Some(balancer) => format!("{balancer}?user={}", name(user)),
-            None => fleet.url(place),
-        }
+    /// Returns where a device connects. A load balancer goes by the user that the client names.
+    fn url(&self, fleet: &Nodes, place: usize) -> String {
+        self.through.clone().unwrap_or_else(|| fleet.url(place))
     }
 
     async fn publish(

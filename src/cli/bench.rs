@@ -59,7 +59,7 @@ pub(super) struct FanoutArguments {
     #[arg(long = "node")]
     running: Vec<RunningNode>,
     /// Where clients connect instead of at the running nodes: a load balancer in front of them, as
-    /// `ws://…/v1/ws`. It is given the hint `?user=`.
+    /// `ws://…/v1/ws`. It is told the user by `?user=`.
     #[arg(long, requires = "running", value_name = "URL")]
     through: Option<String>,
     /// How users reach nodes. With `--through` it is what the prediction goes by.

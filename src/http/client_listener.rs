@@ -153,6 +153,9 @@ impl ClientPort {
             if !self.read_proxy_header(&mut stream, &client, &handshake).await {
                 return Ok(None);
             }
+            if stream.has_unread() {
+                handshake.speak();
+            }
             socket::serve_heard_http1(stream, self.waits, &heard, respond).await
         };
         let served = tokio::select! {
@@ -189,7 +192,7 @@ impl ClientPort {
         if !proxy_protocol || peer.counted().is_some() {
             return true;
         }
-        match stream.read_proxy_header(self.waits.header, &|| handshake.speak()).await {
+        match stream.read_proxy_header(self.waits.header).await {
             Ok(None) => true,
             Ok(Some(address)) => {
                 client.proxied(trusted.judge(address));

@@ -43,15 +43,14 @@ impl From<TcpStream> for HttpStream {
 impl HttpStream {
     /// Reads the PROXY header that the stream must begin with. Returns the client that it names;
     /// none if the peer speaks for itself. It and the head of the first request may take `wait`
-    /// together. `heard` is called after each read.
+    /// together.
     pub async fn read_proxy_header(
         &mut self,
         wait: Duration,
-        heard: &dyn Fn(),
     ) -> Result<Option<IpAddr>, NoProxyHeader> {
         let until = Instant::now() + wait;
         self.until = Some(until);
-        let header = timeout_at(until, self.read_header(heard)).await;
+        let header = timeout_at(until, self.read_header()).await;
         let header =
             header.unwrap_or_else(|_late| Err(io::Error::from(io::ErrorKind::TimedOut).into()));
         if let Err(NoProxyHeader::Refused(error)) = &header {
@@ -60,8 +59,13 @@ impl HttpStream {
         Ok(header?.source)
     }
 
+    /// Whether something of the first request was read.
+    pub const fn has_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
     /// Reads at most the bytes of the longest header. What follows the header is kept.
-    async fn read_header(&mut self, heard: &dyn Fn()) -> Result<ProxyHeader, NoProxyHeader> {
+    async fn read_header(&mut self) -> Result<ProxyHeader, NoProxyHeader> {
         // Not a part of the future, because most connections have no such header.
         let mut bytes = vec![0; PROXY_HEADER_BYTES_MAX];
         let mut filled = 0;
@@ -71,7 +75,6 @@ impl HttpStream {
             if read == 0 {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
-            heard();
             filled += read;
             if let Some(header) = ProxyHeader::scan(&bytes[..filled])? {
                 self.unread = bytes[header.bytes..filled].to_vec();
@@ -103,7 +106,7 @@ mod tests {
                     }
                 };
                 let mut stream = HttpStream::from(stream);
-                let read = stream.read_proxy_header(WAIT, &|| {});
+                let read = stream.read_proxy_header(WAIT);
                 let (source, ()) = tokio::join!(read, send);
                 assert_eq!(source.unwrap(), Some("192.0.2.1".parse().unwrap()), "{size}");
                 let mut rest = std::mem::take(&mut stream.unread);
@@ -121,7 +124,7 @@ mod tests {
             let (stream, mut peer) = pair().await;
             peer.send(&LINE[..20]).await;
             let begun = Instant::now();
-            let read = HttpStream::from(stream).read_proxy_header(WAIT, &|| {}).await;
+            let read = HttpStream::from(stream).read_proxy_header(WAIT).await;
             assert!(matches!(read, Err(NoProxyHeader::Broken(_))), "{read:?}");
             assert!(begun.elapsed() >= WAIT && begun.elapsed() < WAIT + CLOSE_WAIT);
         });
@@ -133,7 +136,7 @@ mod tests {
             let (stream, mut peer) = pair().await;
             peer.send(&LINE[..20]).await;
             drop(peer);
-            let read = HttpStream::from(stream).read_proxy_header(WAIT, &|| {}).await;
+            let read = HttpStream::from(stream).read_proxy_header(WAIT).await;
             assert!(matches!(read, Err(NoProxyHeader::Broken(_))), "{read:?}");
         });
     }

@@ -84,7 +84,8 @@ impl Place {
         let store = directory.join(format!("n{number}"));
         let text = format!(
             "node.name = \"n{number}\"\nlisten.clients = \"{address}\"\n\
-             listen.operator = \"127.0.0.1:0\"\nstore.path = {store:?}\n{lines}"
+             listen.operator = \"127.0.0.1:0\"\nstore.path = {}\n{lines}",
+            toml::Value::from(store.to_str().expect("UTF-8"))
         );
         std::fs::write(&config, text).expect("a file");
         Self { address, config, served: None }

@@ -71,9 +71,7 @@ async fn connect_until(url: &str, is_over: &AtomicBool) -> Outcome {
             _ = pace.tick(), if !is_over.load(Ordering::Relaxed) => {
                 number += 1;
                 let (url, user) = (url.to_owned(), format!("user-{number}"));
-                connecting.spawn(async move {
-                    Client::begin(&format!("{url}?user={user}"), &token(&user)).await
-                });
+                connecting.spawn(async move { Client::begin(&url, &token(&user)).await });
             }
             Some(connected) = connecting.join_next() => match connected.expect("it ends") {
                 Ok(client) => {

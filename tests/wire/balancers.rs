@@ -3,7 +3,7 @@
 //! connections come from 127.0.0.1.
 
 use super::http::{bearing, request};
-use super::raw::{Answer, Raw, UPGRADE, hello, text};
+use super::raw::{Answer, FIN, PING, PONG, Raw, UPGRADE, frame, hello, text};
 use super::tokens::token;
 use super::{WORKERS, serve_with};
 use crate::harness::{Served, eventually};
@@ -262,6 +262,33 @@ async fn a_stranger_is_not_believed_about_its_address() {
         let (_second, answer) = upgrade_forwarded(&served, "192.0.2.2").await;
         assert_eq!(answer.status, 429, "{answer:?}");
     }
+}
+
+/// Silent clients make room first, although their balancer has sent a header for them.
+#[tokio::test]
+async fn a_header_of_a_balancer_is_no_word_of_its_client() {
+    let keys = [
+        ("listen.trusted", LOOPBACK),
+        ("listen.proxy_protocol", "true"),
+        ("listen.handshakes", "2"),
+        ("timeouts.header_timeout_ms", "60000"),
+        ("timeouts.hello_timeout_ms", "60000"),
+    ];
+    let (_store, served) = serve_with(&keys).await;
+    let (mut slow, answer) = upgrade_behind(&served, &line("192.0.2.1")).await;
+    assert_eq!(answer.status, 101, "{answer:?}");
+    let greeting = hello(&token("alice"));
+    slow.send(&[&frame(FIN | PING, b""), &greeting[..20]].concat()).await;
+    assert_eq!(slow.receive().await.0, PONG, "the begin of its hello was read");
+    let mut silent = Raw::connect(&served.url).await;
+    silent.send(&line("192.0.2.2")).await;
+    let count = || served.operator.sample("narrowcast_connections") as usize;
+    eventually("it is accepted", || count() == 2).await;
+    let (_newcomer, answer) = upgrade_behind(&served, &line("192.0.2.3")).await;
+    assert_eq!(answer.status, 101, "{answer:?}");
+    assert_eq!(silent.drain().await, b"");
+    slow.send(&greeting[20..]).await;
+    assert_eq!(slow.receive_json().await["op"], "ready");
 }
 
 /// A quarter of the places of connections without a token is for one client, behind a balancer too.

@@ -50,6 +50,7 @@ mod strangers;
 mod talk_commands;
 mod transcripts;
 mod unknown_frames;
+mod user_hints;
 mod user_rates;
 mod users_connections;
 mod wide_patterns;
