@@ -123,14 +123,15 @@ async fn a_rolling_restart_refuses_and_resets_no_connect() {
             balancers.iter_mut().for_each(|balancer| balancer.notices(node + 1, "UP"));
         }
     }
-    for (connects, with) in connects.into_iter().zip(["with", "without"]) {
+    let all = connects.into_iter().zip(balancers).zip(["with", "without"]);
+    for ((connects, balancer), with) in all {
         let Outcome { connected, told_to_move, failed } = connects.end();
         println!(
             "{nodes} nodes, {rolls} times, {with} retries: {connected} connects, \
              {told_to_move} told to move, {} failed",
             failed.len()
         );
-        assert!(failed.is_empty(), "{with} retries: {failed:?}");
+        assert!(failed.is_empty(), "{with} retries: {failed:?}; {}", balancer.end());
         assert!(told_to_move * 20 < connected, "{with} retries: {told_to_move} told to move");
     }
 }

@@ -70,4 +70,9 @@ impl Balancer {
         let wanted = format!("placed/n{node} is {state}");
         self.process.error_line(|line| line.contains(&wanted).then_some(()));
     }
+
+    /// Ends it: what it said about nodes.
+    pub fn end(mut self) -> String {
+        self.process.finish()
+    }
 }
