@@ -10,7 +10,7 @@ use super::CliFailure;
 /// Requests to end the process. From the moment that this is made they are received here, and no
 /// longer end the process by themselves.
 pub(super) struct StopRequests {
-    signals: Vec<Signal>,
+    signals: Vec<(SignalKind, Signal)>,
 }
 
 impl StopRequests {
@@ -30,12 +30,16 @@ impl StopRequests {
     }
 
     /// Waits for the next one.
-    pub(super) async fn next(&mut self) {
+    pub(super) async fn next(&mut self) -> SignalKind {
         poll_fn(|context| {
-            let came = |signal: &mut Signal| signal.poll_recv(context).is_ready();
-            if self.signals.iter_mut().any(came) { Poll::Ready(()) } else { Poll::Pending }
+            for (kind, signal) in &mut self.signals {
+                if signal.poll_recv(context).is_ready() {
+                    return Poll::Ready(*kind);
+                }
+            }
+            Poll::Pending
         })
-        .await;
+        .await
     }
 
     /// Waits for an orderly end, unless another request comes before.
@@ -45,13 +49,14 @@ impl StopRequests {
     ) -> Result<(), CliFailure> {
         tokio::select! {
             () = ending => Ok(()),
-            () = self.next() => Err(CliFailure::Failed("ended at once by a second request".into())),
+            _kind = self.next() => Err(CliFailure::Failed("ended at once by a second request".into())),
         }
     }
 
     fn listen(kinds: &[SignalKind]) -> Result<Self, CliFailure> {
-        let signals = kinds.iter().map(|kind| signal(*kind)).collect::<Result<_, _>>();
-        Ok(Self { signals: signals.map_err(CliFailure::failed)? })
+        let signals = kinds.iter().map(|kind| Ok((*kind, signal(*kind)?)));
+        let signals = signals.collect::<std::io::Result<_>>().map_err(CliFailure::failed)?;
+        Ok(Self { signals })
     }
 }
 
