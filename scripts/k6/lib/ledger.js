@@ -75,6 +75,15 @@ export class Ledger {
   }
 
   /**
+   * What a send carries: its run, its number, its sender and its intended time.
+   * @param {Session} from
+   * @param {number} intended
+   */
+  body(from, intended) {
+    return { run: this.run, n: this.entries.length, from: from.place, at: intended, pad: this.pad };
+  }
+
+  /**
    * Sends a message.
    * @param {Session} from
    * @param {Session[]} to
@@ -82,7 +91,7 @@ export class Ledger {
    * @param {number} intended
    */
   send(from, to, target, intended) {
-    const body = { run: this.run, n: this.entries.length, at: intended, pad: this.pad };
+    const body = this.body(from, intended);
     const nonce = `${this.run}-${body.n}`;
     this.attempt(this.enter(from, to, intended), { op: 'send', ...target, body, nonce });
   }
@@ -95,7 +104,7 @@ export class Ledger {
    * @param {number} intended
    */
   publish(from, to, subject, intended) {
-    const data = { run: this.run, n: this.entries.length, at: intended, pad: this.pad };
+    const data = this.body(from, intended);
     this.attempt(this.enter(from, to, intended), { op: 'publish', subject, data });
   }
 
@@ -172,7 +181,7 @@ export class Ledger {
     latency.add(took);
     if (took > parameters.late) this.count('late');
     if (recovered) this.count('recovered');
-    else this.checkOrder(session, entry, frame.id ?? n);
+    else this.checkFrames(session, entry, n, frame.id !== undefined);
     return undefined;
   }
 
@@ -190,29 +199,35 @@ export class Ledger {
   }
 
   /**
-   * Deliveries of one sender come in the order of their ids, as long as the connection has not resumed.
+   * Notes a frame that comes behind a later one of its sender. Events keep their order. Messages may overtake each other,
+   * because clients sort them by id.
    * @param {Session} session
    * @param {Entry} entry
-   * @param {string | number} order
+   * @param {number} n
+   * @param {boolean} isMessage
    */
-  checkOrder(session, entry, order) {
+  checkFrames(session, entry, n, isMessage) {
     const before = session.newest.get(entry.from.place);
-    if (before !== undefined && order < before) {
-      if (session.connections <= 1 && entry.tries === 1) this.count('out_of_order');
-      return;
-    }
-    session.newest.set(entry.from.place, order);
+    if (before === undefined || n > before) session.newest.set(entry.from.place, n);
+    else if (session.connections <= 1 && entry.tries === 1) this.count(isMessage ? 'overtaken' : 'out_of_order');
   }
 
-  /** Ids follow the order of the sends of a session that has neither come back nor tried again. */
+  /**
+   * Ids follow the order of the sends of a session that has neither come back nor tried again: in the answers, and at
+   * every session that has the messages.
+   */
   checkIds() {
-    /** @type {Map<Session, string>} */
+    /** @type {Map<string, string>} */
     const newest = new Map();
-    for (const { from, id, tries } of this.entries) {
-      if (id === undefined || tries > 1 || from.connections > 1) continue;
-      const before = newest.get(from);
-      if (before !== undefined && id < before) this.count('out_of_order');
-      newest.set(from, id);
+    const check = (/** @type {string} */ key, /** @type {string | undefined} */ id) => {
+      if (id === undefined) return;
+      if (id < (newest.get(key) ?? '')) this.count('out_of_order');
+      else newest.set(key, id);
+    };
+    for (const { from, id, tries, got } of this.entries) {
+      if (tries > 1 || from.connections > 1) continue;
+      check(`${from.place}`, id);
+      got.forEach((delivery, place) => check(`${from.place} ${place}`, delivery.id));
     }
   }
 

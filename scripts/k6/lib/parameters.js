@@ -83,6 +83,8 @@ export const parameters = {
   p99: whole('P99_MS', 1000, 1, 600_000),
   /** From how many milliseconds on a delivery counts as late. */
   late: whole('LATE_MS', 1000, 1, 600_000),
+  /** Most messages that may come behind a later one of their sender. The protocol allows any number. */
+  overtaken: whole('OVERTAKEN', 1_000_000_000, 0, 1_000_000_000),
   /** Bound of the 99th percentile of the generator's own lags, in milliseconds. */
   lag: whole('LAG_MS', 100, 1, 60_000),
   /** Members of a room of room.js, or listeners of a topic of pattern.js. */

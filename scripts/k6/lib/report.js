@@ -5,8 +5,8 @@ import { Counter, Trend } from 'k6/metrics';
 import { parameters, patience } from './parameters.js';
 
 const COUNTS = /** @type {const} */ ([
-  'sent', 'acked', 'unknown', 'refused', 'delivered', 'lost', 'duplicate', 'late', 'out_of_order', 'repeated', 'stray',
-  'closed', 'reconnects', 'recovered', 'finished', 'flood_refused', 'flood_untyped', 'flood_slowed',
+  'sent', 'acked', 'unknown', 'refused', 'delivered', 'lost', 'duplicate', 'late', 'out_of_order', 'overtaken', 'repeated',
+  'stray', 'closed', 'reconnects', 'recovered', 'finished', 'flood_refused', 'flood_untyped', 'flood_slowed',
 ]);
 
 /** @typedef {typeof COUNTS[number]} Count */
@@ -50,6 +50,7 @@ const BOUNDS = [
   atMost('lost', 0),
   atMost('duplicate', 0),
   atMost('out_of_order', 0),
+  atMost('overtaken', parameters.overtaken),
   atMost('stray', 0),
   atMost('unknown', 0),
   atMost('refused', 0),

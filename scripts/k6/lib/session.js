@@ -70,7 +70,7 @@ export class Session {
     /** Requests that wait for a connection. @type {(() => void)[]} */
     this.waiting = [];
     this.lastId = 0;
-    /** The order of what came from each sender. @type {Map<number, string | number>} */
+    /** The number of the latest send that came from each sender. @type {Map<number, number>} */
     this.newest = new Map();
   }
 
