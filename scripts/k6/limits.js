@@ -8,6 +8,7 @@ const BOUNDS = [
   atMost('repeated', 0),
   atMost('closed', 0),
   atLeast('flood_refused', parameters.virtualUsers),
+  atLeast('flood_refused_by_http', parameters.virtualUsers),
   atMost('flood_untyped', 0),
   atMost('flood_slowed', 0),
 ];
@@ -27,9 +28,8 @@ const WAIT_MOST = 60_000;
 /** Most requests until HTTP has to refuse one. */
 const POSTS_MOST = 2000;
 
-/** The median of the others' latencies may grow by this factor and so many milliseconds. */
+/** The median of the others' latencies may grow by this factor and SLOWER_MS. */
 const SLOWER = 3;
-const SLOWER_MS = 50;
 
 /**
  * Whether a refusal says what it is and when to come back.
@@ -40,7 +40,7 @@ function isTyped({ code, retry, retry_after_ms: wait }) {
 }
 
 /**
- * Sends FLOOD messages as fast as the socket takes them, and returns once one in ten has an answer or all have.
+ * Sends FLOOD messages as fast as the socket takes them, and returns once one of them is refused.
  * @param {Fleet} fleet
  */
 async function flood({ ledger, sessions }) {
@@ -74,7 +74,7 @@ async function floodOverHttp({ ledger, sessions }) {
     const answer = await post();
     if (answer.status === 201) continue;
     const seconds = Number(answer.headers['Retry-After']);
-    ledger.count('flood_refused');
+    ledger.count('flood_refused_by_http');
     if (answer.status !== 429 || !isTyped(answer.json) || !(seconds >= 1)) {
       ledger.refusal ||= `${answer.status} ${answer.text}`;
       ledger.count('flood_untyped');
@@ -110,7 +110,7 @@ export default async function () {
   const flooding = Promise.all([flood(fleet), floodOverHttp(fleet)]);
   const flooded = await others(fleet);
   await flooding;
-  if (flooded > SLOWER * calm + SLOWER_MS) {
+  if (flooded > SLOWER * calm + parameters.slower) {
     fleet.ledger.count('flood_slowed');
     console.error(`the others' median grew from ${calm} ms to ${flooded} ms`);
   }

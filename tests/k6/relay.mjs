@@ -17,8 +17,8 @@ let deliveries = 0;
 
 /** The sender of a delivery, as the load test names it; nothing for other frames. */
 function senderOf(text) {
-  const { message, data } = JSON.parse(text);
-  return (message?.body ?? data)?.from;
+  const { op, message, data } = JSON.parse(text);
+  return op === 'message' || op === 'event' ? (message?.body ?? data)?.from : undefined;
 }
 
 /** Two messages with each other's ids. */

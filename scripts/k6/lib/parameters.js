@@ -93,6 +93,8 @@ export const parameters = {
   dropEvery: time('DROP_EVERY', '2s', 3600 * SECOND),
   /** Sends of limits.js by each flooding user. */
   flood: whole('FLOOD', 2000, 100, 1_000_000),
+  /** Milliseconds by which the median of the others in limits.js may grow, besides a factor of three. */
+  slower: whole('SLOWER_MS', 50, 0, 60_000),
   /** A token with the scope `service`, which makes the rooms of room.js. */
   service: __ENV.SERVICE,
 };

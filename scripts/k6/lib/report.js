@@ -6,13 +6,16 @@ import { parameters, patience } from './parameters.js';
 
 const COUNTS = /** @type {const} */ ([
   'sent', 'acked', 'unknown', 'refused', 'delivered', 'lost', 'duplicate', 'late', 'out_of_order', 'overtaken', 'repeated',
-  'stray', 'closed', 'reconnects', 'recovered', 'finished', 'flood_refused', 'flood_untyped', 'flood_slowed',
+  'stray', 'closed', 'reconnects', 'recovered', 'finished',
 ]);
 
-/** @typedef {typeof COUNTS[number]} Count */
+/** What limits.js counts besides. */
+const FLOOD_COUNTS = /** @type {const} */ (['flood_refused', 'flood_refused_by_http', 'flood_untyped', 'flood_slowed']);
+
+/** @typedef {typeof COUNTS[number] | typeof FLOOD_COUNTS[number]} Count */
 
 export const counters = /** @type {Record<Count, Counter>} */ (
-  Object.fromEntries(COUNTS.map((name) => [name, new Counter(name)]))
+  Object.fromEntries([...COUNTS, ...FLOOD_COUNTS].map((name) => [name, new Counter(name)]))
 );
 
 /** From the intended time of a send to each delivery, in milliseconds. */
@@ -129,9 +132,10 @@ export function summary(script, own) {
     const failures = saturated.concat(broken(data, [...BOUNDS, ...own]));
     const verdict = saturated.length > 0 ? 'generator saturated' : failures.length > 0 ? 'failed' : 'passed';
     const { sockets, rate, duration } = parameters;
+    const names = new Set([...COUNTS, ...own.filter(({ stat }) => stat === 'count').map(({ metric }) => metric)]);
     const report = {
       script, verdict, failures, sockets, rate, duration_ms: duration,
-      ...Object.fromEntries(COUNTS.map((name) => [name, value(data, name, 'count')])),
+      ...Object.fromEntries([...names].map((name) => [name, value(data, name, 'count')])),
       p50_us: micros(data, 'latency', 'p(50)'),
       p90_us: micros(data, 'latency', 'p(90)'),
       p99_us: micros(data, 'latency', P99),

@@ -93,17 +93,20 @@ export class Session {
     const socket = new WebSocket(`${base}?user=${encodeURIComponent(canonical(this.user))}`, null);
     this.socket = socket;
     this.error = '';
-    this.isDropped = false;
     this.heard = Date.now();
-    socket.addEventListener('open', () => socket.send(JSON.stringify(this.hello())));
-    socket.addEventListener('message', (event) => this.receive(/** @type {any} */ (event)));
-    socket.addEventListener('ping', () => {
+    const listen = (/** @type {import('k6/websockets').EventName} */ name, /** @type {(event: any) => void} */ act) => {
+      // A socket that was given up may still have its say.
+      socket.addEventListener(name, (event) => (this.socket === socket ? act(event) : undefined));
+    };
+    listen('open', () => socket.send(JSON.stringify(this.hello())));
+    listen('message', (event) => this.receive(event));
+    listen('ping', () => {
       this.heard = Date.now();
     });
-    socket.addEventListener('error', (event) => {
-      this.error = /** @type {any} */ (event).error;
+    listen('error', ({ error }) => {
+      this.error = error;
     });
-    socket.addEventListener('close', (event) => this.end(/** @type {any} */ (event)));
+    listen('close', (event) => this.end(event));
   }
 
   hello() {
@@ -220,7 +223,7 @@ export class Session {
       this.opened(why);
       return;
     }
-    if (wasLive && !this.isDropped) this.listener.closed(this, why);
+    if (wasLive) this.listener.closed(this, why);
     if (this.comesBack && isFinal(code)) refuse(`${this.url} closed the socket of ${this.user}: ${why}`);
     if (this.comesBack) this.comeBack(code);
     else this.isOver = true;
@@ -242,13 +245,21 @@ export class Session {
   tend() {
     if (!this.isLive || this.isOver) return;
     const silent = Date.now() - this.heard - (this.ping ?? 0) - SILENCE;
-    if (silent > PONG_PATIENCE) this.drop();
+    if (silent > PONG_PATIENCE) this.giveUp();
     else if (silent > 0) this.ask({ op: 'ping' }, () => {});
+  }
+
+  /** Ends a connection that is silent. Its end may never be told, so nothing waits for that. */
+  giveUp() {
+    const socket = this.socket;
+    this.socket = undefined;
+    socket?.close();
+    this.end({ reason: 'silent' });
   }
 
   /** Ends the connection from this side. */
   drop() {
-    this.isDropped = true;
+    this.isLive = false;
     const socket = this.socket;
     if (socket && socket.readyState < WebSocket.CLOSING) socket.close();
   }
