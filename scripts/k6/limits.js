@@ -25,9 +25,6 @@ const TURN = 20;
 /** Most milliseconds that a refusal may ask to wait. */
 const WAIT_MOST = 60_000;
 
-/** Most requests until HTTP has to refuse one. */
-const POSTS_MOST = 2000;
-
 /** The median of the others' latencies may grow by this factor and SLOWER_MS. */
 const SLOWER = 3;
 
@@ -63,14 +60,14 @@ async function flood({ ledger, sessions }) {
 }
 
 /**
- * Posts as a user until HTTP refuses, waits as long as it says, and posts again: then it has to be taken.
+ * Posts as a user until HTTP refuses, FLOOD times at most, waits as long as it says, and posts again: then it has to be taken.
  * @param {Fleet} fleet
  */
 async function floodOverHttp({ ledger, sessions }) {
   const [to, from] = sessions;
   if (!from || !to) return;
   const post = () => api('POST', '/v1/messages', from.token, { user: to.user, body: 'again' });
-  for (let posts = 0; posts < POSTS_MOST; posts += 1) {
+  for (let posts = 0; posts < parameters.flood; posts += 1) {
     const answer = await post();
     if (answer.status === 201) continue;
     const seconds = Number(answer.headers['Retry-After']);

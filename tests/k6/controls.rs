@@ -69,7 +69,7 @@ fn nothing_is_lost_when_all_connections_of_a_node_break() {
     let moved = run("reconnect");
     moved.assert_passed();
     assert_eq!(moved.count("closed"), 10, "half of the sockets: {moved}");
-    assert_eq!(moved.count("delivered"), 200, "{moved}");
+    assert_eq!(moved.count("delivered"), moved.count("sent"), "{moved}");
 
     // The control: those that do not come back miss messages.
     run("dm").assert_failed_by("closed: 10,");

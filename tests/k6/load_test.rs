@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -10,6 +11,18 @@ use crate::harness::Process;
 
 /// Users that there are tokens for: as many as the largest run has sockets.
 const USERS: usize = 60;
+
+/// How long the end of a run may take behind its load.
+const END_PATIENCE: Duration = Duration::from_mins(1);
+
+/// Between two looks at whether it has ended.
+const END_POLL: Duration = Duration::from_millis(20);
+
+/// Seconds of load: 2, or as many as `scripts/soak` says.
+pub fn seconds() -> u64 {
+    let given = std::env::var("NARROWCAST_SOAK_SECONDS").ok();
+    given.map_or(2, |text| text.parse().expect("NARROWCAST_SOAK_SECONDS is a number"))
+}
 
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -55,8 +68,13 @@ impl LoadTest {
         fs::write(&users, tokens(&[])).expect("a file");
         let test = Self { script: script.into(), parameters: Vec::new(), files: None, directory };
         let short = [("SOCKETS", "20"), ("SOCKETS_PER_VU", "10"), ("RATE", "100")];
-        let patient =
-            [("DURATION", "2s"), ("SETTLE", "8s"), ("LAG_MS", "5000"), ("P99_MS", "20000")];
+        let duration = format!("{}s", seconds());
+        let patient = [
+            ("DURATION", duration.as_str()),
+            ("SETTLE", "8s"),
+            ("LAG_MS", "5000"),
+            ("P99_MS", "20000"),
+        ];
         let test = test.with("URL", &urls.join(",")).with("USERS", &users.display().to_string());
         short.iter().chain(&patient).fold(test, |test, (name, value)| test.with(name, value))
     }
@@ -115,6 +133,10 @@ impl LoadTest {
 impl Outcome {
     /// Waits for the end of a run.
     pub fn of(mut process: Process) -> Self {
+        let until = Instant::now() + Duration::from_secs(2 * seconds()) + END_PATIENCE;
+        while process.is_running() && Instant::now() < until {
+            std::thread::sleep(END_POLL);
+        }
         let ended = process.ended();
         let last = ended.output.lines().last().unwrap_or_default();
         let report = serde_json::from_str(last).unwrap_or(Value::Null);
