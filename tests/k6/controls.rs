@@ -50,10 +50,10 @@ fn a_swapped_delivery_in_a_thousand_is_named() {
 fn a_message_that_is_pushed_twice_or_behind_a_later_one_is_named() {
     let (_redis, demo) = nodes();
     let calm = |mode| {
-        let relay = Relay::start(mode, 100, &demo);
+        let relay = Relay::start(mode, 40, &demo);
         LoadTest::new("dm", &relay.urls).with("RATE", "60").with("OVERTAKEN", "0").run()
     };
-    calm("double").assert_failed_by("repeated: 1,");
+    calm("double").assert_failed_by("repeated: 3,");
     calm("swap").assert_failed_by("overtaken:");
 }
 
