@@ -119,12 +119,12 @@ impl HeartbeatWriter {
         let bit = 1 << report.worker;
         self.asked &= !bit;
         let current = self.keeper.number();
-        let knows = report.books.iter().any(|(number, ..)| *number == current);
+        let knows = report.incarnations.iter().any(|(number, ..)| *number == current);
         // A report on an earlier incarnation counts once its worker knows the successor: until then
         // it may issue more in the earlier one.
         if knows {
             self.stuck |= report.stuck;
-            for (number, snapshot, settled) in report.books {
+            for (number, snapshot, settled) in report.incarnations {
                 self.last.insert((number, report.worker), (snapshot, settled));
             }
         }
@@ -231,19 +231,20 @@ impl HeartbeatWriter {
 
     /// Returns the last reports of every worker on an incarnation; `None` if one of them has not
     /// reported.
-    fn books(&self, number: u32) -> Option<Vec<&(WorkerProgress, bool)>> {
+    fn snapshots_of(&self, number: u32) -> Option<Vec<&(WorkerProgress, bool)>> {
         (0..self.plan.worker_queues.count() as u32)
             .map(|worker| self.last.get(&(number, worker)))
             .collect()
     }
 
     fn is_settled(&self, number: u32) -> bool {
-        self.books(number).is_some_and(|books| books.iter().all(|(_, settled)| *settled))
+        self.snapshots_of(number)
+            .is_some_and(|snapshots| snapshots.iter().all(|(_, settled)| *settled))
     }
 
     fn snapshots(&self, number: u32) -> Option<Vec<WorkerProgress>> {
-        let books = self.books(number)?;
-        Some(books.iter().map(|(snapshot, _)| snapshot.clone()).collect())
+        let snapshots = self.snapshots_of(number)?;
+        Some(snapshots.iter().map(|(snapshot, _)| snapshot.clone()).collect())
     }
 
     /// Writes a heartbeat of the current incarnation from the workers' last reports, and returns

@@ -25,7 +25,7 @@ pub enum Safeguard {
     Epoch,
     /// What is given up on is announced.
     GapAnnounced,
-    /// A gap covers only what has left the ring.
+    /// A gap covers only what has left the queue.
     GapAfterDrop,
     /// One gap is distinguished from the one before.
     GapNumber,

@@ -13,7 +13,7 @@ pub struct Report {
     pub worker: u32,
     /// For each incarnation that is not over: its number, the snapshot, and whether everything of
     /// it is settled.
-    pub books: Vec<(u32, WorkerProgress, bool)>,
+    pub incarnations: Vec<(u32, WorkerProgress, bool)>,
     /// Whether a send is unsettled for so long that something must be wrong.
     pub stuck: bool,
 }

@@ -62,7 +62,8 @@ impl PushSink for Dispatcher {
             EnvelopeKind::Message | EnvelopeKind::Event => self.dispatch(envelope),
             EnvelopeKind::Membership if !own => {
                 let workers = self.worker_interest.workers(&envelope.keys);
-                self.worker_queues.push(workers, &Arc::new(QueuedPublish::notice(envelope)));
+                self.worker_queues
+                    .push(workers, &Arc::new(QueuedPublish::membership_from_bus(envelope)));
             }
             EnvelopeKind::Notice if !own && *envelope.about == *WildcardFeed::NOTICE => {
                 self.feed.heard();

@@ -10,7 +10,8 @@ use crate::telemetry::{Metrics, Received};
 /// two copies must not meet at one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CopyKind {
-    /// It was published on this node: both copies in one.
+    /// It was published on this node, both copies in one; or it is a change of a membership, of
+    /// which every session that is concerned gets the one copy.
     Here,
     /// Over the bucket of its key.
     Bucket,
@@ -46,7 +47,7 @@ impl QueuedPublish {
     }
 
     /// A membership from the bus. It is not a node event, hence not classified.
-    pub const fn notice(envelope: Envelope) -> Self {
+    pub const fn membership_from_bus(envelope: Envelope) -> Self {
         Self { envelope, worker: None, except: None, account: None }
     }
 

@@ -230,13 +230,13 @@ impl Session {
 
     /// Queues a frame. Events are shed once the session or the node has used half of its bound, so
     /// that the other half is left for messages. A message that does not fit closes the session.
-    pub fn deliver_frame(&self, frame: Bytes, urgency: Priority) -> PushOutcome {
+    pub fn deliver_frame(&self, frame: Bytes, priority: Priority) -> PushOutcome {
         if !self.connection.link.is_open() {
             return PushOutcome::Closed;
         }
         let waiting = self.connection.link.bytes() + frame.len();
         let tight = self.connection.link.bytes() > 0 && self.connection.link.share().is_tight();
-        if urgency == Priority::Event && (waiting > self.connection.outbox_bytes / 2 || tight) {
+        if priority == Priority::Event && (waiting > self.connection.outbox_bytes / 2 || tight) {
             return PushOutcome::Shed;
         }
         if self.connection.link.push(OutboxItem::Text(frame)).is_ok() {

@@ -83,8 +83,8 @@ impl Node {
     /// afterwards.
     pub fn start(plan: &NodeOptions) -> Result<Self, StartError> {
         let listen = &plan.config.listen;
-        let clients = bind("listen.clients", listen.clients)?;
-        let operator = bind("listen.operator", listen.operator)?;
+        let clients = bound_listener("listen.clients", listen.clients)?;
+        let operator = bound_listener("listen.operator", listen.operator)?;
         let (clients_at, operator_at) = (clients.local_addr()?, operator.local_addr()?);
         let (events, happened) = mpsc::channel(SHARD_EVENTS_MAX);
         let parts = Parts::new(plan, events);
@@ -173,7 +173,7 @@ fn join(thread: JoinHandle<std::io::Result<()>>) {
     }
 }
 
-fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+fn bound_listener(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
     listen(address).map_err(|error| StartError::Listen { key, address, error })
 }
 

@@ -99,10 +99,10 @@ impl Router {
         if self.add_patterns(session, patterns).is_ok() {
             return Vec::new();
         }
-        let fits = |pattern: &&Pattern| {
+        let does_not_fit = |pattern: &&Pattern| {
             self.add_patterns(session, std::slice::from_ref(*pattern)).is_err()
         };
-        patterns.iter().filter(fits).cloned().collect()
+        patterns.iter().filter(does_not_fit).cloned().collect()
     }
 
     fn confirmation(&self, pattern: &Pattern) -> Confirmation {

@@ -64,11 +64,11 @@ struct Link<T> {
     gap_no: u64,
     last_gap: Option<MonotonicTime>,
     down_since: MonotonicTime,
-    /// The ring: publishes to be sent. Bounded.
+    /// Publishes to be sent. Bounded.
     waiting: VecDeque<Item<T>>,
     /// The pipeline in flight. Bounded by the size of one pipeline.
     sent: VecDeque<Item<T>>,
-    /// Dropped from the ring; to be announced. Bounded by the sends that may be pending.
+    /// Dropped from the queue; to be announced. Bounded by the sends that may be pending.
     lost: Vec<SendId>,
 }
 
@@ -125,7 +125,7 @@ impl<T: Reroutable> PublishQueue<T> {
         self.route(shard, Item { payload, send_id, since: now }, settle)
     }
 
-    /// Puts a publish where it can go: its own shard, `all` of another, or the ring of its own.
+    /// Puts a publish where it can go: its own shard, `all` of another, or the queue of its own.
     fn route(
         &mut self,
         shard: usize,
@@ -285,7 +285,7 @@ impl<T: Reroutable> PublishQueue<T> {
 }
 
 impl<T> Link<T> {
-    /// Gives up on publishes that are tried for too long or were dropped from the ring, if a gap
+    /// Gives up on publishes that are tried for too long or were dropped from the queue, if a gap
     /// may be announced now. The gap covers only what is gone for good.
     fn give_up(
         &mut self,

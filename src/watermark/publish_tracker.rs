@@ -46,7 +46,7 @@ pub enum UnknownReason {
 
 /// One incarnation's sends.
 #[derive(Debug)]
-struct Book {
+struct IncarnationSends {
     generation: u32,
     in_flight: InFlightSends,
     /// The connections' counts when the incarnation began: it counts from zero.
@@ -56,8 +56,8 @@ struct Book {
 /// A worker's side of publishing.
 #[derive(Debug)]
 pub struct PublishTracker<T> {
-    /// The log of the current incarnation is the last; the others drain.
-    books: Vec<Book>,
+    /// The current incarnation is the last; the others drain.
+    incarnations: Vec<IncarnationSends>,
     queue: PublishQueue<T>,
     bounds: PublishBounds,
     rules: Safeguards,
@@ -73,50 +73,56 @@ impl<T: Reroutable> PublishTracker<T> {
     ) -> Self {
         let queue = PublishQueue::new(shards, bounds.queue_max, now, rules);
         let base = queue.snapshot().collect();
-        let books = vec![Book { generation: 0, in_flight: InFlightSends::default(), base }];
-        Self { books, queue, bounds, rules }
+        let incarnations =
+            vec![IncarnationSends { generation: 0, in_flight: InFlightSends::default(), base }];
+        Self { incarnations, queue, bounds, rules }
     }
 
     /// Starts the incarnation with the number `generation`; the sends of earlier ones drain.
     pub fn begin_incarnation(&mut self, generation: u32) {
         let base = self.queue.snapshot().collect();
-        self.books.push(Book { generation, in_flight: InFlightSends::default(), base });
+        self.incarnations.push(IncarnationSends {
+            generation,
+            in_flight: InFlightSends::default(),
+            base,
+        });
     }
 
     /// Drops an earlier incarnation, of which everything is settled.
     pub fn forget(&mut self, generation: u32) {
-        self.books.retain(|book| book.generation != generation);
+        self.incarnations.retain(|sends| sends.generation != generation);
     }
 
-    fn book(&mut self, generation: u32) -> Option<&mut Book> {
-        self.books.iter_mut().find(|book| book.generation == generation)
+    fn sends_of(&mut self, generation: u32) -> Option<&mut IncarnationSends> {
+        self.incarnations.iter_mut().find(|sends| sends.generation == generation)
     }
 
     /// The incarnations that are not dropped, the current one last.
     pub fn generations(&self) -> impl Iterator<Item = u32> {
-        self.books.iter().map(|book| book.generation)
+        self.incarnations.iter().map(|sends| sends.generation)
     }
 
     /// The incarnation that ids are issued in.
     pub fn generation(&self) -> u32 {
-        self.books.last().map_or(0, |book| book.generation)
+        self.incarnations.last().map_or(0, |sends| sends.generation)
     }
 
     /// Whether a send is settled, and all that its incarnation issued before it.
     pub fn is_done(&self, send_id: SendId) -> bool {
-        let book = self.books.iter().find(|book| book.generation == send_id.generation);
-        book.is_none_or(|book| book.in_flight.issued(send_id.number).is_none())
+        let sends = self.incarnations.iter().find(|sends| sends.generation == send_id.generation);
+        sends.is_none_or(|sends| sends.in_flight.issued(send_id.number).is_none())
     }
 
     /// Whether one more send may be pending.
     pub fn has_room(&self) -> bool {
-        self.books.iter().map(|book| book.in_flight.len()).sum::<usize>() < self.bounds.pending
+        self.incarnations.iter().map(|sends| sends.in_flight.len()).sum::<usize>()
+            < self.bounds.pending
     }
 
     /// Enters an id in the step that issued it: no snapshot may be taken between the two.
     pub fn enter(&mut self, time: Micros, now: MonotonicTime) -> SendId {
-        let book = self.books.last_mut().expect("there is always a current book");
-        SendId { generation: book.generation, number: book.in_flight.enter(time, now) }
+        let sends = self.incarnations.last_mut().expect("there is always a current incarnation");
+        SendId { generation: sends.generation, number: sends.in_flight.enter(time, now) }
     }
 
     /// Decides about a send that the store acknowledged. `now` was read once the acknowledgement
@@ -129,16 +135,17 @@ impl<T: Reroutable> PublishTracker<T> {
         publishes: u8,
     ) -> AckDecision {
         let rules = self.rules;
-        let doubt = self.book(send_id.generation).map_or(Some(UnknownReason::Fenced), |book| {
-            let (time, issued) = book.in_flight.issued(send_id.number)?;
-            let late = now.wall.since(time) > ACK_LIMIT || now.moment.since(issued) > ACK_LIMIT;
-            let leased = lease.is_some_and(|lease| lease.holds(send_id.generation, now.moment));
-            if late && rules.on(Safeguard::AckLimit) {
-                Some(UnknownReason::Late)
-            } else {
-                (!leased && rules.on(Safeguard::Fence)).then_some(UnknownReason::Fenced)
-            }
-        });
+        let doubt =
+            self.sends_of(send_id.generation).map_or(Some(UnknownReason::Fenced), |sends| {
+                let (time, issued) = sends.in_flight.issued(send_id.number)?;
+                let late = now.wall.since(time) > ACK_LIMIT || now.moment.since(issued) > ACK_LIMIT;
+                let leased = lease.is_some_and(|lease| lease.holds(send_id.generation, now.moment));
+                if late && rules.on(Safeguard::AckLimit) {
+                    Some(UnknownReason::Late)
+                } else {
+                    (!leased && rules.on(Safeguard::Fence)).then_some(UnknownReason::Fenced)
+                }
+            });
         let publishes = if rules.on(Safeguard::AwaitAnswers) { publishes } else { 0 };
         self.decide(send_id, if doubt.is_some() { 0 } else { publishes });
         doubt.map_or(AckDecision::Passed, AckDecision::Unknown)
@@ -151,8 +158,8 @@ impl<T: Reroutable> PublishTracker<T> {
     }
 
     fn decide(&mut self, send_id: SendId, publishes: u8) {
-        if let Some(book) = self.book(send_id.generation) {
-            book.in_flight.decide(send_id.number, publishes);
+        if let Some(sends) = self.sends_of(send_id.generation) {
+            sends.in_flight.decide(send_id.number, publishes);
         }
     }
 
@@ -164,20 +171,20 @@ impl<T: Reroutable> PublishTracker<T> {
         send_id: Option<SendId>,
         now: MonotonicTime,
     ) -> Publishes {
-        let Self { books, queue, .. } = self;
-        queue.publish(shard, payload, send_id, now, &mut |send_id| settle(books, send_id))
+        let Self { incarnations, queue, .. } = self;
+        queue.publish(shard, payload, send_id, now, &mut |send_id| settle(incarnations, send_id))
     }
 
     /// Notes that a connection to a shard is up.
     pub fn up(&mut self, shard: usize, run: ServerRun) -> Publishes {
-        let Self { books, queue, .. } = self;
-        queue.up(shard, run, &mut |send_id| settle(books, send_id))
+        let Self { incarnations, queue, .. } = self;
+        queue.up(shard, run, &mut |send_id| settle(incarnations, send_id))
     }
 
     /// Notes that the connection to a shard is gone.
     pub fn down(&mut self, shard: usize, now: MonotonicTime) -> Publishes {
-        let Self { books, queue, .. } = self;
-        queue.down(shard, now, &mut |send_id| settle(books, send_id))
+        let Self { incarnations, queue, .. } = self;
+        queue.down(shard, now, &mut |send_id| settle(incarnations, send_id))
     }
 
     /// Takes the next pipeline for a shard: nothing while one is in flight.
@@ -187,17 +194,17 @@ impl<T: Reroutable> PublishTracker<T> {
 
     /// Takes the answers to the pipeline in flight to a shard; `confirmed` states them by index.
     pub fn answered(&mut self, shard: usize, confirmed: impl FnMut(usize) -> bool) -> Publishes {
-        let Self { books, queue, .. } = self;
-        queue.answered(shard, confirmed, &mut |send_id| settle(books, send_id))
+        let Self { incarnations, queue, .. } = self;
+        queue.answered(shard, confirmed, &mut |send_id| settle(incarnations, send_id))
     }
 
     /// Handles what depends on time alone. Once a second is often enough.
     pub fn tick(&mut self, now: MonotonicTime) -> Publishes {
-        let Self { books, queue, .. } = self;
-        let done = queue.tick(now, &mut |send_id| settle(books, send_id));
+        let Self { incarnations, queue, .. } = self;
+        let done = queue.tick(now, &mut |send_id| settle(incarnations, send_id));
         #[cfg(test)]
         if done.dropped > 0 && !self.rules.on(Safeguard::GapAfterDrop) {
-            self.books.iter_mut().for_each(|book| book.in_flight.settle_all());
+            self.incarnations.iter_mut().for_each(|sends| sends.in_flight.settle_all());
         }
         done
     }
@@ -206,7 +213,7 @@ impl<T: Reroutable> PublishTracker<T> {
     /// this step, and every later id is above it.
     pub fn snapshot(&mut self, generation: u32, reading: Micros) -> WorkerProgress {
         let links: SmallVec<[LinkSnapshot; 2]> = self.queue.snapshot().collect();
-        let Some(book) = self.book(generation) else {
+        let Some(sends) = self.sends_of(generation) else {
             return WorkerProgress { settled: reading, decided: reading, links };
         };
         let since = |(link, base): (&LinkSnapshot, &LinkSnapshot)| LinkSnapshot {
@@ -215,20 +222,20 @@ impl<T: Reroutable> PublishTracker<T> {
             gap_no: link.gap_no - base.gap_no,
         };
         WorkerProgress {
-            settled: book.in_flight.settled(reading),
-            decided: book.in_flight.decided(reading),
-            links: links.iter().zip(&book.base).map(since).collect(),
+            settled: sends.in_flight.settled(reading),
+            decided: sends.in_flight.decided(reading),
+            links: links.iter().zip(&sends.base).map(since).collect(),
         }
     }
 
     /// Whether everything of an incarnation is settled.
     pub fn is_settled(&mut self, generation: u32) -> bool {
-        self.book(generation).is_none_or(|book| book.in_flight.len() == 0)
+        self.sends_of(generation).is_none_or(|sends| sends.in_flight.len() == 0)
     }
 
     /// Whether a send is unsettled for so long that this node must fence itself.
     pub fn is_stuck(&self, now: MonotonicTime) -> bool {
-        self.books.last().is_some_and(|book| book.in_flight.oldest(now) > STUCK)
+        self.incarnations.last().is_some_and(|sends| sends.in_flight.oldest(now) > STUCK)
     }
 
     /// Whether nothing waits to be sent or answered.
@@ -242,9 +249,11 @@ impl<T: Reroutable> PublishTracker<T> {
     }
 }
 
-fn settle(books: &mut [Book], send_id: SendId) {
-    if let Some(book) = books.iter_mut().find(|book| book.generation == send_id.generation) {
-        book.in_flight.publish_done(send_id.number);
+fn settle(incarnations: &mut [IncarnationSends], send_id: SendId) {
+    if let Some(sends) =
+        incarnations.iter_mut().find(|sends| sends.generation == send_id.generation)
+    {
+        sends.in_flight.publish_done(send_id.number);
     }
 }
 

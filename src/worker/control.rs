@@ -50,7 +50,7 @@ impl WorkerControl {
         let reading = self.services.clocks.ids.read(self.services.clocks.wall.sure());
         Report {
             worker: self.worker,
-            books: self.publishers.snapshots(reading),
+            incarnations: self.publishers.snapshots(reading),
             stuck: self.publishers.is_stuck(),
         }
     }

@@ -12,6 +12,7 @@ mod leaving;
 mod left_rooms;
 mod lies;
 mod memory;
+mod namesakes;
 mod nonces;
 mod overheard;
 mod redis_health;

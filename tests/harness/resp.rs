@@ -67,6 +67,18 @@ impl Resp {
         }
     }
 
+    /// The sharded channels with subscribers whose names match a pattern.
+    pub fn channels(&mut self, pattern: &str) -> Vec<String> {
+        let Reply::List(list) = self.ask(&["PUBSUB", "SHARDCHANNELS", pattern]) else {
+            panic!("a list")
+        };
+        let name = |reply| match reply {
+            Reply::Text(name) => name,
+            other => panic!("{other:?} is no name"),
+        };
+        list.into_iter().map(name).collect()
+    }
+
     /// How often a command was called.
     pub fn calls(&mut self, command: &str) -> u64 {
         let Reply::Text(stats) = self.ask(&["INFO", "commandstats"]) else { panic!("a text") };

@@ -72,7 +72,7 @@ fn hole_4_a_gap_covers_only_what_is_gone() {
     is_closed_by(Safeguard::GapAfterDrop, &two_nodes(), a_gap_during_a_write);
 }
 
-/// A message is dropped from a ring under a gap, and R repairs. Later another is dropped. A
+/// A message is dropped from a queue under a gap, and R repairs. Later another is dropped. A
 /// heartbeat that only states that there was a gap looks like the one before.
 fn a_second_gap(world: &mut World) {
     connect_both(world);

@@ -43,14 +43,14 @@ fn two_nodes() -> SimOptions {
     SimOptions::calm(2, 1, 1)
 }
 
-/// The same, where so few publishes wait for a shard that those of one message fill its ring.
+/// The same, where so few publishes wait for a shard that those of one message fill its queue.
 fn small_rings() -> SimOptions {
     let mut plan = two_nodes();
     plan.bounds.queue_max = 2;
     plan
 }
 
-/// While an answer is waited for, messages fill the ring of `x`, and the last is dropped.
+/// While an answer is waited for, messages fill the queue of `x`, and the last is dropped.
 fn overflow(world: &mut World, x: u8) {
     world.hold(StoreHold::Answers(x));
     for _ in 0..3 {

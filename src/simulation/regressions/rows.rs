@@ -9,7 +9,7 @@ use crate::simulation::plan::SimOptions;
 use crate::simulation::queue::SECOND;
 use crate::simulation::world::World;
 
-/// A node starts, and a message is dropped from its ring under a gap, before R reads its first
+/// A node starts, and a message is dropped from its queue under a gap, before R reads its first
 /// heartbeat. R would take the gap's count for the initial one, and never learn of the gap.
 fn a_gap_before_the_first_sight(world: &mut World) {
     world.connects(READER, R);

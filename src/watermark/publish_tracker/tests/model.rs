@@ -62,7 +62,7 @@ struct Witness {
 
 impl Witness {
     fn new() -> Self {
-        // Nothing falls out of the ring: young publishes are never given up on.
+        // Nothing falls out of the queue: young publishes are never given up on.
         let bounds = PublishBounds { pending: usize::MAX, queue_max: usize::MAX };
         Self {
             tracker: PublishTracker::new(SHARDS, bounds, at(0.0), Safeguards::default()),
