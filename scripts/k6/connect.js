@@ -26,7 +26,7 @@ async function connect({ ledger, sessions }, place, intended) {
     return;
   }
   if (!ledger.counts.acked) refuse(`cannot connect to ${session?.url} as ${session?.user}: ${why}`);
-  ledger.refusal ||= why;
+  ledger.explain(why);
   ledger.count('refused');
 }
 

@@ -23,7 +23,7 @@ const FLOOD_A_TURN = 100;
 const TURN = 20;
 
 /** Most milliseconds that a refusal may ask to wait. */
-const WAIT_MOST = 60_000;
+const WAIT_MOST = 60000;
 
 /** The median of the others' latencies may grow by this factor and SLOWER_MS. */
 const SLOWER = 3;
@@ -73,13 +73,13 @@ async function floodOverHttp({ ledger, sessions }) {
     const seconds = Number(answer.headers['Retry-After']);
     ledger.count('flood_refused_by_http');
     if (answer.status !== 429 || !isTyped(answer.json) || !(seconds >= 1)) {
-      ledger.refusal ||= `${answer.status} ${answer.text}`;
+      ledger.explain(`${answer.status} ${answer.text}`);
       ledger.count('flood_untyped');
     }
     await pause(answer.json?.retry_after_ms ?? seconds * 1000);
     const again = await post();
     if (again.status === 201) return;
-    ledger.refusal ||= `waited as told, and then ${again.status} ${again.text}`;
+    ledger.explain(`waited as told, and then ${again.status} ${again.text}`);
     ledger.count('flood_untyped');
     return;
   }

@@ -15,10 +15,10 @@ const BEFORE: u64 = 50;
 async fn a_load_test_with_reconnects_loses_nothing_when_a_node_is_killed() {
     let redis = [RedisServer::start(&[])];
     let layout = Named::new("a", MANY, &redis);
-    let text = layouts(&layout, &[&layout]);
-    let mut plant = Plant::start(2, Keyspace::on_the_shared_server(), &text).await;
+    let plan = layouts(&layout, &[&layout]);
+    let mut plant = Plant::start(2, Keyspace::on_the_shared_server(), &plan).await;
     let test = LoadTest::new("reconnect", &plant.urls()).with("DURATION", "5s");
-    let (load, _files) = test.with("SETTLE", "20s").with("DROP_EVERY", "1h").start();
+    let (load, _files) = test.with("SETTLE", "30s").with("DROP_EVERY", "1h").start();
     let operator = plant.operator(0);
     eventually("it sends", || operator.metric("narrowcast_sends_total") > BEFORE).await;
     plant.kill(0);

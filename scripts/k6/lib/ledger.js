@@ -59,6 +59,14 @@ export class Ledger {
   }
 
   /**
+   * Keeps the first refusal for the end of the run.
+   * @param {string} refusal
+   */
+  explain(refusal) {
+    if (!this.refusal) this.refusal = refusal;
+  }
+
+  /**
    * @param {Session} from
    * @param {Session[]} to
    * @param {number} intended
@@ -131,7 +139,7 @@ export class Ledger {
       setTimeout(() => this.again(entry, frame), answer?.retry_after_ms ?? RETRY);
       return undefined;
     }
-    this.refusal ||= answer ? `${answer.code}: ${answer.detail}` : '';
+    if (answer) this.explain(`${answer.code}: ${answer.detail}`);
     return this.settleEntry(entry, isUnknown ? 'unknown' : 'refused');
   }
 
@@ -169,8 +177,9 @@ export class Ledger {
   message(session, frame, at, recovered) {
     const { run, n } = frame.body ?? frame.data ?? {};
     const entry = run === this.run ? this.entries[n] : undefined;
-    if (!entry || entry.from === session && !entry.to.includes(session)) return;
-    if (!entry.to.includes(session)) return this.count('stray');
+    if (!entry) return undefined;
+    // A resume brings a sender its own messages.
+    if (!entry.to.includes(session)) return entry.from === session ? undefined : this.count('stray');
     const seen = entry.got.get(session.place);
     if (seen) return this.repeat(entry, seen, frame);
     entry.got.set(session.place, { id: frame.id, dedup: frame.dedup });

@@ -31,7 +31,7 @@ function whole(name, fallback, least, most) {
 }
 
 /** @type {Record<string, number>} */
-const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+const UNITS = { ms: 1, s: 1000, m: 60000, h: 3600000 };
 
 /**
  * A time such as `500ms`, `30s` or `5m`, in milliseconds.
@@ -60,8 +60,8 @@ export const SECOND = 1000;
 /** Milliseconds that the opening of sockets, the creation of rooms and the end of a run may take besides. */
 const SLACK = 60 * SECOND;
 
-const sockets = whole('SOCKETS', 100, 2, 1_000_000);
-const socketsPerUser = Math.min(whole('SOCKETS_PER_VU', 50, 2, 10_000), sockets);
+const sockets = whole('SOCKETS', 100, 2, 1000000);
+const socketsPerUser = Math.min(whole('SOCKETS_PER_VU', 50, 2, 10000), sockets);
 
 export const parameters = {
   urls: urls(),
@@ -70,31 +70,31 @@ export const parameters = {
   socketsPerUser,
   virtualUsers: Math.ceil(sockets / socketsPerUser),
   /** Sends, or connections in connect.js, per second by all virtual users together. */
-  rate: whole('RATE', 50, 1, 1_000_000),
+  rate: whole('RATE', 50, 1, 1000000),
   /** Connections opened per second by all virtual users together, before the load begins. */
-  connectRate: whole('CONNECT_RATE', 200, 1, 1_000_000),
+  connectRate: whole('CONNECT_RATE', 200, 1, 1000000),
   /** Milliseconds of load. */
   duration: time('DURATION', '10s', 24 * 3600 * SECOND),
   /** Milliseconds behind the load, within which all has to arrive. */
   settle: time('SETTLE', '10s', 600 * SECOND),
   /** Bytes of padding in each body. */
-  bytes: whole('BYTES', 0, 0, 1_000_000),
+  bytes: whole('BYTES', 0, 0, 1000000),
   /** Bound of the 99th percentile of latency, in milliseconds. */
-  p99: whole('P99_MS', 1000, 1, 600_000),
+  p99: whole('P99_MS', 1000, 1, 600000),
   /** From how many milliseconds on a delivery counts as late. */
-  late: whole('LATE_MS', 1000, 1, 600_000),
+  late: whole('LATE_MS', 1000, 1, 600000),
   /** Most messages that may come behind a later one of their sender. The protocol allows any number. */
-  overtaken: whole('OVERTAKEN', 1_000_000_000, 0, 1_000_000_000),
+  overtaken: whole('OVERTAKEN', 1000000000, 0, 1000000000),
   /** Bound of the 99th percentile of the generator's own lags, in milliseconds. */
-  lag: whole('LAG_MS', 100, 1, 60_000),
+  lag: whole('LAG_MS', 100, 1, 60000),
   /** Members of a room of room.js, or listeners of a topic of pattern.js. */
   group: whole('GROUP', 10, 2, 1000),
   /** Milliseconds between two drops of a socket by each virtual user of reconnect.js. */
   dropEvery: time('DROP_EVERY', '2s', 3600 * SECOND),
   /** Sends of limits.js by each flooding user. */
-  flood: whole('FLOOD', 2000, 100, 1_000_000),
+  flood: whole('FLOOD', 2000, 100, 1000000),
   /** Milliseconds by which the median of the others in limits.js may grow, besides a factor of three. */
-  slower: whole('SLOWER_MS', 50, 0, 60_000),
+  slower: whole('SLOWER_MS', 50, 0, 60000),
   /** A token with the scope `service`, which makes the rooms of room.js. */
   service: __ENV.SERVICE,
 };

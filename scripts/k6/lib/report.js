@@ -73,7 +73,7 @@ export function options(own) {
   /** @type {Record<string, string[]>} */
   const thresholds = {};
   for (const { metric, stat, is, bound } of [...BOUNDS, ...GENERATOR, ...own]) {
-    (thresholds[metric] ??= []).push(`${stat}${is}${bound}`);
+    thresholds[metric] = [...(thresholds[metric] ?? []), `${stat}${is}${bound}`];
   }
   const load = {
     executor: 'per-vu-iterations',

@@ -11,7 +11,7 @@ const BACKOFF_FIRST = 100;
 const BACKOFF_MOST = 5000;
 
 /** Milliseconds of silence behind `ping_ms` before a ping, and behind that before the socket counts as dead. */
-const SILENCE = 10_000;
+const SILENCE = 10000;
 const PONG_PATIENCE = 5000;
 
 /** Pages that a reload reads of one conversation. */
