@@ -204,7 +204,7 @@ export class Ledger {
   repeat(entry, seen, frame) {
     const isSame = frame.id !== undefined && seen.id === frame.id;
     const isOneSend = entry.tries > 1 && frame.dedup !== undefined && seen.dedup === frame.dedup;
-    this.count(isSame ? 'repeated' : isOneSend ? 'recovered' : 'duplicate');
+    this.count(isSame || isOneSend ? 'repeated' : 'duplicate');
   }
 
   /**

@@ -7,9 +7,17 @@ const require = createRequire(new URL('../../../target/k6/', import.meta.url));
 const EVENTS = ['open', 'message', 'close', 'error', 'ping', 'pong'];
 const STATES = { CONNECTING: 0, OPEN: 1, CLOSING: 2, CLOSED: 3 };
 
+function loadPackage() {
+  try {
+    return require('ws').WebSocket;
+  } catch {
+    throw new Error('the package ws is missing below target/k6: scripts/test installs it');
+  }
+}
+
 /** The class for one virtual user. */
 export function makeWebSocket(user) {
-  const { WebSocket: Connection } = require('ws');
+  const Connection = loadPackage();
   class WebSocket {
     constructor(url, protocols, params) {
       if (user.isInit) throw new Error('a WebSocket is made in the VU context alone');
