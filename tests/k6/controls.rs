@@ -92,5 +92,5 @@ fn a_generator_that_stands_still_blames_itself() {
     generator.signal("CONT");
     let late = Outcome::of(generator);
     assert_eq!((late.code, &late.report["verdict"]), (Some(99), &"generator saturated".into()));
-    assert!(late.report["failures"].to_string().contains("p(99) of send_lag: 1"), "{late}");
+    assert!(late.report["failures"].to_string().contains("p(99) of send_lag: "), "{late}");
 }
