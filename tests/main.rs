@@ -7,6 +7,7 @@ mod cluster;
 mod fuzz;
 mod harness;
 mod house;
+mod k6;
 mod parts;
 mod scripts;
 mod wire;

@@ -7,6 +7,7 @@ mod costs;
 mod expiry;
 mod keyspace;
 mod layout;
+mod load;
 mod nodes;
 mod plant;
 mod store;
