@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clap::Args;
 
-use super::signals::{StopRequests, outlive_hangups};
+use super::signals::{StopRequests, outlive_hangups, reap_orphans};
 use super::{CliFailure, block_on, settings};
 use crate::clock::MachineClock;
 use crate::config::Config;
@@ -45,6 +45,7 @@ impl Serve {
 async fn serve(config: Arc<Config>) -> Result<(), CliFailure> {
     let mut requests = StopRequests::of_service()?;
     outlive_hangups()?;
+    reap_orphans()?;
     let store = tokio::select! {
         store = opened(Arc::clone(&config)) => store?,
         () = requests.next() => return Ok(()),
