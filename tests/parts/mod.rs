@@ -9,6 +9,7 @@ mod keyspace;
 mod layout;
 mod nodes;
 mod plant;
+mod restored;
 mod store;
 mod story;
 mod truth;
