@@ -1,5 +1,6 @@
-//! The files in `config/deploy`: each is read back, and a node runs with what it describes.
+//! What is deployed beside the program: each is read back, and a node runs with what it describes.
 
+mod alerts;
 mod compose;
 mod containerfile;
 mod control_group;
