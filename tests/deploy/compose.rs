@@ -1,12 +1,16 @@
 //! Three nodes, their servers and a balancer, on one machine.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use super::containerfile::user;
 use super::document::{Environment, end_ms, environment, path, port, text, variable, yaml};
-use super::together::{Servers, check, end, jail, start, texts};
+use super::together::{Servers, check, end, jail, rights, start, texts};
+use crate::harness::{Process, RedisServer, Resp};
 
 const FILE: &str = "deploy/compose.yaml";
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
@@ -101,6 +105,53 @@ fn the_balancer_knows_the_nodes_by_their_addresses() {
     let bind = texts(&balancer["entrypoint"]).remove(2);
     let replaced = bind.split('/').nth(1).expect("what sed replaces");
     assert!(haproxy.contains(replaced), "{replaced}");
+}
+
+/// Runs the commands of the operator's document that make the secrets, in a directory.
+fn make_secrets(directory: &Path) {
+    let page = text("README.md");
+    let section = page.split("## From nothing to three nodes").nth(1).expect("the section");
+    let commands = section.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next());
+    let script = format!("set -e\n{}", commands.expect("commands"));
+    let made = Process::run(Command::new("sh").args(["-c", &script]).current_dir(directory));
+    assert_eq!((made.code, &*made.errors), (Some(0), ""));
+}
+
+#[test]
+fn the_documents_commands_make_all_secrets() {
+    let home = tempfile::tempdir().expect("a directory");
+    make_secrets(home.path());
+    for (name, secret) in file()["secrets"].as_object().expect("secrets") {
+        let made = home.path().join(secret["file"].as_str().expect("a path"));
+        let mode = made.metadata().unwrap_or_else(|error| panic!("{name}: {error}")).permissions();
+        assert_eq!(mode.mode() & 0o777, SECRETS_MODE, "{name}");
+    }
+    let key = std::fs::read(home.path().join("secrets/token-key")).expect("a key");
+    assert!(key.len() > 32, "as RFC 7518 asks");
+    let acl = std::fs::read_to_string(home.path().join("secrets/redis-acl")).expect("a list");
+    assert!(acl.trim_end().ends_with(rights().trim()), "{acl}");
+}
+
+/// Redis as the file starts it, with the list of users that the commands made.
+#[test]
+#[ignore = "needs redis-server"]
+fn redis_takes_the_users_that_the_documents_commands_make() {
+    let home = tempfile::tempdir().expect("a directory");
+    make_secrets(home.path());
+    let command = texts(&file()["services"]["redis-1"]["command"]);
+    assert_eq!(command[0], "redis-server");
+    let list = home.path().join("secrets/redis-acl");
+    let list = list.to_str().expect("UTF-8");
+    let arguments = command[1..].iter().map(|word| word.replace("/run/secrets/redis-acl", list));
+    let arguments: Vec<String> = arguments.collect();
+    let redis = RedisServer::start(&arguments.iter().map(|word| &**word).collect::<Vec<_>>());
+    let password = std::fs::read_to_string(home.path().join("secrets/redis-password"));
+    let password = password.expect("a password");
+    let mut resp = Resp::connect(redis.port());
+    assert!(resp.try_ask(&["GET", "nc:main:a"]).is_err(), "no one else is let in");
+    resp.try_ask(&["AUTH", "narrowcast", password.trim_end()]).expect("it is the password");
+    resp.try_ask(&["GET", "nc:main:a"]).expect("its own keys");
+    assert!(resp.try_ask(&["GET", "other"]).is_err(), "no other keys");
 }
 
 #[test]

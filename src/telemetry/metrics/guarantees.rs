@@ -23,7 +23,7 @@ metrics! {
 
     /// What the node agent writes and reads.
     pub struct AgentMetrics {
-        /// Whether the node takes sessions, as /readyz says.
+        /// Whether /readyz says that the node is ready.
         pub ready: Gauge = named("ready");
         /// Leases that ran out.
         pub fences: Counter = named("fences");
