@@ -150,8 +150,8 @@ fn redis_takes_the_users_that_the_documents_commands_make() {
     let mut resp = Resp::connect(redis.port());
     assert!(resp.try_ask(&["GET", "nc:main:a"]).is_err(), "no one else is let in");
     resp.try_ask(&["AUTH", "narrowcast", password.trim_end()]).expect("it is the password");
-    resp.try_ask(&["GET", "nc:main:a"]).expect("its own keys");
-    assert!(resp.try_ask(&["GET", "other"]).is_err(), "no other keys");
+    resp.try_ask(&["SET", "nc:main:a", "1"]).expect("its own keys");
+    assert!(resp.try_ask(&["SET", "other", "1"]).is_err(), "no other keys");
 }
 
 #[test]

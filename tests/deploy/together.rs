@@ -8,7 +8,7 @@ use super::jail::{Jail, JailedNode, warnings};
 use crate::harness::{Process, RedisServer};
 
 /// The password of the Redis user, and the key of tokens.
-const PASSWORD: &str = "a password: with @ and /";
+const PASSWORD: &str = "a-password:with@and/";
 const KEY: &str = "a key of thirty-two bytes and some more";
 
 /// The rights of the Redis user, as the operator's document gives them.
@@ -41,7 +41,7 @@ pub struct Servers {
 
 impl Servers {
     pub fn start() -> Self {
-        let user = format!("narrowcast on >{} {}", PASSWORD.replace(' ', "\\x20"), rights());
+        let user = format!("narrowcast on >{} {}", PASSWORD, rights());
         let start = || RedisServer::start(&["--user", &user]);
         let cql = std::env::var("NARROWCAST_TEST_CQL").expect("scripts/test starts a CQL server");
         Self { redis: [start(), start()], cql }
