@@ -41,8 +41,8 @@ pub struct Servers {
 
 impl Servers {
     pub fn start() -> Self {
-        let user = format!("narrowcast on >{} {}", PASSWORD, rights());
-        let start = || RedisServer::start(&["--user", &user]);
+        let user = format!("--user narrowcast on >{PASSWORD} {}", rights());
+        let start = || RedisServer::start(&user.split_whitespace().collect::<Vec<_>>());
         let cql = std::env::var("NARROWCAST_TEST_CQL").expect("scripts/test starts a CQL server");
         Self { redis: [start(), start()], cql }
     }
