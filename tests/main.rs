@@ -4,6 +4,7 @@
 
 mod balancer;
 mod cluster;
+mod deploy;
 mod fuzz;
 mod harness;
 mod house;

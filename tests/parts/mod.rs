@@ -10,6 +10,7 @@ mod layout;
 mod load;
 mod nodes;
 mod plant;
+mod restored;
 mod store;
 mod story;
 mod truth;
