@@ -22,7 +22,7 @@ pub enum ReadyState {
     /// The store takes no writes until a restart, or only this node has lost a shard. Or its clock is
     /// off and there are other nodes. It takes no sessions.
     Unready,
-    /// It is being stopped. It takes no sessions.
+    /// It is being stopped. It takes sessions only while its balancer may not know that yet.
     Draining,
 }
 
@@ -38,17 +38,21 @@ impl fmt::Display for ReadyState {
     }
 }
 
-impl ReadyState {
-    /// Whether the node takes sessions.
-    pub const fn takes_sessions(self) -> bool {
-        matches!(self, Self::Ready | Self::Degraded)
-    }
+/// How far the stop of a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum StopStage {
+    /// Nothing stops it.
+    Running,
+    /// It says that it is draining, and goes on as if it were not.
+    LameDuck,
+    /// It takes nothing more.
+    Closing,
 }
 
 /// What the parts of a node report at one moment.
 #[derive(Debug)]
 pub(super) struct Observation {
-    pub(super) is_draining: bool,
+    pub(super) stage: StopStage,
     pub(super) links: Vec<LinkReport>,
     /// Whether the node agent found that the node fits the others.
     pub(super) is_admitted: bool,
@@ -62,10 +66,23 @@ pub(super) struct Observation {
 }
 
 impl Observation {
+    /// The status that the node reports.
     pub(super) fn state(&self) -> ReadyState {
-        if self.is_draining {
-            ReadyState::Draining
-        } else if self.is_worse_than_others() {
+        if self.stage == StopStage::Running { self.fitness() } else { ReadyState::Draining }
+    }
+
+    /// The status for which the node takes no sessions; none if it takes them.
+    pub(super) fn refusal(&self) -> Option<ReadyState> {
+        match (self.stage, self.fitness()) {
+            (StopStage::Closing, _) => Some(ReadyState::Draining),
+            (_, ReadyState::Ready | ReadyState::Degraded) => None,
+            (_, unfit) => Some(unfit),
+        }
+    }
+
+    /// The status of its parts.
+    fn fitness(&self) -> ReadyState {
+        if self.is_worse_than_others() {
             ReadyState::Unready
         } else if self.is_starting() {
             ReadyState::Starting
@@ -121,7 +138,7 @@ mod tests {
     /// A node without an issue.
     fn well() -> Observation {
         Observation {
-            is_draining: false,
+            stage: StopStage::Running,
             links: vec![link(LinkState::Up { run_id: RunId::new("a") })],
             is_admitted: true,
             issues: Vec::new(),
@@ -191,9 +208,18 @@ mod tests {
         });
         assert_eq!(state, ReadyState::Unready, "it does not start into a better one");
         let (state, reasons) = told(|node| {
-            node.is_draining = true;
+            node.stage = StopStage::LameDuck;
             node.store_failure = Some("full".into());
         });
         assert_eq!((state, reasons.len()), (ReadyState::Draining, 1), "the reasons stay");
+    }
+
+    #[test]
+    fn a_lame_duck_takes_sessions_as_far_as_its_parts_do() {
+        let refusal = |stage, is_admitted| Observation { stage, is_admitted, ..well() }.refusal();
+        assert_eq!(refusal(StopStage::Running, true), None);
+        assert_eq!(refusal(StopStage::LameDuck, true), None);
+        assert_eq!(refusal(StopStage::LameDuck, false), Some(ReadyState::Starting));
+        assert_eq!(refusal(StopStage::Closing, true), Some(ReadyState::Draining));
     }
 }
