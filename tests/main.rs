@@ -4,9 +4,11 @@
 
 mod balancer;
 mod cluster;
+mod deploy;
 mod fuzz;
 mod harness;
 mod house;
+mod k6;
 mod parts;
 mod scripts;
 mod wire;

@@ -1,8 +1,10 @@
 //! Processes that a test starts, and ends by their ids; and what can be asked of them.
 
 mod balancer;
+mod certificates;
 mod cql_server;
 mod demo;
+mod false_sentinel;
 pub mod haproxy;
 mod lines;
 pub mod nginx;
@@ -10,19 +12,25 @@ mod operator;
 mod process;
 mod redis_server;
 mod resp;
+pub mod sentinels;
 mod served;
+mod stand_in;
 pub mod tokens;
 
 use std::time::{Duration, Instant};
 
 pub use balancer::Balancer;
+pub use certificates::{Authority, Certificate};
 pub use cql_server::CqlServer;
 pub use demo::{Demo, DemoNode};
+pub use false_sentinel::FalseSentinel;
 pub use operator::Operator;
 pub use process::{Finished, Process};
 pub use redis_server::{RedisServer, free_port};
 pub use resp::{Reply, Resp};
+pub use sentinels::{Sentinel, Sentinels};
 pub use served::{LAME_DUCK, Served};
+pub use stand_in::StandIn;
 
 /// How long an event may take before a test gives it up.
 pub const PATIENCE: Duration = Duration::from_secs(15);
