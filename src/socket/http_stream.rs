@@ -99,7 +99,7 @@ mod tests {
             for size in [1, 7, LINE.len() - 1, LINE.len(), LINE.len() + 3, LINE.len() + 5] {
                 let (stream, mut peer) = pair().await;
                 let sent = [LINE, b"GET /"].concat();
-                let send = async {
+                let feed = async {
                     for packet in sent.chunks(size) {
                         peer.send(packet).await;
                         tokio::task::yield_now().await;
@@ -107,7 +107,7 @@ mod tests {
                 };
                 let mut stream = HttpStream::from(stream);
                 let read = stream.read_proxy_header(WAIT);
-                let (source, ()) = tokio::join!(read, send);
+                let (source, ()) = tokio::join!(read, feed);
                 assert_eq!(source.unwrap(), Some("192.0.2.1".parse().unwrap()), "{size}");
                 let mut rest = std::mem::take(&mut stream.unread);
                 while rest.len() < 5 {
