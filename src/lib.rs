@@ -77,6 +77,7 @@
 //! | lease | the time in which an incarnation may acknowledge sends |
 //! | fence | the end of an incarnation: its lease ran out, so it acknowledges nothing more |
 //! | canary | a node's message to itself through every shard; it shows that delivery works |
+//! | lame duck | a node that will stop: it reports that it is draining, and serves on for a while |
 //! | publish tracker | a worker's record of the ids that it issued and the outcome of each |
 //! | watermark | an id up to which every acknowledged message has reached the sessions here |
 //! | delivery gap | an event after which live delivery may have missed a message |

@@ -1,7 +1,9 @@
 //! Secrets that others than the operator may know.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+
+use rustix::process::geteuid;
 
 use super::{Config, LayoutConfig};
 use crate::redis::RedisAccess;
@@ -68,12 +70,17 @@ fn exposed_by_shards(layout: &LayoutConfig) -> Vec<String> {
     found
 }
 
+/// A file of another owner is there for the group, such as a secret of Kubernetes: root's, and
+/// readable by the group of the process.
 fn exposed(what: &str, file: &Path) -> Option<String> {
-    let mode = std::fs::metadata(file).ok()?.permissions().mode() & 0o777;
+    let metadata = std::fs::metadata(file).ok()?;
+    let mode = metadata.permissions().mode() & 0o777;
+    let is_own = metadata.uid() == geteuid().as_raw();
+    let others = if is_own { READ_BY_OTHERS } else { READ_BY_OTHERS & 0o007 };
     let path = file.display();
     let warning =
         format!("{what}: group or others may read {path} (mode {mode:04o}): set it to 0600");
-    (mode & READ_BY_OTHERS != 0).then_some(warning)
+    (mode & others != 0).then_some(warning)
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ mod timeouts;
 
 pub use auth::{Algorithm, AuthConfig, KeyConfig, TokenRules};
 pub use bus::LinkBounds;
-pub use comparison::{NamedConfig, misfits};
+pub use comparison::{NamedConfig, is_alike, misfits};
 pub use delivery::{DeliveryConfig, InterestConfig, RepairConfig, ResumeBounds};
 pub use error::{ConfigError, ConfigErrors, Origin};
 pub use layout::LayoutConfig;

@@ -6,6 +6,7 @@
 //! | `client_listener`, `operator_listener` | a listener each |
 //! | `health` | `/healthz` and `/readyz`, on both |
 //! | `route`, `query`, `percent` | from a request's line to a route and its parameters |
+//! | `client_place` | the address of a connection's client, and its permit |
 //! | `handshake` | the permit of a connection: one for connections without a token, or its user's |
 //! | `bearer`, `cors` | checks of headers: tokens and origins |
 //! | `intake` | the body of a request |
@@ -15,6 +16,7 @@
 mod api;
 mod bearer;
 mod client_listener;
+mod client_place;
 mod cors;
 mod handshake;
 mod health;

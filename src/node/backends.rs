@@ -13,8 +13,8 @@ use crate::layout::Layouts;
 use crate::limiter::{RedisLimiter, RedisLimiterOptions};
 use crate::redis::{Channels, Keys, RightsTrial, ShardAddress};
 use crate::store::{
-    Cql, CqlOpenError, CqlOptions, Embedded, EmbeddedOptions, Inventory, OpenError, SchemaChange,
-    ServerKind, Store, check_embedded, salvage_embedded,
+    Cql, CqlOpenError, CqlOptions, Embedded, EmbeddedOptions, Inventory, OpenError, RetaggedStore,
+    SchemaChange, ServerKind, Store, check_embedded, retag_cql, retag_embedded, salvage_embedded,
 };
 use crate::worker::{LimitOptions, StartLimiter};
 
@@ -62,6 +62,14 @@ pub fn check_store(config: &Config) -> Result<Inventory, BackendError> {
 /// Copies what can be read of the embedded store of a configuration into a new directory.
 pub fn salvage_store(config: &Config, to: &Path) -> Result<Inventory, BackendError> {
     Ok(salvage_embedded(&config.store.path, to)?)
+}
+
+/// Gives the store of a configuration, which no node uses, a new identity.
+pub async fn retag_store(config: &Config) -> Result<RetaggedStore, BackendError> {
+    Ok(match config.store.backend {
+        StoreBackend::Embedded => retag_embedded(&config.store.path)?,
+        StoreBackend::Cql => retag_cql(&cql_options(config)).await?,
+    })
 }
 
 /// Returns the schema of the CQL store as text, for a kind of server.

@@ -31,6 +31,7 @@ mod stage;
 mod story;
 mod taps;
 mod taps_together;
+mod told;
 mod user_rates;
 mod user_turns;
 pub mod watch;

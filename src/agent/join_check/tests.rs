@@ -243,13 +243,11 @@ fn a_node_that_publishes_to_another_server_is_named() {
 
 /// The addresses of the nodes that are reported to have this node's name.
 fn namesakes(decision: &JoinDecision) -> Vec<&str> {
-    let mut found = Vec::new();
-    for issue in &decision.troubles {
-        if let HealthIssue::SameName { there, .. } = issue {
-            found.push(there.as_str());
-        }
-    }
-    found
+    let named = decision.troubles.iter().filter_map(|issue| match issue {
+        HealthIssue::SameName { there, .. } => Some(there.as_str()),
+        _ => None,
+    });
+    named.collect()
 }
 
 #[test]
