@@ -15,7 +15,9 @@
 //! | `socket` | the server side of a WebSocket on one event loop |
 //! | `protocol` | frames of clients and servers, error and close codes: no I/O |
 //! | `telemetry` | logs and metrics |
-//! | `redis` | Redis addresses, connections and pools, the names of keys and channels |
+//! | `secret` | secrets: values that print masked, and files that hold one |
+//! | `tls` | the client side of TLS to Redis and to the CQL store |
+//! | `redis` | Redis addresses, sentinels, connections, pools, the names of keys and channels |
 //! | `config` | what an operator can configure |
 //! | `auth` | from a token to the caller and its permissions: pure |
 //! | `store` | the ports to what is durable: messages, rooms, receipts, heartbeats; two backends |
@@ -113,6 +115,7 @@ pub(crate) mod ops;
 pub mod protocol;
 pub(crate) mod recovery;
 pub mod redis;
+pub mod secret;
 pub(crate) mod send;
 pub(crate) mod services;
 pub(crate) mod shards;
@@ -121,6 +124,7 @@ mod simulation;
 pub mod socket;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod watermark;
 pub(crate) mod worker;
 pub(crate) mod worker_call;

@@ -58,7 +58,11 @@ pub(super) struct FanoutArguments {
     /// them are configured with the one bucket count given. No node is started then.
     #[arg(long = "node")]
     running: Vec<RunningNode>,
-    /// How users reach nodes.
+    /// Where clients connect instead of at the running nodes: a load balancer in front of them, as
+    /// `ws://…/v1/ws`. It is told the user by `?user=`.
+    #[arg(long, requires = "running", value_name = "URL")]
+    through: Option<String>,
+    /// How users reach nodes. With `--through` it is what the prediction goes by.
     #[arg(long, default_value = "random")]
     placement: PlacementName,
     #[command(flatten)]
@@ -149,6 +153,7 @@ impl FanoutArguments {
             },
             redis: self.redis,
             running: self.running,
+            through: self.through,
             placement: match self.placement {
                 PlacementName::Random => Placement::Random,
                 PlacementName::Bucket => Placement::Bucket,

@@ -100,8 +100,8 @@ enum Command {
     /// The tables of a CQL store.
     #[command(subcommand, after_help = example!("schema apply --config /etc/narrowcast.toml"))]
     Schema(schema::Schema),
-    /// The files of an embedded store that no node has open.
-    #[command(subcommand, after_help = example!("store check --config /etc/narrowcast.toml"))]
+    /// A store that no node uses: its files, and its identity.
+    #[command(subcommand, after_help = example!("store check --config /etc/narrowcast.toml", "store retag --config /etc/narrowcast.toml"))]
     Store(store::StoreCommand),
     /// Measures.
     #[command(subcommand, after_help = example!("bench fanout --nodes 8"))]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use tokio::signal::unix::SignalKind;
 
-use super::signals::{StopRequests, outlive_hangups};
+use super::signals::{StopRequests, outlive_hangups, reap_orphans};
 use super::{CliFailure, block_on, settings};
 use crate::clock::{MachineClock, Readable};
 use crate::config::Config;
@@ -46,6 +46,7 @@ impl Serve {
 async fn serve(config: Arc<Config>) -> Result<(), CliFailure> {
     let mut requests = StopRequests::of_service()?;
     outlive_hangups()?;
+    reap_orphans()?;
     let store = tokio::select! {
         store = opened(Arc::clone(&config)) => store?,
         _kind = requests.next() => return Ok(()),

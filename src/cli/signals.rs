@@ -1,8 +1,9 @@
-//! Signals that ask a process to end, and SIGHUP, which a service ignores.
+//! Signals that ask a process to end, SIGHUP, which a service ignores, and SIGCHLD of process 1.
 
 use std::future::poll_fn;
 use std::task::Poll;
 
+use rustix::process::{WaitOptions, wait};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::CliFailure;
@@ -67,6 +68,21 @@ pub(super) fn outlive_hangups() -> Result<(), CliFailure> {
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
             tracing::info!("SIGHUP changes nothing: the configuration is read at the start alone");
+        }
+    });
+    Ok(())
+}
+
+/// As process 1, asks for the ends of processes whose parents have died. Nothing else does in a
+/// container, where they would stay as zombies. A service starts no process of its own.
+pub(super) fn reap_orphans() -> Result<(), CliFailure> {
+    if std::process::id() != 1 {
+        return Ok(());
+    }
+    let mut ends = signal(SignalKind::child()).map_err(CliFailure::failed)?;
+    tokio::spawn(async move {
+        while ends.recv().await.is_some() {
+            while matches!(wait(WaitOptions::NOHANG), Ok(Some(_))) {}
         }
     });
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::reason::ReadyReason;
 use crate::agent::HealthIssue;
 use crate::shards::{LinkReport, LinkState};
 
@@ -114,19 +115,18 @@ impl Observation {
     }
 
     /// The reasons against the node, for an operator.
-    pub(super) fn reasons(&self) -> Vec<String> {
-        let links = self
-            .links_not_up()
-            .map(|link| format!("shard {}: {} {}", link.shard, link.role, link.state));
-        let issues = self.issues.iter().map(HealthIssue::to_string);
-        let store = self.store_failure.iter().map(|failure| format!("store: {failure}"));
-        let clock = self.clock_complaint.iter().map(|complaint| format!("clock: {complaint}"));
+    pub(super) fn reasons(&self) -> Vec<ReadyReason> {
+        let links = self.links_not_up().map(ReadyReason::of_link);
+        let issues = self.issues.iter().map(ReadyReason::of_issue);
+        let store = self.store_failure.as_deref().map(ReadyReason::of_store);
+        let clock = self.clock_complaint.as_deref().map(ReadyReason::of_clock);
         links.chain(issues).chain(store).chain(clock).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::reason::ReasonCode;
     use super::*;
     use crate::redis::RunId;
     use crate::shards::LinkRole;
@@ -148,7 +148,7 @@ mod tests {
         }
     }
 
-    fn told(change: impl FnOnce(&mut Observation)) -> (ReadyState, Vec<String>) {
+    fn told(change: impl FnOnce(&mut Observation)) -> (ReadyState, Vec<ReadyReason>) {
         let mut observed = well();
         change(&mut observed);
         (observed.state(), observed.reasons())
@@ -156,21 +156,48 @@ mod tests {
 
     #[test]
     fn each_part_has_its_status_and_its_reason() {
-        let reason = |text: &str| vec![text.to_owned()];
+        let reason = |code, shard: Option<&str>, text: &str| {
+            vec![ReadyReason { code, shard: shard.map(Into::into), detail: text.to_owned() }]
+        };
+        let of_shard = |code, text| reason(code, Some("r1"), text);
         assert_eq!(told(|_| ()), (ReadyState::Ready, Vec::new()));
         let down = told(|node| node.links[0] = link(LinkState::Down { reason: "cut".into() }));
-        assert_eq!(down, (ReadyState::Degraded, reason("shard r1: subscriber down: cut")));
+        assert_eq!(
+            down,
+            (
+                ReadyState::Degraded,
+                of_shard(ReasonCode::ShardDown, "shard r1: subscriber down: cut")
+            )
+        );
         let begun = told(|node| node.links[0] = link(LinkState::Starting { reason: "no".into() }));
-        assert_eq!(begun, (ReadyState::Starting, reason("shard r1: subscriber starting: no")));
+        assert_eq!(
+            begun,
+            (
+                ReadyState::Starting,
+                of_shard(ReasonCode::ShardStarting, "shard r1: subscriber starting: no")
+            )
+        );
         assert_eq!(told(|node| node.is_admitted = false), (ReadyState::Starting, Vec::new()));
         let failed = told(|node| node.store_failure = Some("full".into()));
-        assert_eq!(failed, (ReadyState::Unready, reason("store: full")));
+        assert_eq!(
+            failed,
+            (ReadyState::Unready, reason(ReasonCode::StoreFailed, None, "store: full"))
+        );
         let unsure = told(|node| node.clock_complaint = Some("off".into()));
-        assert_eq!(unsure, (ReadyState::Degraded, reason("clock: off")));
+        assert_eq!(
+            unsure,
+            (ReadyState::Degraded, reason(ReasonCode::ClockUnsure, None, "clock: off"))
+        );
         let (state, reasons) = told(|node| node.issues.push(HealthIssue::NoLease));
-        assert!(state == ReadyState::Degraded && reasons[0].starts_with("store: no heartbeat"));
-        let (state, _) = told(|node| node.issues.push(HealthIssue::CutOff { shard: "r1".into() }));
+        assert_eq!((state, reasons[0].code), (ReadyState::Degraded, ReasonCode::LeaseMissing));
+        assert!(reasons[0].detail.starts_with("store: no heartbeat"), "{reasons:?}");
+        let (state, reasons) =
+            told(|node| node.issues.push(HealthIssue::CutOff { shard: "r1".into() }));
         assert_eq!(state, ReadyState::Unready);
+        assert_eq!(
+            serde_json::to_string(&reasons).unwrap(),
+            r#"[{"code":"shard_cut_off","shard":"r1","detail":"shard r1: this node cannot reach it, and other nodes can"}]"#
+        );
     }
 
     #[test]

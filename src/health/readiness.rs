@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::observation::{Observation, ReadyState, StopStage};
+use super::reason::ReadyReason;
 use crate::agent::NodeHealth;
 use crate::clock::{ClockStatus, WallClock};
 use crate::shards::{LinkState, LinkStates};
@@ -69,7 +70,7 @@ impl Readiness {
     }
 
     /// Returns the status, and the reasons against the node.
-    pub fn verdict(&self) -> (ReadyState, Vec<String>) {
+    pub fn verdict(&self) -> (ReadyState, Vec<ReadyReason>) {
         let observation = self.observe();
         (observation.state(), observation.reasons())
     }

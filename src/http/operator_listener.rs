@@ -134,6 +134,7 @@ fn respond<B>(
 /// Returns all metrics. Those that are a state and not a count are computed now.
 fn metrics(readiness: &Readiness, services: &Services) -> String {
     let metrics = &services.metrics;
+    metrics.agent.ready.set(health::is_ready(readiness.verdict().0).into());
     for class in Class::ALL {
         let held = services.cluster.interest.held(class);
         metrics.bus.buckets_held[class as usize].set(held.into());

@@ -118,8 +118,10 @@ impl ClusterOptions {
 fn reasons_against(node: &Node) -> Vec<String> {
     let readiness = node.readiness();
     let [_up, down, starting] = readiness.links_by_state();
-    let is_ready = readiness.refusal().is_none() && down + starting == 0;
-    if is_ready { Vec::new() } else { readiness.verdict().1 }
+    if readiness.refusal().is_none() && down + starting == 0 {
+        return Vec::new();
+    }
+    readiness.verdict().1.into_iter().map(|reason| reason.detail).collect()
 }
 
 impl Cluster {

@@ -110,7 +110,7 @@ impl Worker {
         let router = router(RouterParts {
             worker: self.index,
             publishers: shards.publishers(self.index, &services),
-            limiter: self.limits.limiter(&services)?,
+            limiter: self.limits.limiter(&services),
             services,
         });
         let context = Rc::new(ConnectionContext::new(Rc::clone(&router), clients.workers));

@@ -71,7 +71,7 @@ fn frames() -> Target {
 }
 
 fn requests() -> Target {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire/transcripts");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire/transcripts/v1");
     let read = |bytes: &[u8]| {
         let text = String::from_utf8_lossy(bytes);
         let request = Request::read(&text, &BOUNDS);

@@ -38,6 +38,7 @@ mod patterns;
 mod rates;
 pub mod raw;
 mod read_turns;
+mod restored;
 mod rights;
 mod room_access;
 mod room_documents;

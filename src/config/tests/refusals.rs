@@ -335,8 +335,8 @@ fn layouts_in_use_agree_on_their_shards() {
 
 #[test]
 fn shards_of_mistaken_layouts_are_not_judged() {
-    let (r1, bad) = (shard("r1", "redis://h1"), shard("r1", "rediss://h"));
-    assert_one(&two(&r1, &bad), "layouts.b.redis[0].url: only redis://");
+    let (r1, bad) = (shard("r1", "redis://h1"), shard("r1", "redix://h"));
+    assert_one(&two(&r1, &bad), "layouts.b.redis[0].url: redis:// or rediss:// is required");
     assert_one(&two(&r1, "5"), "layouts.b.redis[0]: a table is required");
     let unknown = two(&r1, &shard("r1", "redis://h2")).replace("[\"a\", \"b\"]", "[\"a\", \"x\"]");
     assert_one(&unknown, "routing.subscribe = \"x\": one of [layouts] is required: a, b, unused");
@@ -350,8 +350,8 @@ fn shards_are_named_once_and_addressed() {
     assert_one(&shards(r#"{ name = "r" }"#), "layouts.a.redis[0].url: missing");
     assert_one(&shards(r#"{ url = "redis://h" }"#), "layouts.a.redis[0].name: missing");
     assert_one(
-        &shards(r#"{ name = "r", url = "rediss://h" }"#),
-        "layouts.a.redis[0].url: only redis://",
+        &shards(r#"{ name = "r", url = "redix://h" }"#),
+        "layouts.a.redis[0].url: redis:// or rediss:// is required",
     );
     let many: Vec<String> = (0..1025).map(|i| one.replace("\"r\"", &format!("\"r{i}\""))).collect();
     assert_one(
