@@ -51,7 +51,7 @@ async fn serve(config: Arc<Config>) -> Result<(), CliFailure> {
         store = opened(Arc::clone(&config)) => store?,
         _kind = requests.next() => return Ok(()),
     };
-    let (bus, timeouts) = (own_bus(&config), config.timeouts);
+    let (bus, timeouts) = (own_bus(&config), config.timeouts.stop);
     let plan =
         NodeOptions { config, bus, store: Arc::clone(&store), machine: MachineClock::default() };
     let node = Node::start(&plan).map_err(CliFailure::failed)?;

@@ -62,7 +62,7 @@ pub use settings::{Config, NodeConfig};
 pub use shard::ShardConfig;
 pub use store::{CqlConfig, Credentials, EmbeddedBounds, StoreBackend, StoreConfig, TlsConfig};
 pub use telemetry::TelemetryConfig;
-pub use timeouts::{CqlTimeouts, LinkTimeouts, RedisTimeouts, Timeouts};
+pub use timeouts::{CqlTimeouts, LinkTimeouts, RedisTimeouts, StopTimeouts, Timeouts};
 
 #[cfg(test)]
 mod tests;

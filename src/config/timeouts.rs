@@ -45,9 +45,19 @@ keys! {
         pub cql: CqlTimeouts = Group,
         /// Of the connections to the Redis shards.
         pub redis: RedisTimeouts = Group,
-        /// From SIGTERM until the node accepts nothing more.
+        /// From SIGTERM to the end.
+        pub stop: StopTimeouts = Group,
+    }
+    relate Self::relate;
+}
+
+keys! {
+    /// From SIGTERM to the end.
+    #[derive(Copy)]
+    pub struct StopTimeouts {
+        /// Until the node accepts nothing more.
         pub lame_duck: Duration = Millis(0..=600_000) => "lame_duck_ms",
-        /// From SIGTERM until the process exits.
+        /// Until the process exits.
         pub drain: Duration = Millis(10..=600_000) => "drain_timeout_ms",
     }
     relate Self::relate;
@@ -121,12 +131,20 @@ impl LinkTimeouts {
     }
 }
 
-impl Timeouts {
+impl StopTimeouts {
     /// Returns how long the node may take to end once it accepts nothing more.
     pub fn after_lame_duck(&self) -> Duration {
         self.drain.saturating_sub(self.lame_duck)
     }
 
+    fn relate(&self, s: &mut Section) {
+        let drain = ("drain_timeout_ms", self.drain.as_millis());
+        let floor = self.lame_duck.as_millis() + CLOSING_MS_MIN;
+        s.at_least(drain, ("lame_duck_ms", floor), &format!("{{}} + {CLOSING_MS_MIN}"));
+    }
+}
+
+impl Timeouts {
     fn relate(&self, s: &mut Section) {
         let subscribe = ("subscribe_timeout_ms", self.subscribe.as_millis());
         s.at_least(
@@ -134,8 +152,5 @@ impl Timeouts {
             ("bucket_subscribe_timeout_ms", self.interest.as_millis()),
             "{}: it waits for that",
         );
-        let drain = ("drain_timeout_ms", self.drain.as_millis());
-        let floor = self.lame_duck.as_millis() + CLOSING_MS_MIN;
-        s.at_least(drain, ("lame_duck_ms", floor), &format!("{{}} + {CLOSING_MS_MIN}"));
     }
 }

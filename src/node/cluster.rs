@@ -146,7 +146,7 @@ impl Cluster {
                 machine: MachineClock::default(),
             })?);
         }
-        Ok(Self { nodes, store, drain: first.timeouts.drain })
+        Ok(Self { nodes, store, drain: first.timeouts.stop.after_lame_duck() })
     }
 
     /// Waits until all nodes are ready. An error states what keeps them from it.

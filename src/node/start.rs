@@ -353,7 +353,7 @@ impl Parts {
             read: plan.config.timeouts.store,
         };
         let (stop, busy, left) = (end.stop.clone(), Arc::downgrade(&end.busy), end.left.clone());
-        let drain = plan.config.timeouts.after_lame_duck();
+        let drain = plan.config.timeouts.stop.after_lame_duck();
         let name = plan.config.node.name.clone();
         std::thread::Builder::new().name("nc-agent".into()).spawn(move || {
             name_thread(&name);

@@ -132,7 +132,7 @@ impl Worker {
         end.stop.cancelled().await;
         accepting.abort();
         context.drain();
-        let bound = router.services.config.timeouts.after_lame_duck();
+        let bound = router.services.config.timeouts.stop.after_lame_duck();
         let until = Instant::now() + bound;
         drain(&router, &self.calls, bound).await;
         // Other workers may receive through a subscriber connection of this one, and the last
