@@ -35,7 +35,8 @@ impl Lone {
     async fn says(&self, texts: &[String]) -> String {
         let mut said = String::new();
         let mut says = || {
-            said = self.node.readiness().verdict().1.join("\n");
+            let reasons = self.node.readiness().verdict().1;
+            said = reasons.into_iter().map(|reason| reason.detail + "\n").collect();
             texts.iter().all(|text| said.contains(text))
         };
         let waited = tokio::time::timeout(crate::harness::PATIENCE, async {
