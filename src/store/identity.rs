@@ -57,6 +57,7 @@ impl Identity {
 
     /// The same with a fresh number: its cursors are those of another store. The key stays, so that
     /// clients still recognise messages that they hold.
+    #[must_use]
     pub fn renumbered(&self) -> Self {
         Self { id: StoreId(rand::random()), ..self.clone() }
     }
