@@ -111,7 +111,7 @@ impl Observation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::redis::RunId;
+    use crate::redis::ServerInfo;
     use crate::shards::LinkRole;
 
     fn link(state: LinkState) -> LinkReport {
@@ -122,7 +122,7 @@ mod tests {
     fn well() -> Observation {
         Observation {
             is_draining: false,
-            links: vec![link(LinkState::Up { run_id: RunId::new("a") })],
+            links: vec![link(LinkState::Up { server: ServerInfo::new("a", "7.0.15") })],
             is_admitted: true,
             issues: Vec::new(),
             store_failure: None,

@@ -105,4 +105,9 @@ impl Recovery {
             fanout,
         })
     }
+
+    /// Returns how many reads of resumes wait for their turn.
+    pub fn waiting_reads(&self) -> usize {
+        self.resumes.waiting()
+    }
 }

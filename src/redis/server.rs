@@ -32,15 +32,20 @@ impl fmt::Debug for RunId {
 }
 
 /// What a server reports of itself.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerInfo {
     /// Its run.
     pub run_id: RunId,
-    /// Its version, `7.0.15`.
+    /// Its version, `7.0.15`; empty for one in memory.
     pub version: String,
 }
 
 impl ServerInfo {
+    /// A server of a run and a version.
+    pub fn new(run_id: &str, version: &str) -> Self {
+        Self { run_id: RunId::new(run_id), version: version.to_owned() }
+    }
+
     /// Asks by `INFO server` on the connection in question.
     pub(super) async fn read(connection: &mut MultiplexedConnection) -> RedisResult<Self> {
         let text: String = cmd("INFO").arg("server").query_async(connection).await?;
@@ -52,7 +57,7 @@ impl ServerInfo {
             let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
             line.unwrap_or_default().trim()
         };
-        Self { run_id: RunId::new(field("run_id")), version: field("redis_version").to_owned() }
+        Self::new(field("run_id"), field("redis_version"))
     }
 
     pub(super) fn is_too_old(&self) -> bool {

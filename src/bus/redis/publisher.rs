@@ -5,7 +5,7 @@ use ::redis::{Pipeline, Value, cmd};
 
 use super::BusError;
 use crate::bus::{OutboundPublish, PendingReply, Publisher};
-use crate::redis::{ConnectError, ConnectOptions, RedisConnection, RunId};
+use crate::redis::{ConnectError, ConnectOptions, RedisConnection, ServerInfo};
 
 pub(super) struct RedisPublisher {
     connection: RedisConnection,
@@ -48,8 +48,8 @@ fn answer(reply: Value) -> Result<u64, BusError> {
 }
 
 impl Publisher for RedisPublisher {
-    fn run_id(&self) -> &RunId {
-        &self.connection.server.run_id
+    fn server(&self) -> &ServerInfo {
+        &self.connection.server
     }
 
     fn publish<'a>(

@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, watch};
 use super::BusError;
 use crate::bus::{PendingReply, PushSink, Subscription};
 use crate::layout::ShardIndex;
-use crate::redis::{Channel, ConnectError, ConnectOptions, RedisConnection, RunId};
+use crate::redis::{Channel, ConnectError, ConnectOptions, RedisConnection, ServerInfo};
 
 pub(super) struct RedisSubscription {
     connection: RedisConnection,
@@ -76,8 +76,8 @@ impl RedisSubscription {
 }
 
 impl Subscription for RedisSubscription {
-    fn run_id(&self) -> &RunId {
-        &self.connection.server.run_id
+    fn server(&self) -> &ServerInfo {
+        &self.connection.server
     }
 
     fn subscribe<'a>(&'a self, channels: &'a [Channel]) -> PendingReply<'a, Result<(), BusError>> {
