@@ -25,7 +25,7 @@ pub struct NodeReport {
 }
 
 impl NodeReport {
-    /// Returns the same with few reasons and short texts, whoever wrote them.
+    /// Returns the same with few reasons and short texts.
     pub fn bounded(mut self) -> Self {
         self.reasons.truncate(REASONS_MAX);
         let texts = [&mut self.version, &mut self.operator, &mut self.status];
