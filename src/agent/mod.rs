@@ -311,7 +311,7 @@ impl NodeAgent {
                 self.lost[shard.0 as usize] = None;
                 self.watch.connected(shard.0 as usize, run);
             }
-            ShardEvent::Whole { shard } => self.watch.whole(shard.0 as usize),
+            ShardEvent::Resubscribed { shard } => self.watch.whole(shard.0 as usize),
             ShardEvent::Lost { shard } => {
                 self.lost[shard.0 as usize] = Some(self.plan.clock.moment());
                 self.watch.lost(shard.0 as usize);
@@ -390,7 +390,7 @@ impl NodeAgent {
                     self.plan.about.envelopes.version,
                 );
             }
-            self.plan.watermark_state.raise();
+            self.plan.watermark_state.open_gap();
         }
     }
 

@@ -51,7 +51,7 @@ impl WorkerQueues {
         for (worker, inbox) in self.queues.iter().enumerate() {
             if workers & 1 << worker != 0 && !inbox.push(Arc::clone(push)) {
                 if push.envelope.is_durable() {
-                    self.watermark_state.raise();
+                    self.watermark_state.open_gap();
                     self.metrics.watermark.gaps(DeliveryGap::Overflow.name()).inc();
                 }
                 self.metrics.bus.worker_queue_overflows.inc();

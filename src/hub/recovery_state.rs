@@ -319,7 +319,7 @@ mod tests {
         );
         position.skipped(Micros(0));
         let watermark_state = crate::watermark::WatermarkState::default();
-        watermark_state.heal(watermark_state.gaps());
+        watermark_state.close_gaps(watermark_state.gaps());
         let reading = crate::watermark::CatchUpRead::begin(Micros(0), watermark_state.look(), true);
         assert_eq!(position.read(reading, watermark_state.look(), Micros(5)), Micros(5));
         recovery.set_position(position);

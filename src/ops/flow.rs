@@ -124,7 +124,7 @@ impl Router {
             let mut starts = 0;
             let next = self.start_held(&session, &mut starts);
             if session.has_held_room(&self.services.config.limits.session) {
-                session.link().resume();
+                session.link().resume_reading();
             }
             if session.stop_serving_held() {
                 return;
@@ -136,7 +136,7 @@ impl Router {
                 let _looks_again = timeout_at(next, wake.notified()).await;
             }
         }
-        session.link().resume();
+        session.link().resume_reading();
     }
 
     /// Starts what may start of every lane. Returns when to look again at the latest.

@@ -11,6 +11,15 @@
 //! | `audit` | looks for messages that a session did not get |
 //! | `reader` | the reads of all of these |
 //! | `read_budget`, `fair_queue`, `read_pacer` | how often they may read |
+//!
+//! Five reads of the store go by names of their own:
+//!
+//! - A *resume* reads for one new session, from its cursor on.
+//! - A *repair* is a round that reads for all sessions after a delivery gap.
+//! - A *pull* is a round that reads for all sessions while a gap lasts, so that messages are late
+//!   and not missing.
+//! - A *joining read* reads one room for a user who joined it.
+//! - The *audit* reads samples, to find what no gap was known for.
 
 mod audit;
 mod cursors;

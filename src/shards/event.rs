@@ -20,7 +20,7 @@ pub enum ShardEvent {
         run: ServerRun,
     },
     /// Everything that was needed when the connection came up is subscribed and confirmed.
-    Whole {
+    Resubscribed {
         /// Its shard.
         shard: ShardIndex,
     },

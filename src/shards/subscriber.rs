@@ -101,7 +101,7 @@ impl Subscriber {
         let mut next_ping = Instant::now() + self.waits.ping;
         let mut feed = self.feed.changes();
         if needed == 0 {
-            self.tell(ShardEvent::Whole { shard: self.shard }).await;
+            self.tell(ShardEvent::Resubscribed { shard: self.shard }).await;
         }
         loop {
             if let Err(error) = self.command(subscription, &mut needed).await {
@@ -171,7 +171,7 @@ impl Subscriber {
         if *needed > 0 {
             *needed = needed.saturating_sub(done);
             if *needed == 0 {
-                self.tell(ShardEvent::Whole { shard: self.shard }).await;
+                self.tell(ShardEvent::Resubscribed { shard: self.shard }).await;
             }
         }
     }

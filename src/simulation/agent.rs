@@ -51,7 +51,7 @@ pub enum Told {
     /// A subscriber connection is up.
     Connected(u8, ServerRun),
     /// All that was needed then is subscribed.
-    Whole(u8),
+    Resubscribed(u8),
     /// It is gone.
     Lost(u8),
     /// A canary came back.
@@ -170,7 +170,7 @@ impl World {
         let watch = &mut self.agent(life).watch;
         match told {
             Told::Connected(shard, run) => watch.connected(usize::from(shard), run),
-            Told::Whole(shard) => watch.whole(usize::from(shard)),
+            Told::Resubscribed(shard) => watch.whole(usize::from(shard)),
             Told::Lost(shard) => watch.lost(usize::from(shard)),
             Told::Canary(shard, number) => watch.canary_back(usize::from(shard), number.into()),
             Told::Answer(answer) => self.hear_answer(at, *answer),

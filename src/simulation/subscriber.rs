@@ -174,7 +174,7 @@ impl World {
         let is_idle = hearing.commands.is_empty();
         if hearing.missing.is_some_and(|missing| missing == 0 || is_idle) {
             hearing.missing = None;
-            self.tell(at.life, Told::Whole(shard));
+            self.tell(at.life, Told::Resubscribed(shard));
         }
     }
 

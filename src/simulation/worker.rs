@@ -126,7 +126,7 @@ impl World {
         let it = &mut node.workers[usize::from(worker)];
         if matches!(item, QueueItem::Deliver(..)) {
             if it.deliveries >= max {
-                node.view.raise();
+                node.view.open_gap();
                 trace!(self, "{at:?} overflows: {item:?}");
                 return self.tell(life, Told::Raised);
             }

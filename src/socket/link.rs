@@ -123,7 +123,7 @@ impl Link {
 
     /// Ends a [`super::HandlerAction::Pause`]. The peer counts as seen now, since nothing was received
     /// from it meanwhile.
-    pub fn resume(&self) {
+    pub fn resume_reading(&self) {
         if self.hold.get() == Hold::Paused {
             self.hold.set(Hold::None);
             self.last_seen.set(Instant::now());

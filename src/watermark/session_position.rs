@@ -17,9 +17,9 @@ const READ_MARGIN_SHORT: Duration = Duration::from_secs(14);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Base {
     /// It has everything up to this id, and nothing is known above.
-    Own(Micros),
+    Behind(Micros),
     /// It has everything up to its worker's watermark.
-    Shared,
+    Live,
 }
 
 /// A read for one session, from its begin on.
@@ -68,21 +68,21 @@ impl SessionPosition {
     /// Starts a session that comes with a cursor. One without a cursor starts as if it came with
     /// one of [`READ_MARGIN`] ago: it is owed nothing that was acknowledged before.
     pub const fn new(cursor: Micros, rules: Safeguards) -> Self {
-        Self { base: Base::Own(cursor), cursor_sent: false, rules }
+        Self { base: Base::Behind(cursor), cursor_sent: false, rules }
     }
 
     /// The id above which a read for this session begins: the worker's watermark if the session
     /// shares that.
     pub fn above(&self, watermark: Micros) -> Micros {
         match self.base {
-            Base::Own(own) if self.rules.on(Safeguard::OwnCursor) => own,
+            Base::Behind(own) if self.rules.on(Safeguard::OwnCursor) => own,
             _ => watermark,
         }
     }
 
     /// Whether it takes part in the watermark.
     pub fn is_shared(&self) -> bool {
-        self.base == Base::Shared
+        self.base == Base::Live
     }
 
     /// Whether its first cursor was sent.
@@ -108,11 +108,11 @@ impl SessionPosition {
         let confirmed = confirmed || !self.rules.on(Safeguard::ResumeConfirmed);
         self.cursor_sent = true;
         if confirmed && unbroken {
-            self.base = Base::Shared;
+            self.base = Base::Live;
             return own.max(watermark);
         }
         if !self.is_shared() {
-            self.base = Base::Own(own);
+            self.base = Base::Behind(own);
         }
         own
     }
@@ -127,11 +127,11 @@ impl SessionPosition {
         confirmed: bool,
         watermark: Micros,
     ) -> Option<Micros> {
-        if let Base::Own(own) = self.base {
+        if let Base::Behind(own) = self.base {
             self.base = if kind == RoundKind::Repair && confirmed {
-                Base::Shared
+                Base::Live
             } else {
-                Base::Own(own.max(decided.unwrap_or_default()))
+                Base::Behind(own.max(decided.unwrap_or_default()))
             };
         }
         self.cursor(watermark)
@@ -140,15 +140,15 @@ impl SessionPosition {
     /// Notes that a round could not read for the session. The session keeps what it had, as its own
     /// position. `watermark` is the worker's before the round was done.
     pub fn skipped(&mut self, watermark: Micros) {
-        self.base = Base::Own(self.above(watermark));
+        self.base = Base::Behind(self.above(watermark));
     }
 
     /// The cursor that the session may be sent now. It is the watermark, once that came after
     /// everything that was queued before, or the session's own.
     pub fn cursor(&self, watermark: Micros) -> Option<Micros> {
         let cursor = match self.base {
-            Base::Own(own) => own,
-            Base::Shared => watermark,
+            Base::Behind(own) => own,
+            Base::Live => watermark,
         };
         self.may_send_cursor().then_some(cursor)
     }

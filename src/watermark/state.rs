@@ -82,8 +82,8 @@ impl WatermarkState {
         WatermarkSnapshot { frozen: healed != gaps, gaps, decided }
     }
 
-    /// Raises a delivery gap. It is called in the step that lost something, on any thread.
-    pub fn raise(&self) {
+    /// Opens a delivery gap: the watermark stands still. It is called in the step that lost something, on any thread.
+    pub fn open_gap(&self) {
         self.gaps.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -94,7 +94,7 @@ impl WatermarkState {
 
     /// Marks the first so many gaps as repaired: the watermark moves again, unless there was
     /// another since.
-    pub fn heal(&self, gaps: u64) {
+    pub fn close_gaps(&self, gaps: u64) {
         self.healed.store(gaps, Ordering::SeqCst);
     }
 
@@ -162,54 +162,54 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_break_during_a_repair_keeps_it_frozen() {
-        let view = WatermarkState::default();
-        assert!(view.look().frozen, "nothing was read yet");
-        let repaired = view.gaps();
-        view.raise();
-        view.heal(repaired);
-        assert!(view.look().frozen);
-        view.heal(view.gaps());
-        assert!(!view.look().frozen);
-        view.raise();
-        assert!(view.look().frozen);
+    fn a_gap_during_a_repair_keeps_it_frozen() {
+        let state = WatermarkState::default();
+        assert!(state.look().frozen, "nothing was read yet");
+        let repaired = state.gaps();
+        state.open_gap();
+        state.close_gaps(repaired);
+        assert!(state.look().frozen);
+        state.close_gaps(state.gaps());
+        assert!(!state.look().frozen);
+        state.open_gap();
+        assert!(state.look().frozen);
     }
 
     #[test]
-    fn a_lease_goes_with_its_tenure() {
-        let view = WatermarkState::default();
-        assert_eq!(view.lease(), None);
+    fn a_lease_goes_with_its_generation() {
+        let state = WatermarkState::default();
+        assert_eq!(state.lease(), None);
         let lease = Lease { generation: 65_535, until: MonotonicTime(1 << 40 | 7) };
-        view.grant(Some(lease));
-        assert_eq!(view.lease(), Some(lease));
-        view.grant(None);
-        assert_eq!(view.lease(), None);
+        state.grant(Some(lease));
+        assert_eq!(state.lease(), Some(lease));
+        state.grant(None);
+        assert_eq!(state.lease(), None);
     }
 
     #[test]
     fn what_some_node_answered_as_unknown_is_known() {
-        let view = WatermarkState::default();
-        view.outcome_unknown(Micros(50));
-        view.set_unknown(vec![UnknownWindow { from: Micros(90), to: Micros(99) }]);
-        assert!([50, 90, 99].iter().all(|time| view.may_be_unknown(Micros(*time))));
-        assert!(![49, 51, 89, 100].iter().any(|time| view.may_be_unknown(Micros(*time))));
-        assert_eq!(view.unknown_here(), [UnknownWindow { from: Micros(50), to: Micros(50) }]);
+        let state = WatermarkState::default();
+        state.outcome_unknown(Micros(50));
+        state.set_unknown(vec![UnknownWindow { from: Micros(90), to: Micros(99) }]);
+        assert!([50, 90, 99].iter().all(|time| state.may_be_unknown(Micros(*time))));
+        assert!(![49, 51, 89, 100].iter().any(|time| state.may_be_unknown(Micros(*time))));
+        assert_eq!(state.unknown_here(), [UnknownWindow { from: Micros(50), to: Micros(50) }]);
     }
 
     #[test]
     fn what_is_decided_never_runs_back() {
-        let view = WatermarkState::default();
-        view.decide(Micros(9));
-        view.decide(Micros(5));
-        assert_eq!(view.look().decided, Micros(9));
+        let state = WatermarkState::default();
+        state.decide(Micros(9));
+        state.decide(Micros(5));
+        assert_eq!(state.look().decided, Micros(9));
     }
 
     #[test]
     fn the_watermark_never_runs_back() {
-        let view = WatermarkState::default();
-        assert_eq!(view.watermark(), Micros(0));
-        view.advance_watermark(Micros(9));
-        view.advance_watermark(Micros(5));
-        assert_eq!(view.watermark(), Micros(9));
+        let state = WatermarkState::default();
+        assert_eq!(state.watermark(), Micros(0));
+        state.advance_watermark(Micros(9));
+        state.advance_watermark(Micros(5));
+        assert_eq!(state.watermark(), Micros(9));
     }
 }

@@ -153,7 +153,7 @@ impl WatermarkTracker {
     }
 
     fn raise(&mut self, what: DeliveryGap) {
-        self.view.raise();
+        self.view.open_gap();
         self.broken.push(what);
     }
 
@@ -345,7 +345,7 @@ impl WatermarkTracker {
                 self.detector.exclude(&round.dying);
             }
             let whole = self.rules.on(Safeguard::NoBreakSince);
-            self.view.heal(if whole { round.gaps } else { self.view.gaps() });
+            self.view.close_gaps(if whole { round.gaps } else { self.view.gaps() });
         }
         let watermark = self.watermark;
         self.orders.push_back(WatermarkAction::Done { round, watermark });

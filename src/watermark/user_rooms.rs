@@ -322,7 +322,7 @@ mod tests {
         assert_eq!(rooms.cap(), Some(Micros(99)));
         assert!(!rooms.round(&due, RoundKind::Pull, Some(Micros(300)), true));
         assert_eq!(rooms.cap(), Some(Micros(300)), "a pull round raises it");
-        view.heal(view.gaps());
+        view.close_gaps(view.gaps());
         let reading = CatchUpRead::begin(Micros(400), view.look(), true);
         assert!(rooms.read(&due, reading, view.look(), Micros(500)));
         assert_eq!(rooms.cap(), None);
@@ -331,7 +331,7 @@ mod tests {
     #[test]
     fn a_read_for_an_earlier_joining_settles_nothing() {
         let (mut rooms, view) = (fresh(), WatermarkState::default());
-        view.heal(view.gaps());
+        view.close_gaps(view.gaps());
         apply(&mut rooms, &added(100));
         let due = rooms.due().next().unwrap();
         apply(&mut rooms, &removed(100, 150));

@@ -197,7 +197,7 @@ fn a_late_canary_breaks_the_links_that_did_not_answer() {
 fn a_break_drops_the_canaries_wherever_it_was_found() {
     let gaps: [fn(&mut Scene); 3] = [
         |scene| scene.watch.lost(0),
-        |scene| scene.view.raise(),
+        |scene| scene.view.open_gap(),
         |scene| scene.read(&[Heartbeat { shards: moved(), ..row(1, 1, [HERE; 2]) }], 2.1),
     ];
     for raise in gaps {
@@ -279,10 +279,10 @@ fn the_first_pull_counts_from_the_freeze() {
 #[test]
 fn a_repair_that_a_break_interrupts_moves_the_watermark_and_does_not_unfreeze() {
     let mut scene = Scene::live();
-    scene.view.raise();
+    scene.view.open_gap();
     scene.read(&[], 2.0);
     let round = scene.repairs(2.0);
-    scene.view.raise();
+    scene.view.open_gap();
     assert_eq!(scene.ends(&round, 2.5), wall(2.0) - READ_CAP, "cut short, it counts");
     assert!(scene.is_frozen());
     assert_eq!(scene.orders(2.9), [], "repairs begin a second apart");
@@ -294,7 +294,7 @@ fn a_repair_that_a_break_interrupts_moves_the_watermark_and_does_not_unfreeze() 
 #[test]
 fn only_the_round_under_way_can_be_done() {
     let mut scene = Scene::live();
-    scene.view.raise();
+    scene.view.open_gap();
     let round = scene.repairs(2.0);
     scene.watch.round_done(round.number - 1);
     assert_eq!(scene.orders(2.0), []);
@@ -316,7 +316,7 @@ fn the_dead_hold_the_watermark_until_a_whole_repair_excludes_them() {
         panic!("{orders:?} are not the canaries of the first read, and a repair");
     };
     let number = first.number;
-    scene.view.raise();
+    scene.view.open_gap();
     scene.watch.round_done(number);
     scene.orders(17.5);
     scene.read(rows, 18.0);
@@ -370,7 +370,7 @@ fn look_again_in_vain(scene: &mut Scene, seconds: f64) {
 #[test]
 fn a_shard_that_others_publish_to_elsewhere_is_looked_up_ever_less_often() {
     let mut scene = Scene::live();
-    scene.view.raise();
+    scene.view.open_gap();
     // The repair under way never ends, so that no other round begins.
     scene.repairs(1.0);
     let mut counter = 0;
@@ -423,7 +423,7 @@ fn with_the_own_clock_unknown_nothing_is_decided_and_nothing_moves() {
     scene.watch.clock_is_known(false);
     scene.read(&[], 40.0);
     assert_eq!(scene.orders(40.0), [], "no canary");
-    scene.view.raise();
+    scene.view.open_gap();
     let round = scene.repairs(41.0);
     assert_eq!(round.decided, None);
     assert_eq!(scene.ends(&round, 41.0), before.0);

@@ -45,7 +45,7 @@ fn a_peer_that_does_not_read_gets_exactly_what_was_queued_when_it_does() {
         assert!(served.link.blocked_since().is_some());
         served.expect_chunks(count).await;
         assert_eq!((served.link.bytes(), served.link.blocked_since()), (0, None));
-        served.link.resume();
+        served.link.resume_reading();
         served.peer.send(&text("fine")).await;
         assert_eq!(served.peer.receive_text().await, "fine");
     });
@@ -92,10 +92,10 @@ fn a_paused_connection_keeps_the_rest_until_it_is_resumed() {
         served.peer.send(&text("c")).await;
         yield_now().await;
         served.until_seen(&["pause"]).await;
-        served.link.resume();
+        served.link.resume_reading();
         served.until_seen(&["pause", "a", "pause"]).await;
         assert_eq!(served.peer.receive_text().await, "a");
-        served.link.resume();
+        served.link.resume_reading();
         assert_eq!(served.peer.receive_text().await, "b");
         assert_eq!(served.peer.receive_text().await, "c");
     });
@@ -108,7 +108,7 @@ fn a_draining_connection_goes_on_when_everything_was_written() {
         let count = fill(&served.link);
         served.peer.send(&[text("drain"), text("after")].concat()).await;
         served.until_seen(&["drain"]).await;
-        served.link.resume();
+        served.link.resume_reading();
         served.expect_chunks(count).await;
         assert_eq!(served.peer.receive_text().await, "after");
     });
