@@ -16,9 +16,13 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::watch::trial::Trial;
-use crate::harness::{Process, RedisServer, eventually, eventually_within, free_port, token};
+use crate::harness::{
+    Operator, Process, RedisServer, eventually, eventually_within, free_port, token,
+};
 
+/// Nodes, unless [`NODES_KEY`] says how many.
 const NODES: usize = 3;
+const NODES_KEY: &str = "NARROWCAST_TEST_NODES";
 
 /// The buckets at the beginning: too few for the topics.
 const FEW: u32 = 4_096;
@@ -49,19 +53,19 @@ struct Fleet {
 }
 
 impl Fleet {
-    async fn start(layouts: &str) -> Self {
+    async fn start(count: usize, layouts: &str) -> Self {
         let home = tempfile::tempdir().expect("a directory");
         let store_home = home.path().join("store");
         let config = Config::load(None, []).expect("the defaults");
         let store = open_store(&config, &store_home).expect("a store");
-        let files = (1..=NODES).map(|node| home.path().join(format!("n{node}.toml"))).collect();
-        let ports = (0..NODES).map(|_| [free_port(), free_port()]).collect();
-        let nodes = (0..NODES).map(|_| None).collect();
+        let files = (1..=count).map(|node| home.path().join(format!("n{node}.toml"))).collect();
+        let ports = (0..count).map(|_| [free_port(), free_port()]).collect();
+        let nodes = (0..count).map(|_| None).collect();
         let mut fleet = Self { files, ports, nodes, store, home };
-        for node in 0..NODES {
+        for node in 0..count {
             fleet.roll(node, layouts).await;
         }
-        for node in 0..NODES {
+        for node in 0..count {
             fleet.ready(node).await;
         }
         fleet
@@ -90,7 +94,9 @@ impl Fleet {
         let node = self.nodes[node].as_ref().expect("it runs");
         let is_ready = || {
             let (state, reasons) = node.readiness().verdict();
-            state.takes_sessions() && reasons.is_empty() && node.live_nodes() as usize == NODES
+            state.takes_sessions()
+                && reasons.is_empty()
+                && node.live_nodes() as usize == self.ports.len()
         };
         eventually_within(READY, "the node is ready", is_ready).await;
     }
@@ -110,6 +116,18 @@ impl Fleet {
             let delivered = metrics.sessions.deliveries.get();
             [events + metrics.bus.node_events(), deliveries + delivered]
         })
+    }
+
+    /// All sessions are in, and no bucket lingers.
+    async fn is_settled(&self, sessions: usize) {
+        let all_in = || {
+            let open = self.nodes.iter().flatten().map(|node| node.metrics().sessions.open.get());
+            open.sum::<i64>() as usize == sessions
+        };
+        eventually_within(READY, "all sessions are in", all_in).await;
+        let operators = self.operators();
+        let lingers = |url: &String| Operator::new(url).metric("narrowcast_buckets_lingering") > 0;
+        eventually_within(READY, "none lingers", || !operators.iter().any(lingers)).await;
     }
 
     /// Node events a delivery from now on, for some time.
@@ -139,6 +157,7 @@ fn start(file: &Path, store: &Arc<dyn Store>) -> Node {
 /// Sessions that watch topics, and publishers. All come back to their nodes.
 #[derive(Default)]
 struct Crowd {
+    nodes: usize,
     watching: AtomicUsize,
     heard: AtomicUsize,
     published: AtomicUsize,
@@ -158,7 +177,7 @@ impl Drop for Watching<'_> {
 
 impl Crowd {
     fn gather(urls: &[String]) -> Arc<Self> {
-        let crowd = Arc::new(Self::default());
+        let crowd = Arc::new(Self { nodes: urls.len(), ..Self::default() });
         for (node, url) in urls.iter().enumerate() {
             for watcher in 0..WATCHERS {
                 let number = node * WATCHERS + watcher;
@@ -206,7 +225,7 @@ impl Crowd {
     async fn publish_on(&self, number: usize, url: &str) -> Option<()> {
         let mut client = Client::login(url, &token(&format!("publisher{number}"))).await.ok()?;
         while !self.quiet.is_cancelled() {
-            let topic = rand::rng().random_range(0..NODES * WATCHERS * TOPICS);
+            let topic = rand::rng().random_range(0..self.watchers() * TOPICS);
             let subject = format!("topic.t{topic}.x");
             let request = json!({"op": "publish", "subject": subject, "data": 1});
             let answer = client.ask(request).await.ok()?;
@@ -218,8 +237,12 @@ impl Crowd {
         None
     }
 
+    const fn watchers(&self) -> usize {
+        self.nodes * WATCHERS
+    }
+
     async fn is_whole(&self) {
-        let all = || self.watching.load(Ordering::SeqCst) == NODES * WATCHERS;
+        let all = || self.watching.load(Ordering::SeqCst) == self.watchers();
         eventually_within(READY, "all watch", all).await;
     }
 
@@ -255,10 +278,14 @@ async fn advice_that_is_followed_comes_true_and_loses_nothing() {
          redis = [{{ name = \"r1\", url = {:?} }}]\n[routing]\npublish = \"a\"\nsubscribe = [\"a\"]\n",
         redis.url()
     );
-    let mut fleet = Fleet::start(&before).await;
+    let nodes = std::env::var(NODES_KEY).map_or(NODES, |count| count.parse().expect("a number"));
+    let mut fleet = Fleet::start(nodes, &before).await;
     let crowd = Crowd::gather(&fleet.urls());
     let trial = Trial::begin("advised", &fleet.urls()).await;
     crowd.is_whole().await;
+    // Who talks, where, is the same before and after: watchers, a publisher of each node, devices.
+    let sessions = crowd.watchers() + nodes + trial.load.devices();
+    fleet.is_settled(sessions).await;
     let said = ask(fleet.operators()).await;
     let advice = &said["advice"];
     assert!(is_near(fleet.measure().await, &advice["node_events_per_delivery_now"]), "{advice}");
@@ -268,12 +295,14 @@ async fn advice_that_is_followed_comes_true_and_loses_nothing() {
     let edits = said["edits"].as_array().expect("a list");
     assert_eq!(edits.len(), 3, "{said}");
     for edit in edits {
-        for node in 0..NODES {
+        for node in 0..nodes {
             fleet.roll(node, edit.as_str().expect("a text")).await;
             fleet.ready(node).await;
         }
     }
+    trial.load.go_home();
     crowd.is_whole().await;
+    fleet.is_settled(sessions).await;
     let begun = crowd.counts();
     assert!(is_near(fleet.measure().await, &advice["node_events_per_delivery"]), "{advice}");
     crowd.quiet.cancel();
