@@ -129,7 +129,7 @@ pub fn advise(load: &ClusterLoad, now: Option<(&BucketCounts, u32)>) -> Advice {
             costs: costs(class, load.nodes, [Some(buckets), now]),
         }
     });
-    let needed = (load.redis_cores(&buckets) / SHARD_CPU_MAX).ceil().clamp(1.0, 1024.0) as u32;
+    let needed = (load.redis_cores(buckets) / SHARD_CPU_MAX).ceil().clamp(1.0, 1024.0) as u32;
     // Shards that are there are kept: fewer would save nothing here.
     let shards = needed.max(now.map_or(1, |(_, shards)| shards));
     Advice {

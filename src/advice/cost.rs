@@ -77,7 +77,7 @@ impl ClusterLoad {
     }
 
     /// Cores of Redis that all shards need together.
-    pub(super) fn redis_cores(&self, buckets: &BucketCounts) -> f64 {
+    pub(super) fn redis_cores(&self, buckets: BucketCounts) -> f64 {
         let micros = |load: &ClassLoad| {
             let (publishes, pushes) = load.per_second(self.nodes, buckets.of(load.class));
             publishes * PUBLISH_US + pushes * PUSH_US
@@ -93,7 +93,7 @@ impl ClusterLoad {
         let subscriptions = each * f64::from(self.nodes) / f64::from(shards);
         ShardCost {
             shards,
-            cpu: self.redis_cores(buckets) / f64::from(shards),
+            cpu: self.redis_cores(*buckets) / f64::from(shards),
             bytes: subscriptions * SUBSCRIPTION_BYTES,
             subscribe_s: subscriptions * SUBSCRIBE_US / 1e6,
         }

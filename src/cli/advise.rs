@@ -197,10 +197,10 @@ impl Report {
             now(advice.node_events_per_delivery_now.map(|now| format!("{now:.3}"))),
             advice.node_events_per_delivery,
         );
-        let _infallible = write!(
+        let _infallible = writeln!(
             text,
-            "shards: {}{} advised, each {:.1} % of a core at most half of which is wise, {:.1} MB for \
-             subscriptions, {:.2} s of CPU to take them all\n",
+            "shards: {}{} advised; each about {:.1} % of a core (over 50 % is unwise), {:.1} MB for \
+             subscriptions, and {:.2} s of CPU to take them all after a reconnect",
             now(advice.shards_now.map(|now| now.to_string())),
             shards.shards,
             shards.cpu * 100.0,

@@ -26,6 +26,7 @@ pub struct NodeReport {
 
 impl NodeReport {
     /// Returns the same with few reasons and short texts.
+    #[must_use]
     pub fn bounded(mut self) -> Self {
         self.reasons.truncate(REASONS_MAX);
         let texts = [&mut self.version, &mut self.operator, &mut self.status];

@@ -6,6 +6,7 @@ use crate::agent::{ClusterTable, LiveNode};
 use crate::bus::BootId;
 use crate::cluster::NodeState;
 use crate::config::Config;
+use crate::domain::Micros;
 use crate::health::Readiness;
 use crate::layout::{BucketCounts, Layout};
 use crate::redis::RedisUrl;
@@ -88,7 +89,7 @@ pub(super) fn cluster(
     let live = table.live();
     let now = services.clocks.wall.now();
     ClusterDocument {
-        as_of: live.as_of.map(|read| read.millis()),
+        as_of: live.as_of.map(Micros::millis),
         age_ms: live.as_of.map(|read| now.since(read).as_millis() as u64),
         namespace: services.config.node.namespace.clone(),
         store: format!("{:016x}", services.identity.store_tag.0),

@@ -117,7 +117,7 @@ fn the_edits_are_the_rolls_of_a_change() {
 }
 
 /// What nodes would count within 10 s of a load, by its own arithmetic.
-fn counted(load: &ClusterLoad, buckets: &BucketCounts, placement: Placement) -> ObservedCluster {
+fn counted(load: &ClusterLoad, buckets: BucketCounts, placement: Placement) -> ObservedCluster {
     const SECONDS: f64 = 10.0;
     let nodes = f64::from(load.nodes);
     let class = |class: &ClassLoad| {
@@ -200,7 +200,7 @@ proptest! {
     fn counts_of_running_nodes_give_the_load_back(deployment in deployments(), power in 12..24_u32) {
         let load = deployment.load().unwrap();
         let buckets = BucketCounts::all(count(1 << power));
-        let found = counted(&load, &buckets, deployment.placement).load().unwrap();
+        let found = counted(&load, buckets, deployment.placement).load().unwrap();
         let (known, found) = (advise(&load, None), advise(&found, None));
         let close = |a: f64, b: f64| (a - b).abs() <= 0.03 * a.max(b) + 1e-6;
         prop_assert!(
