@@ -16,7 +16,9 @@
 //! | `socket` | the server side of a WebSocket on one event loop |
 //! | `protocol` | frames of clients and servers, error and close codes: no I/O |
 //! | `telemetry` | logs and metrics |
-//! | `redis` | Redis addresses, connections and pools, the names of keys and channels |
+//! | `secret` | secrets: values that print masked, and files that hold one |
+//! | `tls` | the client side of TLS to Redis and to the CQL store |
+//! | `redis` | Redis addresses, sentinels, connections, pools, the names of keys and channels |
 //! | `config` | what an operator can configure |
 //! | `auth` | from a token to the caller and its permissions: pure |
 //! | `store` | the ports to what is durable: messages, rooms, receipts, heartbeats; two backends |
@@ -76,6 +78,7 @@
 //! | lease | the time in which an incarnation may acknowledge sends |
 //! | fence | the end of an incarnation: its lease ran out, so it acknowledges nothing more |
 //! | canary | a node's message to itself through every shard; it shows that delivery works |
+//! | lame duck | a node that will stop: it reports that it is draining, and serves on for a while |
 //! | publish tracker | a worker's record of the ids that it issued and the outcome of each |
 //! | watermark | an id up to which every acknowledged message has reached the sessions here |
 //! | delivery gap | an event after which live delivery may have missed a message |
@@ -114,6 +117,7 @@ pub(crate) mod ops;
 pub mod protocol;
 pub(crate) mod recovery;
 pub mod redis;
+pub mod secret;
 pub(crate) mod send;
 pub(crate) mod services;
 pub(crate) mod shards;
@@ -122,6 +126,7 @@ mod simulation;
 pub mod socket;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod watermark;
 pub(crate) mod worker;
 pub(crate) mod worker_call;

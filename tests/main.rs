@@ -2,10 +2,13 @@
 //! gives. Tests that need a service besides are marked `ignore` with its name, so that the
 //! everyday run needs none; `scripts/test` runs them all.
 
+mod balancer;
 mod cluster;
+mod deploy;
 mod fuzz;
 mod harness;
 mod house;
+mod k6;
 mod parts;
 mod scripts;
 mod wire;

@@ -11,7 +11,7 @@ pub struct LayoutTable {
     pub name: String,
     /// The bucket counts.
     pub buckets: BucketCounts,
-    /// The shards' names and URLs, in order.
+    /// The shards' names, and their items of the configuration as TOML, in order.
     pub shards: Vec<(String, String)>,
 }
 
@@ -31,8 +31,7 @@ pub fn layout_edits(old: &LayoutTable, new: &LayoutTable) -> [String; 3] {
 /// Returns the table of one layout.
 pub fn layout_table(table: &LayoutTable) -> String {
     let BucketCounts { user, room, topic } = table.buckets;
-    let shard = |(name, url): &(String, String)| format!("{{ name = {name:?}, url = {url:?} }}");
-    let shards: Vec<String> = table.shards.iter().map(shard).collect();
+    let shards: Vec<&str> = table.shards.iter().map(|(_, item)| item.as_str()).collect();
     format!(
         "[layouts.{}]\nbuckets = {{ user = {user}, room = {room}, topic = {topic} }}\nredis = [{}]\n",
         table.name,

@@ -2,7 +2,7 @@
 
 use crate::client::ClientError;
 use crate::node::ClusterError;
-use crate::redis::PoolError;
+use crate::redis::{PoolError, RedisUrlError};
 
 /// Why a measurement ends early.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +16,9 @@ pub enum BenchError {
     /// A Redis does not answer.
     #[error("redis: {0}")]
     Redis(#[from] PoolError),
+    /// An address that was given is none of a Redis.
+    #[error("redis: {0}")]
+    Address(#[from] RedisUrlError),
     /// A client failed.
     #[error("client: {0}")]
     Client(#[from] ClientError),

@@ -33,7 +33,10 @@ pub struct FanoutBench {
     pub redis: Vec<String>,
     /// Running nodes: if there are any, they are measured and none is started.
     pub running: Vec<RunningNode>,
-    /// How users reach nodes.
+    /// Where clients connect instead: a load balancer in front of the running nodes, which places
+    /// users.
+    pub through: Option<String>,
+    /// How users reach nodes, or what a load balancer is compared with.
     pub placement: Placement,
     /// Users.
     pub users: u32,
@@ -125,7 +128,7 @@ impl FanoutBench {
         let log = Arc::new(DeliveryLog::new((self.messages + self.events) as usize));
         let mut rng = StdRng::seed_from_u64(self.seed);
         let crew = self.crew(&mut rng);
-        let members = assemble(Self::roles(&fleet, &crew), &log).await?;
+        let members = assemble(self.roles(&fleet, &crew), &log).await?;
         let before = fleet.counts().await?;
         self.publish(&mut rng, &members, &log).await?;
         settle(&log).await;
@@ -175,20 +178,25 @@ impl FanoutBench {
         (0..self.devices).map(|_| place()).collect()
     }
 
-    fn roles(fleet: &Nodes, crew: &Crew) -> Vec<ClientRole> {
+    fn roles(&self, fleet: &Nodes, crew: &Crew) -> Vec<ClientRole> {
         let (mut roles, tokens) = (Vec::new(), LoadTokens::new());
         for (user, places) in crew.places.iter().enumerate() {
             let token = tokens.of(&name(user as u32));
             for (device, place) in places.iter().enumerate() {
                 let heard = if device == 0 { crew.topics[user].as_slice() } else { &[] };
                 roles.push(ClientRole {
-                    url: fleet.url(*place),
+                    url: self.url(fleet, *place),
                     token: token.clone(),
                     patterns: heard.iter().map(|topic| format!("topic.t{topic}.>")).collect(),
                 });
             }
         }
         roles
+    }
+
+    /// Returns where a device connects. A load balancer goes by the user that the client names.
+    fn url(&self, fleet: &Nodes, place: usize) -> String {
+        self.through.clone().unwrap_or_else(|| fleet.url(place))
     }
 
     async fn publish(
@@ -254,9 +262,10 @@ impl FanoutBench {
         FanoutRow {
             nodes: self.nodes,
             buckets,
-            placement: match self.placement {
-                Placement::Random => "random",
-                Placement::Bucket => "bucket",
+            placement: match (&self.through, self.placement) {
+                (Some(_), _) => "balancer",
+                (None, Placement::Random) => "random",
+                (None, Placement::Bucket) => "bucket",
             },
             users: self.users,
             devices: self.devices,

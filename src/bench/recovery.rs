@@ -13,7 +13,7 @@ use super::error::BenchError;
 use super::report::TableRow;
 use crate::config::{Config, RedisTimeouts};
 use crate::node::{Cluster, ClusterOptions};
-use crate::redis::Pool;
+use crate::redis::{Pool, RedisUrl};
 use crate::telemetry::Metrics;
 
 /// How long the reads of a healthy node are counted.
@@ -94,7 +94,7 @@ impl RecoveryBench {
         let other_reads_per_s = steady(other, metrics.recovery.reads.get());
         let (reads, rounds) = (metrics.recovery.reads.get(), metrics.recovery.rounds[0].get());
         let RedisTimeouts { connect, links, .. } = Config::default().timeouts.redis;
-        let pool = Pool::new(&self.redis, &connect, links.reply)?;
+        let pool = Pool::new(self.redis.parse::<RedisUrl>()?.into(), &connect, links.reply);
         pool.kill_subscribers().await?;
         let began = Instant::now();
         until(|| metrics.recovery.rounds[0].get() > rounds && metrics.watermark.frozen.get() == 0)

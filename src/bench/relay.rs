@@ -18,7 +18,7 @@ use super::fanout::{finish_all, finish_one};
 use super::process::ServerProcess;
 use super::report::TableRow;
 use crate::config::{Config, RedisTimeouts};
-use crate::redis::Pool;
+use crate::redis::{Pool, RedisUrl};
 
 /// Most publishes that are unanswered at once, when the rate is not limited.
 const IN_FLIGHT: usize = 256;
@@ -148,8 +148,10 @@ impl Relay {
 
     fn pools(&self) -> Result<Vec<Pool>, BenchError> {
         let RedisTimeouts { connect, links, .. } = Config::default().timeouts.redis;
-        let pool = |url: &String| Pool::new(url, &connect, links.reply);
-        Ok(self.redis.iter().map(pool).collect::<Result<_, _>>()?)
+        let pool = |url: &String| -> Result<Pool, BenchError> {
+            Ok(Pool::new(url.parse::<RedisUrl>()?.into(), &connect, links.reply))
+        };
+        self.redis.iter().map(pool).collect()
     }
 
     fn roles(&self, server: &ServerProcess, rng: &mut StdRng) -> Vec<ClientRole> {

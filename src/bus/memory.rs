@@ -103,7 +103,7 @@ impl MemoryBus {
 
 /// The server of a shard in memory has no version.
 fn server_in_memory(shard: ShardIndex, run: u32) -> ServerInfo {
-    ServerInfo::new(&format!("memory-{}-{run}", shard.0), "")
+    ServerInfo::in_memory(&format!("memory-{}-{run}", shard.0))
 }
 
 impl State {

@@ -23,8 +23,8 @@ use crate::telemetry::say_error;
 /// The connections of an event loop to a shard: one publishes, and some count for the limits.
 const SHARD_CONNECTIONS: u32 = 1 + POOL_CONNECTIONS_MAX;
 
-/// What a shard is written as whose address is not known.
-const UNKNOWN_URL: &str = "redis://ADDRESS";
+/// The URL that is written for a shard that does not exist yet.
+const NEW_URL: &str = "redis://ADDRESS";
 
 /// Advises bucket counts and shards.
 #[derive(Debug, Args)]
@@ -151,7 +151,8 @@ fn with_shards(name: &str, advice: &Advice, mut shards: Vec<(String, String)>) -
         number += 1;
         let shard = format!("r{number}");
         if shards.iter().all(|(known, _)| *known != shard) {
-            shards.push((shard, UNKNOWN_URL.to_owned()));
+            let item = format!("{{ name = \"{shard}\", url = \"{NEW_URL}\" }}");
+            shards.push((shard, item));
         }
     }
     LayoutTable { name: name.to_owned(), buckets: advice.buckets, shards }

@@ -52,7 +52,11 @@ pub(super) struct FanoutArguments {
     /// them are configured with the one bucket count given. No node is started then.
     #[arg(long = "node")]
     running: Vec<RunningNode>,
-    /// How users reach nodes.
+    /// Where clients connect instead of at the running nodes: a load balancer in front of them, as
+    /// `ws://…/v1/ws`. It is told the user by `?user=`.
+    #[arg(long, requires = "running", value_name = "URL")]
+    through: Option<String>,
+    /// How users reach nodes. With `--through` it is what the prediction goes by.
     #[arg(long, default_value = "random")]
     placement: PlacementName,
     #[command(flatten)]
@@ -117,7 +121,7 @@ async fn unless_stopped(
     let mut requests = StopRequests::of_terminal()?;
     tokio::select! {
         measured = measurement => measured,
-        () = requests.next() => Err(CliFailure::Failed("ended by a signal".into())),
+        _kind = requests.next() => Err(CliFailure::Failed("ended by a signal".into())),
     }
 }
 
@@ -143,6 +147,7 @@ impl FanoutArguments {
             },
             redis: self.redis,
             running: self.running,
+            through: self.through,
             placement: self.placement.into(),
             users: self.load.users,
             devices: self.load.devices,

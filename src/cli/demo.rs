@@ -60,7 +60,7 @@ impl Demo {
             let cluster = Cluster::start(&plan, directory.path()).map_err(CliFailure::failed)?;
             let played = tokio::select! {
                 played = play(&cluster, &signer, self.json) => played,
-                () = requests.next() => Ok(()),
+                _kind = requests.next() => Ok(()),
             };
             requests.unless_again(cluster.stop()).await?;
             directory.close().map_err(CliFailure::failed)?;

@@ -102,8 +102,8 @@ enum Command {
     /// The tables of a CQL store.
     #[command(subcommand, after_help = example!("schema apply --config /etc/narrowcast.toml"))]
     Schema(schema::Schema),
-    /// The files of an embedded store that no node has open.
-    #[command(subcommand, after_help = example!("store check --config /etc/narrowcast.toml"))]
+    /// A store that no node uses: its files, and its identity.
+    #[command(subcommand, after_help = example!("store check --config /etc/narrowcast.toml", "store retag --config /etc/narrowcast.toml"))]
     Store(store::StoreCommand),
     /// Advises bucket counts and shards, for numbers or for running nodes.
     #[command(after_help = example!("advise --nodes 8 --users 100000", "advise --from http://10.0.0.1:9090 http://10.0.0.2:9090"))]

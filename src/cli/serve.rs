@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Args;
+use tokio::signal::unix::SignalKind;
 
-use super::signals::{StopRequests, outlive_hangups};
+use super::signals::{StopRequests, outlive_hangups, reap_orphans};
 use super::{CliFailure, block_on, settings};
-use crate::clock::MachineClock;
+use crate::clock::{MachineClock, Readable};
 use crate::config::Config;
 use crate::node::{
     Node, NodeOptions, close_store, host_name, open_store, own_bus, until_worth_a_restart,
@@ -45,29 +46,47 @@ impl Serve {
 async fn serve(config: Arc<Config>) -> Result<(), CliFailure> {
     let mut requests = StopRequests::of_service()?;
     outlive_hangups()?;
+    reap_orphans()?;
     let store = tokio::select! {
         store = opened(Arc::clone(&config)) => store?,
-        () = requests.next() => return Ok(()),
+        _kind = requests.next() => return Ok(()),
     };
-    let (bus, drain) = (own_bus(&config), config.timeouts.drain);
+    let (bus, timeouts) = (own_bus(&config), config.timeouts);
     let plan =
         NodeOptions { config, bus, store: Arc::clone(&store), machine: MachineClock::default() };
     let node = Node::start(&plan).map_err(CliFailure::failed)?;
     let (clients, operator) = (node.clients(), node.operator());
     tracing::info!(%clients, %operator, "serving");
-    let is_asked = tokio::select! {
-        () = requests.next() => true,
-        () = until_worth_a_restart(&store) => false,
+    let signal = tokio::select! {
+        kind = requests.next() => Some(kind),
+        () = until_worth_a_restart(&store) => None,
     };
-    let why = if is_asked { "it was asked to" } else { "the store failed and can be opened again" };
+    let why = match signal {
+        Some(_) => "it was asked to",
+        None => "the store failed and can be opened again",
+    };
     tracing::info!("stopping: {why}");
-    let until = Instant::now() + drain;
+    let until = Instant::now() + timeouts.drain;
     let stopping = async {
+        if signal == Some(SignalKind::terminate()) {
+            wait_for_balancers(&node, timeouts.lame_duck).await;
+        }
         node.stop().await;
         close_store(&store, until).await;
     };
     requests.unless_again(stopping).await?;
-    if is_asked { Ok(()) } else { Err(CliFailure::Again) }
+    if signal.is_some() { Ok(()) } else { Err(CliFailure::Again) }
+}
+
+/// Serves on, while balancers learn from `/readyz` to send no client here. A person at a terminal
+/// presses Ctrl-C (SIGINT) and waits for nothing.
+async fn wait_for_balancers(node: &Node, wait: Duration) {
+    if wait.is_zero() {
+        return;
+    }
+    node.begin_lame_duck();
+    tracing::info!("not ready from now on; connections are accepted for {} more", Readable(wait));
+    tokio::time::sleep(wait).await;
 }
 
 /// Opens the store on a thread of its own: a request to end the process need not wait for it.

@@ -47,7 +47,8 @@ pub(super) fn tell_memory(config: &Config) -> Result<(), CliFailure> {
 /// Reads a configuration and tells all its mistakes.
 #[derive(Debug, Args)]
 pub(super) struct CheckConfig {
-    /// The files of several nodes: each is checked, and whether they fit each other.
+    /// The files of several nodes: each is checked, and whether they fit each other. The
+    /// environment is left out, since each node has its own.
     #[arg(conflicts_with = "config")]
     files: Vec<PathBuf>,
     /// The configuration file of one node.
@@ -82,10 +83,11 @@ fn check(config: &Config) -> Result<(), CliFailure> {
     Ok(())
 }
 
-/// Reads and checks one file of several. A mistake names the file.
+/// Reads and checks one file of several, without the environment. A mistake names the file.
 fn checked(file: &Path) -> Result<NamedConfig, CliFailure> {
     let name = file.display().to_string();
-    let config = load(Some(file)).and_then(|config| check(&config).map(|()| config));
+    let config = Config::load(Some(&read(file)?), []).map_err(CliFailure::usage);
+    let config = config.and_then(|config| check(&config).map(|()| config));
     match config {
         Ok(config) => Ok(NamedConfig { name, config }),
         Err(CliFailure::Usage(mistakes)) => Err(CliFailure::Usage(format!("{name}: {mistakes}"))),

@@ -1,8 +1,9 @@
-//! Signals that ask a process to end, and SIGHUP, which a service ignores.
+//! Signals that ask a process to end, SIGHUP, which a service ignores, and SIGCHLD of process 1.
 
 use std::future::poll_fn;
 use std::task::Poll;
 
+use rustix::process::{WaitOptions, wait};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::CliFailure;
@@ -10,7 +11,7 @@ use super::CliFailure;
 /// Requests to end the process. From the moment that this is made they are received here, and no
 /// longer end the process by themselves.
 pub(super) struct StopRequests {
-    signals: Vec<Signal>,
+    signals: Vec<(SignalKind, Signal)>,
 }
 
 impl StopRequests {
@@ -30,12 +31,16 @@ impl StopRequests {
     }
 
     /// Waits for the next one.
-    pub(super) async fn next(&mut self) {
+    pub(super) async fn next(&mut self) -> SignalKind {
         poll_fn(|context| {
-            let came = |signal: &mut Signal| signal.poll_recv(context).is_ready();
-            if self.signals.iter_mut().any(came) { Poll::Ready(()) } else { Poll::Pending }
+            for (kind, signal) in &mut self.signals {
+                if signal.poll_recv(context).is_ready() {
+                    return Poll::Ready(*kind);
+                }
+            }
+            Poll::Pending
         })
-        .await;
+        .await
     }
 
     /// Waits for an orderly end, unless another request comes before.
@@ -45,13 +50,14 @@ impl StopRequests {
     ) -> Result<(), CliFailure> {
         tokio::select! {
             () = ending => Ok(()),
-            () = self.next() => Err(CliFailure::Failed("ended at once by a second request".into())),
+            _kind = self.next() => Err(CliFailure::Failed("ended at once by a second request".into())),
         }
     }
 
     fn listen(kinds: &[SignalKind]) -> Result<Self, CliFailure> {
-        let signals = kinds.iter().map(|kind| signal(*kind)).collect::<Result<_, _>>();
-        Ok(Self { signals: signals.map_err(CliFailure::failed)? })
+        let signals = kinds.iter().map(|kind| Ok((*kind, signal(*kind)?)));
+        let signals = signals.collect::<std::io::Result<_>>().map_err(CliFailure::failed)?;
+        Ok(Self { signals })
     }
 }
 
@@ -62,6 +68,21 @@ pub(super) fn outlive_hangups() -> Result<(), CliFailure> {
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
             tracing::info!("SIGHUP changes nothing: the configuration is read at the start alone");
+        }
+    });
+    Ok(())
+}
+
+/// As process 1, asks for the ends of processes whose parents have died. Nothing else does in a
+/// container, where they would stay as zombies. A service starts no process of its own.
+pub(super) fn reap_orphans() -> Result<(), CliFailure> {
+    if std::process::id() != 1 {
+        return Ok(());
+    }
+    let mut ends = signal(SignalKind::child()).map_err(CliFailure::failed)?;
+    tokio::spawn(async move {
+        while ends.recv().await.is_some() {
+            while matches!(wait(WaitOptions::NOHANG), Ok(Some(_))) {}
         }
     });
     Ok(())

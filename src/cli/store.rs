@@ -1,22 +1,25 @@
-//! `store`: the files of an embedded store that no node has open.
+//! `store`: what an operator does to a store that no node uses.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
 use super::output::print_line;
-use super::{CliFailure, settings};
+use super::{CliFailure, block_on, settings};
 use crate::config::{Config, StoreBackend};
-use crate::node::{check_store, salvage_store};
-use crate::store::Inventory;
+use crate::node::{check_store, retag_store, salvage_store};
+use crate::store::{Inventory, RetaggedStore};
 
-/// The files of an embedded store that no node has open.
+/// A store that no node uses: its files, and its identity.
 #[derive(Debug, Subcommand)]
 pub(super) enum StoreCommand {
-    /// Checks all files, and all rows where the files are whole; changes nothing.
+    /// Checks all files of an embedded store, and all rows where the files are whole; changes nothing.
     Check(File),
-    /// Copies what can be read into a new directory, and reports what was lost.
+    /// Copies what can be read of an embedded store into a new directory, and reports what was lost.
     Salvage(Salvage),
+    /// Makes a store that was restored from a backup another one, so that clients load what they
+    /// have anew: cursors from after the backup would hide what was lost.
+    Retag(File),
 }
 
 #[derive(Debug, Args)]
@@ -49,6 +52,14 @@ impl StoreCommand {
             Self::Salvage(Salvage { file, to }) => {
                 let stock = salvage_store(&file.of_embedded()?, &to).map_err(CliFailure::failed)?;
                 tell(&stock, "lost")
+            }
+            Self::Retag(file) => {
+                let config = settings::load(file.config.as_deref())?;
+                settings::begin_log(&config)?;
+                let retagged =
+                    block_on(async { retag_store(&config).await.map_err(CliFailure::failed) })?;
+                let RetaggedStore { before, after } = retagged;
+                print_line(format_args!("the store was {before} and is {after} now"))
             }
         }
     }

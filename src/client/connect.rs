@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
 use crate::clock::Readable;
+use crate::domain::UserId;
 use crate::protocol::SUBPROTOCOL;
 
 /// How long connecting and the handshake may take.
@@ -115,7 +116,16 @@ where
 
 /// Connects to `ws://host:port/path`. An address without a path is that of a node.
 pub async fn connect(url: &str) -> Result<(FrameSource, FrameSink), ClientError> {
-    let (address, request) = request(url)?;
+    connect_as(url, None).await
+}
+
+/// Does the same for a user. A balancer may place the connection by the user's id, which the address
+/// then names unless it has a query of its own.
+pub(super) async fn connect_as(
+    url: &str,
+    user: Option<&UserId>,
+) -> Result<(FrameSource, FrameSink), ClientError> {
+    let (address, request) = request(url, user)?;
     let attempt = async {
         let stream = TcpStream::connect(&address).await?;
         stream.set_nodelay(true)?;
@@ -136,10 +146,13 @@ pub async fn connect(url: &str) -> Result<(FrameSource, FrameSink), ClientError>
 
 /// Whether the address can be a node's.
 pub(super) fn check(url: &str) -> Result<(), ClientError> {
-    request(url).map(|_| ())
+    request(url, None).map(|_| ())
 }
 
-fn request(url: &str) -> Result<(String, Request<Empty<Bytes>>), ClientError> {
+fn request(
+    url: &str,
+    user: Option<&UserId>,
+) -> Result<(String, Request<Empty<Bytes>>), ClientError> {
     let bad = || ClientError::Url(url.chars().take(100).collect());
     let uri: Uri = url.parse().map_err(|_| bad())?;
     let authority = uri.authority().filter(|_| uri.scheme_str() == Some("ws")).ok_or_else(bad)?;
@@ -149,6 +162,10 @@ fn request(url: &str) -> Result<(String, Request<Empty<Bytes>>), ClientError> {
     };
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let path = if path == "/" { PATH } else { path };
+    let path = match user.filter(|_| uri.query().is_none()) {
+        Some(user) => format!("{path}?user={}", query_encoded(user.as_str())),
+        None => path.to_owned(),
+    };
     let request = Request::get(path)
         .header(HOST, authority.as_str())
         .header(UPGRADE, "websocket")
@@ -159,6 +176,17 @@ fn request(url: &str) -> Result<(String, Request<Empty<Bytes>>), ClientError> {
         .body(Empty::new())
         .map_err(|_| bad())?;
     Ok((address, request))
+}
+
+/// Percent-encodes a value of a query (RFC 3986, section 2.3).
+fn query_encoded(text: &str) -> String {
+    let encoded = text.bytes().map(|byte| match byte {
+        b'-' | b'_' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("%{byte:02X}"),
+    });
+    encoded.collect()
 }
 
 impl FrameSink {
@@ -221,5 +249,26 @@ fn closed(payload: &[u8]) -> Incoming {
             reason: String::from_utf8_lossy(reason).into_owned(),
         },
         _ => Incoming::Closed { code: ABSENT, reason: String::new() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(url: &str, user: Option<&str>) -> String {
+        let user = user.map(|raw| UserId::from_raw(raw.as_bytes()).expect("an id"));
+        let (_, request) = request(url, user.as_ref()).expect("an address");
+        request.uri().to_string()
+    }
+
+    #[test]
+    fn the_address_names_the_user_where_it_has_no_query() {
+        let node = "ws://127.0.0.1:8080";
+        assert_eq!(path(node, None), "/v1/ws");
+        assert_eq!(path(node, Some("alice")), "/v1/ws?user=alice");
+        let encoded = "/v1/ws?user=bob%2B1%40example%252Ecom";
+        assert_eq!(path(&format!("{node}/v1/ws"), Some("bob+1@example.com")), encoded);
+        assert_eq!(path(&format!("{node}/ws?user=x"), Some("alice")), "/ws?user=x");
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::CLIENT;
-use super::connect::{ClientError, FrameSink, FrameSource, Incoming, connect};
+use super::connect::{ClientError, FrameSink, FrameSource, Incoming, connect, connect_as};
+use crate::auth::claimed_user;
 
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -24,14 +25,17 @@ pub struct Client {
 impl Client {
     /// Connects without a `hello`.
     pub async fn connect(url: &str) -> Result<Self, ClientError> {
-        let (reader, writer) = connect(url).await?;
-        Ok(Self { reader, writer, next_id: 0, waiting: VecDeque::new() })
+        Ok(Self::of(connect(url).await?))
+    }
+
+    fn of((reader, writer): (FrameSource, FrameSink)) -> Self {
+        Self { reader, writer, next_id: 0, waiting: VecDeque::new() }
     }
 
     /// Connects and sends `hello`. When this returns the session is accepted and may send requests.
     /// It is live later, or not at all while the store is away.
     pub async fn begin(url: &str, token: &str) -> Result<Self, ClientError> {
-        let mut client = Self::connect(url).await?;
+        let mut client = Self::of(connect_as(url, claimed_user(token).as_ref()).await?);
         client
             .writer
             .send(&json!({"op": "hello", "token": token, "client": CLIENT}).to_string())

@@ -1,7 +1,5 @@
 //! `[auth]`: which tokens are trusted.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,11 +7,11 @@ use std::time::Duration;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::Secret;
 use super::error::quoted;
 use super::key_type::{Choice, Group, Items, KeyType, Seconds, Text};
 use super::keys::keys;
 use super::section::Section;
+use crate::secret::{Secret, SecretError, read_secret_file};
 
 /// From what RFC 7518 (3.2) requires of HS256, to more than any key has. The upper bound ends the
 /// reading of a device that is given as a file.
@@ -115,7 +113,8 @@ fn read_secret(s: &mut Section) -> Option<(Vec<u8>, Option<PathBuf>)> {
 fn secret_given(s: &mut Section) -> Option<(Vec<u8>, Option<PathBuf>)> {
     s.skip("file");
     let secret = s.sealed("secret")?.into_bytes();
-    check_size(s, "secret", &secret)?;
+    let size = SecretError::check_size(&secret, &SECRET_BYTES);
+    size.map_err(|error| s.report("secret", error.to_string())).ok()?;
     Some((secret, None))
 }
 
@@ -125,32 +124,10 @@ fn secret_of_file(s: &mut Section) -> Option<(Vec<u8>, Option<PathBuf>)> {
     if s.is_mistaken("file") {
         return None;
     }
-    let secret = read_bounded(Path::new(&file)).map_err(|error| {
+    let secret = read_secret_file(Path::new(&file), &SECRET_BYTES).map_err(|error| match error {
         // Mostly a path, but it is the secret itself if the two keys were mixed up.
-        s.refuse("file", quoted(&file), &format!("cannot be read: {error}"));
+        SecretError::Unreadable(_) => s.refuse("file", quoted(&file), &error.to_string()),
+        SecretError::Size { .. } => s.report("file", error.to_string()),
     });
-    let secret = secret.ok()?;
-    check_size(s, "file", &secret)?;
-    Some((secret, Some(file.into())))
-}
-
-/// Reads no more than shows that it is too much, and drops one line break at the end, which editors
-/// and `echo` leave.
-fn read_bounded(file: &Path) -> io::Result<Vec<u8>> {
-    let most = *SECRET_BYTES.end() as u64 + "\r\n".len() as u64 + 1;
-    let mut secret = Vec::new();
-    File::open(file)?.take(most).read_to_end(&mut secret)?;
-    let bare = secret.strip_suffix(b"\n").map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    Ok(bare.map(<[u8]>::to_vec).unwrap_or(secret))
-}
-
-fn check_size(s: &mut Section, key: &'static str, secret: &[u8]) -> Option<()> {
-    let (least, most) = (*SECRET_BYTES.start(), *SECRET_BYTES.end());
-    let given = match secret.len() {
-        size if SECRET_BYTES.contains(&size) => return Some(()),
-        size if size > most => "more".to_owned(),
-        size => size.to_string(),
-    };
-    s.report(key, format!("a secret of {least} to {most} bytes is required, this one has {given}"));
-    None
+    Some((secret.ok()?, Some(file.into())))
 }

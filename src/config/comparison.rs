@@ -8,17 +8,26 @@ use super::{Config, LayoutConfig, StoreBackend};
 
 /// Keys and tables that are the same on all nodes: what clients may do must not depend on the node
 /// that they reach, and what nodes share must mean the same to each.
-const ALIKE: [&str; 14] = [
+const ALIKE: [&str; 23] = [
     "namespace",
     "auth.audience",
     "auth.issuer",
     "policy",
     "rates",
     "limits.frame_bytes",
+    "limits.fragments",
     "limits.body_bytes",
     "limits.data_bytes",
-    "limits.patterns",
     "limits.json_depth",
+    "limits.patterns",
+    "limits.pattern_bytes",
+    "limits.sends_in_flight",
+    "limits.reads_in_flight",
+    "limits.held_frames",
+    "limits.held_bytes",
+    "limits.outbox_bytes",
+    "limits.history_messages",
+    "limits.history_bytes",
     "limits.places_by_adder",
     "store.backend",
     "store.keyspace",
@@ -58,12 +67,16 @@ pub fn misfits(nodes: &[NamedConfig]) -> Vec<String> {
     found
 }
 
+/// Returns whether all nodes need the same value of a key.
+pub fn is_alike(path: &str) -> bool {
+    let is_in = |key: &&str| {
+        path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    ALIKE.iter().any(is_in) && !FREE.contains(&path)
+}
+
 fn differing_keys(first: &NamedConfig, other: &NamedConfig) -> Vec<String> {
     let [ours, theirs] = [first, other].map(|node| node.config.leaves());
-    let is_alike = |path: &str| {
-        let is_in = |key: &str| path == key || path.starts_with(&format!("{key}."));
-        ALIKE.iter().any(|key| is_in(key)) && !FREE.contains(&path)
-    };
     let differs = |(path, value): (&String, &Value)| {
         let their = theirs.get(path)?;
         (is_alike(path) && their != value).then(|| {
@@ -74,8 +87,9 @@ fn differing_keys(first: &NamedConfig, other: &NamedConfig) -> Vec<String> {
     ours.iter().filter_map(differs).collect()
 }
 
+/// Keys are named by their `kid`, so their order does not count: a rotation may list them anyhow.
 fn differing_secrets(first: &NamedConfig, other: &NamedConfig) -> Option<String> {
-    let keys = |node: &NamedConfig| -> Vec<(String, Vec<u8>)> {
+    let keys = |node: &NamedConfig| -> BTreeMap<String, Vec<u8>> {
         let keys = node.config.auth.keys.iter();
         keys.map(|key| (key.kid.clone(), key.secret.expose().to_vec())).collect()
     };
@@ -149,9 +163,21 @@ mod tests {
     }
 
     #[test]
+    fn keys_may_come_in_any_order() {
+        let key = |kid: &str| {
+            format!("{{ kid = \"{kid}\", alg = \"HS256\", secret = \"{}\" }}", kid.repeat(40))
+        };
+        let list = |keys: [&str; 2]| format!("auth.keys = [{}]", keys.map(key).join(", "));
+        let [first, turned, other] = [["a", "b"], ["b", "a"], ["b", "c"]].map(list);
+        assert_eq!(misfits(&[node("n1", &first), node("n2", &turned)]), [""; 0]);
+        assert_eq!(misfits(&[node("n1", &first), node("n2", &other)]).len(), 1);
+    }
+
+    #[test]
     fn each_misfit_is_named() {
         for (more, part) in [
             ("namespace = \"b\"", "namespace: \"main\" in n1.toml, \"b\" in n2.toml"),
+            ("limits.held_frames = 7", "limits.held_frames: 1024 in n1.toml, 7 in n2.toml"),
             ("limits.patterns = 7", "limits.patterns: 100 in n1.toml, 7 in n2.toml"),
             ("rates.sends_per_s = 7", "rates.sends_per_s: 50 in n1.toml, 7 in n2.toml"),
             ("layouts.a.buckets.user = 2", "layouts.a: the buckets"),

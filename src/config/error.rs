@@ -4,7 +4,7 @@ use std::fmt;
 
 use toml::Value;
 
-use crate::redis::MASKED;
+use crate::secret::MASKED;
 
 /// The shortest secret there is, a key for tokens. A text of this length may be one in a wrong
 /// place.
@@ -149,6 +149,11 @@ pub(super) fn may_be_secret(text: &str) -> bool {
 /// Returns a text as TOML, masked if it may be a secret.
 pub(super) fn quoted(text: &str) -> String {
     if may_be_secret(text) { MASKED.to_owned() } else { format!("{text:?}") }
+}
+
+/// Returns what was given as a path as TOML, masked if it is none and may be a secret.
+pub(super) fn shown_path(text: &str) -> String {
+    if text.starts_with(['/', '.']) { format!("{text:?}") } else { quoted(text) }
 }
 
 /// Returns a plain value as TOML, masked if it may be a secret. A list or table may hold anything,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::error::may_be_secret;
 use super::name::is_name;
-use crate::redis::MASKED;
+use crate::secret::MASKED;
 
 /// The path of a key: `limits.frame_bytes`, `auth.keys[0].kid`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,7 +1,7 @@
 //! The types that keys have: how a value is read within its bounds, and how it prints.
 
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::ser::SerializeMap;
@@ -221,6 +221,21 @@ impl KeyType<PathBuf> for Text {
 
     fn print<M: SerializeMap>(&self, value: &PathBuf, to: Entry<M>) -> Result<(), M::Error> {
         to.put(&value.to_string_lossy())
+    }
+}
+
+/// A path of which the empty one is none.
+impl KeyType<Option<PathBuf>> for Text {
+    fn read(&self, s: &mut Section, key: &'static str) -> Option<PathBuf> {
+        <Self as KeyType<Option<String>>>::read(self, s, key).map(PathBuf::from)
+    }
+
+    fn print<M: SerializeMap>(
+        &self,
+        value: &Option<PathBuf>,
+        to: Entry<M>,
+    ) -> Result<(), M::Error> {
+        to.put(&value.as_deref().unwrap_or(Path::new("")).to_string_lossy())
     }
 }
 

@@ -1,9 +1,12 @@
 //! Secrets that others than the operator may know.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use super::Config;
+use rustix::process::geteuid;
+
+use super::{Config, LayoutConfig};
+use crate::redis::RedisAccess;
 
 /// The permission bits for reading by the group and by all other users.
 const READ_BY_OTHERS: u32 = 0o044;
@@ -18,9 +21,16 @@ impl Config {
         let files = self.auth.keys.iter().enumerate().filter_map(|(place, key)| {
             exposed(&format!("auth.keys[{place}].file"), key.file.as_deref()?)
         });
+        let redis = secret_files(&self.layouts.access)
+            .into_iter()
+            .filter_map(|(key, file)| exposed(&format!("redis.{key}"), file?));
+        let shards = self.layouts.all.iter().flat_map(exposed_by_shards);
+        let credentials = self.store.cql.credentials.iter();
+        let store = credentials
+            .filter_map(|credentials| exposed("store.password_file", credentials.file.as_deref()?));
         let own = own_file.filter(|file| self.has_secret_in(file));
         let own = own.and_then(|file| exposed("the configuration file", file));
-        keys.chain(files).chain(own).collect()
+        keys.chain(files).chain(redis).chain(shards).chain(store).chain(own).collect()
     }
 
     /// Whether a secret of this configuration is in a file, and not in the environment.
@@ -35,19 +45,42 @@ impl Config {
         let keys = self.auth.keys.iter().filter(|key| key.file.is_none());
         let keys = keys.map(|key| key.secret.expose());
         let credentials = self.store.cql.credentials.iter();
-        let password = credentials.map(|credentials| credentials.password.expose());
+        let written = credentials.filter(|credentials| credentials.file.is_none());
+        let password = written.map(|credentials| credentials.password.expose());
         let shards = self.layouts.all.iter().flat_map(|layout| &layout.shards);
-        let urls = shards.filter(|shard| shard.url.has_password());
-        keys.chain(password).chain(urls.map(|shard| shard.url.expose().as_bytes()))
+        keys.chain(password).chain(shards.flat_map(|shard| shard.address.secrets()))
     }
 }
 
+/// The files of a Redis that hold a secret.
+fn secret_files(access: &RedisAccess) -> [(&'static str, Option<&Path>); 2] {
+    let files = [("password_file", &access.password_file), ("key_file", &access.key_file)];
+    files.map(|(key, file)| (key, file.as_deref()))
+}
+
+/// The same of a layout's shards, as far as they have files of their own.
+fn exposed_by_shards(layout: &LayoutConfig) -> Vec<String> {
+    let mut found = Vec::new();
+    for (place, shard) in layout.shards.iter().enumerate() {
+        for (key, file) in shard.secret_files() {
+            let what = format!("layouts.{}.redis[{place}].{key}", layout.name);
+            found.extend(exposed(&what, Path::new(file)));
+        }
+    }
+    found
+}
+
+/// A file of another owner is there for the group, such as a secret of Kubernetes: root's, and
+/// readable by the group of the process.
 fn exposed(what: &str, file: &Path) -> Option<String> {
-    let mode = std::fs::metadata(file).ok()?.permissions().mode() & 0o777;
+    let metadata = std::fs::metadata(file).ok()?;
+    let mode = metadata.permissions().mode() & 0o777;
+    let is_own = metadata.uid() == geteuid().as_raw();
+    let others = if is_own { READ_BY_OTHERS } else { READ_BY_OTHERS & 0o007 };
     let path = file.display();
     let warning =
         format!("{what}: group or others may read {path} (mode {mode:04o}): set it to 0600");
-    (mode & READ_BY_OTHERS != 0).then_some(warning)
+    (mode & others != 0).then_some(warning)
 }
 
 #[cfg(test)]
@@ -86,6 +119,29 @@ mod tests {
             let found = warnings(&text, 0o644);
             assert_eq!(found.len(), usize::from(is_named), "{mode:o}: {found:?}");
             assert!(found.iter().all(|it| it.starts_with("auth.keys[0].file: ")), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_password_file_is_its_owners_alone() {
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        write(secret.path(), "pw").unwrap();
+        let path = format!("password_file = {:?}", secret.path());
+        let keys = [
+            (format!("redis.{path}"), "redis.password_file: "),
+            (
+                format!("layouts.a.redis = [{{ name = \"r\", url = \"redis://h\", {path} }}]"),
+                "layouts.a.redis[0].password_file: ",
+            ),
+            (format!("store = {{ username = \"u\", {path} }}"), "store.password_file: "),
+        ];
+        for (text, start) in keys {
+            for (mode, is_named) in [(0o600, false), (0o644, true)] {
+                set_permissions(secret.path(), Permissions::from_mode(mode)).unwrap();
+                let found = Config::load(Some(&text), []).unwrap().exposed_secrets(None);
+                let named: Vec<_> = found.iter().filter(|it| it.starts_with(start)).collect();
+                assert_eq!((named.len(), found.len()), (usize::from(is_named), 1 + named.len()));
+            }
         }
     }
 

@@ -3,11 +3,12 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::key_type::{Entry, KeyType, NAME};
+use super::key_type::{Entry, KeyType};
 use super::keys::{KeyGroup, Printed, keys};
 use super::section::Section;
+use super::shard::ShardConfig;
 use crate::layout::{BucketCount, BucketCounts};
-use crate::redis::{RedisUrl, RedisUrlError};
+use crate::redis::RedisAccess;
 
 /// Bucket counts and shards.
 #[derive(Clone, Debug)]
@@ -28,19 +29,11 @@ keys! {
     }
 }
 
-/// One Redis primary.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ShardConfig {
-    /// Its name, the same on every node; unique in its layout, and the same shard in every layout.
-    pub name: String,
-    /// Its address. It may differ between nodes.
-    pub url: RedisUrl,
-}
-
 impl LayoutConfig {
-    pub(super) fn read(s: &mut Section, name: String) -> Self {
+    /// Reads a layout, whose shards have `access` in common.
+    pub(super) fn read(s: &mut Section, name: String, access: &RedisAccess) -> Self {
         let buckets = s.section("buckets", BucketCounts::read);
-        let shards = s.items("redis", &(0..=1024), ShardConfig::read);
+        let shards = s.items("redis", &(0..=1024), |s| ShardConfig::read(s, access));
         s.unique("redis", "name", shards.iter().map(|shard| shard.name.as_str()));
         Self { name, buckets, shards }
     }
@@ -52,16 +45,6 @@ impl Serialize for LayoutConfig {
         layout.serialize_entry("buckets", &Printed(&self.buckets))?;
         layout.serialize_entry("redis", &self.shards)?;
         layout.end()
-    }
-}
-
-impl ShardConfig {
-    fn read(s: &mut Section) -> Option<Self> {
-        let name = NAME.read(s, "name");
-        let url = s.sealed("url")?.parse().map_err(|error: RedisUrlError| {
-            s.report("url", error.to_string());
-        });
-        Some(Self { name, url: url.ok()? })
     }
 }
 

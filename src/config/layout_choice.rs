@@ -1,4 +1,4 @@
-//! `[layouts]` and `[routing]`: the layouts, which of them are in use, and how those must fit each
+//! `[redis]`, `[layouts]` and `[routing]`: the layouts, which of them are in use, and how those must fit each
 //! other.
 
 use std::collections::BTreeMap;
@@ -11,6 +11,7 @@ use super::keys::{KeyGroup, Printed, keys};
 use super::name::is_name;
 use super::section::Section;
 use super::{LayoutConfig, ShardConfig};
+use crate::redis::RedisAccess;
 
 /// Why a layout that is in use exists.
 const IN_USE: &str = "a loaded configuration has the layouts that it names";
@@ -22,6 +23,8 @@ pub struct LayoutsConfig {
     pub all: Vec<LayoutConfig>,
     /// Those in use.
     pub choice: LayoutChoice,
+    /// What connections to all shards need beyond the URLs.
+    pub access: RedisAccess,
 }
 
 keys! {
@@ -58,21 +61,23 @@ impl LayoutsConfig {
     }
 }
 
-/// The tables `layouts` and `routing`.
+/// The tables `redis`, `layouts` and `routing`.
 impl KeyGroup for LayoutsConfig {
     fn read(s: &mut Section) -> Self {
-        let all = s.named("layouts", &(1..=8), LayoutConfig::read);
+        let access = s.section("redis", RedisAccess::read);
+        let all = s.named("layouts", &(1..=8), |s, name| LayoutConfig::read(s, name, &access));
         let choice = s.section("routing", |s| {
             let choice = LayoutChoice::read(s);
             choice.relate(s, &all);
             choice
         });
         choice.relate_shards(s, &all);
-        Self { all, choice }
+        Self { all, choice, access }
     }
 
     fn print<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         let all: BTreeMap<&str, _> = self.all.iter().map(|it| (it.name.as_str(), it)).collect();
+        map.serialize_entry("redis", &Printed(&self.access))?;
         map.serialize_entry("layouts", &all)?;
         map.serialize_entry("routing", &Printed(&self.choice))
     }
@@ -137,12 +142,15 @@ fn one_address_a_name(s: &mut Section, written: &[Written]) {
     let mut seen: BTreeMap<&str, &Written> = BTreeMap::new();
     for one in written {
         let first = *seen.entry(&one.shard.name).or_insert(one);
-        let (name, path, url) = (&one.shard.name, one.url(), &one.shard.url);
-        if *url != first.shard.url {
-            let (other, wanted) = (first.url(), &first.shard.url);
-            let wanted =
-                format!("shard {name:?} has one address, {other} = \"{wanted}\" is required");
-            s.note(path, format_args!("\"{url}\""), &wanted);
+        let (name, path, address) = (&one.shard.name, one.key(), &one.shard.address);
+        if *address != first.shard.address {
+            let (other, wanted) = (first.key(), &first.shard.address);
+            let is_alike = address.to_string() == wanted.to_string();
+            let beside = if is_alike { " with the same keys beside it" } else { "" };
+            let wanted = format!(
+                "shard {name:?} has one address, {other} = \"{wanted}\"{beside} is required"
+            );
+            s.note(path, format_args!("\"{address}\""), &wanted);
         }
     }
 }
@@ -151,19 +159,22 @@ fn one_address_a_name(s: &mut Section, written: &[Written]) {
 fn one_name_a_server(s: &mut Section, written: &[Written]) {
     let mut seen: BTreeMap<String, &Written> = BTreeMap::new();
     for one in written {
-        let first = *seen.entry(one.shard.url.server()).or_insert(one);
-        let (name, path) = (&first.shard.name, one.url());
-        if *name != one.shard.name && !s.is_mistaken_at(&path) {
-            let wanted =
-                format!("a server other than that of {}, {name:?}, is required", first.path);
-            s.note(path, format_args!("\"{}\"", one.shard.url), &wanted);
+        for server in one.shard.address.servers() {
+            let first = *seen.entry(server).or_insert(one);
+            let (name, path) = (&first.shard.name, one.key());
+            if *name != one.shard.name && !s.is_mistaken_at(&path) {
+                let wanted =
+                    format!("a server other than that of {}, {name:?}, is required", first.path);
+                s.note(path, format_args!("\"{}\"", one.shard.address), &wanted);
+            }
         }
     }
 }
 
 impl Written<'_> {
-    fn url(&self) -> KeyPath {
-        self.path.child("url")
+    /// The key that says where the shard is.
+    fn key(&self) -> KeyPath {
+        self.path.child(self.shard.address_key())
     }
 }
 

@@ -1,12 +1,14 @@
 //! `[listen]`: where this node listens, and for how many.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 
 use serde::ser::SerializeMap;
 
 use super::key_type::{Checked, Entry, Flag, Integer, KeyType, Strings};
 use super::keys::keys;
 use super::section::Section;
+use crate::socket::TrustedNetworks;
 
 const ORIGIN: Checked = Checked(
     "\"*\" or a lower-case origin such as \"https://chat.example.com\", without a path, is required",
@@ -24,6 +26,10 @@ keys! {
         pub operator: SocketAddr = Address,
         /// The `Origin` headers of browsers that may connect, matched exactly; a lone `*` is any.
         pub origins: Vec<String> = Strings(0..=64, ORIGIN),
+        /// The networks of balancers, which may say whose connection or request it is.
+        pub trusted: TrustedNetworks = Networks(0..=64),
+        /// Whether connections from them must begin with a PROXY header.
+        pub proxy_protocol: bool = Flag,
         /// Client connections at once.
         pub connections: usize = Integer(1..=1_000_000),
         /// Connections at once that have not finished their HTTP upgrade.
@@ -44,6 +50,13 @@ impl ListenConfig {
         let shared = self.operator == self.clients && self.operator.port() != 0;
         if shared && !s.is_mistaken("operator") && !s.is_mistaken("clients") {
             s.refuse("operator", self.operator, "an address other than listen.clients is required");
+        }
+        if self.proxy_protocol && self.trusted.is_empty() && !s.is_mistaken("trusted") {
+            s.refuse(
+                "proxy_protocol",
+                true,
+                "a PROXY header is taken from listen.trusted alone, which is empty",
+            );
         }
         if self.origins.len() > 1 && self.allows_any_origin() {
             s.report(
@@ -66,6 +79,27 @@ impl KeyType<SocketAddr> for Address {
 
     fn print<M: SerializeMap>(&self, value: &SocketAddr, to: Entry<M>) -> Result<(), M::Error> {
         to.put(value)
+    }
+}
+
+/// A list of so many networks.
+struct Networks(RangeInclusive<usize>);
+
+impl KeyType<TrustedNetworks> for Networks {
+    fn read(&self, s: &mut Section, key: &'static str) -> TrustedNetworks {
+        let wanted = "a network such as \"10.0.0.0/8\" or \"2001:db8::/32\" is required, with no bit \
+            set after its prefix, and not all addresses";
+        let is_network = |text: &str| TrustedNetworks::parse([text]).is_ok();
+        let networks = s.strings(key, &self.0, wanted, is_network);
+        TrustedNetworks::parse(networks.iter().map(String::as_str)).unwrap_or_default()
+    }
+
+    fn print<M: SerializeMap>(
+        &self,
+        value: &TrustedNetworks,
+        to: Entry<M>,
+    ) -> Result<(), M::Error> {
+        to.put(&value.iter().collect::<Vec<_>>())
     }
 }
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use serde::ser::SerializeMap;
 
-use super::Secret;
+use super::error::shown_path;
 use super::key_type::{Checked, Choice, Days, Entry, Flag, Group, Integer, KeyType, Strings, Text};
 use super::keys::keys;
 use super::section::Section;
-use crate::redis::MASKED;
+use crate::secret::{MASKED, Secret, read_secret_file};
 
 /// The longest path that Linux takes (`PATH_MAX`).
 const PATH_BYTES_MAX: usize = 4096;
@@ -104,6 +104,8 @@ pub struct Credentials {
     pub username: String,
     /// Its password.
     pub password: Secret,
+    /// The file that it was read from at the start, if it was.
+    pub file: Option<PathBuf>,
 }
 
 /// The kinds of store.
@@ -135,16 +137,19 @@ impl TlsConfig {
     }
 }
 
-/// The keys `username` and `password`: both, or neither.
+/// The keys `username`, `password` and `password_file`: a user with one of the two, or none.
 struct UsernameAndPassword;
 
 impl KeyType<Option<Credentials>> for UsernameAndPassword {
     fn read(&self, s: &mut Section, _key: &'static str) -> Option<Credentials> {
         let username: Option<String> = USERNAME.read(s, "username");
-        let password = read_password(s);
-        let mistaken = ["username", "password"].iter().any(|key| s.is_mistaken(key));
+        let (password, file) = read_password(s);
+        let mistaken =
+            ["username", "password", "password_file"].iter().any(|key| s.is_mistaken(key));
         match (username, password) {
-            (Some(username), Some(password)) => return Some(Credentials { username, password }),
+            (Some(username), Some(password)) => {
+                return Some(Credentials { username, password, file });
+            }
             (Some(_), None) if !mistaken => {
                 s.report("password", "missing, since username is given");
             }
@@ -162,14 +167,16 @@ impl KeyType<Option<Credentials>> for UsernameAndPassword {
         to: Entry<M>,
     ) -> Result<(), M::Error> {
         let username = value.as_ref().map_or("", |credentials| &credentials.username);
-        let password = value.as_ref().map_or("", |_| MASKED);
+        let file = value.as_ref().and_then(|credentials| credentials.file.as_deref());
+        let is_written = value.is_some() && file.is_none();
         to.map.serialize_entry("username", username)?;
-        to.map.serialize_entry("password", password)
+        to.map.serialize_entry("password", if is_written { MASKED } else { "" })?;
+        to.map.serialize_entry("password_file", &file.unwrap_or(Path::new("")).to_string_lossy())
     }
 }
 
-fn read_password(s: &mut Section) -> Option<Secret> {
-    let text = s.sealed("password")?;
+fn read_password(s: &mut Section) -> (Option<Secret>, Option<PathBuf>) {
+    let text = s.sealed("password").unwrap_or_default();
     if text.len() > PASSWORD_BYTES_MAX {
         let given = text.len();
         s.report(
@@ -177,7 +184,18 @@ fn read_password(s: &mut Section) -> Option<Secret> {
             format!("0 to {PASSWORD_BYTES_MAX} bytes are required, {given} were given"),
         );
     }
-    (!text.is_empty()).then(|| Secret::new(text))
+    let file: Option<PathBuf> = Text(0..=PATH_BYTES_MAX).read(s, "password_file");
+    let Some(file) = file else {
+        return ((!text.is_empty()).then(|| Secret::new(text)), None);
+    };
+    if !text.is_empty() {
+        s.report("password", "either password or password_file is required, both were given");
+    }
+    let secret = read_secret_file(&file, &(1..=PASSWORD_BYTES_MAX));
+    let secret = secret.map_err(|error| {
+        s.refuse("password_file", shown_path(&file.to_string_lossy()), &error.to_string());
+    });
+    (secret.ok().map(Secret::new), Some(file))
 }
 
 /// Whether CQL takes this name without quotes, and unchanged.

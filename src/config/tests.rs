@@ -8,7 +8,9 @@ use crate::layout::{BucketCount, BucketCounts};
 mod documentation;
 mod masking;
 mod never_panics;
+mod redis_access;
 mod refusals;
+mod sentinels;
 
 fn load(text: &str) -> Result<Config, ConfigErrors> {
     Config::load(Some(text), [])
@@ -65,7 +67,7 @@ fn layouts_and_keys_are_replaced() {
     assert_eq!([user, room, topic].map(BucketCount::get), [1, 2, 4]);
     let shards: Vec<&str> = layout.shards.iter().map(|shard| shard.name.as_str()).collect();
     assert_eq!(shards, ["r2", "r1"], "the order is the operator's");
-    assert_eq!(layout.shards[1].url.expose(), "redis://h1:1/1");
+    assert_eq!(layout.shards[1].address.to_string(), "redis://h1:1/1");
     assert_eq!(config.auth.keys.len(), 1);
     assert_eq!(config.auth.keys[0].kid, "k");
 }

@@ -15,6 +15,9 @@ const UNAUTHENTICATED: RangeInclusive<u64> = 10..=60_000;
 /// After a minute the client has asked again.
 const ANSWER: RangeInclusive<u64> = 10..=60_000;
 
+/// The least that a lame duck leaves of the time for draining, in milliseconds.
+const CLOSING_MS_MIN: u128 = 10;
+
 keys! {
     /// How long to wait.
     #[derive(Copy)]
@@ -42,6 +45,8 @@ keys! {
         pub cql: CqlTimeouts = Group,
         /// Of the connections to the Redis shards.
         pub redis: RedisTimeouts = Group,
+        /// From SIGTERM until the node accepts nothing more.
+        pub lame_duck: Duration = Millis(0..=600_000) => "lame_duck_ms",
         /// From SIGTERM until the process exits.
         pub drain: Duration = Millis(10..=600_000) => "drain_timeout_ms",
     }
@@ -117,6 +122,11 @@ impl LinkTimeouts {
 }
 
 impl Timeouts {
+    /// Returns how long the node may take to end once it accepts nothing more.
+    pub fn after_lame_duck(&self) -> Duration {
+        self.drain.saturating_sub(self.lame_duck)
+    }
+
     fn relate(&self, s: &mut Section) {
         let subscribe = ("subscribe_timeout_ms", self.subscribe.as_millis());
         s.at_least(
@@ -124,5 +134,8 @@ impl Timeouts {
             ("bucket_subscribe_timeout_ms", self.interest.as_millis()),
             "{}: it waits for that",
         );
+        let drain = ("drain_timeout_ms", self.drain.as_millis());
+        let floor = self.lame_duck.as_millis() + CLOSING_MS_MIN;
+        s.at_least(drain, ("lame_duck_ms", floor), &format!("{{}} + {CLOSING_MS_MIN}"));
     }
 }

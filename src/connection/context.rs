@@ -27,13 +27,12 @@ pub const HELLO_BYTES_MAX: u32 = (TOKEN_BYTES_MAX + HELLO_FIELDS_BYTES) as u32;
 #[derive(Debug)]
 pub struct SessionPermits {
     _connection: ConnectionPermit,
-    _address: Option<AddressPermit>,
+    _address: AddressPermit,
 }
 
 impl SessionPermits {
-    /// Holds both permits. `address` is `None` if the address has too many connections: this one is
-    /// told so and ends.
-    pub const fn new(connection: ConnectionPermit, address: Option<AddressPermit>) -> Self {
+    /// Holds both permits.
+    pub const fn new(connection: ConnectionPermit, address: AddressPermit) -> Self {
         Self { _connection: connection, _address: address }
     }
 }

@@ -5,9 +5,11 @@
 //! | --- | --- |
 //! | `readiness` | [`Readiness`], what can be asked of a running node |
 //! | `observation` | what the parts report at one moment, and the status that follows |
+//! | `reason` | the reasons against a node, each with its code |
 
 mod observation;
 mod readiness;
+mod reason;
 
 pub use observation::ReadyState;
 pub use readiness::Readiness;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::reason::ReadyReason;
 use crate::agent::HealthIssue;
 use crate::shards::{LinkReport, LinkState};
 
@@ -21,7 +22,7 @@ pub enum ReadyState {
     /// The store takes no writes until a restart, or only this node has lost a shard. Or its clock is
     /// off and there are other nodes. It takes no sessions.
     Unready,
-    /// It is being stopped. It takes no sessions.
+    /// It is being stopped. It takes sessions only while its balancer may not know that yet.
     Draining,
 }
 
@@ -37,17 +38,21 @@ impl fmt::Display for ReadyState {
     }
 }
 
-impl ReadyState {
-    /// Whether the node takes sessions.
-    pub const fn takes_sessions(self) -> bool {
-        matches!(self, Self::Ready | Self::Degraded)
-    }
+/// How far the stop of a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum StopStage {
+    /// Nothing stops it.
+    Running,
+    /// It says that it is draining, and goes on as if it were not.
+    LameDuck,
+    /// It takes nothing more.
+    Closing,
 }
 
 /// What the parts of a node report at one moment.
 #[derive(Debug)]
 pub(super) struct Observation {
-    pub(super) is_draining: bool,
+    pub(super) stage: StopStage,
     pub(super) links: Vec<LinkReport>,
     /// Whether the node agent found that the node fits the others.
     pub(super) is_admitted: bool,
@@ -61,10 +66,23 @@ pub(super) struct Observation {
 }
 
 impl Observation {
+    /// The status that the node reports.
     pub(super) fn state(&self) -> ReadyState {
-        if self.is_draining {
-            ReadyState::Draining
-        } else if self.is_worse_than_others() {
+        if self.stage == StopStage::Running { self.fitness() } else { ReadyState::Draining }
+    }
+
+    /// The status for which the node takes no sessions; none if it takes them.
+    pub(super) fn refusal(&self) -> Option<ReadyState> {
+        match (self.stage, self.fitness()) {
+            (StopStage::Closing, _) => Some(ReadyState::Draining),
+            (_, ReadyState::Ready | ReadyState::Degraded) => None,
+            (_, unfit) => Some(unfit),
+        }
+    }
+
+    /// The status of its parts.
+    fn fitness(&self) -> ReadyState {
+        if self.is_worse_than_others() {
             ReadyState::Unready
         } else if self.is_starting() {
             ReadyState::Starting
@@ -97,19 +115,18 @@ impl Observation {
     }
 
     /// The reasons against the node, for an operator.
-    pub(super) fn reasons(&self) -> Vec<String> {
-        let links = self
-            .links_not_up()
-            .map(|link| format!("shard {}: {} {}", link.shard, link.role, link.state));
-        let issues = self.issues.iter().map(HealthIssue::to_string);
-        let store = self.store_failure.iter().map(|failure| format!("store: {failure}"));
-        let clock = self.clock_complaint.iter().map(|complaint| format!("clock: {complaint}"));
+    pub(super) fn reasons(&self) -> Vec<ReadyReason> {
+        let links = self.links_not_up().map(ReadyReason::of_link);
+        let issues = self.issues.iter().map(ReadyReason::of_issue);
+        let store = self.store_failure.as_deref().map(ReadyReason::of_store);
+        let clock = self.clock_complaint.as_deref().map(ReadyReason::of_clock);
         links.chain(issues).chain(store).chain(clock).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::reason::ReasonCode;
     use super::*;
     use crate::redis::ServerInfo;
     use crate::shards::LinkRole;
@@ -121,8 +138,8 @@ mod tests {
     /// A node without an issue.
     fn well() -> Observation {
         Observation {
-            is_draining: false,
-            links: vec![link(LinkState::Up { server: ServerInfo::new("a", "7.0.15") })],
+            stage: StopStage::Running,
+            links: vec![link(LinkState::Up { server: ServerInfo::in_memory("a") })],
             is_admitted: true,
             issues: Vec::new(),
             store_failure: None,
@@ -131,7 +148,7 @@ mod tests {
         }
     }
 
-    fn told(change: impl FnOnce(&mut Observation)) -> (ReadyState, Vec<String>) {
+    fn told(change: impl FnOnce(&mut Observation)) -> (ReadyState, Vec<ReadyReason>) {
         let mut observed = well();
         change(&mut observed);
         (observed.state(), observed.reasons())
@@ -139,21 +156,48 @@ mod tests {
 
     #[test]
     fn each_part_has_its_status_and_its_reason() {
-        let reason = |text: &str| vec![text.to_owned()];
+        let reason = |code, shard: Option<&str>, text: &str| {
+            vec![ReadyReason { code, shard: shard.map(Into::into), detail: text.to_owned() }]
+        };
+        let of_shard = |code, text| reason(code, Some("r1"), text);
         assert_eq!(told(|_| ()), (ReadyState::Ready, Vec::new()));
         let down = told(|node| node.links[0] = link(LinkState::Down { reason: "cut".into() }));
-        assert_eq!(down, (ReadyState::Degraded, reason("shard r1: subscriber down: cut")));
+        assert_eq!(
+            down,
+            (
+                ReadyState::Degraded,
+                of_shard(ReasonCode::ShardDown, "shard r1: subscriber down: cut")
+            )
+        );
         let begun = told(|node| node.links[0] = link(LinkState::Starting { reason: "no".into() }));
-        assert_eq!(begun, (ReadyState::Starting, reason("shard r1: subscriber starting: no")));
+        assert_eq!(
+            begun,
+            (
+                ReadyState::Starting,
+                of_shard(ReasonCode::ShardStarting, "shard r1: subscriber starting: no")
+            )
+        );
         assert_eq!(told(|node| node.is_admitted = false), (ReadyState::Starting, Vec::new()));
         let failed = told(|node| node.store_failure = Some("full".into()));
-        assert_eq!(failed, (ReadyState::Unready, reason("store: full")));
+        assert_eq!(
+            failed,
+            (ReadyState::Unready, reason(ReasonCode::StoreFailed, None, "store: full"))
+        );
         let unsure = told(|node| node.clock_complaint = Some("off".into()));
-        assert_eq!(unsure, (ReadyState::Degraded, reason("clock: off")));
+        assert_eq!(
+            unsure,
+            (ReadyState::Degraded, reason(ReasonCode::ClockUnsure, None, "clock: off"))
+        );
         let (state, reasons) = told(|node| node.issues.push(HealthIssue::NoLease));
-        assert!(state == ReadyState::Degraded && reasons[0].starts_with("store: no heartbeat"));
-        let (state, _) = told(|node| node.issues.push(HealthIssue::CutOff { shard: "r1".into() }));
+        assert_eq!((state, reasons[0].code), (ReadyState::Degraded, ReasonCode::LeaseMissing));
+        assert!(reasons[0].detail.starts_with("store: no heartbeat"), "{reasons:?}");
+        let (state, reasons) =
+            told(|node| node.issues.push(HealthIssue::CutOff { shard: "r1".into() }));
         assert_eq!(state, ReadyState::Unready);
+        assert_eq!(
+            serde_json::to_string(&reasons).unwrap(),
+            r#"[{"code":"shard_cut_off","shard":"r1","detail":"shard r1: this node cannot reach it, and other nodes can"}]"#
+        );
     }
 
     #[test]
@@ -164,9 +208,18 @@ mod tests {
         });
         assert_eq!(state, ReadyState::Unready, "it does not start into a better one");
         let (state, reasons) = told(|node| {
-            node.is_draining = true;
+            node.stage = StopStage::LameDuck;
             node.store_failure = Some("full".into());
         });
         assert_eq!((state, reasons.len()), (ReadyState::Draining, 1), "the reasons stay");
+    }
+
+    #[test]
+    fn a_lame_duck_takes_sessions_as_far_as_its_parts_do() {
+        let refusal = |stage, is_admitted| Observation { stage, is_admitted, ..well() }.refusal();
+        assert_eq!(refusal(StopStage::Running, true), None);
+        assert_eq!(refusal(StopStage::LameDuck, true), None);
+        assert_eq!(refusal(StopStage::LameDuck, false), Some(ReadyState::Starting));
+        assert_eq!(refusal(StopStage::Closing, true), Some(ReadyState::Draining));
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::observation::{Observation, ReadyState};
+use super::observation::{Observation, ReadyState, StopStage};
+use super::reason::ReadyReason;
 use crate::agent::NodeHealth;
 use crate::clock::{ClockStatus, WallClock};
 use crate::shards::{LinkReport, LinkState, LinkStates};
@@ -18,7 +19,8 @@ pub struct Readiness {
     clock: WallClock,
     /// How many nodes live.
     nodes: Arc<AtomicU32>,
-    draining: AtomicBool,
+    is_lame_duck: AtomicBool,
+    is_closing: AtomicBool,
 }
 
 impl Readiness {
@@ -31,7 +33,8 @@ impl Readiness {
         clock: WallClock,
         nodes: Arc<AtomicU32>,
     ) -> Self {
-        Self { links, store, agent, clock, nodes, draining: AtomicBool::new(false) }
+        let (is_lame_duck, is_closing) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { links, store, agent, clock, nodes, is_lame_duck, is_closing }
     }
 
     /// Whether the node's clock is off and there are other nodes, which serve its users better. If
@@ -41,9 +44,15 @@ impl Readiness {
             && self.nodes.load(Ordering::Relaxed) > 1
     }
 
-    /// Notes that the node is being stopped.
+    /// Notes that the node will stop. It reports that at once, so that balancers send it nothing
+    /// more, and goes on serving what they still send.
+    pub fn begin_lame_duck(&self) {
+        self.is_lame_duck.store(true, Ordering::Release);
+    }
+
+    /// Notes that the node is being stopped and takes nothing more.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.is_closing.store(true, Ordering::Release);
     }
 
     /// Returns the states of all shard connections.
@@ -66,16 +75,32 @@ impl Readiness {
     }
 
     /// Returns the status, and the reasons against the node.
-    pub fn verdict(&self) -> (ReadyState, Vec<String>) {
+    pub fn verdict(&self) -> (ReadyState, Vec<ReadyReason>) {
         let observation = self.observe();
         (observation.state(), observation.reasons())
+    }
+
+    /// Returns the status for which the node takes no sessions and no requests; none if it takes
+    /// them.
+    pub fn refusal(&self) -> Option<ReadyState> {
+        self.observe().refusal()
+    }
+
+    fn stage(&self) -> StopStage {
+        if self.is_closing.load(Ordering::Acquire) {
+            StopStage::Closing
+        } else if self.is_lame_duck.load(Ordering::Acquire) {
+            StopStage::LameDuck
+        } else {
+            StopStage::Running
+        }
     }
 
     fn observe(&self) -> Observation {
         let links = self.links.report();
         let (is_admitted, issues) = self.agent.look();
         Observation {
-            is_draining: self.draining.load(Ordering::Acquire),
+            stage: self.stage(),
             links,
             is_admitted,
             issues,

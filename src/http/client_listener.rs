@@ -10,23 +10,25 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::{Request, Response, StatusCode};
+use hyper::{HeaderMap, Request, Response, StatusCode};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::api::Api;
 use super::bearer::bearer_of;
+use super::client_place::ClientPlace;
 use super::cors::Origins;
 use super::handshake::Handshake;
 use super::health::{self, Asker};
 use super::problem::Problem;
 use crate::auth;
+use crate::config::ListenConfig;
 use crate::connection::{ConnectionContext, SessionPermits, Upgraded, serve_upgraded};
 use crate::domain::UserId;
 use crate::health::Readiness;
-use crate::limiter::{Addresses, Admitted, Connections, HandshakePermit, KeyedPermits};
+use crate::limiter::{Addresses, Admitted, ConnectionPermit, Connections, KeyedPermits};
 use crate::ops::Router;
 use crate::protocol::{Code, ErrorReply, SUBPROTOCOL};
-use crate::socket::{self, HttpWaits};
+use crate::socket::{self, HttpStream, HttpWaits, NoProxyHeader};
 use crate::telemetry::LogThrottle;
 use crate::worker_call::WorkerCalls;
 
@@ -62,13 +64,16 @@ pub struct PortPermits {
     pub users: Arc<KeyedPermits<UserId>>,
     /// The log of connections that could not be accepted.
     pub accept_log: Arc<LogThrottle>,
+    /// The log of connections that balancers did not begin as they must.
+    pub proxy_log: Arc<LogThrottle>,
 }
 
 /// A connection that was admitted.
 struct Accepted {
     stream: TcpStream,
-    peer: IpAddr,
-    place: SessionPermits,
+    client: ClientPlace,
+    connection: ConnectionPermit,
+    handshake: Handshake,
 }
 
 impl ClientPort {
@@ -120,78 +125,129 @@ impl ClientPort {
     /// an error within the time and permit of a handshake. Returns whether another connection is
     /// ended for it.
     fn begin(self: &Rc<Self>, stream: TcpStream, peer: IpAddr) -> bool {
-        let Some(admitted) = self.places.connections.admit(peer) else { return false };
+        let peer = self.listen().trusted.judge(peer);
+        let Some(admitted) = self.places.connections.admit(peer.counted()) else { return false };
         let Admitted { connection, handshake, in_place } = admitted;
-        let address = self.places.addresses.take(peer);
-        let is_crowded = address.is_none();
-        let place = SessionPermits::new(connection, address);
+        let client = ClientPlace::new(&self.places.addresses, peer);
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
-        let accepted = Accepted { stream, peer, place };
-        if is_crowded {
-            self.front.router.services.metrics.listeners.refused_addresses.inc();
-            tokio::task::spawn_local(Rc::clone(self).turn_away(accepted, handshake));
-        } else {
-            tokio::task::spawn_local(Rc::clone(self).upgrade(accepted, handshake));
-        }
+        let handshake = Handshake::new(handshake);
+        let accepted = Accepted { stream, client, connection, handshake };
+        tokio::task::spawn_local(Rc::clone(self).serve(accepted));
         in_place
     }
 
     /// Speaks HTTP until the upgrade. The session gets its own task, so that nothing of this one is
     /// kept.
-    async fn upgrade(self: Rc<Self>, accepted: Accepted, permit: HandshakePermit) {
-        let Accepted { stream, peer, place } = accepted;
+    async fn serve(self: Rc<Self>, accepted: Accepted) {
+        let Accepted { stream, client, connection, handshake } = accepted;
         let bearer: RefCell<Option<Box<str>>> = RefCell::new(None);
-        let handshake = Handshake::new(permit);
         let respond = async |request: Request<Incoming>| {
-            if let Some(response) = self.health(&request) {
-                return handshake.bound(response);
-            }
-            if request.uri().path() != WEBSOCKET_PATH {
-                // In a box, because most connections only open a WebSocket and need no room for it.
-                let response = Box::pin(self.api.respond(request, &handshake)).await;
-                return handshake.bound(response);
-            }
-            let token = bearer_of(request.headers());
-            *bearer.borrow_mut() = token.map(Into::into);
-            handshake.bound(self.switch(&request, token))
+            self.read_forwarded(request.headers(), &client, &handshake);
+            handshake.bound(self.respond(request, &client, &handshake, &bearer).await)
         };
         let heard = || handshake.speak();
+        let http = async {
+            let mut stream = HttpStream::from(stream);
+            if !self.read_proxy_header(&mut stream, &client, &handshake).await {
+                return Ok(None);
+            }
+            if stream.has_unread() {
+                handshake.speak();
+            }
+            socket::serve_heard_http1(stream, self.waits, &heard, respond).await
+        };
         let served = tokio::select! {
-            served = socket::serve_heard_http1(stream, self.waits, &heard, respond) => served,
+            served = http => served,
             () = poll_fn(|cx| handshake.poll_ended(cx)) => Ok(None),
         };
+        let address = client.address();
         match served {
             Ok(Some((stream, unread))) => {
-                let again = || self.places.connections.begin_again(peer);
+                let again = || self.places.connections.begin_again(client.counted());
                 let Some(mut handshake) = handshake.into_permit().or_else(again) else { return };
+                let Some(permit) = client.into_permit() else { return };
                 handshake.upgrade();
                 let bearer = bearer.take();
+                let place = SessionPermits::new(connection, permit);
                 let upgraded = Upgraded { stream, unread, bearer, handshake, place };
                 tokio::task::spawn_local(serve_upgraded(Rc::clone(&self.front), upgraded));
             }
             Ok(None) => {}
-            Err(error) => tracing::debug!(%error, "a handshake failed"),
+            Err(error) => tracing::debug!(%error, %address, "a handshake failed"),
         }
     }
 
-    /// Answers one request. A load balancer's health check is answered as always, because its
-    /// address is that of all its clients.
-    async fn turn_away(self: Rc<Self>, accepted: Accepted, permit: HandshakePermit) {
-        let Accepted { stream, place: _held, .. } = accepted;
-        let handshake = Handshake::new(permit);
-        let respond = async |request: Request<Incoming>| {
-            handshake.bound(self.health(&request).unwrap_or_else(crowded))
-        };
-        let heard = || handshake.speak();
-        let served = tokio::select! {
-            served = socket::serve_heard_http1(stream, self.waits, &heard, respond) => served,
-            () = poll_fn(|cx| handshake.poll_ended(cx)) => Ok(None),
-        };
-        if let Err(error) = served {
-            tracing::debug!(%error, "a connection was turned away");
+    /// Reads the PROXY header of a connection that must have one. Returns false if the connection is
+    /// over.
+    async fn read_proxy_header(
+        &self,
+        stream: &mut HttpStream,
+        client: &ClientPlace,
+        handshake: &Handshake,
+    ) -> bool {
+        let ListenConfig { proxy_protocol, trusted, .. } = self.listen();
+        let peer = client.address();
+        if !proxy_protocol || peer.counted().is_some() {
+            return true;
         }
+        match stream.read_proxy_header(self.waits.header).await {
+            Ok(None) => true,
+            Ok(Some(address)) => {
+                client.proxied(trusted.judge(address));
+                handshake.assign(client.counted());
+                true
+            }
+            Err(NoProxyHeader::Refused(error)) => {
+                if let Some(count) = self.places.proxy_log.count() {
+                    tracing::warn!(%error, %peer, count, "connections of balancers were refused");
+                }
+                true
+            }
+            Err(NoProxyHeader::Broken(error)) => {
+                tracing::debug!(%error, %peer, "a connection ended before its PROXY header");
+                false
+            }
+        }
+    }
+
+    /// Reads who a request of a balancer is for. A balancer that sends PROXY headers passes on what
+    /// its clients wrote, so their word is not taken.
+    fn read_forwarded(&self, headers: &HeaderMap, client: &ClientPlace, handshake: &Handshake) {
+        let ListenConfig { proxy_protocol, trusted, .. } = self.listen();
+        if !proxy_protocol && client.forwarded(headers, trusted) {
+            handshake.assign(client.counted());
+        }
+    }
+
+    /// Answers one request. A health check is answered as always, because it may come from an
+    /// address that has too many connections.
+    async fn respond(
+        &self,
+        request: Request<Incoming>,
+        client: &ClientPlace,
+        handshake: &Handshake,
+        bearer: &RefCell<Option<Box<str>>>,
+    ) -> Response<Full<Bytes>> {
+        if let Some(response) = self.health(&request) {
+            return response;
+        }
+        if client.is_crowded() {
+            self.front.router.services.metrics.listeners.refused_addresses.inc();
+            return crowded();
+        }
+        if request.uri().path() != WEBSOCKET_PATH {
+            // In a box, because most connections only open a WebSocket and need no room for it.
+            return Box::pin(self.api.respond(request, handshake)).await;
+        }
+        let token = bearer_of(request.headers());
+        *bearer.borrow_mut() = token.map(Into::into);
+        self.switch(&request, token)
+    }
+
+    fn listen(&self) -> &ListenConfig {
+        &self.front.router.services.config.listen
     }
 
     /// Answers a request for the node's health; none if it is another request.
@@ -207,9 +263,8 @@ impl ClientPort {
             let refusal = ErrorReply::new(Code::Unauthorized, error.to_string());
             return Problem::from(refusal).response();
         }
-        let (verdict, _) = self.readiness.verdict();
-        if !verdict.takes_sessions() {
-            let detail = format!("the node takes no sessions: it is {verdict}");
+        if let Some(state) = self.readiness.refusal() {
+            let detail = format!("the node takes no sessions: it is {state}");
             return Problem::from(ErrorReply::new(Code::Unavailable, detail)).response();
         }
         if !self.origins.allow(request.headers()) {
@@ -225,5 +280,5 @@ impl ClientPort {
 fn crowded() -> Response<Full<Bytes>> {
     let detail = "this address has as many connections as `rates.connections_per_address` allows";
     let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, detail);
-    problem.retry_after(CROWDED_RETRY).response()
+    problem.retry_after(CROWDED_RETRY).closing().response()
 }

@@ -5,11 +5,10 @@ use serde::Serialize;
 use crate::agent::{ClusterTable, LiveNode};
 use crate::bus::BootId;
 use crate::cluster::NodeState;
-use crate::config::Config;
+use crate::config::{Config, ShardConfig};
 use crate::domain::Micros;
 use crate::health::Readiness;
 use crate::layout::{BucketCounts, Layout};
-use crate::redis::RedisUrl;
 use crate::services::Services;
 use crate::shards::{LinkReport, LinkState};
 
@@ -72,8 +71,8 @@ struct LayoutDocument {
 #[derive(Debug, Serialize)]
 struct ShardDocument {
     name: String,
-    /// By that node's configuration, its password masked; null in memory.
-    url: Option<RedisUrl>,
+    /// The item of that node's configuration, secrets masked; null in memory.
+    config: Option<ShardConfig>,
     up: bool,
     /// Of its server, as that reported it; null while no connection is up, or in memory.
     version: Option<String>,
@@ -141,11 +140,11 @@ fn shards(names: &[String], config: &Config, links: &[LinkReport]) -> Vec<ShardD
             }
         }
         let mut known = config.subscribed().flat_map(|layout| &layout.shards);
-        let url = known.find(|shard| shard.name == *name).map(|shard| shard.url.clone());
+        let config = known.find(|shard| shard.name == *name).cloned();
         let server = servers.first();
-        let version = server.map(|server| server.version.clone()).filter(|text| !text.is_empty());
+        let version = server.and_then(|server| server.described());
         let run_id = server.map(|server| server.run_id.to_string());
-        ShardDocument { name: name.clone(), url, up, version, run_id }
+        ShardDocument { name: name.clone(), config, up, version, run_id }
     };
     names.iter().map(shard).collect()
 }
@@ -163,16 +162,15 @@ mod tests {
             role: LinkRole::Subscriber,
             state,
         };
-        let up = || LinkState::Up { server: ServerInfo::new("a", "7.0.15") };
+        let up = || LinkState::Up { server: ServerInfo::in_memory("a") };
         let down = LinkState::Down { reason: "cut".into() };
         let links = [link("r1", up()), link("r2", up()), link("r2", down)];
         let text = "[layouts.a]\nredis = [{ name = \"r1\", url = \"redis://u:secret@h\" }]";
         let config = Config::load(Some(text), []).unwrap();
         let shown = shards(&["r1".into(), "r2".into(), "r3".into()], &config, &links[..]);
-        let brief: Vec<_> =
-            shown.iter().map(|shard| (shard.up, shard.version.as_deref())).collect();
-        let url = serde_json::to_string(&shown[0].url).unwrap();
-        assert_eq!(url, r#""redis://u:MASKED@h""#);
-        assert_eq!(brief, [(true, Some("7.0.15")), (false, Some("7.0.15")), (true, None)]);
+        let brief: Vec<_> = shown.iter().map(|shard| (shard.up, shard.run_id.as_deref())).collect();
+        let item = serde_json::to_string(&shown[0].config).unwrap();
+        assert_eq!(item, r#"{"name":"r1","url":"redis://u:MASKED@h"}"#);
+        assert_eq!(brief, [(true, Some("a")), (false, Some("a")), (true, None)]);
     }
 }

@@ -2,6 +2,7 @@
 //! without a token. Once it has shown a token, it holds one of its user's.
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -36,6 +37,13 @@ impl Handshake {
     pub(super) fn speak(&self) {
         if let Some(permit) = &mut *self.permit.borrow_mut() {
             permit.speak();
+        }
+    }
+
+    /// Notes the address of the client.
+    pub(super) fn assign(&self, address: Option<IpAddr>) {
+        if let Some(permit) = &mut *self.permit.borrow_mut() {
+            permit.assign(address);
         }
     }
 
@@ -109,7 +117,7 @@ mod tests {
 
     fn begin() -> (ConnectionPermit, Handshake) {
         let connections = Arc::new(Connections::new(BOUNDS, Arc::default()));
-        let admitted = connections.admit(Ipv4Addr::LOCALHOST.into()).unwrap();
+        let admitted = connections.admit(Some(Ipv4Addr::LOCALHOST.into())).unwrap();
         (admitted.connection, Handshake::new(admitted.handshake))
     }
 

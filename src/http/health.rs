@@ -58,16 +58,16 @@ pub(super) fn looked_at(
     }
 }
 
-/// Returns the readiness. Degraded still counts as ready: sends are stored, and the load balancer
-/// has no better node.
+/// Whether balancers should send clients. Degraded still counts as ready: sends are stored, and the
+/// load balancer has no better node.
+pub(super) const fn is_ready(verdict: ReadyState) -> bool {
+    matches!(verdict, ReadyState::Ready | ReadyState::Degraded)
+}
+
+/// Returns the readiness.
 fn ready(readiness: &Readiness, asker: Asker) -> Response<Full<Bytes>> {
     let (verdict, reasons) = readiness.verdict();
-    let status = match verdict {
-        ReadyState::Ready | ReadyState::Degraded => StatusCode::OK,
-        ReadyState::Starting | ReadyState::Unready | ReadyState::Draining => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
-    };
+    let status = if is_ready(verdict) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     match asker {
         Asker::Operator => {
             json(status, &serde_json::json!({ "status": verdict, "reasons": reasons }))

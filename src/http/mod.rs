@@ -7,6 +7,7 @@
 //! | `health` | `/healthz` and `/readyz`, on both |
 //! | `cluster` | `/v1/cluster`, for operators |
 //! | `route`, `query`, `percent` | from a request's line to a route and its parameters |
+//! | `client_place` | the address of a connection's client, and its permit |
 //! | `handshake` | the permit of a connection: one for connections without a token, or its user's |
 //! | `bearer`, `cors` | checks of headers: tokens and origins |
 //! | `intake` | the body of a request |
@@ -16,6 +17,7 @@
 mod api;
 mod bearer;
 mod client_listener;
+mod client_place;
 mod cluster;
 mod cors;
 mod handshake;

@@ -141,6 +141,7 @@ async fn make_room(accepted: &mut Vec<Accepted>, max: usize) {
 /// Returns all metrics. Those that are a state and not a count are computed now.
 fn metrics(readiness: &Readiness, services: &Services) -> String {
     let metrics = &services.metrics;
+    metrics.agent.ready.set(health::is_ready(readiness.verdict().0).into());
     show_layout(services);
     for (gauge, count) in metrics.shards.connections.iter().zip(readiness.links_by_state()) {
         gauge.set(count);

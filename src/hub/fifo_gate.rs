@@ -10,6 +10,8 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 struct Place {
     passed: Cell<bool>,
+    /// Whether the tasks behind it are to be refused.
+    refused: Cell<bool>,
     /// Notified once, for the task behind it.
     passes: Notify,
 }
@@ -48,11 +50,23 @@ impl FifoGate {
 impl Slot<'_> {
     /// Waits until all tasks that entered before have passed; returns at once if there are none.
     pub async fn comes(&self) {
-        if let Some(before) = &self.before
-            && !before.passed.get()
-        {
+        let Some(before) = &self.before else { return };
+        if !before.passed.get() {
             before.passes.notified().await;
         }
+        if before.refused.get() {
+            self.refuse();
+        }
+    }
+
+    /// Refuses the task, and with it all that have entered behind it.
+    pub fn refuse(&self) {
+        self.own.refused.set(true);
+    }
+
+    /// Returns whether this task was refused, or one before it whose turn had come.
+    pub fn is_refused(&self) -> bool {
+        self.own.refused.get()
     }
 }
 
@@ -86,6 +100,26 @@ mod tests {
         }
         assert!(line.last.take().is_none(), "nothing is kept of tasks that passed");
         assert_eq!(size_of::<FifoGate>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn who_has_entered_behind_a_refused_task_is_refused() {
+        let line = FifoGate::default();
+        let [first, second, third, fourth] = [0; 4].map(|_: u8| line.enter());
+        let pass = |slot: &Slot<'_>| {
+            assert!(pin!(slot.comes()).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+            slot.is_refused()
+        };
+        assert!(!pass(&first));
+        drop(first);
+        assert!(!pass(&second));
+        second.refuse();
+        drop(second);
+        assert!(pass(&third));
+        drop(third);
+        assert!(pass(&fourth));
+        drop(fourth);
+        assert!(!pass(&line.enter()), "who comes later is not");
     }
 
     proptest! {

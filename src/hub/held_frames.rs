@@ -1,7 +1,7 @@
 //! Frames of a session that are held back until they may start.
 //!
 //! A lane keeps the order of its frames, and waits for no other lane. A session that holds nothing
-//! back has one pointer here.
+//! back and refuses nothing has two pointers here.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -74,15 +74,17 @@ pub struct HeldFrame {
 #[derive(Default)]
 pub(super) struct HeldFrames {
     queue: Cell<Option<Box<HeldQueue>>>,
+    pub(super) closed: Cell<Option<Box<ClosedLanes>>>,
     /// Whether the rooms of its user are known.
     loaded: Cell<bool>,
 }
 
+/// Which frames of each lane are refused, and until when.
+pub(super) type ClosedLanes = [Option<(Closed, Instant)>; Lane::ALL.len()];
+
 #[derive(Debug, Default)]
 struct HeldQueue {
     lanes: [VecDeque<HeldFrame>; Lane::ALL.len()],
-    /// Which frames of each lane are refused, and until when.
-    closed: [Option<(Closed, Instant)>; Lane::ALL.len()],
     frames: usize,
     bytes: usize,
     /// The latest refusal of a send that waits for its user's rate.
@@ -277,17 +279,29 @@ impl Session {
         frames
     }
 
-    /// Refuses frames of a lane for a time, because one before them was refused.
+    /// Refuses frames of a lane for a time, because one before them was refused. No time makes no
+    /// queue.
     pub fn close_lane(&self, lane: Lane, closed: Closed, wait: Duration) {
-        let until = Instant::now() + wait;
-        self.held.with_new(|queue| queue.closed[lane as usize] = Some((closed, until)));
+        if wait.is_zero() {
+            return;
+        }
+        let mut lanes = self.held.closed.take().unwrap_or_default();
+        lanes[lane as usize] = Some((closed, Instant::now() + wait));
+        self.held.closed.set(Some(lanes));
     }
 
     /// Returns which frames of a lane are refused, and for how long.
     pub fn closed_for(&self, lane: Lane) -> Option<(Closed, Duration)> {
-        let (closed, until) = self.held.with(|queue| queue.closed[lane as usize]).flatten()?;
-        let left = until.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then_some((closed, left))
+        let mut lanes = self.held.closed.take()?;
+        let now = Instant::now();
+        for closed in lanes.iter_mut() {
+            *closed = closed.filter(|(_, until)| *until > now);
+        }
+        let of_lane = lanes[lane as usize];
+        if lanes.iter().any(Option::is_some) {
+            self.held.closed.set(Some(lanes));
+        }
+        of_lane.map(|(closed, until)| (closed, until - now))
     }
 
     /// Returns for how long the frames of a lane are refused that came before.
@@ -342,8 +356,7 @@ impl Session {
             queue.is_served = queue.frames > 0;
             queue.frames == 0
         });
-        let is_closed = Lane::ALL.iter().any(|lane| self.closed_for(*lane).is_some());
-        if is_empty == Some(true) && !is_closed {
+        if is_empty == Some(true) {
             self.held.queue.take();
         }
         is_empty.unwrap_or(true)

@@ -2,7 +2,12 @@
 //! when it is dropped.
 
 use std::cell::Cell;
+use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::{Hub, Lane, Session};
 use crate::config::SessionBounds;
@@ -12,7 +17,6 @@ use crate::config::SessionBounds;
 pub const USER_READS_MAX: usize = 64;
 
 /// The unanswered ops of a session.
-#[derive(Debug)]
 pub(super) struct OpsInFlight {
     lanes: [Cell<u32>; Lane::ALL.len()],
     /// The bound of the writes, and of the marks.
@@ -20,8 +24,24 @@ pub(super) struct OpsInFlight {
     reads_max: u32,
     /// Patterns of subscribes that wait for their confirmation.
     awaited: Cell<u32>,
-    /// Whether no more sends are accepted.
-    leaving: Cell<bool>,
+    intake: Cell<SendIntake>,
+}
+
+/// Whether sends are accepted.
+#[derive(Default)]
+enum SendIntake {
+    #[default]
+    Open,
+    /// They are, and one waits for its user's rate. It is notified when that ends.
+    Waiting(Rc<Notify>),
+    /// No more sends are accepted.
+    Closed,
+}
+
+impl fmt::Debug for OpsInFlight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpsInFlight").field("lanes", &self.lanes).finish_non_exhaustive()
+    }
 }
 
 impl OpsInFlight {
@@ -31,7 +51,7 @@ impl OpsInFlight {
             writes_max: bounds.sends_in_flight as u32,
             reads_max: bounds.reads_in_flight as u32,
             awaited: Cell::new(0),
-            leaving: Cell::new(false),
+            intake: Cell::default(),
         }
     }
 
@@ -94,15 +114,34 @@ impl Session {
     }
 
     /// Accepts no more sends: the session is to be closed once its sends are answered. Those that
-    /// are held back are refused.
+    /// are held back or wait for their user's rate are refused.
     pub fn take_no_sends(&self) {
-        self.ops.leaving.set(true);
+        if let SendIntake::Waiting(send) = self.ops.intake.replace(SendIntake::Closed) {
+            send.notify_one();
+        }
         self.wake_held();
     }
 
+    /// Waits for a time, or until no more sends are accepted. One send of a session waits so at a
+    /// time.
+    pub async fn wait_unless_leaving(&self, wait: Duration) {
+        if self.is_leaving() {
+            return;
+        }
+        let leaves = Rc::<Notify>::default();
+        self.ops.intake.set(SendIntake::Waiting(Rc::clone(&leaves)));
+        let is_over = timeout(wait, leaves.notified()).await.is_err();
+        if is_over && !self.is_leaving() {
+            self.ops.intake.set(SendIntake::Open);
+        }
+    }
+
     /// Returns whether no more sends are accepted.
-    pub const fn is_leaving(&self) -> bool {
-        self.ops.leaving.get()
+    pub fn is_leaving(&self) -> bool {
+        let intake = self.ops.intake.take();
+        let is_closed = matches!(intake, SendIntake::Closed);
+        self.ops.intake.set(intake);
+        is_closed
     }
 
     /// Counts patterns that wait for their confirmation.

@@ -27,9 +27,11 @@ impl Addresses {
         Self { permits: max.map(|max| KeyedPermits::new(max as usize)) }
     }
 
-    /// Takes a permit, if the address has one left.
-    pub fn take(&self, address: IpAddr) -> Option<AddressPermit> {
-        let Some(permits) = &self.permits else { return Some(AddressPermit { _taken: None }) };
+    /// Takes a permit, if the address has one left. No address is not limited.
+    pub fn take(&self, address: Option<IpAddr>) -> Option<AddressPermit> {
+        let (Some(permits), Some(address)) = (&self.permits, address) else {
+            return Some(AddressPermit { _taken: None });
+        };
         let taken = permits.take(&network(address))?;
         Some(AddressPermit { _taken: Some(Box::new(taken)) })
     }
@@ -50,7 +52,7 @@ mod tests {
     use super::*;
 
     fn take(addresses: &Addresses, address: &str) -> Option<AddressPermit> {
-        addresses.take(address.parse().unwrap())
+        addresses.take(Some(address.parse().unwrap()))
     }
 
     #[test]
@@ -74,6 +76,13 @@ mod tests {
         let _held = take(&addresses, "2001:db8:0:1::1").unwrap();
         assert!(take(&addresses, "2001:db8:0:1:ffff:ffff:ffff:ffff").is_none());
         assert!(take(&addresses, "2001:db8:0:2::1").is_some());
+    }
+
+    #[test]
+    fn no_address_is_not_limited() {
+        let addresses = Addresses::new(Some(1));
+        let held: Vec<_> = (0..9).map(|_| addresses.take(None).unwrap()).collect();
+        assert_eq!((held.len(), addresses.permits.expect("there is a limit").keys()), (9, 0));
     }
 
     #[test]

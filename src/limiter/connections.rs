@@ -80,8 +80,9 @@ impl Connections {
     }
 
     /// Admits a connection. While all places are taken, another connection without a token is ended
-    /// for it. Returns none if there is no such connection.
-    pub fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Admitted> {
+    /// for it. Returns none if there is no such connection. A connection without an address, which
+    /// is that of a balancer, counts for none until [`HandshakePermit::assign`].
+    pub fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Admitted> {
         let mut state = self.state.lock();
         let is_full = state.open - state.ending >= self.bounds.connections;
         let admitted = self.begin(&mut state, is_full, address);
@@ -96,7 +97,7 @@ impl Connections {
     }
 
     /// Begins another handshake of a connection that was admitted and has shown a token.
-    pub fn begin_again(self: &Arc<Self>, address: IpAddr) -> Option<HandshakePermit> {
+    pub fn begin_again(self: &Arc<Self>, address: Option<IpAddr>) -> Option<HandshakePermit> {
         let begun = self.begin(&mut self.state.lock(), false, address);
         self.told(begun).map(|(handshake, _)| handshake)
     }
@@ -106,9 +107,9 @@ impl Connections {
         self: &Arc<Self>,
         state: &mut State,
         is_full: bool,
-        address: IpAddr,
+        address: Option<IpAddr>,
     ) -> Result<(HandshakePermit, Option<Dropped>), Dropped> {
-        let address = network(address);
+        let address = address.map(network);
         let crowded = is_full || state.handshakes.len() >= self.bounds.handshakes;
         let dropped = if crowded { Some(self.make_room(state, address)?) } else { None };
         let (end, ended) = oneshot::channel();
@@ -116,7 +117,7 @@ impl Connections {
         Ok((HandshakePermit { connections: Arc::clone(self), id, ended }, dropped))
     }
 
-    fn make_room(&self, state: &mut State, address: IpAddr) -> Result<Dropped, Dropped> {
+    fn make_room(&self, state: &mut State, address: Option<IpAddr>) -> Result<Dropped, Dropped> {
         let id = state.handshakes.next_to_end(address).ok_or(Dropped::Full)?;
         if state.ending >= self.bounds.ending {
             return Err(Dropped::Ending);
@@ -162,6 +163,11 @@ impl HandshakePermit {
         if self.id.progress == Progress::Silent {
             self.advance(Progress::Unfinished);
         }
+    }
+
+    /// Notes whose connection this is. From now on it counts for that address, or for none.
+    pub fn assign(&mut self, address: Option<IpAddr>) {
+        self.connections.state.lock().handshakes.assign(self.id, address.map(network));
     }
 
     /// Notes that the request was answered by an upgrade. The connection is silent until its next
@@ -213,8 +219,8 @@ mod tests {
         Arc::new(Connections::new(BOUNDS, Arc::default()))
     }
 
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    fn ip(text: &str) -> Option<IpAddr> {
+        text.parse().ok()
     }
 
     fn is_ended(admitted: &mut Admitted) -> bool {
@@ -275,6 +281,20 @@ mod tests {
         assert_eq!(connections.metrics.listeners.dropped_so_far(Dropped::Silent), 2);
         held.remove(0);
         assert!(admit().is_some());
+    }
+
+    /// The clients behind a balancer are told apart once they are known.
+    #[test]
+    fn a_client_behind_a_balancer_pays_for_itself() {
+        let connections = connections();
+        let mut held: Vec<Admitted> = (0..4).map(|_| connections.admit(None).unwrap()).collect();
+        held[0].handshake.assign(ip("10.0.0.2"));
+        held[1..].iter_mut().for_each(|greedy| greedy.handshake.assign(ip("10.0.0.1")));
+        let newcomer = connections.admit(None).unwrap();
+        let ended: Vec<bool> = held.iter_mut().map(is_ended).collect();
+        assert_eq!(ended, [false, true, false, false], "the oldest has one place of its address");
+        drop((held, newcomer));
+        assert_eq!(counts(&connections), (0, 0, 0));
     }
 
     /// A client that shows its token while its connection is being ended is let in.

@@ -35,7 +35,8 @@ pub(super) struct Handshakes<T> {
 
 #[derive(Debug)]
 struct Handshake<T> {
-    address: IpAddr,
+    /// None while only the balancer in front of the client is known.
+    address: Option<IpAddr>,
     value: T,
 }
 
@@ -56,7 +57,7 @@ impl<T> Handshakes<T> {
     }
 
     /// Adds one, which is silent.
-    pub(super) fn insert(&mut self, address: IpAddr, value: T) -> HandshakeId {
+    pub(super) fn insert(&mut self, address: Option<IpAddr>, value: T) -> HandshakeId {
         self.place(Progress::Silent, Handshake { address, value })
     }
 
@@ -67,14 +68,23 @@ impl<T> Handshakes<T> {
         Some(self.place(progress, handshake))
     }
 
+    /// Gives one its address. It keeps its id.
+    pub(super) fn assign(&mut self, id: HandshakeId, address: Option<IpAddr>) {
+        if let Some(mut handshake) = self.take(id) {
+            handshake.address = address;
+            self.put(id, handshake);
+        }
+    }
+
     pub(super) fn remove(&mut self, id: HandshakeId) -> Option<T> {
         self.take(id).map(|handshake| handshake.value)
     }
 
     /// Returns the one that is ended for a newcomer of an address. An address that has its share or
     /// more pays for itself. Otherwise those with more than their share pay, and then all.
-    pub(super) fn next_to_end(&self, newcomer: IpAddr) -> Option<HandshakeId> {
-        let own = self.by_address.get(&newcomer).filter(|held| held.len() >= self.share);
+    pub(super) fn next_to_end(&self, newcomer: Option<IpAddr>) -> Option<HandshakeId> {
+        let own = newcomer.and_then(|address| self.by_address.get(&address));
+        let own = own.filter(|held| held.len() >= self.share);
         let first = |address: &IpAddr| self.by_address.get(address)?.first();
         let id = match own {
             Some(held) => held.first(),
@@ -86,18 +96,24 @@ impl<T> Handshakes<T> {
     fn place(&mut self, progress: Progress, handshake: Handshake<T>) -> HandshakeId {
         self.last += 1;
         let id = HandshakeId { progress, number: self.last };
-        let held = self.by_address.entry(handshake.address).or_default();
-        held.insert(id);
-        if held.len() == self.share + 1 {
-            self.crowded.push(handshake.address);
+        self.put(id, handshake);
+        id
+    }
+
+    fn put(&mut self, id: HandshakeId, handshake: Handshake<T>) {
+        if let Some(address) = handshake.address {
+            let held = self.by_address.entry(address).or_default();
+            held.insert(id);
+            if held.len() == self.share + 1 {
+                self.crowded.push(address);
+            }
         }
         self.under_way.insert(id, handshake);
-        id
     }
 
     fn take(&mut self, id: HandshakeId) -> Option<Handshake<T>> {
         let handshake = self.under_way.remove(&id)?;
-        let address = handshake.address;
+        let Some(address) = handshake.address else { return Some(handshake) };
         let held = self.by_address.get_mut(&address)?;
         held.remove(&id);
         if held.len() == self.share {

@@ -1,5 +1,6 @@
 //! What the log says while the shards do not count the sends of users.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -13,6 +14,8 @@ const QUIET: Duration = Duration::from_secs(5);
 /// The time in which calls of a node's limiter failed, for all of its workers.
 #[derive(Debug, Default)]
 pub struct LimiterOutage {
+    /// Whether there are failures: every answered call looks at this alone while there are none.
+    is_failing: AtomicBool,
     failures: Mutex<Option<FailureSpan>>,
 }
 
@@ -45,14 +48,20 @@ impl LimiterOutage {
         let mut failures = self.failures.lock();
         let first = failures.map(|known| known.first);
         *failures = Some(FailureSpan { first: first.unwrap_or(now), last: now });
+        self.is_failing.store(true, Ordering::Relaxed);
         first.is_none()
     }
 
     /// Returns how long an outage was that is over now.
     fn answered_at(&self, now: Instant) -> Option<Duration> {
+        // It is written under the lock. An answer that comes too early to see it is followed by others.
+        if !self.is_failing.load(Ordering::Relaxed) {
+            return None;
+        }
         let mut failures = self.failures.lock();
         let over = failures.filter(|known| now.saturating_duration_since(known.last) >= QUIET)?;
         *failures = None;
+        self.is_failing.store(false, Ordering::Relaxed);
         Some(now.saturating_duration_since(over.first))
     }
 }
@@ -73,5 +82,15 @@ mod tests {
         assert_eq!(outage.answered_at(at(35)), Some(Duration::from_secs(34)));
         assert_eq!(outage.answered_at(at(40)), None);
         assert!(outage.failed_at(at(41)));
+    }
+
+    #[test]
+    fn in_the_calm_no_answer_waits_for_another() {
+        let outage = std::sync::Arc::new(LimiterOutage::default());
+        let (told, heard) = std::sync::mpsc::sync_channel(1);
+        let _held = outage.failures.lock();
+        let asked = std::sync::Arc::clone(&outage);
+        std::thread::spawn(move || told.send(asked.answered_at(Instant::now())));
+        assert_eq!(heard.recv_timeout(Duration::from_secs(5)), Ok(None));
     }
 }

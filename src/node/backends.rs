@@ -1,6 +1,5 @@
 //! The composition root: the one place that names concrete backends.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,10 +11,10 @@ use crate::clock::{Readable, WallClock};
 use crate::config::{Config, StoreBackend};
 use crate::layout::Layouts;
 use crate::limiter::{RedisLimiter, RedisLimiterOptions};
-use crate::redis::Keys;
+use crate::redis::{Channels, Keys, RightsTrial, ShardAddress};
 use crate::store::{
-    Cql, CqlOpenError, CqlOptions, Embedded, EmbeddedOptions, Inventory, OpenError, SchemaChange,
-    ServerKind, Store, check_embedded, salvage_embedded,
+    Cql, CqlOpenError, CqlOptions, Embedded, EmbeddedOptions, Inventory, OpenError, RetaggedStore,
+    SchemaChange, ServerKind, Store, check_embedded, retag_cql, retag_embedded, salvage_embedded,
 };
 use crate::worker::{LimitOptions, StartLimiter};
 
@@ -63,6 +62,14 @@ pub fn check_store(config: &Config) -> Result<Inventory, BackendError> {
 /// Copies what can be read of the embedded store of a configuration into a new directory.
 pub fn salvage_store(config: &Config, to: &Path) -> Result<Inventory, BackendError> {
     Ok(salvage_embedded(&config.store.path, to)?)
+}
+
+/// Gives the store of a configuration, which no node uses, a new identity.
+pub async fn retag_store(config: &Config) -> Result<RetaggedStore, BackendError> {
+    Ok(match config.store.backend {
+        StoreBackend::Embedded => retag_embedded(&config.store.path)?,
+        StoreBackend::Cql => retag_cql(&cql_options(config)).await?,
+    })
 }
 
 /// Returns the schema of the CQL store as text, for a kind of server.
@@ -115,9 +122,15 @@ pub fn own_bus(config: &Config) -> Arc<dyn Bus> {
 
 /// Returns the bus on the Redis shards of a node's layouts, each name once.
 pub fn redis_bus(config: &Config) -> Arc<dyn Bus> {
-    let shard = |name: &String| RedisShard { name: name.clone(), url: url(config, name) };
+    let shard = |name: &String| RedisShard { name: name.clone(), address: address(config, name) };
     let shards = layouts(config).shards().iter().map(shard).collect();
-    Arc::new(RedisBus::new(shards, config.timeouts.redis.connect))
+    let namespace = &config.node.namespace;
+    let is_limited = config.rates.of_users().is_some();
+    let trial = RightsTrial {
+        channel: Channels::new(namespace).trial(),
+        key: is_limited.then(|| Keys::new(namespace, 0).trial()),
+    };
+    Arc::new(RedisBus::new(shards, config.timeouts.redis.connect, trial))
 }
 
 /// Returns the limits for a node's users: counted on the shards if there are any.
@@ -126,22 +139,19 @@ pub(super) fn limits(config: &Config, layouts: &Arc<Layouts>, store: StoreTag) -
     let options = has_redis.then(|| RedisLimiterOptions {
         layouts: Arc::clone(layouts),
         keys: Keys::new(&config.node.namespace, store.0),
-        urls: layouts.shards().iter().map(|name| url(config, name)).collect(),
+        addresses: layouts.shards().iter().map(|name| address(config, name)).collect(),
         connect: config.timeouts.redis.connect,
         answer: config.timeouts.redis.limiter,
         waiting: config.rates.waiting,
     });
     let start = |options: RedisLimiterOptions| -> Arc<StartLimiter> {
-        Arc::new(move || {
-            let limiter = RedisLimiter::start(options.clone()).map_err(io::Error::other)?;
-            Ok(Arc::new(limiter) as _)
-        })
+        Arc::new(move || Arc::new(RedisLimiter::start(options.clone())) as _)
     };
     LimitOptions { shared: options.map(start), shares: Arc::default(), outage: Arc::default() }
 }
 
-fn url(config: &Config, shard: &str) -> String {
+fn address(config: &Config, shard: &str) -> ShardAddress {
     let mut shards = config.subscribed().flat_map(|layout| &layout.shards);
     let found = shards.find(|known| known.name == shard);
-    found.expect("the names are those of these shards").url.expose().to_owned()
+    found.expect("the names are those of these shards").address.clone()
 }

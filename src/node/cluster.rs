@@ -116,9 +116,12 @@ impl ClusterOptions {
 /// Returns what keeps a node from being ready. A node is ready if it takes sessions and has all of
 /// its shard connections; what other clients do on its shards does not matter.
 fn reasons_against(node: &Node) -> Vec<String> {
-    let (verdict, reasons) = node.readiness().verdict();
-    let [_up, down, starting] = node.readiness().links_by_state();
-    if verdict.takes_sessions() && down + starting == 0 { Vec::new() } else { reasons }
+    let readiness = node.readiness();
+    let [_up, down, starting] = readiness.links_by_state();
+    if readiness.refusal().is_none() && down + starting == 0 {
+        return Vec::new();
+    }
+    readiness.verdict().1.into_iter().map(|reason| reason.detail).collect()
 }
 
 impl Cluster {

@@ -13,7 +13,7 @@ mod start;
 
 pub use backends::{
     BackendError, apply_schema, check_schema, check_store, close_store, memory_bus, open_store,
-    own_bus, print_schema, redis_bus, salvage_store, until_worth_a_restart,
+    own_bus, print_schema, redis_bus, retag_store, salvage_store, until_worth_a_restart,
 };
 pub use cluster::{Cluster, ClusterError, ClusterOptions};
 pub use descriptors::raise_descriptors;

@@ -23,7 +23,7 @@ pub(super) fn cluster_table(
             version: env!("CARGO_PKG_VERSION").to_owned(),
             operator: operator.clone(),
             status: status.to_string(),
-            reasons,
+            reasons: reasons.into_iter().map(|reason| reason.detail).collect(),
             sessions: u64::try_from(services.metrics.sessions.open.get()).unwrap_or_default(),
             lag_ms: services.watermark_lag().map(|lag| lag.as_millis() as u64),
         }

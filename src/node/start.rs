@@ -144,14 +144,19 @@ impl Node {
         &self.metrics
     }
 
+    /// Reports from now on that the node is draining, and goes on accepting and serving.
+    pub fn begin_lame_duck(&self) {
+        self.readiness.begin_lame_duck();
+    }
+
     /// Begins to stop: the node is not ready, accepts nothing, and asks sessions to leave.
     pub fn drain(&self) {
         self.readiness.drain();
         self.stop.cancel();
     }
 
-    /// Stops: drains, finishes what is in flight, and ends. It takes at most
-    /// `timeouts.drain_timeout_ms` and a little more.
+    /// Stops: drains, finishes what is in flight, and ends. It takes at most what
+    /// `timeouts.lame_duck_ms` leaves of `timeouts.drain_timeout_ms`, and a little more.
     pub async fn stop(self) {
         self.drain();
         let gone = tokio::task::spawn_blocking(move || {
@@ -355,7 +360,7 @@ impl Parts {
             read: plan.config.timeouts.store,
         };
         let (stop, busy, left) = (end.stop.clone(), Arc::downgrade(&end.busy), end.left.clone());
-        let drain = plan.config.timeouts.drain;
+        let drain = plan.config.timeouts.after_lame_duck();
         let name = plan.config.node.name.clone();
         std::thread::Builder::new().name("nc-agent".into()).spawn(move || {
             name_thread(&name);
@@ -389,6 +394,7 @@ impl Parts {
             addresses: Arc::new(Addresses::new(config.rates.connections_per_address)),
             users: KeyedPermits::new(config.limits.user.http_connections),
             accept_log: Arc::default(),
+            proxy_log: Arc::default(),
         };
         let limits =
             limits(config, &self.services.cluster.layouts, self.services.identity.store_tag);

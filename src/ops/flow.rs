@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Router;
 use super::start::Start;
+use crate::clock::Readable;
 use crate::hub::{Closed, HELD_MAX, HeldFrame, HeldOp, Lane, OpLimit, OpPermit, Session};
 use crate::limiter::RateLimited;
 use crate::protocol::{Code, ErrorReply, Op, Request, RequestHead};
@@ -59,7 +60,7 @@ impl Router {
     ) {
         let since = session.link().last_seen();
         let admission = if let Some((_, wait)) = session.closed_for(op.lane()) {
-            Admission::Refused(refused_with_earlier(wait))
+            Admission::Refused(ErrorReply::refused_with_earlier(wait))
         } else if session.is_holding(op.lane()) {
             Admission::Later { at: since + HELD_MAX, refused: None }
         } else {
@@ -88,8 +89,7 @@ impl Router {
             return Admission::Later { at: now + HELD_MAX, refused: None };
         }
         if op.lane() != Lane::Reads && session.is_leaving() {
-            let message = "the node is being stopped";
-            return Admission::Refused(ErrorReply::new(Code::Unavailable, message));
+            return Admission::Refused(ErrorReply::stopping());
         }
         let limit = self.sessions.hub.borrow().op_limit(session, op.lane());
         match limit {
@@ -158,7 +158,7 @@ impl Router {
         while *starts < STARTS_A_TURN {
             let (op, since) = session.first_held(lane)?;
             let admission = match session.held_closed_for(lane) {
-                Some(wait) => Admission::Refused(refused_with_earlier(wait)),
+                Some(wait) => Admission::Refused(ErrorReply::refused_with_earlier(wait)),
                 None => self.admit(session, op, since),
             };
             if let Admission::Later { at, refused } = admission {
@@ -204,17 +204,10 @@ impl Router {
     }
 }
 
-fn refused_with_earlier(wait: Duration) -> ErrorReply {
-    let message = format!(
-        "an earlier one was refused, and what follows it as well; again in {} ms",
-        wait.as_millis() + 1
-    );
-    ErrorReply::rate_limited(message, wait)
-}
-
 fn waited_for_answers() -> ErrorReply {
     let message = format!(
-        "it waited for the answers to earlier ones for {HELD_MAX:?}; again in {} ms",
+        "it waited for the answers to earlier ones for {}; again in {} ms",
+        Readable(HELD_MAX),
         UNANSWERED_RETRY.as_millis()
     );
     ErrorReply::rate_limited(message, UNANSWERED_RETRY)

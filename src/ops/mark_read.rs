@@ -18,7 +18,8 @@ const ABOUT: &str = "read";
 
 impl Router {
     /// Moves a mark, answers once it is stored, and notifies the user's other sessions. A mark that
-    /// does not move forward changes nothing, and no session is notified. It counts as an event of
+    /// does not move forward changes nothing, and no session is notified, unless this worker does
+    /// not know whether it was told: its first try may have had no answer. It counts as an event of
     /// the user, since the sessions get it like one.
     pub(super) fn mark_read(
         self: &Rc<Self>,
@@ -33,8 +34,9 @@ impl Router {
         tokio::task::spawn_local(async move {
             let marked = router.store_mark(&session, &conversation, upto).await;
             match marked {
-                Ok(moved) => {
-                    if moved {
+                Ok(is_newest) => {
+                    let mark = (session.user.clone(), conversation.clone());
+                    if is_newest && router.told_marks.advance(mark, upto) {
                         router.tell_read(&session, &conversation, upto);
                     }
                     router.sessions.ok(&session, id.as_ref());
@@ -48,8 +50,8 @@ impl Router {
         Ok(())
     }
 
-    /// Stores a mark, and returns whether it moved forward. A mark with an unknown outcome is
-    /// answered `unavailable` too: moving it again is harmless.
+    /// Stores a mark, and returns whether none is above it. A mark with an unknown outcome is answered
+    /// `unavailable` too: moving it again is harmless.
     async fn store_mark(
         &self,
         session: &Session,
@@ -60,8 +62,10 @@ impl Router {
         let (user, conversation) = (session.user.clone(), conversation.clone());
         let participant = Participant { user: user.clone(), conversation: conversation.clone() };
         let held = self.services.answer(self.services.store.read_mark(participant)).await?;
-        if held.is_some_and(|held| held >= upto) {
-            return Ok(false);
+        if let Some(held) = held
+            && held >= upto
+        {
+            return Ok(held == upto);
         }
         let marked = self.services.store.mark_read(ReadMark { user, conversation, upto });
         let why = match tokio::time::timeout(bound, marked).await {
@@ -91,7 +95,9 @@ fn check_ahead(upto: MessageId, now: Micros) -> Result<(), ErrorReply> {
         return Ok(());
     }
     let message = format!(
-        "`upto` lies {ahead:.0?} ahead of this node's clock, at most {MARK_AHEAD_MAX:?} are allowed"
+        "`upto` lies {} ahead of this node's clock, at most {} are allowed",
+        Readable(ahead),
+        Readable(MARK_AHEAD_MAX)
     );
     Err(ErrorReply::bad_request(message))
 }
@@ -111,7 +117,7 @@ mod tests {
         assert_eq!(check(MARK_AHEAD_MAX), Ok(()));
         assert_eq!(check_ahead(MessageId::first_of(Micros(5)), now), Ok(()), "the past is fine");
         let refusal = check(Duration::from_secs(90)).unwrap_err();
-        let message = "`upto` lies 90s ahead of this node's clock, at most 10s are allowed";
+        let message = "`upto` lies 90 s ahead of this node's clock, at most 10 s are allowed";
         assert_eq!((refusal.code, &*refusal.message), (Code::BadRequest, message));
         assert!(check(MARK_AHEAD_MAX + Duration::from_micros(1)).is_err());
     }

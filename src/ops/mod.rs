@@ -9,6 +9,7 @@ mod history;
 mod inbox;
 mod inbox_order;
 mod inbox_place;
+mod last_told;
 mod mark_read;
 mod publish;
 mod ready_limits;
@@ -23,6 +24,7 @@ mod user_rooms;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::domain::{Conversation, RoomId, UserId};
 use crate::fanout::{Fanout, KeyInterest, Sessions};
 use crate::hub::Session;
 use crate::limiter::WorkerLimiter;
@@ -39,6 +41,7 @@ pub use hello::HelloOptions;
 #[cfg(test)]
 pub(crate) use history::collapse;
 pub use inbox::InboxEntry;
+pub use last_told::LastTold;
 pub use rooms::RoomWish;
 
 /// A worker's part of every op.
@@ -60,6 +63,10 @@ pub struct Router {
     pub recovery: Rc<Recovery>,
     /// The limits on sends, events and reads of the worker's users.
     pub limiter: Rc<WorkerLimiter>,
+    /// The read marks that were told.
+    pub told_marks: LastTold<(UserId, Conversation)>,
+    /// The stamps of the rooms whose titles and data were told.
+    pub told_rooms: LastTold<RoomId>,
 }
 
 impl Router {

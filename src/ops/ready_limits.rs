@@ -62,3 +62,23 @@ const fn connection_rates(rates: &Rates) -> ConnectionRateLimits {
         bytes_per_s: rates.bytes.per_s,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::is_alike;
+
+    /// Limits that no key sets.
+    const FIXED: [&str; 3] = ["nonce_bytes", "held_ms", "inbox_conversations"];
+
+    #[test]
+    fn nodes_that_fit_each_other_tell_clients_the_same_limits() {
+        let told = serde_json::to_value(ready_limits(&Config::load(None, []).unwrap())).unwrap();
+        let names = told.as_object().unwrap().keys().map(String::as_str);
+        for name in names.filter(|name| !FIXED.contains(name)) {
+            let is_rate = name.ends_with("_burst") || name.ends_with("_per_s");
+            let table = if is_rate { "rates" } else { "limits" };
+            assert!(is_alike(&format!("{table}.{name}")), "{table}.{name}");
+        }
+    }
+}

@@ -19,12 +19,15 @@ use crate::worker_call::Caller;
 /// Rows of members that cost as much as the read of one row.
 const MEMBERS_A_READ: usize = 100;
 
+/// What only an owner may do, for the answer to a member who asks for it.
+const ADD_MEMBERS: &str = "add members or change roles";
+
 /// What a request asks of a room.
 #[derive(Debug, Clone, Default)]
 pub struct RoomWish {
-    /// The room's title; `None` leaves it unchanged.
+    /// The room's title; `None` leaves it unchanged, and an empty one removes it.
     pub title: Option<Box<str>>,
-    /// The room's data, as JSON; `None` leaves it unchanged.
+    /// The room's data, as JSON; `None` leaves it unchanged, and an empty text removes it.
     pub data: Option<Box<str>>,
     /// What members see of the time before they joined; set only when the room is created.
     pub past: Option<HistoryVisibility>,
@@ -61,7 +64,7 @@ impl Router {
     ) -> Result<(Room, bool), ErrorReply> {
         self.services.clocks.must_know_the_time()?;
         self.may_change(&caller).await?;
-        self.must_own(&caller, &room).await.map_err(no_room_to_change)?;
+        self.must_own(&caller, &room, "change a room").await.map_err(no_room_to_change)?;
         match self.services.answer(self.services.store.room(room.clone())).await? {
             Some(known) => Ok((self.change_room(&caller, known, wish).await?, false)),
             None if matches!(caller, Caller::User(_)) => {
@@ -84,8 +87,8 @@ impl Router {
         let stamp = self.services.clocks.issue_id();
         let room = Room {
             id,
-            title: wish.title,
-            data: wish.data,
+            title: changed_text(wish.title, None),
+            data: changed_text(wish.data, None),
             creator: caller.user().clone(),
             past: wish.past.unwrap_or(HistoryVisibility::All),
             created: stamp,
@@ -94,7 +97,7 @@ impl Router {
         let mut added = None;
         if let Some(owner) = owner {
             // The owner is added first, so that a room that exists has its owner.
-            let (room, role) = (changed_room(caller, &room), MemberRole::Owner);
+            let (room, role) = (changed_room(caller, &room), Some(MemberRole::Owner));
             added = Some(self.changes.add_unanswered(room, &owner, role).await?);
         }
         self.services.written(self.services.store.put_room(room.clone())).await?;
@@ -117,9 +120,13 @@ impl Router {
         if let Some(owner) = &wish.owner {
             self.must_be_an_owner(&known.id, owner).await?;
         }
-        let title = wish.title.or_else(|| known.title.clone());
-        let data = wish.data.or_else(|| known.data.clone());
+        let title = changed_text(wish.title, known.title.as_deref());
+        let data = changed_text(wish.data, known.data.as_deref());
         if (&title, &data) == (&known.title, &known.data) {
+            // A change is told. That a room was made is not.
+            if known.stamp != known.created {
+                self.announce_room(caller, &known);
+            }
             return Ok(known);
         }
         self.services.clocks.follow(known.stamp)?;
@@ -129,8 +136,12 @@ impl Router {
         Ok(room)
     }
 
-    /// Tells the members what a room is like now.
+    /// Tells the members what a room is like now, unless this worker told them of this or a later
+    /// change.
     fn announce_room(self: &Rc<Self>, caller: &Caller, room: &Room) {
+        if !self.told_rooms.advance(room.id.clone(), room.stamp) {
+            return;
+        }
         let about = Conversation::Room(room.id.clone()).to_string();
         let frame = ServerFrame::RoomChanged {
             conversation: &about,
@@ -186,16 +197,16 @@ impl Router {
         self.services.answer(self.services.store.members(query)).await
     }
 
-    /// Adds a member, or changes the member's role.
+    /// Adds a member, or changes the member's role. No role keeps the one that is held.
     pub async fn put_member(
         self: Rc<Self>,
         caller: Caller,
         room: RoomId,
         user: UserId,
-        role: MemberRole,
+        role: Option<MemberRole>,
     ) -> Result<Membership, ErrorReply> {
         self.may_change(&caller).await?;
-        self.must_own(&caller, &room).await?;
+        self.must_own(&caller, &room, ADD_MEMBERS).await?;
         let room = self.must_exist(&room).await?;
         self.changes.add_member(changed_room(&caller, &room), &user, role).await
     }
@@ -206,12 +217,12 @@ impl Router {
         self: Rc<Self>,
         caller: Caller,
         room: RoomId,
-        members: Vec<(UserId, MemberRole)>,
+        members: Vec<(UserId, Option<MemberRole>)>,
     ) -> Result<Vec<(UserId, Result<Membership, ErrorReply>)>, ErrorReply> {
         self.charge_list(&caller, "members", members.len())?;
-        self.must_own(&caller, &room).await?;
+        self.must_own(&caller, &room, ADD_MEMBERS).await?;
         let room = self.must_exist(&room).await?;
-        let add = |(user, role): (UserId, MemberRole)| {
+        let add = |(user, role): (UserId, Option<MemberRole>)| {
             let (router, caller, room) = (Rc::clone(&self), caller.clone(), room.clone());
             async move {
                 let added = router.add_one(&caller, &room, &user, role).await;
@@ -237,7 +248,7 @@ impl Router {
         caller: &Caller,
         room: &Room,
         user: &UserId,
-        role: MemberRole,
+        role: Option<MemberRole>,
     ) -> Result<Added, ErrorReply> {
         self.may_change(caller).await?;
         self.changes.add_unanswered(changed_room(caller, room), user, role).await
@@ -254,7 +265,7 @@ impl Router {
         self.may_change(&caller).await?;
         let himself = matches!(&caller, Caller::User(me) if *me == user);
         if !himself {
-            self.must_own(&caller, &room).await?;
+            self.must_own(&caller, &room, "remove others").await?;
         }
         let key = MembershipKey { room: room.clone(), user: user.clone() };
         let known = self.services.answer(self.services.store.membership(key)).await?;
@@ -285,12 +296,16 @@ impl Router {
         known.ok_or_else(no_such_conversation)
     }
 
-    /// Refuses a user who does not own the room; services may change every room. A room that does
-    /// not exist and one that the user does not own get the same answer.
-    async fn must_own(&self, caller: &Caller, room: &RoomId) -> Result<(), ErrorReply> {
+    /// Refuses a user who does not own the room; services may change every room. A member is told
+    /// what only an owner may do. A room that does not exist and one that the user is not in get
+    /// the same answer.
+    async fn must_own(&self, caller: &Caller, room: &RoomId, what: &str) -> Result<(), ErrorReply> {
         let Caller::User(user) = caller else { return Ok(()) };
         let member = self.services.place_in(room, user).await?;
-        if member.state.role == MemberRole::Owner { Ok(()) } else { Err(no_such_conversation()) }
+        if member.state.role == MemberRole::Owner {
+            return Ok(());
+        }
+        Err(ErrorReply::new(Code::Forbidden, format!("only an owner may {what}")))
     }
 
     async fn must_be_in(&self, caller: &Caller, room: &RoomId) -> Result<(), ErrorReply> {
@@ -299,12 +314,17 @@ impl Router {
     }
 }
 
+/// A room's title or data behind a wish: what is not wished stays, and an empty text removes it.
+fn changed_text(wish: Option<Box<str>>, known: Option<&str>) -> Option<Box<str>> {
+    wish.or_else(|| known.map(Into::into)).filter(|text| !text.is_empty())
+}
+
 /// A room whose members this caller changes.
 fn changed_room<'a>(caller: &'a Caller, room: &'a Room) -> ChangedRoom<'a> {
     ChangedRoom { id: &room.id, title: room.title.as_deref(), by: caller.by() }
 }
 
-/// The answer to a user who puts a room without owning it. Whether there is such a room, it does
+/// The answer to a user who puts a room without being in it. Whether there is such a room, it does
 /// not say.
 fn no_room_to_change(refusal: ErrorReply) -> ErrorReply {
     if refusal.code != Code::NotFound {

@@ -97,8 +97,9 @@ impl Router {
 /// trimmed to look like one. A name therefore consists of visible ASCII characters.
 pub(super) fn check_name(name: &str) -> Result<(), ErrorReply> {
     if let Some((at, found)) = name.char_indices().find(|(_, it)| !it.is_ascii_graphic()) {
+        let found = u32::from(found);
         let message =
-            format!("`name` must be of visible ASCII characters, not {found:?} at byte {at}");
+            format!("`name` must be of visible ASCII characters, not U+{found:04X} at byte {at}");
         return Err(ErrorReply::bad_request(message));
     }
     let start = name.get(..RESERVED_PREFIX.len());
@@ -120,15 +121,15 @@ mod tests {
             assert_eq!(refusal.code, Code::Forbidden, "{name}");
         }
         let hidden = [
-            (" nc.left", "' ' at byte 0"),
-            ("nc.left ", "' ' at byte 7"),
-            ("\u{200b}nc.left", "'\\u{200b}' at byte 0"),
-            ("n\u{ad}c.left", "'\\u{ad}' at byte 1"),
-            ("\u{feff}nc.x", "'\\u{feff}' at byte 0"),
+            (" nc.left", "U+0020 at byte 0"),
+            ("nc.left ", "U+0020 at byte 7"),
+            ("\u{200b}nc.left", "U+200B at byte 0"),
+            ("n\u{ad}c.left", "U+00AD at byte 1"),
+            ("\u{feff}nc.x", "U+FEFF at byte 0"),
             ("n\u{441}.left", "at byte 1"),
             ("nc\u{2024}left", "at byte 2"),
-            ("\tnc.x", "'\\t' at byte 0"),
-            ("nc\0.x", "'\\0' at byte 2"),
+            ("\tnc.x", "U+0009 at byte 0"),
+            ("nc\0.x", "U+0000 at byte 2"),
         ];
         for (name, part) in hidden {
             let refusal = check_name(name).unwrap_err();

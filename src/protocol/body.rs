@@ -131,9 +131,10 @@ impl<'a> EventBody<'a> {
 /// The settings of a new room.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct RoomBody {
-    /// Its title, in 1 to [`TITLE_BYTES_MAX`] bytes.
+    /// Its title, in at most [`TITLE_BYTES_MAX`] bytes; an empty one removes it.
     pub title: Option<Box<str>>,
-    /// What its clients keep with it, in at most [`ROOM_DATA_BYTES_MAX`] bytes of JSON.
+    /// What its clients keep with it, in at most [`ROOM_DATA_BYTES_MAX`] bytes of JSON; an empty
+    /// text removes it.
     pub data: Option<Box<str>>,
     /// How much of the past its members see.
     pub past: Option<HistoryVisibility>,
@@ -149,7 +150,7 @@ impl RoomBody {
         }
         let mut fields = Fields::read_body(text, bounds.json_depth)?;
         let body = Self {
-            title: bounded(&mut fields, "title", TITLE_BYTES_MAX)?.map(Into::into),
+            title: room_title(&mut fields)?,
             data: room_data(&mut fields)?,
             past: fields.typed("history_visibility", "\"all\" or \"joined\"", |raw| {
                 serde_json::from_str(raw.get()).ok()
@@ -161,27 +162,43 @@ impl RoomBody {
     }
 }
 
-/// The data of a room. `null` counts as absent, as for every other field of a room.
+/// The title of a room; an empty one removes it.
+fn room_title(fields: &mut Fields<'_>) -> Result<Option<Box<str>>, ErrorReply> {
+    let Some(title) = fields.string("title")? else { return Ok(None) };
+    if title.len() <= TITLE_BYTES_MAX {
+        return Ok(Some(title.into()));
+    }
+    let message =
+        format!("`title` has {} bytes, at most {TITLE_BYTES_MAX} are allowed", title.len());
+    Err(ErrorReply::bad_request(message))
+}
+
+/// The data of a room. `null` counts as absent, as for every other field of a room. The JSON value
+/// `""` removes it, and is read as an empty text.
 fn room_data(fields: &mut Fields<'_>) -> Result<Option<Box<str>>, ErrorReply> {
     if !fields.has("data") {
         return Ok(None);
     }
     let data = json(fields, "data", ROOM_DATA_BYTES_MAX)?.get();
-    Ok((data != "null").then(|| data.into()))
+    Ok(match data {
+        "null" => None,
+        "\"\"" => Some(Box::default()),
+        data => Some(data.into()),
+    })
 }
 
 /// The settings of a member.
 #[derive(Debug, PartialEq, Eq)]
 pub struct MemberBody {
-    /// The member's role; a plain member's by default.
-    pub role: MemberRole,
+    /// The member's role; none keeps the role that is held.
+    pub role: Option<MemberRole>,
 }
 
 impl MemberBody {
     /// Reads `{role?}`; an empty body counts as `{}`.
     pub fn read(text: &str, bounds: &RequestBounds) -> Result<Self, ErrorReply> {
         if text.is_empty() {
-            return Ok(Self { role: MemberRole::Member });
+            return Ok(Self { role: None });
         }
         let mut fields = Fields::read_body(text, bounds.json_depth)?;
         let role = role(&mut fields)?;
@@ -199,8 +216,8 @@ pub const MEMBERS_BYTES_MAX: usize = 131_072;
 /// The members of one request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct MembersBody {
-    /// The users and their roles; each user once.
-    pub members: Vec<(UserId, MemberRole)>,
+    /// The users and their roles; each user once. No role keeps the one that is held.
+    pub members: Vec<(UserId, Option<MemberRole>)>,
 }
 
 impl MembersBody {
@@ -223,7 +240,10 @@ impl MembersBody {
     }
 }
 
-fn read_member(text: &str, bounds: &RequestBounds) -> Result<(UserId, MemberRole), ErrorReply> {
+fn read_member(
+    text: &str,
+    bounds: &RequestBounds,
+) -> Result<(UserId, Option<MemberRole>), ErrorReply> {
     let mut fields = Fields::read_body(text, bounds.json_depth)?;
     let user = user_id(&mut fields, "user")?.ok_or_else(|| missing("user"))?;
     let role = role(&mut fields)?;
@@ -231,11 +251,10 @@ fn read_member(text: &str, bounds: &RequestBounds) -> Result<(UserId, MemberRole
     Ok((user, role))
 }
 
-/// A member's role; a plain member's by default.
-fn role(fields: &mut Fields<'_>) -> Result<MemberRole, ErrorReply> {
+/// A member's role, if it is given.
+fn role(fields: &mut Fields<'_>) -> Result<Option<MemberRole>, ErrorReply> {
     let read = |raw: &RawValue| serde_json::from_str(raw.get()).ok();
-    let role = fields.typed("role", "\"owner\" or \"member\"", read)?;
-    Ok(role.unwrap_or(MemberRole::Member))
+    fields.typed("role", "\"owner\" or \"member\"", read)
 }
 
 /// An optional id of a user, in any spelling.
@@ -388,9 +407,13 @@ mod tests {
         for text in ["", "{}", r#"{"title":null,"data":null}"#] {
             assert_eq!(RoomBody::read(text, &BOUNDS).unwrap(), RoomBody::default(), "{text}");
         }
-        for text in ["", "{}", r#"{"role":"member"}"#] {
-            assert_eq!(MemberBody::read(text, &BOUNDS).unwrap().role, MemberRole::Member, "{text}");
+        for text in ["", "{}", r#"{"role":null}"#] {
+            assert_eq!(MemberBody::read(text, &BOUNDS).unwrap().role, None, "{text}");
         }
+        let member = MemberBody::read(r#"{"role":"member"}"#, &BOUNDS).unwrap();
+        assert_eq!(member.role, Some(MemberRole::Member));
+        let removed = RoomBody::read(r#"{"title":"","data":""}"#, &BOUNDS).unwrap();
+        assert_eq!((removed.title.as_deref(), removed.data.as_deref()), (Some(""), Some("")));
         let text = r#"{"title":"T","data":{"a":1},"history_visibility":"joined","owner":"o"}"#;
         let room = RoomBody::read(text, &BOUNDS).unwrap();
         assert_eq!(
@@ -404,9 +427,8 @@ mod tests {
     #[test]
     fn rooms_and_members_name_what_is_wrong_with_them() {
         let room = |text: &str| message(RoomBody::read(text, &BOUNDS).unwrap_err());
-        assert_eq!(room(r#"{"title":""}"#), "`title` must be of 1 to 256 bytes, not 0");
         let long = format!(r#"{{"title":"{}"}}"#, "t".repeat(257));
-        assert_eq!(room(&long), "`title` must be of 1 to 256 bytes, not 257");
+        assert_eq!(room(&long), "`title` has 257 bytes, at most 256 are allowed");
         let large = format!(r#"{{"data":"{}"}}"#, "d".repeat(1023));
         assert_eq!(room(&large), "`data` has 1025 bytes, at most 1024 are allowed");
         let history = r#"{"history_visibility":"some"}"#;

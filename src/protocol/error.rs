@@ -93,6 +93,20 @@ impl ErrorReply {
         Self { retry_after: Some(retry_after), ..Self::new(Code::RateLimited, message) }
     }
 
+    /// Refuses a request since an earlier one of its session was refused: their order must hold.
+    pub fn refused_with_earlier(retry_after: Duration) -> Self {
+        let message = format!(
+            "an earlier one was refused, and what follows it as well; again in {} ms",
+            whole_millis(retry_after)
+        );
+        Self::rate_limited(message, retry_after)
+    }
+
+    /// Refuses a send: the node takes no more of this session.
+    pub fn stopping() -> Self {
+        Self::new(Code::Unavailable, "the node is being stopped")
+    }
+
     /// The frame of the refusal.
     pub fn frame<'a>(&'a self, id: Option<&'a RequestId>) -> ServerFrame<'a> {
         ServerFrame::Error {

@@ -20,11 +20,11 @@ pub enum ResumeReason {
     /// The cursor belongs to another user.
     #[error("the cursor is another user's")]
     OtherUser,
-    /// The cursor belongs to another store.
+    /// The cursor belongs to another store, or was altered in several parts.
     #[error("the cursor is another store's")]
     OtherStore,
-    /// It is no cursor, was altered, or lies in the future.
-    #[error("it is no cursor of a version that this node knows")]
+    /// It is no cursor, was altered in one part, or lies in the future.
+    #[error("it is no cursor of a version that this node knows, was altered, or lies ahead")]
     Unreadable,
     /// More conversations have changed than one frame can name.
     #[error("too many conversations have changed")]

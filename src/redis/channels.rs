@@ -73,6 +73,11 @@ impl Channels {
         Channel(format!("nc:{}:probe", self.namespace).into())
     }
 
+    /// One that a node subscribes to for a moment, to see that it may.
+    pub fn trial(&self) -> Channel {
+        Channel(format!("nc:{}:trial", self.namespace).into())
+    }
+
     /// A node's own, by its boot: two nodes of one name would hear each other's canaries.
     pub fn node(&self, boot: &str) -> Channel {
         Channel(format!("nc:{}:n:{boot}", self.namespace).into())
@@ -96,6 +101,7 @@ mod tests {
         assert_eq!(channels.all().as_str(), "nc:main:all");
         assert_eq!(channels.tap().as_str(), "nc:main:tap");
         assert_eq!(channels.probe().as_str(), "nc:main:probe");
+        assert_eq!(channels.trial().as_str(), "nc:main:trial");
         assert_eq!(channels.node("05ab").as_str(), "nc:main:n:05ab");
     }
 }

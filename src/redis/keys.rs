@@ -21,6 +21,11 @@ impl Keys {
         Self { namespace: namespace.into(), store }
     }
 
+    /// One that a node writes for a millisecond, to see that it may.
+    pub fn trial(&self) -> String {
+        format!("nc:{}:l:trial", self.namespace)
+    }
+
     /// What a user has used of a limit:
     /// `nc:<namespace>:l:<store>:{<bucket mod 1024>}:<policy>:<user>`. The store's id is in hex, and
     /// the bucket is the user's own in the published layout. The name of a policy has no colon.
@@ -41,6 +46,7 @@ mod tests {
         let layouts = Layouts::from(Layout::new(buckets, vec!["r1".to_owned()]));
         let user = UserId::parse("alice").unwrap();
         let key = Keys::new("main", 0xab).limit(&layouts, "sends", &user);
+        assert_eq!(Keys::new("main", 0xab).trial(), "nc:main:l:trial");
         assert_eq!(key, "nc:main:l:00000000000000ab:{202}:sends:alice");
     }
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use ::redis::aio::{ConnectionLike, MultiplexedConnection};
 use ::redis::{
-    ErrorKind, FromRedisValue, Pipeline, RedisError, ServerError, ServerErrorKind, Value, pipe,
+    ErrorKind, FromRedisValue, Pipeline, RedisError, ServerError, ServerErrorKind, Value, cmd, pipe,
 };
 use bb8::ManageConnection;
-use bb8_redis::RedisConnectionManager;
 
-use super::connect::{ConnectOptions, connection_info};
+use super::error::ConnectError;
+use super::options::ConnectOptions;
+use super::shard_address::{CommandConnection, ShardAddress};
 
 /// Connections a pool holds at most: commands are pipelined, so few are enough.
 pub const POOL_CONNECTIONS_MAX: u32 = 4;
@@ -41,39 +42,49 @@ pub enum PoolError {
     /// The answer did not come in time; the command may have taken effect.
     #[error("no answer within {}", Readable(*.0))]
     Timeout(Duration),
+    /// There is no connection.
+    #[error("{0}")]
+    Connect(#[from] ConnectError),
     /// The server or the network refused.
     #[error("{0}")]
     Redis(#[from] RedisError),
 }
 
-/// The stock manager with a true `has_broken`. The stock one always returns false there: a dead
-/// connection would be reused until it has been idle for minutes, unless each check-out paid a
-/// round trip.
+/// Asks the address at every connection, and knows which are broken. The stock manager has one
+/// address for good, and holds no connection broken: a dead one would be reused until it has been
+/// idle for minutes, unless each check-out paid a round trip.
 #[derive(Debug)]
 struct Manager {
-    inner: RedisConnectionManager,
+    address: ShardAddress,
+    options: ConnectOptions,
 }
 
 struct Pooled {
-    connection: MultiplexedConnection,
+    connection: CommandConnection,
     broken: Arc<AtomicBool>,
+}
+
+impl Pooled {
+    fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed) || self.connection.is_outdated()
+    }
 }
 
 impl ManageConnection for Manager {
     type Connection = Pooled;
-    type Error = RedisError;
+    type Error = PoolError;
 
-    async fn connect(&self) -> Result<Pooled, RedisError> {
-        let connection = self.inner.connect().await?;
+    async fn connect(&self) -> Result<Pooled, PoolError> {
+        let connection = self.address.connect_for_commands(&self.options).await?;
         Ok(Pooled { connection, broken: Arc::default() })
     }
 
-    async fn is_valid(&self, pooled: &mut Pooled) -> Result<(), RedisError> {
-        self.inner.is_valid(&mut pooled.connection).await
+    async fn is_valid(&self, pooled: &mut Pooled) -> Result<(), PoolError> {
+        Ok(cmd("PING").exec_async(&mut pooled.connection.commands).await?)
     }
 
     fn has_broken(&self, pooled: &mut Pooled) -> bool {
-        pooled.broken.load(Ordering::Relaxed)
+        pooled.is_broken()
     }
 }
 
@@ -93,15 +104,14 @@ impl std::fmt::Debug for Pool {
 
 impl Pool {
     /// Makes a pool that connects on its first use.
-    pub fn new(url: &str, options: &ConnectOptions, reply: Duration) -> Result<Self, PoolError> {
-        let manager = RedisConnectionManager::new(connection_info(url, options)?)?;
+    pub fn new(address: ShardAddress, options: &ConnectOptions, reply: Duration) -> Self {
         let inner = bb8::Pool::builder()
             .max_size(POOL_CONNECTIONS_MAX)
             .test_on_check_out(false)
             .connection_timeout(options.connect)
             .idle_timeout(Some(IDLE_MAX))
-            .build_unchecked(Manager { inner: manager });
-        Ok(Self { inner, reply, connect: options.connect })
+            .build_unchecked(Manager { address, options: *options });
+        Self { inner, reply, connect: options.connect }
     }
 
     /// Sends a pipeline and waits for its answers. The connection is shared while it waits: the
@@ -166,9 +176,11 @@ impl Pool {
         loop {
             match self.inner.get().await {
                 // It broke after it was given back, so it is dropped.
-                Ok(pooled) if pooled.broken.load(Ordering::Relaxed) => {}
-                Ok(pooled) => return Ok((pooled.connection.clone(), Arc::clone(&pooled.broken))),
-                Err(bb8::RunError::User(error)) => return Err(error.into()),
+                Ok(pooled) if pooled.is_broken() => {}
+                Ok(pooled) => {
+                    return Ok((pooled.connection.commands.clone(), Arc::clone(&pooled.broken)));
+                }
+                Err(bb8::RunError::User(error)) => return Err(error),
                 Err(bb8::RunError::TimedOut) => return Err(PoolError::Exhausted(self.connect)),
             }
         }

@@ -31,7 +31,7 @@ use super::announced::AnnouncedChanges;
 use super::room_quota::{MEMBERSHIPS_MAX, RoomQuota, unlist_old};
 use super::send_ids::outcome_unknown;
 use crate::bus::{Envelope, EnvelopeKind};
-use crate::clock::PASSING_MAX;
+use crate::clock::{PASSING_MAX, Readable};
 use crate::domain::{
     Adder, MemberRole, MemberState, Membership, MembershipNotice, MessageId, NEVER, RoomId,
     RoutingKey, UserId,
@@ -106,14 +106,15 @@ pub struct MembershipChanges {
 }
 
 impl MembershipChanges {
-    /// Adds a member with a role, or changes a member's role. Answers once every id issued later,
-    /// on any node, is above the stamp. Repeating a call writes all rows again, which completes an
+    /// Adds a member with a role, or changes a member's role. No role keeps the one that is held; a
+    /// new member is a plain one. Answers once every id issued later, on any node, is above the
+    /// stamp. Repeating a call writes all rows again, which completes an
     /// earlier call that failed halfway.
     pub async fn add_member(
         &self,
         room: ChangedRoom<'_>,
         user: &UserId,
-        role: MemberRole,
+        role: Option<MemberRole>,
     ) -> Result<Membership, ErrorReply> {
         let Added { member, stamp } = self.add_unanswered(room, user, role).await?;
         self.until_passed(stamp).await?;
@@ -125,20 +126,24 @@ impl MembershipChanges {
         &self,
         room: ChangedRoom<'_>,
         user: &UserId,
-        role: MemberRole,
+        role: Option<MemberRole>,
     ) -> Result<Added, ErrorReply> {
         self.services.clocks.must_know_the_time()?;
         let known = self.state_before_an_add(room.adder(), room.id, user).await?;
         let inside = known.is_inside();
+        let has_another_role = inside && role.is_some_and(|role| role != known.role);
         let member = room.member(user, known);
-        if inside && known.role == role && self.is_known_to_all(&member) {
+        if inside && !has_another_role && self.is_known_to_all(&member) {
             return Ok(Added { stamp: member.stamp(), member });
         }
         let (stamp, send_id) = self.ids.issue()?;
         let own = if inside { known.joined() } else { stamp };
-        let kind =
-            if inside && known.role != role { MemberChange::Role } else { MemberChange::Joined };
-        let added = room.member(user, known.add_by(room.adder(), role, stamp));
+        let kind = if has_another_role { MemberChange::Role } else { MemberChange::Joined };
+        let state = match role {
+            None if inside => known,
+            _ => known.add_by(room.adder(), role.unwrap_or(MemberRole::Member), stamp),
+        };
+        let added = room.member(user, state);
         let issued = IssuedChange { stamp, send_id, kind };
         let member = self.announced(room, self.store_add(added, own), issued).await?;
         Ok(Added { member, stamp })
@@ -147,7 +152,7 @@ impl MembershipChanges {
     /// Returns whether a membership is as this worker announced it, and every publish of that was
     /// confirmed. Then all rows are written, and every node knows it.
     fn is_known_to_all(&self, known: &Membership) -> bool {
-        self.announced.of(known).is_some_and(|send_id| self.ids.is_settled(send_id))
+        self.announced.of(known).is_some_and(|send_id| self.ids.is_confirmed(send_id))
     }
 
     /// Removes a member. It is announced and answered at once: a user who is out sees no
@@ -300,8 +305,8 @@ impl MembershipChanges {
                 return Ok(());
             }
             if Instant::now() >= until {
-                let message =
-                    format!("this node's clock did not pass the stamp in {PASSING_MAX:?}");
+                let bound = Readable(PASSING_MAX);
+                let message = format!("this node's clock did not pass the stamp in {bound}");
                 return Err(not_passed(message));
             }
             sleep(left.clamp(Duration::from_millis(1), LOOK_AGAIN)).await;

@@ -25,6 +25,7 @@ use std::sync::Arc;
 use ahash::AHashMap;
 use tokio::sync::Notify;
 
+use super::SendOrder;
 use crate::domain::{Message, MessageId, SendContent, UserId};
 use crate::protocol::{Code, ErrorReply};
 use crate::services::Services;
@@ -171,16 +172,16 @@ impl Flight {
 /// fails: it is certain then that nothing happened.
 pub(super) async fn look_up(
     services: &Services,
-    user: &UserId,
+    order: &SendOrder,
     nonce: &str,
     content: SendContent,
 ) -> Result<Option<MessageId>, ErrorReply> {
-    let key = IdempotencyKey { sender: user.clone(), nonce: nonce.into() };
-    match services.answer(services.store.idempotency(key)).await? {
-        Some(record) if content.is_recorded_as(record.content) => Ok(Some(record.id)),
-        Some(_other) => Err(reused()),
-        None => Ok(None),
-    }
+    let key = IdempotencyKey { sender: order.from.clone(), nonce: nonce.into() };
+    let Some(record) = services.answer(services.store.idempotency(key)).await? else {
+        return Ok(None);
+    };
+    let is_same = content.is_recorded_as(record.content, &order.conversation, &order.body);
+    is_same.then_some(record.id).map_or_else(|| Err(reused()), |id| Ok(Some(id)))
 }
 
 fn reused() -> ErrorReply {

@@ -10,9 +10,9 @@ use super::late::LateMessages;
 use super::nonces::{First, NonceEntry, Nonces, look_up};
 use super::send_ids::outcome_unknown;
 use super::{InFlight, SendIds, SendOrder, Sending};
-use crate::domain::{Conversation, Message, MessageId, SendContent};
+use crate::domain::{Conversation, Message, MessageId, Micros, SendContent};
 use crate::fanout::Fanout;
-use crate::hub::{Session, Slot};
+use crate::hub::{Lane, Session, Slot};
 use crate::limiter::{RateLimited, UserRate, WorkerLimiter};
 use crate::protocol::{Code, ErrorReply, MessageText};
 use crate::services::{Services, append_refusal, no_such_conversation, not_a_member};
@@ -93,10 +93,8 @@ impl SendPipeline {
             NonceEntry::Repeat(flight) => {
                 let turn = sending.session().map(|session| session.fifo_gate.enter());
                 let admitted = self.admit(sending, turn.as_ref()).await;
-                if let Some(turn) = &turn {
-                    turn.comes().await;
-                }
-                admitted?;
+                let is_next = turn_comes(sending, turn.as_ref()).await;
+                admitted.and(is_next)?;
                 drop(turn);
                 let message = flight.outcome().await?;
                 Ok(SentMessage { text: self.text_of(&message), is_replay: true })
@@ -125,10 +123,10 @@ impl SendPipeline {
     ) -> Result<Acknowledged, ErrorReply> {
         let turn = sending.session().map(|session| session.fifo_gate.enter());
         let found = self.admit_and_look_up(sending, turn.as_ref(), look_for).await;
-        if let Some(turn) = &turn {
-            turn.comes().await;
-        }
-        if let Some(id) = found? {
+        let is_next = turn_comes(sending, turn.as_ref()).await;
+        let found = found?;
+        is_next?;
+        if let Some(id) = found {
             return Ok(self.acknowledge_again(sending, id));
         }
         // Taken after the session's turn has come: a send that held a permit during that wait could
@@ -175,9 +173,7 @@ impl SendPipeline {
         self.admit(sending, turn).await?;
         let order = &sending.order;
         match (&order.nonce, look_for) {
-            (Some(nonce), Some(content)) => {
-                look_up(&self.services, &order.from, nonce, content).await
-            }
+            (Some(nonce), Some(content)) => look_up(&self.services, order, nonce, content).await,
             _ => Ok(None),
         }
     }
@@ -194,7 +190,10 @@ impl SendPipeline {
             }
             _ => self.limiter.send(&order.from, &order.conversation).await,
         };
-        passed.map_err(|refused| refused.refusal())?;
+        passed.map_err(|refused| match sending.session() {
+            Some(session) if session.is_leaving() => ErrorReply::stopping(),
+            _ => refused.refusal(),
+        })?;
         if order.by_service {
             return Ok(());
         }
@@ -203,7 +202,7 @@ impl SendPipeline {
 
     /// Lets a session's send pass the limits. If it is over its user's rate, it waits for its turn
     /// and then for the rate. So one send of a session waits for the rate at a time, and those
-    /// behind it wait for their turn.
+    /// behind it wait for their turn. If it is refused, so are they.
     async fn wait_for_rate(
         &self,
         order: &SendOrder,
@@ -218,12 +217,16 @@ impl SendPipeline {
         }
         while let Err(refused) = asked
             && refused.is_of(UserRate::Sends)
+            && !turn.is_refused()
             && !session.is_leaving()
             && session.link().is_open()
             && let Some(wait) = session.wait_for_rate(refused, until)
         {
-            tokio::time::sleep(wait).await;
+            session.wait_unless_leaving(wait).await;
             asked = self.limiter.ask_send(&order.from, &order.conversation).await;
+        }
+        if asked.is_err_and(|refused| refused.is_of(UserRate::Sends)) {
+            turn.refuse();
         }
         asked
     }
@@ -277,9 +280,8 @@ impl SendPipeline {
         self.services.clocks.observe(id.time());
         let message = Arc::new(sending.order.message(id));
         let text = self.text_of(&message);
-        let age = self.services.clocks.wall.now().since(id.time());
-        let is_above = id.time() > self.services.cluster.watermark_state.watermark();
-        if is_above && age <= PUBLISHED_AGAIN_WITHIN {
+        let watermark = self.services.cluster.watermark_state.watermark();
+        if is_published_again(id.time(), watermark, self.services.clocks.wall.now()) {
             let except = sending.session().map(|session| session.number);
             self.fanout.fan_out_untracked(self.fanout.envelope(&message, &text), except);
         }
@@ -305,5 +307,46 @@ impl SendPipeline {
             }
             drop((first, permit));
         });
+    }
+}
+
+/// Returns whether a message of this time is published again for a further try of its send, on a
+/// node with this watermark and time.
+fn is_published_again(of: Micros, watermark: Micros, now: Micros) -> bool {
+    of > watermark && now.since(of) <= PUBLISHED_AGAIN_WITHIN
+}
+
+/// Waits for the turn of a session's send. Refuses it if one before it was refused for its wait: no
+/// send is acknowledged that would overtake it.
+async fn turn_comes(sending: &Sending, turn: Option<&Slot<'_>>) -> Result<(), ErrorReply> {
+    let (Some(session), Some(turn)) = (sending.session(), turn) else { return Ok(()) };
+    turn.comes().await;
+    if !turn.is_refused() {
+        return Ok(());
+    }
+    let left = session.closed_for(Lane::Writes).map(|(_, left)| left);
+    Err(ErrorReply::refused_with_earlier(left.unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_published_again_for_30_s_and_above_the_watermark() {
+        let of = Micros(1_795_492_901_000_000);
+        let (below, second) = (Micros(of.0 - 1), Duration::from_secs(1));
+        for (watermark, age, is_again) in [
+            (below, Duration::ZERO, true),
+            (below, 30 * second, true),
+            (below, 30 * second + Duration::from_micros(1), false),
+            (Micros(0), 86_400 * second, false),
+            (of, Duration::ZERO, false),
+            (Micros(of.0 + 1), second, false),
+        ] {
+            let now = Micros(of.0 + age.as_micros() as u64);
+            assert_eq!(is_published_again(of, watermark, now), is_again, "{watermark:?} {age:?}");
+        }
+        assert!(is_published_again(of, below, below), "of a node whose clock is ahead");
     }
 }

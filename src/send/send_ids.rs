@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::clock::Readable;
 use crate::domain::MessageId;
 use crate::protocol::{Code, ErrorReply};
 use crate::services::Services;
@@ -46,8 +47,8 @@ impl SendIds {
     }
 
     /// Returns whether every publish of a send that passed is confirmed.
-    pub fn is_settled(&self, send_id: SendId) -> bool {
-        self.publishers.is_settled(send_id)
+    pub fn is_confirmed(&self, send_id: SendId) -> bool {
+        self.publishers.is_confirmed(send_id)
     }
 
     /// Gives up a send that is not acknowledged: nothing is published for it.
@@ -59,7 +60,7 @@ impl SendIds {
 /// Returns the error for a write that may have been stored.
 pub(super) fn outcome_unknown(why: UnknownReason) -> ErrorReply {
     let message = match why {
-        UnknownReason::Late => format!("the store took longer than {ACK_LIMIT:?}"),
+        UnknownReason::Late => format!("the store took longer than {}", Readable(ACK_LIMIT)),
         UnknownReason::Fenced => "the node lost its lease during the send".into(),
     };
     ErrorReply::new(Code::OutcomeUnknown, message)

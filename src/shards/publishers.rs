@@ -166,9 +166,9 @@ impl Publishers {
         self.shared.tracker.borrow_mut().check_ack(send_id, now, lease, publishes)
     }
 
-    /// Whether every publish of a send that passed is answered.
-    pub fn is_settled(&self, send_id: SendId) -> bool {
-        self.shared.tracker.borrow().is_done(send_id)
+    /// Whether every publish of a send that passed is confirmed.
+    pub fn is_confirmed(&self, send_id: SendId) -> bool {
+        self.shared.tracker.borrow().is_confirmed(send_id)
     }
 
     /// Ends a send that publishes nothing.

@@ -61,7 +61,7 @@ mod tests {
     use crate::redis::ServerInfo;
 
     fn up() -> LinkState {
-        LinkState::Up { server: ServerInfo::new("a", "7.0.15") }
+        LinkState::Up { server: ServerInfo::in_memory("a") }
     }
 
     fn down(reason: &str) -> LinkState {

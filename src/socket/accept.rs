@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::closing::{CLOSE_WAIT, DISCARD_BYTES_MAX};
 use super::handshake::UpgradeRejected;
+use super::http_stream::HttpStream;
 use super::requests::{Answering, Requests};
 
 /// Bytes of a request's line and headers. A request with more is answered with 431. There is room
@@ -43,7 +44,6 @@ pub struct HttpWaits {
 /// Answers requests with `respond` until the client is done, or until one answer is a 101 and has
 /// been written. Then the stream is returned, with the bytes that were read after the request: the
 /// first frames may be among them. Nothing of the requests is kept.
-/// frames may be in it. Nothing of the requests is kept.
 ///
 /// This future is about nine times the size of a [`super::Connection`], and a task keeps the size of
 /// the largest future that it awaits. So the connection must run in a task of its own.
@@ -59,12 +59,13 @@ where
     F: Fn(Request<Incoming>) -> R,
     R: Future<Output = Response<Full<Bytes>>>,
 {
-    serve_heard_http1(stream, waits, &|| {}, respond).await
+    serve_heard_http1(stream.into(), waits, &|| {}, respond).await
 }
 
-/// Does the same as [`serve_http1`], and calls `heard` after each read of bytes from the client.
+/// Does the same as [`serve_http1`], and calls `heard` after each read of bytes from the client. A
+/// stream whose PROXY header was refused is told so in its first answer, which is its last.
 pub async fn serve_heard_http1<F, R>(
-    stream: TcpStream,
+    stream: HttpStream,
     waits: HttpWaits,
     heard: &dyn Fn(),
     respond: F,

@@ -23,7 +23,7 @@ pub trait Handler {
 pub enum HandlerAction {
     /// Go on with the next one.
     Continue,
-    /// Deliver nothing more until [`super::Link::resume`]. The socket is not read meanwhile: pings
+    /// Deliver nothing more until [`super::Link::resume_reading`]. The socket is not read meanwhile: pings
     /// wait, and only a write shows that the peer is gone. A `resume` from inside the call that
     /// returns this is lost.
     Pause,

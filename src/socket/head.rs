@@ -5,6 +5,7 @@
 use hyper::StatusCode;
 
 use super::handshake::UpgradeRejected;
+use super::proxy_header::ProxyHeader;
 
 /// Bytes of a transfer coding that an error repeats.
 const CODING_BYTES_SHOWN: usize = 64;
@@ -23,6 +24,10 @@ pub(super) enum Flaw {
     TwoLengths,
     /// A transfer coding is not known.
     Coding(String),
+    /// A PROXY header is missing or is not well formed.
+    Proxy(String),
+    /// It begins with a PROXY header, which none of these peers may send.
+    UnwantedProxy,
 }
 
 impl From<Flaw> for UpgradeRejected {
@@ -39,6 +44,12 @@ impl From<Flaw> for UpgradeRejected {
             Flaw::Coding(found) => {
                 let message = format!("header Transfer-Encoding: {found:?}, must be `{CHUNKED}`");
                 Self::new(StatusCode::NOT_IMPLEMENTED, message)
+            }
+            Flaw::Proxy(message) => bad(message),
+            Flaw::UnwantedProxy => {
+                bad("head: a PROXY header, which needs `listen.proxy_protocol` \
+                and an address in `listen.trusted`"
+                    .into())
             }
         }
     }
@@ -57,6 +68,9 @@ impl HeadScan {
     /// Returns where the head ends in `bytes`, which are those of the last call and more; none if
     /// it does not.
     pub(super) fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, Flaw> {
+        if ProxyHeader::is_at(bytes) {
+            return Err(Flaw::UnwantedProxy);
+        }
         while let Some(length) = bytes[self.line..].iter().position(|byte| *byte == b'\n') {
             let line = &bytes[self.line..self.line + length];
             let Some(line) = line.strip_suffix(b"\r") else { return Err(Flaw::BareLf) };

@@ -18,7 +18,7 @@ use super::outbox::{Flush, Outbox, OutboxItem, PushError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hold {
     None,
-    /// Until [`Link::resume`].
+    /// Until [`Link::resume_reading`].
     Paused,
     /// Until the outbox is empty.
     Drain,
@@ -167,7 +167,7 @@ impl Link {
         self.blocked_since.get()
     }
 
-    /// Returns whether nothing is received until [`Link::resume`].
+    /// Returns whether nothing is received until [`Link::resume_reading`].
     pub fn is_paused(&self) -> bool {
         self.hold.get() == Hold::Paused
     }

@@ -8,6 +8,9 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `listen` | the listener |
+//! | `client_address` | the address of a client, and which peers are believed about it |
+//! | `proxy_header`, `forwarded_for` | what balancers say about it |
+//! | `http_stream` | a stream before its first request |
 //! | `accept` | HTTP/1.1 until a request was answered with 101 |
 //! | `head` | where a request's head and its body end, and what is wrong with the head |
 //! | `requests` | one checked head at a time, and how long it may take |
@@ -29,20 +32,24 @@
 mod accept;
 mod assembly;
 mod budget;
+mod client_address;
 mod close;
 mod closing;
 mod connection;
+mod forwarded_for;
 mod frame;
 mod frame_reader;
 mod handler;
 mod handshake;
 mod head;
+mod http_stream;
 mod limits;
 mod link;
 mod listen;
 mod outbox;
 #[cfg(test)]
 mod peer;
+mod proxy_header;
 mod requests;
 mod violation;
 mod write_timeout;
@@ -52,14 +59,18 @@ pub use accept::{
 };
 pub use assembly::ClientMessage;
 pub use budget::{Budget, WorkerShare};
+pub use client_address::{ClientAddress, TrustedNetworks};
 pub use close::{CloseFrame, code};
 pub use closing::{CLOSE_WAIT, DISCARD_BYTES_MAX};
 pub use connection::{Connection, End, READ_BYTES_MAX, TURN_BYTES_MAX, TURN_FRAMES_MAX};
+pub use forwarded_for::{FORWARDED_HOPS_MAX, forwarded_for};
 pub use frame::{FrameHead, Scan, scan};
 pub use handler::{Handler, HandlerAction};
 pub use handshake::{Accept, UpgradeRejected, check};
+pub use http_stream::{HttpStream, NoProxyHeader};
 pub use limits::FrameLimits;
 pub use link::Link;
 pub use listen::listen;
 pub use outbox::{Flush, Outbox, OutboxItem, OutboxSink, PONGS_QUEUED_MAX, PushError};
+pub use proxy_header::{PROXY_HEADER_BYTES_MAX, ProxyHeader, ProxyHeaderError};
 pub use violation::ProtocolViolation;

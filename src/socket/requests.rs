@@ -8,10 +8,11 @@ use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::accept::{HEADER_BYTES_MAX, HttpWaits};
 use super::head::{Body, Flaw, HeadScan, body_of};
+use super::http_stream::HttpStream;
 use super::write_timeout::WriteTimeout;
 
 /// Bytes of one read.
@@ -82,25 +83,30 @@ pub(super) struct Requests<'a> {
 }
 
 impl<'a> Requests<'a> {
-    /// Starts with a stream of which nothing was read.
+    /// Starts before the first request of a stream.
     pub(super) fn new(
-        stream: TcpStream,
+        stream: HttpStream,
         waits: HttpWaits,
         answering: &'a Answering,
         heard: &'a dyn Fn(),
     ) -> Self {
-        Self {
+        let HttpStream { stream, unread, until, flaw } = stream;
+        let mut requests = Self {
             stream,
             write_timeout: WriteTimeout::new(waits.write_stall),
             waits,
             answering,
             heard,
             part: Part::Head(HeadScan::default()),
-            held: Vec::new(),
+            held: unread,
             passed: 0,
-            timer: None,
+            timer: until.map(|until| Box::pin(sleep_until(until))),
             kept: false,
+        };
+        if let Some(flaw) = flaw {
+            requests.refuse(flaw);
         }
+        requests
     }
 
     /// Returns the stream, and what was read after the last request.

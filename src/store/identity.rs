@@ -1,4 +1,4 @@
-//! What is made with a store and never changes.
+//! What is made with a store. It changes only when the store is restored from a backup.
 
 use std::fmt;
 
@@ -34,7 +34,7 @@ impl fmt::Debug for CursorKey {
     }
 }
 
-/// What is made with a store and never changes.
+/// What is made with a store, and replaced only after it was restored from a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The store's number.
@@ -54,6 +54,21 @@ impl Identity {
             namespace: namespace.to_owned(),
         }
     }
+
+    /// The same with a fresh number: its cursors are those of another store. The key stays, so that
+    /// clients still recognise messages that they hold.
+    pub fn renumbered(&self) -> Self {
+        Self { id: StoreId(rand::random()), ..self.clone() }
+    }
+}
+
+/// The store's number before and after its identity was replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetaggedStore {
+    /// Cursors with this number are refused from then on.
+    pub before: StoreId,
+    /// The number that new cursors have.
+    pub after: StoreId,
 }
 
 #[cfg(test)]

@@ -39,17 +39,18 @@ use crate::telemetry::StoreFigures;
 
 pub use activity::{ACTIVITY_KEPT, Activity, ActivityQuery, Day, DirectsQuery};
 pub use cql::{
-    Cql, CqlOpenError, CqlOptions, SchemaChange, ServerKind, apply_schema, check_schema,
-    print_schema,
+    Cql, CqlOpenError, CqlOptions, SchemaChange, SchemaVersion, ServerKind, apply_schema,
+    check_schema, print_schema, retag as retag_cql,
 };
 pub use embedded::{
     BATCH_BYTES_MAX, Embedded, EmbeddedOptions, Inventory, MEMORY_BYTES as EMBEDDED_MEMORY_BYTES,
-    OPEN_FILES_MAX, OpenError, SalvageLoss, check as check_embedded, salvage as salvage_embedded,
+    OPEN_FILES_MAX, OpenError, SalvageLoss, check as check_embedded, retag as retag_embedded,
+    salvage as salvage_embedded,
 };
 pub use error::{AppendError, HeartbeatError, ReadError};
 pub use heartbeats::{HEARTBEATS_KEPT, HeartbeatStore};
 pub use idempotency::{IDEMPOTENCY_KEPT, IdempotencyEntry, IdempotencyKey, IdempotencyRecord};
-pub use identity::{CursorKey, Identity, StoreId};
+pub use identity::{CursorKey, Identity, RetaggedStore, StoreId};
 pub use members::{LEFT_KEPT, MembersPage, MembersQuery, MembershipKey, MembershipsQuery};
 pub use messages::MessageStore;
 pub use page::{HistoryQuery, HistoryRange, Page, PageLimit};
@@ -76,7 +77,7 @@ pub type PendingWrite = Pending<Result<(), AppendError>>;
 /// - **No call waits for a queue.** A call that finds its queue full is refused at once.
 /// - **Queries are owned values**, since the work outlives the call that starts it.
 pub trait Store: MessageStore + RoomStore + ReceiptStore + HeartbeatStore {
-    /// What was made with the store and never changes.
+    /// What was made with the store.
     fn identity(&self) -> &Identity;
 
     /// How long messages are kept from when they are written; none means without end.

@@ -59,6 +59,8 @@ pub struct PublishTracker<T> {
     /// The current incarnation is the last; the others drain.
     incarnations: Vec<IncarnationSends>,
     queue: PublishQueue<T>,
+    /// The newest send of which a publish was given up on under an announced gap.
+    last_given_up: Option<SendId>,
     bounds: PublishBounds,
     rules: Safeguards,
 }
@@ -75,7 +77,7 @@ impl<T: Reroutable> PublishTracker<T> {
         let base = queue.snapshot().collect();
         let incarnations =
             vec![IncarnationSends { generation: 0, in_flight: InFlightSends::default(), base }];
-        Self { incarnations, queue, bounds, rules }
+        Self { incarnations, queue, last_given_up: None, bounds, rules }
     }
 
     /// Starts the incarnation with the number `generation`; the sends of earlier ones drain.
@@ -107,8 +109,13 @@ impl<T: Reroutable> PublishTracker<T> {
         self.incarnations.last().map_or(0, |sends| sends.generation)
     }
 
-    /// Whether a send is settled, and all that its incarnation issued before it.
-    pub fn is_done(&self, send_id: SendId) -> bool {
+    /// Whether every publish of a send was confirmed. It is false as well for every send up to the
+    /// newest of which a publish was given up on: all nodes repair that gap, but a repair does not
+    /// tell every session what was announced.
+    pub fn is_confirmed(&self, send_id: SendId) -> bool {
+        if self.last_given_up >= Some(send_id) {
+            return false;
+        }
         let sends = self.incarnations.iter().find(|sends| sends.generation == send_id.generation);
         sends.is_none_or(|sends| sends.in_flight.issued(send_id.number).is_none())
     }
@@ -200,8 +207,11 @@ impl<T: Reroutable> PublishTracker<T> {
 
     /// Handles what depends on time alone. Once a second is often enough.
     pub fn tick(&mut self, now: MonotonicTime) -> Publishes {
-        let Self { incarnations, queue, .. } = self;
-        let done = queue.tick(now, &mut |send_id| settle(incarnations, send_id));
+        let Self { incarnations, queue, last_given_up, .. } = self;
+        let done = queue.tick(now, &mut |send_id| {
+            *last_given_up = (*last_given_up).max(Some(send_id));
+            settle(incarnations, send_id);
+        });
         #[cfg(test)]
         if done.dropped > 0 && !self.rules.on(Safeguard::GapAfterDrop) {
             self.incarnations.iter_mut().for_each(|sends| sends.in_flight.settle_all());

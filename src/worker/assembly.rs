@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::fanout::{Backlog, Fanout, KeyInterest, Memberships, Sessions, SlicedFanouts};
 use crate::hub::Hub;
 use crate::limiter::WorkerLimiter;
-use crate::ops::Router;
+use crate::ops::{LastTold, Router};
 use crate::recovery::{ReadRates, Recovery};
 use crate::send::{
     AnnouncedChanges, InFlight, LateMessages, MembershipChanges, SendIds, SendPipeline,
@@ -75,5 +75,7 @@ pub(super) fn router(parts: RouterParts) -> Rc<Router> {
         interest,
         fanout,
         limiter,
+        told_marks: LastTold::default(),
+        told_rooms: LastTold::default(),
     })
 }

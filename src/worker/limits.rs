@@ -1,7 +1,6 @@
 //! The limits on the calls of a worker's users.
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 
 use crate::limiter::{Limiter, LimiterOutage, MemberShares, WorkerLimiter, WorkerLimiterOptions};
@@ -9,7 +8,7 @@ use crate::services::Services;
 
 /// Starts a limiter that all nodes share, on the event loop that calls it: its connections belong
 /// to that loop.
-pub type StartLimiter = dyn Fn() -> io::Result<Arc<dyn Limiter>> + Send + Sync;
+pub type StartLimiter = dyn Fn() -> Arc<dyn Limiter> + Send + Sync;
 
 /// The limits on calls of a worker's users.
 #[derive(Clone)]
@@ -30,15 +29,15 @@ impl fmt::Debug for LimitOptions {
 
 impl LimitOptions {
     /// Creates the limiter on the worker's own event loop.
-    pub(super) fn limiter(self, services: &Services) -> io::Result<WorkerLimiter> {
-        let shared = self.shared.map(|start| start()).transpose()?;
-        Ok(WorkerLimiter::new(WorkerLimiterOptions {
+    pub(super) fn limiter(self, services: &Services) -> WorkerLimiter {
+        let shared = self.shared.map(|start| start());
+        WorkerLimiter::new(WorkerLimiterOptions {
             rates: services.config.rates.clone(),
             shared,
             nodes: Arc::clone(&services.cluster.nodes),
             shares: self.shares,
             outage: self.outage,
             metrics: Arc::clone(&services.metrics),
-        }))
+        })
     }
 }

@@ -112,7 +112,7 @@ impl Worker {
         let router = router(RouterParts {
             worker: self.index,
             publishers: shards.publishers(self.index, &services),
-            limiter: self.limits.limiter(&services)?,
+            limiter: self.limits.limiter(&services),
             services,
         });
         let context = Rc::new(ConnectionContext::new(Rc::clone(&router), clients.workers));
@@ -134,7 +134,7 @@ impl Worker {
         end.stop.cancelled().await;
         accepting.abort();
         context.drain();
-        let bound = router.services.config.timeouts.drain;
+        let bound = router.services.config.timeouts.after_lame_duck();
         let until = Instant::now() + bound;
         drain(&router, &self.calls, bound).await;
         // Other workers may receive through a subscriber connection of this one, and the last

@@ -101,7 +101,7 @@ async fn the_log_tells_an_outage_once_at_both_ends() {
 }
 
 /// The line of the operator's document, for the namespace of a demo.
-fn documented_user() -> Vec<String> {
+pub fn documented_user() -> Vec<String> {
     let document = include_str!("../../config/README.md");
     let line = document.lines().find(|line| line.starts_with("ACL SETUSER")).expect("it is there");
     line.replace("<namespace>", "main").split(' ').map(str::to_owned).collect()

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use self::held::Held;
 use super::chat::{login, send};
 use super::rooms::{add, as_user, frame, remove, room, say};
-use crate::harness::{eventually, token};
+use crate::harness::{Operator, eventually, token};
 
 /// One node of this process, on a store that lets a test come in between.
 pub struct Scene {
@@ -53,6 +53,11 @@ impl Scene {
         assert_eq!((&left["op"], &left["conversation"]), (&json!("left"), &json!("room.r")));
         self.store.let_go();
         frame(ben).await
+    }
+
+    /// What operators are told.
+    pub fn operator(&self) -> Operator {
+        Operator::new(&format!("http://{}", self.node.operator()))
     }
 
     pub async fn strike(self) {

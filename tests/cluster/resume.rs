@@ -250,8 +250,14 @@ async fn what_changed_beside_messages_is_in_what_the_cursor_names() {
     assert_eq!(held, expected);
 }
 
+/// A cursor with another character at one place.
+fn altered(cursor: &str, at: usize) -> String {
+    let other = if cursor.as_bytes()[at] == b'A' { "B" } else { "A" };
+    [&cursor[..at], other, &cursor[at + 1..]].concat()
+}
+
 #[tokio::test]
-async fn a_cursor_of_somebody_else_is_of_no_use() {
+async fn a_cursor_that_is_altered_or_of_another_user_or_store_is_of_no_use() {
     let [demo, other] = [Demo::start(1, &[], &[]), Demo::start(1, &[], &[])];
     let url = &demo.nodes[0].url;
     let foreign_user = resume(url, &demo.alice, None).await.text();
@@ -259,9 +265,16 @@ async fn a_cursor_of_somebody_else_is_of_no_use() {
     let mut alice = login(url, &demo.alice).await;
     send(&mut alice, "bob", json!("missed")).await;
     let long = "A".repeat(5000);
+    let bobs = resume(url, &demo.bob, None).await.text();
+    // A cursor names its store, its user and a time, and ends with a seal.
+    let [store, owner, time, seal] = [3, 8, 16, 30].map(|at| altered(&bobs, at));
     for (cursor, reason) in [
         (foreign_user.as_str(), "other_user"),
         (&foreign_store, "other_store"),
+        (&store, "unreadable"),
+        (&owner, "unreadable"),
+        (&time, "unreadable"),
+        (&seal, "unreadable"),
         ("", "unreadable"),
         ("no cursor", "unreadable"),
         (&long, "unreadable"),

@@ -257,8 +257,19 @@ async fn owners_and_members_may_do_what_their_roles_say() {
         let detail = answer["detail"].as_str().expect("a text");
         assert!(detail.starts_with("no such room is the user's"), "{path}: {detail}");
     }
-    assert_eq!(put(&ben, json!({"title": "Ben's"})).await.0, 403, "a member is no owner");
-    assert_eq!(as_user(url, &ben, "PUT", &of("eve"), &json!({})).await.0, 404);
+    for (method, path, body, what) in [
+        ("PUT", path.to_owned(), json!({"title": "Ben's"}), "change a room"),
+        ("PUT", of("eve"), json!({}), "add members or change roles"),
+        ("PUT", of("ben"), json!({"role": "owner"}), "add members or change roles"),
+        ("PUT", of(""), json!({"members": [{"user": "eve"}]}), "add members or change roles"),
+        ("DELETE", of("ann"), Value::Null, "remove others"),
+        ("DELETE", of("nobody"), Value::Null, "remove others"),
+    ] {
+        let path = path.trim_end_matches('/');
+        let (status, answer) = as_user(url, &ben, method, path, &body).await;
+        assert_eq!((status, &answer["code"]), (403, &json!("forbidden")), "{path}: {answer}");
+        assert_eq!(answer["detail"], format!("only an owner may {what}"), "{path}");
+    }
     let (_, members) = as_user(url, &ben, "GET", &format!("{path}/members"), &Value::Null).await;
     let roles: Vec<_> = members["members"]
         .as_array()

@@ -1,7 +1,7 @@
 //! What one user has with the store at once.
 
 use narrowcast::client::Client;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::chat::login;
 use super::removed::Scene;
@@ -49,4 +49,64 @@ async fn many_sessions_of_a_user_leave_the_store_to_others() {
     }
     drop((sessions, other));
     scene.strike().await;
+}
+
+/// Asks for so many things at once while the store holds its answers back. Returns how many frames
+/// were held back, and the answers.
+async fn held_and_answers(
+    requests: impl Iterator<Item = Value>,
+    at_once: usize,
+) -> (u64, Vec<Value>) {
+    let scene = Scene::set().await;
+    let mut alice = login(&scene.url, &token("alice")).await;
+    scene.store.hold();
+    let mut asked = 0;
+    for request in requests {
+        alice.send(&request.to_string()).await.expect("it reads");
+        asked += 1;
+    }
+    // Behind its answer all of them have been read.
+    ping(&mut alice).await;
+    eventually("as many as may are with the store", || scene.store.waiting() == at_once).await;
+    let held = scene.operator().metric("narrowcast_frames_held_total");
+    scene.store.let_go();
+    let mut answers = Vec::new();
+    while answers.len() < asked {
+        answers.push(alice.next().await.expect("an answer"));
+    }
+    drop(alice);
+    scene.strike().await;
+    (held, answers)
+}
+
+/// Each of twenty sends is looked up before it gets an id, so that none is answered before all of
+/// them are read.
+#[tokio::test]
+async fn sends_above_those_in_flight_wait_and_keep_their_order() {
+    let send = |id: u64| {
+        let nonce = id.to_string();
+        json!({"op": "send", "id": id, "conversation": "user.bob", "body": id, "nonce": nonce})
+    };
+    let (held, answers) = held_and_answers((1..=20).map(send), 16).await;
+    assert_eq!(held, 4, "sixteen are in flight");
+    let mut stored = Vec::new();
+    for answer in answers {
+        assert_eq!(answer["op"], "sent", "{answer}");
+        let id = answer["message"]["id"].as_str().expect("an id").to_owned();
+        stored.push((id, answer["id"].as_u64().expect("a number")));
+    }
+    stored.sort();
+    let order: Vec<u64> = stored.into_iter().map(|(_, id)| id).collect();
+    assert_eq!(order, (1..=20).collect::<Vec<_>>(), "message ids follow the order of arrival");
+}
+
+#[tokio::test]
+async fn reads_above_those_in_flight_wait() {
+    let read = |id: u64| json!({"op": "history", "id": id, "conversation": "user.bob"});
+    let (held, answers) = held_and_answers((1..=5).map(read), 2).await;
+    assert_eq!(held, 3, "two are in flight");
+    assert!(answers.iter().all(|answer| answer["op"] == "history"), "{answers:?}");
+    let mut answered: Vec<_> = answers.iter().map(|answer| answer["id"].as_u64()).collect();
+    answered.sort_unstable();
+    assert_eq!(answered, [1, 2, 3, 4, 5].map(Some));
 }

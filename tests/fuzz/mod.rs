@@ -1,5 +1,5 @@
-//! Mutated input for everything that reads bytes of strangers: frames, requests, envelopes, cursors
-//! and tokens. No input may panic, and each error has a text.
+//! Mutated input for everything that reads bytes of strangers: frames, requests, envelopes, cursors,
+//! tokens, and what balancers say about addresses. No input may panic, and each error has a text.
 //!
 //! Inputs are samples of the real thing with random edits, from a seed that is printed.
 //! `scripts/fuzz` runs each target for a minute; here each gets a fixed number of inputs.

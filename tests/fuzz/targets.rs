@@ -5,12 +5,16 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::header::{HeaderMap, HeaderValue};
 use narrowcast::auth::{Claims, Mint, TokenKey, Verifier};
 use narrowcast::bus::{BootId, Envelope, EnvelopeKind, EnvelopeMac, StoreTag};
 use narrowcast::config::{Config, TokenRules};
 use narrowcast::domain::{Micros, RoutingKey, UserId};
 use narrowcast::protocol::{CursorSeal, Request, RequestBounds, RequestHead};
-use narrowcast::socket::{FrameLimits, Scan, scan};
+use narrowcast::socket::{
+    ClientAddress, FrameLimits, PROXY_HEADER_BYTES_MAX, ProxyHeader, Scan, TrustedNetworks,
+    forwarded_for, scan,
+};
 
 const KEY: [u8; 32] = [7; 32];
 
@@ -33,7 +37,7 @@ pub struct Target {
 }
 
 pub fn targets() -> Vec<Target> {
-    vec![frames(), requests(), envelopes(), cursors(), tokens()]
+    vec![frames(), requests(), envelopes(), cursors(), tokens(), proxy_headers(), forwarded()]
 }
 
 /// The text of an error: making it must not panic either.
@@ -67,7 +71,7 @@ fn frames() -> Target {
 }
 
 fn requests() -> Target {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire/transcripts");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire/transcripts/v1");
     let read = |bytes: &[u8]| {
         let text = String::from_utf8_lossy(bytes);
         let request = Request::read(&text, &BOUNDS);
@@ -127,4 +131,51 @@ fn tokens() -> Target {
     let verifier = Verifier::new(&[key], rules);
     let read = move |bytes: &[u8]| is_ok(verifier.verify(&String::from_utf8_lossy(bytes), NOW));
     Target { name: "tokens", samples, read: Box::new(read) }
+}
+
+fn proxy_headers() -> Target {
+    let binary = |rest: &[u8]| {
+        let length = u16::try_from(rest.len()).expect("short").to_be_bytes();
+        [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11"[..], &length, rest].concat()
+    };
+    let samples = vec![
+        b"PROXY TCP4 192.0.2.1 10.0.0.1 40000 8080\r\n".to_vec(),
+        b"PROXY TCP6 2001:db8::1 ::1 40000 8080\r\nGET /".to_vec(),
+        b"PROXY UNKNOWN\r\n".to_vec(),
+        binary(&[192, 0, 2, 1, 10, 0, 0, 1, 1, 2, 3, 4]),
+        binary(&[192, 0, 2, 1, 10, 0, 0, 1, 1, 2, 3, 4, 5, 0, 2, 7, 7, 0xee, 0, 1, 9]),
+    ];
+    let read = |bytes: &[u8]| match ProxyHeader::scan(bytes) {
+        Ok(Some(header)) => {
+            assert!(header.bytes <= bytes.len().min(PROXY_HEADER_BYTES_MAX), "{header:?}");
+            let alone = ProxyHeader::scan(&bytes[..header.bytes]);
+            assert_eq!(alone, Ok(Some(header)), "what follows changes nothing");
+            true
+        }
+        Ok(None) => {
+            assert!(bytes.len() < PROXY_HEADER_BYTES_MAX, "it waits for no more than it may");
+            false
+        }
+        Err(error) => is_ok::<(), _>(Err(error)),
+    };
+    Target { name: "proxy headers", samples, read: Box::new(read) }
+}
+
+/// The value that a client sends is accepted if it names somebody. Whatever it is, the address that
+/// a balancer appends is the client's.
+fn forwarded() -> Target {
+    let samples = ["192.0.2.1", "junk, [2001:db8::1]:80, 10.0.0.9", "198.51.100.1, 192.0.2.7:1"];
+    let samples = samples.map(|text| text.as_bytes().to_vec()).to_vec();
+    let trusted = TrustedNetworks::parse(["10.0.0.0/8"]).expect("a network");
+    let [peer, client] = ["10.0.0.1", "203.0.113.5"].map(|text| text.parse().expect("it"));
+    let read = move |bytes: &[u8]| {
+        let Ok(sent) = HeaderValue::from_bytes(bytes) else { return false };
+        let mut headers = HeaderMap::new();
+        headers.append("x-forwarded-for", sent);
+        let named = forwarded_for(peer, &headers, &trusted);
+        headers.append("x-forwarded-for", HeaderValue::from_static("203.0.113.5, 10.0.0.2"));
+        assert_eq!(forwarded_for(peer, &headers, &trusted), ClientAddress::Counted(client));
+        named.counted().is_some_and(|address| trusted.judge(address).counted().is_some())
+    };
+    Target { name: "forwarded", samples, read: Box::new(read) }
 }

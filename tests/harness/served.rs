@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use super::{Operator, Process};
 
+/// The variable of how long a node accepts connections after SIGTERM.
+pub const LAME_DUCK: &str = "NARROWCAST__TIMEOUTS__LAME_DUCK_MS";
+
 pub struct Served {
     pub process: Process,
     /// Where clients connect.
@@ -34,8 +37,12 @@ impl Served {
         Self::of(command)
     }
 
-    /// A node that a command starts.
+    /// A node that a command starts. Unless the command says otherwise, it does not wait for
+    /// balancers at its end.
     pub fn of(mut command: Command) -> Self {
+        if !command.get_envs().any(|(name, _)| name == LAME_DUCK) {
+            command.env(LAME_DUCK, "0");
+        }
         command.env("NARROWCAST__TELEMETRY__FORMAT", "json");
         command.env("NARROWCAST__RATES__LIMIT_USERS", "false");
         Self::running(Process::start(&mut command))

@@ -172,7 +172,7 @@ async fn fields_of_a_read_and_an_inbox_are_refused_by_name() {
             (r#""conversation":"user.bob","upto":7"#, "`upto` must be a string, not 7"),
             (
                 r#""conversation":"user.bob","upto":"ffffffff-ffff-7fff-bfff-ffffffffffff""#,
-                "ahead of this node's clock, at most 10s are allowed",
+                "ahead of this node's clock, at most 10 s are allowed",
             ),
         ],
     )

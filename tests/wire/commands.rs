@@ -153,6 +153,12 @@ fn check_config_compares_the_files_of_several_nodes() {
     for part in ["namespace: \"main\" in ", "node.name: n1 in "] {
         assert!(misfit.errors.contains(part), "{part}: {}", misfit.errors);
     }
+    // The variables of this process would make every file the same.
+    let paths = [&first, &third].map(|node| node.path().to_owned());
+    let mut command = Process::narrowcast();
+    command.arg("check-config").args(&paths).env("NARROWCAST__NAMESPACE", "mine");
+    let misfit = Process::run(&mut command);
+    assert!(misfit.errors.contains("namespace: \"main\" in "), "{}", misfit.errors);
     let bad = check(&[&first, &node("n2", "workers = 0")]);
     assert!(bad.code == Some(2) && bad.errors.contains("workers = 0"), "{}", bad.errors);
 }

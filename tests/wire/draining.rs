@@ -71,7 +71,8 @@ async fn what_was_asked_before_is_answered_first() {
 #[tokio::test]
 async fn nobody_is_let_in_while_the_node_drains() {
     for workers in WORKERS {
-        let mut demo = node_with(workers, &[("TIMEOUTS__DRAIN_TIMEOUT_MS", "4000")]);
+        let keys = [("TIMEOUTS__DRAIN_TIMEOUT_MS", "4000"), ("TIMEOUTS__LAME_DUCK_MS", "0")];
+        let mut demo = node_with(workers, &keys);
         let mut session = Client::login(url(&demo), &token("alice")).await.unwrap();
         let _mute = Raw::greeted(url(&demo), &token("alice")).await;
         let mut late = Raw::upgraded(url(&demo)).await;

@@ -6,48 +6,6 @@ use super::raw::{Raw, text};
 use super::tokens::token;
 use super::{WORKERS, node_with, url};
 
-/// Twenty sends in one packet are read before the store has answered the first.
-#[tokio::test]
-async fn sends_above_those_in_flight_wait_and_keep_their_order() {
-    for workers in WORKERS {
-        let demo = node_with(workers, &[]);
-        let mut raw = Raw::greeted(url(&demo), &token("alice")).await;
-        let request = |id| json!({"op": "send", "id": id, "conversation": "user.bob", "body": id});
-        let packet: Vec<u8> = (1..=20).flat_map(|id| text(&request(id).to_string())).collect();
-        raw.send(&packet).await;
-        let mut sent = Vec::new();
-        for _ in 0..20 {
-            let answer = raw.receive_json().await;
-            assert_eq!(answer["op"], "sent", "{answer}");
-            let id = answer["message"]["id"].as_str().expect("an id").to_owned();
-            sent.push((id, answer["id"].as_u64().expect("a number")));
-        }
-        sent.sort();
-        let order: Vec<u64> = sent.into_iter().map(|(_, id)| id).collect();
-        assert_eq!(order, (1..=20).collect::<Vec<_>>(), "message ids follow the order of arrival");
-        let held = demo.nodes[0].operator.metric("narrowcast_frames_held_total");
-        assert_eq!(held, 4, "sixteen are in flight");
-    }
-}
-
-#[tokio::test]
-async fn reads_above_those_in_flight_wait() {
-    let demo = node_with("1", &[]);
-    let mut raw = Raw::greeted(url(&demo), &token("alice")).await;
-    let read = |id| json!({"op": "history", "id": id, "conversation": "user.bob"});
-    let packet: Vec<u8> = (1..=5).flat_map(|id| text(&read(id).to_string())).collect();
-    raw.send(&packet).await;
-    let mut answered = Vec::new();
-    for _ in 0..5 {
-        let answer = raw.receive_json().await;
-        assert_eq!(answer["op"], "history", "{answer}");
-        answered.push(answer["id"].as_u64().expect("a number"));
-    }
-    answered.sort_unstable();
-    assert_eq!(answered, [1, 2, 3, 4, 5]);
-    assert_eq!(demo.nodes[0].operator.metric("narrowcast_frames_held_total"), 3);
-}
-
 /// Tries that overtake their answer are one message, and cannot become another.
 #[tokio::test]
 async fn sends_with_one_nonce_in_flight_at_once_are_one_message() {

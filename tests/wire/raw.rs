@@ -1,6 +1,7 @@
 //! A client that says exactly what it is told to, right or wrong.
 
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -93,6 +94,14 @@ impl Raw {
         let stream = TcpStream::connect(address(node)).await.expect("the port is open");
         stream.set_nodelay(true).expect("TCP");
         Self { stream }
+    }
+
+    /// Connected from an address of this machine.
+    pub async fn connect_from(node: &str, source: IpAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((source, 0).into()).expect("the address is of this machine");
+        let address = address(node).parse().expect("an address");
+        Self { stream: socket.connect(address).await.expect("the port is open") }
     }
 
     /// Connected and upgraded.

@@ -39,6 +39,61 @@ async fn data_is_set_like_the_title_and_comes_everywhere() {
 }
 
 #[tokio::test]
+async fn an_empty_text_removes_title_and_data() {
+    let demo = node_with("1", &[]);
+    let node = url(&demo);
+    let path = "/v1/rooms/r";
+    room(node, "r", "all", &["alice"]).await;
+    backend(node, "PUT", path, &json!({"data": {"icon": "🏠"}})).await;
+    let mut alice = Client::login(node, &token("alice")).await.unwrap();
+    for (wish, has_data) in [(json!({"title": ""}), true), (json!({"data": ""}), false)] {
+        let (status, left) = backend(node, "PUT", path, &wish).await;
+        let has = |name: &str| left.get(name).is_some();
+        assert_eq!((status, has("title"), has("data")), (200, false, has_data), "{wish}: {left}");
+        let changed = frame(&mut alice).await;
+        assert_eq!(changed["op"], "room_changed", "{changed}");
+        assert_eq!(changed.get("title"), None, "{changed}");
+        assert_eq!(changed.get("data").is_some(), has_data, "{changed}");
+        assert_eq!(
+            backend(node, "PUT", path, &wish).await.1,
+            left,
+            "the same again changes nothing"
+        );
+        assert_eq!(backend(node, "GET", path, &Value::Null).await.1, left);
+    }
+    let inbox = alice.ask(json!({"op": "inbox"})).await.unwrap();
+    let entry = &inbox["conversations"][0];
+    assert_eq!((entry.get("title"), entry.get("data")), (None, None), "{inbox}");
+    let (_, made) = backend(node, "PUT", "/v1/rooms/s", &json!({"title": "", "data": ""})).await;
+    assert_eq!((made.get("title"), made.get("data")), (None, None), "{made}");
+}
+
+/// A change that names no role is no change of it.
+#[tokio::test]
+async fn a_member_keeps_the_role_that_is_held() {
+    for workers in WORKERS {
+        let demo = node_with(workers, &[]);
+        let node = url(&demo);
+        room(node, "r", "all", &[]).await;
+        let (path, of_alice) = ("/v1/rooms/r/members", "/v1/rooms/r/members/alice");
+        let role = async |method: &str, path: &str, body: Value| {
+            let (status, answer) = backend(node, method, path, &body).await;
+            assert_eq!(status, 200, "{answer}");
+            answer.get("members").map_or(&answer, |members| &members[0])["role"].clone()
+        };
+        let listed = json!({"members": [{"user": "alice"}]});
+        assert_eq!(role("PUT", of_alice, json!({"role": "owner"})).await, "owner");
+        assert_eq!(role("PUT", of_alice, json!({})).await, "owner");
+        assert_eq!(role("PUT", path, listed.clone()).await, "owner");
+        assert_eq!(role("GET", path, Value::Null).await, "owner");
+        assert_eq!(role("PUT", of_alice, json!({"role": "member"})).await, "member");
+        assert_eq!(role("PUT", of_alice, json!({"role": "owner"})).await, "owner");
+        assert_eq!(backend(node, "DELETE", of_alice, &Value::Null).await.0, 204);
+        assert_eq!(role("PUT", path, listed).await, "member", "one who comes back is new");
+    }
+}
+
+#[tokio::test]
 async fn what_is_set_at_making_is_refused_later_unless_it_is_so() {
     let demo = node_with("1", &[]);
     let node = url(&demo);

@@ -1,4 +1,5 @@
-//! Golden transcripts: what clients say and what they hear, line by line.
+//! Golden transcripts: what clients say and what they hear, line by line. Each version of the
+//! protocol has a folder of its own.
 //!
 //! | line | means |
 //! | --- | --- |
@@ -121,7 +122,7 @@ impl Play<'_> {
 }
 
 pub fn transcripts() -> Vec<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/transcripts");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/transcripts/v1");
     let files = std::fs::read_dir(directory).expect("the directory of transcripts");
     let files = files.map(|entry| entry.expect("an entry").path());
     let mut files: Vec<PathBuf> =

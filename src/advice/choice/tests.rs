@@ -102,7 +102,7 @@ fn the_edits_are_the_rolls_of_a_change() {
     let table = |name: &str, buckets| LayoutTable {
         name: name.into(),
         buckets: BucketCounts::all(count(buckets)),
-        shards: vec![("r1".into(), "redis://h".into())],
+        shards: vec![("r1".into(), "{ name = \"r1\", url = \"redis://h\" }".into())],
     };
     let edits = layout_edits(&table("a", 1), &table("b", 2));
     let a = "[layouts.a]\nbuckets = { user = 1, room = 1, topic = 1 }\n\

@@ -243,11 +243,11 @@ fn a_node_that_publishes_to_another_server_is_named() {
 
 /// The addresses of the nodes that are reported to have this node's name.
 fn namesakes(decision: &JoinDecision) -> Vec<&str> {
-    let addresses = decision.troubles.iter().filter_map(|issue| match issue {
+    let named = decision.troubles.iter().filter_map(|issue| match issue {
         HealthIssue::SameName { there, .. } => Some(there.as_str()),
         _ => None,
     });
-    addresses.collect()
+    named.collect()
 }
 
 #[test]

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::redis_server::RedisServer;
-use super::{Listener, PATIENCE, Rig, SHARD, channel, publisher};
+use super::{Ear, HEARD_MAX, Listener, PATIENCE, Rig, SHARD, channel, publisher};
 use crate::bus::{Bus, BusError, RedisBus, RedisShard};
-use crate::redis::ConnectOptions;
+use crate::redis::{ConnectOptions, RedisUrl, RightsTrial};
 
 pub(super) struct RedisRig(RedisServer);
 
@@ -37,7 +37,9 @@ impl Rig for RedisRig {
 
 fn bus(url: String, connect: Duration) -> Arc<dyn Bus> {
     let options = ConnectOptions { connect, keepalive: PATIENCE, user_timeout: PATIENCE };
-    Arc::new(RedisBus::new(vec![RedisShard { name: "r1".into(), url }], options))
+    let address = url.parse::<RedisUrl>().expect("a URL").into();
+    let trial = RightsTrial { channel: channel("trial"), key: Some("nc:suite:l:trial".to_owned()) };
+    Arc::new(RedisBus::new(vec![RedisShard { name: "r1".into(), address }], options, trial))
 }
 
 #[tokio::test]
@@ -46,8 +48,9 @@ async fn a_batch_is_one_command() {
     let rig = RedisRig::start();
     let channels: Vec<_> = (0..512).map(|n| channel(&n.to_string())).collect();
     let _listener = Listener::of(&rig.bus(), &channels).await;
+    // The other one is that of the trial.
     let stats = rig.0.ask("INFO commandstats");
-    assert!(stats.contains("cmdstat_ssubscribe:calls=1,"), "{stats}");
+    assert!(stats.contains("cmdstat_ssubscribe:calls=2,"), "{stats}");
 }
 
 #[tokio::test]
@@ -66,10 +69,11 @@ async fn a_connection_that_the_server_ends_says_so() {
 #[ignore = "needs redis-server"]
 async fn a_refusal_is_told_with_its_reason() {
     let rig = RedisRig::start();
-    rig.0.ask("ACL SETUSER mute on >secret +@all resetchannels");
+    rig.0.ask("ACL SETUSER mute on >secret +@all allkeys allchannels");
     let url = rig.0.url().replace("redis://", "redis://mute:secret@");
     let bus = bus(url, PATIENCE);
     let listener = Listener::connect(&bus).await;
+    rig.0.ask("ACL SETUSER mute resetchannels");
     let channels = ["a", "b"].map(channel);
     let answer = timeout(PATIENCE, listener.subscription.subscribe(&channels)).await;
     let refused = answer.expect("one refusal answers a command of two channels");
@@ -79,6 +83,38 @@ async fn a_refusal_is_told_with_its_reason() {
     );
     let answer = listener.subscription.unsubscribe(&channels).await;
     answer.expect("the connection is as it was");
+}
+
+/// The operator's document names each right that a node needs, and a node each that it lacks.
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn each_right_of_the_documented_user_is_missed() {
+    let rig = RedisRig::start();
+    let url = rig.0.url().replace("redis://", "redis://narrowcast:secret@") + "/1";
+    let bus = bus(url, PATIENCE);
+    let document = include_str!("../../../config/README.md");
+    let line = document.lines().find(|line| line.starts_with("ACL SETUSER")).expect("it is there");
+    let (user, rights) = line.split_once(" +").expect("it has rights");
+    let rights: Vec<String> = format!("+{rights}").split(' ').map(str::to_owned).collect();
+    let lacks = async |missing: &[&String]| {
+        let granted: Vec<&str> =
+            rights.iter().filter(|right| !missing.contains(right)).map(String::as_str).collect();
+        let granted = granted.join(" ").replace("<namespace>", "suite");
+        rig.0.ask(&format!("{} {granted}", user.replace(" on", " reset on")));
+        let (ear, _heard) = mpsc::channel(HEARD_MAX);
+        let connecting = bus.subscriber(SHARD, Arc::new(Ear(ear)));
+        let answer = timeout(PATIENCE, connecting).await.expect("it is bounded");
+        answer.err().map(|error| error.to_string())
+    };
+    assert!(rights.len() > 10, "{rights:?}");
+    for right in &rights {
+        let told = lacks(&[right]).await.unwrap_or_else(|| panic!("{right} is not missed"));
+        assert_eq!(told, format!("the user lacks {right}: grant it by ACL SETUSER"));
+    }
+    let some = [&"+evalsha".to_owned(), &"+spublish".to_owned(), &"+ssubscribe".to_owned()];
+    let told = lacks(&some).await.expect("they are missed");
+    assert!(told.starts_with("the user lacks +evalsha +spublish +ssubscribe: "), "{told}");
+    assert_eq!(lacks(&[]).await, None);
 }
 
 #[tokio::test]
@@ -105,6 +141,9 @@ async fn slow_motion(listener: TcpListener, go: oneshot::Receiver<()>) {
         let answer = match command[0].as_str() {
             "HELLO" => GREETING.to_owned(),
             "INFO" => "$42\r\nredis_version:7.0.15\r\nrun_id:slow-motion\r\n\r\n".to_owned(),
+            "SSUBSCRIBE" | "SUNSUBSCRIBE" if command[1].ends_with("trial") => {
+                push(&command[0].to_lowercase(), &command[1], ":1\r\n")
+            }
             "SSUBSCRIBE" => {
                 commands += 1;
                 if commands == 2 {

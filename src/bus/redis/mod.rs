@@ -6,24 +6,20 @@ mod subscription;
 use std::sync::Arc;
 
 use ::redis::RedisError;
+use parking_lot::Mutex;
+use subscription::RedisSubscription;
 
 use super::{Bus, BusError, PendingReply, Publisher, PushSink, Subscription};
 use crate::layout::ShardIndex;
-use crate::redis::{ConnectError, ConnectOptions};
+use crate::redis::{ConnectError, ConnectOptions, RightsTrial, ServerInfo, ShardAddress};
 
 /// One primary.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct RedisShard {
     /// Its name in the layouts.
     pub name: String,
-    /// Its address, resolved again at every connection. May hold a password.
-    pub url: String,
-}
-
-impl std::fmt::Debug for RedisShard {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RedisShard").field("name", &self.name).finish_non_exhaustive()
-    }
+    /// Its address.
+    pub address: ShardAddress,
 }
 
 /// The shards of a node's layouts.
@@ -31,16 +27,30 @@ impl std::fmt::Debug for RedisShard {
 pub struct RedisBus {
     shards: Vec<RedisShard>,
     options: ConnectOptions,
+    trial: RightsTrial,
+    /// The server that each shard was when a connection to it was last made.
+    servers: Mutex<Vec<Option<ServerInfo>>>,
 }
 
 impl RedisBus {
-    /// The bus of these shards, in the order of their indices.
-    pub const fn new(shards: Vec<RedisShard>, options: ConnectOptions) -> Self {
-        Self { shards, options }
+    /// The bus of these shards, in the order of their indices. Each subscriber connection tries
+    /// first whether its user may do all that is needed.
+    pub fn new(shards: Vec<RedisShard>, options: ConnectOptions, trial: RightsTrial) -> Self {
+        let servers = Mutex::new(vec![None; shards.len()]);
+        Self { shards, options, trial, servers }
     }
 
-    fn url(&self, shard: ShardIndex) -> &str {
-        &self.shards[shard.0 as usize].url
+    /// Logs which server a shard is, once for each.
+    fn note(&self, shard: ShardIndex, server: &ServerInfo) {
+        let index = shard.0 as usize;
+        let before = self.servers.lock()[index].replace(server.clone());
+        if before.as_ref() != Some(server) {
+            tracing::info!("shard {} is {server}", self.shards[index].name);
+        }
+    }
+
+    fn address(&self, shard: ShardIndex) -> &ShardAddress {
+        &self.shards[shard.0 as usize].address
     }
 }
 
@@ -51,8 +61,10 @@ impl Bus for RedisBus {
         sink: Arc<dyn PushSink>,
     ) -> PendingReply<'_, Result<Arc<dyn Subscription>, BusError>> {
         Box::pin(async move {
-            let connected =
-                subscription::connect(self.url(shard), &self.options, shard, sink).await?;
+            let (address, options) = (self.address(shard), &self.options);
+            let connected = RedisSubscription::connect(address, options, shard, sink).await?;
+            connected.try_rights(&self.trial, options.connect).await?;
+            self.note(shard, connected.server());
             Ok(Arc::new(connected) as Arc<dyn Subscription>)
         })
     }
@@ -62,7 +74,8 @@ impl Bus for RedisBus {
         shard: ShardIndex,
     ) -> PendingReply<'_, Result<Arc<dyn Publisher>, BusError>> {
         Box::pin(async move {
-            let connected = publisher::connect(self.url(shard), &self.options).await?;
+            let connected = publisher::connect(self.address(shard), &self.options).await?;
+            self.note(shard, connected.server());
             Ok(Arc::new(connected) as Arc<dyn Publisher>)
         })
     }

@@ -5,21 +5,25 @@ use ::redis::{Pipeline, Value, cmd};
 
 use super::BusError;
 use crate::bus::{OutboundPublish, PendingReply, Publisher};
-use crate::redis::{ConnectError, ConnectOptions, RedisConnection, ServerInfo};
+use crate::redis::{ConnectError, ConnectOptions, ServerInfo, ShardAddress, ShardConnection};
 
 pub(super) struct RedisPublisher {
-    connection: RedisConnection,
+    connection: ShardConnection,
 }
 
 pub(super) async fn connect(
-    url: &str,
+    address: &ShardAddress,
     options: &ConnectOptions,
 ) -> Result<RedisPublisher, ConnectError> {
-    let connection = crate::redis::connect(url, options, |_push| ()).await?;
+    let connection = address.connect(options, |_push| ()).await?;
     Ok(RedisPublisher { connection })
 }
 
 impl RedisPublisher {
+    pub(super) const fn server(&self) -> &ServerInfo {
+        &self.connection.server
+    }
+
     async fn send(
         &self,
         batch: &[OutboundPublish],
@@ -32,7 +36,11 @@ impl RedisPublisher {
         }
         // Not `query_async`: it would turn one refused publish into a failure of the batch.
         let mut connection = self.connection.commands.clone();
-        let replies = connection.req_packed_commands(&pipeline, 0, batch.len()).await?;
+        let replies = tokio::select! {
+            biased;
+            replies = connection.req_packed_commands(&pipeline, 0, batch.len()) => replies?,
+            () = self.connection.outdated() => return Err(BusError::Closed),
+        };
         Ok(replies.into_iter().map(answer).collect())
     }
 }
@@ -60,6 +68,6 @@ impl Publisher for RedisPublisher {
     }
 
     fn closed(&self) -> PendingReply<'_, ()> {
-        Box::pin(self.connection.closed.cancelled())
+        Box::pin(self.connection.closed())
     }
 }

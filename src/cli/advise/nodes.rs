@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::samples::Samples;
 use crate::advice::{ClassCounts, LayoutTable, ObservedCluster};
@@ -62,7 +63,7 @@ struct LayoutView {
 struct ShardView {
     name: String,
     #[serde(default)]
-    url: Option<String>,
+    config: Option<Value>,
 }
 
 /// One node, read once.
@@ -207,9 +208,26 @@ fn layout_of(nodes: &[NodeReading]) -> Result<LayoutTable, CliFailure> {
         topic: count(layout.topic)?,
     };
     let view = &nodes[0].view;
-    let url = |name: &String| view.shards.iter().find(|it| it.name == *name)?.url.clone();
-    let shards = layout.shards.iter().filter_map(|name| Some((name.clone(), url(name)?))).collect();
+    let item = |name: &String| {
+        let shard = view.shards.iter().find(|it| it.name == *name)?;
+        Some((name.clone(), inline(shard.config.as_ref()?)))
+    };
+    let shards = layout.shards.iter().filter_map(item).collect();
     Ok(LayoutTable { name: view.routing.publish.clone(), buckets, shards })
+}
+
+/// Returns JSON as an inline value of TOML, whose strings are written alike.
+fn inline(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let field = |(key, value): (&String, &Value)| format!("{key} = {}", inline(value));
+            format!("{{ {} }}", fields.iter().map(field).collect::<Vec<_>>().join(", "))
+        }
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", "))
+        }
+        plain => plain.to_string(),
+    }
 }
 
 fn warnings(nodes: &[NodeReading]) -> Vec<String> {
@@ -285,7 +303,7 @@ fn class_since(before: &[NodeReading], after: &[NodeReading], class: &str) -> Cl
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn node(name: &str, version: &str) -> Value {
         let layout = json!({"user": 1, "room": 1, "topic": 1, "shards": ["r1"]});
@@ -297,7 +315,7 @@ mod tests {
     fn reading(boot: &str, nodes: &[Value]) -> NodeReading {
         let view = json!({
             "namespace": "main", "store": "00", "boot": boot, "routing": {"publish": "a"},
-            "nodes": nodes, "shards": [{"name": "r1", "url": "redis://h"}],
+            "nodes": nodes, "shards": [{"name": "r1", "config": {"name": "r1", "url": "redis://h"}}],
         });
         let view = serde_json::from_value(view).expect("a view");
         NodeReading { url: format!("http://{boot}"), view, samples: Samples::default() }
@@ -314,7 +332,10 @@ mod tests {
         assert!(check_deployment(&both).is_ok() && check_all_are_given(&both).is_ok());
         assert_eq!(warnings(&both), ["the nodes are of several versions: 0.1.0, 0.2.0"]);
         let layout = layout_of(&both).expect("one layout");
-        assert_eq!(layout.shards, [("r1".to_owned(), "redis://h".to_owned())]);
+        assert_eq!(
+            layout.shards,
+            [("r1".to_owned(), r#"{ name = "r1", url = "redis://h" }"#.to_owned())]
+        );
         assert!(warnings(&[reading("n1", &nodes[..1])]).is_empty());
     }
 

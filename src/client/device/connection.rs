@@ -5,7 +5,8 @@ use std::pin::Pin;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::client::connect::{ClientError, FrameSink, FrameSource, Incoming, connect};
+use crate::client::connect::{ClientError, FrameSink, FrameSource, Incoming, connect_as};
+use crate::domain::UserId;
 
 type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -50,8 +51,8 @@ pub(super) enum ConnectionStep {
 }
 
 impl DeviceConnection {
-    pub(super) fn call(url: String) -> Self {
-        Self::Calling(Box::pin(async move { connect(&url).await }))
+    pub(super) fn call(url: String, user: Option<UserId>) -> Self {
+        Self::Calling(Box::pin(async move { connect_as(&url, user.as_ref()).await }))
     }
 
     /// Whether the next frame can be written.

@@ -16,6 +16,8 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::connect::{ClientError, Incoming, check};
+use crate::auth::claimed_user;
+use crate::domain::UserId;
 use connection::{ConnectionStep, DeviceConnection};
 use reconnect::ConnectionLoss;
 use state::DeviceState;
@@ -63,6 +65,8 @@ impl fmt::Debug for DeviceOptions {
 /// silent for its `ping_ms` and 10 s more, the device pings it, and leaves it 10 s later.
 pub struct Device {
     urls: Vec<String>,
+    /// The user of its token, for a balancer.
+    user: Option<UserId>,
     at: usize,
     machine: DeviceState,
     line: DeviceConnection,
@@ -85,6 +89,7 @@ impl Device {
         urls.iter().try_for_each(|url| check(url))?;
         Ok(Self {
             urls,
+            user: claimed_user(&plan.token),
             at: 0,
             machine: DeviceState::new(plan, Instant::now()),
             line: DeviceConnection::Down,
@@ -136,7 +141,8 @@ impl Device {
     /// Connects or disconnects as the state machine asks.
     fn prepare(&mut self) {
         if self.machine.calls(Instant::now()) {
-            self.line = DeviceConnection::call(self.urls[self.at % self.urls.len()].clone());
+            let url = self.urls[self.at % self.urls.len()].clone();
+            self.line = DeviceConnection::call(url, self.user.clone());
         }
         if self.line.is_idle()
             && let Some(frame) = self.machine.write()

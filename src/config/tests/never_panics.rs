@@ -5,13 +5,15 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::layers::DEFAULT_TOML;
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 20] = [
     "namespace",
     "workers",
     "node.name",
     "node",
     "listen.clients",
     "listen.origins",
+    "listen.trusted",
+    "timeouts.lame_duck_ms",
     "layouts",
     "layouts.a",
     "layouts.a.buckets.user",

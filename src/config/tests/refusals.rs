@@ -87,6 +87,7 @@ fn wrong_types_are_refused_once() {
         ("auth.keys = 5", "auth.keys: a list is required, an integer was given"),
         ("listen.origins = \"*\"", "listen.origins: a list is required, a string was given"),
         ("listen.origins = [5]", "listen.origins[0] = 5: "),
+        ("listen.trusted = \"::1/128\"", "listen.trusted: a list is required, a string was given"),
         ("auth.issuer = 5", "auth.issuer = 5: a string of 0 to 256 bytes is required"),
     ] {
         assert_one(text, start);
@@ -134,6 +135,22 @@ fn bounds_are_held() {
             &format!("{nine}\n[routing]\npublish = \"l0\"\nsubscribe = [\"l0\"]"),
             "layouts: 1 to 8 are required, 9",
         ),
+        (
+            "listen.trusted = [\"10.0.0.1/8\"]",
+            "listen.trusted[0] = \"10.0.0.1/8\": a network such as",
+        ),
+        (
+            "listen.trusted = [\"0.0.0.0/0\"]",
+            "listen.trusted[0] = \"0.0.0.0/0\": a network such as",
+        ),
+        (
+            &format!("listen.trusted = [{}]", "\"::1/128\",".repeat(65)),
+            "listen.trusted: 0 to 64 are required, 65 were given",
+        ),
+        (
+            "timeouts.lame_duck_ms = 600001",
+            "timeouts.lame_duck_ms = 600001: an integer, 0 to 600000",
+        ),
         ("listen.origins = [\"https://a/\"]", "listen.origins[0] = \"https://a/\": "),
     ] {
         assert_one(text, start);
@@ -143,6 +160,14 @@ fn bounds_are_held() {
 #[test]
 fn relations_are_held() {
     for (text, start) in [
+        (
+            "timeouts.lame_duck_ms = 14991",
+            "timeouts.drain_timeout_ms = 15000: at least 15001 is required, timeouts.lame_duck_ms + 10",
+        ),
+        (
+            "listen.proxy_protocol = true",
+            "listen.proxy_protocol = true: a PROXY header is taken from listen.trusted alone",
+        ),
         (
             "timeouts.subscribe_timeout_ms = 999",
             "timeouts.subscribe_timeout_ms = 999: at least 1000 is required, timeouts.bucket_subscribe_timeout_ms",
@@ -310,8 +335,8 @@ fn layouts_in_use_agree_on_their_shards() {
 
 #[test]
 fn shards_of_mistaken_layouts_are_not_judged() {
-    let (r1, bad) = (shard("r1", "redis://h1"), shard("r1", "rediss://h"));
-    assert_one(&two(&r1, &bad), "layouts.b.redis[0].url: only redis://");
+    let (r1, bad) = (shard("r1", "redis://h1"), shard("r1", "redix://h"));
+    assert_one(&two(&r1, &bad), "layouts.b.redis[0].url: redis:// or rediss:// is required");
     assert_one(&two(&r1, "5"), "layouts.b.redis[0]: a table is required");
     let unknown = two(&r1, &shard("r1", "redis://h2")).replace("[\"a\", \"b\"]", "[\"a\", \"x\"]");
     assert_one(&unknown, "routing.subscribe = \"x\": one of [layouts] is required: a, b, unused");
@@ -325,8 +350,8 @@ fn shards_are_named_once_and_addressed() {
     assert_one(&shards(r#"{ name = "r" }"#), "layouts.a.redis[0].url: missing");
     assert_one(&shards(r#"{ url = "redis://h" }"#), "layouts.a.redis[0].name: missing");
     assert_one(
-        &shards(r#"{ name = "r", url = "rediss://h" }"#),
-        "layouts.a.redis[0].url: only redis://",
+        &shards(r#"{ name = "r", url = "redix://h" }"#),
+        "layouts.a.redis[0].url: redis:// or rediss:// is required",
     );
     let many: Vec<String> = (0..1025).map(|i| one.replace("\"r\"", &format!("\"r{i}\""))).collect();
     assert_one(

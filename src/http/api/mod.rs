@@ -107,9 +107,8 @@ impl Api {
         body: Incoming,
         principal: Principal,
     ) -> Result<ApiCall<'_>, Problem> {
-        let (verdict, _) = self.readiness.verdict();
-        if !verdict.takes_sessions() {
-            let detail = format!("the node takes no requests: it is {verdict}");
+        if let Some(state) = self.readiness.refusal() {
+            let detail = format!("the node takes no requests: it is {state}");
             return Err(Problem::from(ErrorReply::new(Code::Unavailable, detail)).closing());
         }
         let query = Query::read(head.uri.query())?;

@@ -105,6 +105,41 @@ fn a_send_waits_for_its_rate_as_long_as_it_may() {
 }
 
 #[test]
+fn a_send_that_waits_for_its_rate_is_woken_when_its_session_leaves() {
+    on_event_loop(async {
+        pause();
+        let session = Peers::new().await.session("a").await;
+        let begun = Instant::now();
+        session.wait_unless_leaving(Duration::from_secs(1)).await;
+        assert!(!session.is_leaving() && begun.elapsed() >= Duration::from_secs(1));
+        let leaves = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            session.take_no_sends();
+        };
+        let begun = Instant::now();
+        tokio::join!(session.wait_unless_leaving(HELD_MAX), leaves);
+        session.wait_unless_leaving(HELD_MAX).await;
+        assert!(session.is_leaving() && begun.elapsed() < Duration::from_secs(2));
+    });
+}
+
+#[test]
+fn a_lane_that_is_closed_makes_no_queue_and_leaves_nothing_behind() {
+    on_event_loop(async {
+        pause();
+        let session = Peers::new().await.session("a").await;
+        session.close_lane(Lane::Writes, Closed::All, Duration::ZERO);
+        assert!(session.held.closed.take().is_none(), "not even for no time");
+        session.close_lane(Lane::Reads, Closed::All, HELD_MAX);
+        assert!(session.held_wake().is_none(), "there is no queue");
+        assert_eq!(session.closed_for(Lane::Reads), Some((Closed::All, HELD_MAX)));
+        advance(HELD_MAX).await;
+        assert_eq!(session.closed_for(Lane::Reads), None);
+        assert!(session.held.closed.take().is_none());
+    });
+}
+
+#[test]
 fn frames_that_waited_for_the_rooms_have_their_time_from_then_on() {
     on_event_loop(async {
         pause();

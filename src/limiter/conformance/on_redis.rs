@@ -8,7 +8,7 @@ use super::*;
 use crate::bus::conformance::redis_server::RedisServer;
 use crate::layout::{BucketCount, BucketCounts, Layout, Layouts};
 use crate::limiter::{LimiterError, RedisLimiter, RedisLimiterOptions};
-use crate::redis::{ConnectOptions, Keys};
+use crate::redis::{ConnectOptions, Keys, RedisUrl};
 
 /// How long a call waits in these tests, where the server is well.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -55,12 +55,12 @@ pub(super) fn limiter(url: &str, answer: Duration, waiting: usize) -> Arc<dyn Li
     let plan = RedisLimiterOptions {
         layouts: Arc::new(layouts),
         keys: Keys::new("suite", 7),
-        urls: vec![url.to_owned()],
+        addresses: vec![url.parse::<RedisUrl>().expect("a URL").into()],
         connect: ConnectOptions { connect: SHORT, keepalive: PATIENCE, user_timeout: PATIENCE },
         answer,
         waiting,
     };
-    Arc::new(RedisLimiter::start(plan).expect("the address is one"))
+    Arc::new(RedisLimiter::start(plan))
 }
 
 fn one() -> LimitedCall {

@@ -6,11 +6,11 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Addresses that handshakes come from.
-const ADDRESSES: u8 = 4;
+/// Addresses that handshakes come from. The first is none.
+const ADDRESSES: u8 = 5;
 
-fn address(number: u8) -> IpAddr {
-    Ipv4Addr::new(10, 0, 0, number).into()
+fn address(number: u8) -> Option<IpAddr> {
+    (number > 0).then(|| Ipv4Addr::new(10, 0, 0, number).into())
 }
 
 /// A handshake in the list: when it came or made progress, and its progress.
@@ -31,7 +31,8 @@ struct Model {
 
 impl Model {
     fn held(&self, address: u8) -> usize {
-        self.known.iter().filter(|known| known.address == address).count()
+        let is_counted = |known: &&Known| known.address == address && address > 0;
+        self.known.iter().filter(is_counted).count()
     }
 
     /// The rule as it is written. Of the addresses that pay, it is the silent one that came first.
@@ -61,6 +62,8 @@ enum Step {
     Speak(usize),
     /// One was upgraded, and is silent again.
     Upgrade(usize),
+    /// A balancer names the client of one.
+    Assign(usize, u8),
     /// One ended, or has shown its token.
     Leave(usize),
     /// One is ended for a newcomer of an address.
@@ -72,6 +75,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (0..ADDRESSES).prop_map(Step::Come),
         2 => any::<usize>().prop_map(Step::Speak),
         1 => any::<usize>().prop_map(Step::Upgrade),
+        2 => (any::<usize>(), 0..ADDRESSES).prop_map(|(place, to)| Step::Assign(place, to)),
         1 => any::<usize>().prop_map(Step::Leave),
         2 => (0..ADDRESSES).prop_map(Step::End),
     ];
@@ -97,9 +101,14 @@ fn take(queue: &mut Handshakes<u8>, model: &mut Model, step: Step, at: usize) {
         Step::Upgrade(place) if count > 0 => {
             advance(queue, &mut model.known[place % count], Progress::Silent, at);
         }
+        Step::Assign(place, to) if count > 0 => {
+            let known = &mut model.known[place % count];
+            queue.assign(known.id, address(to));
+            known.address = to;
+        }
         Step::Leave(place) if count > 0 => {
             let known = model.known.swap_remove(place % count);
-            assert_eq!(queue.remove(known.id), Some(known.address));
+            assert!(queue.remove(known.id).is_some());
             assert_eq!(queue.remove(known.id), None, "it is gone");
             assert_eq!(queue.advance(known.id, Progress::Unfinished), None);
         }
@@ -110,7 +119,7 @@ fn take(queue: &mut Handshakes<u8>, model: &mut Model, step: Step, at: usize) {
             model.known.retain(|known| known.id != ended);
             assert!(queue.remove(ended).is_some());
         }
-        Step::Speak(_) | Step::Upgrade(_) | Step::Leave(_) => {}
+        Step::Speak(_) | Step::Upgrade(_) | Step::Assign(..) | Step::Leave(_) => {}
     }
 }
 

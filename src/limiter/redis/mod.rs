@@ -16,7 +16,7 @@ use super::keyed_permits::KeyedPermits;
 use super::{LimitDecision, LimitedCall, Limiter, LimiterError, PendingDecision};
 use crate::domain::{RoutingKey, UserId};
 use crate::layout::Layouts;
-use crate::redis::{ConnectOptions, Keys, Pool, PoolError};
+use crate::redis::{ConnectOptions, Keys, Pool, ShardAddress};
 
 /// One user may fill this part of a queue: a quarter.
 const USER_PART: usize = 4;
@@ -29,7 +29,7 @@ pub struct RedisLimiterOptions {
     /// How keys are named.
     pub keys: Keys,
     /// The addresses of the shards, in the order of [`Layouts::shards`].
-    pub urls: Vec<String>,
+    pub addresses: Vec<ShardAddress>,
     /// How connections are made.
     pub connect: ConnectOptions,
     /// How long a call waits for its decision.
@@ -53,17 +53,17 @@ pub struct RedisLimiter {
 impl RedisLimiter {
     /// Starts one task per shard on the current runtime. They end with the value. A task connects
     /// at its first call.
-    pub fn start(plan: RedisLimiterOptions) -> Result<Self, PoolError> {
-        let mut lanes = Vec::with_capacity(plan.urls.len());
-        for url in &plan.urls {
+    pub fn start(plan: RedisLimiterOptions) -> Self {
+        let mut lanes = Vec::with_capacity(plan.addresses.len());
+        for address in plan.addresses {
             let (sender, asks) = mpsc::channel(plan.waiting);
-            let pool = Pool::new(url, &plan.connect, plan.answer)?;
+            let pool = Pool::new(address, &plan.connect, plan.answer);
             tokio::spawn(ScriptBatcher { pool, asks }.run());
             lanes.push(sender);
         }
         let RedisLimiterOptions { layouts, keys, answer, waiting, .. } = plan;
         let quota = quota_in_queue(waiting);
-        Ok(Self { layouts, keys, lanes, waiting, quota, answer })
+        Self { layouts, keys, lanes, waiting, quota, answer }
     }
 
     fn ask(&self, call: LimitedCall) -> Result<oneshot::Receiver<Answered>, LimiterError> {

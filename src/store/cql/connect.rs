@@ -15,9 +15,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use scylla::client::execution_profile::{ExecutionProfile, ExecutionProfileHandle};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
@@ -33,6 +30,7 @@ use scylla::statement::Consistency;
 
 use super::error::CqlOpenError;
 use super::options::CqlOptions;
+use crate::tls::{ClientConfig, TlsFileError, TlsFiles};
 
 /// For connecting in all: after this time a node that starts had better report that it cannot.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -191,23 +189,10 @@ fn builder(options: &CqlOptions, profiles: &Profiles) -> Result<SessionBuilder, 
 /// A TLS client that trusts the authorities of a file. A node's certificate must name the address
 /// that is connected to.
 fn trusting(path: &Path) -> Result<Arc<ClientConfig>, CqlOpenError> {
-    let refused = |reason: String| CqlOpenError::Certificates { path: path.to_owned(), reason };
-    let mut roots = RootCertStore::empty();
-    let certificates = CertificateDer::pem_file_iter(path).map_err(|e| refused(e.to_string()))?;
-    for certificate in certificates {
-        let certificate = certificate.map_err(|error| refused(error.to_string()))?;
-        roots.add(certificate).map_err(|error| refused(error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(refused("it holds no certificate".to_owned()));
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| refused(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+    let files = TlsFiles { authorities: Some(path.to_owned()), ..TlsFiles::default() };
+    files
+        .read()
+        .map_err(|TlsFileError { path, why }| CqlOpenError::Certificates { path, reason: why })
 }
 
 /// A datacenter without nodes would leave every statement without a node to go to.

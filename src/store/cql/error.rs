@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 
+use super::schema::SchemaVersion;
 use crate::store::{AppendError, HeartbeatError, ReadError};
 
 /// Why a CQL store was not opened, or its schema not applied or checked.
@@ -57,9 +58,9 @@ pub enum CqlOpenError {
         /// The keyspace.
         keyspace: String,
         /// The version found.
-        found: u32,
+        found: SchemaVersion,
         /// The version known.
-        known: u32,
+        known: SchemaVersion,
     },
     /// The store belongs to another namespace.
     #[error("namespace `{configured}`: keyspace `{keyspace}` belongs to namespace `{stored}`")]

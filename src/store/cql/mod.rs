@@ -67,7 +67,8 @@ use thread::{StoreThread, ThreadBusy, ThreadGate};
 pub use error::CqlOpenError;
 pub use options::CqlOptions;
 pub use schema::{
-    SchemaChange, ServerKind, apply as apply_schema, check as check_schema, print as print_schema,
+    SchemaChange, SchemaVersion, ServerKind, apply as apply_schema, check as check_schema,
+    print as print_schema, retag,
 };
 
 /// Writes and reads of the cluster table and of the time under way at once. Every 2 s there are a

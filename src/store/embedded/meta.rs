@@ -42,6 +42,13 @@ pub(super) fn create(tables: &Tables, namespace: &str) -> Result<(Identity, Micr
     Ok((identity, high_water))
 }
 
+/// Replaces the identity, durably.
+pub(super) fn replace_identity(tables: &Tables, identity: &Identity) -> Result<(), MetaError> {
+    let mut batch = tables.batch(1);
+    batch.insert(&tables.meta, IDENTITY, identity_row(identity));
+    Ok(batch.commit()?)
+}
+
 fn identity_row(identity: &Identity) -> Vec<u8> {
     let mut row = vec![SCHEMA];
     row.extend_from_slice(&identity.id.0.to_be_bytes());

@@ -17,6 +17,7 @@
 //! | `expiry` | how idempotency keys are forgotten |
 //! | `files`, `journal` | which files must exist, and what may be cut off from a journal |
 //! | `salvage` | what an operator can do with a damaged store |
+//! | `retag` | a new identity for a store that was restored |
 //! | `watch`, `failure` | a thread that checks whether the store can be written, and its result |
 //! | `heartbeats` | the nodes of this process: a map, never on disk |
 //! | `reader`, `query` | the read thread, and the queries |
@@ -56,6 +57,7 @@ mod options;
 mod ports;
 mod query;
 mod reader;
+mod retag;
 mod row;
 mod salvage;
 mod tables;
@@ -80,6 +82,7 @@ use writer::{BatchLimit, WriteThread};
 
 pub use open_error::OpenError;
 pub use options::{BATCH_BYTES_MAX, EmbeddedOptions, OPEN_FILES_MAX};
+pub use retag::retag;
 pub use salvage::{Inventory, SalvageLoss, check, salvage};
 pub use tables::MEMORY_BYTES;
 

@@ -6,8 +6,16 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
-/// Programs that are counted by name. Clients choose the names, so further ones are `other`.
+/// Programs that are counted by name. Clients choose the names, so further ones are [`OTHER`],
+/// unless a named one has no session any more.
 const PROGRAMS_MAX: usize = 32;
+
+/// The label of programs above that bound, and of clients that call themselves like a label of
+/// this file.
+const OTHER: &str = "other";
+
+/// The label of clients that do not name their program.
+const UNNAMED: &str = "unnamed";
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct ProgramLabels {
@@ -34,22 +42,39 @@ impl ClientPrograms {
 
     /// Counts a session of a program, which `hello` may leave unnamed.
     pub fn enter(&self, program: Option<&str>) -> ClientPermit {
-        let client = program.map_or("unnamed", |program| self.label(program)).to_owned();
-        let gauge = self.sessions.get_or_create_owned(&ProgramLabels { client });
+        // It is held until the session is counted: no name is given up in between.
+        let mut named = self.named.lock();
+        let client = program.map_or(UNNAMED, |program| self.label(&mut named, program));
+        let gauge = self.sessions.get_or_create_owned(&ProgramLabels::of(client));
         gauge.inc();
         ClientPermit(gauge)
     }
 
-    fn label<'a>(&self, program: &'a str) -> &'a str {
-        let mut named = self.named.lock();
+    fn label<'a>(&self, named: &mut AHashSet<Box<str>>, program: &'a str) -> &'a str {
         if named.contains(program) {
             return program;
         }
-        if named.len() == PROGRAMS_MAX {
-            return "other";
+        let is_reserved = [OTHER, UNNAMED].contains(&program);
+        if is_reserved || (named.len() == PROGRAMS_MAX && !self.forget_one(named)) {
+            return OTHER;
         }
         named.insert(program.into());
         program
+    }
+
+    /// Gives up a name that has no session. Returns whether there was one.
+    fn forget_one(&self, named: &mut AHashSet<Box<str>>) -> bool {
+        let sessions = |name: &str| self.sessions.get_or_create(&ProgramLabels::of(name)).get();
+        let idle = named.iter().find(|name| sessions(name) == 0).cloned();
+        let Some(idle) = idle else { return false };
+        self.sessions.remove(&ProgramLabels::of(&idle));
+        named.remove(&idle)
+    }
+}
+
+impl ProgramLabels {
+    fn of(client: &str) -> Self {
+        Self { client: client.to_owned() }
     }
 }
 
@@ -66,10 +91,8 @@ mod tests {
     #[test]
     fn so_many_programs_are_named_and_a_permit_is_given_back() {
         let programs = ClientPrograms::new(Family::default());
-        let count = |client: &str| {
-            let labels = ProgramLabels { client: client.to_owned() };
-            programs.sessions.get_or_create(&labels).get()
-        };
+        let count =
+            |client: &str| programs.sessions.get_or_create(&ProgramLabels::of(client)).get();
         let held: Vec<_> =
             (0..PROGRAMS_MAX + 2).map(|at| programs.enter(Some(&format!("web/{at}")))).collect();
         let again = programs.enter(Some("web/0"));
@@ -78,5 +101,31 @@ mod tests {
         assert_eq!((count("web/32"), count("unnamed")), (0, 1));
         drop((held, again, unnamed));
         assert_eq!((count("web/0"), count("other"), count("unnamed")), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_name_without_sessions_makes_room_for_another() {
+        let programs = ClientPrograms::new(Family::default());
+        let mut held: Vec<_> =
+            (0..PROGRAMS_MAX).map(|at| programs.enter(Some(&format!("web/{at}")))).collect();
+        drop(held.remove(7));
+        let another = programs.enter(Some("app/1"));
+        let mut text = String::new();
+        let mut registry = prometheus_client::registry::Registry::default();
+        registry.register("p", "", programs.sessions.clone());
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        assert!(text.contains("\"app/1\"} 1") && !text.contains("\"web/7\""), "{text}");
+        assert_eq!(programs.named.lock().len(), PROGRAMS_MAX);
+        drop((held, another));
+    }
+
+    #[test]
+    fn a_client_that_is_called_like_a_label_is_another_one() {
+        let programs = ClientPrograms::new(Family::default());
+        let _held = [OTHER, UNNAMED].map(|name| programs.enter(Some(name)));
+        assert!(programs.named.lock().is_empty());
+        let count =
+            |client: &str| programs.sessions.get_or_create(&ProgramLabels::of(client)).get();
+        assert_eq!((count(OTHER), count(UNNAMED)), (2, 0));
     }
 }

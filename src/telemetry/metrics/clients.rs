@@ -75,7 +75,7 @@ metrics! {
     pub struct SessionMetrics {
         /// Sessions after their hello.
         pub open: Gauge = named("sessions");
-        /// Sessions by the client program that their hello named.
+        /// Sessions by the client program that their hello named: 32 by name, the rest as other.
         pub programs: ClientPrograms = by_program("client_programs");
         /// Sessions closed by the server, by code.
         closes: Family<CloseLabels, Counter> = named("closes");

@@ -24,6 +24,8 @@ metrics! {
 
     /// What the node agent writes and reads.
     pub struct AgentMetrics {
+        /// Whether /readyz says that the node is ready.
+        pub ready: Gauge = named("ready");
         /// Leases that ran out.
         pub fences: Counter = named("fences");
         /// Heartbeats that were stored.

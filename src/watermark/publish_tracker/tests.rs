@@ -168,6 +168,19 @@ fn a_gap_settles_and_the_same_snapshot_tells_it() {
 }
 
 #[test]
+fn what_was_given_up_on_is_settled_and_not_confirmed() {
+    let mut tracker = PublishTracker::new(1, BOUNDS, at(0.0), Safeguards::default());
+    let lost = send(&mut tracker, 0.0);
+    assert!(!tracker.is_confirmed(lost), "it is not answered");
+    assert_eq!(tracker.tick(at(10.1)).dropped, 1);
+    assert!(tracker.is_settled(0) && !tracker.is_confirmed(lost));
+    tracker.up(0, HERE);
+    let later = send(&mut tracker, 11.0);
+    confirm(&mut tracker);
+    assert!(tracker.is_confirmed(later) && !tracker.is_confirmed(lost));
+}
+
+#[test]
 fn pending_sends_are_bounded_over_all_tenures() {
     let mut tracker = tracker();
     let first = enter(&mut tracker, 0.0);

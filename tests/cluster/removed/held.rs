@@ -31,6 +31,17 @@ enum Changes {
     Left(Membership),
 }
 
+/// What becomes of the next read mark or row of a room. It is stored in any case.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum NextWrite {
+    #[default]
+    Answered,
+    /// Its answer waits until it is let go.
+    Held,
+    /// It is answered with `OutcomeUnknown`.
+    Doubted,
+}
+
 /// A store whose answers to clients about messages and nonces wait until they are let go, though they are read
 /// at once (what a node reads of its own accord, oldest first, does not wait), and whose changes of
 /// membership may reach one side alone, as in a store of two tables.
@@ -44,6 +55,7 @@ pub struct Held {
     changes: Mutex<Changes>,
     /// Messages to be stored and answered with `OutcomeUnknown`.
     doubted: AtomicUsize,
+    next_write: Mutex<NextWrite>,
     /// Whether the cluster table cannot be read.
     is_away: AtomicBool,
 }
@@ -53,8 +65,9 @@ impl Held {
         let (open, waiting) = (watch::Sender::new(true), Arc::default());
         let (changes, doubted) = (Mutex::default(), AtomicUsize::new(0));
         let looked_up = AtomicUsize::new(0);
+        let next_write = Mutex::default();
         let is_away = AtomicBool::new(false);
-        Self { inner, open, waiting, looked_up, changes, doubted, is_away }
+        Self { inner, open, waiting, looked_up, changes, doubted, next_write, is_away }
     }
 
     /// From now on messages that are read wait.
@@ -101,6 +114,21 @@ impl Held {
     /// The next message is stored and answered with `OutcomeUnknown`.
     pub fn doubt_next(&self) {
         self.doubted.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub fn next_write(&self, next: NextWrite) {
+        *self.next_write.lock() = next;
+    }
+
+    fn as_next(&self, write: PendingWrite) -> PendingWrite {
+        match std::mem::take(&mut *self.next_write.lock()) {
+            NextWrite::Answered => write,
+            NextWrite::Held => self.held(write),
+            NextWrite::Doubted => Box::pin(async move {
+                write.await?;
+                Err(AppendError::OutcomeUnknown { reason: "the answer was lost".into() })
+            }),
+        }
     }
 
     fn left_over(&self, key: &MembershipKey) -> Option<Membership> {
@@ -159,8 +187,11 @@ impl RoomStore for Held {
         Box::pin(async move { Ok(inner.await?.into_iter().chain(torn).reduce(merged)) })
     }
 
+    fn put_room(&self, room: Room) -> PendingWrite {
+        self.as_next(self.inner.put_room(room))
+    }
+
     pass_on! {
-        put_room(room: Room) -> PendingWrite;
         room(room: RoomId) -> PendingRead<Option<Room>>;
         head(room: RoomId) -> PendingRead<Option<MessageId>>;
         members(query: MembersQuery) -> PendingRead<MembersPage>;
@@ -175,8 +206,11 @@ impl ReceiptStore for Held {
         self.held(self.inner.idempotency(key))
     }
 
+    fn mark_read(&self, mark: ReadMark) -> PendingWrite {
+        self.as_next(self.inner.mark_read(mark))
+    }
+
     pass_on! {
-        mark_read(mark: ReadMark) -> PendingWrite;
         read_mark(participant: Participant) -> PendingRead<Option<MessageId>>;
         put_idempotency(entry: IdempotencyEntry) -> PendingWrite;
     }

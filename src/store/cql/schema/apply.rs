@@ -110,7 +110,7 @@ pub async fn check(options: &CqlOptions) -> Result<Vec<String>, CqlOpenError> {
     Ok(all)
 }
 
-async fn connect_for_schema(options: &CqlOptions) -> Result<Session, CqlOpenError> {
+pub(super) async fn connect_for_schema(options: &CqlOptions) -> Result<Session, CqlOpenError> {
     connect(options, &Profiles::new(options)).await
 }
 

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `identity` | store id (16 hexadecimal digits), cursor key (64) |
 //! | `namespace` | the namespace |
-//! | `version` | the schema's version, written last: nodes look for it |
+//! | `version` | the schema's version, `1.0`, written last: nodes look for it |
 //!
 //! There are no conditional statements on tablets. So identity and namespace are written with one
 //! constant timestamp: of two that are made at once the larger value stays, on every replica. What
@@ -14,18 +14,16 @@
 use scylla::client::session::Session;
 
 use super::query::{ask, statement_failed};
+use super::version::{SchemaVersion, VERSION};
 use crate::store::cql::error::CqlOpenError;
 use crate::store::cql::options::CqlOptions;
 use crate::store::{CursorKey, Identity, StoreId};
 
-/// The schema version of this program.
-pub(in super::super) const VERSION: u32 = 1;
-
 /// The timestamp of rows that are made once.
-const MADE_ONCE: u32 = 1;
+const MADE_ONCE: i64 = 1;
 
 /// The timestamp of the rows that all makers agreed on.
-const AGREED: u32 = 2;
+const AGREED: i64 = 2;
 
 const IDENTITY: &str = "identity";
 const NAMESPACE: &str = "namespace";
@@ -58,16 +56,19 @@ impl Meta {
     }
 
     /// The version; none if the schema is not complete.
-    pub(super) fn version(&self, options: &CqlOptions) -> Result<Option<u32>, CqlOpenError> {
+    pub(super) fn version(
+        &self,
+        options: &CqlOptions,
+    ) -> Result<Option<SchemaVersion>, CqlOpenError> {
         let keyspace = options.cql.keyspace.clone();
         let Some(text) = &self.version else { return Ok(None) };
-        match text.parse() {
-            Ok(found) if found > VERSION => {
+        match text.parse::<SchemaVersion>() {
+            Ok(found) if found.major > VERSION.major => {
                 Err(CqlOpenError::Newer { keyspace, found, known: VERSION })
             }
             Ok(found) => Ok(Some(found)),
-            Err(_) => {
-                let difference = format!("row `version` of `meta` is `{text}`, not a number");
+            Err(()) => {
+                let difference = format!("row `version` of `meta` is `{text}`, not a version");
                 Err(CqlOpenError::Schema { keyspace, difference })
             }
         }
@@ -113,12 +114,33 @@ pub(super) async fn make(
         write(session, options, NAMESPACE, &options.namespace, MADE_ONCE).await?;
     }
     if known.identity.is_none() {
-        let identity = Identity::random(&options.namespace);
-        let key = identity.cursor_key.expose().map(|byte| format!("{byte:02x}")).concat();
-        let text = format!("{} {key}", identity.id);
+        let text = identity_text(&Identity::random(&options.namespace));
         write(session, options, IDENTITY, &text, MADE_ONCE).await?;
     }
     Ok(())
+}
+
+fn identity_text(identity: &Identity) -> String {
+    let key = identity.cursor_key.expose().map(|byte| format!("{byte:02x}")).concat();
+    format!("{} {key}", identity.id)
+}
+
+/// Writes another identity right above the stored one. Of two that are written at once one stays,
+/// on every replica: it is returned.
+pub(super) async fn replace_identity(
+    session: &Session,
+    options: &CqlOptions,
+    identity: &Identity,
+) -> Result<Identity, CqlOpenError> {
+    let when = format!(
+        "SELECT WRITETIME(value) FROM {}.meta WHERE key = '{IDENTITY}'",
+        options.cql.keyspace
+    );
+    let stored = ask::<(Option<i64>,)>(session, options, &when).await?;
+    let stored = stored.into_iter().find_map(|(time,)| time).unwrap_or(AGREED);
+    let text = identity_text(identity);
+    write(session, options, IDENTITY, &text, stored.saturating_add(1)).await?;
+    admitted(session, options).await
 }
 
 /// Writes again what the makers agreed on.
@@ -137,7 +159,7 @@ pub(super) async fn confirm(
 
 /// Writes the version, with the version as timestamp, so that a later one stays.
 pub(super) async fn finish(session: &Session, options: &CqlOptions) -> Result<(), CqlOpenError> {
-    write(session, options, VERSION_KEY, &VERSION.to_string(), VERSION).await
+    write(session, options, VERSION_KEY, &VERSION.to_string(), VERSION.timestamp()).await
 }
 
 async fn write(
@@ -145,7 +167,7 @@ async fn write(
     options: &CqlOptions,
     key: &str,
     value: &str,
-    timestamp: u32,
+    timestamp: i64,
 ) -> Result<(), CqlOpenError> {
     let insert = format!(
         "INSERT INTO {}.meta (key, value) VALUES (?, ?) USING TIMESTAMP {timestamp}",
@@ -168,9 +190,9 @@ pub(in super::super) async fn admitted(
     };
     let meta = Meta::read(session, options).await?;
     let version = meta.version(options)?;
-    if version != Some(VERSION) {
+    if version < Some(VERSION) {
         let found = version.map_or("not finished".to_owned(), |found| found.to_string());
-        return Err(refused(format!("schema version {found}, it must be {VERSION}")));
+        return Err(refused(format!("schema version {found}, it must be at least {VERSION}")));
     }
     meta.check_namespace(options)?;
     meta.identity().ok_or_else(|| refused("row `identity` of `meta` is missing or corrupt".into()))

@@ -6,7 +6,9 @@
 //! | `ddl` | the statements, by the kind of server |
 //! | `introspect` | what a keyspace holds, and how that differs |
 //! | `meta` | version, namespace and identity: rows of `meta` |
+//! | `version` | the version, and which versions fit each other |
 //! | `apply` | making it all, from several places at once |
+//! | `retag` | a new identity for a keyspace that was restored |
 //!
 //! No counters, no conditional statements, no views or secondary indexes: tables may be on tablets.
 //! No null is bound, and only rows of `memberships` are deleted: those of rooms that the user left
@@ -18,11 +20,15 @@ mod ddl;
 mod introspect;
 mod meta;
 mod query;
+mod retag;
+mod version;
 
 pub use apply::{SchemaChange, apply, check};
 pub use ddl::{ServerKind, print};
 pub(super) use introspect::FoundSchema;
 pub(super) use meta::admitted;
+pub use retag::retag;
+pub use version::SchemaVersion;
 
 use std::time::Duration;
 

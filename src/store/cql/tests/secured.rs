@@ -7,7 +7,8 @@ use std::time::Instant;
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::{Credentials, Secret, TlsConfig};
+use crate::config::{Credentials, TlsConfig};
+use crate::secret::Secret;
 use crate::store::conformance::{START, direct};
 use server::CqlTestServer;
 
@@ -55,6 +56,7 @@ async fn who_shows_no_password_or_believes_another_authority_is_not_connected() 
     let credentials = |password: &str| Credentials {
         username: "cassandra".to_owned(),
         password: Secret::new(password),
+        file: None,
     };
     let right = with(options("nc_secured"), |cql| {
         cql.nodes = vec![server.address()];

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::redis::MASKED;
+/// The text that replaces a secret wherever one would be printed.
+pub const MASKED: &str = "MASKED";
 
 /// Bytes that only [`Secret::expose`] shows.
 #[derive(Clone, PartialEq, Eq)]
