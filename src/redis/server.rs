@@ -77,7 +77,9 @@ pub enum UnfitServer {
     )]
     Misnaming,
     /// It watches servers and is none.
-    #[error("this is a sentinel: use the key `sentinel` with the name of the primary that it watches")]
+    #[error(
+        "this is a sentinel: use the key `sentinel` with the name of the primary that it watches"
+    )]
     Sentinel,
 }
 
