@@ -78,7 +78,7 @@ impl Fleet {
             "[node]\nname = \"n{}\"\n\
              [listen]\nclients = \"127.0.0.1:{clients}\"\noperator = \"127.0.0.1:{operator}\"\n\
              [rates]\nlimit_users = false\n[interest]\nlinger_ms = 100\n\
-             [timeouts]\ndrain_timeout_ms = 2000\nbucket_subscribe_timeout_ms = 15000\n\
+             [timeouts]\ndrain_timeout_ms = 2000\nlame_duck_ms = 0\nbucket_subscribe_timeout_ms = 15000\n\
              subscribe_timeout_ms = 15000\n\
              [repair]\nconversation_messages = 10000\nresume_messages = 100000\n{layouts}",
             node + 1,
