@@ -60,7 +60,7 @@ impl Servers {
                     }
                 }
                 Some("NODES") => *value = format!("[{:?}]", self.cql),
-                Some("CLIENTS" | "OPERATOR") => *value = "127.0.0.1:0".to_owned(),
+                Some("CLIENTS" | "OPERATOR") => "127.0.0.1:0".clone_into(value),
                 _ => {}
             }
         }
