@@ -10,6 +10,7 @@
 //! | `domain` | ids, subjects, patterns, conversations, messages: pure |
 //! | `clock` | the time of the node, and whether it is known to be right |
 //! | `layout` | from keys to buckets to shards, the plan of a publish, its cost: pure |
+//! | `advice` | which bucket counts and shards suit a deployment: pure |
 //! | `cluster` | the live nodes: heartbeats, leases, failure detection: pure |
 //! | `watermark` | what live delivery guarantees: settled sends, delivery gaps, cursors: pure |
 //! | `socket` | the server side of a WebSocket on one event loop |
@@ -91,6 +92,7 @@
     reason = "both panic without a reader: commands print by `cli`, the rest logs"
 )]
 
+pub mod advice;
 pub(crate) mod agent;
 pub mod auth;
 pub mod bench;

@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 
 use super::NodeAgentOptions;
 use crate::cluster::{
-    Generations, Heartbeat, Incarnation, LEASE, LeaseState, NodeInfo, NodeState, Safeguards,
-    ShardTag, WorkerProgress,
+    Generations, Heartbeat, Incarnation, LEASE, LeaseState, NodeInfo, NodeReport, NodeState,
+    Safeguards, ShardTag, WorkerProgress,
 };
 use crate::delivery::{Report, WorkerCommand};
 use crate::domain::MonotonicTime;
@@ -66,6 +66,7 @@ impl HeartbeatWriter {
             tap: false,
             copies: false,
             envelopes: plan.about.envelopes,
+            report: NodeReport::default(),
         });
         Self {
             tags: plan.about.shards.iter().map(|name| ShardTag::of(name)).collect(),
@@ -268,12 +269,16 @@ impl HeartbeatWriter {
     }
 
     fn row(
-        &self,
+        &mut self,
         incarnation: Incarnation,
         counter: u64,
         snapshots: &[WorkerProgress],
     ) -> Heartbeat {
         let written = self.plan.clock.now();
+        let report = self.plan.table.report();
+        if self.about.report != report {
+            self.about = Arc::new(NodeInfo { report, ..NodeInfo::clone(&self.about) });
+        }
         let about = Arc::clone(&self.about);
         // Read after the snapshots: they cover no id that was given up on and is missing here.
         let unknown = self.plan.watermark_state.unknown_here();

@@ -11,8 +11,12 @@
 //! | `clock_check` | checks of the node's time against the store's |
 //! | `standstill` | what the log says when cursors stand still |
 //! | `health` | the node's health issues |
+//! | `cluster_table` | the live nodes, for operators |
+//! | `canary_echoes` | how long canaries take |
 
+mod canary_echoes;
 mod clock_check;
+mod cluster_table;
 mod health;
 mod heartbeats;
 mod join_check;
@@ -38,11 +42,13 @@ use crate::shards::{ReconnectSignal, ShardEvent};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::watermark::{RecoveryRound, WatermarkAction, WatermarkState, WatermarkTracker};
+use canary_echoes::CanaryEchoes;
 use clock_check::ClockSync;
 use heartbeats::HeartbeatWriter;
 use peers::PeerReader;
 use standstill::{CursorNews, Standstill, explained};
 
+pub use cluster_table::{ClusterTable, LiveNode};
 pub use health::{HealthIssue, NodeHealth};
 
 /// The time between two turns of the loop.
@@ -104,6 +110,8 @@ pub struct NodeAgentOptions {
     pub nodes: Arc<AtomicU32>,
     /// The node's metrics.
     pub metrics: Arc<Metrics>,
+    /// What operators are told of all nodes.
+    pub table: Arc<ClusterTable>,
     /// How long a read of the cluster table may take.
     pub read: Duration,
 }
@@ -125,6 +133,7 @@ pub struct NodeAgent {
     /// The boot whose envelopes could not be read, which is logged once.
     unreadable: Option<[u8; 16]>,
     parts: (mpsc::Sender<RoundPart>, mpsc::Receiver<RoundPart>),
+    echoes: CanaryEchoes,
 }
 
 impl NodeAgent {
@@ -144,7 +153,9 @@ impl NodeAgent {
         watch.clock_is_known(plan.clock.is_known());
         let foreign = (0, None);
         let standstill = Standstill::default();
+        let echoes = CanaryEchoes::new(&plan.about.shards, &plan.metrics);
         Self {
+            echoes,
             plan,
             watch,
             rows,
@@ -306,6 +317,7 @@ impl NodeAgent {
                 self.watch.lost(shard.0 as usize);
             }
             ShardEvent::Canary { shard, number } => {
+                self.echoes.back(shard.0 as usize, number, self.plan.clock.moment());
                 self.watch.canary_back(shard.0 as usize, number);
             }
         }
@@ -314,6 +326,7 @@ impl NodeAgent {
     fn carry_out(&mut self, order: WatermarkAction) {
         match order {
             WatermarkAction::Canaries(number) => {
+                self.echoes.sent(number, self.plan.clock.moment());
                 let worker = number % self.plan.worker_queues.count() as u64;
                 self.plan.worker_queues.of(worker as u32).command(WorkerCommand::Canaries(number));
             }
@@ -389,6 +402,7 @@ impl NodeAgent {
                 let lost = self.lost_for_long();
                 let state = self.reads.assess(self.watch.rows(), &lost);
                 self.rows.stand(state);
+                self.plan.table.replace(self.watch.rows(), self.plan.clock.now());
             }
             None => self.watch.read_fails(),
         }

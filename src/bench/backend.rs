@@ -1,5 +1,4 @@
-//! HTTP of the load: a backend that makes rooms on one connection, and reads of what listeners
-//! serve.
+//! HTTP of the load: a backend that makes rooms on one connection.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -44,14 +43,6 @@ impl Backend {
         }
         Err(BenchError::Answer(format!("{path}: {status} {body}")))
     }
-}
-
-/// Returns the body of what a listener serves at a path.
-pub(super) async fn get(authority: &str, path: &str) -> Result<String, BenchError> {
-    let request = Request::get(path).header(HOST, authority).body(Full::default());
-    let request = request.map_err(|error| BenchError::Answer(error.to_string()))?;
-    let (_, body) = ask(&mut open(authority).await?, request).await?;
-    Ok(body)
 }
 
 async fn open(authority: &str) -> Result<SendRequest<Full<Bytes>>, BenchError> {

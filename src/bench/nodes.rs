@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use super::backend::get;
 use super::error::BenchError;
+use crate::client::http_get;
 use crate::node::{Cluster, ClusterOptions, Node};
 use crate::telemetry::Received;
 
@@ -101,7 +101,7 @@ impl Nodes {
             Self::Running(nodes) => {
                 let mut counts = Counts::default();
                 for node in nodes {
-                    read_counts(&get(&node.operator, "/metrics").await?, &mut counts);
+                    read_counts(&http_get(&node.operator, "/metrics").await?.1, &mut counts);
                 }
                 Ok(counts)
             }
@@ -121,7 +121,8 @@ impl Nodes {
 fn read_counts(metrics: &str, counts: &mut Counts) {
     for line in metrics.lines() {
         let sample = line.strip_prefix("narrowcast_bus_received_total{outcome=\"");
-        let sample = sample.and_then(|rest| rest.split_once("\"} "));
+        let sample =
+            sample.and_then(|rest| Some((rest.split('"').next()?, rest.rsplit_once(' ')?.1)));
         if let Some((outcome, count)) = sample {
             counts.add(outcome, count.parse().unwrap_or_default());
         }
@@ -144,9 +145,9 @@ mod tests {
     #[test]
     fn counts_are_read_by_outcome() {
         let mut counts = Counts::default();
-        let text = "# TYPE x counter\nnarrowcast_bus_received_total{outcome=\"useful\"} 7\n\
-                    narrowcast_bus_received_total{outcome=\"echo\"} 2\n\
-                    narrowcast_bus_received_total{outcome=\"wasted\"} 3\nother 9\n";
+        let text = "# TYPE x counter\nnarrowcast_bus_received_total{outcome=\"useful\",class=\"user\"} 7\n\
+                    narrowcast_bus_received_total{outcome=\"echo\",class=\"user\"} 2\n\
+                    narrowcast_bus_received_total{outcome=\"wasted\",class=\"room\"} 3\nother 9\n";
         read_counts(text, &mut counts);
         assert_eq!((counts.all, counts.echo, counts.useful), (12, 2, 7));
         assert!((counts.useful_share() - 0.7).abs() < 1e-9);

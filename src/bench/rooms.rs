@@ -113,7 +113,7 @@ impl Counts {
         let sum = |count: fn(&Node) -> u64| nodes.iter().map(count).sum();
         Self {
             // A room message is one publish, to its bucket or to all.
-            publishes: sum(|node| node.metrics().shards.publishes_to_buckets.get())
+            publishes: sum(|node| node.metrics().shards.bucket_publishes())
                 + sum(|node| node.metrics().shards.publishes_to_all.get()),
             node_events: sum(|node| node.metrics().bus.node_events()),
         }

@@ -130,6 +130,11 @@ impl Envelope {
         matches!(self.kind, EnvelopeKind::Message | EnvelopeKind::Membership)
     }
 
+    /// The class whose buckets this copy came by; none if it is for wide patterns or for nodes.
+    pub fn class(&self) -> Option<Class> {
+        self.keys.first().filter(|_| !self.tap_copy).map(RoutingKey::class)
+    }
+
     /// The id of the message, if it is one; the stamp of a membership.
     pub fn message_id(&self) -> Option<MessageId> {
         MessageId::from_bytes(self.id)

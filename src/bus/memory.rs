@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use self::listeners::Listeners;
 use super::{Bus, BusError, OutboundPublish, PendingReply, Publisher, PushSink, Subscription};
 use crate::layout::ShardIndex;
-use crate::redis::{Channel, RunId};
+use crate::redis::{Channel, ServerInfo};
 
 /// A number of shards in this process.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ struct Shard {
 struct State {
     /// The run of the imagined server; a cut begins another one.
     run: u32,
-    run_id: RunId,
+    server: ServerInfo,
     reachable: bool,
     next_connection: u32,
     listeners: Listeners,
@@ -101,11 +101,16 @@ impl MemoryBus {
     }
 }
 
+/// The server of a shard in memory has no version.
+fn server_in_memory(shard: ShardIndex, run: u32) -> ServerInfo {
+    ServerInfo::in_memory(&format!("memory-{}-{run}", shard.0))
+}
+
 impl State {
     fn new(shard: ShardIndex, run: u32) -> Self {
         Self {
             run,
-            run_id: RunId::new(&format!("memory-{}-{run}", shard.0)),
+            server: server_in_memory(shard, run),
             reachable: true,
             next_connection: 0,
             listeners: Listeners::new(),
@@ -139,7 +144,7 @@ impl Shard {
         Ok(Connection {
             shard: Arc::clone(self),
             number: state.next_connection,
-            run_id: state.run_id.clone(),
+            server: state.server.clone(),
             closed: state.closed.clone(),
         })
     }
@@ -179,7 +184,7 @@ impl Shard {
 struct Connection {
     shard: Arc<Shard>,
     number: u32,
-    run_id: RunId,
+    server: ServerInfo,
     closed: CancellationToken,
 }
 
@@ -225,8 +230,8 @@ impl Drop for MemorySubscription {
 }
 
 impl Subscription for MemorySubscription {
-    fn run_id(&self) -> &RunId {
-        &self.connection.run_id
+    fn server(&self) -> &ServerInfo {
+        &self.connection.server
     }
 
     fn subscribe<'a>(&'a self, channels: &'a [Channel]) -> PendingReply<'a, Result<(), BusError>> {
@@ -246,8 +251,8 @@ impl Subscription for MemorySubscription {
 }
 
 impl Publisher for Connection {
-    fn run_id(&self) -> &RunId {
-        &self.run_id
+    fn server(&self) -> &ServerInfo {
+        &self.server
     }
 
     fn publish<'a>(

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::layout::ShardIndex;
-use crate::redis::{Channel, RunId};
+use crate::redis::{Channel, ServerInfo};
 
 pub use envelope::{BootId, ENVELOPE_VERSION, Envelope, EnvelopeError, EnvelopeKind, StoreTag};
 pub use envelope_mac::EnvelopeMac;
@@ -82,8 +82,8 @@ pub trait Bus: Send + Sync + fmt::Debug {
 
 /// A connection that subscribes.
 pub trait Subscription: Send + Sync {
-    /// The run of the server.
-    fn run_id(&self) -> &RunId;
+    /// What the server reported of itself when the connection was made.
+    fn server(&self) -> &ServerInfo;
 
     /// Subscribes to these channels. When it resolves to `Ok`, everything published from then on is
     /// pushed. Commands take effect in the order in which their futures are first polled.
@@ -99,8 +99,8 @@ pub trait Subscription: Send + Sync {
 
 /// A connection that publishes.
 pub trait Publisher: Send + Sync {
-    /// The run of the server.
-    fn run_id(&self) -> &RunId;
+    /// What the server reported of itself when the connection was made.
+    fn server(&self) -> &ServerInfo;
 
     /// Publishes a batch in order. Each publish has its own answer: the number of connections that
     /// it was pushed to. If the connection is lost, a part of the batch may have been published.

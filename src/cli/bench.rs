@@ -3,9 +3,10 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
 use super::output::output_failure;
+use super::placement::PlacementName;
 use super::signals::StopRequests;
 use super::{CliFailure, settings};
 use crate::bench::{
@@ -13,7 +14,6 @@ use crate::bench::{
     RecoveryRow, Relay, RelayRow, Rooms, RoomsRow, RunningNode, Table, plain_loop,
 };
 use crate::config::Config;
-use crate::layout::Placement;
 
 /// Measures.
 #[derive(Debug, Subcommand)]
@@ -34,12 +34,6 @@ pub(super) enum Bench {
     /// The plain loop that a relay is compared with.
     #[command(hide = true)]
     PlainLoop,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum PlacementName {
-    Random,
-    Bucket,
 }
 
 /// How many nodes receive a publish, by layout, next to the predicted number.
@@ -154,10 +148,7 @@ impl FanoutArguments {
             redis: self.redis,
             running: self.running,
             through: self.through,
-            placement: match self.placement {
-                PlacementName::Random => Placement::Random,
-                PlacementName::Bucket => Placement::Bucket,
-            },
+            placement: self.placement.into(),
             users: self.load.users,
             devices: self.load.devices,
             topics: self.load.topics,

@@ -1,11 +1,13 @@
 //! The commands. Exit codes: 0 done, 1 failed, 2 the command or the configuration is wrong, 75 (of
 //! `sysexits.h`: try again) the store failed and can be opened again.
 
+mod advise;
 mod bench;
 mod demo;
 mod display;
 mod help;
 mod output;
+mod placement;
 mod schema;
 mod serve;
 mod settings;
@@ -103,6 +105,9 @@ enum Command {
     /// A store that no node uses: its files, and its identity.
     #[command(subcommand, after_help = example!("store check --config /etc/narrowcast.toml", "store retag --config /etc/narrowcast.toml"))]
     Store(store::StoreCommand),
+    /// Advises bucket counts and shards, for numbers or for running nodes.
+    #[command(after_help = example!("advise --nodes 8 --users 100000", "advise --from http://10.0.0.1:9090 http://10.0.0.2:9090"))]
+    Advise(advise::Advise),
     /// Measures.
     #[command(subcommand, after_help = example!("bench fanout --nodes 8"))]
     Bench(bench::Bench),
@@ -130,6 +135,7 @@ pub fn run() -> ExitCode {
         Command::PrintConfig(print) => print.run(),
         Command::Schema(schema) => schema.run(),
         Command::Store(store) => store.run(),
+        Command::Advise(advise) => advise.run(),
         Command::Bench(bench) => bench.run(),
     };
     if let Err(failure) = &result

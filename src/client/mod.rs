@@ -3,12 +3,14 @@
 
 mod connect;
 mod device;
+mod http_read;
 mod talk;
 
 pub use connect::{ClientError, FrameSink, FrameSource, Incoming, connect};
 pub use device::{
     Cursor, Device, DeviceOptions, GapSeen, Nonce, ResumeSeen, Seen, SendOutcomeSeen,
 };
+pub use http_read::http_get;
 pub use talk::Client;
 
 /// What `hello` calls this program.

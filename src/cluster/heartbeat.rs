@@ -6,7 +6,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::UnknownWindow;
+use super::{NodeReport, UnknownWindow};
 use crate::domain::Micros;
 use crate::layout::Layout;
 
@@ -110,6 +110,8 @@ pub struct NodeInfo {
     pub copies: bool,
     /// The form of its envelopes.
     pub envelopes: EnvelopeForm,
+    /// What it reports of itself to operators.
+    pub report: NodeReport,
 }
 
 /// The form of a node's envelopes. A node with another form cannot be received from.

@@ -8,12 +8,14 @@
 //! | `generations` | a node's incarnations one after the other, and when their heartbeats are due |
 //! | `unknown_outcomes` | when sends were answered `outcome_unknown`: what an audit finds there is no bug |
 //! | `safeguards` | which rules hold; all, outside of the simulation |
+//! | `node_report` | what a node reports of itself to operators |
 //! | `sample` | heartbeats for tests |
 
 mod failure_detector;
 mod generations;
 mod heartbeat;
 mod lease;
+mod node_report;
 mod safeguards;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -26,6 +28,7 @@ pub use heartbeat::{
     ShardTag, WorkerProgress,
 };
 pub use lease::{LEASE, LeaseState, NodeLease};
+pub use node_report::NodeReport;
 pub(crate) use safeguards::Safeguard;
 pub use safeguards::Safeguards;
 pub use unknown_outcomes::{UnknownWindow, UnknownWindows};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smallvec::smallvec;
 
 use super::{
-    EnvelopeForm, Heartbeat, Incarnation, LinkSnapshot, NodeInfo, NodeState, ShardTag,
+    EnvelopeForm, Heartbeat, Incarnation, LinkSnapshot, NodeInfo, NodeReport, NodeState, ShardTag,
     WorkerProgress,
 };
 use crate::domain::Micros;
@@ -29,6 +29,7 @@ pub(crate) fn about(node: &str) -> NodeInfo {
         tap: false,
         copies: false,
         envelopes: EnvelopeForm::default(),
+        report: NodeReport::default(),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::bus::{BootId, Envelope, EnvelopeKind, EnvelopeMac, PushSink, StoreTag
 use crate::interest::{Interest, WildcardFeed};
 use crate::layout::ShardIndex;
 use crate::shards::{ShardEvent, ShardEvents};
-use crate::telemetry::{Metrics, Received};
+use crate::telemetry::{Metrics, Received, ShardTraffic};
 use crate::watermark::WatermarkState;
 
 /// The node's end of every shard's subscriber connection.
@@ -35,10 +35,15 @@ pub struct Dispatcher {
     pub events: ShardEvents,
     /// The node's metrics.
     pub metrics: Arc<Metrics>,
+    /// The counts of each shard.
+    pub traffic: Vec<ShardTraffic>,
 }
 
 impl PushSink for Dispatcher {
     fn push(&self, shard: ShardIndex, channel: &[u8], payload: Bytes) {
+        if let Some(traffic) = self.traffic.get(shard.0 as usize) {
+            traffic.pushed(payload.len());
+        }
         if Envelope::claimed_store(&payload).is_some_and(|store| store != self.store) {
             self.metrics.bus.foreign.inc();
             return;
@@ -57,7 +62,7 @@ impl PushSink for Dispatcher {
         let own = envelope.boot == self.boot;
         match envelope.kind {
             EnvelopeKind::Message | EnvelopeKind::Event if own => {
-                self.metrics.bus.received(Received::Echo);
+                self.metrics.bus.received(Received::Echo, envelope.class());
             }
             EnvelopeKind::Message | EnvelopeKind::Event => self.dispatch(envelope),
             EnvelopeKind::Membership if !own => {
@@ -86,11 +91,8 @@ impl Dispatcher {
         let workers = self.workers(&envelope);
         if workers == 0 {
             let lingering = self.is_lingering(&envelope);
-            self.metrics.bus.received(if lingering {
-                Received::Lingering
-            } else {
-                Received::Wasted
-            });
+            let what = if lingering { Received::Lingering } else { Received::Wasted };
+            self.metrics.bus.received(what, envelope.class());
             return;
         }
         let push =
@@ -158,6 +160,7 @@ mod tests {
             watermark_state,
             events,
             interest: Arc::new(Interest::new(layouts, Linger { ms: 10 }, 8)),
+            traffic: vec![metrics.shards.traffic("r1")],
             metrics,
         };
         (dispatcher, happened)

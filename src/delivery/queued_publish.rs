@@ -73,7 +73,8 @@ impl QueuedPublish {
         account.handed.fetch_or(handed, Ordering::AcqRel);
         if account.outstanding.fetch_sub(1, Ordering::AcqRel) == 1 {
             let useful = account.handed.load(Ordering::Acquire);
-            account.metrics.bus.received(if useful { Received::Useful } else { Received::Wasted });
+            let what = if useful { Received::Useful } else { Received::Wasted };
+            account.metrics.bus.received(what, self.envelope.class());
         }
     }
 }

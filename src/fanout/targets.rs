@@ -19,10 +19,11 @@ impl Fanout {
     /// Returns how a publish for these keys, all of one class, goes to the bus.
     pub fn targets(&self, keys: &[RoutingKey]) -> SmallVec<[PublishTarget; 2]> {
         let mut targets = self.buckets(keys);
-        let held = self.services.cluster.interest.held_share(keys[0].class());
+        let class = keys[0].class();
+        let held = self.services.cluster.interest.held_share(class);
         match plan(targets.len(), self.services.cluster.live_nodes(), held) {
             PublishPlan::Buckets => {
-                self.services.metrics.shards.publishes_to_buckets.inc();
+                self.services.metrics.shards.published_to_buckets(class, targets.len());
             }
             PublishPlan::All => {
                 self.services.metrics.shards.publishes_to_all.inc();

@@ -128,7 +128,7 @@ impl Observation {
 mod tests {
     use super::super::reason::ReasonCode;
     use super::*;
-    use crate::redis::RunId;
+    use crate::redis::ServerInfo;
     use crate::shards::LinkRole;
 
     fn link(state: LinkState) -> LinkReport {
@@ -139,7 +139,7 @@ mod tests {
     fn well() -> Observation {
         Observation {
             stage: StopStage::Running,
-            links: vec![link(LinkState::Up { run_id: RunId::new("a") })],
+            links: vec![link(LinkState::Up { server: ServerInfo::in_memory("a") })],
             is_admitted: true,
             issues: Vec::new(),
             store_failure: None,

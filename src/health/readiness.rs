@@ -7,7 +7,7 @@ use super::observation::{Observation, ReadyState, StopStage};
 use super::reason::ReadyReason;
 use crate::agent::NodeHealth;
 use crate::clock::{ClockStatus, WallClock};
-use crate::shards::{LinkState, LinkStates};
+use crate::shards::{LinkReport, LinkState, LinkStates};
 use crate::store::Store;
 
 /// Whether a node is fit for clients, as its parts report it.
@@ -55,10 +55,15 @@ impl Readiness {
         self.is_closing.store(true, Ordering::Release);
     }
 
+    /// Returns the states of all shard connections.
+    pub fn links(&self) -> Vec<LinkReport> {
+        self.links.report()
+    }
+
     /// Returns how many shard connections are up, down, and not up yet.
     pub fn links_by_state(&self) -> [i64; 3] {
         let mut counts = [0; 3];
-        for link in self.links.report() {
+        for link in self.links() {
             let state = match link.state {
                 LinkState::Up { .. } => 0,
                 LinkState::Down { .. } => 1,

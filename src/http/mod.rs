@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `client_listener`, `operator_listener` | a listener each |
 //! | `health` | `/healthz` and `/readyz`, on both |
+//! | `cluster` | `/v1/cluster`, for operators |
 //! | `route`, `query`, `percent` | from a request's line to a route and its parameters |
 //! | `client_place` | the address of a connection's client, and its permit |
 //! | `handshake` | the permit of a connection: one for connections without a token, or its user's |
@@ -17,6 +18,7 @@ mod api;
 mod bearer;
 mod client_listener;
 mod client_place;
+mod cluster;
 mod cors;
 mod handshake;
 mod health;

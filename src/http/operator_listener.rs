@@ -1,4 +1,4 @@
-//! The operator's listener: `/healthz`, `/readyz`, `/metrics`.
+//! The operator's listener: `/healthz`, `/readyz`, `/metrics`, `/v1/cluster`.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -12,12 +12,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::cluster::cluster;
 use super::health::{self, Asker};
-use super::problem::{Problem, body};
-use crate::domain::{Class, Micros};
+use super::problem::{Problem, body, json};
+use crate::agent::ClusterTable;
+use crate::domain::Class;
 use crate::health::Readiness;
 use crate::protocol::{Code, ErrorReply};
 use crate::services::Services;
+use crate::shards::LinkState;
 use crate::socket::{self, HttpWaits};
 use crate::telemetry::LogThrottle;
 
@@ -36,6 +39,7 @@ pub const OPERATOR_CONNECTIONS_MAX: usize = 256;
 pub struct OperatorPort {
     readiness: Arc<Readiness>,
     services: Arc<Services>,
+    table: Arc<ClusterTable>,
     max: usize,
     waits: HttpWaits,
 }
@@ -53,11 +57,13 @@ impl OperatorPort {
     pub fn new(
         readiness: Arc<Readiness>,
         services: Arc<Services>,
+        table: Arc<ClusterTable>,
         max: usize,
         keep_alive: Duration,
     ) -> Self {
         let waits = HttpWaits { header: REQUEST, keep_alive, write_stall: REQUEST };
-        Self { readiness, services, max: max.clamp(1, OPERATOR_CONNECTIONS_MAX), waits }
+        let max = max.clamp(1, OPERATOR_CONNECTIONS_MAX);
+        Self { readiness, services, table, max, waits }
     }
 
     /// Serves until it is dropped.
@@ -89,10 +95,30 @@ impl OperatorPort {
     async fn serve(self: Rc<Self>, stream: TcpStream, asked: Rc<Cell<Instant>>) {
         let respond = async |request: Request<_>| {
             asked.set(Instant::now());
-            respond(&request, &self.readiness, &self.services)
+            self.respond(&request)
         };
         if let Err(error) = socket::serve_http1(stream, self.waits, respond).await {
             tracing::debug!(%error, "an operator's connection failed");
+        }
+    }
+
+    fn respond<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let (method, path) = (request.method(), request.uri().path());
+        if let Some(response) = health::answer(method, path, &self.readiness, Asker::Operator) {
+            return response;
+        }
+        match path {
+            "/metrics" => health::looked_at(method, || {
+                let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+                body(StatusCode::OK, content_type, metrics(&self.readiness, &self.services))
+            }),
+            "/v1/cluster" => health::looked_at(method, || {
+                json(StatusCode::OK, &cluster(&self.services, &self.readiness, &self.table))
+            }),
+            _ => {
+                let detail = "this port serves /healthz, /readyz, /metrics and /v1/cluster";
+                Problem::from(ErrorReply::new(Code::NotFound, detail)).response()
+            }
         }
     }
 }
@@ -112,43 +138,45 @@ async fn make_room(accepted: &mut Vec<Accepted>, max: usize) {
     }
 }
 
-fn respond<B>(
-    request: &Request<B>,
-    readiness: &Readiness,
-    services: &Services,
-) -> Response<Full<Bytes>> {
-    let (method, path) = (request.method(), request.uri().path());
-    if let Some(response) = health::answer(method, path, readiness, Asker::Operator) {
-        return response;
-    }
-    if path != "/metrics" {
-        let detail = "this port serves /healthz, /readyz and /metrics";
-        return Problem::from(ErrorReply::new(Code::NotFound, detail)).response();
-    }
-    health::looked_at(method, || {
-        let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-        body(StatusCode::OK, content_type, metrics(readiness, services))
-    })
-}
-
 /// Returns all metrics. Those that are a state and not a count are computed now.
 fn metrics(readiness: &Readiness, services: &Services) -> String {
     let metrics = &services.metrics;
     metrics.agent.ready.set(health::is_ready(readiness.verdict().0).into());
-    for class in Class::ALL {
-        let held = services.cluster.interest.held(class);
-        metrics.bus.buckets_held[class as usize].set(held.into());
-    }
+    show_layout(services);
     for (gauge, count) in metrics.shards.connections.iter().zip(readiness.links_by_state()) {
         gauge.set(count);
     }
+    let links = readiness.links();
+    for shard in services.cluster.layouts.shards() {
+        let mut own = links.iter().filter(|link| link.shard == *shard);
+        metrics.shards.show_up(shard, own.all(|link| matches!(link.state, LinkState::Up { .. })));
+    }
+    metrics.agent.live_nodes.set(services.cluster.live_nodes().into());
     metrics.sessions.outbox_bytes.set(services.budget.used() as i64);
-    let watermark = Micros(metrics.watermark.micros.get() as u64);
-    let lag = services.clocks.wall.now().since(watermark).as_secs_f64();
     // There is no lag before the first watermark. NaN raises no alarm that compares.
-    metrics.watermark.lag.set(if watermark == Micros(0) { f64::NAN } else { lag });
+    metrics.watermark.lag.set(services.watermark_lag().map_or(f64::NAN, |lag| lag.as_secs_f64()));
+    let rates = &services.config.delivery;
+    let read_rates =
+        [rates.repair.reads_per_s, rates.repair.resume_reads_per_s, rates.audit_reads_per_s];
+    for (gauge, rate) in metrics.recovery.read_rates.iter().zip(read_rates) {
+        gauge.set(rate.into());
+    }
     if let Some(figures) = services.store.figures() {
         metrics.store.show(&figures);
     }
     metrics.render()
+}
+
+/// Sets the layout in force, and how much of it this node needs.
+fn show_layout(services: &Services) {
+    let (bus, cluster) = (&services.metrics.bus, &services.cluster);
+    let published = cluster.layouts.published();
+    for class in Class::ALL {
+        let place = class as usize;
+        bus.buckets_held[place].set(cluster.interest.held(class).into());
+        bus.keys_held[place].set(cluster.worker_interest.held(class).into());
+        bus.layout_buckets[place].set(published.buckets().of(class).get().into());
+    }
+    bus.layout_shards.set(published.shards().len() as i64);
+    bus.buckets_lingering.set(cluster.interest.lingering() as i64);
 }

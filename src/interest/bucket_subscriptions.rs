@@ -237,6 +237,11 @@ impl BucketSubscriptions {
         self.entries.get(&bucket).is_some_and(|entry| entry.lingers)
     }
 
+    /// Returns how many buckets are subscribed without a holder.
+    pub fn lingering(&self) -> usize {
+        self.lingering.len()
+    }
+
     /// Asks for the confirmation of a bucket. If it is still to come, `waiter` is among the waits
     /// that it ends. `is_live` states which earlier waits still have a receiver. The others are
     /// dropped from time to time, so that they do not collect while a shard is down.

@@ -217,6 +217,11 @@ impl Interest {
         self.held[class as usize].load(Ordering::Relaxed)
     }
 
+    /// Returns how many buckets, of all layouts, are subscribed only because they linger.
+    pub fn lingering(&self) -> usize {
+        self.shards.iter().map(|shard| shard.state.lock().subscriptions.lingering()).sum()
+    }
+
     /// Whether a bucket of a key is subscribed only because it lingers.
     pub fn is_lingering(&self, key: &RoutingKey) -> bool {
         let lingers = |route: &BucketRoute| {

@@ -248,6 +248,7 @@ impl WorkerLimiter {
         let refused = self.users.as_ref().and_then(|users| users.cached(user, self.now()));
         let Some(refused) = refused else { return Ok(()) };
         self.metrics.limits.count(Limited::Cached);
+        self.metrics.limits.refused(refused.policy.name);
         Err(refused)
     }
 
@@ -288,6 +289,9 @@ impl WorkerLimiter {
     pub fn counted(&self, judged: Result<(), RateLimited>) -> Result<(), RateLimited> {
         let verdict = if judged.is_ok() { Limited::Allowed } else { Limited::Refused };
         self.metrics.limits.count(verdict);
+        if let Err(refused) = &judged {
+            self.metrics.limits.refused(refused.policy.name);
+        }
         judged
     }
 

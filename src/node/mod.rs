@@ -8,6 +8,7 @@ mod host;
 mod machine;
 mod memory;
 mod plan;
+mod report;
 mod start;
 
 pub use backends::{

@@ -16,7 +16,8 @@ use super::backends::limits;
 use super::descriptors::{Descriptors, limit_of_process};
 use super::host::reached_at;
 use super::plan::NodeOptions;
-use crate::agent::{NodeAgent, NodeAgentOptions, NodeDescription, NodeHealth};
+use super::report::cluster_table;
+use crate::agent::{ClusterTable, NodeAgent, NodeAgentOptions, NodeDescription, NodeHealth};
 use crate::bus::{BootId, ENVELOPE_VERSION, EnvelopeMac, StoreTag};
 use crate::clock::{SharedClocks, WallClock};
 use crate::cluster::EnvelopeForm;
@@ -87,7 +88,7 @@ impl Node {
         let operator = bound_listener("listen.operator", listen.operator)?;
         let (clients_at, operator_at) = (clients.local_addr()?, operator.local_addr()?);
         let (events, happened) = mpsc::channel(SHARD_EVENTS_MAX);
-        let parts = Parts::new(plan, events);
+        let parts = Parts::new(plan, operator_at, events);
         let stop = CancellationToken::new();
         let end =
             WorkerEnd { stop: stop.clone(), busy: Arc::default(), left: CancellationToken::new() };
@@ -209,12 +210,13 @@ struct Parts {
     readiness: Arc<Readiness>,
     dispatcher: Arc<Dispatcher>,
     standing: Arc<NodeHealth>,
+    table: Arc<ClusterTable>,
     reconnect: Arc<ReconnectSignal>,
     events: ShardEvents,
 }
 
 impl Parts {
-    fn new(plan: &NodeOptions, events: ShardEvents) -> Self {
+    fn new(plan: &NodeOptions, operator: SocketAddr, events: ShardEvents) -> Self {
         let config = &plan.config;
         let layouts = Arc::new(plan.layouts());
         let health = Arc::new(LinkStates::new(layouts.shards(), config.workers as u32));
@@ -259,7 +261,9 @@ impl Parts {
             metrics,
             session_numbers: AtomicU64::new(0),
         });
+        let shards = services.cluster.layouts.shards().iter();
         let dispatcher = Arc::new(Dispatcher {
+            traffic: shards.map(|name| services.metrics.shards.traffic(name)).collect(),
             boot: services.identity.boot,
             store: services.identity.store_tag,
             seal: services.identity.bus_seal.clone(),
@@ -281,7 +285,8 @@ impl Parts {
             Arc::clone(&services.cluster.nodes),
         );
         let readiness = Arc::new(readiness);
-        Self { services, health, readiness, dispatcher, standing, reconnect, events }
+        let table = Arc::new(cluster_table(&services, &readiness, operator));
+        Self { services, health, readiness, dispatcher, standing, table, reconnect, events }
     }
 
     /// Divides the files that the process may open.
@@ -301,6 +306,7 @@ impl Parts {
     ) -> std::io::Result<JoinHandle<std::io::Result<()>>> {
         let readiness = Arc::clone(&self.readiness);
         let services = Arc::clone(&self.services);
+        let table = Arc::clone(&self.table);
         let keep_alive = plan.config.timeouts.http.keep_alive;
         let name = plan.config.node.name.clone();
         std::thread::Builder::new().name("nc-operator".into()).spawn(move || {
@@ -309,7 +315,7 @@ impl Parts {
                 Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
-                let port = OperatorPort::new(readiness, services, connections, keep_alive);
+                let port = OperatorPort::new(readiness, services, table, connections, keep_alive);
                 tokio::select! {
                     () = Rc::new(port).run(listener) => {}
                     () = stop.cancelled() => {}
@@ -350,6 +356,7 @@ impl Parts {
             feed: Arc::clone(&services.cluster.feed),
             nodes: Arc::clone(&services.cluster.nodes),
             metrics: Arc::clone(&services.metrics),
+            table: Arc::clone(&self.table),
             read: plan.config.timeouts.store,
         };
         let (stop, busy, left) = (end.stop.clone(), Arc::downgrade(&end.busy), end.left.clone());

@@ -31,6 +31,21 @@ pub enum ResumeReason {
     TooMuch,
 }
 
+impl ResumeReason {
+    /// Its name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoCursor => "no_cursor",
+            Self::Expired => "expired",
+            Self::Retention => "retention",
+            Self::OtherUser => "other_user",
+            Self::OtherStore => "other_store",
+            Self::Unreadable => "unreadable",
+            Self::TooMuch => "too_much",
+        }
+    }
+}
+
 /// A conversation of which messages were not sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MessageGap {
@@ -89,6 +104,15 @@ impl<'a> ResumeReport<'a> {
     /// Any message may be missing.
     pub const fn not_resumed(reason: ResumeReason) -> Self {
         Self { resumed: false, reason: Some(reason), gaps: &[], reload: NOT_RESUMED }
+    }
+
+    /// Its name in metrics: why it did not resume, or whether all came.
+    pub const fn outcome(&self) -> &'static str {
+        match self.reason {
+            Some(reason) => reason.name(),
+            None if self.gaps.is_empty() => "resumed",
+            None => "resumed_with_gaps",
+        }
     }
 }
 

@@ -114,4 +114,9 @@ impl Recovery {
             fanout,
         })
     }
+
+    /// Returns how many reads of resumes wait for their turn.
+    pub fn waiting_reads(&self) -> usize {
+        self.resumes.waiting()
+    }
 }

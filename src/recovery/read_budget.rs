@@ -62,6 +62,11 @@ impl ReadBudget {
         })
     }
 
+    /// Returns how many reads wait.
+    pub fn waiting(&self) -> usize {
+        self.queue.borrow().len()
+    }
+
     /// Waits for the turn of one read for a user.
     pub(super) async fn turn(self: &Rc<Self>, user: &UserId) -> Result<ReadPermit, BudgetFull> {
         let (grant, granted) = oneshot::channel();

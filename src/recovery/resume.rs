@@ -4,6 +4,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::Recovery;
 use crate::cluster::Safeguards;
 use crate::domain::{Conversation, MessageId, Micros, RoomId};
@@ -98,6 +100,7 @@ impl Recovery {
     /// Runs from `ready`, with live messages kept back, to the first cursor, and on until the
     /// session shares the watermark.
     async fn resume(self: Rc<Self>, session: Rc<Session>, from: ResumeFrom) {
+        let began = Instant::now();
         let mut patience = self.services.config.timeouts.interest;
         loop {
             let Some(reading) = self.begin_reading(&session, patience).await else { return };
@@ -111,6 +114,7 @@ impl Recovery {
                     }
                 }
                 self.finish_catch_up(&session, reading, from, &outcome);
+                self.count_resume(&session, began, from, &outcome);
                 break;
             }
             // The live buffer was too small for the messages that came meanwhile. What was read
@@ -120,6 +124,13 @@ impl Recovery {
             patience = Duration::ZERO;
         }
         self.read_until_shared(session).await;
+    }
+
+    /// Counts a session that has caught up and has its cursor.
+    fn count_resume(&self, session: &Session, began: Instant, from: ResumeFrom, outcome: &Outcome) {
+        let metrics = &self.services.metrics.recovery;
+        metrics.hello_to_cursor.observe(began.elapsed());
+        metrics.resumed(outcome.report(from, session.link().bound() / GAPS_SHARE).outcome());
     }
 
     async fn hears(&self, session: &Session, bound: Duration) -> bool {

@@ -77,11 +77,29 @@ pub enum UnfitServer {
     )]
     Misnaming,
     /// It watches servers and is none.
-    #[error("this is a sentinel: name the primary that it watches")]
+    #[error(
+        "this is a sentinel: use the key `sentinel` with the name of the primary that it watches"
+    )]
     Sentinel,
 }
 
 impl ServerInfo {
+    /// What stands for a server where the bus is in memory: its run alone.
+    pub fn in_memory(run_id: &str) -> Self {
+        Self {
+            run_id: RunId::new(run_id),
+            product: "memory",
+            version: String::new(),
+            redis_version: String::new(),
+            mode: ServerMode::Standalone,
+        }
+    }
+
+    /// Returns its product and version, `Redis 7.0.15`; none in memory.
+    pub fn described(&self) -> Option<String> {
+        (!self.version.is_empty()).then(|| format!("{} {}", self.product, self.version))
+    }
+
     /// Asks by `INFO` on the connection in question.
     pub(super) async fn read(connection: &mut MultiplexedConnection) -> RedisResult<Self> {
         let server: String = cmd("INFO").arg("server").query_async(connection).await?;

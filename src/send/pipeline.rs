@@ -242,7 +242,7 @@ impl SendPipeline {
         let stored =
             timeout(left, append).await.map_err(|_elapsed| outcome_unknown(UnknownReason::Late))?;
         stored.map_err(append_refusal)?;
-        self.services.metrics.sends.append_seconds.observe(issued.elapsed().as_secs_f64());
+        self.services.metrics.sends.append_seconds.observe(issued.elapsed());
         Ok(())
     }
 

@@ -14,9 +14,11 @@ mod identity;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::auth::{Principal, TokenError, TokenScope};
 use crate::config::Config;
+use crate::domain::Micros;
 use crate::hub::PatternBudget;
 use crate::protocol::{Code, ErrorReply};
 use crate::redis::Channel;
@@ -58,6 +60,12 @@ impl Services {
     /// Returns the channel that this node alone subscribes to.
     pub fn own_channel(&self) -> Channel {
         self.cluster.channels.node(&self.identity.boot.to_string())
+    }
+
+    /// Returns how far the watermark is behind the clock; none before the first watermark.
+    pub fn watermark_lag(&self) -> Option<Duration> {
+        let watermark = Micros(self.metrics.watermark.micros.get() as u64);
+        (watermark != Micros(0)).then(|| self.clocks.wall.now().since(watermark))
     }
 
     /// Returns a fresh number for a session.

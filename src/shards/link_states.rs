@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::shard_log::{ShardLog, ShardNews};
 use crate::clock::Readable;
-use crate::redis::RunId;
+use crate::redis::ServerInfo;
 
 /// What a shard connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +32,8 @@ pub enum LinkState {
     },
     /// Connected.
     Up {
-        /// The run of the server.
-        run_id: RunId,
+        /// What the server reported of itself.
+        server: ServerInfo,
     },
     /// Lost.
     Down {
@@ -102,7 +102,7 @@ impl LinkStates {
     }
 
     /// Records a connection's state, and logs what that changes about its shard.
-    pub(super) fn note(&self, shard: &str, role: LinkRole, fresh: Result<RunId, String>) {
+    pub(super) fn note(&self, shard: &str, role: LinkRole, fresh: Result<ServerInfo, String>) {
         let news = self.state.lock().note(shard, role, fresh);
         match news {
             Some(ShardNews::Connected) => tracing::info!("shard {shard} is connected"),
@@ -131,11 +131,11 @@ impl State {
         &mut self,
         shard: &str,
         role: LinkRole,
-        fresh: Result<RunId, String>,
+        fresh: Result<ServerInfo, String>,
     ) -> Option<ShardNews> {
         let link = self.links.iter_mut().find(|link| link.shard == shard && link.role == role)?;
         link.state = match (fresh, &link.state) {
-            (Ok(run_id), _) => LinkState::Up { run_id },
+            (Ok(server), _) => LinkState::Up { server },
             (Err(reason), LinkState::Starting { .. }) => LinkState::Starting { reason },
             (Err(reason), _) => LinkState::Down { reason },
         };

@@ -23,7 +23,7 @@ use crate::config::{LinkBounds, LinkTimeouts};
 use crate::domain::{MessageId, Micros};
 use crate::layout::ShardIndex;
 use crate::redis::Channel;
-use crate::telemetry::{Metrics, PublishOutcome};
+use crate::telemetry::{Metrics, PublishOutcome, ShardTraffic};
 use crate::watermark::{
     AckDecision, Lease, PublishBounds, PublishTracker, Publishes, Reroutable, SendId,
 };
@@ -99,6 +99,7 @@ struct Link {
     name: String,
     role: LinkRole,
     probe: OutboundPublish,
+    traffic: ShardTraffic,
     bus: Arc<dyn Bus>,
     health: Arc<LinkStates>,
     reconnect_wanted: ReconnectReceiver,
@@ -129,6 +130,7 @@ impl Publishers {
                     channel: plan.probe.clone(),
                     payload: bytes::Bytes::new(),
                 },
+                traffic: plan.metrics.shards.traffic(name),
                 bus: Arc::clone(plan.bus),
                 health: Arc::clone(plan.health),
                 reconnect_wanted: plan.reconnect.reconnect_wanted(index),
@@ -286,7 +288,7 @@ impl Link {
             let error = match self.bus.publisher(self.shard).await {
                 Ok(publisher) => {
                     let began = Instant::now();
-                    self.health.note(&self.name, self.role, Ok(publisher.run_id().clone()));
+                    self.health.note(&self.name, self.role, Ok(publisher.server().clone()));
                     self.up(&*publisher);
                     let error = self.serve(&*publisher).await;
                     self.down();
@@ -305,7 +307,7 @@ impl Link {
     }
 
     fn up(&self, publisher: &dyn Publisher) {
-        let run = ServerRun::of(&publisher.run_id().to_string());
+        let run = ServerRun::of(&publisher.server().run_id.to_string());
         let done = self.shared.tracker.borrow_mut().up(self.index(), run);
         self.shared.count(done);
     }
@@ -367,6 +369,9 @@ impl Link {
         batch: &[OutboundPublish],
     ) -> Result<(), BusError> {
         let metrics = &self.shared.metrics;
+        let bytes: usize = batch.iter().map(|publish| publish.payload.len()).sum();
+        self.traffic.published(batch.len() as u64, bytes as u64);
+        let began = Instant::now();
         let answers = match answered(self.waits.reply, publisher.publish(batch)).await {
             Ok(answers) => answers,
             Err(error) => {
@@ -374,6 +379,7 @@ impl Link {
                 return Err(error);
             }
         };
+        self.traffic.answer.observe(began.elapsed());
         let confirmed = |index: usize| answers.get(index).is_some_and(Result::is_ok);
         let done = self.shared.tracker.borrow_mut().answered(self.index(), confirmed);
         self.shared.count(done);

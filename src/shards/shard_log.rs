@@ -58,10 +58,10 @@ impl ShardLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::redis::RunId;
+    use crate::redis::ServerInfo;
 
     fn up() -> LinkState {
-        LinkState::Up { run_id: RunId::new("a") }
+        LinkState::Up { server: ServerInfo::in_memory("a") }
     }
 
     fn down(reason: &str) -> LinkState {

@@ -84,9 +84,9 @@ impl Subscriber {
     }
 
     async fn live(&mut self, subscription: &dyn Subscription) -> BusError {
-        let run_id = subscription.run_id();
-        self.health.note(&self.name, LinkRole::Subscriber, Ok(run_id.clone()));
-        let run = ServerRun::of(&run_id.to_string());
+        let server = subscription.server();
+        self.health.note(&self.name, LinkRole::Subscriber, Ok(server.clone()));
+        let run = ServerRun::of(&server.run_id.to_string());
         self.tell(ShardEvent::Connected { shard: self.shard, run }).await;
         let needed = self.interest.connected(self.shard);
         let error = self.serve(subscription, needed).await;

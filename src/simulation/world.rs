@@ -21,7 +21,9 @@ use super::send::{Wish, WriteKnown};
 use super::session::SimSession;
 use super::store::{Messages, SimStore};
 use super::thread::ThreadStep;
-use crate::cluster::{EnvelopeForm, Incarnation, NodeInfo, NodeState, Safeguards, ShardTag};
+use crate::cluster::{
+    EnvelopeForm, Incarnation, NodeInfo, NodeReport, NodeState, Safeguards, ShardTag,
+};
 use crate::domain::{RoomId, UserId};
 use crate::layout::{BucketCount, BucketCounts, Layout};
 
@@ -144,6 +146,7 @@ impl Names {
             tap: false,
             copies: false,
             envelopes: EnvelopeForm::default(),
+            report: NodeReport::default(),
         };
         let room = |room| RoomId::parse(&format!("r{room}")).expect("a name");
         Self {

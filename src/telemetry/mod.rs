@@ -11,7 +11,8 @@ mod throttle;
 pub use dropped::Dropped;
 pub use logging::{LogFormat, check_filter, flush_errors, init_logging, report_panics, say_error};
 pub use metrics::{
-    ClientPermit, Limited, Metrics, PublishOutcome, Received, SendOutcome, StoreFigures,
+    ClientPermit, DurationHistogram, Limited, Metrics, PublishOutcome, Received, SendOutcome,
+    ShardTraffic, StoreFigures, WorkerGauges,
 };
 pub use node_name::{name_process, name_thread};
 pub use throttle::LogThrottle;

@@ -4,6 +4,7 @@ mod assembly;
 mod control;
 mod drain;
 mod limits;
+mod observer;
 mod tasks;
 
 use std::rc::Rc;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use assembly::{RouterParts, router};
 use control::WorkerControl;
 use drain::{drain, shed_sessions_on_bad_clock};
+use observer::observe;
 use tasks::{deliver, flush, run_worker_calls, take_arrivals};
 
 use crate::bus::Bus;
@@ -173,6 +175,7 @@ fn spawn_upkeep(router: &Rc<Router>) {
     };
     spawn_local(deliver(Rc::clone(&router.fanout), control));
     spawn_local(flush(Rc::clone(&router.sessions)));
+    spawn_local(observe(Rc::clone(router)));
     spawn_local(Rc::clone(&router.recovery).send_cursors());
     spawn_local(Rc::clone(&router.recovery).read_joined_rooms());
     if audits_per_second > 0.0 {

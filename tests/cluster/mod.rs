@@ -1,5 +1,6 @@
 //! Several nodes: what travels between them, what does not, and what happens when it cannot.
 
+mod advised;
 pub mod chat;
 mod clocks;
 mod dormant;
@@ -14,6 +15,7 @@ mod lies;
 mod memory;
 mod namesakes;
 mod nonces;
+mod operators;
 mod overheard;
 mod redis_health;
 mod redis_kinds;

@@ -7,7 +7,7 @@ use super::chat::{bodies_until, login};
 use super::rooms::{backend, room};
 use crate::harness::{Demo, eventually, token};
 
-const WASTED: &str = "narrowcast_bus_received_total{outcome=\"wasted\"}";
+const WASTED: &str = "narrowcast_bus_received_total{outcome=\"wasted\"";
 
 async fn say(url: &str, from: &str, body: u32) -> (u16, Value) {
     say_to(url, from, "room.busy", body).await

@@ -106,9 +106,9 @@ pub fn published(redis: &[RedisServer], canaries: impl Fn() -> u64) -> Option<u6
 }
 
 pub const CANARIES: &str = "narrowcast_canaries_total";
-pub const ECHO: &str = "narrowcast_bus_received_total{outcome=\"echo\"}";
-pub const USEFUL: &str = "narrowcast_bus_received_total{outcome=\"useful\"}";
-pub const WASTED: &str = "narrowcast_bus_received_total{outcome=\"wasted\"}";
+pub const ECHO: &str = "narrowcast_bus_received_total{outcome=\"echo\"";
+pub const USEFUL: &str = "narrowcast_bus_received_total{outcome=\"useful\"";
+pub const WASTED: &str = "narrowcast_bus_received_total{outcome=\"wasted\"";
 
 /// The next frames, which must be messages from Alice with these bodies, in order.
 pub async fn hears_from_alice(client: &mut Client, bodies: impl Iterator<Item = Value>) {

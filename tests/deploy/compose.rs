@@ -122,9 +122,9 @@ fn the_documents_commands_make_all_secrets() {
     let home = tempfile::tempdir().expect("a directory");
     make_secrets(home.path());
     for (name, secret) in file()["secrets"].as_object().expect("secrets") {
-        let path = home.path().join(secret["file"].as_str().expect("a path"));
-        let mode = path.metadata().unwrap_or_else(|error| panic!("{name}: {error}")).permissions();
-        assert_eq!(mode.mode() & 0o777, SECRETS_MODE, "{name}");
+        let made = home.path().join(secret["file"].as_str().expect("a path"));
+        let file = made.metadata().unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(file.permissions().mode() & 0o777, SECRETS_MODE, "{name}");
     }
     let key = std::fs::read(home.path().join("secrets/token-key")).expect("a key");
     assert!(key.len() > 32, "as RFC 7518 asks");

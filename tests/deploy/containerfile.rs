@@ -88,7 +88,7 @@ fn the_build_has_all_files_that_it_reads() {
     cargo.args(["metadata", "--offline", "--locked", "--no-deps", "--format-version", "1"]);
     let known = Process::run(cargo.current_dir(to.path()));
     assert_eq!(known.code, Some(0), "{}", known.errors);
-    assert!(copied.contains(&"config/default.toml"), "it is compiled in");
+    assert!(copied.contains(&"config/default.toml"), "it is compiled in, and outside of `src`");
     assert!(instructions().iter().any(|(_, text)| text.contains(env!("CARGO_PKG_RUST_VERSION"))));
 }
 

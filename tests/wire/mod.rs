@@ -1,5 +1,6 @@
 //! One client at a time against the real program: what goes over the wire, to the byte.
 
+mod advise_commands;
 mod audiences;
 mod bad_input;
 mod bad_tokens;

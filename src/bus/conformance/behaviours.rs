@@ -121,14 +121,14 @@ pub(super) async fn a_batch_is_confirmed_as_one(rig: impl Rig) {
 pub(super) async fn a_run_has_one_id(mut rig: impl Rig) {
     let bus = rig.bus();
     let (listener, speaker) = (Listener::connect(&bus).await, publisher(&bus).await);
-    let first = speaker.run_id().clone();
-    assert_eq!(listener.subscription.run_id(), &first);
-    assert_eq!(publisher(&bus).await.run_id(), &first, "the same server, the same run");
+    let first = speaker.server().clone();
+    assert_eq!(listener.subscription.server(), &first);
+    assert_eq!(publisher(&bus).await.server(), &first, "the same server, the same run");
     rig.take_away();
     rig.give_back();
     let (listener, speaker) = (Listener::connect(&bus).await, publisher(&bus).await);
-    assert_ne!(speaker.run_id(), &first);
-    assert_eq!(listener.subscription.run_id(), speaker.run_id());
+    assert_ne!(speaker.server(), &first);
+    assert_eq!(listener.subscription.server(), speaker.server());
 }
 
 pub(super) async fn a_broken_connection_says_so(mut rig: impl Rig) {

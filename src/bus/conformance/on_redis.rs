@@ -59,10 +59,10 @@ async fn a_connection_that_the_server_ends_says_so() {
     let rig = RedisRig::start();
     let bus = rig.bus();
     let listener = Listener::of(&bus, &[channel("news")]).await;
-    let run_id = listener.subscription.run_id().clone();
+    let server = listener.subscription.server().clone();
     rig.0.ask("CLIENT KILL TYPE pubsub");
     timeout(PATIENCE, listener.subscription.closed()).await.expect("it is gone");
-    assert_eq!(publisher(&bus).await.run_id(), &run_id, "the server is the same");
+    assert_eq!(publisher(&bus).await.server(), &server, "the server is the same");
 }
 
 #[tokio::test]

@@ -5,9 +5,7 @@ use ::redis::{Pipeline, Value, cmd};
 
 use super::BusError;
 use crate::bus::{OutboundPublish, PendingReply, Publisher};
-use crate::redis::{
-    ConnectError, ConnectOptions, RunId, ServerInfo, ShardAddress, ShardConnection,
-};
+use crate::redis::{ConnectError, ConnectOptions, ServerInfo, ShardAddress, ShardConnection};
 
 pub(super) struct RedisPublisher {
     connection: ShardConnection,
@@ -58,8 +56,8 @@ fn answer(reply: Value) -> Result<u64, BusError> {
 }
 
 impl Publisher for RedisPublisher {
-    fn run_id(&self) -> &RunId {
-        &self.connection.server.run_id
+    fn server(&self) -> &ServerInfo {
+        &self.connection.server
     }
 
     fn publish<'a>(

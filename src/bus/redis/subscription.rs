@@ -15,8 +15,8 @@ use super::BusError;
 use crate::bus::{PendingReply, PushSink, Subscription};
 use crate::layout::ShardIndex;
 use crate::redis::{
-    Channel, ConnectError, ConnectOptions, MissingRights, PrimaryWatch, RightsTrial, RunId,
-    ServerInfo, ShardAddress, ShardConnection, UnfitServer,
+    Channel, ConnectError, ConnectOptions, MissingRights, PrimaryWatch, RightsTrial, ServerInfo,
+    ShardAddress, ShardConnection, UnfitServer,
 };
 
 pub(super) struct RedisSubscription {
@@ -146,8 +146,8 @@ impl RedisSubscription {
 }
 
 impl Subscription for RedisSubscription {
-    fn run_id(&self) -> &RunId {
-        &self.connection.server.run_id
+    fn server(&self) -> &ServerInfo {
+        &self.connection.server
     }
 
     fn subscribe<'a>(&'a self, channels: &'a [Channel]) -> PendingReply<'a, Result<(), BusError>> {

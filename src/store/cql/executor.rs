@@ -8,16 +8,18 @@ use scylla::deserialize::row::DeserializeRow;
 use scylla::response::query_result::QueryRowsResult;
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
+use tokio::time::Instant;
 
 use super::attempts::Attempts;
 use super::connect::{name_of, nodes_in_order, one_node};
 use super::error::{WriteFailure, corrupt, unread};
+use super::operation::Operation;
 use super::statements::{StatementKind, Statements};
 use super::time_bounds::TimeBounds;
 use super::write_cache::WriteCache;
 use crate::clock::COORDINATORS_MAX;
 use crate::store::ReadError;
-use crate::telemetry::StoreFigures;
+use crate::telemetry::{DurationHistogram, StoreFigures};
 
 /// The error of a request while no node of the datacenter is connected.
 const NOBODY: &str = "no node of the datacenter is connected";
@@ -29,6 +31,7 @@ pub(super) struct Executor {
     statements: Statements,
     datacenter: String,
     issued: [AtomicU64; StatementKind::COUNT],
+    took: [DurationHistogram; Operation::ALL.len()],
     pub(super) present: TimeBounds,
     /// What need not be written again.
     pub(super) written: WriteCache,
@@ -41,6 +44,7 @@ impl Executor {
             statements,
             datacenter: datacenter.to_owned(),
             issued: [const { AtomicU64::new(0) }; StatementKind::COUNT],
+            took: Default::default(),
             present: TimeBounds::default(),
             written: WriteCache::default(),
         }
@@ -61,6 +65,7 @@ impl Executor {
                 .ok()
                 .map(|seen| [seen.median, seen.percentile_95, seen.percentile_99]),
             statements: StatementKind::all().map(|kind| (kind.name(), self.issued(kind))).collect(),
+            operations: Operation::ALL.map(|of| (of.name(), self.took[of as usize].clone())).into(),
         }
     }
 
@@ -83,7 +88,9 @@ impl Executor {
         let mut statement = self.statements.of(kind).clone();
         statement.set_history_listener(attempts.clone());
         // Boxed: the driver's futures are kilobytes, and a message has up to six of them.
+        let began = Instant::now();
         let written = Box::pin(self.session.execute_unpaged(&statement, values)).await;
+        self.took[kind.operation() as usize].observe(began.elapsed());
         written.map(drop).map_err(|error| WriteFailure {
             is_certain: attempts.were_all_refused(),
             reason: error.to_string(),
@@ -109,7 +116,9 @@ impl Executor {
         values: impl SerializeRow,
     ) -> Result<QueryRowsResult, ReadError> {
         self.count(kind);
+        let began = Instant::now();
         let answer = Box::pin(self.session.execute_unpaged(statement, values)).await;
+        self.took[kind.operation() as usize].observe(began.elapsed());
         let rows = answer.map_err(|error| unread(&error))?.into_rows_result();
         rows.map_err(|error| ReadError::Unavailable { reason: error.to_string() })
     }

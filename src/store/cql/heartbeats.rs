@@ -13,8 +13,8 @@ use super::executor::{Executor, rows_of};
 use super::reads::limit;
 use super::statements::StatementKind;
 use crate::cluster::{
-    EnvelopeForm, Heartbeat, Incarnation, NodeInfo, NodeState, ServerRun, ShardRow, ShardTag,
-    UnknownWindow,
+    EnvelopeForm, Heartbeat, Incarnation, NodeInfo, NodeReport, NodeState, ServerRun, ShardRow,
+    ShardTag, UnknownWindow,
 };
 use crate::domain::Micros;
 use crate::layout::{BucketCount, BucketCounts, Layout};
@@ -69,6 +69,22 @@ struct NodeText {
     envelope_version: u8,
     #[serde(default)]
     envelope_key: u32,
+    /// Absent in rows of programs that report nothing.
+    #[serde(default)]
+    report: ReportText,
+}
+
+/// What a node reports of itself to operators. Every field may be absent.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct ReportText {
+    version: String,
+    operator: String,
+    status: String,
+    reasons: Vec<String>,
+    sessions: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag_ms: Option<u64>,
 }
 
 const fn window((from, to): (u64, u64)) -> UnknownWindow {
@@ -186,6 +202,7 @@ impl NodeText {
             copies: about.copies,
             envelope_version: about.envelopes.version,
             envelope_key: about.envelopes.key,
+            report: ReportText::of(&about.report),
         }
     }
 
@@ -201,7 +218,21 @@ impl NodeText {
             tap: self.tap,
             copies: self.copies,
             envelopes: EnvelopeForm { version: self.envelope_version, key: self.envelope_key },
+            report: self.report.read(),
         })
+    }
+}
+
+impl ReportText {
+    fn of(report: &NodeReport) -> Self {
+        let NodeReport { version, operator, status, reasons, sessions, lag_ms } = report.clone();
+        Self { version, operator, status, reasons, sessions, lag_ms }
+    }
+
+    /// A row may be of any program, so its texts are bounded here too.
+    fn read(self) -> NodeReport {
+        let Self { version, operator, status, reasons, sessions, lag_ms } = self;
+        NodeReport { version, operator, status, reasons, sessions, lag_ms }.bounded()
     }
 }
 
@@ -275,6 +306,14 @@ mod tests {
             tap: true,
             copies: true,
             state: NodeState::Draining,
+            report: NodeReport {
+                version: "1.2.3".into(),
+                operator: "127.0.0.1:1".into(),
+                status: "degraded".into(),
+                reasons: vec!["store: away".into()],
+                sessions: 3,
+                lag_ms: Some(11_000),
+            },
             ..(*plain.about).clone()
         };
         full.about = Arc::new(about);
@@ -292,7 +331,8 @@ mod tests {
             r#""address":"127.0.0.1:1","state":"serving","#,
             r#""publish":{"user":1,"room":1,"topic":1,"shards":["r1"]},"#,
             r#""subscribe":[{"user":1,"room":1,"topic":1,"shards":["r1"]}],"#,
-            r#""tap":false,"copies":false,"envelope_version":0,"envelope_key":0}"#,
+            r#""tap":false,"copies":false,"envelope_version":0,"envelope_key":0,"#,
+            r#""report":{"version":"","operator":"","status":"","reasons":[],"sessions":0}}"#,
         );
         assert_eq!(spell(&row(7, 9)), text);
         assert_eq!(unspell(Incarnation(7), text), Ok(row(7, 9)));
@@ -302,6 +342,18 @@ mod tests {
     fn a_row_of_an_older_program_is_not_taken_for_old() {
         let text = spell(&row(7, 9)).replacen("\"written\":9,", "", 1);
         assert_eq!(unspell(Incarnation(7), &text).unwrap().written, Micros(u64::MAX));
+    }
+
+    #[test]
+    fn a_row_without_a_report_or_with_a_part_of_one_is_read() {
+        let text = spell(&row(7, 9));
+        let report = &text[text.find(",\"report\"").unwrap()..text.len() - 1];
+        assert_eq!(unspell(Incarnation(7), &text.replacen(report, "", 1)), Ok(row(7, 9)));
+        let part = text.replacen(report, r#","report":{"sessions":5,"more":[{}]}"#, 1);
+        assert_eq!(unspell(Incarnation(7), &part).unwrap().about.report.sessions, 5);
+        let long = format!(",\"report\":{{\"reasons\":[\"{}\"]}}", "x".repeat(10_000));
+        let read = unspell(Incarnation(7), &text.replacen(report, &long, 1)).unwrap();
+        assert!(read.about.report.reasons[0].len() < 1_000, "another program's text is cut");
     }
 
     #[test]

@@ -37,6 +37,7 @@ mod error;
 mod executor;
 mod heartbeats;
 mod history;
+mod operation;
 mod options;
 mod ports;
 mod reads;

@@ -1,9 +1,12 @@
 //! Metrics of what nodes say to each other by the bus.
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
-use super::registration::{FractionGauge, metrics};
+use super::durations::DurationHistogram;
+use super::registration::{FractionGauge, NameLabel, metrics};
+use crate::domain::Class;
 
 /// What a push of the bus was for this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,9 +39,12 @@ pub enum PublishOutcome {
 metrics! {
     /// What this node receives.
     pub struct BusMetrics {
-        /// Pushes of the bus.
-        received: [Counter; 4] =
-            labelled("bus_received", "outcome", ["useful", "echo", "lingering", "wasted"]);
+        /// Pushes of the bus; the class of copies for wide patterns is "wildcard".
+        received: [[Counter; 4]; 4] = crossed(
+            "bus_received",
+            ("outcome", ["useful", "echo", "lingering", "wasted"]),
+            ("class", ["user", "room", "topic", "wildcard"])
+        );
         /// Useful pushes among those received, echoes left out.
         useful_share: FractionGauge = named("bus_useful_share");
         /// Pushes that no node of this store made.
@@ -48,8 +54,15 @@ metrics! {
         /// Pushes lost in full queues.
         pub worker_queue_overflows: Counter = named("worker_queue_overflows");
         /// Buckets of the published layout that sessions here need.
-        pub buckets_held: [Gauge; 3] =
-            labelled("buckets_held", "class", ["user", "room", "topic"]);
+        pub buckets_held: [Gauge; 3] = labelled("buckets_held", "class", CLASSES);
+        /// Keys that sessions here need; some may share a bucket.
+        pub keys_held: [Gauge; 3] = labelled("keys_held", "class", CLASSES);
+        /// Buckets that are subscribed only because they linger, in all layouts.
+        pub buckets_lingering: Gauge = named("buckets_lingering");
+        /// Buckets of the published layout.
+        pub layout_buckets: [Gauge; 3] = labelled("layout_buckets", "class", CLASSES);
+        /// Shards of the published layout.
+        pub layout_shards: Gauge = named("layout_shards");
     }
 
     /// What this node publishes, and its connections to the shards.
@@ -60,8 +73,10 @@ metrics! {
             "outcome",
             ["answered", "detoured", "repeated", "failed", "dropped"]
         );
-        /// Publishes by buckets.
-        pub publishes_to_buckets: Counter = named("publishes_to_buckets");
+        /// Publishes by buckets: those of one publish to several buckets count as one.
+        publishes_to_buckets: [Counter; 3] = labelled("publishes_to_buckets", "class", CLASSES);
+        /// Channels of buckets that were published to.
+        bucket_copies: [Counter; 3] = labelled("bucket_copies", "class", CLASSES);
         /// Publishes to all at once.
         pub publishes_to_all: Counter = named("publishes_to_all");
         /// Publishes that probe shard connections.
@@ -69,23 +84,69 @@ metrics! {
         /// To shards.
         pub connections: [Gauge; 3] =
             labelled("shard_connections", "state", ["up", "down", "starting"]);
+        /// Whether all connections to a shard are up.
+        up: Family<NameLabel, Gauge> = named("shard_up");
+        /// Publishes that were sent to a shard.
+        shard_publishes: Family<NameLabel, Counter> = named("shard_publishes");
+        /// Bytes of the publishes that were sent to a shard.
+        shard_publish_bytes: Family<NameLabel, Counter> = named("shard_publish_bytes");
+        /// Pushes of a shard.
+        shard_pushes: Family<NameLabel, Counter> = named("shard_pushes");
+        /// Bytes of the pushes of a shard.
+        shard_push_bytes: Family<NameLabel, Counter> = named("shard_push_bytes");
+        /// Seconds from a batch of publishes to the shard's answers.
+        answer_seconds: Family<NameLabel, DurationHistogram> = named("shard_answer_seconds");
+        /// Seconds from a canary's publish to its echo, through a worker and a shard.
+        echo_seconds: Family<NameLabel, DurationHistogram> = named("shard_echo_seconds");
+    }
+}
+
+const CLASSES: [&str; 3] = ["user", "room", "topic"];
+
+/// The place of copies for wide patterns behind the classes.
+const WILDCARD: usize = CLASSES.len();
+
+/// The counts of one shard, looked up once. Clones count together.
+#[derive(Debug, Clone)]
+pub struct ShardTraffic {
+    publishes: Counter,
+    publish_bytes: Counter,
+    pushes: Counter,
+    push_bytes: Counter,
+    /// How long answers to batches of publishes take.
+    pub answer: DurationHistogram,
+    /// How long echoes of canaries take.
+    pub echo: DurationHistogram,
+}
+
+impl ShardTraffic {
+    /// Counts a batch of publishes.
+    pub fn published(&self, count: u64, bytes: u64) {
+        self.publishes.inc_by(count);
+        self.publish_bytes.inc_by(bytes);
+    }
+
+    /// Counts a push.
+    pub fn pushed(&self, bytes: usize) {
+        self.pushes.inc();
+        self.push_bytes.inc_by(bytes as u64);
     }
 }
 
 impl BusMetrics {
-    /// Counts a push of the bus.
-    pub fn received(&self, what: Received) {
-        self.received[what as usize].inc();
+    /// Counts a push of the bus that came by a bucket of a class, or as a copy for wide patterns.
+    pub fn received(&self, what: Received, class: Option<Class>) {
+        self.received[what as usize][class.map_or(WILDCARD, |class| class as usize)].inc();
     }
 
     /// Pushes of one kind so far.
     pub fn received_so_far(&self, what: Received) -> u64 {
-        self.received[what as usize].get()
+        self.received[what as usize].iter().map(Counter::get).sum()
     }
 
     /// Node events so far: every push received, the own echo included.
     pub fn node_events(&self) -> u64 {
-        self.received.iter().map(Counter::get).sum()
+        self.received.iter().flatten().map(Counter::get).sum()
     }
 
     /// Useful pushes among those received, the own echo left out; 1 before the first.
@@ -107,5 +168,34 @@ impl ShardMetrics {
     /// Counts publishes.
     pub fn publishes(&self, outcome: PublishOutcome, count: u64) {
         self.publishes[outcome as usize].inc_by(count);
+    }
+
+    /// Counts a publish to so many buckets of a class.
+    pub fn published_to_buckets(&self, class: Class, buckets: usize) {
+        self.publishes_to_buckets[class as usize].inc();
+        self.bucket_copies[class as usize].inc_by(buckets as u64);
+    }
+
+    /// Publishes by buckets so far.
+    pub fn bucket_publishes(&self) -> u64 {
+        self.publishes_to_buckets.iter().map(Counter::get).sum()
+    }
+
+    /// Returns the counts of a shard.
+    pub fn traffic(&self, shard: &str) -> ShardTraffic {
+        let label = [("shard", shard.to_owned())];
+        ShardTraffic {
+            publishes: self.shard_publishes.get_or_create_owned(&label),
+            publish_bytes: self.shard_publish_bytes.get_or_create_owned(&label),
+            pushes: self.shard_pushes.get_or_create_owned(&label),
+            push_bytes: self.shard_push_bytes.get_or_create_owned(&label),
+            answer: self.answer_seconds.get_or_create_owned(&label),
+            echo: self.echo_seconds.get_or_create_owned(&label),
+        }
+    }
+
+    /// Shows whether a shard is up.
+    pub fn show_up(&self, shard: &str, is_up: bool) {
+        self.up.get_or_create(&[("shard", shard.to_owned())]).set(is_up.into());
     }
 }

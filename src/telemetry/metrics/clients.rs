@@ -4,10 +4,10 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
 use super::client_programs::ClientPrograms;
-use super::registration::metrics;
+use super::durations::DurationHistogram;
+use super::registration::{Label, metrics};
 use crate::telemetry::Dropped;
 
 /// The outcome of a send.
@@ -37,6 +37,22 @@ pub enum Limited {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CloseLabels {
     code: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WorkerLabels {
+    worker: u32,
+}
+
+/// What one worker shows of itself, looked up once.
+#[derive(Debug)]
+pub struct WorkerGauges {
+    /// Its sessions.
+    pub sessions: Gauge,
+    /// Reads of resumes that wait for their turn.
+    pub waiting_reads: Gauge,
+    /// How much later than asked its event loop runs a timer.
+    pub loop_lag: DurationHistogram,
 }
 
 metrics! {
@@ -71,6 +87,12 @@ metrics! {
         pub shed_events: Counter = named("events_shed");
         /// Bytes that wait for slow clients.
         pub outbox_bytes: Gauge = named("outbox_bytes");
+        /// Sessions of a worker.
+        by_worker: Family<WorkerLabels, Gauge> = named("worker_sessions");
+        /// Reads of a worker's resumes that wait for their turn.
+        waiting_reads: Family<WorkerLabels, Gauge> = named("worker_reads_waiting");
+        /// Seconds by which a worker's event loop runs a timer late.
+        loop_lag: Family<WorkerLabels, DurationHistogram> = named("worker_lag_seconds");
     }
 
     /// Sends of messages.
@@ -79,8 +101,7 @@ metrics! {
         outcomes: [Counter; 4] =
             labelled("sends", "outcome", ["sent", "unknown", "unavailable", "refused"]);
         /// Seconds from a send's id to its acknowledgement by the store.
-        pub append_seconds: Histogram =
-            bounded("store_append_seconds", exponential_buckets(0.000_25, 2.0, 16));
+        pub append_seconds: DurationHistogram = named("store_append_seconds");
         /// Messages published after their sends had an unknown outcome.
         pub published_late: Counter = named("published_late");
     }
@@ -90,6 +111,8 @@ metrics! {
         /// Limit decisions.
         decisions: [Counter; 3] =
             labelled("limit_decisions", "outcome", ["allowed", "refused", "cached"]);
+        /// Refusals by the policy that refused, those of earlier refusals included.
+        refusals: Family<Label, Counter> = named("limit_refusals");
         /// Sends decided by this node alone.
         pub unshared: Counter = named("limiter_unshared");
         /// Frames that were held back until they could start.
@@ -122,6 +145,16 @@ impl ListenerMetrics {
 }
 
 impl SessionMetrics {
+    /// Returns what a worker shows of itself.
+    pub fn of_worker(&self, worker: u32) -> WorkerGauges {
+        let label = WorkerLabels { worker };
+        WorkerGauges {
+            sessions: self.by_worker.get_or_create_owned(&label),
+            waiting_reads: self.waiting_reads.get_or_create_owned(&label),
+            loop_lag: self.loop_lag.get_or_create_owned(&label),
+        }
+    }
+
     /// Counts a session that the server closed.
     pub fn closes(&self, code: u16) {
         self.closes.get_or_create(&CloseLabels { code: code.into() }).inc();
@@ -139,6 +172,11 @@ impl LimitMetrics {
     /// Counts a decision.
     pub fn count(&self, decision: Limited) {
         self.decisions[decision as usize].inc();
+    }
+
+    /// Counts a refusal by its policy.
+    pub fn refused(&self, policy: &'static str) {
+        self.refusals.get_or_create(&[("policy", policy)]).inc();
     }
 
     /// Decisions of one kind so far.

@@ -4,6 +4,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
+use super::durations::DurationHistogram;
 use super::registration::{FractionGauge, Label, metrics};
 
 metrics! {
@@ -35,6 +36,8 @@ metrics! {
         pub cluster_reads: Counter = named("cluster_reads");
         /// Other live nodes with this node's name.
         pub namesakes: Gauge = named("nodes_of_same_name");
+        /// Live nodes that serve, this one included.
+        pub live_nodes: Gauge = named("live_nodes");
     }
 
     /// How far live delivery is proven.
@@ -64,6 +67,20 @@ metrics! {
         pub audit_found: Counter = named("audit_found");
         /// The same for sends of unknown outcome, or those that died with their node.
         pub audit_unknown: Counter = named("audit_unknown");
+        /// Reads a second that the node may make at most.
+        pub read_rates: [FractionGauge; 3] =
+            labelled("recovery_reads_per_second_max", "kind", ["repair", "resume", "audit"]);
+        /// Seconds from a `hello` to its first `cursor`.
+        pub hello_to_cursor: DurationHistogram = named("hello_to_cursor_seconds");
+        /// Sessions by what their `hello` resumed from.
+        resumes: Family<Label, Counter> = named("resumes");
+    }
+}
+
+impl RecoveryMetrics {
+    /// Counts a session that has caught up.
+    pub fn resumed(&self, outcome: &'static str) {
+        self.resumes.get_or_create(&[("outcome", outcome)]).inc();
     }
 }
 

@@ -3,11 +3,16 @@
 use super::client_programs::{ClientPrograms, ProgramFamily};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
 /// One label of a closed set: its key and its value.
 pub(crate) type Label = [(&'static str, &'static str); 1];
+
+/// A label whose values the configuration names, such as the shards.
+pub(crate) type NameLabel = [(&'static str, String); 1];
+
+/// Two labels of closed sets.
+type LabelPair = [(&'static str, &'static str); 2];
 
 /// A gauge that is no whole number.
 pub type FractionGauge = Gauge<f64, std::sync::atomic::AtomicU64>;
@@ -90,8 +95,19 @@ impl Registration<'_> {
         ClientPrograms::new(self.add(name, ProgramFamily::default()))
     }
 
-    /// Registers a histogram with these upper bounds.
-    pub fn bounded(self, name: &str, bounds: impl IntoIterator<Item = f64>) -> Histogram {
-        self.add(name, Histogram::new(bounds))
+    /// Registers a metric per pair of values of two labels, each looked up once.
+    pub fn crossed<M: Metric + Clone + Default, const A: usize, const B: usize>(
+        self,
+        name: &str,
+        (outer, outers): (&'static str, [&'static str; A]),
+        (inner, inners): (&'static str, [&'static str; B]),
+    ) -> [[M; B]; A]
+    where
+        Family<LabelPair, M>: Metric,
+    {
+        let family = self.add(name, Family::<LabelPair, M>::default());
+        outers.map(|one| {
+            inners.map(|other| family.get_or_create_owned(&[(outer, one), (inner, other)]))
+        })
     }
 }

@@ -6,10 +6,11 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
+use super::durations::DurationHistogram;
 use super::registration::{Label, metrics};
 
 /// What a store reports of the servers that it asks, since it was opened.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct StoreFigures {
     /// Attempts: a request may have been several.
     pub attempts: u64,
@@ -26,6 +27,8 @@ pub struct StoreFigures {
     pub latency_ms: Option<[u64; 3]>,
     /// Statements issued, by their names: a small closed set.
     pub statements: Vec<(&'static str, u64)>,
+    /// How long statements took, by what they are about: a small closed set.
+    pub operations: Vec<(&'static str, DurationHistogram)>,
 }
 
 metrics! {
@@ -39,6 +42,8 @@ metrics! {
         connections: Family<Label, Gauge> = named("store_connections");
         /// Milliseconds that attempts at the store's servers took.
         latency: Family<Label, Gauge> = named("store_latency_milliseconds");
+        /// Seconds from a statement to the answer of the store's servers.
+        operations: Family<Label, DurationHistogram> = named("store_operation_seconds");
     }
 }
 
@@ -53,6 +58,9 @@ impl StoreMetrics {
         }
         for (statement, count) in &figures.statements {
             set(&self.statements.get_or_create(&[("statement", statement)]), *count);
+        }
+        for (operation, seconds) in &figures.operations {
+            self.operations.get_or_create(&[("operation", operation)]).show(seconds);
         }
         self.connections.get_or_create(&[("state", "open")]).set(figures.connections as i64);
         let quantiles = ["0.5", "0.95", "0.99"];

@@ -1,7 +1,7 @@
 //! A store that lets a test come in between.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use narrowcast::clock::SharedClocks;
@@ -11,7 +11,7 @@ use narrowcast::store::{
     Activity, ActivityQuery, AppendError, DirectsQuery, HeartbeatError, HeartbeatStore,
     HistoryQuery, HistoryRange, IdempotencyEntry, IdempotencyKey, IdempotencyRecord, Identity,
     MembersPage, MembersQuery, MembershipKey, MembershipsQuery, MessageStore, Page, Participant,
-    Pending, PendingRead, PendingWrite, ReadMark, ReceiptStore, RoomStore, Store,
+    Pending, PendingRead, PendingWrite, ReadError, ReadMark, ReceiptStore, RoomStore, Store,
 };
 use narrowcast::telemetry::StoreFigures;
 use parking_lot::Mutex;
@@ -56,6 +56,8 @@ pub struct Held {
     /// Messages to be stored and answered with `OutcomeUnknown`.
     doubted: AtomicUsize,
     next_write: Mutex<NextWrite>,
+    /// Whether the cluster table cannot be read.
+    is_away: AtomicBool,
 }
 
 impl Held {
@@ -64,7 +66,8 @@ impl Held {
         let (changes, doubted) = (Mutex::default(), AtomicUsize::new(0));
         let looked_up = AtomicUsize::new(0);
         let next_write = Mutex::default();
-        Self { inner, open, waiting, looked_up, changes, doubted, next_write }
+        let is_away = AtomicBool::new(false);
+        Self { inner, open, waiting, looked_up, changes, doubted, next_write, is_away }
     }
 
     /// From now on messages that are read wait.
@@ -101,6 +104,11 @@ impl Held {
     /// The next change of a membership reaches the room's side alone.
     pub fn tear(&self) {
         *self.changes.lock() = Changes::Torn;
+    }
+
+    /// Whether reads of the cluster table fail from now on.
+    pub fn set_away(&self, is_away: bool) {
+        self.is_away.store(is_away, Ordering::SeqCst);
     }
 
     /// The next message is stored and answered with `OutcomeUnknown`.
@@ -209,9 +217,16 @@ impl ReceiptStore for Held {
 }
 
 impl HeartbeatStore for Held {
+    fn heartbeats(&self) -> PendingRead<Vec<Heartbeat>> {
+        if self.is_away.load(Ordering::SeqCst) {
+            let reason = "away".to_owned();
+            return Box::pin(async { Err(ReadError::Unavailable { reason }) });
+        }
+        self.inner.heartbeats()
+    }
+
     pass_on! {
         write_heartbeat(row: Heartbeat) -> Pending<Result<(), HeartbeatError>>;
-        heartbeats() -> PendingRead<Vec<Heartbeat>>;
         shared_clocks() -> Option<SharedClocks>;
         coordinators() -> Vec<Arc<str>>;
         time(coordinator: Arc<str>) -> PendingRead<Micros>;

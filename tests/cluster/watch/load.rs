@@ -61,6 +61,11 @@ pub fn cast() -> Vec<User> {
     (0..PAIRS).flat_map(pair).collect()
 }
 
+/// Where a device of a user begins.
+const fn home(user: usize, place: usize, nodes: usize) -> usize {
+    user + place * nodes / DEVICES
+}
+
 enum Order {
     Send { conversation: String, body: Value },
     Move { node: usize },
@@ -87,8 +92,7 @@ impl Load {
         let mut load = Self { log, nodes, orders, devices, writers, sending, wandering };
         for (number, user) in users.iter().enumerate() {
             for place in 0..DEVICES {
-                let node = number + place * nodes / DEVICES;
-                load.add_device(user, urls, node);
+                load.add_device(user, urls, home(number, place, nodes));
             }
         }
         let log = &load.log;
@@ -124,6 +128,14 @@ impl Load {
         })
     }
 
+    /// Every device goes to the node where it began.
+    pub fn go_home(&self) {
+        for (number, orders) in self.orders.iter().enumerate() {
+            let node = home(number / DEVICES, number % DEVICES, self.nodes) % self.nodes;
+            give(orders, Order::Move { node });
+        }
+    }
+
     /// From here on some device goes to another node, again and again.
     pub fn wander(&mut self, seed: u64) {
         let (orders, nodes) = (self.orders.clone(), self.nodes);
@@ -132,6 +144,11 @@ impl Load {
             let device = rng.random_range(0..orders.len());
             give(&orders[device], Order::Move { node: rng.random_range(0..nodes) });
         }));
+    }
+
+    /// How many devices there are.
+    pub fn devices(&self) -> usize {
+        self.orders.len()
     }
 
     /// Waits until so many more sends are acknowledged.
