@@ -94,7 +94,7 @@ impl Fleet {
         let node = self.nodes[node].as_ref().expect("it runs");
         let is_ready = || {
             let (state, reasons) = node.readiness().verdict();
-            state.takes_sessions()
+            state.to_string() == "ready"
                 && reasons.is_empty()
                 && node.live_nodes() as usize == self.ports.len()
         };
