@@ -101,7 +101,7 @@ async fn a_container_serves_on_a_read_only_root_and_ends_in_time() {
     let own = vec![any_port("CLIENTS"), any_port("OPERATOR"), json];
     let jail = container(OPEN_FILES).environment(&own);
     let node = jail.serve(&["serve"]).await;
-    assert_eq!(node.status("Uid").split_whitespace().next_back(), Some(&*user().to_string()));
+    assert_eq!(node.user(), user());
     assert_eq!(node.status("NSpid").split_whitespace().next_back(), Some("1"), "process 1");
     let log = node.ends_within(grace);
     let warned = warnings(&log);

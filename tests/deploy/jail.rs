@@ -20,19 +20,23 @@ pub const PROGRAM: &str = "/usr/local/bin/narrowcast";
 const LIBRARIES: [&str; 4] = ["libc.so.6", "libm.so.6", "libgcc_s.so.1", "ld-linux-x86-64.so.2"];
 
 /// Makes the root, read-only except for the places to write to, and becomes the program. Arguments:
-/// the root, the program here, the user, the group, places to write to up to `--`, and then what
+/// the root, the program here, the user, the network, places to write to up to `--`, and then what
 /// is to be run.
 const SCRIPT: &str = r#"
 set -e
-root=$1 program=$2 user=$3 group=$4
+root=$1 program=$2 user=$3 network=$4
 shift 4
+if [ "$network" = own ]; then
+  ip link set lo up
+  echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6
+fi
 mount --bind "$root" "$root"
 mount --bind "$program" "$root/usr/local/bin/narrowcast"
 mount --bind /dev/null "$root/dev/null"
 mount -t proc proc "$root/proc"
 while [ "$1" != -- ]; do
   mount -t tmpfs -o "size=64m,mode=700" tmpfs "$root$1"
-  chown "$user:$group" "$root$1" 2> /dev/null || :
+  chown "$user:$user" "$root$1" 2> /dev/null || :
   shift
 done
 shift
@@ -44,6 +48,7 @@ pub struct Jail {
     root: tempfile::TempDir,
     user: u32,
     open_files: u32,
+    has_network: bool,
     writable: Vec<String>,
     environment: Environment,
 }
@@ -66,7 +71,14 @@ impl Jail {
         let open_files = open_files.min(open_files_here());
         // Its own mode would keep the user out.
         fs::set_permissions(root.path(), Permissions::from_mode(0o755)).expect("it is ours");
-        let jail = Self { root, user, open_files, writable: Vec::new(), environment: Vec::new() };
+        let jail = Self {
+            root,
+            user,
+            open_files,
+            has_network: false,
+            writable: Vec::new(),
+            environment: Vec::new(),
+        };
         jail.file("/dev/null", 0o644, "");
         jail.file(PROGRAM, 0o755, "");
         jail.directory("/proc");
@@ -88,6 +100,11 @@ impl Jail {
         self.directory(path);
         self.writable.push(path.to_owned());
         self
+    }
+
+    /// In a network of its own, where 127.0.0.1 is and nothing else.
+    pub fn without_ipv6(self) -> Self {
+        Self { has_network: true, ..self }
     }
 
     fn at(&self, path: &str) -> std::path::PathBuf {
@@ -128,9 +145,11 @@ impl Jail {
         let user = self.user.to_string();
         let mut command = Command::new("unshare");
         command.args(if is_root() { &[][..] } else { &["--user", "--map-root-user"] });
+        command.args(if self.has_network { &["--net"][..] } else { &[] });
         command.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", SCRIPT, "sh"]);
         command.arg(self.root.path()).arg(Process::narrowcast().get_program());
-        command.args([&user, &user]).args(&self.writable).arg("--");
+        let network = if self.has_network { "own" } else { "shared" };
+        command.args([&*user, network]).args(&self.writable).arg("--");
         command.args(["prlimit", &format!("--nofile={0}:{0}", self.open_files)]);
         command.args(["setpriv", "--no-new-privs", "/usr/bin/env", "-i"]);
         command.args(self.environment.iter().map(|(name, value)| format!("{name}={value}")));
@@ -200,6 +219,27 @@ impl JailedNode<'_> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         line.expect("a line").trim().to_owned()
+    }
+
+    /// The number of its user, as it sees itself.
+    pub fn user(&self) -> u32 {
+        let map = fs::read_to_string(format!("/proc/{}/uid_map", self.id())).expect("it runs");
+        let user = if is_root() { self.status("Uid") } else { map };
+        user.split_whitespace().next().and_then(|user| user.parse().ok()).expect("a number")
+    }
+
+    /// Runs a shell beside the node, in its namespace of this kind: what it printed.
+    pub fn beside(&self, namespace: &str, script: &str) -> String {
+        let mut command = Command::new("nsenter");
+        if !is_root() {
+            // The other namespaces belong to the user of the process around.
+            command.arg(format!("--user=/proc/{}/ns/user", self.served.process.id()));
+            command.arg("--preserve-credentials");
+        }
+        command.arg(format!("--{namespace}=/proc/{}/ns/{namespace}", self.id()));
+        let ended = Process::run(command.args(["sh", "-c", script]));
+        assert_eq!(ended.code, Some(0), "{}", ended.errors);
+        ended.output
     }
 
     /// Sends the node itself a signal.

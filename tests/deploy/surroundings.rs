@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::control_group::ControlGroup;
 use super::document::Environment;
-use super::jail::{Jail, JailedNode, warnings};
+use super::jail::{Jail, warnings};
 use crate::harness::{Process, eventually, eventually_within};
 
 const USER: u32 = 65_532;
@@ -37,23 +37,12 @@ fn jail() -> Jail {
     Jail::new(USER, FILES).environment(&embedded()).writable("/data")
 }
 
-/// Runs a shell where the node is, beside it: in its namespaces of this kind.
-fn beside(node: &JailedNode, namespace: &str, script: &str) -> String {
-    let id = node.id().to_string();
-    let mut command = Command::new("nsenter");
-    command.args(["--user", "--preserve-credentials"].iter().filter(|_| !super::jail::is_root()));
-    command.args(["--target", &id, namespace, "sh", "-c", script]);
-    let ended = Process::run(&mut command);
-    assert_eq!(ended.code, Some(0), "{}", ended.errors);
-    ended.output
-}
-
 /// Children of process 1 whose parents have died belong to it, and stay until it asks for them.
 #[tokio::test]
 async fn process_1_leaves_no_zombies() {
     let jail = jail();
     let node = jail.serve(&["serve"]).await;
-    beside(&node, "--pid", "(true &) ; (sleep 0.1 &)");
+    node.beside("pid", "(true &) ; (sleep 0.1 &)");
     let children = format!("/proc/{0}/task/{0}/children", node.id());
     let children = || std::fs::read_to_string(&children).expect("it runs");
     eventually("its orphans are gone", || children().is_empty()).await;
@@ -106,33 +95,22 @@ async fn a_secret_of_root_that_the_group_may_read_is_no_mistake() {
     }
 }
 
-/// In a network of its own, where only 127.0.0.1 is.
 #[tokio::test]
 async fn a_node_needs_no_ipv6_and_says_where_it_would() {
-    let script = r#"
-        ip link set lo up && echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6 && exec "$0" "$@""#;
-    let alone = |inner: &Command| {
-        let mut command = Command::new("unshare");
-        command.args(if super::jail::is_root() { &[][..] } else { &["--user", "--map-root-user"] });
-        command.args(["--net", "sh", "-c", script]).arg(inner.get_program());
-        command.args(inner.get_args());
-        command
-    };
-    let jail = jail();
-    let mut command = alone(&jail.command(&["serve"]));
-    let node = jail.started(&mut command);
+    let jail = jail().without_ipv6();
+    let node = jail.started(&mut jail.command(&["serve"]));
     let address = node.operator().address().replace(':', "/");
     let ask = format!(
         "bash -c 'exec 3<> /dev/tcp/{address}; \
          printf \"GET /readyz HTTP/1.1\\r\\nhost: a\\r\\nconnection: close\\r\\n\\r\\n\" >&3; cat <&3'"
     );
-    let is_ready = || beside(&node, "--net", &ask).starts_with("HTTP/1.1 200");
+    let is_ready = || node.beside("net", &ask).starts_with("HTTP/1.1 200");
     eventually("the node is ready", is_ready).await;
     node.ends_within(GRACE_MS);
 
     let six = vec![("NARROWCAST__LISTEN__CLIENTS".to_owned(), "[::1]:0".to_owned())];
     let jail = jail.environment(&six);
-    let ended = Process::run(&mut alone(&jail.command(&["serve"])));
+    let ended = Process::run(&mut jail.command(&["serve"]));
     assert_eq!(ended.code, Some(1), "{}", ended.errors);
     assert!(ended.errors.contains("listen.clients"), "{}", ended.errors);
 }
