@@ -309,6 +309,7 @@ impl NodeAgent {
         match event {
             ShardEvent::Connected { shard, run } => {
                 self.lost[shard.0 as usize] = None;
+                self.plan.metrics.shards.subscriber_connects.inc();
                 self.watch.connected(shard.0 as usize, run);
             }
             ShardEvent::Resubscribed { shard } => self.watch.whole(shard.0 as usize),

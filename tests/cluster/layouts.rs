@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::chat::{body, login, next, publish, send, subscribe};
 use super::shards::{channel, name_on};
-use super::stage::{CANARIES, USEFUL, WASTED, published};
+use super::stage::{USEFUL, WASTED, probes, published};
 use crate::harness::{Operator, RedisServer, Resp, eventually, token};
 
 /// The buckets of the old layout.
@@ -122,7 +122,9 @@ impl Change {
     }
 
     fn published(&self) -> Option<u64> {
-        published(&self.redis, || self.metric(CANARIES).iter().sum())
+        published(&self.redis, || {
+            self.cluster.nodes.iter().map(|node| probes(&operator(node))).sum()
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use narrowcast::client::Client;
 use serde_json::{Value, json};
 
 use super::chat::{PATIENT, login, next};
-use super::stage::{CANARIES, published};
+use super::stage::{probes, published};
 use crate::harness::{Demo, RedisServer, eventually, token};
 use crate::wire::http::{ask, bearing, service};
 
@@ -334,10 +334,10 @@ async fn a_rooms_message_is_one_publish_and_reaches_its_members_nodes_alone() {
     }
     let received =
         || -> Vec<u64> { demo.nodes.iter().map(|node| node.operator.metric(RECEIVED)).collect() };
-    let canaries = || demo.nodes.iter().map(|node| node.operator.metric(CANARIES)).sum();
+    let probes = || demo.nodes.iter().map(|node| probes(&node.operator)).sum();
     let mut before = None;
     eventually("nothing is under way", || {
-        before = published(&redis, canaries);
+        before = published(&redis, probes);
         before.is_some()
     })
     .await;
@@ -355,7 +355,7 @@ async fn a_rooms_message_is_one_publish_and_reaches_its_members_nodes_alone() {
     let expected = [MESSAGES, MESSAGES, MESSAGES, 0];
     eventually("each node has what it must", || received() == expected).await;
     let total = before.map(|before| before + MESSAGES);
-    eventually("one publish a message", || published(&redis, canaries) == total).await;
+    eventually("one publish a message", || published(&redis, probes) == total).await;
     // Eve's node has nothing that it should not: what she says goes the same way.
     assert_eq!(say(eve, "other", json!("alone")).await["op"], "sent");
     eventually("Eve's own echo", || received() == [MESSAGES, MESSAGES, MESSAGES, 1]).await;

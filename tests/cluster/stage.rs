@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::chat::{PATIENT, body, login, next, send, subscribe};
 use super::shards::name_on;
-use crate::harness::{Demo, RedisServer, Resp, eventually, token};
+use crate::harness::{Demo, Operator, RedisServer, Resp, eventually, token};
 
 pub const NODES: usize = 5;
 
@@ -84,10 +84,10 @@ impl Stage {
         self.demo.nodes.iter().map(|node| node.operator.metric(start)).collect()
     }
 
-    /// Checks how many publishes the shards have seen, told by themselves, canaries left out.
+    /// Checks how many publishes the shards have seen, told by themselves, probes left out.
     pub async fn assert_published(&self, expected: u64, why: &str) {
-        let canaries = || self.metric(CANARIES).iter().sum();
-        eventually(why, || published(&self.redis, canaries) == Some(expected)).await;
+        let probes = || self.demo.nodes.iter().map(|node| probes(&node.operator)).sum();
+        eventually(why, || published(&self.redis, probes) == Some(expected)).await;
     }
 
     /// The connections that hear a channel, told by the shards.
@@ -96,16 +96,23 @@ impl Stage {
     }
 }
 
-/// Publishes that the shards have seen, told by themselves, without the nodes' canaries; none
-/// while one of those may be under way.
-pub fn published(redis: &[RedisServer], canaries: impl Fn() -> u64) -> Option<u64> {
-    let before = [canaries(), canaries()];
+/// What a node has published to see that it can: canaries, and once for each subscriber connection.
+pub fn probes(node: &Operator) -> u64 {
+    ["narrowcast_canaries_total", "narrowcast_shard_subscriber_connects_total"]
+        .map(|name| node.metric(name))
+        .iter()
+        .sum()
+}
+
+/// Publishes that the shards have seen, told by themselves, without the nodes' probes; none while
+/// one of those may be under way.
+pub fn published(redis: &[RedisServer], probes: impl Fn() -> u64) -> Option<u64> {
+    let before = [probes(), probes()];
     let calls: u64 = redis.iter().map(|redis| Resp::connect(redis.port()).calls("spublish")).sum();
-    let still = before == [canaries(); 2];
+    let still = before == [probes(); 2];
     still.then(|| calls - before[0])
 }
 
-pub const CANARIES: &str = "narrowcast_canaries_total";
 pub const ECHO: &str = "narrowcast_bus_received_total{outcome=\"echo\"";
 pub const USEFUL: &str = "narrowcast_bus_received_total{outcome=\"useful\"";
 pub const WASTED: &str = "narrowcast_bus_received_total{outcome=\"wasted\"";

@@ -81,6 +81,8 @@ metrics! {
         pub publishes_to_all: Counter = named("publishes_to_all");
         /// Publishes that probe shard connections.
         pub canaries: Counter = named("canaries");
+        /// Subscriber connections that came up. Each has published once before, to try its rights.
+        pub subscriber_connects: Counter = named("shard_subscriber_connects");
         /// To shards.
         pub connections: [Gauge; 3] =
             labelled("shard_connections", "state", ["up", "down", "starting"]);
