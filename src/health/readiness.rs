@@ -86,6 +86,11 @@ impl Readiness {
         self.observe().refusal()
     }
 
+    /// Whether the node was told to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stage() != StopStage::Running
+    }
+
     fn stage(&self) -> StopStage {
         if self.is_closing.load(Ordering::Acquire) {
             StopStage::Closing

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -145,7 +146,8 @@ impl ClientPort {
         let bearer: RefCell<Option<Box<str>>> = RefCell::new(None);
         let respond = async |request: Request<Incoming>| {
             self.read_forwarded(request.headers(), &client, &handshake);
-            handshake.bound(self.respond(request, &client, &handshake, &bearer).await)
+            let answer = self.respond(request, &client, &handshake, &bearer).await;
+            self.answered(handshake.bound(answer), &client, &handshake)
         };
         let heard = || handshake.speak();
         let http = async {
@@ -219,6 +221,27 @@ impl ClientPort {
         if !proxy_protocol && client.forwarded(headers, trusted) {
             handshake.assign(client.counted());
         }
+    }
+
+    /// Gives back what an answered request held, unless the connection becomes a session. While the
+    /// node is being stopped, no connection waits for another request.
+    fn answered<B>(
+        &self,
+        mut answer: Response<B>,
+        client: &ClientPlace,
+        handshake: &Handshake,
+    ) -> Response<B> {
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return answer;
+        }
+        if !self.listen().proxy_protocol && client.is_of_a_balancer() {
+            client.answered();
+            handshake.forget_user();
+        }
+        if self.readiness.is_stopping() {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer
     }
 
     /// Answers one request. A health check is answered as always, because it may come from an

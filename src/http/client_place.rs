@@ -48,6 +48,16 @@ impl ClientPlace {
         }
     }
 
+    /// Whether a balancer made the connection.
+    pub(super) const fn is_of_a_balancer(&self) -> bool {
+        self.peer.counted().is_none()
+    }
+
+    /// Notes that a request was answered: until the next one, a balancer's connection is for nobody.
+    pub(super) fn answered(&self) {
+        let _was_for_a_client = self.assign(self.peer);
+    }
+
     /// Returns the address of the client, as far as it is known.
     pub(super) const fn address(&self) -> ClientAddress {
         self.client.get()
@@ -68,7 +78,7 @@ impl ClientPlace {
         self.permit.into_inner()
     }
 
-    /// A connection on which many clients' requests come counts for the client of the last one.
+    /// A connection on which many clients' requests come counts for the client of the current one.
     fn assign(&self, client: ClientAddress) -> bool {
         if self.client.replace(client) == client {
             return false;
@@ -89,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_belongs_to_the_client_that_was_named_last() {
+    fn a_connection_belongs_to_the_client_of_its_request() {
         let addresses = Arc::new(Addresses::new(Some(1)));
         let balancer = ClientAddress::Exempt("10.0.0.1".parse().unwrap());
         let [first, second] = [(); 2].map(|()| ClientPlace::new(&addresses, balancer));
@@ -97,7 +107,8 @@ mod tests {
         assert!(first.assign(counted("192.0.2.1")) && !first.assign(counted("192.0.2.1")));
         assert!(second.assign(counted("192.0.2.1")) && second.is_crowded());
         assert!(first.assign(counted("192.0.2.2")) && !first.is_crowded());
-        assert!(second.assign(balancer) && !second.is_crowded());
+        second.answered();
+        assert!(second.counted().is_none() && !second.is_crowded());
         assert!(second.assign(counted("192.0.2.1")) && !second.is_crowded(), "it was given back");
     }
 

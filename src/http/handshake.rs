@@ -73,6 +73,11 @@ impl Handshake {
         Ok(())
     }
 
+    /// Notes that the connection is for nobody, as a balancer's is between two requests.
+    pub(super) fn forget_user(&self) {
+        self.user.borrow_mut().take();
+    }
+
     /// Ends the connection after an answer that leaves it without a token. A permit without a token
     /// is for one request; otherwise a client that asks again and again would keep it without end.
     pub(super) fn bound<B>(&self, mut response: Response<B>) -> Response<B> {

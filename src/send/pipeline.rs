@@ -124,11 +124,11 @@ impl SendPipeline {
         let turn = sending.session().map(|session| session.fifo_gate.enter());
         let found = self.admit_and_look_up(sending, turn.as_ref(), look_for).await;
         let is_next = turn_comes(sending, turn.as_ref()).await;
-        let found = found?;
-        is_next?;
-        if let Some(id) = found {
+        // What was sent before overtakes nothing.
+        if let Some(id) = found? {
             return Ok(self.acknowledge_again(sending, id));
         }
+        is_next?;
         // Taken after the session's turn has come: a send that held a permit during that wait could
         // block the send before it.
         let _permit = self.limiter.send_permit(&sending.order.from).await;
@@ -213,7 +213,10 @@ impl SendPipeline {
         let mut asked = self.limiter.ask_send(&order.from, &order.conversation).await;
         if asked.is_err_and(|refused| refused.is_of(UserRate::Sends)) {
             turn.comes().await;
-            asked = self.limiter.ask_send(&order.from, &order.conversation).await;
+            // A send that is refused anyway takes nothing from the rate.
+            if !turn.is_refused() {
+                asked = self.limiter.ask_send(&order.from, &order.conversation).await;
+            }
         }
         while let Err(refused) = asked
             && refused.is_of(UserRate::Sends)

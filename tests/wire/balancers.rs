@@ -235,20 +235,22 @@ async fn a_request_counts_for_the_client_that_its_balancer_names() {
     }
 }
 
-/// A balancer sends requests of many clients on one connection.
+/// A balancer sends requests of many clients on one connection, and keeps it for the next.
 #[tokio::test]
-async fn a_kept_connection_counts_for_the_client_of_its_last_request() {
+async fn a_kept_connection_of_a_balancer_counts_while_it_has_a_request() {
     let (_store, served) = node(LOOPBACK, "false", "1").await;
     let inbox = |client: &str| {
         let forwarded = format!("host: a\r\nx-forwarded-for: {client}\r\n");
         bearing(&token("alice"), "GET", "/v1/users/me/inbox", "").replace("host: a\r\n", &forwarded)
     };
-    let mut kept = Raw::connect(&served.url).await;
-    assert_eq!(kept.http(&inbox("192.0.2.1")).await.status, 200);
-    assert_eq!(upgrade_forwarded(&served, "192.0.2.1").await.1.status, 429);
-    assert_eq!(kept.http(&inbox("192.0.2.2")).await.status, 200);
+    let mut pool = [Raw::connect(&served.url).await, Raw::connect(&served.url).await];
+    for kept in &mut pool {
+        assert_eq!(kept.http(&inbox("192.0.2.1")).await.status, 200, "one request at a time");
+    }
     let (_session, answer) = upgrade_forwarded(&served, "192.0.2.1").await;
-    assert_eq!(answer.status, 101, "its place was given back: {answer:?}");
+    assert_eq!(answer.status, 101, "idle connections are for nobody: {answer:?}");
+    let [kept, _other] = &mut pool;
+    assert_eq!(kept.http(&inbox("192.0.2.2")).await.status, 200);
     assert_eq!(kept.http(&inbox("192.0.2.1")).await.status, 429);
     assert_eq!(kept.drain().await, b"", "a connection without a place ends");
 }

@@ -55,7 +55,8 @@ async fn a_lame_duck_is_not_ready_and_serves_who_comes() {
         assert_eq!(late.ask(send).await.expect("an answer")["op"], "sent");
         session.next_within(PATIENCE).await.expect("sessions go on");
         let inbox = bearing(&token("bob"), "GET", "/v1/users/me/inbox", "");
-        assert_eq!(ask(&served.url, &inbox).await.status, 200);
+        let answer = ask(&served.url, &inbox).await;
+        assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
 
         served.process.signal("TERM");
         let (code, errors) = served.process.wait();
