@@ -16,6 +16,7 @@ mod rights;
 mod sentinel_answer;
 mod sentinel_group;
 mod sentinel_link;
+mod sentinel_states;
 mod server;
 mod shard_address;
 mod url;

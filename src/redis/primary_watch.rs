@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::options::ConnectOptions;
 use super::sentinel_answer::NamedPrimary;
 use super::sentinel_group::SentinelGroup;
-use super::sentinel_link::SentinelLink;
+use super::sentinel_link::{SentinelError, SentinelLink};
 
 /// From one question to a sentinel to the next. It bounds how late a failover is seen of which the
 /// sentinel's own notice was lost, or comes late: the sentinel that leads a failover gives notice
@@ -35,6 +35,7 @@ struct SentinelWatch {
     options: ConnectOptions,
     /// One watch of the group looks for the primary at a time.
     turn: Arc<Mutex<()>>,
+    /// What the sentinel named last, once that was used or found to be late.
     said: Option<NamedPrimary>,
 }
 
@@ -59,17 +60,24 @@ impl SentinelWatch {
     async fn run(mut self) {
         let sentinel = self.group.sentinel(self.place);
         loop {
-            if let Ok(link) = SentinelLink::open(&sentinel, &self.options).await {
-                self.follow(link).await;
-            }
+            let error = match SentinelLink::open(&sentinel, &self.options).await {
+                Ok(link) => self.follow(link).await,
+                Err(error) => error.into(),
+            };
+            self.group.note_unusable(self.place, &error);
             tokio::time::sleep(RETRY_EVERY).await;
         }
     }
 
-    /// Returns when the sentinel does not answer, or names no primary.
-    async fn follow(&mut self, mut link: SentinelLink) {
+    /// Returns why the sentinel names no primary any more.
+    async fn follow(&mut self, mut link: SentinelLink) -> SentinelError {
         link.subscribe().await;
-        while let Ok(named) = link.ask(&self.group.options().master).await {
+        loop {
+            let named = match link.ask(&self.group.options().master).await {
+                Ok(named) => named,
+                Err(error) => return error,
+            };
+            self.group.note_usable(self.place);
             self.hear(named).await;
             tokio::select! {
                 () = link.pushed() => {}
@@ -83,11 +91,9 @@ impl SentinelWatch {
             return;
         }
         let _turn = self.turn.lock().await;
-        if self.group.is_news(&named, self.said.as_ref())
-            && let Err(error) = self.group.connect(&self.options, |_push| ()).await
-        {
-            tracing::debug!(%error, "a sentinel names a new primary, which is not usable");
+        let is_news = self.group.is_news(&named, self.said.as_ref());
+        if !is_news || self.group.look(&self.options).await {
+            self.said = Some(named);
         }
-        self.said = Some(named);
     }
 }

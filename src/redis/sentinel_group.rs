@@ -22,6 +22,7 @@ use super::error::ConnectError;
 use super::options::ConnectOptions;
 use super::sentinel_answer::NamedPrimary;
 use super::sentinel_link::{SentinelError, SentinelLink};
+use super::sentinel_states::SentinelStates;
 
 /// How long the others may still answer once most sentinels have. One whose machine is gone must
 /// not hold up a failover.
@@ -48,6 +49,7 @@ pub struct SentinelOptions {
 pub struct SentinelGroup {
     options: SentinelOptions,
     known: watch::Sender<Option<NamedPrimary>>,
+    states: SentinelStates,
 }
 
 /// Why a server that sentinels name is not used.
@@ -61,10 +63,26 @@ enum CandidateError {
     Late(Endpoint),
 }
 
+/// A search that found no primary.
+struct FailedSearch {
+    /// By the places of the sentinels.
+    answers: Vec<Result<NamedPrimary, SentinelError>>,
+    refused: Vec<(Candidate, CandidateError)>,
+}
+
+impl FailedSearch {
+    /// Whether sentinels name late servers and nothing else.
+    fn is_late(&self) -> bool {
+        let is_late = |(_, error): &(_, CandidateError)| matches!(error, CandidateError::Late(_));
+        !self.refused.is_empty() && self.refused.iter().all(is_late)
+    }
+}
+
 impl SentinelGroup {
     /// The sentinels that an operator configured, of which none was asked yet.
     pub fn new(options: SentinelOptions) -> Self {
-        Self { options, known: watch::Sender::new(None) }
+        let states = SentinelStates::of(options.sentinels.len());
+        Self { options, known: watch::Sender::new(None), states }
     }
 
     /// What was configured.
@@ -78,6 +96,27 @@ impl SentinelGroup {
         options: &ConnectOptions,
         on_push: impl Fn(PushInfo) + Send + Sync + 'static,
     ) -> Result<(RedisConnection, PrimaryChange), ConnectError> {
+        self.find(options, on_push).await.map_err(|search| self.no_primary(&search))
+    }
+
+    /// Looks for a new primary; the connections to the one before end if there is one. Returns
+    /// whether what the sentinels name is settled, so that it need not be tried again.
+    pub(super) async fn look(&self, options: &ConnectOptions) -> bool {
+        match self.find(options, |_push| ()).await {
+            Ok(_connected) => true,
+            Err(search) => {
+                let error = self.no_primary(&search);
+                tracing::debug!(%error, "a sentinel names a new primary, which is not usable");
+                search.is_late()
+            }
+        }
+    }
+
+    async fn find(
+        &self,
+        options: &ConnectOptions,
+        on_push: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> Result<(RedisConnection, PrimaryChange), FailedSearch> {
         let on_push = Arc::new(on_push);
         let answers = self.ask_all(options).await;
         let named = answers.iter().enumerate();
@@ -92,7 +131,7 @@ impl SentinelGroup {
                 Err(error) => refused.push((candidate, error)),
             }
         }
-        Err(self.no_primary(&answers, &refused))
+        Err(FailedSearch { answers, refused })
     }
 
     /// Asks all sentinels at once.
@@ -175,11 +214,7 @@ impl SentinelGroup {
         adopted
     }
 
-    fn no_primary(
-        &self,
-        answers: &[Result<NamedPrimary, SentinelError>],
-        refused: &[(Candidate, CandidateError)],
-    ) -> ConnectError {
+    fn no_primary(&self, FailedSearch { answers, refused }: &FailedSearch) -> ConnectError {
         let reason = |(place, answer): (usize, &Result<NamedPrimary, SentinelError>)| {
             let sentinel = &self.options.sentinels[place];
             let named = match answer {
@@ -198,6 +233,22 @@ impl SentinelGroup {
     /// The address of a sentinel, by its place in the configuration.
     pub(super) fn sentinel(&self, place: usize) -> RedisAddress {
         self.options.sentinel.at(&self.options.sentinels[place])
+    }
+
+    /// Logs that a sentinel names a primary again.
+    pub(super) fn note_usable(&self, place: usize) {
+        let SentinelOptions { master, sentinels, .. } = &self.options;
+        if self.states.came_back(place) {
+            tracing::info!("master {master}: sentinel {} is back", sentinels[place]);
+        }
+    }
+
+    /// Logs that a sentinel names no primary, once until it does again.
+    pub(super) fn note_unusable(&self, place: usize, error: &SentinelError) {
+        let SentinelOptions { master, sentinels, .. } = &self.options;
+        if self.states.went_away(place) {
+            tracing::warn!("master {master}: sentinel {} is of no use: {error}", sentinels[place]);
+        }
     }
 
     /// Whether a sentinel may know of a failover that is not known here; `said` is what it named

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::redis::{PushInfo, PushKind, RedisError, Value, cmd};
+use ::redis::{Cmd, PushInfo, PushKind, RedisError, Value, cmd};
 use bytes::Bytes;
 use tokio::sync::{Mutex, watch};
 
@@ -129,18 +129,25 @@ impl RedisSubscription {
             command.arg(channel.as_str());
         }
         let _turn = self.turn.lock().await;
+        tokio::select! {
+            biased;
+            carried_out = self.carry_out(&command, channels.len()) => carried_out,
+            // A primary that was replaced may be frozen: its answer is not worth waiting for.
+            () = self.connection.closed() => Err(CommandError::Closed),
+        }
+    }
+
+    /// Sends a command, and waits until each of so many channels is confirmed.
+    async fn carry_out(&self, command: &Cmd, channels: usize) -> Result<(), CommandError> {
         let mut confirmations = self.confirmations.clone();
-        let due = confirmations.borrow().count + channels.len() as u64;
+        let due = confirmations.borrow().count + channels as u64;
         let mut connection = self.connection.commands.clone();
         command.query_async::<Value>(&mut connection).await.map_err(CommandError::Redis)?;
         let is_settled = |seen: &Confirmations| seen.is_misnamed || seen.count >= due;
-        tokio::select! {
-            confirmed = confirmations.wait_for(is_settled) => match confirmed {
-                Ok(seen) if seen.is_misnamed => Err(CommandError::Misnamed),
-                Ok(_) => Ok(()),
-                Err(_gone) => Err(CommandError::Closed),
-            },
-            () = self.connection.closed() => Err(CommandError::Closed),
+        match confirmations.wait_for(is_settled).await {
+            Ok(seen) if seen.is_misnamed => Err(CommandError::Misnamed),
+            Ok(_) => Ok(()),
+            Err(_gone) => Err(CommandError::Closed),
         }
     }
 }
