@@ -8,7 +8,7 @@ use super::stage::USEFUL;
 use super::watch::trial::Trial;
 use super::watch::world::Nodes;
 use crate::harness::sentinels::{MASTER, info, shard};
-use crate::harness::{Demo, FalseSentinel, Resp, Sentinels, eventually, eventually_within};
+use crate::harness::{Demo, FalseSentinel, Reply, Resp, Sentinels, eventually, eventually_within};
 
 /// Two halves of the devices.
 const NODES: usize = 2;
@@ -22,7 +22,23 @@ const PROMOTED: Duration = Duration::from_mins(1);
 /// How often the primary is killed; `scripts/soak --sentinel` asks for more.
 const FAILOVERS: &str = "NARROWCAST_SOAK_FAILOVERS";
 
-fn nodes(shard: &str) -> Demo {
+/// Sends are counted in Redis, and none is refused or decided late.
+const COUNTED: [(&str, &str); 4] = [
+    ("RATES__LIMIT_USERS", "true"),
+    ("RATES__SEND_BURST", "100000"),
+    ("RATES__SENDS_PER_S", "10000"),
+    ("TIMEOUTS__LIMITER_TIMEOUT_MS", "10000"),
+];
+
+/// A subscriber asks something of a Redis that is silent, and would wait for an answer for longer
+/// than a test does.
+const WAITING: [(&str, &str); 2] =
+    [("TIMEOUTS__REDIS_PING_MS", "100"), ("TIMEOUTS__REDIS_REPLY_TIMEOUT_MS", "60000")];
+
+/// Decisions of limits that a node made by itself.
+const UNSHARED: &str = "narrowcast_limiter_unshared_total";
+
+fn nodes(shard: &str, more: &[(&str, &str)]) -> Demo {
     let shards = format!("[{shard}]");
     // A run may leave more behind a cursor than a resume sends: what it would name as a gap is not
     // what is judged here.
@@ -31,7 +47,7 @@ fn nodes(shard: &str) -> Demo {
         ("REPAIR__CONVERSATION_MESSAGES", "10000"),
         ("REPAIR__RESUME_MESSAGES", "100000"),
     ];
-    Demo::start(NODES, &[], &keys)
+    Demo::start(NODES, &[], &[keys.as_slice(), more].concat())
 }
 
 /// Messages from Redis that were handed to sessions, on all nodes.
@@ -87,7 +103,7 @@ async fn primary_dies(sentinels: &mut Sentinels, demo: &Demo, trial: &Trial) -> 
 async fn a_primary_that_dies_costs_no_message() {
     let failovers = std::env::var(FAILOVERS).ok().and_then(|count| count.parse().ok()).unwrap_or(1);
     let mut sentinels = Sentinels::start();
-    let demo = nodes(&sentinels.shard());
+    let demo = nodes(&sentinels.shard(), &[]);
     let trial = Trial::begin("a primary dies", &demo.urls()).await;
     trial.load.more(AROUND).await;
     for failover in 0..failovers {
@@ -102,27 +118,47 @@ async fn a_primary_that_dies_costs_no_message() {
     Box::new(demo).end();
 }
 
+/// Connections of a server by which sends were counted last.
+fn counting(port: u16) -> usize {
+    match Resp::connect(port).ask(&["CLIENT", "LIST"]) {
+        Reply::Text(list) => list.lines().filter(|line| line.contains(" cmd=evalsha ")).count(),
+        other => panic!("{other:?} is no text"),
+    }
+}
+
+/// Sends that a node counted by itself, on all nodes.
+fn unshared(demo: &Demo) -> u64 {
+    demo.nodes.iter().map(|node| node.operator.metric(UNSHARED)).sum()
+}
+
 /// A sentinel makes the old primary a replica, and closes its connections, 8 s later: the nodes
 /// do not wait for that.
 #[tokio::test]
 #[ignore = "needs redis-sentinel"]
 async fn a_primary_that_is_demoted_is_left_at_once() {
     let sentinels = Sentinels::start();
-    let demo = nodes(&sentinels.shard());
+    let demo = nodes(&sentinels.shard(), &COUNTED);
     let trial = Trial::begin("a primary is demoted", &demo.urls()).await;
     trial.load.more(AROUND).await;
     let old = sentinels.primary();
     until_heard_by(old, NODES).await;
+    assert!(counting(old) >= NODES, "each node counts in Redis");
     sentinels.sentinels[0].ask(&["SENTINEL", "FAILOVER", MASTER]);
     let (new, moment) = promoted(&sentinels, old).await;
     until_heard_by(old, 0).await;
+    eventually("sends are counted by the new one alone", || {
+        counting(new) >= NODES && counting(old) == 0
+    })
+    .await;
     let left = moment.elapsed();
     assert!(info(old, "replication").contains("role:master"), "it is no replica yet: {left:?}");
     until_heard_by(new, NODES).await;
     let time = live_again(&demo, moment).await;
     println!("left {} ms after the promotion, live after {}", left.as_millis(), time.as_millis());
     trial.log().lock().note_healed();
+    let by_itself = unshared(&demo);
     trial.load.more(AROUND).await;
+    assert_eq!(unshared(&demo), by_itself, "every send is counted in Redis again");
     ready(&demo).await;
     trial.end().await.assert_proven();
     Box::new(demo).end();
@@ -133,7 +169,7 @@ async fn a_primary_that_is_demoted_is_left_at_once() {
 #[ignore = "needs redis-sentinel"]
 async fn a_primary_that_freezes_is_left() {
     let mut sentinels = Sentinels::start();
-    let demo = nodes(&sentinels.shard());
+    let demo = nodes(&sentinels.shard(), &WAITING);
     let trial = Trial::begin("a primary freezes", &demo.urls()).await;
     trial.load.more(AROUND).await;
     let old = sentinels.primary();
@@ -154,7 +190,7 @@ async fn a_primary_that_freezes_is_left() {
 #[ignore = "needs redis-sentinel"]
 async fn sentinels_that_go_away_change_nothing_for_a_live_link() {
     let mut sentinels = Sentinels::start();
-    let demo = nodes(&sentinels.shard());
+    let mut demo = nodes(&sentinels.shard(), &[]);
     let primary = sentinels.primary();
     let connections = |port: u16| {
         let text = info(port, "stats");
@@ -182,7 +218,15 @@ async fn sentinels_that_go_away_change_nothing_for_a_live_link() {
     }
     sentinels.sentinels[2].launch();
     ready(&demo).await;
-    Box::new(demo).end();
+    demo.process.signal("TERM");
+    let (code, log) = demo.process.wait();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains("panicked"), "{log}");
+    let lines = |text: &str| log.lines().filter(|line| line.contains(text)).count();
+    for one in &sentinels.sentinels {
+        let line = format!("sentinel {} is of no use", one.address());
+        assert_eq!(lines(&line), NODES, "{line}, once by each node: {log}");
+    }
 }
 
 #[tokio::test]
@@ -193,7 +237,7 @@ async fn a_sentinel_that_lies_and_one_that_is_down_do_no_harm() {
     let liar = FalseSentinel::naming("127.0.0.1", &replica.to_string());
     sentinels.sentinels[1].kill();
     let [real, down] = [0, 1].map(|place: usize| sentinels.sentinels[place].address());
-    let demo = nodes(&shard(&[liar.address(), down, real], ""));
+    let demo = nodes(&shard(&[liar.address(), down, real], ""), &[]);
     let old = sentinels.primary();
     until_heard_by(old, NODES).await;
     until_heard_by(replica, 0).await;

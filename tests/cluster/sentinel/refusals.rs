@@ -7,9 +7,10 @@ use narrowcast::config::Config;
 use narrowcast::node::{Node, NodeOptions, open_store, redis_bus};
 use narrowcast::store::Store;
 
+use super::until_heard_by;
 use crate::harness::sentinels::{MASTER, shard};
 use crate::harness::{
-    Authority, Certificate, FalseSentinel, RedisServer, Sentinel, eventually, free_port,
+    Authority, Certificate, FalseSentinel, RedisServer, Resp, Sentinel, eventually, free_port,
 };
 
 /// A node of this process on one shard.
@@ -186,6 +187,28 @@ async fn a_node_gets_in_when_its_sentinels_come() {
     let node = Lone::start(&shard(&[sentinel.address()], ""), directory.path());
     node.says(&[format!("sentinel {}: Connection refused", sentinel.address())]).await;
     sentinel.launch();
+    node.is_ready().await;
+    node.stop().await;
+}
+
+/// The number of the failover stays the same, as with sentinels that were set up anew: nothing else
+/// would make a node look again.
+#[tokio::test]
+#[ignore = "needs redis-sentinel"]
+async fn a_new_primary_that_refuses_at_first_is_tried_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let old = RedisServer::start(&[]);
+    let replicaof = ["--replicaof", "127.0.0.1", &old.port().to_string()];
+    let new = RedisServer::start(&replicaof);
+    let sentinel = FalseSentinel::naming("127.0.0.1", &old.port().to_string());
+    let node = Lone::start(&shard(&[sentinel.address()], ""), directory.path());
+    node.is_ready().await;
+    let mut ask = Resp::connect(new.port());
+    let before = ask.calls("hello");
+    sentinel.name("127.0.0.1", &new.port().to_string());
+    eventually("it is tried twice", || ask.calls("hello") >= before + 2).await;
+    ask.ask(&["REPLICAOF", "NO", "ONE"]);
+    until_heard_by(new.port(), 1).await;
     node.is_ready().await;
     node.stop().await;
 }
