@@ -28,28 +28,31 @@ const LOOK_AFTER: Duration = Duration::from_secs(1);
 pub async fn retag(options: &CqlOptions) -> Result<RetaggedStore, CqlOpenError> {
     let session = connect_for_schema(options).await?;
     let before = meta::admitted(&session, options).await?;
-    refuse_live_nodes(&session, options).await?;
+    if let Some(node) = live_node(async || heartbeats(&session, options).await).await? {
+        return Err(CqlOpenError::InUse { keyspace: options.cql.keyspace.clone(), node });
+    }
     let after = meta::replace_identity(&session, options, &before.renumbered()).await?;
     Ok(RetaggedStore { before: before.id, after: after.id })
 }
 
-/// A node that stopped has said so. Any other counts as dead by the rule of nodes: its counter must
-/// stand still. No clock is compared, since that of this machine may be wrong.
-async fn refuse_live_nodes(session: &Session, options: &CqlOptions) -> Result<(), CqlOpenError> {
-    let first = heartbeats(session, options).await?;
+/// Returns the name of a node that lives. A node that stopped has said so. Any other counts as dead
+/// by the rule of nodes: its counter must stand still. No clock is compared, since that of this
+/// machine may be wrong.
+async fn live_node(
+    mut read: impl AsyncFnMut() -> Result<Vec<Heartbeat>, CqlOpenError>,
+) -> Result<Option<String>, CqlOpenError> {
+    let first = read().await?;
     let shown = Instant::now();
-    let Some(row) = first.iter().find(|row| !row.left) else { return Ok(()) };
+    let Some(row) = first.iter().find(|row| !row.left) else { return Ok(None) };
     tracing::info!("node {} did not say that it stopped: watching it", row.about.node);
     loop {
         sleep(LOOK_AFTER).await;
         let begin = Instant::now();
-        let later = heartbeats(session, options).await?;
-        if let Some(row) = advanced(&first, &later) {
-            let (keyspace, node) = (options.cql.keyspace.clone(), row.about.node.clone());
-            return Err(CqlOpenError::InUse { keyspace, node });
+        if let Some(row) = advanced(&first, &read().await?) {
+            return Ok(Some(row.about.node.clone()));
         }
         if begin.duration_since(shown) >= DEAD_AFTER {
-            return Ok(());
+            return Ok(None);
         }
     }
 }
@@ -106,5 +109,27 @@ mod tests {
             let found = advanced(&first, &later).map(|row| row.incarnation.0);
             assert_eq!(found, live, "{later:?}");
         }
+    }
+
+    /// How long a node is watched whose counter and whether it left depend on the number of the read.
+    async fn watched(beat: impl Fn(u64) -> (u64, bool)) -> (Option<String>, Duration) {
+        let (begun, mut reads) = (Instant::now(), 0);
+        let live = live_node(async || {
+            reads += 1;
+            let (counter, left) = beat(reads);
+            Ok(vec![Heartbeat { left, ..row(1, counter) }])
+        });
+        (live.await.unwrap(), begun.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_is_watched_until_it_lives_or_is_dead() {
+        assert_eq!(watched(|_| (5, true)).await, (None, Duration::ZERO));
+        assert_eq!(watched(|_| (5, false)).await, (None, DEAD_AFTER));
+        // It writes every 2 s, and its last writes may have been slow.
+        let (name, took) = watched(|read| (read / 12, false)).await;
+        assert_eq!((name.as_deref(), took), (Some("n1"), LOOK_AFTER * 11));
+        // It stops while it is watched.
+        assert_eq!(watched(|read| (read, read > 1)).await.0, None);
     }
 }

@@ -190,20 +190,6 @@ async fn a_keyspace_that_a_node_uses_keeps_its_identity() {
     drop_keyspace(&options).await;
 }
 
-/// It takes [`DEAD_AFTER`].
-#[tokio::test]
-#[ignore = "needs a CQL server"]
-async fn a_node_that_was_killed_is_watched_and_then_counts_as_dead() {
-    let options = absent();
-    apply_schema(&options).await.unwrap();
-    let store = Cql::open(&options).await.unwrap();
-    store.write_heartbeat(row(8, 1)).await.unwrap();
-    let begun = std::time::Instant::now();
-    assert_eq!(retag(&options).await.unwrap().before, store.identity().id);
-    assert!(begun.elapsed() >= DEAD_AFTER);
-    drop_keyspace(&options).await;
-}
-
 #[tokio::test]
 #[ignore = "needs a CQL server"]
 async fn another_retention_is_told_and_applied() {
