@@ -53,7 +53,8 @@ impl ClientPlace {
         self.peer.counted().is_none()
     }
 
-    /// Notes that a request was answered: until the next one, a balancer's connection is for nobody.
+    /// Notes that a request was answered: until the next one, a balancer's connection is for no
+    /// client.
     pub(super) fn answered(&self) {
         let _was_for_a_client = self.assign(self.peer);
     }

@@ -73,7 +73,7 @@ impl Handshake {
         Ok(())
     }
 
-    /// Notes that the connection is for nobody, as a balancer's is between two requests.
+    /// Notes that the connection is for no user, as a balancer's is between two requests.
     pub(super) fn forget_user(&self) {
         self.user.borrow_mut().take();
     }

@@ -10,6 +10,8 @@ use ::redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, ProtocolVersion,
     RedisConnectionInfo,
 };
+use bb8::ManageConnection;
+use bb8_redis::RedisConnectionManager;
 use socket2::{SockRef, TcpKeepalive as Keepalive};
 use tokio::net::TcpStream;
 
@@ -106,6 +108,23 @@ impl RedisAddress {
             MultiplexedConnection::new_with_config(login, stream, config).await?;
         tokio::spawn(driver);
         Ok(connection)
+    }
+
+    /// The same for commands alone: by the stock manager of pools, unless the connection is
+    /// encrypted. The caller sets how long an answer may take.
+    pub(super) async fn open_for_commands(
+        &self,
+        client: &Client,
+        options: &ConnectOptions,
+    ) -> Result<MultiplexedConnection, ConnectError> {
+        let info = client.get_connection_info();
+        if let ConnectionAddr::TcpTls { .. } = info.addr() {
+            let config = AsyncConnectionConfig::new()
+                .set_connection_timeout(Some(options.connect))
+                .set_response_timeout(None);
+            return self.open(client, options, config).await;
+        }
+        Ok(RedisConnectionManager::new(info.clone())?.connect().await?)
     }
 
     /// Adds the user and the password that stand beside the URL.

@@ -57,6 +57,7 @@ pub enum PoolError {
 struct Manager {
     address: ShardAddress,
     options: ConnectOptions,
+    reply: Duration,
 }
 
 struct Pooled {
@@ -75,7 +76,8 @@ impl ManageConnection for Manager {
     type Error = PoolError;
 
     async fn connect(&self) -> Result<Pooled, PoolError> {
-        let connection = self.address.connect_for_commands(&self.options).await?;
+        let mut connection = self.address.connect_for_commands(&self.options).await?;
+        connection.commands.set_response_timeout(self.reply);
         Ok(Pooled { connection, broken: Arc::default() })
     }
 
@@ -110,7 +112,7 @@ impl Pool {
             .test_on_check_out(false)
             .connection_timeout(options.connect)
             .idle_timeout(Some(IDLE_MAX))
-            .build_unchecked(Manager { address, options: *options });
+            .build_unchecked(Manager { address, options: *options, reply });
         Self { inner, reply, connect: options.connect }
     }
 

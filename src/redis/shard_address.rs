@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use ::redis::PushInfo;
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{AsyncConnectionConfig, PushInfo};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -99,12 +99,9 @@ impl ShardAddress {
     ) -> Result<CommandConnection, ConnectError> {
         match self {
             Self::Server(address) => {
-                let config = AsyncConnectionConfig::new()
-                    .set_connection_timeout(Some(options.connect))
-                    .set_response_timeout(None);
                 let attempt = async {
                     let client = address.resolve(options).await?;
-                    address.open(&client, options, config).await
+                    address.open_for_commands(&client, options).await
                 };
                 let late = |_elapsed| address.late(options.connect);
                 let commands = timeout(options.connect, attempt).await.map_err(late)??;

@@ -1,5 +1,8 @@
 //! The HTTP API behind a load balancer.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+
 use super::fleet::{BEHIND_HAPROXY, BEHIND_NGINX, Fleet};
 use crate::harness::{Balancer, token};
 use crate::wire::raw::Raw;
@@ -27,4 +30,35 @@ async fn haproxy_passes_the_http_api_on() {
 async fn nginx_passes_the_http_api_on() {
     let fleet = Fleet::start(3, BEHIND_NGINX).await;
     the_http_api_is_there(&Balancer::nginx(&fleet.addresses())).await;
+}
+
+/// A node whose store is away: it answers every request with 503. Serves until the test ends.
+fn node_without_a_store() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound").to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut stream = BufReader::new(stream);
+            let mut line = String::new();
+            while stream.read_line(&mut line).is_ok_and(|bytes| bytes > 0) && line != "\r\n" {
+                line.clear();
+            }
+            let answer =
+                "HTTP/1.1 503 Service Unavailable\r\nfrom: node\r\ncontent-length: 0\r\n\r\n";
+            let _gone = stream.get_mut().write_all(answer.as_bytes());
+        }
+    });
+    address
+}
+
+/// While the store is away every node answers so. None of them has failed.
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn nginx_gives_no_node_up_for_its_503() {
+    let balancer = Balancer::nginx(&[node_without_a_store(), node_without_a_store()]);
+    for _request in 0..8 {
+        let mut raw = Raw::connect(&balancer.url()).await;
+        let answer = raw.http("GET /v1/users/me/rooms HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!((answer.status, answer.header("from")), (503, Some("node")), "{answer:?}");
+    }
 }

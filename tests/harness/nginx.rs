@@ -10,7 +10,7 @@ use super::{replaced, shipped};
 
 const LISTEN: &str = "listen 127.0.0.1:8000;";
 const ACCESS_LOG: &str = "access_log /var/log/nginx/access.log;";
-const FIRST_NODE: &str = "        server 10.0.0.11:8080 max_fails=1 fail_timeout=5s;\n";
+const FIRST_NODE: &str = "10.0.0.11:8080";
 
 /// What nginx keeps in files of its own.
 const KEPT: [&str; 5] = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
@@ -29,11 +29,18 @@ pub fn file(nodes: &[String], port: u16, directory: &Path) -> String {
         writeln!(kept, "    {name}_temp_path {};", path.display()).expect("a text");
     }
     let text = replaced(&text, ACCESS_LOG, &kept);
-    let lines = nodes.iter().map(|node| FIRST_NODE.replace("10.0.0.11:8080", node));
-    let text = text.replace(FIRST_NODE, &lines.collect::<String>());
-    let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
-    lines.retain(|line| !line.contains(" 10.0.0.1"));
-    lines.concat()
+    text.split_inclusive('\n').map(|line| for_nodes(line, nodes)).collect()
+}
+
+/// A line of the file, once for each node if it is about the first one.
+fn for_nodes(line: &str, nodes: &[String]) -> String {
+    if line.contains(FIRST_NODE) {
+        nodes.iter().map(|node| line.replace(FIRST_NODE, node)).collect()
+    } else if line.contains(" 10.0.0.1") {
+        String::new()
+    } else {
+        line.to_owned()
+    }
 }
 
 /// Directives for one process that ends with its test.

@@ -1,5 +1,7 @@
 //! Which client programs are connected, so that an operator sees who still uses an old one.
 
+use std::time::{Duration, Instant};
+
 use ahash::AHashSet;
 use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -9,6 +11,10 @@ use prometheus_client::metrics::gauge::Gauge;
 /// Programs that are counted by name. Clients choose the names, so further ones are [`OTHER`],
 /// unless a named one has no session any more.
 const PROGRAMS_MAX: usize = 32;
+
+/// How long no further name is given up after one was. Each new name is a series that a collector
+/// keeps, and a client could choose another at every connection.
+const FORGET_EVERY: Duration = Duration::from_mins(10);
 
 /// The label of programs above that bound, and of clients that call themselves like a label of
 /// this file.
@@ -28,7 +34,14 @@ pub(crate) type ProgramFamily = Family<ProgramLabels, Gauge>;
 #[derive(Debug)]
 pub struct ClientPrograms {
     sessions: ProgramFamily,
-    named: Mutex<AHashSet<Box<str>>>,
+    named: Mutex<NamedPrograms>,
+}
+
+#[derive(Debug, Default)]
+struct NamedPrograms {
+    names: AHashSet<Box<str>>,
+    /// When a name was given up last.
+    forgotten: Option<Instant>,
 }
 
 /// A session that is counted by its program, until it is dropped.
@@ -50,25 +63,29 @@ impl ClientPrograms {
         ClientPermit(gauge)
     }
 
-    fn label<'a>(&self, named: &mut AHashSet<Box<str>>, program: &'a str) -> &'a str {
-        if named.contains(program) {
+    fn label<'a>(&self, named: &mut NamedPrograms, program: &'a str) -> &'a str {
+        if named.names.contains(program) {
             return program;
         }
         let is_reserved = [OTHER, UNNAMED].contains(&program);
-        if is_reserved || (named.len() == PROGRAMS_MAX && !self.forget_one(named)) {
+        if is_reserved || (named.names.len() == PROGRAMS_MAX && !self.forget_one(named)) {
             return OTHER;
         }
-        named.insert(program.into());
+        named.names.insert(program.into());
         program
     }
 
-    /// Gives up a name that has no session. Returns whether there was one.
-    fn forget_one(&self, named: &mut AHashSet<Box<str>>) -> bool {
+    /// Gives up a name that has no session, unless one was given up lately. Returns whether it did.
+    fn forget_one(&self, named: &mut NamedPrograms) -> bool {
+        if named.forgotten.is_some_and(|at| at.elapsed() < FORGET_EVERY) {
+            return false;
+        }
         let sessions = |name: &str| self.sessions.get_or_create(&ProgramLabels::of(name)).get();
-        let idle = named.iter().find(|name| sessions(name) == 0).cloned();
+        let idle = named.names.iter().find(|name| sessions(name) == 0).cloned();
         let Some(idle) = idle else { return false };
         self.sessions.remove(&ProgramLabels::of(&idle));
-        named.remove(&idle)
+        named.forgotten = Some(Instant::now());
+        named.names.remove(&idle)
     }
 }
 
@@ -104,18 +121,19 @@ mod tests {
     }
 
     #[test]
-    fn a_name_without_sessions_makes_room_for_another() {
+    fn a_name_without_sessions_makes_room_for_another_now_and_then() {
         let programs = ClientPrograms::new(Family::default());
         let mut held: Vec<_> =
             (0..PROGRAMS_MAX).map(|at| programs.enter(Some(&format!("web/{at}")))).collect();
-        drop(held.remove(7));
-        let another = programs.enter(Some("app/1"));
+        held.truncate(PROGRAMS_MAX - 2);
+        let another = [programs.enter(Some("app/1")), programs.enter(Some("app/2"))];
         let mut text = String::new();
         let mut registry = prometheus_client::registry::Registry::default();
         registry.register("p", "", programs.sessions.clone());
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-        assert!(text.contains("\"app/1\"} 1") && !text.contains("\"web/7\""), "{text}");
-        assert_eq!(programs.named.lock().len(), PROGRAMS_MAX);
+        assert!(text.contains("\"app/1\"} 1") && text.contains("\"other\"} 1"), "{text}");
+        assert_eq!(text.matches("client=\"web/").count(), PROGRAMS_MAX - 1, "{text}");
+        assert!(!text.contains("app/2"), "one name in ten minutes: {text}");
         drop((held, another));
     }
 
@@ -123,7 +141,7 @@ mod tests {
     fn a_client_that_is_called_like_a_label_is_another_one() {
         let programs = ClientPrograms::new(Family::default());
         let _held = [OTHER, UNNAMED].map(|name| programs.enter(Some(name)));
-        assert!(programs.named.lock().is_empty());
+        assert!(programs.named.lock().names.is_empty());
         let count =
             |client: &str| programs.sessions.get_or_create(&ProgramLabels::of(client)).get();
         assert_eq!((count(OTHER), count(UNNAMED)), (2, 0));
