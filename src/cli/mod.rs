@@ -106,7 +106,7 @@ enum Command {
     #[command(subcommand, after_help = example!("store check --config /etc/narrowcast.toml", "store retag --config /etc/narrowcast.toml"))]
     Store(store::StoreCommand),
     /// Advises bucket counts and shards, for numbers or for running nodes.
-    #[command(after_help = example!("advise --nodes 8 --users 100000", "advise --from http://10.0.0.1:9090 http://10.0.0.2:9090"))]
+    #[command(after_help = example!("advise --nodes 8 --users 100000", "advise --from http://10.0.0.1:8081 http://10.0.0.2:8081"))]
     Advise(advise::Advise),
     /// Measures.
     #[command(subcommand, after_help = example!("bench fanout --nodes 8"))]

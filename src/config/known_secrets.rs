@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::process::geteuid;
 
-use super::{Config, LayoutConfig};
+use super::{Config, LayoutConfig, ShardConfig};
 use crate::redis::RedisAccess;
 
 /// The permission bits for reading by the group and by all other users.
@@ -48,7 +48,7 @@ impl Config {
         let written = credentials.filter(|credentials| credentials.file.is_none());
         let password = written.map(|credentials| credentials.password.expose());
         let shards = self.layouts.all.iter().flat_map(|layout| &layout.shards);
-        keys.chain(password).chain(shards.flat_map(|shard| shard.address.secrets()))
+        keys.chain(password).chain(shards.flat_map(ShardConfig::written_secrets))
     }
 }
 
@@ -76,11 +76,19 @@ fn exposed(what: &str, file: &Path) -> Option<String> {
     let metadata = std::fs::metadata(file).ok()?;
     let mode = metadata.permissions().mode() & 0o777;
     let is_own = metadata.uid() == geteuid().as_raw();
-    let others = if is_own { READ_BY_OTHERS } else { READ_BY_OTHERS & 0o007 };
-    let path = file.display();
-    let warning =
-        format!("{what}: group or others may read {path} (mode {mode:04o}): set it to 0600");
-    (mode & others != 0).then_some(warning)
+    let (path, mend) = (file.display(), mend(mode, is_own)?);
+    Some(format!("{what}: group or others may read {path} (mode {mode:04o}): {mend}"))
+}
+
+/// What to do about a file that too many may read. With 0600 a node could not read one of another
+/// owner.
+fn mend(mode: u32, is_own: bool) -> Option<&'static str> {
+    let (others, mend) = if is_own {
+        (READ_BY_OTHERS, "set it to 0600")
+    } else {
+        (READ_BY_OTHERS & 0o007, "set it to 0440, and its group to the node's")
+    };
+    (mode & others != 0).then_some(mend)
 }
 
 #[cfg(test)]
@@ -123,6 +131,18 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_another_owner_stays_readable() {
+        for (mode, is_own, wanted) in [
+            (0o444, true, Some("set it to 0600")),
+            (0o440, true, Some("set it to 0600")),
+            (0o444, false, Some("set it to 0440, and its group to the node's")),
+            (0o440, false, None),
+        ] {
+            assert_eq!(mend(mode, is_own), wanted, "{mode:o}");
+        }
+    }
+
+    #[test]
     fn a_password_file_is_its_owners_alone() {
         let secret = tempfile::NamedTempFile::new().unwrap();
         write(secret.path(), "pw").unwrap();
@@ -157,6 +177,10 @@ mod tests {
         for secret in [
             "store = { username = \"u\", password = \"p\" }",
             "layouts.a.redis = [{ name = \"r\", url = \"redis://:p@h\" }]",
+            "layouts.a.redis = [{ name = \"r\", password = \"p w%\", \
+             sentinel = { master = \"m\", nodes = [\"h\"] } }]",
+            "layouts.a.redis = [{ name = \"r\", \
+             sentinel = { master = \"m\", nodes = [\"h\"], password = \"p w%\" } }]",
         ] {
             let found = warnings(secret, 0o640);
             assert!(found.len() == 2 && found[1].contains("0640"), "{found:?}");

@@ -9,6 +9,7 @@ use super::key_path::KeyPath;
 use super::key_type::{NAME, Strings};
 use super::keys::{KeyGroup, Printed, keys};
 use super::name::is_name;
+use super::redis_access::refuse_without_tls;
 use super::section::Section;
 use super::{LayoutConfig, ShardConfig};
 use crate::redis::RedisAccess;
@@ -72,6 +73,11 @@ impl KeyGroup for LayoutsConfig {
             choice
         });
         choice.relate_shards(s, &all);
+        let mut shards = all.iter().flat_map(|layout| &layout.shards).peekable();
+        let is_plain = shards.peek().is_some() && !shards.any(ShardConfig::is_encrypted);
+        if is_plain && !all.iter().any(|layout| s.is_mistaken_at(&shards_path(layout))) {
+            refuse_without_tls(s, &access);
+        }
         Self { all, choice, access }
     }
 

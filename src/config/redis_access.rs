@@ -1,9 +1,10 @@
 //! `[redis]`: what connections to Redis need beyond the URLs. An item of `layouts.<name>.redis` may
 //! say it of its own shard.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::error::{quoted, shown_path};
+use super::error::{ConfigError, quoted, shown_path};
+use super::key_path::KeyPath;
 use super::key_type::{KeyType, Text};
 use super::keys::keys;
 use super::section::Section;
@@ -34,6 +35,23 @@ pub(super) const SECRET_FILES: [&str; 2] = ["password_file", "key_file"];
 
 /// The keys of an item that it gives itself, in the order of printing.
 pub(super) type OwnKeys = Vec<(&'static str, String)>;
+
+/// Refuses what all shards have in common for TLS while none of them has it: they were meant to be
+/// encrypted. `s` is the whole document.
+pub(super) fn refuse_without_tls(s: &mut Section, access: &RedisAccess) {
+    let given = [
+        ("ca_file", access.ca_file.as_deref()),
+        ("cert_file", access.cert_file.as_deref()),
+        ("server_name", access.server_name.as_deref().map(Path::new)),
+    ];
+    for (key, given) in given {
+        let path = KeyPath::from_iter(["redis", key]);
+        if let Some(given) = given.filter(|_| !s.is_mistaken_at(&path)) {
+            let wanted = "no shard has TLS: rediss:// in its URL, or tls = true, is required";
+            s.note(path, shown_path(&given.to_string_lossy()), wanted);
+        }
+    }
+}
 
 /// Reads the keys of one shard. What the item omits is that of all shards.
 pub(super) fn read_own(s: &mut Section, shared: &RedisAccess) -> (RedisAccess, OwnKeys) {
@@ -111,7 +129,13 @@ fn relate(access: &RedisAccess, s: &mut Section) {
     if let Some(name) = access.server_name.as_deref().filter(|name| !is_server_name(name)) {
         s.refuse("server_name", quoted(name), "a DNS name or an IP address is required");
     }
-    if let Err(RedisFileError { key, path, why }) = access.check() {
-        s.refuse(key, shown_path(&path.to_string_lossy()), &why);
-    }
+}
+
+/// Reads the files of `access`, whose keys are in `table`, and returns what is wrong with the first
+/// bad one. It blocks.
+pub(super) fn file_mistake(table: &str, access: &RedisAccess) -> Option<ConfigError> {
+    let RedisFileError { key, path, why } = access.check().err()?;
+    let mistake = ConfigError::new(format_args!("{table}.{key}"), why);
+    let path = path.to_string_lossy();
+    Some(if path.is_empty() { mistake } else { mistake.value(shown_path(&path)) })
 }

@@ -18,6 +18,10 @@ const ANY_HOST: &str = "sentinel.invalid";
 const MASTER: Checked =
     Checked("1 to 128 of A-Z, a-z, 0-9, `.`, `-` and `_` are required", is_master);
 const NODES_RULE: &str = "host or host:port is required, an IPv6 address in brackets";
+
+/// Beside encrypted servers a password in plain text is hardly meant.
+const TLS_NOT_SAID: &str = "missing, since the servers have tls = true: false if the sentinels have \
+                            none, since passwords then go in plain text";
 const PASSWORD_BYTES_MAX: usize = 4096;
 
 /// The last database that a Redis can be made to have.
@@ -68,7 +72,11 @@ impl SentinelConfig {
                 nodes.iter().filter_map(|node| Endpoint::parse(node, SENTINEL_PORT)).collect();
             let spelled: Vec<String> = sentinels.iter().map(ToString::to_string).collect();
             s.unique("nodes", "node", spelled.iter().map(String::as_str));
-            Some(Self { master, sentinels, sentinel: Login::read(s, &shared), primary })
+            let sentinel = Login::read(s, &shared);
+            if primary.tls == Some(true) && sentinel.tls.is_none() {
+                s.report("tls", TLS_NOT_SAID);
+            }
+            Some(Self { master, sentinels, sentinel, primary })
         })
     }
 
@@ -82,12 +90,31 @@ impl SentinelConfig {
         }
     }
 
+    /// What the item gives itself for its connections, each with the path of its table within the
+    /// item.
+    pub(super) fn own_access(&self) -> Vec<(&'static str, &RedisAccess)> {
+        let logins = [("", &self.primary), (".sentinel", &self.sentinel)];
+        let own = logins.into_iter().filter(|(_, login)| !login.own.is_empty());
+        own.map(|(table, login)| (table, &login.access)).collect()
+    }
+
     /// The files that hold secrets, each with the key that names it.
     pub(super) fn secret_files(&self) -> Vec<(String, &str)> {
         let of_sentinels = self.sentinel.secret_files();
         let of_sentinels = of_sentinels.map(|(key, file)| (format!("sentinel.{key}"), file));
         let of_primary = self.primary.secret_files().map(|(key, file)| (key.to_owned(), file));
         of_primary.chain(of_sentinels).collect()
+    }
+
+    /// Whether any of its connections has TLS.
+    pub(super) fn is_encrypted(&self) -> bool {
+        [&self.primary, &self.sentinel].into_iter().any(|login| login.tls == Some(true))
+    }
+
+    /// The passwords that are written in the configuration.
+    pub(super) fn written_secrets(&self) -> Vec<&[u8]> {
+        let logins = [&self.primary, &self.sentinel].into_iter();
+        logins.filter_map(|login| login.password.as_ref().map(Secret::expose)).collect()
     }
 
     /// Prints the keys of the shard's item that are read here.

@@ -2,6 +2,7 @@
 //! one process on loopback, refuse less.
 
 use super::error::{ConfigError, ConfigErrors};
+use super::redis_access::file_mistake;
 use super::{Config, LayoutChoice, StoreBackend};
 
 /// The secret in `default.toml`, which anyone with this source knows.
@@ -17,7 +18,7 @@ impl Config {
     /// what `demo` refuses.
     pub fn check_serve(&self) -> Result<(), ConfigErrors> {
         let mistakes = self.lonely_store().into_iter().chain(self.public_keys());
-        ConfigErrors::check(mistakes.chain(self.any_page()).collect())
+        ConfigErrors::check(mistakes.chain(self.any_page()).chain(self.redis_files()).collect())
     }
 
     /// Checks that nodes of `demo` and `bench` may run with this configuration.
@@ -25,9 +26,10 @@ impl Config {
     /// # Errors
     ///
     /// The development key with pages of any origin: each page that is open in a browser of this
-    /// machine could sign tokens and connect.
+    /// machine could sign tokens and connect. A file that connections to Redis need and that is of
+    /// no use.
     pub fn check_demo(&self) -> Result<(), ConfigErrors> {
-        ConfigErrors::check(self.any_page().into_iter().collect())
+        ConfigErrors::check(self.any_page().into_iter().chain(self.redis_files()).collect())
     }
 
     /// Returns the places of the development key in `auth.keys`.
@@ -44,6 +46,21 @@ impl Config {
         );
         let any = self.listen.allows_any_origin();
         any.then(|| ConfigError::new("listen.origins", complaint).value("[\"*\"]"))
+    }
+
+    /// A command that does not connect to Redis needs none of its files: credentials of a service
+    /// manager exist only while the service runs.
+    fn redis_files(&self) -> Vec<ConfigError> {
+        let mut mistakes = Vec::from_iter(file_mistake("redis", &self.layouts.access));
+        for layout in &self.layouts.all {
+            for (place, shard) in layout.shards.iter().enumerate() {
+                let own = shard.own_access().into_iter();
+                mistakes.extend(own.filter_map(|(table, access)| {
+                    file_mistake(&format!("layouts.{}.redis[{place}]{table}", layout.name), access)
+                }));
+            }
+        }
+        mistakes
     }
 
     fn lonely_store(&self) -> Option<ConfigError> {
@@ -124,6 +141,35 @@ mod tests {
         let keys = format!(r#"keys = [{{ kid = "prod", alg = "HS256", secret = "{secret}" }}]"#);
         let text = format!("[listen]\nclients = \"0.0.0.0:1\"\n[auth]\n{keys}");
         assert_eq!(refused(&text), ["auth.keys[0]"]);
+    }
+
+    #[test]
+    fn files_for_redis_are_read_only_by_what_connects_to_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "hunter2").unwrap();
+        let path = format!("{:?}", file.path());
+        let item = |keys: &str| {
+            format!("[layouts.a]\n[layouts.spare]\nredis = [{{ name = \"r\", {keys} }}]")
+        };
+        let sentinel = "master = \"m\", nodes = [\"h\"], password_file = \"/gone\"";
+        for (text, key) in [
+            ("redis.password_file = \"/gone\"".to_owned(), "redis.password_file"),
+            (format!("redis.ca_file = {path}"), "redis.ca_file"),
+            (format!("redis.cert_file = {path}\nredis.key_file = \"/gone\""), "redis.cert_file"),
+            (
+                item("url = \"redis://h\", password_file = \"/gone\""),
+                "layouts.spare.redis[0].password_file",
+            ),
+            (
+                item(&format!("sentinel = {{ {sentinel} }}")),
+                "layouts.spare.redis[0].sentinel.password_file",
+            ),
+        ] {
+            assert_eq!(refused(&text), [key], "{text}");
+            let demo = Config::load(Some(&text), []).unwrap().check_demo().unwrap_err();
+            assert!(!demo.to_string().contains("hunter2"), "{demo}");
+        }
+        assert!(refused(&format!("redis.password_file = {path}")).is_empty());
     }
 
     #[test]

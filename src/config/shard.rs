@@ -55,6 +55,35 @@ impl ShardConfig {
         }
     }
 
+    /// Whether any of its connections has TLS.
+    pub(super) fn is_encrypted(&self) -> bool {
+        match (&self.given, &self.address) {
+            (Given::Sentinels(sentinels), _) => sentinels.is_encrypted(),
+            (Given::Url(_), ShardAddress::Server(address)) => address.is_encrypted(),
+            (Given::Url(_), ShardAddress::Sentinels(_)) => false,
+        }
+    }
+
+    /// The passwords that are written in the configuration, each within the text that it has there.
+    pub(super) fn written_secrets(&self) -> Vec<&[u8]> {
+        match &self.given {
+            Given::Sentinels(sentinels) => sentinels.written_secrets(),
+            Given::Url(_) => self.address.secret().into_iter().collect(),
+        }
+    }
+
+    /// What the item gives itself for its connections, each with the path of its table within the
+    /// item.
+    pub(super) fn own_access(&self) -> Vec<(&'static str, &RedisAccess)> {
+        match (&self.given, &self.address) {
+            (Given::Sentinels(sentinels), _) => sentinels.own_access(),
+            (Given::Url(own), ShardAddress::Server(address)) if !own.is_empty() => {
+                vec![("", address.access())]
+            }
+            (Given::Url(_), _) => Vec::new(),
+        }
+    }
+
     /// The files of the item's own that hold secrets, each with the key that names it.
     pub(super) fn secret_files(&self) -> Vec<(String, &str)> {
         match &self.given {

@@ -29,7 +29,7 @@ pub struct RedisAccess {
 
 /// A file that is of no use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{key} {}: {why}", path.display())]
+#[error("{}{why}", place(key, path))]
 pub struct RedisFileError {
     /// The key that names it.
     pub key: &'static str,
@@ -37,6 +37,11 @@ pub struct RedisFileError {
     pub path: PathBuf,
     /// What is wrong with it. No text repeats a secret.
     pub why: String,
+}
+
+/// What an error begins with. What is the system's has no file that could be named.
+fn place(key: &str, path: &Path) -> String {
+    if path.as_os_str().is_empty() { String::new() } else { format!("{key} {}: ", path.display()) }
 }
 
 impl RedisAccess {
@@ -76,4 +81,18 @@ fn read_password(file: &Path) -> Result<String, RedisFileError> {
     let refused = |why: String| RedisFileError { key: "password_file", path: file.to_owned(), why };
     let password = read_secret_file(file, &PASSWORD_BYTES).map_err(|it| refused(it.to_string()))?;
     String::from_utf8(password).map_err(|_| refused("a password in UTF-8 is required".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_file_if_there_is_one() {
+        let told = |path: &str| {
+            let access = RedisAccess { ca_file: Some("/ca".into()), ..RedisAccess::default() };
+            access.of_tls(TlsFileError { path: path.into(), why: "no".to_owned() }).to_string()
+        };
+        assert_eq!((told("/ca").as_str(), told("").as_str()), ("ca_file /ca: no", "no"));
+    }
 }

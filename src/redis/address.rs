@@ -41,6 +41,11 @@ impl RedisAddress {
         &self.access
     }
 
+    /// Whether its connections have TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.url.is_encrypted()
+    }
+
     /// The server that the address means, without user and database: publish/subscribe ignores
     /// both. Two addresses with one of these are one server.
     pub fn server(&self) -> String {

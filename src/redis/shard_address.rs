@@ -135,16 +135,13 @@ impl ShardAddress {
         }
     }
 
-    /// What of the address is secret, as its configuration spells it.
-    pub fn secrets(&self) -> impl Iterator<Item = &[u8]> {
-        let [first, second] = match self {
-            Self::Server(address) => [Some(address), None],
-            Self::Sentinels(group) => {
-                let SentinelOptions { sentinel, primary, .. } = group.options();
-                [Some(sentinel), Some(primary)]
-            }
-        };
-        first.into_iter().chain(second).filter_map(RedisAddress::secret)
+    /// What of the address is secret, as its configuration spells it. How to get into what sentinels
+    /// name is spelled in keys of its own.
+    pub fn secret(&self) -> Option<&[u8]> {
+        match self {
+            Self::Server(address) => address.secret(),
+            Self::Sentinels(_) => None,
+        }
     }
 }
 

@@ -21,12 +21,17 @@ pub struct TlsFiles {
 
 /// A file that is of no use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {why}", path.display())]
+#[error("{}{why}", place(path))]
 pub struct TlsFileError {
     /// The file; empty if it is the system's.
     pub path: PathBuf,
     /// What is wrong with it.
     pub why: String,
+}
+
+/// What an error begins with.
+fn place(path: &Path) -> String {
+    if path.as_os_str().is_empty() { String::new() } else { format!("{}: ", path.display()) }
 }
 
 impl TlsFiles {

@@ -111,6 +111,24 @@ fn a_file_that_cannot_be_read_is_named() {
     }
 }
 
+/// Credentials of systemd exist only while the unit runs.
+#[test]
+fn commands_that_need_no_redis_need_none_of_its_files() {
+    let text = "redis.password_file = \"/nonexistent/redis-password\"\n";
+    for command in ["check-config", "serve"] {
+        let ended = with_config(command, text);
+        assert_eq!(ended.code, Some(2), "{command}: {}", ended.errors);
+        let named = "redis.password_file = \"/nonexistent/redis-password\": cannot be read";
+        assert!(ended.errors.contains(named), "{command}: {}", ended.errors);
+    }
+    let file = file(text);
+    let path = file.path().to_str().expect("UTF-8");
+    let printed = narrowcast(&["schema", "print", "--config", path]);
+    assert_eq!(printed.code, Some(0), "{}", printed.errors);
+    assert!(printed.output.contains("CREATE TABLE"), "{}", printed.output);
+    assert_eq!(with_config("print-config", text).code, Some(0));
+}
+
 #[test]
 fn print_config_masks_secrets_and_can_be_read_again() {
     let text = r#"

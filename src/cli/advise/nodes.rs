@@ -112,7 +112,7 @@ async fn read_all(urls: &[String]) -> Result<Vec<NodeReading>, CliFailure> {
 async fn read_node(url: &str) -> Result<NodeReading, CliFailure> {
     let authority = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
     let authority = authority.filter(|rest| !rest.is_empty() && !rest.contains('/'));
-    let wrong = || CliFailure::Usage(format!("--from: `{url}` is not like http://127.0.0.1:9090"));
+    let wrong = || CliFailure::Usage(format!("--from: `{url}` is not like http://127.0.0.1:8081"));
     let authority = authority.ok_or_else(wrong)?;
     let text = async |path: &str| {
         let answer = http_get(authority, path).await;

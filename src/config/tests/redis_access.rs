@@ -50,7 +50,7 @@ fn an_item_is_as_all_shards_unless_it_says_otherwise() {
 
 #[test]
 fn what_does_not_fit_is_refused() {
-    let (file, other) = (secret(), secret());
+    let file = secret();
     let path = format!("{:?}", file.path());
     let both = "layouts.a.redis[0].url: a URL without user and password is required, since \
                 password_file is given";
@@ -83,12 +83,12 @@ fn what_does_not_fit_is_refused() {
             "redis.server_name = \"a b\": a DNS name or an IP address is required".to_owned(),
         ),
         (
-            format!("redis.ca_file = {path}"),
-            format!("redis.ca_file = {path}: it holds no certificate"),
+            one("redis://h", "") + &format!("redis.ca_file = {path}"),
+            format!("redis.ca_file = {path}: no shard has TLS"),
         ),
         (
-            format!("redis.cert_file = {path}\nredis.key_file = {:?}", other.path()),
-            format!("redis.cert_file = {path}: it holds no certificate"),
+            one("redis://h", "") + "redis.server_name = \"h\"",
+            "redis.server_name = \"h\": no shard has TLS".to_owned(),
         ),
         (
             one("redis://h", ", pasword_file = \"\""),

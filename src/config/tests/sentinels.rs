@@ -78,6 +78,7 @@ fn mistakes_name_the_key_and_its_bound() {
             of_sentinels(r#"master = "m", nodes = ["h"], mster = "m""#),
             "sentinel.mster: unknown key; did you mean master?",
         ),
+        (sentinel("tls = true"), "sentinel.tls: missing, since the servers have tls = true"),
         (sentinel(r#"url = "redis://h""#), "url: the sentinels name the server"),
         (sentinel(r#"password = """#), "password: 1 to 4096 bytes are required, not 0"),
         (sentinel(&long), "password: 1 to 4096 bytes are required, not 4097"),
@@ -88,6 +89,16 @@ fn mistakes_name_the_key_and_its_bound() {
         let all = mistakes(load(&text));
         let start = format!("layouts.a.redis[0].{mistake}");
         assert!(all.iter().any(|one| one.starts_with(&start)), "{text}: {all:#?}");
+    }
+}
+
+#[test]
+fn sentinels_without_tls_beside_servers_with_it_are_said_so() {
+    for (servers, sentinels) in [("true", "false"), ("true", "true"), ("false", "true")] {
+        let item = format!(
+            r#"{{ name = "r", tls = {servers}, sentinel = {{ master = "m", nodes = ["h"], tls = {sentinels} }} }}"#
+        );
+        assert_eq!(mistakes(load(&shards(&item))), [""; 0], "{item}");
     }
 }
 

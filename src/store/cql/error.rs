@@ -72,6 +72,14 @@ pub enum CqlOpenError {
         /// The configured namespace.
         configured: String,
     },
+    /// A node works on the keyspace, and nothing else may.
+    #[error("store.keyspace `{keyspace}`: node {node} lives: stop all nodes first")]
+    InUse {
+        /// The keyspace.
+        keyspace: String,
+        /// The name of the node.
+        node: String,
+    },
     /// A statement about the schema failed.
     #[error("store.keyspace `{keyspace}`: {statement}: {reason}")]
     Statement {

@@ -24,7 +24,7 @@ const VERSION: u32 = 1;
 
 /// Most rows that are read: one for each start and each fence of a node, within the hour that rows
 /// are kept.
-const ROWS_MAX: usize = 10_000;
+pub(super) const ROWS_MAX: usize = 10_000;
 
 /// A row. Its parts are spelled in one object.
 #[derive(Serialize, Deserialize)]
@@ -152,7 +152,8 @@ fn spell(row: &Heartbeat) -> String {
     serde_json::to_string(&text).expect("texts and numbers are JSON")
 }
 
-fn unspell(incarnation: Incarnation, text: &str) -> Result<Heartbeat, String> {
+/// Reads a row as it is stored.
+pub(super) fn unspell(incarnation: Incarnation, text: &str) -> Result<Heartbeat, String> {
     let text: RowText = serde_json::from_str(text).map_err(|error| error.to_string())?;
     if text.version != VERSION {
         return Err(format!("version {}, only {VERSION} is known", text.version));

@@ -1,6 +1,8 @@
 //! How the schema comes to be, and what a node refuses.
 
 use super::*;
+use crate::cluster::sample::row;
+use crate::cluster::{DEAD_AFTER, Heartbeat};
 
 /// A keyspace that does not exist yet.
 fn absent() -> CqlOptions {
@@ -152,6 +154,39 @@ async fn a_restored_keyspace_becomes_another_store_each_time() {
     // Another `schema apply` does not take it back.
     apply_schema(&options).await.unwrap();
     assert_eq!(Cql::open(&options).await.unwrap().identity().id, before);
+    drop_keyspace(&options).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a CQL server"]
+async fn a_keyspace_that_a_node_uses_keeps_its_identity() {
+    let options = absent();
+    apply_schema(&options).await.unwrap();
+    let store = Cql::open(&options).await.unwrap();
+    store.write_heartbeat(row(7, 1)).await.unwrap();
+    let beats = async {
+        for counter in 2..60 {
+            store.write_heartbeat(row(7, counter)).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    };
+    let refused = tokio::select! {
+        retagged = retag(&options) => retagged.unwrap_err(),
+        () = beats => panic!("it was not refused in time"),
+    };
+    let keyspace = &options.cql.keyspace;
+    let wanted = format!(
+        "store.keyspace `{keyspace}`: node {} lives: stop all nodes first",
+        row(7, 1).about.node
+    );
+    assert_eq!(refused.to_string(), wanted);
+    let before = store.identity().id;
+    assert_eq!(Cql::open(&options).await.unwrap().identity().id, before);
+    // It stops as it should, so nothing is waited for.
+    store.write_heartbeat(Heartbeat { left: true, ..row(7, 100) }).await.unwrap();
+    let begun = std::time::Instant::now();
+    assert_eq!(retag(&options).await.unwrap().before, before);
+    assert!(begun.elapsed() < DEAD_AFTER);
     drop_keyspace(&options).await;
 }
 
